@@ -1,0 +1,109 @@
+"""How the guidance scale changes over a run: gamma(sigma) from the one number the user set."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from itertools import pairwise
+
+
+@dataclass(frozen=True)
+class Run:
+    """What is known when sampling starts.  sigmas: the schedule, noisiest first, one more than there are steps."""
+
+    sigmas: tuple[float, ...]
+
+    @property
+    def steps(self) -> int:
+        """Number of outer steps."""
+        return len(self.sigmas) - 1
+
+    def position(self, sigma: float) -> float:
+        """Place of a noise level in the run: i at sigma_i, between i and i + 1 for a stage between them; 0 .. steps."""
+        for i, (now, then) in enumerate(pairwise(self.sigmas)):
+            if sigma > then:
+                return i + min(max((now - sigma) / (now - then), 0.0), 1.0)
+        return float(self.steps)
+
+    def progress(self, sigma: float) -> float:
+        """Share of the run that is behind: 0 at the first step, 1 at the last one and below."""
+        return min(self.position(sigma) / max(self.steps - 1, 1), 1.0)
+
+
+SHAPES: dict[str, Callable[[float, float], float]] = {
+    "linear": lambda p, power: p,
+    "cosine": lambda p, power: (1 - math.cos(math.pi * p)) / 2,
+    "power": lambda p, power: p**power,
+    "beta": lambda p, power: (4 * p * (1 - p)) ** (power - 1),
+}
+
+
+@dataclass(frozen=True)
+class ScaleSchedule:
+    """Reshapes gamma over the run.
+
+        gamma' = 1 + (gamma - 1) * w     w = start + (end - start) * shape(p)     p = progress, 0 .. 1
+        linear p    cosine (1 - cos pi p) / 2    power p^k    beta (4 p (1 - p))^(k - 1), a bump about the middle
+
+    shape: constant leaves gamma alone; list takes `values` as they are, one for all steps or one per step.
+    start, end: weights at the ends of the shape; 0 is cond alone, 1 the full scale. power: k.
+    Source: Wang et al. 2024, arXiv 2404.13040 (monotone weights); Malarz et al. 2025, arXiv 2502.10574 (beta).
+    """
+
+    shape: str = "constant"
+    start: float = 0.0
+    end: float = 1.0
+    power: float = 2.0
+    values: tuple[float, ...] = ()
+
+    def __post_init__(self):
+        if self.shape not in ("constant", "list", *SHAPES):
+            raise ValueError(f"Schedule {self.shape!r} is unknown. Use constant, list, {', '.join(SHAPES)}.")
+        if self.shape == "list" and not self.values:
+            raise ValueError("The schedule is a list but no values were given. Give one, or one per step: 7, 5, 3.")
+
+    def check(self, run: Run) -> None:
+        """Raise ValueError when a list does not fit the run."""
+        if self.shape == "list" and len(self.values) not in (1, run.steps):
+            raise ValueError(
+                f"gamma list has {len(self.values)} values but the run has {run.steps} steps. "
+                "Give one value, or one per step."
+            )
+
+    def scale(self, gamma: float, run: Run, sigma: float) -> float:
+        """Gamma in force at this noise level."""
+        if self.shape == "constant":
+            return gamma
+        if self.shape == "list":
+            step = min(int(run.position(sigma)), run.steps - 1)
+            return self.values[step if len(self.values) > 1 else 0]
+        shape = SHAPES[self.shape](run.progress(sigma), self.power)
+        return 1 + (gamma - 1) * (self.start + (self.end - self.start) * shape)
+
+    @property
+    def text(self) -> str:
+        """One phrase for the trace."""
+        if self.shape == "list":
+            return f"gamma list {', '.join(f'{v:g}' for v in self.values)}"
+        bend = f", power {self.power:g}" if self.shape in ("power", "beta") else ""
+        return f"gamma {self.shape} {self.start:g} to {self.end:g}{bend}"
+
+
+def parse_values(text: str) -> tuple[float, ...]:
+    """Numbers of a list typed by a user, separated by commas, semicolons, spaces or lines.
+
+    Raises ValueError that names the first entry which is no finite number.
+    """
+    entries = text.replace(",", " ").replace(";", " ").split()
+    for entry in entries:
+        if not _is_finite(entry):
+            raise ValueError(f"The gamma list holds {entry!r}, which is no finite number. Write numbers: 7, 5, 3.5.")
+    return tuple(float(entry) for entry in entries)
+
+
+def _is_finite(entry: str) -> bool:
+    try:
+        return math.isfinite(float(entry))
+    except ValueError:
+        return False

@@ -1,0 +1,111 @@
+"""The adapter to the host: what its objects mean in the terms of this pack, and nothing of what is done with them."""
+
+from __future__ import annotations
+
+import math
+
+import comfy.model_sampling
+import comfy.samplers
+import comfyui_version
+import torch
+
+PACK_VERSION = "0.1.0"
+PIXELS = 3  # channels of a pixel-space model
+BROWNIAN = ("dpmpp_sde", "dpmpp_2m_sde", "dpmpp_2m_sde_heun", "dpmpp_3m_sde")
+WRONG_ON_FLOW = ("ddpm", "res_multistep_ancestral", "res_multistep_ancestral_cfg_pp", "dpmpp_2s_ancestral_cfg_pp")
+NO_SCHEDULE_END = ("dpm_fast", "dpm_adaptive")  # they stop at the last positive sigma, whatever follows it
+
+
+def is_flow(patcher) -> bool:
+    """Whether a MODEL lives in flow coordinates, x = (1 - sigma) x0 + sigma eps."""
+    return isinstance(patcher.get_model_object("model_sampling"), comfy.model_sampling.CONST)
+
+
+def is_active(conds: list[dict] | None, sigma: float) -> bool:
+    """Whether any entry of a condition covers this noise level; the host's output for one that does not is 0."""
+    return any(
+        entry.get("timestep_end", -math.inf) <= sigma <= entry.get("timestep_start", math.inf) for entry in conds or []
+    )
+
+
+def sampler_name(function) -> str:
+    """The host's name of a sampler function, or the function's own for anybody else's."""
+    name = getattr(function, "__name__", type(function).__name__)
+    if not str(getattr(function, "__module__", "")).startswith("comfy."):
+        return name
+    found = name.removeprefix("sample_").removesuffix("_function")
+    return {"unipc": "uni_pc", "unipc_bh2": "uni_pc_bh2"}.get(found, found)
+
+
+def is_hosts_own(function) -> bool:
+    """Whether a sampler function comes from the host itself."""
+    return str(getattr(function, "__module__", "")).startswith("comfy.")
+
+
+def default_noise(name: str, x: torch.Tensor, sigmas: torch.Tensor, seed: int | None):
+    """The noise sampler that the host's sampler of this name would have made for itself, by the host's factory."""
+    sampling = comfy.samplers.k_diffusion_sampling
+    plain = name.removesuffix("_gpu")
+    if plain not in BROWNIAN:
+        return sampling.default_noise_sampler(x, seed=seed)
+    least, most = sigmas[sigmas > 0].min(), sigmas.max()
+    return sampling.BrownianTreeNoiseSampler(x, least, most, seed=seed, cpu=plain == name)
+
+
+def last_sigma(name: str, sigmas: torch.Tensor) -> float:
+    """Noise level at which a run over this schedule ends."""
+    if len(sigmas) == 0:
+        return 0.0
+    if name in NO_SCHEDULE_END and len(sigmas) > 1 and sigmas[-1] == 0:
+        return float(sigmas[-2])
+    return float(sigmas[-1])
+
+
+def network_dtype(patcher) -> torch.dtype:
+    """The dtype the network computes in."""
+    model = patcher.model
+    return getattr(model, "manual_cast_dtype", None) or model.get_dtype()
+
+
+def describe_model(patcher) -> dict:
+    """Name and hash of a MODEL, as far as it tells them."""
+    model = patcher.model
+    name = getattr(model, "gg_name", None) or type(model).__name__
+    return {"name": name, "hash": getattr(model, "gg_hash", None), "labels": list(getattr(model, "gg_labels", ()))}
+
+
+def describe_host(patcher) -> dict:
+    """Versions and device that a rerun would need."""
+    return {
+        "comfyui": comfyui_version.__version__,
+        "torch": torch.__version__,
+        "pack": PACK_VERSION,
+        "device": str(patcher.load_device),
+        "dtype": str(network_dtype(patcher)).removeprefix("torch."),
+    }
+
+
+def labels_of(guider, batch: int) -> list[str] | None:
+    """Name of the class that each sample of a batch was asked for, None for a model without classes."""
+    entries = guider.original_conds.get("positive") or []
+    label = next((entry["class_label"] for entry in entries if "class_label" in entry), None)
+    if label is None:
+        return None
+    names = [*getattr(guider.model_patcher.model, "gg_labels", ())]
+    values = torch.as_tensor(label).flatten().tolist()
+    return [_label_name(names, values[i % len(values)]) for i in range(batch)]
+
+
+def _label_name(names: list[str], index: int) -> str:
+    return names[index] if 0 <= index < len(names) else "unconditional"
+
+
+def data_deviation(patcher) -> float | None:
+    """Root mean square of clean data in the model's space, None where the model does not say."""
+    value = getattr(patcher.model, "gg_sigma_data", None)
+    return None if value is None else float(value)
+
+
+def scale_of(guider) -> float:
+    """Guidance scale in force: a chain's at this noise level, else the guider's cfg; nan for a guider without one."""
+    return float(getattr(guider, "gamma", getattr(guider, "cfg", "nan")))

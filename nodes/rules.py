@@ -1,0 +1,99 @@
+"""Rules as wires: each node adds one link to a guidance chain."""
+
+from __future__ import annotations
+
+from comfy_api.latest import io
+
+from ..guidance.chain import PLAIN
+from ..guidance.schedules import SHAPES, ScaleSchedule, parse_values
+from .checks import choice, insist, number, verdict
+from .wires import Guidance
+
+CATEGORY = "guidance geometry/rules"
+SCHEDULES = ("constant", *SHAPES, "list")
+UPSTREAM = Guidance.Input("guidance", optional=True, tooltip="The chain so far; this node adds to its end.")
+CHAIN = Guidance.Output(display_name="guidance", tooltip="The longer chain, for a sampler, a guider or the next rule.")
+
+
+class GGClassifierFree(io.ComfyNode):
+    """Gamma over the run."""
+
+    @classmethod
+    def define_schema(cls):
+        return io.Schema(
+            node_id="GGClassifierFree",
+            display_name="CFG Schedule",
+            category=CATEGORY,
+            description="Changes the guidance scale over the run: gamma = 1 + (cfg - 1) w, with cfg from the sampler.",
+            inputs=[
+                io.Combo.Input(
+                    "schedule",
+                    options=list(SCHEDULES),
+                    default="constant",
+                    tooltip="Shape of w from the first step (p = 0) to the last (1). constant: plain CFG. linear: p. "
+                    "cosine: (1 - cos pi p)/2. power: p^k. beta: a bump with its peak in the middle. list: gamma "
+                    "itself, step by step, from values.",
+                ),
+                io.Float.Input(
+                    "start_weight",
+                    default=0.0,
+                    min=-10.0,
+                    max=10.0,
+                    step=0.05,
+                    tooltip="w where the shape is 0. 0 is the conditional prediction alone, 1 the full scale. "
+                    "Not read by constant and list.",
+                ),
+                io.Float.Input(
+                    "end_weight",
+                    default=1.0,
+                    min=-10.0,
+                    max=10.0,
+                    step=0.05,
+                    tooltip="w where the shape is 1. Above 1 overshoots cfg. Not read by constant and list.",
+                ),
+                io.Float.Input(
+                    "power",
+                    default=2.0,
+                    min=0.1,
+                    max=10.0,
+                    step=0.1,
+                    tooltip="k of power and beta: larger waits longer (power) or narrows the bump (beta).",
+                ),
+                io.String.Input(
+                    "values",
+                    default="",
+                    tooltip="For list: gamma of each step, such as 7, 5, 3, or one number for all; cfg is not read.",
+                ),
+                UPSTREAM,
+            ],
+            outputs=[CHAIN],
+        )
+
+    @classmethod
+    def validate_inputs(cls, schedule=None, start_weight=None, end_weight=None, power=None, values=None):
+        return verdict(*_complaints(schedule, start_weight, end_weight, power, values))
+
+    @classmethod
+    def execute(cls, schedule, start_weight, end_weight, power, values, guidance=PLAIN) -> io.NodeOutput:
+        insist(*_complaints(schedule, start_weight, end_weight, power, values))
+        numbers = parse_values(values) if schedule == "list" else ()
+        return io.NodeOutput(guidance.then(ScaleSchedule(schedule, start_weight, end_weight, power, numbers)))
+
+
+def _complaints(schedule, start_weight, end_weight, power, values) -> list[str | None]:
+    listed = None
+    if schedule == "list" and values is not None:
+        try:
+            ScaleSchedule("list", values=parse_values(values))
+        except ValueError as error:
+            listed = str(error)
+    return [
+        choice("schedule", schedule, SCHEDULES),
+        number("start_weight", start_weight, -10, 10),
+        number("end_weight", end_weight, -10, 10),
+        number("power", power, 0.1, 10),
+        listed,
+    ]
+
+
+NODES = [GGClassifierFree]

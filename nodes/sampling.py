@@ -1,0 +1,302 @@
+"""Sampling with a guidance chain and under observation: the nodes of `guidance geometry/sampling`."""
+
+from __future__ import annotations
+
+import comfy.model_management
+import comfy.sample
+import comfy.samplers
+import comfy.utils
+import latent_preview
+import torch
+from comfy_api.latest import io
+
+from ..guidance.chain import PLAIN
+from .checks import choice, insist, number, verdict
+from .guider import ChainGuider
+from .recording import CAPTURES, Recording, RecordingSampler, unsampled
+from .wires import Guidance, TraceWire
+
+CATEGORY = "guidance geometry/sampling"
+MAX_SEED = 0xFFFFFFFFFFFFFFFF
+
+MODEL = io.Model.Input("model", tooltip="The model that denoises. Any MODEL of the host, or one from Load Denoiser.")
+POSITIVE = io.Conditioning.Input(
+    "positive", tooltip="What the sample should be: c, the prediction with this condition."
+)
+NEGATIVE = io.Conditioning.Input("negative", tooltip="What guidance moves away from: u. Usually empty (unconditional).")
+LATENT = io.Latent.Input("latent_image", tooltip="The latent to denoise; an empty one for a new picture.")
+CFG = io.Float.Input(
+    "cfg",
+    default=4.0,
+    min=0.0,
+    max=100.0,
+    step=0.1,
+    round=0.01,
+    tooltip="Guidance scale, gamma: guided = u + gamma (c - u). 0 ignores the condition, 1 is the model's own answer "
+    "(and half the work), 2 to 5 is usual, higher burns.",
+)
+GUIDANCE = Guidance.Input(
+    "guidance", optional=True, tooltip="A chain of schedules and rules. Nothing connected is plain CFG."
+)
+CAPTURE = io.Combo.Input(
+    "capture",
+    options=list(CAPTURES),
+    default="pictures",
+    optional=True,
+    tooltip="What the trace keeps besides its numbers. numbers: nothing, smallest. pictures: x, u, c and the guided "
+    "prediction of up to 24 steps, for figures. tensors: every step, with move and noise, for research.",
+)
+CAPTURE_MB = io.Int.Input(
+    "capture_mb",
+    default=256,
+    min=16,
+    max=65536,
+    optional=True,
+    tooltip="Memory for captured tensors in MB. Above it only every k-th step is kept, and the trace says so.",
+)
+OUT = io.Latent.Output(display_name="latent", tooltip="The sample.")
+DENOISED = io.Latent.Output(display_name="denoised", tooltip="The last guided prediction, clean at any step.")
+TRACE = TraceWire.Output(display_name="trace", tooltip="The record of the run: what guidance did at every step.")
+
+
+def check_capture(capture, capture_mb):
+    """Complaints about the two capture widgets, None where they are right."""
+    return choice("capture", capture, CAPTURES), number("capture_mb", capture_mb, 16, 65536)
+
+
+def latent_of(model, latent: dict) -> dict:
+    """The LATENT with as many channels as the model has; nested ones are refused."""
+    samples = latent["samples"]
+    if getattr(samples, "is_nested", False):
+        raise ValueError(
+            "The latent holds several tensors at once (video with sound). A trace follows one tensor: "
+            "sample it with the host's own node, or connect one part."
+        )
+    return {**latent, "samples": comfy.sample.fix_empty_latent_channels(model, samples)}
+
+
+def sampled(guider, noise, latent: dict, sampler, sigmas, seed: int, recording: Recording) -> io.NodeOutput:
+    """Run a guider under observation, with the host's preview, progress bar and interruption; three outputs.
+
+    noise, latent["samples"]: [B, C, ...]. The latent's noise mask is honoured.
+    """
+    previewed = {}
+    callback = latent_preview.prepare_callback(guider.model_patcher, max(len(sigmas) - 1, 1), previewed)
+    samples = guider.sample(
+        noise,
+        latent["samples"],
+        RecordingSampler(sampler, recording),
+        sigmas,
+        denoise_mask=latent.get("noise_mask"),
+        callback=callback,
+        disable_pbar=not comfy.utils.PROGRESS_BAR_ENABLED,
+        seed=seed,
+    )
+    out = {**latent, "samples": samples.to(comfy.model_management.intermediate_device())}
+    denoised = out
+    if "x0" in previewed:
+        clean = guider.model_patcher.model.process_latent_out(previewed["x0"].cpu())
+        denoised = {**latent, "samples": clean}
+    return io.NodeOutput(out, denoised, recording.trace or unsampled(recording, sampler, guider, samples, seed))
+
+
+def provenance(cls) -> dict:
+    """The workflow that a saved trace can reopen."""
+    hidden = cls.hidden
+    workflow = (hidden.extra_pnginfo or {}).get("workflow") if hidden else None
+    return {"workflow": workflow, "prompt": hidden.prompt if hidden else None}
+
+
+HIDDEN = [io.Hidden.unique_id, io.Hidden.prompt, io.Hidden.extra_pnginfo]
+
+
+class GGGuidedSampler(io.ComfyNode):
+    """KSampler with a guidance chain and a trace."""
+
+    @classmethod
+    def define_schema(cls):
+        return io.Schema(
+            node_id="GGGuidedSampler",
+            display_name="KSampler + Guidance Trace",
+            category=CATEGORY,
+            description="Samples exactly like KSampler (same seed, same pixels), takes a guidance chain, and records "
+            "what guidance did at every step. Recording costs no extra evaluation.",
+            inputs=[
+                MODEL,
+                io.Int.Input(
+                    "seed", default=0, min=0, max=MAX_SEED, control_after_generate=True, tooltip="Seed of the noise."
+                ),
+                io.Int.Input("steps", default=20, min=1, max=10000, tooltip="Number of steps; 20 to 30 is usual."),
+                CFG,
+                io.Combo.Input(
+                    "sampler_name",
+                    options=list(comfy.samplers.KSampler.SAMPLERS),
+                    tooltip="The host's samplers. The trace splits the step of each into its move and injected noise.",
+                ),
+                io.Combo.Input(
+                    "scheduler",
+                    options=list(comfy.samplers.KSampler.SCHEDULERS),
+                    tooltip="How the noise levels are spaced between the noisiest and the cleanest.",
+                ),
+                POSITIVE,
+                NEGATIVE,
+                LATENT,
+                io.Float.Input(
+                    "denoise",
+                    default=1.0,
+                    min=0.0,
+                    max=1.0,
+                    step=0.01,
+                    tooltip="1 starts from pure noise; lower values keep that much less of it and more of the latent.",
+                ),
+                GUIDANCE,
+                io.Sampler.Input(
+                    "sampler", optional=True, tooltip="A SAMPLER to use instead of sampler_name, such as DDPM or DDIM."
+                ),
+                CAPTURE,
+                CAPTURE_MB,
+            ],
+            outputs=[OUT, DENOISED, TRACE],
+            hidden=HIDDEN,
+        )
+
+    @classmethod
+    def validate_inputs(
+        cls,
+        seed=None,
+        steps=None,
+        cfg=None,
+        sampler_name=None,
+        scheduler=None,
+        denoise=None,
+        capture=None,
+        capture_mb=None,
+    ):
+        return verdict(
+            number("seed", seed, 0, MAX_SEED),
+            number("denoise", denoise, 0, 1),
+            *check_capture(capture, capture_mb),
+            *_run_complaints(steps, cfg, sampler_name, scheduler),
+        )
+
+    @classmethod
+    def execute(
+        cls,
+        model,
+        seed,
+        steps,
+        cfg,
+        sampler_name,
+        scheduler,
+        positive,
+        negative,
+        latent_image,
+        denoise=1.0,
+        guidance=PLAIN,
+        sampler=None,
+        capture="pictures",
+        capture_mb=256,
+    ) -> io.NodeOutput:
+        insist(*_run_complaints(steps, cfg, sampler_name, scheduler), *check_capture(capture, capture_mb))
+        insist(number("denoise", denoise, 0, 1))
+        latent = latent_of(model, latent_image)
+        noise = comfy.sample.prepare_noise(latent["samples"], seed, latent.get("batch_index"))
+        named = "euler" if sampler else sampler_name
+        schedule = comfy.samplers.KSampler(model, steps, model.load_device, named, scheduler, denoise).sigmas
+        guider = chain_guider(model, positive, negative, cfg, guidance)
+        facts = {"scheduler": scheduler, "steps": steps, "denoise": denoise, **provenance(cls)}
+        recording = Recording(capture, capture_mb, facts)
+        sampler = sampler or comfy.samplers.sampler_object(sampler_name)
+        return sampled(guider, noise, latent, sampler, schedule, seed, recording)
+
+
+def _run_complaints(steps, cfg, sampler_name, scheduler) -> list[str | None]:
+    broken = None
+    if scheduler == "kl_optimal" and steps == 1:
+        broken = (
+            "The scheduler kl_optimal divides by steps - 1 and cannot make 1 step. Take 2 steps or another scheduler."
+        )
+    return [
+        number("steps", steps, 1, 10000),
+        number("cfg", cfg, 0, 100),
+        choice("sampler_name", sampler_name, comfy.samplers.KSampler.SAMPLERS),
+        choice("scheduler", scheduler, comfy.samplers.KSampler.SCHEDULERS),
+        broken,
+    ]
+
+
+def chain_guider(model, positive, negative, cfg: float, guidance) -> ChainGuider:
+    """A guider over both conditions with its scale set."""
+    guider = ChainGuider(model, guidance)
+    guider.set_conds(positive, negative)
+    guider.set_cfg(cfg)
+    return guider
+
+
+class GGGuider(io.ComfyNode):
+    """The host's CFGGuider with a guidance chain."""
+
+    @classmethod
+    def define_schema(cls):
+        return io.Schema(
+            node_id="GGGuider",
+            display_name="CFG Guider + Guidance Chain",
+            category=CATEGORY,
+            description="A GUIDER for the host's SamplerCustomAdvanced and ours: CFG, reshaped by a guidance chain.",
+            inputs=[MODEL, POSITIVE, NEGATIVE, CFG, GUIDANCE],
+            outputs=[io.Guider.Output(tooltip="For SamplerCustomAdvanced, with or without trace.")],
+        )
+
+    @classmethod
+    def validate_inputs(cls, cfg=None):
+        return verdict(number("cfg", cfg, 0, 100))
+
+    @classmethod
+    def execute(cls, model, positive, negative, cfg, guidance=PLAIN) -> io.NodeOutput:
+        insist(number("cfg", cfg, 0, 100))
+        return io.NodeOutput(chain_guider(model, positive, negative, cfg, guidance))
+
+
+class GGInspectedSampler(io.ComfyNode):
+    """SamplerCustomAdvanced that records a trace, for a guider of any pack."""
+
+    @classmethod
+    def define_schema(cls):
+        return io.Schema(
+            node_id="GGInspectedSampler",
+            display_name="SamplerCustomAdvanced + Trace",
+            category=CATEGORY,
+            description="Samples exactly like SamplerCustomAdvanced, with a guider from any pack, and records the run.",
+            inputs=[
+                io.Noise.Input("noise", tooltip="The starting noise, as for SamplerCustomAdvanced."),
+                io.Guider.Input("guider", tooltip="Any GUIDER: the host's, ours, another pack's."),
+                io.Sampler.Input("sampler", tooltip="Any SAMPLER. Those of the host get their noise told apart."),
+                io.Sigmas.Input("sigmas", tooltip="The noise levels, noisiest first."),
+                LATENT,
+                CAPTURE,
+                CAPTURE_MB,
+            ],
+            outputs=[OUT, DENOISED, TRACE],
+            hidden=HIDDEN,
+        )
+
+    @classmethod
+    def validate_inputs(cls, capture=None, capture_mb=None):
+        return verdict(*check_capture(capture, capture_mb))
+
+    @classmethod
+    def execute(cls, noise, guider, sampler, sigmas, latent_image, capture="pictures", capture_mb=256) -> io.NodeOutput:
+        insist(*check_capture(capture, capture_mb), finite_schedule(sigmas))
+        latent = latent_of(guider.model_patcher, latent_image)
+        recording = Recording(capture, capture_mb, provenance(cls))
+        return sampled(guider, noise.generate_noise(latent), latent, sampler, sigmas, noise.seed, recording)
+
+
+def finite_schedule(sigmas) -> str | None:
+    """A complaint about a schedule that holds nan or inf."""
+    if torch.isfinite(sigmas).all():
+        return None
+    return f"The sigmas hold {sigmas[~torch.isfinite(sigmas)][0]}. Use another scheduler, or more than one step."
+
+
+NODES = [GGGuidedSampler, GGGuider, GGInspectedSampler]

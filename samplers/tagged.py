@@ -1,0 +1,96 @@
+"""Noise that remembers it is noise: a tensor that carries the injected part of its value through a sampler.
+
+A host sampler adds its draw to the state somewhere in the middle of an update, and may scale or repeat it. Handing
+the sampler draws of this kind leaves every bit of its result as it was, and the part that came from chance can be read
+off the next state.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+SCALED = {"mul", "__mul__", "__rmul__", "mul_", "__imul__", "multiply"}
+DIVIDED = {"div", "__truediv__", "div_", "__itruediv__", "true_divide"}
+ADDED = {"add", "__add__", "__radd__", "add_", "__iadd__"}
+SUBTRACTED = {"sub", "__sub__", "sub_", "__isub__"}
+SUBTRACTED_FROM = {"rsub", "__rsub__"}
+KEPT = {"clone", "contiguous", "detach", "to", "float"}
+
+Parts = dict[int, Tensor]
+
+
+class Tagged(torch.Tensor):
+    """A tensor of injected noise, or a state that contains some.
+
+    plain: the value the sampler computes with, bit for bit. parts: step number -> additive part that was drawn in it.
+    """
+
+    plain: Tensor
+    parts: Parts
+
+    @classmethod
+    def __torch_function__(cls, func, types, args=(), kwargs=None):
+        kwargs = kwargs or {}
+        value = func(*_plain_all(args), **{k: plain(v) for k, v in kwargs.items()})
+        if not isinstance(value, Tensor) or kwargs.get("alpha") is not None:
+            return value
+        parts = _carried(func.__name__, args)
+        return tag(value, parts) if parts else value
+
+
+def tag(value: Tensor, parts: Parts) -> Tagged:
+    """Mark a plain tensor with the additive parts of it that are noise."""
+    tagged = torch.Tensor._make_subclass(Tagged, value)
+    tagged.plain, tagged.parts = value, parts
+    return tagged
+
+
+def plain(value: Any) -> Any:
+    """The ordinary tensor behind a tagged one; anything else as it is."""
+    return value.plain if isinstance(value, Tagged) else value
+
+
+def parts_of(value: Any) -> Parts:
+    """Noise parts by step number; empty for an ordinary value."""
+    return value.parts if isinstance(value, Tagged) else {}
+
+
+def _plain_all(args: tuple) -> list:
+    return [[plain(v) for v in a] if isinstance(a, (list, tuple)) else plain(a) for a in args]
+
+
+def _carried(name: str, args: tuple) -> Parts:
+    """How the noise parts pass through one operation; anything that is not linear in the state drops them."""
+    first, second = (*args, None)[:2]
+    if name in SCALED:
+        return _scaled(first, second)
+    if name in DIVIDED and isinstance(first, Tagged) and not isinstance(second, Tagged):
+        return {i: p / second for i, p in first.parts.items()}
+    if name in ADDED:
+        return _sum(parts_of(first), parts_of(second))
+    if name in SUBTRACTED:
+        return _sum(parts_of(first), _negated(parts_of(second)))
+    if name in SUBTRACTED_FROM:
+        return _sum(parts_of(second), _negated(parts_of(first)))
+    if name in ("neg", "__neg__"):
+        return _negated(parts_of(first))
+    return parts_of(first) if name in KEPT else {}
+
+
+def _scaled(first: Any, second: Any) -> Parts:
+    if isinstance(first, Tagged) and isinstance(second, Tagged):
+        return {}
+    noise, factor = (first, second) if isinstance(first, Tagged) else (second, first)
+    return {i: p * factor for i, p in noise.parts.items()}
+
+
+def _negated(parts: Parts) -> Parts:
+    return {i: -p for i, p in parts.items()}
+
+
+def _sum(first: Parts, second: Parts) -> Parts:
+    both = first.keys() & second.keys()
+    return {**first, **second, **{i: first[i] + second[i] for i in both}}

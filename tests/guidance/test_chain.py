@@ -1,0 +1,88 @@
+import pytest
+import torch
+from guidance_geometry.guidance.chain import PLAIN, Chain
+from guidance_geometry.guidance.predictions import Predictions
+from guidance_geometry.guidance.schedules import Run, ScaleSchedule, parse_values
+
+RUN = Run((8.0, 4.0, 2.0, 1.0, 0.0))
+
+
+def predictions(shape=(2, 3, 4)):
+    generator = torch.Generator().manual_seed(0)
+    x, u, c = (torch.randn(shape, generator=generator) for _ in range(3))
+    return Predictions(x, torch.ones(2), torch.ones(2), u, c)
+
+
+@pytest.mark.parametrize("gamma", [-1.0, 0.0, 1.0, 2.0, 7.5])
+def test_plain_guidance_is_u_plus_the_difference_times_gamma(gamma):
+    p = predictions()
+    guided, _ = PLAIN.step(PLAIN.init(RUN), p, gamma)
+    assert torch.equal(guided, p.uncond + (p.cond - p.uncond) * gamma)
+
+
+def test_a_chain_is_immutable_and_a_constant_schedule_adds_nothing():
+    longer = PLAIN.then(ScaleSchedule("linear"))
+    assert PLAIN == Chain()
+    assert longer.text == "gamma linear 0 to 1 > CFG"
+    assert longer.then(ScaleSchedule()) == longer
+
+
+def test_progress_runs_from_the_first_step_to_the_last():
+    assert [RUN.progress(s) for s in RUN.sigmas] == [0.0, 1 / 3, 2 / 3, 1.0, 1.0]
+    assert RUN.progress(6.0) == pytest.approx(0.5 / 3)
+    assert RUN.progress(99.0) == 0.0
+
+
+@pytest.mark.parametrize(
+    ("shape", "expected"),
+    [
+        ("linear", [1.0, 3.0, 5.0, 7.0]),
+        ("cosine", [1.0, 2.5, 5.5, 7.0]),
+        ("power", [1.0, 1 + 6 / 9, 1 + 24 / 9, 7.0]),
+        ("beta", [1.0, 1 + 6 * 8 / 9, 1 + 6 * 8 / 9, 1.0]),
+    ],
+)
+def test_gamma_follows_the_shape(shape, expected):
+    chain = PLAIN.then(ScaleSchedule(shape))
+    gammas = [chain.scale(RUN, sigma, 7.0) for sigma in RUN.sigmas[:-1]]
+    assert gammas == pytest.approx(expected)
+
+
+def test_weights_of_one_leave_gamma_alone_and_of_zero_give_cond():
+    for shape in ("linear", "cosine", "power", "beta"):
+        assert PLAIN.then(ScaleSchedule(shape, 1.0, 1.0)).scale(RUN, 3.0, 7.0) == pytest.approx(7.0)
+        assert PLAIN.then(ScaleSchedule(shape, 0.0, 0.0)).scale(RUN, 3.0, 7.0) == 1.0
+
+
+def test_a_list_is_read_step_by_step_also_between_the_steps():
+    chain = PLAIN.then(ScaleSchedule("list", values=(7.0, 5.0, 3.0, 1.0)))
+    chain.init(RUN)
+    assert [chain.scale(RUN, s, 99.0) for s in (8.0, 6.0, 4.0, 2.0, 1.0, 0.1)] == [7.0, 7.0, 5.0, 3.0, 1.0, 1.0]
+
+
+def test_a_list_of_the_wrong_length_is_refused_before_sampling():
+    with pytest.raises(ValueError, match="gamma list has 3 values but the run has 4 steps"):
+        PLAIN.then(ScaleSchedule("list", values=(7.0, 5.0, 3.0))).init(RUN)
+
+
+def test_schedules_compose_in_wire_order():
+    chain = PLAIN.then(ScaleSchedule("list", values=(5.0,))).then(ScaleSchedule("linear"))
+    assert [chain.scale(RUN, s, 99.0) for s in (8.0, 1.0)] == [1.0, 5.0]
+
+
+@pytest.mark.parametrize(("text", "numbers"), [("7, 5 3;1", (7, 5, 3, 1)), ("2.5\n-1", (2.5, -1)), ("", ())])
+def test_lists_are_read_in_any_common_form(text, numbers):
+    assert parse_values(text) == numbers
+
+
+@pytest.mark.parametrize("text", ["7, five", "nan", "1 inf"])
+def test_an_entry_that_is_no_number_is_named(text):
+    with pytest.raises(ValueError, match="which is no finite number"):
+        parse_values(text)
+
+
+def test_unknown_shapes_and_empty_lists_are_refused():
+    with pytest.raises(ValueError, match="wobbly"):
+        ScaleSchedule("wobbly")
+    with pytest.raises(ValueError, match="no values"):
+        ScaleSchedule("list")

@@ -1,0 +1,61 @@
+import importlib.util
+import sys
+
+import pytest
+import torch
+
+
+@pytest.fixture(scope="session", autouse=True)
+def host():
+    """Skip when there is no host; otherwise fix its device before anything else of it is imported."""
+    if importlib.util.find_spec("comfy") is None:
+        pytest.skip("no ComfyUI host: run `python3 dev.py test`, or set COMFYUI_PATH")
+    from comfy import options
+
+    options.enable_args_parsing(False)
+    from comfy import cli_args
+
+    cli_args.args.cpu = not torch.cuda.is_available()
+    sys.argv = sys.argv[:1]
+    import comfy.model_management
+
+    return comfy
+
+
+@pytest.fixture(autouse=True)
+def inference_mode():
+    """Nodes run under inference mode in the host's executor."""
+    with torch.inference_mode():
+        yield
+
+
+class Labelled(dict):
+    """name -> MODEL, positive, negative, made when first asked for: the demo denoiser, and exact mixtures."""
+
+    def __missing__(self, name):
+        from guidance_geometry.nodes.lab import GGMixtureModel
+        from guidance_geometry.nodes.start import GGClassLabel, GGLoadDenoiser
+
+        with torch.inference_mode():
+            if name == "pocket":
+                model = GGLoadDenoiser.execute("pocket-1", "auto", "auto", "default").result[0]
+            else:
+                model = GGMixtureModel.execute(shape="3x8x8", classes=3, kind=name, seed=0).result[0]
+            self[name] = (model, *GGClassLabel.execute(model, "0;1;2").result)
+        return self[name]
+
+
+@pytest.fixture(scope="session")
+def labelled(host):
+    """name (pocket, ve, flow) -> MODEL, positive, negative with labels 0, 1, 2 for the images of a batch."""
+    torch.set_num_threads(1)
+    return Labelled()
+
+
+SIZES = {"ve": 8, "flow": 8, "pocket": 16}
+
+
+@pytest.fixture(scope="session")
+def empty_latent():
+    """name, batch -> an empty LATENT that the model of this name takes."""
+    return lambda name, batch=3: {"samples": torch.zeros(batch, 3, SIZES[name], SIZES[name])}

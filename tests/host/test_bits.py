@@ -1,0 +1,209 @@
+"""Sampling under observation gives the bits of sampling without it."""
+
+import pytest
+import torch
+
+SCHEDULERS = ("simple", "karras", "normal", "sgm_uniform")
+STEPS, CFG, SEED = 6, 3.0, 7
+
+
+def names():
+    import comfy.samplers
+
+    return comfy.samplers.KSampler.SAMPLERS
+
+
+def host_nodes():
+    import nodes
+
+    return nodes
+
+
+def ksampler(model, positive, negative, latent, name, scheduler="karras", steps=STEPS, cfg=CFG, **more):
+    out = host_nodes().common_ksampler(
+        model, SEED, steps, cfg, name, scheduler, positive, negative, dict(latent), **more
+    )
+    return out[0]["samples"]
+
+
+def guided(model, positive, negative, latent, name, scheduler="karras", steps=STEPS, cfg=CFG, **more):
+    from guidance_geometry.nodes.sampling import GGGuidedSampler
+
+    return GGGuidedSampler.execute(
+        model, SEED, steps, cfg, name, scheduler, positive, negative, dict(latent), **more
+    ).result
+
+
+def half_mask(latent):
+    mask = torch.ones(1, 1, *latent["samples"].shape[2:])
+    mask[..., : mask.shape[-1] // 2] = 0
+    return {**latent, "samples": latent["samples"] + 0.25, "noise_mask": mask}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("scheduler", SCHEDULERS)
+@pytest.mark.parametrize("batch", [1, 3])
+@pytest.mark.parametrize("model", ["pocket", "ve", "flow"])
+def test_every_sampler_gives_the_host_pixels(labelled, empty_latent, model, batch, scheduler):
+    latent = empty_latent(model, batch)
+    different = []
+    for name in names():
+        expected = ksampler(*labelled[model], latent, name, scheduler)
+        for capture in ("numbers", "tensors"):
+            out, _, trace = guided(*labelled[model], latent, name, scheduler, capture=capture)
+            if not torch.equal(out["samples"], expected):
+                different.append((name, capture))
+            assert trace.batch == batch
+            assert trace.n > 0
+            assert not trace.check(), (name, trace.check())
+    assert not different
+
+
+@pytest.mark.parametrize("model", ["ve", "flow"])
+@pytest.mark.parametrize("masked", [False, True], ids=["plain", "masked"])
+def test_a_recorded_model_gives_the_host_pixels(labelled, empty_latent, model, masked):
+    """KSampler with one node added: bit-equal for all names, and the trace has every step."""
+    from guidance_geometry.nodes.records import GGReadTrace, GGRecord
+
+    plain, positive, negative = labelled[model]
+    latent = half_mask(empty_latent(model)) if masked else empty_latent(model)
+    for name in names():
+        expected = ksampler(plain, positive, negative, latent, name)
+        recorded, recorder = GGRecord.execute(plain, "tensors").result
+        found = ksampler(recorded, positive, negative, latent, name)
+        trace, passed = GGReadTrace.execute(recorder, {"samples": found}).result
+        assert torch.equal(found, expected), name
+        assert passed["samples"] is found
+        assert trace.n == STEPS or name in ("dpm_fast", "dpm_adaptive"), name
+        assert not trace.check(), (name, trace.check())
+
+
+@pytest.mark.parametrize("model", ["ve", "flow"])
+def test_two_recorded_halves_give_the_host_pixels(labelled, empty_latent, model):
+    from guidance_geometry.nodes.records import GGReadTrace, GGRecord
+
+    plain, positive, negative = labelled[model]
+
+    def halves(patched, name):
+        advanced = host_nodes().KSamplerAdvanced().sample
+        settings = (STEPS, CFG, name, "karras", positive, negative)
+        half = advanced(patched, "enable", SEED, *settings, empty_latent(model), 0, 3, "enable")[0]
+        return advanced(patched, "disable", SEED, *settings, half, 3, 10000, "disable")[0]["samples"]
+
+    for name in names():
+        recorded, recorder = GGRecord.execute(plain, "numbers").result
+        assert torch.equal(halves(recorded, name), halves(plain, name)), name
+        first, last = (GGReadTrace.execute(recorder, {}, run).result[0] for run in (0, -1))
+        assert first.header["sigmas"][-1] == last.header["sigmas"][0]
+
+
+@pytest.mark.parametrize("model", ["ve", "flow"])
+def test_custom_samplers_give_the_host_pixels(labelled, empty_latent, model):
+    import comfy.samplers
+    from comfy_extras import nodes_custom_sampler as custom
+
+    from guidance_geometry.nodes.records import GGRecord
+    from guidance_geometry.nodes.sampling import GGInspectedSampler
+
+    plain, positive, negative = labelled[model]
+    sampling = plain.get_model_object("model_sampling")
+    noise = custom.Noise_RandomNoise(SEED)
+    for name in names():
+        sigmas = comfy.samplers.calculate_sigmas(sampling, "simple", STEPS)
+        sampler = comfy.samplers.sampler_object(name)
+
+        def with_custom(patched, name=name, sampler=sampler, sigmas=sigmas):
+            return custom.SamplerCustom.execute(
+                patched, True, SEED, CFG, positive, negative, sampler, sigmas.clone(), empty_latent(model)
+            ).result
+
+        recorded, recorder = GGRecord.execute(plain, "pictures").result
+        expected, expected_clean = with_custom(plain)
+        found, found_clean = with_custom(recorded)
+        guider = custom.CFGGuider.execute(plain, positive, negative, CFG).result[0]
+        out, clean, trace = GGInspectedSampler.execute(noise, guider, sampler, sigmas, empty_latent(model)).result
+        assert torch.equal(found["samples"], expected["samples"]), name
+        assert torch.equal(out["samples"], expected["samples"]), name
+        assert torch.equal(clean["samples"], expected_clean["samples"]), name
+        assert torch.equal(found_clean["samples"], expected_clean["samples"]), name
+        assert trace.n == recorder.runs[-1].n
+        assert sigmas[-1] == 0, "the recorder must not let a sampler write into the schedule"
+
+
+@pytest.mark.parametrize("cfg", [0.0, 1.0, 7.5])
+@pytest.mark.parametrize("name", ["euler", "euler_cfg_pp", "dpmpp_2m"])
+def test_every_scale_gives_the_host_pixels(labelled, empty_latent, cfg, name):
+    arguments = (*labelled["ve"], empty_latent("ve"), name)
+    assert torch.equal(guided(*arguments, cfg=cfg)[0]["samples"], ksampler(*arguments, cfg=cfg))
+
+
+@pytest.mark.parametrize("denoise", [0.0, 0.4])
+def test_partial_denoising_gives_the_host_pixels(labelled, empty_latent, denoise):
+    latent = half_mask(empty_latent("ve"))
+    arguments = (*labelled["ve"], latent, "euler")
+    out, _, trace = guided(*arguments, denoise=denoise)
+    assert torch.equal(out["samples"], ksampler(*arguments, denoise=denoise))
+    assert trace.n == (STEPS if denoise else 0)
+    assert "noise_mask" in out
+
+
+def test_a_batch_index_gives_the_host_pixels(labelled, empty_latent):
+    latent = {**empty_latent("ve"), "batch_index": [4, 0, 4]}
+    arguments = (*labelled["ve"], latent, "euler")
+    assert torch.equal(guided(*arguments)[0]["samples"], ksampler(*arguments))
+
+
+def test_wrappers_of_other_packs_are_still_called(labelled, empty_latent):
+    import comfy.patcher_extension
+
+    from guidance_geometry.nodes.records import GGRecord
+
+    plain, positive, negative = labelled["ve"]
+    called = []
+
+    def watching(who):
+        def wrapper(executor, *arguments):
+            called.append(who)
+            return executor(*arguments)
+
+        return wrapper
+
+    kind = comfy.patcher_extension.WrappersMP.SAMPLER_SAMPLE
+    before = plain.clone()
+    before.add_wrapper_with_key(kind, "first pack", watching("first"))
+    after = GGRecord.execute(before, "numbers").result[0].clone()
+    after.add_wrapper_with_key(kind, "last pack", watching("last"))
+    ksampler(after, positive, negative, empty_latent("ve"), "euler")
+    assert called == ["first", "last"]
+
+
+def test_a_foreign_sampler_object_is_recorded_without_changing_a_bit(labelled, empty_latent):
+    import comfy.samplers
+
+    from guidance_geometry.nodes.sampling import GGGuidedSampler
+
+    class Halving(comfy.samplers.Sampler):
+        def sample(self, guider, sigmas, extra_args, callback, noise, latent=None, mask=None, disable_pbar=False):
+            x = noise * sigmas[0]
+            for i, sigma in enumerate(sigmas[:-1]):
+                denoised = guider(x, sigma * x.new_ones(len(x)), **extra_args)
+                if callback:
+                    callback(i, denoised, x, len(sigmas) - 1)
+                x = (x + denoised) / 2
+            return x
+
+    import comfy.sample
+
+    model, positive, negative = labelled["ve"]
+    sigmas = comfy.samplers.KSampler(model, STEPS, model.load_device, "euler", "karras", 1.0).sigmas
+    latent = empty_latent("ve")
+    noise = comfy.sample.prepare_noise(latent["samples"], SEED)
+    expected = comfy.sample.sample_custom(
+        model, noise, CFG, Halving(), sigmas, positive, negative, latent["samples"], seed=SEED
+    )
+    out, _, trace = GGGuidedSampler.execute(
+        model, SEED, STEPS, CFG, "euler", "karras", positive, negative, latent, sampler=Halving()
+    ).result
+    assert torch.equal(out["samples"], expected)
+    assert trace.n == STEPS
+    assert trace.header["split"].startswith("noise not observable: a sampler of another kind")

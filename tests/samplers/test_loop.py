@@ -1,0 +1,72 @@
+import pytest
+import torch
+from guidance_geometry.guidance.chain import PLAIN
+from guidance_geometry.guidance.mixture import make_mixture
+from guidance_geometry.guidance.predictions import Predictions
+from guidance_geometry.guidance.schedules import Run
+from guidance_geometry.samplers.loop import item_noise, run
+from guidance_geometry.samplers.steps import ddim, level
+
+MIXTURE = make_mixture((1, 4, 4), classes=3, seed=0)
+
+
+def guided_run(x, sigmas, flow, gamma=2.0, eta=1.0, seed=5):
+    levels = [level(s, flow) for s in sigmas]
+    state = PLAIN.init(Run(tuple(sigmas)))
+    draw = item_noise(x, seed)
+
+    def denoise(x, now):
+        u, c = (MIXTURE.denoised(x, now.sigma, now.alpha, label) for label in (None, 1))
+        p = Predictions(x, now.sigma.expand(len(x)), now.alpha.expand(len(x)), u, c)
+        return PLAIN.step(state, p, gamma)[0]
+
+    states = run(denoise, x, levels, lambda *a: ddim(*a, eta=eta), lambda *_: draw())
+    return [s for s in states if s.step is not None]
+
+
+def start(batch, flow, sigma):
+    eps = torch.randn(batch, 1, 4, 4, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
+    return eps * sigma
+
+
+@pytest.mark.parametrize(("flow", "sigmas"), [(False, [20.0, 5.0, 1.0, 0.2, 0.0]), (True, [1.0, 0.7, 0.4, 0.1, 0.0])])
+def test_an_item_alone_is_the_item_in_a_batch(flow, sigmas):
+    x = start(3, flow, sigmas[0])
+    together = guided_run(x, sigmas, flow)[-1].x_next
+    for i in range(3):
+        alone = guided_run(x[i : i + 1], sigmas, flow)[-1].x_next
+        assert (alone[0] - together[i]).abs().max() <= 1e-12
+
+
+def test_the_second_run_is_the_first():
+    x, sigmas = start(2, False, 20.0), [20.0, 5.0, 1.0, 0.0]
+    assert torch.equal(guided_run(x, sigmas, False)[-1].x_next, guided_run(x, sigmas, False)[-1].x_next)
+
+
+def test_every_state_adds_up():
+    for state in guided_run(start(2, False, 20.0), [20.0, 5.0, 1.0, 0.0], False):
+        assert torch.equal(state.x + state.step.move + state.step.noise, state.x_next)
+
+
+@pytest.mark.parametrize(("flow", "sigmas"), [(False, 80.0), (True, 1.0)])
+def test_ancestral_sampling_of_one_class_has_its_mean(flow, sigmas):
+    """400 samples at gamma = 1 against the class mean of the exact mixture: within 5 standard errors, each pixel."""
+    n = 60
+    ramp = torch.linspace(1, 0, n + 1, dtype=torch.float64)
+    schedule = (ramp if flow else sigmas * ramp**7).tolist()
+    end = guided_run(start(400, flow, sigmas), schedule, flow, gamma=1.0)[-1].x_next
+    mine = MIXTURE.labels == 1
+    weights = MIXTURE.log_weights[mine].softmax(dim=0)
+    mean = (weights[:, None] * MIXTURE.means[mine].flatten(1)).sum(dim=0)
+    error = end.flatten(1).std(dim=0) / 400**0.5
+    assert ((end.flatten(1).mean(dim=0) - mean).abs() / error).max() <= 5
+
+
+def test_item_noise_is_independent_of_the_starting_noise():
+    seed = 11
+    x = torch.randn(4, 1000, generator=torch.Generator().manual_seed(seed))
+    eps = item_noise(x, seed)()
+    correlation = (eps * x).mean(dim=1) / (eps.std(dim=1) * x.std(dim=1))
+    assert correlation.abs().max() <= 5 / 1000**0.5
+    assert eps.std(dim=1).sub(1).abs().max() <= 0.1
+    assert not torch.equal(eps, item_noise(x, seed + 1)())

@@ -1,0 +1,102 @@
+import math
+
+import pytest
+import torch
+from guidance_geometry.samplers.steps import (
+    FORMULAS,
+    Update,
+    ancestral,
+    ddim,
+    ddpm,
+    dpmpp_2m,
+    euler_ancestral,
+    level,
+    up_and_down,
+)
+
+LEVELS = [(False, 7.0, 3.0), (False, 0.3, 0.01), (True, 0.9, 0.7), (True, 0.2, 0.05)]
+
+
+def tensors(count, shape=(2, 5)):
+    generator = torch.Generator().manual_seed(3)
+    return [torch.randn(shape, dtype=torch.float64, generator=generator) for _ in range(count)]
+
+
+@pytest.mark.parametrize(("flow", "sigma", "sigma_next"), LEVELS)
+def test_ddpm_has_the_posterior_mean_and_variance(flow, sigma, sigma_next):
+    """Bayes by hand for one element: prior q(x'|x0) times likelihood q(x|x')."""
+    x, x0 = tensors(2)
+    now, then, zero = level(sigma, flow), level(sigma_next, flow), torch.zeros_like(x)
+    a, a_next = float(now.alpha), float(then.alpha)
+    link, spread = a / a_next, sigma**2 - (a / a_next * sigma_next) ** 2
+    variance = 1 / (1 / sigma_next**2 + link**2 / spread)
+    mean = variance * (a_next * x0 / sigma_next**2 + link * x / spread)
+    step = ddpm(x, x0, now, then, torch.ones_like(x))
+    assert (x + ddpm(x, x0, now, then, zero).move - mean).abs().max() <= 1e-12
+    assert (step.noise - math.sqrt(variance)).abs().max() <= 1e-12
+
+
+@pytest.mark.parametrize(("flow", "sigma", "sigma_next"), LEVELS)
+def test_ddim_at_eta_one_is_ddpm_and_at_zero_is_the_ode(flow, sigma, sigma_next):
+    x, x0, eps = tensors(3)
+    now, then = level(sigma, flow), level(sigma_next, flow)
+    for ours, theirs in zip(ddim(x, x0, now, then, eps, eta=1.0), ddpm(x, x0, now, then, eps), strict=True):
+        assert (ours - theirs).abs().max() <= 1e-12
+    ratio = sigma_next / sigma
+    ode = ddim(x, x0, now, then, eps, eta=0.0)
+    assert (x + ode.move - (ratio * x + (1 - ratio) * x0)).abs().max() <= 1e-12
+    assert ode.noise.abs().max() == 0
+
+
+@pytest.mark.parametrize(("flow", "sigma", "sigma_next"), LEVELS)
+@pytest.mark.parametrize("eta", [0.0, 0.3, 1.0])
+def test_the_next_state_has_the_next_noise_level(flow, sigma, sigma_next, eta):
+    up, down = up_and_down(level(sigma, flow), level(sigma_next, flow), eta)
+    assert float(up**2 + down**2) == pytest.approx(sigma_next**2, rel=1e-12)
+
+
+def test_flow_starts_at_pure_noise_without_a_nan():
+    x, x0, eps = tensors(3)
+    step = ddpm(x, x0, level(1.0, True), level(0.9, True), eps)
+    assert (step.move + x - 0.1 * x0).abs().max() <= 1e-12
+    assert (step.noise - 0.9 * eps).abs().max() <= 1e-12
+
+
+@pytest.mark.parametrize("flow", [False, True])
+def test_the_last_step_lands_on_the_prediction(flow):
+    x, x0, eps = tensors(3)
+    step = ddim(x, x0, level(0.1, flow), level(0.0, flow), eps, eta=1.0)
+    assert (x + step.move - x0).abs().max() <= 1e-12
+    assert step.noise.abs().max() == 0
+
+
+def test_ancestral_flow_keeps_the_noise_level():
+    """x = (1 - s) x0 + s eps exactly: after the host's rescale the signal part must be (1 - s')."""
+    x0 = torch.ones(1, 1, dtype=torch.float64)
+    update = Update(0.3 * x0, x0, level(0.7, True), level(0.4, True))
+    assert float(update.x + euler_ancestral(update)) == pytest.approx(0.6, rel=1e-12)
+
+
+def test_second_order_beats_first_order():
+    """D(x) of N(0, 1) data: the ODE has the solution x sqrt((1 + s'^2) / (1 + s^2)); errors fall as 1/n and 1/n^2."""
+    errors = {}
+    for n in (40, 80):
+        sigmas = torch.linspace(3.0, 0.5, n + 1, dtype=torch.float64)
+        exact = math.sqrt((1 + 0.5**2) / (1 + 3.0**2))
+        for name in ("euler", "dpmpp_2m"):
+            x, before = torch.ones(1, 1, dtype=torch.float64), None
+            for now, then in zip(sigmas, sigmas[1:], strict=False):
+                before = Update(x, x / (1 + now**2), level(now, False), level(then, False), previous=before)
+                x = x + FORMULAS[name](before)
+            errors[name, n] = abs(float(x) - exact)
+    assert math.log2(errors["euler", 40] / errors["euler", 80]) == pytest.approx(1, abs=0.15)
+    assert math.log2(errors["dpmpp_2m", 40] / errors["dpmpp_2m", 80]) == pytest.approx(2, abs=0.3)
+
+
+def test_formulas_are_moves_without_noise():
+    x, x0, u = tensors(3)
+    update = Update(x, x0, level(0.8, True), level(0.5, True), uncond=u, options={"eta": 0.5})
+    for name, formula in FORMULAS.items():
+        assert formula(update).isfinite().all(), name
+    assert torch.equal(ancestral(update, 1.0), ddpm(x, x0, update.now, update.then, torch.zeros_like(x)).move)
+    assert (dpmpp_2m(update) - FORMULAS["euler"](update)).abs().max() <= 1e-12
