@@ -7,7 +7,7 @@ methods `init` and `step`, so that another pack can put its own rule on the wire
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 from torch import Tensor
 
@@ -17,7 +17,7 @@ from .schedules import Run, ScaleSchedule
 
 
 class Guidance(Protocol):
-    """What a sampler asks of a guidance wire; `scale` and `text` are optional."""
+    """What a sampler asks of a guidance wire; `scale`, `text` and `is_cfg` are optional (see Chain)."""
 
     def init(self, run: Run) -> Any:
         """State of one run, made anew for each."""
@@ -31,6 +31,7 @@ class Chain:
     """Schedules of gamma in wire order, then classifier-free guidance.  An empty chain is plain CFG."""
 
     schedules: tuple[ScaleSchedule, ...] = ()
+    is_cfg: ClassVar[bool] = True  # the step is plain CFG, which a host may compute itself
 
     def then(self, schedule: ScaleSchedule) -> Chain:
         """A longer chain; this one stays as it is. A constant schedule changes nothing and is left out."""

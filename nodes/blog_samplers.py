@@ -21,13 +21,17 @@ MAX_OFFSET = 1 << 31
 class BlogSampler:
     """A sampler function of the host's form around one of our steps.
 
-    eta: the step's. noise_seed_offset: another stream of injected noise for the same starting noise.
+    name: in traces. eta: the step's. noise_seed_offset: another stream of injected noise for the same starting noise.
     """
 
-    __name__: str
+    name: str
     rule: Callable
     eta: float
     noise_seed_offset: int = 0
+
+    @property
+    def __name__(self) -> str:
+        return self.name
 
     @property
     def options(self) -> dict:

@@ -9,6 +9,8 @@ import comfy.samplers
 import comfyui_version
 import torch
 
+from .native_model import card_of
+
 PACK_VERSION = "0.1.0"
 PIXELS = 3  # channels of a pixel-space model
 BROWNIAN = ("dpmpp_sde", "dpmpp_2m_sde", "dpmpp_2m_sde_heun", "dpmpp_3m_sde")
@@ -68,10 +70,11 @@ def network_dtype(patcher) -> torch.dtype:
 
 
 def describe_model(patcher) -> dict:
-    """Name and hash of a MODEL, as far as it tells them."""
-    model = patcher.model
-    name = getattr(model, "gg_name", None) or type(model).__name__
-    return {"name": name, "hash": getattr(model, "gg_hash", None), "labels": list(getattr(model, "gg_labels", ()))}
+    """Name, hash and labels of a MODEL, as far as it tells them."""
+    card = card_of(patcher)
+    if card is None:
+        return {"name": type(patcher.model).__name__, "hash": None, "labels": []}
+    return {"name": card.name, "hash": card.sha256 or None, "labels": list(card.labels)}
 
 
 def describe_host(patcher) -> dict:
@@ -87,23 +90,20 @@ def describe_host(patcher) -> dict:
 
 def labels_of(guider, batch: int) -> list[str] | None:
     """Name of the class that each sample of a batch was asked for, None for a model without classes."""
+    card = card_of(guider.model_patcher)
     entries = guider.original_conds.get("positive") or []
-    label = next((entry["class_label"] for entry in entries if "class_label" in entry), None)
-    if label is None:
+    asked = next((entry["class_label"] for entry in entries if "class_label" in entry), None)
+    if card is None or asked is None:
         return None
-    names = [*getattr(guider.model_patcher.model, "gg_labels", ())]
-    values = torch.as_tensor(label).flatten().tolist()
-    return [_label_name(names, values[i % len(values)]) for i in range(batch)]
-
-
-def _label_name(names: list[str], index: int) -> str:
-    return names[index] if 0 <= index < len(names) else "unconditional"
+    names = [*card.labels, "unconditional"]
+    values = torch.as_tensor(asked).flatten().tolist()
+    return [names[values[i % len(values)]] for i in range(batch)]
 
 
 def data_deviation(patcher) -> float | None:
     """Root mean square of clean data in the model's space, None where the model does not say."""
-    value = getattr(patcher.model, "gg_sigma_data", None)
-    return None if value is None else float(value)
+    card = card_of(patcher)
+    return None if card is None else card.sigma_data
 
 
 def scale_of(guider) -> float:

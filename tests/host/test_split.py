@@ -77,14 +77,14 @@ class Replaying:
         return Sampler()
 
 
-def guider_over(labelled, model):
+def guider_over(labelled, model, cfg):
     from guidance_geometry.guidance.chain import PLAIN
     from guidance_geometry.nodes.sampling import chain_guider
 
-    return chain_guider(*labelled[model], CFG, PLAIN)
+    return chain_guider(*labelled[model], cfg, PLAIN)
 
 
-def collect(labelled, empty_latent, model, name):
+def collect(labelled, empty_latent, model, name, cfg=CFG):
     import comfy.sample
     import comfy.samplers
 
@@ -96,7 +96,7 @@ def collect(labelled, empty_latent, model, name):
     calls, steps, arrived = [], [], {}
 
     def run(sampler):
-        guider_over(labelled, model).sample(noise, latent, sampler, sigmas, disable_pbar=True, seed=SEED)
+        guider_over(labelled, model, cfg).sample(noise, latent, sampler, sigmas, disable_pbar=True, seed=SEED)
 
     run(Collected(inner, calls, steps))
     if name not in HIDDEN_STATE:

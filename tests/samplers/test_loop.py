@@ -1,5 +1,6 @@
 import pytest
 import torch
+
 from guidance_geometry.guidance.chain import PLAIN
 from guidance_geometry.guidance.mixture import make_mixture
 from guidance_geometry.guidance.predictions import Predictions

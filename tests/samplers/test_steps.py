@@ -1,7 +1,9 @@
+import itertools
 import math
 
 import pytest
 import torch
+
 from guidance_geometry.samplers.steps import (
     FORMULAS,
     Update,
@@ -85,7 +87,7 @@ def test_second_order_beats_first_order():
         exact = math.sqrt((1 + 0.5**2) / (1 + 3.0**2))
         for name in ("euler", "dpmpp_2m"):
             x, before = torch.ones(1, 1, dtype=torch.float64), None
-            for now, then in zip(sigmas, sigmas[1:], strict=False):
+            for now, then in itertools.pairwise(sigmas):
                 before = Update(x, x / (1 + now**2), level(now, False), level(then, False), previous=before)
                 x = x + FORMULAS[name](before)
             errors[name, n] = abs(float(x) - exact)

@@ -1,8 +1,9 @@
 import pytest
 import torch
-from guidance_geometry.samplers.tagged import Tagged, parts_of, plain, tag
 from hypothesis import given
 from hypothesis import strategies as st
+
+from guidance_geometry.samplers.tagged import Tagged, parts_of, plain, tag
 
 SCALARS = st.floats(-3, 3, allow_nan=False).filter(lambda v: abs(v) > 1e-3)
 

@@ -1,0 +1,200 @@
+"""The embedded demo denoiser's network: a small U-Net that works on 2 x 2 patches and finishes at full resolution."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+FREQUENCIES = 32
+SLOWEST, FASTEST = 0.25, 16.0  # angular frequencies per unit of ln(sigma) / 4, whose range is -1.6 .. 1.1
+HEAD_WIDTH = 32  # channels an attention head sees
+
+
+def fourier_features(t: Tensor) -> Tensor:  # [B] -> [B, 64]
+    """Cosines and sines of t at log-spaced frequencies, in float32 or wider: half precision blurs the fast ones."""
+    wide = t.to(torch.promote_types(t.dtype, torch.float32))
+    logs = torch.linspace(math.log(SLOWEST), math.log(FASTEST), FREQUENCIES, device=t.device, dtype=wide.dtype)
+    angles = wide[:, None] * logs.exp()
+    return torch.cat([angles.cos(), angles.sin()], dim=1)
+
+
+def zeroed(layer: nn.Module) -> nn.Module:
+    """Start a layer at zero, so that the branch it ends is silent before training."""
+    nn.init.zeros_(layer.weight)
+    nn.init.zeros_(layer.bias)
+    return layer
+
+
+class Modulation(nn.Module):
+    """Group normalisation whose scale and shift follow the embedding:  norm(h) * (1 + a) + b."""
+
+    def __init__(self, channels: int, groups: int, emb: int, operations: Any, **place: Any):
+        super().__init__()
+        self.norm = operations.GroupNorm(groups, channels, **place)
+        self.affine = operations.Linear(emb, 2 * channels, **place)
+
+    def forward(self, h: Tensor, e: Tensor) -> Tensor:  # h [B, C, H, W], e [B, emb] -> [B, C, H, W]
+        """Normalise `h`, then scale and shift it by what `e` says."""
+        a, b = self.affine(e)[:, :, None, None].chunk(2, dim=1)
+        return self.norm(h) * (1 + a) + b
+
+
+class Block(nn.Module):
+    """Residual block of two 3 x 3 convolutions; the embedding enters between them."""
+
+    def __init__(self, channels: int, emb: int, operations: Any, groups: int = 8, **place: Any):
+        super().__init__()
+        self.norm = operations.GroupNorm(groups, channels, **place)
+        self.first = operations.Conv2d(channels, channels, 3, padding=1, **place)
+        self.modulation = Modulation(channels, groups, emb, operations, **place)
+        self.second = zeroed(operations.Conv2d(channels, channels, 3, padding=1, **place))
+
+    def forward(self, h: Tensor, e: Tensor) -> Tensor:  # h [B, C, H, W], e [B, emb] -> [B, C, H, W]
+        """Add to `h` what the two convolutions make of it."""
+        inner = self.first(nn.functional.silu(self.norm(h)))
+        return h + self.second(nn.functional.silu(self.modulation(inner, e)))
+
+
+class Attention(nn.Module):
+    """Residual self-attention over all places, written out as matmul, softmax, matmul (fastest on a CPU)."""
+
+    def __init__(self, channels: int, operations: Any, groups: int = 8, **place: Any):
+        super().__init__()
+        self.heads = channels // HEAD_WIDTH
+        self.norm = operations.GroupNorm(groups, channels, **place)
+        self.queries_keys_values = operations.Linear(channels, 3 * channels, **place)
+        self.out = zeroed(operations.Linear(channels, channels, **place))
+
+    def forward(self, h: Tensor) -> Tensor:  # [B, C, H, W] -> [B, C, H, W]
+        """Let every place read from all places."""
+        batch, channels, height, width = h.shape
+        tokens = self.norm(h).flatten(2).transpose(1, 2)
+        split = self.queries_keys_values(tokens).reshape(batch, height * width, 3, self.heads, HEAD_WIDTH)
+        q, k, v = split.permute(2, 0, 3, 1, 4)
+        weights = (q @ k.transpose(2, 3) * HEAD_WIDTH**-0.5).softmax(dim=3)
+        read = (weights @ v).transpose(1, 2).reshape(batch, height * width, channels)
+        return h + self.out(read).transpose(1, 2).reshape(h.shape)
+
+
+class Level(nn.Module):
+    """Blocks at one resolution; where wanted, attention follows the block of that number."""
+
+    def __init__(self, channels: int, count: int, emb: int, operations: Any, attend_after: int = 0, **place: Any):
+        super().__init__()
+        self.blocks = nn.ModuleList(Block(channels, emb, operations, **place) for _ in range(count))
+        self.attention = Attention(channels, operations, **place) if attend_after else None
+        self.attend_after = attend_after
+
+    def forward(self, h: Tensor, e: Tensor) -> Tensor:  # h [B, C, H, W], e [B, emb] -> [B, C, H, W]
+        """Run the blocks in order."""
+        for number, block in enumerate(self.blocks, start=1):
+            h = block(h, e)
+            if self.attention is not None and number == self.attend_after:
+                h = self.attention(h)
+        return h
+
+
+class Upsample(nn.Module):
+    """Double the resolution: 1 x 1 convolution, then pixel shuffle."""
+
+    def __init__(self, channels: int, wanted: int, operations: Any, **place: Any):
+        super().__init__()
+        self.spread = operations.Conv2d(channels, 4 * wanted, 1, **place)
+
+    def forward(self, h: Tensor) -> Tensor:  # [B, C, H, W] -> [B, wanted, 2H, 2W]
+        """Spread each place's channels over four places."""
+        return nn.functional.pixel_shuffle(self.spread(h), 2)
+
+
+class Embedding(nn.Module):
+    """One vector for noise level and class:  silu(W2 silu(W1 waves(t)) + table[y])."""
+
+    def __init__(self, emb: int, labels: int, operations: Any, **place: Any):
+        super().__init__()
+        self.first = operations.Linear(2 * FREQUENCIES, emb, **place)
+        self.second = operations.Linear(emb, emb, **place)
+        self.classes = operations.Embedding(labels + 1, emb, **place)
+
+    def forward(self, t: Tensor, y: Tensor, dtype: torch.dtype) -> Tensor:  # t [B], y [B] -> [B, emb]
+        """Embed noise level and label; the result has the activations' `dtype`."""
+        level = self.second(nn.functional.silu(self.first(fourier_features(t).to(dtype))))
+        return nn.functional.silu(level + self.classes(y.long()).to(dtype))
+
+
+class Head(nn.Module):
+    """Finish at full resolution, where the noisy input is seen again: no patch edges, no speckle."""
+
+    def __init__(self, channels: int, width: int, emb: int, count: int, operations: Any, **place: Any):
+        super().__init__()
+        self.up = Upsample(channels, width, operations, **place)
+        self.look = operations.Conv2d(3, width, 3, padding=1, **place)
+        self.modulation = Modulation(width, 4, emb, operations, **place)
+        self.mix = operations.Conv2d(width, width, 3, padding=1, **place)
+        self.blocks = nn.ModuleList(
+            zeroed(operations.Conv2d(width, width, 3, padding=1, **place)) for _ in range(count)
+        )
+        self.colour = zeroed(operations.Conv2d(width, 3, 3, padding=1, **place))
+
+    def forward(self, h: Tensor, x: Tensor, e: Tensor) -> Tensor:  # h [B, C, H/2, W/2], x [B, 3, H, W] -> as x
+        """Join the trunk's patches with the input's pixels."""
+        h = nn.functional.silu(self.modulation(self.up(h) + self.look(x), e))
+        h = h + self.mix(h)
+        for convolution in self.blocks:
+            h = h + convolution(nn.functional.silu(h))
+        return self.colour(h)
+
+
+class PocketUNet(nn.Module):
+    """The raw network F of the demo denoiser.
+
+    ch: channels at half, quarter and eighth resolution. emb: width of the embedding. head: channels at full resolution.
+    blocks: residual blocks of the trunk's stages (half, quarter, eighth, quarter, half), then convolutions of the head.
+    labels: number of classes; the label of that number means "no label". operations: where the layers come from
+    (torch.nn, or the host's casting layers). device, dtype: where the weights live.
+    """
+
+    def __init__(
+        self,
+        ch: tuple[int, int, int] = (48, 96, 160),
+        emb: int = 128,
+        head: int = 16,
+        blocks: tuple[int, int, int, int, int, int] = (1, 2, 2, 1, 1, 1),
+        labels: int = 10,
+        operations: Any = nn,
+        device: Any = None,
+        dtype: torch.dtype | None = None,
+    ):
+        super().__init__()
+        place = {"device": device, "dtype": dtype}
+        half, quarter, eighth = ch
+        self.null_index = labels
+        self.embedding = Embedding(emb, labels, operations, **place)
+        self.stem = operations.Conv2d(12, half, 3, padding=1, **place)
+        self.encode_half = Level(half, blocks[0], emb, operations, **place)
+        self.to_quarter = operations.Conv2d(half, quarter, 2, stride=2, **place)
+        self.encode_quarter = Level(quarter, blocks[1], emb, operations, attend_after=blocks[1], **place)
+        self.to_eighth = operations.Conv2d(quarter, eighth, 2, stride=2, **place)
+        self.middle = Level(eighth, blocks[2], emb, operations, attend_after=1, **place)
+        self.from_eighth = Upsample(eighth, quarter, operations, **place)
+        self.decode_quarter = Level(quarter, blocks[3], emb, operations, attend_after=blocks[3], **place)
+        self.from_quarter = Upsample(quarter, half, operations, **place)
+        self.decode_half = Level(half, blocks[4], emb, operations, **place)
+        self.head = Head(half, head, emb, blocks[5], operations, **place)
+
+    def forward(self, x: Tensor, t: Tensor, y: Tensor) -> Tensor:  # x [B, 3, H, W], t [B], y [B] -> [B, 3, H, W]
+        """Evaluate F.
+
+        x: c_in * noisy image; H and W divisible by 8. t: ln(sigma) / 4. y: labels, 0 .. labels (= no label).
+        """
+        if x.shape[2] % 8 or x.shape[3] % 8:
+            raise ValueError(f"image is {x.shape[3]} x {x.shape[2]} but Pocket needs sides divisible by 8. Resize it.")
+        e = self.embedding(t, y, x.dtype)
+        at_half = self.encode_half(self.stem(nn.functional.pixel_unshuffle(x, 2)), e)
+        at_quarter = self.encode_quarter(self.to_quarter(at_half), e)
+        at_eighth = self.middle(self.to_eighth(at_quarter), e)
+        up_quarter = self.decode_quarter(self.from_eighth(at_eighth) + at_quarter, e)
+        up_half = self.decode_half(self.from_quarter(up_quarter) + at_half, e)
+        return self.head(up_half, x, e)

@@ -1,0 +1,108 @@
+"""Nodes for experiments with known answers."""
+
+from __future__ import annotations
+
+import math
+import re
+
+from comfy_api.latest import io
+
+from ..classifiers.exact import MixtureClassifier
+from ..guidance.mixture import make_mixture
+from . import checks
+from .native_model import native_mixture
+from .wires import ClassifierWire
+
+SPACES = ("ve", "flow")
+LOOKS = 3  # components of every class
+MOST_CLASSES = 1000
+MOST_NUMBERS = 50_000_000  # of all means together, 400 MB in float64
+LARGEST_SEED = 0xFFFFFFFFFFFFFFFF
+
+
+def parse_shape(text: str) -> tuple[int, ...]:
+    """Read "3x32x32" as (3, 32, 32): channels first, then one to three sides."""
+    sizes = re.split(r"\s*[x,*]\s*|\s+", text.strip().lower())
+    if not 2 <= len(sizes) <= 4 or not all(re.fullmatch(r"[1-9]\d{0,5}", size) for size in sizes):
+        raise ValueError(f"shape is {text!r} but must be channels and 1 to 3 sides, such as 3x32x32 (or 2x1x1).")
+    return tuple(map(int, sizes))
+
+
+def complaints(shape: str | None, classes: int | None, kind: str | None, seed: int | None) -> list[str | None]:
+    """What is wrong with a mixture's settings; None is a value that arrives over a wire."""
+    return [
+        checks.choice("kind", kind, SPACES),
+        checks.number("classes", classes, 1, MOST_CLASSES),
+        checks.number("seed", seed, 0, LARGEST_SEED),
+        too_large(shape, classes),
+    ]
+
+
+def too_large(shape: str | None, classes: int | None) -> str | None:
+    """A sentence if the shape cannot be read, or the mixture would not fit into memory."""
+    try:
+        count = math.prod(parse_shape(shape)) * LOOKS * (classes or 1) if shape is not None else 0
+    except ValueError as wrong:
+        return str(wrong)
+    if count <= MOST_NUMBERS:
+        return None
+    return (
+        f"shape {shape} with {classes} classes needs {count:,} numbers; at most {MOST_NUMBERS:,} are made. "
+        "Choose a smaller shape or fewer classes."
+    )
+
+
+class GGMixtureModel(io.ComfyNode):
+    """A mixture whose denoiser and classifier are known in closed form, as MODEL and GG_CLASSIFIER."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="GGMixtureModel",
+            display_name="Exact Mixture Model (lab)",
+            category="guidance geometry/lab",
+            description="A world made of Gaussians whose perfect denoiser and perfect classifier are formulas. What "
+            "guidance does here is what guidance does, without network error.",
+            inputs=[
+                io.String.Input(
+                    "shape", default="3x32x32", tooltip="Channels, then sides: 3x32x32 is a small image, 2x1x1 a point."
+                ),
+                io.Int.Input(
+                    "classes", default=3, min=1, max=MOST_CLASSES, tooltip="Number of labels; each has three looks."
+                ),
+                io.Combo.Input(
+                    "kind",
+                    options=list(SPACES),
+                    default="ve",
+                    tooltip="How noise is added. ve: x0 + sigma eps. flow: (1 - sigma) x0 + sigma eps.",
+                ),
+                io.Int.Input(
+                    "seed",
+                    default=0,
+                    min=0,
+                    max=LARGEST_SEED,
+                    tooltip="Another seed is another world; same seed, same.",
+                ),
+            ],
+            outputs=[
+                io.Model.Output(tooltip="The exact denoiser; wire it like any MODEL, with Class Label."),
+                ClassifierWire.Output(
+                    display_name="classifier", tooltip="The exact classifier at every noise level, for guidance."
+                ),
+            ],
+        )
+
+    @classmethod
+    def validate_inputs(cls, shape, classes, kind, seed) -> bool | str:
+        return checks.verdict(*complaints(shape, classes, kind, seed))
+
+    @classmethod
+    def execute(cls, shape, classes, kind, seed) -> io.NodeOutput:
+        checks.insist(*complaints(shape, classes, kind, seed))
+        mixture = make_mixture(parse_shape(shape), classes, seed, LOOKS)
+        labels = tuple(f"class {index}" for index in range(classes))
+        name = f"mixture {shape.strip()}, {classes} classes, {kind}, seed {seed}"
+        return io.NodeOutput(native_mixture(mixture, kind, labels, name), MixtureClassifier(mixture, labels, kind))
+
+
+NODES = [GGMixtureModel]

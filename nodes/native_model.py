@@ -1,0 +1,275 @@
+"""A denoiser file or an exact mixture as the host's own MODEL: its samplers, previews, masks and memory all apply."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import comfy.conds
+import comfy.latent_formats
+import comfy.model_base
+import comfy.model_management
+import comfy.model_patcher
+import comfy.patcher_extension
+import comfy.supported_models_base
+import torch
+from torch import Tensor, nn
+
+from ..denoisers.architectures import ARCHITECTURES, Architecture
+from ..denoisers.formats import DenoiserFile, DenoiserSpec
+from ..denoisers.schedules import network_time
+from ..guidance.mixture import ANY, GaussianMixture
+from ..guidance.vectors import wide
+from .noise_levels import denoiser_levels, exact_levels
+
+WEIGHT_DTYPES = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
+
+
+@dataclass(frozen=True)
+class ModelCard:
+    """What other nodes may know of a class-conditional MODEL.
+
+    null_index: the label that means "no label". sha256: of the file, empty for a mixture. sigma_data: size of clean
+    samples (as the file says, or a mixture's rms), None if unknown. shape: of one native sample, [C, ...]. multiple:
+    what the sides must be divisible by; 0 means that only the native size exists. space: "ve" or "flow".
+    """
+
+    name: str
+    labels: tuple[str, ...]
+    null_index: int
+    sha256: str
+    sigma_data: float | None
+    shape: tuple[int, ...]
+    multiple: int
+    space: str
+
+    def check_sides(self, sides: tuple[int, ...]) -> None:
+        """Refuse a picture size the network cannot work on.  sides: all but batch and channels"""
+        got, native = "x".join(map(str, sides)), "x".join(map(str, self.shape[1:]))
+        if self.multiple == 0 and sides != self.shape[1:]:
+            raise ValueError(f"The latent is {got} but {self.name} exists at {native} only. Use Empty Canvas.")
+        if self.multiple and any(side < 1 or side % self.multiple for side in sides):
+            raise ValueError(
+                f"The latent is {got} but {self.name} needs sides divisible by {self.multiple}. "
+                f"Use Empty Canvas ({native}), or resize the picture."
+            )
+
+
+def card_of(model: Any) -> ModelCard | None:
+    """The card of a MODEL made here, through any number of clones and patches; None for every other MODEL."""
+    return getattr(getattr(model, "model", None), "card", None)
+
+
+class PixelFormat(comfy.latent_formats.LatentFormat):
+    """Latents that are the samples themselves, in -1 .. 1; previews show the first three channels."""
+
+    spacial_downscale_ratio = 1
+
+    def __init__(self, shape: tuple[int, ...]):
+        channels = shape[0]
+        self.latent_channels = channels
+        self.latent_dimensions = len(shape) - 1
+        grey = [[1.0, 1.0, 1.0]]
+        colours = [[float(row == column) for column in range(3)] for row in range(channels)]
+        if self.latent_dimensions >= 2:
+            self.latent_rgb_factors = grey if channels == 1 else colours
+
+
+class LabelledNetwork(nn.Module):
+    """What the host calls for one forward pass: evaluate(x, t, y), inside the host's DIFFUSION_MODEL wrappers."""
+
+    def __init__(self, evaluate: Callable[[Tensor, Tensor, Tensor], Tensor], dtype: torch.dtype):
+        super().__init__()
+        self.evaluate = evaluate
+        self.dtype = dtype
+
+    def forward(self, x, t, context=None, y=None, control=None, transformer_options=None, **_):  # -> [B, ...]
+        """Evaluate a batch.  x [B, ...] scaled, t [B], y [B] labels; the other arguments belong to text models."""
+        options = transformer_options or {}
+        wrappers = comfy.patcher_extension.get_all_wrappers(comfy.patcher_extension.WrappersMP.DIFFUSION_MODEL, options)
+        executor = comfy.patcher_extension.WrapperExecutor.new_class_executor(self._evaluated, self, wrappers)
+        return executor.execute(x, t, context, y, control, options)
+
+    def _evaluated(self, x, t, context, y, control, transformer_options):
+        return self.evaluate(x, t, y)
+
+
+class LabelledConfig(comfy.supported_models_base.BASE):
+    """The host's description of a model: sizes, latent format, types."""
+
+    unet_extra_config: dict = {}  # noqa: RUF012  the host's attribute
+    memory_usage_factor = 0.02
+    supported_inference_dtypes = [torch.float32, torch.float16, torch.bfloat16]  # noqa: RUF012
+
+    def __init__(self, shape: tuple[int, ...], dtype: torch.dtype, manual_cast: torch.dtype | None):
+        super().__init__({})
+        self.latent_format = PixelFormat(shape)
+        self.set_inference_dtype(dtype, manual_cast)
+
+
+class LabelledModel(comfy.model_base.BaseModel):
+    """A MODEL conditioned on class labels, which travel as `class_label` in the CONDITIONING.
+
+    bytes_needed: (batch, numbers per channel) -> bytes of one forward in float32.
+    told: (sampling object, the host's timestep) -> what the network is told of the noise level.
+    """
+
+    def __init__(
+        self,
+        config: LabelledConfig,
+        network: Callable[..., LabelledNetwork],
+        sampling: nn.Module,
+        card: ModelCard,
+        *,
+        device: torch.device,
+        bytes_needed: Callable[[int, int], int],
+        told: Callable[[nn.Module, Tensor], Tensor],
+    ):
+        kinds = comfy.model_base.ModelType
+        super().__init__(config, kinds.FLOW if card.space == "flow" else kinds.EPS, device, unet_model=network)
+        self.model_sampling = sampling
+        self.card = card
+        self.bytes_needed = bytes_needed
+        self.told = told
+        self.requires_grad_(False)
+
+    def extra_conds(self, **given: Any) -> dict[str, comfy.conds.CONDRegular]:
+        """Check the latent and the labels of one CONDITIONING entry; both fail here with a sentence."""
+        noise = given.get("noise")
+        if noise is not None:
+            self._check_latent(tuple(noise.shape))
+        return {"y": comfy.conds.CONDRegular(self._labels(given).to(given.get("device", "cpu")))}
+
+    def memory_required(self, input_shape: list[int], cond_shapes: dict | None = None) -> int:
+        compute = self.manual_cast_dtype or self.get_dtype()
+        return self.bytes_needed(input_shape[0], math.prod(input_shape[2:])) * compute.itemsize // 4
+
+    def _network_time(self, timestep: Tensor, **_: Any) -> Tensor:
+        return self.told(self.model_sampling, timestep)
+
+    process_timestep = _network_time
+
+    def _check_latent(self, shape: tuple[int, ...]) -> None:
+        channels, native = self.card.shape[0], len(self.card.shape)
+        if len(shape) != native + 1:
+            raise ValueError(
+                f"The latent has {len(shape)} axes but {self.card.name} works on {native + 1}. Use Empty Canvas."
+            )
+        if shape[1] != channels:
+            raise ValueError(
+                f"The latent has {shape[1]} channels but {self.card.name} works on {channels} (its own pixels). "
+                "Use Empty Canvas, or VAE Encode with the VAE of Load Denoiser."
+            )
+        self.card.check_sides(shape[2:])
+
+    def _labels(self, given: dict[str, Any]) -> Tensor:  # -> [n] int64
+        if "class_label" not in given and given.get("cross_attn") is not None:
+            raise ValueError(
+                f"{self.card.name} takes class labels but the {given.get('prompt_type', 'positive')} input carries "
+                "text. Use Class Label."
+            )
+        labels = torch.as_tensor(given.get("class_label", self.card.null_index)).reshape(-1)
+        if labels.is_floating_point() or len(labels) == 0 or labels.min() < 0 or labels.max() > self.card.null_index:
+            raise ValueError(
+                f"Labels {labels.tolist()} do not fit {self.card.name}: it needs whole numbers 0 .. "
+                f"{self.card.null_index} (no label). Was Class Label wired to another model?"
+            )
+        return labels.to(torch.int64)
+
+
+def native_denoiser(
+    file: DenoiserFile, weight_dtype: str = "default", known: Architecture | None = None
+) -> comfy.model_patcher.ModelPatcher:
+    """A denoiser whose parametrisation and schedule are chosen, as a MODEL.
+
+    weight_dtype: default lets the host pick, as for its own models; fp32, fp16 or bf16 stores the weights so and
+    computes in it where the device can. known: an architecture that is not in the table.
+    """
+    spec, known = file.spec, known or ARCHITECTURES[file.spec.architecture]
+    side = spec.image_size
+    space = "flow" if spec.schedule == "flow" else "ve"
+    card = ModelCard(
+        spec.name, spec.labels, spec.null_index, spec.sha256, spec.sigma_data, (known.channels, side, side),
+        known.multiple, space,
+    )  # fmt: skip
+    load, offload = comfy.model_management.get_torch_device(), comfy.model_management.unet_offload_device()
+    dtype, cast = _dtypes(file, weight_dtype, load)
+    model = LabelledModel(
+        LabelledConfig(card.shape, dtype, cast),
+        _network_of(spec, known),
+        denoiser_levels(spec),
+        card,
+        device=offload,
+        bytes_needed=lambda batch, pixels: known.memory(spec.sizes, batch, pixels),
+        told=lambda sampling, timestep: _told(spec, sampling, timestep),
+    )
+    model.diffusion_model.evaluate.load_state_dict(dict(file.weights))
+    return comfy.model_patcher.ModelPatcher(model, load_device=load, offload_device=offload)
+
+
+def native_mixture(
+    mixture: GaussianMixture, kind: str, labels: tuple[str, ...], name: str
+) -> comfy.model_patcher.ModelPatcher:
+    """An exact Gaussian mixture as a MODEL whose D(x, sigma | y) is the closed form.  kind: ve or flow"""
+    shape = tuple(mixture.means.shape[1:])
+    card = ModelCard(name, labels, len(labels), "", mixture.rms, shape, 0, kind)
+    load, offload = comfy.model_management.get_torch_device(), comfy.model_management.unet_offload_device()
+    model = LabelledModel(
+        LabelledConfig(shape, torch.float32, None),
+        lambda **_: LabelledNetwork(_Posterior(mixture, kind), torch.float32),
+        exact_levels(kind),
+        card,
+        device=offload,
+        bytes_needed=lambda batch, numbers: 32 * batch * shape[0] * numbers,
+        told=lambda sampling, timestep: timestep,
+    )
+    return comfy.model_patcher.ModelPatcher(model, load_device=load, offload_device=offload)
+
+
+@dataclass(frozen=True, eq=False)
+class _Posterior:
+    """The mixture's D(x, sigma | y) as a network; it holds no parameters, so nothing is moved or cast."""
+
+    mixture: GaussianMixture
+    kind: str
+
+    def __call__(self, x: Tensor, sigma: Tensor, y: Tensor) -> Tensor:  # x [B, ...], sigma [B], y [B] -> [B, ...]
+        label = torch.where(y == self.mixture.classes, ANY, y)
+        sigma = wide(sigma)
+        return self.mixture.denoised(x, sigma, 1 - sigma if self.kind == "flow" else 1.0, label)
+
+
+def _network_of(spec: DenoiserSpec, known: Architecture) -> Callable[..., LabelledNetwork]:
+    """The host's constructor call: it adds dtype, device and the operations that cast."""
+
+    def build(dtype: torch.dtype, device: torch.device, operations: Any) -> LabelledNetwork:
+        network = known.network(
+            **spec.sizes, labels=len(spec.labels), operations=operations, device=device, dtype=dtype
+        )
+        return LabelledNetwork(network, dtype)
+
+    return build
+
+
+def _told(spec: DenoiserSpec, sampling: nn.Module, timestep: Tensor) -> Tensor:
+    """From the host's timestep to the file's own: index, sigma or ln(sigma) / 4."""
+    if spec.time == "index":
+        return timestep.round() if spec.schedule != "flow" else timestep
+    if spec.schedule == "edm" and spec.time == "log_sigma":
+        return timestep
+    sigma = timestep / getattr(sampling, "multiplier", 1.0) if spec.schedule == "flow" else sampling.sigma(timestep)
+    return network_time(spec.time, spec.schedule, sigma)
+
+
+def _dtypes(file: DenoiserFile, wanted: str, device: torch.device) -> tuple[torch.dtype, torch.dtype | None]:
+    """Weights' type, and the type to compute in where the device cannot use the first: the host's own rules."""
+    supported = LabelledConfig.supported_inference_dtypes
+    dtype = WEIGHT_DTYPES.get(wanted)
+    if dtype is None:
+        count = sum(weight.numel() for weight in file.weights.values())
+        dtype = comfy.model_management.unet_dtype(
+            model_params=count, supported_dtypes=supported, weight_dtype=file.spec.dtype
+        )
+    return dtype, comfy.model_management.unet_manual_cast(dtype, device, supported)

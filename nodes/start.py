@@ -1,0 +1,235 @@
+"""The nodes a graph starts with: load a denoiser, choose labels, make an empty canvas."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import comfy.model_management
+import comfy.sd
+import folder_paths
+import torch
+from comfy_api.latest import io
+
+from ..denoisers.formats import DenoiserFile, chosen, read_denoiser
+from ..denoisers.labels import label_indices
+from ..denoisers.schedules import SCHEDULES
+from . import checks
+from .native_model import WEIGHT_DTYPES, card_of, native_denoiser
+
+CATEGORY = "guidance geometry/start"
+FOLDER = "denoisers"
+EMBEDDED = Path(__file__).resolve().parents[1] / "assets" / "denoisers"
+DEFAULT = "pocket-1"
+KINDS = ("auto", "epsilon", "x0", "v", "flow", "edm", "score")
+LEVELS = ("auto", *SCHEDULES)
+DTYPES = ("default", *WEIGHT_DTYPES)
+LARGEST_SIDE, LARGEST_BATCH = 16384, 4096
+
+
+def register_folder() -> None:
+    """Give the host a folder type `denoisers` that lists safetensors files only."""
+    folder_paths.add_model_folder_path(FOLDER, str(Path(folder_paths.models_dir) / FOLDER))
+    folder_paths.folder_names_and_paths[FOLDER][1].add(".safetensors")
+
+
+def embedded_files() -> dict[str, Path]:
+    """Denoisers that come with the pack, by their names without the ending."""
+    return {path.stem: path for path in sorted(EMBEDDED.glob("*.safetensors"))}
+
+
+def available() -> list[str]:
+    """Names the loader offers: the pack's own, then the files in the host's folder `denoisers`."""
+    users = [name for name in folder_paths.get_filename_list(FOLDER) if name.endswith(".safetensors")]
+    return [*embedded_files(), *users]
+
+
+def path_of(name: str) -> Path:
+    """Where a listed denoiser lies."""
+    own = embedded_files()
+    return own[name] if name in own else Path(folder_paths.get_full_path_or_raise(FOLDER, name))
+
+
+def missing(name: str | None) -> str | None:
+    """A sentence with what is available, if no denoiser of this name is listed."""
+    if name is None or name in available():
+        return None
+    return (
+        f"Denoiser {name!r} was not found. Available: {', '.join(available()) or 'none'}. "
+        f"Put .safetensors files into {folder_paths.get_folder_paths(FOLDER)[0]} and press R."
+    )
+
+
+def complaints(denoiser_name, parametrisation, schedule, weight_dtype) -> list[str | None]:
+    """What is wrong with the loader's settings, before a file is read; None is a value that arrives over a wire."""
+    return [
+        checks.choice("parametrisation", parametrisation, KINDS),
+        checks.choice("schedule", schedule, LEVELS),
+        checks.choice("weight_dtype", weight_dtype, DTYPES),
+        missing(denoiser_name),
+    ]
+
+
+class GGLoadDenoiser(io.ComfyNode):
+    """A denoiser file as MODEL, VAE and labels."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="GGLoadDenoiser",
+            display_name="Load Denoiser (class-conditional)",
+            category=CATEGORY,
+            description="Loads a small pixel denoiser with class labels as a native MODEL, with the VAE that turns "
+            "its samples into images. pocket-1 comes with the pack; your own files go into models/denoisers.",
+            inputs=[
+                io.Combo.Input(
+                    "denoiser_name",
+                    options=available() or [DEFAULT],
+                    default=DEFAULT,
+                    tooltip="The pack's own denoisers, then the .safetensors files in models/denoisers.",
+                ),
+                io.Combo.Input(
+                    "parametrisation",
+                    options=list(KINDS),
+                    default="auto",
+                    tooltip="What the network outputs. auto reads it from the file; another choice overrides the file.",
+                ),
+                io.Combo.Input(
+                    "schedule",
+                    options=list(LEVELS),
+                    default="auto",
+                    tooltip="Noise levels the network was trained on. auto reads them from the file.",
+                ),
+                io.Combo.Input(
+                    "weight_dtype",
+                    options=list(DTYPES),
+                    default="default",
+                    tooltip="Type the weights are kept in. default: the host picks, as for its own models.",
+                ),
+            ],
+            outputs=[
+                io.Model.Output(tooltip="The denoiser; any KSampler, guider or guidance node takes it."),
+                io.Vae.Output(tooltip="Turns samples (-1 .. 1) into images (0 .. 1) and back, pixel for pixel."),
+                io.String.Output(
+                    display_name="labels", tooltip="The labels, one a line; wired to Class Label: one image of each."
+                ),
+            ],
+        )
+
+    @classmethod
+    def validate_inputs(cls, denoiser_name, parametrisation, schedule, weight_dtype) -> bool | str:
+        return checks.verdict(*complaints(denoiser_name, parametrisation, schedule, weight_dtype))
+
+    @classmethod
+    def fingerprint_inputs(cls, denoiser_name, **_) -> tuple | None:
+        if denoiser_name is None or missing(denoiser_name):
+            return None
+        path = path_of(denoiser_name)
+        state = path.stat()
+        return str(path), state.st_mtime_ns, state.st_size
+
+    @classmethod
+    def execute(cls, denoiser_name, parametrisation, schedule, weight_dtype) -> io.NodeOutput:
+        checks.insist(*complaints(denoiser_name, parametrisation, schedule, weight_dtype))
+        file = read_denoiser(path_of(denoiser_name))
+        file = DenoiserFile(chosen(file.spec, parametrisation, schedule), file.weights)
+        vae = comfy.sd.VAE(sd={"pixel_space_vae": torch.tensor(1.0)}, dtype=torch.float32)
+        return io.NodeOutput(native_denoiser(file, weight_dtype), vae, "\n".join(file.spec.labels))
+
+
+class GGClassLabel(io.ComfyNode):
+    """Labels as CONDITIONING."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="GGClassLabel",
+            display_name="Class Label (positive + null)",
+            category=CATEGORY,
+            description="Turns class names into the positive conditioning, and gives the null label as negative: "
+            "the pair that classifier-free guidance compares.",
+            inputs=[
+                io.Model.Input("model", tooltip="From Load Denoiser or Exact Mixture Model; it knows the labels."),
+                io.String.Input(
+                    "label",
+                    default="0",
+                    multiline=True,
+                    tooltip="Name or index. Several, one per image of the batch: separate with ; or line breaks. "
+                    "* = every label in turn. Empty = null label (unconditional).",
+                ),
+            ],
+            outputs=[
+                io.Conditioning.Output(display_name="positive", tooltip="The labels; repeated to fill the batch."),
+                io.Conditioning.Output(display_name="negative", tooltip="The null label: any sample at all."),
+            ],
+        )
+
+    @classmethod
+    def execute(cls, model, label) -> io.NodeOutput:
+        card = card_of(model)
+        if card is None:
+            raise ValueError("This MODEL has no class labels. For a text model use CLIP Text Encode.")
+        wanted = label_indices(label, card.labels, card.null_index)
+        return io.NodeOutput(conditioning(wanted), conditioning([card.null_index]))
+
+
+def conditioning(labels: list[int]) -> list:
+    """A CONDITIONING with one label per image and no text."""
+    return [[None, {"class_label": torch.tensor(labels, dtype=torch.int64)}]]
+
+
+class GGEmptyCanvas(io.ComfyNode):
+    """An empty LATENT of the model's own size."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="GGEmptyCanvas",
+            display_name="Empty Canvas (native size)",
+            category=CATEGORY,
+            description="An empty latent in the model's own pixels. The host's Empty Latent Image is eight times "
+            "smaller than its numbers say, which is right for latent models only.",
+            inputs=[
+                io.Model.Input("model", tooltip="From Load Denoiser or Exact Mixture Model; it knows its size."),
+                io.Int.Input(
+                    "width",
+                    default=0,
+                    min=0,
+                    max=LARGEST_SIDE,
+                    tooltip="Pixels. 0 = the size the model was trained on.",
+                ),
+                io.Int.Input(
+                    "height",
+                    default=0,
+                    min=0,
+                    max=LARGEST_SIDE,
+                    tooltip="Pixels. 0 = the size the model was trained on.",
+                ),
+                io.Int.Input("batch_size", default=4, min=1, max=LARGEST_BATCH, tooltip="Number of images."),
+            ],
+            outputs=[io.Latent.Output(tooltip="Zeros: noise is added by the sampler.")],
+        )
+
+    @classmethod
+    def execute(cls, model, width, height, batch_size) -> io.NodeOutput:
+        checks.insist(
+            checks.number("width", width, 0, LARGEST_SIDE),
+            checks.number("height", height, 0, LARGEST_SIDE),
+            checks.number("batch_size", batch_size, 1, LARGEST_BATCH),
+        )
+        card = card_of(model)
+        if card is None:
+            raise ValueError("This MODEL names no native size. Use the Empty Latent node made for it.")
+        sides = canvas_sides(card.shape[1:], width, height)
+        card.check_sides(sides)
+        samples = torch.zeros((batch_size, card.shape[0], *sides), device=comfy.model_management.intermediate_device())
+        return io.NodeOutput({"samples": samples, "downscale_ratio_spacial": 1})
+
+
+def canvas_sides(native: tuple[int, ...], width: int, height: int) -> tuple[int, ...]:
+    """The native sides, with the last (width) and the one before it (height) replaced where they are not 0."""
+    wanted = (*native[:-2], height or native[-2]) if len(native) > 1 else ()
+    return (*wanted, width or native[-1])
+
+
+NODES = [GGLoadDenoiser, GGClassLabel, GGEmptyCanvas]
+register_folder()

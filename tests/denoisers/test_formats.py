@@ -1,0 +1,256 @@
+import json
+import re
+import struct
+
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from guidance_geometry.denoisers.formats import checked, chosen, read_denoiser
+from guidance_geometry.denoisers.labels import label_indices
+from guidance_geometry.tests.tiny_denoiser import LABELS, METADATA, SIZES, tiny_weights, write_tiny
+
+
+@pytest.fixture
+def path(tmp_path):
+    return tmp_path / "own.safetensors"
+
+
+def refused(path, message):
+    with pytest.raises(ValueError, match=message) as caught:
+        read_denoiser(path)
+    assert path.name in str(caught.value)
+
+
+def test_a_described_file_says_everything(path):
+    file = read_denoiser(write_tiny(path))
+    spec = chosen(file.spec)
+    assert (spec.name, spec.parametrisation, spec.schedule, spec.time) == ("tiny", "edm", "edm", "log_sigma")
+    assert (spec.labels, spec.null_index, spec.image_size, spec.sigma_data) == (LABELS, 4, 16, 0.599)
+    assert spec.sizes == SIZES
+    assert len(spec.sha256) == 64
+    assert repr(file).startswith("DenoiserFile(tiny, pocket-unet-1, ")
+
+
+def test_a_bare_file_is_known_by_its_weights(path):
+    save_file(tiny_weights(), path)
+    spec = read_denoiser(path).spec
+    assert spec.sizes == SIZES
+    assert spec.labels == ("0", "1", "2", "3")
+    assert (spec.parametrisation, spec.schedule, spec.sigma_data) == (None, None, None)
+
+
+@pytest.mark.parametrize("prefix", ["module.", "_orig_mod."])
+def test_a_trainers_prefix_is_dropped(path, prefix):
+    save_file({prefix + key: weight for key, weight in tiny_weights().items()}, path)
+    assert read_denoiser(path).weights.keys() == tiny_weights().keys()
+
+
+@pytest.mark.parametrize(("given", "what"), [({}, "parametrisation"), ({"parametrisation": "v"}, "schedule")])
+def test_a_bare_file_asks_for_what_it_does_not_say(path, given, what):
+    save_file(tiny_weights(), path)
+    with pytest.raises(ValueError, match=f"own does not say its {what}. Choose it on the node: "):
+        chosen(read_denoiser(path).spec, **given)
+
+
+def test_explicit_choices_override_the_file(path):
+    spec = chosen(read_denoiser(write_tiny(path)).spec, "v", "flow")
+    assert (spec.parametrisation, spec.schedule, spec.time) == ("v", "flow", "sigma")
+
+
+def test_a_bare_edm_file_takes_the_papers_sigma_data(path):
+    save_file(tiny_weights(), path)
+    assert chosen(read_denoiser(path).spec, "edm", "edm").sigma_data == 0.5
+    assert chosen(read_denoiser(path).spec, "epsilon", "vp_linear").sigma_data is None
+
+
+def test_choices_are_checked(path):
+    spec = read_denoiser(write_tiny(path)).spec
+    with pytest.raises(ValueError, match="parametrisation is 'noise' but must be auto or one of epsilon, x0"):
+        chosen(spec, "noise")
+
+
+def test_a_schedule_without_table_has_no_index(path):
+    spec = read_denoiser(write_tiny(path, time="index")).spec
+    with pytest.raises(ValueError, match="edm has no table"):
+        chosen(spec)
+
+
+def test_a_users_schedule_keeps_its_numbers(path):
+    changes = {"parametrisation": "epsilon", "schedule": "vp_linear", "time": "index", "timesteps": "400"}
+    spec = chosen(read_denoiser(write_tiny(path, **changes, beta_end="0.05")).spec)
+    assert (spec.levels.timesteps, spec.levels.beta_end, spec.time) == (400, 0.05, "index")
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "message"),
+    [
+        ("version", "2", "format version '2'; this pack reads version 1"),
+        ("version", None, "gg.version is missing"),
+        ("architecture", "dit-9", "gg.architecture is 'dit-9' but must be one of pocket-unet-1"),
+        ("architecture", None, "gg.architecture is missing"),
+        ("parametrisation", "noise", "gg.parametrisation is 'noise' but must be one of epsilon"),
+        ("parametrisation", None, "gg.parametrisation is missing"),
+        ("preconditioning", "none", "gg.preconditioning is 'none'"),
+        ("preconditioning", None, "gg.preconditioning is missing"),
+        ("schedule", "sigmoid", "gg.schedule is 'sigmoid'"),
+        ("sigma_data", None, "gg.sigma_data is missing"),
+        ("sigma_data", "-1", "gg.sigma_data is '-1' but must be a positive number"),
+        ("sigma_data", "nan", "gg.sigma_data is 'nan'"),
+        ("sigma_data", "much", "gg.sigma_data is 'much'"),
+        ("sigma_min", "90", "sigma 90.0 .. 80.0 must be"),
+        ("image_size", "30", "gg.image_size is 30 but must be a whole number divisible by 8"),
+        ("timesteps", "1e9", "gg.timesteps is 1e.09"),
+        ("time", "clock", "gg.time is 'clock'"),
+        ("channels", "4", "gg.channels is '4' but this file needs 3"),
+        ("range", "0,1", "gg.range is '0,1' but this file needs -1,1"),
+        ("null_index", "3", "gg.null_index is '3' but this file needs 4"),
+        ("labels", None, "gg.labels is missing"),
+        ("labels", "plant", "gg.labels is no JSON"),
+        ("labels", "[" * 100_000, "gg.labels is no JSON"),
+        ("labels", '{"a": 1}', "gg.labels must be a JSON list of texts"),
+        ("labels", '["a"]', "gg.labels has 1 names but the weights have 4 classes"),
+        ("labels", '["a", "a", "b", "c"]', "'a' cannot be typed"),
+        ("labels", '["a;b", "a", "b", "c"]', "'a;b' cannot be typed"),
+        ("config", '{"emb": 128}', "gg.config says emb = 128 but the weights have 16"),
+        ("config", "[]", "gg.config must be a JSON object"),
+        ("format", "guidance-geometry/classifier", "is a classifier: use Load Classifier"),
+        ("format", "other/thing", "is of the format 'other/thing'"),
+    ],
+)
+def test_wrong_metadata_is_named(path, key, value, message):
+    refused(write_tiny(path, **{key: value}), message)
+
+
+def changed(**weights):
+    return {**tiny_weights(), **weights}
+
+
+def test_a_missing_weight_is_named(path):
+    weights = tiny_weights()
+    del weights["stem.bias"]
+    refused(write_tiny(path, weights), "the weight 'stem.bias' is missing")
+
+
+@pytest.mark.parametrize("key", ["stem.weight", "embedding.classes.weight"])
+def test_a_file_without_the_telling_weights_is_no_denoiser(path, key):
+    weights = tiny_weights()
+    del weights[key]
+    refused(write_tiny(path, weights), key)
+
+
+@pytest.mark.parametrize(
+    ("key", "weight", "message"),
+    [
+        ("extra.weight", torch.zeros(1), "'extra.weight' belongs to no part"),
+        ("stem.bias", torch.zeros(5), r"'stem.bias' has shape \(5,\) but the network needs \(8,\)"),
+        ("stem.bias", torch.zeros(8, dtype=torch.int64), "'stem.bias' is torch.int64"),
+        ("stem.bias", torch.zeros(8, dtype=torch.float64), "'stem.bias' is torch.float64"),
+        ("stem.bias", torch.full((8,), torch.nan), "'stem.bias' holds inf or nan"),
+        ("stem.weight", torch.tensor(1.0), "do not fit"),
+        ("stem.weight", torch.zeros(7, 12, 3, 3), "has 7 channels where pocket-unet-1 needs a multiple of 8"),
+        ("stem.weight", torch.zeros(0, 12, 3, 3), "has 0 channels"),
+        ("embedding.classes.weight", torch.zeros(1, 16), "has 1 rows but needs one per label"),
+        ("embedding.classes.weight", torch.tensor(1.0), "has 0 rows"),
+        ("encode_half.blocks.999999999.norm.weight", torch.zeros(8), "encode_half.blocks.1"),
+    ],
+)
+def test_a_weight_that_does_not_fit_is_named(path, key, weight, message):
+    refused(write_tiny(path, changed(**{key: weight}), config=None), message)
+
+
+@pytest.mark.parametrize(
+    ("key", "message"),
+    [
+        ("model.diffusion_model.input_blocks.0.0.weight", "is a checkpoint: use Load Checkpoint"),
+        ("lora_unet_down.lora_up.weight", "is a LoRA: use Load LoRA"),
+        ("double_blocks.0.img_attn.weight", "use Load Diffusion Model"),
+        ("decoder.conv_in.weight", "is a VAE: use Load VAE"),
+        ("something.else", "has no weight 'stem.weight', so it is no pocket-unet-1"),
+    ],
+)
+def test_foreign_models_are_sent_to_their_loader(path, key, message):
+    save_file({key: torch.zeros(2)}, path)
+    refused(path, message)
+
+
+def test_an_empty_file_of_no_tensors_is_refused(path):
+    save_file({}, path, METADATA)
+    refused(path, "has no weight 'stem.weight'")
+
+
+def test_a_truncated_file_says_so(path):
+    content = write_tiny(path).read_bytes()
+    path.write_bytes(content[: len(content) // 2])
+    refused(path, "ends after .* bytes")
+
+
+@pytest.mark.parametrize("start", [b"\x80\x04\x95", b"PK\x03\x04", b""])
+def test_a_pickle_or_an_empty_file_is_not_opened(path, start):
+    path.write_bytes(start + b"\0" * 40 if start else b"")
+    refused(path, "safetensors")
+
+
+def test_a_lying_header_is_refused(path):
+    header = json.dumps({"stem.weight": {"dtype": "F32", "shape": [1 << 40], "data_offsets": [0, 4]}}).encode()
+    path.write_bytes(struct.pack("<Q", len(header)) + header + b"\0\0\0\0")
+    refused(path, "stem.weight")
+
+
+def test_a_missing_file_says_so(path):
+    with pytest.raises(FileNotFoundError, match=r"own\.safetensors"):
+        read_denoiser(path)
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_half_precision_files_keep_their_type(dtype):
+    assert checked("own", tiny_weights(dtype=dtype), METADATA).spec.dtype == dtype
+
+
+@pytest.mark.parametrize(
+    ("text", "wanted"),
+    [
+        ("robot", [2]),
+        ("ROBOT ", [2]),
+        ("3", [3]),
+        ("", [4]),
+        ("  \n ", [4]),
+        ("*", [0, 1, 2, 3]),
+        ("0; cat\nrobot", [0, 3, 2]),
+        ("cat;", [3]),
+        ("cat\n", [3]),
+        ("cat;;0", [3, 4, 0]),
+        (";cat", [4, 3]),
+        ("*;cat", [0, 1, 2, 3, 3]),
+        ("plant\r\ncat", [0, 3]),
+    ],
+)
+def test_labels_are_read_as_typed(text, wanted):
+    assert label_indices(text, LABELS, 4) == wanted
+
+
+def test_a_name_goes_before_an_index():
+    assert label_indices("2", ("0", "2", "1"), 3) == [1]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("robt", "Label 'robt' is not one of the model's 4 labels. Nearest: 'robot'. Empty means unconditional."),
+        ("xyz", "Label 'xyz' is not one of the model's 4 labels. Nearest: "),
+        ("4", "Label index 4 is outside 0 .. 3"),
+        ("-1", "Label index -1 is outside 0 .. 3"),
+        ("99999999999", "is not one of the model's 4 labels"),
+        ("cat, robot", "Put ';' between labels."),
+        ("cat; robt", "'robt'"),
+    ],
+)
+def test_unknown_labels_are_answered_with_the_nearest(text, message):
+    with pytest.raises(ValueError, match=re.escape(message)):
+        label_indices(text, LABELS, 4)
+
+
+def test_the_message_names_count_and_nearest():
+    labels = ("plant", "monster", "robot", "person", "planet", "smiley", "stones", "landscape", "cat", "marble")
+    with pytest.raises(ValueError, match=r"^Label 'tabby' is not one of the model's 10 labels\. Nearest: 'marble'"):
+        label_indices("tabby", labels, 10)

@@ -1,0 +1,164 @@
+import math
+
+import pytest
+import torch
+
+from guidance_geometry.denoisers.conversion import denoised, input_scale, network_input
+from guidance_geometry.denoisers.schedules import (
+    SCHEDULES,
+    Levels,
+    coordinates,
+    index_of,
+    log_snr,
+    network_time,
+    table,
+)
+from guidance_geometry.guidance.predictions import PARAMETRISATIONS, output_from
+
+
+@pytest.mark.parametrize("schedule", SCHEDULES)
+def test_tables_rise_and_are_finite(schedule):
+    levels = table(schedule)
+    assert levels.shape == (1000,)
+    assert levels.dtype == torch.float64
+    assert levels.isfinite().all()
+    assert (levels.diff() > 0).all()
+
+
+def test_vp_linear_is_the_product_of_its_betas():
+    signal, wanted = 1.0, []
+    for i in range(1000):
+        signal *= 1 - (1e-4 + (0.02 - 1e-4) * i / 999)
+        wanted.append(math.sqrt((1 - signal) / signal))
+    assert table("vp_linear").tolist() == pytest.approx(wanted, rel=1e-9)
+
+
+def test_vp_cosine_signal_follows_the_cosine():
+    levels = table("vp_cosine")
+    signal = 1 / (1 + levels**2)
+    start = math.cos(0.008 / 1.008 * math.pi / 2) ** 2
+    for i in (0, 10, 500, 900):
+        wanted = math.cos(((i + 1) / 1000 + 0.008) / 1.008 * math.pi / 2) ** 2 / start
+        assert float(signal[i]) == pytest.approx(wanted, rel=1e-9)
+
+
+def test_vp_cosine_never_loses_all_signal():
+    signal = 1 / (1 + table("vp_cosine") ** 2)
+    assert float((signal[1:] / signal[:-1]).min()) == pytest.approx(0.001, rel=1e-6)
+
+
+def test_edm_is_even_in_the_logarithm():
+    levels = table("edm", Levels(sigma_min=0.01, sigma_max=10))
+    assert float(levels[0]) == pytest.approx(0.01)
+    assert float(levels[-1]) == pytest.approx(10)
+    assert levels.log().diff().std() < 1e-9
+
+
+def test_flow_ends_at_pure_noise():
+    assert float(table("flow")[-1]) == 1
+    assert float(table("flow", Levels(timesteps=10))[0]) == pytest.approx(0.1)
+
+
+@pytest.mark.parametrize("schedule", ["vp_linear", "vp_cosine"])
+def test_vp_keeps_the_variance(schedule):
+    at = coordinates(schedule, table(schedule))
+    assert (at.alpha**2 + at.sigma**2 - 1).abs().max() < 1e-12
+    assert torch.equal(at.scale, at.alpha)
+
+
+@pytest.mark.parametrize("schedule", SCHEDULES)
+def test_log_snr_falls_along_every_table(schedule):
+    at = coordinates(schedule, table(schedule)[:-1])
+    assert (log_snr(at.alpha, at.sigma).diff() < 0).all()
+
+
+def test_log_snr_of_equal_parts_is_zero():
+    half = torch.tensor([0.5])
+    assert float(log_snr(half, half)) == 0
+
+
+@pytest.mark.parametrize("schedule", ["vp_linear", "vp_cosine"])
+def test_a_level_of_the_table_has_its_own_index(schedule):
+    logs = table(schedule).log()
+    assert (index_of(logs, table(schedule)) - torch.arange(1000)).abs().max() < 1e-8
+
+
+def test_a_level_between_two_entries_keeps_its_place():
+    logs = table("vp_linear").log()
+    between = (0.25 * logs[10] + 0.75 * logs[11]).exp()
+    assert float(index_of(logs, between)) == pytest.approx(10.75)
+
+
+def test_levels_outside_the_table_go_to_its_ends():
+    logs = table("vp_linear").log()
+    assert index_of(logs, torch.tensor([0.0, 1e-9, 1e9], dtype=torch.float64)).tolist() == [0, 0, 999]
+
+
+@pytest.mark.parametrize(
+    ("time", "schedule", "wanted"),
+    [("log_sigma", "edm", math.log(0.4) / 4), ("log_sigma", "flow", math.log(0.4 / 0.6) / 4), ("sigma", "flow", 0.4)],
+)
+def test_the_network_is_told_the_level(time, schedule, wanted):
+    assert float(network_time(time, schedule, torch.tensor([0.4]))) == pytest.approx(wanted, rel=1e-6)
+
+
+def test_log_sigma_is_finite_at_pure_noise():
+    assert network_time("log_sigma", "flow", torch.tensor([1.0])).isfinite().all()
+
+
+@pytest.mark.parametrize(
+    ("numbers", "message"),
+    [
+        ({"timesteps": 1}, "timesteps is 1"),
+        ({"beta_start": 0.5, "beta_end": 0.1}, "must rise"),
+        ({"sigma_min": 2, "sigma_max": 1}, "rising"),
+        ({"sigma_max": math.inf}, "finite"),
+    ],
+)
+def test_impossible_levels_are_refused(numbers, message):
+    with pytest.raises(ValueError, match=message):
+        Levels(**numbers)
+
+
+def test_an_unknown_schedule_names_the_known_ones():
+    with pytest.raises(ValueError, match=r"'sigmoid' is unknown.*vp_linear, vp_cosine, edm, flow"):
+        table("sigmoid")
+
+
+@pytest.mark.parametrize("kind", PARAMETRISATIONS)
+@pytest.mark.parametrize("schedule", SCHEDULES)
+def test_every_parametrisation_says_the_same_x0(kind, schedule):
+    """The network's output is written down in its own coordinates and read back from the sampler's x."""
+    generator = torch.Generator().manual_seed(1)
+    x0, eps = torch.randn(2, 3, 4, 5, 6, generator=generator, dtype=torch.float64)
+    sigma = torch.tensor([0.05, 0.3, 0.9], dtype=torch.float64)
+    at = coordinates(schedule, sigma)
+    mine = at.alpha[:, None, None, None] * x0 + at.sigma[:, None, None, None] * eps
+    x = mine / at.scale[:, None, None, None]
+    output = output_from(kind, x0, mine, at.sigma, at.alpha, 0.6)
+    assert (denoised(kind, schedule, output, x, sigma, 0.6) - x0).abs().max() < 1e-11
+
+
+@pytest.mark.parametrize("kind", ["epsilon", "score"])
+def test_pure_noise_says_nothing_infinite(kind):
+    x, sigma = torch.ones(1, 2, 2, 2), torch.ones(1)
+    assert denoised(kind, "flow", 0.9 * x, x, sigma, None).isfinite().all()
+
+
+@pytest.mark.parametrize(
+    ("kind", "schedule", "sigma", "wanted"),
+    [
+        ("epsilon", "vp_linear", 2.0, 1 / math.sqrt(5)),
+        ("edm", "edm", 2.0, 1 / math.sqrt(4.36)),
+        ("x0", "edm", 2.0, 1 / math.sqrt(4.36)),
+        ("flow", "flow", 0.7, 1.0),
+        ("edm", "flow", 1.0, 1.0),
+        ("edm", "flow", 0.5, 1 / math.sqrt(0.25 + 0.09)),
+    ],
+)
+def test_inputs_are_scaled_as_trained(kind, schedule, sigma, wanted):
+    level = torch.tensor([sigma])
+    assert float(input_scale(kind, schedule, level, 0.6)) == pytest.approx(wanted, rel=1e-6)
+    assert torch.equal(
+        network_input(kind, schedule, torch.ones(1, 2), level, 0.6)[0, :1], input_scale(kind, schedule, level, 0.6)
+    )

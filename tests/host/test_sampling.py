@@ -1,0 +1,307 @@
+"""The sampling nodes against the closed form, item by item, call by call, and on input that cannot work."""
+
+import pytest
+import torch
+
+from .test_bits import CFG, SEED, STEPS, guided, ksampler
+
+DETERMINISTIC = ("euler", "heun", "dpmpp_2m", "uni_pc", "deis")
+
+
+class Counter:
+    """A clone of a MODEL that counts the network's calls and the items in them."""
+
+    def __init__(self, model):
+        self.items, self.model = [], model.clone()
+        self.model.set_model_unet_function_wrapper(self.call)
+
+    def call(self, apply, arguments):
+        self.items.append(len(arguments["input"]))
+        return apply(arguments["input"], arguments["timestep"], **arguments["c"])
+
+
+@pytest.mark.parametrize("model", ["ve", "flow"])
+@pytest.mark.parametrize("gamma", [0.0, 1.0, 3.0])
+def test_the_guided_prediction_is_the_closed_form(labelled, empty_latent, model, gamma):
+    """Captured in full precision through the recorder, against D(x) and D(x|y) of the mixture in float64."""
+    from guidance_geometry.guidance.mixture import make_mixture
+
+    from .test_split import collect
+
+    mixture = make_mixture((3, 8, 8), classes=3, seed=0)
+    steps, _ = collect(labelled, empty_latent, model, "euler", cfg=gamma)
+    labels = torch.tensor([0, 1, 2])
+    for step in steps:
+        alpha = 1 - step.sigma if model == "flow" else 1.0
+        if alpha < 0.02:
+            continue
+        x = step.x.double()
+        u, c = (mixture.denoised(x, step.sigma, alpha, label) for label in (None, labels))
+        assert (step.denoised - (u + gamma * (c - u))).abs().max() <= 1e-4
+
+
+@pytest.mark.parametrize("model", ["pocket", "ve", "flow"])
+@pytest.mark.parametrize("name", DETERMINISTIC)
+def test_an_item_alone_is_the_item_in_a_batch(labelled, empty_latent, model, name):
+    from guidance_geometry.nodes.start import GGClassLabel
+
+    patcher, positive, negative = labelled[model]
+    together, _, trace = guided(patcher, positive, negative, empty_latent(model), name, steps=20, capture="tensors")
+    for i in range(3):
+        one = {**empty_latent(model, 1), "batch_index": [i]}
+        label, null = GGClassLabel.execute(patcher, str(i)).result
+        alone, _, single = guided(patcher, label, null, one, name, steps=20, capture="tensors")
+        assert (alone["samples"][0] - together["samples"][i]).abs().max() <= 1e-4
+        first = (single.tensors["guided"][0, 0] - trace.tensors["guided"][0, i]).float().abs().max()
+        assert first <= 1e-3, "captured in half precision"
+
+
+@pytest.mark.parametrize("model", ["ve", "flow"])
+@pytest.mark.parametrize("node", ["GGSamplerDDPM", "GGSamplerDDIM"])
+def test_an_item_alone_is_the_item_in_a_batch_with_our_noise(labelled, empty_latent, model, node):
+    from guidance_geometry.nodes import blog_samplers
+    from guidance_geometry.nodes.start import GGClassLabel
+
+    sampler = getattr(blog_samplers, node).execute(1.0, 0).result[0]
+    patcher, positive, negative = labelled[model]
+    arguments = {"steps": 20, "sampler": sampler}
+    together = guided(patcher, positive, negative, empty_latent(model), "euler", **arguments)[0]["samples"]
+    for i in range(3):
+        one = {**empty_latent(model, 1), "batch_index": [i]}
+        label, null = GGClassLabel.execute(patcher, str(i)).result
+        alone = guided(patcher, label, null, one, "euler", **arguments)[0]["samples"]
+        assert (alone[0] - together[i]).abs().max() <= 1e-4
+
+
+@pytest.mark.parametrize("model", ["ve", "flow"])
+def test_our_samplers_are_checked_by_their_formula(labelled, empty_latent, model):
+    from guidance_geometry.nodes.blog_samplers import GGSamplerDDIM, GGSamplerDDPM
+
+    for sampler in (GGSamplerDDPM.execute(1.0, 0), GGSamplerDDIM.execute(0.5, 3), GGSamplerDDIM.execute(0.0, 0)):
+        _, _, trace = guided(*labelled[model], empty_latent(model), "euler", steps=20, sampler=sampler.result[0])
+        assert trace.column("M12").max() <= 1e-4
+        assert not trace.check()
+
+
+@pytest.mark.parametrize("model", ["ve", "flow"])
+def test_ddpm_noise_has_the_posterior_length(labelled, empty_latent, model):
+    from guidance_geometry.nodes.blog_samplers import GGSamplerDDPM
+
+    sampler = GGSamplerDDPM.execute(1.0, 0).result[0]
+    _, _, trace = guided(*labelled[model], empty_latent(model), "euler", steps=10, sampler=sampler)
+    s, t, a, b = (trace.steps[name] for name in ("sigma", "sigma_next", "alpha", "alpha_next"))
+    expected = (t**2 * (1 - (t * a / (b * s)) ** 2)).sqrt()
+    found = trace.column("M8").square().mean(dim=1).sqrt()
+    assert ((found[:-1] / expected[:-1]) - 1).abs().max() <= 0.15
+    assert found[-1] == 0
+
+
+@pytest.mark.parametrize("name", ["euler", "heun", "dpm_2_ancestral", "dpmpp_2m", "dpmpp_sde", "euler_cfg_pp"])
+@pytest.mark.parametrize("cfg", [0.0, 1.0, 3.0])
+def test_recording_makes_no_call_more_than_ksampler(labelled, empty_latent, name, cfg):
+    patcher, positive, negative = labelled["ve"]
+    theirs, ours = Counter(patcher), Counter(patcher)
+    ksampler(theirs.model, positive, negative, empty_latent("ve"), name, cfg=cfg)
+    _, _, trace = guided(ours.model, positive, negative, empty_latent("ve"), name, cfg=cfg, capture="tensors")
+    assert ours.items == theirs.items
+    assert trace.header["evaluations"] * 3 == sum(ours.items)
+
+
+def test_at_gamma_one_uncond_is_not_evaluated_and_the_trace_says_so(labelled, empty_latent):
+    _, _, trace = guided(*labelled["ve"], empty_latent("ve"), "euler", cfg=1.0)
+    assert trace.stage == ["cond_only"] * STEPS
+    assert trace.column("M1").isnan().all()
+    assert trace.header["notes"] == [f"uncond was not evaluated in {STEPS} of {STEPS} steps"]
+    assert trace.header["evaluations"] == STEPS
+
+
+def test_a_schedule_reshapes_gamma_and_skips_uncond_where_it_is_one(labelled, empty_latent):
+    from guidance_geometry.nodes.rules import GGClassifierFree
+
+    chain = GGClassifierFree.execute("list", 0.0, 1.0, 2.0, "1, 1, 4, 4, 1, 1").result[0]
+    counter = Counter(labelled["ve"][0])
+    arguments = (counter.model, *labelled["ve"][1:], empty_latent("ve"), "euler")
+    _, _, trace = guided(*arguments, guidance=chain)
+    assert trace.steps["gamma"].tolist() == [1, 1, 4, 4, 1, 1]
+    assert counter.items == [3, 3, 6, 6, 3, 3]
+    assert trace.header["chain"] == "gamma list 1, 1, 4, 4, 1, 1 > CFG"
+
+
+def test_a_constant_schedule_is_plain_cfg(labelled, empty_latent):
+    from guidance_geometry.nodes.rules import GGClassifierFree
+
+    chain = GGClassifierFree.execute("constant", 0.0, 1.0, 2.0, "").result[0]
+    arguments = (*labelled["ve"], empty_latent("ve"), "euler")
+    assert torch.equal(guided(*arguments, guidance=chain)[0]["samples"], ksampler(*arguments))
+
+
+def test_a_foreign_chain_needs_two_methods_only(labelled, empty_latent):
+    class Elsewhere:
+        def init(self, run):
+            return run
+
+        def step(self, state, p, gamma):
+            return p.cond, state
+
+    arguments = (*labelled["ve"], empty_latent("ve"), "euler")
+    found = guided(*arguments, guidance=Elsewhere())[0]["samples"]
+    assert (found - ksampler(*arguments, cfg=1.0)).abs().max() <= 1e-5
+
+
+@pytest.mark.parametrize(("name", "calls"), [("euler", STEPS), ("heun", 2 * STEPS - 1), ("dpmpp_sde", 2 * STEPS - 1)])
+def test_the_state_of_a_chain_advances_once_a_step(labelled, empty_latent, name, calls):
+    class Counting:
+        seen = ()
+
+        def init(self, run):
+            return 0
+
+        def step(self, state, p, gamma):
+            self.seen = (*self.seen, state)
+            return p.uncond + (p.cond - p.uncond) * gamma, state + 1
+
+    chain = Counting()
+    guided(*labelled["ve"], empty_latent("ve"), name, guidance=chain)
+    first = chain.seen
+    guided(*labelled["ve"], empty_latent("ve"), name, guidance=chain)
+    assert len(first) == calls
+    assert set(first) == set(range(STEPS))
+    assert chain.seen[calls:] == first, "the second run starts afresh"
+
+
+def test_a_chain_and_another_rule_on_the_model_are_an_error(labelled, empty_latent):
+    class Elsewhere:
+        def init(self, run):
+            return run
+
+        def step(self, state, p, gamma):
+            return p.cond, state
+
+    patcher, positive, negative = labelled["ve"]
+    model = patcher.clone()
+    model.set_model_sampler_cfg_function(lambda args: args["cond"])
+    with pytest.raises(ValueError, match="another guidance rule already"):
+        guided(model, positive, negative, empty_latent("ve"), "euler", guidance=Elsewhere())
+
+
+@pytest.mark.parametrize("name", ["euler", "euler_cfg_pp"])
+def test_a_negative_for_part_of_the_run_leaves_cond_in_the_rest(labelled, empty_latent, name):
+    """Where the negative does not reach, the host guides with gamma * c; here the result is c, as the trace says."""
+    import node_helpers
+
+    patcher, positive, negative = labelled["ve"]
+    early = node_helpers.conditioning_set_values(negative, {"start_percent": 0.0, "end_percent": 0.5})
+    _, _, trace = guided(patcher, positive, early, empty_latent("ve"), name, capture="tensors")
+    reached = [stage == "step" for stage in trace.stage]
+    assert reached == sorted(reached, reverse=True)
+    assert 0 < sum(reached) < STEPS
+    for i in range(sum(reached), STEPS):
+        assert torch.equal(trace.tensors["guided"][i], trace.tensors["cond"][i])
+    assert "uncond was not evaluated" in trace.header["notes"][0]
+
+
+def test_the_trace_knows_what_a_rerun_needs(labelled, empty_latent):
+    _, _, trace = guided(*labelled["flow"], empty_latent("flow"), "dpmpp_2m", scheduler="simple")
+    header = trace.header
+    assert (header["seed"], header["sampler"], header["scheduler"], header["cfg"]) == (SEED, "dpmpp_2m", "simple", CFG)
+    assert (header["steps"], header["denoise"], header["space"]) == (STEPS, 1.0, "flow")
+    assert len(header["sigmas"]) == STEPS + 1
+    assert len(header["labels"]) == 3
+    assert header["latent"]["shape"] == [3, 8, 8]
+    assert set(header["host"]) == {"comfyui", "torch", "pack", "device", "dtype"}
+    assert "\n" not in repr(trace)
+
+
+def test_a_run_can_be_saved_and_loaded(labelled, empty_latent, tmp_path):
+    from guidance_geometry.guidance.trace import load, save
+
+    for denoise, cfg in ((1.0, CFG), (1.0, 1.0), (0.0, CFG)):
+        _, _, trace = guided(*labelled["ve"], empty_latent("ve"), "euler", denoise=denoise, cfg=cfg)
+        save(trace, tmp_path / "run.safetensors")
+        again = load(tmp_path / "run.safetensors")
+        assert again.stage == trace.stage
+        assert torch.equal(again.steps["K"].nan_to_num(-1), trace.steps["K"].nan_to_num(-1))
+
+
+@pytest.mark.parametrize("shape", [(2, 4, 40), (2, 3, 8, 8), (1, 4, 3, 6, 6)], ids=["audio", "image", "video"])
+def test_latents_of_any_rank_are_recorded(shape):
+    from guidance_geometry.nodes.lab import GGMixtureModel
+    from guidance_geometry.nodes.start import GGClassLabel
+
+    model = GGMixtureModel.execute(shape="x".join(map(str, shape[1:])), classes=3, kind="ve", seed=0).result[0]
+    positive, negative = GGClassLabel.execute(model, "1").result
+    latent = {"samples": torch.zeros(shape)}
+    for name in ("euler", "dpmpp_2m_sde", "euler_ancestral"):
+        expected = ksampler(model, positive, negative, latent, name)
+        out, _, trace = guided(model, positive, negative, latent, name)
+        assert torch.equal(out["samples"], expected)
+        assert trace.latent_shape == shape[1:]
+        assert not trace.check()
+
+
+def test_a_nested_latent_is_refused(labelled):
+    import comfy.nested_tensor
+
+    both = comfy.nested_tensor.NestedTensor([torch.zeros(1, 3, 8, 8), torch.zeros(1, 3, 8)])
+    with pytest.raises(ValueError, match="several tensors at once"):
+        guided(*labelled["ve"], {"samples": both}, "euler")
+
+
+@pytest.mark.parametrize(
+    ("changed", "complaint"),
+    [
+        ({"cfg": float("nan")}, "cfg is nan"),
+        ({"cfg": float("inf")}, "cfg is inf"),
+        ({"cfg": 1000.0}, "cfg is 1000, outside 0 to 100"),
+        ({"steps": 0}, "steps is 0, outside 1 to 10000"),
+        ({"scheduler": "kl_optimal", "steps": 1}, "kl_optimal"),
+        ({"scheduler": "wobbly"}, "scheduler is 'wobbly'"),
+        ({"capture": "everything"}, "capture is 'everything'"),
+        ({"capture_mb": 1}, "capture_mb is 1"),
+        ({"denoise": float("nan")}, "denoise is nan"),
+    ],
+)
+def test_bad_values_are_named_in_validation_and_in_execution(labelled, empty_latent, changed, complaint):
+    from guidance_geometry.nodes.sampling import GGGuidedSampler
+
+    assert complaint in GGGuidedSampler.validate_inputs(**changed)
+    with pytest.raises(ValueError, match=complaint.split(",")[0]):
+        guided(*labelled["ve"], empty_latent("ve"), "euler", **changed)
+
+
+def test_a_sampler_name_nobody_has_is_refused(labelled, empty_latent):
+    with pytest.raises(ValueError, match="sampler_name is 'eulr'"):
+        guided(*labelled["ve"], empty_latent("ve"), "eulr")
+
+
+def test_reading_a_run_that_was_not_sampled_is_an_error(labelled):
+    from guidance_geometry.nodes.records import GGReadTrace, GGRecord
+
+    _, recorder = GGRecord.execute(labelled["ve"][0]).result
+    with pytest.raises(ValueError, match="the recorder holds 0 runs"):
+        GGReadTrace.execute(recorder, {})
+    assert repr(recorder) == "Recorder(0 runs, capture pictures)"
+
+
+def test_an_interrupted_run_leaves_nothing_behind(labelled, empty_latent):
+    import comfy.model_management
+
+    def interrupt(executor, *arguments, **keywords):
+        comfy.model_management.interrupt_current_processing()
+        return executor(*arguments, **keywords)
+
+    import comfy.patcher_extension
+
+    patcher, positive, negative = labelled["ve"]
+    model = patcher.clone()
+    model.add_wrapper_with_key(comfy.patcher_extension.WrappersMP.APPLY_MODEL, "test", interrupt)
+
+    def check(executor, *arguments, **keywords):
+        comfy.model_management.throw_exception_if_processing_interrupted()
+        return executor(*arguments, **keywords)
+
+    model.add_wrapper_with_key(comfy.patcher_extension.WrappersMP.APPLY_MODEL, "check", check)
+    with pytest.raises(comfy.model_management.InterruptProcessingException):
+        guided(model, positive, negative, empty_latent("ve"), "euler")
+    arguments = (patcher, positive, negative, empty_latent("ve"), "euler")
+    assert torch.equal(guided(*arguments)[0]["samples"], ksampler(*arguments))

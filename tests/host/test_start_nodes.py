@@ -1,0 +1,293 @@
+import os
+import re
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from guidance_geometry.tests.tiny_denoiser import LABELS, tiny_weights, write_tiny
+
+DOCS = Path(__file__).resolve().parents[2] / "web" / "docs"
+INPUTS = {
+    "GGLoadDenoiser": {
+        "denoiser_name": "pocket-1",
+        "parametrisation": "auto",
+        "schedule": "auto",
+        "weight_dtype": "default",
+    },
+    "GGClassLabel": {"model": None, "label": "0"},
+    "GGEmptyCanvas": {"model": None, "width": 0, "height": 0, "batch_size": 4},
+    "GGMixtureModel": {"shape": "3x32x32", "classes": 3, "kind": "ve", "seed": 0},
+}
+
+
+@pytest.fixture
+def start():
+    from guidance_geometry.nodes import start
+
+    return start
+
+
+@pytest.fixture
+def lab():
+    from guidance_geometry.nodes import lab
+
+    return lab
+
+
+@pytest.fixture
+def folder(start, tmp_path):
+    """A folder of the host's type `denoisers`, in which one tiny denoiser lies."""
+    import folder_paths
+
+    folder_paths.add_model_folder_path(start.FOLDER, str(tmp_path))
+    write_tiny(tmp_path / "tiny.safetensors")
+    yield tmp_path
+    folder_paths.folder_names_and_paths[start.FOLDER][0].remove(str(tmp_path))
+    folder_paths.filename_list_cache.pop(start.FOLDER, None)
+
+
+def load(start, name="tiny.safetensors", parametrisation="auto", schedule="auto", weight_dtype="default"):
+    return start.GGLoadDenoiser.execute(name, parametrisation, schedule, weight_dtype).args
+
+
+@pytest.fixture
+def model(start, folder):
+    return load(start)[0]
+
+
+@pytest.fixture
+def classes(start, lab):
+    return {node.__name__: node for node in (*start.NODES, *lab.NODES)}
+
+
+@pytest.mark.parametrize("name", INPUTS)
+def test_inputs_keep_their_order_and_defaults(classes, name):
+    schema = classes[name].GET_SCHEMA()
+    assert {entry.id: getattr(entry, "default", None) for entry in schema.inputs} == INPUTS[name]
+    assert [entry.id for entry in schema.inputs] == list(INPUTS[name])
+    assert not any(entry.optional for entry in schema.inputs)
+
+
+@pytest.mark.parametrize("name", INPUTS)
+def test_every_wire_is_explained(classes, name):
+    schema = classes[name].GET_SCHEMA()
+    assert schema.node_id == name
+    assert schema.description
+    assert all(entry.tooltip for entry in (*schema.inputs, *schema.outputs))
+    assert (DOCS / f"{name}.md").read_text(encoding="utf-8").startswith("# ")
+
+
+def test_outputs_are_the_hosts_types(classes):
+    types = {name: [out.io_type for out in node.GET_SCHEMA().outputs] for name, node in classes.items()}
+    assert types == {
+        "GGLoadDenoiser": ["MODEL", "VAE", "STRING"],
+        "GGClassLabel": ["CONDITIONING", "CONDITIONING"],
+        "GGEmptyCanvas": ["LATENT"],
+        "GGMixtureModel": ["MODEL", "GG_CLASSIFIER"],
+    }
+
+
+def test_the_loader_gives_model_pixels_and_labels(start, folder):
+    model, vae, labels = load(start)
+    assert labels.split("\n") == list(LABELS)
+    assert start.card_of(model).sha256 == start.read_denoiser(folder / "tiny.safetensors").spec.sha256
+    pixels = torch.rand(2, 16, 16, 3)
+    latent = vae.encode(pixels)
+    assert (latent - (pixels * 2 - 1).movedim(-1, 1)).abs().max() < 1e-6
+    assert (vae.decode(latent) - pixels).abs().max() < 1e-6
+
+
+def test_a_file_without_metadata_needs_choices(start, folder):
+    save_file(tiny_weights(), folder / "bare.safetensors")
+    with pytest.raises(ValueError, match="bare does not say its parametrisation"):
+        load(start, "bare.safetensors")
+    model, _, labels = load(start, "bare.safetensors", "v", "vp_cosine")
+    assert labels == "0\n1\n2\n3"
+    assert type(model.model.model_sampling).__mro__[1].__name__ == "IndexedLevels"
+
+
+def test_user_files_are_listed_and_only_safetensors(start, folder):
+    (folder / "old.ckpt").write_bytes(b"no")
+    (folder / "sub").mkdir()
+    write_tiny(folder / "sub" / "other.safetensors")
+    names = start.available()
+    assert "tiny.safetensors" in names
+    assert str(Path("sub") / "other.safetensors") in names
+    assert not any("ckpt" in name for name in names)
+
+
+@pytest.mark.parametrize("name", ["nothing", "../../tiny.safetensors", "/etc/passwd", "", "tiny"])
+def test_a_missing_file_says_what_there_is(start, folder, name):
+    said = start.GGLoadDenoiser.validate_inputs(name, "auto", "auto", "default")
+    assert f"Denoiser {name!r} was not found. Available: " in said
+    assert "tiny.safetensors" in said
+    with pytest.raises(ValueError, match="was not found"):
+        load(start, name)
+
+
+@pytest.mark.parametrize(
+    ("choices", "message"),
+    [
+        (("noise", "auto", "default"), "parametrisation is 'noise', .*: auto, epsilon"),
+        (("auto", "ve", "default"), "schedule is 've', .*: auto, vp_linear"),
+        (("auto", "auto", "fp8"), "weight_dtype is 'fp8', .*: default, fp32"),
+    ],
+)
+def test_choices_are_checked_before_and_during_the_run(start, folder, choices, message):
+    assert re.search(message, start.GGLoadDenoiser.validate_inputs("tiny.safetensors", *choices))
+    with pytest.raises(ValueError, match=message):
+        load(start, "tiny.safetensors", *choices)
+
+
+def test_linked_values_wait_for_the_run(start):
+    assert start.GGLoadDenoiser.validate_inputs(None, None, None, None) is True
+
+
+def test_a_changed_file_changes_the_fingerprint(start, folder):
+    path = folder / "tiny.safetensors"
+    before = start.GGLoadDenoiser.fingerprint_inputs(denoiser_name="tiny.safetensors", schedule="auto")
+    assert before == start.GGLoadDenoiser.fingerprint_inputs(denoiser_name="tiny.safetensors")
+    os.utime(path, ns=(1, 1))
+    assert before != start.GGLoadDenoiser.fingerprint_inputs(denoiser_name="tiny.safetensors")
+    assert start.GGLoadDenoiser.fingerprint_inputs(denoiser_name=None) is None
+
+
+def test_registering_the_folder_twice_changes_nothing(start):
+    import folder_paths
+
+    before = [*folder_paths.get_folder_paths(start.FOLDER)]
+    start.register_folder()
+    assert folder_paths.get_folder_paths(start.FOLDER) == before
+    assert folder_paths.folder_names_and_paths[start.FOLDER][1] == {".safetensors"}
+
+
+def test_labels_become_one_entry_with_one_label_per_image(start, model):
+    positive, negative = start.GGClassLabel.execute(model, "robot; 0\ncat").args
+    assert [entry[0] for entry in (*positive, *negative)] == [None, None]
+    assert torch.equal(positive[0][1]["class_label"], torch.tensor([2, 0, 3]))
+    assert torch.equal(negative[0][1]["class_label"], torch.tensor([4]))
+
+
+def test_the_loaders_labels_are_one_image_of_each(start, folder):
+    model, _, labels = load(start)
+    positive, _ = start.GGClassLabel.execute(model, labels).args
+    assert positive[0][1]["class_label"].tolist() == [0, 1, 2, 3]
+
+
+def test_an_unknown_label_is_an_error_on_the_node(start, model):
+    with pytest.raises(ValueError, match=r"Label 'robt' is not one of the model's 4 labels\. Nearest: 'robot'"):
+        start.GGClassLabel.execute(model, "robt")
+
+
+class TextModel:
+    model = object()
+
+
+def test_models_without_classes_are_sent_elsewhere(start):
+    with pytest.raises(ValueError, match=r"no class labels.*use CLIP Text Encode"):
+        start.GGClassLabel.execute(TextModel(), "0")
+    with pytest.raises(ValueError, match="no native size"):
+        start.GGEmptyCanvas.execute(TextModel(), 0, 0, 1)
+
+
+@pytest.mark.parametrize(
+    ("width", "height", "shape"),
+    [(0, 0, (3, 3, 16, 16)), (24, 0, (3, 3, 16, 24)), (0, 32, (3, 3, 32, 16)), (8, 8, (3, 3, 8, 8))],
+)
+def test_the_canvas_has_the_models_size(start, model, width, height, shape):
+    latent = start.GGEmptyCanvas.execute(model, width, height, 3).args[0]
+    assert latent["samples"].shape == shape
+    assert latent["samples"].count_nonzero() == 0
+    assert latent["downscale_ratio_spacial"] == 1
+
+
+@pytest.mark.parametrize(
+    ("sizes", "message"),
+    [
+        ((30, 0, 1), "needs sides divisible by 8"),
+        ((-8, 0, 1), "width is -8, outside 0 to 16384"),
+        ((0, 20000, 1), "height is 20000"),
+        ((0, 0, 0), "batch_size is 0, outside 1 to 4096"),
+    ],
+)
+def test_an_impossible_canvas_is_refused(start, model, sizes, message):
+    with pytest.raises(ValueError, match=message):
+        start.GGEmptyCanvas.execute(model, *sizes)
+
+
+def test_a_graph_of_start_nodes_makes_pictures(start, folder):
+    import nodes as host_nodes
+
+    model, vae, _ = load(start)
+    positive, negative = start.GGClassLabel.execute(model, "*").args
+    canvas = start.GGEmptyCanvas.execute(model, 0, 0, 4).args[0]
+    latent = host_nodes.common_ksampler(model, 1, 2, 3.0, "dpmpp_2m", "karras", positive, negative, canvas)[0]
+    images = host_nodes.VAEDecode().decode(vae, latent)[0]
+    assert images.shape == (4, 16, 16, 3)
+    assert 0 <= images.min() <= images.max() <= 1
+
+
+@pytest.mark.parametrize("kind", ["ve", "flow"])
+def test_a_mixture_samples_from_labels_and_canvas(start, lab, kind):
+    import nodes as host_nodes
+
+    model, classifier = lab.GGMixtureModel.execute("3x4x8", 2, kind, 7).args
+    positive, negative = start.GGClassLabel.execute(model, "class 1; 0").args
+    canvas = start.GGEmptyCanvas.execute(model, 0, 0, 64).args[0]
+    assert canvas["samples"].shape == (64, 3, 4, 8)
+    latent = host_nodes.common_ksampler(model, 1, 8, 2.0, "euler", "simple", positive, negative, canvas)[0]["samples"]
+    second = classifier.label_log_prob(latent, 0.0)[:, 1].exp()
+    assert second[0::2].mean() > second[1::2].mean() + 0.3
+
+
+def test_the_mixtures_classifier_is_short_in_words(lab):
+    model, classifier = lab.GGMixtureModel.execute("3x32x32", 3, "flow", 0).args
+    assert repr(classifier) == "MixtureClassifier(3 labels, samples 3x32x32, flow)"
+    assert classifier.labels == model.model.card.labels == ("class 0", "class 1", "class 2")
+    with pytest.raises(AttributeError):
+        classifier.labels = ()
+
+
+def test_the_same_seed_is_the_same_world(lab):
+    worlds = [lab.GGMixtureModel.execute("2x4x4", 2, "ve", seed).args[1].mixture.means for seed in (1, 1, 2)]
+    assert torch.equal(worlds[0], worlds[1])
+    assert not torch.equal(worlds[0], worlds[2])
+
+
+@pytest.mark.parametrize(
+    ("text", "shape"),
+    [("3x32x32", (3, 32, 32)), (" 2 X 1 x 1 ", (2, 1, 1)), ("4,8", (4, 8)), ("3 2 4 4", (3, 2, 4, 4))],
+)
+def test_shapes_are_read_leniently(lab, text, shape):
+    assert lab.parse_shape(text) == shape
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        (("3", 3, "ve", 0), "shape is '3' but must be channels and 1 to 3 sides"),
+        (("3x0x32", 3, "ve", 0), "shape is '3x0x32'"),
+        (("3xax32", 3, "ve", 0), "shape is '3xax32'"),
+        (("1x1x1x1x1", 3, "ve", 0), "shape is"),
+        (("", 3, "ve", 0), "shape is ''"),
+        (("3x9999x9999", 3, "ve", 0), "needs 2,699,460,027 numbers"),
+        (("3x8x8", 0, "ve", 0), "classes is 0, outside 1 to 1000"),
+        (("3x8x8", 3, "vp", 0), "kind is 'vp', which"),
+        (("3x8x8", 3, "ve", -1), "seed is -1"),
+    ],
+)
+def test_impossible_mixtures_are_refused_before_and_during_the_run(lab, values, message):
+    assert message in lab.GGMixtureModel.validate_inputs(*values)
+    with pytest.raises(ValueError, match=message):
+        lab.GGMixtureModel.execute(*values)
+
+
+def test_the_embedded_denoiser_loads(start):
+    if start.DEFAULT not in start.embedded_files():
+        pytest.skip("assets/denoisers/pocket-1.safetensors is not there yet: run tools/train_demo.py")
+    model, _, labels = load(start, start.DEFAULT)
+    card = start.card_of(model)
+    assert len(labels.split("\n")) == len(card.labels) == card.null_index
+    assert card.shape == (3, 32, 32)

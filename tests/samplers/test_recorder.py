@@ -1,0 +1,202 @@
+"""The commit rule, the split and the ledger, on samplers small enough to know every number of."""
+
+from itertools import pairwise
+
+import pytest
+import torch
+
+from guidance_geometry.guidance.gram import VECTORS, GramRecord
+from guidance_geometry.samplers.ledger import PER_ITEM, Capture, Ledger
+from guidance_geometry.samplers.recorder import Recorded, Recorder
+from guidance_geometry.samplers.steps import FORMULAS
+from guidance_geometry.samplers.tagged import plain
+
+SIGMAS = [4.0, 2.0, 1.0, 0.0]
+
+
+def predictions(x):
+    """One-line network: u halves the state, c looks elsewhere."""
+    return x * 0.5, x * 0.25 + 1.0
+
+
+def watched(sample, gamma=2.0, **settings):
+    """Run a sampler of two arguments under a recorder; returns the complete steps and the result."""
+    steps = []
+    recorder = Recorder(steps.append, last_sigma=SIGMAS[-1], **settings)
+
+    def model(x, sigma):
+        call = recorder.called(x, torch.tensor([sigma]))
+        call.uncond, call.cond = predictions(plain(x))
+        call.gamma, call.evaluations = gamma, 2
+        call.denoised = call.uncond + (call.cond - call.uncond) * gamma
+        return call.denoised
+
+    end = sample(model, recorder)
+    recorder.returned(end)
+    return steps, plain(end)
+
+
+def start():
+    return torch.randn(2, 1, 6, generator=torch.Generator().manual_seed(2)) * SIGMAS[0]
+
+
+def euler(model, recorder):
+    x = start()
+    for now, then in pairwise(SIGMAS):
+        denoised = model(x, now)
+        recorder.stepped()
+        x = x + (x - denoised) / now * (then - now)
+    return x
+
+
+def noisy_heun(model, recorder):
+    """Two stages a step, then noise."""
+    x = start()
+    draw = recorder.marked(lambda *_: torch.ones_like(x))
+    for now, then in pairwise(SIGMAS):
+        denoised = model(x, now)
+        recorder.stepped()
+        slope = (x - denoised) / now
+        if then > 0:
+            ahead = x + slope * (then - now)
+            slope = (slope + (plain(ahead) - model(ahead, then)) / then) / 2
+        x = x + slope * (then - now) + (draw(now, then) * 0.5 if then > 0 else 0)
+    return x
+
+
+def late(model, recorder):
+    """Reports after its stages, like the adaptive sampler."""
+    x = start()
+    for now, then in pairwise(SIGMAS):
+        denoised = model(x, now)
+        model(x + 100.0, now / 2)
+        recorder.stepped()
+        x = x + (x - denoised) / now * (then - now)
+    return x
+
+
+@pytest.mark.parametrize(
+    ("sample", "settings", "evaluations"),
+    [(euler, {}, [2, 2, 2]), (noisy_heun, {}, [4, 4, 2]), (late, {"reports_late": True}, [4, 4, 4])],
+)
+def test_every_step_is_found_and_adds_up(sample, settings, evaluations):
+    steps, end = watched(sample, **settings)
+    states = [*(step.x for step in steps[1:]), end]
+    assert [step.index for step in steps] == [0, 1, 2]
+    assert [(step.sigma, step.sigma_next) for step in steps] == [(4.0, 2.0), (2.0, 1.0), (1.0, 0.0)]
+    assert [step.evaluations for step in steps] == evaluations
+    for step, reached in zip(steps, states, strict=True):
+        assert (step.x + step.travel - reached).abs().max() <= 1e-6
+    assert torch.equal(steps[0].x, start())
+
+
+def test_noise_belongs_to_the_step_that_drew_it():
+    steps, _ = watched(noisy_heun)
+    assert torch.equal(steps[0].noise, torch.full_like(start(), 0.5))
+    assert torch.equal(steps[1].noise, torch.full_like(start(), 0.5))
+    assert steps[2].noise is None
+
+
+def test_a_state_changed_in_place_afterwards_stays_as_it_was_recorded():
+    def careless(model, recorder):
+        x = start()
+        for now in SIGMAS[:-1]:
+            denoised = model(x, now)
+            recorder.stepped()
+            x.copy_(denoised)
+        return x
+
+    steps, _ = watched(careless)
+    assert torch.equal(steps[0].x, start())
+
+
+def ledger_of(steps, **settings):
+    ledger = Ledger(flow=False, capture=Capture("tensors"), **settings)
+    for step in steps:
+        ledger.enter(step)
+    return ledger
+
+
+def test_columns_hold_the_inner_products_of_the_step():
+    steps, _ = watched(euler)
+    columns = ledger_of(steps, formula=FORMULAS["euler"]).columns()
+    record = GramRecord(VECTORS, columns["K"])
+    for i, step in enumerate(steps):
+        u, c = predictions(step.x)
+        a, delta = (v.double().flatten(1) for v in (u - step.x, c - u))
+        assert (record.dot("a", "delta")[i] - (a * delta).sum(dim=1)).abs().max() <= 1e-6
+        assert (record.dot("move", "move")[i] - step.move.double().flatten(1).square().sum(dim=1)).abs().max() <= 1e-6
+    assert record.dot("noise", "noise").abs().max() == 0
+    assert record.dot("D-G", "D-G").abs().max() == 0
+    assert columns["kappa"].tolist() == pytest.approx([0.5, 0.5, 1.0], rel=1e-6)
+    assert columns["m12"].max() <= 1e-6
+    assert columns["m11"].max() <= 1e-5
+    assert {name: tuple(columns[name].shape) for name in PER_ITEM} == dict.fromkeys(PER_ITEM, (3, 2))
+
+
+def test_a_wrong_move_shows_in_the_identity_residual():
+    steps, _ = watched(euler)
+    wrong = Recorded(**{**vars(steps[1]), "move": steps[1].move * 1.01})
+    columns = ledger_of([steps[0], wrong, steps[2]], formula=FORMULAS["euler"]).columns()
+    assert columns["m12"][1].min() > 1e-4
+
+
+def test_cross_step_numbers_stand_in_the_row_of_the_earlier_step():
+    steps, _ = watched(euler)
+    columns = ledger_of(steps).columns()
+    deltas = [(step.cond - step.uncond).double().flatten(1) for step in steps]
+    expected = torch.nn.functional.cosine_similarity(deltas[0], deltas[1])
+    assert (columns["m13"][0] - expected).abs().max() <= 1e-6
+    assert columns["m13"][2].isnan().all()
+    held = (deltas[0] * SIGMAS[1] / SIGMAS[0] - deltas[1]).norm(dim=1) / deltas[1].norm(dim=1)
+    assert (columns["m14"][0] - held).abs().max() <= 1e-6
+    line = deltas[1] * SIGMAS[2] / SIGMAS[1] + (deltas[1] / SIGMAS[1] - deltas[0] / SIGMAS[0]) * SIGMAS[2]
+    missed = (line - deltas[2]).norm(dim=1) / deltas[2].norm(dim=1)
+    assert (columns["m14"][1] - missed).abs().max() <= 1e-6
+
+
+def test_a_step_without_uncond_says_so_and_keeps_its_move():
+    steps, _ = watched(euler)
+    bare = [Recorded(**{**vars(step), "uncond": None, "gamma": 1.0}) for step in steps]
+    ledger = ledger_of(bare)
+    record = GramRecord(VECTORS, ledger.columns()["K"])
+    assert ledger.stage == ["cond_only"] * 3
+    assert record.dot("delta", "delta").isnan().all()
+    assert record.dot("move", "move").isfinite().all()
+    assert "uncond" not in ledger.capture.stacked()[1]
+
+
+def many_steps(count):
+    x = torch.zeros(2, 1, 6)
+    return [Recorded(i, x, x, x, x, 2.0, 1.0, 0.5, x, None, 2) for i in range(count)]
+
+
+@pytest.mark.parametrize("count", [1, 2, 24, 25, 50, 1000])
+def test_pictures_are_spread_over_the_run_with_both_ends(count):
+    capture = Capture("pictures")
+    for step in many_steps(count):
+        capture.keep(step)
+    steps, tensors, note = capture.stacked()
+    assert steps[0] == 0
+    assert steps[-1] == count - 1
+    assert len(steps) <= 25
+    assert len(steps) >= min(count, 12)
+    assert bool(note) == (len(steps) < count)
+    assert set(tensors) == {"x", "uncond", "cond", "guided"}
+    assert all(t.dtype == torch.float16 and t.shape == (len(steps), 2, 1, 6) for t in tensors.values())
+
+
+def test_the_budget_is_kept_and_what_was_left_out_is_said():
+    each = 6 * 2 * 6 * 2  # x, u, c, D, move and no noise: 5 tensors of 12 halves, and room for a sixth
+    capture = Capture("tensors", budget=10 * each)
+    for step in many_steps(100):
+        capture.keep(step)
+    steps, tensors, note = capture.stacked()
+    assert sum(t.numel() * 2 for t in tensors.values()) <= 10 * each
+    assert note.startswith(f"{len(steps)} of 100 steps captured")
+
+
+def test_numbers_keep_no_tensor():
+    capture = Capture("numbers")
+    capture.keep(many_steps(1)[0])
+    assert capture.stacked() == ([], {}, "")
