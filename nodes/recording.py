@@ -10,10 +10,14 @@ import copy
 import inspect
 import uuid
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import comfy.patcher_extension
 import comfy.samplers
+import folder_paths
+import safetensors.torch
 import torch
 from torch import Tensor
 
@@ -27,6 +31,7 @@ from . import host
 
 CAPTURES = ("numbers", "pictures", "tensors")
 KEY = "guidance_geometry"
+IN_MEMORY = 32 << 20  # bytes of captured tensors; more are mapped from a file
 TOLD_APART = "move and noise told apart by marking the noise"
 HIDDEN = "noise not observable: {reason}; all of the move counts as step"
 
@@ -214,6 +219,7 @@ class Watch:
         captured, tensors, note = self.ledger.capture.stacked()
         if self.ledger.capture.mode != "numbers" and self.end is not None:
             tensors["end"] = self.end.half().cpu()
+        tensors = mapped(tensors)
         capture = {"mode": self.recording.capture, "budget_mb": self.recording.budget_mb}
         header = self._header() | {"capture": capture | {"steps": captured, "note": note}} | self.recording.facts
         return Trace(header, self._columns(), list(self.ledger.stage), tensors)
@@ -230,7 +236,7 @@ class Watch:
             "space": "flow" if self.flow else "ve",
             "vectors": list(VECTORS),
             "sampler": self.name,
-            "sampler_options": {name: v for name, v in self.options.items() if isinstance(v, int | float | str)},
+            "options": {name: v for name, v in self.options.items() if isinstance(v, int | float | str)},
             "scheduler": None,
             "cfg": float(getattr(self.guider, "cfg", "nan")),
             "seed": self.seed,
@@ -263,6 +269,23 @@ def unsampled(recording: Recording, sampler, guider, samples: Tensor, seed: int)
     watch = Watch(recording, sampler, guider, torch.zeros(0), {"seed": seed}, masked=False)
     watch.end = samples
     return watch.trace()
+
+
+def mapped(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    """The same tensors, in a memory-mapped file of the host's temp folder if they are large.
+
+    The file goes at once where an open file may be deleted; elsewhere the host empties that folder when it starts.
+    """
+    if sum(t.numel() * t.element_size() for t in tensors.values()) <= IN_MEMORY:
+        return tensors
+    folder = Path(folder_paths.get_temp_directory())
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f"{KEY}-{uuid.uuid4().hex}.safetensors"
+    safetensors.torch.save_file(tensors, path)
+    again = safetensors.torch.load_file(path)
+    with suppress(PermissionError):
+        path.unlink()
+    return again
 
 
 def no_steps(batch: int) -> dict[str, Tensor]:

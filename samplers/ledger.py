@@ -151,7 +151,7 @@ class Ledger:
         """Numbers of the step before that needed this one."""
         before = self.before
         found = {
-            "m9": metrics.straightness(before.travel, step.travel),
+            "m9": metrics.straightness(before.move, step.move),
             "m9a": dot(before.travel, step.denoised - step.x),
         }
         if step.uncond is None or before.uncond is None:

@@ -4,6 +4,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 
 ROOT = Path(__file__).resolve().parents[1]
 HOST = Path(os.environ.get("COMFYUI_PATH") or ROOT / ".host" / "ComfyUI")
@@ -32,6 +33,7 @@ class PlainRoot:
 
 
 def pytest_configure(config):
+    torch.set_num_threads(1)  # small tensors on busy cores: waiting for a second thread costs more than it does
     config.pluginmanager.register(PlainRoot(), "plain-root")
 
 

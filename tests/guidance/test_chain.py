@@ -1,5 +1,6 @@
 import pytest
 import torch
+
 from guidance_geometry.guidance.chain import PLAIN, Chain
 from guidance_geometry.guidance.predictions import Predictions
 from guidance_geometry.guidance.schedules import Run, ScaleSchedule, parse_values
@@ -22,7 +23,7 @@ def test_plain_guidance_is_u_plus_the_difference_times_gamma(gamma):
 
 def test_a_chain_is_immutable_and_a_constant_schedule_adds_nothing():
     longer = PLAIN.then(ScaleSchedule("linear"))
-    assert PLAIN == Chain()
+    assert Chain() == PLAIN
     assert longer.text == "gamma linear 0 to 1 > CFG"
     assert longer.then(ScaleSchedule()) == longer
 

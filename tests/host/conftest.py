@@ -48,7 +48,6 @@ class Labelled(dict):
 @pytest.fixture(scope="session")
 def labelled(host):
     """name (pocket, ve, flow) -> MODEL, positive, negative with labels 0, 1, 2 for the images of a batch."""
-    torch.set_num_threads(1)
     return Labelled()
 
 

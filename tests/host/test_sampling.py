@@ -77,7 +77,12 @@ def test_an_item_alone_is_the_item_in_a_batch_with_our_noise(labelled, empty_lat
 def test_our_samplers_are_checked_by_their_formula(labelled, empty_latent, model):
     from guidance_geometry.nodes.blog_samplers import GGSamplerDDIM, GGSamplerDDPM
 
-    for sampler in (GGSamplerDDPM.execute(1.0, 0), GGSamplerDDIM.execute(0.5, 3), GGSamplerDDIM.execute(0.0, 0)):
+    for sampler in (
+        GGSamplerDDPM.execute(1.0, 0),
+        GGSamplerDDPM.execute(0.5, 0),
+        GGSamplerDDIM.execute(0.5, 3),
+        GGSamplerDDIM.execute(0.0, 0),
+    ):
         _, _, trace = guided(*labelled[model], empty_latent(model), "euler", steps=20, sampler=sampler.result[0])
         assert trace.column("M12").max() <= 1e-4
         assert not trace.check()
@@ -305,3 +310,21 @@ def test_an_interrupted_run_leaves_nothing_behind(labelled, empty_latent):
         guided(model, positive, negative, empty_latent("ve"), "euler")
     arguments = (patcher, positive, negative, empty_latent("ve"), "euler")
     assert torch.equal(guided(*arguments)[0]["samples"], ksampler(*arguments))
+
+
+def test_large_captures_are_mapped_from_a_file_that_nobody_has_to_delete(host):
+    from pathlib import Path
+
+    import folder_paths
+
+    from guidance_geometry.nodes.recording import IN_MEMORY, mapped
+
+    small = {"x": torch.ones(2, 3, dtype=torch.float16)}
+    assert mapped(small) is small
+    large = {"x": torch.arange(IN_MEMORY // 2 + 8).half(), "end": torch.ones(3).half()}
+    again = mapped(large)
+    assert all(torch.equal(again[name].nan_to_num(), large[name].nan_to_num()) for name in large)
+    maps = Path("/proc/self/maps")
+    if maps.exists():
+        assert "guidance_geometry-" in maps.read_text()
+    assert not list(Path(folder_paths.get_temp_directory()).glob("guidance_geometry-*"))

@@ -1,0 +1,219 @@
+"""Reading safetensors with every claim checked first, and writing files so that a crash leaves the old one.
+
+A safetensors file is 8 bytes (length of the header, little endian), the header (JSON: name -> dtype, shape, offsets),
+and the tensors without a gap. Nothing here unpickles, and nothing is allocated before the header agrees with the file.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
+from math import prod
+from pathlib import Path
+from typing import TypeGuard
+from uuid import uuid4
+
+import safetensors
+import safetensors.torch
+import torch
+from torch import Tensor
+
+MAX_HEADER = 16 * 2**20  # the largest model files in use carry about 1 MB
+BYTES = {"F64": 8, "F32": 4, "F16": 2, "BF16": 2, "I64": 8, "I32": 4, "I16": 2, "I8": 1, "U8": 1, "BOOL": 1}
+BYTES |= {"F8_E4M3": 1, "F8_E5M2": 1}
+FOREIGN = {
+    b"PK\x03\x04": "a zip archive, the form of PyTorch checkpoints (.pt, .ckpt), which can run code when loaded",
+    b"\x80\x02": "a Python pickle, which can run code when loaded",
+    b"\x80\x03": "a Python pickle, which can run code when loaded",
+    b"\x80\x04": "a Python pickle, which can run code when loaded",
+    b"\x80\x05": "a Python pickle, which can run code when loaded",
+    b"\x93NUMPY": "a NumPy array",
+    b"\x1f\x8b": "a gzip archive",
+    b"\x89PNG": "a PNG picture",
+    b"GGUF": "a GGUF model",
+    b"version https://git-lfs": "a Git LFS pointer, not the file it points to",
+    b"<": "a web page; the download needs a login or another address",
+    b"{": "JSON text",
+}
+
+
+@dataclass(frozen=True)
+class Entry:
+    """What the header claims about one tensor: begin and end are offsets into the tensor part of the file."""
+
+    dtype: str
+    shape: tuple[int, ...]
+    begin: int
+    end: int
+
+
+def read_safetensors(
+    path: str | os.PathLike,
+    *,
+    dtypes: Collection[str] | None = None,
+    finite: bool = False,
+    max_header: int = MAX_HEADER,
+    max_bytes: int | None = None,
+) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """All tensors (on the CPU) and the metadata of a safetensors file, after checking what it claims.
+
+    dtypes: names such as "F32" that are welcome; None is every known one. finite: refuse nan and inf.
+    max_header, max_bytes: the largest header and file to accept.
+    Raises FileNotFoundError, or ValueError for a file that is not safetensors, cut off, inconsistent or unwelcome.
+    """
+    entries, metadata = read_header(path, max_header=max_header, max_bytes=max_bytes)
+    for name, entry in entries.items():
+        if dtypes is not None and entry.dtype not in dtypes:
+            raise ValueError(
+                f"{Path(path).name}: tensor {name!r} is {entry.dtype}; {', '.join(dtypes)} are expected here. "
+                "Convert the file, or choose another."
+            )
+    try:
+        tensors = safetensors.torch.load_file(path, device="cpu")
+    except safetensors.SafetensorError as error:
+        raise ValueError(f"{Path(path).name} cannot be read ({error}). The file is damaged: fetch it again.") from error
+    for name, tensor in tensors.items():
+        if finite and tensor.is_floating_point() and not tensor.float().isfinite().all():
+            raise ValueError(
+                f"{Path(path).name}: tensor {name!r} holds nan or inf. Such a file cannot be used: make it again."
+            )
+    return tensors, metadata
+
+
+def read_header(
+    path: str | os.PathLike, *, max_header: int = MAX_HEADER, max_bytes: int | None = None
+) -> tuple[dict[str, Entry], dict[str, str]]:
+    """What a safetensors file says it holds, checked against its size; no tensor is read.
+
+    Raises FileNotFoundError, or ValueError as `read_safetensors`.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise FileNotFoundError(f"{path} is not a file. Check the name and the folder.")
+    size = path.stat().st_size
+    if max_bytes is not None and size > max_bytes:
+        raise ValueError(f"{path.name} has {size:,} bytes; at most {max_bytes:,} are read here. Choose a smaller file.")
+    with path.open("rb") as file:
+        start = file.read(64)
+        length = _header_length(path.name, start, size, max_header)
+        file.seek(8)
+        header = _parsed(path.name, file.read(length))
+    metadata = _metadata(path.name, header.pop("__metadata__", {}))
+    entries = {name: _entry(path.name, name, claim) for name, claim in header.items()}
+    _check_layout(path.name, entries, size - 8 - length)
+    return entries, metadata
+
+
+def write_safetensors(path: str | os.PathLike, tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> None:
+    """Write tensors and text to one safetensors file, all or nothing.
+
+    tensors: any device; they are copied. metadata: text only.
+    """
+    write_atomically(path, [safetensors_bytes(tensors, metadata)])
+
+
+def safetensors_bytes(tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> bytes:
+    """The same file as bytes, to know its size or to send it."""
+    own = {name: tensor.detach().cpu().clone(memory_format=torch.contiguous_format) for name, tensor in tensors.items()}
+    return safetensors.torch.save(own, dict(metadata))
+
+
+def write_atomically(path: str | os.PathLike, parts: Iterable[bytes]) -> None:
+    """Write bytes under a temporary name in the same folder, then rename: a failure leaves the old file alone."""
+    path = Path(path)
+    temporary = path.with_name(f".{path.name}.{uuid4().hex}.part")
+    try:
+        with temporary.open("xb") as file:
+            file.writelines(parts)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+
+
+def _header_length(name: str, start: bytes, size: int, limit: int) -> int:
+    length = int.from_bytes(start[:8], "little")
+    if size < 8 or start[8:9] != b"{" or length > limit:
+        kind = next((text for magic, text in FOREIGN.items() if start.startswith(magic)), None)
+        if kind:
+            raise ValueError(f"{name} is {kind}; only safetensors files are read here. Convert it, or choose another.")
+    if size < 8:
+        raise ValueError(f"{name} has {size} bytes; a safetensors file has at least 10. Fetch the file again.")
+    if length > limit:
+        raise ValueError(
+            f"{name} announces a header of {length:,} bytes; at most {limit:,} are read. "
+            "It is damaged or not a safetensors file: fetch it again."
+        )
+    if 8 + length > size:
+        raise ValueError(_cut_off(name, size, 8 + length))
+    return length
+
+
+def _cut_off(name: str, size: int, needed: int) -> str:
+    return f"{name} ends after {size:,} of {needed:,} bytes. The download was cut off: fetch the file again."
+
+
+def _parsed(name: str, text: bytes) -> dict:
+    try:
+        header = json.loads(text.decode("utf-8"), object_pairs_hook=_without_repeats)
+    except (ValueError, RecursionError) as error:
+        raise ValueError(
+            f"{name}: the header is not valid JSON ({error}). The file is damaged: fetch it again."
+        ) from error
+    if not isinstance(header, dict):
+        raise ValueError(f"{name}: the header is not a JSON object. The file is damaged: fetch it again.")
+    return header
+
+
+def _without_repeats(pairs: list[tuple[str, object]]) -> dict:
+    if len({name for name, _ in pairs}) < len(pairs):
+        raise ValueError("a name occurs twice")
+    return dict(pairs)
+
+
+def _metadata(name: str, claim: object) -> dict[str, str]:
+    if not isinstance(claim, dict) or not all(isinstance(value, str) for value in claim.values()):
+        raise ValueError(f"{name}: the metadata are not all text. The file is damaged: fetch it again.")
+    return claim
+
+
+def _entry(file: str, name: str, claim: object) -> Entry:
+    dtype, shape, offsets = (
+        claim.get(key) if isinstance(claim, dict) else None for key in ("dtype", "shape", "data_offsets")
+    )
+    if not (isinstance(dtype, str) and _sizes(shape) and _sizes(offsets) and len(offsets) == 2):
+        raise ValueError(f"{file}: tensor {name!r} lacks a dtype, a shape or two offsets. The file is damaged.")
+    if dtype not in BYTES:
+        raise ValueError(f"{file}: tensor {name!r} has dtype {dtype}; known are {', '.join(BYTES)}. Convert the file.")
+    needed, held = prod(shape) * BYTES[dtype], offsets[1] - offsets[0]
+    if needed != held:
+        raise ValueError(
+            f"{file}: tensor {name!r} of shape {shape} and dtype {dtype} needs {needed:,} bytes "
+            f"but the header gives it {held:,}. The file is damaged: fetch it again."
+        )
+    return Entry(dtype, tuple(shape), *offsets)
+
+
+def _sizes(values: object) -> TypeGuard[list[int]]:
+    return isinstance(values, list) and all(type(value) is int and value >= 0 for value in values)
+
+
+def _check_layout(name: str, entries: Mapping[str, Entry], available: int) -> None:
+    position = 0
+    for entry in sorted(entries.values(), key=lambda entry: (entry.begin, entry.end)):
+        if entry.begin != position:
+            raise ValueError(
+                f"{name}: a tensor starts at byte {entry.begin:,} but the one before ends at {position:,}. "
+                "Tensors must follow each other: the file is damaged, fetch it again."
+            )
+        position = entry.end
+    if position > available:
+        raise ValueError(_cut_off(name, available, position))
+    if position < available:
+        raise ValueError(
+            f"{name} has {available - position:,} bytes after its last tensor. It is damaged: fetch it again."
+        )

@@ -1,0 +1,245 @@
+"""The record of one step as inner products, and every number and coordinate that follows from them.
+
+Stored are the dots of u, a = u - x, delta = c - u and three more; x, c and any guided x0-hat are linear combinations,
+so their lengths, angles and positions are exact functions of K. Differences are formed before the dots: |delta|^2 from
+<c, c> - 2 <c, u> + <u, u> would lose every digit of a small delta.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import reduce
+
+import torch
+from torch import Tensor
+
+from .vectors import flat, wide
+
+VECTORS = ("u", "a", "delta", "D-G", "move", "noise")
+CHUNK = 1 << 14  # elements widened to float64 at a time: fits the cache; bounds the memory, not the result
+COLLINEAR = 1e-6  # delta across a, in units of |a|, below which x, u and c are drawn as a line
+ROUNDING = 1e-9  # negative eigenvalues of K down to this share of its trace are rounding
+
+Coefficient = Tensor | float
+Combination = Mapping[str, Coefficient]
+
+
+def gram(vectors: Mapping[str, Tensor | None]) -> Tensor:  # {name: [B, ...]} -> K [B, V(V+1)/2] float64
+    """Inner products of all pairs of vectors: the upper triangle of their Gram matrix, row by row.
+
+    None stands for a vector that is exactly zero (no noise, no other rule); it costs nothing.
+    """
+    present = {name: flat(v) for name, v in vectors.items() if v is not None}
+    if not present:
+        raise ValueError("A Gram matrix needs at least one vector, and all of them are None. Pass u, a and delta.")
+    order = list(vectors)
+    kept = torch.tensor([order.index(name) for name in present])
+    small = _full(list(present.values()))
+    full = small.new_zeros(len(small), len(order), len(order))
+    full[:, kept[:, None], kept[None, :]] = small
+    rows, columns = torch.triu_indices(len(order), len(order))
+    return full[:, rows, columns]
+
+
+def _full(rows: list[Tensor]) -> Tensor:  # V x [B, N] -> [B, V, V] float64
+    parts = zip(*(row.split(CHUNK, dim=1) for row in rows), strict=True)
+    blocks = (torch.stack([wide(part) for part in some], dim=1) for some in parts)
+    return reduce(torch.add, (block @ block.mT for block in blocks))
+
+
+@dataclass(frozen=True, eq=False)
+class GramRecord:
+    """Inner products of a step's named vectors, any leading shape (items, or steps x items).
+
+    vectors: names, in the order of K. K: [..., V(V+1)/2] float64, upper triangle row by row.
+    Look vectors up by name, never by position: a longer record appends names.
+    """
+
+    vectors: tuple[str, ...]
+    K: Tensor
+
+    def __post_init__(self):
+        count = len(self.vectors)
+        if self.K.shape[-1] != count * (count + 1) // 2:
+            raise ValueError(
+                f"K has {self.K.shape[-1]} numbers but {count} vectors need {count * (count + 1) // 2}. "
+                "Name every vector, in the order of the rows of K."
+            )
+
+    def dot(self, first: str, second: str) -> Tensor:  # -> [...]
+        """Inner product of two recorded vectors."""
+        i, j = sorted((self._position(first), self._position(second)))
+        return self.K[..., i * len(self.vectors) - i * (i - 1) // 2 + j - i]
+
+    def combination(self, first: Combination, second: Combination) -> Tensor:  # -> [...]
+        """Inner product of two linear combinations: sum of p_i q_j <v_i, v_j>.
+
+        first, second: {name: coefficient}; a coefficient is a number, or a tensor that broadcasts against [...].
+        """
+        terms = (p * q * self.dot(v, w) for v, p in first.items() for w, q in second.items())
+        return sum(terms, start=self.K.new_zeros(()))
+
+    def square(self, v: Combination) -> Tensor:  # -> [...]
+        """Squared length of a linear combination, never below zero: <v, v>."""
+        return self.combination(v, v).clamp(min=0)
+
+    def matrix(self) -> Tensor:  # -> [..., V, V]
+        """The full symmetric Gram matrix."""
+        count = len(self.vectors)
+        full = self.K.new_zeros(*self.K.shape[:-1], count, count)
+        rows, columns = torch.triu_indices(count, count)
+        full[..., rows, columns] = self.K
+        full[..., columns, rows] = self.K
+        return full
+
+    def _position(self, name: str) -> int:
+        if name not in self.vectors:
+            raise ValueError(f"The record has no vector {name!r}. It holds {', '.join(self.vectors)}.")
+        return self.vectors.index(name)
+
+
+def named(name: str, gamma: Coefficient = 1.0) -> dict[str, Coefficient]:
+    """Coefficients of a point or vector over the recorded ones.
+
+        x = u - a    c = u + delta    G = u + gamma delta    D = G + (D - G)    tip = x + move    next = tip + noise
+
+    A recorded vector's own name stands for itself. gamma: only G and D read it; 0 is u, 1 is c.
+    """
+    guided = {"u": 1.0, "delta": gamma}
+    tip = {"u": 1.0, "a": -1.0, "move": 1.0}
+    points = {
+        "x": {"u": 1.0, "a": -1.0},
+        "c": {"u": 1.0, "delta": 1.0},
+        "G": guided,
+        "D": {**guided, "D-G": 1.0},
+        "tip": tip,
+        "next": {**tip, "noise": 1.0},
+    }
+    return points.get(name, {name: 1.0})
+
+
+def added(first: Combination, second: Combination, factor: Coefficient = 1.0) -> dict[str, Coefficient]:
+    """Coefficients of first + factor * second."""
+    total = dict(first)
+    for name, value in second.items():
+        total[name] = total.get(name, 0.0) + factor * value
+    return total
+
+
+def displacement(alpha: Coefficient = 1.0) -> dict[str, Coefficient]:
+    """Coefficients of the VE-equivalent displacement times alpha:  alpha * (u - x / alpha) = (alpha - 1) u + a.
+
+    VE: it is a itself. Flow at sigma = 1 (alpha = 0): it is -x, and needs no division.
+    """
+    return {"u": alpha - 1.0, "a": 1.0}
+
+
+def next_state(gamma: Coefficient, kappa: Coefficient, other: Coefficient) -> dict[str, Coefficient]:
+    """Coefficients of the next state had this step used another scale, with the same noise.
+
+        x'(other) = x' + kappa (other - gamma) delta,  kappa = dx'/dD
+
+    Exact for one-stage samplers; for multistep ones with the history held fixed.
+    """
+    return added(named("next"), {"delta": kappa * (other - gamma)})
+
+
+@dataclass(frozen=True, eq=False)
+class Frame:
+    """The step plane: x is the origin, the first axis points at u, delta has a positive second coordinate.
+
+    points: {name: [..., 2]} for x, u, c, G (exact) and D, tip = x + move, next = tip + noise (their feet in the plane).
+    height: {name: [...]} distance of D, tip and next from the plane.
+    collinear: [...] bool, x, u and c lie on a line. same: [...] bool, u equals c.
+    """
+
+    points: Mapping[str, Tensor]
+    height: Mapping[str, Tensor]
+    collinear: Tensor
+    same: Tensor
+
+
+@dataclass(frozen=True, eq=False)
+class _Axes:
+    """Orthonormal axes as combinations of a and delta; an axis that does not exist has coefficients 0."""
+
+    first: Mapping[str, Tensor]
+    second: Mapping[str, Tensor]
+
+
+def frame(record: GramRecord, gamma: Coefficient) -> Frame:  # record [...], gamma broadcasts to [...]
+    """Place a step's points in its own plane.
+
+        e1 = a / |a|    e2 = (delta - <delta, e1> e1) / |...|
+        x = (0, 0)    u = (|a|, 0)    c = (|a| + <delta, e1>, <delta, e2>)    G = u + gamma (c - u)
+
+    a = 0: e1 points along delta. delta along a: the second coordinate is 0 and `collinear` is set.
+    Frames of different steps are different planes; their directions cannot be compared.
+    """
+    axes = _axes(record)
+    length = record.dot("a", "a").clamp(min=0).sqrt()
+    across = record.combination({"delta": 1.0}, axes.second)
+    points, height = {}, {}
+    for name in ("x", "u", "c", "G", "D", "tip", "next"):
+        offset = added(named(name, gamma), named("x"), -1.0)
+        points[name], height[name] = coordinates(record, offset, axes)
+    size = record.dot("delta", "delta")
+    exact = ("D", "tip", "next")
+    return Frame(points, {name: height[name] for name in exact}, across <= COLLINEAR * length, size == 0)
+
+
+def coordinates(
+    record: GramRecord, v: Combination, axes: _Axes | None = None
+) -> tuple[Tensor, Tensor]:  # -> [..., 2], [...]
+    """Coordinates of a vector (not a point) in the step plane, and what is left of it outside.
+
+    v: {name: coefficient}; for a point P pass the combination of P - x.
+    """
+    axes = axes or _axes(record)
+    place = torch.stack([record.combination(v, axes.first), record.combination(v, axes.second)], dim=-1)
+    rest = record.square(v) - place.square().sum(dim=-1)
+    return place, rest.clamp(min=0).sqrt()
+
+
+def _axes(record: GramRecord) -> _Axes:
+    a, delta = (record.dot(name, name).clamp(min=0).sqrt() for name in ("a", "delta"))
+    still = a == 0
+    first = {"a": _inverse(a), "delta": torch.where(still, _inverse(delta), torch.zeros_like(a))}
+    along = record.combination({"delta": 1.0}, first)
+    across = (delta.square() - along.square()).clamp(min=0).sqrt()
+    across = torch.where(still | (across < COLLINEAR * a), torch.zeros_like(a), across)
+    second = {"delta": _inverse(across) * (1 - along * first["delta"]), "a": -_inverse(across) * along * first["a"]}
+    return _Axes(first, second)
+
+
+def _inverse(length: Tensor) -> Tensor:
+    """1 / length, and 0 where the length is 0: that axis is absent."""
+    return torch.where(length == 0, torch.zeros_like(length), 1 / length)
+
+
+def negativity(record: GramRecord) -> Tensor:  # -> [...]
+    """How far K is from a Gram matrix: -(lowest eigenvalue) / trace, 0 when there is none below zero.
+
+    Up to 1e-9 is rounding (`repaired` removes it); more is a fault of whoever recorded it. nan where K is not finite.
+    """
+    full = record.matrix()
+    finite = full.isfinite().all(dim=-1).all(dim=-1)
+    trace = full.diagonal(dim1=-2, dim2=-1).sum(dim=-1)
+    lowest = torch.linalg.eigvalsh(torch.where(finite[..., None, None], full, torch.zeros_like(full)))[..., 0]
+    share = torch.where(trace > 0, -lowest / trace, torch.where(lowest < 0, torch.inf, 0.0)).clamp(min=0)
+    return torch.where(finite, share, torch.full_like(share, torch.nan))
+
+
+def repaired(record: GramRecord) -> GramRecord:
+    """The nearest positive semidefinite record, if K misses that by rounding only; otherwise ValueError."""
+    worst = negativity(record).nan_to_num(nan=torch.inf).max()
+    if worst > ROUNDING:
+        raise ValueError(
+            f"K has an eigenvalue of -{worst:.1e} of its trace; rounding explains 1e-9. "
+            "The recorded vectors do not belong together: record the run again."
+        )
+    values, axes = torch.linalg.eigh(record.matrix())
+    full = (axes * values.clamp(min=0)[..., None, :]) @ axes.mT
+    rows, columns = torch.triu_indices(len(record.vectors), len(record.vectors))
+    return GramRecord(record.vectors, full[..., rows, columns])

@@ -1,0 +1,263 @@
+"""One function a metric: a number per sample, float64, nan where it is undefined.
+
+Metrics of inner products take a GramRecord of any leading shape (items, or steps x items); gamma, sigma and alpha are
+numbers or tensors that broadcast against it. Metrics of whole tensors take [B, ...] and return [B].
+Metrics that compare with the denoising displacement use the VE-equivalent one, u - x / alpha, so that a flow model and
+its VE twin give the same numbers; it is written times alpha, which also holds at alpha = 0 (flow at sigma = 1).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from .gram import Coefficient, Combination, GramRecord, added, displacement, named
+from .vectors import cosine, flat, norm, promoted, wide
+
+QUANTILE = 0.999  # of |c| per channel and item: the bound of M10 where the space has no bound of its own
+FLOOR_FACTOR = 10  # a difference below this many precision floors is not meaningful
+ROUNDING_OF_DIFFERENCE = 0.297  # rms rounding error of c - u in units of eps * rms(u); measured, Gaussian values
+DEPENDENT = 1e-12  # squared sine of the angle between two axes below which they count as one
+
+
+def difference_combination(gamma: Coefficient) -> dict[str, Coefficient]:
+    """D - u over the recorded vectors: gamma delta + (D - G)."""
+    return {"delta": gamma, "D-G": 1.0}
+
+
+def guidance_strength(record: GramRecord, gamma: Coefficient, alpha: Coefficient = 1.0) -> Tensor:  # >= 0
+    """M1: how far guidance bends the ray.  |D - u| / |u - x / alpha|; 0 where D = u, nan where nothing is denoised."""
+    return ratio(alpha * _length(record, difference_combination(gamma)), _length(record, displacement(alpha)))
+
+
+def difference_size(record: GramRecord, count: int) -> Tensor:  # >= 0, data units
+    """M2: rms(delta).  count: N, the elements of one item."""
+    return _length(record, {"delta": 1.0}) / count**0.5
+
+
+def difference_in_noise(record: GramRecord, sigma: Coefficient, count: int, alpha: Coefficient = 1.0) -> Tensor:
+    """M2e: rms of the difference of the two noise predictions.  alpha rms(delta) / sigma; nan at sigma = 0."""
+    return ratio(alpha * difference_size(record, count), torch.as_tensor(sigma, dtype=torch.float64))
+
+
+def shell_ratio(record: GramRecord, gamma: Coefficient, sigma_data: float, count: int) -> Tensor:  # >= 0
+    """M3: length of the guided prediction against clean data.  rms(D) / sigma_data; a posterior mean stays below 1."""
+    return _length(record, named("D", gamma)) / (sigma_data * count**0.5)
+
+
+def shell_ratio_to_cond(record: GramRecord, gamma: Coefficient) -> Tensor:  # >= 0
+    """M3c: |D| / |c|."""
+    return ratio(_length(record, named("D", gamma)), _length(record, named("c")))
+
+
+def direction_angle(record: GramRecord, alpha: Coefficient = 1.0) -> Tensor:  # radians, 0 .. pi
+    """Angle between the displacements to u and to c; exact when tiny.  1 - M4 = 2 sin^2(angle / 2)."""
+    w = displacement(alpha)
+    return _angle(record, w, added(w, {"delta": alpha}))
+
+
+def direction_agreement(record: GramRecord, alpha: Coefficient = 1.0) -> Tensor:  # -1 .. 1
+    """M4: cos(u - x / alpha, c - x / alpha), the cosine of the two noise predictions.
+
+    Source: Castillo et al. 2023, arXiv 2312.12487.
+    """
+    return direction_angle(record, alpha).cos()
+
+
+def prediction_agreement(record: GramRecord) -> Tensor:  # -1 .. 1
+    """M5: cos(u, c)."""
+    return _cosine(record, named("u"), named("c"))
+
+
+def share_along_cond(record: GramRecord) -> Tensor:  # -1 .. 1
+    """M6c: how much of the difference lies along the conditional prediction.  cos(delta, c).
+
+    Its square is what a rule that projects along c would remove. Source: Sadat et al. 2024, arXiv 2410.02416.
+    """
+    return _cosine(record, named("delta"), named("c"))
+
+
+def tug(record: GramRecord, alpha: Coefficient = 1.0) -> Tensor:  # -1 .. 1
+    """M6t: does the unconditional prediction pull back?  cos(delta, u - x / alpha).
+
+    0 when x was never pushed and u is E[c | x]; negative when guidance has pushed too far. Not valid with a negative
+    prompt or a weak model in place of u.
+    """
+    return _cosine(record, named("delta"), displacement(alpha))
+
+
+def move_length(record: GramRecord, count: int) -> Tensor:  # >= 0, units of the state
+    """M7: rms of the deterministic part of the step."""
+    return _length(record, {"move": 1.0}) / count**0.5
+
+
+def noise_length(record: GramRecord, count: int) -> Tensor:  # >= 0, units of the state
+    """M8: rms of the random part of the step."""
+    return _length(record, {"noise": 1.0}) / count**0.5
+
+
+def noise_to_move(record: GramRecord) -> Tensor:  # >= 0
+    """M8r: |noise| / |move|; nan where nothing moves."""
+    return ratio(_length(record, {"noise": 1.0}), _length(record, {"move": 1.0}))
+
+
+def straightness(move: Tensor, move_next: Tensor) -> Tensor:  # 2 x [B, ...] -> [B], -1 .. 1
+    """M9: do two steps in a row go the same way?  cos(move, move'), the deterministic parts."""
+    return cosine(move, move_next)
+
+
+def bound_of(cond: Tensor) -> Tensor:  # [B, C, ...] -> [B, C, 1 ...]
+    """The bound of M10 for a space without one: the 99.9 % quantile of |c| per channel and item."""
+    size = wide(cond).abs().flatten(2) if cond.ndim > 2 else wide(cond).abs()[..., None]
+    rank = min(size.shape[2], 1 + int(QUANTILE * (size.shape[2] - 1) + 0.5))
+    return size.kthvalue(rank, dim=2).values.reshape(*cond.shape[:2], *(1,) * (cond.ndim - 2))
+
+
+def saturation(denoised: Tensor, bound: Tensor | float = 1.0) -> Tensor:  # [B, ...] -> [B], 0 .. 1
+    """M10: share of elements with |D| > bound, nan for an item with nan.  bound: 1 for pixels, or `bound_of(c)`."""
+    size = flat(wide(denoised).abs() - bound)
+    return torch.where(size.isnan().any(dim=1), torch.nan, (size > 0).double().mean(dim=1))
+
+
+def saturation_excess(denoised: Tensor, cond: Tensor, bound: Tensor | float = 1.0) -> Tensor:  # -> [B], -1 .. 1
+    """M10c: the share beyond the bound that cond does not have.  M10(D) - M10(c)."""
+    return saturation(denoised, bound) - saturation(cond, bound)
+
+
+def out_of_plane(travel: Tensor, a: Tensor, delta: Tensor) -> Tensor:  # 3 x [B, ...] -> [B], 0 .. 1
+    """M11: share of a step that leaves the plane of x, u and c.  |v - its part in span(a, delta)| / |v|,  v = x' - x.
+
+    0 for a one-stage deterministic step with plain CFG. Taken from the rejected vector, where nothing cancels.
+    """
+    return _share_outside(travel, [a, delta])
+
+
+def out_of_span(travel: Tensor, u: Tensor, a: Tensor, delta: Tensor) -> Tensor:  # 4 x [B, ...] -> [B], 0 .. 1
+    """M11s: the same against span(x, u, c): steps that scale x (ancestral ones on flow) stay inside."""
+    return _share_outside(travel, [a, delta, u])
+
+
+def identity_residual(x: Tensor, x_next: Tensor, move: Tensor, noise: Tensor | None, sigma: Tensor) -> Tensor:  # -> [B]
+    """M12: does the split add up?  |x' - x - move - noise| / (sigma sqrt(N)); nan at sigma = 0, nan or inf are kept."""
+    rest = wide(x_next) - wide(x) - wide(move) - (0 if noise is None else wide(noise))
+    scale = torch.as_tensor(sigma, device=rest.device, dtype=torch.float64)
+    return ratio(norm(rest), scale * flat(rest).shape[1] ** 0.5)
+
+
+def direction_memory(delta: Tensor, delta_next: Tensor, floor: Tensor | float = 0.0) -> Tensor:  # -> [B], -1 .. 1
+    """M13: cos(delta, delta') of two steps in a row; nan where either is at the precision floor.
+
+    floor: rms below which a difference is rounding (`precision_floor`); 0 asks only for a non-zero difference.
+    """
+    least = FLOOR_FACTOR * floor * flat(delta).shape[1] ** 0.5
+    known = (norm(delta) >= least) & (norm(delta_next) >= least)
+    return torch.where(known, cosine(delta, delta_next), torch.nan)
+
+
+def predicted_difference(
+    delta: Tensor, sigma: float, sigma_next: float, before: Tensor | None = None, sigma_before: float = float("nan")
+) -> Tensor:  # [B, ...] -> [B, ...]
+    """The next difference as a line in log sigma through the last two differences of noise predictions.
+
+        e = delta / sigma    e' = e + theta (e - e_before)    theta = ln(sigma'/sigma) / ln(sigma/sigma_before)
+        delta' = sigma' e'
+
+    sigma: noise over signal (flow: sigma / (1 - sigma)). Without `before` the noise prediction is held: e' = e.
+    """
+    e = promoted(delta) / sigma
+    if before is None:
+        return e * sigma_next
+    levels = torch.tensor([sigma_before, sigma, sigma_next], dtype=torch.float64).log()
+    theta = float((levels[2] - levels[1]) / (levels[1] - levels[0]))
+    return (e + theta * (e - promoted(before) / sigma_before)) * sigma_next
+
+
+def extrapolation_error(predicted: Tensor, delta_next: Tensor) -> Tensor:  # 2 x [B, ...] -> [B], >= 0
+    """M14: |delta' - predicted| / |delta'|; nan where the next difference is zero."""
+    return ratio(norm(promoted(delta_next) - promoted(predicted)), norm(delta_next))
+
+
+def precision_floor(size: Tensor | float, dtype: torch.dtype) -> Tensor | float:
+    """Rms of the rounding noise in delta when the predictions were rounded to dtype.  0.297 eps rms(u).
+
+    size: rms of what the network predicts, u for x0 networks, a = u - x for the others.
+    """
+    return ROUNDING_OF_DIFFERENCE * torch.finfo(dtype).eps * size
+
+
+def ratio(above: Tensor, below: Tensor) -> Tensor:
+    """above / below, nan (never inf) where below is zero."""
+    return torch.where(below == 0, torch.nan, above / below)
+
+
+def _length(record: GramRecord, v: Combination) -> Tensor:
+    return record.square(v).sqrt()
+
+
+def _cosine(record: GramRecord, v: Combination, w: Combination) -> Tensor:
+    return ratio(record.combination(v, w), _length(record, v) * _length(record, w)).clamp(-1, 1)
+
+
+def _angle(record: GramRecord, v: Combination, w: Combination) -> Tensor:
+    """atan2(|w across v|, <w, v> / |v|), the part across taken as a combination so that nothing large cancels."""
+    length = _length(record, v)
+    along = ratio(record.combination(v, w), length)
+    across = _length(record, added(w, v, -along / length))
+    return torch.where(_length(record, w) == 0, torch.nan, torch.atan2(across, along))
+
+
+def _share_outside(v: Tensor, axes: list[Tensor]) -> Tensor:
+    """|v - its part in the span of the axes| / |v|: least squares on unit axes, repeated once against rounding."""
+    rows = torch.stack([wide(flat(axis)) for axis in axes], dim=1)
+    length = rows.square().sum(dim=2, keepdim=True).sqrt()
+    rows = torch.where(length == 0, 0.0, rows / length)
+    inner = rows @ rows.mT
+    known = inner.isfinite().all(dim=2, keepdim=True).all(dim=1, keepdim=True)
+    inverse = torch.linalg.pinv(torch.where(known, inner, 0.0), rtol=DEPENDENT, hermitian=True)
+    whole = rest = wide(flat(v))[..., None]
+    for _ in range(2):
+        rest = rest - rows.mT @ (inverse @ (rows @ rest))
+    return ratio(norm(rest), norm(whole))
+
+
+@dataclass(frozen=True)
+class Metric:
+    """One line of the table: what it is called, its unit, and where a trace finds it.
+
+    function reads the GramRecord, plus `needs` of gamma, sigma, alpha, sigma_data and count by name.
+    column names the trace's column instead, for what inner products of one step cannot give.
+    """
+
+    name: str
+    unit: str = ""
+    function: Callable[..., Tensor] | None = None
+    needs: tuple[str, ...] = ()
+    column: str = ""
+
+
+METRICS = {
+    "M1": Metric("guidance strength", "", guidance_strength, ("gamma", "alpha")),
+    "M2": Metric("difference size", "rms, data", difference_size, ("count",)),
+    "M2e": Metric("difference of noise predictions", "rms, noise", difference_in_noise, ("sigma", "count", "alpha")),
+    "M3": Metric("shell ratio", "", shell_ratio, ("gamma", "sigma_data", "count")),
+    "M3c": Metric("shell ratio to cond", "", shell_ratio_to_cond, ("gamma",)),
+    "M4": Metric("direction agreement", "cosine", direction_agreement, ("alpha",)),
+    "M5": Metric("prediction agreement", "cosine", prediction_agreement),
+    "M6c": Metric("difference along cond", "cosine", share_along_cond),
+    "M6t": Metric("tug", "cosine", tug, ("alpha",)),
+    "M7": Metric("step length", "rms, state", move_length, ("count",)),
+    "M8": Metric("noise length", "rms, state", noise_length, ("count",)),
+    "M8r": Metric("noise to step", "", noise_to_move),
+    "M9": Metric("straightness", "cosine", column="m9"),
+    "M9a": Metric("move along the next prediction", "state squared", column="m9a"),
+    "M10": Metric("saturation", "share", column="m10"),
+    "M10c": Metric("saturation excess over cond", "share", column="m10c"),
+    "M11": Metric("out-of-plane share", "", column="m11"),
+    "M11s": Metric("out-of-span share", "", column="m11s"),
+    "M12": Metric("identity residual", "sigma", column="m12"),
+    "M13": Metric("direction memory", "cosine", column="m13"),
+    "M14": Metric("extrapolation error", "", column="m14"),
+}

@@ -1,0 +1,138 @@
+"""What a denoiser says about one noisy sample, and the table between the things a network may predict.
+
+Everywhere x = alpha * x0 + sigma * eps. Variance exploding (VE): alpha = 1. Flow: alpha = 1 - sigma.
+The common currency is x0-hat: every rule, metric and figure reads that, whatever the network was trained to output.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from torch import Tensor
+
+from .vectors import per_item, promoted
+
+
+@dataclass(frozen=True, eq=False)
+class Predictions:
+    """The x0-hats of one evaluation at a noisy sample.  x = alpha * x0 + sigma * eps.
+
+    x, uncond, cond: [B, ...]. sigma, alpha: [B]. uncond is None where nobody evaluated it.
+    extra: further x0-hats by name (a weak model, a perturbed pass), each [B, ...].
+    """
+
+    x: Tensor
+    sigma: Tensor
+    alpha: Tensor
+    uncond: Tensor | None
+    cond: Tensor
+    extra: Mapping[str, Tensor] = field(default_factory=dict)
+
+    @property
+    def delta(self) -> Tensor:  # [B, ...]
+        """The guidance difference: delta = cond - uncond."""
+        if self.uncond is None:
+            raise ValueError(
+                "This step has no unconditional prediction, so there is no difference to guide along. "
+                "Use gamma other than 1, or a rule that needs cond only."
+            )
+        return self.cond - self.uncond
+
+
+@dataclass(frozen=True)
+class Line:
+    """x0 is affine in the output.  x0 = (keep * x + gain * output) / scale."""
+
+    keep: Tensor | float
+    gain: Tensor | float
+    scale: Tensor | float
+
+
+def _epsilon(alpha: Tensor, sigma: Tensor, sigma_data: float) -> Line:
+    return Line(1.0, -sigma, alpha)
+
+
+def _x0(alpha: Tensor, sigma: Tensor, sigma_data: float) -> Line:
+    return Line(0.0, 1.0, 1.0)
+
+
+def _v(alpha: Tensor, sigma: Tensor, sigma_data: float) -> Line:
+    square = alpha**2 + sigma**2
+    return Line(alpha, -sigma * square.sqrt(), square)
+
+
+def _flow(alpha: Tensor, sigma: Tensor, sigma_data: float) -> Line:
+    return Line(1.0, -sigma, alpha + sigma)
+
+
+def _score(alpha: Tensor, sigma: Tensor, sigma_data: float) -> Line:
+    return Line(1.0, sigma**2, alpha)
+
+
+def _edm(alpha: Tensor, sigma: Tensor, sigma_data: float) -> Line:
+    square = (alpha * sigma_data) ** 2 + sigma**2
+    return Line(alpha * sigma_data**2, sigma * sigma_data * square.sqrt(), square)
+
+
+TABLE: dict[str, Callable[[Tensor, Tensor, float], Line]] = {
+    "epsilon": _epsilon,
+    "x0": _x0,
+    "v": _v,
+    "flow": _flow,
+    "score": _score,
+    "edm": _edm,
+}
+PARAMETRISATIONS = tuple(TABLE)
+
+
+def denoised_from(
+    kind: str,
+    output: Tensor,
+    x: Tensor,
+    sigma: Tensor | float,
+    alpha: Tensor | float,
+    sigma_data: float | None = None,
+) -> Tensor:  # output, x [B, ...], sigma, alpha [B] or scalar -> [B, ...] in x's dtype
+    """x0-hat from what a network of this kind outputs.
+
+        epsilon  x0 = (x - sigma eps) / alpha
+        x0       x0 = output
+        v        x0 = (alpha x - sigma r v) / r^2            r^2 = alpha^2 + sigma^2; v = (alpha eps - sigma x0) / r
+        flow     x0 = (x - sigma v) / (alpha + sigma)        v = eps - x0
+        score    x0 = (x + sigma^2 score) / alpha            score = grad log p(x) = -eps / sigma
+        edm      x0 = c_skip z + c_out F                     z = x / alpha, n = sigma / alpha, d = sigma_data,
+                 c_skip = d^2 / (n^2 + d^2), c_out = n d / sqrt(n^2 + d^2)
+
+    At alpha = 0 epsilon and score leave x0 undefined: the result is inf or nan.
+    Raises ValueError for an unknown kind, or edm without sigma_data.
+    Source: Karras et al. 2022, arXiv 2206.00364, table 1; Salimans and Ho 2022, arXiv 2202.00512; else by definition.
+    """
+    z = promoted(x)
+    line = _line(kind, z, sigma, alpha, sigma_data)
+    return ((line.keep * z + line.gain * output.to(z.dtype)) / line.scale).to(x.dtype)
+
+
+def output_from(
+    kind: str,
+    x0: Tensor,
+    x: Tensor,
+    sigma: Tensor | float,
+    alpha: Tensor | float,
+    sigma_data: float | None = None,
+) -> Tensor:  # x0, x [B, ...], sigma, alpha [B] or scalar -> [B, ...] in x's dtype
+    """What a network of this kind would have to output for this x0-hat: the inverse of `denoised_from`.
+
+    At sigma = 0 only x0 is defined; the other kinds give inf or nan there.
+    """
+    z = promoted(x)
+    line = _line(kind, z, sigma, alpha, sigma_data)
+    return ((line.scale * x0.to(z.dtype) - line.keep * z) / line.gain).to(x.dtype)
+
+
+def _line(kind: str, x: Tensor, sigma: Tensor | float, alpha: Tensor | float, sigma_data: float | None) -> Line:
+    if kind not in TABLE:
+        raise ValueError(f"Parametrisation {kind!r} is unknown. Use one of {', '.join(PARAMETRISATIONS)}.")
+    if kind == "edm" and sigma_data is None:
+        raise ValueError("An EDM network needs sigma_data to become an x0-hat, and none was given. Give the model's.")
+    return TABLE[kind](per_item(alpha, x), per_item(sigma, x), 1.0 if sigma_data is None else float(sigma_data))

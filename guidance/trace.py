@@ -1,0 +1,353 @@
+"""The record of one run: what every step did to every sample, as numbers, with some tensors for pictures.
+
+On disk it is one safetensors file: columns are float64 tensors, captured tensors are fp16, the rest is JSON text in the
+metadata. Readers look vectors and columns up by name.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from .files import read_safetensors, safetensors_bytes, write_atomically
+from .gram import ROUNDING, VECTORS, GramRecord, negativity
+from .metrics import METRICS
+
+VERSION = 1
+FORMAT = "guidance-geometry/trace"
+MAX_BYTES = 4 * 10**6  # a trace travels by mail and in browsers; `save` thins the pictures until it fits
+READABLE_BYTES = 64 * 10**6
+STAGES = ("step", "skip", "reuse", "cond_only")
+PER_STEP = ("sigma", "sigma_next", "alpha", "alpha_next", "gamma", "kappa", "evals", "floor")
+PER_SAMPLE = ("m9", "m9a", "m10", "m10c", "m11", "m11s", "m12", "m13", "m14")
+CAPTURED = ("x", "uncond", "cond", "guided")
+END = "end"
+IDENTITY_LIMIT = 1e-4  # M12; float32 steps leave about 1e-6
+NOISE_LIMIT = 0.01  # M8 against its formula
+
+
+@dataclass(frozen=True, eq=False)
+class Trace:
+    """One run.
+
+    header: JSON-able facts (run, space, vectors, sampler, sigmas, labels, chain, model, host, latent, capture, ...);
+        latent.shape is the shape of one sample, without the batch axis.
+    steps: {column: float64 tensor}: [n] for sigma, sigma_next, alpha, alpha_next, gamma, kappa, evals, floor;
+        [n, B] for m9 .. m14; "K" [n, B, pairs]; "sum" [n, B, 3] = sums of u, delta, D - G. nan is "unknown".
+    stage: one word a step, of STAGES.
+    tensors: fp16 x, uncond, cond, guided [k, B, *latent] at the steps of header.capture.steps, and end [B, *latent].
+    """
+
+    header: Mapping
+    steps: Mapping[str, Tensor]
+    stage: list[str]
+    tensors: Mapping[str, Tensor] = field(default_factory=dict)
+
+    @property
+    def n(self) -> int:
+        """Steps in the record."""
+        return len(self.stage)
+
+    @property
+    def batch(self) -> int:
+        """Samples in the record."""
+        return self.steps["K"].shape[1]
+
+    @property
+    def latent_shape(self) -> tuple[int, ...]:
+        """Shape of one sample, without the batch axis."""
+        return tuple(self.header["latent"]["shape"])
+
+    @property
+    def count(self) -> int:
+        """N: elements of one sample."""
+        return math.prod(self.latent_shape)
+
+    @property
+    def record(self) -> GramRecord:
+        """Inner products of every step and sample: leading shape [n, B]."""
+        return GramRecord(tuple(self.header["vectors"]), self.steps["K"])
+
+    @property
+    def captured_steps(self) -> list[int]:
+        """Indices of the steps whose tensors were kept, in the order of their first axis."""
+        return list(self.header.get("capture", {}).get("steps") or [])
+
+    def captured(self, name: str, step: int) -> Tensor | None:  # -> [B, *latent] fp16
+        """One captured tensor of one step, None where it was not kept."""
+        if name not in self.tensors or step not in self.captured_steps:
+            return None
+        return self.tensors[name][self.captured_steps.index(step)]
+
+    def column(self, metric: str) -> Tensor:  # -> [n, B] float64
+        """A metric of every step and sample, by its number: "M1", "M2e", "M6t", ... ("M6" is M6t)."""
+        known = METRICS.get("M6t" if metric == "M6" else metric)
+        if known is None:
+            raise ValueError(f"Metric {metric!r} is unknown. Use one of {', '.join(METRICS)}.")
+        if known.function is None:
+            return self.steps[known.column]
+        sigma_data = self.header.get("sigma_data")
+        given = {"count": self.count, "sigma_data": math.nan if sigma_data is None else float(sigma_data)}
+        given |= {name: self.steps[name][:, None] for name in ("gamma", "sigma", "alpha")}
+        return known.function(self.record, **{name: given[name] for name in known.needs})
+
+    def check(self) -> list[str]:
+        """What is wrong with this record, one sentence each: see `check`."""
+        return check(self)
+
+    def __repr__(self) -> str:
+        header = self.header
+        pictures = f"tensors of {len(self.captured_steps)} steps" if self.captured_steps else "numbers only"
+        model = (header.get("model") or {}).get("name") or "unnamed model"
+        return (
+            f"Trace({self.n} steps, {self.batch} samples of {'x'.join(map(str, self.latent_shape))}, {model}, "
+            f"{header.get('sampler') or 'unknown sampler'}, cfg {header.get('cfg')}, {pictures})"
+        )
+
+    __str__ = __repr__
+
+
+def check(trace: Trace) -> list[str]:
+    """Hold a record against what must be true of any run; an empty list means nothing was found wrong.
+
+    Every number of a full step is finite; M12 (the split adds up, where a formula could tell) <= 1e-4; K is a Gram
+    matrix up to rounding; and the noise of DDPM has the length its formula says (`ddpm_noise`).
+    """
+    return [*_gram_problems(trace), *_identity_problems(trace), *_noise_problems(trace)]
+
+
+def _gram_problems(trace: Trace) -> list[str]:
+    share = negativity(trace.record)
+    full = torch.tensor([stage == "step" for stage in trace.stage], dtype=torch.bool)
+    broken, bad = share.isnan().any(dim=1) & full, (share > ROUNDING).any(dim=1)
+    problems = []
+    if broken.any():
+        problems.append(f"The state or a prediction is not finite at {_steps(broken)}: the run diverged or overflowed.")
+    if bad.any():
+        problems.append(
+            f"The inner products at {_steps(bad)} belong to no set of vectors (an eigenvalue of "
+            f"-{share[bad].nan_to_num().max():.1e} of the trace; rounding explains {ROUNDING:.0e}): the recorder erred."
+        )
+    return problems
+
+
+def _identity_problems(trace: Trace) -> list[str]:
+    residual = trace.column("M12")
+    large = (residual > IDENTITY_LIMIT).any(dim=1)
+    if "not observable" in str(trace.header.get("split", "")) or not large.any():
+        return []
+    return [
+        f"move + noise misses x' - x by {residual[large].nan_to_num().max():.1e} sigma at {_steps(large)} "
+        f"(limit {IDENTITY_LIMIT:.0e}): the split of the step cannot be trusted there."
+    ]
+
+
+def _noise_problems(trace: Trace) -> list[str]:
+    sampler = trace.header.get("sampler")
+    if sampler != "gg_ddpm" and (sampler != "ddpm" or trace.header.get("space") == "flow"):
+        return []  # the host's own ddpm step knows VE only
+    expected = ddpm_noise(*(trace.steps[name] for name in ("sigma", "sigma_next", "alpha", "alpha_next")))
+    expected = expected * float((trace.header.get("options") or {}).get("eta", 1.0))
+    found = trace.column("M8").square().mean(dim=1).sqrt()
+    limit = max(NOISE_LIMIT, 5 / math.sqrt(2 * trace.count * trace.batch))
+    off = (found - expected).abs() > limit * expected
+    if not off.any():
+        return []
+    return [
+        f"The noise at {_steps(off)} has rms {found[off][0]:.4g} where DDPM gives {expected[off][0]:.4g} "
+        f"(limit {100 * limit:.1f} %): the split is wrong there."
+    ]
+
+
+def ddpm_noise(sigma: Tensor, sigma_next: Tensor, alpha: Tensor, alpha_next: Tensor) -> Tensor:  # [n] x4 -> [n]
+    """Rms of the noise of an exact-posterior step: sqrt(sigma'^2 - (alpha sigma'^2 / (alpha' sigma))^2).
+
+    VE: sigma' sqrt(sigma^2 - sigma'^2) / sigma. Source: Ho et al. 2020, arXiv 2006.11239, eq. 7.
+    """
+    kept = alpha * sigma_next**2 / (alpha_next * sigma)
+    return (sigma_next**2 - kept**2).clamp(min=0).sqrt()
+
+
+def _steps(marked: Tensor) -> str:
+    numbers = marked.nonzero()[:, 0].tolist()
+    shown = ", ".join(map(str, numbers[:6])) + (", ..." if len(numbers) > 6 else "")
+    return f"step {shown}" if len(numbers) == 1 else f"steps {shown}"
+
+
+def save(trace: Trace, path: str | os.PathLike) -> Trace:
+    """Write a trace to one safetensors file, all or nothing, and return it as written.
+
+    Above 4 MB captured steps are left out, evenly, the first and last last of all; header.capture.note says so.
+    Raises ValueError when the numbers alone exceed it.
+    """
+    kept = fitted(trace)
+    write_atomically(path, [_packed(kept)])
+    return kept
+
+
+def fitted(trace: Trace, limit: int = MAX_BYTES) -> Trace:
+    """The same trace with as many captured steps as fit into a file of `limit` bytes."""
+    bare = _with_capture(trace, [], end=False)
+    numbers = len(_packed(bare)) + 1024  # room for the names of the tensors that are added back
+    if numbers + sum(map(_size, trace.tensors.values())) <= limit:
+        return trace
+    if numbers > limit:
+        raise ValueError(
+            f"The numbers of {trace.n} steps and {trace.batch} samples need {numbers:,} bytes; a trace file holds "
+            f"{limit:,}. Save fewer samples or fewer steps, or leave the workflow out."
+        )
+    end = _size(trace.tensors.get(END))
+    stacks = [tensor for name, tensor in trace.tensors.items() if name != END]
+    each = sum(map(_size, stacks)) // max(len(trace.captured_steps), 1)
+    fit = (limit - numbers - end) // each if each else 0
+    return _with_capture(trace, spread(len(trace.captured_steps), fit), end=numbers + end <= limit)
+
+
+def spread(count: int, kept: int) -> list[int]:
+    """`kept` of `count` positions, evenly, first and last included; nothing when fewer than two fit into several."""
+    kept = min(kept, count)
+    if kept < min(count, 2):
+        return []
+    return sorted({round(i * (count - 1) / max(kept - 1, 1)) for i in range(kept)})
+
+
+def _with_capture(trace: Trace, positions: list[int], end: bool) -> Trace:
+    tensors = {name: tensor[positions] for name, tensor in trace.tensors.items() if name != END and positions}
+    if end and END in trace.tensors:
+        tensors[END] = trace.tensors[END]
+    before = trace.captured_steps
+    note = f"{len(before) - len(positions)} of {len(before)} captured steps left out to keep the file below 4 MB"
+    if END in trace.tensors and END not in tensors:
+        note += ", the end state too"
+    capture = dict(trace.header.get("capture") or {})
+    capture["note"] = "; ".join(text for text in (capture.get("note"), note) if text)
+    capture["steps"] = [before[i] for i in positions]
+    return replace(trace, header={**trace.header, "capture": capture}, tensors=tensors)
+
+
+def _size(tensor: Tensor | None) -> int:
+    return 0 if tensor is None else 2 * tensor.numel()  # fp16
+
+
+def _packed(trace: Trace) -> bytes:
+    facts = {name: value for name, value in trace.header.items() if name not in ("workflow", "prompt")}
+    facts["capture"] = {**(facts.get("capture") or {}), "steps": trace.captured_steps}
+    metadata = {
+        "gg.format": FORMAT,
+        "gg.version": str(VERSION),
+        "gg.header": _ascii({**facts, "version": VERSION, "stage": list(trace.stage)}),
+    }
+    metadata |= {
+        name: _ascii(trace.header[name]) for name in ("workflow", "prompt") if trace.header.get(name) is not None
+    }
+    columns = {f"steps.{name}": column.double() for name, column in trace.steps.items()}
+    captured = {f"tensors.{name}": tensor.half() for name, tensor in trace.tensors.items()}
+    return safetensors_bytes({**columns, **captured}, metadata)
+
+
+def _ascii(value: object) -> str:
+    return json.dumps(_plain(value), ensure_ascii=True, allow_nan=False, separators=(",", ":"), default=str)
+
+
+def _plain(value: object) -> object:
+    """JSON has no nan and no inf: they become null."""
+    if isinstance(value, Mapping):
+        return {str(name): _plain(item) for name, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def load(path: str | os.PathLike) -> Trace:
+    """Read a trace file; every claim it makes about itself is checked.
+
+    Raises FileNotFoundError, or ValueError for a file that is no trace, is damaged, or is newer than this pack.
+    """
+    name = Path(path).name
+    stored, metadata = read_safetensors(path, dtypes=("F64", "F16"), max_bytes=READABLE_BYTES)
+    header = _header(name, metadata)
+    stage = header.pop("stage", None)
+    parts = {"steps": {}, "tensors": {}}
+    for key, tensor in stored.items():
+        room, _, column = key.partition(".")
+        if room in parts:
+            parts[room][column] = tensor.clone()
+    trace = Trace(header, parts["steps"], stage, parts["tensors"])
+    _check_columns(name, trace)
+    _check_captured(name, trace)
+    return trace
+
+
+def _header(name: str, metadata: Mapping[str, str]) -> dict:
+    if metadata.get("gg.format") != FORMAT:
+        raise ValueError(f"{name} is a safetensors file but not a guidance trace. Choose one that a trace node saved.")
+    version = metadata.get("gg.version", "")
+    if not (version.isdecimal() and len(version) < 10 and int(version) > 0):
+        raise ValueError(f"{name} gives its trace version as {version!r}; a whole number is needed. Save it again.")
+    if int(version) > VERSION:
+        raise ValueError(f"{name} is a trace of version {version}; this pack reads up to {VERSION}. Update the pack.")
+    header = _json(name, metadata, "gg.header")
+    if not isinstance(header, dict) or not _well_formed(header):
+        raise ValueError(
+            f"{name}: the header lacks its stages, vectors ({', '.join(VECTORS)}), latent shape or captured steps. "
+            "The file is damaged: save the trace again."
+        )
+    return header | {key: _json(name, metadata, key) for key in ("workflow", "prompt")}
+
+
+def _json(name: str, metadata: Mapping[str, str], key: str) -> object:
+    try:
+        return json.loads(metadata[key]) if key in metadata else None
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"{name}: {key} is not valid JSON ({error}). The file is damaged: save it again.") from error
+
+
+def _well_formed(header: Mapping) -> bool:
+    latent, capture = header.get("latent"), header.get("capture")
+    vectors, stage = _texts(header.get("vectors")), _texts(header.get("stage"))
+    return (
+        set(VECTORS) <= set(vectors)
+        and set(stage) <= set(STAGES)
+        and isinstance(latent, dict)
+        and _counts(latent.get("shape"))
+        and isinstance(capture, dict)
+        and _counts(capture.get("steps"))
+        and all(step < len(stage) for step in capture["steps"])
+    )
+
+
+def _texts(values: object) -> list[str]:
+    return values if isinstance(values, list) and all(isinstance(value, str) for value in values) else ["?"]
+
+
+def _counts(values: object) -> bool:
+    return isinstance(values, list) and all(type(value) is int and value >= 0 for value in values)
+
+
+def _check_columns(name: str, trace: Trace) -> None:
+    pairs = len(trace.header["vectors"]) * (len(trace.header["vectors"]) + 1) // 2
+    K = trace.steps.get("K")
+    n, batch = trace.n, K.shape[1] if K is not None and K.ndim == 3 else 0
+    wanted = {"K": (n, batch, pairs), "sum": (n, batch, 3)}
+    wanted |= dict.fromkeys(PER_STEP, (n,)) | dict.fromkeys(PER_SAMPLE, (n, batch))
+    for column, size in wanted.items():
+        _check_tensor(name, f"column {column!r}", trace.steps.get(column), size, torch.float64)
+
+
+def _check_captured(name: str, trace: Trace) -> None:
+    stack = (len(trace.captured_steps), trace.batch, *trace.latent_shape)
+    for key, tensor in trace.tensors.items():
+        _check_tensor(name, f"captured {key!r}", tensor, stack[1:] if key == END else stack, torch.float16)
+
+
+def _check_tensor(name: str, what: str, tensor: Tensor | None, size: tuple[int, ...], dtype: torch.dtype) -> None:
+    found = None if tensor is None else (tuple(tensor.shape), tensor.dtype)
+    if found != (size, dtype):
+        raise ValueError(f"{name}: {what} is {found}, {(size, dtype)} is needed. The file is damaged: save it again.")

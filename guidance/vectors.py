@@ -1,0 +1,77 @@
+"""Lengths, angles and parts of vectors: one batch item is one vector, whatever its rank.
+
+Axis 0 is the batch; all other axes together are the N elements of one vector. Numbers per item are float64 [B],
+because a small difference of large predictions drowns in float32 sums; tensors come back in their own dtype.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+HALF = (torch.float16, torch.bfloat16)
+
+
+def flat(v: Tensor) -> Tensor:  # [B, ...] -> [B, N]
+    """One row per batch item."""
+    return v.reshape(v.shape[0], -1)
+
+
+def wide(v: Tensor) -> Tensor:
+    """The same numbers in float64; they move to the CPU where the device has no float64."""
+    return v.cpu().double() if v.device.type == "mps" else v.double()
+
+
+def promoted(v: Tensor) -> Tensor:
+    """Half precision becomes float32, before anything is subtracted; the rest stays as it is."""
+    return v.float() if v.dtype in HALF else v
+
+
+def dot(a: Tensor, b: Tensor) -> Tensor:  # [B, ...], [B, ...] -> [B] float64
+    """Inner product of each item: <a, b>, products and sums in float64."""
+    return (wide(flat(a)) * wide(flat(b))).sum(dim=1)
+
+
+def norm(v: Tensor) -> Tensor:  # [B, ...] -> [B] float64
+    """Length of each item: |v| = sqrt(<v, v>)."""
+    return dot(v, v).sqrt()
+
+
+def rms(v: Tensor) -> Tensor:  # [B, ...] -> [B] float64
+    """Root mean square of each item: |v| / sqrt(N)."""
+    return norm(v) / flat(v).shape[1] ** 0.5
+
+
+def cosine(a: Tensor, b: Tensor) -> Tensor:  # [B, ...], [B, ...] -> [B] float64 in [-1, 1]
+    """Cosine of the angle between two vectors, nan where one of them is zero: <a, b> / (|a| |b|)."""
+    return (dot(a, b) / (norm(a) * norm(b))).clamp(-1, 1)
+
+
+def angle(a: Tensor, b: Tensor) -> Tensor:  # [B, ...], [B, ...] -> [B] float64 in radians, 0 .. pi
+    """Angle between two vectors, exact when it is tiny; nan where a vector is zero.
+
+        2 * atan2(|a' - b'|, |a' + b'|),  a' = a / |a|,  b' = b / |b|
+
+    Source: Kahan, "How Futile are Mindless Assessments of Roundoff", 2006, section 12.
+    """
+    a, b = (wide(flat(v)) / norm(v)[:, None] for v in (a, b))
+    return 2 * torch.atan2(norm(a - b), norm(a + b))
+
+
+def project(v: Tensor, onto: Tensor) -> Tensor:  # [B, ...], [B, ...] -> [B, ...] in v's dtype
+    """The part of v along `onto`, zero where `onto` is zero: onto * <v, onto> / <onto, onto>."""
+    square = dot(onto, onto)
+    share = torch.where(square == 0, torch.zeros_like(square), dot(v, onto) / square)
+    wider = promoted(onto)
+    return (per_item(share, wider) * wider).to(v.dtype)
+
+
+def reject(v: Tensor, onto: Tensor) -> Tensor:  # [B, ...], [B, ...] -> [B, ...] in v's dtype
+    """The part of v across `onto`: v - project(v, onto)."""
+    return (promoted(v) - project(promoted(v), onto)).to(v.dtype)
+
+
+def per_item(values: Tensor | float, like: Tensor) -> Tensor:  # [B], [1] or scalar -> broadcastable to [B, ...]
+    """One number per item, shaped, placed and typed so that it multiplies `like`."""
+    numbers = torch.as_tensor(values, device=like.device, dtype=like.dtype)
+    return numbers.reshape(-1, *(1,) * (like.ndim - 1))

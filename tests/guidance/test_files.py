@@ -1,0 +1,180 @@
+import json
+import random
+import struct
+
+import pytest
+import torch
+from safetensors.torch import save
+
+from guidance_geometry.guidance.files import read_header, read_safetensors, write_atomically, write_safetensors
+
+TENSORS = {"a": torch.arange(6.0).reshape(2, 3), "b": torch.tensor([1, 2], dtype=torch.int64)}
+
+
+def raw(header, data=b""):
+    text = header if isinstance(header, bytes) else json.dumps(header).encode()
+    return struct.pack("<Q", len(text)) + text + data
+
+
+def entry(dtype="F32", shape=(1,), offsets=(0, 4)):
+    return {"dtype": dtype, "shape": list(shape), "data_offsets": list(offsets)}
+
+
+@pytest.fixture
+def file(tmp_path):
+    def written(data):
+        path = tmp_path / "model.safetensors"
+        path.write_bytes(data)
+        return path
+
+    return written
+
+
+def test_what_was_written_is_read_back(tmp_path):
+    path = tmp_path / "some.safetensors"
+    write_safetensors(path, TENSORS, {"gg.note": "x"})
+    tensors, metadata = read_safetensors(path, finite=True)
+    assert metadata == {"gg.note": "x"}
+    assert tensors.keys() == TENSORS.keys()
+    assert all(torch.equal(tensors[name], TENSORS[name]) for name in TENSORS)
+    assert all(tensors[name].dtype == TENSORS[name].dtype for name in TENSORS)
+
+
+@pytest.mark.parametrize(
+    "tensor",
+    [torch.zeros(0, 3), torch.tensor(2.0), torch.arange(12.0).reshape(3, 4).T, torch.arange(9.0)[::2]],
+    ids=["empty", "scalar", "transposed", "strided"],
+)
+def test_any_layout_is_written_as_it_reads(tmp_path, tensor):
+    path = tmp_path / "some.safetensors"
+    write_safetensors(path, {"t": tensor, "same": tensor}, {})
+    assert torch.equal(read_safetensors(path)[0]["t"], tensor)
+
+
+@pytest.mark.parametrize(
+    "dtype",
+    [torch.float64, torch.float32, torch.float16, torch.bfloat16, torch.int64, torch.int32, torch.int16, torch.int8,
+     torch.uint8, torch.bool, torch.float8_e4m3fn, torch.float8_e5m2],
+    ids=str,
+)  # fmt: skip
+def test_every_known_dtype_is_read(file, dtype):
+    tensor = torch.ones(2, 3).to(dtype)
+    assert torch.equal(read_safetensors(file(save({"t": tensor})))[0]["t"].float(), tensor.float())
+
+
+def test_the_header_alone_can_be_read(file):
+    entries, metadata = read_header(file(save(TENSORS, {"k": "v"})))
+    assert {name: (found.dtype, found.shape) for name, found in entries.items()} == {
+        "a": ("F32", (2, 3)),
+        "b": ("I64", (2,)),
+    }
+    assert metadata == {"k": "v"}
+
+
+CASES = {
+    "pickle": (b"\x80\x04\x95" + b"\0" * 40, "a Python pickle, which can run code"),
+    "pickle 2": (b"\x80\x02}q\0.", "a Python pickle, which can run code"),
+    "zip": (b"PK\x03\x04" + b"\0" * 60, "a zip archive, the form of PyTorch checkpoints"),
+    "npy": (b"\x93NUMPY\x01\0" + b"\0" * 60, "a NumPy array"),
+    "gguf": (b"GGUF\x03\0\0\0" + b"\0" * 60, "a GGUF model"),
+    "web page": (b"<!DOCTYPE html><html>" + b" " * 60, "a web page; the download needs a login"),
+    "lfs": (b"version https://git-lfs.github.com/spec/v1\noid", "a Git LFS pointer"),
+    "json": (b'{"a": 1}' + b" " * 20, "JSON text"),
+    "empty": (b"", "has 0 bytes; a safetensors file has at least 10"),
+    "seven bytes": (b"1234567", "has 7 bytes"),
+    "huge header": (struct.pack("<Q", 1 << 62) + b"{}", "announces a header of 4,611,686,018,427,387,904 bytes"),
+    "cut in the header": (raw({"a": entry()}, b"\0" * 4)[:20], r"ends after 20 of \d+ bytes. The download was cut off"),
+    "no JSON": (raw(b"{not json}"), "header is not valid JSON"),
+    "no UTF-8": (raw(b"{\xff\xfe}"), "header is not valid JSON"),
+    "no object": (raw(b"[1, 2]"), "header is not a JSON object"),
+    "deep JSON": (raw(b'{"a":' * 100_000), "header is not valid JSON"),
+    "a name twice": (raw(b'{"a": 1, "a": 2}'), "a name occurs twice"),
+    "metadata not text": (raw({"__metadata__": {"a": 1}}), "metadata are not all text"),
+    "metadata a list": (raw({"__metadata__": []}), "metadata are not all text"),
+    "no offsets": (raw({"a": {"dtype": "F32", "shape": [1]}}), "lacks a dtype, a shape or two offsets"),
+    "entry a number": (raw({"a": 3}), "lacks a dtype, a shape or two offsets"),
+    "negative shape": (raw({"a": entry(shape=(-1,))}, b"\0" * 4), "lacks a dtype"),
+    "boolean shape": (raw({"a": entry(shape=(True,))}, b"\0" * 4), "lacks a dtype"),
+    "unknown dtype": (raw({"a": entry(dtype="C64")}, b"\0" * 4), "dtype C64; known are F64, F32"),
+    "wrong size": (raw({"a": entry(shape=(2,))}, b"\0" * 4), r"shape \[2\] and dtype F32 needs 8 bytes .* gives it 4"),
+    "backwards": (raw({"a": entry(shape=(0,), offsets=(4, 0))}, b"\0" * 4), "gives it -4"),
+    "gap": (raw({"a": entry(offsets=(4, 8))}, b"\0" * 8), "starts at byte 4 but the one before ends at 0"),
+    "overlap": (raw({"a": entry(), "b": entry()}, b"\0" * 8), "starts at byte 0 but the one before ends at 4"),
+    "cut in the data": (raw({"a": entry()}, b"\0" * 3), "ends after 3 of 4 bytes. The download was cut off"),
+    "rest": (raw({"a": entry()}, b"\0" * 9), "has 5 bytes after its last tensor"),
+}
+
+
+@pytest.mark.parametrize(("data", "message"), CASES.values(), ids=CASES)
+def test_a_bad_file_is_refused_with_the_reason(file, data, message):
+    with pytest.raises(ValueError, match=message) as caught:
+        read_safetensors(file(data))
+    assert str(caught.value).startswith("model.safetensors")
+
+
+def test_a_header_of_640_bytes_is_not_taken_for_a_pickle(file):
+    header = json.dumps({"a": entry()}).encode()
+    path = file(raw(header.ljust(0x280), b"\0" * 4))
+    assert path.read_bytes()[:2] == b"\x80\x02"
+    assert read_safetensors(path)[0]["a"].tolist() == [0.0]
+
+
+def test_damage_anywhere_is_an_error_or_other_numbers_but_never_a_crash(file):
+    good, dice = save(TENSORS, {"k": "v"}), random.Random(0)
+    for _ in range(150):
+        data = bytearray(good)
+        for _ in range(dice.randint(1, 4)):
+            data[dice.randrange(len(data))] = dice.randrange(256)
+        path = file(bytes(data[: dice.choice([len(data), dice.randrange(len(data))])]))
+        try:
+            tensors, _ = read_safetensors(path)
+        except ValueError:
+            continue
+        assert sum(t.numel() * t.element_size() for t in tensors.values()) == 40
+
+
+def test_limits_and_wishes_are_kept(file):
+    path = file(save(TENSORS))
+    with pytest.raises(ValueError, match="tensor 'b' is I64; F32, F16 are expected"):
+        read_safetensors(path, dtypes=("F32", "F16"))
+    with pytest.raises(ValueError, match="at most 20 are read here"):
+        read_safetensors(path, max_bytes=20)
+    with pytest.raises(ValueError, match="at most 16 are read"):
+        read_header(path, max_header=16)
+    with pytest.raises(ValueError, match="'t' holds nan or inf"):
+        read_safetensors(file(save({"t": torch.tensor([1.0, torch.inf])})), finite=True)
+
+
+@pytest.mark.parametrize("name", ["missing.safetensors", ""], ids=["missing", "folder"])
+def test_what_is_not_a_file_is_said(tmp_path, name):
+    with pytest.raises(FileNotFoundError, match="is not a file"):
+        read_safetensors(tmp_path / name)
+
+
+def test_a_failure_while_writing_leaves_the_old_file_and_no_other(tmp_path):
+    path = tmp_path / "trace.safetensors"
+    path.write_bytes(b"old")
+
+    def parts():
+        yield b"new"
+        raise OSError("disk full")
+
+    with pytest.raises(OSError, match="disk full"):
+        write_atomically(path, parts())
+    assert path.read_bytes() == b"old"
+    assert [found.name for found in tmp_path.iterdir()] == [path.name]
+
+
+def test_a_failure_to_rename_leaves_no_temporary_file(tmp_path):
+    (tmp_path / "taken" / "inside").mkdir(parents=True)
+    with pytest.raises(OSError, match="taken"):
+        write_atomically(tmp_path / "taken", [b"new"])
+    assert [found.name for found in tmp_path.iterdir()] == ["taken"]
+
+
+def test_writing_replaces_the_old_file(tmp_path):
+    path = tmp_path / "trace.safetensors"
+    path.write_bytes(b"old")
+    write_atomically(path, [b"n", b"ew"])
+    assert path.read_bytes() == b"new"
+    assert [found.name for found in tmp_path.iterdir()] == [path.name]

@@ -1,0 +1,265 @@
+import json
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from guidance_geometry.guidance.gram import (
+    CHUNK,
+    VECTORS,
+    GramRecord,
+    added,
+    coordinates,
+    displacement,
+    frame,
+    gram,
+    named,
+    negativity,
+    next_state,
+    repaired,
+)
+
+QUICK = settings(deadline=None, derandomize=True, max_examples=50)
+SHAPES = [(2, 7), (2, 3, 5), (2, 3, 4, 4), (2, 2, 3, 4, 4)]
+
+
+def draw(shape, seed, dtype=torch.float64):
+    return torch.randn(shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64).to(dtype)
+
+
+def step(shape=(2, 3, 4, 4), gamma=4.0, dtype=torch.float64):
+    """Six vectors that belong together, and the points they come from."""
+    x, u, c, other, eps = (draw(shape, seed, dtype) for seed in range(5))
+    guided = u + gamma * (c - u)
+    move, noise = 0.3 * (guided + other - x), 0.7 * eps
+    points = {"x": x, "u": u, "c": c, "G": guided, "D": guided + other, "tip": x + move, "next": x + move + noise}
+    return points, dict(zip(VECTORS, (u, u - x, c - u, other, move, noise), strict=True))
+
+
+def record_of(vectors):
+    return GramRecord(tuple(vectors), gram(vectors))
+
+
+@pytest.mark.parametrize("shape", SHAPES, ids=str)
+def test_the_record_holds_all_pairs_row_by_row(shape):
+    _, vectors = step(shape)
+    rows = torch.stack([v.flatten(1) for v in vectors.values()], dim=1)
+    full = torch.einsum("bin,bjn->bij", rows, rows)
+    expected = torch.stack([full[:, i, j] for i in range(6) for j in range(i, 6)], dim=1)
+    assert (gram(vectors) - expected).abs().max() < 1e-12
+    assert (record_of(vectors).matrix() - full).abs().max() < 1e-12
+
+
+def test_dots_are_found_by_name_in_any_order():
+    _, vectors = step()
+    record = record_of(dict(reversed(vectors.items())))
+    for first in vectors:
+        for second in vectors:
+            expected = (vectors[first] * vectors[second]).flatten(1).sum(dim=1)
+            assert (record.dot(first, second) - expected).abs().max() < 1e-12
+
+
+def test_many_elements_are_summed_in_pieces_without_a_difference():
+    vectors = {"u": draw((2, 2 * CHUNK + 17), 0), "a": draw((2, 2 * CHUNK + 17), 1)}
+    assert (gram(vectors)[:, 1] - (vectors["u"] * vectors["a"]).sum(dim=1)).abs().max() < 1e-9
+
+
+def test_an_absent_vector_is_a_zero_vector():
+    _, vectors = step()
+    absent, zero = vectors | {"noise": None, "D-G": None}, {"noise", "D-G"}
+    zeros = {name: torch.zeros_like(v) if name in zero else v for name, v in vectors.items()}
+    assert (gram(absent) - gram(zeros)).abs().max() < 1e-12
+    assert (record_of(absent).dot("noise", "move") == 0).all()
+
+
+@pytest.mark.parametrize("name", ["x", "u", "c", "G", "D", "tip", "next"])
+def test_points_have_the_lengths_of_their_tensors(name):
+    points, vectors = step(gamma=-1.5)
+    found = record_of(vectors).square(named(name, -1.5))
+    assert (found - points[name].square().flatten(1).sum(dim=1)).abs().max() < 1e-11
+
+
+def test_the_record_of_differences_holds_the_record_of_predictions():
+    points, vectors = step()
+    change = torch.tensor([[1.0, -1, 0], [1, 0, 0], [1, 0, 1]], dtype=torch.float64)  # rows x, u, c over u, a, delta
+    three = record_of({name: vectors[name] for name in ("u", "a", "delta")}).matrix()
+    direct = record_of({name: points[name] for name in ("x", "u", "c")}).matrix()
+    assert (change @ three @ change.T - direct).abs().max() < 1e-10
+
+
+def test_a_tiny_difference_survives_float32():
+    u = draw((1, 65536), 0)
+    c = (u + 1e-3 * draw((1, 65536), 1)).float()
+    u = u.float()
+    exact = (c.double() - u.double()).square().sum()
+    naive = (c * c).sum() - 2 * (c * u).sum() + (u * u).sum()
+    found = record_of({"u": u, "delta": c - u}).dot("delta", "delta")
+    assert abs(found / exact - 1) < 1e-5
+    assert abs(naive / exact - 1) > 1e-2
+
+
+def test_six_digits_of_json_are_enough_for_small_differences():
+    x, u = draw((1, 4096), 0) * 2, draw((1, 4096), 1)
+    vectors = {"u": u, "a": u - x, "delta": 1e-3 * draw((1, 4096), 2)}
+    exact = record_of(vectors)
+    sent = json.loads(json.dumps([float(f"{value:.6g}") for value in exact.K[0].tolist()]))
+    there = GramRecord(exact.vectors, torch.tensor([sent], dtype=torch.float64))
+    assert (there.square({"delta": 1.0}) / exact.square({"delta": 1.0}) - 1).abs() < 1e-5
+    assert (there.square({"a": 1.0, "delta": 4.0}) / exact.square({"a": 1.0, "delta": 4.0}) - 1).abs() < 1e-5
+
+
+@QUICK
+@given(shape=st.sampled_from(SHAPES), seed=st.integers(0, 99), gamma=st.floats(-2, 30))
+def test_the_plane_keeps_the_distances_of_x_u_c_and_guided(shape, seed, gamma):
+    x, u, c = (draw(shape, seed + i) for i in range(3))
+    points = {"x": x, "u": u, "c": c, "G": u + gamma * (c - u)}
+    vectors = dict(zip(VECTORS, (u, u - x, c - u, None, None, None), strict=True))
+    placed = frame(record_of(vectors), gamma).points
+    for first in points:
+        for second in points:
+            true = (points[first] - points[second]).flatten(1).norm(dim=1)
+            assert ((placed[first] - placed[second]).norm(dim=-1) - true).abs().max() < 1e-9
+
+
+def test_the_axes_of_the_plane_are_a_and_the_side_delta_points_to():
+    _, vectors = step()
+    placed = frame(record_of(vectors), 4.0).points
+    assert (placed["x"] == 0).all()
+    assert placed["u"][:, 1].abs().max() < 1e-12
+    assert (placed["u"][:, 0] - vectors["a"].flatten(1).norm(dim=1)).abs().max() < 1e-12
+    assert (placed["c"][:, 1] > 0).all()
+
+
+def test_what_leaves_the_plane_is_its_height():
+    points, vectors = step()
+    found = frame(record_of(vectors), 4.0)
+    for name in ("D", "tip", "next"):
+        distance = (points[name] - points["x"]).flatten(1).norm(dim=1)
+        both = found.points[name].square().sum(dim=-1) + found.height[name].square()
+        assert (both.sqrt() - distance).abs().max() < 1e-12
+        basis = torch.stack([vectors["a"].flatten(1), vectors["delta"].flatten(1)], dim=2)
+        offset = (points[name] - points["x"]).flatten(1)[..., None]
+        rest = offset - basis @ torch.linalg.lstsq(basis, offset).solution
+        assert (found.height[name] - rest.flatten(1).norm(dim=1)).abs().max() < 1e-12
+
+
+def test_turning_all_vectors_together_changes_nothing():
+    _, vectors = step((2, 9))
+    turn, _ = torch.linalg.qr(draw((9, 9), 8))
+    turned = {name: v @ turn for name, v in vectors.items()}
+    here, there = frame(record_of(vectors), 4.0), frame(record_of(turned), 4.0)
+    for name in here.points:
+        assert (here.points[name] - there.points[name]).abs().max() < 1e-9
+
+
+def test_leading_axes_of_the_record_are_kept():
+    records = [record_of(step((2, 5), gamma)[1]) for gamma in (1.0, 2.0, 3.0)]
+    run = GramRecord(VECTORS, torch.stack([record.K for record in records]))
+    placed = frame(run, torch.tensor([1.0, 2.0, 3.0])[:, None])
+    assert placed.points["G"].shape == (3, 2, 2)
+    for i, record in enumerate(records):
+        assert torch.equal(placed.points["G"][i], frame(record, i + 1.0).points["G"])
+
+
+@pytest.mark.parametrize("kappa_of", [lambda s, n: 1 - n / s, lambda s, n: 1 - (n / s) ** 2], ids=["euler", "ddpm"])
+def test_the_next_state_at_another_scale_is_the_step_made_again(kappa_of):
+    sigma, sigma_next, gamma, other = 2.0, 1.4, 4.0, 1.5
+    x, u, c, eps = (draw((2, 3, 4), seed) for seed in range(4))
+    kappa, noise = kappa_of(sigma, sigma_next), 0.3 * eps
+
+    def move(gamma):
+        return kappa * (u + gamma * (c - u) - x)
+
+    record = record_of(dict(zip(VECTORS, (u, u - x, c - u, None, move(gamma), noise), strict=True)))
+    again = x + move(other) + noise
+    found = next_state(gamma, kappa, other)
+    assert (record.square(found) - again.square().flatten(1).sum(dim=1)).abs().max() < 1e-12
+    assert (record.square(added(found, named("u"), -1.0)) - (again - u).square().flatten(1).sum(1)).abs().max() < 1e-12
+
+
+@pytest.mark.parametrize("alpha", [1.0, 0.4, 0.01])
+def test_the_displacement_of_flow_is_that_of_its_ve_twin(alpha):
+    x, u, c = (draw((2, 12), seed) for seed in range(3))
+    record = record_of({"u": u, "a": u - x, "delta": c - u})
+    twin = (u - x / alpha).norm(dim=1)
+    assert (record.square(displacement(alpha)).sqrt() / alpha - twin).abs().max() < 1e-9 / alpha
+
+
+def test_a_step_without_difference_or_displacement_has_a_frame():
+    x, u, c = (draw((1, 8), seed) for seed in range(3))
+    none = torch.zeros(1, 8, dtype=torch.float64)
+
+    def placed(a, delta):
+        return frame(record_of(dict(zip(VECTORS, (u, a, delta, None, u, None), strict=True))), 4.0)
+
+    same, still, line, nothing = placed(u - x, none), placed(none, c), placed(u - x, -2 * (u - x)), placed(none, none)
+    assert same.same.all()
+    assert torch.equal(same.points["c"], same.points["u"])
+    assert (still.points["c"][0, 0] - c.norm()).abs() < 1e-12
+    assert not still.same.any()
+    assert (line.points["c"][0, 0] + line.points["u"][0, 0]).abs() < 1e-12
+    assert line.collinear.all()
+    for found in (same, still, line, nothing):
+        assert found.collinear.all()
+        assert all(point.isfinite().all() for point in found.points.values())
+    assert not placed(u - x, c).collinear.any()
+
+
+def test_nan_stays_where_it_is():
+    _, vectors = step((3, 6))
+    vectors["delta"] = vectors["delta"].clone()
+    vectors["delta"][1, 0] = torch.nan
+    placed = frame(record_of(vectors), 4.0).points
+    assert placed["c"][1].isnan().any()
+    assert all(point[[0, 2]].isfinite().all() for point in placed.values())
+    assert negativity(record_of(vectors)).isnan().tolist() == [False, True, False]
+
+
+def test_vectors_of_a_run_form_a_gram_matrix():
+    _, vectors = step(dtype=torch.float32)
+    assert (negativity(record_of(vectors)) < 1e-9).all()
+    assert (negativity(record_of({"u": torch.zeros(1, 3)})) == 0).all()
+
+
+def test_rounding_is_repaired_and_a_wrong_record_is_refused():
+    _, vectors = step((1, 12))
+    rank_two = {"u": vectors["u"], "a": 2 * vectors["u"], "delta": vectors["delta"]}
+    record = record_of(rank_two)
+    trace = record.matrix()[0].trace()
+    rounded = GramRecord(record.vectors, record.K + 1e-10 * trace * torch.tensor([[-1.0, 0, 0, -1, 0, 0]]))
+    assert 0 < negativity(rounded).item() < 1e-9
+    mended = repaired(rounded)
+    assert negativity(mended).item() < 1e-15
+    assert (mended.K - record.K).abs().max() < 1e-9 * trace
+    wrong = GramRecord(record.vectors, record.K - 1e-3 * trace * torch.tensor([[0.0, 0, 0, 1, 0, 0]]))
+    with pytest.raises(ValueError, match="rounding explains 1e-9"):
+        repaired(wrong)
+
+
+def test_a_batch_equals_its_items_and_follows_a_permutation():
+    _, vectors = step((4, 3, 5))
+    order = torch.tensor([2, 0, 3, 1])
+    together = gram(vectors)
+    assert (gram({name: v[order] for name, v in vectors.items()}) - together[order]).abs().max() < 1e-12
+    for i in range(4):
+        assert (gram({name: v[i : i + 1] for name, v in vectors.items()})[0] - together[i]).abs().max() < 1e-12
+
+
+def test_coordinates_of_any_combination_lie_where_its_points_do():
+    _, vectors = step()
+    record = record_of(vectors)
+    place, height = coordinates(record, {"delta": 1.0})
+    placed = frame(record, 4.0).points
+    assert (place - (placed["c"] - placed["u"])).abs().max() < 1e-12
+    assert height.max() < 1e-6
+
+
+def test_errors_say_what_the_record_holds():
+    _, vectors = step()
+    with pytest.raises(ValueError, match=r"no vector 'energy'. It holds u, a, delta, D-G, move, noise"):
+        record_of(vectors).dot("u", "energy")
+    with pytest.raises(ValueError, match="K has 5 numbers but 2 vectors need 3"):
+        GramRecord(("u", "a"), torch.zeros(1, 5))
+    with pytest.raises(ValueError, match="at least one vector"):
+        gram({"u": None})

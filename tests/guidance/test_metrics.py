@@ -1,0 +1,349 @@
+from functools import cache
+
+import pytest
+import torch
+
+from guidance_geometry.guidance import metrics
+from guidance_geometry.guidance.gram import VECTORS, GramRecord, gram
+from guidance_geometry.tests.oracles import COUNT, ReferenceModel, reference_run
+
+NAMES = ("M1", "M2", "M3", "1-M4", "M5", "M6c", "M6t", "M7", "M8", "M8r", "M9", "M10c", "M11", "1-M13", "M14")
+EULER = """
+1  0  0.0125 0.249   0.535 7.8e-05 0.146 0.967   0.014 4.19   0.000 0.00048 -
+1  4  0.0304 0.225   0.55  0.00046 0.481 0.828   0.011 1.76   0.000 0.004   0.0467
+1  8  0.0603 0.139   0.636 0.0018  0.879 0.457   0.007 0.635  0.000 0.017   0.0873
+1 12  0.0969 0.0506  0.777 0.0047  0.99  0.15   -0.001 0.171  0.000 0.018   0.103
+1 16  0.145  0.00606 0.886 0.01    1     0.0349 -0.018 0.0168 0.000 0.0025  0.177
+2  0  0.0249 0.249   1.06  7.8e-05 0.146 0.967   0.014 4.19   0.044 0.00053 -
+2  4  0.0579 0.214   0.993 0.00042 0.599 0.835  -0.006 1.76   0.036 0.0067  0.0604
+2  8  0.104  0.12    0.892 0.0013  0.938 0.477  -0.034 0.636  0.016 0.016   0.0867
+2 12  0.178  0.0469  0.958 0.004   0.994 0.235  -0.083 0.171  0.002 0.017   0.1
+2 16  0.273  0.00584 1.05  0.0094  1     0.133  -0.150 0.017  0.000 0.0025  0.174
+4  0  0.0499 0.249   2.12  7.8e-05 0.146 0.967   0.014 4.19   0.199 0.00069 -
+4  4  0.105  0.194   1.8   0.00034 0.77  0.826  -0.037 1.77   0.130 0.019   0.109
+4  8  0.18   0.105   1.37  0.001   0.972 0.426  -0.111 0.638  0.032 0.018   0.081
+4 12  0.307  0.0418  1.32  0.0029  0.997 0.248  -0.228 0.173 -0.001 0.018   0.101
+4 16  0.471  0.00546 1.39  0.0065  1     0.203  -0.374 0.0172 -0.001 0.0024 0.171
+8  0  0.0998 0.249   4.24  7.8e-05 0.146 0.967   0.014 4.21   0.457 0.0013  -
+8  4  0.178  0.165   3.06  0.00025 0.893 0.744  -0.094 1.77   0.222 0.028   0.102
+8  8  0.294  0.0883  2.01  0.00065 0.988 0.275  -0.232 0.644  0.020 0.03    0.127
+8 12  0.474  0.036   1.76  0.0015  0.999 0.183  -0.430 0.179 -0.007 0.022   0.123
+8 16  0.664  0.00488 1.83  0.0023  1     0.24   -0.639 0.018 -0.001 0.0023  0.17
+"""
+EULER_NAMES = ("M1", "M2", "M3", "1-M4", "M5", "M6c", "M6t", "M7", "M10c", "1-M13", "M14")
+DDPM = """
+4  0  0.0499 2.12  0.014 7.51   9.67  1.29 0.792 0.791 0.005 -
+4  4  0.0986 1.75 -0.060 3.11   3.67  1.18 0.763 0.763 0.043 0.319
+4  8  0.177  1.37 -0.127 1.1    1.17  1.06 0.729 0.727 0.044 0.353
+4 12  0.31   1.29 -0.243 0.286  0.292 1.02 0.736 0.714 0.026 0.246
+4 16  0.497  1.33 -0.416 0.0256 0.05  1.95 0.945 0.89  0.003 0.204
+"""
+DDPM_NAMES = ("M1", "M3", "M6t", "M7", "M8", "M8r", "M9", "M11", "1-M13", "M14")
+W_METRICS = {  # by the formula, from tensors u, c, D and the VE-equivalent displacement
+    "M1": lambda u, c, D, a: norm(D - u) / norm(a),
+    "M3": lambda u, c, D, a: norm(D) / (0.5 * u[0].numel() ** 0.5),
+    "M3c": lambda u, c, D, a: norm(D) / norm(c),
+    "M4": lambda u, c, D, a: cos(a, a + c - u),
+    "M5": lambda u, c, D, a: cos(u, c),
+    "M6c": lambda u, c, D, a: cos(c - u, c),
+    "M6t": lambda u, c, D, a: cos(c - u, a),
+}
+
+
+def norm(v):
+    return v.double().flatten(1).norm(dim=1)
+
+
+def cos(v, w):
+    return (v.double() * w.double()).flatten(1).sum(dim=1) / (norm(v) * norm(w))
+
+
+def draw(shape, seed, dtype=torch.float64):
+    return torch.randn(shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64).to(dtype)
+
+
+def record_of(u, a, delta, other=None, move=None, noise=None):
+    return GramRecord(VECTORS, gram(dict(zip(VECTORS, (u, a, delta, other, move, noise), strict=True))))
+
+
+def from_record(metric, record, gamma, alpha=1.0, sigma=1.0, sigma_data=0.5, count=1):
+    known = metrics.METRICS[metric]
+    given = {"gamma": gamma, "alpha": alpha, "sigma": sigma, "sigma_data": sigma_data, "count": count}
+    return known.function(record, **{name: given[name] for name in known.needs})
+
+
+@cache
+def reference(gamma, stochastic):
+    model = ReferenceModel()
+    return model, list(reference_run(model, gamma, stochastic))
+
+
+def row_of(model, before, now, after, gamma):
+    """All metrics of one step of the reference model, means over its samples."""
+    a, delta = now.uncond - now.x, now.cond - now.uncond
+    record = record_of(now.uncond, a, delta, None, now.move, now.noise)
+    levels = (now.sigma, now.sigma_next)
+    past = (before.cond - before.uncond, before.sigma) if before else ()
+    predicted = metrics.predicted_difference(delta, *levels, *past)
+    pixels = [model.pixels(v) for v in (now.guided, now.cond)]
+    found = {name: from_record(name, record, gamma, sigma_data=model.data_rms, count=COUNT) for name in
+             ("M1", "M2", "M3", "M5", "M6c", "M6t", "M7", "M8", "M8r")}  # fmt: skip
+    found |= {
+        "1-M4": 2 * (metrics.direction_angle(record) / 2).sin() ** 2,
+        "M9": metrics.straightness(now.move, after.move),
+        "M10c": metrics.saturation_excess(*pixels),
+        "M11": metrics.out_of_plane(now.travel, a, delta),
+        "1-M13": 1 - metrics.direction_memory(delta, after.cond - after.uncond),
+        "M14": metrics.extrapolation_error(predicted, after.cond - after.uncond),
+    }
+    return {name: value.mean().item() for name, value in found.items()}
+
+
+def lines(table):
+    return [line.split() for line in table.strip().splitlines()]
+
+
+def assert_row(words, names, stochastic):
+    gamma, i = float(words[0]), int(words[1])
+    model, run = reference(gamma, stochastic)
+    found = row_of(model, run[i - 1] if i else None, run[i], run[i + 1], gamma)
+    for name, word in zip(names, words[2:], strict=True):
+        if word != "-":
+            rounding = 5e-7 if "e" in word else min(0.005, 0.5 * 10 ** -len(word.partition(".")[2]))
+            assert abs(found[name] - float(word)) <= 0.02 * abs(float(word)) + rounding, name
+
+
+@pytest.mark.parametrize("words", lines(EULER), ids=lambda words: f"gamma{words[0]}-step{words[1]}")
+def test_euler_on_the_reference_model_gives_the_known_numbers(words):
+    assert_row(words, EULER_NAMES, stochastic=False)
+
+
+@pytest.mark.parametrize("words", lines(DDPM), ids=lambda words: f"step{words[1]}")
+def test_ddpm_on_the_reference_model_gives_the_known_numbers(words):
+    assert_row(words, DDPM_NAMES, stochastic=True)
+
+
+@pytest.mark.parametrize("sigma", [7.4, 0.6, 0.05])
+def test_the_tug_of_unpushed_samples_is_zero(sigma):
+    model, draws = ReferenceModel(), torch.Generator().manual_seed(3)
+    x0, attributes = model.joint(draws)
+    x = x0 + sigma * torch.randn(x0.shape, generator=draws, dtype=torch.float64)
+    u, c = model.uncond(x, sigma), model.cond(x, sigma, attributes)
+    assert metrics.tug(record_of(u, u - x, c - u)).mean().abs() < 3 / (64 * COUNT) ** 0.5
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
+@pytest.mark.parametrize("gamma", [-1.0, 0.0, 1.0, 3.5, 30.0])
+@pytest.mark.parametrize("alpha", [1.0, 0.3], ids=["ve", "flow"])
+@pytest.mark.parametrize("metric", W_METRICS)
+def test_the_record_answers_for_any_scale_what_tensors_would(metric, alpha, gamma, dtype):
+    x, u, c, other = (draw((3, 4, 50), seed, dtype) for seed in range(4))
+    record = record_of(u, u - x, c - u, 0.2 * other)
+    guided = u + gamma * (c - u) + 0.2 * other
+    expected = W_METRICS[metric](u, c, guided, u - x / alpha)
+    found = from_record(metric, record, gamma, alpha, count=200)
+    limit = 1e-9 if dtype == torch.float64 else 1e-5
+    assert (found - expected).abs().max() < limit * (1 + expected.abs().max())
+
+
+@pytest.mark.parametrize("turn", [1e-9, 1e-5, 0.3, 3.0])
+def test_the_angle_between_directions_is_exact_when_tiny(turn):
+    a, across = draw((1, 4000), 0), draw((1, 4000), 1)
+    across = across - a * (a * across).sum() / (a * a).sum()
+    rotated = a * torch.tensor(turn).double().cos() + across * a.norm() / across.norm() * torch.tensor(turn).sin()
+    delta = -2 * a * (torch.tensor(turn).double() / 2).sin() ** 2 + (rotated - a * torch.tensor(turn).double().cos())
+    found = metrics.direction_angle(record_of(draw((1, 4000), 2), a, delta)).item()
+    assert found == pytest.approx(turn, rel=1e-6)
+
+
+def test_sizes_are_in_data_and_in_noise_units():
+    x, u, c = (draw((2, 30), seed) for seed in range(3))
+    record = record_of(u, u - x, c - u)
+    size = norm(c - u) / 30**0.5
+    assert (metrics.difference_size(record, 30) - size).abs().max() < 1e-12
+    eps_u, eps_c = (x - 0.3 * u) / 0.7, (x - 0.3 * c) / 0.7
+    found = metrics.difference_in_noise(record, 0.7, 30, alpha=0.3)
+    assert (found - norm(eps_c - eps_u) / 30**0.5).abs().max() < 1e-12
+
+
+def test_ddpm_noise_has_the_length_of_its_formula():
+    _, run = reference(4.0, True)
+    for now in run[:-1:4]:
+        record = record_of(now.uncond, now.uncond - now.x, now.cond - now.uncond, None, now.move, now.noise)
+        expected = now.sigma_next * (now.sigma**2 - now.sigma_next**2) ** 0.5 / now.sigma
+        assert metrics.noise_length(record, COUNT).square().mean().sqrt() == pytest.approx(expected, rel=0.01)
+
+
+def test_euler_stays_in_its_plane_in_float32():
+    x, u, c = (draw((2, 3072), seed, torch.float32) for seed in range(3))
+    x_next = x + 0.3 * (u + 4 * (c - u) - x)
+    assert (metrics.out_of_plane(x_next - x, u - x, c - u) < 1e-6).all()
+
+
+def test_two_euler_steps_share_a_plane_which_the_next_uncond_leaves():
+    _, run = reference(4.0, False)
+    now, after = run[8], run[9]
+    axes = (now.guided - now.x, after.guided - after.x)
+    assert metrics.out_of_plane(now.travel + after.travel, *axes).max() < 1e-12
+    assert metrics.out_of_plane(after.guided - now.x, *axes).max() < 1e-12
+    assert metrics.out_of_plane(after.uncond - now.x, *axes).mean() > 0.05
+
+
+def test_the_plane_and_the_span_differ_by_a_step_along_x():
+    x, u, c, eps = (draw((2, 3, 40), seed) for seed in range(4))
+    travel = -0.1 * x + 0.3 * (u - x)
+    assert (metrics.out_of_plane(travel, u - x, c - u) > 0.01).all()
+    assert (metrics.out_of_span(travel, u, u - x, c - u) < 1e-14).all()
+    basis = torch.stack([v.flatten(1) for v in (u - x, c - u)], dim=2)
+    rest = eps.flatten(1)[..., None] - basis @ torch.linalg.lstsq(basis, eps.flatten(1)[..., None]).solution
+    assert (metrics.out_of_plane(eps, u - x, c - u) - rest.norm(dim=(1, 2)) / norm(eps)).abs().max() < 1e-12
+
+
+@pytest.mark.parametrize("ratio", [1.0, 1e-4, 1e-8])
+def test_the_plane_of_a_small_difference_is_still_a_plane(ratio):
+    a, delta = draw((1, 500), 0), ratio * draw((1, 500), 1)
+    assert metrics.out_of_plane(a + delta / ratio, a, delta).item() < 1e-12
+
+
+def test_a_line_is_a_line_and_not_a_plane_of_rounding():
+    a, eps = draw((1, 3), 0), draw((1, 3), 1)
+    across = (1 - cos(a, eps) ** 2).sqrt()
+    assert (metrics.out_of_plane(eps, a, 3 * a) - across).abs() < 1e-12
+    assert (metrics.out_of_plane(eps, a, torch.zeros_like(a)) - across).abs() < 1e-12
+
+
+def test_the_identity_holds_for_a_float32_step_and_sees_a_wrong_split():
+    x, move, noise = (draw((2, 3072), seed, torch.float32) for seed in range(3))
+    sigma = torch.tensor([2.0, 0.5])
+    x_next = x + move + noise
+    assert (metrics.identity_residual(x, x_next, move, noise, sigma) < 1e-6).all()
+    found = metrics.identity_residual(x, x_next, move, None, sigma)
+    assert (found - norm(noise) / (sigma * 3072**0.5)).abs().max() < 1e-6
+
+
+@pytest.mark.parametrize("shape", [(2, 3, 50), (2, 3, 6, 6), (2, 3, 2, 5, 5)], ids=str)
+def test_saturation_counts_elements_beyond_the_bound(shape):
+    values = draw(shape, 0)
+    expected = torch.tensor([sum(abs(v) > 1 for v in item.flatten().tolist()) / item.numel() for item in values])
+    assert (metrics.saturation(values) - expected).abs().max() < 1e-7
+    assert metrics.saturation_excess(values, values).tolist() == [0.0, 0.0]
+
+
+def test_the_bound_is_the_quantile_of_every_channel_of_every_item():
+    cond = torch.linspace(0, 1, 1001, dtype=torch.float64).expand(2, 3, 1001) * torch.tensor([1.0, -2, 3])[:, None]
+    bound = metrics.bound_of(cond * torch.tensor([1.0, 10.0])[:, None, None])
+    expected = 0.999 * torch.tensor([[1.0, 2, 3], [10, 20, 30]])[..., None]
+    assert (bound - expected).abs().max() < 1e-5
+    assert metrics.bound_of(draw((2, 4, 3, 5, 5), 0)).shape == (2, 4, 1, 1, 1)
+
+
+def test_memory_of_a_difference_at_the_floor_is_unknown():
+    delta = draw((2, 100), 0)
+    assert (metrics.direction_memory(delta, 2 * delta) - 1).abs().max() < 1e-12
+    small = torch.stack([1e-4 * delta[0], delta[1]])
+    assert metrics.direction_memory(delta, small, floor=1e-3).isnan().tolist() == [True, False]
+    assert metrics.direction_memory(delta, 0 * delta).isnan().all()
+
+
+def test_a_line_in_log_sigma_is_extrapolated_exactly():
+    base, slope = draw((1, 20), 0), draw((1, 20), 1)
+    levels = torch.tensor([3.0, 2.0, 0.7], dtype=torch.float64)
+    deltas = [s * (base + slope * s.log()) for s in levels]
+    predicted = metrics.predicted_difference(deltas[1], 2.0, 0.7, deltas[0], 3.0)
+    assert metrics.extrapolation_error(predicted, deltas[2]).item() < 1e-14
+    held = metrics.predicted_difference(deltas[1], 2.0, 0.7)
+    assert (held - deltas[1] * 0.35).abs().max() < 1e-15
+
+
+@pytest.mark.parametrize(("dtype", "measured"), [(torch.float16, 2.9e-4), (torch.bfloat16, 2.3e-3)])
+def test_the_precision_floor_is_the_rounding_of_the_difference(dtype, measured):
+    u, c = draw((1, 60000), 0), draw((1, 60000), 1)
+    error = (c.to(dtype).double() - u.to(dtype).double()) - (c - u)
+    floor = metrics.precision_floor(1.0, dtype)
+    assert floor == pytest.approx(measured, rel=0.03)
+    assert error.square().mean().sqrt().item() == pytest.approx(floor, rel=0.05)
+
+
+def test_no_difference_is_strength_zero_and_no_direction():
+    x, u = draw((2, 10), 0), draw((2, 10), 1)
+    record = record_of(u, u - x, u - u)
+    assert from_record("M1", record, 7.0).tolist() == [0.0, 0.0]
+    assert from_record("M2", record, 7.0, count=10).tolist() == [0.0, 0.0]
+    assert from_record("M6c", record, 7.0).isnan().all()
+    assert from_record("M6t", record, 7.0).isnan().all()
+    assert (from_record("M4", record, 7.0) - 1).abs().max() < 1e-15
+    assert metrics.extrapolation_error(x, u - u).isnan().all()
+
+
+def test_no_displacement_leaves_the_strength_undefined():
+    u, c = draw((1, 10), 0), draw((1, 10), 1)
+    record = record_of(u, u - u, c - u)
+    assert from_record("M1", record, 2.0).isnan().all()
+    assert from_record("M4", record, 2.0).isnan().all()
+    assert from_record("M8r", record, 2.0).isnan().all()
+
+
+def test_pure_noise_on_flow_has_no_bend_and_tugs_against_x():
+    x, u, c = (draw((2, 40), seed) for seed in range(3))
+    record = record_of(u, u - x, c - u)
+    assert from_record("M1", record, 4.0, alpha=0.0).tolist() == [0.0, 0.0]
+    assert (from_record("M4", record, 4.0, alpha=0.0) - 1).abs().max() < 1e-12
+    assert (from_record("M6t", record, 4.0, alpha=0.0) - cos(c - u, -x)).abs().max() < 1e-12
+
+
+def test_zero_noise_and_a_zero_prediction_are_nan_not_infinite():
+    x, c = draw((1, 10), 0), draw((1, 10), 1)
+    record = record_of(0 * x, -x, c)
+    assert from_record("M2e", record, 2.0, sigma=0.0, count=10).isnan().all()
+    assert from_record("M5", record, 2.0).isnan().all()
+    gone = record_of(x, x, -x)
+    assert from_record("M3c", gone, 2.0).isnan().all()
+    assert from_record("M6c", gone, 2.0).isnan().all()
+    assert metrics.identity_residual(x, x, 0 * x, None, 0.0).isnan().all()
+
+
+@pytest.mark.parametrize("bad", [torch.nan, torch.inf])
+def test_a_broken_sample_spoils_only_itself(bad):
+    x, u, c, move = (draw((3, 2, 8), seed) for seed in range(4))
+    c[1, 0, 0] = bad
+    record = record_of(u, u - x, c - u, None, move)
+    for metric in ("M1", "M2", "M3", "M4", "M5", "M6c", "M6t"):
+        found = from_record(metric, record, 4.0, count=16)
+        assert found[[0, 2]].isfinite().all()
+        assert not found[1].isfinite()
+    outside = metrics.out_of_plane(move, u - x, c - u)
+    assert outside.isfinite().tolist() == [True, False, True]
+    assert not metrics.identity_residual(x, x + c, c, None, 1.0)[1].isfinite()
+    if bad != bad:
+        assert metrics.saturation(c).isnan().tolist() == [False, True, False]
+
+
+def test_one_element_is_enough():
+    one = torch.ones(2, 1, dtype=torch.float64)
+    record = record_of(one, 2 * one, -one, None, one)
+    for metric, known in metrics.METRICS.items():
+        if known.function is not None:
+            assert from_record(metric, record, 4.0).shape == (2,)
+    assert metrics.out_of_plane(one, one, one).max() < 1e-15
+    assert metrics.saturation(one, metrics.bound_of(one)).tolist() == [0.0, 0.0]
+
+
+@pytest.mark.parametrize("shape", [(3, 2, 9), (3, 2, 4, 4), (3, 2, 2, 3, 3)], ids=str)
+def test_a_batch_equals_its_items(shape):
+    v, w, z, q = (draw(shape, seed) for seed in range(4))
+    for metric in (
+        lambda v, w, z, q: metrics.out_of_plane(v, w, z),
+        lambda v, w, z, q: metrics.out_of_span(v, w, z, q),
+        lambda v, w, z, q: metrics.identity_residual(v, w, z, q, 2.0),
+        lambda v, w, z, q: metrics.direction_memory(v, w),
+        lambda v, w, z, q: metrics.saturation_excess(v, w, metrics.bound_of(w)),
+        lambda v, w, z, q: metrics.extrapolation_error(metrics.predicted_difference(v, 2.0, 1.0, w, 3.0), z),
+    ):
+        together = metric(v, w, z, q)
+        for i in range(3):
+            assert (metric(*(t[i : i + 1] for t in (v, w, z, q)))[0] - together[i]).abs().max() < 1e-12
+
+
+def test_the_table_names_a_function_or_a_column_for_every_metric():
+    for metric, known in metrics.METRICS.items():
+        assert (known.function is None) == bool(known.column), metric

@@ -1,0 +1,173 @@
+import pytest
+import torch
+
+from guidance_geometry.guidance.mixture import GaussianMixture, make_mixture
+from guidance_geometry.tests.oracles import components_of, mixture_denoised, mixture_log_density
+
+LEVELS = [(0.05, 1.0), (0.9, 1.0), (20.0, 1.0), (0.1, 0.9), (0.6, 0.4), (0.98, 0.02)]
+SHAPES = [(2, 6), (3, 4, 4), (2, 2, 4, 4)]
+
+
+def small(shape=(2, 6), classes=3):
+    """A mixture with unequal weights, variances and numbers of components, so that nothing cancels by chance."""
+    draws = torch.Generator().manual_seed(5)
+    count = 2 * classes - 1
+    means = 0.7 * torch.randn(count, *shape, generator=draws, dtype=torch.float64)
+    variances = 0.05 + 0.4 * torch.rand(count, generator=draws, dtype=torch.float64)
+    weights = torch.randn(count, generator=draws, dtype=torch.float64)
+    return GaussianMixture(means, variances, weights, torch.arange(count) % classes)
+
+
+def noisy(mixture, sigma, alpha, batch=4, seed=0):
+    draws = torch.Generator().manual_seed(seed)
+    x0 = mixture.sample(batch, generator=draws)
+    return alpha * x0 + sigma * torch.randn(x0.shape, generator=draws, dtype=torch.float64)
+
+
+@pytest.mark.parametrize("shape", SHAPES, ids=str)
+@pytest.mark.parametrize("label", [None, 1])
+def test_denoised_and_density_equal_the_plain_formula(shape, label):
+    mixture = small(shape)
+    for sigma, alpha in LEVELS:
+        x = noisy(mixture, sigma, alpha, batch=2)
+        parts = components_of(mixture, label)
+        expected = torch.stack([mixture_denoised(row, sigma, alpha, parts) for row in x])
+        density = torch.tensor([mixture_log_density(row, sigma, alpha, parts) for row in x], dtype=torch.float64)
+        limit = 1e-12 * (1 + sigma**2 / alpha)
+        assert (mixture.denoised(x, sigma, alpha, label) - expected).abs().max() < limit
+        assert (mixture.log_prob(x, sigma, alpha, label) - density).abs().max() < 1e-10
+
+
+@pytest.mark.parametrize("shape", SHAPES, ids=str)
+@pytest.mark.parametrize(("sigma", "alpha"), LEVELS)
+def test_the_difference_is_the_classifier_gradient(shape, sigma, alpha):
+    mixture, labels = small(shape), torch.tensor([0, 1, 2, 0])
+    x = noisy(mixture, sigma, alpha).requires_grad_()
+    chosen = mixture.label_log_prob(x, sigma, alpha).gather(1, labels[:, None])
+    (gradient,) = torch.autograd.grad(chosen.sum(), x)
+    delta = mixture.denoised(x, sigma, alpha, labels) - mixture.denoised(x, sigma, alpha)
+    assert (delta - sigma**2 / alpha * gradient).abs().max() < 1e-9
+
+
+@pytest.mark.parametrize(("sigma", "alpha"), LEVELS)
+@pytest.mark.parametrize("gamma", [0.0, 1.0, 4.0])
+def test_guided_is_tweedie_of_the_sharpened_density(sigma, alpha, gamma):
+    mixture = small()
+    x = noisy(mixture, sigma, alpha).requires_grad_()
+    sharpened = (1 - gamma) * mixture.log_prob(x, sigma, alpha) + gamma * mixture.log_prob(x, sigma, alpha, 2)
+    (score,) = torch.autograd.grad(sharpened.sum(), x)
+    u, c = mixture.denoised(x, sigma, alpha), mixture.denoised(x, sigma, alpha, 2)
+    assert (u + (c - u) * gamma - (x + sigma**2 * score) / alpha).abs().max() < 1e-9
+
+
+def test_label_probabilities_follow_bayes():
+    mixture = small()
+    x = noisy(mixture, 0.8, 1.0)
+    found = mixture.label_log_prob(x, 0.8)
+    for label in range(3):
+        prior = mixture.log_weights.exp()[mixture.labels == label].sum().log()
+        expected = mixture.log_prob(x, 0.8, label=label) + prior - mixture.log_prob(x, 0.8)
+        assert (found[:, label] - expected).abs().max() < 1e-12
+    assert (found.exp().sum(dim=1) - 1).abs().max() < 1e-12
+
+
+def test_no_label_is_minus_one():
+    mixture = small()
+    x = noisy(mixture, 0.8, 1.0)
+    mixed = mixture.denoised(x, 0.8, 1.0, torch.tensor([-1, 0, -1, 2]))
+    assert torch.equal(mixed[[0, 2]], mixture.denoised(x, 0.8)[[0, 2]])
+    assert torch.equal(mixed[1], mixture.denoised(x, 0.8, 1.0, 0)[1])
+
+
+def test_every_item_has_its_own_noise_level():
+    mixture, sigma, alpha = small(), torch.tensor([0.1, 0.5, 0.9]), torch.tensor([0.9, 0.5, 0.1])
+    x = noisy(mixture, 0.5, 0.5, batch=3)
+    together = mixture.denoised(x, sigma, alpha)
+    for i in range(3):
+        assert (mixture.denoised(x[i : i + 1], sigma[i], alpha[i])[0] - together[i]).abs().max() < 1e-13
+
+
+def test_far_away_is_finite_and_near_zero_noise_is_x():
+    mixture = make_mixture((3, 8, 8), 3, 0)
+    x = noisy(mixture, 1.0, 1.0)
+    assert mixture.label_log_prob(1e4 * x, 1e-3).isfinite().all()
+    assert (mixture.denoised(x, 1e-6) - x).abs().max() < 1e-9
+    assert (mixture.denoised(0.5 * x, 0.0, 0.5) - x).abs().max() < 1e-9
+
+
+def test_pure_noise_on_flow_denoises_to_the_mean_of_the_data():
+    mixture = small()
+    expected = (mixture.log_weights.exp()[:, None, None] * mixture.means).sum(dim=0)
+    x = noisy(mixture, 1.0, 0.0)
+    assert (mixture.denoised(x, 1.0, 0.0) - expected).abs().max() < 1e-12
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.float32, torch.float64])
+def test_results_have_the_dtype_of_x(dtype):
+    mixture = small()
+    x = noisy(mixture, 0.5, 1.0).to(dtype)
+    assert mixture.denoised(x, 0.5).dtype == mixture.label_log_prob(x, 0.5).dtype == dtype
+    limit = {torch.float16: 2e-3, torch.float32: 2e-7, torch.float64: 0.0}[dtype]
+    assert (mixture.denoised(x, 0.5).double() - mixture.denoised(x.double(), 0.5)).abs().max() <= limit
+
+
+def test_a_made_mixture_is_the_same_every_time_and_has_the_promised_size():
+    first, second = make_mixture((3, 32, 32), 3, 7), make_mixture((3, 32, 32), 3, 7)
+    assert torch.equal(first.means, second.means)
+    assert not torch.equal(first.means, make_mixture((3, 32, 32), 3, 8).means)
+    assert first.classes == 3
+    assert first.shape == (3, 32, 32)
+    sizes = first.means.flatten(1).square().mean(dim=1).sqrt()
+    assert ((sizes - 0.5).abs() < 0.1).all()
+    assert first.rms == pytest.approx(0.6, abs=0.02)
+
+
+@pytest.mark.parametrize("shape", [(8, 100), (16, 16), (4, 2, 8, 8), (2, 1, 1)], ids=str)
+def test_a_made_mixture_exists_for_every_rank(shape):
+    mixture = make_mixture(shape, 2, 0)
+    x = noisy(mixture, 1.0, 1.0, batch=2)
+    assert mixture.denoised(x, 1.0).shape == (2, *shape)
+    assert mixture.means.isfinite().all()
+
+
+def test_the_difference_stays_alive_at_low_noise():
+    mixture = make_mixture((3, 32, 32), 3, 0)
+    labels = torch.arange(12) % 3
+    draws = torch.Generator().manual_seed(0)
+    x0 = mixture.sample(12, labels, draws)
+    for sigma in (7.0, 2.3, 1.0):
+        x = x0 + sigma * torch.randn(x0.shape, generator=draws, dtype=torch.float64)
+        delta = mixture.denoised(x, sigma, 1.0, labels) - mixture.denoised(x, sigma)
+        assert delta.square().mean().sqrt() > 1e-3
+
+
+def test_samples_have_the_moments_of_the_mixture():
+    mixture = small((2, 6))
+    x0 = mixture.sample(20000, 1, torch.Generator().manual_seed(0))
+    parts = components_of(mixture, 1)
+    mean = sum(weight * mean for weight, mean, _ in parts)
+    square = sum(weight * (mean**2 + variance) for weight, mean, variance in parts)
+    assert (x0.mean(dim=0) - mean).abs().max() < 0.03
+    assert (x0.square().mean(dim=0) - square).abs().max() < 0.05
+
+
+def test_sampling_repeats_with_the_generator():
+    mixture, labels = small(), torch.tensor([0, -1, 2])
+    first, second = (mixture.sample(3, labels, torch.Generator().manual_seed(1)) for _ in range(2))
+    assert torch.equal(first, second)
+
+
+def test_errors_say_what_is_needed():
+    mixture = small()
+    with pytest.raises(ValueError, match=r"\(2, 5\) but the mixture lives in \(2, 6\)"):
+        mixture.denoised(torch.zeros(1, 2, 5), 1.0)
+    with pytest.raises(ValueError, match=r"must be 0 .. 2, or -1"):
+        mixture.denoised(torch.zeros(1, 2, 6), 1.0, 1.0, 3)
+    with pytest.raises(ValueError, match="each must be above 0"):
+        GaussianMixture(torch.zeros(1, 2), torch.zeros(1), torch.zeros(1), torch.zeros(1, dtype=torch.int64))
+    with pytest.raises(ValueError, match="Number the classes"):
+        GaussianMixture(torch.zeros(2, 2), torch.ones(2), torch.zeros(2), torch.tensor([0, 2]))
+    with pytest.raises(ValueError, match="2 means need 2"):
+        GaussianMixture(torch.zeros(2, 2), torch.ones(3), torch.zeros(2), torch.tensor([0, 1]))
+    with pytest.raises(ValueError, match="at least 1"):
+        make_mixture((3, 0), 2, 0)

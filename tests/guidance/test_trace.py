@@ -1,0 +1,377 @@
+import json
+import random
+from dataclasses import replace
+from functools import cache
+
+import pytest
+import torch
+
+from guidance_geometry.guidance import metrics
+from guidance_geometry.guidance.files import read_safetensors, write_safetensors
+from guidance_geometry.guidance.gram import VECTORS, gram
+from guidance_geometry.guidance.mixture import make_mixture
+from guidance_geometry.guidance.trace import (
+    MAX_BYTES,
+    PER_SAMPLE,
+    PER_STEP,
+    Trace,
+    check,
+    ddpm_noise,
+    fitted,
+    load,
+    save,
+    spread,
+)
+from guidance_geometry.tests.oracles import reference_sigmas
+
+GAMMA = 3.0
+
+
+def header(**facts):
+    return {
+        "version": 1, "run": "r", "space": "ve", "vectors": list(VECTORS), "sampler": "gg_ddpm", "scheduler": "karras",
+        "cfg": GAMMA, "seed": 7, "sigmas": [2.0, 0.0], "labels": ["0", "1"], "chain": "CFG", "model": {"name": "mix"},
+        "host": {"torch": "2"}, "latent": {"shape": [3, 8, 8], "format": "pixel"}, "sigma_data": 0.6,
+        "capture": {"mode": "pictures", "budget_mb": 256, "steps": [], "note": ""}, "evaluations": 2,
+        "split": "formula", "notes": [], "workflow": {"nodes": [1]}, "prompt": {"1": {"text": "gr\u00fcn"}}, **facts,
+    }  # fmt: skip
+
+
+@cache
+def recorded(steps=6, batch=2, size=8, flow=False):
+    """A DDPM run of a small mixture with plain CFG, every step captured."""
+    mixture, draws = make_mixture((3, size, size), 2, 0), torch.Generator().manual_seed(0)
+    levels = [s / (1 + s) if flow else s for s in reference_sigmas(steps)]
+    alphas = [1 - s if flow else 1.0 for s in levels]
+    x = levels[0] * torch.randn(batch, 3, size, size, generator=draws, dtype=torch.float64)
+    rows, kept = [], {name: [] for name in ("x", "uncond", "cond", "guided")}
+    for i in range(steps):
+        names = ("sigma", "sigma_next", "alpha", "alpha_next")
+        now = dict(zip(names, (*levels[i : i + 2], *alphas[i : i + 2]), strict=True))
+        u, c = (mixture.denoised(x, now["sigma"], now["alpha"], label) for label in (None, torch.arange(batch) % 2))
+        guided = u + (c - u) * GAMMA
+        up = float(ddpm_noise(*(torch.tensor(v, dtype=torch.float64) for v in now.values())))
+        down = (now["sigma_next"] ** 2 - up**2) ** 0.5
+        move = now["alpha_next"] * guided + down * (x - now["alpha"] * guided) / now["sigma"] - x
+        noise = up * torch.randn(x.shape, generator=draws, dtype=torch.float64)
+        vectors = dict(zip(VECTORS, (u, u - x, c - u, None, move, noise), strict=True))
+        for name, tensor in zip(kept, (x, u, c, guided), strict=True):
+            kept[name].append(tensor.half())
+        rows.append(row_of(now, vectors, x, guided, c, up))
+        x = x + move + noise
+    columns = {name: torch.stack([torch.as_tensor(row[name], dtype=torch.float64) for row in rows]) for name in rows[0]}
+    facts = {"steps": list(range(steps)), "mode": "tensors", "note": ""}
+    tensors = {name: torch.stack(frames) for name, frames in kept.items()} | {"end": x.half()}
+    facts = header(capture=facts, latent={"shape": [3, size, size]}, space="flow" if flow else "ve", sigmas=levels)
+    return Trace(facts, columns, ["step"] * steps, tensors)
+
+
+def row_of(now, vectors, x, guided, cond, up):
+    u, a, delta, _, move, noise = vectors.values()
+    zero = torch.zeros(len(x), dtype=torch.float64)
+    row = dict.fromkeys(PER_STEP, torch.nan) | dict.fromkeys(PER_SAMPLE, zero * torch.nan) | now
+    return row | {
+        "gamma": GAMMA,
+        "evals": 2.0,
+        "K": gram(vectors),
+        "sum": torch.stack([v.flatten(1).sum(dim=1) for v in (u, delta, 0 * u)], dim=1),
+        "m10": metrics.saturation(guided),
+        "m10c": metrics.saturation_excess(guided, cond),
+        "m11": metrics.out_of_plane(move + noise, a, delta),
+        "m11s": metrics.out_of_span(move + noise, u, a, delta),
+        "m12": metrics.identity_residual(x, x + move + noise, move, noise, now["sigma"]),
+    }
+
+
+def same(first, second):
+    return first.shape == second.shape and torch.equal(first.nan_to_num(7e77), second.nan_to_num(7e77))
+
+
+def test_a_trace_is_read_back_as_it_was_saved(tmp_path):
+    trace = recorded()
+    written = save(trace, tmp_path / "run.safetensors")
+    assert written is trace
+    found = load(tmp_path / "run.safetensors")
+    assert found.header == trace.header
+    assert found.stage == trace.stage
+    assert found.steps.keys() == trace.steps.keys()
+    assert found.tensors.keys() == trace.tensors.keys()
+    assert all(same(found.steps[name], trace.steps[name]) for name in trace.steps)
+    assert all(torch.equal(found.tensors[name], trace.tensors[name]) for name in trace.tensors)
+    assert found.tensors["x"].dtype == torch.float16
+
+
+def test_the_file_is_what_the_format_says(tmp_path):
+    save(recorded(), tmp_path / "run.safetensors")
+    tensors, metadata = read_safetensors(tmp_path / "run.safetensors")
+    assert metadata["gg.format"] == "guidance-geometry/trace"
+    assert metadata["gg.version"] == "1"
+    assert "workflow" not in json.loads(metadata["gg.header"])
+    assert json.loads(metadata["workflow"]) == {"nodes": [1]}
+    assert json.loads(metadata["prompt"]) == {"1": {"text": "gr\u00fcn"}}
+    assert all(text.isascii() for text in metadata.values())
+    assert tensors["steps.K"].shape == (6, 2, 21)
+    assert tensors["steps.K"].dtype == torch.float64
+
+
+def test_a_trace_reads_in_one_line():
+    assert repr(recorded()) == "Trace(6 steps, 2 samples of 3x8x8, mix, gg_ddpm, cfg 3.0, tensors of 6 steps)"
+    assert str(replace(recorded(), tensors={}, header=header())) == (
+        "Trace(6 steps, 2 samples of 3x8x8, mix, gg_ddpm, cfg 3.0, numbers only)"
+    )
+
+
+def test_every_metric_is_a_column_of_all_steps_and_samples():
+    trace = recorded()
+    for metric in metrics.METRICS:
+        column = trace.column(metric)
+        assert column.shape == (6, 2), metric
+        assert column.dtype == torch.float64, metric
+    assert same(trace.column("M6"), trace.column("M6t"))
+    expected = trace.record.dot("delta", "delta").sqrt() / 192**0.5
+    assert (trace.column("M2") - expected).abs().max() < 1e-12
+
+
+def test_without_a_data_deviation_the_shell_ratio_is_unknown():
+    trace = replace(recorded(), header=header(sigma_data=None))
+    assert trace.column("M3").isnan().all()
+
+
+def test_an_unknown_metric_names_the_known_ones():
+    with pytest.raises(ValueError, match=r"'M99' is unknown. Use one of M1, M2, M2e"):
+        recorded().column("M99")
+
+
+def test_captured_tensors_are_found_by_step():
+    trace = recorded()
+    assert torch.equal(trace.captured("cond", 3), trace.tensors["cond"][3])
+    assert trace.captured("cond", 17) is None
+    assert trace.captured("weak", 3) is None
+
+
+def test_unknown_numbers_become_null_in_the_header(tmp_path):
+    trace = replace(recorded(), header=header(cfg=float("nan"), sigmas=(1.0, float("inf"))), tensors={})
+    save(trace, tmp_path / "run.safetensors")
+    found = load(tmp_path / "run.safetensors").header
+    assert found["cfg"] is None
+    assert found["sigmas"] == [1.0, None]
+
+
+def test_an_empty_run_is_a_trace(tmp_path):
+    trace = recorded()
+    empty = Trace(header(), {name: column[:0] for name, column in trace.steps.items()}, [], {})
+    save(empty, tmp_path / "run.safetensors")
+    found = load(tmp_path / "run.safetensors")
+    assert found.n == 0
+    assert found.batch == 2
+    assert found.column("M1").shape == (0, 2)
+    assert check(found) == []
+
+
+@pytest.mark.parametrize("flow", [False, True], ids=["ve", "flow"])
+def test_a_sound_record_has_no_problems(flow):
+    assert check(recorded(flow=flow)) == []
+    assert recorded(flow=flow).check() == []
+
+
+def changed(trace, name, value, at=(2,)):
+    column = trace.steps[name].clone()
+    column[at] = value
+    return replace(trace, steps={**trace.steps, name: column})
+
+
+def test_a_step_that_does_not_add_up_is_a_problem():
+    trace = changed(recorded(), "m12", 3e-3, (2, 1))
+    assert check(trace) == [
+        "move + noise misses x' - x by 3.0e-03 sigma at step 2 (limit 1e-04): "
+        "the split of the step cannot be trusted there."
+    ]
+    hidden = replace(trace, header={**trace.header, "split": "noise not observable: some reason"})
+    assert check(hidden) == []
+
+
+def test_inner_products_of_no_vectors_are_a_problem():
+    trace = recorded()
+    K = trace.steps["K"].clone()
+    K[[1, 4], 0, 2] += 10 * K[[1, 4], 0, 0]
+    (problem,) = check(replace(trace, steps={**trace.steps, "K": K}))
+    assert "steps 1, 4 belong to no set of vectors" in problem
+
+
+def test_a_wrong_noise_length_is_a_problem():
+    trace = recorded(size=32)
+    assert check(trace) == []
+    K = trace.steps["K"].clone()
+    K[2, :, -1] *= 1.1**2
+    problems = check(replace(trace, steps={**trace.steps, "K": K}))
+    assert any("The noise at step 2 has rms" in problem for problem in problems)
+    other = replace(trace, steps={**trace.steps, "K": K}, header={**trace.header, "sampler": "euler_ancestral"})
+    assert not any("noise at" in problem for problem in check(other))
+    eta = replace(trace, header={**trace.header, "options": {"eta": 0.5}})
+    assert any("noise at" in problem for problem in check(eta))
+
+
+def test_a_run_that_diverged_is_a_problem_but_a_skipped_pass_is_not():
+    trace = changed(recorded(), "K", torch.nan, (3, 0))
+    assert check(trace) == ["The state or a prediction is not finite at step 3: the run diverged or overflowed."]
+    stage = ["step"] * 3 + ["cond_only"] + ["step"] * 2
+    noise_known = replace(trace, stage=stage, header={**trace.header, "sampler": "euler"})
+    assert check(noise_known) == []
+
+
+@pytest.mark.parametrize(("count", "kept", "expected"), [
+    (5, 9, [0, 1, 2, 3, 4]), (5, 3, [0, 2, 4]), (20, 2, [0, 19]), (20, 1, []), (1, 1, [0]), (0, 4, []),
+    (7, 4, [0, 2, 4, 6]),
+])  # fmt: skip
+def test_kept_steps_are_even_and_hold_the_first_and_last(count, kept, expected):
+    assert spread(count, kept) == expected
+
+
+def test_a_large_trace_is_thinned_to_4_mb_and_says_so(tmp_path):
+    trace = recorded()
+    tall = {name: tensor.repeat(*(1,) * (tensor.ndim - 1), 260) for name, tensor in trace.tensors.items()}
+    large = replace(trace, tensors=tall, header={**trace.header, "latent": {"shape": [3, 8, 2080]}})
+    assert sum(t.numel() * 2 for t in tall.values()) > MAX_BYTES
+    written = save(large, tmp_path / "run.safetensors")
+    assert (tmp_path / "run.safetensors").stat().st_size <= MAX_BYTES
+    found = load(tmp_path / "run.safetensors")
+    assert found.captured_steps == written.captured_steps
+    assert found.captured_steps[0] == 0
+    assert found.captured_steps[-1] == 5
+    assert 2 < len(found.captured_steps) < 6
+    assert found.header["capture"]["note"].endswith("left out to keep the file below 4 MB")
+    for step in found.captured_steps:
+        assert torch.equal(found.captured("cond", step), large.captured("cond", step))
+    assert torch.equal(found.tensors["end"], large.tensors["end"])
+
+
+@pytest.mark.parametrize("limit", [200_000, 60_000, 24_000, 18_000])
+def test_whatever_fits_is_kept(tmp_path, limit):
+    trace = recorded(size=32)
+    found = fitted(trace, limit)
+    save(found, tmp_path / "run.safetensors")
+    assert (tmp_path / "run.safetensors").stat().st_size <= limit
+    assert found.steps is trace.steps
+    assert ("end" in found.tensors) or not found.captured_steps
+
+
+def test_numbers_that_do_not_fit_are_refused():
+    with pytest.raises(
+        ValueError, match=r"numbers of 6 steps and 2 samples need [\d,]+ bytes; a trace file holds 1,000"
+    ):
+        fitted(recorded(), 1000)
+
+
+def test_a_failed_save_leaves_the_old_file(tmp_path):
+    path = tmp_path / "run.safetensors"
+    save(recorded(), path)
+    before = path.read_bytes()
+    broken = replace(recorded(), steps={**recorded().steps, "K": None})
+    with pytest.raises(AttributeError):
+        save(broken, path)
+    (tmp_path / "taken" / "inside").mkdir(parents=True)
+    with pytest.raises(OSError, match="taken"):
+        save(recorded(), tmp_path / "taken")
+    assert path.read_bytes() == before
+    assert sorted(found.name for found in tmp_path.iterdir()) == [path.name, "taken"]
+
+
+def rewritten(tmp_path, change):
+    """A saved trace whose tensors and metadata were changed in place."""
+    path = tmp_path / "run.safetensors"
+    save(recorded(), path)
+    tensors, metadata = read_safetensors(path)
+    tensors = {name: tensor.clone() for name, tensor in tensors.items()}
+    facts = json.loads(metadata["gg.header"])
+    change(tensors, metadata, facts)
+    if metadata.get("gg.header") != "broken":
+        metadata["gg.header"] = json.dumps(facts)
+    write_safetensors(path, tensors, metadata)
+    return path
+
+
+def removed(*names):
+    return lambda tensors, metadata, facts: [
+        part.pop(name) for part in (tensors, facts) for name in names if name in part
+    ]
+
+
+BAD = {
+    "newer": (lambda t, m, f: m.update({"gg.version": "2"}), "trace of version 2; this pack reads up to 1. Update"),
+    "no version": (lambda t, m, f: m.update({"gg.version": "1.5"}), "version as '1.5'; a whole number"),
+    "foreign": (lambda t, m, f: m.pop("gg.format"), "is a safetensors file but not a guidance trace"),
+    "header text": (lambda t, m, f: m.update({"gg.header": "broken"}), "gg.header is not valid JSON"),
+    "workflow text": (lambda t, m, f: m.update({"workflow": "{"}), "workflow is not valid JSON"),
+    "no stage": (removed("stage"), "lacks its stages"),
+    "odd stage": (lambda t, m, f: f.update(stage=["jump"] * 6), "lacks its stages"),
+    "latent a number": (lambda t, m, f: f.update(latent=5), "lacks its stages, vectors"),
+    "capture a list": (lambda t, m, f: f.update(capture=[]), "lacks its stages, vectors"),
+    "captured beyond": (lambda t, m, f: f["capture"].update(steps=[0, 99]), "lacks its stages, vectors"),
+    "vectors a word": (lambda t, m, f: f.update(vectors="u"), "lacks its stages, vectors"),
+    "too few vectors": (lambda t, m, f: f.update(vectors=["u", "a", "delta"]), "lacks its stages, vectors"),
+    "too many vectors": (lambda t, m, f: f["vectors"].append("weak"), "column 'K' is"),
+    "no K": (removed("steps.K"), "column 'K' is None"),
+    "short column": (lambda t, m, f: t.update({"steps.gamma": t["steps.gamma"][:3]}), "column 'gamma' is"),
+    "half column": (lambda t, m, f: t.update({"steps.m12": t["steps.m12"].half()}), "column 'm12' is"),
+    "no column": (removed("steps.m14"), "column 'm14' is None"),
+    "captured shape": (lambda t, m, f: t.update({"tensors.x": t["tensors.x"][:2]}), "captured 'x' is"),
+    "end shape": (lambda t, m, f: t.update({"tensors.end": t["tensors.end"][:1]}), "captured 'end' is"),
+    "integers": (lambda t, m, f: t.update(extra=torch.zeros(1, dtype=torch.int64)), "is I64; F64, F16 are expected"),
+}
+
+
+@pytest.mark.parametrize(("change", "message"), BAD.values(), ids=BAD)
+def test_a_bad_trace_is_refused_with_the_reason(tmp_path, change, message):
+    path = rewritten(tmp_path, change)
+    with pytest.raises(ValueError, match=message) as caught:
+        load(path)
+    assert str(caught.value).startswith("run.safetensors")
+
+
+def test_what_a_later_writer_adds_is_ignored(tmp_path):
+    def added(tensors, metadata, facts):
+        tensors["sketch.delta"] = torch.zeros(3, dtype=torch.float64)
+        tensors["steps.m17"] = torch.zeros(6, 2, 4, dtype=torch.float64)
+        facts["mood"] = "good"
+
+    found = load(rewritten(tmp_path, added))
+    assert found.header["mood"] == "good"
+    assert found.steps["m17"].shape == (6, 2, 4)
+
+
+def test_damage_anywhere_is_an_error_or_other_numbers_but_never_a_crash(tmp_path):
+    path, dice = tmp_path / "run.safetensors", random.Random(1)
+    save(replace(recorded(), tensors={}, header=header()), path)
+    good = path.read_bytes()
+    for _ in range(60):
+        data = bytearray(good)
+        for _ in range(3):
+            data[dice.randrange(4000)] = dice.randrange(32, 127)
+        path.write_bytes(data[: dice.choice([len(data), dice.randrange(len(data))])])
+        try:
+            found = load(path)
+        except ValueError:
+            continue
+        assert found.n == 6
+
+
+def test_truncated_and_foreign_files_are_refused(tmp_path):
+    path = tmp_path / "run.safetensors"
+    save(recorded(), path)
+    path.write_bytes(path.read_bytes()[:-100])
+    with pytest.raises(ValueError, match="The download was cut off"):
+        load(path)
+    path.write_bytes(b"PK\x03\x04" + b"\0" * 100)
+    with pytest.raises(ValueError, match="zip archive"):
+        load(path)
+    with pytest.raises(FileNotFoundError):
+        load(tmp_path / "missing.safetensors")
+
+
+def test_ddpm_noise_is_the_posterior_of_the_forward_process():
+    one, sigma, after = (torch.tensor([v], dtype=torch.float64) for v in (1.0, 2.0, 0.5))
+    assert (ddpm_noise(sigma, after, one, one) - 0.5 * (4 - 0.25) ** 0.5 / 2).abs() < 1e-15
+    assert (ddpm_noise(sigma, 0 * one, one, one) == 0).all()
+    flow = [torch.tensor([v], dtype=torch.float64) for v in (0.9, 0.4, 0.1, 0.6)]
+    forward = 0.9**2 - (0.1 / 0.6 * 0.4) ** 2  # variance that leads from the next state back to this one
+    assert (ddpm_noise(*flow) - (0.4**2 * forward / 0.9**2) ** 0.5).abs() < 1e-12

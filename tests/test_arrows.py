@@ -1,0 +1,113 @@
+"""Which room may import which: nodes -> samplers, denoisers, classifiers, drawing -> guidance. Read from the source."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+ALLOWED = {
+    "guidance": set(),
+    "samplers": {"guidance"},
+    "denoisers": {"guidance"},
+    "classifiers": {"guidance"},
+    "drawing": {"guidance"},
+    "nodes": {"guidance", "samplers", "denoisers", "classifiers", "drawing"},
+}
+HOST = {
+    "comfy",
+    "comfy_api",
+    "comfy_execution",
+    "comfy_extras",
+    "folder_paths",
+    "latent_preview",
+    "node_helpers",
+    "server",
+    "app",
+}
+LAZY = {"matplotlib", "PIL", "torchvision", "transformers", "kornia"}  # never at module level: start-up time
+FILES = [file for room in ALLOWED for file in sorted((ROOT / room).rglob("*.py"))]
+
+
+def imported(node: ast.AST, file: Path) -> list[tuple[str, ...]]:
+    """Return what an import statement names: absolute dotted paths, relative ones as ("", path below the root)."""
+    if isinstance(node, ast.Import):
+        return [tuple(alias.name.split(".")) for alias in node.names]
+    if not isinstance(node, ast.ImportFrom):
+        return []
+    module = tuple((node.module or "").split(".")) if node.module else ()
+    if node.level == 0:
+        return [module]
+    folder = file.relative_to(ROOT).parts[:-1]
+    if node.level > len(folder) + 1:
+        return [("..",)]
+    base = folder[: len(folder) - node.level + 1]
+    return [("", *base, *module, alias.name) for alias in node.names]
+
+
+def violations(source: str, file: Path) -> list[str]:
+    """List the imports of one file that its room may not make."""
+    room = file.relative_to(ROOT).parts[0]
+    tree = ast.parse(source)
+    found = []
+    for node in ast.walk(tree):
+        for target in imported(node, file):
+            first = target[1] if target[0] == "" else target[0]
+            relative = target[0] == ""
+            wrong = (
+                first not in ALLOWED[room] | {room}
+                if relative
+                else first in ALLOWED or first in {"..", "guidance_geometry"}
+            )
+            if wrong or (first in HOST and room != "nodes"):
+                found.append(f"line {node.lineno}: {'.'.join(target)}")
+    found += [
+        f"line {node.lineno}: {target[0]} at module level"
+        for node in tree.body
+        for target in imported(node, file)
+        if target[0] in LAZY
+    ]
+    return found
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: str(file.relative_to(ROOT)))
+def test_a_room_imports_only_what_the_arrows_allow(file):
+    assert not violations(file.read_text(encoding="utf-8"), file)
+
+
+@pytest.mark.parametrize(
+    ("room", "line"),
+    [
+        ("guidance", "from ..samplers import loop"),
+        ("guidance", "import comfy.utils"),
+        ("samplers", "from ..nodes.host import evaluate"),
+        ("samplers", "from .. import drawing"),
+        ("drawing", "import matplotlib"),
+        ("drawing", "from ..classifiers.files import load_classifier"),
+        ("nodes", "import nodes"),
+        ("nodes", "from samplers import loop"),
+        ("nodes", "from guidance_geometry.guidance import vectors"),
+        ("denoisers", "from ... import guidance"),
+    ],
+)
+def test_a_wrong_arrow_is_found(room, line):
+    assert violations(line, ROOT / room / "sample.py")
+
+
+@pytest.mark.parametrize(
+    ("room", "line"),
+    [
+        ("guidance", "from .vectors import dot"),
+        ("guidance", "import torch"),
+        ("samplers", "from ..guidance import vectors"),
+        ("nodes", "from ..samplers.loop import run\nimport comfy.samplers"),
+        ("drawing", "def draw():\n    import matplotlib"),
+    ],
+)
+def test_a_right_arrow_passes(room, line):
+    assert not violations(line, ROOT / room / "sample.py")
+
+
+def test_the_entry_point_imports_the_host_only_inside_its_function():
+    tree = ast.parse((ROOT / "__init__.py").read_text(encoding="utf-8"))
+    assert not [node for node in tree.body if isinstance(node, ast.Import | ast.ImportFrom)]

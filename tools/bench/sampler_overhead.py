@@ -1,0 +1,96 @@
+"""What recording costs: wall time of the traced sampler over the host's KSampler, same model, steps and batch.
+
+Prints one line per capture mode: the median ratio of paired, interleaved runs, and the middle half of the ratios.
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import os
+import statistics
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+
+ROOT = Path(__file__).resolve().parents[2]
+LIMITS = {"numbers": 1.03, "pictures": 1.10, "tensors": 1.10}
+
+
+def enter_host(host: Path) -> None:
+    """Put the host on the path and fix its device."""
+    sys.path.insert(0, str(host))
+    sys.argv = sys.argv[:1]
+    from comfy import options
+
+    options.enable_args_parsing(False)
+    from comfy import cli_args
+
+    cli_args.args.cpu = not torch.cuda.is_available()
+    logging.disable(logging.WARNING)
+
+
+def samplers(steps: int, batch: int, size: int) -> tuple[Callable, Callable]:
+    """KSampler and the traced sampler, each as one function without arguments but for the capture mode."""
+    import comfy.utils
+
+    import nodes as host_nodes  # noqa: TID251  the host's own sampler is what we compare with
+
+    from ...nodes.sampling import GGGuidedSampler
+    from ...nodes.start import GGClassLabel, GGLoadDenoiser
+
+    comfy.utils.PROGRESS_BAR_ENABLED = False
+    model = GGLoadDenoiser.execute("pocket-1", "auto", "auto", "default").result[0]
+    positive, negative = GGClassLabel.execute(model, "*").result
+    latent = {"samples": torch.zeros(batch, 3, size, size)}
+    settings = (model, 1, steps, 4.0, "euler", "karras", positive, negative, latent)
+    return (
+        lambda: host_nodes.common_ksampler(*settings),
+        lambda capture: GGGuidedSampler.execute(*settings, capture=capture),
+    )
+
+
+def seconds(run: Callable) -> float:
+    """Wall time of one call."""
+    start = time.perf_counter()
+    run()
+    return time.perf_counter() - start
+
+
+def ratios(plain: Callable, traced: Callable, capture: str, pairs: int) -> list[float]:
+    """Traced over plain, in pairs whose order alternates."""
+    found = []
+    for i in range(pairs):
+        first, second = (plain, lambda: traced(capture)) if i % 2 == 0 else (lambda: traced(capture), plain)
+        times = seconds(first), seconds(second)
+        found.append(times[1] / times[0] if i % 2 == 0 else times[0] / times[1])
+    return found
+
+
+def main() -> int:
+    """Measure, print, and fail when a limit is passed."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    host = os.environ.get("COMFYUI_PATH") or ROOT / ".host" / "ComfyUI"
+    parser.add_argument("--host", type=Path, default=Path(host))
+    parser.add_argument("--pairs", type=int, default=11)
+    parser.add_argument("--steps", type=int, default=20)
+    parser.add_argument("--batch", type=int, default=8)
+    parser.add_argument("--size", type=int, default=32)
+    options = parser.parse_args()
+    enter_host(options.host)
+    with torch.inference_mode():
+        plain, traced = samplers(options.steps, options.batch, options.size)
+        plain()
+        kept = {capture: ratios(plain, traced, capture, options.pairs) for capture in LIMITS}
+    print(f"traced / KSampler, pocket-1, {options.steps} steps, batch {options.batch}, {options.pairs} pairs")
+    for capture, found in kept.items():
+        low, middle, high = statistics.quantiles(found, n=4)
+        print(f"{capture:9} {middle:.3f} (middle half {low:.3f} .. {high:.3f}, limit {LIMITS[capture]:.2f})")
+    return int(any(statistics.median(found) > LIMITS[capture] for capture, found in kept.items()))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
