@@ -48,7 +48,7 @@ class ScaleSchedule:
 
     shape: constant leaves gamma alone; list takes `values` as they are, one for all steps or one per step.
     start, end: weights at the ends of the shape; 0 is cond alone, 1 the full scale. power: k.
-    Source: Wang et al. 2024, arXiv 2404.13040 (monotone weights); Malarz et al. 2025, arXiv 2502.10574 (beta: its curve only).
+    Source: Wang et al. 2024, arXiv 2404.13040 (monotone weights); Malarz et al. 2025, arXiv 2502.10574 (beta).
     """
 
     shape: str = "constant"
