@@ -16,7 +16,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from .files import read_safetensors, safetensors_bytes, write_atomically
+from .files import read_header, read_safetensors, safetensors_bytes, write_atomically
 from .gram import ROUNDING, VECTORS, GramRecord, negativity
 from .metrics import METRICS
 
@@ -271,8 +271,9 @@ def load(path: str | os.PathLike) -> Trace:
     Raises FileNotFoundError, or ValueError for a file that is no trace, is damaged, or is newer than this pack.
     """
     name = Path(path).name
-    stored, metadata = read_safetensors(path, dtypes=("F64", "F16"), max_bytes=READABLE_BYTES)
+    _, metadata = read_header(path, max_bytes=READABLE_BYTES)
     header = _header(name, metadata)
+    stored, _ = read_safetensors(path, dtypes=("F64", "F16"), max_bytes=READABLE_BYTES)
     stage = header.pop("stage", None)
     parts = {"steps": {}, "tensors": {}}
     for key, tensor in stored.items():

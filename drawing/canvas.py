@@ -1,0 +1,221 @@
+"""A sheet of paper in pixels, y downwards, that matplotlib turns into PNG or SVG.
+
+One logical pixel is one unit of both axes by construction, so whatever is placed here has equal axes. `unit` is the
+number of device pixels per logical pixel: a slide is the same sheet at unit 2.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+
+from .palette import Theme
+
+Point = tuple[float, float]
+HEAD = 11.0  # length of an arrow head, the same for every arrow: heads are not data
+SHORT = 8.0  # an arrow shorter than this is drawn as a dot
+DISPLAY = 16.0  # symbols from this size on are set like in a paper; smaller ones like the words around them
+HALO = 3.0  # background-coloured rim around text
+MARKERS = {"disc": "o", "circle": "o", "square": "s", "diamond": "D", "triangle": "^"}
+HOLLOW = ("circle", "diamond")
+
+
+@dataclass(frozen=True)
+class Box:
+    """An upright rectangle in logical pixels."""
+
+    x: float
+    y: float
+    w: float
+    h: float
+
+    @property
+    def right(self) -> float:
+        """x of the right edge."""
+        return self.x + self.w
+
+    @property
+    def bottom(self) -> float:
+        """y of the lower edge."""
+        return self.y + self.h
+
+    def meets(self, other: Box, gap: float = 0.0) -> bool:
+        """Whether the two come closer than `gap` on both axes."""
+        apart = self.right + gap <= other.x or other.right + gap <= self.x
+        return not (apart or self.bottom + gap <= other.y or other.bottom + gap <= self.y)
+
+    def holds(self, other: Box) -> bool:
+        """Whether the other lies inside."""
+        return self.x <= other.x and self.y <= other.y and other.right <= self.right and other.bottom <= self.bottom
+
+    def grown(self, by: float) -> Box:
+        """The same box with a margin on all sides."""
+        return Box(self.x - by, self.y - by, self.w + 2 * by, self.h + 2 * by)
+
+
+@lru_cache(maxsize=4096)
+def extent(words: str, size: float = 12.0, bold: bool = False) -> tuple[float, float, float]:
+    """Width, height above the baseline and depth below it that words take on any canvas, in logical pixels."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(1, 1), dpi=72)
+    artist = figure.text(0, 0, words, **_font(size, bold))
+    box = artist.get_window_extent(FigureCanvasAgg(figure).get_renderer())
+    return (box.width, box.y1, -box.y0)
+
+
+class Canvas:
+    """Lines, arrows, markers, text and pictures at given pixels; each may carry a name, which becomes its SVG id."""
+
+    def __init__(self, width: float, height: float, theme: Theme, unit: float = 1.0):
+        from matplotlib.backends.backend_agg import FigureCanvasAgg
+        from matplotlib.figure import Figure
+
+        self.width, self.height, self.theme, self.unit = width, height, theme, unit
+        self._figure = Figure(figsize=(width / 72, height / 72), dpi=72 * unit)
+        self._agg = FigureCanvasAgg(self._figure)
+        self._figure.patch.set_facecolor(theme.paper or "none")
+        self._axes = self._figure.add_axes((0, 0, 1, 1))
+        self._axes.set(xlim=(0, width), ylim=(height, 0))
+        self._axes.axis("off")
+        self._count = 0
+
+    def line(self, points: Sequence[Point], colour: str, width: float = 1.0, dash=None, **more):
+        """A polyline. dash: on/off lengths in pixels. more: name, alpha, within (a Box that clips)."""
+        xs, ys = zip(*points, strict=True)
+        style = (0, dash) if dash else "-"
+        (artist,) = self._axes.plot(xs, ys, color=colour, lw=width, ls=style, solid_capstyle="round")
+        artist.set_dash_capstyle("butt")
+        self._finish(artist, **more)
+
+    def polygon(self, points: Sequence[Point], fill: str | None, edge: str = "none", width: float = 0.0, **more):
+        """A closed shape."""
+        from matplotlib.patches import Polygon
+
+        artist = Polygon(points, closed=True, fc=fill or "none", ec=edge, lw=width, joinstyle="miter")
+        self._axes.add_patch(artist)
+        self._finish(artist, **more)
+
+    def rectangle(self, box: Box, fill: str | None, edge: str = "none", width: float = 1.0, **more):
+        """An upright rectangle."""
+        corners = [(box.x, box.y), (box.right, box.y), (box.right, box.bottom), (box.x, box.bottom)]
+        self.polygon(corners, fill, edge, width, **more)
+
+    def arrow(self, tail: Point, tip: Point, colour: str, width: float, dash=None, **more) -> bool:
+        """An arrow whose head ends exactly at `tip`; below 8 px a dot, and False comes back."""
+        (x0, y0), (x1, y1) = tail, tip
+        length = float(np.hypot(x1 - x0, y1 - y0))
+        if length < SHORT:
+            self.marker(tip, "disc", colour, 4.0, **more)
+            return False
+        dx, dy = (x1 - x0) / length, (y1 - y0) / length
+        head = min(HEAD, length)
+        half = 3.2 + width * 0.5
+        neck = (x1 - dx * head, y1 - dy * head)
+        shaft = (x1 - dx * head * 0.8, y1 - dy * head * 0.8)
+        self.line([tail, shaft], colour, width, dash, **more)
+        wings = [(neck[0] - dy * half, neck[1] + dx * half), (neck[0] + dy * half, neck[1] - dx * half)]
+        self.polygon([tip, wings[0], shaft, wings[1]], colour, **{k: v for k, v in more.items() if k != "name"})
+        return True
+
+    def marker(self, at: Point, kind: str, colour: str, size: float, **more):
+        """A point's marker: circle and diamond are hollow, disc, square and triangle filled."""
+        face = (self.theme.paper or self.theme.halo) if kind in HOLLOW else colour
+        (artist,) = self._axes.plot(*[[v] for v in at], MARKERS[kind], ms=size, mfc=face, mec=colour, mew=1.8)
+        self._finish(artist, **more)
+
+    def text(self, at: Point, words: str, size: float = 12.0, colour: str | None = None, **more) -> Box:
+        """Words with a halo, their left upper corner at `at`. more: bold, halo, name. Returns the box they fill."""
+        bold, halo = more.pop("bold", False), more.pop("halo", True)
+        w, ascent, descent = extent(words, size, bold)
+        artist = self._axes.text(at[0], at[1] + ascent, words, color=colour or self.theme.ink, **_font(size, bold))
+        if halo:
+            artist.set_path_effects(_halo(self.theme.halo))
+        self._finish(artist, **more)
+        return Box(at[0], at[1], w, ascent + descent)
+
+    def picture(self, pixels: np.ndarray, box: Box, frame: str, **more):
+        """An RGB picture [H, W, 3] in 0..1, nearest-neighbour, with a coloured frame."""
+        artist = self._axes.imshow(
+            np.clip(pixels, 0, 1), extent=(box.x, box.right, box.bottom, box.y), aspect="auto", interpolation="nearest"
+        )
+        self._axes.set(xlim=(0, self.width), ylim=(self.height, 0))
+        self._finish(artist, **more)
+        self.rectangle(box, None, frame, 1.5)
+
+    def texts(self) -> list[tuple[str, Box]]:
+        """Every text on the sheet with the box that it really fills; for tests and for the curious."""
+        renderer = self._agg.get_renderer()
+        return [(t.get_text(), self._box(t.get_window_extent(renderer))) for t in self._axes.texts]
+
+    def png(self) -> np.ndarray:  # -> [H, W, 4] uint8
+        """The sheet as pixels."""
+        self._agg.draw()
+        return np.array(self._agg.buffer_rgba())
+
+    def svg(self, title: str = "", description: str = "", embedded: Mapping | None = None) -> str:
+        """The sheet as SVG in logical pixels, text as outlines, the same bytes each time.
+
+        embedded: JSON-able facts, such as {"workflow": ..., "prompt": ...}, from which an editor reopens the graph.
+        """
+        from matplotlib import rc_context
+
+        out = io.StringIO()
+        facts = {"Title": title, "Description": description, "Date": None, "Creator": "Guidance Geometry"}
+        with rc_context({"svg.hashsalt": "guidance-geometry", "svg.fonttype": "path"}):
+            self._figure.savefig(out, format="svg", metadata=facts, transparent=self.theme.paper is None)
+        text = out.getvalue() if not embedded else _with_metadata(out.getvalue(), embedded)
+        size = f'width="{self.width * self.unit:g}" height="{self.height * self.unit:g}"'
+        return re.sub(r'(<svg [^>]*?)width="[^"]*"([^>]*?)height="[^"]*"', rf"\1{size}\2", text, count=1)
+
+    def _finish(self, artist, name: str | None = None, alpha: float | None = None, within: Box | None = None):
+        self._count += 1
+        artist.set_zorder(2 + self._count * 1e-3)
+        artist.set_clip_on(within is not None)
+        if name:
+            artist.set_gid(name)
+        if alpha is not None:
+            artist.set_alpha(alpha)
+        if within is not None:
+            artist.set_clip_path(self._clip(within))
+
+    def _clip(self, box: Box):
+        from matplotlib.patches import Rectangle
+
+        return Rectangle((box.x, box.y), box.w, box.h, transform=self._axes.transData)
+
+    def _box(self, extent) -> Box:
+        y = self.height - extent.y1 / self.unit
+        return Box(extent.x0 / self.unit, y, extent.width / self.unit, extent.height / self.unit)
+
+
+def _with_metadata(svg: str, facts: Mapping) -> str:
+    """The facts as ASCII JSON in a CDATA block right after the opening tag; a `]]>` inside is escaped."""
+    block = json.dumps(facts).replace("]]>", "]]\\u003e")
+    start = svg.index(">", svg.index("<svg")) + 1
+    return f"{svg[:start]}\n<metadata><![CDATA[{block}]]></metadata>{svg[start:]}"
+
+
+def _font(size: float, bold: bool) -> dict:
+    weight = "bold" if bold else "normal"
+    return {
+        "fontsize": size,
+        "fontweight": weight,
+        "va": "baseline",
+        "ha": "left",
+        "family": "DejaVu Sans",
+        "math_fontfamily": "cm" if size >= DISPLAY else "dejavusans",
+    }
+
+
+def _halo(colour: str) -> list:
+    from matplotlib.patheffects import Normal, Stroke
+
+    return [Stroke(linewidth=2 * HALO, foreground=colour), Normal()]

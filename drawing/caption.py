@@ -1,0 +1,105 @@
+"""The caption box: what the figure shows, and the numbers that keep it honest."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from .canvas import Box, Canvas
+from .palette import LIGHT, Theme
+from .scene import Scene
+from .typeset import Row, Run, set_rows, words_size, wrapped
+from .words import SYMBOLS, number, percent, spoken
+
+PAD = 14.0
+KEY = 60.0  # width of the column of names
+SMALL = 11.5
+HEADINGS = {
+    "step plane": (
+        "the guided step",
+        "Two predictions, \u03b3 times their difference, and the step that the sampler takes.",
+    ),
+    "two predictions": (
+        "predict twice",
+        "From {x} the network predicts the clean image: {u} without, {c} with the condition.",
+    ),
+    "difference": ("calculate the difference", "What the condition adds: from {u} to {c}"),
+    "scaled difference": (
+        "amplify the difference",
+        "\u03b3 times the difference, from {u} on, ends at the guided prediction.",
+    ),
+    "step": ("take a small step", "From {x} a part of the way to the guided prediction."),
+}
+
+
+@dataclass(frozen=True)
+class Caption:
+    """Heading, one sentence, and the facts as (name, value)."""
+
+    heading: str
+    sentence: str
+    facts: tuple[tuple[str, str], ...]
+
+    @property
+    def text(self) -> str:
+        """The same as plain text."""
+        facts = "; ".join(f"{name} {value}" for name, value in self.facts)
+        return spoken(f"{self.heading}: {facts}.")
+
+
+def caption_of(figure: str, scene: Scene) -> Caption:
+    """What a figure of this scene has to say for itself."""
+    heading, sentence = HEADINGS[figure]
+    units = " in VE units" if scene.space == "flow" else ""
+    median = ", median" if scene.median and scene.samples > 1 else ""
+    facts = [
+        (
+            "step",
+            f"{scene.step} (0\u2013{scene.steps - 1}),  \u03c3 {number(scene.sigma)} \u2192 {number(scene.sigma_next)}",
+        ),
+        ("scale", f"\u03b3 = {number(scene.gamma)},  strength M1 = {number(scene.strength)}{units}"),
+        ("sample", f"{scene.sample} (0\u2013{scene.samples - 1}{median}),  N = {scene.elements}"),
+    ]
+    if scene.missing:
+        return Caption(heading, "", tuple(facts))
+    facts.append(("residual", _residual(scene)))
+    if figure in ("step", "step plane") and scene.noise == 0:
+        facts.append(("noise", "\u03b5 = 0, the sampler adds none"))
+    if figure == "step" and scene.noise > 0:
+        facts.append(("noise", f"of rms {number(scene.noise)} follows, out of the plane"))
+    facts += [("note", note) for note in scene.notes]
+    facts.append(("axes", f"to scale, equal, in rms; the ray to {SYMBOLS['u']} is level by construction"))
+    return Caption(heading, sentence.format(**SYMBOLS), tuple(facts))
+
+
+def _residual(scene: Scene) -> str:
+    if scene.residual > 1e-3:
+        return f"{percent(scene.residual)} of x\u2032 \u2212 x is out of the plane"
+    return f"{number(scene.residual)}, x\u2032 lies in the plane"
+
+
+def caption_box(place: Box, caption: Caption) -> Box:
+    """The box that the caption needs: as wide as its place, at its lower edge."""
+    parts = _paragraphs(LIGHT, place.w, caption)
+    height = 2 * PAD + sum(words_size(rows)[1] for rows, _ in parts) + sum(after for _, after in parts)
+    return Box(place.x, place.bottom - height, place.w, height)
+
+
+def set_caption(canvas: Canvas, box: Box, caption: Caption):
+    """Set heading, wrapped sentence and facts into the box."""
+    canvas.rectangle(box, None, canvas.theme.hair, 1.0, name="caption")
+    y = box.y + PAD
+    for rows, after in _paragraphs(canvas.theme, box.w, caption):
+        y = set_rows(canvas, rows, (box.x + PAD, y), halo=canvas.theme.paper is None) + after
+
+
+def _paragraphs(theme: Theme, width: float, caption: Caption) -> list[tuple[tuple[Row, ...], float]]:
+    """Heading, sentence lines and facts as rows, each with the space after it."""
+    room = width - 2 * PAD
+    heading = ((Run(caption.heading, 15, theme.ink, bold=True),),)
+    lines = tuple((Run(line, 12.5, theme.ink),) for line in wrapped(caption.sentence, 12.5, room))
+    facts = []
+    for name, value in caption.facts:
+        for k, line in enumerate(wrapped(value, SMALL, room - KEY)):
+            key = Run("" if k else name, SMALL, theme.muted, column=KEY)
+            facts.append((key, Run(line, SMALL, theme.ink)))
+    return [(heading, 7.0), *([(lines, 9.0)] if lines else []), (tuple(facts), 0.0)]

@@ -1,0 +1,117 @@
+"""One page of pictures: a column per setting, a row per seed, so that only one thing changes along each axis."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from torch import Tensor
+
+from .palette import LIGHT
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+    from PIL.ImageDraw import ImageDraw
+
+MARGIN, GAP, COLUMN_GAP, ROW_NAME_GAP = 36, 6, 18, 12
+LEAST = 360  # width of the narrowest page
+LINE = 1.35  # line height over font size
+
+Column = tuple[str, Tensor, str]
+
+
+@dataclass(frozen=True)
+class _Style:
+    size: int
+    bold: bool = False
+    colour: str = LIGHT.muted
+
+    def font(self):
+        """DejaVu Sans as matplotlib brings it: the same page on every machine."""
+        import matplotlib
+        from PIL import ImageFont
+
+        name = "DejaVuSans-Bold.ttf" if self.bold else "DejaVuSans.ttf"
+        return ImageFont.truetype(Path(matplotlib.get_data_path(), "fonts", "ttf", name), self.size)
+
+    def width(self, words: str) -> int:
+        return round(self.font().getlength(words))
+
+    def height(self, lines: int = 1) -> int:
+        return round(lines * self.size * LINE)
+
+    def lines(self, words: str, width: float) -> list[str]:
+        """The words in lines no wider than `width`; their own line breaks stay."""
+        lines = []
+        for paragraph in words.splitlines():
+            line = ""
+            for word in paragraph.split():
+                longer = f"{line} {word}" if line else word
+                if line and self.width(longer) > width:
+                    lines.append(line)
+                    longer = word
+                line = longer
+            lines.append(line)
+        return lines
+
+    def write(self, pen: ImageDraw, at: tuple[float, float], lines: Sequence[str], anchor: str = "lt"):
+        for k, line in enumerate(lines):
+            pen.text((at[0], at[1] + self.height(k)), line, self.colour, self.font(), anchor=anchor)
+
+
+TITLE, HEAD, SMALL = _Style(24, bold=True, colour=LIGHT.ink), _Style(17, bold=True, colour=LIGHT.ink), _Style(13)
+
+
+def contact_sheet(
+    columns: Sequence[Column], *, title: str, scale: int = 4, rows: Sequence[str] = (), note: str = ""
+) -> Image:
+    """Pictures side by side, each pixel shown as scale x scale pixels.
+
+    columns: (head, images [B, H, W, 3] in 0..1, caption) each; a caption may have several lines. rows: names of the
+    rows, left of them. note: words at the foot.
+    """
+    from PIL import Image, ImageDraw
+
+    _check(columns, scale)
+    cell = (columns[0][1].shape[2] * scale, columns[0][1].shape[1] * scale)
+    pitch = max(cell[0], *(HEAD.width(head) for head, _, _ in columns)) + COLUMN_GAP
+    left = MARGIN + (ROW_NAME_GAP + max(map(SMALL.width, rows)) if rows else 0)
+    width = max(left + len(columns) * pitch - COLUMN_GAP + MARGIN, LEAST)
+    titles, notes = TITLE.lines(title, width - 2 * MARGIN), SMALL.lines(note, width - 2 * MARGIN)
+    captions = [SMALL.lines(words, pitch - COLUMN_GAP // 2) for _, _, words in columns]
+    top = MARGIN + TITLE.height(len(titles)) + 16 + HEAD.height()
+    foot = top + max(len(images) for _, images, _ in columns) * (cell[1] + GAP) - GAP + 10
+    below = foot + SMALL.height(max(map(len, captions))) + (16 if notes else 0)
+    page = Image.new("RGB", (width, below + SMALL.height(len(notes)) + MARGIN - 10), LIGHT.paper)
+    pen = ImageDraw.Draw(page)
+    TITLE.write(pen, (MARGIN, MARGIN), titles)
+    for row, name in enumerate(rows):
+        SMALL.write(pen, (left - ROW_NAME_GAP, top + row * (cell[1] + GAP) + cell[1] / 2), [name], "rm")
+    for k, (head, images, _) in enumerate(columns):
+        middle = left + k * pitch + (pitch - COLUMN_GAP) // 2
+        HEAD.write(pen, (middle, top - 9), [head], "ms")
+        _paste(page, images, cell, (middle - cell[0] // 2, top))
+        SMALL.write(pen, (middle, foot), captions[k], "mt")
+    SMALL.write(pen, (MARGIN, below), notes)
+    return page
+
+
+def _check(columns: Sequence[Column], scale: int):
+    if not columns:
+        raise ValueError("A contact sheet needs at least one column of pictures, and there is none. Pass one.")
+    if scale < 1:
+        raise ValueError(f"scale is {scale}; a whole number from 1 on is needed. 4 shows a pixel as 4 x 4.")
+    shapes = sorted({tuple(images.shape[1:]) for _, images, _ in columns})
+    if len(shapes) > 1 or len(shapes[0]) != 3 or shapes[0][2] != 3:
+        raise ValueError(f"The columns hold pictures of shape {shapes}; all need one and the same [H, W, 3].")
+
+
+def _paste(page: Image, images: Tensor, cell: tuple[int, int], at: tuple[int, int]):
+    from PIL import Image
+
+    pixels = (images.detach().float().cpu().clamp(0, 1) * 255).round().byte().numpy()
+    for row, picture in enumerate(pixels):
+        large = Image.fromarray(picture).resize(cell, Image.Resampling.NEAREST)
+        page.paste(large, (at[0], at[1] + row * (cell[1] + GAP)))

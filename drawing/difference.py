@@ -1,0 +1,110 @@
+"""What the condition adds, as pictures: uncond, cond, guided, and their difference on grey with one stated gain."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from ..guidance.trace import Trace
+from .pictures import Pictures
+from .words import number, percent
+
+AUTO_STEPS = 8
+QUIET = 0.99  # the automatic gain leaves this share of the values unclipped
+NO_PICTURES = "This trace holds no pictures. Set capture to pictures and run again."
+
+
+@dataclass(frozen=True)
+class DifferenceImages:
+    """Four batches of pictures [k B, H, W, 3] in 0..1, step by step, all samples of a step together.
+
+    difference = 0.5 + gain * change, one gain for all. clipped: share of values beyond 0..1 before clamping.
+    """
+
+    uncond: Tensor
+    cond: Tensor
+    guided: Tensor
+    difference: Tensor
+    steps: list[int]
+    gain: float
+    clipped: float
+    how: str
+
+    @property
+    def note(self) -> str:
+        """One line that says how the difference was drawn."""
+        change = "decode(c) - decode(u)" if self.how == "decoded" else "F delta"
+        return (
+            f"difference = grey 0.5 + {number(self.gain)} x ({change}), one gain for all; "
+            f"{percent(self.clipped)} of the values clipped; steps {', '.join(map(str, self.steps))}"
+        )
+
+
+def difference_images(trace: Trace, pictures: Pictures, steps: str = "auto", gain: float = 0.0) -> DifferenceImages:
+    """Pictures of what the condition adds.
+
+    steps: as `chosen_steps`. gain: factor of the difference, 0 chooses the largest power of two that clips at most 1 %.
+    Raises ValueError where the trace kept no tensors.
+    """
+    if not {"uncond", "cond"} <= set(trace.tensors) or not trace.captured_steps:
+        raise ValueError(NO_PICTURES)
+    if not math.isfinite(gain) or gain < 0:
+        raise ValueError(f"gain is {gain}; a number from 0 on is needed. 0 chooses it.")
+    chosen = chosen_steps(steps, trace)
+    rows = [_kept(trace, step) for step in chosen]
+    change = torch.cat([pictures.difference(u, c) for u, c, _ in rows])
+    factor = gain or automatic_gain(change)
+    scaled = change * factor
+    uncond, cond, guided = (torch.cat([pictures.image(row[k]) for row in rows]) for k in range(3))
+    known = scaled[scaled.isfinite()]
+    clipped = float((known.abs() > 0.5).double().mean()) if len(known) else 0.0
+    difference = (0.5 + scaled).nan_to_num(0.5).clamp(0, 1)
+    return DifferenceImages(uncond, cond, guided, difference, chosen, factor, clipped, pictures.how)
+
+
+def _kept(trace: Trace, step: int) -> tuple[Tensor, Tensor, Tensor]:
+    """u, c and what the sampler was given, at a step that was captured."""
+    row = trace.captured_steps.index(step)
+    uncond, cond = (trace.tensors[name][row].float() for name in ("uncond", "cond"))
+    if "guided" in trace.tensors:
+        return uncond, cond, trace.tensors["guided"][row]
+    return uncond, cond, uncond + float(trace.steps["gamma"][step]) * (cond - uncond)
+
+
+def automatic_gain(change: Tensor) -> float:
+    """The largest power of two that leaves 99 % of the values within grey; 1 where nothing changes."""
+    size = change[change.isfinite()].abs()
+    if len(size) == 0 or size.max() == 0:
+        return 1.0
+    rank = max(1, math.ceil(QUIET * len(size)))
+    quiet = float(size.kthvalue(rank).values) or float(size.max())
+    return 2.0 ** math.floor(math.log2(0.5 / quiet))
+
+
+def chosen_steps(text: str, trace: Trace) -> list[int]:
+    """Captured steps named by a text: "auto" (up to 8, evenly), "all", or numbers and ranges such as "0, 5, 8-12".
+
+    Automatic choices leave out steps without an unconditional prediction.
+    """
+    kept = trace.captured_steps
+    words = text.strip().lower()
+    if words in ("", "auto", "all"):
+        known = [step for step in kept if trace.stage[step] != "cond_only"] or kept
+        most = len(known) if words == "all" else min(len(known), AUTO_STEPS)
+        return [known[round(i * (len(known) - 1) / max(most - 1, 1))] for i in range(most)]
+    chosen = [step for part in words.replace(";", ",").split(",") if part.strip() for step in _range(part)]
+    missing = [step for step in chosen if step not in kept]
+    if missing or not chosen:
+        wanted = ", ".join(map(str, missing)) or repr(text)
+        raise ValueError(f"steps asks for {wanted}; the trace kept {', '.join(map(str, kept))}. Choose among these.")
+    return chosen
+
+
+def _range(part: str) -> range:
+    ends = [end.strip() for end in part.split("-")]
+    if not all(end.isdecimal() for end in ends) or len(ends) > 2:
+        raise ValueError(f"steps has {part.strip()!r}; numbers and ranges are needed. Write for example 0, 5, 8-12.")
+    return range(int(ends[0]), int(ends[-1]) + 1)

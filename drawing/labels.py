@@ -1,0 +1,147 @@
+"""Names of points and vectors, thumbnails with their hairlines, and the scale bars."""
+
+from __future__ import annotations
+
+import math
+
+from .canvas import SHORT, Box, Point, extent
+from .layout import Plane, crosses, nearest, stacked
+from .page import Page
+from .typeset import Block, Run, block_size, set_block
+from .words import SYMBOLS, number, percent
+
+SYMBOL, WORD, SMALL = 18.0, 12.0, 11.5
+SMALL_THUMB = 48.0
+NAMES = {"u": "unconditional", "c": "conditional", "G": "guided", "D": "after the rules", "x": "noisy sample"}
+BAR = 60.0  # least length of a scale bar
+
+
+def set_labels(page: Page):
+    """All words of the plane, most important first: later ones make room for earlier ones."""
+    _noisy_sample(page)
+    _gutter(page)
+    _vectors(page)
+    if "step" in page.parts:
+        _step(page)
+    _scale_bar(page, page.plane, "overview", page.sheet.overview if page.lens else page.sheet.plot)
+    if page.lens:
+        _scale_bar(page, page.lens.plane, "lens", page.lens.frame)
+
+
+def _point_block(page: Page, role: str, side: float, above: bool = False) -> Block:
+    """Symbol, words and picture of a point."""
+    rows = ((Run(SYMBOLS[role], SYMBOL, page.colour(role)),), (Run(NAMES[role], SMALL, page.theme.muted),))
+    return Block(rows, page.pictures.get(role), side, page.colour(role), above)
+
+
+def _noisy_sample(page: Page):
+    """x_t with its picture to the right, elsewhere if something runs there."""
+    at = page.plane.at((0.0, 0.0))
+    block = _point_block(page, "x", page.side, above=True)
+    size = block_size(block)
+    top = min(max(at[1] - 0.36 * size[1], 8), page.sheet.height - size[1] - 8)
+    box = Box(at[0] + 16, top, *size)
+    if any(crosses(*line, box) for line in page.placer.lines):
+        box = page.placer.near(at, size, "e ne se n s", page.overview)
+    set_block(page.canvas, block, (box.x, box.y), "label-x")
+    page.placer.taken.append(box)
+
+
+def _gutter(page: Page):
+    """Labels of the predictions in a column left of the fan, joined to their points by hairlines."""
+    roles = page.points if "G" in page.points else [*page.points, "G"]  # G keeps its place in the earlier figures
+    ends = [page.near_plane.at(page.scene.points[role]) for role in roles]
+    area = page.lens.frame if page.lens else page.sheet.plot
+    side = min(page.side, area.h / len(roles) - 8)
+    blocks = [_point_block(page, role, side) for role in roles]
+    sizes = [block_size(block) for block in blocks]
+    wanted = [y + 1e-6 * k for k, (_, y) in enumerate(ends)]
+    centres = stacked(wanted, [h for _, h in sizes], area.y, area.bottom)
+    left = page.sheet.plot.x
+    if not page.lens and all(block.picture is None for block in blocks):
+        left = max(left, min(x for x, _ in ends) - 150)
+    for k, role in enumerate(roles):
+        if role in page.points:
+            at = (left, centres[k] - sizes[k][1] / 2)
+            page.placer.taken.append(set_block(page.canvas, blocks[k], at, f"label-{role}"))
+            page.hairline(((left + sizes[k][0] + 6, centres[k]), ends[k]))
+
+
+def _vectors(page: Page):
+    """The difference, its multiple, and what other rules changed."""
+    scene, area = page.scene, page.lens.frame if page.lens else None
+    place = {role: page.near_plane.at(scene.points[role]) for role in ("u", "c", "G", "D")}
+    if place["u"] == place["c"]:
+        return
+    if "scaled" in page.parts:
+        middle = _between(place["c"] if scene.gamma > 1 else place["u"], place["G"])
+        _label(page, middle, "scaled", f"{number(scene.gamma)} \u00d7 the difference", "e se ne w", area)
+    if "delta" in page.parts:
+        _label(page, _between(place["u"], place["c"]), "delta", "the difference", "e ne se w", area)
+    if "D" in page.points:
+        _label(page, _between(place["G"], place["D"]), "other", f"rms {number(scene.other)}", "w sw s e", area)
+
+
+def _step(page: Page):
+    """The step, the noise hinged to it, and the next state."""
+    scene, hinge, end, area = page.scene, page.arrangement.hinge, page.end, page.overview
+    start, tip = page.plane.at((0.0, 0.0)), page.plane.at(scene.points["tip"])
+    if end:
+        _label(page, end, "next", "next state", "s se sw e" if hinge else "n nw ne s", area)
+    length = math.hypot(*scene.points["tip"])
+    _label(page, _between(start, tip), "step", _length_if_short(start, tip, length), "n ne nw s", area)
+    if hinge and end:
+        words = f"noise, rms {number(scene.noise)}" + (", shortened" if hinge.cut else "")
+        _label(page, _between(tip, end), "noise", words, "w e sw se", area)
+
+
+def _length_if_short(start: Point, tip: Point, length: float) -> str:
+    """An arrow too short for its head is a dot; then words say how long it is."""
+    return f"rms {number(length)}" if math.dist(start, tip) < SHORT else ""
+
+
+def _label(page: Page, anchor: Point, role: str, words: str, prefer: str, area: Box | None = None):
+    """A vector's symbol and a word or two, near its middle; joined by a hairline where it had to go far."""
+    colour = page.colour(role)
+    symbol = Run(SYMBOLS[role], SYMBOL - 1 if "$" in SYMBOLS[role] else WORD, colour)
+    rows = ((symbol, Run(words, WORD, colour)) if words else (symbol,),)
+    if outside := _outside(page, role):
+        rows += ((Run(outside, WORD, colour),),)
+    block = Block(rows, page.pictures.get(role), SMALL_THUMB, colour)
+    box = page.placer.near(anchor, block_size(block), prefer, area)
+    if math.dist(anchor, nearest(box, anchor)) > 24:
+        page.hairline((anchor, nearest(box, anchor)))
+    set_block(page.canvas, block, (box.x, box.y), f"label-{role}")
+
+
+def _outside(page: Page, role: str) -> str:
+    """How much of a drawn vector lies outside the plane, in words."""
+    scene = page.scene
+    if role == "other" and scene.other_outside > 0.01 * scene.other:
+        return f"{percent(scene.other_outside / scene.other)} out of the plane"
+    return "out of the plane" if role == "noise" else ""
+
+
+def _between(p: Point, q: Point) -> Point:
+    return ((p[0] + q[0]) / 2, (p[1] + q[1]) / 2)
+
+
+def _scale_bar(page: Page, plane: Plane, where: str, area: Box):
+    """A bar of a round length, in rms units, in a lower corner."""
+    length = nice_length(BAR / plane.scale)
+    pixels, canvas = length * plane.scale, page.canvas
+    text = f"{number(length)} rms"
+    w, up, down = extent(text, SMALL)
+    corner = (area.right if where == "lens" else area.x, area.bottom)
+    box = page.placer.anywhere(corner, (max(w, pixels), up + down + 9), area.grown(-6))
+    y = box.y + 4
+    canvas.line([(box.x, y), (box.x + pixels, y)], page.theme.ink, 1.4, name=f"{where}-bar")
+    for x in (box.x, box.x + pixels):
+        canvas.line([(x, y - 3), (x, y + 3)], page.theme.ink, 1.4)
+    canvas.text((box.x, y + 5), text, SMALL, page.theme.muted, name=f"{where}-bar-text")
+
+
+def nice_length(least: float) -> float:
+    """The smallest of 1, 2, 5 times a power of ten that is not below `least`."""
+    power = 10.0 ** math.floor(math.log10(least))
+    return next(power * step for step in (1, 2, 5, 10) if power * step >= least * (1 - 1e-9))

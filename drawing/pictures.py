@@ -1,0 +1,97 @@
+"""Tensors of a run as RGB pictures: by a decoder that is passed in, or by a linear map of the channels."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ..guidance.trace import END, Trace
+
+Decode = Callable[[Tensor], Tensor]  # [B, C, H, W] or [B, C, T, H, W] -> [B, H, W, 3] in 0..1
+NAMES = {"x": "x", "u": "uncond", "c": "cond", "D": "guided"}  # what the sampler got, after all rules, is D
+
+
+@dataclass(frozen=True)
+class Pictures:
+    """How to show a tensor in the model's space.
+
+        picture = decode(x), or without a decoder  0.5 + 0.5 (F x + b)
+
+    factors: F [C, 3]; bias: b [3]. Pixel models need neither: three channels are shown as they are, one as grey.
+    """
+
+    decode: Decode | None = None
+    factors: Tensor | None = None
+    bias: Tensor | None = None
+
+    @property
+    def how(self) -> str:
+        """The map in words, for captions."""
+        return "decoded" if self.decode else "linear"
+
+    def image(self, x: Tensor) -> Tensor:  # [B, C, ...] -> [B, H, W, 3], 0..1
+        """Pictures of predictions or states; nan is shown as zero."""
+        x = x.float().nan_to_num(0.0)
+        if self.decode is not None:
+            return self.decode(x).float().cpu().clamp(0, 1)
+        shown = self._mixed(x)
+        return (0.5 + 0.5 * (shown + (0.0 if self.bias is None else self.bias))).clamp(0, 1)
+
+    def difference(self, uncond: Tensor, cond: Tensor) -> Tensor:  # 2 x [B, C, ...] -> [B, H, W, 3], signed
+        """What the condition changes in the picture: decode(c) - decode(u), or 0.5 F delta; nan where u is unknown.
+
+        A decoder applied to delta itself would mean nothing.
+        """
+        if self.decode is None:
+            return 0.5 * self._mixed(cond.float() - uncond.float())
+        unknown = uncond.float().flatten(1).isnan().any(dim=1)
+        change = self.image(cond) - self.image(uncond)
+        return torch.where(unknown[:, None, None, None], torch.nan, change)
+
+    def _mixed(self, x: Tensor) -> Tensor:
+        flat = _flat_frame(x)
+        factors = self._factors(flat.shape[1])
+        return torch.einsum("bchw,cr->bhwr", flat, factors)
+
+    def _factors(self, channels: int) -> Tensor:
+        if self.factors is not None and len(self.factors) == channels:
+            return self.factors.float()
+        known = {1: torch.ones(1, 3), 3: torch.eye(3)}
+        if channels not in known:
+            raise ValueError(
+                f"A latent of {channels} channels has no colours of its own, and no linear map for it is known. "
+                "Connect the VAE that belongs to the model."
+            )
+        return known[channels]
+
+
+def _flat_frame(x: Tensor) -> Tensor:  # [B, C, H, W] or [B, C, T, H, W] -> [B, C, H, W]
+    if x.ndim not in (4, 5):
+        raise ValueError(f"A latent of shape {tuple(x.shape)} is not a picture. Pictures need [B, C, H, W].")
+    return x if x.ndim == 4 else x[:, :, x.shape[2] // 2]
+
+
+def shown_state(x: Tensor, sigma: float, space: str) -> Tensor:
+    """A noisy state at the scale of a picture: x / sqrt(1 + sigma^2) on VE, x itself on flow."""
+    return x.float() if space == "flow" else x.float() / (1 + sigma**2) ** 0.5
+
+
+def step_pictures(trace: Trace, step: int, sample: int, pictures: Pictures) -> Mapping[str, np.ndarray]:
+    """Thumbnails of one step, {"x", "u", "c", "G", "D", "next": [H, W, 3]}: those whose tensors the trace kept."""
+    kept = {name: trace.captured(name, step) for name in ("x", "uncond", "cond", "guided")}
+    kept = {name: tensor[sample].float() for name, tensor in kept.items() if tensor is not None}
+    shown = {role: kept[name] for role, name in NAMES.items() if name in kept}
+    if {"u", "c"} <= set(shown):
+        shown["G"] = shown["u"] + float(trace.steps["gamma"][step]) * (shown["c"] - shown["u"])
+    after = trace.captured("x", step + 1) if step + 1 < trace.n else trace.tensors.get(END)
+    if after is not None:
+        shown["next"] = after[sample].float()
+    for role, level in (("x", "sigma"), ("next", "sigma_next")):
+        if role in shown:
+            shown[role] = shown_state(shown[role], float(trace.steps[level][step]), str(trace.header.get("space")))
+    finite = {role: tensor for role, tensor in shown.items() if bool(tensor.isfinite().all())}
+    return {role: pictures.image(tensor[None])[0].numpy() for role, tensor in finite.items()}

@@ -1,0 +1,135 @@
+"""What one step of one sample looks like in its own plane: positions in rms units and the facts a caption prints."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import torch
+
+from ..guidance.gram import Frame, GramRecord, frame
+from ..guidance.metrics import FLOOR_FACTOR
+from ..guidance.trace import Trace
+
+Place = tuple[float, float]
+LEFT_OUT = "At scale 1 the sampler does not need it. Sample at another scale to see both predictions."
+STILL = 0.4  # where in a run the default still lies: the condition has spoken, the picture is not settled yet
+
+
+@dataclass(frozen=True)
+class Scene:
+    """One step of one sample.
+
+    points: {name: (along, across)} in rms units; x is the origin, u lies on the first axis, delta points across.
+    Names: x, u, c, G, D, tip (after the deterministic step), empty when the step has no pair of predictions.
+    noise, other: rms of the injected noise and of D - G. residual: |x' - x| outside the plane, as a share of it.
+    missing: why there is nothing to draw, "" if there is; advice: what to do then. notes: what else to say.
+    """
+
+    step: int
+    steps: int
+    sample: int
+    samples: int
+    median: bool
+    sigma: float
+    sigma_next: float
+    gamma: float
+    strength: float
+    elements: int
+    space: str
+    points: Mapping[str, Place]
+    noise: float = 0.0
+    other: float = 0.0
+    other_outside: float = 0.0
+    residual: float = 0.0
+    missing: str = ""
+    advice: str = ""
+    notes: tuple[str, ...] = ()
+
+
+def default_step(trace: Trace, sample: int | None = None) -> int:
+    """The step a still shows unless told otherwise: nearest to 0.4 of the run among those with a real difference.
+
+    A difference counts when it is above ten precision floors. Without any such step: the one nearest to 0.4.
+    """
+    sizes = trace.column("M2")
+    mine = sizes.nanmean(dim=1) if sample is None else sizes[:, sample]
+    real = mine > FLOOR_FACTOR * trace.steps["floor"].nan_to_num(0.0)
+    distance = (torch.arange(trace.n) / trace.n - STILL).abs()
+    if real.any():
+        distance = torch.where(real, distance, torch.inf)
+    return int(distance.argmin())
+
+
+def median_sample(trace: Trace) -> int:
+    """The sample whose mean M1 over the steps is the (lower) median; sample 0 when M1 is nowhere defined."""
+    mean = trace.column("M1").nanmean(dim=0)
+    order = torch.where(mean.isnan(), torch.inf, mean).argsort(stable=True)
+    known = int((~mean.isnan()).sum())
+    return int(order[(known - 1) // 2]) if known else 0
+
+
+def scene_of(trace: Trace, step: int | None = None, sample: int | None = None) -> Scene:
+    """Read one step of one sample out of a trace; None picks the default step and the median sample."""
+    if trace.n == 0:
+        raise ValueError("This trace has no steps: nothing was sampled. Raise denoise above 0 and run again.")
+    median = median_sample(trace)
+    sample = median if sample is None else checked(sample, trace.batch, "sample")
+    step = default_step(trace, sample) if step is None else checked(step, trace.n, "step")
+    row = {name: float(trace.steps[name][step]) for name in ("sigma", "sigma_next", "gamma")}
+    facts = {
+        "step": step,
+        "steps": trace.n,
+        "sample": sample,
+        "samples": trace.batch,
+        "median": sample == median,
+        "strength": float(trace.column("M1")[step, sample]),
+        "elements": trace.count,
+        "space": str(trace.header.get("space", "ve")),
+    }
+    record = GramRecord(trace.record.vectors, trace.record.K[step, sample])
+    floor = float(trace.steps["floor"][step])
+    return Scene(**row, **facts, **_geometry(record, row["gamma"], trace.count, floor))
+
+
+def checked(index: int, count: int, what: str) -> int:
+    """The index itself, if the trace has it."""
+    if not 0 <= index < count:
+        raise ValueError(
+            f"There is no {what} {index}: the trace has {count}, numbered 0 to {count - 1}. Choose one of them."
+        )
+    return index
+
+
+def _geometry(record: GramRecord, gamma: float, elements: int, floor: float) -> dict:
+    """Positions and lengths in rms units, or the reason why there are none."""
+    if not record.dot("delta", "delta").isfinite():
+        advice = LEFT_OUT if gamma == 1 else "Choose a step at which both predictions were made."
+        return {"points": {}, "missing": "no unconditional prediction at this step", "advice": advice}
+    if not record.K.isfinite().all():
+        advice = "The run left the range of numbers: lower the scale, or use a wider dtype."
+        return {"points": {}, "missing": "values at this step are not finite", "advice": advice}
+    plane, scale = frame(record, gamma), elements**-0.5
+    points = {name: tuple(float(v) * scale for v in place) for name, place in plane.points.items() if name != "next"}
+    travel = record.square({"move": 1.0, "noise": 1.0}).sqrt()
+    return {
+        "points": points,
+        "noise": _rms(record, "noise", scale),
+        "other": _rms(record, "D-G", scale),
+        "other_outside": float(plane.height["D"]) * scale,
+        "residual": float(plane.height["next"] / travel) if travel > 0 else 0.0,
+        "notes": _notes(plane, _rms(record, "delta", scale), floor),
+    }
+
+
+def _rms(record: GramRecord, name: str, scale: float) -> float:
+    return float(record.dot(name, name).clamp(min=0).sqrt()) * scale
+
+
+def _notes(plane: Frame, difference: float, floor: float) -> tuple[str, ...]:
+    if bool(plane.same):
+        return ("both predictions are equal: no difference",)
+    notes = ("the noisy sample and both predictions lie on one line",) if bool(plane.collinear) else ()
+    if difference < FLOOR_FACTOR * floor:
+        notes += ("the difference is at the precision floor",)
+    return notes

@@ -1,0 +1,110 @@
+"""A run as a table: text for the eye, CSV and JSON for other programs."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from ..guidance.metrics import METRICS
+from ..guidance.trace import Trace
+from .scene import checked, median_sample
+
+LEVELS = ("sigma", "sigma_next", "alpha", "alpha_next", "gamma", "kappa", "evals")
+SHOWN = ("M1", "M2", "M3", "M5", "M6t", "M7", "M8", "M10", "M11", "M12", "M13", "M14")
+FACTS = (
+    "sampler",
+    "scheduler",
+    "cfg",
+    "seed",
+    "space",
+    "chain",
+    "model",
+    "host",
+    "latent",
+    "sigma_data",
+    "evaluations",
+)
+ABSENT = "-"
+
+
+def rows_of(trace: Trace) -> list[dict[str, Any]]:
+    """One row per step and sample: step, sample, stage, the noise levels, and every metric; nan where undefined."""
+    columns = {name: trace.column(name) for name in METRICS}
+    rows = []
+    for step in range(trace.n):
+        levels = {name: float(trace.steps[name][step]) for name in LEVELS}
+        for sample in range(trace.batch):
+            found = {name: float(column[step, sample]) for name, column in columns.items()}
+            rows.append({"step": step, "sample": sample, "stage": trace.stage[step], **levels, **found})
+    return rows
+
+
+def as_text(trace: Trace, sample: int | None = None) -> str:
+    """The first metrics of one sample, a line per step, with a legend. sample: None is the median of M1."""
+    median = median_sample(trace) if trace.n else 0
+    chosen = median if sample is None else checked(sample, trace.batch, "sample")
+    rows = [row for row in rows_of(trace) if row["sample"] == chosen]
+    shown = [name for name in SHOWN if any(math.isfinite(row[name]) for row in rows)]
+    head = ["step", "sigma", "gamma", *shown]
+    cells = [[str(row["step"]), *(_short(row[name]) for name in head[1:])] for row in rows]
+    which = f"sample {chosen} of 0-{trace.batch - 1}" + (" (median)" if chosen == median else "")
+    legend = [f"{name:<4} {METRICS[name].name}" + _unit(name) for name in shown]
+    return "\n".join([f"{_run(trace)}, {which}", "", *_aligned([head, *cells]), "", *legend])
+
+
+def as_csv(trace: Trace) -> str:
+    """All steps, samples and metrics as comma-separated values; an undefined number is an empty cell."""
+    rows, out = rows_of(trace), io.StringIO()
+    names = ["step", "sample", "stage", *LEVELS, *METRICS]
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow(names)
+    writer.writerows([_cell(row[name]) for name in names] for row in rows)
+    return out.getvalue()
+
+
+def as_json(trace: Trace) -> str:
+    """The same rows with the facts of the run and the names and units of the metrics; undefined numbers are null."""
+    facts = {name: trace.header.get(name) for name in FACTS}
+    metrics = {name: {"name": metric.name, "unit": metric.unit} for name, metric in METRICS.items()}
+    rows = [{name: _plain(value) for name, value in row.items()} for row in rows_of(trace)]
+    return json.dumps({"run": _finite(facts), "metrics": metrics, "rows": rows}, indent=1, default=str)
+
+
+def _run(trace: Trace) -> str:
+    header = trace.header
+    model = (header.get("model") or {}).get("name") or "unnamed model"
+    return f"{model}, {header.get('sampler') or 'unknown sampler'}, cfg {header.get('cfg')}, {trace.n} steps"
+
+
+def _unit(name: str) -> str:
+    return f" ({METRICS[name].unit})" if METRICS[name].unit else ""
+
+
+def _short(value: float) -> str:
+    return f"{value:.3g}" if math.isfinite(value) else ABSENT
+
+
+def _aligned(rows: Sequence[Sequence[str]]) -> list[str]:
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return ["  ".join(cell.rjust(w) for cell, w in zip(row, widths, strict=True)) for row in rows]
+
+
+def _cell(value: float | int | str) -> float | int | str:
+    return "" if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _plain(value: object) -> object:
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _finite(value: object) -> object:
+    """JSON has no nan: null instead, at any depth."""
+    if isinstance(value, Mapping):
+        return {str(name): _finite(item) for name, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(item) for item in value]
+    return _plain(value)

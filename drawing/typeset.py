@@ -1,0 +1,105 @@
+"""Small blocks of text, rows of differently sized runs on one baseline, with a picture beside or above them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from .canvas import Box, Canvas, Point, extent
+
+LEADING = 3.5
+SPACE = 5.0
+BESIDE = 9.0
+
+
+@dataclass(frozen=True)
+class Run:
+    """Words in one size and colour. column: least width, so that runs of several rows stand below each other."""
+
+    words: str
+    size: float
+    colour: str
+    bold: bool = False
+    column: float = 0.0
+
+
+Row = tuple[Run, ...]
+
+
+@dataclass(frozen=True)
+class Block:
+    """Rows of runs; picture [H, W, 3] in 0..1 with side length `side` stands left of them, or above."""
+
+    rows: tuple[Row, ...]
+    picture: np.ndarray | None = None
+    side: float = 0.0
+    frame: str = ""
+    above: bool = False
+
+    @property
+    def shift(self) -> Point:
+        """From the block's corner to the corner of its words, along the side where the picture stands."""
+        if self.picture is None:
+            return (0.0, 0.0)
+        return (0.0, self.side + 4) if self.above else (self.side + BESIDE, 0.0)
+
+
+def words_size(rows: tuple[Row, ...]) -> tuple[float, float]:
+    """Width and height of the rows."""
+    measured = [_row_extent(row) for row in rows]
+    return max(w for w, _, _ in measured), sum(up + down for _, up, down in measured) + LEADING * (len(rows) - 1)
+
+
+def block_size(block: Block) -> tuple[float, float]:
+    """Width and height of a block, its picture included."""
+    (w, h), (dx, dy) = words_size(block.rows), block.shift
+    side = block.side if block.picture is not None else 0.0
+    return max(w + dx, side), max(h + dy, side)
+
+
+def set_block(canvas: Canvas, block: Block, at: Point, name: str | None = None) -> Box:
+    """Draw a block with its left upper corner at `at`; words beside a picture are centred on it."""
+    size, (dx, dy) = block_size(block), block.shift
+    if block.picture is not None:
+        canvas.picture(block.picture, Box(*at, block.side, block.side), block.frame, name=name and f"{name}-picture")
+    top = at[1] + dy if block.above else at[1] + (size[1] - words_size(block.rows)[1]) / 2
+    set_rows(canvas, block.rows, (at[0] + dx, top), name)
+    return Box(*at, *size)
+
+
+def set_rows(canvas: Canvas, rows: tuple[Row, ...], at: Point, name: str | None = None, halo: bool = True) -> float:
+    """Draw rows below each other; returns the y below the last one. halo: off where nothing lies behind them."""
+    y = at[1]
+    for row in rows:
+        _, up, down = _row_extent(row)
+        x = at[0]
+        for run in row:
+            w, ascent, _ = extent(run.words, run.size, run.bold)
+            if run.words:
+                canvas.text((x, y + up - ascent), run.words, run.size, run.colour, bold=run.bold, halo=halo, name=name)
+            x, name = x + max(w + SPACE, run.column), None
+        y += up + down + LEADING
+    return y - LEADING
+
+
+def wrapped(words: str, size: float, width: float) -> Iterator[str]:
+    """Lines no wider than `width`, broken at spaces."""
+    space = extent("n n", size)[0] - 2 * extent("n", size)[0]
+    line, filled = [], 0.0
+    for word in words.split(" "):
+        more = extent(word, size)[0] + space
+        if line and filled + more - space > width:
+            yield " ".join(line)
+            line, filled = [], 0.0
+        line.append(word)
+        filled += more
+    if any(line):
+        yield " ".join(line)
+
+
+def _row_extent(row: Row) -> tuple[float, float, float]:
+    measured = [extent(run.words, run.size, run.bold) for run in row]
+    wide = sum(max(w + SPACE, run.column) for (w, _, _), run in zip(measured, row, strict=True)) - SPACE
+    return wide, max(up for _, up, _ in measured), max(down for _, _, down in measured)

@@ -1,0 +1,47 @@
+"""Numbers and names as a reader sees them: three digits, real exponents, the symbols of the post."""
+
+from __future__ import annotations
+
+import math
+
+SYMBOLS = {
+    "x": r"$x_t$",
+    "u": r"$\hat{x}_0$",
+    "c": r"$\hat{x}_0|\,y$",
+    "G": r"$\hat{x}_0+\gamma\delta$",
+    "D": r"$D$",
+    "next": r"$x_{t-1}$",
+    "delta": r"$\delta$",
+    "scaled": r"$\gamma\cdot\delta$",
+    "noise": r"$\varepsilon$",
+    "step": "step",
+    "other": "other rules",
+}
+_RAISED = str.maketrans("-0123456789", "\u207b\u2070\u00b9\u00b2\u00b3\u2074\u2075\u2076\u2077\u2078\u2079")
+
+
+_PLAIN = {"u": "x\u0302\u2080", "c": "x\u0302\u2080|y", "x": "x_t"}
+
+
+def spoken(words: str) -> str:
+    """The same with the symbols as plain characters, for text outside a picture."""
+    for role in ("c", "u", "x"):
+        words = words.replace(SYMBOLS[role], _PLAIN[role])
+    return words
+
+
+def number(value: float) -> str:
+    """Three significant digits; powers of ten below 0.001 and from 100000 on; 'not known' for nan."""
+    if math.isnan(value):
+        return "not known"
+    if value == 0 or 1e-3 <= abs(value) < 1e5:
+        return f"{float(f'{value:.3g}'):.10g}".replace("-", "\u2212")
+    mantissa, exponent = f"{value:.2e}".split("e")
+    return f"{float(mantissa):g}\u00b710{str(int(exponent)).translate(_RAISED)}".replace("-", "\u2212")
+
+
+def percent(share: float) -> str:
+    """A share in whole percent, with one digit below 1 %, and never 0 for what is more."""
+    if 0 < share < 0.0005:
+        return "under 0.1 %"
+    return f"{100 * share:.1f} %" if 0 < share < 0.00995 else f"{100 * share:.0f} %"

@@ -1,0 +1,224 @@
+"""Seeing a run: figures, difference images and metrics; traces on disk are next door."""
+
+from __future__ import annotations
+
+import comfy.latent_formats
+import torch
+from comfy_api.latest import io, ui
+from torch import Tensor
+
+from ..drawing.difference import difference_images
+from ..drawing.page import FIGURES
+from ..drawing.palette import THEMES
+from ..drawing.pictures import Pictures, step_pictures
+from ..drawing.scene import scene_of
+from ..drawing.step_figure import draw_step
+from ..drawing.table import as_csv, as_json, as_text
+from ..guidance.files import write_atomically
+from ..guidance.trace import Trace
+from . import checks
+from .saving import bad_prefix, embedded, next_path, output_path
+from .sockets import HIDDEN, SEE, TRACE_IN, TRACE_OUT, VAE_IN, choice_input, index_input, prefix_input
+from .trace_files import GGLoadTrace, GGSaveTrace
+
+SIZE_WORDS = {"blog 960x540": "blog", "slide 1920x1080": "slide", "column 600": "column"}
+SAVES = ("none", "png", "svg", "all")
+MOST_STEPS, MOST_SAMPLES, MOST_GAIN = 9999, 4095, 1024.0
+STEP = "Step to draw, from 0. -1 chooses one at two fifths of the run with a real difference."
+SAMPLE = "Image of the batch, from 0. -1 takes the one whose guidance strength is the median."
+
+
+def pictures_of(trace: Trace, vae=None) -> Pictures:
+    """How to show this run's tensors: through the VAE, or with the linear colours of its latent format."""
+    kind = getattr(comfy.latent_formats, str((trace.header.get("latent") or {}).get("format")), None)
+    form = kind() if isinstance(kind, type) and issubclass(kind, comfy.latent_formats.LatentFormat) else None
+    if vae is not None:
+        return Pictures(decode=lambda x: decoded(vae, form, x))
+    factors, bias = (getattr(form, name, None) for name in ("latent_rgb_factors", "latent_rgb_factors_bias"))
+    return Pictures(factors=_tensor(factors), bias=_tensor(bias))
+
+
+def decoded(vae, form, x: Tensor) -> Tensor:  # [B, C, ...] in the model's space -> [B, H, W, 3]
+    """The VAE's pictures of predictions; of a video its middle frame."""
+    wanted = getattr(vae, "latent_channels", x.shape[1])
+    if wanted != x.shape[1]:
+        raise ValueError(
+            f"The VAE takes latents of {wanted} channels, the trace holds {x.shape[1]}. Connect the model's own VAE."
+        )
+    images = vae.decode(form.process_out(x) if form else x)
+    return images[:, images.shape[1] // 2] if images.ndim == 5 else images
+
+
+def _tensor(rows) -> Tensor | None:
+    return None if rows is None else torch.tensor(rows, dtype=torch.float32)
+
+
+def default_when_negative(index: int) -> int | None:
+    """-1 stands for the automatic choice."""
+    return None if index < 0 else index
+
+
+class GGFigure(io.ComfyNode):
+    """One step of a run, drawn to scale."""
+
+    @classmethod
+    def define_schema(cls):
+        return io.Schema(
+            node_id="GGFigure",
+            display_name="Guidance Figure (blog)",
+            category=SEE,
+            description="Draws one step to scale: the noisy sample, both predictions, their difference, the difference "
+            "times the scale, the step and the noise. One of the four figures of the post, or all in one.",
+            is_output_node=True,
+            inputs=[
+                TRACE_IN,
+                choice_input("figure", FIGURES, "step plane: everything, with noise. The others build it up."),
+                index_input("step", -1, MOST_STEPS, STEP),
+                index_input("sample", 0, MOST_SAMPLES, SAMPLE),
+                choice_input("size", SIZE_WORDS, "For a post, for a slide, or for a narrow column."),
+                choice_input("theme", THEMES, "Background. transparent gives an image with an alpha channel."),
+                choice_input("save", SAVES, "What to write into output; all is png and svg. Both reopen the workflow."),
+                prefix_input("figure", "saved figures"),
+                VAE_IN,
+            ],
+            outputs=[
+                io.Image.Output(display_name="image", tooltip="The figure; with alpha if the theme is transparent."),
+                io.String.Output(display_name="caption", tooltip="The numbers under the figure, as text."),
+            ],
+            hidden=HIDDEN,
+        )
+
+    @classmethod
+    def complaints(cls, figure, step, sample, size, theme, save, filename_prefix) -> list[str | None]:
+        """What is wrong with the widgets; None stands for a value that comes over a wire."""
+        return [
+            checks.choice("figure", figure, FIGURES),
+            checks.number("step", step, -1, MOST_STEPS),
+            checks.number("sample", sample, -1, MOST_SAMPLES),
+            checks.choice("size", size, SIZE_WORDS),
+            checks.choice("theme", theme, THEMES),
+            checks.choice("save", save, SAVES),
+            bad_prefix(filename_prefix),
+        ]
+
+    @classmethod
+    def validate_inputs(cls, figure, step, sample, size, theme, save, filename_prefix):
+        return checks.verdict(*cls.complaints(figure, step, sample, size, theme, save, filename_prefix))
+
+    @classmethod
+    def execute(cls, trace, figure, step, sample, size, theme, save, filename_prefix, vae=None) -> io.NodeOutput:
+        checks.insist(*cls.complaints(figure, step, sample, size, theme, save, filename_prefix))
+        scene = scene_of(trace, default_when_negative(step), default_when_negative(sample))
+        chosen = {"step": scene.step, "sample": scene.sample}
+        shown = step_pictures(trace, scene.step, scene.sample, pictures_of(trace, vae))
+        drawing = draw_step(trace, figure, **chosen, size=SIZE_WORDS[size], theme=theme, pictures=shown)
+        pixels = torch.from_numpy(drawing.png()).float()[None] / 255
+        image = pixels if theme == "transparent" else pixels[..., :3]
+        return io.NodeOutput(
+            image, drawing.caption, ui={"images": saved_figure(cls, drawing, image, save, filename_prefix)}
+        )
+
+
+def saved_figure(cls, drawing, image: Tensor, save: str, prefix: str) -> list:
+    """Write what was asked for; returns what the node shows: the saved PNG, or a temporary one."""
+    if save in ("png", "all"):
+        files = ui.ImageSaveHelper.save_images(image, prefix, io.FolderType.output, cls)
+        path = output_path(files[0])
+    else:
+        files = ui.PreviewImage(image, cls=cls).values
+        path = next_path(prefix, ".svg", (image.shape[2], image.shape[1]))
+    if save in ("svg", "all"):
+        write_atomically(path.with_suffix(".svg"), [drawing.svg(embedded(cls)).encode()])
+    return files
+
+
+class GGDifferenceImages(io.ComfyNode):
+    """What the condition adds, as pictures."""
+
+    @classmethod
+    def define_schema(cls):
+        return io.Schema(
+            node_id="GGDifferenceImages",
+            display_name="Difference Images",
+            category=SEE,
+            description="Shows, step by step, the prediction without the condition, with it, the guided one, and their "
+            "difference on grey, all with one gain that is stated.",
+            inputs=[
+                TRACE_IN,
+                VAE_IN,
+                io.String.Input(
+                    "steps",
+                    default="auto",
+                    optional=True,
+                    tooltip="auto: up to 8 captured steps, evenly. all: every captured one. Or numbers: 0, 5, 8-12.",
+                ),
+                io.Float.Input(
+                    "gain",
+                    default=0.0,
+                    min=0.0,
+                    max=MOST_GAIN,
+                    step=0.5,
+                    optional=True,
+                    tooltip="Factor of the difference. 0 takes the largest power of two that clips at most 1 %.",
+                ),
+            ],
+            outputs=[
+                io.Image.Output(display_name="uncond", tooltip="Predictions without the condition, step by step."),
+                io.Image.Output(display_name="cond", tooltip="Predictions with the condition."),
+                io.Image.Output(display_name="guided", tooltip="What the sampler was given."),
+                io.Image.Output(display_name="difference", tooltip="0.5 + gain times the difference; grey is none."),
+            ],
+        )
+
+    @classmethod
+    def validate_inputs(cls, gain=None):
+        return checks.verdict(checks.number("gain", gain, 0.0, MOST_GAIN))
+
+    @classmethod
+    def execute(cls, trace, vae=None, steps="auto", gain=0.0) -> io.NodeOutput:
+        checks.insist(checks.number("gain", gain, 0.0, MOST_GAIN))
+        images = difference_images(trace, pictures_of(trace, vae), steps, gain)
+        shown = (images.uncond, images.cond, images.guided, images.difference)
+        return io.NodeOutput(*shown, ui={"text": [images.note]})
+
+
+class GGMetrics(io.ComfyNode):
+    """The run's numbers."""
+
+    @classmethod
+    def define_schema(cls):
+        return io.Schema(
+            node_id="GGMetrics",
+            display_name="Guidance Metrics",
+            category=SEE,
+            description="The run as numbers: a table of one sample; all samples as CSV and JSON in the output folder.",
+            is_output_node=True,
+            inputs=[
+                TRACE_IN,
+                prefix_input("metrics", "the CSV and the JSON file"),
+                index_input("sample", -1, MOST_SAMPLES, SAMPLE + " The files hold all."),
+            ],
+            outputs=[TRACE_OUT, io.String.Output(display_name="table", tooltip="The table as text.")],
+        )
+
+    @classmethod
+    def complaints(cls, filename_prefix, sample) -> list[str | None]:
+        """What is wrong with the widgets; None stands for a value that comes over a wire."""
+        return [bad_prefix(filename_prefix), checks.number("sample", sample, -1, MOST_SAMPLES)]
+
+    @classmethod
+    def validate_inputs(cls, filename_prefix, sample):
+        return checks.verdict(*cls.complaints(filename_prefix, sample))
+
+    @classmethod
+    def execute(cls, trace, filename_prefix, sample) -> io.NodeOutput:
+        checks.insist(*cls.complaints(filename_prefix, sample))
+        problems = trace.check() or ["nothing wrong found"]
+        table = as_text(trace, default_when_negative(sample)) + "\n\nrecord check: " + " ".join(problems)
+        path = next_path(filename_prefix, ".csv")
+        write_atomically(path, [as_csv(trace).encode()])
+        write_atomically(path.with_suffix(".json"), [as_json(trace).encode()])
+        return io.NodeOutput(trace, table, ui={"text": [table]})
+
+
+NODES = [GGFigure, GGDifferenceImages, GGMetrics, GGSaveTrace, GGLoadTrace]

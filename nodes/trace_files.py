@@ -1,0 +1,98 @@
+"""Traces on disk: saved into the output folder with their workflow, loaded from there or from `input`."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from comfy.cli_args import args
+from comfy_api.latest import io
+
+from ..guidance import trace as trace_file
+from ..guidance.trace import Trace
+from . import checks
+from .saving import TRACES, bad_prefix, embedded, next_path, trace_files
+from .sockets import HIDDEN, SEE, TRACE_IN, TRACE_OUT, prefix_input
+
+
+class GGSaveTrace(io.ComfyNode):
+    """A trace to a file."""
+
+    @classmethod
+    def define_schema(cls):
+        return io.Schema(
+            node_id="GGSaveTrace",
+            display_name="Save Trace",
+            category=SEE,
+            description="Writes the trace into output/traces, at most 4 MB, with the workflow that made it: dropped "
+            "into the editor, the file opens that workflow.",
+            is_output_node=True,
+            inputs=[TRACE_IN, prefix_input("guidance", "the files in output/traces")],
+            outputs=[TRACE_OUT, io.String.Output(display_name="path", tooltip="The file that was written.")],
+            hidden=HIDDEN,
+        )
+
+    @classmethod
+    def validate_inputs(cls, filename_prefix):
+        return checks.verdict(bad_prefix(filename_prefix))
+
+    @classmethod
+    def execute(cls, trace, filename_prefix) -> io.NodeOutput:
+        checks.insist(bad_prefix(filename_prefix))
+        path = next_path(f"{TRACES}/{filename_prefix}", ".safetensors")
+        written = trace_file.save(with_provenance(cls, trace), path)
+        note = (written.header.get("capture") or {}).get("note")
+        return io.NodeOutput(trace, str(path), ui={"text": [f"{path.name}: {note}" if note else path.name]})
+
+
+def with_provenance(cls, trace: Trace) -> Trace:
+    """The trace with the workflow that made it, or this one if it knows none; without any if the user wants none."""
+    own = {name: trace.header.get(name) for name in ("workflow", "prompt")}
+    if args.disable_metadata:
+        own = dict.fromkeys(own)
+    elif not any(own.values()):
+        own = {name: embedded(cls).get(name) for name in own}
+    return replace(trace, header={**trace.header, **own})
+
+
+class GGLoadTrace(io.ComfyNode):
+    """A trace from a file."""
+
+    @classmethod
+    def define_schema(cls):
+        return io.Schema(
+            node_id="GGLoadTrace",
+            display_name="Load Trace",
+            category=SEE,
+            description="Reads a trace that Save Trace wrote, and checks it. Press R after saving to see new files.",
+            inputs=[
+                io.Combo.Input(
+                    "trace_name",
+                    options=list(trace_files()),
+                    tooltip="Files in output/traces, then the .safetensors files in input.",
+                )
+            ],
+            outputs=[TRACE_OUT],
+        )
+
+    @classmethod
+    def missing(cls, trace_name: str | None) -> str | None:
+        """A sentence with what there is, if no such trace is listed."""
+        known = list(trace_files())
+        if trace_name is None or trace_name in known:
+            return None
+        there = f"There are: {', '.join(known[:8])}." if known else "There is none yet: save one with Save Trace."
+        return f"Trace {trace_name!r} is neither in output/traces nor in input. {there}"
+
+    @classmethod
+    def validate_inputs(cls, trace_name):
+        return checks.verdict(cls.missing(trace_name))
+
+    @classmethod
+    def fingerprint_inputs(cls, trace_name) -> tuple | None:
+        path = trace_files().get(trace_name)
+        return (str(path), path.stat().st_mtime_ns, path.stat().st_size) if path else None
+
+    @classmethod
+    def execute(cls, trace_name) -> io.NodeOutput:
+        checks.insist(cls.missing(trace_name))
+        return io.NodeOutput(trace_file.load(trace_files()[trace_name]))

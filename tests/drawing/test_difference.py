@@ -1,0 +1,114 @@
+import pytest
+import torch
+
+from guidance_geometry.drawing.difference import automatic_gain, chosen_steps, difference_images
+from guidance_geometry.drawing.pictures import Pictures, shown_state
+from guidance_geometry.guidance.trace import Trace
+from guidance_geometry.tests.traces import exact_trace
+
+RUN = exact_trace(4.0, batch=2, steps=12)
+
+
+def with_tensors(**tensors):
+    return Trace(RUN.header, RUN.steps, RUN.stage, tensors)
+
+
+def test_difference_is_grey_plus_gain_times_half_delta():
+    images = difference_images(RUN, Pictures(), "5", gain=2.0)
+    delta = (RUN.captured("cond", 5).float() - RUN.captured("uncond", 5).float()).permute(0, 2, 3, 1)
+    assert torch.allclose(images.difference, (0.5 + 2.0 * 0.5 * delta).clamp(0, 1), atol=1e-6)
+    assert images.clipped == pytest.approx(float((delta.abs() > 0.5).double().mean()))
+    assert images.uncond.shape == images.cond.shape == images.guided.shape == (2, 32, 32, 3)
+
+
+def test_automatic_gain_is_the_largest_power_of_two_that_clips_at_most_one_percent():
+    values = torch.linspace(-0.1, 0.1, 2001)
+    gain = automatic_gain(values)
+    assert gain == 4.0
+    assert (gain * values).abs().gt(0.5).double().mean() <= 0.01
+    assert (2 * gain * values).abs().gt(0.5).double().mean() > 0.01
+
+
+def test_one_gain_serves_all_steps_and_is_stated():
+    images = difference_images(RUN, Pictures(), "all")
+    assert len(images.difference) == 24
+    assert f"{images.gain:g}" in images.note
+    assert "clipped" in images.note
+    first = difference_images(RUN, Pictures(), "0", gain=images.gain)
+    assert torch.equal(images.difference[:2], first.difference)
+
+
+def test_a_decoder_is_applied_to_both_predictions_and_never_to_the_difference():
+    seen = []
+
+    def decode(x):
+        seen.append(x)
+        return (x.permute(0, 2, 3, 1) / 4 + 0.5).clamp(0, 1)
+
+    images = difference_images(RUN, Pictures(decode=decode), "3", gain=1.0)
+    u, c = RUN.captured("uncond", 3).float(), RUN.captured("cond", 3).float()
+    assert torch.allclose(images.difference, (0.5 + decode(c) - decode(u)).clamp(0, 1), atol=1e-6)
+    assert all(any(torch.equal(x, y.float()) for y in (u, c, RUN.captured("guided", 3))) for x in seen)
+    assert "decode(c) - decode(u)" in images.note
+
+
+def test_a_trace_without_pictures_says_what_to_do():
+    with pytest.raises(ValueError, match=r"holds no pictures. Set capture to pictures and run again"):
+        difference_images(with_tensors(), Pictures())
+
+
+def test_a_skipped_unconditional_pass_is_left_grey():
+    uncond = RUN.tensors["uncond"].clone()
+    uncond[4] = torch.nan
+    trace = with_tensors(**{**RUN.tensors, "uncond": uncond})
+    images = difference_images(trace, Pictures(), "4")
+    assert (images.difference == 0.5).all()
+    assert images.clipped == 0
+
+
+@pytest.mark.parametrize(
+    ("words", "steps"),
+    [("0", [0]), ("0, 5, 8-10", [0, 5, 8, 9, 10]), ("11;2", [11, 2]), ("all", list(range(12))), ("auto", 8), ("", 8)],
+)
+def test_steps_are_numbers_ranges_or_words(words, steps):
+    found = chosen_steps(words, RUN)
+    assert found == steps if isinstance(steps, list) else (len(found), found[0], found[-1]) == (steps, 0, 11)
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [("12", "asks for 12; the trace kept 0, 1"), ("x", "has 'x'"), ("1-2-3", "has '1-2-3'"), (",", "asks for ','")],
+)
+def test_unusable_steps_are_refused(words, sentence):
+    with pytest.raises(ValueError, match=sentence):
+        chosen_steps(words, RUN)
+
+
+@pytest.mark.parametrize("gain", [-1.0, float("nan"), float("inf")])
+def test_an_unusable_gain_is_refused(gain):
+    with pytest.raises(ValueError, match="gain is"):
+        difference_images(RUN, Pictures(), gain=gain)
+
+
+def test_latents_need_a_map_or_a_decoder():
+    with pytest.raises(ValueError, match="4 channels"):
+        Pictures().image(torch.zeros(1, 4, 8, 8))
+    factors = torch.tensor([[1.0, 0, 0], [0, 1.0, 0], [0, 0, 1.0], [0, 0, 0]])
+    x = torch.zeros(1, 4, 8, 8)
+    x[:, 1] = 0.6
+    image = Pictures(factors=factors, bias=torch.tensor([0.1, 0.0, 0.0])).image(x)
+    assert torch.allclose(image[0, 0, 0], torch.tensor([0.55, 0.8, 0.5]))
+
+
+def test_video_shows_its_middle_frame_and_audio_is_refused():
+    x = torch.zeros(1, 3, 5, 4, 4)
+    x[:, :, 2] = 1.0
+    assert (Pictures().image(x) == 1).all()
+    with pytest.raises(ValueError, match="is not a picture"):
+        Pictures().image(torch.zeros(1, 8, 100))
+
+
+def test_a_noisy_state_is_scaled_to_a_picture():
+    x = torch.full((3, 2, 2), 5.0)
+    assert torch.equal(shown_state(x, 0.3, "flow"), x)
+    assert torch.allclose(shown_state(x, 2.0, "ve"), x / 5**0.5)

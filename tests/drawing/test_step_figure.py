@@ -1,0 +1,279 @@
+import json
+import math
+import re
+import subprocess
+import sys
+import unicodedata
+from pathlib import Path
+from xml.etree import ElementTree
+
+import pytest
+import torch
+
+from guidance_geometry.drawing import step_figure
+from guidance_geometry.drawing.canvas import Box
+from guidance_geometry.drawing.page import FIGURES
+from guidance_geometry.drawing.pictures import Pictures, step_pictures
+from guidance_geometry.drawing.step_figure import draw_step
+from guidance_geometry.tests.traces import exact_trace
+
+SVG = "{http://www.w3.org/2000/svg}"
+XLINK = "{http://www.w3.org/1999/xlink}"
+RUNS = {}
+
+
+def run(**settings):
+    """One exact run, computed once for all tests of this file."""
+    key = tuple(sorted(settings.items()))
+    if key not in RUNS:
+        RUNS[key] = exact_trace(**{"batch": 2, "steps": 12, **settings})
+    return RUNS[key]
+
+
+def marks(svg):
+    """Pixel of every named marker in an SVG."""
+    found = {}
+    for group in ElementTree.fromstring(svg).iter(f"{SVG}g"):
+        use = group.find(f".//{SVG}use[@x]")
+        if use is not None and "-" in group.get("id", ""):
+            found.setdefault(group.get("id"), (float(use.get("x")), float(use.get("y"))))
+    return found
+
+
+def segment(svg, name):
+    """End points of a named line in an SVG."""
+    group = next(g for g in ElementTree.fromstring(svg).iter(f"{SVG}g") if g.get("id") == name)
+    numbers = [float(n) for n in re.findall(r"-?\d+\.?\d*(?:e-?\d+)?", group.find(f".//{SVG}path").get("d"))]
+    return numbers[:2], numbers[-2:]
+
+
+def printed_scale(drawing, where, svg):
+    """Pixels per rms unit as a reader finds it: length of the bar over the number under it."""
+    (x0, _), (x1, _) = segment(svg, f"{where}-bar")
+    label = next(t for t in drawing.canvas._axes.texts if t.get_gid() == f"{where}-bar-text").get_text()
+    return (x1 - x0) / read_number(label)
+
+
+def read_number(words):
+    """Undo the typography of a printed number."""
+    mantissa, _, power = words.removesuffix(" rms").replace("\u2212", "-").partition("\u00b710")
+    return float(mantissa) * 10.0 ** int(unicodedata.normalize("NFKC", power).replace("\u2212", "-") or 0)
+
+
+def expected(trace, step, sample):
+    """Coordinates of u, c and G straight from K, in rms units, derived a second time."""
+    record, count = trace.record, trace.count
+    aa, ad, dd = (float(record.dot(*pair)[step, sample]) for pair in (("a", "a"), ("a", "delta"), ("delta", "delta")))
+    along, gamma = ad / math.sqrt(aa), float(trace.steps["gamma"][step])
+    across = math.sqrt(dd - along**2)
+    places = {"x": (0, 0), "u": (math.sqrt(aa), 0), "c": (math.sqrt(aa) + along, across)}
+    places["G"] = (math.sqrt(aa) + gamma * along, gamma * across)
+    return {role: (p / math.sqrt(count), q / math.sqrt(count)) for role, (p, q) in places.items()}
+
+
+CASES = [
+    ("ve", "euler", 1.0, 2),
+    ("ve", "euler", 4.0, 5),
+    ("ve", "ddpm", 4.0, 1),
+    ("flow", "euler", 8.0, 6),
+    ("ve", "ddpm", 30.0, 6),
+]
+
+
+@pytest.mark.parametrize(("space", "sampler", "gamma", "step"), CASES)
+def test_positions_in_the_svg_are_the_record_times_the_printed_scale(space, sampler, gamma, step):
+    trace = run(gamma=gamma, space=space, sampler=sampler)
+    drawing = draw_step(trace, step=step, sample=1, size="column" if gamma == 4.0 else "blog")
+    svg = drawing.svg()
+    found, scale = marks(svg), printed_scale(drawing, "overview", svg)
+    x, y = found["overview-x"]
+    for role, (along, across) in expected(trace, step, 1).items():
+        assert math.dist(found[f"overview-{role}"], (x - scale * along, y + scale * across)) < 0.5
+    lens = [t for t, _ in drawing.canvas.texts() if t.startswith("lens")]
+    assert bool(lens) == ("lens-u" in found)
+    if lens:
+        gain = int(re.search(r"\u00d7(\d+)", lens[0]).group(1))
+        assert gain >= 2
+        assert gain & (gain - 1) == 0
+        assert printed_scale(drawing, "lens", svg) == pytest.approx(scale * gain, rel=2e-3)
+        for role, place in expected(trace, step, 1).items():
+            if role != "x":
+                offset = [gain * scale * (p - q) for p, q in zip(place, expected(trace, step, 1)["u"], strict=True)]
+                u = found["lens-u"]
+                assert math.dist(found[f"lens-{role}"], (u[0] - offset[0], u[1] + offset[1])) < 0.5
+
+
+def test_both_axes_have_one_scale():
+    canvas = draw_step(run(gamma=4.0), sample=0).canvas
+    pixels = canvas._axes.transData.transform([(0, 0), (100, 0), (0, 100)])
+    assert pixels[1][0] - pixels[0][0] == pytest.approx(100)
+    assert pixels[0][1] - pixels[2][1] == pytest.approx(100)
+
+
+def test_the_step_ends_where_the_record_says():
+    trace = run(gamma=4.0)
+    drawing = draw_step(trace, step=5, sample=0)
+    svg = drawing.svg()
+    (x, y), scale = marks(svg)["overview-x"], printed_scale(drawing, "overview", svg)
+    kappa = 1 - float(trace.steps["sigma_next"][5] / trace.steps["sigma"][5])
+    along, across = expected(trace, 5, 0)["G"]
+    tip = (x - scale * kappa * along, y + scale * kappa * across)
+    assert math.dist(marks(svg)["overview-next"], tip) < 0.5
+
+
+def test_noise_has_its_true_length_across_the_ray_or_is_marked_as_cut():
+    lengths = {}
+    for step in (0, 6):
+        trace = run(gamma=4.0, sampler="ddpm")
+        drawing = draw_step(trace, step=step, sample=0)
+        svg = drawing.svg()
+        tip, end = (torch.tensor(p) for p in segment(svg, "overview-noise"))
+        rms = float(trace.column("M8")[step, 0])
+        drawn = float((end - tip).norm()) / printed_scale(drawing, "overview", svg)
+        cut = 'id="cut"' in svg
+        lengths[step] = cut
+        assert drawn < rms if cut else drawn == pytest.approx(rms, rel=5e-3)
+        words = " ".join(t for t, _ in drawing.canvas.texts())
+        assert ("shortened" in words) == cut
+        assert "out of the plane" in words
+        ray = torch.tensor(drawing.scene.points["D"])
+        direction = (end - tip) / (end - tip).norm()
+        assert abs(float(direction[0] * -ray[0] + direction[1] * ray[1])) < 5e-3 * float(ray.norm())
+    assert set(lengths.values()) == {True, False}
+
+
+def thumbnails(canvas):
+    """Name and box of every picture on a sheet."""
+    sides = [(image.get_gid(), image.get_extent()) for image in canvas._axes.images]
+    return [(name, Box(left, top, right - left, bottom - top)) for name, (left, right, bottom, top) in sides]
+
+
+@pytest.mark.parametrize("gamma", [0.5, 1.0, 2.0, 8.0, 30.0])
+@pytest.mark.parametrize(("sampler", "space"), [("ddpm", "ve"), ("euler", "flow")])
+def test_no_words_overlap_or_leave_the_sheet(gamma, sampler, space):
+    trace = run(gamma=gamma, sampler=sampler, space=space)
+    for step, size in ((0, "blog"), (5, "column"), (11, "blog")):
+        shown = step_pictures(trace, step, 0, Pictures()) if step else None
+        canvas = draw_step(trace, step=step, sample=0, size=size, pictures=shown).canvas
+        sheet, boxes = Box(0, 0, canvas.width, canvas.height), [*canvas.texts(), *thumbnails(canvas)]
+        for k, (words, box) in enumerate(boxes):
+            assert sheet.holds(box), words
+            clashes = [other for other, place in boxes[k + 1 :] if box.meets(place, -0.6)]
+            assert not clashes, (words, clashes)
+
+
+@pytest.mark.parametrize(
+    ("size", "theme", "shape"),
+    [("blog", "transparent", (540, 960)), ("slide", "dark", (1080, 1920)), ("column", "light", (760, 600))],
+)
+def test_a_figure_has_the_size_and_the_paper_asked_for(size, theme, shape):
+    pixels = draw_step(run(gamma=4.0), sample=0, size=size, theme=theme).png()
+    assert pixels.shape == (*shape, 4)
+    paper = {"light": (255, 255, 255, 255), "dark": (30, 30, 30, 255)}.get(theme)
+    assert tuple(pixels[2, 2]) == paper if paper else pixels[2, 2, 3] == 0
+    assert len(set(map(tuple, pixels[::7, ::7].reshape(-1, 4)))) > 20
+
+
+def test_the_four_figures_add_parts_and_move_nothing():
+    trace = run(gamma=4.0)
+    seen = [marks(draw_step(trace, figure, step=5, sample=0).svg()) for figure in FIGURES[1:]]
+    counts = [len(found) for found in seen]
+    assert counts == sorted(counts)
+    assert counts[0] < counts[-1]
+    for found in seen:
+        for name, place in found.items():
+            assert seen[-1][name] == place
+
+
+def test_a_step_without_unconditional_prediction_says_so():
+    drawing = draw_step(run(gamma=4.0, skip=(5,)), step=5, sample=0)
+    assert "no unconditional prediction at this step" in [t for t, _ in drawing.canvas.texts()]
+    assert "overview-x" not in drawing.svg()
+
+
+def test_a_deterministic_step_says_that_the_noise_is_zero():
+    assert "\u03b5 = 0" in draw_step(run(gamma=4.0), sample=0).caption
+    assert "\u03b5 = 0" not in draw_step(run(gamma=4.0, sampler="ddpm"), step=3, sample=0).caption
+
+
+def test_the_caption_prints_what_honesty_asks_for():
+    caption = draw_step(run(gamma=4.0, sampler="ddpm"), step=3, sample=0).caption
+    for words in ("\u03c3", "\u2192", "\u03b3 = 4", "M1 =", "residual", "sample 0 (0\u20131", "N = 3072", "to scale"):
+        assert words in caption
+
+
+def test_equal_predictions_are_named():
+    trace = run(gamma=4.0)
+    K = trace.steps["K"].clone()
+    names = list(trace.header["vectors"])
+    pairs = [{names[i], names[j]} for i in range(6) for j in range(i, 6)]
+    K[..., ["delta" in pair for pair in pairs]] = 0
+    drawing = draw_step(type(trace)(trace.header, trace.steps | {"K": K}, trace.stage), step=5, sample=0)
+    assert "no difference" in drawing.caption
+
+
+def test_other_rules_get_an_arrow_and_their_share_out_of_the_plane():
+    trace = exact_trace(4.0, batch=1, steps=6, rule=lambda u, c, guided: 0.8 * guided)
+    words = [t for t, _ in draw_step(trace, step=2).canvas.texts()]
+    assert "other rules" in words
+    assert any(re.fullmatch(r"\d+ % out of the plane", t) for t in words)
+    assert "other rules" not in [t for t, _ in draw_step(run(gamma=4.0), step=5).canvas.texts()]
+
+
+def test_default_step_is_the_meaningful_one_nearest_to_two_fifths():
+    trace = run(gamma=4.0)
+    assert draw_step(trace, sample=0).scene.step == 5
+    floor = trace.steps["floor"].clone()
+    floor[4:7] = 1.0
+    quiet = type(trace)(trace.header, trace.steps | {"floor": floor}, trace.stage)
+    assert draw_step(quiet, sample=0).scene.step in (3, 7)
+
+
+def test_default_sample_is_the_median_of_the_strength():
+    trace = run(gamma=4.0, batch=3)
+    strength = trace.column("M1").mean(dim=0)
+    scene = draw_step(trace).scene
+    assert strength[scene.sample] == strength.median()
+    assert scene.median
+    assert "median" in draw_step(trace).caption
+
+
+@pytest.mark.parametrize(("setting", "value"), [("figure", "F99"), ("size", "poster"), ("theme", "pink")])
+def test_an_unknown_choice_names_the_known_ones(setting, value):
+    with pytest.raises(ValueError, match=f"Unknown {setting} '{value}'. Choose one of"):
+        draw_step(run(gamma=4.0), **{setting: value})
+
+
+def test_a_step_outside_the_run_is_refused():
+    with pytest.raises(ValueError, match=r"no step 12: the trace has 12, numbered 0 to 11"):
+        draw_step(run(gamma=4.0), step=12)
+    with pytest.raises(ValueError, match=r"no sample 2"):
+        draw_step(run(gamma=4.0), sample=2)
+
+
+def test_embedded_workflow_comes_back_from_the_svg():
+    facts = {"workflow": {"nodes": ["]]>", "\u03b3"]}, "prompt": {"1": {}}}
+    svg = draw_step(run(gamma=4.0), sample=0).svg(facts)
+    block = re.search(r"<metadata>\s*<!\[CDATA\[([\s\S]*?)\]\]>\s*</metadata>", svg).group(1)
+    assert json.loads(block) == facts
+    assert svg.isascii() or block.isascii()
+    ElementTree.fromstring(svg)
+
+
+def test_the_same_figure_gives_the_same_svg():
+    trace = run(gamma=4.0)
+    assert draw_step(trace, sample=0).svg() == draw_step(trace, sample=0).svg()
+
+
+def test_matplotlib_is_imported_only_to_draw():
+    root = Path(step_figure.__file__).resolve().parents[1]
+    code = (
+        "import importlib.util, sys\n"
+        f"spec = importlib.util.spec_from_file_location('guidance_geometry', {str(root / '__init__.py')!r}, "
+        f"submodule_search_locations=[{str(root)!r}])\n"
+        "sys.modules['guidance_geometry'] = importlib.util.module_from_spec(spec)\n"
+        "from guidance_geometry.drawing import step_figure, contact_sheet, difference\n"
+        "print('matplotlib' in sys.modules, 'PIL' in sys.modules)"
+    )
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert found.stdout.split() == ["False", "False"]

@@ -1,0 +1,43 @@
+import csv
+import io
+import json
+import math
+
+import pytest
+
+from guidance_geometry.drawing.table import as_csv, as_json, as_text
+from guidance_geometry.guidance.metrics import METRICS
+from guidance_geometry.tests.traces import exact_trace
+
+RUN = exact_trace(4.0, batch=2, steps=4, skip=(1,))
+
+
+def test_csv_has_a_row_per_step_and_sample_and_a_column_per_metric():
+    rows = list(csv.DictReader(io.StringIO(as_csv(RUN))))
+    assert [(int(row["step"]), int(row["sample"])) for row in rows] == [(s, b) for s in range(4) for b in range(2)]
+    assert set(METRICS) <= set(rows[0])
+    assert float(rows[5]["M1"]) == float(RUN.column("M1")[2, 1])
+
+
+def test_undefined_numbers_are_empty_in_csv_and_null_in_json():
+    row = list(csv.DictReader(io.StringIO(as_csv(RUN))))[2]
+    assert (row["stage"], row["M1"]) == ("cond_only", "")
+    facts = json.loads(as_json(RUN), parse_constant=pytest.fail)
+    assert facts["rows"][2]["M1"] is None
+    assert facts["run"]["sampler"] == "euler"
+
+
+def test_the_text_shows_one_sample_and_says_which():
+    text = as_text(RUN, sample=1)
+    assert "sample 1 of 0-1" in text
+    lines = text.splitlines()[2:7]
+    assert len({len(line) for line in lines}) == 1
+    assert lines[0].split()[:4] == ["step", "sigma", "gamma", "M1"]
+    shown = float(lines[3].split()[3])
+    assert math.isclose(shown, float(RUN.column("M1")[2, 1]), rel_tol=5e-3)
+    assert lines[2].split()[3] == "-"
+
+
+def test_a_sample_that_is_not_there_is_refused():
+    with pytest.raises(ValueError, match="no sample 2"):
+        as_text(RUN, sample=2)

@@ -1,0 +1,261 @@
+"""The nodes that show a run, in the host's process: pictures, tables and files."""
+
+import csv
+import io
+import json
+import math
+import re
+
+import pytest
+import torch
+
+from guidance_geometry.guidance.trace import Trace, load, save
+from guidance_geometry.tests.traces import exact_trace
+
+FIGURE = {"figure": "step plane", "step": -1, "sample": 0, "size": "blog 960x540", "theme": "light", "save": "none"}
+FIGURE |= {"filename_prefix": "figure"}
+WORKFLOW, PROMPT = {"id": "w", "nodes": []}, {"1": {"class_type": "GGFigure"}}
+
+
+@pytest.fixture
+def output(host, tmp_path, monkeypatch):
+    """The host's folders, empty and ours for one test."""
+    import folder_paths
+
+    for name in ("output", "input", "temp"):
+        (tmp_path / name).mkdir()
+        monkeypatch.setattr(folder_paths, f"{name}_directory", str(tmp_path / name))
+    return tmp_path / "output"
+
+
+@pytest.fixture(scope="module")
+def trace():
+    return exact_trace(4.0, batch=2, steps=6)
+
+
+@pytest.fixture
+def see(host):
+    from guidance_geometry.nodes import see
+
+    return see
+
+
+def in_a_workflow(node):
+    """The class as the executor prepares it, with the hidden inputs of an editor's job."""
+    from comfy_api.latest import io as api
+
+    class Prepared(node):
+        hidden = api.HiddenHolder(
+            unique_id="1",
+            prompt=PROMPT,
+            extra_pnginfo={"workflow": WORKFLOW},
+            dynprompt=None,
+            auth_token_comfy_org=None,
+            api_key_comfy_org=None,
+        )
+
+    return Prepared
+
+
+def test_schemas_keep_their_order_and_explain_every_socket(see):
+    orders = {
+        "GGFigure": "trace figure step sample size theme save filename_prefix vae",
+        "GGDifferenceImages": "trace vae steps gain",
+        "GGMetrics": "trace filename_prefix sample",
+        "GGSaveTrace": "trace filename_prefix",
+        "GGLoadTrace": "trace_name",
+    }
+    for node in see.NODES:
+        schema = node.GET_SCHEMA()
+        assert [socket.id for socket in schema.inputs] == orders[schema.node_id].split()
+        assert all(socket.tooltip for socket in [*schema.inputs, *schema.outputs])
+        assert schema.description
+        assert schema.category == "guidance geometry/see"
+
+
+def test_a_figure_is_an_image_with_a_caption_and_a_preview(see, trace, output):
+    out = see.GGFigure.execute(trace, **FIGURE)
+    image, caption = out.result
+    assert image.shape == (1, 540, 960, 3)
+    assert 0 <= image.min() < image.max() <= 1
+    assert "to scale" in caption
+    assert out.ui["images"][0]["type"] == "temp"
+    assert not list(output.iterdir())
+
+
+def test_a_transparent_figure_has_alpha(see, trace, output):
+    image = see.GGFigure.execute(trace, **FIGURE | {"theme": "transparent", "size": "column 600"}).result[0]
+    assert image.shape == (1, 760, 600, 4)
+    assert image[0, 2, 2, 3] == 0
+
+
+def test_saved_figures_carry_the_workflow(see, trace, output):
+    from PIL import Image
+
+    node = in_a_workflow(see.GGFigure)
+    for _ in range(2):
+        out = node.execute(trace, **FIGURE | {"save": "all", "filename_prefix": "figures/step"})
+    files = sorted(path.name for path in (output / "figures").iterdir())
+    assert files == ["step_00001_.png", "step_00001_.svg", "step_00002_.png", "step_00002_.svg"]
+    assert out.ui["images"][0]["filename"] == "step_00002_.png"
+    info = Image.open(output / "figures" / "step_00001_.png").text
+    assert (json.loads(info["workflow"]), json.loads(info["prompt"])) == (WORKFLOW, PROMPT)
+    svg = (output / "figures" / "step_00001_.svg").read_text(encoding="utf-8")
+    block = re.search(r"<metadata>\s*<!\[CDATA\[([\s\S]*?)\]\]>\s*</metadata>", svg).group(1)
+    assert json.loads(block) == {"prompt": PROMPT, "workflow": WORKFLOW}
+
+
+def test_no_workflow_is_written_where_the_user_wants_none(see, trace, output, monkeypatch):
+    from comfy.cli_args import args
+    from PIL import Image
+
+    monkeypatch.setattr(args, "disable_metadata", True)
+    in_a_workflow(see.GGFigure).execute(trace, **FIGURE | {"save": "all"})
+    assert not Image.open(output / "figure_00001_.png").text
+    assert "CDATA" not in (output / "figure_00001_.svg").read_text(encoding="utf-8")
+    path = in_a_workflow(see.GGSaveTrace).execute(trace, "run").result[1]
+    assert load(path).header["workflow"] is None
+
+
+@pytest.mark.parametrize(
+    ("widget", "value", "sentence"),
+    [
+        ("figure", "F1", "Choose one of: step plane"),
+        ("size", "blog", "Choose one of: blog 960x540"),
+        ("theme", "pink", "Choose one of: light"),
+        ("save", "webp", "Choose one of: none"),
+        ("step", -2, "step is -2, outside -1 to 9999"),
+        ("step", math.nan, "no finite number"),
+        ("sample", "x", "no number"),
+        ("filename_prefix", "../../etc/x", "inside the output folder"),
+        ("filename_prefix", "/etc/x", "inside the output folder"),
+        ("filename_prefix", "C:\\x", "inside the output folder"),
+        ("filename_prefix", "", "inside the output folder"),
+    ],
+)
+def test_unusable_widgets_are_refused_before_and_in_the_run(see, trace, output, widget, value, sentence):
+    settings = FIGURE | {widget: value}
+    assert sentence in see.GGFigure.validate_inputs(**settings)
+    with pytest.raises(ValueError, match=re.escape(sentence)):
+        see.GGFigure.execute(trace, **settings)
+    assert see.GGFigure.validate_inputs(**FIGURE) is True
+    assert see.GGFigure.validate_inputs(**dict.fromkeys(FIGURE)) is True
+
+
+def test_a_step_that_the_run_does_not_have_is_named(see, trace, output):
+    with pytest.raises(ValueError, match="no step 6: the trace has 6, numbered 0 to 5"):
+        see.GGFigure.execute(trace, **FIGURE | {"step": 6})
+
+
+def test_difference_images_are_four_batches_and_a_note(see, trace):
+    out = see.GGDifferenceImages.execute(trace, steps="all")
+    assert [image.shape for image in out.result] == [(12, 32, 32, 3)] * 4
+    assert all(0 <= image.min() <= image.max() <= 1 for image in out.result)
+    assert "one gain for all" in out.ui["text"][0]
+
+
+def test_difference_images_go_through_the_vae(see, trace):
+    import comfy.sd
+
+    vae = comfy.sd.VAE(sd={"pixel_space_vae": torch.tensor(1.0)}, dtype=torch.float32)
+    plain = see.GGDifferenceImages.execute(trace, steps="2", gain=2.0)
+    decoded = see.GGDifferenceImages.execute(trace, vae, "2", 2.0)
+    assert (plain.result[1] - decoded.result[1]).abs().max() < 1e-3
+    assert "decode(c) - decode(u)" in decoded.ui["text"][0]
+
+
+def test_a_vae_of_another_model_is_refused(see, trace):
+    class Other:
+        latent_channels = 16
+
+    with pytest.raises(ValueError, match="takes latents of 16 channels, the trace holds 3"):
+        see.GGDifferenceImages.execute(trace, Other(), "2", 2.0)
+
+
+def test_latents_of_the_host_have_their_own_colours(see, trace):
+    latent = trace.header | {"latent": {"shape": [4, 8, 8], "format": "SD15"}}
+    pictures = see.pictures_of(Trace(latent, trace.steps, trace.stage))
+    assert pictures.factors.shape == (4, 3)
+    assert pictures.image(torch.zeros(1, 4, 8, 8)).shape == (1, 8, 8, 3)
+
+
+def test_a_trace_without_pictures_says_what_to_do(see):
+    bare = exact_trace(4.0, batch=1, steps=3, capture=False)
+    with pytest.raises(ValueError, match="Set capture to pictures and run again"):
+        see.GGDifferenceImages.execute(bare)
+    assert see.GGDifferenceImages.validate_inputs(gain=-1.0) != True  # noqa: E712  a sentence is truthy too
+
+
+def test_metrics_are_a_table_and_two_files(see, trace, output):
+    out = see.GGMetrics.execute(trace, "runs/numbers", -1)
+    passed, table = out.result
+    assert passed is trace
+    assert out.ui["text"] == [table]
+    assert "guidance strength" in table
+    assert "nothing wrong found" in table
+    rows = list(csv.DictReader(io.StringIO((output / "runs" / "numbers_00001_.csv").read_text())))
+    assert len(rows) == 12
+    facts = json.loads((output / "runs" / "numbers_00001_.json").read_text())
+    for row, fact in zip(rows, facts["rows"], strict=True):
+        step, sample = int(row["step"]), int(row["sample"])
+        for name in ("M1", "M6t", "M7"):
+            expected = float(trace.column(name)[step, sample])
+            assert float(row[name]) == fact[name] == expected
+    assert rows[0]["M9"] == ""
+    assert facts["rows"][0]["M9"] is None
+    assert facts["metrics"]["M1"]["name"] == "guidance strength"
+    see.GGMetrics.execute(trace, "runs/numbers", 1)
+    assert (output / "runs" / "numbers_00002_.json").exists()
+
+
+def test_a_saved_trace_comes_back_with_its_workflow(see, trace, output):
+    out = in_a_workflow(see.GGSaveTrace).execute(trace, "cats/run")
+    passed, path = out.result
+    assert passed is trace
+    assert path == str(output / "traces" / "cats" / "run_00001_.safetensors")
+    assert "traces/cats/run_00001_.safetensors" in see.GGLoadTrace.GET_SCHEMA().inputs[0].options
+    again = see.GGLoadTrace.execute("traces/cats/run_00001_.safetensors").result[0]
+    assert again.header["workflow"] == WORKFLOW
+    assert again.header["prompt"] == PROMPT
+    for name, column in trace.steps.items():
+        assert torch.equal(again.steps[name].nan_to_num(7.0), column.nan_to_num(7.0))
+    for name, tensor in trace.tensors.items():
+        assert torch.equal(again.tensors[name], tensor)
+    resaved = in_a_workflow(see.GGSaveTrace).execute(again, "again").result[1]
+    assert load(resaved).header["workflow"] == WORKFLOW
+
+
+def test_input_traces_are_listed_and_changes_are_noticed(see, trace, output):
+    path = output.parent / "input" / "given.safetensors"
+    save(trace, path)
+    assert see.GGLoadTrace.validate_inputs("input/given.safetensors") is True
+    first = see.GGLoadTrace.fingerprint_inputs("input/given.safetensors")
+    save(exact_trace(2.0, batch=1, steps=3), path)
+    assert see.GGLoadTrace.fingerprint_inputs("input/given.safetensors") != first
+    assert see.GGLoadTrace.execute("input/given.safetensors").result[0].n == 3
+
+
+def test_a_missing_or_foreign_file_is_explained(see, output):
+    from safetensors.torch import save_file
+
+    assert "There is none yet" in see.GGLoadTrace.validate_inputs("traces/x.safetensors")
+    save_file({"a": torch.zeros(2)}, output.parent / "input" / "weights.safetensors")
+    with pytest.raises(ValueError, match=r"weights\.safetensors"):
+        see.GGLoadTrace.execute("input/weights.safetensors")
+    with pytest.raises(ValueError, match="neither in output/traces nor in input"):
+        see.GGLoadTrace.execute("../../etc/passwd")
+    assert see.GGLoadTrace.fingerprint_inputs("traces/x.safetensors") is None
+
+
+def test_a_real_run_is_shown_and_saved(see, labelled, empty_latent, output):
+    from .test_bits import guided
+
+    for name in ("ve", "flow"):
+        _, _, trace = guided(*labelled[name], empty_latent(name), "euler", steps=6)
+        image, caption = see.GGFigure.execute(trace, **FIGURE).result
+        assert image.shape == (1, 540, 960, 3)
+        assert "\u03b3" in caption
+        assert len(see.GGDifferenceImages.execute(trace).result[3]) == 18
+        assert "nothing wrong found" in see.GGMetrics.execute(trace, "m", -1).result[1]
+        saved = see.GGSaveTrace.execute(trace, "real").result[1]
+        assert load(saved).header["sampler"] == "euler"

@@ -1,0 +1,156 @@
+"""Traces of exact runs for tests of pictures and nodes: a Gaussian mixture with a closed-form denoiser, no network.
+
+Model: natural-looking spectra in the orthonormal DCT domain; a condition is a class and a continuous attribute, so that
+the difference stays alive to the end, as in trained networks.
+"""
+
+import math
+from itertools import pairwise
+
+import torch
+
+from guidance_geometry.guidance.gram import VECTORS, gram
+from guidance_geometry.guidance.metrics import out_of_plane, out_of_span, saturation
+from guidance_geometry.guidance.trace import Trace
+
+SIZE = 32
+
+
+def dct_matrix(n=SIZE):
+    k, i = torch.arange(n, dtype=torch.float64)[:, None], torch.arange(n, dtype=torch.float64)[None]
+    rows = (2 / n) ** 0.5 * torch.cos(math.pi * k * (2 * i + 1) / (2 * n))
+    rows[0] /= 2**0.5
+    return rows
+
+
+def _field(n):
+    c, i, j = torch.meshgrid(torch.arange(3.0), torch.arange(SIZE * 1.0), torch.arange(SIZE * 1.0), indexing="ij")
+    phase = 12.9898 * i.double() + 78.233 * j.double() + 37.719 * c.double() + 1
+    return 2**0.5 * torch.cos((n + 1) * phase)
+
+
+class ExactModel:
+    """Ten classes of three modes and one attribute a sample; predictions in pixel space, x [B, 3, 32, 32]."""
+
+    def __init__(self, batch):
+        j, i = torch.meshgrid(torch.arange(SIZE * 1.0), torch.arange(SIZE * 1.0), indexing="xy")
+        r2 = (i**2 + j**2).double().expand(3, SIZE, SIZE)
+        spectrum = 1 / (1 + r2)
+        self.su = spectrum * 0.2 / spectrum.mean()
+        v = self.su * 0.4 / (1 + r2 / 36)
+        self.s = self.su - v
+        low = (r2 <= 36) * self.su.sqrt()
+        means = [[low * (0.35 * _field(k) + 0.2 * _field(100 + 3 * k + m)) for m in range(3)] for k in range(10)]
+        self.means = torch.stack([torch.stack(row) for row in means])
+        self.shift = torch.stack([v.sqrt() * _field(200 + b) for b in range(batch)])
+        self.dct = dct_matrix()
+
+    def _mixture(self, z, means, variance, sigma):  # z [B, ...], means [B, M, ...] -> D
+        spread = variance + sigma**2
+        logits = -0.5 * ((z[:, None] - means) ** 2 / spread).flatten(2).sum(2)
+        weights = logits.softmax(dim=1)[..., None, None, None]
+        return ((variance * z[:, None] + sigma**2 * means) / spread * weights).sum(dim=1)
+
+    def __call__(self, x, sigma, alpha):  # -> uncond, cond
+        z = self.dct @ (x / alpha) @ self.dct.T
+        noise = sigma / alpha
+        everything = self.means.flatten(0, 1).expand(len(z), 30, *z.shape[1:])
+        mine = torch.stack([self.means[b % 10] + self.shift[b] for b in range(len(z))])
+        found = (self._mixture(z, everything, self.su, noise), self._mixture(z, mine, self.s, noise))
+        return tuple(self.dct.T @ d @ self.dct for d in found)
+
+
+def levels_of(space, steps):
+    if space == "flow":
+        return [0.999 * (1 - i / steps) for i in range(steps)] + [0.0]
+    lowest, highest = 0.02 ** (1 / 7), 20 ** (1 / 7)
+    return [(highest + i / (steps - 1) * (lowest - highest)) ** 7 for i in range(steps)] + [0.0]
+
+
+def exact_trace(gamma=4.0, *, sampler="euler", space="ve", steps=20, batch=4, rule=None, capture=True, skip=(), seed=0):
+    """Run the exact model and record it. rule: (u, c, G) -> D. skip: steps recorded without an unconditional pass."""
+    model, levels = ExactModel(batch), levels_of(space, steps)
+    draws = torch.Generator().manual_seed(seed)
+    x = levels[0] * torch.randn(batch, 3, SIZE, SIZE, generator=draws, dtype=torch.float64)
+    columns, kept = _empty(steps, batch), {name: [] for name in ("x", "uncond", "cond", "guided")}
+    for i, (sigma, after) in enumerate(pairwise(levels)):
+        alpha, alpha_next = (1 - sigma, 1 - after) if space == "flow" else (1.0, 1.0)
+        u, c = model(x, sigma, alpha)
+        guided = u + (c - u) * gamma
+        denoised = guided if rule is None else rule(u, c, guided)
+        move, noise, kappa = _step(sampler, x, denoised, (sigma, alpha), (after, alpha_next), draws)
+        for name, value in zip(kept, (x, u, c, denoised), strict=True):
+            kept[name].append(value.half())
+        row = {"sigma": sigma, "sigma_next": after, "alpha": alpha, "alpha_next": alpha_next, "kappa": kappa}
+        vectors = dict(zip(VECTORS, (u, u - x, c - u, denoised - guided, move, noise), strict=True))
+        _fill(columns, i, row | {"gamma": gamma, "evals": 1 if i in skip else 2}, vectors, i in skip)
+        x = x + move + (0 if noise is None else noise)
+    tensors = {name: torch.stack(rows) for name, rows in kept.items()} | {"end": x.half()} if capture else {}
+    stage = ["cond_only" if i in skip else "step" for i in range(steps)]
+    return Trace(_header(space, sampler, gamma, levels, batch, steps if capture else 0), columns, stage, tensors)
+
+
+def _step(sampler, x, denoised, now, then, draws):
+    (sigma, alpha), (after, alpha_next) = now, then
+    eps_hat = (x - alpha * denoised) / sigma
+    noise, down = None, after
+    if sampler == "ddpm" and after > 0:
+        up = after * (1 - (after * alpha / (alpha_next * sigma)) ** 2) ** 0.5
+        down = (after**2 - up**2) ** 0.5
+        noise = up * torch.randn(x.shape, generator=draws, dtype=x.dtype)
+    return alpha_next * denoised + down * eps_hat - x, noise, alpha_next - down * alpha / sigma
+
+
+def _empty(steps, batch):
+    columns = {
+        name: torch.full((steps,), torch.nan, dtype=torch.float64)
+        for name in ("sigma", "sigma_next", "alpha", "alpha_next", "gamma", "kappa", "evals", "floor")
+    }
+    columns |= {
+        name: torch.full((steps, batch), torch.nan, dtype=torch.float64)
+        for name in ("m9", "m9a", "m10", "m10c", "m11", "m11s", "m12", "m13", "m14")
+    }
+    zeros = {
+        "K": torch.zeros(steps, batch, 21, dtype=torch.float64),
+        "sum": torch.zeros(steps, batch, 3, dtype=torch.float64),
+    }
+    return columns | zeros
+
+
+def _fill(columns, i, row, vectors, skipped):
+    for name, value in row.items():
+        columns[name][i] = value
+    columns["floor"][i] = 3e-8
+    columns["K"][i] = torch.nan if skipped else gram(vectors)
+    u, a, delta, other, move, noise = vectors.values()
+    columns["sum"][i] = torch.stack([v.flatten(1).sum(1) for v in (u, delta, other)], dim=1)
+    travel = move if noise is None else move + noise
+    columns["m10"][i] = saturation(u + row["gamma"] * delta + other)
+    columns["m11"][i], columns["m11s"][i] = out_of_plane(travel, a, delta), out_of_span(travel, u, a, delta)
+    columns["m12"][i] = 0.0
+
+
+def _header(space, sampler, gamma, levels, batch, captured):
+    return {
+        "version": 1,
+        "run": "exact",
+        "space": space,
+        "vectors": list(VECTORS),
+        "sampler": sampler,
+        "scheduler": "karras",
+        "cfg": gamma,
+        "seed": 0,
+        "sigmas": levels,
+        "labels": [f"class {b}" for b in range(batch)],
+        "chain": "cfg",
+        "model": {"name": "exact"},
+        "host": {},
+        "latent": {"shape": [3, SIZE, SIZE], "format": "pixel"},
+        "sigma_data": 0.4684,
+        "evaluations": 2 * (len(levels) - 1),
+        "split": "formula",
+        "notes": [],
+        "workflow": None,
+        "prompt": None,
+        "capture": {"mode": "pictures", "budget_mb": 256, "steps": list(range(captured)), "note": ""},
+    }
