@@ -21,9 +21,11 @@ class Guidance(Protocol):
 
     def init(self, run: Run) -> Any:
         """State of one run, made anew for each."""
+        ...
 
     def step(self, state: Any, p: Predictions, gamma: float) -> tuple[Tensor, Any]:
         """Guided x0-hat [B, ...] of one outer step, and the state for the next."""
+        ...
 
 
 @dataclass(frozen=True)

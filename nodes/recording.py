@@ -188,6 +188,8 @@ class Watch:
         """Wrapper of the host's batched evaluation: copies u and c before any rule may edit them."""
         predictions = executor(model, conds, x, sigma, model_options)
         call, level = self.current, float(sigma.flatten()[0])
+        if call is None:
+            return predictions  # an evaluation outside the sampler's calls belongs to no step
         active = [host.is_active(cond, level) for cond in conds]
         for role, position in self._roles(conds).items():
             if getattr(call, role) is None and active[position]:

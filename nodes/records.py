@@ -57,7 +57,8 @@ def recorded(model, recorder: RunRecorder):
 
         recording = recorder.begin()
         samples = record(recording, executor.class_obj, proceed, *arguments)
-        recorder.keep(recording.trace)
+        if recording.trace is not None:
+            recorder.keep(recording.trace)
         return samples
 
     clone = model.clone()

@@ -104,19 +104,21 @@ class Ledger:
         """Add one complete step; the numbers that compare it with the step before go into that one's row."""
         now, then = level(step.sigma, self.flow), level(step.sigma_next, self.flow)
         if self.before is not None:
-            self.rows[-1].update(self._across(step))
+            self.rows[-1].update(self._across(self.before, step))
         self.rows.append(_levels(step, now, then) | self._numbers(step) | self._identity(step, now, then))
-        self.stage.append("cond_only" if step.uncond is None else "step")
+        self.stage.append("cond_only" if step.delta is None else "step")
         self.capture.keep(step)
         self.predicted = self._expected(step, now, then)
         self.before = step
 
     def columns(self) -> dict[str, Tensor]:
         """{name: [n] or [n, B, ...] float64 on the CPU}, fetched from the device here; nan where undefined."""
-        unknown = torch.full_like(self.rows[0]["m10"], torch.nan) if self.rows else None
-        names = [*self.rows[0], *(name for name in PER_ITEM if name not in self.rows[0])] if self.rows else []
+        if not self.rows:
+            return {}
+        unknown = torch.full_like(self.rows[0]["m10"], torch.nan)
+        names = dict.fromkeys([*self.rows[0], *PER_ITEM])
         stacked = {name: torch.stack([row.get(name, unknown) for row in self.rows]).cpu() for name in names}
-        return stacked | ({"kappa": _kappa(stacked["K"], stacked["gamma"])} if self.rows else {})
+        return stacked | {"kappa": _kappa(stacked["K"], stacked["gamma"])}
 
     def _numbers(self, step: Recorded) -> dict[str, Tensor]:
         cond = step.denoised if step.cond is None else promoted(step.cond)
@@ -124,54 +126,55 @@ class Ledger:
         a, delta = u - step.x, cond - u
         plain = cond if step.uncond is None else u + delta * step.gamma
         other = step.denoised - plain
-        vectors = dict(zip(VECTORS, (u, a, delta, other, step.move, step.noise), strict=True))
+        vectors: dict[str, Tensor | None] = {"u": u, "a": a, "delta": delta, "D-G": other, "move": step.move}
         bound = metrics.bound_of(cond) if self.bound is None else self.bound
         return {
-            "K": gram(vectors),
+            "K": gram(vectors | {"noise": step.noise}),
             "sum": torch.stack([wide(flat(v)).sum(dim=1) for v in (u, delta, other)], dim=-1),
             "m10": metrics.saturation(step.denoised, bound),
             "m10c": metrics.saturation_excess(step.denoised, cond, bound),
             "m11": metrics.out_of_plane(step.travel, a, delta),
             "m11s": metrics.out_of_span(step.travel, u, a, delta),
-            "floor": metrics.precision_floor(rms(a), self.dtype).mean(),
+            "floor": torch.as_tensor(metrics.precision_floor(rms(a), self.dtype)).mean(),
         }
 
     def _identity(self, step: Recorded, now: Level, then: Level) -> dict[str, Tensor]:
         if self.formula is None or (self.reads_uncond and step.uncond is None):
             return {}
         uncond = None if step.uncond is None else wide(step.uncond)
-        self.update = Update(
-            wide(step.x), wide(step.denoised), now, then, uncond, self.update and self.update.alone(), self.options
-        )
+        previous = self.update.alone() if self.update else None
+        self.update = Update(wide(step.x), wide(step.denoised), now, then, uncond, previous, self.options)
         x_next = wide(step.x) + wide(step.travel)
         residual = metrics.identity_residual(step.x, x_next, self.formula(self.update), step.noise, now.sigma)
         return {"m12": residual}
 
-    def _across(self, step: Recorded) -> dict[str, Tensor]:
+    def _across(self, before: Recorded, step: Recorded) -> dict[str, Tensor]:
         """Numbers of the step before that needed this one."""
-        before = self.before
         found = {
             "m9": metrics.straightness(before.move, step.move),
             "m9a": dot(before.travel, step.denoised - step.x),
         }
-        if step.uncond is None or before.uncond is None:
-            return found
-        delta = step.cond - step.uncond
-        found["m13"] = metrics.direction_memory(before.cond - before.uncond, delta, self.rows[-1]["floor"])
-        if self.predicted is not None:
+        delta, earlier = step.delta, before.delta
+        if delta is not None and earlier is not None:
+            found["m13"] = metrics.direction_memory(earlier, delta, self.rows[-1]["floor"])
+        if delta is not None and self.predicted is not None:
             found["m14"] = metrics.extrapolation_error(self.predicted, delta)
         return found
 
     def _expected(self, step: Recorded, now: Level, then: Level) -> Tensor | None:
         """The next difference, from this one and the one before (M14's predictor)."""
-        if step.uncond is None or now.alpha == 0 or then.sigma == 0:
+        delta, before = step.delta, self.before
+        if delta is None or now.alpha == 0 or then.sigma == 0:
             return None
-        delta, ratio = step.cond - step.uncond, [float(at.sigma / at.alpha) for at in (now, then)]
-        earlier = self.before
-        if earlier is None or earlier.uncond is None or (self.flow and earlier.sigma >= 1):
-            return metrics.predicted_difference(delta, *ratio)
-        at = level(earlier.sigma, self.flow)
-        return metrics.predicted_difference(delta, *ratio, earlier.cond - earlier.uncond, float(at.sigma / at.alpha))
+        ratio, ratio_next = _noise_over_signal(now), _noise_over_signal(then)
+        if before is None or before.delta is None or (self.flow and before.sigma >= 1):
+            return metrics.predicted_difference(delta, ratio, ratio_next)
+        ratio_before = _noise_over_signal(level(before.sigma, self.flow))
+        return metrics.predicted_difference(delta, ratio, ratio_next, before.delta, ratio_before)
+
+
+def _noise_over_signal(at: Level) -> float:
+    return float(at.sigma / at.alpha)
 
 
 def _levels(step: Recorded, now: Level, then: Level) -> dict[str, Tensor]:
@@ -180,9 +183,7 @@ def _levels(step: Recorded, now: Level, then: Level) -> dict[str, Tensor]:
     return {name: torch.as_tensor(v, dtype=torch.float64) for name, v in values.items()}
 
 
-def _kappa(
-    K: Tensor, gamma: Tensor
-) -> Tensor:  # K [n, B, 21], gamma [n] -> [n], nan where the move is no such multiple
+def _kappa(K: Tensor, gamma: Tensor) -> Tensor:  # K [n, B, 21], gamma [n] -> [n], nan where nothing fits
     """How far the next state follows the guided prediction: dx'/dD.  kappa = <move, D - x> / |D - x|^2"""
     record = GramRecord(VECTORS, K)
     towards = added(named("D", gamma[:, None]), named("x"), -1.0)

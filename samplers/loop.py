@@ -17,9 +17,9 @@ GOLDEN = 0x9E3779B97F4A7C15  # odd multiplier of splitmix64: spreads neighbourin
 
 @dataclass(frozen=True)
 class State:
-    """One step of a run: x at level `now`, the prediction D there, and the step taken from it.
+    """One step of a run: x at level `now`, the prediction D there, the step, and the state after it.
 
-    x, denoised: [B, ...]. x_next = x + step.move + step.noise.
+    x, denoised, x_next: [B, ...]. step, x_next: None while the step has not been taken.
     """
 
     index: int
@@ -28,11 +28,7 @@ class State:
     now: Level
     then: Level
     step: Step | None = None
-
-    @property
-    def x_next(self) -> Tensor:
-        """The state after the step."""
-        return self.x + self.step.move + self.step.noise
+    x_next: Tensor | None = None
 
 
 def run(denoise: Callable, x: Tensor, levels: list[Level], step: Callable, noise: Callable) -> Iterator[State]:
@@ -45,9 +41,10 @@ def run(denoise: Callable, x: Tensor, levels: list[Level], step: Callable, noise
         denoised = denoise(x, now)
         yield State(i, x, denoised, now, then)
         eps = noise(now, then) if then.sigma > 0 else torch.zeros_like(x)
-        state = State(i, x, denoised, now, then, step(x, denoised, now, then, eps))
-        yield state
-        x = state.x_next
+        taken = step(x, denoised, now, then, eps)
+        x_next = x + taken.move + taken.noise
+        yield State(i, x, denoised, now, then, taken, x_next)
+        x = x_next
 
 
 def item_noise(x: Tensor, seed: int) -> Callable[[], Tensor]:  # x [B, ...] -> () -> eps [B, ...]

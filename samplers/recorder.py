@@ -54,6 +54,11 @@ class Recorded:
     evaluations: int
 
     @property
+    def delta(self) -> Tensor | None:  # [B, ...]
+        """The guidance difference c - u, None where one of them was not evaluated."""
+        return None if self.uncond is None or self.cond is None else self.cond - self.uncond
+
+    @property
     def travel(self) -> Tensor:  # [B, ...]
         """Where the state went: x' - x."""
         return self.move if self.noise is None else self.move + self.noise
@@ -110,6 +115,8 @@ class Recorder:
         self.pending.clear()
 
     def _complete(self, at: Call, x_next: Tensor, parts: Parts, sigma_next: float) -> None:
+        if at.denoised is None:
+            return  # the model call failed: its exception is on the way
         noise = parts.get(self.steps - 1)
         moved = x_next - at.x
         move = moved if noise is None else moved - noise

@@ -127,6 +127,8 @@ def euler_cfg_pp(update: Update) -> Tensor:
     Source: Chung et al. 2024, arXiv 2406.08070, algorithm 2.
     """
     eta = update.options.get("eta", 1.0)
+    if update.uncond is None:
+        raise ValueError("CFG++ steps along the unconditional prediction, and this step has none.")
     _, down = up_and_down(update.now, update.then, eta)
     return update.then.alpha * update.denoised + down * noise_estimate(update.x, update.uncond, update.now) - update.x
 

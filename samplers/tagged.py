@@ -67,7 +67,9 @@ def _carried(name: str, args: tuple) -> Parts:
     first, second = (*args, None)[:2]
     if name in SCALED:
         return _scaled(first, second)
-    if name in DIVIDED and isinstance(first, Tagged) and not isinstance(second, Tagged):
+    if name in DIVIDED and isinstance(first, Tagged) and isinstance(second, Tensor | float | int):
+        if isinstance(second, Tagged):
+            return {}
         return {i: p / second for i, p in first.parts.items()}
     if name in ADDED:
         return _sum(parts_of(first), parts_of(second))

@@ -15,4 +15,4 @@ def cfg(p: Predictions, *, gamma: float) -> Tensor:  # [B, ...]
     gamma: 0 is u, 1 is c, larger overshoots c. The order of operations is the host's, so the bits are too.
     Source: Ho and Salimans 2022, arXiv 2207.12598, eq. 6, with gamma = 1 + w.
     """
-    return p.uncond + p.delta * gamma
+    return p.uncond + p.delta * gamma  # pyright: ignore[reportOptionalOperand]  delta has refused a missing uncond
