@@ -14,11 +14,16 @@ def input_scale(kind: str, schedule: str, sigma: Tensor, sigma_data: float | Non
 
     Its own coordinates for vp and flow. An edm network, and any network on the edm schedule, gets in addition
     1 / sqrt(sigma^2 + (alpha * sigma_data)^2), which makes the input's size 1; only they read sigma_data.
+    Raises ValueError where they need it and it is None.
     """
     at = coordinates(schedule, sigma)
-    if kind == "edm" or schedule == "edm":
-        return at.scale / (at.sigma**2 + (at.alpha * sigma_data) ** 2).sqrt()
-    return at.scale
+    if "edm" not in (kind, schedule):
+        return at.scale
+    if sigma_data is None:
+        raise ValueError(
+            f"A network of kind {kind} on {schedule} needs sigma_data, and none was given. Give the model's."
+        )
+    return at.scale / (at.sigma**2 + (at.alpha * sigma_data) ** 2).sqrt()
 
 
 def network_input(kind: str, schedule: str, x: Tensor, sigma: Tensor, sigma_data: float | None) -> Tensor:

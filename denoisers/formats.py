@@ -39,7 +39,7 @@ KARRAS_SIGMA_DATA = 0.5  # the paper's value, for files without metadata
 
 @dataclass(frozen=True)
 class DenoiserSpec:
-    """Everything about a denoiser but its weights.
+    """What a denoiser's file says of it: everything but the weights.
 
     sizes: the network's keyword arguments. parametrisation, schedule: None where the file does not say. time: what the
     network is told of the noise level (None: the schedule's usual). image_size: native side in pixels. dtype: widest
@@ -63,6 +63,15 @@ class DenoiserSpec:
     def null_index(self) -> int:
         """The label that means "no label"."""
         return len(self.labels)
+
+
+@dataclass(frozen=True)
+class ChosenSpec(DenoiserSpec):
+    """A spec that leaves nothing open: what `chosen` makes, and what a MODEL is built from."""
+
+    parametrisation: str
+    schedule: str
+    time: str
 
 
 @dataclass(frozen=True, eq=False)
@@ -103,23 +112,28 @@ def checked(file: str, tensors: Mapping[str, Tensor], metadata: Mapping[str, str
     return DenoiserFile(spec, weights)
 
 
-def chosen(spec: DenoiserSpec, parametrisation: str = "auto", schedule: str = "auto") -> DenoiserSpec:
+def chosen(spec: DenoiserSpec, parametrisation: str = "auto", schedule: str = "auto") -> ChosenSpec:
     """Let explicit choices override what the file says, and fill what follows from them.
 
     Raises ValueError where neither says it, naming the choices.
     """
-    kind = spec.parametrisation if parametrisation == "auto" else parametrisation
-    levels = spec.schedule if schedule == "auto" else schedule
-    for what, value, options in (("parametrisation", kind, PARAMETRISATIONS), ("schedule", levels, SCHEDULES)):
-        if value is None:
-            raise ValueError(f"{spec.name} does not say its {what}. Choose it on the node: {', '.join(options)}.")
-        if value not in options:
-            raise ValueError(f"{what} is {value!r} but must be auto or one of {', '.join(options)}.")
+    kind = _decided(spec, "parametrisation", parametrisation, PARAMETRISATIONS)
+    levels = _decided(spec, "schedule", schedule, SCHEDULES)
     time = spec.time if spec.time and levels == spec.schedule else usual_time(levels)
     if time == "index" and levels == "edm":
         raise ValueError(f"{spec.name} is told table indices but the schedule edm has no table. Choose another.")
     sigma_data = KARRAS_SIGMA_DATA if spec.sigma_data is None and "edm" in (kind, levels) else spec.sigma_data
-    return replace(spec, parametrisation=kind, schedule=levels, time=time, sigma_data=sigma_data)
+    changes = {"parametrisation": kind, "schedule": levels, "time": time, "sigma_data": sigma_data}
+    return ChosenSpec(**vars(spec) | changes)
+
+
+def _decided(spec: DenoiserSpec, what: str, choice: str, options: Collection[str]) -> str:
+    value = getattr(spec, what) if choice == "auto" else choice
+    if value is None:
+        raise ValueError(f"{spec.name} does not say its {what}. Choose it on the node: {', '.join(options)}.")
+    if value not in options:
+        raise ValueError(f"{what} is {value!r} but must be auto or one of {', '.join(options)}.")
+    return value
 
 
 def sha256_of(path: Path) -> str:
@@ -136,8 +150,7 @@ def _refuse_other_formats(notes: Notes, names: Collection[str]) -> None:
     if said != FORMAT:
         what = OTHER_FORMATS.get(said, f"of the format {said!r}, not {FORMAT!r}")
         raise ValueError(f"{notes.file} is {what}.")
-    version = notes.text("version")
-    if version not in (None, VERSION):
+    if notes.described and (version := notes.text("version")) != VERSION:
         raise ValueError(f"{notes.file} has format version {version!r}; this pack reads version {VERSION}. Update it.")
     for start, what in FOREIGN_KEYS:
         if any(key.startswith(start) for key in names):
@@ -204,12 +217,16 @@ def _spec(notes: Notes, known: str, sizes: dict[str, Any], weights: Mapping[str,
 
 def _parametrisation(notes: Notes) -> str | None:
     """The kind of output; a raw network under EDM preconditioning is written as `F` and `edm`."""
+    if not notes.described:
+        return None
     if notes.text("parametrisation") == "F":
         return notes.choice("preconditioning", ("edm",))
     return notes.choice("parametrisation", PARAMETRISATIONS)
 
 
 def _schedule(notes: Notes) -> str | None:
+    if not notes.described:
+        return None
     return "edm" if notes.text("schedule") == "ve" else notes.choice("schedule", SCHEDULES)
 
 
@@ -259,5 +276,5 @@ def _check_description(notes: Notes, known: str, sizes: dict[str, Any], count: i
             raise ValueError(f"{notes.file}: gg.config says {key} = {value} but the weights have {found[key]}.")
     for key, need in (("null_index", count), ("channels", ARCHITECTURES[known].channels), ("range", "-1,1")):
         said = notes.text(key, str(need))
-        if said is not None and said.replace(" ", "") != str(need):
+        if said.replace(" ", "") != str(need):
             raise ValueError(f"{notes.file}: gg.{key} is {said!r} but this file needs {need}.")

@@ -23,14 +23,14 @@ class Notes:
         """Whether the file says that it is a denoiser of this pack."""
         return self.metadata.get("gg.format") == FORMAT
 
-    def text(self, key: str, default: str | None = None) -> str | None:
-        """The text under gg.<key>; an absent key is an error, unless there is a default or nothing is described."""
+    def text(self, key: str, default: str | None = None) -> str:
+        """The text under gg.<key>; the default where it is absent or nothing is described, an error without one."""
         found = self.metadata.get(f"gg.{key}", default) if self.described else default
-        if found is None and self.described:
+        if found is None:
             raise ValueError(f"{self.file}: the metadata key gg.{key} is missing. Write it when you save the file.")
         return found
 
-    def choice(self, key: str, options: Collection[str], default: str | None = None) -> str | None:
+    def choice(self, key: str, options: Collection[str], default: str | None = None) -> str:
         """One of some words."""
         found = self.text(key, default)
         if found not in options and found != default:
@@ -55,7 +55,7 @@ class Notes:
             raise ValueError(f"{self.file}: gg.{key} is {value:g} but must be a whole number divisible by {multiple}.")
         return int(value)
 
-    def json(self, key: str, default: str) -> Any:
+    def json(self, key: str, default: str | None = None) -> Any:
         """A JSON value."""
         found = self.text(key, default)
         try:

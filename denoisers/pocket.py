@@ -23,8 +23,8 @@ def fourier_features(t: Tensor) -> Tensor:  # [B] -> [B, 64]
 
 def zeroed(layer: nn.Module) -> nn.Module:
     """Start a layer at zero, so that the branch it ends is silent before training."""
-    nn.init.zeros_(layer.weight)
-    nn.init.zeros_(layer.bias)
+    for parameter in layer.parameters():
+        nn.init.zeros_(parameter)
     return layer
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,11 +18,11 @@ import torch
 from torch import Tensor, nn
 
 from ..denoisers.architectures import ARCHITECTURES, Architecture
-from ..denoisers.formats import DenoiserFile, DenoiserSpec
+from ..denoisers.formats import ChosenSpec
 from ..denoisers.schedules import network_time
 from ..guidance.mixture import ANY, GaussianMixture
 from ..guidance.vectors import wide
-from .noise_levels import denoiser_levels, exact_levels
+from .noise_levels import Sampling, denoiser_levels, exact_levels
 
 WEIGHT_DTYPES = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
 
@@ -120,15 +120,16 @@ class LabelledModel(comfy.model_base.BaseModel):
         self,
         config: LabelledConfig,
         network: Callable[..., LabelledNetwork],
-        sampling: nn.Module,
+        sampling: Sampling,
         card: ModelCard,
         *,
         device: torch.device,
         bytes_needed: Callable[[int, int], int],
-        told: Callable[[nn.Module, Tensor], Tensor],
+        told: Callable[[Sampling, Tensor], Tensor],
     ):
         kinds = comfy.model_base.ModelType
-        super().__init__(config, kinds.FLOW if card.space == "flow" else kinds.EPS, device, unet_model=network)
+        kind = kinds.FLOW if card.space == "flow" else kinds.EPS
+        super().__init__(config, kind, device, network)  # pyright: ignore[reportArgumentType]  the host only calls it
         self.model_sampling = sampling
         self.card = card
         self.bytes_needed = bytes_needed
@@ -180,14 +181,14 @@ class LabelledModel(comfy.model_base.BaseModel):
 
 
 def native_denoiser(
-    file: DenoiserFile, weight_dtype: str = "default", known: Architecture | None = None
+    spec: ChosenSpec, weights: Mapping[str, Tensor], weight_dtype: str = "default", known: Architecture | None = None
 ) -> comfy.model_patcher.ModelPatcher:
-    """A denoiser whose parametrisation and schedule are chosen, as a MODEL.
+    """A denoiser as a MODEL.
 
-    weight_dtype: default lets the host pick, as for its own models; fp32, fp16 or bf16 stores the weights so and
-    computes in it where the device can. known: an architecture that is not in the table.
+    weights: by the network's own names. weight_dtype: default lets the host pick, as for its own models; fp32, fp16 or
+    bf16 stores the weights so and computes in it where the device can. known: an architecture not in the table.
     """
-    spec, known = file.spec, known or ARCHITECTURES[file.spec.architecture]
+    known = known or ARCHITECTURES[spec.architecture]
     side = spec.image_size
     space = "flow" if spec.schedule == "flow" else "ve"
     card = ModelCard(
@@ -195,17 +196,16 @@ def native_denoiser(
         known.multiple, space,
     )  # fmt: skip
     load, offload = comfy.model_management.get_torch_device(), comfy.model_management.unet_offload_device()
-    dtype, cast = _dtypes(file, weight_dtype, load)
+    dtype, cast = _dtypes(spec.dtype, weights, weight_dtype, load)
     model = LabelledModel(
         LabelledConfig(card.shape, dtype, cast),
-        _network_of(spec, known),
+        _network_of(spec, weights, known),
         denoiser_levels(spec),
         card,
         device=offload,
         bytes_needed=lambda batch, pixels: known.memory(spec.sizes, batch, pixels),
         told=lambda sampling, timestep: _told(spec, sampling, timestep),
     )
-    model.diffusion_model.evaluate.load_state_dict(dict(file.weights))
     return comfy.model_patcher.ModelPatcher(model, load_device=load, offload_device=offload)
 
 
@@ -241,19 +241,20 @@ class _Posterior:
         return self.mixture.denoised(x, sigma, 1 - sigma if self.kind == "flow" else 1.0, label)
 
 
-def _network_of(spec: DenoiserSpec, known: Architecture) -> Callable[..., LabelledNetwork]:
+def _network_of(spec: ChosenSpec, weights: Mapping[str, Tensor], known: Architecture) -> Callable[..., LabelledNetwork]:
     """The host's constructor call: it adds dtype, device and the operations that cast."""
 
     def build(dtype: torch.dtype, device: torch.device, operations: Any) -> LabelledNetwork:
         network = known.network(
             **spec.sizes, labels=len(spec.labels), operations=operations, device=device, dtype=dtype
         )
+        network.load_state_dict(dict(weights))
         return LabelledNetwork(network, dtype)
 
     return build
 
 
-def _told(spec: DenoiserSpec, sampling: nn.Module, timestep: Tensor) -> Tensor:
+def _told(spec: ChosenSpec, sampling: Sampling, timestep: Tensor) -> Tensor:
     """From the host's timestep to the file's own: index, sigma or ln(sigma) / 4."""
     if spec.time == "index":
         return timestep.round() if spec.schedule != "flow" else timestep
@@ -263,13 +264,13 @@ def _told(spec: DenoiserSpec, sampling: nn.Module, timestep: Tensor) -> Tensor:
     return network_time(spec.time, spec.schedule, sigma)
 
 
-def _dtypes(file: DenoiserFile, wanted: str, device: torch.device) -> tuple[torch.dtype, torch.dtype | None]:
+def _dtypes(
+    stored: torch.dtype, weights: Mapping[str, Tensor], wanted: str, device: torch.device
+) -> tuple[torch.dtype, torch.dtype | None]:
     """Weights' type, and the type to compute in where the device cannot use the first: the host's own rules."""
     supported = LabelledConfig.supported_inference_dtypes
     dtype = WEIGHT_DTYPES.get(wanted)
     if dtype is None:
-        count = sum(weight.numel() for weight in file.weights.values())
-        dtype = comfy.model_management.unet_dtype(
-            model_params=count, supported_dtypes=supported, weight_dtype=file.spec.dtype
-        )
+        count = sum(weight.numel() for weight in weights.values())
+        dtype = comfy.model_management.unet_dtype(model_params=count, supported_dtypes=supported, weight_dtype=stored)
     return dtype, comfy.model_management.unet_manual_cast(dtype, device, supported)

@@ -13,9 +13,10 @@ import torch
 from torch import Tensor
 
 from ..denoisers.conversion import denoised, ends_without_signal, network_input
-from ..denoisers.formats import DenoiserSpec
+from ..denoisers.formats import ChosenSpec
 from ..denoisers.schedules import index_of, table
 
+Sampling = host.ModelSamplingDiscrete | host.ModelSamplingContinuousEDM | host.ModelSamplingDiscreteFlow
 HOST_CONVERSIONS = {
     ("vp_linear", "epsilon"): host.EPS,
     ("vp_linear", "v"): host.V_PREDICTION,
@@ -33,6 +34,9 @@ HOST_CONVERSIONS = {
 class IndexedLevels(host.ModelSamplingDiscrete):
     """A table of VE levels; a level between two entries keeps its place between them, nothing is rounded."""
 
+    sigmas: Tensor
+    log_sigmas: Tensor
+
     def timestep(self, sigma: Tensor) -> Tensor:
         return index_of(self.log_sigmas, sigma)
 
@@ -47,7 +51,7 @@ class IndexedLevels(host.ModelSamplingDiscrete):
 class ByTable:
     """Conversion for the pairs the host has no class for.  Needs the attribute `spec`."""
 
-    spec: DenoiserSpec
+    spec: ChosenSpec
 
     def calculate_input(self, sigma: Tensor, noise: Tensor) -> Tensor:
         spec = self.spec
@@ -92,8 +96,8 @@ class ExactFlow(host.ModelSamplingDiscreteFlow, host.CONST):
         return model_output
 
 
-def denoiser_levels(spec: DenoiserSpec) -> torch.nn.Module:
-    """The sampling object of a denoiser whose parametrisation and schedule are chosen."""
+def denoiser_levels(spec: ChosenSpec) -> Sampling:
+    """The sampling object of a denoiser."""
     other = TableFlow if spec.schedule == "flow" else TableVE
     conversion = HOST_CONVERSIONS.get((spec.schedule, spec.parametrisation), other)
     levels = {"edm": host.ModelSamplingContinuousEDM, "flow": host.ModelSamplingDiscreteFlow}
@@ -107,13 +111,13 @@ def denoiser_levels(spec: DenoiserSpec) -> torch.nn.Module:
     return sampling
 
 
-def exact_levels(kind: str) -> torch.nn.Module:
+def exact_levels(kind: str) -> Sampling:
     """The sampling object of an exact mixture.  kind: ve (0.002 .. 80) or flow (0 .. 1)"""
     if kind == "flow":
         return ExactFlow(SimpleNamespace(sampling_settings={"shift": 1.0, "multiplier": 1.0}))
     return ExactVE(SimpleNamespace(sampling_settings={"sigma_min": 0.002, "sigma_max": 80.0, "sigma_data": 1.0}))
 
 
-def _settings(spec: DenoiserSpec) -> SimpleNamespace:
+def _settings(spec: ChosenSpec) -> SimpleNamespace:
     edm = {"sigma_min": spec.levels.sigma_min, "sigma_max": spec.levels.sigma_max, "sigma_data": spec.sigma_data}
     return SimpleNamespace(sampling_settings=edm if spec.schedule == "edm" else {"shift": 1.0, "multiplier": 1000})

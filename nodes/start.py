@@ -10,7 +10,7 @@ import folder_paths
 import torch
 from comfy_api.latest import io
 
-from ..denoisers.formats import DenoiserFile, chosen, read_denoiser
+from ..denoisers.formats import chosen, read_denoiser
 from ..denoisers.labels import label_indices
 from ..denoisers.schedules import SCHEDULES
 from . import checks
@@ -131,9 +131,9 @@ class GGLoadDenoiser(io.ComfyNode):
     def execute(cls, denoiser_name, parametrisation, schedule, weight_dtype) -> io.NodeOutput:
         checks.insist(*complaints(denoiser_name, parametrisation, schedule, weight_dtype))
         file = read_denoiser(path_of(denoiser_name))
-        file = DenoiserFile(chosen(file.spec, parametrisation, schedule), file.weights)
+        spec = chosen(file.spec, parametrisation, schedule)
         vae = comfy.sd.VAE(sd={"pixel_space_vae": torch.tensor(1.0)}, dtype=torch.float32)
-        return io.NodeOutput(native_denoiser(file, weight_dtype), vae, "\n".join(file.spec.labels))
+        return io.NodeOutput(native_denoiser(spec, file.weights, weight_dtype), vae, "\n".join(spec.labels))
 
 
 class GGClassLabel(io.ComfyNode):
@@ -210,12 +210,12 @@ class GGEmptyCanvas(io.ComfyNode):
         )
 
     @classmethod
+    def validate_inputs(cls, width, height, batch_size) -> bool | str:
+        return checks.verdict(*canvas_complaints(width, height, batch_size))
+
+    @classmethod
     def execute(cls, model, width, height, batch_size) -> io.NodeOutput:
-        checks.insist(
-            checks.number("width", width, 0, LARGEST_SIDE),
-            checks.number("height", height, 0, LARGEST_SIDE),
-            checks.number("batch_size", batch_size, 1, LARGEST_BATCH),
-        )
+        checks.insist(*canvas_complaints(width, height, batch_size))
         card = card_of(model)
         if card is None:
             raise ValueError("This MODEL names no native size. Use the Empty Latent node made for it.")
@@ -225,10 +225,21 @@ class GGEmptyCanvas(io.ComfyNode):
         return io.NodeOutput({"samples": samples, "downscale_ratio_spacial": 1})
 
 
+def canvas_complaints(width, height, batch_size) -> list[str | None]:
+    """What is wrong with a canvas's numbers; None is a value that arrives over a wire."""
+    return [
+        checks.number("width", width, 0, LARGEST_SIDE),
+        checks.number("height", height, 0, LARGEST_SIDE),
+        checks.number("batch_size", batch_size, 1, LARGEST_BATCH),
+    ]
+
+
 def canvas_sides(native: tuple[int, ...], width: int, height: int) -> tuple[int, ...]:
     """The native sides, with the last (width) and the one before it (height) replaced where they are not 0."""
-    wanted = (*native[:-2], height or native[-2]) if len(native) > 1 else ()
-    return (*wanted, width or native[-1])
+    *rest, last = native
+    if rest:
+        rest[-1] = height or rest[-1]
+    return (*rest, width or last)
 
 
 NODES = [GGLoadDenoiser, GGClassLabel, GGEmptyCanvas]

@@ -162,3 +162,9 @@ def test_inputs_are_scaled_as_trained(kind, schedule, sigma, wanted):
     assert torch.equal(
         network_input(kind, schedule, torch.ones(1, 2), level, 0.6)[0, :1], input_scale(kind, schedule, level, 0.6)
     )
+
+
+@pytest.mark.parametrize(("kind", "schedule"), [("edm", "vp_linear"), ("epsilon", "edm")])
+def test_a_scaled_input_needs_sigma_data(kind, schedule):
+    with pytest.raises(ValueError, match=f"kind {kind} on {schedule} needs sigma_data"):
+        input_scale(kind, schedule, torch.ones(1), None)

@@ -23,7 +23,7 @@ def one_thread():
 
 
 def specification(kind, schedule, **changes):
-    from guidance_geometry.denoisers.formats import DenoiserSpec
+    from guidance_geometry.denoisers.formats import ChosenSpec
     from guidance_geometry.denoisers.schedules import Levels, usual_time
 
     facts = {
@@ -39,7 +39,7 @@ def specification(kind, schedule, **changes):
         "image_size": SIDE,
         "dtype": torch.float32,
     }
-    return DenoiserSpec(**{**facts, **changes})
+    return ChosenSpec(**{**facts, **changes})
 
 
 def clean_guess(x, sigma, y):
@@ -73,7 +73,6 @@ class Toy(torch.nn.Module):
 
 def toy(kind, schedule, **changes):
     from guidance_geometry.denoisers.architectures import Architecture
-    from guidance_geometry.denoisers.formats import DenoiserFile
     from guidance_geometry.nodes.native_model import native_denoiser
 
     spec = specification(kind, schedule, **changes)
@@ -85,15 +84,15 @@ def toy(kind, schedule, **changes):
         multiple=1,
         memory=lambda sizes, batch, pixels: 1000 * batch * pixels,
     )
-    return native_denoiser(DenoiserFile(spec, {}), known=known)
+    return native_denoiser(spec, {}, known=known)
 
 
 def pocket(weight_dtype="default", dtype=torch.float32):
-    from guidance_geometry.denoisers.formats import DenoiserFile, checked, chosen
+    from guidance_geometry.denoisers.formats import checked, chosen
     from guidance_geometry.nodes.native_model import native_denoiser
 
     file = checked("tiny", tiny_weights(dtype=dtype), METADATA)
-    return native_denoiser(DenoiserFile(chosen(file.spec), file.weights), weight_dtype)
+    return native_denoiser(chosen(file.spec), file.weights, weight_dtype)
 
 
 def mixture_model(kind, shape=(3, SIDE, SIDE), classes=3):

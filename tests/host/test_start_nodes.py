@@ -217,6 +217,13 @@ def test_an_impossible_canvas_is_refused(start, model, sizes, message):
         start.GGEmptyCanvas.execute(model, *sizes)
 
 
+def test_a_canvas_is_checked_before_the_graph_runs(start):
+    assert start.GGEmptyCanvas.validate_inputs(None, 0, 4096) is True
+    assert start.GGEmptyCanvas.validate_inputs(0, 16385, 1) == (
+        "height is 16385, outside 0 to 16384. Give a value in that range."
+    )
+
+
 def test_a_graph_of_start_nodes_makes_pictures(start, folder):
     import nodes as host_nodes
 
