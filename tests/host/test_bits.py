@@ -59,14 +59,19 @@ def test_every_sampler_gives_the_host_pixels(labelled, empty_latent, model, batc
     assert not different
 
 
+@pytest.fixture(params=[False, True], ids=["plain", "masked"])
+def latent_for(request, empty_latent):
+    """name -> a LATENT for the model of this name, empty or with a picture and a noise mask over half of it."""
+    return lambda name: half_mask(empty_latent(name)) if request.param else empty_latent(name)
+
+
 @pytest.mark.parametrize("model", ["ve", "flow"])
-@pytest.mark.parametrize("masked", [False, True], ids=["plain", "masked"])
-def test_a_recorded_model_gives_the_host_pixels(labelled, empty_latent, model, masked):
+def test_a_recorded_model_gives_the_host_pixels(labelled, latent_for, model):
     """KSampler with one node added: bit-equal for all names, and the trace has every step."""
     from guidance_geometry.nodes.records import GGReadTrace, GGRecord
 
     plain, positive, negative = labelled[model]
-    latent = half_mask(empty_latent(model)) if masked else empty_latent(model)
+    latent = latent_for(model)
     for name in names():
         expected = ksampler(plain, positive, negative, latent, name)
         recorded, recorder = GGRecord.execute(plain, "tensors").result
@@ -79,7 +84,7 @@ def test_a_recorded_model_gives_the_host_pixels(labelled, empty_latent, model, m
 
 
 @pytest.mark.parametrize("model", ["ve", "flow"])
-def test_two_recorded_halves_give_the_host_pixels(labelled, empty_latent, model):
+def test_two_recorded_halves_give_the_host_pixels(labelled, latent_for, model):
     from guidance_geometry.nodes.records import GGReadTrace, GGRecord
 
     plain, positive, negative = labelled[model]
@@ -87,7 +92,7 @@ def test_two_recorded_halves_give_the_host_pixels(labelled, empty_latent, model)
     def halves(patched, name):
         advanced = host_nodes().KSamplerAdvanced().sample
         settings = (STEPS, CFG, name, "karras", positive, negative)
-        half = advanced(patched, "enable", SEED, *settings, empty_latent(model), 0, 3, "enable")[0]
+        half = advanced(patched, "enable", SEED, *settings, latent_for(model), 0, 3, "enable")[0]
         return advanced(patched, "disable", SEED, *settings, half, 3, 10000, "disable")[0]["samples"]
 
     for name in names():
@@ -98,7 +103,7 @@ def test_two_recorded_halves_give_the_host_pixels(labelled, empty_latent, model)
 
 
 @pytest.mark.parametrize("model", ["ve", "flow"])
-def test_custom_samplers_give_the_host_pixels(labelled, empty_latent, model):
+def test_custom_samplers_give_the_host_pixels(labelled, latent_for, model):
     import comfy.samplers
     from comfy_extras import nodes_custom_sampler as custom
 
@@ -114,14 +119,20 @@ def test_custom_samplers_give_the_host_pixels(labelled, empty_latent, model):
 
         def with_custom(patched, name=name, sampler=sampler, sigmas=sigmas):
             return custom.SamplerCustom.execute(
-                patched, True, SEED, CFG, positive, negative, sampler, sigmas.clone(), empty_latent(model)
+                patched, True, SEED, CFG, positive, negative, sampler, sigmas.clone(), latent_for(model)
             ).result
 
         recorded, recorder = GGRecord.execute(plain, "pictures").result
         expected, expected_clean = with_custom(plain)
         found, found_clean = with_custom(recorded)
         guider = custom.CFGGuider.execute(plain, positive, negative, CFG).result[0]
-        out, clean, trace = GGInspectedSampler.execute(noise, guider, sampler, sigmas, empty_latent(model)).result
+        advanced = custom.SamplerCustomAdvanced.execute
+        theirs, _ = advanced(noise, guider, sampler, sigmas.clone(), latent_for(model)).result
+        watched = custom.CFGGuider.execute(recorded, positive, negative, CFG).result[0]
+        added, _ = advanced(noise, watched, sampler, sigmas.clone(), latent_for(model)).result
+        out, clean, trace = GGInspectedSampler.execute(noise, guider, sampler, sigmas, latent_for(model)).result
+        assert torch.equal(added["samples"], theirs["samples"]), name
+        assert torch.equal(out["samples"], theirs["samples"]), name
         assert torch.equal(found["samples"], expected["samples"]), name
         assert torch.equal(out["samples"], expected["samples"]), name
         assert torch.equal(clean["samples"], expected_clean["samples"]), name
