@@ -1,4 +1,4 @@
-"""Guidance Geometry: the guidance laboratory for ComfyUI. The host calls `comfy_entrypoint` and serves `WEB_DIRECTORY`."""
+"""Guidance Geometry, the guidance laboratory for ComfyUI: what the host calls (entry point) and serves (web folder)."""
 
 WEB_DIRECTORY = "./web"
 

@@ -1,0 +1,174 @@
+"""One script for everything: `python3 dev.py demo | serve | test | bench`. Needs Python 3.10 or newer, nothing else.
+
+Each command does the set-up that it needs and keeps it in .venv/, .host/ and .cache/.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+if sys.version_info[:2] < (3, 10):  # noqa: UP036 - the reader may have called it with an older one
+    sys.exit(f"Python 3.10 or newer is needed; this is {sys.version.split()[0]}. Call dev.py with a newer python3.")
+
+from tools import provision, server
+
+ROOT = provision.ROOT
+RUN = ROOT / "tools" / "run.py"
+TEMPLATE = ROOT / "example_workflows" / "First look at guidance.json"
+
+
+def prepare(args: argparse.Namespace, testing: bool = False) -> tuple[Path, Path]:
+    """Set up what a command needs; returns the environment's interpreter and the host's folder."""
+    python = provision.venv_python()
+    host = provision.find_host(python, args.host, args.comfyui_tag)
+    provision.install(python, provision.requirements(host, testing), args.torch_index)
+    return python, host
+
+
+def run(command: list, **options) -> int:
+    """Run a child in the repository root and return its exit code; when we are ended, it is ended in order first."""
+    child = subprocess.Popen([str(part) for part in command], cwd=ROOT, **options)
+    try:
+        return child.wait()
+    finally:
+        provision.end(child)
+
+
+def device(args: argparse.Namespace, python: Path) -> list[str]:
+    """Return the host's device options."""
+    return ["--cpu"] if args.cpu else provision.device_options(python)
+
+
+def demo(args: argparse.Namespace) -> int:
+    """Queue the first-look workflow for several guidance scales on a host of its own and keep what it made."""
+    python, host = prepare(args)
+    output = ROOT / "output" / "demo"
+    provision.CACHE.mkdir(exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix="demo-", dir=provision.CACHE, ignore_cleanup_errors=True) as base:
+        options, pack = server.own_folders(Path(base))
+        provision.say("starting ComfyUI")
+        log = provision.CACHE / "logs" / "demo-host.log"
+        with server.running(python, host, log, options + device(args, python), pack) as live:
+            return run([python, RUN, "first_look", "--server", live.address, "--output", output])
+
+
+def serve(args: argparse.Namespace) -> int:
+    """Start the editor with the pack in it and wait until Ctrl-C."""
+    python, host = prepare(args)
+    pack = provision.link_pack(host / "custom_nodes")
+    options = device(args, python)
+    if provision.HOSTS in host.parents:  # an own host keeps its results where a user of this folder looks for them
+        (ROOT / "output").mkdir(exist_ok=True)
+        options += ["--output-directory", str(ROOT / "output")]
+    provision.say("starting ComfyUI")
+    log = provision.CACHE / "logs" / "serve-host.log"
+    with server.addressable(TEMPLATE) as name, server.running(python, host, log, options, pack, args.port) as live:
+        print(f"\n  {live.address}/?template={name}&source={pack}\n\nCtrl-C ends it. Log: {log}", flush=True)
+        return live.process.wait()
+
+
+def checks(python: Path) -> list[tuple[str, list, str]]:
+    """List the parts of a test run: name, command, and why it is skipped here ('' runs it)."""
+    scripts = python.parent
+    browser_tests = sorted((ROOT / "tests" / "web").glob("*.test.mjs"))
+    no_node = "" if shutil.which("node") else "no node on the path"
+    return [
+        ("ruff check", [scripts / "ruff", "check", "."], ""),
+        ("ruff format", [scripts / "ruff", "format", "--check", "."], ""),
+        ("comfy-test lint", [scripts / "comfy-test", "lint", "--strict", "."], ""),
+        ("pyright", [scripts / "pyright", "--pythonpath", python], no_node or pyright_trouble(scripts)),
+        (
+            "node --test",
+            ["node", "--test", *browser_tests],
+            no_node or ("" if browser_tests else "no tests/web/*.test.mjs"),
+        ),
+        ("pytest", [python, "-m", "pytest", "-ra", "--durations=10"], ""),
+    ]
+
+
+def pyright_trouble(scripts: Path) -> str:
+    """Say why pyright cannot run: on its first start it fetches its own program, which needs a network."""
+    try:
+        ready = subprocess.run([scripts / "pyright", "--version"], capture_output=True, timeout=300, check=False)
+    except subprocess.TimeoutExpired:
+        return "pyright did not start within 300 s"
+    return "" if ready.returncode == 0 else "pyright could not fetch its program"
+
+
+def test(args: argparse.Namespace) -> int:
+    """Run linters, type checker, JavaScript tests and the whole pytest suite; fails if any part fails."""
+    os.environ["PYRIGHT_PYTHON_CACHE_DIR"] = str(provision.CACHE / "pyright")
+    python, host = prepare(args, testing=True)
+    os.environ["COMFYUI_PATH"] = str(host)
+    summary, failed = [], False
+    for name, command, skipped in checks(python):
+        print(f"\n=== {name}{f': skipped, {skipped}' if skipped else ''}", flush=True)
+        began = time.monotonic()
+        code = 0 if skipped else run(command)
+        failed |= code != 0
+        verdict = "skipped" if skipped else "passed" if code == 0 else f"FAILED ({code})"
+        summary.append(f"  {name:16} {verdict:12} {skipped or f'{time.monotonic() - began:.0f} s'}")
+    print("\n=== summary\n" + "\n".join(summary), flush=True)
+    return int(failed)
+
+
+def bench(args: argparse.Namespace) -> int:
+    """Run the measurements in tools/bench; further arguments go to them."""
+    python, host = prepare(args)
+    os.environ["COMFYUI_PATH"] = str(host)
+    scripts = sorted((ROOT / "tools" / "bench").glob(f"{args.name}.py"))
+    if not scripts:
+        print(f"no measurement called {args.name!r} in tools/bench", file=sys.stderr)
+        return 2
+    return max(run([python, RUN, f"bench.{script.stem}", *args.rest]) for script in scripts)
+
+
+def arguments() -> argparse.Namespace:
+    """Read the command line."""
+    shared = argparse.ArgumentParser(add_help=False)
+    shared.add_argument("--host", metavar="PATH", help="an existing ComfyUI (also: the variable COMFYUI_PATH)")
+    shared.add_argument("--comfyui-tag", metavar="TAG", help="clone this ComfyUI tag instead of the packaged 0.3.75")
+    shared.add_argument(
+        "--torch-index",
+        metavar="URL",
+        default=os.environ.get("GG_TORCH_INDEX"),
+        help="where torch comes from (also: GG_TORCH_INDEX)",
+    )
+    shared.add_argument("--cpu", action="store_true", help="leave a GPU alone")
+    parser = argparse.ArgumentParser(description=__doc__)
+    commands = parser.add_subparsers(required=True)
+    for command in (demo, serve, test, bench):
+        sub = commands.add_parser(command.__name__, help=command.__doc__, parents=[shared])
+        sub.set_defaults(command=command)
+        if command is serve:
+            sub.add_argument("--port", type=int, default=0, help="default: any free one")
+        if command is bench:
+            sub.add_argument("name", nargs="?", default="*", help="one script of tools/bench; default: all")
+            sub.add_argument("rest", nargs=argparse.REMAINDER, help="handed to the script")
+    return parser.parse_args()
+
+
+def main() -> int:
+    """Run one command; a termination signal unwinds like Ctrl-C, so that no host stays behind."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    os.environ.setdefault("OMP_WAIT_POLICY", server.SETTINGS["OMP_WAIT_POLICY"])
+    args = arguments()
+    try:
+        return args.command(args)
+    except provision.SetUpError as error:
+        print(f"\n{error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return 130
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,45 @@
+"""Workflows in API form for the queue tests, and how to read what they made."""
+
+import io
+import json
+import os
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+HOST = Path(os.environ.get("COMFYUI_PATH") or ROOT / ".host" / "ComfyUI")
+
+
+def first_look() -> dict:
+    """The demo template as the API sees it."""
+    return json.loads((ROOT / "tools" / "workflows" / "first_look.json").read_text(encoding="utf-8"))
+
+
+def small(label="3", denoiser="pocket-1", **sampler) -> dict:
+    """A short run of two samples that saves its latents: the same start as the template, four steps, no pictures."""
+    graph = {node: first_look()[node] for node in "1234"}
+    graph["1"]["inputs"]["denoiser_name"] = denoiser
+    graph["2"]["inputs"]["label"] = label
+    graph["3"]["inputs"]["batch_size"] = 2
+    graph["4"]["inputs"] |= {"steps": 4, "capture": "numbers"} | sampler
+    graph["9"] = {"class_type": "SaveLatent", "inputs": {"samples": ["4", 0], "filename_prefix": "latents/small"}}
+    return graph
+
+
+def latents(client, job):
+    """The saved samples of a job, exact."""
+    from safetensors.torch import load
+
+    return load(client.file(job.outputs["9"]["latents"][0]))["latent_tensor"]
+
+
+def picture(client, entry):
+    """One picture of a job as an array."""
+    import numpy
+    from PIL import Image
+
+    return numpy.asarray(Image.open(io.BytesIO(client.file(entry))).convert("RGB"))
+
+
+def forget(client):
+    """Empty the server's cache, so that the next job computes everything again."""
+    client.post("/free", {"unload_models": True, "free_memory": True})

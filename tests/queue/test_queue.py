@@ -1,0 +1,101 @@
+import math
+
+import pytest
+import torch
+
+from guidance_geometry.tests.queue.prompts import forget, latents, small
+from guidance_geometry.tools.api_client import JobError, RefusedError
+
+
+@pytest.fixture
+def healthy(client):
+    """Whatever the test queued, the next ordinary job gives what it always gives."""
+    before = latents(client, client.run(small()))
+    yield
+    forget(client)
+    assert torch.equal(latents(client, client.run(small())), before)
+
+
+def four_channels(graph):
+    graph["8"] = {"class_type": "LoadLatent", "inputs": {"latent": "four_channels.latent"}}
+    graph["4"]["inputs"]["latent_image"] = ["8", 0]
+    return graph
+
+
+BAD = {
+    "missing file": (small(denoiser="nosuch.safetensors"), "nosuch.safetensors' was not found"),
+    "misspelt label": (small(label="robt"), "Nearest: 'robot'"),
+    "label out of range": (small(label="10"), "outside 0 .. 9"),
+    "negative label": (small(label="-1"), "outside 0 .. 9"),
+    "zero steps": (small(steps=0), "steps is 0"),
+    "cfg is NaN": (small(cfg=math.nan), "cfg is nan"),
+    "cfg is infinite": (small(cfg=math.inf), "cfg is inf"),
+    "unknown sampler": (small(sampler_name="eulr"), "'eulr', which"),
+    "unknown capture": (small(capture="everything"), "'everything', which"),
+    "four channels": (four_channels(small()), "4 channels"),
+    "truncated": (small(denoiser="truncated.safetensors"), "cut off"),
+    "huge header": (small(denoiser="huge_header.safetensors"), "announces a header"),
+    "pickle in disguise": (small(denoiser="pickle.safetensors"), "Python pickle"),
+    "zip in disguise": (small(denoiser="zip.safetensors"), "zip archive"),
+}
+
+
+@pytest.mark.usefixtures("healthy", "damaged_files")
+@pytest.mark.parametrize(("graph", "words"), BAD.values(), ids=BAD.keys())
+def test_bad_input_is_named_and_the_next_job_runs(client, graph, words):
+    with pytest.raises((RefusedError, JobError)) as caught:
+        client.run(graph)
+    message = str(caught.value)
+    assert words in message
+    assert "Traceback" not in message
+
+
+def test_second_run_equals_first(client):
+    first = client.run(small(seed=5, sampler_name="euler_ancestral"))
+    forget(client)
+    second = client.run(small(seed=5, sampler_name="euler_ancestral"))
+    assert not second.cached
+    assert torch.equal(latents(client, first), latents(client, second))
+
+
+def test_a_workflow_in_between_leaves_no_trace(client):
+    first = client.run(small(seed=6))
+    client.run(small(label="*", seed=7, cfg=9.0, sampler_name="dpmpp_2m", capture="tensors"))
+    second = client.run(small(seed=6))
+    assert torch.equal(latents(client, first), latents(client, second))
+
+
+@pytest.mark.parametrize(
+    "name", ["euler", "euler_ancestral", "heun", "dpmpp_2m", "dpmpp_2m_sde", "uni_pc", "ddpm", "lcm"]
+)
+@pytest.mark.parametrize("cfg", [4.0, 1.0])
+def test_renaming_a_ksampler_gives_the_same_samples(client, name, cfg):
+    ours = small(seed=8, sampler_name=name, cfg=cfg)
+    theirs = small(seed=8, sampler_name=name, cfg=cfg)
+    theirs["4"]["class_type"] = "KSampler"
+    assert torch.equal(latents(client, client.run(ours)), latents(client, client.run(theirs)))
+
+
+@pytest.mark.usefixtures("healthy")
+def test_interrupt_stops_a_run(client):
+    prompt_id = client.submit(small(seed=9, steps=5000))
+    stopped = []
+
+    def stop_once_it_samples(kind, data):
+        if kind == "progress" and data["value"] >= 2 and not stopped:
+            stopped.append(data["value"])
+            client.interrupt()
+
+    assert client.follow(prompt_id, stop_once_it_samples).ending == "execution_interrupted"
+    assert stopped
+
+
+@pytest.mark.slow
+def test_twenty_runs_at_full_capture_do_not_pile_up(client, server):
+    psutil = pytest.importorskip("psutil")
+    process = psutil.Process(server.process.pid)
+    for seed in range(100, 123):
+        client.run(small(seed=seed, steps=20, capture="tensors"))
+        if seed == 102:
+            before = process.memory_info().rss
+    assert process.memory_info().rss - before <= 300e6

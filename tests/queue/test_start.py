@@ -1,0 +1,59 @@
+"""What the pack costs a host that merely has it installed."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+from guidance_geometry.tests.queue.prompts import HOST, ROOT
+
+HEAVY = ["matplotlib", "torchvision", "transformers", "kornia", "PIL.ImageDraw"]
+SCRIPT = """
+import asyncio, importlib.util, json, sys, time
+root, host, heavy = sys.argv[1:3] + [json.loads(sys.argv.pop(3))]
+sys.argv = ["main.py", "--cpu"]
+sys.path.insert(0, host)
+from comfy import options
+options.enable_args_parsing()
+import utils.extra_config
+import comfy.samplers, comfy.sd, server, folder_paths, latent_preview, comfy_api.latest
+for name in heavy:
+    for loaded in [m for m in sys.modules if m == name or m.startswith(name + ".")]:
+        del sys.modules[loaded]
+    sys.modules[name] = None
+before, began = set(sys.modules), time.process_time()
+spec = importlib.util.spec_from_file_location("pack", root + "/__init__.py", submodule_search_locations=[root])
+pack = sys.modules["pack"] = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(pack)
+async def load():
+    return await (await pack.comfy_entrypoint()).get_node_list()
+nodes = asyncio.run(load())
+spent = time.process_time() - began
+new = sorted({m.split(".")[0] for m in set(sys.modules) - before} - {"pack"})
+print(json.dumps({"nodes": len(nodes), "seconds": spent, "new": new}))
+"""
+
+
+@pytest.fixture(scope="module")
+def start(server):
+    """Import the pack in a fresh process, as the host would, with everything heavy out of reach."""
+    command = [sys.executable, "-c", SCRIPT, str(ROOT), str(HOST), json.dumps(HEAVY)]
+    ended = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert ended.returncode == 0, ended.stderr
+    return json.loads(ended.stdout.splitlines()[-1])
+
+
+def test_the_pack_loads_without_anything_heavy(start):
+    assert start["nodes"] > 0
+    assert not set(start["new"]) & {name.split(".")[0] for name in HEAVY}
+
+
+def test_the_pack_costs_less_than_a_third_of_a_second(start):
+    assert start["seconds"] <= 0.3
+
+
+def test_the_hosts_log_has_no_complaint_about_the_pack(server):
+    log = server.log.read_text(encoding="utf-8", errors="replace")
+    assert server.pack in log
+    assert "IMPORT FAILED): " not in log

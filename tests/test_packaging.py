@@ -1,0 +1,95 @@
+"""What a user gets: the files that the registry's archive carries, and metadata that say the same everywhere."""
+
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+
+try:
+    import tomllib
+except ImportError:  # Python 3.10
+    import tomli as tomllib
+
+ROOT = Path(__file__).resolve().parents[1]
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+NEEDED = {"__init__.py", "guidance", "samplers", "denoisers", "classifiers", "drawing", "nodes", "web", "assets"}
+NEEDED |= {"example_workflows", "pyproject.toml", "requirements.txt", "README.md", "LICENSE", "CHANGELOG.md"}
+ALLOWED = NEEDED | {"locales", "subgraphs"}
+LARGEST = 12_000_000  # bytes of the whole archive, before compression
+
+
+def git(*arguments):
+    return subprocess.run(["git", *arguments], cwd=ROOT, capture_output=True, text=True, check=True).stdout.splitlines()
+
+
+@pytest.fixture(scope="module")
+def archive():
+    """The files that the registry's tool packs: tracked by git (or about to be), less those that .comfyignore names."""
+    if not (ROOT / ".git").exists():
+        pytest.skip("not a git clone")
+    every = set(git("ls-files", "--cached", "--others", "--exclude-standard"))
+    ignored = set(git("ls-files", "--cached", "--others", "--ignored", f"--exclude-from={ROOT / '.comfyignore'}"))
+    return sorted(every - ignored)
+
+
+def test_the_archive_holds_the_pack_and_nothing_else(archive):
+    assert NEEDED <= {Path(file).parts[0] for file in archive} <= ALLOWED
+
+
+def test_the_archive_is_small_and_free_of_pickles(archive):
+    assert sum((ROOT / file).stat().st_size for file in archive) <= LARGEST
+    assert not [
+        file for file in archive if Path(file).suffix in {".pt", ".pth", ".ckpt", ".bin", ".pkl", ".npz", ".pyc"}
+    ]
+
+
+def test_every_asset_and_web_page_is_in_the_archive(archive):
+    for folder in ("assets", "web", "locales", "example_workflows"):
+        present = {str(file.relative_to(ROOT)) for file in (ROOT / folder).rglob("*") if file.is_file()}
+        assert present <= set(archive), f"git ignores something in {folder}/"
+
+
+def test_the_editor_loads_no_script_but_the_inspector():
+    assert {str(file.relative_to(ROOT)) for file in (ROOT / "web").rglob("*.js")} <= {"web/inspector.js"}
+
+
+def test_requirements_say_the_same_twice():
+    lines = (ROOT / "requirements.txt").read_text(encoding="utf-8").split()
+    assert lines == PROJECT["project"]["dependencies"]
+
+
+def test_requirements_are_lower_bounds_and_never_the_hosts():
+    for line in PROJECT["project"]["dependencies"]:
+        assert re.fullmatch(r"[a-z-]+>=[0-9.]+", line)
+        assert line.split(">=")[0] not in {"torch", "numpy", "pillow", "torchvision", "safetensors"}
+
+
+def test_the_registry_fields_are_complete():
+    project, comfy = PROJECT["project"], PROJECT["tool"]["comfy"]
+    assert project["name"] == "guidance-geometry"
+    assert re.fullmatch(r"\d+\.\d+\.\d+", project["version"])
+    assert project["urls"]["Repository"]
+    assert comfy["PublisherId"]
+    assert comfy["DisplayName"] == "Guidance Geometry"
+    assert "web" not in comfy, "the editor would load every script twice"
+
+
+def test_the_changelog_opens_with_this_version():
+    versions = re.findall(r"^## \[?(\d+\.\d+\.\d+)", (ROOT / "CHANGELOG.md").read_text(encoding="utf-8"), re.MULTILINE)
+    assert versions[0] == PROJECT["project"]["version"]
+
+
+@pytest.mark.parametrize("workflow", sorted((ROOT / "example_workflows").glob("*.json")), ids=lambda file: file.stem)
+def test_every_template_has_its_thumbnail(workflow):
+    from PIL import Image
+
+    with Image.open(workflow.with_suffix(".jpg")) as picture:
+        assert picture.size == (512, 512)
+
+
+def test_every_file_that_the_readme_shows_or_links_is_there():
+    words = (ROOT / "README.md").read_text(encoding="utf-8")
+    linked = [target for target in re.findall(r"\]\(([^)]+)\)", words) if "://" not in target]
+    assert linked
+    assert [target for target in linked if not (ROOT / target).exists()] == []

@@ -1,0 +1,81 @@
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from guidance_geometry.tools import provision, server
+
+
+@pytest.fixture
+def host(tmp_path):
+    """A folder that looks like a ComfyUI."""
+    (tmp_path / "comfy").mkdir()
+    (tmp_path / "main.py").write_text("import sys\nprint('no such luck')\nsys.exit(3)\n", encoding="ascii")
+    (tmp_path / "requirements.txt").write_text("torch\ntorchaudio\n\n# remark\ntorchsde>=0.2 # why\n", encoding="ascii")
+    return tmp_path
+
+
+def test_a_given_host_is_taken(host):
+    assert provision.find_host(Path(sys.executable), str(host)) == host
+
+
+def test_a_folder_that_is_no_host_is_refused(tmp_path):
+    with pytest.raises(provision.SetUpError, match=r"needs main\.py and comfy"):
+        provision.find_host(Path(sys.executable), str(tmp_path))
+
+
+def test_requirements_are_the_hosts_without_torchaudio_and_ours(host):
+    wanted = provision.requirements(host, testing=False)
+    assert wanted == ["torch", "torchsde>=0.2", "matplotlib>=3.8", "requests", "websocket-client"]
+    assert set(wanted) < set(provision.requirements(host, testing=True))
+
+
+def test_the_pack_is_linked_once(tmp_path):
+    assert provision.link_pack(tmp_path) == provision.PACK
+    assert (tmp_path / provision.PACK).resolve() == provision.ROOT
+    (tmp_path / provision.PACK).rename(tmp_path / "another-name")
+    assert provision.link_pack(tmp_path) == "another-name"
+    assert len(list(tmp_path.iterdir())) == 1
+
+
+def test_a_link_that_leads_nowhere_is_replaced(tmp_path):
+    (tmp_path / provision.PACK).symlink_to(tmp_path / "gone")
+    provision.link_pack(tmp_path)
+    assert (tmp_path / provision.PACK).resolve() == provision.ROOT
+
+
+def test_another_copy_of_the_pack_is_never_touched(tmp_path):
+    copy = tmp_path / provision.PACK
+    copy.mkdir()
+    with pytest.raises(provision.SetUpError, match="another copy"):
+        provision.link_pack(tmp_path)
+    assert copy.is_dir()
+
+
+def test_a_failed_command_shows_the_end_of_its_log_and_a_remedy(tmp_path):
+    command = [sys.executable, "-c", "print('first'); print('the reason'); raise SystemExit(7)"]
+    with pytest.raises(provision.SetUpError) as caught:
+        provision.run_logged(command, tmp_path / "step.log", "turn it off and on")
+    for words in ("step failed (exit 7)", "the reason", "What to try: turn it off and on"):
+        assert words in str(caught.value)
+
+
+def test_a_host_that_ends_at_once_is_reported_with_its_log(host, tmp_path):
+    log = tmp_path / "host.log"
+    with (
+        pytest.raises(provision.SetUpError, match=r"(?s)ended with code 3.*no such luck.*What to try"),
+        server.running(Path(sys.executable), host, log, [], "pack"),
+    ):
+        pass
+
+
+def test_only_our_own_child_is_ended():
+    ours, other = (subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"]) for _ in range(2))
+    try:
+        provision.end(ours)
+        assert ours.poll() is not None
+        assert other.poll() is None
+    finally:
+        other.kill()
+        other.wait()

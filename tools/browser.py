@@ -1,0 +1,30 @@
+"""The editor of a running host in a headless Chromium, for the tests and for the tools that make workflows."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from .api_client import Client
+
+CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"]
+READY = "() => window.app?.extensionManager && (app.rootGraph ?? app.graph)"
+
+
+@contextmanager
+def editor(address: str, path: str = "/", chromium: str | None = CHROMIUM, vue: bool = False) -> Iterator:
+    """Open the editor; yields the page when its graph is there.  vue: draw the nodes with Nodes 2.0."""
+    from playwright.sync_api import sync_playwright
+
+    settings = {"Comfy.TutorialCompleted": True, "Comfy.Locale": "en", "Comfy.VueNodes.Enabled": vue}
+    with Client(address) as client:
+        client.post("/settings", settings)
+    with sync_playwright() as browsers:
+        browser = browsers.chromium.launch(executable_path=chromium, args=FLAGS)
+        page = browser.new_page(viewport={"width": 1440, "height": 900})
+        page.goto(address + path)
+        page.wait_for_function(READY)
+        yield page
+        browser.close()

