@@ -1,0 +1,104 @@
+"""Loading a classifier from a safetensors file, with every claim of the file checked."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor, nn
+
+from ..guidance.files import read_safetensors
+from .networks import build, load_weights, weights_of
+
+FORMAT = "guidance-geometry/classifier"
+VERSION = "1"
+ROLES = ("clean", "noise-aware", "judge")
+NEEDED = ("format", "version", "name", "licence", "architecture", "config", "role", "labels", "sigma_input")
+MAX_BYTES = 64 * 2**20  # a hundred times the embedded ones
+
+
+def load_classifier(path: str | Path, operations: Any = nn, **place: Any) -> tuple[nn.Module, dict[str, str]]:
+    """Read a classifier: the network in evaluation mode, and the file's metadata (keys begin with `gg.`).
+
+    path: a safetensors file in this pack's classifier format. operations, place: as for the networks.
+    Raises FileNotFoundError, or ValueError that names the key: unknown format, architecture, role or version, missing
+    key, wrong shape or dtype, non-finite weight, label count.
+    """
+    weights, metadata = read_safetensors(path, dtypes=("F16", "BF16", "F32"), finite=True, max_bytes=MAX_BYTES)
+    file = Path(path).name
+    check_metadata(file, metadata)
+    labels = labels_of(metadata)
+    config = parsed(file, metadata, "gg.config", dict)
+    if config.get("labels") != len(labels):
+        raise ValueError(
+            f"{file}: gg.labels names {len(labels)} labels but gg.config says {config.get('labels')}. "
+            "Write the file again with one name a label."
+        )
+    network = network_of(file, metadata["gg.architecture"], config, operations, **place)
+    check_weights(file, weights_of(network), weights)
+    load_weights(network, weights)
+    return network.eval().requires_grad_(False), metadata
+
+
+def network_of(file: str, architecture: str, config: dict[str, Any], operations: Any, **place: Any) -> nn.Module:
+    """Build the network that the metadata describes, without its weights."""
+    try:
+        return build(architecture, config, operations, **place)
+    except TypeError as error:
+        raise ValueError(
+            f"{file}: gg.config is {config}, which '{architecture}' does not take. Write the file again."
+        ) from error
+    except ValueError as error:
+        raise ValueError(f"{file}: {error}") from error
+
+
+def check_metadata(file: str, metadata: Mapping[str, str]) -> None:
+    """Refuse a file whose metadata this version cannot honour."""
+    for key in NEEDED:
+        if f"gg.{key}" not in metadata:
+            raise ValueError(
+                f"{file}: gg.{key} is missing; a classifier needs {', '.join('gg.' + k for k in NEEDED)}. "
+                "Choose a file in this pack's classifier format, or write the key."
+            )
+    for key, known in (("format", (FORMAT,)), ("version", (VERSION,)), ("role", ROLES)):
+        if metadata[f"gg.{key}"] not in known:
+            raise ValueError(
+                f"{file}: gg.{key} is '{metadata[f'gg.{key}']}' but this version reads {', '.join(known)}. "
+                "Update the pack, or choose another file."
+            )
+
+
+def check_weights(file: str, wanted: Mapping[str, Tensor], stored: Mapping[str, Tensor]) -> None:
+    """Refuse missing, surplus and misshapen tensors."""
+    for name, tensor in wanted.items():
+        if name not in stored:
+            raise ValueError(f"{file}: tensor '{name}' is missing. The file is incomplete: fetch or write it again.")
+        if stored[name].shape != tensor.shape:
+            raise ValueError(
+                f"{file}: tensor '{name}' has shape {tuple(stored[name].shape)} but {tuple(tensor.shape)} is needed. "
+                "gg.config and the weights disagree: write the file again."
+            )
+    surplus = sorted(set(stored) - set(wanted))
+    if surplus:
+        raise ValueError(
+            f"{file}: tensor '{surplus[0]}' has no place in the network ({len(surplus)} such). "
+            "gg.architecture and the weights disagree: write the file again."
+        )
+
+
+def labels_of(metadata: Mapping[str, str]) -> list[str]:
+    """The label names, in the order of the logits."""
+    return [str(label) for label in parsed("classifier", metadata, "gg.labels", list)]
+
+
+def parsed(file: str, metadata: Mapping[str, str], key: str, kind: type) -> Any:
+    """Read a metadata value that is JSON of the wanted kind."""
+    try:
+        value = json.loads(metadata[key])
+    except json.JSONDecodeError as error:
+        raise ValueError(f"{file}: {key} is not JSON: {error}. Write the file again.") from error
+    if not isinstance(value, kind):
+        raise ValueError(f"{file}: {key} is a {type(value).__name__} but a {kind.__name__} is needed. Write it again.")
+    return value

@@ -1,0 +1,171 @@
+"""The demo's classifiers: the networks' arithmetic, and that a bad file is refused with the key's name."""
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+
+from guidance_geometry.classifiers.files import labels_of, load_classifier
+from guidance_geometry.classifiers.networks import ARCHITECTURES, build, weights_of
+from guidance_geometry.guidance.files import write_safetensors
+
+CLASSIFIERS = Path(__file__).resolve().parents[2] / "assets" / "classifiers"
+NAMES = ("pocket-clean-1", "pocket-judge-1", "pocket-noisy-1")
+ROLES = {"pocket-clean-1": "clean", "pocket-judge-1": "judge", "pocket-noisy-1": "noise-aware"}
+
+
+def noise(shape, seed=0, dtype=torch.float32):
+    return torch.randn(shape, generator=torch.Generator().manual_seed(seed), dtype=dtype)
+
+
+def network_of(name, dtype=None):
+    torch.manual_seed(3)
+    return build(name, {"labels": 4}, dtype=dtype).eval().requires_grad_(False)
+
+
+def logits(network, x):
+    return network(x, torch.full((len(x),), 0.5, dtype=x.dtype)) if network.noise_aware else network(x)
+
+
+def stored(folder, name="pocket-clean-1", change=None, drop=(), weights=None):
+    """Write a classifier file, with some metadata changed or left out."""
+    metadata = {
+        "format": "guidance-geometry/classifier",
+        "version": "1",
+        "name": name,
+        "licence": "CC0-1.0",
+        "architecture": name,
+        "config": json.dumps({"labels": 4}),
+        "role": ROLES[name],
+        "labels": json.dumps(["a", "b", "c", "d"]),
+        "sigma_input": "none",
+    } | (change or {})
+    path = folder / f"{name}.safetensors"
+    tensors = weights or {key: tensor.half() for key, tensor in weights_of(network_of(name)).items()}
+    write_safetensors(path, tensors, {f"gg.{key}": value for key, value in metadata.items() if key not in drop})
+    return path
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_one_logit_a_label(name):
+    assert logits(network_of(name), noise((2, 3, 32, 32))).shape == (2, 4)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_item_alone_equals_item_in_batch(name):
+    network, x = network_of(name), noise((3, 3, 32, 32))
+    assert (logits(network, x)[1:2] - logits(network, x[1:2])).abs().max() <= 1e-5  # order of float32 sums
+
+
+@pytest.mark.parametrize("name", ["pocket-clean-1", "pocket-noisy-1"])
+def test_guides_have_a_smooth_gradient(name):
+    network = network_of(name, torch.float64)
+    x, direction = noise((1, 3, 32, 32), 1, torch.float64), noise((1, 3, 32, 32), 2, torch.float64)
+
+    def log_prob(z):
+        return logits(network, z).log_softmax(1)[0, 1]
+
+    z = x.clone().requires_grad_(True)
+    slope = (torch.autograd.grad(log_prob(z), z)[0] * direction).sum()
+    differences = (log_prob(x + 1e-5 * direction) - log_prob(x - 1e-5 * direction)) / 2e-5
+    assert (slope - differences).abs() <= 1e-6 * slope.abs().clamp(min=1e-3)
+
+
+def test_noise_level_matters_to_the_noise_aware_network():
+    network, x = network_of("pocket-noisy-1"), noise((1, 3, 32, 32))
+    assert not torch.equal(network(x, torch.tensor([0.1])), network(x, torch.tensor([10.0])))
+
+
+def test_judge_shows_the_features_its_logits_rest_on():
+    judge, x = network_of("pocket-judge-1"), noise((2, 3, 32, 32))
+    assert judge.features(x).shape == (2, 64)
+    assert torch.equal(judge.out(judge.features(x)), judge(x))
+
+
+def test_layers_come_from_operations():
+    made = []
+
+    class Counting:
+        def __getattr__(self, name):
+            made.append(name)
+            return getattr(torch.nn, name)
+
+    for name in ARCHITECTURES:
+        build(name, {"labels": 4}, operations=Counting())
+    assert set(made) == {"Conv2d", "Linear", "GroupNorm", "BatchNorm2d"}
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_stored_file_comes_back_as_the_same_function(name, tmp_path):
+    network, metadata = load_classifier(stored(tmp_path, name))
+    wanted, x = network_of(name), noise((2, 3, 32, 32))
+    rounded = {key: tensor.half().float() for key, tensor in wanted.state_dict().items() if tensor.is_floating_point()}
+    wanted.load_state_dict(rounded, strict=False)
+    assert torch.equal(logits(network, x), logits(wanted, x))
+    assert labels_of(metadata) == ["a", "b", "c", "d"]
+    assert not network.training
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"format": "somebody/else"}, r"gg\.format is 'somebody/else' but this version reads guidance-geometry/"),
+        ({"version": "2"}, r"gg\.version is '2' but this version reads 1"),
+        ({"role": "oracle"}, r"gg\.role is 'oracle'"),
+        ({"architecture": "resnet"}, r"gg\.architecture is 'resnet' but this version knows pocket-clean-1"),
+        ({"labels": '["a", "b"]'}, r"gg\.labels names 2 labels but gg\.config says 4"),
+        ({"labels": "a, b"}, r"gg\.labels is not JSON"),
+        ({"config": '{"labels": 4, "depth": 3}'}, r"gg\.config is .*depth.* does not take"),
+        ({"config": "[4]"}, r"gg\.config is a list but a dict is needed"),
+    ],
+    ids=["format", "version", "role", "architecture", "label count", "labels", "config key", "config kind"],
+)
+def test_unknown_claims_are_refused_by_name(tmp_path, change, message):
+    with pytest.raises(ValueError, match=message):
+        load_classifier(stored(tmp_path, change=change))
+
+
+@pytest.mark.parametrize("key", ["format", "version", "architecture", "config", "role", "labels"])
+def test_missing_key_is_named(tmp_path, key):
+    with pytest.raises(ValueError, match=rf"gg\.{key} is missing"):
+        load_classifier(stored(tmp_path, drop=(key,)))
+
+
+def damaged(change):
+    weights = {key: tensor.half() for key, tensor in weights_of(network_of("pocket-clean-1")).items()}
+    change(weights)
+    return weights
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda w: w.pop("out.bias"), r"tensor 'out\.bias' is missing"),
+        (lambda w: w.update(extra=torch.zeros(1)), r"tensor 'extra' has no place"),
+        (lambda w: w.update({"out.bias": torch.zeros(5)}), r"tensor 'out\.bias' has shape \(5,\) but \(4,\) is needed"),
+        (lambda w: w.update({"out.bias": torch.full((4,), torch.inf)}), r"tensor 'out\.bias' holds nan or inf"),
+        (lambda w: w.update({"out.bias": torch.zeros(4, dtype=torch.int64)}), r"tensor 'out\.bias' is I64"),
+    ],
+    ids=["missing", "surplus", "shape", "infinite", "dtype"],
+)
+def test_wrong_weights_are_refused_by_name(tmp_path, change, message):
+    with pytest.raises(ValueError, match=message):
+        load_classifier(stored(tmp_path, weights=damaged(change)))
+
+
+def test_absent_file_is_an_error(tmp_path):
+    with pytest.raises(FileNotFoundError):
+        load_classifier(tmp_path / "absent.safetensors")
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_embedded_classifiers_load(name):
+    path = CLASSIFIERS / f"{name}.safetensors"
+    if not path.exists():
+        pytest.skip(f"{path.name} is not there yet")
+    network, metadata = load_classifier(path)
+    assert metadata["gg.role"] == ROLES[name]
+    assert metadata["gg.label_noise"] == "0"
+    assert len(labels_of(metadata)) == 10
+    assert logits(network, noise((1, 3, 32, 32))).isfinite().all()
