@@ -33,7 +33,7 @@ CAPTURES = ("numbers", "pictures", "tensors")
 KEY = "guidance_geometry"
 IN_MEMORY = 32 << 20  # bytes of captured tensors; more are mapped from a file
 TOLD_APART = "move and noise told apart by marking the noise"
-HIDDEN = "noise not observable: {reason}; all of the move counts as step"
+UNSEEN = "noise not observable: {reason}; all of the move counts as step"
 
 
 @dataclass
@@ -128,7 +128,7 @@ class Watch:
     def run(self, proceed: Callable, extra_args: dict, callback, rest: tuple) -> Tensor:
         """Sample through `proceed` with a watched copy of the sampler, or a watched guider if it is a foreign one."""
         if self.function is None:
-            self.split = HIDDEN.format(reason="a sampler of another kind than the host's")
+            self.split = UNSEEN.format(reason="a sampler of another kind than the host's")
             guider = StandIn(self.guider, self._call)
             samples = proceed(self.sampler, guider, self.sigmas, extra_args, self._reported(callback), *rest)
             self._returned(samples)
@@ -161,7 +161,7 @@ class Watch:
             return {}
         draw = options.get("noise_sampler") or self._own_noise(function, x, sigmas)
         if draw is None:
-            self.split = HIDDEN.format(reason=f"{self.name} makes its own")
+            self.split = UNSEEN.format(reason=f"{self.name} makes its own")
             return {}
         return {"noise_sampler": self.recorder.marked(draw)}
 
@@ -174,9 +174,9 @@ class Watch:
 
     def _say_what_hides(self, function: Callable, options: dict) -> None:
         if not host.is_hosts_own(function):
-            self.split = HIDDEN.format(reason=f"{self.name} takes no noise_sampler")
+            self.split = UNSEEN.format(reason=f"{self.name} takes no noise_sampler")
         elif options.get("s_churn"):
-            self.split = HIDDEN.format(reason="s_churn draws it before the model call")
+            self.split = UNSEEN.format(reason="s_churn draws it before the model call")
 
     def _call(self, model, x, sigma, *args, **kwargs):
         self.current = self.recorder.called(x, sigma)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import comfy.patcher_extension
 from comfy_api.latest import io
@@ -12,7 +12,8 @@ from comfy_execution.utils import get_executing_context
 from ..guidance.trace import Trace
 from .checks import insist, number, verdict
 from .recording import KEY, Recording, record
-from .sampling import CAPTURE, CAPTURE_MB, CATEGORY, HIDDEN, MODEL, TRACE, check_capture, provenance
+from .sampling import CAPTURE, CAPTURE_MB, CATEGORY, MODEL, TRACE, check_capture, provenance
+from .sockets import HIDDEN
 from .wires import RecorderWire
 
 MOST_RUNS = 16
@@ -24,7 +25,6 @@ class RunRecorder:
 
     capture: str
     budget_mb: int
-    facts: dict
     job: str | None = None
     runs: list[Trace] = field(default_factory=list)
 
@@ -35,7 +35,7 @@ class RunRecorder:
         if job != self.job:
             self.job = job
             self.runs.clear()
-        return Recording(self.capture, self.budget_mb, self.facts)
+        return Recording(self.capture, self.budget_mb)
 
     def keep(self, trace: Trace) -> None:
         """Add a finished run; the oldest goes once there are too many."""
@@ -89,7 +89,6 @@ class GGRecord(io.ComfyNode):
                 io.Model.Output(tooltip="The same model; sampling with it is recorded."),
                 RecorderWire.Output(display_name="recorder", tooltip="For Read Recorded Trace."),
             ],
-            hidden=HIDDEN,
         )
 
     @classmethod
@@ -99,7 +98,7 @@ class GGRecord(io.ComfyNode):
     @classmethod
     def execute(cls, model, capture="pictures", capture_mb=256) -> io.NodeOutput:
         insist(*check_capture(capture, capture_mb))
-        recorder = RunRecorder(capture, capture_mb, provenance(cls))
+        recorder = RunRecorder(capture, capture_mb)
         return io.NodeOutput(recorded(model, recorder), recorder)
 
 
@@ -126,6 +125,7 @@ class GGReadTrace(io.ComfyNode):
                 ),
             ],
             outputs=[TRACE, io.Latent.Output(display_name="latent", tooltip="The latent, passed on.")],
+            hidden=HIDDEN,
         )
 
     @classmethod
@@ -141,7 +141,8 @@ class GGReadTrace(io.ComfyNode):
                 f"Run {run} was asked for, but the recorder holds {count} runs of this job. Sample with the recorded "
                 "MODEL, connect that sampler's latent here, and choose a run that exists (-1 is the last)."
             )
-        return io.NodeOutput(recorder.runs[run], latent)
+        trace = recorder.runs[run]  # this node runs with every new latent, so it knows the job's own workflow
+        return io.NodeOutput(replace(trace, header={**trace.header, **provenance(cls)}), latent)
 
 
 NODES = [GGRecord, GGReadTrace]

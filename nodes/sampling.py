@@ -14,6 +14,7 @@ from ..guidance.chain import PLAIN
 from .checks import choice, insist, number, verdict
 from .guider import ChainGuider
 from .recording import CAPTURES, Recording, RecordingSampler, unsampled
+from .sockets import HIDDEN
 from .wires import Guidance, TraceWire
 
 CATEGORY = "guidance geometry/sampling"
@@ -105,9 +106,6 @@ def provenance(cls) -> dict:
     hidden = cls.hidden
     workflow = (hidden.extra_pnginfo or {}).get("workflow") if hidden else None
     return {"workflow": workflow, "prompt": hidden.prompt if hidden else None}
-
-
-HIDDEN = [io.Hidden.unique_id, io.Hidden.prompt, io.Hidden.extra_pnginfo]
 
 
 class GGGuidedSampler(io.ComfyNode):

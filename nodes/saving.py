@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
 import folder_paths
@@ -40,6 +41,12 @@ def embedded(cls) -> dict:
         return {}
     facts = {"prompt": cls.hidden.prompt, **(cls.hidden.extra_pnginfo or {})}
     return {name: value for name, value in facts.items() if value is not None}
+
+
+def fingerprint(path: Path) -> str:
+    """A mark of a file's place and state: the host writes it into saved pictures, so it names no folder."""
+    state = path.stat()
+    return hashlib.sha256(f"{path} {state.st_mtime_ns} {state.st_size}".encode()).hexdigest()[:16]
 
 
 def trace_files() -> dict[str, Path]:

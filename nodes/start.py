@@ -15,6 +15,7 @@ from ..denoisers.labels import label_indices
 from ..denoisers.schedules import SCHEDULES
 from . import checks
 from .native_model import WEIGHT_DTYPES, card_of, native_denoiser
+from .saving import fingerprint
 
 CATEGORY = "guidance geometry/start"
 FOLDER = "denoisers"
@@ -120,12 +121,10 @@ class GGLoadDenoiser(io.ComfyNode):
         return checks.verdict(*complaints(denoiser_name, parametrisation, schedule, weight_dtype))
 
     @classmethod
-    def fingerprint_inputs(cls, denoiser_name, **_) -> tuple | None:
+    def fingerprint_inputs(cls, denoiser_name, **_) -> str | None:
         if denoiser_name is None or missing(denoiser_name):
             return None
-        path = path_of(denoiser_name)
-        state = path.stat()
-        return str(path), state.st_mtime_ns, state.st_size
+        return fingerprint(path_of(denoiser_name))
 
     @classmethod
     def execute(cls, denoiser_name, parametrisation, schedule, weight_dtype) -> io.NodeOutput:

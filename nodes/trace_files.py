@@ -10,7 +10,7 @@ from comfy_api.latest import io
 from ..guidance import trace as trace_file
 from ..guidance.trace import Trace
 from . import checks
-from .saving import TRACES, bad_prefix, embedded, next_path, trace_files
+from .saving import TRACES, bad_prefix, embedded, fingerprint, next_path, trace_files
 from .sockets import HIDDEN, SEE, TRACE_IN, TRACE_OUT, prefix_input
 
 
@@ -88,9 +88,9 @@ class GGLoadTrace(io.ComfyNode):
         return checks.verdict(cls.missing(trace_name))
 
     @classmethod
-    def fingerprint_inputs(cls, trace_name) -> tuple | None:
+    def fingerprint_inputs(cls, trace_name) -> str | None:
         path = trace_files().get(trace_name)
-        return (str(path), path.stat().st_mtime_ns, path.stat().st_size) if path else None
+        return fingerprint(path) if path else None
 
     @classmethod
     def execute(cls, trace_name) -> io.NodeOutput:

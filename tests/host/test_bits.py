@@ -218,3 +218,39 @@ def test_a_foreign_sampler_object_is_recorded_without_changing_a_bit(labelled, e
     assert torch.equal(out["samples"], expected)
     assert trace.n == STEPS
     assert trace.header["split"].startswith("noise not observable: a sampler of another kind")
+
+
+def foreign_guiders(model, positive, negative):
+    """Guiders of the host that are not its plain CFG."""
+    from comfy_extras import nodes_custom_sampler as custom
+    from comfy_extras import nodes_perpneg as perpneg
+
+    from guidance_geometry.nodes.start import conditioning
+
+    other = conditioning([1])
+    return {
+        "basic": custom.BasicGuider.execute(model, positive).result[0],
+        "dual": custom.DualCFGGuider.execute(model, positive, positive, negative, 3.0, 1.5, "regular").result[0],
+        "perp-neg": perpneg.PerpNegGuider.execute(model, positive, other, negative, 3.0, 0.5).result[0],
+    }
+
+
+@pytest.mark.parametrize("kind", ["basic", "dual", "perp-neg"])
+@pytest.mark.parametrize("name", ["euler", "dpmpp_2m_sde", "heun"])
+def test_a_guider_of_another_kind_keeps_its_pixels(labelled, empty_latent, kind, name):
+    import comfy.samplers
+    from comfy_extras import nodes_custom_sampler as custom
+
+    from guidance_geometry.nodes.sampling import GGInspectedSampler
+
+    model, positive, negative = labelled["pocket"]
+    sigmas = comfy.samplers.calculate_sigmas(model.get_model_object("model_sampling"), "karras", STEPS)
+    settings = (comfy.samplers.sampler_object(name), sigmas, empty_latent("pocket"))
+    noise = custom.Noise_RandomNoise(SEED)
+    guider = foreign_guiders(model, positive, negative)[kind]
+    expected, _ = custom.SamplerCustomAdvanced.execute(noise, guider, *settings).result
+    out, _, trace = GGInspectedSampler.execute(noise, guider, *settings).result
+    assert torch.equal(out["samples"], expected["samples"])
+    assert trace.n == STEPS
+    assert not trace.check()
+    assert trace.stage[0] == ("cond_only" if kind == "basic" else "step")

@@ -1,9 +1,10 @@
+import json
 import math
 
 import pytest
 import torch
 
-from guidance_geometry.tests.queue.prompts import forget, latents, small
+from guidance_geometry.tests.queue.prompts import ROOT, forget, latents, small
 from guidance_geometry.tools.api_client import JobError, RefusedError
 
 
@@ -99,3 +100,43 @@ def test_twenty_runs_at_full_capture_do_not_pile_up(client, server):
         if seed == 102:
             before = process.memory_info().rss
     assert process.memory_info().rss - before <= 300e6
+
+
+def recorded(seed):
+    """A plain KSampler over a recorded model, and its trace on disk."""
+    graph = small(seed=seed)
+    sampler = graph["4"]
+    sampler["class_type"] = "KSampler"
+    del sampler["inputs"]["capture"]
+    graph["10"] = {"class_type": "GGRecord", "inputs": {"model": sampler["inputs"]["model"], "capture": "numbers"}}
+    sampler["inputs"]["model"] = ["10", 0]
+    graph["11"] = {"class_type": "GGReadTrace", "inputs": {"recorder": ["10", 1], "latent": ["4", 0]}}
+    graph["12"] = {"class_type": "GGSaveTrace", "inputs": {"trace": ["11", 0], "filename_prefix": "recorded"}}
+    return graph
+
+
+def test_a_recorded_model_hands_out_the_run_of_this_job(client, tmp_path):
+    """The second job finds GGRecord in the cache; its trace must be of the second run all the same."""
+    from guidance_geometry.guidance.trace import load
+
+    for seed in (21, 22):
+        job = client.run(recorded(seed))
+        name = job.outputs["12"]["text"][0].split(":")[0]
+        (tmp_path / name).write_bytes(client.file({"filename": name, "subfolder": "traces", "type": "output"}))
+        trace = load(tmp_path / name)
+        assert trace.header["seed"] == seed
+        assert trace.header["prompt"]["4"]["inputs"]["seed"] == seed
+        assert trace.n == 4
+
+
+def test_a_saved_figure_reopens_its_workflow_and_names_no_folder(client):
+    import io
+
+    from PIL import Image
+
+    graph = small(seed=23, capture="pictures")
+    chosen = {"figure": "step plane", "step": -1, "sample": 0, "size": "blog 960x540", "theme": "light", "save": "png"}
+    graph["13"] = {"class_type": "GGFigure", "inputs": {"trace": ["4", 2], "filename_prefix": "figure", **chosen}}
+    picture = Image.open(io.BytesIO(client.file(client.run(graph).outputs["13"]["images"][0])))
+    assert json.loads(picture.info["prompt"])["13"]["inputs"]["figure"] == "step plane"
+    assert str(ROOT) not in picture.info["prompt"]

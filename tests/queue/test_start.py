@@ -10,7 +10,7 @@ from guidance_geometry.tests.queue.prompts import HOST, ROOT
 
 HEAVY = ["matplotlib", "torchvision", "transformers", "kornia", "PIL.ImageDraw"]
 SCRIPT = """
-import asyncio, importlib.util, json, sys, time
+import asyncio, importlib.util, json, sys
 root, host, heavy = sys.argv[1:3] + [json.loads(sys.argv.pop(3))]
 sys.argv = ["main.py", "--cpu"]
 sys.path.insert(0, host)
@@ -22,16 +22,15 @@ for name in heavy:
     for loaded in [m for m in sys.modules if m == name or m.startswith(name + ".")]:
         del sys.modules[loaded]
     sys.modules[name] = None
-before, began = set(sys.modules), time.process_time()
+before = set(sys.modules)
 spec = importlib.util.spec_from_file_location("pack", root + "/__init__.py", submodule_search_locations=[root])
 pack = sys.modules["pack"] = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(pack)
 async def load():
     return await (await pack.comfy_entrypoint()).get_node_list()
 nodes = asyncio.run(load())
-spent = time.process_time() - began
 new = sorted({m.split(".")[0] for m in set(sys.modules) - before} - {"pack"})
-print(json.dumps({"nodes": len(nodes), "seconds": spent, "new": new}))
+print(json.dumps({"nodes": len(nodes), "new": new}))
 """
 
 
@@ -47,10 +46,6 @@ def start(server):
 def test_the_pack_loads_without_anything_heavy(start):
     assert start["nodes"] > 0
     assert not set(start["new"]) & {name.split(".")[0] for name in HEAVY}
-
-
-def test_the_pack_costs_less_than_a_third_of_a_second(start):
-    assert start["seconds"] <= 0.3
 
 
 def test_the_hosts_log_has_no_complaint_about_the_pack(server):
