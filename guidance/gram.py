@@ -9,14 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import reduce
 
 import torch
 from torch import Tensor
 
-from .vectors import flat, wide
+from .vectors import flat
 
 VECTORS = ("u", "a", "delta", "D-G", "move", "noise")
+HISTORY = ("unexplained", "delta-1", "delta-2", "move-1", "noise-1")  # beside them while a run is recorded
 CHUNK = 1 << 14  # elements widened to float64 at a time: fits the cache; bounds the memory, not the result
 COLLINEAR = 1e-6  # delta across a, in units of |a|, below which x, u and c are drawn as a line
 ROUNDING = 1e-9  # negative eigenvalues of K down to this share of its trace are rounding
@@ -25,27 +25,38 @@ Coefficient = Tensor | float
 Combination = Mapping[str, Coefficient]
 
 
-def gram(vectors: Mapping[str, Tensor | None]) -> Tensor:  # {name: [B, ...]} -> K [B, V(V+1)/2] float64
-    """Inner products of all pairs of vectors: the upper triangle of their Gram matrix, row by row.
+def gram(vectors: Mapping[str, Tensor | None], room: Tensor | None = None) -> Tensor:  # -> K [B, V(V+1)/2] float64
+    """Inner products of all pairs of vectors [B, ...]: the upper triangle of their Gram matrix, row by row.
 
-    None stands for a vector that is exactly zero (no noise, no other rule); it costs nothing.
+    None stands for a vector that is exactly zero (no noise, no other rule); it costs nothing. room: where to widen the
+    vectors, from `room_for`; a run that asks many times brings its own, because fresh memory costs more than the sums.
     """
     present = {name: flat(v) for name, v in vectors.items() if v is not None}
     if not present:
         raise ValueError("A Gram matrix needs at least one vector, and all of them are None. Pass u, a and delta.")
-    order = list(vectors)
+    order, rows = list(vectors), list(present.values())
     kept = torch.tensor([order.index(name) for name in present])
-    small = _full(list(present.values()))
+    small = _full(rows, room_for(rows[0], len(rows)) if room is None else room[:, : len(rows)])
     full = small.new_zeros(len(small), len(order), len(order))
     full[:, kept[:, None], kept[None, :]] = small
-    rows, columns = torch.triu_indices(len(order), len(order))
-    return full[:, rows, columns]
+    upper, columns = torch.triu_indices(len(order), len(order))
+    return full[:, upper, columns]
 
 
-def _full(rows: list[Tensor]) -> Tensor:  # V x [B, N] -> [B, V, V] float64
-    parts = zip(*(row.split(CHUNK, dim=1) for row in rows), strict=True)
-    blocks = (torch.stack([wide(part) for part in some], dim=1) for some in parts)
-    return reduce(torch.add, (block @ block.mT for block in blocks))
+def room_for(like: Tensor, count: int) -> Tensor:  # like [B, ...] -> [B, count, at most CHUNK] float64
+    """Memory in which `gram` widens up to `count` vectors like this one, piece by piece."""
+    device = "cpu" if like.device.type == "mps" else like.device
+    return torch.empty(len(like), count, min(flat(like).shape[1], CHUNK), dtype=torch.float64, device=device)
+
+
+def _full(rows: list[Tensor], room: Tensor) -> Tensor:  # V x [B, N], [B, V, n] -> [B, V, V] float64
+    total = room.new_zeros(len(room), len(rows), len(rows))
+    for start in range(0, rows[0].shape[1], room.shape[2]):
+        block = room[..., : rows[0].shape[1] - start]
+        for i, row in enumerate(rows):
+            block[:, i].copy_(row[:, start : start + block.shape[2]])
+        total += block @ block.mT
+    return total
 
 
 @dataclass(frozen=True, eq=False)
@@ -92,6 +103,11 @@ class GramRecord:
         full[..., rows, columns] = self.K
         full[..., columns, rows] = self.K
         return full
+
+    def part(self, names: tuple[str, ...]) -> GramRecord:
+        """The record of some of the vectors."""
+        pairs = [(name, other) for i, name in enumerate(names) for other in names[i:]]
+        return GramRecord(names, torch.stack([self.dot(*pair) for pair in pairs], dim=-1))
 
     def _position(self, name: str) -> int:
         if name not in self.vectors:

@@ -1,7 +1,7 @@
 """One function a metric: a number per sample, float64, nan where it is undefined.
 
 Metrics of inner products take a GramRecord of any leading shape (items, or steps x items); gamma, sigma and alpha are
-numbers or tensors that broadcast against it. Metrics of whole tensors take [B, ...] and return [B].
+numbers or tensors that broadcast against it. Only saturation reads whole tensors, [B, ...] -> [B].
 Metrics that compare with the denoising displacement use the VE-equivalent one, u - x / alpha, so that a flow model and
 its VE twin give the same numbers; it is written times alpha, which also holds at alpha = 0 (flow at sigma = 1).
 """
@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from .gram import Coefficient, Combination, GramRecord, added, displacement, named
-from .vectors import cosine, flat, norm, promoted, wide
+from .vectors import flat, wide
 
 QUANTILE = 0.999  # of |c| per channel and item: the bound of M10 where the space has no bound of its own
 FLOOR_FACTOR = 10  # a difference below this many precision floors is not meaningful
@@ -104,9 +104,14 @@ def noise_to_move(record: GramRecord) -> Tensor:  # >= 0
     return ratio(_length(record, {"noise": 1.0}), _length(record, {"move": 1.0}))
 
 
-def straightness(move: Tensor, move_next: Tensor) -> Tensor:  # 2 x [B, ...] -> [B], -1 .. 1
-    """M9: do two steps in a row go the same way?  cos(move, move'), the deterministic parts."""
-    return cosine(move, move_next)
+def straightness(record: GramRecord) -> Tensor:  # -1 .. 1
+    """M9: do two steps in a row go the same way?  cos(move-1, move), the deterministic parts."""
+    return _cosine(record, {"move-1": 1.0}, {"move": 1.0})
+
+
+def progress_along(record: GramRecord, gamma: Coefficient) -> Tensor:  # state squared
+    """M9a: where the step before went, along the way to the guided prediction.  <move-1 + noise-1, D - x>"""
+    return record.combination({"move-1": 1.0, "noise-1": 1.0}, added(named("D", gamma), named("x"), -1.0))
 
 
 def bound_of(cond: Tensor) -> Tensor:  # [B, C, ...] -> [B, C, 1 ...]
@@ -118,8 +123,8 @@ def bound_of(cond: Tensor) -> Tensor:  # [B, C, ...] -> [B, C, 1 ...]
 
 def saturation(denoised: Tensor, bound: Tensor | float = 1.0) -> Tensor:  # [B, ...] -> [B], 0 .. 1
     """M10: share of elements with |D| > bound, nan for an item with nan.  bound: 1 for pixels, or `bound_of(c)`."""
-    size = flat(wide(denoised).abs() - bound)
-    return torch.where(size.isnan().any(dim=1), torch.nan, (size > 0).double().mean(dim=1))
+    size = flat(denoised.abs() - bound)
+    return torch.where(size.amax(dim=1).isnan(), torch.nan, (size > 0).sum(dim=1) / size.shape[1]).double()
 
 
 def saturation_excess(denoised: Tensor, cond: Tensor, bound: Tensor | float = 1.0) -> Tensor:  # -> [B], -1 .. 1
@@ -127,57 +132,56 @@ def saturation_excess(denoised: Tensor, cond: Tensor, bound: Tensor | float = 1.
     return saturation(denoised, bound) - saturation(cond, bound)
 
 
-def out_of_plane(travel: Tensor, a: Tensor, delta: Tensor) -> Tensor:  # 3 x [B, ...] -> [B], 0 .. 1
+def out_of_plane(record: GramRecord) -> Tensor:  # 0 .. 1
     """M11: share of a step that leaves the plane of x, u and c.  |v - its part in span(a, delta)| / |v|,  v = x' - x.
 
-    0 for a one-stage deterministic step with plain CFG. Taken from the rejected vector, where nothing cancels.
+    0 for a one-stage deterministic step with plain CFG. Products and sums in float64 leave 1e-8 where nothing is left.
     """
-    return _share_outside(travel, [a, delta])
+    return _share_outside(record, {"move": 1.0, "noise": 1.0}, ("a", "delta"))
 
 
-def out_of_span(travel: Tensor, u: Tensor, a: Tensor, delta: Tensor) -> Tensor:  # 4 x [B, ...] -> [B], 0 .. 1
+def out_of_span(record: GramRecord) -> Tensor:  # 0 .. 1
     """M11s: the same against span(x, u, c): steps that scale x (ancestral ones on flow) stay inside."""
-    return _share_outside(travel, [a, delta, u])
+    return _share_outside(record, {"move": 1.0, "noise": 1.0}, ("a", "delta", "u"))
 
 
-def identity_residual(x: Tensor, x_next: Tensor, move: Tensor, noise: Tensor | None, sigma: Tensor) -> Tensor:  # -> [B]
-    """M12: does the split add up?  |x' - x - move - noise| / (sigma sqrt(N)); nan at sigma = 0, nan or inf are kept."""
-    rest = wide(x_next) - wide(x) - wide(move) - (0 if noise is None else wide(noise))
-    scale = torch.as_tensor(sigma, device=rest.device, dtype=torch.float64)
-    return ratio(norm(rest), scale * flat(rest).shape[1] ** 0.5)
+def identity_residual(record: GramRecord, sigma: Coefficient, count: int) -> Tensor:  # >= 0, in sigma
+    """M12: does the split add up?  |unexplained| / (sigma sqrt(N)); nan at sigma = 0, nan or inf are kept.
+
+    unexplained = x' - x - noise - the step's move by its own formula.
+    """
+    return ratio(record.dot("unexplained", "unexplained").sqrt() / count**0.5, torch.as_tensor(sigma).double())
 
 
-def direction_memory(delta: Tensor, delta_next: Tensor, floor: Tensor | float = 0.0) -> Tensor:  # -> [B], -1 .. 1
-    """M13: cos(delta, delta') of two steps in a row; nan where either is at the precision floor.
+def direction_memory(record: GramRecord, count: int, floor: Coefficient = 0.0) -> Tensor:  # -1 .. 1
+    """M13: cos(delta-1, delta) of two steps in a row; nan where either is at the precision floor.
 
     floor: rms below which a difference is rounding (`precision_floor`); 0 asks only for a non-zero difference.
     """
-    least = FLOOR_FACTOR * floor * flat(delta).shape[1] ** 0.5
-    known = (norm(delta) >= least) & (norm(delta_next) >= least)
-    return torch.where(known, cosine(delta, delta_next), torch.nan)
+    least = FLOOR_FACTOR * torch.as_tensor(floor).double() * count**0.5
+    before, now = {"delta-1": 1.0}, {"delta": 1.0}
+    known = (_length(record, before) >= least) & (_length(record, now) >= least)
+    return torch.where(known, _cosine(record, before, now), torch.nan)
 
 
-def predicted_difference(
-    delta: Tensor, sigma: float, sigma_next: float, before: Tensor | None = None, sigma_before: float = float("nan")
-) -> Tensor:  # [B, ...] -> [B, ...]
-    """The next difference as a line in log sigma through the last two differences of noise predictions.
+def predicted_difference(sigma: Tensor, sigma_before: Tensor, sigma_before_that: Tensor) -> dict[str, Tensor]:
+    """Coefficients of the difference to expect: a line in log sigma through the last two, as noise predictions.
 
-        e = delta / sigma    e' = e + theta (e - e_before)    theta = ln(sigma'/sigma) / ln(sigma/sigma_before)
-        delta' = sigma' e'
+        e = delta / sigma    e' = e-1 + theta (e-1 - e-2)    theta = ln(sigma/sigma-1) / ln(sigma-1/sigma-2)
+        delta' = sigma e'
 
-    sigma: noise over signal (flow: sigma / (1 - sigma)). Without `before` the noise prediction is held: e' = e.
+    sigmas: noise over signal (flow: sigma / (1 - sigma)) at this step and the two before. Where the last is nan or
+    inf (there is none) the noise prediction is held: e' = e-1.
     """
-    e = promoted(delta) / sigma
-    if before is None:
-        return e * sigma_next
-    levels = torch.tensor([sigma_before, sigma, sigma_next], dtype=torch.float64).log()
-    theta = float((levels[2] - levels[1]) / (levels[1] - levels[0]))
-    return (e + theta * (e - promoted(before) / sigma_before)) * sigma_next
+    known = sigma_before_that.isfinite()
+    further = torch.where(known, sigma_before_that, 1.0)
+    theta = torch.where(known, (sigma / sigma_before).log() / (sigma_before / further).log(), 0.0)
+    return {"delta-1": sigma / sigma_before * (1 + theta), "delta-2": -theta * sigma / further}
 
 
-def extrapolation_error(predicted: Tensor, delta_next: Tensor) -> Tensor:  # 2 x [B, ...] -> [B], >= 0
-    """M14: |delta' - predicted| / |delta'|; nan where the next difference is zero."""
-    return ratio(norm(promoted(delta_next) - promoted(predicted)), norm(delta_next))
+def extrapolation_error(record: GramRecord, predicted: Combination) -> Tensor:  # >= 0
+    """M14: |delta - predicted| / |delta|; nan where the difference is zero.  predicted: from `predicted_difference`."""
+    return ratio(_length(record, added({"delta": 1.0}, predicted, -1.0)), _length(record, {"delta": 1.0}))
 
 
 def precision_floor(size: Tensor | float, dtype: torch.dtype) -> Tensor | float:
@@ -209,18 +213,17 @@ def _angle(record: GramRecord, v: Combination, w: Combination) -> Tensor:
     return torch.where(_length(record, w) == 0, torch.nan, torch.atan2(across, along))
 
 
-def _share_outside(v: Tensor, axes: list[Tensor]) -> Tensor:
-    """|v - its part in the span of the axes| / |v|: least squares on unit axes, repeated once against rounding."""
-    rows = torch.stack([wide(flat(axis)) for axis in axes], dim=1)
-    length = rows.square().sum(dim=2, keepdim=True).sqrt()
-    rows = torch.where(length == 0, 0.0, rows / length)
-    inner = rows @ rows.mT
-    known = inner.isfinite().all(dim=2, keepdim=True).all(dim=1, keepdim=True)
+def _share_outside(record: GramRecord, v: Combination, axes: tuple[str, ...]) -> Tensor:
+    """|v - its part in the span of the axes| / |v|: least squares on unit axes."""
+    lengths = torch.stack([_length(record, {axis: 1.0}) for axis in axes], dim=-1)
+    scale = torch.where(lengths == 0, 0.0, 1 / lengths)
+    inner = record.part(axes).matrix() * scale[..., None, :] * scale[..., :, None]
+    known = inner.isfinite().all(dim=-1, keepdim=True).all(dim=-2, keepdim=True)
     inverse = torch.linalg.pinv(torch.where(known, inner, 0.0), rtol=DEPENDENT, hermitian=True)
-    whole = rest = wide(flat(v))[..., None]
-    for _ in range(2):
-        rest = rest - rows.mT @ (inverse @ (rows @ rest))
-    return ratio(norm(rest), norm(whole))
+    along = torch.stack([record.combination({axis: 1.0}, v) for axis in axes], dim=-1) * scale
+    weights = (inverse @ along[..., None])[..., 0] * scale
+    inside = {axis: weights[..., i] for i, axis in enumerate(axes)}
+    return ratio(_length(record, added(v, inside, -1.0)), _length(record, v))
 
 
 @dataclass(frozen=True)

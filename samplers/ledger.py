@@ -12,15 +12,15 @@ import torch
 from torch import Tensor
 
 from ..guidance import metrics
-from ..guidance.gram import VECTORS, GramRecord, added, gram, named
-from ..guidance.vectors import dot, flat, promoted, rms, wide
+from ..guidance.gram import HISTORY, VECTORS, GramRecord, added, gram, named, room_for
+from ..guidance.vectors import flat, promoted
 from .recorder import Recorded
 from .steps import Level, Update, level
 
 LIMITS = {"numbers": 0, "pictures": 24, "tensors": 1 << 30}  # captured steps at most
 PICTURES = ("x", "uncond", "cond", "guided")
 FIT = 1e-4  # residual below which a move counts as a multiple of D - x
-PER_ITEM = ("m9", "m9a", "m10", "m10c", "m11", "m11s", "m12", "m13", "m14")
+RATIOS = ("ratio", "ratio-1", "ratio-2")  # noise over signal at a step and the two before
 
 
 @dataclass
@@ -80,7 +80,7 @@ class Capture:
 
 @dataclass
 class Ledger:
-    """The columns of a trace, one row per step.
+    """The columns of a trace: inner products while the run goes on, metrics when they are asked for.
 
     flow: alpha = 1 - sigma instead of 1. formula: the step's move from its own statement, None where none is known.
     reads_uncond: that formula needs u. options: the sampler's own. dtype: of the network.
@@ -97,90 +97,101 @@ class Ledger:
     rows: list[dict[str, Tensor]] = field(default_factory=list)
     stage: list[str] = field(default_factory=list)
     before: Recorded | None = None
+    before_that: Recorded | None = None
     update: Update | None = None
-    predicted: Tensor | None = None
+    room: Tensor | None = None
 
     def enter(self, step: Recorded) -> None:
-        """Add one complete step; the numbers that compare it with the step before go into that one's row."""
+        """Add one complete step."""
         now, then = level(step.sigma, self.flow), level(step.sigma_next, self.flow)
-        if self.before is not None:
-            self.rows[-1].update(self._across(self.before, step))
-        self.rows.append(_levels(step, now, then) | self._numbers(step) | self._identity(step, now, then))
-        self.stage.append("cond_only" if step.delta is None else "step")
+        self.rows.append(self._levels(step, now, then) | self._numbers(step, now, then))
+        self.stage.append("cond_only" if step.uncond is None else "step")
         self.capture.keep(step)
-        self.predicted = self._expected(step, now, then)
-        self.before = step
+        self.before, self.before_that = step, self.before
 
     def columns(self) -> dict[str, Tensor]:
         """{name: [n] or [n, B, ...] float64 on the CPU}, fetched from the device here; nan where undefined."""
         if not self.rows:
             return {}
-        unknown = torch.full_like(self.rows[0]["m10"], torch.nan)
-        names = dict.fromkeys([*self.rows[0], *PER_ITEM])
-        stacked = {name: torch.stack([row.get(name, unknown) for row in self.rows]).cpu() for name in names}
-        return stacked | {"kappa": _kappa(stacked["K"], stacked["gamma"])}
+        rows = {name: torch.stack([row[name] for row in self.rows]).cpu() for name in self.rows[0]}
+        record, count = GramRecord((*VECTORS, *HISTORY), rows.pop("gram")), int(rows.pop("count")[0])
+        sigma, gamma, unknown = (values[:, None] for values in (rows["sigma"], rows["gamma"], rows.pop("unknown")))
+        ratios = [rows.pop(name)[:, None] for name in RATIOS]
+        floor = torch.as_tensor(metrics.precision_floor((record.dot("a", "a") / count).sqrt(), self.dtype))
+        across = {
+            "m9": metrics.straightness(record),
+            "m9a": metrics.progress_along(record, gamma),
+            "m13": metrics.direction_memory(record, count, floor),
+            "m14": metrics.extrapolation_error(record, metrics.predicted_difference(*ratios)),
+        }
+        K = record.part(VECTORS).K
+        return {
+            **rows,
+            **{name: _of_the_step_before(values) for name, values in across.items()},
+            "m11": metrics.out_of_plane(record),
+            "m11s": metrics.out_of_span(record),
+            "m12": metrics.identity_residual(record, sigma, count) + unknown,
+            "K": K,
+            "floor": floor.mean(dim=1),
+            "kappa": _kappa(K, rows["gamma"]),
+        }
 
-    def _numbers(self, step: Recorded) -> dict[str, Tensor]:
+    def _levels(self, step: Recorded, now: Level, then: Level) -> dict[str, Tensor]:
+        """Numbers of the schedule, and noise over signal here and at the two steps before (nan where there is none)."""
+        values = {"sigma": now.sigma, "sigma_next": then.sigma, "alpha": now.alpha, "alpha_next": then.alpha}
+        values |= {"gamma": step.gamma, "evals": step.evaluations, "count": step.x[0].numel()}
+        trail = (step, self.before, self.before_that)
+        values |= {name: self._noise_over_signal(at) for name, at in zip(RATIOS, trail, strict=True)}
+        return {name: torch.as_tensor(v, dtype=torch.float64) for name, v in values.items()}
+
+    def _noise_over_signal(self, step: Recorded | None) -> float:
+        if step is None or step.uncond is None:
+            return float("nan")
+        at = level(step.sigma, self.flow)
+        return float(at.sigma / at.alpha)
+
+    def _numbers(self, step: Recorded, now: Level, then: Level) -> dict[str, Tensor]:
+        """Inner products of the step's vectors and of what the metrics compare them with, and the saturation."""
         cond = step.denoised if step.cond is None else promoted(step.cond)
         u = torch.full_like(cond, torch.nan) if step.uncond is None else promoted(step.uncond)
-        a, delta = u - step.x, cond - u
+        delta = cond - u
         plain = cond if step.uncond is None else u + delta * step.gamma
-        other = step.denoised - plain
-        vectors: dict[str, Tensor | None] = {"u": u, "a": a, "delta": delta, "D-G": other, "move": step.move}
+        unexplained = self._unexplained(step, now, then)
         bound = metrics.bound_of(cond) if self.bound is None else self.bound
+        reached = metrics.saturation(step.denoised, bound)
+        if self.room is None:
+            self.room = room_for(step.x, len(VECTORS) + len(HISTORY))
+        other = step.denoised - plain
+        vectors = (u, u - step.x, delta, other, step.move, step.noise, unexplained)
+        trail = (_delta(self.before), _delta(self.before_that), *_parts(self.before))
         return {
-            "K": gram(vectors | {"noise": step.noise}),
-            "sum": torch.stack([wide(flat(v)).sum(dim=1) for v in (u, delta, other)], dim=-1),
-            "m10": metrics.saturation(step.denoised, bound),
-            "m10c": metrics.saturation_excess(step.denoised, cond, bound),
-            "m11": metrics.out_of_plane(step.travel, a, delta),
-            "m11s": metrics.out_of_span(step.travel, u, a, delta),
-            "floor": torch.as_tensor(metrics.precision_floor(rms(a), self.dtype)).mean(),
+            "gram": gram(dict(zip((*VECTORS, *HISTORY), (*vectors, *trail), strict=True)), self.room),
+            "sum": torch.stack([flat(v).sum(dim=1, dtype=torch.float64) for v in (u, delta, other)], dim=-1),
+            "m10": reached,
+            "m10c": reached - metrics.saturation(cond, bound),
+            "unknown": torch.tensor(torch.nan if unexplained is None else 0.0, dtype=torch.float64),
         }
 
-    def _identity(self, step: Recorded, now: Level, then: Level) -> dict[str, Tensor]:
+    def _unexplained(self, step: Recorded, now: Level, then: Level) -> Tensor | None:
+        """What the recorded move has that the step's formula has not; None where no formula is known."""
         if self.formula is None or (self.reads_uncond and step.uncond is None):
-            return {}
-        uncond = None if step.uncond is None else wide(step.uncond)
-        previous = self.update.alone() if self.update else None
-        self.update = Update(wide(step.x), wide(step.denoised), now, then, uncond, previous, self.options)
-        x_next = wide(step.x) + wide(step.travel)
-        residual = metrics.identity_residual(step.x, x_next, self.formula(self.update), step.noise, now.sigma)
-        return {"m12": residual}
-
-    def _across(self, before: Recorded, step: Recorded) -> dict[str, Tensor]:
-        """Numbers of the step before that needed this one."""
-        found = {
-            "m9": metrics.straightness(before.move, step.move),
-            "m9a": dot(before.travel, step.denoised - step.x),
-        }
-        delta, earlier = step.delta, before.delta
-        if delta is not None and earlier is not None:
-            found["m13"] = metrics.direction_memory(earlier, delta, self.rows[-1]["floor"])
-        if delta is not None and self.predicted is not None:
-            found["m14"] = metrics.extrapolation_error(self.predicted, delta)
-        return found
-
-    def _expected(self, step: Recorded, now: Level, then: Level) -> Tensor | None:
-        """The next difference, from this one and the one before (M14's predictor)."""
-        delta, before = step.delta, self.before
-        if delta is None or now.alpha == 0 or then.sigma == 0:
             return None
-        ratio, ratio_next = _noise_over_signal(now), _noise_over_signal(then)
-        if before is None or before.delta is None or (self.flow and before.sigma >= 1):
-            return metrics.predicted_difference(delta, ratio, ratio_next)
-        ratio_before = _noise_over_signal(level(before.sigma, self.flow))
-        return metrics.predicted_difference(delta, ratio, ratio_next, before.delta, ratio_before)
+        previous = self.update.alone() if self.update else None
+        self.update = Update(step.x, step.denoised, now, then, step.uncond, previous, self.options)
+        return step.move - self.formula(self.update)
 
 
-def _noise_over_signal(at: Level) -> float:
-    return float(at.sigma / at.alpha)
+def _delta(step: Recorded | None) -> Tensor | None:
+    return step.delta if step else None
 
 
-def _levels(step: Recorded, now: Level, then: Level) -> dict[str, Tensor]:
-    values = {"sigma": now.sigma, "sigma_next": then.sigma, "alpha": now.alpha, "alpha_next": then.alpha}
-    values |= {"gamma": step.gamma, "evals": step.evaluations}
-    return {name: torch.as_tensor(v, dtype=torch.float64) for name, v in values.items()}
+def _parts(step: Recorded | None) -> tuple[Tensor | None, Tensor | None]:
+    return (step.move, step.noise) if step else (None, None)
+
+
+def _of_the_step_before(values: Tensor) -> Tensor:  # [n, B] -> [n, B]
+    """Numbers that compare a step with the one before belong to the row of the earlier one; the last has none."""
+    return torch.cat([values[1:], torch.full_like(values[:1], torch.nan)])
 
 
 def _kappa(K: Tensor, gamma: Tensor) -> Tensor:  # K [n, B, 21], gamma [n] -> [n], nan where nothing fits

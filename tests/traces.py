@@ -9,7 +9,7 @@ from itertools import pairwise
 
 import torch
 
-from guidance_geometry.guidance.gram import VECTORS, gram
+from guidance_geometry.guidance.gram import VECTORS, GramRecord, gram
 from guidance_geometry.guidance.metrics import out_of_plane, out_of_span, saturation
 from guidance_geometry.guidance.trace import Trace
 
@@ -122,11 +122,11 @@ def _fill(columns, i, row, vectors, skipped):
         columns[name][i] = value
     columns["floor"][i] = 3e-8
     columns["K"][i] = torch.nan if skipped else gram(vectors)
-    u, a, delta, other, move, noise = vectors.values()
+    u, delta, other = (vectors[name] for name in ("u", "delta", "D-G"))
     columns["sum"][i] = torch.stack([v.flatten(1).sum(1) for v in (u, delta, other)], dim=1)
-    travel = move if noise is None else move + noise
+    record = GramRecord(tuple(vectors), gram(vectors))
     columns["m10"][i] = saturation(u + row["gamma"] * delta + other)
-    columns["m11"][i], columns["m11s"][i] = out_of_plane(travel, a, delta), out_of_span(travel, u, a, delta)
+    columns["m11"][i], columns["m11s"][i] = out_of_plane(record), out_of_span(record)
     columns["m12"][i] = 0.0
 
 

@@ -8,7 +8,7 @@ import torch
 
 from guidance_geometry.guidance import metrics
 from guidance_geometry.guidance.files import read_safetensors, write_safetensors
-from guidance_geometry.guidance.gram import VECTORS, gram
+from guidance_geometry.guidance.gram import VECTORS, GramRecord, gram
 from guidance_geometry.guidance.mixture import make_mixture
 from guidance_geometry.guidance.trace import (
     MAX_BYTES,
@@ -67,8 +67,9 @@ def recorded(steps=6, batch=2, size=8, flow=False):
 
 
 def row_of(now, vectors, x, guided, cond, up):
-    u, a, delta, _, move, noise = vectors.values()
+    u, delta = vectors["u"], vectors["delta"]
     zero = torch.zeros(len(x), dtype=torch.float64)
+    record = GramRecord(VECTORS, gram(vectors))
     row = dict.fromkeys(PER_STEP, torch.nan) | dict.fromkeys(PER_SAMPLE, zero * torch.nan) | now
     return row | {
         "gamma": GAMMA,
@@ -77,9 +78,9 @@ def row_of(now, vectors, x, guided, cond, up):
         "sum": torch.stack([v.flatten(1).sum(dim=1) for v in (u, delta, 0 * u)], dim=1),
         "m10": metrics.saturation(guided),
         "m10c": metrics.saturation_excess(guided, cond),
-        "m11": metrics.out_of_plane(move + noise, a, delta),
-        "m11s": metrics.out_of_span(move + noise, u, a, delta),
-        "m12": metrics.identity_residual(x, x + move + noise, move, noise, now["sigma"]),
+        "m11": metrics.out_of_plane(record),
+        "m11s": metrics.out_of_span(record),
+        "m12": zero,
     }
 
 

@@ -6,7 +6,8 @@ import pytest
 import torch
 
 from guidance_geometry.guidance.gram import VECTORS, GramRecord
-from guidance_geometry.samplers.ledger import PER_ITEM, Capture, Ledger
+from guidance_geometry.guidance.trace import PER_SAMPLE
+from guidance_geometry.samplers.ledger import Capture, Ledger
 from guidance_geometry.samplers.recorder import Recorded, Recorder
 from guidance_geometry.samplers.steps import FORMULAS
 from guidance_geometry.samplers.tagged import plain
@@ -131,7 +132,7 @@ def test_columns_hold_the_inner_products_of_the_step():
     assert columns["kappa"].tolist() == pytest.approx([0.5, 0.5, 1.0], rel=1e-6)
     assert columns["m12"].max() <= 1e-6
     assert columns["m11"].max() <= 1e-5
-    assert {name: tuple(columns[name].shape) for name in PER_ITEM} == dict.fromkeys(PER_ITEM, (3, 2))
+    assert {name: tuple(columns[name].shape) for name in PER_SAMPLE} == dict.fromkeys(PER_SAMPLE, (3, 2))
 
 
 def test_a_wrong_move_shows_in_the_identity_residual():

@@ -22,6 +22,7 @@ sys.argv = ["main.py", "--cpu"]
 sys.path.insert(0, host)
 from comfy import options
 options.enable_args_parsing()
+import utils.extra_config
 import comfy.samplers, comfy.sd, server, folder_paths, latent_preview, comfy_api.latest
 began = time.process_time()
 spec = importlib.util.spec_from_file_location("pack", root + "/__init__.py", submodule_search_locations=[root])
