@@ -1,0 +1,171 @@
+"""Records for the browser: six digits are enough, nine kilobytes are never exceeded, and the fixtures still hold."""
+
+import json
+import math
+from itertools import pairwise
+
+import pytest
+import torch
+
+from guidance_geometry.guidance.gram import VECTORS, gram
+from guidance_geometry.guidance.record import (
+    ALL_SAMPLES,
+    STEP_BYTES,
+    RunFacts,
+    facts_of,
+    rounded,
+    run_record,
+    size_of,
+    step_metrics,
+    step_record,
+)
+from guidance_geometry.tests.traces import exact_trace
+from guidance_geometry.tools import record_fixtures
+
+FILES = sorted(record_fixtures.FOLDER.glob("*.json"))
+FACTS = RunFacts("run", 3, "ve", 48, VECTORS, 0.5)
+
+
+def compact(value):
+    return json.dumps(value, allow_nan=False, separators=(",", ":"))
+
+
+def row(batch, seed=0, **changes):
+    """Columns of one step of random vectors, six of them, as live recording has them."""
+    draws = torch.Generator().manual_seed(seed)
+    vectors = {name: torch.randn(batch, 3, 4, 4, generator=draws, dtype=torch.float64) for name in VECTORS}
+    levels = {"sigma": 1.23456789, "sigma_next": 0.987654321, "alpha": 1.0, "alpha_next": 1.0, "gamma": 4.56789}
+    columns = {name: torch.tensor(value) for name, value in levels.items()}
+    columns |= {"kappa": torch.tensor(0.1234567), "evals": torch.tensor(2.0), "floor": torch.tensor(1.234567e-7)}
+    columns |= {f"m{k}": torch.randn(batch, generator=draws) * 1e-5 for k in ("9", "9a", "10", "11", "11s", "13", "14")}
+    return columns | {"K": gram(vectors), "sum": torch.randn(batch, 3, generator=draws)} | changes
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
+def test_expected_numbers_of_a_fixture_follow_from_its_record(file):
+    stored = json.loads(file.read_text(encoding="utf-8"))
+    assert len(stored["expected"]) >= (1 if stored["record"]["steps"] else 0)
+    found = record_fixtures.expected_of(stored["record"])
+    assert close(found, stored["expected"], 1e-9)
+
+
+@pytest.mark.parametrize("name", record_fixtures.CASES)
+def test_a_fixture_is_the_record_of_its_run(name):
+    stored = json.loads((record_fixtures.FOLDER / f"{name}.json").read_text(encoding="utf-8"))["record"]
+    case = record_fixtures.CASES[name]
+    record = run_record(record_fixtures.trace_of(case), case.limit)
+    assert [step["i"] for step in record["steps"]] == [step["i"] for step in stored["steps"]]
+    assert {key: value for key, value in record.items() if key not in ("steps", "notes")}.keys() <= stored.keys()
+    for now, then in zip(record["steps"][::20], stored["steps"][::20], strict=True):
+        assert now.keys() == then.keys()
+        for one, other in zip(now["samples"], then["samples"], strict=True):
+            scale = max(abs(value or 0) for value in other["K"])
+            assert close(one["K"], other["K"], 1e-5 * max(scale, 1e-300))
+
+
+def test_the_fixtures_are_small_and_complete():
+    assert sum(file.stat().st_size for file in FILES) <= 400_000
+    assert {file.stem for file in FILES} == set(record_fixtures.CASES)
+
+
+def close(found, expected, limit):
+    """Whether two JSON values agree: structure exactly, numbers within an absolute and relative limit."""
+    if isinstance(expected, dict):
+        return found.keys() == expected.keys() and all(close(found[key], expected[key], limit) for key in expected)
+    if isinstance(expected, list):
+        return len(found) == len(expected) and all(map(close, found, expected, [limit] * len(expected)))
+    if isinstance(expected, float | int) and isinstance(found, float | int):
+        return math.isclose(found, expected, rel_tol=max(limit, 1e-9), abs_tol=limit)
+    return found == expected
+
+
+@pytest.mark.parametrize("batch", [1, 8, 16, 24, 25, 200])
+def test_a_step_stays_below_nine_kilobytes(batch):
+    record = step_record(row(batch), FACTS, 1)
+    assert len(compact(record)) <= STEP_BYTES
+    assert len(record["samples"]) == len(record.get("subset", record["samples"]))
+    assert record["samples"]
+
+
+@pytest.mark.parametrize("limit", [300, 1500, 4000])
+def test_a_tighter_limit_is_kept_too(limit):
+    record = step_record(row(16), FACTS, 1, limit=limit)
+    assert len(compact(record)) <= limit or record["samples"] == []
+
+
+def test_many_samples_are_thinned_evenly_with_percentiles_of_all():
+    columns = row(200, noise=None)
+    record = step_record(columns, FACTS, 1)
+    subset = record["subset"]
+    assert (subset[0], subset[-1]) == (0, 199)
+    gaps = [b - a for a, b in pairwise(subset)]
+    assert max(gaps) - min(gaps) <= 1
+    assert record["samples"][1]["K"] == rounded(columns["K"][subset[1]])
+    strength = step_metrics(columns, FACTS)["M1"]
+    expected = [sorted(strength.tolist())[k] for k in (20, 100, 179)]
+    assert record["percentiles"]["M1"] == pytest.approx(expected, rel=0.03)
+
+
+def test_a_small_batch_is_sent_whole():
+    columns = row(ALL_SAMPLES)
+    plain = torch.zeros_like(columns["K"])
+    plain[..., :3] = columns["K"][..., :3]
+    record = step_record(columns | {"K": plain}, FACTS, 1)
+    assert "subset" not in record
+    assert len(record["samples"]) == ALL_SAMPLES
+
+
+def test_unknown_numbers_are_null_and_missing_columns_unknown():
+    columns = row(2, kappa=torch.tensor(math.nan))
+    columns["K"][1, 3] = math.nan
+    columns["m9"][0] = math.inf
+    del columns["m14"], columns["floor"]
+    record = json.loads(compact(step_record(columns, FACTS, 2, "cond_only")))
+    assert record["kappa"] is None
+    assert record["floor"] is None
+    assert record["samples"][1]["K"][3] is None
+    assert record["samples"][0]["m"]["M9"] is None
+    assert record["samples"][0]["m"]["M14"] is None
+    assert (record["v"], record["i"], record["n"], record["stage"], record["evals"]) == (1, 2, 3, "cond_only", 2)
+    assert record["vectors"] == list(VECTORS)
+
+
+def test_a_live_step_equals_the_step_of_the_finished_record():
+    trace = exact_trace(steps=3, batch=2, capture=False)
+    live = step_record({name: column[1] for name, column in trace.steps.items()}, facts_of(trace), 1, trace.stage[1])
+    assert live == run_record(trace)["steps"][1]
+
+
+def test_six_digits_keep_the_metrics():
+    trace = exact_trace(steps=4, batch=2, capture=False)
+    record, facts = run_record(trace), facts_of(trace)
+    for i, step in enumerate(record["steps"]):
+        K = torch.tensor([sample["K"] for sample in step["samples"]], dtype=torch.float64)
+        found = step_metrics({name: column[i] for name, column in trace.steps.items()} | {"K": K}, facts)
+        for name in ("M1", "M4", "M6t"):
+            assert torch.allclose(found[name], trace.column(name)[i], rtol=1e-5, atol=1e-5)
+
+
+def test_the_header_says_what_the_run_was():
+    trace = exact_trace(steps=3, batch=3, capture=False)
+    record = run_record(trace)
+    assert (record["v"], record["n"], record["N"], record["batch"], record["space"]) == (1, 3, 3072, 3, "ve")
+    assert (record["sampler"], record["cfg"], record["chain"], record["sigma_data"]) == ("euler", 4, "cfg", 0.4684)
+    strength = trace.column("M1").mean(dim=0)
+    assert record["sample"] == int(strength.argsort()[1])
+    compact(record)
+
+
+def test_a_record_with_a_limit_keeps_its_ends_and_says_what_it_left_out():
+    trace = exact_trace(steps=12, batch=2, capture=False)
+    whole, short = run_record(trace), run_record(trace, 6000)
+    assert size_of(short) <= 6000 < size_of(whole)
+    kept = [step["i"] for step in short["steps"]]
+    assert (kept[0], kept[-1]) == (0, 11)
+    assert f"{12 - len(kept)} of 12 steps left out" in short["notes"][-1]
+    assert run_record(trace, 10**6) == whole
+
+
+def test_numbers_have_six_digits():
+    assert rounded([1.23456789e-8, 2.0, math.nan, -math.inf, 123456789.0]) == [1.23457e-8, 2, None, None, 123457000]
+    assert compact(rounded(torch.tensor([[0.0, 1 / 3]], dtype=torch.float64))) == "[[0,0.333333]]"

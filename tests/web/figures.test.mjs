@@ -1,0 +1,252 @@
+/** Figures keep the rules of honest drawing on every record, at every size and scale. */
+import assert from "node:assert/strict";
+import { test } from "node:test";
+
+import { boxOf } from "../../web/lib/commands.mjs";
+import { contraction, interval } from "../../web/lib/curves.mjs";
+import { FIGURES, paint, toSVG } from "../../web/lib/figures.mjs";
+import { defaultSample, frame, length, sampleOf, stepOf } from "../../web/lib/gram.mjs";
+import { meets } from "../../web/lib/layout.mjs";
+import { DARK, LIGHT } from "../../web/lib/theme.mjs";
+import { gammaRange } from "../../web/lib/whatif.mjs";
+import { called, fixture, NAMES, read } from "./records.mjs";
+
+const SIZES = [[360, 240], [420, 300], [600, 420], [960, 540], [1200, 675]];
+const GAMMAS = [undefined, 0.5, 1, 2, 8, 30];
+
+const words = (command) => command.runs.map((run) => run.t).join("");
+
+/** Every step or, in long runs, some of them. */
+function shown(record) {
+  const all = (record.steps ?? []).map((step) => step.i);
+  return all.length > 12 ? [all[0], all[all.length >> 1], all.at(-1)] : all.length ? all : [0];
+}
+
+function* drawings(names, figures = Object.keys(FIGURES), sizes = SIZES, scales = GAMMAS) {
+  for (const name of names) {
+    const { record } = fixture(name);
+    for (const title of figures) {
+      const gammas = title === "whatif" ? scales : [undefined];
+      for (const [w, h] of sizes) for (const step of shown(record)) for (const gamma of gammas) {
+        const commands = FIGURES[title].figure(record, { w, h, theme: LIGHT, step, gamma });
+        yield { commands, record, step, gamma, w, h, where: `${title} of ${name}, step ${step}, scale ${gamma}, ${w}x${h}` };
+      }
+    }
+  }
+}
+
+for (const name of NAMES) {
+  test(`texts of ${name} are large enough, stay on the sheet and keep apart`, () => {
+    for (const { commands, w, h, where } of drawings([name])) {
+      const texts = commands.filter((command) => command.op === "text");
+      assert.ok(texts.length > 0, where);
+      const boxes = texts.map((text) => ({ ...boxOf(text), words: words(text) }));
+      for (const [k, box] of boxes.entries()) {
+        assert.ok(texts[k].size >= 11, `${where}: ${box.words} is too small`);
+        const inside = box.x >= 0 && box.y >= 0 && box.x + box.w <= w && box.y + box.h <= h;
+        assert.ok(inside, `${where}: ${box.words} leaves the sheet at ${[box.x, box.y, box.w, box.h].map(Math.round)}`);
+        for (const other of boxes.slice(0, k)) assert.ok(!meets(box, other, -1), `${where}: ${box.words} on ${other.words}`);
+      }
+    }
+  });
+}
+
+test("every SVG is well formed and holds no number that is not one", () => {
+  for (const { commands, where } of drawings(NAMES, Object.keys(FIGURES), SIZES.slice(1, 2), [undefined, 30])) {
+    const svg = toSVG(commands, { title: "a < b & \"c\"" });
+    assert.doesNotMatch(svg, /NaN|Infinity|undefined|null/, where);
+    assert.ok(wellFormed(svg), where);
+  }
+});
+
+/** Tags balance, attributes are quoted, and no bare markup is left in texts. */
+function wellFormed(svg) {
+  const open = [];
+  let at = 0;
+  for (const found of svg.matchAll(/<(\/?)([A-Za-z]+)((?:\s+[\w:-]+="[^"<&]*(?:&(?:amp|lt|gt|quot|#39);[^"<&]*)*")*)\s*(\/?)>/g)) {
+    if (/[<>]|&(?!amp;|lt;|gt;|quot;|#39;)/.test(svg.slice(at, found.index))) return false;
+    at = found.index + found[0].length;
+    if (found[1]) {
+      if (open.pop() !== found[2]) return false;
+    } else if (!found[4]) open.push(found[2]);
+  }
+  return open.length === 0 && at === svg.length;
+}
+
+test("positions are the record's coordinates times the printed scale and gain", () => {
+  let lenses = 0;
+  for (const { commands, record, step, where, w } of drawings(NAMES, ["plane"])) {
+    const at = stepOf(record, step);
+    const gram = sampleOf(at, defaultSample(record));
+    const [x] = called(commands, "x");
+    if (!x) continue;
+    const [bar] = called(commands, "bar");
+    assert.ok(bar || w < 420, `${where} has no scale bar`);
+    if (!bar) continue;
+    const scale = (bar.points[1][0] - bar.points[0][0]) / read(words(called(commands, "bar-text")[0]));
+    const unit = 1 / Math.sqrt(gram.count);
+    const places = frame(gram, at.gamma).points;
+    const [frameBox] = called(commands, "frame");
+    const title = called(commands, "lens-title")[0];
+    const gain = title ? Number(words(title).match(/\u00d7(\d+)/)[1]) : 1;
+    assert.equal(Boolean(frameBox), Boolean(title), where);
+    assert.ok(!title || (gain >= 2 && Number.isInteger(Math.log2(gain))), where);
+    lenses += title ? 1 : 0;
+    const origin = called(commands, "u")[0];
+    for (const role of ["u", "c", "G"]) {
+      const [mark] = called(commands, role);
+      const offset = [0, 1].map((k) => (places[role][k] - places.u[k]) * unit * scale * gain);
+      assert.ok(Math.hypot(mark.x - origin.x + offset[0], mark.y - origin.y - offset[1]) < 0.5, `${where} ${role}`);
+      const overview = called(commands, `overview-${role}`)[0] ?? (title ? null : mark);
+      const ideal = [x.x - places[role][0] * unit * scale, x.y + places[role][1] * unit * scale];
+      assert.ok(Math.hypot(overview.x - ideal[0], overview.y - ideal[1]) < 0.5, `${where} ${role}`);
+    }
+  }
+  assert.ok(lenses > 20);
+});
+
+test("a lens magnifies its window on both axes alike", () => {
+  for (const { commands, where } of drawings(NAMES, ["plane", "whatif"], SIZES.slice(1, 4), [0.5, 30])) {
+    const [frameBox] = called(commands, "frame");
+    if (!frameBox) continue;
+    const gain = Number(words(called(commands, "lens-title")[0]).match(/\u00d7(\d+)/)[1]);
+    const [inner, outer] = [called(commands, "window")[0].points, frameBox.points];
+    for (const k of [0, 1]) assert.ok(Math.abs((outer[2][k] - outer[0][k]) / (inner[2][k] - inner[0][k]) / gain - 1) < 1e-6, where);
+  }
+});
+
+test("noise is drawn at its length or carries a cut mark and its length in words", () => {
+  let [cuts, whole] = [0, 0];
+  for (const { commands, record, step, where } of drawings(["ddpm", "batch_16"], ["plane"])) {
+    const [noise] = called(commands, "noise");
+    const [bar] = called(commands, "bar");
+    if (!noise || !bar) continue;
+    const scale = (bar.points[1][0] - bar.points[0][0]) / read(words(called(commands, "bar-text")[0]));
+    const gram = sampleOf(stepOf(record, step), defaultSample(record));
+    const ideal = (length(gram, { noise: 1 }) / Math.sqrt(gram.count)) * scale;
+    const [[x0, y0], [x1, y1]] = noise.points;
+    const drawn = Math.hypot(x1 - x0, y1 - y0);
+    const cut = called(commands, "cut").length > 0;
+    assert.equal(cut, drawn < 0.99 * ideal, where);
+    if (cut && called(commands, "words-noise").length) assert.match(words(called(commands, "words-noise")[0]), /rms .*cut/);
+    if (!cut) assert.ok(Math.abs(drawn - ideal) < 0.5, where);
+    cuts += cut ? 1 : 0;
+    whole += cut ? 0 : 1;
+  }
+  assert.ok(cuts > 0 && whole > 0, `${cuts} cut, ${whole} whole`);
+});
+
+test("the what-if arrow follows the scale and nothing else moves", () => {
+  const { record } = fixture("euler");
+  for (const [w, h] of SIZES) {
+    const draw = (gamma) => FIGURES.whatif.figure(record, { w, h, theme: DARK, step: 4, gamma });
+    const [still, moved] = [draw(2), draw(7)];
+    for (const role of ["x", "u", "c"]) assert.deepEqual(called(still, role)[0], called(moved, role)[0]);
+    const [u, c] = ["u", "c"].map((role) => called(still, role)[0]);
+    const G = called(moved, "G")[0];
+    assert.ok(Math.hypot(u.x + 7 * (c.x - u.x) - G.x, u.y + 7 * (c.y - u.y) - G.y) < 1e-6);
+    assert.ok(called(moved, "caption").some((line) => words(line).includes("this step only")));
+  }
+  assert.equal(gammaRange(record), 8);
+});
+
+test("what cannot be drawn is said", () => {
+  const said = (name, step, figure = "plane") =>
+    FIGURES[figure].figure(fixture(name).record, { w: 420, h: 300, theme: LIGHT, step }).filter(({ op }) => op === "text").map(words).join(" ");
+  assert.match(said("missing_uncond", 3), /no unconditional prediction/);
+  assert.match(said("nan", 3), /not finite/);
+  assert.match(said("equal", 1), /u = c/);
+  assert.match(said("empty", 0), /no steps yet/);
+  assert.match(said("zero_step", 1), /no length/);
+  assert.match(said("hole", 5), /no record of this step/);
+  assert.match(said("gamma_1", 0, "matters"), /no push beyond c/);
+  assert.match(said("euler", 0, "lengths"), /adds no noise/);
+  assert.match(said("gamma_30", 2), /collinear/);
+  for (const title of Object.keys(FIGURES)) {
+    assert.match(said("empty", 0, title), /no steps yet/, title);
+    const commands = FIGURES[title].figure(fixture("batch_200").record, { w: 420, h: 300, theme: LIGHT, step: 0, sample: 1 });
+    assert.ok(commands.some((command) => command.op === "text" && words(command).includes("sample 1 was not sent")), title);
+  }
+});
+
+test("shares of the push add up and the interval is the shortest that holds 80 %", () => {
+  const row = (push, contracted = push) => ({ push, contracted });
+  const held = interval([row(0.1), row(0.5), row(0.35), row(0.05)].map((value, i) => ({ ...value, i })));
+  assert.deepEqual([held.first.i, held.last.i, held.count], [1, 2, 2]);
+  assert.equal(interval([row(NaN), row(NaN)]), null);
+  assert.ok(Math.abs(contraction({ alpha_next: 1, sigma_next: 0.3 }, 0.4, false) - 0.8) < 1e-12);
+  assert.ok(Math.abs(contraction({ alpha_next: 1, sigma_next: 0.3 }, 0.4, true) - 0.64) < 1e-12);
+  assert.ok(Number.isNaN(contraction({ sigma_next: 0.3 }, null, true)));
+});
+
+test("a number that is not finite becomes an omitted mark and a note, in both back ends", () => {
+  const commands = [{ op: "sheet", w: 100, h: 50, fill: "#fff", label: "" }, { op: "line", points: [[0, NaN], [1, 2]], stroke: "#000", width: 1 },
+    { op: "text", x: 4, y: 12, runs: [{ t: "<&\u0001>\ud800" }], size: 11, fill: "#000", anchor: "start" }];
+  const svg = toSVG(commands);
+  assert.match(svg, /1 mark left out/);
+  assert.match(svg, /&lt;&amp;&gt;/);
+  assert.ok(wellFormed(svg) && !svg.includes("NaN") && !svg.includes("polyline"));
+  const painted = canvas();
+  paint(commands, painted.context, 2);
+  assert.ok(painted.texts.includes("1 mark left out: a value is not finite"));
+});
+
+test("the canvas paints every figure without a number that is not one", () => {
+  for (const { commands } of drawings(["euler", "ddpm", "nan", "rule"], Object.keys(FIGURES), SIZES.slice(2, 3), [8])) {
+    const painted = canvas();
+    paint(commands, painted.context, 2);
+    assert.equal(painted.depth(), 0);
+    assert.ok(painted.numbers.every(Number.isFinite));
+    for (const text of commands.filter(({ op }) => op === "text")) for (const run of text.runs) assert.ok(painted.texts.includes(run.t));
+  }
+});
+
+/** A 2D context that notes what it is told. */
+function canvas() {
+  const [numbers, texts] = [[], []];
+  let depth = 0;
+  const note = (...values) => numbers.push(...values.filter((value) => typeof value === "number"));
+  const context = { measureText: (text) => ({ width: 6 * text.length }), setLineDash: (dash) => note(...dash) };
+  for (const name of ["setTransform", "clearRect", "fillRect", "beginPath", "moveTo", "lineTo", "closePath", "arc", "fill", "stroke"]) context[name] = note;
+  for (const name of ["fillText", "strokeText"]) context[name] = (text, ...at) => (texts.push(text), note(...at));
+  context.save = () => (depth += 1);
+  context.restore = () => (depth -= 1);
+  return { context, numbers, texts, depth: () => depth };
+}
+
+test("live steps without a header, with holes, are drawn as far as they go", () => {
+  const { record } = fixture("euler");
+  const steps = record.steps.map((step) => (step.i % 3 ? step : null));
+  for (const title of Object.keys(FIGURES)) {
+    const commands = FIGURES[title].figure({ steps }, { w: 420, h: 300, theme: {} });
+    assert.ok(commands.length > 12, title);
+    assert.doesNotMatch(toSVG(commands), /NaN|undefined|null/);
+    assert.ok(FIGURES[title].figure({}, { w: 420, h: 300, theme: LIGHT }).some(({ op }) => op === "text"));
+  }
+  const [said] = called(FIGURES.plane.figure({ steps }, { w: 420, h: 300, theme: {}, step: 0 }), undefined).filter(({ op }) => op === "text");
+  assert.match(words(said), /no record of this step/);
+});
+
+test("a matrix of directions is drawn where a record has one", () => {
+  const { record } = fixture("audio");
+  const n = record.steps.length;
+  const cosines = Array.from({ length: n }, (_, i) => Array.from({ length: n - i }, (__, j) => 1 - 0.3 * j)).flat();
+  const directions = { steps: record.steps.map((step) => step.i), error: 0.012, samples: [cosines, cosines] };
+  for (const [w, h] of SIZES) {
+    const commands = FIGURES.direction.figure({ ...record, directions }, { w, h, theme: LIGHT });
+    const cells = called(commands, "cell");
+    assert.equal(cells.length, n * n);
+    const [first] = cells;
+    assert.ok(Math.abs(first.points[1][0] - first.points[0][0] - (first.points[2][1] - first.points[1][1])) < 1e-9);
+    assert.equal(called(commands, "norm").length, n);
+    assert.ok(commands.some((command) => command.op === "text" && words(command).includes("\u00b10.012")));
+  }
+});
+
+test("every role has its own marker or dash in every plane", () => {
+  const commands = FIGURES.plane.figure(fixture("rule").record, { w: 960, h: 540, theme: LIGHT, step: 2 });
+  const kinds = ["x", "u", "c", "G", "D"].map((role) => called(commands, role)[0].kind);
+  assert.equal(new Set(kinds).size, kinds.length);
+  const dashes = ["u", "c", "G", "D"].map((role) => JSON.stringify(called(commands, `ray-${role}`)[0].dash));
+  assert.equal(new Set(dashes).size, dashes.length);
+});

@@ -1,0 +1,182 @@
+/** Axes of the curves over a run: noise levels to the right as they fall, step numbers below them, a value upwards. */
+import { boxOf, line, marker, rectangle, text } from "./commands.mjs";
+import { meets } from "./layout.mjs";
+import { number } from "./words.mjs";
+
+export const LEFT = 52; // room of the value axis
+export const FOOT = 34; // room of the level axis, two rows
+const DENSE = 7; // markers closer than this on the average are left out
+
+/** Steps that are there, in order. */
+export const stepsOf = (record) => (record?.steps ?? []).filter(Boolean);
+
+/** Where every step stands, 0 left to 1 right: by log signal-to-noise, or by number where levels are unknown.
+ *
+ * -> {at: i -> 0..1, byLevel}. alpha: 1, or 1 - sigma on flow. A level without signal or noise gets its neighbour's gap.
+ */
+export function positions(record) {
+  const steps = stepsOf(record);
+  const n = steps[0]?.n ?? steps.length;
+  const levels = Array.from({ length: n }, (_, i) => levelOf(record, steps, i));
+  if (!Number.isFinite(levels[0]) && n > 2) levels[0] = 2 * levels[1] - levels[2];
+  const rising = n > 1 && levels.every((level, i) => Number.isFinite(level) && (i === 0 || level > levels[i - 1]));
+  const span = levels.at(-1) - levels[0];
+  const byNumber = (i) => (n > 1 ? i / (n - 1) : 0.5);
+  return { at: rising ? (i) => (levels[i] - levels[0]) / span : byNumber, byLevel: rising, n };
+}
+
+function levelOf(record, steps, i) {
+  const step = steps[i]?.i === i ? steps[i] : steps.find((found) => found.i === i);
+  const sigma = step?.sigma ?? record?.sigmas?.[i];
+  const flow = (step ?? steps[0])?.space === "flow";
+  const alpha = step?.alpha ?? (flow ? 1 - sigma : 1);
+  return sigma > 0 ? Math.log(alpha / sigma) : NaN;
+}
+
+/** A panel with its value axis. box: outer box; values: numbers it must hold; log: logarithmic, zeros get a row "0".
+ *
+ * -> {inner, x(i), y(value)}; y of what cannot be shown is NaN.
+ */
+export function panel(page, box, where, { values, log = false, low = 0, high, reserve = 0 }) {
+  const pad = Math.min(18, box.w / 12);
+  const inner = { x: box.x + LEFT, y: box.y + 8, w: box.w - LEFT - 6, h: box.h - 12 };
+  const x = (i) => inner.x + pad + where.at(i) * (inner.w - 2 * pad);
+  const shown = values.filter(Number.isFinite);
+  const scale = log ? logScale(shown, inner) : linearScale(low, high ?? Math.max(low, ...shown), inner, reserve);
+  const { commands, theme } = page;
+  const taken = [];
+  for (const tick of scale.ticks) {
+    const y = scale.y(tick);
+    commands.push(line([[inner.x, y], [inner.x + inner.w, y]], theme.hair, 0.6, { alpha: 0.6 }));
+    const label = text(inner.x - 6, y + 4, scale.print(tick), { fill: theme.muted, anchor: "end", name: "tick" });
+    if (taken.some((other) => meets(boxOf(label), other, 1))) continue;
+    taken.push(boxOf(label));
+    commands.push(label);
+  }
+  commands.push(line([[inner.x, inner.y], [inner.x, inner.y + inner.h]], theme.hair, 1));
+  return { inner, x, y: scale.y, base: scale.base, gap: gapOf(x, where.n), spacing: (x(where.n - 1) - x(0)) / where.n || DENSE };
+}
+
+/** Least distance in pixels of two steps. */
+function gapOf(x, n) {
+  let least = Infinity;
+  for (let i = 1; i < n; i++) least = Math.min(least, x(i) - x(i - 1));
+  return Number.isFinite(least) ? least : 60;
+}
+
+function linearScale(low, high, { y, h }, reserve) {
+  const top = high > low ? high : low + 1;
+  const wanted = niceStep((top - low) / Math.max(2, Math.min(5, h / 36)));
+  const step = wanted < top - low ? wanted : niceStep((top - low) / 5); // at least two ticks
+  const ticks = [];
+  for (let k = Math.ceil(low / step - 1e-9); k * step <= top * (1 + 1e-9) && ticks.length < 20; k++) ticks.push(k * step);
+  const place = (value) => y + h - ((value - low) / (top - low)) * (h - reserve);
+  return { y: place, ticks, print: (value) => number(value), base: y + h };
+}
+
+function logScale(values, { y, h }) {
+  const positive = values.filter((value) => value > 0);
+  const zeros = values.some((value) => value === 0) || !positive.length;
+  const foot = zeros ? 18 : 0;
+  const low = Math.log10(positive.length ? Math.min(...positive) : 0.1);
+  const high = Math.max(Math.log10(positive.length ? Math.max(...positive) : 1), low + 0.3);
+  const [bottom, top] = [low - 0.06 * (high - low), high + 0.06 * (high - low)];
+  const base = y + h - foot;
+  const place = (value) => (value === 0 ? y + h - 4 : base - ((Math.log10(value) - bottom) / (top - bottom)) * (base - y));
+  const every = Math.max(1, Math.ceil(((top - bottom) * 22) / Math.max(base - y, 1)));
+  const factors = top - bottom < 2.2 && base - y > 70 ? [1, 2, 5] : [1];
+  const ticks = zeros ? [0] : [];
+  for (let power = Math.floor(bottom); power <= top; power++) {
+    if (power % every) continue;
+    for (const factor of factors) {
+      const value = factor * 10 ** power;
+      if (Math.log10(value) >= bottom && Math.log10(value) <= top) ticks.push(value);
+    }
+  }
+  return { y: place, ticks, print: (value) => number(value), base };
+}
+
+function niceStep(least) {
+  const power = 10 ** Math.floor(Math.log10(least));
+  return power * ([1, 2, 5, 10].find((factor) => power * factor >= least * (1 - 1e-9)) ?? 10);
+}
+
+/** Two rows below a panel: sigma, and step numbers; as many as fit. */
+export function levelAxis(page, panelOf, record, top) {
+  const { commands, theme } = page;
+  const { inner, x } = panelOf;
+  const rows = [["\u03c3", 12, (step) => number(step.sigma)], ["step", 27, (step) => String(step.i)]];
+  for (const [head, down] of rows) {
+    commands.push(text(inner.x - 6, top + down, head, { fill: theme.muted, anchor: "end", name: "axis" }));
+  }
+  const steps = stepsOf(record);
+  const taken = [];
+  for (const step of new Set([...steps.slice(0, 1), ...steps.slice(-1), ...steps])) {
+    const style = { fill: theme.muted, anchor: "middle", name: "axis-tick" };
+    const labels = rows.map(([, down, print]) => text(x(step.i), top + down, print(step), style));
+    const boxes = labels.map(boxOf);
+    const outside = boxes.some((box) => box.x < inner.x - 2 || box.x + box.w > page.w - 2);
+    if (outside || boxes.some((box) => taken.some((other) => crowds(box, other)))) continue;
+    taken.push(...boxes);
+    commands.push(...labels);
+  }
+}
+
+/** Whether two labels of one row come too close. */
+const crowds = (box, other) => Math.abs(box.y - other.y) < 4 && meets(box, other, 8);
+
+/** A curve through steps; unknown values break it. points: [[x, y], ...]. */
+export function curve(page, panelOf, points, { colour, kind, dash, width = 2, name }) {
+  const { commands, theme } = page;
+  let part = [];
+  const finish = () => {
+    if (part.length > 1) commands.push(line(part, colour, width, { dash, name }));
+    part = [];
+  };
+  for (const point of points) {
+    if (point.every(Number.isFinite)) part.push(point);
+    else finish();
+  }
+  finish();
+  const known = points.filter((point) => point.every(Number.isFinite));
+  if (panelOf.spacing < DENSE && known.length > 1) return;
+  for (const point of known) commands.push(marker(point, kind, colour, 6, theme.paper, { name: name && `${name}-mark` }));
+}
+
+/** Bars from the base line; bar: {i, value, wide} in pixels. */
+export function bars(page, panelOf, values, { colour, alpha = 1, name }) {
+  const wide = Math.max(1, Math.min(14, 0.7 * panelOf.gap));
+  for (const [i, value] of values) {
+    const y = panelOf.y(value);
+    if (!Number.isFinite(y)) continue;
+    const box = { x: panelOf.x(i) - wide / 2, y: Math.min(y, panelOf.base), w: wide, h: Math.abs(panelOf.base - y) };
+    page.commands.push(rectangle(box, colour, { alpha, name }));
+  }
+}
+
+/** The chosen step: a hairline through all panels. */
+export function cursor(page, panelOf, i, top, bottom) {
+  const x = panelOf.x(i);
+  page.commands.push(line([[x, top], [x, bottom]], page.theme.ink, 1, { alpha: 0.5, dash: [3, 3], name: "cursor" }));
+}
+
+/** Keys of a panel in rows above it: [{colour, kind, dash, words}]; -> height used. */
+export function keys(page, box, items) {
+  const { commands, theme } = page;
+  let [x, y] = [box.x, box.y + 12];
+  for (const { colour, kind, dash, words, bar } of items) {
+    const label = text(x + 30, y, words, { fill: theme.ink, name: "key" });
+    const wide = boxOf(label).w + 30;
+    if (x > box.x && x + wide > box.x + box.w) [x, y] = [box.x, y + 16];
+    label.x = x + 30;
+    label.y = y;
+    if (bar) commands.push(rectangle({ x: x + 6, y: y - 9, w: 14, h: 10 }, colour, { alpha: bar }));
+    else {
+      commands.push(line([[x, y - 4], [x + 24, y - 4]], colour, 2, { dash }));
+      commands.push(marker([x + 12, y - 4], kind, colour, 6, theme.paper));
+    }
+    commands.push(label);
+    x += wide + 14;
+  }
+  return y - box.y + 6;
+}

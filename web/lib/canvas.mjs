@@ -1,0 +1,99 @@
+/** Paints drawing commands on a 2D canvas context. */
+import { paintable } from "./commands.mjs";
+import { LIGHT } from "./theme.mjs";
+import { runSize } from "./words.mjs";
+
+/** Paint a figure. scale: device pixels per logical pixel. font: family of all text. */
+export function paint(commands, ctx, scale = 1, font = LIGHT.font) {
+  ctx.save();
+  ctx.setTransform(scale, 0, 0, scale, 0, 0);
+  for (const command of paintable(commands)) {
+    ctx.globalAlpha = command.alpha ?? 1;
+    PAINTERS[command.op](ctx, command, font);
+  }
+  ctx.restore();
+}
+
+const PAINTERS = {
+  sheet(ctx, { w, h, fill }) {
+    ctx.clearRect(0, 0, w, h);
+    if (!fill || fill === "none") return;
+    ctx.fillStyle = fill;
+    ctx.fillRect(0, 0, w, h);
+  },
+  line(ctx, command) {
+    trace(ctx, command.points);
+    stroke(ctx, command);
+  },
+  polygon(ctx, command) {
+    trace(ctx, command.points);
+    ctx.closePath();
+    fill(ctx, command.fill);
+    if (command.stroke) stroke(ctx, command);
+  },
+  marker(ctx, command) {
+    const { x, y, kind, size } = command;
+    ctx.beginPath();
+    if (kind === "disc" || kind === "circle") ctx.arc(x, y, size / 2, 0, 2 * Math.PI);
+    else trace(ctx, corners(kind, x, y, size));
+    ctx.closePath();
+    fill(ctx, command.fill);
+    stroke(ctx, { ...command, width: 1.8, dash: null });
+  },
+  text(ctx, command, font) {
+    const fonts = command.runs.map((run) => fontOf(run, command, font));
+    const widths = command.runs.map((run, k) => {
+      ctx.font = fonts[k];
+      return ctx.measureText(run.t).width;
+    });
+    const whole = widths.reduce((sum, width) => sum + width, 0);
+    const shift = { start: 0, middle: whole / 2, end: whole }[command.anchor];
+    ctx.textAlign = "left";
+    ctx.textBaseline = "alphabetic";
+    ctx.lineJoin = "round";
+    for (const pass of command.halo ? ["strokeText", "fillText"] : ["fillText"]) {
+      let x = command.x - shift;
+      ctx.lineWidth = 3;
+      ctx.setLineDash([]);
+      ctx.strokeStyle = command.halo;
+      ctx.fillStyle = command.fill;
+      command.runs.forEach((run, k) => {
+        ctx.font = fonts[k];
+        ctx[pass](run.t, x, command.y + (run.sub ? 0.22 * command.size : 0));
+        x += widths[k];
+      });
+    }
+  },
+};
+
+/** Corners of a marker that is not round. */
+export function corners(kind, x, y, size) {
+  const r = size / 2;
+  if (kind === "square") return [[x - r, y - r], [x + r, y - r], [x + r, y + r], [x - r, y + r]];
+  if (kind === "diamond") return [[x, y - 1.3 * r], [x + 1.3 * r, y], [x, y + 1.3 * r], [x - 1.3 * r, y]];
+  return [[x, y - 1.2 * r], [x + 1.1 * r, y + 0.8 * r], [x - 1.1 * r, y + 0.8 * r]];
+}
+
+function fontOf(run, { size, weight }, font) {
+  return `${run.italic ? "italic " : ""}${weight ?? "normal"} ${runSize(run, size)}px ${font}`;
+}
+
+function trace(ctx, points) {
+  ctx.beginPath();
+  points.forEach(([x, y], k) => (k ? ctx.lineTo(x, y) : ctx.moveTo(x, y)));
+}
+
+function fill(ctx, colour) {
+  if (!colour || colour === "none") return;
+  ctx.fillStyle = colour;
+  ctx.fill();
+}
+
+function stroke(ctx, { stroke: colour, width, dash }) {
+  if (!colour || colour === "none") return;
+  ctx.strokeStyle = colour;
+  ctx.lineWidth = width ?? 1;
+  ctx.setLineDash(dash ?? []);
+  ctx.lineJoin = "round";
+  ctx.stroke();
+}

@@ -1,0 +1,259 @@
+/** Figures over a whole run: direction memory (D9), where guidance matters (D11), step against noise (D17). */
+import { FOOT, bars, cursor, curve, keys, levelAxis, panel, positions, stepsOf } from "./axes.mjs";
+import { line, polygon, rectangle, text } from "./commands.mjs";
+import { added, defaultSample, defaultStep, length, named, sampleOf, stepOf } from "./gram.mjs";
+import { matrix } from "./matrix.mjs";
+import { metric } from "./metrics.mjs";
+import { captioned, nothing, pageOf } from "./plane.mjs";
+import { number } from "./words.mjs";
+
+const TALL = 150; // a figure lower than this has no second panel
+const HELD = 0.8; // share of the sum that the shaded interval holds
+const DEGREES = 180 / Math.PI;
+
+/** D17: rms of step, noise and guided push at every step, and how many noises make a step. */
+export function lengths(record, options) {
+  const run = runOf(record, options);
+  const page = pageOf(options, "Step and noise, rms per element");
+  const rows = run.rows.map((row) => ({ ...row, ...lengthsOf(row) }));
+  if (!rows.some((row) => Number.isFinite(row.step))) return nothing(page, run.empty);
+  const noisy = rows.some((row) => row.noise > 0);
+  const chosen = rows.find((row) => row.i === run.chosen);
+  const area = captioned(page, lengthFacts(chosen, run, noisy), 3);
+  const { ink, noise, delta } = page.theme;
+  const series = [
+    { key: "step", words: "step", colour: ink, kind: "disc" },
+    { key: "noise", words: "noise \u03b5", colour: noise, kind: "circle", dash: [5, 3] },
+    { key: "push", words: "\u03b3\u03ba|\u03b4|, rms", colour: delta, kind: "diamond", dash: [2, 3] },
+  ].filter(({ key }) => rows.some((row) => Number.isFinite(row[key]) && (key !== "noise" || noisy)));
+  const [upper, lower] = split(area, keys(page, area, series), noisy);
+  const values = series.flatMap(({ key }) => rows.map((row) => row[key]));
+  const main = panel(page, upper, run.where, { values, log: true });
+  mark(page, main, run, upper, lower ?? upper);
+  for (const { key, ...style } of series) {
+    curve(page, main, rows.map((row) => [main.x(row.i), main.y(row[key])]), { ...style, name: key });
+  }
+  const last = lower ? ratioPanel(page, lower, run, rows) : main;
+  levelAxis(page, last, record, last.inner.y + last.inner.h + 4);
+  return page.commands;
+}
+
+function lengthsOf({ step, gram }) {
+  const kappa = step.kappa ?? NaN;
+  return {
+    step: metric("M7", gram, step),
+    noise: metric("M8", gram, step),
+    ratio: metric("M8r", gram, step),
+    push: Math.abs((step.gamma ?? NaN) * kappa) * metric("M2", gram, step),
+  };
+}
+
+function lengthFacts(chosen, run, noisy) {
+  const noise = chosen && noisy && [`noise ${number(chosen.noise)}`, `noise/step ${number(chosen.ratio)}`];
+  const words = noisy ? "noise stands across the step: squares add" : "this sampler adds no noise";
+  return [chosen ? `step ${chosen.i}: rms ${number(chosen.step)}` : "", ...(noise || []), ...run.facts, words];
+}
+
+function ratioPanel(page, box, run, rows) {
+  const ratio = panel(page, box, run.where, { values: [1, ...rows.map((row) => row.ratio)], low: 0, reserve: 4 });
+  const { inner } = ratio;
+  const even = [[inner.x, ratio.y(1)], [inner.x + inner.w, ratio.y(1)]];
+  page.commands.push(line(even, page.theme.muted, 1, { dash: [4, 3] }));
+  bars(page, ratio, rows.map((row) => [row.i, row.ratio]), { colour: page.theme.noise, alpha: 0.7, name: "ratio" });
+  heading(page, ratio, "noise / step", "start");
+  return ratio;
+}
+
+/** D11: how much of the guided push falls on which step, by two proxies, and the interval that holds most of it. */
+export function matters(record, options) {
+  const run = runOf(record, options);
+  const page = pageOf(options, "Where guidance matters, two proxies");
+  if (!run.rows.some(({ gram }) => gram)) return nothing(page, run.empty);
+  const { rows, known, unknown } = proxies(record, run);
+  if (!known.length) {
+    const advice = "The push cannot be told from these numbers. A block ablation can.";
+    return nothing(page, { missing: "\u03ba is unknown at every step", advice });
+  }
+  if (!rows.some((row) => row.push > 0)) {
+    return nothing(page, { missing: "no push beyond c", advice: "At scale 1 the guided prediction is c itself." });
+  }
+  const held = interval(rows);
+  const area = captioned(page, matterFacts(run, rows, held, unknown), 3);
+  const { muted, delta, c } = page.theme;
+  const contracted = rows.some((row) => Number.isFinite(row.contracted));
+  const items = [{ words: "push |\u03ba(D\u2212c)|", colour: delta, bar: 0.45 }];
+  if (contracted) items.push({ words: "push \u00d7 contraction", colour: c, kind: "square", dash: [7, 3] });
+  items.push({ words: `holds ${100 * HELD} %`, colour: muted, bar: 0.3 });
+  const [box] = split(area, keys(page, area, items), false);
+  const values = rows.flatMap((row) => [100 * row.push, 100 * row.contracted]);
+  const main = panel(page, box, run.where, { values, reserve: 6 });
+  shadeInterval(page, main, held);
+  mark(page, main, run, box, box);
+  bars(page, main, rows.map((row) => [row.i, 100 * row.push]), { colour: delta, alpha: 0.45, name: "push" });
+  between(page, main, rows);
+  const points = rows.map((row) => [main.x(row.i), main.y(100 * row.contracted)]);
+  curve(page, main, points, { colour: c, kind: "square", dash: [7, 3], name: "contracted" });
+  heading(page, main, "% of the sum");
+  levelAxis(page, main, record, main.inner.y + main.inner.h + 4);
+  return page.commands;
+}
+
+/** Shares of the two proxies: push = |kappa (D - c)|, and push x contraction. */
+function proxies(record, run) {
+  const noisy = run.rows.some(({ gram, step }) => metric("M8", gram, step) > 0);
+  const raw = run.rows.map(({ i, step, gram }) => {
+    const beyond = gram ? length(gram, added(named("D", step.gamma ?? NaN), named("c"), -1)) : NaN;
+    const push = Math.abs(step.kappa ?? NaN) * beyond;
+    return { i, step, push, contracted: push * contraction(step, record?.sigma_data, noisy) };
+  });
+  const sums = ["push", "contracted"].map((key) => raw.reduce((sum, row) => sum + (row[key] || 0), 0));
+  const rows = raw.map((row) => ({ ...row, push: row.push / (sums[0] || 1), contracted: row.contracted / (sums[1] || 1) }));
+  const known = rows.filter((row) => Number.isFinite(row.push));
+  return { rows, known, unknown: rows.length - known.length };
+}
+
+/** How much of a push survives the steps after it, for Gaussian data of rms sigma_d.
+ *
+ * deterministic: sigma_d / sqrt(alpha'^2 sigma_d^2 + sigma'^2), its square with fresh noise (VE).
+ */
+export function contraction(step, sigmaData, noisy) {
+  if (!(sigmaData > 0)) return NaN;
+  const spread = ((step.alpha_next ?? 1) * sigmaData) ** 2 + (step.sigma_next ?? NaN) ** 2;
+  return noisy ? sigmaData ** 2 / spread : sigmaData / Math.sqrt(spread);
+}
+
+/** The shortest run of steps that holds 80 % of the mean of the proxies: {first, last, count}. */
+export function interval(rows) {
+  const shares = rows.map((row) => mean([row.push, row.contracted].filter(Number.isFinite)));
+  let best = null;
+  for (let first = 0; first < rows.length; first++) {
+    let sum = 0;
+    for (let last = first; last < rows.length; last++) {
+      sum += shares[last];
+      if (sum < HELD - 1e-9) continue;
+      if (!best || last - first < best.last - best.first) best = { first, last };
+      break;
+    }
+  }
+  return best && { first: rows[best.first], last: rows[best.last], count: best.last - best.first + 1 };
+}
+
+const mean = (values) => (values.length ? values.reduce((sum, value) => sum + value, 0) / values.length : 0);
+
+function matterFacts(run, rows, held, unknown) {
+  const [from, to] = [held?.first.step.sigma, held?.last.step.sigma_next].map((sigma) => number(sigma));
+  const where = held && `${100 * HELD} % in \u03c3 ${from} \u2192 ${to}, ${held.count} of ${rows.length} steps`;
+  const lacks = rows.some((row) => Number.isFinite(row.contracted)) ? "" : "\u03c3_d unknown: no contraction";
+  const gaps = unknown ? `\u03ba unknown at ${unknown} step${unknown > 1 ? "s" : ""}` : "";
+  return [where, ...run.facts, lacks, gaps, "proxies: the truth lies between, only an ablation tells"];
+}
+
+function shadeInterval(page, main, held) {
+  if (!held) return;
+  const half = Math.min(8, main.gap / 2);
+  const [left, right] = [main.x(held.first.i) - half, main.x(held.last.i) + half];
+  const box = { x: left, y: main.inner.y, w: right - left, h: main.inner.h };
+  page.commands.push(rectangle(box, page.theme.muted, { alpha: 0.16, name: "held" }));
+}
+
+/** The area between the proxies, where the truth is expected. */
+function between(page, main, rows) {
+  const known = rows.filter((row) => Number.isFinite(row.push) && Number.isFinite(row.contracted));
+  if (known.length < 2) return;
+  const edge = (key) => known.map((row) => [main.x(row.i), main.y(100 * row[key])]);
+  const outline = [...edge("push"), ...edge("contracted").reverse()];
+  page.commands.push(polygon(outline, page.theme.c, { alpha: 0.18, name: "between" }));
+}
+
+/** D9: how far the difference turns from step to step, its size below; the whole matrix where the record has it. */
+export function direction(record, options) {
+  const run = runOf(record, options);
+  const page = pageOf(options, "Direction of the difference over the run");
+  const full = matrix(page, record, run, options);
+  if (full) return full;
+  const rows = run.rows.map(({ i, step, gram }) => {
+    return { i, cos: metric("M13", gram, step), size: metric("M2", gram, step), floor: step.floor };
+  });
+  if (!rows.some((row) => Number.isFinite(row.size))) return nothing(page, run.empty);
+  const chosen = rows.find((row) => row.i === run.chosen);
+  const area = captioned(page, directionFacts(chosen, rows, run), 3);
+  const turn = rows.map((row) => Math.acos(row.cos) * DEGREES);
+  const { delta } = page.theme;
+  const turns = turn.some(Number.isFinite) && { words: "turn of \u03b4 to the next step, degrees", colour: delta, kind: "diamond" };
+  const sizes = (!turns || area.h >= TALL + FOOT + 18) && { words: "rms(\u03b4)", colour: delta, bar: 0.45 };
+  const used = keys(page, area, [turns, sizes].filter(Boolean));
+  const [upper, lower] = split(area, used, turns && sizes);
+  const [top, bottom] = [turns ? upper : null, turns ? lower : upper];
+  const main = top && turnPanel(page, top, run, rows, turn);
+  const last = bottom ? sizePanel(page, bottom, run, rows) : main;
+  mark(page, last, run, upper, lower ?? upper);
+  levelAxis(page, last, record, last.inner.y + last.inner.h + 4);
+  return page.commands;
+}
+
+function turnPanel(page, box, run, rows, turn) {
+  const high = Math.max(1, ...turn.filter(Number.isFinite));
+  const main = panel(page, box, run.where, { values: turn, high, reserve: 6 });
+  const points = rows.map((row, k) => [main.x(row.i), main.y(turn[k])]);
+  curve(page, main, points, { colour: page.theme.delta, kind: "diamond", name: "turn" });
+  return main;
+}
+
+function sizePanel(page, box, run, rows) {
+  const size = panel(page, box, run.where, { values: rows.map((row) => row.size), low: 0, reserve: 4 });
+  bars(page, size, rows.map((row) => [row.i, row.size]), { colour: page.theme.delta, alpha: 0.45, name: "size" });
+  return size;
+}
+
+function directionFacts(chosen, rows, run) {
+  const low = rows.filter((row) => row.size < 10 * (row.floor ?? 0)).length;
+  const at = chosen && [`step ${chosen.i}: cos(\u03b4, next \u03b4) ${number(chosen.cos, 5)}`, `rms(\u03b4) ${number(chosen.size)}`];
+  const unknown = rows.some((row) => Number.isFinite(row.cos)) ? "" : "no turn is known";
+  return [...(at ?? []), ...run.facts, unknown, low ? `${low} steps at the precision floor` : "", "a turn of a tiny \u03b4 means little"];
+}
+
+/** What all curves need: rows of {i, step, gram}, where steps stand, the chosen one, facts of the caption. */
+function runOf(record, { step, sample }) {
+  const b = sample ?? defaultSample(record);
+  const rows = stepsOf(record).map((found) => ({ i: found.i, step: found, gram: sampleOf(found, b) }));
+  const chosen = step ?? defaultStep(record, b);
+  const median = record?.sample === b ? " (median)" : "";
+  const some = rows[0]?.step;
+  const facts = [`sample ${b}${median}`, some ? `N ${some.N}` : "", scaleWords(rows)];
+  const empty = emptiness(rows, b);
+  return { rows, sample: b, chosen: stepOf(record, chosen) ? chosen : null, facts, where: positions(record), empty };
+}
+
+/** Why a run has nothing to draw, if it has not. */
+function emptiness(rows, sample) {
+  if (!rows.length) return { missing: "no steps yet", advice: "Queue the graph to record a run." };
+  if (rows.some(({ gram }) => gram)) return { missing: "no pair of predictions at any step", advice: "" };
+  const sent = rows[0].step.subset ?? Object.keys(rows[0].step.samples ?? []);
+  return { missing: `sample ${sample} was not sent`, advice: `Choose one of ${sent.join(", ")}.` };
+}
+
+function scaleWords(rows) {
+  const scales = [...new Set(rows.map(({ step }) => step.gamma).filter(Number.isFinite))];
+  if (!scales.length) return "";
+  const [low, high] = [Math.min(...scales), Math.max(...scales)];
+  return low === high ? `\u03b3 ${number(low)}` : `\u03b3 ${number(low)} to ${number(high)}`;
+}
+
+/** One or two panels between the keys and the level axis. */
+function split(area, used, two) {
+  const box = { x: area.x, y: area.y + used, w: area.w, h: area.h - used - FOOT };
+  if (!two || box.h < TALL) return [box, null];
+  const low = Math.max(54, 0.3 * box.h);
+  return [{ ...box, h: box.h - low - 6 }, { ...box, y: box.y + box.h - low + 8, h: low - 8 }];
+}
+
+function mark(page, main, run, upper, lower) {
+  if (run.chosen !== null) cursor(page, main, run.chosen, upper.y + 6, lower.y + lower.h - 4);
+}
+
+/** Words in an upper corner of a panel. */
+function heading(page, { inner }, words, anchor = "end") {
+  const style = { fill: page.theme.muted, anchor, halo: page.theme.paper, name: "heading" };
+  const x = anchor === "end" ? inner.x + inner.w : inner.x + 6;
+  page.commands.push(text(x, inner.y + 6, words, style));
+}

@@ -1,0 +1,289 @@
+/** The step plane to scale (D1): x_t to the right, predictions to the left, the difference downwards. */
+import { arrow, boxOf, line, marker, rectangle, sheet, symbol, text } from "./commands.mjs";
+import { arrange, clipped, grown, holds, Placer, stacked } from "./layout.mjs";
+import { factsOf, sceneOf } from "./scene.mjs";
+import { colourOf, completed, PENS } from "./theme.mjs";
+import { cut, number, runsWidth, wrapped } from "./words.mjs";
+
+export const SYMBOLS = {
+  x: [{ t: "x", italic: true }, { t: "t", italic: true, sub: true }],
+  u: [{ t: "x", italic: true, hat: true }, { t: "0", sub: true }],
+  c: [{ t: "x", italic: true, hat: true }, { t: "0", sub: true }, { t: " | y", italic: true }],
+  G: [{ t: "x", italic: true, hat: true }, { t: "0", sub: true }, { t: " + \u03b3\u03b4" }],
+  D: [{ t: "D", italic: true }],
+  delta: [{ t: "\u03b4" }],
+  scaled: [{ t: "\u03b3\u03b4" }],
+  noise: [{ t: "\u03b5" }],
+  next: [{ t: "x", italic: true }, { t: "t\u22121", sub: true }],
+  step: [{ t: "step" }],
+};
+const GUTTER = 88; // column of the predictions' labels
+const ROW = 20; // least distance of two of them
+const SMALL = 11;
+export const RULED = 1e-6; // share of D that other rules must change to be drawn
+const LINE = 15; // of the caption
+
+/** D1: figure(record, {w, h, theme, step, sample}) -> commands. */
+export function figure(record, options) {
+  const scene = sceneOf(record, { ...options, gamma: undefined });
+  const page = pageOf(options, "Step plane to scale");
+  if (scene.missing) return nothing(page, scene);
+  const area = captioned(page, [...factsOf(scene, record), "ray to u level by construction"]);
+  drawPlane(page, viewOf(scene), area);
+  return page.commands;
+}
+
+/** A figure under construction: its commands and where labels may go. */
+export function pageOf({ w, h, theme }, label) {
+  const full = completed(theme);
+  const symbolSize = Math.min(w, 2 * h) >= 700 ? 17 : 15;
+  return {
+    w,
+    h,
+    theme: full,
+    symbolSize,
+    wordSize: symbolSize > 15 ? 12 : SMALL,
+    commands: [sheet(w, h, full.paper, label)],
+    placer: new Placer({ x: 3, y: 3, w: w - 6, h: h - 6 }),
+  };
+}
+
+/** Why there is nothing to draw, in the middle of the page. */
+export function nothing(page, { missing, advice }) {
+  const { w, h, theme, commands } = page;
+  commands[0].label += `: ${missing}`;
+  commands.push(text(w / 2, 0.44 * h, cut(missing, w - 16, 14), { size: 14, fill: theme.ink, anchor: "middle" }));
+  wrapped((advice ?? "").split(/(?<=\.) /), w - 16, SMALL).forEach((words, k) => {
+    commands.push(text(w / 2, 0.44 * h + 22 + LINE * k, words, { fill: theme.muted, anchor: "middle" }));
+  });
+  return commands;
+}
+
+/** Set the caption at the lower edge; the box above it is left for the figure. */
+export function captioned(page, chunks, most = 4) {
+  const { w, h, theme, commands } = page;
+  const lines = wrapped(chunks, w - 16, SMALL).slice(0, most);
+  const top = h - lines.length * LINE - 4;
+  lines.forEach((words, k) => commands.push(text(8, top + LINE * k + 11, words, { fill: theme.muted, name: "caption" })));
+  commands[0].label += `. ${chunks.join(", ")}`;
+  return { x: 8, y: 6, w: w - 16, h: top - 12 };
+}
+
+/** What D1 shows of a scene. guided: [role, place] of the tips of gamma times delta; extras: more places to hold. */
+function viewOf(scene) {
+  const { points, other } = scene;
+  const predictions = other > RULED * Math.hypot(...points.G) ? ["u", "c", "G", "D"] : ["u", "c", "G"];
+  return { scene, points, predictions, tip: points.tip, noise: scene.noise, extra: [] };
+}
+
+/** Draw a view: {scene, points, predictions, tip, noise, extra: places that the fan must hold}. */
+export function drawPlane(page, view, area) {
+  const set = { ...view, page, area };
+  const { points, predictions, extra } = view;
+  const fan = [...predictions.map((role) => points[role]), ...extra];
+  const lines = [...fan, view.tip].map((place) => [[0, 0], place]);
+  const shape = { fan, lines, tip: view.tip, aim: points.D, noise: view.noise };
+  const inset = Math.max(40, Math.min(92, 0.1 * area.w));
+  Object.assign(set, arrange(shape, areasOf(area), { inset, gutter: GUTTER, margin: 34 }));
+  set.near = set.lens?.plane ?? set.plane;
+  set.frame = set.lens?.frame ?? area;
+  page.placer.area = grown(area, 2);
+  if (set.lens) outlineLens(set);
+  if (set.reach) stroke(page, "reach", set.near.at(points.u), set.near.at(set.reach), set.frame, "reach");
+  rays(set, set.plane, area);
+  if (set.lens) rays(set, set.lens.plane, set.lens.frame, "lens-");
+  stepArrow(set);
+  fanOf(set);
+  page.commands.push(marker(set.plane.at([0, 0]), "disc", page.theme.ink, PENS.x.size, null, { name: "x" }));
+  labels(set);
+  return set;
+}
+
+/** The plane alone, or the overview above its lens; the gap holds the lens's title. */
+function areasOf(area) {
+  const top = Math.max(64, Math.min(220, 0.36 * area.h));
+  const lens = { x: area.x + GUTTER, y: area.y + top + 24, w: area.w - GUTTER, h: area.h - top - 24 };
+  return { whole: area, overview: { ...area, h: top }, lens };
+}
+
+function outlineLens({ page, lens }) {
+  const { commands, theme, placer } = page;
+  const { window, frame, gain } = lens;
+  const [hair, thin] = [theme.hair, { stroke: theme.hair, width: 1 }];
+  const [low, right] = [window.y + window.h, window.x + window.w];
+  const edges = [[[window.x, low], [frame.x, frame.y]], [[right, low], [frame.x + frame.w, frame.y]]];
+  for (const edge of edges) commands.push(line(edge, hair, 1));
+  const { x, y } = window;
+  placer.lines.push(...edges, [[x, y], [right, y]], [[x, low], [right, low]], [[x, y], [x, low]], [[right, y], [right, low]]);
+  commands.push(rectangle(window, "none", { ...thin, name: "window" }));
+  commands.push(rectangle(frame, theme.paper ?? "none", { ...thin, name: "frame" }));
+  const words = `lens \u00d7${gain}, equal axes`;
+  commands.push(...lensTitle(page, frame, words));
+}
+
+/** Above the lens, where no line runs; its right end otherwise. */
+function lensTitle({ theme, placer }, frame, words) {
+  const wide = runsWidth([{ t: words }], SMALL);
+  const titles = [];
+  for (let x = frame.x + frame.w - wide - 4; x >= frame.x; x -= 8) {
+    titles.push(text(x, frame.y - 6, words, { fill: theme.muted, halo: theme.paper, name: "lens-title" }));
+  }
+  const best = titles.find((title) => placer.crossed(boxOf(title)) === 0) ?? titles[0];
+  if (!best) return [];
+  placer.taken.push(boxOf(best));
+  return [best];
+}
+
+/** From the noisy sample to every prediction. */
+function rays({ page, points, predictions }, plane, within, prefix = "") {
+  for (const role of predictions) stroke(page, role, plane.at([0, 0]), plane.at(points[role]), within, `${prefix}ray-${role}`);
+}
+
+/** A line of a role, clipped, that labels avoid. */
+function stroke(page, role, p, q, within, name) {
+  const ends = clipped(p, q, within);
+  if (!ends) return;
+  const { width, dash } = PENS[role];
+  page.placer.lines.push(ends);
+  page.commands.push(line(ends, colourOf(page.theme, role), width, { dash, name }));
+}
+
+/** The deterministic step, the noise hinged to its tip, and the next state. */
+function stepArrow(set) {
+  const { page, plane, hinge, tip } = set;
+  const { theme, commands, placer } = page;
+  const [start, end] = [plane.at([0, 0]), plane.at(tip)];
+  placer.lines.push([start, end]);
+  if (Math.hypot(...tip) > 0) commands.push(...arrow(start, end, theme.ink, PENS.step.width, { name: "step" }));
+  set.end = end;
+  if (hinge) {
+    set.end = plane.at(hinge.end);
+    placer.lines.push([end, set.end]);
+    commands.push(line([end, set.end], theme.noise, PENS.noise.width, { dash: PENS.noise.dash, name: "noise" }));
+    if (hinge.cut) cutMark(page, end, set.end);
+  }
+  commands.push(marker(set.end, PENS.next.marker, theme.ink, PENS.next.size, theme.paper, { name: "next" }));
+}
+
+/** A double slash: the line is longer than drawn, its true length stands in the label. */
+function cutMark({ theme, commands }, p, q) {
+  const size = Math.hypot(q[0] - p[0], q[1] - p[1]);
+  const [dx, dy] = [(q[0] - p[0]) / size, (q[1] - p[1]) / size];
+  for (const along of [size / 2 - 2.5, size / 2 + 2.5]) {
+    const [x, y] = [p[0] + along * dx, p[1] + along * dy];
+    const ends = [[x - 6 * dy - 3 * dx, y + 6 * dx - 3 * dy], [x + 6 * dy + 3 * dx, y - 6 * dx + 3 * dy]];
+    commands.push(line(ends, theme.noise, 1.6, { name: "cut" }));
+  }
+}
+
+/** Predictions, their difference, and the difference times gamma. */
+function fanOf({ page, points, predictions, near, lens, plane }) {
+  const { theme, commands, placer } = page;
+  const place = Object.fromEntries(predictions.map((role) => [role, near.at(points[role])]));
+  for (const role of lens ? predictions : []) {
+    const name = `overview-${role}`;
+    commands.push(marker(plane.at(points[role]), "disc", colourOf(theme, role), 3, null, { name }));
+  }
+  placer.lines.push([place.u, place.G], [place.u, place.c]);
+  commands.push(line([place.u, place.G], theme.delta, 6, { alpha: 0.25 }));
+  commands.push(...arrow(place.u, place.G, theme.delta, PENS.scaled.width, { name: "scaled" }));
+  commands.push(...arrow(place.u, place.c, theme.delta, PENS.delta.width, { name: "delta" }));
+  if (place.D) commands.push(...arrow(place.G, place.D, theme.ink, 1.6, { name: "other" }));
+  for (const role of predictions) {
+    const { marker: kind, size } = PENS[role];
+    commands.push(marker(place[role], kind, colourOf(theme, role), size, theme.paper, { name: role }));
+    placer.taken.push({ x: place[role][0] - size / 2, y: place[role][1] - size / 2, w: size, h: size });
+  }
+}
+
+/** All words, most important first: later ones make room or stay away. */
+function labels(set) {
+  const { page, plane, near, frame, points, scene, hinge, tip, end, area } = set;
+  const overview = set.area.h < area.h ? set.area : area;
+  const [start, stepEnd] = [plane.at([0, 0]), plane.at(tip)];
+  gutter(set);
+  for (const point of [start, end]) page.placer.taken.push({ x: point[0] - 5, y: point[1] - 5, w: 10, h: 10 });
+  const sheetBox = { x: 2, y: 2, w: page.w - 4, h: overview.y + overview.h - 2 };
+  place(page, start, "x", "", "e ne se n s", sheetBox);
+  const middle = (p, q, part = 0.5) => [p[0] + part * (q[0] - p[0]), p[1] + part * (q[1] - p[1])];
+  if (!scene.same) {
+    const inner = set.lens ? grown(frame, -3) : frame;
+    const [u, c, G] = ["u", "c", "G"].map((role) => near.at(points[role]));
+    place(page, middle(u, c), "delta", "", "e ne se w", inner);
+    const scale = set.shownGamma ?? scene.gamma;
+    const words = `${set.scaleName ?? "\u03b3"} = ${number(scale)}`;
+    place(page, middle(scale > 1 ? c : u, G), "scaled", words, "e se ne w", inner);
+  }
+  const short = Math.hypot(stepEnd[0] - start[0], stepEnd[1] - start[1]) < 8;
+  if (hinge) {
+    const words = `rms ${number(scene.noise)}${hinge.cut ? ", cut" : ""}`;
+    place(page, middle(stepEnd, end), "noise", words, "w e sw se", sheetBox);
+  }
+  place(page, end, "next", set.nextWords ?? "", hinge ? "s se sw e w" : "n nw ne s", sheetBox);
+  if (!scene.still) place(page, middle(start, stepEnd), "step", short ? `rms ${number(Math.hypot(...tip))}` : "", "n ne nw s", sheetBox);
+  scaleBar(page, plane, { x: overview.x, y: overview.y, w: overview.w, h: overview.h }, "start", "bar");
+  if (set.lens) scaleBar(page, near, grown(frame, -6), "end", "lens-bar");
+}
+
+/** Labels of the predictions left of the fan, joined to their points by hairlines. */
+function gutter({ page, near, frame, points, predictions, lens, area }) {
+  const { theme, commands, placer, symbolSize } = page;
+  const ends = predictions.map((role) => near.at(points[role]));
+  const left = lens ? area.x : Math.max(area.x, Math.min(...ends.map(([x]) => x)) - GUTTER - 30);
+  const centres = stacked(ends.map(([, y], k) => y + 1e-6 * k), ROW + 1, frame.y + 10, frame.y + frame.h - 10);
+  predictions.forEach((role, k) => {
+    const style = { size: symbolSize, fill: colourOf(theme, role), halo: theme.paper, name: `label-${role}` };
+    const parts = symbol(left, centres[k] + 0.3 * symbolSize, SYMBOLS[role], style);
+    const wide = runsWidth(SYMBOLS[role], symbolSize);
+    const hairline = [[left + wide + 4, centres[k]], ends[k]];
+    commands.push(line(hairline, theme.hair, 1), ...parts);
+    placer.lines.push(hairline);
+    placer.taken.push(boxOf(parts[0]));
+  });
+}
+
+/** A symbol and a word beside a point; left out where there is no room at all. */
+export function place(page, anchor, role, words, prefer, area) {
+  const { theme, commands, placer, symbolSize, wordSize } = page;
+  const fill = colourOf(theme, role);
+  const upright = role === "step";
+  const size = upright ? wordSize : symbolSize;
+  const runs = SYMBOLS[role];
+  const [w, h] = [runsWidth(runs, size) + (words ? 5 + runsWidth([{ t: words }], wordSize) : 0), 1.22 * size];
+  const box = placer.near(anchor, [w, h], prefer, area);
+  if (!box) return;
+  const y = box.y + 0.86 * size;
+  commands.push(...symbol(box.x, y, runs, { size, fill, halo: theme.paper, name: `label-${role}` }));
+  if (words) {
+    const right = box.x + runsWidth(runs, size) + 5;
+    commands.push(text(right, y, words, { size: wordSize, fill, halo: theme.paper, name: `words-${role}` }));
+  }
+}
+
+/** A bar of a round length in rms units, in a lower corner where it meets nothing. */
+function scaleBar(page, plane, area, side, name) {
+  const { theme, commands, placer } = page;
+  const size = niceLength(48 / plane.scale);
+  const pixels = size * plane.scale;
+  const words = `${number(size)} rms`;
+  const w = Math.max(pixels, runsWidth([{ t: words }], SMALL));
+  for (let up = 0; up < area.h - 24; up += 6) {
+    for (let aside = 0; aside < area.w - w; aside += 12) {
+      const x = side === "start" ? area.x + aside : area.x + area.w - w - aside;
+      const box = { x, y: area.y + area.h - 22 - up, w, h: 22 };
+      if (!placer.isFree(grown(box, 3), grown(area, 3)) || placer.crossed(box)) continue;
+      placer.taken.push(box);
+      const y = box.y + 4;
+      for (const end of [x, x + pixels]) commands.push(line([[end, y - 3], [end, y + 3]], theme.ink, 1.4));
+      commands.push(line([[x, y], [x + pixels, y]], theme.ink, 1.4, { name, length: size }));
+      commands.push(text(x, y + 15, words, { fill: theme.muted, name: `${name}-text` }));
+      return;
+    }
+  }
+}
+
+/** The smallest of 1, 2, 5 times a power of ten that is not below `least`. */
+export function niceLength(least) {
+  const power = 10 ** Math.floor(Math.log10(least));
+  return power * ([1, 2, 5, 10].find((factor) => power * factor >= least * (1 - 1e-9)) ?? 10);
+}

@@ -1,0 +1,92 @@
+/** One step of one sample as a figure needs it: positions in rms units and the facts its caption prints. */
+import { added, coordinates, defaultSample, defaultStep, frame, length, named, nextState, sampleOf, stepOf } from "./gram.mjs";
+import { metric } from "./metrics.mjs";
+import { number } from "./words.mjs";
+
+const STILL = 1e-9; // a state that moves less than this share of |a| does not move
+const FLOOR_FACTOR = 10; // a difference below this many precision floors means little
+
+/** The scene, or {missing, advice} where there is nothing to draw.
+ *
+ * points: x, u, c, G, D, tip, next (foot of the next state) as [along, across] in rms units.
+ */
+export function sceneOf(record, { step, sample, gamma } = {}) {
+  const b = sample ?? defaultSample(record);
+  const i = step ?? defaultStep(record, b);
+  const at = stepOf(record, i);
+  if (!(record?.steps ?? []).some(Boolean)) return absent(i, b, "no steps yet", "Queue the graph to record a run.");
+  if (!at) return absent(i, b, "no record of this step", "It fills in when the run is finished.");
+  const gram = sampleOf(at, b);
+  if (!gram) return absent(i, b, `sample ${b} was not sent`, `Choose one of ${(at.subset ?? []).join(", ") || "the others"}.`);
+  const facts = { ...at, i, sample: b, gram, shown: gamma ?? at.gamma };
+  const bad = problem(at, gram);
+  if (bad) return { ...facts, ...bad };
+  return { ...facts, ...geometry(gram, at, facts.shown) };
+}
+
+const absent = (i, sample, missing, advice) => ({ i, sample, missing, advice });
+
+/** Why a step has no plane, null if it has one. */
+function problem(step, gram) {
+  if (step.stage === "cond_only") {
+    return { missing: "no unconditional prediction at this step", advice: "Choose a step at which both were made." };
+  }
+  if (!gram.K.every(Number.isFinite)) {
+    return { missing: "values at this step are not finite", advice: "Lower the scale, or use a wider dtype." };
+  }
+  if (!Number.isFinite(step.gamma)) return { missing: "the scale of this step is unknown", advice: "Choose another step." };
+  return null;
+}
+
+function geometry(gram, step, shown) {
+  const unit = 1 / Math.sqrt(gram.count);
+  const plane = frame(gram, step.gamma);
+  const points = Object.fromEntries(Object.entries(plane.points).map(([name, place]) => [name, place.map((v) => v * unit)]));
+  const other = length(gram, { "D-G": 1 }) * unit;
+  points.shown = at(gram, added({ u: 1, delta: shown }, named("x"), -1), unit);
+  if (Number.isFinite(step.kappa)) {
+    const states = added(nextState(step.gamma, step.kappa, shown), { noise: 1 }, -1); // the noise is drawn at its tip
+    points.moved = at(gram, added(states, named("x"), -1), unit);
+  }
+  const travel = length(gram, { move: 1, noise: 1 });
+  const still = travel <= STILL * length(gram, { a: 1 });
+  const fromGram = still ? NaN : plane.height.next / travel;
+  return {
+    points,
+    same: plane.same,
+    still,
+    other,
+    noise: length(gram, { noise: 1 }) * unit,
+    residual: still ? NaN : (gram.m.M11 ?? fromGram),
+    exact: gram.m.M11 !== null && gram.m.M11 !== undefined,
+    notes: notesOf(plane, length(gram, { delta: 1 }) * unit, step, still),
+  };
+}
+
+const at = (gram, v, unit) => coordinates(gram, v).at.map((value) => value * unit);
+
+function notesOf(plane, difference, step, still) {
+  const notes = [];
+  if (plane.same) notes.push("u = c: no difference");
+  else if (plane.collinear) notes.push("u, c and x_t are collinear");
+  if (!plane.same && difference < FLOOR_FACTOR * (step.floor ?? 0)) notes.push("difference at the precision floor");
+  if (still) notes.push("the step has no length");
+  return notes;
+}
+
+/** What every plane figure prints: levels, scale, strength, residual, sample, size; scale: as it is to be printed. */
+export function factsOf(scene, record, scale = `\u03b3 ${number(scene.gamma)}`) {
+  const median = record?.sample === scene.sample ? " (median)" : "";
+  const batch = record?.batch ?? (scene.subset ? null : scene.samples.length);
+  return [
+    `step ${scene.i} of ${scene.n}`,
+    `\u03c3 ${number(scene.sigma)} \u2192 ${number(scene.sigma_next)}`,
+    scale,
+    `M1 ${number(metric("M1", scene.gram, scene, record, scene.shown))}`,
+    `x\u2032 out of plane ${scene.exact ? "" : "about "}${number(scene.residual)}`,
+    `sample ${scene.sample}${batch ? ` of ${batch}` : ""}${median}`,
+    `N ${scene.N}`,
+    "to scale",
+    ...scene.notes,
+  ];
+}

@@ -1,0 +1,104 @@
+/** What another scale does to this step (D5): same predictions, exact for the prediction and, with kappa, the state. */
+import { curve, keys, panel } from "./axes.mjs";
+import { line, marker, text } from "./commands.mjs";
+import { metric } from "./metrics.mjs";
+import { captioned, drawPlane, nothing, pageOf, RULED } from "./plane.mjs";
+import { factsOf, sceneOf } from "./scene.mjs";
+import { number, wordsWidth } from "./words.mjs";
+
+const SIDE = 600; // from this width on the curves stand beside the plane
+const TALL = 260; // narrower and lower than this there is no room for curves
+const SAMPLES = 24;
+
+/** The largest scale the slider offers: twice the run's largest, at least 2. */
+export function gammaRange(record) {
+  const scales = (record?.steps ?? []).map((step) => step?.gamma).filter(Number.isFinite);
+  return Math.max(2, 2 * Math.max(0, ...scales));
+}
+
+/** D5: figure(record, {w, h, theme, step, sample, gamma}) -> commands. gamma: the other scale. */
+export function figure(record, options) {
+  const scene = sceneOf(record, options);
+  const page = pageOf(options, "What another scale does to this step");
+  if (scene.missing) return nothing(page, scene);
+  const most = Math.max(gammaRange(record), scene.shown);
+  const area = captioned(page, wordsOf(scene, record));
+  const beside = area.w >= SIDE;
+  const side = beside
+    ? { x: area.x + 0.68 * area.w, y: area.y + 16, w: 0.32 * area.w, h: area.h - 44 }
+    : { x: area.x, y: area.y + area.h - 82, w: area.w, h: 66 };
+  const curves = beside || area.h >= TALL;
+  const left = beside ? { ...area, w: 0.66 * area.w } : { ...area, h: area.h - (curves ? 100 : 0) };
+  const view = viewOf(scene, most);
+  ownScale(page, drawPlane(page, view, left), view);
+  if (curves) metricCurves(page, record, scene, side, most);
+  return page.commands;
+}
+
+/** The facts of the plane for the other scale, and how far it can be trusted. */
+function wordsOf(scene, record) {
+  const { shown, gram, points, other, kappa } = scene;
+  const length = `${shell(record)} ${number(metric(shell(record), gram, scene, record, shown))}`;
+  const state = Number.isFinite(kappa) ? "x\u2032 exact if one-stage" : "\u03ba unknown: x\u2032 is the run\u2019s own";
+  const rules = other > RULED * Math.hypot(...points.G) ? "other rules held fixed" : "";
+  return ["this step only", ...factsOf(scene, record, `\u03b3\u2032 ${number(shown)} (run ${number(scene.gamma)})`), length, state, rules];
+}
+
+/** Length of the prediction: against clean data where their rms is known, else against c. */
+const shell = (record) => (record?.sigma_data > 0 ? "M3" : "M3c");
+
+/** The plane with the other scale's arrow; the fan is held up to the largest scale, so that nothing jumps. */
+function viewOf(scene, most) {
+  const { points, shown, gamma } = scene;
+  const [u, c] = [points.u, points.c];
+  const at = (scale) => [0, 1].map((k) => u[k] + scale * (c[k] - u[k]));
+  const moved = { ...points, G: at(shown) };
+  const extra = [at(most), at(Math.min(0, shown))];
+  const tip = points.moved ?? points.tip;
+  const words = { scaleName: shown === gamma ? "\u03b3" : "\u03b3\u2032", nextWords: scene.noise > 0 ? "before noise" : "" };
+  const reach = at(most); // a dotted line to where the slider ends
+  const drawn = { points: moved, predictions: ["u", "c", "G"], tip, noise: 0, extra, reach };
+  return { scene, ...drawn, ...words, shownGamma: shown, own: at(gamma) };
+}
+
+/** Where the run itself went: a pale diamond on the way of gamma times delta. */
+function ownScale(page, { near, lens, area, scene }, { own, shownGamma }) {
+  if (scene.same || shownGamma === scene.gamma) return;
+  const { commands, placer, theme } = page;
+  const at = near.at(own);
+  commands.push(marker(at, "diamond", theme.muted, 8, theme.paper, { name: "own" }));
+  const words = `run \u03b3 ${number(scene.gamma)}`;
+  const size = [wordsWidth(words, 11), 13];
+  const box = placer.near(at, size, "e w se sw", lens?.frame ?? area);
+  if (box) commands.push(text(box.x, box.y + 10, words, { fill: theme.muted, halo: theme.paper, name: "own-label" }));
+}
+
+/** M1 and the length of the prediction against the other scale: what a slider would do, at a glance. */
+function metricCurves(page, record, scene, box, most) {
+  const { theme, commands } = page;
+  const series = [["M1", theme.delta, null, "diamond"], [shell(record), theme.ink, [5, 3], "disc"]];
+  const low = Math.min(0, scene.shown);
+  const scales = Array.from({ length: SAMPLES + 1 }, (_, k) => low + (k / SAMPLES) * (most - low));
+  const value = (name, gamma) => metric(name, scene.gram, scene, record, gamma);
+  const values = series.flatMap(([name]) => scales.map((gamma) => value(name, gamma)));
+  const where = { at: (gamma) => (gamma - low) / (most - low), n: 2 };
+  const plot = panel(page, { ...box, y: box.y + 14, h: box.h - 14 }, where, { values, reserve: 4 });
+  const items = series.map(([words, colour, dash, kind]) => ({ words, colour, dash, kind }));
+  keys(page, { ...box, x: plot.inner.x, y: box.y - 4 }, items);
+  rule(page, plot, scene.gamma, theme.muted, [2, 3]);
+  rule(page, plot, scene.shown, theme.ink, null);
+  for (const [name, colour, dash, kind] of series) {
+    const points = scales.map((gamma) => [plot.x(gamma), plot.y(value(name, gamma))]);
+    curve(page, { spacing: 0 }, points, { colour, kind, dash, name });
+    const here = [plot.x(scene.shown), plot.y(value(name, scene.shown))];
+    if (here.every(Number.isFinite)) commands.push(marker(here, kind, colour, 7, theme.paper, { name: `${name}-here` }));
+  }
+  const foot = plot.inner.y + plot.inner.h + 14;
+  const style = { fill: theme.muted, anchor: "middle", name: "tick" };
+  for (const gamma of [low, most]) commands.push(text(plot.x(gamma), foot, number(gamma), style));
+  commands.push(text(plot.x((low + most) / 2), foot, "\u03b3\u2032", style));
+}
+
+function rule({ commands }, { x, inner }, gamma, colour, dash) {
+  commands.push(line([[x(gamma), inner.y], [x(gamma), inner.y + inner.h]], colour, 1, { dash, name: "scale" }));
+}

@@ -1,0 +1,59 @@
+/** Widths of words without a font at hand, and numbers as they are printed. */
+
+const NARROW = "iljI.,:;'|!()[]\u2032 ftr\u00b7/";
+const BROAD = "mwMWGOQD%@\u2192";
+const SUPERSCRIPT = { "-": "\u207b", 0: "\u2070", 1: "\u00b9", 2: "\u00b2", 3: "\u00b3", 4: "\u2074", 5: "\u2075",
+  6: "\u2076", 7: "\u2077", 8: "\u2078", 9: "\u2079" };
+const SUPERSCRIPTS = new Set(Object.values(SUPERSCRIPT));
+
+/** Width in em of a letter of a wide sans-serif face. */
+function letterWidth(letter) {
+  if (SUPERSCRIPTS.has(letter)) return 0.42;
+  if (NARROW.includes(letter)) return 0.4;
+  if (BROAD.includes(letter)) return 0.96;
+  return letter >= "A" && letter <= "Z" ? 0.72 : letter.codePointAt(0) > 0x2e80 ? 1.02 : 0.63;
+}
+
+/** Width in pixels that words take at most. */
+export function wordsWidth(words, size) {
+  return [...words].reduce((sum, letter) => sum + letterWidth(letter), 0) * size;
+}
+
+/** Size in pixels of a run: indices are smaller, never below 11 px. */
+export const runSize = (run, size) => (run.sub ? Math.max(11, Math.round(0.72 * size)) : size);
+
+export const runsWidth = (runs, size) => runs.reduce((sum, run) => sum + wordsWidth(run.t, runSize(run, size)), 0);
+
+/** A number with 3 significant digits: 0.0672, 12.3, 1.7·10⁻⁸; a dash where it is unknown. */
+export function number(value, digits = 3) {
+  if (value === null || value === undefined || !Number.isFinite(value)) return "\u2013";
+  if (value === 0) return "0";
+  const size = Math.abs(value);
+  if (size >= 1e-3 && size < 1e5) {
+    const short = String(Number(value.toPrecision(digits)));
+    return short.replace("-", "\u2212");
+  }
+  const [mantissa, power] = value.toExponential(digits - 1).split("e");
+  const raised = [...String(Number(power))].map((letter) => SUPERSCRIPT[letter]).join("");
+  const front = Number(mantissa) === 1 ? "" : `${Number(mantissa)}\u00b7`;
+  return `${front}10${raised}`.replace("-", "\u2212");
+}
+
+/** Chunks joined by a middle dot into lines no wider than `width`; a chunk that is wider alone is cut with an ellipsis. */
+export function wrapped(chunks, width, size) {
+  const lines = [];
+  for (const chunk of chunks.filter(Boolean)) {
+    const longer = lines.length ? `${lines.at(-1)}  \u00b7  ${chunk}` : chunk;
+    if (lines.length && wordsWidth(longer, size) <= width) lines[lines.length - 1] = longer;
+    else lines.push(cut(chunk, width, size));
+  }
+  return lines;
+}
+
+/** Words no wider than `width`. */
+export function cut(words, width, size) {
+  if (wordsWidth(words, size) <= width) return words;
+  let kept = words;
+  while (kept.length > 1 && wordsWidth(`${kept}\u2026`, size) > width) kept = kept.slice(0, -1);
+  return `${kept.trimEnd()}\u2026`;
+}
