@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 from .canvas import Box, Canvas
@@ -28,6 +29,9 @@ HEADINGS = {
         "\u03b3 times the difference, from {u} on, ends at the guided prediction.",
     ),
     "step": ("take a small step", "From {x} a part of the way to the guided prediction."),
+    "step and noise": ("add some noise", "As much as the sampler asks for, in a direction of its own."),
+    "sample alone": ("a noisy sample", "The run is at {x}; where it will end nobody knows yet."),
+    "one prediction": ("predict the clean image", "From {x}, without the condition: {u}"),
 }
 
 
@@ -49,29 +53,36 @@ class Caption:
 def caption_of(figure: str, scene: Scene) -> Caption:
     """What a figure of this scene has to say for itself."""
     heading, sentence = HEADINGS[figure]
-    units = " in VE units" if scene.space == "flow" else ""
-    median = ", median" if scene.median and scene.samples > 1 else ""
-    facts = [
-        (
-            "step",
-            f"{scene.step} (0\u2013{scene.steps - 1}),  \u03c3 {number(scene.sigma)} \u2192 {number(scene.sigma_next)}",
-        ),
-        ("scale", f"\u03b3 = {number(scene.gamma)},  strength M1 = {number(scene.strength)}{units}"),
-        ("sample", f"{scene.sample} (0\u2013{scene.samples - 1}{median}),  N = {scene.elements}"),
-    ]
+    facts = basic_facts(scene)
     if scene.missing:
         return Caption(heading, "", tuple(facts))
-    facts.append(("residual", _residual(scene)))
-    if figure in ("step", "step plane") and scene.noise == 0:
+    facts.append(("residual", residual_words(scene)))
+    if figure in ("step", "step plane", "step and noise") and scene.noise == 0:
         facts.append(("noise", "\u03b5 = 0, the sampler adds none"))
     if figure == "step" and scene.noise > 0:
         facts.append(("noise", f"of rms {number(scene.noise)} follows, out of the plane"))
+    if figure == "step and noise" and scene.noise > 0:
+        facts.append(("noise", "pale: other draws, as long, in schematic directions"))
     facts += [("note", note) for note in scene.notes]
     facts.append(("axes", f"to scale, equal, in rms; the ray to {SYMBOLS['u']} is level by construction"))
     return Caption(heading, sentence.format(**SYMBOLS), tuple(facts))
 
 
-def _residual(scene: Scene) -> str:
+def basic_facts(scene: Scene) -> list[tuple[str, str]]:
+    """Step, scale and sample: the lines of every caption."""
+    units = " in VE units" if scene.space == "flow" else ""
+    median = ", median" if scene.median and scene.samples > 1 else ""
+    levels = f"\u03c3 {number(scene.sigma)} \u2192 {number(scene.sigma_next)}"
+    strength = "" if math.isnan(scene.strength) else f",  strength M1 = {number(scene.strength)}{units}"
+    return [
+        ("step", f"{scene.step} (0\u2013{scene.steps - 1}),  {levels}"),
+        ("scale", f"\u03b3 = {number(scene.gamma)}{strength}"),
+        ("sample", f"{scene.sample} (0\u2013{scene.samples - 1}{median}),  N = {scene.elements}"),
+    ]
+
+
+def residual_words(scene: Scene) -> str:
+    """How much of the whole step lies outside the plane."""
     if scene.residual > 1e-3:
         return f"{percent(scene.residual)} of x\u2032 \u2212 x is out of the plane"
     return f"{number(scene.residual)}, x\u2032 lies in the plane"
@@ -95,7 +106,7 @@ def set_caption(canvas: Canvas, box: Box, caption: Caption):
 def _paragraphs(theme: Theme, width: float, caption: Caption) -> list[tuple[tuple[Row, ...], float]]:
     """Heading, sentence lines and facts as rows, each with the space after it."""
     room = width - 2 * PAD
-    heading = ((Run(caption.heading, 15, theme.ink, bold=True),),)
+    heading = tuple((Run(line, 15, theme.ink, bold=True),) for line in wrapped(caption.heading, 15, 0.85 * room))
     lines = tuple((Run(line, 12.5, theme.ink),) for line in wrapped(caption.sentence, 12.5, room))
     facts = []
     for name, value in caption.facts:

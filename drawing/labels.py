@@ -6,62 +6,81 @@ import math
 
 from .canvas import SHORT, Box, Point, extent
 from .layout import Plane, crosses, nearest, stacked
-from .page import Page
+from .page import Page, Plot
+from .scene import Scene
 from .typeset import Block, Run, block_size, set_block
 from .words import SYMBOLS, number, percent
 
 SYMBOL, WORD, SMALL = 18.0, 12.0, 11.5
 SMALL_THUMB = 48.0
-NAMES = {"u": "unconditional", "c": "conditional", "G": "guided", "D": "after the rules", "x": "noisy sample"}
+OUTSIDE = "out of the plane"
+NAMES = {
+    "u": "unconditional",
+    "c": "conditional",
+    "G": "guided",
+    "D": "after the rules",
+    "x": "noisy sample",
+    "end": "end of this run",
+    "p": "prediction",
+    "p2": "next prediction",
+    "ahead": "prediction",
+}
 BAR = 60.0  # least length of a scale bar
 
 
 def set_labels(page: Page):
     """All words of the plane, most important first: later ones make room for earlier ones."""
-    _noisy_sample(page)
+    noisy_sample(page, page.plane.at((0.0, 0.0)), page.overview)
     _gutter(page)
+    if page.clean:
+        set_end(page, page.clean)
     _vectors(page)
     if "step" in page.parts:
         _step(page)
-    _scale_bar(page, page.plane, "overview", page.sheet.overview if page.lens else page.sheet.plot)
+    scale_bar(page, page.plane, "overview", page.sheet.overview if page.lens else page.sheet.plot)
     if page.lens:
-        _scale_bar(page, page.lens.plane, "lens", page.lens.frame)
+        scale_bar(page, page.lens.plane, "lens", page.lens.frame)
 
 
-def _point_block(page: Page, role: str, side: float, above: bool = False) -> Block:
+def point_block(page: Plot, role: str, side: float, above: bool = False) -> Block:
     """Symbol, words and picture of a point."""
     rows = ((Run(SYMBOLS[role], SYMBOL, page.colour(role)),), (Run(NAMES[role], SMALL, page.theme.muted),))
     return Block(rows, page.pictures.get(role), side, page.colour(role), above)
 
 
-def _noisy_sample(page: Page):
-    """x_t with its picture to the right, elsewhere if something runs there."""
-    at = page.plane.at((0.0, 0.0))
-    block = _point_block(page, "x", page.side, above=True)
+def noisy_sample(page: Plot, at: Point, area: Box, lift: float = 0.36):
+    """x_t with its picture to the right, elsewhere if something runs there. lift: share of it above the point."""
+    block = point_block(page, "x", page.side, above=True)
     size = block_size(block)
-    top = min(max(at[1] - 0.36 * size[1], 8), page.sheet.height - size[1] - 8)
+    top = min(max(at[1] - lift * size[1], 8), page.sheet.height - size[1] - 8)
     box = Box(at[0] + 16, top, *size)
-    if any(crosses(*line, box) for line in page.placer.lines):
-        box = page.placer.near(at, size, "e ne se n s", page.overview)
+    crossed = any(crosses(*line, box.grown(6)) for line in page.placer.lines)
+    if crossed or any(box.meets(other, 4.0) for other in page.placer.taken):
+        box = page.placer.near(at, size, "e ne se n s", area)
     set_block(page.canvas, block, (box.x, box.y), "label-x")
     page.placer.taken.append(box)
 
 
 def _gutter(page: Page):
     """Labels of the predictions in a column left of the fan, joined to their points by hairlines."""
-    roles = page.points if "G" in page.points else [*page.points, "G"]  # G keeps its place in the earlier figures
+    roles = ["u", "c", "G", *(["D"] if "D" in page.points else [])]  # all keep their places in the earlier figures
     ends = [page.near_plane.at(page.scene.points[role]) for role in roles]
     area = page.lens.frame if page.lens else page.sheet.plot
+    set_gutter(page, roles, ends, area, page.points, tight=not page.lens)
+
+
+def set_gutter(page: Plot, roles: list[str], ends: list[Point], area: Box, shown: list[str], tight: bool = True):
+    """A column of labels, each joined to its point. shown: the others only keep their place. tight: near the points."""
     side = min(page.side, area.h / len(roles) - 8)
-    blocks = [_point_block(page, role, side) for role in roles]
+    blocks = [point_block(page, role, side) for role in roles]
     sizes = [block_size(block) for block in blocks]
     wanted = [y + 1e-6 * k for k, (_, y) in enumerate(ends)]
     centres = stacked(wanted, [h for _, h in sizes], area.y, area.bottom)
     left = page.sheet.plot.x
-    if not page.lens and all(block.picture is None for block in blocks):
+    if tight and all(block.picture is None for block in blocks):
         left = max(left, min(x for x, _ in ends) - 150)
     for k, role in enumerate(roles):
-        if role in page.points:
+        if role in shown:
             at = (left, centres[k] - sizes[k][1] / 2)
             page.placer.taken.append(set_block(page.canvas, blocks[k], at, f"label-{role}"))
             page.hairline(((left + sizes[k][0] + 6, centres[k]), ends[k]))
@@ -74,12 +93,13 @@ def _vectors(page: Page):
     if place["u"] == place["c"]:
         return
     if "scaled" in page.parts:
-        middle = _between(place["c"] if scene.gamma > 1 else place["u"], place["G"])
-        _label(page, middle, "scaled", f"{number(scene.gamma)} \u00d7 the difference", "e se ne w", area)
+        middle = between(place["c"] if scene.gamma > 1 else place["u"], place["G"])
+        label(page, middle, "scaled", f"{number(scene.gamma)} \u00d7 the difference", "e se ne w", area)
     if "delta" in page.parts:
-        _label(page, _between(place["u"], place["c"]), "delta", "the difference", "e ne se w", area)
+        label(page, between(place["u"], place["c"]), "delta", "the difference", "e ne se w", area)
     if "D" in page.points:
-        _label(page, _between(place["G"], place["D"]), "other", f"rms {number(scene.other)}", "w sw s e", area)
+        words = f"rms {number(scene.other)}"
+        label(page, between(place["G"], place["D"]), "other", words, "w sw s e", area, _other_outside(scene))
 
 
 def _step(page: Page):
@@ -87,25 +107,25 @@ def _step(page: Page):
     scene, hinge, end, area = page.scene, page.arrangement.hinge, page.end, page.overview
     start, tip = page.plane.at((0.0, 0.0)), page.plane.at(scene.points["tip"])
     if end:
-        _label(page, end, "next", "next state", "s se sw e" if hinge else "n nw ne s", area)
+        label(page, end, "next", "next state", "s se sw e" if hinge else "n nw ne s", area)
     length = math.hypot(*scene.points["tip"])
-    _label(page, _between(start, tip), "step", _length_if_short(start, tip, length), "n ne nw s", area)
+    label(page, between(start, tip), "step", length_if_short(start, tip, length), "n ne nw s", area)
     if hinge and end:
         words = f"noise, rms {number(scene.noise)}" + (", shortened" if hinge.cut else "")
-        _label(page, _between(tip, end), "noise", words, "w e sw se", area)
+        label(page, between(tip, end), "noise", words, "w e sw se", area, OUTSIDE)
 
 
-def _length_if_short(start: Point, tip: Point, length: float) -> str:
+def length_if_short(start: Point, tip: Point, length: float) -> str:
     """An arrow too short for its head is a dot; then words say how long it is."""
     return f"rms {number(length)}" if math.dist(start, tip) < SHORT else ""
 
 
-def _label(page: Page, anchor: Point, role: str, words: str, prefer: str, area: Box | None = None):
+def label(page: Plot, anchor: Point, role: str, words: str, prefer: str, area: Box | None = None, outside: str = ""):
     """A vector's symbol and a word or two, near its middle; joined by a hairline where it had to go far."""
     colour = page.colour(role)
     symbol = Run(SYMBOLS[role], SYMBOL - 1 if "$" in SYMBOLS[role] else WORD, colour)
     rows = ((symbol, Run(words, WORD, colour)) if words else (symbol,),)
-    if outside := _outside(page, role):
+    if outside:
         rows += ((Run(outside, WORD, colour),),)
     block = Block(rows, page.pictures.get(role), SMALL_THUMB, colour)
     box = page.placer.near(anchor, block_size(block), prefer, area)
@@ -114,19 +134,24 @@ def _label(page: Page, anchor: Point, role: str, words: str, prefer: str, area: 
     set_block(page.canvas, block, (box.x, box.y), f"label-{role}")
 
 
-def _outside(page: Page, role: str) -> str:
-    """How much of a drawn vector lies outside the plane, in words."""
-    scene = page.scene
-    if role == "other" and scene.other_outside > 0.01 * scene.other:
-        return f"{percent(scene.other_outside / scene.other)} out of the plane"
-    return "out of the plane" if role == "noise" else ""
+def _other_outside(scene: Scene) -> str:
+    """How much of the other rules' change lies outside the plane, in words."""
+    share = scene.other_outside / scene.other
+    return f"{percent(share)} {OUTSIDE}" if share > 0.01 else ""
 
 
-def _between(p: Point, q: Point) -> Point:
+def set_end(page: Page, at: Point):
+    """The run's end, which lies above or below the plane."""
+    words = f"end of this run, {number(page.scene.end_outside)} rms"
+    label(page, at, "end", words, "s se sw n e", page.overview, OUTSIDE)
+
+
+def between(p: Point, q: Point) -> Point:
+    """The middle of a line."""
     return ((p[0] + q[0]) / 2, (p[1] + q[1]) / 2)
 
 
-def _scale_bar(page: Page, plane: Plane, where: str, area: Box):
+def scale_bar(page: Plot, plane: Plane, where: str, area: Box):
     """A bar of a round length, in rms units, in a lower corner."""
     length = nice_length(BAR / plane.scale)
     pixels, canvas = length * plane.scale, page.canvas

@@ -175,10 +175,16 @@ def _noise_end(scene: Scene, length: float) -> Place:
 
 
 def _scaled(scene: Scene, end: Place | None, room: Box, obstacle: Box | None) -> Plane:
-    """The largest plane that fits into the room and whose lines stay clear of the obstacle."""
     points = scene.points
-    lines = [(points["x"], points[name]) for name in ("u", "c", "G", "D", "tip")] + [(points["u"], points["G"])]
-    lines += [(points["tip"], end)] if end else []
+    reached = [points[name] for name in ("u", "c", "G", "D", "tip", "ahead") if name in points]
+    lines = [(points["x"], place) for place in reached] + [(points["u"], points["G"])]
+    if "corner" in points:
+        lines += [(points["x"], points["corner"]), (points["corner"], points["G"])]
+    return fitted([*lines, (points["tip"], end)] if end else lines, room, obstacle)
+
+
+def fitted(lines: Sequence[tuple[Place, Place]], room: Box, obstacle: Box | None = None) -> Plane:
+    """The largest plane that fits into the room and whose lines stay clear of the obstacle."""
     places = [place for line in lines for place in line]
     low = [min(p[k] for p in places) for k in (0, 1)]
     span = [max(max(p[k] for p in places) - low[k], 1e-12) for k in (0, 1)]
@@ -283,8 +289,13 @@ class Placer:
             for i in range(max(int((area.w - w) // GRID), 0) + 1)
             for j in range(max(int((area.h - h) // GRID), 0) + 1)
         ]
-        free = [box for box in places if self._is_free(box, area)] or places
-        best = min(free, key=lambda box: math.dist(nearest(box, anchor), anchor) + self._crossed(box))
+        ranked = sorted(((math.dist(nearest(box, anchor), anchor), box) for box in places), key=lambda pair: pair[0])
+        best, least = ranked[0][1], math.inf
+        for away, box in ranked:
+            if away >= least:
+                break  # whatever comes now lies too far away, crossed or not
+            if self._is_free(box, area) and (cost := away + 4 * self._crossed(box)) < least:
+                best, least = box, cost
         self.taken.append(best)
         return best
 

@@ -12,38 +12,82 @@ from .layout import Arrangement, Lens, Placer, Plane, Sheet
 from .palette import PENS, Theme, role_colour
 from .scene import Scene
 
-FIGURES = ("step plane", "two predictions", "difference", "scaled difference", "step")
+FIGURES = ("step plane", "two predictions", "difference", "scaled difference", "step", "step and noise")
+PULL = ("gradient", "combined", "scaled gradient", "scaled sum", "gradient and noise")
+BEFORE = ("sample alone", "one prediction")  # the first frames of the animation, in the plane of the others
 _PARTS: Mapping[str, tuple[str, ...]] = {
-    "two predictions": (),
-    "difference": ("delta",),
-    "scaled difference": ("delta", "scaled"),
-    "step": ("delta", "scaled", "step"),
-    "step plane": ("delta", "scaled", "step", "noise", "other"),
+    "sample alone": ("sample", "end"),
+    "one prediction": ("end", "u"),
+    "two predictions": ("u", "c"),
+    "difference": ("u", "c", "delta"),
+    "scaled difference": ("u", "c", "delta", "scaled"),
+    "step": ("u", "c", "delta", "scaled", "step"),
+    "step and noise": ("u", "c", "delta", "scaled", "step", "noise", "draws", "other"),
+    "gradient": ("plain", "gradient"),
+    "combined": ("plain", "gradient", "combined"),
+    "scaled gradient": ("plain", "gradient", "pull"),
+    "scaled sum": ("plain", "gradient", "pull", "sum"),
+    "gradient and noise": ("plain", "gradient", "pull", "sum", "step", "noise"),
+    "step plane": ("u", "c", "delta", "scaled", "step", "noise", "other"),
 }
+EDGE = 20.0  # least distance of a drawn end from the rim
 MARK = 12.0  # side of the square that a marker keeps free of labels
 
 
 @dataclass
-class Page:
-    """One figure being drawn.  pictures: thumbnails by role; side: side length of the large ones."""
+class Plot:
+    """A plane being drawn.  pictures: thumbnails by role; side: side length of the large ones; faded: roles in grey."""
 
     canvas: Canvas
     sheet: Sheet
-    scene: Scene
-    figure: str
+    placer: Placer
     pictures: Mapping[str, np.ndarray]
     side: float
-    placer: Placer
-    arrangement: Arrangement
-    parts: frozenset[str] = field(init=False)
-
-    def __post_init__(self):
-        self.parts = frozenset(_PARTS[self.figure])
+    faded: frozenset[str] = field(default=frozenset(), kw_only=True)
 
     @property
     def theme(self) -> Theme:
         """Colours of the page."""
         return self.canvas.theme
+
+    def colour(self, role: str) -> str:
+        """Colour of a role on this page."""
+        return self.theme.muted if role in self.faded else role_colour(self.theme, role)
+
+    def mark(self, at: Point, role: str, name: str, within: Box | None = None):
+        """A point's marker, kept free of labels."""
+        self.canvas.marker(at, PENS[role].marker, self.colour(role), PENS[role].size, name=name, within=within)
+        self.placer.taken.append(Box(at[0] - MARK / 2, at[1] - MARK / 2, MARK, MARK))
+
+    def stroke(self, ends: tuple[Point, Point], role: str, name: str, within: Box | None = None):
+        """A line in the role's pen, which labels avoid."""
+        pen = PENS[role]
+        self.canvas.line(ends, self.colour(role), pen.width, pen.dash, name=name, within=within)
+        self.placer.lines.append(ends)
+
+    def arrow(self, ends: tuple[Point, Point], role: str, name: str, within: Box | None = None):
+        """An arrow in the role's pen, which labels avoid."""
+        pen = PENS[role]
+        self.canvas.arrow(*ends, self.colour(role), pen.width, pen.dash, name=name, within=within)
+        self.placer.lines.append(ends)
+
+    def hairline(self, ends: tuple[Point, Point]):
+        """A thin line that belongs to a label or a lens."""
+        self.canvas.line(ends, self.theme.hair, 0.8)
+        self.placer.lines.append(ends)
+
+
+@dataclass
+class Page(Plot):
+    """One step being drawn, and the parts of it that the figure shows."""
+
+    scene: Scene
+    figure: str
+    arrangement: Arrangement
+    parts: frozenset[str] = field(init=False)
+
+    def __post_init__(self):
+        self.parts = frozenset(_PARTS[self.figure])
 
     @property
     def plane(self) -> Plane:
@@ -69,39 +113,22 @@ class Page:
     @property
     def points(self) -> list[str]:
         """Predictions that this figure shows."""
-        names = ["u", "c", *(["G"] if "scaled" in self.parts else [])]
+        names = [name for name in ("u", "c") if name in self.parts]
+        names += ["G"] if "scaled" in self.parts else []
         return [*names, "D"] if "other" in self.parts and self.scene.other > 0 else names
+
+    @property
+    def clean(self) -> Point | None:
+        """Pixel of the foot of the run's end, None where it is unknown, not wanted or too far out."""
+        if "end" not in self.parts or self.scene.end is None:
+            return None
+        at = self.plane.at(self.scene.end)
+        return at if self.overview.grown(-EDGE).holds(Box(*at, 0, 0)) else None
 
     @property
     def end(self) -> Point | None:
         """Pixel of the next state, None where this figure does not reach it."""
         hinge = self.arrangement.hinge
-        if "step" not in self.parts or (self.scene.noise > 0 and not hinge):
+        if "step" not in self.parts or (self.scene.noise > 0 and not (hinge and "noise" in self.parts)):
             return None
         return self.plane.at(hinge.end if hinge else self.scene.points["tip"])
-
-    def colour(self, role: str) -> str:
-        """Colour of a role on this page."""
-        return role_colour(self.theme, role)
-
-    def mark(self, at: Point, role: str, name: str, within: Box | None = None):
-        """A point's marker, kept free of labels."""
-        self.canvas.marker(at, PENS[role].marker, self.colour(role), PENS[role].size, name=name, within=within)
-        self.placer.taken.append(Box(at[0] - MARK / 2, at[1] - MARK / 2, MARK, MARK))
-
-    def stroke(self, ends: tuple[Point, Point], role: str, name: str, within: Box | None = None):
-        """A line in the role's pen, which labels avoid."""
-        pen = PENS[role]
-        self.canvas.line(ends, self.colour(role), pen.width, pen.dash, name=name, within=within)
-        self.placer.lines.append(ends)
-
-    def arrow(self, ends: tuple[Point, Point], role: str, name: str, within: Box | None = None):
-        """An arrow in the role's pen, which labels avoid."""
-        pen = PENS[role]
-        self.canvas.arrow(*ends, self.colour(role), pen.width, pen.dash, name=name, within=within)
-        self.placer.lines.append(ends)
-
-    def hairline(self, ends: tuple[Point, Point]):
-        """A thin line that belongs to a label or a lens."""
-        self.canvas.line(ends, self.theme.hair, 0.8)
-        self.placer.lines.append(ends)

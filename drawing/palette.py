@@ -73,7 +73,21 @@ PENS: Mapping[str, Pen] = {
     "scaled": Pen("none", 1.4),
     "other": Pen("none", 2.0),
     "noise": Pen("none", 2.0, (5, 3)),
+    "end": Pen("circle", 1.2, (1, 3)),
+    "p": Pen("diamond", 1.6, (2, 3)),
+    "p2": Pen("diamond", 1.6, (2, 3)),
+    "next2": Pen("circle", 2.0),
+    "step2": Pen("none", 3.0),
+    "noise2": Pen("none", 2.0, (5, 3)),
+    "ahead": Pen("circle", 1.6),
+    "plain": Pen("none", 3.0),
+    "gradient": Pen("none", 2.8),
+    "pull": Pen("none", 1.8),
+    "sum": Pen("none", 3.0),
 }
+
+
+_GUIDED = ("delta", "scaled", "p", "p2", "gradient", "pull")
 
 
 def role_colour(theme: Theme, role: str) -> str:
@@ -85,5 +99,8 @@ def role_colour(theme: Theme, role: str) -> str:
         "D": theme.rule,
         "other": theme.rule,
         "noise": theme.noise,
+        "noise2": theme.noise,
+        "ahead": theme.uncond,
+        "plain": theme.uncond,
     }
-    return named.get(role, theme.guided if role in ("delta", "scaled") else theme.ink)
+    return named.get(role, theme.guided if role in _GUIDED else theme.ink)

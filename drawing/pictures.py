@@ -33,6 +33,11 @@ class Pictures:
         """The map in words, for captions."""
         return "decoded" if self.decode else "linear"
 
+    def can_show(self, shape: tuple[int, ...]) -> bool:
+        """Whether a sample of this shape [C, ...] is a picture whose colours are known; audio never is."""
+        factors = () if self.factors is None else (len(self.factors),)
+        return len(shape) in (3, 4) and (self.decode is not None or shape[0] in (1, 3, *factors))
+
     def image(self, x: Tensor) -> Tensor:  # [B, C, ...] -> [B, H, W, 3], 0..1
         """Pictures of predictions or states; nan is shown as zero."""
         x = x.float().nan_to_num(0.0)
@@ -55,7 +60,7 @@ class Pictures:
     def _mixed(self, x: Tensor) -> Tensor:
         flat = _flat_frame(x)
         factors = self._factors(flat.shape[1])
-        return torch.einsum("bchw,cr->bhwr", flat, factors)
+        return flat.movedim(1, -1) @ factors
 
     def _factors(self, channels: int) -> Tensor:
         if self.factors is not None and len(self.factors) == channels:
@@ -81,7 +86,12 @@ def shown_state(x: Tensor, sigma: float, space: str) -> Tensor:
 
 
 def step_pictures(trace: Trace, step: int, sample: int, pictures: Pictures) -> Mapping[str, np.ndarray]:
-    """Thumbnails of one step, {"x", "u", "c", "G", "D", "next": [H, W, 3]}: those whose tensors the trace kept."""
+    """Thumbnails of one step, {"x", "u", "c", "G", "D", "next": [H, W, 3]}: those whose tensors the trace kept.
+
+    Nothing for latents that are no pictures, or whose colours are not known.
+    """
+    if not pictures.can_show(trace.latent_shape):
+        return {}
     kept = {name: trace.captured(name, step) for name in ("x", "uncond", "cond", "guided")}
     kept = {name: tensor[sample].float() for name, tensor in kept.items() if tensor is not None}
     shown = {role: kept[name] for role, name in NAMES.items() if name in kept}
@@ -93,5 +103,10 @@ def step_pictures(trace: Trace, step: int, sample: int, pictures: Pictures) -> M
     for role, level in (("x", "sigma"), ("next", "sigma_next")):
         if role in shown:
             shown[role] = shown_state(shown[role], float(trace.steps[level][step]), str(trace.header.get("space")))
+    if END in trace.tensors:
+        shown["end"] = trace.tensors[END][sample].float()
     finite = {role: tensor for role, tensor in shown.items() if bool(tensor.isfinite().all())}
-    return {role: pictures.image(tensor[None])[0].numpy() for role, tensor in finite.items()}
+    if not finite:
+        return {}
+    images = pictures.image(torch.stack(list(finite.values())))
+    return {role: image.numpy() for role, image in zip(finite, images, strict=True)}

@@ -6,10 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
+from torch import Tensor
 
 from ..guidance.gram import Frame, GramRecord, frame
 from ..guidance.metrics import FLOOR_FACTOR
-from ..guidance.trace import Trace
+from ..guidance.trace import END, Trace
 
 Place = tuple[float, float]
 LEFT_OUT = "At scale 1 the sampler does not need it. Sample at another scale to see both predictions."
@@ -23,6 +24,7 @@ class Scene:
     points: {name: (along, across)} in rms units; x is the origin, u lies on the first axis, delta points across.
     Names: x, u, c, G, D, tip (after the deterministic step), empty when the step has no pair of predictions.
     noise, other: rms of the injected noise and of D - G. residual: |x' - x| outside the plane, as a share of it.
+    end, end_outside: foot of the run's end in the plane, and its height over it; None without pictures.
     missing: why there is nothing to draw, "" if there is; advice: what to do then. notes: what else to say.
     """
 
@@ -42,6 +44,8 @@ class Scene:
     other: float = 0.0
     other_outside: float = 0.0
     residual: float = 0.0
+    end: Place | None = None
+    end_outside: float = 0.0
     missing: str = ""
     advice: str = ""
     notes: tuple[str, ...] = ()
@@ -89,7 +93,31 @@ def scene_of(trace: Trace, step: int | None = None, sample: int | None = None) -
     }
     record = GramRecord(trace.record.vectors, trace.record.K[step, sample])
     floor = float(trace.steps["floor"][step])
-    return Scene(**row, **facts, **_geometry(record, row["gamma"], trace.count, floor))
+    geometry = _geometry(record, row["gamma"], trace.count, floor)
+    return Scene(**row, **facts, **geometry, **(_end(trace, step, sample) if geometry["points"] else {}))
+
+
+def kept(trace: Trace, names: tuple[str, ...], step: int, sample: int) -> list[Tensor] | None:  # each [N] float64
+    """Captured tensors of one sample as flat vectors, None unless all of them were kept; "end" is the run's end."""
+    found = [trace.tensors.get(END) if name == END else trace.captured(name, step) for name in names]
+    if any(tensor is None for tensor in found):
+        return None
+    vectors = [tensor[sample].double().flatten() for tensor in found]
+    return vectors if all(bool(v.isfinite().all()) for v in vectors) else None
+
+
+def _end(trace: Trace, step: int, sample: int) -> dict:
+    """Where the run's end lies: its foot in the step plane and its height, from the captured tensors."""
+    vectors = kept(trace, ("x", "uncond", "cond", END), step, sample)
+    if vectors is None:
+        return {}
+    x, u, c, end = vectors
+    axes = torch.linalg.qr(torch.stack([u - x, c - u], dim=1))
+    sign = axes.R.diagonal().sign()  # the first axis points at u, the difference has a positive second coordinate
+    foot = (axes.Q.T @ (end - x)) * torch.where(sign == 0, 1.0, sign)
+    height = ((end - x).square().sum() - foot.square().sum()).clamp(min=0).sqrt()
+    scale = trace.count**-0.5
+    return {"end": (float(foot[0]) * scale, float(foot[1]) * scale), "end_outside": float(height) * scale}
 
 
 def checked(index: int, count: int, what: str) -> int:

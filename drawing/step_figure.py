@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -12,14 +12,15 @@ from ..guidance.trace import Trace
 from .canvas import Box, Canvas, Point
 from .caption import caption_box, caption_of, set_caption
 from .labels import set_labels
-from .layout import SHEETS, Lens, Placer, Plane, arrange
-from .page import FIGURES, Page
+from .layout import SHEETS, Lens, Placer, Plane, arrange, crosses
+from .page import BEFORE, FIGURES, Page, Plot
 from .palette import THEMES
 from .scene import Scene, scene_of
-from .typeset import Block, Run, block_size, set_block
+from .typeset import Block, Run, block_size, set_block, wrapped
 
 SIZES = tuple(SHEETS)
 THUMB = 92.0
+DRAWS = tuple(math.radians(turn) for turn in (-42, -21, 21, 42))
 BAND = 6.0  # pale band under gamma times delta, so that it is seen to start where delta starts
 
 
@@ -49,35 +50,45 @@ def draw_step(
     size: str = "blog",
     theme: str = "light",
     pictures: Mapping[str, np.ndarray] | None = None,
+    steady: bool = False,
 ) -> Drawing:
     """Draw one step of one sample to scale.
 
     figure: one of FIGURES. step, sample: None picks the default step and the median sample. size: one of SIZES.
-    theme: light, dark or transparent. pictures: {"x", "u", "c", "G", "D", "next": [H, W, 3] in 0..1}, any subset.
+    theme: light, dark or transparent. pictures: {"x", "u", "c", "G", "D", "next", "end": [H, W, 3] in
+    0..1}, any subset. steady: keep room for the noise in every figure, as the frames of an animation need it.
     """
-    for value, known, what in ((figure, FIGURES, "figure"), (size, SIZES, "size"), (theme, tuple(THEMES), "theme")):
-        if value not in known:
-            raise ValueError(f"Unknown {what} {value!r}. Choose one of: {', '.join(known)}.")
+    check_choices(figure=(figure, FIGURES + BEFORE), size=(size, SIZES), theme=(theme, tuple(THEMES)))
     scene, sheet = scene_of(trace, step, sample), SHEETS[size]
     canvas = Canvas(sheet.width, sheet.height, THEMES[theme], sheet.unit)
     caption = caption_of(figure, scene)
     box = caption_box(sheet.caption, caption)
     if scene.missing:
-        _nothing(canvas, scene)
+        set_nothing(canvas, scene.missing, scene.advice)
     else:
         others = (caption_box(sheet.caption, caption_of(name, scene)) for name in FIGURES)
         tallest = max(others, key=lambda other: other.h)  # the same room for all figures: nothing jumps
-        arrangement = arrange(scene, sheet, figure == "step plane", tallest)
+        arrangement = arrange(scene, sheet, steady or figure in ("step plane", "step and noise"), tallest)
         placer = Placer(Box(0, 0, sheet.width, sheet.height).grown(-6), taken=[box.grown(8)])
         side = min(THUMB, sheet.margin - 26)
-        _draw(Page(canvas, sheet, scene, figure, pictures or {}, side, placer, arrangement))
+        if figure == "sample alone":
+            arrangement = replace(arrangement, lens=None)
+        _draw(Page(canvas, sheet, placer, pictures or {}, side, scene, figure, arrangement))
     set_caption(canvas, box, caption)
     return Drawing(canvas, caption.text, scene)
 
 
-def _nothing(canvas: Canvas, scene: Scene):
+def check_choices(**choices: tuple[str, tuple[str, ...]]):
+    """Every value must be one of the known ones: name=(value, known)."""
+    for what, (value, known) in choices.items():
+        if value not in known:
+            raise ValueError(f"Unknown {what} {value!r}. Choose one of: {', '.join(known)}.")
+
+
+def set_nothing(canvas: Canvas, why: str, advice: str):
     """The page of a step that has no plane: why, in the middle."""
-    rows = ((Run(scene.missing, 18, canvas.theme.ink),), (Run(scene.advice, 12.5, canvas.theme.muted),))
+    lines = tuple((Run(line, 12.5, canvas.theme.muted),) for line in wrapped(advice, 12.5, canvas.width - 60))
+    rows = ((Run(why, 18, canvas.theme.ink),), *lines)
     w, _ = block_size(Block(rows))
     set_block(canvas, Block(rows), ((canvas.width - w) / 2, 0.36 * canvas.height), "missing")
 
@@ -85,7 +96,7 @@ def _nothing(canvas: Canvas, scene: Scene):
 def _draw(page: Page):
     lens = page.lens
     if lens:
-        _lens_outline(page, lens)
+        set_lens_outline(page, lens)
     _rays(page, page.plane, "overview")
     if lens:
         _rays(page, lens.plane, "lens", lens.frame)
@@ -98,11 +109,13 @@ def _draw(page: Page):
         _fan(page, lens.plane, "lens", lens.frame)
     else:
         _fan(page, page.plane, "overview")
+    if end := page.clean:
+        page.mark(end, "end", "overview-end")
     page.mark(page.plane.at((0.0, 0.0)), "x", "overview-x")
     set_labels(page)
 
 
-def _lens_outline(page: Page, lens: Lens):
+def set_lens_outline(page: Page, lens: Lens):
     """The window in the overview, the frame of the lens, and what joins them."""
     window, frame, canvas = lens.window, lens.frame, page.canvas
     for side in ("x", "right"):
@@ -142,14 +155,27 @@ def _step(page: Page):
     page.arrow((page.plane.at((0.0, 0.0)), tip), "step", "overview-step")
     end = page.end
     if hinge and end:
+        if "draws" in page.parts:
+            set_draws(page, tip, end)
         page.stroke((tip, end), "noise", "overview-noise")
         if hinge.cut:
-            _cut_mark(page, tip, end)
+            cut_mark(page, tip, end)
     if end:
         page.mark(end, "next", "overview-next")
 
 
-def _cut_mark(page: Page, tip: Point, end: Point):
+def set_draws(page: Plot, tip: Point, end: Point):
+    """Other draws of the noise: all of one length, in directions that are only schematic."""
+    length, middle = math.dist(tip, end), math.atan2(end[1] - tip[1], end[0] - tip[0])
+    for turn in DRAWS:
+        other = (tip[0] + length * math.cos(middle + turn), tip[1] + length * math.sin(middle + turn))
+        if crosses(tip, other, page.placer.taken[0]) or not page.placer.area.holds(Box(*other, 0, 0)):
+            continue
+        page.canvas.line((tip, other), page.colour("noise"), 0.9, (3, 3), alpha=0.45, name="draw")
+        page.placer.lines.append((tip, other))
+
+
+def cut_mark(page: Plot, tip: Point, end: Point):
     """A double slash across the noise: its true length stands in the label."""
     length = math.dist(tip, end)
     dx, dy = (end[0] - tip[0]) / length, (end[1] - tip[1]) / length

@@ -16,6 +16,17 @@ SYMBOLS = {
     "noise": r"$\varepsilon$",
     "step": "step",
     "other": "other rules",
+    "end": r"$x_0$",
+    "p": r"$\hat{x}_0$",
+    "p2": r"$\hat{x}_0\prime$",
+    "next2": r"$x_{t-2}$",
+    "step2": "step",
+    "noise2": r"$\varepsilon$",
+    "ahead": r"$\hat{x}_0$",
+    "gradient": r"$\nabla\log p(y|x_t)$",
+    "pull": r"$\gamma\cdot\nabla\log p$",
+    "plain": "step",
+    "sum": "sum",
 }
 _RAISED = str.maketrans("-0123456789", "\u207b\u2070\u00b9\u00b2\u00b3\u2074\u2075\u2076\u2077\u2078\u2079")
 

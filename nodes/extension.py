@@ -6,7 +6,7 @@ from importlib import import_module
 
 from comfy_api.latest import ComfyExtension
 
-ROOMS = ("start", "sampling", "blog_samplers", "records", "rules", "see", "lab")
+ROOMS = ("start", "sampling", "blog_samplers", "records", "rules", "see", "compare", "inspector", "lab")
 
 
 class GuidanceGeometry(ComfyExtension):

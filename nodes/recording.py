@@ -24,10 +24,11 @@ from torch import Tensor
 from ..guidance.gram import VECTORS
 from ..guidance.trace import PER_SAMPLE, PER_STEP, VERSION, Trace
 from ..samplers.ledger import Capture, Ledger
-from ..samplers.recorder import Call, Recorder
+from ..samplers.recorder import Call, Recorded, Recorder
 from ..samplers.steps import FORMULAS, READS_UNCOND
 from ..samplers.tagged import plain
 from . import host
+from .live import Live
 
 CAPTURES = ("numbers", "pictures", "tensors")
 KEY = "guidance_geometry"
@@ -72,7 +73,10 @@ def record(recording, sampler, proceed, guider, sigmas, extra_args, callback, *r
     kind = comfy.patcher_extension.WrappersMP.CALC_COND_BATCH
     options = extra_args["model_options"]  # this run's own clone: the wrapper is gone with it
     comfy.patcher_extension.add_wrapper_with_key(kind, KEY, watch.on_conditions, options, is_model_options=True)
-    samples = watch.run(proceed, extra_args, callback, rest)
+    try:
+        samples = watch.run(proceed, extra_args, callback, rest)
+    finally:
+        watch.live.flush()
     recording.trace = watch.trace()
     return samples
 
@@ -109,8 +113,10 @@ class Watch:
         self.end: Tensor | None = None
         self.split = TOLD_APART
         self.ledger = self._ledger()
+        self.run_id, steps = uuid.uuid4().hex[:12], max(len(sigmas) - 1, 0)
+        self.live = Live(self.ledger, self.run_id, steps, host.data_deviation(self.patcher))
         late = self.name == "dpm_adaptive"
-        self.recorder = Recorder(self.ledger.enter, host.last_sigma(self.name, sigmas), reports_late=late)
+        self.recorder = Recorder(self._entered, host.last_sigma(self.name, sigmas), reports_late=late)
 
     def _ledger(self) -> Ledger:
         capture = Capture(self.recording.capture, self.recording.budget_mb << 20)
@@ -124,6 +130,10 @@ class Watch:
             bound=1.0 if pixels else None,
             dtype=host.network_dtype(self.patcher),
         )
+
+    def _entered(self, step: Recorded) -> None:
+        self.ledger.enter(step)
+        self.live.stepped(step.x[0].numel())
 
     def run(self, proceed: Callable, extra_args: dict, callback, rest: tuple) -> Tensor:
         """Sample through `proceed` with a watched copy of the sampler, or a watched guider if it is a foreign one."""
@@ -234,7 +244,7 @@ class Watch:
         checked = "checked by the step's formula" if self.ledger.formula else "not verified by a formula"
         return {
             "version": VERSION,
-            "run": uuid.uuid4().hex[:12],
+            "run": self.run_id,
             "space": "flow" if self.flow else "ve",
             "vectors": list(VECTORS),
             "sampler": self.name,

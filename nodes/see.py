@@ -4,27 +4,35 @@ from __future__ import annotations
 
 import comfy.latent_formats
 import torch
-from comfy_api.latest import io, ui
+from comfy_api.latest import io
 from torch import Tensor
 
+from ..drawing.blog import WORDS, draw_figure
 from ..drawing.difference import difference_images
-from ..drawing.page import FIGURES
 from ..drawing.palette import THEMES
-from ..drawing.pictures import Pictures, step_pictures
-from ..drawing.scene import scene_of
-from ..drawing.step_figure import draw_step
+from ..drawing.pictures import Pictures
+from ..drawing.strips import photo_of
 from ..drawing.table import as_csv, as_json, as_text
 from ..guidance.files import write_atomically
 from ..guidance.trace import Trace
 from . import checks
-from .saving import bad_prefix, embedded, next_path, output_path
+from .figure_files import SAVES, image_of, saved
+from .saving import bad_prefix, next_path
 from .sockets import HIDDEN, SEE, TRACE_IN, TRACE_OUT, VAE_IN, choice_input, index_input, prefix_input
 from .trace_files import GGLoadTrace, GGSaveTrace
 
 SIZE_WORDS = {"blog 960x540": "blog", "slide 1920x1080": "slide", "column 600": "column"}
-SAVES = ("none", "png", "svg", "all")
 MOST_STEPS, MOST_SAMPLES, MOST_GAIN = 9999, 4095, 1024.0
 STEP = "Step to draw, from 0. -1 chooses one at two fifths of the run with a real difference."
+FIGURE = (
+    "step plane: all of a step in one. The next four build it up. Then the post in order: noise levels; sampling; "
+    "with a classifier; noise added; the animations, the last one over all steps. filmstrip and heat map show the "
+    "whole run."
+)
+SAVE = (
+    "What to write into output; each file reopens the workflow. all: every form. webp, apng: animations, with a sheet "
+    "of their frames beside them (png writes the sheet only)."
+)
 SAMPLE = "Image of the batch, from 0. -1 takes the one whose guidance strength is the median."
 
 
@@ -59,7 +67,7 @@ def default_when_negative(index: int) -> int | None:
 
 
 class GGFigure(io.ComfyNode):
-    """One step of a run, drawn to scale."""
+    """The post's figures and some more, drawn to scale from a run."""
 
     @classmethod
     def define_schema(cls):
@@ -67,22 +75,28 @@ class GGFigure(io.ComfyNode):
             node_id="GGFigure",
             display_name="Guidance Figure (blog)",
             category=SEE,
-            description="Draws one step to scale: the noisy sample, both predictions, their difference, the difference "
-            "times the scale, the step and the noise. One of the four figures of the post, or all in one.",
+            description="Draws a run to scale: a step with both predictions, their difference, the scale and the "
+            "noise; the figures of the post one by one; the post's animations; a filmstrip; a heat map.",
             is_output_node=True,
             inputs=[
                 TRACE_IN,
-                choice_input("figure", FIGURES, "step plane: everything, with noise. The others build it up."),
+                choice_input("figure", WORDS, FIGURE),
                 index_input("step", -1, MOST_STEPS, STEP),
                 index_input("sample", 0, MOST_SAMPLES, SAMPLE),
                 choice_input("size", SIZE_WORDS, "For a post, for a slide, or for a narrow column."),
                 choice_input("theme", THEMES, "Background. transparent gives an image with an alpha channel."),
-                choice_input("save", SAVES, "What to write into output; all is png and svg. Both reopen the workflow."),
+                choice_input("save", SAVES, SAVE),
                 prefix_input("figure", "saved figures"),
                 VAE_IN,
+                io.Image.Input(
+                    "image", optional=True, tooltip="noise levels only: a photo of your own to add noise to."
+                ),
             ],
             outputs=[
-                io.Image.Output(display_name="image", tooltip="The figure; with alpha if the theme is transparent."),
+                io.Image.Output(
+                    display_name="image",
+                    tooltip="The figure, or all frames of an animation; with alpha if the theme is transparent.",
+                ),
                 io.String.Output(display_name="caption", tooltip="The numbers under the figure, as text."),
             ],
             hidden=HIDDEN,
@@ -92,7 +106,7 @@ class GGFigure(io.ComfyNode):
     def complaints(cls, figure, step, sample, size, theme, save, filename_prefix) -> list[str | None]:
         """What is wrong with the widgets; None stands for a value that comes over a wire."""
         return [
-            checks.choice("figure", figure, FIGURES),
+            checks.choice("figure", figure, WORDS),
             checks.number("step", step, -1, MOST_STEPS),
             checks.number("sample", sample, -1, MOST_SAMPLES),
             checks.choice("size", size, SIZE_WORDS),
@@ -106,30 +120,20 @@ class GGFigure(io.ComfyNode):
         return checks.verdict(*cls.complaints(figure, step, sample, size, theme, save, filename_prefix))
 
     @classmethod
-    def execute(cls, trace, figure, step, sample, size, theme, save, filename_prefix, vae=None) -> io.NodeOutput:
+    def execute(cls, trace, figure, step, sample, size, theme, save, filename_prefix, vae=None, image=None):
         checks.insist(*cls.complaints(figure, step, sample, size, theme, save, filename_prefix))
-        scene = scene_of(trace, default_when_negative(step), default_when_negative(sample))
-        chosen = {"step": scene.step, "sample": scene.sample}
-        shown = step_pictures(trace, scene.step, scene.sample, pictures_of(trace, vae))
-        drawing = draw_step(trace, figure, **chosen, size=SIZE_WORDS[size], theme=theme, pictures=shown)
-        pixels = torch.from_numpy(drawing.png()).float()[None] / 255
-        image = pixels if theme == "transparent" else pixels[..., :3]
-        return io.NodeOutput(
-            image, drawing.caption, ui={"images": saved_figure(cls, drawing, image, save, filename_prefix)}
+        film = draw_figure(
+            trace,
+            figure,
+            step=default_when_negative(step),
+            sample=default_when_negative(sample),
+            size=SIZE_WORDS[size],
+            theme=theme,
+            pictures=pictures_of(trace, vae),
+            photo=None if image is None else photo_of(image[0]),
         )
-
-
-def saved_figure(cls, drawing, image: Tensor, save: str, prefix: str) -> list:
-    """Write what was asked for; returns what the node shows: the saved PNG, or a temporary one."""
-    if save in ("png", "all"):
-        files = ui.ImageSaveHelper.save_images(image, prefix, io.FolderType.output, cls)
-        path = output_path(files[0])
-    else:
-        files = ui.PreviewImage(image, cls=cls).values
-        path = next_path(prefix, ".svg", (image.shape[2], image.shape[1]))
-    if save in ("svg", "all"):
-        write_atomically(path.with_suffix(".svg"), [drawing.svg(embedded(cls)).encode()])
-    return files
+        frames = image_of(film)
+        return io.NodeOutput(frames, film.caption, ui=saved(cls, film, frames, save, filename_prefix))
 
 
 class GGDifferenceImages(io.ComfyNode):

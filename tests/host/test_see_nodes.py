@@ -59,7 +59,7 @@ def in_a_workflow(node):
 
 def test_schemas_keep_their_order_and_explain_every_socket(see):
     orders = {
-        "GGFigure": "trace figure step sample size theme save filename_prefix vae",
+        "GGFigure": "trace figure step sample size theme save filename_prefix vae image",
         "GGDifferenceImages": "trace vae steps gain",
         "GGMetrics": "trace filename_prefix sample",
         "GGSaveTrace": "trace filename_prefix",
@@ -105,6 +105,56 @@ def test_saved_figures_carry_the_workflow(see, trace, output):
     assert json.loads(block) == {"prompt": PROMPT, "workflow": WORKFLOW}
 
 
+def test_an_animation_is_a_batch_and_a_file_of_each_form(see, trace, output):
+    from PIL import Image
+
+    node = in_a_workflow(see.GGFigure)
+    settings = FIGURE | {"figure": "guidance animated", "save": "all", "filename_prefix": "films/step"}
+    out = node.execute(trace, **settings)
+    assert out.result[0].shape == (7, 540, 960, 3)
+    assert out.result[1].count("\n") == 6
+    assert out.ui["animated"] == (True,)
+    assert out.ui["images"] == [{"filename": "step_00001_.webp", "subfolder": "films", "type": "output"}]
+    files = sorted(path.name for path in (output / "films").iterdir())
+    assert files == ["step_00001_.png", "step_00001_.svg", "step_00001_.webp", "step_00001_sheet.png"]
+    exif = Image.open(output / "films" / "step_00001_.webp").getexif()
+    assert exif[0x0110] == "prompt:" + json.dumps(PROMPT)
+    assert exif[0x010F] == "workflow:" + json.dumps(WORKFLOW)
+    for name in ("step_00001_.png", "step_00001_sheet.png"):
+        info = Image.open(output / "films" / name).text
+        assert (json.loads(info["workflow"]), json.loads(info["prompt"])) == (WORKFLOW, PROMPT)
+    assert Image.open(output / "films" / "step_00001_.png").n_frames > 1
+    node.execute(trace, **settings | {"save": "png"})
+    assert (output / "films" / "step_00002_sheet.png").exists()
+    assert not (output / "films" / "step_00002_.webp").exists()
+
+
+def test_an_unsaved_animation_plays_on_the_node(see, trace, output):
+    out = see.GGFigure.execute(trace, **FIGURE | {"figure": "sampling animated", "theme": "transparent"})
+    assert out.result[0].shape == (6, 540, 960, 4)
+    (shown,) = out.ui["images"]
+    assert shown["type"] == "temp"
+    assert (output.parent / "temp" / shown["subfolder"] / shown["filename"]).exists()
+    assert not list(output.iterdir())
+
+
+@pytest.mark.parametrize(("save", "name"), [("webp", "figure_00001_.webp"), ("apng", "figure_00001_.png")])
+def test_a_still_may_be_saved_in_the_forms_of_an_animation(see, trace, output, save, name):
+    out = in_a_workflow(see.GGFigure).execute(trace, **FIGURE | {"figure": "filmstrip", "save": save})
+    assert [path.name for path in output.iterdir()] == [name]
+    assert out.ui["images"][0]["filename"] == name
+    assert "animated" not in out.ui
+
+
+def test_a_photo_of_ones_own_is_noised(see, trace, output):
+    photo = torch.zeros(1, 64, 80, 3)
+    photo[..., 0] = 1.0
+    settings = FIGURE | {"figure": "noise levels"}
+    image, caption = see.GGFigure.execute(trace, **settings, image=photo).result
+    assert "your picture" in caption
+    assert (image[0, 200, 90] == torch.tensor([1.0, 0.0, 0.0])).all()
+
+
 def test_no_workflow_is_written_where_the_user_wants_none(see, trace, output, monkeypatch):
     from comfy.cli_args import args
     from PIL import Image
@@ -123,7 +173,7 @@ def test_no_workflow_is_written_where_the_user_wants_none(see, trace, output, mo
         ("figure", "F1", "Choose one of: step plane"),
         ("size", "blog", "Choose one of: blog 960x540"),
         ("theme", "pink", "Choose one of: light"),
-        ("save", "webp", "Choose one of: none"),
+        ("save", "gif", "Choose one of: none"),
         ("step", -2, "step is -2, outside -1 to 9999"),
         ("step", math.nan, "no finite number"),
         ("sample", "x", "no number"),

@@ -1,0 +1,252 @@
+"""Two runs side by side (D16): how far apart their states are at every step, where they part, and both filmstrips."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from ..guidance.trace import END, Trace
+from .canvas import Box, Canvas, extent
+from .caption import Caption, caption_box, set_caption
+from .difference import AUTO_STEPS, automatic_gain
+from .labels import nice_length
+from .palette import THEMES
+from .pictures import Pictures
+from .scene import checked, median_sample
+from .strips import Line, picture_of, set_grid
+from .typeset import Run, set_rows, wrapped
+from .words import number, percent
+
+PARTED = 0.01  # of the size of a state: from here on two runs count as parted
+HALF = 2**-11  # rounding of one captured value
+WIDTH, HEIGHT = 960, 760
+PLOT = Box(74, 40, 520, 262)
+CAPTION = Box(622, 24, 318, 320)
+STRIP = Box(20, 372, 920, 372)
+SMALL = 11.5
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Distances of the states of two runs, rms over one sample: [k] at `steps`; the last one may be n, the end.
+
+    relative: the same over the size of a state. floor: what rounding of the captured values explains.
+    parted: the first step whose relative distance is above 1 %, None if there is none.
+    obstacles: why the runs cannot be compared, one phrase each; empty if they can.
+    """
+
+    steps: list[int]
+    sigmas: list[float]
+    distance: list[float]
+    relative: list[float]
+    floor: list[float]
+    parted: int | None
+    obstacles: list[str]
+
+
+def obstacles_of(first: Trace, second: Trace) -> list[str]:
+    """What two runs must share to be compared step by step: seed, noise levels, shape and kind of noise."""
+    found = []
+    for name in ("seed", "space"):
+        mine, other = first.header.get(name), second.header.get(name)
+        if mine != other:
+            found.append(f"{name} {mine} and {other}")
+    if first.latent_shape != second.latent_shape:
+        found.append(f"shapes {'x'.join(map(str, first.latent_shape))} and {'x'.join(map(str, second.latent_shape))}")
+    if first.batch != second.batch:
+        found.append(f"batches of {first.batch} and {second.batch}")
+    if first.n != second.n:
+        found.append(f"{first.n} and {second.n} steps")
+    elif not torch.allclose(_levels(first), _levels(second), rtol=1e-4, atol=1e-6):
+        found.append("different noise levels")
+    return found
+
+
+def _levels(trace: Trace) -> Tensor:
+    return torch.stack([trace.steps["sigma"], trace.steps["sigma_next"]])
+
+
+def compare(first: Trace, second: Trace, sample: int) -> Comparison:
+    """Distance per step, rms(x_A - x_B), from the captured states."""
+    obstacles = obstacles_of(first, second)
+    steps = [step for step in first.captured_steps if step in second.captured_steps]
+    if not obstacles and not all({"x", END} <= set(trace.tensors) for trace in (first, second)):
+        obstacles = ["a run without pictures: set capture to pictures and run again"]
+    if obstacles:
+        return Comparison([], [], [], [], [], None, obstacles)
+    rows = [_distance(first, second, step, sample) for step in [*steps, first.n]]
+    sigmas, distance, relative, floor = (list(column) for column in zip(*rows, strict=True))
+    apart = [
+        step
+        for step, share, low, d in zip([*steps, first.n], relative, floor, distance, strict=True)
+        if share > PARTED and d > low
+    ]
+    return Comparison([*steps, first.n], sigmas, distance, relative, floor, apart[0] if apart else None, [])
+
+
+def _distance(first: Trace, second: Trace, step: int, sample: int) -> tuple[float, float, float, float]:
+    """Level, distance, distance over sqrt(alpha^2 sigma_d^2 + sigma^2), and rounding of one pair of states."""
+    a, b = (_state(trace, step)[sample].double() for trace in (first, second))
+    last = step == first.n
+    sigma = float(first.steps["sigma_next"][-1] if last else first.steps["sigma"][step])
+    alpha = float(first.steps["alpha_next"][-1] if last else first.steps["alpha"][step])
+    size = float(a.square().mean().sqrt())
+    spread = _known(first.header.get("sigma_data"))
+    expected = size if math.isnan(spread) else math.hypot(alpha * spread, sigma)
+    distance = float((a - b).square().mean().sqrt())
+    return sigma, distance, distance / (expected or 1.0), HALF * size
+
+
+def _known(value: float | None) -> float:
+    return math.nan if value is None else float(value)
+
+
+def _state(trace: Trace, step: int) -> Tensor:
+    return trace.tensors[END] if step == trace.n else trace.captured("x", step)
+
+
+def draw_comparison(
+    first: Trace, second: Trace, *, sample: int | None = None, theme: str = "light", pictures: Sequence[Pictures]
+) -> tuple[Canvas, str]:
+    """Draw two runs; returns the page and the same as text. pictures: how to show the first and the second run."""
+    chosen = median_sample(first) if sample is None else checked(sample, min(first.batch, second.batch), "sample")
+    chosen = min(chosen, second.batch - 1)
+    found = compare(first, second, chosen)
+    canvas = Canvas(WIDTH, HEIGHT, THEMES[theme])
+    notes = _filmstrips(canvas, (first, second), chosen, pictures, bool(found.obstacles))
+    caption = _caption((first, second), found, chosen, notes)
+    box = caption_box(CAPTION, caption)
+    set_caption(canvas, Box(box.x, CAPTION.y, box.w, box.h), caption)
+    if found.obstacles:
+        _not_comparable(canvas, found.obstacles)
+    else:
+        _curve(canvas, found)
+    return canvas, f"{caption.sentence}\n{caption.text}{_table(found)}"
+
+
+def _not_comparable(canvas: Canvas, obstacles: list[str]):
+    words = [line for phrase in obstacles for line in wrapped(phrase, 12.5, PLOT.w)]
+    rows = ((Run("not comparable", 18, canvas.theme.ink),), *((Run(w, 12.5, canvas.theme.muted),) for w in words))
+    set_rows(canvas, rows, (PLOT.x, PLOT.y + 60), "missing")
+
+
+def _caption(traces: tuple[Trace, Trace], found: Comparison, sample: int, notes: list) -> Caption:
+    facts = [(name, _described(trace)) for name, trace in zip("AB", traces, strict=True)]
+    facts.append(("sample", f"{sample} (0\u2013{traces[0].batch - 1}),  N = {traces[0].count}"))
+    if found.obstacles:
+        sentence = f"Not comparable: {'; '.join(found.obstacles)}."
+        return Caption("two runs", sentence, (*facts, ("note", "seed and noise levels must be the same"), *notes))
+    facts.append(("end", f"rms(A \u2212 B) = {number(found.distance[-1])}, {percent(found.relative[-1])} of a state"))
+    facts.append(("dotted", "what rounding to 16 bits explains; an open mark is exactly 0"))
+    return Caption("where two runs part", _parting(traces[0], found), (*facts, *notes))
+
+
+def _parting(trace: Trace, found: Comparison) -> str:
+    if found.parted is None:
+        return "They never part: no state differs by 1 % of its size."
+    where = "only at the end" if found.parted == trace.n else f"from step {found.parted} on"
+    sigma = found.sigmas[found.steps.index(found.parted)]
+    return f"They part {where} (\u03c3 {number(sigma)}): there the states differ by more than 1 % of their size."
+
+
+def _described(trace: Trace) -> str:
+    header = trace.header
+    model = (header.get("model") or {}).get("name") or "unnamed model"
+    scale = _known(header.get("cfg"))
+    words = [model, header.get("sampler") or "unknown sampler", f"cfg {number(scale)}", f"seed {header.get('seed')}"]
+    chain = str(header.get("chain") or "")
+    return ", ".join([*words, chain] if chain and chain.lower() != "cfg" else words)
+
+
+def _table(found: Comparison) -> str:
+    if found.obstacles:
+        return ""
+    rows = zip(found.steps, found.sigmas, found.distance, found.relative, strict=True)
+    lines = [f"{step:>4}  {number(s):>9}  {number(d):>10}  {percent(r):>8}" for step, s, d, r in rows]
+    return "\n\n" + "\n".join(["step      sigma    rms(A-B)  of state", *lines])
+
+
+def _curve(canvas: Canvas, found: Comparison):
+    """Distance over the steps on a logarithmic axis; an exact zero is an open mark on the floor of the plot."""
+    known = [d for d in found.distance if d > 0]
+    low = math.floor(math.log10(min([*known, *(f for f in found.floor if f > 0)], default=1e-4)))
+    high = max(math.ceil(math.log10(max(known, default=1.0))), low + 1)
+    count = max(found.steps[-1], 1)
+
+    def at(step: int, value: float) -> tuple[float, float]:
+        share = (math.log10(value) - low) / (high - low) if value > 0 else 0.0
+        return (PLOT.x + PLOT.w * step / count, PLOT.bottom - PLOT.h * min(max(share, 0.0), 1.0))
+
+    _axes(canvas, found, (low, high), at)
+    theme = canvas.theme
+    pale = [at(step, f) for step, f in zip(found.steps, found.floor, strict=True) if f > 0]
+    if len(pale) > 1:
+        canvas.line(pale, theme.muted, 1.2, (2, 3), name="floor", alpha=0.8)
+    shown = [at(step, d) for step, d in zip(found.steps, found.distance, strict=True)]
+    if len(shown) > 1:
+        canvas.line(shown, theme.guided, 2.2, name="distance")
+    for k, (place, d) in enumerate(zip(shown, found.distance, strict=True)):
+        canvas.marker(place, "disc" if d > 0 else "circle", theme.guided, 4.5, name=f"distance-{k}")
+    if found.parted is not None:
+        x = at(found.parted, 1.0)[0]
+        canvas.line([(x, PLOT.y), (x, PLOT.bottom)], theme.ink, 1.2, (5, 4), name="parted")
+        words = "they part"
+        left = x + 8 if x + 8 + extent(words, SMALL)[0] < PLOT.right else x - 8 - extent(words, SMALL)[0]
+        canvas.text((left, PLOT.bottom - 22), words, SMALL, theme.ink)
+
+
+def _axes(canvas: Canvas, found: Comparison, decades: tuple[int, int], at):
+    theme, (low, high) = canvas.theme, decades
+    for power in range(low, high + 1, max(1, math.ceil((high - low) / 6))):
+        y = at(0, 10.0**power)[1]
+        canvas.line([(PLOT.x, y), (PLOT.right, y)], theme.hair, 0.8)
+        words = number(10.0**power)
+        w, up, down = extent(words, SMALL)
+        canvas.text((PLOT.x - 10 - w, y - (up + down) / 2), words, SMALL, theme.muted, halo=False)
+    stride = int(nice_length(max(found.steps[-1] / 8, 1.0)))
+    for step, sigma in zip(found.steps, found.sigmas, strict=True):
+        if step % stride == 0 or step == found.steps[-1]:
+            if found.steps[-1] - stride < step < found.steps[-1]:
+                continue
+            _tick(canvas, at(step, 1.0)[0], "end" if step == found.steps[-1] else str(step), number(sigma))
+    canvas.text((PLOT.x, PLOT.y - 24), "rms(A \u2212 B) of the states", 12.5, theme.ink, halo=False)
+    for k, words in enumerate(("step", "\u03c3")):
+        w = extent(words, SMALL)[0]
+        canvas.text((PLOT.x - 24 - w, PLOT.bottom + 10 + 16 * k), words, SMALL, theme.muted, halo=False)
+
+
+def _tick(canvas: Canvas, x: float, *rows: str):
+    for k, words in enumerate(rows):
+        w = extent(words, SMALL)[0]
+        canvas.text((x - w / 2, PLOT.bottom + 10 + 16 * k), words, SMALL, canvas.theme.muted, halo=False)
+
+
+def _filmstrips(
+    canvas: Canvas, traces: tuple[Trace, Trace], sample: int, pictures: Sequence[Pictures], apart: bool
+) -> list[tuple[str, str]]:
+    """The guided predictions of both runs, and their difference where it means something; returns notes about it."""
+    shared = [step for step in traces[0].captured_steps if step in traces[1].captured_steps]
+    if not shared or not all("guided" in trace.tensors for trace in traces):
+        return []
+    most = min(AUTO_STEPS, len(shared))
+    steps = [shared[round(i * (len(shared) - 1) / max(most - 1, 1))] for i in range(most)]
+    rows = [[trace.captured("guided", step)[sample][None].float() for step in steps] for trace in traces]
+    names = (("A", canvas.theme.uncond), ("B", canvas.theme.cond))
+    lines = [
+        Line("", name, colour, [picture_of(x, how) for x in row])
+        for (name, colour), row, how in zip(names, rows, pictures, strict=True)
+    ]
+    notes = [("strips", "what the sampler was given, step by step")]
+    if not apart:
+        changes = [pictures[0].difference(a, b)[0] for a, b in zip(*rows, strict=True)]
+        gain = automatic_gain(torch.stack(changes))
+        clipped = float((torch.stack(changes).abs() * gain > 0.5).double().mean())
+        grey = [(0.5 + gain * change).nan_to_num(0.5).clamp(0, 1).numpy() for change in changes]
+        lines.append(Line("", "B \u2212 A", canvas.theme.guided, grey))
+        notes.append(("B \u2212 A", f"grey 0.5 + {number(gain)} \u00d7 the difference; {percent(clipped)} clipped"))
+    set_grid(canvas, STRIP, [f"step {step}" for step in steps], lines)
+    return notes

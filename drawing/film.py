@@ -1,0 +1,177 @@
+"""Frames in order, as animated WebP or APNG that reopens its workflow, and as one sheet of stills.
+
+Nothing is interpolated between frames: a state between two steps was never computed.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ..guidance.trace import Trace
+from .page import BEFORE, FIGURES
+from .pictures import Pictures, step_pictures
+from .pull import draw_pull
+from .scene import scene_of
+from .step_figure import Drawing, draw_step
+from .walk import WALK, draw_walk
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+FIGURE_MS, LAST_FIGURE_MS = 2000, 4000
+STEP_MS, LAST_STEP_MS = 500, 2000
+MOST_FRAMES = 40
+SHEET_CELL, SHEET_GAP = 480, 8  # width of a still on the contact sheet, and the gap around it
+PLANS = {
+    "sampling animated": WALK,
+    "classifier animated": (*BEFORE, "gradient", "scaled gradient", "scaled sum", "gradient and noise"),
+    "guidance animated": (*BEFORE, *FIGURES[1:]),
+}
+MOVIES = (*PLANS, "run animated")
+MODEL_TAG, MAKE_TAG = 0x0110, 0x010F  # where the host keeps the prompt, and from where downwards the rest
+
+
+@dataclass(frozen=True)
+class Film:
+    """Drawn frames [k, H, W, 4] uint8, how long each is shown in ms, and their captions."""
+
+    frames: np.ndarray
+    durations: tuple[int, ...]
+    captions: tuple[str, ...]
+    last: Drawing
+    opaque: bool
+    note: str = ""
+
+    @property
+    def caption(self) -> str:
+        """All captions, one a line, and what was left out."""
+        if len(self.captions) == 1:
+            return self.captions[0]
+        lines = [f"{k + 1}. {words}" for k, words in enumerate(self.captions)]
+        return "\n".join([*lines, self.note] if self.note else lines)
+
+    @cached_property
+    def pages(self) -> list[Image]:
+        """The frames for Pillow, without alpha where there is none."""
+        from PIL import Image
+
+        pixels = self.frames[..., :3] if self.opaque else self.frames
+        return [Image.fromarray(np.ascontiguousarray(frame)) for frame in pixels]
+
+    def webp(self, embedded: Mapping | None = None) -> bytes:
+        """Lossless animated WebP, looping for ever. embedded: facts to reopen the graph from."""
+        return self._encoded("WEBP", exif=_exif(embedded or {}), lossless=True, quality=20, method=0)
+
+    def apng(self, embedded: Mapping | None = None) -> bytes:
+        """Animated PNG, looping for ever. embedded: facts to reopen the graph from."""
+        from PIL.PngImagePlugin import PngInfo
+
+        info = PngInfo()
+        for name, value in (embedded or {}).items():
+            info.add_text(name, json.dumps(value))
+        return self._encoded("PNG", pnginfo=info, compress_level=6)
+
+    def sheet(self, embedded: Mapping | None = None) -> bytes:
+        """All frames on one PNG, row by row."""
+        from PIL import Image
+        from PIL.PngImagePlugin import PngInfo
+
+        height, width = self.frames.shape[1:3]
+        cell = (SHEET_CELL, round(SHEET_CELL * height / width))
+        columns = math.ceil(math.sqrt(len(self.pages)))
+        rows = math.ceil(len(self.pages) / columns)
+        pitch = (cell[0] + SHEET_GAP, cell[1] + SHEET_GAP)
+        paper = "#808080" if self.opaque else (0, 0, 0, 0)
+        sheet = Image.new(self.pages[0].mode, (columns * pitch[0] + SHEET_GAP, rows * pitch[1] + SHEET_GAP), paper)
+        for k, page in enumerate(self.pages):
+            at = (SHEET_GAP + k % columns * pitch[0], SHEET_GAP + k // columns * pitch[1])
+            sheet.paste(page.resize(cell, Image.Resampling.LANCZOS), at)
+        info, out = PngInfo(), io.BytesIO()
+        for name, value in (embedded or {}).items():
+            info.add_text(name, json.dumps(value))
+        sheet.save(out, "PNG", pnginfo=info)
+        return out.getvalue()
+
+    def _encoded(self, form: str, **options) -> bytes:
+        out = io.BytesIO()
+        first, *rest = self.pages
+        first.save(out, form, save_all=True, append_images=rest, duration=list(self.durations), loop=0, **options)
+        return out.getvalue()
+
+
+def _exif(embedded: Mapping) -> bytes:
+    from PIL.Image import Exif
+
+    exif, tag = Exif(), MAKE_TAG
+    for name, value in embedded.items():
+        words = f"{name}:{json.dumps(value)}"
+        if name == "prompt":
+            exif[MODEL_TAG] = words
+        else:
+            exif[tag], tag = words, tag - 1
+    return exif.tobytes()
+
+
+def draw_film(
+    trace: Trace,
+    movie: str,
+    *,
+    step: int | None = None,
+    sample: int | None = None,
+    size: str = "blog",
+    theme: str = "light",
+    pictures: Pictures | None = None,
+) -> Film:
+    """Draw one of MOVIES: a figure of the post built up, or the step plane at every step of the run.
+
+    A run of more than 40 steps is shown in equal strides. step: of the built-up figures only.
+    """
+    scene = scene_of(trace, step, sample)
+    style = {"sample": scene.sample, "size": size, "theme": theme}
+    if movie == "run animated":
+        steps, note = _strides(trace.n)
+        drawings = _run(trace, steps, pictures, style)
+        durations = [STEP_MS] * (len(steps) - 1) + [LAST_STEP_MS]
+    else:
+        note = ""
+        drawings = _built_up(trace, movie, pictures, {"step": scene.step, **style})
+        durations = [FIGURE_MS] * (len(PLANS[movie]) - 1) + [LAST_FIGURE_MS]
+    frames, captions = [], []
+    for drawing in drawings:
+        frames.append(drawing.png())
+        captions.append(drawing.caption)
+    return Film(np.stack(frames), tuple(durations), tuple(captions), drawing, theme != "transparent", note)
+
+
+def still_film(drawing: Drawing, opaque: bool) -> Film:
+    """A film of one frame."""
+    return Film(drawing.png()[None], (FIGURE_MS,), (drawing.caption,), drawing, opaque)
+
+
+def _strides(count: int) -> tuple[list[int], str]:
+    stride = math.ceil(count / MOST_FRAMES)
+    steps = list(range(0, count, stride))
+    return steps, "" if stride == 1 else f"every {stride} steps of {count}"
+
+
+def _run(trace: Trace, steps: list[int], pictures: Pictures | None, style: Mapping) -> Iterator[Drawing]:
+    for step in steps:
+        shown = step_pictures(trace, step, style["sample"], pictures) if pictures else None
+        yield draw_step(trace, "step plane", step=step, pictures=shown, **style)
+
+
+def _built_up(trace: Trace, movie: str, pictures: Pictures | None, style: Mapping) -> Iterator[Drawing]:
+    if movie == "sampling animated":
+        yield from (draw_walk(trace, figure, pictures=pictures, **style) for figure in PLANS[movie])
+        return
+    shown = step_pictures(trace, style["step"], style["sample"], pictures) if pictures else None
+    draw = draw_pull if movie == "classifier animated" else draw_step
+    yield from (draw(trace, figure, pictures=shown, steady=True, **style) for figure in PLANS[movie])

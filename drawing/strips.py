@@ -1,0 +1,336 @@
+"""Pictures side by side: the noise levels (F0), the filmstrip of a run (D2), and where the condition acts (D7)."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn.functional import interpolate
+
+from ..guidance.trace import END, Trace
+from .canvas import Box, Canvas, extent
+from .caption import Caption, caption_box, set_caption
+from .difference import AUTO_STEPS, NO_PICTURES, automatic_gain
+from .layout import SHEETS, Sheet
+from .palette import THEMES
+from .pictures import Pictures, shown_state
+from .scene import Scene, checked, median_sample, scene_of
+from .step_figure import SIZES, Drawing, check_choices
+from .words import SYMBOLS, number, percent
+
+STRIPS = ("noise levels", "filmstrip", "heat map")
+LEVELS = 4  # noisy ones between the clean picture and pure noise
+LOUD = 0.99  # the colour scale of a heat map ends at this quantile of the run
+NARROW = 5  # columns on a narrow sheet
+HEAD, NAME, GAP = 12.0, 12.0, 6.0
+COVER = 0.85  # of a picture at most, by the heat laid over it
+
+# Matplotlib's magma at nine places: even in lightness, readable without colour
+_HEAT = ("#000004", "#1d1147", "#51127c", "#822681", "#b73779", "#e75263", "#fc8961", "#fec488", "#fcfdbf")
+Picture = np.ndarray | None
+
+
+@dataclass(frozen=True)
+class Line:
+    """One row of a grid: its name, the colour of its frames, and its pictures; None is left blank."""
+
+    symbol: str
+    name: str
+    colour: str
+    pictures: Sequence[Picture]
+
+
+def draw_strip(
+    trace: Trace,
+    figure: str = "filmstrip",
+    *,
+    sample: int | None = None,
+    size: str = "blog",
+    theme: str = "light",
+    pictures: Pictures,
+    photo: Tensor | None = None,
+) -> Drawing:
+    """Draw one of STRIPS. photo [H, W, 3] in 0..1: noised in place of the run's own picture ("noise levels" only)."""
+    check_choices(figure=(figure, STRIPS), size=(size, SIZES), theme=(theme, tuple(THEMES)))
+    sheet, paper = SHEETS[size], THEMES[theme]
+    chosen = median_sample(trace) if sample is None else checked(sample, trace.batch, "sample")
+    canvas, scene = Canvas(sheet.width, sheet.height, paper, sheet.unit), scene_of(trace, None, chosen)
+    if figure == "noise levels":
+        caption = _noise_levels(canvas, sheet, (trace, scene), pictures, photo)
+    else:
+        steps = _columns(trace, sheet)
+        draw = _filmstrip if figure == "filmstrip" else _heat_map
+        caption = draw(canvas, sheet, (trace, scene), pictures, steps)
+    return Drawing(canvas, caption.text, scene)
+
+
+def _columns(trace: Trace, sheet: Sheet) -> list[int]:
+    """Steps of the columns: evenly over the run, skipped ones included."""
+    if not {"uncond", "cond"} <= set(trace.tensors) or not trace.captured_steps:
+        raise ValueError(NO_PICTURES)
+    kept, most = trace.captured_steps, AUTO_STEPS if sheet.width > 700 else NARROW
+    most = min(most, len(kept))
+    return [kept[round(i * (len(kept) - 1) / max(most - 1, 1))] for i in range(most)]
+
+
+def _sample_fact(scene: Scene) -> tuple[str, str]:
+    median = ", median" if scene.median and scene.samples > 1 else ""
+    return ("sample", f"{scene.sample} (0\u2013{scene.samples - 1}{median}),  N = {scene.elements}")
+
+
+def _captioned(canvas: Canvas, sheet: Sheet, caption: Caption) -> float:
+    """Set the caption over the whole width at the foot; returns where it begins."""
+    left = sheet.plot.x
+    box = caption_box(Box(left, 0, sheet.width - 2 * left, sheet.height - 18), caption)
+    set_caption(canvas, box, caption)
+    return box.y
+
+
+def set_grid(canvas: Canvas, area: Box, heads: Sequence[str], lines: Sequence[Line]):
+    """Pictures in rows and columns, as large as the area allows and in its middle; heads above, names on the left."""
+    named = max((_name_width(line) for line in lines), default=0.0)
+    names = named + 14 if named else 0.0
+    side = min((area.w - names + GAP) / len(heads), (area.h - 22 + GAP) / len(lines)) - GAP
+    start = area.x + (area.w - names - len(heads) * (side + GAP) + GAP) / 2
+    top = 22 + area.y + (area.h - 22 - len(lines) * (side + GAP) + GAP) / 2
+    left = start + names
+    for k, head in enumerate(heads):
+        w = extent(head, HEAD)[0]
+        at = (left + k * (side + GAP) + (side - w) / 2, top - 22)
+        canvas.text(at, head, HEAD, canvas.theme.muted, halo=False)
+    for row, line in enumerate(lines):
+        y = top + row * (side + GAP)
+        _set_name(canvas, (start, y + side / 2), line)
+        for k, picture in enumerate(line.pictures):
+            if picture is not None:
+                box = Box(left + k * (side + GAP), y, side, side)
+                canvas.picture(picture, box, line.colour, name=f"{line.name}-{k}")
+
+
+def _name_width(line: Line) -> float:
+    return max(extent(line.symbol, 17.0)[0] if line.symbol else 0.0, extent(line.name, NAME)[0] if line.name else 0.0)
+
+
+def _set_name(canvas: Canvas, middle: tuple[float, float], line: Line):
+    x, y = middle
+    if line.symbol:
+        canvas.text((x, y - 20), line.symbol, 17.0, line.colour, halo=False)
+    if line.name:
+        canvas.text((x, y + 2 if line.symbol else y - 7), line.name, NAME, canvas.theme.muted, halo=False)
+
+
+def _level_head(sigma: float) -> str:
+    return f"\u03c3 {number(sigma)}"
+
+
+def _noise_levels(canvas: Canvas, sheet: Sheet, run: tuple[Trace, Scene], pictures: Pictures, photo: Tensor | None):
+    """F0: clean on the left, pure noise on the right."""
+    trace, scene = run
+    steps = _level_steps(trace, photo is None)
+    if photo is None and (END not in trace.tensors or not trace.captured_steps):
+        raise ValueError(NO_PICTURES)
+    noisy = _noised(photo, trace, steps) if photo is not None else _states(trace, steps, scene.sample, pictures)
+    clean = photo.numpy() if photo is not None else pictures.image(trace.tensors[END][scene.sample][None])[0].numpy()
+    shown, levels = [clean, *noisy], [0.0, *(float(trace.steps["sigma"][step]) for step in steps)]
+    where = "your picture, with one draw of noise" if photo is not None else "the states of this run, from its end back"
+    shape = "x, as it is" if scene.space == "flow" else "x / sqrt(1 + \u03c3\u00b2)"
+    facts = (("picture", where), ("shown", shape), *([] if photo is not None else [_sample_fact(scene)]))
+    sentence = "From the clean picture to pure noise; sampling goes the other way."
+    caption = Caption("noise levels", sentence, facts)
+    foot, left = _captioned(canvas, sheet, caption), sheet.plot.x
+    heads = [_level_head(level) for level in levels]
+    columns = LEVELS + 2 if sheet.width > 700 else LEVELS // 2 + 1
+    rows = [(shown[k : k + columns], heads[k : k + columns]) for k in range(0, len(shown), columns)]
+    side = (sheet.width - 2 * left + GAP) / columns - GAP
+    height = (side + 22 + 24) * len(rows) - 24
+    y = max((foot - height) / 2, 12.0)
+    for some, names in rows:
+        line = Line("", "", canvas.theme.ink, [_square(picture) for picture in some])
+        set_grid(canvas, Box(left, y, sheet.width - 2 * left, side + 22), names, [line])
+        y += side + 46
+    return caption
+
+
+def _level_steps(trace: Trace, from_run: bool) -> list[int]:
+    """Steps of the noisy pictures, lowest level first: nearest to even angles atan(sigma / alpha), then the first."""
+    known = trace.captured_steps if from_run else list(range(trace.n))
+    turns = torch.atan2(trace.steps["sigma"], trace.steps["alpha"])
+    found = []
+    for place in range(1, LEVELS + 1):
+        left = [step for step in known[1:] if step not in found]
+        found += sorted(left, key=lambda step: abs(float(turns[step]) - place / (LEVELS + 1) * math.pi / 2))[:1]
+    return [*sorted(found, reverse=True), *known[:1]]
+
+
+def _states(trace: Trace, steps: list[int], sample: int, pictures: Pictures) -> list[np.ndarray]:
+    space = str(trace.header.get("space"))
+    states = [trace.captured("x", step)[sample] for step in steps]
+    levels = [float(trace.steps["sigma"][step]) for step in steps]
+    shown = [shown_state(x, level, space) for x, level in zip(states, levels, strict=True)]
+    return [pictures.image(x[None])[0].numpy() for x in shown]
+
+
+def _noised(photo: Tensor, trace: Trace, steps: list[int]) -> list[np.ndarray]:
+    """alpha x_0 + sigma eps with one eps for all levels, the same for the same photo size."""
+    clean = photo * 2 - 1
+    noise = torch.randn(clean.shape, generator=torch.Generator().manual_seed(0))
+    space, found = str(trace.header.get("space")), []
+    for step in steps:
+        sigma, alpha = (float(trace.steps[name][step]) for name in ("sigma", "alpha"))
+        shown = shown_state(alpha * clean + sigma * noise, sigma, space)
+        found.append((0.5 + 0.5 * shown).clamp(0, 1).numpy())
+    return found
+
+
+def photo_of(image: Tensor, most: int = 160) -> Tensor:  # [H, W, 3 or 4] -> [h, w, 3], both at most `most`
+    """A photo at about the size at which it is drawn: noise on single pixels of a large one would look grey."""
+    factor = min(1.0, most / min(image.shape[:2]))
+    if factor == 1.0:
+        return image[..., :3].float()
+    size = tuple(max(1, round(factor * n)) for n in image.shape[:2])
+    return interpolate(image[..., :3].float().movedim(-1, 0)[None], size=size, mode="area")[0].movedim(0, -1)
+
+
+def _square(picture: np.ndarray) -> np.ndarray:
+    """The middle square of a picture."""
+    h, w = picture.shape[:2]
+    side = min(h, w)
+    return picture[(h - side) // 2 : (h + side) // 2, (w - side) // 2 : (w + side) // 2]
+
+
+@dataclass(frozen=True)
+class Row:
+    """The tensors of one step of one sample, each [1, C, ...]; uncond holds nan where it was not evaluated."""
+
+    uncond: Tensor
+    cond: Tensor
+    guided: Tensor
+
+    @property
+    def paired(self) -> bool:
+        """Whether both predictions were made."""
+        return bool(self.uncond.isfinite().all() and self.cond.isfinite().all())
+
+
+def rows_of(trace: Trace, steps: Sequence[int], sample: int) -> list[Row]:
+    """What a trace kept of these steps."""
+    found = []
+    for step in steps:
+        uncond, cond = (trace.captured(name, step)[sample][None].float() for name in ("uncond", "cond"))
+        plain = uncond + float(trace.steps["gamma"][step]) * (cond - uncond)
+        guided = trace.captured("guided", step)
+        found.append(Row(uncond, cond, plain if guided is None else guided[sample][None].float()))
+    return found
+
+
+def picture_of(tensor: Tensor, pictures: Pictures) -> Picture:  # [1, C, ...] -> [H, W, 3], None for nan
+    """The picture of one prediction."""
+    return pictures.image(tensor)[0].numpy() if bool(tensor.isfinite().all()) else None
+
+
+def step_heads(trace: Trace, steps: Sequence[int]) -> list[str]:
+    """Heads of the columns: the step and, where there is room, its level."""
+    return [f"step {step}" for step in steps]
+
+
+def _filmstrip(canvas: Canvas, sheet: Sheet, run: tuple[Trace, Scene], pictures: Pictures, steps: list[int]) -> Caption:
+    """D2: both predictions, the guided one and their difference, step by step."""
+    trace, scene = run
+    rows = rows_of(trace, steps, scene.sample)
+    changes = [pictures.difference(row.uncond, row.cond)[0] if row.paired else None for row in rows]
+    known = [change for change in changes if change is not None]
+    gain = automatic_gain(torch.stack(known)) if known else 1.0
+    clipped = float(torch.stack([c.abs() * gain > 0.5 for c in known]).double().mean()) if known else 0.0
+    grey = [None if change is None else (0.5 + gain * change).clamp(0, 1).numpy() for change in changes]
+    colours = canvas.theme
+    lines = [
+        Line(SYMBOLS["u"], "unconditional", colours.uncond, [picture_of(r.uncond, pictures) for r in rows]),
+        Line(SYMBOLS["c"], "conditional", colours.cond, [picture_of(r.cond, pictures) for r in rows]),
+        Line(SYMBOLS["G"], "guided", colours.guided, [picture_of(r.guided, pictures) for r in rows]),
+        Line(SYMBOLS["delta"], "difference", colours.guided, grey),
+    ]
+    what = "decode(c) \u2212 decode(u)" if pictures.decode else "F \u03b4"
+    facts = [
+        _run_fact(trace, steps),
+        _sample_fact(scene),
+        ("gain", f"grey 0.5 + {number(gain)} \u00d7 {what}, one gain for the row; {percent(clipped)} clipped"),
+    ]
+    if len(known) < len(steps):
+        facts.append(("blank", "no unconditional prediction at that step"))
+    caption = Caption("what the condition adds, step by step", "", tuple(facts))
+    _fill(canvas, sheet, caption, step_heads(trace, steps), lines)
+    return caption
+
+
+def _run_fact(trace: Trace, steps: list[int]) -> tuple[str, str]:
+    first, last = (number(float(trace.steps["sigma"][step])) for step in (steps[0], steps[-1]))
+    gamma = number(float(trace.steps["gamma"][steps[0]]))
+    return ("run", f"\u03c3 {first} to {last}, {len(steps)} of {trace.n} steps;  \u03b3 = {gamma} at the first")
+
+
+def _fill(canvas: Canvas, sheet: Sheet, caption: Caption, heads: list[str], lines: list[Line]):
+    """The grid in the middle of what the caption leaves."""
+    foot, left = _captioned(canvas, sheet, caption), sheet.plot.x
+    area = Box(left, 16, sheet.width - 2 * left, foot - 32)
+    set_grid(canvas, area, heads, lines)
+
+
+def _heat_map(canvas: Canvas, sheet: Sheet, run: tuple[Trace, Scene], pictures: Pictures, steps: list[int]) -> Caption:
+    """D7: where the condition acts; one colour scale for the whole run."""
+    trace, scene = run
+    sizes = [difference_size_map(row) for row in rows_of(trace, trace.captured_steps, scene.sample)]
+    known = torch.cat([size.flatten() for size in sizes if size is not None] or [torch.zeros(1)])
+    top = float(known.kthvalue(max(1, math.ceil(LOUD * len(known)))).values) or 1.0
+    clipped = float((known > top).double().mean())
+    rows = rows_of(trace, steps, scene.sample)
+    shares = [difference_size_map(row) / top if row.paired else None for row in rows]
+    heat = [None if share is None else heat_colours(share) for share in shares]
+    shown = [picture_of(row.cond, pictures) for row in rows]
+    over = [None if s is None or p is None else _laid_over(p, s) for p, s in zip(shown, shares, strict=True)]
+    lines = [
+        Line(SYMBOLS["c"], "conditional", canvas.theme.cond, shown),
+        Line(SYMBOLS["delta"], "difference, rms", canvas.theme.guided, heat),
+        Line("", "laid over", canvas.theme.guided, over),
+    ]
+    words = f"0 (black) to {number(top)} rms (pale), one scale for the run: the 99th percentile of its values"
+    facts = [
+        _run_fact(trace, steps),
+        _sample_fact(scene),
+        ("colour", f"{words}; {percent(clipped)} clipped"),
+        ("map", "per pixel, the rms of \u03b4 over the channels"),
+    ]
+    if any(h is None for h in heat):
+        facts.append(("blank", "no unconditional prediction at that step"))
+    caption = Caption("where the condition acts", "", tuple(facts))
+    _fill(canvas, sheet, caption, step_heads(trace, steps), lines)
+    return caption
+
+
+def difference_size_map(row: Row) -> Tensor | None:  # -> [H, W], rms units; None without a pair
+    """Root mean square of the difference over the channels, pixel by pixel; of a video its middle frame."""
+    if not row.paired:
+        return None
+    change = (row.cond - row.uncond)[0]
+    if change.ndim == 4:
+        change = change[:, change.shape[1] // 2]
+    return change.square().mean(dim=0).sqrt()
+
+
+def heat_colours(share: Tensor) -> np.ndarray:  # [H, W] -> [H, W, 3]; 0 is black, 1 and more pale
+    """A sequential colour for every value."""
+    table = np.array([[int(c[k : k + 2], 16) / 255 for k in (1, 3, 5)] for c in _HEAT])
+    place = share.clamp(0, 1).numpy()
+    grid = np.linspace(0, 1, len(table))
+    return np.stack([np.interp(place, grid, table[:, k]) for k in range(3)], axis=-1)
+
+
+def _laid_over(picture: np.ndarray, share: Tensor) -> np.ndarray:
+    """The heat over the picture in grey: the more there is, the less shines through."""
+    grey = picture.mean(axis=-1, keepdims=True)
+    large = interpolate(share[None, None].float().clamp(0, 1), size=picture.shape[:2], mode="nearest")[0, 0]
+    cover = COVER * large.numpy()[..., None] ** 0.5
+    return (1 - cover) * grey + cover * heat_colours(large)

@@ -1,0 +1,280 @@
+"""The sampling figures of the post (F1 to F6): from a noisy sample over two steps, to scale, in triangles.
+
+Three points always lie in a plane: x, the prediction D and the run's end; then x, x' and the next prediction D'.
+The triangles are joined along the move from x to x', so distances from one to the other are not true.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+
+from ..guidance.gram import GramRecord, added, named
+from ..guidance.trace import END, Trace
+from .canvas import Box, Canvas, Point
+from .caption import Caption, basic_facts, caption_box, set_caption
+from .labels import OUTSIDE, between, label, length_if_short, noisy_sample, scale_bar, set_gutter
+from .layout import SHEETS, Placer, Sheet, fitted
+from .page import Plot
+from .palette import THEMES
+from .pictures import Pictures, step_pictures
+from .scene import Place, Scene, kept, scene_of
+from .step_figure import SIZES, THUMB, Drawing, check_choices, set_draws, set_nothing
+from .words import SYMBOLS, number
+
+WALK = ("noisy sample", "prediction", "small step", "added noise", "next prediction", "next step")
+SENTENCES = {
+    "noisy sample": ("a noisy sample", "The run is at {x}. Where it will end, {end}, is known only afterwards."),
+    "prediction": ("predict the clean image", "From {x} the network predicts {p}; the sampler uses it as it is here."),
+    "small step": ("take a small step", "Only a part of the way: the prediction is an average of many images."),
+    "added noise": ("add some noise", "The next state {next} is less noisy than {x}, and not on the ray."),
+    "next prediction": ("repeat: predict again", "From {next} the network predicts anew, a little differently."),
+    "next step": ("repeat: step again", "Another step towards the new prediction ends at {next2}"),
+}
+JOINED = "two triangles, joined at the move; distances across are not true"
+LAST = "The last step of the run has no next one. Choose an earlier step."
+LOST = "Set capture to pictures and run again."
+SURE = 0.01  # of the way: below this share what is off the ray is rounding, not noise
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One step as lengths in rms units: |D - x|, the move along and off that ray, and the noise across it."""
+
+    ray: float
+    along: float
+    off: float
+    noise: float
+
+
+@dataclass(frozen=True)
+class Walk:
+    """Two steps in one plane. points: x, p, tip, next, and where known end, p2, tip2, next2. why: nothing to draw."""
+
+    points: Mapping[str, Place]
+    noise: float = 0.0
+    noise2: float = 0.0
+    why: str = ""
+
+
+@dataclass(frozen=True)
+class Leg:
+    """One step by the names of its points and vectors, and the figure from which its noise is drawn."""
+
+    start: str
+    tip: str
+    end: str
+    step: str
+    noise: str
+    words: str
+    noisy_from: int
+
+
+LEGS = (
+    Leg("x", "tip", "next", "step", "noise", "next state", 4),
+    Leg("next", "tip2", "next2", "step2", "noise2", "the one after", 6),
+)
+
+
+def walk_of(trace: Trace, step: int, sample: int) -> Walk:
+    """Positions of two steps: the first ray lies on the first axis, the noise is hinged to the side of the page's top.
+
+    The second prediction: its distances to x' and, by <x' - x, D' - x'>, to x are true.
+    """
+    first = _stage(trace, step, sample)
+    if first is None:
+        return Walk({}, why="the numbers of this step are not known")
+    tip = (first.along, first.off)
+    after = (tip[0], tip[1] - first.noise)
+    points = {"x": (0.0, 0.0), "p": (first.ray, 0.0), "tip": tip, "next": after}
+    points |= _end(trace, step, sample, first)
+    second = _stage(trace, step + 1, sample) if step + 1 < trace.n else None
+    turn = _turn(trace, step, sample, after, second) if second else None
+    if second is None or turn is None:
+        return Walk(points, first.noise)
+    move = _turned(after, turn, second.along, second.off)
+    ends = {"p2": _turned(after, turn, second.ray, 0.0), "tip2": move}
+    ends["next2"] = _turned(move, turn, 0.0, -second.noise)
+    return Walk(points | ends, first.noise, second.noise)
+
+
+def _stage(trace: Trace, step: int, sample: int) -> Stage | None:
+    """Lengths of one step, from its inner products or, where u is unknown, from the captured states."""
+    record = GramRecord(trace.record.vectors, trace.record.K[step, sample])
+    scale = trace.count**-0.5
+    if not record.K.isfinite().all():
+        return _stage_of_states(trace, step, sample)
+    ray = added(named("D", float(trace.steps["gamma"][step])), named("x"), -1.0)
+    length = float(record.square(ray).sqrt())
+    along = float(record.combination({"move": 1.0}, ray)) / (length or 1.0)
+    off = math.sqrt(max(float(record.square({"move": 1.0})) - along**2, 0.0))
+    return Stage(length * scale, along * scale, off * scale, float(record.square({"noise": 1.0}).sqrt()) * scale)
+
+
+def _stage_of_states(trace: Trace, step: int, sample: int) -> Stage | None:
+    """What is off the ray counts as noise: the states alone cannot tell."""
+    vectors, after = kept(trace, ("x", "guided"), step, sample), _state(trace, step + 1, sample)
+    if vectors is None or after is None:
+        return None
+    ray, travel, scale = vectors[1] - vectors[0], after - vectors[0], trace.count**-0.5
+    length = float(ray.norm())
+    along = float(travel @ ray) / (length or 1.0)
+    off = math.sqrt(max(float(travel @ travel) - along**2, 0.0))
+    noise = off if off > SURE * float(travel.norm()) else 0.0
+    return Stage(length * scale, along * scale, 0.0, noise * scale)
+
+
+def _state(trace: Trace, step: int, sample: int) -> torch.Tensor | None:
+    found = kept(trace, ("x",) if step < trace.n else (END,), step, sample)
+    return found[0] if found else None
+
+
+def _end(trace: Trace, step: int, sample: int, first: Stage) -> dict[str, Place]:
+    """The run's end at its true distances from x and from the prediction, below the ray."""
+    vectors = kept(trace, ("x", "guided", END), step, sample)
+    if vectors is None or first.ray == 0:
+        return {}
+    ray, end = vectors[1] - vectors[0], vectors[2] - vectors[0]
+    along = float(end @ ray / ray.norm())
+    across = math.sqrt(max(float(end @ end) - along**2, 0.0))
+    return {"end": (along * trace.count**-0.5, across * trace.count**-0.5)}
+
+
+def _turn(trace: Trace, step: int, sample: int, after: Place, second: Stage) -> float | None:
+    """Direction of the second ray, an angle in the plane, on the side of the first prediction."""
+    inner = float(trace.column("M9a")[step, sample]) / trace.count
+    if math.isnan(inner):
+        now, then = kept(trace, ("x",), step, sample), kept(trace, ("x", "guided"), step + 1, sample)
+        if now is None or then is None:
+            return None
+        inner = float((then[0] - now[0]) @ (then[1] - then[0])) / trace.count
+    travel = math.hypot(*after)
+    if travel == 0 or second.ray == 0:
+        return 0.0
+    return math.atan2(after[1], after[0]) + math.acos(max(-1.0, min(1.0, inner / (travel * second.ray))))
+
+
+def _turned(start: Place, turn: float, along: float, across: float) -> Place:
+    """start + along e + across n, where e has the angle `turn` and n is a right angle further."""
+    c, s = math.cos(turn), math.sin(turn)
+    return (start[0] + along * c - across * s, start[1] + along * s + across * c)
+
+
+def walk_pictures(trace: Trace, step: int, sample: int, pictures: Pictures) -> dict[str, np.ndarray]:
+    """Thumbnails of two steps, by the roles of these figures."""
+    shown = dict(step_pictures(trace, step, sample, pictures))
+    found = {"x": shown.get("x"), "p": shown.get("D"), "next": shown.get("next"), "end": shown.get("end")}
+    if step + 1 < trace.n:
+        later = step_pictures(trace, step + 1, sample, pictures)
+        found |= {"p2": later.get("D"), "next2": later.get("next")}
+    return {role: picture for role, picture in found.items() if picture is not None}
+
+
+def draw_walk(
+    trace: Trace,
+    figure: str = "next step",
+    *,
+    step: int | None = None,
+    sample: int | None = None,
+    size: str = "blog",
+    theme: str = "light",
+    pictures: Pictures | None = None,
+) -> Drawing:
+    """Draw one of WALK; all of them share one layout, so that nothing moves from one to the next."""
+    check_choices(figure=(figure, WALK), size=(size, SIZES), theme=(theme, tuple(THEMES)))
+    scene, sheet = scene_of(trace, step, sample), SHEETS[size]
+    canvas = Canvas(sheet.width, sheet.height, THEMES[theme], sheet.unit)
+    walk = walk_of(trace, scene.step, scene.sample)
+    why = walk.why or ("no next prediction" if figure in WALK[4:] and "p2" not in walk.points else "")
+    caption = _caption(figure, scene, walk)
+    box = caption_box(sheet.caption, caption)
+    if why:
+        caption = replace(caption, sentence="", facts=caption.facts[:3])
+        box = caption_box(sheet.caption, caption)
+        set_nothing(canvas, why, LAST if scene.step + 1 >= scene.steps else LOST)
+    else:
+        boxes = [caption_box(sheet.caption, _caption(name, scene, walk)) for name in WALK]
+        placer = Placer(Box(0, 0, sheet.width, sheet.height).grown(-6), taken=[box.grown(8)])
+        shown = walk_pictures(trace, scene.step, scene.sample, pictures) if pictures else {}
+        faded = frozenset({"p"} if WALK.index(figure) >= WALK.index("added noise") else ())
+        plot = Plot(canvas, sheet, placer, shown, min(THUMB, sheet.margin - 26), faded=faded)
+        _draw(plot, walk, WALK.index(figure) + 1, max(boxes, key=lambda other: other.h))
+    set_caption(canvas, box, caption)
+    return Drawing(canvas, caption.text, scene)
+
+
+def _caption(figure: str, scene: Scene, walk: Walk) -> Caption:
+    heading, sentence = SENTENCES[figure]
+    facts = basic_facts(scene)
+    count = WALK.index(figure) + 1
+    if count >= 4:
+        words = f"rms {number(walk.noise)}, turned into the plane; pale: other draws, schematic"
+        facts.append(("noise", words if walk.noise else "\u03b5 = 0, the sampler adds none"))
+    if "end" in walk.points:
+        facts.append(("end", f"true distances to {SYMBOLS['x']} and {SYMBOLS['p']} only"))
+    if count >= 5:
+        facts.append(("note", JOINED))
+    facts.append(("axes", "to scale, equal, in rms"))
+    return Caption(heading, sentence.format(**SYMBOLS), tuple(facts))
+
+
+def _room(sheet: Sheet, caption: Box) -> Box:
+    """Where the points may stand: above the caption, with room for the picture of x_t."""
+    left, top = sheet.gutter + 24, sheet.plot.y + 30
+    low = min(caption.y - 46, sheet.plot.bottom - 60)
+    return Box(sheet.plot.x + left, top, sheet.plot.w - left - sheet.margin, low - top)
+
+
+def _draw(plot: Plot, walk: Walk, count: int, caption: Box):
+    """The first `count` figures on top of each other."""
+    points = walk.points
+    lines = [("x", "p"), ("x", "tip"), ("tip", "next"), ("x", "end")]
+    lines += [("next", "p2"), ("next", "tip2"), ("tip2", "next2")]
+    known = [(points[a], points[b]) for a, b in lines if a in points and b in points]
+    plane = fitted(known, _room(plot.sheet, caption))
+    at = {name: plane.at(place) for name, place in points.items()}
+    if count >= 2:
+        plot.stroke((at["x"], at["p"]), "p", "overview-ray-p")
+    if "end" in at:
+        plot.stroke((at["x"], at["end"]), "end", "overview-ray-end")
+    if count >= 5:
+        plot.stroke((at["next"], at["p2"]), "p2", "overview-ray-p2")
+    for leg in LEGS[: (count >= 3) + (count >= 6)]:
+        noise = getattr(walk, leg.noise) if count >= leg.noisy_from else 0.0
+        _move(plot, at, leg, noise)
+    roles = ["x", "end", *["p"][: count - 1], *["next"][: max(count - 3, 0)], *["p2"][: max(count - 4, 0)]]
+    roles += ["next2"] if count >= 6 else []
+    for role in (role for role in roles if role in at):
+        plot.mark(at[role], role, f"overview-{role}")
+    _labels(plot, walk, at, roles, count)
+    scale_bar(plot, plane, "overview", plot.sheet.plot)
+
+
+def _move(plot: Plot, at: Mapping[str, Point], leg: Leg, noise: float):
+    """A step and the noise at its tip."""
+    if noise:
+        set_draws(plot, at[leg.tip], at[leg.end])
+        plot.stroke((at[leg.tip], at[leg.end]), leg.noise, f"overview-{leg.noise}")
+    plot.arrow((at[leg.start], at[leg.tip]), leg.step, f"overview-{leg.step}")
+
+
+def _labels(plot: Plot, walk: Walk, at: Mapping[str, Point], roles: list[str], count: int):
+    area = plot.sheet.plot
+    noisy_sample(plot, at["x"], area, lift=0.75)
+    column = [role for role in ("p2", "p", "end") if role in at]
+    set_gutter(plot, column, [at[role] for role in column], area, roles)
+    for leg in LEGS[: (count >= 3) + (count >= 6)]:
+        if leg.end in roles:
+            label(plot, at[leg.end], leg.end, leg.words, "n ne nw e s", area)
+    for leg in LEGS[: (count >= 3) + (count >= 6)]:
+        length = math.dist(walk.points[leg.start], walk.points[leg.tip])
+        words = length_if_short(at[leg.start], at[leg.tip], length)
+        label(plot, between(at[leg.start], at[leg.tip]), leg.step, words, "s se sw n", area)
+        noise = getattr(walk, leg.noise)
+        if noise and count >= leg.noisy_from:
+            words = f"noise, rms {number(noise)}"
+            label(plot, between(at[leg.tip], at[leg.end]), leg.noise, words, "w nw e ne", area, OUTSIDE)

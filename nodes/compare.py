@@ -1,0 +1,65 @@
+"""Two runs held against each other."""
+
+from __future__ import annotations
+
+import torch
+from comfy_api.latest import io, ui
+
+from ..drawing.compare import draw_comparison
+from ..drawing.palette import THEMES
+from . import checks
+from .see import MOST_SAMPLES, default_when_negative, pictures_of
+from .sockets import HIDDEN, SEE, VAE_IN, choice_input, index_input
+from .wires import TraceWire
+
+SAMPLE = "Image of the batch, from 0. -1 takes the one whose guidance strength in A is the median."
+
+
+class GGCompareTraces(io.ComfyNode):
+    """Where two runs part."""
+
+    @classmethod
+    def define_schema(cls):
+        return io.Schema(
+            node_id="GGCompareTraces",
+            display_name="Compare Traces",
+            category=SEE,
+            description="Two runs of one seed and one schedule, with another scale, rule, sampler or model: how far "
+            "apart their states are at every step, where they part, and both filmstrips.",
+            is_output_node=True,
+            inputs=[
+                TraceWire.Input("trace_a", tooltip="The first run, A."),
+                TraceWire.Input("trace_b", tooltip="The second run, B: the same seed and noise levels."),
+                index_input("sample", -1, MOST_SAMPLES, SAMPLE),
+                choice_input("theme", THEMES, "Background. transparent gives an image with an alpha channel."),
+                VAE_IN,
+            ],
+            outputs=[
+                io.Image.Output(display_name="image", tooltip="The distance per step and both filmstrips."),
+                io.String.Output(display_name="text", tooltip="The same in numbers."),
+            ],
+            hidden=HIDDEN,
+        )
+
+    @classmethod
+    def complaints(cls, sample, theme) -> list[str | None]:
+        """What is wrong with the widgets; None stands for a value that comes over a wire."""
+        return [checks.number("sample", sample, -1, MOST_SAMPLES), checks.choice("theme", theme, THEMES)]
+
+    @classmethod
+    def validate_inputs(cls, sample, theme):
+        return checks.verdict(*cls.complaints(sample, theme))
+
+    @classmethod
+    def execute(cls, trace_a, trace_b, sample, theme, vae=None) -> io.NodeOutput:
+        checks.insist(*cls.complaints(sample, theme))
+        how = [pictures_of(trace, vae) for trace in (trace_a, trace_b)]
+        canvas, text = draw_comparison(
+            trace_a, trace_b, sample=default_when_negative(sample), theme=theme, pictures=how
+        )
+        pixels = torch.from_numpy(canvas.png()).float()[None] / 255
+        image = pixels if theme == "transparent" else pixels[..., :3]
+        return io.NodeOutput(image, text, ui={**ui.PreviewImage(image, cls=cls).as_dict(), "text": [text]})
+
+
+NODES = [GGCompareTraces]

@@ -1,0 +1,82 @@
+"""Files of a drawn figure: one picture, or an animation with a sheet of its frames; each reopens its workflow."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import folder_paths
+import torch
+from comfy_api.latest import io, ui
+from torch import Tensor
+
+from ..drawing.film import Film
+from ..guidance.files import write_atomically
+from .saving import embedded, next_path, output_path
+
+SAVES = ("none", "png", "svg", "all", "webp", "apng")
+
+
+def image_of(film: Film) -> Tensor:  # -> [k, H, W, 3 or 4] in 0..1
+    """The frames as the host's images."""
+    pixels = torch.from_numpy(film.frames).float() / 255
+    return pixels[..., :3] if film.opaque else pixels
+
+
+def saved(cls, film: Film, image: Tensor, save: str, prefix: str) -> dict:
+    """Write what was asked for; returns what the node shows: a saved picture, or a temporary one."""
+    if len(film.durations) > 1:
+        return {"images": [_film_files(cls, film, save, prefix)], "animated": (True,)}
+    if save in ("webp", "apng"):
+        return {"images": [_animation(cls, film, save, _place(film, prefix))]}
+    return {"images": _still_files(cls, film, image, save, prefix)}
+
+
+def _still_files(cls, film: Film, image: Tensor, save: str, prefix: str) -> list:
+    if save in ("png", "all"):
+        files = ui.ImageSaveHelper.save_images(image, prefix, io.FolderType.output, cls)
+        path = output_path(files[0])
+    else:
+        files = ui.PreviewImage(image, cls=cls).values
+        path = _place(film, prefix)
+    if save in ("svg", "all"):
+        _write(path.with_suffix(".svg"), film.last.svg(embedded(cls)).encode())
+    return files
+
+
+def _film_files(cls, film: Film, save: str, prefix: str) -> dict:
+    """An animation is never alone: a sheet of its frames lies beside it."""
+    if save == "none":
+        return _temporary(film)
+    path = _place(film, prefix)
+    shown = _write(path.with_name(f"{path.stem}sheet.png"), film.sheet(embedded(cls)))
+    if save in ("svg", "all"):
+        _write(path.with_suffix(".svg"), film.last.svg(embedded(cls)).encode())
+    for form in ("apng", "webp"):
+        if save in (form, "all"):
+            shown = _animation(cls, film, form, path)
+    return shown
+
+
+def _animation(cls, film: Film, form: str, path: Path) -> dict:
+    data = film.webp(embedded(cls)) if form == "webp" else film.apng(embedded(cls))
+    return _write(path.with_suffix(".webp" if form == "webp" else ".png"), data)
+
+
+def _temporary(film: Film) -> dict:
+    folder, name, counter, inside, _ = folder_paths.get_save_image_path(
+        "guidance_figure", folder_paths.get_temp_directory()
+    )
+    path = Path(folder) / f"{name}_{counter:05}_.webp"
+    write_atomically(path, [film.webp()])
+    return {"filename": path.name, "subfolder": inside, "type": "temp"}
+
+
+def _place(film: Film, prefix: str) -> Path:
+    height, width = film.frames.shape[1:3]
+    return next_path(prefix, ".png", (width, height))
+
+
+def _write(path: Path, data: bytes) -> dict:
+    write_atomically(path, [data])
+    inside = path.parent.resolve().relative_to(Path(folder_paths.get_output_directory()).resolve())
+    return {"filename": path.name, "subfolder": "" if inside == Path() else inside.as_posix(), "type": "output"}

@@ -1,0 +1,106 @@
+"""The inspector: hands a run's numbers and thumbnails to the panel in the editor, and passes the trace on."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+
+import folder_paths
+from comfy_api.latest import io
+
+from ..drawing.difference import NO_PICTURES
+from ..guidance.files import write_atomically
+from ..guidance.record import run_record
+from ..guidance.trace import Trace
+from . import checks
+from .see import pictures_of
+from .sockets import HIDDEN, SEE, TRACE_IN, TRACE_OUT, VAE_IN
+from .thumbnails import Sheets, thumbnails
+
+MOST_PICTURES = 64
+IN_MESSAGE = 64_000  # bytes of a record that travels inside the node's output; a larger one becomes a file
+SUBFOLDER = "guidance_geometry"
+
+
+class GGInspector(io.ComfyNode):
+    """The panel that shows a run while it happens and afterwards."""
+
+    @classmethod
+    def define_schema(cls):
+        return io.Schema(
+            node_id="GGInspector",
+            display_name="Guidance Inspector",
+            category=SEE,
+            description="Shows what guidance does, step by step, while the sampler runs and afterwards: the step plane "
+            "to scale, another scale tried out without sampling again, where guidance matters, and pictures.",
+            is_output_node=True,
+            not_idempotent=True,
+            inputs=[
+                TRACE_IN,
+                VAE_IN,
+                io.Int.Input(
+                    "pictures",
+                    default=8,
+                    min=0,
+                    max=MOST_PICTURES,
+                    optional=True,
+                    tooltip="Steps to show as pictures, evenly over the run; 0 for none. With a VAE each costs four "
+                    "decodings of up to 8 samples.",
+                ),
+            ],
+            outputs=[TRACE_OUT],
+            hidden=HIDDEN,
+        )
+
+    @classmethod
+    def validate_inputs(cls, pictures=None):
+        return checks.verdict(checks.number("pictures", pictures, 0, MOST_PICTURES))
+
+    @classmethod
+    def execute(cls, trace, vae=None, pictures=8) -> io.NodeOutput:
+        checks.insist(checks.number("pictures", pictures, 0, MOST_PICTURES))
+        workflow = ((cls.hidden.extra_pnginfo if cls.hidden else None) or {}).get("workflow") or {}
+        record = run_record(trace) | {"workflow_id": workflow.get("id"), "pictures": shown(trace, vae, pictures)}
+        return io.NodeOutput(trace, ui={"gg_record": [portable(record)]})
+
+
+def shown(trace: Trace, vae, pictures: int) -> dict:
+    """What the panel needs for its pictures: a file for each step, and their layout; or a note why there are none."""
+    if pictures == 0:
+        return {"note": "No pictures were asked for: set pictures above 0."}
+    try:
+        sheets = thumbnails(trace, pictures_of(trace, vae), pictures)
+    except ValueError as error:
+        if vae is not None and str(error) != NO_PICTURES:
+            raise
+        return {"note": str(error)}
+    return described(sheets)
+
+
+def described(sheets: Sheets) -> dict:
+    """The sheets as files of the host's temp folder, and how to read them."""
+    files = [{"i": step, **temporary(data, ".jpg")} for step, data in sheets.files.items()]
+    facts = {name: getattr(sheets, name) for name in ("kinds", "samples", "size", "gain", "clipped", "scale", "note")}
+    return facts | {"steps": files}
+
+
+def portable(record: dict) -> dict:
+    """The record itself, or the file that holds it if it is too large for the node's output."""
+    data = json.dumps(record, separators=(",", ":"), allow_nan=False).encode()
+    if len(data) <= IN_MESSAGE:
+        return record
+    known = {name: record.get(name) for name in ("v", "run", "workflow_id")}
+    return known | {"file": temporary(data, ".json")}
+
+
+def temporary(data: bytes, ending: str) -> dict:
+    """Write a file into the host's temp folder; returns how the host's view route names it."""
+    name = hashlib.sha256(data).hexdigest()[:20] + ending  # a name for this content: no browser shows an older one
+    folder = Path(folder_paths.get_temp_directory()) / SUBFOLDER
+    folder.mkdir(parents=True, exist_ok=True)
+    write_atomically(folder / name, [data])
+    return {"filename": name, "subfolder": SUBFOLDER, "type": "temp"}
+
+
+NODES = [GGInspector]

@@ -1,0 +1,134 @@
+"""Numbers of a run while it runs, for the inspectors that will show it. Without an editor's job nothing happens.
+
+Steps are collected and sent at most 20 times a second; nobody waits for the browser, and nothing is evaluated.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+
+from comfy_execution.utils import get_executing_context
+
+from ..guidance.gram import VECTORS
+from ..guidance.record import RunFacts, size_of, step_record
+from ..samplers.ledger import Ledger
+
+EVENT = "guidance_geometry.step"
+MOST_BYTES = 8000  # of one event as compact JSON; the server's own JSON has a space after each comma and colon
+MOST_STEPS = 16  # of one event; a record has 500 bytes or more
+PAUSE = 1 / 19  # seconds between two events; with the one at the end, at most 20 in any second
+INSPECTOR = "GGInspector"
+TRACES = {  # where a trace comes out: (node id, output)
+    ("GGGuidedSampler", 2),
+    ("GGInspectedSampler", 2),
+    ("GGReadTrace", 0),
+    ("GGSaveTrace", 0),
+    (INSPECTOR, 0),
+}
+
+
+@dataclass(frozen=True)
+class Job:
+    """The job of the editor that runs now. targets: execution ids of the inspectors that show this node's run."""
+
+    send: Callable[[dict], None]
+    prompt_id: str
+    workflow_id: str | None
+    targets: list[str]
+
+
+def job_of_this_node() -> Job | None:
+    """The job in which the calling node runs; None without a server, and where no inspector waits for this run."""
+    server = getattr(getattr(sys.modules.get("server"), "PromptServer", None), "instance", None)
+    context = get_executing_context()
+    if server is None or context is None:
+        return None
+    for _, prompt_id, prompt, extra, *_ in list(server.prompt_queue.currently_running.values()):
+        targets = inspectors_of(prompt, context.node_id) if prompt_id == context.prompt_id else []
+        if targets:
+            workflow = (extra.get("extra_pnginfo") or {}).get("workflow") or {}
+            return Job(
+                lambda event: server.send_sync(EVENT, event, server.client_id), prompt_id, workflow.get("id"), targets
+            )
+    return None
+
+
+def inspectors_of(prompt: Mapping[str, Mapping], sampler: str) -> list[str]:
+    """Ids of the inspectors fed by a sampler's trace, also through nodes that pass it on.
+
+    prompt: the job in API form, where a two-element list [id, output] is a link.
+    """
+    found, waiting = {}, [sampler]
+    while waiting:
+        source = waiting.pop()
+        for name, node in prompt.items():
+            if name not in found and any(_carries(prompt, source, node, *item) for item in node["inputs"].items()):
+                found[name] = node["class_type"]
+                waiting.append(name)
+    return [name for name, kind in found.items() if kind == INSPECTOR]
+
+
+def _carries(prompt, source: str, node: Mapping, name: str, value: object) -> bool:
+    """Whether this input brings the run of `source`: its trace, or the latent that tells a reader it has ended."""
+    if not (isinstance(value, list) and len(value) == 2 and str(value[0]) == source):
+        return False
+    reader = node["class_type"] == "GGReadTrace" and name == "latent"
+    return reader or (prompt.get(source, {}).get("class_type"), value[1]) in TRACES
+
+
+@dataclass
+class Live:
+    """Sends the rows of a ledger as they come in.
+
+    run: its id. n: steps planned. sigma_data: rms of clean data or None. clock: seconds. count: elements of a sample.
+    """
+
+    ledger: Ledger
+    run: str
+    n: int
+    sigma_data: float | None = None
+    job: Job | None = field(default_factory=job_of_this_node)
+    clock: Callable[[], float] = time.monotonic
+    count: int = 0
+    sent: int = 0
+    last: float = -PAUSE
+
+    def stepped(self, count: int) -> None:
+        """A row was added for samples of `count` elements; sends what has gathered unless an event just went out."""
+        self.count = count
+        if self.job is not None and self.clock() - self.last >= PAUSE:
+            self.flush()
+
+    def flush(self) -> None:
+        """Send what has not been sent; of more than one event can hold, the latest steps."""
+        if self.job is None or self.sent == len(self.ledger.rows):
+            return
+        event = {"v": 1, "run": self.run, "prompt_id": self.job.prompt_id}
+        event |= {"workflow_id": self.job.workflow_id, "targets": self.job.targets, "steps": []}
+        room = MOST_BYTES - size_of(event)
+        event["steps"] = fitting(self._records(room), room)
+        self.sent, self.last = len(self.ledger.rows), self.clock()
+        self.job.send(event)
+
+    def _records(self, limit: int) -> list[dict]:
+        first = max(self.sent, len(self.ledger.rows) - MOST_STEPS)
+        part = replace(self.ledger, rows=self.ledger.rows[first:], stage=self.ledger.stage[first:])
+        columns = part.columns()
+        space = "flow" if self.ledger.flow else "ve"
+        facts = RunFacts(self.run, self.n, space, self.count, VECTORS, self.sigma_data)
+        rows = [{name: column[i] for name, column in columns.items()} for i in range(len(part.rows))]
+        return [step_record(row, facts, first + i, part.stage[i], limit - 1) for i, row in enumerate(rows)]
+
+
+def fitting(records: list[dict], room: int) -> list[dict]:
+    """The latest records whose JSON fits into `room` bytes together, in their order."""
+    kept = []
+    for record in reversed(records):
+        room -= size_of(record) + 1
+        if room < 0:
+            break
+        kept.append(record)
+    return kept[::-1]

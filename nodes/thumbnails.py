@@ -1,0 +1,112 @@
+"""Small pictures of a run for the inspector: one sheet a step, a row for each sample, a column for each kind."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from io import BytesIO
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ..drawing.difference import NO_PICTURES, automatic_gain
+from ..drawing.pictures import Pictures, shown_state
+from ..guidance.trace import Trace
+from ..guidance.vectors import promoted
+
+KINDS = ("x", "uncond", "cond", "guided", "difference", "where")
+MOST_SAMPLES = 8
+SIDE = 96  # pixels of the longer side of one picture at most
+QUALITY = 82
+QUANTILE = 0.99  # of the difference's length over the run; the heat map ends there
+COLD, WARM = (0.0, 0.0, 0.08), (1.0, 0.75, 0.25)  # of the heat map
+
+
+@dataclass(frozen=True)
+class Sheets:
+    """files: {step: JPEG of rows x kinds pictures of size (w, h)}. samples: which row shows which.
+
+    gain, clipped: of the signed difference on grey. scale: length of the difference (rms over channels) that the heat
+    map shows as its warmest colour; it shows the square root of the length.
+    """
+
+    files: dict[int, bytes]
+    kinds: list[str]
+    samples: list[int]
+    size: list[int]
+    gain: float
+    clipped: float
+    scale: float
+    note: str
+
+
+def thumbnails(trace: Trace, pictures: Pictures, most: int) -> Sheets:
+    """Sheets of up to `most` captured steps, evenly over the run.  Raises ValueError where no tensors were kept."""
+    steps = trace.captured_steps
+    if not steps or "x" not in trace.tensors:
+        raise ValueError(NO_PICTURES)
+    chosen = sorted({steps[round(i * (len(steps) - 1) / max(most - 1, 1))] for i in range(min(most, len(steps)))})
+    rows = min(trace.batch, MOST_SAMPLES)
+    samples = [round(i * (trace.batch - 1) / max(rows - 1, 1)) for i in range(rows)]
+    parts = {step: _parts(trace, pictures, step, samples) for step in chosen}
+    changes = torch.cat([part["difference"].flatten() for part in parts.values()])
+    known = changes[changes.isfinite()]
+    gain = automatic_gain(changes)
+    scale = _quantile(torch.cat([part["where"].flatten() for part in parts.values()]))
+    files, size = {}, [1, 1]
+    for step, part in parts.items():
+        part["difference"] = (0.5 + gain * part["difference"]).nan_to_num(0.5).clamp(0, 1)
+        part["where"] = _warmth((part["where"] / scale).sqrt())  # a root, for the small ones to be seen
+        files[step], size = _sheet(part)
+    clipped = float((known.abs() * gain > 0.5).double().mean()) if len(known) else 0.0
+    return Sheets(files, list(KINDS), samples, size, gain, clipped, scale, pictures.how)
+
+
+def _parts(trace: Trace, pictures: Pictures, step: int, samples: list[int]) -> dict[str, Tensor]:
+    """{kind: [b, H, W, 3]} of one step; difference is signed, where is [b, H, W], nan marks what is unknown."""
+    kept = {name: trace.captured(name, step) for name in KINDS[:4]}
+    kept = {name: None if tensor is None else tensor[samples].float() for name, tensor in kept.items()}
+    unknown = torch.full_like(kept["x"], torch.nan)
+    u, c, x = (unknown if kept[name] is None else kept[name] for name in ("uncond", "cond", "x"))
+    guided = c if kept["guided"] is None else kept["guided"]
+    x = shown_state(x, float(trace.steps["sigma"][step]), str(trace.header.get("space")))
+    plain = {"x": x, "uncond": u, "cond": c, "guided": guided}
+    shown = {name: _or_grey(pictures, tensor) for name, tensor in plain.items()}
+    change = pictures.difference(u, c)
+    if not bool((c - u).isfinite().any()):
+        change = torch.full_like(change, torch.nan)
+    length = promoted(c - u).square().mean(dim=1).sqrt()
+    return shown | {"difference": change, "where": length if length.ndim == 3 else length[:, length.shape[1] // 2]}
+
+
+def _or_grey(pictures: Pictures, x: Tensor) -> Tensor:
+    """Pictures of predictions, plain grey where there is none."""
+    return pictures.image(x) if bool(x.isfinite().any()) else torch.full_like(pictures.image(x), 0.5)
+
+
+def _quantile(lengths: Tensor) -> float:
+    known = lengths[lengths.isfinite()]
+    if len(known) == 0:
+        return 1.0
+    rank = max(1, round(QUANTILE * len(known)))
+    return float(known.kthvalue(rank).values) or 1.0
+
+
+def _warmth(share: Tensor) -> Tensor:  # [b, H, W] -> [b, H, W, 3]
+    part = share.nan_to_num(0.0).clamp(0, 1)[..., None]
+    return torch.tensor(COLD) * (1 - part) + torch.tensor(WARM) * part
+
+
+def _sheet(part: dict[str, Tensor]) -> tuple[bytes, list[int]]:
+    from PIL import Image
+
+    height, width = part["x"].shape[1:3]
+    factor = min(1.0, SIDE / max(height, width))
+    size = [max(1, round(width * factor)), max(1, round(height * factor))]
+    sheet = Image.new("RGB", (size[0] * len(KINDS), size[1] * len(part["x"])))
+    for column, kind in enumerate(KINDS):
+        for row, pixels in enumerate((part[kind].numpy(force=True) * 255).round().astype(np.uint8)):
+            sheet.paste(Image.fromarray(pixels).resize(size), (column * size[0], row * size[1]))
+    file = BytesIO()
+    sheet.save(file, "JPEG", quality=QUALITY, subsampling=0)  # colours do not run over a picture's edge
+    return file.getvalue(), size

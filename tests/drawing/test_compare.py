@@ -1,0 +1,93 @@
+import math
+from dataclasses import replace
+from itertools import pairwise
+
+import pytest
+import torch
+
+from guidance_geometry.drawing.compare import compare, draw_comparison, obstacles_of
+from guidance_geometry.drawing.pictures import Pictures
+
+from .test_step_figure import marks, run, segment
+from .test_walk import assert_apart
+
+HOW = (Pictures(), Pictures())
+
+
+def test_distances_are_those_of_the_states():
+    first, second = run(gamma=4.0), run(gamma=1.0)
+    found = compare(first, second, 1)
+    assert found.steps == list(range(13))
+    for k, step in enumerate(found.steps):
+        a, b = (t.tensors["end"] if step == 12 else t.captured("x", step) for t in (first, second))
+        rms = float((a[1].double() - b[1].double()).square().mean().sqrt())
+        assert found.distance[k] == pytest.approx(rms)
+        assert found.relative[k] == pytest.approx(rms / math.hypot(0.4684, found.sigmas[k]))
+    assert found.distance[0] == 0
+    assert found.parted == next(step for step, share in zip(found.steps, found.relative, strict=True) if share > 0.01)
+
+
+def test_a_run_never_parts_from_itself():
+    trace = run(gamma=4.0)
+    assert compare(trace, trace, 0).parted is None
+    canvas, text = draw_comparison(trace, trace, pictures=HOW)
+    assert "never part" in text
+    assert_apart(canvas)
+
+
+def test_rounding_of_the_captured_states_is_no_difference():
+    trace, floor = run(gamma=4.0), 1e-3
+    tensors = trace.tensors | {"x": trace.tensors["x"].float().mul(1 + floor / 4).half()}
+    found = compare(trace, replace(trace, tensors=tensors), 0)
+    assert found.parted is None
+    assert all(d < 2 * low for d, low in zip(found.distance[:-1], found.floor[:-1], strict=True))
+
+
+def test_the_curve_stands_on_its_logarithmic_axis():
+    first, second = run(gamma=4.0), run(gamma=1.0)
+    canvas, _ = draw_comparison(first, second, sample=0, pictures=HOW)
+    svg, found = canvas.svg(), compare(first, second, 0)
+    places = [marks(svg)[f"distance-{k}"] for k in range(13)]
+    steps = [(b[0] - a[0]) for a, b in pairwise(places)]
+    assert max(steps) - min(steps) < 0.01
+    y5, y12 = places[5][1], places[12][1]
+    y3 = places[3][1]
+    logs = [math.log10(found.distance[k]) for k in (3, 5, 12)]
+    assert (y5 - y3) / (y12 - y3) == pytest.approx((logs[1] - logs[0]) / (logs[2] - logs[0]), rel=0.01)
+    assert segment(svg, "parted")[0][0] == pytest.approx(places[found.parted][0], abs=0.01)
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"seed": 9}, "seed 0 and 9"),
+        ({"latent": {"shape": [3, 16, 16]}}, "shapes 3x32x32 and 3x16x16"),
+    ],
+)
+def test_other_headers_are_not_comparable(change, words):
+    trace = run(gamma=4.0)
+    assert words in obstacles_of(trace, replace(trace, header=trace.header | change))
+
+
+def test_runs_that_cannot_be_compared_are_still_shown():
+    first, second = run(gamma=4.0), run(gamma=4.0, space="flow", steps=6)
+    canvas, text = draw_comparison(first, second, pictures=HOW)
+    words = [t for t, _ in canvas.texts()]
+    assert "not comparable" in words
+    assert "12 and 6 steps" in text
+    assert "space ve and flow" in text
+    assert "B" in words
+    assert "B \u2212 A" not in words
+    assert_apart(canvas)
+    bare = run(gamma=1.0, capture=False)
+    assert "set capture to pictures" in draw_comparison(first, bare, pictures=HOW)[1]
+
+
+@pytest.mark.parametrize(("gamma", "sampler"), [(0.5, "euler"), (30.0, "euler"), (4.0, "ddpm")])
+def test_no_words_overlap(gamma, sampler):
+    canvas, text = draw_comparison(
+        run(gamma=4.0), run(gamma=gamma, sampler=sampler), sample=0, theme="dark", pictures=HOW
+    )
+    assert_apart(canvas)
+    assert "one gain" in text or "grey 0.5" in text
+    assert torch.from_numpy(canvas.png()).shape == (760, 960, 4)

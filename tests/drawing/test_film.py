@@ -1,0 +1,134 @@
+import io
+import json
+import time
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from guidance_geometry.drawing.blog import WORDS, draw_figure
+from guidance_geometry.drawing.film import MOVIES, PLANS, Film, draw_film
+from guidance_geometry.drawing.pictures import Pictures
+
+from .test_step_figure import run
+from .test_walk import assert_apart
+
+FACTS = {"prompt": {"1": {"text": "caf\u00e9 \u03b3"}}, "workflow": {"nodes": []}}
+
+
+@pytest.fixture(scope="module")
+def film():
+    return draw_film(run(gamma=4.0, sampler="ddpm"), "guidance animated", step=3, sample=0)
+
+
+def durations(data):
+    """How long each frame of an animation is shown, in ms."""
+    image = Image.open(io.BytesIO(data))
+    found = []
+    for k in range(image.n_frames):
+        image.seek(k)
+        image.load()
+        found.append(round(image.info["duration"]))
+    return found
+
+
+@pytest.mark.parametrize("form", ["webp", "apng"])
+def test_an_animation_lasts_loops_and_keeps_every_pixel(film, form):
+    data = getattr(film, form)(FACTS)
+    image = Image.open(io.BytesIO(data))
+    assert image.info["loop"] == 0
+    assert sum(durations(data)) == 16000
+    assert durations(data)[-1] == 4000
+    image.seek(image.n_frames - 1)
+    assert np.array_equal(np.asarray(image.convert("RGB")), film.frames[-1][..., :3])
+
+
+def test_the_workflow_comes_back_from_each_file(film):
+    exif = Image.open(io.BytesIO(film.webp(FACTS))).getexif()
+    texts = dict(value.split(":", 1) for value in exif.values())
+    assert {name: json.loads(value) for name, value in texts.items()} == FACTS
+    assert exif[0x0110].startswith("prompt:")
+    assert exif[0x010F].startswith("workflow:")
+    for data in (film.apng(FACTS), film.sheet(FACTS)):
+        assert data.count(b"tEXtworkflow") == data.count(b"tEXtprompt") == 1
+        found = Image.open(io.BytesIO(data)).text
+        assert {name: json.loads(value) for name, value in found.items()} == FACTS
+    assert not Image.open(io.BytesIO(film.webp())).getexif()
+
+
+def test_plans_have_the_lengths_of_the_post(film):
+    assert [len(plan) for plan in PLANS.values()] == [6, 6, 7]
+    assert film.frames.shape == (7, 540, 960, 4)
+    assert film.durations == (2000,) * 6 + (4000,)
+    assert film.caption.startswith("1. a noisy sample")
+    assert "\n7. add some noise" in film.caption
+
+
+def test_a_sheet_shows_all_frames(film):
+    sheet = Image.open(io.BytesIO(film.sheet()))
+    assert sheet.size == (3 * 488 + 8, 3 * 278 + 8)
+
+
+def test_frames_of_a_built_up_figure_differ_by_what_is_added(film):
+    changed = [(a != b).any(axis=-1).mean() for a, b in zip(film.frames, film.frames[1:], strict=False)]
+    assert all(0 < share < 0.25 for share in changed)
+
+
+@pytest.mark.parametrize("movie", [*PLANS])
+def test_a_deterministic_run_has_animations_too(movie):
+    trace = run(gamma=4.0)
+    film = draw_film(trace, movie, step=5, sample=0, theme="transparent", pictures=Pictures())
+    assert len(film.frames) == len(PLANS[movie])
+    assert film.pages[0].mode == "RGBA"
+    assert "\u03b5 = 0" in film.caption
+    assert_apart(film.last.canvas)
+
+
+def test_a_run_of_twenty_steps_is_quick_and_small():
+    trace = run(gamma=4.0, sampler="ddpm", steps=20)
+    start = time.process_time()
+    film = draw_film(trace, "run animated", sample=0, pictures=Pictures())
+    data = film.webp()
+    assert time.process_time() - start < 15  # about 6 s alone
+    assert len(data) < 3e6
+    assert durations(data)[0] % 500 == 0
+    assert sum(durations(data)) == 19 * 500 + 2000
+    assert len(film.captions) == 20
+
+
+def test_a_long_run_is_shown_in_strides(monkeypatch):
+    from guidance_geometry.drawing import film as module
+
+    monkeypatch.setattr(module, "MOST_FRAMES", 4)
+    film = draw_film(run(gamma=4.0, skip=(5,)), "run animated", sample=0)
+    assert film.durations == (500, 500, 500, 2000)
+    assert film.caption.endswith("every 3 steps of 12")
+
+
+def test_every_word_draws_something_and_the_old_ones_come_first():
+    old = ("step plane", "two predictions", "difference", "scaled difference", "step")
+    assert WORDS[:5] == old
+    assert len(set(WORDS)) == len(WORDS) == 24
+    for word in WORDS:
+        if word not in MOVIES:
+            film = draw_figure(run(gamma=4.0, sampler="ddpm"), word, sample=0, size="column", pictures=Pictures())
+            assert isinstance(film, Film)
+            assert film.frames.shape == (1, 760, 600, 4)
+            assert film.caption
+    with pytest.raises(ValueError, match=r"Unknown figure 'F7'\. Choose one of: step plane"):
+        draw_figure(run(gamma=4.0), "F7", pictures=Pictures())
+
+
+@pytest.mark.parametrize("shape", [(8, 384), (16, 2, 16, 6)])
+def test_latents_that_are_no_pictures_are_drawn_without_them(shape):
+    trace = run(gamma=4.0, sampler="ddpm")
+    tensors = {name: tensor.reshape(*tensor.shape[:-3], *shape) for name, tensor in trace.tensors.items()}
+    other = replace(trace, header=trace.header | {"latent": {"shape": list(shape)}}, tensors=tensors)
+    for word in ("step plane", "next step", "scaled sum"):
+        film = draw_figure(other, word, step=5, sample=0, pictures=Pictures())
+        assert not film.last.canvas._axes.images
+        assert "to scale" in film.caption
+    for word in ("noise levels", "filmstrip", "heat map"):
+        with pytest.raises(ValueError, match=r"no colours of its own|is not a picture"):
+            draw_figure(other, word, sample=0, pictures=Pictures())

@@ -1,0 +1,100 @@
+import math
+import re
+
+import numpy as np
+import pytest
+import torch
+
+from guidance_geometry.drawing.pictures import Pictures
+from guidance_geometry.drawing.strips import STRIPS, difference_size_map, draw_strip, heat_colours, photo_of, rows_of
+from guidance_geometry.guidance.trace import Trace
+
+from .test_step_figure import run, thumbnails
+from .test_walk import assert_apart
+
+
+def shown(drawing, name):
+    """The pixels of a named picture on a sheet."""
+    return next(image for image in drawing.canvas._axes.images if image.get_gid() == name).get_array()
+
+
+@pytest.mark.parametrize("size", ["blog", "column"])
+@pytest.mark.parametrize("figure", STRIPS)
+def test_nothing_overlaps(figure, size):
+    assert_apart(draw_strip(run(gamma=8.0, sampler="ddpm"), figure, sample=0, size=size, pictures=Pictures()).canvas)
+
+
+def test_noise_grows_from_the_clean_picture_to_pure_noise():
+    trace = run(gamma=4.0, space="flow")
+    drawing = draw_strip(trace, "noise levels", sample=1, pictures=Pictures())
+    levels = [float(w.split()[1]) for w, _ in drawing.canvas.texts() if re.fullmatch(r"\u03c3 [\d.]+", w)]
+    assert len(levels) == 6
+    assert levels[0] == 0
+    assert levels == sorted(levels)
+    clean = 0.5 + 0.5 * trace.tensors["end"][1].float().movedim(0, -1)
+    assert np.allclose(drawing.canvas._axes.images[0].get_array(), clean.clamp(0, 1), atol=2e-3)
+
+
+def test_a_photo_of_ones_own_is_noised():
+    photo = photo_of(torch.rand(400, 600, 4, generator=torch.Generator().manual_seed(0)))
+    assert photo.shape == (160, 240, 3)
+    bare = run(gamma=4.0, capture=False)
+    drawing = draw_strip(bare, "noise levels", pictures=Pictures(), photo=photo)
+    assert "your picture" in drawing.caption
+    pictures = [image.get_array() for image in drawing.canvas._axes.images]
+    assert len(pictures) == 6
+    assert np.allclose(pictures[0], photo.numpy()[:, 40:200])
+    alike = [np.corrcoef(pictures[0].ravel(), p.ravel())[0, 1] for p in pictures[1:]]
+    assert alike == sorted(alike, reverse=True)
+    assert alike[0] > 0.5
+    assert abs(alike[-1]) < 0.1
+
+
+def test_the_filmstrip_has_one_gain_and_states_it():
+    trace = run(gamma=4.0)
+    drawing = draw_strip(trace, "filmstrip", sample=0, pictures=Pictures())
+    gain = float(re.search(r"0\.5 \+ ([\d.]+) \u00d7", drawing.caption).group(1))
+    rows = rows_of(trace, trace.captured_steps, 0)
+    for column, step in ((0, 0), (7, 11)):
+        delta = (rows[step].cond - rows[step].uncond)[0].movedim(0, -1)
+        wanted = (0.5 + gain * 0.5 * delta).clamp(0, 1)
+        assert np.allclose(shown(drawing, f"difference-{column}"), wanted, atol=1e-3)
+        assert np.allclose(
+            shown(drawing, f"guided-{column}"), (0.5 + 0.5 * rows[step].guided[0].movedim(0, -1)).clamp(0, 1), atol=1e-3
+        )
+
+
+def test_the_heat_map_has_one_scale_and_states_what_it_clips():
+    trace = run(gamma=4.0)
+    drawing = draw_strip(trace, "heat map", sample=0, pictures=Pictures())
+    top = float(re.search(r"to ([\d.]+) rms", drawing.caption).group(1))
+    sizes = torch.stack([difference_size_map(row) for row in rows_of(trace, trace.captured_steps, 0)])
+    assert top == pytest.approx(float(sizes.flatten().quantile(0.99)), rel=0.02)
+    assert re.search(r"1(\.0)? % clipped", drawing.caption)
+    assert np.allclose(shown(drawing, "difference, rms-0"), heat_colours(sizes[0] / top), atol=0.02)
+
+
+def test_heat_grows_in_lightness():
+    colours = heat_colours(torch.linspace(0, 1, 65)[None])[0]
+    light = colours @ np.array([0.2126, 0.7152, 0.0722])
+    assert np.all(np.diff(light) > 0)
+
+
+@pytest.mark.parametrize("figure", ["filmstrip", "heat map"])
+def test_a_skipped_step_is_blank(figure):
+    trace = run(gamma=4.0)
+    uncond = trace.tensors["uncond"].clone()
+    uncond[0] = math.nan
+    skipped = Trace(trace.header, trace.steps, trace.stage, trace.tensors | {"uncond": uncond})
+    full, lacking = (draw_strip(t, figure, sample=0, pictures=Pictures()) for t in (trace, skipped))
+    lost = {"filmstrip": 3, "heat map": 2}[figure]  # guided is what the sampler was given: it exists
+    lost -= figure == "filmstrip"
+    assert len(thumbnails(full.canvas)) - len(thumbnails(lacking.canvas)) == lost
+    assert "blank" in lacking.caption
+    assert "blank" not in full.caption
+
+
+@pytest.mark.parametrize("figure", STRIPS)
+def test_a_trace_without_pictures_says_what_to_do(figure):
+    with pytest.raises(ValueError, match="Set capture to pictures"):
+        draw_strip(run(gamma=4.0, capture=False), figure, pictures=Pictures())

@@ -1,0 +1,123 @@
+import math
+
+import pytest
+import torch
+
+from guidance_geometry.drawing.canvas import Box
+from guidance_geometry.drawing.pictures import Pictures
+from guidance_geometry.drawing.walk import WALK, draw_walk, walk_of
+from guidance_geometry.guidance.trace import Trace
+
+from .test_step_figure import marks, printed_scale, run, segment, thumbnails
+
+
+def lengths(trace, step, sample):
+    """Distances between states and predictions from the captured tensors, in rms units."""
+    x, guided = ((trace.tensors[name][:, sample].double().flatten(1)) for name in ("x", "guided"))
+    end = trace.tensors["end"][sample].double().flatten()
+
+    def rms(v):
+        return float(v.norm()) * trace.count**-0.5
+
+    return {
+        ("x", "p"): rms(guided[step] - x[step]),
+        ("x", "next"): rms(x[step + 1] - x[step]),
+        ("x", "end"): rms(end - x[step]),
+        ("p", "end"): rms(end - guided[step]),
+        ("next", "p2"): rms(guided[step + 1] - x[step + 1]),
+        ("x", "p2"): rms(guided[step + 1] - x[step]),
+        ("next", "next2"): rms(x[step + 2] - x[step + 1]),
+    }
+
+
+@pytest.mark.parametrize(("sampler", "space", "size"), [("ddpm", "ve", "blog"), ("euler", "flow", "column")])
+def test_triangles_keep_the_distances_of_the_run(sampler, space, size):
+    trace = run(gamma=4.0, sampler=sampler, space=space)
+    drawing = draw_walk(trace, "next step", step=5, sample=1, size=size)
+    svg = drawing.svg()
+    found, scale = marks(svg), printed_scale(drawing, "overview", svg)
+    for (first, second), length in lengths(trace, 5, 1).items():
+        drawn = math.dist(found[f"overview-{first}"], found[f"overview-{second}"]) / scale
+        assert drawn == pytest.approx(length, rel=0.03, abs=1.0 / scale), (first, second)
+
+
+def test_the_stored_inner_product_and_the_tensors_place_the_second_prediction_alike():
+    trace = run(gamma=4.0, sampler="ddpm")
+    x, guided = (trace.tensors[name].double().flatten(2) for name in ("x", "guided"))
+    inner = ((x[1:] - x[:-1]) * (guided[1:] - x[1:])).sum(-1)
+    column = torch.cat([inner, torch.full_like(inner[:1], torch.nan)])
+    bare = Trace(trace.header, trace.steps | {"m9a": column}, trace.stage)
+    first, second = walk_of(trace, 4, 0).points, walk_of(bare, 4, 0).points
+    assert "end" not in second
+    for name, place in second.items():
+        assert math.dist(first[name], place) < 2e-3 * math.hypot(*first["p"])
+
+
+def test_noise_stands_across_the_ray_at_its_true_length():
+    trace = run(gamma=4.0, sampler="ddpm")
+    drawing = draw_walk(trace, "added noise", step=5, sample=0)
+    svg = drawing.svg()
+    (tip, end), (x, p) = segment(svg, "overview-noise"), segment(svg, "overview-ray-p")
+    drawn = math.dist(tip, end) / printed_scale(drawing, "overview", svg)
+    assert drawn == pytest.approx(float(trace.column("M8")[5, 0]), rel=5e-3)
+    across = (end[0] - tip[0]) * (p[0] - x[0]) + (end[1] - tip[1]) * (p[1] - x[1])
+    assert abs(across) < 5e-3 * math.dist(tip, end) * math.dist(x, p)
+    assert svg.count('id="draw"') == 4
+    assert "schematic" in drawing.caption
+
+
+def test_the_figures_add_parts_and_move_nothing():
+    trace = run(gamma=4.0, sampler="ddpm")
+    seen = [marks(draw_walk(trace, figure, step=5, sample=0).svg()) for figure in WALK]
+    assert [len(found) for found in seen] == [2, 3, 3, 4, 5, 6]
+    for found in seen:
+        for name, place in found.items():
+            assert math.dist(seen[-1][name], place) < 0.01
+
+
+@pytest.mark.parametrize("gamma", [0.5, 8.0, 30.0])
+@pytest.mark.parametrize(("sampler", "space"), [("ddpm", "ve"), ("euler", "flow")])
+def test_no_words_overlap_or_leave_the_sheet(gamma, sampler, space):
+    trace = run(gamma=gamma, sampler=sampler, space=space)
+    for step, size, figure in ((0, "blog", WALK[5]), (9, "column", WALK[5]), (5, "blog", WALK[3])):
+        canvas = draw_walk(trace, figure, step=step, sample=0, size=size, pictures=Pictures()).canvas
+        assert_apart(canvas)
+
+
+def assert_apart(canvas):
+    """No text and no picture overlaps another one or leaves the sheet."""
+    sheet, boxes = Box(0, 0, canvas.width, canvas.height), [*canvas.texts(), *thumbnails(canvas)]
+    for k, (words, box) in enumerate(boxes):
+        assert sheet.holds(box), words
+        clashes = [other for other, place in boxes[k + 1 :] if box.meets(place, -0.6)]
+        assert not clashes, (words, clashes)
+
+
+def test_a_step_with_one_prediction_is_drawn_from_its_states():
+    trace = run(gamma=4.0, sampler="ddpm")
+    K = trace.steps["K"].clone()
+    K[5] = torch.nan
+    single = Trace(trace.header, trace.steps | {"K": K}, trace.stage, trace.tensors)
+    first, second = walk_of(trace, 5, 0).points, walk_of(single, 5, 0).points
+    for name, place in first.items():
+        assert math.dist(second[name], place) < 0.1 * math.hypot(*first["p"]), name
+    assert "strength" not in draw_walk(single, step=5, sample=0).caption
+
+
+def test_without_pictures_the_end_is_left_out():
+    bare = run(gamma=4.0, sampler="ddpm", capture=False)
+    drawing = draw_walk(bare, "added noise", step=5, sample=0, pictures=Pictures())
+    assert set(marks(drawing.svg())) == {"overview-x", "overview-p", "overview-next"}
+    assert not thumbnails(drawing.canvas)
+
+
+def test_what_cannot_be_drawn_is_said():
+    trace = run(gamma=4.0)
+    words = " ".join(t for t, _ in draw_walk(trace, "next step", step=11, sample=0).canvas.texts())
+    assert "no next prediction" in words
+    assert "Choose an earlier step" in words
+    words = " ".join(t for t, _ in draw_walk(run(gamma=4.0, capture=False), WALK[4], step=5).canvas.texts())
+    assert "Set capture to pictures" in words
+    assert "\u03b5 = 0" in draw_walk(trace, "added noise", step=5).caption
+    with pytest.raises(ValueError, match=r"Unknown figure 'F1'\. Choose one of: noisy sample"):
+        draw_walk(trace, "F1")

@@ -1,0 +1,241 @@
+"""The inspector's node and the live messages, in the host's process, with a server that only writes down."""
+
+import asyncio
+import json
+import sys
+from dataclasses import replace
+from io import BytesIO
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+import torch
+
+from guidance_geometry.tests.traces import exact_trace
+
+ROOT = Path(__file__).resolve().parents[2]
+WORKFLOW = "11111111-2222-3333-4444-555555555555"
+PROMPT = {
+    "4": {"class_type": "GGGuidedSampler", "inputs": {"model": ["1", 0]}},
+    "5": {"class_type": "GGSaveTrace", "inputs": {"trace": ["4", 2], "filename_prefix": "t"}},
+    "6": {"class_type": "GGInspector", "inputs": {"trace": ["5", 0]}},
+    "12:7": {"class_type": "GGInspector", "inputs": {"trace": ["4", 2], "pictures": 0}},
+    "8": {"class_type": "VAEDecode", "inputs": {"samples": ["4", 0]}},
+    "9": {"class_type": "GGGuidedSampler", "inputs": {"latent_image": ["4", 0]}},
+    "10": {"class_type": "GGInspector", "inputs": {"trace": ["9", 2]}},
+    "20": {"class_type": "KSampler", "inputs": {"model": ["1", 0]}},
+    "21": {"class_type": "GGReadTrace", "inputs": {"recorder": ["2", 1], "latent": ["20", 0]}},
+    "22": {"class_type": "GGInspector", "inputs": {"trace": ["21", 0]}},
+}
+
+
+@pytest.fixture
+def temp(host, tmp_path, monkeypatch):
+    import folder_paths
+
+    monkeypatch.setattr(folder_paths, "temp_directory", str(tmp_path))
+    return tmp_path
+
+
+@pytest.fixture
+def sent(host, monkeypatch):
+    """Messages to the browser while node 4 of a job runs."""
+    from comfy_execution.utils import CurrentNodeContext
+
+    messages = []
+    job = (0, "job", PROMPT, {"extra_pnginfo": {"workflow": {"id": WORKFLOW}}}, [])
+    queue = SimpleNamespace(currently_running={0: job})
+    server = SimpleNamespace(prompt_queue=queue, client_id="tab", send_sync=lambda *message: messages.append(message))
+    monkeypatch.setitem(sys.modules, "server", SimpleNamespace(PromptServer=SimpleNamespace(instance=server)))
+    with CurrentNodeContext("job", "4"):
+        yield messages
+
+
+def sampled(labelled, empty_latent, **given):
+    from guidance_geometry.nodes.sampling import GGGuidedSampler
+
+    model, positive, negative = labelled["ve"]
+    wanted = {"steps": 6, "cfg": 3.0, "capture": "numbers", "batch": 3} | given
+    latent = empty_latent("ve", wanted.pop("batch"))
+    return GGGuidedSampler.execute(
+        model, 5, wanted.pop("steps"), wanted.pop("cfg"), "euler", "karras", positive, negative, latent, **wanted
+    ).result
+
+
+def inspected(trace, **given):
+    from guidance_geometry.nodes.inspector import GGInspector
+
+    class Prepared(GGInspector):
+        hidden = SimpleNamespace(unique_id="6", prompt=PROMPT, extra_pnginfo={"workflow": {"id": WORKFLOW}})
+
+    node = Prepared.execute(trace, **given)
+    assert node.result[0] is trace
+    return node.ui["gg_record"][0]
+
+
+def test_the_inputs_keep_their_order(host):
+    from guidance_geometry.nodes.inspector import GGInspector
+
+    schema = GGInspector.define_schema()
+    assert [one.id for one in schema.inputs] == ["trace", "vae", "pictures"]
+    assert all(one.tooltip for one in [*schema.inputs, *schema.outputs])
+    assert schema.is_output_node
+    assert schema.not_idempotent
+
+
+@pytest.mark.parametrize("pictures", [-1, 65, float("nan"), True])
+def test_a_wrong_number_of_pictures_is_refused(host, pictures):
+    from guidance_geometry.nodes.inspector import GGInspector
+
+    assert "pictures is" in GGInspector.validate_inputs(pictures)
+    with pytest.raises(ValueError, match="pictures is"):
+        GGInspector.execute(None, pictures=pictures)
+
+
+def test_inspectors_are_found_downstream_of_the_trace_and_nowhere_else(host):
+    from guidance_geometry.nodes.live import inspectors_of
+
+    assert sorted(inspectors_of(PROMPT, "4")) == ["12:7", "6"]
+    assert inspectors_of(PROMPT, "9") == ["10"]
+    assert inspectors_of(PROMPT, "20") == ["22"]
+    assert inspectors_of(PROMPT, "8") == []
+
+
+def test_a_run_sends_each_step_once_and_ends_with_the_same_record(sent, labelled, empty_latent, monkeypatch):
+    from guidance_geometry.nodes import live
+
+    monkeypatch.setattr(live, "PAUSE", 0.0)
+    trace = sampled(labelled, empty_latent)[2]
+    kinds, events, tabs = zip(*sent, strict=True)
+    assert set(kinds) == {"guidance_geometry.step"}
+    assert set(tabs) == {"tab"}
+    assert {(e["prompt_id"], e["workflow_id"], e["run"]) for e in events} == {("job", WORKFLOW, trace.header["run"])}
+    steps = [step for event in events for step in event["steps"]]
+    assert [step["i"] for step in steps] == list(range(6))
+    final = inspected(trace, pictures=0)["steps"]
+    for early, late in zip(steps, final, strict=True):
+        assert early["kappa"] == pytest.approx(late["kappa"], rel=1e-5)
+        assert [s["K"] for s in early["samples"]] == [s["K"] for s in late["samples"]]
+
+
+@pytest.mark.parametrize("batch", [1, 8, 24, 40])
+def test_no_message_exceeds_9_kilobytes(sent, labelled, empty_latent, batch, monkeypatch):
+    sampled(labelled, empty_latent, batch=batch)
+    assert sent
+    assert max(len(json.dumps(event)) for _, event, _ in sent) <= 9000
+    assert sum(len(event["steps"]) for _, event, _ in sent) >= 1
+
+
+def test_at_most_20_messages_a_second(host):
+    from guidance_geometry.nodes.live import Job, Live
+    from guidance_geometry.samplers.ledger import Capture, Ledger
+    from guidance_geometry.samplers.recorder import Recorded
+
+    now, times = [0.0], []
+    ledger = Ledger(False, Capture("numbers"))
+    live = Live(ledger, "run", 200, None, Job(lambda _: times.append(now[0]), "job", None, ["6"]), lambda: now[0])
+    x = torch.ones(1, 4)
+    for i in range(200):
+        ledger.enter(Recorded(i, x, x, x, 2 * x, 2.0, 2.0, 1.0, x, None, 2))
+        live.stepped(4)
+        now[0] += 0.01
+    live.flush()
+    assert max(sum(start <= t < start + 1 for t in times) for start in times) <= 20
+    assert len(times) >= 30
+
+
+def test_an_interrupted_run_sends_what_it_has(sent, labelled, empty_latent):
+    from guidance_geometry.nodes import live
+
+    class Stop(Exception):
+        pass
+
+    import comfy.utils
+
+    before = comfy.utils.PROGRESS_BAR_HOOK
+    count = []
+
+    def hook(*_, **__):
+        count.append(1)
+        if len(count) == 4:
+            raise Stop
+
+    comfy.utils.set_progress_bar_global_hook(hook)
+    try:
+        with pytest.raises(Stop):
+            sampled(labelled, empty_latent)
+    finally:
+        comfy.utils.set_progress_bar_global_hook(before)
+    assert sent[-1][0] == live.EVENT
+    assert sum(len(event["steps"]) for _, event, _ in sent) >= 2
+
+
+def test_without_an_editor_nothing_is_sent_and_nothing_changes(host, labelled, empty_latent, sent):
+    watched = sampled(labelled, empty_latent)[0]["samples"]
+    assert sent
+    del sys.modules["server"]
+    sent.clear()
+    assert torch.equal(sampled(labelled, empty_latent)[0]["samples"], watched)
+    assert not sent
+
+
+def test_pictures_are_files_that_the_record_names(temp):
+    from PIL import Image
+
+    shown = inspected(exact_trace(4.0, batch=3, steps=20))["pictures"]
+    assert len(shown["steps"]) <= 8
+    assert shown["samples"] == [0, 1, 2]
+    total = 0
+    for sheet in shown["steps"]:
+        assert sheet["type"] == "temp"
+        data = (temp / sheet["subfolder"] / sheet["filename"]).read_bytes()
+        total += len(data)
+        w, h = shown["size"]
+        assert Image.open(BytesIO(data)).size == (w * len(shown["kinds"]), h * 3)
+    assert total <= 300_000
+
+
+def test_a_run_without_pictures_says_so(temp, labelled, empty_latent):
+    trace = sampled(labelled, empty_latent)[2]
+    assert "no pictures" in inspected(trace)["pictures"]["note"]
+    assert "set pictures" in inspected(trace, pictures=0)["pictures"]["note"]
+
+
+def test_sound_has_no_pictures_but_a_record(temp):
+    trace = exact_trace(4.0, batch=1, steps=4)
+    flat = {name: tensor.flatten(3) for name, tensor in trace.tensors.items() if name != "end"}
+    assert "not a picture" in inspected(replace(trace, tensors=flat))["pictures"]["note"]
+
+
+def test_a_large_record_becomes_a_file(temp):
+    record = inspected(exact_trace(4.0, batch=8, steps=30), pictures=0)
+    assert "steps" not in record
+    whole = json.loads((temp / record["file"]["subfolder"] / record["file"]["filename"]).read_bytes())
+    assert len(whole["steps"]) == 30
+    assert (whole["run"], whole["workflow_id"]) == (record["run"], WORKFLOW)
+
+
+def test_a_small_record_travels_in_the_output(temp):
+    record = inspected(exact_trace(1.0, batch=1, steps=4), pictures=0)
+    assert len(json.dumps(record)) <= 64_000
+    assert record["workflow_id"] == WORKFLOW
+    assert len(record["steps"]) == 4
+
+
+def test_every_translation_belongs_to_a_node_and_an_input_of_it(host):
+    from guidance_geometry.nodes.extension import GuidanceGeometry
+
+    schemas = {
+        node.define_schema().node_id: node.define_schema() for node in asyncio.run(GuidanceGeometry().get_node_list())
+    }
+    known = json.loads((ROOT / "locales" / "zh" / "nodeDefs.json").read_text(encoding="utf-8"))
+    assert set(known) <= set(schemas)
+    for name, words in known.items():
+        assert set(words["inputs"]) <= {one.id for one in schemas[name].inputs}, name
+        assert set(words.get("outputs", {})) <= {str(k) for k in range(len(schemas[name].outputs))}, name
+
+
+def test_both_languages_translate_the_same_words():
+    for file in ("main.json", "settings.json"):
+        en, zh = (json.loads((ROOT / "locales" / one / file).read_text(encoding="utf-8")) for one in ("en", "zh"))
+        assert {key: set(value) for key, value in en.items()} == {key: set(value) for key, value in zh.items()}

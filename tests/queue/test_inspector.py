@@ -1,0 +1,319 @@
+"""The inspector in the real editor, with both renderers of the front end that the host ships."""
+
+import json
+import struct
+
+import pytest
+
+from guidance_geometry.tests.queue.prompts import first_look
+from guidance_geometry.tools.browser import CHROMIUM, editor
+
+EXPECTED = (
+    "favicon.ico",
+    "user.css",
+    "userdata",
+    "ERR_NAME_NOT_RESOLVED",
+    "reading 'id'",
+    "Attempted to cleanup event listeners",
+    "/api/jobs",  # this and the next two: a newer front end on this host
+    "Jobs API",
+    "Failed to fetch queue",
+)
+WORKFLOW = "0c6b1f0e-5a55-4f4e-9d5c-000000000001"
+OPEN = """async ([api, id]) => {
+  await app.loadApiJson(api, "inspector");
+  const graph = app.rootGraph ?? app.graph;
+  const saved = graph.serialize();
+  saved.id = id;
+  const { widgets_values: values } = saved.nodes.find(node => node.type === "GGGuidedSampler");
+  values[values.indexOf("randomize")] = "fixed";
+  saved.extra = {ds: {scale: 1, offset: [60, 80]}};
+  const places = {1: [0, 0], 2: [0, 220], 3: [0, 360], 4: [340, 0], 8: [700, 0], 9: [340, 480]};
+  for (const node of saved.nodes) node.pos = places[node.id];
+  await app.loadGraphData(saved, true, true, "inspector.json");
+}"""
+QUEUE = """() => { window.done = new Promise(resolve => {
+  for (const kind of ["execution_success", "execution_error", "execution_interrupted"])
+    app.api.addEventListener(kind, ({detail}) => resolve([kind, detail]), {once: true}); });
+  window.heard = [];
+  app.api.addEventListener("guidance_geometry.step", ({detail}) => window.heard.push(detail));
+  return app.queuePrompt(0, 1); }"""
+NODE = "(app.rootGraph ?? app.graph).nodes.find(node => node.type === '{}')"
+SAMPLER, INSPECTOR = NODE.format("GGGuidedSampler"), NODE.format("GGInspector")
+CFG = f"() => {SAMPLER}.widgets.find(widget => widget.name === 'cfg').value"
+DRAWN = """() => { const canvas = document.querySelector('.gg-panel canvas');
+  const pixels = canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height).data;
+  let coloured = 0;
+  for (let i = 0; i < pixels.length; i += 4) {
+    const [r, g, b] = [pixels[i], pixels[i + 1], pixels[i + 2]];
+    coloured += Math.max(r, g, b) - Math.min(r, g, b) > 60;
+  }
+  return coloured > 300; }"""
+COUNT = "() => document.querySelector('.gg-panel output')?.textContent ?? ''"
+VIEWS = ("plane", "whatif", "direction", "matters", "lengths", "pictures", "heat")
+
+
+def graph(**sampler):
+    """Four samples and an inspector; a seed of its own, or the run would come from the cache without live steps."""
+    found = {node: first_look()[node] for node in "1234"}
+    found["3"]["inputs"]["batch_size"] = 2
+    found["4"]["inputs"] |= {"seed": 31, "cfg": 3.0} | sampler
+    inputs = {"trace": ["4", 2], "vae": ["1", 1], "pictures": 4}
+    other = {"class_type": "SaveLatent", "inputs": {"samples": ["4", 0], "filename_prefix": "inspected/latent"}}
+    return found | {"8": {"class_type": "GGInspector", "inputs": inputs}, "9": other}
+
+
+@pytest.fixture(scope="module", params=[False, True], ids=["canvas", "nodes 2.0"])
+def page(server, request):
+    """The editor with a graph that has run once."""
+    if CHROMIUM is None:
+        pytest.skip("no Chromium on the path")
+    pytest.importorskip("playwright", reason="playwright is not installed")
+    with editor(server.address, vue=request.param) as opened:
+        opened.complaints, opened.vue = [], request.param
+        opened.on("console", lambda line: opened.complaints.append(line) if line.type == "error" else None)
+        opened.on("pageerror", lambda error: opened.complaints.append(error))
+        opened.evaluate(OPEN, [graph(seed=31 + request.param), WORKFLOW[:-1] + str(int(request.param))])
+        opened.wait_for_selector(".gg-panel")
+        queue(opened)
+        yield opened
+
+
+def queue(page, ending="execution_success"):
+    page.evaluate(QUEUE)
+    kind, detail = page.evaluate("window.done")
+    assert kind == ending, detail
+    return detail
+
+
+def reseed(page, **widgets):
+    """Another seed, so that the sampler runs."""
+    widgets = {"seed": page.evaluate(f"() => {SAMPLER}.widgets.find(w => w.name === 'seed').value") + 10} | widgets
+    page.evaluate(
+        f"values => {{ for (const w of {SAMPLER}.widgets) if (w.name in values) w.value = values[w.name]; }}", widgets
+    )
+
+
+def choose(page, view):
+    page.evaluate("view => document.querySelector(`.gg-panel [data-view=${view}]`).click()", view)
+    page.wait_for_function(
+        "view => document.querySelector(`.gg-panel [data-view=${view}]`).ariaSelected === 'true'", arg=view
+    )
+
+
+def shows(page, count):
+    page.wait_for_function(
+        "count => document.querySelector('.gg-panel output')?.textContent === count", arg=count, timeout=8000
+    )
+
+
+def shows_run_of(page, steps):
+    page.wait_for_function(
+        "last => document.querySelector('.gg-panel output')?.textContent.endsWith('/' + last)",
+        arg=steps - 1,
+        timeout=8000,
+    )
+
+
+pytestmark = pytest.mark.browser
+
+
+def test_live_steps_arrive_and_name_the_inspector(page):
+    heard = page.evaluate("window.heard")
+    assert heard
+    assert {tuple(event["targets"]) for event in heard} == {("8",)}
+    assert {event["workflow_id"] for event in heard} == {page.evaluate("() => (app.rootGraph ?? app.graph).id")}
+    assert max(len(json.dumps(event)) for event in heard) <= 9000
+
+
+@pytest.mark.parametrize("view", VIEWS)
+def test_every_view_is_drawn(page, view):
+    choose(page, view)
+    page.wait_for_function(DRAWN, timeout=5000)
+
+
+def test_the_scrubber_and_the_keys_move_through_the_run(page):
+    choose(page, "plane")
+    panel = page.locator(".gg-panel")
+    panel.locator("input[aria-label=Step]").fill("3")
+    shows(page, "3/19")
+    panel.focus()
+    for key, shown in (("ArrowRight", "4/19"), ("ArrowLeft", "3/19"), ("End", "19/19"), ("Home", "0/19")):
+        page.keyboard.press(key)
+        shows(page, shown)
+    page.keyboard.press("Delete")
+    page.keyboard.press("Backspace")
+    assert page.evaluate(f"() => Boolean({INSPECTOR})")
+
+
+def test_play_runs_to_the_end_and_stops(page):
+    page.locator(".gg-panel input[aria-label=Step]").fill("16")
+    page.locator(".gg-panel").focus()
+    page.keyboard.press("Space")
+    shows(page, "19/19")
+    page.wait_for_function("() => document.querySelector('.gg-play').ariaLabel === 'Play the run'")
+
+
+def test_a_scale_tried_out_lands_in_the_sampler(page):
+    choose(page, "whatif")
+    page.locator(".gg-panel input[aria-label^='What-if']").fill("6.5")
+    page.wait_for_function("() => document.querySelector('.gg-use').textContent === 'Use \u03b3 6.5'")
+    assert page.evaluate(CFG) == 3.0
+    page.locator(".gg-use").click()
+    assert page.evaluate(CFG) == 6.5
+    assert page.evaluate("async () => (await app.graphToPrompt()).output[4].inputs.cfg") == 6.5
+
+
+def test_nothing_of_the_panel_is_saved_or_sent(page):
+    prompt, saved = page.evaluate(
+        "async () => [(await app.graphToPrompt()).output, (app.rootGraph ?? app.graph).serialize()]"
+    )
+    assert set(prompt["8"]["inputs"]) == {"trace", "vae", "pictures"}
+    (node,) = [node for node in saved["nodes"] if node["type"] == "GGInspector"]
+    assert node["widgets_values"] == [4]
+    assert "gg_record" not in json.dumps(saved)
+
+
+def test_the_numbers_are_a_table_and_files_reopen_the_workflow(page):
+    choose(page, "plane")
+    page.get_by_role("button", name="Numbers").click()
+    page.wait_for_function("() => document.querySelectorAll('.gg-table tbody tr').length === 20")
+    page.get_by_role("button", name="Numbers").click()
+    with page.expect_download() as one:
+        page.get_by_role("button", name="PNG").click()
+    assert json.loads(text_chunks(one.value.path().read_bytes())["workflow"])["nodes"]
+    with page.expect_download() as one:
+        page.get_by_role("button", name="SVG").click()
+    words = one.value.path().read_text(encoding="utf-8")
+    assert '"workflow":{' in words.split("<![CDATA[")[1]
+    assert "NaN" not in words
+
+
+def text_chunks(data):
+    found, at = {}, 8
+    while at < len(data):
+        (size,) = struct.unpack(">I", data[at : at + 4])
+        if data[at + 4 : at + 8] == b"tEXt":
+            name, _, value = data[at + 8 : at + 8 + size].partition(b"\0")
+            found[name.decode()] = value.decode("ascii")
+        at += size + 12
+    return found
+
+
+def test_undo_keeps_the_panel(page):
+    page.evaluate(f"() => {{ {SAMPLER}.widgets.find(w => w.name === 'steps').value = 12; }}")
+    page.evaluate(
+        """async () => { const tracker = app.extensionManager.workflow.activeWorkflow.changeTracker;
+        tracker.checkState(); await tracker.undo(); }"""
+    )
+    page.wait_for_function(
+        "() => document.querySelectorAll('.gg-panel').length === 1 && /^[0-9]+.19$/.test("
+        "document.querySelector('.gg-panel output').textContent)"
+    )
+    choose(page, "plane")
+    page.wait_for_function(DRAWN)
+
+
+def test_another_workflows_messages_are_ignored(page):
+    before = page.evaluate(COUNT)
+    page.evaluate(
+        """() => app.api.dispatchEvent(new CustomEvent("guidance_geometry.step", {detail:
+        {v: 1, run: "foreign", workflow_id: "another", targets: ["8"], steps: [{i: 3, n: 7, samples: []}]}}))"""
+    )
+    page.wait_for_timeout(100)
+    assert page.evaluate(COUNT) == before
+
+
+def test_without_uncond_the_panel_says_why(page):
+    reseed(page, cfg=1.0)
+    queue(page)
+    page.wait_for_function(
+        "() => document.querySelector('.gg-words').textContent.includes('uncond was not evaluated: \u03b3 = 1')"
+    )
+
+
+def test_a_muted_inspector_says_that_it_shows_an_earlier_run(page):
+    page.evaluate(f"() => {{ {INSPECTOR}.mode = 2; }}")
+    queue(page)
+    page.wait_for_function("() => document.querySelector('.gg-words').textContent.includes('not part of the last run')")
+    page.evaluate(f"() => {{ {INSPECTOR}.mode = 0; }}")
+
+
+def test_an_interrupted_run_says_where_it_stopped(page):
+    reseed(page, cfg=2.0, steps=2000)
+    page.evaluate(QUEUE)
+    page.wait_for_function("() => window.heard.length > 1")
+    page.evaluate("() => app.api.interrupt()")
+    assert page.evaluate("window.done")[0] == "execution_interrupted"
+    page.wait_for_function(
+        "() => /Stopped at step [0-9]+ of 2000/.test(document.querySelector('.gg-words').textContent)"
+    )
+    reseed(page, steps=20, cfg=3.0)
+
+
+def test_a_linked_scale_names_the_node_to_change(page):
+    page.evaluate(
+        f"""() => {{ const graph = app.rootGraph ?? app.graph; const source = LiteGraph.createNode("PrimitiveFloat");
+        source.title = "Scale"; graph.add(source); source.pos = [0, 560];
+        const sampler = {SAMPLER};
+        source.connect(0, sampler, sampler.inputs.findIndex(i => i.name === "cfg")); }}"""
+    )
+    choose(page, "whatif")
+    page.wait_for_function("() => document.querySelector('.gg-use').disabled")
+    assert "change Scale (" in page.locator(".gg-use").get_attribute("title")
+    page.evaluate("() => { const g = app.rootGraph ?? app.graph; g.remove(g.nodes.find(n => n.title === 'Scale')); }")
+
+
+def test_a_reload_restores_the_run(page):
+    reseed(page, cfg=3.0)
+    queue(page)
+    page.wait_for_timeout(2000)  # the editor keeps its draft late
+    page.reload()
+    page.wait_for_function(
+        f"() => window.app?.extensionManager && (app.rootGraph ?? app.graph)?.nodes?.length && {INSPECTOR}"
+    )
+    shows_run_of(page, 20)
+    choose(page, "plane")
+    page.wait_for_function(DRAWN)
+
+
+def test_a_cached_run_is_drawn(page):
+    queue(page)
+    assert not page.evaluate("window.heard")
+    page.wait_for_function(DRAWN)
+
+
+def test_a_large_record_is_fetched_from_its_file(page):
+    reseed(page, steps=60)
+    page.evaluate(f"() => {{ {NODE.format('GGEmptyCanvas')}.widgets.find(w => w.name === 'batch_size').value = 8; }}")
+    queue(page)
+    shows_run_of(page, 60)
+    page.wait_for_function("() => document.querySelectorAll('.gg-panel select option').length === 8")
+    choose(page, "matters")
+    page.wait_for_function(DRAWN)
+
+
+def test_a_panel_in_a_subgraph_and_a_second_tab_show_their_run(page):
+    reseed(page, steps=20)
+    page.evaluate(
+        f"""() => {{ const graph = app.rootGraph ?? app.graph; const inside = {INSPECTOR};
+        app.canvas.selectItems([inside]); graph.convertToSubgraph(app.canvas.selectedItems); }}"""
+    )
+    queue(page)
+    heard = page.evaluate("window.heard")
+    assert {":" in target for event in heard for target in event["targets"]} == {True}
+    page.evaluate("() => app.canvas.setGraph((app.rootGraph ?? app.graph).nodes.find(n => n.subgraph).subgraph)")
+    shows_run_of(page, 20)
+    page.wait_for_function(DRAWN)
+    page.evaluate("() => app.canvas.setGraph(app.rootGraph ?? app.graph)")
+    page.evaluate("() => app.extensionManager.command.execute('Workspace.NextOpenedWorkflow')")
+    page.evaluate("() => app.extensionManager.command.execute('Workspace.PreviousOpenedWorkflow')")
+    page.evaluate("() => app.canvas.setGraph((app.rootGraph ?? app.graph).nodes.find(n => n.subgraph).subgraph)")
+    shows_run_of(page, 20)
+
+
+def test_the_console_stays_clean(page):
+    lines = [(str(getattr(c, "text", c)), str(getattr(c, "location", ""))) for c in page.complaints]
+    assert not [
+        line for line in lines if "/extensions/" in "".join(line) or not any(e in "".join(line) for e in EXPECTED)
+    ]

@@ -1,0 +1,132 @@
+/** The only script the editor loads: puts a panel on every Guidance Inspector and brings it its runs. */
+import { app } from "../../scripts/app.js";
+import { api } from "../../scripts/api.js";
+import { Panel } from "./lib/panel.mjs";
+import { locatorOf, nodeAt, pathOf } from "./lib/panel-graph.mjs";
+
+const TYPE = "GGInspector";
+const STORE = "guidancegeometry:run:"; // + workflow id -> id of the job that made what the panels show
+const panels = new Map(); // node -> Panel, only while the node is in a graph
+const hosts = new Map(); // locator -> the element that Nodes 2.0 keeps on the page for that node
+const executed = new Set(); // panels that got their run from the job that is being executed
+
+const root = () => app.rootGraph ?? app.graph;
+const live = () => app.extensionManager?.setting?.get("GuidanceGeometry.Panel.Live") ?? true;
+const editor = {
+  root,
+  locale: () => app.extensionManager?.setting?.get("Comfy.Locale") ?? "en",
+  fetch: (path) => api.fetchApi(path),
+  address: (path) => api.apiURL(path),
+  refresh: () => app.canvas?.setDirty(true, true),
+  wheel: (event) => app.canvas?.processMouseWheel(event),
+  zoom: () => app.canvas?.ds?.scale ?? 1,
+  sources: async () => (await app.graphToPrompt()),
+};
+
+const after = (node, name, then) => {
+  const before = node[name];
+  node[name] = function (...given) {
+    const result = before?.apply(this, given);
+    then.apply(this, given);
+    return result;
+  };
+};
+
+/** Panels whose node is still reachable; the old front end forgets to remove nodes inside subgraphs. */
+const reachable = () => {
+  for (const [node, panel] of panels) {
+    if (pathOf(root(), node)) continue;
+    panels.delete(node);
+    panel.dispose();
+  }
+  return panels;
+};
+
+const ofThisTab = (detail) => !detail.workflow_id || detail.workflow_id === root()?.id;
+
+api.addEventListener("guidance_geometry.step", ({ detail }) => {
+  if (!ofThisTab(detail) || !live()) return;
+  for (const target of detail.targets ?? []) panels.get(nodeAt(root(), target))?.step(detail);
+});
+api.addEventListener("execution_start", () => executed.clear());
+api.addEventListener("executed", ({ detail }) => {
+  if (!detail.output?.gg_record) return;
+  const workflow = detail.output.gg_record[0]?.workflow_id;
+  if (workflow) localStorage.setItem(STORE + workflow, detail.prompt_id);
+});
+for (const kind of ["execution_interrupted", "execution_error"]) {
+  api.addEventListener(kind, ({ detail }) => reachable().forEach((panel) => panel.stopped(detail?.prompt_id)));
+}
+api.addEventListener("execution_success", async ({ detail }) => {
+  const left = [...reachable().values()].filter((panel) => !executed.has(panel) && panel.run);
+  if (!left.length) return;
+  const job = await jobOf(detail.prompt_id);
+  if (job?.prompt?.[3]?.extra_pnginfo?.workflow?.id === root()?.id) left.forEach((panel) => panel.leftOut());
+});
+
+async function jobOf(id) {
+  const answer = await api.fetchApi(`/history/${id}`);
+  return answer.ok ? (await answer.json())[id] : null;
+}
+
+/** After a reload the page knows nothing, the server still has the run. */
+async function restore() {
+  const empty = [...reachable()].filter(([, panel]) => !panel.run);
+  const id = empty.length && localStorage.getItem(STORE + root()?.id);
+  if (!id) return;
+  const outputs = (await jobOf(id))?.outputs ?? {};
+  for (const [node, panel] of empty) {
+    const record = outputs[pathOf(root(), node)]?.gg_record?.[0];
+    if (record && !panel.run) panel.show(record);
+  }
+}
+
+app.registerExtension({
+  name: "guidancegeometry.inspector",
+  settings: [
+    {
+      id: "GuidanceGeometry.Panel.Live",
+      name: "Draw guidance while the sampler runs",
+      type: "boolean",
+      defaultValue: true,
+      category: ["Guidance Geometry", "Panel", "Live"],
+      tooltip: "Off: the Guidance Inspector draws once, when the run has ended.",
+    },
+  ],
+  nodeCreated(node) {
+    if (node.comfyClass !== TYPE) return;
+    const panel = new Panel(node, editor, hosts);
+    panel.widget = node.addDOMWidget("gg_panel", "gg_panel", panel.host, {
+      serialize: false,
+      hideOnZoom: false,
+      getMinHeight: () => 380,
+      getValue: () => undefined,
+      setValue() {},
+    });
+    panel.widget.serialize = false; // the option alone keeps it out of the prompt, this out of the saved values
+    const [w, h] = node.computeSize();
+    node.setSize([Math.max(480, w), Math.max(560, h)]);
+    after(node, "onAdded", () => {
+      panels.set(node, panel);
+      panel.start();
+    });
+    after(node, "onConfigure", () => node.graph && panel.adopt(locatorOf(root(), node)));
+    after(node, "onExecuted", (output) => {
+      executed.add(panel);
+      if (output?.gg_record?.[0]) panel.show(output.gg_record[0]);
+    });
+    after(node, "onRemoved", () => {
+      panels.delete(node);
+      panel.dispose();
+    });
+  },
+  onNodeOutputsUpdated(outputs) {
+    for (const [node, panel] of reachable()) {
+      const record = outputs[locatorOf(root(), node)]?.gg_record?.[0];
+      if (record) panel.show(record);
+    }
+  },
+  afterConfigureGraph() {
+    return restore();
+  },
+});

@@ -1,0 +1,102 @@
+/** Pictures of a run from its sheets: a film over the steps, and one step large. Paints on a context, knows no DOM. */
+
+const FILM = ["x", "uncond", "cond", "guided", "difference", "where"];
+const LARGE = ["cond", "guided", "difference", "where"];
+const GAP = 3;
+const NAMES = 70; // width of the rows' names
+
+/** The sheet whose step is nearest to `step`. */
+export function nearestSheet(pictures, step) {
+  const distance = (sheet) => Math.abs(sheet.i - step);
+  return (pictures?.steps ?? []).reduce((best, sheet) => (!best || distance(sheet) < distance(best) ? sheet : best), null);
+}
+
+/** Row of the sheets that shows this sample, or the nearest that was kept. */
+export function rowOf(pictures, sample) {
+  const away = pictures.samples.map((kept) => Math.abs(kept - sample));
+  return away.indexOf(Math.min(...away));
+}
+
+/** Rows of kinds, columns of steps. images: sheet -> image, or null while there is none. Returns [{box, step}]. */
+export function film(ctx, pictures, images, { w, h, theme, step, sample, t, font }) {
+  const { steps, kinds } = pictures;
+  const top = 22;
+  const cell = Math.max(8, Math.min((w - NAMES - 8) / steps.length, (h - top - 6) / FILM.length) - GAP);
+  const left = NAMES + Math.max(0, (w - NAMES - 8 - steps.length * (cell + GAP)) / 2);
+  const chosen = nearestSheet(pictures, step);
+  const boxes = [];
+  ctx.font = `11px ${font}`;
+  FILM.forEach((kind, row) => label(ctx, t(kind), left - 8, top + row * (cell + GAP) + cell / 2 + 4, theme, "right"));
+  const every = Math.ceil(24 / (cell + GAP));
+  steps.forEach((sheet, column) => {
+    const x = left + column * (cell + GAP);
+    if (column % every === 0) label(ctx, String(sheet.i), x + cell / 2, 14, theme, "center", sheet === chosen);
+    const column0 = { x, y: top, w: cell, h: FILM.length * (cell + GAP) - GAP };
+    boxes.push({ ...column0, step: sheet.i });
+    FILM.forEach((kind, row) => {
+      tile(ctx, pictures, images(sheet), kinds.indexOf(kind), rowOf(pictures, sample),
+        { x, y: top + row * (cell + GAP), w: cell, h: cell }, theme);
+    });
+    if (sheet === chosen) frame(ctx, column0, theme);
+  });
+  return boxes;
+}
+
+/** One step large: the two predictions, what the condition changes, and where. */
+export function heat(ctx, pictures, images, { w, h, theme, step, sample, t, font }) {
+  const sheet = nearestSheet(pictures, step);
+  const across = w > 1.6 * h ? 4 : 2;
+  const down = LARGE.length / across;
+  const cell = Math.min((w - 16) / across - 8, (h - 8) / down - 24);
+  const start = (w - across * (cell + 8) + 8) / 2;
+  ctx.font = `12px ${font}`;
+  LARGE.forEach((kind, k) => {
+    const x = start + (k % across) * (cell + 8);
+    const y = 20 + Math.floor(k / across) * (cell + 24);
+    label(ctx, t(kind), x + cell / 2, y - 6, theme, "center");
+    const place = { x, y, w: cell, h: cell };
+    const show = (name) => tile(ctx, pictures, images(sheet), pictures.kinds.indexOf(name), rowOf(pictures, sample), place, theme);
+    if (kind === "where") overDimmed(ctx, place, () => show("guided"), () => show(kind));
+    else show(kind);
+  });
+  return [];
+}
+
+/** A heat map over a picture: the picture dimmed, the warmth added to it. */
+function overDimmed(ctx, { x, y, w, h }, picture, warmth) {
+  ctx.save();
+  ctx.fillStyle = "#000";
+  ctx.fillRect(x, y, w, h);
+  ctx.globalAlpha = 0.4;
+  picture();
+  ctx.globalAlpha = 1;
+  ctx.globalCompositeOperation = "lighter";
+  warmth();
+  ctx.restore();
+}
+
+function tile(ctx, { size: [tw, th] }, image, column, row, { x, y, w, h }, theme) {
+  if (!image) {
+    ctx.strokeStyle = theme.hair;
+    ctx.strokeRect(x + 0.5, y + 0.5, w - 1, h - 1);
+    return;
+  }
+  const scale = Math.min(w / tw, h / th);
+  ctx.imageSmoothingEnabled = scale < 2;
+  const [dw, dh] = [tw * scale, th * scale];
+  ctx.drawImage(image, column * tw, row * th, tw, th, x + (w - dw) / 2, y + (h - dh) / 2, dw, dh);
+}
+
+function frame(ctx, { x, y, w, h }, theme) {
+  ctx.strokeStyle = theme.ink;
+  ctx.lineWidth = 2;
+  ctx.setLineDash([]);
+  ctx.strokeRect(x - 2, y - 2, w + 4, h + 4);
+}
+
+function label(ctx, words, x, y, theme, align, strong = false) {
+  ctx.fillStyle = strong ? theme.ink : theme.muted;
+  ctx.textAlign = align;
+  ctx.textBaseline = "alphabetic";
+  ctx.fillText(words, x, y);
+}

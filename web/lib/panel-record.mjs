@@ -1,0 +1,57 @@
+/** The run that a panel shows: pieces that arrive live, or the whole record. No DOM. */
+import { sampleOf } from "./gram.mjs";
+import { metric, NAMES, rms } from "./metrics.mjs";
+
+const FROM_STEP = ["space", "N", "vectors"];
+
+/** A run with a live message added. Steps are kept by their number: messages may be lost or come twice. */
+export function withSteps(run, message) {
+  const kept = run?.run === message.run ? run : { v: 1, run: message.run, live: true, workflow_id: message.workflow_id,
+    prompt_id: message.prompt_id, n: 0, notes: [], steps: [] };
+  for (const step of message.steps ?? []) {
+    put(kept.steps, step);
+    kept.n = step.n ?? kept.n;
+    for (const name of FROM_STEP) kept[name] ??= step[name];
+    kept.batch = Math.max(kept.batch ?? 0, step.samples?.length ?? 0, ...(step.subset ?? []).map((b) => b + 1));
+  }
+  return kept;
+}
+
+function put(steps, step) {
+  let at = steps.length;
+  while (at > 0 && steps[at - 1].i >= step.i) at -= 1;
+  steps.splice(at, steps[at]?.i === step.i ? 1 : 0, step);
+}
+
+/** Numbers of the samples that the run holds: all of them, or the subset that was sent. */
+export function samplesOf(run) {
+  const first = run?.steps?.[0];
+  return first?.subset ?? (first?.samples ?? []).map((_, b) => b);
+}
+
+/** Rms per element of a recorded vector of a sample, NaN where unknown. */
+export function lengthOf(step, sample, vector) {
+  const gram = sampleOf(step, sample);
+  return gram ? rms(gram, { [vector]: 1 }) : NaN;
+}
+
+const LEVELS = ["sigma", "sigma_next", "gamma", "kappa", "evals"];
+
+/** One row a step of what a sample did: [[heading, ...], [value, ...], ...]; what is unknown is null or NaN. */
+export function table(run, sample) {
+  const head = ["step", ...LEVELS, "stage", ...Object.entries(NAMES).map(([id, [name]]) => `${id} ${name}`)];
+  const rows = (run?.steps ?? []).map((step) => {
+    const gram = sampleOf(step, sample);
+    const levels = LEVELS.map((name) => step[name] ?? null);
+    return [step.i, ...levels, step.stage, ...Object.keys(NAMES).map((name) => metric(name, gram, step, run))];
+  });
+  return [head, ...rows];
+}
+
+/** The table as comma-separated values; what is unknown is empty. */
+export const csv = (rows) => rows.map((row) => row.map(cell).join(",")).join("\n");
+
+const cell = (value) => {
+  const words = value === null || value === undefined || Number.isNaN(value) ? "" : String(value);
+  return /[",\n]/.test(words) ? `"${words.replaceAll('"', '""')}"` : words;
+};

@@ -1,0 +1,41 @@
+/** What a panel says in words: where it stands, what is shown, and what is missing. No DOM. */
+import { sampleOf, stepOf } from "./gram.mjs";
+import { lengthOf, samplesOf } from "./panel-record.mjs";
+import { number } from "./words.mjs";
+
+const STAGES = { skip: "skip", reuse: "reuse" };
+
+/** Sentences about the step that is shown. state: {run, step, sample, view, trouble, note}; t: `speaker`. */
+export function status(state, t) {
+  const { run, step: i, view, trouble, note } = state;
+  if (trouble) return [t(trouble.key, trouble)];
+  if (!run) return [t("empty")];
+  const about = run.fault ? [t(run.fault, faultAt(run))] : [];
+  if (!run.steps?.length) return [...about, run.n && run.live ? t("running", { i: 0, n: run.n }) : t("nothing")];
+  const step = stepOf(run, i);
+  if (!step) return [...about, t("hole", { i })];
+  const drawn = view !== "pictures" && view !== "heat"; // a figure prints its own step, levels and scale
+  const place = !drawn && t("at", { i, sigma: number(step.sigma), next: number(step.sigma_next), gamma: number(step.gamma) });
+  const going = run.live && !run.fault ? t("running", { i: run.steps.at(-1).i + 1, n: run.n }) : null;
+  return [...about, going, place, ...missing(state, step, t), note].filter(Boolean);
+}
+
+const faultAt = (run) => ({ i: (run.steps?.at(-1)?.i ?? -1) + 1, n: run.n });
+
+function missing({ run, sample, view }, step, t) {
+  const found = [];
+  if (step.stage === "cond_only") {
+    found.push(step.gamma === 1 ? t("condOnly", { gamma: 1 }) : t("condOnlyElse"));
+  } else if (STAGES[step.stage]) found.push(t(STAGES[step.stage]));
+  else if (sampleOf(step, sample) && !Number.isFinite(lengthOf(step, sample, "delta"))) found.push(t("diverged"));
+  else if (lengthOf(step, sample, "delta") === 0) found.push(t("noDifference"));
+  if (view === "whatif" && step.kappa == null && step.stage === "step") found.push(t("noKappa"));
+  const shown = samplesOf(run).length;
+  if (step.subset && run.batch > shown) found.push(t("subset", { shown, batch: run.batch }));
+  return found;
+}
+
+/** One sentence for those who cannot see the figure. */
+export function spoken(title, lines) {
+  return `${title}. ${lines.join(" ")}`;
+}
