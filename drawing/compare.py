@@ -106,7 +106,7 @@ def _known(value: float | None) -> float:
 
 
 def _state(trace: Trace, step: int) -> Tensor:
-    return trace.tensors[END] if step == trace.n else trace.captured("x", step)
+    return trace.tensors[END] if step == trace.n else trace.held("x", step)
 
 
 def draw_comparison(
@@ -234,7 +234,7 @@ def _filmstrips(
         return []
     most = min(AUTO_STEPS, len(shared))
     steps = [shared[round(i * (len(shared) - 1) / max(most - 1, 1))] for i in range(most)]
-    rows = [[trace.captured("guided", step)[sample][None].float() for step in steps] for trace in traces]
+    rows = [[trace.held("guided", step)[sample][None].float() for step in steps] for trace in traces]
     names = (("A", canvas.theme.uncond), ("B", canvas.theme.cond))
     lines = [
         Line("", name, colour, [picture_of(x, how) for x in row])

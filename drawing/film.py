@@ -148,7 +148,9 @@ def draw_film(
     for drawing in drawings:
         frames.append(drawing.png())
         captions.append(drawing.caption)
-    return Film(np.stack(frames), tuple(durations), tuple(captions), drawing, theme != "transparent", note)
+    opaque = theme != "transparent"
+    last = drawing  # pyright: ignore[reportPossiblyUnboundVariable]  a film has frames
+    return Film(np.stack(frames), tuple(durations), tuple(captions), last, opaque, note)
 
 
 def still_film(drawing: Drawing, opaque: bool) -> Film:

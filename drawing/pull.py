@@ -113,7 +113,8 @@ def _placed(scene: Scene, record: GramRecord, factors: tuple[float, float, float
         "tip": tip,
     }
     noise = float(record.square({"noise": 1.0}).sqrt()) * unit
-    return Pull(replace(scene, points=points, noise=noise, other=0.0), kappa, gradient, implied)
+    along, across = gradient
+    return Pull(replace(scene, points=points, noise=noise, other=0.0), kappa, (along, across), implied)
 
 
 def draw_pull(

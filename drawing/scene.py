@@ -100,9 +100,9 @@ def scene_of(trace: Trace, step: int | None = None, sample: int | None = None) -
 def kept(trace: Trace, names: tuple[str, ...], step: int, sample: int) -> list[Tensor] | None:  # each [N] float64
     """Captured tensors of one sample as flat vectors, None unless all of them were kept; "end" is the run's end."""
     found = [trace.tensors.get(END) if name == END else trace.captured(name, step) for name in names]
-    if any(tensor is None for tensor in found):
+    vectors = [tensor[sample].double().flatten() for tensor in found if tensor is not None]
+    if len(vectors) < len(names):
         return None
-    vectors = [tensor[sample].double().flatten() for tensor in found]
     return vectors if all(bool(v.isfinite().all()) for v in vectors) else None
 
 

@@ -168,7 +168,7 @@ def _level_steps(trace: Trace, from_run: bool) -> list[int]:
 
 def _states(trace: Trace, steps: list[int], sample: int, pictures: Pictures) -> list[np.ndarray]:
     space = str(trace.header.get("space"))
-    states = [trace.captured("x", step)[sample] for step in steps]
+    states = [trace.held("x", step)[sample] for step in steps]
     levels = [float(trace.steps["sigma"][step]) for step in steps]
     shown = [shown_state(x, level, space) for x, level in zip(states, levels, strict=True)]
     return [pictures.image(x[None])[0].numpy() for x in shown]
@@ -220,7 +220,7 @@ def rows_of(trace: Trace, steps: Sequence[int], sample: int) -> list[Row]:
     """What a trace kept of these steps."""
     found = []
     for step in steps:
-        uncond, cond = (trace.captured(name, step)[sample][None].float() for name in ("uncond", "cond"))
+        uncond, cond = (trace.held(name, step)[sample][None].float() for name in ("uncond", "cond"))
         plain = uncond + float(trace.steps["gamma"][step]) * (cond - uncond)
         guided = trace.captured("guided", step)
         found.append(Row(uncond, cond, plain if guided is None else guided[sample][None].float()))
@@ -287,7 +287,8 @@ def _heat_map(canvas: Canvas, sheet: Sheet, run: tuple[Trace, Scene], pictures: 
     top = float(known.kthvalue(max(1, math.ceil(LOUD * len(known)))).values) or 1.0
     clipped = float((known > top).double().mean())
     rows = rows_of(trace, steps, scene.sample)
-    shares = [difference_size_map(row) / top if row.paired else None for row in rows]
+    maps = (difference_size_map(row) for row in rows)
+    shares = [None if size is None else size / top for size in maps]
     heat = [None if share is None else heat_colours(share) for share in shares]
     shown = [picture_of(row.cond, pictures) for row in rows]
     over = [None if s is None or p is None else _laid_over(p, s) for p, s in zip(shown, shares, strict=True)]

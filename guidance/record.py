@@ -10,6 +10,7 @@ import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -117,7 +118,7 @@ def size_of(value: object) -> int:
     return len(json.dumps(value, separators=(",", ":"), allow_nan=False))
 
 
-def rounded(value: object) -> object:
+def rounded(value: Any) -> Any:
     """A tensor, number or list of them with 6 significant digits; None for what is not finite."""
     if isinstance(value, Tensor):
         value = value.tolist()
@@ -151,7 +152,7 @@ def _samples(K: Tensor, columns: Mapping[str, Tensor]) -> list[dict]:
 def _percentiles(columns: Mapping[str, Tensor], facts: RunFacts) -> dict:
     """10th, 50th and 90th percentile over all samples; samples without a value are left out."""
     ranks = torch.tensor(PERCENTILES, dtype=torch.float64) / 100
-    found = {"p": list(PERCENTILES)}
+    found: dict[str, Any] = {"p": list(PERCENTILES)}
     for name, values in step_metrics(columns, facts).items():
         found[name] = rounded(values.nanquantile(ranks))
     return found

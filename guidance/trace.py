@@ -86,6 +86,13 @@ class Trace:
             return None
         return self.tensors[name][self.captured_steps.index(step)]
 
+    def held(self, name: str, step: int) -> Tensor:  # -> [B, *latent] fp16
+        """One captured tensor that must be there.  Raises ValueError where it was not kept."""
+        tensor = self.captured(name, step)
+        if tensor is None:
+            raise ValueError(f"The trace keeps no {name} of step {step}. Set capture to pictures and run again.")
+        return tensor
+
     def column(self, metric: str) -> Tensor:  # -> [n, B] float64
         """A metric of every step and sample, by its number: "M1", "M2e", "M6t", ... ("M6" is M6t)."""
         known = METRICS.get("M6t" if metric == "M6" else metric)

@@ -233,8 +233,10 @@ class Watch:
             tensors["end"] = self.end.half().cpu()
         tensors = mapped(tensors)
         capture = {"mode": self.recording.capture, "budget_mb": self.recording.budget_mb}
-        header = self._header() | {"capture": capture | {"steps": captured, "note": note}} | self.recording.facts
-        return Trace(header, self._columns(), list(self.ledger.stage), tensors)
+        columns = self._columns()
+        header = self._header() | {"evaluations": int(columns["evals"].sum())}
+        header |= {"capture": capture | {"steps": captured, "note": note}} | self.recording.facts
+        return Trace(header, columns, list(self.ledger.stage), tensors)
 
     def _columns(self) -> dict[str, Tensor]:
         return no_steps(0 if self.end is None else len(self.end)) | self.ledger.columns()
@@ -259,7 +261,6 @@ class Watch:
             "host": host.describe_host(self.patcher),
             "latent": {"shape": shape, "format": type(self.patcher.get_model_object("latent_format")).__name__},
             "sigma_data": host.data_deviation(self.patcher),
-            "evaluations": int(sum(float(row["evals"]) for row in self.ledger.rows)),
             "split": f"{self.split}; {checked}",
             "notes": self._notes(),
         }

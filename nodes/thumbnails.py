@@ -64,11 +64,10 @@ def thumbnails(trace: Trace, pictures: Pictures, most: int) -> Sheets:
 
 def _parts(trace: Trace, pictures: Pictures, step: int, samples: list[int]) -> dict[str, Tensor]:
     """{kind: [b, H, W, 3]} of one step; difference is signed, where is [b, H, W], nan marks what is unknown."""
-    kept = {name: trace.captured(name, step) for name in KINDS[:4]}
-    kept = {name: None if tensor is None else tensor[samples].float() for name, tensor in kept.items()}
-    unknown = torch.full_like(kept["x"], torch.nan)
-    u, c, x = (unknown if kept[name] is None else kept[name] for name in ("uncond", "cond", "x"))
-    guided = c if kept["guided"] is None else kept["guided"]
+    x = trace.held("x", step)[samples].float()
+    unknown = torch.full_like(x, torch.nan)
+    kept = {name: trace.captured(name, step) for name in ("uncond", "cond", "guided")}
+    u, c, guided = (unknown if tensor is None else tensor[samples].float() for tensor in kept.values())
     x = shown_state(x, float(trace.steps["sigma"][step]), str(trace.header.get("space")))
     plain = {"x": x, "uncond": u, "cond": c, "guided": guided}
     shown = {name: _or_grey(pictures, tensor) for name, tensor in plain.items()}

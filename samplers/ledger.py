@@ -21,6 +21,7 @@ LIMITS = {"numbers": 0, "pictures": 24, "tensors": 1 << 30}  # captured steps at
 PICTURES = ("x", "uncond", "cond", "guided")
 FIT = 1e-4  # residual below which a move counts as a multiple of D - x
 RATIOS = ("ratio", "ratio-1", "ratio-2")  # noise over signal at a step and the two before
+LEVELS = ("sigma", "sigma_next", "alpha", "alpha_next", "gamma", "evals", "count", *RATIOS)
 
 
 @dataclass
@@ -104,7 +105,7 @@ class Ledger:
     def enter(self, step: Recorded) -> None:
         """Add one complete step."""
         now, then = level(step.sigma, self.flow), level(step.sigma_next, self.flow)
-        self.rows.append(self._levels(step, now, then) | self._numbers(step, now, then))
+        self.rows.append({"levels": self._levels(step, now, then)} | self._numbers(step, now, then))
         self.stage.append("cond_only" if step.uncond is None else "step")
         self.capture.keep(step)
         self.before, self.before_that = step, self.before
@@ -114,6 +115,7 @@ class Ledger:
         if not self.rows:
             return {}
         rows = {name: torch.stack([row[name] for row in self.rows]).cpu() for name in self.rows[0]}
+        rows |= dict(zip(LEVELS, rows.pop("levels").unbind(dim=1), strict=True))
         record, count = GramRecord((*VECTORS, *HISTORY), rows.pop("gram")), int(rows.pop("count")[0])
         sigma, gamma, unknown = (values[:, None] for values in (rows["sigma"], rows["gamma"], rows.pop("unknown")))
         ratios = [rows.pop(name)[:, None] for name in RATIOS]
@@ -136,19 +138,17 @@ class Ledger:
             "kappa": _kappa(K, rows["gamma"]),
         }
 
-    def _levels(self, step: Recorded, now: Level, then: Level) -> dict[str, Tensor]:
+    def _levels(self, step: Recorded, now: Level, then: Level) -> Tensor:  # -> [len(LEVELS)] float64
         """Numbers of the schedule, and noise over signal here and at the two steps before (nan where there is none)."""
-        values = {"sigma": now.sigma, "sigma_next": then.sigma, "alpha": now.alpha, "alpha_next": then.alpha}
-        values |= {"gamma": step.gamma, "evals": step.evaluations, "count": step.x[0].numel()}
-        trail = (step, self.before, self.before_that)
-        values |= {name: self._noise_over_signal(at) for name, at in zip(RATIOS, trail, strict=True)}
-        return {name: torch.as_tensor(v, dtype=torch.float64) for name, v in values.items()}
+        ratios = (self._noise_over_signal(at) for at in (step, self.before, self.before_that))
+        numbers = (step.gamma, step.evaluations, step.x[0].numel(), *ratios)
+        return torch.tensor((now.sigma, then.sigma, now.alpha, then.alpha, *numbers), dtype=torch.float64)
 
     def _noise_over_signal(self, step: Recorded | None) -> float:
         if step is None or step.uncond is None:
             return float("nan")
-        at = level(step.sigma, self.flow)
-        return float(at.sigma / at.alpha)
+        alpha = 1 - step.sigma if self.flow else 1.0
+        return step.sigma / alpha if alpha else float("inf")
 
     def _numbers(self, step: Recorded, now: Level, then: Level) -> dict[str, Tensor]:
         """Inner products of the step's vectors and of what the metrics compare them with, and the saturation."""

@@ -95,8 +95,9 @@ def ddpm(x: Tensor, denoised: Tensor, now: Level, then: Level, eps: Tensor, *, e
 
 
 def euler(update: Update) -> Tensor:
-    """Move of the Euler step.  x' - x = alpha' D + sigma' eps-hat - x"""
-    return ancestral(update, eta=0.0)
+    """Move of the Euler step.  x' - x = (alpha' - alpha r) D + (r - 1) x,   r = sigma' / sigma"""
+    ratio = update.then.sigma / update.now.sigma
+    return (update.then.alpha - update.now.alpha * ratio) * update.denoised + (ratio - 1) * update.x
 
 
 def ancestral(update: Update, eta: float) -> Tensor:
