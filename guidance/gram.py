@@ -7,7 +7,8 @@ so their lengths, angles and positions are exact functions of K. Differences are
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import functools
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -16,7 +17,7 @@ from torch import Tensor
 from .vectors import flat
 
 VECTORS = ("u", "a", "delta", "D-G", "move", "noise")
-HISTORY = ("unexplained", "delta-1", "delta-2", "move-1", "noise-1")  # beside them while a run is recorded
+HISTORY = ("unexplained", "delta-1", "delta-2", "move-1", "noise-1", "one")  # beside them while a run is recorded
 CHUNK = 1 << 14  # elements widened to float64 at a time: fits the cache; bounds the memory, not the result
 COLLINEAR = 1e-6  # delta across a, in units of |a|, below which x, u and c are drawn as a line
 ROUNDING = 1e-9  # negative eigenvalues of K down to this share of its trace are rounding
@@ -25,38 +26,54 @@ Coefficient = Tensor | float
 Combination = Mapping[str, Coefficient]
 
 
-def gram(vectors: Mapping[str, Tensor | None], room: Tensor | None = None) -> Tensor:  # -> K [B, V(V+1)/2] float64
+def gram(vectors: Mapping[str, Tensor | None]) -> Tensor:  # -> K [B, V(V+1)/2] float64
     """Inner products of all pairs of vectors [B, ...]: the upper triangle of their Gram matrix, row by row.
 
-    None stands for a vector that is exactly zero (no noise, no other rule); it costs nothing. room: where to widen the
-    vectors, from `room_for`; a run that asks many times brings its own, because fresh memory costs more than the sums.
+    None stands for a vector that is exactly zero (no noise, no other rule).
     """
-    present = {name: flat(v) for name, v in vectors.items() if v is not None}
+    present = [v for v in vectors.values() if v is not None]
     if not present:
         raise ValueError("A Gram matrix needs at least one vector, and all of them are None. Pass u, a and delta.")
-    order, rows = list(vectors), list(present.values())
-    kept = torch.tensor([order.index(name) for name in present])
-    small = _full(rows, room_for(rows[0], len(rows)) if room is None else room[:, : len(rows)])
-    full = small.new_zeros(len(small), len(order), len(order))
-    full[:, kept[:, None], kept[None, :]] = small
-    upper, columns = torch.triu_indices(len(order), len(order))
-    return full[:, upper, columns]
+    products = inner_products(present, room_for(present[0], len(present)))
+    return triangle(with_zero_rows(products, [v is not None for v in vectors.values()]))
+
+
+def inner_products(rows: Sequence[Tensor], room: Tensor) -> Tensor:  # V x [B, ...], [B, >= V, n] -> [B, V, V]
+    """The whole Gram matrix, float64.
+
+    room: where to widen the vectors, from `room_for`; a run that asks many times keeps its own, because fresh memory
+    costs more than the sums.
+    """
+    lines = [flat(row) for row in rows]
+    count, room = lines[0].shape[1], room[:, : len(lines)]
+    starts = range(0, count, room.shape[2])
+    return functools.reduce(torch.add, (_products(lines, start, room[..., : count - start]) for start in starts))
+
+
+def _products(lines: Sequence[Tensor], start: int, block: Tensor) -> Tensor:  # V x [B, N], [B, V, n] -> [B, V, V]
+    for i, line in enumerate(lines):
+        block[:, i].copy_(line[:, start : start + block.shape[2]])
+    return block @ block.mT
+
+
+def with_zero_rows(products: Tensor, present: Sequence[bool]) -> Tensor:  # [B, P, P], V -> [B, V, V]
+    """The Gram matrix with rows and columns of zeros where a vector is not present."""
+    kept = torch.tensor(present, device=products.device).nonzero()
+    full = products.new_zeros(len(products), len(present), len(present))
+    full[:, kept, kept.mT] = products
+    return full
+
+
+def triangle(full: Tensor) -> Tensor:  # [..., V, V] -> [..., V(V+1)/2]
+    """The upper triangle of a symmetric matrix, row by row."""
+    rows, columns = torch.triu_indices(*full.shape[-2:])
+    return full[..., rows, columns]
 
 
 def room_for(like: Tensor, count: int) -> Tensor:  # like [B, ...] -> [B, count, at most CHUNK] float64
-    """Memory in which `gram` widens up to `count` vectors like this one, piece by piece."""
+    """Memory in which `inner_products` widens `count` vectors like this one, piece by piece."""
     device = "cpu" if like.device.type == "mps" else like.device
     return torch.empty(len(like), count, min(flat(like).shape[1], CHUNK), dtype=torch.float64, device=device)
-
-
-def _full(rows: list[Tensor], room: Tensor) -> Tensor:  # V x [B, N], [B, V, n] -> [B, V, V] float64
-    total = room.new_zeros(len(room), len(rows), len(rows))
-    for start in range(0, rows[0].shape[1], room.shape[2]):
-        block = room[..., : rows[0].shape[1] - start]
-        for i, row in enumerate(rows):
-            block[:, i].copy_(row[:, start : start + block.shape[2]])
-        total += block @ block.mT
-    return total
 
 
 @dataclass(frozen=True, eq=False)
@@ -257,5 +274,4 @@ def repaired(record: GramRecord) -> GramRecord:
         )
     values, axes = torch.linalg.eigh(record.matrix())
     full = (axes * values.clamp(min=0)[..., None, :]) @ axes.mT
-    rows, columns = torch.triu_indices(len(record.vectors), len(record.vectors))
-    return GramRecord(record.vectors, full[..., rows, columns])
+    return GramRecord(record.vectors, triangle(full))

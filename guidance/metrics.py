@@ -122,14 +122,18 @@ def bound_of(cond: Tensor) -> Tensor:  # [B, C, ...] -> [B, C, 1 ...]
 
 
 def saturation(denoised: Tensor, bound: Tensor | float = 1.0) -> Tensor:  # [B, ...] -> [B], 0 .. 1
-    """M10: share of elements with |D| > bound, nan for an item with nan.  bound: 1 for pixels, or `bound_of(c)`."""
-    size = flat(denoised.abs() - bound)
-    return torch.where(size.amax(dim=1).isnan(), torch.nan, (size > 0).sum(dim=1) / size.shape[1]).double()
+    """M10: share of elements with |D| > bound, nan for an item with nan.  bound: 1 for pixels, or `bound_of(c)`.
+
+    Excess cut off at the smallest positive number counts as one of it, and nan stays nan.
+    """
+    excess = flat(denoised.abs() - bound)
+    least = torch.finfo(excess.dtype).tiny
+    return excess.clamp(0, least).mean(dim=1, dtype=torch.float64) / least
 
 
-def saturation_excess(denoised: Tensor, cond: Tensor, bound: Tensor | float = 1.0) -> Tensor:  # -> [B], -1 .. 1
-    """M10c: the share beyond the bound that cond does not have.  M10(D) - M10(c)."""
-    return saturation(denoised, bound) - saturation(cond, bound)
+def saturation_excess(of_denoised: Tensor, of_cond: Tensor) -> Tensor:  # [...], -1 .. 1
+    """M10c: the share beyond the bound that cond does not have.  M10(D) - M10(c), from the two shares."""
+    return of_denoised - of_cond
 
 
 def out_of_plane(record: GramRecord) -> Tensor:  # 0 .. 1

@@ -47,11 +47,11 @@ class BlogSampler:
         """Sample from sigmas[0] to sigmas[-1]; the host calls this."""
         extra_args = extra_args or {}
         flow = host.is_flow(model.inner_model.model_patcher)
-        levels = [level(s, flow) for s in sigmas]
+        levels = [level(s, flow) for s in sigmas.tolist()]
         noise = noise_sampler or self.noise(x, extra_args.get("seed"))
         ones = x.new_ones([len(x)])
         states = run(
-            lambda x, now: model(x, now.sigma.to(ones) * ones, **extra_args),
+            lambda x, now: model(x, now.sigma * ones, **extra_args),
             x,
             levels,
             lambda x, denoised, now, then, eps: self.rule(x, denoised, now, then, eps, eta=self.eta),

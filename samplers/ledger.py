@@ -5,21 +5,34 @@ Everything is taken on the device where the sampler works and fetched once at th
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from ..guidance import metrics
-from ..guidance.gram import HISTORY, VECTORS, GramRecord, added, gram, named, room_for
-from ..guidance.vectors import flat, promoted
+from ..guidance.gram import (
+    HISTORY,
+    VECTORS,
+    GramRecord,
+    added,
+    inner_products,
+    named,
+    room_for,
+    triangle,
+    with_zero_rows,
+)
+from ..guidance.vectors import promoted
 from .recorder import Recorded
 from .steps import Level, Update, level
 
 LIMITS = {"numbers": 0, "pictures": 24, "tensors": 1 << 30}  # captured steps at most
 PICTURES = ("x", "uncond", "cond", "guided")
 FIT = 1e-4  # residual below which a move counts as a multiple of D - x
+UNEXPLAINED = len(VECTORS) + HISTORY.index("unexplained")
 RATIOS = ("ratio", "ratio-1", "ratio-2")  # noise over signal at a step and the two before
 LEVELS = ("sigma", "sigma_next", "alpha", "alpha_next", "gamma", "evals", "count", *RATIOS)
 
@@ -79,6 +92,19 @@ class Capture:
         return tensors[name] if name in tensors else torch.full_like(tensors["x"], torch.nan)
 
 
+class Row(NamedTuple):
+    """What is taken of a step while the run goes on.
+
+    products: inner products of those of VECTORS and HISTORY that are present, [B, P, P] float64 on the run's device.
+    beyond: shares of D and of c beyond the bound, [2, B].
+    """
+
+    levels: tuple[float, ...]
+    products: Tensor
+    present: list[bool]
+    beyond: Tensor
+
+
 @dataclass
 class Ledger:
     """The columns of a trace: inner products while the run goes on, metrics when they are asked for.
@@ -95,30 +121,34 @@ class Ledger:
     options: dict = field(default_factory=dict)
     bound: float | None = 1.0
     dtype: torch.dtype = torch.float32
-    rows: list[dict[str, Tensor]] = field(default_factory=list)
+    rows: list[Row] = field(default_factory=list)
     stage: list[str] = field(default_factory=list)
     before: Recorded | None = None
-    before_that: Recorded | None = None
+    deltas: tuple[Tensor | None, Tensor | None] = (None, None)  # of the two steps before
+    ratios: tuple[float, float] = (math.nan, math.nan)
     update: Update | None = None
     room: Tensor | None = None
 
     def enter(self, step: Recorded) -> None:
         """Add one complete step."""
         now, then = level(step.sigma, self.flow), level(step.sigma_next, self.flow)
-        self.rows.append({"levels": self._levels(step, now, then)} | self._numbers(step, now, then))
+        self.rows.append(self._row(step, now, then))
         self.stage.append("cond_only" if step.uncond is None else "step")
         self.capture.keep(step)
-        self.before, self.before_that = step, self.before
+        self.before = step
 
     def columns(self) -> dict[str, Tensor]:
         """{name: [n] or [n, B, ...] float64 on the CPU}, fetched from the device here; nan where undefined."""
         if not self.rows:
             return {}
-        rows = {name: torch.stack([row[name] for row in self.rows]).cpu() for name in self.rows[0]}
-        rows |= dict(zip(LEVELS, rows.pop("levels").unbind(dim=1), strict=True))
-        record, count = GramRecord((*VECTORS, *HISTORY), rows.pop("gram")), int(rows.pop("count")[0])
-        sigma, gamma, unknown = (values[:, None] for values in (rows["sigma"], rows["gamma"], rows.pop("unknown")))
+        levels = torch.tensor([row.levels for row in self.rows], dtype=torch.float64)
+        rows = dict(zip(LEVELS, levels.unbind(dim=1), strict=True))
+        products = torch.stack([with_zero_rows(row.products, row.present) for row in self.rows]).cpu()
+        record, count = GramRecord((*VECTORS, *HISTORY), triangle(products)), int(rows.pop("count")[0])
+        sigma, gamma = rows["sigma"][:, None], rows["gamma"][:, None]
         ratios = [rows.pop(name)[:, None] for name in RATIOS]
+        beyond, beyond_of_cond = torch.stack([row.beyond for row in self.rows]).cpu().unbind(dim=1)
+        checked = torch.tensor([row.present[UNEXPLAINED] for row in self.rows])[:, None]
         floor = torch.as_tensor(metrics.precision_floor((record.dot("a", "a") / count).sqrt(), self.dtype))
         across = {
             "m9": metrics.straightness(record),
@@ -130,63 +160,58 @@ class Ledger:
         return {
             **rows,
             **{name: _of_the_step_before(values) for name, values in across.items()},
+            "sum": torch.stack([record.dot(name, "one") for name in ("u", "delta", "D-G")], dim=-1),
+            "m10": beyond,
+            "m10c": metrics.saturation_excess(beyond, beyond_of_cond),
             "m11": metrics.out_of_plane(record),
             "m11s": metrics.out_of_span(record),
-            "m12": metrics.identity_residual(record, sigma, count) + unknown,
+            "m12": torch.where(checked, metrics.identity_residual(record, sigma, count), torch.nan),
             "K": K,
             "floor": floor.mean(dim=1),
             "kappa": _kappa(K, rows["gamma"]),
         }
 
-    def _levels(self, step: Recorded, now: Level, then: Level) -> Tensor:  # -> [len(LEVELS)] float64
+    def _levels(self, step: Recorded, now: Level, then: Level) -> tuple[float, ...]:  # len(LEVELS)
         """Numbers of the schedule, and noise over signal here and at the two steps before (nan where there is none)."""
-        ratios = (self._noise_over_signal(at) for at in (step, self.before, self.before_that))
-        numbers = (step.gamma, step.evaluations, step.x[0].numel(), *ratios)
-        return torch.tensor((now.sigma, then.sigma, now.alpha, then.alpha, *numbers), dtype=torch.float64)
+        before = self.ratios
+        ratio = math.nan if step.uncond is None else now.sigma / now.alpha if now.alpha else math.inf
+        self.ratios = (ratio, before[0])
+        schedule = (now.sigma, then.sigma, now.alpha, then.alpha, step.gamma)
+        return *schedule, step.evaluations, step.x[0].numel(), ratio, *before
 
-    def _noise_over_signal(self, step: Recorded | None) -> float:
-        if step is None or step.uncond is None:
-            return float("nan")
-        alpha = 1 - step.sigma if self.flow else 1.0
-        return step.sigma / alpha if alpha else float("inf")
-
-    def _numbers(self, step: Recorded, now: Level, then: Level) -> dict[str, Tensor]:
-        """Inner products of the step's vectors and of what the metrics compare them with, and the saturation."""
+    def _row(self, step: Recorded, now: Level, then: Level) -> Row:
         cond = step.denoised if step.cond is None else promoted(step.cond)
         u = torch.full_like(cond, torch.nan) if step.uncond is None else promoted(step.uncond)
         delta = cond - u
         plain = cond if step.uncond is None else u + delta * step.gamma
         unexplained = self._unexplained(step, now, then)
-        bound = metrics.bound_of(cond) if self.bound is None else self.bound
-        reached = metrics.saturation(step.denoised, bound)
         if self.room is None:
             self.room = room_for(step.x, len(VECTORS) + len(HISTORY))
-        other = step.denoised - plain
-        vectors = (u, u - step.x, delta, other, step.move, step.noise, unexplained)
-        trail = (_delta(self.before), _delta(self.before_that), *_parts(self.before))
-        return {
-            "gram": gram(dict(zip((*VECTORS, *HISTORY), (*vectors, *trail), strict=True)), self.room),
-            "sum": torch.stack([flat(v).sum(dim=1, dtype=torch.float64) for v in (u, delta, other)], dim=-1),
-            "m10": reached,
-            "m10c": reached - metrics.saturation(cond, bound),
-            "unknown": torch.tensor(torch.nan if unexplained is None else 0.0, dtype=torch.float64),
-        }
+        vectors = (u, u - step.x, delta, step.denoised - plain, step.move, step.noise, unexplained)
+        moved = (self.before.move, self.before.noise) if self.before else (None, None)
+        vectors = (*vectors, *self.deltas, *moved, step.x.new_ones(()).expand(step.x.shape))
+        self.deltas = (None if step.uncond is None or step.cond is None else delta, self.deltas[0])
+        return Row(
+            self._levels(step, now, then),
+            inner_products([v for v in vectors if v is not None], self.room),
+            [v is not None for v in vectors],
+            self._beyond(step.denoised, cond),
+        )
+
+    def _beyond(self, denoised: Tensor, cond: Tensor) -> Tensor:  # [B, ...] twice -> [2, B]
+        bound = torch.cat([metrics.bound_of(cond)] * 2) if self.bound is None else self.bound
+        return metrics.saturation(torch.cat([denoised, cond]), bound).reshape(2, -1)
 
     def _unexplained(self, step: Recorded, now: Level, then: Level) -> Tensor | None:
-        """What the recorded move has that the step's formula has not; None where no formula is known."""
+        """What the recorded move has that the step's formula has not; None where there is no formula or no value."""
         if self.formula is None or (self.reads_uncond and step.uncond is None):
             return None
         previous = self.update.alone() if self.update else None
         self.update = Update(step.x, step.denoised, now, then, step.uncond, previous, self.options)
-        return step.move - self.formula(self.update)
-
-
-def _delta(step: Recorded | None) -> Tensor | None:
-    return step.delta if step else None
-
-
-def _parts(step: Recorded | None) -> tuple[Tensor | None, Tensor | None]:
-    return (step.move, step.noise) if step else (None, None)
+        try:
+            return step.move - self.formula(self.update)
+        except ZeroDivisionError:  # from or to a level like the one before
+            return None
 
 
 def _of_the_step_before(values: Tensor) -> Tensor:  # [n, B] -> [n, B]

@@ -54,11 +54,6 @@ class Recorded:
     evaluations: int
 
     @property
-    def delta(self) -> Tensor | None:  # [B, ...]
-        """The guidance difference c - u, None where one of them was not evaluated."""
-        return None if self.uncond is None or self.cond is None else self.cond - self.uncond
-
-    @property
     def travel(self) -> Tensor:  # [B, ...]
         """Where the state went: x' - x."""
         return self.move if self.noise is None else self.move + self.noise

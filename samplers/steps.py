@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from math import log, sqrt
 from typing import NamedTuple
 
 import torch
@@ -15,16 +16,15 @@ from torch import Tensor
 
 
 class Level(NamedTuple):
-    """A noise level: x = alpha x0 + sigma eps. Both are 0-dim float64 tensors on the CPU, so that asking is free."""
+    """A noise level: x = alpha x0 + sigma eps."""
 
-    alpha: Tensor
-    sigma: Tensor
+    alpha: float
+    sigma: float
 
 
 def level(sigma: float, flow: bool) -> Level:
     """The noise level at sigma: alpha is 1 - sigma on flow, 1 elsewhere."""
-    value = torch.tensor(float(sigma), dtype=torch.float64)
-    return Level(1 - value if flow else torch.ones_like(value), value)
+    return Level(1 - sigma if flow else 1.0, sigma)
 
 
 class Step(NamedTuple):
@@ -59,16 +59,16 @@ def noise_estimate(x: Tensor, denoised: Tensor, now: Level) -> Tensor:  # [B, ..
     return (x - now.alpha * denoised) / now.sigma
 
 
-def up_and_down(now: Level, then: Level, eta: float) -> tuple[Tensor, Tensor]:
+def up_and_down(now: Level, then: Level, eta: float) -> tuple[float, float]:
     """Split the next noise level into fresh noise (up) and what is kept of the old (down).
 
         up = eta sigma' sqrt(1 - (n'/n)^2)     down = sqrt(sigma'^2 - up^2)      n = sigma / alpha
 
     eta: 0 keeps all (ODE), 1 is the ancestral split.  Source: Song et al. 2020, arXiv 2010.02502, eq. 16.
     """
-    ratio = then.sigma * now.alpha / (then.alpha * now.sigma)
-    up = eta * then.sigma * (1 - ratio**2).clamp(min=0).sqrt()
-    return up, (then.sigma**2 - up**2).clamp(min=0).sqrt()
+    ratio = then.sigma * now.alpha / (then.alpha * now.sigma) if then.alpha else 1.0
+    up = eta * then.sigma * sqrt(max(1 - ratio**2, 0))
+    return up, sqrt(max(then.sigma**2 - up**2, 0))
 
 
 def ddim(x: Tensor, denoised: Tensor, now: Level, then: Level, eps: Tensor, *, eta: float = 0.0) -> Step:
@@ -150,7 +150,7 @@ def dpmpp_2m(update: Update) -> Tensor:
     target = update.denoised
     if update.previous is not None and update.then.sigma > 0:
         before = update.previous
-        lean = (update.now.sigma / update.then.sigma).log() / (2 * (before.now.sigma / update.now.sigma).log())
+        lean = log(update.now.sigma / update.then.sigma) / (2 * log(before.now.sigma / update.now.sigma))
         target = (1 + lean) * target - lean * before.denoised
     return (ratio - 1) * update.x + (1 - ratio) * target
 
@@ -168,7 +168,7 @@ def host_ddpm(update: Update) -> Tensor:
     Below sigma = 0.05 its 1 - a loses digits, which shows in samples too; and it takes every state for a VE one, also
     on flow, where that is wrong.  Source: Ho et al. 2020, arXiv 2006.11239, eq. 11.
     """
-    sigma, sigma_next = (at.sigma.float() for at in (update.now, update.then))
+    sigma, sigma_next = torch.tensor((update.now.sigma, update.then.sigma), dtype=torch.float32)
     kept, kept_next = 1 / (sigma * sigma + 1), 1 / (sigma_next * sigma_next + 1)
     a = kept / kept_next
     z = update.x / torch.sqrt(1 + sigma**2)

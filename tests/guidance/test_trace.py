@@ -77,7 +77,7 @@ def row_of(now, vectors, x, guided, cond, up):
         "K": gram(vectors),
         "sum": torch.stack([v.flatten(1).sum(dim=1) for v in (u, delta, 0 * u)], dim=1),
         "m10": metrics.saturation(guided),
-        "m10c": metrics.saturation_excess(guided, cond),
+        "m10c": metrics.saturation_excess(metrics.saturation(guided), metrics.saturation(cond)),
         "m11": metrics.out_of_plane(record),
         "m11s": metrics.out_of_span(record),
         "m12": zero,

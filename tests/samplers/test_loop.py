@@ -18,7 +18,7 @@ def guided_run(x, sigmas, flow, gamma=2.0, eta=1.0, seed=5):
 
     def denoise(x, now):
         u, c = (MIXTURE.denoised(x, now.sigma, now.alpha, label) for label in (None, 1))
-        p = Predictions(x, now.sigma.expand(len(x)), now.alpha.expand(len(x)), u, c)
+        p = Predictions(x, x.new_full([len(x)], now.sigma), x.new_full([len(x)], now.alpha), u, c)
         return PLAIN.step(state, p, gamma)[0]
 
     states = run(denoise, x, levels, lambda *a: ddim(*a, eta=eta), lambda *_: draw())
