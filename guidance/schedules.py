@@ -7,6 +7,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import pairwise
 
+from .rules.contract import Rule
+
 
 @dataclass(frozen=True)
 class Run:
@@ -40,7 +42,7 @@ SHAPES: dict[str, Callable[[float, float], float]] = {
 
 
 @dataclass(frozen=True)
-class ScaleSchedule:
+class ScaleSchedule(Rule):
     """Reshapes gamma over the run.
 
         gamma' = 1 + (gamma - 1) * w     w = start + (end - start) * shape(p)     p = progress, 0 .. 1
@@ -51,6 +53,7 @@ class ScaleSchedule:
     Source: Wang et al. 2024, arXiv 2404.13040 (monotone weights); Malarz et al. 2025, arXiv 2502.10574 (beta).
     """
 
+    kind = "scale"
     shape: str = "constant"
     start: float = 0.0
     end: float = 1.0
@@ -63,13 +66,18 @@ class ScaleSchedule:
         if self.shape == "list" and not self.values:
             raise ValueError("The schedule is a list but no values were given. Give one, or one per step: 7, 5, 3.")
 
-    def check(self, run: Run) -> None:
+    def init(self, run: Run) -> None:
         """Raise ValueError when a list does not fit the run."""
         if self.shape == "list" and len(self.values) not in (1, run.steps):
             raise ValueError(
                 f"gamma list has {len(self.values)} values but the run has {run.steps} steps. "
                 "Give one value, or one per step."
             )
+
+    @property
+    def neutral(self) -> bool:
+        """A constant scale is the sampler's own."""
+        return self.shape == "constant"
 
     def scale(self, gamma: float, run: Run, sigma: float) -> float:
         """Gamma in force at this noise level."""
@@ -84,6 +92,8 @@ class ScaleSchedule:
     @property
     def text(self) -> str:
         """One phrase for the trace."""
+        if self.neutral:
+            return "gamma constant"
         if self.shape == "list":
             return f"gamma list {', '.join(f'{v:g}' for v in self.values)}"
         bend = f", power {self.power:g}" if self.shape in ("power", "beta") else ""

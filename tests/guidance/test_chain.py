@@ -21,11 +21,12 @@ def test_plain_guidance_is_u_plus_the_difference_times_gamma(gamma):
     assert torch.equal(guided, p.uncond + (p.cond - p.uncond) * gamma)
 
 
-def test_a_chain_is_immutable_and_a_constant_schedule_adds_nothing():
+def test_a_chain_is_immutable_and_a_constant_schedule_is_plain():
     longer = PLAIN.then(ScaleSchedule("linear"))
     assert Chain() == PLAIN
     assert longer.text == "gamma linear 0 to 1 > CFG"
-    assert longer.then(ScaleSchedule()) == longer
+    assert longer.is_cfg
+    assert ScaleSchedule().neutral
 
 
 def test_progress_runs_from_the_first_step_to_the_last():
@@ -45,20 +46,27 @@ def test_progress_runs_from_the_first_step_to_the_last():
 )
 def test_gamma_follows_the_shape(shape, expected):
     chain = PLAIN.then(ScaleSchedule(shape))
-    gammas = [chain.scale(RUN, sigma, 7.0) for sigma in RUN.sigmas[:-1]]
+    gammas = [chain.scale(chain.init(RUN), sigma, 7.0) for sigma in RUN.sigmas[:-1]]
     assert gammas == pytest.approx(expected)
 
 
 def test_weights_of_one_leave_gamma_alone_and_of_zero_give_cond():
     for shape in ("linear", "cosine", "power", "beta"):
-        assert PLAIN.then(ScaleSchedule(shape, 1.0, 1.0)).scale(RUN, 3.0, 7.0) == pytest.approx(7.0)
-        assert PLAIN.then(ScaleSchedule(shape, 0.0, 0.0)).scale(RUN, 3.0, 7.0) == 1.0
+        assert ScaleSchedule(shape, 1.0, 1.0).scale(7.0, RUN, 3.0) == pytest.approx(7.0)
+        assert ScaleSchedule(shape, 0.0, 0.0).scale(7.0, RUN, 3.0) == 1.0
 
 
 def test_a_list_is_read_step_by_step_also_between_the_steps():
     chain = PLAIN.then(ScaleSchedule("list", values=(7.0, 5.0, 3.0, 1.0)))
     chain.init(RUN)
-    assert [chain.scale(RUN, s, 99.0) for s in (8.0, 6.0, 4.0, 2.0, 1.0, 0.1)] == [7.0, 7.0, 5.0, 3.0, 1.0, 1.0]
+    assert [chain.scale(chain.init(RUN), s, 99.0) for s in (8.0, 6.0, 4.0, 2.0, 1.0, 0.1)] == [
+        7.0,
+        7.0,
+        5.0,
+        3.0,
+        1.0,
+        1.0,
+    ]
 
 
 def test_a_list_of_the_wrong_length_is_refused_before_sampling():
@@ -68,7 +76,7 @@ def test_a_list_of_the_wrong_length_is_refused_before_sampling():
 
 def test_schedules_compose_in_wire_order():
     chain = PLAIN.then(ScaleSchedule("list", values=(5.0,))).then(ScaleSchedule("linear"))
-    assert [chain.scale(RUN, s, 99.0) for s in (8.0, 1.0)] == [1.0, 5.0]
+    assert [chain.scale(chain.init(RUN), s, 99.0) for s in (8.0, 1.0)] == [1.0, 5.0]
 
 
 @pytest.mark.parametrize(("text", "numbers"), [("7, 5 3;1", (7, 5, 3, 1)), ("2.5\n-1", (2.5, -1)), ("", ())])

@@ -1,18 +1,14 @@
-"""Rules as wires: each node adds one link to a guidance chain."""
+"""The CFG schedule."""
 
 from __future__ import annotations
 
 from comfy_api.latest import io
 
-from ..guidance.chain import PLAIN
-from ..guidance.schedules import SHAPES, ScaleSchedule, parse_values
-from .checks import choice, insist, number, verdict
-from .wires import Guidance
+from ...guidance.schedules import SHAPES, ScaleSchedule, parse_values
+from ..checks import choice, insist, number, verdict
+from .link import linked, rule_schema
 
-CATEGORY = "guidance geometry/rules"
 SCHEDULES = ("constant", *SHAPES, "list")
-UPSTREAM = Guidance.Input("guidance", optional=True, tooltip="The chain so far; this node adds to its end.")
-CHAIN = Guidance.Output(display_name="guidance", tooltip="The longer chain, for a sampler, a guider or the next rule.")
 
 
 class GGClassifierFree(io.ComfyNode):
@@ -20,12 +16,11 @@ class GGClassifierFree(io.ComfyNode):
 
     @classmethod
     def define_schema(cls):
-        return io.Schema(
-            node_id="GGClassifierFree",
-            display_name="CFG Schedule",
-            category=CATEGORY,
-            description="Changes the guidance scale over the run: gamma = 1 + (cfg - 1) w, with cfg from the sampler.",
-            inputs=[
+        return rule_schema(
+            "GGClassifierFree",
+            "CFG Schedule",
+            "Changes the guidance scale over the run: gamma = 1 + (cfg - 1) w, with cfg from the sampler.",
+            [
                 io.Combo.Input(
                     "schedule",
                     options=list(SCHEDULES),
@@ -64,9 +59,7 @@ class GGClassifierFree(io.ComfyNode):
                     default="",
                     tooltip="For list: gamma of each step, such as 7, 5, 3, or one number for all; cfg is not read.",
                 ),
-                UPSTREAM,
             ],
-            outputs=[CHAIN],
         )
 
     @classmethod
@@ -74,10 +67,10 @@ class GGClassifierFree(io.ComfyNode):
         return verdict(*_complaints(schedule, start_weight, end_weight, power, values))
 
     @classmethod
-    def execute(cls, schedule, start_weight, end_weight, power, values, guidance=PLAIN) -> io.NodeOutput:
+    def execute(cls, schedule, start_weight, end_weight, power, values, guidance=None) -> io.NodeOutput:
         insist(*_complaints(schedule, start_weight, end_weight, power, values))
         numbers = parse_values(values) if schedule == "list" else ()
-        return io.NodeOutput(guidance.then(ScaleSchedule(schedule, start_weight, end_weight, power, numbers)))
+        return linked(cls, guidance, ScaleSchedule(schedule, start_weight, end_weight, power, numbers))
 
 
 def _complaints(schedule, start_weight, end_weight, power, values) -> list[str | None]:

@@ -1,0 +1,84 @@
+"""What a rule is: one link of a guidance chain.
+
+A rule is a frozen dataclass whose fields are its knobs; their defaults are the paper's, and `neutral` says when they
+leave plain classifier-free guidance as it is. Its kind says where in a step it acts:
+
+    scale    scale(gamma, run, sigma) -> gamma                reshapes the guidance scale over the run
+    before   step(state, p, gamma) -> (predictions, state)    moves u or c before they are combined
+    combine  step(state, p, gamma) -> (guided, state)         takes the place of classifier-free guidance
+    after    step(state, p, guided, gamma) -> (guided, state) corrects the guided prediction
+
+A rule before the combination that reshapes the difference keeps c and moves u (`with_difference`), so that gamma = 1
+stays c. All reductions run per item over all axes but the batch, whatever the rank. Nothing writes into a prediction.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
+
+from torch import Tensor
+
+from ..predictions import Predictions
+
+if TYPE_CHECKING:
+    from ..schedules import Run
+
+KINDS = ("scale", "before", "combine", "after")
+
+
+class Source(NamedTuple):
+    """Where a further prediction of a rule comes from: its own condition, its own model, or both; None is the run's.
+
+    conditioning: what the sampler would take as a condition ("cond", "uncond" name the run's own). model: a denoiser.
+    """
+
+    conditioning: Any
+    model: Any = None
+
+
+class Rule:
+    """One link of a chain; subclasses are frozen dataclasses that override what they use."""
+
+    kind: ClassVar[str]
+    fills_uncond: ClassVar[bool] = False  # acts also where u was not evaluated
+
+    @property
+    def text(self) -> str:
+        """The rule and its knobs as one phrase for the trace: short name, then what differs from neutral."""
+        raise NotImplementedError
+
+    @property
+    def neutral(self) -> bool:
+        """Whether these knobs leave plain classifier-free guidance as it is, at every step."""
+        return False
+
+    @property
+    def sources(self) -> Mapping[str, Source]:
+        """Further predictions it reads from `p.extra`, by its own names."""
+        return {}
+
+    def init(self, run: Run) -> Any:
+        """State of one run; raises ValueError when the knobs do not fit it.  None: no memory."""
+        return None
+
+    def needs(self, state: Any, sigma: float, wanted: frozenset[str]) -> frozenset[str]:
+        """Predictions to evaluate at a noise level, given what the rest of the chain wants.
+
+        wanted: of "cond", "uncond" and this rule's own names. The default asks for its own wherever u is asked for.
+        """
+        return wanted | frozenset(self.sources) if "uncond" in wanted else wanted
+
+    def scale(self, gamma: float, run: Run, sigma: float) -> float:
+        """Scale in force at a noise level (kind "scale")."""
+        return gamma
+
+    def step(self, state: Any, p: Predictions, *rest: Any) -> tuple[Any, Any]:
+        """Act on one outer step, as the rule's kind says, and return the state for the next."""
+        raise NotImplementedError
+
+
+def with_difference(p: Predictions, delta: Tensor) -> Predictions:
+    """Predictions with the same c and another difference: u = c - delta.  CFG then gives c + (gamma - 1) delta."""
+    return replace(p, uncond=p.cond - delta)

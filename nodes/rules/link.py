@@ -1,0 +1,52 @@
+"""What every rule node shares: the schema around its knobs, and the longer chain that it puts on the wire."""
+
+from __future__ import annotations
+
+import sys
+
+from comfy_api.latest import io
+
+from ...guidance.chain import PLAIN, Guidance, chain_of
+from ...guidance.rules.contract import Rule
+from .. import wires
+
+CATEGORY = "guidance geometry/rules"
+UPSTREAM = wires.Guidance.Input("guidance", optional=True, tooltip="The chain so far; this node adds to its end.")
+CHAIN = wires.Guidance.Output(
+    display_name="guidance", tooltip="The longer chain, for a sampler, a guider or the next rule."
+)
+PLAIN_CFG = "These settings leave plain CFG as it is at every step."
+
+
+def rule_schema(node_id: str, display_name: str, description: str, knobs: list, experimental: bool = False):
+    """Schema of a rule node: its knobs, then the chain so far.
+
+    experimental: not among the rules that artists are shown first.
+    """
+    return io.Schema(
+        node_id=node_id,
+        display_name=display_name,
+        category=f"{CATEGORY}/experimental" if experimental else CATEGORY,
+        description=description,
+        inputs=[*knobs, UPSTREAM],
+        outputs=[CHAIN],
+        hidden=[io.Hidden.unique_id],
+        is_experimental=experimental,
+    )
+
+
+def linked(cls, guidance: Guidance | None, *rules: Rule) -> io.NodeOutput:
+    """The chain with these rules at its end; says on the node when they change nothing."""
+    chain = chain_of(guidance or PLAIN)
+    for rule in rules:
+        chain = chain.then(rule)
+    say(cls, PLAIN_CFG if all(rule.neutral for rule in rules) else "")
+    return io.NodeOutput(chain)
+
+
+def say(cls, text: str) -> None:
+    """Show a sentence on the node that runs now; without a server or a browser it is lost."""
+    node = getattr(cls.hidden, "unique_id", None)
+    server = getattr(getattr(sys.modules.get("server"), "PromptServer", None), "instance", None)
+    if server is not None and node is not None:
+        server.send_progress_text(text, node, server.client_id)
