@@ -29,7 +29,9 @@ class ChainGuider(comfy.samplers.CFGGuider):
         The state advances with the sampler's callback, which follows the evaluation of an outer step: further stages of
         a step read it and leave it.
         """
-        self.state = self.following = self.guidance.init(Run(tuple(float(s) for s in sigmas)))
+        self.state = self.following = self.guidance.init(
+            Run(tuple(float(s) for s in sigmas), host.is_flow(self.model_patcher))
+        )
 
         def advance(*info):
             self.state = self.following
