@@ -22,7 +22,7 @@ class Interval(Rule):
 
     start: the noisier end. end: the cleaner end.
     Raises ValueError for a window that is upside down or empty.
-    Source: Kynkaanniemi et al. 2024, arXiv 2404.07724, eq. 5.
+    Source: Kynkaanniemi et al. 2024, arXiv 2404.07724.
     """
 
     kind = "scale"

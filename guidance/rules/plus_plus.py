@@ -22,7 +22,7 @@ class PlusPlus(Rule):
     Exact for steps of first order, which are linear in one prediction; approximate for others, which also remember
     predictions at earlier scales. Inside a step of several stages the scale is that of the step. At the last step
     gamma' = lambda. step: the sampler whose n_down is meant. eta: its noise, not read by euler.
-    Source: Chung et al. 2024, arXiv 2406.08070, algorithm 2; the scale is derived here.
+    Source: Chung et al. 2024, arXiv 2406.08070; the scale is derived here.
     """
 
     kind = "scale"
