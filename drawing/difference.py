@@ -92,7 +92,7 @@ def chosen_steps(text: str, trace: Trace) -> list[int]:
     kept = trace.captured_steps
     words = text.strip().lower()
     if words in ("", "auto", "all"):
-        known = [step for step in kept if trace.stage[step] != "cond_only"] or kept
+        known = [step for step in kept if trace.stage[step] == "step"] or kept
         most = len(known) if words == "all" else min(len(known), AUTO_STEPS)
         return [known[round(i * (len(known) - 1) / max(most - 1, 1))] for i in range(most)]
     chosen = [step for part in words.replace(";", ",").split(",") if part.strip() for step in _range(part)]

@@ -6,7 +6,18 @@ from importlib import import_module
 
 from comfy_api.latest import ComfyExtension
 
-ROOMS = ("start", "sampling", "blog_samplers", "records", "rules", "see", "compare", "inspector", "lab")
+ROOMS = (
+    "start",
+    "sampling",
+    "guidance_patch",
+    "blog_samplers",
+    "records",
+    "rules",
+    "see",
+    "compare",
+    "inspector",
+    "lab",
+)
 
 
 class GuidanceGeometry(ComfyExtension):
