@@ -88,4 +88,4 @@ class Rule:
 
 def with_difference(p: Predictions, delta: Tensor) -> Predictions:
     """Predictions with the same c and another difference: u = c - delta.  CFG then gives c + (gamma - 1) delta."""
-    return replace(p, uncond=p.cond - delta)
+    return replace(p, uncond=(p.cond - delta).to(p.cond.dtype))
