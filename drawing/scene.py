@@ -59,7 +59,7 @@ def default_step(trace: Trace, sample: int | None = None) -> int:
     sizes = trace.column("M2")
     mine = sizes.nanmean(dim=1) if sample is None else sizes[:, sample]
     real = mine > FLOOR_FACTOR * trace.steps["floor"].nan_to_num(0.0)
-    distance = (torch.arange(trace.n) / trace.n - STILL).abs()
+    distance = (torch.arange(trace.n, dtype=torch.float64) - STILL * trace.n).abs()
     if real.any():
         distance = torch.where(real, distance, torch.inf)
     return int(distance.argmin())

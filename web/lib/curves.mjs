@@ -98,16 +98,21 @@ export function matters(record, options) {
   return page.commands;
 }
 
-/** Shares of the two proxies: push = |kappa (D - c)|, and push x contraction. */
-function proxies(record, run) {
-  const noisy = run.rows.some(({ gram, step }) => metric("M8", gram, step) > 0);
-  const raw = run.rows.map(({ i, step, gram }) => {
+/** Shares of the two proxies of one sample, a row a step: push = |kappa (D - c)|, and push x contraction. */
+export function pushesOf(record, sample) {
+  const found = stepsOf(record).map((step) => ({ i: step.i, step, gram: sampleOf(step, sample) }));
+  const noisy = found.some(({ gram, step }) => metric("M8", gram, step) > 0);
+  const raw = found.map(({ i, step, gram }) => {
     const beyond = gram ? length(gram, added(named("D", step.gamma ?? NaN), named("c"), -1)) : NaN;
     const push = Math.abs(step.kappa ?? NaN) * beyond;
     return { i, step, push, contracted: push * contraction(step, record?.sigma_data, noisy) };
   });
   const sums = ["push", "contracted"].map((key) => raw.reduce((sum, row) => sum + (row[key] || 0), 0));
-  const rows = raw.map((row) => ({ ...row, push: row.push / (sums[0] || 1), contracted: row.contracted / (sums[1] || 1) }));
+  return raw.map((row) => ({ ...row, push: row.push / (sums[0] || 1), contracted: row.contracted / (sums[1] || 1) }));
+}
+
+function proxies(record, run) {
+  const rows = pushesOf(record, run.sample);
   const known = rows.filter((row) => Number.isFinite(row.push));
   return { rows, known, unknown: rows.length - known.length };
 }
