@@ -4,6 +4,7 @@
  */
 import { readFileSync } from "node:fs";
 
+import { bandOf } from "../../web/lib/bands.mjs";
 import { interval, pushesOf } from "../../web/lib/curves.mjs";
 import { combination, defaultStep, frame, length, named, nextState, sampleOf } from "../../web/lib/gram.mjs";
 import { directionAngle, metric, metricsOf, rms, turnPerScale } from "../../web/lib/metrics.mjs";
@@ -13,13 +14,15 @@ import { gammaRange } from "../../web/lib/whatif.mjs";
 import { number } from "../../web/lib/words.mjs";
 
 const POINTS = ["x", "u", "c", "G", "D", "tip"];
+const IN_BANDS = ["M2", "M7", "M8", "M13"];
 const OF_SCALE = ["M1", "M3", "M3c", "M16"];
 
-/** All of one record: {steps: [step][sample], runs: [sample], most}. places: of the samples, others: scales to try. */
+/** All of one record: {steps: [step][sample], runs: [sample], bands: [step], most}. places: of the samples, others: scales to try. */
 function numbersOf([record, places], others) {
   const samples = places.map((k) => samplesOf(record)[k]);
   const steps = record.steps.map((step) => samples.map((b) => ofSample(record, step, b, others)));
-  return { steps, runs: samples.map((b) => ofRun(record, b)), most: gammaRange(record) };
+  const bands = record.steps.map((step) => IN_BANDS.map((name) => bandOf(name, step, record)));
+  return { steps, runs: samples.map((b) => ofRun(record, b)), bands, most: gammaRange(record) };
 }
 
 function ofSample(record, step, b, others) {

@@ -22,6 +22,7 @@ RUNS = 200
 CLOSE = 1e-6
 UNDECIDED = 2e-6  # share of |delta|^2 that 6 printed digits leave open: there the panel says collinear, Python may not
 OTHERS = (-1.0, 0.0, 1.0, 2.5, 60.0)
+IN_BANDS = ("M2", "M7", "M8", "M13")
 OF_SCALE = ("M1", "M3", "M3c", "M16")
 SCRIPT = Path(__file__).with_name("numbers.mjs")
 POINTS = ("x", "u", "c", "G", "D", "tip")  # of a scene
@@ -111,7 +112,22 @@ def numbers_of(record, places):
     columns = columns_of(trace)
     steps = [[of_sample(trace, columns, (i, k)) for k in places] for i in range(trace.n)]
     runs = [of_run(trace, columns, k) for k in places]
-    return {"steps": steps, "runs": runs, "most": max(2.0, 2 * float(trace.steps["gamma"].max()))}
+    bands = [bands_of(columns["metrics"], step) for step in record["steps"]]
+    return {"steps": steps, "runs": runs, "bands": bands, "most": max(2.0, 2 * float(trace.steps["gamma"].max()))}
+
+
+def bands_of(metrics, step):
+    """10th and 90th percentile over the batch, of all samples where the record has them; of fewer than three none."""
+    if "percentiles" in step:
+        sent = [step["percentiles"][name] for name in IN_BANDS]
+        return [[math.nan if value is None else float(value) for value in (low, high)] for low, _, high in sent]
+    ends = torch.tensor([0.1, 0.9], dtype=torch.float64)
+    found = []
+    for name in IN_BANDS:
+        values = metrics[name][step["i"]]
+        some = int(values.isfinite().sum()) >= 3
+        found.append(values.nanquantile(ends).tolist() if some else [math.nan, math.nan])
+    return found
 
 
 def trace_of(record):
