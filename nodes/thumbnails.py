@@ -45,7 +45,8 @@ def thumbnails(trace: Trace, pictures: Pictures, most: int) -> Sheets:
     steps = trace.captured_steps
     if not steps or "x" not in trace.tensors:
         raise ValueError(NO_PICTURES)
-    chosen = sorted({steps[round(i * (len(steps) - 1) / max(most - 1, 1))] for i in range(min(most, len(steps)))})
+    most = min(most, len(steps))
+    chosen = sorted({steps[round(i * (len(steps) - 1) / max(most - 1, 1))] for i in range(most)})
     rows = min(trace.batch, MOST_SAMPLES)
     samples = [round(i * (trace.batch - 1) / max(rows - 1, 1)) for i in range(rows)]
     parts = {step: _parts(trace, pictures, step, samples) for step in chosen}

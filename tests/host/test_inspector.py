@@ -239,3 +239,10 @@ def test_both_languages_translate_the_same_words():
     for file in ("main.json", "settings.json"):
         en, zh = (json.loads((ROOT / "locales" / one / file).read_text(encoding="utf-8")) for one in ("en", "zh"))
         assert {key: set(value) for key, value in en.items()} == {key: set(value) for key, value in zh.items()}
+
+
+@pytest.mark.parametrize(("wanted", "kept"), [(64, 6), (6, 6), (3, 3), (1, 1)])
+def test_as_many_steps_get_pictures_as_asked_for_and_captured(temp, wanted, kept):
+    shown = inspected(exact_trace(4.0, batch=1, steps=6), pictures=wanted)["pictures"]
+    assert len(shown["steps"]) == kept
+    assert shown["steps"][0]["i"] == 0
