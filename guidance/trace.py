@@ -249,17 +249,18 @@ def _packed(trace: Trace) -> bytes:
     metadata = {
         "gg.format": FORMAT,
         "gg.version": str(VERSION),
-        "gg.header": _ascii({**facts, "version": VERSION, "stage": list(trace.stage)}),
+        "gg.header": ascii_json({**facts, "version": VERSION, "stage": list(trace.stage)}),
     }
     metadata |= {
-        name: _ascii(trace.header[name]) for name in ("workflow", "prompt") if trace.header.get(name) is not None
+        name: ascii_json(trace.header[name]) for name in ("workflow", "prompt") if trace.header.get(name) is not None
     }
     columns = {f"steps.{name}": column.double() for name, column in trace.steps.items()}
     captured = {f"tensors.{name}": tensor.half() for name, tensor in trace.tensors.items()}
     return safetensors_bytes({**columns, **captured}, metadata)
 
 
-def _ascii(value: object) -> str:
+def ascii_json(value: object) -> str:
+    """Compact JSON in ASCII; nan and inf become null, what JSON does not know its text."""
     return json.dumps(_plain(value), ensure_ascii=True, allow_nan=False, separators=(",", ":"), default=str)
 
 

@@ -99,7 +99,7 @@ export function matters(record, options) {
 }
 
 /** Shares of the two proxies: push = |kappa (D - c)|, and push x contraction. */
-function proxies(record, run) {
+export function proxies(record, run) {
   const noisy = run.rows.some(({ gram, step }) => metric("M8", gram, step) > 0);
   const raw = run.rows.map(({ i, step, gram }) => {
     const beyond = gram ? length(gram, added(named("D", step.gamma ?? NaN), named("c"), -1)) : NaN;
@@ -213,7 +213,7 @@ function directionFacts(chosen, rows, run) {
 }
 
 /** What all curves need: rows of {i, step, gram}, where steps stand, the chosen one, facts of the caption. */
-function runOf(record, { step, sample }) {
+export function runOf(record, { step, sample }) {
   const b = sample ?? defaultSample(record);
   const rows = stepsOf(record).map((found) => ({ i: found.i, step: found, gram: sampleOf(found, b) }));
   const chosen = step ?? defaultStep(record, b);
