@@ -3,6 +3,7 @@
 import json
 import re
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
@@ -33,8 +34,7 @@ def written(node, trace, prefix="page", **more):
 
 
 def data_of(path):
-    with open(path, encoding="utf-8") as file:
-        text = file.read()
+    text = Path(path).read_text(encoding="utf-8")
     parts = re.findall(r'<script type="application/json" id="gg-(\w+)">(.*?)</script>', text, re.DOTALL)
     return {name: json.loads(value) for name, value in parts}
 
