@@ -17,6 +17,7 @@ from .sockets import HIDDEN, SEE, TRACE_IN, VAE_IN, prefix_input
 from .trace_files import with_provenance
 
 RECORD_BYTES = 4_000_000  # of the numbers; steps of longer runs are left out evenly, and the page says so
+PIXELS = "PixelFormat"
 DIRECT, DECODED = 20, 8  # steps with pictures: as they are, or through a VAE
 
 
@@ -60,7 +61,8 @@ def exported(trace: Trace, vae) -> tuple[bytes, str]:
         sheets[name] = data
         return {"filename": name}
 
-    most = DIRECT if pictures_of(trace, vae).decode is None else DECODED
+    pixels = (trace.header.get("latent") or {}).get("format") == PIXELS  # a VAE only passes them on
+    most = DIRECT if pixels or pictures_of(trace, vae).decode is None else DECODED
     pictures = shown(trace, vae, most, keep)
     more = {"pictures": pictures, "problems": trace.check(), "host": trace.header.get("host") or {}}
     record = run_record(trace, RECORD_BYTES) | more

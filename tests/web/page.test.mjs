@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import test from "node:test";
+import { proxies, runOf } from "../../web/lib/curves.mjs";
 import { FIGURES } from "../../web/lib/figures.mjs";
 import { LEGENDS, swatch } from "../../web/lib/legend.mjs";
 import { metric } from "../../web/lib/metrics.mjs";
@@ -86,6 +87,8 @@ test("where the sampler follows the prediction by an unknown share, nothing is c
 test("no pass is called free twice in a row, at the start, or where the next difference cannot be predicted", () => {
   const cheap = cheapSteps(madeUp({ memory: 0.001 }), 0).map(({ i }) => i);
   assert.deepEqual(cheap, [2, 4]);
+  assert.match(verdict(madeUp({ memory: 0.001 }), 3), /some passes could be saved/);
+  assert.match(verdict(madeUp({ memory: 0.5 }), 3), /none can be spared/);
   assert.deepEqual(cheapSteps(madeUp({ memory: 0.5 }), 0), []);
   assert.deepEqual(cheapSteps(madeUp({ memory: null }), 0), []);
 });
@@ -95,6 +98,16 @@ test("guidance can end where the last steps hold at most 2 % of the push", () =>
   const { from, count, share } = idleEnd(rows);
   assert.deepEqual([from, count, number(share)], [3, 2, "0.01"]);
   assert.equal(idleEnd(rows.slice(0, 2)), null);
+  const late = rows.map((row) => ({ ...row, contracted: 0.2 })); // pushed little, but nothing takes it back
+  assert.equal(idleEnd(late), null);
+  assert.equal(idleEnd(rows.map((row) => ({ ...row, contracted: NaN }))).from, 3);
+});
+
+test("the step that matters most is the one whose push later steps leave standing", () => {
+  const { record } = fixture("euler");
+  const { rows } = proxies(record, runOf(record, { sample: 0 }));
+  const most = rows.reduce((best, row) => (row.contracted > best.contracted ? row : best));
+  assert.match(answers(record, 0)[3].verdict, new RegExp(`^Step ${most.i} matters most`));
 });
 
 test("the caption names model, sampler, levels, scale, strength, residual and sample", () => {

@@ -78,7 +78,7 @@ function where(record, sample) {
   const stretch = held.count === 1 ? `step ${first.i}` : `steps ${first.i} to ${last.i}`;
   return [
     question,
-    `In ${stretch}, \u03c3 ${number(first.sigma)} to ${number(last.sigma_next)}.`,
+    `In ${stretch}, noise level \u03c3 ${number(first.sigma)} to ${number(last.sigma_next)}.`,
     `${held.count} of ${rows.length} steps hold 80 % of guidance's push on sample ${sample}. This is the mean of two estimates;`
       + " Matters shows both. Only runs without guidance at some of the steps would prove it.",
     place,
@@ -140,13 +140,17 @@ function skippable(record, sample) {
   if (!held) return [question, ...withoutPush(record)];
   const most = rows.reduce((best, row) => (share(row) > share(best) ? row : best));
   const idle = idleEnd(rows);
+  const cheap = cheapSteps(record, sample);
+  const some = cheap.length ? "some passes could be saved" : "none can be spared";
+  const spare = idle ? `guidance could end before step ${idle.from}` : some;
   return [
     question,
-    `Step ${most.i} matters most; ${idle ? `guidance could end before step ${idle.from}` : "none can go"}.`,
-    `Step ${most.i} holds ${percent(share(most))} of the push, an even share would be ${percent(1 / rows.length)}.`,
+    `Step ${most.i} matters most; ${spare}.`,
+    `Step ${most.i} holds ${percent(share(most))} of what is left of the push at the end, an even share would be`
+      + ` ${percent(1 / rows.length)}. This is an estimate, like the interval.`,
     idle && `Without guidance from step ${idle.from} on about ${percent(idle.share)} of the push would be missing, and`
       + ` ${idle.count} passes without the condition would be saved.`,
-    reuseWords(record, cheapSteps(record, sample)),
+    reuseWords(record, cheap),
   ];
 }
 
@@ -162,11 +166,8 @@ function reuseWords(record, cheap) {
     + ` ${missed} of the push would be missed in all.`;
 }
 
-/** Between the two proxies. */
-function share(row) {
-  const known = [row.push, row.contracted].filter(Number.isFinite);
-  return known.length ? sumOf(known, (value) => value) / known.length : 0;
-}
+/** The proxy that ranks steps best where it is known: what later steps leave of the push. */
+const share = ({ push, contracted }) => (Number.isFinite(contracted) ? contracted : push) || 0;
 
 const sumOf = (rows, value) => rows.reduce((sum, row) => sum + value(row), 0);
 
@@ -197,7 +198,7 @@ function unmeasured(record) {
     pictureWords(record),
     blind && `At ${blind} steps it is unknown how far the sampler follows the prediction (\u03ba).`,
     !(record.sigma_data > 0) && "The size of clean data is unknown for this model (\u03c3_d).",
-    ...(record.notes ?? []).filter((note) => !note.startsWith("uncond was not evaluated")).map((note) => `${note}.`),
+    ...(record.notes ?? []).filter((note) => !note.startsWith("uncond was not evaluated")).map((note) => note.replace(/\.?$/, ".")),
     ...(record.problems ?? []),
   ];
 }
