@@ -189,6 +189,7 @@ def test_the_workflow_and_the_numbers_can_be_saved(page):
     with page.expect_download() as one:
         page.locator("#save-record").click()
     assert len(json.loads(one.value.path().read_text())["steps"]) == 20
+    choose(page, "plane")
     with page.expect_download() as one:
         page.get_by_role("button", name="SVG").click()
     assert one.value.path().read_text().startswith("<svg")
@@ -203,6 +204,14 @@ def test_words_stand_out_and_nothing_is_wider_than_the_page(browser, file, width
     texts = page.locator("p, h1, h2, h3, dt, dd, li, #results button, .gg-tabs button, b, figcaption")
     weakest = min(texts.nth(k).evaluate(BRIGHTNESS) for k in range(texts.count()))
     assert weakest >= 4.5
+    page.context.close()
+
+
+def test_a_change_of_the_readers_colours_reaches_the_figure(browser, file):
+    page = opened_page(browser, file, color_scheme="light")
+    page.wait_for_function("() => document.querySelector('.gg-panel').dataset.theme === 'light'")
+    page.emulate_media(color_scheme="dark")
+    page.wait_for_function("() => document.querySelector('.gg-panel').dataset.theme === 'dark'")
     page.context.close()
 
 
@@ -242,6 +251,9 @@ def test_what_is_missing_is_said(browser, tmp_path, given, words):
     assert words.lower() in page.locator("#answers").inner_text().lower()
     for view in VIEWS:
         choose(page, view)
+    with page.expect_download() as one:  # of a page without a workflow
+        page.get_by_role("button", name="PNG").click()
+    assert one.value.path().read_bytes()[1:4] == b"PNG"
     assert page.complaints == []
     page.context.close()
 

@@ -16,12 +16,19 @@ class PagePanel extends Panel {
     super.draw();
     this.told?.();
   }
+
+  /** A page has no sampler to write a scale to. */
+  scaleControls() {
+    super.scaleControls();
+    this.parts.use.hidden = true;
+    this.obstacle = null;
+  }
 }
 
 /** Fill a page. place(id): its element; data: {record, sheets: {name: data URI}, sources: {workflow, prompt}}. */
 export function mount(place, { record, sheets, sources }) {
   const editor = {
-    root: () => null, // no graph: the panel offers no value to any node
+    root: () => null,
     locale: () => "en",
     address: (path) => sheets[new URLSearchParams(path.split("?")[1]).get("filename")],
     sources: async () => ({ workflow: sources.workflow, output: sources.prompt }),
@@ -44,7 +51,8 @@ export function mount(place, { record, sheets, sources }) {
   };
   panel.start();
   panel.show(record);
-  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => panel.redraw());
+  const scheme = matchMedia("(prefers-color-scheme: dark)");
+  scheme.addEventListener("change", () => panel.content.dispatchEvent(new Event("pointerenter"))); // it looks at its colours then
   return panel;
 }
 

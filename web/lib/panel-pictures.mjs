@@ -50,9 +50,9 @@ export function heat(ctx, pictures, images, { w, h, theme, step, sample, t, font
   const across = w > 1.6 * h ? 4 : 2;
   const down = LARGE.length / across;
   const cell = Math.min((w - 16) / across - 8, (h - 8) / down - 24);
-  const top = 20 + Math.max(0, (h - 8 - down * (cell + 24)) / 2);
   const start = (w - across * (cell + 8) + 8) / 2;
   ctx.font = `12px ${font}`;
+  const top = 20 + Math.max(0, (h - 8 - (LARGE.length / across) * (cell + 24)) / 2);
   LARGE.forEach((kind, k) => {
     const x = start + (k % across) * (cell + 8);
     const y = top + Math.floor(k / across) * (cell + 24);

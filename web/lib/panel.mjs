@@ -356,8 +356,6 @@ export class Panel {
     scale.max = String(Math.min(MOST_SCALE, Math.max(8, 2 * Math.ceil(own))));
     scale.value = String(shown);
     scaleWords.textContent = number(shown);
-    use.hidden = !this.editor.root(); // a page has no sampler to write to
-    if (use.hidden) return;
     const source = scaleSource(this.editor.root(), this.node);
     const name = source && `${source.node.title ?? source.node.type} (${source.node.id})`;
     use.textContent = this.t("use", { value: number(shown) });
@@ -395,7 +393,7 @@ export class Panel {
 
   async sources() {
     const { workflow, output } = await this.editor.sources();
-    return { ...(workflow && { workflow }), ...(output && { prompt: output }) };
+    return { workflow, prompt: output };
   }
 
   async saveSVG() {
