@@ -15,12 +15,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..guidance.trace import Trace
+from .order import Drawing, Order, check_choices
 from .page import BEFORE, FIGURES
-from .pictures import Pictures, step_pictures
 from .pull import draw_pull
-from .scene import scene_of
-from .step_figure import Drawing, draw_step
+from .scene import NO_STEPS
+from .step_figure import draw_step
 from .walk import WALK, draw_walk
 
 if TYPE_CHECKING:
@@ -120,37 +119,27 @@ def _exif(embedded: Mapping) -> bytes:
     return exif.tobytes()
 
 
-def draw_film(
-    trace: Trace,
-    movie: str,
-    *,
-    step: int | None = None,
-    sample: int | None = None,
-    size: str = "blog",
-    theme: str = "light",
-    pictures: Pictures | None = None,
-) -> Film:
+def draw_film(order: Order, movie: str) -> Film:
     """Draw one of MOVIES: a figure of the post built up, or the step plane at every step of the run.
 
-    A run of more than 40 steps is shown in equal strides. step: of the built-up figures only.
+    A run of more than 40 steps is shown in equal strides. The order's step is of the built-up figures only.
     """
-    scene = scene_of(trace, step, sample)
-    style = {"sample": scene.sample, "size": size, "theme": theme}
+    check_choices(figure=(movie, MOVIES))
+    note = ""
     if movie == "run animated":
-        steps, note = _strides(trace.n)
-        drawings = _run(trace, steps, pictures, style)
+        steps, note = _strides(order.trace.n)
+        drawings = (draw_step(order.of_step(step)) for step in steps)
         durations = [STEP_MS] * (len(steps) - 1) + [LAST_STEP_MS]
     else:
-        note = ""
-        drawings = _built_up(trace, movie, pictures, {"step": scene.step, **style})
+        drawings = _built_up(order, movie)
         durations = [FIGURE_MS] * (len(PLANS[movie]) - 1) + [LAST_FIGURE_MS]
-    frames, captions = [], []
-    for drawing in drawings:
-        frames.append(drawing.png())
-        captions.append(drawing.caption)
-    opaque = theme != "transparent"
-    last = drawing  # pyright: ignore[reportPossiblyUnboundVariable]  a film has frames
-    return Film(np.stack(frames), tuple(durations), tuple(captions), last, opaque, note)
+    frames, captions, last = [], [], None
+    for last in drawings:
+        frames.append(last.png())
+        captions.append(last.caption)
+    if last is None:
+        raise ValueError(NO_STEPS)
+    return Film(np.stack(frames), tuple(durations), tuple(captions), last, order.opaque, note)
 
 
 def still_film(drawing: Drawing, opaque: bool) -> Film:
@@ -159,21 +148,13 @@ def still_film(drawing: Drawing, opaque: bool) -> Film:
 
 
 def _strides(count: int) -> tuple[list[int], str]:
-    stride = math.ceil(count / MOST_FRAMES)
+    stride = math.ceil(count / MOST_FRAMES) or 1
     steps = list(range(0, count, stride))
     return steps, "" if stride == 1 else f"every {stride} steps of {count}"
 
 
-def _run(trace: Trace, steps: list[int], pictures: Pictures | None, style: Mapping) -> Iterator[Drawing]:
-    for step in steps:
-        shown = step_pictures(trace, step, style["sample"], pictures) if pictures else None
-        yield draw_step(trace, "step plane", step=step, pictures=shown, **style)
-
-
-def _built_up(trace: Trace, movie: str, pictures: Pictures | None, style: Mapping) -> Iterator[Drawing]:
+def _built_up(order: Order, movie: str) -> Iterator[Drawing]:
     if movie == "sampling animated":
-        yield from (draw_walk(trace, figure, pictures=pictures, **style) for figure in PLANS[movie])
-        return
-    shown = step_pictures(trace, style["step"], style["sample"], pictures) if pictures else None
+        return (draw_walk(order, figure) for figure in PLANS[movie])
     draw = draw_pull if movie == "classifier animated" else draw_step
-    yield from (draw(trace, figure, pictures=shown, steady=True, **style) for figure in PLANS[movie])
+    return (draw(order, figure, steady=True) for figure in PLANS[movie])
