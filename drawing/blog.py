@@ -5,7 +5,7 @@ from __future__ import annotations
 from torch import Tensor
 
 from .film import MOVIES, Film, draw_film, still_film
-from .order import Order, check_choices
+from .order import Drawing, Order, check_choices
 from .page import FIGURES, PULL
 from .pull import draw_pull
 from .step_figure import draw_step
@@ -13,6 +13,7 @@ from .strips import STRIPS, draw_strip
 from .walk import WALK, draw_walk
 
 WORDS = (*FIGURES[:5], STRIPS[0], *WALK, *PULL, FIGURES[5], *MOVIES, *STRIPS[1:])
+STILLS = tuple(word for word in WORDS if word not in MOVIES)
 
 
 def draw_figure(order: Order, figure: str, photo: Tensor | None = None) -> Film:
@@ -20,7 +21,12 @@ def draw_figure(order: Order, figure: str, photo: Tensor | None = None) -> Film:
     check_choices(figure=(figure, WORDS))
     if figure in MOVIES:
         return draw_film(order, figure)
+    return still_film(draw_still(order, figure, photo), order.opaque)
+
+
+def draw_still(order: Order, figure: str, photo: Tensor | None = None) -> Drawing:
+    """Draw any of STILLS."""
     if figure in STRIPS:
-        return still_film(draw_strip(order, figure, photo), order.opaque)
+        return draw_strip(order, figure, photo)
     draw = draw_walk if figure in WALK else draw_pull if figure in PULL else draw_step
-    return still_film(draw(order, figure), order.opaque)
+    return draw(order, figure)

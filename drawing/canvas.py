@@ -45,6 +45,12 @@ class Box:
         """y of the lower edge."""
         return self.y + self.h
 
+    @property
+    def edges(self) -> list[tuple[Point, Point]]:
+        """The four sides."""
+        corners = [(self.x, self.y), (self.right, self.y), (self.right, self.bottom), (self.x, self.bottom)]
+        return list(zip(corners, corners[1:] + corners[:1], strict=True))
+
     def meets(self, other: Box, gap: float = 0.0) -> bool:
         """Whether the two come closer than `gap` on both axes."""
         apart = self.right + gap <= other.x or other.right + gap <= self.x
@@ -105,8 +111,7 @@ class Canvas:
 
     def rectangle(self, box: Box, fill: str | None, edge: str = "none", width: float = 1.0, **more):
         """An upright rectangle."""
-        corners = [(box.x, box.y), (box.right, box.y), (box.right, box.bottom), (box.x, box.bottom)]
-        self.polygon(corners, fill, edge, width, **more)
+        self.polygon([corner for corner, _ in box.edges], fill, edge, width, **more)
 
     def arrow(self, tail: Point, tip: Point, colour: str, width: float, dash=None, **more) -> bool:
         """An arrow whose head ends exactly at `tip`; below 8 px a dot, and False comes back."""

@@ -70,7 +70,7 @@ def caption_of(figure: str, scene: Scene) -> Caption:
 
 def basic_facts(scene: Scene) -> list[tuple[str, str]]:
     """Model and sampler, step, scale and sample: the lines of every caption."""
-    units = " in VE units" if scene.space == "flow" else ""
+    units = " (VE)" if scene.space == "flow" else ""
     levels = f"\u03c3 {number(scene.sigma)} \u2192 {number(scene.sigma_next)}"
     strength = "" if math.isnan(scene.strength) else f",  strength M1 = {number(scene.strength)}{units}"
     return [

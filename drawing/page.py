@@ -122,6 +122,11 @@ class Page(Plot):
         return self.lens.plane if self.lens else self.plane
 
     @property
+    def near(self) -> Box | None:
+        """Where words about the fan may stand: inside the lens, or anywhere without one."""
+        return self.lens.frame.grown(-6) if self.lens else None
+
+    @property
     def overview(self) -> Box:
         """Where words about the overview may stand: above the lens, if there is one."""
         area = self.placer.area

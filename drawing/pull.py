@@ -163,8 +163,8 @@ def _caption(figure: str, pull: Pull, change: Greyed | None) -> Caption:
 
 
 def _gradient_facts(pull: Pull) -> list[tuple[str, str]]:
-    what = f"{SYMBOLS['delta']}, as none is on record" if pull.implied else "on record"
-    facts = [("gradient", f"{what}; drawn \u00d7 \u03ba = {number(pull.kappa)}")]
+    what = f"{SYMBOLS['delta']}, none is on record" if pull.implied else "on record"
+    facts = [("gradient", f"{what}; \u00d7 \u03ba = {number(pull.kappa)}")]
     if pull.agreement:
         cosine, ratio = (number(value) for value in pull.agreement)
         facts.append(("beside", f"{SYMBOLS['delta']}: cosine {cosine}, ratio of lengths {ratio}"))
@@ -248,7 +248,7 @@ def _labels(page: Page, pull: Pull):
 
 
 def _gradient_labels(page: Page):
-    near, points, area = page.near_plane, page.scene.points, page.lens.frame if page.lens else None
+    near, points, area = page.near_plane, page.scene.points, page.near
     at = {name: near.at(points[name]) for name in ("u", "c", "G")}
     for part, end in (("pull", "G"), ("gradient", "c")):
         if part in page.parts:

@@ -108,7 +108,8 @@ def scene_of(trace: Trace, step: int | None = None, sample: int | None = None, v
         "elements": trace.count,
         "space": str(trace.header.get("space", "ve")),
     }
-    geometry = _geometry(record, gamma, trace.count, float(trace.steps["floor"][step]))
+    single = trace.stage[step] in ("cond_only", "skip")
+    geometry = _geometry(record, gamma, trace.count, float(trace.steps["floor"][step]), single)
     end = _end(trace, step, sample) if geometry["points"] and view is as_recorded else {}
     return Scene(**facts, **geometry, **end)
 
@@ -151,9 +152,9 @@ def checked(index: int, count: int, what: str) -> int:
     return index
 
 
-def _geometry(record: GramRecord, gamma: float, elements: int, floor: float) -> dict:
+def _geometry(record: GramRecord, gamma: float, elements: int, floor: float, single: bool) -> dict:
     """Positions and lengths in rms units, or the reason why there are none."""
-    if not record.dot("delta", "delta").isfinite():
+    if single and not record.dot("delta", "delta").isfinite():
         advice = LEFT_OUT if gamma == 1 else "Choose a step at which both predictions were made."
         return {"points": {}, "missing": "no unconditional prediction at this step", "advice": advice}
     if not record.K.isfinite().all():

@@ -58,6 +58,7 @@ def set_lens_outline(page: Page, lens: Lens):
     window, frame, canvas = lens.window, lens.frame, page.canvas
     for side in ("x", "right"):
         page.hairline(((getattr(window, side), window.bottom), (getattr(frame, side), frame.y)))
+    page.placer.lines += window.edges
     canvas.rectangle(window, None, page.theme.hair, 1.0, name="window")
     canvas.rectangle(frame, page.theme.paper, page.theme.hair, 1.0, name="frame")
     title = f"lens \u00d7{lens.gain}, equal axes"
@@ -110,7 +111,6 @@ def set_draws(page: Plot, tip: Point, end: Point):
         if crosses(tip, other, page.placer.taken[0]) or not page.placer.area.holds(Box(*other, 0, 0)):
             continue
         page.canvas.line((tip, other), page.colour("noise"), 0.9, (3, 3), alpha=0.45, name="draw")
-        page.placer.lines.append((tip, other))
 
 
 def cut_mark(page: Plot, tip: Point, end: Point):

@@ -25,6 +25,7 @@ STRIPS = ("noise levels", "filmstrip", "heat map")
 LEVELS = 4  # noisy ones between the clean picture and pure noise
 LOUD = 0.99  # the colour scale of a heat map ends at this quantile of the run
 NARROW = 5  # columns on a narrow sheet
+BLANK = ("blank", "not predicted at that step, or not finite")
 HEAD, NAME, GAP = 12.0, 12.0, 6.0
 COVER = 0.85  # of a picture at most, by the heat laid over it
 
@@ -236,7 +237,7 @@ def _filmstrip(canvas: Canvas, sheet: Sheet, run: tuple[Trace, Scene], pictures:
         ),
     ]
     if not all(paired):
-        facts.append(("blank", "no unconditional prediction at that step"))
+        facts.append(BLANK)
     caption = Caption("what the condition adds, step by step", "", tuple(facts))
     _fill(canvas, sheet, caption, step_heads(trace, steps), lines)
     return caption
@@ -281,7 +282,7 @@ def _heat_map(canvas: Canvas, sheet: Sheet, run: tuple[Trace, Scene], pictures: 
         ("map", "per pixel, the rms of \u03b4 over the channels"),
     ]
     if any(h is None for h in heat):
-        facts.append(("blank", "no unconditional prediction at that step"))
+        facts.append(BLANK)
     caption = Caption("where the condition acts", "", tuple(facts))
     _fill(canvas, sheet, caption, step_heads(trace, steps), lines)
     return caption

@@ -178,11 +178,14 @@ def draw_walk(order: Order, figure: str = "next step") -> Drawing:
     check_choices(figure=(figure, WALK))
     scene = order.scene
     walk, count = walk_of(order.trace, scene.step, scene.sample), WALK.index(figure) + 1
-    why = walk.why or ("no next prediction" if figure in WALK[4:] and "p2" not in walk.points else "")
+    why, advice = walk.why, LAST if scene.step + 1 >= scene.steps else LOST
+    if why and order.trace.stage[scene.step] not in ("cond_only", "skip"):
+        why, advice = scene.missing, scene.advice
+    why = why or ("no next prediction" if figure in WALK[4:] and "p2" not in walk.points else "")
     caption = _caption(figure, scene, walk)
     if why:
         bare = replace(caption, sentence="", facts=tuple(basic_facts(scene)))
-        return nothing(order, scene, bare, why, LAST if scene.step + 1 >= scene.steps else LOST)
+        return nothing(order, scene, bare, why, advice)
     faded = frozenset({"p"} if count >= 4 else ())
     plot = Plot.on(order, caption, walk_pictures(order), faded=faded)
     _draw(plot, walk, count, tallest_box(order.sheet, (_caption(name, scene, walk) for name in WALK)))

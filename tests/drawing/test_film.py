@@ -11,8 +11,7 @@ from guidance_geometry.drawing.film import MOVIES, PLANS, Film, draw_film
 from guidance_geometry.drawing.order import Order
 from guidance_geometry.drawing.pictures import Pictures
 
-from .test_step_figure import run
-from .test_walk import assert_apart
+from .test_step_figure import assert_apart, run
 
 FACTS = {"prompt": {"1": {"text": "caf\u00e9 \u03b3"}}, "workflow": {"nodes": []}}
 

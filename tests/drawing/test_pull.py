@@ -13,8 +13,7 @@ from guidance_geometry.guidance.mixture import make_mixture
 from guidance_geometry.guidance.trace import Trace
 from guidance_geometry.tools.classifier_run import ClassifierRun
 
-from .test_step_figure import expected, printed_scale, run, segment
-from .test_walk import assert_apart
+from .test_step_figure import assert_apart, expected, printed_scale, run, segment
 
 MIXTURE = make_mixture((3, 16, 16), classes=3, seed=0)
 
@@ -130,7 +129,7 @@ def test_a_step_without_a_gradient_on_record_shows_the_implied_one():
     for step, implied in ((4, True), (5, False)):
         caption = draw_pull(Order(gappy, step=step, sample=1)).caption
         assert ("implied classifier" in caption) == implied
-        assert ("as none is on record" in caption) == implied
+        assert ("none is on record" in caption) == implied
     assert not draw_step(Order(gappy, step=4, sample=1)).scene.missing
     assert gappy.check() == []
 

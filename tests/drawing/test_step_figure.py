@@ -149,6 +149,27 @@ def thumbnails(canvas):
     return [(name, Box(left, top, right - left, bottom - top)) for name, (left, right, bottom, top) in sides]
 
 
+def frames(canvas):
+    """Name and box of the caption and of a lens."""
+    named = [(patch.get_gid(), patch.get_xy()) for patch in canvas._axes.patches if patch.get_gid()]
+    found = {name: corners for name, corners in named if name in ("caption", "frame")}
+    return [(name, Box(*c.min(axis=0), *(c.max(axis=0) - c.min(axis=0)))) for name, c in found.items()]
+
+
+def assert_apart(canvas):
+    """No text and no picture overlaps another one, the caption's box stays clear, and nothing leaves the sheet."""
+    sheet, boxes = Box(0, 0, canvas.width, canvas.height), [*canvas.texts(), *thumbnails(canvas)]
+    for k, (words, box) in enumerate(boxes):
+        assert sheet.holds(box), words
+        clashes = [other for other, place in boxes[k + 1 :] if box.meets(place, -0.6)]
+        assert not clashes, (words, clashes)
+    for k, (name, box) in enumerate(found := frames(canvas)):
+        assert sheet.holds(box), name
+        assert not any(box.meets(place) for _, place in found[k + 1 :]), name
+        crossed = [w for w, place in boxes if box.meets(place) and not box.holds(place)]
+        assert not crossed, (name, crossed)
+
+
 @pytest.mark.parametrize("gamma", [0.5, 1.0, 2.0, 8.0, 30.0])
 @pytest.mark.parametrize(("sampler", "space"), [("ddpm", "ve"), ("euler", "flow")])
 def test_no_words_overlap_or_leave_the_sheet(gamma, sampler, space):
@@ -156,11 +177,7 @@ def test_no_words_overlap_or_leave_the_sheet(gamma, sampler, space):
     for step, size in ((0, "blog"), (5, "column"), (11, "blog")):
         shown = Pictures() if step else None
         canvas = draw_step(Order(trace, step=step, sample=0, size=size, pictures=shown)).canvas
-        sheet, boxes = Box(0, 0, canvas.width, canvas.height), [*canvas.texts(), *thumbnails(canvas)]
-        for k, (words, box) in enumerate(boxes):
-            assert sheet.holds(box), words
-            clashes = [other for other, place in boxes[k + 1 :] if box.meets(place, -0.6)]
-            assert not clashes, (words, clashes)
+        assert_apart(canvas)
 
 
 @pytest.mark.parametrize(

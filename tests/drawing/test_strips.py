@@ -10,8 +10,7 @@ from guidance_geometry.drawing.pictures import Pictures
 from guidance_geometry.drawing.strips import STRIPS, difference_size_map, draw_strip, heat_colours, photo_of, rows_of
 from guidance_geometry.guidance.trace import Trace
 
-from .test_step_figure import run, thumbnails
-from .test_walk import assert_apart
+from .test_step_figure import assert_apart, run, thumbnails
 
 
 def shown(drawing, name):

@@ -3,13 +3,12 @@ import math
 import pytest
 import torch
 
-from guidance_geometry.drawing.canvas import Box
 from guidance_geometry.drawing.order import Order
 from guidance_geometry.drawing.pictures import Pictures
 from guidance_geometry.drawing.walk import WALK, draw_walk, walk_of
 from guidance_geometry.guidance.trace import Trace
 
-from .test_step_figure import marks, printed_scale, run, segment, thumbnails
+from .test_step_figure import assert_apart, marks, printed_scale, run, segment, thumbnails
 
 
 def lengths(trace, step, sample):
@@ -83,15 +82,6 @@ def test_no_words_overlap_or_leave_the_sheet(gamma, sampler, space):
     for step, size, figure in ((0, "blog", WALK[5]), (9, "column", WALK[5]), (5, "blog", WALK[3])):
         canvas = draw_walk(Order(trace, step=step, sample=0, size=size, pictures=Pictures()), figure).canvas
         assert_apart(canvas)
-
-
-def assert_apart(canvas):
-    """No text and no picture overlaps another one or leaves the sheet."""
-    sheet, boxes = Box(0, 0, canvas.width, canvas.height), [*canvas.texts(), *thumbnails(canvas)]
-    for k, (words, box) in enumerate(boxes):
-        assert sheet.holds(box), words
-        clashes = [other for other, place in boxes[k + 1 :] if box.meets(place, -0.6)]
-        assert not clashes, (words, clashes)
 
 
 def test_a_step_with_one_prediction_is_drawn_from_its_states():
