@@ -24,10 +24,12 @@ from .walk import WALK, draw_walk
 
 if TYPE_CHECKING:
     from PIL.Image import Image
+    from PIL.PngImagePlugin import PngInfo
 
 FIGURE_MS, LAST_FIGURE_MS = 2000, 4000
 STEP_MS, LAST_STEP_MS = 500, 2000
 MOST_FRAMES = 40
+BUDGET = 3_000_000  # bytes of an animation; above it colours are given up, and never frames
 SHEET_CELL, SHEET_GAP = 480, 8  # width of a still on the contact sheet, and the gap around it
 PLANS = {
     "sampling animated": WALK,
@@ -66,22 +68,20 @@ class Film:
         return [Image.fromarray(np.ascontiguousarray(frame)) for frame in pixels]
 
     def webp(self, embedded: Mapping | None = None) -> bytes:
-        """Lossless animated WebP, looping for ever. embedded: facts to reopen the graph from."""
-        return self._encoded("WEBP", exif=_exif(embedded or {}), lossless=True, quality=20, method=0)
+        """Animated WebP, looping for ever; lossless where 3 MB hold it. embedded: facts to reopen the graph from."""
+        exif = _exif(embedded or {})
+        exact = self._encoded("WEBP", self.pages, exif=exif, lossless=True, quality=20, method=0)
+        return exact if len(exact) <= BUDGET else self._encoded("WEBP", self.pages, exif=exif, quality=90, method=2)
 
     def apng(self, embedded: Mapping | None = None) -> bytes:
-        """Animated PNG, looping for ever. embedded: facts to reopen the graph from."""
-        from PIL.PngImagePlugin import PngInfo
-
-        info = PngInfo()
-        for name, value in (embedded or {}).items():
-            info.add_text(name, json.dumps(value))
-        return self._encoded("PNG", pnginfo=info, compress_level=6)
+        """Animated PNG, looping for ever; all colours where 3 MB hold it. embedded: facts to reopen the graph from."""
+        info = _png_info(embedded or {})
+        exact = self._encoded("PNG", self.pages, pnginfo=info, compress_level=6)
+        return exact if len(exact) <= BUDGET else self._encoded("PNG", self._in_few_colours(), pnginfo=info)
 
     def sheet(self, embedded: Mapping | None = None) -> bytes:
         """All frames on one PNG, row by row."""
         from PIL import Image
-        from PIL.PngImagePlugin import PngInfo
 
         height, width = self.frames.shape[1:3]
         cell = (SHEET_CELL, round(SHEET_CELL * height / width))
@@ -93,17 +93,39 @@ class Film:
         for k, page in enumerate(self.pages):
             at = (SHEET_GAP + k % columns * pitch[0], SHEET_GAP + k // columns * pitch[1])
             sheet.paste(page.resize(cell, Image.Resampling.LANCZOS), at)
-        info, out = PngInfo(), io.BytesIO()
-        for name, value in (embedded or {}).items():
-            info.add_text(name, json.dumps(value))
-        sheet.save(out, "PNG", pnginfo=info)
+        out = io.BytesIO()
+        sheet.save(out, "PNG", pnginfo=_png_info(embedded or {}))
         return out.getvalue()
 
-    def _encoded(self, form: str, **options) -> bytes:
+    def _in_few_colours(self) -> list[Image]:
+        """The frames with one palette of 256 colours for all of them, as an animated PNG needs it."""
+        from PIL import Image
+
+        height, width = self.frames.shape[1:3]
+        strip = Image.new(self.pages[0].mode, (width, height * len(self.pages)))
+        for k, page in enumerate(self.pages):
+            strip.paste(page, (0, k * height))
+        if self.opaque:
+            some = strip.resize((width // 3, strip.height // 3), Image.Resampling.NEAREST)
+            few = strip.quantize(palette=some.quantize(256, Image.Quantize.MEDIANCUT), dither=Image.Dither.NONE)
+        else:
+            few = strip.quantize(256, Image.Quantize.FASTOCTREE)
+        return [few.crop((0, k * height, width, (k + 1) * height)) for k in range(len(self.pages))]
+
+    def _encoded(self, form: str, pages: list[Image], **options) -> bytes:
         out = io.BytesIO()
-        first, *rest = self.pages
+        first, *rest = pages
         first.save(out, form, save_all=True, append_images=rest, duration=list(self.durations), loop=0, **options)
         return out.getvalue()
+
+
+def _png_info(embedded: Mapping) -> PngInfo:
+    from PIL.PngImagePlugin import PngInfo
+
+    info = PngInfo()
+    for name, value in embedded.items():
+        info.add_text(name, json.dumps(value))
+    return info
 
 
 def _exif(embedded: Mapping) -> bytes:

@@ -56,6 +56,31 @@ def test_the_workflow_comes_back_from_each_file(film):
     assert not Image.open(io.BytesIO(film.webp())).getexif()
 
 
+def restless(film, opaque):
+    """Frames of white paper, or none, with pictures on them that nothing can predict: more than 3 MB."""
+    draws = np.random.default_rng(0)
+    frames = np.full((12, 540, 960, 4), (255, 255, 255, 255 if opaque else 0), dtype=np.uint8)
+    frames[:, 100:420, 100:420, :3] = draws.integers(0, 256, (12, 320, 320, 3))
+    frames[:, 100:420, 100:420, 3] = 255
+    return replace(film, frames=frames, durations=(500,) * 12, opaque=opaque)
+
+
+@pytest.mark.parametrize("opaque", [True, False])
+@pytest.mark.parametrize("form", ["webp", "apng"])
+def test_an_animation_of_photos_gives_up_colours_and_no_frame(film, form, opaque):
+    restive = restless(film, opaque)
+    data = getattr(restive, form)(FACTS)
+    image = Image.open(io.BytesIO(data))
+    assert len(data) < 3e6
+    assert durations(data) == [500] * 12
+    assert image.info["loop"] == 0
+    image.seek(11)
+    corner = tuple(np.asarray(image.convert("RGBA"))[5, 5])
+    assert corner == (255, 255, 255, 255) if opaque else corner[3] == 0
+    assert b"workflow" in data
+    assert b"prompt" in data
+
+
 def test_plans_have_the_lengths_of_the_post(film):
     assert [len(plan) for plan in PLANS.values()] == [6, 6, 7]
     assert film.frames.shape == (7, 540, 960, 4)
