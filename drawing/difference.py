@@ -10,7 +10,7 @@ from torch import Tensor
 
 from ..guidance.trace import Trace, spread
 from .pictures import Pictures, greyed
-from .words import number, percent
+from .words import percent
 
 AUTO_STEPS = 8
 NO_PICTURES = "This trace holds no pictures. Set capture to pictures and run again."
@@ -37,7 +37,7 @@ class DifferenceImages:
         """One line that says how the difference was drawn."""
         change = "decode(c) - decode(u)" if self.how == "decoded" else "F delta"
         return (
-            f"difference = grey 0.5 + {number(self.gain)} x ({change}), one gain for all; "
+            f"difference = grey 0.5 + {self.gain:g} x ({change}), one gain for all; "
             f"{percent(self.clipped)} of the values clipped; steps {', '.join(map(str, self.steps))}"
         )
 

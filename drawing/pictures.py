@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from ..guidance.trace import END, Trace
-from .words import number, percent
+from .words import percent
 
 Decode = Callable[[Tensor], Tensor]  # [B, C, H, W] or [B, C, T, H, W] -> [B, H, W, 3] in 0..1
 QUIET = 0.99  # the automatic gain leaves this share of the values unclipped
@@ -97,7 +97,7 @@ def greyed(change: Tensor, gain: float = 0.0) -> Greyed:
 
 def grey_words(grey: Greyed, what: str) -> str:
     """How a signed picture was made, for captions."""
-    return f"grey 0.5 + {number(grey.gain)} \u00d7 {what}; {percent(grey.clipped)} clipped"
+    return f"grey 0.5 + {grey.gain:g} \u00d7 {what}; {percent(grey.clipped)} clipped"
 
 
 def automatic_gain(change: Tensor) -> float:

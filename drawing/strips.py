@@ -120,7 +120,12 @@ def _noise_levels(canvas: Canvas, sheet: Sheet, run: tuple[Trace, Scene], pictur
     shown, levels = [clean, *noisy], [0.0, *(float(trace.steps["sigma"][step]) for step in steps)]
     where = "your picture, with one draw of noise" if photo is not None else "the states of this run, from its end back"
     shape = "x, as it is" if scene.space == "flow" else "x / sqrt(1 + \u03c3\u00b2)"
-    facts = (("picture", where), ("shown", shape), *([] if photo is not None else [sample_fact(scene)]))
+    facts = (
+        ("run", scene.run),
+        ("picture", where),
+        ("shown", shape),
+        *([] if photo is not None else [sample_fact(scene)]),
+    )
     sentence = "From the clean picture to pure noise; sampling goes the other way."
     caption = Caption("noise levels", sentence, facts)
     foot, left = _captioned(canvas, sheet, caption), sheet.plot.x
@@ -229,7 +234,7 @@ def _filmstrip(canvas: Canvas, sheet: Sheet, run: tuple[Trace, Scene], pictures:
     ]
     what = "decode(c) \u2212 decode(u)" if pictures.decode else "F \u03b4"
     facts = [
-        _run_fact(trace, steps),
+        *_run_facts(trace, scene, steps),
         sample_fact(scene),
         (
             "gain",
@@ -243,10 +248,11 @@ def _filmstrip(canvas: Canvas, sheet: Sheet, run: tuple[Trace, Scene], pictures:
     return caption
 
 
-def _run_fact(trace: Trace, steps: list[int]) -> tuple[str, str]:
+def _run_facts(trace: Trace, scene: Scene, steps: list[int]) -> list[tuple[str, str]]:
     first, last = (number(float(trace.steps["sigma"][step])) for step in (steps[0], steps[-1]))
     gamma = number(float(trace.steps["gamma"][steps[0]]))
-    return ("run", f"\u03c3 {first} to {last}, {len(steps)} of {trace.n} steps;  \u03b3 = {gamma} at the first")
+    words = f"\u03c3 {first} to {last}, {len(steps)} of {trace.n} steps;  \u03b3 = {gamma} at the first"
+    return [("run", scene.run), ("steps", words)]
 
 
 def _fill(canvas: Canvas, sheet: Sheet, caption: Caption, heads: list[str], lines: list[Line]):
@@ -276,7 +282,7 @@ def _heat_map(canvas: Canvas, sheet: Sheet, run: tuple[Trace, Scene], pictures: 
     ]
     words = f"0 (black) to {number(top)} rms (pale), one scale for the run: the 99th percentile of its values"
     facts = [
-        _run_fact(trace, steps),
+        *_run_facts(trace, scene, steps),
         sample_fact(scene),
         ("colour", f"{words}; {percent(clipped)} clipped"),
         ("map", "per pixel, the rms of \u03b4 over the channels"),
