@@ -33,12 +33,12 @@ _THREE_DIGITS = Context(prec=3, rounding=ROUND_HALF_UP)
 _RAISED = str.maketrans("-0123456789", "\u207b\u2070\u00b9\u00b2\u00b3\u2074\u2075\u2076\u2077\u2078\u2079")
 
 
-_PLAIN = {"u": "x\u0302\u2080", "c": "x\u0302\u2080|y", "x": "x_t"}
+_PLAIN = {"u": "x\u0302\u2080", "c": "x\u0302\u2080|y", "x": "x_t", "delta": "\u03b4"}
 
 
 def spoken(words: str) -> str:
     """The same with the symbols as plain characters, for text outside a picture."""
-    for role in ("c", "u", "x"):
+    for role in ("c", "u", "x", "delta"):
         words = words.replace(SYMBOLS[role], _PLAIN[role])
     return words
 

@@ -136,7 +136,8 @@ def check(trace: Trace) -> list[str]:
 def _gram_problems(trace: Trace) -> list[str]:
     share = negativity(trace.record)
     full = torch.tensor([stage == "step" for stage in trace.stage], dtype=torch.bool)
-    broken, bad = share.isnan().any(dim=1) & full, (share > ROUNDING).any(dim=1)
+    known = trace.record.part(VECTORS).K.isfinite().all(dim=-1)  # a gradient beside them may be absent
+    broken, bad = ~known.all(dim=1) & full, (share > ROUNDING).any(dim=1)
     problems = []
     if broken.any():
         problems.append(f"The state or a prediction is not finite at {_steps(broken)}: the run diverged or overflowed.")
@@ -254,10 +255,10 @@ def _packed(trace: Trace) -> bytes:
     metadata = {
         "gg.format": FORMAT,
         "gg.version": str(VERSION),
-        "gg.header": _ascii({**facts, "version": VERSION, "stage": list(trace.stage)}),
+        "gg.header": ascii_json({**facts, "version": VERSION, "stage": list(trace.stage)}),
     }
     metadata |= {
-        name: _ascii(trace.header[name]) for name in ("workflow", "prompt") if trace.header.get(name) is not None
+        name: ascii_json(trace.header[name]) for name in ("workflow", "prompt") if trace.header.get(name) is not None
     }
     columns = {f"steps.{name}": column.double() for name, column in trace.steps.items()}
     captured = {f"tensors.{name}": tensor.half() for name, tensor in trace.tensors.items()}
@@ -265,7 +266,8 @@ def _packed(trace: Trace) -> bytes:
     return safetensors_bytes({**columns, **captured, **cross}, metadata)
 
 
-def _ascii(value: object) -> str:
+def ascii_json(value: object) -> str:
+    """Compact JSON in ASCII; nan and inf become null, what JSON does not know its text."""
     return json.dumps(_plain(value), ensure_ascii=True, allow_nan=False, separators=(",", ":"), default=str)
 
 

@@ -10,8 +10,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..drawing.difference import NO_PICTURES, automatic_gain
-from ..drawing.pictures import Pictures, shown_state
+from ..drawing.difference import NO_PICTURES
+from ..drawing.pictures import Pictures, greyed, shown_state
 from ..guidance.trace import Trace
 from ..guidance.vectors import promoted
 
@@ -50,21 +50,20 @@ def thumbnails(trace: Trace, pictures: Pictures, most: int) -> Sheets:
     steps = trace.captured_steps
     if not steps or "x" not in trace.tensors:
         raise ValueError(NO_PICTURES)
-    chosen = sorted({steps[round(i * (len(steps) - 1) / max(most - 1, 1))] for i in range(min(most, len(steps)))})
+    most = min(most, len(steps))
+    chosen = sorted({steps[round(i * (len(steps) - 1) / max(most - 1, 1))] for i in range(most)})
     rows = min(trace.batch, MOST_SAMPLES)
     samples = [round(i * (trace.batch - 1) / max(rows - 1, 1)) for i in range(rows)]
     parts = {step: _parts(trace, pictures, step, samples) for step in chosen}
     changes = torch.cat([part["difference"].flatten() for part in parts.values()])
-    known = changes[changes.isfinite()]
-    gain = automatic_gain(changes)
+    grey = greyed(changes)
     scale = _quantile(torch.cat([part["where"].flatten() for part in parts.values()]))
     sheets, size = {}, [1, 1]
     for step, part in parts.items():
-        part["difference"] = (0.5 + gain * part["difference"]).nan_to_num(0.5).clamp(0, 1)
+        part["difference"] = greyed(part["difference"], grey.gain).pictures
         part["where"] = _warmth((part["where"] / scale).sqrt())  # a root, for the small ones to be seen
         sheets[step], size = _sheet(part)
-    clipped = float((known.abs() * gain > 0.5).double().mean()) if len(known) else 0.0
-    return Sheets(_files(sheets), list(KINDS), samples, size, gain, clipped, scale, pictures.how)
+    return Sheets(_files(sheets), list(KINDS), samples, size, grey.gain, grey.clipped, scale, pictures.how)
 
 
 def _parts(trace: Trace, pictures: Pictures, step: int, samples: list[int]) -> dict[str, Tensor]:

@@ -46,7 +46,7 @@ def _predictions(draws, kind, x):
     made = {
         "equal": (u, u.clone()),
         "collinear": (u, u + 0.25 * (u - x)),
-        "opposite": (u, u - 30.0 * (u - x)),
+        "opposite": (u, u - 300.0 * (u - x)),
         "tiny": (u, u + 1e-4 * delta),
         "u = x": (x.clone(), x + delta),
         "c = 0": (u, torch.zeros_like(u)),

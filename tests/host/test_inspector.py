@@ -268,3 +268,10 @@ def test_a_small_record_travels_in_the_output(temp):
     assert len(json.dumps(record)) <= 64_000
     assert record["workflow_id"] == WORKFLOW
     assert len(record["steps"]) == 4
+
+
+@pytest.mark.parametrize(("wanted", "kept"), [(64, 6), (6, 6), (3, 3), (1, 1)])
+def test_as_many_steps_get_pictures_as_asked_for_and_captured(temp, wanted, kept):
+    shown = inspected(exact_trace(4.0, batch=1, steps=6), pictures=wanted)["pictures"]
+    assert len(shown["steps"]) == kept
+    assert shown["steps"][0]["i"] == 0

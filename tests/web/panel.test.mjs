@@ -126,6 +126,7 @@ test("an SVG and a PNG carry the workflow in ASCII", () => {
   assert.deepEqual(chunks.map(([kind]) => kind), ["IHDR", "tEXt", "tEXt", "IDAT", "IEND"]);
   assert.deepEqual(JSON.parse(chunks[1][1].toString().split("\0")[1]), sources.workflow);
   assert.ok(inflateSync(chunks[3][1]).length > 0);
+  assert.deepEqual(pngWithSources(new Uint8Array(png), { workflow: undefined }), new Uint8Array(png));
 });
 
 test("the nearest sheet and row are shown", () => {

@@ -145,7 +145,8 @@ export function pushesOf(record, sample) {
   return raw.map((row) => ({ ...row, push: row.push / (sums[0] || 1), contracted: row.contracted / (sums[1] || 1) }));
 }
 
-function proxies(record, run) {
+/** The same of the sample of a run, those that are known, and how many are not. */
+export function proxies(record, run) {
   const rows = pushesOf(record, run.sample);
   const known = rows.filter((row) => Number.isFinite(row.push));
   return { rows, known, unknown: rows.length - known.length };
@@ -270,7 +271,7 @@ function directionFacts(chosen, rows, run) {
 }
 
 /** What all curves need: rows of {i, step, gram}, where steps stand, the chosen one, facts of the caption. */
-function runOf(record, { step, sample }) {
+export function runOf(record, { step, sample }) {
   const b = sample ?? defaultSample(record);
   const rows = stepsOf(record).map((found) => ({ i: found.i, step: found, gram: sampleOf(found, b) }));
   const chosen = step ?? defaultStep(record, b);

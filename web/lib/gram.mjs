@@ -4,7 +4,7 @@
  * A combination is {name: coefficient}. Vectors are looked up by name, never by position.
  */
 
-const COLLINEAR = 1e-6; // delta across a, in units of |a|, below which x, u and c lie on a line
+const COLLINEAR = 1e-6; // delta across a, in units of the longer of the two, below which x, u and c lie on a line
 export const FLOOR_FACTOR = 10; // a difference below this many precision floors means little
 const STILL = 0.4; // where in a run the default still lies
 const ROUNDING = 2e-6; // share of |delta|^2 that 6 printed digits leave undecided
@@ -129,7 +129,7 @@ function axesOf(gram) {
   const first = { a: inverse(a), delta: a === 0 ? inverse(delta) : 0 };
   const along = combination(gram, { delta: 1 }, first);
   let across = Math.sqrt(Math.max(0, delta ** 2 - along ** 2));
-  if (a === 0 || across < COLLINEAR * a) across = 0;
+  if (a === 0 || across < COLLINEAR * Math.max(a, delta)) across = 0;
   const scale = inverse(across);
   return { first, second: { delta: scale * (1 - along * first.delta), a: -scale * along * first.a } };
 }
