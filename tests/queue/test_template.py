@@ -5,7 +5,7 @@ import json
 import pytest
 
 from guidance_geometry.tests.queue.prompts import ROOT, first_look
-from guidance_geometry.tools.browser import CHROMIUM, editor
+from guidance_geometry.tools.browser import page_in
 from guidance_geometry.tools.server import addressable
 
 NAME = "First look at guidance"
@@ -18,14 +18,11 @@ RUN = """() => new Promise(resolve => {
 
 
 @pytest.fixture(scope="module")
-def page(server):
+def page(server, browser):
     """The editor, opened at the address that `dev.py serve` prints."""
-    if CHROMIUM is None:
-        pytest.skip("no Chromium on the path")
-    pytest.importorskip("playwright", reason="playwright is not installed")
     with (
         addressable(WORKFLOW) as name,
-        editor(server.address, f"/?template={name}&source={server.pack}") as opened,
+        page_in(browser, server.address, f"/?template={name}&source={server.pack}") as opened,
     ):
         opened.wait_for_function(
             "() => (app.rootGraph ?? app.graph).nodes.some(node => node.type === 'GGGuidedSampler')"

@@ -106,7 +106,7 @@ def main() -> None:
         options, pack = own_folders(Path(base))
         host, log = find_host(python), Path(base) / "host.log"
         with running(python, host, log, options + device_options(python), pack) as live:
-            with editor(live.address, chromium=chromium) as page:
+            with editor(live.address, program=chromium) as page:
                 workflow = build(page, api)
             picture = thumbnail(pictures_of(live, api)[:9])
     TEMPLATE.parent.mkdir(exist_ok=True)
