@@ -126,7 +126,7 @@ def test(args: argparse.Namespace) -> int:
 
 def bench(args: argparse.Namespace) -> int:
     """Run the measurements in tools/bench; further arguments go to them."""
-    python, host = prepare(args)
+    python, host = prepare(args, testing=True)
     os.environ["COMFYUI_PATH"] = str(host)
     scripts = sorted((ROOT / "tools" / "bench").glob(f"{args.name}.py"))
     if not scripts:

@@ -68,6 +68,7 @@ def editor(request, browser):
     live = request.getfixturevalue(name)
     with page_in(browser, live.address, vue=vue) as page:
         page.live, page.vue, page.newer, page.complaints = live, vue, name == "newer_server", []
+        page.set_default_timeout(12000)
         page.on("console", lambda line: page.complaints.append(line) if line.type == "error" else None)
         page.on("pageerror", lambda error: page.complaints.append(error))
         yield page
