@@ -191,7 +191,7 @@ def test_a_large_record_is_fetched_from_its_file(page):
     page.evaluate(f"() => {{ {NODE.format('GGEmptyCanvas')}.widgets.find(w => w.name === 'batch_size').value = 8; }}")
     queue(page)
     shows_run_of(page, 60)
-    page.wait_for_function("() => document.querySelectorAll('.gg-panel select option').length === 8")
+    page.wait_for_function("() => document.querySelectorAll('.gg-files option').length === 8")
     choose(page, "matters")
     page.wait_for_function(DRAWN)
 

@@ -26,9 +26,8 @@ PREPARE = """([steps, seed]) => {
   const graph = app.rootGraph ?? app.graph;
   const named = type => graph.nodes.find(node => node.type === type);
   const inspector = LiteGraph.createNode("GGInspector");
+  inspector.pos = [Math.max(...graph.nodes.map(node => node.pos[0] + node.size[0])) + 60, 60];
   graph.add(inspector);
-  const right = Math.max(...graph.nodes.filter(n => n !== inspector).map(n => n.pos[0] + n.size[0]));
-  inspector.pos = [right + 60, 60];
   named("GGGuidedSampler").connect(2, inspector, inspector.inputs.findIndex(input => input.name === "trace"));
   named("GGLoadDenoiser").connect(1, inspector, inspector.inputs.findIndex(input => input.name === "vae"));
   const set = (node, values) => node.widgets.forEach(w => { if (w.name in values) w.value = values[w.name]; });
@@ -66,11 +65,9 @@ def drag_the_scale(page):
     """Another scale is tried with the mouse, and lands in the sampler."""
     choose(page, "whatif")
     slider = page.locator(".gg-panel input[aria-label^='What-if']")
-    box = slider.bounding_box()
-    page.mouse.move(box["x"] + 0.5 * box["width"], box["y"] + 0.5 * box["height"])
-    page.mouse.down()
-    page.mouse.move(box["x"] + 0.8 * box["width"], box["y"] + 0.5 * box["height"], steps=4)
-    page.mouse.up()
+    box = slider.evaluate("slider => ({width: slider.clientWidth, height: slider.clientHeight})")
+    ends = [{"x": share * box["width"], "y": box["height"] / 2} for share in (0.5, 0.8)]
+    slider.drag_to(slider, source_position=ends[0], target_position=ends[1])
     shown = float(page.locator(".gg-what output").inner_text())
     assert shown > 5
     assert page.evaluate(CFG) == 4

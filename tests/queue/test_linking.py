@@ -7,6 +7,8 @@ from guidance_geometry.tests.queue.steering import COUNT, INSPECTOR, choose, sho
 pytestmark = pytest.mark.browser
 
 SIZE = f"""([w, h, left]) => {{ const node = {INSPECTOR}; node.setSize([w, h]);
+  const box = document.querySelector(".gg-panel").closest("[data-node-id]"); // the old Nodes 2.0 reads no later size
+  if (box) box.style.minWidth = `${{w}}px`;
   app.canvas.ds.offset = [left - node.pos[0], 80]; app.canvas.setDirty(true, true); }}"""
 FACTS = "() => document.querySelector('.gg-facts').textContent"
 LIT = """place => { const canvas = document.querySelectorAll('.gg-panel canvas')[place];
