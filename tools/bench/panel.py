@@ -46,20 +46,24 @@ REDRAW = f"""async ([pack, w, h, times]) => {{ {RECORD}
   document.body.append(panel.host);
   panel.start();
   await panel.show(record);
-  const found = {{}};
-  for (const view of VIEWS) {{
-    panel.choose(view);
-    await new Promise(done => setTimeout(done, 400));
-    found[view] = [];
-    for (let k = 0; k < times; k += 1) {{
-      panel.at = k % record.n;
-      const began = performance.now();
-      panel.draw();
-      const drawn = performance.now();
-      panel.parts.main.canvas.getContext("2d").getImageData(0, 0, 1, 1);
-      found[view].push([drawn - began, performance.now() - began]);
+  const timed = async read => {{
+    const found = {{}};
+    for (const view of VIEWS) {{
+      panel.choose(view);
+      await new Promise(done => setTimeout(done, 400));
+      found[view] = [];
+      for (let k = 0; k < times; k += 1) {{
+        panel.at = k % record.n;
+        const began = performance.now();
+        panel.draw();
+        if (read) panel.parts.main.canvas.getContext("2d").getImageData(0, 0, 1, 1);
+        found[view].push(performance.now() - began);
+        await new Promise(done => requestAnimationFrame(() => setTimeout(done)));
+      }}
     }}
-  }}
+    return found;
+  }};
+  const found = [await timed(false), await timed(true)]; // reading back makes a canvas slower for good
   panel.dispose();
   panel.host.remove();
   return found; }}"""
@@ -99,11 +103,12 @@ def redraws(page, pack: str, times: int) -> bool:
     """Time every view at two sizes; returns whether all medians keep the limit."""
     kept = True
     for w, h in ((480, 560), (900, 640)):
-        for view, pairs in page.evaluate(REDRAW, [pack, w, h, times]).items():
-            script, pixels = (statistics.median(times) for times in zip(*pairs, strict=True))
-            worst = statistics.quantiles([first for first, _ in pairs], n=20)[-1]
-            kept &= script <= REDRAW_MS
-            print(f"  {view:10} {w}x{h}: {script:5.2f} ms (95 %: {worst:.2f}), with pixels {pixels:5.2f} ms")
+        script, pixels = page.evaluate(REDRAW, [pack, w, h, times])
+        for view, found in script.items():
+            middle, worst = statistics.median(found), statistics.quantiles(found, n=20)[-1]
+            kept &= middle <= REDRAW_MS
+            read = statistics.median(pixels[view])
+            print(f"  {view:10} {w}x{h}: {middle:5.2f} ms (95 %: {worst:.2f}), with pixels {read:5.2f} ms")
     return kept
 
 
