@@ -24,12 +24,12 @@ OPEN = """async ([api, id]) => {
   saved.extra = {ds: {scale: 1, offset: [60, 80]}};
   const places = {1: [0, 0], 2: [0, 220], 3: [0, 360], 4: [340, 0], 8: [700, 0], 9: [340, 480]};
   for (const node of saved.nodes) node.pos = places[node.id] ?? [0, 700];
-  const masked = () => document.querySelector(".p-blockui-mask"); // of the editor; two loads in a row may leave one
-  for (let k = 0; masked() && k < 40; k += 1) await new Promise(done => setTimeout(done, 25));
   await app.loadGraphData(saved, true, true, "inspector.json");
-  for (let k = 0; masked() && k < 40; k += 1) await new Promise(done => setTimeout(done, 25));
-  masked()?.remove();
 }"""
+UNMASK = """async () => {
+  const masked = () => document.querySelector(".p-blockui-mask");
+  for (let k = 0; masked() && k < 40; k += 1) await new Promise(done => setTimeout(done, 25));
+  masked()?.remove(); }"""
 QUEUE = """() => { let refuse; window.done = new Promise(resolve => { refuse = resolve;
   for (const kind of ["execution_success", "execution_error", "execution_interrupted"])
     app.api.addEventListener(kind, ({detail}) => resolve([kind, detail]), {once: true}); });
@@ -68,7 +68,13 @@ def start(page, api=None):
     """Open a graph as a new workflow and run it."""
     page.evaluate(OPEN, [api or graph(), f"0c6b1f0e-5a55-4f4e-9d5c-{next(numbers):012}"])
     page.wait_for_selector(".gg-panel")
+    unmask(page)
     queue(page)
+
+
+def unmask(page):
+    """Take away the mask that the host's editor now and then leaves over the page after a load on a busy machine."""
+    page.evaluate(UNMASK)
 
 
 def clean(page):

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from guidance_geometry.tests.queue.prompts import ROOT
-from guidance_geometry.tests.queue.steering import CFG, DRAWN, INSPECTOR, NODE, QUEUE, choose, clean, shows
+from guidance_geometry.tests.queue.steering import CFG, DRAWN, INSPECTOR, NODE, QUEUE, choose, clean, shows, unmask
 
 pytestmark = pytest.mark.browser
 
@@ -116,6 +116,7 @@ def test_from_the_template_to_pictures_that_reopen_it(editor):
     page.wait_for_function(f"() => {NODE.format('GGFigure')}")
     page.evaluate(PREPARE, [STEPS, 70 + 2 * page.newer + page.vue])
     page.wait_for_selector(".gg-panel")
+    unmask(page)
     run_and_watch(page)
     exported = page.evaluate(f"() => app.nodeOutputs[{NODE.format('GGFigure')}.id].images[0]")
 
