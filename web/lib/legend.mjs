@@ -27,7 +27,7 @@ const upright = (theme) => [line([[W / 2, 0], [W / 2, H]], theme.ink, 1, { alpha
 const scaled = (theme) => [line([[2, MIDDLE], [W - 4, MIDDLE]], theme.delta, 6, { alpha: 0.25 }), ...vector("scaled")(theme)];
 const pale = (theme) => [marker([W / 2, MIDDLE], "diamond", theme.muted, 8, theme.paper)];
 
-const NOISE = [dashed("noise", PENS.noise.dash), "\u03b5, noise that the sampler adds. Its length is true; it points out of the plane"];
+const NOISE = [dashed("noise", PENS.noise.dash), "\u03b5, noise that the sampler adds. It points out of the plane; where the line is cut, the number beside it is its length"];
 const CURSOR = [upright, "the step that is shown"];
 const PREDICTIONS = [
   [dot("x"), "x_t, the noisy picture before the step"],
