@@ -66,8 +66,8 @@ def demo(args: argparse.Namespace) -> int:
 
 
 def story(args: argparse.Namespace) -> int:
-    """Draw the figures of docs/the-geometry-of-guidance.md again, measure its numbers, and set them into the page."""
-    return on_a_host(args, "story")
+    """Draw the figures of docs/the-geometry-of-guidance.md, measure its numbers, set its page; needs a Chromium."""
+    return on_a_host(args, "story", testing=True)
 
 
 def gallery(args: argparse.Namespace) -> int:

@@ -28,6 +28,7 @@ from ..drawing.straight_line import Ends, draw_ends
 from ..drawing.words import SYMBOLS
 from ..guidance.trace import Trace, load
 from .api_client import Client, Job
+from .browser import CHROMIUM, FLAGS
 from .demo_data import LABELS
 from .demo_files import write_json
 from .first_look import array, judged
@@ -46,8 +47,10 @@ from .story_measures import (
     start_noise,
     straightness,
 )
+from .workflows.layouts import THE_GEOMETRY
 
 PAGE = ROOT / "docs" / "the-geometry-of-guidance.md"
+EXPORTED = PAGE.with_name("one-run.html")
 NUMBERS = PAGE.with_suffix(".json")
 WORDS_OF_PAGE = ROOT / "tools" / "story.md"
 WORDS = (
@@ -63,7 +66,7 @@ WORDS = (
     "filmstrip",
 )
 FIGURE_STEP, FIGURE_SAMPLE = 5, 2  # as the template's figures
-PLAIN, GUIDED, TRACE = "pictures at 1", "pictures at 4", "trace"  # nodes added to the template's run
+PLAIN, GUIDED, TRACE, HTML = "pictures at 1", "pictures at 4", "trace", "page"  # nodes added to the template's run
 SHOWN_STEPS = (0, 2, 4, 5, 6, 8, 10, 13)  # columns of the predictions
 GAMMAS = (1.0, 2.0, 4.0, 8.0)
 PANELS, STEP_COUNTS, POINTS = (0.0, 1.0, 2.0, 4.0), (20, 100, 400), 20_000
@@ -97,7 +100,9 @@ def two_runs(client: Client) -> Job:
     for name, decode in ((PLAIN, "7"), (GUIDED, "10")):
         graph[name] = {"class_type": "PreviewImage", "inputs": {"images": [decode, 0]}}
     graph[TRACE] = {"class_type": "GGSaveTrace", "inputs": {"trace": [SAMPLER, 2], "filename_prefix": "story"}}
-    return client.run(graph)
+    graph[HTML] = {"class_type": "GGExportHTML", "inputs": {"trace": [SAMPLER, 2], "filename_prefix": "story"}}
+    workflow = json.loads(THE_GEOMETRY.template.read_text(encoding="utf-8"))
+    return client.run(graph, extra_data={"extra_pnginfo": {"workflow": workflow}})
 
 
 def trace_of(client: Client, job: Job) -> Trace:
@@ -107,6 +112,24 @@ def trace_of(client: Client, job: Job) -> Trace:
     path.parent.mkdir(exist_ok=True)
     path.write_bytes(client.file({"filename": name, "subfolder": "traces", "type": "output"}))
     return load(path)
+
+
+def export(client: Client, job: Job, chromium: str | None) -> None:
+    """Keep the run as one HTML file, and a picture of how it looks with the drawn step and sample chosen."""
+    from playwright.sync_api import sync_playwright
+
+    name = job.outputs[HTML]["text"][0].split(":")[0]
+    EXPORTED.write_bytes(client.file({"filename": name, "type": "output"}))
+    with sync_playwright() as browsers:
+        browser = browsers.chromium.launch(executable_path=chromium, args=FLAGS)
+        page = browser.new_page(viewport={"width": 1120, "height": 1320})
+        page.goto(EXPORTED.as_uri())
+        page.locator(".gg-panel input[aria-label=Step]").fill(str(FIGURE_STEP))
+        page.locator(".gg-panel select").select_option(index=FIGURE_SAMPLE)
+        page.evaluate("() => { document.activeElement.blur(); scrollTo(0, 0); }")
+        page.wait_for_timeout(500)  # pictures are decoded after the choice
+        write(FIGURES / "story-page.png", page.screenshot())
+        browser.close()
 
 
 def run_numbers(trace: Trace) -> dict:
@@ -314,12 +337,14 @@ def main() -> None:
     """Make figures, numbers and page; --page sets the stored numbers into the page only."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--server", default="http://127.0.0.1:8188", help="address of a running ComfyUI with this pack")
+    parser.add_argument("--chromium", default=CHROMIUM)
     parser.add_argument("--page", action="store_true", help="only make the page again, of the stored numbers")
     args = parser.parse_args()
     if not args.page:
         with Client(args.server) as client:
             draw_words(client, WORDS)
             job = two_runs(client)
+            export(client, job, args.chromium)
             trace = trace_of(client, job)
             numbers = run_numbers(trace) | draw_two_runs(client, job, trace.header["labels"])
         write_json(NUMBERS, numbers | measured())

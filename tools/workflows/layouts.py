@@ -8,7 +8,7 @@ from ..provision import ROOT
 
 Place = tuple[int, int, int, int]  # left, top, width, height
 TITLE = 30  # height of a node's title, above its place
-QUIET, TITLE_ROOM, MARGIN = "#3f5159", 70, 20  # colour of a group, room above its nodes for two titles, and around them
+QUIET, TITLE_ROOM, MARGIN = "#7fa3b5", 70, 20  # colour of a group, room above its nodes for two titles, and around them
 
 
 @dataclass(frozen=True)
@@ -179,8 +179,8 @@ nothing is left of it: the label has spoken.""",
         Note(
             "From inside",
             (4600, 120, 760, 210),
-            """The inspector shows every step, live while the sampler runs. In What if, drag gamma: the arrow and the \
-predicted picture follow at once, because within one step everything is linear in gamma. Then press Use and queue: \
+            """The inspector shows every step, live while the sampler runs. In What if, drag gamma: the arrows \
+follow at once, because within one step everything is linear in gamma. Then press Use and queue: \
 the end is another one than the straight line says, because the later steps start elsewhere.
 
 Compare Traces shows where the two runs part: early, long before there is anything to recognise.
@@ -188,7 +188,7 @@ Compare Traces shows where the two runs part: early, long before there is anythi
 The whole story, with numbers: docs/the-geometry-of-guidance.md in this pack's repository.""",
         ),
     ),
-    thumbnails={"18": (2,), "20": (2,)},
+    thumbnails={"9": (2,), "12": (2,), "18": (2,), "20": (2,)},
     groups={
         "1 \u00b7 A model, its labels, a canvas": ("The geometry of guidance", "1", "2", "3", "4"),
         "2 \u00b7 Two runs from the same noise": ("Two runs", "5", "6", "7", "8", "9", "10", "11", "12"),
@@ -197,7 +197,7 @@ The whole story, with numbers: docs/the-geometry-of-guidance.md in this pack's r
         "5 \u00b7 What the label adds": ("What the label adds", "16", "17", "18", "19", "20", "21"),
         "6 \u00b7 The run from inside": ("From inside", "22", "24"),
     },
-    view=(0.65, 20, 20),
+    view=(0.65, 120, 160),
 )
 
 LAYOUTS = {layout.name: layout for layout in (FIRST_LOOK, THE_GEOMETRY)}
