@@ -100,7 +100,7 @@ def photograph(address: str, chromium: str | None, palette: str) -> None:
         page.wait_for_function(WHOLE, arg=19)
         panel = page.locator(".gg-panel")
         panel.locator("input[aria-label=Step]").fill(str(SHOWN_STEP))
-        panel.locator("select").select_option(index=SHOWN_SAMPLE)
+        panel.locator("select[aria-label=Sample]").select_option(index=SHOWN_SAMPLE)
         for view in VIEWS:
             panel.locator(f"[data-view={view}]").click()
             page.wait_for_function(CHOSEN, arg=view)

@@ -28,7 +28,7 @@ from ..drawing.straight_line import Ends, draw_ends
 from ..drawing.words import SYMBOLS
 from ..guidance.trace import Trace, load
 from .api_client import Client, Job
-from .browser import CHROMIUM, FLAGS
+from .browser import CHROMIUM, chromium
 from .demo_data import LABELS
 from .demo_files import write_json
 from .first_look import array, judged
@@ -114,22 +114,18 @@ def trace_of(client: Client, job: Job) -> Trace:
     return load(path)
 
 
-def export(client: Client, job: Job, chromium: str | None) -> None:
+def export(client: Client, job: Job, program: str | None) -> None:
     """Keep the run as one HTML file, and a picture of how it looks with the drawn step and sample chosen."""
-    from playwright.sync_api import sync_playwright
-
     name = job.outputs[HTML]["text"][0].split(":")[0]
     EXPORTED.write_bytes(client.file({"filename": name, "type": "output"}))
-    with sync_playwright() as browsers:
-        browser = browsers.chromium.launch(executable_path=chromium, args=FLAGS)
+    with chromium(program) as browser:
         page = browser.new_page(viewport={"width": 1120, "height": 1320})
         page.goto(EXPORTED.as_uri())
         page.locator(".gg-panel input[aria-label=Step]").fill(str(FIGURE_STEP))
-        page.locator(".gg-panel select").select_option(index=FIGURE_SAMPLE)
+        page.locator(".gg-panel select[aria-label=Sample]").select_option(index=FIGURE_SAMPLE)
         page.evaluate("() => { document.activeElement.blur(); scrollTo(0, 0); }")
         page.wait_for_timeout(500)  # pictures are decoded after the choice
         write(FIGURES / "story-page.png", page.screenshot())
-        browser.close()
 
 
 def run_numbers(trace: Trace) -> dict:
