@@ -35,7 +35,7 @@ const PREDICTIONS = [
   [ray("c"), "x\u0302\u2080|y: the same with the condition"],
   [ray("G"), "x\u0302\u2080+\u03b3\u03b4: the guided prediction, where the sampler aims"],
   [vector("delta"), "\u03b4, what the condition adds"],
-  [scaled, "\u03b3\u03b4, the same amplified"],
+  [scaled, "\u03b3\u03b4, the same amplified, from x\u0302\u2080 on"],
   [vector("step"), "the step that the sampler takes"],
   [dot("next"), "x_t\u22121, the picture after it"],
 ];
@@ -64,7 +64,8 @@ export const LEGENDS = {
   },
   matters: {
     says: "How much of guidance's push falls on which step: two estimates, and the truth is expected between them. "
-        + "The grey band holds 80 %.",
+        + "The grey band holds 80 %. \u03ba: how far the next state follows the guided "
+        + "prediction D.",
     marks: [
       [bar("delta", 0.45), "push: how far the step is moved beyond the prediction with the condition"],
       [dashed("c", PENS.c.dash, "square"), "the same, less what later steps take back"],

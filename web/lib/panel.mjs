@@ -5,7 +5,7 @@ import { pngWithSources, svgWithSources } from "./panel-files.mjs";
 import { scaleSource, writeScale } from "./panel-graph.mjs";
 import { keys, wheel } from "./panel-input.mjs";
 import { download, element, fillTable, markRows, parts, put } from "./panel-parts.mjs";
-import { nearestSheet } from "./panel-pictures.mjs";
+import { nearestSheet, rowOf } from "./panel-pictures.mjs";
 import { csv, samplesOf, table, withSteps } from "./panel-record.mjs";
 import { commandsOf, drawView, PARTNER, PICTURES, View, VIEWS } from "./panel-view.mjs";
 import { facts, spoken, status } from "./panel-words.mjs";
@@ -358,7 +358,9 @@ export class Panel {
     const facts = { gain: number(gain), clipped: number(100 * clipped, 2), scale: number(scale) };
     const gone = this.images.get(sheet.filename)?.state === "gone" && this.t("noPicture", { i: sheet.i });
     const nearest = sheet.i !== this.at && this.t("nearest", { i: sheet.i });
-    return [gone, nearest, this.t("gain", facts)].filter(Boolean);
+    const kept = pictures.samples[rowOf(pictures, this.sample)];
+    const other = kept !== this.sample && this.t("otherSample", { sample: kept });
+    return [gone, nearest, other, this.t("gain", facts)].filter(Boolean);
   }
 
   fillSamples(select) {
