@@ -152,7 +152,7 @@ function skippable(record, sample) {
       + ` ${percent(1 / rows.length)}: the dashed green curve of Matters, not its bars, which count the push before later`
       + " steps take back a part of it. This is an estimate, like the interval.",
     idle && `Without guidance from step ${idle.from} on about ${percent(idle.share)} of the push would be missing, and`
-      + ` ${idle.count} passes without the condition would be saved.`,
+      + ` ${idle.count === 1 ? "one pass" : `${idle.count} passes`} without the condition would be saved.`,
     reuseWords(record, cheap),
   ];
 }
