@@ -6,7 +6,7 @@ from importlib import import_module
 
 from comfy_api.latest import ComfyExtension
 
-ROOMS = ("start", "sampling", "blog_samplers", "records", "rules", "see", "compare", "inspector", "lab")
+ROOMS = ("start", "sampling", "blog_samplers", "records", "rules", "see", "compare", "inspector", "export_html", "lab")
 
 
 class GuidanceGeometry(ComfyExtension):
