@@ -12,10 +12,14 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from .palette import Theme
+
+if TYPE_CHECKING:
+    from matplotlib.backends.backend_agg import RendererAgg
 
 Point = tuple[float, float]
 HEAD = 11.0  # length of an arrow head, the same for every arrow: heads are not data
@@ -45,6 +49,12 @@ class Box:
         """y of the lower edge."""
         return self.y + self.h
 
+    @property
+    def edges(self) -> list[tuple[Point, Point]]:
+        """The four sides."""
+        corners = [(self.x, self.y), (self.right, self.y), (self.right, self.bottom), (self.x, self.bottom)]
+        return list(zip(corners, corners[1:] + corners[:1], strict=True))
+
     def meets(self, other: Box, gap: float = 0.0) -> bool:
         """Whether the two come closer than `gap` on both axes."""
         apart = self.right + gap <= other.x or other.right + gap <= self.x
@@ -62,25 +72,30 @@ class Box:
 @lru_cache(maxsize=4096)
 def extent(words: str, size: float = 12.0, bold: bool = False) -> tuple[float, float, float]:
     """Width, height above the baseline and depth below it that words take on any canvas, in logical pixels."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(1, 1), dpi=72)
-    artist = figure.text(0, 0, words, **_font(size, bold))
-    box = artist.get_window_extent(FigureCanvasAgg(figure).get_renderer())
+    artist = Figure(figsize=(1, 1), dpi=72).text(0, 0, words, **_font(size, bold))
+    box = artist.get_window_extent(_pen(72, 72, 72))
     return (box.width, box.y1, -box.y0)
+
+
+@lru_cache(maxsize=4)
+def _pen(width: float, height: float, dpi: float) -> RendererAgg:
+    """What draws on sheets of one size: it remembers the symbols that it has set, which a fresh one would not."""
+    from matplotlib.backends.backend_agg import RendererAgg
+
+    return RendererAgg(width, height, dpi)
 
 
 class Canvas:
     """Lines, arrows, markers, text and pictures at given pixels; each may carry a name, which becomes its SVG id."""
 
     def __init__(self, width: float, height: float, theme: Theme, unit: float = 1.0):
-        from matplotlib.backends.backend_agg import FigureCanvasAgg
         from matplotlib.figure import Figure
 
         self.width, self.height, self.theme, self.unit = width, height, theme, unit
         self._figure = Figure(figsize=(width / 72, height / 72), dpi=72 * unit)
-        self._agg = FigureCanvasAgg(self._figure)
+        self._pen = _pen(width * unit, height * unit, 72 * unit)
         self._figure.patch.set_facecolor(theme.paper or "none")
         self._axes = self._figure.add_axes((0, 0, 1, 1))
         self._axes.set(xlim=(0, width), ylim=(height, 0))
@@ -105,8 +120,7 @@ class Canvas:
 
     def rectangle(self, box: Box, fill: str | None, edge: str = "none", width: float = 1.0, **more):
         """An upright rectangle."""
-        corners = [(box.x, box.y), (box.right, box.y), (box.right, box.bottom), (box.x, box.bottom)]
-        self.polygon(corners, fill, edge, width, **more)
+        self.polygon([corner for corner, _ in box.edges], fill, edge, width, **more)
 
     def arrow(self, tail: Point, tip: Point, colour: str, width: float, dash=None, **more) -> bool:
         """An arrow whose head ends exactly at `tip`; below 8 px a dot, and False comes back."""
@@ -131,6 +145,11 @@ class Canvas:
         (artist,) = self._axes.plot(*[[v] for v in at], MARKERS[kind], ms=size, mfc=face, mec=colour, mew=1.8)
         self._finish(artist, **more)
 
+    def dots(self, points: np.ndarray, colour: str, size: float, **more):
+        """Many small discs at points [n, 2], as one shape."""
+        artist = self._axes.plot(points[:, 0], points[:, 1], "o", ms=size, mfc=colour, mec="none", mew=0)[0]
+        self._finish(artist, **more)
+
     def text(self, at: Point, words: str, size: float = 12.0, colour: str | None = None, **more) -> Box:
         """Words with a halo, their left upper corner at `at`. more: bold, halo, name. Returns the box they fill."""
         bold, halo = more.pop("bold", False), more.pop("halo", True)
@@ -152,13 +171,13 @@ class Canvas:
 
     def texts(self) -> list[tuple[str, Box]]:
         """Every text on the sheet with the box that it really fills; for tests and for the curious."""
-        renderer = self._agg.get_renderer()
-        return [(t.get_text(), self._box(t.get_window_extent(renderer))) for t in self._axes.texts]
+        return [(t.get_text(), self._box(t.get_window_extent(self._pen))) for t in self._axes.texts]
 
     def png(self) -> np.ndarray:  # -> [H, W, 4] uint8
         """The sheet as pixels."""
-        self._agg.draw()
-        return np.array(self._agg.buffer_rgba())
+        self._pen.clear()
+        self._figure.draw(self._pen)
+        return np.array(self._pen.buffer_rgba())
 
     def svg(self, title: str = "", description: str = "", embedded: Mapping | None = None) -> str:
         """The sheet as SVG in logical pixels, text as outlines, the same bytes each time.

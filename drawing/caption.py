@@ -69,16 +69,24 @@ def caption_of(figure: str, scene: Scene) -> Caption:
 
 
 def basic_facts(scene: Scene) -> list[tuple[str, str]]:
-    """Step, scale and sample: the lines of every caption."""
-    units = " in VE units" if scene.space == "flow" else ""
-    median = ", median" if scene.median and scene.samples > 1 else ""
+    """Model and sampler, step, scale and sample: the lines of every caption."""
+    units = " (VE)" if scene.space == "flow" else ""
     levels = f"\u03c3 {number(scene.sigma)} \u2192 {number(scene.sigma_next)}"
     strength = "" if math.isnan(scene.strength) else f",  strength M1 = {number(scene.strength)}{units}"
     return [
+        ("run", scene.run),
         ("step", f"{scene.step} (0\u2013{scene.steps - 1}),  {levels}"),
         ("scale", f"\u03b3 = {number(scene.gamma)}{strength}"),
-        ("sample", f"{scene.sample} (0\u2013{scene.samples - 1}{median}),  N = {scene.elements}"),
+        sample_fact(scene),
     ]
+
+
+def sample_fact(scene: Scene) -> tuple[str, str]:
+    """Which image of the batch, and its size."""
+    if scene.samples == 1:
+        return ("sample", f"the only one,  N = {scene.elements}")
+    median = ", median" if scene.median else ""
+    return ("sample", f"{scene.sample} (0\u2013{scene.samples - 1}{median}),  N = {scene.elements}")
 
 
 def residual_words(scene: Scene) -> str:

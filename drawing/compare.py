@@ -12,11 +12,11 @@ from torch import Tensor
 from ..guidance.trace import END, Trace
 from .canvas import Box, Canvas, extent
 from .caption import Caption, caption_box, set_caption
-from .difference import AUTO_STEPS, automatic_gain
+from .difference import AUTO_STEPS, evenly
 from .labels import nice_length
 from .palette import THEMES
-from .pictures import Pictures
-from .scene import checked, median_sample
+from .pictures import Pictures, grey_words, greyed
+from .scene import checked, median_sample, run_words
 from .strips import Line, picture_of, set_grid
 from .typeset import Run, set_rows, wrapped
 from .words import number, percent
@@ -155,9 +155,7 @@ def _parting(trace: Trace, found: Comparison) -> str:
 
 def _described(trace: Trace) -> str:
     header = trace.header
-    model = (header.get("model") or {}).get("name") or "unnamed model"
-    scale = _known(header.get("cfg"))
-    words = [model, header.get("sampler") or "unknown sampler", f"cfg {number(scale)}", f"seed {header.get('seed')}"]
+    words = [run_words(trace), f"cfg {number(_known(header.get('cfg')))}", f"seed {header.get('seed')}"]
     chain = str(header.get("chain") or "")
     return ", ".join([*words, chain] if chain and chain.lower() != "cfg" else words)
 
@@ -232,8 +230,7 @@ def _filmstrips(
     shared = [step for step in traces[0].captured_steps if step in traces[1].captured_steps]
     if not shared or not all("guided" in trace.tensors for trace in traces):
         return []
-    most = min(AUTO_STEPS, len(shared))
-    steps = [shared[round(i * (len(shared) - 1) / max(most - 1, 1))] for i in range(most)]
+    steps = evenly(shared, AUTO_STEPS)
     rows = [[trace.held("guided", step)[sample][None].float() for step in steps] for trace in traces]
     names = (("A", canvas.theme.uncond), ("B", canvas.theme.cond))
     lines = [
@@ -243,10 +240,8 @@ def _filmstrips(
     notes = [("strips", "what the sampler was given, step by step")]
     if not apart:
         changes = [pictures[0].difference(a, b)[0] for a, b in zip(*rows, strict=True)]
-        gain = automatic_gain(torch.stack(changes))
-        clipped = float((torch.stack(changes).abs() * gain > 0.5).double().mean())
-        grey = [(0.5 + gain * change).nan_to_num(0.5).clamp(0, 1).numpy() for change in changes]
-        lines.append(Line("", "B \u2212 A", canvas.theme.guided, grey))
-        notes.append(("B \u2212 A", f"grey 0.5 + {number(gain)} \u00d7 the difference; {percent(clipped)} clipped"))
+        grey = greyed(torch.stack(changes))
+        lines.append(Line("", "B \u2212 A", canvas.theme.guided, list(grey.pictures.numpy())))
+        notes.append(("B \u2212 A", grey_words(grey, "the difference")))
     set_grid(canvas, STRIP, [f"step {step}" for step in steps], lines)
     return notes

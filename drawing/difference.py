@@ -8,12 +8,11 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ..guidance.trace import Trace
-from .pictures import Pictures
-from .words import number, percent
+from ..guidance.trace import Trace, spread
+from .pictures import Pictures, greyed
+from .words import percent
 
 AUTO_STEPS = 8
-QUIET = 0.99  # the automatic gain leaves this share of the values unclipped
 NO_PICTURES = "This trace holds no pictures. Set capture to pictures and run again."
 
 
@@ -38,7 +37,7 @@ class DifferenceImages:
         """One line that says how the difference was drawn."""
         change = "decode(c) - decode(u)" if self.how == "decoded" else "F delta"
         return (
-            f"difference = grey 0.5 + {number(self.gain)} x ({change}), one gain for all; "
+            f"difference = grey 0.5 + {self.gain:g} x ({change}), one gain for all; "
             f"{percent(self.clipped)} of the values clipped; steps {', '.join(map(str, self.steps))}"
         )
 
@@ -54,34 +53,24 @@ def difference_images(trace: Trace, pictures: Pictures, steps: str = "auto", gai
     if not math.isfinite(gain) or gain < 0:
         raise ValueError(f"gain is {gain}; a number from 0 on is needed. 0 chooses it.")
     chosen = chosen_steps(steps, trace)
-    rows = [_kept(trace, step) for step in chosen]
+    rows = [predictions_at(trace, step) for step in chosen]
     change = torch.cat([pictures.difference(u, c) for u, c, _ in rows])
-    factor = gain or automatic_gain(change)
-    scaled = change * factor
+    grey = greyed(change, gain)
     uncond, cond, guided = (torch.cat([pictures.image(row[k]) for row in rows]) for k in range(3))
-    known = scaled[scaled.isfinite()]
-    clipped = float((known.abs() > 0.5).double().mean()) if len(known) else 0.0
-    difference = (0.5 + scaled).nan_to_num(0.5).clamp(0, 1)
-    return DifferenceImages(uncond, cond, guided, difference, chosen, factor, clipped, pictures.how)
+    return DifferenceImages(uncond, cond, guided, grey.pictures, chosen, grey.gain, grey.clipped, pictures.how)
 
 
-def _kept(trace: Trace, step: int) -> tuple[Tensor, Tensor, Tensor]:
+def predictions_at(trace: Trace, step: int) -> tuple[Tensor, Tensor, Tensor]:  # 3 x [B, *latent]
     """u, c and what the sampler was given, at a step that was captured."""
-    row = trace.captured_steps.index(step)
-    uncond, cond = (trace.tensors[name][row].float() for name in ("uncond", "cond"))
-    if "guided" in trace.tensors:
-        return uncond, cond, trace.tensors["guided"][row]
-    return uncond, cond, uncond + float(trace.steps["gamma"][step]) * (cond - uncond)
+    uncond, cond = (trace.held(name, step).float() for name in ("uncond", "cond"))
+    guided = trace.captured("guided", step)
+    plain = uncond + float(trace.steps["gamma"][step]) * (cond - uncond)
+    return uncond, cond, plain if guided is None else guided.float()
 
 
-def automatic_gain(change: Tensor) -> float:
-    """The largest power of two that leaves 99 % of the values within grey; 1 where nothing changes."""
-    size = change[change.isfinite()].abs()
-    if len(size) == 0 or size.max() == 0:
-        return 1.0
-    rank = max(1, math.ceil(QUIET * len(size)))
-    quiet = float(size.kthvalue(rank).values) or float(size.max())
-    return 2.0 ** math.floor(math.log2(0.5 / quiet))
+def evenly(steps: list[int], most: int) -> list[int]:
+    """At most so many of the steps, the first and the last among them."""
+    return [steps[i] for i in spread(len(steps), most)]
 
 
 def chosen_steps(text: str, trace: Trace) -> list[int]:
@@ -93,8 +82,7 @@ def chosen_steps(text: str, trace: Trace) -> list[int]:
     words = text.strip().lower()
     if words in ("", "auto", "all"):
         known = [step for step in kept if trace.stage[step] == "step"] or kept
-        most = len(known) if words == "all" else min(len(known), AUTO_STEPS)
-        return [known[round(i * (len(known) - 1) / max(most - 1, 1))] for i in range(most)]
+        return known if words == "all" else evenly(known, AUTO_STEPS)
     chosen = [step for part in words.replace(";", ",").split(",") if part.strip() for step in _range(part)]
     missing = [step for step in chosen if step not in kept]
     if missing or not chosen:

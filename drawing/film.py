@@ -15,20 +15,21 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..guidance.trace import Trace
+from .order import Drawing, Order, check_choices
 from .page import BEFORE, FIGURES
-from .pictures import Pictures, step_pictures
 from .pull import draw_pull
-from .scene import scene_of
-from .step_figure import Drawing, draw_step
+from .scene import NO_STEPS
+from .step_figure import draw_step
 from .walk import WALK, draw_walk
 
 if TYPE_CHECKING:
     from PIL.Image import Image
+    from PIL.PngImagePlugin import PngInfo
 
 FIGURE_MS, LAST_FIGURE_MS = 2000, 4000
 STEP_MS, LAST_STEP_MS = 500, 2000
 MOST_FRAMES = 40
+BUDGET = 3_000_000  # bytes of an animation; above it colours are given up, and never frames
 SHEET_CELL, SHEET_GAP = 480, 8  # width of a still on the contact sheet, and the gap around it
 PLANS = {
     "sampling animated": WALK,
@@ -67,22 +68,20 @@ class Film:
         return [Image.fromarray(np.ascontiguousarray(frame)) for frame in pixels]
 
     def webp(self, embedded: Mapping | None = None) -> bytes:
-        """Lossless animated WebP, looping for ever. embedded: facts to reopen the graph from."""
-        return self._encoded("WEBP", exif=_exif(embedded or {}), lossless=True, quality=20, method=0)
+        """Animated WebP, looping for ever; lossless where 3 MB hold it. embedded: facts to reopen the graph from."""
+        exif = _exif(embedded or {})
+        exact = self._encoded("WEBP", self.pages, exif=exif, lossless=True, quality=20, method=0)
+        return exact if len(exact) <= BUDGET else self._encoded("WEBP", self.pages, exif=exif, quality=90, method=2)
 
     def apng(self, embedded: Mapping | None = None) -> bytes:
-        """Animated PNG, looping for ever. embedded: facts to reopen the graph from."""
-        from PIL.PngImagePlugin import PngInfo
-
-        info = PngInfo()
-        for name, value in (embedded or {}).items():
-            info.add_text(name, json.dumps(value))
-        return self._encoded("PNG", pnginfo=info, compress_level=6)
+        """Animated PNG, looping for ever; all colours where 3 MB hold it. embedded: facts to reopen the graph from."""
+        info = _png_info(embedded or {})
+        exact = self._encoded("PNG", self.pages, pnginfo=info, compress_level=6)
+        return exact if len(exact) <= BUDGET else self._encoded("PNG", self._in_few_colours(), pnginfo=info)
 
     def sheet(self, embedded: Mapping | None = None) -> bytes:
         """All frames on one PNG, row by row."""
         from PIL import Image
-        from PIL.PngImagePlugin import PngInfo
 
         height, width = self.frames.shape[1:3]
         cell = (SHEET_CELL, round(SHEET_CELL * height / width))
@@ -94,17 +93,39 @@ class Film:
         for k, page in enumerate(self.pages):
             at = (SHEET_GAP + k % columns * pitch[0], SHEET_GAP + k // columns * pitch[1])
             sheet.paste(page.resize(cell, Image.Resampling.LANCZOS), at)
-        info, out = PngInfo(), io.BytesIO()
-        for name, value in (embedded or {}).items():
-            info.add_text(name, json.dumps(value))
-        sheet.save(out, "PNG", pnginfo=info)
+        out = io.BytesIO()
+        sheet.save(out, "PNG", pnginfo=_png_info(embedded or {}))
         return out.getvalue()
 
-    def _encoded(self, form: str, **options) -> bytes:
+    def _in_few_colours(self) -> list[Image]:
+        """The frames with one palette of 256 colours for all of them, as an animated PNG needs it."""
+        from PIL import Image
+
+        height, width = self.frames.shape[1:3]
+        strip = Image.new(self.pages[0].mode, (width, height * len(self.pages)))
+        for k, page in enumerate(self.pages):
+            strip.paste(page, (0, k * height))
+        if self.opaque:
+            some = strip.resize((width // 3, strip.height // 3), Image.Resampling.NEAREST)
+            few = strip.quantize(palette=some.quantize(256, Image.Quantize.MEDIANCUT), dither=Image.Dither.NONE)
+        else:
+            few = strip.quantize(256, Image.Quantize.FASTOCTREE)
+        return [few.crop((0, k * height, width, (k + 1) * height)) for k in range(len(self.pages))]
+
+    def _encoded(self, form: str, pages: list[Image], **options) -> bytes:
         out = io.BytesIO()
-        first, *rest = self.pages
+        first, *rest = pages
         first.save(out, form, save_all=True, append_images=rest, duration=list(self.durations), loop=0, **options)
         return out.getvalue()
+
+
+def _png_info(embedded: Mapping) -> PngInfo:
+    from PIL.PngImagePlugin import PngInfo
+
+    info = PngInfo()
+    for name, value in embedded.items():
+        info.add_text(name, json.dumps(value))
+    return info
 
 
 def _exif(embedded: Mapping) -> bytes:
@@ -120,37 +141,27 @@ def _exif(embedded: Mapping) -> bytes:
     return exif.tobytes()
 
 
-def draw_film(
-    trace: Trace,
-    movie: str,
-    *,
-    step: int | None = None,
-    sample: int | None = None,
-    size: str = "blog",
-    theme: str = "light",
-    pictures: Pictures | None = None,
-) -> Film:
+def draw_film(order: Order, movie: str) -> Film:
     """Draw one of MOVIES: a figure of the post built up, or the step plane at every step of the run.
 
-    A run of more than 40 steps is shown in equal strides. step: of the built-up figures only.
+    A run of more than 40 steps is shown in equal strides. The order's step is of the built-up figures only.
     """
-    scene = scene_of(trace, step, sample)
-    style = {"sample": scene.sample, "size": size, "theme": theme}
+    check_choices(figure=(movie, MOVIES))
+    note = ""
     if movie == "run animated":
-        steps, note = _strides(trace.n)
-        drawings = _run(trace, steps, pictures, style)
+        steps, note = _strides(order.trace.n)
+        drawings = (draw_step(order.of_step(step)) for step in steps)
         durations = [STEP_MS] * (len(steps) - 1) + [LAST_STEP_MS]
     else:
-        note = ""
-        drawings = _built_up(trace, movie, pictures, {"step": scene.step, **style})
+        drawings = _built_up(order, movie)
         durations = [FIGURE_MS] * (len(PLANS[movie]) - 1) + [LAST_FIGURE_MS]
-    frames, captions = [], []
-    for drawing in drawings:
-        frames.append(drawing.png())
-        captions.append(drawing.caption)
-    opaque = theme != "transparent"
-    last = drawing  # pyright: ignore[reportPossiblyUnboundVariable]  a film has frames
-    return Film(np.stack(frames), tuple(durations), tuple(captions), last, opaque, note)
+    frames, captions, last = [], [], None
+    for last in drawings:
+        frames.append(last.png())
+        captions.append(last.caption)
+    if last is None:
+        raise ValueError(NO_STEPS)
+    return Film(np.stack(frames), tuple(durations), tuple(captions), last, order.opaque, note)
 
 
 def still_film(drawing: Drawing, opaque: bool) -> Film:
@@ -159,21 +170,13 @@ def still_film(drawing: Drawing, opaque: bool) -> Film:
 
 
 def _strides(count: int) -> tuple[list[int], str]:
-    stride = math.ceil(count / MOST_FRAMES)
+    stride = math.ceil(count / MOST_FRAMES) or 1
     steps = list(range(0, count, stride))
     return steps, "" if stride == 1 else f"every {stride} steps of {count}"
 
 
-def _run(trace: Trace, steps: list[int], pictures: Pictures | None, style: Mapping) -> Iterator[Drawing]:
-    for step in steps:
-        shown = step_pictures(trace, step, style["sample"], pictures) if pictures else None
-        yield draw_step(trace, "step plane", step=step, pictures=shown, **style)
-
-
-def _built_up(trace: Trace, movie: str, pictures: Pictures | None, style: Mapping) -> Iterator[Drawing]:
+def _built_up(order: Order, movie: str) -> Iterator[Drawing]:
     if movie == "sampling animated":
-        yield from (draw_walk(trace, figure, pictures=pictures, **style) for figure in PLANS[movie])
-        return
-    shown = step_pictures(trace, style["step"], style["sample"], pictures) if pictures else None
+        return (draw_walk(order, figure) for figure in PLANS[movie])
     draw = draw_pull if movie == "classifier animated" else draw_step
-    yield from (draw(trace, figure, pictures=shown, steady=True, **style) for figure in PLANS[movie])
+    return (draw(order, figure, steady=True) for figure in PLANS[movie])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from .canvas import SHORT, Box, Point, extent
-from .layout import Plane, crosses, nearest, stacked
+from .layout import Plane, nearest, stacked
 from .page import Page, Plot
 from .scene import Scene
 from .typeset import Block, Run, block_size, set_block
@@ -52,11 +52,15 @@ def noisy_sample(page: Plot, at: Point, area: Box, lift: float = 0.36):
     """x_t with its picture to the right, elsewhere if something runs there. lift: share of it above the point."""
     block = point_block(page, "x", page.side, above=True)
     size = block_size(block)
-    top = min(max(at[1] - lift * size[1], 8), page.sheet.height - size[1] - 8)
-    box = Box(at[0] + 16, top, *size)
-    crossed = any(crosses(*line, box.grown(6)) for line in page.placer.lines)
-    if crossed or any(box.meets(other, 4.0) for other in page.placer.taken):
-        box = page.placer.near(at, size, "e ne se n s", area)
+    beside = ((16.0, lift), (16.0, 0.95), (16.0, 0.05), (44.0, lift), (44.0, 0.95), (44.0, 0.05))
+    boxes = (
+        Box(at[0] + right, min(max(at[1] - share * size[1], 8), page.sheet.height - size[1] - 8), *size)
+        for right, share in beside
+    )
+    clear = (box for box in boxes if page.placer.is_clear(box))
+    box = next(clear, None) or page.placer.near(at, size, "e ne se n s", area)
+    if math.dist(at, nearest(box, at)) > 60:
+        page.hairline((at, nearest(box, at)))
     set_block(page.canvas, block, (box.x, box.y), "label-x")
     page.placer.taken.append(box)
 
@@ -88,7 +92,7 @@ def set_gutter(page: Plot, roles: list[str], ends: list[Point], area: Box, shown
 
 def _vectors(page: Page):
     """The difference, its multiple, and what other rules changed."""
-    scene, area = page.scene, page.lens.frame if page.lens else None
+    scene, area = page.scene, page.near
     place = {role: page.near_plane.at(scene.points[role]) for role in ("u", "c", "G", "D")}
     if place["u"] == place["c"]:
         return

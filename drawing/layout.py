@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 
 from .canvas import Box, Point
@@ -24,9 +24,12 @@ DIRECTIONS: Mapping[str, Point] = {
     "nw": (-0.8, -0.8),
 }
 EDGE = 8.0  # nothing comes closer to the edge of the sheet
+HEADROOM = 32.0  # for words above the first axis
 INSET = 92.0  # room left of the fan in the overview, for the window of a lens
-ASIDE = 0.42  # where in the lens the fan stands: its labels need room to the right
-GRID = 10.0  # where labels without any room beside their points look for some
+ASIDE, PULLED = 0.42, 0.56  # where in the lens the fan stands: its labels need room to the right; a gradient's, left
+GRID = 20.0  # where labels without any room beside their points look for some
+SPOTS = ((0.3, 0.4), (0.3, 0.2), (0.15, 0.1))  # shares of the free room left of and above a plane, beside a caption
+CROSSING = 30.0  # cost of a line under a label, in the units of Placer.near
 RADII = (9.0, 13.0, 18.0, 26.0, 38.0, 54.0, 76.0, 104.0, 140.0, 180.0)
 
 
@@ -125,11 +128,13 @@ def arrange(scene: Scene, sheet: Sheet, with_noise: bool, caption: Box) -> Arran
     inside = Box(area.x + INSET, area.y + 20, area.w - INSET - sheet.margin, area.h - 44)
     plane, hinge = _fit(scene, inside, with_noise)
     if fan_length(scene) * plane.scale < FAN:
-        lens = _lens(scene, plane, sheet)
+        lens = _lens(scene, plane, sheet, _frame(sheet, caption))
         if lens is not None:
             return Arrangement(plane, lens, hinge)
     left = sheet.gutter + 24
-    room = Box(sheet.plot.x + left, sheet.plot.y, sheet.plot.w - left - sheet.margin, sheet.plot.h)
+    room = Box(
+        sheet.plot.x + left, sheet.plot.y + HEADROOM, sheet.plot.w - left - sheet.margin, sheet.plot.h - HEADROOM
+    )
     plane, hinge = _fit(scene, room, with_noise, caption)
     return Arrangement(plane, None, hinge)
 
@@ -190,39 +195,39 @@ def fitted(lines: Sequence[tuple[Place, Place]], room: Box, obstacle: Box | None
     span = [max(max(p[k] for p in places) - low[k], 1e-12) for k in (0, 1)]
     scale = min(room.w / span[0], room.h / span[1])
     while True:
-        plane = _placed(low, span, scale, room, obstacle)
-        if obstacle is None or not any(crosses(plane.at(p), plane.at(q), obstacle.grown(20)) for p, q in lines):
-            return plane
+        for shares in SPOTS if obstacle else ((0.5, 0.5),):
+            w, h = span[0] * scale, span[1] * scale
+            left, top = room.x + shares[0] * (room.w - w), room.y + shares[1] * (room.h - h)
+            plane = Plane((left + w + low[0] * scale, top - low[1] * scale), scale)
+            if obstacle is None or not any(crosses(plane.at(p), plane.at(q), obstacle.grown(20)) for p, q in lines):
+                return plane
         scale *= 0.98
 
 
-def _placed(low: list[float], span: list[float], scale: float, room: Box, obstacle: Box | None) -> Plane:
-    """Centred in the room; beside a caption rather left of the middle and above it."""
-    w, h = span[0] * scale, span[1] * scale
-    left, top = room.x + (room.w - w) / 2, room.y + (room.h - h) / 2
-    if obstacle is not None:
-        left, top = room.x + 0.3 * (room.w - w), room.y + 0.4 * (room.h - h)
-    return Plane((left + w + low[0] * scale, top - low[1] * scale), scale)
+def _frame(sheet: Sheet, caption: Box) -> Box:
+    """Where a lens may stand: above a caption that reaches into its place."""
+    place = sheet.lens
+    return replace(place, h=min(place.h, caption.y - 14 - place.y)) if caption.x < place.right else place
 
 
-def _lens(scene: Scene, plane: Plane, sheet: Sheet) -> Lens | None:
+def _lens(scene: Scene, plane: Plane, sheet: Sheet, frame: Box) -> Lens | None:
     """The strongest lens of a power of two that holds the fan with room for its labels; None below 2."""
     pixels = [plane.at(place) for place in fan_places(scene)]
     low = [min(p[k] for p in pixels) for k in (0, 1)]
     high = [max(p[k] for p in pixels) for k in (0, 1)]
     span = [max(high[k] - low[k], 1e-9) for k in (0, 1)]
-    room = min((sheet.lens.w - 150) / span[0], (sheet.lens.h - 56) / span[1])
+    room = min((frame.w - 150) / span[0], (frame.h - 56) / span[1])
     if room < 2 or fan_length(scene) == 0:
         return None
     gain = 2 ** math.floor(math.log2(room))
-    w, h = sheet.lens.w / gain, sheet.lens.h / gain
-    left = max((low[0] + high[0]) / 2 - ASIDE * w, EDGE)
-    top = min(max((low[1] + high[1]) / 2 - h / 2, EDGE), sheet.lens.y - 28 - h)
+    w, h = frame.w / gain, frame.h / gain
+    left = max((low[0] + high[0]) / 2 - (PULLED if "corner" in scene.points else ASIDE) * w, EDGE)
+    top = min(max((low[1] + high[1]) / 2 - h / 2, EDGE), frame.y - 28 - h)
     window = Box(left, top, w, h)
     if not window.grown(-14 / gain).holds(Box(*low, *span)):
         return None
-    origin = (sheet.lens.x + gain * (plane.origin[0] - left), sheet.lens.y + gain * (plane.origin[1] - top))
-    return Lens(window, sheet.lens, Plane(origin, plane.scale * gain), gain)
+    origin = (frame.x + gain * (plane.origin[0] - left), frame.y + gain * (plane.origin[1] - top))
+    return Lens(window, frame, Plane(origin, plane.scale * gain), gain)
 
 
 def stacked(
@@ -299,11 +304,15 @@ class Placer:
         self.taken.append(best)
         return best
 
+    def is_clear(self, box: Box) -> bool:
+        """Whether a box lies on the sheet and touches nothing."""
+        return self._is_free(box, self.area) and self._crossed(box.grown(2.0)) == 0
+
     def _is_free(self, box: Box, area: Box) -> bool:
         return area.holds(box) and not any(box.meets(other, 4.0) for other in self.taken)
 
     def _crossed(self, box: Box) -> float:
-        return 10.0 * sum(crosses(p, q, box.grown(4.0)) for p, q in self.lines)
+        return CROSSING * sum(crosses(p, q, box.grown(4.0)) for p, q in self.lines)
 
 
 def nearest(box: Box, point: Point) -> Point:

@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from .canvas import Box, Canvas, Point
+from .caption import Caption, caption_box, set_caption
 from .layout import Arrangement, Lens, Placer, Plane, Sheet
+from .order import Drawing, Order
 from .palette import PENS, Theme, role_colour
 from .scene import Scene
+from .typeset import Block, Run, block_size, set_block, wrapped
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 FIGURES = ("step plane", "two predictions", "difference", "scaled difference", "step", "step and noise")
 PULL = ("gradient", "combined", "scaled gradient", "scaled sum", "gradient and noise")
@@ -31,6 +38,7 @@ _PARTS: Mapping[str, tuple[str, ...]] = {
     "step plane": ("u", "c", "delta", "scaled", "step", "noise", "other"),
 }
 EDGE = 20.0  # least distance of a drawn end from the rim
+THUMB = 92.0  # side of a large thumbnail
 MARK = 12.0  # side of the square that a marker keeps free of labels
 
 
@@ -44,6 +52,15 @@ class Plot:
     pictures: Mapping[str, np.ndarray]
     side: float
     faded: frozenset[str] = field(default=frozenset(), kw_only=True)
+
+    @classmethod
+    def on(cls, order: Order, caption: Caption, pictures: Mapping[str, np.ndarray], **more) -> Self:
+        """A page with nothing but its caption. more: fields of a subclass."""
+        sheet, canvas = order.sheet, order.canvas()
+        box = caption_box(sheet.caption, caption)
+        set_caption(canvas, box, caption)
+        placer = Placer(Box(0, 0, sheet.width, sheet.height).grown(-6), taken=[box.grown(8)])
+        return cls(canvas, sheet, placer, pictures, min(THUMB, sheet.margin - 26), **more)
 
     @property
     def theme(self) -> Theme:
@@ -105,6 +122,11 @@ class Page(Plot):
         return self.lens.plane if self.lens else self.plane
 
     @property
+    def near(self) -> Box | None:
+        """Where words about the fan may stand: inside the lens, or anywhere without one."""
+        return self.lens.frame.grown(-6) if self.lens else None
+
+    @property
     def overview(self) -> Box:
         """Where words about the overview may stand: above the lens, if there is one."""
         area = self.placer.area
@@ -132,3 +154,18 @@ class Page(Plot):
         if "step" not in self.parts or (self.scene.noise > 0 and not (hinge and "noise" in self.parts)):
             return None
         return self.plane.at(hinge.end if hinge else self.scene.points["tip"])
+
+
+def tallest_box(sheet: Sheet, captions: Iterable[Caption]) -> Box:
+    """The room of the longest caption: figures that share it do not jump."""
+    return max((caption_box(sheet.caption, caption) for caption in captions), key=lambda box: box.h)
+
+
+def nothing(order: Order, scene: Scene, caption: Caption, why: str, advice: str) -> Drawing:
+    """The page of a step that has no plane: why, in the middle."""
+    page = Plot.on(order, caption, {})
+    canvas = page.canvas
+    lines = tuple((Run(line, 12.5, canvas.theme.muted),) for line in wrapped(advice, 12.5, canvas.width - 60))
+    block = Block(((Run(why, 18, canvas.theme.ink),), *lines))
+    set_block(canvas, block, ((canvas.width - block_size(block)[0]) / 2, 0.36 * canvas.height), "missing")
+    return Drawing(canvas, caption.text, scene)

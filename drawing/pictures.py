@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
@@ -10,8 +11,10 @@ import torch
 from torch import Tensor
 
 from ..guidance.trace import END, Trace
+from .words import percent
 
 Decode = Callable[[Tensor], Tensor]  # [B, C, H, W] or [B, C, T, H, W] -> [B, H, W, 3] in 0..1
+QUIET = 0.99  # the automatic gain leaves this share of the values unclipped
 NAMES = {"x": "x", "u": "uncond", "c": "cond", "D": "guided"}  # what the sampler got, after all rules, is D
 
 
@@ -72,6 +75,39 @@ class Pictures:
                 "Connect the VAE that belongs to the model."
             )
         return known[channels]
+
+
+@dataclass(frozen=True)
+class Greyed:
+    """Signed pictures on grey, 0.5 + gain * change [..., H, W, 3]; nan is grey. clipped: share beyond 0..1."""
+
+    pictures: Tensor
+    gain: float
+    clipped: float
+
+
+def greyed(change: Tensor, gain: float = 0.0) -> Greyed:
+    """One gain for all; 0 takes the largest power of two that clips at most 1 %."""
+    factor = gain or automatic_gain(change)
+    scaled = change * factor
+    known = scaled[scaled.isfinite()]
+    clipped = float((known.abs() > 0.5).double().mean()) if len(known) else 0.0
+    return Greyed((0.5 + scaled).nan_to_num(0.5).clamp(0, 1), factor, clipped)
+
+
+def grey_words(grey: Greyed, what: str) -> str:
+    """How a signed picture was made, for captions."""
+    return f"grey 0.5 + {grey.gain:g} \u00d7 {what}; {percent(grey.clipped)} clipped"
+
+
+def automatic_gain(change: Tensor) -> float:
+    """The largest power of two that leaves 99 % of the values within grey; 1 where nothing changes."""
+    size = change[change.isfinite()].abs()
+    if len(size) == 0 or size.max() == 0:
+        return 1.0
+    rank = max(1, math.ceil(QUIET * len(size)))
+    quiet = float(size.kthvalue(rank).values) or float(size.max())
+    return 2.0 ** math.floor(math.log2(0.5 / quiet))
 
 
 def _flat_frame(x: Tensor) -> Tensor:  # [B, C, H, W] or [B, C, T, H, W] -> [B, C, H, W]

@@ -1,40 +1,28 @@
 """The classifier figures of the post (F8 to F11, F16): the step, the gradient, and their sum, in units of the state.
 
-    kappa (u - x) + kappa gamma g = kappa (D - x)
+    kappa (P - x) + kappa w g = kappa (D - x)
 
 The post adds the gradient to the small step; to scale both sides are multiplied by kappa = dx'/dD. g is the record's
-vector named "gradient...", in units of a prediction. A run without a classifier shows the implied one: g = delta.
+vector named "gradient...", in units of a prediction; P is the prediction without it, w its weight. A step that has no
+gradient on record shows the implied classifier's: g = delta, P = u, w = gamma.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-import numpy as np
-import torch
-
-from ..guidance.gram import VECTORS, GramRecord, frame
+from ..guidance.gram import VECTORS, GramRecord, added, frame, named
 from ..guidance.trace import Trace
-from .canvas import SHORT, Box, Canvas, Point
-from .caption import Caption, basic_facts, caption_box, residual_words, set_caption
+from .canvas import SHORT, Box, Point
+from .caption import Caption, basic_facts, residual_words
 from .labels import OUTSIDE, between, label, length_if_short, noisy_sample, scale_bar, set_end, set_gutter
-from .layout import EDGE, SHEETS, Placer, Plane, arrange
-from .page import BEFORE, PULL, Page
-from .palette import THEMES
-from .scene import Scene, scene_of
-from .step_figure import (
-    BAND,
-    SIZES,
-    THUMB,
-    Drawing,
-    check_choices,
-    cut_mark,
-    set_draws,
-    set_lens_outline,
-    set_nothing,
-)
+from .layout import EDGE, Plane, arrange
+from .order import Drawing, Order, check_choices
+from .page import BEFORE, PULL, Page, nothing, tallest_box
+from .pictures import Greyed, grey_words
+from .scene import Scene, as_recorded, scene_of
+from .step_figure import BAND, cut_mark, set_draws, set_lens_outline
 from .words import SYMBOLS, number
 
 SENTENCES = {
@@ -49,110 +37,113 @@ SENTENCES = {
     "scaled sum": ("combine directions", "The step and \u03b3 times the gradient add up."),
     "gradient and noise": ("add some noise", "As much as the sampler asks for, in a direction of its own."),
 }
+ZERO = "the gradient is zero at this step"
 UNKNOWN = "how far a step follows the prediction is unknown"
 ONE_STAGE = "Samplers with one evaluation a step, such as euler or ddpm, tell. Choose one of them."
+OTHER = 1e-6  # of the ray: below this, what is left of D is rounding
 
 
 @dataclass(frozen=True)
 class Pull:
-    """The scene with its points renamed: u, c, G are the ends of the step without, with once, and with gamma times g.
+    """The scene with its points renamed: u, c, G are the ends of the step without, with once, and with w times g.
 
     kappa: dx'/dD of this step. gradient: kappa g in rms units. implied: g is the difference of two predictions.
+    agreement: cos(g, delta) and |g| / |delta| (M18), None where one of them is unknown or zero. other: rms of what
+    other rules added to the prediction without the gradient.
     """
 
     scene: Scene
     kappa: float
-    gradient: Point
-    implied: bool
+    gradient: Point = (0.0, 0.0)
+    implied: bool = False
+    agreement: tuple[float, float] | None = None
+    other: float = 0.0
 
 
 def pull_of(trace: Trace, step: int | None, sample: int | None) -> Pull:
     """Read the step and its gradient out of a trace."""
-    scene, names = scene_of(trace, step, sample), trace.record.vectors
-    kappa = float(trace.steps["kappa"][scene.step])
-    given = next((name for name in names if name.startswith("gradient")), None)
-    record = GramRecord(names, trace.record.K[scene.step, scene.sample])
-    scale = scene.gamma
-    if given:
-        record = _with_gradient(record, given)
-        scale = float(record.dot("D-G", "delta") / record.dot("delta", "delta"))
-        scene = replace(scene, missing="", points={"x": (0.0, 0.0)}, gamma=scale, end=None, other=0.0)
+    chosen = scene_of(trace, step, sample)
+    record = GramRecord(trace.record.vectors, trace.record.K[chosen.step, chosen.sample])
+    kappa, gamma = (float(trace.steps[name][chosen.step]) for name in ("kappa", "gamma"))
+    name = gradient_name(record)
+    view = by_gradient if name else as_recorded
+    scene = scene_of(trace, chosen.step, chosen.sample, view)
+    agreement = _agreement(record, name) if name else None
+    pull = Pull(scene, kappa, implied=name is None, agreement=agreement, other=scene.other if name else 0.0)
+    if name and record.dot(name, name) == 0:
+        return replace(pull, scene=replace(scene, missing=ZERO, advice="Choose another step."))
     if not scene.missing and math.isnan(kappa):
-        scene = replace(scene, missing=UNKNOWN, advice=ONE_STAGE)
-    if not scene.missing and not record.K.isfinite().all():
-        scene = replace(scene, missing="values at this step are not known", advice="Choose another step.")
+        return replace(pull, scene=replace(scene, missing=UNKNOWN, advice=ONE_STAGE))
     if scene.missing:
-        return Pull(scene, kappa, (0.0, 0.0), not given)
-    return _placed(scene, record, (kappa, scale, trace.count**-0.5), not given)
+        return pull
+    seen, weight = view(record, gamma)
+    return replace(pull, **_placed(scene, seen, (kappa, weight, trace.count**-0.5)))
 
 
-def _with_gradient(record: GramRecord, name: str) -> GramRecord:
-    """The same record with the gradient in the place of the difference."""
-    order = [record.vectors.index(name if vector == "delta" else vector) for vector in VECTORS]
-    rows, columns = torch.triu_indices(len(order), len(order))
-    return GramRecord(VECTORS, record.matrix()[..., order, :][..., :, order][..., rows, columns])
+def gradient_name(record: GramRecord) -> str | None:
+    """The first recorded gradient that is known at this step."""
+    given = (name for name in record.vectors if name.startswith("gradient"))
+    return next((name for name in given if bool(record.dot(name, name).isfinite())), None)
 
 
-def _placed(scene: Scene, record: GramRecord, factors: tuple[float, float, float], implied: bool) -> Pull:
-    kappa, gamma, unit = factors
-    found = frame(record, gamma)
+def by_gradient(record: GramRecord, gamma: float) -> tuple[GramRecord, float]:
+    """A view of the scene: the gradient in the place of delta, and in the place of u the prediction without it.
+
+    P = u + gamma delta    w = <D - P, g> / <g, g>    the rest of D - P stays "D-G"
+    """
+    name = gradient_name(record) or "delta"
+    plain = {"u": 1.0} if gamma == 0 or record.dot("delta", "delta").isnan() else named("G", gamma)
+    weight = float(record.dot("D-G", name) / record.dot(name, name))
+    ray = added(plain, named("x"), -1.0)
+    order = (plain, ray, {name: 1.0}, {"D-G": 1.0, name: -weight}, {"move": 1.0}, {"noise": 1.0})
+    pairs = [record.combination(v, w) for k, v in enumerate(order) for w in order[k:]]
+    return GramRecord(VECTORS, record.K.new_tensor(pairs)), weight
+
+
+def _agreement(record: GramRecord, name: str) -> tuple[float, float] | None:
+    """M18 of the recorded gradient."""
+    lengths = [float(record.dot(v, v).sqrt()) for v in (name, "delta")]
+    if not all(length > 0 for length in lengths):  # nan is not
+        return None
+    return float(record.dot(name, "delta")) / math.prod(lengths), lengths[0] / lengths[1]
+
+
+def _placed(scene: Scene, record: GramRecord, factors: tuple[float, float, float]) -> dict:
+    """Where the step ends without the gradient, with it once, and with w times it; the scene and kappa g."""
+    kappa, weight, unit = factors
+    found = frame(record, weight)
     place = {name: tuple(float(v) * unit for v in found.points[name]) for name in ("u", "c", "tip")}
-    gradient = tuple(kappa * (c - u) for u, c in zip(place["u"], place["c"], strict=True))
-    tip = place["tip"]
-    plain = (tip[0] - gamma * gradient[0], tip[1] - gamma * gradient[1])
-    once = (plain[0] + gradient[0], plain[1] + gradient[1])
-    corner = (gamma * gradient[0], gamma * gradient[1])
-    points = {
-        "x": (0.0, 0.0),
-        "corner": corner,
-        "ahead": place["u"],
-        "u": plain,
-        "c": once,
-        "G": tip,
-        "D": tip,
-        "tip": tip,
-    }
-    noise = float(record.square({"noise": 1.0}).sqrt()) * unit
-    along, across = gradient
-    return Pull(replace(scene, points=points, noise=noise, other=0.0), kappa, (along, across), implied)
+    along, across = (kappa * (c - u) for u, c in zip(place["u"], place["c"], strict=True))
+    tip, corner = place["tip"], (weight * along, weight * across)
+    plain = (tip[0] - corner[0], tip[1] - corner[1])
+    ends = {"u": plain, "c": (plain[0] + along, plain[1] + across), "G": tip, "D": tip, "tip": tip}
+    points = {"x": (0.0, 0.0), "corner": corner, "ahead": place["u"], **ends}
+    return {"scene": replace(scene, points=points, other=0.0), "gradient": (along, across)}
 
 
-def draw_pull(
-    trace: Trace,
-    figure: str = "scaled sum",
-    *,
-    step: int | None = None,
-    sample: int | None = None,
-    size: str = "blog",
-    theme: str = "light",
-    pictures: Mapping[str, np.ndarray] | None = None,
-    steady: bool = False,
-) -> Drawing:
+def draw_pull(order: Order, figure: str = "scaled sum", steady: bool = False) -> Drawing:
     """Draw one of PULL, or of BEFORE in the same plane. steady: keep room for the noise in every figure."""
-    check_choices(figure=(figure, PULL + BEFORE), size=(size, SIZES), theme=(theme, tuple(THEMES)))
-    pull, sheet = pull_of(trace, step, sample), SHEETS[size]
-    canvas = Canvas(sheet.width, sheet.height, THEMES[theme], sheet.unit)
-    caption = _caption(figure, pull)
-    box = caption_box(sheet.caption, caption)
-    if pull.scene.missing:
-        set_nothing(canvas, pull.scene.missing, pull.scene.advice)
-    else:
-        boxes = [caption_box(sheet.caption, _caption(name, pull)) for name in PULL]
-        with_noise = steady or figure == "gradient and noise"
-        arrangement = arrange(pull.scene, sheet, with_noise, max(boxes, key=lambda other: other.h))
-        if figure in BEFORE:
-            arrangement = replace(arrangement, lens=None)
-        placer = Placer(Box(0, 0, sheet.width, sheet.height).grown(-6), taken=[box.grown(8)])
-        shown = {**pictures, "ahead": pictures["u"]} if pictures and "u" in pictures else pictures or {}
-        side = min(THUMB, sheet.margin - 26)
-        page = Page(canvas, sheet, placer, shown, side, pull.scene, figure, arrangement)
-        _draw(page, pull)
-        _labels(page, pull)
-    set_caption(canvas, box, caption)
-    return Drawing(canvas, caption.text, pull.scene)
+    check_choices(figure=(figure, PULL + BEFORE))
+    pull = pull_of(order.trace, order.step, order.sample)
+    scene, caption = pull.scene, _caption(figure, pull, order.change)
+    if scene.missing:
+        return nothing(order, scene, caption, scene.missing, scene.advice)
+    tallest = tallest_box(order.sheet, (_caption(name, pull, order.change) for name in PULL))
+    arrangement = arrange(scene, order.sheet, steady or figure == "gradient and noise", tallest)
+    if figure in BEFORE:
+        arrangement = replace(arrangement, lens=None)
+    shown = dict(order.shown)
+    if "u" in shown:
+        shown["ahead"] = shown["u"]
+    if order.change:
+        shown["gradient"] = order.change.pictures[0].numpy()
+    page = Page.on(order, caption, shown, scene=scene, figure=figure, arrangement=arrangement)
+    _draw(page, pull)
+    _labels(page, pull)
+    return Drawing(page.canvas, caption.text, scene)
 
 
-def _caption(figure: str, pull: Pull) -> Caption:
+def _caption(figure: str, pull: Pull, change: Greyed | None) -> Caption:
     heading, sentence = SENTENCES[figure]
     scene, facts = pull.scene, basic_facts(pull.scene)
     if pull.implied and figure in PULL:
@@ -161,13 +152,25 @@ def _caption(figure: str, pull: Pull) -> Caption:
         return Caption(heading, "", tuple(facts))
     facts.append(("residual", residual_words(scene)))
     if figure in PULL:
-        what = f"{SYMBOLS['delta']}, as no classifier was used" if pull.implied else "of the classifier"
-        facts.append(("gradient", f"{what}; per step, \u00d7 \u03ba = {number(pull.kappa)}"))
+        facts += _gradient_facts(pull)
+        if change:
+            facts.append(("picture", grey_words(change, "its change")))
     if figure == "gradient and noise":
         words = "pale: other draws, as long, schematic" if scene.noise else "\u03b5 = 0, the sampler adds none"
         facts.append(("noise", words))
     facts.append(("axes", f"to scale, equal, in rms; the ray to {SYMBOLS['u']} is level by construction"))
     return Caption(heading, sentence.format(**SYMBOLS), tuple(facts))
+
+
+def _gradient_facts(pull: Pull) -> list[tuple[str, str]]:
+    what = f"{SYMBOLS['delta']}, none is on record" if pull.implied else "on record"
+    facts = [("gradient", f"{what}; \u00d7 \u03ba = {number(pull.kappa)}")]
+    if pull.agreement:
+        cosine, ratio = (number(value) for value in pull.agreement)
+        facts.append(("beside", f"{SYMBOLS['delta']}: cosine {cosine}, ratio of lengths {ratio}"))
+    if pull.other > OTHER * math.hypot(*pull.scene.points["ahead"]):
+        facts.append(("rules", f"others add rms {number(pull.other)} to the step without the gradient"))
+    return facts
 
 
 def _draw(page: Page, pull: Pull):
@@ -245,7 +248,7 @@ def _labels(page: Page, pull: Pull):
 
 
 def _gradient_labels(page: Page):
-    near, points, area = page.near_plane, page.scene.points, page.lens.frame if page.lens else None
+    near, points, area = page.near_plane, page.scene.points, page.near
     at = {name: near.at(points[name]) for name in ("u", "c", "G")}
     for part, end in (("pull", "G"), ("gradient", "c")):
         if part in page.parts:

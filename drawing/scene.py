@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from ..guidance.gram import Frame, GramRecord, frame
-from ..guidance.metrics import FLOOR_FACTOR
+from ..guidance.gram import VECTORS, Frame, GramRecord, frame
+from ..guidance.metrics import FLOOR_FACTOR, guidance_strength
 from ..guidance.trace import END, Trace
 
 Place = tuple[float, float]
+View = Callable[[GramRecord, float], tuple[GramRecord, float]]
 LEFT_OUT = "At scale 1 the sampler does not need it. Sample at another scale to see both predictions."
+NO_STEPS = "This trace has no steps: nothing was sampled. Raise denoise above 0 and run again."
 STILL = 0.4  # where in a run the default still lies: the condition has spoken, the picture is not settled yet
 
 
@@ -26,6 +28,7 @@ class Scene:
     noise, other: rms of the injected noise and of D - G. residual: |x' - x| outside the plane, as a share of it.
     end, end_outside: foot of the run's end in the plane, and its height over it; None without pictures.
     missing: why there is nothing to draw, "" if there is; advice: what to do then. notes: what else to say.
+    run: model and sampler in words.
     """
 
     step: int
@@ -49,6 +52,7 @@ class Scene:
     missing: str = ""
     advice: str = ""
     notes: tuple[str, ...] = ()
+    run: str = ""
 
 
 def default_step(trace: Trace, sample: int | None = None) -> int:
@@ -59,7 +63,7 @@ def default_step(trace: Trace, sample: int | None = None) -> int:
     sizes = trace.column("M2")
     mine = sizes.nanmean(dim=1) if sample is None else sizes[:, sample]
     real = mine > FLOOR_FACTOR * trace.steps["floor"].nan_to_num(0.0)
-    distance = (torch.arange(trace.n) / trace.n - STILL).abs()
+    distance = (torch.arange(trace.n, dtype=torch.float64) - STILL * trace.n).abs()
     if real.any():
         distance = torch.where(real, distance, torch.inf)
     return int(distance.argmin())
@@ -73,28 +77,47 @@ def median_sample(trace: Trace) -> int:
     return int(order[(known - 1) // 2]) if known else 0
 
 
-def scene_of(trace: Trace, step: int | None = None, sample: int | None = None) -> Scene:
-    """Read one step of one sample out of a trace; None picks the default step and the median sample."""
+def as_recorded(record: GramRecord, gamma: float) -> tuple[GramRecord, float]:
+    """The view of classifier-free guidance: the record as it is, whatever else was recorded beside it."""
+    return record.part(VECTORS), gamma
+
+
+def scene_of(trace: Trace, step: int | None = None, sample: int | None = None, view: View = as_recorded) -> Scene:
+    """Read one step of one sample out of a trace; None picks the default step and the median sample.
+
+    view: what the two predictions and their difference are, from the record and its scale to another record and scale.
+    """
     if trace.n == 0:
-        raise ValueError("This trace has no steps: nothing was sampled. Raise denoise above 0 and run again.")
+        raise ValueError(NO_STEPS)
     median = median_sample(trace)
     sample = median if sample is None else checked(sample, trace.batch, "sample")
     step = default_step(trace, sample) if step is None else checked(step, trace.n, "step")
-    row = {name: float(trace.steps[name][step]) for name in ("sigma", "sigma_next", "gamma")}
+    record, gamma = view(
+        GramRecord(trace.record.vectors, trace.record.K[step, sample]), float(trace.steps["gamma"][step])
+    )
     facts = {
+        "run": run_words(trace),
+        "gamma": gamma,
+        **{name: float(trace.steps[name][step]) for name in ("sigma", "sigma_next")},
         "step": step,
         "steps": trace.n,
         "sample": sample,
         "samples": trace.batch,
         "median": sample == median,
-        "strength": float(trace.column("M1")[step, sample]),
+        "strength": float(guidance_strength(record, gamma, float(trace.steps["alpha"][step]))),
         "elements": trace.count,
         "space": str(trace.header.get("space", "ve")),
     }
-    record = GramRecord(trace.record.vectors, trace.record.K[step, sample])
-    floor = float(trace.steps["floor"][step])
-    geometry = _geometry(record, row["gamma"], trace.count, floor)
-    return Scene(**row, **facts, **geometry, **(_end(trace, step, sample) if geometry["points"] else {}))
+    single = trace.stage[step] in ("cond_only", "skip")
+    geometry = _geometry(record, gamma, trace.count, float(trace.steps["floor"][step]), single)
+    end = _end(trace, step, sample) if geometry["points"] and view is as_recorded else {}
+    return Scene(**facts, **geometry, **end)
+
+
+def run_words(trace: Trace) -> str:
+    """Model and sampler, for captions."""
+    model = (trace.header.get("model") or {}).get("name") or "unnamed model"
+    return f"{model}, {trace.header.get('sampler') or 'unknown sampler'}"
 
 
 def kept(trace: Trace, names: tuple[str, ...], step: int, sample: int) -> list[Tensor] | None:  # each [N] float64
@@ -129,9 +152,9 @@ def checked(index: int, count: int, what: str) -> int:
     return index
 
 
-def _geometry(record: GramRecord, gamma: float, elements: int, floor: float) -> dict:
+def _geometry(record: GramRecord, gamma: float, elements: int, floor: float, single: bool) -> dict:
     """Positions and lengths in rms units, or the reason why there are none."""
-    if not record.dot("delta", "delta").isfinite():
+    if single and not record.dot("delta", "delta").isfinite():
         advice = LEFT_OUT if gamma == 1 else "Choose a step at which both predictions were made."
         return {"points": {}, "missing": "no unconditional prediction at this step", "advice": advice}
     if not record.K.isfinite().all():

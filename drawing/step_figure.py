@@ -3,94 +3,32 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
-import numpy as np
-
-from ..guidance.trace import Trace
-from .canvas import Box, Canvas, Point
-from .caption import caption_box, caption_of, set_caption
+from .canvas import Box, Point
+from .caption import caption_of
 from .labels import set_labels
-from .layout import SHEETS, Lens, Placer, Plane, arrange, crosses
-from .page import BEFORE, FIGURES, Page, Plot
-from .palette import THEMES
-from .scene import Scene, scene_of
-from .typeset import Block, Run, block_size, set_block, wrapped
+from .layout import Lens, Plane, arrange, crosses
+from .order import Drawing, Order, check_choices
+from .page import BEFORE, FIGURES, Page, Plot, nothing, tallest_box
 
-SIZES = tuple(SHEETS)
-THUMB = 92.0
 DRAWS = tuple(math.radians(turn) for turn in (-42, -21, 21, 42))
 BAND = 6.0  # pale band under gamma times delta, so that it is seen to start where delta starts
 
 
-@dataclass(frozen=True)
-class Drawing:
-    """A finished figure: its canvas, the caption in words, and what it shows."""
-
-    canvas: Canvas
-    caption: str
-    scene: Scene
-
-    def png(self) -> np.ndarray:  # -> [H, W, 4] uint8
-        """The figure as pixels."""
-        return self.canvas.png()
-
-    def svg(self, embedded: Mapping | None = None) -> str:
-        """The figure as SVG; embedded: JSON-able facts to reopen the graph from."""
-        return self.canvas.svg("Guidance Geometry", self.caption, embedded)
-
-
-def draw_step(
-    trace: Trace,
-    figure: str = "step plane",
-    *,
-    step: int | None = None,
-    sample: int | None = None,
-    size: str = "blog",
-    theme: str = "light",
-    pictures: Mapping[str, np.ndarray] | None = None,
-    steady: bool = False,
-) -> Drawing:
-    """Draw one step of one sample to scale.
-
-    figure: one of FIGURES. step, sample: None picks the default step and the median sample. size: one of SIZES.
-    theme: light, dark or transparent. pictures: {"x", "u", "c", "G", "D", "next", "end": [H, W, 3] in
-    0..1}, any subset. steady: keep room for the noise in every figure, as the frames of an animation need it.
-    """
-    check_choices(figure=(figure, FIGURES + BEFORE), size=(size, SIZES), theme=(theme, tuple(THEMES)))
-    scene, sheet = scene_of(trace, step, sample), SHEETS[size]
-    canvas = Canvas(sheet.width, sheet.height, THEMES[theme], sheet.unit)
-    caption = caption_of(figure, scene)
-    box = caption_box(sheet.caption, caption)
+def draw_step(order: Order, figure: str = "step plane", steady: bool = False) -> Drawing:
+    """Draw one of FIGURES or BEFORE to scale. steady: keep room for the noise in every figure."""
+    check_choices(figure=(figure, FIGURES + BEFORE))
+    scene, caption = order.scene, caption_of(figure, order.scene)
     if scene.missing:
-        set_nothing(canvas, scene.missing, scene.advice)
-    else:
-        others = (caption_box(sheet.caption, caption_of(name, scene)) for name in FIGURES)
-        tallest = max(others, key=lambda other: other.h)  # the same room for all figures: nothing jumps
-        arrangement = arrange(scene, sheet, steady or figure in ("step plane", "step and noise"), tallest)
-        placer = Placer(Box(0, 0, sheet.width, sheet.height).grown(-6), taken=[box.grown(8)])
-        side = min(THUMB, sheet.margin - 26)
-        if figure == "sample alone":
-            arrangement = replace(arrangement, lens=None)
-        _draw(Page(canvas, sheet, placer, pictures or {}, side, scene, figure, arrangement))
-    set_caption(canvas, box, caption)
-    return Drawing(canvas, caption.text, scene)
-
-
-def check_choices(**choices: tuple[str, tuple[str, ...]]):
-    """Every value must be one of the known ones: name=(value, known)."""
-    for what, (value, known) in choices.items():
-        if value not in known:
-            raise ValueError(f"Unknown {what} {value!r}. Choose one of: {', '.join(known)}.")
-
-
-def set_nothing(canvas: Canvas, why: str, advice: str):
-    """The page of a step that has no plane: why, in the middle."""
-    lines = tuple((Run(line, 12.5, canvas.theme.muted),) for line in wrapped(advice, 12.5, canvas.width - 60))
-    rows = ((Run(why, 18, canvas.theme.ink),), *lines)
-    w, _ = block_size(Block(rows))
-    set_block(canvas, Block(rows), ((canvas.width - w) / 2, 0.36 * canvas.height), "missing")
+        return nothing(order, scene, caption, scene.missing, scene.advice)
+    tallest = tallest_box(order.sheet, (caption_of(name, scene) for name in FIGURES))
+    arrangement = arrange(scene, order.sheet, steady or figure in ("step plane", "step and noise"), tallest)
+    if figure in BEFORE:
+        arrangement = replace(arrangement, lens=None)
+    page = Page.on(order, caption, order.shown, scene=scene, figure=figure, arrangement=arrangement)
+    _draw(page)
+    return Drawing(page.canvas, caption.text, scene)
 
 
 def _draw(page: Page):
@@ -120,6 +58,7 @@ def set_lens_outline(page: Page, lens: Lens):
     window, frame, canvas = lens.window, lens.frame, page.canvas
     for side in ("x", "right"):
         page.hairline(((getattr(window, side), window.bottom), (getattr(frame, side), frame.y)))
+    page.placer.lines += window.edges
     canvas.rectangle(window, None, page.theme.hair, 1.0, name="window")
     canvas.rectangle(frame, page.theme.paper, page.theme.hair, 1.0, name="frame")
     title = f"lens \u00d7{lens.gain}, equal axes"
@@ -172,7 +111,6 @@ def set_draws(page: Plot, tip: Point, end: Point):
         if crosses(tip, other, page.placer.taken[0]) or not page.placer.area.holds(Box(*other, 0, 0)):
             continue
         page.canvas.line((tip, other), page.colour("noise"), 0.9, (3, 3), alpha=0.45, name="draw")
-        page.placer.lines.append((tip, other))
 
 
 def cut_mark(page: Plot, tip: Point, end: Point):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -13,19 +13,19 @@ from torch.nn.functional import interpolate
 
 from ..guidance.trace import END, Trace
 from .canvas import Box, Canvas, extent
-from .caption import Caption, caption_box, set_caption
-from .difference import AUTO_STEPS, NO_PICTURES, automatic_gain
-from .layout import SHEETS, Sheet
-from .palette import THEMES
-from .pictures import Pictures, shown_state
-from .scene import Scene, checked, median_sample, scene_of
-from .step_figure import SIZES, Drawing, check_choices
+from .caption import Caption, caption_box, sample_fact, set_caption
+from .difference import AUTO_STEPS, NO_PICTURES, evenly, predictions_at
+from .layout import Sheet
+from .order import Drawing, Order, check_choices
+from .pictures import Pictures, greyed, shown_state
+from .scene import Scene
 from .words import SYMBOLS, number, percent
 
 STRIPS = ("noise levels", "filmstrip", "heat map")
 LEVELS = 4  # noisy ones between the clean picture and pure noise
 LOUD = 0.99  # the colour scale of a heat map ends at this quantile of the run
 NARROW = 5  # columns on a narrow sheet
+BLANK = ("blank", "not predicted at that step, or not finite")
 HEAD, NAME, GAP = 12.0, 12.0, 6.0
 COVER = 0.85  # of a picture at most, by the heat laid over it
 
@@ -44,42 +44,24 @@ class Line:
     pictures: Sequence[Picture]
 
 
-def draw_strip(
-    trace: Trace,
-    figure: str = "filmstrip",
-    *,
-    sample: int | None = None,
-    size: str = "blog",
-    theme: str = "light",
-    pictures: Pictures,
-    photo: Tensor | None = None,
-) -> Drawing:
+def draw_strip(order: Order, figure: str = "filmstrip", photo: Tensor | None = None) -> Drawing:
     """Draw one of STRIPS. photo [H, W, 3] in 0..1: noised in place of the run's own picture ("noise levels" only)."""
-    check_choices(figure=(figure, STRIPS), size=(size, SIZES), theme=(theme, tuple(THEMES)))
-    sheet, paper = SHEETS[size], THEMES[theme]
-    chosen = median_sample(trace) if sample is None else checked(sample, trace.batch, "sample")
-    canvas, scene = Canvas(sheet.width, sheet.height, paper, sheet.unit), scene_of(trace, None, chosen)
+    check_choices(figure=(figure, STRIPS))
+    order = replace(order, step=None)
+    canvas, pictures, run = order.canvas(), order.pictures or Pictures(), (order.trace, order.scene)
     if figure == "noise levels":
-        caption = _noise_levels(canvas, sheet, (trace, scene), pictures, photo)
+        caption = _noise_levels(canvas, order.sheet, run, pictures, photo)
     else:
-        steps = _columns(trace, sheet)
         draw = _filmstrip if figure == "filmstrip" else _heat_map
-        caption = draw(canvas, sheet, (trace, scene), pictures, steps)
-    return Drawing(canvas, caption.text, scene)
+        caption = draw(canvas, order.sheet, run, pictures, _columns(order.trace, order.sheet))
+    return Drawing(canvas, caption.text, order.scene)
 
 
 def _columns(trace: Trace, sheet: Sheet) -> list[int]:
     """Steps of the columns: evenly over the run, skipped ones included."""
     if not {"uncond", "cond"} <= set(trace.tensors) or not trace.captured_steps:
         raise ValueError(NO_PICTURES)
-    kept, most = trace.captured_steps, AUTO_STEPS if sheet.width > 700 else NARROW
-    most = min(most, len(kept))
-    return [kept[round(i * (len(kept) - 1) / max(most - 1, 1))] for i in range(most)]
-
-
-def _sample_fact(scene: Scene) -> tuple[str, str]:
-    median = ", median" if scene.median and scene.samples > 1 else ""
-    return ("sample", f"{scene.sample} (0\u2013{scene.samples - 1}{median}),  N = {scene.elements}")
+    return evenly(trace.captured_steps, AUTO_STEPS if sheet.width > 700 else NARROW)
 
 
 def _captioned(canvas: Canvas, sheet: Sheet, caption: Caption) -> float:
@@ -138,7 +120,12 @@ def _noise_levels(canvas: Canvas, sheet: Sheet, run: tuple[Trace, Scene], pictur
     shown, levels = [clean, *noisy], [0.0, *(float(trace.steps["sigma"][step]) for step in steps)]
     where = "your picture, with one draw of noise" if photo is not None else "the states of this run, from its end back"
     shape = "x, as it is" if scene.space == "flow" else "x / sqrt(1 + \u03c3\u00b2)"
-    facts = (("picture", where), ("shown", shape), *([] if photo is not None else [_sample_fact(scene)]))
+    facts = (
+        ("run", scene.run),
+        ("picture", where),
+        ("shown", shape),
+        *([] if photo is not None else [sample_fact(scene)]),
+    )
     sentence = "From the clean picture to pure noise; sampling goes the other way."
     caption = Caption("noise levels", sentence, facts)
     foot, left = _captioned(canvas, sheet, caption), sheet.plot.x
@@ -218,13 +205,7 @@ class Row:
 
 def rows_of(trace: Trace, steps: Sequence[int], sample: int) -> list[Row]:
     """What a trace kept of these steps."""
-    found = []
-    for step in steps:
-        uncond, cond = (trace.held(name, step)[sample][None].float() for name in ("uncond", "cond"))
-        plain = uncond + float(trace.steps["gamma"][step]) * (cond - uncond)
-        guided = trace.captured("guided", step)
-        found.append(Row(uncond, cond, plain if guided is None else guided[sample][None].float()))
-    return found
+    return [Row(*(tensor[sample][None] for tensor in predictions_at(trace, step))) for step in steps]
 
 
 def picture_of(tensor: Tensor, pictures: Pictures) -> Picture:  # [1, C, ...] -> [H, W, 3], None for nan
@@ -241,35 +222,37 @@ def _filmstrip(canvas: Canvas, sheet: Sheet, run: tuple[Trace, Scene], pictures:
     """D2: both predictions, the guided one and their difference, step by step."""
     trace, scene = run
     rows = rows_of(trace, steps, scene.sample)
-    changes = [pictures.difference(row.uncond, row.cond)[0] if row.paired else None for row in rows]
-    known = [change for change in changes if change is not None]
-    gain = automatic_gain(torch.stack(known)) if known else 1.0
-    clipped = float(torch.stack([c.abs() * gain > 0.5 for c in known]).double().mean()) if known else 0.0
-    grey = [None if change is None else (0.5 + gain * change).clamp(0, 1).numpy() for change in changes]
+    paired = [row.paired for row in rows]
+    grey = greyed(torch.cat([pictures.difference(row.uncond, row.cond) for row in rows]))
+    changes = [picture.numpy() if known else None for picture, known in zip(grey.pictures, paired, strict=True)]
     colours = canvas.theme
     lines = [
         Line(SYMBOLS["u"], "unconditional", colours.uncond, [picture_of(r.uncond, pictures) for r in rows]),
         Line(SYMBOLS["c"], "conditional", colours.cond, [picture_of(r.cond, pictures) for r in rows]),
         Line(SYMBOLS["G"], "guided", colours.guided, [picture_of(r.guided, pictures) for r in rows]),
-        Line(SYMBOLS["delta"], "difference", colours.guided, grey),
+        Line(SYMBOLS["delta"], "difference", colours.guided, changes),
     ]
     what = "decode(c) \u2212 decode(u)" if pictures.decode else "F \u03b4"
     facts = [
-        _run_fact(trace, steps),
-        _sample_fact(scene),
-        ("gain", f"grey 0.5 + {number(gain)} \u00d7 {what}, one gain for the row; {percent(clipped)} clipped"),
+        *_run_facts(trace, scene, steps),
+        sample_fact(scene),
+        (
+            "gain",
+            f"grey 0.5 + {number(grey.gain)} \u00d7 {what}, one gain for the row; {percent(grey.clipped)} clipped",
+        ),
     ]
-    if len(known) < len(steps):
-        facts.append(("blank", "no unconditional prediction at that step"))
+    if not all(paired):
+        facts.append(BLANK)
     caption = Caption("what the condition adds, step by step", "", tuple(facts))
     _fill(canvas, sheet, caption, step_heads(trace, steps), lines)
     return caption
 
 
-def _run_fact(trace: Trace, steps: list[int]) -> tuple[str, str]:
+def _run_facts(trace: Trace, scene: Scene, steps: list[int]) -> list[tuple[str, str]]:
     first, last = (number(float(trace.steps["sigma"][step])) for step in (steps[0], steps[-1]))
     gamma = number(float(trace.steps["gamma"][steps[0]]))
-    return ("run", f"\u03c3 {first} to {last}, {len(steps)} of {trace.n} steps;  \u03b3 = {gamma} at the first")
+    words = f"\u03c3 {first} to {last}, {len(steps)} of {trace.n} steps;  \u03b3 = {gamma} at the first"
+    return [("run", scene.run), ("steps", words)]
 
 
 def _fill(canvas: Canvas, sheet: Sheet, caption: Caption, heads: list[str], lines: list[Line]):
@@ -299,13 +282,13 @@ def _heat_map(canvas: Canvas, sheet: Sheet, run: tuple[Trace, Scene], pictures: 
     ]
     words = f"0 (black) to {number(top)} rms (pale), one scale for the run: the 99th percentile of its values"
     facts = [
-        _run_fact(trace, steps),
-        _sample_fact(scene),
+        *_run_facts(trace, scene, steps),
+        sample_fact(scene),
         ("colour", f"{words}; {percent(clipped)} clipped"),
         ("map", "per pixel, the rms of \u03b4 over the channels"),
     ]
     if any(h is None for h in heat):
-        facts.append(("blank", "no unconditional prediction at that step"))
+        facts.append(BLANK)
     caption = Caption("where the condition acts", "", tuple(facts))
     _fill(canvas, sheet, caption, step_heads(trace, steps), lines)
     return caption

@@ -11,7 +11,7 @@ from typing import Any
 
 from ..guidance.metrics import METRICS
 from ..guidance.trace import Trace
-from .scene import checked, median_sample
+from .scene import checked, median_sample, run_words
 
 LEVELS = ("sigma", "sigma_next", "alpha", "alpha_next", "gamma", "kappa", "evals")
 SHOWN = ("M1", "M2", "M3", "M5", "M6t", "M7", "M8", "M10", "M11", "M12", "M13", "M14")
@@ -75,9 +75,7 @@ def as_json(trace: Trace) -> str:
 
 
 def _run(trace: Trace) -> str:
-    header = trace.header
-    model = (header.get("model") or {}).get("name") or "unnamed model"
-    return f"{model}, {header.get('sampler') or 'unknown sampler'}, cfg {header.get('cfg')}, {trace.n} steps"
+    return f"{run_words(trace)}, cfg {trace.header.get('cfg')}, {trace.n} steps"
 
 
 def _unit(name: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -12,6 +13,7 @@ from .canvas import Box, Canvas, Point, extent
 LEADING = 3.5
 SPACE = 5.0
 BESIDE = 9.0
+_GAPS = re.compile("(?<![=\u00d7\u2192]) (?![=%\u2192])")  # an equation, a multiple and a percentage stay on one line
 
 
 @dataclass(frozen=True)
@@ -85,10 +87,10 @@ def set_rows(canvas: Canvas, rows: tuple[Row, ...], at: Point, name: str | None 
 
 
 def wrapped(words: str, size: float, width: float) -> Iterator[str]:
-    """Lines no wider than `width`, broken at spaces."""
+    """Lines no wider than `width`, broken at spaces outside of equations."""
     space = extent("n n", size)[0] - 2 * extent("n", size)[0]
     line, filled = [], 0.0
-    for word in words.split(" "):
+    for word in _GAPS.split(words):
         more = extent(word, size)[0] + space
         if line and filled + more - space > width:
             yield " ".join(line)

@@ -13,17 +13,16 @@ from dataclasses import dataclass, replace
 import numpy as np
 import torch
 
-from ..guidance.gram import GramRecord, added, named
+from ..guidance.gram import VECTORS, GramRecord, added, named
 from ..guidance.trace import END, Trace
-from .canvas import Box, Canvas, Point
-from .caption import Caption, basic_facts, caption_box, set_caption
+from .canvas import Box, Point
+from .caption import Caption, basic_facts
 from .labels import OUTSIDE, between, label, length_if_short, noisy_sample, scale_bar, set_gutter
-from .layout import SHEETS, Placer, Sheet, fitted
-from .page import Plot
-from .palette import THEMES
-from .pictures import Pictures, step_pictures
-from .scene import Place, Scene, kept, scene_of
-from .step_figure import SIZES, THUMB, Drawing, check_choices, set_draws, set_nothing
+from .layout import Sheet, fitted
+from .order import Drawing, Order, check_choices
+from .page import Plot, nothing, tallest_box
+from .scene import Place, Scene, kept
+from .step_figure import set_draws
 from .words import SYMBOLS, number
 
 WALK = ("noisy sample", "prediction", "small step", "added noise", "next prediction", "next step")
@@ -104,7 +103,7 @@ def walk_of(trace: Trace, step: int, sample: int) -> Walk:
 
 def _stage(trace: Trace, step: int, sample: int) -> Stage | None:
     """Lengths of one step, from its inner products or, where u is unknown, from the captured states."""
-    record = GramRecord(trace.record.vectors, trace.record.K[step, sample])
+    record = GramRecord(trace.record.vectors, trace.record.K[step, sample]).part(VECTORS)
     scale = trace.count**-0.5
     if not record.K.isfinite().all():
         return _stage_of_states(trace, step, sample)
@@ -164,47 +163,33 @@ def _turned(start: Place, turn: float, along: float, across: float) -> Place:
     return (start[0] + along * c - across * s, start[1] + along * s + across * c)
 
 
-def walk_pictures(trace: Trace, step: int, sample: int, pictures: Pictures) -> dict[str, np.ndarray]:
+def walk_pictures(order: Order) -> dict[str, np.ndarray]:
     """Thumbnails of two steps, by the roles of these figures."""
-    shown = dict(step_pictures(trace, step, sample, pictures))
+    shown, after = order.shown, order.scene.step + 1
     found = {"x": shown.get("x"), "p": shown.get("D"), "next": shown.get("next"), "end": shown.get("end")}
-    if step + 1 < trace.n:
-        later = step_pictures(trace, step + 1, sample, pictures)
+    if after < order.trace.n:
+        later = order.at(after)
         found |= {"p2": later.get("D"), "next2": later.get("next")}
     return {role: picture for role, picture in found.items() if picture is not None}
 
 
-def draw_walk(
-    trace: Trace,
-    figure: str = "next step",
-    *,
-    step: int | None = None,
-    sample: int | None = None,
-    size: str = "blog",
-    theme: str = "light",
-    pictures: Pictures | None = None,
-) -> Drawing:
+def draw_walk(order: Order, figure: str = "next step") -> Drawing:
     """Draw one of WALK; all of them share one layout, so that nothing moves from one to the next."""
-    check_choices(figure=(figure, WALK), size=(size, SIZES), theme=(theme, tuple(THEMES)))
-    scene, sheet = scene_of(trace, step, sample), SHEETS[size]
-    canvas = Canvas(sheet.width, sheet.height, THEMES[theme], sheet.unit)
-    walk = walk_of(trace, scene.step, scene.sample)
-    why = walk.why or ("no next prediction" if figure in WALK[4:] and "p2" not in walk.points else "")
+    check_choices(figure=(figure, WALK))
+    scene = order.scene
+    walk, count = walk_of(order.trace, scene.step, scene.sample), WALK.index(figure) + 1
+    why, advice = walk.why, LAST if scene.step + 1 >= scene.steps else LOST
+    if why and order.trace.stage[scene.step] not in ("cond_only", "skip"):
+        why, advice = scene.missing, scene.advice
+    why = why or ("no next prediction" if figure in WALK[4:] and "p2" not in walk.points else "")
     caption = _caption(figure, scene, walk)
-    box = caption_box(sheet.caption, caption)
     if why:
-        caption = replace(caption, sentence="", facts=caption.facts[:3])
-        box = caption_box(sheet.caption, caption)
-        set_nothing(canvas, why, LAST if scene.step + 1 >= scene.steps else LOST)
-    else:
-        boxes = [caption_box(sheet.caption, _caption(name, scene, walk)) for name in WALK]
-        placer = Placer(Box(0, 0, sheet.width, sheet.height).grown(-6), taken=[box.grown(8)])
-        shown = walk_pictures(trace, scene.step, scene.sample, pictures) if pictures else {}
-        faded = frozenset({"p"} if WALK.index(figure) >= WALK.index("added noise") else ())
-        plot = Plot(canvas, sheet, placer, shown, min(THUMB, sheet.margin - 26), faded=faded)
-        _draw(plot, walk, WALK.index(figure) + 1, max(boxes, key=lambda other: other.h))
-    set_caption(canvas, box, caption)
-    return Drawing(canvas, caption.text, scene)
+        bare = replace(caption, sentence="", facts=tuple(basic_facts(scene)))
+        return nothing(order, scene, bare, why, advice)
+    faded = frozenset({"p"} if count >= 4 else ())
+    plot = Plot.on(order, caption, walk_pictures(order), faded=faded)
+    _draw(plot, walk, count, tallest_box(order.sheet, (_caption(name, scene, walk) for name in WALK)))
+    return Drawing(plot.canvas, caption.text, scene)
 
 
 def _caption(figure: str, scene: Scene, walk: Walk) -> Caption:

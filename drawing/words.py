@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from decimal import ROUND_HALF_UP, Context
 
 SYMBOLS = {
     "x": r"$x_t$",
@@ -28,27 +29,33 @@ SYMBOLS = {
     "plain": "step",
     "sum": "sum",
 }
+_THREE_DIGITS = Context(prec=3, rounding=ROUND_HALF_UP)
 _RAISED = str.maketrans("-0123456789", "\u207b\u2070\u00b9\u00b2\u00b3\u2074\u2075\u2076\u2077\u2078\u2079")
 
 
-_PLAIN = {"u": "x\u0302\u2080", "c": "x\u0302\u2080|y", "x": "x_t"}
+_PLAIN = {"u": "x\u0302\u2080", "c": "x\u0302\u2080|y", "x": "x_t", "delta": "\u03b4"}
 
 
 def spoken(words: str) -> str:
     """The same with the symbols as plain characters, for text outside a picture."""
-    for role in ("c", "u", "x"):
+    for role in ("c", "u", "x", "delta"):
         words = words.replace(SYMBOLS[role], _PLAIN[role])
     return words
 
 
 def number(value: float) -> str:
-    """Three significant digits; powers of ten below 0.001 and from 100000 on; 'not known' for nan."""
+    """Three significant digits; powers of ten below 0.001 and from 100000 on; 'not known' for nan.
+
+    Ties go away from zero, as in the panel.
+    """
     if math.isnan(value):
         return "not known"
+    short = float(_THREE_DIGITS.create_decimal(value))
     if value == 0 or 1e-3 <= abs(value) < 1e5:
-        return f"{float(f'{value:.3g}'):.10g}".replace("-", "\u2212")
-    mantissa, exponent = f"{value:.2e}".split("e")
-    return f"{float(mantissa):g}\u00b710{str(int(exponent)).translate(_RAISED)}".replace("-", "\u2212")
+        return f"{short:.10g}".replace("-", "\u2212")
+    mantissa, exponent = f"{short:.2e}".split("e")
+    front = "" if float(mantissa) == 1 else f"{float(mantissa):g}\u00b7"
+    return f"{front}10{str(int(exponent)).translate(_RAISED)}".replace("-", "\u2212")
 
 
 def percent(share: float) -> str:

@@ -19,7 +19,7 @@ from .vectors import flat
 VECTORS = ("u", "a", "delta", "D-G", "move", "noise")
 HISTORY = ("unexplained", "delta-1", "delta-2", "move-1", "noise-1", "one")  # beside them while a run is recorded
 CHUNK = 1 << 14  # elements widened to float64 at a time: fits the cache; bounds the memory, not the result
-COLLINEAR = 1e-6  # delta across a, in units of |a|, below which x, u and c are drawn as a line
+COLLINEAR = 1e-6  # delta across a, in units of the longer of the two, below which x, u and c are drawn as a line
 ROUNDING = 1e-9  # negative eigenvalues of K down to this share of its trace are rounding
 
 Coefficient = Tensor | float
@@ -241,7 +241,7 @@ def _axes(record: GramRecord) -> _Axes:
     first = {"a": _inverse(a), "delta": torch.where(still, _inverse(delta), torch.zeros_like(a))}
     along = record.combination({"delta": 1.0}, first)
     across = (delta.square() - along.square()).clamp(min=0).sqrt()
-    across = torch.where(still | (across < COLLINEAR * a), torch.zeros_like(a), across)
+    across = torch.where(still | (across < COLLINEAR * torch.maximum(a, delta)), torch.zeros_like(a), across)
     second = {"delta": _inverse(across) * (1 - along * first["delta"]), "a": -_inverse(across) * along * first["a"]}
     return _Axes(first, second)
 

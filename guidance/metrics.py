@@ -188,6 +188,17 @@ def extrapolation_error(record: GramRecord, predicted: Combination) -> Tensor:  
     return ratio(_length(record, added({"delta": 1.0}, predicted, -1.0)), _length(record, {"delta": 1.0}))
 
 
+def sensitivity(record: GramRecord, gamma: Coefficient) -> Tensor:  # >= 0, per unit of gamma
+    """M16: how much one unit of scale changes the prediction.  |delta| / |D - x|; nan where D = x."""
+    return ratio(_length(record, {"delta": 1.0}), _length(record, added(named("D", gamma), named("x"), -1.0)))
+
+
+def turn_per_scale(record: GramRecord, gamma: Coefficient) -> Tensor:  # degrees, 0 .. 180
+    """M16's second form: the angle between D(gamma) - x and D(gamma + 1) - x."""
+    now, further = (added(named("D", scale), named("x"), -1.0) for scale in (gamma, gamma + 1.0))
+    return torch.rad2deg(_angle(record, now, further))
+
+
 def precision_floor(size: Tensor | float, dtype: torch.dtype) -> Tensor | float:
     """Rms of the rounding noise in delta when the predictions were rounded to dtype.  0.297 eps rms(u).
 
@@ -267,4 +278,5 @@ METRICS = {
     "M12": Metric("identity residual", "sigma", column="m12"),
     "M13": Metric("direction memory", "cosine", column="m13"),
     "M14": Metric("extrapolation error", "", column="m14"),
+    "M16": Metric("sensitivity", "per unit of scale", sensitivity, ("gamma",)),
 }

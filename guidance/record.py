@@ -15,12 +15,14 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from .directions import directions_of
 from .gram import GramRecord
 from .metrics import METRICS
 from .trace import PER_STEP, Trace, spread
 
 VERSION = 1
 DIGITS = 6
+COSINE_PLACES = 5  # of the directions: colours and words, no further arithmetic
 STEP_BYTES = 9000  # of compact JSON: one live event carries a step, and 20 events a second must not be felt
 ALL_SAMPLES = 24  # up to here every sample is sent; above, 16 and percentiles of all
 SOME_SAMPLES = 16
@@ -166,8 +168,19 @@ def _header(trace: Trace, facts: RunFacts, steps: list[dict]) -> dict:
     header["capture"] = {name: capture.get(name) for name in ("mode", "steps", "note")}
     header["latent"] = rounded(trace.header.get("latent"))
     header["notes"] = list(header["notes"] or [])
+    header |= _directions(trace, steps)
     header["sample"] = _typical(trace, steps)
     return json.loads(json.dumps(header, default=str))
+
+
+def _directions(trace: Trace, steps: list[dict]) -> dict:
+    """Cosines of the difference between all captured steps, for the samples that are sent; nothing where unknown."""
+    found = directions_of(trace)
+    if found is None:
+        return {}
+    sent = next((step["subset"] for step in steps if step.get("subset")), list(range(trace.batch)))
+    short = [[None if math.isnan(v) else round(v, COSINE_PLACES) for v in row] for row in found.cosines[sent].tolist()]
+    return {"directions": {"steps": found.steps, "error": rounded(found.error), "subset": sent, "samples": short}}
 
 
 def _typical(trace: Trace, steps: list[dict]) -> int:

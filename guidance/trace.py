@@ -16,6 +16,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from .directions import CROSS, with_directions
 from .files import read_header, read_safetensors, safetensors_bytes, write_atomically
 from .gram import ROUNDING, VECTORS, GramRecord, negativity
 from .metrics import METRICS
@@ -43,12 +44,14 @@ class Trace:
         [n, B] for m9 .. m14; "K" [n, B, pairs]; "sum" [n, B, 3] = sums of u, delta, D - G. nan is "unknown".
     stage: one word a step, of STAGES.
     tensors: fp16 x, uncond, cond, guided [k, B, *latent] at the steps of header.capture.steps, and end [B, *latent].
+    cross: float64 numbers that compare several steps; optional: directions [B, k(k+1)/2], header.directions says which.
     """
 
     header: Mapping
     steps: Mapping[str, Tensor]
     stage: list[str]
     tensors: Mapping[str, Tensor] = field(default_factory=dict)
+    cross: Mapping[str, Tensor] = field(default_factory=dict)
 
     @property
     def n(self) -> int:
@@ -133,7 +136,8 @@ def check(trace: Trace) -> list[str]:
 def _gram_problems(trace: Trace) -> list[str]:
     share = negativity(trace.record)
     full = torch.tensor([stage == "step" for stage in trace.stage], dtype=torch.bool)
-    broken, bad = share.isnan().any(dim=1) & full, (share > ROUNDING).any(dim=1)
+    known = trace.record.part(VECTORS).K.isfinite().all(dim=-1)  # a gradient beside them may be absent
+    broken, bad = ~known.all(dim=1) & full, (share > ROUNDING).any(dim=1)
     problems = []
     if broken.any():
         problems.append(f"The state or a prediction is not finite at {_steps(broken)}: the run diverged or overflowed.")
@@ -194,7 +198,7 @@ def save(trace: Trace, path: str | os.PathLike) -> Trace:
     Above 4 MB captured steps are left out, evenly, the first and last last of all; header.capture.note says so.
     Raises ValueError when the numbers alone exceed it.
     """
-    kept = fitted(trace)
+    kept = fitted(with_directions(trace))
     write_atomically(path, [_packed(kept)])
     return kept
 
@@ -205,6 +209,8 @@ def fitted(trace: Trace, limit: int = MAX_BYTES) -> Trace:
     numbers = len(_packed(bare)) + 1024  # room for the names of the tensors that are added back
     if numbers + sum(map(_size, trace.tensors.values())) <= limit:
         return trace
+    if numbers > limit and trace.cross:
+        return fitted(replace(trace, cross={}), limit)
     if numbers > limit:
         raise ValueError(
             f"The numbers of {trace.n} steps and {trace.batch} samples need {numbers:,} bytes; a trace file holds "
@@ -249,17 +255,19 @@ def _packed(trace: Trace) -> bytes:
     metadata = {
         "gg.format": FORMAT,
         "gg.version": str(VERSION),
-        "gg.header": _ascii({**facts, "version": VERSION, "stage": list(trace.stage)}),
+        "gg.header": ascii_json({**facts, "version": VERSION, "stage": list(trace.stage)}),
     }
     metadata |= {
-        name: _ascii(trace.header[name]) for name in ("workflow", "prompt") if trace.header.get(name) is not None
+        name: ascii_json(trace.header[name]) for name in ("workflow", "prompt") if trace.header.get(name) is not None
     }
     columns = {f"steps.{name}": column.double() for name, column in trace.steps.items()}
     captured = {f"tensors.{name}": tensor.half() for name, tensor in trace.tensors.items()}
-    return safetensors_bytes({**columns, **captured}, metadata)
+    cross = {f"cross.{name}": tensor.double() for name, tensor in trace.cross.items()}
+    return safetensors_bytes({**columns, **captured, **cross}, metadata)
 
 
-def _ascii(value: object) -> str:
+def ascii_json(value: object) -> str:
+    """Compact JSON in ASCII; nan and inf become null, what JSON does not know its text."""
     return json.dumps(_plain(value), ensure_ascii=True, allow_nan=False, separators=(",", ":"), default=str)
 
 
@@ -282,14 +290,15 @@ def load(path: str | os.PathLike) -> Trace:
     header = _header(name, metadata)
     stored, _ = read_safetensors(path, dtypes=("F64", "F16"), max_bytes=READABLE_BYTES)
     stage = header.pop("stage", None)
-    parts = {"steps": {}, "tensors": {}}
+    parts = {"steps": {}, "tensors": {}, "cross": {}}
     for key, tensor in stored.items():
         room, _, column = key.partition(".")
         if room in parts:
             parts[room][column] = tensor.clone()
-    trace = Trace(header, parts["steps"], stage, parts["tensors"])
+    trace = Trace(header, parts["steps"], stage, parts["tensors"], parts["cross"])
     _check_columns(name, trace)
     _check_captured(name, trace)
+    _check_cross(name, trace)
     return trace
 
 
@@ -353,6 +362,18 @@ def _check_captured(name: str, trace: Trace) -> None:
     stack = (len(trace.captured_steps), trace.batch, *trace.latent_shape)
     for key, tensor in trace.tensors.items():
         _check_tensor(name, f"captured {key!r}", tensor, stack[1:] if key == END else stack, torch.float16)
+
+
+def _check_cross(name: str, trace: Trace) -> None:
+    if CROSS not in trace.cross:
+        return
+    facts = trace.header.get(CROSS)
+    facts = facts if isinstance(facts, dict) else {}
+    steps, error = facts.get("steps") or [], facts.get("error")
+    if not (_counts(steps) and all(step < trace.n for step in steps) and isinstance(error, int | float)):
+        raise ValueError(f"{name}: the header does not say which steps {CROSS!r} compares. Save the trace again.")
+    size = (trace.batch, len(steps) * (len(steps) + 1) // 2)
+    _check_tensor(name, f"part {CROSS!r}", trace.cross[CROSS], size, torch.float64)
 
 
 def _check_tensor(name: str, what: str, tensor: Tensor | None, size: tuple[int, ...], dtype: torch.dtype) -> None:

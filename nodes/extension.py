@@ -16,6 +16,7 @@ ROOMS = (
     "see",
     "compare",
     "inspector",
+    "export_html",
     "lab",
 )
 

@@ -18,8 +18,8 @@ SAVES = ("none", "png", "svg", "all", "webp", "apng")
 
 def image_of(film: Film) -> Tensor:  # -> [k, H, W, 3 or 4] in 0..1
     """The frames as the host's images."""
-    pixels = torch.from_numpy(film.frames).float() / 255
-    return pixels[..., :3] if film.opaque else pixels
+    pixels = torch.from_numpy(film.frames[..., :3] if film.opaque else film.frames)
+    return pixels.float().div_(255)
 
 
 def saved(cls, film: Film, image: Tensor, save: str, prefix: str) -> dict:

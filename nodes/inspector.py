@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import folder_paths
@@ -21,6 +22,7 @@ from .thumbnails import Sheets, thumbnails
 MOST_PICTURES = 64
 IN_MESSAGE = 64_000  # bytes of a record that travels inside the node's output; a larger one becomes a file
 SUBFOLDER = "guidance_geometry"
+Keep = Callable[[bytes, str], dict]  # content, ending -> how the panel asks for it
 
 
 class GGInspector(io.ComfyNode):
@@ -65,8 +67,11 @@ class GGInspector(io.ComfyNode):
         return io.NodeOutput(trace, ui={"gg_record": [portable(record)]})
 
 
-def shown(trace: Trace, vae, pictures: int) -> dict:
-    """What the panel needs for its pictures: a file for each step, and their layout; or a note why there are none."""
+def shown(trace: Trace, vae, pictures: int, keep: Keep | None = None) -> dict:
+    """What the panel needs for its pictures: a file for each step, and their layout; or a note why there are none.
+
+    keep: puts a file somewhere and says how to ask for it; None: into the host's temp folder.
+    """
     if pictures == 0:
         return {"note": "No pictures were asked for: set pictures above 0."}
     try:
@@ -75,12 +80,12 @@ def shown(trace: Trace, vae, pictures: int) -> dict:
         if vae is not None and str(error) != NO_PICTURES:
             raise
         return {"note": str(error)}
-    return described(sheets)
+    return described(sheets, keep or temporary)
 
 
-def described(sheets: Sheets) -> dict:
-    """The sheets as files of the host's temp folder, and how to read them."""
-    files = [{"i": step, **temporary(data, ".jpg")} for step, data in sheets.files.items()]
+def described(sheets: Sheets, keep: Keep) -> dict:
+    """Where the sheets are kept, and how to read them."""
+    files = [{"i": step, **keep(data, ".jpg")} for step, data in sheets.files.items()]
     facts = {name: getattr(sheets, name) for name in ("kinds", "samples", "size", "gain", "clipped", "scale", "note")}
     return facts | {"steps": files}
 

@@ -1,10 +1,13 @@
 """Numbers of a run while it runs, for the inspectors that will show it. Without an editor's job nothing happens.
 
-Steps are collected and sent at most 20 times a second; nobody waits for the browser, and nothing is evaluated.
+Steps are collected and sent at most 20 times a second, less often where that would be felt: making events takes at most
+a hundredth of the run. Nobody waits for the browser, and nothing is evaluated.
 """
 
 from __future__ import annotations
 
+import json
+import math
 import sys
 import time
 from collections.abc import Callable, Mapping
@@ -13,19 +16,23 @@ from dataclasses import dataclass, field, replace
 from comfy_execution.utils import get_executing_context
 
 from ..guidance.gram import VECTORS
-from ..guidance.record import RunFacts, size_of, step_record
+from ..guidance.record import RunFacts, step_record
 from ..samplers.ledger import Ledger
 
 EVENT = "guidance_geometry.step"
-MOST_BYTES = 8000  # of one event as compact JSON; the server's own JSON has a space after each comma and colon
+MOST_BYTES = 8950  # of one event as the server writes it, without its envelope
+MOST_RECORD = 7700  # of one step as compact JSON; the server's has a space after each comma and colon
 MOST_STEPS = 16  # of one event; a record has 500 bytes or more
 PAUSE = 1 / 19  # seconds between two events; with the one at the end, at most 20 in any second
+SHARE = 1 / 100  # of the run that making events between its first and last may take: a fast run has fewer, larger ones
+LONGEST_PAUSE = 1.0  # seconds; a slow first event says little about the next
 INSPECTOR = "GGInspector"
 TRACES = {  # where a trace comes out: (node id, output)
     ("GGGuidedSampler", 2),
     ("GGInspectedSampler", 2),
     ("GGReadTrace", 0),
     ("GGSaveTrace", 0),
+    ("GGMetrics", 0),
     (INSPECTOR, 0),
 }
 
@@ -41,10 +48,10 @@ class Job:
 
 
 def job_of_this_node() -> Job | None:
-    """The job in which the calling node runs; None without a server, and where no inspector waits for this run."""
+    """The job in which the calling node runs; None where nobody listens, and where no inspector waits for this run."""
     server = getattr(getattr(sys.modules.get("server"), "PromptServer", None), "instance", None)
     context = get_executing_context()
-    if server is None or context is None:
+    if server is None or context is None or not _is_heard(server):
         return None
     for _, prompt_id, prompt, extra, *_ in list(server.prompt_queue.currently_running.values()):
         targets = inspectors_of(prompt, context.node_id) if prompt_id == context.prompt_id else []
@@ -54,6 +61,11 @@ def job_of_this_node() -> Job | None:
                 lambda event: server.send_sync(EVENT, event, server.client_id), prompt_id, workflow.get("id"), targets
             )
     return None
+
+
+def _is_heard(server) -> bool:
+    """Whether a browser is connected that the job's events go to; without a client id they go to all."""
+    return bool(server.sockets) if server.client_id is None else server.client_id in server.sockets
 
 
 def inspectors_of(prompt: Mapping[str, Mapping], sampler: str) -> list[str]:
@@ -84,6 +96,7 @@ class Live:
     """Sends the rows of a ledger as they come in.
 
     run: its id. n: steps planned. sigma_data: rms of clean data or None. clock: seconds. count: elements of a sample.
+    sent: rows that went out. last: when. cost: seconds that the cheapest event took to make.
     """
 
     ledger: Ledger
@@ -94,40 +107,43 @@ class Live:
     clock: Callable[[], float] = time.monotonic
     count: int = 0
     sent: int = 0
-    last: float = -PAUSE
+    last: float = -LONGEST_PAUSE
+    cost: float = math.inf
 
     def stepped(self, count: int) -> None:
         """A row was added for samples of `count` elements; sends what has gathered unless an event just went out."""
         self.count = count
-        if self.job is not None and self.clock() - self.last >= PAUSE:
+        pause = max(PAUSE, min(LONGEST_PAUSE, self.cost / SHARE))
+        if self.job is not None and self.clock() - self.last >= pause:
             self.flush()
 
     def flush(self) -> None:
         """Send what has not been sent; of more than one event can hold, the latest steps."""
         if self.job is None or self.sent == len(self.ledger.rows):
             return
+        began = self.clock()
         event = {"v": 1, "run": self.run, "prompt_id": self.job.prompt_id}
         event |= {"workflow_id": self.job.workflow_id, "targets": self.job.targets, "steps": []}
-        room = MOST_BYTES - size_of(event)
-        event["steps"] = fitting(self._records(room), room)
-        self.sent, self.last = len(self.ledger.rows), self.clock()
+        event["steps"] = fitting(self._records(), MOST_BYTES - len(json.dumps(event)))
         self.job.send(event)
+        self.sent, self.last = len(self.ledger.rows), self.clock()
+        self.cost = min(self.cost, self.last - began)
 
-    def _records(self, limit: int) -> list[dict]:
+    def _records(self) -> list[dict]:
         first = max(self.sent, len(self.ledger.rows) - MOST_STEPS)
         part = replace(self.ledger, rows=self.ledger.rows[first:], stage=self.ledger.stage[first:])
         columns = part.columns()
         space = "flow" if self.ledger.flow else "ve"
         facts = RunFacts(self.run, self.n, space, self.count, VECTORS, self.sigma_data)
         rows = [{name: column[i] for name, column in columns.items()} for i in range(len(part.rows))]
-        return [step_record(row, facts, first + i, part.stage[i], limit - 1) for i, row in enumerate(rows)]
+        return [step_record(row, facts, first + i, part.stage[i], MOST_RECORD) for i, row in enumerate(rows)]
 
 
 def fitting(records: list[dict], room: int) -> list[dict]:
-    """The latest records whose JSON fits into `room` bytes together, in their order."""
+    """The latest records whose JSON, as the server writes it, fits into `room` bytes together, in their order."""
     kept = []
     for record in reversed(records):
-        room -= size_of(record) + 1
+        room -= len(json.dumps(record)) + 2
         if room < 0:
             break
         kept.append(record)

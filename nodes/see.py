@@ -9,6 +9,7 @@ from torch import Tensor
 
 from ..drawing.blog import WORDS, draw_figure
 from ..drawing.difference import difference_images
+from ..drawing.order import Order
 from ..drawing.palette import THEMES
 from ..drawing.pictures import Pictures
 from ..drawing.strips import photo_of
@@ -122,16 +123,15 @@ class GGFigure(io.ComfyNode):
     @classmethod
     def execute(cls, trace, figure, step, sample, size, theme, save, filename_prefix, vae=None, image=None):
         checks.insist(*cls.complaints(figure, step, sample, size, theme, save, filename_prefix))
-        film = draw_figure(
+        order = Order(
             trace,
-            figure,
-            step=default_when_negative(step),
-            sample=default_when_negative(sample),
-            size=SIZE_WORDS[size],
-            theme=theme,
-            pictures=pictures_of(trace, vae),
-            photo=None if image is None else photo_of(image[0]),
+            default_when_negative(step),
+            default_when_negative(sample),
+            SIZE_WORDS[size],
+            theme,
+            pictures_of(trace, vae),
         )
+        film = draw_figure(order, figure, None if image is None else photo_of(image[0]))
         frames = image_of(film)
         return io.NodeOutput(frames, film.caption, ui=saved(cls, film, frames, save, filename_prefix))
 

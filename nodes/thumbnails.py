@@ -4,20 +4,25 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from io import BytesIO
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from ..drawing.difference import NO_PICTURES, automatic_gain
-from ..drawing.pictures import Pictures, shown_state
+from ..drawing.difference import NO_PICTURES
+from ..drawing.pictures import Pictures, greyed, shown_state
 from ..guidance.trace import Trace
 from ..guidance.vectors import promoted
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
 
 KINDS = ("x", "uncond", "cond", "guided", "difference", "where")
 MOST_SAMPLES = 8
 SIDE = 96  # pixels of the longer side of one picture at most
-QUALITY = 82
+QUALITIES = (82, 70, 58, 46, 34)  # of the JPEGs: the best at which all of a run stay below MOST_BYTES, else the last
+MOST_BYTES = 300_000
 QUANTILE = 0.99  # of the difference's length over the run; the heat map ends there
 COLD, WARM = (0.0, 0.0, 0.08), (1.0, 0.75, 0.25)  # of the heat map
 
@@ -45,21 +50,20 @@ def thumbnails(trace: Trace, pictures: Pictures, most: int) -> Sheets:
     steps = trace.captured_steps
     if not steps or "x" not in trace.tensors:
         raise ValueError(NO_PICTURES)
-    chosen = sorted({steps[round(i * (len(steps) - 1) / max(most - 1, 1))] for i in range(min(most, len(steps)))})
+    most = min(most, len(steps))
+    chosen = sorted({steps[round(i * (len(steps) - 1) / max(most - 1, 1))] for i in range(most)})
     rows = min(trace.batch, MOST_SAMPLES)
     samples = [round(i * (trace.batch - 1) / max(rows - 1, 1)) for i in range(rows)]
     parts = {step: _parts(trace, pictures, step, samples) for step in chosen}
     changes = torch.cat([part["difference"].flatten() for part in parts.values()])
-    known = changes[changes.isfinite()]
-    gain = automatic_gain(changes)
+    grey = greyed(changes)
     scale = _quantile(torch.cat([part["where"].flatten() for part in parts.values()]))
-    files, size = {}, [1, 1]
+    sheets, size = {}, [1, 1]
     for step, part in parts.items():
-        part["difference"] = (0.5 + gain * part["difference"]).nan_to_num(0.5).clamp(0, 1)
+        part["difference"] = greyed(part["difference"], grey.gain).pictures
         part["where"] = _warmth((part["where"] / scale).sqrt())  # a root, for the small ones to be seen
-        files[step], size = _sheet(part)
-    clipped = float((known.abs() * gain > 0.5).double().mean()) if len(known) else 0.0
-    return Sheets(files, list(KINDS), samples, size, gain, clipped, scale, pictures.how)
+        sheets[step], size = _sheet(part)
+    return Sheets(_files(sheets), list(KINDS), samples, size, grey.gain, grey.clipped, scale, pictures.how)
 
 
 def _parts(trace: Trace, pictures: Pictures, step: int, samples: list[int]) -> dict[str, Tensor]:
@@ -96,7 +100,7 @@ def _warmth(share: Tensor) -> Tensor:  # [b, H, W] -> [b, H, W, 3]
     return torch.tensor(COLD) * (1 - part) + torch.tensor(WARM) * part
 
 
-def _sheet(part: dict[str, Tensor]) -> tuple[bytes, list[int]]:
+def _sheet(part: dict[str, Tensor]) -> tuple[Image, list[int]]:
     from PIL import Image
 
     height, width = part["x"].shape[1:3]
@@ -106,6 +110,20 @@ def _sheet(part: dict[str, Tensor]) -> tuple[bytes, list[int]]:
     for column, kind in enumerate(KINDS):
         for row, pixels in enumerate((part[kind].numpy(force=True) * 255).round().astype(np.uint8)):
             sheet.paste(Image.fromarray(pixels).resize(size), (column * size[0], row * size[1]))
+    return sheet, size
+
+
+def _files(sheets: dict[int, Image]) -> dict[int, bytes]:
+    """The sheets as JPEGs, all of one quality."""
+    files = {}
+    for quality in QUALITIES:
+        files = {step: _jpeg(sheet, quality) for step, sheet in sheets.items()}
+        if sum(map(len, files.values())) <= MOST_BYTES:
+            break
+    return files
+
+
+def _jpeg(sheet: Image, quality: int) -> bytes:
     file = BytesIO()
-    sheet.save(file, "JPEG", quality=QUALITY, subsampling=0)  # colours do not run over a picture's edge
-    return file.getvalue(), size
+    sheet.save(file, "JPEG", quality=quality, subsampling=0)  # colours do not run over a picture's edge
+    return file.getvalue()

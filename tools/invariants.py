@@ -3,7 +3,7 @@
 A rule is an object with `init(run) -> state` and `step(state, predictions, gamma) -> (guided, state)`: a chain of this
 pack, an adapter of somebody's node, or anybody's own class. Its optional attributes: `claims` (of OPTIONAL), `neutral`
 (the same rule with knobs that should change nothing), `extra` (names of further predictions it reads), `half` (False
-where its host never hands it half precision) and `spaces` (of SPACES).
+where its host never hands it half precision) and `spaces` (of SPACES), `acts_alone` (it acts also where c = u).
 """
 
 from __future__ import annotations
@@ -238,7 +238,9 @@ def remembers(rule: Any) -> bool:
 def equal_predictions(rule: Any) -> float:
     """All predictions are c: nothing to guide along, and nothing to divide by."""
     steps = steps_of(rule, equal=True)
-    return deviation(play(rule, steps), [p.cond for p in steps])
+    found = play(rule, steps)
+    alone = any(getattr(one, "acts_alone", False) for one in (rule.rules if isinstance(rule, Chain) else (rule,)))
+    return deviation(found, found if alone else [p.cond for p in steps])
 
 
 def batch_is_singles(rule: Any) -> float:
@@ -339,7 +341,11 @@ INVARIANTS = (
     Invariant("neutral is CFG", "neutral knobs give plain CFG", neutral_is_cfg),
     Invariant("gamma 1 is c", "at gamma = 1 the result is the conditional prediction", at_scale(1.0, "cond")),
     Invariant("gamma 0 is u", "at gamma = 0 it is the unconditional one", at_scale(0.0, "uncond"), "gamma 0 is u"),
-    Invariant("c = u gives c", "equal predictions give that prediction, never nan", equal_predictions),
+    Invariant(
+        "c = u gives c",
+        "equal predictions give that prediction (a finite one, if it acts without a difference)",
+        equal_predictions,
+    ),
     Invariant("batch is singles", "an item of a batch is the item alone", batch_is_singles, "per item"),
     Invariant("rank 3, 4, 5", "sound, picture and video; same numbers where places do not matter", every_rank),
     Invariant(

@@ -5,15 +5,16 @@ from __future__ import annotations
 from typing import Any
 
 from ..guidance.chain import Chain
+from .invariants import GAMMA, TOLERANCE, deviation, plain_cfg, play, steps_of
 
 TRIALS = (0.5, 2.0, 0.0, 1.0)
 
 
 def settings(node: type, sockets: dict[str, Any]) -> dict[str, Any]:
-    """Every input of a node: its widgets at their defaults, its sockets from {wire type: value}; optional ones left out."""
+    """Every input of a node: its widgets at their defaults, its sockets from {wire type: value}; others left out."""
     found = {}
     for one in node.define_schema().inputs:
-        if one.io_type in sockets and not one.optional:
+        if one.io_type in sockets:
             found[one.id] = sockets[one.io_type]
         elif hasattr(one, "default") and one.default is not None:
             found[one.id] = one.default
@@ -30,20 +31,22 @@ def chain_from(node: type, sockets: dict[str, Any], **changes: Any) -> Chain:
 def active_chain(node: type, sockets: dict[str, Any]) -> Chain:
     """The chain of a node with its defaults; where these leave plain CFG, with the first other knob that does not."""
     chain = chain_from(node, sockets)
-    if not _does_nothing(chain):
+    if is_active(chain):
         return chain
     for one in node.define_schema().inputs:
         widget = getattr(one, "default", None)
         values = getattr(one, "options", None) or (TRIALS if isinstance(widget, float) else ())
         for value in values:
             other = _tried(node, sockets, {one.id: value})
-            if other is not None and not _does_nothing(other):
+            if other is not None and is_active(other):
                 return other
     return chain
 
 
-def _does_nothing(chain: Chain) -> bool:
-    return all(rule.neutral for rule in chain.rules)
+def is_active(chain: Chain) -> bool:
+    """Whether a chain differs from plain CFG on the made-up run of the invariants."""
+    steps = steps_of(chain)
+    return deviation(play(chain, steps), plain_cfg(steps, GAMMA)) > TOLERANCE
 
 
 def _tried(node: type, sockets: dict[str, Any], changes: dict[str, Any]) -> Chain | None:

@@ -50,6 +50,7 @@ class Rule:
     kind: ClassVar[str]
     claims: ClassVar[frozenset[str]] = frozenset()
     fills_uncond: ClassVar[bool] = False  # acts also where u was not evaluated
+    acts_alone: ClassVar[bool] = False  # acts also where c = u leaves no difference to guide along
 
     @property
     def text(self) -> str:

@@ -36,6 +36,7 @@ class TangentialAmplify(Rule):
     """
 
     kind = "after"
+    acts_alone = True
     claims = frozenset({"in span", "per item", "same in every space"})
     eta: float = 1.05
     align: float = 0.0

@@ -8,8 +8,7 @@ import torch
 from guidance_geometry.drawing.compare import compare, draw_comparison, obstacles_of
 from guidance_geometry.drawing.pictures import Pictures
 
-from .test_step_figure import marks, run, segment
-from .test_walk import assert_apart
+from .test_step_figure import assert_apart, marks, run, segment
 
 HOW = (Pictures(), Pictures())
 

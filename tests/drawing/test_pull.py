@@ -3,20 +3,25 @@ import math
 import pytest
 import torch
 
+from guidance_geometry.drawing.order import Order
 from guidance_geometry.drawing.page import BEFORE, PULL
-from guidance_geometry.drawing.pictures import Pictures, step_pictures
+from guidance_geometry.drawing.pictures import Pictures
 from guidance_geometry.drawing.pull import draw_pull, pull_of
+from guidance_geometry.drawing.step_figure import draw_step
 from guidance_geometry.guidance.gram import VECTORS, gram
+from guidance_geometry.guidance.mixture import make_mixture
 from guidance_geometry.guidance.trace import Trace
+from guidance_geometry.tools.classifier_run import ClassifierRun
 
-from .test_step_figure import expected, printed_scale, run, segment
-from .test_walk import assert_apart
+from .test_step_figure import assert_apart, expected, printed_scale, run, segment
+
+MIXTURE = make_mixture((3, 16, 16), classes=3, seed=0)
 
 
 @pytest.mark.parametrize(("sampler", "step", "gamma"), [("euler", 5, 4.0), ("ddpm", 3, 4.0), ("ddpm", 9, 30.0)])
 def test_arrows_are_kappa_times_the_record_to_scale(sampler, step, gamma):
     trace = run(gamma=gamma, sampler=sampler)
-    drawing = draw_pull(trace, "scaled sum", step=step, sample=1)
+    drawing = draw_pull(Order(trace, step=step, sample=1), "scaled sum")
     svg = drawing.svg()
     where = "lens" if 'id="lens-pull"' in svg else "overview"
     scale, kappa = printed_scale(drawing, where, svg), float(trace.steps["kappa"][step])
@@ -64,25 +69,120 @@ def test_a_recorded_gradient_takes_the_place_of_the_difference():
     assert pull.scene.gamma == pytest.approx(3.0)
     length = math.hypot(*pull.gradient)
     assert length == pytest.approx(0.1 * float(trace.steps["kappa"][5]), rel=0.05)
-    drawing = draw_pull(guided, "scaled sum", step=5, sample=0)
+    drawing = draw_pull(Order(guided, step=5, sample=0), "scaled sum")
     assert "implied" not in drawing.caption
-    assert "of the classifier" in drawing.caption
+    assert "gradient on record" in drawing.caption
+
+
+def classifier_run(weight=3.0, **settings):
+    """A run that an exact classifier guided, 12 steps of 2 images."""
+    return ClassifierRun(MIXTURE, torch.tensor([0, 1]), weight, **settings).trace(steps=12)
+
+
+@pytest.mark.parametrize(("sampler", "flow"), [("gg_ddpm", False), ("euler", True)])
+def test_every_figure_of_a_classifier_run_shows_its_gradient(sampler, flow):
+    order = Order(classifier_run(sampler=sampler, flow=flow), step=5, sample=1, pictures=Pictures())
+    pull = pull_of(order.trace, 5, 1)
+    assert pull.scene.gamma == pytest.approx(3.0)
+    assert pull.agreement == pytest.approx((1.0, 1.0), abs=1e-9)
+    assert pull.other == pytest.approx(0.0, abs=1e-6)
+    for figure in PULL:
+        drawing = draw_pull(order, figure)
+        assert "implied" not in drawing.caption
+        assert "cosine 1, ratio of lengths 1" in drawing.caption
+        assert "of the gradient" not in drawing.caption
+        assert "its change" in drawing.caption
+        assert_apart(drawing.canvas)
+    names = [image.get_gid() for image in drawing.canvas._axes.images]
+    assert "label-gradient-picture" in names
+
+
+def test_a_classifier_run_and_the_same_run_with_guidance_are_drawn_alike():
+    guided = classifier_run()
+    record = guided.record
+    bare = Trace(
+        guided.header | {"vectors": list(VECTORS)},
+        guided.steps | {"K": _as_guidance(record, 3.0), "gamma": torch.full_like(guided.steps["gamma"], 3.0)},
+        guided.stage,
+    )
+    drawn, implied = (pull_of(trace, 5, 1) for trace in (guided, bare))
+    assert implied.implied
+    for name, place in drawn.scene.points.items():
+        assert math.dist(place, implied.scene.points[name]) < 1e-7, name
+    assert math.dist(drawn.gradient, implied.gradient) < 1e-7
+    assert drawn.scene.strength == pytest.approx(implied.scene.strength)
+
+
+def _as_guidance(record, weight):
+    """The same inner products with the whole change of the classifier counted as gamma delta: D - G = 0."""
+    rows = ({"u": 1.0}, {"a": 1.0}, {"delta": 1.0}, {"D-G": 1.0, "delta": -weight}, {"move": 1.0}, {"noise": 1.0})
+    pairs = [record.combination(v, w) for k, v in enumerate(rows) for w in rows[k:]]
+    return torch.stack([pair.expand(record.K.shape[:-1]) for pair in pairs], dim=-1)
+
+
+def test_a_step_without_a_gradient_on_record_shows_the_implied_one():
+    trace = classifier_run()
+    K, count = trace.steps["K"].clone(), len(trace.header["vectors"])
+    rows, columns = torch.triu_indices(count, count)
+    K[4][:, (rows == count - 1) | (columns == count - 1)] = math.nan
+    gappy = Trace(trace.header, trace.steps | {"K": K}, trace.stage)
+    for step, implied in ((4, True), (5, False)):
+        caption = draw_pull(Order(gappy, step=step, sample=1)).caption
+        assert ("implied classifier" in caption) == implied
+        assert ("none is on record" in caption) == implied
+    assert not draw_step(Order(gappy, step=4, sample=1)).scene.missing
+    assert gappy.check() == []
+
+
+def test_a_gradient_alone_needs_no_second_prediction():
+    trace = classifier_run()
+    K = trace.steps["K"].clone()
+    rows, columns = torch.triu_indices(7, 7)
+    K[..., (rows == 2) | (columns == 2)] = math.nan
+    pull = pull_of(Trace(trace.header, trace.steps | {"K": K}, trace.stage), 5, 1)
+    assert pull.agreement is None
+    assert not pull.scene.missing
+    assert math.dist(pull.scene.points["tip"], pull_of(trace, 5, 1).scene.points["tip"]) < 1e-9
+
+
+def test_a_gradient_of_zero_is_said():
+    words = " ".join(t for t, _ in draw_pull(Order(_without_pull(), step=5, sample=0)).canvas.texts())
+    assert "the gradient is zero at this step" in words
+
+
+def _without_pull():
+    trace = classifier_run()
+    K = trace.steps["K"].clone()
+    rows, columns = torch.triu_indices(7, 7)
+    K[..., (rows == 6) | (columns == 6)] = 0.0
+    return Trace(trace.header, trace.steps | {"K": K}, trace.stage)
+
+
+def test_what_other_rules_add_is_said():
+    trace = classifier_run()
+    record = trace.record
+    rows = [{name: 1.0} for name in record.vectors]
+    rows[3] = {"D-G": 1.0, "u": 0.1}
+    pairs = [record.combination(v, w) for k, v in enumerate(rows) for w in rows[k:]]
+    other = Trace(trace.header, trace.steps | {"K": torch.stack(pairs, dim=-1)}, trace.stage)
+    assert "others add rms" in draw_pull(Order(other, step=5, sample=1)).caption
+    assert "others add rms" not in draw_pull(Order(trace, step=5, sample=1)).caption
 
 
 def test_the_implied_classifier_is_called_that():
     for figure in PULL:
-        assert "(implied classifier)" in draw_pull(run(gamma=4.0), figure, step=5, sample=0).caption
+        assert "(implied classifier)" in draw_pull(Order(run(gamma=4.0), step=5, sample=0), figure).caption
 
 
 def test_what_is_missing_is_said():
     trace = run(gamma=4.0)
     unknown = Trace(trace.header, trace.steps | {"kappa": trace.steps["kappa"] * torch.nan}, trace.stage)
-    words = " ".join(t for t, _ in draw_pull(unknown, step=5).canvas.texts())
+    words = " ".join(t for t, _ in draw_pull(Order(unknown, step=5)).canvas.texts())
     assert "is unknown" in words
     assert "euler" in words
-    words = " ".join(t for t, _ in draw_pull(run(gamma=4.0, skip=(5,)), step=5, sample=0).canvas.texts())
+    words = " ".join(t for t, _ in draw_pull(Order(run(gamma=4.0, skip=(5,)), step=5, sample=0)).canvas.texts())
     assert "no unconditional prediction" in words
-    assert "\u03b5 = 0" in draw_pull(trace, "gradient and noise", step=5).caption
+    assert "\u03b5 = 0" in draw_pull(Order(trace, step=5), "gradient and noise").caption
 
 
 @pytest.mark.parametrize("gamma", [0.5, 8.0, 30.0])
@@ -90,12 +190,11 @@ def test_what_is_missing_is_said():
 def test_no_words_overlap_or_leave_the_sheet(gamma, sampler, space):
     trace = run(gamma=gamma, sampler=sampler, space=space)
     for step, size, figure in ((0, "blog", PULL[4]), (5, "column", PULL[4]), (10, "blog", PULL[3])):
-        shown = step_pictures(trace, step, 0, Pictures())
-        assert_apart(draw_pull(trace, figure, step=step, sample=0, size=size, pictures=shown).canvas)
+        assert_apart(draw_pull(Order(trace, step=step, sample=0, size=size, pictures=Pictures()), figure).canvas)
 
 
 def test_frames_of_the_animation_share_one_plane():
     trace = run(gamma=4.0, sampler="ddpm")
-    first, last = (draw_pull(trace, f, step=3, sample=0, steady=True) for f in (BEFORE[1], PULL[4]))
+    first, last = (draw_pull(Order(trace, step=3, sample=0), f, steady=True) for f in (BEFORE[1], PULL[4]))
     rays = [segment(d.svg(), "overview-ray-ahead") for d in (first, last)]
     assert rays[0] == rays[1]

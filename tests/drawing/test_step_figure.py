@@ -12,8 +12,9 @@ import torch
 
 from guidance_geometry.drawing import step_figure
 from guidance_geometry.drawing.canvas import Box
+from guidance_geometry.drawing.order import Order
 from guidance_geometry.drawing.page import FIGURES
-from guidance_geometry.drawing.pictures import Pictures, step_pictures
+from guidance_geometry.drawing.pictures import Pictures
 from guidance_geometry.drawing.step_figure import draw_step
 from guidance_geometry.tests.traces import exact_trace
 
@@ -83,7 +84,7 @@ CASES = [
 @pytest.mark.parametrize(("space", "sampler", "gamma", "step"), CASES)
 def test_positions_in_the_svg_are_the_record_times_the_printed_scale(space, sampler, gamma, step):
     trace = run(gamma=gamma, space=space, sampler=sampler)
-    drawing = draw_step(trace, step=step, sample=1, size="column" if gamma == 4.0 else "blog")
+    drawing = draw_step(Order(trace, step=step, sample=1, size="column" if gamma == 4.0 else "blog"))
     svg = drawing.svg()
     found, scale = marks(svg), printed_scale(drawing, "overview", svg)
     x, y = found["overview-x"]
@@ -104,7 +105,7 @@ def test_positions_in_the_svg_are_the_record_times_the_printed_scale(space, samp
 
 
 def test_both_axes_have_one_scale():
-    canvas = draw_step(run(gamma=4.0), sample=0).canvas
+    canvas = draw_step(Order(run(gamma=4.0), sample=0)).canvas
     pixels = canvas._axes.transData.transform([(0, 0), (100, 0), (0, 100)])
     assert pixels[1][0] - pixels[0][0] == pytest.approx(100)
     assert pixels[0][1] - pixels[2][1] == pytest.approx(100)
@@ -112,7 +113,7 @@ def test_both_axes_have_one_scale():
 
 def test_the_step_ends_where_the_record_says():
     trace = run(gamma=4.0)
-    drawing = draw_step(trace, step=5, sample=0)
+    drawing = draw_step(Order(trace, step=5, sample=0))
     svg = drawing.svg()
     (x, y), scale = marks(svg)["overview-x"], printed_scale(drawing, "overview", svg)
     kappa = 1 - float(trace.steps["sigma_next"][5] / trace.steps["sigma"][5])
@@ -125,7 +126,7 @@ def test_noise_has_its_true_length_across_the_ray_or_is_marked_as_cut():
     lengths = {}
     for step in (0, 6):
         trace = run(gamma=4.0, sampler="ddpm")
-        drawing = draw_step(trace, step=step, sample=0)
+        drawing = draw_step(Order(trace, step=step, sample=0))
         svg = drawing.svg()
         tip, end = (torch.tensor(p) for p in segment(svg, "overview-noise"))
         rms = float(trace.column("M8")[step, 0])
@@ -148,18 +149,35 @@ def thumbnails(canvas):
     return [(name, Box(left, top, right - left, bottom - top)) for name, (left, right, bottom, top) in sides]
 
 
+def frames(canvas):
+    """Name and box of the caption and of a lens."""
+    named = [(patch.get_gid(), patch.get_xy()) for patch in canvas._axes.patches if patch.get_gid()]
+    found = {name: corners for name, corners in named if name in ("caption", "frame")}
+    return [(name, Box(*c.min(axis=0), *(c.max(axis=0) - c.min(axis=0)))) for name, c in found.items()]
+
+
+def assert_apart(canvas):
+    """No text and no picture overlaps another one, the caption's box stays clear, and nothing leaves the sheet."""
+    sheet, boxes = Box(0, 0, canvas.width, canvas.height), [*canvas.texts(), *thumbnails(canvas)]
+    for k, (words, box) in enumerate(boxes):
+        assert sheet.holds(box), words
+        clashes = [other for other, place in boxes[k + 1 :] if box.meets(place, -0.6)]
+        assert not clashes, (words, clashes)
+    for k, (name, box) in enumerate(found := frames(canvas)):
+        assert sheet.holds(box), name
+        assert not any(box.meets(place) for _, place in found[k + 1 :]), name
+        crossed = [w for w, place in boxes if box.meets(place) and not box.holds(place)]
+        assert not crossed, (name, crossed)
+
+
 @pytest.mark.parametrize("gamma", [0.5, 1.0, 2.0, 8.0, 30.0])
 @pytest.mark.parametrize(("sampler", "space"), [("ddpm", "ve"), ("euler", "flow")])
 def test_no_words_overlap_or_leave_the_sheet(gamma, sampler, space):
     trace = run(gamma=gamma, sampler=sampler, space=space)
     for step, size in ((0, "blog"), (5, "column"), (11, "blog")):
-        shown = step_pictures(trace, step, 0, Pictures()) if step else None
-        canvas = draw_step(trace, step=step, sample=0, size=size, pictures=shown).canvas
-        sheet, boxes = Box(0, 0, canvas.width, canvas.height), [*canvas.texts(), *thumbnails(canvas)]
-        for k, (words, box) in enumerate(boxes):
-            assert sheet.holds(box), words
-            clashes = [other for other, place in boxes[k + 1 :] if box.meets(place, -0.6)]
-            assert not clashes, (words, clashes)
+        shown = Pictures() if step else None
+        canvas = draw_step(Order(trace, step=step, sample=0, size=size, pictures=shown)).canvas
+        assert_apart(canvas)
 
 
 @pytest.mark.parametrize(
@@ -167,7 +185,7 @@ def test_no_words_overlap_or_leave_the_sheet(gamma, sampler, space):
     [("blog", "transparent", (540, 960)), ("slide", "dark", (1080, 1920)), ("column", "light", (760, 600))],
 )
 def test_a_figure_has_the_size_and_the_paper_asked_for(size, theme, shape):
-    pixels = draw_step(run(gamma=4.0), sample=0, size=size, theme=theme).png()
+    pixels = draw_step(Order(run(gamma=4.0), sample=0, size=size, theme=theme)).png()
     assert pixels.shape == (*shape, 4)
     paper = {"light": (255, 255, 255, 255), "dark": (30, 30, 30, 255)}.get(theme)
     assert tuple(pixels[2, 2]) == paper if paper else pixels[2, 2, 3] == 0
@@ -176,7 +194,7 @@ def test_a_figure_has_the_size_and_the_paper_asked_for(size, theme, shape):
 
 def test_the_four_figures_add_parts_and_move_nothing():
     trace = run(gamma=4.0)
-    seen = [marks(draw_step(trace, figure, step=5, sample=0).svg()) for figure in FIGURES[1:]]
+    seen = [marks(draw_step(Order(trace, step=5, sample=0), figure).svg()) for figure in FIGURES[1:]]
     counts = [len(found) for found in seen]
     assert counts == sorted(counts)
     assert counts[0] < counts[-1]
@@ -186,18 +204,18 @@ def test_the_four_figures_add_parts_and_move_nothing():
 
 
 def test_a_step_without_unconditional_prediction_says_so():
-    drawing = draw_step(run(gamma=4.0, skip=(5,)), step=5, sample=0)
+    drawing = draw_step(Order(run(gamma=4.0, skip=(5,)), step=5, sample=0))
     assert "no unconditional prediction at this step" in [t for t, _ in drawing.canvas.texts()]
     assert "overview-x" not in drawing.svg()
 
 
 def test_a_deterministic_step_says_that_the_noise_is_zero():
-    assert "\u03b5 = 0" in draw_step(run(gamma=4.0), sample=0).caption
-    assert "\u03b5 = 0" not in draw_step(run(gamma=4.0, sampler="ddpm"), step=3, sample=0).caption
+    assert "\u03b5 = 0" in draw_step(Order(run(gamma=4.0), sample=0)).caption
+    assert "\u03b5 = 0" not in draw_step(Order(run(gamma=4.0, sampler="ddpm"), step=3, sample=0)).caption
 
 
 def test_the_caption_prints_what_honesty_asks_for():
-    caption = draw_step(run(gamma=4.0, sampler="ddpm"), step=3, sample=0).caption
+    caption = draw_step(Order(run(gamma=4.0, sampler="ddpm"), step=3, sample=0)).caption
     for words in ("\u03c3", "\u2192", "\u03b3 = 4", "M1 =", "residual", "sample 0 (0\u20131", "N = 3072", "to scale"):
         assert words in caption
 
@@ -208,52 +226,52 @@ def test_equal_predictions_are_named():
     names = list(trace.header["vectors"])
     pairs = [{names[i], names[j]} for i in range(6) for j in range(i, 6)]
     K[..., ["delta" in pair for pair in pairs]] = 0
-    drawing = draw_step(type(trace)(trace.header, trace.steps | {"K": K}, trace.stage), step=5, sample=0)
+    drawing = draw_step(Order(type(trace)(trace.header, trace.steps | {"K": K}, trace.stage), step=5, sample=0))
     assert "no difference" in drawing.caption
 
 
 def test_other_rules_get_an_arrow_and_their_share_out_of_the_plane():
     trace = exact_trace(4.0, batch=1, steps=6, rule=lambda u, c, guided: 0.8 * guided)
-    words = [t for t, _ in draw_step(trace, step=2).canvas.texts()]
+    words = [t for t, _ in draw_step(Order(trace, step=2)).canvas.texts()]
     assert "other rules" in words
     assert any(re.fullmatch(r"\d+ % out of the plane", t) for t in words)
-    assert "other rules" not in [t for t, _ in draw_step(run(gamma=4.0), step=5).canvas.texts()]
+    assert "other rules" not in [t for t, _ in draw_step(Order(run(gamma=4.0), step=5)).canvas.texts()]
 
 
 def test_default_step_is_the_meaningful_one_nearest_to_two_fifths():
     trace = run(gamma=4.0)
-    assert draw_step(trace, sample=0).scene.step == 5
+    assert draw_step(Order(trace, sample=0)).scene.step == 5
     floor = trace.steps["floor"].clone()
     floor[4:7] = 1.0
     quiet = type(trace)(trace.header, trace.steps | {"floor": floor}, trace.stage)
-    assert draw_step(quiet, sample=0).scene.step in (3, 7)
+    assert draw_step(Order(quiet, sample=0)).scene.step in (3, 7)
 
 
 def test_default_sample_is_the_median_of_the_strength():
     trace = run(gamma=4.0, batch=3)
     strength = trace.column("M1").mean(dim=0)
-    scene = draw_step(trace).scene
+    scene = draw_step(Order(trace)).scene
     assert strength[scene.sample] == strength.median()
     assert scene.median
-    assert "median" in draw_step(trace).caption
+    assert "median" in draw_step(Order(trace)).caption
 
 
 @pytest.mark.parametrize(("setting", "value"), [("figure", "F99"), ("size", "poster"), ("theme", "pink")])
 def test_an_unknown_choice_names_the_known_ones(setting, value):
     with pytest.raises(ValueError, match=f"Unknown {setting} '{value}'. Choose one of"):
-        draw_step(run(gamma=4.0), **{setting: value})
+        draw_step(Order(run(gamma=4.0), **({} if setting == "figure" else {setting: value})), value)
 
 
 def test_a_step_outside_the_run_is_refused():
     with pytest.raises(ValueError, match=r"no step 12: the trace has 12, numbered 0 to 11"):
-        draw_step(run(gamma=4.0), step=12)
+        draw_step(Order(run(gamma=4.0), step=12))
     with pytest.raises(ValueError, match=r"no sample 2"):
-        draw_step(run(gamma=4.0), sample=2)
+        draw_step(Order(run(gamma=4.0), sample=2))
 
 
 def test_embedded_workflow_comes_back_from_the_svg():
     facts = {"workflow": {"nodes": ["]]>", "\u03b3"]}, "prompt": {"1": {}}}
-    svg = draw_step(run(gamma=4.0), sample=0).svg(facts)
+    svg = draw_step(Order(run(gamma=4.0), sample=0)).svg(facts)
     block = re.search(r"<metadata>\s*<!\[CDATA\[([\s\S]*?)\]\]>\s*</metadata>", svg).group(1)
     assert json.loads(block) == facts
     assert svg.isascii() or block.isascii()
@@ -262,7 +280,7 @@ def test_embedded_workflow_comes_back_from_the_svg():
 
 def test_the_same_figure_gives_the_same_svg():
     trace = run(gamma=4.0)
-    assert draw_step(trace, sample=0).svg() == draw_step(trace, sample=0).svg()
+    assert draw_step(Order(trace, sample=0)).svg() == draw_step(Order(trace, sample=0)).svg()
 
 
 def test_matplotlib_is_imported_only_to_draw():

@@ -3,12 +3,12 @@ import math
 import pytest
 import torch
 
-from guidance_geometry.drawing.canvas import Box
+from guidance_geometry.drawing.order import Order
 from guidance_geometry.drawing.pictures import Pictures
 from guidance_geometry.drawing.walk import WALK, draw_walk, walk_of
 from guidance_geometry.guidance.trace import Trace
 
-from .test_step_figure import marks, printed_scale, run, segment, thumbnails
+from .test_step_figure import assert_apart, marks, printed_scale, run, segment, thumbnails
 
 
 def lengths(trace, step, sample):
@@ -33,7 +33,7 @@ def lengths(trace, step, sample):
 @pytest.mark.parametrize(("sampler", "space", "size"), [("ddpm", "ve", "blog"), ("euler", "flow", "column")])
 def test_triangles_keep_the_distances_of_the_run(sampler, space, size):
     trace = run(gamma=4.0, sampler=sampler, space=space)
-    drawing = draw_walk(trace, "next step", step=5, sample=1, size=size)
+    drawing = draw_walk(Order(trace, step=5, sample=1, size=size), "next step")
     svg = drawing.svg()
     found, scale = marks(svg), printed_scale(drawing, "overview", svg)
     for (first, second), length in lengths(trace, 5, 1).items():
@@ -55,7 +55,7 @@ def test_the_stored_inner_product_and_the_tensors_place_the_second_prediction_al
 
 def test_noise_stands_across_the_ray_at_its_true_length():
     trace = run(gamma=4.0, sampler="ddpm")
-    drawing = draw_walk(trace, "added noise", step=5, sample=0)
+    drawing = draw_walk(Order(trace, step=5, sample=0), "added noise")
     svg = drawing.svg()
     (tip, end), (x, p) = segment(svg, "overview-noise"), segment(svg, "overview-ray-p")
     drawn = math.dist(tip, end) / printed_scale(drawing, "overview", svg)
@@ -68,7 +68,7 @@ def test_noise_stands_across_the_ray_at_its_true_length():
 
 def test_the_figures_add_parts_and_move_nothing():
     trace = run(gamma=4.0, sampler="ddpm")
-    seen = [marks(draw_walk(trace, figure, step=5, sample=0).svg()) for figure in WALK]
+    seen = [marks(draw_walk(Order(trace, step=5, sample=0), figure).svg()) for figure in WALK]
     assert [len(found) for found in seen] == [2, 3, 3, 4, 5, 6]
     for found in seen:
         for name, place in found.items():
@@ -80,17 +80,8 @@ def test_the_figures_add_parts_and_move_nothing():
 def test_no_words_overlap_or_leave_the_sheet(gamma, sampler, space):
     trace = run(gamma=gamma, sampler=sampler, space=space)
     for step, size, figure in ((0, "blog", WALK[5]), (9, "column", WALK[5]), (5, "blog", WALK[3])):
-        canvas = draw_walk(trace, figure, step=step, sample=0, size=size, pictures=Pictures()).canvas
+        canvas = draw_walk(Order(trace, step=step, sample=0, size=size, pictures=Pictures()), figure).canvas
         assert_apart(canvas)
-
-
-def assert_apart(canvas):
-    """No text and no picture overlaps another one or leaves the sheet."""
-    sheet, boxes = Box(0, 0, canvas.width, canvas.height), [*canvas.texts(), *thumbnails(canvas)]
-    for k, (words, box) in enumerate(boxes):
-        assert sheet.holds(box), words
-        clashes = [other for other, place in boxes[k + 1 :] if box.meets(place, -0.6)]
-        assert not clashes, (words, clashes)
 
 
 def test_a_step_with_one_prediction_is_drawn_from_its_states():
@@ -101,23 +92,23 @@ def test_a_step_with_one_prediction_is_drawn_from_its_states():
     first, second = walk_of(trace, 5, 0).points, walk_of(single, 5, 0).points
     for name, place in first.items():
         assert math.dist(second[name], place) < 0.1 * math.hypot(*first["p"]), name
-    assert "strength" not in draw_walk(single, step=5, sample=0).caption
+    assert "strength" not in draw_walk(Order(single, step=5, sample=0)).caption
 
 
 def test_without_pictures_the_end_is_left_out():
     bare = run(gamma=4.0, sampler="ddpm", capture=False)
-    drawing = draw_walk(bare, "added noise", step=5, sample=0, pictures=Pictures())
+    drawing = draw_walk(Order(bare, step=5, sample=0, pictures=Pictures()), "added noise")
     assert set(marks(drawing.svg())) == {"overview-x", "overview-p", "overview-next"}
     assert not thumbnails(drawing.canvas)
 
 
 def test_what_cannot_be_drawn_is_said():
     trace = run(gamma=4.0)
-    words = " ".join(t for t, _ in draw_walk(trace, "next step", step=11, sample=0).canvas.texts())
+    words = " ".join(t for t, _ in draw_walk(Order(trace, step=11, sample=0), "next step").canvas.texts())
     assert "no next prediction" in words
     assert "Choose an earlier step" in words
-    words = " ".join(t for t, _ in draw_walk(run(gamma=4.0, capture=False), WALK[4], step=5).canvas.texts())
+    words = " ".join(t for t, _ in draw_walk(Order(run(gamma=4.0, capture=False), step=5), WALK[4]).canvas.texts())
     assert "Set capture to pictures" in words
-    assert "\u03b5 = 0" in draw_walk(trace, "added noise", step=5).caption
+    assert "\u03b5 = 0" in draw_walk(Order(trace, step=5), "added noise").caption
     with pytest.raises(ValueError, match=r"Unknown figure 'F1'\. Choose one of: noisy sample"):
-        draw_walk(trace, "F1")
+        draw_walk(Order(trace), "F1")

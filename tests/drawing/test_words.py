@@ -20,6 +20,8 @@ from guidance_geometry.drawing.words import number, percent
         (2e6, "2\u00b710\u2076"),
         (math.nan, "not known"),
         (0.001, "0.001"),
+        (0.8125, "0.813"),
+        (1e-8, "10\u207b\u2078"),
     ],
 )
 def test_numbers_have_three_digits(value, words):

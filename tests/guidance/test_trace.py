@@ -91,9 +91,9 @@ def same(first, second):
 def test_a_trace_is_read_back_as_it_was_saved(tmp_path):
     trace = recorded()
     written = save(trace, tmp_path / "run.safetensors")
-    assert written is trace
+    assert (written.steps, written.tensors) == (trace.steps, trace.tensors)
     found = load(tmp_path / "run.safetensors")
-    assert found.header == trace.header
+    assert found.header == written.header
     assert found.stage == trace.stage
     assert found.steps.keys() == trace.steps.keys()
     assert found.tensors.keys() == trace.tensors.keys()

@@ -1,11 +1,9 @@
 """The inspector's node and the live messages, in the host's process, with a server that only writes down."""
 
-import asyncio
 import json
 import sys
 from dataclasses import replace
 from io import BytesIO
-from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -13,7 +11,6 @@ import torch
 
 from guidance_geometry.tests.traces import exact_trace
 
-ROOT = Path(__file__).resolve().parents[2]
 WORKFLOW = "11111111-2222-3333-4444-555555555555"
 PROMPT = {
     "4": {"class_type": "GGGuidedSampler", "inputs": {"model": ["1", 0]}},
@@ -26,6 +23,8 @@ PROMPT = {
     "20": {"class_type": "KSampler", "inputs": {"model": ["1", 0]}},
     "21": {"class_type": "GGReadTrace", "inputs": {"recorder": ["2", 1], "latent": ["20", 0]}},
     "22": {"class_type": "GGInspector", "inputs": {"trace": ["21", 0]}},
+    "23": {"class_type": "GGMetrics", "inputs": {"trace": ["9", 2], "filename_prefix": "t", "sample": -1}},
+    "24": {"class_type": "GGInspector", "inputs": {"trace": ["23", 0]}},
 }
 
 
@@ -73,6 +72,12 @@ def inspected(trace, **given):
     return node.ui["gg_record"][0]
 
 
+def whole(record, temp):
+    """The record itself, or what its file holds."""
+    file = record.get("file")
+    return json.loads((temp / file["subfolder"] / file["filename"]).read_bytes()) if file else record
+
+
 def test_the_inputs_keep_their_order(host):
     from guidance_geometry.nodes.inspector import GGInspector
 
@@ -96,7 +101,7 @@ def test_inspectors_are_found_downstream_of_the_trace_and_nowhere_else(host):
     from guidance_geometry.nodes.live import inspectors_of
 
     assert sorted(inspectors_of(PROMPT, "4")) == ["12:7", "6"]
-    assert inspectors_of(PROMPT, "9") == ["10"]
+    assert sorted(inspectors_of(PROMPT, "9")) == ["10", "24"]
     assert inspectors_of(PROMPT, "20") == ["22"]
     assert inspectors_of(PROMPT, "8") == []
 
@@ -118,12 +123,30 @@ def test_a_run_sends_each_step_once_and_ends_with_the_same_record(sent, labelled
         assert [s["K"] for s in early["samples"]] == [s["K"] for s in late["samples"]]
 
 
-@pytest.mark.parametrize("batch", [1, 8, 24, 40])
-def test_no_message_exceeds_9_kilobytes(sent, labelled, empty_latent, batch, monkeypatch):
-    sampled(labelled, empty_latent, batch=batch)
-    assert sent
-    assert max(len(json.dumps(event)) for _, event, _ in sent) <= 9000
-    assert sum(len(event["steps"]) for _, event, _ in sent) >= 1
+@pytest.mark.parametrize("batch", [1, 8, 20, 24, 40, 200])
+@pytest.mark.parametrize("steps", [6, 60])
+@pytest.mark.parametrize("rule", ["zeros", "digits"])
+def test_no_message_exceeds_9_kilobytes(host, batch, steps, rule):
+    from guidance_geometry.nodes.live import EVENT, Job, Live
+    from guidance_geometry.samplers.ledger import Capture, Ledger
+    from guidance_geometry.samplers.recorder import Recorded
+
+    sent = []
+    ledger = Ledger(False, Capture("numbers"))
+    now = iter(range(10**6))
+    job = Job(sent.append, "job-" + "0" * 32, WORKFLOW, ["6", "12:7", "8"])
+    live = Live(ledger, "0123456789ab", steps, 0.5, job, lambda: next(now))
+    x = torch.randn(batch, 3, 4, 4, generator=torch.Generator().manual_seed(batch))
+    for i in range(steps):
+        u, c = (x, 2 * x) if rule == "zeros" else (0.123456 * x, 0.1 * x + 0.01)
+        denoised, noise = (c, None) if rule == "zeros" else (0.987654 * c + 1e-3, 1e-4 * x.roll(1))
+        ledger.enter(Recorded(i, x, denoised, u, c, 1.0, 2.0, 1.0, 0.1 * (denoised - x), noise, 2))
+        if i % 9 == 0:
+            live.stepped(48)
+    live.flush()
+    assert max(len(json.dumps({"type": EVENT, "data": event})) for event in sent) <= 9000
+    assert all(event["steps"] for event in sent)
+    assert all(step["samples"] for event in sent for step in event["steps"])
 
 
 def test_at_most_20_messages_a_second(host):
@@ -142,6 +165,29 @@ def test_at_most_20_messages_a_second(host):
     live.flush()
     assert max(sum(start <= t < start + 1 for t in times) for start in times) <= 20
     assert len(times) >= 30
+
+
+def test_events_take_a_small_share_of_the_run(host):
+    from guidance_geometry.nodes.live import SHARE, Job, Live
+    from guidance_geometry.samplers.ledger import Capture, Ledger
+    from guidance_geometry.samplers.recorder import Recorded
+
+    now, spent = [0.0], [0.0]
+
+    def send(_):
+        now[0] += 0.004
+        spent[0] += 0.004
+
+    ledger = Ledger(False, Capture("numbers"))
+    live = Live(ledger, "run", 500, None, Job(send, "job", None, ["6"]), lambda: now[0])
+    x = torch.ones(1, 4)
+    for i in range(500):
+        ledger.enter(Recorded(i, x, x, x, 2 * x, 2.0, 2.0, 1.0, x, None, 2))
+        live.stepped(4)
+        now[0] += 0.02
+    live.flush()
+    assert live.sent == 500
+    assert 0 < spent[0] <= 1.5 * SHARE * now[0]
 
 
 def test_an_interrupted_run_sends_what_it_has(sent, labelled, empty_latent):
@@ -179,19 +225,21 @@ def test_without_an_editor_nothing_is_sent_and_nothing_changes(host, labelled, e
     assert not sent
 
 
-def test_pictures_are_files_that_the_record_names(temp):
+@pytest.mark.parametrize(("batch", "pictures"), [(3, 8), (8, 20)])
+def test_pictures_are_files_that_the_record_names(temp, batch, pictures):
     from PIL import Image
 
-    shown = inspected(exact_trace(4.0, batch=3, steps=20))["pictures"]
-    assert len(shown["steps"]) <= 8
-    assert shown["samples"] == [0, 1, 2]
+    record = inspected(exact_trace(4.0, batch=batch, steps=20), pictures=pictures)
+    shown = whole(record, temp)["pictures"]
+    assert len(shown["steps"]) == pictures
+    assert shown["samples"] == list(range(batch))
     total = 0
     for sheet in shown["steps"]:
         assert sheet["type"] == "temp"
         data = (temp / sheet["subfolder"] / sheet["filename"]).read_bytes()
         total += len(data)
         w, h = shown["size"]
-        assert Image.open(BytesIO(data)).size == (w * len(shown["kinds"]), h * 3)
+        assert Image.open(BytesIO(data)).size == (w * len(shown["kinds"]), h * batch)
     assert total <= 300_000
 
 
@@ -210,9 +258,9 @@ def test_sound_has_no_pictures_but_a_record(temp):
 def test_a_large_record_becomes_a_file(temp):
     record = inspected(exact_trace(4.0, batch=8, steps=30), pictures=0)
     assert "steps" not in record
-    whole = json.loads((temp / record["file"]["subfolder"] / record["file"]["filename"]).read_bytes())
-    assert len(whole["steps"]) == 30
-    assert (whole["run"], whole["workflow_id"]) == (record["run"], WORKFLOW)
+    found = whole(record, temp)
+    assert len(found["steps"]) == 30
+    assert (found["run"], found["workflow_id"]) == (record["run"], WORKFLOW)
 
 
 def test_a_small_record_travels_in_the_output(temp):
@@ -222,20 +270,8 @@ def test_a_small_record_travels_in_the_output(temp):
     assert len(record["steps"]) == 4
 
 
-def test_every_translation_belongs_to_a_node_and_an_input_of_it(host):
-    from guidance_geometry.nodes.extension import GuidanceGeometry
-
-    schemas = {
-        node.define_schema().node_id: node.define_schema() for node in asyncio.run(GuidanceGeometry().get_node_list())
-    }
-    known = json.loads((ROOT / "locales" / "zh" / "nodeDefs.json").read_text(encoding="utf-8"))
-    assert set(known) <= set(schemas)
-    for name, words in known.items():
-        assert set(words["inputs"]) <= {one.id for one in schemas[name].inputs}, name
-        assert set(words.get("outputs", {})) <= {str(k) for k in range(len(schemas[name].outputs))}, name
-
-
-def test_both_languages_translate_the_same_words():
-    for file in ("main.json", "settings.json"):
-        en, zh = (json.loads((ROOT / "locales" / one / file).read_text(encoding="utf-8")) for one in ("en", "zh"))
-        assert {key: set(value) for key, value in en.items()} == {key: set(value) for key, value in zh.items()}
+@pytest.mark.parametrize(("wanted", "kept"), [(64, 6), (6, 6), (3, 3), (1, 1)])
+def test_as_many_steps_get_pictures_as_asked_for_and_captured(temp, wanted, kept):
+    shown = inspected(exact_trace(4.0, batch=1, steps=6), pictures=wanted)["pictures"]
+    assert len(shown["steps"]) == kept
+    assert shown["steps"][0]["i"] == 0

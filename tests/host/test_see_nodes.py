@@ -105,6 +105,63 @@ def test_saved_figures_carry_the_workflow(see, trace, output):
     assert json.loads(block) == {"prompt": PROMPT, "workflow": WORKFLOW}
 
 
+def read_as_the_editor_does(data):
+    """Workflow and prompt of a dropped file, by the rules of the editor: chunk names, EXIF words, metadata blocks."""
+    if data[:8] == b"\x89PNG\r\n\x1a\n":
+        return png_texts(data)
+    if data[:4] == b"RIFF":
+        return webp_words(data)
+    block = re.search(rb"<metadata>\s*<!\[CDATA\[([\s\S]*?)\]\]>\s*</metadata>", data)
+    return json.loads(block.group(1))
+
+
+def png_texts(data):
+    """Every tEXt, iTXt or comf chunk as key, NUL, JSON."""
+    found, at = {}, 8
+    while at < len(data):
+        size, kind = int.from_bytes(data[at : at + 4], "big"), data[at + 4 : at + 8]
+        if kind in (b"tEXt", b"iTXt", b"comf"):
+            key, _, words = data[at + 8 : at + 8 + size].partition(b"\0")
+            found[key.decode()] = json.loads(words)
+        at += 12 + size
+    return found
+
+
+def webp_words(data):
+    """ASCII entries of the first EXIF directory; what stands before the first colon is the name."""
+    found, at = {}, 12
+    while at < len(data):
+        kind, size = data[at : at + 4], int.from_bytes(data[at + 4 : at + 8], "little")
+        if kind == b"EXIF":
+            found |= exif_words(data[at + 8 : at + 8 + size].removeprefix(b"Exif\0\0"))
+        at += 8 + size + size % 2
+    return found
+
+
+def exif_words(tiff):
+    order = "little" if tiff[:2] == b"II" else "big"
+    number = lambda start, size: int.from_bytes(tiff[start : start + size], order)  # noqa: E731
+    first, found = number(4, 4), {}
+    for k in range(number(first, 2)):
+        entry = first + 2 + 12 * k
+        if number(entry + 2, 2) == 2:
+            size, place = number(entry + 4, 4), number(entry + 8, 4)
+            name, _, words = tiff[place : place + size].rstrip(b"\0").decode().partition(":")
+            found[name] = json.loads(words)
+    return found
+
+
+@pytest.mark.parametrize("figure", ["step plane", "filmstrip", "classifier animated"])
+def test_every_saved_file_reopens_its_workflow_in_the_editor(see, trace, output, figure):
+    in_a_workflow(see.GGFigure).execute(trace, **FIGURE | {"figure": figure, "save": "all"})
+    for form in ("webp", "apng"):
+        in_a_workflow(see.GGFigure).execute(trace, **FIGURE | {"figure": figure, "save": form})
+    files = list(output.iterdir())
+    assert {path.suffix for path in files} == {".png", ".svg", ".webp"}
+    for path in files:
+        assert read_as_the_editor_does(path.read_bytes()) == {"prompt": PROMPT, "workflow": WORKFLOW}, path.name
+
+
 def test_an_animation_is_a_batch_and_a_file_of_each_form(see, trace, output):
     from PIL import Image
 

@@ -3,10 +3,12 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 
 import { boxOf } from "../../web/lib/commands.mjs";
+import { spread } from "../../web/lib/bands.mjs";
 import { contraction, interval } from "../../web/lib/curves.mjs";
 import { FIGURES, paint, toSVG } from "../../web/lib/figures.mjs";
 import { defaultSample, frame, length, sampleOf, stepOf } from "../../web/lib/gram.mjs";
 import { meets } from "../../web/lib/layout.mjs";
+import { settledFrom } from "../../web/lib/matrix.mjs";
 import { DARK, LIGHT } from "../../web/lib/theme.mjs";
 import { gammaRange } from "../../web/lib/whatif.mjs";
 import { called, fixture, NAMES, read } from "./records.mjs";
@@ -239,8 +241,44 @@ test("a matrix of directions is drawn where a record has one", () => {
     const [first] = cells;
     assert.ok(Math.abs(first.points[1][0] - first.points[0][0] - (first.points[2][1] - first.points[1][1])) < 1e-9);
     assert.equal(called(commands, "norm").length, n);
-    assert.ok(commands.some((command) => command.op === "text" && words(command).includes("\u00b10.012")));
+    assert.ok(commands.some((command) => command.op === "text" && words(command).includes("\u00b10.01")));
   }
+});
+
+test("squares of step and noise fill a hundred percent, and the step's share is the one of the lengths", () => {
+  const { record } = fixture("ddpm");
+  const commands = FIGURES.lengths.figure(record, { w: 600, h: 420, theme: LIGHT, step: 4 });
+  const [steps, noises] = ["step-square", "noise-square"].map((name) => called(commands, name));
+  assert.equal(steps.length, record.steps.length);
+  const height = ({ points }) => points[2][1] - points[0][1];
+  const sample = defaultSample(record);
+  for (const [k, step] of record.steps.entries()) {
+    const [move, noise] = ["move", "noise"].map((name) => length(sampleOf(step, sample), { [name]: 1 }) ** 2);
+    assert.ok(Math.abs(height(steps[k]) / (height(steps[k]) + height(noises[k])) - move / (move + noise)) < 1e-9);
+    assert.ok(Math.abs(height(steps[k]) + height(noises[k]) - height(steps[0]) - height(noises[0])) < 1e-9);
+  }
+});
+
+test("bands hold four fifths of a batch, and a batch of two has none", () => {
+  assert.deepEqual(spread([3, 1]), [NaN, NaN]);
+  const [low, high] = spread([...Array(101).keys()]);
+  assert.deepEqual([low, high], [10, 90]);
+  const { record } = fixture("batch_16");
+  for (const view of ["lengths", "direction", "matters"]) {
+    const commands = FIGURES[view].figure(record, { w: 600, h: 420, theme: LIGHT });
+    assert.ok(called(commands, view === "matters" ? "whisker" : "band").length > 0 || view === "direction", view);
+    assert.ok(commands.some((command) => command.op === "text" && /of 16 samples/.test(words(command))), view);
+  }
+  const few = FIGURES.lengths.figure(fixture("flow").record, { w: 600, h: 420, theme: LIGHT });
+  assert.equal(called(few, "band").length, 0);
+});
+
+test("a direction is settled from the first step that all later ones follow", () => {
+  const cosines = [1, 0.5, 0.5, 0.5, 1, 0.95, 0.92, 1, 0.99, 1];
+  assert.equal(settledFrom([0, 4, 8, 12], cosines), 4);
+  assert.equal(settledFrom([0, 4, 8, 12], cosines.map((value) => (value === 1 ? 1 : 0))), null);
+  assert.equal(settledFrom([0, 4, 8, 12], cosines.map(() => 1)), 0);
+  assert.equal(settledFrom([0, 1, 2], [null, null, null, 1, 0.99, 1]), 1);
 });
 
 test("every role has its own marker or dash in every plane", () => {

@@ -1,9 +1,11 @@
 /** Figures over a whole run: direction memory (D9), where guidance matters (D11), step against noise (D17). */
+import { band, bandOf, bandWords, spread } from "./bands.mjs";
 import { FOOT, bars, cursor, curve, keys, levelAxis, panel, positions, stepsOf } from "./axes.mjs";
 import { line, polygon, rectangle, text } from "./commands.mjs";
-import { added, defaultSample, defaultStep, length, named, sampleOf, stepOf } from "./gram.mjs";
+import { defaultSample, defaultStep, length, sampleOf, stepOf } from "./gram.mjs";
 import { matrix } from "./matrix.mjs";
 import { metric } from "./metrics.mjs";
+import { samplesOf } from "./panel-record.mjs";
 import { captioned, nothing, pageOf } from "./plane.mjs";
 import { number } from "./words.mjs";
 
@@ -11,7 +13,7 @@ const TALL = 150; // a figure lower than this has no second panel
 const HELD = 0.8; // share of the sum that the shaded interval holds
 const DEGREES = 180 / Math.PI;
 
-/** D17: rms of step, noise and guided push at every step, and how many noises make a step. */
+/** D17: rms of step, noise and guided push at every step, and the shares of step and noise in the squared length. */
 export function lengths(record, options) {
   const run = runOf(record, options);
   const page = pageOf(options, "Step and noise, rms per element");
@@ -19,7 +21,7 @@ export function lengths(record, options) {
   if (!rows.some((row) => Number.isFinite(row.step))) return nothing(page, run.empty);
   const noisy = rows.some((row) => row.noise > 0);
   const chosen = rows.find((row) => row.i === run.chosen);
-  const area = captioned(page, lengthFacts(chosen, run, noisy), 3);
+  const area = captioned(page, [...lengthFacts(chosen, run, noisy), bandWords(record)], 4);
   const { ink, noise, delta } = page.theme;
   const series = [
     { key: "step", words: "step", colour: ink, kind: "disc" },
@@ -27,13 +29,16 @@ export function lengths(record, options) {
     { key: "push", words: "\u03b3\u03ba|\u03b4|, rms", colour: delta, kind: "diamond", dash: [2, 3] },
   ].filter(({ key }) => rows.some((row) => Number.isFinite(row[key]) && (key !== "noise" || noisy)));
   const [upper, lower] = split(area, keys(page, area, series), noisy);
-  const values = series.flatMap(({ key }) => rows.map((row) => row[key]));
+  const bands = Object.fromEntries(series.map(({ key }) => [key, run.rows.map(({ i, step }) => [i, lengthBand(key, step, record)])]));
+  const ends = Object.values(bands).flatMap((found) => found.flatMap(([, edges]) => edges.filter((value) => value > 0)));
+  const values = [...series.flatMap(({ key }) => rows.map((row) => row[key])), ...ends];
   const main = panel(page, upper, run.where, { values, log: true });
   mark(page, main, run, upper, lower ?? upper);
+  for (const { key, colour } of series) band(page, main, bands[key], colour);
   for (const { key, ...style } of series) {
     curve(page, main, rows.map((row) => [main.x(row.i), main.y(row[key])]), { ...style, name: key });
   }
-  const last = lower ? ratioPanel(page, lower, run, rows) : main;
+  const last = lower ? squaresPanel(page, lower, run, rows) : main;
   levelAxis(page, last, record, last.inner.y + last.inner.h + 4);
   return page.commands;
 }
@@ -44,24 +49,51 @@ function lengthsOf({ step, gram }) {
     step: metric("M7", gram, step),
     noise: metric("M8", gram, step),
     ratio: metric("M8r", gram, step),
+    added: squaresAdd(gram),
     push: Math.abs((step.gamma ?? NaN) * kappa) * metric("M2", gram, step),
   };
 }
 
+const LENGTHS = { step: "M7", noise: "M8", push: "M2" };
+
+/** Band of a length over the batch; the push is the difference's size times gamma kappa, which all samples share. */
+function lengthBand(key, step, record) {
+  const factor = key === "push" ? Math.abs((step.gamma ?? NaN) * (step.kappa ?? NaN)) : 1;
+  return bandOf(LENGTHS[key], step, record).map((value) => factor * value);
+}
+
+/** |x' - x|^2 over |step|^2 + |noise|^2: 1 where the two are perpendicular. */
+function squaresAdd(gram) {
+  if (!gram) return NaN;
+  const [step, noise, both] = [{ move: 1 }, { noise: 1 }, { move: 1, noise: 1 }].map((v) => length(gram, v) ** 2);
+  return both / (step + noise);
+}
+
 function lengthFacts(chosen, run, noisy) {
-  const noise = chosen && noisy && [`noise ${number(chosen.noise)}`, `noise/step ${number(chosen.ratio)}`];
-  const words = noisy ? "noise stands across the step: squares add" : "this sampler adds no noise";
+  const noise = chosen && noisy && [`noise ${number(chosen.noise)}`, `noise/step ${number(chosen.ratio)}`,
+    `squares add to ${number(100 * chosen.added)} %`];
+  const words = noisy ? "noise stands across the step, so squared lengths add" : "this sampler adds no noise";
   return [chosen ? `step ${chosen.i}: rms ${number(chosen.step)}` : "", ...(noise || []), ...run.facts, words];
 }
 
-function ratioPanel(page, box, run, rows) {
-  const ratio = panel(page, box, run.where, { values: [1, ...rows.map((row) => row.ratio)], low: 0, reserve: 4 });
-  const { inner } = ratio;
-  const even = [[inner.x, ratio.y(1)], [inner.x + inner.w, ratio.y(1)]];
+/** step^2 below and noise^2 above, in percent of their sum: how much of a step's length is chance. */
+function squaresPanel(page, box, run, rows) {
+  const plot = panel(page, box, run.where, { values: [], high: 100, reserve: 18 });
+  const { inner } = plot;
+  const wide = Math.max(1, Math.min(14, 0.7 * plot.gap));
+  const { ink, noise } = page.theme;
+  for (const row of rows) {
+    const share = row.step ** 2 / (row.step ** 2 + row.noise ** 2);
+    if (!Number.isFinite(share)) continue;
+    const [foot, middle, top] = [0, 100 * share, 100].map(plot.y);
+    const bar = (from, to) => ({ x: plot.x(row.i) - wide / 2, y: to, w: wide, h: from - to });
+    page.commands.push(rectangle(bar(foot, middle), ink, { alpha: 0.55, name: "step-square" }));
+    page.commands.push(rectangle(bar(middle, top), noise, { alpha: 0.75, name: "noise-square" }));
+  }
+  const even = [[inner.x, plot.y(50)], [inner.x + inner.w, plot.y(50)]];
   page.commands.push(line(even, page.theme.muted, 1, { dash: [4, 3] }));
-  bars(page, ratio, rows.map((row) => [row.i, row.ratio]), { colour: page.theme.noise, alpha: 0.7, name: "ratio" });
-  heading(page, ratio, "noise / step", "start");
-  return ratio;
+  heading(page, plot, "%: noise\u00b2 on step\u00b2", "start");
+  return plot;
 }
 
 /** D11: how much of the guided push falls on which step, by two proxies, and the interval that holds most of it. */
@@ -78,19 +110,21 @@ export function matters(record, options) {
     return nothing(page, { missing: "no push beyond c", advice: "At scale 1 the guided prediction is c itself." });
   }
   const held = interval(rows);
-  const area = captioned(page, matterFacts(run, rows, held, unknown), 3);
+  const area = captioned(page, matterFacts(run, rows, held, unknown, sentWords(record)), 4);
   const { muted, delta, c } = page.theme;
   const contracted = rows.some((row) => Number.isFinite(row.contracted));
   const items = [{ words: "push |\u03ba(D\u2212c)|", colour: delta, bar: 0.45 }];
   if (contracted) items.push({ words: "push \u00d7 contraction", colour: c, kind: "square", dash: [7, 3] });
   items.push({ words: `holds ${100 * HELD} %`, colour: muted, bar: 0.3 });
   const [box] = split(area, keys(page, area, items), false);
-  const values = rows.flatMap((row) => [100 * row.push, 100 * row.contracted]);
+  const pushed = shareBands(record, rows);
+  const values = [...rows.flatMap((row) => [100 * row.push, 100 * row.contracted]), ...pushed.flatMap(([, edges]) => edges)];
   const main = panel(page, box, run.where, { values, reserve: 6 });
   shadeInterval(page, main, held);
   mark(page, main, run, box, box);
   bars(page, main, rows.map((row) => [row.i, 100 * row.push]), { colour: delta, alpha: 0.45, name: "push" });
   between(page, main, rows);
+  whiskers(page, main, pushed);
   const points = rows.map((row) => [main.x(row.i), main.y(100 * row.contracted)]);
   curve(page, main, points, { colour: c, kind: "square", dash: [7, 3], name: "contracted" });
   heading(page, main, "% of the sum");
@@ -98,16 +132,22 @@ export function matters(record, options) {
   return page.commands;
 }
 
-/** Shares of the two proxies: push = |kappa (D - c)|, and push x contraction. */
-function proxies(record, run) {
-  const noisy = run.rows.some(({ gram, step }) => metric("M8", gram, step) > 0);
-  const raw = run.rows.map(({ i, step, gram }) => {
-    const beyond = gram ? length(gram, added(named("D", step.gamma ?? NaN), named("c"), -1)) : NaN;
+/** Shares of the two proxies of one sample, a row a step: push = |kappa (D - c)|, and push x contraction. */
+export function pushesOf(record, sample) {
+  const found = stepsOf(record).map((step) => ({ i: step.i, step, gram: sampleOf(step, sample) }));
+  const noisy = found.some(({ gram, step }) => metric("M8", gram, step) > 0);
+  const raw = found.map(({ i, step, gram }) => {
+    const beyond = gram ? length(gram, { delta: (step.gamma ?? NaN) - 1, "D-G": 1 }) : NaN; // D - c
     const push = Math.abs(step.kappa ?? NaN) * beyond;
     return { i, step, push, contracted: push * contraction(step, record?.sigma_data, noisy) };
   });
   const sums = ["push", "contracted"].map((key) => raw.reduce((sum, row) => sum + (row[key] || 0), 0));
-  const rows = raw.map((row) => ({ ...row, push: row.push / (sums[0] || 1), contracted: row.contracted / (sums[1] || 1) }));
+  return raw.map((row) => ({ ...row, push: row.push / (sums[0] || 1), contracted: row.contracted / (sums[1] || 1) }));
+}
+
+/** The same of the sample of a run, those that are known, and how many are not. */
+export function proxies(record, run) {
+  const rows = pushesOf(record, run.sample);
   const known = rows.filter((row) => Number.isFinite(row.push));
   return { rows, known, unknown: rows.length - known.length };
 }
@@ -140,12 +180,28 @@ export function interval(rows) {
 
 const mean = (values) => (values.length ? values.reduce((sum, value) => sum + value, 0) / values.length : 0);
 
-function matterFacts(run, rows, held, unknown) {
+const sentWords = (record) => bandWords({ ...record, batch: samplesOf(record).length }).replace("bands", "whiskers of the push");
+
+/** Bands of the first proxy's share over the samples that were sent, in percent. */
+function shareBands(record, rows) {
+  const all = samplesOf(record).map((b) => pushesOf(record, b));
+  return rows.map(({ i }, k) => [i, spread(all.map((found) => 100 * found[k].push))]);
+}
+
+/** From the 10th to the 90th percentile over the samples, beside the bar of the chosen one. */
+function whiskers({ commands, theme }, main, rows) {
+  for (const [i, ends] of rows) {
+    const [low, high] = ends.map(main.y);
+    if (Number.isFinite(low)) commands.push(line([[main.x(i), low], [main.x(i), high]], theme.delta, 1.6, { name: "whisker" }));
+  }
+}
+
+function matterFacts(run, rows, held, unknown, bands) {
   const [from, to] = [held?.first.step.sigma, held?.last.step.sigma_next].map((sigma) => number(sigma));
   const where = held && `${100 * HELD} % in \u03c3 ${from} \u2192 ${to}, ${held.count} of ${rows.length} steps`;
   const lacks = rows.some((row) => Number.isFinite(row.contracted)) ? "" : "\u03c3_d unknown: no contraction";
   const gaps = unknown ? `\u03ba unknown at ${unknown} step${unknown > 1 ? "s" : ""}` : "";
-  return [where, ...run.facts, lacks, gaps, "proxies: the truth lies between, only an ablation tells"];
+  return [where, ...run.facts, lacks, gaps, bands, "proxies: the truth lies between, only an ablation tells"];
 }
 
 function shadeInterval(page, main, held) {
@@ -172,11 +228,12 @@ export function direction(record, options) {
   const full = matrix(page, record, run, options);
   if (full) return full;
   const rows = run.rows.map(({ i, step, gram }) => {
-    return { i, cos: metric("M13", gram, step), size: metric("M2", gram, step), floor: step.floor };
+    const turns = bandOf("M13", step, record).map((cos) => Math.acos(cos) * DEGREES);
+    return { i, cos: metric("M13", gram, step), size: metric("M2", gram, step), floor: step.floor, turns: turns.reverse() };
   });
   if (!rows.some((row) => Number.isFinite(row.size))) return nothing(page, run.empty);
   const chosen = rows.find((row) => row.i === run.chosen);
-  const area = captioned(page, directionFacts(chosen, rows, run), 3);
+  const area = captioned(page, [...directionFacts(chosen, rows, run), bandWords(record)], 4);
   const turn = rows.map((row) => Math.acos(row.cos) * DEGREES);
   const { delta } = page.theme;
   const turns = turn.some(Number.isFinite) && { words: "turn of \u03b4 to the next step, degrees", colour: delta, kind: "diamond" };
@@ -192,8 +249,9 @@ export function direction(record, options) {
 }
 
 function turnPanel(page, box, run, rows, turn) {
-  const high = Math.max(1, ...turn.filter(Number.isFinite));
+  const high = Math.max(1, ...[...turn, ...rows.flatMap((row) => row.turns)].filter(Number.isFinite));
   const main = panel(page, box, run.where, { values: turn, high, reserve: 6 });
+  band(page, main, rows.map((row) => [row.i, row.turns]), page.theme.delta);
   const points = rows.map((row, k) => [main.x(row.i), main.y(turn[k])]);
   curve(page, main, points, { colour: page.theme.delta, kind: "diamond", name: "turn" });
   return main;
@@ -213,7 +271,7 @@ function directionFacts(chosen, rows, run) {
 }
 
 /** What all curves need: rows of {i, step, gram}, where steps stand, the chosen one, facts of the caption. */
-function runOf(record, { step, sample }) {
+export function runOf(record, { step, sample }) {
   const b = sample ?? defaultSample(record);
   const rows = stepsOf(record).map((found) => ({ i: found.i, step: found, gram: sampleOf(found, b) }));
   const chosen = step ?? defaultStep(record, b);
@@ -247,8 +305,11 @@ function split(area, used, two) {
   return [{ ...box, h: box.h - low - 6 }, { ...box, y: box.y + box.h - low + 8, h: low - 8 }];
 }
 
+/** The chosen step, and on the sheet where all steps stand. */
 function mark(page, main, run, upper, lower) {
-  if (run.chosen !== null) cursor(page, main, run.chosen, upper.y + 6, lower.y + lower.h - 4);
+  const [top, bottom] = [upper.y + 6, lower.y + lower.h - 4];
+  page.commands[0].places = { top, bottom, at: run.rows.map(({ i }) => [i, main.x(i)]) };
+  if (run.chosen !== null) cursor(page, main, run.chosen, top, bottom);
 }
 
 /** Words in an upper corner of a panel. */

@@ -4,7 +4,9 @@
  * A combination is {name: coefficient}. Vectors are looked up by name, never by position.
  */
 
-const COLLINEAR = 1e-6; // delta across a, in units of |a|, below which x, u and c lie on a line
+const COLLINEAR = 1e-6; // delta across a, in units of the longer of the two, below which x, u and c lie on a line
+export const FLOOR_FACTOR = 10; // a difference below this many precision floors means little
+const STILL = 0.4; // where in a run the default still lies
 const ROUNDING = 2e-6; // share of |delta|^2 that 6 printed digits leave undecided
 
 /** The step numbered i of a record, null where it is missing. */
@@ -28,15 +30,19 @@ export function defaultSample(record) {
   return record?.sample ?? first?.subset?.[0] ?? 0;
 }
 
-/** The step a figure shows unless told otherwise: nearest to 0.4 of the run among those with a difference. */
+/** The step a figure shows unless told otherwise: nearest to 0.4 of the run among those with a real difference.
+ *
+ * A difference counts when it is above ten precision floors. Without any such step: the one nearest to 0.4.
+ */
 export function defaultStep(record, sample) {
   const steps = (record?.steps ?? []).filter(Boolean);
   if (!steps.length) return 0;
-  const middle = 0.4 * ((steps.at(-1).n ?? steps.length) - 1);
-  const known = steps.filter((step) => dot(sampleOf(step, sample), "delta", "delta") > 0);
-  const pool = known.length ? known : steps;
-  return pool.reduce((best, step) => (Math.abs(step.i - middle) < Math.abs(best.i - middle) ? step : best)).i;
+  const real = steps.filter((step) => isReal(step, sampleOf(step, sample)));
+  const away = ({ i, n }) => Math.abs(i - STILL * (n ?? steps.length));
+  return (real.length ? real : steps).reduce((best, step) => (away(step) < away(best) ? step : best)).i;
 }
+
+const isReal = (step, gram) => gram && length(gram, { delta: 1 }) / Math.sqrt(gram.count) > FLOOR_FACTOR * (step.floor ?? 0);
 
 /** <v, w> of two recorded vectors; NaN where unknown. */
 export function dot(gram, first, second) {
@@ -123,7 +129,7 @@ function axesOf(gram) {
   const first = { a: inverse(a), delta: a === 0 ? inverse(delta) : 0 };
   const along = combination(gram, { delta: 1 }, first);
   let across = Math.sqrt(Math.max(0, delta ** 2 - along ** 2));
-  if (a === 0 || across < COLLINEAR * a) across = 0;
+  if (a === 0 || across < COLLINEAR * Math.max(a, delta)) across = 0;
   const scale = inverse(across);
   return { first, second: { delta: scale * (1 - along * first.delta), a: -scale * along * first.a } };
 }

@@ -1,5 +1,5 @@
 /** Cosines of the difference between all pairs of steps (D9), where the record has them. */
-import { rectangle, text } from "./commands.mjs";
+import { line, rectangle, text } from "./commands.mjs";
 import { metric } from "./metrics.mjs";
 import { captioned } from "./plane.mjs";
 import { number } from "./words.mjs";
@@ -7,33 +7,77 @@ import { number } from "./words.mjs";
 const MARGIN = 34; // of the step numbers
 const BARS = 90; // room of the norms, at most
 
+const SETTLED = 0.9; // cosine to every later difference from which on the direction counts as settled
+
+/** The first step whose difference points where all later ones do, null where only the last one does.
+ *
+ * cosines: upper triangle over the steps, row by row; unknown ones are left out.
+ */
+export function settledFrom(steps, cosines) {
+  const cosine = triangle(steps.length, cosines);
+  const agrees = (k) => steps.slice(k + 1).every((_, j) => !(cosine(k, k + 1 + j) < SETTLED));
+  const known = (k) => Number.isFinite(cosine(k, k));
+  let first = steps.length - 1;
+  while (first > 0 && agrees(first - 1)) first -= 1;
+  while (first < steps.length && !known(first)) first += 1;
+  return first < steps.length - 1 ? steps[first] : null;
+}
+
+/** (i, j) -> entry of a symmetric matrix of which the upper triangle is given. */
+function triangle(n, entries) {
+  return (i, j) => {
+    const [low, high] = [Math.min(i, j), Math.max(i, j)];
+    return entries[low * n - (low * (low - 1)) / 2 + high - low] ?? NaN;
+  };
+}
+
 /** The figure, null where the record has no matrix for this sample.
  *
- * record.directions: {steps, error, samples: [upper triangle of cosines, row by row, per sample]}.
+ * record.directions: {steps, error, subset, samples: [upper triangle of cosines, row by row, per sample of the subset]}.
  */
 export function matrix(page, record, run) {
   const { directions } = record ?? {};
-  const cosines = directions?.samples?.[run.sample];
+  const place = directions?.subset ? directions.subset.indexOf(run.sample) : run.sample;
+  const cosines = directions?.samples?.[place];
   if (!cosines) return null;
   const steps = directions.steps;
-  const sketched = directions.error ? `sketched, \u00b1${number(directions.error)}` : "";
+  const settled = settledFrom(steps, cosines);
+  const conclusion = settled === null ? "the direction never settles" : `settled from step ${settled}: cos \u2265 ${SETTLED} to all later`;
+  const rounding = directions.error >= 5e-4 ? `\u00b1${number(directions.error, 1)} at worst, from half precision` : "";
   const legend = ["blue \u22121, background 0, purple 1", "bars rms(\u03b4)"];
-  const area = captioned(page, [...run.facts, "cos(\u03b4, \u03b4) of all pairs of steps", sketched, ...legend], 4);
+  const area = captioned(page, ["cos(\u03b4, \u03b4) of all pairs of steps", conclusion, ...run.facts, rounding, ...legend], 4);
+  const cosine = triangle(steps.length, cosines);
   const side = Math.min(area.w - MARGIN, area.h - 20) / steps.length;
   const origin = { x: area.x + MARGIN, y: area.y + 2 };
   const { commands, theme } = page;
   steps.forEach((_, i) =>
     steps.forEach((__, j) => {
-      const [low, high] = [Math.min(i, j), Math.max(i, j)];
-      const value = cosines[low * steps.length - (low * (low - 1)) / 2 + high - low];
+      const value = cosine(i, j);
       if (!Number.isFinite(value)) return;
       const box = { x: origin.x + j * side, y: origin.y + i * side, w: side, h: side };
       commands.push(rectangle(box, value < 0 ? theme.u : theme.delta, { alpha: Math.min(1, Math.abs(value)), name: "cell" }));
     }),
   );
+  placed(commands[0], steps, side, origin);
   ticks(page, steps, side, origin);
+  chosenStep(page, steps.indexOf(run.chosen), steps.length * side, side, origin);
   norms(page, run, steps, side, { ...origin, x: origin.x + steps.length * side + 6 });
   return commands;
+}
+
+/** Frames around the row and the column of the chosen step; a step that was not captured has none. */
+function chosenStep({ commands, theme }, k, whole, side, { x, y }) {
+  if (k < 0) return;
+  const middle = (k + 0.5) * side;
+  const style = { alpha: 0.5, dash: [3, 3] };
+  commands.push(line([[x + middle, y], [x + middle, y + whole]], theme.ink, 1, { ...style, name: "cursor" }));
+  commands.push(line([[x, y + middle], [x + whole, y + middle]], theme.ink, 1, { ...style, name: "cursor-row" }));
+}
+
+/** Where the steps stand, on the sheet. */
+function placed(sheet, steps, side, { x, y }) {
+  const along = (start) => steps.map((step, k) => [step, start + (k + 0.5) * side]);
+  sheet.places = { top: y, bottom: y + steps.length * side, at: along(x), down: along(y) };
 }
 
 /** Bars of rms(delta) beside the rows: a cosine of a tiny difference means little. */

@@ -13,7 +13,8 @@ export function svgWithSources(svg, sources) {
 /** A PNG with text chunks {keyword: value} before its pixels. bytes: Uint8Array of the file. */
 export function pngWithSources(bytes, sources) {
   const head = 33; // signature and IHDR
-  const chunks = Object.entries(sources).map(([name, value]) => textChunk(`${name}\0${ascii(value)}`));
+  const known = Object.entries(sources).filter(([, value]) => value !== undefined);
+  const chunks = known.map(([name, value]) => textChunk(`${name}\0${ascii(value)}`));
   const parts = [bytes.subarray(0, head), ...chunks, bytes.subarray(head)];
   const whole = new Uint8Array(parts.reduce((sum, part) => sum + part.length, 0));
   let at = 0;

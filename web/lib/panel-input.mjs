@@ -24,6 +24,7 @@ export function keys(panel, event) {
 
 /** With the focus inside, the wheel scrolls here; otherwise it zooms the canvas as everywhere. */
 export function wheel(panel, event) {
+  if (!panel.editor.wheel) return; // a page scrolls
   if (panel.content.contains(panel.content.ownerDocument.activeElement) && !event.ctrlKey) {
     event.stopPropagation();
     return;

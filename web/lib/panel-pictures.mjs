@@ -4,6 +4,7 @@ const FILM = ["x", "uncond", "cond", "guided", "difference", "where"];
 const LARGE = ["cond", "guided", "difference", "where"];
 const GAP = 3;
 const NAMES = 70; // width of the rows' names
+const LEAST = 22; // side of a picture in the film, in pixels: of more steps some are left out
 
 /** The sheet whose step is nearest to `step`. */
 export function nearestSheet(pictures, step) {
@@ -19,18 +20,19 @@ export function rowOf(pictures, sample) {
 
 /** Rows of kinds, columns of steps. images: sheet -> image, or null while there is none. Returns [{box, step}]. */
 export function film(ctx, pictures, images, { w, h, theme, step, sample, t, font }) {
-  const { steps, kinds } = pictures;
-  const top = 22;
-  const cell = Math.max(8, Math.min((w - NAMES - 8) / steps.length, (h - top - 6) / FILM.length) - GAP);
+  const { kinds } = pictures;
+  const steps = thinned(pictures.steps, Math.floor((w - NAMES - 8) / (LEAST + GAP)));
+  const cell = Math.max(8, Math.min((w - NAMES - 8) / steps.length, (h - 28) / FILM.length) - GAP);
+  const top = 22 + Math.max(0, (h - 28 - FILM.length * (cell + GAP)) / 2);
   const left = NAMES + Math.max(0, (w - NAMES - 8 - steps.length * (cell + GAP)) / 2);
-  const chosen = nearestSheet(pictures, step);
+  const chosen = nearestSheet({ steps }, step);
   const boxes = [];
   ctx.font = `11px ${font}`;
   FILM.forEach((kind, row) => label(ctx, t(kind), left - 8, top + row * (cell + GAP) + cell / 2 + 4, theme, "right"));
   const every = Math.ceil(24 / (cell + GAP));
   steps.forEach((sheet, column) => {
     const x = left + column * (cell + GAP);
-    if (column % every === 0) label(ctx, String(sheet.i), x + cell / 2, 14, theme, "center", sheet === chosen);
+    if (column % every === 0) label(ctx, String(sheet.i), x + cell / 2, top - 8, theme, "center", sheet === chosen);
     const column0 = { x, y: top, w: cell, h: FILM.length * (cell + GAP) - GAP };
     boxes.push({ ...column0, step: sheet.i });
     FILM.forEach((kind, row) => {
@@ -45,14 +47,15 @@ export function film(ctx, pictures, images, { w, h, theme, step, sample, t, font
 /** One step large: the two predictions, what the condition changes, and where. */
 export function heat(ctx, pictures, images, { w, h, theme, step, sample, t, font }) {
   const sheet = nearestSheet(pictures, step);
-  const across = w > 1.6 * h ? 4 : 2;
-  const down = LARGE.length / across;
-  const cell = Math.min((w - 16) / across - 8, (h - 8) / down - 24);
+  const sizeOf = (columns) => Math.min((w - 16) / columns - 8, (h - 8) / (LARGE.length / columns) - 24);
+  const across = [4, 2, 1].reduce((best, columns) => (sizeOf(columns) > sizeOf(best) ? columns : best));
+  const cell = sizeOf(across);
   const start = (w - across * (cell + 8) + 8) / 2;
   ctx.font = `12px ${font}`;
+  const top = 20 + Math.max(0, (h - 8 - (LARGE.length / across) * (cell + 24)) / 2);
   LARGE.forEach((kind, k) => {
     const x = start + (k % across) * (cell + 8);
-    const y = 20 + Math.floor(k / across) * (cell + 24);
+    const y = top + Math.floor(k / across) * (cell + 24);
     label(ctx, t(kind), x + cell / 2, y - 6, theme, "center");
     const place = { x, y, w: cell, h: cell };
     const show = (name) => tile(ctx, pictures, images(sheet), pictures.kinds.indexOf(name), rowOf(pictures, sample), place, theme);
@@ -60,6 +63,13 @@ export function heat(ctx, pictures, images, { w, h, theme, step, sample, t, font
     else show(kind);
   });
   return [];
+}
+
+/** As many sheets, evenly over the run, as there is room for. */
+export function thinned(sheets, room) {
+  const most = Math.max(2, room);
+  if (sheets.length <= most) return sheets;
+  return Array.from({ length: most }, (_, k) => sheets[Math.round((k * (sheets.length - 1)) / (most - 1))]);
 }
 
 /** A heat map over a picture: the picture dimmed, the warmth added to it. */

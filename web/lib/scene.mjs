@@ -1,10 +1,9 @@
 /** One step of one sample as a figure needs it: positions in rms units and the facts its caption prints. */
-import { added, coordinates, defaultSample, defaultStep, frame, length, named, nextState, sampleOf, stepOf } from "./gram.mjs";
+import { added, coordinates, defaultSample, defaultStep, FLOOR_FACTOR, frame, length, named, nextState, sampleOf, stepOf } from "./gram.mjs";
 import { metric } from "./metrics.mjs";
 import { number } from "./words.mjs";
 
 const STILL = 1e-9; // a state that moves less than this share of |a| does not move
-const FLOOR_FACTOR = 10; // a difference below this many precision floors means little
 
 /** The scene, or {missing, advice} where there is nothing to draw.
  *

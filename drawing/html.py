@@ -1,0 +1,83 @@
+"""One HTML file from a run: the panel's own modules, its numbers and its pictures; nothing is fetched from anywhere."""
+
+from __future__ import annotations
+
+import base64
+import html
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from string import Template
+
+from ..guidance.trace import ascii_json
+
+WEB = Path(__file__).resolve().parents[1] / "web"
+ENTRY = "page.mjs"
+PREFIX = "gg/"  # of a module's name in the page's import map; a data URI cannot resolve a relative one
+_IMPORT = re.compile(r'(\b(?:from|import)\s+)"\./([a-z0-9-]+\.mjs)"')
+_RELATIVE = re.compile(r"""\b(?:from|import)\s*\(?\s*["']\.{1,2}/[^"']*["']""")
+
+
+def page(record: Mapping, sheets: Mapping[str, bytes], sources: Mapping, version: str) -> str:
+    """The whole file as text.
+
+    record: from `run_record`, with "pictures" whose steps name their sheet. sheets: {name: JPEG}. sources: workflow and
+    prompt, as far as they may be shown. version: of the pack. Text of the run is escaped wherever it goes.
+    """
+    words = html.escape(summary(record))
+    return Template((WEB / "page" / "page.html").read_text(encoding="utf-8")).substitute(
+        title=f"Guidance: {words}",
+        run=words,
+        style=(WEB / "page" / "page.css").read_text(encoding="utf-8"),
+        imports=script_json({"imports": import_map(modules())}),
+        record=script_json(record),
+        sheets=script_json({name: data_uri("image/jpeg", data) for name, data in sheets.items()}),
+        sources=script_json(sources),
+        version=html.escape(version),
+    )
+
+
+def summary(record: Mapping) -> str:
+    """The run in one line."""
+    model = (record.get("model") or {}).get("name") or "unnamed model"
+    cfg, batch = record.get("cfg"), record.get("batch")
+    scale = "" if cfg is None else f"\u03b3 {cfg:g}"
+    parts = [model, record.get("sampler"), f"{record['n']} steps", scale, f"{batch} sample{'s' if batch != 1 else ''}"]
+    return " \u00b7 ".join(str(part) for part in parts if part)
+
+
+def modules(entry: str = ENTRY, folder: Path = WEB / "lib") -> dict[str, str]:
+    """Sources of a module and of all it imports, by file name; relative imports become names of the import map.
+
+    Raises ValueError for an import of another form, which a page could not resolve.
+    """
+    found, waiting = {}, [entry]
+    while waiting:
+        name = waiting.pop()
+        if name in found:
+            continue
+        source = (folder / name).read_text(encoding="utf-8")
+        found[name] = _IMPORT.sub(rf'\1"{PREFIX}\2"', source)
+        waiting += [imported for _, imported in _IMPORT.findall(source)]
+        left = _RELATIVE.search(found[name])
+        if left:
+            raise ValueError(f'{name} has {left[0]}; a page can inline imports of the form from "./name.mjs" only.')
+    return found
+
+
+def import_map(sources: Mapping[str, str]) -> dict[str, str]:
+    """Modules as data URIs, by the name they are imported under."""
+    return {PREFIX + name: data_uri("text/javascript", source.encode()) for name, source in sources.items()}
+
+
+def data_uri(kind: str, data: bytes) -> str:
+    """Bytes as an address."""
+    return f"data:{kind};base64,{base64.b64encode(data).decode()}"
+
+
+def script_json(value: object) -> str:
+    """JSON that may stand inside a script element: no text in it can end that element or open a comment."""
+    text = ascii_json(value)
+    for letter in "<>&":
+        text = text.replace(letter, f"\\u{ord(letter):04x}")
+    return text

@@ -1,0 +1,104 @@
+"""What to draw: which step of which image of which run, on a sheet of which size, on which paper."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import numpy as np
+
+from ..guidance.trace import Trace
+from .canvas import Canvas
+from .layout import SHEETS, Sheet
+from .palette import THEMES
+from .pictures import Greyed, Pictures, greyed, step_pictures
+from .scene import Scene, scene_of
+
+
+@dataclass(frozen=True)
+class Order:
+    """One figure's choices.
+
+    step, sample: None picks the default step and the median sample. size: of SHEETS. theme: of THEMES. pictures: how to
+    show tensors, None leaves thumbnails out.
+    """
+
+    trace: Trace
+    step: int | None = None
+    sample: int | None = None
+    size: str = "blog"
+    theme: str = "light"
+    pictures: Pictures | None = None
+
+    def __post_init__(self):
+        check_choices(size=(self.size, tuple(SHEETS)), theme=(self.theme, tuple(THEMES)))
+
+    @property
+    def sheet(self) -> Sheet:
+        """Boxes of the page."""
+        return SHEETS[self.size]
+
+    @property
+    def opaque(self) -> bool:
+        """Whether the page has paper."""
+        return THEMES[self.theme].paper is not None
+
+    def canvas(self) -> Canvas:
+        """An empty page."""
+        return Canvas(self.sheet.width, self.sheet.height, THEMES[self.theme], self.sheet.unit)
+
+    @cached_property
+    def scene(self) -> Scene:
+        """The step."""
+        return scene_of(self.trace, self.step, self.sample)
+
+    @cached_property
+    def shown(self) -> Mapping[str, np.ndarray]:
+        """Thumbnails of the step, by role."""
+        return self.at(self.scene.step)
+
+    @cached_property
+    def change(self) -> Greyed | None:
+        """What the gradient on record, or else the difference, changes in the picture; None where it was not kept."""
+        trace, step, sample = self.trace, self.scene.step, self.scene.sample
+        if self.pictures is None or not self.pictures.can_show(trace.latent_shape):
+            return None
+        name = next((name for name in trace.tensors if name.startswith("gradient")), "cond")
+        kept = [trace.captured(each, step) for each in ("uncond", name)]
+        u, other = (None if tensor is None else tensor[sample][None].float() for tensor in kept)
+        if u is None or other is None or not bool((u + other).isfinite().all()):
+            return None
+        return greyed(self.pictures.difference(u, other if name == "cond" else u + other))
+
+    def at(self, step: int) -> Mapping[str, np.ndarray]:
+        """Thumbnails of another step of the same image, by role."""
+        return step_pictures(self.trace, step, self.scene.sample, self.pictures) if self.pictures else {}
+
+    def of_step(self, step: int) -> Order:
+        """The same of another step of the same image."""
+        return replace(self, step=step, sample=self.scene.sample)
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """A finished figure: its canvas, the caption in words, and what it shows."""
+
+    canvas: Canvas
+    caption: str
+    scene: Scene
+
+    def png(self) -> np.ndarray:  # -> [H, W, 4] uint8
+        """The figure as pixels."""
+        return self.canvas.png()
+
+    def svg(self, embedded: Mapping | None = None) -> str:
+        """The figure as SVG; embedded: JSON-able facts to reopen the graph from."""
+        return self.canvas.svg("Guidance Geometry", self.caption, embedded)
+
+
+def check_choices(**choices: tuple[str, tuple[str, ...]]):
+    """Every value must be one of the known ones: name=(value, known)."""
+    for what, (value, known) in choices.items():
+        if value not in known:
+            raise ValueError(f"Unknown {what} {value!r}. Choose one of: {', '.join(known)}.")

@@ -1,0 +1,50 @@
+"""Where guidance matters: how far each step was pushed beyond c, and what the steps after it leave of that push.
+
+Two proxies from inner products alone. The change of the end that leaving guidance out at one step would make lies
+roughly between them; only an ablation tells.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+
+from .gram import Coefficient, GramRecord, added, named
+
+HELD = 0.8  # share of the sum that `interval` holds
+
+
+def push(record: GramRecord, gamma: Coefficient, kappa: Coefficient) -> Tensor:  # -> [...], units of the state
+    """How far the next state went beyond the conditional one's.  |kappa (D - c)|, kappa = dx'/dD; nan: unknown."""
+    beyond = added(named("D", gamma), named("c"), -1.0)
+    return torch.as_tensor(kappa, dtype=torch.float64).abs() * record.square(beyond).sqrt()
+
+
+def contraction(sigma_next: Tensor, alpha_next: Tensor, sigma_data: float | None, noisy: bool) -> Tensor:  # 0 .. 1
+    """What is left of a push at the end, for Gaussian data of rms sigma_data; nan where that is unknown.
+
+    deterministic: sigma_d / sqrt(alpha'^2 sigma_d^2 + sigma'^2)    with fresh noise: sigma_d^2 / (...)
+    """
+    data = math.nan if sigma_data is None or sigma_data <= 0 else float(sigma_data)
+    spread = (alpha_next * data).square() + sigma_next.square()
+    return data**2 / spread if noisy else data / spread.sqrt()
+
+
+def shares(values: Tensor) -> Tensor:  # [n, ...] -> [n, ...], sums to 1 over the known steps
+    """Every step's part of the sum over the run; nan stays nan, a run without any push has 0 everywhere."""
+    total = values.nansum(dim=0)
+    return values / torch.where(total == 0, 1.0, total)
+
+
+def interval(first: Tensor, second: Tensor) -> tuple[int, int] | None:  # [n] x2 -> first and last step
+    """The shortest run of steps that holds 80 % of the mean of two shares, the first of equals; None if none does."""
+    mean = torch.stack([first, second]).nanmean(dim=0).nan_to_num(0.0)
+    before = torch.cat([mean.new_zeros(1), mean.cumsum(dim=0)])
+    found = None
+    for start in range(len(mean)):
+        ends = (before[start + 1 :] - before[start] >= HELD - 1e-9).nonzero()
+        if len(ends) and (found is None or int(ends[0]) < found[1] - found[0]):
+            found = (start, start + int(ends[0]))
+    return found

@@ -1,0 +1,76 @@
+"""A run as one HTML file that explains itself."""
+
+from __future__ import annotations
+
+from comfy_api.latest import io
+
+from ..drawing.html import page
+from ..guidance.files import write_atomically
+from ..guidance.record import run_record
+from ..guidance.trace import Trace
+from . import checks
+from .host import PACK_VERSION
+from .inspector import shown
+from .saving import bad_prefix, next_path
+from .see import pictures_of
+from .sockets import HIDDEN, SEE, TRACE_IN, VAE_IN, prefix_input
+from .trace_files import with_provenance
+
+RECORD_BYTES = 4_000_000  # of the numbers; steps of longer runs are left out evenly, and the page says so
+PIXELS = "PixelFormat"
+DIRECT, DECODED = 20, 8  # steps with pictures: as they are, or through a VAE
+
+
+class GGExportHTML(io.ComfyNode):
+    """The inspector's panel and the run it shows, in a file for those who have no editor."""
+
+    @classmethod
+    def define_schema(cls):
+        return io.Schema(
+            node_id="GGExportHTML",
+            display_name="Guidance Page (one file)",
+            category=SEE,
+            description="Writes the run as one HTML file: the inspector's views, pictures, another scale tried out, "
+            "and what it all says in words. It opens in any browser, without a network and without ComfyUI.",
+            is_output_node=True,
+            inputs=[TRACE_IN, VAE_IN, prefix_input("guidance_page", "the pages in output")],
+            outputs=[io.String.Output(display_name="path", tooltip="The file that was written.")],
+            hidden=HIDDEN,
+        )
+
+    @classmethod
+    def validate_inputs(cls, filename_prefix):
+        return checks.verdict(bad_prefix(filename_prefix))
+
+    @classmethod
+    def execute(cls, trace, filename_prefix, vae=None) -> io.NodeOutput:
+        checks.insist(bad_prefix(filename_prefix))
+        data, kept = exported(with_provenance(cls, trace), vae)
+        path = next_path(filename_prefix, ".html")
+        write_atomically(path, [data])
+        words = f"{path.name}: {len(data) / 1000:,.0f} kB, {kept}. Open it in a browser."
+        return io.NodeOutput(str(path), ui={"text": [words]})
+
+
+def exported(trace: Trace, vae) -> tuple[bytes, str]:
+    """The file, and what it holds in a few words."""
+    sheets: dict[str, bytes] = {}
+
+    def keep(data: bytes, ending: str) -> dict:
+        name = f"sheet-{len(sheets)}{ending}"
+        sheets[name] = data
+        return {"filename": name}
+
+    pixels = (trace.header.get("latent") or {}).get("format") == PIXELS  # a VAE only passes them on
+    most = DIRECT if pixels or pictures_of(trace, vae).decode is None else DECODED
+    pictures = shown(trace, vae, most, keep)
+    more = {"pictures": pictures, "problems": trace.check(), "host": trace.header.get("host") or {}}
+    record = run_record(trace, RECORD_BYTES) | more
+    sources = {name: trace.header.get(name) for name in ("workflow", "prompt")}
+    known = {name: value for name, value in sources.items() if value is not None}
+    text = page(record, sheets, known, PACK_VERSION)
+    count = f"pictures of {len(sheets)}" if sheets else "no pictures"
+    return text.encode(), f"{len(record['steps'])} of {trace.n} steps, {count}"
+
+
+NODES = [GGExportHTML]

@@ -1,0 +1,64 @@
+"""Every figure of unusual runs: words and pictures keep apart, and what cannot be drawn is said."""
+
+import math
+from dataclasses import replace
+
+import pytest
+
+from guidance_geometry.drawing.blog import STILLS, draw_still
+from guidance_geometry.drawing.order import Order
+from guidance_geometry.drawing.pictures import Pictures
+
+from .test_step_figure import assert_apart, run
+
+
+def broken():
+    """A run whose step 5 left the range of numbers in its first image."""
+    trace = run(gamma=4.0, sampler="ddpm")
+    K, tensors = trace.steps["K"].clone(), {name: tensor.clone() for name, tensor in trace.tensors.items()}
+    K[5, 0] = math.nan
+    for name in ("cond", "guided"):
+        tensors[name][5, 0] = math.nan
+    return replace(trace, steps=trace.steps | {"K": K}, tensors=tensors)
+
+
+RUNS = {
+    "ancestral": (lambda: run(gamma=4.0, sampler="ddpm"), 4),
+    "flow of two steps": (lambda: run(gamma=4.0, space="flow", steps=2), 0),
+    "one image, gamma 0": (lambda: run(gamma=0.0, batch=1, sampler="ddpm"), 3),
+    "no unconditional pass": (lambda: run(gamma=1.0, skip=tuple(range(12))), 5),
+    "not finite": (broken, 5),
+    "far too strong": (lambda: run(gamma=30.0), 7),
+}
+
+
+@pytest.mark.parametrize("size", ["blog", "column"])
+@pytest.mark.parametrize("name", RUNS)
+def test_every_figure_keeps_its_words_apart(name, size):
+    make, step = RUNS[name]
+    order = Order(make(), step=step, sample=0, size=size, pictures=Pictures())
+    for figure in STILLS:
+        drawing = draw_still(order, figure)
+        assert_apart(drawing.canvas)
+        assert "run exact, " in drawing.caption
+        if figure not in ("noise levels", "filmstrip", "heat map"):
+            assert f"step {step} " in drawing.caption
+            assert "\u03b3 = " in drawing.caption
+
+
+def test_a_slide_is_a_blog_figure_of_twice_the_pixels():
+    blog, slide = (
+        draw_still(Order(run(gamma=4.0), step=5, size=size), "step plane").canvas for size in ("blog", "slide")
+    )
+    assert slide.unit == 2 * blog.unit
+    for (words, box), (same, other) in zip(blog.texts(), slide.texts(), strict=True):
+        assert words == same
+        assert math.dist((box.x, box.y), (other.x, other.y)) < 3.5  # hinting
+
+
+def test_values_that_are_not_finite_are_not_called_unevaluated():
+    order = Order(broken(), step=5, sample=0)
+    for figure in ("step plane", "small step", "scaled sum"):
+        words = " ".join(t for t, _ in draw_still(order, figure).canvas.texts())
+        assert "values at this step are not finite" in words, figure
+        assert "lower the scale" in words, figure

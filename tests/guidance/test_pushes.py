@@ -1,0 +1,45 @@
+"""Where guidance matters: the proxies follow from vectors, and the interval is the shortest one."""
+
+import math
+
+import torch
+
+from guidance_geometry.guidance.gram import VECTORS, GramRecord, gram
+from guidance_geometry.guidance.pushes import contraction, interval, push, shares
+from guidance_geometry.tests.traces import exact_trace
+
+
+def test_the_push_is_what_the_scale_beyond_one_moved():
+    draws = torch.Generator().manual_seed(1)
+    vectors = {name: torch.randn(3, 2, 5, generator=draws, dtype=torch.float64) for name in VECTORS}
+    guided = vectors["u"] + 2.5 * vectors["delta"] + vectors["D-G"]
+    beyond = 0.3 * (guided - vectors["u"] - vectors["delta"])
+    found = push(GramRecord(VECTORS, gram(vectors)), 2.5, -0.3)
+    assert torch.allclose(found, beyond.flatten(1).norm(dim=1), rtol=1e-12)
+
+
+def test_a_scale_of_one_pushes_nowhere():
+    trace = exact_trace(1.0, batch=2, steps=3, capture=False)
+    assert push(trace.record, 1.0, trace.steps["kappa"][:, None]).max() < 1e-9
+
+
+def test_the_contraction_is_how_a_gaussian_world_forgets():
+    sigma, alpha = torch.tensor([0.3, 0.5]).double(), torch.tensor([1.0, 0.5]).double()
+    assert torch.allclose(contraction(sigma, alpha, 0.4, False)[0], torch.tensor(0.8).double())
+    assert torch.allclose(contraction(sigma, alpha, 0.4, True)[0], torch.tensor(0.64).double())
+    assert torch.allclose(contraction(sigma, alpha, 0.4, False)[1], torch.tensor(0.4 / math.hypot(0.2, 0.5)).double())
+    assert contraction(sigma, alpha, None, True).isnan().all()
+
+
+def test_shares_sum_to_one_and_leave_the_unknown_out():
+    found = shares(torch.tensor([[1.0, 0.0], [3.0, 0.0], [math.nan, 0.0]]).double())
+    assert torch.allclose(found[:2, 0], torch.tensor([0.25, 0.75]).double())
+    assert found[2, 0].isnan()
+    assert found[:, 1].eq(0).all()
+
+
+def test_the_interval_is_the_shortest_that_holds_80_percent():
+    row = torch.tensor([0.1, 0.5, 0.35, 0.05]).double()
+    assert interval(row, row) == (1, 2)
+    assert interval(row, torch.full_like(row, math.nan)) == (1, 2)
+    assert interval(0 * row, 0 * row) is None

@@ -1,0 +1,259 @@
+"""A page that the queue wrote, opened from disk in a browser without a network."""
+
+import json
+import math
+from pathlib import Path
+
+import pytest
+import torch
+
+from guidance_geometry.drawing.html import page as html_page
+from guidance_geometry.guidance.record import RunFacts, run_record, step_metrics
+from guidance_geometry.tests.queue.prompts import small
+from guidance_geometry.tests.traces import exact_trace
+
+LARGEST = 2_000_000  # bytes of a page of 20 Pocket steps, batch 4
+TOLERANCE = 1e-6
+HOSTILE = "</script><script>document.title = 'broken out'</script><img src=x onerror=alert(1)>"
+NUMBERS = """async () => { const { table, samplesOf } = await import("gg/panel-record.mjs");
+  const record = JSON.parse(document.getElementById("gg-record").textContent);
+  return samplesOf(record).map((sample) => table(record, sample)); }"""
+COLOURED = """() => { const canvas = document.querySelector('.gg-panel canvas');
+  const { data } = canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height);
+  const seen = new Set();
+  for (let i = 0; i < data.length; i += 4) seen.add(data[i] << 16 | data[i + 1] << 8 | data[i + 2]);
+  return seen.size; }"""
+BRIGHTNESS = """(element) => {
+  const parts = (colour) => colour.match(/[0-9.]+/g).map(Number);
+  const linear = (v) => v <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4;
+  const light = ([r, g, b]) => 0.2126 * linear(r / 255) + 0.7152 * linear(g / 255) + 0.0722 * linear(b / 255);
+  let behind = element;
+  while (behind && (parts(getComputedStyle(behind).backgroundColor)[3] ?? 1) < 1) behind = behind.parentElement;
+  const colours = [getComputedStyle(element).color, getComputedStyle(behind).backgroundColor];
+  const [a, b] = colours.map((colour) => light(parts(colour)));
+  return (Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05); }"""
+VIEWS = ("plane", "whatif", "direction", "matters", "lengths", "pictures", "heat")
+
+
+def exporting(**sampler):
+    """Four Pocket samples, 20 steps, and a page of them."""
+    graph = small(label="0;3;5;8", seed=31, **{"steps": 20, "cfg": 4.0, "capture": "pictures"} | sampler)
+    graph["3"]["inputs"]["batch_size"] = 4
+    inputs = {"trace": ["4", 2], "filename_prefix": "pages/run"}
+    return graph | {"8": {"class_type": "GGExportHTML", "inputs": inputs}}
+
+
+@pytest.fixture(scope="module")
+def file(server):
+    """The page of a run, as the queue wrote it."""
+    from guidance_geometry.tools.api_client import Client
+
+    with Client(server.address) as client:
+        job = client.run(exporting())
+    (said,) = job.outputs["8"]["text"]
+    path = server.log.parent / "output" / "pages" / said.split(":")[0]
+    assert "20 of 20 steps, pictures of 20" in said
+    return path
+
+
+def opened_page(browser, path, **options):
+    """The file in a context without a network; whatever it asks for or complains about is kept."""
+    context = browser.new_context(offline=True, **{"viewport": {"width": 1200, "height": 900}} | options)
+    page = context.new_page()
+    page.asked, page.complaints = [], []
+    page.on("request", lambda request: page.asked.append(request.url))
+    page.on("console", lambda line: page.complaints.append(line.text) if line.type in ("error", "warning") else None)
+    page.on("pageerror", lambda error: page.complaints.append(str(error)))
+    page.on("dialog", lambda dialog: page.complaints.append(dialog.message))
+    page.goto(Path(path).as_uri())
+    page.wait_for_selector("#answers article")
+    return page
+
+
+@pytest.fixture(scope="module")
+def page(browser, file):
+    return opened_page(browser, file)
+
+
+def choose(page, view):
+    page.locator(f"[data-view={view}]").click()
+    page.wait_for_timeout(60)
+
+
+pytestmark = pytest.mark.browser
+
+
+def expected(record, step, b):
+    """Every metric of one step and sample as Python finds it in the numbers of the page."""
+    facts = RunFacts("r", record["n"], record["space"], record["N"], tuple(record["vectors"]), record["sigma_data"])
+    known = [math.nan if value is None else value for value in step["samples"][b]["K"]]
+    columns = {name: torch.tensor(float(step[name])) for name in ("gamma", "sigma", "alpha")}
+    found = step_metrics(columns | {"K": torch.tensor([known], dtype=torch.float64)}, facts)
+    return {name: float(value[0]) for name, value in found.items()} | step["samples"][b]["m"]
+
+
+def test_the_numbers_of_the_page_are_those_of_the_metrics(page):
+    record = json.loads(page.locator("#gg-record").text_content())
+    found, wanted = [], []
+    for b, (head, *rows) in enumerate(page.evaluate(NUMBERS)):
+        for step, row in zip(record["steps"], rows, strict=True):
+            shown = dict(zip([name.split(" ")[0] for name in head], row, strict=True))
+            metrics = expected(record, step, b)
+            found += [math.nan if shown[name] is None else shown[name] for name in metrics]
+            wanted += [math.nan if value is None else value for value in metrics.values()]
+    assert sum(map(math.isfinite, wanted)) >= 4 * 20 * 15
+    assert found == pytest.approx(wanted, rel=TOLERANCE, abs=TOLERANCE, nan_ok=True)
+
+
+def test_twenty_steps_of_four_samples_are_small(file):
+    assert file.stat().st_size <= LARGEST
+
+
+def test_nothing_is_asked_for_but_the_file_and_what_is_in_it(page, file):
+    for view in VIEWS:
+        choose(page, view)
+    assert {url for url in page.asked if not url.startswith(("data:", "blob:"))} == {file.as_uri()}
+    assert page.complaints == []
+
+
+@pytest.mark.parametrize("view", VIEWS)
+def test_every_view_is_drawn_and_explained(page, view):
+    choose(page, view)
+    page.wait_for_function(f"() => ({COLOURED})() > 8")
+    assert len(page.locator("#legend").inner_text()) > 40
+
+
+def test_the_what_if_slider_moves_the_figure_and_offers_no_button(page):
+    choose(page, "whatif")
+    before = page.locator(".gg-panel canvas").first.screenshot()
+    page.get_by_label("What-if scale").fill("7")
+    page.wait_for_timeout(60)
+    assert page.locator(".gg-panel canvas").first.screenshot() != before
+    assert page.locator(".gg-use").is_hidden()
+    assert "cfg" not in page.locator(".gg-words").inner_text()
+
+
+def test_a_result_chooses_its_sample_everywhere(page):
+    page.locator("#results button").nth(1).click()
+    page.wait_for_function("() => document.querySelector('#caption').textContent.includes('sample 1')")
+    assert page.locator("#results button").nth(1).get_attribute("aria-pressed") == "true"
+    assert page.get_by_label("Sample", exact=True).input_value() == "1"
+    assert "on sample 1" in page.locator("#answers").inner_text()
+
+
+def test_the_keys_and_the_caption_follow_the_step(page):
+    choose(page, "plane")
+    page.locator(".gg-panel").focus()
+    page.keyboard.press("Home")
+    page.keyboard.press("ArrowRight")
+    page.wait_for_function("() => document.querySelector('#caption').textContent.includes('step 1 of 20')")
+    caption = page.locator("#caption").inner_text()
+    for part in ("pocket-1", "euler", "\u03c3 ", "\u03b3 4", "strength M1", "residual"):
+        assert part in caption
+    page.keyboard.press("End")
+    page.keyboard.press("ArrowLeft")
+    page.keyboard.press("Space")
+    page.wait_for_function("() => document.querySelector('.gg-panel output').textContent === '19/19'")
+
+
+def test_everything_can_be_reached_by_tab(page):
+    page.evaluate("() => { document.activeElement.blur(); window.scrollTo(0, 0); }")
+    reached = set()
+    for _ in range(40):
+        page.keyboard.press("Tab")
+        reached.add(
+            page.evaluate(
+                "() => document.activeElement.id || document.activeElement.className || "
+                "document.activeElement.ariaLabel || document.activeElement.textContent"
+            )
+        )
+    assert {"gg-panel", "gg-play", "Step", "save-workflow", "save-record", "Numbers", "CSV"} <= reached
+
+
+def test_the_workflow_and_the_numbers_can_be_saved(page):
+    with page.expect_download() as one:
+        page.locator("#save-workflow").click()
+    assert json.loads(one.value.path().read_text())["4"]["class_type"] == "GGGuidedSampler"
+    with page.expect_download() as one:
+        page.locator("#save-record").click()
+    assert len(json.loads(one.value.path().read_text())["steps"]) == 20
+    choose(page, "plane")
+    with page.expect_download() as one:
+        page.get_by_role("button", name="SVG").click()
+    assert one.value.path().read_text().startswith("<svg")
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [1200, 600, 360])
+def test_words_stand_out_and_nothing_is_wider_than_the_page(browser, file, width, scheme):
+    page = opened_page(browser, file, viewport={"width": width, "height": 800}, color_scheme=scheme)
+    page.wait_for_function("scheme => document.querySelector('.gg-panel').dataset.theme === scheme", arg=scheme)
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    texts = page.locator("p, h1, h2, h3, dt, dd, li, #results button, .gg-tabs button, b, figcaption")
+    weakest = min(texts.nth(k).evaluate(BRIGHTNESS) for k in range(texts.count()))
+    assert weakest >= 4.5
+    page.context.close()
+
+
+def test_a_change_of_the_readers_colours_reaches_the_figure(browser, file):
+    page = opened_page(browser, file, color_scheme="light")
+    page.wait_for_function("() => document.querySelector('.gg-panel').dataset.theme === 'light'")
+    page.emulate_media(color_scheme="dark")
+    page.wait_for_function("() => document.querySelector('.gg-panel').dataset.theme === 'dark'")
+    page.context.close()
+
+
+def written_page(folder, trace, **more):
+    """A page of numbers only."""
+    record = run_record(trace) | {"pictures": {"note": "No pictures."}, "problems": []} | more
+    path = folder / "page.html"
+    path.write_text(html_page(record, {}, {}, "0"), encoding="utf-8")
+    return path
+
+
+def test_words_of_the_run_stay_words(browser, tmp_path):
+    trace = exact_trace(4.0, batch=2, steps=6, capture=False)
+    trace.header["model"]["name"] = trace.header["sampler"] = trace.header["chain"] = HOSTILE
+    trace.header["labels"][:] = [HOSTILE, HOSTILE]
+    page = opened_page(browser, written_page(tmp_path, trace, notes=[HOSTILE], problems=[HOSTILE]))
+    assert page.complaints == []
+    assert page.title().startswith(f"Guidance: {HOSTILE}")
+    assert page.locator("img").count() == 0
+    assert HOSTILE in page.locator("#caption").inner_text()
+    assert HOSTILE in page.locator("#facts").inner_text()
+    page.context.close()
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ({"capture": False}, "There are no pictures"),
+        ({"capture": False, "skip": range(6)}, "guidance was off"),
+        ({"capture": False, "skip": (2, 3)}, "At 2 of 6 steps the prediction without the condition was not evaluated"),
+        ({"capture": False, "space": "flow", "sampler": "ddpm"}, "Dashed orange is noise"),
+    ],
+    ids=["numbers only", "gamma 1", "an interval", "flow and noise"],
+)
+def test_what_is_missing_is_said(browser, tmp_path, given, words):
+    page = opened_page(browser, written_page(tmp_path, exact_trace(4.0, batch=1, steps=6, **given)))
+    assert words.lower() in page.locator("#answers").inner_text().lower()
+    for view in VIEWS:
+        choose(page, view)
+    with page.expect_download() as one:  # of a page without a workflow
+        page.get_by_role("button", name="PNG").click()
+    assert one.value.path().read_bytes()[1:4] == b"PNG"
+    assert page.complaints == []
+    page.context.close()
+
+
+def test_reduced_motion_plays_slowly_and_nothing_moves_by_itself(browser, file):
+    page = opened_page(browser, file, reduced_motion="reduce")
+    count = page.locator(".gg-panel output").first
+    before = count.inner_text()
+    page.wait_for_timeout(300)
+    assert count.inner_text() == before
+    page.locator(".gg-play").click()
+    page.wait_for_timeout(500)  # two steps at the usual pace
+    assert count.inner_text() == before
+    page.wait_for_function(f"() => document.querySelector('.gg-panel output').textContent !== '{before}'")
+    page.context.close()

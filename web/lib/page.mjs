@@ -1,0 +1,150 @@
+/** The script of an exported page: the editor's panel without an editor, with words around it for those who see only this. */
+import { sampleOf, stepOf } from "./gram.mjs";
+import { LEGENDS, swatch } from "./legend.mjs";
+import { metric } from "./metrics.mjs";
+import { Panel } from "./panel.mjs";
+import { download, element } from "./panel-parts.mjs";
+import { rowOf } from "./panel-pictures.mjs";
+import { answers } from "./reading.mjs";
+import { DARK, LIGHT } from "./theme.mjs";
+import { number } from "./words.mjs";
+
+const SMALL = 64; // pixels of a picture below which its pixels are shown as squares
+
+class PagePanel extends Panel {
+  draw() {
+    super.draw();
+    this.told?.();
+  }
+
+  /** A page has no sampler to write a scale to. */
+  scaleControls() {
+    super.scaleControls();
+    this.parts.use.hidden = true;
+    this.obstacle = null;
+  }
+}
+
+/** Fill a page. place(id): its element; data: {record, sheets: {name: data URI}, sources: {workflow, prompt}}. */
+export function mount(place, { record, sheets, sources }) {
+  const editor = {
+    root: () => null,
+    locale: () => "en",
+    address: (path) => sheets[new URLSearchParams(path.split("?")[1]).get("filename")],
+    sources: async () => ({ workflow: sources.workflow, output: sources.prompt }),
+  };
+  const panel = new PagePanel({ properties: { gg_view: openingView(record) } }, editor, new Map());
+  const results = resultsOf(panel, record, sheets);
+  place("results").replaceChildren(...results);
+  place("panel").replaceChildren(panel.host);
+  place("facts").replaceChildren(...factsOf(record));
+  place("reopen").hidden = !(sources.workflow ?? sources.prompt);
+  files(place, { record, sources });
+  let [legend, read] = ["", null];
+  panel.told = () => {
+    const theme = panel.content.dataset.theme;
+    place("caption").textContent = captionOf(record, panel.at, panel.sample);
+    if (legend !== panel.view + theme) place("legend").replaceChildren(...legendOf(panel.view, theme));
+    if (read !== panel.sample) place("answers").replaceChildren(...answers(record, panel.sample).map(cardOf));
+    [legend, read] = [panel.view + theme, panel.sample];
+    results.forEach((one) => one.setAttribute("aria-pressed", String(Number(one.dataset.sample) === panel.sample)));
+  };
+  panel.start();
+  panel.show(record);
+  const scheme = matchMedia("(prefers-color-scheme: dark)");
+  scheme.addEventListener("change", () => panel.content.dispatchEvent(new Event("pointerenter"))); // it looks at its colours then
+  return panel;
+}
+
+/** The view that has something to show. */
+function openingView(record) {
+  if (record.steps.some(({ stage }) => stage !== "cond_only")) return "plane";
+  return record.pictures?.steps?.length ? "pictures" : "lengths";
+}
+
+/** What stands under the figure: where the numbers come from, and those of the step that is shown. */
+export function captionOf(record, i, sample) {
+  const step = stepOf(record, i);
+  const gram = sampleOf(step, sample);
+  const value = (name) => number(metric(name, gram, step ?? {}, record));
+  const levels = step && `\u03c3 ${number(step.sigma)} \u2192 ${number(step.sigma_next)} \u00b7 \u03b3 ${number(step.gamma)}`;
+  const found = step?.stage === "cond_only" ? ["no prediction without the condition"]
+    : [`strength M1 ${value("M1")}`, `residual out of the plane ${value("M11")}`];
+  const from = [record.model?.name ?? "unnamed model", record.sampler ?? "unknown sampler", record.scheduler];
+  const words = [...from, `step ${i} of ${record.n} (from 0)`, levels ?? "not recorded", ...found, sampleWords(record, sample), `N ${record.N}`];
+  return `Measured, not drawn by hand: ${words.filter(Boolean).join(" \u00b7 ")}.`;
+}
+
+function sampleWords({ labels, batch, sample: median }, sample) {
+  const label = labels?.[sample] ? `, \u201c${labels[sample]}\u201d,` : "";
+  return `sample ${sample}${label} of ${batch} (from 0)${sample === median ? ", the median one" : ""}`;
+}
+
+/** The last guided picture of every sample; a press chooses the sample. */
+function resultsOf(panel, record, sheets) {
+  const { pictures } = record;
+  const last = pictures?.steps?.at(-1);
+  if (!last) return [];
+  return pictures.samples.map((sample) => {
+    const words = record.labels?.[sample] ?? `sample ${sample}`;
+    const tile = element("span", { class: "tile" });
+    tileStyle(tile.style, pictures, sheets[last.filename], sample);
+    const name = element("span", {}, words);
+    const button = element("button", { type: "button", "data-sample": sample, title: `Show sample ${sample}` }, tile, name);
+    button.addEventListener("click", () => panel.set({ sample }));
+    return button;
+  });
+}
+
+function tileStyle(style, { kinds, samples, size: [w, h] }, sheet, sample) {
+  const at = (index, count) => `${(100 * index) / Math.max(count - 1, 1)}%`;
+  style.backgroundImage = `url("${sheet}")`;
+  style.backgroundSize = `${100 * kinds.length}% ${100 * samples.length}%`;
+  style.backgroundPosition = `${at(kinds.indexOf("guided"), kinds.length)} ${at(rowOf({ samples }, sample), samples.length)}`;
+  style.aspectRatio = `${w} / ${h}`;
+  if (Math.max(w, h) < SMALL) style.imageRendering = "pixelated";
+}
+
+function legendOf(view, theme) {
+  const { says = "", marks = [] } = LEGENDS[view] ?? {};
+  const rows = marks.map(([draw, words]) => {
+    const picture = element("span", { class: "mark", "aria-hidden": "true" });
+    picture.innerHTML = swatch(draw, theme === "light" ? LIGHT : DARK); // made by us, from no text of the run
+    return element("li", {}, picture, element("span", {}, words));
+  });
+  return [element("p", {}, says), ...(rows.length ? [element("ul", {}, ...rows)] : [])];
+}
+
+function cardOf({ question, verdict, words }) {
+  const short = element("p", { class: "verdict" }, verdict);
+  return element("article", {}, element("h3", {}, question), short, ...words.map((one) => element("p", {}, one)));
+}
+
+/** How the run was made: [dt, dd, dt, dd, ...]. */
+function factsOf(record) {
+  const { host = {}, model = {} } = record;
+  const rows = {
+    model: [model.name, model.hash && `sha256 ${model.hash.slice(0, 12)}\u2026`],
+    sampler: [record.sampler, record.scheduler, `${record.n} steps`, record.seed != null && `seed ${record.seed}`],
+    guidance: [record.cfg != null && `cfg \u03b3 ${number(record.cfg)}`, record.chain],
+    samples: [`${record.batch} of ${(record.latent?.shape ?? []).join(" \u00d7 ")} values`, `N ${record.N} each`],
+    evaluations: [record.evaluations != null && `${record.evaluations} network passes`],
+    recorded: [record.split],
+    "record check": [record.problems?.length ? record.problems.join(" ") : "nothing wrong found"],
+    software: [host.comfyui && `ComfyUI ${host.comfyui}`, host.torch && `torch ${host.torch}`, host.device, host.dtype],
+  };
+  return Object.entries(rows).flatMap(([name, values]) => {
+    const words = values.filter(Boolean).join(" \u00b7 ");
+    return words ? [element("dt", {}, name), element("dd", {}, words)] : [];
+  });
+}
+
+function files(place, { record, sources }) {
+  const save = (id, value, name) => {
+    place(id).hidden = !value;
+    const text = () => new Blob([JSON.stringify(value)], { type: "application/json" });
+    place(id).addEventListener("click", () => download(text(), name));
+  };
+  save("save-workflow", sources.workflow ?? sources.prompt, "workflow.json");
+  save("save-record", record, "guidance-record.json");
+}
