@@ -65,5 +65,6 @@ class Autoguidance(Rule):
             )
         if self.share == 1:
             return replace(p, uncond=weak), state
-        uncond = torch.lerp(promoted(p.uncond), promoted(weak), self.share)  # pyright: ignore[reportArgumentType]
+        uncond, _ = p.pair
+        uncond = torch.lerp(uncond, promoted(weak), self.share)
         return replace(p, uncond=uncond.to(p.cond.dtype)), state

@@ -112,7 +112,7 @@ class Formula(Rule):
         return self._value(p, gamma).to(p.cond), state
 
     def _value(self, p: Predictions, gamma: float) -> Tensor:
-        x, u, c = (wide(v) for v in (p.x, p.uncond, p.cond))  # pyright: ignore[reportArgumentType]
+        x, u, c = (wide(v) for v in (p.x, *p.pair))
         numbers = {"gamma": x.new_tensor(gamma), "pi": x.new_tensor(math.pi)}
         levels = {"sigma": per_item(p.sigma, x), "alpha": per_item(p.alpha, x)}
         return _evaluated(self.tree, {"x": x, "u": u, "c": c, "d": c - u, **levels, **numbers})
@@ -133,7 +133,7 @@ def _check(node: ast.expr, depth: int) -> None:
             inside = [operand]
         case ast.Name(id=name) if name in NAMES:
             inside = []
-        case ast.Constant(value=value) if type(value) in (int, float) and abs(value) <= 1e300:
+        case ast.Constant(value=int() | float() as value) if not isinstance(value, bool) and abs(value) <= 1e300:
             inside = []
         case ast.Call(func=ast.Name(id=name), args=inside, keywords=[]) if name in FUNCTIONS:
             _check_count(name, len(inside))

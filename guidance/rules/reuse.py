@@ -100,7 +100,8 @@ class Reuse(Rule):
     def _filled(self, state: Memory, p: Predictions) -> Predictions:
         if self.predictor == "hold":
             return with_difference(p, state.measured[0].delta)
-        return with_difference(p, extrapolated(*state.measured, _ratio(p)))
+        newest, older = state.measured
+        return with_difference(p, extrapolated(newest, older, _ratio(p)))
 
     def _measure(self, state: Memory, p: Predictions) -> Memory:
         state = state._replace(measured=(Measured(p.delta, _ratio(p)), *state.measured)[:2], skipped=0)
@@ -115,8 +116,8 @@ class Reuse(Rule):
 def agreement(p: Predictions) -> Tensor:  # -> [B] float64 in [-1, 1], nan where a noise prediction is zero
     """Cosine between the noise predictions with and without the condition: cos(x - alpha c, x - alpha u)."""
     x = promoted(p.x)
-    alpha = per_item(p.alpha, x)
-    return cosine(x - alpha * p.cond, x - alpha * p.uncond)
+    free, bound = (x - per_item(p.alpha, x) * v for v in p.pair)
+    return cosine(bound, free)
 
 
 def extrapolated(newest: Measured, older: Measured, ratio: Tensor) -> Tensor:  # ratio [B] -> [B, ...]
@@ -139,10 +140,10 @@ def _ratio(p: Predictions) -> Tensor:  # [B] float64; inf at alpha = 0
 
 def _ended(p: Predictions, stopped: Tensor | None) -> Predictions:
     """The predictions with u = c for the items that have ended."""
-    if stopped is None:
+    if stopped is None or p.uncond is None:
         return p
-    uncond = torch.where(stopped.reshape(-1, *(1,) * (p.cond.ndim - 1)), p.cond, p.uncond)
-    return replace(p, uncond=uncond)
+    at_rest = stopped.to(p.cond.device).reshape(-1, *(1,) * (p.cond.ndim - 1))
+    return replace(p, uncond=torch.where(at_rest, p.cond, p.uncond))
 
 
 def _all_stopped(state: Memory) -> bool:

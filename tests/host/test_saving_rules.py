@@ -101,3 +101,24 @@ def test_autoguidance_without_anything_weaker_says_what_to_connect():
 
     with pytest.raises(ValueError, match="Connect weak_model"):
         GGAutoguidance.execute(1.0)
+
+
+def test_a_perturbed_pass_is_run_inside_its_window_also_at_scale_one(labelled, empty_latent):
+    from guidance_geometry.nodes.lab import GGMixtureModel
+    from guidance_geometry.nodes.rules.perturbed import GGPerturbed
+
+    worse = Counter(GGMixtureModel.execute(shape="3x8x8", classes=3, kind="ve", seed=5).result[0])
+    chain = GGPerturbed.execute(worse.model, 1.0, 0.2, 0.5).result[0]
+    items, out, _ = run(labelled, empty_latent, chain, cfg=1.0)
+    assert items == [3] * STEPS
+    assert worse.items == [3] * 3
+    assert not torch.equal(out, ksampler(*labelled["ve"], empty_latent("ve"), "euler", steps=STEPS, cfg=1.0))
+
+
+def test_a_model_that_perturbs_itself_only_while_sampling_is_refused(labelled):
+    from guidance_geometry.nodes.rules.perturbed import GGPerturbed
+
+    model = labelled["ve"][0].clone()
+    model.set_model_sampler_post_cfg_function(lambda args: args["denoised"])
+    with pytest.raises(ValueError, match=r"Wire that MODEL into the sampler"):
+        GGPerturbed.execute(model, 1.0, 0.0, 1.0)
