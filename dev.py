@@ -1,4 +1,4 @@
-"""One script for everything: `python3 dev.py demo | serve | test | bench | check`. Needs Python 3.10 or newer, nothing else.
+"""One script for everything: `python3 dev.py demo | serve | test | bench | check`. It needs Python 3.10 or newer.
 
 `story` and `gallery` make the pictures and numbers of docs/ again. Each command does the set-up that it needs and
 keeps it in .venv/, .host/ and .cache/.
@@ -151,7 +151,7 @@ def bench(args: argparse.Namespace) -> int:
 
 
 def check(args: argparse.Namespace) -> int:
-    """Hold a guidance rule of any pack against the invariants; FILE:RULE names it. Prints the table; fails if it does."""
+    """Hold a guidance rule of any pack, named FILE:RULE, against the invariants; prints the table, fails if it does."""
     python, _ = prepare(args)
     file, colon, rule = args.rule.rpartition(":")
     return run([python, RUN, "check_rule", f"{Path(file).resolve() if file else ''}{colon}{rule}"])
