@@ -8,11 +8,12 @@ from guidance_geometry.guidance.chain import Chain
 from guidance_geometry.guidance.predictions import Predictions
 from guidance_geometry.guidance.schedules import Run
 
-FAMILIES = ("ve", "flow")
+FAMILIES = ("ve", "flow", "vp")
 SHAPES = [(2, 3, 5), (2, 3, 4, 6), (2, 2, 3, 4, 2)]
 RUN = Run((8.0, 4.0, 2.0, 1.0, 0.0))
-FLOW_RUN = Run((1.0, 0.75, 0.5, 0.25, 0.0))
-SIGMAS = {"ve": (0.7, 3.0), "flow": (0.3, 0.8)}
+FLOW_RUN = Run((1.0, 0.75, 0.5, 0.25, 0.0), flow=True)
+SIGMAS = {"ve": (0.7, 3.0), "flow": (0.3, 0.8), "vp": (0.6, 0.95)}
+ALPHAS = {"ve": torch.ones_like, "flow": lambda sigma: 1 - sigma, "vp": lambda sigma: (1 - sigma**2).sqrt()}
 
 
 def draw(shape, seed, dtype=torch.float64):
@@ -22,7 +23,7 @@ def draw(shape, seed, dtype=torch.float64):
 def toy(family="ve", shape=(2, 3, 4, 6), seed=0, names=(), dtype=torch.float64):
     """A noisy batch of two with predictions that lie near each other, as a network's do."""
     sigma = torch.tensor(SIGMAS[family], dtype=torch.float64)
-    alpha = 1 - sigma if family == "flow" else torch.ones_like(sigma)
+    alpha = ALPHAS[family](sigma)
     clean, seeds = draw(shape, seed), range(seed + 10, seed + 99)
     spread = sigma.reshape(-1, *(1,) * (len(shape) - 1))
     x = alpha.reshape(spread.shape) * clean + spread * draw(shape, seed + 1)
@@ -48,18 +49,19 @@ def items(p):
 def output(space, family, x0, item):
     """What a network of this space outputs for an x0-hat."""
     x, s, a = item["x"], item["sigma"], item["alpha"]
-    eps = None if a == 0 else (x - a * x0) / s
-    r = (1 + s * s) ** 0.5
-    v = eps - x0 if family == "flow" else eps / r - s / r * x0
-    return {"x0": x0, "epsilon": eps, "v": v, "ode": (x - x0) / s}[space]
+    eps = (x - a * x0) / s
+    r = (a * a + s * s) ** 0.5
+    v = eps - x0 if family == "flow" else a / r * eps - s / r * x0
+    return {"x0": x0, "epsilon": eps, "v": v, "ode": v if family == "flow" else eps}[space]
 
 
 def x0_of(space, family, out, item):
     """The x0-hat of an output."""
     x, s, a = item["x"], item["sigma"], item["alpha"]
-    r = (1 + s * s) ** 0.5
-    v = x - s * out if family == "flow" else x / r / r - s / r * out
-    return {"x0": out, "epsilon": (x - s * out) / a, "v": v, "ode": x - s * out}[space]
+    r = (a * a + s * s) ** 0.5
+    from_v = x - s * out if family == "flow" else a / r * (x / r) - s / r * out
+    from_eps = (x - s * out) / a
+    return {"x0": out, "epsilon": from_eps, "v": from_v, "ode": from_v if family == "flow" else from_eps}[space]
 
 
 def largest_error(found, expected):

@@ -6,8 +6,8 @@ Up to a factor per item, the output of a network is its x0-hat seen from a centr
 
     x0       keep 0, scale 1
     epsilon  keep 1, scale alpha
-    v        keep 1, scale 1 + sigma^2 on VE (v-prediction in its VP coordinates), 1 on flow (the velocity)
-    ode      keep 1, scale 1              (x - x0) / sigma, the direction of the ODE: epsilon on VE, velocity on flow
+    v        keep alpha, scale alpha^2 + sigma^2: v-prediction; on flow, the velocity: keep 1, scale 1
+    ode      the direction of the ODE: epsilon; on flow, the velocity
 
 A rule that only scales or projects needs no more than that, so nothing is divided by sigma.
 Source: the table of predictions.py.
@@ -22,21 +22,21 @@ from ..predictions import Predictions
 from ..vectors import per_item, promoted
 
 SPACES = ("x0", "epsilon", "v", "ode")
+ROUNDING = 1e-5  # of alpha + sigma, which is 1 for flow models alone
 
 
 def vector(space: str, x0: Tensor, p: Predictions) -> Tensor:  # x0 [B, ...] -> [B, ...]
     """What a network of this space would output for this x0-hat, up to a factor per item: scale x0 - keep x."""
     x0 = promoted(x0)
-    return x0 if space == "x0" else per_item(_scale(space, p), x0) * x0 - promoted(p.x)
+    keep, scale = (per_item(number, x0) for number in _line(space, p))
+    return x0 if space == "x0" else scale * x0 - keep * promoted(p.x)
 
 
 def centre(space: str, p: Predictions) -> Tensor:  # [B, ...]
     """The x0-hat of a zero output: keep x / scale.  Zero where scale is: there x says nothing about x0."""
     x = promoted(p.x)
-    if space == "x0":
-        return torch.zeros_like(x)
-    scale = per_item(_scale(space, p), x)
-    return torch.where(scale == 0, torch.zeros_like(x), x / scale)
+    keep, scale = (per_item(number, x) for number in _line(space, p))
+    return torch.where(scale == 0, torch.zeros_like(x), keep * x / scale)
 
 
 def scaled(space: str, x0: Tensor, p: Predictions, factor: Tensor) -> Tensor:  # x0 [B, ...], factor [B] or [B, 1, ...]
@@ -53,9 +53,12 @@ def known_space(space: str) -> str:
     return space
 
 
-def _scale(space: str, p: Predictions) -> Tensor:  # [B]
+def _line(space: str, p: Predictions) -> tuple[Tensor, Tensor]:  # -> keep [B], scale [B]
+    one, flow = torch.ones_like(p.alpha), (p.alpha + p.sigma - 1).abs() < ROUNDING
+    if space == "x0":
+        return torch.zeros_like(one), one
     if space == "epsilon":
-        return p.alpha
-    if space == "v":
-        return torch.where(p.alpha == 1, 1 + p.sigma**2, torch.ones_like(p.sigma))
-    return torch.ones_like(p.sigma)
+        return one, p.alpha
+    if space == "ode":
+        return one, torch.where(flow, one, p.alpha)
+    return torch.where(flow, one, p.alpha), torch.where(flow, one, p.alpha**2 + p.sigma**2)

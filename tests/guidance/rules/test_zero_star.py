@@ -6,7 +6,18 @@ import torch
 from guidance_geometry.guidance.chain import Chain
 from guidance_geometry.guidance.rules.zero_star import ZeroStar
 from guidance_geometry.guidance.schedules import Run
-from guidance_geometry.tests.toys import FAMILIES, FLOW_RUN, RUN, SHAPES, guide, items, largest_error, toy
+from guidance_geometry.tests.toys import (
+    FAMILIES,
+    FLOW_RUN,
+    RUN,
+    SHAPES,
+    guide,
+    items,
+    largest_error,
+    output,
+    toy,
+    x0_of,
+)
 
 
 def inner(a, b):
@@ -20,9 +31,9 @@ def test_the_velocity_is_the_papers(family, shape, gamma):
     p = toy(family, shape)
     expected = []
     for item in items(p):
-        v_u, v_c = ((item["x"] - item[name]) / item["sigma"] for name in "uc")
+        v_u, v_c = (output("ode", family, item[name], item) for name in "uc")
         scale = inner(v_c, v_u) / inner(v_u, v_u)
-        expected.append(item["x"] - item["sigma"] * (scale * v_u + gamma * (v_c - scale * v_u)))
+        expected.append(x0_of("ode", family, scale * v_u + gamma * (v_c - scale * v_u), item))
     assert largest_error(guide(ZeroStar(0), p, gamma), expected) < 1e-12
 
 
@@ -51,7 +62,7 @@ def test_a_flow_run_from_pure_noise_waits_for_its_first_steps():
 
 
 def test_a_continued_run_and_a_run_with_growing_noise_do_not_wait():
-    assert moves(ZeroStar(2), "flow", Run((0.5, 0.25, 0.0))) == [True] * 4
+    assert moves(ZeroStar(2), "flow", Run((0.5, 0.25, 0.0), flow=True)) == [True] * 4
     assert moves(ZeroStar(2), "ve", RUN) == [True] * 4
 
 
