@@ -11,7 +11,7 @@ from guidance_geometry.guidance.schedules import Run
 FAMILIES = ("ve", "flow")
 SHAPES = [(2, 3, 5), (2, 3, 4, 6), (2, 2, 3, 4, 2)]
 RUN = Run((8.0, 4.0, 2.0, 1.0, 0.0))
-FLOW_RUN = Run((1.0, 0.75, 0.5, 0.25, 0.0))
+FLOW_RUN = Run((1.0, 0.75, 0.5, 0.25, 0.0), flow=True)
 SIGMAS = {"ve": (0.7, 3.0), "flow": (0.3, 0.8)}
 
 

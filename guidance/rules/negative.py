@@ -46,8 +46,8 @@ def two_scales(p: Predictions, middle: Tensor, *, gamma: float, scale: float, ne
 class Negative(Rule):
     """Further conditions, each with a weight; in the two forms with a middle condition the weight is its scale.
 
-    A condition that was not evaluated (weight 0, or inactive at this noise level) adds nothing: the two forms are then
-    plain CFG. At gamma = 1 the result is c, and nothing else is evaluated.
+    A condition that was not evaluated, because it is inactive at this noise level, counts as u. At gamma = 1 the result
+    is c, and nothing else is evaluated.
     """
 
     kind = "combine"
@@ -87,14 +87,13 @@ class Negative(Rule):
 
     def step(self, state: None, p: Predictions, gamma: float) -> tuple[Tensor, None]:
         """The combined prediction."""
-        others = [(p.extra[name], weight) for name, _, weight in self._counting() if name in p.extra]
         if gamma == 1:
             return p.cond, state
-        if self.form == "sum" or not others:
-            guided = weighted_sum(p, others, gamma=gamma)
-        else:
-            (middle, scale), nested = others[0], self.form == "nested"
-            guided = two_scales(p, middle, gamma=gamma, scale=scale, nested=nested)
+        others = [(p.extra.get(name, p.pair[0]), weight) for name, _, weight in self._counting()]
+        if self.form == "sum":
+            return weighted_sum(p, others, gamma=gamma).to(p.cond.dtype), state
+        [(middle, scale)] = others
+        guided = two_scales(p, middle, gamma=gamma, scale=scale, nested=self.form == "nested")
         return guided.to(p.cond.dtype), state
 
     def _counting(self) -> list[tuple[str, Any, float]]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-import torch
 from torch import Tensor
 
 from ..predictions import Predictions
@@ -12,7 +11,7 @@ from ..schedules import Run
 from ..vectors import dot, per_item, promoted, ratio
 from .contract import Rule
 
-PURE_NOISE = 0.98  # flow noise level from which a run counts as started at noise; a continued run does not
+PURE_NOISE = 0.98  # noise level from which a flow run counts as started at noise; a continued run does not
 
 
 def optimised_scale(p: Predictions) -> Tensor:  # [B] float64
@@ -46,14 +45,14 @@ class ZeroStar(Rule):
 
     def init(self, run: Run) -> int:
         """Steps that are left without a move."""
-        return self.zero_steps if run.sigmas[0] >= PURE_NOISE else 0
+        return self.zero_steps if run.flow and run.sigmas[0] >= PURE_NOISE else 0
 
     def step(self, state: int, p: Predictions, gamma: float) -> tuple[Predictions, int]:
         """Predictions whose u is x - s (x - u); while steps without a move are left, both are x."""
-        x, (uncond, cond) = promoted(p.x), p.pair
-        uncond = uncond + per_item(1 - optimised_scale(p), x) * (x - uncond)
+        left = max(state - 1, 0)
         if state > 0 and gamma != 1:
-            still = per_item(p.alpha, x) < 1
-            uncond, cond = torch.where(still, x, uncond), torch.where(still, x, cond)
-        dtype = p.cond.dtype
-        return replace(p, uncond=uncond.to(dtype), cond=cond.to(dtype)), max(state - 1, 0)
+            still = p.x.to(p.cond.dtype)
+            return replace(p, uncond=still, cond=still), left
+        x, uncond = promoted(p.x), p.pair[0]
+        uncond = uncond + per_item(1 - optimised_scale(p), x) * (x - uncond)
+        return replace(p, uncond=uncond.to(p.cond.dtype)), left

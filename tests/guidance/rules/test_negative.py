@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -49,10 +51,11 @@ def test_a_weight_of_zero_costs_no_evaluation():
 
 
 @pytest.mark.parametrize("form", ["sum", "InstructPix2Pix", "nested"])
-def test_a_condition_that_is_not_active_leaves_plain_guidance(form):
-    p = toy()
-    guided = guide(Negative(("m",), (1.5,), form), p, 4.0)
-    assert largest_error(guided, list(p.uncond + 4.0 * (p.cond - p.uncond))) < 1e-14
+def test_a_condition_that_is_not_active_counts_as_u(form):
+    p, rule = toy(), Negative(("m",), (1.5,), form)
+    assert torch.equal(guide(rule, p, 4.0), guide(rule, replace(p, extra={TWO: p.uncond}), 4.0))
+    gamma = 6.0 if form == "nested" else 4.0
+    assert largest_error(guide(rule, p, 4.0), list(p.uncond + gamma * (p.cond - p.uncond))) < 1e-14
 
 
 @pytest.mark.parametrize(

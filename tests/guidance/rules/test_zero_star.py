@@ -51,7 +51,7 @@ def test_a_flow_run_from_pure_noise_waits_for_its_first_steps():
 
 
 def test_a_continued_run_and_a_run_with_growing_noise_do_not_wait():
-    assert moves(ZeroStar(2), "flow", Run((0.5, 0.25, 0.0))) == [True] * 4
+    assert moves(ZeroStar(2), "flow", Run((0.5, 0.25, 0.0), flow=True)) == [True] * 4
     assert moves(ZeroStar(2), "ve", RUN) == [True] * 4
 
 
