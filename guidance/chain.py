@@ -73,7 +73,8 @@ class Chain:
     @property
     def sources(self) -> Mapping[str, Source]:
         """Further predictions the rules read, by names that no two rules share."""
-        return {f"{i} {name}": s for i, rule in enumerate(self.rules) for name, s in rule.sources.items()}
+        at_work = ((i, rule) for i, rule in enumerate(self.rules) if not rule.neutral)
+        return {f"{i} {name}": source for i, rule in at_work for name, source in rule.sources.items()}
 
     def init(self, run: Run) -> ChainState:
         """State of a run.  Raises ValueError when a rule does not fit it."""
@@ -89,6 +90,8 @@ class Chain:
         """Predictions to evaluate at a noise level: "cond", "uncond" and names of `sources`.  gamma: from `scale`."""
         wanted = PLAIN_NEEDS if gamma != 1 else frozenset({"cond"})
         for i, (rule, memory) in enumerate(zip(self.rules, state.rules, strict=True)):
+            if rule.neutral:
+                continue
             own = frozenset(name for name in wanted if name in PLAIN_NEEDS)
             asked = rule.needs(memory, sigma, own)
             wanted = (wanted - own) | frozenset(n if n in PLAIN_NEEDS else f"{i} {n}" for n in asked)

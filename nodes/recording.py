@@ -28,10 +28,11 @@ from ..samplers.recorder import Call, Recorded, Recorder
 from ..samplers.steps import FORMULAS, READS_UNCOND
 from ..samplers.tagged import plain
 from . import host
+from .host import KEY
 from .live import Live
+from .other_model import FURTHER
 
 CAPTURES = ("numbers", "pictures", "tensors")
-KEY = "guidance_geometry"
 IN_MEMORY = 32 << 20  # bytes of captured tensors; more are mapped from a file
 TOLD_APART = "move and noise told apart by marking the noise"
 UNSEEN = "noise not observable: {reason}; all of the move counts as step"
@@ -104,11 +105,13 @@ class Watch:
     def __init__(self, recording: Recording, sampler, guider, sigmas: Tensor, extra_args: dict, masked: bool):
         self.recording, self.sampler, self.guider, self.sigmas = recording, sampler, guider, sigmas
         self.seed, self.masked = extra_args.get("seed"), masked
+        self.run_of_chain = extra_args.get("model_options", {}).get(KEY)  # None where no chain of ours is at work
         self.function = getattr(sampler, "sampler_function", None)
         self.options = {**getattr(sampler, "extra_options", {}), **getattr(self.function, "options", {})}
         self.name = host.sampler_name(self.function or sampler)
         self.patcher = guider.model_patcher
         self.flow = host.is_flow(self.patcher)
+        self.cfg, self.evaluated = float(getattr(guider, "cfg", "nan")), False
         self.current: Call | None = None
         self.end: Tensor | None = None
         self.split = TOLD_APART
@@ -192,7 +195,15 @@ class Watch:
         self.current = self.recorder.called(x, sigma)
         denoised = model(plain(x), sigma, *args, **kwargs)
         self.current.denoised = denoised.clone()
+        self.current.stage = self._stage(self.current)
         return denoised
+
+    def _stage(self, call: Call) -> str:
+        """What was left out of a call, empty if u and c tell it.  skip: another pack handed out a stored prediction."""
+        self.evaluated = self.evaluated or call.evaluations > 0
+        if self.evaluated and call.evaluations == 0:
+            return "skip"
+        return self.run_of_chain.stage if self.run_of_chain and call.uncond is None else ""
 
     def on_conditions(self, executor, model, conds, x, sigma, model_options):
         """Wrapper of the host's batched evaluation: copies u and c before any rule may edit them."""
@@ -201,11 +212,12 @@ class Watch:
         if call is None:
             return predictions  # an evaluation outside the sampler's calls belongs to no step
         active = [host.is_active(cond, level) for cond in conds]
-        for role, position in self._roles(conds).items():
+        roles = {} if model_options.get(FURTHER) else self._roles(conds)
+        for role, position in roles.items():
             if getattr(call, role) is None and active[position]:
                 setattr(call, role, predictions[position].clone())
         call.evaluations += sum(active)
-        call.gamma = host.scale_of(self.guider)
+        call.gamma = getattr(self.run_of_chain or self.guider, "gamma", self.cfg)
         return predictions
 
     def _roles(self, conds: list) -> dict[str, int]:
@@ -252,11 +264,11 @@ class Watch:
             "sampler": self.name,
             "options": {name: v for name, v in self.options.items() if isinstance(v, int | float | str)},
             "scheduler": None,
-            "cfg": float(getattr(self.guider, "cfg", "nan")),
+            "cfg": self.cfg,
             "seed": self.seed,
             "sigmas": [float(s) for s in self.sigmas],
             "labels": host.labels_of(self.guider, 0 if self.end is None else len(self.end)),
-            "chain": getattr(getattr(self.guider, "guidance", None), "text", type(self.guider).__name__),
+            "chain": self._chain(),
             "model": host.describe_model(self.patcher),
             "host": host.describe_host(self.patcher),
             "latent": {"shape": shape, "format": type(self.patcher.get_model_object("latent_format")).__name__},
@@ -265,13 +277,17 @@ class Watch:
             "notes": self._notes(),
         }
 
+    def _chain(self) -> str:
+        guidance = self.run_of_chain.chain if self.run_of_chain else getattr(self.guider, "guidance", None)
+        return getattr(guidance, "text", type(self.guider).__name__)
+
     def _notes(self) -> list[str]:
         notes = []
         if self.masked:
             notes.append("a noise mask was set: D is the original outside it, so D - G is not a rule's doing there")
         if self.flow and self.name in host.WRONG_ON_FLOW:
             notes.append(f"{self.name} adds VE noise to a flow state: its samples are wrong on flow models")
-        skipped = self.ledger.stage.count("cond_only")
+        skipped = sum(stage != "step" for stage in self.ledger.stage)
         if skipped:
             notes.append(f"uncond was not evaluated in {skipped} of {len(self.ledger.stage)} steps")
         return notes

@@ -133,7 +133,7 @@ class Ledger:
         """Add one complete step."""
         now, then = level(step.sigma, self.flow), level(step.sigma_next, self.flow)
         self.rows.append(self._row(step, now, then))
-        self.stage.append("cond_only" if step.uncond is None else "step")
+        self.stage.append(step.stage or ("cond_only" if step.uncond is None else "step"))
         self.capture.keep(step)
         self.before = step
 

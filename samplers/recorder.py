@@ -21,6 +21,7 @@ class Call:
 
     x, denoised: [B, ...]. uncond, cond: [B, ...], None where not evaluated. gamma: the scale in force.
     evaluations: predictions the network made for it. parts: noise contained in x, by step.
+    stage: a word of the trace, empty if u and c tell it.
     """
 
     x: Tensor
@@ -31,6 +32,7 @@ class Call:
     cond: Tensor | None = None
     gamma: float = float("nan")
     evaluations: int = 0
+    stage: str = ""
 
 
 @dataclass(frozen=True)
@@ -38,7 +40,7 @@ class Recorded:
     """A complete step: x' = x + move + noise.
 
     x, denoised, move: [B, ...]; noise: the same, or None where none was injected; uncond, cond: or None.
-    evaluations: predictions made in this step, all stages.
+    evaluations: predictions made in this step, all stages. stage: a word of the trace, empty if u and c tell it.
     """
 
     index: int
@@ -52,6 +54,7 @@ class Recorded:
     move: Tensor
     noise: Tensor | None
     evaluations: int
+    stage: str = ""
 
     @property
     def travel(self) -> Tensor:  # [B, ...]
@@ -128,5 +131,6 @@ class Recorder:
                 move,
                 noise,
                 at.evaluations,
+                at.stage,
             )
         )

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from ..schedules import Run
 
 KINDS = ("scale", "before", "combine", "after", "gradient")
+CLAIMS = ("gamma 0 is u", "same in every space", "in plane", "in span", "per item")
 
 
 class Source(NamedTuple):
@@ -40,9 +41,15 @@ class Source(NamedTuple):
 
 
 class Rule:
-    """One link of a chain; subclasses are frozen dataclasses that override what they use."""
+    """One link of a chain; subclasses are frozen dataclasses that override what they use.
+
+    claims: what holds for it beyond what holds for every rule (of CLAIMS); the invariant suite checks them.
+    "in plane": the result lies in the affine plane of x, u and c; "in span": in the span of x, u and c. "per item": no
+    item of a batch changes another. "same in every space": epsilon, v and flow networks of one denoiser agree.
+    """
 
     kind: ClassVar[str]
+    claims: ClassVar[frozenset[str]] = frozenset()
     fills_uncond: ClassVar[bool] = False  # acts also where u was not evaluated
 
     @property
