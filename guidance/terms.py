@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -72,12 +73,13 @@ class Place:
 class Term(Rule):
     """An energy at work in a chain between two shares of the run.
 
-    start, end: 0 is the first step, 1 the last.
+    start, end: 0 is the first step, 1 the last. decoder: the host's decoder from latents to pictures, if one is wired.
     """
 
     energy: Energy
     start: float = 0.0
     end: float = 1.0
+    decoder: Any = None
     kind = "gradient"
 
     def active(self, run: Run, sigma: float) -> bool:

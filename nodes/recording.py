@@ -215,7 +215,7 @@ class Watch:
         roles = {} if model_options.get(FURTHER) else self._roles(conds)
         for role, position in roles.items():
             if getattr(call, role) is None and active[position]:
-                setattr(call, role, predictions[position].clone())
+                setattr(call, role, predictions[position].detach().clone())
         call.evaluations += sum(active)
         call.gamma = getattr(self.run_of_chain or self.guider, "gamma", self.cfg)
         return predictions
