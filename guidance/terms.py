@@ -37,8 +37,9 @@ class GradientOptions:
     """Settings that most gradient terms leave alone.
 
     temperature: divides the classifier's logits. draws: size of the cloud about x0-hat, 0 is the point itself.
-    backward_steps: gradient steps on x0-hat (evaluation x0 only). views: random views to average over,
-    0 is the picture alone. seed: of draws and views. exact: the scale is gamma itself, for all roads. checkpoint: recompute instead of keeping.
+    backward_steps: gradient steps on x0-hat (evaluation x0 only). views: random views to average over, 0 is the picture
+    alone. seed: of draws and views. exact: the scale is gamma itself, for all roads. checkpoint: compute twice instead
+    of keeping.
     """
 
     temperature: float = 1.0

@@ -226,18 +226,18 @@ class Call(NamedTuple):
         run, total = self.run, denoised.detach()
         waiting = [term for term, road in terms.items() if road == BACKPROP and term.fresh(run.run, self.sigma)]
         for term, road in terms.items():
-            picture = run.pictures[term]
-            place = Place(x, denoised, self.sigma, self.alpha, run.sigma_data, picture)
+            place = Place(x, denoised, self.sigma, self.alpha, run.sigma_data, run.pictures[term])
             if isinstance(term, WatchTerm):
-                with torch.no_grad():
-                    run.latest.append(
-                        Asked(run.names[term], None, term.log_prob(replace(place, denoised=denoised.detach())))
-                    )
+                run.latest.append(Asked(run.names[term], None, self._watched(term, place)))
                 continue
             asked = self._asked(term, road, place, again=term in waiting and term is not waiting[-1])
             total = total + self._push(term, road, asked.shift, seen).to(total)
             run.latest.append(asked)
         return total
+
+    def _watched(self, term: WatchTerm, place: Place) -> Tensor:  # -> [B]
+        with torch.inference_mode(False), torch.no_grad(), self.run.pictures[term].ready():
+            return term.log_prob(replace(place, denoised=place.denoised.detach().clone()))
 
     def _asked(self, term: GradientTerm, road: str, place: Place, again: bool) -> Asked:
         """A term's answer, or its latest one where it is not asked in every step."""
