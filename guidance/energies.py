@@ -71,8 +71,35 @@ class Energy(Protocol):
         ...
 
 
-@dataclass(frozen=True, eq=False)
-class LabelEnergy:
+class Named:
+    """An energy of clean pictures without a network, until it says otherwise; on an error page it is one line."""
+
+    noise_aware: bool = False
+    classifiers: tuple[Classifier, ...] = ()
+    text: str = ""
+
+    def __repr__(self) -> str:
+        return f"Energy({self.text})"
+
+
+class Wrapped(Named):
+    """An energy that changes how another one is asked."""
+
+    energy: Energy
+
+    @property
+    def noise_aware(self) -> bool:
+        """As the energy within."""
+        return self.energy.noise_aware
+
+    @property
+    def classifiers(self) -> tuple[Classifier, ...]:
+        """As the energy within."""
+        return self.energy.classifiers
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class LabelEnergy(Named):
     """A classifier's log-probability of a label.
 
         label        logsumexp of the wanted logits - logsumexp of all      any of the wanted labels
@@ -134,8 +161,8 @@ class LabelEnergy:
         return chosen.to(logits.device)
 
 
-@dataclass(frozen=True, eq=False)
-class CombinedEnergy:
+@dataclass(frozen=True, eq=False, repr=False)
+class CombinedEnergy(Named):
     """Several energies as one, per sample.
 
     product  sum_i w_i E_i                        all of them hold; w is the power of each
@@ -177,8 +204,8 @@ class CombinedEnergy:
         return (found + (weights / weights.sum()).log()).logsumexp(dim=1)
 
 
-@dataclass(frozen=True, eq=False)
-class MaskedEnergy:
+@dataclass(frozen=True, eq=False, repr=False)
+class MaskedEnergy(Wrapped):
     """An energy whose gradient reaches only a region; what it sees is the whole picture.
 
         E(m x + (1 - m) stop(x))        grad = m grad E
@@ -188,16 +215,6 @@ class MaskedEnergy:
 
     energy: Energy
     mask: Tensor
-
-    @property
-    def noise_aware(self) -> bool:
-        """As the energy within."""
-        return self.energy.noise_aware
-
-    @property
-    def classifiers(self) -> tuple[Classifier, ...]:
-        """As the energy within."""
-        return self.energy.classifiers
 
     @property
     def text(self) -> str:
@@ -220,8 +237,8 @@ def resized_mask(mask: Tensor, x: Tensor) -> Tensor:  # [n, H, W] -> [B or 1, 1,
     return sized if len(sized) == 1 else sized[torch.arange(len(x)) % len(sized)]
 
 
-@dataclass(frozen=True, eq=False)
-class AugmentedEnergy:
+@dataclass(frozen=True, eq=False, repr=False)
+class AugmentedEnergy(Wrapped):
     """The mean over random views of the picture: moved by a few pixels, some mirrored, with a little noise.
 
         mean_k log p(y | A_k x)     a lower bound of log mean_k p(y | A_k x), with steadier gradients
@@ -242,11 +259,6 @@ class AugmentedEnergy:
     def noise_aware(self) -> bool:
         """As the energy within; added noise would contradict the level it is told."""
         return self.energy.noise_aware and self.noise == 0
-
-    @property
-    def classifiers(self) -> tuple[Classifier, ...]:
-        """As the energy within."""
-        return self.energy.classifiers
 
     @property
     def text(self) -> str:
@@ -270,8 +282,8 @@ class AugmentedEnergy:
         return view + self.noise * torch.randn(x.shape[1:], generator=draws).to(view)
 
 
-@dataclass(frozen=True, eq=False)
-class MeasuredEnergy:
+@dataclass(frozen=True, eq=False, repr=False)
+class MeasuredEnergy(Named):
     """How well a picture explains a measurement of it.
 
         -mean((y - A x)^2) / (2 spread^2)     mean over the measured pixels, so that size does not matter
@@ -284,8 +296,6 @@ class MeasuredEnergy:
     reference: Tensor
     mask: Tensor | None = None
     spread: float = 0.1
-    noise_aware = False
-    classifiers = ()
 
     @property
     def text(self) -> str:
@@ -306,8 +316,8 @@ class MeasuredEnergy:
         return -flat(error * mask).sum(dim=1) / flat(mask).sum(dim=1).clamp(min=1e-6) / (2 * self.spread**2)
 
 
-@dataclass(frozen=True, eq=False)
-class ColourEnergy:
+@dataclass(frozen=True, eq=False, repr=False)
+class ColourEnergy(Named):
     """How much the colours of a picture are those of a reference, wherever they are.
 
         -sum_ck (h_ck(x) - h_ck(ref))^2 / (2 spread^2)     h_ck = mean over pixels of softmax_k(-(x - c_k)^2 / 2 w^2)
@@ -318,8 +328,6 @@ class ColourEnergy:
     reference: Tensor
     spread: float = 0.1
     bins: int = 16
-    noise_aware = False
-    classifiers = ()
     text = "the reference's colours"
 
     def log_prob(self, x: Tensor, at: At = CLEAN) -> Tensor:
@@ -335,13 +343,11 @@ class ColourEnergy:
         return (-apart.square() / (2 * width**2)).softmax(dim=-1).mean(dim=2)
 
 
-@dataclass(frozen=True, eq=False)
-class SmoothEnergy:
+@dataclass(frozen=True, eq=False, repr=False)
+class SmoothEnergy(Named):
     """How smooth a picture is: minus its total variation, -mean sqrt(dx^2 + dy^2 + eps^2) / spread."""
 
     spread: float = 0.1
-    noise_aware = False
-    classifiers = ()
     text = "smoothness"
 
     def log_prob(self, x: Tensor, at: At = CLEAN) -> Tensor:

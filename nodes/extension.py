@@ -13,6 +13,8 @@ ROOMS = (
     "blog_samplers",
     "records",
     "rules",
+    "energies",
+    "classifier_guidance",
     "see",
     "compare",
     "inspector",

@@ -156,6 +156,7 @@ def test_an_energy_knows_its_judges_and_says_what_it_is():
     assert len(judges(both)) == 1
     assert not judges(LABEL)
     assert LABEL.text == "cat; dog or robot; plant"
+    assert repr(MaskedEnergy(LABEL, MASK)) == "Energy((cat; dog or robot; plant) in a mask)"
     assert ENERGIES["not"].text == "not cat; dog or robot"
     assert math.isclose(
         float(ENERGIES["product"].log_prob(pictures())[0]),
