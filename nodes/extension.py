@@ -6,7 +6,19 @@ from importlib import import_module
 
 from comfy_api.latest import ComfyExtension
 
-ROOMS = ("start", "sampling", "blog_samplers", "records", "rules", "see", "compare", "inspector", "export_html", "lab")
+ROOMS = (
+    "start",
+    "load_classifier",
+    "sampling",
+    "blog_samplers",
+    "records",
+    "rules",
+    "see",
+    "compare",
+    "inspector",
+    "export_html",
+    "lab",
+)
 
 
 class GuidanceGeometry(ComfyExtension):
