@@ -74,9 +74,20 @@ class Energy(Protocol):
 class Named:
     """An energy of clean pictures without a network, until it says otherwise; on an error page it is one line."""
 
-    noise_aware: bool = False
-    classifiers: tuple[Classifier, ...] = ()
-    text: str = ""
+    @property
+    def noise_aware(self) -> bool:
+        """It reads clean pictures only."""
+        return False
+
+    @property
+    def classifiers(self) -> tuple[Classifier, ...]:
+        """It reads none."""
+        return ()
+
+    @property
+    def text(self) -> str:
+        """One phrase for the trace."""
+        return "energy"
 
     def __repr__(self) -> str:
         return f"Energy({self.text})"
@@ -328,7 +339,11 @@ class ColourEnergy(Named):
     reference: Tensor
     spread: float = 0.1
     bins: int = 16
-    text = "the reference's colours"
+
+    @property
+    def text(self) -> str:
+        """What is compared."""
+        return "the reference's colours"
 
     def log_prob(self, x: Tensor, at: At = CLEAN) -> Tensor:
         """Minus the squared distance of the histograms.  x: [B, C, H, W]"""
@@ -348,7 +363,11 @@ class SmoothEnergy(Named):
     """How smooth a picture is: minus its total variation, -mean sqrt(dx^2 + dy^2 + eps^2) / spread."""
 
     spread: float = 0.1
-    text = "smoothness"
+
+    @property
+    def text(self) -> str:
+        """What is measured."""
+        return "smoothness"
 
     def log_prob(self, x: Tensor, at: At = CLEAN) -> Tensor:
         """Minus the total variation.  x: [B, C, H, W]"""

@@ -168,14 +168,14 @@ class GradientTerm(Term):
         """The shift of x0-hat at gamma 1 by a road.  again: the graph of the denoiser is needed once more."""
         sigma, alpha, options = place.sigma, place.alpha, self.options
         if road == NOISY:
-            levels = (place.x.new_full((len(place.x),), value) for value in (sigma, alpha))
-            at = At(*levels, options.temperature, sigma)
+            levels = [place.x.new_full((len(place.x),), value) for value in (sigma, alpha)]
+            at = At(levels[0], levels[1], options.temperature, sigma)
             return noise_aware(lambda x: self._energy().log_prob(x, at), place.x, sigma, alpha)
         log_prob = self._of_clean(place)
         if road == BACKPROP:
             return through_denoiser(log_prob, place.x, place.denoised, sigma, alpha, again)
-        given = (sigma, alpha, place.sigma_data, self.gamma(road), options.backward_steps)
-        return at_denoised(log_prob, place.denoised, *given)
+        gamma = self.gamma(road)
+        return at_denoised(log_prob, place.denoised, sigma, alpha, place.sigma_data, gamma, options.backward_steps)
 
     def _energy(self) -> Energy:
         views = self.options.views

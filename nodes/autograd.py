@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from functools import partial
+from typing import Any
 
 import comfy.ldm.modules.attention as host_attention
 import comfy.model_management
@@ -39,7 +40,7 @@ def alias(t: Tensor) -> Tensor:
 @contextmanager
 def differentiable(module: nn.Module) -> Iterator[None]:
     """Replace a module's inference tensors by normal ones, frozen, while the context lasts."""
-    held = [
+    held: list[tuple[dict[str, Any], str, Tensor]] = [
         (place, name, t)
         for part in module.modules()
         for place in (part._parameters, part._buffers)
@@ -113,7 +114,7 @@ def graph(module: nn.Module, recompute: bool, in_place: bool) -> Iterator[None]:
 @contextmanager
 def _training() -> Iterator[None]:
     """Newer hosts have fused operations without a backward, and leave them out where they train."""
-    manager = comfy.model_management
+    manager: Any = comfy.model_management
     before = getattr(manager, "in_training", None)
     if before is None:
         yield

@@ -54,10 +54,8 @@ def pictures(image: Tensor) -> Tensor:  # IMAGE [B, H, W, C] in 0 .. 1 -> [B, 3,
         return image.clone()[..., :3].movedim(-1, 1) * 2 - 1
 
 
-def region(mask: Tensor | None) -> Tensor | None:  # MASK [B, H, W] or [H, W] -> [B, H, W]
+def region(mask: Tensor) -> Tensor:  # MASK [B, H, W] or [H, W] -> [B, H, W]
     """A mask on memory that allows gradients."""
-    if mask is None:
-        return None
     with torch.inference_mode(False):
         return mask.clone().reshape(-1, *mask.shape[-2:])
 
@@ -153,7 +151,7 @@ class GGReferenceEnergy(io.ComfyNode):
             raise ValueError(f"{compare} are compared with a reference, and none is connected. Wire an IMAGE.")
         if compare == "colours":
             return io.NodeOutput(ColourEnergy(pictures(image), spread))
-        return io.NodeOutput(MeasuredEnergy(pictures(image), region(mask), spread))
+        return io.NodeOutput(MeasuredEnergy(pictures(image), None if mask is None else region(mask), spread))
 
 
 class GGMaskedEnergy(io.ComfyNode):

@@ -13,6 +13,7 @@ ROOMS = (
     "blog_samplers",
     "records",
     "rules",
+    "load_classifier",
     "energies",
     "classifier_guidance",
     "see",

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import replace
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import comfy.model_management
 import comfy.model_patcher
@@ -121,7 +121,7 @@ class GradientRun:
         if self.measured or self.lowered:
             return
         self.measured = True
-        free = comfy.model_management.get_free_memory(call.x.device)
+        free: Any = comfy.model_management.get_free_memory(call.x.device)
         if call.surely_fits(free):
             return
         for _ in range(2):
@@ -231,7 +231,8 @@ class Call(NamedTuple):
                 run.latest.append(Asked(run.names[term], None, self._watched(term, place)))
                 continue
             asked = self._asked(term, road, place, again=term in waiting and term is not waiting[-1])
-            total = total + self._push(term, road, asked.shift, seen).to(total)
+            if asked.shift is not None:
+                total = total + self._push(term, road, asked.shift, seen).to(total)
             run.latest.append(asked)
         return total
 
