@@ -168,8 +168,7 @@ class GradientTerm(Term):
         """The shift of x0-hat at gamma 1 by a road.  again: the graph of the denoiser is needed once more."""
         sigma, alpha, options = place.sigma, place.alpha, self.options
         if road == NOISY:
-            levels = [place.x.new_full((len(place.x),), value) for value in (sigma, alpha)]
-            at = At(levels[0], levels[1], options.temperature, sigma)
+            at = At(sigma, alpha, options.temperature, sigma)
             return noise_aware(lambda x: self._energy().log_prob(x, at), place.x, sigma, alpha)
         log_prob = self._of_clean(place)
         if road == BACKPROP:
