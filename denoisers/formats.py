@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..guidance.files import read_header, read_safetensors
+from ..guidance.files import read_header, read_safetensors, unwrapped
 from ..guidance.predictions import PARAMETRISATIONS
 from .architectures import ARCHITECTURES, Architecture
 from .metadata import FORMAT, VERSION, Notes
@@ -32,7 +32,6 @@ FOREIGN_KEYS = (
     ("decoder.conv_in.", "a VAE: use Load VAE"),
     ("text_model.", "a text encoder: use Load CLIP"),
 )
-WRAPPERS = ("module.", "_orig_mod.", "model.", "net.", "ema.")  # what trainers put before every weight's name
 DTYPES = (torch.float32, torch.float16, torch.bfloat16)
 KARRAS_SIGMA_DATA = 0.5  # the paper's value, for files without metadata
 
@@ -104,7 +103,7 @@ def checked(file: str, tensors: Mapping[str, Tensor], metadata: Mapping[str, str
     """Decide what a file's contents are, or say why they are no denoiser.  file: its name, for messages"""
     notes = Notes(file, metadata or {})
     _refuse_other_formats(notes, tensors)
-    weights = _unwrapped(tensors)
+    weights = unwrapped(tensors)
     known = notes.choice("architecture", ARCHITECTURES) if notes.described else next(iter(ARCHITECTURES))
     sizes = _sizes(file, known, weights)
     _check_weights(file, ARCHITECTURES[known], sizes, weights)
@@ -155,14 +154,6 @@ def _refuse_other_formats(notes: Notes, names: Collection[str]) -> None:
     for start, what in FOREIGN_KEYS:
         if any(key.startswith(start) for key in names):
             raise ValueError(f"{notes.file} is {what}. Load Denoiser reads {', '.join(ARCHITECTURES)}.")
-
-
-def _unwrapped(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Drop the prefix a trainer put before every name."""
-    for prefix in WRAPPERS:
-        if tensors and all(key.startswith(prefix) for key in tensors):
-            return {key.removeprefix(prefix): weight for key, weight in tensors.items()}
-    return dict(tensors)
 
 
 def _sizes(file: str, known: str, weights: Mapping[str, Tensor]) -> dict[str, Any]:

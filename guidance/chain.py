@@ -43,6 +43,8 @@ class ChainState(NamedTuple):
 class Chain:
     """Rules in wire order: scales, then what comes before the combination, one combination, and what comes after.
 
+    Gradient terms, which need more than predictions, are added to the result by whoever evaluates: `terms`.
+
     An empty chain is plain classifier-free guidance.
     """
 
@@ -61,7 +63,12 @@ class Chain:
     @property
     def is_cfg(self) -> bool:
         """Whether a step is plain CFG at the chain's scale, which a host may compute itself."""
-        return all(rule.kind == "scale" or rule.neutral for rule in self.rules)
+        return all(rule.kind in ("scale", "gradient") or rule.neutral for rule in self.rules)
+
+    @property
+    def terms(self) -> tuple[Any, ...]:
+        """Gradient terms at work, in wire order: a host adds them last."""
+        return tuple(rule for rule in self.rules if rule.kind == "gradient" and not rule.neutral)
 
     @property
     def sources(self) -> Mapping[str, Source]:
@@ -120,7 +127,8 @@ class Chain:
         """The chain as one line for the trace, in the order in which the rules act."""
         ordered = sorted(self.rules, key=lambda rule: KINDS.index(rule.kind))
         parts = {kind: [rule.text for rule in ordered if rule.kind == kind] for kind in KINDS}
-        return " > ".join([*parts["scale"], *parts["before"], *(parts["combine"] or ["CFG"]), *parts["after"]])
+        rest = (*parts["after"], *parts["gradient"])
+        return " > ".join([*parts["scale"], *parts["before"], *(parts["combine"] or ["CFG"]), *rest])
 
     def __repr__(self) -> str:
         return f"Guidance({self.text})"

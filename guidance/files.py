@@ -23,6 +23,7 @@ from torch import Tensor
 MAX_HEADER = 16 * 2**20  # the largest model files in use carry about 1 MB
 BYTES = {"F64": 8, "F32": 4, "F16": 2, "BF16": 2, "I64": 8, "I32": 4, "I16": 2, "I8": 1, "U8": 1, "BOOL": 1}
 BYTES |= {"F8_E4M3": 1, "F8_E5M2": 1}
+PREFIXES = ("module.", "_orig_mod.", "model.", "net.", "ema.")  # what trainers put before every tensor's name
 FOREIGN = {
     b"PK\x03\x04": "a zip archive, the form of PyTorch checkpoints (.pt, .ckpt), which can run code when loaded",
     b"\x80\x02": "a Python pickle, which can run code when loaded",
@@ -104,6 +105,14 @@ def read_header(
     entries = {name: _entry(path.name, name, claim) for name, claim in header.items()}
     _check_layout(path.name, entries, size - 8 - length)
     return entries, metadata
+
+
+def unwrapped(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The same tensors without the prefix that a trainer put before every name."""
+    for prefix in PREFIXES:
+        if tensors and all(name.startswith(prefix) for name in tensors):
+            return {name.removeprefix(prefix): tensor for name, tensor in tensors.items()}
+    return dict(tensors)
 
 
 def write_safetensors(path: str | os.PathLike, tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> None:

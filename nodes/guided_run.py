@@ -21,6 +21,7 @@ from ..guidance.predictions import Predictions
 from ..guidance.rules.contract import Source
 from ..guidance.schedules import Run
 from . import host
+from .gradient_run import GradientRun
 from .host import KEY
 from .other_model import WORDS, OtherModel
 
@@ -37,7 +38,10 @@ class GuidedRun:
         self.guider, self.chain = guider, chain
         self.flow = host.is_flow(guider.model_patcher)
         self.gamma, self.stage = 1.0, "step"
-        self.state = self.following = chain.init(Run(tuple(map(float, sigmas)), self.flow))
+        run = Run(tuple(map(float, sigmas)), self.flow)
+        self.state = self.following = chain.init(run)
+        self.gradients = GradientRun(chain.terms, guider, run)
+        self.gradients.load_with(guider.conds)
         self.sources = dict(chain.sources)
         refuse_second_rule(guider.model_options, chain)
         for name, conditioning in own_conditions(self.sources).items():
@@ -68,7 +72,10 @@ class GuidedRun:
         return executor(guider, sigmas, extra_args, callback, noise, latent, mask, *rest)
 
     def predict(self, x, timestep, model_options={}, seed=None):  # noqa: B006  the host's signature
-        """Guided x0-hat at one noise level; what the chain does not need is not evaluated."""
+        """Guided x0-hat at one noise level, gradient terms included; what the chain does not need is not evaluated."""
+        return self.gradients.added(self._combined, x, timestep, model_options, seed)
+
+    def _combined(self, x, timestep, model_options, seed):
         sigma, conds = float(timestep[0]), self.guider.conds
         self.gamma = self.chain.scale(self.state, sigma, self.guider.cfg)
         needs = self.chain.needs(self.state, sigma, self.gamma)
@@ -128,6 +135,8 @@ class GuidedRun:
         uncond = args["uncond_denoised"] if needs_uncond and args["uncond"] is not None else None
         p = Predictions(args["input"], sigma, alpha, uncond, cond, extra)
         guided, self.following = self.chain.step(self.state, p, self.gamma)
+        if torch.is_grad_enabled():  # a memory must not hold this step's graph
+            _, self.following = self.chain.step(self.state, p.detached(), self.gamma)
         if self.stage == "cond_only" and guided is not cond:
             self.stage = "reuse"
         return guided

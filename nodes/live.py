@@ -15,7 +15,6 @@ from dataclasses import dataclass, field, replace
 
 from comfy_execution.utils import get_executing_context
 
-from ..guidance.gram import VECTORS
 from ..guidance.record import RunFacts, step_record
 from ..samplers.ledger import Ledger
 
@@ -134,7 +133,7 @@ class Live:
         part = replace(self.ledger, rows=self.ledger.rows[first:], stage=self.ledger.stage[first:])
         columns = part.columns()
         space = "flow" if self.ledger.flow else "ve"
-        facts = RunFacts(self.run, self.n, space, self.count, VECTORS, self.sigma_data)
+        facts = RunFacts(self.run, self.n, space, self.count, self.ledger.vectors, self.sigma_data)
         rows = [{name: column[i] for name, column in columns.items()} for i in range(len(part.rows))]
         return [step_record(row, facts, first + i, part.stage[i], MOST_RECORD) for i, row in enumerate(rows)]
 

@@ -21,7 +21,6 @@ import safetensors.torch
 import torch
 from torch import Tensor
 
-from ..guidance.gram import VECTORS
 from ..guidance.trace import PER_SAMPLE, PER_STEP, VERSION, Trace
 from ..samplers.ledger import Capture, Ledger
 from ..samplers.recorder import Call, Recorded, Recorder
@@ -132,7 +131,14 @@ class Watch:
             options=self.options,
             bound=1.0 if pixels else None,
             dtype=host.network_dtype(self.patcher),
+            gradients=tuple(name for name in self._terms() if name.startswith("gradient")),
+            energies=tuple(self._terms()),
         )
+
+    def _terms(self) -> dict[str, str]:
+        """Names and texts of the gradient terms and watched energies of our chain."""
+        terms = self.run_of_chain.gradients.names if self.run_of_chain else {}
+        return {name: term.text for term, name in terms.items()}
 
     def _entered(self, step: Recorded) -> None:
         self.ledger.enter(step)
@@ -196,6 +202,10 @@ class Watch:
         denoised = model(plain(x), sigma, *args, **kwargs)
         self.current.denoised = denoised.clone()
         self.current.stage = self._stage(self.current)
+        if self.run_of_chain:
+            asked = self.run_of_chain.gradients.latest
+            self.current.gradients = {a.name: a.shift for a in asked if a.shift is not None}
+            self.current.log_probs = {a.name: a.log_prob for a in asked}
         return denoised
 
     def _stage(self, call: Call) -> str:
@@ -215,7 +225,7 @@ class Watch:
         roles = {} if model_options.get(FURTHER) else self._roles(conds)
         for role, position in roles.items():
             if getattr(call, role) is None and active[position]:
-                setattr(call, role, predictions[position].clone())
+                setattr(call, role, predictions[position].detach().clone())
         call.evaluations += sum(active)
         call.gamma = getattr(self.run_of_chain or self.guider, "gamma", self.cfg)
         return predictions
@@ -251,7 +261,8 @@ class Watch:
         return Trace(header, columns, list(self.ledger.stage), tensors)
 
     def _columns(self) -> dict[str, Tensor]:
-        return no_steps(0 if self.end is None else len(self.end)) | self.ledger.columns()
+        batch = 0 if self.end is None else len(self.end)
+        return no_steps(batch, self.ledger) | self.ledger.columns()
 
     def _header(self) -> dict:
         shape = [] if self.end is None else list(self.end.shape[1:])
@@ -260,7 +271,8 @@ class Watch:
             "version": VERSION,
             "run": self.run_id,
             "space": "flow" if self.flow else "ve",
-            "vectors": list(VECTORS),
+            "vectors": list(self.ledger.vectors),
+            "terms": self._terms(),
             "sampler": self.name,
             "options": {name: v for name, v in self.options.items() if isinstance(v, int | float | str)},
             "scheduler": None,
@@ -290,7 +302,7 @@ class Watch:
         skipped = sum(stage != "step" for stage in self.ledger.stage)
         if skipped:
             notes.append(f"uncond was not evaluated in {skipped} of {len(self.ledger.stage)} steps")
-        return notes
+        return [*notes, *(self.run_of_chain.gradients.notes if self.run_of_chain else ())]
 
 
 def unsampled(recording: Recording, sampler, guider, samples: Tensor, seed: int) -> Trace:
@@ -317,11 +329,12 @@ def mapped(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
     return again
 
 
-def no_steps(batch: int) -> dict[str, Tensor]:
+def no_steps(batch: int, ledger: Ledger) -> dict[str, Tensor]:
     """The columns of a run without steps."""
-    pairs = len(VECTORS) * (len(VECTORS) + 1) // 2
+    pairs = len(ledger.vectors) * (len(ledger.vectors) + 1) // 2
     shapes = dict.fromkeys(PER_STEP, (0,)) | dict.fromkeys(PER_SAMPLE, (0, batch))
     shapes |= {"K": (0, batch, pairs), "sum": (0, batch, 3)}
+    shapes |= dict.fromkeys((f"log_prob {name}" for name in ledger.energies), (0, batch))
     return {name: torch.zeros(shape, dtype=torch.float64) for name, shape in shapes.items()}
 
 

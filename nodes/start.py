@@ -14,12 +14,12 @@ from ..denoisers.formats import chosen, read_denoiser
 from ..denoisers.labels import label_indices
 from ..denoisers.schedules import SCHEDULES
 from . import checks
+from .model_folders import embedded_files, listed_files, register_folder
 from .native_model import WEIGHT_DTYPES, card_of, native_denoiser
 from .saving import fingerprint
 
 CATEGORY = "guidance geometry/start"
 FOLDER = "denoisers"
-EMBEDDED = Path(__file__).resolve().parents[1] / "assets" / "denoisers"
 DEFAULT = "pocket-1"
 KINDS = ("auto", "epsilon", "x0", "v", "flow", "edm", "score")
 LEVELS = ("auto", *SCHEDULES)
@@ -27,26 +27,14 @@ DTYPES = ("default", *WEIGHT_DTYPES)
 LARGEST_SIDE, LARGEST_BATCH = 16384, 4096
 
 
-def register_folder() -> None:
-    """Give the host a folder type `denoisers` that lists safetensors files only."""
-    folder_paths.add_model_folder_path(FOLDER, str(Path(folder_paths.models_dir) / FOLDER))
-    folder_paths.folder_names_and_paths[FOLDER][1].add(".safetensors")
-
-
-def embedded_files() -> dict[str, Path]:
-    """Denoisers that come with the pack, by their names without the ending."""
-    return {path.stem: path for path in sorted(EMBEDDED.glob("*.safetensors"))}
-
-
 def available() -> list[str]:
     """Names the loader offers: the pack's own, then the files in the host's folder `denoisers`."""
-    users = [name for name in folder_paths.get_filename_list(FOLDER) if name.endswith(".safetensors")]
-    return [*embedded_files(), *users]
+    return [*embedded_files(FOLDER), *listed_files(FOLDER)]
 
 
 def path_of(name: str) -> Path:
     """Where a listed denoiser lies."""
-    own = embedded_files()
+    own = embedded_files(FOLDER)
     return own[name] if name in own else Path(folder_paths.get_full_path_or_raise(FOLDER, name))
 
 
@@ -242,4 +230,4 @@ def canvas_sides(native: tuple[int, ...], width: int, height: int) -> tuple[int,
 
 
 NODES = [GGLoadDenoiser, GGClassLabel, GGEmptyCanvas]
-register_folder()
+register_folder(FOLDER)

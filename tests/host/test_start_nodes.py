@@ -158,7 +158,7 @@ def test_registering_the_folder_twice_changes_nothing(start):
     import folder_paths
 
     before = [*folder_paths.get_folder_paths(start.FOLDER)]
-    start.register_folder()
+    start.register_folder(start.FOLDER)
     assert folder_paths.get_folder_paths(start.FOLDER) == before
     assert folder_paths.folder_names_and_paths[start.FOLDER][1] == {".safetensors"}
 
@@ -292,7 +292,7 @@ def test_impossible_mixtures_are_refused_before_and_during_the_run(lab, values, 
 
 
 def test_the_embedded_denoiser_loads(start):
-    if start.DEFAULT not in start.embedded_files():
+    if start.DEFAULT not in start.embedded_files(start.FOLDER):
         pytest.skip("assets/denoisers/pocket-1.safetensors is not there yet: run tools/train_demo.py")
     model, _, labels = load(start, start.DEFAULT)
     card = start.card_of(model)

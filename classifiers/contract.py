@@ -1,0 +1,86 @@
+"""What a classifier's file says besides its weights: labels and preprocessing, in metadata or a JSON beside it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from .preprocessing import Preprocessing
+
+MOST_BYTES = 2**20  # of a JSON file; thousands of labels take a tenth
+PREPARED = ("size", "mean", "std", "mode", "fit")
+KEYS = ("labels", *PREPARED, "schedule", "features", "unit_features", "activation")
+
+
+@dataclass(frozen=True)
+class Contract:
+    """Statements about a file.  file: its name, for messages. said: key -> value, of the keys in KEYS"""
+
+    file: str
+    said: Mapping[str, Any]
+
+    def labels(self, count: int) -> tuple[str, ...]:
+        """The names of the logits; their numbers where nothing is said, as names are never guessed."""
+        names = self.said.get("labels", [str(index) for index in range(count)])
+        if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+            raise ValueError(f"{self.file}: labels must be a JSON list of texts. Write one name a logit.")
+        if len(names) != count:
+            raise ValueError(f"{self.file}: {len(names)} labels are named but the network has {count} logits.")
+        return tuple(names)
+
+    def preprocessing(self, usual: Preprocessing) -> Preprocessing:
+        """The family's usual preprocessing, with what the file states in its place."""
+        stated = {key: self.said[key] for key in PREPARED if key in self.said}
+        try:
+            if "size" in stated:
+                stated["size"] = sides_of(stated["size"])
+            for key in {"mean", "std"} & stated.keys():
+                stated[key] = tuple(float(value) for value in stated[key])
+            return replace(usual, **stated)
+        except (TypeError, ValueError) as wrong:
+            raise ValueError(
+                f"{self.file}: the preprocessing {stated} is not usable ({wrong}). Correct it in the file."
+            ) from None
+
+
+def contract_of(path: Path, metadata: Mapping[str, str]) -> Contract:
+    """Statements of a weights file: metadata keys gg.<key>, then those of <name>.json beside it."""
+    said = {key: value_of(metadata[f"gg.{key}"]) for key in KEYS if f"gg.{key}" in metadata}
+    beside = path.with_suffix(".json")
+    if beside.is_file():
+        said |= {key: value for key, value in read_json(beside).items() if key in KEYS}
+    return Contract(path.name, said)
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """A JSON object from a small file.  Raises FileNotFoundError, or ValueError for anything else."""
+    if not path.is_file():
+        raise FileNotFoundError(f"{path.name} is missing in {path.parent.name}. Fetch the whole folder.")
+    if path.stat().st_size > MOST_BYTES:
+        raise ValueError(f"{path.name} has {path.stat().st_size:,} bytes; at most {MOST_BYTES:,} are read.")
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"{path.name} is no JSON ({error}). Fetch it again.") from error
+    if not isinstance(value, dict):
+        raise ValueError(f"{path.name} holds a {type(value).__name__}; a JSON object is needed. Fetch it again.")
+    return value
+
+
+def value_of(text: str) -> Any:
+    """JSON where it is JSON, else the text itself."""
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        return text
+
+
+def sides_of(size: Any) -> tuple[int, int]:
+    """(height, width) from a number or a pair."""
+    pair = (size, size) if isinstance(size, int) else tuple(size)
+    if len(pair) != 2 or not all(type(side) is int for side in pair):
+        raise ValueError(f"size is {size!r}; a number or [height, width] is needed")
+    return pair

@@ -1,0 +1,92 @@
+"""Probes: a linear or small perceptron head on the features of a network in another folder."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from itertools import pairwise
+
+from torch import Tensor, nn
+
+from .contract import Contract
+from .wired import CleanClassifier, FeatureExtractor, ImageTextModel, WiredNetwork
+
+LAYER = re.compile(r"(?:layers\.(\d+)\.)?(weight|bias)")
+ACTIVATIONS = {"gelu": nn.functional.gelu, "silu": nn.functional.silu, "relu": nn.functional.relu}
+
+
+class Probe(nn.Module):
+    """Layers on features, with an activation between them.  unit: features are scaled to length 1 first"""
+
+    def __init__(self, features: nn.Module, layers: list[nn.Linear], unit: bool, activation: str):
+        super().__init__()
+        self.features, self.layers = features, nn.ModuleList(layers)
+        self.unit, self.activation = unit, activation
+
+    def forward(self, x: Tensor) -> Tensor:  # [B, 3, H, W] -> [B, K]
+        """Logits."""
+        h = self.features(x)
+        h = nn.functional.normalize(h, dim=1) if self.unit else h
+        for layer in self.layers[:-1]:
+            h = ACTIVATIONS[self.activation](layer(h))
+        return self.layers[-1](h)
+
+
+def is_probe(keys: Mapping[str, Tensor]) -> bool:
+    """Whether these names are `weight`, `bias`, or `layers.<i>.weight`, `layers.<i>.bias`, and nothing else."""
+    return bool(keys) and all(LAYER.fullmatch(key) for key in keys)
+
+
+def probe_classifier(
+    weights: Mapping[str, Tensor], contract: Contract, find: Callable[[str], WiredNetwork]
+) -> CleanClassifier:
+    """A probe on its feature network.  find: name of a folder -> the network in it
+
+    Raises ValueError where the file does not name its feature network, or the sizes do not follow each other.
+    """
+    source, unit, activation = stated(contract)
+    extractor = find(source)
+    if not isinstance(extractor, FeatureExtractor | ImageTextModel):
+        raise ValueError(f"{contract.file} is a probe on {source}, which has no features. Name a CLIP or DINO folder.")
+    layers = layers_of(contract.file, weights)
+    network = Probe(extractor.network, layers, unit, activation)
+    labels = contract.labels(layers[-1].out_features)
+    return CleanClassifier(contract.file, network, labels, contract.preprocessing(extractor.preprocessing))
+
+
+def stated(contract: Contract) -> tuple[str, bool, str]:
+    """Feature network, whether its features are normalised, and the activation, as the file says."""
+    said = contract.said
+    source, unit, activation = said.get("features"), said.get("unit_features", False), said.get("activation", "gelu")
+    if not isinstance(source, str) or not isinstance(unit, bool) or activation not in ACTIVATIONS:
+        raise ValueError(
+            f"{contract.file} is a probe and must say gg.features (a folder in models/classifiers), gg.unit_features "
+            f"(true or false) and gg.activation ({', '.join(ACTIVATIONS)}); not {source!r}, {unit!r}, {activation!r}."
+        )
+    return source, unit, activation
+
+
+def layers_of(file: str, weights: Mapping[str, Tensor]) -> list[nn.Linear]:
+    """The layers in order, checked to fit onto each other."""
+    parts: dict[int, dict[str, Tensor]] = {}
+    for key, tensor in weights.items():
+        index, part = LAYER.fullmatch(key).groups()  # type: ignore[union-attr]
+        parts.setdefault(int(index or 0), {})[part] = tensor
+    ordered = [parts[index] for index in sorted(parts)]
+    if not all("weight" in layer and layer["weight"].ndim == 2 for layer in ordered):
+        raise ValueError(f"{file}: every layer of a probe needs a weight [out, in]. Save it again.")
+    for first, second in pairwise(ordered):
+        if len(first["weight"]) != second["weight"].shape[1]:
+            raise ValueError(f"{file}: a layer gives {len(first['weight'])} numbers, the next one takes "
+                             f"{second['weight'].shape[1]}. Save the probe again.")  # fmt: skip
+    return [linear(file, **layer) for layer in ordered]
+
+
+def linear(file: str, weight: Tensor, bias: Tensor | None = None) -> nn.Linear:
+    """A layer with these values."""
+    wanted, inputs = weight.shape
+    if bias is not None and bias.shape != (wanted,):
+        raise ValueError(f"{file}: a bias has shape {tuple(bias.shape)} but ({wanted},) is needed. Save it again.")
+    layer = nn.Linear(inputs, wanted, bias=bias is not None, device="meta")
+    layer.load_state_dict({"weight": weight} | ({} if bias is None else {"bias": bias}), assign=True)
+    return layer

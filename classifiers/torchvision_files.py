@@ -1,0 +1,137 @@
+"""Classifiers and segmentation networks of torchvision, recognised by the names and shapes of their tensors.
+
+The file names no architecture, but no two of them have the same tensors. So the family is read off a tell-tale name,
+and every member of that family is built without memory until one fits.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from .contract import Contract
+from .networks import is_bookkeeping
+from .optional import library
+from .preprocessing import IMAGENET_MEAN, IMAGENET_STD, Preprocessing
+from .wired import CleanClassifier
+
+
+@dataclass(frozen=True)
+class Family:
+    """How torchvision's names of these begin, their tell-tale tensors, and the tensor with one row a label."""
+
+    starts: tuple[str, ...]
+    marks: tuple[str, ...]
+    head: str
+    output: str = "labels"
+
+
+FAMILIES = (
+    Family(("lraspp",), ("classifier.low_classifier.weight",), "classifier.high_classifier.weight", "segmentation"),
+    Family(("deeplabv3",), ("classifier.0.convs.0.0.weight",), "classifier.4.weight", "segmentation"),
+    Family(("resnet", "resnext", "wide_resnet"), ("conv1.weight", "layer1.0.bn1.weight"), "fc.weight"),
+    Family(("convnext",), ("features.1.0.layer_scale",), "classifier.2.weight"),
+    Family(("vit_",), ("class_token", "conv_proj.weight"), "heads.head.weight"),
+    Family(("swin_",), ("features.1.0.attn.relative_position_index",), "head.weight"),
+    Family(("efficientnet",), ("features.0.1.running_mean", "features.1.0.block.0.0.weight"), "classifier.1.weight"),
+)
+
+
+class Segmentation(nn.Module):
+    """The map of a network that answers with a dictionary of maps."""
+
+    def __init__(self, network: nn.Module):
+        super().__init__()
+        self.network = network
+
+    def forward(self, x: Tensor) -> Tensor:  # [B, 3, H, W] -> [B, K, H, W]
+        """Logits of every place."""
+        return self.network(x)["out"]
+
+
+def family_of(keys: Mapping[str, Any]) -> Family | None:
+    """The family whose tell-tale tensors are all there."""
+    return next((family for family in FAMILIES if all(key in keys for key in (*family.marks, family.head))), None)
+
+
+def torchvision_classifier(family: Family, weights: Mapping[str, Tensor], contract: Contract) -> CleanClassifier:
+    """Build the member of the family that has exactly these tensors, and load them.
+
+    Raises ValueError where torchvision is missing, or no member fits: it names the nearest and what is wrong.
+    """
+    models = library("torchvision", contract.file).models
+    kept = {key: tensor for key, tensor in weights.items() if not key.startswith("aux_classifier.")}
+    name, network = fitting(models, family, kept, contract.file)
+    fill(network, kept)
+    segments = family.output == "segmentation"
+    return CleanClassifier(
+        contract.file,
+        Segmentation(network) if segments else network,
+        contract.labels(len(kept[family.head])),
+        contract.preprocessing(usual_preprocessing(models, name, segments, getattr(network, "image_size", None))),
+        family.output,
+    )
+
+
+def fitting(models: Any, family: Family, weights: Mapping[str, Tensor], file: str) -> tuple[str, nn.Module]:
+    """Name and network (on the meta device) of the member whose tensors have these names and shapes."""
+    nearest = None
+    for name, network in members(models, family, weights):
+        wrong = differences(network, weights)
+        if not wrong:
+            return name, network
+        if nearest is None or len(wrong) < nearest[1]:
+            nearest = (name, len(wrong), wrong[0])
+    name, count, first = nearest or (family.starts[0], 0, "torchvision has none")
+    raise ValueError(
+        f"{file} fits no {'/'.join(family.starts)} of torchvision. Nearest: {name}, {count} tensors differ, first: "
+        f"{first}. Save the whole state_dict of an unchanged torchvision network."
+    )
+
+
+def members(models: Any, family: Family, weights: Mapping[str, Tensor]) -> Iterator[tuple[str, nn.Module]]:
+    """Every architecture of a family, without memory, with as many labels as the weights have."""
+    settings: dict[str, Any] = {"num_classes": len(weights[family.head])}
+    if family.output == "segmentation":
+        settings |= {"weights_backbone": None}
+    ending = ""
+    if "encoder.pos_embedding" in weights:
+        patch, places = weights["conv_proj.weight"].shape[-1], weights["encoder.pos_embedding"].shape[1] - 1
+        settings |= {"image_size": patch * math.isqrt(places)}
+        ending = f"_{patch}"
+    for name in models.list_models():
+        if name.startswith(family.starts) and name.endswith(ending):
+            with torch.device("meta"):
+                network = models.get_model(name, weights=None, **settings)
+            yield name, network
+
+
+def differences(network: nn.Module, weights: Mapping[str, Tensor]) -> list[str]:
+    """What does not fit between a network and weights, apart from the counters of training batches."""
+    wanted = {key: tuple(tensor.shape) for key, tensor in network.state_dict().items() if not is_bookkeeping(key)}
+    stored = {key: tuple(tensor.shape) for key, tensor in weights.items() if not is_bookkeeping(key)}
+    return [
+        f"{key} is {stored.get(key, 'missing')} but {wanted.get(key, 'nothing')} is needed"
+        for key in sorted(wanted.keys() | stored.keys())
+        if wanted.get(key) != stored.get(key)
+    ]
+
+
+def fill(network: nn.Module, weights: Mapping[str, Tensor]) -> None:
+    """Give a network without memory these tensors as its own; counters of training batches start at zero."""
+    counters = {key: torch.tensor(0) for key in network.state_dict() if is_bookkeeping(key)}
+    network.load_state_dict(counters | dict(weights), assign=True)
+
+
+def usual_preprocessing(models: Any, name: str, segments: bool, side: Any) -> Preprocessing:
+    """What torchvision's newest weights of this architecture were made with; the file need not say it."""
+    usual = models.get_model_weights(name).DEFAULT.transforms()
+    side = side or (usual.resize_size if segments else usual.crop_size)[0]
+    return Preprocessing(
+        (side, side), IMAGENET_MEAN, IMAGENET_STD, usual.interpolation.value, "stretch" if segments else "crop"
+    )

@@ -1,0 +1,257 @@
+"""Classifiers of the transformers library from a local folder: config.json and safetensors, offline, no code in it.
+
+The folder is checked before the library sees it: what it would fetch, run or follow out of the folder is refused.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ..guidance.files import read_header
+from .contract import read_json, sides_of
+from .optional import library
+from .preprocessing import IMAGENET_MEAN, IMAGENET_STD, Preprocessing
+from .wired import CleanClassifier, DepthEstimator, FeatureExtractor, ImageTextModel, WiredNetwork
+
+OFFLINE: dict[str, Any] = {"local_files_only": True, "trust_remote_code": False}
+CODE = (
+    "auto_map",
+    "quantization_config",
+    "use_timm_backbone",
+    "use_pretrained_backbone",
+    "timm_model",
+    "custom_pipelines",
+)
+TOKENIZERS = re.compile(r"(CLIP|Siglip|Gemma|XLMRoberta|T5|PreTrained)Tokenizer(Fast)?|TokenizersBackend")
+OTHER_WEIGHTS = (".bin", ".pt", ".pth", ".ckpt", ".h5")
+MODES = {2: "bilinear", 3: "bicubic"}
+ADAPTER = "adapter_config.json"
+DEPTH = ("DPTForDepthEstimation", "DepthAnythingForDepthEstimation")
+TOWERS = ("CLIPModel", "SiglipModel")
+FEATURES = ("Dinov2Model", "Dinov2WithRegistersModel", "CLIPVisionModelWithProjection", "SiglipVisionModel", "ViTModel")
+
+
+class Answer(nn.Module):
+    """A transformers network asked for one thing.  ask: network, images -> that"""
+
+    def __init__(self, network: nn.Module, ask: Callable[[Any, Tensor], Any]):
+        super().__init__()
+        self.network, self.ask = network, ask
+
+    def forward(self, x: Tensor) -> Tensor:  # [B, 3, H, W] -> what was asked for
+        """Ask."""
+        return self.ask(self.network, x)
+
+
+def folder_classifier(folder: Path) -> WiredNetwork:
+    """Load image classification, semantic segmentation, depth, CLIP/SigLIP or image features from a folder.
+
+    Raises FileNotFoundError where config.json is missing, ValueError for a folder that is not offline, safe and whole,
+    and for a kind of network that no guide is made of.
+    """
+    config = checked_config(folder)
+    kind = (config.get("architectures") or ["nothing"])[0]
+    transformers = library("transformers", f"{folder.name}/")
+    name = f"{folder.name}/"
+    if kind.endswith("ForImageClassification"):
+        network = loaded(transformers.AutoModelForImageClassification, folder)
+        seen = preprocessing_of(folder, "crop")
+        return CleanClassifier(name, Answer(network, logits), names_of(network), seen)
+    if kind.endswith("ForSemanticSegmentation"):
+        network = loaded(transformers.AutoModelForSemanticSegmentation, folder)
+        seen = preprocessing_of(folder, "stretch")
+        return CleanClassifier(name, Answer(network, logits), names_of(network), seen, "segmentation")
+    if kind in DEPTH:
+        network = loaded(transformers.AutoModelForDepthEstimation, folder)
+        metric = config.get("depth_estimation_type") == "metric"
+        return DepthEstimator(name, Answer(network, depth), (), preprocessing_of(folder, "stretch"), not metric)
+    if kind in TOWERS:
+        return image_text_model(name, loaded(getattr(transformers, kind), folder), folder, transformers)
+    if kind in FEATURES:
+        network = loaded(getattr(transformers, kind), folder)
+        return FeatureExtractor(name, Answer(network, pooled), (), preprocessing_of(folder, "crop"))
+    raise ValueError(
+        f"{name} is a {kind}. Guides are made of networks for image classification, semantic segmentation, depth "
+        f"({', '.join(DEPTH)}), {' and '.join(TOWERS)}, and for probes {', '.join(FEATURES)}."
+    )
+
+
+def logits(network: nn.Module, x: Tensor) -> Tensor:
+    """Logits of classes, or of classes at every place."""
+    return network(pixel_values=x).logits
+
+
+def depth(network: nn.Module, x: Tensor) -> Tensor:
+    """The predicted depth, [B, h, w]."""
+    return network(pixel_values=x).predicted_depth
+
+
+def pooled(network: nn.Module, x: Tensor) -> Tensor:
+    """One vector an image: the projected embedding where there is one, else the pooled state."""
+    found = network(pixel_values=x)
+    embedding = getattr(found, "image_embeds", None)
+    return found.pooler_output if embedding is None else embedding
+
+
+def image_embedding(network: Any, x: Tensor) -> Tensor:
+    """Image features of a pair of towers; newer versions of the library wrap them in an output object."""
+    return unpacked(network.get_image_features(pixel_values=x))
+
+
+def unpacked(found: Any) -> Tensor:
+    """The tensor itself, or the pooled one of an output object."""
+    return found if isinstance(found, Tensor) else found.pooler_output
+
+
+def image_text_model(name: str, network: Any, folder: Path, transformers: Any) -> ImageTextModel:
+    """A pair of towers with the scale (and bias, for SigLIP) of their logits."""
+    tokenizer = checked_tokenizer(folder, transformers)
+    sigmoid = hasattr(network, "logit_bias")
+    length = network.config.text_config.max_position_embeddings
+
+    def encode_texts(texts: list[str]) -> Tensor:
+        tokens = tokenizer(
+            texts, padding="max_length" if sigmoid else True, truncation=True, max_length=length, return_tensors="pt"
+        )
+        kept = {key: tokens[key].to(network.device) for key in tokens if key in ("input_ids", "attention_mask")}
+        if sigmoid:
+            kept.pop("attention_mask", None)  # trained on padded texts without a mask
+        return unpacked(network.get_text_features(**kept))
+
+    return ImageTextModel(
+        name,
+        Answer(network, image_embedding),
+        (),
+        preprocessing_of(folder, "crop"),
+        encode_texts,
+        float(network.logit_scale.detach().exp()),
+        float(network.logit_bias.detach()) if sigmoid else None,
+    )
+
+
+def loaded(kind: Any, folder: Path) -> Any:
+    """The network with all its weights: the library itself would fill missing ones with random numbers."""
+    try:
+        with torch.inference_mode(False):
+            network, found = kind.from_pretrained(
+                str(folder),
+                use_safetensors=True,
+                output_loading_info=True,
+                attn_implementation="eager",
+                **OFFLINE,
+            )
+    except (OSError, RuntimeError, ImportError, KeyError, TypeError, AttributeError) as error:
+        raise ValueError(f"{folder.name}/ cannot be loaded: {error}. Fetch the whole folder again.") from error
+    missing = sorted(key for key in found["missing_keys"] if "position_ids" not in key)
+    wrong = [*missing, *map(str, found["mismatched_keys"])]
+    if wrong:
+        raise ValueError(
+            f"{folder.name}/ lacks {len(wrong)} tensors, among them {wrong[0]}; they would be random numbers. "
+            "Fetch the folder of the whole model."
+        )
+    return network
+
+
+def checked_config(folder: Path) -> dict[str, Any]:
+    """config.json of a folder that needs no network, runs no code and reads nothing outside itself."""
+    config = read_json(folder / "config.json")
+    refuse_code(f"{folder.name}/config.json", config)
+    if (folder / ADAPTER).exists():
+        raise ValueError(f"{folder.name}/ holds an adapter ({ADAPTER}), not a whole model. Merge it and save again.")
+    shards = weight_files(folder)
+    for shard in shards:
+        if shard.resolve().parent != folder.resolve():
+            raise ValueError(f"{folder.name}/{shard.name} leads out of its folder. Put the file itself there.")
+        read_header(shard)
+    return config
+
+
+def weight_files(folder: Path) -> list[Path]:
+    """The safetensors files a folder's weights lie in, each a plain name inside it."""
+    index = folder / "model.safetensors.index.json"
+    if (folder / "model.safetensors").is_file():
+        return [folder / "model.safetensors"]
+    if not index.is_file():
+        others = sorted(path.name for path in folder.iterdir() if path.suffix in OTHER_WEIGHTS)
+        raise ValueError(
+            f"{folder.name}/ holds no model.safetensors ({', '.join(others) or 'no weights at all'}). "
+            "Other forms can run code when loaded: fetch the safetensors of the same model."
+        )
+    places = read_json(index).get("weight_map")
+    names = set(places.values()) if isinstance(places, dict) else set()
+    for name in names or {None}:
+        if not isinstance(name, str) or not re.fullmatch(r"[\w.-]+\.safetensors", name):
+            raise ValueError(f"{index.name}: {name!r} is no plain file name inside {folder.name}/. Fetch it again.")
+    return [folder / name for name in sorted(names)]
+
+
+def refuse_code(file: str, value: Any) -> None:
+    """Refuse settings under which the library would run code, fetch another model or need a special kernel."""
+    for key, setting in settings_in(value):
+        remote = key in ("backbone", "attn_implementation", "_attn_implementation") and isinstance(setting, str)
+        if (key in CODE and setting) or (remote and (key == "backbone" or "/" in setting)):
+            raise ValueError(
+                f"{file} asks for {key} = {setting!r}: code or weights from elsewhere. Only whole, plain models are "
+                "read here: save the model again without it."
+            )
+
+
+def settings_in(value: Any) -> Iterator[tuple[str, Any]]:
+    """Every key with its value, however deep."""
+    if isinstance(value, dict):
+        yield from value.items()
+    for inner in value.values() if isinstance(value, dict) else value if isinstance(value, list) else ():
+        yield from settings_in(inner)
+
+
+def checked_tokenizer(folder: Path, transformers: Any) -> Any:
+    """The tokenizer of a text tower, of a kind that reads plain tables."""
+    said = read_json(folder / "tokenizer_config.json")
+    refuse_code(f"{folder.name}/tokenizer_config.json", said)
+    kind = said.get("tokenizer_class", "CLIPTokenizer")
+    if not isinstance(kind, str) or not TOKENIZERS.fullmatch(kind):
+        raise ValueError(f"{folder.name}/ names the tokenizer {kind!r}, which is not one of CLIP or SigLIP.")
+    try:
+        return transformers.AutoTokenizer.from_pretrained(str(folder), **OFFLINE)
+    except (OSError, ValueError, ImportError, KeyError, TypeError) as error:
+        raise ValueError(f"{folder.name}/ has no usable tokenizer: {error}. Fetch the whole folder.") from error
+
+
+def preprocessing_of(folder: Path, fit: str) -> Preprocessing:
+    """Numbers from preprocessor_config.json; the resizing itself is ours, as the library's may stop the gradient."""
+    file = folder / "preprocessor_config.json"
+    said = read_json(file) if file.is_file() else {}
+    refuse_code(f"{folder.name}/{file.name}", said)
+    usual = (IMAGENET_MEAN, IMAGENET_STD) if said.get("do_normalize", True) else ((0.0,) * 3, (1.0,) * 3)
+    try:
+        return Preprocessing(
+            shown_size(said),
+            tuple(said.get("image_mean") or usual[0]),
+            tuple(said.get("image_std") or usual[1]),
+            MODES.get(said.get("resample", 2), "bilinear"),
+            fit,
+        )
+    except (TypeError, ValueError) as wrong:
+        raise ValueError(f"{folder.name}/{file.name} is not usable ({wrong}). Fetch it again.") from None
+
+
+def shown_size(said: Mapping[str, Any]) -> tuple[int, int]:
+    """(height, width) the network is shown: the crop where one is made, else the size of the resize."""
+    size = said.get("crop_size") if said.get("do_center_crop") else None
+    size = size or said.get("size", 224)
+    if not isinstance(size, Mapping):
+        return sides_of(size)
+    side = size.get("shortest_edge")
+    return sides_of([size.get("height", side), size.get("width", side)])
+
+
+def names_of(network: Any) -> tuple[str, ...]:
+    """The labels of a classification or segmentation network, in the order of its logits."""
+    names = network.config.id2label
+    return tuple(str(names[index]) for index in range(len(names)))

@@ -1,0 +1,159 @@
+"""What a GG_CLASSIFIER wire carries besides the exact classifier: networks that know how to be asked.
+
+Clean classifiers read images x0 in [-1, 1], unclamped. A noise-aware one reads the sampler's own sample
+x = alpha x0 + sigma eps, and changes coordinates itself, so that its gradient is the one with respect to x.
+Weights are frozen and never inference tensors; everything is computed in float32 on the device of the sample.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from .preprocessing import Preprocessing
+
+
+@dataclass(frozen=True, eq=False)
+class WiredNetwork:
+    """A frozen network with the names of what it tells apart (none where it measures).
+
+    name: for messages. labels: in the order of the logits.
+    """
+
+    name: str
+    network: nn.Module
+    labels: tuple[str, ...]
+    output = "labels"
+    noise_aware = False
+    judge = False
+
+    def __post_init__(self):
+        make_guiding(self.network)
+
+    def at(self, device: torch.device) -> nn.Module:
+        """The network on that device; it moves there once and stays."""
+        first = next(self.network.parameters(), None)
+        return self.network if first is None or first.device == device else self.network.to(device)
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.name}, {len(self.labels)} labels)"
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class CleanClassifier(WiredNetwork):
+    """Logits of images: one per label, or one per label and place for a segmentation (`output` says which).
+
+    judge: it measures finished pictures and must not guide, as a guide that is its own judge always wins.
+    """
+
+    preprocessing: Preprocessing
+    output: str = "labels"
+    judge: bool = False
+
+    def logits(self, x0: Tensor, sigma: Tensor | float = 0.0, alpha: Tensor | float = 1.0) -> Tensor:
+        """Logits of clean images, whatever sigma and alpha are.  x0 [B, 3, H, W] -> [B, K] or [B, K, h, w]"""
+        return self.at(x0.device)(self.preprocessing(x0))
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class NoisyClassifier(WiredNetwork):
+    """Logits of noisy samples.
+
+    enter: (x, sigma [B], alpha [B]) -> the arguments of the network, in its own coordinates.
+    shape: channels and sides of a sample; a side is None where any is read.
+    """
+
+    enter: Callable[[Tensor, Tensor, Tensor], tuple[Tensor, ...]]
+    shape: tuple[int | None, ...] = (3, None, None)
+    noise_aware = True
+
+    def logits(self, x: Tensor, sigma: Tensor | float, alpha: Tensor | float = 1.0) -> Tensor:
+        """Logits at a noisy sample x = alpha x0 + sigma eps.  x [B, C, H, W], sigma, alpha [B] or scalar -> [B, K]"""
+        if x.ndim != 4 or any(want not in (None, have) for have, want in zip(x.shape[1:], self.shape, strict=True)):
+            wanted = " x ".join("any" if side is None else str(side) for side in self.shape)
+            raise ValueError(
+                f"{self.name} reads samples of {wanted} but got {' x '.join(map(str, x.shape[1:]))}. "
+                "A noise-aware classifier cannot be resized: sample at its size, or use a clean one."
+            )
+        levels = (torch.as_tensor(v, dtype=torch.float32, device=x.device).expand(len(x)) for v in (sigma, alpha))
+        return self.at(x.device)(*self.enter(x.float(), *levels))
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class DepthEstimator(WiredNetwork):
+    """Depth of images.  inverse: larger is nearer (relative models); else larger is farther (metric ones)."""
+
+    preprocessing: Preprocessing
+    inverse: bool = True
+    output = "depth"
+
+    def depth(self, x0: Tensor) -> Tensor:  # [B, 3, H, W] -> [B, h, w]
+        """Depth at the network's own resolution, in its own units."""
+        return self.at(x0.device)(self.preprocessing(x0))
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class FeatureExtractor(WiredNetwork):
+    """One vector an image, for probes and for likeness to a reference."""
+
+    preprocessing: Preprocessing
+    output = "features"
+
+    def features(self, x0: Tensor) -> Tensor:  # [B, 3, H, W] -> [B, D]
+        """Features of images, not normalised."""
+        return self.at(x0.device)(self.preprocessing(x0))
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class ImageTextModel(WiredNetwork):
+    """Images and texts in one space.
+
+    encode_texts: texts -> [T, D], not normalised. scale, bias: logit = scale * cosine + bias; bias None is a softmax
+    over texts (CLIP), a number a sigmoid for each (SigLIP).
+    """
+
+    preprocessing: Preprocessing
+    encode_texts: Callable[[list[str]], Tensor]
+    scale: float
+    bias: float | None = None
+    output = "text"
+
+    def image_features(self, x0: Tensor) -> Tensor:  # [B, 3, H, W] -> [B, D]
+        """Unit vectors of images."""
+        return nn.functional.normalize(self.at(x0.device)(self.preprocessing(x0)), dim=1)
+
+    @torch.no_grad()
+    def text_features(self, texts: list[str]) -> Tensor:  # -> [T, D]
+        """Unit vectors of texts, without a gradient."""
+        return nn.functional.normalize(self.encode_texts(texts), dim=1)
+
+
+def make_guiding(network: nn.Module) -> None:
+    """Freeze a network, switch it to evaluation, and make its tensors ones that autograd can use (float32)."""
+    network.eval().requires_grad_(False)
+    with torch.inference_mode(False):
+        for store, name, tensor in stored_tensors(network):
+            store[name] = guiding(tensor)
+
+
+def stored_tensors(network: nn.Module) -> list[tuple[dict, str, Tensor]]:
+    """Where every parameter and buffer is kept: (dictionary, its key, the tensor)."""
+    stores = [store for module in network.modules() for store in (module._parameters, module._buffers)]
+    return [(store, name, tensor) for store in stores for name, tensor in store.items() if tensor is not None]
+
+
+def guiding(tensor: Tensor) -> Tensor:
+    """The same values as a normal tensor, floats as float32; the tensor itself where it is one already."""
+    dtype = torch.float32 if tensor.is_floating_point() else tensor.dtype
+    if not tensor.is_inference() and tensor.dtype == dtype:
+        return tensor
+    copy = tensor.detach().to(dtype, copy=True)
+    return nn.Parameter(copy, requires_grad=False) if isinstance(tensor, nn.Parameter) else copy
+
+
+def exploding(x: Tensor, sigma: Tensor, alpha: Tensor, least: float = 0.0) -> tuple[Tensor, Tensor]:
+    """VE coordinates: x / alpha = x0 + s eps and s = sigma / alpha, told as at least `least`."""
+    return x / alpha[:, None, None, None], (sigma / alpha).clamp(min=least)

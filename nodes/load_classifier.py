@@ -1,0 +1,170 @@
+"""Load a classifier: the network that tells guidance what a picture shows."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path, PurePosixPath, PureWindowsPath
+
+import folder_paths
+import psutil
+from comfy_api.latest import io
+
+from ..classifiers.reading import open_classifier
+from ..classifiers.wired import NoisyClassifier, WiredNetwork
+from . import checks
+from .model_folders import embedded_files, listed_files, register_folder
+from .saving import fingerprint
+from .wires import ClassifierWire
+
+FOLDER = "classifiers"
+DEFAULT = "pocket-noisy-1"
+CONFIG = "config.json"
+CONVERT = "python tools/run.py convert_classifier FILE"
+
+
+def roots() -> list[Path]:
+    """The host's folders of this kind that exist."""
+    return [Path(root) for root in folder_paths.get_folder_paths(FOLDER) if Path(root).is_dir()]
+
+
+def folders() -> dict[str, Path]:
+    """Folders with a config.json, up to two levels deep, by their names as listed: they end in a slash."""
+    found = [(root, path) for root in roots() for depth in ("*", "*/*") for path in root.glob(f"{depth}/{CONFIG}")]
+    return {f"{path.parent.relative_to(root).as_posix()}/": path.parent for root, path in sorted(found)}
+
+
+def available() -> list[str]:
+    """Names the loader offers: the pack's own, then folders and single files in the host's folder `classifiers`."""
+    whole = folders()
+    single = [name for name in listed_files(FOLDER) if not Path(name).as_posix().startswith(tuple(whole))]
+    return [*embedded_files(FOLDER), *whole, *single]
+
+
+def path_of(name: str) -> Path:
+    """Where a listed classifier lies, links followed.  Raises ValueError where that is outside the host's folders."""
+    own = embedded_files(FOLDER)
+    if name in own:
+        return own[name]
+    path = folders().get(name) or Path(folder_paths.get_full_path_or_raise(FOLDER, name))
+    if not any(path.resolve().is_relative_to(root.resolve()) for root in roots()):
+        raise ValueError(f"Classifier {name!r} is a link out of models/{FOLDER}. Put the file itself there.")
+    return path.resolve()
+
+
+def missing(name: str | None) -> str | None:
+    """A sentence with what is wrong with a name that is not listed, and what is available."""
+    if name is None or name in available():
+        return None
+    if not isinstance(name, str) or not is_inside(name):
+        return f"Classifier {name!r} is no name inside models/{FOLDER}. Choose one from the list."
+    if not name.endswith((".safetensors", "/")) and "." in name:
+        return (
+            f"Classifier {name!r} is no .safetensors file: others can run code when they are loaded. "
+            f"Convert a .pt of plain tensors with `{CONVERT}`."
+        )
+    return (
+        f"Classifier {name!r} was not found. Available: {', '.join(available()) or 'none'}. "
+        f"Put .safetensors files, or folders with a {CONFIG}, into {folder_paths.get_folder_paths(FOLDER)[0]}."
+    )
+
+
+def is_inside(name: str) -> bool:
+    """Whether a name stays below the folder it is looked up in, on any system."""
+    windows = PureWindowsPath(name)
+    absolute = windows.anchor or PurePosixPath(name).is_absolute()
+    return not (absolute or ".." in windows.parts or "\0" in name or "://" in name)
+
+
+def marks_of(path: Path) -> str:
+    """A mark of the state of a file and the JSON beside it, or of all files in a folder."""
+    files = sorted(path.rglob("*")) if path.is_dir() else [path, path.with_suffix(".json")]
+    marks = [fingerprint(file) for file in files if file.is_file()]
+    return hashlib.sha256(" ".join(marks).encode()).hexdigest()[:16]
+
+
+def too_large(path: Path) -> str | None:
+    """A sentence if the weights do not fit into free memory in float32."""
+    files = path.glob("*.safetensors") if path.is_dir() else [path]
+    size = sum(file.stat().st_size for file in files) // 2**20
+    free = int(psutil.virtual_memory().available) // 2**20
+    if 2 * size <= free:
+        return None
+    return (
+        f"{path.name} has {size:,} MB and may need twice that, but {free:,} MB of memory are free. "
+        "Close other programs, or choose a smaller classifier."
+    )
+
+
+def about(classifier: WiredNetwork) -> str:
+    """What was loaded, and what it wants to see, in a few lines."""
+    role = "judge: measures, never guides" if classifier.judge else "noise-aware" if classifier.noise_aware else "clean"
+    if isinstance(classifier, NoisyClassifier):
+        seen = f"samples {' x '.join(map(str, classifier.shape))} at any noise level"
+    else:
+        seen = str(getattr(classifier, "preprocessing", ""))
+    return f"{classifier.name}: {classifier.output}, {len(classifier.labels)} labels, {role}\nsees {seen}"
+
+
+class GGLoadClassifier(io.ComfyNode):
+    """A classifier file or folder as GG_CLASSIFIER."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="GGLoadClassifier",
+            display_name="Load Classifier",
+            category="guidance geometry/classifier",
+            description="Loads a network that says what a picture shows: labels, a segmentation, depth, or how well a "
+            "text fits. Its gradient can guide a model that never learned this. safetensors only; nothing is run.",
+            inputs=[
+                io.Combo.Input(
+                    "classifier_name",
+                    options=available() or [DEFAULT],
+                    default=DEFAULT,
+                    tooltip="The pack's own (pocket-noisy-1 reads noisy samples, pocket-clean-1 clean images, "
+                    "pocket-judge-1 only measures), then what lies in models/classifiers: .safetensors files, and "
+                    "folders with a config.json, shown with a slash.",
+                ),
+            ],
+            outputs=[
+                ClassifierWire.Output(
+                    display_name="classifier", tooltip="The network, with its labels and what it wants to see."
+                ),
+                io.String.Output(
+                    display_name="labels", tooltip="The labels, one a line; empty where it measures something else."
+                ),
+                io.String.Output(
+                    display_name="about", tooltip="What was recognised: kind, role, size, mean and deviation."
+                ),
+            ],
+        )
+
+    @classmethod
+    def validate_inputs(cls, classifier_name) -> bool | str:
+        return checks.verdict(missing(classifier_name))
+
+    @classmethod
+    def fingerprint_inputs(cls, classifier_name) -> str | None:
+        if classifier_name is None or missing(classifier_name):
+            return None
+        return marks_of(path_of(classifier_name))
+
+    @classmethod
+    def execute(cls, classifier_name) -> io.NodeOutput:
+        checks.insist(missing(classifier_name))
+        path = path_of(classifier_name)
+        checks.insist(too_large(path))
+        classifier = open_classifier(path, listed_path)
+        said = about(classifier)
+        return io.NodeOutput(classifier, "\n".join(classifier.labels), said, ui={"text": [said]})
+
+
+def listed_path(name: str) -> Path:
+    """Where the feature network of a probe lies, under its name with or without the slash."""
+    name = name if name in available() else f"{name}/"
+    checks.insist(missing(name))
+    return path_of(name)
+
+
+NODES = [GGLoadClassifier]
+register_folder(FOLDER)

@@ -1,0 +1,121 @@
+"""torchvision's families, recognised by their tensors and nothing else."""
+
+import pytest
+import torch
+
+from guidance_geometry.classifiers.reading import open_classifier
+from guidance_geometry.guidance.files import write_safetensors
+from guidance_geometry.tests.classifiers.slopes import lively, noise, slope_error
+
+models = pytest.importorskip("torchvision", reason="torchvision comes with the host").models
+SMALLEST = {
+    "resnet18": {},
+    "convnext_tiny": {},
+    "vit_b_32": {"image_size": 32},
+    "swin_t": {},
+    "swin_v2_t": {},
+    "efficientnet_b0": {},
+    "efficientnet_v2_s": {},
+    "deeplabv3_mobilenet_v3_large": {"weights_backbone": None, "aux_loss": True},
+    "lraspp_mobilenet_v3_large": {"weights_backbone": None},
+}
+SEGMENT = ("deeplabv3", "lraspp")
+
+
+def network_of(name, labels=4):
+    network = models.get_model(name, weights=None, num_classes=labels, **SMALLEST.get(name, {}))
+    return lively(network, seen=noise((4, 3, 96, 96), 5))
+
+
+def stored(folder, network, metadata=None, prefix="", dtype=torch.float32):
+    weights = {prefix + key: t.to(dtype) if t.is_floating_point() else t for key, t in network.state_dict().items()}
+    write_safetensors(folder / "net.safetensors", weights, {"gg.size": "64"} | (metadata or {}))
+    return folder / "net.safetensors"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", SMALLEST)
+def test_a_stored_network_is_the_same_function_with_a_true_slope(tmp_path, name):
+    network = network_of(name)
+    said = {"gg.size": "32"} if name.startswith("vit") else {}
+    loaded = open_classifier(stored(tmp_path, network, said), None)
+    x = 0.5 * noise((1, 3, 40, 40))
+    wanted = network(loaded.preprocessing(x))
+    wanted = wanted["out"] if name.startswith(SEGMENT) else wanted
+    assert (loaded.logits(x) - wanted).abs().max() <= 1e-5 * wanted.abs().max()
+    assert loaded.output == ("segmentation" if name.startswith(SEGMENT) else "labels")
+    assert loaded.labels == ("0", "1", "2", "3")
+    assert slope_error(lambda x: loaded.logits(x).log_softmax(1)[:, 1:2].flatten(1).mean(1), x) <= 1e-2
+
+
+def test_members_of_a_family_are_told_apart():
+    from guidance_geometry.classifiers.torchvision_files import family_of, fitting
+
+    for name in ("resnet34", "resnet50", "resnext50_32x4d", "wide_resnet50_2", "efficientnet_b1", "deeplabv3_resnet50"):
+        extra = {"weights_backbone": None} if name.startswith(SEGMENT) else {}
+        with torch.device("meta"):
+            weights = models.get_model(name, weights=None, num_classes=3, **extra).state_dict()
+        found, _ = fitting(models, family_of(weights), weights, "file")
+        assert found == name
+
+
+@pytest.mark.parametrize(
+    ("name", "size", "mode"),
+    [("resnet50", 224, "bilinear"), ("swin_t", 224, "bicubic"), ("efficientnet_v2_s", 384, "bilinear")],
+)
+def test_preprocessing_follows_the_family(name, size, mode):
+    from guidance_geometry.classifiers.torchvision_files import usual_preprocessing
+
+    usual = usual_preprocessing(models, name, False, None)
+    assert (usual.size, usual.mode, usual.fit) == ((size, size), mode, "crop")
+    assert usual.mean == (0.485, 0.456, 0.406)
+
+
+def test_names_and_normalisation_travel_in_the_file(tmp_path):
+    said = {"gg.labels": '["a", "b", "c", "d"]', "gg.mean": "[0.5, 0.5, 0.5]", "gg.mode": "bicubic"}
+    path = stored(tmp_path, network_of("resnet18"), said, prefix="module.", dtype=torch.float16)
+    loaded = open_classifier(path, None)
+    assert loaded.labels == ("a", "b", "c", "d")
+    assert (loaded.preprocessing.mean, loaded.preprocessing.mode) == ((0.5, 0.5, 0.5), "bicubic")
+    assert {tensor.dtype for tensor in loaded.network.parameters()} == {torch.float32}
+    path.with_suffix(".json").write_text('{"labels": ["w", "x", "y", "z"], "size": [32, 48]}')
+    loaded = open_classifier(path, None)
+    assert (loaded.labels, loaded.preprocessing.size) == (("w", "x", "y", "z"), (32, 48))
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda w: w.pop("layer3.0.conv1.weight"), r"Nearest: resnet18, 1 tensors differ, first: layer3\.0\.conv1"),
+        (lambda w: w.update({"layer1.0.conv1.weight": torch.zeros(3)}), r"layer1\.0\.conv1\.weight is \(3,\) but"),
+        (lambda w: w.update({"extra": torch.zeros(3)}), r"extra is \(3,\) but nothing is needed"),
+    ],
+    ids=["missing", "misshapen", "surplus"],
+)
+def test_a_changed_network_is_refused_with_the_nearest_name(tmp_path, change, message):
+    weights = network_of("resnet18").state_dict()
+    change(weights)
+    write_safetensors(tmp_path / "net.safetensors", weights, {})
+    with pytest.raises(ValueError, match=message):
+        open_classifier(tmp_path / "net.safetensors", None)
+
+
+@pytest.mark.parametrize(
+    ("said", "message"),
+    [
+        ({"gg.labels": '["a"]'}, "1 labels are named but the network has 4"),
+        ({"gg.labels": "cat"}, "labels must be a JSON list"),
+        ({"gg.std": "[0, 1, 1]"}, "preprocessing .* is not usable"),
+        ({"gg.size": '"large"'}, "preprocessing .* is not usable"),
+    ],
+)
+def test_a_wrong_statement_is_named(tmp_path, said, message):
+    with pytest.raises(ValueError, match=message):
+        open_classifier(stored(tmp_path, network_of("resnet18"), said), None)
+
+
+def test_a_missing_library_is_named():
+    from guidance_geometry.classifiers.optional import library
+
+    with pytest.raises(ValueError, match=r"net\.safetensors needs absent_library, which cannot be used here"):
+        library("absent_library", "net.safetensors")
