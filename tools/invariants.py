@@ -30,8 +30,7 @@ TOLERANCE = 5e-4  # of the largest number of the right answer; a float32 SVD of 
 EXACT = 0.0
 LARGE, UNLIMITED = 1e6, (math.inf, -math.inf)
 OPTIONAL = ("gamma 0 is u", "same in every space", "in plane", "in span", "per item", "no memory")
-CFG_HAS = dict.fromkeys(("before", "combine", "after"), frozenset())
-CFG_HAS |= {"scale": frozenset({"per item", "in plane", "in span"})}  # whatever the scale, it is CFG
+CFG_HAS = frozenset({"per item", "in plane", "in span"})  # whatever the scale is
 RATIOS = {"ve": lambda n: (n, 1.0), "vp": lambda n: (n / math.hypot(n, 1), 1 / math.hypot(n, 1))}
 RATIOS |= {"flow": lambda n: (n / (1 + n), 1 / (1 + n))}  # noise over signal -> sigma, alpha
 
@@ -79,7 +78,9 @@ def claims_of(rule: Any) -> frozenset[str]:
     """What a rule promises beyond the invariants of every rule; a chain promises what all its rules do."""
     if not isinstance(rule, Chain):
         return frozenset(getattr(rule, "claims", ()))
-    found = frozenset(OPTIONAL).intersection(*(one.claims | CFG_HAS[one.kind] for one in rule.rules))
+    found = frozenset(OPTIONAL).intersection(
+        *(one.claims | (CFG_HAS if one.kind == "scale" else frozenset()) for one in rule.rules)
+    )
     memory = rule.init(Run((*LEVELS, 0.0))).rules
     stateless = all(state is None for state in memory) and all(one.kind != "scale" for one in rule.rules)
     return found | {"no memory"} if stateless else found
@@ -221,7 +222,7 @@ def at_scale(gamma: float, which: str) -> Callable[[Any], float | None]:
     """Measures the result at one gamma against one of the predictions; only at the start, where u may be remembered."""
 
     def measure(rule: Any) -> float | None:
-        if reshapes_gamma(rule) or gamma == 1 and acts_at_one(rule):
+        if reshapes_gamma(rule) or (gamma == 1 and acts_at_one(rule)):
             return None
         steps = steps_of(rule)
         pairs = list(zip(play(rule, steps, gamma), steps, strict=True))
