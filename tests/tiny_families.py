@@ -83,7 +83,7 @@ LATENTS = {"SD15": (4, 8, 8), "SDXL": (4, 8, 8), "SD3": (16, 8, 8), "Flux": (16,
 WIDTHS = {"SD15": (32, 0), "SDXL": (48, 40), "SD3": (40, 24), "Flux": (40, 24), "WAN21_T2V": (40, 0)}  # text, pooled
 
 
-def family(name):
+def family(name, seed=0):
     """A MODEL of one of the host's families."""
     import comfy.model_management
     import comfy.model_patcher
@@ -95,14 +95,33 @@ def family(name):
     config.set_inference_dtype(torch.float32, None)
     device = comfy.model_management.unet_offload_device()
     model = config.get_model({}, "", device=device)
-    generator = torch.Generator().manual_seed(0)
-    for key, weight in model.diffusion_model.named_parameters():
+    fill(model.diffusion_model, seed)
+    load = comfy.model_management.get_torch_device()
+    return comfy.model_patcher.ModelPatcher(model, load_device=load, offload_device=device)
+
+
+def fill(network, seed):
+    """Random weights: the host's layers leave theirs as the memory was."""
+    generator = torch.Generator().manual_seed(seed)
+    for key, weight in network.named_parameters():
         fan = weight[0].numel() if weight.ndim > 1 else 1
         values = torch.randn(weight.shape, generator=generator) * (0.5 / fan) ** 0.5
         around = 1.0 if weight.ndim == 1 and key.endswith(("weight", "scale")) else 0.0
         weight.data.copy_(around + (0.1 if weight.ndim == 1 else 1.0) * values)
-    load = comfy.model_management.get_torch_device()
-    return comfy.model_patcher.ModelPatcher(model, load_device=load, offload_device=device)
+
+
+def control_net(seed=0):
+    """A ControlNet for SD15, and nothing of what it was trained on."""
+    import comfy.cldm.cldm
+    import comfy.controlnet
+    import comfy.model_management
+    import comfy.ops
+
+    config = {**CONFIGS["SD15"], "num_heads": 8, "hint_channels": 3, "dtype": torch.float32}
+    config = {key: value for key, value in config.items() if key != "out_channels"}
+    network = comfy.cldm.cldm.ControlNet(**config, operations=comfy.ops.disable_weight_init)
+    fill(network, seed)
+    return comfy.controlnet.ControlNet(network, load_device=comfy.model_management.get_torch_device())
 
 
 def text(name, seed, tokens=7):

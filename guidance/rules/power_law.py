@@ -32,7 +32,7 @@ class PowerLaw(Rule):
     """
 
     kind = "before"
-    claims = frozenset({"in plane", "same in every space", "per item"})
+    claims = frozenset({"in plane", "per item"})
     power: float = 0.9
     space: str = "score"
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from guidance_geometry.guidance.chain import PLAIN
-from guidance_geometry.tests.tiny_families import CONFIGS, family, latent, text
+from guidance_geometry.tests.tiny_families import CONFIGS, control_net, family, latent, text
 
 from .test_bits import guided, host_nodes, ksampler
 from .test_guidance_patch import patched
@@ -155,3 +155,65 @@ def test_a_second_model_of_another_family_is_refused(families):
     weak = PLAIN.then(Away(text("SDXL", 3), families["SDXL"][0]))
     with pytest.raises(ValueError, match="4 channels of SDXL, the sampled one on 4 of SD15"):
         guided(model, positive, negative, latent("SD15"), "euler", guidance=weak, **STEPS)
+
+
+def controlled(positive, negative, seed=0):
+    """Both conditions under a ControlNet, by the host's node."""
+    hint = torch.rand(1, 64, 64, 3, generator=torch.Generator().manual_seed(5))
+    return (
+        host_nodes()
+        .ControlNetApplyAdvanced()
+        .apply_controlnet(positive, negative, control_net(seed), hint, 1.0, 0.0, 1.0)
+    )
+
+
+def test_a_control_net_steers_the_further_predictions_too(families):
+    model, positive, negative = families["SD15"]
+    with torch.inference_mode():
+        steered = controlled(positive, negative)
+    arguments = (model, *steered, latent("SD15"), "euler")
+    expected = ksampler(*arguments, **STEPS)
+    assert not torch.allclose(expected, ksampler(model, positive, negative, *arguments[3:], **STEPS), atol=1e-3)
+    assert torch.equal(guided(*arguments, **STEPS)[0]["samples"], expected)
+    twin = family("SD15")
+    for same in (Away("cond"), Away("cond", model.clone()), Away("cond", twin)):
+        found = guided(*arguments, guidance=PLAIN.then(same), **STEPS)[0]["samples"]
+        assert (found - expected).abs().max() <= 1e-3
+    assert torch.equal(guided(*arguments, **STEPS)[0]["samples"], expected)
+
+
+def test_a_second_model_brings_its_own_lora_and_leaves_the_first_alone(families):
+    model, positive, negative = families["SD15"]
+    arguments = (model, positive, negative, latent("SD15"), "euler")
+    expected = ksampler(*arguments, **STEPS)
+    weak = lora(family("SD15"))
+    away = PLAIN.then(Away("cond", weak))
+    found = guided(*arguments, guidance=away, **STEPS)[0]["samples"]
+    assert not torch.allclose(found, expected, atol=1e-3)
+    assert torch.equal(ksampler(patched(model, away), *arguments[1:], **STEPS), found)
+    assert torch.equal(ksampler(*arguments, **STEPS), expected)
+
+
+def hooked(conditioning, model):
+    """A condition with a LoRA of its own."""
+    import comfy.hooks
+
+    weights = model.model.state_dict()
+    changes = {key: 0.5 * weights[key].roll(1, 0) for key in weights if key.endswith("to_q.weight")}
+    named = {f"{key.removesuffix('.weight')}.diff": change for key, change in changes.items()}
+    return comfy.hooks.set_hooks_for_conditioning(conditioning, comfy.hooks.create_hook_lora(named, 1.0, 0.0))
+
+
+def test_a_further_condition_with_a_lora_of_its_own(families):
+    """Our samplers register its hook; on a patched MODEL it is too late for that, and the error says so."""
+    model, positive, negative = families["SD15"]
+    arguments = (model, positive, negative, latent("SD15"), "euler")
+    expected = ksampler(*arguments, **STEPS)
+    away = PLAIN.then(Away(hooked(positive, model)))
+    found = guided(*arguments, guidance=away, **STEPS)[0]["samples"]
+    second = PLAIN.then(Away("cond", lora(family("SD15"))))
+    assert (found - guided(*arguments, guidance=second, **STEPS)[0]["samples"]).abs().max() <= 1e-2
+    assert not torch.allclose(found, expected, atol=1e-1)
+    assert torch.equal(ksampler(*arguments, **STEPS), expected)
+    with pytest.raises(ValueError, match="carries hooks"):
+        ksampler(patched(model, away), *arguments[1:], **STEPS)
