@@ -67,7 +67,7 @@ def test_reuse_stays_near_full_guidance_and_a_second_run_is_the_same(labelled, e
 def test_the_stop_saves_the_passes_behind_it(labelled, empty_latent):
     from guidance_geometry.nodes.rules.reuse import GGReuse
 
-    chain = GGReuse.execute(1, "line", 0.5, 2).result[0]
+    chain = GGReuse.execute(1, "line", 0.99995, 2).result[0]
     items, _, trace = run(labelled, empty_latent, chain)
     ended = items.index(3)
     assert ended >= 2
