@@ -47,6 +47,18 @@ def test_every_rule_of_this_pack_holds_what_it_claims(ours):
     assert {text: failed(verdicts) for text, verdicts in ours.items() if failed(verdicts)} == {}
 
 
+def test_claims_are_words_that_the_suite_knows(host):
+    from guidance_geometry.guidance.rules.contract import CLAIMS, Rule
+    from guidance_geometry.nodes.rules import NODES
+    from guidance_geometry.tools.invariants import INVARIANTS
+
+    assert NODES, "their modules hold the rules"
+    rules = [Rule, *(one for one in Rule.__subclasses__() if one.__module__.startswith("guidance_geometry.guidance"))]
+    assert len(rules) > len(NODES) / 2
+    assert {rule.__name__: rule.claims - set(CLAIMS) for rule in rules if rule.claims - set(CLAIMS)} == {}
+    assert set(CLAIMS) <= {one.claim for one in INVARIANTS}
+
+
 def test_the_page_is_fresh(ours, page):
     """`python tools/run.py rules_table` writes it."""
     from guidance_geometry.tools.rules_table import gist
