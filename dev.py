@@ -1,6 +1,7 @@
 """One script for everything: `python3 dev.py demo | serve | test | bench`. Needs Python 3.10 or newer, nothing else.
 
-Each command does the set-up that it needs and keeps it in .venv/, .host/ and .cache/.
+`story` and `gallery` make the pictures and numbers of docs/ again. Each command does the set-up that it needs and
+keeps it in .venv/, .host/ and .cache/.
 """
 
 from __future__ import annotations
@@ -47,17 +48,31 @@ def device(args: argparse.Namespace, python: Path) -> list[str]:
     return ["--cpu"] if args.cpu else provision.device_options(python)
 
 
-def demo(args: argparse.Namespace) -> int:
-    """Queue the first-look workflow for several guidance scales on a host of its own and keep what it made."""
-    python, host = prepare(args)
-    output = ROOT / "output" / "demo"
+def on_a_host(args: argparse.Namespace, tool: str, *arguments, testing: bool = False) -> int:
+    """Run one of tools/ against a host of its own, which ends with it."""
+    python, host = prepare(args, testing)
     provision.CACHE.mkdir(exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix="demo-", dir=provision.CACHE, ignore_cleanup_errors=True) as base:
+    with tempfile.TemporaryDirectory(prefix=f"{tool}-", dir=provision.CACHE, ignore_cleanup_errors=True) as base:
         options, pack = server.own_folders(Path(base))
         provision.say("starting ComfyUI")
-        log = provision.CACHE / "logs" / "demo-host.log"
+        log = provision.CACHE / "logs" / f"{tool}-host.log"
         with server.running(python, host, log, options + device(args, python), pack) as live:
-            return run([python, RUN, "first_look", "--server", live.address, "--output", output])
+            return run([python, RUN, tool, "--server", live.address, *arguments])
+
+
+def demo(args: argparse.Namespace) -> int:
+    """Queue the first-look workflow for several guidance scales on a host of its own and keep what it made."""
+    return on_a_host(args, "first_look", "--output", ROOT / "output" / "demo")
+
+
+def story(args: argparse.Namespace) -> int:
+    """Draw the figures of docs/the-geometry-of-guidance.md, measure its numbers, set its page; needs a Chromium."""
+    return on_a_host(args, "story", testing=True)
+
+
+def gallery(args: argparse.Namespace) -> int:
+    """Draw every figure and every view of the inspector again for docs/gallery.md; needs a Chromium."""
+    return on_a_host(args, "gallery", testing=True)
 
 
 def serve(args: argparse.Namespace) -> int:
@@ -108,6 +123,10 @@ def test(args: argparse.Namespace) -> int:
     os.environ["PYRIGHT_PYTHON_CACHE_DIR"] = str(provision.CACHE / "pyright")
     python, host = prepare(args, testing=True)
     os.environ["COMFYUI_PATH"] = str(host)
+    try:
+        provision.unpack_front_end(python)
+    except provision.SetUpError as error:  # its tests say that they are skipped
+        provision.say(str(error))
     summary, failed = [], False
     for name, command, skipped in checks(python):
         print(f"\n=== {name}{f': skipped, {skipped}' if skipped else ''}", flush=True)
@@ -122,7 +141,7 @@ def test(args: argparse.Namespace) -> int:
 
 def bench(args: argparse.Namespace) -> int:
     """Run the measurements in tools/bench; further arguments go to them."""
-    python, host = prepare(args)
+    python, host = prepare(args, testing=True)
     os.environ["COMFYUI_PATH"] = str(host)
     scripts = sorted((ROOT / "tools" / "bench").glob(f"{args.name}.py"))
     if not scripts:
@@ -145,7 +164,7 @@ def arguments() -> argparse.Namespace:
     shared.add_argument("--cpu", action="store_true", help="leave a GPU alone")
     parser = argparse.ArgumentParser(description=__doc__)
     commands = parser.add_subparsers(required=True)
-    for command in (demo, serve, test, bench):
+    for command in (demo, serve, test, bench, story, gallery):
         sub = commands.add_parser(command.__name__, help=command.__doc__, parents=[shared])
         sub.set_defaults(command=command)
         if command is serve:

@@ -19,10 +19,16 @@ class MixtureClassifier:
     mixture: GaussianMixture
     labels: tuple[str, ...]
     space: str = "ve"
+    noise_aware = True
+    judge = False
 
-    def label_log_prob(self, x: Tensor, sigma: Tensor, alpha: Tensor | float = 1.0) -> Tensor:
+    def logits(self, x: Tensor, sigma: Tensor | float, alpha: Tensor | float = 1.0) -> Tensor:
         """Log-probability of every label at a noisy sample.  x [B, ...], sigma [B], alpha [B] or scalar -> [B, K]"""
         return self.mixture.label_log_prob(x, sigma, alpha)
+
+    def label_log_prob(self, x: Tensor, sigma: Tensor | float, alpha: Tensor | float = 1.0) -> Tensor:
+        """The same: they are normalised.  -> [B, K]"""
+        return self.logits(x, sigma, alpha)
 
     def __repr__(self) -> str:
         shape = "x".join(map(str, self.mixture.shape))

@@ -145,6 +145,11 @@ class Canvas:
         (artist,) = self._axes.plot(*[[v] for v in at], MARKERS[kind], ms=size, mfc=face, mec=colour, mew=1.8)
         self._finish(artist, **more)
 
+    def dots(self, points: np.ndarray, colour: str, size: float, **more):
+        """Many small discs at points [n, 2], as one shape."""
+        artist = self._axes.plot(points[:, 0], points[:, 1], "o", ms=size, mfc=colour, mec="none", mew=0)[0]
+        self._finish(artist, **more)
+
     def text(self, at: Point, words: str, size: float = 12.0, colour: str | None = None, **more) -> Box:
         """Words with a halo, their left upper corner at `at`. more: bold, halo, name. Returns the box they fill."""
         bold, halo = more.pop("bold", False), more.pop("halo", True)

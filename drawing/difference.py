@@ -81,7 +81,7 @@ def chosen_steps(text: str, trace: Trace) -> list[int]:
     kept = trace.captured_steps
     words = text.strip().lower()
     if words in ("", "auto", "all"):
-        known = [step for step in kept if trace.stage[step] != "cond_only"] or kept
+        known = [step for step in kept if trace.stage[step] == "step"] or kept
         return known if words == "all" else evenly(known, AUTO_STEPS)
     chosen = [step for part in words.replace(";", ",").split(",") if part.strip() for step in _range(part)]
     missing = [step for step in chosen if step not in kept]

@@ -43,6 +43,8 @@ class ChainState(NamedTuple):
 class Chain:
     """Rules in wire order: scales, then what comes before the combination, one combination, and what comes after.
 
+    Gradient terms, which need more than predictions, are added to the result by whoever evaluates: `terms`.
+
     An empty chain is plain classifier-free guidance.
     """
 
@@ -61,12 +63,18 @@ class Chain:
     @property
     def is_cfg(self) -> bool:
         """Whether a step is plain CFG at the chain's scale, which a host may compute itself."""
-        return all(rule.kind == "scale" or rule.neutral for rule in self.rules)
+        return all(rule.kind in ("scale", "gradient") or rule.neutral for rule in self.rules)
+
+    @property
+    def terms(self) -> tuple[Any, ...]:
+        """Gradient terms at work, in wire order: a host adds them last."""
+        return tuple(rule for rule in self.rules if rule.kind == "gradient" and not rule.neutral)
 
     @property
     def sources(self) -> Mapping[str, Source]:
         """Further predictions the rules read, by names that no two rules share."""
-        return {f"{i} {name}": s for i, rule in enumerate(self.rules) for name, s in rule.sources.items()}
+        at_work = ((i, rule) for i, rule in enumerate(self.rules) if not rule.neutral)
+        return {f"{i} {name}": source for i, rule in at_work for name, source in rule.sources.items()}
 
     def init(self, run: Run) -> ChainState:
         """State of a run.  Raises ValueError when a rule does not fit it."""
@@ -82,6 +90,8 @@ class Chain:
         """Predictions to evaluate at a noise level: "cond", "uncond" and names of `sources`.  gamma: from `scale`."""
         wanted = PLAIN_NEEDS if gamma != 1 else frozenset({"cond"})
         for i, (rule, memory) in enumerate(zip(self.rules, state.rules, strict=True)):
+            if rule.neutral:
+                continue
             own = frozenset(name for name in wanted if name in PLAIN_NEEDS)
             asked = rule.needs(memory, sigma, own)
             wanted = (wanted - own) | frozenset(n if n in PLAIN_NEEDS else f"{i} {n}" for n in asked)
@@ -117,7 +127,8 @@ class Chain:
         """The chain as one line for the trace, in the order in which the rules act."""
         ordered = sorted(self.rules, key=lambda rule: KINDS.index(rule.kind))
         parts = {kind: [rule.text for rule in ordered if rule.kind == kind] for kind in KINDS}
-        return " > ".join([*parts["scale"], *parts["before"], *(parts["combine"] or ["CFG"]), *parts["after"]])
+        rest = (*parts["after"], *parts["gradient"])
+        return " > ".join([*parts["scale"], *parts["before"], *(parts["combine"] or ["CFG"]), *rest])
 
     def __repr__(self) -> str:
         return f"Guidance({self.text})"

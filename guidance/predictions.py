@@ -39,6 +39,12 @@ class Predictions:
             )
         return self.cond - self.uncond
 
+    def detached(self) -> Predictions:
+        """The same without their graph."""
+        uncond = None if self.uncond is None else self.uncond.detach()
+        extra = {name: x0.detach() for name, x0 in self.extra.items()}
+        return Predictions(self.x.detach(), self.sigma, self.alpha, uncond, self.cond.detach(), extra)
+
 
 @dataclass(frozen=True)
 class Line:

@@ -12,9 +12,13 @@ from .rules.contract import Rule
 
 @dataclass(frozen=True)
 class Run:
-    """What is known when sampling starts.  sigmas: the schedule, noisiest first, one more than there are steps."""
+    """What is known when sampling starts.
+
+    sigmas: the schedule, noisiest first, one more than there are steps. flow: alpha = 1 - sigma; else alpha = 1 (VE).
+    """
 
     sigmas: tuple[float, ...]
+    flow: bool = False
 
     @property
     def steps(self) -> int:
@@ -31,6 +35,16 @@ class Run:
     def progress(self, sigma: float) -> float:
         """Share of the run that is behind: 0 at the first step, 1 at the last one and below."""
         return min(self.position(sigma) / max(self.steps - 1, 1), 1.0)
+
+    def noise_to_signal(self, sigma: float) -> float:
+        """Noise per signal at a noise level, the same number for VE and flow: sigma / alpha; inf where alpha is 0."""
+        alpha = 1 - sigma if self.flow else 1.0
+        return sigma / alpha if alpha > 0 else math.inf
+
+    def log_snr(self, sigma: float) -> float:
+        """Log of the signal-to-noise ratio: 2 ln(alpha / sigma); -inf for noise alone, inf for a clean sample."""
+        ratio = self.noise_to_signal(sigma)
+        return -2 * math.log(ratio) if ratio > 0 else math.inf
 
 
 SHAPES: dict[str, Callable[[float, float], float]] = {

@@ -8,11 +8,14 @@ from comfy_api.latest import ComfyExtension
 
 ROOMS = (
     "start",
-    "load_classifier",
     "sampling",
+    "guidance_patch",
     "blog_samplers",
     "records",
     "rules",
+    "load_classifier",
+    "energies",
+    "classifier_guidance",
     "see",
     "compare",
     "inspector",

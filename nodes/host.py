@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 
 import comfy.model_sampling
@@ -11,6 +12,7 @@ import torch
 
 from .native_model import card_of
 
+KEY = "guidance_geometry"  # under which the pack's own wrappers and its run stand in the host's options
 PACK_VERSION = "0.1.0"
 PIXELS = 3  # channels of a pixel-space model
 BROWNIAN = ("dpmpp_sde", "dpmpp_2m_sde", "dpmpp_2m_sde_heun", "dpmpp_3m_sde")
@@ -106,6 +108,8 @@ def data_deviation(patcher) -> float | None:
     return None if card is None else card.sigma_data
 
 
-def scale_of(guider) -> float:
-    """Guidance scale in force: a chain's at this noise level, else the guider's cfg; nan for a guider without one."""
-    return float(getattr(guider, "gamma", getattr(guider, "cfg", "nan")))
+def ending_in(executor, function, owner):
+    """The rest of the host's stack of wrappers, ending in another function of another object."""
+    following = copy.copy(executor)
+    following.original, following.class_obj = function, owner
+    return following

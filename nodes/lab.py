@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 
+import torch
 from comfy_api.latest import io
 
 from ..classifiers.exact import MixtureClassifier
@@ -99,7 +100,8 @@ class GGMixtureModel(io.ComfyNode):
     @classmethod
     def execute(cls, shape, classes, kind, seed) -> io.NodeOutput:
         checks.insist(*complaints(shape, classes, kind, seed))
-        mixture = make_mixture(parse_shape(shape), classes, seed, LOOKS)
+        with torch.inference_mode(False):  # gradients are taken through it
+            mixture = make_mixture(parse_shape(shape), classes, seed, LOOKS)
         labels = tuple(f"class {index}" for index in range(classes))
         name = f"mixture {shape.strip()}, {classes} classes, {kind}, seed {seed}"
         return io.NodeOutput(native_mixture(mixture, kind, labels, name), MixtureClassifier(mixture, labels, kind))

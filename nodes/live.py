@@ -15,7 +15,6 @@ from dataclasses import dataclass, field, replace
 
 from comfy_execution.utils import get_executing_context
 
-from ..guidance.gram import VECTORS
 from ..guidance.record import RunFacts, step_record
 from ..samplers.ledger import Ledger
 
@@ -24,7 +23,7 @@ MOST_BYTES = 8950  # of one event as the server writes it, without its envelope
 MOST_RECORD = 7700  # of one step as compact JSON; the server's has a space after each comma and colon
 MOST_STEPS = 16  # of one event; a record has 500 bytes or more
 PAUSE = 1 / 19  # seconds between two events; with the one at the end, at most 20 in any second
-SHARE = 1 / 250  # of the run that making events between its first and last may take: a fast run has fewer, larger ones
+SHARE = 1 / 100  # of the run that making events between its first and last may take: a fast run has fewer, larger ones
 LONGEST_PAUSE = 1.0  # seconds; a slow first event says little about the next
 INSPECTOR = "GGInspector"
 TRACES = {  # where a trace comes out: (node id, output)
@@ -48,10 +47,10 @@ class Job:
 
 
 def job_of_this_node() -> Job | None:
-    """The job in which the calling node runs; None without a server, and where no inspector waits for this run."""
+    """The job in which the calling node runs; None where nobody listens, and where no inspector waits for this run."""
     server = getattr(getattr(sys.modules.get("server"), "PromptServer", None), "instance", None)
     context = get_executing_context()
-    if server is None or context is None:
+    if server is None or context is None or not _is_heard(server):
         return None
     for _, prompt_id, prompt, extra, *_ in list(server.prompt_queue.currently_running.values()):
         targets = inspectors_of(prompt, context.node_id) if prompt_id == context.prompt_id else []
@@ -61,6 +60,11 @@ def job_of_this_node() -> Job | None:
                 lambda event: server.send_sync(EVENT, event, server.client_id), prompt_id, workflow.get("id"), targets
             )
     return None
+
+
+def _is_heard(server) -> bool:
+    """Whether a browser is connected that the job's events go to; without a client id they go to all."""
+    return bool(server.sockets) if server.client_id is None else server.client_id in server.sockets
 
 
 def inspectors_of(prompt: Mapping[str, Mapping], sampler: str) -> list[str]:
@@ -129,7 +133,7 @@ class Live:
         part = replace(self.ledger, rows=self.ledger.rows[first:], stage=self.ledger.stage[first:])
         columns = part.columns()
         space = "flow" if self.ledger.flow else "ve"
-        facts = RunFacts(self.run, self.n, space, self.count, VECTORS, self.sigma_data)
+        facts = RunFacts(self.run, self.n, space, self.count, self.ledger.vectors, self.sigma_data)
         rows = [{name: column[i] for name, column in columns.items()} for i in range(len(part.rows))]
         return [step_record(row, facts, first + i, part.stage[i], MOST_RECORD) for i, row in enumerate(rows)]
 

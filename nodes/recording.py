@@ -21,17 +21,17 @@ import safetensors.torch
 import torch
 from torch import Tensor
 
-from ..guidance.gram import VECTORS
 from ..guidance.trace import PER_SAMPLE, PER_STEP, VERSION, Trace
 from ..samplers.ledger import Capture, Ledger
 from ..samplers.recorder import Call, Recorded, Recorder
 from ..samplers.steps import FORMULAS, READS_UNCOND
 from ..samplers.tagged import plain
 from . import host
+from .host import KEY
 from .live import Live
+from .other_model import FURTHER
 
 CAPTURES = ("numbers", "pictures", "tensors")
-KEY = "guidance_geometry"
 IN_MEMORY = 32 << 20  # bytes of captured tensors; more are mapped from a file
 TOLD_APART = "move and noise told apart by marking the noise"
 UNSEEN = "noise not observable: {reason}; all of the move counts as step"
@@ -104,11 +104,13 @@ class Watch:
     def __init__(self, recording: Recording, sampler, guider, sigmas: Tensor, extra_args: dict, masked: bool):
         self.recording, self.sampler, self.guider, self.sigmas = recording, sampler, guider, sigmas
         self.seed, self.masked = extra_args.get("seed"), masked
+        self.run_of_chain = extra_args.get("model_options", {}).get(KEY)  # None where no chain of ours is at work
         self.function = getattr(sampler, "sampler_function", None)
         self.options = {**getattr(sampler, "extra_options", {}), **getattr(self.function, "options", {})}
         self.name = host.sampler_name(self.function or sampler)
         self.patcher = guider.model_patcher
         self.flow = host.is_flow(self.patcher)
+        self.cfg, self.evaluated = float(getattr(guider, "cfg", "nan")), False
         self.current: Call | None = None
         self.end: Tensor | None = None
         self.split = TOLD_APART
@@ -129,7 +131,14 @@ class Watch:
             options=self.options,
             bound=1.0 if pixels else None,
             dtype=host.network_dtype(self.patcher),
+            gradients=tuple(name for name in self._terms() if name.startswith("gradient")),
+            energies=tuple(self._terms()),
         )
+
+    def _terms(self) -> dict[str, str]:
+        """Names and texts of the gradient terms and watched energies of our chain."""
+        terms = self.run_of_chain.gradients.names if self.run_of_chain else {}
+        return {name: term.text for term, name in terms.items()}
 
     def _entered(self, step: Recorded) -> None:
         self.ledger.enter(step)
@@ -192,7 +201,19 @@ class Watch:
         self.current = self.recorder.called(x, sigma)
         denoised = model(plain(x), sigma, *args, **kwargs)
         self.current.denoised = denoised.clone()
+        self.current.stage = self._stage(self.current)
+        if self.run_of_chain:
+            asked = self.run_of_chain.gradients.latest
+            self.current.gradients = {a.name: a.shift for a in asked if a.shift is not None}
+            self.current.log_probs = {a.name: a.log_prob for a in asked}
         return denoised
+
+    def _stage(self, call: Call) -> str:
+        """What was left out of a call, empty if u and c tell it.  skip: another pack handed out a stored prediction."""
+        self.evaluated = self.evaluated or call.evaluations > 0
+        if self.evaluated and call.evaluations == 0:
+            return "skip"
+        return self.run_of_chain.stage if self.run_of_chain and call.uncond is None else ""
 
     def on_conditions(self, executor, model, conds, x, sigma, model_options):
         """Wrapper of the host's batched evaluation: copies u and c before any rule may edit them."""
@@ -201,11 +222,12 @@ class Watch:
         if call is None:
             return predictions  # an evaluation outside the sampler's calls belongs to no step
         active = [host.is_active(cond, level) for cond in conds]
-        for role, position in self._roles(conds).items():
+        roles = {} if model_options.get(FURTHER) else self._roles(conds)
+        for role, position in roles.items():
             if getattr(call, role) is None and active[position]:
-                setattr(call, role, predictions[position].clone())
+                setattr(call, role, predictions[position].detach().clone())
         call.evaluations += sum(active)
-        call.gamma = host.scale_of(self.guider)
+        call.gamma = getattr(self.run_of_chain or self.guider, "gamma", self.cfg)
         return predictions
 
     def _roles(self, conds: list) -> dict[str, int]:
@@ -239,7 +261,8 @@ class Watch:
         return Trace(header, columns, list(self.ledger.stage), tensors)
 
     def _columns(self) -> dict[str, Tensor]:
-        return no_steps(0 if self.end is None else len(self.end)) | self.ledger.columns()
+        batch = 0 if self.end is None else len(self.end)
+        return no_steps(batch, self.ledger) | self.ledger.columns()
 
     def _header(self) -> dict:
         shape = [] if self.end is None else list(self.end.shape[1:])
@@ -248,15 +271,16 @@ class Watch:
             "version": VERSION,
             "run": self.run_id,
             "space": "flow" if self.flow else "ve",
-            "vectors": list(VECTORS),
+            "vectors": list(self.ledger.vectors),
+            "terms": self._terms(),
             "sampler": self.name,
             "options": {name: v for name, v in self.options.items() if isinstance(v, int | float | str)},
             "scheduler": None,
-            "cfg": float(getattr(self.guider, "cfg", "nan")),
+            "cfg": self.cfg,
             "seed": self.seed,
             "sigmas": [float(s) for s in self.sigmas],
             "labels": host.labels_of(self.guider, 0 if self.end is None else len(self.end)),
-            "chain": getattr(getattr(self.guider, "guidance", None), "text", type(self.guider).__name__),
+            "chain": self._chain(),
             "model": host.describe_model(self.patcher),
             "host": host.describe_host(self.patcher),
             "latent": {"shape": shape, "format": type(self.patcher.get_model_object("latent_format")).__name__},
@@ -265,16 +289,20 @@ class Watch:
             "notes": self._notes(),
         }
 
+    def _chain(self) -> str:
+        guidance = self.run_of_chain.chain if self.run_of_chain else getattr(self.guider, "guidance", None)
+        return getattr(guidance, "text", type(self.guider).__name__)
+
     def _notes(self) -> list[str]:
         notes = []
         if self.masked:
             notes.append("a noise mask was set: D is the original outside it, so D - G is not a rule's doing there")
         if self.flow and self.name in host.WRONG_ON_FLOW:
             notes.append(f"{self.name} adds VE noise to a flow state: its samples are wrong on flow models")
-        skipped = self.ledger.stage.count("cond_only")
+        skipped = sum(stage != "step" for stage in self.ledger.stage)
         if skipped:
             notes.append(f"uncond was not evaluated in {skipped} of {len(self.ledger.stage)} steps")
-        return notes
+        return [*notes, *(self.run_of_chain.gradients.notes if self.run_of_chain else ())]
 
 
 def unsampled(recording: Recording, sampler, guider, samples: Tensor, seed: int) -> Trace:
@@ -301,11 +329,12 @@ def mapped(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
     return again
 
 
-def no_steps(batch: int) -> dict[str, Tensor]:
+def no_steps(batch: int, ledger: Ledger) -> dict[str, Tensor]:
     """The columns of a run without steps."""
-    pairs = len(VECTORS) * (len(VECTORS) + 1) // 2
+    pairs = len(ledger.vectors) * (len(ledger.vectors) + 1) // 2
     shapes = dict.fromkeys(PER_STEP, (0,)) | dict.fromkeys(PER_SAMPLE, (0, batch))
     shapes |= {"K": (0, batch, pairs), "sum": (0, batch, 3)}
+    shapes |= dict.fromkeys((f"log_prob {name}" for name in ledger.energies), (0, batch))
     return {name: torch.zeros(shape, dtype=torch.float64) for name, shape in shapes.items()}
 
 

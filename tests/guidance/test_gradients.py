@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from guidance_geometry.guidance.gradients import noise_aware
+from guidance_geometry.guidance.gradients import bounded, is_dead, noise_aware, spread
 from guidance_geometry.guidance.mixture import make_mixture
 
 MIXTURE = make_mixture((3, 8, 8), classes=3, seed=2)
@@ -16,7 +16,7 @@ def test_the_exact_classifier_shifts_the_prediction_to_the_conditional_one(sigma
     x, labels = alpha * clean + sigma * noise, torch.tensor([0, 1, 2, 0])
     u, c = (MIXTURE.denoised(x, sigma, alpha, label) for label in (None, labels))
     rows = torch.arange(4)
-    shift = noise_aware(lambda point: MIXTURE.label_log_prob(point, sigma, alpha)[rows, labels], x, sigma, alpha)
+    shift = noise_aware(lambda point: MIXTURE.label_log_prob(point, sigma, alpha)[rows, labels], x, sigma, alpha).shift
     assert (shift - (c - u)).abs().max() <= 1e-9
     assert (c - u).abs().max() > 1e-6
 
@@ -24,6 +24,29 @@ def test_the_exact_classifier_shifts_the_prediction_to_the_conditional_one(sigma
 def test_a_gradient_is_found_where_the_host_forbids_them():
     with torch.inference_mode():
         x = torch.ones(2, 3)
-        shift = noise_aware(lambda point: -(point**2).sum(dim=1), x, 2.0, 0.5)
+        shift = noise_aware(lambda point: -(point**2).sum(dim=1), x, 2.0, 0.5).shift
     assert torch.equal(shift, torch.full((2, 3), -16.0))
     assert not shift.requires_grad
+
+
+def test_below_a_trace_of_signal_nothing_is_added():
+    x = torch.ones(2, 3)
+    assert torch.equal(noise_aware(lambda point: point.sum(dim=1), x, 1.0, 0.0).shift, torch.zeros(2, 3))
+
+
+def test_what_is_left_open_is_nothing_without_noise_and_everything_without_signal():
+    assert spread(0.0, 1.0, 0.6) == 0
+    assert spread(1.0, 0.0, 0.6) == pytest.approx(0.36)
+    assert spread(80.0, 1.0, 0.6) == pytest.approx(0.36, rel=1e-3)
+
+
+def test_a_push_is_bounded_item_by_item():
+    push = torch.tensor([[3.0, 4.0], [0.3, 0.4], [0.0, 0.0]])
+    rms = push.square().mean(dim=1).sqrt()
+    assert torch.equal(bounded(push, "none", 0.1), push)
+    clipped = bounded(push, "clip", float(rms[1]) * 2)
+    assert torch.allclose(clipped[0], push[0] * 0.2)
+    assert torch.allclose(clipped[1:], push[1:])
+    equal = bounded(push, "rms_ratio", torch.tensor([1.0, 2.0, 3.0]))
+    assert torch.allclose(equal.square().mean(dim=1).sqrt(), torch.tensor([1.0, 2.0, 0.0]))
+    assert is_dead(push).tolist() == [False, False, True]

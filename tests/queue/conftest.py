@@ -1,27 +1,85 @@
 import signal
 import sys
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
+from guidance_geometry.tests.queue import steering
 from guidance_geometry.tests.queue.prompts import HOST
 
 
-@pytest.fixture(scope="session")
-def server(tmp_path_factory):
-    """One real ComfyUI for all tests, with folders of its own and this pack as its only custom node."""
+@contextmanager
+def host_in(base, *more):
+    """A real ComfyUI with folders of its own and this pack as its only custom node."""
     if not (HOST / "main.py").exists():
         pytest.skip("no ComfyUI host: run `python3 dev.py test`, or set COMFYUI_PATH")
     from guidance_geometry.tools import provision
     from guidance_geometry.tools.server import own_folders, running
 
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that a terminated test run still ends its server
-    base = tmp_path_factory.mktemp("host")
     python = Path(sys.executable)
     options, pack = own_folders(base)
-    options += provision.device_options(python)
+    options += [*provision.device_options(python), *more]
     with running(python, HOST, base / "host.log", options, pack) as live:
         yield live
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory):
+    """One real ComfyUI for all tests."""
+    with host_in(tmp_path_factory.mktemp("host")) as live:
+        yield live
+
+
+@pytest.fixture(scope="session")
+def newer_server(tmp_path_factory):
+    """The same host with the newer front end."""
+    from guidance_geometry.tools.provision import FRONT_END, FRONT_END_PACKAGE
+
+    if not (FRONT_END / "index.html").exists():
+        pytest.skip(f"{FRONT_END_PACKAGE} is not there: `python3 dev.py test` fetches it")
+    with host_in(tmp_path_factory.mktemp("newer"), "--front-end-root", str(FRONT_END)) as live:
+        yield live
+
+
+@pytest.fixture(scope="session")
+def browser():
+    """One Chromium for all tests."""
+    from guidance_geometry.tools.browser import CHROMIUM, chromium
+
+    if CHROMIUM is None:
+        pytest.skip("no Chromium on the path")
+    pytest.importorskip("playwright", reason="playwright is not installed")
+    with chromium() as one:
+        yield one
+
+
+@pytest.fixture(
+    scope="session",
+    params=[("server", False), ("server", True), ("newer_server", False), ("newer_server", True)],
+    ids=["host's editor, canvas", "host's editor, nodes 2.0", "newer editor, canvas", "newer editor, nodes 2.0"],
+)
+def editor(request, browser):
+    """The page of an editor: the host's own or a newer one, with either renderer."""
+    from guidance_geometry.tools.browser import page_in
+
+    name, vue = request.param
+    live = request.getfixturevalue(name)
+    with page_in(browser, live.address, vue=vue) as page:
+        page.live, page.vue, page.newer, page.complaints = live, vue, name == "newer_server", []
+        page.set_default_timeout(12000)
+        page.on("console", lambda line: page.complaints.append(line) if line.type == "error" else None)
+        page.on("pageerror", lambda error: page.complaints.append(error))
+        yield page
+
+
+@pytest.fixture(scope="module")
+def page(editor):
+    """The editor with a graph that has run once; its console must be clean in the end."""
+    steering.start(editor)
+    yield editor
+    steering.clean(editor)
 
 
 @pytest.fixture

@@ -11,7 +11,6 @@ from guidance_geometry.drawing.html import page as html_page
 from guidance_geometry.guidance.record import RunFacts, run_record, step_metrics
 from guidance_geometry.tests.queue.prompts import small
 from guidance_geometry.tests.traces import exact_trace
-from guidance_geometry.tools.browser import CHROMIUM, FLAGS
 
 LARGEST = 2_000_000  # bytes of a page of 20 Pocket steps, batch 4
 TOLERANCE = 1e-6
@@ -42,17 +41,6 @@ def exporting(**sampler):
     graph["3"]["inputs"]["batch_size"] = 4
     inputs = {"trace": ["4", 2], "filename_prefix": "pages/run"}
     return graph | {"8": {"class_type": "GGExportHTML", "inputs": inputs}}
-
-
-@pytest.fixture(scope="module")
-def browser():
-    if CHROMIUM is None:
-        pytest.skip("no Chromium on the path")
-    playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-    with playwright.sync_playwright() as started:
-        opened = started.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
-        yield opened
-        opened.close()
 
 
 @pytest.fixture(scope="module")

@@ -1,5 +1,6 @@
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -29,6 +30,19 @@ def test_requirements_are_the_hosts_without_torchaudio_and_ours(host):
     wanted = provision.requirements(host, testing=False)
     assert wanted == ["torch", "torchsde>=0.2", "matplotlib>=3.8", "requests", "websocket-client"]
     assert set(wanted) < set(provision.requirements(host, testing=True))
+
+
+def test_one_folder_is_moved_out_of_a_wheel_and_stays(tmp_path):
+    with zipfile.ZipFile(tmp_path / "some_editor-1.5-py3-none-any.whl", "w") as wheel:
+        for name in ("some_editor/static/index.html", "some_editor/static/extra_model_paths.yaml", "some_editor/x.py"):
+            wheel.writestr(name, "content")
+    place = tmp_path / "hosts" / "editor"
+    given = (Path(sys.executable), "some-editor==1.5", "some_editor/static/", place, "no advice", tmp_path)
+    assert provision.unpack(*given) == place
+    assert [file.name for file in place.parent.rglob("*") if file.is_file()] == ["index.html"]
+    (place / "index.html").write_text("mine", encoding="ascii")
+    provision.unpack(*given)
+    assert (place / "index.html").read_text(encoding="ascii") == "mine"
 
 
 def test_the_pack_is_linked_once(tmp_path):

@@ -3,11 +3,16 @@ import test from "node:test";
 import { inflateSync } from "node:zlib";
 import { crc, pngWithSources, svgWithSources } from "../../web/lib/panel-files.mjs";
 import { locatorOf, nodeAt, pathOf, scaleSource, writeScale } from "../../web/lib/panel-graph.mjs";
-import { hint, hintAlong, stepPlaces } from "../../web/lib/panel-hints.mjs";
+import { hint } from "../../web/lib/panel-hints.mjs";
+import { lighting, stepUnder } from "../../web/lib/panel-linking.mjs";
 import { nearestSheet, rowOf } from "../../web/lib/panel-pictures.mjs";
 import { csv, samplesOf, table, withSteps } from "../../web/lib/panel-record.mjs";
-import { status } from "../../web/lib/panel-words.mjs";
-import { speaker } from "../../web/lib/strings.mjs";
+import { ticks } from "../../web/lib/panel-ticks.mjs";
+import { facts, status } from "../../web/lib/panel-words.mjs";
+import { FIGURES } from "../../web/lib/figures.mjs";
+import { EN, speaker, ZH } from "../../web/lib/strings.mjs";
+import { DARK, LIGHT } from "../../web/lib/theme.mjs";
+import { called, fixture } from "./records.mjs";
 
 const VECTORS = ["u", "a", "delta", "D-G", "move", "noise"];
 const K = [4, 0, 0, 0, 0, 0, 9, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 1, 0, 0];
@@ -92,6 +97,17 @@ test("a linked scale names its source", () => {
   assert.deepEqual(scaleSource(root, panel), { node: number, reason: "linked" });
 });
 
+test("a scale listed by a schedule names that schedule", () => {
+  const schedule = { id: 3, type: "GGClassifierFree", inputs: [], widgets: [{ name: "schedule", value: "list" }] };
+  const rule = { id: 5, inputs: [input("guidance", 3)] };
+  const sampler = { id: 4, inputs: [input("guidance", 2), input("cfg", null, true)], widgets: [cfg()] };
+  const panel = { id: 6, inputs: [input("trace", 1)] };
+  const root = graphOf([schedule, rule, sampler, panel], { 1: link(4, 2), 2: link(5), 3: link(3) });
+  assert.deepEqual(scaleSource(root, panel), { node: schedule, reason: "listed" });
+  schedule.widgets[0].value = "linear";
+  assert.equal(scaleSource(root, panel).node, sampler);
+});
+
 test("a scale promoted from a subgraph names the subgraph's node", () => {
   const sampler = { id: 4, inputs: [input("cfg", 2, true)], widgets: [cfg()] };
   const panel = { id: 6, inputs: [input("trace", 1)] };
@@ -136,16 +152,84 @@ test("the nearest sheet and row are shown", () => {
   assert.equal(nearestSheet(undefined, 3), null);
 });
 
-test("the pointer finds steps along a run, boxes and vectors", () => {
+test("the pointer finds steps, pictures and vectors", () => {
   const run = withSteps(null, { run: "r", steps: [step(0), step(1), step(2)] });
-  const about = { run, step: 0, sample: 0, t };
-  const places = stepPlaces("lengths", run, (i) => [{ op: "line", name: "cursor", points: [[100 * i, 0], [100 * i, 9]] }]);
-  assert.deepEqual(places.map(({ x }) => x), [0, 100, 200]);
-  assert.equal(hintAlong("lengths", places, 110, about).step, 1);
-  assert.equal(hintAlong("lengths", places, 150, about), null);
-  assert.deepEqual(stepPlaces("plane", run, () => []), []);
+  const about = { view: "lengths", run, step: 0, sample: 0, t };
+  const along = [{ op: "sheet", places: { top: 0, bottom: 9, at: [[0, 0], [1, 100], [2, 200]] } }];
+  assert.equal(hint(along, { x: 110, y: 5 }, about).step, 1);
+  assert.match(hint(along, { x: 110, y: 5 }, about).words, /step 1 .*\nstep length .*\nnoise length/);
+  assert.equal(hint(along, { x: 150, y: 5 }, about), null);
+  assert.equal(stepUnder(along, { x: 110, y: 80 }), null);
   const marks = [{ op: "line", name: "lens-delta", points: [[0, 0], [10, 0]] }, { x: 50, y: 50, w: 10, h: 10, step: 2 }];
   assert.match(hint(marks, { x: 5, y: 3 }, about).words, /delta: 0.5 rms/);
   assert.equal(hint(marks, { x: 55, y: 55 }, about).step, 2);
   assert.equal(hint(marks, { x: 300, y: 300 }, about), null);
+});
+
+for (const name of ["direction", "matters", "lengths"]) {
+  test(`a step found in ${name} is lit there, and beside it in the strip`, () => {
+    for (const one of ["euler", "ddpm", "flow"]) {
+      const { record } = fixture(one);
+      const marks = FIGURES[name].figure(record, { w: 500, h: 400, theme: DARK, step: 0 });
+      const strip = ticks(record, { w: 300, h: 26, theme: DARK, step: 0, sample: 0, inset: 8 });
+      const { at, top, bottom } = marks[0].places;
+      assert.deepEqual(at.map(([i]) => i), record.steps.map(({ i }) => i));
+      const [i, x] = at.at(-2);
+      assert.equal(stepUnder(marks, { x, y: (top + bottom) / 2 }), i);
+      for (const drawn of [marks, strip]) {
+        const [lit] = called(lighting(drawn, i, DARK), "lit");
+        assert.equal(lit.points[0][0], drawn[0].places.at.find(([k]) => k === i)[1]);
+      }
+      assert.deepEqual(lighting(marks, 99, DARK), []);
+    }
+  });
+}
+
+test("of pictures the nearest that was kept is lit, and a step of the plane nowhere", () => {
+  const boxes = [{ x: 0, y: 0, w: 9, h: 9, step: 0 }, { x: 20, y: 0, w: 9, h: 9, step: 6 }];
+  assert.deepEqual(lighting(boxes, 5, DARK)[0].points[0], [18, -2]);
+  const { record } = fixture("euler");
+  assert.deepEqual(lighting(FIGURES.plane.figure(record, { w: 500, h: 400, theme: DARK, step: 2 }), 3, DARK), []);
+});
+
+test("a tick stands for every step, as high as the root of its difference", () => {
+  const run = withSteps(null, { run: "r", steps: [step(0), step(1), step(4)] });
+  run.steps[1].samples[0].K = K.map((value, k) => (k === 11 ? 4 : value));
+  const drawn = called(ticks(run, { w: 116, h: 28, theme: LIGHT, step: 4, sample: 0, inset: 8 }), "tick");
+  const heights = drawn.map(({ points }) => points[2][1] - points[0][1]);
+  assert.deepEqual(heights.map((high) => (high / heights[1]).toFixed(6)), ["0.707107", "1.000000", "0.707107"]);
+  assert.deepEqual(drawn.map(({ points }) => (points[0][0] + points[1][0]) / 2), [8, 33, 108]);
+  const long = withSteps(null, { run: "l", steps: Array.from({ length: 1000 }, (_, i) => step(i, { run: "l", n: 1000 })) });
+  assert.ok(called(ticks(long, { w: 316, h: 28, theme: LIGHT, step: 999, sample: 0, inset: 8 }), "tick").length <= 101);
+});
+
+test("one line tells the numbers of a step", () => {
+  const run = withSteps(null, { run: "r", steps: [step(0)] });
+  assert.equal(facts(run, 0, 0, t), "step 0 \u00b7 \u03c3 5 \u2192 4 \u00b7 \u03b3 3 \u00b7 M1 1 \u00b7 \u03b4 0.5 \u00b7 length 0.5");
+  assert.equal(facts(run, 3, 0, t), "");
+  assert.equal(facts(null, 0, 0, t), "");
+});
+
+test("every word exists in both languages, with the same values in it", () => {
+  const names = (words) => [...words.matchAll(/\{\w+\}/g)].map(([name]) => name).sort();
+  assert.deepEqual(Object.keys(ZH).sort(), Object.keys(EN).sort());
+  for (const key of Object.keys(EN)) assert.deepEqual(names(ZH[key]), names(EN[key]), key);
+});
+
+/** WCAG 2: (L1 + 0.05) / (L2 + 0.05) of relative luminances. */
+function contrast(...colours) {
+  const linear = (hex) => parseInt(hex, 16) / 255 <= 0.04045
+    ? parseInt(hex, 16) / 255 / 12.92 : ((parseInt(hex, 16) / 255 + 0.055) / 1.055) ** 2.4;
+  const [dark, light] = colours.map((colour) => {
+    const [r, g, b] = colour.match(/[0-9a-f]{2}/gi).map(linear);
+    return 0.2126 * r + 0.7152 * g + 0.0722 * b;
+  }).sort((a, b) => a - b);
+  return (light + 0.05) / (dark + 0.05);
+}
+
+test("inks of the figures stand out from the paper by 4.5 to 1, light by 3 to 1", () => {
+  for (const theme of [DARK, LIGHT]) {
+    for (const role of ["ink", "muted", "u", "c", "delta", "noise"]) assert.ok(contrast(theme[role], theme.paper) >= 4.5, role);
+    assert.ok(contrast(theme.lit, theme.paper) >= 3);
+  }
 });

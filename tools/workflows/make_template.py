@@ -1,6 +1,6 @@
-"""Make `example_workflows/First look at guidance.json` out of its API form, in the editor itself, and its thumbnail.
+"""Make a template of example_workflows/ out of its API form, in the editor itself, and its thumbnail.
 
-    python tools/run.py workflows.make_template
+    python tools/run.py workflows.make_template ["First look at guidance"]
 
 The editor that the host ships converts the workflow, so that widget order and link slots are what it would save.
 """
@@ -17,57 +17,37 @@ from pathlib import Path
 
 from ..api_client import Client
 from ..browser import CHROMIUM, editor
-from ..provision import ROOT, device_options, find_host
-from ..server import Server, own_folders, running
+from ..provision import device_options, find_host
+from ..server import own_folders, running
+from .layouts import LAYOUTS, Layout
 
-API = ROOT / "tools" / "workflows" / "first_look.json"
-TEMPLATE = ROOT / "example_workflows" / "First look at guidance.json"
-WORKFLOW_ID = "5b0f6a34-7c1d-4f0e-9a58-2d7c61f4e9b1"
-PLACES = {  # node id -> left, top, width, height
-    "1": (20, 60, 300, 170),
-    "2": (20, 280, 300, 120),
-    "3": (20, 450, 300, 130),
-    "4": (370, 60, 320, 380),
-    "5": (370, 490, 320, 60),
-    "6": (370, 600, 320, 150),
-    "7": (740, 60, 640, 300),
-    "8": (740, 410, 640, 540),
-}
-NOTE_PLACE = (20, 640, 300, 310)
-NOTE = """What to look at
-
-1. Queue. Ten pictures appear, one for each label.
-2. Set cfg to 1, the conditional prediction alone: some pictures show something else. Of the labels that the demo \
-model learned from, 30 % were replaced at random: as careless as captions on the web.
-3. Set cfg to 2, then 4: the labels come right. The figure shows why: the step goes beyond the conditional prediction.
-4. Set cfg to 8: colours burn out and the variety goes.
-
-Keep the seed: only then do the pictures show what cfg alone changes."""
-BUILD = """async ([api, places, note, notePlace, id]) => {
-  await app.loadApiJson(api, "First look at guidance");
+BUILD = """async ([api, name, places, notes]) => {
+  await app.loadApiJson(api, name);
   const graph = app.rootGraph ?? app.graph;
+  const place = (node, [x, y, w, h]) => { node.pos = [x, y]; node.setSize([w, h]); };
   for (const node of graph.nodes) {
-    const [x, y, w, h] = places[node.id];
-    node.pos = [x, y];
-    node.setSize([w, h]);
+    place(node, places[node.id]);
     for (const widget of node.widgets ?? []) if (widget.name === "control_after_generate") widget.value = "fixed";
   }
-  const words = LiteGraph.createNode("Note");
-  graph.add(words);
-  [words.pos, words.title] = [[notePlace[0], notePlace[1]], "Read me"];
-  words.setSize([notePlace[2], notePlace[3]]);
-  words.widgets[0].value = note;
-  const saved = graph.serialize();
-  saved.id = id;
-  saved.extra = {ds: {scale: 0.75, offset: [90, 160]}};
-  return JSON.stringify(saved);
+  for (const {title, words, place: spot} of notes) {
+    const note = LiteGraph.createNode("Note");
+    graph.add(note);
+    note.title = title;
+    place(note, spot);
+    note.widgets[0].value = words;
+  }
+  return JSON.stringify(graph.serialize());
 }"""
 
 
-def build(page, api: dict) -> dict:
-    """Let the editor turn the API form into a workflow: placed, with a note, seeds kept."""
-    places = {node: list(place) for node, place in PLACES.items()}
-    return json.loads(page.evaluate(BUILD, [api, places, NOTE, list(NOTE_PLACE), WORKFLOW_ID]))
+def build(page, layout: Layout) -> dict:
+    """Let the editor turn the API form into a workflow: placed, with notes, seeds kept."""
+    api = json.loads(layout.api.read_text(encoding="utf-8"))
+    notes = [vars(note) for note in layout.notes]
+    workflow = json.loads(page.evaluate(BUILD, [api, layout.name, layout.places, notes]))
+    scale, *offset = layout.view
+    framed = {"id": layout.workflow_id, "groups": layout.frames()}
+    return workflow | framed | {"extra": {"ds": {"scale": scale, "offset": offset}}}
 
 
 def thumbnail(pictures: list, side: int = 512) -> bytes:
@@ -85,33 +65,39 @@ def thumbnail(pictures: list, side: int = 512) -> bytes:
     return file.getvalue()
 
 
-def pictures_of(live: Server, api: dict) -> list:
-    """Run the workflow and fetch the pictures of its preview node."""
+def pictures_of(client: Client, layout: Layout) -> list:
+    """Run the workflow and fetch some pictures of its preview nodes."""
     from PIL import Image
 
-    with Client(live.address) as client:
-        job = client.run(api)
-        entries = job.outputs["7"]["images"]
-        return [Image.open(BytesIO(client.file(entry))).convert("RGB") for entry in entries]
+    job = client.run(json.loads(layout.api.read_text(encoding="utf-8")))
+    entries = [job.outputs[node]["images"][k] for node, chosen in layout.thumbnails.items() for k in chosen]
+    return [Image.open(BytesIO(client.file(entry))).convert("RGB") for entry in entries]
+
+
+def make(layout: Layout, address: str, chromium: str | None) -> None:
+    """Write one template and its thumbnail."""
+    with editor(address, program=chromium) as page:
+        workflow = build(page, layout)
+    with Client(address) as client:
+        picture = thumbnail(pictures_of(client, layout))
+    layout.template.parent.mkdir(exist_ok=True)
+    layout.template.write_text(json.dumps(workflow, indent=1) + "\n", encoding="utf-8")
+    layout.template.with_suffix(".jpg").write_bytes(picture)
 
 
 def main() -> None:
-    """Make template and thumbnail with the host in .host/ or $COMFYUI_PATH."""
+    """Make templates with the host in .host/ or $COMFYUI_PATH."""
     parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"default: all of {', '.join(LAYOUTS)}")
     parser.add_argument("--chromium", default=CHROMIUM)
-    chromium = parser.parse_args().chromium
-    api = json.loads(API.read_text(encoding="utf-8"))
+    args = parser.parse_args()
     python = Path(sys.executable)
     with tempfile.TemporaryDirectory(prefix="template-") as base:
         options, pack = own_folders(Path(base))
         host, log = find_host(python), Path(base) / "host.log"
         with running(python, host, log, options + device_options(python), pack) as live:
-            with editor(live.address, chromium=chromium) as page:
-                workflow = build(page, api)
-            picture = thumbnail(pictures_of(live, api)[:9])
-    TEMPLATE.parent.mkdir(exist_ok=True)
-    TEMPLATE.write_text(json.dumps(workflow, indent=1) + "\n", encoding="utf-8")
-    TEMPLATE.with_suffix(".jpg").write_bytes(picture)
+            for name in args.names or LAYOUTS:
+                make(LAYOUTS[name], live.address, args.chromium)
 
 
 if __name__ == "__main__":

@@ -1,8 +1,9 @@
 /** Drawing commands: plain objects in painting order, pixels, y downwards. Two back ends paint them: canvas and SVG.
  *
- * sheet {w, h, fill, label}   line {points, stroke, width, dash, alpha}   polygon {points, fill, stroke, width, alpha}
+ * sheet {w, h, fill, label, places}   line {points, stroke, width, dash, alpha}   polygon {points, fill, stroke, width, alpha}
  * marker {x, y, kind, stroke, fill, size}   text {x, y, runs, size, fill, halo, anchor, weight}
  * Any of them may carry a name, which becomes its data-name in an SVG. A run of text is {t, italic, sub}.
+ * places of a sheet, of figures over a run: where the steps stand (panel-linking.mjs reads it, nothing paints it).
  */
 import { runsWidth } from "./words.mjs";
 

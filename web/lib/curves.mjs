@@ -305,8 +305,11 @@ function split(area, used, two) {
   return [{ ...box, h: box.h - low - 6 }, { ...box, y: box.y + box.h - low + 8, h: low - 8 }];
 }
 
+/** The chosen step, and on the sheet where all steps stand. */
 function mark(page, main, run, upper, lower) {
-  if (run.chosen !== null) cursor(page, main, run.chosen, upper.y + 6, lower.y + lower.h - 4);
+  const [top, bottom] = [upper.y + 6, lower.y + lower.h - 4];
+  page.commands[0].places = { top, bottom, at: run.rows.map(({ i }) => [i, main.x(i)]) };
+  if (run.chosen !== null) cursor(page, main, run.chosen, top, bottom);
 }
 
 /** Words in an upper corner of a panel. */

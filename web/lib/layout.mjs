@@ -24,6 +24,8 @@ export function holds(outer, inner) {
 
 /** The part of the segment p-q inside a box, null if there is none (Liang and Barsky's clipping). */
 export function clipped(p, q, { x, y, w, h }) {
+  if ((p[0] < x && q[0] < x) || (p[1] < y && q[1] < y)) return null; // most lines are far away
+  if ((p[0] > x + w && q[0] > x + w) || (p[1] > y + h && q[1] > y + h)) return null;
   let [near, far] = [0, 1];
   for (const [k, low, high] of [[0, x, x + w], [1, y, y + h]]) {
     const d = q[k] - p[k];
@@ -144,9 +146,11 @@ export class Placer {
     let best = null;
     for (const radius of RADII) {
       for (const [rank, name] of ranked.entries()) {
+        const least = 0.12 * radius + 0.6 * rank;
+        if (best && least >= best.cost) continue;
         const box = boxAround(anchor, w, h, DIRECTIONS[name], radius);
         if (!this.isFree(box, area)) continue;
-        const cost = 0.12 * radius + 0.6 * rank + this.crossed(box);
+        const cost = least + this.crossed(box);
         if (!best || cost < best.cost) best = { box, cost };
       }
     }

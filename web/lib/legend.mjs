@@ -27,7 +27,7 @@ const upright = (theme) => [line([[W / 2, 0], [W / 2, H]], theme.ink, 1, { alpha
 const scaled = (theme) => [line([[2, MIDDLE], [W - 4, MIDDLE]], theme.delta, 6, { alpha: 0.25 }), ...vector("scaled")(theme)];
 const pale = (theme) => [marker([W / 2, MIDDLE], "diamond", theme.muted, 8, theme.paper)];
 
-const NOISE = [dashed("noise", PENS.noise.dash), "\u03b5, noise that the sampler adds. Its length is true; it points out of the plane"];
+const NOISE = [dashed("noise", PENS.noise.dash), "\u03b5, noise that the sampler adds. It points out of the plane; where the line is cut, the number beside it is its length"];
 const CURSOR = [upright, "the step that is shown"];
 const PREDICTIONS = [
   [dot("x"), "x_t, the noisy picture before the step"],
@@ -35,7 +35,7 @@ const PREDICTIONS = [
   [ray("c"), "x\u0302\u2080|y: the same with the condition"],
   [ray("G"), "x\u0302\u2080+\u03b3\u03b4: the guided prediction, where the sampler aims"],
   [vector("delta"), "\u03b4, what the condition adds"],
-  [scaled, "\u03b3\u03b4, the same amplified"],
+  [scaled, "\u03b3\u03b4, the same amplified, from x\u0302\u2080 on"],
   [vector("step"), "the step that the sampler takes"],
   [dot("next"), "x_t\u22121, the picture after it"],
 ];
@@ -64,7 +64,8 @@ export const LEGENDS = {
   },
   matters: {
     says: "How much of guidance's push falls on which step: two estimates, and the truth is expected between them. "
-        + "The grey band holds 80 %.",
+        + "The grey band holds 80 %. \u03ba: how far the next state follows the guided "
+        + "prediction D.",
     marks: [
       [bar("delta", 0.45), "push: how far the step is moved beyond the prediction with the condition"],
       [dashed("c", PENS.c.dash, "square"), "the same, less what later steps take back"],

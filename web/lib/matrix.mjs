@@ -58,6 +58,7 @@ export function matrix(page, record, run) {
       commands.push(rectangle(box, value < 0 ? theme.u : theme.delta, { alpha: Math.min(1, Math.abs(value)), name: "cell" }));
     }),
   );
+  placed(commands[0], steps, side, origin);
   ticks(page, steps, side, origin);
   chosenStep(page, steps.indexOf(run.chosen), steps.length * side, side, origin);
   norms(page, run, steps, side, { ...origin, x: origin.x + steps.length * side + 6 });
@@ -71,6 +72,12 @@ function chosenStep({ commands, theme }, k, whole, side, { x, y }) {
   const style = { alpha: 0.5, dash: [3, 3] };
   commands.push(line([[x + middle, y], [x + middle, y + whole]], theme.ink, 1, { ...style, name: "cursor" }));
   commands.push(line([[x, y + middle], [x + whole, y + middle]], theme.ink, 1, { ...style, name: "cursor-row" }));
+}
+
+/** Where the steps stand, on the sheet. */
+function placed(sheet, steps, side, { x, y }) {
+  const along = (start) => steps.map((step, k) => [step, start + (k + 0.5) * side]);
+  sheet.places = { top: y, bottom: y + steps.length * side, at: along(x), down: along(y) };
 }
 
 /** Bars of rms(delta) beside the rows: a cosine of a tiny difference means little. */

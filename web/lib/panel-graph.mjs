@@ -30,8 +30,8 @@ const TOWARDS_THE_SAMPLER = ["trace", "guider", "latent", "samples", ""]; // inp
 
 /** The node upstream whose "cfg" widget set the scale of the run, with how to change it.
  *
- * -> {node, widget} where a value can be written; {node, reason: "linked" | "promoted"} where another node decides
- * (that one); null where no scale is found.
+ * -> {node, widget} where a value can be written; {node, reason: "linked" | "promoted" | "listed"} where another node
+ * decides (that one); null where no scale is found.
  */
 export function scaleSource(root, panelNode) {
   let node = panelNode;
@@ -44,11 +44,26 @@ export function scaleSource(root, panelNode) {
 }
 
 function writable(root, node, widget) {
+  const list = listAbove(root, node);
+  if (list) return { node: list, reason: "listed" };
   const slot = (node.inputs ?? []).findIndex((input) => (input.widget?.name ?? input.name) === "cfg");
   if (slot < 0 || node.inputs[slot].link == null) return { node, widget };
   const source = originOf(root, node, slot);
   const outside = source?.outside;
   return { node: source?.node ?? node, reason: outside ? "promoted" : "linked" };
+}
+
+/** The schedule in the chain of guidance that lists its scales itself, so that cfg has no effect. */
+function listAbove(root, node, depth = 0) {
+  const listing = node.comfyClass === "GGClassifierFree" || node.type === "GGClassifierFree";
+  if (listing && node.widgets?.find((one) => one.name === "schedule")?.value === "list") return node;
+  for (const [slot, input] of (depth < 32 && node.inputs ? node.inputs : []).entries()) {
+    if (!["guidance", "model"].includes(input.name) || input.link == null) continue;
+    const source = originOf(root, node, slot)?.node;
+    const found = source && listAbove(root, source, depth + 1);
+    if (found) return found;
+  }
+  return null;
 }
 
 function upstream(root, node) {

@@ -18,9 +18,13 @@ export function parts(views, t) {
   const found = {
     tabs,
     strip: element("div", { class: "gg-tabs", role: "tablist", "aria-label": t("views") }, ...tabs),
-    canvas: element("canvas", { role: "img" }),
-    tip: element("div", { class: "gg-tip", hidden: true }),
-    table: element("div", { class: "gg-table", hidden: true, tabindex: 0 }),
+    second: element("select", { class: "gg-second", "aria-label": t("second"), title: t("second"), hidden: true },
+      ...["none", ...views].map((view) => element("option", { value: view }, t(view)))),
+    facts: element("p", { class: "gg-facts", title: t("valuesTip") }),
+    main: surface({ class: "gg-figure", role: "tabpanel", "aria-label": t("figure") }),
+    beside: surface({ class: "gg-figure", hidden: true }),
+    track: surface({ class: "gg-ticks", "aria-hidden": "true", title: t("ticksTip") }),
+    table: element("div", { class: "gg-table", hidden: true, tabindex: 0, "aria-label": t("numbers"), role: "region" }),
     words: element("p", { class: "gg-words", "aria-live": "polite" }),
     play: element("button", { type: "button", class: "gg-play", "aria-label": t("play"), title: t("play") }, "\u25b6"),
     scrub: element("input", { type: "range", min: 0, max: 0, step: 1, value: 0, "aria-label": t("step") }),
@@ -34,27 +38,60 @@ export function parts(views, t) {
     svg: element("button", { type: "button", title: t("svgTip") }, t("svg")),
     png: element("button", { type: "button", title: t("pngTip") }, t("png")),
   };
-  found.box = element("div", { class: "gg-figure", role: "tabpanel" }, found.canvas, found.table, found.tip);
-  found.steps = element("div", { class: "gg-row" }, found.play, found.scrub, found.count);
+  found.main.box.append(found.table);
+  found.head = element("div", { class: "gg-head" }, found.strip, found.second);
+  found.figures = element("div", { class: "gg-figures" }, found.main.box, found.beside.box);
+  const track = element("div", { class: "gg-track" }, found.track.box, found.scrub);
+  found.steps = element("div", { class: "gg-row gg-steps" }, found.play, track, found.count);
   const gamma = element("span", { "aria-hidden": "true" }, "\u03b3\u2032");
   found.what = element("div", { class: "gg-row gg-what", hidden: true }, gamma, found.scale, found.scaleWords, found.use);
   const space = element("span", { class: "gg-space" });
   found.files = element("div", { class: "gg-row gg-files" }, found.sample, space, found.numbers, found.csv, found.svg, found.png);
   const style = element("style", {}, STYLE);
-  const inside = [style, found.strip, found.box, found.words, found.steps, found.what, found.files];
+  const inside = [style, found.head, found.facts, found.figures, found.words, found.steps, found.what, found.files];
   const whole = { class: "gg-panel", role: "group", "aria-label": t("panel"), tabindex: 0, "data-capture-wheel": "true",
     "data-theme": "dark" };
   found.content = element("div", whole, ...inside);
   return found;
 }
 
-/** Fill a table element. current: the value of the first column whose row is marked. */
-export function fillTable(place, [head, ...rows], current, words) {
+/** Bring an element in line, writing only what has changed: every write makes the browser look at the page again.
+ *
+ * Names that the element has are its properties, others attributes; null takes an attribute away.
+ */
+export function put(place, values) {
+  for (const [name, value] of Object.entries(values)) {
+    if (name in place) {
+      if (place[name] !== value) place[name] = value;
+    } else if (value === null) place.removeAttribute(name);
+    else if (place.getAttribute(name) !== String(value)) place.setAttribute(name, value);
+  }
+}
+
+/** Where a view draws: a box with a canvas and the words beside the pointer. */
+function surface(attributes) {
+  const canvas = element("canvas", attributes["aria-hidden"] ? {} : { role: "img" });
+  const tip = element("div", { class: "gg-tip", hidden: true });
+  return { canvas, tip, box: element("div", attributes, canvas, tip) };
+}
+
+/** Fill a table element; the first column holds the step that a row stands for. */
+export function fillTable(place, [head, ...rows], words) {
   const cells = (row, tag) => row.map((value) => element(tag, tag === "th" ? { scope: "col" } : {}, words(value)));
-  const lines = rows.map((row) =>
-    element("tr", row[0] === current ? { "aria-current": "step" } : {}, ...cells(row, "td")));
+  const lines = rows.map((row) => element("tr", { "data-step": row[0], tabindex: -1 }, ...cells(row, "td")));
   const body = element("tbody", {}, ...lines);
   place.replaceChildren(element("table", {}, element("thead", {}, element("tr", {}, ...cells(head, "th"))), body));
+}
+
+/** Mark the chosen row, which the Tab key reaches, and the lit one. */
+export function markRows(place, chosen, lit) {
+  for (const row of place.querySelectorAll("tr[data-step]")) {
+    const step = Number(row.dataset.step);
+    row.tabIndex = step === chosen ? 0 : -1;
+    row.toggleAttribute("data-lit", step === lit);
+    if (step === chosen) row.setAttribute("aria-current", "step");
+    else row.removeAttribute("aria-current");
+  }
 }
 
 /** Let the browser save a file. */

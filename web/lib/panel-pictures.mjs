@@ -47,9 +47,9 @@ export function film(ctx, pictures, images, { w, h, theme, step, sample, t, font
 /** One step large: the two predictions, what the condition changes, and where. */
 export function heat(ctx, pictures, images, { w, h, theme, step, sample, t, font }) {
   const sheet = nearestSheet(pictures, step);
-  const across = w > 1.6 * h ? 4 : 2;
-  const down = LARGE.length / across;
-  const cell = Math.min((w - 16) / across - 8, (h - 8) / down - 24);
+  const sizeOf = (columns) => Math.min((w - 16) / columns - 8, (h - 8) / (LARGE.length / columns) - 24);
+  const across = [4, 2, 1].reduce((best, columns) => (sizeOf(columns) > sizeOf(best) ? columns : best));
+  const cell = sizeOf(across);
   const start = (w - across * (cell + 8) + 8) / 2;
   ctx.font = `12px ${font}`;
   const top = 20 + Math.max(0, (h - 8 - (LARGE.length / across) * (cell + 24)) / 2);

@@ -1,33 +1,43 @@
 /** Style of the panel: the editor's colours, each with a fallback, under one class prefix. */
 export const STYLE = `
-.gg-host { display: flex; flex-direction: column; min-height: 380px; height: 100%; width: 0; min-width: 100%; }
-.gg-panel { position: relative; display: flex; flex-direction: column; gap: 6px; flex: 1 1 0; width: 100%; min-height: 380px;
+.gg-host { display: flex; flex-direction: column; min-height: 430px; height: 100%; width: 0; min-width: 100%; }
+.gg-panel { position: relative; display: flex; flex-direction: column; gap: 6px; flex: 1 1 0; width: 100%; min-height: 430px;
   box-sizing: border-box; padding: 6px; overflow: hidden; border-radius: 6px; font: 12px/1.35 Inter, Arial, sans-serif;
   color: var(--input-text, #ddd); background: var(--comfy-menu-bg, #353535); }
 .gg-panel:focus-visible, .gg-panel :focus-visible { outline: 2px solid var(--gg-accent); outline-offset: 1px; }
-.gg-panel[data-theme="dark"] { --gg-accent: #4FA8E0; --gg-paper: #1E1E1E; --gg-soft: rgba(255, 255, 255, .09); }
-.gg-panel[data-theme="light"] { --gg-accent: #005A8C; --gg-paper: #FFFFFF; --gg-soft: rgba(0, 0, 0, .07); }
+.gg-panel[data-theme="dark"] { --gg-accent: #4FA8E0; --gg-paper: #1E1E1E; --gg-soft: rgba(255, 255, 255, .09); --gg-lit: #F0E442; }
+.gg-panel[data-theme="light"] { --gg-accent: #005A8C; --gg-paper: #FFFFFF; --gg-soft: rgba(0, 0, 0, .07); --gg-lit: #8A6500; }
 .gg-panel [hidden] { display: none; }
 .gg-panel button, .gg-panel select { font: inherit; color: inherit; background: var(--gg-soft); border: 1px solid transparent;
   border-radius: 4px; padding: 2px 8px; min-height: 24px; cursor: pointer; margin: 0; }
 .gg-panel select option { color: #222; background: #fff; }
 .gg-panel button:hover:not(:disabled), .gg-panel select:hover { border-color: var(--gg-accent); }
 .gg-panel button:disabled { opacity: .5; cursor: default; }
-.gg-tabs { display: flex; flex-wrap: wrap; gap: 2px; flex: none; }
+.gg-head { display: flex; gap: 8px; flex: none; }
+.gg-tabs { display: flex; flex-wrap: wrap; gap: 2px; flex: 1 1 auto; }
+.gg-facts { flex: none; margin: 0; padding: 0 2px; min-height: 16px; white-space: nowrap; overflow: hidden; text-overflow: ellipsis;
+  font-variant-numeric: tabular-nums; border-left: 3px solid transparent; padding-left: 5px; }
+.gg-facts[data-lit] { border-color: var(--gg-lit); }
+.gg-figures { display: flex; gap: 6px; flex: 1 1 0; min-height: 200px; }
 .gg-panel .gg-tabs button { flex: 1 1 auto; padding: 2px 1px; }
 .gg-tabs button[aria-selected="true"] { background: var(--gg-accent); color: var(--gg-paper); font-weight: 600; }
-.gg-figure { position: relative; flex: 1 1 0; min-height: 200px; overflow: hidden; border-radius: 4px; background: var(--gg-paper); }
-.gg-figure canvas { position: absolute; left: 0; top: 0; display: block; width: 100%; height: 100%; }
+.gg-figure { position: relative; flex: 1 1 0; min-width: 0; overflow: hidden; border-radius: 4px; background: var(--gg-paper); }
+.gg-ticks { position: relative; height: 26px; cursor: pointer; border-radius: 4px 4px 0 0; background: var(--gg-paper); }
+.gg-panel canvas { position: absolute; left: 0; top: 0; display: block; width: 100%; height: 100%; }
 .gg-tip { position: absolute; pointer-events: none; max-width: 75%; padding: 3px 7px; border-radius: 4px; font-size: 11px;
   color: var(--gg-paper); background: var(--input-text, #ddd); white-space: pre-line; }
 .gg-table { position: absolute; inset: 0; overflow: auto; background: var(--gg-paper); user-select: text; }
 .gg-table table { border-collapse: collapse; font-variant-numeric: tabular-nums; font-size: 11px; }
 .gg-table th, .gg-table td { padding: 2px 7px; text-align: right; white-space: nowrap; }
 .gg-table th { position: sticky; top: 0; background: var(--gg-paper); }
+.gg-table tr[data-lit] td { box-shadow: inset 0 2px var(--gg-lit), inset 0 -2px var(--gg-lit); }
 .gg-table tr[aria-current] td { background: var(--gg-soft); font-weight: 600; }
 .gg-words { flex: none; margin: 0; min-height: 16px; max-height: 48px; overflow: auto; color: var(--input-text, #ddd); }
 .gg-row { display: flex; align-items: center; gap: 6px; flex: none; }
+.gg-steps { align-items: flex-end; }
+.gg-track { display: flex; flex-direction: column; flex: 1 1 90px; min-width: 60px; }
 .gg-row input[type="range"] { flex: 1 1 90px; min-width: 60px; margin: 0; accent-color: var(--gg-accent); height: 20px; }
+.gg-row .gg-track input[type="range"] { flex: none; width: 100%; }
 .gg-row output { min-width: 40px; text-align: right; font-variant-numeric: tabular-nums; }
 .gg-row button { flex: none; }
 .gg-row select { flex: 1 1 60px; min-width: 0; max-width: 160px; }

@@ -1,5 +1,6 @@
 /** What a panel says in words: where it stands, what is shown, and what is missing. No DOM. */
 import { sampleOf, stepOf } from "./gram.mjs";
+import { metric } from "./metrics.mjs";
 import { lengthOf, samplesOf } from "./panel-record.mjs";
 import { number } from "./words.mjs";
 
@@ -7,17 +8,26 @@ const STAGES = { skip: "skip", reuse: "reuse" };
 
 /** Sentences about the step that is shown. state: {run, step, sample, view, trouble, note}; t: `speaker`. */
 export function status(state, t) {
-  const { run, step: i, view, trouble, note } = state;
+  const { run, step: i, trouble, note } = state;
   if (trouble) return [t(trouble.key, trouble)];
   if (!run) return [t("empty")];
   const about = run.fault ? [t(run.fault, faultAt(run))] : [];
   if (!run.steps?.length) return [...about, run.n && run.live ? t("running", { i: 0, n: run.n }) : t("nothing")];
   const step = stepOf(run, i);
   if (!step) return [...about, t("hole", { i })];
-  const drawn = view !== "pictures" && view !== "heat"; // a figure prints its own step, levels and scale
-  const place = !drawn && t("at", { i, sigma: number(step.sigma), next: number(step.sigma_next), gamma: number(step.gamma) });
   const going = run.live && !run.fault ? t("running", { i: run.steps.at(-1).i + 1, n: run.n }) : null;
-  return [...about, going, place, ...missing(state, step, t), note].filter(Boolean);
+  return [...about, going, ...missing(state, step, t), note].filter(Boolean);
+}
+
+/** One line about a step: where it is, how strong guidance is there, and the lengths; "" where there is none. */
+export function facts(run, i, sample, t) {
+  const step = stepOf(run, i);
+  if (!step) return "";
+  const place = t("at", { i, sigma: number(step.sigma), next: number(step.sigma_next), gamma: number(step.gamma) });
+  const [delta, move, noise] = ["delta", "move", "noise"].map((vector) => lengthOf(step, sample, vector));
+  const strength = metric("M1", sampleOf(step, sample), step, run);
+  const values = t("values", { strength: number(strength), delta: number(delta), move: number(move) });
+  return [place, values, noise > 0 && t("noisy", { noise: number(noise) })].filter(Boolean).join(" \u00b7 ");
 }
 
 const faultAt = (run) => ({ i: (run.steps?.at(-1)?.i ?? -1) + 1, n: run.n });

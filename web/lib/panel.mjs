@@ -1,44 +1,47 @@
 /** The inspector's panel: one element, one run, one state. The editor is passed in; nothing runs while nothing changes. */
-import { FIGURES, paint, toSVG } from "./figures.mjs";
+import { FIGURES, toSVG } from "./figures.mjs";
 import { defaultSample, defaultStep, stepOf } from "./gram.mjs";
 import { pngWithSources, svgWithSources } from "./panel-files.mjs";
 import { scaleSource, writeScale } from "./panel-graph.mjs";
 import { keys, wheel } from "./panel-input.mjs";
-import { download, element, fillTable, parts } from "./panel-parts.mjs";
-import { film, heat, nearestSheet } from "./panel-pictures.mjs";
+import { download, element, fillTable, markRows, parts, put } from "./panel-parts.mjs";
+import { nearestSheet, rowOf } from "./panel-pictures.mjs";
 import { csv, samplesOf, table, withSteps } from "./panel-record.mjs";
-import { hint, hintAlong, stepPlaces } from "./panel-hints.mjs";
-import { spoken, status } from "./panel-words.mjs";
+import { commandsOf, drawView, PARTNER, PICTURES, View, VIEWS } from "./panel-view.mjs";
+import { facts, spoken, status } from "./panel-words.mjs";
 import { speaker } from "./strings.mjs";
 import { DARK, LIGHT } from "./theme.mjs";
 import { number } from "./words.mjs";
 
-const PICTURES = { pictures: film, heat };
-const VIEWS = [...Object.keys(FIGURES), ...Object.keys(PICTURES)];
 const VERSION = 1;
-const FONT = "Inter, Arial, sans-serif";
-const EXPORT = { w: 960, h: 540 };
+const WIDE = 820; // from this width on a second view stands beside the first
+const EXPORT = { w: 960, h: 540, theme: LIGHT };
 const PACE = 220; // milliseconds a step while playing; slower for those who asked for less motion
 const CALM_PACE = 1000;
+const SIGNS = { play: "\u25b6", pause: "\u275a\u275a" };
 const MOST_SCALE = 100; // of a sampler's cfg
 
 export class Panel {
   /** node: the editor's. editor: what the panel may ask it (see inspector.js). hosts: locator -> element on the page. */
   constructor(node, editor, hosts) {
-    Object.assign(this, { node, editor, hosts, run: null, at: 0, sample: 0, scale: null, follow: true, note: "" });
-    this.view = VIEWS.includes(node.properties?.gg_view) ? node.properties.gg_view : "plane";
+    Object.assign(this, { node, editor, hosts, run: null, at: 0, lit: null, sample: 0, scale: null, follow: true, note: "" });
+    Object.assign(this, { view: "plane", second: null, room: 0, theme: DARK });
+    this.restoreChoices();
     this.t = speaker(editor.locale());
     this.parts = parts(VIEWS, this.t);
     this.content = this.parts.content;
+    const { main, beside, track } = this.parts;
+    this.views = { main: new View(main, this), beside: new View(beside, this), track: new View(track, this) };
     this.host = element("div", { class: "gg-host" }, this.content);
     this.images = new Map();
     this.listen();
   }
 
   listen() {
-    const { tabs, strip, scrub, play, sample, scale, use, numbers, csv: copy, svg, png, canvas } = this.parts;
+    const { tabs, strip, second, scrub, play, sample, scale, use, numbers, csv: copy, svg, png, table: rows } = this.parts;
     tabs.forEach((tab) => tab.addEventListener("click", () => this.choose(tab.dataset.view)));
     strip.addEventListener("keydown", (event) => this.turnTab(event));
+    second.addEventListener("change", () => this.chooseSecond(second.value));
     scrub.addEventListener("input", () => this.goTo(Number(scrub.value)));
     play.addEventListener("click", () => this.playOrPause());
     sample.addEventListener("change", () => this.set({ sample: Number(sample.value) }));
@@ -48,19 +51,37 @@ export class Panel {
     copy.addEventListener("click", () => this.copyNumbers());
     svg.addEventListener("click", () => this.saveSVG());
     png.addEventListener("click", () => this.savePNG());
-    canvas.addEventListener("pointermove", (event) => this.hover(event));
-    canvas.addEventListener("pointerleave", () => this.tell(null));
-    canvas.addEventListener("click", (event) => this.pick(event));
+    for (const kind of ["pointerover", "focusin"]) rows.addEventListener(kind, (event) => this.light(stepOfRow(event)));
+    for (const kind of ["pointerleave", "focusout"]) rows.addEventListener(kind, () => this.light(null));
+    rows.addEventListener("click", (event) => stepOfRow(event) !== null && this.goTo(stepOfRow(event)));
+    rows.addEventListener("keydown", (event) => this.turnRow(event));
     this.content.addEventListener("pointerdown", (event) => event.stopPropagation());
-    this.content.addEventListener("pointerenter", () => this.redraw()); // the theme may have changed
+    this.content.addEventListener("pointerenter", () => this.look());
     this.content.addEventListener("keydown", (event) => keys(this, event));
     this.content.addEventListener("wheel", (event) => wheel(this, event), { passive: false });
   }
 
   /** The node has entered a graph. */
   start() {
-    this.watcher ??= new ResizeObserver(() => this.redraw());
-    this.watcher.observe(this.parts.box);
+    this.watcher ??= new ResizeObserver((entries) => this.measured(entries));
+    for (const box of [this.parts.figures, ...Object.values(this.views).map((view) => view.box)]) this.watcher.observe(box);
+    this.redraw();
+  }
+
+  measured(entries) {
+    for (const { target, contentRect } of entries) {
+      const size = { w: Math.round(contentRect.width), h: Math.round(contentRect.height) };
+      if (target === this.parts.figures) this.room = size.w;
+      else Object.values(this.views).find((view) => view.box === target).size = size;
+    }
+    this.look();
+  }
+
+  /** See which theme the editor has; asked now and then only, for the answer costs more than a figure. */
+  look() {
+    const light = brightness(getComputedStyle(this.content).color) < 0.5;
+    put(this.content, { "data-theme": light ? "light" : "dark" });
+    this.theme = light ? LIGHT : DARK;
     this.redraw();
   }
 
@@ -78,8 +99,9 @@ export class Panel {
   }
 
   restoreChoices() {
-    const { gg_view: view } = this.node.properties ?? {};
+    const { gg_view: view, gg_second: second } = this.node.properties ?? {};
     if (VIEWS.includes(view)) this.view = view;
+    if (second === "none" || VIEWS.includes(second)) this.second = second;
   }
 
   /** The node has left its graph. The element stays: Nodes 2.0 may give it to the node that comes instead. */
@@ -103,7 +125,7 @@ export class Panel {
 
   begin() {
     this.pause();
-    Object.assign(this, { run: null, follow: true, scale: null, note: "" });
+    Object.assign(this, { run: null, lit: null, follow: true, scale: null, note: "" });
   }
 
   /** A finished run: the record, or the file that holds it. */
@@ -127,6 +149,7 @@ export class Panel {
     if (!same) Object.assign(this, { scale: null, note: "", follow: true, sample: defaultSample(run) });
     if (this.follow || !stepOf(run, this.at)) this.at = defaultStep(run, this.sample);
     this.images.clear();
+    this.look();
   }
 
   async fetched(record) {
@@ -153,8 +176,31 @@ export class Panel {
 
   set(changes) {
     Object.assign(this, changes);
-    this.parts.tip.hidden = true;
     this.redraw();
+  }
+
+  /** What every view draws. */
+  state() {
+    const { run, at: step, sample, t } = this;
+    return { run, step, sample, t, gamma: this.scale ?? undefined, image: (sheet) => this.image(sheet) };
+  }
+
+  /** Light a step wherever it is shown; null for none. */
+  light(step) {
+    if (step !== this.lit) this.set({ lit: step });
+  }
+
+  /** The view beside the chosen one, null for none. */
+  partner() {
+    const fits = this.room >= WIDE && this.second !== "none";
+    const second = this.second === this.view ? null : this.second;
+    return fits ? (second ?? PARTNER[this.view]) : null;
+  }
+
+  chooseSecond(view) {
+    this.node.properties ??= {};
+    this.node.properties.gg_second = view;
+    this.set({ second: view });
   }
 
   choose(view) {
@@ -172,6 +218,17 @@ export class Panel {
     const next = (VIEWS.indexOf(this.view) + turn + VIEWS.length) % VIEWS.length;
     this.choose(VIEWS[next]);
     this.parts.tabs[next].focus();
+  }
+
+  /** Up and down go from row to row of the table, Enter shows the row's step. */
+  turnRow(event) {
+    const row = event.target.closest("tr[data-step]");
+    const next = { ArrowDown: row?.nextElementSibling, ArrowUp: row?.previousElementSibling }[event.key];
+    if (!row || (!next && event.key !== "Enter")) return;
+    event.preventDefault();
+    event.stopPropagation();
+    if (next) next.focus();
+    else this.goTo(stepOfRow(event));
   }
 
   /** Show a step and stay there. */
@@ -207,6 +264,7 @@ export class Panel {
     const { numbers, table: place } = this.parts;
     const on = place.hidden;
     place.hidden = !on;
+    this.light(null);
     numbers.setAttribute("aria-pressed", String(on));
     this.redraw();
   }
@@ -221,48 +279,18 @@ export class Panel {
   }
 
   draw() {
-    const { box, content } = this.parts;
-    const [w, h] = [box.clientWidth, box.clientHeight];
-    if (w < 20 || h < 20) return;
-    const light = brightness(getComputedStyle(content).color) < 0.5;
-    content.dataset.theme = light ? "light" : "dark";
-    const lines = this.controls();
-    const key = [this.view, w, h, light, this.run?.run, this.run?.steps?.length, this.sample].join();
-    if (key !== this.placesOf) Object.assign(this, { placesOf: key, places: null, size: { w, h, theme: light ? LIGHT : DARK } });
-    this.paintOn(this.parts.canvas, { w, h, theme: light ? LIGHT : DARK }, 2 * (globalThis.devicePixelRatio || 1));
-    this.parts.canvas.setAttribute("aria-label", spoken(FIGURES[this.view]?.title ?? this.t(this.view), lines));
+    if (this.room < 20) return;
+    const { main, beside } = this.parts;
+    const { theme } = this;
+    const partner = this.partner();
+    const lines = this.controls(partner);
+    this.views.main.draw(this.view, theme);
+    this.views.beside.draw(partner, theme);
+    this.views.track.draw("ticks", theme);
+    const about = [this.parts.facts.textContent, ...lines].filter(Boolean);
+    put(main.canvas, { "aria-label": spoken(FIGURES[this.view]?.title ?? this.t(this.view), about) });
+    put(beside.canvas, { "aria-label": partner ? this.t(partner) : "" });
     if (!this.parts.table.hidden) this.drawTable();
-  }
-
-  paintOn(canvas, options, scale) {
-    const { w, h, theme } = options;
-    const size = [Math.round(w * scale), Math.round(h * scale)];
-    if (canvas.width !== size[0] || canvas.height !== size[1]) [canvas.width, canvas.height] = size;
-    const ctx = canvas.getContext("2d");
-    this.marks = [];
-    if (PICTURES[this.view]) this.paintPictures(ctx, options, scale);
-    else if (this.run) {
-      this.marks = this.commands(options);
-      paint(this.marks, ctx, scale);
-    } else {
-      ctx.fillStyle = theme.paper;
-      ctx.fillRect(0, 0, canvas.width, canvas.height);
-    }
-  }
-
-  commands({ w, h, theme }) {
-    const gamma = this.view === "whatif" ? (this.scale ?? this.ownScale()) : undefined;
-    return FIGURES[this.view].figure(this.run, { w, h, theme, step: this.at, sample: this.sample, gamma });
-  }
-
-  paintPictures(ctx, options, scale) {
-    ctx.setTransform(scale, 0, 0, scale, 0, 0);
-    ctx.fillStyle = options.theme.paper;
-    ctx.fillRect(0, 0, options.w, options.h);
-    const { pictures } = this.run ?? {};
-    if (!pictures?.steps?.length) return;
-    const more = { step: this.at, sample: this.sample, t: this.t, font: FONT };
-    this.marks = PICTURES[this.view](ctx, pictures, (sheet) => this.image(sheet), { ...options, ...more });
   }
 
   /** The image of a sheet once it is there, else null. */
@@ -285,25 +313,28 @@ export class Panel {
   }
 
   /** Bring every control in line with the state; returns the sentences that the panel says. */
-  controls() {
-    const { tabs, scrub, count, play, sample, what, words } = this.parts;
+  controls(partner) {
+    const { tabs, second, beside, scrub, count, play, what, words, facts: place } = this.parts;
+    const { csv: copy, svg, png, numbers } = this.parts;
     const last = this.lastStep();
-    tabs.forEach((tab) => {
+    const known = Boolean(this.run?.steps?.length);
+    const here = facts(this.run, this.at, this.sample, this.t);
+    const aside = this.lit !== null && this.lit !== this.at;
+    for (const tab of tabs) {
       const chosen = tab.dataset.view === this.view;
-      tab.setAttribute("aria-selected", String(chosen));
-      tab.tabIndex = chosen ? 0 : -1;
-    });
-    scrub.max = String(last);
-    scrub.value = String(this.at);
-    const shown = this.run?.steps?.length ? `${this.at}/${last}` : "\u2013";
-    if (count.textContent !== shown) count.textContent = shown;
-    for (const part of [scrub, play, this.parts.csv, this.parts.png, this.parts.numbers]) part.disabled = !this.run?.steps?.length;
-    this.parts.svg.disabled = !this.run?.steps?.length || Boolean(PICTURES[this.view]);
-    this.parts.svg.title = this.t(PICTURES[this.view] ? "noSvg" : "svgTip");
-    play.textContent = this.timer ? "\u275a\u275a" : "\u25b6";
-    play.setAttribute("aria-label", this.t(this.timer ? "pause" : "play"));
-    this.fillSamples(sample);
-    what.hidden = this.view !== "whatif";
+      put(tab, { "aria-selected": chosen, tabindex: chosen ? 0 : -1 });
+    }
+    put(second, { hidden: this.room < WIDE, value: partner ?? "none" });
+    put(beside.box, { hidden: !partner });
+    put(place, { textContent: aside ? facts(this.run, this.lit, this.sample, this.t) : here, "data-lit": aside ? "" : null });
+    put(scrub, { max: String(last), value: String(this.at), "aria-valuetext": here || this.t("empty") });
+    put(count, { textContent: known ? `${this.at}/${last}` : "\u2013" });
+    for (const part of [scrub, play, copy, png, numbers]) put(part, { disabled: !known });
+    put(svg, { disabled: !known || Boolean(PICTURES[this.view]), title: this.t(PICTURES[this.view] ? "noSvg" : "svgTip") });
+    const plays = this.timer ? "pause" : "play";
+    put(play, { textContent: SIGNS[plays], "aria-label": this.t(plays), title: this.t(plays) });
+    this.fillSamples(this.parts.sample);
+    put(what, { hidden: ![this.view, partner].includes("whatif") });
     this.obstacle = null;
     if (!what.hidden) this.scaleControls();
     const state = { run: this.run, step: this.at, sample: this.sample, view: this.view, trouble: this.trouble };
@@ -315,8 +346,7 @@ export class Panel {
   /** Words for the eye at once; readers aloud get them at most once a second, through aria-live on a settled text. */
   say(place, sentence) {
     if (place.textContent === sentence) return;
-    place.setAttribute("aria-live", this.run?.live || this.timer ? "off" : "polite");
-    place.textContent = sentence;
+    put(place, { "aria-live": this.run?.live || this.timer ? "off" : "polite", textContent: sentence });
   }
 
   pictureWords() {
@@ -328,7 +358,9 @@ export class Panel {
     const facts = { gain: number(gain), clipped: number(100 * clipped, 2), scale: number(scale) };
     const gone = this.images.get(sheet.filename)?.state === "gone" && this.t("noPicture", { i: sheet.i });
     const nearest = sheet.i !== this.at && this.t("nearest", { i: sheet.i });
-    return [gone, nearest, this.t("gain", facts)].filter(Boolean);
+    const kept = pictures.samples[rowOf(pictures, this.sample)];
+    const other = kept !== this.sample && this.t("otherSample", { sample: kept });
+    return [gone, nearest, other, this.t("gain", facts)].filter(Boolean);
   }
 
   fillSamples(select) {
@@ -340,8 +372,7 @@ export class Panel {
       select.dataset.key = key;
       select.replaceChildren(...labels.map((words, k) => element("option", { value: samples[k] }, words)));
     }
-    select.value = String(this.sample);
-    select.hidden = samples.length < 2;
+    put(select, { value: String(this.sample), hidden: samples.length < 2 });
   }
 
   ownScale() {
@@ -353,15 +384,13 @@ export class Panel {
     const { scale, scaleWords, use } = this.parts;
     const own = this.ownScale();
     const shown = this.scale ?? own;
-    scale.max = String(Math.min(MOST_SCALE, Math.max(8, 2 * Math.ceil(own))));
-    scale.value = String(shown);
-    scaleWords.textContent = number(shown);
+    put(scale, { max: String(Math.min(MOST_SCALE, Math.max(8, 2 * Math.ceil(own)))), value: String(shown) });
+    put(scaleWords, { textContent: number(shown) });
     const source = scaleSource(this.editor.root(), this.node);
     const name = source && `${source.node.title ?? source.node.type} (${source.node.id})`;
-    use.textContent = this.t("use", { value: number(shown) });
-    use.disabled = !source?.widget || !this.run;
-    use.title = source ? this.t(source.reason ?? "useTip", { node: name }) : this.t("nowhere");
-    this.obstacle = source?.widget ? null : use.title;
+    const title = source ? this.t(source.reason ?? "useTip", { node: name }) : this.t("nowhere");
+    put(use, { textContent: this.t("use", { value: number(shown) }), disabled: !source?.widget || !this.run, title });
+    this.obstacle = source?.widget ? null : title;
   }
 
   useScale() {
@@ -375,8 +404,14 @@ export class Panel {
   }
 
   drawTable() {
-    const rows = table(this.run, this.sample);
-    fillTable(this.parts.table, rows, this.at, (value) => (typeof value === "string" ? value : number(value)));
+    const { table: place } = this.parts;
+    const key = [this.run?.run, this.run?.live, this.run?.steps?.length, this.sample].join();
+    if (place.dataset.key !== key) {
+      const words = (value) => (typeof value === "string" ? value : number(value));
+      fillTable(place, table(this.run, this.sample), words);
+      place.dataset.key = key;
+    }
+    markRows(place, this.at, this.lit);
   }
 
   async copyNumbers() {
@@ -397,60 +432,24 @@ export class Panel {
   }
 
   async saveSVG() {
-    const svg = toSVG(this.commands({ ...EXPORT, theme: LIGHT }), { title: FIGURES[this.view].title });
+    const svg = toSVG(commandsOf(this.view, { ...this.state(), ...EXPORT }), { title: FIGURES[this.view].title });
     const whole = svgWithSources(svg, await this.sources());
     download(new Blob([whole], { type: "image/svg+xml" }), this.fileName("svg"));
   }
 
   async savePNG() {
     const canvas = element("canvas");
-    const marks = this.marks;
-    this.paintOn(canvas, { ...EXPORT, theme: LIGHT }, 2);
-    this.marks = marks;
+    drawView(canvas, this.view, { ...this.state(), ...EXPORT }, 2);
     const blob = await new Promise((done) => canvas.toBlob(done, "image/png"));
     const bytes = pngWithSources(new Uint8Array(await blob.arrayBuffer()), await this.sources());
     download(new Blob([bytes], { type: "image/png" }), this.fileName("png"));
   }
+}
 
-  hover(event) {
-    const { x, y } = this.place(event);
-    this.tell(this.found(x, y), x, y);
-  }
-
-  /** A click on what stands for a step shows that step, in every view. */
-  pick(event) {
-    const { x, y } = this.place(event);
-    const { step } = this.found(x, y) ?? {};
-    if (Number.isInteger(step)) this.goTo(step);
-  }
-
-  /** What the pointer is over. Places of steps are found once for each drawing. */
-  found(x, y) {
-    if (!this.run) return null;
-    const about = { run: this.run, step: this.at, sample: this.sample, t: this.t };
-    if (PICTURES[this.view] || !this.size) return hint(this.marks, { x, y }, about);
-    this.places ??= stepPlaces(this.view, this.run, (step) =>
-      FIGURES[this.view].figure(this.run, { ...this.size, step, sample: this.sample }));
-    return hintAlong(this.view, this.places, x, about) ?? hint(this.marks, { x, y }, about);
-  }
-
-  /** Where a pointer is, in the figure's own pixels: the editor zooms the whole panel. */
-  place(event) {
-    const seen = this.parts.canvas.getBoundingClientRect();
-    const zoom = seen.width / this.parts.box.clientWidth || 1;
-    return { x: (event.clientX - seen.left) / zoom, y: (event.clientY - seen.top) / zoom };
-  }
-
-  tell(found, x, y) {
-    const { tip, box } = this.parts;
-    tip.hidden = !found;
-    if (!found) return;
-    tip.textContent = found.words;
-    const right = x > box.clientWidth / 2;
-    tip.style.left = right ? "auto" : `${x + 12}px`;
-    tip.style.right = right ? `${box.clientWidth - x + 12}px` : "auto";
-    tip.style.top = `${Math.min(y + 10, box.clientHeight - 40)}px`;
-  }
+/** The step of the table's row that an event comes from, null outside the rows. */
+function stepOfRow({ target }) {
+  const row = target.closest("tr[data-step]");
+  return row ? Number(row.dataset.step) : null;
 }
 
 /** Sentences in a row; what does not end with a full stop is set off by a dot. */

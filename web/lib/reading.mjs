@@ -59,10 +59,12 @@ function tooHigh(record) {
     question,
     high ? "Probably yes." : near ? "It comes near the limit." : "No sign of it.",
     length && `Length: the guided prediction of step ${end.i} is ${ranged(length)} times as long as clean pictures are.`
-      + ` Above ${TOO_LONG} \u03b3 is too high.`,
+      + ` More than ${TOO_LONG} times is a sign that \u03b3 is too high.`,
     tug && `Pull-back: cos(\u03b4, way to x\u0302\u2080) at step ${star.i}, \u03c3 ${number(star.sigma)}, is ${ranged(tug)}.`
-      + ` Below ${number(PULLED_BACK)} \u03b3 is too high; 0 means that guidance has not driven the picture off its way.`,
-    "Both limits come from an exact reference model: a hint, no proof. With a negative prompt the pull-back says nothing.",
+      + ` A value below ${number(PULLED_BACK)} is a sign that \u03b3 is too high; 0 means that guidance has not driven the`
+      + " picture off its way.",
+    "One sign is enough for the answer above. Both limits come from an exact reference model: a hint, no proof. With a"
+      + " negative prompt the pull-back says nothing.",
   ];
 }
 
@@ -147,9 +149,10 @@ function skippable(record, sample) {
     question,
     `Step ${most.i} matters most; ${spare}.`,
     `Step ${most.i} holds ${percent(share(most))} of what is left of the push at the end, an even share would be`
-      + ` ${percent(1 / rows.length)}. This is an estimate, like the interval.`,
+      + ` ${percent(1 / rows.length)}: the dashed green curve of Matters, not its bars, which count the push before later`
+      + " steps take back a part of it. This is an estimate, like the interval.",
     idle && `Without guidance from step ${idle.from} on about ${percent(idle.share)} of the push would be missing, and`
-      + ` ${idle.count} passes without the condition would be saved.`,
+      + ` ${idle.count === 1 ? "one pass" : `${idle.count} passes`} without the condition would be saved.`,
     reuseWords(record, cheap),
   ];
 }
@@ -159,7 +162,7 @@ function reuseWords(record, cheap) {
     return "What a skipped pass would cost is not estimated: the size of clean data is unknown.";
   }
   const how = "if the difference is continued from the two steps before";
-  if (!cheap.length) return `No single pass without the condition could be skipped for less than 1 % of the push, ${how}.`;
+  if (!cheap.length) return `Between guided steps no pass could be left out for less than 1 % of the push, even ${how}.`;
   const list = cheap.map(({ i }) => i).join(", ");
   const missed = percent(sumOf(cheap, ({ cost }) => cost));
   return `The pass without the condition could be skipped at step${cheap.length > 1 ? "s" : ""} ${list}, ${how}: an estimated`

@@ -27,7 +27,7 @@ const absent = (i, sample, missing, advice) => ({ i, sample, missing, advice });
 
 /** Why a step has no plane, null if it has one. */
 function problem(step, gram) {
-  if (step.stage === "cond_only") {
+  if (step.stage && step.stage !== "step") {
     return { missing: "no unconditional prediction at this step", advice: "Choose a step at which both were made." };
   }
   if (!gram.K.every(Number.isFinite)) {

@@ -1,10 +1,11 @@
 /** Words of the panel. English stands alone; another language falls back to it word by word. */
 
-const EN = {
+export const EN = {
   plane: "Plane", whatif: "What if", direction: "Turns", matters: "Matters", lengths: "Lengths", pictures: "Film",
   heat: "Heat", panel: "Guidance inspector", views: "Views", step: "Step", sample: "Sample", play: "Play the run",
   pause: "Pause", scale: "What-if scale γ", use: "Use γ {value}",
   useTip: "Write this scale into {node}", linked: "γ comes in over a link: change {node} instead",
+  listed: "γ is listed step by step: change {node} instead",
   promoted: "γ is set outside this subgraph: change {node} instead", nowhere: "No node with a cfg was found upstream",
   written: "cfg of {node} is now {value}. Queue to see it.", numbers: "Numbers", numbersTip: "Show the numbers as a table",
   csv: "CSV", csvTip: "Copy this sample's numbers as CSV", svg: "SVG", svgTip: "Save this view as SVG; it reopens the workflow",
@@ -20,18 +21,21 @@ const EN = {
   noKappa: "This sampler's step is no fixed share of the prediction: what-if shows the prediction, not the next state.",
   noDifference: "uncond and cond agree here: no scale would change anything.",
   subset: "{shown} of {batch} samples are kept.", diverged: "Values are not finite here: the run diverged.",
-  nearest: "Pictures of step {i}, the nearest that was kept.", loading: "Pictures come when the run has ended.",
+  nearest: "Pictures of step {i}, the nearest that was kept.", otherSample: "Pictures of sample {sample}, the nearest that was kept.", loading: "Pictures come when the run has ended.",
   noPicture: "The picture of step {i} is no longer on the server. Queue again.", noPictures: "No pictures in this run.",
   gain: "difference = grey + {gain} × change, {clipped} % clipped; heat = root of its length, up to {scale} rms", noSvg: "Pictures save as PNG",
   x: "x_t", uncond: "uncond", cond: "cond", guided: "guided", difference: "difference", where: "where",
   at: "step {i} · σ {sigma} → {next} · γ {gamma}",
+  values: "M1 {strength} · δ {delta} · length {move}", noisy: "noise {noise}",
+  valuesTip: "M1: guidance strength. δ: difference of the predictions; length of the step; noise: rms per element",
+  ticksTip: "Root of the difference at every step", second: "Second view", none: "one view", figure: "Figure",
 };
-const ZH = {
+export const ZH = {
   plane: "平面", whatif: "假设", direction: "转向", matters: "作用", lengths: "长度",
   pictures: "胶片", heat: "热图", panel: "引导检查器", views: "视图", step: "步",
   sample: "样本", play: "播放", pause: "暂停", scale: "假设的 γ",
   use: "使用 γ {value}", useTip: "将此值写入 {node}",
-  linked: "γ 来自连线：请改动 {node}", promoted: "γ 在子图外设置：请改动 {node}",
+  linked: "γ 来自连线：请改动 {node}", listed: "γ 已逐步列出：请改动 {node}", promoted: "γ 在子图外设置：请改动 {node}",
   nowhere: "上游没有带 cfg 的节点", written: "{node} 的 cfg 现为 {value}。请重新运行。",
   numbers: "数值", numbersTip: "以表格显示数值", csvTip: "复制为 CSV", svgTip: "保存为 SVG（可重新打开工作流）",
   pngTip: "保存为 PNG（可重新打开工作流）", copied: "已复制 {rows} 行",
@@ -49,11 +53,15 @@ const ZH = {
   noDifference: "此处 uncond 与 cond 一致：任何强度都不会改变结果。",
   subset: "保留了 {batch} 个样本中的 {shown} 个。",
   diverged: "数值不是有限数：运行已发散。",
-  nearest: "显示第 {i} 步的图片（保留的最近一步）。",
+  nearest: "显示第 {i} 步的图片（保留的最近一步）。", otherSample: "显示样本 {sample} 的图片（保留的最近一个）。",
   loading: "图片将在运行结束后出现。",
   noPicture: "服务器上已无第 {i} 步的图片。请重新运行。",
   gain: "差异 = 灰 + {gain} × 变化，截断 {clipped} %；热图 = 长度的平方根，上限 {scale} rms",
   noSvg: "图片可保存为 PNG",
+  values: "M1 {strength} · δ {delta} · 步长 {move}", noisy: "噪声 {noise}",
+  valuesTip: "M1：引导强度。δ：两个预测之差；步长；噪声：每个元素的 rms",
+  ticksTip: "各步差异的平方根", second: "第二视图", none: "单视图", figure: "图形",
+  x: "x_t", uncond: "uncond", cond: "cond", csv: "CSV", svg: "SVG", png: "PNG",
 };
 
 /** t(key, values): words in a language ("zh", "zh-TW", ... or English), with {names} filled in. */

@@ -9,6 +9,7 @@ export const LIGHT = {
   c: "#00785A",
   delta: "#A8447F",
   noise: "#C04F00",
+  lit: "#8A6500",
   font: "DejaVu Sans, Arial, sans-serif",
 };
 export const DARK = {
@@ -20,6 +21,7 @@ export const DARK = {
   c: "#2DC08F",
   delta: "#E39AC4",
   noise: "#F08A3C",
+  lit: "#F0E442",
   font: "DejaVu Sans, Arial, sans-serif",
 };
 

@@ -1,0 +1,104 @@
+"""Frequency bands of the difference, guided with scales of their own."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from ..predictions import Predictions
+from ..vectors import promoted
+from .contract import Rule, with_difference
+
+METHODS = ("FDG", "FreSca")
+BINOMIAL = (1 / 16, 4 / 16, 6 / 16, 4 / 16, 1 / 16)
+
+
+@dataclass(frozen=True)
+class Bands(Rule):
+    """Weigh the low and the high frequencies of the difference, along the last two axes (the last one of audio).
+
+        FDG      D = c + (gamma - 1) (low delta_low + high delta_high)    delta_low: one level of a Laplacian pyramid
+        FreSca   D = u + gamma (low delta_low + high delta_high)          delta_low: a box of the Fourier transform
+
+    FDG's scales are w_low = 1 + (gamma - 1) low and w_high alike. FreSca also moves c, so gamma = 1, which has no
+    difference to weigh, is c by definition and its neighbours are not.
+    low, high: weights, 1 is plain CFG. cutoff: half side of the box as a share of the highest frequency, 0 .. 1;
+    relative, so that a larger picture is split at the same place. Only FreSca reads it.
+    Source: Sadat et al. 2025, arXiv 2506.19713; Huang et al. 2025, arXiv 2504.02154.
+    """
+
+    kind = "before"
+    claims = frozenset({"same in every space", "per item"})
+    method: str = "FDG"
+    low: float = 0.5
+    high: float = 1.0
+    cutoff: float = 0.5
+
+    def __post_init__(self):
+        if self.method not in METHODS:
+            raise ValueError(f"Frequency method {self.method!r} is unknown. Use {' or '.join(METHODS)}.")
+
+    @property
+    def neutral(self) -> bool:
+        """Both bands as they are."""
+        return self.low == self.high == 1
+
+    @property
+    def text(self) -> str:
+        """One phrase for the trace."""
+        at = f", cutoff {self.cutoff:g}" if self.method == "FreSca" else ""
+        return f"{self.method} low {self.low:g}, high {self.high:g}{at}"
+
+    def step(self, state: None, p: Predictions, gamma: float) -> tuple[Predictions, None]:
+        """Predictions whose difference has weighted bands: u moves (FDG), or c (FreSca)."""
+        if gamma == 1:
+            return p, state
+        delta = promoted(p.delta)
+        lower = pyramid_low(delta) if self.method == "FDG" else box_low(delta, self.cutoff)
+        weighted = (self.low * delta + (self.high - self.low) * (delta - lower)).to(p.cond.dtype)
+        if self.method == "FDG":
+            return with_difference(p, weighted), state
+        return replace(p, cond=p.uncond + weighted), state
+
+
+def box_low(v: Tensor, cutoff: float) -> Tensor:  # [B, C, ...] -> [B, C, ...]
+    """Frequencies up to a share of the highest one, on each of the last two axes: the real part of F^-1 [box F(v)]."""
+    axes = _axes(v)
+    spectrum = torch.fft.fftn(v.float() if v.dtype != torch.float64 else v, dim=axes)
+    for axis in axes:
+        share = 2 * torch.fft.fftfreq(v.shape[axis], device=v.device, dtype=torch.float64).abs()
+        inside = (share <= cutoff).to(v.dtype)
+        spectrum = spectrum * inside.reshape(-1, *(1,) * (-1 - axis))
+    return torch.fft.ifftn(spectrum, dim=axes).real.to(v.dtype)
+
+
+def pyramid_low(v: Tensor) -> Tensor:  # [B, C, ...] -> [B, C, ...]
+    """What a Laplacian pyramid of one level keeps: blur, halve, double, blur, along each of the last two axes.
+
+    Blur: binomial, 5 taps, mirrored at the border. Halving and doubling are linear. Source: Burt and Adelson 1983.
+    """
+    for axis in _axes(v):
+        v = _along(v, axis)
+    return v
+
+
+def _along(v: Tensor, axis: int) -> Tensor:
+    last = v.movedim(axis, -1)
+    rows = last.reshape(-1, 1, last.shape[-1])
+    half = functional.interpolate(_blurred(rows), size=max(rows.shape[-1] // 2, 1), mode="linear")
+    full = _blurred(functional.interpolate(half, size=rows.shape[-1], mode="linear"))
+    return full.reshape(last.shape).movedim(-1, axis)
+
+
+def _blurred(rows: Tensor) -> Tensor:  # [R, 1, N] -> [R, 1, N]
+    taps = rows.new_tensor(BINOMIAL).reshape(1, 1, -1)
+    border = "reflect" if rows.shape[-1] > 2 else "replicate"
+    return functional.conv1d(functional.pad(rows, (2, 2), mode=border), taps)
+
+
+def _axes(v: Tensor) -> tuple[int, ...]:
+    """The axes of a picture, counted from the end; a latent of one axis after the channels has one."""
+    return (-1,) if v.ndim < 4 else (-2, -1)

@@ -1,0 +1,70 @@
+"""Guidance in a limited interval of noise levels."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from ..schedules import Run
+from .contract import Rule
+
+UNITS = ("percent", "sigma", "log-SNR")
+NOISIER_IS = {"percent": "smaller", "sigma": "larger", "log-SNR": "smaller"}
+
+
+@dataclass(frozen=True)
+class Interval(Rule):
+    """Guide inside a window of noise levels; outside it the scale is 1, so that u is not evaluated there.
+
+        percent   start <= i / steps < end          i = outer step, counted from 0
+        sigma     start >= sigma > end              the paper's form, for VE models
+        log-SNR   start <= 2 ln(alpha / sigma) < end, the same window for VE and flow
+
+    start: the noisier end. end: the cleaner end.
+    Raises ValueError for a window that is upside down or empty.
+    Source: Kynkaanniemi et al. 2024, arXiv 2404.07724.
+    """
+
+    kind = "scale"
+    unit: str = "percent"
+    start: float = 0.2
+    end: float = 0.8
+
+    def __post_init__(self):
+        if self.unit not in UNITS:
+            raise ValueError(f"Interval unit {self.unit!r} is unknown. Use one of {', '.join(UNITS)}.")
+        if math.isnan(self.start) or math.isnan(self.end):
+            raise ValueError("An end of the interval is no number. Give numbers.")
+        low, high = (self.end, self.start) if self.unit == "sigma" else (self.start, self.end)
+        if low == high:
+            raise ValueError(
+                f"interval {self.start:g} .. {self.end:g} is empty: start and end are the same {self.unit}. "
+                "Move them apart, or set cfg to 1 for no guidance at all."
+            )
+        if low > high:
+            raise ValueError(
+                f"interval {self.start:g} .. {self.end:g} is upside down: start is the noisier end, and in {self.unit} "
+                f"that is the {NOISIER_IS[self.unit]} number. Swap them."
+            )
+
+    @property
+    def neutral(self) -> bool:
+        """A window that no noise level leaves."""
+        if self.unit == "percent":
+            return self.start <= 0 and self.end >= 1
+        return (self.start, self.end) == ((math.inf, 0.0) if self.unit == "sigma" else (-math.inf, math.inf))
+
+    def scale(self, gamma: float, run: Run, sigma: float) -> float:
+        """Gamma inside the window, exactly 1 outside."""
+        return gamma if self._covers(run, sigma) else 1.0
+
+    def _covers(self, run: Run, sigma: float) -> bool:
+        if self.unit == "sigma":
+            return self.end < sigma <= self.start
+        place = run.position(sigma) / run.steps if self.unit == "percent" else run.log_snr(sigma)
+        return self.start <= place < self.end
+
+    @property
+    def text(self) -> str:
+        """One phrase for the trace."""
+        return f"interval {self.unit} {self.start:g} .. {self.end:g}"

@@ -1,0 +1,57 @@
+"""CFG++ for any sampler, as a guidance scale that depends on the step."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ..schedules import Run
+from .contract import Rule
+
+STEPS = ("euler", "euler_ancestral", "ddim")
+
+
+@dataclass(frozen=True)
+class PlusPlus(Rule):
+    """Renoise with u, denoise with D: the CFG++ step, reached by an ordinary step at another scale.
+
+        gamma' = lambda / (1 - n_down / n)     n = sigma / alpha     lambda = the sampler's cfg, 0 .. 1
+        euler             n_down = n'
+        ddim              n_down = sqrt(n'^2 - up^2)     up = eta n' sqrt(1 - (n'/n)^2)
+        euler_ancestral   as ddim on VE; on flow n_down = s / (1 - s) with s = sigma' (1 + (sigma'/sigma - 1) eta)
+
+    Exact for steps of first order, which are linear in one prediction; approximate for others, which also remember
+    predictions at earlier scales. Inside a step of several stages the scale is that of the step. At the last step
+    gamma' = lambda. step: the sampler whose n_down is meant. eta: its noise, not read by euler.
+    Source: Chung et al. 2024, arXiv 2406.08070; the scale is derived here.
+    """
+
+    kind = "scale"
+    claims = frozenset({"gamma 0 is u"})
+    step_of: str = "euler"
+    eta: float = 1.0
+
+    def __post_init__(self):
+        if self.step_of not in STEPS:
+            raise ValueError(f"CFG++ does not know the step {self.step_of!r}. Use one of {', '.join(STEPS)}.")
+        if not 0 <= self.eta <= 1:
+            raise ValueError(f"eta is {self.eta:g} but must be from 0 (no noise) to 1 (ancestral).")
+
+    @property
+    def text(self) -> str:
+        """One phrase for the trace."""
+        return f"CFG++ ({self.step_of}{'' if self.step_of == 'euler' else f', eta {self.eta:g}'})"
+
+    def scale(self, gamma: float, run: Run, sigma: float) -> float:
+        """The scale of the step that a noise level belongs to.  gamma: lambda."""
+        step = min(int(run.position(sigma)), run.steps - 1)
+        now, then = run.sigmas[step], run.sigmas[step + 1]
+        return gamma / (1 - self._down(run, now, then) / run.noise_to_signal(now))
+
+    def _down(self, run: Run, sigma: float, sigma_next: float) -> float:
+        after = run.noise_to_signal(sigma_next)
+        if self.step_of == "euler":
+            return after
+        if self.step_of == "euler_ancestral" and run.flow:
+            return run.noise_to_signal(sigma_next * (1 + (sigma_next / sigma - 1) * self.eta))
+        up = self.eta * after * (1 - (after / run.noise_to_signal(sigma)) ** 2) ** 0.5
+        return (after**2 - up**2) ** 0.5

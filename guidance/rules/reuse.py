@@ -1,0 +1,149 @@
+"""Fewer unconditional passes: skip some and predict the difference, stop when guidance has nothing left to add."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from ..metrics import predicted_difference
+from ..predictions import Predictions
+from ..schedules import Run
+from ..vectors import cosine, per_item, promoted, wide
+from .contract import Rule, with_difference
+
+PREDICTORS = ("line", "hold")
+
+
+class Measured(NamedTuple):
+    """A difference that was evaluated, and the noise per signal at which it was."""
+
+    delta: Tensor  # [B, ...]
+    ratio: Tensor  # [B] float64, sigma / alpha
+
+
+class Memory(NamedTuple):
+    """The latest measured differences, newest first; steps skipped since; items at rest and how long they have been."""
+
+    measured: tuple[Measured, ...] = ()
+    skipped: int = 0
+    streak: Tensor | None = None  # [B] evaluated steps in a row above the threshold
+    stopped: Tensor | None = None  # [B] bool
+
+
+@dataclass(frozen=True)
+class Reuse(Rule):
+    """Evaluate u at every k-th step, and predict the difference delta = c - u at the steps between.
+
+        hold   delta' = delta_i
+        line   e = delta / n     e' = e_i + theta (e_i - e_j)     theta = ln(n'/n_i) / ln(n_i/n_j)     delta' = n' e'
+
+    n = sigma / alpha; i and j are the two latest steps at which u was evaluated. Guidance ends for an item when the
+    noise predictions of c and u agree: cos(x - alpha c, x - alpha u) >= stop at `patience` evaluated steps in a row.
+    Then it is c alone, for good, and once all items have ended the pass is skipped: an item does in a batch what it
+    would do alone.
+    every: 1 evaluates u at every step. stop: 1 never ends. patience: evaluated steps, at least 1.
+    Source: the stop is Castillo et al. 2023, arXiv 2312.12487, here per item; the line is derived here.
+    """
+
+    kind = "before"
+    fills_uncond = True
+    claims = frozenset({"gamma 0 is u", "per item", "same in every space"})
+    every: int = 2
+    predictor: str = "line"
+    stop: float = 1.0
+    patience: int = 2
+
+    def __post_init__(self):
+        if self.predictor not in PREDICTORS:
+            raise ValueError(f"Predictor {self.predictor!r} is unknown. Use {' or '.join(PREDICTORS)}.")
+        if self.every < 1 or self.patience < 1:
+            raise ValueError(f"every is {self.every} and patience {self.patience}; both count steps. Give 1 or more.")
+
+    @property
+    def neutral(self) -> bool:
+        """Every step evaluated, and no end."""
+        return self.every == 1 and self.stop >= 1
+
+    @property
+    def text(self) -> str:
+        """One phrase for the trace."""
+        reuse = f"u every {self.every} steps ({self.predictor})" if self.every > 1 else "u every step"
+        return reuse if self.stop >= 1 else f"{reuse}, until cos {self.stop:g} x{self.patience}"
+
+    def init(self, run: Run) -> Memory:
+        """Nothing measured yet."""
+        return Memory()
+
+    def needs(self, state: Memory, sigma: float, wanted: frozenset[str]) -> frozenset[str]:
+        """Without u where it is predicted, or where every item has ended."""
+        return wanted - {"uncond"} if not self.neutral and (self._skips(state) or _all_stopped(state)) else wanted
+
+    def step(self, state: Memory, p: Predictions, gamma: float) -> tuple[Predictions, Memory]:
+        """Measure the difference where u is there, predict it where this rule had it skipped."""
+        if gamma == 1:
+            return p, state
+        if p.uncond is not None:
+            state = self._measure(state, p)
+        elif state.measured and self._skips(state):
+            p, state = self._filled(state, p), state._replace(skipped=state.skipped + 1)
+        else:
+            return p, state._replace(measured=(), skipped=0)
+        return _ended(p, state.stopped), state
+
+    def _skips(self, state: Memory) -> bool:
+        enough = 2 if self.predictor == "line" else 1
+        return len(state.measured) >= enough and state.skipped < self.every - 1
+
+    def _filled(self, state: Memory, p: Predictions) -> Predictions:
+        if self.predictor == "hold":
+            return with_difference(p, state.measured[0].delta)
+        return with_difference(p, extrapolated(*state.measured, _ratio(p)))
+
+    def _measure(self, state: Memory, p: Predictions) -> Memory:
+        state = state._replace(measured=(Measured(p.delta, _ratio(p)), *state.measured)[:2], skipped=0)
+        if self.stop >= 1:
+            return state
+        close = agreement(p) >= self.stop
+        streak = torch.where(close, (0 if state.streak is None else state.streak) + close.long(), 0)
+        rested = streak >= self.patience
+        return state._replace(streak=streak, stopped=rested if state.stopped is None else state.stopped | rested)
+
+
+def agreement(p: Predictions) -> Tensor:  # -> [B] float64 in [-1, 1], nan where a noise prediction is zero
+    """Cosine between the noise predictions with and without the condition: cos(x - alpha c, x - alpha u)."""
+    x = promoted(p.x)
+    alpha = per_item(p.alpha, x)
+    return cosine(x - alpha * p.cond, x - alpha * p.uncond)
+
+
+def extrapolated(newest: Measured, older: Measured, ratio: Tensor) -> Tensor:  # ratio [B] -> [B, ...]
+    """The difference at another noise level, on the line in ln n through two measured ones; formula in `Reuse`.
+
+    Two measurements at one level, or one at alpha = 0, leave no line: then e is held, or delta where e is zero.
+    """
+    before_that = torch.where(older.ratio == newest.ratio, torch.inf, older.ratio)
+    share = predicted_difference(ratio, newest.ratio, before_that)
+    keep = torch.where(newest.ratio.isinf(), 1.0, share["delta-1"])
+    keep, bend = (torch.where(ratio == 0, 0.0, weight) for weight in (keep, share["delta-2"]))
+    delta = promoted(newest.delta)
+    line = per_item(keep, delta) * delta + per_item(bend, delta) * older.delta
+    return line.to(newest.delta.dtype)
+
+
+def _ratio(p: Predictions) -> Tensor:  # [B] float64; inf at alpha = 0
+    return wide(p.sigma) / wide(p.alpha)
+
+
+def _ended(p: Predictions, stopped: Tensor | None) -> Predictions:
+    """The predictions with u = c for the items that have ended."""
+    if stopped is None:
+        return p
+    uncond = torch.where(stopped.reshape(-1, *(1,) * (p.cond.ndim - 1)), p.cond, p.uncond)
+    return replace(p, uncond=uncond)
+
+
+def _all_stopped(state: Memory) -> bool:
+    return state.stopped is not None and bool(state.stopped.all())

@@ -1,0 +1,90 @@
+"""Thresholds that bring a guided prediction back into the range it should have."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import inf
+
+import torch
+from torch import Tensor
+
+from ..predictions import Predictions
+from ..vectors import flat, per_item, promoted
+from .cfg import cfg
+from .contract import Rule
+
+METHODS = ("percentile", "mimic")
+
+
+@dataclass(frozen=True)
+class DynamicThreshold(Rule):
+    """Clip and rescale the guided prediction, as far as its extremes stick out.
+
+        percentile   s = max(bound, quantile of |D|)       D' = clip(D, -s, s) bound / s            per item
+        mimic        s = max(reach, quantile of |D - m|)   D' = m + clip(D - m, -s, s) reach / s    per channel
+
+    m: mean of the channel. reach: the largest distance from its mean in plain CFG at min(mimic_scale, gamma), so that
+    a mimic_scale of gamma or more changes nothing in a chain without other rules. percentile is for pixel models.
+    At gamma = 1 nothing was guided and the result stays.
+    quantile: 0 .. 1, 1 is the maximum. bound: largest value of clean data, inf is off; read by percentile only.
+    Source: Saharia et al. 2022, arXiv 2205.11487, sec. 2.3 (percentile); the mimic form has no paper.
+    """
+
+    kind = "after"
+    claims = frozenset({"per item"})
+    method: str = "percentile"
+    quantile: float = 0.995
+    bound: float = 1.0
+    mimic_scale: float = 4.0
+
+    def __post_init__(self):
+        if self.method not in METHODS:
+            raise ValueError(f"Threshold method {self.method!r} is unknown. Use {' or '.join(METHODS)}.")
+        if not 0 <= self.quantile <= 1 or self.bound <= 0:
+            raise ValueError(f"quantile is {self.quantile:g}, from 0 to 1, and bound {self.bound:g}, above 0.")
+
+    @property
+    def neutral(self) -> bool:
+        """A bound, or a scale to mimic, that nothing exceeds."""
+        return (self.bound if self.method == "percentile" else self.mimic_scale) == inf
+
+    @property
+    def text(self) -> str:
+        """One phrase for the trace."""
+        to = f"bound {self.bound:g}" if self.method == "percentile" else f"mimic {self.mimic_scale:g}"
+        return f"threshold {to}, quantile {self.quantile:g}"
+
+    def step(self, state: None, p: Predictions, guided: Tensor, gamma: float) -> tuple[Tensor, None]:
+        """The guided prediction within its range."""
+        if gamma == 1:
+            return guided, state
+        if self.method == "percentile":
+            return bounded(guided, self.quantile, self.bound), state
+        return mimicking(guided, cfg(p, gamma=min(self.mimic_scale, gamma)), self.quantile), state
+
+
+def bounded(guided: Tensor, quantile: float, bound: float) -> Tensor:  # [B, ...] -> [B, ...]
+    """Each item clipped at its quantile of |D| and scaled to the bound, if that quantile exceeds it."""
+    d = promoted(guided)
+    limit = per_item(quantile_of(flat(d).abs(), quantile).clamp(min=bound), d)
+    return (torch.minimum(torch.maximum(d, -limit), limit) * (bound / limit)).to(guided.dtype)
+
+
+def mimicking(guided: Tensor, example: Tensor, quantile: float) -> Tensor:  # [B, C, ...] x 2 -> [B, C, ...]
+    """Each channel about its mean, clipped and scaled to the largest deviation that the example has there."""
+    rows, model = (promoted(v).flatten(2) for v in (guided, example))
+    off = rows - rows.mean(dim=2, keepdim=True)
+    reach = (model - model.mean(dim=2, keepdim=True)).abs().amax(dim=2, keepdim=True)
+    limit = torch.maximum(reach, quantile_of(off.abs(), quantile)[..., None])
+    share = torch.where(limit > reach, reach / limit, 1.0)
+    held = torch.minimum(torch.maximum(off, -limit), limit) * share
+    return (rows + (held - off)).reshape(guided.shape).to(guided.dtype)
+
+
+def quantile_of(rows: Tensor, q: float) -> Tensor:  # [..., N] -> [...]
+    """Quantile over the last axis, linear between neighbours; by sorting, as the library's stops at 2^24 elements."""
+    ordered = rows.sort(dim=-1).values
+    place = q * (rows.shape[-1] - 1)
+    below = int(place)
+    above = min(below + 1, rows.shape[-1] - 1)
+    return ordered[..., below].lerp(ordered[..., above], place - below)

@@ -1,0 +1,198 @@
+"""Gradient terms of a chain: what is added to the guided prediction, by which road, when, and how strongly."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from .energies import At, AugmentedEnergy, Energy, draws_at, judges
+from .gradients import (
+    EVALUATIONS,
+    NORMALISATIONS,
+    LogProb,
+    Shift,
+    at_denoised,
+    noise_aware,
+    smoothed,
+    spread,
+    through_denoiser,
+)
+from .rules.contract import Rule
+from .schedules import Run
+
+NOISY, BACKPROP, CLEAN_X0 = EVALUATIONS
+UNITS = {
+    NOISY: 1.0,
+    BACKPROP: 4.0,
+    CLEAN_X0: 100.0,
+}  # gamma at scale 1; at the default scale 2 the best of Pocket's table
+
+
+@dataclass(frozen=True)
+class GradientOptions:
+    """Settings that most gradient terms leave alone.
+
+    temperature: divides the classifier's logits. draws: size of the cloud about x0-hat, 0 is the point itself.
+    backward_steps: gradient steps on x0-hat (evaluation x0 only). views: random views to average over, 0 is the picture
+    alone. seed: of draws and views. exact: the scale is gamma itself, for all roads. checkpoint: compute twice instead
+    of keeping.
+    """
+
+    temperature: float = 1.0
+    draws: int = 0
+    backward_steps: int = 1
+    views: int = 0
+    seed: int = 0
+    exact: bool = False
+    checkpoint: bool = False
+
+
+USUAL = GradientOptions()
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where terms are asked in one evaluation.
+
+    x: [B, ...]. denoised: the guided x0-hat there; with its graph to x for backprop. alpha: x = alpha x0 + sigma eps.
+    sigma_data: standard deviation of clean data. picture: from x0-hat to image space, differentiable.
+    """
+
+    x: Tensor
+    denoised: Tensor
+    sigma: float
+    alpha: float
+    sigma_data: float
+    picture: Callable[[Tensor], Tensor]
+
+
+@dataclass(frozen=True, eq=False)
+class Term(Rule):
+    """An energy at work in a chain between two shares of the run.
+
+    start, end: 0 is the first step, 1 the last. decoder: the host's decoder from latents to pictures, if one is wired.
+    """
+
+    energy: Energy
+    start: float = 0.0
+    end: float = 1.0
+    decoder: Any = None
+    kind = "gradient"
+
+    def active(self, run: Run, sigma: float) -> bool:
+        """Whether the term is at work at a noise level."""
+        share = run.position(sigma) / max(run.steps, 1)
+        return self.start <= share and (share < self.end or self.end >= 1)
+
+
+@dataclass(frozen=True, eq=False)
+class WatchTerm(Term):
+    """An energy that is measured at x0-hat in every step and changes nothing."""
+
+    @property
+    def text(self) -> str:
+        """What is watched."""
+        return f"watch {self.energy.text}"
+
+    def log_prob(self, place: Place) -> Tensor:  # -> [B]
+        """log p of the x0-hat."""
+        return self.energy.log_prob(place.picture(place.denoised), At(level=place.sigma))
+
+
+@dataclass(frozen=True, eq=False)
+class GradientTerm(Term):
+    """Adds gamma times the shift that an energy asks for.
+
+    weight: gamma in units of the road, so that one number serves all three: UNITS. evaluation: a road, or auto: noisy
+    x_t where the energy can read that, else x0 + backprop. normalise, limit: see `bounded`. every: steps between two
+    gradients; in between the latest one is used again.
+    Raises ValueError where the energy cannot be asked so, or only measures.
+    """
+
+    weight: float = 2.0
+    evaluation: str = "auto"
+    normalise: str = "none"
+    limit: float = 0.2
+    every: int = 1
+    options: GradientOptions = USUAL
+
+    def __post_init__(self):
+        if self.evaluation not in ("auto", *EVALUATIONS):
+            raise ValueError(f"Evaluation {self.evaluation!r} is unknown. Use auto, {', '.join(EVALUATIONS)}.")
+        if self.normalise not in NORMALISATIONS:
+            raise ValueError(f"Normalisation {self.normalise!r} is unknown. Use {', '.join(NORMALISATIONS)}.")
+        if self.evaluation == NOISY and not self.energy.noise_aware:
+            raise ValueError(
+                f"{self.energy.text!r} reads clean pictures only, and the evaluation is {NOISY!r}. "
+                f"Choose {BACKPROP!r} or {CLEAN_X0!r}, or a noise-aware classifier."
+            )
+        if found := judges(self.energy):
+            raise ValueError(
+                f"{found[0]!r} is the judge: it measures what guidance did, and a judge that guides measures nothing. "
+                "Guide with another classifier, and give this one to Watch an Energy."
+            )
+
+    @property
+    def road(self) -> str:
+        """The evaluation in force."""
+        if self.evaluation != "auto":
+            return self.evaluation
+        return NOISY if self.energy.noise_aware else BACKPROP
+
+    def gamma(self, road: str) -> float:
+        """Factor of the shift on a road."""
+        return self.weight if self.options.exact else self.weight * UNITS[road]
+
+    @property
+    def neutral(self) -> bool:
+        """Weight 0 adds nothing, and nothing is evaluated."""
+        return self.weight == 0
+
+    @property
+    def text(self) -> str:
+        """One phrase for the trace."""
+        held = "" if self.normalise == "none" else f", {self.normalise} {self.limit:g}"
+        when = "" if (self.start, self.end) == (0, 1) else f", {self.start:g} to {self.end:g} of the run"
+        each = "" if self.every == 1 else f", every {self.every} steps"
+        return f"+ {self.gamma(self.road):g} x gradient of log p({self.energy.text}) at {self.road}{held}{when}{each}"
+
+    def fresh(self, run: Run, sigma: float) -> bool:
+        """Whether the gradient is taken anew at a noise level."""
+        return int(run.position(sigma)) % self.every == 0
+
+    def shift(self, place: Place, road: str, again: bool = False) -> Shift:
+        """The shift of x0-hat at gamma 1 by a road.  again: the graph of the denoiser is needed once more."""
+        sigma, alpha, options = place.sigma, place.alpha, self.options
+        if road == NOISY:
+            at = At(sigma, alpha, options.temperature, sigma)
+            return noise_aware(lambda x: self._energy().log_prob(x, at), place.x, sigma, alpha)
+        log_prob = self._of_clean(place)
+        if road == BACKPROP:
+            return through_denoiser(log_prob, place.x, place.denoised, sigma, alpha, again)
+        gamma = self.gamma(road)
+        return at_denoised(log_prob, place.denoised, sigma, alpha, place.sigma_data, gamma, options.backward_steps)
+
+    def _energy(self) -> Energy:
+        views = self.options.views
+        return AugmentedEnergy(self.energy, views, seed=self.options.seed) if views else self.energy
+
+    def _of_clean(self, place: Place) -> LogProb:
+        """log p of an x0-hat, over the cloud where one is wanted."""
+        energy, options, at = self._energy(), self.options, At(temperature=self.options.temperature, level=place.sigma)
+
+        def log_prob(x0: Tensor) -> Tensor:
+            return energy.log_prob(place.picture(x0), at)
+
+        if not options.draws:
+            return log_prob
+        sizes = (options.draws, *place.x.shape[1:])
+        noise = torch.randn(sizes, generator=draws_at(options.seed, place.sigma))
+        return smoothed(log_prob, noise, spread(place.sigma, place.alpha, place.sigma_data) ** 0.5)
+
+    def at_road(self, road: str) -> GradientTerm:
+        """The same term on another road; its scale keeps its meaning."""
+        return replace(self, evaluation=road)

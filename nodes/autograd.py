@@ -1,0 +1,168 @@
+"""Gradients through the host's models, which live under inference mode with weights that forbid them.
+
+Weights are inference tensors: autograd refuses to save them. For the time of one forward and one backward every one is
+replaced by a normal tensor on the same memory, and put back afterwards, also when something fails in between.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from functools import partial
+from typing import Any
+
+import comfy.ldm.modules.attention as host_attention
+import comfy.model_management
+import torch
+from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
+
+BLOCKS = (
+    "ResBlock",
+    "SpatialTransformer",
+    "JointBlock",
+    "DoubleStreamBlock",
+    "SingleStreamBlock",
+    "WanAttentionBlock",
+    "Block",  # of Pocket
+)
+NO_BACKWARD = ("attention_sage", "attention_flash")  # kernels that register none
+OUT_OF_MEMORY = ("not enough memory", "can't allocate memory", "out of memory")  # a CPU raises a plain RuntimeError
+IN_PLACE = "modified by an inplace operation"
+
+
+def alias(t: Tensor) -> Tensor:
+    """A normal tensor on the memory of an inference tensor: no copy."""
+    empty = torch.empty(0, dtype=t.dtype, device=t.device)
+    return empty.set_(t.untyped_storage(), t.storage_offset(), t.size(), t.stride())
+
+
+@contextmanager
+def differentiable(module: nn.Module) -> Iterator[None]:
+    """Replace a module's inference tensors by normal ones, frozen, while the context lasts."""
+    held: list[tuple[dict[str, Any], str, Tensor]] = [
+        (place, name, t)
+        for part in module.modules()
+        for place in (part._parameters, part._buffers)
+        for name, t in place.items()
+        if t is not None and t.is_inference()
+    ]
+    try:
+        for place, name, t in held:
+            normal = alias(t)
+            place[name] = nn.Parameter(normal, requires_grad=False) if isinstance(t, nn.Parameter) else normal
+        yield
+    finally:
+        for place, name, t in held:
+            place[name] = t
+
+
+@contextmanager
+def recomputed(module: nn.Module) -> Iterator[None]:
+    """Keep only what enters the module's blocks, and compute their insides again on the way back.
+
+    In-place residuals would be recomputed from what they have already changed, so inputs are cloned.
+    """
+    blocks = [part for part in module.modules() if type(part).__name__ in BLOCKS]
+    try:
+        for block in blocks:
+            block.forward = partial(checkpoint, partial(_on_copies, block.forward), use_reentrant=False)
+        yield
+    finally:
+        for block in blocks:
+            del block.forward
+
+
+def _on_copies(forward: Callable, *args, **named):
+    return forward(*(a.clone() if isinstance(a, Tensor) and a.is_floating_point() else a for a in args), **named)
+
+
+@contextmanager
+def safe_norms(module: nn.Module) -> Iterator[None]:
+    """Hand every norm a copy: blocks that add to their residual in place would change what the norm has saved."""
+    norms = [part for part in module.modules() if "Norm" in type(part).__name__]
+    hooks = [norm.register_forward_pre_hook(_copied) for norm in norms]
+    try:
+        yield
+    finally:
+        for hook in hooks:
+            hook.remove()
+
+
+def _copied(_, args: tuple) -> tuple:
+    return tuple(a.clone() if isinstance(a, Tensor) else a for a in args)
+
+
+@contextmanager
+def graph(module: nn.Module, recompute: bool, in_place: bool) -> Iterator[None]:
+    """Everything that a forward and a backward through a host's model need.
+
+    recompute: keep less and compute twice. in_place: the model's residuals are added in place.
+    """
+    with ExitStack() as stack:
+        stack.enter_context(torch.inference_mode(False))
+        stack.enter_context(torch.enable_grad())
+        stack.enter_context(differentiable(module))
+        stack.enter_context(_training())
+        if recompute:
+            stack.enter_context(recomputed(module))
+        if recompute or in_place:
+            stack.enter_context(safe_norms(module))
+        yield
+
+
+@contextmanager
+def _training() -> Iterator[None]:
+    """Newer hosts have fused operations without a backward, and leave them out where they train."""
+    manager: Any = comfy.model_management
+    before = getattr(manager, "in_training", None)
+    if before is None:
+        yield
+        return
+    manager.in_training = True
+    try:
+        yield
+    finally:
+        manager.in_training = before
+
+
+def with_attention(options: dict) -> tuple[dict, str | None]:
+    """Options of a call whose attention has a backward, and the name of the one that had none (None: nothing changed).
+
+    PyTorch's own takes its place in this call only; it computes the same but for rounding.
+    """
+    name = getattr(host_attention.optimized_attention, "__name__", "")
+    if name not in NO_BACKWARD:
+        return options, None
+
+    def other(_, *args, **named):
+        return host_attention.attention_pytorch(*args, **named)
+
+    transformer = {**options.get("transformer_options", {}), "optimized_attention_override": other}
+    return {**options, "transformer_options": transformer}, name
+
+
+def pages_weights(patcher) -> bool:
+    """Whether a newer host pages this MODEL's weights in and out by itself: saved tensors would point at nothing."""
+    return bool(getattr(patcher, "is_dynamic", bool)())
+
+
+def ran_out_of_memory(error: BaseException) -> bool:
+    """Whether an error says that memory ran out, on any device."""
+    if isinstance(error, MemoryError | torch.cuda.OutOfMemoryError):
+        return True
+    return any(words in str(error).lower() for words in OUT_OF_MEMORY)
+
+
+def saved_bytes(forward: Callable[[], Tensor]) -> int:
+    """Bytes that a forward keeps for its backward, every piece of memory counted once."""
+    seen: dict[int, int] = {}
+
+    def note(t: Tensor) -> Tensor:
+        seen[t.untyped_storage().data_ptr()] = t.untyped_storage().nbytes()
+        return t
+
+    with torch.autograd.graph.saved_tensors_hooks(note, lambda t: t):
+        kept = forward()
+    del kept
+    return sum(seen.values())

@@ -1,0 +1,246 @@
+"""Classifier guidance as links of a guidance chain."""
+
+from __future__ import annotations
+
+from comfy_api.latest import io
+
+from ..guidance.chain import PLAIN, chain_of
+from ..guidance.gradients import EVALUATIONS, NORMALISATIONS
+from ..guidance.terms import USUAL, GradientOptions, GradientTerm, WatchTerm
+from .checks import choice, insist, number, verdict
+from .energies import CATEGORY, ENERGY
+from .rules.link import CHAIN, UPSTREAM, say
+from .sockets import choice_input
+from .wires import OptionsWire
+
+ROADS = ("auto", *EVALUATIONS)
+LARGEST_SCALE, LARGEST_SEED = 1e6, 0xFFFFFFFF
+MEMORY = ("auto", "compute twice")
+UNITS = ("of the road", "gamma itself")
+VAE = io.Vae.Input(
+    "vae", optional=True, tooltip="For latent models: the energy sees decoded pictures. Without it: preview colours."
+)
+RANGES = {
+    "scale": (-LARGEST_SCALE, LARGEST_SCALE),
+    "limit": (0.0, 1e4),
+    "start_percent": (0.0, 1.0),
+    "end_percent": (0.0, 1.0),
+    "every_k": (1, 1000),
+}
+OPTION_RANGES = {
+    "temperature": (0.01, 1000.0),
+    "draws": (0, 64),
+    "backward_steps": (1, 100),
+    "views": (0, 64),
+    "seed": (0, LARGEST_SEED),
+}
+
+
+def _share(name: str, default: float, tooltip: str) -> io.Float.Input:
+    return io.Float.Input(name, default=default, min=0.0, max=1.0, step=0.01, tooltip=tooltip)
+
+
+def _count(name: str, default: int, tooltip: str) -> io.Int.Input:
+    low, high = OPTION_RANGES[name]
+    return io.Int.Input(name, default=default, min=int(low), max=int(high), tooltip=tooltip)
+
+
+class GGClassifierGradient(io.ComfyNode):
+    """A gradient term."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="GGClassifierGradient",
+            display_name="Classifier Guidance",
+            category=CATEGORY,
+            description="Adds the gradient of log p(y|x) to every prediction: an energy steers a model that never "
+            "learned what it asks for. Works with any sampler, and on top of CFG.",
+            inputs=[
+                ENERGY,
+                io.Float.Input(
+                    "scale",
+                    default=2.0,
+                    min=-LARGEST_SCALE,
+                    max=LARGEST_SCALE,
+                    step=0.1,
+                    tooltip="Strength in the road's own unit: gamma is 1, 4 or 100 times this (noisy x_t, x0 + "
+                    "backprop, x0), as measured on pocket-1. 0 is off; below 0 moves away. noisy x_t at 1 is Bayes.",
+                ),
+                choice_input(
+                    "evaluation",
+                    ROADS,
+                    "Where the energy is asked. noisy x_t: needs a noise-aware classifier. x0 + backprop: the clean "
+                    "prediction, gradient through the model, twice the time. x0: without that. auto: the first that "
+                    "works.",
+                ),
+                choice_input(
+                    "normalise",
+                    NORMALISATIONS,
+                    "none: as the gradient says. rms_ratio: always scale x limit of the length of c - u (needs cfg "
+                    "other than 1). clip: at most limit of the data's size.",
+                ),
+                io.Float.Input(
+                    "limit", default=0.2, min=0.0, max=1e4, step=0.05, tooltip="Of rms_ratio and clip; else not read."
+                ),
+                _share("start_percent", 0.0, "Share of the run's steps before the first push; 0 is from the start."),
+                _share("end_percent", 1.0, "Share of the steps after which nothing is pushed; 1 is to the end."),
+                io.Int.Input(
+                    "every_k",
+                    default=1,
+                    min=1,
+                    max=1000,
+                    tooltip="A new gradient every k-th step, the latest one in between: saves time, costs accuracy.",
+                ),
+                UPSTREAM,
+                VAE,
+                OptionsWire.Input("options", optional=True, tooltip="From Gradient Options: what rarely changes."),
+            ],
+            outputs=[CHAIN],
+            hidden=[io.Hidden.unique_id],
+        )
+
+    @classmethod
+    def validate_inputs(
+        cls,
+        scale=None,
+        evaluation=None,
+        normalise=None,
+        limit=None,
+        start_percent=None,
+        end_percent=None,
+        every_k=None,
+    ) -> bool | str:
+        return verdict(*_complaints(scale, evaluation, normalise, limit, start_percent, end_percent, every_k))
+
+    @classmethod
+    def execute(
+        cls,
+        energy,
+        scale,
+        evaluation,
+        normalise,
+        limit,
+        start_percent,
+        end_percent,
+        every_k,
+        guidance=None,
+        vae=None,
+        options=None,
+    ) -> io.NodeOutput:
+        insist(*_complaints(scale, evaluation, normalise, limit, start_percent, end_percent, every_k))
+        place = (start_percent, end_percent, vae)
+        term = GradientTerm(energy, *place, scale, evaluation, normalise, limit, every_k, options or USUAL)
+        say(cls, "Scale 0: nothing is added." if term.neutral else term.text)
+        return io.NodeOutput(chain_of(guidance or PLAIN).then(term))
+
+
+def _complaints(scale, evaluation, normalise, limit, start_percent, end_percent, every_k) -> list[str | None]:
+    numbers = (scale, limit, start_percent, end_percent, every_k)
+    upside_down = None
+    if None not in (start_percent, end_percent) and start_percent >= end_percent:
+        upside_down = f"The window {start_percent:g} to {end_percent:g} is empty. Let start_percent be the smaller one."
+    return [
+        *(number(name, value, *RANGES[name]) for name, value in zip(RANGES, numbers, strict=True)),
+        choice("evaluation", evaluation, ROADS),
+        choice("normalise", normalise, NORMALISATIONS),
+        upside_down,
+    ]
+
+
+class GGGradientOptions(io.ComfyNode):
+    """Settings of gradient terms that rarely change."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="GGGradientOptions",
+            display_name="Gradient Options",
+            category=CATEGORY,
+            description="For Classifier Guidance: temperature, averaging over draws or views, steps on the clean "
+            "prediction, memory. The x0 roads are too sure at high noise: ancestral samplers repair much of it, draws "
+            "most of the rest.",
+            inputs=[
+                io.Float.Input(
+                    "temperature",
+                    default=1.0,
+                    min=0.01,
+                    max=1000.0,
+                    step=0.1,
+                    tooltip="Divides the classifier's logits. Above 1 a satisfied classifier keeps pushing.",
+                ),
+                _count(
+                    "draws",
+                    0,
+                    "x0 roads: average p over this many draws about the clean prediction (LGD). 0: at the prediction. "
+                    "4 to 16 come close to Bayes; each costs one classifier pass.",
+                ),
+                _count(
+                    "backward_steps",
+                    1,
+                    "x0 without backprop: gradient steps on the clean prediction in every sampler step (backward "
+                    "universal guidance).",
+                ),
+                _count(
+                    "views",
+                    0,
+                    "Average log p over this many moved and mirrored copies of the picture: what only fools the "
+                    "network rarely survives. 0: the picture itself.",
+                ),
+                _count("seed", 0, "Seed of draws and views; the same in every image of a batch."),
+                choice_input(
+                    "unit", UNITS, "What scale counts. gamma itself: the formula's factor, as papers give it."
+                ),
+                choice_input(
+                    "memory",
+                    MEMORY,
+                    "For x0 + backprop. auto: keep everything if it fits, else compute blocks twice, else go without "
+                    "backprop; the node says so. compute twice: from the start.",
+                ),
+            ],
+            outputs=[OptionsWire.Output(display_name="options", tooltip="For Classifier Guidance.")],
+        )
+
+    @classmethod
+    def validate_inputs(
+        cls, temperature=None, draws=None, backward_steps=None, views=None, seed=None, unit=None, memory=None
+    ) -> bool | str:
+        return verdict(*_option_complaints(temperature, draws, backward_steps, views, seed, unit, memory))
+
+    @classmethod
+    def execute(cls, temperature, draws, backward_steps, views, seed, unit, memory) -> io.NodeOutput:
+        insist(*_option_complaints(temperature, draws, backward_steps, views, seed, unit, memory))
+        flags = (unit == "gamma itself", memory == "compute twice")
+        return io.NodeOutput(GradientOptions(temperature, draws, backward_steps, views, seed, *flags))
+
+
+def _option_complaints(temperature, draws, backward_steps, views, seed, unit, memory) -> list[str | None]:
+    numbers = (temperature, draws, backward_steps, views, seed)
+    return [
+        *(number(name, value, *OPTION_RANGES[name]) for name, value in zip(OPTION_RANGES, numbers, strict=True)),
+        choice("unit", unit, UNITS),
+        choice("memory", memory, MEMORY),
+    ]
+
+
+class GGWatchEnergy(io.ComfyNode):
+    """An energy that only measures."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="GGWatchEnergy",
+            display_name="Watch an Energy (no gradient)",
+            category=CATEGORY,
+            description="Measures an energy at the clean prediction of every step and changes nothing. A second "
+            "classifier, best the judge, shows whether the first was convinced or only fooled.",
+            inputs=[ENERGY, UPSTREAM, VAE],
+            outputs=[CHAIN],
+        )
+
+    @classmethod
+    def execute(cls, energy, guidance=None, vae=None) -> io.NodeOutput:
+        return io.NodeOutput(chain_of(guidance or PLAIN).then(WatchTerm(energy, decoder=vae)))
+
+
+NODES = [GGClassifierGradient, GGGradientOptions, GGWatchEnergy]

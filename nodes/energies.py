@@ -1,0 +1,231 @@
+"""What a picture should be, as wires: labels, references, and energies made of energies."""
+
+from __future__ import annotations
+
+import re
+
+import torch
+from comfy_api.latest import io
+from torch import Tensor
+
+from ..denoisers.labels import label_indices
+from ..guidance.energies import (
+    LABEL_KINDS,
+    ColourEnergy,
+    CombinedEnergy,
+    LabelEnergy,
+    MaskedEnergy,
+    MeasuredEnergy,
+    SmoothEnergy,
+)
+from .checks import choice, insist, number, verdict
+from .sockets import choice_input
+from .wires import ClassifierWire, EnergyWire
+
+CATEGORY = "guidance geometry/classifier"
+NOBODY = -1  # an empty label is no label here
+ENERGY = EnergyWire.Input("energy", tooltip="What a picture should be: from a label, a reference, or other energies.")
+OUT = EnergyWire.Output(display_name="energy", tooltip="log p per image, for Classifier Guidance or Watch an Energy.")
+COMBINE = ("product", "mixture")
+COMPARE = ("pixels", "colours", "smoothness")
+LARGEST_WEIGHT, LARGEST_SPREAD = 1e4, 1e3
+
+
+def wanted_labels(text: str, labels: tuple[str, ...]) -> tuple[tuple[int, ...], ...]:
+    """Read "cat | dog; 3; *" as the labels of one image after another; | separates what an image may be.
+
+    Raises ValueError for anything that is no label, with the nearest name.
+    """
+    entries = [entry.strip() for entry in re.split(r"[;\n]", text.strip().removesuffix(";"))]
+    found: list[tuple[int, ...]] = []
+    for entry in entries:
+        if entry == "*":
+            found += [(index,) for index in range(len(labels))]
+        else:
+            found.append(tuple(i for part in entry.split("|") for i in label_indices(part, labels, NOBODY)))
+    if any(NOBODY in indices for indices in found):
+        raise ValueError(f"A label is empty. Write a name or an index; the classifier knows {', '.join(labels[:12])}.")
+    return tuple(found)
+
+
+def pictures(image: Tensor) -> Tensor:  # IMAGE [B, H, W, C] in 0 .. 1 -> [B, 3, H, W] in -1 .. 1
+    """Pictures as energies see them, on memory that allows gradients."""
+    with torch.inference_mode(False):
+        return image.clone()[..., :3].movedim(-1, 1) * 2 - 1
+
+
+def region(mask: Tensor) -> Tensor:  # MASK [B, H, W] or [H, W] -> [B, H, W]
+    """A mask on memory that allows gradients."""
+    with torch.inference_mode(False):
+        return mask.clone().reshape(-1, *mask.shape[-2:])
+
+
+class GGLabelEnergy(io.ComfyNode):
+    """A label as energy."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="GGLabelEnergy",
+            display_name="Label Energy",
+            category=CATEGORY,
+            description="How probable a classifier finds a label. The model that denoises need not know it.",
+            inputs=[
+                ClassifierWire.Input("classifier", tooltip="From Load Classifier or Exact Mixture Model."),
+                io.String.Input(
+                    "label",
+                    default="0",
+                    multiline=True,
+                    tooltip="Name or index. One per image: separate with ; or line breaks. cat | dog is either. * is "
+                    "every label in turn. Repeated to fill the batch.",
+                ),
+                choice_input(
+                    "kind",
+                    LABEL_KINDS,
+                    "label: log p. not label: log(1 - p). joint logit: the logit itself, which never stops pushing. "
+                    "multi-label: each named one present, all others absent.",
+                ),
+            ],
+            outputs=[OUT],
+        )
+
+    @classmethod
+    def validate_inputs(cls, kind=None) -> bool | str:
+        return verdict(choice("kind", kind, LABEL_KINDS))
+
+    @classmethod
+    def execute(cls, classifier, label, kind) -> io.NodeOutput:
+        insist(choice("kind", kind, LABEL_KINDS))
+        if getattr(classifier, "output", "labels") != "labels":
+            raise ValueError(
+                f"{classifier!r} answers with a {classifier.output}, not with one label a picture. "
+                "Choose a classifier of whole pictures."
+            )
+        return io.NodeOutput(LabelEnergy(classifier, wanted_labels(label, tuple(classifier.labels)), kind))
+
+
+class GGReferenceEnergy(io.ComfyNode):
+    """A reference picture as energy."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="GGReferenceEnergy",
+            display_name="Reference Energy",
+            category=CATEGORY,
+            description="How well a picture agrees with a reference: pixel by pixel (with a mask: inpainting; with a "
+            "smaller reference: super-resolution), in its colours, or in being smooth. No network.",
+            inputs=[
+                choice_input(
+                    "compare",
+                    COMPARE,
+                    "pixels: mean squared error. colours: histograms, wherever the colours are. smoothness: total "
+                    "variation, without a reference.",
+                ),
+                io.Float.Input(
+                    "spread",
+                    default=0.1,
+                    min=0.001,
+                    max=LARGEST_SPREAD,
+                    step=0.01,
+                    round=0.001,
+                    tooltip="How much deviation is forgiven: log p = -error / (2 spread^2). Half as much pulls four "
+                    "times as hard.",
+                ),
+                io.Image.Input("image", optional=True, tooltip="The reference; not read for smoothness."),
+                io.Mask.Input("mask", optional=True, tooltip="For pixels: only where it is white counts."),
+            ],
+            outputs=[OUT],
+        )
+
+    @classmethod
+    def validate_inputs(cls, compare=None, spread=None) -> bool | str:
+        return verdict(choice("compare", compare, COMPARE), number("spread", spread, 0.001, LARGEST_SPREAD))
+
+    @classmethod
+    def execute(cls, compare, spread, image=None, mask=None) -> io.NodeOutput:
+        insist(choice("compare", compare, COMPARE), number("spread", spread, 0.001, LARGEST_SPREAD))
+        if compare == "smoothness":
+            return io.NodeOutput(SmoothEnergy(spread))
+        if image is None:
+            raise ValueError(f"{compare} are compared with a reference, and none is connected. Wire an IMAGE.")
+        if compare == "colours":
+            return io.NodeOutput(ColourEnergy(pictures(image), spread))
+        return io.NodeOutput(MeasuredEnergy(pictures(image), None if mask is None else region(mask), spread))
+
+
+class GGMaskedEnergy(io.ComfyNode):
+    """An energy that acts in a region."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="GGMaskedEnergy",
+            display_name="Masked Energy (region)",
+            category=CATEGORY,
+            description="Lets an energy change a region only. It still sees the whole picture.",
+            inputs=[
+                ENERGY,
+                io.Mask.Input("mask", tooltip="White is changed, black is left alone; resized to the picture."),
+            ],
+            outputs=[OUT],
+        )
+
+    @classmethod
+    def execute(cls, energy, mask) -> io.NodeOutput:
+        return io.NodeOutput(MaskedEnergy(energy, region(mask)))
+
+
+class GGCombineEnergies(io.ComfyNode):
+    """Two energies as one."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="GGCombineEnergies",
+            display_name="Combine Energies",
+            category=CATEGORY,
+            description="Joins two energies: both must hold (product), or either (mixture). With one of them: its "
+            "weight, negative to be moved away from.",
+            inputs=[
+                EnergyWire.Input("energy_a", tooltip="The first energy."),
+                choice_input(
+                    "how",
+                    COMBINE,
+                    "product: weight_a log p_a + weight_b log p_b. mixture: log of the weighted mean of the "
+                    "probabilities; the easier one wins.",
+                ),
+                *(
+                    io.Float.Input(
+                        name,
+                        default=1.0,
+                        min=-LARGEST_WEIGHT,
+                        max=LARGEST_WEIGHT,
+                        step=0.05,
+                        tooltip=f"Weight of {of}. 0 leaves it out; below 0 (product only) moves away from it.",
+                    )
+                    for name, of in (("weight_a", "energy_a"), ("weight_b", "energy_b"))
+                ),
+                EnergyWire.Input("energy_b", optional=True, tooltip="The second energy."),
+            ],
+            outputs=[OUT],
+        )
+
+    @classmethod
+    def validate_inputs(cls, how=None, weight_a=None, weight_b=None) -> bool | str:
+        return verdict(*_weights_complaints(how, weight_a, weight_b))
+
+    @classmethod
+    def execute(cls, energy_a, how, weight_a, weight_b, energy_b=None) -> io.NodeOutput:
+        insist(*_weights_complaints(how, weight_a, weight_b))
+        given = [(energy_a, weight_a)] + ([(energy_b, weight_b)] if energy_b is not None else [])
+        energies, weights = zip(*given, strict=True)
+        return io.NodeOutput(CombinedEnergy(energies, weights, how == "mixture"))
+
+
+def _weights_complaints(how, weight_a, weight_b) -> list[str | None]:
+    weights = {"weight_a": weight_a, "weight_b": weight_b}
+    return [choice("how", how, COMBINE), *(number(k, w, -LARGEST_WEIGHT, LARGEST_WEIGHT) for k, w in weights.items())]
+
+
+NODES = [GGLabelEnergy, GGReferenceEnergy, GGMaskedEnergy, GGCombineEnergies]

@@ -1,0 +1,276 @@
+"""Gradient terms at work in one run of the host: where they are asked, and what they add to the guided prediction."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from collections.abc import Callable
+from contextlib import nullcontext
+from dataclasses import replace
+from typing import Any, NamedTuple
+
+import comfy.model_management
+import comfy.model_patcher
+import comfy.patcher_extension
+import torch
+from comfy_execution.utils import get_executing_context
+from torch import Tensor
+
+from ..guidance.gradients import bounded, gain, is_dead
+from ..guidance.schedules import Run
+from ..guidance.terms import BACKPROP, CLEAN_X0, NOISY, GradientTerm, Place, WatchTerm
+from ..guidance.vectors import rms
+from . import host
+from .autograd import IN_PLACE, graph, pages_weights, ran_out_of_memory, saved_bytes, with_attention
+from .pictures import picture_of
+
+Evaluate = Callable[..., Tensor]  # x, timestep, model_options, seed -> the guided x0-hat
+GENEROUS = 40  # a graph keeps a few dozen times what the host reckons for a forward, at most
+SPARE = 0.8  # share of the free memory that a graph may take; the rest is for the backward's own tensors
+
+
+class Asked(NamedTuple):
+    """What one term said in one evaluation.  shift: at gamma 1, None for a term that only measures. log_prob: [B]."""
+
+    name: str
+    shift: Tensor | None
+    log_prob: Tensor
+
+
+class GradientRun:
+    """The gradient terms of a chain in one run.
+
+    latest: what they said in the latest evaluation. notes: sentences for the trace.
+    """
+
+    def __init__(self, terms: tuple, guider, run: Run):
+        self.terms, self.guider, self.run = terms, guider, run
+        patcher = guider.model_patcher
+        self.flow, self.sigma_data = host.is_flow(patcher), host.data_deviation(patcher) or 1.0
+        self.names = dict(zip(terms, names_of(terms), strict=True))
+        self.pictures = {term: picture_of(patcher, term.decoder) for term in terms}
+        self.recompute = any(isinstance(term, GradientTerm) and term.options.checkpoint for term in terms)
+        self.in_place = self.measured = False
+        self.lowered = bool(terms) and pages_weights(patcher)
+        self.latest: list[Asked] = []
+        self.held: dict[GradientTerm, Asked] = {}
+        self.notes: dict[str, None] = {}
+        if self.lowered:
+            self._tell("this host pages weights by itself, which no gradient survives: --disable-dynamic-vram")
+
+    def load_with(self, conds: dict) -> None:
+        """Have the decoders loaded together with the run's model: loading one in a step could evict the other."""
+        patchers = [picture.patcher for picture in self.pictures.values() if picture.patcher is not None]
+        for entry in conds["positive"][:1]:
+            entry["additional_models"] = [*entry.get("additional_models", []), *dict.fromkeys(patchers)]
+
+    def added(self, evaluate: Evaluate, x: Tensor, timestep: Tensor, options: dict, seed) -> Tensor:
+        """The guided x0-hat of `evaluate` plus what the terms add to it; without an active term, `evaluate` itself."""
+        sigma = float(timestep[0])
+        alpha, self.latest = 1 - sigma if self.flow else 1.0, []
+        terms = {term: self.road(term) for term in self.terms if term.active(self.run, sigma)}
+        terms = {term: road for term, road in terms.items() if road == CLEAN_X0 or gain(sigma, alpha)}
+        if not terms:
+            return evaluate(x, timestep, options, seed)
+        call = Call(self, evaluate, x, timestep, options, seed, alpha)
+        fresh = [term for term, road in terms.items() if road == BACKPROP and term.fresh(self.run, sigma)]
+        if not fresh:
+            return call.plain(terms)
+        with_graph = self._through(call, terms)
+        return self.added(evaluate, x, timestep, options, seed) if with_graph is None else with_graph
+
+    def road(self, term) -> str:
+        """The evaluation in force for a term: without backprop once memory has run out."""
+        if isinstance(term, WatchTerm):
+            return CLEAN_X0
+        return CLEAN_X0 if self.lowered and term.road == BACKPROP else term.road
+
+    def _through(self, call: Call, terms: dict) -> Tensor | None:
+        """With the graph of the denoiser; None where that did not fit, and less is wanted from now on."""
+        self._estimate(call)
+        if self.lowered:
+            return None
+        try:
+            return call.with_graph(terms)
+        except (RuntimeError, MemoryError) as error:
+            words = self._remedy(error)
+            if words is None:
+                raise
+        self._tell(words)  # after the except: its traceback holds the graph
+        comfy.model_management.soft_empty_cache()
+        return None
+
+    def _remedy(self, error: BaseException) -> str | None:
+        """What to do about a failed backward, as a sentence; None if nothing is known against it."""
+        if IN_PLACE in str(error) and not self.in_place:
+            self.in_place = True
+            return "this model adds in place: its norms are given copies"
+        if not ran_out_of_memory(error):
+            return None
+        return self._want_less("memory ran out")
+
+    def _want_less(self, reason: str) -> str:
+        if not self.recompute:
+            self.recompute = True
+            return f"{reason}: blocks are computed twice instead of kept, which takes longer"
+        self.lowered = True
+        return f"{reason}: from here on x0 without backprop, at the same scale of its own"
+
+    def _estimate(self, call: Call) -> None:
+        """Before the first backward: what one sample keeps, times the batch, against the memory that is free."""
+        if self.measured or self.lowered:
+            return
+        self.measured = True
+        free: Any = comfy.model_management.get_free_memory(call.x.device)
+        if call.surely_fits(free):
+            return
+        for _ in range(2):
+            needed = call.bytes_kept()
+            if needed < SPARE * free or self.lowered:
+                return
+            self._tell(self._want_less(f"the graph needs {needed / 2**30:.1f} GB and {free / 2**30:.1f} GB are free"))
+
+    def _tell(self, words: str) -> None:
+        """Say it in the log, on the node and in the trace."""
+        text = f"Classifier guidance: {words}."
+        self.notes[text] = None
+        logging.warning(text)
+        server = getattr(getattr(sys.modules.get("server"), "PromptServer", None), "instance", None)
+        context = get_executing_context()
+        if server is not None and context is not None:
+            server.send_progress_text(text, context.node_id, server.client_id)
+
+    def watch_out(self, asked: Asked, sigma: float) -> Asked:
+        """The same without what is not finite, and an alarm for that and for a gradient that is exactly zero."""
+        if asked.shift is None:
+            return asked
+        bad = int((~asked.shift.isfinite()).sum())
+        if bad:
+            self._tell(f"{asked.name} has {bad} numbers that are not finite at sigma {sigma:.3g}; they count as 0")
+            asked = asked._replace(shift=asked.shift.nan_to_num(0.0, 0.0, 0.0))
+        elif bool(is_dead(asked.shift).all()):
+            self._tell(
+                f"{asked.name} is exactly zero at sigma {sigma:.3g}. Does the energy clamp, round, detach or take an "
+                "argmax, or is the classifier wholly satisfied?"
+            )
+        return asked
+
+
+def names_of(terms: tuple) -> list[str]:
+    """Names of the terms in the trace: gradient, gradient 2, ..., watch, watch 2, ..."""
+    kinds = ["watch" if isinstance(term, WatchTerm) else "gradient" for term in terms]
+    counts = [kinds[: i + 1].count(kind) for i, kind in enumerate(kinds)]
+    return [kind if count == 1 else f"{kind} {count}" for kind, count in zip(kinds, counts, strict=True)]
+
+
+def without_recorder(options: dict) -> dict:
+    """Options of a call that nobody records."""
+    clone = comfy.model_patcher.create_model_options_clone(options)
+    kind = comfy.patcher_extension.WrappersMP.CALC_COND_BATCH
+    clone.get("transformer_options", {}).get("wrappers", {}).get(kind, {}).pop(host.KEY, None)
+    return clone
+
+
+class Call(NamedTuple):
+    """One evaluation in which terms are at work."""
+
+    run: GradientRun
+    evaluate: Evaluate
+    x: Tensor
+    timestep: Tensor
+    options: dict
+    seed: int | None
+    alpha: float
+
+    @property
+    def sigma(self) -> float:
+        """Noise level."""
+        return float(self.timestep[0])
+
+    def plain(self, terms: dict) -> Tensor:
+        """Without a graph through the denoiser."""
+        seen: dict[str, Tensor] = {}
+        denoised = self.evaluate(self.x, self.timestep, self._options(terms, seen), self.seed)
+        return self._with(terms, self.x, denoised, seen)
+
+    def with_graph(self, terms: dict) -> Tensor:
+        """One forward with its graph, one backward for each term that goes through the denoiser."""
+        run, seen = self.run, {}
+        options, other = with_attention(self._options(terms, seen))
+        if other:
+            run._tell(f"{other} has no backward, so gradients are taken through PyTorch's attention")
+        with graph(run.guider.inner_model, run.recompute, run.in_place):
+            leaf = self.x.detach().clone().requires_grad_()
+            denoised = self.evaluate(leaf, self.timestep.clone(), options, self.seed)
+            comfy.model_management.throw_exception_if_processing_interrupted()
+            found = self._with(terms, leaf, denoised, seen).detach()
+            for kept in seen.values():  # samplers keep these
+                if kept.requires_grad and not kept._is_view():
+                    kept.detach_()
+        return found
+
+    def _options(self, terms: dict, seen: dict[str, Tensor]) -> dict:
+        """Options of the call: notes u and c, and asks for both where a push is measured by their difference."""
+
+        def note(args: dict) -> Tensor:
+            seen.update(uncond=args["uncond_denoised"], cond=args["cond_denoised"])
+            return args["denoised"]
+
+        options = dict(self.options)
+        options["sampler_post_cfg_function"] = [*options.get("sampler_post_cfg_function", []), note]
+        if any(isinstance(term, GradientTerm) and term.normalise == "rms_ratio" for term in terms):
+            options["disable_cfg1_optimization"] = True
+        return options
+
+    def _with(self, terms: dict, x: Tensor, denoised: Tensor, seen: dict[str, Tensor]) -> Tensor:
+        run, total = self.run, denoised.detach()
+        waiting = [term for term, road in terms.items() if road == BACKPROP and term.fresh(run.run, self.sigma)]
+        for term, road in terms.items():
+            place = Place(x, denoised, self.sigma, self.alpha, run.sigma_data, run.pictures[term])
+            if isinstance(term, WatchTerm):
+                run.latest.append(Asked(run.names[term], None, self._watched(term, place)))
+                continue
+            asked = self._asked(term, road, place, again=term in waiting and term is not waiting[-1])
+            if asked.shift is not None:
+                total = total + self._push(term, road, asked.shift, seen).to(total)
+            run.latest.append(asked)
+        return total
+
+    def _watched(self, term: WatchTerm, place: Place) -> Tensor:  # -> [B]
+        with torch.inference_mode(False), torch.no_grad(), self.run.pictures[term].ready():
+            return term.log_prob(replace(place, denoised=place.denoised.detach().clone()))
+
+    def _asked(self, term: GradientTerm, road: str, place: Place, again: bool) -> Asked:
+        """A term's answer, or its latest one where it is not asked in every step."""
+        run = self.run
+        if term.every > 1 and term in run.held and not term.fresh(run.run, self.sigma):
+            return run.held[term]
+        with run.pictures[term].ready() if road != NOISY else nullcontext():
+            found = term.shift(place, road, again)
+        asked = run.watch_out(Asked(run.names[term], found.shift.detach(), found.log_prob), self.sigma)
+        if term.every > 1:
+            run.held[term] = asked
+        return asked
+
+    def _push(self, term: GradientTerm, road: str, shift: Tensor, seen: dict[str, Tensor]) -> Tensor:
+        push = term.gamma(road) * shift
+        if term.normalise == "none":
+            return push
+        if term.normalise == "clip":
+            return bounded(push, "clip", term.limit * self.run.sigma_data)
+        delta = (seen["cond"] - seen["uncond"]).detach()
+        return bounded(push, "rms_ratio", abs(term.weight) * term.limit * rms(delta))
+
+    def surely_fits(self, free: float) -> bool:
+        """Whether the graph is small beside the free memory by the host's own estimate of a forward."""
+        model, shape = self.run.guider.inner_model, [2 * len(self.x), *self.x.shape[1:]]
+        return GENEROUS * model.memory_required(shape) < free
+
+    def bytes_kept(self) -> int:
+        """Bytes that the graph of the whole batch keeps, from one forward of its first sample."""
+        run, options = self.run, without_recorder(self.options)
+        with graph(run.guider.inner_model, run.recompute, run.in_place):
+            leaf = self.x[:1].detach().clone().requires_grad_()
+            level = self.timestep[:1].clone()
+            each = saved_bytes(lambda: self.evaluate(leaf, level, options, self.seed))
+        return each * len(self.x)

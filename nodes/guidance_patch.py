@@ -1,0 +1,76 @@
+"""A guidance chain on a MODEL, for samplers that have no guidance input."""
+
+from __future__ import annotations
+
+import comfy.patcher_extension
+import comfy.samplers
+from comfy_api.latest import io
+
+from ..guidance.chain import Guidance, chain_of
+from .guided_run import refuse_second_rule, sample_guided
+from .guider import ChainGuider
+from .host import KEY
+from .sampling import CATEGORY, MODEL
+from .wires import Guidance as GuidanceWire
+
+OUTER = comfy.patcher_extension.WrappersMP.OUTER_SAMPLE
+CALLS = ("__call__", "outer_predict_noise", "predict_noise")
+
+
+def guided(model, guidance: Guidance):
+    """A clone of a MODEL whose every run uses the chain; each run has its own state, and none is kept on the MODEL.
+
+    Raises ValueError when another rule or chain is on the MODEL already.
+    """
+    chain = chain_of(guidance)
+    if model.wrappers.get(OUTER, {}).get(KEY):
+        raise ValueError(
+            "The MODEL carries a guidance chain already. Join the two on one guidance wire, and patch the MODEL once."
+        )
+    refuse_second_rule(model.model_options, chain)
+
+    def outer_sample(executor, *args, **named):
+        refuse_foreign(executor.class_obj)
+        return sample_guided(executor, executor.class_obj, chain, *args, **named)
+
+    clone = model.clone()
+    clone.add_wrapper_with_key(OUTER, KEY, outer_sample)
+    return clone
+
+
+def refuse_foreign(guider) -> None:
+    """Raise ValueError for a guider that combines its predictions itself: the chain would act on a part of them."""
+    host_guider = comfy.samplers.CFGGuider
+    if isinstance(guider, ChainGuider):
+        return
+    if any(getattr(type(guider), call, None) is not getattr(host_guider, call) for call in CALLS):
+        raise ValueError(
+            f"{type(guider).__name__} combines the predictions itself, so the guidance chain on its MODEL cannot act. "
+            "Use KSampler, SamplerCustom, CFGGuider or CFG Guider + Guidance Chain, or remove Guidance on any KSampler."
+        )
+
+
+class GGGuidancePatch(io.ComfyNode):
+    """A guidance chain for any KSampler."""
+
+    @classmethod
+    def define_schema(cls):
+        return io.Schema(
+            node_id="GGGuidancePatch",
+            display_name="Guidance on any KSampler",
+            category=CATEGORY,
+            description="Puts a guidance chain on a model: whichever sampler uses the model guides with the chain, at "
+            "its own cfg. Place it after every other model patch.",
+            inputs=[
+                MODEL,
+                GuidanceWire.Input("guidance", tooltip="The chain of schedules and rules; gamma is the sampler's cfg."),
+            ],
+            outputs=[io.Model.Output(tooltip="The same model; sampling with it goes through the chain.")],
+        )
+
+    @classmethod
+    def execute(cls, model, guidance) -> io.NodeOutput:
+        return io.NodeOutput(guided(model, guidance))
+
+
+NODES = [GGGuidancePatch]

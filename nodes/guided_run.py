@@ -1,0 +1,226 @@
+"""One run of a guidance chain inside the host: which predictions are evaluated, and where its rules act.
+
+The order within one evaluation is the host's: its batched evaluation, the MODEL's pre-CFG patches, then the chain, then
+the MODEL's post-CFG patches and what the sampler added to them. The run lives in the per-run copy of the model options.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any
+
+import comfy.patcher_extension
+import comfy.sampler_helpers
+import comfy.samplers
+import torch
+from torch import Tensor
+
+from ..guidance.chain import Chain, Guidance, chain_of
+from ..guidance.predictions import Predictions
+from ..guidance.rules.contract import Source
+from ..guidance.schedules import Run
+from . import host
+from .gradient_run import GradientRun
+from .host import KEY
+from .other_model import WORDS, OtherModel
+
+
+class GuidedRun:
+    """A guidance chain at work in one run.
+
+    gamma: the scale in force at the latest evaluation. stage: what that evaluation was, a word of the trace.
+    One difference from the host is wanted: where the negative covers only part of the schedule, the rest is sampled
+    with c alone, while the host would use gamma * c there.
+    """
+
+    def __init__(self, guider, chain: Chain, sigmas: Tensor, noise: Tensor):
+        self.guider, self.chain = guider, chain
+        self.flow = host.is_flow(guider.model_patcher)
+        self.gamma, self.stage = 1.0, "step"
+        run = Run(tuple(map(float, sigmas)), self.flow)
+        self.state = self.following = chain.init(run)
+        self.gradients = GradientRun(chain.terms, guider, run)
+        self.gradients.load_with(guider.conds)
+        self.sources = dict(chain.sources)
+        refuse_second_rule(guider.model_options, chain)
+        for name, conditioning in own_conditions(self.sources).items():
+            if name not in guider.conds:
+                guider.conds[name] = _late_condition(conditioning)
+        self.others = [OtherModel(model, guider, found, noise) for model, found in by_model(self.sources).items()]
+
+    def advance(self) -> None:
+        """Note the sampler's callback, which follows the evaluation of an outer step: the state moves on.
+
+        Further stages of a step read the state and leave it.
+        """
+        self.state = self.following
+
+    def reported(self, callback: Callable | None) -> Callable:
+        """The sampler's callback, noted."""
+
+        def report(*info):
+            self.advance()
+            return callback(*info) if callback else None
+
+        return report
+
+    def prepare_others(self, executor, guider, sigmas, extra_args, callback, noise, latent, mask=None, *rest):
+        """Wrapper around the sampler: the other models' conditions are encoded as the run's own have just been."""
+        for other in self.others:
+            other.prepare(noise, latent, mask, sigmas, extra_args.get("seed"))
+        return executor(guider, sigmas, extra_args, callback, noise, latent, mask, *rest)
+
+    def predict(self, x, timestep, model_options={}, seed=None):  # noqa: B006  the host's signature
+        """Guided x0-hat at one noise level, gradient terms included; what the chain does not need is not evaluated."""
+        return self.gradients.added(self._combined, x, timestep, model_options, seed)
+
+    def _combined(self, x, timestep, model_options, seed):
+        sigma, conds = float(timestep[0]), self.guider.conds
+        self.gamma = self.chain.scale(self.state, sigma, self.guider.cfg)
+        needs = self.chain.needs(self.state, sigma, self.gamma)
+        asked = "uncond" in needs or model_options.get("disable_cfg1_optimization", False)
+        negative, plain = conds.get("negative"), self.chain.is_cfg
+        evaluated = asked and host.is_active(negative, sigma)
+        if not plain:
+            model_options = self._ruled(model_options, needs, sigma)
+            negative = negative if evaluated else None
+        if not evaluated and (asked or not plain):
+            model_options = with_cond_for_uncond(model_options)
+        self.stage = "step" if evaluated else "cond_only"
+        return comfy.samplers.sampling_function(
+            self.guider.inner_model, x, timestep, negative, conds["positive"], self.gamma, model_options, seed
+        )
+
+    def _ruled(self, model_options: dict, needs: frozenset[str], sigma: float) -> dict:
+        """Options of a call whose guided prediction is the chain's."""
+        extra: dict[str, Tensor] = {}
+        guide = partial(self._guided, extra, "uncond" in needs)
+        options = {**model_options, "disable_cfg1_optimization": True}
+        options["sampler_post_cfg_function"] = [guide, *options.get("sampler_post_cfg_function", [])]
+        names = [name for name in self.sources if name in needs]
+        if names:
+            before = options.get("sampler_calc_cond_batch_function")
+            options["sampler_calc_cond_batch_function"] = partial(self._evaluated, extra, names, before, sigma)
+        return options
+
+    def _evaluated(self, extra: dict[str, Tensor], names: list[str], before, sigma: float, args: dict) -> list[Tensor]:
+        """c and u, and into `extra` the further predictions: those of the run's own model in the same batch.
+
+        before: another patch's evaluation of c and u, which then stays theirs. A further condition that does not cover
+        this noise level counts as u, so that it changes nothing.
+        """
+        model, pair, x, level, options = (args[k] for k in ("model", "conds", "input", "sigma", "model_options"))
+        further = {name: self._condition(name) for name in names if self.sources[name].model is None}
+        fresh = {name: c for name, c in further.items() if not any(c is p for p in pair) and host.is_active(c, sigma)}
+        first = [] if before else pair
+        found = comfy.samplers.calc_cond_batch(model, [*first, *fresh.values()], x, level, options)
+        c, u = before(args) if before else found[:2]
+        u = c if pair[1] is None else u
+        extra.update((name, c if cond is pair[0] else u) for name, cond in further.items())
+        extra |= dict(zip(fresh, found[len(first) :], strict=True))
+        for other in self.others:
+            absent = {name: u for name in names if name in other.conditions}
+            extra |= absent | other.predictions(names, x, level, options)
+        return [c, u]
+
+    def _condition(self, name: str) -> list[dict]:
+        asked = self.sources[name].conditioning
+        return self.guider.conds[WORDS[asked] if isinstance(asked, str) else name]
+
+    def _guided(self, extra: Mapping[str, Tensor], needs_uncond: bool, args: dict) -> Tensor:
+        """The chain, as the first post-CFG patch."""
+        sigma, cond = args["sigma"], args["cond_denoised"]
+        alpha = 1 - sigma if self.flow else torch.ones_like(sigma)
+        uncond = args["uncond_denoised"] if needs_uncond and args["uncond"] is not None else None
+        p = Predictions(args["input"], sigma, alpha, uncond, cond, extra)
+        guided, self.following = self.chain.step(self.state, p, self.gamma)
+        if torch.is_grad_enabled():  # a memory must not hold this step's graph
+            _, self.following = self.chain.step(self.state, p.detached(), self.gamma)
+        if self.stage == "cond_only" and guided is not cond:
+            self.stage = "reuse"
+        return guided
+
+    def close(self) -> None:
+        """Give the other models back."""
+        for other in self.others:
+            other.close()
+
+
+def refuse_second_rule(model_options: dict, chain: Chain) -> None:
+    """Raise ValueError when the MODEL has a rule of the host's kind, which the chain would silently replace."""
+    other = model_options.get("sampler_cfg_function")
+    if other is not None and not chain.is_cfg:
+        name = getattr(other, "__qualname__", type(other).__name__).split(".")[0]
+        raise ValueError(
+            f"The MODEL carries another guidance rule already ({name}, as its sampler_cfg_function), and the chain "
+            f"{chain.text!r} wants its place. Only one can apply: remove that node, or the guidance chain."
+        )
+
+
+def sample_guided(proceed, guider, guidance: Guidance, *args, **named):
+    """Run a guider's outer_sample with a chain; its state is made here and dropped at the end, also after an interrupt.
+
+    proceed: the rest of outer_sample, with the host's arguments. Raises ValueError when the chain does not fit the run.
+    """
+    noise, latent, sampler, sigmas, mask, callback, *rest = args
+    chain, options = chain_of(guidance), guider.model_options  # the host's copy for this run
+    there = options.get(KEY)
+    if there is not None:
+        if chain.rules:
+            raise ValueError(
+                f"The MODEL carries the guidance chain {there.chain.text!r} and the sampler {chain.text!r}. "
+                "Join them on one guidance wire, or remove one."
+            )
+        return proceed(*args, **named)
+    run = options[KEY] = GuidedRun(guider, chain, sigmas, noise)
+    kinds = comfy.patcher_extension.WrappersMP
+    for kind, wrapper in ((kinds.PREDICT_NOISE, run_predicts), (kinds.SAMPLER_SAMPLE, run.prepare_others)):
+        comfy.patcher_extension.add_wrapper_with_key(kind, f"{KEY}_run", wrapper, options, is_model_options=True)
+    try:
+        return proceed(noise, latent, sampler, sigmas, mask, run.reported(callback), *rest, **named)
+    finally:
+        run.close()
+
+
+def run_predicts(executor, *args):
+    """Wrapper of a guider's predict_noise: other packs' wrappers run as ever, and the innermost call is the chain's."""
+    run = executor.class_obj.model_options[KEY]
+    return host.ending_in(executor, run.predict, executor.class_obj)(*args)
+
+
+def own_conditions(sources: Mapping[str, Source]) -> dict[str, Any]:
+    """Further conditions for the run's own model: {name: CONDITIONING}."""
+    return {
+        name: s.conditioning for name, s in sources.items() if s.model is None and not isinstance(s.conditioning, str)
+    }
+
+
+def by_model(sources: Mapping[str, Source]) -> dict[Any, dict[str, Any]]:
+    """Conditions for other models: {MODEL: {name: CONDITIONING or a word of WORDS}}."""
+    found: dict[Any, dict[str, Any]] = {}
+    for name, source in sources.items():
+        if source.model is not None:
+            found.setdefault(source.model, {})[name] = source.conditioning
+    return found
+
+
+def _late_condition(conditioning) -> list[dict]:
+    """A condition that joins a run whose hooks are registered already."""
+    entries = comfy.sampler_helpers.convert_cond(conditioning)
+    if any(entry.get("hooks") for entry in entries):
+        raise ValueError(
+            "A further condition of the guidance chain carries hooks (a LoRA of its own), which a patched MODEL cannot "
+            "register. Give the chain to CFG Guider + Guidance Chain or KSampler + Guidance Trace instead."
+        )
+    return entries
+
+
+def with_cond_for_uncond(model_options: dict) -> dict:
+    """Options of a call in which the missing unconditional prediction is the conditional one, so that guidance is c."""
+
+    def fill(args):
+        cond, _, *rest = args["conds_out"]
+        return [cond, cond, *rest]
+
+    return {**model_options, "sampler_pre_cfg_function": [fill, *model_options.get("sampler_pre_cfg_function", [])]}

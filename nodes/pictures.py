@@ -1,0 +1,80 @@
+"""From a model's x0-hat to the picture that an energy looks at, without a step that stops the gradient."""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager, nullcontext
+
+import torch
+from torch import Tensor
+from torch.utils.checkpoint import checkpoint
+
+from .autograd import differentiable
+from .native_model import PixelFormat
+
+HALF_WAY = (-3.0, 0.0, 0.5)  # what a VAE with pictures in -1 .. 1 turns into 0, 0.5 and 0.75
+
+
+class OwnPixels:
+    """The sample is the picture, or whatever the energies of this model read."""
+
+    patcher = None
+
+    def ready(self) -> AbstractContextManager:
+        """Nothing has to be prepared."""
+        return nullcontext()
+
+    def __call__(self, x0: Tensor) -> Tensor:  # [B, ...] -> [B, ...]
+        """The same."""
+        return x0
+
+
+class LinearColours(OwnPixels):
+    """The host's linear map from latent to colour, eight times smaller: right for colours, blind for texture."""
+
+    def __init__(self, latent_format):
+        self.factors = torch.tensor(latent_format.latent_rgb_factors)
+        bias = latent_format.latent_rgb_factors_bias
+        self.bias = torch.zeros(3) if bias is None else torch.tensor(bias)
+
+    def __call__(self, x0: Tensor) -> Tensor:  # [B, C, H, W] -> [B, 3, H, W]
+        """Colours in about -1 .. 1."""
+        return torch.einsum("bchw,cr->brhw", x0, self.factors.to(x0)) + self.bias.to(x0)[:, None, None]
+
+
+class Decoded(OwnPixels):
+    """The VAE's decoder itself: the host's own `decode` clamps, and a clamped pixel has no gradient.
+
+    The insides are computed again on the way back, since a decoder keeps more than the denoiser does.
+    """
+
+    def __init__(self, vae, latent_format):
+        self.vae, self.latent_format, self.patcher = vae, latent_format, vae.patcher
+        if not torch.allclose(vae.process_output(torch.tensor(HALF_WAY)), torch.tensor([0.0, 0.5, 0.75])):
+            raise ValueError("This VAE does not decode to pictures in -1 .. 1. Use the VAE made for the model.")
+
+    def ready(self) -> AbstractContextManager:
+        """The decoder's weights allow gradients."""
+        return differentiable(self.vae.first_stage_model)
+
+    def __call__(self, x0: Tensor) -> Tensor:  # [B, C, H, W] -> [B, 3, 8 H, 8 W]
+        """Pictures in -1 .. 1, not clamped."""
+        latent = self.latent_format.process_out(x0).to(self.vae.vae_dtype)
+        return checkpoint(self.vae.first_stage_model.decode, latent, use_reentrant=False).float()
+
+
+def picture_of(patcher, vae) -> OwnPixels:
+    """How this MODEL's x0-hat becomes a picture.  vae: None where none is wired.
+
+    Raises ValueError for a latent model without a VAE and without the host's preview colours.
+    """
+    latent_format = patcher.get_model_object("latent_format")
+    if isinstance(latent_format, PixelFormat):
+        return OwnPixels()
+    if vae is not None:
+        return Decoded(vae, latent_format)
+    if getattr(latent_format, "latent_rgb_factors", None) is None or latent_format.latent_dimensions != 2:
+        raise ValueError(
+            f"The energy reads pictures and the model works on {type(latent_format).__name__} latents, for which the "
+            "host has no preview colours. Wire the model's VAE into Classifier Guidance."
+        )
+    return LinearColours(latent_format)

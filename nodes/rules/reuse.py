@@ -1,0 +1,80 @@
+"""Skip and reuse, with the adaptive stop."""
+
+from __future__ import annotations
+
+from comfy_api.latest import io
+
+from ...guidance.rules.reuse import PREDICTORS, Reuse
+from ..checks import choice, insist, number, verdict
+from .link import linked, rule_schema
+
+MOST = 100
+
+
+class GGReuse(io.ComfyNode):
+    """Fewer unconditional passes."""
+
+    @classmethod
+    def define_schema(cls):
+        return rule_schema(
+            "GGReuse",
+            "Skip and Reuse (adaptive guidance, faster)",
+            "Evaluates the unconditional pass at some steps only and predicts the difference between; ends guidance "
+            "where it has nothing left to add.",
+            [
+                io.Int.Input(
+                    "every",
+                    default=2,
+                    min=1,
+                    max=MOST,
+                    tooltip="The unconditional pass runs at every k-th step. 1: every step, nothing saved. 2: about "
+                    "a quarter of all passes saved. Large: the predicted difference goes stale.",
+                ),
+                io.Combo.Input(
+                    "predictor",
+                    options=list(PREDICTORS),
+                    default="line",
+                    tooltip="The difference at skipped steps. line: through the last two measured, as noise "
+                    "predictions over log noise. hold: the last one as it is.",
+                ),
+                io.Float.Input(
+                    "stop_cosine",
+                    default=1.0,
+                    min=-1.0,
+                    max=1.0,
+                    step=0.0001,
+                    round=0.000001,
+                    tooltip="Guidance ends when cos of the two noise predictions reaches this. 1: never. 0.999: late. "
+                    "Below 0.99: too early, prompt lost. arXiv 2312.12487.",
+                ),
+                io.Int.Input(
+                    "patience",
+                    default=2,
+                    min=1,
+                    max=MOST,
+                    tooltip="How many evaluated steps in a row must reach stop_cosine. 1 trusts a single one. Each "
+                    "sample ends by itself; the pass is saved once all have.",
+                ),
+            ],
+        )
+
+    @classmethod
+    def validate_inputs(cls, every=None, predictor=None, stop_cosine=None, patience=None):
+        return verdict(*_complaints(every, predictor, stop_cosine, patience))
+
+    @classmethod
+    def execute(cls, every, predictor, stop_cosine, patience, guidance=None) -> io.NodeOutput:
+        insist(*_complaints(every, predictor, stop_cosine, patience))
+        return linked(cls, guidance, Reuse(every, predictor, stop_cosine, patience))
+
+
+def _complaints(every, predictor, stop_cosine, patience) -> list[str | None]:
+    return [
+        number("every", every, 1, MOST),
+        choice("predictor", predictor, PREDICTORS),
+        number("stop_cosine", stop_cosine, -1, 1),
+        number("patience", patience, 1, MOST),
+    ]
+
+
+NODES = [GGReuse]

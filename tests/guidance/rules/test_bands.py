@@ -1,0 +1,121 @@
+import cmath
+import math
+
+import pytest
+import torch
+
+from guidance_geometry.guidance.chain import PLAIN
+from guidance_geometry.guidance.predictions import Predictions
+from guidance_geometry.guidance.rules.bands import Bands, box_low, pyramid_low
+from guidance_geometry.guidance.schedules import Run
+
+RUN = Run((2.0, 1.0, 0.0))
+
+
+def predictions(shape, dtype=torch.float64):
+    generator = torch.Generator().manual_seed(0)
+    x, u, c = (torch.randn(shape, generator=generator, dtype=torch.float64).to(dtype) for _ in range(3))
+    return Predictions(x, torch.ones(shape[0]), torch.ones(shape[0]), u, c)
+
+
+def guided(rule, p, gamma=4.0):
+    chain = PLAIN.then(rule)
+    return chain.step(chain.init(RUN), p, gamma)[0]
+
+
+def fourier_box(row, cutoff):
+    """The low band of one row of numbers, by the sums of the discrete Fourier transform."""
+    n = len(row)
+    waves = [sum(row[j] * cmath.exp(-2j * math.pi * k * j / n) for j in range(n)) for k in range(n)]
+    kept = [w if min(k, n - k) / n * 2 <= cutoff else 0 for k, w in enumerate(waves)]
+    return [sum(kept[k] * cmath.exp(2j * math.pi * k * j / n) for k in range(n)).real / n for j in range(n)]
+
+
+def blur(row):
+    n = len(row)
+    mirror = [abs(i) if i < n else 2 * (n - 1) - i for i in range(-2, n + 2)]
+    return [sum(w * row[mirror[i + k]] for k, w in enumerate((1, 4, 6, 4, 1))) / 16 for i in range(n)]
+
+
+def resize(row, size):
+    out = []
+    for i in range(size):
+        place = min(max((i + 0.5) * len(row) / size - 0.5, 0), len(row) - 1)
+        left = int(place)
+        right = min(left + 1, len(row) - 1)
+        out.append(row[left] + (place - left) * (row[right] - row[left]))
+    return out
+
+
+def pyramid(row):
+    return blur(resize(resize(blur(row), len(row) // 2), len(row)))
+
+
+def by_rows(plane, along):  # H x W lists -> H x W lists
+    once = [along(row) for row in plane]
+    columns = [along([row[j] for row in once]) for j in range(len(once[0]))]
+    return [[column[i] for column in columns] for i in range(len(plane))]
+
+
+@pytest.mark.parametrize("method", ["FDG", "FreSca"])
+@pytest.mark.parametrize("size", [(6, 8), (7, 5)])
+def test_a_picture_is_guided_by_the_formula(method, size):
+    p, gamma, low, high, cutoff = predictions((1, 2, *size)), 4.0, 0.3, 1.4, 0.6
+    found = guided(Bands(method, low, high, cutoff), p, gamma)
+    along = pyramid if method == "FDG" else lambda row: fourier_box(row, cutoff)
+    for channel in range(2):
+        delta = (p.cond - p.uncond)[0, channel]
+        lower = torch.tensor(by_rows(delta.tolist(), along), dtype=torch.float64)
+        weighted = low * lower + high * (delta - lower)
+        c, u = p.cond[0, channel], p.uncond[0, channel]
+        expected = c + (gamma - 1) * weighted if method == "FDG" else u + gamma * weighted
+        assert (found[0, channel] - expected).abs().max() <= 1e-6 * expected.abs().max()
+
+
+@pytest.mark.parametrize("low_of", [pyramid_low, lambda v: box_low(v, 0.5)], ids=["pyramid", "box"])
+def test_a_video_is_split_frame_by_frame_and_audio_along_time(low_of):
+    video = torch.randn(2, 3, 4, 6, 6, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    frames = torch.stack([low_of(video[:, :, t]) for t in range(4)], dim=2)
+    assert (low_of(video) - frames).abs().max() <= 1e-12
+    audio = video[:, :, 0, 0]
+    assert (low_of(audio[:, :, None].expand(-1, -1, 6, -1))[:, :, 0] - low_of(audio)).abs().max() <= 1e-12
+
+
+def test_the_cutoff_is_relative_to_the_resolution():
+    """A wave of a quarter of the highest frequency stays on the same side at every size."""
+    for side in (16, 64):
+        wave = torch.cos(2 * math.pi * (side // 8) / side * torch.arange(side, dtype=torch.float64))
+        picture = wave.expand(1, 1, side, side)
+        assert (box_low(picture, 0.3) - picture).abs().max() <= 1e-9
+        assert box_low(picture, 0.2).abs().max() <= 1e-9
+
+
+def test_the_fdg_scales_are_relative_to_gamma_and_scale_one_is_cond():
+    p = predictions((2, 3, 8, 8))
+    same = guided(Bands("FDG", 0.5, 0.5), p, 5.0)
+    assert (same - guided(Bands("FDG", 1, 1), p, 3.0)).abs().max() <= 1e-12
+    for method in ("FDG", "FreSca"):
+        assert (guided(Bands(method, 0.2, 3.0), p, 1.0) - p.cond).abs().max() <= 1e-12
+    assert torch.equal(guided(Bands("FreSca", 0.2, 3.0), p, 0.0), p.uncond)
+
+
+def test_both_weights_one_is_plain_guidance_bit_for_bit():
+    p = predictions((2, 3, 8, 8))
+    for method in ("FDG", "FreSca"):
+        assert Bands(method, 1, 1).neutral
+        assert torch.equal(guided(Bands(method, 1, 1), p), p.uncond + (p.cond - p.uncond) * 4.0)
+
+
+@pytest.mark.parametrize("shape", [(2, 3, 5), (2, 3, 1, 1), (2, 3, 2, 3), (2, 3, 1, 4, 4)])
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32])
+def test_any_shape_and_dtype_gives_finite_results_of_its_own_kind(shape, dtype):
+    for method in ("FDG", "FreSca"):
+        found = guided(Bands(method, 0.5, 1.5), predictions(shape, dtype))
+        assert found.shape == shape
+        assert found.dtype == dtype
+        assert found.isfinite().all()
+
+
+def test_an_unknown_method_is_refused():
+    with pytest.raises(ValueError, match="wavelet"):
+        Bands("wavelet")

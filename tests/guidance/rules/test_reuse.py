@@ -1,0 +1,165 @@
+import math
+from itertools import pairwise
+
+import pytest
+import torch
+
+from guidance_geometry.guidance.chain import PLAIN
+from guidance_geometry.guidance.predictions import Predictions
+from guidance_geometry.guidance.rules.reuse import Reuse
+from guidance_geometry.guidance.schedules import Run
+from guidance_geometry.tests.oracles import COUNT, ReferenceModel, reference_sigmas
+
+LEVELS = {"ve": (9.0, 4.0, 2.0, 1.0, 0.5, 0.1, 0.0), "flow": (1.0, 0.9, 0.7, 0.5, 0.3, 0.1, 0.0)}
+
+
+def at(sigma, space="ve", shape=(2, 3, 4), seed=0, close=None):
+    """Predictions at a level; close: how near u is to c, one number per item."""
+    generator = torch.Generator().manual_seed(seed)
+    x, u, c = (torch.randn(shape, generator=generator, dtype=torch.float64) for _ in range(3))
+    if close is not None:
+        u = c + torch.tensor(close, dtype=torch.float64).reshape(-1, *(1,) * (len(shape) - 1)) * u
+    level = torch.full((shape[0],), sigma, dtype=torch.float64)
+    return Predictions(x, level, 1 - level if space == "flow" else torch.ones_like(level), u, c)
+
+
+def walk(rule, steps, gamma=5.0, space="ve"):
+    """Guide a list of predictions, u withheld where the rule says so: guided results, and whether u was needed."""
+    chain = PLAIN.then(rule)
+    state = chain.init(Run((*(float(p.sigma[0]) for p in steps), 0.0), space == "flow"))
+    guided, evaluated = [], []
+    for p in steps:
+        evaluated.append("uncond" in chain.needs(state, float(p.sigma[0]), gamma))
+        seen = p if evaluated[-1] else Predictions(p.x, p.sigma, p.alpha, None, p.cond)
+        result, state = chain.step(state, seen, gamma)
+        guided.append(result)
+    return guided, evaluated
+
+
+@pytest.mark.parametrize("space", ["ve", "flow"])
+@pytest.mark.parametrize("predictor", ["line", "hold"])
+@pytest.mark.parametrize("every", [2, 3])
+def test_skipped_differences_are_predicted_by_the_formula(space, predictor, every):
+    steps = [at(s, space, seed=i) for i, s in enumerate(LEVELS[space][:-1])]
+    guided, evaluated = walk(Reuse(every, predictor), steps, space=space)
+    known = []
+    for p, result, there in zip(steps, guided, evaluated, strict=True):
+        n = p.sigma[0].item() / p.alpha[0].item() if p.alpha[0] > 0 else math.inf
+        if there:
+            delta = p.cond - p.uncond
+            known.append((delta, n))
+        elif predictor == "hold":
+            delta = known[-1][0]
+        else:
+            (a, n_a), (b, n_b) = known[-1], known[-2]
+            theta = 0.0 if math.isinf(n_b) else math.log(n / n_a) / math.log(n_a / n_b)
+            delta = n * (a / n_a + theta * (a / n_a - b / n_b))
+        assert (result - (p.cond + 4 * delta)).abs().max() <= 1e-6 * result.abs().max()
+    first = 2 if predictor == "line" else 1
+    assert evaluated == [i < first or (i - first) % every == every - 1 for i in range(len(steps))]
+
+
+def test_the_line_saves_nine_of_twenty_passes_of_the_exact_model_at_two_percent():
+    model, gamma, rule = ReferenceModel(8), 4.0, Reuse(2)
+    start = 20 * torch.randn(8, COUNT, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    ends, passes = [], []
+    for chain in (PLAIN, PLAIN.then(rule)):
+        x, state, count = start, chain.init(Run(tuple(reference_sigmas()))), 0
+        for sigma, after in pairwise(reference_sigmas()):
+            there = "uncond" in chain.needs(state, sigma, gamma)
+            count += there
+            level = torch.full((8,), sigma, dtype=torch.float64)
+            u = model.uncond(x, sigma) if there else None
+            guided, state = chain.step(state, Predictions(x, level, torch.ones(8), u, model.cond(x, sigma)), gamma)
+            x = guided + after / sigma * (x - guided)
+        ends.append(x)
+        passes.append(count)
+    assert passes == [20, 11]
+    error = (ends[1] - ends[0]).norm(dim=1) / ends[0].norm(dim=1)
+    assert error.mean() <= 0.02
+
+
+def test_an_item_ends_when_its_noise_predictions_agree_and_the_pass_when_all_have():
+    near, far = 1e-6, 1.0
+    steps = [at(s, close=(near, far if i < 2 else near), seed=i) for i, s in enumerate(LEVELS["ve"][:-1])]
+    guided, evaluated = walk(Reuse(1, stop=0.999, patience=2), steps)
+    assert evaluated == [True] * 4 + [False] * 2
+    assert torch.equal(guided[1][0], steps[1].cond[0])
+    assert not torch.equal(guided[1][1], steps[1].cond[1])
+    assert all(torch.equal(result, p.cond) for p, result in zip(steps[3:], guided[3:], strict=True))
+
+
+def test_agreement_for_one_step_is_not_enough():
+    steps = [at(s, close=(1e-6 if i % 2 else 1.0,) * 2, seed=i) for i, s in enumerate(LEVELS["ve"][:-1])]
+    assert all(walk(Reuse(1, stop=0.999, patience=2), steps)[1])
+    assert not all(walk(Reuse(1, stop=0.999, patience=1), steps)[1])
+
+
+def test_agreement_is_measured_in_noise_predictions_of_flow_too():
+    """The same noise prediction u in both coordinates: the cosine is that of x - alpha x0."""
+    p = at(0.5, "flow", close=(0.05, 0.05))
+    e_c, e_u = ((p.x - 0.5 * v).flatten(1) for v in (p.cond, p.uncond))
+    expected = (e_c * e_u).sum(1) / (e_c.norm(dim=1) * e_u.norm(dim=1))
+    lower, upper = expected.min().item(), expected.max().item()
+    assert walk(Reuse(1, stop=upper + 1e-9, patience=1), [p, p], space="flow")[1] == [True, True]
+    assert walk(Reuse(1, stop=lower - 1e-9, patience=1), [p, p], space="flow")[1] == [True, False]
+
+
+@pytest.mark.parametrize("rule", [Reuse(3), Reuse(2, "hold"), Reuse(2, stop=0.99, patience=1)], ids=lambda r: r.text)
+def test_an_item_alone_is_the_item_in_a_batch(rule):
+    steps = [at(s, close=(0.2, 0.5 / (i + 1)), seed=i) for i, s in enumerate(LEVELS["ve"][:-1])]
+    together, _ = walk(rule, steps)
+    for b in range(2):
+        one = [Predictions(*(v[b : b + 1] for v in (p.x, p.sigma, p.alpha, p.uncond, p.cond))) for p in steps]
+        for alone, whole in zip(walk(rule, one)[0], together, strict=True):
+            assert torch.equal(alone[0], whole[b])
+
+
+def test_a_negative_that_is_missing_is_not_invented():
+    """Where u is absent though it was asked for, as with a negative that covers part of the run, the result is c."""
+    chain = PLAIN.then(Reuse(3, "hold"))
+    state = chain.init(Run((3.0, 2.0, 1.0, 0.0)))
+    p = at(2.0)
+    bare = Predictions(p.x, p.sigma, p.alpha, None, p.cond)
+    guided, state = chain.step(state, bare, 5.0)
+    assert torch.equal(guided, p.cond)
+    assert "uncond" in chain.needs(state, 1.0, 5.0)
+
+
+def test_scale_one_is_cond_and_leaves_the_memory_alone():
+    chain = PLAIN.then(Reuse(3))
+    state = chain.init(Run((3.0, 2.0, 1.0, 0.0)))
+    p = at(2.0)
+    bare = Predictions(p.x, p.sigma, p.alpha, None, p.cond)
+    guided, after = chain.step(state, bare, 1.0)
+    assert torch.equal(guided, p.cond)
+    assert after == state
+
+
+@pytest.mark.parametrize("levels", [(1.0, 1.0, 0.9), (0.5, 0.5, 0.4), (0.6, 0.5, 0.0)])
+def test_levels_without_a_line_give_finite_results(levels):
+    steps = [at(s, "flow", seed=i) for i, s in enumerate(levels)]
+    guided, evaluated = walk(Reuse(2), steps, space="flow")
+    assert evaluated == [True, True, False]
+    assert guided[2].isfinite().all()
+
+
+def test_half_precision_in_half_precision_out():
+    steps = [at(s, seed=i) for i, s in enumerate(LEVELS["ve"][:-1])]
+    half = [Predictions(p.x.half(), p.sigma, p.alpha, p.uncond.half(), p.cond.half()) for p in steps]
+    for result in walk(Reuse(2, stop=0.9), half)[0]:
+        assert result.dtype == torch.float16
+        assert result.isfinite().all()
+
+
+def test_every_step_without_an_end_is_plain_guidance():
+    assert Reuse(1).neutral
+    assert not Reuse(1, stop=0.99).neutral
+    assert not Reuse(2).neutral
+
+
+def test_bad_knobs_are_refused():
+    with pytest.raises(ValueError, match="spline"):
+        Reuse(2, "spline")
+    with pytest.raises(ValueError, match="both count steps"):
+        Reuse(0)

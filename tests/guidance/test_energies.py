@@ -1,0 +1,164 @@
+"""Energies: values by hand, gradients by finite differences, each item from itself alone."""
+
+import math
+
+import pytest
+import torch
+
+from guidance_geometry.guidance.energies import (
+    At,
+    AugmentedEnergy,
+    ColourEnergy,
+    CombinedEnergy,
+    LabelEnergy,
+    MaskedEnergy,
+    MeasuredEnergy,
+    SmoothEnergy,
+    judges,
+)
+from guidance_geometry.guidance.gradients import gradient_of, smoothed
+
+LABELS = ("cat", "dog", "robot", "plant")
+
+
+class Linear:
+    """A classifier whose logits are linear in the picture."""
+
+    labels, noise_aware, judge = LABELS, False, False
+
+    def __init__(self, scale=1.0):
+        self.weight = scale * torch.randn(4, 3 * 64, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+
+    def logits(self, x, sigma, alpha):
+        return x.flatten(1) @ self.weight.T.to(x)
+
+
+class Judge(Linear):
+    judge = True
+
+
+def pictures(count=3, seed=0):
+    return 0.3 * torch.randn(count, 3, 8, 8, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+
+
+PICTURE, MASK = pictures(1, seed=7), torch.arange(64.0).reshape(1, 8, 8) / 63
+LABEL = LabelEnergy(Linear(), ((0,), (1, 2), (3,)))
+ENERGIES = {
+    "label": LABEL,
+    "not": LabelEnergy(Linear(), ((0,), (1, 2)), "not label"),
+    "joint": LabelEnergy(Linear(), ((2,),), "joint logit"),
+    "multi": LabelEnergy(Linear(), ((0, 3),), "multi-label"),
+    "product": CombinedEnergy((LABEL, SmoothEnergy()), (2.0, -0.5)),
+    "mixture": CombinedEnergy((LABEL, LabelEnergy(Linear(), ((3,),))), (1.0, 3.0), mixture=True),
+    "pixels": MeasuredEnergy(PICTURE),
+    "inpainting": MeasuredEnergy(PICTURE, MASK),
+    "super-resolution": MeasuredEnergy(torch.nn.functional.avg_pool2d(PICTURE, 2)),
+    "colours": ColourEnergy(PICTURE),
+    "smooth": SmoothEnergy(),
+    "views": AugmentedEnergy(LABEL, noise=0.1),
+}
+
+
+@pytest.mark.parametrize("energy", ENERGIES.values(), ids=ENERGIES.keys())
+def test_the_gradient_is_that_of_finite_differences(energy):
+    x, way = pictures(), pictures(seed=1)
+    found = (gradient_of(energy.log_prob, x).shift * way).flatten(1).sum(dim=1)
+    by_hand = (energy.log_prob(x + 1e-5 * way) - energy.log_prob(x - 1e-5 * way)) / 2e-5
+    assert (found - by_hand).abs().max() <= 1e-6 * by_hand.abs().max().clamp(min=1)
+    assert found.abs().min() > 0
+
+
+@pytest.mark.parametrize("energy", ENERGIES.values(), ids=ENERGIES.keys())
+def test_an_item_alone_is_the_item_in_a_batch(energy):
+    x = pictures()
+    together = gradient_of(energy.log_prob, x)
+    alone = gradient_of(energy.log_prob, x[:1])
+    assert (alone.log_prob - together.log_prob[:1]).abs().max() < 1e-9
+    assert (alone.shift - together.shift[:1]).abs().max() < 1e-9
+
+
+def test_labels_by_hand():
+    x = pictures(4)
+    p = Linear().logits(x, 0, 1).softmax(dim=1)
+    assert torch.allclose(LABEL.log_prob(x).exp(), torch.stack([p[0, 0], p[1, 1] + p[1, 2], p[2, 3], p[3, 0]]))
+    none = LabelEnergy(Linear(), ((0,), (1, 2), (3,)), "not label")
+    assert torch.allclose(none.log_prob(x).exp() + LABEL.log_prob(x).exp(), torch.ones(4, dtype=torch.float64))
+
+
+def test_a_hopeless_label_still_pulls_and_a_sure_one_is_exact():
+    """A gap of hundreds of logits: log(softmax) would be -inf and its gradient nan."""
+    x, energy = pictures().float(), LabelEnergy(Linear(scale=300.0), ((0,),))
+    found = gradient_of(energy.log_prob, x)
+    assert found.log_prob.isfinite().all()
+    assert found.shift.isfinite().all()
+    assert float(found.log_prob.min()) < -200
+
+
+def test_temperature_divides_the_logits():
+    x = pictures()
+    warm = LABEL.log_prob(x, At(temperature=4.0))
+    assert torch.allclose(warm, LabelEnergy(Linear(scale=0.25), LABEL.wanted).log_prob(x))
+
+
+def test_a_mask_keeps_the_value_and_stops_the_gradient_outside():
+    x, mask = pictures(), torch.zeros(1, 8, 8)
+    mask[:, :, 4:] = 1
+    whole, masked = gradient_of(LABEL.log_prob, x), gradient_of(MaskedEnergy(LABEL, mask).log_prob, x)
+    assert torch.allclose(masked.log_prob, whole.log_prob)
+    assert torch.allclose(masked.shift, whole.shift * mask)
+
+
+def test_colours_do_not_care_where_they_are():
+    x, energy = pictures(), ColourEnergy(PICTURE)
+    moved = x.flatten(2)[..., torch.randperm(64, generator=torch.Generator().manual_seed(0))].reshape(x.shape)
+    assert torch.allclose(energy.log_prob(moved), energy.log_prob(x))
+    assert energy.log_prob(PICTURE).abs().max() < 1e-12
+
+
+def test_a_mixture_is_satisfied_by_any_of_its_parts():
+    x, parts = pictures(), (LABEL, LabelEnergy(Linear(), ((3,),)))
+    by_hand = (0.25 * parts[0].log_prob(x).exp() + 0.75 * parts[1].log_prob(x).exp()).log()
+    assert torch.allclose(ENERGIES["mixture"].log_prob(x), by_hand)
+
+
+def test_a_cloud_without_extent_is_the_point():
+    x, noise = pictures(), torch.randn(4, 3, 8, 8, generator=torch.Generator().manual_seed(2))
+    assert torch.allclose(smoothed(LABEL.log_prob, noise, 0.0)(x), LABEL.log_prob(x))
+    by_hand = torch.stack([LABEL.log_prob(x + 0.5 * eps).exp() for eps in noise]).mean(dim=0).log()
+    assert torch.allclose(smoothed(LABEL.log_prob, noise, 0.5)(x), by_hand)
+
+
+def test_views_are_fixed_within_a_noise_level_and_differ_between_levels():
+    x, energy = pictures(), AugmentedEnergy(LABEL)
+    assert torch.equal(energy.log_prob(x, At(level=2.0)), energy.log_prob(x, At(level=2.0)))
+    assert not torch.equal(energy.log_prob(x, At(level=2.0)), energy.log_prob(x, At(level=1.0)))
+
+
+@pytest.mark.parametrize(
+    ("make", "words"),
+    [
+        (lambda: LabelEnergy(Linear(), ((4,),)), "outside 0 .. 3"),
+        (lambda: LabelEnergy(Linear(), ()), "No label"),
+        (lambda: LabelEnergy(Linear(), ((0, 1, 2, 3),), "not label"), "no image is left"),
+        (lambda: LabelEnergy(Linear(), ((0,),), "maybe"), "unknown"),
+        (lambda: CombinedEnergy((LABEL,), (1.0, 2.0)), "Give one to each"),
+        (lambda: CombinedEnergy((LABEL,), (-1.0,), mixture=True), "below 0"),
+        (lambda: MaskedEnergy(LABEL, MASK).log_prob(torch.zeros(2, 3)), "2 axes"),
+    ],
+)
+def test_what_cannot_be_is_refused(make, words):
+    with pytest.raises(ValueError, match=words):
+        make()
+
+
+def test_an_energy_knows_its_judges_and_says_what_it_is():
+    both = CombinedEnergy((LABEL, LabelEnergy(Judge(), ((1,),))), (1.0, 1.0))
+    assert len(judges(both)) == 1
+    assert not judges(LABEL)
+    assert LABEL.text == "cat; dog or robot; plant"
+    assert repr(MaskedEnergy(LABEL, MASK)) == "Energy((cat; dog or robot; plant) in a mask)"
+    assert ENERGIES["not"].text == "not cat; dog or robot"
+    assert math.isclose(
+        float(ENERGIES["product"].log_prob(pictures())[0]),
+        float(2 * LABEL.log_prob(pictures())[0] - 0.5 * SmoothEnergy().log_prob(pictures())[0]),
+    )

@@ -1,0 +1,97 @@
+"""Gradient terms: which road they take, when they act, how strong one number is on each road."""
+
+import pytest
+import torch
+
+from guidance_geometry.guidance.chain import PLAIN
+from guidance_geometry.guidance.energies import CombinedEnergy, LabelEnergy, SmoothEnergy
+from guidance_geometry.guidance.gradients import at_denoised, noise_aware
+from guidance_geometry.guidance.mixture import make_mixture
+from guidance_geometry.guidance.schedules import Run
+from guidance_geometry.guidance.terms import UNITS, GradientOptions, GradientTerm, Place, WatchTerm
+
+MIXTURE = make_mixture((3, 4, 4), classes=3, seed=2)
+RUN = Run((8.0, 4.0, 2.0, 1.0, 0.0))
+
+
+class Exact:
+    labels, noise_aware, judge = ("a", "b", "c"), True, False
+
+    def logits(self, x, sigma, alpha):
+        return MIXTURE.label_log_prob(x, sigma, alpha)
+
+
+class Judge(Exact):
+    judge = True
+
+    def __repr__(self):
+        return "Judge"
+
+
+ENERGY = LabelEnergy(Exact(), ((0,), (2,)))
+
+
+def place(sigma=0.7):
+    clean = MIXTURE.sample(4, generator=torch.Generator().manual_seed(0))
+    x = clean + sigma * torch.randn(clean.shape, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+    return Place(x, MIXTURE.denoised(x, sigma), sigma, 1.0, MIXTURE.rms, lambda x0: x0)
+
+
+def test_auto_asks_at_the_noisy_sample_where_the_energy_can_read_it():
+    assert GradientTerm(ENERGY).road == "noisy x_t"
+    assert GradientTerm(SmoothEnergy()).road == "x0 + backprop"
+    assert GradientTerm(CombinedEnergy((ENERGY, SmoothEnergy()), (1.0, 1.0))).road == "x0 + backprop"
+    with pytest.raises(ValueError, match="reads clean pictures only"):
+        GradientTerm(SmoothEnergy(), evaluation="noisy x_t")
+
+
+def test_the_roads_are_the_formulas():
+    at = place()
+    rows, labels = torch.arange(4), torch.tensor([0, 2, 0, 2])
+
+    def chosen(x, sigma):
+        return MIXTURE.label_log_prob(x, sigma, 1.0)[rows, labels]
+
+    noisy = noise_aware(lambda x: chosen(x, 0.7), at.x, 0.7).shift
+    assert (GradientTerm(ENERGY).shift(at, "noisy x_t").shift - noisy).abs().max() < 1e-9
+    clean = at_denoised(lambda x: chosen(x, 0.0), at.denoised, 0.7, 1.0, MIXTURE.rms).shift
+    assert (GradientTerm(ENERGY).shift(at, "x0").shift - clean).abs().max() < 1e-9
+
+
+def test_one_scale_serves_all_roads_and_exact_is_gamma_itself():
+    term = GradientTerm(ENERGY, weight=3.0)
+    assert {road: term.gamma(road) for road in UNITS} == {"noisy x_t": 3.0, "x0 + backprop": 12.0, "x0": 300.0}
+    exact = GradientTerm(ENERGY, weight=3.0, options=GradientOptions(exact=True))
+    assert all(exact.gamma(road) == 3.0 for road in UNITS)
+    assert term.at_road("x0").weight == 3.0
+
+
+def test_a_term_acts_in_its_part_of_the_run():
+    term = GradientTerm(ENERGY, start=0.25, end=0.75)
+    assert [term.active(RUN, sigma) for sigma in (8.0, 4.0, 2.0, 1.0)] == [False, True, True, False]
+    assert all(GradientTerm(ENERGY).active(RUN, sigma) for sigma in (99.0, 8.0, 1.0, 0.5))
+    assert [GradientTerm(ENERGY, every=2).fresh(RUN, s) for s in (8.0, 4.0, 2.0, 1.0)] == [True, False, True, False]
+
+
+def test_a_chain_carries_its_terms_and_stays_cfg():
+    chain = PLAIN.then(GradientTerm(ENERGY, weight=0.0)).then(GradientTerm(ENERGY)).then(WatchTerm(SmoothEnergy()))
+    assert chain.is_cfg
+    assert [type(term).__name__ for term in chain.terms] == ["GradientTerm", "WatchTerm"]
+    assert "CFG > " in chain.text
+    assert chain.text.endswith("+ 2 x gradient of log p(a; c) at noisy x_t > watch smoothness")
+
+
+def test_the_judge_does_not_guide():
+    judge = LabelEnergy(Judge(), ((0,),))
+    with pytest.raises(ValueError, match="Judge is the judge"):
+        GradientTerm(judge)
+    assert WatchTerm(judge).log_prob(place()).shape == (4,)
+
+
+def test_the_cloud_is_the_same_alone_and_in_a_batch():
+    at, term = place(), GradientTerm(ENERGY, options=GradientOptions(draws=4, seed=3))
+    whole = term.shift(at, "x0").shift
+    one = term.shift(Place(at.x[:1], at.denoised[:1], 0.7, 1.0, MIXTURE.rms, at.picture), "x0").shift
+    assert (whole[:1] - one).abs().max() < 1e-9
+    assert (whole - term.at_road("x0").shift(place(), "x0").shift).abs().max() == 0
+    assert (whole - GradientTerm(ENERGY).shift(at, "x0").shift).abs().max() > 1e-6

@@ -1,0 +1,156 @@
+"""The nodes of classifier guidance with the demo's own classifiers."""
+
+import pytest
+import torch
+
+from .test_bits import guided
+
+KNOBS = {
+    "scale": 2.0,
+    "evaluation": "auto",
+    "normalise": "none",
+    "limit": 0.2,
+    "start_percent": 0.0,
+    "end_percent": 1.0,
+    "every_k": 1,
+}
+OPTIONS = {
+    "temperature": 1.0,
+    "draws": 0,
+    "backward_steps": 1,
+    "views": 0,
+    "seed": 0,
+    "unit": "of the road",
+    "memory": "auto",
+}
+
+
+def classifier(name):
+    from guidance_geometry.nodes.load_classifier import GGLoadClassifier
+
+    return GGLoadClassifier.execute(f"pocket-{name}-1").result[0]
+
+
+def energy(name="noisy", label="3", kind="label"):
+    from guidance_geometry.nodes.energies import GGLabelEnergy
+
+    return GGLabelEnergy.execute(classifier(name), label, kind).result[0]
+
+
+def chain(given, options=None, guidance=None, **knobs):
+    from guidance_geometry.nodes.classifier_guidance import GGClassifierGradient
+
+    return GGClassifierGradient.execute(given, **{**KNOBS, **knobs}, guidance=guidance, options=options).result[0]
+
+
+def options(**changed):
+    from guidance_geometry.nodes.classifier_guidance import GGGradientOptions
+
+    return GGGradientOptions.execute(**{**OPTIONS, **changed}).result[0]
+
+
+@pytest.fixture(scope="module")
+def unconditional(labelled):
+    """The demo denoiser and its null label twice, at its native size."""
+    from guidance_geometry.nodes.start import GGClassLabel
+
+    with torch.inference_mode():
+        model = labelled["pocket"][0]
+        null = GGClassLabel.execute(model, "").result[0]
+    return model, null, null, {"samples": torch.zeros(10, 3, 32, 32)}
+
+
+def test_labels_are_read_image_by_image():
+    from guidance_geometry.nodes.energies import wanted_labels
+
+    labels = ("cat", "dog", "robot")
+    assert wanted_labels("cat | dog; 2; *", labels) == ((0, 1), (2,), (0,), (1,), (2,))
+    with pytest.raises(ValueError, match="Nearest: 'robot'"):
+        wanted_labels("robt", labels)
+    with pytest.raises(ValueError, match="A label is empty"):
+        wanted_labels("cat;;dog", labels)
+
+
+@pytest.mark.parametrize(
+    ("name", "evaluation", "wanted"), [("noisy", "auto", 0.8), ("clean", "x0", 0.6), ("clean", "auto", 0.5)]
+)
+def test_each_road_makes_what_the_label_asks_for(unconditional, name, evaluation, wanted):
+    """Ten images of ten labels from a denoiser that is told none; the judge, which never guides, says what they are."""
+    guidance = chain(energy(name, "*"), evaluation=evaluation)
+    given = {"scheduler": "karras", "steps": 20, "cfg": 1.0}
+    out, _, trace = guided(*unconditional, "euler_ancestral", guidance=guidance, **given)
+    judged = classifier("judge").logits(out["samples"].clamp(-1, 1)).argmax(dim=1)
+    assert (judged == torch.arange(10)).double().mean() >= wanted
+    assert trace.column("M12").isfinite().any()
+    assert not trace.check()
+
+
+def test_the_judge_is_refused_as_a_guide_and_may_watch(unconditional):
+    from guidance_geometry.nodes.classifier_guidance import GGWatchEnergy
+
+    judge = energy("judge")
+    with pytest.raises(ValueError, match="is the judge"):
+        chain(judge, evaluation="x0")
+    watched = GGWatchEnergy.execute(judge, guidance=chain(energy())).result[0]
+    _, _, trace = guided(*unconditional, "euler", cfg=1.0, guidance=watched)
+    assert trace.steps["log_prob watch"].isfinite().all()
+    assert "watch" in trace.header["chain"]
+
+
+def test_every_option_changes_the_gradient(unconditional):
+    given = {"cfg": 1.0, "capture": "tensors"}
+    plain = guided(*unconditional, "euler", guidance=chain(energy("clean"), evaluation="x0"), **given)[2]
+    for changed in ({"views": 2}, {"draws": 2}, {"backward_steps": 3}, {"temperature": 4.0}):
+        guidance = chain(energy("clean"), options(**changed), evaluation="x0")
+        shift = guided(*unconditional, "euler", guidance=guidance, **given)[2].tensors["gradient"]
+        assert shift.isfinite().all()
+        assert not torch.equal(shift[-2], plain.tensors["gradient"][-2]), changed
+
+
+def test_two_terms_are_two_parts_of_the_record(unconditional):
+    guidance = chain(energy("noisy"), guidance=chain(energy("clean", "5"), evaluation="x0"))
+    _, _, trace = guided(*unconditional, "euler", cfg=1.0, guidance=guidance)
+    record = trace.record
+    assert trace.header["vectors"][-2:] == ["gradient", "gradient 2"]
+    parts = {"gradient": 200.0, "gradient 2": 2.0}
+    left = record.square({"D-G": 1.0, **{name: -gamma for name, gamma in parts.items()}})
+    assert (left.sqrt() <= 1e-5 * (1 + record.dot("D-G", "D-G").sqrt())).all()
+
+
+def test_energies_combine_and_keep_to_a_region(unconditional):
+    from guidance_geometry.nodes.energies import GGCombineEnergies, GGMaskedEnergy, GGReferenceEnergy
+
+    image, half = torch.full((1, 8, 8, 3), 0.9), torch.zeros(1, 32, 32)
+    half[..., 16:] = 1
+    red = GGReferenceEnergy.execute("colours", 0.1, image=image).result[0]
+    both = GGCombineEnergies.execute(energy("clean"), "product", 1.0, 0.5, energy_b=red).result[0]
+    inside = GGMaskedEnergy.execute(both, half).result[0]
+    _, _, trace = guided(*unconditional, "euler", cfg=1.0, guidance=chain(inside, evaluation="x0"), capture="tensors")
+    shift = trace.tensors["gradient"].float().abs()
+    assert shift[..., :16].max() == 0
+    assert shift[..., 16:].max() > 0
+
+
+def test_every_other_step_reuses_the_gradient(unconditional):
+    guidance = chain(energy("clean"), evaluation="x0", every_k=2)
+    _, _, trace = guided(*unconditional, "euler", cfg=1.0, guidance=guidance, capture="tensors")
+    shift = trace.tensors["gradient"]
+    assert all(torch.equal(shift[i], shift[i + 1]) for i in range(0, len(shift) - 1, 2))
+    assert not torch.equal(shift[0], shift[2])
+
+
+@pytest.mark.parametrize(
+    ("changed", "words"),
+    [
+        ({"scale": float("nan")}, "scale is nan"),
+        ({"scale": 1e7}, "outside"),
+        ({"evaluation": "somewhere"}, "evaluation is 'somewhere'"),
+        ({"normalise": "big"}, "normalise is 'big'"),
+        ({"every_k": 0}, "every_k is 0"),
+        ({"start_percent": 0.7, "end_percent": 0.3}, "is empty"),
+        ({"evaluation": "noisy x_t"}, "reads clean pictures only"),
+    ],
+)
+def test_bad_settings_are_named(changed, words):
+    with pytest.raises(ValueError, match=words):
+        chain(energy("clean"), **changed)

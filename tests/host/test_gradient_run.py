@@ -1,0 +1,280 @@
+"""Classifier guidance in the real host: the exact mixture, the bits, the weights, the batch, memory and errors."""
+
+import pytest
+import torch
+
+from .test_bits import SEED, STEPS, guided
+from .test_split import Collected
+
+EVALUATIONS = ("noisy x_t", "x0 + backprop", "x0")
+LABELS = torch.tensor([0, 1, 2])
+
+
+def chain_of(energy, **knobs):
+    from guidance_geometry.guidance.chain import PLAIN
+    from guidance_geometry.guidance.terms import GradientTerm
+
+    return PLAIN.then(GradientTerm(energy, **knobs))
+
+
+def observed(parts, latent, name, guidance, cfg=1.0):
+    """The complete steps of a run in full precision."""
+    import comfy.sample
+    import comfy.samplers
+
+    from guidance_geometry.nodes.sampling import chain_guider
+
+    sigmas = comfy.samplers.KSampler(parts[0], STEPS, parts[0].load_device, name, "karras", 1.0).sigmas
+    noise = comfy.sample.prepare_noise(latent["samples"], SEED)
+    steps = []
+    sampler = Collected(comfy.samplers.sampler_object(name), [], steps)
+    chain_guider(*parts, cfg, guidance).sample(noise, latent["samples"], sampler, sigmas, disable_pbar=True, seed=SEED)
+    return steps
+
+
+@pytest.fixture(scope="session")
+def exact(host):
+    """space -> MODEL and twice its null label, the energy of labels 0, 1, 2, the mixture."""
+    from guidance_geometry.guidance.energies import LabelEnergy
+    from guidance_geometry.nodes.lab import GGMixtureModel
+    from guidance_geometry.nodes.start import GGClassLabel
+
+    made = {}
+    for space in ("ve", "flow"):
+        with torch.inference_mode():
+            model, classifier = GGMixtureModel.execute(shape="3x8x8", classes=3, kind=space, seed=0).result
+            null = GGClassLabel.execute(model, "").result[0]
+        made[space] = (model, null, null), LabelEnergy(classifier, ((0,), (1,), (2,))), classifier.mixture
+    return made
+
+
+@pytest.fixture(scope="session")
+def pocket(host):
+    """weight dtype -> the demo denoiser and twice its null label."""
+    from guidance_geometry.nodes.start import GGClassLabel, GGLoadDenoiser
+
+    def load(dtype="default"):
+        with torch.inference_mode():
+            model = GGLoadDenoiser.execute("pocket-1", "auto", "auto", dtype).result[0]
+            null = GGClassLabel.execute(model, "").result[0]
+        return model, null, null
+
+    return load
+
+
+class Bright:
+    """A picture is of label 0 if it is bright, else of label 1: a classifier of two logits, smooth and small."""
+
+    labels, noise_aware, judge = ("bright", "dark"), False, False
+
+    def logits(self, x0, sigma, alpha):
+        level = x0.flatten(1).mean(dim=1)
+        return torch.stack([level, -level], dim=1)
+
+
+def bright():
+    from guidance_geometry.guidance.energies import LabelEnergy
+
+    return LabelEnergy(Bright(), ((0,),))
+
+
+@pytest.mark.parametrize("space", ["ve", "flow"])
+@pytest.mark.parametrize("gamma", [1.0, 3.0])
+def test_the_noise_aware_classifier_is_classifier_free_guidance(exact, empty_latent, space, gamma):
+    """Against the closed form u + gamma (c - u), from a model that was asked for u alone."""
+    parts, energy, mixture = exact[space]
+    for step in observed(parts, empty_latent(space), "euler", chain_of(energy, weight=gamma)):
+        alpha = 1 - step.sigma if space == "flow" else 1.0
+        assert step.evaluations == 1
+        if alpha < 0.02:
+            assert not step.gradients
+            continue
+        x = step.x.double()
+        u, c = (mixture.denoised(x, step.sigma, alpha, label) for label in (None, LABELS))
+        assert (step.denoised - (u + gamma * (c - u))).abs().max() <= 1e-4
+        assert (step.gradients["gradient"] - (c - u)).abs().max() <= 1e-4
+
+
+@pytest.mark.parametrize("space", ["ve", "flow"])
+def test_backprop_multiplies_by_the_posterior_covariance(exact, empty_latent, space):
+    """(sigma^2 / alpha) J^T h, with the closed form's own Jacobian in double precision."""
+    from guidance_geometry.guidance.gradients import through_denoiser
+
+    parts, energy, mixture = exact[space]
+    for step in observed(parts, empty_latent(space), "euler", chain_of(energy, evaluation="x0 + backprop")):
+        alpha = 1 - step.sigma if space == "flow" else 1.0
+        if alpha < 0.02:
+            continue
+        with torch.inference_mode(False), torch.enable_grad():
+            x = step.x.clone().double().requires_grad_()
+            denoised = mixture.denoised(x, step.sigma, alpha)
+            expected = through_denoiser(energy.log_prob, x, denoised, step.sigma, alpha).shift
+        assert (step.gradients["gradient"] - expected).abs().max() <= 1e-4
+
+
+@pytest.mark.parametrize("evaluation", EVALUATIONS)
+@pytest.mark.parametrize("name", ["euler", "heun", "euler_ancestral", "dpmpp_2m_sde", "euler_cfg_pp"])
+@pytest.mark.parametrize("space", ["ve", "flow", "pocket"])
+def test_weight_nought_is_bit_identical_to_no_node(exact, labelled, empty_latent, evaluation, name, space):
+    _, energy, _ = exact["ve"]
+    arguments = (*labelled[space], empty_latent(space), name)
+    off = chain_of(energy, weight=0.0, evaluation=evaluation)
+    assert torch.equal(guided(*arguments, guidance=off)[0]["samples"], guided(*arguments)[0]["samples"])
+
+
+@pytest.mark.parametrize("name", ["euler", "heun", "euler_ancestral", "dpmpp_2m", "dpmpp_2m_sde", "uni_pc"])
+@pytest.mark.parametrize("dtype", ["fp32", "fp16"])
+def test_weights_are_inference_tensors_again_and_the_second_run_is_the_first(pocket, empty_latent, name, dtype):
+    model, *null = pocket(dtype)
+    runs, guidance = [], chain_of(bright(), evaluation="x0 + backprop")
+    for _ in range(2):
+        out, _, trace = guided(model, *null, empty_latent("pocket"), name, cfg=1.0, guidance=guidance)
+        runs.append(out["samples"])
+        weights = list(model.model.diffusion_model.parameters())
+        assert all(w.is_inference() for w in weights)
+        assert not out["samples"].requires_grad
+        assert not trace.check()
+    assert torch.equal(*runs)
+    plain = guided(model, *null, empty_latent("pocket"), name, cfg=1.0)[0]["samples"]
+    assert (runs[0] - plain).abs().max() > 0.01
+
+
+@pytest.mark.parametrize("evaluation", EVALUATIONS[1:])
+def test_an_item_alone_is_the_item_in_a_batch(pocket, empty_latent, evaluation):
+    parts, guidance = pocket("fp32"), chain_of(bright(), evaluation=evaluation)
+    together = observed(parts, empty_latent("pocket", 3), "euler", guidance)[0]
+    alone = observed(parts, empty_latent("pocket", 1), "euler", guidance)[0]
+    apart = alone.gradients["gradient"][0] - together.gradients["gradient"][0]
+    assert apart.abs().max() <= 1e-5 * together.gradients["gradient"].abs().max()
+    assert together.gradients["gradient"].abs().min() >= 0
+    assert together.gradients["gradient"].abs().max() > 0
+
+
+def test_the_gradient_through_the_network_is_that_of_finite_differences(pocket, empty_latent):
+    from guidance_geometry.nodes.native_model import card_of
+
+    parts = pocket("fp32")
+    step = observed(parts, empty_latent("pocket", 1), "euler", chain_of(bright(), evaluation="x0 + backprop"))[
+        STEPS - 2
+    ]
+    network, null = parts[0].model, torch.tensor([card_of(parts[0]).null_index])
+
+    def log_prob(x):
+        return bright().log_prob(network.apply_model(x, torch.tensor([step.sigma]), y=null).double())
+
+    way = torch.randn(step.x.shape, generator=torch.Generator().manual_seed(0))
+    small = 3e-2 * step.sigma
+    by_hand = (log_prob(step.x + small * way) - log_prob(step.x - small * way)) / (2 * small)
+    found = (step.gradients["gradient"] * way).sum() / step.sigma**2
+    assert float(found) == pytest.approx(float(by_hand), rel=1e-2, abs=1e-6)
+
+
+def test_recomputed_blocks_give_the_same_gradient(pocket, empty_latent):
+    from guidance_geometry.guidance.terms import GradientOptions
+
+    parts, latent = pocket("fp32"), empty_latent("pocket", 2)
+    kept, twice = (
+        observed(parts, latent, "euler", chain_of(bright(), evaluation="x0 + backprop", options=options))
+        for options in (GradientOptions(), GradientOptions(checkpoint=True))
+    )
+    for one, other in zip(kept, twice, strict=True):
+        assert torch.equal(one.gradients["gradient"], other.gradients["gradient"])
+    assert not any("forward" in vars(part) for part in parts[0].model.modules())
+
+
+class Failing(Bright):
+    """Says that memory ran out, as a CPU does, in the first evaluations that keep a graph through the denoiser."""
+
+    def __init__(self, times):
+        self.left = times
+
+    def logits(self, x0, sigma, alpha):
+        if x0.grad_fn is not None and self.left:
+            self.left -= 1
+            raise RuntimeError("DefaultCPUAllocator: not enough memory: you tried to allocate 9 bytes")
+        return super().logits(x0, sigma, alpha)
+
+
+@pytest.mark.parametrize(("times", "words"), [(1, ["computed twice"]), (2, ["computed twice", "x0 without backprop"])])
+def test_less_is_wanted_where_memory_ends(pocket, empty_latent, times, words):
+    from guidance_geometry.guidance.energies import LabelEnergy
+
+    guidance = chain_of(LabelEnergy(Failing(times), ((0,),)), evaluation="x0 + backprop")
+    model, *null = pocket("fp32")
+    _, _, trace = guided(model, *null, empty_latent("pocket"), "euler", cfg=1.0, guidance=guidance)
+    told = [note for note in trace.header["notes"] if "memory ran out" in note]
+    assert len(told) == len(words)
+    assert all(word in note for word, note in zip(words, told, strict=True))
+    assert trace.steps["K"].isfinite().sum() > 0
+    assert all(w.is_inference() for w in model.model.diffusion_model.parameters())
+
+
+def test_an_interrupt_in_the_middle_leaves_the_host_healthy(pocket, empty_latent):
+    import comfy.model_management
+
+    class Interrupting(Bright):
+        def logits(self, x0, sigma, alpha):
+            comfy.model_management.interrupt_current_processing()
+            comfy.model_management.throw_exception_if_processing_interrupted()
+
+    from guidance_geometry.guidance.energies import LabelEnergy
+
+    model, *null = pocket("fp32")
+    before = guided(model, *null, empty_latent("pocket"), "euler", cfg=1.0)[0]["samples"]
+    guidance = chain_of(LabelEnergy(Interrupting(), ((0,),)), evaluation="x0 + backprop")
+    with pytest.raises(comfy.model_management.InterruptProcessingException):
+        guided(model, *null, empty_latent("pocket"), "euler", cfg=1.0, guidance=guidance)
+    assert all(w.is_inference() for w in model.model.diffusion_model.parameters())
+    assert torch.equal(guided(model, *null, empty_latent("pocket"), "euler", cfg=1.0)[0]["samples"], before)
+
+
+def test_the_trace_holds_the_gradient_and_what_the_energies_said(exact, empty_latent):
+    from guidance_geometry.guidance.gram import VECTORS
+    from guidance_geometry.guidance.terms import WatchTerm
+
+    parts, energy, mixture = exact["ve"]
+    guidance = chain_of(energy, weight=2.0).then(WatchTerm(bright()))
+    _, _, trace = guided(*parts, empty_latent("ve"), "euler", cfg=1.0, guidance=guidance, capture="tensors")
+    assert trace.header["vectors"] == [*VECTORS, "gradient"]
+    assert list(trace.header["terms"]) == ["gradient", "watch"]
+    record = trace.record
+    assert torch.allclose(record.dot("D-G", "gradient"), 2 * record.dot("gradient", "gradient"))
+    for i, sigma in enumerate(trace.steps["sigma"].tolist()):
+        x = trace.tensors["x"][i].double()
+        said = mixture.label_log_prob(x, sigma)[torch.arange(3), LABELS]
+        assert (trace.steps["log_prob gradient"][i] - said).abs().max() <= 0.1, "captured in half precision"
+    assert trace.steps["log_prob watch"].isfinite().all()
+    assert trace.tensors["gradient"].shape == trace.tensors["x"].shape
+    assert not trace.check()
+
+
+def test_watching_changes_no_bit(labelled, empty_latent):
+    from guidance_geometry.guidance.chain import PLAIN
+    from guidance_geometry.guidance.terms import WatchTerm
+
+    arguments = (*labelled["pocket"], empty_latent("pocket"), "dpmpp_2m")
+    watched = guided(*arguments, guidance=PLAIN.then(WatchTerm(bright())))
+    assert torch.equal(watched[0]["samples"], guided(*arguments)[0]["samples"])
+
+
+def test_a_push_as_long_as_guidance(labelled, empty_latent):
+    guidance = chain_of(bright(), evaluation="x0", normalise="rms_ratio", limit=0.5, weight=1.0)
+    parts = labelled["pocket"]
+    for step in observed(parts, empty_latent("pocket"), "euler", guidance, cfg=1.0):
+        push, delta = step.denoised - step.cond, step.cond - step.uncond
+        sizes = [v.flatten(1).square().mean(dim=1).sqrt() for v in (push, delta)]
+        assert torch.allclose(sizes[0], 0.5 * sizes[1], rtol=1e-2, atol=1e-6)
+
+
+def test_a_gradient_that_is_zero_is_said(pocket, empty_latent):
+    from guidance_geometry.guidance.energies import LabelEnergy
+
+    class Rounding(Bright):
+        def logits(self, x0, sigma, alpha):
+            return super().logits(x0.round(), sigma, alpha)
+
+    _, _, trace = guided(
+        *pocket("fp32"), empty_latent("pocket"), "euler", cfg=1.0,
+        guidance=chain_of(LabelEnergy(Rounding(), ((0,),)), evaluation="x0"),
+    )  # fmt: skip
+    assert any("exactly zero" in note for note in trace.header["notes"])

@@ -1,0 +1,161 @@
+"""A guidance chain on a MODEL: every sampler of the host gives what our own sampler gives."""
+
+import pytest
+import torch
+
+from guidance_geometry.guidance.chain import PLAIN
+
+from .test_bits import CFG, SEED, STEPS, guided, host_nodes, ksampler
+from .test_guided_run import Away, Counter, Doubling, Reusing, label, mixture
+
+
+def patched(model, chain):
+    from guidance_geometry.nodes.guidance_patch import GGGuidancePatch
+
+    return GGGuidancePatch.execute(model, chain).result[0]
+
+
+def chains():
+    return {
+        "further": PLAIN.then(Away(label(1), until=0.5)).then(Doubling()),
+        "reuse": PLAIN.then(Reusing()),
+        "second model": PLAIN.then(Away("cond", mixture())),
+        "plain": PLAIN,
+    }
+
+
+@pytest.mark.parametrize("name", ["euler", "heun", "dpmpp_2m_sde", "euler_cfg_pp"])
+@pytest.mark.parametrize("chain", ["further", "reuse", "second model", "plain"])
+def test_a_ksampler_on_a_patched_model_is_our_sampler(labelled, empty_latent, chain, name):
+    model, positive, negative = labelled["ve"]
+    rules = chains()[chain]
+    expected = guided(model, positive, negative, empty_latent("ve"), name, guidance=rules)[0]["samples"]
+    counter = Counter(patched(model, rules))
+    found = [ksampler(counter.model, positive, negative, empty_latent("ve"), name) for _ in range(2)]
+    assert torch.equal(found[0], expected)
+    assert torch.equal(found[1], expected), "the second run starts afresh"
+    ours = Counter(model)
+    guided(ours.model, positive, negative, empty_latent("ve"), name, guidance=rules)
+    assert counter.items == ours.items * 2
+
+
+def test_custom_samplers_use_the_chain_of_the_model(labelled, empty_latent):
+    import comfy.samplers
+    from comfy_extras import nodes_custom_sampler as custom
+
+    model, positive, negative = labelled["ve"]
+    chain = chains()["further"]
+    on_model = patched(model, chain)
+    expected = guided(model, positive, negative, empty_latent("ve"), "dpmpp_2m", guidance=chain)[0]["samples"]
+    sigmas = comfy.samplers.calculate_sigmas(model.get_model_object("model_sampling"), "karras", STEPS)
+    sampler = comfy.samplers.sampler_object("dpmpp_2m")
+    settings = (on_model, True, SEED, CFG, positive, negative, sampler, sigmas, empty_latent("ve"))
+    guider = custom.CFGGuider.execute(on_model, positive, negative, CFG).result[0]
+    noise = custom.Noise_RandomNoise(SEED)
+    assert torch.equal(custom.SamplerCustom.execute(*settings).result[0]["samples"], expected)
+    advanced = custom.SamplerCustomAdvanced.execute(noise, guider, sampler, sigmas, empty_latent("ve"))
+    assert torch.equal(advanced.result[0]["samples"], expected)
+    ours = guided(on_model, positive, negative, empty_latent("ve"), "dpmpp_2m")[0]["samples"]
+    assert torch.equal(ours, expected), "a sampler without a chain of its own leaves the model's at work"
+
+
+def test_two_halves_of_an_advanced_sampler_are_the_whole_run(labelled, empty_latent):
+    model, positive, negative = labelled["ve"]
+    on_model = patched(model, chains()["further"])
+    advanced = host_nodes().KSamplerAdvanced().sample
+    settings = (STEPS, CFG, "euler", "karras", positive, negative)
+    whole = ksampler(on_model, positive, negative, empty_latent("ve"), "euler")
+    half = advanced(on_model, "enable", SEED, *settings, empty_latent("ve"), 0, 3, "enable")[0]
+    found = advanced(on_model, "disable", SEED, *settings, half, 3, 10000, "disable")[0]["samples"]
+    assert (found - whole).abs().max() <= 1e-5
+
+
+@pytest.mark.parametrize("recorder_first", [True, False])
+def test_the_recorder_sees_the_chain_of_the_model(labelled, empty_latent, recorder_first):
+    from guidance_geometry.nodes.records import GGReadTrace, GGRecord
+
+    model, positive, negative = labelled["ve"]
+    chain = chains()["reuse"]
+    if recorder_first:
+        recorded, recorder = GGRecord.execute(model, "tensors").result
+        recorded = patched(recorded, chain)
+    else:
+        recorded, recorder = GGRecord.execute(patched(model, chain), "tensors").result
+    found = ksampler(recorded, positive, negative, empty_latent("ve"), "euler")
+    trace, _ = GGReadTrace.execute(recorder, {"samples": found}).result
+    ours = guided(model, positive, negative, empty_latent("ve"), "euler", guidance=chain, capture="tensors")
+    assert torch.equal(found, ours[0]["samples"])
+    assert trace.header["chain"] == ours[2].header["chain"] == chain.text
+    assert trace.stage == ours[2].stage == ["step", "reuse"] * (STEPS // 2)
+    assert trace.header["evaluations"] == ours[2].header["evaluations"]
+
+
+def test_nothing_but_one_wrapper_is_stored_on_the_model(labelled, empty_latent):
+    model, positive, negative = labelled["ve"]
+    on_model = patched(model, chains()["further"])
+    before = str(on_model.model_options)
+    ksampler(on_model, positive, negative, empty_latent("ve"), "euler")
+    assert str(on_model.model_options) == before == str(model.model_options)
+    assert [len(found) for kind in on_model.wrappers.values() for found in kind.values()] == [1]
+    assert not any(kind for kind in model.wrappers.values())
+
+
+def test_another_rule_on_the_model_is_named(labelled):
+    from comfy_extras.nodes_model_advanced import RescaleCFG
+
+    rescaled = RescaleCFG().patch(labelled["ve"][0], 0.7)[0]
+    with pytest.raises(ValueError, match="another guidance rule already"):
+        patched(rescaled, chains()["further"])
+
+
+def test_another_rule_after_the_patch_is_named_when_it_runs(labelled, empty_latent):
+    from comfy_extras.nodes_model_advanced import RescaleCFG
+
+    model, positive, negative = labelled["ve"]
+    rescaled = RescaleCFG().patch(patched(model, chains()["further"]), 0.7)[0]
+    with pytest.raises(ValueError, match="another guidance rule already"):
+        ksampler(rescaled, positive, negative, empty_latent("ve"), "euler")
+
+
+def test_two_chains_are_an_error_that_says_where_they_are(labelled, empty_latent):
+    model, positive, negative = labelled["ve"]
+    on_model = patched(model, chains()["further"])
+    with pytest.raises(ValueError, match="carries a guidance chain already"):
+        patched(on_model, chains()["reuse"])
+    with pytest.raises(ValueError, match="Join them on one guidance wire"):
+        guided(on_model, positive, negative, empty_latent("ve"), "euler", guidance=chains()["reuse"])
+
+
+def test_a_guider_that_combines_for_itself_is_refused(labelled, empty_latent):
+    import comfy.samplers
+    from comfy_extras import nodes_custom_sampler as custom
+
+    model, positive, negative = labelled["ve"]
+    on_model = patched(model, chains()["further"])
+    guider = custom.DualCFGGuider.execute(on_model, positive, positive, negative, 3.0, 1.5, "regular").result[0]
+    sigmas = comfy.samplers.calculate_sigmas(model.get_model_object("model_sampling"), "karras", STEPS)
+    noise, sampler = custom.Noise_RandomNoise(SEED), comfy.samplers.sampler_object("euler")
+    with pytest.raises(ValueError, match="combines the predictions itself"):
+        custom.SamplerCustomAdvanced.execute(noise, guider, sampler, sigmas, empty_latent("ve"))
+
+
+def test_a_basic_guider_has_no_difference_to_guide_along(labelled, empty_latent):
+    import comfy.samplers
+    from comfy_extras import nodes_custom_sampler as custom
+
+    model, positive, negative = labelled["ve"]
+    sigmas = comfy.samplers.calculate_sigmas(model.get_model_object("model_sampling"), "karras", STEPS)
+    guider = custom.BasicGuider.execute(patched(model, chains()["further"]), positive).result[0]
+    noise, sampler = custom.Noise_RandomNoise(SEED), comfy.samplers.sampler_object("euler")
+    out = custom.SamplerCustomAdvanced.execute(noise, guider, sampler, sigmas, empty_latent("ve")).result[0]
+    assert torch.equal(out["samples"], ksampler(model, positive, negative, empty_latent("ve"), "euler", cfg=1.0))
+
+
+def test_a_gamma_list_that_does_not_fit_is_an_error_before_the_run(labelled, empty_latent):
+    from guidance_geometry.guidance.schedules import ScaleSchedule
+
+    chain = PLAIN.then(ScaleSchedule("list", values=(1.0, 2.0)))
+    counter = Counter(patched(labelled["ve"][0], chain))
+    with pytest.raises(ValueError, match="2 values but the run has 6 steps"):
+        ksampler(counter.model, *labelled["ve"][1:], empty_latent("ve"), "euler")
+    assert counter.items == []

@@ -1,0 +1,284 @@
+"""What a guidance chain makes of a run: which predictions the network is asked for, and what samplers and hooks see."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+import torch
+
+from guidance_geometry.guidance.chain import PLAIN
+from guidance_geometry.guidance.rules.contract import Rule, Source
+
+from .test_bits import CFG, SEED, STEPS, guided, ksampler
+from .test_sampling import Counter
+
+
+@dataclass(frozen=True)
+class Away(Rule):
+    """CFG that also moves away from further predictions, half as far."""
+
+    conditioning: Any
+    model: Any = None
+    until: float = 0.0  # noise level below which the further prediction is not needed
+    kind = "combine"
+    text = "away"
+
+    @property
+    def sources(self):
+        return {"other": Source(self.conditioning, self.model)}
+
+    def needs(self, state, sigma, wanted):
+        return wanted | {"other"} if sigma >= self.until and "uncond" in wanted else wanted
+
+    def step(self, state, p, gamma):
+        away = 0.5 * (p.cond - p.extra["other"]) if "other" in p.extra else 0
+        return p.uncond + (p.cond - p.uncond) * gamma + away, state
+
+
+@dataclass(frozen=True)
+class Reusing(Rule):
+    """Evaluates u at every second outer step and reuses the difference in between, if it may."""
+
+    fills: bool = True
+    kind = "before"
+    text = "reusing"
+
+    @property
+    def fills_uncond(self):
+        return self.fills
+
+    def init(self, run):
+        return 0, None
+
+    def needs(self, state, sigma, wanted):
+        return wanted - {"uncond"} if state[0] % 2 else wanted
+
+    def step(self, state, p, gamma):
+        count, delta = state
+        if p.uncond is not None:
+            return p, (count + 1, p.cond - p.uncond)
+        from guidance_geometry.guidance.rules.contract import with_difference
+
+        return with_difference(p, delta), (count + 1, delta)
+
+
+@dataclass(frozen=True)
+class Doubling(Rule):
+    """Not neutral, but changes nothing at gamma = 1."""
+
+    kind = "after"
+    text = "doubling"
+
+    def step(self, state, p, guided, gamma):
+        return p.cond + 2 * (guided - p.cond), state
+
+
+def label(number):
+    from guidance_geometry.nodes.start import conditioning
+
+    return conditioning([number])
+
+
+def mixture(shape="3x8x8", kind="ve", seed=1):
+    from guidance_geometry.nodes.lab import GGMixtureModel
+
+    return GGMixtureModel.execute(shape=shape, classes=3, kind=kind, seed=seed).result[0]
+
+
+def run(labelled, empty_latent, chain, name="euler", kind="ve", **more):
+    """Calls of the network (items each), the sample, and the trace."""
+    counter = Counter(labelled[kind][0])
+    arguments = (counter.model, *labelled[kind][1:], empty_latent(kind), name)
+    out, _, trace = guided(*arguments, guidance=chain, capture="tensors", **more)
+    return counter.items, out["samples"], trace
+
+
+def test_a_further_condition_shares_the_batch_and_is_counted(labelled, empty_latent):
+    calls, _, trace = run(labelled, empty_latent, PLAIN.then(Away(label(1))))
+    assert calls == [9] * STEPS
+    assert trace.header["evaluations"] == 3 * STEPS
+    assert trace.stage == ["step"] * STEPS
+
+
+def test_a_further_condition_is_evaluated_only_where_it_is_needed(labelled, empty_latent):
+    calls, _, trace = run(labelled, empty_latent, PLAIN.then(Away(label(1), until=1.0)))
+    expected = [9 if sigma >= 1.0 else 6 for sigma in trace.header["sigmas"][:-1]]
+    assert 6 in expected
+    assert calls == expected
+
+
+@pytest.mark.parametrize("kind", ["ve", "flow"])
+def test_a_further_prediction_is_the_closed_form(labelled, empty_latent, kind):
+    from guidance_geometry.guidance.mixture import make_mixture
+
+    _, _, trace = run(labelled, empty_latent, PLAIN.then(Away(label(2))), kind=kind)
+    exact = make_mixture((3, 8, 8), classes=3, seed=0)
+    for i in (1, 3):
+        x, u, c, guided_ = (trace.tensors[name][i].double() for name in ("x", "uncond", "cond", "guided"))
+        sigma = float(trace.steps["sigma"][i])
+        other = exact.denoised(x, sigma, 1 - sigma if kind == "flow" else 1.0, 2)
+        assert (guided_ - (u + CFG * (c - u) + 0.5 * (c - other))).abs().max() <= 0.02, "captured in half precision"
+
+
+def test_words_name_the_run_s_own_conditions_without_a_further_evaluation(labelled, empty_latent):
+    plain = ksampler(*labelled["ve"], empty_latent("ve"), "euler", cfg=CFG + 0.5)
+    calls, found, _ = run(labelled, empty_latent, PLAIN.then(Away("uncond")))
+    assert calls == [6] * STEPS
+    assert (found - plain).abs().max() <= 1e-4
+
+
+def test_a_second_model_is_evaluated_with_its_own_weights_and_counted(labelled, empty_latent):
+    weak = Counter(mixture())
+    calls, found, trace = run(labelled, empty_latent, PLAIN.then(Away("cond", weak.model)))
+    assert calls == [6] * STEPS
+    assert weak.items == [3] * STEPS
+    assert trace.header["evaluations"] == 3 * STEPS
+    again = run(labelled, empty_latent, PLAIN.then(Away("cond", mixture())))[1]
+    assert torch.equal(found, again)
+    same = run(labelled, empty_latent, PLAIN.then(Away("cond", mixture(seed=0))))[1]
+    assert (same - ksampler(*labelled["ve"], empty_latent("ve"), "euler")).abs().max() <= 1e-4
+
+
+def test_a_second_model_with_the_first_one_s_weights_may_carry_other_patches(labelled, empty_latent):
+    chain = PLAIN.then(Away("cond", labelled["ve"][0].clone()))
+    calls, found, _ = run(labelled, empty_latent, chain)
+    assert calls == [6] * STEPS
+    assert (found - ksampler(*labelled["ve"], empty_latent("ve"), "euler")).abs().max() <= 1e-4
+
+
+@pytest.mark.parametrize(
+    ("shape", "kind", "words"),
+    [
+        ("4x8x8", "ve", "4 channels"),
+        ("3x6x6", "ve", "The latent is 8x8"),
+        ("3x8x8", "flow", "flow model and the other is not"),
+    ],
+)
+def test_a_second_model_of_other_latents_is_refused_before_the_run(labelled, empty_latent, shape, kind, words):
+    weak = Counter(mixture(shape, kind))
+    with pytest.raises(ValueError, match=words):
+        run(labelled, empty_latent, PLAIN.then(Away("cond", weak.model)))
+    assert weak.items == []
+    assert torch.isfinite(run(labelled, empty_latent, PLAIN)[1]).all()
+
+
+def test_one_set_of_weights_under_two_loras_is_refused(labelled, empty_latent):
+    from guidance_geometry.nodes.start import GGClassLabel, GGLoadDenoiser
+
+    model = GGLoadDenoiser.execute("pocket-1", "auto", "auto", "default").result[0]
+    other = model.clone()
+    key = next(iter(model.model.state_dict()))
+    other.add_patches({key: ("diff", (torch.zeros_like(model.model.state_dict()[key]),))})
+    chain = PLAIN.then(Away("cond", other))
+    with pytest.raises(ValueError, match="Load the checkpoint a second time"):
+        guided(model, *GGClassLabel.execute(model, "0").result, empty_latent("pocket"), "euler", guidance=chain)
+
+
+def test_a_further_condition_for_part_of_the_run_counts_as_uncond_elsewhere(labelled, empty_latent):
+    import node_helpers
+
+    late = node_helpers.conditioning_set_values(label(1), {"start_percent": 0.9, "end_percent": 1.0})
+    calls, _, trace = run(labelled, empty_latent, PLAIN.then(Away(late)))
+    first = calls.index(9)
+    assert 0 < first < STEPS
+    assert calls == [6] * first + [9] * (STEPS - first)
+    u, c, found = (trace.tensors[name][0].double() for name in ("uncond", "cond", "guided"))
+    assert (found - (u + (CFG + 0.5) * (c - u))).abs().max() <= 0.02, "captured in half precision"
+
+
+@pytest.mark.parametrize(("fills", "word"), [(True, "reuse"), (False, "cond_only")])
+def test_a_pass_that_a_rule_skips_is_not_evaluated(labelled, empty_latent, fills, word):
+    calls, _, trace = run(labelled, empty_latent, PLAIN.then(Reusing(fills)))
+    if not fills:  # the rule's own count stops with the first skipped step
+        assert calls == [6] + [3] * (STEPS - 1)
+        assert trace.stage == ["step"] + [word] * (STEPS - 1)
+        assert torch.equal(trace.tensors["guided"][1], trace.tensors["cond"][1])
+        return
+    assert calls == [6, 3] * (STEPS // 2)
+    assert trace.stage == ["step", word] * (STEPS // 2)
+    assert trace.header["evaluations"] == sum(calls) // 3
+    assert not trace.check()
+
+
+def test_a_sampler_that_reads_uncond_gets_it_where_the_chain_skips_it(labelled, empty_latent):
+    calls, found, trace = run(labelled, empty_latent, PLAIN.then(Reusing()), "euler_cfg_pp")
+    assert calls == [6] * STEPS
+    assert trace.stage == ["step"] * STEPS
+    assert torch.isfinite(found).all()
+
+
+@pytest.mark.parametrize("name", ["euler", "heun", "euler_cfg_pp"])
+def test_gamma_one_is_cond_bit_for_bit(labelled, empty_latent, name):
+    """The chain's result reaches the sampler as it is, not through a sum with x."""
+    _, _, trace = run(labelled, empty_latent, PLAIN.then(Doubling()), name, cfg=1.0)
+    assert torch.equal(trace.tensors["guided"], trace.tensors["cond"])
+
+
+def test_hooks_of_the_model_act_before_and_after_the_chain(labelled, empty_latent):
+    """The order is the host's: pre-CFG patches, the chain, post-CFG patches."""
+    seen = []
+
+    def before(args):
+        c, u = args["conds_out"]
+        seen.append("before")
+        return [c, c - 0.5 * (c - u)]
+
+    def after(args):
+        c, u = args["cond_denoised"], args["uncond_denoised"]
+        assert (args["denoised"] - (c + 2 * (CFG - 1) * (c - u))).abs().max() <= 1e-4
+        seen.append("after")
+        return args["denoised"]
+
+    patcher, positive, negative = labelled["ve"]
+    model = patcher.clone()
+    model.set_model_sampler_pre_cfg_function(before)
+    model.set_model_sampler_post_cfg_function(after)
+    found = guided(model, positive, negative, empty_latent("ve"), "euler", guidance=PLAIN.then(Doubling()))[0]
+    assert seen == ["before", "after"] * STEPS
+    assert (found["samples"] - ksampler(patcher, positive, negative, empty_latent("ve"), "euler")).abs().max() <= 1e-3
+
+
+def test_another_patch_s_evaluation_keeps_its_place(labelled, empty_latent):
+    import comfy.samplers
+
+    calls = []
+
+    def theirs(args):
+        calls.append(len(args["conds"]))
+        return comfy.samplers.calc_cond_batch(
+            args["model"], args["conds"], args["input"], args["sigma"], args["model_options"]
+        )
+
+    patcher, positive, negative = labelled["ve"]
+    model = patcher.clone()
+    model.set_model_sampler_calc_cond_batch_function(theirs)
+    chain = PLAIN.then(Away(label(1)))
+    found = guided(model, positive, negative, empty_latent("ve"), "euler", guidance=chain)[0]["samples"]
+    assert calls == [2] * STEPS
+    assert (found - run(labelled, empty_latent, chain)[1]).abs().max() <= 1e-5
+
+
+def test_a_neutral_rule_costs_no_evaluation(labelled, empty_latent):
+    class Neutral(Away):
+        neutral = True
+
+    calls, found, _ = run(labelled, empty_latent, PLAIN.then(Neutral(label(1))))
+    assert calls == [6] * STEPS
+    assert torch.equal(found, ksampler(*labelled["ve"], empty_latent("ve"), "euler"))
+
+
+def test_the_second_run_of_a_guider_equals_the_first(labelled, empty_latent):
+    import comfy.samplers
+    from comfy_extras import nodes_custom_sampler as custom
+
+    from guidance_geometry.nodes.sampling import GGGuider
+
+    model, positive, negative = labelled["ve"]
+    chain = PLAIN.then(Reusing()).then(Away(label(1), mixture()))
+    guider = GGGuider.execute(model, positive, negative, CFG, chain).result[0]
+    sigmas = comfy.samplers.calculate_sigmas(model.get_model_object("model_sampling"), "karras", STEPS)
+    settings = (custom.Noise_RandomNoise(SEED), guider, comfy.samplers.sampler_object("dpmpp_2m"), sigmas)
+    first, second = (
+        custom.SamplerCustomAdvanced.execute(*settings, empty_latent("ve")).result[0]["samples"] for _ in range(2)
+    )
+    assert torch.equal(first, second)

@@ -1,0 +1,69 @@
+"""CFG++ as a scale against the host's own CFG++ samplers, and where the scale saves evaluations."""
+
+import pytest
+import torch
+
+from .test_bits import SEED, guided, ksampler
+
+STEPS = 8
+
+
+def chain(step_of="euler", eta=1.0):
+    from guidance_geometry.nodes.rules.plus_plus import GGPlusPlus
+
+    return GGPlusPlus.execute(step_of, eta).result[0]
+
+
+@pytest.mark.parametrize("model", ["ve", "flow"])
+@pytest.mark.parametrize("weight", [0.3, 0.6, 1.0])
+def test_euler_with_this_scale_is_euler_cfg_pp(labelled, empty_latent, model, weight):
+    arguments = (*labelled[model], empty_latent(model))
+    theirs = ksampler(*arguments, "euler_cfg_pp", steps=STEPS, cfg=weight)
+    ours = guided(*arguments, "euler", steps=STEPS, cfg=weight, guidance=chain())[0]["samples"]
+    assert (ours - theirs).abs().max() <= 1e-5 * theirs.abs().max()
+    assert (theirs - ksampler(*arguments, "euler", steps=STEPS, cfg=weight)).abs().max() > 1e-2
+
+
+def test_euler_ancestral_with_this_scale_is_euler_ancestral_cfg_pp_on_ve(labelled, empty_latent):
+    arguments = (*labelled["ve"], empty_latent("ve"))
+    theirs = ksampler(*arguments, "euler_ancestral_cfg_pp", steps=STEPS, cfg=0.6)
+    ours = guided(*arguments, "euler_ancestral", steps=STEPS, cfg=0.6, guidance=chain("euler_ancestral"))[0]
+    assert (ours["samples"] - theirs).abs().max() <= 1e-5 * theirs.abs().max()
+
+
+@pytest.mark.parametrize("model", ["ve", "flow"])
+@pytest.mark.parametrize("eta", [0.5, 1.0])
+def test_ddim_with_this_scale_is_euler_ancestral_cfg_pp(labelled, empty_latent, model, eta):
+    """The host's CFG++ sampler splits its noise as DDIM does, also on flow; both draw the same noise here.
+
+    From the second level on: at sigma = 1 on flow the host divides inf by inf and takes full noise whatever eta is.
+    """
+    import comfy.sample
+    import comfy.samplers
+    from comfy.k_diffusion.sampling import sample_euler_ancestral_cfg_pp
+
+    from guidance_geometry.nodes.blog_samplers import BlogSampler
+    from guidance_geometry.nodes.guider import ChainGuider
+    from guidance_geometry.samplers.steps import ddim
+
+    patcher, positive, negative = labelled[model]
+    latent = empty_latent(model)["samples"]
+    sigmas = comfy.samplers.calculate_sigmas(patcher.get_model_object("model_sampling"), "simple", STEPS)[1:]
+    results = []
+    for sampler, guidance in (
+        (sample_euler_ancestral_cfg_pp, None),
+        (BlogSampler("ddim", ddim, eta), chain("ddim", eta)),
+    ):
+        draws = torch.Generator().manual_seed(1)
+
+        def noise(*levels, draws=draws):
+            return torch.randn(latent.shape, generator=draws)
+
+        options = {"noise_sampler": noise} | ({} if guidance else {"eta": eta})
+        guider = ChainGuider(patcher, guidance) if guidance else comfy.samplers.CFGGuider(patcher)
+        guider.set_conds(positive, negative)
+        guider.set_cfg(0.6)
+        start = comfy.sample.prepare_noise(latent, SEED)
+        results.append(guider.sample(start, latent, comfy.samplers.KSAMPLER(sampler, options), sigmas, seed=SEED))
+    theirs, ours = results
+    assert (ours - theirs).abs().max() <= 1e-5 * theirs.abs().max()

@@ -1,0 +1,133 @@
+"""Driving the editor: a graph with an inspector, its runs, and what the panel on it shows."""
+
+import itertools
+
+from guidance_geometry.tests.queue.prompts import first_look
+
+EXPECTED = (  # what either front end says by itself, offline and with a fresh user folder
+    "favicon.ico",
+    "user.css",
+    "userdata",
+    "ERR_NAME_NOT_RESOLVED",
+    "reading 'id'",
+    "Attempted to cleanup event listeners",
+    "primevue/blockui",  # its mask is taken away twice when one graph is loaded right after another
+)
+EXPECTED_OF_NEWER = ("/api/jobs", "Jobs API", "Failed to fetch queue")  # routes that this host does not have yet
+OPEN = """async ([api, id]) => {
+  await app.loadApiJson(api, "inspector");
+  const graph = app.rootGraph ?? app.graph;
+  const saved = graph.serialize();
+  saved.id = id;
+  for (const { type, widgets_values: values } of saved.nodes)
+    if (type === "GGGuidedSampler") values[values.indexOf("randomize")] = "fixed";
+  saved.extra = {ds: {scale: 1, offset: [60, 80]}};
+  const places = {1: [0, 0], 2: [0, 220], 3: [0, 360], 4: [340, 0], 8: [700, 0], 9: [340, 480]};
+  for (const node of saved.nodes) node.pos = places[node.id] ?? [0, 700];
+  await app.loadGraphData(saved, true, true, "inspector.json");
+}"""
+UNMASK = """async () => {
+  const masked = () => document.querySelector(".p-blockui-mask");
+  for (let k = 0; masked() && k < 40; k += 1) await new Promise(done => setTimeout(done, 25));
+  masked()?.remove(); }"""
+QUEUE = """() => { let refuse; window.done = new Promise(resolve => { refuse = resolve;
+  for (const kind of ["execution_success", "execution_error", "execution_interrupted"])
+    app.api.addEventListener(kind, ({detail}) => resolve([kind, detail]), {once: true}); });
+  window.heard = [];
+  window.hear ??= app.api.addEventListener("guidance_geometry.step", ({detail}) => window.heard.push(detail)) ?? true;
+  const refused = () => Object.keys(app.lastNodeErrors ?? {}).length && refuse(["refused", app.lastNodeErrors]);
+  return app.queuePrompt(0, 1).then(refused); }"""
+NODE = "(app.rootGraph ?? app.graph).nodes.find(node => node.type === '{}')"
+SAMPLER, INSPECTOR = NODE.format("GGGuidedSampler"), NODE.format("GGInspector")
+CFG = f"() => {SAMPLER}.widgets.find(widget => widget.name === 'cfg').value"
+DRAWN = """() => { const canvas = document.querySelector('.gg-panel canvas');
+  const pixels = canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height).data;
+  let coloured = 0;
+  for (let i = 0; i < pixels.length; i += 4) {
+    const [r, g, b] = [pixels[i], pixels[i + 1], pixels[i + 2]];
+    coloured += Math.max(r, g, b) - Math.min(r, g, b) > 60;
+  }
+  return coloured > 300; }"""
+COUNT = "() => document.querySelector('.gg-panel output')?.textContent ?? ''"
+WORDS = "() => document.querySelector('.gg-words').textContent"
+VIEWS = ("plane", "whatif", "direction", "matters", "lengths", "pictures", "heat")
+numbers = itertools.count(1)  # a workflow and a seed of its own for every graph: a cached run has no live steps
+
+
+def graph(**sampler):
+    """Two samples and an inspector."""
+    found = {node: first_look()[node] for node in "1234"}
+    found["3"]["inputs"]["batch_size"] = 2
+    found["4"]["inputs"] |= {"seed": 1000 * next(numbers), "cfg": 3.0} | sampler
+    inputs = {"trace": ["4", 2], "vae": ["1", 1], "pictures": 4}
+    other = {"class_type": "SaveLatent", "inputs": {"samples": ["4", 0], "filename_prefix": "inspected/latent"}}
+    return found | {"8": {"class_type": "GGInspector", "inputs": inputs}, "9": other}
+
+
+def start(page, api=None):
+    """Open a graph as a new workflow and run it."""
+    page.evaluate(OPEN, [api or graph(), f"0c6b1f0e-5a55-4f4e-9d5c-{next(numbers):012}"])
+    page.wait_for_selector(".gg-panel")
+    unmask(page)
+    queue(page)
+
+
+def unmask(page):
+    """Take away the mask that the host's editor now and then leaves over the page after a load on a busy machine."""
+    page.evaluate(UNMASK)
+
+
+def clean(page):
+    """The console has no line but those that the front end writes by itself."""
+    expected = EXPECTED + (EXPECTED_OF_NEWER if page.newer else ())
+    lines = [f"{getattr(line, 'text', line)} {getattr(line, 'location', '')}" for line in page.complaints]
+    page.complaints.clear()
+    other = [line for line in lines if "/extensions/" in line or not any(part in line for part in expected)]
+    assert not other, "\n".join(other)
+
+
+def queue(page, ending="execution_success"):
+    """Queue what the editor shows, wait for the end of the job, and return what the server said."""
+    page.evaluate(QUEUE)
+    kind, detail = page.evaluate("window.done")
+    assert kind == ending, detail
+    return detail
+
+
+def reseed(page, **widgets):
+    """Another seed, so that the sampler runs."""
+    widgets = {"seed": page.evaluate(f"() => {SAMPLER}.widgets.find(w => w.name === 'seed').value") + 10} | widgets
+    page.evaluate(
+        f"values => {{ for (const w of {SAMPLER}.widgets) if (w.name in values) w.value = values[w.name]; }}", widgets
+    )
+
+
+def choose(page, view):
+    """Open a view of the panel."""
+    page.evaluate("view => document.querySelector(`.gg-panel [data-view=${view}]`).click()", view)
+    page.wait_for_function(
+        "view => document.querySelector(`.gg-panel [data-view=${view}]`).ariaSelected === 'true'", arg=view
+    )
+
+
+def shows(page, count):
+    """Wait for the panel to stand at a step, as "3/19"."""
+    page.wait_for_function(
+        "count => document.querySelector('.gg-panel output')?.textContent === count", arg=count, timeout=8000
+    )
+
+
+def shows_run_of(page, steps):
+    """Wait for the panel to show a run of so many steps."""
+    page.wait_for_function(
+        "last => document.querySelector('.gg-panel output')?.textContent.endsWith('/' + last)",
+        arg=steps - 1,
+        timeout=8000,
+    )
+
+
+def says(page, words):
+    """Wait for words under the figure, a regular expression."""
+    page.wait_for_function(
+        "words => new RegExp(words).test(document.querySelector('.gg-words').textContent)", arg=words, timeout=8000
+    )

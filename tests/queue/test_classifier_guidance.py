@@ -1,0 +1,83 @@
+"""Classifier guidance through the real queue: every road, many samplers, both weight types, and an interrupt."""
+
+import pytest
+import torch
+
+from guidance_geometry.tests.queue.prompts import forget, latents, small
+from guidance_geometry.tools.api_client import JobError
+
+SAMPLERS = ["euler", "euler_ancestral", "heun", "dpmpp_2m", "dpmpp_2m_sde", "uni_pc"]
+
+
+def guided(classifier="pocket-clean-1", evaluation="auto", scale=2.0, label="robot; face", dtype="default", **sampler):
+    """A short run of the null label that a classifier steers."""
+    graph = small(label="", **{"cfg": 1.0, **sampler})
+    graph["1"]["inputs"]["weight_dtype"] = dtype
+    graph["20"] = {"class_type": "GGLoadClassifier", "inputs": {"classifier_name": classifier}}
+    wanted = {"classifier": ["20", 0], "label": label, "kind": "label"}
+    graph["21"] = {"class_type": "GGLabelEnergy", "inputs": wanted}
+    knobs = {"normalise": "none", "limit": 0.2, "start_percent": 0.0, "end_percent": 1.0, "every_k": 1}
+    term = {"energy": ["21", 0], "scale": scale, "evaluation": evaluation, **knobs}
+    graph["22"] = {"class_type": "GGClassifierGradient", "inputs": term}
+    graph["4"]["inputs"]["guidance"] = ["22", 0]
+    return graph
+
+
+@pytest.mark.parametrize("name", SAMPLERS)
+@pytest.mark.parametrize("dtype", ["fp32", "fp16"])
+def test_backprop_works_with_many_samplers(client, name, dtype):
+    plain = latents(client, client.run(guided(scale=0.0, sampler_name=name, dtype=dtype, seed=31)))
+    found = latents(client, client.run(guided(sampler_name=name, dtype=dtype, seed=31)))
+    assert found.isfinite().all()
+    assert (found - plain).abs().max() > 0.01
+
+
+@pytest.mark.parametrize(("classifier", "evaluation"), [("pocket-noisy-1", "auto"), ("pocket-clean-1", "x0")])
+def test_the_other_roads_work(client, classifier, evaluation):
+    plain = latents(client, client.run(guided(scale=0.0, seed=32)))
+    found = latents(client, client.run(guided(classifier, evaluation, seed=32)))
+    assert (found - plain).abs().max() > 0.01
+
+
+def test_scale_nought_is_the_run_without_the_node(client):
+    without = small(label="", cfg=1.0, seed=33)
+    with_node = guided(scale=0.0, seed=33)
+    assert torch.equal(latents(client, client.run(with_node)), latents(client, client.run(without)))
+
+
+def test_the_second_run_is_the_first(client):
+    first = client.run(guided(seed=34, sampler_name="euler_ancestral"))
+    forget(client)
+    second = client.run(guided(seed=34, sampler_name="euler_ancestral"))
+    assert not second.cached
+    assert torch.equal(latents(client, first), latents(client, second))
+
+
+def test_an_interrupt_in_the_middle_leaves_the_host_healthy(client):
+    before = latents(client, client.run(small(seed=35)))
+    prompt_id = client.submit(guided(seed=36, steps=3000))
+    stopped = []
+
+    def stop_once_it_samples(kind, data):
+        if kind == "progress" and data["value"] >= 2 and not stopped:
+            stopped.append(data["value"])
+            client.interrupt()
+
+    assert client.follow(prompt_id, stop_once_it_samples).ending == "execution_interrupted"
+    forget(client)
+    assert torch.equal(latents(client, client.run(small(seed=35))), before)
+    assert latents(client, client.run(guided(seed=37))).isfinite().all()
+
+
+@pytest.mark.parametrize(
+    ("changed", "words"),
+    [
+        ({"classifier": "pocket-judge-1"}, "is the judge"),
+        ({"evaluation": "noisy x_t"}, "reads clean pictures only"),
+        ({"label": "robt"}, "Nearest: 'robot'"),
+    ],
+)
+def test_what_cannot_guide_is_named(client, changed, words):
+    with pytest.raises(JobError) as caught:
+        client.run(guided(**changed))
+    assert words in str(caught.value)

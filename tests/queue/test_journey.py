@@ -1,0 +1,145 @@
+"""One sitting of a user, from the template to the saved pictures, in every editor."""
+
+import json
+
+import pytest
+
+from guidance_geometry.tests.queue.prompts import ROOT
+from guidance_geometry.tests.queue.steering import CFG, DRAWN, INSPECTOR, NODE, QUEUE, choose, clean, shows, unmask
+
+pytestmark = pytest.mark.browser
+
+TEMPLATE = ROOT / "example_workflows" / "First look at guidance.json"
+STEPS = 30
+DROP = """async ([name, type, source]) => {
+  const body = source.startsWith("/") ? await (await app.api.fetchApi(source)).blob() : source;
+  const data = new DataTransfer();
+  data.items.add(new File([body], name, {type}));
+  const box = app.canvas.canvas.getBoundingClientRect();
+  const place = {clientX: box.x + 0.55 * box.width, clientY: box.y + 0.9 * box.height, bubbles: true, cancelable: true};
+  for (const kind of ["dragenter", "dragover", "drop"])
+    app.canvas.canvas.dispatchEvent(new DragEvent(kind, {...place, dataTransfer: data}));
+}"""
+TYPES = "() => (app.rootGraph ?? app.graph).nodes.map(node => node.type).sort()"
+HAS = f"types => JSON.stringify(({TYPES})()) === JSON.stringify(types)"
+PREPARE = """([steps, seed]) => {
+  const graph = app.rootGraph ?? app.graph;
+  const named = type => graph.nodes.find(node => node.type === type);
+  const inspector = LiteGraph.createNode("GGInspector");
+  inspector.pos = [Math.max(...graph.nodes.map(node => node.pos[0] + node.size[0])) + 60, 60];
+  graph.add(inspector);
+  named("GGGuidedSampler").connect(2, inspector, inspector.inputs.findIndex(input => input.name === "trace"));
+  named("GGLoadDenoiser").connect(1, inspector, inspector.inputs.findIndex(input => input.name === "vae"));
+  const set = (node, values) => node.widgets.forEach(w => { if (w.name in values) w.value = values[w.name]; });
+  set(named("GGEmptyCanvas"), {batch_size: 2});
+  set(named("GGGuidedSampler"), {steps, seed});
+  set(named("GGFigure"), {figure: "guidance animated", size: "column 600", save: "all", filename_prefix: "journey"});
+  app.canvas.ds.scale = 1;
+  app.canvas.ds.offset = [100 - inspector.pos[0], 60];
+  app.canvas.setDirty(true, true);
+}"""
+WATCH = """() => { window.seen = [];
+  const look = () => window.seen.push([document.querySelector(".gg-panel output").textContent,
+    document.querySelector(".gg-words").textContent]);
+  const watcher = new MutationObserver(look);
+  for (const part of [".gg-panel output", ".gg-words"])
+    watcher.observe(document.querySelector(part), {childList: true, characterData: true, subtree: true}); }"""
+
+
+def drop(page, name, kind, source):
+    page.evaluate(DROP, [name, kind, source])
+
+
+def run_and_watch(page):
+    """Live frames arrive while the sampler runs."""
+    page.evaluate(WATCH)
+    page.evaluate(QUEUE)
+    kind, detail = page.evaluate("window.done")
+    assert kind == "execution_success", detail
+    assert len(page.evaluate("window.heard")) > 1
+    seen = page.evaluate("window.seen")
+    assert len({count for count, words in seen if "live" in words}) > 1
+
+
+def drag_the_scale(page):
+    """Another scale is tried with the mouse, and lands in the sampler."""
+    choose(page, "whatif")
+    slider = page.locator(".gg-panel input[aria-label^='What-if']")
+    box = slider.evaluate("slider => ({width: slider.clientWidth, height: slider.clientHeight})")
+    ends = [{"x": share * box["width"], "y": box["height"] / 2} for share in (0.5, 0.8)]
+    slider.drag_to(slider, source_position=ends[0], target_position=ends[1])
+    shown = float(page.locator(".gg-what output").inner_text())
+    assert shown > 5
+    assert page.evaluate(CFG) == 4
+    page.locator(".gg-use").click()
+    assert page.evaluate(CFG) == shown
+    prompt = page.evaluate("async () => (await app.graphToPrompt()).output")
+    (sampler,) = [node for node in prompt.values() if node["class_type"] == "GGGuidedSampler"]
+    assert sampler["inputs"]["cfg"] == shown
+    (inspector,) = [node for node in prompt.values() if node["class_type"] == "GGInspector"]
+    assert set(inspector["inputs"]) == {"trace", "vae", "pictures"}
+
+
+def save(page, name):
+    """Save as a user would, and read the file."""
+    page.locator(".gg-panel").focus()
+    page.keyboard.press("Escape")
+    page.keyboard.press("Control+s")
+    page.locator("[role=dialog] input").fill(name)
+    page.keyboard.press("Enter")
+    page.locator("[role=dialog]").wait_for(state="detached")
+    address = f"/userdata/{'workflows%2F'}{name}.json"
+    page.wait_for_function("async path => (await app.api.fetchApi(path)).ok", arg=address)
+    return page.evaluate("async path => (await app.api.fetchApi(path)).text()", address)
+
+
+def reload(page):
+    page.reload()
+    page.wait_for_function(
+        f"() => window.app?.extensionManager && (app.rootGraph ?? app.graph)?.nodes?.length && {INSPECTOR}"
+    )
+
+
+def reopen(page, name, kind, entry, types):
+    """An exported file, dropped on an empty editor, brings the workflow back."""
+    page.evaluate("() => app.extensionManager.command.execute('Comfy.NewBlankWorkflow')")
+    page.wait_for_function("() => (app.rootGraph ?? app.graph).nodes.length === 0")
+    place = "&".join(f"{key}={entry[key]}" for key in ("subfolder", "type"))
+    drop(page, name, kind, f"/view?filename={name}&{place}")
+    page.wait_for_function(HAS, arg=types)
+    assert page.evaluate(f"() => {INSPECTOR}.widgets.find(widget => widget.name === 'pictures').value") == 8
+
+
+def test_from_the_template_to_pictures_that_reopen_it(editor):
+    page = editor
+    drop(page, TEMPLATE.name, "application/json", TEMPLATE.read_text(encoding="utf-8"))
+    page.wait_for_function(f"() => {NODE.format('GGFigure')}")
+    page.evaluate(PREPARE, [STEPS, 70 + 2 * page.newer + page.vue])
+    page.wait_for_selector(".gg-panel")
+    unmask(page)
+    run_and_watch(page)
+    exported = page.evaluate(f"() => app.nodeOutputs[{NODE.format('GGFigure')}.id].images[0]")
+
+    page.locator(".gg-panel input[aria-label=Step]").fill("5")
+    shows(page, f"5/{STEPS - 1}")
+    page.wait_for_function(DRAWN)
+    drag_the_scale(page)
+
+    saved = save(page, f"journey-{int(page.vue)}")
+    (node,) = [node for node in json.loads(saved)["nodes"] if node["type"] == "GGInspector"]
+    assert node["widgets_values"] == [8]
+    assert "gg_panel" not in saved
+    assert "gg_record" not in saved
+
+    reload(page)
+    page.wait_for_function(
+        "last => document.querySelector('.gg-panel output')?.textContent.endsWith('/' + last)", arg=STEPS - 1
+    )
+    page.wait_for_function(DRAWN)
+
+    types = page.evaluate(TYPES)
+    name = exported["filename"]
+    assert name.endswith(".webp")
+    reopen(page, name, "image/webp", exported, types)
+    reopen(page, name.replace(".webp", ".png"), "image/png", exported, types)
+    clean(page)

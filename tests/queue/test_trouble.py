@@ -1,0 +1,198 @@
+"""What goes wrong around a panel: other people's jobs, lost or damaged files, bad numbers; the editor stays usable."""
+
+import pytest
+
+from guidance_geometry.tests.queue.prompts import small
+from guidance_geometry.tests.queue.steering import (
+    COUNT,
+    DRAWN,
+    WORDS,
+    choose,
+    graph,
+    numbers,
+    queue,
+    reseed,
+    says,
+    shows_run_of,
+    start,
+)
+
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.parametrize(  # the panel's own words: the oldest and the newest way to draw it will do
+        "editor",
+        [("server", False), ("newer_server", True)],
+        ids=["host's editor, canvas", "newer editor, nodes 2.0"],
+        indirect=True,
+        scope="session",
+    ),
+]
+
+EXECUTED = """record => app.api.dispatchEvent(new CustomEvent("executed", {detail: {prompt_id: "none", node: "8",
+  display_node: "8", output: {gg_record: [{workflow_id: (app.rootGraph ?? app.graph).id, ...record}]}}}))"""
+
+
+def pardon(page, *expected):
+    """Lines of the console that this trouble is meant to cause."""
+    page.complaints[:] = [
+        line
+        for line in page.complaints
+        if not any(part in f"{getattr(line, 'text', line)} {getattr(line, 'location', '')}" for part in expected)
+    ]
+
+
+@pytest.fixture
+def api(editor):
+    """A client of the server behind the editor, without a tab."""
+    from guidance_geometry.tools.api_client import Client
+
+    with Client(editor.live.address) as one:
+        yield one
+
+
+def sheets(page):
+    """The thumbnails that the server keeps."""
+    return (page.live.log.parent / "temp" / "guidance_geometry").glob("*.jpg")
+
+
+@pytest.mark.parametrize("damage", ["deleted", "corrupt"])
+def test_a_lost_thumbnail_is_named_and_the_numbers_stay(page, damage):
+    choose(page, "plane")
+    reseed(page)
+    queue(page)
+    for file in sheets(page):
+        file.unlink() if damage == "deleted" else file.write_bytes(b"not a picture")
+    choose(page, "heat")
+    says(page, "The picture of step [0-9]+ is no longer on the server")
+    choose(page, "plane")
+    page.wait_for_function(DRAWN)
+    pardon(page, "/view")
+    for file in sheets(page):
+        file.unlink()  # a name stands for a content: the next run writes them anew
+
+
+def test_a_lost_record_and_a_newer_one_are_named(page):
+    page.evaluate(EXECUTED, {"v": 2, "run": "newer"})
+    says(page, "This record is of version 2; this panel reads version 1. Update the pack")
+    place = {"filename": "gone.json", "subfolder": "guidance_geometry", "type": "temp"}
+    page.evaluate(EXECUTED, {"v": 1, "run": "lost", "file": place})
+    says(page, "no longer on the server. Queue again.")
+    pardon(page, "/view")
+    reseed(page)
+    queue(page)
+    shows_run_of(page, 20)
+
+
+def test_jobs_of_the_api_and_of_other_workflows_leave_the_panel_alone(page, api):
+    reseed(page)
+    queue(page)
+    before = page.evaluate(COUNT), page.evaluate(WORDS)
+    job = api.post("/prompt", {"prompt": graph(steps=7)})
+    page.wait_for_function(
+        "async id => id in await (await app.api.fetchApi(`/history/${id}`)).json()", arg=job["prompt_id"]
+    )
+    page.wait_for_function("id => window.heard.some(event => event.prompt_id === id)", arg=job["prompt_id"])
+    page.evaluate(EXECUTED, {"v": 1, "run": "foreign", "workflow_id": "another", "n": 9, "steps": []})
+    page.wait_for_timeout(200)
+    assert (page.evaluate(COUNT), page.evaluate(WORDS)) == before
+    queue(page)
+    shows_run_of(page, 20)
+
+
+def test_a_run_that_the_api_has_made_is_drawn_from_the_cache(page, api):
+    """The cached output names no workflow; the job that asked for it does."""
+    seed = 1000 * next(numbers) + 500
+    api.run(page.evaluate("async () => (await app.graphToPrompt()).output") | {})
+    reseed(page, seed=seed, steps=6)
+    prompt = page.evaluate("async () => (await app.graphToPrompt()).output")
+    api.run(prompt)
+    queue(page)
+    assert not page.evaluate("window.heard")
+    shows_run_of(page, 6)
+    reseed(page, steps=20)
+    queue(page)
+
+
+def poisoned(page):
+    """A latent whose second sample is not a number."""
+    import torch
+    from safetensors.torch import save_file
+
+    latent = torch.zeros(2, 3, 32, 32)
+    latent[1, 0, 5, 5] = torch.nan
+    content = {"latent_tensor": latent, "latent_format_version_0": torch.zeros(1)}
+    save_file(content, page.live.log.parent / "input" / "poisoned.latent")
+    found = graph()
+    found["30"] = {"class_type": "LoadLatent", "inputs": {"latent": "poisoned.latent"}}
+    found["4"]["inputs"]["latent_image"] = ["30", 0]
+    del found["3"]
+    return found
+
+
+def test_samples_that_are_not_finite_are_named_and_the_others_drawn(page):
+    start(page, poisoned(page))
+    sample = page.locator(".gg-panel select[aria-label=Sample]")
+    sample.select_option("1")
+    says(page, "Values are not finite here: the run diverged.")
+    for view in ("lengths", "heat", "plane"):
+        choose(page, view)
+    sample.select_option("0")
+    page.wait_for_function(DRAWN)
+    assert "not finite" not in page.evaluate(WORDS)
+    start(page)
+
+
+def refusal(page):
+    """Queue what the server refuses; returns what stands on the nodes."""
+    page.evaluate("() => app.queuePrompt(0, 1)")
+    page.wait_for_function("() => Object.keys(app.lastNodeErrors ?? {}).length > 0")
+    page.keyboard.press("Escape")
+    return page.evaluate("() => JSON.stringify(app.lastNodeErrors)")
+
+
+def test_a_capture_beyond_all_memory_is_refused_and_the_largest_allowed_runs(page):
+    reseed(page, capture_mb=70000)
+    assert "capture_mb" in refusal(page)
+    reseed(page, capture_mb=65536, capture="tensors")
+    queue(page)
+    shows_run_of(page, 20)
+    reseed(page, capture_mb=256, capture="pictures")
+    pardon(page, "/prompt", "Prompt execution failed")
+
+
+def saved_trace(page, api):
+    """A trace on the server's disk."""
+    found = small(seed=1000 * next(numbers), capture="pictures")
+    found["11"] = {"class_type": "GGSaveTrace", "inputs": {"trace": ["4", 2], "filename_prefix": "trouble"}}
+    name = api.run(found).outputs["11"]["text"][0].split(":")[0]
+    return page.live.log.parent / "output" / "traces" / name
+
+
+def loading(name):
+    """An inspector fed from a file."""
+    return {
+        "7": {"class_type": "GGLoadTrace", "inputs": {"trace_name": name}},
+        "8": {"class_type": "GGInspector", "inputs": {"trace": ["7", 0], "pictures": 2}},
+    }
+
+
+def test_a_trace_from_disk_is_shown_and_a_damaged_newer_or_deleted_one_is_named(page, api):
+    file = saved_trace(page, api)
+    page.evaluate("() => app.refreshComboInNodes?.()")
+    start(page, loading(f"traces/{file.name}"))
+    shows_run_of(page, 4)
+    whole = file.read_bytes()
+    assert whole.count(b'"gg.version":"1"') == 1
+    for content, words in (
+        (whole[: len(whole) // 2], "cut off"),
+        (whole.replace(b'"gg.version":"1"', b'"gg.version":"9"'), "this pack reads up to 1. Update the pack."),
+    ):
+        file.write_bytes(content)
+        detail = queue(page, "execution_error")
+        assert words in detail["exception_message"]
+        page.keyboard.press("Escape")
+    shows_run_of(page, 4)
+    file.unlink()
+    assert file.name in refusal(page)
+    pardon(page, "/prompt", "Prompt execution failed")
+    start(page)

@@ -1,0 +1,46 @@
+"""The pages for readers: every picture and link is there, small, and without the graph that made it."""
+
+import re
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from guidance_geometry.drawing.blog import WORDS
+from guidance_geometry.tools import gallery, run_figures
+
+DOCS = Path(__file__).resolve().parents[1] / "docs"
+PAGES = sorted(DOCS.glob("*.md"))
+PICTURES = sorted(file for file in DOCS.rglob("*") if file.suffix in {".png", ".webp", ".jpg"})
+LARGEST = 6_000_000  # bytes of all pictures together
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_what_a_page_shows_or_links_is_there(page):
+    linked = re.findall(r"\]\(([^)#]+)[^)]*\)", page.read_text(encoding="utf-8"))
+    assert [target for target in linked if "://" not in target and not (DOCS / target).exists()] == []
+
+
+def test_pictures_are_small_enough_for_a_clone():
+    assert sum(file.stat().st_size for file in PICTURES) <= LARGEST
+
+
+@pytest.mark.parametrize("file", PICTURES, ids=lambda file: file.name)
+def test_pictures_carry_no_graph(file):
+    with Image.open(file) as picture:
+        assert not {"workflow", "prompt"} & set(picture.info)
+        assert not picture.getexif()
+
+
+def test_no_figure_lies_about_unused():
+    words = "".join(page.read_text(encoding="utf-8") for page in PAGES)
+    assert [file.name for file in (DOCS / "figures").iterdir() if file.name not in words] == []
+
+
+def test_the_gallery_shows_every_figure_and_every_view():
+    page = gallery.PAGE.read_text(encoding="utf-8")
+    assert page == "\n\n".join(gallery.page_lines()) + "\n"
+    assert set(gallery.LINES) == set(WORDS)
+    shown = [run_figures.file_of(word) for word in WORDS]
+    shown += [gallery.view_file(view, palette) for view in gallery.VIEWS for palette in gallery.PALETTES]
+    assert [file.name for file in shown if f"(figures/{file.name})" not in page] == []

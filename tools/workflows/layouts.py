@@ -1,0 +1,203 @@
+"""Where the nodes of the templates stand, and the notes beside them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from ..provision import ROOT
+
+Place = tuple[int, int, int, int]  # left, top, width, height
+TITLE = 30  # height of a node's title, above its place
+QUIET, TITLE_ROOM, MARGIN = "#7fa3b5", 70, 20  # colour of a group, room above its nodes for two titles, and around them
+
+
+@dataclass(frozen=True)
+class Note:
+    """Words beside the nodes."""
+
+    title: str
+    place: Place
+    words: str
+
+
+@dataclass(frozen=True)
+class Layout:
+    """One template. name: of its files; form: the file of its API form. places: by node id.
+
+    groups: title -> the node ids, or titles of notes, that it frames. thumbnails: the nodes whose pictures make the
+    thumbnail, and which of them. view: scale and offset of the canvas.
+    """
+
+    name: str
+    form: str
+    workflow_id: str
+    places: dict[str, Place]
+    notes: tuple[Note, ...]
+    thumbnails: dict[str, tuple[int, ...]]
+    groups: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    view: tuple[float, float, float] = (0.75, 90, 160)
+
+    @property
+    def api(self):
+        """The file of its API form."""
+        return ROOT / "tools" / "workflows" / self.form
+
+    @property
+    def template(self):
+        """The file that the editor opens."""
+        return ROOT / "example_workflows" / f"{self.name}.json"
+
+    def frames(self) -> list[dict]:
+        """The groups as a workflow stores them."""
+        notes = {note.title: note.place for note in self.notes}
+        places = [[(self.places | notes)[name] for name in names] for names in self.groups.values()]
+        return [
+            {"id": k, "title": title, "bounding": around(inside), "color": QUIET, "font_size": 24, "flags": {}}
+            for k, (title, inside) in enumerate(zip(self.groups, places, strict=True), start=1)
+        ]
+
+
+def around(places: list[Place]) -> list[int]:
+    """Left, top, width, height of a frame around places, with room for titles."""
+    left, top = min(x for x, *_ in places) - MARGIN, min(y for _, y, *_ in places) - TITLE_ROOM
+    right, bottom = max(x + w for x, _, w, _ in places) + MARGIN, max(y + h for _, y, _, h in places) + MARGIN
+    return [left, top, right - left, bottom - top]
+
+
+FIRST_LOOK = Layout(
+    name="First look at guidance",
+    form="first_look.json",
+    workflow_id="5b0f6a34-7c1d-4f0e-9a58-2d7c61f4e9b1",
+    places={
+        "1": (20, 60, 300, 170),
+        "2": (20, 280, 300, 120),
+        "3": (20, 450, 300, 130),
+        "4": (370, 60, 320, 380),
+        "5": (370, 490, 320, 60),
+        "6": (370, 600, 320, 150),
+        "7": (740, 60, 640, 300),
+        "8": (740, 410, 640, 540),
+    },
+    notes=(
+        Note(
+            "Read me",
+            (20, 640, 300, 310),
+            """What to look at
+
+1. Queue. Ten pictures appear, one for each label.
+2. Set cfg to 1, the conditional prediction alone: some pictures show something else. Of the labels that the demo \
+model learned from, 30 % were replaced at random: as careless as captions on the web.
+3. Set cfg to 2, then 4: the labels come right. The figure shows why: the step goes beyond the conditional prediction.
+4. Set cfg to 8: colours burn out and the variety goes.
+
+Keep the seed: only then do the pictures show what cfg alone changes.""",
+        ),
+    ),
+    thumbnails={"7": tuple(range(9))},
+)
+
+THE_GEOMETRY = Layout(
+    name="The geometry of guidance",
+    form="geometry_of_guidance.json",
+    workflow_id="c3d2a7e8-91f4-4b36-8a0e-6e54b1d7f002",
+    places={
+        "1": (40, 380, 320, 170),
+        "2": (40, 600, 320, 120),
+        "3": (40, 770, 320, 130),
+        "4": (40, 950, 320, 110),
+        "5": (480, 380, 320, 400),
+        "6": (480, 840, 320, 400),
+        "7": (840, 380, 300, 60),
+        "8": (840, 490, 300, 150),
+        "9": (1180, 380, 620, 400),
+        "10": (840, 840, 300, 60),
+        "11": (840, 950, 300, 150),
+        "12": (1180, 840, 620, 400),
+        "13": (1920, 380, 640, 660),
+        "14": (1920, 1090, 640, 660),
+        "15": (2680, 380, 640, 660),
+        "23": (2680, 1090, 640, 660),
+        "16": (3440, 380, 320, 170),
+        "17": (3800, 380, 320, 150),
+        "18": (3440, 600, 500, 400),
+        "19": (4160, 380, 320, 150),
+        "20": (3980, 600, 500, 400),
+        "21": (3440, 1050, 1040, 700),
+        "22": (4600, 380, 760, 760),
+        "24": (5420, 380, 760, 820),
+    },
+    notes=(
+        Note(
+            "The geometry of guidance",
+            (40, 120, 320, 210),
+            """From left to right: the classifier-free half of the blog post, told by one run. Queue it as it is; \
+it takes a few seconds.
+
+The small model included in this pack draws ten kinds of things. 30 % of the labels that it learned from were wrong \
+on purpose, as captions on the web are. The canvas asks for eight of them, one label each, and the sampler takes the \
+steps of the post: predict, step, add noise.""",
+        ),
+        Note(
+            "Two runs",
+            (480, 120, 660, 210),
+            """Same model, same noise, same seed; only cfg differs. cfg = 1 is the model's own answer to the label \
+and needs one evaluation a step. cfg = 4 evaluates twice, with and without the label, and goes four times as far as \
+the difference.
+
+Look at the third picture. It should be a robot. Without guidance it comes out as a landscape: the label was not \
+believed. With guidance the same noise becomes a robot.
+
+Try cfg = 2 and cfg = 8 in the lower sampler. At 2 most labels come right; at 8 the colours burn.""",
+        ),
+        Note(
+            "Sampling",
+            (1920, 120, 640, 210),
+            """Noise hides a picture from the fine to the coarse (upper figure). Sampling goes back in small steps: \
+predict the clean picture, go part of the way, add a little noise, predict again (lower figure).
+
+The steps are small because the prediction is an average over all pictures that the noise could hide. Far from the \
+picture it is a blur, and only its direction is of use.""",
+        ),
+        Note(
+            "Guidance",
+            (2680, 120, 640, 210),
+            """Two predictions from the same noisy sample: without the label, and with it. Their difference is what \
+the label adds. Guidance takes it times cfg, and the step goes there instead.
+
+Everything is drawn to scale: the difference is so short that it needs a lens, and the noise is about as long as \
+the step. Choose another step or another sample in the figure nodes; they draw the run again without sampling.""",
+        ),
+        Note(
+            "What the label adds",
+            (3440, 120, 660, 210),
+            """The conditional predictions at step 5, one for each label, and what the label changed in them: grey \
+is nothing, and all pictures share one gain.
+
+The filmstrip follows one sample. In the first steps the difference is a whole picture; from step 8 on almost \
+nothing is left of it: the label has spoken.""",
+        ),
+        Note(
+            "From inside",
+            (4600, 120, 760, 210),
+            """The inspector shows every step, live while the sampler runs. In What if, drag gamma: the arrows \
+follow at once, because within one step everything is linear in gamma. Then press Use and queue: \
+the end is another one than the straight line says, because the later steps start elsewhere.
+
+Compare Traces shows where the two runs part: early, long before there is anything to recognise.
+
+The whole story, with numbers: docs/the-geometry-of-guidance.md in this pack's repository.""",
+        ),
+    ),
+    thumbnails={"9": (2,), "12": (2,), "18": (2,), "20": (2,)},
+    groups={
+        "1 \u00b7 A model, its labels, a canvas": ("The geometry of guidance", "1", "2", "3", "4"),
+        "2 \u00b7 Two runs from the same noise": ("Two runs", "5", "6", "7", "8", "9", "10", "11", "12"),
+        "3 \u00b7 Sampling: predict, step, add noise": ("Sampling", "13", "14"),
+        "4 \u00b7 Guidance: predict twice, exaggerate the difference": ("Guidance", "15", "23"),
+        "5 \u00b7 What the label adds": ("What the label adds", "16", "17", "18", "19", "20", "21"),
+        "6 \u00b7 The run from inside": ("From inside", "22", "24"),
+    },
+    view=(0.65, 120, 160),
+)
+
+LAYOUTS = {layout.name: layout for layout in (FIRST_LOOK, THE_GEOMETRY)}

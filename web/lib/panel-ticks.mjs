@@ -1,0 +1,26 @@
+/** The strip above the scrubber: a tick for each step, as high as the root of its difference's length. No DOM. */
+import { line, rectangle, sheet } from "./commands.mjs";
+import { lengthOf } from "./panel-record.mjs";
+
+const LEAST = 3; // pixels between two ticks; of a longer run every k-th step has one
+
+/** Drawing commands. inset: pixels from either edge to the first and the last step, half of the scrubber's thumb. */
+export function ticks(run, { w, h, theme, step, sample, inset }) {
+  const n = Math.max(run?.n ?? 0, (run?.steps?.at(-1)?.i ?? -1) + 1);
+  const x = (i) => (n > 1 ? inset + (i / (n - 1)) * (w - 2 * inset) : w / 2);
+  const every = Math.max(1, Math.ceil((LEAST * n) / Math.max(1, w - 2 * inset)));
+  const rows = (run?.steps ?? []).filter((one, k) => k % every === 0 || one.i === step);
+  const sizes = rows.map((one) => Math.sqrt(lengthOf(one, sample, "delta"))); // a root, for the small ones to be seen
+  const most = Math.max(...sizes.filter(Number.isFinite), 0);
+  const wide = Math.max(1, Math.min(8, (0.6 * (w - 2 * inset) * every) / Math.max(1, n - 1)));
+  const commands = [sheet(w, h, "none")];
+  commands[0].places = { top: 6, bottom: h - 1, at: rows.map((one) => [one.i, x(one.i)]) };
+  commands.push(line([[inset - wide / 2, h - 0.5], [w - inset + wide / 2, h - 0.5]], theme.hair, 1));
+  rows.forEach((one, k) => {
+    const high = most > 0 && Number.isFinite(sizes[k]) ? Math.max(2, (sizes[k] / most) * (h - 8)) : 2;
+    const chosen = one.i === step;
+    const box = { x: x(one.i) - wide / 2, y: h - high, w: wide, h: high };
+    commands.push(rectangle(box, chosen ? theme.ink : theme.delta, { alpha: chosen ? 1 : 0.6, name: "tick" }));
+  });
+  return commands;
+}

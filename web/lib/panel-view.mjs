@@ -1,0 +1,90 @@
+/** One drawing of a panel: a figure or pictures on a canvas, what the pointer finds there, and the step that is lit. */
+import { sheet } from "./commands.mjs";
+import { FIGURES, paint } from "./figures.mjs";
+import { hint } from "./panel-hints.mjs";
+import { lighting, stepUnder } from "./panel-linking.mjs";
+import { film, heat } from "./panel-pictures.mjs";
+import { ticks } from "./panel-ticks.mjs";
+
+const FONT = "Inter, Arial, sans-serif";
+const INSET = 8; // half of a scrubber's thumb
+const OF_A_STEP = ["plane", "whatif", "heat"]; // these show the lit step itself, the others mark it
+export const PICTURES = { pictures: film, heat };
+export const VIEWS = [...Object.keys(FIGURES), ...Object.keys(PICTURES)];
+
+/** What stands beside a view: over the run beside one step, one step beside the run. */
+export const PARTNER = { plane: "matters", whatif: "matters", direction: "plane", matters: "plane", lengths: "plane",
+  pictures: "heat", heat: "pictures" };
+
+/** Commands of a figure. state: {run, step, sample, gamma, w, h, theme}. */
+export const commandsOf = (name, state) => FIGURES[name].figure(state.run, state);
+
+/** Draw a view on a canvas; returns its marks: drawing commands, or boxes with a step. scale: device pixels per pixel. */
+export function drawView(canvas, name, state, scale) {
+  const { w, h, theme, run } = state;
+  const size = [Math.round(w * scale), Math.round(h * scale)];
+  if (canvas.width !== size[0] || canvas.height !== size[1]) [canvas.width, canvas.height] = size;
+  const ctx = canvas.getContext("2d");
+  const marks = marksOf(name, state);
+  paint(marks, ctx, scale);
+  if (!PICTURES[name] || !run?.pictures?.steps?.length) return marks;
+  ctx.setTransform(scale, 0, 0, scale, 0, 0);
+  return PICTURES[name](ctx, run.pictures, state.image, { ...state, font: FONT, theme });
+}
+
+function marksOf(name, state) {
+  if (name === "ticks") return ticks(state.run, { ...state, inset: INSET });
+  if (PICTURES[name] || !state.run) return [sheet(state.w, state.h, state.theme.paper)];
+  return commandsOf(name, state);
+}
+
+export class View {
+  /** surface: {box, canvas, tip}. panel: gives the state to draw, and takes the step that is lit or picked. */
+  constructor({ box, canvas, tip }, panel) {
+    Object.assign(this, { box, canvas, tip, panel, name: null, marks: [], size: { w: 0, h: 0 } });
+    canvas.addEventListener("pointermove", (event) => this.hover(this.place(event)));
+    canvas.addEventListener("pointerleave", () => this.hover(null));
+    canvas.addEventListener("click", (event) => {
+      const step = stepUnder(this.marks, this.place(event));
+      if (step !== null) panel.goTo(step);
+    });
+  }
+
+  /** Draw a view; null for none. */
+  draw(name, theme) {
+    this.name = name;
+    const { w, h } = this.size; // as the browser last told it: to ask again would lay the page out anew
+    if (!name || w < 20 || h < 20) return;
+    const { lit } = this.panel;
+    const state = { ...this.panel.state(), w, h, theme };
+    if (lit !== null && OF_A_STEP.includes(name)) state.step = lit;
+    const scale = 2 * (globalThis.devicePixelRatio || 1);
+    this.marks = drawView(this.canvas, name, state, scale);
+    paint(lighting(this.marks, lit, theme), this.canvas.getContext("2d"), scale);
+  }
+
+  /** Where a pointer is, in the drawing's own pixels: the editor zooms the whole panel. */
+  place(event) {
+    const seen = this.canvas.getBoundingClientRect();
+    const zoom = seen.width / this.size.w || 1;
+    return { x: (event.clientX - seen.left) / zoom, y: (event.clientY - seen.top) / zoom };
+  }
+
+  hover(place) {
+    const state = this.panel.state();
+    const found = place && state.run ? hint(this.marks, place, { ...state, view: this.name }) : null;
+    this.panel.light(found?.step ?? null);
+    this.tell(found?.words, place);
+  }
+
+  tell(words, place) {
+    this.tip.hidden = !words;
+    if (!words) return;
+    const { w, h } = this.size;
+    const right = place.x > w / 2;
+    this.tip.textContent = words;
+    this.tip.style.left = right ? "auto" : `${place.x + 12}px`;
+    this.tip.style.right = right ? `${w - place.x + 12}px` : "auto";
+    this.tip.style.top = `${Math.max(0, Math.min(place.y + 10, h - 60))}px`;
+  }
+}
