@@ -167,14 +167,18 @@ def test_a_linked_scale_names_the_node_to_change(page):
     page.evaluate("() => { const g = app.rootGraph ?? app.graph; g.remove(g.nodes.find(n => n.title === 'Scale')); }")
 
 
-def test_a_reload_restores_the_run(page):
-    reseed(page, cfg=3.0)
-    queue(page)
+def reload(page):
     page.wait_for_timeout(2000)  # the editor keeps its draft late
     page.reload()
     page.wait_for_function(
         f"() => window.app?.extensionManager && (app.rootGraph ?? app.graph)?.nodes?.length && {INSPECTOR}"
     )
+
+
+def test_a_reload_restores_the_run(page):
+    reseed(page, cfg=3.0)
+    queue(page)
+    reload(page)
     shows_run_of(page, 20)
     choose(page, "plane")
     page.wait_for_function(DRAWN)
@@ -186,26 +190,26 @@ def test_a_cached_run_is_drawn(page):
     page.wait_for_function(DRAWN)
 
 
-def test_a_large_record_is_fetched_from_its_file(page):
+def run_large(page):
     reseed(page, steps=60)
     page.evaluate(f"() => {{ {NODE.format('GGEmptyCanvas')}.widgets.find(w => w.name === 'batch_size').value = 8; }}")
     queue(page)
     shows_run_of(page, 60)
+
+
+def test_a_large_record_is_fetched_from_its_file(page):
+    run_large(page)
     page.wait_for_function("() => document.querySelectorAll('.gg-files option').length === 8")
     choose(page, "matters")
     page.wait_for_function(DRAWN)
 
 
 def test_a_reload_asks_for_the_record_before_the_history_has_answered(page):
-    reseed(page, steps=60)
-    queue(page)
-    shows_run_of(page, 60)
-    page.wait_for_timeout(2000)  # the editor keeps its draft late
+    run_large(page)
     order = []
     page.on("request", lambda request: order.append("record") if ".json&" in request.url else None)
     page.on("response", lambda answer: order.append("history") if "/history/" in answer.url else None)
-    page.reload()
-    page.wait_for_function(f"() => {INSPECTOR}")
+    reload(page)
     shows_run_of(page, 60)
     assert order.index("record") < order.index("history")
 
