@@ -66,7 +66,7 @@ class Capture:
             self.kept = {i: t for i, t in self.kept.items() if i % self.stride == 0}
 
     def _tensors(self, step: Recorded) -> dict[str, Tensor]:
-        named = {"x": step.x, "uncond": step.uncond, "cond": step.cond, "guided": step.denoised}
+        named = {"x": step.x, "uncond": step.plain, "cond": step.cond, "guided": step.denoised}
         if self.mode == "tensors":
             named |= {"move": step.move, "noise": step.noise}
         named |= step.gradients
@@ -193,8 +193,9 @@ class Ledger:
 
     def _row(self, step: Recorded, now: Level, then: Level) -> Row:
         cond = step.denoised if step.cond is None else promoted(step.cond)
-        u = torch.full_like(cond, torch.nan) if step.uncond is None else promoted(step.uncond)
-        delta = cond - u
+        unknown = torch.full_like(cond, torch.nan)
+        u = unknown if step.plain is None else promoted(step.plain)
+        delta = unknown if step.uncond is None else cond - u
         plain = cond if step.uncond is None else u + delta * step.gamma
         unexplained = self._unexplained(step, now, then)
         if self.room is None:
@@ -202,7 +203,6 @@ class Ledger:
         vectors = (u, u - step.x, delta, step.denoised - plain, step.move, step.noise, unexplained)
         moved = (self.before.move, self.before.noise) if self.before else (None, None)
         vectors = (*vectors, *self.deltas, *moved, step.x.new_ones(()).expand(step.x.shape))
-        unknown = step.x.new_full((), torch.nan).expand(step.x.shape)
         vectors = (*vectors, *(step.gradients.get(name, unknown) for name in self.gradients))
         self.deltas = (None if step.uncond is None or step.cond is None else delta, self.deltas[0])
         return Row(
@@ -240,6 +240,8 @@ def _of_the_step_before(values: Tensor) -> Tensor:  # [n, B] -> [n, B]
 
 def _kappa(record: GramRecord, gamma: Tensor) -> Tensor:  # record [n, B], gamma [n] -> [n], nan where nothing fits
     """How far the next state follows the guided prediction: dx'/dD.  kappa = <move, D - x> / |D - x|^2"""
+    known = record.dot("u", "u").isfinite()[..., None]  # a delta that is not, was never asked for: D is u + D - G
+    record = GramRecord(record.vectors, torch.where(known & record.K.isnan(), 0.0, record.K))
     towards = added(named("D", gamma[:, None]), named("x"), -1.0)
     kappa = record.combination({"move": 1.0}, towards) / record.square(towards)
     missed = record.square(added({"move": 1.0}, towards, -kappa)) / record.square({"move": 1.0})

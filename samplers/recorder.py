@@ -63,6 +63,11 @@ class Recorded:
     log_probs: Mapping[str, Tensor] = field(default_factory=dict)
 
     @property
+    def plain(self) -> Tensor | None:  # [B, ...]
+        """What stands as u: the unconditional prediction, or the only one made, if a gradient is added to it."""
+        return self.cond if self.uncond is None and self.gradients else self.uncond
+
+    @property
     def travel(self) -> Tensor:  # [B, ...]
         """Where the state went: x' - x."""
         return self.move if self.noise is None else self.move + self.noise

@@ -248,6 +248,23 @@ def test_the_trace_holds_the_gradient_and_what_the_energies_said(exact, empty_la
     assert not trace.check()
 
 
+def test_a_run_with_one_prediction_still_has_its_figures(exact, empty_latent):
+    """cfg 1: only the prediction that the gradient is added to was made; it stands as u, and delta stays unknown."""
+    from guidance_geometry.drawing.blog import draw_figure
+    from guidance_geometry.drawing.order import Order
+
+    parts, energy, _ = exact["ve"]
+    guidance = chain_of(energy, weight=2.0)
+    _, _, trace = guided(*parts, empty_latent("ve"), "euler", cfg=1.0, guidance=guidance, capture="tensors")
+    assert set(trace.stage) == {"cond_only"}
+    assert torch.equal(trace.tensors["uncond"], trace.tensors["cond"])
+    assert trace.record.dot("u", "u").isfinite().all()
+    assert trace.record.dot("delta", "delta").isnan().all()
+    assert trace.steps["kappa"].isfinite().all()
+    caption = draw_figure(Order(trace, step=2, sample=0), "scaled sum").caption
+    assert "gradient on record" in caption
+
+
 def test_watching_changes_no_bit(labelled, empty_latent):
     from guidance_geometry.guidance.chain import PLAIN
     from guidance_geometry.guidance.terms import WatchTerm
