@@ -12,7 +12,7 @@ from .preprocessing import Preprocessing
 
 MOST_BYTES = 2**20  # of a JSON file; thousands of labels take a tenth
 PREPARED = ("size", "mean", "std", "mode", "fit")
-KEYS = ("labels", *PREPARED, "schedule", "features", "unit_features", "activation")
+KEYS = ("labels", *PREPARED, "schedule", "features", "unit_features", "activation", "noisy")
 
 
 @dataclass(frozen=True)

@@ -65,6 +65,53 @@ class PocketNoisy(nn.Module):
         return self.out(silu(self.hidden(h.flatten(1))))
 
 
+class SmallNoisy(nn.Module):
+    """Reads noisy samples of any channels and size; the one that `GGTrainNoisyClassifier` trains from nothing.
+
+    told: whether every layer is scaled and shifted by the noise level. sigma_data: size of clean samples, kept for
+    whoever brings samples to unit size before they come here.
+    """
+
+    architecture = "small-noisy-1"
+    noise_aware = True
+
+    def __init__(
+        self,
+        labels: int,
+        channels: int = 3,
+        width: int = 32,
+        told: bool = True,
+        sigma_data: float = 1.0,
+        operations: Any = nn,
+        **place: Any,
+    ):
+        super().__init__()
+        widths = (width, 2 * width, 3 * width, 3 * width)
+        self.config = {"labels": labels, "channels": channels, "width": width, "told": told, "sigma_data": sigma_data}
+        self.convolutions = smooth_stack(widths, operations, channels, **place)
+        self.norms = nn.ModuleList(operations.GroupNorm(8, each, **place) for each in widths)
+        self.hidden = operations.Linear(widths[-1], 3 * width, **place)
+        self.out = operations.Linear(3 * width, labels, **place)
+        self.told = told
+        if told:
+            self.level = operations.Linear(1, SIGMA_FEATURES, **place)
+            self.level_hidden = operations.Linear(SIGMA_FEATURES, SIGMA_FEATURES, **place)
+            self.affines = nn.ModuleList(operations.Linear(SIGMA_FEATURES, 2 * each, **place) for each in widths)
+
+    def forward(self, x: Tensor, level: Tensor) -> Tensor:  # [B, C, H, W] of unit size, level [B] -> [B, K] logits
+        """Logits of noisy samples.  level: ln(sigma / alpha) / 4"""
+        silu = nn.functional.silu
+        e = silu(self.level_hidden(silu(self.level(level[:, None])))) if self.told else None
+        h = x
+        for index, (convolution, norm) in enumerate(zip(self.convolutions, self.norms, strict=True)):
+            h = norm(convolution(h))
+            if e is not None:
+                scale, shift = self.affines[index](e)[:, :, None, None].chunk(2, dim=1)
+                h = h * (1 + scale) + shift
+            h = silu(h)
+        return self.out(silu(self.hidden(h.mean((2, 3)))))
+
+
 class Residual(nn.Module):
     """The judge's stage: two 3 x 3 convolutions beside a 1 x 1, then a max-pool where wanted."""
 
@@ -112,15 +159,15 @@ class PocketJudge(nn.Module):
         return self.out(self.features(x0))
 
 
-ARCHITECTURES = {network.architecture: network for network in (PocketClean, PocketNoisy, PocketJudge)}
+ARCHITECTURES = {network.architecture: network for network in (PocketClean, PocketNoisy, PocketJudge, SmallNoisy)}
 
 
-def smooth_stack(widths: tuple[int, ...], operations: Any, **place: Any) -> nn.ModuleList:
-    """Convolutions from RGB: one at full resolution, then one of stride 2 for each further width."""
-    inputs = (3, *widths[:-1])
+def smooth_stack(widths: tuple[int, ...], operations: Any, channels: int = 3, **place: Any) -> nn.ModuleList:
+    """Convolutions: one at full resolution, then one of stride 2 for each further width."""
+    inputs = (channels, *widths[:-1])
     return nn.ModuleList(
-        operations.Conv2d(channels, width, 3, stride=1 if channels == 3 else 2, padding=1, **place)
-        for channels, width in zip(inputs, widths, strict=True)
+        operations.Conv2d(before, width, 3, stride=2 if index else 1, padding=1, **place)
+        for index, (before, width) in enumerate(zip(inputs, widths, strict=True))
     )
 
 

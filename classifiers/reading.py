@@ -12,11 +12,12 @@ from ..guidance.files import read_header, read_safetensors, unwrapped
 from .adm import AdmClassifier, AdmEntrance, adm_size, is_adm
 from .contract import Contract, contract_of
 from .files import FORMAT, check_weights, labels_of, load_classifier
+from .networks import SmallNoisy
 from .preprocessing import Preprocessing
 from .probes import is_probe, probe_classifier
 from .torchvision_files import FAMILIES, family_of, fill, torchvision_classifier
 from .transformers_folders import folder_classifier
-from .wired import CleanClassifier, NoisyClassifier, WiredNetwork, exploding
+from .wired import CleanClassifier, NoisyClassifier, Shown, Unit, WiredNetwork, exploding, preserving
 
 DTYPES = ("F16", "BF16", "F32", "I64")  # torchvision counts training batches in I64
 SCHEDULES = ("linear", "cosine")
@@ -40,7 +41,8 @@ def open_classifier(path: Path, find: Callable[[str], Path]) -> WiredNetwork:
     if is_adm(weights):
         return adm_classifier(weights, contract)
     if family := family_of(weights):
-        return torchvision_classifier(family, weights, contract)
+        found = torchvision_classifier(family, weights, contract)
+        return made_noisy(found) if contract.said.get("noisy") is True else found
     if is_probe(weights):
         return probe_classifier(weights, contract, lambda name: folder_classifier(find(name)))
     raise ValueError(
@@ -55,6 +57,8 @@ def own_classifier(path: Path, metadata: Mapping[str, str]) -> WiredNetwork:
     if metadata["gg.format"] != FORMAT:
         raise ValueError(f"{path.name} is a {metadata['gg.format']!r}, not a {FORMAT!r}. Choose another file.")
     network, metadata = load_classifier(path)
+    if isinstance(network, SmallNoisy):
+        return small_classifier(path.stem, network, metadata)
     labels, side = tuple(labels_of(metadata)), int(metadata.get("gg.image_size", 32))
     if metadata["gg.role"] == "noise-aware":
         least = float(metadata.get("gg.sigma_min", 0.01))
@@ -63,6 +67,20 @@ def own_classifier(path: Path, metadata: Mapping[str, str]) -> WiredNetwork:
     return CleanClassifier(
         path.stem, network, labels, Preprocessing((side, side)), judge=metadata["gg.role"] == "judge"
     )
+
+
+def made_noisy(clean: CleanClassifier) -> NoisyClassifier:
+    """A network of images that has learned to read noisy ones, without being told how noisy they are."""
+    shown = Shown(clean.preprocessing, clean.network)
+    return NoisyClassifier(clean.name, shown, clean.labels, preserving, (3, None, None))
+
+
+def small_classifier(name: str, network: SmallNoisy, metadata: Mapping[str, str]) -> NoisyClassifier:
+    """What `GGTrainNoisyClassifier` made, with the noise levels it was trained on."""
+    said = network.config
+    levels = (float(metadata.get(f"gg.{key}", usual)) for key, usual in (("sigma_min", 1e-3), ("sigma_max", 1e3)))
+    shape = (int(said["channels"]), None, None)
+    return NoisyClassifier(name, network, tuple(labels_of(metadata)), Unit(said["sigma_data"], *levels), shape)
 
 
 def adm_classifier(weights: Mapping[str, Tensor], contract: Contract) -> NoisyClassifier:

@@ -154,6 +154,38 @@ def guiding(tensor: Tensor) -> Tensor:
     return nn.Parameter(copy, requires_grad=False) if isinstance(tensor, nn.Parameter) else copy
 
 
+class Unit:
+    """Samples of unit size, x / sqrt(alpha^2 sigma_data^2 + sigma^2), and ln(sigma / alpha) / 4 within low .. high.
+
+    Finite at alpha = 0, where flow starts.
+    """
+
+    def __init__(self, sigma_data: float, low: float, high: float):
+        self.sigma_data, self.low, self.high = sigma_data, low, high
+
+    def __call__(self, x: Tensor, sigma: Tensor, alpha: Tensor) -> tuple[Tensor, Tensor]:
+        """x [B, C, H, W], sigma, alpha [B] -> unit samples and levels [B]"""
+        size = (alpha**2 * self.sigma_data**2 + sigma**2).sqrt()[:, None, None, None]
+        return x / size, (sigma / alpha).clamp(self.low, self.high).log() / 4
+
+
+def preserving(x: Tensor, sigma: Tensor, alpha: Tensor) -> tuple[Tensor]:
+    """Samples in variance-preserving coordinates, x / sqrt(alpha^2 + sigma^2), and nothing said of the noise level."""
+    return (x / (alpha**2 + sigma**2).sqrt()[:, None, None, None],)
+
+
+class Shown(nn.Module):
+    """A network of images behind its own preprocessing."""
+
+    def __init__(self, preprocessing: Preprocessing, network: nn.Module):
+        super().__init__()
+        self.preprocessing, self.network = preprocessing, network
+
+    def forward(self, x: Tensor) -> Tensor:  # [B, 3, H, W] in about -1 .. 1 -> [B, K]
+        """Logits."""
+        return self.network(self.preprocessing(x))
+
+
 def exploding(x: Tensor, sigma: Tensor, alpha: Tensor, least: float = 0.0) -> tuple[Tensor, Tensor]:
     """VE coordinates: x / alpha = x0 + s eps and s = sigma / alpha, told as at least `least`."""
     return x / alpha[:, None, None, None], (sigma / alpha).clamp(min=least)

@@ -14,6 +14,7 @@ ROOMS = (
     "records",
     "rules",
     "load_classifier",
+    "train_classifier",
     "energies",
     "classifier_guidance",
     "see",

@@ -1,0 +1,226 @@
+"""Train a noise-aware classifier for any MODEL, in its own space and at its own noise levels."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import comfy.model_management
+import comfy.utils
+import folder_paths
+import torch
+from comfy_api.latest import io, ui
+from torch import Tensor
+
+from ..classifiers.training import Course, Lesson, Student, accuracies, advanced, beginner, learn
+from ..drawing.loss import draw_loss
+from ..guidance.files import write_atomically
+from . import checks
+from .host import PIXELS, is_flow
+from .load_classifier import FOLDER
+from .model_folders import register_folder
+from .saving import bad_prefix
+from .sockets import HIDDEN
+from .wires import ClassifierWire
+
+MOST_STEPS, MOST_BATCH, MOST_WIDTH = 1_000_000, 4096, 512
+WIDTH_STEP = 8  # group norms have eight groups
+LARGEST_SEED = 0xFFFFFFFFFFFFFFFF
+
+SUBJECT: list[io.Input] = [
+    io.Model.Input("model", tooltip="Its space, scale and noise levels are learned; its weights are not."),
+    io.String.Input(
+        "labels",
+        multiline=True,
+        default="cat; dog",
+        tooltip="Names, one for each picture in turn, separated by ; or line breaks; repeated to fill the "
+        "batch. The labels of Load Denoiser fit a batch made with Class Label *.",
+    ),
+]
+COURSE: list[io.Input] = [
+    io.Int.Input("steps", default=500, min=1, max=MOST_STEPS, tooltip="Batches seen. Too few: the loss still falls."),
+    io.Int.Input("batch_size", default=32, min=2, max=MOST_BATCH, tooltip="Samples per step; more is steadier."),
+    io.Float.Input(
+        "learning_rate",
+        default=1e-3,
+        min=1e-7,
+        max=1.0,
+        step=1e-4,
+        round=1e-7,
+        tooltip="AdamW, warmed up, then a cosine to 0. 1e-3 from nothing, 1e-4 with start_from.",
+    ),
+    io.Int.Input(
+        "width",
+        default=32,
+        min=WIDTH_STEP,
+        max=MOST_WIDTH,
+        step=WIDTH_STEP,
+        tooltip="Channels of the small network; divisible by 8. Not read with start_from.",
+    ),
+    io.Boolean.Input(
+        "sigma_conditioning",
+        default=True,
+        tooltip="Whether the network is told the noise level. Off: it must see it, as with start_from.",
+    ),
+    io.Int.Input(
+        "seed",
+        default=0,
+        min=0,
+        max=LARGEST_SEED,
+        tooltip="Of the weights, the draws and the noise: the same seed trains the same network on a CPU.",
+    ),
+    io.String.Input(
+        "filename_prefix",
+        default="noisy",
+        tooltip="Beginning of the file's name in models/classifiers.",
+    ),
+]
+MATERIAL: list[io.Input] = [
+    io.Latent.Input("latent", optional=True, tooltip="Clean latents to learn from, for any MODEL."),
+    io.Image.Input("image", optional=True, tooltip="Pictures to learn from, for a MODEL of pixels."),
+    ClassifierWire.Input(
+        "start_from",
+        optional=True,
+        tooltip="A torchvision classifier of clean pictures, taught to read noisy ones; a copy is trained.",
+    ),
+]
+
+
+def complaints(steps, batch_size, learning_rate, width, seed, filename_prefix) -> list[str | None]:
+    """What is wrong with the widgets; None stands for a value that comes over a wire."""
+    uneven = width is not None and isinstance(width, int) and width % WIDTH_STEP
+    return [
+        checks.number("steps", steps, 1, MOST_STEPS),
+        checks.number("batch_size", batch_size, 2, MOST_BATCH),
+        checks.number("learning_rate", learning_rate, 1e-7, 1.0),
+        checks.number("width", width, WIDTH_STEP, MOST_WIDTH),
+        f"width is {width} but must be divisible by {WIDTH_STEP}. Give 32 or 64." if uneven else None,
+        checks.number("seed", seed, 0, LARGEST_SEED),
+        bad_prefix(filename_prefix),
+    ]
+
+
+def targets_of(text: str, count: int) -> tuple[Tensor, tuple[str, ...]]:
+    """Label numbers [count] and names: the entries in turn, repeated to fill the batch; names as they first appear."""
+    entries = [entry.strip() for entry in re.split(r"[;\n]", text.strip().removesuffix(";"))]
+    names = tuple(dict.fromkeys(entries))
+    if "" in names or len(names) < 2:
+        raise ValueError(
+            f"labels names {len([name for name in names if name])} different labels; two or more are needed, one "
+            "entry for each picture in turn. Separate them with ; or line breaks."
+        )
+    if len(entries) > count:
+        raise ValueError(
+            f"labels has {len(entries)} entries for {count} pictures. Give one for each, or a repeating few."
+        )
+    return torch.tensor([names.index(entries[i % len(entries)]) for i in range(count)]), names
+
+
+def clean_samples(model, latent: dict | None, image: Tensor | None) -> Tensor:  # -> [N, C, H, W]
+    """What is learned from, in the MODEL's own scale.  Raises ValueError unless exactly one is given and fits."""
+    space = model.model.latent_format
+    channels = space.latent_channels
+    if latent is not None and image is None:
+        found = model.model.process_latent_in(latent["samples"].clone()).float().cpu()
+    elif image is None or latent is not None:
+        raise ValueError("Wire either latent or image: what the classifier learns from.")
+    elif channels == PIXELS and getattr(space, "spacial_downscale_ratio", 8) == 1:
+        found = image.clone()[..., :PIXELS].movedim(-1, 1).float().cpu() * 2 - 1
+    else:
+        raise ValueError("This MODEL works on latents. Encode the pictures with VAE Encode and wire latent.")
+    if found.ndim != 4 or found.shape[1] != channels:
+        raise ValueError(f"The samples are {tuple(found.shape)} but the MODEL has {channels} channels and two sides.")
+    return found.contiguous()
+
+
+def lesson_of(model, latent: dict | None, image: Tensor | None, labels: str) -> Lesson:
+    """Samples, labels and the MODEL's own noise levels."""
+    x0 = clean_samples(model, latent, image)
+    sampling = model.get_model_object("model_sampling")
+    sigmas = sampling.sigmas.detach().clone().float().cpu()
+    return Lesson(x0, *targets_of(labels, len(x0)), sigmas[sigmas > 0], is_flow(model))
+
+
+def trained(student: Student, lesson: Lesson, course: Course) -> list[float]:
+    """Learn with a progress bar; the host's Cancel ends it."""
+    progress, losses = comfy.utils.ProgressBar(course.steps), []
+    for loss in learn(student, lesson, course):
+        comfy.model_management.throw_exception_if_processing_interrupted()
+        progress.update(1)
+        losses.append(loss)
+    return losses
+
+
+def target_file(prefix: str) -> Path:
+    """The next free <prefix>_00001_.safetensors in models/classifiers."""
+    root = folder_paths.get_folder_paths(FOLDER)[0]
+    folder, name, counter, _, _ = folder_paths.get_save_image_path(prefix, root)
+    return Path(folder) / f"{name}_{counter:05}_.safetensors"
+
+
+class GGTrainNoisyClassifier(io.ComfyNode):
+    """A noise-aware classifier of one's own."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="GGTrainNoisyClassifier",
+            display_name="Train Noisy Classifier",
+            category="guidance geometry/classifier",
+            description="Trains a small classifier that reads this MODEL's noisy samples, from labelled pictures or "
+            "latents. Saved in models/classifiers; Load Classifier reads it.",
+            is_output_node=True,
+            inputs=[*SUBJECT, *COURSE, *MATERIAL],
+            outputs=[
+                ClassifierWire.Output(display_name="classifier", tooltip="The trained classifier, ready to guide."),
+                io.Image.Output(display_name="loss_curve", tooltip="Loss of every step, against guessing."),
+                io.String.Output(
+                    display_name="about", tooltip="The file, and the accuracy on the training pictures by noise level."
+                ),
+            ],
+            hidden=HIDDEN,
+        )
+
+    @classmethod
+    def validate_inputs(cls, steps, batch_size, learning_rate, width, seed, filename_prefix) -> bool | str:
+        return checks.verdict(*complaints(steps, batch_size, learning_rate, width, seed, filename_prefix))
+
+    @classmethod
+    def execute(
+        cls,
+        model,
+        labels,
+        steps,
+        batch_size,
+        learning_rate,
+        width,
+        sigma_conditioning,
+        seed,
+        filename_prefix,
+        latent=None,
+        image=None,
+        start_from=None,
+    ) -> io.NodeOutput:
+        checks.insist(*complaints(steps, batch_size, learning_rate, width, seed, filename_prefix))
+        path = target_file(filename_prefix)
+        with torch.inference_mode(False), torch.enable_grad():
+            lesson = lesson_of(model, latent, image, labels)
+            device = comfy.model_management.get_torch_device()
+            course = Course(steps, batch_size, learning_rate, seed & (2**63 - 1), device)
+            if start_from is None:
+                student = beginner(lesson, path.stem, width, sigma_conditioning, course.seed)
+            else:
+                student = advanced(start_from, lesson, course.seed)
+            losses = trained(student, lesson, course)
+            classifier = student.classifier(path.stem, lesson)
+            write_atomically(path, student.file(lesson))
+            levels = accuracies(classifier, lesson)
+        said = ", ".join(f"{share:.0%} at sigma {sigma:.3g}" for sigma, share in levels.items())
+        about = f"{path.name} in models/{FOLDER}\nright on its training pictures with new noise: {said}"
+        curve = torch.from_numpy(draw_loss(losses, len(lesson.labels)).png()).float()[None, ..., :3] / 255
+        shown = {**ui.PreviewImage(curve, cls=cls).as_dict(), "text": [about]}
+        return io.NodeOutput(classifier, curve, about, ui=shown)
+
+
+NODES = [GGTrainNoisyClassifier]
+register_folder(FOLDER)

@@ -1,0 +1,108 @@
+"""Train Noisy Classifier in the host: in a MODEL's own space, and what it saves can be loaded and guides."""
+
+from pathlib import Path
+
+import pytest
+import torch
+
+DOCS = Path(__file__).resolve().parents[2] / "web" / "docs"
+WIDGETS = {
+    "labels": "cat; dog",
+    "steps": 4,
+    "batch_size": 4,
+    "learning_rate": 1e-3,
+    "width": 8,
+    "sigma_conditioning": True,
+    "seed": 0,
+    "filename_prefix": "noisy",
+}
+DEFAULTS = WIDGETS | {"steps": 500, "batch_size": 32, "width": 32}
+
+
+@pytest.fixture
+def node(host):
+    from guidance_geometry.nodes.train_classifier import GGTrainNoisyClassifier
+
+    return GGTrainNoisyClassifier
+
+
+@pytest.fixture
+def folder(node, tmp_path):
+    """The host's first folder of the type `classifiers`."""
+    import folder_paths
+
+    folders = folder_paths.folder_names_and_paths["classifiers"][0]
+    folders.insert(0, str(tmp_path))
+    yield tmp_path
+    folders.remove(str(tmp_path))
+    folder_paths.filename_list_cache.pop("classifiers", None)
+
+
+def test_the_schema_is_explained(node):
+    schema = node.GET_SCHEMA()
+    assert {entry.id: entry.default for entry in schema.inputs if entry.id in DEFAULTS} == DEFAULTS
+    assert [entry.id for entry in schema.inputs] == ["model", *DEFAULTS, "latent", "image", "start_from"]
+    assert all(entry.tooltip for entry in (*schema.inputs, *schema.outputs))
+    assert (DOCS / "GGTrainNoisyClassifier.md").read_text(encoding="utf-8").startswith("# ")
+
+
+@pytest.mark.parametrize("kind", ["ve", "flow", "pocket"])
+def test_what_is_trained_is_saved_and_has_a_gradient(node, folder, labelled, empty_latent, kind):
+    from guidance_geometry.nodes.load_classifier import GGLoadClassifier
+
+    model, *_ = labelled[kind]
+    latent = {"samples": torch.randn_like(empty_latent(kind, 6)["samples"])}
+    classifier, curve, about = node.execute(model, **WIDGETS, latent=latent).args
+    assert "noisy_00001_.safetensors in models/classifiers" in about
+    assert curve.shape[-1] == 3
+    loaded, labels, _ = GGLoadClassifier.execute("noisy_00001_.safetensors").args
+    assert labels == "cat\ndog"
+    with torch.inference_mode(False), torch.enable_grad():
+        x = torch.randn(2, *latent["samples"].shape[1:]).requires_grad_()
+        assert (loaded.logits(x, 0.5, 0.5) - classifier.logits(x, 0.5, 0.5)).abs().max() <= 1e-5
+        (gradient,) = torch.autograd.grad(loaded.logits(x, 0.5, 0.5)[:, 0].sum(), x)
+    assert gradient.abs().max() > 0
+
+
+def test_pictures_are_learned_from_where_the_model_works_on_pixels(node, folder, labelled):
+    model, *_ = labelled["pocket"]
+    image = torch.rand(4, 32, 32, 3)
+    from guidance_geometry.nodes.train_classifier import clean_samples
+
+    assert (clean_samples(model, None, image) - (image * 2 - 1).movedim(-1, 1)).abs().max() <= 1e-6
+    node.execute(model, **WIDGETS, image=image)
+    node.execute(model, **WIDGETS, image=image)
+    assert sorted(path.name for path in folder.glob("*.safetensors")) == [
+        "noisy_00001_.safetensors",
+        "noisy_00002_.safetensors",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"labels": "cat"}, "names 1 different labels"),
+        ({"labels": "a;b;c;d;e;f;g"}, "7 entries for 6 pictures"),
+        ({"labels": "a;;b"}, "names 2 different labels"),
+        ({"width": 12}, "width is 12 but must be divisible by 8"),
+        ({"learning_rate": float("nan")}, "learning_rate is nan"),
+        ({"filename_prefix": "../out"}, "a name inside the output folder"),
+        ({"latent": None}, "either latent or image"),
+        ({"latent": {"samples": torch.zeros(6, 4, 8, 8)}}, r"the MODEL has 3 channels"),
+    ],
+)
+def test_bad_input_is_named_and_leaves_no_file(node, folder, labelled, empty_latent, change, words):
+    model, *_ = labelled["ve"]
+    inputs = WIDGETS | {"latent": empty_latent("ve", 6)} | change
+    with pytest.raises(ValueError, match=words):
+        node.execute(model, **inputs)
+    assert not [*folder.rglob("*")]
+
+
+def test_an_interrupted_training_leaves_no_file(node, folder, labelled, empty_latent):
+    import comfy.model_management
+
+    comfy.model_management.interrupt_current_processing(True)
+    with pytest.raises(comfy.model_management.InterruptProcessingException):
+        node.execute(labelled["ve"][0], **WIDGETS, latent=empty_latent("ve", 6))
+    assert not [*folder.rglob("*")]
