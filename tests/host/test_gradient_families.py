@@ -120,6 +120,13 @@ SMALL_VAE = {
 }  # fmt: skip
 
 
+def fill(weights, draws):
+    """Random weights of a useful size: the host's layers start as whatever lay in memory."""
+    for name, weight in weights.items():
+        fresh = torch.randn(weight.shape, generator=draws) * (0.5 / max(weight[0].numel(), 1)) ** 0.5
+        weight.copy_(fresh if weight.ndim > 1 else 0.1 * fresh + name.endswith("weight"))
+
+
 @pytest.fixture
 def latent_model(host):
     """A tiny model of the SD1.5 family with random weights, its condition, and a tiny VAE."""
@@ -137,12 +144,10 @@ def latent_model(host):
     config.set_inference_dtype(torch.float32, None)
     model = config.get_model({}, "", device="cpu")
     draws = torch.Generator().manual_seed(0)
-    for name, weight in model.named_parameters():
-        fan = max(weight[0].numel(), 1)
-        fresh = torch.randn(weight.shape, generator=draws) * (0.5 / fan) ** 0.5
-        weight.copy_(fresh if weight.ndim > 1 else 0.1 * fresh + name.endswith("weight"))
+    fill(dict(model.named_parameters()), draws)
     patcher = comfy.model_patcher.ModelPatcher(model, torch.device("cpu"), torch.device("cpu"))
     sd = comfy.ldm.models.autoencoder.AutoencoderKL(**SMALL_VAE).state_dict()
+    fill(sd, draws)
     vae = comfy.sd.VAE(sd=sd, config={"params": SMALL_VAE})
     context = [[torch.randn(1, 7, 32, generator=draws), {}]]
     return patcher, context, vae
