@@ -1,4 +1,4 @@
-"""One script for everything: `python3 dev.py demo | serve | test | bench`. Needs Python 3.10 or newer, nothing else.
+"""One script for everything: `python3 dev.py demo | serve | test | bench | check`. It needs Python 3.10 or newer.
 
 `story` and `gallery` make the pictures and numbers of docs/ again. Each command does the set-up that it needs and
 keeps it in .venv/, .host/ and .cache/.
@@ -150,6 +150,13 @@ def bench(args: argparse.Namespace) -> int:
     return max(run([python, RUN, f"bench.{script.stem}", *args.rest]) for script in scripts)
 
 
+def check(args: argparse.Namespace) -> int:
+    """Hold a guidance rule of any pack, named FILE:RULE, against the invariants; prints the table, fails if it does."""
+    python, _ = prepare(args)
+    file, colon, rule = args.rule.rpartition(":")
+    return run([python, RUN, "check_rule", f"{Path(file).resolve() if file else ''}{colon}{rule}"])
+
+
 def arguments() -> argparse.Namespace:
     """Read the command line."""
     shared = argparse.ArgumentParser(add_help=False)
@@ -164,11 +171,13 @@ def arguments() -> argparse.Namespace:
     shared.add_argument("--cpu", action="store_true", help="leave a GPU alone")
     parser = argparse.ArgumentParser(description=__doc__)
     commands = parser.add_subparsers(required=True)
-    for command in (demo, serve, test, bench, story, gallery):
+    for command in (demo, serve, test, bench, check, story, gallery):
         sub = commands.add_parser(command.__name__, help=command.__doc__, parents=[shared])
         sub.set_defaults(command=command)
         if command is serve:
             sub.add_argument("--port", type=int, default=0, help="default: any free one")
+        if command is check:
+            sub.add_argument("rule", metavar="FILE:RULE", help="such as my_rule.py:MyRule")
         if command is bench:
             sub.add_argument("name", nargs="?", default="*", help="one script of tools/bench; default: all")
             sub.add_argument("rest", nargs=argparse.REMAINDER, help="handed to the script")

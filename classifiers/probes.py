@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable, Mapping
 from itertools import pairwise
 
+import torch
 from torch import Tensor, nn
 
 from .contract import Contract
@@ -49,9 +50,18 @@ def probe_classifier(
     if not isinstance(extractor, FeatureExtractor | ImageTextModel):
         raise ValueError(f"{contract.file} is a probe on {source}, which has no features. Name a CLIP or DINO folder.")
     layers = layers_of(contract.file, weights)
+    check_length(contract.file, source, extractor, layers[0].in_features)
     network = Probe(extractor.network, layers, unit, activation)
     labels = contract.labels(layers[-1].out_features)
     return CleanClassifier(contract.file, network, labels, contract.preprocessing(extractor.preprocessing))
+
+
+def check_length(file: str, source: str, extractor: FeatureExtractor | ImageTextModel, wanted: int) -> None:
+    """Refuse a probe that was trained on features of another length: one grey image is asked."""
+    with torch.no_grad():
+        given = extractor.network(extractor.preprocessing(torch.zeros(1, 3, 32, 32))).shape[1]
+    if given != wanted:
+        raise ValueError(f"{file} reads {wanted} features but {source} gives {given}. Name the network it was made on.")
 
 
 def stated(contract: Contract) -> tuple[str, bool, str]:

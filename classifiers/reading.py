@@ -42,7 +42,7 @@ def open_classifier(path: Path, find: Callable[[str], Path]) -> WiredNetwork:
     if family := family_of(weights):
         return torchvision_classifier(family, weights, contract)
     if is_probe(weights):
-        return probe_classifier(weights, contract, lambda name: open_classifier(find(name), find))
+        return probe_classifier(weights, contract, lambda name: folder_classifier(find(name)))
     raise ValueError(
         f"{path.name} is no classifier known here; its first tensor is {min(names, default='absent')!r}. Known: this "
         "pack's format, guided-diffusion classifiers, probes, folders with config.json, and of torchvision "

@@ -30,14 +30,20 @@ class Predictions:
     extra: Mapping[str, Tensor] = field(default_factory=dict)
 
     @property
-    def delta(self) -> Tensor:  # [B, ...]
-        """The guidance difference: delta = cond - uncond."""
+    def pair(self) -> tuple[Tensor, Tensor]:  # [B, ...], [B, ...]
+        """Both predictions, uncond and cond, half precision as float32.  Raises ValueError where uncond is missing."""
         if self.uncond is None:
             raise ValueError(
                 "This step has no unconditional prediction, so there is no difference to guide along. "
                 "Use gamma other than 1, or a rule that needs cond only."
             )
-        return self.cond - self.uncond
+        return promoted(self.uncond), promoted(self.cond)
+
+    @property
+    def delta(self) -> Tensor:  # [B, ...]
+        """The guidance difference: delta = cond - uncond."""
+        uncond, cond = self.pair
+        return (cond - uncond).to(self.cond.dtype)
 
     def detached(self) -> Predictions:
         """The same without their graph."""

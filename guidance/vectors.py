@@ -75,3 +75,13 @@ def per_item(values: Tensor | float, like: Tensor) -> Tensor:  # [B], [1] or sca
     """One number per item, shaped, placed and typed so that it multiplies `like`."""
     numbers = torch.as_tensor(values, device=like.device, dtype=like.dtype)
     return numbers.reshape(-1, *(1,) * (like.ndim - 1))
+
+
+def std(v: Tensor) -> Tensor:  # [B, ...] -> [B] float64
+    """Standard deviation of the elements of each item."""
+    return wide(flat(v)).std(dim=1, correction=0)
+
+
+def ratio(a: Tensor, b: Tensor) -> Tensor:
+    """a / b, and 1 where b is zero: there is nothing to scale."""
+    return torch.where(b == 0, torch.ones_like(b), a / b)

@@ -64,7 +64,7 @@ class Recorded:
 
     @property
     def plain(self) -> Tensor | None:  # [B, ...]
-        """What stands as u: the unconditional prediction, or the only one that was made, where a gradient is added."""
+        """What stands as u: the unconditional prediction, or the only one made, if a gradient is added to it."""
         return self.cond if self.uncond is None and self.gradients else self.uncond
 
     @property

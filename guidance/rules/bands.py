@@ -9,7 +9,6 @@ from torch import Tensor
 from torch.nn import functional
 
 from ..predictions import Predictions
-from ..vectors import promoted
 from .contract import Rule, with_difference
 
 METHODS = ("FDG", "FreSca")
@@ -56,12 +55,13 @@ class Bands(Rule):
         """Predictions whose difference has weighted bands: u moves (FDG), or c (FreSca)."""
         if gamma == 1:
             return p, state
-        delta = promoted(p.delta)
+        uncond, cond = p.pair
+        delta = cond - uncond
         lower = pyramid_low(delta) if self.method == "FDG" else box_low(delta, self.cutoff)
-        weighted = (self.low * delta + (self.high - self.low) * (delta - lower)).to(p.cond.dtype)
+        weighted = self.low * delta + (self.high - self.low) * (delta - lower)
         if self.method == "FDG":
             return with_difference(p, weighted), state
-        return replace(p, cond=p.uncond + weighted), state
+        return replace(p, cond=(uncond + weighted).to(p.cond.dtype)), state
 
 
 def box_low(v: Tensor, cutoff: float) -> Tensor:  # [B, C, ...] -> [B, C, ...]

@@ -51,6 +51,7 @@ class Rule:
     kind: ClassVar[str]
     claims: ClassVar[frozenset[str]] = frozenset()
     fills_uncond: ClassVar[bool] = False  # acts also where u was not evaluated
+    acts_alone: ClassVar[bool] = False  # acts also where c = u leaves no difference to guide along
 
     @property
     def text(self) -> str:
@@ -89,4 +90,4 @@ class Rule:
 
 def with_difference(p: Predictions, delta: Tensor) -> Predictions:
     """Predictions with the same c and another difference: u = c - delta.  CFG then gives c + (gamma - 1) delta."""
-    return replace(p, uncond=p.cond - delta)
+    return replace(p, uncond=(p.cond - delta).to(p.cond.dtype))

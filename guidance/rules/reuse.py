@@ -24,13 +24,21 @@ class Measured(NamedTuple):
     ratio: Tensor  # [B] float64, sigma / alpha
 
 
+class End(NamedTuple):
+    """How near each item is to its end.  differed: its noise predictions have disagreed. streak: evaluated steps in a
+    row at which they agreed since. stopped: it has ended."""
+
+    differed: Tensor  # [B] bool
+    streak: Tensor  # [B] int64
+    stopped: Tensor  # [B] bool
+
+
 class Memory(NamedTuple):
-    """The latest measured differences, newest first; steps skipped since; items at rest and how long they have been."""
+    """The latest measured differences, newest first; steps skipped since; the end, once it is watched."""
 
     measured: tuple[Measured, ...] = ()
     skipped: int = 0
-    streak: Tensor | None = None  # [B] evaluated steps in a row above the threshold
-    stopped: Tensor | None = None  # [B] bool
+    end: End | None = None
 
 
 @dataclass(frozen=True)
@@ -41,7 +49,8 @@ class Reuse(Rule):
         line   e = delta / n     e' = e_i + theta (e_i - e_j)     theta = ln(n'/n_i) / ln(n_i/n_j)     delta' = n' e'
 
     n = sigma / alpha; i and j are the two latest steps at which u was evaluated. Guidance ends for an item when the
-    noise predictions of c and u agree: cos(x - alpha c, x - alpha u) >= stop at `patience` evaluated steps in a row.
+    noise predictions of c and u agree: cos(x - alpha c, x - alpha u) >= stop at `patience` evaluated steps in a row,
+    once they have disagreed (at high noise both are the noise itself, and agree for no reason of guidance).
     Then it is c alone, for good, and once all items have ended the pass is skipped: an item does in a batch what it
     would do alone.
     every: 1 evaluates u at every step. stop: 1 never ends. patience: evaluated steps, at least 1.
@@ -91,7 +100,7 @@ class Reuse(Rule):
             p, state = self._filled(state, p), state._replace(skipped=state.skipped + 1)
         else:
             return p, state._replace(measured=(), skipped=0)
-        return _ended(p, state.stopped), state
+        return _ended(p, state.end), state
 
     def _skips(self, state: Memory) -> bool:
         enough = 2 if self.predictor == "line" else 1
@@ -100,23 +109,30 @@ class Reuse(Rule):
     def _filled(self, state: Memory, p: Predictions) -> Predictions:
         if self.predictor == "hold":
             return with_difference(p, state.measured[0].delta)
-        return with_difference(p, extrapolated(*state.measured, _ratio(p)))
+        newest, older = state.measured
+        return with_difference(p, extrapolated(newest, older, _ratio(p)))
 
     def _measure(self, state: Memory, p: Predictions) -> Memory:
         state = state._replace(measured=(Measured(p.delta, _ratio(p)), *state.measured)[:2], skipped=0)
         if self.stop >= 1:
             return state
-        close = agreement(p) >= self.stop
-        streak = torch.where(close, (0 if state.streak is None else state.streak) + close.long(), 0)
-        rested = streak >= self.patience
-        return state._replace(streak=streak, stopped=rested if state.stopped is None else state.stopped | rested)
+        return state._replace(end=_nearer(state.end, agreement(p) >= self.stop, self.patience))
+
+
+def _nearer(end: End | None, agreed: Tensor, patience: int) -> End:
+    """The end after one more evaluated step."""
+    if end is None:
+        end = End(torch.zeros_like(agreed), torch.zeros_like(agreed).long(), torch.zeros_like(agreed))
+    differed = end.differed | ~agreed
+    streak = torch.where(agreed & differed, end.streak + 1, 0)
+    return End(differed, streak, end.stopped | (streak >= patience))
 
 
 def agreement(p: Predictions) -> Tensor:  # -> [B] float64 in [-1, 1], nan where a noise prediction is zero
     """Cosine between the noise predictions with and without the condition: cos(x - alpha c, x - alpha u)."""
     x = promoted(p.x)
-    alpha = per_item(p.alpha, x)
-    return cosine(x - alpha * p.cond, x - alpha * p.uncond)
+    free, bound = (x - per_item(p.alpha, x) * v for v in p.pair)
+    return cosine(bound, free)
 
 
 def extrapolated(newest: Measured, older: Measured, ratio: Tensor) -> Tensor:  # ratio [B] -> [B, ...]
@@ -137,13 +153,13 @@ def _ratio(p: Predictions) -> Tensor:  # [B] float64; inf at alpha = 0
     return wide(p.sigma) / wide(p.alpha)
 
 
-def _ended(p: Predictions, stopped: Tensor | None) -> Predictions:
+def _ended(p: Predictions, end: End | None) -> Predictions:
     """The predictions with u = c for the items that have ended."""
-    if stopped is None:
+    if end is None or p.uncond is None:
         return p
-    uncond = torch.where(stopped.reshape(-1, *(1,) * (p.cond.ndim - 1)), p.cond, p.uncond)
-    return replace(p, uncond=uncond)
+    at_rest = end.stopped.to(p.cond.device).reshape(-1, *(1,) * (p.cond.ndim - 1))
+    return replace(p, uncond=torch.where(at_rest, p.cond, p.uncond))
 
 
 def _all_stopped(state: Memory) -> bool:
-    return state.stopped is not None and bool(state.stopped.all())
+    return state.end is not None and bool(state.end.stopped.all())

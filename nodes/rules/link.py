@@ -8,6 +8,7 @@ from comfy_api.latest import io
 
 from ...guidance.chain import PLAIN, Guidance, chain_of
 from ...guidance.rules.contract import Rule
+from ...guidance.rules.spaces import SPACES
 from .. import wires
 
 CATEGORY = "guidance geometry/rules"
@@ -32,6 +33,17 @@ def rule_schema(node_id: str, display_name: str, description: str, knobs: list, 
         outputs=[CHAIN],
         hidden=[io.Hidden.unique_id],
         is_experimental=experimental,
+    )
+
+
+def space_input(default: str, what: str) -> io.Combo.Input:
+    """The widget for the space in which a rule measures.  what: the beginning of the tooltip."""
+    return io.Combo.Input(
+        "space",
+        options=list(SPACES),
+        default=default,
+        tooltip=f"{what} x0: the clean prediction. epsilon: the noise. v: v-prediction, on flow models the velocity. "
+        f"ode: (x - x0)/sigma, which is epsilon, or on flow models the velocity. Usual: {default}.",
     )
 
 

@@ -44,8 +44,8 @@ class GGReuse(io.ComfyNode):
                     max=1.0,
                     step=0.0001,
                     round=0.000001,
-                    tooltip="Guidance ends when cos of the two noise predictions reaches this. 1: never. 0.999: late. "
-                    "Below 0.99: too early, prompt lost. arXiv 2312.12487.",
+                    tooltip="Guidance ends once the cosine of both noise predictions is back at this. 1: never. 0.999: "
+                    "late. Below 0.99: too early, prompt lost. arXiv 2312.12487.",
                 ),
                 io.Int.Input(
                     "patience",

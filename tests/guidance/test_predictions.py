@@ -137,6 +137,14 @@ def test_delta_is_cond_minus_uncond():
     assert p.delta.tolist() == [[2.0, 2.0]]
 
 
+def test_half_precision_is_promoted_before_anything_is_subtracted():
+    one, half = torch.ones(1), torch.tensor([[2048.0, 1.0]], dtype=torch.float16)
+    p = Predictions(x=half, sigma=one, alpha=one, uncond=half, cond=-half)
+    assert [v.dtype for v in p.pair] == [torch.float32, torch.float32]
+    assert p.delta.dtype == torch.float16
+    assert p.delta.tolist() == [[-4096.0, -2.0]]
+
+
 def test_delta_without_uncond_says_what_is_missing():
     one = torch.ones(1)
     p = Predictions(x=torch.zeros(1, 2), sigma=one, alpha=one, uncond=None, cond=torch.ones(1, 2))

@@ -5,7 +5,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from guidance_geometry.guidance.vectors import angle, cosine, dot, norm, per_item, project, reject, rms
+from guidance_geometry.guidance.vectors import angle, cosine, dot, norm, per_item, project, ratio, reject, rms, std
 
 QUICK = settings(deadline=None, derandomize=True, max_examples=50)
 SHAPES = [(2, 5), (3, 2, 7), (2, 3, 4, 4), (2, 2, 3, 4, 4)]
@@ -32,6 +32,16 @@ def test_dot_of_rounded_numbers_is_exact(dtype):
 
 def test_half_precision_does_not_overflow():
     assert norm(torch.full((1, 4), 60000.0, dtype=torch.float16)).item() == pytest.approx(120000, rel=1e-3)
+
+
+def test_std_is_taken_about_the_mean_of_each_item():
+    v = torch.tensor([[1.0, 3.0], [7.0, 7.0]], dtype=torch.float16)
+    assert std(v).tolist() == [1.0, 0.0]
+    assert std(v).dtype == torch.float64
+
+
+def test_a_ratio_to_nothing_scales_nothing():
+    assert ratio(torch.tensor([6.0, 5.0, 0.0]), torch.tensor([3.0, 0.0, 2.0])).tolist() == [2.0, 1.0, 0.0]
 
 
 def test_rms_does_not_depend_on_the_number_of_elements():

@@ -139,6 +139,24 @@ def test_a_second_model_is_evaluated_with_its_own_weights_and_counted(labelled, 
     assert (same - ksampler(*labelled["ve"], empty_latent("ve"), "euler")).abs().max() <= 1e-4
 
 
+def test_a_second_model_is_loaded_together_with_the_first(labelled, empty_latent):
+    import comfy.patcher_extension
+    import comfy.sampler_helpers
+
+    together = []
+
+    def prepared(executor, patcher, shape, conds, model_options=None):
+        together.extend(comfy.sampler_helpers.get_additional_models(conds, patcher.model_dtype())[0])
+        return executor(patcher, shape, conds, model_options=model_options)
+
+    patcher, positive, negative = labelled["ve"]
+    model, weak = patcher.clone(), mixture()
+    model.add_wrapper_with_key(comfy.patcher_extension.WrappersMP.PREPARE_SAMPLING, "test", prepared)
+    guided(model, positive, negative, empty_latent("ve"), "euler", guidance=PLAIN.then(Away("cond", weak)))
+    assert together == [weak]
+    assert weak.model.current_patcher is None, "given back at the end"
+
+
 def test_a_second_model_with_the_first_one_s_weights_may_carry_other_patches(labelled, empty_latent):
     chain = PLAIN.then(Away("cond", labelled["ve"][0].clone()))
     calls, found, _ = run(labelled, empty_latent, chain)

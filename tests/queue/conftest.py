@@ -1,3 +1,4 @@
+import shutil
 import signal
 import sys
 from contextlib import contextmanager
@@ -6,12 +7,12 @@ from pathlib import Path
 import pytest
 
 from guidance_geometry.tests.queue import steering
-from guidance_geometry.tests.queue.prompts import HOST
+from guidance_geometry.tests.queue.prompts import HOST, ROOT
 
 
 @contextmanager
 def host_in(base, *more):
-    """A real ComfyUI with folders of its own and this pack as its only custom node."""
+    """A real ComfyUI with folders of its own, with this pack and the example of another one as its custom nodes."""
     if not (HOST / "main.py").exists():
         pytest.skip("no ComfyUI host: run `python3 dev.py test`, or set COMFYUI_PATH")
     from guidance_geometry.tools import provision
@@ -20,6 +21,7 @@ def host_in(base, *more):
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that a terminated test run still ends its server
     python = Path(sys.executable)
     options, pack = own_folders(base)
+    shutil.copy(ROOT / "tests" / "invariants" / "example_rule.py", base / "custom_nodes")
     options += [*provision.device_options(python), *more]
     with running(python, HOST, base / "host.log", options, pack) as live:
         yield live

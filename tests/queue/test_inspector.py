@@ -196,6 +196,20 @@ def test_a_large_record_is_fetched_from_its_file(page):
     page.wait_for_function(DRAWN)
 
 
+def test_a_reload_asks_for_the_record_before_the_history_has_answered(page):
+    reseed(page, steps=60)
+    queue(page)
+    shows_run_of(page, 60)
+    page.wait_for_timeout(2000)  # the editor keeps its draft late
+    order = []
+    page.on("request", lambda request: order.append("record") if ".json&" in request.url else None)
+    page.on("response", lambda answer: order.append("history") if "/history/" in answer.url else None)
+    page.reload()
+    page.wait_for_function(f"() => {INSPECTOR}")
+    shows_run_of(page, 60)
+    assert order.index("record") < order.index("history")
+
+
 def test_a_panel_in_a_subgraph_and_a_second_tab_show_their_run(page):
     reseed(page, steps=20)
     page.evaluate(

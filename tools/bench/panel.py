@@ -42,7 +42,7 @@ REDRAW = f"""async ([pack, w, h, times]) => {{ {RECORD}
   const {{ VIEWS }} = await import(`/extensions/${{pack}}/lib/panel-view.mjs`);
   const alone = {{ root: () => null, locale: () => "en", address: path => app.api.apiURL(path), refresh() {{}} }};
   const panel = new Panel({{ properties: {{ gg_second: "none" }} }}, alone, new Map());
-  panel.host.style.cssText = `position: fixed; left: 0; top: 0; width: ${{w}}px; height: ${{h}}px`;
+  panel.host.style.cssText = `position: fixed; left: 0; top: 0; min-width: ${{w}}px; height: ${{h}}px`;
   document.body.append(panel.host);
   panel.start();
   await panel.show(record);
@@ -180,7 +180,7 @@ def main() -> int:
     host = os.environ.get("COMFYUI_PATH") or ROOT / ".host" / "ComfyUI"
     parser.add_argument("--host", type=Path, default=Path(host))
     parser.add_argument("--redraws", type=int, default=60)
-    parser.add_argument("--reloads", type=int, default=3)
+    parser.add_argument("--reloads", type=int, default=5)
     parser.add_argument("--runs", type=int, default=200)
     options = parser.parse_args()
     if CHROMIUM is None:

@@ -16,15 +16,16 @@ export function quantile(values, share) {
   return known[below] + (place - below) * ((known[below + 1] ?? known[below]) - known[below]);
 }
 
-const FOUND = new WeakMap(); // step -> {metric: band}: a step never changes, and a figure is drawn often
+const FOUND = new WeakMap(); // step -> {name: value}: a step never changes, and a figure is drawn often
+
+/** What `find` says of a step, asked once for each name. */
+export function once(step, name, find) {
+  if (!FOUND.has(step)) FOUND.set(step, {});
+  return (FOUND.get(step)[name] ??= find());
+}
 
 /** 10th and 90th percentile of a metric at one step: of the whole batch where the record has them, else of what was sent. */
-export function bandOf(name, step, record) {
-  if (!FOUND.has(step)) FOUND.set(step, {});
-  const known = FOUND.get(step);
-  known[name] ??= ends(name, step, record);
-  return known[name];
-}
+export const bandOf = (name, step, record) => once(step, `band ${name}`, () => ends(name, step, record));
 
 function ends(name, step, record) {
   const sent = step.percentiles?.[name];

@@ -41,30 +41,40 @@ const PAINTERS = {
     stroke(ctx, { ...command, width: 1.8, dash: null });
   },
   text(ctx, command, font) {
-    const fonts = command.runs.map((run) => fontOf(run, command, font));
-    const widths = command.runs.map((run, k) => {
-      ctx.font = fonts[k];
-      return ctx.measureText(run.t).width;
-    });
+    const { runs, anchor, halo, size } = command;
+    const fonts = runs.map((run) => fontOf(run, command, font));
+    const alone = runs.length === 1; // then the browser aligns it, and nothing has to be measured
+    const widths = alone ? [0] : runs.map((run, k) => widthOf(ctx, run, fonts[k]));
     const whole = widths.reduce((sum, width) => sum + width, 0);
-    const shift = { start: 0, middle: whole / 2, end: whole }[command.anchor];
-    ctx.textAlign = "left";
+    ctx.textAlign = alone ? ALIGNMENT[anchor] : "left";
     ctx.textBaseline = "alphabetic";
-    ctx.lineJoin = "round";
-    for (const pass of command.halo ? ["strokeText", "fillText"] : ["fillText"]) {
-      let x = command.x - shift;
-      ctx.lineWidth = 3;
-      ctx.setLineDash([]);
-      ctx.strokeStyle = command.halo;
-      ctx.fillStyle = command.fill;
-      command.runs.forEach((run, k) => {
+    ctx.fillStyle = command.fill;
+    if (halo) outline(ctx, halo);
+    for (const pass of halo ? ["strokeText", "fillText"] : ["fillText"]) {
+      let x = command.x - { start: 0, middle: whole / 2, end: whole }[anchor];
+      runs.forEach((run, k) => {
         ctx.font = fonts[k];
-        ctx[pass](run.t, x, command.y + (run.sub ? 0.22 * command.size : 0));
+        ctx[pass](run.t, x, command.y + (run.sub ? 0.22 * size : 0));
         x += widths[k];
       });
     }
   },
 };
+
+const ALIGNMENT = { start: "left", middle: "center", end: "right" };
+
+function widthOf(ctx, run, font) {
+  ctx.font = font;
+  return ctx.measureText(run.t).width;
+}
+
+/** Words get a seam of the paper's colour. */
+function outline(ctx, colour) {
+  ctx.lineJoin = "round";
+  ctx.lineWidth = 3;
+  ctx.setLineDash([]);
+  ctx.strokeStyle = colour;
+}
 
 /** Corners of a marker that is not round. */
 export function corners(kind, x, y, size) {

@@ -75,8 +75,12 @@ export function paintable(commands) {
   return [...kept, text(6, h - 6, words, { fill: "#888888", name: "left-out" })];
 }
 
+const NUMBERS = ["x", "y", "w", "h", "width", "size", "alpha"];
+
+const isKnown = (value) => value === undefined || value === null || Number.isFinite(value);
+
 function isFinite(command) {
-  const numbers = [command.x, command.y, command.w, command.h, command.width, command.size, command.alpha];
-  const all = [...numbers, ...(command.points ?? []).flat(), ...(command.dash ?? [])];
-  return all.every((value) => value === undefined || value === null || Number.isFinite(value));
+  const { points, dash } = command;
+  if (points && !points.every((point) => isKnown(point[0]) && isKnown(point[1]))) return false;
+  return NUMBERS.every((name) => isKnown(command[name])) && (!dash || dash.every(isKnown));
 }

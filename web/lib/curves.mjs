@@ -1,5 +1,5 @@
 /** Figures over a whole run: direction memory (D9), where guidance matters (D11), step against noise (D17). */
-import { band, bandOf, bandWords, spread } from "./bands.mjs";
+import { band, bandOf, bandWords, once, spread } from "./bands.mjs";
 import { FOOT, bars, cursor, curve, keys, levelAxis, panel, positions, stepsOf } from "./axes.mjs";
 import { line, polygon, rectangle, text } from "./commands.mjs";
 import { defaultSample, defaultStep, length, sampleOf, stepOf } from "./gram.mjs";
@@ -48,8 +48,6 @@ function lengthsOf({ step, gram }) {
   return {
     step: metric("M7", gram, step),
     noise: metric("M8", gram, step),
-    ratio: metric("M8r", gram, step),
-    added: squaresAdd(gram),
     push: Math.abs((step.gamma ?? NaN) * kappa) * metric("M2", gram, step),
   };
 }
@@ -70,8 +68,8 @@ function squaresAdd(gram) {
 }
 
 function lengthFacts(chosen, run, noisy) {
-  const noise = chosen && noisy && [`noise ${number(chosen.noise)}`, `noise/step ${number(chosen.ratio)}`,
-    `squares add to ${number(100 * chosen.added)} %`];
+  const noise = chosen && noisy && [`noise ${number(chosen.noise)}`, `noise/step ${number(chosen.noise / chosen.step)}`,
+    `squares add to ${number(100 * squaresAdd(chosen.gram))} %`];
   const words = noisy ? "noise stands across the step, so squared lengths add" : "this sampler adds no noise";
   return [chosen ? `step ${chosen.i}: rms ${number(chosen.step)}` : "", ...(noise || []), ...run.facts, words];
 }
@@ -134,15 +132,19 @@ export function matters(record, options) {
 
 /** Shares of the two proxies of one sample, a row a step: push = |kappa (D - c)|, and push x contraction. */
 export function pushesOf(record, sample) {
-  const found = stepsOf(record).map((step) => ({ i: step.i, step, gram: sampleOf(step, sample) }));
-  const noisy = found.some(({ gram, step }) => metric("M8", gram, step) > 0);
-  const raw = found.map(({ i, step, gram }) => {
-    const beyond = gram ? length(gram, { delta: (step.gamma ?? NaN) - 1, "D-G": 1 }) : NaN; // D - c
-    const push = Math.abs(step.kappa ?? NaN) * beyond;
-    return { i, step, push, contracted: push * contraction(step, record?.sigma_data, noisy) };
+  const found = stepsOf(record).map((step) => once(step, `push ${sample}`, () => pushAt(step, sampleOf(step, sample))));
+  const noisy = found.some(({ noise }) => noise > 0);
+  const raw = found.map(({ step, push }) => {
+    return { i: step.i, step, push, contracted: push * contraction(step, record?.sigma_data, noisy) };
   });
   const sums = ["push", "contracted"].map((key) => raw.reduce((sum, row) => sum + (row[key] || 0), 0));
   return raw.map((row) => ({ ...row, push: row.push / (sums[0] || 1), contracted: row.contracted / (sums[1] || 1) }));
+}
+
+/** The push at one step, and the noise that tells how much of it survives. */
+function pushAt(step, gram) {
+  const beyond = gram ? length(gram, { delta: (step.gamma ?? NaN) - 1, "D-G": 1 }) : NaN; // D - c
+  return { step, push: Math.abs(step.kappa ?? NaN) * beyond, noise: metric("M8", gram, step) };
 }
 
 /** The same of the sample of a run, those that are known, and how many are not. */

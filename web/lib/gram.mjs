@@ -47,16 +47,18 @@ const isReal = (step, gram) => gram && length(gram, { delta: 1 }) / Math.sqrt(gr
 /** <v, w> of two recorded vectors; NaN where unknown. */
 export function dot(gram, first, second) {
   if (!gram) return NaN;
-  const places = [gram.vectors.indexOf(first), gram.vectors.indexOf(second)];
-  if (places.includes(-1)) return NaN;
-  const [i, j] = places.sort((p, q) => p - q);
+  const p = gram.vectors.indexOf(first);
+  const q = gram.vectors.indexOf(second);
+  const i = Math.min(p, q);
+  if (i < 0) return NaN;
+  const j = Math.max(p, q);
   return gram.K[i * gram.vectors.length - (i * (i - 1)) / 2 + j - i] ?? NaN;
 }
 
 /** Inner product of two combinations: sum of p_i q_j <v_i, v_j>. */
 export function combination(gram, first, second) {
   let total = 0;
-  for (const [v, p] of Object.entries(first)) for (const [w, q] of Object.entries(second)) total += p * q * dot(gram, v, w);
+  for (const v in first) for (const w in second) total += first[v] * second[w] * dot(gram, v, w);
   return total;
 }
 

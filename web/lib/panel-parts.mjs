@@ -61,11 +61,18 @@ export function parts(views, t) {
  */
 export function put(place, values) {
   for (const [name, value] of Object.entries(values)) {
-    if (name in place) {
+    if (name === "textContent") write(place, value);
+    else if (name in place) {
       if (place[name] !== value) place[name] = value;
     } else if (value === null) place.removeAttribute(name);
     else if (place.getAttribute(name) !== String(value)) place.setAttribute(name, value);
   }
+}
+
+/** Change the words of an element within its text node: a new node would make the browser match the styles of the page anew. */
+function write(place, words) {
+  const node = place.firstChild ?? place.appendChild(document.createTextNode(""));
+  if (node.data !== words) node.data = words;
 }
 
 /** Where a view draws: a box with a canvas and the words beside the pointer. */

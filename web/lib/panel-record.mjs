@@ -4,6 +4,9 @@ import { metric, NAMES, rms } from "./metrics.mjs";
 
 const FROM_STEP = ["space", "N", "vectors"];
 
+/** Where the server keeps a file of a run. file: {filename, subfolder, type}. */
+export const addressOf = ({ filename, subfolder, type }) => `/view?${new URLSearchParams({ filename, subfolder, type })}`;
+
 /** A run with a live message added. Steps are kept by their number: messages may be lost or come twice. */
 export function withSteps(run, message) {
   const kept = run?.run === message.run ? run : { v: 1, run: message.run, live: true, workflow_id: message.workflow_id,

@@ -6,7 +6,7 @@ import { scaleSource, writeScale } from "./panel-graph.mjs";
 import { keys, wheel } from "./panel-input.mjs";
 import { download, element, fillTable, markRows, parts, put } from "./panel-parts.mjs";
 import { nearestSheet, rowOf } from "./panel-pictures.mjs";
-import { csv, samplesOf, table, withSteps } from "./panel-record.mjs";
+import { addressOf, csv, samplesOf, table, withSteps } from "./panel-record.mjs";
 import { commandsOf, drawView, PARTNER, PICTURES, View, VIEWS } from "./panel-view.mjs";
 import { facts, spoken, status } from "./panel-words.mjs";
 import { speaker } from "./strings.mjs";
@@ -155,8 +155,7 @@ export class Panel {
   async fetched(record) {
     this.trouble = { key: "reading" };
     this.redraw();
-    const answer = await this.editor.fetch(`/view?${new URLSearchParams(record.file)}`).catch(() => null);
-    const run = answer?.ok ? await answer.json().catch(() => null) : null;
+    const run = await this.editor.read(addressOf(record.file));
     if (!run && this.shown === record) this.trouble = { key: "gone" };
     return run;
   }
@@ -306,8 +305,7 @@ export class Panel {
       };
       known.image.onload = ends("there");
       known.image.onerror = ends("gone");
-      const { filename, subfolder, type } = sheet;
-      known.image.src = this.editor.address(`/view?${new URLSearchParams({ filename, subfolder, type })}`);
+      known.image.src = this.editor.address(addressOf(sheet));
     }
     return known.state === "there" ? known.image : null;
   }

@@ -124,11 +124,13 @@ function outlineLens({ page, lens }) {
 /** Above the lens, where no line runs; its right end otherwise. */
 function lensTitle({ theme, placer }, frame, words) {
   const wide = runsWidth([{ t: words }], SMALL);
-  const titles = [];
+  let best = null;
   for (let x = frame.x + frame.w - wide - 4; x >= frame.x; x -= 8) {
-    titles.push(text(x, frame.y - 6, words, { fill: theme.muted, halo: theme.paper, name: "lens-title" }));
+    const title = text(x, frame.y - 6, words, { fill: theme.muted, halo: theme.paper, name: "lens-title" });
+    const free = placer.crossed(boxOf(title)) === 0;
+    if (free || !best) best = title;
+    if (free) break;
   }
-  const best = titles.find((title) => placer.crossed(boxOf(title)) === 0) ?? titles[0];
   if (!best) return [];
   placer.taken.push(boxOf(best));
   return [best];

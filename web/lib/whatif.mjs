@@ -80,15 +80,15 @@ function metricCurves(page, record, scene, box, most) {
   const low = Math.min(0, scene.shown);
   const scales = Array.from({ length: SAMPLES + 1 }, (_, k) => low + (k / SAMPLES) * (most - low));
   const value = (name, gamma) => metric(name, scene.gram, scene, record, gamma);
-  const values = series.flatMap(([name]) => scales.map((gamma) => value(name, gamma)));
+  const found = series.map(([name]) => scales.map((gamma) => value(name, gamma)));
   const where = { at: (gamma) => (gamma - low) / (most - low), n: 2 };
-  const plot = panel(page, { ...box, y: box.y + 14, h: box.h - 14 }, where, { values, reserve: 4 });
+  const plot = panel(page, { ...box, y: box.y + 14, h: box.h - 14 }, where, { values: found.flat(), reserve: 4 });
   const items = series.map(([words, colour, dash, kind]) => ({ words, colour, dash, kind }));
   keys(page, { ...box, x: plot.inner.x, y: box.y - 4 }, items);
   rule(page, plot, scene.gamma, theme.muted, [2, 3]);
   rule(page, plot, scene.shown, theme.ink, null);
-  for (const [name, colour, dash, kind] of series) {
-    const points = scales.map((gamma) => [plot.x(gamma), plot.y(value(name, gamma))]);
+  for (const [row, [name, colour, dash, kind]] of series.entries()) {
+    const points = scales.map((gamma, k) => [plot.x(gamma), plot.y(found[row][k])]);
     curve(page, { spacing: 0 }, points, { colour, kind, dash, name });
     const here = [plot.x(scene.shown), plot.y(value(name, scene.shown))];
     if (here.every(Number.isFinite)) commands.push(marker(here, kind, colour, 7, theme.paper, { name: `${name}-here` }));

@@ -1,22 +1,26 @@
 /** Widths of words without a font at hand, and numbers as they are printed. */
 
-const NARROW = "iljI.,:;'|!()[]\u2032 ftr\u00b7/";
-const BROAD = "mwMWGOQD%@\u2192";
 const SUPERSCRIPT = { "-": "\u207b", 0: "\u2070", 1: "\u00b9", 2: "\u00b2", 3: "\u00b3", 4: "\u2074", 5: "\u2075",
   6: "\u2076", 7: "\u2077", 8: "\u2078", 9: "\u2079" };
-const SUPERSCRIPTS = new Set(Object.values(SUPERSCRIPT));
+const WIDTHS = new Map(Object.entries({
+  ...alike("ABCDEFGHIJKLMNOPQRSTUVWXYZ", 0.72),
+  ...alike("mwMWGOQD%@\u2192", 0.96),
+  ...alike("iljI.,:;'|!()[]\u2032 ftr\u00b7/", 0.4),
+  ...alike(Object.values(SUPERSCRIPT), 0.42),
+}));
+
+function alike(letters, width) {
+  return Object.fromEntries([...letters].map((letter) => [letter, width]));
+}
 
 /** Width in em of a letter of a wide sans-serif face. */
-function letterWidth(letter) {
-  if (SUPERSCRIPTS.has(letter)) return 0.42;
-  if (NARROW.includes(letter)) return 0.4;
-  if (BROAD.includes(letter)) return 0.96;
-  return letter >= "A" && letter <= "Z" ? 0.72 : letter.codePointAt(0) > 0x2e80 ? 1.02 : 0.63;
-}
+const letterWidth = (letter) => WIDTHS.get(letter) ?? (letter.codePointAt(0) > 0x2e80 ? 1.02 : 0.63);
 
 /** Width in pixels that words take at most. */
 export function wordsWidth(words, size) {
-  return [...words].reduce((sum, letter) => sum + letterWidth(letter), 0) * size;
+  let sum = 0;
+  for (const letter of words) sum += letterWidth(letter);
+  return sum * size;
 }
 
 /** Size in pixels of a run: indices are smaller, never below 11 px. */

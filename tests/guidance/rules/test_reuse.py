@@ -81,12 +81,22 @@ def test_the_line_saves_nine_of_twenty_passes_of_the_exact_model_at_two_percent(
 
 def test_an_item_ends_when_its_noise_predictions_agree_and_the_pass_when_all_have():
     near, far = 1e-6, 1.0
-    steps = [at(s, close=(near, far if i < 2 else near), seed=i) for i, s in enumerate(LEVELS["ve"][:-1])]
+    steps = [
+        at(s, close=(near if i > 0 else far, near if i > 1 else far), seed=i) for i, s in enumerate(LEVELS["ve"][:-1])
+    ]
     guided, evaluated = walk(Reuse(1, stop=0.999, patience=2), steps)
     assert evaluated == [True] * 4 + [False] * 2
-    assert torch.equal(guided[1][0], steps[1].cond[0])
-    assert not torch.equal(guided[1][1], steps[1].cond[1])
+    assert torch.equal(guided[2][0], steps[2].cond[0])
+    assert not torch.equal(guided[2][1], steps[2].cond[1])
     assert all(torch.equal(result, p.cond) for p, result in zip(steps[3:], guided[3:], strict=True))
+
+
+def test_agreement_before_any_difference_is_the_noise_and_does_not_count():
+    """At high noise both noise predictions are the noise itself."""
+    close = (1e-6, 1e-6, 1e-6, 1.0, 1e-6, 1e-6)
+    pairs = zip(LEVELS["ve"][:-1], close, strict=True)
+    steps = [at(sigma, close=(one,) * 2, seed=i) for i, (sigma, one) in enumerate(pairs)]
+    assert walk(Reuse(1, stop=0.999, patience=1), steps)[1] == [True] * 5 + [False]
 
 
 def test_agreement_for_one_step_is_not_enough():
@@ -101,8 +111,9 @@ def test_agreement_is_measured_in_noise_predictions_of_flow_too():
     e_c, e_u = ((p.x - 0.5 * v).flatten(1) for v in (p.cond, p.uncond))
     expected = (e_c * e_u).sum(1) / (e_c.norm(dim=1) * e_u.norm(dim=1))
     lower, upper = expected.min().item(), expected.max().item()
-    assert walk(Reuse(1, stop=upper + 1e-9, patience=1), [p, p], space="flow")[1] == [True, True]
-    assert walk(Reuse(1, stop=lower - 1e-9, patience=1), [p, p], space="flow")[1] == [True, False]
+    far = at(0.6, "flow", close=(1.0, 1.0))
+    assert walk(Reuse(1, stop=upper + 1e-9, patience=1), [far, p, p], space="flow")[1] == [True, True, True]
+    assert walk(Reuse(1, stop=lower - 1e-9, patience=1), [far, p, p], space="flow")[1] == [True, True, False]
 
 
 @pytest.mark.parametrize("rule", [Reuse(3), Reuse(2, "hold"), Reuse(2, stop=0.99, patience=1)], ids=lambda r: r.text)

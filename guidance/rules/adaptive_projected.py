@@ -1,0 +1,81 @@
+"""APG, adaptive projected guidance: less of the difference along the prediction, a cap, and momentum."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from ..predictions import Predictions
+from ..schedules import Run
+from ..vectors import flat, norm, per_item, project, ratio
+from .contract import Rule, with_difference
+from .spaces import known_space, vector
+
+
+@dataclass(frozen=True)
+class Momentum:
+    """Running difference: m' = delta + beta m.  A number until the first step."""
+
+    mean: Tensor | float = 0.0
+
+
+def capped(v: Tensor, radius: Tensor | float) -> Tensor:  # [B, ...] -> [B, ...]
+    """Shorten each item to at most this length: v min(1, radius / |v|)."""
+    length = norm(v)
+    return v * per_item(ratio(length.clamp(max=radius), length), v)
+
+
+def weighed(delta: Tensor, axis: Tensor, eta: float) -> Tensor:  # [B, ...], [B, ...] -> [B, ...]
+    """The difference with its part along an axis weighed: delta_across + eta delta_along."""
+    return delta + (eta - 1) * project(delta, axis)
+
+
+@dataclass(frozen=True)
+class AdaptiveProjected(Rule):
+    """Adaptive projected guidance.
+
+        m = delta + beta m        d = m min(1, r / |m|)        delta' = d_across + eta d_along
+        D = c + (gamma - 1) delta'
+
+    eta: weight of the part of the difference along c, measured in `space`; 1 is plain CFG, 0 the paper's.
+    threshold: cap on the x0 difference, 0 is off; per element (r = threshold sqrt(N)), so that it does not depend on
+    the resolution, or, if absolute, r itself. momentum: beta; the paper's are negative.
+    Source: Sadat et al. 2024, arXiv 2410.02416, algorithm 1.
+    """
+
+    kind = "before"
+    claims = frozenset({"per item"})
+    eta: float = 0.0
+    threshold: float = 0.06
+    momentum: float = -0.5
+    absolute: bool = False
+    space: str = "x0"
+
+    def __post_init__(self):
+        known_space(self.space)
+
+    @property
+    def neutral(self) -> bool:
+        """The difference stays as it is."""
+        return self.eta == 1 and self.threshold == 0 and self.momentum == 0
+
+    @property
+    def text(self) -> str:
+        """One phrase for the trace."""
+        cap = f", cap {self.threshold:g}{'' if self.absolute else ' sqrt(N)'}" if self.threshold else ""
+        memory = f", momentum {self.momentum:g}" if self.momentum else ""
+        return f"APG eta {self.eta:g}{cap}{memory} in {self.space}"
+
+    def init(self, run: Run) -> Momentum:
+        """No difference yet."""
+        return Momentum()
+
+    def step(self, state: Momentum, p: Predictions, gamma: float) -> tuple[Predictions, Momentum]:
+        """Predictions whose difference is delta'."""
+        uncond, cond = p.pair
+        mean = delta = cond - uncond + self.momentum * state.mean
+        if self.threshold:
+            delta = capped(delta, self.threshold * (1 if self.absolute else flat(delta).shape[1] ** 0.5))
+        delta = weighed(delta, vector(self.space, cond, p), self.eta)
+        return with_difference(p, delta), Momentum(mean)

@@ -1,0 +1,55 @@
+"""ADG, angle domain guidance: turn the prediction away from u instead of lengthening it."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from ..predictions import Predictions
+from ..vectors import angle, norm, per_item, ratio, reject
+from .contract import Rule
+
+
+def turned(p: Predictions, *, gamma: float, max_angle: float) -> Tensor:  # max_angle in radians -> [B, ...]
+    """Turn c away from u by gamma - 1 times their angle t, at most by max_angle.
+
+        D = cos(t') c + sin(t') |c| e        t' = (gamma - 1) t, clipped to +-max_angle
+        e: unit vector along the part of c across u
+
+    So |D| <= sqrt(2) |c|. Where u or c is zero, nothing turns.
+    """
+    uncond, cond = p.pair
+    across = reject(cond - uncond, uncond)
+    turn = ((gamma - 1) * angle(uncond, cond).nan_to_num(0)).clamp(-max_angle, max_angle)
+    length = norm(across)
+    share = torch.where(length == 0, torch.zeros_like(length), turn.sin() * norm(cond) / length)
+    return per_item(turn.cos(), cond) * cond + per_item(share, cond) * across
+
+
+@dataclass(frozen=True)
+class Angle(Rule):
+    """Angle domain guidance, in place of CFG, on x0-hats.
+
+    max_angle: largest turn in degrees; 60 is the paper's. keep_norm: give the result the length of c.
+    Source: Jin et al. 2025, arXiv 2506.11039.
+    """
+
+    kind = "combine"
+    claims = frozenset({"in span", "per item", "same in every space"})
+    max_angle: float = 60.0
+    keep_norm: bool = False
+
+    @property
+    def text(self) -> str:
+        """One phrase for the trace."""
+        return f"ADG up to {self.max_angle:g} deg{', length of c' if self.keep_norm else ''}"
+
+    def step(self, state: None, p: Predictions, gamma: float) -> tuple[Tensor, None]:
+        """The turned prediction."""
+        guided = turned(p, gamma=gamma, max_angle=math.radians(self.max_angle))
+        if self.keep_norm:
+            guided = guided * per_item(ratio(norm(p.cond), norm(guided)), guided)
+        return guided.to(p.cond.dtype), state

@@ -1,0 +1,66 @@
+"""EP-CFG: the energy of the conditional prediction, kept."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from ..predictions import Predictions
+from ..vectors import dot, flat, promoted, ratio, wide
+from .contract import Rule
+from .spaces import known_space, scaled, vector
+
+LOW, HIGH = 0.45, 0.55  # the paper's percentiles of the robust energy
+
+
+def energy_preserving(p: Predictions, guided: Tensor, *, robust: bool, space: str) -> Tensor:  # [B, ...] -> [B, ...]
+    """Give the guided output the energy of the conditional one.
+
+        o' = o_G sqrt(E(o_c) / E(o_G))          E(o) = sum of o_i^2, or of those between two percentiles of them
+
+    Source: Zhang et al. 2024, arXiv 2412.09966.
+    """
+    energy = middle_energy if robust else _energy
+    factor = ratio(energy(vector(space, p.cond, p)), energy(vector(space, guided, p))).sqrt()
+    return scaled(space, guided, p, factor)
+
+
+def middle_energy(v: Tensor) -> Tensor:  # [B, ...] -> [B] float64
+    """Sum of the squares that lie between the 45th and the 55th percentile of the squares of an item."""
+    squares = promoted(flat(v)) ** 2
+    last = squares.shape[1] - 1
+    low = squares.kthvalue(math.ceil(LOW * last) + 1, dim=1, keepdim=True).values
+    high = squares.kthvalue(math.floor(HIGH * last) + 1, dim=1, keepdim=True).values
+    return wide(squares.where((squares >= low) & (squares <= high), 0.0)).sum(dim=1)
+
+
+def _energy(v: Tensor) -> Tensor:
+    return dot(v, v)
+
+
+@dataclass(frozen=True)
+class EnergyPreserving(Rule):
+    """Energy-preserving CFG.
+
+    robust: count only the middle of the squares, so that a few bright spots do not darken the rest. space: where the
+    energy is measured.
+    """
+
+    kind = "after"
+    claims = frozenset({"in span", "per item"})
+    robust: bool = False
+    space: str = "ode"
+
+    def __post_init__(self):
+        known_space(self.space)
+
+    @property
+    def text(self) -> str:
+        """One phrase for the trace."""
+        return f"EP-CFG{' robust' if self.robust else ''} in {self.space}"
+
+    def step(self, state: None, p: Predictions, guided: Tensor, gamma: float) -> tuple[Tensor, None]:
+        """The prediction with the energy of c."""
+        return energy_preserving(p, guided, robust=self.robust, space=self.space), state

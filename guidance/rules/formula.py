@@ -1,0 +1,168 @@
+"""A guidance rule typed as a formula: read as a syntax tree of few allowed kinds, never executed as code."""
+
+from __future__ import annotations
+
+import ast
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from ..predictions import Predictions
+from ..vectors import dot, flat, norm, per_item, project, reject, wide
+from .contract import Rule
+
+PLAIN = "u + gamma * d"
+LONGEST = 2000  # characters
+DEEPEST = 60  # nested operations
+PROBE = (2, 3, 2, 2)
+
+
+def _divided(a: Tensor, b: Tensor) -> Tensor:
+    return torch.where(b == 0, 0.0, a / torch.where(b == 0, 1.0, b))
+
+
+class Function(NamedTuple):
+    """What a name in a formula does.  whole: it reduces, so that its arguments are spread over the item first."""
+
+    call: Callable[..., Tensor]
+    arguments: int
+    whole: bool = False
+
+
+FUNCTIONS: dict[str, Function] = {
+    "dot": Function(lambda a, b: per_item(dot(a, b), a), 2, True),
+    "norm": Function(lambda a: per_item(norm(a), a), 1, True),
+    "mean": Function(lambda a: per_item(flat(a).mean(dim=1), a), 1, True),
+    "std": Function(lambda a: per_item(flat(a).std(dim=1, correction=0), a), 1, True),
+    "proj": Function(project, 2, True),
+    "rej": Function(reject, 2, True),
+    "clamp": Function(lambda a, low, high: torch.minimum(torch.maximum(a, low), high), 3),
+    "min": Function(torch.minimum, 2),
+    "max": Function(torch.maximum, 2),
+    "abs": Function(torch.abs, 1),
+    "sign": Function(torch.sign, 1),
+    "sqrt": Function(torch.sqrt, 1),
+    "exp": Function(torch.exp, 1),
+    "log": Function(torch.log, 1),
+}
+OPERATORS: dict[type, Callable[[Tensor, Tensor], Tensor]] = {
+    ast.Add: torch.add,
+    ast.Sub: torch.sub,
+    ast.Mult: torch.mul,
+    ast.Div: _divided,
+    ast.Pow: torch.pow,
+}
+NAMES = ("u", "c", "d", "x", "sigma", "alpha", "gamma", "pi")
+ALLOWED = (
+    f"Allowed are the names {', '.join(NAMES)}, the functions {', '.join(FUNCTIONS)}, numbers, + - * / ** and brackets."
+)
+
+
+@dataclass(frozen=True)
+class Formula(Rule):
+    """The guided prediction as a formula of the user's, in place of u + gamma * d.
+
+    u, c, d = c - u, x: the item's vectors. sigma, alpha, gamma: its numbers. dot, norm, mean, std: one number per item;
+    proj(a, b), rej(a, b): the parts of a along and across b, zero and a where b is zero. A quotient is 0 where its
+    divisor is 0. Everything is computed per item in float64.
+    Raises ValueError for anything but ALLOWED, for a formula that cannot be read, or whose result is no picture.
+    """
+
+    kind = "combine"
+    claims = frozenset({"per item"})
+    formula: str = PLAIN
+
+    def __post_init__(self):
+        generator = torch.Generator().manual_seed(0)
+        x, u, c = (torch.randn(PROBE, generator=generator, dtype=torch.float64) for _ in range(3))
+        half = torch.full(PROBE[:1], 0.5, dtype=torch.float64)
+        found = self._value(Predictions(x, half, half, u, c), 2.0)
+        if found.shape != PROBE:
+            raise ValueError(f"The formula {self.formula!r} gives a number, not a picture. Begin with u, c or x.")
+
+    @cached_property
+    def tree(self) -> ast.expr:
+        """The formula as a checked syntax tree."""
+        if len(self.formula) > LONGEST:
+            raise ValueError(f"The formula has {len(self.formula)} characters; at most {LONGEST} are read.")
+        try:
+            tree = ast.parse(self.formula.strip(), mode="eval").body
+        except (SyntaxError, ValueError, RecursionError, MemoryError) as reason:
+            raise ValueError(f"The formula {self.formula!r} cannot be read: {_reason(reason)}. {ALLOWED}") from None
+        _check(tree, 0)
+        return tree
+
+    @property
+    def neutral(self) -> bool:
+        """Plain CFG, however it is spaced."""
+        return ast.dump(self.tree) == ast.dump(ast.parse(PLAIN, mode="eval").body)
+
+    @property
+    def text(self) -> str:
+        """One phrase for the trace."""
+        return f"D = {ast.unparse(self.tree)}"
+
+    def step(self, state: None, p: Predictions, gamma: float) -> tuple[Tensor, None]:
+        """The formula's value, in the dtype and on the device of c."""
+        return self._value(p, gamma).to(p.cond), state
+
+    def _value(self, p: Predictions, gamma: float) -> Tensor:
+        x, u, c = (wide(v) for v in (p.x, *p.pair))
+        numbers = {"gamma": x.new_tensor(gamma), "pi": x.new_tensor(math.pi)}
+        levels = {"sigma": per_item(p.sigma, x), "alpha": per_item(p.alpha, x)}
+        return _evaluated(self.tree, {"x": x, "u": u, "c": c, "d": c - u, **levels, **numbers})
+
+
+def _reason(error: Exception) -> str:
+    return error.msg if isinstance(error, SyntaxError) else "it is too deep or holds a sign that is none"
+
+
+def _check(node: ast.expr, depth: int) -> None:
+    """Raise ValueError at the first thing in the tree that is not allowed."""
+    if depth > DEEPEST:
+        raise ValueError(f"The formula is nested more than {DEEPEST} deep. Split it over two nodes, or simplify it.")
+    match node:
+        case ast.BinOp(left=left, op=op, right=right) if type(op) in OPERATORS:
+            inside = [left, right]
+        case ast.UnaryOp(op=ast.USub() | ast.UAdd(), operand=operand):
+            inside = [operand]
+        case ast.Name(id=name) if name in NAMES:
+            inside = []
+        case ast.Constant(value=int() | float() as value) if not isinstance(value, bool) and abs(value) <= 1e300:
+            inside = []
+        case ast.Call(func=ast.Name(id=name), args=inside, keywords=[]) if name in FUNCTIONS:
+            _check_count(name, len(inside))
+        case _:
+            raise ValueError(f"The formula holds {ast.unparse(node)!r}, which is not allowed. {ALLOWED}")
+    for each in inside:
+        _check(each, depth + 1)
+
+
+def _check_count(name: str, given: int) -> None:
+    wanted = FUNCTIONS[name].arguments
+    if given != wanted:
+        raise ValueError(f"{name} takes {wanted} argument{'s' * (wanted > 1)} but was given {given}.")
+
+
+def _evaluated(node: ast.expr, names: Mapping[str, Tensor]) -> Tensor:
+    """Value of a checked tree."""
+    match node:
+        case ast.BinOp(left=left, op=op, right=right):
+            return OPERATORS[type(op)](_evaluated(left, names), _evaluated(right, names))
+        case ast.UnaryOp(op=op, operand=operand):
+            value = _evaluated(operand, names)
+            return -value if isinstance(op, ast.USub) else value
+        case ast.Name(id=name):
+            return names[name]
+        case ast.Constant(value=value):
+            return names["x"].new_tensor(float(value))  # pyright: ignore[reportArgumentType]
+        case ast.Call(func=ast.Name(id=name), args=arguments):
+            values = [_evaluated(argument, names) for argument in arguments]
+            function = FUNCTIONS[name]
+            return function.call(*(v.expand(names["x"].shape) if function.whole else v for v in values))
+    raise TypeError(f"an unchecked node: {ast.dump(node)}")

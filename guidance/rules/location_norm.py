@@ -1,0 +1,60 @@
+"""CFGNorm: at every location, the length of the conditional prediction, kept."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from ..predictions import Predictions
+from ..vectors import ratio, wide
+from .contract import Rule
+from .spaces import known_space, scaled, vector
+
+
+def location_norm(p: Predictions, guided: Tensor, *, strength: float, match: bool, space: str) -> Tensor:  # -> [B, ...]
+    """Scale the channels of each location until they are at most as long as those of the conditional output.
+
+        o' = o_G (1 + k (f - 1))       f = min(1, |o_c| / |o_G|) per location; with match f = |o_c| / |o_G|
+
+    Source: the guidance of HiDream-E1 (shorten, in x0 in ComfyUI's CFGNorm) and of Qwen-Image (match, in the velocity).
+    """
+    share = ratio(_lengths(vector(space, p.cond, p)), _lengths(vector(space, guided, p)))
+    share = share if match else share.clamp(max=1)
+    return scaled(space, guided, p, 1 + strength * (share - 1))
+
+
+def _lengths(v: Tensor) -> Tensor:  # [B, C, ...] -> [B, 1, ...] float64
+    return (wide(v) ** 2).sum(dim=1, keepdim=True).sqrt()
+
+
+@dataclass(frozen=True)
+class LocationNorm(Rule):
+    """Per-location norm.
+
+    strength: k, 0 is plain CFG, 1 the full correction. match: lengthen as well as shorten. space: where lengths are
+    measured.
+    """
+
+    kind = "after"
+    claims = frozenset({"per item"})
+    strength: float = 1.0
+    match: bool = False
+    space: str = "x0"
+
+    def __post_init__(self):
+        known_space(self.space)
+
+    @property
+    def neutral(self) -> bool:
+        """Nothing is scaled."""
+        return self.strength == 0
+
+    @property
+    def text(self) -> str:
+        """One phrase for the trace."""
+        return f"CFGNorm {self.strength:g}{' match' if self.match else ''} in {self.space}"
+
+    def step(self, state: None, p: Predictions, guided: Tensor, gamma: float) -> tuple[Tensor, None]:
+        """The prediction with the lengths of c."""
+        return location_norm(p, guided, strength=self.strength, match=self.match, space=self.space), state

@@ -1,0 +1,102 @@
+"""Several conditions at once: two positives, a weighted negative, or the two scales of InstructPix2Pix."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from torch import Tensor
+
+from ..predictions import Predictions
+from ..vectors import promoted
+from .contract import Rule, Source
+
+FORMS = ("sum", "InstructPix2Pix", "nested")
+
+
+def weighted_sum(p: Predictions, others: list[tuple[Tensor, float]], *, gamma: float) -> Tensor:  # -> [B, ...]
+    """Every condition pulls with its own weight; a negative weight pushes.
+
+        D = u + gamma (c - u + sum_i w_i (c_i - u))
+
+    Source: Liu et al. 2022, arXiv 2206.01714, conjunction and negation.
+    """
+    uncond, cond = p.pair
+    pull = cond - uncond
+    for other, weight in others:
+        pull = pull + weight * (promoted(other) - uncond)
+    return uncond + gamma * pull
+
+
+def two_scales(p: Predictions, middle: Tensor, *, gamma: float, scale: float, nested: bool) -> Tensor:  # -> [B, ...]
+    """From u to a middle condition with its own scale s, and on to c with gamma.
+
+        InstructPix2Pix  D = u + s (m - u) + gamma (c - m)
+        nested           D = u + s (m + gamma (c - m) - u)
+
+    Source: Brooks et al. 2022, arXiv 2211.09800, eq. 3; nested is the second style of ComfyUI's DualCFGGuider.
+    """
+    (uncond, cond), middle = p.pair, promoted(middle)
+    onward = gamma * (cond - middle)
+    return uncond + scale * (middle - uncond + onward) if nested else uncond + scale * (middle - uncond) + onward
+
+
+@dataclass(frozen=True, eq=False)
+class Negative(Rule):
+    """Further conditions, each with a weight; in the two forms with a middle condition the weight is its scale.
+
+    A condition that was not evaluated, because it is inactive at this noise level, counts as u. At gamma = 1 the result
+    is c, and nothing else is evaluated.
+    """
+
+    kind = "combine"
+    claims = frozenset({"per item", "same in every space"})
+    conditions: tuple[Any, ...]
+    weights: tuple[float, ...]
+    form: str = "sum"
+
+    def __post_init__(self):
+        if self.form not in FORMS:
+            raise ValueError(f"Form {self.form!r} is unknown. Use one of {', '.join(FORMS)}.")
+        if len(self.conditions) != len(self.weights):
+            raise ValueError(
+                f"There are {len(self.conditions)} further conditions but {len(self.weights)} weights. Give one each."
+            )
+        if self.form != "sum" and len(self.conditions) != 1:
+            raise ValueError(
+                f"{self.form} goes over one middle condition, and {len(self.conditions)} were given. "
+                "Connect one, or use the form sum."
+            )
+
+    @property
+    def neutral(self) -> bool:
+        """All weights of a sum are zero."""
+        return self.form == "sum" and not any(self.weights)
+
+    @property
+    def text(self) -> str:
+        """One phrase for the trace."""
+        weights = ", ".join(f"{weight:g}" for weight in self.weights)
+        return f"conditions + {weights}" if self.form == "sum" else f"{self.form}, scale {weights}"
+
+    @property
+    def sources(self) -> Mapping[str, Source]:
+        """The conditions that count."""
+        return {name: Source(condition) for name, condition, _ in self._counting()}
+
+    def step(self, state: None, p: Predictions, gamma: float) -> tuple[Tensor, None]:
+        """The combined prediction."""
+        if gamma == 1:
+            return p.cond, state
+        others = [(p.extra.get(name, p.pair[0]), weight) for name, _, weight in self._counting()]
+        if self.form == "sum":
+            return weighted_sum(p, others, gamma=gamma).to(p.cond.dtype), state
+        [(middle, scale)] = others
+        guided = two_scales(p, middle, gamma=gamma, scale=scale, nested=self.form == "nested")
+        return guided.to(p.cond.dtype), state
+
+    def _counting(self) -> list[tuple[str, Any, float]]:
+        rows = zip(self.conditions, self.weights, strict=True)
+        named = [(f"condition {i}", condition, weight) for i, (condition, weight) in enumerate(rows, start=2)]
+        return named if self.form != "sum" else [row for row in named if row[2] != 0]

@@ -1,0 +1,56 @@
+"""Perp-Neg: a negative prompt that cannot take away what the positive one asks for."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from torch import Tensor
+
+from ..predictions import Predictions
+from ..vectors import promoted, reject
+from .contract import Rule, Source
+
+
+def perp_neg(p: Predictions, empty: Tensor, *, gamma: float, weight: float) -> Tensor:  # empty [B, ...] -> [B, ...]
+    """Guide from the empty prompt towards c, and away from the part of the negative across that.
+
+        D = e + gamma (c - e - k (n - e)_across)          n: the run's negative, across c - e
+
+    Source: Armandpour et al. 2023, arXiv 2304.04968.
+    """
+    (negative, cond), empty = p.pair, promoted(empty)
+    pull = cond - empty
+    return empty + gamma * (pull - weight * reject(negative - empty, pull))
+
+
+@dataclass(frozen=True, eq=False)
+class PerpNeg(Rule):
+    """Perp-Neg, in place of CFG.
+
+    empty: the empty prompt as a condition. weight: k, strength of the negative; 0 guides from the empty prompt alone.
+    Where the empty prompt was not evaluated the negative takes its place, which is plain CFG. At gamma = 1 it is c.
+    """
+
+    kind = "combine"
+    claims = frozenset({"per item", "same in every space"})
+    empty: Any
+    weight: float = 1.0
+
+    @property
+    def text(self) -> str:
+        """One phrase for the trace."""
+        return f"Perp-Neg {self.weight:g}"
+
+    @property
+    def sources(self) -> Mapping[str, Source]:
+        """The empty prompt."""
+        return {"empty": Source(self.empty)}
+
+    def step(self, state: None, p: Predictions, gamma: float) -> tuple[Tensor, None]:
+        """The combined prediction."""
+        if gamma == 1:
+            return p.cond, state
+        empty = p.extra.get("empty", p.pair[0])
+        return perp_neg(p, empty, gamma=gamma, weight=self.weight).to(p.cond.dtype), state

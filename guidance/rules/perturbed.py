@@ -1,0 +1,72 @@
+"""Guidance away from a perturbed pass, on top of any other guidance."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+from ..predictions import Predictions
+from ..schedules import Run
+from ..vectors import promoted
+from .contract import Rule, Source
+
+
+@dataclass(frozen=True, eq=False)
+class Perturbed(Rule):
+    """Add the way from a perturbed prediction to c, as PAG, SEG and skip-layer guidance do.
+
+        D = G + scale (c - w)        G: what the chain makes of u and c
+
+    Both u and c move by scale (c - w), so that it acts at any gamma, at 1 too, where u is not evaluated. perturbed:
+    the source of w, the condition of c in a model that answers worse. scale: 0 is off. start, end: share of the steps,
+    start <= i / steps < end; outside it w is not evaluated.
+    Source: Ahn et al. 2024, arXiv 2403.17377 (PAG); the perturbation itself is the model's own.
+    """
+
+    kind = "before"
+    fills_uncond = True
+    claims = frozenset({"same in every space", "per item"})
+    perturbed: Source
+    weight: float = 3.0
+    start: float = 0.0
+    end: float = 1.0
+
+    def __post_init__(self):
+        if not self.start < self.end:
+            raise ValueError(
+                f"window {self.start:g} .. {self.end:g} is empty or upside down: start is the noisier end. Swap them."
+            )
+
+    @property
+    def neutral(self) -> bool:
+        """No weight."""
+        return self.weight == 0
+
+    @property
+    def text(self) -> str:
+        """One phrase for the trace."""
+        window = "" if (self.start, self.end) == (0, 1) else f", {self.start:g} .. {self.end:g}"
+        return f"perturbed pass x {self.weight:g}{window}"
+
+    @property
+    def sources(self) -> Mapping[str, Source]:
+        """The perturbed one."""
+        return {"perturbed": self.perturbed}
+
+    def init(self, run: Run) -> Run:
+        """The schedule, by which the window is known."""
+        return run
+
+    def needs(self, state: Run, sigma: float, wanted: frozenset[str]) -> frozenset[str]:
+        """The perturbed prediction inside the window, whatever gamma is."""
+        inside = self.start <= state.position(sigma) / state.steps < self.end
+        return wanted | {"perturbed"} if inside else wanted
+
+    def step(self, state: Run, p: Predictions, gamma: float) -> tuple[Predictions, Run]:
+        """Both predictions moved away from the perturbed one."""
+        if "perturbed" not in p.extra:
+            return p, state
+        cond, dtype = promoted(p.cond), p.cond.dtype
+        shift = self.weight * (cond - promoted(p.extra["perturbed"]))
+        uncond = None if p.uncond is None else (promoted(p.uncond) + shift).to(dtype)
+        return replace(p, uncond=uncond, cond=(cond + shift).to(dtype)), state

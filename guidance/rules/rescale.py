@@ -1,0 +1,53 @@
+"""Guidance rescale: the contrast of the conditional prediction, kept."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from ..predictions import Predictions
+from ..vectors import ratio, std
+from .contract import Rule
+from .spaces import known_space, scaled, vector
+
+
+def rescale(p: Predictions, guided: Tensor, *, phi: float, space: str) -> Tensor:  # guided [B, ...] -> [B, ...]
+    """Shrink the guided output until its standard deviation is that of the conditional one.
+
+        o' = o_G (phi std(o_c) / std(o_G) + 1 - phi)          o: the prediction in `space`
+
+    Source: Lin et al. 2023, arXiv 2305.08891, section 3.4, for v-prediction.
+    """
+    share = ratio(std(vector(space, p.cond, p)), std(vector(space, guided, p)))
+    return scaled(space, guided, p, phi * share + 1 - phi)
+
+
+@dataclass(frozen=True)
+class Rescale(Rule):
+    """Guidance rescale.
+
+    phi: 0 is plain CFG, 1 the full rescale, 0.7 the paper's. space: where the deviations are measured; v the paper's.
+    """
+
+    kind = "after"
+    claims = frozenset({"in span", "per item"})
+    phi: float = 0.7
+    space: str = "v"
+
+    def __post_init__(self):
+        known_space(self.space)
+
+    @property
+    def neutral(self) -> bool:
+        """Nothing is rescaled."""
+        return self.phi == 0
+
+    @property
+    def text(self) -> str:
+        """One phrase for the trace."""
+        return f"rescale {self.phi:g} in {self.space}"
+
+    def step(self, state: None, p: Predictions, guided: Tensor, gamma: float) -> tuple[Tensor, None]:
+        """The rescaled prediction."""
+        return rescale(p, guided, phi=self.phi, space=self.space), state

@@ -1,0 +1,55 @@
+"""TCFG, tangential damping: the part of the unconditional output that the conditional one shares."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from ..predictions import Predictions
+from ..vectors import dot, per_item
+from .contract import Rule
+from .spaces import centre, known_space, vector
+
+
+def leading_direction(uncond: Tensor, cond: Tensor) -> tuple[Tensor, Tensor]:  # [B, ...] twice -> [B] twice, float64
+    """Weights w, k with which w uncond + k cond is uncond projected on the first right singular vector of the two rows.
+
+    The matrix of inner products has the leading eigenvector (cos t, sin t), tan 2t = 2 <u, c> / (<u, u> - <c, c>); then
+    w = cos^2 t and k = cos t sin t. Where both singular values are equal nothing leads, and uncond stays.
+    """
+    gap, twice = dot(uncond, uncond) - dot(cond, cond), 2 * dot(uncond, cond)
+    angle = torch.atan2(twice, gap)
+    return (1 + angle.cos()) / 2, angle.sin() / 2
+
+
+@dataclass(frozen=True)
+class Tangential(Rule):
+    """Tangential damping CFG.
+
+        [o_u; o_c] = U S V^T        o_u' = <o_u, v_1> v_1        D = CFG of (u', c)
+
+    space: where the two outputs o are taken; ode (epsilon on VE, the velocity on flow) is what networks predict.
+    Source: Kwon et al. 2025, arXiv 2503.18137.
+    """
+
+    kind = "before"
+    claims = frozenset({"in span", "per item"})
+    space: str = "ode"
+
+    def __post_init__(self):
+        known_space(self.space)
+
+    @property
+    def text(self) -> str:
+        """One phrase for the trace."""
+        return f"TCFG in {self.space}"
+
+    def step(self, state: None, p: Predictions, gamma: float) -> tuple[Predictions, None]:
+        """Predictions whose u is damped."""
+        uncond, cond = p.pair
+        w, k = leading_direction(vector(self.space, uncond, p), vector(self.space, cond, p))
+        damped = per_item(w, cond) * uncond + per_item(k, cond) * cond
+        damped = damped + per_item(1 - w - k, cond) * centre(self.space, p)
+        return replace(p, uncond=damped.to(p.cond.dtype)), state

@@ -1,0 +1,84 @@
+"""APG."""
+
+from __future__ import annotations
+
+from comfy_api.latest import io
+
+from ...guidance.rules.adaptive_projected import AdaptiveProjected
+from ...guidance.rules.spaces import SPACES
+from ..checks import choice, insist, number, verdict
+from .link import linked, rule_schema, space_input
+
+UNITS = ("per element", "absolute")
+
+
+class GGAdaptiveProjected(io.ComfyNode):
+    """Less of the difference along the prediction, a cap, and momentum."""
+
+    @classmethod
+    def define_schema(cls):
+        return rule_schema(
+            "GGAdaptiveProjected",
+            "APG (Adaptive Projected Guidance)",
+            "Drops the part of the difference that only brightens and saturates, caps its length, and lets it vary.",
+            [
+                io.Float.Input(
+                    "eta",
+                    default=0.0,
+                    min=-1.0,
+                    max=2.0,
+                    step=0.05,
+                    tooltip="D = c + (cfg - 1)(delta_across + eta delta_along), along and across c. 0: no saturation. "
+                    "1: plain CFG. Above 1 burns, below 0 pales. Sadat et al. 2024, arXiv 2410.02416.",
+                ),
+                io.Float.Input(
+                    "threshold",
+                    default=0.06,
+                    min=0.0,
+                    max=1000.0,
+                    step=0.01,
+                    tooltip="Cap on the length of delta; 0 is off. Too low: cfg has no effect. 0.06 per element is the "
+                    "paper's 15 for SDXL (4x128x128).",
+                ),
+                io.Float.Input(
+                    "momentum",
+                    default=-0.5,
+                    min=-0.95,
+                    max=0.95,
+                    step=0.05,
+                    tooltip="beta in m' = delta + beta m, over the steps of one run. Negative pushes away from earlier "
+                    "steps, as in the paper; 0 is off; towards 1 the differences pile up.",
+                ),
+                io.Combo.Input(
+                    "threshold_unit",
+                    options=list(UNITS),
+                    default=UNITS[0],
+                    tooltip="per element: length = threshold sqrt(N), the same at every resolution. absolute: the "
+                    "length itself, as papers and other nodes give it (2.5 to 15).",
+                ),
+                space_input("x0", "Where along and across are measured; the cap is always on the x0 difference."),
+            ],
+        )
+
+    @classmethod
+    def validate_inputs(cls, eta=None, threshold=None, momentum=None, threshold_unit=None, space=None):
+        return verdict(*_complaints(eta, threshold, momentum, threshold_unit, space))
+
+    @classmethod
+    def execute(cls, eta, threshold, momentum, threshold_unit, space, guidance=None) -> io.NodeOutput:
+        insist(*_complaints(eta, threshold, momentum, threshold_unit, space))
+        rule = AdaptiveProjected(eta, threshold, momentum, threshold_unit == "absolute", space)
+        return linked(cls, guidance, rule)
+
+
+def _complaints(eta, threshold, momentum, threshold_unit, space) -> list[str | None]:
+    return [
+        number("eta", eta, -1, 2),
+        number("threshold", threshold, 0, 1000),
+        number("momentum", momentum, -0.95, 0.95),
+        choice("threshold_unit", threshold_unit, UNITS),
+        choice("space", space, SPACES),
+    ]
+
+
+NODES = [GGAdaptiveProjected]

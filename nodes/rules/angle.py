@@ -1,0 +1,50 @@
+"""ADG."""
+
+from __future__ import annotations
+
+from comfy_api.latest import io
+
+from ...guidance.rules.angle import Angle
+from ..checks import insist, number, verdict
+from .link import linked, rule_schema
+
+
+class GGAngle(io.ComfyNode):
+    """Turn the prediction away from u instead of lengthening it."""
+
+    @classmethod
+    def define_schema(cls):
+        return rule_schema(
+            "GGAngle",
+            "ADG (Angle Domain Guidance)",
+            "In place of CFG: turns c away from u by (cfg - 1) times their angle, so that colours do not burn.",
+            [
+                io.Float.Input(
+                    "max_angle",
+                    default=60.0,
+                    min=1.0,
+                    max=90.0,
+                    step=1.0,
+                    tooltip="Largest turn in degrees: D = cos(t') c + sin(t') |c| e, t' = (cfg - 1) t up to this. "
+                    "Small: cfg has no effect. 90: c is left behind. Jin et al. 2025, arXiv 2506.11039.",
+                ),
+                io.Boolean.Input(
+                    "keep_norm",
+                    default=False,
+                    tooltip="On: the result is exactly as long as c. Off: at most sqrt(2) times as long.",
+                ),
+            ],
+            experimental=True,
+        )
+
+    @classmethod
+    def validate_inputs(cls, max_angle=None):
+        return verdict(number("max_angle", max_angle, 1, 90))
+
+    @classmethod
+    def execute(cls, max_angle, keep_norm, guidance=None) -> io.NodeOutput:
+        insist(number("max_angle", max_angle, 1, 90))
+        return linked(cls, guidance, Angle(max_angle, keep_norm))
+
+
+NODES = [GGAngle]

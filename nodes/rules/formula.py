@@ -1,0 +1,42 @@
+"""A rule typed as a formula."""
+
+from __future__ import annotations
+
+from comfy_api.latest import io
+
+from ...guidance.rules.formula import ALLOWED, PLAIN, Formula
+from ..checks import insist, verdict
+from .link import linked, refused, rule_schema
+
+
+class GGFormula(io.ComfyNode):
+    """The guided prediction as a formula."""
+
+    @classmethod
+    def define_schema(cls):
+        return rule_schema(
+            "GGFormula",
+            "Guidance Formula (your own rule)",
+            "The guided prediction as a formula of u, c, d = c - u, x, sigma, alpha and gamma, in place of plain CFG.",
+            [
+                io.String.Input(
+                    "formula",
+                    default=PLAIN,
+                    tooltip=f"Computed for each sample alone. {ALLOWED} proj(a, b), rej(a, b): a along and across b. "
+                    "dot, norm, mean, std: one number per sample. clamp(a, low, high). a / 0 is 0.",
+                ),
+            ],
+            experimental=True,
+        )
+
+    @classmethod
+    def validate_inputs(cls, formula=None):
+        return verdict(refused(Formula, formula))
+
+    @classmethod
+    def execute(cls, formula, guidance=None) -> io.NodeOutput:
+        insist(refused(Formula, formula))
+        return linked(cls, guidance, Formula(formula))
+
+
+NODES = [GGFormula]

@@ -1,0 +1,51 @@
+"""MAMBO-G."""
+
+from __future__ import annotations
+
+from comfy_api.latest import io
+
+from ...guidance.rules.magnitude_aware import MagnitudeAware
+from ...guidance.rules.spaces import SPACES
+from ..checks import choice, insist, number, verdict
+from .link import linked, rule_schema, space_input
+
+
+class GGMagnitudeAware(io.ComfyNode):
+    """Less guidance where the difference is large."""
+
+    @classmethod
+    def define_schema(cls):
+        return rule_schema(
+            "GGMagnitudeAware",
+            "MAMBO-G (Magnitude-Aware Guidance)",
+            "Holds guidance back at the steps where the difference is large beside the prediction itself.",
+            [
+                io.Float.Input(
+                    "damping",
+                    default=8.0,
+                    min=0.0,
+                    max=100.0,
+                    step=0.5,
+                    tooltip="a in c + (cfg - 1) exp(-a |delta|/|u|) delta. 0: plain CFG. 8: the usual one, for cfg "
+                    "near 10. Large: no guidance early, prompt lost. arXiv 2508.03442.",
+                ),
+                space_input("ode", "Where both lengths are taken."),
+            ],
+            experimental=True,
+        )
+
+    @classmethod
+    def validate_inputs(cls, damping=None, space=None):
+        return verdict(*_complaints(damping, space))
+
+    @classmethod
+    def execute(cls, damping, space, guidance=None) -> io.NodeOutput:
+        insist(*_complaints(damping, space))
+        return linked(cls, guidance, MagnitudeAware(damping, space))
+
+
+def _complaints(damping, space) -> list[str | None]:
+    return [number("damping", damping, 0, 100), choice("space", space, SPACES)]
+
+
+NODES = [GGMagnitudeAware]

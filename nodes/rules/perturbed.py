@@ -1,0 +1,81 @@
+"""Guidance away from a perturbed pass."""
+
+from __future__ import annotations
+
+from comfy_api.latest import io
+
+from ...guidance.rules.contract import Source
+from ...guidance.rules.perturbed import Perturbed
+from ..checks import insist, number, verdict
+from .link import linked, refused, rule_schema
+
+SAMPLER_HOOKS = ("sampler_post_cfg_function", "sampler_calc_cond_batch_function")
+
+
+class GGPerturbed(io.ComfyNode):
+    """A perturbed MODEL as what guidance leads away from, beside the negative."""
+
+    @classmethod
+    def define_schema(cls):
+        return rule_schema(
+            "GGPerturbed",
+            "Perturbed Pass (PAG / SEG / SLG style)",
+            "Guides away from a perturbed pass of the model, on top of cfg. The host's own PAG and SLG nodes need no "
+            "such node: wire them into the sampler's model, they act behind the chain.",
+            [
+                io.Model.Input(
+                    "perturbed_model",
+                    tooltip="The model with a patch that spoils every pass through it (attention or block patches). "
+                    "It sees the positive condition, once a step.",
+                ),
+                io.Float.Input(
+                    "scale",
+                    default=3.0,
+                    min=-100.0,
+                    max=100.0,
+                    step=0.1,
+                    tooltip="w in D = G + w (c - c_perturbed). 0: off. 1 to 3 usual; too high burns, whatever cfg is. "
+                    "PAG: arXiv 2403.17377.",
+                ),
+                _share("start_percent", 0.0, "Share of the steps from which it acts; before it the pass is saved."),
+                _share("end_percent", 1.0, "Share of the steps up to which it acts; behind it the pass is saved."),
+            ],
+            experimental=True,
+        )
+
+    @classmethod
+    def validate_inputs(cls, scale=None, start_percent=None, end_percent=None):
+        return verdict(*_complaints(scale, start_percent, end_percent))
+
+    @classmethod
+    def execute(cls, perturbed_model, scale, start_percent, end_percent, guidance=None) -> io.NodeOutput:
+        insist(*_complaints(scale, start_percent, end_percent), _hooked(perturbed_model))
+        return linked(cls, guidance, Perturbed(Source("cond", perturbed_model), scale, start_percent, end_percent))
+
+
+def _share(name: str, default: float, tooltip: str) -> io.Float.Input:
+    return io.Float.Input(name, default=default, min=0.0, max=1.0, step=0.01, tooltip=tooltip)
+
+
+def _complaints(scale, start_percent, end_percent) -> list[str | None]:
+    return [
+        number("scale", scale, -100, 100),
+        number("start_percent", start_percent, 0, 1),
+        number("end_percent", end_percent, 0, 1),
+        None if scale is None else refused(Perturbed, Source("cond"), scale, start_percent, end_percent),
+    ]
+
+
+def _hooked(model) -> str | None:
+    """A sentence for a MODEL whose perturbation is the sampler's to run, and would not happen in a pass of its own."""
+    found = [name for name in SAMPLER_HOOKS if model.model_options.get(name)]
+    if not found:
+        return None
+    return (
+        f"perturbed_model carries {found[0]}, as the host's PAG and SLG nodes set it: that runs its own perturbed pass "
+        "when the model samples, and does nothing here. Wire that MODEL into the sampler instead; it joins the chain's "
+        "guidance there."
+    )
+
+
+NODES = [GGPerturbed]

@@ -1,0 +1,56 @@
+"""Power-law guidance."""
+
+from __future__ import annotations
+
+from comfy_api.latest import io
+
+from ...guidance.rules.power_law import FACTORS, PowerLaw
+from ..checks import choice, insist, number, verdict
+from .link import linked, rule_schema
+
+
+class GGPowerLaw(io.ComfyNode):
+    """A scale that follows the length of the difference."""
+
+    @classmethod
+    def define_schema(cls):
+        return rule_schema(
+            "GGPowerLaw",
+            "Power-law CFG",
+            "Guides more where the difference is long and less where it is short.",
+            [
+                io.Float.Input(
+                    "power",
+                    default=0.9,
+                    min=-1.0,
+                    max=3.0,
+                    step=0.05,
+                    tooltip="D = c + (cfg - 1) |delta|^power delta. 0: plain CFG. Above 1 bursts early in a run; below "
+                    "0 evens all steps out. Set cfg anew after a change. arXiv 2502.07849.",
+                ),
+                io.Combo.Input(
+                    "space",
+                    options=list(FACTORS),
+                    default="score",
+                    tooltip="Where |delta| is taken. score: the paper's, very long at little noise, so cfg - 1 must be "
+                    "small. epsilon: milder. x0: longest early.",
+                ),
+            ],
+            experimental=True,
+        )
+
+    @classmethod
+    def validate_inputs(cls, power=None, space=None):
+        return verdict(*_complaints(power, space))
+
+    @classmethod
+    def execute(cls, power, space, guidance=None) -> io.NodeOutput:
+        insist(*_complaints(power, space))
+        return linked(cls, guidance, PowerLaw(power, space))
+
+
+def _complaints(power, space) -> list[str | None]:
+    return [number("power", power, -1, 3), choice("space", space, FACTORS)]
+
+
+NODES = [GGPowerLaw]

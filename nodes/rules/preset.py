@@ -1,0 +1,47 @@
+"""Presets."""
+
+from __future__ import annotations
+
+from comfy_api.latest import io
+
+from ...guidance.chain import Chain
+from ...guidance.presets import PRESETS
+from ..checks import choice, insist, verdict
+from .link import linked, rule_schema, say
+
+
+class GGPreset(io.ComfyNode):
+    """Rules for a purpose, as one node."""
+
+    @classmethod
+    def define_schema(cls):
+        return rule_schema(
+            "GGPreset",
+            "Guidance Preset",
+            "Rules for a purpose, with settings that are a good start. The node shows what it contains.",
+            [
+                io.Combo.Input(
+                    "preset",
+                    options=list(PRESETS),
+                    default="less burn (APG)",
+                    tooltip="less burn: APG, any model. flow: CFG-Zero*, for flow models. faster: fewer unconditional "
+                    "passes, any model. plain CFG: nothing.",
+                ),
+            ],
+        )
+
+    @classmethod
+    def validate_inputs(cls, preset=None):
+        return verdict(choice("preset", preset, PRESETS))
+
+    @classmethod
+    def execute(cls, preset, guidance=None) -> io.NodeOutput:
+        insist(choice("preset", preset, PRESETS))
+        rules, advice = PRESETS[preset]
+        output = linked(cls, guidance, *rules)
+        if rules:
+            say(cls, f"{Chain(rules).text}. {advice}")
+        return output
+
+
+NODES = [GGPreset]

@@ -1,0 +1,41 @@
+"""TCFG."""
+
+from __future__ import annotations
+
+from comfy_api.latest import io
+
+from ...guidance.rules.spaces import SPACES
+from ...guidance.rules.tangential import Tangential
+from ..checks import choice, insist, verdict
+from .link import linked, rule_schema, space_input
+
+
+class GGTangential(io.ComfyNode):
+    """The part of the unconditional output that the conditional one shares."""
+
+    @classmethod
+    def define_schema(cls):
+        return rule_schema(
+            "GGTangential",
+            "TCFG (Tangential Damping CFG)",
+            "Keeps of the unconditional output only what lies along the direction that both outputs share.",
+            [
+                space_input(
+                    "ode",
+                    "u' = <u, v1> v1, v1: first right singular vector of the two outputs in this space. Kwon et al. "
+                    "2025, arXiv 2503.18137.",
+                ),
+            ],
+        )
+
+    @classmethod
+    def validate_inputs(cls, space=None):
+        return verdict(choice("space", space, SPACES))
+
+    @classmethod
+    def execute(cls, space, guidance=None) -> io.NodeOutput:
+        insist(choice("space", space, SPACES))
+        return linked(cls, guidance, Tangential(space))
+
+
+NODES = [GGTangential]

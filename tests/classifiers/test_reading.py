@@ -1,0 +1,168 @@
+"""Files that must never be loaded: refused by their content, with a reason, and nothing in them is run."""
+
+import json
+import os
+import pickle  # noqa: TID251 - to make the files that must be refused
+import zipfile
+
+import pytest
+import torch
+from safetensors.torch import save
+
+from guidance_geometry.classifiers.reading import open_classifier
+from guidance_geometry.classifiers.wired import CleanClassifier, NoisyClassifier
+from guidance_geometry.guidance.files import write_safetensors
+from guidance_geometry.tests.classifiers.slopes import noise
+from guidance_geometry.tests.classifiers.test_networks import CLASSIFIERS
+
+
+class Payload:
+    """Unpickling this writes a file."""
+
+    def __init__(self, canary):
+        self.canary = canary
+
+    def __reduce__(self):
+        return os.system, (f"touch {self.canary}",)
+
+
+class Small(torch.nn.Module):
+    def forward(self, x):
+        return x.mean() + 1
+
+
+def saved_module(path):
+    """A whole network, class and all."""
+    torch.save(torch.nn.Linear(2, 2), path)
+
+
+def scripted(path):
+    torch.jit.save(torch.jit.script(Small()), path)
+
+
+def exported(path):
+    torch.export.save(torch.export.export(Small(), (torch.zeros(2, 3),)), path)
+
+
+def bomb(path):
+    with zipfile.ZipFile(path, "w") as archive:
+        for index in range(2000):
+            archive.writestr(f"archive/data/{index}", b"")
+
+
+def header(path, length=None, entries=None, data=b"\0" * 8):
+    text = json.dumps(entries or {"w": {"dtype": "F32", "shape": [2], "data_offsets": [0, 8]}}).encode()
+    path.write_bytes((len(text) if length is None else length).to_bytes(8, "little") + text + data)
+
+
+def entry(shape=(2,), offsets=(0, 8)):
+    return {"dtype": "F32", "shape": list(shape), "data_offsets": list(offsets)}
+
+
+ARCHIVES = {"module": saved_module, "TorchScript": scripted, "export": exported, "many members": bomb}
+DAMAGED = {
+    "empty": lambda path: path.write_bytes(b""),
+    "five bytes": lambda path: path.write_bytes(b"\x01\0\0\0\0"),
+    "cut by three bytes": lambda path: path.write_bytes(save({"w": torch.zeros(100)})[:-3]),
+    "header of 2^62": lambda path: header(path, length=1 << 62),
+    "offsets beyond the end": lambda path: header(path, entries={"w": entry(offsets=(800, 808))}),
+    "overlap": lambda path: header(path, entries={"v": entry(), "w": entry()}),
+    "shape": lambda path: header(path, entries={"w": entry(shape=(3,))}),
+    "numpy": lambda path: path.write_bytes(b"\x93NUMPY" + bytes(100)),
+    "pickle in text": lambda path: path.write_bytes(b"cos\nsystem\n(S'touch canary'\ntR." + bytes(100)),
+    "web page": lambda path: path.write_bytes(b"<html>" + bytes(100)),
+}
+
+
+@pytest.mark.parametrize("suffix", [".pt", ".pkl", ".safetensors", ".pt2"])
+@pytest.mark.parametrize("zipped", [True, False, None], ids=["zip", "legacy", "pickle"])
+def test_a_payload_is_refused_and_never_runs(tmp_path, zipped, suffix):
+    canary, path = tmp_path / "canary", tmp_path / f"evil{suffix}"
+    if zipped is None:
+        path.write_bytes(pickle.dumps(Payload(canary)))
+    else:
+        torch.save({"weight": torch.zeros(3), "more": Payload(canary)}, path, _use_new_zipfile_serialization=zipped)
+    with pytest.raises(ValueError, match=f"evil{suffix} is a .* can run code when loaded; only safetensors files"):
+        open_classifier(path, None)
+    assert not canary.exists()
+    with path.open("rb") as file:
+        assert file.read(4)  # the file is as it was, and running it would have left the canary
+
+
+def test_the_payload_would_have_run(tmp_path):
+    canary = tmp_path / "canary"
+    pickle.loads(pickle.dumps(Payload(canary)))  # noqa: S301 - made two words before
+    assert canary.exists()
+
+
+@pytest.mark.parametrize("name", ARCHIVES)
+@pytest.mark.parametrize("suffix", [".pt", ".safetensors"])
+def test_an_archive_is_refused_whatever_it_is_called(tmp_path, name, suffix):
+    path = tmp_path / f"archive{suffix}"
+    ARCHIVES[name](path)
+    with pytest.raises(ValueError, match="is a zip archive"):
+        open_classifier(path, None)
+
+
+@pytest.mark.parametrize("name", DAMAGED)
+def test_a_damaged_or_foreign_file_is_named(tmp_path, name):
+    path = tmp_path / "net.safetensors"
+    DAMAGED[name](path)
+    with pytest.raises(ValueError, match=r"net\.safetensors"):
+        open_classifier(path, None)
+
+
+def test_unknown_tensors_are_named_with_what_is_known(tmp_path):
+    write_safetensors(tmp_path / "net.safetensors", {"model.diffusion_model.x": torch.zeros(1)}, {})
+    with pytest.raises(ValueError, match=r"net\.safetensors is no classifier known here; its first tensor is 'model\."):
+        open_classifier(tmp_path / "net.safetensors", None)
+
+
+@pytest.mark.parametrize("value", [torch.inf, torch.nan])
+def test_weights_that_are_no_numbers_are_refused(tmp_path, value):
+    write_safetensors(tmp_path / "net.safetensors", {"weight": torch.full((2, 2), value)}, {})
+    with pytest.raises(ValueError, match="holds nan or inf"):
+        open_classifier(tmp_path / "net.safetensors", None)
+
+
+def test_another_format_of_this_pack_is_no_classifier(tmp_path):
+    write_safetensors(tmp_path / "net.safetensors", {"w": torch.zeros(1)}, {"gg.format": "guidance-geometry/trace"})
+    with pytest.raises(ValueError, match="is a 'guidance-geometry/trace'"):
+        open_classifier(tmp_path / "net.safetensors", None)
+
+
+def test_a_missing_file_is_missing(tmp_path):
+    with pytest.raises(FileNotFoundError):
+        open_classifier(tmp_path / "absent.safetensors", None)
+
+
+@pytest.mark.parametrize(
+    ("name", "kind", "judge"),
+    [
+        ("clean", CleanClassifier, False),
+        ("noisy", NoisyClassifier, False),
+        ("judge", CleanClassifier, True),
+    ],
+)
+def test_the_packs_own_say_what_they_are(name, kind, judge):
+    guide = open_classifier(CLASSIFIERS / f"pocket-{name}-1.safetensors", None)
+    assert type(guide) is kind
+    assert (guide.judge, len(guide.labels), guide.output) == (judge, 10, "labels")
+    assert guide.noise_aware == (kind is NoisyClassifier)
+
+
+def test_the_clean_one_sees_its_own_pixels_unchanged():
+    guide = open_classifier(CLASSIFIERS / "pocket-clean-1.safetensors", None)
+    x0 = 2 * noise((2, 3, 32, 32))
+    assert (guide.logits(x0) - guide.network(x0)).abs().max() <= 1e-4
+
+
+def test_the_noisy_one_changes_coordinates_itself():
+    guide = open_classifier(CLASSIFIERS / "pocket-noisy-1.safetensors", None)
+    x = noise((2, 3, 32, 32)).requires_grad_()
+    flow = guide.logits(x, 0.75, 0.25)
+    assert (flow - guide.network(x / 0.25, torch.full((2,), 3.0))).abs().max() <= 1e-5
+    (gradient,) = torch.autograd.grad(flow[:, 0].sum(), x)
+    (inner,) = torch.autograd.grad(guide.logits(x / 0.25, 3.0)[:, 0].sum(), x)
+    assert (gradient - inner).abs().max() <= 1e-5 * inner.abs().max()
+    assert guide.logits(x, 0.0).isfinite().all()  # told at least the smallest level it was trained on

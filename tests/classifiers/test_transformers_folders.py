@@ -1,0 +1,205 @@
+"""Folders of the transformers library: the same function, a true slope, and nothing run, fetched or invented."""
+
+import json
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from guidance_geometry.classifiers.reading import open_classifier
+from guidance_geometry.classifiers.transformers_folders import shown_size
+from guidance_geometry.tests.classifiers.slopes import noise, slope_error
+from guidance_geometry.tests.classifiers.tiny_folders import NETWORKS, save_tiny
+
+SCORES = {
+    "labels": lambda guide, x: guide.logits(x).log_softmax(1)[:, 1],
+    "segmentation": lambda guide, x: guide.logits(x).log_softmax(1)[:, 1].flatten(1).mean(1),
+    "depth": lambda guide, x: guide.depth(x).flatten(1).mean(1),
+    "text": lambda guide, x: guide.scale * guide.image_features(x) @ guide.text_features(["a photo of a cat"])[0],
+    "features": lambda guide, x: guide.features(x)[:, 3],
+}
+OUTPUTS = {"vit": "labels", "segformer": "segmentation", "depth_anything": "depth", "dpt": "depth"}
+OUTPUTS |= {"clip": "text", "siglip": "text", "dino": "features"}
+
+
+@pytest.fixture
+def folder(tmp_path):
+    (tmp_path / "net").mkdir()
+    return tmp_path / "net"
+
+
+def changed(path, **changes):
+    path.write_text(json.dumps(json.loads(path.read_text()) | changes))
+
+
+@pytest.mark.parametrize("kind", NETWORKS)
+def test_a_folder_gives_a_guide_with_a_true_slope(folder, kind):
+    save_tiny(folder, kind)
+    guide = open_classifier(folder, None)
+    assert (guide.output, guide.name, guide.noise_aware, guide.judge) == (OUTPUTS[kind], "net/", False, False)
+    assert not any(tensor.requires_grad or tensor.is_inference() for tensor in guide.network.parameters())
+    assert slope_error(lambda x: SCORES[guide.output](guide, x), 0.5 * noise((1, 3, 40, 40)), 1e-2) <= 1e-2
+
+
+@pytest.mark.parametrize("kind", ["vit", "segformer"])
+def test_logits_and_labels_are_the_networks_own(folder, kind):
+    network = save_tiny(folder, kind)
+    guide = open_classifier(folder, None)
+    x = noise((2, 3, 32, 32))
+    assert guide.labels == ("cat", "dog", "sky")
+    assert (guide.logits(x) - network(guide.preprocessing(x)).logits).abs().max() <= 1e-5
+
+
+def test_weights_loaded_where_the_host_forbids_gradients_still_carry_them(folder):
+    save_tiny(folder, "vit")
+    with torch.inference_mode():
+        guide = open_classifier(folder, None)
+        with torch.inference_mode(False), torch.enable_grad():
+            x = noise((1, 3, 32, 32)).requires_grad_()
+            (gradient,) = torch.autograd.grad(guide.logits(x)[:, 0].sum(), x)
+    assert gradient.abs().max() > 0
+
+
+@pytest.mark.parametrize(("kind", "bias"), [("clip", False), ("siglip", True)])
+def test_both_towers_meet_in_the_librarys_own_logits(folder, kind, bias):
+    network = save_tiny(folder, kind)
+    guide = open_classifier(folder, None)
+    texts, x = ["a photo of a cat", "a dog"], noise((2, 3, 32, 32))
+    logits = guide.scale * guide.image_features(x) @ guide.text_features(texts).T + (guide.bias or 0)
+    assert (guide.bias is not None) == bias
+    length = {"max_length": 8} if bias else {}
+    from guidance_geometry.tests.classifiers.tiny_folders import transformers
+
+    tokens = transformers.AutoTokenizer.from_pretrained(folder)(
+        texts, padding="max_length" if bias else True, return_tensors="pt", **length
+    )
+    shown = {key: tokens[key] for key in (("input_ids",) if bias else ("input_ids", "attention_mask"))}
+    wanted = network(pixel_values=guide.preprocessing(x), **shown).logits_per_image
+    assert (logits - wanted).abs().max() <= 1e-4 * wanted.abs().max()
+
+
+def test_a_missing_text_projection_is_no_random_one(folder):
+    save_tiny(folder, "clip")
+    weights = load_file(folder / "model.safetensors")
+    weights.pop("text_projection.weight")
+    save_file(weights, folder / "model.safetensors", {"format": "pt"})
+    with pytest.raises(ValueError, match=r"lacks 1 tensors, among them text_projection\.weight"):
+        open_classifier(folder, None)
+
+
+def test_shards_are_read(folder):
+    network = save_tiny(folder, "vit", max_shard_size="20KB")
+    assert len([*folder.glob("model-*.safetensors")]) > 1
+    guide = open_classifier(folder, None)
+    x = noise((1, 3, 32, 32))
+    assert (guide.logits(x) - network(guide.preprocessing(x)).logits).abs().max() <= 1e-5
+
+
+@pytest.mark.parametrize("shard", ["../outside.safetensors", "/etc/passwd", "a\\b.safetensors", 7, "model.bin"])
+def test_a_shard_outside_the_folder_is_refused(folder, shard):
+    save_tiny(folder, "vit")
+    (folder / "model.safetensors").rename(folder.parent / "outside.safetensors")
+    (folder / "model.safetensors.index.json").write_text(json.dumps({"weight_map": {"w": shard}}))
+    with pytest.raises(ValueError, match="is no plain file name inside net/"):
+        open_classifier(folder, None)
+
+
+def test_weights_that_are_a_link_out_of_the_folder_are_refused(folder):
+    save_tiny(folder, "vit")
+    (folder / "model.safetensors").rename(folder.parent / "outside.safetensors")
+    (folder / "model.safetensors").symlink_to(folder.parent / "outside.safetensors")
+    with pytest.raises(ValueError, match="leads out of its folder"):
+        open_classifier(folder, None)
+
+
+@pytest.mark.parametrize(
+    "setting",
+    [
+        {"auto_map": {"AutoModelForImageClassification": "evil.Model"}},
+        {"quantization_config": {"quant_method": "bitsandbytes"}},
+        {"backbone": "microsoft/resnet-50"},
+        {"use_timm_backbone": True},
+        {"backbone_config": {"use_pretrained_backbone": True}},
+        {"_attn_implementation": "somebody/kernels"},
+    ],
+    ids=lambda setting: next(iter(setting)),
+)
+def test_code_and_weights_from_elsewhere_are_refused(folder, setting):
+    save_tiny(folder, "vit")
+    canary = folder.parent / "canary"
+    (folder / "evil.py").write_text(f"open({str(canary)!r}, 'w')\nclass Model: pass\n")
+    changed(folder / "config.json", **setting)
+    with pytest.raises(ValueError, match="code or weights from elsewhere"):
+        open_classifier(folder, None)
+    assert not canary.exists()
+
+
+@pytest.mark.parametrize("file", ["tokenizer_config.json", "preprocessor_config.json"])
+def test_code_behind_the_other_settings_is_refused(folder, file):
+    save_tiny(folder, "clip")
+    changed(folder / file, auto_map={"AutoTokenizer": ["evil.Tokenizer", None]})
+    with pytest.raises(ValueError, match=f"net/{file} asks for auto_map"):
+        open_classifier(folder, None)
+
+
+def test_an_unknown_tokenizer_is_refused(folder):
+    save_tiny(folder, "clip")
+    changed(folder / "tokenizer_config.json", tokenizer_class="TransfoXLTokenizer")
+    with pytest.raises(ValueError, match="names the tokenizer 'TransfoXLTokenizer'"):
+        open_classifier(folder, None)
+
+
+def test_pickled_weights_are_refused_and_not_opened(folder):
+    save_tiny(folder, "vit")
+    (folder / "model.safetensors").unlink()
+    (folder / "pytorch_model.bin").write_bytes(b"cos\nsystem\n(S'touch canary'\ntR.")
+    with pytest.raises(ValueError, match=r"holds no model\.safetensors \(pytorch_model\.bin\)"):
+        open_classifier(folder, None)
+
+
+def test_an_adapter_is_no_model(folder):
+    save_tiny(folder, "vit")
+    (folder / "adapter_config.json").write_text("{}")
+    with pytest.raises(ValueError, match="holds an adapter"):
+        open_classifier(folder, None)
+
+
+@pytest.mark.parametrize(
+    ("config", "message"),
+    [
+        ("{}", "is a nothing"),
+        ('{"architectures": ["BertModel"]}', "is a BertModel"),
+        ("[1]", "holds a list"),
+        ("{", "no"),
+    ],
+)
+def test_a_folder_of_another_kind_is_refused(folder, config, message):
+    save_tiny(folder, "vit")
+    (folder / "config.json").write_text(config)
+    with pytest.raises(ValueError, match=message):
+        open_classifier(folder, None)
+
+
+def test_cut_off_weights_are_refused(folder):
+    save_tiny(folder, "vit")
+    whole = (folder / "model.safetensors").read_bytes()
+    (folder / "model.safetensors").write_bytes(whole[:-3])
+    with pytest.raises(ValueError, match="The download was cut off"):
+        open_classifier(folder, None)
+
+
+@pytest.mark.parametrize(
+    ("said", "size"),
+    [
+        (
+            {"size": {"shortest_edge": 224}, "do_center_crop": True, "crop_size": {"height": 200, "width": 190}},
+            (200, 190),
+        ),
+        ({"size": {"height": 512, "width": 384}}, (512, 384)),
+        ({"size": 384}, (384, 384)),
+        ({"size": {"shortest_edge": 256}, "do_center_crop": True, "crop_size": 224}, (224, 224)),
+        ({}, (224, 224)),
+    ],
+)
+def test_the_size_is_the_one_the_network_is_shown(said, size):
+    assert shown_size(said) == size

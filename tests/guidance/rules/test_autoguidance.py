@@ -1,0 +1,74 @@
+import pytest
+import torch
+
+from guidance_geometry.guidance.chain import PLAIN
+from guidance_geometry.guidance.predictions import Predictions
+from guidance_geometry.guidance.rules.autoguidance import Autoguidance
+from guidance_geometry.guidance.rules.contract import Source
+from guidance_geometry.guidance.rules.interval import Interval
+from guidance_geometry.guidance.schedules import Run
+
+RUN = Run((2.0, 1.0, 0.0))
+WEAK = Source("cond", object())
+
+
+def predictions(shape=(2, 3, 4), dtype=torch.float64, uncond=True, weak_shape=None):
+    generator = torch.Generator().manual_seed(0)
+    x, u, c = (torch.randn(shape, generator=generator, dtype=torch.float64).to(dtype) for _ in range(3))
+    weak = torch.randn(weak_shape or shape, generator=generator, dtype=torch.float64).to(dtype)
+    ones = torch.ones(shape[0])
+    return Predictions(x, ones, ones, u if uncond else None, c, {"0 weak": weak})
+
+
+def guided(rule, p, gamma):
+    chain = PLAIN.then(rule)
+    return chain.step(chain.init(RUN), p, gamma)[0]
+
+
+@pytest.mark.parametrize("gamma", [0.0, 1.0, 2.0, 5.0])
+@pytest.mark.parametrize("share", [0.0, 0.3, 1.0])
+def test_the_weak_prediction_takes_the_place_of_u(gamma, share):
+    p = predictions()
+    w, u, c = p.extra["0 weak"], p.uncond, p.cond
+    away = (1 - share) * u + share * w
+    expected = gamma * c + (1 - gamma) * away
+    assert (guided(Autoguidance(WEAK, share), p, gamma) - expected).abs().max() <= 1e-6 * expected.abs().max()
+
+
+def test_the_unconditional_pass_is_replaced_and_only_a_mixture_needs_both():
+    for share, asked in ((1.0, {"cond", "0 weak"}), (0.5, {"cond", "uncond", "0 weak"}), (0.0, {"cond", "uncond"})):
+        chain = PLAIN.then(Autoguidance(WEAK, share))
+        assert chain.needs(chain.init(RUN), 2.0, 3.0) == asked
+        assert chain.needs(chain.init(RUN), 2.0, 1.0) == {"cond"}
+    assert (
+        guided(Autoguidance(WEAK), predictions(uncond=False), 3.0) - guided(Autoguidance(WEAK), predictions(), 3.0)
+    ).abs().max() == 0
+
+
+def test_outside_an_interval_the_weak_pass_is_saved_too():
+    chain = PLAIN.then(Autoguidance(WEAK)).then(Interval("percent", 0.5, 1.0))
+    state = chain.init(RUN)
+    assert [chain.needs(state, s, chain.scale(state, s, 3.0)) for s in (2.0, 1.0)] == [{"cond"}, {"cond", "0 weak"}]
+
+
+def test_a_weak_pass_that_was_not_evaluated_leaves_cfg():
+    p = predictions()
+    bare = Predictions(p.x, p.sigma, p.alpha, p.uncond, p.cond)
+    assert torch.equal(guided(Autoguidance(WEAK), bare, 3.0), p.uncond + (p.cond - p.uncond) * 3.0)
+
+
+def test_no_share_is_plain_guidance():
+    assert Autoguidance(WEAK, 0.0).neutral
+    assert not Autoguidance(WEAK).neutral
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_half_precision_in_half_precision_out(dtype):
+    found = guided(Autoguidance(WEAK, 0.5), predictions((2, 3, 2, 4, 3), dtype), 7.0)
+    assert found.dtype == dtype
+    assert found.isfinite().all()
+
+
+def test_another_latent_shape_is_refused_with_both_shapes():
+    with pytest.raises(ValueError, match=r"\(2, 4, 4\).*\(2, 3, 4\)"):
+        guided(Autoguidance(WEAK), predictions(weak_shape=(2, 4, 4)), 3.0)

@@ -1,0 +1,71 @@
+from dataclasses import replace
+
+import pytest
+import torch
+
+from guidance_geometry.guidance.chain import Chain
+from guidance_geometry.guidance.rules.negative import Negative
+from guidance_geometry.tests.toys import FAMILIES, RUN, SHAPES, guide, items, largest_error, toy
+
+TWO, THREE = "condition 2", "condition 3"
+
+
+@pytest.mark.parametrize("shape", SHAPES, ids=str)
+@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("gamma", [0.0, 2.0, 7.5])
+@pytest.mark.parametrize(
+    ("form", "weights", "formula"),
+    [
+        ("sum", (0.6,), lambda u, c, m, n, g: u + g * (c - u + 0.6 * (m - u))),
+        ("sum", (0.6, -0.4), lambda u, c, m, n, g: u + g * (c - u) + g * 0.6 * (m - u) - g * 0.4 * (n - u)),
+        ("InstructPix2Pix", (1.5,), lambda u, c, m, n, g: u + 1.5 * (m - u) + g * (c - m)),
+        ("nested", (1.5,), lambda u, c, m, n, g: u + 1.5 * ((m + g * (c - m)) - u)),
+    ],
+    ids=["two", "three", "pix2pix", "nested"],
+)
+def test_the_combination_is_the_formula(family, shape, gamma, form, weights, formula):
+    names = (TWO, THREE)[: len(weights)]
+    p = toy(family, shape, names=names)
+    expected = [formula(i["u"], i["c"], i[TWO], i.get(THREE), gamma) for i in items(p)]
+    assert largest_error(guide(Negative(tuple(names), weights, form), p, gamma), expected) < 1e-13
+
+
+def test_an_image_scale_of_gamma_is_plain_guidance():
+    p = toy(names=(TWO,))
+    guided = guide(Negative(("m",), (4.0,), "InstructPix2Pix"), p, 4.0)
+    assert largest_error(guided, list(p.uncond + 4.0 * (p.cond - p.uncond))) < 1e-14
+
+
+def test_gamma_one_is_cond_and_asks_for_nothing_else():
+    p, rule = toy(names=(TWO,)), Negative(("m",), (1.5,), "InstructPix2Pix")
+    assert torch.equal(guide(rule, p, 1.0), p.cond)
+    chain = Chain((rule,))
+    assert chain.needs(chain.init(RUN), 2.0, 1.0) == {"cond"}
+    assert chain.needs(chain.init(RUN), 2.0, 4.0) == {"cond", "uncond", "0 condition 2"}
+
+
+def test_a_weight_of_zero_costs_no_evaluation():
+    rule = Negative(("a", "b"), (0.0, 0.5))
+    assert list(rule.sources) == [THREE]
+    assert Negative(("a",), (0.0,)).neutral
+
+
+@pytest.mark.parametrize("form", ["sum", "InstructPix2Pix", "nested"])
+def test_a_condition_that_is_not_active_counts_as_u(form):
+    p, rule = toy(), Negative(("m",), (1.5,), form)
+    assert torch.equal(guide(rule, p, 4.0), guide(rule, replace(p, extra={TWO: p.uncond}), 4.0))
+    gamma = 6.0 if form == "nested" else 4.0
+    assert largest_error(guide(rule, p, 4.0), list(p.uncond + gamma * (p.cond - p.uncond))) < 1e-14
+
+
+@pytest.mark.parametrize(
+    ("conditions", "weights", "form", "message"),
+    [
+        (("a",), (1.0, 2.0), "sum", "1 further conditions but 2 weights"),
+        (("a", "b"), (1.0, 2.0), "nested", "one middle condition, and 2 were given"),
+        (("a",), (1.0,), "product", "Form 'product' is unknown"),
+    ],
+)
+def test_a_combination_that_makes_no_sense_is_refused(conditions, weights, form, message):
+    with pytest.raises(ValueError, match=message):
+        Negative(conditions, weights, form)

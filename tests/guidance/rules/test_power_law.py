@@ -1,0 +1,44 @@
+import pytest
+import torch
+
+from guidance_geometry.guidance.rules.power_law import PowerLaw
+from guidance_geometry.tests.toys import FAMILIES, SHAPES, guide, items, largest_error, output, toy
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("shape", SHAPES, ids=["audio", "image", "video"])
+@pytest.mark.parametrize("space", ["score", "epsilon", "x0"])
+@pytest.mark.parametrize("power", [-0.5, 0.9, 2.0])
+def test_the_scale_follows_the_length_of_the_difference(family, shape, space, power):
+    p, gamma, expected = toy(family, shape), 4.0, []
+    for item in items(p):
+        kind, divisor = ("epsilon", -item["sigma"]) if space == "score" else (space, 1)
+        c, u = (output(kind, family, item[k], item) / divisor for k in "cu")
+        expected.append(item["c"] + (gamma - 1) * (c - u).norm() ** power * (item["c"] - item["u"]))
+    assert largest_error(guide(PowerLaw(power, space), p, gamma), expected) <= 1e-6
+
+
+def test_power_zero_is_plain_guidance_and_scale_one_is_cond():
+    p = toy()
+    assert PowerLaw(0.0).neutral
+    assert torch.equal(guide(PowerLaw(0.0), p, 5.0), p.uncond + (p.cond - p.uncond) * 5.0)
+    assert (guide(PowerLaw(), p, 1.0) - p.cond).abs().max() <= 1e-12 * p.cond.abs().max() * 1e3
+
+
+@pytest.mark.parametrize("power", [-0.5, 0.9])
+def test_no_difference_is_cond(power):
+    p = toy()
+    same = type(p)(p.x, p.sigma, p.alpha, p.cond, p.cond)
+    assert torch.equal(guide(PowerLaw(power), same, 5.0), p.cond)
+
+
+@pytest.mark.parametrize("level", [0.0, 1.0])
+def test_the_ends_of_a_flow_schedule_are_finite(level):
+    p = toy("flow")
+    sigma = torch.full((2,), level, dtype=torch.float64)
+    assert guide(PowerLaw(), type(p)(p.x, sigma, 1 - sigma, p.uncond, p.cond), 5.0).isfinite().all()
+
+
+def test_an_unknown_space_is_refused():
+    with pytest.raises(ValueError, match="velvet"):
+        PowerLaw(0.9, "velvet")

@@ -1,0 +1,77 @@
+import math
+
+import pytest
+import torch
+
+from guidance_geometry.guidance.chain import Chain
+from guidance_geometry.guidance.rules.zero_star import ZeroStar
+from guidance_geometry.guidance.schedules import Run
+from guidance_geometry.tests.toys import (
+    FAMILIES,
+    FLOW_RUN,
+    RUN,
+    SHAPES,
+    guide,
+    items,
+    largest_error,
+    output,
+    toy,
+    x0_of,
+)
+
+
+def inner(a, b):
+    return math.fsum((a * b).tolist())
+
+
+@pytest.mark.parametrize("shape", SHAPES, ids=str)
+@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("gamma", [0.0, 1.0, 5.0])
+def test_the_velocity_is_the_papers(family, shape, gamma):
+    p = toy(family, shape)
+    expected = []
+    for item in items(p):
+        v_u, v_c = (output("ode", family, item[name], item) for name in "uc")
+        scale = inner(v_c, v_u) / inner(v_u, v_u)
+        expected.append(x0_of("ode", family, scale * v_u + gamma * (v_c - scale * v_u), item))
+    assert largest_error(guide(ZeroStar(0), p, gamma), expected) < 1e-12
+
+
+def test_the_terms_that_vanish_about_the_wrong_pole_are_there():
+    p = toy("flow")
+    x, u, c = p.x, p.uncond, p.cond
+    scale = ((x - c) * (x - u)).flatten(1).sum(1) / ((x - u) ** 2).flatten(1).sum(1)
+    scale = scale.reshape(2, 1, 1, 1)
+    about_zero = 4.0 * c + (1 - 4.0) * scale * u
+    assert torch.allclose(guide(ZeroStar(0), p, 4.0), about_zero + x * (1 - 4.0) * (1 - scale))
+    assert (guide(ZeroStar(0), p, 4.0) - about_zero).abs().max() > 0.01
+
+
+def moves(rule, family, run, steps=4):
+    chain, p = Chain((rule,)), toy(family)
+    state, found = chain.init(run), []
+    for _ in range(steps):
+        guided, state = chain.step(state, p, 4.0)
+        found.append(not torch.equal(guided, p.x))
+    return found
+
+
+def test_a_flow_run_from_pure_noise_waits_for_its_first_steps():
+    assert moves(ZeroStar(2), "flow", FLOW_RUN) == [False, False, True, True]
+    assert moves(ZeroStar(0), "flow", FLOW_RUN) == [True] * 4
+
+
+def test_a_continued_run_and_a_run_with_growing_noise_do_not_wait():
+    assert moves(ZeroStar(2), "flow", Run((0.5, 0.25, 0.0), flow=True)) == [True] * 4
+    assert moves(ZeroStar(2), "ve", RUN) == [True] * 4
+
+
+def test_gamma_one_is_cond_also_while_it_waits():
+    p = toy("flow")
+    assert (guide(ZeroStar(1), p, 1.0, FLOW_RUN) - p.cond).abs().max() < 1e-15
+
+
+def test_without_any_velocity_nothing_is_scaled():
+    p = toy()
+    p.uncond[:] = p.x
+    assert torch.allclose(guide(ZeroStar(0), p, 3.0), p.x + 3.0 * (p.cond - p.x))

@@ -1,0 +1,131 @@
+"""Rules against the host's own nodes, where those are right: whole runs of exact mixtures and of Pocket."""
+
+import pytest
+
+from .test_bits import SEED, guided, ksampler
+from .test_rule_nodes import PULL, chain
+
+GAMMA = 3.0
+TOLERANCE = 5e-5  # of the largest number: six steps of float32 in another order
+
+
+def far(ours, theirs):
+    return float((ours - theirs).abs().max() / theirs.abs().max())
+
+
+def patched(name, model):
+    """A MODEL with the host's rule of this name."""
+    from comfy_extras import nodes_apg, nodes_cfg, nodes_model_advanced, nodes_tcfg
+
+    if name == "GGTangential":
+        return nodes_tcfg.TCFG.execute(model).result[0]
+    if name == "GGRescale":
+        return nodes_model_advanced.RescaleCFG().patch(model, 0.7)[0]
+    if name == "GGLocationNorm":
+        return nodes_cfg.CFGNorm.execute(model, 1.0).result[0]
+    return nodes_apg.APG.execute(model, 0.3, 2.0, -0.4).result[0]
+
+
+KNOBS = {
+    "GGTangential": {"space": "ode"},
+    "GGRescale": {"phi": 0.7, "space": "v"},
+    "GGLocationNorm": {"strength": 1.0, "match": False, "space": "x0"},
+    "GGAdaptiveProjected": {
+        "eta": 0.3,
+        "threshold": 2.0,
+        "momentum": -0.4,
+        "threshold_unit": "absolute",
+        "space": "x0",
+    },
+}
+
+
+@pytest.mark.parametrize("model", ["pocket", "ve", "flow"])
+@pytest.mark.parametrize("name", KNOBS)
+def test_a_run_is_the_hosts_where_the_host_is_right(labelled, empty_latent, model, name):
+    if (name, model) == ("GGRescale", "flow"):
+        pytest.skip("the host's rescale knows no flow models")
+    patcher, positive, negative = labelled[model]
+    latent = empty_latent(model)
+    scale = GAMMA - (name == "GGAdaptiveProjected")  # the host's APG is guidance at cfg + 1
+    theirs = ksampler(patched(name, patcher), positive, negative, latent, "euler", cfg=scale)
+    ours = guided(*labelled[model], latent, "euler", cfg=GAMMA, guidance=chain(name, KNOBS[name]))[0]["samples"]
+    assert far(ours, theirs) <= TOLERANCE
+    assert far(ours, ksampler(*labelled[model], latent, "euler", cfg=GAMMA)) > 100 * TOLERANCE
+
+
+def conditions(patcher):
+    """Positive, negative and a third condition of a mixture or of Pocket, for one image."""
+    from guidance_geometry.nodes.start import GGClassLabel
+
+    positive, null = GGClassLabel.execute(patcher, "0").result
+    other = GGClassLabel.execute(patcher, "1").result[0]
+    return positive, null, other
+
+
+def run_of(guider, latent):
+    """Samples of a GUIDER of the host with this test's seed, steps and sampler."""
+    import comfy.sample
+    import comfy.samplers
+
+    sampling = guider.model_patcher.get_model_object("model_sampling")
+    sigmas = comfy.samplers.calculate_sigmas(sampling, "karras", 6)
+    noise = comfy.sample.prepare_noise(latent["samples"], SEED)
+    sampler = comfy.samplers.sampler_object("euler")
+    return guider.sample(noise, latent["samples"], sampler, sigmas, seed=SEED).cpu()
+
+
+@pytest.mark.parametrize("model", ["pocket", "ve", "flow"])
+@pytest.mark.parametrize("form", ["InstructPix2Pix", "nested"])
+def test_two_scales_are_the_hosts_dual_guider(labelled, empty_latent, model, form):
+    from comfy_extras.nodes_custom_sampler import Guider_DualCFG
+
+    patcher, latent = labelled[model][0], empty_latent(model, 1)
+    positive, null, middle = conditions(patcher)
+    guider = Guider_DualCFG(patcher)
+    guider.set_conds(positive, middle, null)
+    guider.set_cfg(GAMMA, 1.5, nested=form == "nested")
+    guidance = chain("GGNegative", PULL | {"second": middle, "second_weight": 1.5, "form": form})
+    ours = guided(patcher, positive, null, latent, "euler", cfg=GAMMA, guidance=guidance)[0]["samples"]
+    assert far(ours, run_of(guider, latent)) <= TOLERANCE
+
+
+@pytest.mark.parametrize("model", ["pocket", "ve", "flow"])
+def test_perp_neg_is_the_hosts_for_one_image(labelled, empty_latent, model):
+    """In the mixtures a sample is in the end surely of its class: c = e, where the host divides zero by zero."""
+    from comfy_extras.nodes_perpneg import Guider_PerpNeg
+
+    patcher, latent = labelled[model][0], empty_latent(model, 1)
+    positive, empty, negative = conditions(patcher)
+    guider = Guider_PerpNeg(patcher)
+    guider.set_conds(positive, negative, empty)
+    guider.set_cfg(GAMMA, 1.3)
+    guidance = chain("GGPerpNeg", {"empty": empty, "weight": 1.3})
+    ours = guided(patcher, positive, negative, latent, "euler", cfg=GAMMA, guidance=guidance)[0]["samples"]
+    theirs = run_of(guider, latent)
+    assert ours.isfinite().all()
+    assert theirs.isnan().all() if model != "pocket" else far(ours, theirs) <= TOLERANCE
+
+
+@pytest.mark.parametrize("name", ["GGNegative", "GGPerpNeg"])
+def test_a_rule_with_a_third_condition_couples_no_images(labelled, empty_latent, name):
+    patcher = labelled["ve"][0]
+    positive, null, other = conditions(patcher)
+    knobs = {"empty": null, "weight": 1.0} if name == "GGPerpNeg" else PULL | {"second": other, "second_weight": 0.4}
+    negative = other if name == "GGPerpNeg" else null
+    arguments = {"cfg": GAMMA, "guidance": chain(name, knobs)}
+    together = guided(patcher, positive, negative, empty_latent("ve", 3), "euler", **arguments)[0]["samples"]
+    for i in range(3):
+        one = {**empty_latent("ve", 1), "batch_index": [i]}
+        alone = guided(patcher, positive, negative, one, "euler", **arguments)[0]["samples"]
+        assert (alone[0] - together[i]).abs().max() <= 1e-4
+
+
+def test_the_third_condition_is_one_more_item_in_the_same_call(labelled, empty_latent):
+    from .test_sampling import Counter
+
+    positive, null, other = conditions(labelled["ve"][0])
+    counter = Counter(labelled["ve"][0])
+    guidance = chain("GGNegative", PULL | {"second": other, "second_weight": 0.4})
+    guided(counter.model, positive, null, empty_latent("ve", 2), "euler", cfg=GAMMA, guidance=guidance)
+    assert counter.items == [6] * 6

@@ -1,0 +1,133 @@
+"""Load Classifier in the host: what it lists, what it refuses, and that a gradient comes out of it."""
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from guidance_geometry.guidance.files import write_safetensors
+
+DOCS = Path(__file__).resolve().parents[2] / "web" / "docs"
+OWN = ["pocket-clean-1", "pocket-judge-1", "pocket-noisy-1"]
+
+
+@pytest.fixture
+def room(host):
+    from guidance_geometry.nodes import load_classifier
+
+    return load_classifier
+
+
+@pytest.fixture
+def folder(room, tmp_path):
+    """A folder of the host's type `classifiers`, beside a file that no name may reach."""
+    import folder_paths
+
+    inside = tmp_path / "classifiers"
+    (inside / "net").mkdir(parents=True)
+    (inside / "net" / "config.json").write_text("{}")
+    for path in (inside / "net" / "model.safetensors", inside / "linear.safetensors", tmp_path / "out.safetensors"):
+        write_safetensors(path, {"weight": torch.zeros(2, 2)}, {})
+    folder_paths.add_model_folder_path(room.FOLDER, str(inside))
+    yield inside
+    folder_paths.folder_names_and_paths[room.FOLDER][0].remove(str(inside))
+    folder_paths.filename_list_cache.pop(room.FOLDER, None)
+
+
+def refusal(room, name):
+    """The sentence of the validation, which execution must repeat."""
+    said = room.GGLoadClassifier.validate_inputs(name)
+    with pytest.raises(ValueError, match="Classifier") as caught:
+        room.GGLoadClassifier.execute(name)
+    assert str(caught.value) == said
+    return said
+
+
+def test_the_schema_is_explained(room):
+    schema = room.GGLoadClassifier.GET_SCHEMA()
+    assert [entry.id for entry in schema.inputs] == ["classifier_name"]
+    assert [out.io_type for out in schema.outputs] == ["GG_CLASSIFIER", "STRING", "STRING"]
+    assert all(entry.tooltip for entry in (*schema.inputs, *schema.outputs))
+    assert (DOCS / "GGLoadClassifier.md").read_text(encoding="utf-8").startswith("# ")
+
+
+def test_own_files_folders_and_single_files_are_listed(room, folder):
+    (folder / "old.pt").write_bytes(b"no")
+    (folder / "bare").write_bytes(b"no")  # the host's own type of this name lists files without an ending
+    assert room.available()[:3] == OWN
+    assert {"net/", "linear.safetensors"} <= set(room.available())
+    assert not any(name.endswith(("model.safetensors", ".pt", "bare")) for name in room.available())
+
+
+@pytest.mark.parametrize("name", OWN)
+def test_the_packs_own_guide_under_inference_mode(room, name):
+    classifier, labels, about = room.GGLoadClassifier.execute(name).args
+    assert labels.split("\n")[2] == "robot"
+    assert name in about
+    assert ("never guides" in about) == classifier.judge == (name == "pocket-judge-1")
+    with torch.inference_mode(False), torch.enable_grad():
+        x = torch.randn(2, 3, 32, 32).requires_grad_()
+        (gradient,) = torch.autograd.grad(classifier.logits(x, 1.0, 1.0)[:, 2].sum(), x)
+    assert gradient.abs().amax(dim=(1, 2, 3)).min() > 0
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["../out.safetensors", "net/../../out.safetensors", "/etc/passwd", "C:\\x.safetensors", "..\\out.safetensors",
+     "https://x/y.safetensors", "a\0.safetensors"],
+)  # fmt: skip
+def test_names_that_lead_out_are_refused(room, folder, name):
+    assert "is no name inside models/classifiers" in refusal(room, name)
+
+
+@pytest.mark.parametrize("name", ["guide.pt", "guide.pkl", "guide.pt2", "guide.ckpt"])
+def test_other_forms_are_refused_with_a_way_out(room, folder, name):
+    (folder / name).write_bytes(b"no")
+    assert "can run code when they are loaded. Convert a .pt" in refusal(room, name)
+
+
+def test_an_absent_name_is_answered_with_the_list(room, folder):
+    assert "Available: pocket-clean-1, pocket-judge-1" in refusal(room, "absent.safetensors")
+
+
+@pytest.mark.parametrize("whole", [True, False], ids=["folder", "file"])
+def test_a_link_out_of_the_folder_is_refused(room, folder, tmp_path, whole):
+    name = "link/" if whole else "link.safetensors"
+    target = tmp_path / ("elsewhere" if whole else "out.safetensors")
+    if whole:
+        target.mkdir()
+        (target / "config.json").write_text("{}")
+    (folder / name.rstrip("/")).symlink_to(target)
+    with pytest.raises(ValueError, match=r"is a link out of models/classifiers"):
+        room.GGLoadClassifier.execute(name)
+
+
+def test_a_bad_file_is_named_when_it_is_read(room, folder):
+    with pytest.raises(ValueError, match=r"linear\.safetensors is a probe and must say gg\.features"):
+        room.GGLoadClassifier.execute("linear.safetensors")
+    with pytest.raises(ValueError, match=r"net/ is a nothing"):
+        room.GGLoadClassifier.execute("net/")
+
+
+def test_a_changed_file_or_folder_is_loaded_again(room, folder):
+    for name, file in (("linear.safetensors", folder / "linear.json"), ("net/", folder / "net" / "config.json")):
+        before = room.GGLoadClassifier.fingerprint_inputs(classifier_name=name)
+        assert before == room.GGLoadClassifier.fingerprint_inputs(classifier_name=name)
+        file.write_text('{"mode": "bicubic"}')
+        assert before != room.GGLoadClassifier.fingerprint_inputs(classifier_name=name)
+
+
+def test_weights_larger_than_memory_are_refused_before_they_are_read(room, folder):
+    with (folder / "linear.safetensors").open("ab") as file:
+        file.truncate(1 << 42)  # sparse: no disk is used
+    with pytest.raises(ValueError, match=r"linear\.safetensors has 4,194,304 MB"):
+        room.GGLoadClassifier.execute("linear.safetensors")
+
+
+def test_registering_the_folder_twice_changes_nothing(room):
+    import folder_paths
+
+    before = [*folder_paths.get_folder_paths(room.FOLDER)]
+    room.register_folder(room.FOLDER)
+    assert folder_paths.get_folder_paths(room.FOLDER) == before
+    assert ".safetensors" in folder_paths.folder_names_and_paths[room.FOLDER][1]

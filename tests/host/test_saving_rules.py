@@ -1,0 +1,124 @@
+"""Rules that save evaluations, or ask for others, counted in the network."""
+
+import pytest
+import torch
+
+from .test_bits import guided, ksampler
+from .test_sampling import Counter
+
+STEPS = 10
+
+
+def run(labelled, empty_latent, guidance, model="ve", name="euler", cfg=3.0):
+    """Items of each network call, samples, trace."""
+    counter = Counter(labelled[model][0])
+    arguments = (counter.model, *labelled[model][1:], empty_latent(model), name)
+    out, _, trace = guided(*arguments, steps=STEPS, cfg=cfg, guidance=guidance)
+    return counter.items, out["samples"], trace
+
+
+@pytest.mark.parametrize("model", ["ve", "flow"])
+def test_outside_the_interval_the_unconditional_pass_is_not_run(labelled, empty_latent, model):
+    from guidance_geometry.nodes.rules.interval import GGInterval
+
+    chain = GGInterval.execute("percent", 0.2, 0.6).result[0]
+    items, _, trace = run(labelled, empty_latent, chain, model)
+    assert items == [3] * 2 + [6] * 4 + [3] * 4
+    assert trace.header["evaluations"] == 14
+
+
+def test_the_interval_in_log_snr_knows_a_flow_model(labelled, empty_latent):
+    from guidance_geometry.nodes.rules.interval import GGInterval
+
+    chain = GGInterval.execute("log-SNR", -2.0, 2.0).result[0]
+    items, _, trace = run(labelled, empty_latent, chain, "flow")
+    sigma = trace.steps["sigma"]
+    inside = (sigma / (1 - sigma) > torch.exp(torch.tensor(-1.0))) & (
+        sigma / (1 - sigma) <= torch.exp(torch.tensor(1.0))
+    )
+    assert items == [6 if yes else 3 for yes in inside.tolist()]
+    assert 0 < inside.sum() < STEPS
+
+
+@pytest.mark.parametrize("name", ["euler", "heun"])
+def test_skipped_passes_are_not_run_and_a_second_stage_does_as_the_step_it_leads_to(labelled, empty_latent, name):
+    from guidance_geometry.nodes.rules.reuse import GGReuse
+
+    chain = GGReuse.execute(2, "line", 1.0, 2).result[0]
+    items, _, _ = run(labelled, empty_latent, chain, name=name)
+    plan = [6, 6] + [3, 6] * (STEPS // 2)
+    expected = plan[:STEPS] if name == "euler" else [plan[i] for step in range(STEPS) for i in (step, step + 1)][:-1]
+    assert items == expected
+
+
+def test_reuse_stays_near_full_guidance_and_a_second_run_is_the_same(labelled, empty_latent):
+    from guidance_geometry.nodes.rules.reuse import GGReuse
+
+    chain = GGReuse.execute(2, "line", 1.0, 2).result[0]
+    _, first, trace = run(labelled, empty_latent, chain, "flow")
+    _, second, _ = run(labelled, empty_latent, chain, "flow")
+    full = ksampler(*labelled["flow"], empty_latent("flow"), "euler", steps=STEPS)
+    assert torch.equal(first, second)
+    assert not torch.equal(first, full)
+    assert (first - full).norm() <= 0.1 * full.norm()
+    assert trace.header["evaluations"] == 2 * STEPS - 4
+
+
+def test_the_stop_saves_the_passes_behind_it(labelled, empty_latent):
+    from guidance_geometry.nodes.rules.reuse import GGReuse
+
+    chain = GGReuse.execute(1, "line", 0.99995, 2).result[0]
+    items, _, trace = run(labelled, empty_latent, chain)
+    ended = items.index(3)
+    assert ended >= 2
+    assert items == [6] * ended + [3] * (STEPS - ended)
+    assert trace.header["evaluations"] == STEPS + ended
+
+
+def test_autoguidance_runs_the_weak_model_in_place_of_the_negative(labelled, empty_latent):
+    from guidance_geometry.nodes.lab import GGMixtureModel
+    from guidance_geometry.nodes.rules.autoguidance import GGAutoguidance
+
+    weak = Counter(GGMixtureModel.execute(shape="3x8x8", classes=3, kind="ve", seed=5).result[0])
+    chain = GGAutoguidance.execute(1.0, weak.model).result[0]
+    items, _, trace = run(labelled, empty_latent, chain)
+    assert items == weak.items == [3] * STEPS
+    assert trace.header["evaluations"] == 2 * STEPS
+
+
+def test_autoguidance_with_the_negative_as_weak_condition_is_cfg(labelled, empty_latent):
+    from guidance_geometry.nodes.rules.autoguidance import GGAutoguidance
+
+    chain = GGAutoguidance.execute(1.0, None, labelled["ve"][2]).result[0]
+    items, out, _ = run(labelled, empty_latent, chain)
+    full = ksampler(*labelled["ve"], empty_latent("ve"), "euler", steps=STEPS)
+    assert (out - full).abs().max() <= 1e-5 * full.abs().max()
+    assert items == [6] * STEPS
+
+
+def test_autoguidance_without_anything_weaker_says_what_to_connect():
+    from guidance_geometry.nodes.rules.autoguidance import GGAutoguidance
+
+    with pytest.raises(ValueError, match="Connect weak_model"):
+        GGAutoguidance.execute(1.0)
+
+
+def test_a_perturbed_pass_is_run_inside_its_window_also_at_scale_one(labelled, empty_latent):
+    from guidance_geometry.nodes.lab import GGMixtureModel
+    from guidance_geometry.nodes.rules.perturbed import GGPerturbed
+
+    worse = Counter(GGMixtureModel.execute(shape="3x8x8", classes=3, kind="ve", seed=5).result[0])
+    chain = GGPerturbed.execute(worse.model, 1.0, 0.2, 0.5).result[0]
+    items, out, _ = run(labelled, empty_latent, chain, cfg=1.0)
+    assert items == [3] * STEPS
+    assert worse.items == [3] * 3
+    assert not torch.equal(out, ksampler(*labelled["ve"], empty_latent("ve"), "euler", steps=STEPS, cfg=1.0))
+
+
+def test_a_model_that_perturbs_itself_only_while_sampling_is_refused(labelled):
+    from guidance_geometry.nodes.rules.perturbed import GGPerturbed
+
+    model = labelled["ve"][0].clone()
+    model.set_model_sampler_post_cfg_function(lambda args: args["denoised"])
+    with pytest.raises(ValueError, match=r"Wire that MODEL into the sampler"):
+        GGPerturbed.execute(model, 1.0, 0.0, 1.0)

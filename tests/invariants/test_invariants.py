@@ -1,0 +1,202 @@
+"""The invariant suite: broken rules are caught, sound ones pass, and anybody's rule can be held to it."""
+
+import dataclasses
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from guidance_geometry.guidance.chain import PLAIN
+from guidance_geometry.guidance.rules.contract import Rule, with_difference
+from guidance_geometry.tests.invariants.example_rule import HalfwayBack
+from guidance_geometry.tools.invariants import INVARIANTS, examine, failed, play, steps_of
+
+ROOT = Path(__file__).resolve().parents[2]
+EXAMPLE = ROOT / "tests" / "invariants" / "example_rule.py"
+EVERY_CLAIM = frozenset({"gamma 0 is u", "same in every space", "in plane", "in span", "per item", "no memory"})
+
+
+def check(words):
+    """What `dev.py check` runs once the environment is there: exit code and output."""
+    command = [sys.executable, str(ROOT / "tools" / "run.py"), "check_rule", words]
+    ended = subprocess.run(command, capture_output=True, text=True, check=False)
+    return ended.returncode, ended.stdout + ended.stderr
+
+
+def test_plain_cfg_holds_everything():
+    verdicts = examine(PLAIN)
+    assert {verdict.word for verdict in verdicts.values()} == {"pass"}
+
+
+def test_a_rule_that_imports_nothing_of_ours_holds_what_it_claims():
+    verdicts = examine(HalfwayBack())
+    assert failed(verdicts) == []
+    assert verdicts["in plane"].word == "pass"
+    assert verdicts["gamma 0 is u"].word == "not claimed"
+    assert verdicts["gamma 0 is u"].size > 0.1
+
+
+class Broken:
+    """CFG with one thing wrong."""
+
+    claims = EVERY_CLAIM
+    off = ""
+
+    def init(self, run):
+        return 0
+
+    def step(self, state, p, gamma):
+        return p.uncond + (p.cond - p.uncond) * gamma, state
+
+
+class OneTooMuch(Broken):
+    def step(self, state, p, gamma):
+        return p.cond + (p.cond - p.uncond) * gamma, state
+
+
+class Batched(Broken):
+    def step(self, state, p, gamma):
+        delta = p.cond - p.uncond
+        return p.uncond + delta * gamma * delta.norm() / delta.flatten(1).norm(dim=1).mean(), state
+
+
+class FourAxes(Broken):
+    def step(self, state, p, gamma):
+        return super().step(state, p, gamma)[0] * p.cond.std(dim=(1, 2, 3), keepdim=True) ** 0, state
+
+
+class PerChannel(Broken):
+    def step(self, state, p, gamma):
+        cap = (
+            p.cond.norm(dim=(-1, -2, -3), keepdim=True) if p.cond.ndim > 3 else p.cond.norm(dim=(-1, -2), keepdim=True)
+        )
+        return super().step(state, p, gamma)[0].mul(cap / p.cond.flatten(1).norm(dim=1).max()), state
+
+
+class Remembering(Broken):
+    def __init__(self):
+        self.seen = 0.0
+
+    def step(self, state, p, gamma):
+        self.seen = 0.5 * self.seen + (p.cond - p.uncond)
+        return p.cond + (gamma - 1) * self.seen, state
+
+
+class Momentum(Broken):
+    def step(self, state, p, gamma):
+        state = 0.5 * state + (p.cond - p.uncond)
+        return p.cond + (gamma - 1) * state, state
+
+
+class Dividing(Broken):
+    def step(self, state, p, gamma):
+        delta = p.cond - p.uncond
+        return p.cond + (gamma - 1) * delta / delta.abs().amax() * 0.1, state
+
+
+class VeOnly(Broken):
+    def step(self, state, p, gamma):
+        eps = p.x - p.uncond
+        return super().step(state, p, gamma)[0] + 0.1 * (gamma - 1) * gamma * eps, state
+
+
+class Writing(Broken):
+    def step(self, state, p, gamma):
+        return p.uncond.add_((p.cond - p.uncond) * gamma), state
+
+
+class Overflowing(Broken):
+    def step(self, state, p, gamma):
+        share = (p.cond * p.cond).sum() / (p.cond * p.cond).sum()
+        return super().step(state, p, gamma)[0] * share, state
+
+
+class Widening(Broken):
+    def step(self, state, p, gamma):
+        return super().step(state, p, gamma)[0].double(), state
+
+
+class Wandering(Broken):
+    def step(self, state, p, gamma):
+        return super().step(state, p, gamma)[0] + 0.1 * (gamma - 1) * gamma * (p.cond - p.uncond).roll(1, -1), state
+
+
+CAUGHT = [
+    (OneTooMuch, "gamma 1 is c"),
+    (OneTooMuch, "gamma 0 is u"),
+    (Batched, "batch is singles"),
+    (FourAxes, "rank 3, 4, 5"),
+    (PerChannel, "rank 3, 4, 5"),
+    (Remembering, "second run is first"),
+    (Momentum, "split is whole"),
+    (Dividing, "c = u gives c"),
+    (VeOnly, "same in every space"),
+    (Writing, "inputs kept"),
+    (Overflowing, "half precision"),
+    (Widening, "half precision"),
+    (Wandering, "in plane"),
+    (Wandering, "in span"),
+]
+
+
+@pytest.mark.parametrize(("rule", "name"), CAUGHT, ids=lambda value: getattr(value, "__name__", value))
+def test_what_is_wrong_is_caught(rule, name):
+    assert name in failed(examine(rule()))
+
+
+def test_knobs_that_should_be_neutral_and_are_not_are_caught():
+    class Off(Broken):
+        neutral = OneTooMuch()
+
+    assert failed(examine(Off())) == ["neutral is CFG"]
+
+
+def test_every_invariant_is_caught_by_some_broken_rule():
+    assert {name for _, name in CAUGHT} | {"neutral is CFG"} == {one.name for one in INVARIANTS}
+
+
+def test_a_rule_of_ours_that_calls_itself_neutral_is_tried_all_the_same():
+    """A chain leaves a neutral rule out, so that a wrong claim would hide."""
+
+    @dataclasses.dataclass(frozen=True)
+    class Longer(Rule):
+        kind = "before"
+        text = "longer"
+        factor: float = 2.0
+        neutral = property(lambda self: self.factor == 0)  # 1 would be
+
+        def step(self, state, p, gamma):
+            return with_difference(p, p.delta * self.factor), state
+
+    assert failed(examine(PLAIN.then(Longer()))) == ["neutral is CFG"]
+
+
+def test_a_chain_is_played_with_what_it_asks_for_and_no_more():
+    from guidance_geometry.guidance.rules.interval import Interval
+
+    chain = PLAIN.then(Interval("percent", 0.5, 1.0))
+    steps = steps_of(chain)
+    found = play(chain, steps)
+    assert [torch.equal(guided, p.cond) for guided, p in zip(found, steps, strict=True)] == [True] * 3 + [False] * 3
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "said"),
+    [
+        (f"{EXAMPLE}:HalfwayBack", 0, "Everything that is claimed holds."),
+        (f"{Path(__file__)}:OneTooMuch", 1, "FAILED: gamma 1 is c, gamma 0 is u"),
+        (f"{ROOT / 'guidance' / 'rules' / 'reuse.py'}:Reuse", 0, "u every 2 steps (line)"),
+        (f"{EXAMPLE}:NoSuch", 2, "has no 'NoSuch'. It has HalfwayBack"),
+        (f"{EXAMPLE}:HalfwayBackNode", 2, "needs init(run)"),
+        ("nowhere.py:Rule", 2, "names no file"),
+        ("HalfwayBack", 2, "names no file"),
+    ],
+    ids=["example", "broken", "ours", "no such name", "no rule", "no file", "no colon"],
+)
+def test_the_command_prints_the_table_and_its_exit_code_is_the_verdict(words, code, said):
+    found, output = check(words)
+    assert said in output
+    assert found == code
+    assert "Traceback" not in output

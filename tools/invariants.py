@@ -1,0 +1,381 @@
+"""What must hold for any guidance rule, measured: one number for each invariant, and whether the rule claims it.
+
+A rule is an object with `init(run) -> state` and `step(state, predictions, gamma) -> (guided, state)`: a chain of this
+pack, an adapter of somebody's node, or anybody's own class. Its optional attributes: `claims` (of OPTIONAL), `neutral`
+(the same rule with knobs that should change nothing), `extra` (names of further predictions it reads), `half` (False
+where its host never hands it half precision) and `spaces` (of SPACES), `acts_alone` (it acts also where c = u).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ..guidance.chain import Chain
+from ..guidance.predictions import Predictions
+from ..guidance.schedules import Run
+from ..guidance.vectors import flat, wide
+
+GAMMA = 3.0
+BATCH, CHANNELS, PLACES = 3, 4, 64
+LEVELS = (14.0, 6.0, 3.0, 1.5, 0.7, 0.3)  # sigma / alpha of the steps
+SPACES = ("ve", "vp", "flow")
+SIDES = {3: (64,), 4: (8, 8), 5: (4, 4, 4)}  # of one picture of 64 places, by rank
+TOLERANCE = 5e-4  # of the largest number of the right answer; a float32 SVD of x - u at sigma 14 loses 3e-4
+EXACT = 0.0
+LARGE, UNLIMITED = 1e6, (math.inf, -math.inf)
+OPTIONAL = ("gamma 0 is u", "same in every space", "in plane", "in span", "per item", "no memory")
+CFG_HAS = frozenset({"per item", "in plane", "in span"})  # whatever the scale is
+RATIOS = {"ve": lambda n: (n, 1.0), "vp": lambda n: (n / math.hypot(n, 1), 1 / math.hypot(n, 1))}
+RATIOS |= {"flow": lambda n: (n / (1 + n), 1 / (1 + n))}  # noise over signal -> sigma, alpha
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """One cell of the table.  word: pass, FAIL, not claimed, or none where it cannot be asked.  size: the deviation."""
+
+    word: str
+    size: float | None = None
+    note: str = ""
+
+    def __str__(self) -> str:
+        size = "" if self.size is None else f"{self.size:.0e}" if self.size else "0"
+        return " ".join(part for part in (self.word, size, self.note) if part)
+
+
+@dataclass(frozen=True)
+class Invariant:
+    """A statement about a rule.
+
+    measure(rule) -> deviation, None where it cannot be asked. claim: who must hold it; None is every rule.
+    """
+
+    name: str
+    meaning: str
+    measure: Callable[[Any], float | None]
+    claim: str | None = None
+    limit: float = TOLERANCE
+
+    def judge(self, rule: Any) -> Verdict:
+        """Hold a rule against it; an exception of the rule is a deviation without a size."""
+        try:
+            size, note = self.measure(rule), ""
+        except Exception as error:  # noqa: BLE001  anybody's code may raise anything: that is the finding
+            size, note = math.inf, f"{type(error).__name__}: {str(error).splitlines()[0][:60] if str(error) else ''}"
+        if size is None:
+            return Verdict("none")
+        if self.claim is not None and self.claim not in claims_of(rule):
+            return Verdict("not claimed", size, note)
+        return Verdict("pass" if size <= self.limit else "FAIL", size, note)
+
+
+def claims_of(rule: Any) -> frozenset[str]:
+    """What a rule promises beyond the invariants of every rule; a chain promises what all its rules do."""
+    if not isinstance(rule, Chain):
+        return frozenset(getattr(rule, "claims", ()))
+    found = frozenset(OPTIONAL).intersection(
+        *(one.claims | (CFG_HAS if one.kind == "scale" else frozenset()) for one in rule.rules)
+    )
+    memory = rule.init(Run((*LEVELS, 0.0))).rules
+    stateless = all(state is None for state in memory) and all(one.kind != "scale" for one in rule.rules)
+    return found | {"no memory"} if stateless else found
+
+
+def extra_of(rule: Any) -> tuple[str, ...]:
+    """Names of the further predictions that a rule reads."""
+    return tuple(rule.sources) if isinstance(rule, Chain) else tuple(getattr(rule, "extra", ()))
+
+
+def steps_of(rule: Any, space: str = "ve", rank: int = 4, seed: int = 0, equal: bool = False) -> list[Predictions]:
+    """Predictions of a made-up run, float32, within -1 .. 1, the same numbers in every space and rank.
+
+    equal: all predictions of a step are c.
+    """
+    generator = torch.Generator().manual_seed(seed)
+
+    def drawn() -> Tensor:
+        return torch.randn(BATCH, CHANNELS, *SIDES[rank], generator=generator).tanh()
+
+    clean, eps, push, away = 0.5 * drawn(), 1.5 * drawn(), drawn(), drawn()
+    others = {name: clean + 0.3 * drawn() for name in extra_of(rule)}
+    found = []
+    for i, ratio in enumerate(LEVELS):
+        sigma, alpha = RATIOS[space](ratio)
+        certain = ratio / (1 + ratio)  # the less noise, the less the condition has to say
+        cond = clean + certain * (0.2 * push + 0.03 * i * drawn())
+        uncond = clean + certain * (0.1 * away - 0.2 * push + 0.03 * i * drawn())
+        x = alpha * clean + sigma * eps
+        named = {"uncond": uncond, **others}
+        named = dict.fromkeys(named, cond) if equal else named
+        level, signal = (torch.full((BATCH,), value) for value in (sigma, alpha))
+        found.append(Predictions(x, level, signal, named.pop("uncond"), cond, named))
+    return found
+
+
+def play(
+    rule: Any, steps: list[Predictions], gamma: float = GAMMA, levels: tuple[float, ...] | None = None
+) -> list[Tensor]:
+    """Guided predictions of one run over these steps, as a sampler would ask for them.
+
+    levels: the whole schedule, where the steps are a part of it.
+    """
+    sigmas = tuple(float(p.sigma[0]) for p in steps)
+    last = 0.0 if levels is None else levels[levels.index(sigmas[-1]) + 1]
+    flow = bool(torch.isclose(steps[0].alpha + steps[0].sigma, torch.ones(())).all())
+    state = rule.init(Run((*sigmas, last), flow))
+    found = []
+    for p in steps:
+        if isinstance(rule, Chain):
+            guided, state = rule.step(state, *asked(rule, state, p, gamma))
+        else:
+            guided, state = rule.step(state, p, gamma)
+        found.append(guided)
+    return found
+
+
+def asked(chain: Chain, state: Any, p: Predictions, gamma: float) -> tuple[Predictions, float]:
+    """The predictions that a chain asks for at this step, no other, and the scale in force."""
+    sigma = float(p.sigma[0])
+    gamma = chain.scale(state, sigma, gamma)
+    needs = chain.needs(state, sigma, gamma)
+    extra = {name: value for name, value in p.extra.items() if name in needs}
+    return replace(p, uncond=p.uncond if "uncond" in needs else None, extra=extra), gamma
+
+
+def mapped(p: Predictions, change: Callable[[Tensor], Tensor], numbers: Callable[[Tensor], Tensor] | None = None):
+    """Predictions with every tensor of the sample's shape changed, and sigma and alpha by `numbers`."""
+    numbers = numbers or (lambda value: value)
+    extra = {name: change(value) for name, value in p.extra.items()}
+    uncond = None if p.uncond is None else change(p.uncond)
+    return Predictions(change(p.x), numbers(p.sigma), numbers(p.alpha), uncond, change(p.cond), extra)
+
+
+def deviation(found: list[Tensor], right: list[Tensor]) -> float:
+    """Largest difference over the largest number of the right answer, over all steps; inf for what is not finite."""
+    if [tuple(v.shape) for v in found] != [tuple(v.shape) for v in right]:
+        return math.inf
+    off = max(float((wide(a) - wide(b)).abs().max() / wide(b).abs().max()) for a, b in zip(found, right, strict=True))
+    return off if math.isfinite(off) else math.inf
+
+
+def plain_cfg(steps: list[Predictions], gamma: float) -> list[Tensor]:
+    """Classifier-free guidance, written out."""
+    return [p.uncond + gamma * (p.cond - p.uncond) for p in steps]
+
+
+def reshapes_gamma(rule: Any) -> bool:
+    """Whether the scale in force is not the sampler's, so that gamma 0 and 1 mean nothing."""
+    return isinstance(rule, Chain) and any(one.kind == "scale" for one in rule.rules)
+
+
+def neutral_is_cfg(rule: Any) -> float | None:
+    """Neutral knobs against plain CFG."""
+    neutral = getattr(rule, "neutral", None) if not isinstance(rule, Chain) else neutral_of(rule)
+    if neutral is None:
+        return None
+    steps = steps_of(neutral)
+    return deviation(play(neutral, steps), plain_cfg(steps, GAMMA))
+
+
+def neutral_of(chain: Chain) -> Chain | None:
+    """The chain with neutral knobs that act all the same, so that they are really tried; None where there are none."""
+    found = [neutral_knobs(rule) for rule in chain.rules]
+    return None if None in found else Chain(tuple(acting(rule) for rule in found))
+
+
+def neutral_knobs(rule: Any) -> Any:
+    """The same rule with the first combination of plain values for its knobs that it calls neutral, None if none is."""
+    trial = [rule]
+    for name in getattr(rule, "__dataclass_fields__", {}):
+        trial += [
+            made for one in trial for value in plain_values(getattr(rule, name)) if (made := changed(one, name, value))
+        ]
+    return next((one for one in trial if one.neutral), None)
+
+
+def plain_values(value: Any) -> tuple:
+    """Candidates for a neutral knob: off, one, and without limit."""
+    return (0.0, 1.0, math.inf, -math.inf) if type(value) is float else (0, 1) if type(value) is int else ()
+
+
+def changed(rule: Any, name: str, value: Any) -> Any:
+    """The rule with another knob, None where it refuses the value."""
+    try:
+        return replace(rule, **{name: value})
+    except ValueError:
+        return None
+
+
+def acting(rule: Any) -> Any:
+    """The rule as one that says it is not neutral: a chain leaves out what says it is.  inf becomes a large number."""
+    made = object.__new__(type(type(rule).__name__, (type(rule),), {"neutral": False}))
+    vars(made).update({name: math.copysign(LARGE, v) if v in UNLIMITED else v for name, v in vars(rule).items()})
+    return made
+
+
+def at_scale(gamma: float, which: str) -> Callable[[Any], float | None]:
+    """Measures the result at one gamma against one of the predictions; only at the start, where u may be remembered."""
+
+    def measure(rule: Any) -> float | None:
+        if reshapes_gamma(rule) or (gamma == 1 and acts_at_one(rule)):
+            return None
+        steps = steps_of(rule)
+        pairs = list(zip(play(rule, steps, gamma), steps, strict=True))
+        pairs = pairs[:1] if remembers(rule) else pairs
+        return deviation([guided for guided, _ in pairs], [getattr(p, which) for _, p in pairs])
+
+    return measure
+
+
+def acts_at_one(rule: Any) -> bool:
+    """Whether a rule of this pack wants more than c at gamma = 1, as guidance with a perturbed pass does."""
+    if not isinstance(rule, Chain):
+        return False
+    state = rule.init(Run((*LEVELS, 0.0)))
+    return any(rule.needs(state, level, 1.0) != {"cond"} for level in LEVELS)
+
+
+def remembers(rule: Any) -> bool:
+    """Whether a rule of this pack may put a remembered difference in the place of the one that is there."""
+    return isinstance(rule, Chain) and any(one.fills_uncond for one in rule.rules)
+
+
+def equal_predictions(rule: Any) -> float:
+    """All predictions are c: nothing to guide along, and nothing to divide by."""
+    steps = steps_of(rule, equal=True)
+    found = play(rule, steps)
+    alone = any(getattr(one, "acts_alone", False) for one in (rule.rules if isinstance(rule, Chain) else (rule,)))
+    return deviation(found, found if alone else [p.cond for p in steps])
+
+
+def batch_is_singles(rule: Any) -> float:
+    """Each item of a batch against a run of its own."""
+    steps = steps_of(rule)
+    alone = [[mapped(p, *[lambda v, i=i: v[i : i + 1]] * 2) for p in steps] for i in range(BATCH)]
+    singles = [torch.cat(items) for items in zip(*(play(rule, one) for one in alone), strict=True)]
+    return deviation(play(rule, steps), singles)
+
+
+def every_rank(rule: Any) -> float:
+    """The same numbers as sound, picture and video; a rule that is blind to places must give the same numbers."""
+    found = {rank: play(rule, steps_of(rule, rank=rank)) for rank in SIDES}
+    if any(not torch.isfinite(v).all() for results in found.values() for v in results):
+        return math.inf
+    if not blind(rule, found[4]):
+        return 0.0
+    rows = {rank: [v.reshape(BATCH, CHANNELS, PLACES) for v in results] for rank, results in found.items()}
+    return max(deviation(rows[3], rows[4]), deviation(rows[5], rows[4]))
+
+
+def blind(rule: Any, found: list[Tensor]) -> bool:
+    """Whether places may be shuffled before or after the rule alike."""
+    order = torch.randperm(PLACES, generator=torch.Generator().manual_seed(1))
+
+    def shuffled(v: Tensor) -> Tensor:
+        return v.reshape(*v.shape[:2], -1)[:, :, order].reshape(v.shape)
+
+    steps = [mapped(p, shuffled) for p in steps_of(rule)]
+    return deviation(play(rule, steps), [shuffled(v) for v in found]) <= TOLERANCE
+
+
+def every_space(rule: Any) -> float:
+    """One denoiser as VE, VP and flow model: the same predictions of the same noisy sample, in other coordinates."""
+    spaces = getattr(rule, "spaces", ("ve", "flow") if reshapes_gamma(rule) else SPACES)
+    found = [play(rule, steps_of(rule, space)) for space in spaces]
+    return max(deviation(other, found[0]) for other in found[1:])
+
+
+def second_run(rule: Any) -> float:
+    """A second run of the same object against the first."""
+    first = play(rule, steps_of(rule))
+    play(rule, steps_of(rule, seed=1))
+    return deviation(play(rule, steps_of(rule)), first)
+
+
+def split_schedule(rule: Any) -> float:
+    """Two runs over the halves of the schedule against one over the whole."""
+    steps = steps_of(rule)
+    levels, half = (*(float(p.sigma[0]) for p in steps), 0.0), len(steps) // 2
+    parts = play(rule, steps[:half], levels=levels) + play(rule, steps[half:], levels=levels)
+    return deviation(parts, play(rule, steps))
+
+
+def half_precision(rule: Any) -> float | None:
+    """fp16 and bf16, with sums of squares beyond the range of fp16: finite, and of the dtype that came in."""
+    if not getattr(rule, "half", True):
+        return None
+    for dtype in (torch.float16, torch.bfloat16):
+        steps = [mapped(p, lambda v, dtype=dtype: (30 * v).to(dtype)) for p in steps_of(rule)]
+        for guided in play(rule, steps):
+            if guided.dtype != dtype or not torch.isfinite(guided).all():
+                return math.inf
+    return 0.0
+
+
+def outside(names: tuple[str, ...], origin: str | None) -> Callable[[Any], float]:
+    """Measures the part of the result outside the span of some vectors, over the guided move |D - u|."""
+
+    def measure(rule: Any) -> float:
+        steps = steps_of(rule)
+        return max(_residual(guided, p, names, origin) for guided, p in zip(play(rule, steps), steps, strict=True))
+
+    return measure
+
+
+def _residual(guided: Tensor, p: Predictions, names: tuple[str, ...], origin: str | None) -> float:
+    start = wide(flat(getattr(p, origin))) if origin else 0
+    rows = torch.stack([wide(flat(getattr(p, name))) - start for name in names], dim=-1)  # [B, N, names]
+    target = (wide(flat(guided)) - start)[..., None]
+    rest = target - rows @ torch.linalg.lstsq(rows, target).solution
+    return float((rest.norm(dim=1) / (wide(flat(guided)) - wide(flat(p.uncond))).norm(dim=1)[:, None]).max())
+
+
+def inputs_kept(rule: Any) -> float:
+    """The tensors that came in, afterwards."""
+    steps = steps_of(rule)
+    before = [mapped(p, Tensor.clone, Tensor.clone) for p in steps]
+    play(rule, steps)
+    return max(deviation(_tensors(p), _tensors(q)) for p, q in zip(steps, before, strict=True))
+
+
+def _tensors(p: Predictions) -> list[Tensor]:
+    return [v for v in (p.x, p.sigma, p.alpha, p.uncond, p.cond, *p.extra.values()) if v is not None]
+
+
+INVARIANTS = (
+    Invariant("neutral is CFG", "neutral knobs give plain CFG", neutral_is_cfg),
+    Invariant("gamma 1 is c", "at gamma = 1 the result is the conditional prediction", at_scale(1.0, "cond")),
+    Invariant("gamma 0 is u", "at gamma = 0 it is the unconditional one", at_scale(0.0, "uncond"), "gamma 0 is u"),
+    Invariant(
+        "c = u gives c",
+        "equal predictions give that prediction (a finite one, if it acts without a difference)",
+        equal_predictions,
+    ),
+    Invariant("batch is singles", "an item of a batch is the item alone", batch_is_singles, "per item"),
+    Invariant("rank 3, 4, 5", "sound, picture and video; same numbers where places do not matter", every_rank),
+    Invariant(
+        "same in every space", "VE, VP and flow models of one denoiser agree", every_space, "same in every space"
+    ),
+    Invariant("second run is first", "nothing survives a run", second_run, None, EXACT),
+    Invariant("split is whole", "two halves of a schedule are the whole", split_schedule, "no memory"),
+    Invariant("half precision", "fp16 and bf16 in, the same dtype out, finite", half_precision, None, EXACT),
+    Invariant("in plane", "in the affine plane of x, u and c", outside(("x", "cond"), "uncond"), "in plane"),
+    Invariant("in span", "in the span of x, u and c", outside(("x", "uncond", "cond"), None), "in span"),
+    Invariant("inputs kept", "nothing is written into what came in", inputs_kept, None, EXACT),
+)
+
+
+def examine(rule: Any) -> dict[str, Verdict]:
+    """All invariants of a rule: {name: verdict}."""
+    with torch.inference_mode():
+        return {one.name: one.judge(rule) for one in INVARIANTS}
+
+
+def failed(verdicts: Mapping[str, Verdict]) -> list[str]:
+    """Names of the claimed invariants that do not hold."""
+    return [name for name, verdict in verdicts.items() if verdict.word == "FAIL"]
