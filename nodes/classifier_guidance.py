@@ -64,7 +64,7 @@ class GGClassifierGradient(io.ComfyNode):
                     min=-LARGEST_SCALE,
                     max=LARGEST_SCALE,
                     step=0.1,
-                    tooltip="Strength in the road's own unit: gamma is 1, 4 or 100 times this (noisy x_t, x0 + "
+                    tooltip="Strength in the road's own unit: gamma is 1, 2 or 100 times this (noisy x_t, x0 + "
                     "backprop, x0), as measured on pocket-1. 0 is off; below 0 moves away. noisy x_t at 1 is Bayes.",
                 ),
                 choice_input(

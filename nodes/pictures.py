@@ -32,13 +32,13 @@ class LinearColours(OwnPixels):
     """The host's linear map from latent to colour, eight times smaller: right for colours, blind for texture."""
 
     def __init__(self, latent_format):
-        self.factors = torch.tensor(latent_format.latent_rgb_factors)
-        bias = latent_format.latent_rgb_factors_bias
-        self.bias = torch.zeros(3) if bias is None else torch.tensor(bias)
+        self.factors = latent_format.latent_rgb_factors
+        self.bias = latent_format.latent_rgb_factors_bias or [0.0, 0.0, 0.0]
 
     def __call__(self, x0: Tensor) -> Tensor:  # [B, C, H, W] -> [B, 3, H, W]
         """Colours in about -1 .. 1."""
-        return torch.einsum("bchw,cr->brhw", x0, self.factors.to(x0)) + self.bias.to(x0)[:, None, None]
+        factors, bias = x0.new_tensor(self.factors), x0.new_tensor(self.bias)
+        return torch.einsum("bchw,cr->brhw", x0, factors) + bias[:, None, None]
 
 
 class Decoded(OwnPixels):

@@ -60,7 +60,7 @@ def test_the_roads_are_the_formulas():
 
 def test_one_scale_serves_all_roads_and_exact_is_gamma_itself():
     term = GradientTerm(ENERGY, weight=3.0)
-    assert {road: term.gamma(road) for road in UNITS} == {"noisy x_t": 3.0, "x0 + backprop": 12.0, "x0": 300.0}
+    assert {road: term.gamma(road) for road in UNITS} == {"noisy x_t": 3.0, "x0 + backprop": 6.0, "x0": 300.0}
     exact = GradientTerm(ENERGY, weight=3.0, options=GradientOptions(exact=True))
     assert all(exact.gamma(road) == 3.0 for road in UNITS)
     assert term.at_road("x0").weight == 3.0
