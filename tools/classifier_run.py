@@ -66,7 +66,7 @@ class ClassifierRun:
 
     def _sigmas(self, steps: int) -> list[float]:
         if self.flow:
-            return [0.99 * (1 - i / steps) for i in range(steps)] + [0.0]
+            return [0.97 * (1 - i / steps) for i in range(steps)] + [0.0]
         return [*torch.logspace(1.3, -1.7, steps, dtype=torch.float64).tolist(), 0.0]
 
     def _denoise(self, x: Tensor, now: Level) -> Tensor:

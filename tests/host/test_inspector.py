@@ -44,7 +44,8 @@ def sent(host, monkeypatch):
     messages = []
     job = (0, "job", PROMPT, {"extra_pnginfo": {"workflow": {"id": WORKFLOW}}}, [])
     queue = SimpleNamespace(currently_running={0: job})
-    server = SimpleNamespace(prompt_queue=queue, client_id="tab", send_sync=lambda *message: messages.append(message))
+    server = SimpleNamespace(prompt_queue=queue, client_id="tab", sockets={"tab": None})
+    server.send_sync = lambda *message: messages.append(message)
     monkeypatch.setitem(sys.modules, "server", SimpleNamespace(PromptServer=SimpleNamespace(instance=server)))
     with CurrentNodeContext("job", "4"):
         yield messages
@@ -216,10 +217,14 @@ def test_an_interrupted_run_sends_what_it_has(sent, labelled, empty_latent):
     assert sum(len(event["steps"]) for _, event, _ in sent) >= 2
 
 
-def test_without_an_editor_nothing_is_sent_and_nothing_changes(host, labelled, empty_latent, sent):
+@pytest.mark.parametrize("gone", ["the browser", "the server"])
+def test_without_an_editor_nothing_is_sent_and_nothing_changes(host, labelled, empty_latent, sent, gone):
     watched = sampled(labelled, empty_latent)[0]["samples"]
     assert sent
-    del sys.modules["server"]
+    if gone == "the browser":
+        sys.modules["server"].PromptServer.instance.sockets.clear()
+    else:
+        del sys.modules["server"]
     sent.clear()
     assert torch.equal(sampled(labelled, empty_latent)[0]["samples"], watched)
     assert not sent
