@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from itertools import pairwise
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -92,11 +93,11 @@ def layers_of(file: str, weights: Mapping[str, Tensor]) -> list[nn.Linear]:
     return [linear(file, **layer) for layer in ordered]
 
 
-def linear(file: str, weight: Tensor, bias: Tensor | None = None) -> nn.Linear:
+def linear(file: str, weight: Tensor, bias: Tensor | None = None, operations: Any = nn) -> nn.Linear:
     """A layer with these values."""
     wanted, inputs = weight.shape
     if bias is not None and bias.shape != (wanted,):
         raise ValueError(f"{file}: a bias has shape {tuple(bias.shape)} but ({wanted},) is needed. Save it again.")
-    layer = nn.Linear(inputs, wanted, bias=bias is not None, device="meta")
+    layer = operations.Linear(inputs, wanted, bias=bias is not None, device="meta")
     layer.load_state_dict({"weight": weight} | ({} if bias is None else {"bias": bias}), assign=True)
     return layer

@@ -142,7 +142,7 @@ def advanced(start: WiredNetwork, lesson: Lesson, seed: int) -> Student:
         old = network.get_submodule(family.head.removesuffix(".weight"))
         assert isinstance(old, nn.Linear)
         with seeded(seed):
-            setattr(network.get_submodule(owner), head, nn.Linear(old.in_features, len(lesson.labels)))
+            setattr(network.get_submodule(owner), head, type(old)(old.in_features, len(lesson.labels)))
     seen = start.preprocessing
     values = {"size": list(seen.size or (224, 224)), "mean": seen.mean, "std": seen.std, "noisy": True}
     said = {f"gg.{key}": json.dumps(value) for key, value in values.items()} | {

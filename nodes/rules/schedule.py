@@ -17,10 +17,10 @@ class GGClassifierFree(io.ComfyNode):
     @classmethod
     def define_schema(cls):
         return rule_schema(
-            "GGClassifierFree",
-            "CFG Schedule",
-            "Changes the guidance scale over the run: gamma = 1 + (cfg - 1) w, with cfg from the sampler.",
-            [
+            node_id="GGClassifierFree",
+            display_name="CFG Schedule",
+            description="Changes the guidance scale over the run: gamma = 1 + (cfg - 1) w, with cfg from the sampler.",
+            knobs=[
                 io.Combo.Input(
                     "schedule",
                     options=list(SCHEDULES),

@@ -5,6 +5,7 @@ import math
 import pytest
 import torch
 from torch import nn
+from torch.nn import LayerNorm, Linear
 
 from guidance_geometry.tests import exact_toy as toy
 
@@ -57,7 +58,7 @@ class InPlace(nn.Module):
 
     def __init__(self):
         super().__init__()
-        self.norm, self.linear = nn.LayerNorm(6), nn.Linear(6, 6)
+        self.norm, self.linear = LayerNorm(6), Linear(6, 6)
 
     def forward(self, x):
         x = 1.5 * x
