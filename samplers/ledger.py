@@ -193,17 +193,21 @@ class Ledger:
 
     def _row(self, step: Recorded, now: Level, then: Level) -> Row:
         cond = step.denoised if step.cond is None else promoted(step.cond)
-        unknown = torch.full_like(cond, torch.nan)
-        u = unknown if step.plain is None else promoted(step.plain)
-        delta = unknown if step.uncond is None else cond - u
-        plain = cond if step.uncond is None else u + delta * step.gamma
+        if step.uncond is None:
+            plain, delta = cond, _unknown(cond)
+            u = delta if step.plain is None else promoted(step.plain)
+        else:
+            u = promoted(step.uncond)
+            delta = cond - u
+            plain = u + delta * step.gamma
         unexplained = self._unexplained(step, now, then)
         if self.room is None:
             self.room = room_for(step.x, len(self.vectors) + len(HISTORY))
         vectors = (u, u - step.x, delta, step.denoised - plain, step.move, step.noise, unexplained)
         moved = (self.before.move, self.before.noise) if self.before else (None, None)
         vectors = (*vectors, *self.deltas, *moved, step.x.new_ones(()).expand(step.x.shape))
-        vectors = (*vectors, *(step.gradients.get(name, unknown) for name in self.gradients))
+        found = step.gradients
+        vectors = (*vectors, *(found[name] if name in found else _unknown(cond) for name in self.gradients))
         self.deltas = (None if step.uncond is None or step.cond is None else delta, self.deltas[0])
         return Row(
             self._levels(step, now, then),
@@ -214,8 +218,10 @@ class Ledger:
         )
 
     def _log_probs(self, step: Recorded) -> Tensor:  # -> [terms, B]
+        if not self.energies:
+            return step.x.new_empty(0, len(step.x))
         unknown = step.x.new_full((len(step.x),), torch.nan)
-        return torch.stack([unknown, *(step.log_probs.get(name, unknown).to(unknown) for name in self.energies)])[1:]
+        return torch.stack([step.log_probs.get(name, unknown).to(unknown) for name in self.energies])
 
     def _beyond(self, denoised: Tensor, cond: Tensor) -> Tensor:  # [B, ...] twice -> [2, B]
         bound = torch.cat([metrics.bound_of(cond)] * 2) if self.bound is None else self.bound
@@ -231,6 +237,10 @@ class Ledger:
             return step.move - self.formula(self.update)
         except ZeroDivisionError:  # from or to a level like the one before
             return None
+
+
+def _unknown(like: Tensor) -> Tensor:
+    return torch.full_like(like, torch.nan)
 
 
 def _of_the_step_before(values: Tensor) -> Tensor:  # [n, B] -> [n, B]
