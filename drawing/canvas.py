@@ -107,8 +107,9 @@ class Canvas:
         from matplotlib.lines import Line2D
 
         xs, ys = zip(*points, strict=True)
-        caps = {"solid_capstyle": "round", "dash_capstyle": "butt"}
-        self._add(Line2D(xs, ys, color=colour, lw=width, ls=(0, dash) if dash else "-", **caps), **more)
+        artist = Line2D(xs, ys, color=colour, lw=width, solid_capstyle="round", dash_capstyle="butt")
+        artist.set_linestyle((0, dash) if dash else "-")
+        self._add(artist, **more)
 
     def polygon(self, points: Sequence[Point], fill: str | None, edge: str = "none", width: float = 0.0, **more):
         """A closed shape."""
@@ -143,15 +144,15 @@ class Canvas:
         from matplotlib.lines import Line2D
 
         face = (self.theme.paper or self.theme.halo) if kind in HOLLOW else colour
-        style = {"marker": MARKERS[kind], "ms": size, "mfc": face, "mec": colour, "mew": 1.8}
-        self._add(Line2D([at[0]], [at[1]], ls="none", **style), **more)
+        artist = Line2D([at[0]], [at[1]], ls="none", marker=MARKERS[kind], ms=size, mfc=face, mec=colour, mew=1.8)
+        self._add(artist, **more)
 
     def dots(self, points: np.ndarray, colour: str, size: float, **more):
         """Many small discs at points [n, 2], as one shape."""
         from matplotlib.lines import Line2D
 
-        style = {"marker": "o", "ms": size, "mfc": colour, "mec": "none", "mew": 0}
-        self._add(Line2D(points[:, 0], points[:, 1], ls="none", **style), **more)
+        artist = Line2D(points[:, 0], points[:, 1], ls="none", marker="o", ms=size, mfc=colour, mec="none", mew=0)
+        self._add(artist, **more)
 
     def text(self, at: Point, words: str, size: float = 12.0, colour: str | None = None, **more) -> Box:
         """Words with a halo, their left upper corner at `at`. more: bold, halo, name. Returns the box they fill."""
@@ -174,7 +175,9 @@ class Canvas:
 
     def texts(self) -> list[tuple[str, Box]]:
         """Every text on the sheet with the box that it really fills; for tests and for the curious."""
-        texts = (artist for artist in self._figure.artists if isinstance(artist, _stamp()))
+        from matplotlib.text import Text
+
+        texts = (artist for artist in self._figure.artists if isinstance(artist, Text))
         return [(text.get_text(), self._box(text.get_window_extent(self._pen))) for text in texts]
 
     def png(self) -> np.ndarray:  # -> [H, W, 4] uint8
@@ -241,15 +244,16 @@ def _stamp() -> type:
 
     class Stamp(Text):
         def __init__(self, at: Point, look: Look):
-            super().__init__(*at, look.words, color=look.colour, path_effects=look.effects(), **_font(look.size, look.bold))
+            super().__init__(*at, look.words, path_effects=look.effects(), **look.font())
             self.look = look
 
         def draw(self, renderer):
-            if not hasattr(renderer, "buffer_rgba"):
-                return super().draw(renderer)
-            x, y = self.get_transform().transform(self.get_position())
-            pixels, (left, below) = _stamped(self.look, renderer.dpi)
-            renderer.draw_image(renderer.new_gc(), round(x) - left, round(y) - below, pixels)
+            if hasattr(renderer, "buffer_rgba"):
+                x, y = self.get_transform().transform(self.get_position())
+                pixels, (left, below) = _stamped(self.look, self.figure.dpi)
+                renderer.draw_image(renderer.new_gc(), round(x) - left, round(y) - below, pixels)
+            else:
+                super().draw(renderer)
 
     return Stamp
 
@@ -264,6 +268,10 @@ class Look:
     colour: str
     halo: str | None
 
+    def font(self) -> dict:
+        """Font and colour."""
+        return {"color": self.colour, **_font(self.size, self.bold)}
+
     def effects(self) -> list:
         """Strokes of the rim and of the words."""
         from matplotlib.patheffects import Normal, Stroke
@@ -276,13 +284,13 @@ def _stamped(look: Look, dpi: float) -> tuple[np.ndarray, tuple[int, int]]:
     """Pixels of words [h, w, 4], and how far inside them, from the left and from below, the words begin."""
     from matplotlib.backends.backend_agg import RendererAgg
     from matplotlib.figure import Figure
+    from matplotlib.text import Text
     from matplotlib.transforms import IdentityTransform
 
     width, ascent, descent = extent(look.words, look.size, look.bold)
     rim, unit = 2 * HALO, dpi / 72
     left, below = math.ceil(rim * unit), math.ceil((rim + descent) * unit)
     pen = RendererAgg(left + math.ceil((width + rim) * unit), below + math.ceil((ascent + rim) * unit), dpi)
-    figure = Figure(figsize=(1, 1), dpi=dpi)
-    figure.add_artist(_stamp()((left, below), look)).set_transform(IdentityTransform())
-    super(_stamp(), figure.artists[0]).draw(pen)
+    text = Text(left, below, look.words, transform=IdentityTransform(), path_effects=look.effects(), **look.font())
+    Figure(figsize=(1, 1), dpi=dpi).add_artist(text).draw(pen)
     return np.array(pen.buffer_rgba())[::-1], (left, below)
