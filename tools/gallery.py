@@ -44,6 +44,7 @@ LINES = {
     "run animated": "The step plane at every step of the run.",
     "filmstrip": "Both predictions, the guided one and their difference over the run.",
     "heat map": "Where in the picture the label acts, step by step.",
+    "classifier curves": "How sure each classifier is, and the gradient beside the difference of the two predictions.",
 }
 VIEWS = {
     "plane": "Plane: one step to scale.",
