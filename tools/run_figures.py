@@ -113,17 +113,16 @@ def _pixels(picture):
 
 
 def plain_webp(content: bytes) -> bytes:
-    """An animated WebP without its EXIF block.
+    """The same frames and times in fewer bytes than the node, which is in a hurry, spends; without its EXIF block."""
+    from PIL import Image
 
-    A RIFF file is chunks of name, size and bytes padded to even length; the first chunk's bit 3 announces the EXIF.
-    """
-    chunks, at = [], 12
-    while at < len(content):
-        size = int.from_bytes(content[at + 4 : at + 8], "little")
-        end = at + 8 + size + size % 2
-        chunks.append(content[at:end])
-        at = end
-    kept = b"".join(chunk for chunk in chunks if chunk[:4] != b"EXIF")
-    flags = kept[8] & ~0b1000
-    body = b"WEBP" + kept[:8] + bytes([flags]) + kept[9:]
-    return b"RIFF" + len(body).to_bytes(4, "little") + body
+    out, frames, times = BytesIO(), [], []
+    with Image.open(BytesIO(content)) as film:
+        for k in range(film.n_frames):
+            film.seek(k)
+            frames.append(Image.fromarray(_pixels(film)))
+            times.append(film.info["duration"])
+    first, *rest = frames
+    exact = {"lossless": True, "quality": 50, "method": 4, "loop": 0, "exif": b""}
+    first.save(out, "WEBP", save_all=True, append_images=rest, duration=times, **exact)
+    return out.getvalue()
