@@ -26,7 +26,7 @@ COLOURS = {"a colour alone": "80", "a robot, and a colour": "86"}
 NAMES = ("red", "green", "blue", "yellow")
 JUDGE, GUIDE = f"{ASKED}watch", f"{ASKED}gradient"
 STEP, SAMPLE, PLANET = 5, 2, 4  # as the template's figures
-MANY = 100  # samples of the measured runs
+MANY = 50  # samples of the measured runs
 SHOWN = (0, 2, 4, 5, 6, 8, 10, 12)
 SURE, UNSURE = 0.9, 0.1
 
@@ -68,20 +68,23 @@ def shown_run(client: Client) -> Job:
 
 def traces() -> dict:
     """Nodes that save the trace of every road, each under the name of its road."""
-    return {
-        name: {"class_type": "GGSaveTrace", "inputs": {"trace": [sampler, 2], "filename_prefix": f"road-{k}"}}
-        for k, (name, (sampler, _)) in enumerate(ROADS.items())
-    }
+    return {name: saver(sampler) for name, (sampler, _) in ROADS.items()}
+
+
+def saver(sampler: str) -> dict:
+    """A node that saves the trace of a sampler."""
+    return {"class_type": "GGSaveTrace", "inputs": {"trace": [sampler, 2], "filename_prefix": f"road-{sampler}"}}
 
 
 def many_runs(client: Client) -> dict[str, Trace]:
-    """The same roads with many samples, as numbers only."""
-    graph = upstream(BY_GRADIENT.template, [sampler for sampler, _ in ROADS.values()])
-    graph[CANVAS] = graph[CANVAS] | {"inputs": graph[CANVAS]["inputs"] | {"batch_size": MANY}}
-    for sampler, _ in ROADS.values():
+    """The same roads with many samples, as numbers only; a job each, so that none of them takes long."""
+    found = {}
+    for name, (sampler, _) in ROADS.items():
+        graph = upstream(BY_GRADIENT.template, [sampler])
+        graph[CANVAS] = graph[CANVAS] | {"inputs": graph[CANVAS]["inputs"] | {"batch_size": MANY}}
         graph[sampler] = graph[sampler] | {"inputs": graph[sampler]["inputs"] | {"capture": "numbers"}}
-    job = client.run(graph | traces())
-    return {name: saved_trace(client, job, name) for name in ROADS}
+        found[name] = saved_trace(client, client.run(graph | {name: saver(sampler)}), name)
+    return found
 
 
 def pictures(client: Client, job: Job, node: str) -> np.ndarray:  # -> uint8 [B, H, W, 3]

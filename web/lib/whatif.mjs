@@ -83,9 +83,9 @@ function metricCurves(page, record, scene, box, most) {
   const value = (name, gamma) => metric(name, scene.gram, scene, record, gamma);
   const found = series.map(([name]) => scales.map((gamma) => value(name, gamma)));
   const where = { at: (gamma) => (gamma - low) / (most - low), n: 2 };
-  const plot = panel(page, { ...box, y: box.y + 14, h: box.h - 14 }, where, { values: found.flat(), reserve: 4 });
   const items = series.map(([name, colour, dash, kind]) => ({ words: meaning[name], colour, dash, kind }));
-  keys(page, { ...box, x: plot.inner.x, y: box.y - 4 }, items);
+  const used = keys(page, { ...box, y: box.y - 4 }, items) - 4;
+  const plot = panel(page, { ...box, y: box.y + used, h: box.h - used }, where, { values: found.flat(), reserve: 4 });
   rule(page, plot, scene.gamma, theme.muted, [2, 3]);
   rule(page, plot, scene.shown, theme.ink, null);
   for (const [row, [name, colour, dash, kind]] of series.entries()) {
