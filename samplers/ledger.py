@@ -26,8 +26,8 @@ from ..guidance.gram import (
     with_zero_rows,
 )
 from ..guidance.vectors import promoted
-from .recorder import Recorded
-from .steps import Level, Update, level
+from .recorder import RECUR, Recorded
+from .steps import Level, Update, back, level
 
 LIMITS = {"numbers": 0, "pictures": 24, "tensors": 1 << 30}  # captured steps at most
 PICTURES = ("x", "uncond", "cond", "guided")
@@ -155,7 +155,7 @@ class Ledger:
         rows = dict(zip(LEVELS, levels.unbind(dim=1), strict=True))
         products = torch.stack([with_zero_rows(row.products, row.present) for row in self.rows]).cpu()
         record, count = GramRecord((*VECTORS, *HISTORY, *self.gradients), triangle(products)), int(rows.pop("count")[0])
-        sigma, gamma = rows["sigma"][:, None], rows["gamma"][:, None]
+        noisier, gamma = torch.maximum(rows["sigma"], rows["sigma_next"])[:, None], rows["gamma"][:, None]
         ratios = [rows.pop(name)[:, None] for name in RATIOS]
         beyond, beyond_of_cond = torch.stack([row.beyond for row in self.rows]).cpu().unbind(dim=1)
         checked = torch.tensor([row.present[UNEXPLAINED] for row in self.rows])[:, None]
@@ -177,7 +177,7 @@ class Ledger:
             "m10c": metrics.saturation_excess(beyond, beyond_of_cond),
             "m11": metrics.out_of_plane(record),
             "m11s": metrics.out_of_span(record),
-            "m12": torch.where(checked, metrics.identity_residual(record, sigma, count), torch.nan),
+            "m12": torch.where(checked, metrics.identity_residual(record, noisier, count), torch.nan),
             "K": K,
             "floor": floor.mean(dim=1),
             "kappa": _kappa(record, rows["gamma"]),
@@ -229,12 +229,13 @@ class Ledger:
 
     def _unexplained(self, step: Recorded, now: Level, then: Level) -> Tensor | None:
         """What the recorded move has that the step's formula has not; None where there is no formula or no value."""
-        if self.formula is None or (self.reads_uncond and step.uncond is None):
+        formula = back if step.stage == RECUR else self.formula
+        if formula is None or (self.reads_uncond and step.uncond is None):
             return None
         previous = self.update.alone() if self.update else None
         self.update = Update(step.x, step.denoised, now, then, step.uncond, previous, self.options)
         try:
-            return step.move - self.formula(self.update)
+            return step.move - formula(self.update)
         except ZeroDivisionError:  # from or to a level like the one before
             return None
 
