@@ -32,6 +32,8 @@ from ..guidance.vectors import norm, per_item, promoted
 from .steps import Level, follow
 from .tagged import plain, redrawn
 
+TINY = torch.finfo(torch.float32).tiny  # a gradient this short has no direction in float32
+
 
 class Taken(NamedTuple):
     """A step that gradients shift.  follow: dx'/dD. share: abar / abar' over its mean in the run."""
@@ -128,11 +130,11 @@ def leaning(eps: Tensor, wanted: Tensor, weight: float) -> Tensor:  # [B, ...] t
     """
     draw, radius = promoted(plain(eps)), sqrt(eps[0].numel())
     there = radius * _direction(promoted(wanted))
-    lean = torch.where(per_item(norm(wanted), draw) == 0, draw, draw + weight * (there - draw))
+    lean = torch.where(per_item(norm(wanted), draw) < TINY, draw, draw + weight * (there - draw))
     return redrawn(eps, (radius * _direction(lean)).to(eps.dtype))
 
 
 def _direction(v: Tensor) -> Tensor:  # [B, ...] -> [B, ...]
-    """v / |v| of each item, zero where v is zero."""
+    """v / |v| of each item, and v itself where float32 knows no direction."""
     size = norm(v)
-    return v / per_item(torch.where(size == 0, torch.ones_like(size), size), v)
+    return v / per_item(torch.where(size < TINY, torch.ones_like(size), size), v)
