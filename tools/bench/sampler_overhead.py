@@ -87,7 +87,8 @@ def main() -> int:
         plain()
         found = {capture: paired(plain, traced, capture, options.pairs) for capture in LIMITS}
     print(f"traced / KSampler, pocket-1, {options.steps} steps, batch {options.batch}, {options.pairs} pairs")
-    return int(any([shown(capture, *times) > LIMITS[capture] for capture, times in found.items()]))
+    medians = {capture: shown(capture, *times) for capture, times in found.items()}
+    return int(any(median > LIMITS[capture] for capture, median in medians.items()))
 
 
 def shown(capture: str, plain: list[float], traced: list[float]) -> float:
