@@ -27,8 +27,8 @@ from ..guidance.gram import (
     with_zeros,
 )
 from ..guidance.vectors import promoted, rms
-from .recorder import Recorded
-from .steps import Level, Update, level
+from .recorder import RECUR, Recorded
+from .steps import Level, Update, back, level
 
 LIMITS = {"numbers": 0, "pictures": 24, "tensors": 1 << 30}  # captured steps at most
 PICTURES = ("x", "uncond", "cond", "guided")
@@ -174,7 +174,7 @@ class Ledger:
         alike = ((present, list(rows)) for present, rows in groupby(taken, lambda row: (row.rows, row.columns)))
         products = torch.cat([with_zeros(torch.stack([row.products for row in rows]), *p) for p, rows in alike]).cpu()
         record, count = with_history(self.vectors, products), int(rows.pop("count")[0])
-        sigma, gamma = rows["sigma"][:, None], rows["gamma"][:, None]
+        noisier, gamma = torch.maximum(rows["sigma"], rows["sigma_next"])[:, None], rows["gamma"][:, None]
         ratios = [rows.pop(name)[:, None] for name in RATIOS]
         beyond, beyond_of_cond = torch.stack([row.beyond for row in taken]).cpu().unbind(dim=1)
         unexplained = torch.stack([row.unexplained for row in taken]).cpu()
@@ -195,7 +195,7 @@ class Ledger:
             "m10c": metrics.saturation_excess(beyond, beyond_of_cond),
             "m11": metrics.out_of_plane(record),
             "m11s": metrics.out_of_span(record),
-            "m12": metrics.identity_residual(unexplained, sigma),
+            "m12": metrics.identity_residual(unexplained, noisier),
             "K": triangle(products[..., : len(self.vectors)]),
             "floor": floor.mean(dim=1),
             "kappa": _kappa(record, rows["gamma"]),
@@ -247,3 +247,35 @@ class Ledger:
         bound = torch.cat([metrics.bound_of(cond)] * 2) if self.bound is None else self.bound
         return metrics.saturation(torch.cat([denoised, cond]), bound).reshape(2, -1)
 
+    def _unexplained(self, step: Recorded, now: Level, then: Level) -> Tensor:  # -> [B] float64
+        """Rms of what the recorded move has that the step's formula has not; nan where there is no formula or value."""
+        unknown = step.x.new_full((len(step.x),), torch.nan, dtype=torch.float64)
+        formula = back if step.stage == RECUR else self.formula
+        if formula is None or (self.reads_uncond and step.uncond is None):
+            return unknown
+        previous = self.update.alone() if self.update else None
+        self.update = Update(step.x, step.denoised, now, then, step.uncond, previous, self.options)
+        try:
+            return rms(step.move - formula(self.update))
+        except ZeroDivisionError:  # from or to a level like the one before
+            return unknown
+
+
+def _unknown(like: Tensor) -> Tensor:
+    return torch.full_like(like, torch.nan)
+
+
+def _of_the_step_before(values: Tensor) -> Tensor:  # [n, B] -> [n, B]
+    """Numbers that compare a step with the one before belong to the row of the earlier one; the last has none."""
+    return torch.cat([values[1:], torch.full_like(values[:1], torch.nan)])
+
+
+def _kappa(record: GramRecord, gamma: Tensor) -> Tensor:  # record [n, B], gamma [n] -> [n], nan where nothing fits
+    """How far the next state follows the guided prediction: dx'/dD.  kappa = <move, D - x> / |D - x|^2"""
+    known = record.dot("u", "u").isfinite()[..., None]  # a delta that is not, was never asked for: D is u + D - G
+    record = GramRecord(record.vectors, torch.where(known & record.K.isnan(), 0.0, record.K))
+    towards = added(named("D", gamma[:, None]), named("x"), -1.0)
+    kappa = record.combination({"move": 1.0}, towards) / record.square(towards)
+    missed = record.square(added({"move": 1.0}, towards, -kappa)) / record.square({"move": 1.0})
+    fits = (missed.sqrt() < FIT).all(dim=1)
+    return torch.where(fits, kappa.mean(dim=1), torch.nan)
