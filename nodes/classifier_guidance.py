@@ -37,6 +37,18 @@ OPTION_RANGES = {
 }
 
 
+RADIUS = io.Float.Input(
+    "radius",
+    default=1.0,
+    min=0.0,
+    max=10.0,
+    step=0.05,
+    optional=True,
+    tooltip="Size of the cloud of draws. 1: what the noise leaves open (LGD). TFG calls it gamma-bar and takes 0.001 to "
+    "0.1. 0: at the prediction.",
+)
+
+
 def _share(name: str, default: float, tooltip: str) -> io.Float.Input:
     return io.Float.Input(name, default=default, min=0.0, max=1.0, step=0.01, tooltip=tooltip)
 
@@ -198,16 +210,7 @@ class GGGradientOptions(io.ComfyNode):
                     "For x0 + backprop. auto: keep everything if it fits, else compute blocks twice, else go without "
                     "backprop; the node says so. compute twice: from the start.",
                 ),
-                io.Float.Input(
-                    "radius",
-                    default=1.0,
-                    min=0.0,
-                    max=10.0,
-                    step=0.05,
-                    optional=True,
-                    tooltip="Size of the cloud of draws. 1: what the noise leaves open (LGD). TFG calls it gamma-bar "
-                    "and takes 0.001 to 0.1. 0: at the prediction.",
-                ),
+                RADIUS,
             ],
             outputs=[OptionsWire.Output(display_name="options", tooltip="For Classifier Guidance.")],
         )
