@@ -44,8 +44,8 @@ RADIUS = io.Float.Input(
     max=10.0,
     step=0.05,
     optional=True,
-    tooltip="Size of the cloud of draws. 1: what the noise leaves open (LGD). TFG calls it gamma-bar and takes 0.001 to "
-    "0.1. 0: at the prediction.",
+    tooltip="Size of the cloud of draws. 1: what the noise leaves open (LGD). TFG calls it gamma-bar and takes 0.001 "
+    "to 0.1. 0: at the prediction.",
 )
 
 

@@ -39,13 +39,13 @@ class Steering:
         """
         if self.way == RATE:
             return lambda eps: eps
-        run = model_options.get(KEY)
-        terms = [term for term in run.gradients.terms if isinstance(term, GradientTerm)] if run else []
-        if not terms:
+        gradients = getattr(model_options.get(KEY), "gradients", None)
+        terms = [term for term in gradients.terms if isinstance(term, GradientTerm)] if gradients else []
+        if gradients is None or not terms:
             raise ValueError(NOBODY.format(way=self.way))
         if self.way == LEAN:
-            return self._lean(run.gradients)
-        self._shift(run.gradients, terms, ShiftLaw(self.way, taken_steps(levels, down), run.gradients.sigma_data))
+            return self._lean(gradients)
+        self._shift(gradients, terms, ShiftLaw(self.way, taken_steps(levels, down), gradients.sigma_data))
         return lambda eps: eps
 
     def _lean(self, gradients: GradientRun) -> Callable[[Tensor], Tensor]:
