@@ -6,8 +6,10 @@ Everything is taken on the device where the sampler works and fetched once at th
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 from itertools import groupby
 from typing import NamedTuple
 
@@ -167,6 +169,17 @@ class Ledger:
         columns = self._columns(self.rows[start:]) if self.rows else {}
         return {name: values[first - start :] for name, values in columns.items()}
 
+    @property
+    def evaluations(self) -> int:
+        """Predictions that the network made."""
+        return int(sum(row.levels[LEVELS.index("evals")] for row in self.rows))
+
+    def closed(self) -> Columns:
+        """The columns of a run that has ended, without what only a running one needs."""
+        self.settle()
+        running = {"before": None, "deltas": (None, None), "update": None, "room": None}
+        return Columns(replace(self, capture=Capture("numbers"), **running))
+
     def _columns(self, taken: list[Row]) -> dict[str, Tensor]:
         """The columns of these steps, fetched from the device here."""
         levels = torch.tensor([row.levels for row in taken], dtype=torch.float64)
@@ -249,15 +262,32 @@ class Ledger:
 
     def _unexplained(self, step: Recorded, now: Level, then: Level) -> Tensor:  # -> [B] float64
         """Rms of what the recorded move has that the step's formula has not; nan where there is no formula or value."""
-        unknown = step.x.new_full((len(step.x),), torch.nan, dtype=torch.float64)
-        if self.formula is None or (self.reads_uncond and step.uncond is None):
-            return unknown
-        previous = self.update.alone() if self.update else None
-        self.update = Update(step.x, step.denoised, now, then, step.uncond, previous, self.options)
-        try:
-            return rms(step.move - self.formula(self.update))
-        except ZeroDivisionError:  # from or to a level like the one before
-            return unknown
+        if self.formula is not None and (step.uncond is not None or not self.reads_uncond):
+            update = Update(step.x, step.denoised, now, then, step.uncond, None, self.options)
+            before, self.update = self.update, update
+            with suppress(ZeroDivisionError):  # from or to a level like the one before
+                return rms(step.move - self.formula(replace(update, previous=before) if before else update))
+        return step.x.new_full((len(step.x),), torch.nan, dtype=torch.float64)
+
+
+class Columns(Mapping):
+    """The columns of a ledger, made when the first of them is read."""
+
+    def __init__(self, ledger: Ledger):
+        self._ledger = ledger
+
+    @cached_property
+    def _made(self) -> dict[str, Tensor]:
+        return self._ledger.columns()
+
+    def __getitem__(self, name: str) -> Tensor:
+        return self._made[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._made)
+
+    def __len__(self) -> int:
+        return len(self._made)
 
 
 def _unknown(like: Tensor) -> Tensor:
