@@ -132,18 +132,15 @@ export class Panel {
   async show(record) {
     if (record === this.shown) return;
     this.shown = record;
-    const whole = record.file ? await this.fetched(record) : record;
-    if (this.shown === record && whole) this.take(whole);
+    const whole = record.file ? await this.fetched(record.file) : record;
+    if (this.shown === record) this.take(whole);
     this.redraw();
   }
 
   take(run) {
-    if (run.v > VERSION) {
-      this.trouble = { key: "newer", v: run.v };
-      return;
-    }
+    this.trouble = troubleWith(run);
+    if (this.trouble) return;
     const same = this.run?.run === run.run;
-    this.trouble = null;
     this.finished = run.run;
     this.run = run;
     if (!same) Object.assign(this, { scale: null, note: "", follow: true, sample: defaultSample(run) });
@@ -152,12 +149,10 @@ export class Panel {
     this.look();
   }
 
-  async fetched(record) {
+  async fetched({ filename }) {
     this.trouble = { key: "reading" };
     this.redraw();
-    const run = await this.editor.read(addressOf(record.file));
-    if (!run && this.shown === record) this.trouble = { key: "gone" };
-    return run;
+    return (await this.editor.record(filename)) ?? { gone: true };
   }
 
   /** The job ended early. */
@@ -442,6 +437,12 @@ export class Panel {
     const bytes = pngWithSources(new Uint8Array(await blob.arrayBuffer()), await this.sources());
     download(new Blob([bytes], { type: "image/png" }), this.fileName("png"));
   }
+}
+
+/** Why a record cannot be shown, null where it can. */
+function troubleWith({ gone, v }) {
+  if (gone) return { key: "gone" };
+  return v > VERSION ? { key: "newer", v } : null;
 }
 
 /** The step of the table's row that an event comes from, null outside the rows. */
