@@ -277,10 +277,11 @@ export class Panel {
     const { main, beside } = this.parts;
     const { theme } = this;
     const partner = this.partner();
-    const lines = this.controls(partner);
+    this.keepSample();
     this.views.main.draw(this.view, theme);
     this.views.beside.draw(partner, theme);
     this.views.track.draw("ticks", theme);
+    const lines = this.controls(partner); // after the drawings: words on a canvas wait for all styles that a write has touched
     const about = [this.parts.facts.textContent, ...lines].filter(Boolean);
     put(main.canvas, { "aria-label": spoken(FIGURES[this.view]?.title ?? this.t(this.view), about) });
     put(beside.canvas, { "aria-label": partner ? this.t(partner) : "" });
@@ -338,7 +339,6 @@ export class Panel {
 
   /** Words for the eye at once; readers aloud get them at most once a second, through aria-live on a settled text. */
   say(place, sentence) {
-    if (place.textContent === sentence) return;
     put(place, { "aria-live": this.run?.live || this.timer ? "off" : "polite", textContent: sentence });
   }
 
@@ -356,9 +356,14 @@ export class Panel {
     return [gone, nearest, other, this.t("gain", facts)].filter(Boolean);
   }
 
-  fillSamples(select) {
+  /** The first steps of a run tell which samples there are. */
+  keepSample() {
     const samples = samplesOf(this.run);
     if (samples.length && !samples.includes(this.sample)) this.sample = defaultSample(this.run);
+  }
+
+  fillSamples(select) {
+    const samples = samplesOf(this.run);
     const labels = samples.map((b) => (this.run.labels?.[b] ? `${b} \u00b7 ${this.run.labels[b]}` : `${this.t("sample")} ${b}`));
     const key = labels.join("|");
     if (select.dataset.key !== key) {
