@@ -233,8 +233,8 @@ class Watch:
     def _roles(self, conds: list) -> dict[str, int]:
         """Which of the evaluated conditions are u and c: the guider's own by identity, else the host's order [c, u]."""
         known = getattr(self.guider, "conds", {})
-        own = {"cond": known.get("positive"), "uncond": known.get("negative")}
-        found = {role: i for role, cond in own.items() for i, c in enumerate(conds) if cond is not None and c is cond}
+        own = (("cond", known.get("positive")), ("uncond", known.get("negative")))
+        found = {role: i for i, c in enumerate(conds) if c is not None for role, cond in own if c is cond}
         return found or dict(zip(("cond", "uncond"), range(len(conds)), strict=False))
 
     def _reported(self, callback) -> Callable:
