@@ -53,8 +53,7 @@ def inner_products(rows: Sequence[Tensor], others: Sequence[Tensor], room: Tenso
 
 
 def _products(lines: Sequence[Tensor], start: int, block: Tensor, rows: int) -> Tensor:  # block [B, V + W, n]
-    for i, line in enumerate(lines):
-        block[:, i].copy_(line[:, start : start + block.shape[2]])
+    block.copy_(torch.stack([line[:, start : start + block.shape[2]] for line in lines], dim=1))
     return block[:, :rows] @ block.mT
 
 

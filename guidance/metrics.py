@@ -128,7 +128,7 @@ def saturation(denoised: Tensor, bound: Tensor | float = 1.0) -> Tensor:  # [B, 
     """
     excess = flat(denoised.abs() - bound)
     least = torch.finfo(excess.dtype).tiny
-    return excess.clamp(0, least).sum(dim=1).double() / (least * excess.shape[1])
+    return excess.clamp_(0, least).sum(dim=1).double() / (least * excess.shape[1])
 
 
 def saturation_excess(of_denoised: Tensor, of_cond: Tensor) -> Tensor:  # [...], -1 .. 1

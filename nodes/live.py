@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import math
-import sys
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -17,6 +16,7 @@ from comfy_execution.utils import get_executing_context
 
 from ..guidance.record import RunFacts, step_record
 from ..samplers.ledger import Ledger
+from .host import prompt_server
 
 EVENT = "guidance_geometry.step"
 MOST_BYTES = 8950  # of one event as the server writes it, without its envelope
@@ -48,7 +48,7 @@ class Job:
 
 def job_of_this_node() -> Job | None:
     """The job in which the calling node runs; None where nobody listens, and where no inspector waits for this run."""
-    server = getattr(getattr(sys.modules.get("server"), "PromptServer", None), "instance", None)
+    server = prompt_server()
     context = get_executing_context()
     if server is None or context is None or not _is_heard(server):
         return None

@@ -6,8 +6,10 @@ Everything is taken on the device where the sampler works and fetched once at th
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 from itertools import groupby
 from typing import NamedTuple
 
@@ -155,8 +157,9 @@ class Ledger:
 
     def settle(self) -> None:
         """Take the numbers of the steps that wait."""
-        for step in self.waiting:
-            self.rows.append(self._row(step, level(step.sigma, self.flow), level(step.sigma_next, self.flow)))
+        for step, beyond in zip(self.waiting, self._beyond(self.waiting), strict=True):
+            now, then = level(step.sigma, self.flow), level(step.sigma_next, self.flow)
+            self.rows.append(self._row(step, now, then, beyond))
             self.before = step
         self.waiting.clear()
 
@@ -166,6 +169,17 @@ class Ledger:
         start = max(first - 2, 0)  # numbers across steps need the two before
         columns = self._columns(self.rows[start:]) if self.rows else {}
         return {name: values[first - start :] for name, values in columns.items()}
+
+    @property
+    def evaluations(self) -> int:
+        """Predictions that the network made."""
+        return int(sum(row.levels[LEVELS.index("evals")] for row in self.rows))
+
+    def closed(self) -> Columns:
+        """The columns of a run that has ended, without what only a running one needs."""
+        self.settle()
+        running = {"before": None, "deltas": (None, None), "update": None, "room": None}
+        return Columns(replace(self, capture=Capture("numbers"), **running))
 
     def _columns(self, taken: list[Row]) -> dict[str, Tensor]:
         """The columns of these steps, fetched from the device here."""
@@ -209,8 +223,8 @@ class Ledger:
         schedule = (now.sigma, then.sigma, now.alpha, then.alpha, step.gamma)
         return *schedule, step.evaluations, step.x[0].numel(), ratio, *before
 
-    def _row(self, step: Recorded, now: Level, then: Level) -> Row:
-        cond = step.denoised if step.cond is None else promoted(step.cond)
+    def _row(self, step: Recorded, now: Level, then: Level, beyond: Tensor) -> Row:
+        cond = _cond_of(step)
         if step.uncond is None:
             plain, delta = cond, _unknown(cond)
             u = delta if step.plain is None else promoted(step.plain)
@@ -233,7 +247,7 @@ class Ledger:
             present,
             [*present, *(v is not None for v in history)],
             self._unexplained(step, now, then),
-            self._beyond(step.denoised, cond),
+            beyond,
             self._log_probs(step),
         )
 
@@ -243,22 +257,49 @@ class Ledger:
         unknown = step.x.new_full((len(step.x),), torch.nan)
         return torch.stack([step.log_probs.get(name, unknown).to(unknown) for name in self.energies])
 
-    def _beyond(self, denoised: Tensor, cond: Tensor) -> Tensor:  # [B, ...] twice -> [2, B]
-        bound = torch.cat([metrics.bound_of(cond)] * 2) if self.bound is None else self.bound
-        return metrics.saturation(torch.cat([denoised, cond]), bound).reshape(2, -1)
+    def _beyond(self, steps: list[Recorded]) -> list[Tensor]:  # -> n x [2, B]
+        """Shares of D and of c beyond the bound, of several steps at once."""
+        if not steps:
+            return []
+        conds = [_cond_of(step) for step in steps]
+        bound = torch.cat([metrics.bound_of(c) for c in conds for _ in range(2)]) if self.bound is None else self.bound
+        pairs = torch.cat([v for step, c in zip(steps, conds, strict=True) for v in (step.denoised, c)])
+        return list(metrics.saturation(pairs, bound).reshape(len(steps), 2, -1))
 
     def _unexplained(self, step: Recorded, now: Level, then: Level) -> Tensor:  # -> [B] float64
         """Rms of what the recorded move has that the step's formula has not; nan where there is no formula or value."""
-        unknown = step.x.new_full((len(step.x),), torch.nan, dtype=torch.float64)
         formula = back if step.stage == RECUR else self.formula
-        if formula is None or (self.reads_uncond and step.uncond is None):
-            return unknown
-        previous = self.update.alone() if self.update else None
-        self.update = Update(step.x, step.denoised, now, then, step.uncond, previous, self.options)
-        try:
-            return rms(step.move - formula(self.update))
-        except ZeroDivisionError:  # from or to a level like the one before
-            return unknown
+        if formula is not None and (step.uncond is not None or not self.reads_uncond):
+            facts = (step.x, step.denoised, now, then, step.uncond)
+            before, self.update = self.update, Update(*facts, None, self.options)
+            with suppress(ZeroDivisionError):  # from or to a level like the one before
+                return rms(step.move - formula(Update(*facts, before, self.options)))
+        return step.x.new_full((len(step.x),), torch.nan, dtype=torch.float64)
+
+
+class Columns(Mapping):
+    """The columns of a ledger, made when the first of them is read."""
+
+    def __init__(self, ledger: Ledger):
+        self._ledger = ledger
+
+    @cached_property
+    def _made(self) -> dict[str, Tensor]:
+        return self._ledger.columns()
+
+    def __getitem__(self, name: str) -> Tensor:
+        return self._made[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._made)
+
+    def __len__(self) -> int:
+        return len(self._made)
+
+
+def _cond_of(step: Recorded) -> Tensor:
+    """The conditional prediction; where none was seen, the guided one stands for it."""
+    return step.denoised if step.cond is None else promoted(step.cond)
 
 
 def _unknown(like: Tensor) -> Tensor:
