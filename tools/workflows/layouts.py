@@ -280,7 +280,7 @@ answer to the push.
 4. Every way back is a step of the trace, stage recur, and costs no evaluation; the steps it repeats do.""",
         ),
     ),
-    thumbnails={"16": tuple(range(9))},
+    thumbnails={"15": (0, 7), "16": (0, 7)},
     view=(0.6, 60, 60),
 )
 
