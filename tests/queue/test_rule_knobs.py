@@ -103,7 +103,7 @@ SAYS = "These settings leave plain CFG as it is at every step."
         ("GGInterval", {"unit": "percent", "start": 0.0, "end": 1.0}, True),
         ("GGFormula", {"formula": "u+gamma*d"}, True),
         ("GGPreset", {"preset": "plain CFG"}, True),
-        ("GGPreset", {"preset": "faster (interval + reuse)"}, False),
+        ("GGPreset", {"preset": "less burn (APG)"}, False),
     ],
 )
 def test_a_rule_that_leaves_plain_guidance_says_so_on_its_node(client, name, knobs, plain):
