@@ -22,8 +22,8 @@ PRESETS = {
     "plain CFG": Preset((), "For every model."),
     "less burn (APG)": Preset(
         (AdaptiveProjected(),),
-        "For every model; cfg can be half as high again, or twice. Measured on the demo model: at the same cfg it obeys "
-        "the label less often.",
+        "For every model; cfg can be half as high again, or twice. Measured on the demo model: at the same cfg it "
+        "obeys the label less often.",
     ),
     "flow (CFG-Zero*)": Preset(
         (ZeroStar(),),

@@ -81,12 +81,12 @@ def pyramid_low(v: Tensor) -> Tensor:  # [B, C, ...] -> [B, C, ...]
     """
     sides = tuple(v.shape[axis] for axis in _axes(v))
     linear = "linear" if len(sides) == 1 else "bilinear"
-    places = _blurred(v.reshape(1, -1, *sides))
+    places = _blurred(v.reshape(-1, 1, *sides))
     half = functional.interpolate(places, size=[max(side // 2, 1) for side in sides], mode=linear)
     return _blurred(functional.interpolate(half, size=sides, mode=linear)).reshape(v.shape)
 
 
-def _blurred(v: Tensor) -> Tensor:  # [1, R, ...] -> [1, R, ...]
+def _blurred(v: Tensor) -> Tensor:  # [R, 1, ...] -> [R, 1, ...]
     """Weights 1, 4, 6, 4, 1 over 16 along every axis of places: four times the mean of neighbours."""
     axes = range(2, v.ndim)
     border = "reflect" if min(v.shape[2:]) > 2 else "replicate"  # two places cannot mirror two more

@@ -109,8 +109,8 @@ def node(name):
     return {cls.__name__: cls for cls in rules.NODES}[name]
 
 
-def chain(name, knobs, sockets, guidance=None):
-    given = {one: sockets[one] for one in SOCKETS.get(name, ())}
+def chain(name, knobs, sockets=None, guidance=None):
+    given = {one: sockets[one] for one in SOCKETS.get(name, ())} if sockets else {}
     return node(name).execute(**given, **knobs, guidance=guidance).result[0]
 
 
@@ -151,7 +151,7 @@ def test_the_knobs_of_the_table_are_those_that_a_user_finds(name):
 def test_the_chain_grows_by_the_rule_and_says_what_it_is(name, wires):
     knobs, text, _ = NODES[name]
     assert chain(name, knobs, wires["ve"]).text == text
-    before = chain("GGRescale", {"phi": 1.0, "space": "x0"}, {})
+    before = chain("GGRescale", {"phi": 1.0, "space": "x0"})
     assert len(chain(name, knobs, wires["ve"], before).rules) == 2
     assert len(before.rules) == 1
 
