@@ -39,7 +39,8 @@ def square(v: Tensor) -> Tensor:  # [B, ...] -> [B] float64
 
 def norm(v: Tensor) -> Tensor:  # [B, ...] -> [B] float64
     """Length of each item: |v| = sqrt(<v, v>)."""
-    return square(v).sqrt()
+    numbers = v.cpu() if v.device.type == "mps" else v
+    return torch.linalg.vector_norm(flat(numbers), dim=1, dtype=torch.float64)
 
 
 def rms(v: Tensor) -> Tensor:  # [B, ...] -> [B] float64
