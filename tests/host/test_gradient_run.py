@@ -48,20 +48,6 @@ def exact(host):
     return made
 
 
-@pytest.fixture(scope="session")
-def pocket(host):
-    """weight dtype -> the demo denoiser and twice its null label."""
-    from guidance_geometry.nodes.start import GGClassLabel, GGLoadDenoiser
-
-    def load(dtype="default"):
-        with torch.inference_mode():
-            model = GGLoadDenoiser.execute("pocket-1", "auto", "auto", dtype).result[0]
-            null = GGClassLabel.execute(model, "").result[0]
-        return model, null, null
-
-    return load
-
-
 class Bright:
     """A picture is of label 0 if it is bright, else of label 1: a classifier of two logits, smooth and small."""
 
