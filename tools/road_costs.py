@@ -2,7 +2,7 @@
 
 time: one evaluation with the gradient over one without, interleaved, and the classifier's own forward and backward.
 memory: the most that a guided step takes beyond what is loaded, by the kernel's high-water mark (Linux), and what the
-node's estimate says before the run.  The last line of the output is JSON.
+node's estimate says before the run.  What is found is kept in .cache/ for the page, and printed as JSON.
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ import ctypes
 import json
 import os
 import re
-import statistics
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -21,11 +20,13 @@ from typing import Any
 import torch
 
 from ..guidance.energies import CLEAN, At, LabelEnergy
+from ..guidance.files import write_atomically
 from ..guidance.gradients import gradient_of
 from .bench.sampler_overhead import enter_host, seconds
-from .roads import BACKPROP, NOISY, ROADS, gradient_chain
+from .roads import BACKPROP, CLEAN_X0, KEPT, NOISY, ROADS, gradient_chain
 
 ROOT = Path(__file__).resolve().parents[1]
+RETURNING = "MALLOC_MMAP_THRESHOLD_"  # set, glibc gives back at once what is freed, and nothing lies about in pieces
 TWICE = f"{BACKPROP}, computed twice"
 SD15 = {
     "image_size": 32,
@@ -44,6 +45,18 @@ SD15 = {
     "adm_in_channels": None,
     "legacy": False,
 }
+
+
+TIMES = (
+    *(("pocket", road, 16) for road in (NOISY, BACKPROP, TWICE, CLEAN_X0)),
+    *(("pocket", road, batch) for road in (BACKPROP, CLEAN_X0) for batch in (1, 4)),
+    *(("sd15 narrow", road, 16) for road in (BACKPROP, TWICE, CLEAN_X0)),
+    ("sd15 narrow", BACKPROP, 1),
+)
+MEMORY = (
+    *((model, road, 16) for model in ("pocket", "sd15 narrow") for road in (BACKPROP, TWICE)),
+    ("sd15", BACKPROP, 16),
+)
 
 
 class Bed:
@@ -110,9 +123,9 @@ ABOUT = {
 
 
 def times(bed: Bed, road: str, batch: int, steps: int, pairs: int) -> dict[str, float]:
-    """Median milliseconds of an evaluation without and with guidance, and of the classifier alone.
+    """Milliseconds of an evaluation without and with guidance, and of the classifier alone: the fastest of many.
 
-    The first evaluation of a run is left out: memory is counted there.
+    Runs without and with guidance take turns. The first evaluation of each is left out: memory is counted there.
     """
     found: dict[str | None, list[float]] = {None: [], road: []}
     for _ in range(pairs):
@@ -120,8 +133,8 @@ def times(bed: Bed, road: str, batch: int, steps: int, pairs: int) -> dict[str, 
             each: list[float] = []
             bed.run(way, batch, steps, stopwatch(each))
             taken.extend(each[1:])
-    plain, guided = (1e3 * statistics.median(taken) for taken in found.values())
-    alone = 1e3 * statistics.median(seconds(lambda: own_gradient(bed, road, batch)) for _ in range(2 * pairs + 1))
+    plain, guided = (1e3 * min(taken) for taken in found.values())
+    alone = 1e3 * min(seconds(lambda: own_gradient(bed, road, batch)) for _ in range(5 * pairs))
     return {"plain": plain, "guided": guided, "classifier": alone}
 
 
@@ -142,7 +155,10 @@ def own_gradient(bed: Bed, road: str, batch: int) -> None:
     from ..nodes.pictures import picture_of
 
     energy, picture, at = bed.energy(road), picture_of(bed.model, None), At(1.0, 1.0, 1.0, 1.0)
-    gradient_of(lambda x: energy.log_prob(picture(x), at if road == NOISY else CLEAN), torch.zeros(batch, *bed.shape))
+    gradient_of(
+        lambda x: energy.log_prob(picture(x), at if road == NOISY else CLEAN),
+        torch.randn(batch, *bed.shape, generator=torch.Generator().manual_seed(0)),
+    )
 
 
 class Estimated(Exception):
@@ -181,8 +197,14 @@ def resident(kind: str) -> float:
     return int(found[1]) / 1024
 
 
+def file_of(*what: Any) -> Path:
+    """Where a measurement is kept."""
+    name = "-".join(str(part) for part in what if part).replace(" ", "_").replace(",", "")
+    return KEPT / "costs" / f"{name}.json"
+
+
 def main() -> None:
-    """Measure one thing and print it."""
+    """Measure one thing, print it and keep it."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("what", choices=("time", "memory"))
     parser.add_argument("model", choices=tuple(MODELS))
@@ -191,10 +213,9 @@ def main() -> None:
     parser.add_argument("--batch", type=int, default=16)
     parser.add_argument("--steps", type=int, default=6, help="of a timed run (default 6)")
     parser.add_argument("--pairs", type=int, default=7, help="of timed runs (default 7)")
-    parser.add_argument("--threads", type=int, default=1)
     given = parser.parse_args()
     enter_host(given.host)
-    torch.set_num_threads(given.threads)
+    torch.set_num_threads(1)
     with torch.inference_mode():
         import comfy.utils
 
@@ -205,7 +226,11 @@ def main() -> None:
             found = times(bed, given.road, given.batch, given.steps, given.pairs)
         else:
             found = memory(bed, given.road, given.batch)
-    print(json.dumps({name: round(value, 2) for name, value in found.items()}))
+    text = json.dumps({name: round(value, 2) for name, value in found.items()})
+    print(text)
+    file = file_of(given.what, given.model, given.road, given.batch, os.environ.get(RETURNING))
+    file.parent.mkdir(parents=True, exist_ok=True)
+    write_atomically(file, [text.encode()])
 
 
 if __name__ == "__main__":
