@@ -129,10 +129,10 @@ def origin() -> str:
 
 
 def kept_pixels(
-    demo: Demo, row: Row, samples: int, until: float = math.inf
+    demo: Demo, row: Row, samples: int, until: float = math.inf, kept: Path = KEPT
 ) -> Tensor | None:  # -> [samples, 32, 32, 3] uint8
     """The row's samples, made where they are not kept yet; None where the clock passes `until` before."""
-    folder, parts = KEPT / origin(), []
+    folder, parts = kept / origin(), []
     folder.mkdir(parents=True, exist_ok=True)
     for first in range(0, samples, BATCH):
         file = folder / f"{row.name}-{first}.safetensors"
