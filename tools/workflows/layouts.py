@@ -301,8 +301,8 @@ found something that the one classifier calls a planet. Never let a classifier m
 the picture, red, green, blue, yellow in turn.
 
 Above, nothing else is asked: what the picture shows is up to the model, and it chooses things that come in that \
-colour. Below, robots by CFG and their colour by a gradient, in one run: both roads at once. Change the colours (a \
-number: 16 bits red, 8 bits green, blue), or connect pictures of your own.""",
+colour. Below, robots by CFG and their colour by a gradient, in one run: both roads at once. Change the colours, or \
+connect pictures of your own.""",
         ),
     ),
     thumbnails={"34": (2, 4), "88": (0, 3)},
@@ -344,4 +344,88 @@ number: 16 bits red, 8 bits green, blue), or connect pictures of your own.""",
     view=(0.45, 60, 80),
 )
 
-LAYOUTS = {layout.name: layout for layout in (FIRST_LOOK, THE_GEOMETRY, TWO_ROADS)}
+DPS_INPAINTING = Layout(
+    name="DPS inpainting",
+    form="dps_inpainting.json",
+    workflow_id="8e0c1f52-46ab-4d7e-b0a9-3f5d2c9e7a04",
+    places={
+        "1": (20, 60, 300, 170),
+        "2": (20, 280, 300, 120),
+        "3": (20, 450, 300, 130),
+        "4": (370, 60, 320, 400),
+        "5": (370, 510, 320, 60),
+        "6": (740, 60, 320, 110),
+        "7": (740, 220, 320, 110),
+        "8": (740, 380, 320, 170),
+        "9": (740, 600, 320, 160),
+        "10": (1110, 60, 340, 320),
+        "11": (1110, 430, 340, 240),
+        "12": (1500, 60, 320, 420),
+        "13": (1500, 530, 320, 60),
+        "14": (370, 620, 320, 140),
+        "15": (1110, 720, 340, 170),
+        "16": (1500, 640, 320, 150),
+        "18": (1500, 840, 320, 150),
+        "17": (1870, 60, 640, 440),
+        "19": (1870, 550, 640, 440),
+    },
+    notes=(
+        Note(
+            "Read me",
+            (20, 640, 300, 350),
+            """Half a picture, and the model makes up the rest
+
+1. Queue. Four pictures are drawn with their labels, and only the left half of each is kept (above).
+2. The second sampler knows no label and no picture. Its energy is the distance to the kept half; DDIM Sampler adds \
+its gradient to every step, as in DPS. The right half comes from the model, and it fits (below).
+3. Set scale to 0.1: the half is forgotten. Set gradient to DSG: the noise alone is steered, and keeps it too.
+4. Another seed in the second sampler gives another right half.
+
+DPS is no rate: with twice the steps the pull is about twice as strong.""",
+        ),
+    ),
+    thumbnails={"17": (0, 1), "19": (0, 1)},
+    view=(0.6, 60, 60),
+)
+
+TIME_TRAVEL = Layout(
+    name="FreeDoM time travel",
+    form="time_travel.json",
+    workflow_id="2f7b9d10-c8e3-4a55-9d61-7b0e4c1a8f05",
+    places={
+        "1": (20, 60, 300, 170),
+        "2": (20, 280, 300, 120),
+        "3": (20, 450, 300, 130),
+        "4": (370, 60, 320, 120),
+        "5": (370, 230, 320, 150),
+        "6": (370, 430, 320, 320),
+        "7": (740, 60, 320, 240),
+        "8": (740, 550, 320, 240),
+        "9": (1110, 60, 320, 440),
+        "10": (1110, 550, 320, 440),
+        "11": (1480, 60, 300, 60),
+        "12": (1480, 550, 300, 60),
+        "13": (1480, 170, 300, 150),
+        "14": (1480, 660, 300, 150),
+        "15": (1830, 60, 760, 440),
+        "16": (1830, 550, 760, 440),
+    },
+    notes=(
+        Note(
+            "Read me",
+            (20, 640, 300, 350),
+            """The same steps, once and four times
+
+1. Queue. The model is asked without a label; a classifier of clean pictures wants the ten labels in turn, and every \
+step is shifted by its gradient, as in FreeDoM.
+2. Above, every step is taken once. Below, four times: in between the sample gets its noise back, so the model can \
+answer to the push.
+3. Lower scale in Classifier Guidance, or set gradient to rate: time travel helps there too.
+4. Every way back is a step of the trace, stage recur, and costs no evaluation; the steps it repeats do.""",
+        ),
+    ),
+    thumbnails={"15": (0, 7), "16": (0, 7)},
+    view=(0.6, 60, 60),
+)
+
+LAYOUTS = {layout.name: layout for layout in (FIRST_LOOK, THE_GEOMETRY, TWO_ROADS, DPS_INPAINTING, TIME_TRAVEL)}

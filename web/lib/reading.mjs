@@ -183,15 +183,15 @@ export function idleEnd(rows) {
 const percent = (value) => (value < 0.001 ? "under 0.1 %" : `${number(100 * value, 2)} %`);
 
 function unmeasured(record) {
-  const all = steps(record);
-  const alone = all.length - both(record).length;
+  const all = steps(record), asked = all.filter(({ stage }) => stage !== "recur");
+  const alone = asked.length - both(record).length;
   const shown = samplesOf(record).length;
   const blind = both(record).filter((step) => step.kappa == null).length;
   return [
     "What was not measured?",
     "Whether the picture is good, and any other run.",
     "Other seeds, and the end of a run at another \u03b3, need sampling again: What if is exact for one step only.",
-    alone && `At ${alone} of ${all.length} steps the prediction without the condition was not evaluated: there is no`
+    alone && `At ${alone} of ${asked.length} steps the prediction without the condition was not evaluated: there is no`
       + " difference to show.",
     all.length < record.n && `${record.n - all.length} of ${record.n} steps are left out of this page.`,
     record.batch > shown && `${shown} of ${record.batch} samples are kept.`,
