@@ -85,6 +85,9 @@ def running(python: Path, host: Path, log: Path, options: list[str], pack: str, 
 def addressable(template: Path) -> Iterator[str]:
     """Give a template a twin for a while: the editor opens names of letters, digits, - and _ only by their address."""
     twin = template.with_name(template.name.replace(" ", "-"))
+    if twin == template:
+        yield template.stem
+        return
     shutil.copyfile(template, twin)
     try:
         yield twin.stem
