@@ -105,7 +105,7 @@ THE_GEOMETRY = Layout(
         "1": (40, 380, 320, 170),
         "2": (40, 600, 320, 120),
         "3": (40, 770, 320, 130),
-        "4": (40, 950, 320, 110),
+        "4": (40, 950, 320, 230),
         "5": (480, 380, 320, 400),
         "6": (480, 840, 320, 400),
         "7": (840, 380, 300, 60),
@@ -201,6 +201,90 @@ The whole story, with numbers: docs/the-geometry-of-guidance.md in this pack's r
     view=(0.65, 120, 160),
 )
 
+DPS_INPAINTING = Layout(
+    name="DPS inpainting",
+    form="dps_inpainting.json",
+    workflow_id="8e0c1f52-46ab-4d7e-b0a9-3f5d2c9e7a04",
+    places={
+        "1": (20, 60, 300, 170),
+        "2": (20, 280, 300, 120),
+        "3": (20, 450, 300, 130),
+        "4": (370, 60, 320, 400),
+        "5": (370, 510, 320, 60),
+        "6": (740, 60, 320, 110),
+        "7": (740, 220, 320, 110),
+        "8": (740, 380, 320, 170),
+        "9": (740, 600, 320, 160),
+        "10": (1110, 60, 340, 320),
+        "11": (1110, 430, 340, 240),
+        "12": (1500, 60, 320, 420),
+        "13": (1500, 530, 320, 60),
+        "14": (370, 620, 320, 140),
+        "15": (1110, 720, 340, 170),
+        "16": (1500, 640, 320, 150),
+        "18": (1500, 840, 320, 150),
+        "17": (1870, 60, 640, 440),
+        "19": (1870, 550, 640, 440),
+    },
+    notes=(
+        Note(
+            "Read me",
+            (20, 640, 300, 350),
+            """Half a picture, and the model makes up the rest
+
+1. Queue. Four pictures are drawn with their labels, and only the left half of each is kept (above).
+2. The second sampler knows no label and no picture. Its energy is the distance to the kept half; DDIM Sampler adds \
+its gradient to every step, as in DPS. The right half comes from the model, and it fits (below).
+3. Set scale to 0.1: the half is forgotten. Set gradient to DSG: the noise alone is steered, and keeps it too.
+4. Another seed in the second sampler gives another right half.
+
+DPS is no rate: with twice the steps the pull is about twice as strong.""",
+        ),
+    ),
+    thumbnails={"17": (0, 1), "19": (0, 1)},
+    view=(0.6, 60, 60),
+)
+
+TIME_TRAVEL = Layout(
+    name="FreeDoM time travel",
+    form="time_travel.json",
+    workflow_id="2f7b9d10-c8e3-4a55-9d61-7b0e4c1a8f05",
+    places={
+        "1": (20, 60, 300, 170),
+        "2": (20, 280, 300, 120),
+        "3": (20, 450, 300, 130),
+        "4": (370, 60, 320, 120),
+        "5": (370, 230, 320, 150),
+        "6": (370, 430, 320, 320),
+        "7": (740, 60, 320, 240),
+        "8": (740, 550, 320, 240),
+        "9": (1110, 60, 320, 440),
+        "10": (1110, 550, 320, 440),
+        "11": (1480, 60, 300, 60),
+        "12": (1480, 550, 300, 60),
+        "13": (1480, 170, 300, 150),
+        "14": (1480, 660, 300, 150),
+        "15": (1830, 60, 760, 440),
+        "16": (1830, 550, 760, 440),
+    },
+    notes=(
+        Note(
+            "Read me",
+            (20, 640, 300, 350),
+            """The same steps, once and four times
+
+1. Queue. The model is asked without a label; a classifier of clean pictures wants the ten labels in turn, and every \
+step is shifted by its gradient, as in FreeDoM.
+2. Above, every step is taken once. Below, four times: in between the sample gets its noise back, so the model can \
+answer to the push.
+3. Lower scale in Classifier Guidance, or set gradient to rate: time travel helps there too.
+4. Every way back is a step of the trace, stage recur, and costs no evaluation; the steps it repeats do.""",
+        ),
+    ),
+    thumbnails={"15": (0, 7), "16": (0, 7)},
+    view=(0.6, 60, 60),
+)
+
 
 def road(top: int, *nodes: str) -> dict[str, Place]:
     """A row of the template: gradient, sampler, decoder, enlarger, preview; without the first, four of them."""
@@ -225,7 +309,7 @@ TWO_ROADS = Layout(
         "1": (40, 380, 320, 170),
         "2": (40, 600, 320, 120),
         "3": (40, 770, 320, 130),
-        "4": (40, 950, 320, 110),
+        "4": (40, 950, 320, 230),
         "5": (400, 380, 320, 130),
         "6": (400, 610, 320, 130),
         "7": (400, 840, 320, 130),
@@ -344,88 +428,5 @@ connect pictures of your own.""",
     view=(0.45, 60, 80),
 )
 
-DPS_INPAINTING = Layout(
-    name="DPS inpainting",
-    form="dps_inpainting.json",
-    workflow_id="8e0c1f52-46ab-4d7e-b0a9-3f5d2c9e7a04",
-    places={
-        "1": (20, 60, 300, 170),
-        "2": (20, 280, 300, 120),
-        "3": (20, 450, 300, 130),
-        "4": (370, 60, 320, 400),
-        "5": (370, 510, 320, 60),
-        "6": (740, 60, 320, 110),
-        "7": (740, 220, 320, 110),
-        "8": (740, 380, 320, 170),
-        "9": (740, 600, 320, 160),
-        "10": (1110, 60, 340, 320),
-        "11": (1110, 430, 340, 240),
-        "12": (1500, 60, 320, 420),
-        "13": (1500, 530, 320, 60),
-        "14": (370, 620, 320, 140),
-        "15": (1110, 720, 340, 170),
-        "16": (1500, 640, 320, 150),
-        "18": (1500, 840, 320, 150),
-        "17": (1870, 60, 640, 440),
-        "19": (1870, 550, 640, 440),
-    },
-    notes=(
-        Note(
-            "Read me",
-            (20, 640, 300, 350),
-            """Half a picture, and the model makes up the rest
-
-1. Queue. Four pictures are drawn with their labels, and only the left half of each is kept (above).
-2. The second sampler knows no label and no picture. Its energy is the distance to the kept half; DDIM Sampler adds \
-its gradient to every step, as in DPS. The right half comes from the model, and it fits (below).
-3. Set scale to 0.1: the half is forgotten. Set gradient to DSG: the noise alone is steered, and keeps it too.
-4. Another seed in the second sampler gives another right half.
-
-DPS is no rate: with twice the steps the pull is about twice as strong.""",
-        ),
-    ),
-    thumbnails={"17": (0, 1), "19": (0, 1)},
-    view=(0.6, 60, 60),
-)
-
-TIME_TRAVEL = Layout(
-    name="FreeDoM time travel",
-    form="time_travel.json",
-    workflow_id="2f7b9d10-c8e3-4a55-9d61-7b0e4c1a8f05",
-    places={
-        "1": (20, 60, 300, 170),
-        "2": (20, 280, 300, 120),
-        "3": (20, 450, 300, 130),
-        "4": (370, 60, 320, 120),
-        "5": (370, 230, 320, 150),
-        "6": (370, 430, 320, 320),
-        "7": (740, 60, 320, 240),
-        "8": (740, 550, 320, 240),
-        "9": (1110, 60, 320, 440),
-        "10": (1110, 550, 320, 440),
-        "11": (1480, 60, 300, 60),
-        "12": (1480, 550, 300, 60),
-        "13": (1480, 170, 300, 150),
-        "14": (1480, 660, 300, 150),
-        "15": (1830, 60, 760, 440),
-        "16": (1830, 550, 760, 440),
-    },
-    notes=(
-        Note(
-            "Read me",
-            (20, 640, 300, 350),
-            """The same steps, once and four times
-
-1. Queue. The model is asked without a label; a classifier of clean pictures wants the ten labels in turn, and every \
-step is shifted by its gradient, as in FreeDoM.
-2. Above, every step is taken once. Below, four times: in between the sample gets its noise back, so the model can \
-answer to the push.
-3. Lower scale in Classifier Guidance, or set gradient to rate: time travel helps there too.
-4. Every way back is a step of the trace, stage recur, and costs no evaluation; the steps it repeats do.""",
-        ),
-    ),
-    thumbnails={"15": (0, 7), "16": (0, 7)},
-    view=(0.6, 60, 60),
-)
-
-LAYOUTS = {layout.name: layout for layout in (FIRST_LOOK, THE_GEOMETRY, TWO_ROADS, DPS_INPAINTING, TIME_TRAVEL)}
+ALL = (FIRST_LOOK, THE_GEOMETRY, TWO_ROADS, DPS_INPAINTING, TIME_TRAVEL)
+LAYOUTS = {layout.name: layout for layout in ALL}

@@ -4,6 +4,7 @@ import { line, marker, text } from "./commands.mjs";
 import { metric } from "./metrics.mjs";
 import { captioned, drawPlane, nothing, pageOf, RULED } from "./plane.mjs";
 import { factsOf, sceneOf } from "./scene.mjs";
+import { still } from "./still.mjs";
 import { number, wordsWidth } from "./words.mjs";
 
 const SIDE = 600; // from this width on the curves stand beside the plane
@@ -81,7 +82,8 @@ function metricCurves(page, record, scene, box, most) {
   const low = Math.min(0, scene.shown);
   const scales = Array.from({ length: SAMPLES + 1 }, (_, k) => low + (k / SAMPLES) * (most - low));
   const value = (name, gamma) => metric(name, scene.gram, scene, record, gamma);
-  const found = series.map(([name]) => scales.map((gamma) => value(name, gamma)));
+  const found = still(scene.gram.K, "curves", [low, most, record?.sigma_data], () => // dragging leaves them as they are
+    series.map(([name]) => scales.map((gamma) => value(name, gamma))));
   const where = { at: (gamma) => (gamma - low) / (most - low), n: 2 };
   const items = series.map(([name, colour, dash, kind]) => ({ words: meaning[name], colour, dash, kind }));
   const used = keys(page, { ...box, y: box.y - 4 }, items) - 4;
