@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import math
 import sys
 
@@ -116,6 +115,4 @@ def data_deviation(patcher) -> float | None:
 
 def ending_in(executor, function, owner):
     """The rest of the host's stack of wrappers, ending in another function of another object."""
-    following = copy.copy(executor)
-    following.original, following.class_obj = function, owner
-    return following
+    return type(executor)(function, owner, executor.wrappers, executor.idx)

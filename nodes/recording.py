@@ -9,7 +9,7 @@ from __future__ import annotations
 import copy
 import inspect
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,7 +23,7 @@ from torch import Tensor
 
 from ..guidance.trace import PER_SAMPLE, PER_STEP, VERSION, Trace
 from ..samplers.ledger import Capture, Ledger
-from ..samplers.recorder import Call, Recorded, Recorder
+from ..samplers.recorder import RECUR, Call, Recorded, Recorder
 from ..samplers.steps import FORMULAS, READS_UNCOND
 from ..samplers.tagged import plain
 from . import host
@@ -115,7 +115,8 @@ class Watch:
         self.end: Tensor | None = None
         self.split = TOLD_APART
         self.ledger = self._ledger()
-        self.run_id, steps = uuid.uuid4().hex[:12], max(len(sigmas) - 1, 0)
+        self.run_id, counted = uuid.uuid4().hex[:12], getattr(self.function, "count", None)
+        steps = max(len(sigmas) - 1, 0) if counted is None else counted(sigmas)
         self.live = Live(self.ledger, self.run_id, steps, host.data_deviation(self.patcher))
         late = self.name == "dpm_adaptive"
         self.recorder = Recorder(self._entered, host.last_sigma(self.name, sigmas), reports_late=late)
@@ -162,6 +163,8 @@ class Watch:
             stand_in = StandIn(model, self._call)
 
             def report(info):
+                if info.get("back"):
+                    return self.recorder.turned(info["x"], float(info["sigma"]))
                 self.recorder.stepped()
                 return callback({name: plain(value) for name, value in info.items()}) if callback else None
 
@@ -233,8 +236,8 @@ class Watch:
     def _roles(self, conds: list) -> dict[str, int]:
         """Which of the evaluated conditions are u and c: the guider's own by identity, else the host's order [c, u]."""
         known = getattr(self.guider, "conds", {})
-        own = {"cond": known.get("positive"), "uncond": known.get("negative")}
-        found = {role: i for role, cond in own.items() for i, c in enumerate(conds) if cond is not None and c is cond}
+        own = (("cond", known.get("positive")), ("uncond", known.get("negative")))
+        found = {role: i for i, c in enumerate(conds) if c is not None for role, cond in own if c is cond}
         return found or dict(zip(("cond", "uncond"), range(len(conds)), strict=False))
 
     def _reported(self, callback) -> Callable:
@@ -256,13 +259,12 @@ class Watch:
         tensors = mapped(tensors)
         capture = {"mode": self.recording.capture, "budget_mb": self.recording.budget_mb}
         columns = self._columns()
-        header = self._header() | {"evaluations": int(columns["evals"].sum())}
-        header |= {"capture": capture | {"steps": captured, "note": note}} | self.recording.facts
+        header = self._header() | {"capture": capture | {"steps": captured, "note": note}} | self.recording.facts
         return Trace(header, columns, list(self.ledger.stage), tensors)
 
-    def _columns(self) -> dict[str, Tensor]:
+    def _columns(self) -> Mapping[str, Tensor]:
         batch = 0 if self.end is None else len(self.end)
-        return no_steps(batch, self.ledger) | self.ledger.columns()
+        return self.ledger.closed() if self.ledger.stage else no_steps(batch, self.ledger)
 
     def _header(self) -> dict:
         shape = [] if self.end is None else list(self.end.shape[1:])
@@ -286,6 +288,7 @@ class Watch:
             "latent": {"shape": shape, "format": type(self.patcher.get_model_object("latent_format")).__name__},
             "sigma_data": host.data_deviation(self.patcher),
             "split": f"{self.split}; {checked}",
+            "evaluations": self.ledger.evaluations,
             "notes": self._notes(),
         }
 
@@ -299,9 +302,10 @@ class Watch:
             notes.append("a noise mask was set: D is the original outside it, so D - G is not a rule's doing there")
         if self.flow and self.name in host.WRONG_ON_FLOW:
             notes.append(f"{self.name} adds VE noise to a flow state: its samples are wrong on flow models")
-        skipped = sum(stage != "step" for stage in self.ledger.stage)
+        asked = [stage for stage in self.ledger.stage if stage != RECUR]
+        skipped = sum(stage != "step" for stage in asked)
         if skipped:
-            notes.append(f"uncond was not evaluated in {skipped} of {len(self.ledger.stage)} steps")
+            notes.append(f"uncond was not evaluated in {skipped} of {len(asked)} steps")
         return [*notes, *(self.run_of_chain.gradients.notes if self.run_of_chain else ())]
 
 
