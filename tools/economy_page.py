@@ -158,9 +158,9 @@ def page(rows: Sequence[Row]) -> str:
     parts = [
         "# What skipped passes cost",
         "",
-        "Written by `python tools/run.py economy --page NAME ...`. Full classifier-free guidance evaluates two predictions a "
-        "step, c and u, and each counts one; 50 % is c alone. A chain that skips some u saves those passes and changes "
-        "the samples. This is how much, on the demo model.",
+        "Written by `python tools/run.py economy --page NAME ...`. Full classifier-free guidance evaluates two "
+        "predictions a step, c and u, and each counts one; 50 % is c alone. A chain that skips some u saves those "
+        "passes and changes the samples. This is how much, on the demo model.",
         "",
         f"![accuracy and Frechet distance against the share of passes](figures/{FIGURE.name})",
         "",
@@ -179,8 +179,8 @@ def page(rows: Sequence[Row]) -> str:
         "",
         "## What to read off",
         "",
-        "- **Interval**: guided in the first part of the run alone, the model obeys nearly as often, and its samples lie "
-        "nearer to real pictures, but farther from those of full CFG than the other rows do.",
+        "- **Interval**: guided in the first part of the run alone, the model obeys nearly as often, and its samples "
+        "lie nearer to real pictures, but farther from those of full CFG than the other rows do.",
         "- **Reuse**: the line through the last two measured differences stays nearest to the samples of full CFG.",
         "",
         f"## Adaptive stop, on {PROBE} samples",
