@@ -1,54 +1,91 @@
 """What skipped unconditional passes cost: Pocket's judge and Frechet distance by guidance chain.
 
-`python tools/run.py economy [--samples 2000] [--gamma 4] [NAME ...]` prints one row a chain: the share of the passes of
-full CFG that were run (c and u count one each), how many samples the judge recognises, the Frechet distance of its
-features to real pictures, and the distance of the samples from those of plain CFG with the same noise. The protocol,
-seed and sampler are those of the demo model's card.
+`python tools/run.py economy [--samples 2000] [--seed 7] [--gamma 4] [NAME ...]` prints one row a chain: the share of
+the passes of full CFG that were run (c and u count one each), how many samples the judge recognises, the Frechet
+distance of its features to real pictures, and the distance of the samples from those of plain CFG with the same noise.
+`--page` also writes docs/economy.json, docs/economy.md and its figure. The protocol and the sampler are those of the
+demo model's card. Samples are kept in .cache/economy, so that a stopped run goes on.
 """
 
 from __future__ import annotations
 
 import argparse
+import hashlib
+import json
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
 from ..classifiers.files import load_classifier
-from ..guidance.chain import PLAIN, Chain
-from ..guidance.files import read_safetensors
+from ..guidance.chain import PLAIN, Chain, ChainState
+from ..guidance.files import read_safetensors, write_safetensors
 from ..guidance.predictions import Predictions
 from ..guidance.presets import PRESETS
 from ..guidance.rules.interval import Interval
 from ..guidance.rules.reuse import Reuse
 from ..guidance.schedules import Run
-from .demo_evaluation import Bench, Protocol, Statistics, karras_sigmas
+from .demo_evaluation import Bench, Protocol, Statistics, dpmpp_2m, karras_sigmas
 from .demo_files import read_denoiser
 from .pocket_means import CARD
 
 ROOT = Path(__file__).resolve().parents[1]
 JUDGE = ROOT / "assets" / "classifiers" / "pocket-judge-1.safetensors"
 REAL = ROOT / "tests" / "fixtures" / "pocket_judge_statistics.safetensors"
-MIDDLE = Interval("percent", 0.05, 0.6)
-CHAINS = {
-    **{name: Chain(preset.rules) for name, preset in PRESETS.items()},
-    "interval 0.05 .. 0.6": PLAIN.then(MIDDLE),
-    "line, every 2": PLAIN.then(Reuse(2)),
-    "line, every 3": PLAIN.then(Reuse(3)),
-    "line, every 4": PLAIN.then(Reuse(4)),
-    "hold, every 3": PLAIN.then(Reuse(3, "hold")),
-    "stop at 0.999": PLAIN.then(Reuse(1, stop=0.999)),
-    "line, every 3, stop at 0.999": PLAIN.then(Reuse(3, stop=0.999)),
+KEPT = ROOT / ".cache" / "economy"
+PART = 500  # samples that are kept together
+PROBE = 100  # samples on which the page tries thresholds of the adaptive stop
+FULL, PRESET = "plain CFG", "faster (interval + reuse)"
+
+
+def within(start: float, end: float) -> Chain:
+    """Guidance in a window of the steps alone."""
+    return PLAIN.then(Interval("percent", start, end))
+
+
+FAMILIES: dict[str, dict[str, Chain]] = {
+    "full": {FULL: PLAIN},
+    "interval": {f"interval {a:g} .. {b:g}": within(a, b) for a, b in ((0.2, 0.8), (0.05, 0.6), (0.05, 0.4))},
+    "line": {f"line, every {k}": PLAIN.then(Reuse(k)) for k in (2, 3, 4)},
+    "hold": {f"hold, every {k}": PLAIN.then(Reuse(k, "hold")) for k in (2, 3)},
+    "stop": {f"stop at {stop:g}": PLAIN.then(Reuse(1, stop=stop)) for stop in (0.99, 0.99998)},
+    "preset": {PRESET: Chain(PRESETS[PRESET].rules)},
+    "both": {
+        "interval 0.05 .. 0.4, line, every 2": within(0.05, 0.4).then(Reuse(2)),
+        "line, every 2, stop at 0.99998": PLAIN.then(Reuse(2, stop=0.99998)),
+    },
 }
+OTHERS = {name: Chain(preset.rules) for name, preset in PRESETS.items() if name not in (FULL, PRESET)}
+CHAINS = {name: chain for chains in (*FAMILIES.values(), OTHERS) for name, chain in chains.items()}
+
+
+@dataclass(frozen=True)
+class Row:
+    """What one chain cost and gave.  alone: the share of passes had every sample been a batch of its own."""
+
+    chain: str
+    text: str
+    samples: int
+    seed: int
+    gamma: float
+    passes: float
+    alone: float
+    accuracy: float
+    frechet: float
+    classwise: float
+    apart: float
 
 
 class Counted:
-    """Predictions of a chain for the protocol's samplers, that evaluates what the chain needs and counts it."""
+    """Predictions of a chain for the protocol's samplers, that evaluates what the chain needs and counts it.
+
+    passes, alone: sample passes in this batch, and had every sample been sampled alone; full: those of full CFG.
+    """
 
     def __init__(self, bench: Bench, chain: Chain, gamma: float):
-        self.bench, self.chain, self.gamma, self.passes, self.steps = bench, chain, gamma, 0, 0
+        self.bench, self.chain, self.gamma, self.passes, self.alone, self.full = bench, chain, gamma, 0, 0, 0
         self.run = Run(tuple(karras_sigmas(bench.protocol.steps).tolist()))
 
     def rule(self, labels: Tensor) -> Callable[[Tensor, float], Tensor]:
@@ -62,32 +99,96 @@ class Counted:
             level = torch.full((len(x),), sigma)
             rows = torch.cat([x] * len(asked)), torch.cat([level] * len(asked)), torch.cat(list(asked.values()))
             found = dict(zip(asked, self.bench.denoise(*rows).chunk(len(asked)), strict=True))
-            self.passes, self.steps = self.passes + len(asked), self.steps + 1
+            self._count(len(x), "uncond" in asked, state)
             p = Predictions(x, level, torch.ones_like(level), found.get("uncond"), found["cond"])
             guided, state = self.chain.step(state, p, scale)
             return guided
 
         return prediction
 
+    def _count(self, batch: int, both: bool, state: ChainState) -> None:
+        ended = max(
+            (int(memory.end.stopped.sum()) for memory in state.rules if getattr(memory, "end", None)), default=0
+        )
+        self.full += 2 * batch
+        self.passes += (1 + both) * batch
+        self.alone += batch + both * (batch - ended)
 
-def make_bench(samples: int) -> Bench:
+
+def make_bench(samples: int, seed: int = Protocol.seed) -> Bench:
     """Pocket, its judge and the stored statistics of real pictures, by the card's protocol."""
     network, metadata = read_denoiser(CARD.with_suffix(".safetensors"))
     judge, _ = load_classifier(JUDGE)
     tensors, _ = read_safetensors(REAL)
     real = Statistics(*(tensors[name].double() for name in Statistics.__dataclass_fields__))
-    protocol = replace(Protocol(), samples=samples, dtype="float32")
+    protocol = replace(Protocol(), samples=samples, seed=seed, dtype="float32")
     return Bench(network, judge, real, float(metadata["gg.sigma_data"]), protocol)
 
 
-def row(bench: Bench, name: str, gamma: float, full: Tensor | None) -> tuple[str, Tensor]:
-    """One line of the table, and the samples."""
-    counted = Counted(bench, CHAINS[name], gamma)
-    x0, _ = bench.sample(counted.rule, bench.protocol.samples)
+def sampled(bench: Bench, chain: Chain, gamma: float) -> tuple[Tensor, Tensor]:
+    """All samples of a chain [N, 3, 32, 32], and how many passes they took: [passes, alone, full]."""
+    count = bench.protocol.samples
+    noise, labels = bench.noise(count).split(PART), bench.labels(count).split(PART)
+    parts = [part(bench, chain, gamma, x, y) for x, y in zip(noise, labels, strict=True)]
+    return torch.cat([x0 for x0, _ in parts]), torch.stack([counts for _, counts in parts]).sum(0)
+
+
+def part(bench: Bench, chain: Chain, gamma: float, noise: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+    """Samples from this noise and their passes, from the disk if they are there."""
+    facts = (CARD.stem, bench.protocol.steps, bench.protocol.batch, repr(chain.rules), gamma)
+    digest = hashlib.sha256(repr(facts).encode() + noise.numpy().tobytes() + labels.numpy().tobytes()).hexdigest()
+    file = KEPT / f"{digest[:24]}.safetensors"
+    if not file.exists():
+        counted, sigmas = Counted(bench, chain, gamma), karras_sigmas(bench.protocol.steps)
+        batches = zip(noise.split(bench.protocol.batch), labels.split(bench.protocol.batch), strict=True)
+        x0 = torch.cat([dpmpp_2m(counted.rule(y), x, sigmas) for x, y in batches])
+        counts = torch.tensor([counted.passes, counted.alone, counted.full])
+        KEPT.mkdir(parents=True, exist_ok=True)
+        write_safetensors(file, {"x0": x0, "counts": counts}, {})
+    kept, _ = read_safetensors(file)
+    return kept["x0"], kept["counts"]
+
+
+def measured(bench: Bench, name: str, gamma: float) -> Row:
+    """One chain's row."""
+    chain, protocol = CHAINS[name], bench.protocol
+    (x0, counts), (full, _) = sampled(bench, chain, gamma), sampled(bench, PLAIN, gamma)
+    passes, alone, both = counts.tolist()
     found = bench.measure(x0)
-    apart = 0.0 if full is None else float(((x0 - full).flatten(1).norm(dim=1) / full.flatten(1).norm(dim=1)).mean())
-    share = counted.passes / (2 * counted.steps)
-    return f"{name:30} {share:7.1%} {found['accuracy']:9.2%} {found['frechet']:9.3f} {apart:9.1%}", x0
+    apart = float(((x0 - full).flatten(1).norm(dim=1) / full.flatten(1).norm(dim=1)).mean())
+    judged = (found["accuracy"], found["frechet"], found["classwise"], round(apart, 4))
+    about = (name, chain.text, protocol.samples, protocol.seed, gamma)
+    return Row(*about, round(passes / both, 4), round(alone / both, 4), *judged)
+
+
+def line_of(row: Row) -> str:
+    """A row for a terminal."""
+    return (
+        f"{row.chain:36} {row.passes:7.1%} {row.alone:7.1%} {row.accuracy:9.2%} {row.frechet:9.3f} "
+        f"{row.classwise:9.3f} {row.apart:9.1%}"
+    )
+
+
+def measure_all(samples: int, gamma: float, seed: int, names: tuple[str, ...]) -> list[Row]:
+    """Rows of some chains, printed as they come, plain CFG first."""
+    bench, rows = make_bench(samples, seed), []
+    print(f"gamma {gamma:g}, {samples} samples, {bench.protocol}")
+    print(
+        f"{'chain':36} {'passes':>7} {'alone':>7} {'judge':>9} {'Frechet':>9} {'by class':>9} {'apart':>9}", flush=True
+    )
+    for name in dict.fromkeys([FULL, *names]):
+        rows.append(measured(bench, name, gamma))
+        print(line_of(rows[-1]), flush=True)
+    return rows
+
+
+def write_page(samples: int, gamma: float, seed: int, names: tuple[str, ...]) -> None:
+    """Measure what the page shows, and write it with its numbers and its figure."""
+    from .economy_page import NUMBERS, write
+
+    rows = measure_all(samples, gamma, seed, names) + measure_all(PROBE, gamma, seed, tuple(FAMILIES["stop"]))
+    NUMBERS.write_text(json.dumps([asdict(row) for row in rows], indent=1) + "\n", encoding="utf-8")
+    write(rows)
 
 
 def main() -> None:
@@ -95,19 +196,19 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--samples", type=int, default=2000)
     parser.add_argument("--gamma", type=float, default=4.0)
+    parser.add_argument("--seed", type=int, default=Protocol.seed)
+    parser.add_argument("--page", action="store_true", help="write docs/economy.md, its numbers and its figure")
     parser.add_argument("names", nargs="*", metavar="NAME", help="chains; all of them if none")
     options = parser.parse_args()
     unknown = [name for name in options.names if name not in CHAINS]
     if unknown:
         parser.error(f"no chain is called {unknown[0]!r}; there are {', '.join(CHAINS)}")
     torch.set_num_threads(1)
-    bench, full = make_bench(options.samples), None
-    print(f"gamma {options.gamma:g}, {options.samples} samples, {bench.protocol}")
-    print(f"{'chain':30} {'passes':>7} {'judge':>9} {'Frechet':>9} {'apart':>9}")
-    for name in dict.fromkeys(["plain CFG", *(options.names or CHAINS)]):
-        line, x0 = row(bench, name, options.gamma, full)
-        full = x0 if full is None else full
-        print(line, flush=True)
+    if options.page:
+        shown = tuple(name for chains in FAMILIES.values() for name in chains)
+        write_page(options.samples, options.gamma, options.seed, tuple(options.names or shown))
+    else:
+        measure_all(options.samples, options.gamma, options.seed, tuple(options.names or CHAINS))
 
 
 if __name__ == "__main__":

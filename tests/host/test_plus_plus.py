@@ -47,7 +47,6 @@ def test_ddim_with_this_scale_is_euler_ancestral_cfg_pp(labelled, empty_latent, 
 
     from guidance_geometry.nodes.blog_samplers import BlogSampler
     from guidance_geometry.nodes.guider import ChainGuider
-    from guidance_geometry.samplers.steps import ddim
 
     patcher, positive, negative = labelled[model]
     latent = empty_latent(model)["samples"]
@@ -55,7 +54,7 @@ def test_ddim_with_this_scale_is_euler_ancestral_cfg_pp(labelled, empty_latent, 
     results = []
     for sampler, guidance in (
         (sample_euler_ancestral_cfg_pp, None),
-        (BlogSampler("ddim", ddim, eta), chain("ddim", eta)),
+        (BlogSampler("gg_ddim", eta), chain("ddim", eta)),
     ):
         draws = torch.Generator().manual_seed(1)
 
