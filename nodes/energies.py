@@ -9,15 +9,8 @@ from comfy_api.latest import io
 from torch import Tensor
 
 from ..denoisers.labels import label_indices
-from ..guidance.energies import (
-    LABEL_KINDS,
-    ColourEnergy,
-    CombinedEnergy,
-    LabelEnergy,
-    MaskedEnergy,
-    MeasuredEnergy,
-    SmoothEnergy,
-)
+from ..guidance.energies import LABEL_KINDS, CombinedEnergy, LabelEnergy, MaskedEnergy
+from ..guidance.likeness import ColourEnergy, MeasuredEnergy, SmoothEnergy, TintEnergy
 from .checks import choice, insist, number, verdict
 from .sockets import choice_input
 from .wires import ClassifierWire, EnergyWire
@@ -27,7 +20,7 @@ NOBODY = -1  # an empty label is no label here
 ENERGY = EnergyWire.Input("energy", tooltip="What a picture should be: from a label, a reference, or other energies.")
 OUT = EnergyWire.Output(display_name="energy", tooltip="log p per image, for Classifier Guidance or Watch an Energy.")
 COMBINE = ("product", "mixture")
-COMPARE = ("pixels", "colours", "smoothness")
+COMPARE = ("pixels", "colours", "smoothness", "mean colour")
 LARGEST_WEIGHT, LARGEST_SPREAD = 1e4, 1e3
 
 
@@ -114,13 +107,13 @@ class GGReferenceEnergy(io.ComfyNode):
             display_name="Reference Energy",
             category=CATEGORY,
             description="How well a picture agrees with a reference: pixel by pixel (with a mask: inpainting; with a "
-            "smaller reference: super-resolution), in its colours, or in being smooth. No network.",
+            "smaller reference: super-resolution), in its colours or their mean, or in being smooth. No network.",
             inputs=[
                 choice_input(
                     "compare",
                     COMPARE,
                     "pixels: mean squared error. colours: histograms, wherever the colours are. smoothness: total "
-                    "variation, without a reference.",
+                    "variation, without a reference. mean colour: the dominant tint, from any distance.",
                 ),
                 io.Float.Input(
                     "spread",
@@ -133,7 +126,9 @@ class GGReferenceEnergy(io.ComfyNode):
                     "times as hard.",
                 ),
                 io.Image.Input("image", optional=True, tooltip="The reference; not read for smoothness."),
-                io.Mask.Input("mask", optional=True, tooltip="For pixels: only where it is white counts."),
+                io.Mask.Input(
+                    "mask", optional=True, tooltip="For pixels and mean colour: only where it is white counts."
+                ),
             ],
             outputs=[OUT],
         )
@@ -148,10 +143,11 @@ class GGReferenceEnergy(io.ComfyNode):
         if compare == "smoothness":
             return io.NodeOutput(SmoothEnergy(spread))
         if image is None:
-            raise ValueError(f"{compare} are compared with a reference, and none is connected. Wire an IMAGE.")
+            raise ValueError(f"Comparing {compare} needs a reference, and none is connected. Wire an IMAGE.")
         if compare == "colours":
             return io.NodeOutput(ColourEnergy(pictures(image), spread))
-        return io.NodeOutput(MeasuredEnergy(pictures(image), None if mask is None else region(mask), spread))
+        kind = TintEnergy if compare == "mean colour" else MeasuredEnergy
+        return io.NodeOutput(kind(pictures(image), None if mask is None else region(mask), spread))
 
 
 class GGMaskedEnergy(io.ComfyNode):

@@ -8,15 +8,13 @@ import torch
 from guidance_geometry.guidance.energies import (
     At,
     AugmentedEnergy,
-    ColourEnergy,
     CombinedEnergy,
     LabelEnergy,
     MaskedEnergy,
-    MeasuredEnergy,
-    SmoothEnergy,
     judges,
 )
 from guidance_geometry.guidance.gradients import gradient_of, smoothed
+from guidance_geometry.guidance.likeness import ColourEnergy, MeasuredEnergy, SmoothEnergy, TintEnergy
 
 LABELS = ("cat", "dog", "robot", "plant")
 
@@ -54,6 +52,8 @@ ENERGIES = {
     "inpainting": MeasuredEnergy(PICTURE, MASK),
     "super-resolution": MeasuredEnergy(torch.nn.functional.avg_pool2d(PICTURE, 2)),
     "colours": ColourEnergy(PICTURE),
+    "mean colour": TintEnergy(PICTURE),
+    "mean colour of a region": TintEnergy(PICTURE, MASK),
     "smooth": SmoothEnergy(),
     "views": AugmentedEnergy(LABEL, noise=0.1),
 }
@@ -108,11 +108,23 @@ def test_a_mask_keeps_the_value_and_stops_the_gradient_outside():
     assert torch.allclose(masked.shift, whole.shift * mask)
 
 
-def test_colours_do_not_care_where_they_are():
-    x, energy = pictures(), ColourEnergy(PICTURE)
+@pytest.mark.parametrize("energy", [ColourEnergy(PICTURE), TintEnergy(PICTURE)], ids=["histogram", "mean"])
+def test_colours_do_not_care_where_they_are(energy):
+    x = pictures()
     moved = x.flatten(2)[..., torch.randperm(64, generator=torch.Generator().manual_seed(0))].reshape(x.shape)
     assert torch.allclose(energy.log_prob(moved), energy.log_prob(x))
     assert energy.log_prob(PICTURE).abs().max() < 1e-12
+
+
+def test_a_mean_colour_pulls_every_pixel_alike_and_only_in_its_mask():
+    x, left = pictures(), torch.zeros(1, 8, 8)
+    left[..., :4] = 1
+    apart = x[..., :4].mean(dim=(2, 3)) - PICTURE.mean(dim=(2, 3))
+    found = gradient_of(TintEnergy(PICTURE, left).log_prob, x)
+    assert torch.allclose(found.log_prob, -apart.square().mean(dim=1) / 0.02)
+    by_hand = -apart[:, :, None, None] / (0.01 * 3 * 32)
+    assert torch.allclose(found.shift[..., :4], by_hand.expand(3, 3, 8, 4))
+    assert found.shift[..., 4:].abs().max() == 0
 
 
 def test_a_mixture_is_satisfied_by_any_of_its_parts():
