@@ -13,11 +13,15 @@ from .vectors import flat, promoted
 
 
 class FeatureNetwork(Network, Protocol):
-    """One vector an image, and maps of features on the way to it."""
+    """One vector an image."""
 
     def features(self, x0: Tensor) -> Tensor:
         """Of images [B, 3, H, W] -> [B, D]"""
         ...
+
+
+class MapNetwork(Network, Protocol):
+    """Maps of features of several sizes."""
 
     def maps(self, x0: Tensor) -> tuple[Tensor, ...]:
         """Of images [B, 3, H, W] -> [B, C, h, w] each"""
@@ -178,7 +182,7 @@ class StyleEnergy(Named):
     Source: Gatys et al. 2015, arXiv 1508.06576, eq. 3 to 5 (every layer relative to the reference's).
     """
 
-    network: FeatureNetwork
+    network: MapNetwork
     reference: Tensor
     spread: float = 0.1
     wanted: tuple[Tensor, ...] = field(init=False)

@@ -14,7 +14,16 @@ from guidance_geometry.guidance.energies import (
     judges,
 )
 from guidance_geometry.guidance.gradients import gradient_of, smoothed
-from guidance_geometry.guidance.likeness import ColourEnergy, MeasuredEnergy, SmoothEnergy, TintEnergy
+from guidance_geometry.guidance.likeness import (
+    ColourEnergy,
+    FeatureEnergy,
+    MeasuredEnergy,
+    SmoothEnergy,
+    StyleEnergy,
+    TintEnergy,
+)
+from guidance_geometry.guidance.seeing import DepthEnergy, SegmentationEnergy, TextEnergy
+from guidance_geometry.tests.guidance.fake_networks import Depth, Extractor, Segmenter, Towers
 
 LABELS = ("cat", "dog", "robot", "plant")
 
@@ -40,6 +49,7 @@ def pictures(count=3, seed=0):
 
 
 PICTURE, MASK = pictures(1, seed=7), torch.arange(64.0).reshape(1, 8, 8) / 63
+PLACES = torch.arange(36).reshape(1, 6, 6) % 5 - 1
 LABEL = LabelEnergy(Linear(), ((0,), (1, 2), (3,)))
 ENERGIES = {
     "label": LABEL,
@@ -54,7 +64,16 @@ ENERGIES = {
     "colours": ColourEnergy(PICTURE),
     "mean colour": TintEnergy(PICTURE),
     "mean colour of a region": TintEnergy(PICTURE, MASK),
+    "features": FeatureEnergy(Extractor(), PICTURE),
+    "style": StyleEnergy(Extractor(), PICTURE),
     "smooth": SmoothEnergy(),
+    "text among others": TextEnergy(Towers(), ("a cat", "a dog"), ("a picture",)),
+    "text by itself": TextEnergy(Towers(bias=-3.0), ("a cat",), ("a dog",)),
+    "cosine": TextEnergy(Towers(), ("a cat",), kind="cosine"),
+    "segmentation": SegmentationEnergy(Segmenter(), PLACES),
+    "segmentation by class": SegmentationEnergy(Segmenter(), PLACES, balanced=True),
+    "depth, L1": DepthEnergy(Depth(), MASK.double() ** 2),
+    "depth, L2": DepthEnergy(Depth(inverse=False), MASK.double() ** 2, distance="L2"),
     "views": AugmentedEnergy(LABEL, noise=0.1),
 }
 
@@ -83,6 +102,13 @@ def test_labels_by_hand():
     assert torch.allclose(LABEL.log_prob(x).exp(), torch.stack([p[0, 0], p[1, 1] + p[1, 2], p[2, 3], p[3, 0]]))
     none = LabelEnergy(Linear(), ((0,), (1, 2), (3,)), "not label")
     assert torch.allclose(none.log_prob(x).exp() + LABEL.log_prob(x).exp(), torch.ones(4, dtype=torch.float64))
+
+
+def test_not_of_all_others_is_the_label_itself():
+    x, others = pictures(), LabelEnergy(Linear(), ((1, 2, 3),), "not label")
+    found, wanted = (gradient_of(energy.log_prob, x) for energy in (others, LabelEnergy(Linear(), ((0,),))))
+    assert torch.allclose(found.log_prob, wanted.log_prob)
+    assert torch.allclose(found.shift, wanted.shift)
 
 
 def test_a_hopeless_label_still_pulls_and_a_sure_one_is_exact():
