@@ -17,7 +17,8 @@ from torch import Tensor
 from .vectors import flat
 
 VECTORS = ("u", "a", "delta", "D-G", "move", "noise")
-HISTORY = ("unexplained", "delta-1", "delta-2", "move-1", "noise-1", "one")  # beside them while a run is recorded
+HISTORY = ("delta-1", "delta-2", "move-1", "noise-1", "one")  # of the steps before; a vector of ones gives sums
+PAST = {"delta-1": "delta", "delta-2": "delta-1", "move-1": "move", "noise-1": "noise"}  # and one step earlier
 CHUNK = 1 << 14  # elements widened to float64 at a time: fits the cache; bounds the memory, not the result
 COLLINEAR = 1e-6  # delta across a, in units of the longer of the two, below which x, u and c are drawn as a line
 ROUNDING = 1e-9  # negative eigenvalues of K down to this share of its trace are rounding
@@ -31,43 +32,61 @@ def gram(vectors: Mapping[str, Tensor | None]) -> Tensor:  # -> K [B, V(V+1)/2] 
 
     None stands for a vector that is exactly zero (no noise, no other rule).
     """
-    present = [v for v in vectors.values() if v is not None]
-    if not present:
+    present = [v is not None for v in vectors.values()]
+    if not any(present):
         raise ValueError("A Gram matrix needs at least one vector, and all of them are None. Pass u, a and delta.")
-    products = inner_products(present, room_for(present[0], len(present)))
-    return triangle(with_zero_rows(products, [v is not None for v in vectors.values()]))
+    rows = [v for v in vectors.values() if v is not None]
+    return triangle(with_zeros(inner_products(rows, (), room_for(rows[0], len(rows))), present, present))
 
 
-def inner_products(rows: Sequence[Tensor], room: Tensor) -> Tensor:  # V x [B, ...], [B, >= V, n] -> [B, V, V]
-    """The whole Gram matrix, float64.
+def inner_products(rows: Sequence[Tensor], others: Sequence[Tensor], room: Tensor) -> Tensor:  # -> [B, V, V + W]
+    """Inner products of V vectors [B, ...] with each other and with W others, float64.
 
     room: where to widen the vectors, from `room_for`; a run that asks many times keeps its own, because fresh memory
     costs more than the sums.
     """
-    lines = [flat(row) for row in rows]
+    lines = [flat(row) for row in (*rows, *others)]
     count, room = lines[0].shape[1], room[:, : len(lines)]
     starts = range(0, count, room.shape[2])
-    return functools.reduce(torch.add, (_products(lines, start, room[..., : count - start]) for start in starts))
+    parts = (_products(lines, start, room[..., : count - start], len(rows)) for start in starts)
+    return functools.reduce(torch.add, parts)
 
 
-def _products(lines: Sequence[Tensor], start: int, block: Tensor) -> Tensor:  # V x [B, N], [B, V, n] -> [B, V, V]
-    for i, line in enumerate(lines):
-        block[:, i].copy_(line[:, start : start + block.shape[2]])
-    return block @ block.mT
+def _products(lines: Sequence[Tensor], start: int, block: Tensor, rows: int) -> Tensor:  # block [B, V + W, n]
+    block.copy_(torch.stack([line[:, start : start + block.shape[2]] for line in lines], dim=1))
+    return block[:, :rows] @ block.mT
 
 
-def with_zero_rows(products: Tensor, present: Sequence[bool]) -> Tensor:  # [B, P, P], V -> [B, V, V]
-    """The Gram matrix with rows and columns of zeros where a vector is not present."""
-    kept = torch.tensor(present, device=products.device).nonzero()
-    full = products.new_zeros(len(products), len(present), len(present))
-    full[:, kept, kept.mT] = products
+def with_zeros(products: Tensor, rows: Sequence[bool], columns: Sequence[bool]) -> Tensor:  # -> [..., rows, columns]
+    """The same products [..., P, Q] with rows and columns of zeros where a vector is not present."""
+    first, second = (torch.tensor(present, device=products.device).nonzero() for present in (rows, columns))
+    full = products.new_zeros(*products.shape[:-2], len(rows), len(columns))
+    full[..., first, second.mT] = products
     return full
+
+
+def with_history(names: tuple[str, ...], products: Tensor) -> GramRecord:  # [n, B, V, V + H] -> K [n, B, ...]
+    """The record of all steps over their vectors and HISTORY.
+
+    products: each step's vectors with themselves and with HISTORY. What the vectors of HISTORY have among themselves
+    was measured at the step before; a vector that was not known there is a zero vector here.
+    """
+    here, every = products.shape[2:]
+    full = products.new_zeros(*products.shape[:2], every, every)
+    full[..., :here, :] = products
+    full[..., here:, :here] = products[..., here:].mT
+    names = (*names, *HISTORY)
+    past, was = ([names.index(name) for name in side] for side in (PAST, PAST.values()))
+    for _ in range(2):  # delta-2 is two steps back
+        before = full[:-1, :, [[i] for i in was], was]
+        full[1:, :, [[i] for i in past], past] = torch.where(before.isnan(), 0.0, before)
+    return GramRecord(names, triangle(full))
 
 
 def triangle(full: Tensor) -> Tensor:  # [..., V, V] -> [..., V(V+1)/2]
     """The upper triangle of a symmetric matrix, row by row."""
-    rows, columns = torch.triu_indices(*full.shape[-2:])
-    return full[..., rows, columns]
+    rows, columns = torch.triu_indices(*full.shape[-2:], device=full.device)
+    return full.flatten(-2)[..., rows * full.shape[-1] + columns]
 
 
 def room_for(like: Tensor, count: int) -> Tensor:  # like [B, ...] -> [B, count, at most CHUNK] float64

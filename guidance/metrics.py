@@ -128,7 +128,7 @@ def saturation(denoised: Tensor, bound: Tensor | float = 1.0) -> Tensor:  # [B, 
     """
     excess = flat(denoised.abs() - bound)
     least = torch.finfo(excess.dtype).tiny
-    return excess.clamp(0, least).mean(dim=1, dtype=torch.float64) / least
+    return excess.clamp_(0, least).sum(dim=1).double() / (least * excess.shape[1])
 
 
 def saturation_excess(of_denoised: Tensor, of_cond: Tensor) -> Tensor:  # [...], -1 .. 1
@@ -149,12 +149,12 @@ def out_of_span(record: GramRecord) -> Tensor:  # 0 .. 1
     return _share_outside(record, {"move": 1.0, "noise": 1.0}, ("a", "delta", "u"))
 
 
-def identity_residual(record: GramRecord, sigma: Coefficient, count: int) -> Tensor:  # >= 0, in sigma
-    """M12: does the split add up?  |unexplained| / (sigma sqrt(N)); nan at sigma = 0, nan or inf are kept.
+def identity_residual(unexplained: Tensor, sigma: Coefficient) -> Tensor:  # [..., B] -> [..., B], >= 0, in sigma
+    """M12: does the split add up?  rms(unexplained) / sigma; nan at sigma = 0, nan or inf are kept.
 
-    unexplained = x' - x - noise - the step's move by its own formula.
+    unexplained: rms of x' - x - noise - the step's move by its own formula.
     """
-    return ratio(record.dot("unexplained", "unexplained").sqrt() / count**0.5, torch.as_tensor(sigma).double())
+    return ratio(unexplained, torch.as_tensor(sigma).double())
 
 
 def direction_memory(record: GramRecord, count: int, floor: Coefficient = 0.0) -> Tensor:  # -1 .. 1

@@ -34,7 +34,8 @@ def dot(a: Tensor, b: Tensor) -> Tensor:  # [B, ...], [B, ...] -> [B] float64
 
 def norm(v: Tensor) -> Tensor:  # [B, ...] -> [B] float64
     """Length of each item: |v| = sqrt(<v, v>)."""
-    return dot(v, v).sqrt()
+    numbers = v.cpu() if v.device.type == "mps" else v
+    return torch.linalg.vector_norm(flat(numbers), dim=1, dtype=torch.float64)
 
 
 def rms(v: Tensor) -> Tensor:  # [B, ...] -> [B] float64

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import sys
 from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import replace
@@ -135,7 +134,7 @@ class GradientRun:
         text = f"Classifier guidance: {words}."
         self.notes[text] = None
         logging.warning(text)
-        server = getattr(getattr(sys.modules.get("server"), "PromptServer", None), "instance", None)
+        server = host.prompt_server()
         context = get_executing_context()
         if server is not None and context is not None:
             server.send_progress_text(text, context.node_id, server.client_id)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import copy
 import math
+import sys
 
 import comfy.model_sampling
 import comfy.samplers
@@ -18,6 +18,11 @@ PIXELS = 3  # channels of a pixel-space model
 BROWNIAN = ("dpmpp_sde", "dpmpp_2m_sde", "dpmpp_2m_sde_heun", "dpmpp_3m_sde")
 WRONG_ON_FLOW = ("ddpm", "res_multistep_ancestral", "res_multistep_ancestral_cfg_pp", "dpmpp_2s_ancestral_cfg_pp")
 NO_SCHEDULE_END = ("dpm_fast", "dpm_adaptive")  # they stop at the last positive sigma, whatever follows it
+
+
+def prompt_server():
+    """The host's server; None in scripts and tests, which run without one."""
+    return getattr(getattr(sys.modules.get("server"), "PromptServer", None), "instance", None)
 
 
 def is_flow(patcher) -> bool:
@@ -110,6 +115,4 @@ def data_deviation(patcher) -> float | None:
 
 def ending_in(executor, function, owner):
     """The rest of the host's stack of wrappers, ending in another function of another object."""
-    following = copy.copy(executor)
-    following.original, following.class_obj = function, owner
-    return following
+    return type(executor)(function, owner, executor.wrappers, executor.idx)

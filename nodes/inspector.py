@@ -99,10 +99,15 @@ def portable(record: dict) -> dict:
     return known | {"file": temporary(data, ".json")}
 
 
+def temporary_folder() -> Path:
+    """Where files are kept until the host starts anew."""
+    return Path(folder_paths.get_temp_directory()) / SUBFOLDER
+
+
 def temporary(data: bytes, ending: str) -> dict:
     """Write a file into the host's temp folder; returns how the host's view route names it."""
     name = hashlib.sha256(data).hexdigest()[:20] + ending  # a name for this content: no browser shows an older one
-    folder = Path(folder_paths.get_temp_directory()) / SUBFOLDER
+    folder = temporary_folder()
     folder.mkdir(parents=True, exist_ok=True)
     write_atomically(folder / name, [data])
     return {"filename": name, "subfolder": SUBFOLDER, "type": "temp"}

@@ -8,15 +8,15 @@ from __future__ import annotations
 
 import json
 import math
-import sys
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from comfy_execution.utils import get_executing_context
 
 from ..guidance.record import RunFacts, step_record
 from ..samplers.ledger import Ledger
+from .host import prompt_server
 
 EVENT = "guidance_geometry.step"
 MOST_BYTES = 8950  # of one event as the server writes it, without its envelope
@@ -48,7 +48,7 @@ class Job:
 
 def job_of_this_node() -> Job | None:
     """The job in which the calling node runs; None where nobody listens, and where no inspector waits for this run."""
-    server = getattr(getattr(sys.modules.get("server"), "PromptServer", None), "instance", None)
+    server = prompt_server()
     context = get_executing_context()
     if server is None or context is None or not _is_heard(server):
         return None
@@ -118,24 +118,24 @@ class Live:
 
     def flush(self) -> None:
         """Send what has not been sent; of more than one event can hold, the latest steps."""
-        if self.job is None or self.sent == len(self.ledger.rows):
+        if self.job is None or self.sent == len(self.ledger.stage):
             return
         began = self.clock()
         event = {"v": 1, "run": self.run, "prompt_id": self.job.prompt_id}
         event |= {"workflow_id": self.job.workflow_id, "targets": self.job.targets, "steps": []}
         event["steps"] = fitting(self._records(), MOST_BYTES - len(json.dumps(event)))
         self.job.send(event)
-        self.sent, self.last = len(self.ledger.rows), self.clock()
+        self.sent, self.last = len(self.ledger.stage), self.clock()
         self.cost = min(self.cost, self.last - began)
 
     def _records(self) -> list[dict]:
-        first = max(self.sent, len(self.ledger.rows) - MOST_STEPS)
-        part = replace(self.ledger, rows=self.ledger.rows[first:], stage=self.ledger.stage[first:])
-        columns = part.columns()
+        stages = self.ledger.stage
+        first = max(self.sent, len(stages) - MOST_STEPS)
+        columns = self.ledger.columns(first)
         space = "flow" if self.ledger.flow else "ve"
         facts = RunFacts(self.run, self.n, space, self.count, self.ledger.vectors, self.sigma_data)
-        rows = [{name: column[i] for name, column in columns.items()} for i in range(len(part.rows))]
-        return [step_record(row, facts, first + i, part.stage[i], MOST_RECORD) for i, row in enumerate(rows)]
+        rows = [{name: column[i] for name, column in columns.items()} for i in range(len(stages) - first)]
+        return [step_record(row, facts, first + i, stages[first + i], MOST_RECORD) for i, row in enumerate(rows)]
 
 
 def fitting(records: list[dict], room: int) -> list[dict]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import copy
 import inspect
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -233,8 +233,8 @@ class Watch:
     def _roles(self, conds: list) -> dict[str, int]:
         """Which of the evaluated conditions are u and c: the guider's own by identity, else the host's order [c, u]."""
         known = getattr(self.guider, "conds", {})
-        own = {"cond": known.get("positive"), "uncond": known.get("negative")}
-        found = {role: i for role, cond in own.items() for i, c in enumerate(conds) if cond is not None and c is cond}
+        own = (("cond", known.get("positive")), ("uncond", known.get("negative")))
+        found = {role: i for i, c in enumerate(conds) if c is not None for role, cond in own if c is cond}
         return found or dict(zip(("cond", "uncond"), range(len(conds)), strict=False))
 
     def _reported(self, callback) -> Callable:
@@ -256,13 +256,12 @@ class Watch:
         tensors = mapped(tensors)
         capture = {"mode": self.recording.capture, "budget_mb": self.recording.budget_mb}
         columns = self._columns()
-        header = self._header() | {"evaluations": int(columns["evals"].sum())}
-        header |= {"capture": capture | {"steps": captured, "note": note}} | self.recording.facts
+        header = self._header() | {"capture": capture | {"steps": captured, "note": note}} | self.recording.facts
         return Trace(header, columns, list(self.ledger.stage), tensors)
 
-    def _columns(self) -> dict[str, Tensor]:
+    def _columns(self) -> Mapping[str, Tensor]:
         batch = 0 if self.end is None else len(self.end)
-        return no_steps(batch, self.ledger) | self.ledger.columns()
+        return self.ledger.closed() if self.ledger.stage else no_steps(batch, self.ledger)
 
     def _header(self) -> dict:
         shape = [] if self.end is None else list(self.end.shape[1:])
@@ -286,6 +285,7 @@ class Watch:
             "latent": {"shape": shape, "format": type(self.patcher.get_model_object("latent_format")).__name__},
             "sigma_data": host.data_deviation(self.patcher),
             "split": f"{self.split}; {checked}",
+            "evaluations": self.ledger.evaluations,
             "notes": self._notes(),
         }
 

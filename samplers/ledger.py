@@ -6,8 +6,11 @@ Everything is taken on the device where the sampler works and fetched once at th
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from itertools import groupby
 from typing import NamedTuple
 
 import torch
@@ -15,7 +18,6 @@ from torch import Tensor
 
 from ..guidance import metrics
 from ..guidance.gram import (
-    HISTORY,
     VECTORS,
     GramRecord,
     added,
@@ -23,16 +25,17 @@ from ..guidance.gram import (
     named,
     room_for,
     triangle,
-    with_zero_rows,
+    with_history,
+    with_zeros,
 )
-from ..guidance.vectors import promoted
+from ..guidance.vectors import promoted, rms
 from .recorder import Recorded
 from .steps import Level, Update, level
 
 LIMITS = {"numbers": 0, "pictures": 24, "tensors": 1 << 30}  # captured steps at most
 PICTURES = ("x", "uncond", "cond", "guided")
 FIT = 1e-4  # residual below which a move counts as a multiple of D - x
-UNEXPLAINED = len(VECTORS) + HISTORY.index("unexplained")
+WAITING = 1 << 17  # elements of states that wait: small steps are summed several at a time, while they are at hand
 RATIOS = ("ratio", "ratio-1", "ratio-2")  # noise over signal at a step and the two before
 LEVELS = ("sigma", "sigma_next", "alpha", "alpha_next", "gamma", "evals", "count", *RATIOS)
 
@@ -96,13 +99,17 @@ class Capture:
 class Row(NamedTuple):
     """What is taken of a step while the run goes on.
 
-    products: inner products of those of VECTORS, HISTORY and the gradients that are present, [B, P, P] float64 on the
-    run's device. beyond: shares of D and of c beyond the bound, [2, B]. log_probs: of the energies, [terms, B].
+    products: inner products of the present vectors and gradients with themselves and with the present HISTORY,
+    [B, P, P + Q] float64 on the run's device. rows, columns: which ones are present. unexplained: rms of what the move
+    has that its formula has not, [B], nan where that is not known. beyond: shares of D and of c beyond the bound,
+    [2, B]. log_probs: of the energies, [terms, B].
     """
 
     levels: tuple[float, ...]
     products: Tensor
-    present: list[bool]
+    rows: list[bool]
+    columns: list[bool]
+    unexplained: Tensor
     beyond: Tensor
     log_probs: Tensor
 
@@ -128,6 +135,7 @@ class Ledger:
     energies: tuple[str, ...] = ()
     rows: list[Row] = field(default_factory=list)
     stage: list[str] = field(default_factory=list)
+    waiting: list[Recorded] = field(default_factory=list)
     before: Recorded | None = None
     deltas: tuple[Tensor | None, Tensor | None] = (None, None)  # of the two steps before
     ratios: tuple[float, float] = (math.nan, math.nan)
@@ -141,24 +149,49 @@ class Ledger:
 
     def enter(self, step: Recorded) -> None:
         """Add one complete step."""
-        now, then = level(step.sigma, self.flow), level(step.sigma_next, self.flow)
-        self.rows.append(self._row(step, now, then))
         self.stage.append(step.stage or ("cond_only" if step.uncond is None else "step"))
         self.capture.keep(step)
-        self.before = step
+        self.waiting.append(step)
+        if len(self.waiting) * step.x.numel() >= WAITING:
+            self.settle()
 
-    def columns(self) -> dict[str, Tensor]:
-        """{name: [n] or [n, B, ...] float64 on the CPU}, fetched from the device here; nan where undefined."""
-        if not self.rows:
-            return {}
-        levels = torch.tensor([row.levels for row in self.rows], dtype=torch.float64)
+    def settle(self) -> None:
+        """Take the numbers of the steps that wait."""
+        for step, beyond in zip(self.waiting, self._beyond(self.waiting), strict=True):
+            now, then = level(step.sigma, self.flow), level(step.sigma_next, self.flow)
+            self.rows.append(self._row(step, now, then, beyond))
+            self.before = step
+        self.waiting.clear()
+
+    def columns(self, first: int = 0) -> dict[str, Tensor]:
+        """{name: [n] or [n, B, ...] float64 on the CPU} of the steps from `first` on; nan where undefined."""
+        self.settle()
+        start = max(first - 2, 0)  # numbers across steps need the two before
+        columns = self._columns(self.rows[start:]) if self.rows else {}
+        return {name: values[first - start :] for name, values in columns.items()}
+
+    @property
+    def evaluations(self) -> int:
+        """Predictions that the network made."""
+        return int(sum(row.levels[LEVELS.index("evals")] for row in self.rows))
+
+    def closed(self) -> Columns:
+        """The columns of a run that has ended, without what only a running one needs."""
+        self.settle()
+        running = {"before": None, "deltas": (None, None), "update": None, "room": None}
+        return Columns(replace(self, capture=Capture("numbers"), **running))
+
+    def _columns(self, taken: list[Row]) -> dict[str, Tensor]:
+        """The columns of these steps, fetched from the device here."""
+        levels = torch.tensor([row.levels for row in taken], dtype=torch.float64)
         rows = dict(zip(LEVELS, levels.unbind(dim=1), strict=True))
-        products = torch.stack([with_zero_rows(row.products, row.present) for row in self.rows]).cpu()
-        record, count = GramRecord((*VECTORS, *HISTORY, *self.gradients), triangle(products)), int(rows.pop("count")[0])
+        alike = ((present, list(rows)) for present, rows in groupby(taken, lambda row: (row.rows, row.columns)))
+        products = torch.cat([with_zeros(torch.stack([row.products for row in rows]), *p) for p, rows in alike]).cpu()
+        record, count = with_history(self.vectors, products), int(rows.pop("count")[0])
         sigma, gamma = rows["sigma"][:, None], rows["gamma"][:, None]
         ratios = [rows.pop(name)[:, None] for name in RATIOS]
-        beyond, beyond_of_cond = torch.stack([row.beyond for row in self.rows]).cpu().unbind(dim=1)
-        checked = torch.tensor([row.present[UNEXPLAINED] for row in self.rows])[:, None]
+        beyond, beyond_of_cond = torch.stack([row.beyond for row in taken]).cpu().unbind(dim=1)
+        unexplained = torch.stack([row.unexplained for row in taken]).cpu()
         floor = torch.as_tensor(metrics.precision_floor((record.dot("a", "a") / count).sqrt(), self.dtype))
         across = {
             "m9": metrics.straightness(record),
@@ -166,8 +199,7 @@ class Ledger:
             "m13": metrics.direction_memory(record, count, floor),
             "m14": metrics.extrapolation_error(record, metrics.predicted_difference(*ratios)),
         }
-        K = record.part(self.vectors).K
-        log_probs = torch.stack([row.log_probs for row in self.rows]).double().cpu()
+        log_probs = torch.stack([row.log_probs for row in taken]).double().cpu()
         return {
             **rows,
             **{f"log_prob {name}": log_probs[:, i] for i, name in enumerate(self.energies)},
@@ -177,8 +209,8 @@ class Ledger:
             "m10c": metrics.saturation_excess(beyond, beyond_of_cond),
             "m11": metrics.out_of_plane(record),
             "m11s": metrics.out_of_span(record),
-            "m12": torch.where(checked, metrics.identity_residual(record, sigma, count), torch.nan),
-            "K": K,
+            "m12": metrics.identity_residual(unexplained, sigma),
+            "K": triangle(products[..., : len(self.vectors)]),
             "floor": floor.mean(dim=1),
             "kappa": _kappa(record, rows["gamma"]),
         }
@@ -191,8 +223,8 @@ class Ledger:
         schedule = (now.sigma, then.sigma, now.alpha, then.alpha, step.gamma)
         return *schedule, step.evaluations, step.x[0].numel(), ratio, *before
 
-    def _row(self, step: Recorded, now: Level, then: Level) -> Row:
-        cond = step.denoised if step.cond is None else promoted(step.cond)
+    def _row(self, step: Recorded, now: Level, then: Level, beyond: Tensor) -> Row:
+        cond = _cond_of(step)
         if step.uncond is None:
             plain, delta = cond, _unknown(cond)
             u = delta if step.plain is None else promoted(step.plain)
@@ -200,20 +232,22 @@ class Ledger:
             u = promoted(step.uncond)
             delta = cond - u
             plain = u + delta * step.gamma
-        unexplained = self._unexplained(step, now, then)
-        if self.room is None:
-            self.room = room_for(step.x, len(self.vectors) + len(HISTORY))
-        vectors = (u, u - step.x, delta, step.denoised - plain, step.move, step.noise, unexplained)
-        moved = (self.before.move, self.before.noise) if self.before else (None, None)
-        vectors = (*vectors, *self.deltas, *moved, step.x.new_ones(()).expand(step.x.shape))
         found = step.gradients
-        vectors = (*vectors, *(found[name] if name in found else _unknown(cond) for name in self.gradients))
+        gradients = (found[name] if name in found else _unknown(cond) for name in self.gradients)
+        vectors = (u, u - step.x, delta, step.denoised - plain, step.move, step.noise, *gradients)
+        moved = (self.before.move, self.before.noise) if self.before else (None, None)
+        history = (*self.deltas, *moved, step.x.new_ones(()).expand(step.x.shape))
         self.deltas = (None if step.uncond is None or step.cond is None else delta, self.deltas[0])
+        if self.room is None:
+            self.room = room_for(step.x, len(vectors) + len(history))
+        present = [v is not None for v in vectors]
         return Row(
             self._levels(step, now, then),
-            inner_products([v for v in vectors if v is not None], self.room),
-            [v is not None for v in vectors],
-            self._beyond(step.denoised, cond),
+            inner_products([v for v in vectors if v is not None], [v for v in history if v is not None], self.room),
+            present,
+            [*present, *(v is not None for v in history)],
+            self._unexplained(step, now, then),
+            beyond,
             self._log_probs(step),
         )
 
@@ -223,20 +257,48 @@ class Ledger:
         unknown = step.x.new_full((len(step.x),), torch.nan)
         return torch.stack([step.log_probs.get(name, unknown).to(unknown) for name in self.energies])
 
-    def _beyond(self, denoised: Tensor, cond: Tensor) -> Tensor:  # [B, ...] twice -> [2, B]
-        bound = torch.cat([metrics.bound_of(cond)] * 2) if self.bound is None else self.bound
-        return metrics.saturation(torch.cat([denoised, cond]), bound).reshape(2, -1)
+    def _beyond(self, steps: list[Recorded]) -> list[Tensor]:  # -> n x [2, B]
+        """Shares of D and of c beyond the bound, of several steps at once."""
+        if not steps:
+            return []
+        conds = [_cond_of(step) for step in steps]
+        bound = torch.cat([metrics.bound_of(c) for c in conds for _ in range(2)]) if self.bound is None else self.bound
+        pairs = torch.cat([v for step, c in zip(steps, conds, strict=True) for v in (step.denoised, c)])
+        return list(metrics.saturation(pairs, bound).reshape(len(steps), 2, -1))
 
-    def _unexplained(self, step: Recorded, now: Level, then: Level) -> Tensor | None:
-        """What the recorded move has that the step's formula has not; None where there is no formula or no value."""
-        if self.formula is None or (self.reads_uncond and step.uncond is None):
-            return None
-        previous = self.update.alone() if self.update else None
-        self.update = Update(step.x, step.denoised, now, then, step.uncond, previous, self.options)
-        try:
-            return step.move - self.formula(self.update)
-        except ZeroDivisionError:  # from or to a level like the one before
-            return None
+    def _unexplained(self, step: Recorded, now: Level, then: Level) -> Tensor:  # -> [B] float64
+        """Rms of what the recorded move has that the step's formula has not; nan where there is no formula or value."""
+        if self.formula is not None and (step.uncond is not None or not self.reads_uncond):
+            facts = (step.x, step.denoised, now, then, step.uncond)
+            before, self.update = self.update, Update(*facts, None, self.options)
+            with suppress(ZeroDivisionError):  # from or to a level like the one before
+                return rms(step.move - self.formula(Update(*facts, before, self.options)))
+        return step.x.new_full((len(step.x),), torch.nan, dtype=torch.float64)
+
+
+class Columns(Mapping):
+    """The columns of a ledger, made when the first of them is read."""
+
+    def __init__(self, ledger: Ledger):
+        self._ledger = ledger
+
+    @cached_property
+    def _made(self) -> dict[str, Tensor]:
+        return self._ledger.columns()
+
+    def __getitem__(self, name: str) -> Tensor:
+        return self._made[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._made)
+
+    def __len__(self) -> int:
+        return len(self._made)
+
+
+def _cond_of(step: Recorded) -> Tensor:
+    """The conditional prediction; where none was seen, the guided one stands for it."""
+    return step.denoised if step.cond is None else promoted(step.cond)
 
 
 def _unknown(like: Tensor) -> Tensor:

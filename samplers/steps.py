@@ -49,10 +49,6 @@ class Update:
     previous: Update | None = None
     options: dict = field(default_factory=dict)
 
-    def alone(self) -> Update:
-        """The same without its own history, so that a run holds two steps and not all."""
-        return replace(self, previous=None)
-
 
 def noise_estimate(x: Tensor, denoised: Tensor, now: Level) -> Tensor:  # [B, ...] -> [B, ...]
     """The noise that a prediction implies.  eps-hat = (x - alpha D) / sigma"""

@@ -3,14 +3,12 @@ import { app } from "../../scripts/app.js";
 import { api } from "../../scripts/api.js";
 import { Panel } from "./lib/panel.mjs";
 import { locatorOf, nodeAt, pathOf } from "./lib/panel-graph.mjs";
-import { addressOf } from "./lib/panel-record.mjs";
 
 const TYPE = "GGInspector";
 const STORE = "guidancegeometry:run:"; // + workflow id -> id of the job that made what the panels show
-const PLACE = "guidancegeometry:record:"; // + workflow id + node -> address of the record that its panel shows
+const KEPT = "/guidance_geometry/"; // where the server answers about runs: nodes/kept.py
 const panels = new Map(); // node -> Panel, only while the node is in a graph
 const hosts = new Map(); // locator -> the element that Nodes 2.0 keeps on the page for that node
-const ahead = new Map(); // address of a record -> its promise, while a reloaded page waits for the job's history
 const known = new Set(); // workflow id + run id of runs that another workflow made and this one took from the cache
 let executed = new WeakSet(); // panels that got their run from the job that is being executed
 let doubtful = []; // records of that job that name another workflow, or none
@@ -20,7 +18,7 @@ const live = () => app.extensionManager?.setting?.get("GuidanceGeometry.Panel.Li
 const editor = {
   root,
   locale: () => app.extensionManager?.setting?.get("Comfy.Locale") ?? "en",
-  read: (path) => ahead.get(path) ?? read(path),
+  record: (name) => kept(`records/${name}`),
   address: (path) => api.apiURL(path),
   refresh: () => app.canvas?.setDirty(true, true),
   wheel: (event) => app.canvas?.processMouseWheel(event),
@@ -63,7 +61,7 @@ api.addEventListener("executed", ({ detail }) => {
   const record = detail.output?.gg_record?.[0];
   const id = detail.display_node ?? detail.node;
   const panel = record && panels.get(nodeAt(root(), id));
-  if (record?.workflow_id) remember(record, id, detail.prompt_id);
+  if (record?.workflow_id) localStorage.setItem(STORE + record.workflow_id, detail.prompt_id); // for a reloaded page
   if (!panel) return;
   if (!ofThisWorkflow(record)) doubtful.push({ panel, record });
   else {
@@ -88,40 +86,30 @@ api.addEventListener("execution_success", async ({ detail }) => {
   left.filter((panel) => !taken.some((one) => one.panel === panel)).forEach((panel) => panel.leftOut());
 });
 
-/** What a reloaded page asks for. */
-function remember({ workflow_id: workflow, file }, node, job) {
-  localStorage.setItem(STORE + workflow, job);
-  const key = `${PLACE}${workflow} ${node}`;
-  if (file) localStorage.setItem(key, addressOf(file));
-  else localStorage.removeItem(key);
-}
+/** A record that the server keeps; {gone: true} once it does not, null where there never was one.
+ *
+ * Not with fetch, which takes several turns: while the editor starts, each of them waits behind the editor's own work.
+ */
+const kept = (path) =>
+  new Promise((done) => {
+    const request = new XMLHttpRequest();
+    request.open("GET", api.apiURL(KEPT + path));
+    request.responseType = "json";
+    request.onloadend = () => done(request.status === 200 ? request.response : { gone: true });
+    request.send();
+  });
 
-/** What the server holds at an address, null where it holds nothing. */
-async function read(path) {
-  const answer = await api.fetchApi(path).catch(() => null);
-  return answer?.ok ? answer.json().catch(() => null) : null;
-}
-
-const jobOf = async (id) => (await read(`/history/${id}`))?.[id];
-
-/** Ask for a record together with the history that tells whether it is valid: a starting editor answers late. */
-function readAhead(place) {
-  if (place) ahead.set(place, read(place));
+async function jobOf(id) {
+  const answer = await api.fetchApi(`/history/${id}`).catch(() => null);
+  return answer?.ok ? (await answer.json())[id] : null;
 }
 
 /** After a reload the page knows nothing, the server still has the run. */
-async function restore() {
-  const empty = [...reachable()].filter(([, panel]) => !panel.run);
-  const id = empty.length && localStorage.getItem(STORE + root()?.id);
-  if (!id) return;
-  const job = jobOf(id);
-  for (const [node] of empty) readAhead(localStorage.getItem(`${PLACE}${root().id} ${pathOf(root(), node)}`));
-  const outputs = (await job)?.outputs ?? {};
-  for (const [node, panel] of empty) {
-    const record = outputs[pathOf(root(), node)]?.gg_record?.[0];
-    if (record && !panel.run) panel.show(record);
+function restore() {
+  const job = localStorage.getItem(STORE + root()?.id);
+  for (const [node, panel] of job ? reachable() : []) {
+    if (!panel.run) kept(`runs/${job}/${pathOf(root(), node)}`).then((record) => record && !panel.run && panel.show(record));
   }
-  ahead.clear();
 }
 
 app.registerExtension({
@@ -166,6 +154,6 @@ app.registerExtension({
     }
   },
   afterConfigureGraph() {
-    return restore();
+    restore(); // the editor does not wait for it
   },
 });

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import sys
-
 from comfy_api.latest import io
 
 from ...guidance.chain import PLAIN, Guidance, chain_of
 from ...guidance.rules.contract import Rule
 from ...guidance.rules.spaces import SPACES
 from .. import wires
+from ..host import prompt_server
 
 CATEGORY = "guidance geometry/rules"
 UPSTREAM = wires.Guidance.Input("guidance", optional=True, tooltip="The chain so far; this node adds to its end.")
@@ -59,7 +58,7 @@ def linked(cls, guidance: Guidance | None, *rules: Rule) -> io.NodeOutput:
 def say(cls, text: str) -> None:
     """Show a sentence on the node that runs now; without a server or a browser it is lost."""
     node = getattr(cls.hidden, "unique_id", None)
-    server = getattr(getattr(sys.modules.get("server"), "PromptServer", None), "instance", None)
+    server = prompt_server()
     if server is not None and node is not None:
         server.send_progress_text(text, node, server.client_id)
 

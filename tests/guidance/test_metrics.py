@@ -5,6 +5,7 @@ import torch
 
 from guidance_geometry.guidance import metrics
 from guidance_geometry.guidance.gram import VECTORS, GramRecord, gram
+from guidance_geometry.guidance.vectors import rms
 from guidance_geometry.tests.oracles import COUNT, ReferenceModel, reference_run
 
 NAMES = ("M1", "M2", "M3", "1-M4", "M5", "M6c", "M6t", "M7", "M8", "M8r", "M9", "M10c", "M11", "1-M13", "M14")
@@ -85,7 +86,7 @@ def out_of_span(travel, u, a, delta):
 
 def identity_residual(x, x_next, move, noise, sigma):
     rest = x_next - x - move - (0 if noise is None else noise)
-    return metrics.identity_residual(with_named(unexplained=rest), sigma, rest[0].numel())
+    return metrics.identity_residual(rms(rest), sigma)
 
 
 def direction_memory(delta, delta_next, floor=0.0):

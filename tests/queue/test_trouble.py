@@ -77,7 +77,6 @@ def test_a_lost_record_and_a_newer_one_are_named(page):
     place = {"filename": "gone.json", "subfolder": "guidance_geometry", "type": "temp"}
     page.evaluate(EXECUTED, {"v": 1, "run": "lost", "file": place})
     says(page, "no longer on the server. Queue again.")
-    pardon(page, "/view")
     reseed(page)
     queue(page)
     shows_run_of(page, 20)

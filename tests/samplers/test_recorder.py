@@ -156,6 +156,29 @@ def test_cross_step_numbers_stand_in_the_row_of_the_earlier_step():
     assert (columns["m14"][1] - missed).abs().max() <= 1e-6
 
 
+def test_the_difference_before_a_gap_is_not_taken_for_the_last_one():
+    steps, _ = watched(euler)
+    gap = Recorded(**{**vars(steps[0]), "uncond": None, "gamma": 1.0})
+    columns = ledger_of([gap, *steps[1:]]).columns()
+    deltas = [(step.cond - step.uncond).double().flatten(1) for step in steps]
+    held = (deltas[1] * SIGMAS[2] / SIGMAS[1] - deltas[2]).norm(dim=1) / deltas[2].norm(dim=1)
+    assert columns["m13"][0].isnan().all()
+    assert columns["m14"][0].isnan().all()
+    assert (columns["m14"][1] - held).abs().max() <= 1e-6
+
+
+@pytest.mark.parametrize("waiting", [1, 1 << 30])
+def test_steps_that_waited_have_the_same_numbers(waiting, monkeypatch):
+    steps, _ = watched(euler)
+    expected = ledger_of(steps, formula=FORMULAS["euler"]).columns()
+    monkeypatch.setattr("guidance_geometry.samplers.ledger.WAITING", waiting)
+    ledger = ledger_of(steps, formula=FORMULAS["euler"])
+    assert len(ledger.waiting) == (0 if waiting == 1 else len(steps))
+    for first in (0, 1, 2):
+        part = ledger.columns(first)
+        assert all(torch.equal(part[name].nan_to_num(7), v[first:].nan_to_num(7)) for name, v in expected.items())
+
+
 def test_a_step_without_uncond_says_so_and_keeps_its_move():
     steps, _ = watched(euler)
     bare = [Recorded(**{**vars(step), "uncond": None, "gamma": 1.0}) for step in steps]

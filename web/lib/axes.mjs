@@ -155,8 +155,7 @@ export function bars(page, panelOf, values, { colour, alpha = 1, name }) {
 }
 
 /** The chosen step: a hairline through all panels. */
-export function cursor(page, panelOf, i, top, bottom) {
-  const x = panelOf.x(i);
+export function cursor(page, x, top, bottom) {
   page.commands.push(line([[x, top], [x, bottom]], page.theme.ink, 1, { alpha: 0.5, dash: [3, 3], name: "cursor" }));
 }
 

@@ -23,13 +23,13 @@ const PAINTERS = {
   },
   line(ctx, command) {
     trace(ctx, command.points);
-    stroke(ctx, command);
+    stroke(ctx, command.stroke, command.width, command.dash);
   },
   polygon(ctx, command) {
     trace(ctx, command.points);
     ctx.closePath();
     fill(ctx, command.fill);
-    if (command.stroke) stroke(ctx, command);
+    if (command.stroke) stroke(ctx, command.stroke, command.width, command.dash);
   },
   marker(ctx, command) {
     const { x, y, kind, size } = command;
@@ -38,7 +38,7 @@ const PAINTERS = {
     else trace(ctx, corners(kind, x, y, size));
     ctx.closePath();
     fill(ctx, command.fill);
-    stroke(ctx, { ...command, width: 1.8, dash: null });
+    stroke(ctx, command.stroke, 1.8);
   },
   text(ctx, command, font) {
     const { runs, anchor, halo, size } = command;
@@ -90,7 +90,8 @@ function fontOf(run, { size, weight }, font) {
 
 function trace(ctx, points) {
   ctx.beginPath();
-  points.forEach(([x, y], k) => (k ? ctx.lineTo(x, y) : ctx.moveTo(x, y)));
+  ctx.moveTo(points[0][0], points[0][1]);
+  for (let k = 1; k < points.length; k += 1) ctx.lineTo(points[k][0], points[k][1]);
 }
 
 function fill(ctx, colour) {
@@ -99,7 +100,7 @@ function fill(ctx, colour) {
   ctx.fill();
 }
 
-function stroke(ctx, { stroke: colour, width, dash }) {
+function stroke(ctx, colour, width, dash) {
   if (!colour || colour === "none") return;
   ctx.strokeStyle = colour;
   ctx.lineWidth = width ?? 1;

@@ -80,7 +80,7 @@ const NUMBERS = ["x", "y", "w", "h", "width", "size", "alpha"];
 const isKnown = (value) => value === undefined || value === null || Number.isFinite(value);
 
 function isFinite(command) {
-  const { points, dash } = command;
-  if (points && !points.every((point) => isKnown(point[0]) && isKnown(point[1]))) return false;
-  return NUMBERS.every((name) => isKnown(command[name])) && (!dash || dash.every(isKnown));
+  for (const name of NUMBERS) if (!isKnown(command[name])) return false;
+  for (const [x, y] of command.points ?? []) if (!isKnown(x) || !isKnown(y)) return false;
+  return !command.dash || command.dash.every(isKnown);
 }

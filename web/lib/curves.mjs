@@ -7,6 +7,7 @@ import { matrix } from "./matrix.mjs";
 import { metric } from "./metrics.mjs";
 import { samplesOf } from "./panel-record.mjs";
 import { captioned, nothing, pageOf } from "./plane.mjs";
+import { still } from "./still.mjs";
 import { number } from "./words.mjs";
 
 const TALL = 150; // a figure lower than this has no second panel
@@ -17,11 +18,15 @@ const DEGREES = 180 / Math.PI;
 export function lengths(record, options) {
   const run = runOf(record, options);
   const page = pageOf(options, "Step and noise, rms per element");
-  const rows = run.rows.map((row) => ({ ...row, ...lengthsOf(row) }));
+  const rows = still(run.rows, "sizes", [], () => run.rows.map((row) => ({ ...row, ...lengthsOf(row) })));
   if (!rows.some((row) => Number.isFinite(row.step))) return nothing(page, run.empty);
   const noisy = rows.some((row) => row.noise > 0);
   const chosen = rows.find((row) => row.i === run.chosen);
   const area = captioned(page, [...lengthFacts(chosen, run, noisy), bandWords(record)], 4);
+  return overRun("lengths", page, run, area, options, (own) => lengthCurves(own, area, record, run, rows, noisy));
+}
+
+function lengthCurves(page, area, record, run, rows, noisy) {
   const { ink, noise, delta } = page.theme;
   const series = [
     { key: "step", words: "step", colour: ink, kind: "disc" },
@@ -33,14 +38,13 @@ export function lengths(record, options) {
   const ends = Object.values(bands).flatMap((found) => found.flatMap(([, edges]) => edges.filter((value) => value > 0)));
   const values = [...series.flatMap(({ key }) => rows.map((row) => row[key])), ...ends];
   const main = panel(page, upper, run.where, { values, log: true });
-  mark(page, main, run, upper, lower ?? upper);
   for (const { key, colour } of series) band(page, main, bands[key], colour);
   for (const { key, ...style } of series) {
     curve(page, main, rows.map((row) => [main.x(row.i), main.y(row[key])]), { ...style, name: key });
   }
   const last = lower ? squaresPanel(page, lower, run, rows) : main;
   levelAxis(page, last, record, last.inner.y + last.inner.h + 4);
-  return page.commands;
+  return placesOf(main, run, upper, lower ?? upper);
 }
 
 function lengthsOf({ step, gram }) {
@@ -99,7 +103,7 @@ export function matters(record, options) {
   const run = runOf(record, options);
   const page = pageOf(options, "Where guidance matters, two proxies");
   if (!run.rows.some(({ gram }) => gram)) return nothing(page, run.empty);
-  const { rows, known, unknown } = proxies(record, run);
+  const { rows, known, unknown } = still(run.rows, "proxies", [], () => proxies(record, run));
   if (!known.length) {
     const advice = "The push cannot be told from these numbers. A block ablation can.";
     return nothing(page, { missing: "\u03ba is unknown at every step", advice });
@@ -107,8 +111,12 @@ export function matters(record, options) {
   if (!rows.some((row) => row.push > 0)) {
     return nothing(page, { missing: "no push beyond c", advice: "At scale 1 the guided prediction is c itself." });
   }
-  const held = interval(rows);
+  const held = still(run.rows, "held", [], () => interval(rows));
   const area = captioned(page, matterFacts(run, rows, held, unknown, sentWords(record)), 4);
+  return overRun("matters", page, run, area, options, (own) => matterCurves(own, area, record, run, rows, held));
+}
+
+function matterCurves(page, area, record, run, rows, held) {
   const { muted, delta, c } = page.theme;
   const contracted = rows.some((row) => Number.isFinite(row.contracted));
   const items = [{ words: "push |\u03ba(D\u2212c)|", colour: delta, bar: 0.45 }];
@@ -119,7 +127,6 @@ export function matters(record, options) {
   const values = [...rows.flatMap((row) => [100 * row.push, 100 * row.contracted]), ...pushed.flatMap(([, edges]) => edges)];
   const main = panel(page, box, run.where, { values, reserve: 6 });
   shadeInterval(page, main, held);
-  mark(page, main, run, box, box);
   bars(page, main, rows.map((row) => [row.i, 100 * row.push]), { colour: delta, alpha: 0.45, name: "push" });
   between(page, main, rows);
   whiskers(page, main, pushed);
@@ -127,7 +134,7 @@ export function matters(record, options) {
   curve(page, main, points, { colour: c, kind: "square", dash: [7, 3], name: "contracted" });
   heading(page, main, "% of the sum");
   levelAxis(page, main, record, main.inner.y + main.inner.h + 4);
-  return page.commands;
+  return placesOf(main, run, box, box);
 }
 
 /** Shares of the two proxies of one sample, a row a step: push = |kappa (D - c)|, and push x contraction. */
@@ -229,13 +236,19 @@ export function direction(record, options) {
   const page = pageOf(options, "Direction of the difference over the run");
   const full = matrix(page, record, run, options);
   if (full) return full;
-  const rows = run.rows.map(({ i, step, gram }) => {
-    const turns = bandOf("M13", step, record).map((cos) => Math.acos(cos) * DEGREES);
-    return { i, cos: metric("M13", gram, step), size: metric("M2", gram, step), floor: step.floor, turns: turns.reverse() };
-  });
+  const rows = still(run.rows, "turns", [], () => run.rows.map((row) => turnOf(row, record)));
   if (!rows.some((row) => Number.isFinite(row.size))) return nothing(page, run.empty);
   const chosen = rows.find((row) => row.i === run.chosen);
   const area = captioned(page, [...directionFacts(chosen, rows, run), bandWords(record)], 4);
+  return overRun("direction", page, run, area, options, (own) => directionCurves(own, area, record, run, rows));
+}
+
+function turnOf({ i, step, gram }, record) {
+  const turns = bandOf("M13", step, record).map((cos) => Math.acos(cos) * DEGREES);
+  return { i, cos: metric("M13", gram, step), size: metric("M2", gram, step), floor: step.floor, turns: turns.reverse() };
+}
+
+function directionCurves(page, area, record, run, rows) {
   const turn = rows.map((row) => Math.acos(row.cos) * DEGREES);
   const { delta } = page.theme;
   const turns = turn.some(Number.isFinite) && { words: "turn of \u03b4 to the next step, degrees", colour: delta, kind: "diamond" };
@@ -245,9 +258,8 @@ export function direction(record, options) {
   const [top, bottom] = [turns ? upper : null, turns ? lower : upper];
   const main = top && turnPanel(page, top, run, rows, turn);
   const last = bottom ? sizePanel(page, bottom, run, rows) : main;
-  mark(page, last, run, upper, lower ?? upper);
   levelAxis(page, last, record, last.inner.y + last.inner.h + 4);
-  return page.commands;
+  return placesOf(last, run, upper, lower ?? upper);
 }
 
 function turnPanel(page, box, run, rows, turn) {
@@ -275,13 +287,17 @@ function directionFacts(chosen, rows, run) {
 /** What all curves need: rows of {i, step, gram}, where steps stand, the chosen one, facts of the caption. */
 export function runOf(record, { step, sample }) {
   const b = sample ?? defaultSample(record);
-  const rows = stepsOf(record).map((found) => ({ i: found.i, step: found, gram: sampleOf(found, b) }));
   const chosen = step ?? defaultStep(record, b);
-  const median = record?.sample === b ? " (median)" : "";
+  const kept = still(record ?? {}, "run", [b, record?.steps?.length], () => rowsOf(record, b)); // steps are only added
+  return { ...kept, chosen: stepOf(record, chosen) ? chosen : null };
+}
+
+function rowsOf(record, sample) {
+  const rows = stepsOf(record).map((found) => ({ i: found.i, step: found, gram: sampleOf(found, sample) }));
+  const median = record?.sample === sample ? " (median)" : "";
   const some = rows[0]?.step;
-  const facts = [`sample ${b}${median}`, some ? `N ${some.N}` : "", scaleWords(rows)];
-  const empty = emptiness(rows, b);
-  return { rows, sample: b, chosen: stepOf(record, chosen) ? chosen : null, facts, where: positions(record), empty };
+  const facts = [`sample ${sample}${median}`, some ? `N ${some.N}` : "", scaleWords(rows)];
+  return { rows, sample, facts, where: positions(record), empty: emptiness(rows, sample) };
 }
 
 /** Why a run has nothing to draw, if it has not. */
@@ -307,11 +323,22 @@ function split(area, used, two) {
   return [{ ...box, h: box.h - low - 6 }, { ...box, y: box.y + box.h - low + 8, h: low - 8 }];
 }
 
-/** The chosen step, and on the sheet where all steps stand. */
-function mark(page, main, run, upper, lower) {
-  const [top, bottom] = [upper.y + 6, lower.y + lower.h - 4];
-  page.commands[0].places = { top, bottom, at: run.rows.map(({ i }) => [i, main.x(i)]) };
-  if (run.chosen !== null) cursor(page, main, run.chosen, top, bottom);
+/** Where all steps stand. */
+function placesOf(main, run, upper, lower) {
+  return { top: upper.y + 6, bottom: lower.y + lower.h - 4, at: run.rows.map(({ i }) => [i, main.x(i)]) };
+}
+
+/** The chosen step under the curves, which do not move with it. draw(page) -> places of the steps. */
+function overRun(name, page, run, area, { theme }, draw) {
+  const kept = still(run.rows, name, [page.w, page.h, area.h, theme], () => {
+    const own = { ...page, commands: [] };
+    return { places: draw(own), commands: own.commands };
+  });
+  page.commands[0].places = kept.places;
+  const x = kept.places.at.find(([i]) => i === run.chosen)?.[1];
+  if (x !== undefined) cursor(page, x, kept.places.top, kept.places.bottom);
+  page.commands.push(...kept.commands);
+  return page.commands;
 }
 
 /** Words in an upper corner of a panel. */

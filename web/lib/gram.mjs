@@ -72,23 +72,22 @@ export const length = (gram, v) => Math.sqrt(square(gram, v));
  *   x = u - a   c = u + delta   G = u + gamma delta   D = G + (D-G)   tip = x + move   next = tip + noise
  */
 export function named(name, gamma = 1) {
-  const guided = { u: 1, delta: gamma };
-  const tip = { u: 1, a: -1, move: 1 };
-  const points = {
-    x: { u: 1, a: -1 },
-    c: { u: 1, delta: 1 },
-    G: guided,
-    D: { ...guided, "D-G": 1 },
-    tip,
-    next: { ...tip, noise: 1 },
-  };
-  return points[name] ?? { [name]: 1 };
+  if (name === "G") return { u: 1, delta: gamma };
+  if (name === "D") return { u: 1, delta: gamma, "D-G": 1 };
+  return POINTS[name] ?? { [name]: 1 };
 }
+
+const POINTS = {
+  x: { u: 1, a: -1 },
+  c: { u: 1, delta: 1 },
+  tip: { u: 1, a: -1, move: 1 },
+  next: { u: 1, a: -1, move: 1, noise: 1 },
+};
 
 /** Coefficients of first + factor second. */
 export function added(first, second, factor = 1) {
   const total = { ...first };
-  for (const [name, value] of Object.entries(second)) total[name] = (total[name] ?? 0) + factor * value;
+  for (const name in second) total[name] = (total[name] ?? 0) + factor * second[name];
   return total;
 }
 

@@ -57,7 +57,7 @@ export function arrange(scene, areas, { inset, gutter, margin }) {
   const { overview, whole } = areas;
   const roomOf = (area, left) => ({ x: area.x + left, y: area.y + 20, w: area.w - left - margin, h: area.h - 40 });
   const small = fitted(scene, roomOf(overview, inset));
-  if (extent(scene.fan).length * small.plane.scale < FAN) {
+  if (longest(scene.fan) * small.plane.scale < FAN) {
     const lens = lensOf(scene, small.plane, areas);
     if (lens) return { ...small, lens, area: overview };
   }
@@ -94,12 +94,24 @@ function scaled(scene, end, room) {
   return planeAt([left + (span[0] + low[0]) * scale, top - low[1] * scale], scale);
 }
 
-/** Bounds of places or points, and their longest distance. */
-export function extent(places) {
-  const low = [0, 1].map((k) => Math.min(...places.map((p) => p[k])));
-  const span = [0, 1].map((k) => Math.max(...places.map((p) => p[k])) - low[k]);
-  const distances = places.flatMap((p) => places.map((q) => Math.hypot(p[0] - q[0], p[1] - q[1])));
-  return { low, span, length: Math.max(0, ...distances) };
+/** Bounds of places or points. */
+function extent(places) {
+  const low = [Infinity, Infinity];
+  const high = [-Infinity, -Infinity];
+  for (const place of places) {
+    for (let k = 0; k < 2; k += 1) {
+      low[k] = Math.min(low[k], place[k]);
+      high[k] = Math.max(high[k], place[k]);
+    }
+  }
+  return { low, span: [high[0] - low[0], high[1] - low[1]] };
+}
+
+/** The longest distance of two points. */
+function longest(points) {
+  let most = 0;
+  for (const p of points) for (const q of points) most = Math.max(most, Math.hypot(p[0] - q[0], p[1] - q[1]));
+  return most;
 }
 
 /** The strongest lens of a power of two that holds the fan with room for its labels; null below 2.
@@ -107,9 +119,10 @@ export function extent(places) {
  * Computed from the overview's final scale, so that the printed gain is the drawn one.
  */
 function lensOf(scene, plane, { overview, lens: box }) {
-  const fan = extent(scene.fan.map(plane.at));
+  const points = scene.fan.map(plane.at);
+  const fan = extent(points);
   const room = Math.min((box.w - 130) / (fan.span[0] || 1e-12), (box.h - 44) / (fan.span[1] || 1e-12));
-  if (!(fan.length > 0) || !(room >= 2)) return null;
+  if (!(longest(points) > 0) || !(room >= 2)) return null;
   const gain = Math.min(2 ** Math.floor(Math.log2(room)), STRONGEST);
   const [w, h] = [box.w / gain, box.h / gain];
   const middle = [0, 1].map((k) => fan.low[k] + fan.span[k] / 2);
@@ -159,12 +172,16 @@ export class Placer {
   }
 
   isFree(box, area) {
-    return holds(area, box) && !this.taken.some((other) => meets(box, other, 3));
+    if (!holds(area, box)) return false;
+    for (const other of this.taken) if (meets(box, other, 3)) return false;
+    return true;
   }
 
   /** What lying on lines costs. */
   crossed(box) {
-    return this.lines.reduce((sum, [p, q]) => sum + (clipped(p, q, box) ? 4 : 0), 0);
+    let cost = 0;
+    for (const [p, q] of this.lines) if (clipped(p, q, box)) cost += 4;
+    return cost;
   }
 }
 

@@ -55,24 +55,30 @@ export function parts(views, t) {
   return found;
 }
 
+const PUT = new WeakMap(); // element -> what was put there last: to ask the page takes longer than to draw
+
 /** Bring an element in line, writing only what has changed: every write makes the browser look at the page again.
  *
- * Names that the element has are its properties, others attributes; null takes an attribute away.
+ * Names that the element has are its properties, others attributes; null takes an attribute away. Nobody else may write
+ * these, but for a value, which readers change.
  */
 export function put(place, values) {
-  for (const [name, value] of Object.entries(values)) {
-    if (name === "textContent") write(place, value);
-    else if (name in place) {
-      if (place[name] !== value) place[name] = value;
-    } else if (value === null) place.removeAttribute(name);
-    else if (place.getAttribute(name) !== String(value)) place.setAttribute(name, value);
+  if (!PUT.has(place)) PUT.set(place, {});
+  const last = PUT.get(place);
+  for (const name in values) {
+    const value = values[name];
+    if (last[name] === value && !(name === "value" && place.value !== value)) continue;
+    last[name] = value;
+    write(place, name, value);
   }
 }
 
-/** Change the words of an element within its text node: a new node would make the browser match the styles of the page anew. */
-function write(place, words) {
-  const node = place.firstChild ?? place.appendChild(document.createTextNode(""));
-  if (node.data !== words) node.data = words;
+/** Words change within their text node: a new node would make the browser match the styles of the page anew. */
+function write(place, name, value) {
+  if (name === "textContent") (place.firstChild ?? place.appendChild(document.createTextNode(""))).data = value;
+  else if (name in place) place[name] = value;
+  else if (value === null) place.removeAttribute(name);
+  else place.setAttribute(name, value);
 }
 
 /** Where a view draws: a box with a canvas and the words beside the pointer. */

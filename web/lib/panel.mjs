@@ -132,18 +132,15 @@ export class Panel {
   async show(record) {
     if (record === this.shown) return;
     this.shown = record;
-    const whole = record.file ? await this.fetched(record) : record;
-    if (this.shown === record && whole) this.take(whole);
+    const whole = record.file ? await this.fetched(record.file) : record;
+    if (this.shown === record) this.take(whole);
     this.redraw();
   }
 
   take(run) {
-    if (run.v > VERSION) {
-      this.trouble = { key: "newer", v: run.v };
-      return;
-    }
+    this.trouble = troubleWith(run);
+    if (this.trouble) return;
     const same = this.run?.run === run.run;
-    this.trouble = null;
     this.finished = run.run;
     this.run = run;
     if (!same) Object.assign(this, { scale: null, note: "", follow: true, sample: defaultSample(run) });
@@ -152,12 +149,10 @@ export class Panel {
     this.look();
   }
 
-  async fetched(record) {
+  async fetched({ filename }) {
     this.trouble = { key: "reading" };
     this.redraw();
-    const run = await this.editor.read(addressOf(record.file));
-    if (!run && this.shown === record) this.trouble = { key: "gone" };
-    return run;
+    return (await this.editor.record(filename)) ?? { gone: true };
   }
 
   /** The job ended early. */
@@ -282,10 +277,11 @@ export class Panel {
     const { main, beside } = this.parts;
     const { theme } = this;
     const partner = this.partner();
-    const lines = this.controls(partner);
+    this.keepSample();
     this.views.main.draw(this.view, theme);
     this.views.beside.draw(partner, theme);
     this.views.track.draw("ticks", theme);
+    const lines = this.controls(partner); // after the drawings: words on a canvas wait for all styles that a write has touched
     const about = [this.parts.facts.textContent, ...lines].filter(Boolean);
     put(main.canvas, { "aria-label": spoken(FIGURES[this.view]?.title ?? this.t(this.view), about) });
     put(beside.canvas, { "aria-label": partner ? this.t(partner) : "" });
@@ -343,7 +339,6 @@ export class Panel {
 
   /** Words for the eye at once; readers aloud get them at most once a second, through aria-live on a settled text. */
   say(place, sentence) {
-    if (place.textContent === sentence) return;
     put(place, { "aria-live": this.run?.live || this.timer ? "off" : "polite", textContent: sentence });
   }
 
@@ -361,9 +356,14 @@ export class Panel {
     return [gone, nearest, other, this.t("gain", facts)].filter(Boolean);
   }
 
-  fillSamples(select) {
+  /** The first steps of a run tell which samples there are. */
+  keepSample() {
     const samples = samplesOf(this.run);
     if (samples.length && !samples.includes(this.sample)) this.sample = defaultSample(this.run);
+  }
+
+  fillSamples(select) {
+    const samples = samplesOf(this.run);
     const labels = samples.map((b) => (this.run.labels?.[b] ? `${b} \u00b7 ${this.run.labels[b]}` : `${this.t("sample")} ${b}`));
     const key = labels.join("|");
     if (select.dataset.key !== key) {
@@ -442,6 +442,12 @@ export class Panel {
     const bytes = pngWithSources(new Uint8Array(await blob.arrayBuffer()), await this.sources());
     download(new Blob([bytes], { type: "image/png" }), this.fileName("png"));
   }
+}
+
+/** Why a record cannot be shown, null where it can. */
+function troubleWith({ gone, v }) {
+  if (gone) return { key: "gone" };
+  return v > VERSION ? { key: "newer", v } : null;
 }
 
 /** The step of the table's row that an event comes from, null outside the rows. */

@@ -269,11 +269,12 @@ function scaleBar(page, plane, area, side, name) {
   const pixels = size * plane.scale;
   const words = `${number(size)} rms`;
   const w = Math.max(pixels, runsWidth([{ t: words }], SMALL));
+  const room = grown(area, 3);
   for (let up = 0; up < area.h - 24; up += 6) {
     for (let aside = 0; aside < area.w - w; aside += 12) {
       const x = side === "start" ? area.x + aside : area.x + area.w - w - aside;
       const box = { x, y: area.y + area.h - 22 - up, w, h: 22 };
-      if (!placer.isFree(grown(box, 3), grown(area, 3)) || placer.crossed(box)) continue;
+      if (!placer.isFree(grown(box, 3), room) || placer.crossed(box)) continue;
       placer.taken.push(box);
       const y = box.y + 4;
       for (const end of [x, x + pixels]) commands.push(line([[end, y - 3], [end, y + 3]], theme.ink, 1.4));

@@ -1,0 +1,54 @@
+"""What the server still holds of a run, for panels that ask for it.
+
+Whatever is gone is answered with 204, no content: an address without a file would be an error in the browser's console.
+"""
+
+from __future__ import annotations
+
+import json
+
+from aiohttp import web
+
+from .host import prompt_server
+from .inspector import temporary_folder
+
+RUNS = "/guidance_geometry/runs/{job}/{node}"
+RECORDS = "/guidance_geometry/records/{name}"
+
+
+def answer_panels() -> None:
+    """Let the host's server answer at RUNS and RECORDS; without one nobody asks."""
+    server = prompt_server()
+    if server is None:
+        return
+
+    async def run(request: web.Request) -> web.Response:
+        return run_of(server.prompt_queue, request.match_info["job"], request.match_info["node"])
+
+    async def record(request: web.Request) -> web.Response:
+        return record_named(request.match_info["name"])
+
+    server.routes.get(RUNS)(run)
+    server.routes.get(RECORDS)(record)
+
+
+def run_of(queue, job: str, node: str) -> web.Response:
+    """The record that an inspector showed in a job; null where it was not in it, 204 where the job is forgotten."""
+    outputs = queue.get_history(prompt_id=job, map_function=lambda entry: entry["outputs"])
+    if job not in outputs:
+        return web.Response(status=204)
+    (record,) = outputs[job].get(node, {}).get("gg_record") or [None]
+    if record and "file" in record:
+        return record_named(record["file"]["filename"])
+    return said(json.dumps(record).encode())
+
+
+def record_named(name: str) -> web.Response:
+    """A record that was too large for its node's output; 204 where its file is gone, or has never been."""
+    known = {file.name: file for file in temporary_folder().glob("*.json")}  # no name leads out of the folder
+    return said(known[name].read_bytes()) if name in known else web.Response(status=204)
+
+
+def said(record: bytes) -> web.Response:
+    """JSON that no browser keeps: a job may be forgotten."""
+    return web.Response(body=record, content_type="application/json", headers={"Cache-Control": "no-store"})
