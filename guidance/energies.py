@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import NamedTuple, Protocol, TypeVar
+from typing import Any, NamedTuple, Protocol, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -114,6 +114,17 @@ class Wrapped(Named):
     def classifiers(self) -> tuple[Network, ...]:
         """As the energy within."""
         return self.energy.classifiers
+
+
+class Asking(Named):
+    """An energy of clean pictures that asks one network."""
+
+    network: Any  # a Network that answers with what the energy reads
+
+    @property
+    def classifiers(self) -> tuple[Network, ...]:
+        """Its network."""
+        return (self.network,)
 
 
 @dataclass(frozen=True, eq=False, repr=False)

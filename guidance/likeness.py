@@ -8,7 +8,7 @@ from typing import Protocol
 import torch
 from torch import Tensor, nn
 
-from .energies import CLEAN, At, Named, Network, in_turn, resized_mask, unmoved
+from .energies import CLEAN, Asking, At, Named, Network, in_turn, resized_mask, unmoved
 from .vectors import flat, promoted
 
 
@@ -137,7 +137,7 @@ class SmoothEnergy(Named):
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class FeatureEnergy(Named):
+class FeatureEnergy(Asking):
     """How like a reference a network finds a picture.
 
         -|f(x) - f(ref)|^2 / (2 spread^2) = -(1 - cos) / spread^2     f: features of length 1
@@ -154,11 +154,6 @@ class FeatureEnergy(Named):
         object.__setattr__(self, "wanted", unmoved(lambda: self._features(self.reference)))
 
     @property
-    def classifiers(self) -> tuple[Network, ...]:
-        """Its network."""
-        return (self.network,)
-
-    @property
     def text(self) -> str:
         """What is compared."""
         return "the reference's features"
@@ -173,7 +168,7 @@ class FeatureEnergy(Named):
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class StyleEnergy(Named):
+class StyleEnergy(Asking):
     """How like a reference the textures of a picture are, wherever they are.
 
         -mean_l (|G_l(x) - G_l(ref)| / |G_l(ref)|)^2 / (2 spread^2)     G = F F^T / (C H W)
@@ -189,11 +184,6 @@ class StyleEnergy(Named):
 
     def __post_init__(self):
         object.__setattr__(self, "wanted", unmoved(lambda: self._grams(self.reference)))
-
-    @property
-    def classifiers(self) -> tuple[Network, ...]:
-        """Its network."""
-        return (self.network,)
 
     @property
     def text(self) -> str:

@@ -8,13 +8,13 @@ from typing import Protocol
 import torch
 from torch import Tensor, nn
 
-from .energies import CLEAN, At, Classifier, Named, Network, in_turn, unmoved
+from .energies import CLEAN, Asking, At, Classifier, Network, in_turn, unmoved
 from .vectors import flat, promoted
 
 TEXT_KINDS = ("probability", "cosine")
 DISTANCES = ("L1", "L2")
 IGNORED = -1  # class of a place that does not count
-NEAR_FLAT = 1e-6  # mean deviation of a depth below which there is nothing to divide by
+NEAR_FLAT = 1e-6  # deviation of a depth at which there is nothing to divide by
 PROPORTION = 0.05  # by which a map's sides may be rounded
 
 
@@ -44,7 +44,7 @@ class DepthNetwork(Network, Protocol):
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class TextEnergy(Named):
+class TextEnergy(Asking):
     """How well a text fits, with k the scale of the towers' logits and b their bias.
 
         probability, softmax    k cos(x, y) - logsumexp of k cos(x, .) over y and the alternatives n
@@ -56,7 +56,7 @@ class TextEnergy(Named):
     Source: Radford et al. 2021, arXiv 2103.00020; sigmoids: Zhai et al. 2023, arXiv 2303.15343.
     """
 
-    model: Matcher
+    network: Matcher
     texts: tuple[str, ...]
     against: tuple[str, ...] = ()
     kind: str = "probability"
@@ -67,18 +67,13 @@ class TextEnergy(Named):
             raise ValueError(f"Text energy {self.kind!r} is unknown. Use one of {', '.join(TEXT_KINDS)}.")
         if not self.texts or not all(text.strip() for text in (*self.texts, *self.against)):
             raise ValueError("A text is empty. Write what the picture should show, in a few words.")
-        if self.kind == "probability" and self.model.bias is None and not self.against:
+        if self.kind == "probability" and self.network.bias is None and not self.against:
             raise ValueError(
-                f"{self.model!r} weighs texts against each other, and there is only one. Add a negative text such as "
+                f"{self.network!r} weighs texts against each other, and there is only one. Add a negative text such as "
                 "'a picture', or choose cosine."
             )
-        found = unmoved(lambda: self.model.text_features([*self.texts, *self.against]))
+        found = unmoved(lambda: self.network.text_features([*self.texts, *self.against]))
         object.__setattr__(self, "features", found)
-
-    @property
-    def classifiers(self) -> tuple[Network, ...]:
-        """Its towers."""
-        return (self.model,)
 
     @property
     def text(self) -> str:
@@ -89,20 +84,20 @@ class TextEnergy(Named):
 
     def log_prob(self, x: Tensor, at: At = CLEAN) -> Tensor:
         """log p(text | x) at temperature 1; the logits divided by the temperature otherwise.  x: [B, 3, H, W]"""
-        seen = promoted(self.model.image_features(x))
-        logits = self.model.scale * seen @ self.features.to(seen).T
+        seen = promoted(self.network.image_features(x))
+        logits = self.network.scale * seen @ self.features.to(seen).T
         own = logits[torch.arange(len(x)), torch.arange(len(x)) % len(self.texts)] / at.temperature
         if self.kind == "cosine":
             return own
         others = logits[:, len(self.texts) :] / at.temperature
-        if self.model.bias is None:
+        if self.network.bias is None:
             return own - torch.cat([own[:, None], others], dim=1).logsumexp(dim=1)
-        bias = self.model.bias / at.temperature
+        bias = self.network.bias / at.temperature
         return nn.functional.logsigmoid(own + bias) + nn.functional.logsigmoid(-others - bias).sum(dim=1)
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class SegmentationEnergy(Named):
+class SegmentationEnergy(Asking):
     """How probable a network finds a map of classes.
 
         sum_p w_p log softmax(f)_y(p)     f resized to the map before the softmax, sum_p w_p = 1
@@ -112,13 +107,13 @@ class SegmentationEnergy(Named):
     Raises ValueError for a class the network has not, a map nothing of which counts, or one of other proportions.
     """
 
-    classifier: Classifier
+    network: Classifier
     wanted: Tensor
     balanced: bool = False
     shares: Tensor = field(init=False)
 
     def __post_init__(self):
-        count, most = len(self.classifier.labels), int(self.wanted.max())
+        count, most = len(self.network.labels), int(self.wanted.max())
         if most >= count:
             raise ValueError(
                 f"The map asks for class {most} but the network has {count}, 0 to {count - 1}. "
@@ -126,39 +121,36 @@ class SegmentationEnergy(Named):
             )
         if (self.wanted < 0).flatten(1).all(dim=1).any():
             raise ValueError("Nothing of a map counts: no place has one of the classes. Check its colours and classes.")
-        object.__setattr__(self, "shares", torch.stack([shares_of(each, self.balanced) for each in self.wanted]))
-
-    @property
-    def classifiers(self) -> tuple[Network, ...]:
-        """Its classifier."""
-        return (self.classifier,)
+        shares = unmoved(lambda: torch.stack([shares_of(each, self.balanced) for each in self.wanted]))
+        object.__setattr__(self, "shares", shares)
 
     @property
     def text(self) -> str:
         """The classes by name."""
-        names = [self.classifier.labels[index] for index in self.wanted[self.wanted >= 0].unique().tolist()]
+        names = [self.network.labels[index] for index in self.wanted[self.wanted >= 0].unique().tolist()]
         return f"a map of {', '.join(names[:4])}" + (f" and {len(names) - 4} more" if len(names) > 4 else "")
 
     def log_prob(self, x: Tensor, at: At = CLEAN) -> Tensor:
         """The mean of log p over the places that count.  x: [B, 3, H, W]"""
         check_proportions("segmentation map", self.wanted, x)
-        logits = promoted(self.classifier.logits(x, at.sigma, at.alpha)) / at.temperature
+        logits = promoted(self.network.logits(x, at.sigma, at.alpha)) / at.temperature
         log_p = resized(logits, self.wanted.shape[-2:]).log_softmax(dim=1)
         wanted = in_turn(self.wanted.to(x.device), len(x)).expand(len(x), -1, -1).clamp(min=0)
         return flat(log_p.gather(1, wanted[:, None])[:, 0] * in_turn(self.shares.to(log_p), len(x))).sum(dim=1)
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class DepthEnergy(Named):
+class DepthEnergy(Asking):
     """How near a network finds the depth of a picture to a wanted one, whatever the scale and offset of both.
 
-        L1   -mean |N(d) - N(d*)| / spread            N(d) = (d - median d) / mean |d - median d|
-        L2   -mean (N(d) - N(d*))^2 / (2 spread^2)
+        L1   -mean |N(d) - N(d*)| / spread            N(d) = (d - mean d) / std d
+        L2   -mean (N(d) - N(d*))^2 / (2 spread^2)    = -(1 - correlation) / spread^2
 
     reference: d* [n, H, W], resized to the network's depth. near: larger is nearer in it; where the network counts the
-    other way, -d* is compared. N carries its gradient, median and scale included.
+    other way, -d* is compared. N carries its gradient, offset and scale included: a median in place of the mean would
+    forgive outliers, but its gradient is that of a single place, which is noise.
     Raises ValueError for a flat reference, or one of other proportions than the picture.
-    Source: Ranftl et al. 2020, arXiv 1907.01341, eq. 5 to 7 (median and mean absolute deviation).
+    Source: Ranftl et al. 2020, arXiv 1907.01341, section 5 (scale- and shift-invariant losses).
     """
 
     network: DepthNetwork
@@ -173,11 +165,6 @@ class DepthEnergy(Named):
         lowest, highest = flat(self.reference).aminmax(dim=1)
         if (lowest == highest).any():
             raise ValueError("The wanted depth is flat, so nothing is nearer than anything else. Wire a depth map.")
-
-    @property
-    def classifiers(self) -> tuple[Network, ...]:
-        """Its network."""
-        return (self.network,)
 
     @property
     def text(self) -> str:
@@ -197,9 +184,9 @@ class DepthEnergy(Named):
 
 
 def normalised(depth: Tensor) -> Tensor:  # [B, h, w] -> [B, h, w]
-    """Depth without its scale and offset: (d - median) / mean |d - median|, per item."""
-    centred = depth - flat(depth).median(dim=1).values[:, None, None]
-    return centred / centred.abs().mean(dim=(1, 2), keepdim=True).clamp(min=NEAR_FLAT)
+    """Depth without its scale and offset: (d - mean) / std, per item."""
+    centred = depth - depth.mean(dim=(1, 2), keepdim=True)
+    return centred / (centred.square().mean(dim=(1, 2), keepdim=True) + NEAR_FLAT**2).sqrt()
 
 
 def shares_of(places: Tensor, balanced: bool) -> Tensor:  # [H, W] int64 -> [H, W], summing to 1
