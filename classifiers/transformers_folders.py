@@ -217,8 +217,10 @@ def checked_tokenizer(folder: Path, transformers: Any) -> Any:
     kind = said.get("tokenizer_class", "CLIPTokenizer")
     if not isinstance(kind, str) or not TOKENIZERS.fullmatch(kind):
         raise ValueError(f"{folder.name}/ names the tokenizer {kind!r}, which is not one of CLIP or SigLIP.")
+    newer = kind == "TokenizersBackend" and not hasattr(transformers, kind)  # version 5's name for version 4's fast one
+    reader = transformers.PreTrainedTokenizerFast if newer else transformers.AutoTokenizer
     try:
-        return transformers.AutoTokenizer.from_pretrained(str(folder), **OFFLINE)
+        return reader.from_pretrained(str(folder), **OFFLINE)
     except (OSError, ValueError, ImportError, KeyError, TypeError) as error:
         raise ValueError(f"{folder.name}/ has no usable tokenizer: {error}. Fetch the whole folder.") from error
 

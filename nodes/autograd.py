@@ -27,6 +27,7 @@ BLOCKS = (
     "Block",  # of Pocket
 )
 NO_BACKWARD = ("attention_sage", "attention_flash")  # kernels that register none
+SAVING = ("Norm", "Conv")  # layers whose backward needs what came in, frozen or not
 OUT_OF_MEMORY = ("not enough memory", "can't allocate memory", "out of memory")  # a CPU raises a plain RuntimeError
 IN_PLACE = "modified by an inplace operation"
 
@@ -61,12 +62,13 @@ def differentiable(module: nn.Module) -> Iterator[None]:
 def recomputed(module: nn.Module) -> Iterator[None]:
     """Keep only what enters the module's blocks, and compute their insides again on the way back.
 
-    In-place residuals would be recomputed from what they have already changed, so inputs are cloned.
+    What enters is kept as a copy, and the insides work on another: models add in place, inside their blocks and after.
     """
     blocks = [part for part in module.modules() if type(part).__name__ in BLOCKS]
     try:
         for block in blocks:
-            block.forward = partial(checkpoint, partial(_on_copies, block.forward), use_reentrant=False)
+            inside = partial(_on_copies, block.forward)
+            block.forward = partial(_on_copies, partial(checkpoint, inside, use_reentrant=False))
         yield
     finally:
         for block in blocks:
@@ -78,10 +80,10 @@ def _on_copies(forward: Callable, *args, **named):
 
 
 @contextmanager
-def safe_norms(module: nn.Module) -> Iterator[None]:
-    """Hand every norm a copy: blocks that add to their residual in place would change what the norm has saved."""
-    norms = [part for part in module.modules() if "Norm" in type(part).__name__]
-    hooks = [norm.register_forward_pre_hook(_copied) for norm in norms]
+def safe_inputs(module: nn.Module) -> Iterator[None]:
+    """Hand copies to layers that save their input: models that add to it in place afterwards would change it."""
+    layers = [part for part in module.modules() if any(kind in type(part).__name__ for kind in SAVING)]
+    hooks = [layer.register_forward_pre_hook(_copied) for layer in layers]
     try:
         yield
     finally:
@@ -107,7 +109,7 @@ def graph(module: nn.Module, recompute: bool, in_place: bool) -> Iterator[None]:
         if recompute:
             stack.enter_context(recomputed(module))
         if recompute or in_place:
-            stack.enter_context(safe_norms(module))
+            stack.enter_context(safe_inputs(module))
         yield
 
 
@@ -152,17 +154,3 @@ def ran_out_of_memory(error: BaseException) -> bool:
     if isinstance(error, MemoryError | torch.cuda.OutOfMemoryError):
         return True
     return any(words in str(error).lower() for words in OUT_OF_MEMORY)
-
-
-def saved_bytes(forward: Callable[[], Tensor]) -> int:
-    """Bytes that a forward keeps for its backward, every piece of memory counted once."""
-    seen: dict[int, int] = {}
-
-    def note(t: Tensor) -> Tensor:
-        seen[t.untyped_storage().data_ptr()] = t.untyped_storage().nbytes()
-        return t
-
-    with torch.autograd.graph.saved_tensors_hooks(note, lambda t: t):
-        kept = forward()
-    del kept
-    return sum(seen.values())

@@ -28,7 +28,7 @@ NOBODY = -1  # an empty label is no label here
 ENERGY = EnergyWire.Input("energy", tooltip="What a picture should be: from a label, a reference, or other energies.")
 OUT = EnergyWire.Output(display_name="energy", tooltip="log p per image, for Classifier Guidance or Watch an Energy.")
 COMBINE = ("product", "mixture")
-COMPARE = ("pixels", "colours", "smoothness", "mean colour", "features", "style")
+COMPARE = ("pixels", "colours", "smoothness", "distance", "mean colour", "features", "style")
 ANSWERS = {  # of a network: what it says, and what has it
     "labels": ("one label a picture", "a classifier of whole pictures"),
     "text": ("how well a text fits", "a CLIP or SigLIP folder"),
@@ -91,7 +91,7 @@ def spread_input() -> io.Float.Input:
         step=0.01,
         round=0.001,
         tooltip="How much deviation is forgiven: log p = -error / (2 spread^2). Half as much pulls four times as hard "
-        "(smoothness, L1: twice).",
+        "(smoothness, L1: twice). distance: log p = -|error| / spread.",
     )
 
 
@@ -151,13 +151,16 @@ class GGReferenceEnergy(io.ComfyNode):
                     "compare",
                     COMPARE,
                     "pixels: mean squared error. colours: histograms, wherever the colours are. smoothness: total "
-                    "variation, without a reference. mean colour: the dominant tint, from any distance. features: "
-                    "what a network sees. style: its textures, wherever they are (Gram matrices).",
+                    "variation, without a reference. distance: the length of the error of all pixels (DPS). mean "
+                    "colour: the dominant tint, from any distance. features: what a network sees. style: its "
+                    "textures, wherever they are (Gram matrices).",
                 ),
                 spread_input(),
                 io.Image.Input("image", optional=True, tooltip="The reference; not read for smoothness."),
                 io.Mask.Input(
-                    "mask", optional=True, tooltip="For pixels and mean colour: only where it is white counts."
+                    "mask",
+                    optional=True,
+                    tooltip="For pixels, distance and mean colour: only where it is white counts.",
                 ),
                 ClassifierWire.Input(
                     "classifier",
@@ -184,8 +187,10 @@ class GGReferenceEnergy(io.ComfyNode):
             return io.NodeOutput(ColourEnergy(pictures(image), spread))
         if compare in ("features", "style"):
             return io.NodeOutput(seen_reference(compare, classifier, pictures(image), spread))
-        kind = TintEnergy if compare == "mean colour" else MeasuredEnergy
-        return io.NodeOutput(kind(pictures(image), None if mask is None else region(mask), spread))
+        kept = None if mask is None else region(mask)
+        if compare == "mean colour":
+            return io.NodeOutput(TintEnergy(pictures(image), kept, spread))
+        return io.NodeOutput(MeasuredEnergy(pictures(image), kept, spread, length=compare == "distance"))
 
 
 def seen_reference(compare: str, classifier, reference: Tensor, spread: float) -> FeatureEnergy | StyleEnergy:

@@ -2,30 +2,32 @@
 
 from __future__ import annotations
 
+import copy
 import logging
 from collections.abc import Callable
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import comfy.model_management
 import comfy.model_patcher
 import comfy.patcher_extension
 import torch
 from comfy_execution.utils import get_executing_context
-from torch import Tensor
+from torch import Tensor, nn
 
 from ..guidance.gradients import bounded, gain, is_dead
 from ..guidance.schedules import Run
-from ..guidance.terms import BACKPROP, CLEAN_X0, NOISY, GradientTerm, Place, WatchTerm
+from ..guidance.terms import BACKPROP, CLEAN_X0, NOISY, GradientTerm, Place, Strength, WatchTerm
 from ..guidance.vectors import rms
 from . import host
-from .autograd import IN_PLACE, graph, pages_weights, ran_out_of_memory, saved_bytes, with_attention
+from .autograd import IN_PLACE, graph, pages_weights, ran_out_of_memory, with_attention
+from .graph_memory import Tally
 from .pictures import picture_of
 
 Evaluate = Callable[..., Tensor]  # x, timestep, model_options, seed -> the guided x0-hat
 GENEROUS = 40  # a graph keeps a few dozen times what the host reckons for a forward, at most
-SPARE = 0.8  # share of the free memory that a graph may take; the rest is for the backward's own tensors
+SPARE = 0.8  # share of the free memory that a graph may take: an allocator needs more than its tensors have
 
 
 class Asked(NamedTuple):
@@ -36,21 +38,39 @@ class Asked(NamedTuple):
     log_prob: Tensor
 
 
+class Whole(Protocol):
+    """The run that gradient terms are part of."""
+
+    def afresh(self) -> AbstractContextManager:
+        """A context in which everything but the terms is as at the start of the run."""
+        ...
+
+    def controls(self) -> list:
+        """The host's ControlNets at work in it."""
+        ...
+
+    def networks(self) -> list[nn.Module]:
+        """Everything that a prediction goes through."""
+        ...
+
+
 class GradientRun:
     """The gradient terms of a chain in one run.
 
-    latest: what they said in the latest evaluation. notes: sentences for the trace.
+    latest: what they said in the latest evaluation. notes: sentences for the trace. strength(term, road, sigma): how
+    strongly a term acts there; a sampler whose gradients are no rates sets its own. whole: the run they are part of.
     """
 
-    def __init__(self, terms: tuple, guider, run: Run):
-        self.terms, self.guider, self.run = terms, guider, run
+    def __init__(self, terms: tuple, guider, run: Run, whole: Whole):
+        self.terms, self.guider, self.run, self.whole = terms, guider, run, whole
         patcher = guider.model_patcher
         self.flow, self.sigma_data = host.is_flow(patcher), host.data_deviation(patcher) or 1.0
         self.names = dict(zip(terms, names_of(terms), strict=True))
         self.pictures = {term: picture_of(patcher, term.decoder) for term in terms}
         self.recompute = any(isinstance(term, GradientTerm) and term.options.checkpoint for term in terms)
-        self.in_place = self.measured = False
+        self.in_place = self.measured = self.silent = False
         self.lowered = bool(terms) and pages_weights(patcher)
+        self.strength: Callable[[GradientTerm, str, float], Strength] = as_rate
         self.latest: list[Asked] = []
         self.held: dict[GradientTerm, Asked] = {}
         self.notes: dict[str, None] = {}
@@ -65,18 +85,28 @@ class GradientRun:
 
     def added(self, evaluate: Evaluate, x: Tensor, timestep: Tensor, options: dict, seed) -> Tensor:
         """The guided x0-hat of `evaluate` plus what the terms add to it; without an active term, `evaluate` itself."""
-        sigma = float(timestep[0])
-        alpha, self.latest = 1 - sigma if self.flow else 1.0, []
-        terms = {term: self.road(term) for term in self.terms if term.active(self.run, sigma)}
-        terms = {term: road for term, road in terms.items() if road == CLEAN_X0 or gain(sigma, alpha)}
+        self.latest = []
+        call, terms = self.asked_at(evaluate, x, timestep, options, seed)
         if not terms:
             return evaluate(x, timestep, options, seed)
-        call = Call(self, evaluate, x, timestep, options, seed, alpha)
-        fresh = [term for term, road in terms.items() if road == BACKPROP and term.fresh(self.run, sigma)]
+        fresh = [term for term, road in terms.items() if road == BACKPROP and term.fresh(self.run, call.sigma)]
         if not fresh:
             return call.plain(terms)
         with_graph = self._through(call, terms)
         return self.added(evaluate, x, timestep, options, seed) if with_graph is None else with_graph
+
+    def asked_at(self, evaluate: Evaluate, x: Tensor, timestep: Tensor, options: dict, seed) -> tuple[Call, dict]:
+        """One evaluation, and the roads of the terms that are at work in it."""
+        sigma = float(timestep[0])
+        alpha = 1 - sigma if self.flow else 1.0
+        terms = {term: self.road(term) for term in self.terms if term.active(self.run, sigma)}
+        terms = {term: road for term, road in terms.items() if road == CLEAN_X0 or gain(sigma, alpha)}
+        return Call(self, evaluate, x, timestep, options, seed, alpha), terms
+
+    def needed(self, evaluate: Evaluate, x: Tensor, timestep: Tensor, options: dict, seed) -> int:
+        """Bytes that an evaluation with a graph takes beyond what is in use."""
+        call, terms = self.asked_at(evaluate, x, timestep, options, seed)
+        return call.bytes_needed(terms)
 
     def road(self, term) -> str:
         """The evaluation in force for a term: without backprop once memory has run out."""
@@ -86,11 +116,9 @@ class GradientRun:
 
     def _through(self, call: Call, terms: dict) -> Tensor | None:
         """With the graph of the denoiser; None where that did not fit, and less is wanted from now on."""
-        self._estimate(call)
-        if self.lowered:
-            return None
         try:
-            return call.with_graph(terms)
+            self._estimate(call, terms)
+            return None if self.lowered else call.with_graph(terms)
         except (RuntimeError, MemoryError) as error:
             words = self._remedy(error)
             if words is None:
@@ -103,7 +131,7 @@ class GradientRun:
         """What to do about a failed backward, as a sentence; None if nothing is known against it."""
         if IN_PLACE in str(error) and not self.in_place:
             self.in_place = True
-            return "this model adds in place: its norms are given copies"
+            return "this model adds in place: layers that save what comes in are given copies"
         if not ran_out_of_memory(error):
             return None
         return self._want_less("memory ran out")
@@ -115,22 +143,28 @@ class GradientRun:
         self.lowered = True
         return f"{reason}: from here on x0 without backprop, at the same scale of its own"
 
-    def _estimate(self, call: Call) -> None:
-        """Before the first backward: what one sample keeps, times the batch, against the memory that is free."""
+    def _estimate(self, call: Call, terms: dict) -> None:
+        """Before the first backward: what the whole batch needs, against the memory that is free."""
         if self.measured or self.lowered:
             return
-        self.measured = True
         free: Any = comfy.model_management.get_free_memory(call.x.device)
-        if call.surely_fits(free):
-            return
-        for _ in range(2):
-            needed = call.bytes_kept()
-            if needed < SPARE * free or self.lowered:
-                return
-            self._tell(self._want_less(f"the graph needs {needed / 2**30:.1f} GB and {free / 2**30:.1f} GB are free"))
+        while not (self.lowered or call.surely_fits(terms, free)):
+            needed = call.bytes_needed(terms)
+            if needed < SPARE * free:
+                break
+            self._tell(self._want_less(f"a step needs {needed / 2**30:.1f} GB and {free / 2**30:.1f} GB are free"))
+        self.measured = True
+
+    def rehearsing(self) -> GradientRun:
+        """The same at the start of a run, for an evaluation that only counts memory: it says and keeps nothing."""
+        other = copy.copy(self)
+        other.latest, other.held, other.notes, other.silent = [], {}, {}, True
+        return other
 
     def _tell(self, words: str) -> None:
         """Say it in the log, on the node and in the trace."""
+        if self.silent:
+            return
         text = f"Classifier guidance: {words}."
         self.notes[text] = None
         logging.warning(text)
@@ -138,6 +172,13 @@ class GradientRun:
         context = get_executing_context()
         if server is not None and context is not None:
             server.send_progress_text(text, context.node_id, server.client_id)
+
+    def wanted(self) -> Tensor | None:  # -> [B, ...]
+        """What the terms asked for together in the latest evaluation, at their own gamma; None where none was asked."""
+        terms = {name: term for term, name in self.names.items()}
+        asked = [(terms[a.name], a.shift) for a in self.latest if a.shift is not None]
+        pushes = [term.gamma(self.road(term)) * shift for term, shift in asked]
+        return torch.stack(pushes).sum(dim=0) if pushes else None
 
     def watch_out(self, asked: Asked, sigma: float) -> Asked:
         """The same without what is not finite, and an alarm for that and for a gradient that is exactly zero."""
@@ -153,6 +194,11 @@ class GradientRun:
                 "argmax, or is the classifier wholly satisfied?"
             )
         return asked
+
+
+def as_rate(term: GradientTerm, road: str, sigma: float) -> Strength:
+    """A term's own gamma, whatever the steps."""
+    return Strength(term.gamma(road))
 
 
 def names_of(terms: tuple) -> list[str]:
@@ -198,7 +244,7 @@ class Call(NamedTuple):
         options, other = with_attention(self._options(terms, seen))
         if other:
             run._tell(f"{other} has no backward, so gradients are taken through PyTorch's attention")
-        with graph(run.guider.inner_model, run.recompute, run.in_place):
+        with graph(nn.ModuleList(run.whole.networks()), run.recompute, run.in_place):
             leaf = self.x.detach().clone().requires_grad_()
             denoised = self.evaluate(leaf, self.timestep.clone(), options, self.seed)
             comfy.model_management.throw_exception_if_processing_interrupted()
@@ -245,14 +291,17 @@ class Call(NamedTuple):
         if term.every > 1 and term in run.held and not term.fresh(run.run, self.sigma):
             return run.held[term]
         with run.pictures[term].ready() if road != NOISY else nullcontext():
-            found = term.shift(place, road, again)
+            found = term.shift(place, road, again, run.strength(term, road, self.sigma).gamma)
         asked = run.watch_out(Asked(run.names[term], found.shift.detach(), found.log_prob), self.sigma)
         if term.every > 1:
             run.held[term] = asked
         return asked
 
     def _push(self, term: GradientTerm, road: str, shift: Tensor, seen: dict[str, Tensor]) -> Tensor:
-        push = term.gamma(road) * shift
+        gamma, carried = self.run.strength(term, road, self.sigma)
+        if not carried:
+            return torch.zeros_like(shift)
+        push = (gamma * carried) * shift
         if term.normalise == "none":
             return push
         if term.normalise == "clip":
@@ -260,16 +309,32 @@ class Call(NamedTuple):
         delta = (seen["cond"] - seen["uncond"]).detach()
         return bounded(push, "rms_ratio", abs(term.weight) * term.limit * rms(delta))
 
-    def surely_fits(self, free: float) -> bool:
-        """Whether the graph is small beside the free memory by the host's own estimate of a forward."""
-        model, shape = self.run.guider.inner_model, [2 * len(self.x), *self.x.shape[1:]]
-        return GENEROUS * model.memory_required(shape) < free
+    def surely_fits(self, terms: dict, free: float) -> bool:
+        """Whether the graph is small beside the free memory by the host's own estimate of a forward.
 
-    def bytes_kept(self) -> int:
-        """Bytes that the graph of the whole batch keeps, from one forward of its first sample."""
-        run, options = self.run, without_recorder(self.options)
-        with graph(run.guider.inner_model, run.recompute, run.in_place):
-            leaf = self.x[:1].detach().clone().requires_grad_()
-            level = self.timestep[:1].clone()
-            each = saved_bytes(lambda: self.evaluate(leaf, level, options, self.seed))
-        return each * len(self.x)
+        That knows the model, and stands for classifiers no larger than it; it knows no decoder.
+        """
+        model, shape = self.run.guider.inner_model, [2 * len(self.x), *self.x.shape[1:]]
+        networks = [getattr(one, "network", None) for term in terms for one in term.energy.classifiers]
+        sizes = [sum(w.numel() for w in network.parameters()) for network in (model, *networks) if network is not None]
+        small = max(sizes) == sizes[0] and all(term.decoder is None for term in terms)
+        return small and GENEROUS * model.memory_required(shape) < free
+
+    def bytes_needed(self, terms: dict) -> int:
+        """Most bytes that the evaluation takes beyond what is in use, from rehearsals with one sample and with two.
+
+        one + (count - 1) (two - one)          what does not grow with the batch counts once
+        """
+        one = self._rehearsed(terms, 1)
+        return one if len(self.x) == 1 else one + (len(self.x) - 1) * (self._rehearsed(terms, 2) - one)
+
+    def _rehearsed(self, terms: dict, count: int) -> int:
+        x, level, options = self.x[:count], self.timestep[:count], without_recorder(self.options)
+        few = self._replace(run=self.run.rehearsing(), x=x, timestep=level, options=options)
+        try:
+            with self.run.whole.afresh(), Tally() as tally:
+                few.with_graph(terms)
+        finally:
+            for control in self.run.whole.controls():
+                control.cond_hint = None  # it keeps what it has cut to the size of the latest batch
+        return tally.most

@@ -6,7 +6,8 @@ the MODEL's post-CFG patches and what the sampler added to them. The run lives i
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
@@ -14,7 +15,7 @@ import comfy.patcher_extension
 import comfy.sampler_helpers
 import comfy.samplers
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from ..guidance.chain import Chain, Guidance, chain_of
 from ..guidance.predictions import Predictions
@@ -40,7 +41,7 @@ class GuidedRun:
         self.gamma, self.stage = 1.0, "step"
         run = Run(tuple(map(float, sigmas)), self.flow)
         self.state = self.following = chain.init(run)
-        self.gradients = GradientRun(chain.terms, guider, run)
+        self.gradients = GradientRun(chain.terms, guider, run, self)
         self.gradients.load_with(guider.conds)
         self.sources = dict(chain.sources)
         refuse_second_rule(guider.model_options, chain)
@@ -48,6 +49,34 @@ class GuidedRun:
             if name not in guider.conds:
                 guider.conds[name] = _late_condition(conditioning)
         self.others = [OtherModel(model, guider, found, noise) for model, found in by_model(self.sources).items()]
+
+    @contextmanager
+    def afresh(self) -> Iterator[None]:
+        """The chain as before its first step, for a rehearsal with fewer samples."""
+        kept = self.state, self.following
+        self.state = self.chain.init(self.gradients.run)
+        try:
+            yield
+        finally:
+            self.state, self.following = kept
+
+    def controls(self) -> list:
+        """The host's ControlNets at work in the run: those of every condition, and those that each goes on to."""
+        found = []
+        for conds in (self.guider.conds, *(other.conds for other in self.others)):
+            for entry in (entry for entries in conds.values() for entry in entries or []):
+                control = entry.get("control")
+                while control is not None and control not in found:
+                    found.append(control)
+                    control = control.previous_controlnet
+        return found
+
+    def networks(self) -> list[nn.Module]:
+        """Everything that a prediction goes through: the model, further models, ControlNets."""
+        own = [self.guider.inner_model, *(other.patcher.model for other in self.others)]
+        return own + [
+            part for control in self.controls() for part in vars(control).values() if isinstance(part, nn.Module)
+        ]
 
     def advance(self) -> None:
         """Note the sampler's callback, which follows the evaluation of an outer step: the state moves on.
@@ -74,6 +103,10 @@ class GuidedRun:
     def predict(self, x, timestep, model_options={}, seed=None):  # noqa: B006  the host's signature
         """Guided x0-hat at one noise level, gradient terms included; what the chain does not need is not evaluated."""
         return self.gradients.added(self._combined, x, timestep, model_options, seed)
+
+    def needed(self, x, timestep, model_options={}, seed=None) -> int:  # noqa: B006
+        """Bytes that `predict` will take beyond what is in use, by the estimate that decides how it is done."""
+        return self.gradients.needed(self._combined, x, timestep, model_options, seed)
 
     def _combined(self, x, timestep, model_options, seed):
         sigma, conds = float(timestep[0]), self.guider.conds

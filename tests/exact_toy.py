@@ -116,6 +116,37 @@ def euler(denoise, steps, count=COUNT):
     return x
 
 
+def ancestral(denoise, steps, count=COUNT):
+    """Samples by Euler's method with the noise of the exact posterior put back, from the generator of the start."""
+    draws = torch.Generator().manual_seed(0)
+    x = 40 * torch.randn(count, 4, dtype=torch.float64, generator=draws)
+    for now, then in pairwise(karras(steps)):
+        up = then * math.sqrt(1 - (then / now) ** 2)
+        down = math.sqrt(then**2 - up**2)
+        x = x + (down - now) * (x - denoise(x, now)) / now
+        if then > 0:
+            x = x + up * torch.randn(count, 4, dtype=torch.float64, generator=draws)
+    return x
+
+
+def samples_of(label, count):
+    """Exact samples of a class."""
+    draws = torch.Generator().manual_seed(1)
+    weights = WEIGHTS * (label == CLASSES)
+    modes = torch.multinomial(weights, count, replacement=True, generator=draws)
+    eps = torch.randn(count, 4, dtype=torch.float64, generator=draws)
+    return MEANS[modes] + torch.einsum("bij,bj->bi", torch.linalg.cholesky(SPREADS)[modes], eps)
+
+
+def energy_distance(x, y):
+    """2 E|X - Y| - E|X - X'| - E|Y - Y'|"""
+
+    def apart(a, b):
+        return float(sum(torch.cdist(part, b).sum() for part in a.split(1000)) / (len(a) * len(b)))
+
+    return 2 * apart(x, y) - apart(x, x) - apart(y, y)
+
+
 def flow_euler(denoise, steps, count=COUNT):
     """Samples of the flow by Euler's method, from pure noise at s = 1 on, uniform in s.  denoise(x, s)"""
     x = torch.randn(count, 4, dtype=torch.float64, generator=torch.Generator().manual_seed(0))

@@ -44,3 +44,31 @@ def test_the_gallery_shows_every_figure_and_every_view():
     shown = [run_figures.file_of(word) for word in WORDS]
     shown += [gallery.view_file(view, palette) for view in gallery.VIEWS for palette in gallery.PALETTES]
     assert [file.name for file in shown if f"(figures/{file.name})" not in page] == []
+
+
+def rows_of(page, heading):
+    """The cells of the first table under a heading, or at the top."""
+    _, _, words = (DOCS / page).read_text(encoding="utf-8").partition(heading)
+    lines = words[words.index("| ") :].split("\n\n")[0].splitlines()
+    return [line.strip("| ").split(" | ") for line in lines[2:]]
+
+
+def test_the_measured_roads_reach_what_the_project_promises():
+    from guidance_geometry.guidance.terms import UNITS
+    from guidance_geometry.tools.bench.classifier_guidance import REACHED
+
+    accuracy = {}
+    for road, gamma, _, _, _, reached, *_ in rows_of("classifier-guidance.md", "# Classifier guidance, measured"):
+        accuracy[road, float(gamma)] = float(reached.split(" ")[0])
+    for road, least in REACHED.items():
+        assert accuracy[road, 2 * UNITS[road]] >= least, "the node's default scale is 2"
+
+
+def test_the_measured_costs_are_what_the_project_promises():
+    for _, road, batch, *_, whole, apart in rows_of("classifier-guidance.md", "## Time"):
+        most = {"x0 + backprop": (2.6, whole), "x0 + backprop, computed twice": (3.4, whole), "x0": (1.2, apart)}
+        if int(batch) >= 16 and road in most:
+            limit, found = most[road]
+            assert float(found.strip("*")) <= limit
+    for *_, ratio, _ in rows_of("classifier-guidance.md", "## Memory"):
+        assert 0.75 <= float(ratio) <= 1.25

@@ -58,3 +58,17 @@ SIZES = {"ve": 8, "flow": 8, "pocket": 16}
 def empty_latent():
     """name, batch -> an empty LATENT that the model of this name takes."""
     return lambda name, batch=3: {"samples": torch.zeros(batch, 3, SIZES[name], SIZES[name])}
+
+
+@pytest.fixture(scope="session")
+def pocket(host):
+    """weight dtype -> the demo denoiser and twice its null label."""
+    from guidance_geometry.nodes.start import GGClassLabel, GGLoadDenoiser
+
+    def load(dtype="default"):
+        with torch.inference_mode():
+            model = GGLoadDenoiser.execute("pocket-1", "auto", "auto", dtype).result[0]
+            null = GGClassLabel.execute(model, "").result[0]
+        return model, null, null
+
+    return load

@@ -28,7 +28,11 @@ class ToyClassifier:
 
 @pytest.mark.parametrize(
     ("evaluation", "expected"),
-    [("noisy x_t", (0.897, 0.861, 0.0021, 1.059)), ("x0 + backprop", (0.999, 0.974, 0.378, 0.774))],
+    [
+        ("noisy x_t", (0.897, 0.861, 0.0021, 1.059)),
+        ("x0 + backprop", (0.999, 0.974, 0.378, 0.774)),
+        ("x0", (1.000, 0.983, 0.382, 0.838)),
+    ],
 )
 def test_the_exact_toy_through_the_host(host, evaluation, expected):
     import comfy.samplers

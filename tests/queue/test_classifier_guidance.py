@@ -27,10 +27,12 @@ def test_backprop_works_with_many_samplers(client, name, dtype):
     assert (found - plain).abs().max() > 0.01
 
 
+@pytest.mark.parametrize(("name", "dtype"), [*((name, "fp32") for name in SAMPLERS), ("euler", "fp16")])
 @pytest.mark.parametrize(("classifier", "evaluation"), [("pocket-noisy-1", "auto"), ("pocket-clean-1", "x0")])
-def test_the_other_roads_work(client, classifier, evaluation):
-    plain = latents(client, client.run(guided(scale=0.0, seed=32)))
-    found = latents(client, client.run(guided(classifier, evaluation, seed=32)))
+def test_the_other_roads_work_with_them_too(client, classifier, evaluation, name, dtype):
+    plain = latents(client, client.run(guided(scale=0.0, sampler_name=name, dtype=dtype, seed=31)))
+    found = latents(client, client.run(guided(classifier, evaluation, sampler_name=name, dtype=dtype, seed=31)))
+    assert found.isfinite().all()
     assert (found - plain).abs().max() > 0.01
 
 

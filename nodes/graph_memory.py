@@ -1,0 +1,48 @@
+"""How much memory a forward and a backward take, counted operation by operation on a few samples."""
+
+from __future__ import annotations
+
+import weakref
+from typing import Any
+
+import torch
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
+from torch.utils.weak import WeakIdKeyDictionary
+
+
+class Tally(TorchDispatchMode):
+    """Counts the memory of what operations make while the context lasts, backward included.
+
+    most: bytes in use at the fullest moment. What was there before, weights above all, counts as nothing. What an
+    operation takes and gives back inside itself is not seen.
+    """
+
+    def __init__(self):
+        super().__init__()
+        self.live = self.most = 0
+        self._known: Any = WeakIdKeyDictionary()
+
+    def __torch_dispatch__(self, operation, types, args=(), kwargs=None):
+        for storage in _storages(args, kwargs):
+            self._known[storage] = True
+        made = operation(*args, **(kwargs or {}))
+        for storage in _storages(made):
+            self._count(storage)
+        self.most = max(self.most, self.live)
+        return made
+
+    def _count(self, storage: torch.UntypedStorage) -> None:
+        if storage in self._known:
+            return
+        self._known[storage] = True
+        self.live += storage.nbytes()
+        weakref.finalize(storage, self._forget, storage.nbytes()).atexit = False
+
+    def _forget(self, size: int) -> None:
+        self.live -= size
+
+
+def _storages(*trees: Any) -> list[torch.UntypedStorage]:
+    leaves = [leaf for tree in trees for leaf in tree_leaves(tree) if isinstance(leaf, torch.Tensor)]
+    return [leaf.untyped_storage() for leaf in leaves if leaf.layout == torch.strided]

@@ -1,0 +1,226 @@
+"""The estimate of a guided step's memory: what it counts, what it decides, and that it leaves the run as it was."""
+
+import pytest
+import torch
+from torch.nn import Linear
+
+from guidance_geometry.tests.tiny_families import control_net, family, text
+
+from .test_bits import guided
+from .test_gradient_run import Bright, bright, chain_of
+
+BATCH = 7
+
+
+class Heavy(Bright):
+    """A classifier with more weights than the demo denoiser, so that memory is counted before the run."""
+
+    def __init__(self):
+        self.network = Linear(1600, 1600)
+
+
+def heavy():
+    from guidance_geometry.guidance.energies import LabelEnergy
+
+    return LabelEnergy(Heavy(), ((0,),))
+
+
+def asked(model, wrapper):
+    """The MODEL with something around every prediction of a run: wrapper(run, proceed, x, timestep, options, seed)."""
+    import comfy.patcher_extension
+
+    from guidance_geometry.nodes.host import KEY
+
+    def around(executor, x, timestep, options, seed=None):
+        return wrapper(executor.class_obj.model_options[KEY], executor, x, timestep, options, seed)
+
+    clone = model.clone()
+    clone.add_wrapper_with_key(comfy.patcher_extension.WrappersMP.PREDICT_NOISE, "asked", around)
+    return clone
+
+
+def test_a_tally_counts_what_lives_and_remembers_the_most(host):
+    from guidance_geometry.nodes.graph_memory import Tally
+
+    before = torch.zeros(1000)
+    with Tally() as tally:
+        one = before[:10].t() + 0.0  # 40 bytes; a view is nothing
+        two = before + 1  # 4000
+        three = (two * 2).view(10, 100)  # 4000
+        assert tally.live == 40 + 4000 + 4000
+        del two
+        assert tally.live == 40 + 4000
+        before.add_(1)
+        four = torch.zeros(100, dtype=torch.float16)
+    assert (tally.live, tally.most) == (40 + 4000 + 200, 8040)
+    del one, three, four
+    assert tally.live == 0
+
+
+def test_a_tally_sees_what_a_graph_keeps_and_a_backward_makes(host):
+    from guidance_geometry.nodes.graph_memory import Tally
+
+    with torch.inference_mode(False), torch.enable_grad():
+        x = torch.ones(1000, requires_grad=True)
+        with Tally() as tally:
+            y = x.exp().exp()
+            assert tally.live == 8000, "exp keeps what it has made"
+            torch.autograd.grad(y.sum(), x)
+            assert tally.most >= 12_000
+        del y
+        assert tally.live == 0
+
+
+@pytest.mark.parametrize("twice", [False, True])
+@pytest.mark.parametrize("name", ["pocket", "SD15"])
+def test_the_estimate_is_what_the_batch_takes(pocket, name, twice):
+    from guidance_geometry.guidance.terms import GradientOptions
+    from guidance_geometry.nodes.graph_memory import Tally
+
+    model, null = pocket("fp32")[:2] if name == "pocket" else (family("SD15"), text("SD15", 0))
+    shape, found = (3, 16, 16) if name == "pocket" else (4, 8, 8), []
+
+    def measure(run, proceed, *call):
+        expected = run.needed(*call)
+        with Tally() as tally:
+            made = proceed(*call)
+        found.append((expected, tally.most))
+        return made
+
+    options = GradientOptions(checkpoint=twice)
+    guidance = chain_of(bright(), evaluation="x0 + backprop", options=options)
+    latent = {"samples": torch.zeros(BATCH, *shape)}
+    guided(asked(model, measure), null, null, latent, "euler", "normal", steps=2, cfg=1.0, guidance=guidance)
+    for expected, most in found:
+        assert expected == pytest.approx(most, rel=0.1)
+        assert expected > 1e6
+
+
+def test_weights_count_once_and_computing_twice_takes_less(pocket, empty_latent):
+    from guidance_geometry.guidance.terms import GradientOptions
+
+    model, *null = pocket("fp16")
+    found = {}
+    for twice in (False, True):
+        for batch in (2, 8):
+
+            def note(run, proceed, *call, key=(twice, batch)):
+                found[key] = run.needed(*call)
+                return proceed(*call)
+
+            options = GradientOptions(checkpoint=twice)
+            guidance = chain_of(bright(), evaluation="x0 + backprop", options=options)
+            latent = empty_latent("pocket", batch)
+            guided(asked(model, note), *null, latent, "euler", steps=1, cfg=1.0, guidance=guidance)
+    assert found[False, 2] < found[False, 8] < 4 * found[False, 2], "what is cast of the weights does not grow"
+    assert found[True, 8] < found[False, 8]
+
+
+def test_a_step_that_cannot_fit_is_not_tried(pocket, empty_latent):
+    """A batch of millions, of which only the first samples are ever evaluated."""
+    import psutil
+
+    told = []
+
+    def count(run, proceed, x, timestep, options, seed):
+        many = int(psutil.virtual_memory().total // 100_000)
+        big = x[:1].expand(many, *x.shape[1:]), timestep[:1].expand(many), options, seed
+        call, terms = run.gradients.asked_at(run._combined, *big)
+        assert run.gradients._through(call, terms) is None
+        told.append((run.gradients.recompute, run.gradients.lowered, list(run.gradients.notes)))
+        return proceed(x, timestep, options, seed)
+
+    model, *null = pocket("fp32")
+    guidance = chain_of(bright(), evaluation="x0 + backprop")
+    guided(asked(model, count), *null, empty_latent("pocket"), "euler", steps=1, cfg=1.0, guidance=guidance)
+    [(recompute, lowered, notes)] = told
+    assert recompute
+    assert lowered
+    assert ["computed twice" in notes[0], "x0 without backprop" in notes[1]] == [True, True]
+    assert all("GB are free" in note for note in notes)
+
+
+def test_counting_changes_no_bit_of_the_run(pocket, empty_latent):
+    from guidance_geometry.guidance.rules.adaptive_projected import AdaptiveProjected
+
+    parts, latent, found = pocket("fp32"), empty_latent("pocket", 4), []
+    label = pocket_label(parts[0])
+    for energy in (heavy(), bright()):
+        chain = chain_of(energy, evaluation="x0 + backprop", start=0.4).then(AdaptiveProjected(momentum=-0.5))
+        out, _, trace = guided(parts[0], label, parts[1], latent, "euler", guidance=chain)
+        found.append((out["samples"], trace.steps["K"], trace.header["evaluations"]))
+    assert torch.equal(found[0][0], found[1][0])
+    assert torch.equal(found[0][1].nan_to_num(), found[1][1].nan_to_num())
+    assert found[0][2] == found[1][2], "a rehearsal is on nobody's record"
+
+
+def pocket_label(model):
+    from guidance_geometry.nodes.start import GGClassLabel
+
+    with torch.inference_mode():
+        return GGClassLabel.execute(model, "*").result[0]
+
+
+def controlled(positive, negative):
+    """Both conditions under a ControlNet with a picture for each of three samples, by the host's node."""
+    import nodes as host_nodes
+
+    pictures = torch.rand(3, 64, 64, 3, generator=torch.Generator().manual_seed(5))
+    with torch.inference_mode():
+        apply = host_nodes.ControlNetApplyAdvanced().apply_controlnet
+        return apply(positive, negative, control_net(0), pictures, 1.0, 0.0, 1.0)
+
+
+def test_control_nets_keep_a_picture_for_every_sample(host):
+    """One of them cuts its pictures to the batch it is asked for, and a rehearsal asks for one."""
+    model, conds, latent = family("SD15"), (text("SD15", 0), text("SD15", 1)), {"samples": torch.zeros(3, 4, 8, 8)}
+    found = []
+    for energy in (heavy(), bright()):
+        chain = chain_of(energy, evaluation="x0 + backprop")
+        out, _, _ = guided(model, *controlled(*conds), latent, "euler", "normal", steps=2, guidance=chain)
+        found.append(out["samples"])
+    assert torch.equal(*found)
+
+
+@pytest.mark.parametrize("twice", [False, True])
+def test_the_gradient_under_a_control_net_is_that_of_finite_differences(host, twice):
+    """The host adds a ControlNet's part to the skips in place, after layers have saved them."""
+    from guidance_geometry.guidance.terms import GradientOptions
+
+    model, conds, found = family("SD15"), controlled(text("SD15", 0), text("SD15", 1)), []
+    way = torch.randn(3, 4, 8, 8, generator=torch.Generator().manual_seed(0))
+
+    def compare(run, proceed, x, timestep, options, seed):
+        made, sigma = proceed(x, timestep, options, seed), float(timestep[0])
+        gradient = run.gradients.latest[0].shift / sigma**2
+        picture, small = run.gradients.pictures[run.chain.terms[0]], 1e-2 * sigma
+        ends = (run._combined(x + side * small * way, timestep, options, seed) for side in (1, -1))
+        above, below = (bright().log_prob(picture(end).double()) for end in ends)
+        found.append(((gradient * way).flatten(1).sum(dim=1), (above - below) / (2 * small)))
+        return made
+
+    guidance = chain_of(bright(), evaluation="x0 + backprop", options=GradientOptions(checkpoint=twice))
+    latent = {"samples": torch.zeros(3, 4, 8, 8)}
+    guided(asked(model, compare), *conds, latent, "euler", "normal", steps=3, guidance=guidance)
+    for slope, by_hand in found:
+        assert torch.allclose(slope.double(), by_hand, rtol=2e-2, atol=1e-6), (slope, by_hand)
+        assert slope.abs().max() > 1e-4
+
+
+@pytest.mark.parametrize("recompute", [False, True])
+def test_a_weak_second_model_is_gone_through_too(pocket, empty_latent, recompute):
+    """Its weights are inference tensors as well, and must be again."""
+    from guidance_geometry.guidance.terms import GradientOptions
+    from guidance_geometry.nodes.rules.autoguidance import GGAutoguidance
+
+    model, null, _ = pocket("fp32")
+    weak = pocket("fp32")[0]
+    options = GradientOptions(checkpoint=recompute)
+    with torch.inference_mode():
+        chain = GGAutoguidance.execute(0.5, weak).result[0]
+    guided_by_both = chain_of(bright(), evaluation="x0 + backprop", options=options).then(chain.rules[0])
+    arguments = (model, pocket_label(model), null, empty_latent("pocket"), "euler")
+    out, _, trace = guided(*arguments, guidance=guided_by_both)
+    assert (out["samples"] - guided(*arguments, guidance=chain)[0]["samples"]).abs().max() > 1e-3
+    assert (trace.record.dot("gradient", "gradient") > 0).all()
+    assert all(weight.is_inference() for one in (model, weak) for weight in one.model.diffusion_model.parameters())

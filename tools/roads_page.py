@@ -1,0 +1,183 @@
+"""docs/classifier-guidance.md, written from what the measurement found and from nothing else."""
+
+from __future__ import annotations
+
+import json
+from itertools import pairwise
+from pathlib import Path
+from typing import NamedTuple
+
+from ..guidance.terms import UNITS
+from .bench.transformers_versions import CACHE as SAVED
+from .road_costs import ABOUT, MEMORY, TIMES, file_of
+from .roads import BATCH, CFG, ROADS, SEED, Row
+
+ROOT = Path(__file__).resolve().parents[1]
+PAGE = ROOT / "docs" / "classifier-guidance.md"
+RETURN_AT = "131072"  # bytes above which the second measurement's allocator gives memory back at once
+DEFAULT = 2.0  # scale of the node
+Rows = list[tuple[Row, dict[str, float]]]
+OPENING = """# Classifier guidance, measured
+
+Written by `python3 dev.py bench classifier_guidance`; every number is from that run. What was measured once is kept in
+`.cache/classifier-guidance` (`--again` measures anew). {samples:,} samples a row, seeds {seed}, {next}, ... for every
+{batch} of them, labels in turn, fp32, `karras`.
+
+The demo denoiser is asked **without a label**. `pocket-noisy-1` (noisy x_t) or `pocket-clean-1` (x0 roads), which it
+never saw, says where to go. Pictures are rounded to 8 bits and judged by `pocket-judge-1`, another network that never
+guides. **accuracy**: the judge's first choice is the wanted label; 95 % interval. **Frechet**: distance of the judge's
+features to those of all 2,500 validation pictures; it falls with the number of samples, so compare equal numbers only.
+**class-wise**: the same within labels. **diversity**: mean distance of two pictures of a label. \u03b3 is the formula's
+factor, **scale** the node's widget: \u03b3 in the road's own unit.
+"""
+EQUAL = """## The same accuracy by classifier-free guidance
+
+CFG is given the label, which the denoiser learned with 30 % of it wrong. Its \u03b3 is read off between neighbouring
+rows of the sweep, and Frechet distance and diversity with it; both sides have {sweep} samples and `euler_ancestral`.
+"""
+DEFAULTS = """## Defaults
+
+The node's default scale is {default:g} on every road. That is \u03b3 = {gammas}:
+the unit of each road is half of the \u03b3 that is best for it in the tables above ({units}).
+
+With exact models \u03b3 = 1 on noisy x_t is Bayes, and \u03b3 = 1 on the x0 roads is **not**: the energy is asked
+at the mean of what the noise leaves open. In the exact toy of `tests/exact_toy.py` (four dimensions, Heun, 80 steps;
+held by `tests/guidance/test_toy.py`) \u03b3 = 1 on noisy x_t reaches the wanted class in .903 of the samples, as true
+samples do (.902); with and without backprop it is .999 and 1.000. The Frechet distances are 0.0003, 0.419 and 0.432:
+too sure, and too narrow. There \u03b3 of 0.3 to 0.5 is right for the x0 roads. A network's classifier saturates and
+needs far more, so the defaults come from these tables and not from the formula.
+"""
+TIME = """## Time
+
+Milliseconds of one evaluation on one CPU core, fp32, the fastest of many; runs with and without guidance take turns.
+**classifier**: its own forward and backward, measured apart. **without it**: what the road adds to a plain evaluation
+but for the classifier.
+
+{models}
+"""
+MEMORY_WORDS = """## Memory
+
+Megabytes that a guided step takes beyond what is loaded, batch 16, each in a process of its own. **estimate**: what the
+node reckons before the first step, from rehearsals with one sample and with two. **measured**: the kernel's high-water
+mark, with an allocator that gives back at once what is freed. **as it comes**: with glibc's own, which keeps pieces:
+the node leaves a fifth of the free memory to that.
+"""
+
+
+VERSIONS = """## Classifiers of the transformers library
+
+Tiny networks of every family that is read, saved by one major version and read by the other (`python3 dev.py bench
+transformers_versions`): the largest difference of what the loaded guides say, and the largest number said.
+"""
+
+
+class Found(NamedTuple):
+    """What was measured: samples of a row of the table and of the sweep, and their rows."""
+
+    samples: int
+    sweep: int
+    rows: Rows
+    swept: Rows
+
+
+def page(found: Found) -> str:
+    """The whole page."""
+    facts = {"samples": found.samples, "seed": SEED, "next": SEED + BATCH, "batch": BATCH}
+    gammas = ", ".join(f"{DEFAULT * unit:g} ({road})" for road, unit in UNITS.items())
+    units = {"gammas": gammas, "units": ", ".join(f"{unit:g}" for unit in UNITS.values())}
+    parts = [
+        OPENING.format(**facts),
+        *table(found.rows),
+        f"## Sweep of \u03b3\n\n{found.sweep} samples a row, the first of the same seeds.\n",
+        *table(found.swept),
+        EQUAL.format(sweep=found.sweep),
+        *equal(found.swept),
+        DEFAULTS.format(default=DEFAULT, **units),
+        TIME.format(models="\n".join(f"- **{name}**: {words}" for name, words in ABOUT.items())),
+        *times(),
+        MEMORY_WORDS,
+        *memory(),
+        VERSIONS,
+        *versions(),
+    ]
+    return "\n".join(parts).rstrip() + "\n"
+
+
+def markdown(head: str, rows: list[list[str]]) -> list[str]:
+    """A table, and an empty line."""
+    names = head.split(", ")
+    return [f"| {' | '.join(row)} |" for row in (names, ["---"] * len(names), *rows)] + [""]
+
+
+def table(rows: Rows) -> list[str]:
+    """Roads, scales and what they reach."""
+    cells = []
+    for row, n in rows:
+        scale = "" if row.scale is None else f"{row.scale:g}"
+        accuracy = f"{n['accuracy']:.3f} ({n['low']:.3f} to {n['high']:.3f})"
+        distances = [f"{n['frechet']:.2f}", f"{n['classwise']:.2f}", f"{n['diversity']:.3f}"]
+        cells.append([row.road, f"{row.gamma:g}", scale, row.sampler, str(row.steps), accuracy, *distances])
+    return markdown("road, \u03b3, scale, sampler, steps, accuracy, Frechet, class-wise, diversity", cells)
+
+
+def equal(rows: Rows) -> list[str]:
+    """For the default of every road: the gamma at which CFG is as accurate, and what it has there."""
+    free = sorted(((n["accuracy"], row.gamma, n) for row, n in rows if row.road == CFG), key=lambda one: one[1])
+    cells = []
+    for row, n in rows:
+        if row.road not in ROADS or row.scale != DEFAULT or row.sampler != "euler_ancestral":
+            continue
+        ours = [f"{row.road}, \u03b3 {row.gamma:g}, {row.steps} steps", f"{n['accuracy']:.3f}", *pair(n)]
+        cells.append([*ours, *as_accurate(free, n["accuracy"])])
+    head = "road, accuracy, Frechet, diversity, CFG at \u03b3, its Frechet, its diversity"
+    return markdown(head, cells)
+
+
+def as_accurate(free: list[tuple[float, float, dict[str, float]]], accuracy: float) -> list[str]:
+    """CFG's gamma, Frechet distance and diversity at an accuracy, by a line between neighbouring rows."""
+    for (low, gamma, a), (high, gamma_next, b) in pairwise(free):
+        if low <= accuracy <= high:
+            share = (accuracy - low) / max(high - low, 1e-9)
+            between = {name: a[name] + share * (b[name] - a[name]) for name in ("frechet", "diversity")}
+            return [f"{gamma + share * (gamma_next - gamma):.2f}", *pair(between)]
+    return ["not reached" if accuracy > free[-1][0] else f"below {free[0][1]:g}", "", ""]
+
+
+def pair(n: dict[str, float]) -> list[str]:
+    """Frechet distance and diversity."""
+    return [f"{n['frechet']:.2f}", f"{n['diversity']:.3f}"]
+
+
+def measured(*what) -> dict[str, float]:
+    """What was kept of one measurement."""
+    return json.loads(file_of(*what).read_text(encoding="utf-8"))
+
+
+def times() -> list[str]:
+    """Plain, guided, classifier, and the ratios."""
+    cells = []
+    for model, road, batch in TIMES:
+        n = measured("time", model, road, batch)
+        plain, guided, alone = n["plain"], n["guided"], n["classifier"]
+        ratios = [f"**{guided / plain:.2f}**", f"{(guided - alone) / plain:.2f}"]
+        cells.append([model, road, str(batch), f"{plain:.1f}", f"{guided:.1f}", f"{alone:.1f}", *ratios])
+    return markdown("model, road, batch, plain, guided, classifier, guided / plain, without it", cells)
+
+
+def memory() -> list[str]:
+    """Estimate and measurement."""
+    cells = []
+    for model, road, batch in MEMORY:
+        heap = measured("memory", model, road, batch)["measured"]
+        n = measured("memory", model, road, batch, RETURN_AT)
+        expected, real = n["estimated"], n["measured"]
+        cells.append([model, road, f"{expected:.0f}", f"{real:.0f}", f"{expected / real:.2f}", f"{heap:.0f}"])
+    return markdown("model, road, estimate, measured, estimate / measured, as it comes", cells)
+
+
+def versions() -> list[str]:
+    """Families, who saved and who read them, and how far apart the answers are."""
+    files = sorted(SAVED.glob("read-by-*.json"))
+    found = [row for file in files for row in json.loads(file.read_text(encoding="utf-8"))["rows"]]
+    cells = [[kind, saved, read, f"{apart:.0e}", f"{most:.2f}"] for kind, saved, read, apart, most in found]
+    return markdown("family, saved by, read by, difference, largest", cells)
