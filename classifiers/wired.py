@@ -39,23 +39,47 @@ class WiredNetwork:
         return self.network if first is None or first.device == device else self.network.to(device)
 
     def __repr__(self) -> str:
-        return f"{type(self).__name__}({self.name}, {len(self.labels)} labels)"
+        told_apart = f", {len(self.labels)} labels" if self.labels else ""
+        return f"{type(self).__name__}({self.name}{told_apart})"
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class CleanClassifier(WiredNetwork):
+class ImageNetwork(WiredNetwork):
+    """A network of clean images, behind what makes them ready for it."""
+
+    preprocessing: Preprocessing
+
+    def answer(self, x0: Tensor) -> Tensor:  # [B, 3, H, W] in about -1 .. 1 -> what the network gives
+        """Ask the network."""
+        return self.at(x0.device)(self.preprocessing(x0))
+
+    def maps(self, x0: Tensor) -> tuple[Tensor, ...]:  # [B, 3, H, W] -> [B, C, h, w] each
+        """What its convolutions see: the last map of every size, in the order they come.
+
+        Raises ValueError for a network whose convolutions have fewer than two sizes.
+        """
+        found = maps_of(self.network, lambda: self.answer(x0))
+        if len(found) < 2:
+            raise ValueError(
+                f"{self!r} has no convolutions of several sizes, which a style is read from. Choose one that has: "
+                "resnet, convnext, efficientnet, or pocket-clean-1."
+            )
+        return found
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class CleanClassifier(ImageNetwork):
     """Logits of images: one per label, or one per label and place for a segmentation (`output` says which).
 
     judge: it measures finished pictures and must not guide, as a guide that is its own judge always wins.
     """
 
-    preprocessing: Preprocessing
     output: str = "labels"
     judge: bool = False
 
     def logits(self, x0: Tensor, sigma: Tensor | float = 0.0, alpha: Tensor | float = 1.0) -> Tensor:
         """Logits of clean images, whatever sigma and alpha are.  x0 [B, 3, H, W] -> [B, K] or [B, K, h, w]"""
-        return self.at(x0.device)(self.preprocessing(x0))
+        return self.answer(x0)
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -83,39 +107,36 @@ class NoisyClassifier(WiredNetwork):
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class DepthEstimator(WiredNetwork):
+class DepthEstimator(ImageNetwork):
     """Depth of images.  inverse: larger is nearer (relative models); else larger is farther (metric ones)."""
 
-    preprocessing: Preprocessing
     inverse: bool = True
     output = "depth"
 
     def depth(self, x0: Tensor) -> Tensor:  # [B, 3, H, W] -> [B, h, w]
         """Depth at the network's own resolution, in its own units."""
-        return self.at(x0.device)(self.preprocessing(x0))
+        return self.answer(x0)
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class FeatureExtractor(WiredNetwork):
+class FeatureExtractor(ImageNetwork):
     """One vector an image, for probes and for likeness to a reference."""
 
-    preprocessing: Preprocessing
     output = "features"
 
     def features(self, x0: Tensor) -> Tensor:  # [B, 3, H, W] -> [B, D]
         """Features of images, not normalised."""
-        return self.at(x0.device)(self.preprocessing(x0))
+        return self.answer(x0)
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class ImageTextModel(WiredNetwork):
+class ImageTextModel(ImageNetwork):
     """Images and texts in one space.
 
     encode_texts: texts -> [T, D], not normalised. scale, bias: logit = scale * cosine + bias; bias None is a softmax
     over texts (CLIP), a number a sigmoid for each (SigLIP).
     """
 
-    preprocessing: Preprocessing
     encode_texts: Callable[[list[str]], Tensor]
     scale: float
     bias: float | None = None
@@ -123,12 +144,33 @@ class ImageTextModel(WiredNetwork):
 
     def image_features(self, x0: Tensor) -> Tensor:  # [B, 3, H, W] -> [B, D]
         """Unit vectors of images."""
-        return nn.functional.normalize(self.at(x0.device)(self.preprocessing(x0)), dim=1)
+        return nn.functional.normalize(self.answer(x0), dim=1)
+
+    def features(self, x0: Tensor) -> Tensor:  # [B, 3, H, W] -> [B, D]
+        """The same: they serve as features too."""
+        return self.image_features(x0)
 
     @torch.no_grad()
     def text_features(self, texts: list[str]) -> Tensor:  # -> [T, D]
         """Unit vectors of texts, without a gradient."""
         return nn.functional.normalize(self.encode_texts(texts), dim=1)
+
+
+def maps_of(network: nn.Module, ask: Callable[[], Tensor]) -> tuple[Tensor, ...]:
+    """What the last convolution of every size gives while a network is asked; single places are no maps."""
+    found: dict[torch.Size, Tensor] = {}
+
+    def keep(_: nn.Module, __: tuple, output: Tensor) -> None:
+        if min(output.shape[-2:]) > 1:
+            found[output.shape[-2:]] = output
+
+    watched = [m.register_forward_hook(keep) for m in network.modules() if isinstance(m, nn.Conv2d)]
+    try:
+        ask()
+    finally:
+        for hook in watched:
+            hook.remove()
+    return tuple(found.values())
 
 
 def make_guiding(network: nn.Module) -> None:

@@ -6,15 +6,16 @@ Everything is reduced to [B] from each item alone, so that a gradient of the sum
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, TypeVar
 
 import torch
 from torch import Tensor, nn
 
-from .vectors import flat, promoted
+from .vectors import promoted
 
-ROOT = 1e-12  # under a root: its slope at 0 is infinite
+Answer = TypeVar("Answer")
 LABEL_KINDS = ("label", "not label", "joint logit", "multi-label")
 
 
@@ -34,15 +35,20 @@ class At(NamedTuple):
 CLEAN = At()
 
 
-class Classifier(Protocol):
-    """What a GG_CLASSIFIER wire carries.
+class Network(Protocol):
+    """What a GG_CLASSIFIER wire carries, whatever it answers with.
 
     noise_aware: it reads x = alpha x0 + sigma eps, else clean images only. judge: it only measures and never guides.
     """
 
-    labels: tuple[str, ...]
     noise_aware: bool
     judge: bool
+
+
+class Classifier(Network, Protocol):
+    """A network that tells labels apart."""
+
+    labels: tuple[str, ...]
 
     def logits(self, x: Tensor, sigma: Tensor | float, alpha: Tensor | float) -> Tensor:
         """Logits of every label, differentiable in x.  x [B, ...], sigma, alpha [B] or scalar -> [B, K]"""
@@ -63,7 +69,7 @@ class Energy(Protocol):
         ...
 
     @property
-    def classifiers(self) -> tuple[Classifier, ...]:
+    def classifiers(self) -> tuple[Network, ...]:
         """The networks it reads."""
         ...
 
@@ -81,7 +87,7 @@ class Named:
         return False
 
     @property
-    def classifiers(self) -> tuple[Classifier, ...]:
+    def classifiers(self) -> tuple[Network, ...]:
         """It reads none."""
         return ()
 
@@ -105,9 +111,20 @@ class Wrapped(Named):
         return self.energy.noise_aware
 
     @property
-    def classifiers(self) -> tuple[Classifier, ...]:
+    def classifiers(self) -> tuple[Network, ...]:
         """As the energy within."""
         return self.energy.classifiers
+
+
+class Asking(Named):
+    """An energy of clean pictures that asks one network."""
+
+    network: Any  # a Network that answers with what the energy reads
+
+    @property
+    def classifiers(self) -> tuple[Network, ...]:
+        """Its network."""
+        return (self.network,)
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -145,7 +162,7 @@ class LabelEnergy(Named):
         return self.classifier.noise_aware
 
     @property
-    def classifiers(self) -> tuple[Classifier, ...]:
+    def classifiers(self) -> tuple[Network, ...]:
         """Its classifier."""
         return (self.classifier,)
 
@@ -197,7 +214,7 @@ class CombinedEnergy(Named):
         return all(energy.noise_aware for energy in self.energies)
 
     @property
-    def classifiers(self) -> tuple[Classifier, ...]:
+    def classifiers(self) -> tuple[Network, ...]:
         """Those of all."""
         return tuple(classifier for energy in self.energies for classifier in energy.classifiers)
 
@@ -246,7 +263,12 @@ def resized_mask(mask: Tensor, x: Tensor) -> Tensor:  # [n, H, W] -> [B or 1, 1,
     sized = nn.functional.interpolate(
         mask.reshape(-1, 1, *mask.shape[-2:]).to(x), x.shape[-2:], mode="bilinear", antialias=True
     )
-    return sized if len(sized) == 1 else sized[torch.arange(len(x)) % len(sized)]
+    return in_turn(sized, len(x))
+
+
+def in_turn(values: Tensor, count: int) -> Tensor:  # [n, ...] -> [count or 1, ...]
+    """One of them for every image in turn, repeated to fill the batch; a single one is left to broadcast."""
+    return values if len(values) == 1 else values[torch.arange(count, device=values.device) % len(values)]
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -294,94 +316,10 @@ class AugmentedEnergy(Wrapped):
         return view + self.noise * torch.randn(x.shape[1:], generator=draws).to(view)
 
 
-@dataclass(frozen=True, eq=False, repr=False)
-class MeasuredEnergy(Named):
-    """How well a picture explains a measurement of it.
-
-        -mean((y - A x)^2) / (2 spread^2)     mean over the measured pixels, so that size does not matter
-        -|y - A x| / spread                   `length`: its gradient is as long far off as close by
-
-    A: the identity where mask is 1 (inpainting), and an antialiased reduction to y's size (super-resolution).
-    reference: y [1 or B, C, h, w] in -1 .. 1. mask: [n, H, W] or None for everything. spread: noise of y.
-    Source: Chung et al. 2023, arXiv 2209.14687 (with the mean in place of the sum); its step size is zeta over the
-    length of the residual, which is `length`.
-    """
-
-    reference: Tensor
-    mask: Tensor | None = None
-    spread: float = 0.1
-    length: bool = False
-
-    @property
-    def text(self) -> str:
-        """What is measured."""
-        distance = "the distance to " if self.length else ""
-        return f"{distance}the reference's pixels" + ("" if self.mask is None else " in a mask")
-
-    def log_prob(self, x: Tensor, at: At = CLEAN) -> Tensor:
-        """Minus the error in units of the measurement's noise.  x: [B, C, H, W]"""
-        wanted = self.reference.to(x)
-        wanted = wanted if len(wanted) == 1 else wanted[torch.arange(len(x)) % len(wanted)]
-        seen = x
-        if wanted.shape[-2:] != x.shape[-2:]:
-            seen = nn.functional.interpolate(x, wanted.shape[-2:], mode="bilinear", antialias=True)
-        mask = x.new_ones(1, 1, 1) if self.mask is None else resized_mask(self.mask, seen)[:, 0]
-        square = (wanted - seen).square()
-        if self.length:
-            return -(flat(square * mask[:, None]).sum(dim=1) + ROOT).sqrt() / self.spread
-        error = square.mean(dim=1)
-        if self.mask is None:
-            return -flat(error).mean(dim=1) / (2 * self.spread**2)
-        return -flat(error * mask).sum(dim=1) / flat(mask).sum(dim=1).clamp(min=1e-6) / (2 * self.spread**2)
-
-
-@dataclass(frozen=True, eq=False, repr=False)
-class ColourEnergy(Named):
-    """How much the colours of a picture are those of a reference, wherever they are.
-
-        -sum_ck (h_ck(x) - h_ck(ref))^2 / (2 spread^2)     h_ck = mean over pixels of softmax_k(-(x - c_k)^2 / 2 w^2)
-
-    Soft bins of width w = 2 / bins in every channel: hard ones have no gradient. reference: [1 or B, C, h, w].
-    """
-
-    reference: Tensor
-    spread: float = 0.1
-    bins: int = 16
-
-    @property
-    def text(self) -> str:
-        """What is compared."""
-        return "the reference's colours"
-
-    def log_prob(self, x: Tensor, at: At = CLEAN) -> Tensor:
-        """Minus the squared distance of the histograms.  x: [B, C, H, W]"""
-        wanted = self._histogram(self.reference.to(x))
-        wanted = wanted if len(wanted) == 1 else wanted[torch.arange(len(x)) % len(wanted)]
-        return -flat(self._histogram(x) - wanted).square().sum(dim=1) / (2 * self.spread**2)
-
-    def _histogram(self, x: Tensor) -> Tensor:  # [B, C, H, W] -> [B, C, bins]
-        width = 2 / self.bins
-        centres = torch.linspace(-1 + width / 2, 1 - width / 2, self.bins, dtype=x.dtype, device=x.device)
-        apart = x.flatten(2)[..., None] - centres
-        return (-apart.square() / (2 * width**2)).softmax(dim=-1).mean(dim=2)
-
-
-@dataclass(frozen=True, eq=False, repr=False)
-class SmoothEnergy(Named):
-    """How smooth a picture is: minus its total variation, -mean sqrt(dx^2 + dy^2 + eps^2) / spread."""
-
-    spread: float = 0.1
-
-    @property
-    def text(self) -> str:
-        """What is measured."""
-        return "smoothness"
-
-    def log_prob(self, x: Tensor, at: At = CLEAN) -> Tensor:
-        """Minus the total variation.  x: [B, C, H, W]"""
-        across = x[..., :-1, 1:] - x[..., :-1, :-1]
-        down = x[..., 1:, :-1] - x[..., :-1, :-1]
-        return -flat((across.square() + down.square() + 1e-6).sqrt()).mean(dim=1) / self.spread
+def unmoved(ask: Callable[[], Answer]) -> Answer:
+    """What a network says of something that stays as it is: without a gradient, on memory that allows others'."""
+    with torch.inference_mode(False), torch.no_grad():
+        return ask()
 
 
 def draws_at(seed: int, sigma: float) -> torch.Generator:
@@ -389,6 +327,6 @@ def draws_at(seed: int, sigma: float) -> torch.Generator:
     return torch.Generator().manual_seed((seed * 1_000_003 + int(sigma * 2**20)) & ((1 << 63) - 1))
 
 
-def judges(energy: Energy) -> list[Classifier]:
+def judges(energy: Energy) -> list[Network]:
     """The classifiers of an energy that only measure."""
     return [classifier for classifier in energy.classifiers if getattr(classifier, "judge", False)]

@@ -8,15 +8,16 @@ import torch
 from comfy_api.latest import io
 from torch import Tensor
 
+from ..classifiers.wired import ImageNetwork
 from ..denoisers.labels import label_indices
-from ..guidance.energies import (
-    LABEL_KINDS,
+from ..guidance.energies import LABEL_KINDS, CombinedEnergy, LabelEnergy, MaskedEnergy
+from ..guidance.likeness import (
     ColourEnergy,
-    CombinedEnergy,
-    LabelEnergy,
-    MaskedEnergy,
+    FeatureEnergy,
     MeasuredEnergy,
     SmoothEnergy,
+    StyleEnergy,
+    TintEnergy,
 )
 from .checks import choice, insist, number, verdict
 from .sockets import choice_input
@@ -27,8 +28,29 @@ NOBODY = -1  # an empty label is no label here
 ENERGY = EnergyWire.Input("energy", tooltip="What a picture should be: from a label, a reference, or other energies.")
 OUT = EnergyWire.Output(display_name="energy", tooltip="log p per image, for Classifier Guidance or Watch an Energy.")
 COMBINE = ("product", "mixture")
-COMPARE = ("pixels", "colours", "smoothness", "distance")
+COMPARE = ("pixels", "colours", "smoothness", "distance", "mean colour", "features", "style")
+ANSWERS = {  # of a network: what it says, and what has it
+    "labels": ("one label a picture", "a classifier of whole pictures"),
+    "text": ("how well a text fits", "a CLIP or SigLIP folder"),
+    "segmentation": ("a class for every place", "a segmentation network: segformer, deeplabv3 or lraspp"),
+    "depth": ("depth", "a depth network: Depth Anything or DPT"),
+    "features": ("features", "a DINO, CLIP or SigLIP folder"),
+}
 LARGEST_WEIGHT, LARGEST_SPREAD = 1e4, 1e3
+
+
+def answering(classifier, *wanted: str) -> str | None:
+    """A sentence if a network answers with something else than it is wanted for."""
+    given = getattr(classifier, "output", "labels")
+    if given in wanted:
+        return None
+    said, choose = ANSWERS[wanted[0]]
+    return f"{classifier!r} answers with {ANSWERS[given][0]}, and {said} is needed. Choose {choose}."
+
+
+def entries(text: str) -> list[str]:
+    """What stands between semicolons or line breaks; one that ends the text starts nothing further."""
+    return [entry.strip() for entry in re.split(r"[;\n]", text.strip().removesuffix(";"))]
 
 
 def wanted_labels(text: str, labels: tuple[str, ...]) -> tuple[tuple[int, ...], ...]:
@@ -36,9 +58,8 @@ def wanted_labels(text: str, labels: tuple[str, ...]) -> tuple[tuple[int, ...], 
 
     Raises ValueError for anything that is no label, with the nearest name.
     """
-    entries = [entry.strip() for entry in re.split(r"[;\n]", text.strip().removesuffix(";"))]
     found: list[tuple[int, ...]] = []
-    for entry in entries:
+    for entry in entries(text):
         if entry == "*":
             found += [(index,) for index in range(len(labels))]
         else:
@@ -58,6 +79,20 @@ def region(mask: Tensor) -> Tensor:  # MASK [B, H, W] or [H, W] -> [B, H, W]
     """A mask on memory that allows gradients."""
     with torch.inference_mode(False):
         return mask.clone().reshape(-1, *mask.shape[-2:])
+
+
+def spread_input() -> io.Float.Input:
+    """How much deviation an energy forgives."""
+    return io.Float.Input(
+        "spread",
+        default=0.1,
+        min=0.001,
+        max=LARGEST_SPREAD,
+        step=0.01,
+        round=0.001,
+        tooltip="How much deviation is forgiven: log p = -error / (2 spread^2). Half as much pulls four times as hard "
+        "(smoothness, L1: twice). distance: log p = -|error| / spread.",
+    )
 
 
 class GGLabelEnergy(io.ComfyNode):
@@ -95,12 +130,7 @@ class GGLabelEnergy(io.ComfyNode):
 
     @classmethod
     def execute(cls, classifier, label, kind) -> io.NodeOutput:
-        insist(choice("kind", kind, LABEL_KINDS))
-        if getattr(classifier, "output", "labels") != "labels":
-            raise ValueError(
-                f"{classifier!r} answers with a {classifier.output}, not with one label a picture. "
-                "Choose a classifier of whole pictures."
-            )
+        insist(choice("kind", kind, LABEL_KINDS), answering(classifier, "labels"))
         return io.NodeOutput(LabelEnergy(classifier, wanted_labels(label, tuple(classifier.labels)), kind))
 
 
@@ -114,26 +144,30 @@ class GGReferenceEnergy(io.ComfyNode):
             display_name="Reference Energy",
             category=CATEGORY,
             description="How well a picture agrees with a reference: pixel by pixel (with a mask: inpainting; with a "
-            "smaller reference: super-resolution), in its colours, or in being smooth. No network.",
+            "smaller reference: super-resolution), in its colours or their mean, in being smooth; or, as a network "
+            "sees it, in what it shows (features) or how it is painted (style).",
             inputs=[
                 choice_input(
                     "compare",
                     COMPARE,
                     "pixels: mean squared error. colours: histograms, wherever the colours are. smoothness: total "
-                    "variation, without a reference. distance: the length of the error of all pixels (DPS).",
+                    "variation, without a reference. distance: the length of the error of all pixels (DPS). mean "
+                    "colour: the dominant tint, from any distance. features: what a network sees. style: its "
+                    "textures, wherever they are (Gram matrices).",
                 ),
-                io.Float.Input(
-                    "spread",
-                    default=0.1,
-                    min=0.001,
-                    max=LARGEST_SPREAD,
-                    step=0.01,
-                    round=0.001,
-                    tooltip="How much deviation is forgiven: log p = -error / (2 spread^2). Half as much pulls four "
-                    "times as hard. distance: log p = -|error| / spread.",
-                ),
+                spread_input(),
                 io.Image.Input("image", optional=True, tooltip="The reference; not read for smoothness."),
-                io.Mask.Input("mask", optional=True, tooltip="For pixels and distance: only where it is white counts."),
+                io.Mask.Input(
+                    "mask",
+                    optional=True,
+                    tooltip="For pixels, distance and mean colour: only where it is white counts.",
+                ),
+                ClassifierWire.Input(
+                    "classifier",
+                    optional=True,
+                    tooltip="For features: a DINO, CLIP or SigLIP folder. For style: a network of convolutions, such "
+                    "as a resnet or pocket-clean-1.",
+                ),
             ],
             outputs=[OUT],
         )
@@ -143,16 +177,32 @@ class GGReferenceEnergy(io.ComfyNode):
         return verdict(choice("compare", compare, COMPARE), number("spread", spread, 0.001, LARGEST_SPREAD))
 
     @classmethod
-    def execute(cls, compare, spread, image=None, mask=None) -> io.NodeOutput:
+    def execute(cls, compare, spread, image=None, mask=None, classifier=None) -> io.NodeOutput:
         insist(choice("compare", compare, COMPARE), number("spread", spread, 0.001, LARGEST_SPREAD))
         if compare == "smoothness":
             return io.NodeOutput(SmoothEnergy(spread))
         if image is None:
-            raise ValueError(f"{compare} are compared with a reference, and none is connected. Wire an IMAGE.")
+            raise ValueError(f"Comparing {compare} needs a reference, and none is connected. Wire an IMAGE.")
         if compare == "colours":
             return io.NodeOutput(ColourEnergy(pictures(image), spread))
+        if compare in ("features", "style"):
+            return io.NodeOutput(seen_reference(compare, classifier, pictures(image), spread))
         kept = None if mask is None else region(mask)
+        if compare == "mean colour":
+            return io.NodeOutput(TintEnergy(pictures(image), kept, spread))
         return io.NodeOutput(MeasuredEnergy(pictures(image), kept, spread, length=compare == "distance"))
+
+
+def seen_reference(compare: str, classifier, reference: Tensor, spread: float) -> FeatureEnergy | StyleEnergy:
+    """A reference as a network sees it.  Raises ValueError for one that does not see this."""
+    if classifier is None:
+        raise ValueError(f"Comparing {compare} needs a network, and none is connected. Wire a Load Classifier.")
+    if compare == "features":
+        insist(answering(classifier, "features", "text"))
+        return FeatureEnergy(classifier, reference, spread)
+    if not isinstance(classifier, ImageNetwork):
+        raise ValueError(f"{classifier!r} reads no clean pictures. Choose a network that does, such as pocket-clean-1.")
+    return StyleEnergy(classifier, reference, spread)
 
 
 class GGMaskedEnergy(io.ComfyNode):

@@ -16,6 +16,7 @@ ROOMS = (
     "load_classifier",
     "train_classifier",
     "energies",
+    "seeing_energies",
     "classifier_guidance",
     "see",
     "compare",

@@ -8,15 +8,22 @@ import torch
 from guidance_geometry.guidance.energies import (
     At,
     AugmentedEnergy,
-    ColourEnergy,
     CombinedEnergy,
     LabelEnergy,
     MaskedEnergy,
-    MeasuredEnergy,
-    SmoothEnergy,
     judges,
 )
 from guidance_geometry.guidance.gradients import gradient_of, smoothed
+from guidance_geometry.guidance.likeness import (
+    ColourEnergy,
+    FeatureEnergy,
+    MeasuredEnergy,
+    SmoothEnergy,
+    StyleEnergy,
+    TintEnergy,
+)
+from guidance_geometry.guidance.seeing import DepthEnergy, SegmentationEnergy, TextEnergy
+from guidance_geometry.tests.guidance.fake_networks import Depth, Extractor, Segmenter, Towers
 
 LABELS = ("cat", "dog", "robot", "plant")
 
@@ -42,6 +49,7 @@ def pictures(count=3, seed=0):
 
 
 PICTURE, MASK = pictures(1, seed=7), torch.arange(64.0).reshape(1, 8, 8) / 63
+PLACES = torch.arange(36).reshape(1, 6, 6) % 5 - 1
 LABEL = LabelEnergy(Linear(), ((0,), (1, 2), (3,)))
 ENERGIES = {
     "label": LABEL,
@@ -55,7 +63,18 @@ ENERGIES = {
     "distance": MeasuredEnergy(PICTURE, MASK, 1.0, length=True),
     "super-resolution": MeasuredEnergy(torch.nn.functional.avg_pool2d(PICTURE, 2)),
     "colours": ColourEnergy(PICTURE),
+    "mean colour": TintEnergy(PICTURE),
+    "mean colour of a region": TintEnergy(PICTURE, MASK),
+    "features": FeatureEnergy(Extractor(), PICTURE),
+    "style": StyleEnergy(Extractor(), PICTURE),
     "smooth": SmoothEnergy(),
+    "text among others": TextEnergy(Towers(), ("a cat", "a dog"), ("a picture",)),
+    "text by itself": TextEnergy(Towers(bias=-3.0), ("a cat",), ("a dog",)),
+    "cosine": TextEnergy(Towers(), ("a cat",), kind="cosine"),
+    "segmentation": SegmentationEnergy(Segmenter(), PLACES),
+    "segmentation by class": SegmentationEnergy(Segmenter(), PLACES, balanced=True),
+    "depth, L1": DepthEnergy(Depth(), MASK.double() ** 2),
+    "depth, L2": DepthEnergy(Depth(inverse=False), MASK.double() ** 2, distance="L2"),
     "views": AugmentedEnergy(LABEL, noise=0.1),
 }
 
@@ -86,6 +105,13 @@ def test_labels_by_hand():
     assert torch.allclose(none.log_prob(x).exp() + LABEL.log_prob(x).exp(), torch.ones(4, dtype=torch.float64))
 
 
+def test_not_of_all_others_is_the_label_itself():
+    x, others = pictures(), LabelEnergy(Linear(), ((1, 2, 3),), "not label")
+    found, wanted = (gradient_of(energy.log_prob, x) for energy in (others, LabelEnergy(Linear(), ((0,),))))
+    assert torch.allclose(found.log_prob, wanted.log_prob)
+    assert torch.allclose(found.shift, wanted.shift)
+
+
 def test_a_hopeless_label_still_pulls_and_a_sure_one_is_exact():
     """A gap of hundreds of logits: log(softmax) would be -inf and its gradient nan."""
     x, energy = pictures().float(), LabelEnergy(Linear(scale=300.0), ((0,),))
@@ -109,11 +135,23 @@ def test_a_mask_keeps_the_value_and_stops_the_gradient_outside():
     assert torch.allclose(masked.shift, whole.shift * mask)
 
 
-def test_colours_do_not_care_where_they_are():
-    x, energy = pictures(), ColourEnergy(PICTURE)
+@pytest.mark.parametrize("energy", [ColourEnergy(PICTURE), TintEnergy(PICTURE)], ids=["histogram", "mean"])
+def test_colours_do_not_care_where_they_are(energy):
+    x = pictures()
     moved = x.flatten(2)[..., torch.randperm(64, generator=torch.Generator().manual_seed(0))].reshape(x.shape)
     assert torch.allclose(energy.log_prob(moved), energy.log_prob(x))
     assert energy.log_prob(PICTURE).abs().max() < 1e-12
+
+
+def test_a_mean_colour_pulls_every_pixel_alike_and_only_in_its_mask():
+    x, left = pictures(), torch.zeros(1, 8, 8)
+    left[..., :4] = 1
+    apart = x[..., :4].mean(dim=(2, 3)) - PICTURE.mean(dim=(2, 3))
+    found = gradient_of(TintEnergy(PICTURE, left).log_prob, x)
+    assert torch.allclose(found.log_prob, -apart.square().mean(dim=1) / 0.02)
+    by_hand = -apart[:, :, None, None] / (0.01 * 3 * 32)
+    assert torch.allclose(found.shift[..., :4], by_hand.expand(3, 3, 8, 4))
+    assert found.shift[..., 4:].abs().max() == 0
 
 
 def test_a_mixture_is_satisfied_by_any_of_its_parts():

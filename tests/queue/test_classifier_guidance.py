@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from guidance_geometry.tests.queue.prompts import forget, latents, small
+from guidance_geometry.tests.queue.prompts import forget, latents, small, steered
 from guidance_geometry.tools.api_client import JobError
 
 SAMPLERS = ["euler", "euler_ancestral", "heun", "dpmpp_2m", "dpmpp_2m_sde", "uni_pc"]
@@ -11,15 +11,10 @@ SAMPLERS = ["euler", "euler_ancestral", "heun", "dpmpp_2m", "dpmpp_2m_sde", "uni
 
 def guided(classifier="pocket-clean-1", evaluation="auto", scale=2.0, label="robot; face", dtype="default", **sampler):
     """A short run of the null label that a classifier steers."""
-    graph = small(label="", **{"cfg": 1.0, **sampler})
-    graph["1"]["inputs"]["weight_dtype"] = dtype
-    graph["20"] = {"class_type": "GGLoadClassifier", "inputs": {"classifier_name": classifier}}
+    loader = {"20": {"class_type": "GGLoadClassifier", "inputs": {"classifier_name": classifier}}}
     wanted = {"classifier": ["20", 0], "label": label, "kind": "label"}
-    graph["21"] = {"class_type": "GGLabelEnergy", "inputs": wanted}
-    knobs = {"normalise": "none", "limit": 0.2, "start_percent": 0.0, "end_percent": 1.0, "every_k": 1}
-    term = {"energy": ["21", 0], "scale": scale, "evaluation": evaluation, **knobs}
-    graph["22"] = {"class_type": "GGClassifierGradient", "inputs": term}
-    graph["4"]["inputs"]["guidance"] = ["22", 0]
+    graph = steered({"class_type": "GGLabelEnergy", "inputs": wanted}, loader, scale, evaluation, **sampler)
+    graph["1"]["inputs"]["weight_dtype"] = dtype
     return graph
 
 

@@ -86,7 +86,7 @@ def labels(demo: Demo, samples: int, way: Way) -> str:
 
 def halves(demo: Demo, samples: int, way: Way) -> str:
     """Error in the kept half, and the judge's answer, of one line."""
-    from ...guidance.energies import MeasuredEnergy
+    from ...guidance.likeness import MeasuredEnergy
     from .classifier_guidance import Row
 
     mask = torch.zeros(1, 32, 32)

@@ -1,0 +1,212 @@
+"""What networks see in a picture beside its label: whether a text fits, a class at every place, depth."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import torch
+from torch import Tensor, nn
+
+from .energies import CLEAN, Asking, At, Classifier, Network, in_turn, unmoved
+from .vectors import flat, promoted
+
+TEXT_KINDS = ("probability", "cosine")
+DISTANCES = ("L1", "L2")
+IGNORED = -1  # class of a place that does not count
+NEAR_FLAT = 1e-6  # deviation of a depth at which there is nothing to divide by
+PROPORTION = 0.05  # by which a map's sides may be rounded
+
+
+class Matcher(Network, Protocol):
+    """Images and texts as unit vectors in one space.  bias: None for a softmax over texts, a number for sigmoids."""
+
+    scale: float
+    bias: float | None
+
+    def image_features(self, x0: Tensor) -> Tensor:
+        """Of images [B, 3, H, W] -> [B, D]"""
+        ...
+
+    def text_features(self, texts: list[str]) -> Tensor:
+        """Of texts -> [T, D]"""
+        ...
+
+
+class DepthNetwork(Network, Protocol):
+    """Depth at every place.  inverse: larger is nearer."""
+
+    inverse: bool
+
+    def depth(self, x0: Tensor) -> Tensor:
+        """Of images [B, 3, H, W] -> [B, h, w]"""
+        ...
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class TextEnergy(Asking):
+    """How well a text fits, with k the scale of the towers' logits and b their bias.
+
+        probability, softmax    k cos(x, y) - logsumexp of k cos(x, .) over y and the alternatives n
+        probability, sigmoids   log sigmoid(k cos(x, y) + b) + sum_n log sigmoid(-k cos(x, n) - b)
+        cosine                  k cos(x, y), which is not calibrated and never satisfied
+
+    texts: y, one for every image in turn. against: n, the same for all images.
+    Raises ValueError for an empty text, and for a softmax over one text, which is 1 for every picture.
+    Source: Radford et al. 2021, arXiv 2103.00020; sigmoids: Zhai et al. 2023, arXiv 2303.15343.
+    """
+
+    network: Matcher
+    texts: tuple[str, ...]
+    against: tuple[str, ...] = ()
+    kind: str = "probability"
+    features: Tensor = field(init=False)
+
+    def __post_init__(self):
+        if self.kind not in TEXT_KINDS:
+            raise ValueError(f"Text energy {self.kind!r} is unknown. Use one of {', '.join(TEXT_KINDS)}.")
+        if not self.texts or not all(text.strip() for text in (*self.texts, *self.against)):
+            raise ValueError("A text is empty. Write what the picture should show, in a few words.")
+        if self.kind == "probability" and self.network.bias is None and not self.against:
+            raise ValueError(
+                f"{self.network!r} weighs texts against each other, and there is only one. Add a negative text such as "
+                "'a picture', or choose cosine."
+            )
+        found = unmoved(lambda: self.network.text_features([*self.texts, *self.against]))
+        object.__setattr__(self, "features", found)
+
+    @property
+    def text(self) -> str:
+        """The texts."""
+        shown = "; ".join(self.texts[:4]) + (f"; ... {len(self.texts)} in turn" if len(self.texts) > 4 else "")
+        rather = f" rather than {'; '.join(self.against)}" if self.against and self.kind == "probability" else ""
+        return f"{shown}{rather}"
+
+    def log_prob(self, x: Tensor, at: At = CLEAN) -> Tensor:
+        """log p(text | x) at temperature 1; the logits divided by the temperature otherwise.  x: [B, 3, H, W]"""
+        seen = promoted(self.network.image_features(x))
+        logits = self.network.scale * seen @ self.features.to(seen).T
+        own = logits[torch.arange(len(x)), torch.arange(len(x)) % len(self.texts)] / at.temperature
+        if self.kind == "cosine":
+            return own
+        others = logits[:, len(self.texts) :] / at.temperature
+        if self.network.bias is None:
+            return own - torch.cat([own[:, None], others], dim=1).logsumexp(dim=1)
+        bias = self.network.bias / at.temperature
+        return nn.functional.logsigmoid(own + bias) + nn.functional.logsigmoid(-others - bias).sum(dim=1)
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class SegmentationEnergy(Asking):
+    """How probable a network finds a map of classes.
+
+        sum_p w_p log softmax(f)_y(p)     f resized to the map before the softmax, sum_p w_p = 1
+
+    wanted: y [n, H, W] int64, below 0 where a place does not count. balanced: w gives every class of a map the same
+    share, so that small things count as much as large ones; else every place.
+    Raises ValueError for a class the network has not, a map nothing of which counts, or one of other proportions.
+    """
+
+    network: Classifier
+    wanted: Tensor
+    balanced: bool = False
+    shares: Tensor = field(init=False)
+
+    def __post_init__(self):
+        count, most = len(self.network.labels), int(self.wanted.max())
+        if most >= count:
+            raise ValueError(
+                f"The map asks for class {most} but the network has {count}, 0 to {count - 1}. "
+                "Set ignore_index where this value means that a place does not count."
+            )
+        if (self.wanted < 0).flatten(1).all(dim=1).any():
+            raise ValueError("Nothing of a map counts: no place has one of the classes. Check its colours and classes.")
+        shares = unmoved(lambda: torch.stack([shares_of(each, self.balanced) for each in self.wanted]))
+        object.__setattr__(self, "shares", shares)
+
+    @property
+    def text(self) -> str:
+        """The classes by name."""
+        names = [self.network.labels[index] for index in self.wanted[self.wanted >= 0].unique().tolist()]
+        return f"a map of {', '.join(names[:4])}" + (f" and {len(names) - 4} more" if len(names) > 4 else "")
+
+    def log_prob(self, x: Tensor, at: At = CLEAN) -> Tensor:
+        """The mean of log p over the places that count.  x: [B, 3, H, W]"""
+        check_proportions("segmentation map", self.wanted, x)
+        logits = promoted(self.network.logits(x, at.sigma, at.alpha)) / at.temperature
+        log_p = resized(logits, self.wanted.shape[-2:]).log_softmax(dim=1)
+        wanted = in_turn(self.wanted.to(x.device), len(x)).expand(len(x), -1, -1).clamp(min=0)
+        return flat(log_p.gather(1, wanted[:, None])[:, 0] * in_turn(self.shares.to(log_p), len(x))).sum(dim=1)
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class DepthEnergy(Asking):
+    """How near a network finds the depth of a picture to a wanted one, whatever the scale and offset of both.
+
+        L1   -mean |N(d) - N(d*)| / spread            N(d) = (d - mean d) / std d
+        L2   -mean (N(d) - N(d*))^2 / (2 spread^2)    = -(1 - correlation) / spread^2
+
+    reference: d* [n, H, W], resized to the network's depth. near: larger is nearer in it; where the network counts the
+    other way, -d* is compared. N carries its gradient, offset and scale included: a median in place of the mean would
+    forgive outliers, but its gradient is that of a single place, which is noise.
+    Raises ValueError for a flat reference, or one of other proportions than the picture.
+    Source: Ranftl et al. 2020, arXiv 1907.01341, section 5 (scale- and shift-invariant losses).
+    """
+
+    network: DepthNetwork
+    reference: Tensor
+    near: bool = True
+    distance: str = "L1"
+    spread: float = 0.1
+
+    def __post_init__(self):
+        if self.distance not in DISTANCES:
+            raise ValueError(f"Distance {self.distance!r} is unknown. Use one of {', '.join(DISTANCES)}.")
+        lowest, highest = flat(self.reference).aminmax(dim=1)
+        if (lowest == highest).any():
+            raise ValueError("The wanted depth is flat, so nothing is nearer than anything else. Wire a depth map.")
+
+    @property
+    def text(self) -> str:
+        """What is compared."""
+        return "the reference's depth"
+
+    def log_prob(self, x: Tensor, at: At = CLEAN) -> Tensor:
+        """Minus the distance of the normalised depths.  x: [B, 3, H, W]"""
+        check_proportions("depth map", self.reference, x)
+        found = promoted(self.network.depth(x))
+        sign = 1 if self.near == self.network.inverse else -1
+        wanted = resized(sign * self.reference.to(found)[:, None], found.shape[-2:])[:, 0]
+        apart = normalised(found) - in_turn(normalised(wanted), len(x))
+        if self.distance == "L1":
+            return -flat(apart).abs().mean(dim=1) / self.spread
+        return -flat(apart).square().mean(dim=1) / (2 * self.spread**2)
+
+
+def normalised(depth: Tensor) -> Tensor:  # [B, h, w] -> [B, h, w]
+    """Depth without its scale and offset: (d - mean) / std, per item."""
+    centred = depth - depth.mean(dim=(1, 2), keepdim=True)
+    return centred / (centred.square().mean(dim=(1, 2), keepdim=True) + NEAR_FLAT**2).sqrt()
+
+
+def shares_of(places: Tensor, balanced: bool) -> Tensor:  # [H, W] int64 -> [H, W], summing to 1
+    """What each place of a map counts: as much as any other, or its part of an equal share for its class."""
+    kept = places >= 0
+    counts = torch.bincount(places[kept])
+    size = counts[places.clamp(min=0)] * (counts > 0).sum() if balanced else kept.sum().expand_as(places)
+    return torch.where(kept, 1 / size.clamp(min=1), 0.0)
+
+
+def resized(x: Tensor, sides: torch.Size | tuple[int, int]) -> Tensor:  # [B, C, H, W] -> [B, C, *sides]
+    """Scaled with antialiasing, so that every place has a share."""
+    same = x.shape[-2:] == torch.Size(sides)
+    return x if same else nn.functional.interpolate(x, tuple(sides), mode="bilinear", antialias=True)
+
+
+def check_proportions(name: str, wanted: Tensor, x: Tensor) -> None:
+    """Refuse a map [n, H, W] that would have to be distorted to lie on pictures [B, C, h, w]."""
+    (height, width), (h, w) = wanted.shape[-2:], x.shape[-2:]
+    if abs(height * w - width * h) > PROPORTION * height * w:
+        raise ValueError(
+            f"The {name} is {width} x {height} but the picture {w} x {h}: other proportions. Crop the map to them."
+        )
