@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
+from .belief import BELIEF, draw_belief
 from .film import MOVIES, Film, draw_film, still_film
 from .order import Drawing, Order, check_choices
 from .page import FIGURES, PULL
@@ -12,7 +13,7 @@ from .step_figure import draw_step
 from .strips import STRIPS, draw_strip
 from .walk import WALK, draw_walk
 
-WORDS = (*FIGURES[:5], STRIPS[0], *WALK, *PULL, FIGURES[5], *MOVIES, *STRIPS[1:])
+WORDS = (*FIGURES[:5], STRIPS[0], *WALK, *PULL, FIGURES[5], *MOVIES, *STRIPS[1:], BELIEF)
 STILLS = tuple(word for word in WORDS if word not in MOVIES)
 
 
@@ -28,5 +29,7 @@ def draw_still(order: Order, figure: str, photo: Tensor | None = None) -> Drawin
     """Draw any of STILLS."""
     if figure in STRIPS:
         return draw_strip(order, figure, photo)
+    if figure == BELIEF:
+        return draw_belief(order)
     draw = draw_walk if figure in WALK else draw_pull if figure in PULL else draw_step
     return draw(order, figure)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import json
+import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -92,31 +93,30 @@ class Canvas:
 
     def __init__(self, width: float, height: float, theme: Theme, unit: float = 1.0):
         from matplotlib.figure import Figure
+        from matplotlib.transforms import Affine2D
 
         self.width, self.height, self.theme, self.unit = width, height, theme, unit
         self._figure = Figure(figsize=(width / 72, height / 72), dpi=72 * unit)
         self._pen = _pen(width * unit, height * unit, 72 * unit)
         self._figure.patch.set_facecolor(theme.paper or "none")
-        self._axes = self._figure.add_axes((0, 0, 1, 1))
-        self._axes.set(xlim=(0, width), ylim=(height, 0))
-        self._axes.axis("off")
+        self._place = Affine2D().scale(1, -1).translate(0, height).scale(1 / 72) + self._figure.dpi_scale_trans
         self._count = 0
 
     def line(self, points: Sequence[Point], colour: str, width: float = 1.0, dash=None, **more):
         """A polyline. dash: on/off lengths in pixels. more: name, alpha, within (a Box that clips)."""
+        from matplotlib.lines import Line2D
+
         xs, ys = zip(*points, strict=True)
-        style = (0, dash) if dash else "-"
-        (artist,) = self._axes.plot(xs, ys, color=colour, lw=width, ls=style, solid_capstyle="round")
-        artist.set_dash_capstyle("butt")
-        self._finish(artist, **more)
+        artist = Line2D(xs, ys, color=colour, lw=width, solid_capstyle="round", dash_capstyle="butt")
+        artist.set_linestyle((0, dash) if dash else "-")
+        self._add(artist, **more)
 
     def polygon(self, points: Sequence[Point], fill: str | None, edge: str = "none", width: float = 0.0, **more):
         """A closed shape."""
         from matplotlib.patches import Polygon
 
         artist = Polygon(points, closed=True, fc=fill or "none", ec=edge, lw=width, joinstyle="miter")
-        self._axes.add_patch(artist)
-        self._finish(artist, **more)
+        self._add(artist, **more)
 
     def rectangle(self, box: Box, fill: str | None, edge: str = "none", width: float = 1.0, **more):
         """An upright rectangle."""
@@ -141,37 +141,44 @@ class Canvas:
 
     def marker(self, at: Point, kind: str, colour: str, size: float, **more):
         """A point's marker: circle and diamond are hollow, disc, square and triangle filled."""
+        from matplotlib.lines import Line2D
+
         face = (self.theme.paper or self.theme.halo) if kind in HOLLOW else colour
-        (artist,) = self._axes.plot(*[[v] for v in at], MARKERS[kind], ms=size, mfc=face, mec=colour, mew=1.8)
-        self._finish(artist, **more)
+        artist = Line2D([at[0]], [at[1]], ls="none", marker=MARKERS[kind], ms=size, mfc=face, mec=colour, mew=1.8)
+        self._add(artist, **more)
 
     def dots(self, points: np.ndarray, colour: str, size: float, **more):
         """Many small discs at points [n, 2], as one shape."""
-        artist = self._axes.plot(points[:, 0], points[:, 1], "o", ms=size, mfc=colour, mec="none", mew=0)[0]
-        self._finish(artist, **more)
+        from matplotlib.lines import Line2D
+
+        artist = Line2D(points[:, 0], points[:, 1], ls="none", marker="o", ms=size, mfc=colour, mec="none", mew=0)
+        self._add(artist, **more)
 
     def text(self, at: Point, words: str, size: float = 12.0, colour: str | None = None, **more) -> Box:
         """Words with a halo, their left upper corner at `at`. more: bold, halo, name. Returns the box they fill."""
         bold, halo = more.pop("bold", False), more.pop("halo", True)
         w, ascent, descent = extent(words, size, bold)
-        artist = self._axes.text(at[0], at[1] + ascent, words, color=colour or self.theme.ink, **_font(size, bold))
-        if halo:
-            artist.set_path_effects(_halo(self.theme.halo))
-        self._finish(artist, **more)
+        look = Look(words, size, bold, colour or self.theme.ink, self.theme.halo if halo else None)
+        self._add(_stamp()((at[0], at[1] + ascent), look), **more)
         return Box(at[0], at[1], w, ascent + descent)
 
     def picture(self, pixels: np.ndarray, box: Box, frame: str, **more):
         """An RGB picture [H, W, 3] in 0..1, nearest-neighbour, with a coloured frame."""
-        artist = self._axes.imshow(
-            np.clip(pixels, 0, 1), extent=(box.x, box.right, box.bottom, box.y), aspect="auto", interpolation="nearest"
-        )
-        self._axes.set(xlim=(0, self.width), ylim=(self.height, 0))
-        self._finish(artist, **more)
+        from matplotlib.image import BboxImage
+        from matplotlib.transforms import Bbox, TransformedBbox
+
+        place = TransformedBbox(Bbox.from_extents(box.x, box.bottom, box.right, box.y), self._place)
+        artist = BboxImage(place, interpolation="nearest", origin="lower")
+        artist.set_data(np.clip(pixels, 0, 1))
+        self._add(artist, **more)
         self.rectangle(box, None, frame, 1.5)
 
     def texts(self) -> list[tuple[str, Box]]:
         """Every text on the sheet with the box that it really fills; for tests and for the curious."""
-        return [(t.get_text(), self._box(t.get_window_extent(self._pen))) for t in self._axes.texts]
+        from matplotlib.text import Text
+
+        texts = (artist for artist in self._figure.artists if isinstance(artist, Text))
+        return [(text.get_text(), self._box(text.get_window_extent(self._pen))) for text in texts]
 
     def png(self) -> np.ndarray:  # -> [H, W, 4] uint8
         """The sheet as pixels."""
@@ -194,21 +201,17 @@ class Canvas:
         size = f'width="{self.width * self.unit:g}" height="{self.height * self.unit:g}"'
         return re.sub(r'(<svg [^>]*?)width="[^"]*"([^>]*?)height="[^"]*"', rf"\1{size}\2", text, count=1)
 
-    def _finish(self, artist, name: str | None = None, alpha: float | None = None, within: Box | None = None):
+    def _add(self, artist, name: str | None = None, alpha: float | None = None, within: Box | None = None):
+        from matplotlib.transforms import Bbox, TransformedBbox
+
         self._count += 1
-        artist.set_zorder(2 + self._count * 1e-3)
-        artist.set_clip_on(within is not None)
-        if name:
-            artist.set_gid(name)
+        artist.set(zorder=2 + self._count * 1e-3, transform=self._place, gid=name, clip_on=within is not None)
         if alpha is not None:
             artist.set_alpha(alpha)
         if within is not None:
-            artist.set_clip_path(self._clip(within))
-
-    def _clip(self, box: Box):
-        from matplotlib.patches import Rectangle
-
-        return Rectangle((box.x, box.y), box.w, box.h, transform=self._axes.transData)
+            box = Bbox.from_extents(within.x, within.bottom, within.right, within.y)
+            artist.set_clip_box(TransformedBbox(box, self._place))
+        self._figure.add_artist(artist)
 
     def _box(self, extent) -> Box:
         y = self.height - extent.y1 / self.unit
@@ -234,7 +237,60 @@ def _font(size: float, bold: bool) -> dict:
     }
 
 
-def _halo(colour: str) -> list:
-    from matplotlib.patheffects import Normal, Stroke
+@lru_cache(maxsize=1)
+def _stamp() -> type:
+    """Text that on pages of pixels is stamped: its glyphs are set once, however many pages it stands on."""
+    from matplotlib.text import Text
 
-    return [Stroke(linewidth=2 * HALO, foreground=colour), Normal()]
+    class Stamp(Text):
+        def __init__(self, at: Point, look: Look):
+            super().__init__(*at, look.words, path_effects=look.effects(), **look.font())
+            self.look = look
+
+        def draw(self, renderer):
+            if hasattr(renderer, "buffer_rgba"):
+                x, y = self.get_transform().transform(self.get_position())
+                pixels, (left, below) = _stamped(self.look, self.figure.dpi)
+                renderer.draw_image(renderer.new_gc(), round(x) - left, round(y) - below, pixels)
+            else:
+                super().draw(renderer)
+
+    return Stamp
+
+
+@dataclass(frozen=True)
+class Look:
+    """What words look like, wherever they stand.  halo: colour of their rim."""
+
+    words: str
+    size: float
+    bold: bool
+    colour: str
+    halo: str | None
+
+    def font(self) -> dict:
+        """Font and colour."""
+        return {"color": self.colour, **_font(self.size, self.bold)}
+
+    def effects(self) -> list:
+        """Strokes of the rim and of the words."""
+        from matplotlib.patheffects import Normal, Stroke
+
+        return [Stroke(linewidth=2 * HALO, foreground=self.halo), Normal()] if self.halo else []
+
+
+@lru_cache(maxsize=1024)
+def _stamped(look: Look, dpi: float) -> tuple[np.ndarray, tuple[int, int]]:
+    """Pixels of words [h, w, 4], and how far inside them, from the left and from below, the words begin."""
+    from matplotlib.backends.backend_agg import RendererAgg
+    from matplotlib.figure import Figure
+    from matplotlib.text import Text
+    from matplotlib.transforms import IdentityTransform
+
+    width, ascent, descent = extent(look.words, look.size, look.bold)
+    rim, unit = 2 * HALO, dpi / 72
+    left, below = math.ceil(rim * unit), math.ceil((rim + descent) * unit)
+    pen = RendererAgg(left + math.ceil((width + rim) * unit), below + math.ceil((ascent + rim) * unit), dpi)
+    text = Text(left, below, look.words, transform=IdentityTransform(), path_effects=look.effects(), **look.font())
+    Figure(figsize=(1, 1), dpi=dpi).add_artist(text).draw(pen)
+    return np.array(pen.buffer_rgba())[::-1], (left, below)

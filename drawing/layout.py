@@ -275,11 +275,15 @@ class Placer:
         """The best box of this size around the anchor, and from now on taken. prefer: directions, best first."""
         room = area or self.area
         ranked = [*prefer.split(), *(d for d in DIRECTIONS if d not in prefer.split())]
-        spots = [(r, rank, box) for rank, d in enumerate(ranked) for r, box in _around(anchor, size, d)]
-        free = [(0.12 * r + 0.6 * rank + self._crossed(box), box) for r, rank, box in spots if self._is_free(box, room)]
-        if not free:
+        spots = [(0.12 * r + 0.6 * k, box) for k, d in enumerate(ranked) for r, box in _around(anchor, size, d)]
+        best, least = None, math.inf
+        for cost, box in sorted(spots, key=lambda spot: spot[0]):
+            if cost >= least:
+                break  # whatever comes now costs more, crossed or not
+            if self._is_free(box, room) and (whole := cost + self._crossed(box)) < least:
+                best, least = box, whole
+        if best is None:
             return self.anywhere(anchor, size, room)
-        best = min(free, key=lambda choice: choice[0])[1]
         self.taken.append(best)
         return best
 
@@ -312,7 +316,8 @@ class Placer:
         return area.holds(box) and not any(box.meets(other, 4.0) for other in self.taken)
 
     def _crossed(self, box: Box) -> float:
-        return CROSSING * sum(crosses(p, q, box.grown(4.0)) for p, q in self.lines)
+        wide = box.grown(4.0)
+        return CROSSING * sum(crosses(p, q, wide) for p, q in self.lines)
 
 
 def nearest(box: Box, point: Point) -> Point:

@@ -108,7 +108,7 @@ def scene_of(trace: Trace, step: int | None = None, sample: int | None = None, v
         "elements": trace.count,
         "space": str(trace.header.get("space", "ve")),
     }
-    single = trace.stage[step] in ("cond_only", "skip")
+    single = trace.stage[step] in ("cond_only", "skip", "recur")
     geometry = _geometry(record, gamma, trace.count, float(trace.steps["floor"][step]), single)
     end = _end(trace, step, sample) if geometry["points"] and view is as_recorded else {}
     return Scene(**facts, **geometry, **end)

@@ -38,6 +38,7 @@ JOINED = "two triangles, joined at the move; distances across are not true"
 LAST = "The last step of the run has no next one. Choose an earlier step."
 LOST = "Set capture to pictures and run again."
 SURE = 0.01  # of the way: below this share what is off the ray is rounding, not noise
+HEADROOM = 46  # for the pictures of states above the highest point
 
 
 @dataclass(frozen=True)
@@ -209,7 +210,7 @@ def _caption(figure: str, scene: Scene, walk: Walk) -> Caption:
 
 def _room(sheet: Sheet, caption: Box) -> Box:
     """Where the points may stand: above the caption, with room for the picture of x_t."""
-    left, top = sheet.gutter + 24, sheet.plot.y + 30
+    left, top = sheet.gutter + 24, sheet.plot.y + HEADROOM
     low = min(caption.y - 46, sheet.plot.bottom - 60)
     return Box(sheet.plot.x + left, top, sheet.plot.w - left - sheet.margin, low - top)
 
@@ -254,7 +255,7 @@ def _labels(plot: Plot, walk: Walk, at: Mapping[str, Point], roles: list[str], c
     set_gutter(plot, column, [at[role] for role in column], area, roles)
     for leg in LEGS[: (count >= 3) + (count >= 6)]:
         if leg.end in roles:
-            label(plot, at[leg.end], leg.end, leg.words, "n ne nw e s", area)
+            label(plot, at[leg.end], leg.end, leg.words, "n ne nw e s")
     for leg in LEGS[: (count >= 3) + (count >= 6)]:
         length = math.dist(walk.points[leg.start], walk.points[leg.tip])
         words = length_if_short(at[leg.start], at[leg.tip], length)

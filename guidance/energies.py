@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from .vectors import flat, promoted
 
+ROOT = 1e-12  # under a root: its slope at 0 is infinite
 LABEL_KINDS = ("label", "not label", "joint logit", "multi-label")
 
 
@@ -298,32 +299,39 @@ class MeasuredEnergy(Named):
     """How well a picture explains a measurement of it.
 
         -mean((y - A x)^2) / (2 spread^2)     mean over the measured pixels, so that size does not matter
+        -|y - A x| / spread                   `length`: its gradient is as long far off as close by
 
     A: the identity where mask is 1 (inpainting), and an antialiased reduction to y's size (super-resolution).
     reference: y [1 or B, C, h, w] in -1 .. 1. mask: [n, H, W] or None for everything. spread: noise of y.
-    Source: Chung et al. 2023, arXiv 2209.14687 (with the mean in place of the sum).
+    Source: Chung et al. 2023, arXiv 2209.14687 (with the mean in place of the sum); its step size is zeta over the
+    length of the residual, which is `length`.
     """
 
     reference: Tensor
     mask: Tensor | None = None
     spread: float = 0.1
+    length: bool = False
 
     @property
     def text(self) -> str:
         """What is measured."""
-        return "the reference's pixels" + ("" if self.mask is None else " in a mask")
+        distance = "the distance to " if self.length else ""
+        return f"{distance}the reference's pixels" + ("" if self.mask is None else " in a mask")
 
     def log_prob(self, x: Tensor, at: At = CLEAN) -> Tensor:
-        """Minus the squared error in units of the measurement's noise.  x: [B, C, H, W]"""
+        """Minus the error in units of the measurement's noise.  x: [B, C, H, W]"""
         wanted = self.reference.to(x)
         wanted = wanted if len(wanted) == 1 else wanted[torch.arange(len(x)) % len(wanted)]
         seen = x
         if wanted.shape[-2:] != x.shape[-2:]:
             seen = nn.functional.interpolate(x, wanted.shape[-2:], mode="bilinear", antialias=True)
-        error = (wanted - seen).square().mean(dim=1)
+        mask = x.new_ones(1, 1, 1) if self.mask is None else resized_mask(self.mask, seen)[:, 0]
+        square = (wanted - seen).square()
+        if self.length:
+            return -(flat(square * mask[:, None]).sum(dim=1) + ROOT).sqrt() / self.spread
+        error = square.mean(dim=1)
         if self.mask is None:
             return -flat(error).mean(dim=1) / (2 * self.spread**2)
-        mask = resized_mask(self.mask, seen)[:, 0]
         return -flat(error * mask).sum(dim=1) / flat(mask).sum(dim=1).clamp(min=1e-6) / (2 * self.spread**2)
 
 

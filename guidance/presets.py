@@ -12,7 +12,7 @@ from .rules.zero_star import ZeroStar
 
 
 class Preset(NamedTuple):
-    """Rules in wire order, and one sentence: for which models, and what to do with cfg."""
+    """Rules in wire order, and what to know: for which models, what to do with cfg, and where it was measured."""
 
     rules: tuple[Rule, ...]
     advice: str
@@ -20,11 +20,19 @@ class Preset(NamedTuple):
 
 PRESETS = {
     "plain CFG": Preset((), "For every model."),
-    "less burn (APG)": Preset((AdaptiveProjected(),), "For every model; cfg can be half as high again, or twice."),
+    "less burn (APG)": Preset(
+        (AdaptiveProjected(),),
+        "For every model; cfg can be half as high again, or twice. Measured on the demo model: at the same cfg it "
+        "obeys the label less often.",
+    ),
     "flow (CFG-Zero*)": Preset(
-        (ZeroStar(),), "For flow models (SD3, Flux with a negative, Wan, Lumina); on others the scale acts alone."
+        (ZeroStar(),),
+        "For flow models (SD3, Flux with a negative, Wan, Lumina); on others the scale acts alone. Not measured here: "
+        "the demo model is no flow model.",
     ),
     "faster (interval + reuse)": Preset(
-        (Interval("percent", 0.05, 0.6), Reuse(2)), "For every model and samplers without added noise; cfg as it was."
+        (Interval("percent", 0.05, 0.6), Reuse(2)),
+        "For every model and samplers without added noise; cfg as it was. Measured on the demo model, 2,000 samples: "
+        "65 % of the passes, the judge's accuracy within 1 point and the Frechet distance within 5 %.",
     ),
 }

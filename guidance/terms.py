@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -35,7 +35,7 @@ class GradientOptions:
     temperature: divides the classifier's logits. draws: size of the cloud about x0-hat, 0 is the point itself.
     backward_steps: gradient steps on x0-hat (evaluation x0 only). views: random views to average over, 0 is the picture
     alone. seed: of draws and views. exact: the scale is gamma itself, for all roads. checkpoint: compute twice instead
-    of keeping.
+    of keeping. radius: of the cloud, in units of what the noise leaves open.
     """
 
     temperature: float = 1.0
@@ -45,9 +45,20 @@ class GradientOptions:
     seed: int = 0
     exact: bool = False
     checkpoint: bool = False
+    radius: float = 1.0
 
 
 USUAL = GradientOptions()
+
+
+class Strength(NamedTuple):
+    """How strongly a term acts in one evaluation.
+
+    gamma: factor of its shift, and of the steps on the way to it. carried: share of it that reaches the prediction.
+    """
+
+    gamma: float
+    carried: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -160,8 +171,11 @@ class GradientTerm(Term):
         """Whether the gradient is taken anew at a noise level."""
         return int(run.position(sigma)) % self.every == 0
 
-    def shift(self, place: Place, road: str, again: bool = False) -> Shift:
-        """The shift of x0-hat at gamma 1 by a road.  again: the graph of the denoiser is needed once more."""
+    def shift(self, place: Place, road: str, again: bool = False, gamma: float | None = None) -> Shift:
+        """The shift of x0-hat at gamma 1 by a road.
+
+        again: the graph of the denoiser is needed once more. gamma: of the steps on the way; None is the term's own.
+        """
         sigma, alpha, options = place.sigma, place.alpha, self.options
         if road == NOISY:
             at = At(sigma, alpha, options.temperature, sigma)
@@ -169,7 +183,7 @@ class GradientTerm(Term):
         log_prob = self._of_clean(place)
         if road == BACKPROP:
             return through_denoiser(log_prob, place.x, place.denoised, sigma, alpha, again)
-        gamma = self.gamma(road)
+        gamma = self.gamma(road) if gamma is None else gamma
         return at_denoised(log_prob, place.denoised, sigma, alpha, place.sigma_data, gamma, options.backward_steps)
 
     def _energy(self) -> Energy:
@@ -187,7 +201,8 @@ class GradientTerm(Term):
             return log_prob
         sizes = (options.draws, *place.x.shape[1:])
         noise = torch.randn(sizes, generator=draws_at(options.seed, place.sigma))
-        return smoothed(log_prob, noise, spread(place.sigma, place.alpha, place.sigma_data) ** 0.5)
+        left_open = spread(place.sigma, place.alpha, place.sigma_data) ** 0.5
+        return smoothed(log_prob, noise, options.radius * left_open)
 
     def at_road(self, road: str) -> GradientTerm:
         """The same term on another road; its scale keeps its meaning."""

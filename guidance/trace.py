@@ -25,7 +25,7 @@ VERSION = 1
 FORMAT = "guidance-geometry/trace"
 MAX_BYTES = 4 * 10**6  # a trace travels by mail and in browsers; `save` thins the pictures until it fits
 READABLE_BYTES = 64 * 10**6
-STAGES = ("step", "skip", "reuse", "cond_only")
+STAGES = ("step", "skip", "reuse", "cond_only", "recur")
 PER_STEP = ("sigma", "sigma_next", "alpha", "alpha_next", "gamma", "kappa", "evals", "floor")
 PER_SAMPLE = ("m9", "m9a", "m10", "m10c", "m11", "m11s", "m12", "m13", "m14")
 CAPTURED = ("x", "uncond", "cond", "guided")
@@ -42,7 +42,7 @@ class Trace:
         latent.shape is the shape of one sample, without the batch axis.
     steps: {column: float64 tensor}: [n] for sigma, sigma_next, alpha, alpha_next, gamma, kappa, evals, floor;
         [n, B] for m9 .. m14; "K" [n, B, pairs]; "sum" [n, B, 3] = sums of u, delta, D - G. nan is "unknown".
-    stage: one word a step, of STAGES.
+    stage: one word a step, of STAGES. recur: back to a noisier level, without a prediction of its own.
     tensors: fp16 x, uncond, cond, guided [k, B, *latent] at the steps of header.capture.steps, and end [B, *latent].
     cross: float64 numbers that compare several steps; optional: directions [B, k(k+1)/2], header.directions says which.
     """
@@ -164,8 +164,9 @@ def _noise_problems(trace: Trace) -> list[str]:
     sampler = trace.header.get("sampler")
     if sampler != "gg_ddpm" and (sampler != "ddpm" or trace.header.get("space") == "flow"):
         return []  # the host's own ddpm step knows VE only
-    expected = ddpm_noise(*(trace.steps[name] for name in ("sigma", "sigma_next", "alpha", "alpha_next")))
-    expected = expected * float((trace.header.get("options") or {}).get("eta", 1.0))
+    levels = [trace.steps[name] for name in ("sigma", "sigma_next", "alpha", "alpha_next")]
+    eta = float((trace.header.get("options") or {}).get("eta", 1.0))
+    expected = torch.where(levels[1] > levels[0], forward_noise(*levels), eta * ddpm_noise(*levels))
     found = trace.column("M8").square().mean(dim=1).sqrt()
     limit = max(NOISE_LIMIT, 5 / math.sqrt(2 * trace.count * trace.batch))
     off = (found - expected).abs() > limit * expected
@@ -184,6 +185,11 @@ def ddpm_noise(sigma: Tensor, sigma_next: Tensor, alpha: Tensor, alpha_next: Ten
     """
     kept = alpha * sigma_next**2 / (alpha_next * sigma)
     return (sigma_next**2 - kept**2).clamp(min=0).sqrt()
+
+
+def forward_noise(sigma: Tensor, sigma_next: Tensor, alpha: Tensor, alpha_next: Tensor) -> Tensor:  # [n] x4 -> [n]
+    """Rms of the noise that takes a state back to a noisier level: sqrt(sigma'^2 - (alpha' sigma / alpha)^2)."""
+    return (sigma_next**2 - (alpha_next * sigma / alpha) ** 2).clamp(min=0).sqrt()
 
 
 def _steps(marked: Tensor) -> str:

@@ -32,6 +32,11 @@ def dot(a: Tensor, b: Tensor) -> Tensor:  # [B, ...], [B, ...] -> [B] float64
     return (wide(flat(a)) * wide(flat(b))).sum(dim=1)
 
 
+def square(v: Tensor) -> Tensor:  # [B, ...] -> [B] float64
+    """Squared length of each item: <v, v>."""
+    return wide(flat(v)).square().sum(dim=1)
+
+
 def norm(v: Tensor) -> Tensor:  # [B, ...] -> [B] float64
     """Length of each item: |v| = sqrt(<v, v>)."""
     numbers = v.cpu() if v.device.type == "mps" else v
@@ -61,8 +66,8 @@ def angle(a: Tensor, b: Tensor) -> Tensor:  # [B, ...], [B, ...] -> [B] float64 
 
 def project(v: Tensor, onto: Tensor) -> Tensor:  # [B, ...], [B, ...] -> [B, ...] in v's dtype
     """The part of v along `onto`, zero where `onto` is zero: onto * <v, onto> / <onto, onto>."""
-    square = dot(onto, onto)
-    share = torch.where(square == 0, torch.zeros_like(square), dot(v, onto) / square)
+    length = square(onto)
+    share = torch.where(length == 0, 0.0, dot(v, onto) / length)
     wider = promoted(onto)
     return (per_item(share, wider) * wider).to(v.dtype)
 
@@ -79,8 +84,9 @@ def per_item(values: Tensor | float, like: Tensor) -> Tensor:  # [B], [1] or sca
 
 
 def std(v: Tensor) -> Tensor:  # [B, ...] -> [B] float64
-    """Standard deviation of the elements of each item."""
-    return wide(flat(v)).std(dim=1, correction=0)
+    """Standard deviation of the elements of each item: the root mean square about their mean."""
+    rows = wide(flat(v))
+    return rms(rows - rows.mean(dim=1, keepdim=True))
 
 
 def ratio(a: Tensor, b: Tensor) -> Tensor:

@@ -9,12 +9,15 @@ import comfy.samplers
 from comfy_api.latest import io
 from tqdm.auto import trange
 
-from ..samplers.loop import item_noise, run
-from ..samplers.steps import ddim, ddpm, level
+from ..samplers.loop import ONCE, Recurrence, item_noise, run
+from ..samplers.steps import Level, ddim, ddpm, level, up_and_down
 from . import host
-from .checks import insist, number, verdict
+from .checks import choice, insist, number, verdict
+from .sampling import CATEGORY
+from .steering import LEAN, RATES, WAYS, Steering
 
-MAX_OFFSET = 1 << 31
+MAX_OFFSET, MOST_TIMES = 1 << 31, 100
+STEPS = {"gg_ddpm": ddpm, "gg_ddim": ddim}
 
 
 @dataclass(frozen=True)
@@ -25,9 +28,10 @@ class BlogSampler:
     """
 
     name: str
-    rule: Callable
     eta: float
     noise_seed_offset: int = 0
+    recurrence: Recurrence = ONCE
+    steering: Steering = RATES
 
     @property
     def __name__(self) -> str:
@@ -35,117 +39,195 @@ class BlogSampler:
 
     @property
     def options(self) -> dict:
-        """What the step's formula needs to know."""
-        return {"eta": self.eta}
+        """What the step's formula needs to know, and what a trace should tell."""
+        found = {"eta": self.eta, "noise_seed_offset": self.noise_seed_offset}
+        if self.steering.way != RATES.way:
+            found |= {"gradient": self.steering.way, "dsg_weight": self.steering.lean}
+        if self.recurrence != ONCE:
+            found |= {"recurrence": self.recurrence.times}
+            found |= {"recur_start": self.recurrence.start, "recur_end": self.recurrence.end}
+        return found
+
+    def count(self, sigmas) -> int:
+        """Steps of a run over a schedule, those back to a noisier level included."""
+        return self.recurrence.count(len(sigmas) - 1)
 
     def noise(self, x, seed: int | None) -> Callable:
         """Noise with one stream per batch item."""
         draw = item_noise(x, (seed or 0) + self.noise_seed_offset)
         return lambda *levels: draw()
 
+    def down(self, now: Level, then: Level) -> float:
+        """What a step keeps of the old noise; DDPM's eta is a factor on the fresh noise alone."""
+        return up_and_down(now, then, 1.0 if self.name == "gg_ddpm" else self.eta)[1]
+
     def __call__(self, model, x, sigmas, extra_args=None, callback=None, disable=None, noise_sampler=None):
         """Sample from sigmas[0] to sigmas[-1]; the host calls this."""
         extra_args = extra_args or {}
         flow = host.is_flow(model.inner_model.model_patcher)
         levels = [level(s, flow) for s in sigmas.tolist()]
-        noise = noise_sampler or self.noise(x, extra_args.get("seed"))
+        steered = self.steering.begin(extra_args.get("model_options", {}), levels, self.down)
+        draw, rule = noise_sampler or self.noise(x, extra_args.get("seed")), STEPS[self.name]
         ones = x.new_ones([len(x)])
         states = run(
             lambda x, now: model(x, now.sigma * ones, **extra_args),
             x,
             levels,
-            lambda x, denoised, now, then, eps: self.rule(x, denoised, now, then, eps, eta=self.eta),
-            noise,
+            lambda x, denoised, now, then, eps: rule(x, denoised, now, then, steered(eps), eta=self.eta),
+            draw,
+            self.recurrence,
         )
-        for i in trange(len(levels) - 1, disable=disable):
-            predicted = next(states)
+        for _ in trange(self.count(sigmas), disable=disable):
+            state = next(states)
             if callback is not None:
-                callback({"x": predicted.x, "i": i, "sigma": sigmas[i], "denoised": predicted.denoised})
+                callback(report_of(state, sigmas))
             x = next(states).x_next
         return x
 
 
-OFFSET = io.Int.Input(
-    "noise_seed_offset",
-    default=0,
-    min=0,
-    max=MAX_OFFSET,
-    tooltip="Added to the seed of the injected noise only: other noise along the way from the same starting noise.",
-)
+def report_of(state, sigmas) -> dict:
+    """What the host's callbacks are told of a state; `back` marks a step to a noisier level, which asks for nothing."""
+    i = state.index
+    told = {"x": state.x, "i": i, "sigma": sigmas[i + state.back], "denoised": state.denoised}
+    return told | ({"back": True} if state.back else {})
 
 
-def _sampler(name: str, rule: Callable, eta: float, noise_seed_offset: int, most: float) -> io.NodeOutput:
-    insist(number("eta", eta, 0, most), number("noise_seed_offset", noise_seed_offset, 0, MAX_OFFSET))
-    return io.NodeOutput(comfy.samplers.KSAMPLER(BlogSampler(name, rule, float(eta), int(noise_seed_offset))))
+def extras() -> list:
+    """The widgets after eta: what the steps do besides stepping."""
+    return [
+        io.Int.Input(
+            "noise_seed_offset",
+            default=0,
+            min=0,
+            max=MAX_OFFSET,
+            tooltip="Added to the seed of the injected noise only: other noise along the way from the same starting "
+            "noise.",
+        ),
+        io.Int.Input(
+            "recurrence",
+            default=1,
+            min=1,
+            max=MOST_TIMES,
+            optional=True,
+            tooltip="How often each step is taken; before every repetition the result gets its noise back (time "
+            "travel). 1 is off. Mends what strong guidance breaks, at that many times the cost.",
+        ),
+        _share("recur_start", 0.0, "Share of the run's steps before the first repeated one; 0 is from the start."),
+        _share("recur_end", 1.0, "Share of the steps after which none is repeated; 1 is to the end."),
+        io.Combo.Input(
+            "gradient",
+            options=list(WAYS),
+            default=WAYS[0],
+            optional=True,
+            tooltip="How Classifier Guidance acts. rate: as everywhere, whatever the number of steps. DPS, FreeDoM, "
+            "MPGD, TFG: a shift of every step as in the paper; scale is the paper's number. DSG: turns the noise only.",
+        ),
+        _share("dsg_weight", 0.2, "For DSG: how far the noise leans towards the gradient; 0 not at all, 1 wholly."),
+    ]
 
 
-class GGSamplerDDPM(io.ComfyNode):
+def _share(name: str, default: float, tooltip: str) -> io.Float.Input:
+    return io.Float.Input(name, default=default, min=0.0, max=1.0, step=0.01, optional=True, tooltip=tooltip)
+
+
+class _BlogStep(io.ComfyNode):
+    """A step as a SAMPLER.  step: of STEPS. most_eta: the widget's end."""
+
+    step: str
+    most_eta: float
+
+    @classmethod
+    def validate_inputs(
+        cls,
+        eta=None,
+        noise_seed_offset=None,
+        recurrence=None,
+        recur_start=None,
+        recur_end=None,
+        gradient=None,
+        dsg_weight=None,
+    ):
+        given = (eta, noise_seed_offset, recurrence, recur_start, recur_end, gradient, dsg_weight)
+        return verdict(*cls._complaints(*given))
+
+    @classmethod
+    def execute(
+        cls,
+        eta,
+        noise_seed_offset,
+        recurrence=1,
+        recur_start=0.0,
+        recur_end=1.0,
+        gradient=WAYS[0],
+        dsg_weight=0.2,
+    ) -> io.NodeOutput:
+        window = (recurrence, recur_start, recur_end)
+        insist(*cls._complaints(eta, noise_seed_offset, *window, gradient, dsg_weight))
+        how = (ONCE if recurrence == 1 else Recurrence(*window), Steering(gradient, dsg_weight))
+        return io.NodeOutput(comfy.samplers.KSAMPLER(BlogSampler(cls.step, float(eta), noise_seed_offset, *how)))
+
+    @classmethod
+    def _complaints(cls, eta, noise_seed_offset, recurrence, recur_start, recur_end, gradient, dsg_weight) -> list:
+        empty = still = None
+        if None not in (recur_start, recur_end) and recur_start >= recur_end:
+            empty = f"The window {recur_start:g} to {recur_end:g} is empty. Let recur_start be the smaller one."
+        if eta == 0 and gradient == LEAN:
+            still = "DSG turns the noise of a step, and at eta 0 there is none. Raise eta, or choose another gradient."
+        return [
+            number("eta", eta, 0, cls.most_eta),
+            number("noise_seed_offset", noise_seed_offset, 0, MAX_OFFSET),
+            number("recurrence", recurrence, 1, MOST_TIMES),
+            number("recur_start", recur_start, 0, 1),
+            number("recur_end", recur_end, 0, 1),
+            choice("gradient", gradient, WAYS),
+            number("dsg_weight", dsg_weight, 0, 1),
+            empty,
+            still,
+        ]
+
+    @classmethod
+    def _schema(cls, display_name: str, description: str, eta: float, meaning: str) -> io.Schema:
+        knob = io.Float.Input("eta", default=eta, min=0.0, max=cls.most_eta, step=0.05, tooltip=meaning)
+        alone = "Each image of a batch has its own noise stream, so it comes out the same alone."
+        return io.Schema(
+            node_id=cls.__name__,
+            display_name=display_name,
+            category=CATEGORY,
+            description=f"{description} {alone}",
+            inputs=[knob, *extras()],
+            outputs=[io.Sampler.Output(tooltip="For KSampler + Guidance Trace, SamplerCustom or any custom sampler.")],
+        )
+
+
+class GGSamplerDDPM(_BlogStep):
     """DDPM as a SAMPLER."""
 
+    step, most_eta = "gg_ddpm", 2.0
+
     @classmethod
     def define_schema(cls):
-        return io.Schema(
-            node_id="GGSamplerDDPM",
-            display_name="DDPM Sampler (exact posterior)",
-            category="guidance geometry/sampling",
-            description="Ancestral sampling with the exact posterior of the forward process, on VE and flow models. "
-            "Each image of a batch has its own noise stream, so it comes out the same alone.",
-            inputs=[
-                io.Float.Input(
-                    "eta",
-                    default=1.0,
-                    min=0.0,
-                    max=2.0,
-                    step=0.05,
-                    tooltip="Factor on the injected noise. 1 is the exact posterior; 0 follows its mean (blurry); "
-                    "above 1 leaves grain.",
-                ),
-                OFFSET,
-            ],
-            outputs=[io.Sampler.Output(tooltip="For KSampler + Guidance Trace, SamplerCustom or any custom sampler.")],
+        return cls._schema(
+            "DDPM Sampler (exact posterior)",
+            "Ancestral sampling with the exact posterior of the forward process, on VE and flow models.",
+            1.0,
+            "Factor on the injected noise. 1 is the exact posterior; 0 follows its mean (blurry); above 1 leaves "
+            "grain.",
         )
 
-    @classmethod
-    def validate_inputs(cls, eta=None, noise_seed_offset=None):
-        return verdict(number("eta", eta, 0, 2), number("noise_seed_offset", noise_seed_offset, 0, MAX_OFFSET))
 
-    @classmethod
-    def execute(cls, eta, noise_seed_offset) -> io.NodeOutput:
-        return _sampler("gg_ddpm", ddpm, eta, noise_seed_offset, 2)
-
-
-class GGSamplerDDIM(io.ComfyNode):
+class GGSamplerDDIM(_BlogStep):
     """DDIM as a SAMPLER."""
 
+    step, most_eta = "gg_ddim", 1.0
+
     @classmethod
     def define_schema(cls):
-        return io.Schema(
-            node_id="GGSamplerDDIM",
-            display_name="DDIM Sampler (eta)",
-            category="guidance geometry/sampling",
-            description="DDIM on VE and flow models: eta 0 is the deterministic ODE step, eta 1 equals DDPM. "
-            "Each image of a batch has its own noise stream, so it comes out the same alone.",
-            inputs=[
-                io.Float.Input(
-                    "eta",
-                    default=0.0,
-                    min=0.0,
-                    max=1.0,
-                    step=0.05,
-                    tooltip="Share of fresh noise. 0 is deterministic (the Euler ODE step), 1 is ancestral (DDPM).",
-                ),
-                OFFSET,
-            ],
-            outputs=[io.Sampler.Output(tooltip="For KSampler + Guidance Trace, SamplerCustom or any custom sampler.")],
+        return cls._schema(
+            "DDIM Sampler (eta)",
+            "DDIM on VE and flow models: eta 0 is the deterministic ODE step, eta 1 equals DDPM.",
+            0.0,
+            "Share of fresh noise. 0 is deterministic (the Euler ODE step), 1 is ancestral (DDPM).",
         )
-
-    @classmethod
-    def validate_inputs(cls, eta=None, noise_seed_offset=None):
-        return verdict(number("eta", eta, 0, 1), number("noise_seed_offset", noise_seed_offset, 0, MAX_OFFSET))
-
-    @classmethod
-    def execute(cls, eta, noise_seed_offset) -> io.NodeOutput:
-        return _sampler("gg_ddim", ddim, eta, noise_seed_offset, 1)
 
 
 NODES = [GGSamplerDDPM, GGSamplerDDIM]

@@ -33,7 +33,20 @@ OPTION_RANGES = {
     "backward_steps": (1, 100),
     "views": (0, 64),
     "seed": (0, LARGEST_SEED),
+    "radius": (0.0, 10.0),
 }
+
+
+RADIUS = io.Float.Input(
+    "radius",
+    default=1.0,
+    min=0.0,
+    max=10.0,
+    step=0.05,
+    optional=True,
+    tooltip="Size of the cloud of draws. 1: what the noise leaves open (LGD). TFG calls it gamma-bar and takes 0.001 "
+    "to 0.1. 0: at the prediction.",
+)
 
 
 def _share(name: str, default: float, tooltip: str) -> io.Float.Input:
@@ -197,25 +210,34 @@ class GGGradientOptions(io.ComfyNode):
                     "For x0 + backprop. auto: keep everything if it fits, else compute blocks twice, else go without "
                     "backprop; the node says so. compute twice: from the start.",
                 ),
+                RADIUS,
             ],
             outputs=[OptionsWire.Output(display_name="options", tooltip="For Classifier Guidance.")],
         )
 
     @classmethod
     def validate_inputs(
-        cls, temperature=None, draws=None, backward_steps=None, views=None, seed=None, unit=None, memory=None
+        cls,
+        temperature=None,
+        draws=None,
+        backward_steps=None,
+        views=None,
+        seed=None,
+        unit=None,
+        memory=None,
+        radius=None,
     ) -> bool | str:
-        return verdict(*_option_complaints(temperature, draws, backward_steps, views, seed, unit, memory))
+        numbers = (temperature, draws, backward_steps, views, seed, radius)
+        return verdict(*_option_complaints(numbers, unit, memory))
 
     @classmethod
-    def execute(cls, temperature, draws, backward_steps, views, seed, unit, memory) -> io.NodeOutput:
-        insist(*_option_complaints(temperature, draws, backward_steps, views, seed, unit, memory))
+    def execute(cls, temperature, draws, backward_steps, views, seed, unit, memory, radius=1.0) -> io.NodeOutput:
+        insist(*_option_complaints((temperature, draws, backward_steps, views, seed, radius), unit, memory))
         flags = (unit == "gamma itself", memory == "compute twice")
-        return io.NodeOutput(GradientOptions(temperature, draws, backward_steps, views, seed, *flags))
+        return io.NodeOutput(GradientOptions(temperature, draws, backward_steps, views, seed, *flags, radius))
 
 
-def _option_complaints(temperature, draws, backward_steps, views, seed, unit, memory) -> list[str | None]:
-    numbers = (temperature, draws, backward_steps, views, seed)
+def _option_complaints(numbers: tuple, unit, memory) -> list[str | None]:
     return [
         *(number(name, value, *OPTION_RANGES[name]) for name, value in zip(OPTION_RANGES, numbers, strict=True)),
         choice("unit", unit, UNITS),

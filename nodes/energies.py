@@ -27,7 +27,7 @@ NOBODY = -1  # an empty label is no label here
 ENERGY = EnergyWire.Input("energy", tooltip="What a picture should be: from a label, a reference, or other energies.")
 OUT = EnergyWire.Output(display_name="energy", tooltip="log p per image, for Classifier Guidance or Watch an Energy.")
 COMBINE = ("product", "mixture")
-COMPARE = ("pixels", "colours", "smoothness")
+COMPARE = ("pixels", "colours", "smoothness", "distance")
 LARGEST_WEIGHT, LARGEST_SPREAD = 1e4, 1e3
 
 
@@ -120,7 +120,7 @@ class GGReferenceEnergy(io.ComfyNode):
                     "compare",
                     COMPARE,
                     "pixels: mean squared error. colours: histograms, wherever the colours are. smoothness: total "
-                    "variation, without a reference.",
+                    "variation, without a reference. distance: the length of the error of all pixels (DPS).",
                 ),
                 io.Float.Input(
                     "spread",
@@ -130,10 +130,10 @@ class GGReferenceEnergy(io.ComfyNode):
                     step=0.01,
                     round=0.001,
                     tooltip="How much deviation is forgiven: log p = -error / (2 spread^2). Half as much pulls four "
-                    "times as hard.",
+                    "times as hard. distance: log p = -|error| / spread.",
                 ),
                 io.Image.Input("image", optional=True, tooltip="The reference; not read for smoothness."),
-                io.Mask.Input("mask", optional=True, tooltip="For pixels: only where it is white counts."),
+                io.Mask.Input("mask", optional=True, tooltip="For pixels and distance: only where it is white counts."),
             ],
             outputs=[OUT],
         )
@@ -151,7 +151,8 @@ class GGReferenceEnergy(io.ComfyNode):
             raise ValueError(f"{compare} are compared with a reference, and none is connected. Wire an IMAGE.")
         if compare == "colours":
             return io.NodeOutput(ColourEnergy(pictures(image), spread))
-        return io.NodeOutput(MeasuredEnergy(pictures(image), None if mask is None else region(mask), spread))
+        kept = None if mask is None else region(mask)
+        return io.NodeOutput(MeasuredEnergy(pictures(image), kept, spread, length=compare == "distance"))
 
 
 class GGMaskedEnergy(io.ComfyNode):

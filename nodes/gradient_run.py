@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from ..guidance.gradients import bounded, gain, is_dead
 from ..guidance.schedules import Run
-from ..guidance.terms import BACKPROP, CLEAN_X0, NOISY, GradientTerm, Place, WatchTerm
+from ..guidance.terms import BACKPROP, CLEAN_X0, NOISY, GradientTerm, Place, Strength, WatchTerm
 from ..guidance.vectors import rms
 from . import host
 from .autograd import IN_PLACE, graph, pages_weights, ran_out_of_memory, with_attention
@@ -57,7 +57,8 @@ class Whole(Protocol):
 class GradientRun:
     """The gradient terms of a chain in one run.
 
-    latest: what they said in the latest evaluation. notes: sentences for the trace. whole: the run they are part of.
+    latest: what they said in the latest evaluation. notes: sentences for the trace. strength(term, road, sigma): how
+    strongly a term acts there; a sampler whose gradients are no rates sets its own. whole: the run they are part of.
     """
 
     def __init__(self, terms: tuple, guider, run: Run, whole: Whole):
@@ -69,6 +70,7 @@ class GradientRun:
         self.recompute = any(isinstance(term, GradientTerm) and term.options.checkpoint for term in terms)
         self.in_place = self.measured = self.silent = False
         self.lowered = bool(terms) and pages_weights(patcher)
+        self.strength: Callable[[GradientTerm, str, float], Strength] = as_rate
         self.latest: list[Asked] = []
         self.held: dict[GradientTerm, Asked] = {}
         self.notes: dict[str, None] = {}
@@ -171,6 +173,13 @@ class GradientRun:
         if server is not None and context is not None:
             server.send_progress_text(text, context.node_id, server.client_id)
 
+    def wanted(self) -> Tensor | None:  # -> [B, ...]
+        """What the terms asked for together in the latest evaluation, at their own gamma; None where none was asked."""
+        terms = {name: term for term, name in self.names.items()}
+        asked = [(terms[a.name], a.shift) for a in self.latest if a.shift is not None]
+        pushes = [term.gamma(self.road(term)) * shift for term, shift in asked]
+        return torch.stack(pushes).sum(dim=0) if pushes else None
+
     def watch_out(self, asked: Asked, sigma: float) -> Asked:
         """The same without what is not finite, and an alarm for that and for a gradient that is exactly zero."""
         if asked.shift is None:
@@ -185,6 +194,11 @@ class GradientRun:
                 "argmax, or is the classifier wholly satisfied?"
             )
         return asked
+
+
+def as_rate(term: GradientTerm, road: str, sigma: float) -> Strength:
+    """A term's own gamma, whatever the steps."""
+    return Strength(term.gamma(road))
 
 
 def names_of(terms: tuple) -> list[str]:
@@ -277,14 +291,17 @@ class Call(NamedTuple):
         if term.every > 1 and term in run.held and not term.fresh(run.run, self.sigma):
             return run.held[term]
         with run.pictures[term].ready() if road != NOISY else nullcontext():
-            found = term.shift(place, road, again)
+            found = term.shift(place, road, again, run.strength(term, road, self.sigma).gamma)
         asked = run.watch_out(Asked(run.names[term], found.shift.detach(), found.log_prob), self.sigma)
         if term.every > 1:
             run.held[term] = asked
         return asked
 
     def _push(self, term: GradientTerm, road: str, shift: Tensor, seen: dict[str, Tensor]) -> Tensor:
-        push = term.gamma(road) * shift
+        gamma, carried = self.run.strength(term, road, self.sigma)
+        if not carried:
+            return torch.zeros_like(shift)
+        push = (gamma * carried) * shift
         if term.normalise == "none":
             return push
         if term.normalise == "clip":

@@ -23,7 +23,7 @@ from torch import Tensor
 
 from ..guidance.trace import PER_SAMPLE, PER_STEP, VERSION, Trace
 from ..samplers.ledger import Capture, Ledger
-from ..samplers.recorder import Call, Recorded, Recorder
+from ..samplers.recorder import RECUR, Call, Recorded, Recorder
 from ..samplers.steps import FORMULAS, READS_UNCOND
 from ..samplers.tagged import plain
 from . import host
@@ -115,7 +115,8 @@ class Watch:
         self.end: Tensor | None = None
         self.split = TOLD_APART
         self.ledger = self._ledger()
-        self.run_id, steps = uuid.uuid4().hex[:12], max(len(sigmas) - 1, 0)
+        self.run_id, counted = uuid.uuid4().hex[:12], getattr(self.function, "count", None)
+        steps = max(len(sigmas) - 1, 0) if counted is None else counted(sigmas)
         self.live = Live(self.ledger, self.run_id, steps, host.data_deviation(self.patcher))
         late = self.name == "dpm_adaptive"
         self.recorder = Recorder(self._entered, host.last_sigma(self.name, sigmas), reports_late=late)
@@ -162,6 +163,8 @@ class Watch:
             stand_in = StandIn(model, self._call)
 
             def report(info):
+                if info.get("back"):
+                    return self.recorder.turned(info["x"], float(info["sigma"]))
                 self.recorder.stepped()
                 return callback({name: plain(value) for name, value in info.items()}) if callback else None
 
@@ -299,9 +302,10 @@ class Watch:
             notes.append("a noise mask was set: D is the original outside it, so D - G is not a rule's doing there")
         if self.flow and self.name in host.WRONG_ON_FLOW:
             notes.append(f"{self.name} adds VE noise to a flow state: its samples are wrong on flow models")
-        skipped = sum(stage != "step" for stage in self.ledger.stage)
+        asked = [stage for stage in self.ledger.stage if stage != RECUR]
+        skipped = sum(stage != "step" for stage in asked)
         if skipped:
-            notes.append(f"uncond was not evaluated in {skipped} of {len(self.ledger.stage)} steps")
+            notes.append(f"uncond was not evaluated in {skipped} of {len(asked)} steps")
         return [*notes, *(self.run_of_chain.gradients.notes if self.run_of_chain else ())]
 
 

@@ -28,7 +28,7 @@ STEP = "Step to draw, from 0. -1 chooses one at two fifths of the run with a rea
 FIGURE = (
     "step plane: all of a step in one. The next four build it up. Then the post in order: noise levels; sampling; "
     "with a classifier; noise added; the animations, the last one over all steps. filmstrip and heat map show the "
-    "whole run."
+    "whole run. classifier curves: how sure each classifier is, step by step."
 )
 SAVE = (
     "What to write into output; each file reopens the workflow. all: every form. webp, apng: animations, with a sheet "
@@ -77,7 +77,8 @@ class GGFigure(io.ComfyNode):
             display_name="Guidance Figure (blog)",
             category=SEE,
             description="Draws a run to scale: a step with both predictions, their difference, the scale and the "
-            "noise; the figures of the post one by one; the post's animations; a filmstrip; a heat map.",
+            "noise; the figures of the post one by one; the post's animations; a filmstrip; a heat map; what "
+            "classifiers say.",
             is_output_node=True,
             inputs=[
                 TRACE_IN,

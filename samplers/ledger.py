@@ -29,8 +29,8 @@ from ..guidance.gram import (
     with_zeros,
 )
 from ..guidance.vectors import promoted, rms
-from .recorder import Recorded
-from .steps import Level, Update, level
+from .recorder import RECUR, Recorded
+from .steps import Level, Update, back, level
 
 LIMITS = {"numbers": 0, "pictures": 24, "tensors": 1 << 30}  # captured steps at most
 PICTURES = ("x", "uncond", "cond", "guided")
@@ -188,7 +188,7 @@ class Ledger:
         alike = ((present, list(rows)) for present, rows in groupby(taken, lambda row: (row.rows, row.columns)))
         products = torch.cat([with_zeros(torch.stack([row.products for row in rows]), *p) for p, rows in alike]).cpu()
         record, count = with_history(self.vectors, products), int(rows.pop("count")[0])
-        sigma, gamma = rows["sigma"][:, None], rows["gamma"][:, None]
+        noisier, gamma = torch.maximum(rows["sigma"], rows["sigma_next"])[:, None], rows["gamma"][:, None]
         ratios = [rows.pop(name)[:, None] for name in RATIOS]
         beyond, beyond_of_cond = torch.stack([row.beyond for row in taken]).cpu().unbind(dim=1)
         unexplained = torch.stack([row.unexplained for row in taken]).cpu()
@@ -209,7 +209,7 @@ class Ledger:
             "m10c": metrics.saturation_excess(beyond, beyond_of_cond),
             "m11": metrics.out_of_plane(record),
             "m11s": metrics.out_of_span(record),
-            "m12": metrics.identity_residual(unexplained, sigma),
+            "m12": metrics.identity_residual(unexplained, noisier),
             "K": triangle(products[..., : len(self.vectors)]),
             "floor": floor.mean(dim=1),
             "kappa": _kappa(record, rows["gamma"]),
@@ -268,11 +268,12 @@ class Ledger:
 
     def _unexplained(self, step: Recorded, now: Level, then: Level) -> Tensor:  # -> [B] float64
         """Rms of what the recorded move has that the step's formula has not; nan where there is no formula or value."""
-        if self.formula is not None and (step.uncond is not None or not self.reads_uncond):
+        formula = back if step.stage == RECUR else self.formula
+        if formula is not None and (step.uncond is not None or not self.reads_uncond):
             facts = (step.x, step.denoised, now, then, step.uncond)
             before, self.update = self.update, Update(*facts, None, self.options)
             with suppress(ZeroDivisionError):  # from or to a level like the one before
-                return rms(step.move - self.formula(Update(*facts, before, self.options)))
+                return rms(step.move - formula(Update(*facts, before, self.options)))
         return step.x.new_full((len(step.x),), torch.nan, dtype=torch.float64)
 
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Generator, Iterator
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 import torch
 from torch import Tensor
 
-from .steps import Level, Step
+from .steps import Level, Step, renoise
 
 MASK63 = (1 << 63) - 1
 GOLDEN = 0x9E3779B97F4A7C15  # odd multiplier of splitmix64: spreads neighbouring seeds over all bits
@@ -19,7 +19,8 @@ GOLDEN = 0x9E3779B97F4A7C15  # odd multiplier of splitmix64: spreads neighbourin
 class State:
     """One step of a run: x at level `now`, the prediction D there, the step, and the state after it.
 
-    x, denoised, x_next: [B, ...]. step, x_next: None while the step has not been taken.
+    x, denoised, x_next: [B, ...]. step, x_next: None while the step has not been taken. A step back to a noisier level
+    asks for no prediction; its D is that of the step before.
     """
 
     index: int
@@ -30,21 +31,67 @@ class State:
     step: Step | None = None
     x_next: Tensor | None = None
 
+    @property
+    def back(self) -> bool:
+        """Whether it leads to a noisier level, from which the step is taken again."""
+        return self.then.sigma > self.now.sigma
 
-def run(denoise: Callable, x: Tensor, levels: list[Level], step: Callable, noise: Callable) -> Iterator[State]:
+
+@dataclass(frozen=True)
+class Recurrence:
+    """Steps that are taken several times, the state made as noisy as before in between (self-recurrence, time travel).
+
+    times: how often. start, end: shares of the run's steps between which that holds; 0 is the first step, 1 the last.
+    """
+
+    times: int = 1
+    start: float = 0.0
+    end: float = 1.0
+
+    def of(self, index: int, steps: int) -> int:
+        """How often step `index` of so many is taken."""
+        share = index / steps
+        return self.times if self.start <= share and (share < self.end or self.end >= 1) else 1
+
+    def count(self, steps: int) -> int:
+        """Steps of such a run, those back to a noisier level included."""
+        return sum(2 * self.of(i, steps) - 1 for i in range(steps))
+
+
+ONCE = Recurrence()
+
+
+def run(
+    denoise: Callable,
+    x: Tensor,
+    levels: list[Level],
+    step: Callable,
+    noise: Callable,
+    recurrence: Recurrence = ONCE,
+) -> Iterator[State]:
     """Sample from levels[0] to levels[-1], yielding each state twice: predicted (step is None), then stepped.
 
     denoise(x, level) -> D. step(x, D, now, then, eps) -> Step. noise(now, then) -> eps, asked for only where the next
-    level is noisy. x: [B, ...]. A consumer that stops iterating stops the run.
+    level is noisy. Before a step is taken again x' is made as noisy as x was, a step of its own. x: [B, ...]. A
+    consumer that stops iterating stops the run.
+    Source of the recurrence: Bansal et al. 2023, arXiv 2302.07121, alg. 1; Yu et al. 2023, arXiv 2303.09833, alg. 2.
     """
     for i, (now, then) in enumerate(pairwise(levels)):
-        denoised = denoise(x, now)
-        yield State(i, x, denoised, now, then)
-        eps = noise(now, then) if then.sigma > 0 else torch.zeros_like(x)
-        taken = step(x, denoised, now, then, eps)
-        x_next = x + taken.move + taken.noise
-        yield State(i, x, denoised, now, then, taken, x_next)
-        x = x_next
+        for left in reversed(range(recurrence.of(i, len(levels) - 1))):
+            denoised = denoise(x, now)
+            x = yield from _taken(State(i, x, denoised, now, then), step, noise)
+            if left:
+                x = yield from _taken(State(i, x, denoised, then, now), renoise, noise)
+
+
+def _taken(state: State, step: Callable, noise: Callable) -> Generator[State, None, Tensor]:
+    """A state before its step and after it; returns where it leads."""
+    yield state
+    eps = noise(state.now, state.then) if state.then.sigma > 0 else torch.zeros_like(state.x)
+    taken = step(state.x, state.denoised, state.now, state.then, eps)
+    x_next = state.x + taken.move + taken.noise
+    yield replace(state, step=taken, x_next=x_next)
+    return x_next
 
 
 def item_noise(x: Tensor, seed: int) -> Callable[[], Tensor]:  # x [B, ...] -> () -> eps [B, ...]

@@ -14,6 +14,8 @@ from torch import Tensor
 
 from .tagged import Parts, parts_of, plain, tag
 
+RECUR = "recur"  # stage of a step back to a noisier level
+
 
 @dataclass
 class Call:
@@ -110,6 +112,14 @@ class Recorder:
         if self.primary is not None:
             self._complete(self.primary, found.x, found.parts, found.sigma)
         self.primary, self.steps = found, self.steps + 1
+
+    def turned(self, x: Tensor, sigma: float) -> None:
+        """Note that the sampler makes x noisier again without asking the model: a step of its own, stage `recur`."""
+        at = self.primary
+        if at is not None:
+            self._complete(at, plain(x), parts_of(x), sigma)
+            self.primary = Call(plain(x).clone(), sigma, {}, denoised=at.denoised, stage=RECUR)
+            self.steps += 1
 
     def returned(self, x: Tensor) -> None:
         """Note the sampler's result, which ends the last step."""

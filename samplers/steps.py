@@ -90,6 +90,26 @@ def ddpm(x: Tensor, denoised: Tensor, now: Level, then: Level, eps: Tensor, *, e
     return Step(then.alpha * denoised + down * noise_estimate(x, denoised, now) - x, eta * up * eps)
 
 
+def renoise(x: Tensor, denoised: Tensor, now: Level, then: Level, eps: Tensor) -> Step:
+    """A step back to a noisier level, as the forward process makes it; D is not read.
+
+        x' = (alpha'/alpha) x + sqrt(sigma'^2 - (alpha'/alpha)^2 sigma^2) eps
+
+    VE adds sqrt(sigma'^2 - sigma^2) eps; at flow's sigma' = 1 nothing of x is left. x, eps: [B, ...].
+    Source: Yu et al. 2023, arXiv 2303.09833, alg. 2, in any (alpha, sigma).
+    """
+    kept = then.alpha / now.alpha
+    return Step((kept - 1) * x, sqrt(max(then.sigma**2 - (kept * now.sigma) ** 2, 0)) * eps)
+
+
+def follow(now: Level, then: Level, down: float) -> float:
+    """How far the next state follows the prediction.  dx'/dD = alpha' - alpha down / sigma
+
+    down: what the step keeps of the old noise; sigma' without fresh noise.
+    """
+    return then.alpha - now.alpha * down / now.sigma
+
+
 def euler(update: Update) -> Tensor:
     """Move of the Euler step.  x' - x = (alpha' - alpha r) D + (r - 1) x,   r = sigma' / sigma"""
     ratio = update.then.sigma / update.now.sigma
@@ -128,6 +148,11 @@ def euler_cfg_pp(update: Update) -> Tensor:
         raise ValueError("CFG++ steps along the unconditional prediction, and this step has none.")
     _, down = up_and_down(update.now, update.then, eta)
     return update.then.alpha * update.denoised + down * noise_estimate(update.x, update.uncond, update.now) - update.x
+
+
+def back(update: Update) -> Tensor:
+    """Move of a step back to a noisier level: what becomes of the signal.  (alpha'/alpha - 1) x"""
+    return renoise(update.x, update.denoised, update.now, update.then, torch.zeros_like(update.x)).move
 
 
 def lcm(update: Update) -> Tensor:

@@ -48,6 +48,11 @@ def tag(value: Tensor, parts: Parts) -> Tagged:
     return tagged
 
 
+def redrawn(draw: Tensor, value: Tensor) -> Tensor:
+    """Another value in the place of a draw: as much noise as the draw was, and of the same step."""
+    return tag(value, dict.fromkeys(parts_of(draw), value)) if isinstance(draw, Tagged) else value
+
+
 def plain(value: Any) -> Any:
     """The ordinary tensor behind a tagged one; anything else as it is."""
     return value.plain if isinstance(value, Tagged) else value

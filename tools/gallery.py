@@ -13,7 +13,7 @@ from ..drawing.blog import WORDS
 from .api_client import Client
 from .browser import CHROMIUM, editor
 from .provision import ROOT
-from .run_figures import FIGURES, SAMPLER, draw_words, file_of, run_graph, write
+from .run_figures import FIGURES, FREE, draw_words, file_of, write
 
 PAGE = ROOT / "docs" / "gallery.md"
 PALETTES = ("light", "dark")
@@ -44,6 +44,7 @@ LINES = {
     "run animated": "The step plane at every step of the run.",
     "filmstrip": "Both predictions, the guided one and their difference over the run.",
     "heat map": "Where in the picture the label acts, step by step.",
+    "classifier curves": "How sure each classifier is, and the gradient beside the difference of the two predictions.",
 }
 VIEWS = {
     "plane": "Plane: one step to scale.",
@@ -78,8 +79,8 @@ QUIET = {"Comfy.Minimap.Visible": False}
 
 def inspected() -> dict:
     """The template's guided run, and an inspector."""
-    inputs = {"trace": [SAMPLER, 2], "vae": ["1", 1], "pictures": 8}
-    return run_graph() | {"22": {"class_type": "GGInspector", "inputs": inputs}}
+    inputs = {"trace": [FREE.sampler, 2], "vae": ["1", 1], "pictures": 8}
+    return FREE.run | {"22": {"class_type": "GGInspector", "inputs": inputs}}
 
 
 def view_file(view: str, palette: str) -> Path:
@@ -117,7 +118,8 @@ def page_lines() -> Iterator[str]:
     yield (
         "Every figure of *Guidance Figure* and every view of *Guidance Inspector*, from one run of "
         "[Pocket](pocket.md): label robot, \u03b3 = 4, 20 DDPM steps, step 5. It is the run of the template "
-        "*The geometry of guidance*; [its story](the-geometry-of-guidance.md) explains it. "
+        "*The geometry of guidance*; figures with a gradient are of the noise-aware classifier in the template "
+        "*two_roads*. [Their story](the-geometry-of-guidance.md) explains them. "
         "`python3 dev.py gallery` makes this page."
     )
     yield "## Guidance Figure"

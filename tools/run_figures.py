@@ -1,39 +1,69 @@
-"""Figures of the template's own run for the documentation: any word of GGFigure, drawn by the node, without metadata.
+"""Figures of the templates' own runs for the documentation: any word of GGFigure, drawn by the node, without metadata.
 
-The run is that of `The geometry of guidance`, so that a reader who opens the template sees the same pictures.
+Classifier figures are of the run of `two_roads`, all others of that of `The geometry of guidance`, so that a reader who
+opens the template sees the same pictures.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
 from io import BytesIO
 from pathlib import Path
 
+from ..drawing.belief import BELIEF
 from ..drawing.film import MOVIES
-from .api_client import Client
+from ..drawing.page import PULL
+from ..guidance.trace import Trace, load
+from .api_client import Client, Job
 from .provision import ROOT
+from .workflows.layouts import THE_GEOMETRY, TWO_ROADS, Layout
 
-TEMPLATE = ROOT / "tools" / "workflows" / "geometry_of_guidance.json"
 FIGURES = ROOT / "docs" / "figures"
-DENOISER, SAMPLER, FIGURE = "1", "6", "23"  # node ids of the template
-RUN = ("1", "2", "3", "4", SAMPLER)
+BY_CLASSIFIER = (*PULL, "classifier animated", BELIEF)
 
 
-def run_graph() -> dict:
-    """The template's guided run alone: what everything else is drawn from."""
-    template = json.loads(TEMPLATE.read_text(encoding="utf-8"))
-    return {node: template[node] for node in RUN}
+@dataclass(frozen=True)
+class Source:
+    """A sampler of a template, and the figure node whose settings are used."""
+
+    layout: Layout
+    sampler: str
+    figure: str
+
+    @cached_property
+    def template(self) -> dict:
+        """All nodes of the template."""
+        return json.loads(self.layout.api.read_text(encoding="utf-8"))
+
+    @property
+    def run(self) -> dict:
+        """The run alone: what everything else is drawn from."""
+        return upstream(self.template, [self.sampler])
+
+    def drawn(self, words: Sequence[str]) -> dict:
+        """The run with one figure node a word; animations are saved as WebP."""
+        settings, graph = self.template[self.figure], self.run
+        for word in words:
+            chosen = {"figure": word, "save": "webp" if word in MOVIES else "png"}
+            graph[word] = settings | {"inputs": settings["inputs"] | chosen}
+        return graph
 
 
-def figure_graph(words: Sequence[str]) -> dict:
-    """The run with one figure node a word, its settings those of the template; animations are saved as WebP."""
-    template = json.loads(TEMPLATE.read_text(encoding="utf-8"))[FIGURE]
-    graph = run_graph()
-    for word in words:
-        chosen = {"figure": word, "save": "webp" if word in MOVIES else "png"}
-        graph[word] = template | {"inputs": template["inputs"] | chosen}
-    return graph
+FREE, BY_GRADIENT = Source(THE_GEOMETRY, "6", "23"), Source(TWO_ROADS, "31", "61")
+
+
+def upstream(template: Mapping, ends: Sequence[str]) -> dict:
+    """The nodes that these need, and these."""
+    wanted, kept = list(ends), {}
+    while wanted:
+        node = wanted.pop()
+        kept[node] = template[node]
+        wires = [value[0] for value in template[node]["inputs"].values() if isinstance(value, list)]
+        wanted += [name for name in wires if name not in kept]
+    return kept
 
 
 def file_of(word: str) -> Path:
@@ -42,11 +72,22 @@ def file_of(word: str) -> Path:
 
 
 def draw_words(client: Client, words: Sequence[str]) -> None:
-    """Run once, draw the figures of all words, and keep them in docs/figures."""
-    job = client.run(figure_graph(words))
-    for word in words:
-        content = client.file(job.outputs[word]["images"][0])
-        write(file_of(word), content)
+    """Run once on each road that is needed, draw the figures of all words, and keep them in docs/figures."""
+    for source in (FREE, BY_GRADIENT):
+        mine = [word for word in words if (word in BY_CLASSIFIER) == (source is BY_GRADIENT)]
+        if mine:
+            job = client.run(source.drawn(mine))
+            for word in mine:
+                write(file_of(word), client.file(job.outputs[word]["images"][0]))
+
+
+def saved_trace(client: Client, job: Job, node: str) -> Trace:
+    """The trace that a node of a job saved."""
+    name = job.outputs[node]["text"][0].split(":")[0]
+    path = ROOT / "output" / name
+    path.parent.mkdir(exist_ok=True)
+    path.write_bytes(client.file({"filename": name, "subfolder": "traces", "type": "output"}))
+    return load(path)
 
 
 def write(path: Path, content: bytes) -> None:
@@ -72,17 +113,16 @@ def _pixels(picture):
 
 
 def plain_webp(content: bytes) -> bytes:
-    """An animated WebP without its EXIF block.
+    """The same frames and times in fewer bytes than the node, which is in a hurry, spends; without its EXIF block."""
+    from PIL import Image
 
-    A RIFF file is chunks of name, size and bytes padded to even length; the first chunk's bit 3 announces the EXIF.
-    """
-    chunks, at = [], 12
-    while at < len(content):
-        size = int.from_bytes(content[at + 4 : at + 8], "little")
-        end = at + 8 + size + size % 2
-        chunks.append(content[at:end])
-        at = end
-    kept = b"".join(chunk for chunk in chunks if chunk[:4] != b"EXIF")
-    flags = kept[8] & ~0b1000
-    body = b"WEBP" + kept[:8] + bytes([flags]) + kept[9:]
-    return b"RIFF" + len(body).to_bytes(4, "little") + body
+    out, frames, times = BytesIO(), [], []
+    with Image.open(BytesIO(content)) as film:
+        for k in range(film.n_frames):
+            film.seek(k)
+            frames.append(Image.fromarray(_pixels(film)))
+            times.append(film.info["duration"])
+    first, *rest = frames
+    exact = {"lossless": True, "quality": 50, "method": 4, "loop": 0, "exif": b""}
+    first.save(out, "WEBP", save_all=True, append_images=rest, duration=times, **exact)
+    return out.getvalue()

@@ -1,4 +1,4 @@
-"""The story of classifier-free guidance: draws its figures, measures its numbers, and sets them into its page.
+"""The story of guidance: draws its figures, measures its numbers, and sets them into its page.
 
     python tools/run.py story --server http://127.0.0.1:8188
 
@@ -26,7 +26,7 @@ from ..drawing.density import Panel, draw_panels
 from ..drawing.expectation import Shown, draw_expectation, level_head
 from ..drawing.straight_line import Ends, draw_ends
 from ..drawing.words import SYMBOLS
-from ..guidance.trace import Trace, load
+from ..guidance.trace import Trace
 from .api_client import Client, Job
 from .browser import CHROMIUM, chromium
 from .demo_data import LABELS
@@ -34,7 +34,7 @@ from .demo_files import write_json
 from .first_look import array, judged
 from .pocket_means import card, read_means
 from .provision import ROOT
-from .run_figures import FIGURES, SAMPLER, TEMPLATE, draw_words, run_graph, write
+from .run_figures import BY_CLASSIFIER, FIGURES, FREE, draw_words, saved_trace, upstream, write
 from .story_measures import (
     STEPS,
     Averages,
@@ -47,6 +47,7 @@ from .story_measures import (
     start_noise,
     straightness,
 )
+from .story_roads import classifier_half, rounded
 from .workflows.layouts import THE_GEOMETRY
 
 PAGE = ROOT / "docs" / "the-geometry-of-guidance.md"
@@ -64,6 +65,7 @@ WORDS = (
     "scaled difference",
     "step and noise",
     "filmstrip",
+    *BY_CLASSIFIER,
 )
 FIGURE_STEP, FIGURE_SAMPLE = 5, 2  # as the template's figures
 PLAIN, GUIDED, TRACE, HTML = "pictures at 1", "pictures at 4", "trace", "page"  # nodes added to the template's run
@@ -72,11 +74,6 @@ GAMMAS = (1.0, 2.0, 4.0, 8.0)
 PANELS, STEP_COUNTS, POINTS = (0.0, 1.0, 2.0, 4.0), (20, 100, 400), 20_000
 REACH = 2.1  # half the side of the plane that is drawn
 SAMPLES, SEED = 100, 5
-
-
-def rounded(value: float) -> float:
-    """Four significant digits: what a repeated run gives again."""
-    return float(f"{value:.4g}")
 
 
 def picture(x0: Tensor) -> np.ndarray:  # [3, H, W] in [-1, 1] -> [H, W, 3] in 0..1
@@ -95,23 +92,13 @@ def keep(name: str, canvas: Canvas) -> None:
 
 def two_runs(client: Client) -> Job:
     """Run the template's two samplers; keep pictures of both and the trace of the guided one."""
-    template = json.loads(TEMPLATE.read_text(encoding="utf-8"))
-    graph = run_graph() | {node: template[node] for node in ("5", "7", "10")}
+    graph = upstream(FREE.template, ["7", "10"])
     for name, decode in ((PLAIN, "7"), (GUIDED, "10")):
         graph[name] = {"class_type": "PreviewImage", "inputs": {"images": [decode, 0]}}
-    graph[TRACE] = {"class_type": "GGSaveTrace", "inputs": {"trace": [SAMPLER, 2], "filename_prefix": "story"}}
-    graph[HTML] = {"class_type": "GGExportHTML", "inputs": {"trace": [SAMPLER, 2], "filename_prefix": "story"}}
+    graph[TRACE] = {"class_type": "GGSaveTrace", "inputs": {"trace": [FREE.sampler, 2], "filename_prefix": "story"}}
+    graph[HTML] = {"class_type": "GGExportHTML", "inputs": {"trace": [FREE.sampler, 2], "filename_prefix": "story"}}
     workflow = json.loads(THE_GEOMETRY.template.read_text(encoding="utf-8"))
     return client.run(graph, extra_data={"extra_pnginfo": {"workflow": workflow}})
-
-
-def trace_of(client: Client, job: Job) -> Trace:
-    """The saved trace of a job."""
-    name = job.outputs[TRACE]["text"][0].split(":")[0]
-    path = ROOT / "output" / name
-    path.parent.mkdir(exist_ok=True)
-    path.write_bytes(client.file({"filename": name, "subfolder": "traces", "type": "output"}))
-    return load(path)
 
 
 def export(client: Client, job: Job, program: str | None) -> None:
@@ -285,6 +272,18 @@ TABLES = {
         Column("spread", "spread of the samples", "{:.2f}"),
         Column("wanted_spread", "of the density", "{:.2f}"),
     ),
+    "roads": (
+        Column("road", "road", "{}"),
+        Column("claimed", "its own classifier says so", "{:.0%}"),
+        Column("judged", "the judge says so", "{:.0%}"),
+        Column("fooled", "one is sure, the other denies it", "{:.0%}"),
+    ),
+    "agreement": (
+        Column("sigma", "\u03c3", "{:.3g}"),
+        Column("cosine", "cosine of gradient and \u03b4", "{:.2f}"),
+        Column("g", "gradient, rms", "{:.2g}"),
+        Column("delta", "\u03b4, rms", "{:.2g}"),
+    ),
     "straight": (
         Column("gamma", "\u03b3", "{:g}"),
         Column("predicted", "straight line", "{:.2f}"),
@@ -341,8 +340,9 @@ def main() -> None:
             draw_words(client, WORDS)
             job = two_runs(client)
             export(client, job, args.chromium)
-            trace = trace_of(client, job)
+            trace = saved_trace(client, job, TRACE)
             numbers = run_numbers(trace) | draw_two_runs(client, job, trace.header["labels"])
+            numbers |= classifier_half(client)
         write_json(NUMBERS, numbers | measured())
     numbers = json.loads(NUMBERS.read_text(encoding="utf-8"))
     PAGE.write_text(page_of(WORDS_OF_PAGE.read_text(encoding="utf-8"), numbers), encoding="utf-8")

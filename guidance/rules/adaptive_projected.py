@@ -10,7 +10,7 @@ from ..predictions import Predictions
 from ..schedules import Run
 from ..vectors import flat, norm, per_item, project, ratio
 from .contract import Rule, with_difference
-from .spaces import known_space, vector
+from .spaces import known_space, seen
 
 
 @dataclass(frozen=True)
@@ -77,5 +77,6 @@ class AdaptiveProjected(Rule):
         mean = delta = cond - uncond + self.momentum * state.mean
         if self.threshold:
             delta = capped(delta, self.threshold * (1 if self.absolute else flat(delta).shape[1] ** 0.5))
-        delta = weighed(delta, vector(self.space, cond, p), self.eta)
+        axis = cond if self.space == "x0" else seen(self.space, p).outputs(cond)[0]
+        delta = weighed(delta, axis, self.eta)
         return with_difference(p, delta), Momentum(mean)

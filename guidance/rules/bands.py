@@ -12,7 +12,6 @@ from ..predictions import Predictions
 from .contract import Rule, with_difference
 
 METHODS = ("FDG", "FreSca")
-BINOMIAL = (1 / 16, 4 / 16, 6 / 16, 4 / 16, 1 / 16)
 
 
 @dataclass(frozen=True)
@@ -80,23 +79,22 @@ def pyramid_low(v: Tensor) -> Tensor:  # [B, C, ...] -> [B, C, ...]
 
     Blur: binomial, 5 taps, mirrored at the border. Halving and doubling are linear. Source: Burt and Adelson 1983.
     """
-    for axis in _axes(v):
-        v = _along(v, axis)
-    return v
+    sides = tuple(v.shape[axis] for axis in _axes(v))
+    linear = "linear" if len(sides) == 1 else "bilinear"
+    places = _blurred(v.reshape(-1, 1, *sides))
+    half = functional.interpolate(places, size=[max(side // 2, 1) for side in sides], mode=linear)
+    return _blurred(functional.interpolate(half, size=sides, mode=linear)).reshape(v.shape)
 
 
-def _along(v: Tensor, axis: int) -> Tensor:
-    last = v.movedim(axis, -1)
-    rows = last.reshape(-1, 1, last.shape[-1])
-    half = functional.interpolate(_blurred(rows), size=max(rows.shape[-1] // 2, 1), mode="linear")
-    full = _blurred(functional.interpolate(half, size=rows.shape[-1], mode="linear"))
-    return full.reshape(last.shape).movedim(-1, axis)
-
-
-def _blurred(rows: Tensor) -> Tensor:  # [R, 1, N] -> [R, 1, N]
-    taps = rows.new_tensor(BINOMIAL).reshape(1, 1, -1)
-    border = "reflect" if rows.shape[-1] > 2 else "replicate"
-    return functional.conv1d(functional.pad(rows, (2, 2), mode=border), taps)
+def _blurred(v: Tensor) -> Tensor:  # [R, 1, ...] -> [R, 1, ...]
+    """Weights 1, 4, 6, 4, 1 over 16 along every axis of places: four times the mean of neighbours."""
+    axes = range(2, v.ndim)
+    border = "reflect" if min(v.shape[2:]) > 2 else "replicate"  # two places cannot mirror two more
+    v = functional.pad(v, (2, 2) * len(axes), mode=border)
+    for axis in (*axes,) * 4:
+        more = v.shape[axis] - 1
+        v = v.narrow(axis, 0, more) + v.narrow(axis, 1, more)
+    return v / 16 ** len(axes)
 
 
 def _axes(v: Tensor) -> tuple[int, ...]:

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from ..predictions import Predictions
-from ..vectors import dot, flat, promoted, ratio, wide
+from ..vectors import flat, promoted, ratio, square, wide
 from .contract import Rule
-from .spaces import known_space, scaled, vector
+from .spaces import known_space, seen
 
 LOW, HIGH = 0.45, 0.55  # the paper's percentiles of the robust energy
 
@@ -23,8 +23,8 @@ def energy_preserving(p: Predictions, guided: Tensor, *, robust: bool, space: st
     Source: Zhang et al. 2024, arXiv 2412.09966.
     """
     energy = middle_energy if robust else _energy
-    factor = ratio(energy(vector(space, p.cond, p)), energy(vector(space, guided, p))).sqrt()
-    return scaled(space, guided, p, factor)
+    view = seen(space, p)
+    return view.scaled(guided, ratio(*(energy(v) for v in view.outputs(p.cond, guided))).sqrt())
 
 
 def middle_energy(v: Tensor) -> Tensor:  # [B, ...] -> [B] float64
@@ -37,7 +37,7 @@ def middle_energy(v: Tensor) -> Tensor:  # [B, ...] -> [B] float64
 
 
 def _energy(v: Tensor) -> Tensor:
-    return dot(v, v)
+    return square(v)
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from torch import Tensor
 from ..predictions import Predictions
 from ..vectors import ratio, wide
 from .contract import Rule
-from .spaces import known_space, scaled, vector
+from .spaces import known_space, seen
 
 
 def location_norm(p: Predictions, guided: Tensor, *, strength: float, match: bool, space: str) -> Tensor:  # -> [B, ...]
@@ -19,9 +19,10 @@ def location_norm(p: Predictions, guided: Tensor, *, strength: float, match: boo
 
     Source: the guidance of HiDream-E1 (shorten, in x0 in ComfyUI's CFGNorm) and of Qwen-Image (match, in the velocity).
     """
-    share = ratio(_lengths(vector(space, p.cond, p)), _lengths(vector(space, guided, p)))
+    view = seen(space, p)
+    share = ratio(*(_lengths(v) for v in view.outputs(p.cond, guided)))
     share = share if match else share.clamp(max=1)
-    return scaled(space, guided, p, 1 + strength * (share - 1))
+    return view.scaled(guided, 1 + strength * (share - 1))
 
 
 def _lengths(v: Tensor) -> Tensor:  # [B, C, ...] -> [B, 1, ...] float64

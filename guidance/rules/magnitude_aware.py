@@ -9,7 +9,7 @@ import torch
 from ..predictions import Predictions
 from ..vectors import norm, per_item
 from .contract import Rule, with_difference
-from .spaces import known_space, vector
+from .spaces import known_space, seen
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ class MagnitudeAware(Rule):
     def step(self, state: None, p: Predictions, gamma: float) -> tuple[Predictions, None]:
         """Predictions with a shorter difference."""
         uncond, cond = p.pair
-        free, bound = (vector(self.space, x0, p) for x0 in p.pair)
+        free, bound = seen(self.space, p).outputs(*p.pair)
         share = norm(bound - free) / norm(free)
         factor = torch.where(share.isnan(), 0.0, (-self.damping * share).exp())
         return with_difference(p, per_item(factor, cond) * (cond - uncond)), state

@@ -9,7 +9,7 @@ from torch import Tensor
 from ..predictions import Predictions
 from ..vectors import ratio, std
 from .contract import Rule
-from .spaces import known_space, scaled, vector
+from .spaces import known_space, seen
 
 
 def rescale(p: Predictions, guided: Tensor, *, phi: float, space: str) -> Tensor:  # guided [B, ...] -> [B, ...]
@@ -19,8 +19,9 @@ def rescale(p: Predictions, guided: Tensor, *, phi: float, space: str) -> Tensor
 
     Source: Lin et al. 2023, arXiv 2305.08891, section 3.4, for v-prediction.
     """
-    share = ratio(std(vector(space, p.cond, p)), std(vector(space, guided, p)))
-    return scaled(space, guided, p, phi * share + 1 - phi)
+    view = seen(space, p)
+    share = ratio(*(std(v) for v in view.outputs(p.cond, guided)))
+    return view.scaled(guided, phi * share + 1 - phi)
 
 
 @dataclass(frozen=True)

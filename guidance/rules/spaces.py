@@ -15,6 +15,8 @@ Source: the table of predictions.py.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import torch
 from torch import Tensor
 
@@ -25,25 +27,34 @@ SPACES = ("x0", "epsilon", "v", "ode")
 ROUNDING = 1e-5  # of alpha + sigma, which is 1 for flow models alone
 
 
-def vector(space: str, x0: Tensor, p: Predictions) -> Tensor:  # x0 [B, ...] -> [B, ...]
-    """What a network of this space would output for this x0-hat, up to a factor per item: scale x0 - keep x."""
-    x0 = promoted(x0)
-    keep, scale = (per_item(number, x0) for number in _line(space, p))
-    return x0 if space == "x0" else scale * x0 - keep * promoted(p.x)
+@dataclass(frozen=True)
+class View:
+    """A space at one step: the output for an x0-hat is scale x0 - start, with start = keep x."""
+
+    start: Tensor  # [B, ...]
+    scale: Tensor  # [B, 1, ...]
+
+    def outputs(self, *x0: Tensor) -> list[Tensor]:  # each [B, ...] -> [B, ...]
+        """What a network of this space would output for these x0-hats, up to a factor per item."""
+        return [self.scale * promoted(one) - self.start for one in x0]
+
+    @property
+    def centre(self) -> Tensor:  # [B, ...]
+        """The x0-hat of a zero output: keep x / scale.  Zero where scale is: there x says nothing about x0."""
+        return torch.where(self.scale == 0, 0.0, self.start / self.scale)
+
+    def scaled(self, x0: Tensor, factor: Tensor) -> Tensor:  # x0 [B, ...], factor [B] or [B, 1, ...] -> [B, ...]
+        """The x0-hat whose output is `factor` times as long, centre + factor (x0 - centre), in x0's dtype."""
+        wider, middle = promoted(x0), self.centre
+        more = (factor - 1).to(wider).reshape(*factor.shape, *(1,) * (x0.ndim - factor.ndim))
+        return (wider + more * (wider - middle)).to(x0.dtype)
 
 
-def centre(space: str, p: Predictions) -> Tensor:  # [B, ...]
-    """The x0-hat of a zero output: keep x / scale.  Zero where scale is: there x says nothing about x0."""
+def seen(space: str, p: Predictions) -> View:
+    """The step as a network of this space sees it."""
     x = promoted(p.x)
     keep, scale = (per_item(number, x) for number in _line(space, p))
-    return torch.where(scale == 0, torch.zeros_like(x), keep * x / scale)
-
-
-def scaled(space: str, x0: Tensor, p: Predictions, factor: Tensor) -> Tensor:  # x0 [B, ...], factor [B] or [B, 1, ...]
-    """The x0-hat whose output is `factor` times as long: factor x0 + (1 - factor) centre, in x0's dtype."""
-    middle = centre(space, p)
-    factor = factor.reshape(*factor.shape, *(1,) * (x0.ndim - factor.ndim))
-    return (factor.to(middle) * promoted(x0) + (1 - factor).to(middle) * middle).to(x0.dtype)
+    return View(keep * x, scale)
 
 
 def known_space(space: str) -> str:
@@ -54,11 +65,12 @@ def known_space(space: str) -> str:
 
 
 def _line(space: str, p: Predictions) -> tuple[Tensor, Tensor]:  # -> keep [B], scale [B]
-    one, flow = torch.ones_like(p.alpha), (p.alpha + p.sigma - 1).abs() < ROUNDING
+    one = torch.ones_like(p.alpha)
     if space == "x0":
         return torch.zeros_like(one), one
     if space == "epsilon":
         return one, p.alpha
+    flow = (p.alpha + p.sigma - 1).abs() < ROUNDING
     if space == "ode":
         return one, torch.where(flow, one, p.alpha)
     return torch.where(flow, one, p.alpha), torch.where(flow, one, p.alpha**2 + p.sigma**2)

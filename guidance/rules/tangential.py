@@ -8,9 +8,9 @@ import torch
 from torch import Tensor
 
 from ..predictions import Predictions
-from ..vectors import dot, per_item
+from ..vectors import dot, per_item, square, wide
 from .contract import Rule
-from .spaces import centre, known_space, vector
+from .spaces import known_space, seen
 
 
 def leading_direction(uncond: Tensor, cond: Tensor) -> tuple[Tensor, Tensor]:  # [B, ...] twice -> [B] twice, float64
@@ -19,7 +19,8 @@ def leading_direction(uncond: Tensor, cond: Tensor) -> tuple[Tensor, Tensor]:  #
     The matrix of inner products has the leading eigenvector (cos t, sin t), tan 2t = 2 <u, c> / (<u, u> - <c, c>); then
     w = cos^2 t and k = cos t sin t. Where both singular values are equal nothing leads, and uncond stays.
     """
-    gap, twice = dot(uncond, uncond) - dot(cond, cond), 2 * dot(uncond, cond)
+    uncond, cond = wide(uncond), wide(cond)
+    gap, twice = square(uncond) - square(cond), 2 * dot(uncond, cond)
     angle = torch.atan2(twice, gap)
     return (1 + angle.cos()) / 2, angle.sin() / 2
 
@@ -49,7 +50,8 @@ class Tangential(Rule):
     def step(self, state: None, p: Predictions, gamma: float) -> tuple[Predictions, None]:
         """Predictions whose u is damped."""
         uncond, cond = p.pair
-        w, k = leading_direction(vector(self.space, uncond, p), vector(self.space, cond, p))
+        view = seen(self.space, p)
+        w, k = leading_direction(*view.outputs(uncond, cond))
         damped = per_item(w, cond) * uncond + per_item(k, cond) * cond
-        damped = damped + per_item(1 - w - k, cond) * centre(self.space, p)
+        damped = damped + per_item(1 - w - k, cond) * view.centre
         return replace(p, uncond=damped.to(p.cond.dtype)), state

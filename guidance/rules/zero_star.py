@@ -8,20 +8,20 @@ from torch import Tensor
 
 from ..predictions import Predictions
 from ..schedules import Run
-from ..vectors import dot, ratio
+from ..vectors import dot, ratio, square
 from .contract import Rule
-from .spaces import scaled, vector
+from .spaces import View, seen
 
 PURE_NOISE = 0.98  # noise level from which a flow run counts as started at noise; a continued run does not
 
 
-def optimised_scale(p: Predictions) -> Tensor:  # [B] float64
+def optimised_scale(view: View, p: Predictions) -> Tensor:  # [B] float64
     """Length that brings the unconditional output closest to the conditional one: s = <v_c, v_u> / |v_u|^2.
 
     v: the velocity of a flow model, epsilon on others; a factor does not matter.
     """
-    free, bound = (vector("ode", v, p) for v in p.pair)
-    return ratio(dot(bound, free), dot(free, free))
+    free, bound = view.outputs(*p.pair)
+    return ratio(dot(bound, free), square(free))
 
 
 @dataclass(frozen=True)
@@ -54,5 +54,6 @@ class ZeroStar(Rule):
         if state > 0 and gamma != 1:
             still = p.x.to(p.cond.dtype)
             return replace(p, uncond=still, cond=still), left
-        uncond = scaled("ode", p.pair[0], p, optimised_scale(p))
+        view = seen("ode", p)
+        uncond = view.scaled(p.pair[0], optimised_scale(view, p))
         return replace(p, uncond=uncond.to(p.cond.dtype)), left

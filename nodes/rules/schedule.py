@@ -27,7 +27,7 @@ class GGClassifierFree(io.ComfyNode):
                     default="constant",
                     tooltip="Shape of w from the first step (p = 0) to the last (1). constant: plain CFG. linear: p. "
                     "cosine: (1 - cos pi p)/2. power: p^k. beta: a bump with its peak in the middle. list: gamma "
-                    "itself, step by step, from values.",
+                    "itself, step by step, from values. arXiv 2404.13040; beta: arXiv 2502.10574.",
                 ),
                 io.Float.Input(
                     "start_weight",
@@ -35,8 +35,8 @@ class GGClassifierFree(io.ComfyNode):
                     min=-10.0,
                     max=10.0,
                     step=0.05,
-                    tooltip="w where the shape is 0. 0 is the conditional prediction alone, 1 the full scale. "
-                    "Not read by constant and list.",
+                    tooltip="w where the shape is 0. 0 is the conditional prediction alone, 1 the full scale; "
+                    "below 0 pushes the prompt away. Not read by constant and list.",
                 ),
                 io.Float.Input(
                     "end_weight",
@@ -44,7 +44,8 @@ class GGClassifierFree(io.ComfyNode):
                     min=-10.0,
                     max=10.0,
                     step=0.05,
-                    tooltip="w where the shape is 1. Above 1 overshoots cfg. Not read by constant and list.",
+                    tooltip="w where the shape is 1. Above 1 overshoots cfg and burns; 0 ends unguided. Not read by "
+                    "constant and list.",
                 ),
                 io.Float.Input(
                     "power",

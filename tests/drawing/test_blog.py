@@ -41,7 +41,7 @@ def test_every_figure_keeps_its_words_apart(name, size):
         drawing = draw_still(order, figure)
         assert_apart(drawing.canvas)
         assert "run exact, " in drawing.caption
-        if figure not in ("noise levels", "filmstrip", "heat map"):
+        if figure not in ("noise levels", "filmstrip", "heat map", "classifier curves"):
             assert f"step {step} " in drawing.caption
             assert "\u03b3 = " in drawing.caption
 

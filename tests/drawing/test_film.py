@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from matplotlib.image import BboxImage
 from PIL import Image
 
 from guidance_geometry.drawing.blog import WORDS, draw_figure
@@ -11,7 +12,7 @@ from guidance_geometry.drawing.film import MOVIES, PLANS, Film, draw_film
 from guidance_geometry.drawing.order import Order
 from guidance_geometry.drawing.pictures import Pictures
 
-from .test_step_figure import assert_apart, run
+from .test_step_figure import assert_apart, parts, run
 
 FACTS = {"prompt": {"1": {"text": "caf\u00e9 \u03b3"}}, "workflow": {"nodes": []}}
 
@@ -150,7 +151,7 @@ def test_latents_that_are_no_pictures_are_drawn_without_them(shape):
     other = replace(trace, header=trace.header | {"latent": {"shape": list(shape)}}, tensors=tensors)
     for word in ("step plane", "next step", "scaled sum"):
         film = draw_figure(Order(other, step=5, sample=0, pictures=Pictures()), word)
-        assert not film.last.canvas._axes.images
+        assert not parts(film.last.canvas, BboxImage)
         assert "to scale" in film.caption
     for word in ("noise levels", "filmstrip", "heat map"):
         with pytest.raises(ValueError, match=r"no colours of its own|is not a picture"):

@@ -2,6 +2,7 @@ import math
 
 import pytest
 import torch
+from matplotlib.image import BboxImage
 
 from guidance_geometry.drawing.order import Order
 from guidance_geometry.drawing.page import BEFORE, PULL
@@ -13,7 +14,7 @@ from guidance_geometry.guidance.mixture import make_mixture
 from guidance_geometry.guidance.trace import Trace
 from guidance_geometry.tools.classifier_run import ClassifierRun
 
-from .test_step_figure import assert_apart, expected, printed_scale, run, segment
+from .test_step_figure import assert_apart, expected, parts, printed_scale, run, segment
 
 MIXTURE = make_mixture((3, 16, 16), classes=3, seed=0)
 
@@ -93,7 +94,7 @@ def test_every_figure_of_a_classifier_run_shows_its_gradient(sampler, flow):
         assert "of the gradient" not in drawing.caption
         assert "its change" in drawing.caption
         assert_apart(drawing.canvas)
-    names = [image.get_gid() for image in drawing.canvas._axes.images]
+    names = [image.get_gid() for image in parts(drawing.canvas, BboxImage)]
     assert "label-gradient-picture" in names
 
 

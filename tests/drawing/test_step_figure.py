@@ -9,6 +9,9 @@ from xml.etree import ElementTree
 
 import pytest
 import torch
+from matplotlib.image import BboxImage
+from matplotlib.patches import Polygon
+from matplotlib.text import Text
 
 from guidance_geometry.drawing import step_figure
 from guidance_geometry.drawing.canvas import Box
@@ -31,6 +34,11 @@ def run(**settings):
     return RUNS[key]
 
 
+def parts(canvas, kind):
+    """Everything of one kind on a sheet, in the order in which it was drawn."""
+    return [artist for artist in canvas._figure.artists if isinstance(artist, kind)]
+
+
 def marks(svg):
     """Pixel of every named marker in an SVG."""
     found = {}
@@ -51,7 +59,7 @@ def segment(svg, name):
 def printed_scale(drawing, where, svg):
     """Pixels per rms unit as a reader finds it: length of the bar over the number under it."""
     (x0, _), (x1, _) = segment(svg, f"{where}-bar")
-    label = next(t for t in drawing.canvas._axes.texts if t.get_gid() == f"{where}-bar-text").get_text()
+    label = next(t for t in parts(drawing.canvas, Text) if t.get_gid() == f"{where}-bar-text").get_text()
     return (x1 - x0) / read_number(label)
 
 
@@ -106,7 +114,7 @@ def test_positions_in_the_svg_are_the_record_times_the_printed_scale(space, samp
 
 def test_both_axes_have_one_scale():
     canvas = draw_step(Order(run(gamma=4.0), sample=0)).canvas
-    pixels = canvas._axes.transData.transform([(0, 0), (100, 0), (0, 100)])
+    pixels = canvas._place.transform([(0, 0), (100, 0), (0, 100)])
     assert pixels[1][0] - pixels[0][0] == pytest.approx(100)
     assert pixels[0][1] - pixels[2][1] == pytest.approx(100)
 
@@ -145,13 +153,12 @@ def test_noise_has_its_true_length_across_the_ray_or_is_marked_as_cut():
 
 def thumbnails(canvas):
     """Name and box of every picture on a sheet."""
-    sides = [(image.get_gid(), image.get_extent()) for image in canvas._axes.images]
-    return [(name, Box(left, top, right - left, bottom - top)) for name, (left, right, bottom, top) in sides]
+    return [(image.get_gid(), canvas._box(image.get_window_extent())) for image in parts(canvas, BboxImage)]
 
 
 def frames(canvas):
     """Name and box of the caption and of a lens."""
-    named = [(patch.get_gid(), patch.get_xy()) for patch in canvas._axes.patches if patch.get_gid()]
+    named = [(patch.get_gid(), patch.get_xy()) for patch in parts(canvas, Polygon) if patch.get_gid()]
     found = {name: corners for name, corners in named if name in ("caption", "frame")}
     return [(name, Box(*c.min(axis=0), *(c.max(axis=0) - c.min(axis=0)))) for name, c in found.items()]
 

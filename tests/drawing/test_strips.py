@@ -4,18 +4,19 @@ import re
 import numpy as np
 import pytest
 import torch
+from matplotlib.image import BboxImage
 
 from guidance_geometry.drawing.order import Order
 from guidance_geometry.drawing.pictures import Pictures
 from guidance_geometry.drawing.strips import STRIPS, difference_size_map, draw_strip, heat_colours, photo_of, rows_of
 from guidance_geometry.guidance.trace import Trace
 
-from .test_step_figure import assert_apart, run, thumbnails
+from .test_step_figure import assert_apart, parts, run, thumbnails
 
 
 def shown(drawing, name):
     """The pixels of a named picture on a sheet."""
-    return next(image for image in drawing.canvas._axes.images if image.get_gid() == name).get_array()
+    return next(image for image in parts(drawing.canvas, BboxImage) if image.get_gid() == name).get_array()
 
 
 @pytest.mark.parametrize("size", ["blog", "column"])
@@ -34,7 +35,7 @@ def test_noise_grows_from_the_clean_picture_to_pure_noise():
     assert levels[0] == 0
     assert levels == sorted(levels)
     clean = 0.5 + 0.5 * trace.tensors["end"][1].float().movedim(0, -1)
-    assert np.allclose(drawing.canvas._axes.images[0].get_array(), clean.clamp(0, 1), atol=2e-3)
+    assert np.allclose(parts(drawing.canvas, BboxImage)[0].get_array(), clean.clamp(0, 1), atol=2e-3)
 
 
 def test_a_photo_of_ones_own_is_noised():
@@ -43,7 +44,7 @@ def test_a_photo_of_ones_own_is_noised():
     bare = run(gamma=4.0, capture=False)
     drawing = draw_strip(Order(bare, pictures=Pictures()), "noise levels", photo=photo)
     assert "your picture" in drawing.caption
-    pictures = [image.get_array() for image in drawing.canvas._axes.images]
+    pictures = [image.get_array() for image in parts(drawing.canvas, BboxImage)]
     assert len(pictures) == 6
     assert np.allclose(pictures[0], photo.numpy()[:, 40:200])
     alike = [np.corrcoef(pictures[0].ravel(), p.ravel())[0, 1] for p in pictures[1:]]

@@ -52,6 +52,7 @@ ENERGIES = {
     "mixture": CombinedEnergy((LABEL, LabelEnergy(Linear(), ((3,),))), (1.0, 3.0), mixture=True),
     "pixels": MeasuredEnergy(PICTURE),
     "inpainting": MeasuredEnergy(PICTURE, MASK),
+    "distance": MeasuredEnergy(PICTURE, MASK, 1.0, length=True),
     "super-resolution": MeasuredEnergy(torch.nn.functional.avg_pool2d(PICTURE, 2)),
     "colours": ColourEnergy(PICTURE),
     "smooth": SmoothEnergy(),

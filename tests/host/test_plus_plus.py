@@ -31,12 +31,15 @@ def test_euler_ancestral_with_this_scale_is_euler_ancestral_cfg_pp_on_ve(labelle
     assert (ours["samples"] - theirs).abs().max() <= 1e-5 * theirs.abs().max()
 
 
-@pytest.mark.parametrize("model", ["ve", "flow"])
-@pytest.mark.parametrize("eta", [0.5, 1.0])
-def test_ddim_with_this_scale_is_euler_ancestral_cfg_pp(labelled, empty_latent, model, eta):
+@pytest.mark.parametrize(
+    ("model", "eta", "first"),
+    [("ve", 1.0, 0), ("ve", 0.5, 0), ("flow", 1.0, 0), ("flow", 0.5, 1)],
+    ids=["ve", "ve, half the noise", "flow", "flow, half the noise, below sigma 1"],
+)
+def test_ddim_with_this_scale_is_euler_ancestral_cfg_pp(labelled, empty_latent, model, eta, first):
     """The host's CFG++ sampler splits its noise as DDIM does, also on flow; both draw the same noise here.
 
-    From the second level on: at sigma = 1 on flow the host divides inf by inf and takes full noise whatever eta is.
+    first: index of the level that both start from. An eta below 1 cannot start at sigma = 1 on flow: next test.
     """
     import comfy.sample
     import comfy.samplers
@@ -48,7 +51,7 @@ def test_ddim_with_this_scale_is_euler_ancestral_cfg_pp(labelled, empty_latent, 
 
     patcher, positive, negative = labelled[model]
     latent = empty_latent(model)["samples"]
-    sigmas = comfy.samplers.calculate_sigmas(patcher.get_model_object("model_sampling"), "simple", STEPS)[1:]
+    sigmas = comfy.samplers.calculate_sigmas(patcher.get_model_object("model_sampling"), "simple", STEPS)[first:]
     results = []
     for sampler, guidance in (
         (sample_euler_ancestral_cfg_pp, None),
@@ -67,3 +70,14 @@ def test_ddim_with_this_scale_is_euler_ancestral_cfg_pp(labelled, empty_latent, 
         results.append(guider.sample(start, latent, comfy.samplers.KSAMPLER(sampler, options), sigmas, seed=SEED))
     theirs, ours = results
     assert (ours - theirs).abs().max() <= 1e-5 * theirs.abs().max()
+
+
+def test_at_sigma_one_on_flow_the_host_takes_full_noise_whatever_eta_is(host):
+    """Pure noise has no signal, so its noise per signal is inf, and inf / inf is no number: `min` then keeps sigma'."""
+    from comfy.k_diffusion.sampling import get_ancestral_step
+
+    after = torch.tensor(3.0)
+    down, up = get_ancestral_step(torch.tensor(torch.inf), after, eta=0.5)
+    assert (float(down), float(up)) == (0.0, 3.0), "eta = 0.5 means up = 1.5"
+    below = get_ancestral_step(torch.tensor(1e9), after, eta=0.5)
+    assert float(below[1]) == pytest.approx(1.5)

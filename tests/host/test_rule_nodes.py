@@ -1,6 +1,7 @@
 """Rule nodes in the host: what they put on the wire, what they refuse, and whole runs with them."""
 
 import math
+import re
 from pathlib import Path
 
 import pytest
@@ -9,10 +10,19 @@ import torch
 from .test_bits import guided, ksampler
 
 DOCS = Path(__file__).resolve().parents[2] / "web" / "docs"
-EXPERIMENTAL = {"GGEnergyPreserving", "GGLocationNorm", "GGAngle", "GGTangentialAmplify"}
-# node: its knobs, the chain they make, knobs that leave plain CFG (None where there are none)
+EXPERIMENTAL = {
+    *("GGEnergyPreserving", "GGAngle", "GGTangentialAmplify", "GGLocationNorm", "GGSkim", "GGPowerLaw"),
+    *("GGMagnitudeAware", "GGFeedback", "GGPerturbed", "GGFormula"),
+}
+MOST_SHOWN = 14  # rules that artists see first
+NO_PAPER = {"GGLocationNorm": "HiDream-E1", "GGSkim": "No paper", "GGFormula": "your own", "GGPreset": "APG"}
+# node: its knobs as they stand, the chain they make, knobs that leave plain CFG (None where there are none)
 APG = {"threshold_unit": "per element", "space": "x0"}
-PULL = {"second": [], "form": "sum", "third_weight": 0.5, "fourth_weight": 0.5}
+PULL = {"form": "sum", "third_weight": 0.5, "fourth_weight": 0.5}
+SHAPE = {"start_weight": 0.0, "end_weight": 1.0, "power": 2.0, "values": ""}
+WINDOW = {"start_percent": 0.0, "end_percent": 1.0}
+SAVING = {"predictor": "line", "stop_cosine": 1.0, "patience": 2}
+RANGE = {"quantile": 0.995, "bound": 1.0, "mimic_scale": 4.0}
 NODES = {
     "GGRescale": ({"phi": 0.7, "space": "v"}, "CFG > rescale 0.7 in v", {"phi": 0.0, "space": "v"}),
     "GGEnergyPreserving": ({"robust": False, "space": "ode"}, "CFG > EP-CFG in ode", None),
@@ -31,9 +41,66 @@ NODES = {
     "GGAngle": ({"max_angle": 60.0, "keep_norm": False}, "ADG up to 60 deg", None),
     "GGTangentialAmplify": ({"eta": 1.05, "align": 0.0}, "CFG > TAG eta 1.05", {"eta": 1.0, "align": 0.0}),
     "GGNegative": (PULL | {"second_weight": 0.5}, "conditions + 0.5", PULL | {"second_weight": 0.0}),
-    "GGPerpNeg": ({"empty": [], "weight": 1.0}, "Perp-Neg 1", None),
+    "GGPerpNeg": ({"weight": 1.0}, "Perp-Neg 1", None),
+    "GGClassifierFree": ({"schedule": "constant", **SHAPE}, "gamma constant > CFG", {"schedule": "constant", **SHAPE}),
+    "GGInterval": (
+        {"unit": "percent", "start": 0.2, "end": 0.8},
+        "interval percent 0.2 .. 0.8 > CFG",
+        {"unit": "percent", "start": 0.0, "end": 1.0},
+    ),
+    "GGFrequencyBands": (
+        {"method": "FDG", "low": 0.5, "high": 1.0, "cutoff": 0.5},
+        "FDG low 0.5, high 1 > CFG",
+        {"method": "FreSca", "low": 1.0, "high": 1.0, "cutoff": 0.5},
+    ),
+    "GGDynamicThreshold": ({"method": "mimic", **RANGE}, "CFG > threshold mimic 4, quantile 0.995", None),
+    "GGPlusPlus": ({"step_of": "euler", "eta": 1.0}, "CFG++ (euler) > CFG", None),
+    "GGReuse": ({"every": 2, **SAVING}, "u every 2 steps (line) > CFG", {"every": 1, **SAVING}),
+    "GGAutoguidance": ({"weak_share": 1.0}, "autoguidance, weak model > CFG", {"weak_share": 0.0}),
+    "GGPreset": (
+        {"preset": "less burn (APG)"},
+        "APG eta 0, cap 0.06 sqrt(N), momentum -0.5 in x0 > CFG",
+        {"preset": "plain CFG"},
+    ),
+    "GGSkim": ({"skim": 3.0}, "skim to 3", None),
+    "GGPowerLaw": ({"power": 0.9, "space": "score"}, "power law 0.9 in score > CFG", {"power": 0.0, "space": "score"}),
+    "GGMagnitudeAware": ({"damping": 8.0, "space": "ode"}, "MAMBO-G 8 in ode > CFG", {"damping": 0.0, "space": "ode"}),
+    "GGFeedback": ({"pi": 0.95, "t0": 0.5, "t1": 0.4}, "FBG pi 0.95, t0 0.5, t1 0.4", None),
+    "GGPerturbed": ({"scale": 3.0, **WINDOW}, "perturbed pass x 3 > CFG", {"scale": 0.0, **WINDOW}),
+    "GGFormula": ({"formula": "u + gamma * d"}, "D = u + gamma * d", {"formula": "u + gamma*d"}),
 }
-RUNS = [name for name in NODES if name not in ("GGNegative", "GGPerpNeg")]
+TYPED = ("formula", "values")  # what a user writes is refused in words of its own
+ACTING = {  # where the knobs as they stand leave plain CFG
+    "GGClassifierFree": {"schedule": "linear", **SHAPE},
+    "GGFormula": {"formula": "c + (gamma - 1) * rej(d, c)"},
+}
+SOCKETS = {
+    "GGNegative": ("second",),
+    "GGPerpNeg": ("empty",),
+    "GGAutoguidance": ("weak_model",),
+    "GGPerturbed": ("perturbed_model",),
+}
+
+
+@pytest.fixture(scope="module")
+def wires(labelled):
+    """name of a model -> what its rules' sockets take: further conditions, and another model that answers worse."""
+    from guidance_geometry.nodes.lab import GGMixtureModel
+    from guidance_geometry.nodes.start import GGClassLabel, GGLoadDenoiser
+
+    found = {}
+    with torch.inference_mode():
+        for name in ("pocket", "ve", "flow"):
+            if name == "pocket":
+                worse = GGLoadDenoiser.execute("pocket-1", "auto", "auto", "default").result[0]
+                key, weight = max(worse.model.state_dict().items(), key=lambda entry: entry[1].numel())
+                assert worse.add_patches({key: ("diff", (-0.5 * weight,))})
+            else:
+                worse = GGMixtureModel.execute(shape="3x8x8", classes=3, kind=name, seed=5).result[0]
+            condition = GGClassLabel.execute(labelled[name][0], "1").result[0]
+            models = dict.fromkeys(("weak_model", "perturbed_model"), worse)
+            found[name] = models | dict.fromkeys(("second", "empty"), condition)
+    return found
 
 
 def node(name):
@@ -42,8 +109,16 @@ def node(name):
     return {cls.__name__: cls for cls in rules.NODES}[name]
 
 
-def chain(name, knobs, guidance=None):
-    return node(name).execute(**knobs, guidance=guidance).result[0]
+def chain(name, knobs, sockets=None, guidance=None):
+    given = {one: sockets[one] for one in SOCKETS.get(name, ())} if sockets else {}
+    return node(name).execute(**given, **knobs, guidance=guidance).result[0]
+
+
+def test_every_rule_node_has_its_row_and_artists_see_fourteen():
+    from guidance_geometry.nodes import rules
+
+    assert {cls.__name__ for cls in rules.NODES} == set(NODES), "a rule node needs a row in this table"
+    assert len(set(NODES) - EXPERIMENTAL) <= MOST_SHOWN
 
 
 @pytest.mark.parametrize("name", NODES)
@@ -51,19 +126,33 @@ def test_the_schema_explains_itself(name):
     schema = node(name).define_schema()
     assert [one.id for one in (*schema.inputs, *schema.outputs) if not one.tooltip] == []
     assert schema.is_experimental == (name in EXPERIMENTAL)
+    assert schema.category == "guidance geometry/rules" + ("/experimental" if name in EXPERIMENTAL else "")
     assert schema.inputs[-1].id == "guidance"
-    assert set(NODES[name][0]) <= {one.id for one in schema.inputs}
     page = (DOCS / f"{name}.md").read_text(encoding="utf-8")
     assert page.startswith(f"# {schema.display_name}\n")
     assert [one.id for one in schema.inputs[:-1] if one.id not in page] == []
 
 
 @pytest.mark.parametrize("name", NODES)
-def test_the_chain_grows_by_the_rule_and_says_what_it_is(name):
+def test_the_node_names_its_source(name):
+    schema = node(name).define_schema()
+    words = " ".join([schema.display_name, schema.description, *(one.tooltip for one in schema.inputs)])
+    assert re.search(r"arXiv \d{4}\.\d{5}", words) if name not in NO_PAPER else NO_PAPER[name].lower() in words.lower()
+
+
+@pytest.mark.parametrize("name", NODES)
+def test_the_knobs_of_the_table_are_those_that_a_user_finds(name):
+    from guidance_geometry.tools.rule_nodes import settings
+
+    assert settings(node(name), {}) == NODES[name][0]
+
+
+@pytest.mark.parametrize("name", NODES)
+def test_the_chain_grows_by_the_rule_and_says_what_it_is(name, wires):
     knobs, text, _ = NODES[name]
-    assert chain(name, knobs).text == text
+    assert chain(name, knobs, wires["ve"]).text == text
     before = chain("GGRescale", {"phi": 1.0, "space": "x0"})
-    assert len(chain(name, knobs, before).rules) == 2
+    assert len(chain(name, knobs, wires["ve"], before).rules) == 2
     assert len(before.rules) == 1
 
 
@@ -73,20 +162,20 @@ def test_the_chain_grows_by_the_rule_and_says_what_it_is(name):
         (name, knob, math.nan if isinstance(value, int | float) else "nowhere")
         for name, (knobs, _, _) in NODES.items()
         for knob, value in knobs.items()
-        if isinstance(value, int | float | str) and not isinstance(value, bool)
+        if not isinstance(value, bool) and knob not in TYPED
     ],
 )
-def test_a_value_out_of_range_is_refused_in_the_queue_and_over_a_wire(name, knob, value):
+def test_a_value_out_of_range_is_refused_in_the_queue_and_over_a_wire(name, knob, value, wires):
     assert knob in node(name).validate_inputs(**{knob: value})
     with pytest.raises(ValueError, match=f"{knob} is "):
-        chain(name, NODES[name][0] | {knob: value})
+        chain(name, NODES[name][0] | {knob: value}, wires["ve"])
 
 
 @pytest.mark.parametrize("model", ["pocket", "ve", "flow"])
-@pytest.mark.parametrize("name", RUNS)
-def test_a_run_is_finite_and_not_plain_guidance(labelled, empty_latent, model, name):
+@pytest.mark.parametrize("name", NODES)
+def test_a_run_is_finite_and_not_plain_guidance(labelled, empty_latent, wires, model, name):
     latent = empty_latent(model)
-    guidance = chain(name, NODES[name][0])
+    guidance = chain(name, ACTING.get(name, NODES[name][0]), wires[model])
     out, _, trace = guided(*labelled[model], latent, "euler", cfg=5.0, guidance=guidance)
     assert out["samples"].isfinite().all()
     assert trace.header["chain"] == guidance.text
@@ -96,7 +185,7 @@ def test_a_run_is_finite_and_not_plain_guidance(labelled, empty_latent, model, n
 
 
 @pytest.mark.parametrize("name", [name for name, (_, _, plain) in NODES.items() if plain])
-def test_neutral_knobs_give_the_host_pixels(labelled, empty_latent, name):
-    latent = empty_latent("flow")
-    out = guided(*labelled["flow"], latent, "euler", guidance=chain(name, NODES[name][2]))[0]["samples"]
+def test_neutral_knobs_give_the_host_pixels(labelled, empty_latent, wires, name):
+    latent, neutral = empty_latent("flow"), chain(name, NODES[name][2], wires["flow"])
+    out = guided(*labelled["flow"], latent, "euler", guidance=neutral)[0]["samples"]
     assert torch.equal(out, ksampler(*labelled["flow"], latent, "euler"))

@@ -3,6 +3,8 @@
 import math
 
 import pytest
+import torch
+from safetensors.torch import load
 
 from guidance_geometry.tests.queue.prompts import latents, small
 from guidance_geometry.tools.api_client import JobError, RefusedError
@@ -12,6 +14,7 @@ OTHER, NULL = ["6", 0], ["2", 1]  # a second label, and the null label
 SECOND = {"second": OTHER, "form": "sum", "second_weight": 0.5, "third_weight": -0.5, "fourth_weight": 0.0}
 PERPENDICULAR = {"empty": OTHER, "weight": 1.0}
 TURN = {"max_angle": 60.0, "keep_norm": True}
+LISTED = {"schedule": "list", "start_weight": 0.0, "end_weight": 1.0, "power": 2.0}
 
 
 def with_rule(name, knobs):
@@ -28,6 +31,16 @@ BAD = {
     "space of no rule": ("GGTangential", {"space": "score"}, "'score', which"),
     "two middle conditions": ("GGNegative", SECOND | {"third": NULL, "form": "nested"}, "one middle condition, and 2"),
     "momentum of one": ("GGAdaptiveProjected", APG | {"momentum": 1.0}, "0.95"),
+    "a gamma list of the wrong length": (
+        "GGClassifierFree",
+        LISTED | {"values": "7, 5, 3"},
+        "gamma list has 3 values but the run has 4 steps",
+    ),
+    "an interval upside down": ("GGInterval", {"unit": "percent", "start": 0.8, "end": 0.2}, "is upside down"),
+    "sigmas upside down": ("GGInterval", {"unit": "sigma", "start": 0.28, "end": 5.42}, "is upside down"),
+    "a forbidden function": ("GGFormula", {"formula": "u + eval(d)"}, "'eval(d)', which is not allowed"),
+    "a forbidden name": ("GGFormula", {"formula": "u.__class__"}, "'u.__class__', which is not allowed"),
+    "nothing weaker": ("GGAutoguidance", {"weak_share": 1.0}, "Connect weak_model"),
 }
 
 
@@ -47,3 +60,65 @@ def test_two_rules_that_combine_are_refused_by_name(client):
     graph["4"]["inputs"]["guidance"] = ["8", 0]
     with pytest.raises(JobError, match="'Perp-Neg 1' and 'ADG up to 60 deg"):
         client.run(graph)
+
+
+@pytest.mark.parametrize(("shape", "words"), [("4x32x32", "works on 4 channels"), ("3x16x16", "16x16")])
+def test_a_weak_model_of_another_latent_shape_is_refused(client, shape, words):
+    graph = with_rule("GGAutoguidance", {"weak_share": 1.0, "weak_model": ["8", 0]})
+    graph["8"] = {"class_type": "GGMixtureModel", "inputs": {"shape": shape, "classes": 3, "kind": "ve", "seed": 0}}
+    with pytest.raises(JobError, match=words):
+        client.run(graph)
+    assert latents(client, client.run(small())).isfinite().all()
+
+
+def test_a_chain_on_the_model_and_one_on_the_sampler_are_refused(client):
+    """Two runs would each want to keep their own state for the same steps."""
+    graph = with_rule("GGAdaptiveProjected", APG)
+    graph["8"] = {"class_type": "GGGuidancePatch", "inputs": {"model": ["1", 0], "guidance": ["7", 0]}}
+    graph["4"]["inputs"]["model"] = ["8", 0]
+    with pytest.raises(JobError, match="Join them on one guidance wire"):
+        client.run(graph)
+    assert latents(client, client.run(small())).isfinite().all()
+
+
+def test_one_chain_in_two_samplers_keeps_two_states(client):
+    """Momentum of the first run does not reach the second: both give the same samples."""
+    graph = with_rule("GGAdaptiveProjected", APG)
+    graph["8"] = {"class_type": "GGGuidedSampler", "inputs": dict(graph["4"]["inputs"])}
+    graph["9"]["inputs"]["samples"] = ["8", 0]
+    graph["10"] = {"class_type": "SaveLatent", "inputs": {"samples": ["4", 0], "filename_prefix": "latents/first"}}
+    job = client.run(graph)
+    first = load(client.file(job.outputs["10"]["latents"][0]))["latent_tensor"]
+    assert torch.equal(first, latents(client, job))
+
+
+SAYS = "These settings leave plain CFG as it is at every step."
+
+
+@pytest.mark.parametrize(
+    ("name", "knobs", "plain"),
+    [
+        ("GGRescale", {"phi": 0.0, "space": "v"}, True),
+        ("GGRescale", {"phi": 0.7, "space": "v"}, False),
+        ("GGInterval", {"unit": "percent", "start": 0.0, "end": 1.0}, True),
+        ("GGFormula", {"formula": "u+gamma*d"}, True),
+        ("GGPreset", {"preset": "plain CFG"}, True),
+        ("GGPreset", {"preset": "less burn (APG)"}, False),
+    ],
+)
+def test_a_rule_that_leaves_plain_guidance_says_so_on_its_node(client, name, knobs, plain):
+    job = client.run(with_rule(name, knobs))
+    texts = [data["bytes"].decode(errors="replace") for kind, data in job.events if kind == "preview"]
+    assert any(SAYS in text for text in texts) == plain
+
+
+def test_a_preset_says_what_it_contains_for_whom_and_where_it_was_measured(client):
+    job = client.run(with_rule("GGPreset", {"preset": "faster (interval + reuse)"}))
+    text = " ".join(data["bytes"].decode(errors="replace") for kind, data in job.events if kind == "preview")
+    for words in (
+        "interval percent 0.05 .. 0.6",
+        "u every 2 steps (line)",
+        "every model",
+        "Measured on the demo model",
+    ):
+        assert words in text

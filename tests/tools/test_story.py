@@ -10,9 +10,11 @@ import torch
 from PIL import Image, PngImagePlugin
 
 from guidance_geometry.drawing.film import Film
+from guidance_geometry.guidance.mixture import make_mixture
 from guidance_geometry.guidance.predictions import Predictions
 from guidance_geometry.guidance.rules.cfg import cfg
-from guidance_geometry.tools import pocket_means, run_figures, story, story_measures
+from guidance_geometry.tools import pocket_means, run_figures, story, story_measures, story_roads
+from guidance_geometry.tools.classifier_run import ClassifierRun
 from guidance_geometry.tools.demo_evaluation import dpmpp_2m, karras_sigmas
 
 
@@ -115,6 +117,38 @@ def test_numbers_and_tables_are_set_into_the_page():
     assert len({line.count("|") - line.count("\\|") for line in page.splitlines()[1:]}) == 1
     with pytest.raises(KeyError):
         story.page_of("{{unknown}}", {})
+
+
+def test_a_run_is_a_sampler_and_what_it_needs():
+    wired = {"a": [], "b": ["a"], "c": ["b", "a"], "d": ["c"]}
+    template = {name: {"inputs": {"x": 1, **{n: [n, 0] for n in needs}}} for name, needs in wired.items()}
+    assert set(run_figures.upstream(template, ["c"])) == {"a", "b", "c"}
+    assert run_figures.FREE.sampler in run_figures.FREE.run
+    kinds = [node["class_type"] for node in run_figures.BY_GRADIENT.run.values()]
+    assert "GGClassifierGradient" in kinds
+    assert "GGFigure" not in kinds
+
+
+def test_a_classifier_that_is_sure_alone_counts_as_fooled():
+    guide, judge = torch.tensor([0.95, 0.95, 0.2, 0.95]), torch.tensor([0.05, 0.9, 0.9, 0.3])
+    assert story_roads.road_row("x0", guide, judge) == {"road": "x0", "judged": 0.5, "claimed": 0.75, "fooled": 0.25}
+
+
+def test_of_an_exact_classifier_gradient_and_difference_are_one_arrow():
+    found = story_roads.exact_numbers()
+    assert found == pytest.approx({"exact_cosine": 1.0, "exact_ratio": 1.0}, abs=1e-6)
+    trace = ClassifierRun(make_mixture((3, 8, 8), classes=3, seed=0), torch.arange(4) % 3).trace()
+    rows = story_roads.agreement_numbers(trace)["agreement"]
+    assert [row["sigma"] for row in rows] == [story_roads.rounded(trace.header["sigmas"][k]) for k in story_roads.SHOWN]
+    known = [row for row in rows if row["delta"] > 1e-6]
+    assert len(known) >= 3
+    assert all(row["cosine"] == 1.0 and row["g"] == row["delta"] for row in known)
+
+
+def test_the_template_shows_the_step_that_the_page_measures():
+    settings = run_figures.BY_GRADIENT.template[run_figures.BY_GRADIENT.figure]["inputs"]
+    assert (settings["step"], settings["sample"]) == (story_roads.STEP, story_roads.SAMPLE)
+    assert run_figures.BY_GRADIENT.template[story_roads.FOOLED]["inputs"]["sample"] == story_roads.PLANET
 
 
 def test_a_plain_picture_has_the_same_pixels_and_no_text():

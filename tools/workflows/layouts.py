@@ -24,8 +24,8 @@ class Note:
 class Layout:
     """One template. name: of its files; form: the file of its API form. places: by node id.
 
-    groups: title -> the node ids, or titles of notes, that it frames. thumbnails: the nodes whose pictures make the
-    thumbnail, and which of them. view: scale and offset of the canvas.
+    groups: title -> the node ids, or titles of notes, that it frames. titles: of nodes that have one of their own.
+    thumbnails: the nodes whose pictures make the thumbnail, and which of them. view: scale and offset of the canvas.
     """
 
     name: str
@@ -35,6 +35,7 @@ class Layout:
     notes: tuple[Note, ...]
     thumbnails: dict[str, tuple[int, ...]]
     groups: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    titles: dict[str, str] = field(default_factory=dict)
     view: tuple[float, float, float] = (0.75, 90, 160)
 
     @property
@@ -200,4 +201,232 @@ The whole story, with numbers: docs/the-geometry-of-guidance.md in this pack's r
     view=(0.65, 120, 160),
 )
 
-LAYOUTS = {layout.name: layout for layout in (FIRST_LOOK, THE_GEOMETRY)}
+DPS_INPAINTING = Layout(
+    name="DPS inpainting",
+    form="dps_inpainting.json",
+    workflow_id="8e0c1f52-46ab-4d7e-b0a9-3f5d2c9e7a04",
+    places={
+        "1": (20, 60, 300, 170),
+        "2": (20, 280, 300, 120),
+        "3": (20, 450, 300, 130),
+        "4": (370, 60, 320, 400),
+        "5": (370, 510, 320, 60),
+        "6": (740, 60, 320, 110),
+        "7": (740, 220, 320, 110),
+        "8": (740, 380, 320, 170),
+        "9": (740, 600, 320, 160),
+        "10": (1110, 60, 340, 320),
+        "11": (1110, 430, 340, 240),
+        "12": (1500, 60, 320, 420),
+        "13": (1500, 530, 320, 60),
+        "14": (370, 620, 320, 140),
+        "15": (1110, 720, 340, 170),
+        "16": (1500, 640, 320, 150),
+        "18": (1500, 840, 320, 150),
+        "17": (1870, 60, 640, 440),
+        "19": (1870, 550, 640, 440),
+    },
+    notes=(
+        Note(
+            "Read me",
+            (20, 640, 300, 350),
+            """Half a picture, and the model makes up the rest
+
+1. Queue. Four pictures are drawn with their labels, and only the left half of each is kept (above).
+2. The second sampler knows no label and no picture. Its energy is the distance to the kept half; DDIM Sampler adds \
+its gradient to every step, as in DPS. The right half comes from the model, and it fits (below).
+3. Set scale to 0.1: the half is forgotten. Set gradient to DSG: the noise alone is steered, and keeps it too.
+4. Another seed in the second sampler gives another right half.
+
+DPS is no rate: with twice the steps the pull is about twice as strong.""",
+        ),
+    ),
+    thumbnails={"17": (0, 1), "19": (0, 1)},
+    view=(0.6, 60, 60),
+)
+
+TIME_TRAVEL = Layout(
+    name="FreeDoM time travel",
+    form="time_travel.json",
+    workflow_id="2f7b9d10-c8e3-4a55-9d61-7b0e4c1a8f05",
+    places={
+        "1": (20, 60, 300, 170),
+        "2": (20, 280, 300, 120),
+        "3": (20, 450, 300, 130),
+        "4": (370, 60, 320, 120),
+        "5": (370, 230, 320, 150),
+        "6": (370, 430, 320, 320),
+        "7": (740, 60, 320, 240),
+        "8": (740, 550, 320, 240),
+        "9": (1110, 60, 320, 440),
+        "10": (1110, 550, 320, 440),
+        "11": (1480, 60, 300, 60),
+        "12": (1480, 550, 300, 60),
+        "13": (1480, 170, 300, 150),
+        "14": (1480, 660, 300, 150),
+        "15": (1830, 60, 760, 440),
+        "16": (1830, 550, 760, 440),
+    },
+    notes=(
+        Note(
+            "Read me",
+            (20, 640, 300, 350),
+            """The same steps, once and four times
+
+1. Queue. The model is asked without a label; a classifier of clean pictures wants the ten labels in turn, and every \
+step is shifted by its gradient, as in FreeDoM.
+2. Above, every step is taken once. Below, four times: in between the sample gets its noise back, so the model can \
+answer to the push.
+3. Lower scale in Classifier Guidance, or set gradient to rate: time travel helps there too.
+4. Every way back is a step of the trace, stage recur, and costs no evaluation; the steps it repeats do.""",
+        ),
+    ),
+    thumbnails={"15": (0, 7), "16": (0, 7)},
+    view=(0.6, 60, 60),
+)
+
+
+def road(top: int, *nodes: str) -> dict[str, Place]:
+    """A row of the template: gradient, sampler, decoder, enlarger, preview; without the first, four of them."""
+    places = ((1200, 330), (1560, 400), (1920, 60), (1920, 150), (2260, 400))[-len(nodes) :]
+    widths = {1920: 300, 2260: 620}
+    return {
+        node: (left, top + 110 * (tall == 150), widths.get(left, 320), tall)
+        for node, (left, tall) in zip(nodes, places, strict=True)
+    }
+
+
+def shifted(places: dict[str, Place], by: int) -> dict[str, Place]:
+    """The same further to the right."""
+    return {node: (x + by, y, w, h) for node, (x, y, w, h) in places.items()}
+
+
+TWO_ROADS = Layout(
+    name="two_roads",
+    form="two_roads.json",
+    workflow_id="8d0c0f5e-53f7-4c57-9a4e-2f1a6f5b7c03",
+    places={
+        "1": (40, 380, 320, 170),
+        "2": (40, 600, 320, 120),
+        "3": (40, 770, 320, 130),
+        "4": (40, 950, 320, 110),
+        "5": (400, 380, 320, 130),
+        "6": (400, 610, 320, 130),
+        "7": (400, 840, 320, 130),
+        "8": (760, 380, 320, 180),
+        "9": (760, 610, 320, 180),
+        "10": (760, 840, 320, 180),
+        "11": (760, 1070, 320, 90),
+        **road(380, "20", "21", "22", "23"),
+        **road(850, "30", "31", "32", "33", "34"),
+        **road(1320, "40", "41", "42", "43", "44"),
+        **road(1790, "50", "51", "52", "53", "54"),
+        "60": (3000, 380, 640, 660),
+        "61": (3000, 1090, 640, 660),
+        "62": (3760, 380, 640, 660),
+        "63": (3760, 1090, 640, 660),
+        "70": (4520, 380, 270, 130),
+        "71": (4520, 560, 270, 130),
+        "72": (4520, 740, 270, 130),
+        "73": (4520, 920, 270, 130),
+        "74": (4830, 380, 260, 60),
+        "75": (4830, 490, 260, 60),
+        "76": (4830, 600, 260, 60),
+        "77": (4830, 710, 260, 170),
+        "83": (4830, 930, 260, 120),
+        **shifted(road(380, "78", "79", "80", "81", "82"), 3960),
+        **shifted(road(850, "84", "85", "86", "87", "88"), 3960),
+    },
+    notes=(
+        Note(
+            "Two roads",
+            (40, 120, 1040, 210),
+            """Two roads lead to a label. The model learned some: it predicts with and without, and CFG exaggerates \
+the difference. Or somebody else knows what the label looks like: a classifier, whose gradient moves the prediction to \
+where it is surer. The model itself need not know the label then.
+
+Three classifiers stand here. The first reads noisy samples at any noise level, the second clean pictures only. The \
+third is the judge: it measures and never guides. Queue the graph as it is; it takes some seconds.""",
+        ),
+        Note(
+            "Four roads",
+            (1200, 120, 1680, 210),
+            """Same model, same noise, same eight labels (plant, monster, robot, person, planet, smiley, stones, \
+landscape). From above: CFG; the noise-aware classifier at the noisy sample; the clean classifier at the prediction, \
+its gradient taken back through the model (twice the time); the same without that.
+
+cfg is 0 in the lower three: the sampler is given the prediction without a label, so that all of the label comes from \
+the classifier. The prediction with the label is only recorded, to compare with. Set cfg to 1 to leave it out.
+
+Not all arrive. Backprop misses the robot and the smiley, the last road makes something blue of the planet.""",
+        ),
+        Note(
+            "The same step, twice",
+            (3000, 120, 640, 210),
+            """Step 5 on both roads, to scale. Above, the difference of two predictions, times cfg. Below, the \
+gradient, times its scale, added to the step: the figures of the blog post.
+
+If both were exact they would be one arrow. The caption says how near they come: the cosine of the gradient and the \
+difference, and the ratio of their lengths.""",
+        ),
+        Note(
+            "Who is convinced?",
+            (3760, 120, 640, 210),
+            """The planet, as the classifier that guides sees it, and as the judge sees it who only watches (Watch an \
+Energy). At the noisy sample (above) both end near 1.
+
+Without backprop (below) the guiding classifier is convinced and the judge is not. Look at the picture: the gradient \
+found something that the one classifier calls a planet. Never let a classifier mark its own work.""",
+        ),
+        Note(
+            "Never learned",
+            (4520, 120, 2320, 210),
+            """Nobody told the model about colours as a condition. An energy can ask for one: here the mean colour of \
+the picture, red, green, blue, yellow in turn.
+
+Above, nothing else is asked: what the picture shows is up to the model, and it chooses things that come in that \
+colour. Below, robots by CFG and their colour by a gradient, in one run: both roads at once. Change the colours (a \
+number: 16 bits red, 8 bits green, blue), or connect pictures of your own.""",
+        ),
+    ),
+    thumbnails={"34": (2, 4), "88": (0, 3)},
+    groups={
+        "1 \u00b7 A model, and others who know the labels": ("Two roads", *map(str, range(1, 12))),
+        "2 \u00b7 One label, four roads": (
+            "Four roads",
+            *("20", "21", "22", "23", "30", "31", "32", "33", "34"),
+            *("40", "41", "42", "43", "44", "50", "51", "52", "53", "54"),
+        ),
+        "3 \u00b7 The difference and the gradient": ("The same step, twice", "60", "61"),
+        "4 \u00b7 The judge": ("Who is convinced?", "62", "63"),
+        "5 \u00b7 A condition the model never learned": ("Never learned", *map(str, range(70, 89))),
+    },
+    titles={
+        "5": "Load Classifier: noise-aware",
+        "6": "Load Classifier: clean",
+        "7": "Load Classifier: judge",
+        "20": "CFG",
+        "23": "CFG",
+        "30": "At the noisy sample",
+        "31": "Noise-aware classifier",
+        "34": "Noise-aware classifier",
+        "40": "At the prediction, with backprop",
+        "41": "x0 + backprop",
+        "44": "x0 + backprop",
+        "50": "At the prediction, without backprop",
+        "51": "x0 without backprop",
+        "54": "x0 without backprop",
+        "62": "At the noisy sample: both agree",
+        "63": "x0 without backprop: only one is convinced",
+        "70": "Red",
+        "71": "Green",
+        "72": "Blue",
+        "73": "Yellow",
+        "82": "A colour",
+        "88": "A robot, and a colour",
+    },
+    view=(0.45, 60, 80),
+)
+
+ALL = (FIRST_LOOK, THE_GEOMETRY, TWO_ROADS, DPS_INPAINTING, TIME_TRAVEL)
+LAYOUTS = {layout.name: layout for layout in ALL}

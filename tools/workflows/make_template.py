@@ -21,12 +21,13 @@ from ..provision import device_options, find_host
 from ..server import own_folders, running
 from .layouts import LAYOUTS, Layout
 
-BUILD = """async ([api, name, places, notes]) => {
+BUILD = """async ([api, name, places, titles, notes]) => {
   await app.loadApiJson(api, name);
   const graph = app.rootGraph ?? app.graph;
   const place = (node, [x, y, w, h]) => { node.pos = [x, y]; node.setSize([w, h]); };
   for (const node of graph.nodes) {
     place(node, places[node.id]);
+    node.title = titles[node.id] ?? node.title;
     for (const widget of node.widgets ?? []) if (widget.name === "control_after_generate") widget.value = "fixed";
   }
   for (const {title, words, place: spot} of notes) {
@@ -44,7 +45,7 @@ def build(page, layout: Layout) -> dict:
     """Let the editor turn the API form into a workflow: placed, with notes, seeds kept."""
     api = json.loads(layout.api.read_text(encoding="utf-8"))
     notes = [vars(note) for note in layout.notes]
-    workflow = json.loads(page.evaluate(BUILD, [api, layout.name, layout.places, notes]))
+    workflow = json.loads(page.evaluate(BUILD, [api, layout.name, layout.places, layout.titles, notes]))
     scale, *offset = layout.view
     framed = {"id": layout.workflow_id, "groups": layout.frames()}
     return workflow | framed | {"extra": {"ds": {"scale": scale, "offset": offset}}}

@@ -5,13 +5,12 @@ import { runSize } from "./words.mjs";
 
 /** Paint a figure. scale: device pixels per logical pixel. font: family of all text. */
 export function paint(commands, ctx, scale = 1, font = LIGHT.font) {
-  ctx.save();
   ctx.setTransform(scale, 0, 0, scale, 0, 0);
   for (const command of paintable(commands)) {
     ctx.globalAlpha = command.alpha ?? 1;
     PAINTERS[command.op](ctx, command, font);
   }
-  ctx.restore();
+  ctx.globalAlpha = 1;
 }
 
 const PAINTERS = {

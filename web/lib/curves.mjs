@@ -8,11 +8,12 @@ import { metric } from "./metrics.mjs";
 import { samplesOf } from "./panel-record.mjs";
 import { captioned, nothing, pageOf } from "./plane.mjs";
 import { still } from "./still.mjs";
-import { number } from "./words.mjs";
+import { number, wordsWidth } from "./words.mjs";
 
 const TALL = 150; // a figure lower than this has no second panel
 const HELD = 0.8; // share of the sum that the shaded interval holds
 const DEGREES = 180 / Math.PI;
+const KAPPA = "\u03ba: how far the next state follows a prediction";
 
 /** D17: rms of step, noise and guided push at every step, and the shares of step and noise in the squared length. */
 export function lengths(record, options) {
@@ -31,7 +32,7 @@ function lengthCurves(page, area, record, run, rows, noisy) {
   const series = [
     { key: "step", words: "step", colour: ink, kind: "disc" },
     { key: "noise", words: "noise \u03b5", colour: noise, kind: "circle", dash: [5, 3] },
-    { key: "push", words: "\u03b3\u03ba|\u03b4|, rms", colour: delta, kind: "diamond", dash: [2, 3] },
+    { key: "push", words: "guidance, \u03b3\u03ba|\u03b4|", colour: delta, kind: "diamond", dash: [2, 3] },
   ].filter(({ key }) => rows.some((row) => Number.isFinite(row[key]) && (key !== "noise" || noisy)));
   const [upper, lower] = split(area, keys(page, area, series), noisy);
   const bands = Object.fromEntries(series.map(({ key }) => [key, run.rows.map(({ i, step }) => [i, lengthBand(key, step, record)])]));
@@ -75,7 +76,7 @@ function lengthFacts(chosen, run, noisy) {
   const noise = chosen && noisy && [`noise ${number(chosen.noise)}`, `noise/step ${number(chosen.noise / chosen.step)}`,
     `squares add to ${number(100 * squaresAdd(chosen.gram))} %`];
   const words = noisy ? "noise stands across the step, so squared lengths add" : "this sampler adds no noise";
-  return [chosen ? `step ${chosen.i}: rms ${number(chosen.step)}` : "", ...(noise || []), ...run.facts, words];
+  return [chosen ? `step ${chosen.i}: rms ${number(chosen.step)}` : "", ...(noise || []), ...run.facts, words, KAPPA];
 }
 
 /** step^2 below and noise^2 above, in percent of their sum: how much of a step's length is chance. */
@@ -119,8 +120,8 @@ export function matters(record, options) {
 function matterCurves(page, area, record, run, rows, held) {
   const { muted, delta, c } = page.theme;
   const contracted = rows.some((row) => Number.isFinite(row.contracted));
-  const items = [{ words: "push |\u03ba(D\u2212c)|", colour: delta, bar: 0.45 }];
-  if (contracted) items.push({ words: "push \u00d7 contraction", colour: c, kind: "square", dash: [7, 3] });
+  const items = [{ words: "push at the step, \u03ba|D\u2212c|", colour: delta, bar: 0.45 }];
+  if (contracted) items.push({ words: "what is left of it at the end", colour: c, kind: "square", dash: [7, 3] });
   items.push({ words: `holds ${100 * HELD} %`, colour: muted, bar: 0.3 });
   const [box] = split(area, keys(page, area, items), false);
   const pushed = shareBands(record, rows);
@@ -132,10 +133,30 @@ function matterCurves(page, area, record, run, rows, held) {
   whiskers(page, main, pushed);
   const points = rows.map((row) => [main.x(row.i), main.y(100 * row.contracted)]);
   curve(page, main, points, { colour: c, kind: "square", dash: [7, 3], name: "contracted" });
+  most(page, main, rows);
   heading(page, main, "% of the sum");
   levelAxis(page, main, record, main.inner.y + main.inner.h + 4);
   return placesOf(main, run, box, box);
 }
+
+/** The step that matters most, named at its point of the curve that says so. */
+function most({ commands, theme }, main, rows) {
+  const top = mattersMost(rows);
+  if (!Number.isFinite(top.contracted)) return;
+  const words = `step ${top.i} matters most`;
+  const { x, y, w } = main.inner;
+  const half = wordsWidth(words, 12) / 2;
+  const middle = Math.min(Math.max(main.x(top.i), x + half), x + w - half);
+  const foot = Math.max(main.y(100 * top.contracted) - 10, y + 22); // below the heading
+  const style = { fill: theme.c, halo: theme.paper, anchor: "middle", weight: "bold", name: "most" };
+  commands.push(text(middle, foot, words, style));
+}
+
+/** The row of the step whose push leaves most; the bars decide only where nothing is known of what later steps do. */
+export const mattersMost = (rows) => rows.reduce((best, row) => (leftOf(row) > leftOf(best) ? row : best));
+
+/** The proxy that ranks steps best where it is known: what later steps leave of the push. */
+export const leftOf = ({ push, contracted }) => (Number.isFinite(contracted) ? contracted : push) || 0;
 
 /** Shares of the two proxies of one sample, a row a step: push = |kappa (D - c)|, and push x contraction. */
 export function pushesOf(record, sample) {
@@ -210,7 +231,8 @@ function matterFacts(run, rows, held, unknown, bands) {
   const where = held && `${100 * HELD} % in \u03c3 ${from} \u2192 ${to}, ${held.count} of ${rows.length} steps`;
   const lacks = rows.some((row) => Number.isFinite(row.contracted)) ? "" : "\u03c3_d unknown: no contraction";
   const gaps = unknown ? `\u03ba unknown at ${unknown} step${unknown > 1 ? "s" : ""}` : "";
-  return [where, ...run.facts, lacks, gaps, bands, "proxies: the truth lies between, only an ablation tells"];
+  return [where, ...run.facts, lacks, gaps, bands, KAPPA,
+    "the truth lies between bars and curve, only an ablation tells"];
 }
 
 function shadeInterval(page, main, held) {

@@ -58,7 +58,7 @@ export function mount(place, { record, sheets, sources }) {
 
 /** The view that has something to show. */
 function openingView(record) {
-  if (record.steps.some(({ stage }) => stage !== "cond_only")) return "plane";
+  if (record.steps.some(({ stage }) => stage !== "cond_only" && stage !== "recur")) return "plane";
   return record.pictures?.steps?.length ? "pictures" : "lengths";
 }
 

@@ -1,4 +1,5 @@
 /** The strip above the scrubber: a tick for each step, as high as the root of its difference's length. No DOM. */
+import { once } from "./bands.mjs";
 import { line, rectangle, sheet } from "./commands.mjs";
 import { lengthOf } from "./panel-record.mjs";
 
@@ -10,7 +11,8 @@ export function ticks(run, { w, h, theme, step, sample, inset }) {
   const x = (i) => (n > 1 ? inset + (i / (n - 1)) * (w - 2 * inset) : w / 2);
   const every = Math.max(1, Math.ceil((LEAST * n) / Math.max(1, w - 2 * inset)));
   const rows = (run?.steps ?? []).filter((one, k) => k % every === 0 || one.i === step);
-  const sizes = rows.map((one) => Math.sqrt(lengthOf(one, sample, "delta"))); // a root, for the small ones to be seen
+  const root = (one) => Math.sqrt(lengthOf(one, sample, "delta")); // for the small ones to be seen
+  const sizes = rows.map((one) => once(one, `tick ${sample}`, () => root(one)));
   const most = Math.max(...sizes.filter(Number.isFinite), 0);
   const wide = Math.max(1, Math.min(8, (0.6 * (w - 2 * inset) * every) / Math.max(1, n - 1)));
   const commands = [sheet(w, h, "none")];

@@ -60,7 +60,7 @@ export class View {
     if (lit !== null && OF_A_STEP.includes(name)) state.step = lit;
     const scale = 2 * (globalThis.devicePixelRatio || 1);
     this.marks = drawView(this.canvas, name, state, scale);
-    paint(lighting(this.marks, lit, theme), this.canvas.getContext("2d"), scale);
+    if (lit !== null) paint(lighting(this.marks, lit, theme), this.canvas.getContext("2d"), scale);
   }
 
   /** Where a pointer is, in the drawing's own pixels: the editor zooms the whole panel. */

@@ -4,7 +4,7 @@ import { metric } from "./metrics.mjs";
 import { lengthOf, samplesOf } from "./panel-record.mjs";
 import { number } from "./words.mjs";
 
-const STAGES = { skip: "skip", reuse: "reuse" };
+const STAGES = { skip: "skip", reuse: "reuse", recur: "recur" };
 
 /** Sentences about the step that is shown. state: {run, step, sample, view, trouble, note}; t: `speaker`. */
 export function status(state, t) {

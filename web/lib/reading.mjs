@@ -1,5 +1,5 @@
 /** What a run says to someone who sees only its page: five questions, answered with the numbers they rest on. No DOM. */
-import { contraction, interval, proxies, runOf } from "./curves.mjs";
+import { contraction, interval, leftOf, mattersMost, proxies, runOf } from "./curves.mjs";
 import { sampleOf, stepOf } from "./gram.mjs";
 import { metric } from "./metrics.mjs";
 import { samplesOf } from "./panel-record.mjs";
@@ -140,7 +140,7 @@ function skippable(record, sample) {
   const question = "Which steps matter, which could be skipped?";
   const { rows, held } = pushesOf(record, sample);
   if (!held) return [question, ...withoutPush(record)];
-  const most = rows.reduce((best, row) => (share(row) > share(best) ? row : best));
+  const most = mattersMost(rows);
   const idle = idleEnd(rows);
   const cheap = cheapSteps(record, sample);
   const some = cheap.length ? "some passes could be saved" : "none can be spared";
@@ -148,10 +148,10 @@ function skippable(record, sample) {
   return [
     question,
     `Step ${most.i} matters most; ${spare}.`,
-    `Step ${most.i} holds ${percent(share(most))} of what is left of the push at the end, an even share would be`
+    `Step ${most.i} holds ${percent(leftOf(most))} of what is left of the push at the end, an even share would be`
       + ` ${percent(1 / rows.length)}: the dashed green curve of Matters, not its bars, which count the push before later`
       + " steps take back a part of it. This is an estimate, like the interval.",
-    idle && `Without guidance from step ${idle.from} on about ${percent(idle.share)} of the push would be missing, and`
+    idle && `Without guidance from step ${idle.from} on about ${percent(idle.leftOf)} of the push would be missing, and`
       + ` ${idle.count === 1 ? "one pass" : `${idle.count} passes`} without the condition would be saved.`,
     reuseWords(record, cheap),
   ];
@@ -169,32 +169,29 @@ function reuseWords(record, cheap) {
     + ` ${missed} of the push would be missed in all.`;
 }
 
-/** The proxy that ranks steps best where it is known: what later steps leave of the push. */
-const share = ({ push, contracted }) => (Number.isFinite(contracted) ? contracted : push) || 0;
-
 const sumOf = (rows, value) => rows.reduce((sum, row) => sum + value(row), 0);
 
 /** The longest end of the run that holds at most 2 % of the push: {from, share, count}, null where there is none. */
 export function idleEnd(rows) {
   let count = 0;
-  while (count < rows.length && sumOf(rows.slice(-count - 1), share) <= IDLE) count += 1;
+  while (count < rows.length && sumOf(rows.slice(-count - 1), leftOf) <= IDLE) count += 1;
   if (!count) return null;
   const end = rows.slice(-count);
-  return { from: end[0].i, share: sumOf(end, share), count: end.filter(({ step }) => step.stage === "step").length };
+  return { from: end[0].i, share: sumOf(end, leftOf), count: end.filter(({ step }) => step.stage === "step").length };
 }
 
 const percent = (value) => (value < 0.001 ? "under 0.1 %" : `${number(100 * value, 2)} %`);
 
 function unmeasured(record) {
-  const all = steps(record);
-  const alone = all.length - both(record).length;
+  const all = steps(record), asked = all.filter(({ stage }) => stage !== "recur");
+  const alone = asked.length - both(record).length;
   const shown = samplesOf(record).length;
   const blind = both(record).filter((step) => step.kappa == null).length;
   return [
     "What was not measured?",
     "Whether the picture is good, and any other run.",
     "Other seeds, and the end of a run at another \u03b3, need sampling again: What if is exact for one step only.",
-    alone && `At ${alone} of ${all.length} steps the prediction without the condition was not evaluated: there is no`
+    alone && `At ${alone} of ${asked.length} steps the prediction without the condition was not evaluated: there is no`
       + " difference to show.",
     all.length < record.n && `${record.n - all.length} of ${record.n} steps are left out of this page.`,
     record.batch > shown && `${shown} of ${record.batch} samples are kept.`,

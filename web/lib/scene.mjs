@@ -27,6 +27,9 @@ const absent = (i, sample, missing, advice) => ({ i, sample, missing, advice });
 
 /** Why a step has no plane, null if it has one. */
 function problem(step, gram) {
+  if (step.stage === "recur") {
+    return { missing: "noise was added again here, without a prediction", advice: "Choose the step before or after it." };
+  }
   if (step.stage && step.stage !== "step") {
     return { missing: "no unconditional prediction at this step", advice: "Choose a step at which both were made." };
   }

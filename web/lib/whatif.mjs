@@ -4,6 +4,7 @@ import { line, marker, text } from "./commands.mjs";
 import { metric } from "./metrics.mjs";
 import { captioned, drawPlane, nothing, pageOf, RULED } from "./plane.mjs";
 import { factsOf, sceneOf } from "./scene.mjs";
+import { still } from "./still.mjs";
 import { number, wordsWidth } from "./words.mjs";
 
 const SIDE = 600; // from this width on the curves stand beside the plane
@@ -77,14 +78,16 @@ function ownScale(page, { near, lens, area, scene }, { own, shownGamma }) {
 function metricCurves(page, record, scene, box, most) {
   const { theme, commands } = page;
   const series = [["M1", theme.delta, null, "diamond"], [shell(record), theme.ink, [5, 3], "disc"]];
+  const meaning = { M1: "M1 strength", M3: "M3 size / data", M3c: "M3c size / c" };
   const low = Math.min(0, scene.shown);
   const scales = Array.from({ length: SAMPLES + 1 }, (_, k) => low + (k / SAMPLES) * (most - low));
   const value = (name, gamma) => metric(name, scene.gram, scene, record, gamma);
-  const found = series.map(([name]) => scales.map((gamma) => value(name, gamma)));
+  const found = still(scene.gram.K, "curves", [low, most, record?.sigma_data], () => // dragging leaves them as they are
+    series.map(([name]) => scales.map((gamma) => value(name, gamma))));
   const where = { at: (gamma) => (gamma - low) / (most - low), n: 2 };
-  const plot = panel(page, { ...box, y: box.y + 14, h: box.h - 14 }, where, { values: found.flat(), reserve: 4 });
-  const items = series.map(([words, colour, dash, kind]) => ({ words, colour, dash, kind }));
-  keys(page, { ...box, x: plot.inner.x, y: box.y - 4 }, items);
+  const items = series.map(([name, colour, dash, kind]) => ({ words: meaning[name], colour, dash, kind }));
+  const used = keys(page, { ...box, y: box.y - 4 }, items) - 4;
+  const plot = panel(page, { ...box, y: box.y + used, h: box.h - used }, where, { values: found.flat(), reserve: 4 });
   rule(page, plot, scene.gamma, theme.muted, [2, 3]);
   rule(page, plot, scene.shown, theme.ink, null);
   for (const [row, [name, colour, dash, kind]] of series.entries()) {

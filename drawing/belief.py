@@ -1,0 +1,227 @@
+"""What classifiers say of a run, step by step (D12), and their gradient beside the difference of predictions (M18)."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from ..guidance.gram import GramRecord
+from ..guidance.trace import Trace
+from .canvas import Box, Canvas, Point, extent
+from .caption import Caption, caption_box, sample_fact, set_caption
+from .order import Drawing, Order
+from .page import nothing
+from .palette import Theme
+from .scene import run_words
+from .words import SYMBOLS, number
+
+BELIEF = "classifier curves"
+ASKED = "log_prob "  # columns of the trace
+SMALL = 11.5
+MOST_LINES = 8  # other samples drawn as lines; beyond, their middle 80 % as a band
+WIDE = (Box(64, 52, 876, 190), Box(64, 318, 214, 152), Box(372, 318, 214, 152))
+NARROW = (Box(56, 68, 528, 160), Box(56, 308, 196, 172), Box(348, 308, 236, 172))
+HEADING = "what classifiers say"
+SENTENCE = "How sure each is of what was asked for. The gradient pleases the one that guides; another one can tell."
+DECADES = 5  # of the lengths; what is shorter than that is left out
+NOBODY = "no classifier was asked in this run"
+CONNECT = "Connect Classifier Guidance or Watch an Energy to the sampler's guidance."
+
+
+@dataclass(frozen=True)
+class Curve:
+    """One quantity over the steps.  values: [steps, samples]. role: its place in STYLES."""
+
+    name: str
+    values: Tensor
+    role: int = 0
+
+
+@dataclass(frozen=True)
+class Plot:
+    """A panel: its box, the ends of its vertical axis, and whether that counts powers of ten."""
+
+    box: Box
+    low: float
+    high: float
+    count: int
+    powers: bool = False
+
+    def at(self, step: int, value: float) -> Point:
+        """Pixel of a value at a step."""
+        share = ((math.log10(value) if self.powers else value) - self.low) / (self.high - self.low)
+        across = (step + 0.5) / self.count
+        return self.box.x + self.box.w * across, self.box.bottom - self.box.h * min(max(share, 0.0), 1.0)
+
+
+def styles(theme: Theme) -> list[tuple[str, str, tuple[float, ...] | None]]:
+    """Colour, marker and dash by role: gradients first, then those that watch."""
+    return [
+        (theme.guided, "diamond", None),
+        (theme.ink, "disc", (6, 4)),
+        (theme.uncond, "square", (2, 3)),
+        (theme.noise, "triangle", (7, 2, 2, 2)),
+    ]
+
+
+def curves_of(trace: Trace) -> list[Curve]:
+    """log p of every energy that was asked, those that guide first."""
+    names = sorted(name.removeprefix(ASKED) for name in trace.steps if name.startswith(ASKED))
+    words = [f"{name}: guides" if name.startswith("gradient") else f"{name}: only measures" for name in names]
+    return [Curve(word, trace.steps[ASKED + name], k) for k, (name, word) in enumerate(zip(names, words, strict=True))]
+
+
+def beside(trace: Trace) -> tuple[Tensor, Tensor, Tensor] | None:
+    """cos(g, delta), rms of g and of delta, each [steps, samples], nan where unknown; None without a gradient."""
+    record, name = trace.record, next((v for v in trace.record.vectors if v.startswith("gradient")), None)
+    if name is None:
+        return None
+    g, delta = (_length(record, v) for v in (name, "delta"))
+    unit = trace.count**-0.5
+    return record.dot(name, "delta") / (g * delta), g * unit, delta * unit
+
+
+def _length(record: GramRecord, name: str) -> Tensor:
+    square = record.dot(name, name)
+    return torch.where(square > 0, square, torch.nan).sqrt()
+
+
+def draw_belief(order: Order) -> Drawing:
+    """The curves of a run: probabilities above, the gradient against the difference below."""
+    trace, scene = order.trace, order.scene
+    curves, found = curves_of(trace), beside(trace)
+    caption = _caption(order, curves, found)
+    if not curves:
+        return nothing(order, scene, caption, NOBODY, CONNECT)
+    canvas, boxes = order.canvas(), WIDE if order.sheet.width > 700 else NARROW
+    set_caption(canvas, caption_box(order.sheet.caption, caption), caption)
+    _sure(canvas, order, curves, boxes[0])
+    if found:
+        _beside(canvas, order, found, boxes[1:])
+    return Drawing(canvas, caption.text, scene)
+
+
+def _caption(order: Order, curves: list[Curve], found: tuple[Tensor, ...] | None) -> Caption:
+    step, sample = order.scene.step, order.scene.sample
+    facts = [("run", run_words(order.trace)), sample_fact(order.scene)]
+    last = [f"{curve.name.partition(':')[0]} {number(float(_shown(curve, curves)[-1, sample]))}" for curve in curves]
+    if curves:
+        facts.append(("end", ",  ".join(last)))
+    if found:
+        cosine, g, delta = (float(values[step, sample]) for values in found)
+        facts.append((f"step {step}", f"cosine {number(cosine)}, |g| / |\u03b4| = {number(g / delta)}"))
+    facts.append(("pale", "the other samples; what is shorter than 5 decades is left out"))
+    return Caption(HEADING, SENTENCE, tuple(facts))
+
+
+def _shown(curve: Curve, curves: Sequence[Curve]) -> Tensor:
+    """Probabilities, or nats where an energy is none."""
+    return curve.values.exp() if _are_probabilities(curves) else curve.values
+
+
+def _are_probabilities(curves: Sequence[Curve]) -> bool:
+    return all(bool((curve.values.nan_to_num(-1.0) <= 1e-3).all()) for curve in curves)
+
+
+def _sure(canvas: Canvas, order: Order, curves: list[Curve], box: Box):
+    sure = _are_probabilities(curves)
+    shown = [Curve(curve.name, _shown(curve, curves), curve.role) for curve in curves]
+    known = torch.cat([curve.values[curve.values.isfinite()] for curve in shown])
+    low, high = (0.0, 1.0) if sure else (float(known.min()), float(known.max()))
+    plot = Plot(box, low, max(high, low + 1e-9), order.trace.n)
+    title = "probability of what was asked for" if sure else "log p of what was asked for, nats"
+    _axes(canvas, plot, order, title, [low + (high - low) * k / 4 for k in range(5)])
+    for curve in reversed(shown):
+        _curve(canvas, plot, curve, order.scene.sample)
+    _keys(canvas, (box.right, box.y - (26 if box.w > 600 else 44)), shown)
+
+
+def _beside(canvas: Canvas, order: Order, found: tuple[Tensor, ...], boxes: Sequence[Box]):
+    cosine, g, delta = found
+    symbol, sample = SYMBOLS["delta"], order.scene.sample
+    plot = Plot(boxes[0], -1.0, 1.0, order.trace.n)
+    _axes(canvas, plot, order, f"cosine of gradient g and {symbol}", [-1.0, 0.0, 1.0])
+    _curve(canvas, plot, Curve("cosine", cosine), sample)
+    known = torch.cat([v[v.isfinite()] for v in (g, delta)])
+    high = math.ceil(math.log10(float(known.max())))
+    low = max(math.floor(math.log10(float(known.min()))), high - DECADES)
+    plot = Plot(boxes[1], low, max(high, low + 1), order.trace.n, powers=True)
+    _axes(canvas, plot, order, "lengths, rms", [10.0**k for k in range(low, high + 1)])
+    seen = [torch.where(v >= 10.0**low, v, torch.nan) for v in (delta, g)]
+    both = (Curve("g", seen[1]), Curve(symbol, seen[0], 1))
+    for curve in both:
+        _curve(canvas, plot, curve, sample)
+    _keys(canvas, (boxes[1].right, boxes[1].y - 26), both)
+
+
+def _axes(canvas: Canvas, plot: Plot, order: Order, title: str, marks: Sequence[float]):
+    theme, box = canvas.theme, plot.box
+    for value in marks:
+        y = plot.at(0, value)[1]
+        canvas.line([(box.x, y), (box.right, y)], theme.hair, 0.8)
+        words = number(value)
+        w, up, down = extent(words, SMALL)
+        canvas.text((box.x - 8 - w, y - (up + down) / 2), words, SMALL, theme.muted, halo=False)
+    canvas.text((box.x, box.y - 27), title, 12.5, theme.ink, halo=False)
+    sigmas, count = order.trace.steps["sigma"], plot.count
+    stride = max(1, math.ceil(count * 54 / box.w))
+    for step in range(0, count, stride):
+        for row, words in enumerate((str(step), number(float(sigmas[step])))):
+            at = (plot.at(step, 1.0)[0] - extent(words, SMALL)[0] / 2, box.bottom + 8 + 16 * row)
+            canvas.text(at, words, SMALL, theme.muted, halo=False)
+    for row, words in enumerate(("step", "\u03c3")):
+        at = (box.x - 14 - extent(words, SMALL)[0], box.bottom + 8 + 16 * row)
+        canvas.text(at, words, SMALL, theme.muted, halo=False)
+
+
+def _curve(canvas: Canvas, plot: Plot, curve: Curve, sample: int):
+    colour, marker, dash = styles(canvas.theme)[curve.role % 4]
+    others = [b for b in range(curve.values.shape[1]) if b != sample]
+    if len(others) <= MOST_LINES:
+        for b in others:
+            _strokes(plot, curve.values[:, b], lambda run: canvas.line(run, colour, 1.0, alpha=0.3))
+    else:
+        _band(canvas, plot, curve.values, colour)
+    mine = curve.values[:, sample]
+    _strokes(plot, mine, lambda run: canvas.line(run, colour, 2.0, dash, name=f"curve-{curve.name}"))
+    for step, value in enumerate(mine.tolist()):
+        if math.isfinite(value):
+            canvas.marker(plot.at(step, value), marker, colour, 5.0, name=f"{curve.name}-{step}")
+
+
+def _strokes(plot: Plot, values: Tensor, draw: Callable[[list[Point]], None]):
+    """Draw every stretch of known values."""
+    run: list[Point] = []
+    for step, value in enumerate([*values.tolist(), math.nan]):
+        if math.isfinite(value):
+            run.append(plot.at(step, value))
+        elif run:
+            if len(run) > 1:
+                draw(run)
+            run = []
+
+
+def _band(canvas: Canvas, plot: Plot, values: Tensor, colour: str):
+    """From the 10th to the 90th percentile over the samples, where any is known."""
+    low, high = values.nanquantile(torch.tensor([0.1, 0.9], dtype=values.dtype), dim=1).tolist()
+    steps = [step for step in range(len(low)) if math.isfinite(low[step])]
+    if len(steps) > 1:
+        edge = [plot.at(step, low[step]) for step in steps] + [plot.at(step, high[step]) for step in reversed(steps)]
+        canvas.polygon(edge, colour, alpha=0.15, name="band")
+
+
+def _keys(canvas: Canvas, corner: Point, curves: Sequence[Curve]):
+    """Names with a piece of their curves, in a row that ends at the corner."""
+    x = corner[0]
+    for curve in reversed(curves):
+        colour, marker, dash = styles(canvas.theme)[curve.role % 4]
+        x -= extent(curve.name, SMALL)[0] + 32
+        y = corner[1] + 7
+        canvas.line([(x, y), (x + 26, y)], colour, 2.0, dash)
+        canvas.marker((x + 13, y), marker, colour, 5.0)
+        canvas.text((x + 32, corner[1]), curve.name, SMALL, canvas.theme.ink, halo=False)
+        x -= 14

@@ -1,0 +1,74 @@
+"""How a sampler of ours uses the gradients of a run: as rates, as shifts of its steps, or as a lean of its noise."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from ..guidance.terms import GradientTerm, Strength
+from ..samplers.shifts import PAPERS, ShiftLaw, leaning, taken_steps
+from ..samplers.steps import Level
+from .gradient_run import GradientRun
+from .host import KEY
+
+RATE, LEAN = "rate", "DSG"
+WAYS = (RATE, *PAPERS, LEAN)
+NOBODY = (
+    "The sampler's gradient is set to {way}, and no Classifier Guidance is at work in this run. Wire one into the "
+    "guidance of KSampler + Guidance Trace, CFG Guider + Guidance Chain or Guidance on any KSampler, or choose rate."
+)
+UNLIKE = (
+    "{way} takes gradients as they are, in every step, and {text!r} has normalise {normalise} and every_k {every}. "
+    "Set them to none and 1, or the sampler's gradient to rate."
+)
+
+
+@dataclass(frozen=True)
+class Steering:
+    """way: of WAYS. lean: how far noise leans towards the gradient, 0 .. 1, for DSG."""
+
+    way: str = RATE
+    lean: float = 0.2
+
+    def begin(self, model_options: dict, levels: Sequence[Level], down: Callable) -> Callable[[Tensor], Tensor]:
+        """Prepare a run, and return what becomes of its noise.  down: see `taken_steps`.
+
+        Raises ValueError where no gradient term is at work, or where one does not fit the paper.
+        """
+        if self.way == RATE:
+            return lambda eps: eps
+        gradients = getattr(model_options.get(KEY), "gradients", None)
+        terms = [term for term in gradients.terms if isinstance(term, GradientTerm)] if gradients else []
+        if gradients is None or not terms:
+            raise ValueError(NOBODY.format(way=self.way))
+        if self.way == LEAN:
+            return self._lean(gradients)
+        self._shift(gradients, terms, ShiftLaw(self.way, taken_steps(levels, down), gradients.sigma_data))
+        return lambda eps: eps
+
+    def _lean(self, gradients: GradientRun) -> Callable[[Tensor], Tensor]:
+        """Gradients leave the prediction alone and turn the noise."""
+        gradients.strength = lambda term, road, sigma: Strength(term.gamma(road), 0.0)
+
+        def lean(eps: Tensor) -> Tensor:
+            wanted = gradients.wanted()
+            return eps if wanted is None else leaning(eps, wanted, self.lean)
+
+        return lean
+
+    def _shift(self, gradients: GradientRun, terms: list[GradientTerm], law: ShiftLaw) -> None:
+        """Gradients shift each step as the paper says, in its own unit of scale."""
+        for term in terms:
+            if term.normalise != "none" or term.every != 1:
+                raise ValueError(
+                    UNLIKE.format(way=self.way, text=term.energy.text, normalise=term.normalise, every=term.every)
+                )
+            first, last = law.rates(term.weight, gradients.road(term))
+            text = f"{gradients.names[term]}: a shift of every step as in {self.way}, scale {term.weight:g}"
+            gradients.notes[f"{text}; as a rate gamma {first:.3g} at the first step, {last:.3g} at the last"] = None
+        gradients.strength = lambda term, road, sigma: law(term.weight, road, sigma)
+
+
+RATES = Steering()

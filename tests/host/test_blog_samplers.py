@@ -1,0 +1,246 @@
+"""The widgets of our DDPM and DDIM samplers through the host: time travel, per-step shifts, noise that leans."""
+
+import pytest
+import torch
+
+from .test_bits import SEED, STEPS, guided, half_mask
+from .test_gradient_run import bright, chain_of, exact, pocket  # noqa: F401  fixtures
+from .test_sampling import Counter
+from .test_split import Collected
+
+NODES = ("GGSamplerDDPM", "GGSamplerDDIM")
+
+
+def sampler(node="GGSamplerDDIM", eta=1.0, offset=0, **widgets):
+    from guidance_geometry.nodes import blog_samplers
+
+    return getattr(blog_samplers, node).execute(eta, offset, **widgets).result[0]
+
+
+def observed(parts, latent, inner, guidance, cfg=1.0, scheduler="karras"):
+    """The complete steps of a run in full precision."""
+    import comfy.sample
+    import comfy.samplers
+
+    from guidance_geometry.nodes.sampling import chain_guider
+
+    sigmas = comfy.samplers.KSampler(parts[0], STEPS, parts[0].load_device, "euler", scheduler, 1.0).sigmas
+    noise = comfy.sample.prepare_noise(latent["samples"], SEED)
+    steps = []
+    watching = Collected(inner, [], steps)
+    chain_guider(*parts, cfg, guidance).sample(noise, latent["samples"], watching, sigmas, disable_pbar=True, seed=SEED)
+    return steps
+
+
+@pytest.mark.parametrize("model", ["pocket", "ve", "flow"])
+@pytest.mark.parametrize("node", NODES)
+def test_widgets_left_alone_change_no_bit(labelled, empty_latent, model, node):
+    off = {"recurrence": 1, "recur_start": 0.2, "recur_end": 0.4, "gradient": "rate", "dsg_weight": 1.0}
+    found = [
+        guided(*labelled[model], empty_latent(model), "euler", sampler=sampler(node, 0.5, 3, **widgets))[0]["samples"]
+        for widgets in ({}, off)
+    ]
+    assert torch.equal(*found)
+
+
+@pytest.mark.parametrize("model", ["pocket", "ve", "flow"])
+@pytest.mark.parametrize("node", NODES)
+def test_every_step_back_is_in_the_trace_and_every_evaluation_counted(labelled, empty_latent, tmp_path, model, node):
+    from guidance_geometry.guidance.record import run_record
+    from guidance_geometry.guidance.trace import load, save
+
+    patcher, *conditions = labelled[model]
+    counter = Counter(patcher)
+    thrice = sampler(node, recurrence=3, recur_start=0.3, recur_end=0.7)
+    _, _, trace = guided(counter.model, *conditions, empty_latent(model), "euler", sampler=thrice, capture="tensors")
+    again = ["step", "recur", "step", "recur", "step"]
+    assert trace.stage == ["step"] * 2 + again * 3 + ["step"]
+    assert len(counter.items) == STEPS + 3 * 2
+    assert trace.header["evaluations"] == sum(counter.items) // 3 == 2 * len(counter.items)
+    assert not trace.check()
+    back = [stage == "recur" for stage in trace.stage]
+    assert trace.column("M12").isfinite().all()
+    assert trace.column("M12").max() <= 1e-4
+    assert (trace.steps["sigma_next"] > trace.steps["sigma"]).tolist() == back
+    assert trace.steps["evals"][back].max() == 0
+    assert trace.header["options"] == {
+        "eta": 1.0, "noise_seed_offset": 0, "recurrence": 3, "recur_start": 0.3, "recur_end": 0.7,
+    }  # fmt: skip
+    save(trace, tmp_path / "run.safetensors")
+    assert load(tmp_path / "run.safetensors").stage == trace.stage
+    assert [step["stage"] for step in run_record(trace)["steps"]] == trace.stage
+
+
+@pytest.mark.parametrize("model", ["ve", "flow"])
+def test_noise_comes_back_to_its_level(exact, empty_latent, model):  # noqa: F811
+    """VE: what is added has the variance sigma^2 - sigma'^2; flow: sigma^2 - ((1 - sigma)/(1 - sigma') sigma')^2."""
+    from guidance_geometry.guidance.chain import PLAIN
+
+    steps = observed(exact[model][0], empty_latent(model, 20), sampler(recurrence=2), PLAIN)
+    back = [step for step in steps if step.stage == "recur"]
+    assert len(back) == STEPS
+    for step in back:
+        kept = (1 - step.sigma_next) / (1 - step.sigma) if model == "flow" else 1.0
+        expected = (step.sigma_next**2 - (kept * step.sigma) ** 2) ** 0.5
+        assert float(step.noise.std()) == pytest.approx(expected, rel=0.05)
+        assert (step.move - (kept - 1) * step.x).abs().max() <= 1e-5 * max(step.sigma_next, 1.0)
+    states = [*(step.x for step in steps[1:])]
+    for step, reached in zip(steps, states, strict=False):
+        assert (step.x + step.travel - reached).abs().max() <= 1e-5 * step.x.abs().max().clamp(min=1)
+
+
+@pytest.mark.parametrize("model", ["ve", "flow"])
+@pytest.mark.parametrize("widgets", [{"recurrence": 2}, {"gradient": "FreeDoM", "recurrence": 2}, {"gradient": "DSG"}])
+def test_an_item_alone_is_the_item_in_a_batch(exact, empty_latent, model, widgets):  # noqa: F811
+    parts, *_ = exact[model]
+    guidance = chain_of(bright(), evaluation="x0 + backprop", weight=0.3)
+    arguments = {"steps": 10, "cfg": 1.0, "guidance": guidance, "sampler": sampler(**widgets)}
+    together = guided(*parts, empty_latent(model), "euler", **arguments)[0]["samples"]
+    for i in range(3):
+        one = {**empty_latent(model, 1), "batch_index": [i]}
+        alone = guided(*parts, one, "euler", **arguments)[0]["samples"]
+        assert (alone[0] - together[i]).abs().max() <= 1e-4
+    assert torch.equal(guided(*parts, empty_latent(model), "euler", **arguments)[0]["samples"], together)
+
+
+@pytest.mark.parametrize("space", ["ve", "flow"])
+@pytest.mark.parametrize("eta", [0.0, 1.0])
+def test_dps_shifts_the_next_state_as_its_paper_says(exact, empty_latent, space, eta):  # noqa: F811
+    """x' = step(D) + zeta grad_z log p(y | D(z)) in states of unit variance z = x / sqrt(alpha^2 + sigma^2)."""
+    parts, energy, mixture = exact[space]
+    guidance, zeta = chain_of(energy, weight=0.2, evaluation="x0 + backprop"), 0.2
+    for step in observed(parts, empty_latent(space), sampler(eta=eta, gradient="DPS"), guidance):
+        alpha, after = (1 - s if space == "flow" else 1.0 for s in (step.sigma, step.sigma_next))
+        if alpha < 0.02:
+            assert not step.gradients
+            continue
+        with torch.inference_mode(False), torch.enable_grad():
+            x = step.x.clone().double().requires_grad_()
+            denoised = mixture.denoised(x, step.sigma, alpha)
+            (gradient,) = torch.autograd.grad(energy.log_prob(denoised).sum(), x)
+        ratio = step.sigma_next * alpha / (after * step.sigma)
+        kept = (step.sigma_next**2 * (1 - eta**2 * (1 - ratio**2))) ** 0.5
+        plain = after * denoised + kept * (x - alpha * denoised) / step.sigma
+        sizes = [(a * a + s * s) ** 0.5 for a, s in ((alpha, step.sigma), (after, step.sigma_next))]
+        expected = plain + zeta * sizes[0] * sizes[1] * gradient - x
+        assert (step.move - expected).abs().max() <= 1e-4 * max(step.sigma, 1.0)
+
+
+@pytest.mark.parametrize("space", ["ve", "flow"])
+def test_dsg_keeps_the_length_of_the_noise_and_the_prediction(exact, empty_latent, space):  # noqa: F811
+    parts, energy, _ = exact[space]
+    guidance = chain_of(energy, evaluation="x0 + backprop")
+    plain = observed(parts, empty_latent(space), sampler(), guidance=chain_of(energy, weight=0.0))
+    steps = observed(parts, empty_latent(space), sampler(gradient="DSG", dsg_weight=0.5), guidance)
+    assert torch.equal(steps[0].denoised, plain[0].denoised)
+    for step in steps:
+        assert (step.denoised - (step.cond if step.uncond is None else step.uncond)).abs().max() == 0
+        if step.sigma_next == 0 or not step.gradients:
+            continue
+        alpha, after = (1 - s if space == "flow" else 1.0 for s in (step.sigma, step.sigma_next))
+        up = step.sigma_next * (1 - (step.sigma_next * alpha / (after * step.sigma)) ** 2) ** 0.5
+        noise, wanted = step.noise.flatten(1), step.gradients["gradient"].flatten(1)
+        assert (noise.norm(dim=1) / (up * 192**0.5) - 1).abs().max() <= 1e-5
+        towards = torch.nn.functional.cosine_similarity(noise, wanted)
+        won = wanted.norm(dim=1) < 1e-6  # asks for nothing
+        assert torch.where(won, 1.0, towards).min() > 0.5
+
+
+def test_a_mask_a_patched_model_and_any_guider_go_with_it(labelled, empty_latent):
+    import comfy.samplers
+    from comfy_extras import nodes_custom_sampler as custom
+
+    from guidance_geometry.nodes.guidance_patch import GGGuidancePatch
+
+    patcher, positive, negative = labelled["pocket"]
+    masked = half_mask(empty_latent("pocket"))
+    kept = guided(patcher, positive, negative, masked, "euler", sampler=sampler(recurrence=2))[0]["samples"]
+    assert (kept - masked["samples"])[..., :8].abs().max() <= 1e-6
+    sigmas = comfy.samplers.KSampler(patcher, STEPS, patcher.load_device, "euler", "karras", 1.0).sigmas
+    noise = custom.Noise_RandomNoise(SEED)
+    guider = comfy.samplers.CFGGuider(patcher)
+    guider.set_conds(positive, negative)
+    guider.set_cfg(3.0)
+    run = custom.SamplerCustomAdvanced.execute
+    found = run(noise, guider, sampler(recurrence=2), sigmas, empty_latent("pocket")).result[0]["samples"]
+    expected = guided(patcher, positive, negative, empty_latent("pocket"), "euler", sampler=sampler(recurrence=2))
+    assert torch.equal(found, expected[0]["samples"])
+    guidance = chain_of(bright(), evaluation="x0 + backprop", weight=0.3)
+    patched = GGGuidancePatch.execute(patcher, guidance).result[0]
+    guider = comfy.samplers.CFGGuider(patched)
+    guider.set_conds(positive, negative)
+    guider.set_cfg(3.0)
+    found = run(noise, guider, sampler(gradient="DPS"), sigmas, empty_latent("pocket")).result[0]["samples"]
+    settings = {"sampler": sampler(gradient="DPS"), "guidance": guidance}
+    expected = guided(patcher, positive, negative, empty_latent("pocket"), "euler", **settings)
+    assert torch.equal(found, expected[0]["samples"])
+
+
+def test_a_shift_says_what_it_would_be_as_a_rate(exact, empty_latent):  # noqa: F811
+    parts, energy, _ = exact["ve"]
+    guidance = chain_of(energy, weight=0.2, evaluation="x0 + backprop")
+    _, _, trace = guided(
+        *parts, empty_latent("ve"), "euler", cfg=1.0, guidance=guidance, sampler=sampler(eta=0.0, gradient="DPS")
+    )
+    sigma, after = trace.steps["sigma"], trace.steps["sigma_next"]
+    rates = 0.2 * ((1 + sigma**2) * (1 + after**2)).sqrt() / (sigma**2 * (1 - after / sigma))
+    record = trace.record
+    found = record.dot("D-G", "gradient") / record.dot("gradient", "gradient")
+    asked = record.dot("gradient", "gradient") > 1e-9  # a label that is won asks for nothing
+    assert asked.sum() > STEPS
+    assert (found / rates[:, None] - 1)[asked].abs().max() <= 1e-3
+    note = next(note for note in trace.header["notes"] if "as in DPS" in note)
+    assert f"gamma {float(rates[0]):.3g} at the first step, {float(rates[-1]):.3g} at the last" in note
+
+
+@pytest.mark.parametrize(
+    ("gradient", "knobs", "words"),
+    [
+        ("DPS", None, "no Classifier Guidance is at work"),
+        ("DSG", None, "no Classifier Guidance is at work"),
+        ("DPS", {"evaluation": "x0"}, "'x0 \\+ backprop'.*this one takes 'x0'"),
+        ("MPGD", {"evaluation": "x0 + backprop"}, "'x0'.*this one takes 'x0 \\+ backprop'"),
+        ("TFG", {"evaluation": "noisy x_t"}, "this one takes 'noisy x_t'"),
+        ("DPS", {"evaluation": "x0 + backprop", "normalise": "clip"}, "normalise clip"),
+        ("FreeDoM", {"evaluation": "x0 + backprop", "every": 2}, "every_k 2"),
+    ],
+)
+def test_what_does_not_fit_a_paper_is_refused_with_the_reason(exact, empty_latent, gradient, knobs, words):  # noqa: F811
+    from guidance_geometry.guidance.chain import PLAIN
+
+    parts, energy, _ = exact["ve"]
+    guidance = PLAIN if knobs is None else chain_of(energy, **knobs)
+    with pytest.raises(ValueError, match=words):
+        guided(*parts, empty_latent("ve"), "euler", guidance=guidance, sampler=sampler(gradient=gradient))
+
+
+@pytest.mark.parametrize(
+    ("changed", "complaint"),
+    [
+        ({"recurrence": 0}, "recurrence is 0"),
+        ({"recur_start": 0.5, "recur_end": 0.5}, "The window 0.5 to 0.5 is empty"),
+        ({"recur_end": float("nan")}, "recur_end is nan"),
+        ({"gradient": "ADM"}, "gradient is 'ADM'"),
+        ({"dsg_weight": 2.0}, "dsg_weight is 2"),
+        ({"eta": 0.0, "gradient": "DSG"}, "at eta 0 there is none"),
+    ],
+)
+@pytest.mark.parametrize("node", NODES)
+def test_bad_values_are_named_in_validation_and_in_execution(host, node, changed, complaint):
+    from guidance_geometry.nodes import blog_samplers
+
+    assert complaint in getattr(blog_samplers, node).validate_inputs(**changed)
+    with pytest.raises(ValueError, match=complaint):
+        sampler(node, **changed)
+
+
+def test_every_figure_draws_a_run_with_steps_back(exact, empty_latent):  # noqa: F811
+    from guidance_geometry.drawing.blog import STILLS, draw_figure
+    from guidance_geometry.drawing.order import Order
+
+    parts, energy, _ = exact["ve"]
+    settings = {"guidance": chain_of(energy, weight=1.0), "sampler": sampler(recurrence=2), "capture": "tensors"}
+    _, _, trace = guided(*parts, empty_latent("ve"), "euler", cfg=3.0, **settings)
+    for name in STILLS:
+        for step in (None, 1, 2):
+            assert draw_figure(Order(trace, step=step, sample=0), name).caption
