@@ -25,7 +25,7 @@ from .rules.contract import Rule
 from .schedules import Run
 
 NOISY, BACKPROP, CLEAN_X0 = EVALUATIONS
-UNITS = {NOISY: 1.0, BACKPROP: 2.0, CLEAN_X0: 100.0}  # gamma at scale 1; scale 2 is the best on Pocket (tools/bench)
+UNITS = {NOISY: 1.0, BACKPROP: 2.0, CLEAN_X0: 100.0}  # gamma at scale 1: docs/classifier-guidance.md
 
 
 @dataclass(frozen=True)

@@ -53,10 +53,7 @@ TIMES = (
     *(("sd15 narrow", road, 16) for road in (BACKPROP, TWICE, CLEAN_X0)),
     ("sd15 narrow", BACKPROP, 1),
 )
-MEMORY = (
-    *((model, road, 16) for model in ("pocket", "sd15 narrow") for road in (BACKPROP, TWICE)),
-    ("sd15", BACKPROP, 16),
-)
+MEMORY = tuple((model, road, 16) for model in ("pocket", "sd15 narrow") for road in (BACKPROP, TWICE))
 
 
 class Bed:
@@ -114,11 +111,10 @@ def sd15(width: int = 320, side: int = 8) -> Bed:
     return Bed(comfy.model_patcher.ModelPatcher(model, cpu, cpu), [[context, {}]], (4, side, side), "normal")
 
 
-MODELS = {"pocket": pocket, "sd15 narrow": lambda: sd15(64, 16), "sd15": sd15}
+MODELS = {"pocket": pocket, "sd15 narrow": lambda: sd15(64, 16), "sd15": sd15}  # the last by hand: it takes minutes
 ABOUT = {
     "pocket": "pocket-1, 2 M weights, 32 x 32 pixels",
     "sd15 narrow": "the architecture of SD1.5 at a fifth of its width (64 channels), random weights, latents 16 x 16",
-    "sd15": "the architecture of SD1.5 at full width (860 M random weights), latents 8 x 8",
 }
 
 
