@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from .test_bits import SEED, STEPS, guided, half_mask
-from .test_gradient_run import bright, chain_of, exact, pocket  # noqa: F401  fixtures
+from .test_gradient_run import bright, chain_of, exact  # noqa: F401  fixtures
 from .test_sampling import Counter
 from .test_split import Collected
 
