@@ -44,5 +44,6 @@ class Tally(TorchDispatchMode):
 
 
 def _storages(*trees: Any) -> list[torch.UntypedStorage]:
-    leaves = [leaf for tree in trees for leaf in tree_leaves(tree) if isinstance(leaf, torch.Tensor)]
-    return [leaf.untyped_storage() for leaf in leaves if leaf.layout == torch.strided]
+    leaves = [leaf for tree in trees for leaf in tree_leaves(tree)]
+    dense = (leaf for leaf in leaves if isinstance(leaf, torch.Tensor) and leaf.layout == torch.strided)
+    return [*(leaf.untyped_storage() for leaf in dense), *(s for s in leaves if isinstance(s, torch.UntypedStorage))]

@@ -57,6 +57,17 @@ def test_a_tally_counts_what_lives_and_remembers_the_most(host):
     assert tally.live == 0
 
 
+def test_a_weight_under_another_name_is_no_memory(host):
+    from guidance_geometry.nodes.autograd import differentiable
+    from guidance_geometry.nodes.graph_memory import Tally
+
+    with torch.inference_mode():
+        layer = Linear(100, 100)
+    with torch.inference_mode(False), Tally() as tally, differentiable(layer):
+        assert tally.most == 0
+        assert not layer.weight.is_inference()
+
+
 def test_a_tally_sees_what_a_graph_keeps_and_a_backward_makes(host):
     from guidance_geometry.nodes.graph_memory import Tally
 
