@@ -1,6 +1,7 @@
 """From the steps of a run to the numbers and pictures of a trace.
 
-Everything is taken on the device where the sampler works and fetched once at the end, so that watching never waits.
+Everything is taken on the device where the sampler works and fetched when somebody reads it, so that watching never
+waits. A small run only keeps its steps while it goes on: its numbers are made when they are asked for.
 """
 
 from __future__ import annotations
@@ -9,8 +10,8 @@ import math
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from functools import cached_property
 from itertools import groupby
+from threading import Lock
 from typing import NamedTuple
 
 import torch
@@ -35,7 +36,7 @@ from .steps import Level, Update, back, level
 LIMITS = {"numbers": 0, "pictures": 24, "tensors": 1 << 30}  # captured steps at most
 PICTURES = ("x", "uncond", "cond", "guided")
 FIT = 1e-4  # residual below which a move counts as a multiple of D - x
-WAITING = 1 << 17  # elements of states that wait: small steps are summed several at a time, while they are at hand
+WAITING = 1 << 20  # elements of states that wait until somebody reads the numbers, or there are more
 RATIOS = ("ratio", "ratio-1", "ratio-2")  # noise over signal at a step and the two before
 LEVELS = ("sigma", "sigma_next", "alpha", "alpha_next", "gamma", "evals", "count", *RATIOS)
 
@@ -173,13 +174,12 @@ class Ledger:
     @property
     def evaluations(self) -> int:
         """Predictions that the network made."""
-        return int(sum(row.levels[LEVELS.index("evals")] for row in self.rows))
+        taken = sum(row.levels[LEVELS.index("evals")] for row in self.rows)
+        return int(taken + sum(step.evaluations for step in self.waiting))
 
     def closed(self) -> Columns:
-        """The columns of a run that has ended, without what only a running one needs."""
-        self.settle()
-        running = {"before": None, "deltas": (None, None), "update": None, "room": None}
-        return Columns(replace(self, capture=Capture("numbers"), **running))
+        """The columns of a run that has ended, without its pictures."""
+        return Columns(replace(self, capture=Capture("numbers")))
 
     def _columns(self, taken: list[Row]) -> dict[str, Tensor]:
         """The columns of these steps, fetched from the device here."""
@@ -278,14 +278,19 @@ class Ledger:
 
 
 class Columns(Mapping):
-    """The columns of a ledger, made when the first of them is read."""
+    """The columns of a ledger, made when the first of them is read; what waited for that is let go then."""
 
     def __init__(self, ledger: Ledger):
-        self._ledger = ledger
+        self._ledger, self._one_reader = ledger, Lock()
+        self._columns: dict[str, Tensor] | None = None
 
-    @cached_property
+    @property
     def _made(self) -> dict[str, Tensor]:
-        return self._ledger.columns()
+        with self._one_reader:
+            if self._columns is None:
+                self._columns = self._ledger.columns()
+                del self._ledger
+            return self._columns
 
     def __getitem__(self, name: str) -> Tensor:
         return self._made[name]

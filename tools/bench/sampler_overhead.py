@@ -1,9 +1,9 @@
 """What recording costs: wall time of the traced sampler over the host's KSampler, same model, steps and batch.
 
 Prints one line per capture mode: the median ratio of paired, interleaved runs, the middle half of the ratios, and the
-ratio of the fastest runs, which a machine with other work on it disturbs least; and what reading the trace's numbers
-takes afterwards, where somebody reads them. The process keeps the memory it has freed: giving it back and fetching it
-again, as the C library does by chance, differs by a tenth of a run from one run to the next.
+ratio of the fastest runs, which a machine with other work on it disturbs least; and what it takes afterwards to make
+the numbers of the trace, which happens in the node that reads them first. The process keeps the memory it has freed:
+giving it back and fetching it again, as the C library does by chance, differs by a tenth of a run from run to run.
 """
 
 from __future__ import annotations
@@ -99,7 +99,7 @@ def main() -> int:
         numbers = seconds(lambda: trace.steps["K"])
         found = {capture: paired(plain, traced, capture, options.pairs) for capture in LIMITS}
     print(f"traced / KSampler, pocket-1, {options.steps} steps, batch {options.batch}, {options.pairs} pairs")
-    print(f"reading the numbers of a trace for the first time: {1e3 * numbers:.1f} ms")
+    print(f"making the numbers, in the node that reads them first: {1e3 * numbers:.1f} ms")
     medians = {capture: shown(capture, *times) for capture, times in found.items()}
     return int(any(median > LIMITS[capture] for capture, median in medians.items()))
 
