@@ -85,8 +85,8 @@ def per_item(values: Tensor | float, like: Tensor) -> Tensor:  # [B], [1] or sca
 
 def std(v: Tensor) -> Tensor:  # [B, ...] -> [B] float64
     """Standard deviation of the elements of each item: the root mean square about their mean."""
-    rows = wide(flat(v))
-    return rms(rows - rows.mean(dim=1, keepdim=True))
+    numbers = flat(promoted(v.cpu() if v.device.type == "mps" else v))
+    return rms(numbers - numbers.mean(dim=1, keepdim=True, dtype=torch.float64).to(numbers.dtype))
 
 
 def ratio(a: Tensor, b: Tensor) -> Tensor:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass, replace
 
 import torch
@@ -77,24 +78,26 @@ def box_low(v: Tensor, cutoff: float) -> Tensor:  # [B, C, ...] -> [B, C, ...]
 def pyramid_low(v: Tensor) -> Tensor:  # [B, C, ...] -> [B, C, ...]
     """What a Laplacian pyramid of one level keeps: blur, halve, double, blur, along each of the last two axes.
 
-    Blur: binomial, 5 taps, mirrored at the border. Halving and doubling are linear. Source: Burt and Adelson 1983.
+    Blur: binomial, 5 taps, mirrored at the border. Halving and doubling are linear. All of it is linear, so that one
+    matrix an axis does it.  Source: Burt and Adelson 1983.
     """
-    sides = tuple(v.shape[axis] for axis in _axes(v))
-    linear = "linear" if len(sides) == 1 else "bilinear"
-    places = _blurred(v.reshape(-1, 1, *sides))
-    half = functional.interpolate(places, size=[max(side // 2, 1) for side in sides], mode=linear)
-    return _blurred(functional.interpolate(half, size=sides, mode=linear)).reshape(v.shape)
+    kept = [_kept(v.shape[axis], v.dtype, v.device) for axis in _axes(v)]
+    low = v @ kept[-1]
+    return low if len(kept) == 1 else kept[0].mT @ low
 
 
-def _blurred(v: Tensor) -> Tensor:  # [R, 1, ...] -> [R, 1, ...]
-    """Weights 1, 4, 6, 4, 1 over 16 along every axis of places: four times the mean of neighbours."""
-    axes = range(2, v.ndim)
-    border = "reflect" if min(v.shape[2:]) > 2 else "replicate"  # two places cannot mirror two more
-    v = functional.pad(v, (2, 2) * len(axes), mode=border)
-    for axis in (*axes,) * 4:
-        more = v.shape[axis] - 1
-        v = v.narrow(axis, 0, more) + v.narrow(axis, 1, more)
-    return v / 16 ** len(axes)
+@functools.lru_cache(maxsize=8)
+def _kept(side: int, dtype: torch.dtype, device: torch.device) -> Tensor:  # -> [side, side], row j: what unit j becomes
+    with torch.inference_mode(False), torch.no_grad():
+        unit = torch.eye(side, dtype=torch.float64)[:, None]
+        half = functional.interpolate(_blurred(unit), size=max(side // 2, 1), mode="linear")
+        return _blurred(functional.interpolate(half, size=side, mode="linear"))[:, 0].to(device, dtype)
+
+
+def _blurred(v: Tensor) -> Tensor:  # [R, 1, side] -> [R, 1, side]
+    border = "reflect" if v.shape[2] > 2 else "replicate"  # two places cannot mirror two more
+    weights = torch.tensor([1, 4, 6, 4, 1], dtype=v.dtype) / 16
+    return functional.conv1d(functional.pad(v, (2, 2), mode=border), weights[None, None])
 
 
 def _axes(v: Tensor) -> tuple[int, ...]:

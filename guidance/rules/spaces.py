@@ -41,7 +41,7 @@ class View:
     @property
     def centre(self) -> Tensor:  # [B, ...]
         """The x0-hat of a zero output: keep x / scale.  Zero where scale is: there x says nothing about x0."""
-        return torch.where(self.scale == 0, 0.0, self.start / self.scale)
+        return self.start * torch.where(self.scale == 0, 0.0, 1 / self.scale)
 
     def scaled(self, x0: Tensor, factor: Tensor) -> Tensor:  # x0 [B, ...], factor [B] or [B, 1, ...] -> [B, ...]
         """The x0-hat whose output is `factor` times as long, centre + factor (x0 - centre), in x0's dtype."""
