@@ -132,7 +132,7 @@ def test_a_long_run_is_shown_in_strides(monkeypatch):
 def test_every_word_draws_something_and_the_old_ones_come_first():
     old = ("step plane", "two predictions", "difference", "scaled difference", "step")
     assert WORDS[:5] == old
-    assert len(set(WORDS)) == len(WORDS) == 24
+    assert len(set(WORDS)) == len(WORDS) == 25
     order = Order(run(gamma=4.0, sampler="ddpm"), sample=0, size="column", pictures=Pictures())
     for word in WORDS:
         if word not in MOVIES:
