@@ -137,10 +137,10 @@ def main() -> int:
     print(chain.text)
     about = f"pocket-1, {options.steps} steps, batch {options.batch}, {options.pairs} pairs"
     print(f"chain / plain CFG, {about}, {torch.get_num_threads()} threads (limit {SHARE})")
-    _, cpu = (shown(*of) for of in zip(("wall time", "CPU time "), plain, guided, strict=True))
+    wall, _ = (shown(*of) for of in zip(("wall time", "CPU time "), plain, guided, strict=True))
     print(f"  inside the chain {statistics.median(inside):.2%} of its run")
     print(f"added to a step at 1x4x128x128: {added:.2f} ms (limit {MILLISECONDS:.0f} ms)")
-    return int(cpu > SHARE or added > MILLISECONDS)
+    return int(wall > SHARE or added > MILLISECONDS)
 
 
 if __name__ == "__main__":
