@@ -1,11 +1,11 @@
 """What the live panel costs: events and bytes, thumbnails, and time with and without a browser, on a real server.
 
 Sizes and rates are exact. Times are ratios of paired jobs, one right after the other in an order that alternates: the
-same job with and without an inspector that waits for it (its own node does not run). Prints the median ratio, its 95 %
-interval and the middle half of the ratios, of the job's wall time and of the server's processor time, which other
-programs on the machine disturb less. Fails when a limit is surely passed, that is, by the whole interval: 3 % with a
-browser that draws, 1 % without; 9 kB and 20 events a second, 300 kB of thumbnails. `--write` keeps the lines in
-docs/numbers/live.md.
+same job with and without an inspector that waits for it (its own node does not run); both make the trace's numbers, for
+a table. Prints the median ratio, its 95 % interval and the middle half of the ratios, of the job's wall time and of the
+server's processor time, which other programs on the machine disturb less. Fails when a limit is surely passed, that is,
+by the whole interval: 3 % with a browser that draws, 1 % without; 9 kB and 20 events a second, 300 kB of thumbnails.
+`--write` keeps the lines in docs/numbers/live.md.
 """
 
 from __future__ import annotations
@@ -33,9 +33,10 @@ OPENING = """# What the live panel costs a run
 
 Written by `python3 dev.py bench live --write`, on {cores} cores. Sizes are of the events and thumbnails of Pocket
 runs. Times are ratios of {pairs} pairs of a 20-step Pocket run of batch 8: with an inspector over without one, one
-right after the other in an order that alternates. Wall is the time of the job by the server's clock, processor the time
-that the server's threads worked; other programs disturb that one less. The interval holds the median with 95 %; a limit
-holds when the interval lies below it, and is undecided when it lies on both sides.
+right after the other in an order that alternates; both write a table of the trace's numbers. Wall is the time of the
+job by the server's clock, processor the time that the server's threads worked; other programs disturb that one less.
+The interval holds the median with 95 %; a limit holds when the interval lies below it, and is undecided when it lies on
+both sides.
 
 """
 WORKFLOW_ID = "0c6b1f0e-5a55-4f4e-9d5c-00000000be2c"
@@ -52,12 +53,13 @@ OPEN = """async ([api, id]) => { await app.loadApiJson(api, "live");
 
 
 def graph(batch: int, steps: int, pictures: int | None) -> dict:
-    """A Pocket run with a seed of its own. pictures: of the inspector, None for a job without one."""
+    """A Pocket run with a seed of its own, and its table. pictures: of the inspector, None for a job without one."""
     first_look = json.loads((ROOT / "tools" / "workflows" / "first_look.json").read_text(encoding="utf-8"))
     found = {node: copy.deepcopy(first_look[node]) for node in "1234"}
     found["3"]["inputs"]["batch_size"] = batch
     found["4"]["inputs"] |= {"seed": next(SEEDS), "steps": steps}
-    found["9"] = {"class_type": "SaveLatent", "inputs": {"samples": ["4", 0], "filename_prefix": "bench/live"}}
+    written = {"trace": ["4", 2], "filename_prefix": "bench/live", "sample": -1}
+    found["9"] = {"class_type": "GGMetrics", "inputs": written}
     if pictures is not None:
         inputs = {"trace": ["4", 2], "vae": ["1", 1], "pictures": pictures}
         found["8"] = {"class_type": "GGInspector", "inputs": inputs}
