@@ -182,9 +182,9 @@ def measured(browser, live, vue: bool, options: argparse.Namespace) -> list[Row]
         page.wait_for_selector(".gg-panel")
         page.evaluate(RUN)
         page.wait_for_function("() => /.49$/.test(document.querySelector('.gg-panel output').textContent)")
-        parts = {
-            "memory": lambda: [growth(page, options.runs)],
+        parts = {  # looking into the heap slows what comes after it
             "redraw": lambda: redraws(page, live.pack, options.redraws),
+            "memory": lambda: [growth(page, options.runs)],
             "paint": lambda: [first_paint(page, options.reloads)],
         }
         return [row for name in parts if options.only in (None, name) for row in parts[name]()]
