@@ -18,7 +18,8 @@ from .vectors import flat
 
 VECTORS = ("u", "a", "delta", "D-G", "move", "noise")
 HISTORY = ("delta-1", "delta-2", "move-1", "noise-1", "one")  # of the steps before; a vector of ones gives sums
-PAST = {"delta-1": "delta", "delta-2": "delta-1", "move-1": "move", "noise-1": "noise"}  # and one step earlier
+# what each of them was at the step before
+PAST = {"delta-1": "delta", "delta-2": "delta-1", "move-1": "move", "noise-1": "noise"}
 CHUNK = 1 << 14  # elements widened to float64 at a time: fits the cache; bounds the memory, not the result
 COLLINEAR = 1e-6  # delta across a, in units of the longer of the two, below which x, u and c are drawn as a line
 ROUNDING = 1e-9  # negative eigenvalues of K down to this share of its trace are rounding

@@ -19,7 +19,12 @@ def flat(v: Tensor) -> Tensor:  # [B, ...] -> [B, N]
 
 def wide(v: Tensor) -> Tensor:
     """The same numbers in float64; they move to the CPU where the device has no float64."""
-    return v.cpu().double() if v.device.type == "mps" else v.double()
+    return where_float64_is(v).double()
+
+
+def where_float64_is(v: Tensor) -> Tensor:
+    """The same tensor, on the CPU where its device has no float64."""
+    return v.cpu() if v.device.type == "mps" else v
 
 
 def promoted(v: Tensor) -> Tensor:
@@ -39,8 +44,7 @@ def square(v: Tensor) -> Tensor:  # [B, ...] -> [B] float64
 
 def norm(v: Tensor) -> Tensor:  # [B, ...] -> [B] float64
     """Length of each item: |v| = sqrt(<v, v>)."""
-    numbers = v.cpu() if v.device.type == "mps" else v
-    return torch.linalg.vector_norm(flat(numbers), dim=1, dtype=torch.float64)
+    return torch.linalg.vector_norm(flat(where_float64_is(v)), dim=1, dtype=torch.float64)
 
 
 def rms(v: Tensor) -> Tensor:  # [B, ...] -> [B] float64
@@ -85,7 +89,7 @@ def per_item(values: Tensor | float, like: Tensor) -> Tensor:  # [B], [1] or sca
 
 def std(v: Tensor) -> Tensor:  # [B, ...] -> [B] float64
     """Standard deviation of the elements of each item: the root mean square about their mean."""
-    numbers = flat(promoted(v.cpu() if v.device.type == "mps" else v))
+    numbers = flat(promoted(where_float64_is(v)))
     return rms(numbers - numbers.mean(dim=1, keepdim=True, dtype=torch.float64).to(numbers.dtype))
 
 
