@@ -130,8 +130,11 @@ def ancestral(denoise, steps, count=COUNT):
 
 
 def samples_of(label, count):
-    """Exact samples of a class."""
-    draws = torch.Generator().manual_seed(1)
+    """Exact samples of a class; with 10,000 of target 2, the draw that the measured energy distances stand on.
+
+    Another draw of that many moves a large energy distance by up to 0.02: the seed belongs to the table.
+    """
+    draws = torch.Generator().manual_seed(123)
     weights = WEIGHTS * (label == CLASSES)
     modes = torch.multinomial(weights, count, replacement=True, generator=draws)
     eps = torch.randn(count, 4, dtype=torch.float64, generator=draws)
@@ -139,12 +142,13 @@ def samples_of(label, count):
 
 
 def energy_distance(x, y):
-    """2 E|X - Y| - E|X - X'| - E|Y - Y'|"""
+    """2 E|X - Y| - E|X - X'| - E|Y - Y'|, unbiased: no sample is paired with itself."""
 
-    def apart(a, b):
-        return float(sum(torch.cdist(part, b).sum() for part in a.split(1000)) / (len(a) * len(b)))
+    def apart(a, b, pairs):
+        return float(sum(torch.cdist(part, b).sum() for part in a.split(1000)) / pairs)
 
-    return 2 * apart(x, y) - apart(x, x) - apart(y, y)
+    within = (apart(z, z, len(z) * (len(z) - 1)) for z in (x, y))
+    return 2 * apart(x, y, len(x) * len(y)) - sum(within)
 
 
 def flow_euler(denoise, steps, count=COUNT):
