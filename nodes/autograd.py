@@ -26,10 +26,11 @@ BLOCKS = (
     "WanAttentionBlock",
     "Block",  # of Pocket
 )
-NO_BACKWARD = ("attention_sage", "attention_flash")  # kernels that register none
 SAVING = ("Norm", "Conv")  # layers whose backward needs what came in, frozen or not
 OUT_OF_MEMORY = ("not enough memory", "can't allocate memory", "out of memory")  # a CPU raises a plain RuntimeError
 IN_PLACE = "modified by an inplace operation"
+NO_FORMULA = "no autograd formula was registered"
+OVERRIDE = "optimized_attention_override"
 
 
 def alias(t: Tensor) -> Tensor:
@@ -128,20 +129,24 @@ def _training() -> Iterator[None]:
         manager.in_training = before
 
 
-def with_attention(options: dict) -> tuple[dict, str | None]:
-    """Options of a call whose attention has a backward, and the name of the one that had none (None: nothing changed).
+def with_attention(options: dict, lacking: Callable[[str], None], own: bool = False) -> dict:
+    """Options of a call in which PyTorch's attention takes the place of one that has no backward.
 
-    PyTorch's own takes its place in this call only; it computes the same but for rounding.
+    That computes the same but for rounding. lacking: is told the name of the one that has none, which is found out
+    where its result forgets the graph. own: PyTorch's from the start, since others only fail on the way back.
     """
-    name = getattr(host_attention.optimized_attention, "__name__", "")
-    if name not in NO_BACKWARD:
-        return options, None
+    transformer = options.get("transformer_options", {})
+    chosen = transformer.get(OVERRIDE)  # another pack's
 
-    def other(_, *args, **named):
+    def checked(hosts, *args, **named):
+        if not own:
+            found = hosts(*args, **named) if chosen is None else chosen(hosts, *args, **named)
+            if found.requires_grad or not any(isinstance(t, Tensor) and t.requires_grad for t in args):
+                return found
+            lacking(getattr(chosen or hosts, "__name__", "the attention in force"))
         return host_attention.attention_pytorch(*args, **named)
 
-    transformer = {**options.get("transformer_options", {}), "optimized_attention_override": other}
-    return {**options, "transformer_options": transformer}, name
+    return {**options, "transformer_options": {**transformer, OVERRIDE: checked}}
 
 
 def pages_weights(patcher) -> bool:

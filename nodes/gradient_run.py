@@ -21,7 +21,7 @@ from ..guidance.schedules import Run
 from ..guidance.terms import BACKPROP, CLEAN_X0, NOISY, GradientTerm, Place, Strength, WatchTerm
 from ..guidance.vectors import rms
 from . import host
-from .autograd import IN_PLACE, graph, pages_weights, ran_out_of_memory, with_attention
+from .autograd import IN_PLACE, NO_FORMULA, graph, pages_weights, ran_out_of_memory, with_attention
 from .graph_memory import Tally
 from .pictures import picture_of
 
@@ -68,11 +68,11 @@ class GradientRun:
         self.names = dict(zip(terms, names_of(terms), strict=True))
         self.pictures = {term: picture_of(patcher, term.decoder) for term in terms}
         self.recompute = any(isinstance(term, GradientTerm) and term.options.checkpoint for term in terms)
-        self.in_place = self.measured = self.silent = False
+        self.in_place = self.own_attention = self.measured = self.silent = False
         self.lowered = bool(terms) and pages_weights(patcher)
         self.strength: Callable[[GradientTerm, str, float], Strength] = as_rate
         self.latest: list[Asked] = []
-        self.held: dict[GradientTerm, Asked] = {}
+        self.held: dict[tuple[GradientTerm, str], Asked] = {}
         self.notes: dict[str, None] = {}
         if self.lowered:
             self._tell("this host pages weights by itself, which no gradient survives: --disable-dynamic-vram")
@@ -89,8 +89,7 @@ class GradientRun:
         call, terms = self.asked_at(evaluate, x, timestep, options, seed)
         if not terms:
             return evaluate(x, timestep, options, seed)
-        fresh = [term for term, road in terms.items() if road == BACKPROP and term.fresh(self.run, call.sigma)]
-        if not fresh:
+        if not call.waiting(terms):
             return call.plain(terms)
         with_graph = self._through(call, terms)
         return self.added(evaluate, x, timestep, options, seed) if with_graph is None else with_graph
@@ -114,6 +113,10 @@ class GradientRun:
             return CLEAN_X0
         return CLEAN_X0 if self.lowered and term.road == BACKPROP else term.road
 
+    def due(self, term: GradientTerm, road: str, sigma: float) -> bool:
+        """Whether a gradient is taken anew: every k-th step, and where the road has given none yet."""
+        return term.fresh(self.run, sigma) or (term, road) not in self.held
+
     def _through(self, call: Call, terms: dict) -> Tensor | None:
         """With the graph of the denoiser; None where that did not fit, and less is wanted from now on."""
         try:
@@ -132,6 +135,9 @@ class GradientRun:
         if IN_PLACE in str(error) and not self.in_place:
             self.in_place = True
             return "this model adds in place: layers that save what comes in are given copies"
+        if NO_FORMULA in str(error) and not self.own_attention:
+            self.own_attention = True
+            return "a part of this model has no backward: attention is computed by PyTorch instead"
         if not ran_out_of_memory(error):
             return None
         return self._want_less("memory ran out")
@@ -161,11 +167,15 @@ class GradientRun:
         other.latest, other.held, other.notes, other.silent = [], {}, {}, True
         return other
 
+    def lacking(self, attention: str) -> None:
+        """Note an attention without a backward."""
+        self._tell(f"{attention} has no backward, so gradients are taken through PyTorch's attention")
+
     def _tell(self, words: str) -> None:
         """Say it in the log, on the node and in the trace."""
-        if self.silent:
-            return
         text = f"Classifier guidance: {words}."
+        if self.silent or text in self.notes:
+            return
         self.notes[text] = None
         logging.warning(text)
         server = host.prompt_server()
@@ -232,6 +242,10 @@ class Call(NamedTuple):
         """Noise level."""
         return float(self.timestep[0])
 
+    def waiting(self, terms: dict) -> list:
+        """The terms that take a gradient through the denoiser in this evaluation."""
+        return [term for term, road in terms.items() if road == BACKPROP and self.run.due(term, road, self.sigma)]
+
     def plain(self, terms: dict) -> Tensor:
         """Without a graph through the denoiser."""
         seen: dict[str, Tensor] = {}
@@ -241,9 +255,7 @@ class Call(NamedTuple):
     def with_graph(self, terms: dict) -> Tensor:
         """One forward with its graph, one backward for each term that goes through the denoiser."""
         run, seen = self.run, {}
-        options, other = with_attention(self._options(terms, seen))
-        if other:
-            run._tell(f"{other} has no backward, so gradients are taken through PyTorch's attention")
+        options = with_attention(self._options(terms, seen), run.lacking, run.own_attention)
         with graph(nn.ModuleList(run.whole.networks()), run.recompute, run.in_place):
             leaf = self.x.detach().clone().requires_grad_()
             denoised = self.evaluate(leaf, self.timestep.clone(), options, self.seed)
@@ -268,8 +280,7 @@ class Call(NamedTuple):
         return options
 
     def _with(self, terms: dict, x: Tensor, denoised: Tensor, seen: dict[str, Tensor]) -> Tensor:
-        run, total = self.run, denoised.detach()
-        waiting = [term for term, road in terms.items() if road == BACKPROP and term.fresh(run.run, self.sigma)]
+        run, total, waiting = self.run, denoised.detach(), self.waiting(terms)
         for term, road in terms.items():
             place = Place(x, denoised, self.sigma, self.alpha, run.sigma_data, run.pictures[term])
             if isinstance(term, WatchTerm):
@@ -288,13 +299,13 @@ class Call(NamedTuple):
     def _asked(self, term: GradientTerm, road: str, place: Place, again: bool) -> Asked:
         """A term's answer, or its latest one where it is not asked in every step."""
         run = self.run
-        if term.every > 1 and term in run.held and not term.fresh(run.run, self.sigma):
-            return run.held[term]
+        if not run.due(term, road, self.sigma):
+            return run.held[term, road]
         with run.pictures[term].ready() if road != NOISY else nullcontext():
             found = term.shift(place, road, again, run.strength(term, road, self.sigma).gamma)
         asked = run.watch_out(Asked(run.names[term], found.shift.detach(), found.log_prob), self.sigma)
         if term.every > 1:
-            run.held[term] = asked
+            run.held[term, road] = asked
         return asked
 
     def _push(self, term: GradientTerm, road: str, shift: Tensor, seen: dict[str, Tensor]) -> Tensor:

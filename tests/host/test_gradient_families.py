@@ -106,14 +106,54 @@ def test_without_the_copies_the_same_model_is_recognised_by_its_error(host):
             torch.autograd.grad(total, leaf)
 
 
-def test_an_attention_without_backward_is_replaced_for_the_call(host):
-    import comfy.ldm.modules.attention as attention
+def forgetful(hosts, *args, **named):
+    """As a kernel that registers no backward."""
+    with torch.no_grad():
+        return hosts(*args, **named)
 
-    from guidance_geometry.nodes.autograd import NO_BACKWARD, with_attention
 
-    same, name = with_attention({"transformer_options": {"a": 1}})
-    assert (same, name) == ({"transformer_options": {"a": 1}}, None)
-    assert all(hasattr(attention, known) for known in NO_BACKWARD)
+@torch.library.custom_op("guidance_geometry_tests::unregistered", mutates_args=())
+def unregistered(x: torch.Tensor) -> torch.Tensor:
+    return x.clone()
+
+
+def unwilling(hosts, *args, **named):
+    """As an operation of PyTorch's registry that fails on the way back only."""
+    return unregistered(hosts(*args, **named))
+
+
+@pytest.mark.parametrize("attention", [forgetful, unwilling])
+@pytest.mark.parametrize("recompute", [False, True])
+def test_an_attention_without_backward_is_replaced_and_the_gradient_is_whole(host, attention, recompute):
+    """Residuals around it would carry a part of the gradient, and nobody would see that the rest is missing."""
+    from guidance_geometry.guidance.terms import GradientOptions
+    from guidance_geometry.tests.tiny_families import family, text
+
+    from .test_gradient_run import bright, chain_of, observed
+
+    model, cond = family("SD15"), text("SD15", 0)
+    other, latent = model.clone(), {"samples": torch.zeros(2, 4, 8, 8)}
+    other.model_options["transformer_options"]["optimized_attention_override"] = attention
+    guidance = chain_of(bright(), evaluation="x0 + backprop", options=GradientOptions(checkpoint=recompute))
+    plain, found = (observed((one, cond, cond), latent, "euler", guidance) for one in (model, other))
+    for one, same in zip(plain, found, strict=True):
+        wanted = one.gradients["gradient"]
+        assert wanted.abs().max() > 0
+        assert torch.allclose(same.gradients["gradient"], wanted, rtol=1e-3, atol=1e-5 * float(wanted.abs().max()))
+
+
+@pytest.mark.parametrize(("attention", "words"), [(forgetful, "forgetful has no backward"), (unwilling, "by PyTorch")])
+def test_an_attention_without_backward_is_named_once(host, attention, words):
+    from guidance_geometry.tests.tiny_families import family, text
+
+    from .test_bits import guided
+    from .test_gradient_run import bright, chain_of
+
+    model, cond, latent = family("SD15"), text("SD15", 0), {"samples": torch.zeros(2, 4, 8, 8)}
+    model.model_options["transformer_options"]["optimized_attention_override"] = attention
+    guidance = chain_of(bright(), evaluation="x0 + backprop")
+    _, _, trace = guided(model, cond, cond, latent, "euler", "normal", cfg=1.0, guidance=guidance)
+    assert sum(words in note for note in trace.header["notes"]) == 1
 
 
 SMALL_VAE = {

@@ -248,6 +248,29 @@ def test_less_is_wanted_where_memory_ends(pocket, empty_latent, times, words):
     assert all(w.is_inference() for w in model.model.diffusion_model.parameters())
 
 
+@pytest.mark.parametrize(("space", "start"), [("flow", 0.0), ("ve", 0.3)])
+def test_a_gradient_every_other_step_begins_with_one(exact, empty_latent, space, start):
+    """Where the first step with a push is no second one of the run: flow leaves out its first, a window any number."""
+    parts, energy, _ = exact[space]
+    guidance = chain_of(energy, evaluation="x0 + backprop", every=2, start=start)
+    steps = [step.gradients for step in observed(parts, empty_latent(space), "euler", guidance)]
+    shifts = [step["gradient"] for step in steps if step]
+    assert len(shifts) > 2
+    assert all(shift.abs().max() > 0 for shift in shifts)
+
+
+def test_a_kept_gradient_of_another_road_is_not_used(pocket, empty_latent):
+    """Memory ends in the second step: the first term was asked through the denoiser, and is asked anew without."""
+    from guidance_geometry.guidance.energies import LabelEnergy
+    from guidance_geometry.guidance.terms import GradientTerm
+
+    failing = GradientTerm(LabelEnergy(Failing(2), ((0,),)), evaluation="x0 + backprop", start=0.1)
+    guidance = chain_of(bright(), evaluation="x0 + backprop", every=3).then(failing)
+    found = [step.gradients["gradient"] for step in observed(pocket("fp32"), empty_latent("pocket"), "euler", guidance)]
+    assert not torch.equal(found[0], found[1])
+    assert torch.equal(found[1], found[2])
+
+
 def test_an_interrupt_in_the_middle_leaves_the_host_healthy(pocket, empty_latent):
     import comfy.model_management
 
