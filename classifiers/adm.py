@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 HEAD = 64  # channels of one attention head
 STEPS = 1000
+LABELS = 1000  # of ImageNet, which the released ones tell apart
 MARK = "out.2.positional_embedding"
 LINEAR_BETAS = (1e-4, 0.02)
 COSINE_OFFSET, COSINE_MOST = 0.008, 0.999
@@ -119,9 +120,9 @@ class AttentionPool(nn.Module):
 class AdmClassifier(nn.Module):
     """The classifier of one size.  labels: number of logits. width: channels at width 1, 128 in the released files."""
 
-    def __init__(self, size: AdmSize, labels: int = 1000, width: int = 128, operations: Any = nn, **place: Any):
+    def __init__(self, size: AdmSize, labels: int = LABELS, width: int = 128, operations: Any = nn, **place: Any):
         super().__init__()
-        self.width = width
+        self.size, self.labels, self.width = size, labels, width
         time, channels = 4 * width, int(size.widths[0] * width)
         self.time_embed = nn.Sequential(
             operations.Linear(width, time, **place), nn.SiLU(), operations.Linear(time, time, **place)
@@ -218,8 +219,18 @@ def is_adm(keys: Mapping[str, Any]) -> bool:
 
 def adm_size(weights: Mapping[str, Tensor]) -> AdmSize:
     """Which of the four sizes these weights are: all pool 8 x 8 places, but each has its own number of blocks."""
-    blocks = 1 + max(int(key.split(".")[1]) for key in weights if key.startswith("input_blocks."))
+    numbers = (key.split(".")[1] for key in weights if key.startswith("input_blocks."))
+    blocks = 1 + max((int(number) for number in numbers if number.isdecimal()), default=-1)
     for size in SIZES:
         if size.blocks == blocks:
             return size
     raise ValueError(f"has {blocks} input blocks; the released classifiers have {[size.blocks for size in SIZES]}.")
+
+
+def planned(weights: Mapping[str, Tensor]) -> AdmClassifier:
+    """The network, without memory, that weights of this size belong to.  Raises ValueError where there is none."""
+    size, first, last = adm_size(weights), weights["time_embed.0.weight"], weights.get("out.2.c_proj.weight")
+    if first.ndim != 2 or not first.numel() or first.shape[1] % HEAD:
+        raise ValueError(f"has time_embed.0.weight of {tuple(first.shape)}; the released classifiers have (512, 128).")
+    labels = len(last) if last is not None and last.ndim else LABELS
+    return AdmClassifier(size, labels, first.shape[1], device="meta")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -29,15 +30,19 @@ def load_classifier(path: str | Path, operations: Any = nn, **place: Any) -> tup
     weights, metadata = read_safetensors(path, dtypes=("F16", "BF16", "F32"), finite=True, max_bytes=MAX_BYTES)
     file = Path(path).name
     check_metadata(file, metadata)
-    labels = labels_of(metadata)
+    labels = labels_of(metadata, file)
     config = parsed(file, metadata, "gg.config", dict)
+    if not all(isinstance(value, int | float) and math.isfinite(value) for value in config.values()):
+        raise ValueError(f"{file}: gg.config is {config}, and all of it must be numbers. Write the file again.")
     if config.get("labels") != len(labels):
         raise ValueError(
             f"{file}: gg.labels names {len(labels)} labels but gg.config says {config.get('labels')}. "
             "Write the file again with one name a label."
         )
-    network = network_of(file, metadata["gg.architecture"], config, operations, **place)
-    check_weights(file, weights_of(network), weights)
+    architecture = metadata["gg.architecture"]
+    planned = network_of(file, architecture, config, nn, device="meta")  # a claim of any size costs nothing
+    check_weights(file, weights_of(planned), weights)
+    network = network_of(file, architecture, config, operations, **place)
     load_weights(network, weights)
     return network.eval().requires_grad_(False), metadata
 
@@ -50,8 +55,8 @@ def network_of(file: str, architecture: str, config: dict[str, Any], operations:
         raise ValueError(
             f"{file}: gg.config is {config}, which '{architecture}' does not take. Write the file again."
         ) from error
-    except ValueError as error:
-        raise ValueError(f"{file}: {error}") from error
+    except (ValueError, RuntimeError) as error:
+        raise ValueError(f"{file}: gg.config is {config}: {error}. Write the file again.") from error
 
 
 def check_metadata(file: str, metadata: Mapping[str, str]) -> None:
@@ -80,6 +85,8 @@ def check_weights(file: str, wanted: Mapping[str, Tensor], stored: Mapping[str, 
                 f"{file}: tensor '{name}' has shape {tuple(stored[name].shape)} but {tuple(tensor.shape)} is needed. "
                 "gg.config and the weights disagree: write the file again."
             )
+        if not stored[name].is_floating_point():
+            raise ValueError(f"{file}: tensor '{name}' holds whole numbers, which are no weights. Write it again.")
     surplus = sorted(set(stored) - set(wanted))
     if surplus:
         raise ValueError(
@@ -88,9 +95,21 @@ def check_weights(file: str, wanted: Mapping[str, Tensor], stored: Mapping[str, 
         )
 
 
-def labels_of(metadata: Mapping[str, str]) -> list[str]:
+def labels_of(metadata: Mapping[str, str], file: str = "classifier") -> list[str]:
     """The label names, in the order of the logits."""
-    return [str(label) for label in parsed("classifier", metadata, "gg.labels", list)]
+    return [str(label) for label in parsed(file, metadata, "gg.labels", list)]
+
+
+def positive(file: str, metadata: Mapping[str, str], key: str, usual: float) -> float:
+    """A number above 0 that a file may state."""
+    text = metadata.get(key, str(usual))
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not 0 < value < math.inf:
+        raise ValueError(f"{file}: {key} is {text!r}, and a number above 0 is needed. Write the file again.")
+    return value
 
 
 def parsed(file: str, metadata: Mapping[str, str], key: str, kind: type) -> Any:

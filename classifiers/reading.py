@@ -9,9 +9,9 @@ from pathlib import Path
 from torch import Tensor
 
 from ..guidance.files import read_header, read_safetensors, unwrapped
-from .adm import AdmClassifier, AdmEntrance, adm_size, is_adm
+from .adm import AdmEntrance, is_adm, planned
 from .contract import Contract, contract_of
-from .files import FORMAT, check_weights, labels_of, load_classifier
+from .files import FORMAT, check_weights, labels_of, load_classifier, positive
 from .networks import SmallNoisy
 from .preprocessing import Preprocessing
 from .probes import is_probe, probe_classifier
@@ -58,11 +58,11 @@ def own_classifier(path: Path, metadata: Mapping[str, str]) -> WiredNetwork:
         raise ValueError(f"{path.name} is a {metadata['gg.format']!r}, not a {FORMAT!r}. Choose another file.")
     network, metadata = load_classifier(path)
     if isinstance(network, SmallNoisy):
-        return small_classifier(path.stem, network, metadata)
-    labels, side = tuple(labels_of(metadata)), int(metadata.get("gg.image_size", 32))
+        return small_classifier(path, network, metadata)
+    labels, side = tuple(labels_of(metadata)), int(positive(path.name, metadata, "gg.image_size", 32))
     if metadata["gg.role"] == "noise-aware":
-        least = float(metadata.get("gg.sigma_min", 0.01))
-        shape = (int(metadata.get("gg.channels", 3)), side, side)
+        least = positive(path.name, metadata, "gg.sigma_min", 0.01)
+        shape = (int(positive(path.name, metadata, "gg.channels", 3)), side, side)
         return NoisyClassifier(path.stem, network, labels, partial(exploding, least=least), shape)
     return CleanClassifier(
         path.stem, network, labels, Preprocessing((side, side)), judge=metadata["gg.role"] == "judge"
@@ -75,25 +75,25 @@ def made_noisy(clean: CleanClassifier) -> NoisyClassifier:
     return NoisyClassifier(clean.name, shown, clean.labels, preserving, (3, None, None))
 
 
-def small_classifier(name: str, network: SmallNoisy, metadata: Mapping[str, str]) -> NoisyClassifier:
+def small_classifier(path: Path, network: SmallNoisy, metadata: Mapping[str, str]) -> NoisyClassifier:
     """What `GGTrainNoisyClassifier` made, with the noise levels it was trained on."""
     said = network.config
-    levels = (float(metadata.get(f"gg.{key}", usual)) for key, usual in (("sigma_min", 1e-3), ("sigma_max", 1e3)))
+    ends = (("gg.sigma_min", 1e-3), ("gg.sigma_max", 1e3))
+    levels = (positive(path.name, metadata, key, usual) for key, usual in ends)
     shape = (int(said["channels"]), None, None)
-    return NoisyClassifier(name, network, tuple(labels_of(metadata)), Unit(said["sigma_data"], *levels), shape)
+    return NoisyClassifier(path.stem, network, tuple(labels_of(metadata)), Unit(said["sigma_data"], *levels), shape)
 
 
 def adm_classifier(weights: Mapping[str, Tensor], contract: Contract) -> NoisyClassifier:
     """A guided-diffusion classifier with the schedule its file states, or the one its size was released with."""
     try:
-        size = adm_size(weights)
+        network = planned(weights)
     except ValueError as wrong:
         raise ValueError(f"{contract.file} {wrong} Save the whole state_dict of one of these.") from None
+    size, labels = network.size, network.labels
     schedule = contract.said.get("schedule", size.schedule)
     if schedule not in SCHEDULES:
         raise ValueError(f"{contract.file}: gg.schedule is {schedule!r} but must be one of {', '.join(SCHEDULES)}.")
-    labels = len(weights["out.2.c_proj.weight"]) if "out.2.c_proj.weight" in weights else 1000
-    network = AdmClassifier(size, labels, width=weights["time_embed.0.weight"].shape[1], device="meta")
     check_weights(contract.file, network.state_dict(), weights)
     fill(network, weights)
     return NoisyClassifier(

@@ -20,6 +20,8 @@ from .optional import library
 from .preprocessing import IMAGENET_MEAN, IMAGENET_STD, Preprocessing
 from .wired import CleanClassifier
 
+AXES = {"conv_proj.weight": 4, "encoder.pos_embedding": 3}  # where the size of a transformer's pictures is read
+
 
 @dataclass(frozen=True)
 class Family:
@@ -65,6 +67,7 @@ def torchvision_classifier(family: Family, weights: Mapping[str, Tensor], contra
     Raises ValueError where torchvision is missing, or no member fits: it names the nearest and what is wrong.
     """
     models = library("torchvision", contract.file).models
+    check_axes(family, weights, contract.file)
     kept = {key: tensor for key, tensor in weights.items() if not key.startswith("aux_classifier.")}
     name, network = fitting(models, family, kept, contract.file)
     fill(network, kept)
@@ -76,6 +79,17 @@ def torchvision_classifier(family: Family, weights: Mapping[str, Tensor], contra
         contract.preprocessing(usual_preprocessing(models, name, segments, getattr(network, "image_size", None))),
         family.output,
     )
+
+
+def check_axes(family: Family, weights: Mapping[str, Tensor], file: str) -> None:
+    """Refuse tensors without the axes from which the numbers of labels and places are read."""
+    head = {family.head: 4 if family.output == "segmentation" else 2}
+    for key, axes in (head | {key: axes for key, axes in AXES.items() if key in weights}).items():
+        if weights[key].ndim != axes or not weights[key].numel():
+            raise ValueError(
+                f"{file}: {key} is {claim(weights[key])}, and {axes} axes are needed. "
+                "Save the whole state_dict of an unchanged torchvision network."
+            )
 
 
 def fitting(models: Any, family: Family, weights: Mapping[str, Tensor], file: str) -> tuple[str, nn.Module]:
@@ -113,13 +127,18 @@ def members(models: Any, family: Family, weights: Mapping[str, Tensor]) -> Itera
 
 def differences(network: nn.Module, weights: Mapping[str, Tensor]) -> list[str]:
     """What does not fit between a network and weights, apart from the counters of training batches."""
-    wanted = {key: tuple(tensor.shape) for key, tensor in network.state_dict().items() if not is_bookkeeping(key)}
-    stored = {key: tuple(tensor.shape) for key, tensor in weights.items() if not is_bookkeeping(key)}
+    wanted = {key: claim(tensor) for key, tensor in network.state_dict().items() if not is_bookkeeping(key)}
+    stored = {key: claim(tensor) for key, tensor in weights.items() if not is_bookkeeping(key)}
     return [
         f"{key} is {stored.get(key, 'missing')} but {wanted.get(key, 'nothing')} is needed"
         for key in sorted(wanted.keys() | stored.keys())
         if wanted.get(key) != stored.get(key)
     ]
+
+
+def claim(tensor: Tensor) -> str:
+    """Shape and kind of a tensor, in words."""
+    return str(tuple(tensor.shape)) + ("" if tensor.is_floating_point() else " of whole numbers")
 
 
 def fill(network: nn.Module, weights: Mapping[str, Tensor]) -> None:

@@ -181,3 +181,21 @@ def test_a_schedule_nobody_trained_on_is_refused(tmp_path):
     write_safetensors(tmp_path / "adm.safetensors", network_of(64).half().state_dict(), {"gg.schedule": "edm"})
     with pytest.raises(ValueError, match=r"gg\.schedule is 'edm'"):
         open_classifier(tmp_path / "adm.safetensors", None)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"time_embed.0.weight": torch.zeros(())}, r"has time_embed\.0\.weight of \(\)"),
+        ({"time_embed.0.weight": torch.zeros(64, 16)}, r"has time_embed\.0\.weight of \(64, 16\)"),
+        ({"out.2.c_proj.weight": torch.zeros(())}, r"'out\.2\.c_proj\.weight' has shape \(\)"),
+        ({"out.0.bias": torch.zeros(256).long()}, r"'out\.0\.bias' holds whole numbers"),
+        ({"input_blocks.40.0.weight": torch.zeros(1)}, "has 41 input blocks"),
+        ({"input_blocks.x.0.weight": torch.zeros(1)}, r"'input_blocks\.x\.0\.weight' has no place"),
+    ],
+)
+def test_a_changed_network_is_refused(tmp_path, change, message):
+    weights = {key: tensor.half() for key, tensor in network_of(64).state_dict().items()} | change
+    write_safetensors(tmp_path / "adm.safetensors", weights, {})
+    with pytest.raises(ValueError, match=rf"adm\.safetensors.*{message}"):
+        open_classifier(tmp_path / "adm.safetensors", None)

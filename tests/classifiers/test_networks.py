@@ -118,8 +118,21 @@ def test_stored_file_comes_back_as_the_same_function(name, tmp_path):
         ({"labels": "a, b"}, r"gg\.labels is not JSON"),
         ({"config": '{"labels": 4, "depth": 3}'}, r"gg\.config is .*depth.* does not take"),
         ({"config": "[4]"}, r"gg\.config is a list but a dict is needed"),
+        ({"config": '{"labels": 4, "sigma_data": "x"}'}, r"gg\.config is .* must be numbers"),
+        ({"config": '{"labels": 4, "device": 0}'}, r"gg\.config is .* does not take"),
     ],
-    ids=["format", "version", "role", "architecture", "label count", "labels", "config key", "config kind"],
+    ids=[
+        "format",
+        "version",
+        "role",
+        "architecture",
+        "label count",
+        "labels",
+        "config key",
+        "config kind",
+        "config value",
+        "device",
+    ],
 )
 def test_unknown_claims_are_refused_by_name(tmp_path, change, message):
     with pytest.raises(ValueError, match=message):

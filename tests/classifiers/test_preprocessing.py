@@ -58,7 +58,15 @@ def test_a_latent_or_a_video_is_refused(shape):
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"size": (0, 4)}, {"size": (4, 9999)}, {"mode": "nearest"}, {"std": (1.0, 0.0, 1.0)}, {"mean": (0.5,)}]
+    "wrong",
+    [
+        {"size": (0, 4)},
+        {"size": (4, 9999)},
+        {"mode": "nearest"},
+        {"std": (1.0, 0.0, 1.0)},
+        {"mean": (0.5,)},
+        {"mean": (0.5, float("nan"), 0.5)},
+    ],
 )
 def test_a_contract_that_cannot_be_kept_is_refused(wrong):
     with pytest.raises(ValueError, match=next(iter(wrong))):

@@ -51,8 +51,9 @@ def test_the_head_is_applied_to_the_extractors_features(tmp_path, find):
         ({"bias": noise((3,))}, {}, "needs a weight"),
         ({"weight": noise((3, 16)), "bias": noise((4,))}, {}, r"bias has shape \(4,\)"),
         (LAYERS | {"layers.2.weight": noise((3, 9))}, {}, "gives 8 numbers, the next one takes 9"),
+        (LINEAR | {"bias": torch.zeros(3).long()}, {}, "holds whole numbers"),
     ],
-    ids=["features", "activation", "labels", "weight", "bias", "sizes"],
+    ids=["features", "activation", "labels", "weight", "bias", "sizes", "whole numbers"],
 )
 def test_a_probe_that_does_not_fit_is_named(tmp_path, find, weights, said, message):
     with pytest.raises(ValueError, match=message):

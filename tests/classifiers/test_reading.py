@@ -9,11 +9,12 @@ import pytest
 import torch
 from safetensors.torch import save
 
+from guidance_geometry.classifiers.networks import SmallNoisy
 from guidance_geometry.classifiers.reading import open_classifier
 from guidance_geometry.classifiers.wired import CleanClassifier, NoisyClassifier
 from guidance_geometry.guidance.files import write_safetensors
 from guidance_geometry.tests.classifiers.slopes import noise
-from guidance_geometry.tests.classifiers.test_networks import CLASSIFIERS
+from guidance_geometry.tests.classifiers.test_networks import CLASSIFIERS, stored
 
 
 class Payload:
@@ -166,3 +167,21 @@ def test_the_noisy_one_changes_coordinates_itself():
     (inner,) = torch.autograd.grad(guide.logits(x / 0.25, 3.0)[:, 0].sum(), x)
     assert (gradient - inner).abs().max() <= 1e-5 * inner.abs().max()
     assert guide.logits(x, 0.0).isfinite().all()  # told at least the smallest level it was trained on
+
+
+@pytest.mark.parametrize("key", ["image_size", "sigma_min", "channels"])
+@pytest.mark.parametrize("value", ["many", "nan", "0", "-3"])
+def test_numbers_that_are_none_are_named(tmp_path, key, value):
+    path = stored(tmp_path, "pocket-noisy-1", {key: value})
+    with pytest.raises(ValueError, match=rf"pocket-noisy-1\.safetensors: gg\.{key} is '{value}'"):
+        open_classifier(path, None)
+
+
+def test_a_network_larger_than_its_weights_is_refused_before_it_is_made(tmp_path):
+    """It would need 60 TB."""
+    config = {"labels": 4, "width": 1 << 20}
+    weights = SmallNoisy(4, width=8).state_dict()
+    said = {"architecture": "small-noisy-1", "config": json.dumps(config), "role": "noise-aware"}
+    path = stored(tmp_path, "pocket-noisy-1", said, weights=weights)
+    with pytest.raises(ValueError, match=r"shape \(8, 3, 3, 3\) but \(1048576, 3, 3, 3\) is needed"):
+        open_classifier(path, None)

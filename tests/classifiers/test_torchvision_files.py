@@ -89,8 +89,11 @@ def test_names_and_normalisation_travel_in_the_file(tmp_path):
         (lambda w: w.pop("layer3.0.conv1.weight"), r"Nearest: resnet18, 1 tensors differ, first: layer3\.0\.conv1"),
         (lambda w: w.update({"layer1.0.conv1.weight": torch.zeros(3)}), r"layer1\.0\.conv1\.weight is \(3,\) but"),
         (lambda w: w.update({"extra": torch.zeros(3)}), r"extra is \(3,\) but nothing is needed"),
+        (lambda w: w.update({"fc.weight": torch.zeros(())}), r"fc\.weight is \(\), and 2 axes are needed"),
+        (lambda w: w.update({"fc.weight": torch.zeros(0, 512)}), r"fc\.weight is \(0, 512\), and 2 axes are needed"),
+        (lambda w: w.update({"fc.bias": torch.zeros(4).long()}), r"fc\.bias is \(4,\) of whole numbers but \(4,\) is"),
     ],
-    ids=["missing", "misshapen", "surplus"],
+    ids=["missing", "misshapen", "surplus", "no axes", "no labels", "whole numbers"],
 )
 def test_a_changed_network_is_refused_with_the_nearest_name(tmp_path, change, message):
     weights = network_of("resnet18").state_dict()
@@ -119,3 +122,13 @@ def test_a_missing_library_is_named():
 
     with pytest.raises(ValueError, match=r"net\.safetensors needs absent_library, which cannot be used here"):
         library("absent_library", "net.safetensors")
+
+
+@pytest.mark.parametrize("key", ["encoder.pos_embedding", "conv_proj.weight"])
+def test_a_transformer_that_says_no_size_is_refused(tmp_path, key):
+    with torch.device("meta"):
+        weights = models.vit_b_32(num_classes=4).state_dict()
+    weights = {name: torch.zeros(tensor.shape, dtype=torch.float16) for name, tensor in weights.items()}
+    write_safetensors(tmp_path / "net.safetensors", weights | {key: torch.zeros(7)}, {})
+    with pytest.raises(ValueError, match=rf"net\.safetensors: {key} is \(7,\), and . axes are needed"):
+        open_classifier(tmp_path / "net.safetensors", None)
