@@ -27,12 +27,20 @@ def tensors_of(path: Path) -> dict[str, Tensor]:
     try:
         found = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:
-        raise ValueError(f"{path.name} holds more than tensors, or is damaged, and is not read: {error}") from error
+        raise ValueError(
+            f"{path.name} holds more than tensors, or is damaged, and is not read: {reason(error)}"
+        ) from None
     for holder in HOLDERS:
         found = found[holder] if isinstance(found, Mapping) and isinstance(found.get(holder), Mapping) else found
     if not isinstance(found, Mapping) or not all(is_plain(tensor) for tensor in found.values()):
         raise ValueError(f"{path.name} is no flat table of dense tensors. Save the network's state_dict() alone.")
     return {str(name): tensor.contiguous() for name, tensor in found.items()}
+
+
+def reason(error: Exception) -> str:
+    """What torch found, without its advice to read the file all the same."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip() and "weights_only" not in line]
+    return lines[0] if lines else type(error).__name__
 
 
 def is_plain(value: object) -> bool:

@@ -1,5 +1,6 @@
 """Files that must never be loaded: refused by their content, with a reason, and nothing in them is run."""
 
+import io
 import json
 import os
 import pickle  # noqa: TID251 - to make the files that must be refused
@@ -30,6 +31,45 @@ class Payload:
 class Small(torch.nn.Module):
     def forward(self, x):
         return x.mean() + 1
+
+
+class Script(torch.nn.Module):
+    """Loading this as TorchScript writes a file."""
+
+    def __init__(self, canary: str):
+        super().__init__()
+        self.canary, self.weight = canary, torch.zeros(2)
+
+    @torch.jit.export
+    def __getstate__(self):
+        return self.canary, self.training
+
+    @torch.jit.export
+    def __setstate__(self, state: tuple[str, bool]):
+        self.canary, self.training = state
+        self.weight = torch.from_file(self.canary, True, 4)
+
+    def forward(self, x):
+        return x
+
+
+def evil_script(path, canary):
+    torch.jit.save(torch.jit.script(Script(str(canary))), path)
+
+
+def evil_export(path, canary):
+    """An exported program whose sample inputs are the payload."""
+    exported(path)
+    torch.save(Payload(canary), path.with_name("inputs"))
+    with zipfile.ZipFile(path) as archive:
+        members = {name: archive.read(name) for name in archive.namelist()}
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_STORED) as archive:
+        for name, data in members.items():
+            inputs = name.endswith("sample_inputs/model.pt")
+            archive.writestr(name, path.with_name("inputs").read_bytes() if inputs else data)
+
+
+PROGRAMS = {"TorchScript": evil_script, "export": evil_export}
 
 
 def saved_module(path):
@@ -94,6 +134,28 @@ def test_the_payload_would_have_run(tmp_path):
     canary = tmp_path / "canary"
     pickle.loads(pickle.dumps(Payload(canary)))  # noqa: S301 - made two words before
     assert canary.exists()
+
+
+@pytest.mark.parametrize("kind", PROGRAMS)
+@pytest.mark.parametrize("suffix", [".pt", ".pt2", ".safetensors"])
+def test_a_program_is_refused_and_never_runs(tmp_path, kind, suffix):
+    canary, path = tmp_path / "canary", tmp_path / f"evil{suffix}"
+    PROGRAMS[kind](path, canary)
+    with pytest.raises(ValueError, match=f"evil{suffix} is a zip archive.* can run code when loaded"):
+        open_classifier(path, None)
+    assert not canary.exists()
+
+
+def test_the_programs_would_have_run(tmp_path):
+    evil_script(tmp_path / "evil.pt", tmp_path / "canary")
+    assert not (tmp_path / "canary").exists()
+    torch.jit.load(tmp_path / "evil.pt")
+    assert (tmp_path / "canary").exists()
+    evil_export(tmp_path / "evil.pt2", tmp_path / "second")
+    with zipfile.ZipFile(tmp_path / "evil.pt2") as archive:
+        [name] = [name for name in archive.namelist() if name.endswith("sample_inputs/model.pt")]
+        torch.load(io.BytesIO(archive.read(name)), weights_only=False)
+    assert (tmp_path / "second").exists()
 
 
 @pytest.mark.parametrize("name", ARCHIVES)

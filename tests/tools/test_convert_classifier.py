@@ -6,7 +6,7 @@ from safetensors import safe_open
 
 from guidance_geometry.classifiers.adm import SIZES, AdmClassifier
 from guidance_geometry.classifiers.reading import open_classifier
-from guidance_geometry.tests.classifiers.test_reading import ARCHIVES, Payload
+from guidance_geometry.tests.classifiers.test_reading import ARCHIVES, PROGRAMS, Payload
 from guidance_geometry.tools.convert_classifier import convert
 
 
@@ -27,10 +27,20 @@ def test_a_released_classifier_becomes_one_that_loads(tmp_path, holder, zipped):
 def test_a_payload_is_refused_and_never_runs(tmp_path, zipped):
     canary, path = tmp_path / "canary", tmp_path / "evil.pt"
     torch.save({"weight": torch.zeros(3), "more": Payload(canary)}, path, _use_new_zipfile_serialization=zipped)
+    with pytest.raises(ValueError, match=r"evil\.pt holds more than tensors.*posix\.system") as caught:
+        convert(path, [])
+    assert "weights_only" not in str(caught.value), "torch would advise to read it all the same"
+    assert not canary.exists()
+    assert not path.with_suffix(".safetensors").exists()
+
+
+@pytest.mark.parametrize("kind", PROGRAMS)
+def test_a_program_is_refused_and_never_runs(tmp_path, kind):
+    canary, path = tmp_path / "canary", tmp_path / "evil.pt"
+    PROGRAMS[kind](path, canary)
     with pytest.raises(ValueError, match=r"evil\.pt holds more than tensors"):
         convert(path, [])
     assert not canary.exists()
-    assert not path.with_suffix(".safetensors").exists()
 
 
 @pytest.mark.parametrize("name", ARCHIVES)
