@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-BLOCKS = (
+BLOCKS = (  # of models that call further parts beside their blocks, or keep them in several lists
     "ResBlock",
     "SpatialTransformer",
     "JointBlock",
@@ -41,13 +41,13 @@ def alias(t: Tensor) -> Tensor:
 
 @contextmanager
 def differentiable(module: nn.Module) -> Iterator[None]:
-    """Replace a module's inference tensors by normal ones, frozen, while the context lasts."""
+    """Replace a module's inference tensors and trainable ones by normal ones, frozen, while the context lasts."""
     held: list[tuple[dict[str, Any], str, Tensor]] = [
         (place, name, t)
         for part in module.modules()
         for place in (part._parameters, part._buffers)
         for name, t in place.items()
-        if t is not None and t.is_inference()
+        if t is not None and (t.is_inference() or t.requires_grad)
     ]
     try:
         for place, name, t in held:
@@ -65,7 +65,7 @@ def recomputed(module: nn.Module) -> Iterator[None]:
 
     What enters is kept as a copy, and the insides work on another: models add in place, inside their blocks and after.
     """
-    blocks = [part for part in module.modules() if type(part).__name__ in BLOCKS]
+    blocks = blocks_of(module)
     try:
         for block in blocks:
             inside = partial(_on_copies, block.forward)
@@ -74,6 +74,19 @@ def recomputed(module: nn.Module) -> Iterator[None]:
     finally:
         for block in blocks:
             del block.forward
+
+
+def blocks_of(module: nn.Module) -> list[nn.Module]:
+    """Blocks known by name; else the members of the list with most weights, where transformers keep theirs."""
+    if known := [part for part in module.modules() if type(part).__name__ in BLOCKS]:
+        return known
+    lists = [[*part] for part in module.modules() if isinstance(part, nn.ModuleList) and part is not module]
+    callable_ones = [found for found in lists if all(_can_be_called(part) for part in found)]
+    return max(callable_ones, key=lambda found: sum(w.numel() for part in found for w in part.parameters()), default=[])
+
+
+def _can_be_called(part: nn.Module) -> bool:
+    return type(part).forward is not nn.ModuleList.forward
 
 
 def _on_copies(forward: Callable, *args, **named):

@@ -29,7 +29,7 @@ def tensors_of(path: Path) -> dict[str, Tensor]:
     except Exception as error:
         raise ValueError(
             f"{path.name} holds more than tensors, or is damaged, and is not read: {reason(error)}"
-        ) from None
+        ) from error
     for holder in HOLDERS:
         found = found[holder] if isinstance(found, Mapping) and isinstance(found.get(holder), Mapping) else found
     if not isinstance(found, Mapping) or not all(is_plain(tensor) for tensor in found.values()):

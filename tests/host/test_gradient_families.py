@@ -95,6 +95,53 @@ def _plain(module, x):
     return x
 
 
+class Nameless(nn.Module):
+    """A model whose blocks nobody knows by name, beside a smaller list."""
+
+    class Part(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.linear, self.calls = Linear(6, 6), 0
+
+        def forward(self, x):
+            self.calls += 1
+            return x + self.linear(x).tanh()
+
+    def __init__(self):
+        super().__init__()
+        self.nested, self.few = nn.ModuleList([nn.ModuleList([self.Part()])]), nn.ModuleList([self.Part()])
+        self.blocks = nn.ModuleList([self.Part(), self.Part()])
+
+    def forward(self, x):
+        for part in (*self.few, *self.blocks):
+            x = part(x)
+        return x
+
+
+def test_blocks_of_an_unknown_model_are_computed_twice(host):
+    from guidance_geometry.nodes.autograd import graph
+
+    module = Nameless()
+    with graph(nn.ModuleList([module]), recompute=True, in_place=False):
+        leaf = torch.ones(2, 6).requires_grad_()
+        torch.autograd.grad(module(leaf).sum(), leaf)
+    assert [part.calls for part in (*module.few, *module.blocks)] == [1, 2, 2]
+    assert not any("forward" in vars(part) for part in module.modules())
+
+
+def test_weights_that_could_be_trained_are_frozen_for_the_time(host):
+    """A graph through trainable weights keeps what their own gradients would need."""
+    from guidance_geometry.nodes.autograd import graph
+
+    with torch.inference_mode(False):
+        layer = Linear(6, 6)
+    weights = dict(layer.named_parameters())
+    with graph(layer, recompute=False, in_place=False):
+        assert not any(weight.requires_grad for weight in layer.parameters())
+        assert all(weight.data_ptr() == weights[name].data_ptr() for name, weight in layer.named_parameters())
+    assert all(weight is weights[name] and weight.requires_grad for name, weight in layer.named_parameters())
+
+
 def test_without_the_copies_the_same_model_is_recognised_by_its_error(host):
     from guidance_geometry.nodes.autograd import IN_PLACE, graph
 
