@@ -35,7 +35,7 @@ class GradientOptions:
     temperature: divides the classifier's logits. draws: size of the cloud about x0-hat, 0 is the point itself.
     backward_steps: gradient steps on x0-hat (evaluation x0 only). views: random views to average over, 0 is the picture
     alone. seed: of draws and views. exact: the scale is gamma itself, for all roads. checkpoint: compute twice instead
-    of keeping. radius: of the cloud, in units of what the noise leaves open.
+    of keeping. radius: of the cloud, in units of what the noise leaves open. shrink: of what a decoder is given.
     """
 
     temperature: float = 1.0
@@ -46,6 +46,7 @@ class GradientOptions:
     exact: bool = False
     checkpoint: bool = False
     radius: float = 1.0
+    shrink: int = 1
 
 
 USUAL = GradientOptions()
@@ -89,6 +90,11 @@ class Term(Rule):
     end: float = 1.0
     decoder: Any = None
     kind = "gradient"
+
+    @property
+    def shrink(self) -> int:
+        """How many times smaller its decoder's latents are made."""
+        return 1
 
     def active(self, run: Run, sigma: float) -> bool:
         """Whether the term is at work at a noise level."""
@@ -142,6 +148,11 @@ class GradientTerm(Term):
                 f"{found[0]!r} is the judge: it measures what guidance did, and a judge that guides measures nothing. "
                 "Guide with another classifier, and give this one to Watch an Energy."
             )
+
+    @property
+    def shrink(self) -> int:
+        """As its options say."""
+        return self.options.shrink
 
     @property
     def road(self) -> str:

@@ -34,6 +34,7 @@ OPTION_RANGES = {
     "views": (0, 64),
     "seed": (0, LARGEST_SEED),
     "radius": (0.0, 10.0),
+    "shrink": (1, 8),
 }
 
 
@@ -46,6 +47,15 @@ RADIUS = io.Float.Input(
     optional=True,
     tooltip="Size of the cloud of draws. 1: what the noise leaves open (LGD). TFG calls it gamma-bar and takes 0.001 "
     "to 0.1. 0: at the prediction.",
+)
+SHRINK = io.Int.Input(
+    "shrink",
+    default=1,
+    min=1,
+    max=8,
+    optional=True,
+    tooltip="With a vae: the energy sees a picture this many times smaller, decoded in that many times squared less "
+    "memory. 1: the whole.",
 )
 
 
@@ -211,6 +221,7 @@ class GGGradientOptions(io.ComfyNode):
                     "backprop; the node says so. compute twice: from the start.",
                 ),
                 RADIUS,
+                SHRINK,
             ],
             outputs=[OptionsWire.Output(display_name="options", tooltip="For Classifier Guidance.")],
         )
@@ -226,15 +237,18 @@ class GGGradientOptions(io.ComfyNode):
         unit=None,
         memory=None,
         radius=None,
+        shrink=None,
     ) -> bool | str:
-        numbers = (temperature, draws, backward_steps, views, seed, radius)
+        numbers = (temperature, draws, backward_steps, views, seed, radius, shrink)
         return verdict(*_option_complaints(numbers, unit, memory))
 
     @classmethod
-    def execute(cls, temperature, draws, backward_steps, views, seed, unit, memory, radius=1.0) -> io.NodeOutput:
-        insist(*_option_complaints((temperature, draws, backward_steps, views, seed, radius), unit, memory))
+    def execute(
+        cls, temperature, draws, backward_steps, views, seed, unit, memory, radius=1.0, shrink=1
+    ) -> io.NodeOutput:
+        insist(*_option_complaints((temperature, draws, backward_steps, views, seed, radius, shrink), unit, memory))
         flags = (unit == "gamma itself", memory == "compute twice")
-        return io.NodeOutput(GradientOptions(temperature, draws, backward_steps, views, seed, *flags, radius))
+        return io.NodeOutput(GradientOptions(temperature, draws, backward_steps, views, seed, *flags, radius, shrink))
 
 
 def _option_complaints(numbers: tuple, unit, memory) -> list[str | None]:

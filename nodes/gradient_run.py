@@ -66,7 +66,7 @@ class GradientRun:
         patcher = guider.model_patcher
         self.flow, self.sigma_data = host.is_flow(patcher), host.data_deviation(patcher) or 1.0
         self.names = dict(zip(terms, names_of(terms), strict=True))
-        self.pictures = {term: picture_of(patcher, term.decoder) for term in terms}
+        self.pictures = {term: picture_of(patcher, term.decoder, term.shrink) for term in terms}
         self.recompute = any(isinstance(term, GradientTerm) and term.options.checkpoint for term in terms)
         self.in_place = self.own_attention = self.measured = self.silent = False
         self.lowered = bool(terms) and pages_weights(patcher)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import AbstractContextManager, nullcontext
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from .autograd import differentiable
@@ -33,22 +33,24 @@ class LinearColours(OwnPixels):
 
     def __init__(self, latent_format):
         self.factors = latent_format.latent_rgb_factors
+        self.unpacked = getattr(latent_format, "latent_rgb_factors_reshape", None) or (lambda x0: x0)
         self.bias = latent_format.latent_rgb_factors_bias or [0.0, 0.0, 0.0]
 
     def __call__(self, x0: Tensor) -> Tensor:  # [B, C, H, W] -> [B, 3, H, W]
         """Colours in about -1 .. 1."""
         factors, bias = x0.new_tensor(self.factors), x0.new_tensor(self.bias)
-        return torch.einsum("bchw,cr->brhw", x0, factors) + bias[:, None, None]
+        return torch.einsum("bchw,cr->brhw", self.unpacked(x0), factors) + bias[:, None, None]
 
 
 class Decoded(OwnPixels):
     """The VAE's decoder itself: the host's own `decode` clamps, and a clamped pixel has no gradient.
 
-    The insides are computed again on the way back, since a decoder keeps more than the denoiser does.
+    The insides are computed again on the way back, since a decoder keeps more than the denoiser does. shrink: the
+    latent is made this many times smaller first, and so are the picture, and the memory with its square.
     """
 
-    def __init__(self, vae, latent_format):
-        self.vae, self.latent_format, self.patcher = vae, latent_format, vae.patcher
+    def __init__(self, vae, latent_format, shrink: int = 1):
+        self.vae, self.latent_format, self.shrink, self.patcher = vae, latent_format, shrink, vae.patcher
         if not torch.allclose(vae.process_output(torch.tensor(HALF_WAY)), torch.tensor([0.0, 0.5, 0.75])):
             raise ValueError("This VAE does not decode to pictures in -1 .. 1. Use the VAE made for the model.")
 
@@ -57,13 +59,23 @@ class Decoded(OwnPixels):
         return differentiable(self.vae.first_stage_model)
 
     def __call__(self, x0: Tensor) -> Tensor:  # [B, C, H, W] -> [B, 3, 8 H, 8 W]
-        """Pictures in -1 .. 1, not clamped."""
-        latent = self.latent_format.process_out(x0).to(self.vae.vae_dtype)
-        return checkpoint(self.vae.first_stage_model.decode, latent, use_reentrant=False).float()
+        """Pictures in -1 .. 1, not clamped; of a video model the only frame."""
+        latent = smaller(self.latent_format.process_out(x0), self.shrink).to(self.vae.vae_dtype)
+        found = checkpoint(self.vae.first_stage_model.decode, latent, use_reentrant=False).float()
+        return found.squeeze(2) if found.ndim == 5 and found.shape[2] == 1 else found
 
 
-def picture_of(patcher, vae) -> OwnPixels:
-    """How this MODEL's x0-hat becomes a picture.  vae: None where none is wired.
+def smaller(latent: Tensor, times: int) -> Tensor:  # [B, ..., H, W] -> [B, ..., H / times, W / times]
+    """A latent with shorter sides, of which every place has a share."""
+    if times == 1:
+        return latent
+    sides = [max(1, side // times) for side in latent.shape[-2:]]
+    sized = nn.functional.interpolate(latent.flatten(1, -3), sides, mode="bilinear", antialias=True)
+    return sized.unflatten(1, latent.shape[1:-2])
+
+
+def picture_of(patcher, vae, shrink: int = 1) -> OwnPixels:
+    """How this MODEL's x0-hat becomes a picture.  vae: None where none is wired. shrink: of what it decodes.
 
     Raises ValueError for a latent model without a VAE and without the host's preview colours.
     """
@@ -71,7 +83,7 @@ def picture_of(patcher, vae) -> OwnPixels:
     if isinstance(latent_format, PixelFormat):
         return OwnPixels()
     if vae is not None:
-        return Decoded(vae, latent_format)
+        return Decoded(vae, latent_format, shrink)
     if getattr(latent_format, "latent_rgb_factors", None) is None or latent_format.latent_dimensions != 2:
         raise ValueError(
             f"The energy reads pictures and the model works on {type(latent_format).__name__} latents, for which the "

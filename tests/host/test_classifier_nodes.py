@@ -107,6 +107,14 @@ def test_every_option_changes_the_gradient(unconditional):
         assert not torch.equal(shift[-2], plain.tensors["gradient"][-2]), changed
 
 
+def test_options_reach_the_term_by_their_names():
+    changed = {"views": 2, "draws": 3, "backward_steps": 4, "temperature": 5.0, "seed": 6, "radius": 0.5, "shrink": 7}
+    found = options(**changed, unit="gamma itself", memory="compute twice")
+    assert {name: getattr(found, name) for name in changed} == changed
+    assert found.exact
+    assert found.checkpoint
+
+
 def test_two_terms_are_two_parts_of_the_record(unconditional):
     guidance = chain(energy("noisy"), guidance=chain(energy("clean", "5"), evaluation="x0"))
     _, _, trace = guided(*unconditional, "euler", cfg=1.0, guidance=guidance)

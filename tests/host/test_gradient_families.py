@@ -245,18 +245,88 @@ def latent_model(host):
     return patcher, context, vae
 
 
-@pytest.mark.parametrize("decoded", [False, True])
-def test_a_latent_model_is_guided_through_its_pictures(latent_model, decoded):
+def test_the_decoded_picture_is_the_hosts_before_it_clamps(latent_model):
+    from guidance_geometry.nodes.pictures import picture_of
+
+    model, _, vae = latent_model
+    x0 = 2 * torch.randn(2, 4, 8, 8, generator=torch.Generator().manual_seed(3))
+    picture = picture_of(model, vae)
+    with torch.inference_mode(False), torch.no_grad(), picture.ready():
+        seen = picture(x0)
+    hosts = vae.decode(model.get_model_object("latent_format").process_out(x0)).movedim(-1, 1) * 2 - 1
+    assert torch.allclose(seen.clamp(-1, 1), hosts, atol=1e-5)
+    assert seen.abs().max() > 1.1, "where the host clamps there would be no gradient"
+
+
+def test_a_smaller_picture_reaches_every_place_of_the_latent(latent_model):
+    from guidance_geometry.nodes.pictures import picture_of
+
+    model, _, vae = latent_model
+    picture = picture_of(model, vae, shrink=2)
+    with torch.inference_mode(False), torch.enable_grad(), picture.ready():
+        x0 = torch.randn(1, 4, 8, 8, generator=torch.Generator().manual_seed(3)).requires_grad_()
+        seen = picture(x0)
+        (gradient,) = torch.autograd.grad(seen.square().sum(), x0)
+    assert seen.shape == (1, 3, 8, 8)
+    assert (gradient == 0).sum() == 0
+
+
+@pytest.mark.parametrize("name", ["SD15", "Flux2"])
+def test_preview_colours_are_the_hosts(host, name):
+    import comfy.latent_formats
+    from latent_preview import Latent2RGBPreviewer
+
+    from guidance_geometry.nodes.pictures import LinearColours
+
+    found = getattr(comfy.latent_formats, name)()
+    x0 = 0.1 * torch.randn(1, found.latent_channels, 4, 6, generator=torch.Generator().manual_seed(3))
+    reshape = getattr(found, "latent_rgb_factors_reshape", None)
+    hosts = Latent2RGBPreviewer(found.latent_rgb_factors, found.latent_rgb_factors_bias, reshape)
+    wanted = torch.tensor(list(hosts.decode_latent_to_preview(x0).getdata())) / 127.5 - 1
+    seen = LinearColours(found)(x0).clamp(-1, 1)[0].flatten(1).T
+    assert (seen - wanted).abs().max() <= 2 / 127.5, "the host rounds to bytes"
+
+
+def test_what_is_made_smaller_keeps_its_mean_and_its_frames(host):
+    from guidance_geometry.nodes.pictures import smaller
+
+    video = torch.randn(2, 4, 3, 8, 12, generator=torch.Generator().manual_seed(3))
+    found = smaller(video, 4)
+    assert found.shape == (2, 4, 3, 2, 3)
+    assert torch.equal(found[:, :, 1], smaller(video[:, :, 1], 4))
+    assert torch.allclose(smaller(torch.full((1, 4, 5, 5), 0.7), 2), torch.full((1, 4, 2, 2), 0.7))
+    assert smaller(video, 1) is video
+
+
+class Seeing:
+    """An energy that notes what it is shown."""
+
+    def __init__(self, energy):
+        self.energy, self.shown, self.text = energy, set(), energy.text
+        self.noise_aware, self.classifiers = energy.noise_aware, energy.classifiers
+
+    def log_prob(self, x, at):
+        self.shown.add(tuple(x.shape[1:]))
+        return self.energy.log_prob(x, at)
+
+
+@pytest.mark.parametrize(
+    ("decoded", "shrink", "shape"), [(False, 1, (3, 8, 8)), (True, 1, (3, 16, 16)), (True, 2, (3, 8, 8))]
+)
+def test_a_latent_model_is_guided_through_its_pictures(latent_model, decoded, shrink, shape):
     from guidance_geometry.guidance.gram import VECTORS
+    from guidance_geometry.guidance.terms import GradientOptions
 
     from .test_bits import guided
     from .test_gradient_run import bright, chain_of
 
     model, context, vae = latent_model
-    guidance = chain_of(bright(), evaluation="x0 + backprop", decoder=vae if decoded else None)
+    energy, options = Seeing(bright()), GradientOptions(shrink=shrink)
+    guidance = chain_of(energy, evaluation="x0 + backprop", decoder=vae if decoded else None, options=options)
     latent = {"samples": torch.zeros(2, 4, 8, 8)}
     out, _, trace = guided(model, context, context, latent, "euler", cfg=1.0, guidance=guidance, scheduler="normal")
     assert trace.header["vectors"] == [*VECTORS, "gradient"]
     assert (trace.record.dot("gradient", "gradient") > 0).all()
     assert out["samples"].isfinite().all()
+    assert energy.shown == {shape}
     assert all(weight.is_inference() for weight in model.model.diffusion_model.parameters())
