@@ -100,8 +100,8 @@ class GGClassifierGradient(io.ComfyNode):
                 choice_input(
                     "normalise",
                     NORMALISATIONS,
-                    "none: as the gradient says. rms_ratio: always scale x limit of the length of c - u (needs cfg "
-                    "other than 1). clip: at most limit of the data's size.",
+                    "none: as the gradient says. rms_ratio: always scale x limit of the length of c - u (needs a "
+                    "negative other than the positive, at cfg 1 too). clip: at most limit of the data's size.",
                 ),
                 io.Float.Input(
                     "limit", default=0.2, min=0.0, max=1e4, step=0.05, tooltip="Of rms_ratio and clip; else not read."

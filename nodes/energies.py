@@ -63,7 +63,8 @@ def wanted_labels(text: str, labels: tuple[str, ...]) -> tuple[tuple[int, ...], 
         if entry == "*":
             found += [(index,) for index in range(len(labels))]
         else:
-            found.append(tuple(i for part in entry.split("|") for i in label_indices(part, labels, NOBODY)))
+            each = (label_indices(part, labels, NOBODY, "classifier") for part in entry.split("|"))
+            found.append(tuple(index for indices in each for index in indices))
     if any(NOBODY in indices for indices in found):
         raise ValueError(f"A label is empty. Write a name or an index; the classifier knows {', '.join(labels[:12])}.")
     return tuple(found)

@@ -318,6 +318,11 @@ class Call(NamedTuple):
         if term.normalise == "clip":
             return bounded(push, "clip", term.limit * self.run.sigma_data)
         delta = (seen["cond"] - seen["uncond"]).detach()
+        if not delta.any():
+            self.run._tell(
+                "rms_ratio measures by c - u, which is 0 where positive and negative are the same: nothing is pushed. "
+                "Choose clip or none"
+            )
         return bounded(push, "rms_ratio", abs(term.weight) * term.limit * rms(delta))
 
     def surely_fits(self, terms: dict, free: float) -> bool:

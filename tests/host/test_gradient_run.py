@@ -147,6 +147,7 @@ def test_backprop_multiplies_by_the_posterior_covariance(exact, empty_latent, sp
             x = step.x.clone().double().requires_grad_()
             denoised = mixture.denoised(x, step.sigma, alpha)
             expected = through_denoiser(energy.log_prob, x, denoised, step.sigma, alpha).shift
+        assert step.evaluations == 1, "no second forward"
         assert (step.gradients["gradient"] - expected).abs().max() <= 1e-4
 
 
@@ -222,23 +223,31 @@ def test_recomputed_blocks_give_the_same_gradient(pocket, empty_latent):
 
 
 class Failing(Bright):
-    """Says that memory ran out, as a CPU does, in the first evaluations that keep a graph through the denoiser."""
+    """Says that memory ran out in the first evaluations that keep a graph through the denoiser."""
 
-    def __init__(self, times):
-        self.left = times
+    def __init__(self, times, error=None, backwards=False):
+        self.left, self.backwards = times, backwards
+        self.error = error or RuntimeError("DefaultCPUAllocator: not enough memory: you tried to allocate 9 bytes")
 
     def logits(self, x0, sigma, alpha):
         if x0.grad_fn is not None and self.left:
             self.left -= 1
-            raise RuntimeError("DefaultCPUAllocator: not enough memory: you tried to allocate 9 bytes")
+            if not self.backwards:
+                raise self.error
+            x0.register_hook(self.fail)
         return super().logits(x0, sigma, alpha)
 
+    def fail(self, gradient):
+        raise self.error
 
+
+@pytest.mark.parametrize("backwards", [False, True])
+@pytest.mark.parametrize("error", [None, torch.cuda.OutOfMemoryError("CUDA out of memory."), MemoryError()])
 @pytest.mark.parametrize(("times", "words"), [(1, ["computed twice"]), (2, ["computed twice", "x0 without backprop"])])
-def test_less_is_wanted_where_memory_ends(pocket, empty_latent, times, words):
+def test_less_is_wanted_where_memory_ends(pocket, empty_latent, times, words, error, backwards):
     from guidance_geometry.guidance.energies import LabelEnergy
 
-    guidance = chain_of(LabelEnergy(Failing(times), ((0,),)), evaluation="x0 + backprop")
+    guidance = chain_of(LabelEnergy(Failing(times, error, backwards), ((0,),)), evaluation="x0 + backprop")
     model, *null = pocket("fp32")
     _, _, trace = guided(model, *null, empty_latent("pocket"), "euler", cfg=1.0, guidance=guidance)
     told = [note for note in trace.header["notes"] if "memory ran out" in note]
@@ -343,6 +352,15 @@ def test_a_push_as_long_as_guidance(labelled, empty_latent):
         push, delta = step.denoised - step.cond, step.cond - step.uncond
         sizes = [v.flatten(1).square().mean(dim=1).sqrt() for v in (push, delta)]
         assert torch.allclose(sizes[0], 0.5 * sizes[1], rtol=1e-2, atol=1e-6)
+
+
+def test_a_push_measured_by_nothing_is_said(pocket, empty_latent):
+    """A model that is asked for the null label twice has no c - u to measure by."""
+    guidance = chain_of(bright(), evaluation="x0", normalise="rms_ratio")
+    out, _, trace = guided(*pocket("fp32"), empty_latent("pocket"), "euler", cfg=1.0, guidance=guidance)
+    plain = guided(*pocket("fp32"), empty_latent("pocket"), "euler", cfg=1.0)[0]["samples"]
+    assert torch.allclose(out["samples"], plain, atol=1e-5)
+    assert sum("nothing is pushed" in note for note in trace.header["notes"]) == 1
 
 
 def test_a_gradient_that_is_zero_is_said(pocket, empty_latent):
