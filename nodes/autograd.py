@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
 import comfy.ldm.modules.attention as host_attention
 import comfy.model_management
@@ -34,9 +34,22 @@ OVERRIDE = "optimized_attention_override"
 
 
 def alias(t: Tensor) -> Tensor:
-    """A normal tensor on the memory of an inference tensor: no copy."""
+    """A normal tensor on the memory of an inference tensor: no copy.
+
+    Quantised weights stay what they are: the host's are tensors around others, other packs' have notes on them.
+    """
+    kind: Any = type(t)
+    if hasattr(kind, "__tensor_flatten__"):
+        names, how = cast(Any, t).__tensor_flatten__()
+        inner = {name: alias(getattr(t, name)) for name in names}
+        return kind.__tensor_unflatten__(inner, how, t.size(), t.stride())
     empty = torch.empty(0, dtype=t.dtype, device=t.device)
-    return empty.set_(t.untyped_storage(), t.storage_offset(), t.size(), t.stride())
+    plain = empty.set_(t.untyped_storage(), t.storage_offset(), t.size(), t.stride())
+    if kind in (Tensor, nn.Parameter):
+        return plain
+    found = plain.as_subclass(kind)
+    vars(found).update(vars(t))
+    return found
 
 
 @contextmanager
@@ -90,7 +103,11 @@ def _can_be_called(part: nn.Module) -> bool:
 
 
 def _on_copies(forward: Callable, *args, **named):
-    return forward(*(a.clone() if isinstance(a, Tensor) and a.is_floating_point() else a for a in args), **named)
+    return forward(*map(_own, args), **{name: _own(a) for name, a in named.items()})
+
+
+def _own(a: Any) -> Any:
+    return a.clone() if isinstance(a, Tensor) and a.is_floating_point() else a
 
 
 @contextmanager

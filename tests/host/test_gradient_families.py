@@ -129,6 +129,75 @@ def test_blocks_of_an_unknown_model_are_computed_twice(host):
     assert not any("forward" in vars(part) for part in module.modules())
 
 
+@pytest.mark.parametrize("name", ["SD15", "SDXL", "SD3", "Flux"])
+def test_blocks_of_the_hosts_families_computed_twice_give_the_same_gradient(host, name):
+    """They add in place to what they are given by name as well."""
+    from guidance_geometry.guidance.terms import GradientOptions
+    from guidance_geometry.tests.tiny_families import family, latent, text
+
+    from .test_gradient_run import bright, chain_of, observed
+
+    parts = family(name), text(name, 0), text(name, 1)
+    kept, twice = (
+        observed(parts, latent(name), "euler", chain_of(bright(), evaluation="x0 + backprop", options=options), cfg=2.0)
+        for options in (GradientOptions(), GradientOptions(checkpoint=True))
+    )
+    pairs = [(one.gradients, other.gradients) for one, other in zip(kept, twice, strict=True) if one.gradients]
+    found = [(one["gradient"], other["gradient"]) for one, other in pairs]
+    assert len(found) > 2
+    assert all((one - other).abs().max() <= 1e-5 * one.abs().max() for one, other in found)
+    assert all(one.abs().max() > 0 for one, _ in found[:-1])
+
+
+def test_a_quantised_weight_stays_what_it_is(host):
+    """The host's own is a tensor around two others, the numbers and their scale."""
+    quantised = pytest.importorskip("comfy.quant_ops", reason="this host has no quantised weights").QuantizedTensor
+    from guidance_geometry.nodes.autograd import graph
+
+    layer, x = Linear(16, 16, bias=False), torch.randn(2, 16, generator=torch.Generator().manual_seed(1))
+    weight = quantised.from_float(torch.randn(16, 16), "TensorCoreFP8Layout")
+    layer.weight = nn.Parameter(weight, requires_grad=False)
+    plain = layer(x)
+    with graph(layer, recompute=False, in_place=False):
+        leaf = x.clone().requires_grad_()
+        found = layer(leaf)
+        (gradient,) = torch.autograd.grad(found.sum(), leaf)
+        assert layer.weight.data_ptr() == weight.data_ptr()
+    assert torch.equal(found, plain)
+    assert torch.allclose(gradient, weight.dequantize().sum(dim=0).expand(2, -1), rtol=1e-5, atol=1e-5)
+
+
+class Packed(torch.Tensor):
+    """Whole numbers with a note of what they stand for, as packs that read GGUF files keep weights."""
+
+    def detach(self):
+        return self
+
+
+class Unpacking(nn.Module):
+    def __init__(self, weight):
+        super().__init__()
+        packed = weight.as_subclass(Packed)
+        packed.step = 0.5
+        self.weight = nn.Parameter(packed, requires_grad=False)
+
+    def forward(self, x):
+        return nn.functional.linear(x, self.weight.as_subclass(torch.Tensor) * self.weight.step)
+
+
+def test_a_weight_of_another_packs_kind_keeps_its_notes(host):
+    from guidance_geometry.nodes.autograd import graph
+
+    numbers = torch.randint(0, 9, (6, 6), dtype=torch.uint8)
+    module = Unpacking(numbers)
+    with graph(module, recompute=False, in_place=False):
+        leaf = torch.ones(2, 6).requires_grad_()
+        (gradient,) = torch.autograd.grad(module(leaf).sum(), leaf)
+        assert not module.weight.is_inference()
+    assert torch.equal(gradient, 0.5 * numbers.float().sum(dim=0).expand(2, -1))
+    assert module.weight.is_inference()
+
+
 def test_weights_that_could_be_trained_are_frozen_for_the_time(host):
     """A graph through trainable weights keeps what their own gradients would need."""
     from guidance_geometry.nodes.autograd import graph
