@@ -61,8 +61,18 @@ class Decoded(OwnPixels):
     def __call__(self, x0: Tensor) -> Tensor:  # [B, C, H, W] -> [B, 3, 8 H, 8 W]
         """Pictures in -1 .. 1, not clamped; of a video model the only frame."""
         latent = smaller(self.latent_format.process_out(x0), self.shrink).to(self.vae.vae_dtype)
-        found = checkpoint(self.vae.first_stage_model.decode, latent, use_reentrant=False).float()
-        return found.squeeze(2) if found.ndim == 5 and found.shape[2] == 1 else found
+        return still(checkpoint(self.vae.first_stage_model.decode, latent, use_reentrant=False).float())
+
+
+def still(decoded: Tensor) -> Tensor:  # [B, 3, H, W] or [B, 3, 1, H, W] -> [B, 3, H, W]
+    """A picture, also from a decoder of videos.  Raises ValueError for more than one frame."""
+    if decoded.ndim == 4:
+        return decoded
+    if decoded.ndim != 5 or decoded.shape[2] != 1:
+        raise ValueError(
+            f"The VAE decodes to {tuple(decoded.shape[1:])}, and energies read single pictures. Make one frame."
+        )
+    return decoded.squeeze(2)
 
 
 def smaller(latent: Tensor, times: int) -> Tensor:  # [B, ..., H, W] -> [B, ..., H / times, W / times]

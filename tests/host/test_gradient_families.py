@@ -356,6 +356,16 @@ def test_preview_colours_are_the_hosts(host, name):
     assert (seen - wanted).abs().max() <= 2 / 127.5, "the host rounds to bytes"
 
 
+def test_a_single_frame_is_a_picture_and_a_film_is_refused(host):
+    from guidance_geometry.nodes.pictures import still
+
+    frame = torch.randn(2, 3, 1, 8, 8)
+    assert torch.equal(still(frame), frame[:, :, 0])
+    assert still(frame[:, :, 0]).shape == (2, 3, 8, 8)
+    with pytest.raises(ValueError, match=r"decodes to \(3, 5, 8, 8\), and energies read single pictures"):
+        still(frame.expand(2, 3, 5, 8, 8))
+
+
 def test_what_is_made_smaller_keeps_its_mean_and_its_frames(host):
     from guidance_geometry.nodes.pictures import smaller
 

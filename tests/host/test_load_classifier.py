@@ -86,6 +86,16 @@ def test_other_forms_are_refused_with_a_way_out(room, folder, name):
     assert "can run code when they are loaded. Convert a .pt" in refusal(room, name)
 
 
+@pytest.mark.parametrize("features", ["../out.safetensors", "../elsewhere", "/etc", "linear.safetensors"])
+def test_a_probe_reaches_nothing_outside_either(room, folder, features):
+    said = {"gg.features": features}
+    write_safetensors(folder / "linear.safetensors", {"weight": torch.zeros(2, 2)}, said)
+    (folder.parent / "elsewhere").mkdir()
+    (folder.parent / "elsewhere" / "config.json").write_text("{}")
+    with pytest.raises((ValueError, FileNotFoundError), match=r"is no name inside|config\.json is missing"):
+        room.GGLoadClassifier.execute("linear.safetensors")
+
+
 def test_an_absent_name_is_answered_with_the_list(room, folder):
     assert "Available: pocket-clean-1, pocket-judge-1" in refusal(room, "absent.safetensors")
 
