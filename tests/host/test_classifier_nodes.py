@@ -25,6 +25,21 @@ OPTIONS = {
 }
 
 
+ORDERS = {  # a file format: saved workflows and prompts of the editor know values by their place
+    "GGClassifierGradient": ["energy", *KNOBS, "guidance", "vae", "options"],
+    "GGGradientOptions": [*OPTIONS, "radius", "shrink"],
+    "GGWatchEnergy": ["energy", "guidance", "vae"],
+}
+
+
+@pytest.mark.parametrize("name", ORDERS)
+def test_inputs_keep_their_places(host, name):
+    from guidance_geometry.nodes import classifier_guidance
+
+    schema = getattr(classifier_guidance, name).GET_SCHEMA()
+    assert [entry.id for entry in schema.inputs] == ORDERS[name]
+
+
 def classifier(name):
     from guidance_geometry.nodes.load_classifier import GGLoadClassifier
 
