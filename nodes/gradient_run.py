@@ -168,7 +168,8 @@ class GradientRun:
         return other
 
     def lacking(self, attention: str) -> None:
-        """Note an attention without a backward."""
+        """Note an attention without a backward; the next evaluation does not try it again."""
+        self.own_attention = True
         self._tell(f"{attention} has no backward, so gradients are taken through PyTorch's attention")
 
     def _tell(self, words: str) -> None:
