@@ -283,6 +283,8 @@ def test_the_trace_holds_the_gradient_and_what_the_energies_said(exact, empty_la
         said = mixture.label_log_prob(x, sigma)[torch.arange(3), LABELS]
         assert (trace.steps["log_prob gradient"][i] - said).abs().max() <= 0.1, "captured in half precision"
     assert trace.steps["log_prob watch"].isfinite().all()
+    g, u = (trace.tensors[name].double().flatten(2).norm(dim=2) for name in ("gradient", "uncond"))
+    assert torch.allclose(trace.column("M18s gradient"), g / u, rtol=1e-2), "captured in half precision"
     assert trace.tensors["gradient"].shape == trace.tensors["x"].shape
     assert not trace.check()
 
@@ -322,7 +324,8 @@ def test_a_push_as_long_as_guidance(labelled, empty_latent):
         assert torch.allclose(sizes[0], 0.5 * sizes[1], rtol=1e-2, atol=1e-6)
 
 
-def test_a_gradient_that_is_zero_is_said(pocket, empty_latent):
+@pytest.mark.parametrize("evaluation", ["x0", "x0 + backprop"])
+def test_a_gradient_that_is_zero_is_said(pocket, empty_latent, evaluation):
     from guidance_geometry.guidance.energies import LabelEnergy
 
     class Rounding(Bright):
@@ -331,6 +334,43 @@ def test_a_gradient_that_is_zero_is_said(pocket, empty_latent):
 
     _, _, trace = guided(
         *pocket("fp32"), empty_latent("pocket"), "euler", cfg=1.0,
-        guidance=chain_of(LabelEnergy(Rounding(), ((0,),)), evaluation="x0"),
+        guidance=chain_of(LabelEnergy(Rounding(), ((0,),)), evaluation=evaluation),
     )  # fmt: skip
-    assert any("exactly zero" in note for note in trace.header["notes"])
+    told = [note for note in trace.header["notes"] if "exactly zero" in note]
+    assert len(told) == 1, "at the first step, not at every one"
+    assert "samples" not in told[0]
+
+
+class Spoilt(Bright):
+    """Bright, but for the last sample of a batch, which is multiplied by something."""
+
+    def __init__(self, factor):
+        self.factor = factor
+
+    def logits(self, x0, sigma, alpha):
+        spoilt = torch.ones(len(x0), 1, 1, 1)
+        spoilt[-1] = self.factor
+        return super().logits(spoilt * x0, sigma, alpha)
+
+
+@pytest.mark.parametrize(
+    ("factor", "words"),
+    [
+        (0.0, "is exactly zero in 1 of 2 samples"),
+        (float("nan"), "has 768 numbers that are not finite at sigma 80; they count as 0"),
+        (float("nan"), f"gradient had {768 * STEPS} numbers that are not finite in the whole run"),
+    ],
+)
+def test_one_sample_without_a_gradient_is_said_and_stays_alone(pocket, empty_latent, factor, words):
+    from guidance_geometry.guidance.energies import LabelEnergy
+
+    parts, given = (*pocket("fp32"), empty_latent("pocket", 2), "euler"), {"cfg": 1.0}
+    spoilt, whole = (
+        guided(*parts, guidance=chain_of(LabelEnergy(energy, ((0,),)), evaluation="x0"), **given)
+        for energy in (Spoilt(factor), Bright())
+    )
+    told = [note for note in spoilt[2].header["notes"] if words in note]
+    assert len(told) == 1, "once a run"
+    plain = guided(*parts, **given)[0]["samples"]
+    assert torch.equal(spoilt[0]["samples"][0], whole[0]["samples"][0])
+    assert (spoilt[0]["samples"][1] - plain[1]).abs().max() <= 1e-5
