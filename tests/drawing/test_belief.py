@@ -74,3 +74,47 @@ def test_what_is_no_probability_is_drawn_in_nats():
 def test_a_run_without_classifiers_says_so():
     drawing = draw_belief(Order(run(gamma=4.0), step=5, sample=0))
     assert "no classifier was asked in this run" in [words for words, _ in drawing.canvas.texts()]
+
+
+def alone(trace):
+    """The same run with cfg 1: one prediction a step, no difference."""
+    lost = torch.tensor([["delta" in pair for pair in pairs(trace)]] * trace.n)[:, None]
+    steps = trace.steps | {"K": trace.steps["K"].masked_fill(lost, math.nan)}
+    return replace(trace, steps=steps, stage=["cond_only"] * trace.n)
+
+
+def pairs(trace):
+    names = trace.header["vectors"]
+    return [(v, w) for k, v in enumerate(names) for w in names[k:]]
+
+
+def test_without_a_difference_nothing_empty_is_drawn():
+    drawing = draw_belief(Order(asked(alone(classifier_run()), gradient=rising), step=5, sample=1))
+    assert_apart(drawing.canvas)
+    words = [words for words, _ in drawing.canvas.texts()]
+    assert not [text for text in words if "cosine" in text or text == r"$\delta$"]
+    assert "g" in words
+    assert "with cfg 1 nothing to compare with" in drawing.caption
+    assert "not known" not in drawing.caption
+
+
+def test_a_gradient_that_was_always_zero_is_drawn_as_none():
+    trace = alone(classifier_run(weight=0.0))
+    silent = torch.tensor([any(name == "gradient" for name in pair) for pair in pairs(trace)])
+    steps = trace.steps | {"K": trace.steps["K"].masked_fill(silent, 0.0)}
+    drawing = draw_belief(Order(asked(replace(trace, steps=steps), gradient=rising), step=5, sample=1))
+    assert "lengths, rms" not in [words for words, _ in drawing.canvas.texts()]
+
+
+def test_a_guide_that_is_sure_alone_is_doubted():
+    sure, never = math.log(0.95), math.log(0.3)
+    fooled = asked(classifier_run(), gradient=lambda step: sure, watch=lambda step: never)
+    drawing = draw_belief(Order(fooled, step=5, sample=1))
+    assert_apart(drawing.canvas)
+    assert f"doubt guide over 0.9, watch under 0.6 at the end: {fooled.batch} of {fooled.batch}" in drawing.caption
+    for calm in (
+        {"gradient": lambda step: sure, "watch": lambda step: sure},
+        {"gradient": lambda step: never, "watch": lambda step: never},
+        {"gradient": lambda step: sure},
+    ):
+        assert "doubt" not in draw_belief(Order(asked(classifier_run(), **calm), step=5, sample=1)).caption
