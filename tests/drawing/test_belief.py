@@ -6,8 +6,10 @@ from dataclasses import replace
 import pytest
 import torch
 
-from guidance_geometry.drawing.belief import WIDE, draw_belief
+from guidance_geometry.drawing.belief import WIDE, Curve, draw_belief, fooled
 from guidance_geometry.drawing.order import Order
+from guidance_geometry.guidance.gradients import through_denoiser
+from guidance_geometry.tests import exact_toy as toy
 
 from .test_pull import classifier_run
 from .test_step_figure import assert_apart, marks, run
@@ -118,3 +120,28 @@ def test_a_guide_that_is_sure_alone_is_doubted():
         {"gradient": lambda step: sure},
     ):
         assert "doubt" not in draw_belief(Order(asked(classifier_run(), **calm), step=5, sample=1)).caption
+
+
+def attacked(x):
+    """What an exact classifier of the toy says once something that no picture shows is added to its logits: [B, 3]"""
+    ripples = torch.sin(6 * x.sum(dim=1, keepdim=True) + 2 * torch.arange(3))
+    return (toy.label_log_prob(x) + 3 * ripples).log_softmax(dim=1)
+
+
+def test_a_classifier_that_is_attacked_is_seen_through():
+    """It is surer of what it guided to than of real data; a second one that only watches is not convinced."""
+
+    def denoise(x, sigma):
+        leaf = x.clone().requires_grad_()
+        found = toy.denoised(leaf, sigma)
+        shift = through_denoiser(lambda x0: attacked(x0)[:, toy.TARGET], leaf, found, sigma).shift
+        return found.detach() + shift
+
+    x = toy.euler(denoise, 80, 2000)
+    guide, watch = (say(x)[:, toy.TARGET] for say in (attacked, toy.label_log_prob))
+    real = attacked(toy.samples_of(toy.TARGET, 2000))[:, toy.TARGET]
+    means = [float(log.exp().mean()) for log in (guide, watch, real)]
+    assert means == pytest.approx([0.94, 0.53, 0.75], abs=0.02)
+    curves = [Curve("gradient: guides", guide[None]), Curve("watch: only measures", watch[None], 1)]
+    assert fooled(curves).double().mean() > 0.3
+    assert not fooled([curves[0], replace(curves[0], name="watch: only measures")]).any()
