@@ -120,7 +120,8 @@ def _caption(order: Order, curves: list[Curve], found: tuple[Tensor, ...] | None
         alone = f"rms of g {number(g)}; with cfg 1 nothing to compare with"
         facts.append((f"step {step}", alone if order.trace.stage[step] == "cond_only" else words))
     if count := int(fooled(curves).sum()):
-        facts.append(("doubt", f"guide over {SURE}, watch under {DOUBTFUL} at the end: {count} of {order.trace.batch}"))
+        words = f"guide over {SURE}, watch under {DOUBTFUL} at the end: {count} of {order.trace.batch} samples"
+        facts.append(("doubt", words))
     facts.append(("pale", "the other samples; what is shorter than 5 decades is left out"))
     return Caption(HEADING, SENTENCE, tuple(facts))
 

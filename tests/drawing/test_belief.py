@@ -110,10 +110,10 @@ def test_a_gradient_that_was_always_zero_is_drawn_as_none():
 
 def test_a_guide_that_is_sure_alone_is_doubted():
     sure, never = math.log(0.95), math.log(0.3)
-    fooled = asked(classifier_run(), gradient=lambda step: sure, watch=lambda step: never)
-    drawing = draw_belief(Order(fooled, step=5, sample=1))
+    doubted = asked(classifier_run(), gradient=lambda step: sure, watch=lambda step: never)
+    drawing = draw_belief(Order(doubted, step=5, sample=1))
     assert_apart(drawing.canvas)
-    assert f"doubt guide over 0.9, watch under 0.6 at the end: {fooled.batch} of {fooled.batch}" in drawing.caption
+    assert "doubt guide over 0.9, watch under 0.6 at the end: 2 of 2 samples" in drawing.caption
     for calm in (
         {"gradient": lambda step: sure, "watch": lambda step: sure},
         {"gradient": lambda step: never, "watch": lambda step: never},
