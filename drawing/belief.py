@@ -161,7 +161,8 @@ def _beside(canvas: Canvas, order: Order, found: tuple[Tensor, ...], boxes: Sequ
     """The cosine where there is a difference to compare with, and the lengths that are known."""
     cosine, g, delta = found
     symbol, sample = SYMBOLS["delta"], order.scene.sample
-    if bool(cosine.isfinite().any()):
+    compared = bool(cosine.isfinite().any())
+    if compared:
         plot = Plot(boxes[0], -1.0, 1.0, order.trace.n)
         _axes(canvas, plot, order, f"cosine of gradient g and {symbol}", [-1.0, 0.0, 1.0])
         _curve(canvas, plot, Curve("cosine", cosine), sample)
@@ -171,12 +172,13 @@ def _beside(canvas: Canvas, order: Order, found: tuple[Tensor, ...], boxes: Sequ
     known = torch.cat([curve.values[curve.values.isfinite()] for curve in curves])
     high = math.ceil(math.log10(float(known.max())))
     low = max(math.floor(math.log10(float(known.min()))), high - DECADES)
-    plot = Plot(boxes[1], low, max(high, low + 1), order.trace.n, powers=True)
+    box = boxes[1 if compared else 0]
+    plot = Plot(box, low, max(high, low + 1), order.trace.n, powers=True)
     _axes(canvas, plot, order, "lengths, rms", [10.0**k for k in range(low, high + 1)])
     seen = [replace(c, values=torch.where(c.values >= 10.0**low, c.values, torch.nan)) for c in curves]
     for curve in seen:
         _curve(canvas, plot, curve, sample)
-    _keys(canvas, (boxes[1].right, boxes[1].y - 26), seen)
+    _keys(canvas, (box.right, box.y - 26), seen)
 
 
 def _axes(canvas: Canvas, plot: Plot, order: Order, title: str, marks: Sequence[float]):

@@ -309,7 +309,7 @@ def term_metrics(vectors: Iterable[str], columns: Iterable[str]) -> dict[str, Me
     """
     said = {
         name: Metric("log p of what was asked for", "nats", column=name)
-        for name in columns
+        for name in sorted(columns)
         if name.startswith(LOG_PROB)
     }
     kinds = {
