@@ -94,12 +94,16 @@ class NoisyClassifier(WiredNetwork):
     shape: tuple[int | None, ...] = (3, None, None)
     noise_aware = True
 
+    @property
+    def sizes(self) -> str:
+        """The shape in words."""
+        return " x ".join("any" if side is None else str(side) for side in self.shape)
+
     def logits(self, x: Tensor, sigma: Tensor | float, alpha: Tensor | float = 1.0) -> Tensor:
         """Logits at a noisy sample x = alpha x0 + sigma eps.  x [B, C, H, W], sigma, alpha [B] or scalar -> [B, K]"""
         if x.ndim != 4 or any(want not in (None, have) for have, want in zip(x.shape[1:], self.shape, strict=True)):
-            wanted = " x ".join("any" if side is None else str(side) for side in self.shape)
             raise ValueError(
-                f"{self.name} reads samples of {wanted} but got {' x '.join(map(str, x.shape[1:]))}. "
+                f"{self.name} reads samples of {self.sizes} but got {' x '.join(map(str, x.shape[1:]))}. "
                 "A noise-aware classifier cannot be resized: sample at its size, or use a clean one."
             )
         levels = (torch.as_tensor(v, dtype=torch.float32, device=x.device).expand(len(x)) for v in (sigma, alpha))

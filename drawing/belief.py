@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
 from ..guidance.gram import GramRecord
+from ..guidance.metrics import LOG_PROB, gradient_direction
 from ..guidance.trace import Trace
 from .canvas import Box, Canvas, Point, extent
 from .caption import Caption, caption_box, sample_fact, set_caption
@@ -20,13 +21,13 @@ from .scene import run_words
 from .words import SYMBOLS, number
 
 BELIEF = "classifier curves"
-ASKED = "log_prob "  # columns of the trace
 SMALL = 11.5
 MOST_LINES = 8  # other samples drawn as lines; beyond, their middle 80 % as a band
 WIDE = (Box(64, 52, 876, 190), Box(64, 318, 214, 152), Box(372, 318, 214, 152))
 NARROW = (Box(56, 68, 528, 160), Box(56, 308, 196, 172), Box(348, 308, 236, 172))
 HEADING = "what classifiers say"
 SENTENCE = "How sure each is of what was asked for. The gradient pleases the one that guides; another one can tell."
+SURE, DOUBTFUL = 0.9, 0.6  # the one that guides, and the one that watches: the picture may fool a single network
 DECADES = 5  # of the lengths; what is shorter than that is left out
 NOBODY = "no classifier was asked in this run"
 CONNECT = "Connect Classifier Guidance or Watch an Energy to the sampler's guidance."
@@ -70,9 +71,11 @@ def styles(theme: Theme) -> list[tuple[str, str, tuple[float, ...] | None]]:
 
 def curves_of(trace: Trace) -> list[Curve]:
     """log p of every energy that was asked, those that guide first."""
-    names = sorted(name.removeprefix(ASKED) for name in trace.steps if name.startswith(ASKED))
+    names = sorted(name.removeprefix(LOG_PROB) for name in trace.steps if name.startswith(LOG_PROB))
     words = [f"{name}: guides" if name.startswith("gradient") else f"{name}: only measures" for name in names]
-    return [Curve(word, trace.steps[ASKED + name], k) for k, (name, word) in enumerate(zip(names, words, strict=True))]
+    return [
+        Curve(word, trace.steps[LOG_PROB + name], k) for k, (name, word) in enumerate(zip(names, words, strict=True))
+    ]
 
 
 def beside(trace: Trace) -> tuple[Tensor, Tensor, Tensor] | None:
@@ -82,7 +85,7 @@ def beside(trace: Trace) -> tuple[Tensor, Tensor, Tensor] | None:
         return None
     g, delta = (_length(record, v) for v in (name, "delta"))
     unit = trace.count**-0.5
-    return record.dot(name, "delta") / (g * delta), g * unit, delta * unit
+    return gradient_direction(record, name), g * unit, delta * unit
 
 
 def _length(record: GramRecord, name: str) -> Tensor:
@@ -113,9 +116,23 @@ def _caption(order: Order, curves: list[Curve], found: tuple[Tensor, ...] | None
         facts.append(("end", ",  ".join(last)))
     if found:
         cosine, g, delta = (float(values[step, sample]) for values in found)
-        facts.append((f"step {step}", f"cosine {number(cosine)}, |g| / |\u03b4| = {number(g / delta)}"))
+        words = f"cosine {number(cosine)}, |g| / |\u03b4| = {number(g / delta)}"
+        alone = f"rms of g {number(g)}; with cfg 1 nothing to compare with"
+        facts.append((f"step {step}", alone if order.trace.stage[step] == "cond_only" else words))
+    if count := int(fooled(curves).sum()):
+        words = f"guide over {SURE}, watch under {DOUBTFUL} at the end: {count} of {order.trace.batch} samples"
+        facts.append(("doubt", words))
     facts.append(("pale", "the other samples; what is shorter than 5 decades is left out"))
     return Caption(HEADING, SENTENCE, tuple(facts))
+
+
+def fooled(curves: Sequence[Curve]) -> Tensor:  # -> [samples] bool
+    """Which samples end where one that guides is sure and one that only watches is not; none without either."""
+    last = {kind: [c.values[-1].exp() for c in curves if kind in c.name] for kind in ("guides", "measures")}
+    if not (all(last.values()) and _are_probabilities(curves)):
+        return torch.zeros(0, dtype=torch.bool)
+    guide, watch = torch.stack(last["guides"]).amax(dim=0), torch.stack(last["measures"]).amin(dim=0)
+    return (guide >= SURE) & (watch <= DOUBTFUL)
 
 
 def _shown(curve: Curve, curves: Sequence[Curve]) -> Tensor:
@@ -141,21 +158,27 @@ def _sure(canvas: Canvas, order: Order, curves: list[Curve], box: Box):
 
 
 def _beside(canvas: Canvas, order: Order, found: tuple[Tensor, ...], boxes: Sequence[Box]):
+    """The cosine where there is a difference to compare with, and the lengths that are known."""
     cosine, g, delta = found
     symbol, sample = SYMBOLS["delta"], order.scene.sample
-    plot = Plot(boxes[0], -1.0, 1.0, order.trace.n)
-    _axes(canvas, plot, order, f"cosine of gradient g and {symbol}", [-1.0, 0.0, 1.0])
-    _curve(canvas, plot, Curve("cosine", cosine), sample)
-    known = torch.cat([v[v.isfinite()] for v in (g, delta)])
+    compared = bool(cosine.isfinite().any())
+    if compared:
+        plot = Plot(boxes[0], -1.0, 1.0, order.trace.n)
+        _axes(canvas, plot, order, f"cosine of gradient g and {symbol}", [-1.0, 0.0, 1.0])
+        _curve(canvas, plot, Curve("cosine", cosine), sample)
+    curves = [c for c in (Curve("g", g), Curve(symbol, delta, 1)) if bool(c.values.isfinite().any())]
+    if not curves:
+        return
+    known = torch.cat([curve.values[curve.values.isfinite()] for curve in curves])
     high = math.ceil(math.log10(float(known.max())))
     low = max(math.floor(math.log10(float(known.min()))), high - DECADES)
-    plot = Plot(boxes[1], low, max(high, low + 1), order.trace.n, powers=True)
+    box = boxes[1 if compared else 0]
+    plot = Plot(box, low, max(high, low + 1), order.trace.n, powers=True)
     _axes(canvas, plot, order, "lengths, rms", [10.0**k for k in range(low, high + 1)])
-    seen = [torch.where(v >= 10.0**low, v, torch.nan) for v in (delta, g)]
-    both = (Curve("g", seen[1]), Curve(symbol, seen[0], 1))
-    for curve in both:
+    seen = [replace(c, values=torch.where(c.values >= 10.0**low, c.values, torch.nan)) for c in curves]
+    for curve in seen:
         _curve(canvas, plot, curve, sample)
-    _keys(canvas, (boxes[1].right, boxes[1].y - 26), both)
+    _keys(canvas, (box.right, box.y - 26), seen)
 
 
 def _axes(canvas: Canvas, plot: Plot, order: Order, title: str, marks: Sequence[float]):

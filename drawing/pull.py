@@ -13,6 +13,7 @@ import math
 from dataclasses import dataclass, replace
 
 from ..guidance.gram import VECTORS, GramRecord, added, frame, named
+from ..guidance.metrics import gradient_direction, gradient_to_difference
 from ..guidance.trace import Trace
 from .canvas import SHORT, Box, Point
 from .caption import Caption, basic_facts, residual_words
@@ -102,10 +103,8 @@ def by_gradient(record: GramRecord, gamma: float) -> tuple[GramRecord, float]:
 
 def _agreement(record: GramRecord, name: str) -> tuple[float, float] | None:
     """M18 of the recorded gradient."""
-    lengths = [float(record.dot(v, v).sqrt()) for v in (name, "delta")]
-    if not all(length > 0 for length in lengths):  # nan is not
-        return None
-    return float(record.dot(name, "delta")) / math.prod(lengths), lengths[0] / lengths[1]
+    cosine, ratio = float(gradient_direction(record, name)), float(gradient_to_difference(record, name))
+    return None if math.isnan(cosine) else (cosine, ratio)
 
 
 def _placed(scene: Scene, record: GramRecord, factors: tuple[float, float, float]) -> dict:

@@ -9,7 +9,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ..guidance.metrics import METRICS
+from ..guidance.metrics import METRICS, Metric
 from ..guidance.trace import Trace
 from .scene import checked, median_sample, run_words
 
@@ -33,7 +33,7 @@ ABSENT = "-"
 
 def rows_of(trace: Trace) -> list[dict[str, Any]]:
     """One row per step and sample: step, sample, stage, the noise levels, and every metric; nan where undefined."""
-    columns = {name: trace.column(name) for name in METRICS}
+    columns = {name: trace.column(name) for name in trace.metrics}
     rows = []
     for step in range(trace.n):
         levels = {name: float(trace.steps[name][step]) for name in LEVELS}
@@ -48,18 +48,20 @@ def as_text(trace: Trace, sample: int | None = None) -> str:
     median = median_sample(trace) if trace.n else 0
     chosen = median if sample is None else checked(sample, trace.batch, "sample")
     rows = [row for row in rows_of(trace) if row["sample"] == chosen]
-    shown = [name for name in SHOWN if any(math.isfinite(row[name]) for row in rows)]
+    known = {name: metric for name, metric in trace.metrics.items() if name in SHOWN or name not in METRICS}
+    shown = [name for name in known if any(math.isfinite(row[name]) for row in rows)]
     head = ["step", "sigma", "gamma", *shown]
     cells = [[str(row["step"]), *(_short(row[name]) for name in head[1:])] for row in rows]
     which = f"sample {chosen} of 0-{trace.batch - 1}" + (" (median)" if chosen == median else "")
-    legend = [f"{name:<4} {METRICS[name].name}" + _unit(name) for name in shown]
+    widest = max((len(name) for name in shown), default=0)
+    legend = [f"{name:<{widest}} {known[name].name}{_unit(known[name])}" for name in shown]
     return "\n".join([f"{_run(trace)}, {which}", "", *_aligned([head, *cells]), "", *legend])
 
 
 def as_csv(trace: Trace) -> str:
     """All steps, samples and metrics as comma-separated values; an undefined number is an empty cell."""
     rows, out = rows_of(trace), io.StringIO()
-    names = ["step", "sample", "stage", *LEVELS, *METRICS]
+    names = ["step", "sample", "stage", *LEVELS, *trace.metrics]
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(names)
     writer.writerows([_cell(row[name]) for name in names] for row in rows)
@@ -69,7 +71,7 @@ def as_csv(trace: Trace) -> str:
 def as_json(trace: Trace) -> str:
     """The same rows with the facts of the run and the names and units of the metrics; undefined numbers are null."""
     facts = {name: trace.header.get(name) for name in FACTS}
-    metrics = {name: {"name": metric.name, "unit": metric.unit} for name, metric in METRICS.items()}
+    metrics = {name: {"name": metric.name, "unit": metric.unit} for name, metric in trace.metrics.items()}
     rows = [{name: _plain(value) for name, value in row.items()} for row in rows_of(trace)]
     return json.dumps({"run": _finite(facts), "metrics": metrics, "rows": rows}, indent=1, default=str)
 
@@ -78,8 +80,8 @@ def _run(trace: Trace) -> str:
     return f"{run_words(trace)}, cfg {trace.header.get('cfg')}, {trace.n} steps"
 
 
-def _unit(name: str) -> str:
-    return f" ({METRICS[name].unit})" if METRICS[name].unit else ""
+def _unit(metric: Metric) -> str:
+    return f" ({metric.unit})" if metric.unit else ""
 
 
 def _short(value: float) -> str:

@@ -8,8 +8,9 @@ its VE twin give the same numbers; it is written times alpha, which also holds a
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -20,6 +21,7 @@ from .vectors import flat, wide
 QUANTILE = 0.999  # of |c| per channel and item: the bound of M10 where the space has no bound of its own
 FLOOR_FACTOR = 10  # a difference below this many precision floors is not meaningful
 ROUNDING_OF_DIFFERENCE = 0.297  # rms rounding error of c - u in units of eps * rms(u); measured, Gaussian values
+LOG_PROB = "log_prob "  # begins the columns of a trace that hold what energies said
 DEPENDENT = 1e-12  # squared sine of the angle between two axes below which they count as one
 
 
@@ -199,6 +201,24 @@ def turn_per_scale(record: GramRecord, gamma: Coefficient) -> Tensor:  # degrees
     return torch.rad2deg(_angle(record, now, further))
 
 
+def gradient_direction(record: GramRecord, name: str) -> Tensor:  # -1 .. 1
+    """M18: does a classifier agree with guidance?  cos(g, delta); nan where either is zero or unknown.
+
+    name: of the recorded gradient g, a shift of x0-hat at weight 1. Exact models: 1.
+    """
+    return _cosine(record, {name: 1.0}, {"delta": 1.0})
+
+
+def gradient_to_difference(record: GramRecord, name: str) -> Tensor:  # >= 0
+    """M18r: |g| / |delta|. Exact models: 1."""
+    return ratio(_length(record, {name: 1.0}), _length(record, {"delta": 1.0}))
+
+
+def gradient_share(record: GramRecord, name: str) -> Tensor:  # >= 0
+    """M18s: |g| / |u|, with the only prediction made in the place of u where there is one."""
+    return ratio(_length(record, {name: 1.0}), _length(record, named("u")))
+
+
 def precision_floor(size: Tensor | float, dtype: torch.dtype) -> Tensor | float:
     """Rms of the rounding noise in delta when the predictions were rounded to dtype.  0.297 eps rms(u).
 
@@ -280,3 +300,26 @@ METRICS = {
     "M14": Metric("extrapolation error", "", column="m14"),
     "M16": Metric("sensitivity", "per unit of scale", sensitivity, ("gamma",)),
 }
+
+
+def term_metrics(vectors: Iterable[str], columns: Iterable[str]) -> dict[str, Metric]:
+    """What the gradients and energies of a run add to METRICS, by the names of its vectors and columns.
+
+    "log_prob gradient", "log_prob watch", ... and of every gradient "M18 gradient", "M18r gradient", "M18s gradient".
+    """
+    said = {
+        name: Metric("log p of what was asked for", "nats", column=name)
+        for name in sorted(columns)
+        if name.startswith(LOG_PROB)
+    }
+    kinds = {
+        "M18": ("gradient along the difference", "cosine", gradient_direction),
+        "M18r": ("gradient to difference", "", gradient_to_difference),
+        "M18s": ("gradient to prediction", "", gradient_share),
+    }
+    gradients = [name for name in vectors if name.startswith("gradient")]
+    return said | {
+        f"{number} {name}": Metric(words, unit, partial(function, name=name))
+        for name in gradients
+        for number, (words, unit, function) in kinds.items()
+    }

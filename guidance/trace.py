@@ -19,7 +19,7 @@ from torch import Tensor
 from .directions import CROSS, with_directions
 from .files import read_header, read_safetensors, safetensors_bytes, write_atomically
 from .gram import ROUNDING, VECTORS, GramRecord, negativity
-from .metrics import METRICS
+from .metrics import METRICS, Metric, term_metrics
 
 VERSION = 1
 FORMAT = "guidance-geometry/trace"
@@ -96,11 +96,16 @@ class Trace:
             raise ValueError(f"The trace keeps no {name} of step {step}. Set capture to pictures and run again.")
         return tensor
 
+    @property
+    def metrics(self) -> dict[str, Metric]:
+        """Every metric that this run has: those of all runs, and those of its gradients and energies."""
+        return METRICS | term_metrics(self.header["vectors"], self.steps)
+
     def column(self, metric: str) -> Tensor:  # -> [n, B] float64
-        """A metric of every step and sample, by its number: "M1", "M2e", "M6t", ... ("M6" is M6t)."""
-        known = METRICS.get("M6t" if metric == "M6" else metric)
+        """A metric of every step and sample, by its number: "M1", "M6t", "M18 gradient", ... ("M6" is M6t)."""
+        known = self.metrics.get("M6t" if metric == "M6" else metric)
         if known is None:
-            raise ValueError(f"Metric {metric!r} is unknown. Use one of {', '.join(METRICS)}.")
+            raise ValueError(f"Metric {metric!r} is unknown. Use one of {', '.join(self.metrics)}.")
         if known.function is None:
             return self.steps[known.column]
         sigma_data = self.header.get("sigma_data")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import logging
+from collections import Counter
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
@@ -74,6 +75,8 @@ class GradientRun:
         self.latest: list[Asked] = []
         self.held: dict[tuple[GradientTerm, str], Asked] = {}
         self.notes: dict[str, None] = {}
+        self.dead: set[str] = set()  # terms whose gradient was said to be zero: the first time tells
+        self.broken: Counter[str] = Counter()  # numbers that were not finite, by term
         if self.lowered:
             self._tell("this host pages weights by itself, which no gradient survives: --disable-dynamic-vram")
 
@@ -165,12 +168,18 @@ class GradientRun:
         """The same at the start of a run, for an evaluation that only counts memory: it says and keeps nothing."""
         other = copy.copy(self)
         other.latest, other.held, other.notes, other.silent = [], {}, {}, True
+        other.dead, other.broken = set(), Counter()
         return other
 
     def lacking(self, attention: str) -> None:
         """Note an attention without a backward; the next evaluation does not try it again."""
         self.own_attention = True
         self._tell(f"{attention} has no backward, so gradients are taken through PyTorch's attention")
+
+    def told(self) -> list[str]:
+        """Sentences for the trace, the counts of the whole run last."""
+        bad = (f"{name} had {count} numbers that are not finite" for name, count in self.broken.items())
+        return [*self.notes, *(f"Classifier guidance: {words} in the whole run." for words in bad)]
 
     def _tell(self, words: str) -> None:
         """Say it in the log, on the node and in the trace."""
@@ -197,12 +206,16 @@ class GradientRun:
             return asked
         bad = int((~asked.shift.isfinite()).sum())
         if bad:
-            self._tell(f"{asked.name} has {bad} numbers that are not finite at sigma {sigma:.3g}; they count as 0")
+            self.broken[asked.name] += bad
+            if self.broken[asked.name] == bad:
+                self._tell(f"{asked.name} has {bad} numbers that are not finite at sigma {sigma:.3g}; they count as 0")
             asked = asked._replace(shift=asked.shift.nan_to_num(0.0, 0.0, 0.0))
-        elif bool(is_dead(asked.shift).all()):
+        elif (dead := int(is_dead(asked.shift).sum())) and asked.name not in self.dead:
+            self.dead.add(asked.name)
+            some = "" if dead == len(asked.shift) else f" in {dead} of {len(asked.shift)} samples"
             self._tell(
-                f"{asked.name} is exactly zero at sigma {sigma:.3g}. Does the energy clamp, round, detach or take an "
-                "argmax, or is the classifier wholly satisfied?"
+                f"{asked.name} is exactly zero{some} at sigma {sigma:.3g}. Does the energy clamp, round, detach or "
+                "take an argmax, or is the classifier wholly satisfied?"
             )
         return asked
 

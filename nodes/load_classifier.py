@@ -99,7 +99,7 @@ def about(classifier: WiredNetwork) -> str:
     """What was loaded, and what it wants to see, in a few lines."""
     role = "judge: measures, never guides" if classifier.judge else "noise-aware" if classifier.noise_aware else "clean"
     if isinstance(classifier, NoisyClassifier):
-        seen = f"samples {' x '.join(map(str, classifier.shape))} at any noise level"
+        seen = f"samples {classifier.sizes} at any noise level"
     else:
         seen = str(getattr(classifier, "preprocessing", ""))
     return f"{classifier.name}: {classifier.output}, {len(classifier.labels)} labels, {role}\nsees {seen}"

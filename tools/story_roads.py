@@ -10,9 +10,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..drawing.belief import ASKED, beside
+from ..drawing.belief import beside
 from ..drawing.contact_sheet import contact_sheet
 from ..drawing.pull import pull_of
+from ..guidance.metrics import LOG_PROB
 from ..guidance.mixture import make_mixture
 from ..guidance.trace import Trace
 from .api_client import Client, Job
@@ -24,7 +25,7 @@ CANVAS, FOOLED = "3", "63"  # node ids of the template: the canvas, and the figu
 ROADS = {"CFG": ("20", "21"), "noise-aware": ("31", "32"), "x0 + backprop": ("41", "42"), "x0": ("51", "52")}
 COLOURS = {"a colour alone": "80", "a robot, and a colour": "86"}
 NAMES = ("red", "green", "blue", "yellow")
-JUDGE, GUIDE = f"{ASKED}watch", f"{ASKED}gradient"
+JUDGE, GUIDE = f"{LOG_PROB}watch", f"{LOG_PROB}gradient"
 STEP, SAMPLE, PLANET = 5, 2, 4  # as the template's figures
 MANY = 50  # samples of the measured runs
 SHOWN = (0, 2, 4, 5, 6, 8, 10, 12)

@@ -6,8 +6,10 @@ from dataclasses import replace
 import pytest
 import torch
 
-from guidance_geometry.drawing.belief import WIDE, draw_belief
+from guidance_geometry.drawing.belief import WIDE, Curve, draw_belief, fooled
 from guidance_geometry.drawing.order import Order
+from guidance_geometry.guidance.gradients import through_denoiser
+from guidance_geometry.tests import exact_toy as toy
 
 from .test_pull import classifier_run
 from .test_step_figure import assert_apart, marks, run
@@ -74,3 +76,72 @@ def test_what_is_no_probability_is_drawn_in_nats():
 def test_a_run_without_classifiers_says_so():
     drawing = draw_belief(Order(run(gamma=4.0), step=5, sample=0))
     assert "no classifier was asked in this run" in [words for words, _ in drawing.canvas.texts()]
+
+
+def alone(trace):
+    """The same run with cfg 1: one prediction a step, no difference."""
+    lost = torch.tensor([["delta" in pair for pair in pairs(trace)]] * trace.n)[:, None]
+    steps = trace.steps | {"K": trace.steps["K"].masked_fill(lost, math.nan)}
+    return replace(trace, steps=steps, stage=["cond_only"] * trace.n)
+
+
+def pairs(trace):
+    names = trace.header["vectors"]
+    return [(v, w) for k, v in enumerate(names) for w in names[k:]]
+
+
+def test_without_a_difference_nothing_empty_is_drawn():
+    drawing = draw_belief(Order(asked(alone(classifier_run()), gradient=rising), step=5, sample=1))
+    assert_apart(drawing.canvas)
+    words = [words for words, _ in drawing.canvas.texts()]
+    assert not [text for text in words if "cosine" in text or text == r"$\delta$"]
+    assert "g" in words
+    assert "with cfg 1 nothing to compare with" in drawing.caption
+    assert "not known" not in drawing.caption
+
+
+def test_a_gradient_that_was_always_zero_is_drawn_as_none():
+    trace = alone(classifier_run(weight=0.0))
+    silent = torch.tensor([any(name == "gradient" for name in pair) for pair in pairs(trace)])
+    steps = trace.steps | {"K": trace.steps["K"].masked_fill(silent, 0.0)}
+    drawing = draw_belief(Order(asked(replace(trace, steps=steps), gradient=rising), step=5, sample=1))
+    assert "lengths, rms" not in [words for words, _ in drawing.canvas.texts()]
+
+
+def test_a_guide_that_is_sure_alone_is_doubted():
+    sure, never = math.log(0.95), math.log(0.3)
+    doubted = asked(classifier_run(), gradient=lambda step: sure, watch=lambda step: never)
+    drawing = draw_belief(Order(doubted, step=5, sample=1))
+    assert_apart(drawing.canvas)
+    assert "doubt guide over 0.9, watch under 0.6 at the end: 2 of 2 samples" in drawing.caption
+    for calm in (
+        {"gradient": lambda step: sure, "watch": lambda step: sure},
+        {"gradient": lambda step: never, "watch": lambda step: never},
+        {"gradient": lambda step: sure},
+    ):
+        assert "doubt" not in draw_belief(Order(asked(classifier_run(), **calm), step=5, sample=1)).caption
+
+
+def attacked(x):
+    """What an exact classifier of the toy says once something that no picture shows is added to its logits: [B, 3]"""
+    ripples = torch.sin(6 * x.sum(dim=1, keepdim=True) + 2 * torch.arange(3))
+    return (toy.label_log_prob(x) + 3 * ripples).log_softmax(dim=1)
+
+
+def test_a_classifier_that_is_attacked_is_seen_through():
+    """It is surer of what it guided to than of real data; a second one that only watches is not convinced."""
+
+    def denoise(x, sigma):
+        leaf = x.clone().requires_grad_()
+        found = toy.denoised(leaf, sigma)
+        shift = through_denoiser(lambda x0: attacked(x0)[:, toy.TARGET], leaf, found, sigma).shift
+        return found.detach() + shift
+
+    x = toy.euler(denoise, 80, 2000)
+    guide, watch = (say(x)[:, toy.TARGET] for say in (attacked, toy.label_log_prob))
+    real = attacked(toy.samples_of(toy.TARGET, 2000))[:, toy.TARGET]
+    means = [float(log.exp().mean()) for log in (guide, watch, real)]
+    assert means == pytest.approx([0.94, 0.53, 0.75], abs=0.02)
+    curves = [Curve("gradient: guides", guide[None]), Curve("watch: only measures", watch[None], 1)]
+    assert fooled(curves).double().mean() > 0.3
+    assert not fooled([curves[0], replace(curves[0], name="watch: only measures")]).any()

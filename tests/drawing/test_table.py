@@ -2,12 +2,16 @@ import csv
 import io
 import json
 import math
+from dataclasses import replace
 
 import pytest
+import torch
 
 from guidance_geometry.drawing.table import as_csv, as_json, as_text
 from guidance_geometry.guidance.metrics import METRICS
+from guidance_geometry.guidance.mixture import make_mixture
 from guidance_geometry.tests.traces import exact_trace
+from guidance_geometry.tools.classifier_run import ClassifierRun
 
 RUN = exact_trace(4.0, batch=2, steps=4, skip=(1,))
 
@@ -17,6 +21,22 @@ def test_csv_has_a_row_per_step_and_sample_and_a_column_per_metric():
     assert [(int(row["step"]), int(row["sample"])) for row in rows] == [(s, b) for s in range(4) for b in range(2)]
     assert set(METRICS) <= set(rows[0])
     assert float(rows[5]["M1"]) == float(RUN.column("M1")[2, 1])
+
+
+def test_a_classifier_run_has_its_gradient_in_the_table():
+    plain = ClassifierRun(make_mixture((1, 4, 4), classes=2, seed=0), torch.tensor([0, 1]), 3.0, "euler").trace(steps=4)
+    said = torch.full((4, 2), -0.5, dtype=torch.float64)
+    trace = replace(plain, steps=plain.steps | {"log_prob gradient": said, "log_prob watch": 2 * said})
+    for row in csv.DictReader(io.StringIO(as_csv(trace))):
+        known = {name: float(row[name]) for name in row if name.startswith(("log_prob", "M18"))}
+        share = known.pop("M18s gradient")
+        assert known == pytest.approx(
+            {"log_prob gradient": -0.5, "log_prob watch": -1.0, "M18 gradient": 1.0, "M18r gradient": 1.0}
+        )
+        g, u = (trace.record.dot(name, name)[int(row["step"]), int(row["sample"])].sqrt() for name in ("gradient", "u"))
+        assert share == pytest.approx(float(g / u))
+    assert "gradient along the difference (cosine)" in as_text(trace)
+    assert json.loads(as_json(trace))["metrics"]["log_prob watch"]["unit"] == "nats"
 
 
 def test_undefined_numbers_are_empty_in_csv_and_null_in_json():

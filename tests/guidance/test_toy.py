@@ -3,16 +3,16 @@
 The tables were measured once, by an implementation that shares nothing with this pack.
 """
 
-import math
 from functools import cache
 from itertools import pairwise
 
 import pytest
 import torch
 
-from guidance_geometry.guidance.gradients import at_denoised, noise_aware, spread, through_denoiser
+from guidance_geometry.guidance.gradients import at_denoised, noise_aware, spread
 from guidance_geometry.guidance.predictions import denoised_from, output_from
 from guidance_geometry.tests import exact_toy as toy
+from guidance_geometry.tests.toy_roads import DATA, guided, target
 
 PROBE = torch.tensor([[0.5, -0.5, 0.25, 1.0]], dtype=torch.float64)
 AT_PROBE = [  # alpha, sigma, D, D of the class, log p
@@ -39,38 +39,12 @@ AT_PROBE = [  # alpha, sigma, D, D of the class, log p
     ),
 ]
 LEVELS = [(1.0, 0.05), (1.0, 0.5), (1.0, 3.0), (1.0, 40.0), (0.9, 0.1), (0.3, 0.7), (0.02, 0.98)]
-DATA = math.sqrt(toy.VARIANCE)
-
-
-def target(point, sigma=0.0, alpha=1.0):
-    return toy.label_log_prob(point, sigma, alpha)[:, toy.TARGET]
 
 
 def states(alpha, sigma, count=5):
     draws = torch.Generator().manual_seed(3)
     x0, eps = (torch.randn(count, 4, generator=draws, dtype=torch.float64) for _ in range(2))
     return alpha * x0 + sigma * eps
-
-
-def guided(evaluation, gamma):
-    """D' of one evaluation: denoise(x, sigma, alpha)."""
-
-    def noisy(x, sigma, alpha=1.0):
-        return (
-            toy.denoised(x, sigma, alpha)
-            + gamma * noise_aware(lambda z: target(z, sigma, alpha), x, sigma, alpha).shift
-        )
-
-    def through(x, sigma, alpha=1.0):
-        leaf = x.clone().requires_grad_()
-        found = toy.denoised(leaf, sigma, alpha)
-        return found.detach() + gamma * through_denoiser(target, leaf, found, sigma, alpha).shift
-
-    def clean(x, sigma, alpha=1.0):
-        found = toy.denoised(x, sigma, alpha)
-        return found + gamma * at_denoised(target, found, sigma, alpha, DATA).shift
-
-    return {"none": toy.denoised, "noisy": noisy, "through": through, "clean": clean}[evaluation]
 
 
 def test_the_toy_is_the_one_that_was_measured():

@@ -403,7 +403,11 @@ def test_a_latent_model_is_guided_through_its_pictures(latent_model, decoded, sh
     energy, options = Seeing(bright()), GradientOptions(shrink=shrink)
     guidance = chain_of(energy, evaluation="x0 + backprop", decoder=vae if decoded else None, options=options)
     latent = {"samples": torch.zeros(2, 4, 8, 8)}
+    stored = [(w, w.is_inference(), w.clone()) for w in vae.first_stage_model.parameters()]
     out, _, trace = guided(model, context, context, latent, "euler", cfg=1.0, guidance=guidance, scheduler="normal")
+    found = zip(stored, vae.first_stage_model.parameters(), strict=True)
+    assert all(w is now and now.is_inference() == kind and torch.equal(now, value) for (w, kind, value), now in found)
+    assert any(kind for _, kind, _ in stored)
     assert trace.header["vectors"] == [*VECTORS, "gradient"]
     assert (trace.record.dot("gradient", "gradient") > 0).all()
     assert out["samples"].isfinite().all()

@@ -64,6 +64,14 @@ def bright():
     return LabelEnergy(Bright(), ((0,),))
 
 
+def clean():
+    """The demo's classifier of clean pictures, asked for its third label."""
+    from guidance_geometry.guidance.energies import LabelEnergy
+    from guidance_geometry.nodes.load_classifier import GGLoadClassifier
+
+    return LabelEnergy(GGLoadClassifier.execute("pocket-clean-1").result[0], ((2,),))
+
+
 @pytest.mark.parametrize("space", ["ve", "flow"])
 @pytest.mark.parametrize("gamma", [1.0, 3.0])
 def test_the_noise_aware_classifier_is_classifier_free_guidance(exact, empty_latent, space, gamma):
@@ -178,16 +186,22 @@ def test_weights_are_inference_tensors_again_and_the_second_run_is_the_first(poc
     assert (runs[0] - plain).abs().max() > 0.01
 
 
-@pytest.mark.parametrize("evaluation", EVALUATIONS)
-def test_an_item_alone_is_the_item_in_a_batch(pocket, exact, empty_latent, evaluation):
-    name = "ve" if evaluation == "noisy x_t" else "pocket"
-    parts, energy = exact["ve"][:2] if name == "ve" else (pocket("fp32"), bright())
-    guidance = chain_of(energy, evaluation=evaluation)
-    together = observed(parts, empty_latent(name, 3), "euler", guidance)[0]
-    alone = observed(parts, empty_latent(name, 1), "euler", guidance)[0]
-    apart = alone.gradients["gradient"][0] - together.gradients["gradient"][0]
-    assert apart.abs().max() <= 1e-5 * together.gradients["gradient"].abs().max()
-    assert together.gradients["gradient"].abs().max() > 0
+@pytest.mark.parametrize(
+    ("energy", "evaluation"),
+    [("exact", "noisy x_t"), *((name, road) for name in ("bright", "clean") for road in EVALUATIONS[1:])],
+)
+def test_an_item_alone_is_the_item_in_a_batch(pocket, exact, empty_latent, energy, evaluation):
+    """With a network whose layers could mix a batch, too; in the first half, before rounding leads the runs apart."""
+    name = "ve" if energy == "exact" else "pocket"
+    parts, asked = (
+        exact["ve"][:2] if energy == "exact" else (pocket("fp32"), {"bright": bright, "clean": clean}[energy]())
+    )
+    guidance = chain_of(asked, evaluation=evaluation)
+    batch, single = (observed(parts, empty_latent(name, count), "euler", guidance) for count in (3, 1))
+    for together, alone in zip(batch[: STEPS // 2], single, strict=False):
+        found, expected = (step.gradients["gradient"][0] for step in (together, alone))
+        assert (found - expected).abs().max() <= 1e-5 * expected.abs().max()
+        assert expected.abs().max() > 0
 
 
 def test_the_gradient_through_the_network_is_that_of_finite_differences(pocket, empty_latent):
@@ -315,6 +329,8 @@ def test_the_trace_holds_the_gradient_and_what_the_energies_said(exact, empty_la
         said = mixture.label_log_prob(x, sigma)[torch.arange(3), LABELS]
         assert (trace.steps["log_prob gradient"][i] - said).abs().max() <= 0.1, "captured in half precision"
     assert trace.steps["log_prob watch"].isfinite().all()
+    g, u = (trace.tensors[name].double().flatten(2).norm(dim=2) for name in ("gradient", "uncond"))
+    assert torch.allclose(trace.column("M18s gradient"), g / u, rtol=1e-2), "captured in half precision"
     assert trace.tensors["gradient"].shape == trace.tensors["x"].shape
     assert not trace.check()
 
@@ -363,7 +379,8 @@ def test_a_push_measured_by_nothing_is_said(pocket, empty_latent):
     assert sum("nothing is pushed" in note for note in trace.header["notes"]) == 1
 
 
-def test_a_gradient_that_is_zero_is_said(pocket, empty_latent):
+@pytest.mark.parametrize("evaluation", ["x0", "x0 + backprop"])
+def test_a_gradient_that_is_zero_is_said(pocket, empty_latent, evaluation):
     from guidance_geometry.guidance.energies import LabelEnergy
 
     class Rounding(Bright):
@@ -372,6 +389,43 @@ def test_a_gradient_that_is_zero_is_said(pocket, empty_latent):
 
     _, _, trace = guided(
         *pocket("fp32"), empty_latent("pocket"), "euler", cfg=1.0,
-        guidance=chain_of(LabelEnergy(Rounding(), ((0,),)), evaluation="x0"),
+        guidance=chain_of(LabelEnergy(Rounding(), ((0,),)), evaluation=evaluation),
     )  # fmt: skip
-    assert any("exactly zero" in note for note in trace.header["notes"])
+    told = [note for note in trace.header["notes"] if "exactly zero" in note]
+    assert len(told) == 1, "at the first step, not at every one"
+    assert "samples" not in told[0]
+
+
+class Spoilt(Bright):
+    """Bright, but for the last sample of a batch, which is multiplied by something."""
+
+    def __init__(self, factor):
+        self.factor = factor
+
+    def logits(self, x0, sigma, alpha):
+        spoilt = torch.ones(len(x0), 1, 1, 1)
+        spoilt[-1] = self.factor
+        return super().logits(spoilt * x0, sigma, alpha)
+
+
+@pytest.mark.parametrize(
+    ("factor", "words"),
+    [
+        (0.0, "is exactly zero in 1 of 2 samples"),
+        (float("nan"), "has 768 numbers that are not finite at sigma 80; they count as 0"),
+        (float("nan"), f"gradient had {768 * STEPS} numbers that are not finite in the whole run"),
+    ],
+)
+def test_one_sample_without_a_gradient_is_said_and_stays_alone(pocket, empty_latent, factor, words):
+    from guidance_geometry.guidance.energies import LabelEnergy
+
+    parts, given = (*pocket("fp32"), empty_latent("pocket", 2), "euler"), {"cfg": 1.0}
+    spoilt, whole = (
+        guided(*parts, guidance=chain_of(LabelEnergy(energy, ((0,),)), evaluation="x0"), **given)
+        for energy in (Spoilt(factor), Bright())
+    )
+    told = [note for note in spoilt[2].header["notes"] if words in note]
+    assert len(told) == 1, "once a run"
+    plain = guided(*parts, **given)[0]["samples"]
+    assert torch.equal(spoilt[0]["samples"][0], whole[0]["samples"][0])
+    assert (spoilt[0]["samples"][1] - plain[1]).abs().max() <= 1e-5

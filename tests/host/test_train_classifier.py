@@ -55,13 +55,39 @@ def test_what_is_trained_is_saved_and_has_a_gradient(node, folder, labelled, emp
     classifier, curve, about = node.execute(model, **WIDGETS, latent=latent).args
     assert "noisy_00001_.safetensors in models/classifiers" in about
     assert curve.shape[-1] == 3
-    loaded, labels, _ = GGLoadClassifier.execute("noisy_00001_.safetensors").args
+    loaded, labels, about = GGLoadClassifier.execute("noisy_00001_.safetensors").args
+    assert f"sees samples {latent['samples'].shape[1]} x any x any at any noise level" in about
     assert labels == "cat\ndog"
     with torch.inference_mode(False), torch.enable_grad():
         x = torch.randn(2, *latent["samples"].shape[1:]).requires_grad_()
         assert (loaded.logits(x, 0.5, 0.5) - classifier.logits(x, 0.5, 0.5)).abs().max() <= 1e-5
         (gradient,) = torch.autograd.grad(loaded.logits(x, 0.5, 0.5)[:, 0].sum(), x)
     assert gradient.abs().max() > 0
+
+
+@pytest.mark.parametrize(("kind", "flow"), [("ve", False), ("flow", True), ("pocket", False)])
+def test_noise_is_drawn_from_the_models_own_table_and_the_file_says_so(
+    node, folder, labelled, empty_latent, kind, flow
+):
+    from safetensors import safe_open
+
+    from guidance_geometry.nodes.train_classifier import lesson_of
+
+    model, *_ = labelled[kind]
+    table = model.get_model_object("model_sampling").sigmas.float()
+    lesson = lesson_of(model, empty_latent(kind, 6), None, "cat; dog")
+    assert torch.equal(lesson.sigmas, table[table > 0])
+    assert lesson.flow == flow
+    drawn = lesson.drawn(200, torch.Generator().manual_seed(0))[1]
+    assert torch.isin(drawn, table).all()
+    assert drawn.unique().numel() > 50
+    node.execute(model, **WIDGETS, latent={"samples": torch.randn_like(empty_latent(kind, 6)["samples"])})
+    with safe_open(folder / "noisy_00001_.safetensors", "pt") as file:
+        said = file.metadata()
+    low, high = lesson.ratios
+    found = [float(said["gg.sigma_min"]), float(said["gg.sigma_max"])]
+    assert found == pytest.approx([low, high], rel=1e-4)
+    assert (said["gg.space"], said["gg.sigma_input"]) == ("flow" if flow else "ve", "log_sigma")
 
 
 def test_pictures_are_learned_from_where_the_model_works_on_pixels(node, folder, labelled):

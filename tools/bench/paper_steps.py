@@ -16,7 +16,9 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from .classifier_guidance import BATCH, ROOT, Demo
+from ..demo_evaluation import to_pixels
+from ..provision import ROOT
+from ..roads import BATCH, CFG, Demo, Row
 from .sampler_overhead import enter_host
 
 
@@ -69,9 +71,14 @@ def sampled(demo: Demo, way: Way, energy: Any, batch: int, seed: int) -> Tensor:
     return GGGuidedSampler.execute(*settings, latent, **extras).result[0]["samples"]
 
 
+def found(demo: Demo, x0: Tensor) -> dict[str, float]:
+    """What the judge finds in samples, once they are pictures."""
+    return demo.measured(torch.from_numpy(to_pixels(x0)))
+
+
 def judged(demo: Demo, x0: Tensor) -> float:
     """Share of samples that show their label, which cycle."""
-    return demo.measured(x0)["accuracy"]
+    return found(demo, x0)["accuracy"]
 
 
 def labels(demo: Demo, samples: int, way: Way) -> str:
@@ -80,24 +87,23 @@ def labels(demo: Demo, samples: int, way: Way) -> str:
 
     energy = LabelEnergy(demo.classifiers["x0"], tuple((index,) for index in range(10)))
     parts = [sampled(demo, way, energy, min(BATCH, samples - i), 1 + i) for i in range(0, samples, BATCH)]
-    found = demo.measured(torch.cat(parts))
-    return f"accuracy {found['accuracy']:.3f}  frechet {found['frechet']:.3f}  diversity {found['diversity']:.3f}"
+    n = found(demo, torch.cat(parts))
+    return f"accuracy {n['accuracy']:.3f}  frechet {n['frechet']:.3f}  diversity {n['diversity']:.3f}"
 
 
 def halves(demo: Demo, samples: int, way: Way) -> str:
     """Error in the kept half, and the judge's answer, of one line."""
     from ...guidance.likeness import MeasuredEnergy
-    from .classifier_guidance import Row
 
     mask = torch.zeros(1, 32, 32)
     mask[..., :16] = 1
-    given, found = [], []
+    given, kept = [], []
     for i in range(0, samples, BATCH):
         count = min(BATCH, samples - i)
-        given.append(demo.sample(Row("CFG", 0.0, cfg=4.0), count, 1000 + i).clamp(-1, 1))
+        given.append(demo.sample(Row(CFG, 4.0), count, 1000 + i).clamp(-1, 1))
         energy = MeasuredEnergy(given[-1], mask, 1.0, length=True)
-        found.append(sampled(demo, way, energy, count, 1 + i))
-    x0, y = torch.cat(found), torch.cat(given)
+        kept.append(sampled(demo, way, energy, count, 1 + i))
+    x0, y = torch.cat(kept), torch.cat(given)
     error = ((x0 - y) * mask).square().mean().mul(2).sqrt()
     seam = (x0[..., 15] - x0[..., 16]).abs().mean() / (x0[..., 19] - x0[..., 20]).abs().mean()
     return f"error {float(error):.3f}  seam {float(seam):.2f}  judge {judged(demo, x0):.3f} of {judged(demo, y):.3f}"

@@ -1,0 +1,94 @@
+"""Training a noisy classifier through the real queue: it reports, can be stopped, is saved, and guides."""
+
+import pytest
+
+from guidance_geometry.tests.queue.prompts import latents, steered
+from guidance_geometry.tools.api_client import JobError
+
+LEARNED = ["30", 0]
+
+
+def training(**changed):
+    """Nodes that learn two labels from four latents of the demo model."""
+    noise = {"class_type": "GGEmptyCanvas", "inputs": {"model": ["1", 0], "width": 0, "height": 0, "batch_size": 4}}
+    given = {
+        "model": ["1", 0],
+        "labels": "dark; bright",
+        "steps": 6,
+        "batch_size": 4,
+        "learning_rate": 1e-3,
+        "width": 8,
+        "sigma_conditioning": True,
+        "seed": 0,
+        "filename_prefix": "queued",
+        "latent": ["31", 0],
+    }
+    return {"31": noise, "30": {"class_type": "GGTrainNoisyClassifier", "inputs": given | changed}}
+
+
+def wanting(classifier):
+    """An energy that asks for the second label."""
+    return {"class_type": "GGLabelEnergy", "inputs": {"classifier": classifier, "label": "bright", "kind": "label"}}
+
+
+def file_of(job):
+    """The file that a training wrote."""
+    return job.outputs["30"]["text"][0].split()[0]
+
+
+def loading(name):
+    return {"30": {"class_type": "GGLoadClassifier", "inputs": {"classifier_name": name}}}
+
+
+def test_what_was_learned_guides_at_once_and_from_its_file(client):
+    told = []
+
+    def note(kind, data):
+        if kind == "progress" and data["node"] == "30":
+            told.append((data["value"], data["max"]))
+
+    first = client.run(steered(wanting(LEARNED), training(), scale=30.0, seed=51), note)
+    assert told[-1] == (6, 6)
+    assert len(first.outputs["30"]["images"]) == 1
+    plain = latents(client, client.run(steered(wanting(LEARNED), loading(file_of(first)), scale=0.0, seed=51)))
+    again = latents(client, client.run(steered(wanting(LEARNED), loading(file_of(first)), scale=30.0, seed=51)))
+    found = latents(client, first)
+    assert (found - again).abs().max() <= 1e-4
+    assert (found - plain).abs().max() > 1e-3
+
+
+def test_a_network_of_torchvision_is_taught_to_read_noise(client, server):
+    models = pytest.importorskip("torchvision", reason="torchvision comes with the host").models
+    from safetensors.torch import save_file
+
+    folder = server.log.parent / "models" / "classifiers"
+    folder.mkdir(parents=True, exist_ok=True)
+    weights = models.resnet18(num_classes=3).state_dict()
+    said = {"gg.size": "[32, 32]", "gg.labels": '["a", "b", "c"]'}
+    save_file({name: tensor.contiguous() for name, tensor in weights.items()}, folder / "started.safetensors", said)
+    start = {"32": {"class_type": "GGLoadClassifier", "inputs": {"classifier_name": "started.safetensors"}}}
+    nodes = training(start_from=["32", 0], filename_prefix="taught") | start
+    first = client.run(steered(wanting(LEARNED), nodes, scale=30.0, seed=52))
+    again = latents(client, client.run(steered(wanting(LEARNED), loading(file_of(first)), scale=30.0, seed=52)))
+    plain = latents(client, client.run(steered(wanting(LEARNED), loading(file_of(first)), scale=0.0, seed=52)))
+    assert (latents(client, first) - again).abs().max() <= 1e-3
+    assert (again - plain).abs().max() > 0.01
+
+
+def test_a_training_that_is_stopped_leaves_no_file_and_the_next_job_runs(client, server):
+    folder = server.log.parent / "models" / "classifiers"
+    graph, stopped = steered(wanting(LEARNED), training(steps=100_000, filename_prefix="stopped")), []
+
+    def stop(kind, data):
+        if kind == "progress" and data["node"] == "30" and data["value"] >= 2 and not stopped:
+            stopped.append(data["value"])
+            client.interrupt()
+
+    assert client.follow(client.submit(graph), stop).ending == "execution_interrupted"
+    assert not [*folder.glob("stopped*")]
+    latents(client, client.run(steered(wanting(LEARNED), training(filename_prefix="next"), seed=53)))
+
+
+def test_what_cannot_be_learned_from_is_named(client):
+    with pytest.raises(JobError, match="names 1 different labels"):
+        client.run(steered(wanting(LEARNED), training(labels="bright")))
