@@ -13,11 +13,11 @@ from guidance_geometry.tests.classifiers.slopes import lively, noise, slope_erro
 
 COUNTS = {64: (307, 65_438_568), 128: (221, 42_568_040), 256: (249, 54_096_360), 512: (281, 54_448_360)}
 BY_SIDE = {size.side: size for size in SIZES}
-WIDTHS = {64: 128, 128: 128, 256: 128, 512: 64}  # the largest at half width: a quarter of a minute otherwise
 
 
-def network_of(side, width=64, labels=7):
-    return lively(AdmClassifier(BY_SIDE[side], labels, width))
+def small_network():
+    """The smallest size at half width."""
+    return lively(AdmClassifier(BY_SIDE[64], labels=7, width=64))
 
 
 class Restated:
@@ -109,20 +109,22 @@ def test_the_released_sizes_have_their_tensors_and_parameters(side):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("side", COUNTS)
-def test_a_stored_file_has_the_logits_of_the_second_statement(tmp_path, side):
-    network = network_of(side, WIDTHS[side])
-    write_safetensors(tmp_path / "adm.safetensors", network.state_dict(), {})
+def test_a_stored_file_of_a_released_size_has_the_logits_of_the_second_statement(tmp_path, side):
+    weights = lively(AdmClassifier(BY_SIDE[side])).state_dict()
+    write_safetensors(tmp_path / "adm.safetensors", weights, {})
     loaded = open_classifier(tmp_path / "adm.safetensors", None)
-    assert loaded.network.state_dict().keys() == network.state_dict().keys()
+    kept = loaded.network.state_dict()
+    assert (len(kept), sum(weight.numel() for weight in kept.values())) == COUNTS[side]
+    assert kept.keys() == weights.keys()
+    assert all(torch.equal(weight, weights[name]) for name, weight in kept.items())
     assert loaded.noise_aware
     x, sigma = noise((1, 3, side, side)), torch.tensor([1.7])
     seen, time = AdmEntrance(BY_SIDE[side].schedule)(x, sigma, torch.ones(1))
-    wanted = Restated(network.state_dict(), side).logits(seen, time)
-    assert (loaded.logits(x, sigma) - wanted).abs().max() <= 1e-4 * wanted.abs().max()
+    assert (loaded.logits(x, sigma) - Restated(weights, side).logits(seen, time)).abs().max() <= 1e-4
 
 
 def test_the_two_attention_orders_are_not_the_same():
-    network, x, time = network_of(64), noise((1, 3, 64, 64)), torch.tensor([300.5])
+    network, x, time = small_network(), noise((1, 3, 64, 64)), torch.tensor([300.5])
     right, wrong = (Restated(network.state_dict(), 64, legacy).logits(x, time) for legacy in (True, False))
     assert (network(x, time) - right).abs().max() <= 1e-4 * right.abs().max()  # 64 .. 256 channels: up to four heads
     assert (right - wrong).abs().max() > 1e-2 * right.abs().max()
@@ -164,21 +166,21 @@ def test_the_sample_is_scaled_to_preserve_variance(sigma, alpha):
 
 
 def test_the_gradient_is_the_slope_in_the_samplers_coordinates(tmp_path):
-    write_safetensors(tmp_path / "adm.safetensors", network_of(64).state_dict(), {"gg.schedule": "linear"})
+    write_safetensors(tmp_path / "adm.safetensors", small_network().state_dict(), {"gg.schedule": "linear"})
     loaded = open_classifier(tmp_path / "adm.safetensors", None)
     assert loaded.enter.schedule == "linear"
     assert slope_error(lambda x: loaded.logits(x, 3.0).log_softmax(1)[:, 2], noise((1, 3, 64, 64)), 1e-2) <= 1e-2
 
 
 def test_another_size_is_refused_and_not_resized(tmp_path):
-    write_safetensors(tmp_path / "adm.safetensors", network_of(64).half().state_dict(), {})
+    write_safetensors(tmp_path / "adm.safetensors", small_network().half().state_dict(), {})
     loaded = open_classifier(tmp_path / "adm.safetensors", None)
     with pytest.raises(ValueError, match="reads samples of 3 x 64 x 64 but got 3 x 32 x 32"):
         loaded.logits(torch.zeros(1, 3, 32, 32), 1.0)
 
 
 def test_a_schedule_nobody_trained_on_is_refused(tmp_path):
-    write_safetensors(tmp_path / "adm.safetensors", network_of(64).half().state_dict(), {"gg.schedule": "edm"})
+    write_safetensors(tmp_path / "adm.safetensors", small_network().half().state_dict(), {"gg.schedule": "edm"})
     with pytest.raises(ValueError, match=r"gg\.schedule is 'edm'"):
         open_classifier(tmp_path / "adm.safetensors", None)
 
@@ -195,7 +197,7 @@ def test_a_schedule_nobody_trained_on_is_refused(tmp_path):
     ],
 )
 def test_a_changed_network_is_refused(tmp_path, change, message):
-    weights = {key: tensor.half() for key, tensor in network_of(64).state_dict().items()} | change
+    weights = {key: tensor.half() for key, tensor in small_network().state_dict().items()} | change
     write_safetensors(tmp_path / "adm.safetensors", weights, {})
     with pytest.raises(ValueError, match=rf"adm\.safetensors.*{message}"):
         open_classifier(tmp_path / "adm.safetensors", None)
