@@ -1,7 +1,4 @@
-"""The three evaluations against the exact toy: values at a probe, identities, and whole runs of 20,000 samples.
-
-The tables were measured once, by an implementation that shares nothing with this pack.
-"""
+"""The three evaluations against the exact toy: values at a probe, identities, and whole runs of 20,000 samples."""
 
 from functools import cache
 from itertools import pairwise
@@ -13,6 +10,7 @@ from guidance_geometry.guidance.gradients import at_denoised, noise_aware, sprea
 from guidance_geometry.guidance.predictions import denoised_from, output_from
 from guidance_geometry.tests import exact_toy as toy
 from guidance_geometry.tests.toy_roads import DATA, guided, target
+from guidance_geometry.tests.toy_tables import BY_STEPS, HEUN_80, SHORT, holds
 
 PROBE = torch.tensor([[0.5, -0.5, 0.25, 1.0]], dtype=torch.float64)
 AT_PROBE = [  # alpha, sigma, D, D of the class, log p
@@ -108,54 +106,6 @@ def test_one_step_of_backward_guidance_is_the_evaluation_without_backprop():
     assert (3.0 * three - by_hand).abs().max() < 1e-12
 
 
-HEUN_80 = {  # acc, p(y), Frechet distance, energy distance, spread, share of the smaller sub-mode, log p(x)
-    ("none", 0.0): (0.200, 0.203, 1.030, 0.399, 1.243, 0.302, -4.48),
-    ("noisy", 0.5): (0.530, 0.527, 0.171, 0.067, 1.089, 0.309, -4.82),
-    ("noisy", 1.0): (0.903, 0.868, 0.0003, 0.000, 1.015, 0.301, -5.01),
-    ("noisy", 2.0): (0.999, 0.988, 0.155, 0.080, 0.999, 0.278, -5.26),
-    ("noisy", 4.0): (1.000, 0.998, 0.671, 0.344, 1.027, 0.240, -6.61),
-    ("through", 0.5): (0.959, 0.916, 0.175, 0.074, 0.822, 0.243, -4.98),
-    ("through", 1.0): (0.999, 0.977, 0.419, 0.189, 0.735, 0.185, -5.50),
-    ("through", 2.0): (1.000, 0.988, 0.910, 0.433, 0.666, 0.114, -6.81),
-    ("through", 4.0): (1.000, 0.992, 1.830, 0.877, 0.603, 0.039, -9.47),
-    ("clean", 0.5): (0.994, 0.961, 0.144, 0.071, 0.849, 0.275, -5.20),
-    ("clean", 1.0): (1.000, 0.985, 0.432, 0.228, 0.795, 0.236, -6.14),
-    ("clean", 2.0): (1.000, 0.990, 1.028, 0.546, 0.743, 0.171, -8.24),
-    ("clean", 4.0): (1.000, 0.991, 2.243, 1.131, 0.677, 0.079, -12.43),
-}
-BY_STEPS = {  # acc, p(y), Frechet distance, spread at gamma = 1
-    ("heun", "none", 20): (0.201, 0.204, 1.046, 1.295),
-    ("heun", "none", 160): (0.200, 0.203, 1.029, 1.240),
-    ("heun", "noisy", 20): (0.897, 0.861, 0.0021, 1.059),
-    ("heun", "noisy", 40): (0.902, 0.867, 0.0005, 1.023),
-    ("heun", "noisy", 160): (0.903, 0.868, 0.0003, 1.013),
-    ("heun", "through", 20): (0.999, 0.974, 0.378, 0.774),
-    ("heun", "through", 40): (0.999, 0.976, 0.412, 0.742),
-    ("heun", "through", 160): (0.999, 0.977, 0.421, 0.734),
-    ("heun", "clean", 20): (1.000, 0.983, 0.382, 0.838),
-    ("heun", "clean", 40): (1.000, 0.985, 0.423, 0.803),
-    ("heun", "clean", 160): (1.000, 0.985, 0.433, 0.793),
-    ("euler", "none", 20): (0.194, 0.197, 0.996, 1.009),
-    ("euler", "none", 160): (0.199, 0.203, 1.022, 1.210),
-    ("euler", "noisy", 20): (0.933, 0.896, 0.0208, 0.820),
-    ("euler", "noisy", 40): (0.919, 0.882, 0.0047, 0.914),
-    ("euler", "noisy", 80): (0.911, 0.875, 0.0010, 0.963),
-    ("euler", "noisy", 160): (0.907, 0.872, 0.0003, 0.987),
-    ("euler", "through", 20): (0.999, 0.982, 0.535, 0.570),
-    ("euler", "through", 40): (0.999, 0.979, 0.470, 0.649),
-    ("euler", "through", 80): (0.999, 0.978, 0.444, 0.690),
-    ("euler", "through", 160): (0.999, 0.977, 0.432, 0.712),
-    ("ancestral", "noisy", 20): (0.956, 0.917, 0.074, 0.675),
-    ("ancestral", "noisy", 40): (0.934, 0.896, 0.021, 0.819),
-    ("ancestral", "noisy", 80): (0.921, 0.885, 0.006, 0.907),
-    ("ancestral", "noisy", 160): (0.913, 0.876, 0.001, 0.960),
-    ("flow_euler", "noisy", 20): (0.925, 0.890, 0.0076, 0.891),
-    ("flow_euler", "noisy", 80): (0.911, 0.876, 0.0005, 0.980),
-}
-SHORT = ("acc", "p", "fd", "spread")
-EITHER = {"acc": 0.002, "p": 0.002, "fd": 0.001, "ed": 0.003}  # absolute, or 2 % where that is more
-
-
 @cache
 def samples(solver, evaluation, steps, gamma=1.0):
     """A whole run; a flow starts at s = 1 with the exact limit of its first step."""
@@ -167,12 +117,6 @@ def samples(solver, evaluation, steps, gamma=1.0):
         return guided(evaluation, gamma)(x, sigma, alpha)
 
     return getattr(toy, solver)(denoise, steps)
-
-
-def holds(found, expected):
-    for name, value in expected.items():
-        allowed = max(0.02 * abs(value), EITHER.get(name, 0.0))
-        assert abs(found[name] - value) <= allowed, (name, found[name], value)
 
 
 def test_a_short_run_gives_the_measured_table():
