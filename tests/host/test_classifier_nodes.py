@@ -87,7 +87,7 @@ def test_labels_are_read_image_by_image():
 
 
 @pytest.mark.parametrize(
-    ("name", "evaluation", "wanted"), [("noisy", "auto", 0.8), ("clean", "x0", 0.6), ("clean", "auto", 0.5)]
+    ("name", "evaluation", "wanted"), [("noisy", "auto", 0.9), ("clean", "x0", 0.8), ("clean", "auto", 0.8)]
 )
 def test_each_road_makes_what_the_label_asks_for(unconditional, name, evaluation, wanted):
     """Ten images of ten labels from a denoiser that is told none; the judge, which never guides, says what they are."""

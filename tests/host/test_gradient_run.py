@@ -208,19 +208,18 @@ def test_the_gradient_through_the_network_is_that_of_finite_differences(pocket, 
     from guidance_geometry.nodes.native_model import card_of
 
     parts = pocket("fp32")
-    step = observed(parts, empty_latent("pocket", 1), "euler", chain_of(bright(), evaluation="x0 + backprop"))[
-        STEPS - 2
-    ]
     network, null = parts[0].model, torch.tensor([card_of(parts[0]).null_index])
+    way = torch.randn(1, 3, 16, 16, generator=torch.Generator().manual_seed(0))
 
-    def log_prob(x):
-        return bright().log_prob(network.apply_model(x, torch.tensor([step.sigma]), y=null).double())
+    def log_prob(x, sigma):
+        return bright().log_prob(network.apply_model(x, torch.tensor([sigma]), y=null).double())
 
-    way = torch.randn(step.x.shape, generator=torch.Generator().manual_seed(0))
-    small = 3e-2 * step.sigma
-    by_hand = (log_prob(step.x + small * way) - log_prob(step.x - small * way)) / (2 * small)
-    found = (step.gradients["gradient"] * way).sum() / step.sigma**2
-    assert float(found) == pytest.approx(float(by_hand), rel=1e-2, abs=1e-6)
+    for step in observed(parts, empty_latent("pocket", 1), "euler", chain_of(bright(), evaluation="x0 + backprop")):
+        small = 1e-2 * step.sigma
+        above, below = (log_prob(step.x + side * small * way, step.sigma) for side in (1, -1))
+        by_hand = (above - below) / (2 * small)
+        found = (step.gradients["gradient"] * way).sum() / step.sigma**2
+        assert float(found) == pytest.approx(float(by_hand), rel=3e-3), step.sigma
 
 
 def test_recomputed_blocks_give_the_same_gradient(pocket, empty_latent):
@@ -327,10 +326,10 @@ def test_the_trace_holds_the_gradient_and_what_the_energies_said(exact, empty_la
     for i, sigma in enumerate(trace.steps["sigma"].tolist()):
         x = trace.tensors["x"][i].double()
         said = mixture.label_log_prob(x, sigma)[torch.arange(3), LABELS]
-        assert (trace.steps["log_prob gradient"][i] - said).abs().max() <= 0.1, "captured in half precision"
+        assert (trace.steps["log_prob gradient"][i] - said).abs().max() <= 1e-3, "captured in half precision"
     assert trace.steps["log_prob watch"].isfinite().all()
     g, u = (trace.tensors[name].double().flatten(2).norm(dim=2) for name in ("gradient", "uncond"))
-    assert torch.allclose(trace.column("M18s gradient"), g / u, rtol=1e-2), "captured in half precision"
+    assert torch.allclose(trace.column("M18s gradient"), g / u, rtol=1e-3), "captured in half precision"
     assert trace.tensors["gradient"].shape == trace.tensors["x"].shape
     assert not trace.check()
 
