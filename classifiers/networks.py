@@ -22,6 +22,7 @@ class PocketClean(nn.Module):
     def __init__(self, labels: int = 10, operations: Any = nn, **place: Any):
         super().__init__()
         widths = (24, 48, 96, 96)
+        self.config = {"labels": labels}
         self.convolutions = smooth_stack(widths, operations, **place)
         self.norms = nn.ModuleList(operations.GroupNorm(8, width, **place) for width in widths)
         self.hidden = operations.Linear(widths[-1] * 16, 96, **place)

@@ -12,7 +12,7 @@ from ..guidance.files import read_header, read_safetensors, unwrapped
 from .adm import AdmEntrance, is_adm, planned
 from .contract import Contract, contract_of
 from .files import FORMAT, check_weights, labels_of, load_classifier, positive
-from .networks import SmallNoisy
+from .networks import PocketNoisy, SmallNoisy
 from .preprocessing import Preprocessing
 from .probes import is_probe, probe_classifier
 from .torchvision_files import FAMILIES, family_of, fill, torchvision_classifier
@@ -60,13 +60,13 @@ def own_classifier(path: Path, metadata: Mapping[str, str]) -> WiredNetwork:
     if isinstance(network, SmallNoisy):
         return small_classifier(path, network, metadata)
     labels, side = tuple(labels_of(metadata)), int(positive(path.name, metadata, "gg.image_size", 32))
-    if metadata["gg.role"] == "noise-aware":
+    role = metadata["gg.role"]
+    if role == "noise-aware" and isinstance(network, PocketNoisy):
         least = positive(path.name, metadata, "gg.sigma_min", 0.01)
         shape = (int(positive(path.name, metadata, "gg.channels", 3)), side, side)
         return NoisyClassifier(path.stem, network, labels, partial(exploding, least=least), shape)
-    return CleanClassifier(
-        path.stem, network, labels, Preprocessing((side, side)), judge=metadata["gg.role"] == "judge"
-    )
+    clean = CleanClassifier(path.stem, network, labels, Preprocessing((side, side)), judge=role == "judge")
+    return made_noisy(clean) if role == "noise-aware" else clean
 
 
 def made_noisy(clean: CleanClassifier) -> NoisyClassifier:

@@ -13,8 +13,12 @@ import torch
 from torch import Tensor, nn
 
 from ..guidance.files import safetensors_bytes
+from .adm import AdmClassifier
+from .contract import PREPARED
+from .exact import MixtureClassifier
 from .files import FORMAT, VERSION
-from .networks import SmallNoisy, weights_of
+from .networks import PocketClean, PocketNoisy, SmallNoisy, weights_of
+from .preprocessing import Preprocessing
 from .torchvision_files import family_of
 from .wired import CleanClassifier, NoisyClassifier, Shown, Unit, WiredNetwork, preserving
 
@@ -79,17 +83,12 @@ class Student:
     enter: Callable[[Tensor, Tensor, Tensor], tuple[Tensor, ...]]
     said: Mapping[str, str]
 
-    @property
-    def stored(self) -> nn.Module:
-        """The network whose tensors are the file."""
-        return self.network.network if isinstance(self.network, Shown) else self.network
-
-    def file(self, lesson: Lesson) -> list[bytes]:
+    def file(self, name: str, lesson: Lesson) -> list[bytes]:
         """The trained classifier as a safetensors file that Load Classifier reads."""
         low, high = lesson.ratios
         levels = {"gg.sigma_min": f"{low:g}", "gg.sigma_max": f"{high:g}", "gg.space": "flow" if lesson.flow else "ve"}
-        labels = {"gg.labels": json.dumps(list(lesson.labels))}
-        return [safetensors_bytes(weights_of(self.stored), {**self.said, **levels, **labels})]
+        names = {"gg.name": name, "gg.labels": json.dumps(list(lesson.labels))}
+        return [safetensors_bytes(weights_of(unshown(self.network)), {**self.said, **levels, **names})]
 
     def classifier(self, name: str, lesson: Lesson) -> NoisyClassifier:
         """The trained network for a GG_CLASSIFIER wire."""
@@ -97,21 +96,44 @@ class Student:
         return NoisyClassifier(name, self.network, lesson.labels, self.enter, (channels, None, None))
 
 
-def beginner(lesson: Lesson, name: str, width: int, told: bool, seed: int) -> Student:
+def beginner(lesson: Lesson, width: int, told: bool, seed: int) -> Student:
     """A small network that knows nothing yet."""
     with seeded(seed):
         network = SmallNoisy(len(lesson.labels), lesson.x0.shape[1], width, told, lesson.sigma_data)
-    said = {
-        "format": FORMAT,
-        "version": VERSION,
-        "name": name,
-        "licence": "as its training pictures",
-        "architecture": network.architecture,
-        "config": json.dumps(network.config),
-        "role": "noise-aware",
-        "sigma_input": "log_sigma" if told else "none",
+    return student_of(network, lesson)
+
+
+def student_of(network: SmallNoisy | Shown, lesson: Lesson) -> Student:
+    """How a network reads noisy samples, and what its file says besides labels and noise levels.
+
+    sigma_data of the small one stays what its first samples had: it belongs to the function that was learned. The
+    levels that it is told are those of the lesson, whatever it was told before. VE or flow is the same to both.
+    """
+    if isinstance(network, SmallNoisy):
+        return Student(network, Unit(network.config["sigma_data"], *lesson.ratios), own_words(network))
+    inner = network.network
+    said = own_words(inner) if isinstance(inner, PocketClean) else seen_words(network.preprocessing)
+    return Student(network, preserving, said)
+
+
+def own_words(network: SmallNoisy | PocketClean) -> dict[str, str]:
+    """Metadata of a file in this pack's format."""
+    config = network.config | {"labels": network.out.out_features}
+    return {
+        "gg.format": FORMAT,
+        "gg.version": VERSION,
+        "gg.licence": "as its training pictures",
+        "gg.architecture": network.architecture,
+        "gg.config": json.dumps(config),
+        "gg.role": "noise-aware",
+        "gg.sigma_input": "log_sigma" if config.get("told") else "none",
     }
-    return Student(network, Unit(lesson.sigma_data, *lesson.ratios), {f"gg.{key}": text for key, text in said.items()})
+
+
+def seen_words(seen: Preprocessing) -> dict[str, str]:
+    """Metadata beside a state_dict of torchvision."""
+    stated = {key: getattr(seen, key) for key in PREPARED} | {"size": seen.size or (224, 224), "noisy": True}
+    return {f"gg.{key}": json.dumps(value) for key, value in stated.items()}
 
 
 @contextmanager
@@ -122,34 +144,73 @@ def seeded(seed: int) -> Iterator[None]:
         yield
 
 
-def advanced(start: WiredNetwork, lesson: Lesson, seed: int) -> Student:
-    """A network of torchvision that knows clean images, to learn noisy ones; a new head where the labels differ.
+def advanced(start: WiredNetwork | MixtureClassifier, lesson: Lesson, seed: int) -> Student:
+    """A copy of a classifier, to learn noisy samples; a new last layer where the labels differ.
 
-    Raises ValueError for any other network, or for samples that are no RGB images.
+    Raises ValueError with the reason for one that cannot go on, or for samples with other channels.
     """
-    network = start.network.network if isinstance(start.network, Shown) else start.network
-    family = family_of(network.state_dict())
-    if not isinstance(start, CleanClassifier) or family is None or family.output != "labels":
+    reason = why_not(start)
+    if reason or not isinstance(start, WiredNetwork):
         raise ValueError(
-            f"{start.name} cannot be trained further: start_from takes a torchvision network for whole images. "
-            "Choose one, or leave start_from empty to train a small network from nothing."
+            f"{getattr(start, 'name', start)} cannot be trained further: {reason}. start_from takes what this node "
+            "wrote, pocket-clean-1, or a torchvision network for whole images. Choose one, or leave start_from empty."
         )
-    if lesson.x0.shape[1] != 3:
-        raise ValueError(f"{start.name} reads RGB images but the samples have {lesson.x0.shape[1]} channels.")
+    network = Shown(start.preprocessing, start.network) if isinstance(start, CleanClassifier) else start.network
+    assert isinstance(network, SmallNoisy | Shown)
+    wanted, found = network.config["channels"] if isinstance(network, SmallNoisy) else 3, lesson.x0.shape[1]
+    if found != wanted:
+        raise ValueError(
+            f"{start.name} reads samples of {wanted} channels but these have {found}. "
+            "Wire a MODEL and samples with as many, or leave start_from empty."
+        )
     network = copy.deepcopy(network).requires_grad_(True)
-    if start.labels != lesson.labels:
-        owner, _, head = family.head.removesuffix(".weight").rpartition(".")
-        old = network.get_submodule(family.head.removesuffix(".weight"))
-        assert isinstance(old, nn.Linear)
+    fit_last_layer(unshown(network), start.labels, lesson.labels, seed)
+    return student_of(network, lesson)
+
+
+def why_not(start: WiredNetwork | MixtureClassifier) -> str | None:
+    """The reason why a classifier cannot be trained further; None where it can."""
+    if isinstance(start, MixtureClassifier):
+        return "it is a formula and has no weights"
+    network = unshown(start.network)
+    if start.judge:
+        return "it only measures, and a guide made from it would be its own judge"
+    if start.output != "labels":
+        return f"it gives {start.output}, not one logit a label"
+    if isinstance(network, AdmClassifier):
+        return "it is told times of its own schedule, not this MODEL's noise levels"
+    if isinstance(network, PocketNoisy):
+        return "it reads x / alpha at 32 x 32, which not every MODEL has"
+    return None if last_layer(network) else "it is made of more than the one file that this node writes"
+
+
+def unshown(network: nn.Module) -> nn.Module:
+    """The network whose tensors are the file."""
+    return network.network if isinstance(network, Shown) else network
+
+
+def last_layer(network: nn.Module) -> str | None:
+    """Name of the layer with one row a label; None in networks that no file of ours can hold."""
+    if isinstance(network, SmallNoisy | PocketClean):
+        return "out"
+    family = family_of(network.state_dict())
+    return family.head.removesuffix(".weight") if family else None
+
+
+def fit_last_layer(network: nn.Module, known: tuple[str, ...], wanted: tuple[str, ...], seed: int) -> None:
+    """The rows of the last layer in the order of the wanted labels; new ones unless these are the known names."""
+    name = last_layer(network) or ""
+    owner, _, place = name.rpartition(".")
+    old = network.get_submodule(name)
+    assert isinstance(old, nn.Linear)
+    if sorted(known) == sorted(wanted):
+        order = [known.index(label) for label in wanted]
+        with torch.no_grad():
+            for rows in old.parameters():
+                rows.copy_(rows[order])
+    else:
         with seeded(seed):
-            setattr(network.get_submodule(owner), head, type(old)(old.in_features, len(lesson.labels)))
-    seen = start.preprocessing
-    values = {"size": list(seen.size or (224, 224)), "mean": seen.mean, "std": seen.std, "noisy": True}
-    said = {f"gg.{key}": json.dumps(value) for key, value in values.items()} | {
-        "gg.mode": seen.mode,
-        "gg.fit": seen.fit,
-    }
-    return Student(Shown(seen, network), preserving, said)
+            setattr(network.get_submodule(owner), place, type(old)(old.in_features, len(wanted)))
 
 
 def learn(student: Student, lesson: Lesson, course: Course) -> Iterator[float]:

@@ -50,6 +50,7 @@ class GradientOptions:
 
 
 USUAL = GradientOptions()
+UNREAD = {NOISY: ("draws", "radius", "backward_steps", "shrink"), BACKPROP: ("backward_steps",), CLEAN_X0: ()}
 
 
 class Strength(NamedTuple):
@@ -160,6 +161,11 @@ class GradientTerm(Term):
         if self.evaluation != "auto":
             return self.evaluation
         return NOISY if self.energy.noise_aware else BACKPROP
+
+    @property
+    def unread(self) -> list[str]:
+        """Options that were set and mean nothing on the road in force."""
+        return [name for name in UNREAD[self.road] if getattr(self.options, name) != getattr(USUAL, name)]
 
     def gamma(self, road: str) -> float:
         """Factor of the shift on a road."""

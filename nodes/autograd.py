@@ -17,6 +17,8 @@ import torch
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
+from ..guidance.vectors import per_item
+
 BLOCKS = (  # of models that call further parts beside their blocks, or keep them in several lists
     "ResBlock",
     "SpatialTransformer",
@@ -177,6 +179,33 @@ def with_attention(options: dict, lacking: Callable[[str], None], own: bool = Fa
         return host_attention.attention_pytorch(*args, **named)
 
     return {**options, "transformer_options": {**transformer, OVERRIDE: checked}}
+
+
+def without_underflow(function: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:  # [B, ...] -> [B, ...]
+    """function(x), whose way back keeps small gradients: half precision knows none below 6e-8.
+
+    Every sample's gradient enters with a largest element of 0.5 to 1 and leaves at its own size. Both are products
+    with a power of two, which single precision does without rounding.
+    """
+    within = x.view_as(x)
+    found = function(within)
+    if not (x.requires_grad and found.requires_grad):
+        return found
+    sizes: list[Tensor] = []
+
+    def enter(gradient: Tensor) -> Tensor:
+        sizes[:] = [power_of_two(gradient)]
+        return gradient / per_item(sizes[0], gradient)
+
+    found.register_hook(enter)
+    within.register_hook(lambda gradient: gradient * per_item(sizes[0].to(gradient), gradient))
+    return found
+
+
+def power_of_two(gradient: Tensor) -> Tensor:  # [B, ...] -> [B]
+    """The next power of two above each sample's largest element; 1 where that is 0 or no number."""
+    largest = gradient.flatten(1).abs().amax(dim=1).nan_to_num(0.0, 0.0, 0.0)
+    return torch.ldexp(torch.ones_like(largest), torch.frexp(largest).exponent)
 
 
 def pages_weights(patcher) -> bool:

@@ -22,7 +22,7 @@ from ..guidance.schedules import Run
 from ..guidance.terms import BACKPROP, CLEAN_X0, NOISY, GradientTerm, Place, Strength, WatchTerm
 from ..guidance.vectors import rms
 from . import host
-from .autograd import IN_PLACE, NO_FORMULA, graph, pages_weights, ran_out_of_memory, with_attention
+from .autograd import IN_PLACE, NO_FORMULA, graph, pages_weights, ran_out_of_memory, with_attention, without_underflow
 from .graph_memory import Tally
 from .pictures import picture_of
 
@@ -77,6 +77,9 @@ class GradientRun:
         self.notes: dict[str, None] = {}
         self.dead: set[str] = set()  # terms whose gradient was said to be zero: the first time tells
         self.broken: Counter[str] = Counter()  # numbers that were not finite, by term
+        for term in terms:
+            if isinstance(term, GradientTerm) and term.unread:
+                self._tell(f"{self.names[term]} does not read {', '.join(term.unread)} at {term.road}")
         if self.lowered:
             self._tell("this host pages weights by itself, which no gradient survives: --disable-dynamic-vram")
 
@@ -272,7 +275,8 @@ class Call(NamedTuple):
         options = with_attention(self._options(terms, seen), run.lacking, run.own_attention)
         with graph(nn.ModuleList(run.whole.networks()), run.recompute, run.in_place):
             leaf = self.x.detach().clone().requires_grad_()
-            denoised = self.evaluate(leaf, self.timestep.clone(), options, self.seed)
+            timestep = self.timestep.clone()
+            denoised = without_underflow(lambda x: self.evaluate(x, timestep, options, self.seed), leaf)
             comfy.model_management.throw_exception_if_processing_interrupted()
             found = self._with(terms, leaf, denoised, seen).detach()
             for kept in seen.values():  # samplers keep these

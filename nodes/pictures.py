@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from .autograd import differentiable
+from .autograd import differentiable, without_underflow
 from .native_model import PixelFormat
 
 HALF_WAY = (-3.0, 0.0, 0.5)  # what a VAE with pictures in -1 .. 1 turns into 0, 0.5 and 0.75
@@ -60,8 +60,11 @@ class Decoded(OwnPixels):
 
     def __call__(self, x0: Tensor) -> Tensor:  # [B, C, H, W] -> [B, 3, 8 H, 8 W]
         """Pictures in -1 .. 1, not clamped; of a video model the only frame."""
-        latent = smaller(self.latent_format.process_out(x0), self.shrink).to(self.vae.vae_dtype)
-        return still(checkpoint(self.vae.first_stage_model.decode, latent, use_reentrant=False).float())
+        return without_underflow(self._decoded, smaller(self.latent_format.process_out(x0), self.shrink))
+
+    def _decoded(self, latent: Tensor) -> Tensor:
+        decode = self.vae.first_stage_model.decode
+        return still(checkpoint(decode, latent.to(self.vae.vae_dtype), use_reentrant=False).float())
 
 
 def still(decoded: Tensor) -> Tensor:  # [B, 3, H, W] or [B, 3, 1, H, W] -> [B, 3, H, W]

@@ -55,12 +55,13 @@ COURSE: list[io.Input] = [
         min=WIDTH_STEP,
         max=MOST_WIDTH,
         step=WIDTH_STEP,
-        tooltip="Channels of the small network; divisible by 8. Not read with start_from.",
+        tooltip="Channels of the small network; divisible by 8. Not read with start_from: that network keeps its own.",
     ),
     io.Boolean.Input(
         "sigma_conditioning",
         default=True,
-        tooltip="Whether the network is told the noise level. Off: it must see it, as with start_from.",
+        tooltip="Whether the small network is told the noise level. Off: it must see it. Not read with start_from: "
+        "one that this node made stays as it was, networks of pictures are never told.",
     ),
     io.Int.Input(
         "seed",
@@ -81,7 +82,8 @@ MATERIAL: list[io.Input] = [
     ClassifierWire.Input(
         "start_from",
         optional=True,
-        tooltip="A torchvision classifier of clean pictures, taught to read noisy ones; a copy is trained.",
+        tooltip="A classifier to train further, as a copy: one that this node wrote, or pocket-clean-1 or a "
+        "torchvision network of clean pictures, taught to read noisy ones. Other labels get a new last layer.",
     ),
 ]
 
@@ -208,12 +210,12 @@ class GGTrainNoisyClassifier(io.ComfyNode):
             device = comfy.model_management.get_torch_device()
             course = Course(steps, batch_size, learning_rate, seed & (2**63 - 1), device)
             if start_from is None:
-                student = beginner(lesson, path.stem, width, sigma_conditioning, course.seed)
+                student = beginner(lesson, width, sigma_conditioning, course.seed)
             else:
                 student = advanced(start_from, lesson, course.seed)
             losses = trained(student, lesson, course)
             classifier = student.classifier(path.stem, lesson)
-            write_atomically(path, student.file(lesson))
+            write_atomically(path, student.file(path.stem, lesson))
             levels = accuracies(classifier, lesson)
         said = ", ".join(f"{share:.0%} at sigma {sigma:.3g}" for sigma, share in levels.items())
         about = f"{path.name} in models/{FOLDER}\nright on its training pictures with new noise: {said}"

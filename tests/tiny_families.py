@@ -83,8 +83,8 @@ LATENTS = {"SD15": (4, 8, 8), "SDXL": (4, 8, 8), "SD3": (16, 8, 8), "Flux": (16,
 WIDTHS = {"SD15": (32, 0), "SDXL": (48, 40), "SD3": (40, 24), "Flux": (40, 24), "WAN21_T2V": (40, 0)}  # text, pooled
 
 
-def family(name, seed=0):
-    """A MODEL of one of the host's families."""
+def family(name, seed=0, dtype=torch.float32):
+    """A MODEL of one of the host's families, which computes in a dtype."""
     import comfy.model_management
     import comfy.model_patcher
     import comfy.supported_models
@@ -92,7 +92,7 @@ def family(name, seed=0):
     config = getattr(comfy.supported_models, name)(CONFIGS[name])
     if name == "SDXL":
         config.unet_config["num_head_channels"] = 16
-    config.set_inference_dtype(torch.float32, None)
+    config.set_inference_dtype(dtype, None)
     device = comfy.model_management.unet_offload_device()
     model = config.get_model({}, "", device=device)
     fill(model.diffusion_model, seed)

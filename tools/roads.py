@@ -55,8 +55,7 @@ TABLE = (  # of many samples: every road where it is best, and what CFG has ther
     Row(NOISY, 2.0),
     Row(BACKPROP, 4.0, steps=50),
     Row(CLEAN_X0, 200.0),
-    Row(CFG, 1.5),
-    Row(CFG, 2.0),
+    *(Row(CFG, gamma) for gamma in (1.0, 1.5, 2.0, 3.0)),
 )
 SWEEP = (  # of fewer
     *(Row(NOISY, gamma) for gamma in (1.0, 2.0, 4.0)),

@@ -5,12 +5,16 @@ import math
 import pytest
 import torch
 
+from guidance_geometry.classifiers.adm import SIZES, AdmClassifier, AdmEntrance
+from guidance_geometry.classifiers.exact import MixtureClassifier
+from guidance_geometry.classifiers.preprocessing import Preprocessing
 from guidance_geometry.classifiers.reading import open_classifier
 from guidance_geometry.classifiers.training import Course, Lesson, accuracies, advanced, beginner, learn
-from guidance_geometry.classifiers.wired import CleanClassifier
+from guidance_geometry.classifiers.wired import CleanClassifier, NoisyClassifier
 from guidance_geometry.guidance.files import write_atomically
 from guidance_geometry.guidance.mixture import make_mixture
 from guidance_geometry.tests.classifiers.slopes import noise, slope_error
+from guidance_geometry.tests.classifiers.test_networks import CLASSIFIERS
 
 SHORT = Course(steps=60, batch=32, rate=3e-3)
 
@@ -23,8 +27,22 @@ def lesson_of(shape=(2, 8, 8), flow=False, count=96):
     return Lesson(x0, targets, ("left", "right"), sigmas, flow)
 
 
+def reloaded(student, lesson, path):
+    write_atomically(path, student.file(path.stem, lesson))
+    return open_classifier(path, None)
+
+
+def resnet(labels="abcd"):
+    models = pytest.importorskip("torchvision", reason="torchvision comes with the host").models
+    return CleanClassifier("net", models.resnet18(num_classes=len(labels)), tuple(labels), Preprocessing((32, 32)))
+
+
+def pack_own(name):
+    return open_classifier(CLASSIFIERS / f"{name}.safetensors", None)
+
+
 def taught(lesson, told=True, course=SHORT):
-    student = beginner(lesson, "mine", 8, told, 0)
+    student = beginner(lesson, 8, told, 0)
     return student, [*learn(student, lesson, course)]
 
 
@@ -36,8 +54,7 @@ def test_it_learns_and_reloads_as_the_same_function(tmp_path, flow, told):
     assert sum(losses[-10:]) / 10 < 0.8 * math.log(
         2
     )  # guessing costs ln 2, and at the highest noise nobody does better
-    write_atomically(tmp_path / "mine.safetensors", student.file(lesson))
-    loaded, kept = open_classifier(tmp_path / "mine.safetensors", None), student.classifier("mine", lesson)
+    loaded, kept = reloaded(student, lesson, tmp_path / "mine.safetensors"), student.classifier("mine", lesson)
     assert (loaded.labels, loaded.noise_aware, loaded.shape) == (("left", "right"), True, (2, None, None))
     x, alpha = noise((3, 2, 8, 8)), 0.4 if flow else 1.0
     assert (loaded.logits(x, 0.6, alpha) - kept.logits(x, 0.6, alpha)).abs().max() <= 1e-5
@@ -60,7 +77,7 @@ def test_the_same_seed_is_the_same_network_and_disturbs_no_other_draws():
     first, second = taught(lesson, course=course), taught(lesson, course=course)
     assert torch.equal(torch.rand(3), undisturbed)
     assert first[1] == second[1]
-    assert [*learn(beginner(lesson, "mine", 8, True, 1), lesson, course)] != first[1]
+    assert [*learn(beginner(lesson, 8, True, 1), lesson, course)] != first[1]
 
 
 def test_noise_follows_the_models_coordinates():
@@ -89,29 +106,120 @@ def test_a_loss_that_is_no_number_is_named():
 
 
 def test_a_torchvision_network_learns_noise_and_new_labels(tmp_path):
-    models = pytest.importorskip("torchvision", reason="torchvision comes with the host").models
-    from guidance_geometry.classifiers.preprocessing import Preprocessing
-
-    start = CleanClassifier("net", models.resnet18(num_classes=4), tuple("abcd"), Preprocessing((32, 32)))
+    start = resnet()
     before = {name: tensor.clone() for name, tensor in start.network.state_dict().items()}
     lesson = lesson_of((3, 16, 16))
     student = advanced(start, lesson, 0)
     losses = [*learn(student, lesson, Course(steps=12, batch=16, rate=1e-3))]
     assert sum(losses[-3:]) < sum(losses[:3])
     assert all(torch.equal(tensor, before[name]) for name, tensor in start.network.state_dict().items())
-    write_atomically(tmp_path / "net.safetensors", student.file(lesson))
-    loaded = open_classifier(tmp_path / "net.safetensors", None)
+    loaded = reloaded(student, lesson, tmp_path / "net.safetensors")
     assert (loaded.noise_aware, loaded.labels) == (True, ("left", "right"))
     x = noise((2, 3, 16, 16))
     kept = student.classifier("net", lesson).logits(x, 0.75, 0.25)
     assert (loaded.logits(x, 0.75, 0.25) - kept).abs().max() <= 1e-4
 
 
-def test_networks_that_cannot_go_on_are_named():
-    class Other(torch.nn.Module):
-        pass
+def students(lesson):
+    """One of every kind that the node saves."""
+    return {
+        "small": lambda: beginner(lesson, 8, True, 0),
+        "untold": lambda: beginner(lesson, 8, False, 0),
+        "torchvision": lambda: advanced(resnet(), lesson, 0),
+        "pocket-clean-1": lambda: advanced(pack_own("pocket-clean-1"), lesson, 0),
+    }
 
-    from guidance_geometry.classifiers.preprocessing import Preprocessing
 
-    with pytest.raises(ValueError, match="other cannot be trained further"):
-        advanced(CleanClassifier("other", Other(), ("a",), Preprocessing()), lesson_of(), 0)
+PICTURES = lesson_of((3, 16, 16))
+
+
+@pytest.fixture(scope="module", params=students(PICTURES))
+def first(request, tmp_path_factory):
+    """A trained classifier, loaded from its file."""
+    student = students(PICTURES)[request.param]()
+    for loss in learn(student, PICTURES, Course(steps=60, batch=16, rate=3e-3)):
+        assert math.isfinite(loss)
+    return reloaded(student, PICTURES, tmp_path_factory.mktemp("first") / "first.safetensors")
+
+
+def test_a_saved_one_goes_on_from_what_it_knew(tmp_path, first):
+    before = {name: tensor.clone() for name, tensor in first.network.state_dict().items()}
+    student = advanced(first, PICTURES, 0)
+    losses = [*learn(student, PICTURES, Course(steps=10, batch=96, rate=1e-4, seed=3))]
+    anew = [*learn(beginner(PICTURES, 8, True, 0), PICTURES, Course(steps=10, batch=96, rate=1e-4, seed=3))]
+    assert max(losses) < 0.6 * math.log(2)
+    assert min(anew) > 0.9 * math.log(2)
+    assert all(torch.equal(tensor, before[name]) for name, tensor in first.network.state_dict().items())
+    second = reloaded(student, PICTURES, tmp_path / "second.safetensors")
+    x = noise((3, 3, 16, 16))
+    assert (second.logits(x, 0.6) - student.classifier("second", PICTURES).logits(x, 0.6)).abs().max() <= 1e-4
+    assert slope_error(lambda x: second.logits(x, 0.6).log_softmax(1)[:, 1], x, 1e-2) <= 2e-2
+
+
+def test_before_its_first_step_it_is_what_it_starts_from_in_any_coordinates(first):
+    flow = lesson_of((3, 16, 16), flow=True)
+    other = Lesson(2 * flow.x0, flow.targets, ("right", "left"), flow.sigmas, flow=True)
+    known = advanced(first, other, 0).classifier("other", other)
+    x = noise((3, 3, 16, 16))
+    assert (known.logits(x, 0.6, 0.4) - first.logits(x / 0.4, 1.5).flip(1)).abs().max() <= 1e-4
+    assert known.logits(x, 1.0, 0.0).isfinite().all()
+
+
+def test_the_small_one_is_told_the_levels_of_its_last_lesson(tmp_path):
+    lesson = lesson_of()
+    first = reloaded(taught(lesson)[0], lesson, tmp_path / "first.safetensors")
+    wider = Lesson(lesson.x0, lesson.targets, lesson.labels, torch.logspace(-2, 2, 50))
+    second = reloaded(advanced(first, wider, 0), wider, tmp_path / "second.safetensors")
+    x = noise((2, 2, 8, 8))
+    assert (first.logits(10 * x, 10.0) - second.logits(10 * x, 10.0)).abs().max() <= 1e-5
+    levels = [classifier.enter(x, *torch.tensor([[100.0], [1.0]]))[1] for classifier in (first, second)]
+    assert torch.stack(levels).flatten().tolist() == pytest.approx([math.log(10) / 4, math.log(100) / 4], rel=1e-4)
+
+
+def test_other_labels_are_a_new_last_layer(tmp_path, first):
+    other = Lesson(PICTURES.x0, torch.arange(96) % 3, ("left", "right", "both"), PICTURES.sigmas)
+    student = advanced(first, other, 0)
+    assert len([*learn(student, other, Course(steps=2, batch=8))]) == 2
+    second = reloaded(student, other, tmp_path / "second.safetensors")
+    assert (second.labels, second.logits(noise((2, 3, 16, 16)), 1.0).shape) == (other.labels, (2, 3))
+    fresh = [advanced(first, other, seed).network.state_dict() for seed in (0, 0, 1)]
+    changed = [name for name in fresh[0] if not torch.equal(fresh[0][name], fresh[2][name])]
+    assert len(changed) == 2  # weight and bias of the last layer
+    assert all(torch.equal(fresh[0][name], fresh[1][name]) for name in fresh[0])
+
+
+def other_network():
+    return CleanClassifier("net", torch.nn.Flatten(), ("a",), Preprocessing())
+
+
+def transformers_folder():
+    tiny = pytest.importorskip("guidance_geometry.tests.classifiers.tiny_folders")
+    return CleanClassifier("folder", tiny.vit(), ("cat", "dog", "sky"), Preprocessing((32, 32)))
+
+
+def adm():
+    network = AdmClassifier(SIZES[0], 2, 64, device="meta")
+    return NoisyClassifier("adm", network, ("a", "b"), AdmEntrance("cosine"), (3, 64, 64))
+
+
+@pytest.mark.parametrize(
+    ("start", "reason"),
+    [
+        (other_network, "more than the one file"),
+        (transformers_folder, "more than the one file"),
+        (adm, "told times of its own schedule"),
+        (lambda: pack_own("pocket-judge-1"), "be its own judge"),
+        (lambda: pack_own("pocket-noisy-1"), "x / alpha at 32 x 32"),
+        (lambda: MixtureClassifier(make_mixture((3, 8, 8), 2, 0, 1), ("a", "b")), "is a formula"),
+        (lambda: CleanClassifier("map", torch.nn.Flatten(), ("a",), Preprocessing(), "segmentation"), "segmentation"),
+    ],
+    ids=["other", "transformers", "adm", "judge", "pocket-noisy", "exact", "segmentation"],
+)
+def test_what_cannot_go_on_is_told_why(start, reason):
+    with pytest.raises(ValueError, match=f"cannot be trained further: .*{reason}.* leave start_from empty"):
+        advanced(start(), lesson_of((3, 8, 8)), 0)
+
+
+def test_samples_with_other_channels_are_refused(first):
+    with pytest.raises(ValueError, match=r"first.* reads samples of 3 channels but these have 2"):
+        advanced(first, lesson_of((2, 16, 16)), 0)

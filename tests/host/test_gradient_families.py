@@ -388,6 +388,65 @@ def test_what_is_made_smaller_keeps_its_mean_and_its_frames(host):
     assert smaller(video, 1) is video
 
 
+class InHalf(nn.Module):
+    """Two layers that compute in half precision."""
+
+    def __init__(self):
+        super().__init__()
+        torch.manual_seed(0)
+        self.layers = nn.Sequential(Linear(6, 16), nn.SiLU(), Linear(16, 6)).half()
+
+    def forward(self, x):
+        return self.layers(x.half()).float()
+
+
+@pytest.mark.parametrize("small", [2.0**-20, 2.0**-60])
+def test_the_way_back_through_half_precision_keeps_small_gradients(host, small):
+    """Each sample by its own size: the second is asked far more faintly than the first."""
+    from guidance_geometry.nodes.autograd import without_underflow
+
+    with torch.inference_mode(False), torch.enable_grad():
+        module, leaf = InHalf(), torch.linspace(-1, 1, 18).reshape(3, 6).requires_grad_()
+        sizes, asked = torch.tensor([1.0, small, 0.0])[:, None], torch.linspace(0.2, 1.0, 6).expand(3, 6)
+        (plain,) = torch.autograd.grad(module(leaf), leaf, sizes * asked)
+        kept, whole = (torch.autograd.grad(without_underflow(module, leaf), leaf, v)[0] for v in (sizes * asked, asked))
+    assert torch.equal(kept, sizes * whole)
+    assert not torch.allclose(plain[1], small * whole[1], rtol=0.05, atol=0)
+    assert torch.allclose(plain[0], whole[0], rtol=0.01)
+
+
+def test_a_faint_energy_reaches_a_model_in_half_precision(host):
+    """The same gradient, smaller by a power of two, to the last bit."""
+    from guidance_geometry.guidance.energies import CombinedEnergy
+    from guidance_geometry.tests.tiny_families import family, text
+
+    from .test_gradient_run import bright, chain_of, observed
+
+    parts = family("SD15", dtype=torch.float16), text("SD15", 0), text("SD15", 1)
+    faint = 2.0**-24
+    loud, quiet = (
+        observed(parts, {"samples": torch.zeros(2, 4, 8, 8)}, "euler", chain_of(energy, evaluation="x0 + backprop"))[0]
+        for energy in (bright(), CombinedEnergy((bright(),), (faint,)))
+    )
+    assert parts[0].model.get_dtype() == torch.float16
+    assert torch.equal(loud.x, quiet.x)
+    assert loud.gradients["gradient"].abs().max() > 0
+    assert torch.equal(quiet.gradients["gradient"], faint * loud.gradients["gradient"])
+
+
+def test_a_faint_energy_reaches_the_latent_through_a_decoder_in_half_precision(latent_model):
+    from guidance_geometry.nodes.pictures import picture_of
+
+    model, _, vae = latent_model
+    vae.first_stage_model.half()
+    vae.vae_dtype, picture = torch.float16, picture_of(model, vae)
+    with torch.inference_mode(False), torch.enable_grad(), picture.ready():
+        leaf = torch.randn(2, 4, 8, 8, generator=torch.Generator().manual_seed(3)).requires_grad_()
+        loud, quiet = (torch.autograd.grad(w * picture(leaf).mean(), leaf)[0] for w in (1.0, 2.0**-24))
+    assert loud.abs().max() > 0
+    assert torch.equal(quiet, 2.0**-24 * loud)
+
+
 class Seeing:
     """An energy that notes what it is shown."""
 

@@ -378,6 +378,20 @@ def test_a_push_measured_by_nothing_is_said(pocket, empty_latent):
     assert sum("nothing is pushed" in note for note in trace.header["notes"]) == 1
 
 
+@pytest.mark.parametrize(
+    ("evaluation", "words"),
+    [("x0 + backprop", "gradient does not read backward_steps at x0 + backprop"), ("x0", None)],
+)
+def test_an_option_that_is_not_read_is_said(pocket, empty_latent, evaluation, words):
+    from guidance_geometry.guidance.terms import GradientOptions
+
+    options = GradientOptions(draws=2, backward_steps=2, radius=0.1)
+    guidance = chain_of(bright(), evaluation=evaluation, options=options)
+    _, _, trace = guided(*pocket("fp32"), empty_latent("pocket"), "euler", cfg=1.0, guidance=guidance)
+    told = [note for note in trace.header["notes"] if "does not read" in note]
+    assert told == ([f"Classifier guidance: {words}."] if words else [])
+
+
 @pytest.mark.parametrize("evaluation", ["x0", "x0 + backprop"])
 def test_a_gradient_that_is_zero_is_said(pocket, empty_latent, evaluation):
     from guidance_geometry.guidance.energies import LabelEnergy

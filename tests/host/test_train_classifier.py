@@ -1,5 +1,6 @@
 """Train Noisy Classifier in the host: in a MODEL's own space, and what it saves can be loaded and guides."""
 
+import math
 from pathlib import Path
 
 import pytest
@@ -122,6 +123,59 @@ def test_bad_input_is_named_and_leaves_no_file(node, folder, labelled, empty_lat
     inputs = WIDGETS | {"latent": empty_latent("ve", 6)} | change
     with pytest.raises(ValueError, match=words):
         node.execute(model, **inputs)
+    assert not [*folder.rglob("*")]
+
+
+def dark_and_bright(empty_latent, kind):
+    clean = torch.tensor([-1.0, 1.0] * 3)[:, None, None, None]
+    return {"samples": clean.expand_as(empty_latent(kind, 6)["samples"]).clone()}
+
+
+@pytest.mark.parametrize("kind", ["ve", "flow"])
+def test_training_goes_on_from_a_saved_file(node, folder, labelled, empty_latent, kind):
+    from guidance_geometry.classifiers.training import Course, advanced
+    from guidance_geometry.nodes.load_classifier import GGLoadClassifier
+    from guidance_geometry.nodes.train_classifier import lesson_of, trained
+
+    model, *_ = labelled[kind]
+    latent = dark_and_bright(empty_latent, kind)
+    node.execute(model, **WIDGETS | {"labels": "dark; bright", "steps": 40, "learning_rate": 5e-3}, latent=latent)
+    saved = GGLoadClassifier.execute("noisy_00001_.safetensors").args[0]
+    with torch.inference_mode(False), torch.enable_grad():
+        lesson = lesson_of(model, latent, None, "dark; bright")
+        losses = trained(advanced(saved, lesson, 0), lesson, Course(5, 96, 1e-4))
+    assert max(losses) < 0.7 * math.log(2)
+    changes = {"labels": "dark; bright", "width": 512, "sigma_conditioning": False, "learning_rate": 1e-4}
+    made, _, about = node.execute(model, **WIDGETS | changes, latent=latent, start_from=saved).args
+    assert "noisy_00002_.safetensors in models/classifiers" in about
+    again = GGLoadClassifier.execute("noisy_00002_.safetensors").args[0]
+    assert again.network.config == saved.network.config
+    assert (again.logits(latent["samples"], 0.5, 0.5) - made.logits(latent["samples"], 0.5, 0.5)).abs().max() <= 1e-5
+    node.execute(model, **WIDGETS | {"labels": "a; b; c"}, latent=latent, start_from=made)
+    assert GGLoadClassifier.execute("noisy_00003_.safetensors").args[1] == "a\nb\nc"
+
+
+def test_the_packs_clean_one_is_taught_to_read_noise(node, folder, labelled, empty_latent):
+    from guidance_geometry.nodes.load_classifier import GGLoadClassifier
+
+    model, *_ = labelled["pocket"]
+    start = GGLoadClassifier.execute("pocket-clean-1").args[0]
+    node.execute(model, **WIDGETS, latent=dark_and_bright(empty_latent, "pocket"), start_from=start)
+    loaded, labels, about = GGLoadClassifier.execute("noisy_00001_.safetensors").args
+    assert labels == "cat\ndog"
+    assert "noise-aware\nsees samples 3 x any x any" in about
+    with torch.inference_mode(False), torch.enable_grad():
+        x = torch.randn(2, 3, 16, 16).requires_grad_()
+        (gradient,) = torch.autograd.grad(loaded.logits(x, 0.5)[:, 0].sum(), x)
+    assert gradient.abs().max() > 0
+
+
+def test_the_judge_is_not_trained_further(node, folder, labelled, empty_latent):
+    from guidance_geometry.nodes.load_classifier import GGLoadClassifier
+
+    judge = GGLoadClassifier.execute("pocket-judge-1").args[0]
+    with pytest.raises(ValueError, match="pocket-judge-1 cannot be trained further: it only measures"):
+        node.execute(labelled["ve"][0], **WIDGETS, latent=empty_latent("ve", 6), start_from=judge)
     assert not [*folder.rglob("*")]
 
 

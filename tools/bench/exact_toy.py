@@ -24,15 +24,17 @@ PAGE = ROOT / "docs" / "exact-toy.md"
 NAMES = {"none": "none", "noisy": NOISY, "through": BACKPROP, "clean": CLEAN_X0}
 GAMMAS, STEPS, HEUN = (0.3, 0.5, 1.0, 2.0, 4.0), (20, 40, 80, 160), 80
 LEVELS = ((1.0, 0.05), (1.0, 0.5), (1.0, 3.0), (1.0, 40.0), (0.9, 0.1), (0.3, 0.7), (0.02, 0.98))  # alpha, sigma
-COLUMNS = {"acc": "accuracy", "p": "p(y)", "fd": "Frechet", "spread": "spread"}
-SHOWN = {"acc": "{:.3f}", "p": "{:.3f}", "fd": "{:.4f}", "spread": "{:.3f}"}
+TRUE, PAIRED = 1_000_000, 10_000  # true samples of the first row; samples that the energy distance pairs
+COLUMNS = {"acc": "accuracy", "p": "p(y)", "fd": "Frechet", "ed": "energy", "spread": "spread"}
+SHOWN = {"acc": "{:.3f}", "p": "{:.3f}", "fd": "{:.4f}", "ed": "{:.3f}", "spread": "{:.3f}"}
 OPENING = """# Classifier guidance where the truth is known
 
 Written by `python3 dev.py bench exact_toy`; every number is from that run. The data are the mixture of
 `tests/exact_toy.py`: four dimensions, three classes of two Gaussians each, denoiser and classifier in closed form,
 float64. {count:,} samples a row, seed 0, Karras noise levels from 40 to 0.01. **accuracy**: share of samples whose most
 probable class is the wanted one; **p(y)**: its mean probability; **Frechet**: distance to the true moments of the
-class; **spread**: variance over that of the class. `tests/guidance/test_toy.py` holds the pack to these numbers.
+class; **energy**: energy distance of 10,000 of them to 10,000 true ones; **spread**: variance over that of the class.
+The first row has a million true samples. `tests/guidance/test_toy.py` holds the pack to these numbers.
 """
 SCALE = """## What \u03b3 = 1 is
 
@@ -55,7 +57,13 @@ differentiation, against (\u03b1/\u03c3\u00b2) Cov[x0 given x], relative.
 
 def reached(solver: Callable, road: str, gamma: float, steps: int, count: int) -> dict[str, float]:
     """What one run reaches."""
-    return toy.measured(solver(lambda x, sigma: guided(road, gamma)(x, sigma), steps, count))
+    return numbers(solver(lambda x, sigma: guided(road, gamma)(x, sigma), steps, count))
+
+
+def numbers(x: Tensor) -> dict[str, float]:
+    """All of what is measured, the distance to true samples included."""
+    apart = toy.energy_distance(x[:PAIRED], toy.samples_of(toy.TARGET, PAIRED))
+    return toy.measured(x) | {"ed": max(apart, 0.0)}
 
 
 def cells(n: dict[str, float]) -> list[str]:
@@ -65,7 +73,7 @@ def cells(n: dict[str, float]) -> list[str]:
 
 def scales(count: int) -> list[str]:
     """Every road at several gammas, beside true samples and no guidance."""
-    rows = [["true samples", "", *cells(toy.measured(toy.samples_of(toy.TARGET, count)))]]
+    rows = [["true samples", "", *cells(numbers(toy.samples_of(toy.TARGET, TRUE)))]]
     wanted = [("none", 0.0), *((road, gamma) for road in ("noisy", "through", "clean") for gamma in GAMMAS)]
     for road, gamma in wanted:
         rows.append([NAMES[road], f"{gamma:g}", *cells(reached(toy.heun, road, gamma, HEUN, count))])
