@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from functools import partial
+from functools import cache, partial
 from typing import Any, cast
 
 import comfy.ldm.modules.attention as host_attention
@@ -161,16 +161,18 @@ def _training() -> Iterator[None]:
         manager.in_training = before
 
 
-def with_attention(options: dict, lacking: Callable[[str], None], own: bool = False) -> dict:
+def with_attention(options: dict, reached: Callable[[], None], lacking: Callable[[str], None], own: bool) -> dict:
     """Options of a call in which PyTorch's attention takes the place of one that has no backward.
 
-    That computes the same but for rounding. lacking: is told the name of the one that has none, which is found out
-    where its result forgets the graph. own: PyTorch's from the start, since others only fail on the way back.
+    That computes the same but for rounding. reached: is called by every attention that can be replaced so. lacking: is
+    told the name of the one that has no backward, which is found out where its result forgets the graph. own: PyTorch's
+    from the start, since others only fail on the way back.
     """
     transformer = options.get("transformer_options", {})
     chosen = transformer.get(OVERRIDE)  # another pack's
 
     def checked(hosts, *args, **named):
+        reached()
         if not own:
             found = hosts(*args, **named) if chosen is None else chosen(hosts, *args, **named)
             if found.requires_grad or not any(isinstance(t, Tensor) and t.requires_grad for t in args):
@@ -179,6 +181,21 @@ def with_attention(options: dict, lacking: Callable[[str], None], own: bool = Fa
         return host_attention.attention_pytorch(*args, **named)
 
     return {**options, "transformer_options": {**transformer, OVERRIDE: checked}}
+
+
+def hosts_without_backward() -> str | None:
+    """Name of the attention that the host uses where nobody chooses another, if it has no backward."""
+    attention = host_attention.optimized_attention
+    return getattr(attention, "__name__", "the attention in force") if _forgets(attention) else None
+
+
+@cache
+def _forgets(attention: Callable) -> bool:
+    device = comfy.model_management.get_torch_device()
+    kind = torch.float32 if device.type == "cpu" else torch.float16
+    with torch.inference_mode(False), torch.enable_grad():
+        q = torch.zeros(1, 64, 64, device=device, dtype=kind, requires_grad=True)
+        return not attention(q, q, q, 1).requires_grad
 
 
 def without_underflow(function: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:  # [B, ...] -> [B, ...]

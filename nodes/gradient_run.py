@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
+from functools import partial
 from typing import Any, NamedTuple, Protocol
 
 import comfy.model_management
@@ -22,7 +23,16 @@ from ..guidance.schedules import Run
 from ..guidance.terms import BACKPROP, CLEAN_X0, NOISY, GradientTerm, Place, Strength, WatchTerm
 from ..guidance.vectors import rms
 from . import host
-from .autograd import IN_PLACE, NO_FORMULA, graph, pages_weights, ran_out_of_memory, with_attention, without_underflow
+from .autograd import (
+    IN_PLACE,
+    NO_FORMULA,
+    graph,
+    hosts_without_backward,
+    pages_weights,
+    ran_out_of_memory,
+    with_attention,
+    without_underflow,
+)
 from .graph_memory import Tally
 from .pictures import picture_of
 
@@ -179,6 +189,14 @@ class GradientRun:
         self.own_attention = True
         self._tell(f"{attention} has no backward, so gradients are taken through PyTorch's attention")
 
+    def warn_of_attention(self) -> None:
+        """Say that a model calls its attention where nothing can replace it, if the host's has no backward."""
+        if name := hosts_without_backward():
+            self._tell(
+                f"{name} has no backward, and nothing can replace it in this model. If the model uses it, a part of "
+                "the gradient is missing: start ComfyUI with --use-pytorch-cross-attention"
+            )
+
     def told(self) -> list[str]:
         """Sentences for the trace, the counts of the whole run last."""
         bad = (f"{name} had {count} numbers that are not finite" for name, count in self.broken.items())
@@ -272,12 +290,16 @@ class Call(NamedTuple):
     def with_graph(self, terms: dict) -> Tensor:
         """One forward with its graph, one backward for each term that goes through the denoiser."""
         run, seen = self.run, {}
-        options = with_attention(self._options(terms, seen), run.lacking, run.own_attention)
+        replaceable: list[bool] = []
+        reached = partial(replaceable.append, True)
+        options = with_attention(self._options(terms, seen), reached, run.lacking, run.own_attention)
         with graph(nn.ModuleList(run.whole.networks()), run.recompute, run.in_place):
             leaf = self.x.detach().clone().requires_grad_()
             timestep = self.timestep.clone()
             denoised = without_underflow(lambda x: self.evaluate(x, timestep, options, self.seed), leaf)
             comfy.model_management.throw_exception_if_processing_interrupted()
+            if not replaceable:
+                run.warn_of_attention()
             found = self._with(terms, leaf, denoised, seen).detach()
             for kept in seen.values():  # samplers keep these
                 if kept.requires_grad and not kept._is_view():

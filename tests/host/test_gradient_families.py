@@ -283,6 +283,28 @@ def test_an_attention_without_backward_is_named_once(host, attention, words):
     assert sum(words in note for note in trace.header["notes"]) == 1
 
 
+@pytest.mark.parametrize("name", ["SD15", "Pocket"])
+def test_an_attention_that_nothing_can_replace_is_said(host, pocket, empty_latent, monkeypatch, name):
+    """Pocket stands for models that call theirs without the wire's options; SD15 hands them on."""
+    import comfy.ldm.modules.attention as attention
+
+    from guidance_geometry.tests.tiny_families import family, text
+
+    from .test_bits import guided
+    from .test_gradient_run import bright, chain_of
+
+    def kernel(*args, **named):
+        return forgetful(attention.attention_pytorch, *args, **named)
+
+    monkeypatch.setattr(attention, "optimized_attention", kernel)
+    cond = text("SD15", 0)
+    parts = pocket("fp32") if name == "Pocket" else (family("SD15"), cond, cond)
+    latent = empty_latent("pocket") if name == "Pocket" else {"samples": torch.zeros(2, 4, 8, 8)}
+    _, _, trace = guided(*parts, latent, "euler", cfg=1.0, guidance=chain_of(bright(), evaluation="x0 + backprop"))
+    said = sum("--use-pytorch-cross-attention" in note for note in trace.header["notes"])
+    assert said == (name == "Pocket")
+
+
 SMALL_VAE = {
     "embed_dim": 4,
     "ddconfig": {
