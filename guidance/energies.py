@@ -184,10 +184,10 @@ class LabelEnergy(Named):
         return score if self.kind == "joint logit" else score - logits.logsumexp(dim=1)
 
     def _chosen(self, logits: Tensor) -> Tensor:  # [B, K] -> [B, K] bool
-        chosen = torch.zeros(logits.shape, dtype=torch.bool)
-        for row in range(len(chosen)):
-            chosen[row, list(self.wanted[row % len(self.wanted)])] = True
-        return chosen.to(logits.device)
+        turns = torch.zeros(len(self.wanted), logits.shape[1], dtype=torch.bool)
+        for turn, labels in zip(turns, self.wanted, strict=True):
+            turn[list(labels)] = True
+        return turns[torch.arange(len(logits)) % len(turns)].to(logits.device)
 
 
 @dataclass(frozen=True, eq=False, repr=False)
