@@ -193,7 +193,8 @@ def other_network():
 
 
 def transformers_folder():
-    tiny = pytest.importorskip("guidance_geometry.tests.classifiers.tiny_folders")
+    from guidance_geometry.tests.classifiers import tiny_folders as tiny
+
     return CleanClassifier("folder", tiny.vit(), ("cat", "dog", "sky"), Preprocessing((32, 32)))
 
 
