@@ -10,7 +10,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from ..guidance.files import read_safetensors
+from ..guidance.files import positive, read_safetensors
 from .networks import build, load_weights, weights_of
 
 FORMAT = "guidance-geometry/classifier"
@@ -100,14 +100,11 @@ def labels_of(metadata: Mapping[str, str], file: str = "classifier") -> list[str
     return [str(label) for label in parsed(file, metadata, "gg.labels", list)]
 
 
-def positive(file: str, metadata: Mapping[str, str], key: str, usual: float) -> float:
+def number(file: str, metadata: Mapping[str, str], key: str, usual: float) -> float:
     """A number above 0 that a file may state."""
     text = metadata.get(key, str(usual))
-    try:
-        value = float(text)
-    except ValueError:
-        value = math.nan
-    if not 0 < value < math.inf:
+    value = positive(text)
+    if value is None:
         raise ValueError(f"{file}: {key} is {text!r}, and a number above 0 is needed. Write the file again.")
     return value
 

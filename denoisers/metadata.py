@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
+
+from ..guidance.files import positive
 
 FORMAT, VERSION = "guidance-geometry/denoiser", "1"
 
@@ -40,11 +41,8 @@ class Notes:
     def number(self, key: str, default: float) -> float:
         """A positive, finite number."""
         found = self.text(key, str(default))
-        try:
-            value = float(found)
-        except ValueError:
-            value = math.nan
-        if not 0 < value < math.inf:
+        value = positive(found)
+        if value is None:
             raise ValueError(f"{self.file}: gg.{key} is {found!r} but must be a positive number.")
         return value
 

@@ -7,10 +7,10 @@ and the tensors without a gap. Nothing here unpickles, and nothing is allocated 
 from __future__ import annotations
 
 import json
+import math
 import os
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
-from math import prod
 from pathlib import Path
 from typing import TypeGuard
 from uuid import uuid4
@@ -115,6 +115,15 @@ def unwrapped(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return dict(tensors)
 
 
+def positive(text: str) -> float | None:
+    """The finite number above 0 that a text of the metadata states; None where it states none."""
+    try:
+        value = float(text)
+    except ValueError:
+        return None
+    return value if 0 < value < math.inf else None
+
+
 def write_safetensors(path: str | os.PathLike, tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> None:
     """Write tensors and text to one safetensors file, all or nothing.
 
@@ -198,7 +207,7 @@ def _entry(file: str, name: str, claim: object) -> Entry:
         raise ValueError(f"{file}: tensor {name!r} lacks a dtype, a shape or two offsets. The file is damaged.")
     if dtype not in BYTES:
         raise ValueError(f"{file}: tensor {name!r} has dtype {dtype}; known are {', '.join(BYTES)}. Convert the file.")
-    needed, held = prod(shape) * BYTES[dtype], offsets[1] - offsets[0]
+    needed, held = math.prod(shape) * BYTES[dtype], offsets[1] - offsets[0]
     if needed != held:
         raise ValueError(
             f"{file}: tensor {name!r} of shape {shape} and dtype {dtype} needs {needed:,} bytes "

@@ -231,7 +231,7 @@ class GradientRun:
             if self.broken[asked.name] == bad:
                 self._tell(f"{asked.name} has {bad} numbers that are not finite at sigma {sigma:.3g}; they count as 0")
             asked = asked._replace(shift=asked.shift.nan_to_num(0.0, 0.0, 0.0))
-        elif (dead := int(is_dead(asked.shift).sum())) and asked.name not in self.dead:
+        elif asked.name not in self.dead and (dead := int(is_dead(asked.shift).sum())):
             self.dead.add(asked.name)
             some = "" if dead == len(asked.shift) else f" in {dead} of {len(asked.shift)} samples"
             self._tell(

@@ -2,10 +2,20 @@
 
 import math
 
+import torch
+
 from guidance_geometry.guidance.gradients import at_denoised, noise_aware, through_denoiser
 from guidance_geometry.tests import exact_toy as toy
 
 DATA = math.sqrt(toy.VARIANCE)
+LEVELS = [(1.0, 0.05), (1.0, 0.5), (1.0, 3.0), (1.0, 40.0), (0.9, 0.1), (0.3, 0.7), (0.02, 0.98)]  # alpha, sigma
+
+
+def states(alpha, sigma, count=5):
+    """A few noisy samples."""
+    draws = torch.Generator().manual_seed(3)
+    x0, eps = (torch.randn(count, 4, generator=draws, dtype=torch.float64) for _ in range(2))
+    return alpha * x0 + sigma * eps
 
 
 def target(point, sigma=0.0, alpha=1.0):

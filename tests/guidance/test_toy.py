@@ -9,7 +9,7 @@ import torch
 from guidance_geometry.guidance.gradients import at_denoised, noise_aware, spread
 from guidance_geometry.guidance.predictions import denoised_from, output_from
 from guidance_geometry.tests import exact_toy as toy
-from guidance_geometry.tests.toy_roads import DATA, guided, target
+from guidance_geometry.tests.toy_roads import DATA, LEVELS, guided, states, target
 from guidance_geometry.tests.toy_tables import BY_STEPS, HEUN_80, SHORT, holds
 
 PROBE = torch.tensor([[0.5, -0.5, 0.25, 1.0]], dtype=torch.float64)
@@ -36,13 +36,6 @@ AT_PROBE = [  # alpha, sigma, D, D of the class, log p
         -1.577189448,
     ),
 ]
-LEVELS = [(1.0, 0.05), (1.0, 0.5), (1.0, 3.0), (1.0, 40.0), (0.9, 0.1), (0.3, 0.7), (0.02, 0.98)]
-
-
-def states(alpha, sigma, count=5):
-    draws = torch.Generator().manual_seed(3)
-    x0, eps = (torch.randn(count, 4, generator=draws, dtype=torch.float64) for _ in range(2))
-    return alpha * x0 + sigma * eps
 
 
 def test_the_toy_is_the_one_that_was_measured():

@@ -16,14 +16,13 @@ from torch import Tensor
 from ...guidance.predictions import denoised_from, output_from
 from ...guidance.terms import BACKPROP, CLEAN_X0, NOISY
 from ...tests import exact_toy as toy
-from ...tests.toy_roads import guided
+from ...tests.toy_roads import DATA, LEVELS, guided, states
 from ..provision import ROOT
 from ..roads_page import markdown
 
 PAGE = ROOT / "docs" / "exact-toy.md"
 NAMES = {"none": "none", "noisy": NOISY, "through": BACKPROP, "clean": CLEAN_X0}
 GAMMAS, STEPS, HEUN = (0.3, 0.5, 1.0, 2.0, 4.0), (20, 40, 80, 160), 80
-LEVELS = ((1.0, 0.05), (1.0, 0.5), (1.0, 3.0), (1.0, 40.0), (0.9, 0.1), (0.3, 0.7), (0.02, 0.98))  # alpha, sigma
 TRUE, PAIRED = 1_000_000, 10_000  # true samples of the first row; samples that the energy distance pairs
 COLUMNS = {"acc": "accuracy", "p": "p(y)", "fd": "Frechet", "ed": "energy", "spread": "spread"}
 SHOWN = {"acc": "{:.3f}", "p": "{:.3f}", "fd": "{:.4f}", "ed": "{:.3f}", "spread": "{:.3f}"}
@@ -55,9 +54,9 @@ differentiation, against (\u03b1/\u03c3\u00b2) Cov[x0 given x], relative.
 """
 
 
-def reached(solver: Callable, road: str, gamma: float, steps: int, count: int) -> dict[str, float]:
-    """What one run reaches."""
-    return numbers(solver(lambda x, sigma: guided(road, gamma)(x, sigma), steps, count))
+def samples(solver: Callable, road: str, gamma: float, steps: int, count: int) -> Tensor:
+    """One run."""
+    return solver(guided(road, gamma), steps, count)
 
 
 def numbers(x: Tensor) -> dict[str, float]:
@@ -76,7 +75,7 @@ def scales(count: int) -> list[str]:
     rows = [["true samples", "", *cells(numbers(toy.samples_of(toy.TARGET, TRUE)))]]
     wanted = [("none", 0.0), *((road, gamma) for road in ("noisy", "through", "clean") for gamma in GAMMAS)]
     for road, gamma in wanted:
-        rows.append([NAMES[road], f"{gamma:g}", *cells(reached(toy.heun, road, gamma, HEUN, count))])
+        rows.append([NAMES[road], f"{gamma:g}", *cells(numbers(samples(toy.heun, road, gamma, HEUN, count)))])
         print(*rows[-1], flush=True)
     return markdown(f"road, \u03b3, {', '.join(COLUMNS.values())}", rows)
 
@@ -86,25 +85,18 @@ def steps(count: int) -> list[str]:
     rows = []
     for solver, roads in ((toy.heun, tuple(NAMES)), (toy.euler, ("none", "noisy"))):
         for road in roads:
-            found = [reached(solver, road, 1.0, n, count) for n in STEPS]
+            found = [toy.measured(samples(solver, road, 1.0, n, count)) for n in STEPS]
             shown = [" / ".join(f"{n[name]:.3f}" for name in ("acc", "p", "spread")) for n in found]
             rows.append([solver.__name__, NAMES[road], *shown])
             print(*rows[-1], flush=True)
     return markdown(f"solver, road, {', '.join(map(str, STEPS))}", rows)
 
 
-def states(alpha: float, sigma: float) -> Tensor:
-    """A few noisy samples."""
-    draws = torch.Generator().manual_seed(3)
-    x0, eps = (torch.randn(5, 4, generator=draws, dtype=torch.float64) for _ in range(2))
-    return alpha * x0 + sigma * eps
-
-
 def bayes(kind: str, alpha: float, sigma: float) -> float:
     """Error of u + g against c, with u from a network that outputs `kind`."""
-    x, size = states(alpha, sigma), toy.VARIANCE**0.5
-    output = output_from(kind, toy.denoised(x, sigma, alpha), x, sigma, alpha, sigma_data=size)
-    u = denoised_from(kind, output, x, sigma, alpha, sigma_data=size)
+    x = states(alpha, sigma)
+    output = output_from(kind, toy.denoised(x, sigma, alpha), x, sigma, alpha, sigma_data=DATA)
+    u = denoised_from(kind, output, x, sigma, alpha, sigma_data=DATA)
     shift = guided("noisy", 1.0)(x, sigma, alpha) - toy.denoised(x, sigma, alpha)
     return float((u + shift - toy.denoised(x, sigma, alpha, toy.TARGET)).abs().max())
 
