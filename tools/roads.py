@@ -24,7 +24,7 @@ from .sources import origin
 ROOT = Path(__file__).resolve().parents[1]
 KEPT = ROOT / ".cache" / "classifier-guidance"
 FIXTURE = ROOT / "tests" / "fixtures" / "pocket_judge_statistics.safetensors"
-WEIGHTS = [*sorted((ROOT / "assets").rglob("*.safetensors")), FIXTURE]
+WEIGHTS = (*sorted((ROOT / "assets").rglob("*.safetensors")), FIXTURE)
 NOISY, BACKPROP, CLEAN_X0 = ROADS = tuple(UNITS)
 CFG = "CFG"
 BATCH, SEED = 100, 1

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 import hashlib
-from collections.abc import Iterable
+from functools import cache
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -38,9 +38,11 @@ def imported_by(file: Path, root: Path) -> list[Path]:
     return [path for path in {*found, *packages} if path.is_file() and path != root / "__init__.py"]
 
 
-def origin(tool: str, data: Iterable[Path] = (), root: Path = ROOT) -> str:
+@cache
+def origin(tool: str, data: tuple[Path, ...] = (), root: Path = ROOT) -> str:
     """Checksum, 12 hexadecimal digits, of what the numbers of a tool depend on: data files, and every source file.
 
+    Taken once in a process, since an edit while it runs reaches no module that is loaded already.
     tool: its file below tools/, without an ending. data: below ROOT; read at the same place below `root`.
     """
     digest = hashlib.sha256()

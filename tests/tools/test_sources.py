@@ -34,10 +34,11 @@ def copy(tmp_path_factory):
 def changed(copy, tool, name):
     """Whether a byte more in a file changes the checksum of a tool."""
     file = copy / name
-    before, content = origin(tool, DATA[tool], copy), file.read_bytes()
+    fresh = origin.__wrapped__
+    before, content = fresh(tool, DATA[tool], copy), file.read_bytes()
     try:
         file.write_bytes(content + b"\n")
-        return origin(tool, DATA[tool], copy) != before
+        return fresh(tool, DATA[tool], copy) != before
     finally:
         file.write_bytes(content)
 
