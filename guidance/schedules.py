@@ -121,15 +121,15 @@ class ScaleSchedule(Rule):
         return f"gamma {self.shape} {self.start:g} to {self.end:g}{bend}"
 
 
-def parse_values(text: str) -> tuple[float, ...]:
-    """Numbers of a list typed by a user, separated by commas, semicolons, spaces or lines.
+def parse_values(text: str, name: str = "The gamma list") -> tuple[float, ...]:
+    """Numbers of a list typed by a user, separated by commas, semicolons, spaces or lines.  name: of the list.
 
     Raises ValueError that names the first entry which is no finite number.
     """
     entries = text.replace(",", " ").replace(";", " ").split()
     for entry in entries:
         if not _is_finite(entry):
-            raise ValueError(f"The gamma list holds {entry!r}, which is no finite number. Write numbers: 7, 5, 3.5.")
+            raise ValueError(f"{name} holds {entry!r}, which is no finite number. Write numbers: 7, 5, 3.5.")
     return tuple(float(entry) for entry in entries)
 
 

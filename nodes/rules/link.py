@@ -18,8 +18,15 @@ CHAIN = wires.Guidance.Output(
 PLAIN_CFG = "These settings leave plain CFG as it is at every step."
 
 
-def rule_schema(node_id: str, display_name: str, description: str, knobs: list, experimental: bool = False):
-    """Schema of a rule node: its knobs, then the chain so far.
+def rule_schema(
+    node_id: str,
+    display_name: str,
+    description: str,
+    knobs: list,
+    experimental: bool = False,
+    later: tuple = (),
+):
+    """Schema of a rule node: its knobs, the chain so far, and optional knobs that came later.
 
     experimental: not among the rules that artists are shown first.
     """
@@ -28,7 +35,7 @@ def rule_schema(node_id: str, display_name: str, description: str, knobs: list, 
         display_name=display_name,
         category=f"{CATEGORY}/experimental" if experimental else CATEGORY,
         description=description,
-        inputs=[*knobs, UPSTREAM],
+        inputs=[*knobs, UPSTREAM, *later],
         outputs=[CHAIN],
         hidden=[io.Hidden.unique_id],
         is_experimental=experimental,

@@ -17,7 +17,7 @@ EXPERIMENTAL = {
 MOST_SHOWN = 14  # rules that artists see first
 NO_PAPER = {"GGLocationNorm": "HiDream-E1", "GGSkim": "No paper", "GGFormula": "your own", "GGPreset": "APG"}
 # node: its knobs as they stand, the chain they make, knobs that leave plain CFG (None where there are none)
-APG = {"threshold_unit": "per element", "space": "x0"}
+APG = {"threshold_unit": "per element", "space": "x0", "norm_over": "sample"}
 PULL = {"form": "sum", "third_weight": 0.5, "fourth_weight": 0.5}
 SHAPE = {"start_weight": 0.0, "end_weight": 1.0, "power": 2.0, "values": ""}
 WINDOW = {"start_percent": 0.0, "end_percent": 1.0}
@@ -49,9 +49,9 @@ NODES = {
         {"unit": "percent", "start": 0.0, "end": 1.0},
     ),
     "GGFrequencyBands": (
-        {"method": "FDG", "low": 0.5, "high": 1.0, "cutoff": 0.5},
+        {"method": "FDG", "low": 0.5, "high": 1.0, "cutoff": 0.5, "middle": ""},
         "FDG low 0.5, high 1 > CFG",
-        {"method": "FreSca", "low": 1.0, "high": 1.0, "cutoff": 0.5},
+        {"method": "FreSca", "low": 1.0, "high": 1.0, "cutoff": 0.5, "middle": ""},
     ),
     "GGDynamicThreshold": ({"method": "mimic", **RANGE}, "CFG > threshold mimic 4, quantile 0.995", None),
     "GGPlusPlus": ({"step_of": "euler", "eta": 1.0}, "CFG++ (euler) > CFG", None),
@@ -69,7 +69,7 @@ NODES = {
     "GGPerturbed": ({"scale": 3.0, **WINDOW}, "perturbed pass x 3 > CFG", {"scale": 0.0, **WINDOW}),
     "GGFormula": ({"formula": "u + gamma * d"}, "D = u + gamma * d", {"formula": "u + gamma*d"}),
 }
-TYPED = ("formula", "values")  # what a user writes is refused in words of its own
+TYPED = ("formula", "values", "middle")  # what a user writes is refused in words of its own
 ACTING = {  # where the knobs as they stand leave plain CFG
     "GGClassifierFree": {"schedule": "linear", **SHAPE},
     "GGFormula": {"formula": "c + (gamma - 1) * rej(d, c)"},
@@ -127,10 +127,11 @@ def test_the_schema_explains_itself(name):
     assert [one.id for one in (*schema.inputs, *schema.outputs) if not one.tooltip] == []
     assert schema.is_experimental == (name in EXPERIMENTAL)
     assert schema.category == "guidance geometry/rules" + ("/experimental" if name in EXPERIMENTAL else "")
-    assert schema.inputs[-1].id == "guidance"
+    ids = [one.id for one in schema.inputs]
+    assert all(one.optional for one in schema.inputs[ids.index("guidance") :]), "what came later is optional"
     page = (DOCS / f"{name}.md").read_text(encoding="utf-8")
     assert page.startswith(f"# {schema.display_name}\n")
-    assert [one.id for one in schema.inputs[:-1] if one.id not in page] == []
+    assert [one for one in ids if one != "guidance" and one not in page] == []
 
 
 @pytest.mark.parametrize("name", NODES)

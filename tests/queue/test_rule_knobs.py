@@ -14,6 +14,7 @@ OTHER, NULL = ["6", 0], ["2", 1]  # a second label, and the null label
 SECOND = {"second": OTHER, "form": "sum", "second_weight": 0.5, "third_weight": -0.5, "fourth_weight": 0.0}
 PERPENDICULAR = {"empty": OTHER, "weight": 1.0}
 TURN = {"max_angle": 60.0, "keep_norm": True}
+BANDS = {"method": "FDG", "low": 0.5, "high": 1.0, "cutoff": 0.5}
 LISTED = {"schedule": "list", "start_weight": 0.0, "end_weight": 1.0, "power": 2.0}
 
 
@@ -38,6 +39,9 @@ BAD = {
     ),
     "an interval upside down": ("GGInterval", {"unit": "percent", "start": 0.8, "end": 0.2}, "is upside down"),
     "sigmas upside down": ("GGInterval", {"unit": "sigma", "start": 0.28, "end": 5.42}, "is upside down"),
+    "a band that is no number": ("GGFrequencyBands", BANDS | {"middle": "0.6, half"}, "middle holds 'half'"),
+    "a band out of range": ("GGFrequencyBands", BANDS | {"middle": "0.6 11"}, "middle is 11, outside -10 to 10"),
+    "part of a sample that is none": ("GGAdaptiveProjected", APG | {"norm_over": "pixel"}, "'pixel'"),
     "a forbidden function": ("GGFormula", {"formula": "u + eval(d)"}, "'eval(d)', which is not allowed"),
     "a forbidden name": ("GGFormula", {"formula": "u.__class__"}, "'u.__class__', which is not allowed"),
     "nothing weaker": ("GGAutoguidance", {"weak_share": 1.0}, "Connect weak_model"),
