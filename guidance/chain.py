@@ -6,7 +6,7 @@ methods `init` and `step`, so that another pack can put its own rule on the wire
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple, Protocol
 
@@ -14,10 +14,12 @@ from torch import Tensor
 
 from .predictions import Predictions
 from .rules.cfg import cfg
-from .rules.contract import KINDS, Rule, Source
+from .rules.contract import KINDS, ONE_OF, Rule, Source, with_difference
 from .schedules import Run
+from .vectors import promoted
 
 PLAIN_NEEDS = frozenset({"cond", "uncond"})
+Act = Callable[..., Any]  # index of a rule, what its kind is handed -> what it makes of that
 
 
 class Guidance(Protocol):
@@ -38,10 +40,14 @@ class ChainState(NamedTuple):
     run: Run
     rules: tuple[Any, ...]
 
+    def inside(self, began: float | None) -> ChainState:
+        """The same for a further stage of the outer step that began at this noise level; None for its beginning."""
+        return self._replace(run=replace(self.run, began=began))
+
 
 @dataclass(frozen=True)
 class Chain:
-    """Rules in wire order: scales, then what comes before the combination, one combination, and what comes after.
+    """Rules in wire order; they act in the order of their kinds.
 
     Gradient terms, which need more than predictions, are added to the result by whoever evaluates: `terms`.
 
@@ -52,8 +58,8 @@ class Chain:
 
     def then(self, rule: Rule) -> Chain:
         """A longer chain; this one stays as it is.  Raises ValueError for a second rule that combines."""
-        there = [mine for mine in self.rules if mine.kind == rule.kind == "combine"]
-        if there:
+        there = [mine for mine in self.rules if mine.kind in ONE_OF]
+        if there and rule.kind in ONE_OF:
             raise ValueError(
                 f"Two rules want to combine the predictions: {there[0].text!r} and {rule.text!r}. "
                 "A chain has room for one of them: remove the other."
@@ -89,30 +95,73 @@ class Chain:
     def needs(self, state: ChainState, sigma: float, gamma: float) -> frozenset[str]:
         """Predictions to evaluate at a noise level: "cond", "uncond" and names of `sources`.  gamma: from `scale`."""
         wanted = PLAIN_NEEDS if gamma != 1 else frozenset({"cond"})
-        for i, (rule, memory) in enumerate(zip(self.rules, state.rules, strict=True)):
-            if rule.neutral:
-                continue
+        for i in reversed(self._in_order()):  # what acts last says what it wants of those before it
             own = frozenset(name for name in wanted if name in PLAIN_NEEDS)
-            asked = rule.needs(memory, sigma, own)
+            asked = self.rules[i].needs(state.rules[i], sigma, own)
             wanted = (wanted - own) | frozenset(n if n in PLAIN_NEEDS else f"{i} {n}" for n in asked)
         return wanted
 
     def step(self, state: ChainState, p: Predictions, gamma: float) -> tuple[Tensor, ChainState]:
         """Guide one outer step.  gamma: from `scale`; 0 is u, 1 is c.  Where u is missing and no rule fills it: c."""
         memory = list(state.rules)
-        for i in self._of("before"):
-            if p.uncond is not None or self.rules[i].fills_uncond:
-                found, memory[i] = self.rules[i].step(memory[i], self._own(p, i), gamma)
-                p = replace(found, extra=p.extra)
+
+        def act(i: int, *given: Any) -> Any:
+            found, memory[i] = self.rules[i].step(memory[i], *given)
+            return found
+
+        guided = self._guided(p, gamma, act)
+        return guided, state._replace(rules=tuple(memory))
+
+    def stage(self, state: ChainState, following: ChainState, p: Predictions, gamma: float) -> Tensor:
+        """Guide a further stage of an outer step that began with `state`; its first evaluation left `following`."""
+
+        def act(i: int, *given: Any) -> Any:
+            return self.rules[i].stage(state.rules[i], following.rules[i], *given)
+
+        return self._guided(p, gamma, act)
+
+    def _guided(self, p: Predictions, gamma: float, act: Act) -> Tensor:
+        """What the chain makes of u and c, and what its rules add to that from the predictions as evaluated."""
+        guided = self._combined(p, gamma, act)
+        shifts = [act(i, self._own(p, i), gamma) for i in self._of("add")]
+        found = [promoted(shift) for shift in shifts if shift is not None]
+        return sum(found, promoted(guided)).to(guided.dtype) if found else guided
+
+    def _combined(self, p: Predictions, gamma: float, act: Act) -> Tensor:
+        p = self._moved("replace", p, gamma, act)
+        guided, p = self._of_conditions(p, gamma, act)
+        p = self._moved("before", p, gamma, act)
         if p.uncond is None:
-            return p.cond, state._replace(rules=tuple(memory))
-        guided = None
+            return p.cond
         for i in self._of("combine"):
-            guided, memory[i] = self.rules[i].step(memory[i], self._own(p, i), gamma)
+            guided = act(i, self._own(p, i), gamma)
         guided = cfg(p, gamma=gamma) if guided is None else guided
         for i in self._of("after"):
-            guided, memory[i] = self.rules[i].step(memory[i], self._own(p, i), guided, gamma)
-        return guided, state._replace(rules=tuple(memory))
+            guided = act(i, self._own(p, i), guided, gamma)
+        return guided
+
+    def _moved(self, kind: str, p: Predictions, gamma: float, act: Act) -> Predictions:
+        """The predictions as the rules of a kind leave them."""
+        for i in self._of(kind):
+            if p.uncond is not None or self.rules[i].fills_uncond:
+                p = replace(act(i, self._own(p, i), gamma), extra=p.extra)
+        return p
+
+    def _of_conditions(self, p: Predictions, gamma: float, act: Act) -> tuple[Tensor | None, Predictions]:
+        """The combination D of several conditions, or the predictions between which plain CFG makes it.
+
+        The second where a rule waits to reshape the difference: it is handed the one that pulls, (D - c) / (gamma - 1).
+        """
+        if p.uncond is None:
+            return None, p
+        found = [act(i, self._own(p, i), gamma) for i in self._of("conditions")]
+        if not found or gamma == 1 or not self._of("before"):
+            return (found[0] if found else None), p
+        return None, with_difference(p, (promoted(found[0]) - promoted(p.cond)) / (gamma - 1))
+
+    def _in_order(self) -> list[int]:
+        """Indices of the rules at work, in the order in which they act."""
+        return [i for kind in KINDS for i in self._of(kind)]
 
     def _of(self, kind: str) -> list[int]:
         return [i for i, rule in enumerate(self.rules) if rule.kind == kind and not rule.neutral]
@@ -125,10 +174,10 @@ class Chain:
     @property
     def text(self) -> str:
         """The chain as one line for the trace, in the order in which the rules act."""
-        ordered = sorted(self.rules, key=lambda rule: KINDS.index(rule.kind))
-        parts = {kind: [rule.text for rule in ordered if rule.kind == kind] for kind in KINDS}
-        rest = (*parts["after"], *parts["gradient"])
-        return " > ".join([*parts["scale"], *parts["before"], *(parts["combine"] or ["CFG"]), *rest])
+        parts = {kind: [rule.text for rule in self.rules if rule.kind == kind] for kind in KINDS}
+        if not any(parts[kind] for kind in ONE_OF):
+            parts["combine"] = ["CFG"]
+        return " > ".join(text for kind in KINDS for text in parts[kind])
 
     def __repr__(self) -> str:
         return f"Guidance({self.text})"

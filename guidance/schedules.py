@@ -15,10 +15,12 @@ class Run:
     """What is known when sampling starts.
 
     sigmas: the schedule, noisiest first, one more than there are steps. flow: alpha = 1 - sigma; else alpha = 1 (VE).
+    began: in a further stage of an outer step, the noise level at which that step began; None in its first evaluation.
     """
 
     sigmas: tuple[float, ...]
     flow: bool = False
+    began: float | None = None
 
     @property
     def steps(self) -> int:
@@ -31,6 +33,13 @@ class Run:
             if sigma > then:
                 return i + min(max((now - sigma) / (now - then), 0.0), 1.0)
         return float(self.steps)
+
+    def step(self, sigma: float) -> int:
+        """Index of the outer step that an evaluation at this noise level belongs to, from 0.
+
+        The last stage of one step and the first evaluation of the next may share a level: `began` tells them apart.
+        """
+        return min(int(self.position(sigma if self.began is None else self.began)), self.steps - 1)
 
     def progress(self, sigma: float) -> float:
         """Share of the run that is behind: 0 at the first step, 1 at the last one and below."""
@@ -100,8 +109,7 @@ class ScaleSchedule(Rule):
         if self.shape == "constant":
             return gamma
         if self.shape == "list":
-            step = min(int(run.position(sigma)), run.steps - 1)
-            return self.values[step if len(self.values) > 1 else 0]
+            return self.values[run.step(sigma) if len(self.values) > 1 else 0]
         shape = SHAPES[self.shape](self._progress(run, sigma), self.power)
         return 1 + (gamma - 1) * (self.start + (self.end - self.start) * shape)
 

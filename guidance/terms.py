@@ -99,7 +99,7 @@ class Term(Rule):
 
     def active(self, run: Run, sigma: float) -> bool:
         """Whether the term is at work at a noise level."""
-        share = run.position(sigma) / max(run.steps, 1)
+        share = run.step(sigma) / max(run.steps, 1)
         return self.start <= share and (share < self.end or self.end >= 1)
 
 
@@ -186,7 +186,7 @@ class GradientTerm(Term):
 
     def fresh(self, run: Run, sigma: float) -> bool:
         """Whether the gradient is taken anew at a noise level."""
-        return int(run.position(sigma)) % self.every == 0
+        return run.step(sigma) % self.every == 0
 
     def shift(self, place: Place, road: str, again: bool = False, gamma: float | None = None) -> Shift:
         """The shift of x0-hat at gamma 1 by a road.

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -21,6 +22,7 @@ from ..guidance.chain import Chain, Guidance, chain_of
 from ..guidance.predictions import Predictions
 from ..guidance.rules.contract import Source
 from ..guidance.schedules import Run
+from ..samplers.stages import Stages
 from . import host
 from .gradient_run import GradientRun
 from .host import KEY
@@ -30,18 +32,20 @@ from .other_model import WORDS, OtherModel
 class GuidedRun:
     """A guidance chain at work in one run.
 
-    gamma: the scale in force at the latest evaluation. stage: what that evaluation was, a word of the trace.
+    gamma: the scale in force at the latest evaluation. stage: what that evaluation was, a word of the trace. began: in
+    a further stage of an outer step, the noise level at which the step began; None in its first evaluation.
     One difference from the host is wanted: where the negative covers only part of the schedule, the rest is sampled
     with c alone, while the host would use gamma * c there.
     """
 
-    def __init__(self, guider, chain: Chain, sigmas: Tensor, noise: Tensor):
+    def __init__(self, guider, chain: Chain, sigmas: Tensor, noise: Tensor, sampler: str = ""):
         self.guider, self.chain = guider, chain
         self.flow = host.is_flow(guider.model_patcher)
         self.gamma, self.stage = 1.0, "step"
-        run = Run(tuple(map(float, sigmas)), self.flow)
-        self.state = self.following = chain.init(run)
-        self.gradients = GradientRun(chain.terms, guider, run, self)
+        self.run = Run(tuple(map(float, sigmas)), self.flow)
+        self.stages, self.began = Stages(sampler, self.run.steps), None
+        self.state = self.following = chain.init(self.run)
+        self.gradients = GradientRun(chain.terms, guider, self.run, self)
         self.gradients.load_with(guider.conds)
         self.sources = dict(chain.sources)
         refuse_second_rule(guider.model_options, chain)
@@ -53,12 +57,12 @@ class GuidedRun:
     @contextmanager
     def afresh(self) -> Iterator[None]:
         """The chain as before its first step, for a rehearsal with fewer samples."""
-        kept = self.state, self.following
-        self.state = self.chain.init(self.gradients.run)
+        kept = self.state, self.following, self.began
+        self.state, self.began = self.chain.init(self.run), None
         try:
             yield
         finally:
-            self.state, self.following = kept
+            self.state, self.following, self.began = kept
 
     def controls(self) -> list:
         """The host's ControlNets at work in the run: those of every condition, and those that each goes on to."""
@@ -78,18 +82,11 @@ class GuidedRun:
             part for control in self.controls() for part in vars(control).values() if isinstance(part, nn.Module)
         ]
 
-    def advance(self) -> None:
-        """Note the sampler's callback, which follows the evaluation of an outer step: the state moves on.
-
-        Further stages of a step read the state and leave it.
-        """
-        self.state = self.following
-
     def reported(self, callback: Callable | None) -> Callable:
         """The sampler's callback, noted."""
 
         def report(*info):
-            self.advance()
+            self.stages.reported()
             return callback(*info) if callback else None
 
         return report
@@ -102,16 +99,25 @@ class GuidedRun:
 
     def predict(self, x, timestep, model_options={}, seed=None):  # noqa: B006  the host's signature
         """Guided x0-hat at one noise level, gradient terms included; what the chain does not need is not evaluated."""
+        self._place(float(timestep[0]))
         return self.gradients.added(self._combined, x, timestep, model_options, seed)
 
     def needed(self, x, timestep, model_options={}, seed=None) -> int:  # noqa: B006
         """Bytes that `predict` will take beyond what is in use, by the estimate that decides how it is done."""
         return self.gradients.needed(self._combined, x, timestep, model_options, seed)
 
+    def _place(self, sigma: float) -> None:
+        """Note an evaluation: the state moves on where it begins an outer step, and stays in further stages of it."""
+        if self.stages.begins():
+            self.state, self.outer, self.began = self.following, sigma, None
+        else:
+            self.began = self.outer
+        self.gradients.run = replace(self.run, began=self.began)
+
     def _combined(self, x, timestep, model_options, seed):
         sigma, conds = float(timestep[0]), self.guider.conds
-        self.gamma = self.chain.scale(self.state, sigma, self.guider.cfg)
-        needs = self.chain.needs(self.state, sigma, self.gamma)
+        self.gamma = self.chain.scale(self.state.inside(self.began), sigma, self.guider.cfg)
+        needs = self.chain.needs(self.state, sigma if self.began is None else self.began, self.gamma)
         asked = "uncond" in needs or model_options.get("disable_cfg1_optimization", False)
         negative, plain = conds.get("negative"), self.chain.is_cfg
         evaluated = asked and host.is_active(negative, sigma)
@@ -167,11 +173,19 @@ class GuidedRun:
         alpha = 1 - sigma if self.flow else torch.ones_like(sigma)
         uncond = args["uncond_denoised"] if needs_uncond and args["uncond"] is not None else None
         p = Predictions(args["input"], sigma, alpha, uncond, cond, extra)
+        if self.began is not None:
+            guided = self.chain.stage(self.state, self.following, p, self.gamma)
+        else:
+            guided = self._first(p)
+        if self.stage == "cond_only" and guided is not cond:
+            self.stage = "reuse"
+        return guided
+
+    def _first(self, p: Predictions) -> Tensor:
+        """The chain in the first evaluation of an outer step, whose state counts."""
         guided, self.following = self.chain.step(self.state, p, self.gamma)
         if torch.is_grad_enabled():  # a memory must not hold this step's graph
             _, self.following = self.chain.step(self.state, p.detached(), self.gamma)
-        if self.stage == "cond_only" and guided is not cond:
-            self.stage = "reuse"
         return guided
 
     def close(self) -> None:
@@ -206,7 +220,7 @@ def sample_guided(proceed, guider, guidance: Guidance, *args, **named):
                 "Join them on one guidance wire, or remove one."
             )
         return proceed(*args, **named)
-    run = options[KEY] = GuidedRun(guider, chain, sigmas, noise)
+    run = options[KEY] = GuidedRun(guider, chain, sigmas, noise, host.sampler_name_of(sampler))
     kinds = comfy.patcher_extension.WrappersMP
     for kind, wrapper in ((kinds.PREDICT_NOISE, run_predicts), (kinds.SAMPLER_SAMPLE, run.prepare_others)):
         comfy.patcher_extension.add_wrapper_with_key(kind, f"{KEY}_run", wrapper, options, is_model_options=True)

@@ -46,6 +46,12 @@ def sampler_name(function) -> str:
     return {"unipc": "uni_pc", "unipc_bh2": "uni_pc_bh2"}.get(found, found)
 
 
+def sampler_name_of(sampler) -> str:
+    """The name of what a SAMPLER samples with, also where a recorder stands around it."""
+    inner = getattr(sampler, "inner", sampler)
+    return sampler_name(getattr(inner, "sampler_function", None) or inner)
+
+
 def is_hosts_own(function) -> bool:
     """Whether a sampler function comes from the host itself."""
     return str(getattr(function, "__module__", "")).startswith("comfy.")

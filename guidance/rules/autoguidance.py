@@ -25,7 +25,7 @@ class Autoguidance(Rule):
     Source: Karras et al. 2024, arXiv 2406.02507.
     """
 
-    kind = "before"
+    kind = "replace"
     fills_uncond = True
     claims = frozenset({"same in every space", "per item"})
     weak: Source

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+
+from torch import Tensor
 
 from ..predictions import Predictions
 from ..schedules import Run
@@ -17,14 +19,14 @@ class Perturbed(Rule):
 
         D = G + scale (c - w)        G: what the chain makes of u and c
 
-    Both u and c move by scale (c - w), so that it acts at any gamma, at 1 too, where u is not evaluated. perturbed:
-    the source of w, the condition of c in a model that answers worse. scale: 0 is off. start, end: share of the steps,
-    start <= i / steps < end; outside it w is not evaluated.
+    c is the prediction as evaluated, and the sum comes last, whatever the other rules do: several add up, and it acts
+    at any gamma, at 1 too, where u is not evaluated. perturbed: the source of w, the condition of c in a model that
+    answers worse. scale: 0 is off. start, end: share of the steps, start <= i / steps < end; outside it w is not
+    evaluated.
     Source: Ahn et al. 2024, arXiv 2403.17377 (PAG); the perturbation itself is the model's own.
     """
 
-    kind = "before"
-    fills_uncond = True
+    kind = "add"
     claims = frozenset({"same in every space", "per item"})
     perturbed: Source
     weight: float = 3.0
@@ -62,11 +64,8 @@ class Perturbed(Rule):
         inside = self.start <= state.position(sigma) / state.steps < self.end
         return wanted | {"perturbed"} if inside else wanted
 
-    def step(self, state: Run, p: Predictions, gamma: float) -> tuple[Predictions, Run]:
-        """Both predictions moved away from the perturbed one."""
+    def step(self, state: Run, p: Predictions, gamma: float) -> tuple[Tensor | None, Run]:
+        """The way from the perturbed prediction, None where that was not evaluated."""
         if "perturbed" not in p.extra:
-            return p, state
-        cond, dtype = promoted(p.cond), p.cond.dtype
-        shift = self.weight * (cond - promoted(p.extra["perturbed"]))
-        uncond = None if p.uncond is None else (promoted(p.uncond) + shift).to(dtype)
-        return replace(p, uncond=uncond, cond=(cond + shift).to(dtype)), state
+            return None, state
+        return self.weight * (promoted(p.cond) - promoted(p.extra["perturbed"])), state

@@ -44,7 +44,7 @@ class PlusPlus(Rule):
 
     def scale(self, gamma: float, run: Run, sigma: float) -> float:
         """The scale of the step that a noise level belongs to.  gamma: lambda."""
-        step = min(int(run.position(sigma)), run.steps - 1)
+        step = run.step(sigma)
         now, then = run.sigmas[step], run.sigmas[step + 1]
         if then >= now:
             return gamma
