@@ -10,6 +10,14 @@ from ..checks import choice, insist, number, verdict
 from .link import linked, rule_schema, space_input
 
 UNITS = ("per element", "absolute")
+NORM_OVER = io.Combo.Input(
+    "norm_over",
+    options=list(PARTS),
+    default=PARTS[0],
+    optional=True,
+    tooltip="What has a length and a direction of its own. sample: the whole, as the paper for "
+    "pictures. channel: each channel, as the paper's code for video, and ACE-Step. frame: each frame.",
+)
 
 
 class GGAdaptiveProjected(io.ComfyNode):
@@ -58,16 +66,7 @@ class GGAdaptiveProjected(io.ComfyNode):
                 ),
                 space_input("x0", "Where along and across are measured; the cap is always on the x0 difference."),
             ],
-            later=(
-                io.Combo.Input(
-                    "norm_over",
-                    options=list(PARTS),
-                    default=PARTS[0],
-                    optional=True,
-                    tooltip="What has a length and a direction of its own. sample: the whole, as the paper for "
-                    "pictures. channel: each channel, as the paper's code for video, and ACE-Step. frame: each frame.",
-                ),
-            ),
+            later=(NORM_OVER,),
         )
 
     @classmethod

@@ -9,6 +9,14 @@ from ...guidance.schedules import parse_values
 from ..checks import choice, insist, number, verdict
 from .link import linked, refused, rule_schema
 
+MIDDLE = io.String.Input(
+    "middle",
+    default="",
+    optional=True,
+    tooltip="FDG only: weights of further bands between low and high, coarse to fine, such as 0.6, "
+    "0.8. Each halves the resolution at which low begins. Empty: two bands.",
+)
+
 
 class GGFrequencyBands(io.ComfyNode):
     """FDG and FreSca."""
@@ -55,15 +63,7 @@ class GGFrequencyBands(io.ComfyNode):
                     "is low. 1: everything is.",
                 ),
             ],
-            later=(
-                io.String.Input(
-                    "middle",
-                    default="",
-                    optional=True,
-                    tooltip="FDG only: weights of further bands between low and high, coarse to fine, such as 0.6, "
-                    "0.8. Each halves the resolution at which low begins. Empty: two bands.",
-                ),
-            ),
+            later=(MIDDLE,),
         )
 
     @classmethod

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 from comfy_api.latest import io
 
 from ...guidance.chain import PLAIN, Guidance, chain_of
@@ -70,7 +73,7 @@ def say(cls, text: str) -> None:
         server.send_progress_text(text, node, server.client_id)
 
 
-def refused(rule: type[Rule], *knobs) -> str | None:
+def refused(rule: Callable[..., Any], *knobs) -> str | None:
     """The sentence with which a rule refuses its knobs; None where it takes them, or where one comes over a wire."""
     if None in knobs:
         return None
