@@ -86,6 +86,10 @@ class Chain:
         at_work = ((i, rule) for i, rule in enumerate(self.rules) if not rule.neutral)
         return {f"{i} {name}": source for i, rule in at_work for name, source in rule.sources.items()}
 
+    def waits(self, run: Run) -> int:
+        """Outer steps at the start of a run in which a rule wants the sample to stay."""
+        return max((self.rules[i].waits(run) for i in self._in_order()), default=0)
+
     def init(self, run: Run) -> ChainState:
         """State of a run.  Raises ValueError when a rule does not fit it."""
         return ChainState(run, tuple(rule.init(run) for rule in self.rules))
@@ -148,36 +152,48 @@ class Chain:
         return p.cond if guided is wide.cond else guided.to(p.cond.dtype)
 
     def _combined(self, p: Predictions, gamma: float, act: Act) -> Tensor:
-        p = self._moved("replace", p, gamma, act)
+        still = p.x.to(p.cond.dtype)
+        for i in self._of("replace"):
+            p = replace(act(i, self._own(p, i), gamma), extra=p.extra)
         guided, p = self._of_conditions(p, gamma, act)
-        p = self._moved("before", p, gamma, act)
-        if p.uncond is None:
-            return p.cond
-        for i in self._of("combine"):
-            guided = act(i, self._own(p, i), gamma)
-        guided = cfg(p, gamma=gamma) if guided is None else guided
+        moved = self._moved(p, gamma, act)
+        if moved is None:
+            return still
+        if moved.uncond is None:
+            return moved.cond
+        if guided is None or self._of("before"):
+            guided = self._between(moved, gamma, act)
         for i in self._of("after"):
-            guided = act(i, self._own(p, i), guided, gamma)
+            guided = act(i, self._own(moved, i), guided, gamma)
         return guided
 
-    def _moved(self, kind: str, p: Predictions, gamma: float, act: Act) -> Predictions:
-        """The predictions as the rules of a kind leave them."""
-        for i in self._of(kind):
+    def _of_conditions(self, p: Predictions, gamma: float, act: Act) -> tuple[Tensor | None, Predictions]:
+        """The combination D of several conditions, and the predictions between which plain CFG would make it.
+
+        So rules that reshape the difference are handed the one that pulls: (D - c) / (gamma - 1).
+        """
+        found = None
+        for i in self._of("conditions") if p.uncond is not None else ():
+            found = act(i, self._own(p, i), gamma)
+            pull = promoted(found) - promoted(p.cond)
+            p = p if gamma == 1 else with_difference(p, pull / (gamma - 1))
+        return found, p
+
+    def _moved(self, p: Predictions, gamma: float, act: Act) -> Predictions | None:
+        """The predictions as the rules before the combination leave them; None where one wants the sample to stay."""
+        for i in self._of("before"):
             if p.uncond is not None or self.rules[i].fills_uncond:
-                p = replace(act(i, self._own(p, i), gamma), extra=p.extra)
+                moved = act(i, self._own(p, i), gamma)
+                if moved is None:
+                    return None
+                p = replace(moved, extra=p.extra)
         return p
 
-    def _of_conditions(self, p: Predictions, gamma: float, act: Act) -> tuple[Tensor | None, Predictions]:
-        """The combination D of several conditions, or the predictions between which plain CFG makes it.
-
-        The second where a rule waits to reshape the difference: it is handed the one that pulls, (D - c) / (gamma - 1).
-        """
-        if p.uncond is None:
-            return None, p
-        found = [act(i, self._own(p, i), gamma) for i in self._of("conditions")]
-        if not found or gamma == 1 or not self._of("before"):
-            return (found[0] if found else None), p
-        return None, with_difference(p, (promoted(found[0]) - promoted(p.cond)) / (gamma - 1))
+    def _between(self, p: Predictions, gamma: float, act: Act) -> Tensor:
+        """The combination of u and c, plain CFG where no rule takes its place."""
+        for i in self._of("combine"):
+            return act(i, self._own(p, i), gamma)
+        return cfg(p, gamma=gamma)
 
     def _in_order(self) -> list[int]:
         """Indices of the rules at work, in the order in which they act."""

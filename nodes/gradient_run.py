@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import logging
 from collections import Counter
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
@@ -15,7 +14,6 @@ import comfy.model_management
 import comfy.model_patcher
 import comfy.patcher_extension
 import torch
-from comfy_execution.utils import get_executing_context
 from torch import Tensor, nn
 
 from ..guidance.gradients import bounded, gain, is_dead
@@ -208,11 +206,7 @@ class GradientRun:
         if self.silent or text in self.notes:
             return
         self.notes[text] = None
-        logging.warning(text)
-        server = host.prompt_server()
-        context = get_executing_context()
-        if server is not None and context is not None:
-            server.send_progress_text(text, context.node_id, server.client_id)
+        host.tell(text)
 
     def wanted(self) -> Tensor | None:  # -> [B, ...]
         """What the terms asked for together in the latest evaluation, at their own gamma; None where none was asked."""

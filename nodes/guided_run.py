@@ -22,28 +22,34 @@ from ..guidance.chain import Chain, Guidance, chain_of
 from ..guidance.predictions import Predictions
 from ..guidance.rules.contract import Source
 from ..guidance.schedules import Run
-from ..samplers.stages import Stages
+from ..samplers.stages import Stages, cannot_wait
 from . import host
 from .gradient_run import GradientRun
 from .host import KEY
 from .other_model import WORDS, OtherModel
+
+WAITS_IN_VAIN = "Zero-init does not hold here: {}. Use euler, heun, dpm_2 or ddim, or set zero_init_steps to 0."
 
 
 class GuidedRun:
     """A guidance chain at work in one run.
 
     gamma: the scale in force at the latest evaluation. stage: what that evaluation was, a word of the trace. began: in
-    a further stage of an outer step, the noise level at which the step began; None in its first evaluation.
+    a further stage of an outer step, the noise level at which the step began; None in its first evaluation. notes:
+    sentences about what the chain asks of this sampler in vain.
     One difference from the host is wanted: where the negative covers only part of the schedule, the rest is sampled
     with c alone, while the host would use gamma * c there.
     """
 
-    def __init__(self, guider, chain: Chain, sigmas: Tensor, noise: Tensor, sampler: str = ""):
+    def __init__(self, guider, chain: Chain, sigmas: Tensor, noise: Tensor, sampler):
         self.guider, self.chain = guider, chain
         self.flow = host.is_flow(guider.model_patcher)
         self.gamma, self.stage = 1.0, "step"
         self.run = Run(tuple(map(float, sigmas)), self.flow)
-        self.stages, self.began = Stages(sampler, self.run.steps), None
+        name, options = host.sampler_of(sampler)
+        self.stages, self.began = Stages(name, self.run.steps), None
+        reason = cannot_wait(name, options) if chain.waits(self.run) else ""
+        self.notes = [WAITS_IN_VAIN.format(reason)] if reason else []
         self.state = self.following = chain.init(self.run)
         self.gradients = GradientRun(chain.terms, guider, self.run, self)
         self.gradients.load_with(guider.conds)
@@ -188,6 +194,10 @@ class GuidedRun:
             _, self.following = self.chain.step(self.state, p.detached(), self.gamma)
         return guided
 
+    def told(self) -> list[str]:
+        """Sentences for the trace."""
+        return [*self.notes, *self.gradients.told()]
+
     def close(self) -> None:
         """Give the other models back."""
         for other in self.others:
@@ -220,7 +230,9 @@ def sample_guided(proceed, guider, guidance: Guidance, *args, **named):
                 "Join them on one guidance wire, or remove one."
             )
         return proceed(*args, **named)
-    run = options[KEY] = GuidedRun(guider, chain, sigmas, noise, host.sampler_name_of(sampler))
+    run = options[KEY] = GuidedRun(guider, chain, sigmas, noise, sampler)
+    for note in run.notes:
+        host.tell(note)
     kinds = comfy.patcher_extension.WrappersMP
     for kind, wrapper in ((kinds.PREDICT_NOISE, run_predicts), (kinds.SAMPLER_SAMPLE, run.prepare_others)):
         comfy.patcher_extension.add_wrapper_with_key(kind, f"{KEY}_run", wrapper, options, is_model_options=True)

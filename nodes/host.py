@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import sys
 
@@ -9,6 +10,7 @@ import comfy.model_sampling
 import comfy.samplers
 import comfyui_version
 import torch
+from comfy_execution.utils import get_executing_context
 
 from .native_model import card_of
 
@@ -46,10 +48,19 @@ def sampler_name(function) -> str:
     return {"unipc": "uni_pc", "unipc_bh2": "uni_pc_bh2"}.get(found, found)
 
 
-def sampler_name_of(sampler) -> str:
-    """The name of what a SAMPLER samples with, also where a recorder stands around it."""
+def sampler_of(sampler) -> tuple[str, dict]:
+    """Name and options of what a SAMPLER samples with, also where a recorder stands around it."""
     inner = getattr(sampler, "inner", sampler)
-    return sampler_name(getattr(inner, "sampler_function", None) or inner)
+    function = getattr(inner, "sampler_function", None)
+    return sampler_name(function or inner), {**getattr(inner, "extra_options", {}), **getattr(function, "options", {})}
+
+
+def tell(text: str) -> None:
+    """Say a sentence in the log and on the node that is at work."""
+    logging.warning(text)
+    server, context = prompt_server(), get_executing_context()
+    if server is not None and context is not None:
+        server.send_progress_text(text, context.node_id, server.client_id)
 
 
 def is_hosts_own(function) -> bool:

@@ -8,8 +8,9 @@ all its stages; one that evaluates once a step is both.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 Further = Callable[[int, int], int]  # index of a step, number of steps -> evaluations after its report
 
@@ -53,6 +54,61 @@ FURTHER: dict[str, Further] = {
     "sa_solver_pece": _pece,
     "dpm_fast": _dpm_fast,
 }
+
+
+NOISY = (
+    "euler_ancestral",
+    "euler_ancestral_cfg_pp",
+    "dpm_2_ancestral",
+    "dpmpp_2s_ancestral",
+    "dpmpp_2s_ancestral_cfg_pp",
+    "dpmpp_sde",
+    "dpmpp_sde_gpu",
+    "dpmpp_2m_sde",
+    "dpmpp_2m_sde_gpu",
+    "dpmpp_2m_sde_heun",
+    "dpmpp_2m_sde_heun_gpu",
+    "dpmpp_3m_sde",
+    "dpmpp_3m_sde_gpu",
+    "exp_heun_2_x0_sde",
+    "ddpm",
+    "lcm",
+    "res_multistep_ancestral",
+    "res_multistep_ancestral_cfg_pp",
+    "er_sde",
+    "seeds_2",
+    "seeds_3",
+    "gg_ddpm",
+)
+RENOISING = ("euler_cfg_pp", "dpmpp_2m_cfg_pp", "res_multistep_cfg_pp", "gradient_estimation_cfg_pp")
+REMEMBERING = (
+    "lms",
+    "dpmpp_2m",
+    "ipndm",
+    "ipndm_v",
+    "deis",
+    "res_multistep",
+    "gradient_estimation",
+    "sa_solver",
+    "sa_solver_pece",
+    "uni_pc",
+    "uni_pc_bh2",
+)
+
+
+def cannot_wait(sampler: str, options: Mapping[str, Any]) -> str:
+    """Why a sampler cannot leave the sample where it is while D = x; empty if it can, or is not known.
+
+    options: of the sampler, which may make it noisy.
+    """
+    noisy = sampler in NOISY or options.get("s_churn") or (sampler == "gg_ddim" and options.get("eta"))
+    if noisy or options.get("recurrence", 1) > 1:
+        return f"{sampler} moves the sample by its own noise"
+    if sampler in RENOISING:
+        return f"{sampler} moves the sample by the unconditional prediction, whatever D is"
+    if sampler in REMEMBERING:
+        return f"{sampler} keeps D = x as history and carries it into the next steps"
+    return ""
 
 
 @dataclass

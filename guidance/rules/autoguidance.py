@@ -26,7 +26,6 @@ class Autoguidance(Rule):
     """
 
     kind = "replace"
-    fills_uncond = True
     claims = frozenset({"same in every space", "per item"})
     weak: Source
     share: float = 1.0

@@ -4,9 +4,9 @@ A rule is a frozen dataclass whose fields are its knobs; their defaults are the 
 leave plain classifier-free guidance as it is. Its kind says where in a step it acts:
 
     scale      scale(gamma, run, sigma) -> gamma                reshapes the guidance scale over the run
-    replace    step(state, p, gamma) -> (predictions, state)    puts another prediction in the place of u
+    replace    step(state, p, gamma) -> (predictions, state)    puts another prediction in the place of u, also of none
     conditions step(state, p, gamma) -> (guided, state)         combines several conditions, affine in them
-    before     step(state, p, gamma) -> (predictions, state)    reshapes the difference, or moves c
+    before     step(state, p, gamma) -> (predictions, state)    reshapes the difference, or moves c; None for D = x
     combine    step(state, p, gamma) -> (guided, state)         takes the place of classifier-free guidance
     after      step(state, p, guided, gamma) -> (guided, state) corrects the guided prediction
     add        step(state, p, gamma) -> (shift or None, state)  is added to the result, from predictions as evaluated
@@ -60,7 +60,7 @@ class Rule:
 
     kind: ClassVar[str]
     claims: ClassVar[frozenset[str]] = frozenset()
-    fills_uncond: ClassVar[bool] = False  # acts also where u was not evaluated
+    fills_uncond: ClassVar[bool] = False  # of kind "before": acts also where u was not evaluated
     acts_alone: ClassVar[bool] = False  # acts also where c = u leaves no difference to guide along
 
     @property
@@ -86,6 +86,10 @@ class Rule:
     def init(self, run: Run) -> Any:
         """State of one run; raises ValueError when the knobs do not fit it.  None: no memory."""
         return None
+
+    def waits(self, run: Run) -> int:
+        """Outer steps at the start of a run in which the sample should stay: D = x."""
+        return 0
 
     def needs(self, state: Any, sigma: float, wanted: frozenset[str]) -> frozenset[str]:
         """Predictions to evaluate at a noise level, given what the rest of the chain wants.
