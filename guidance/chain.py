@@ -103,9 +103,8 @@ class Chain:
     def needs(self, state: ChainState, sigma: float, gamma: float) -> frozenset[str]:
         """Predictions to evaluate at a noise level: "cond", "uncond" and names of `sources`.  gamma: from `scale`."""
         wanted = PLAIN_NEEDS if gamma != 1 else frozenset({"cond"})
-        for i in reversed(
-            self._acting(state.run, sigma)._in_order()
-        ):  # what acts last says what it wants of those before it
+        order = self._acting(state.run, sigma)._in_order()
+        for i in reversed(order):  # what acts last says what it wants of those before it
             own = frozenset(name for name in wanted if name in PLAIN_NEEDS)
             asked = self.rules[i].needs(state.rules[i], sigma, own)
             wanted = (wanted - own) | frozenset(n if n in PLAIN_NEEDS else f"{i} {n}" for n in asked)
@@ -134,7 +133,8 @@ class Chain:
         """The chain without the rules outside their windows; the others keep their places."""
         if all(rule.window == WHOLE for rule in self.rules):
             return self
-        share = run.step(float(sigma if isinstance(sigma, float) else sigma[0])) / max(run.steps, 1)
+        level = sigma if isinstance(sigma, float) else float(sigma[0])
+        share = run.step(level) / max(run.steps, 1)
         return replace(self, rules=tuple(rule if _covers(rule.window, share) else ABSENT for rule in self.rules))
 
     def _guided(self, p: Predictions, gamma: float, act: Act) -> Tensor:

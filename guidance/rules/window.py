@@ -79,6 +79,10 @@ class Windowed(Rule):
         """State of the rule."""
         return self.rule.init(run)
 
+    def waits(self, run: Run) -> int:
+        """Steps in which the rule wants the sample to stay: the first ones of a run, if the window holds them."""
+        return self.rule.waits(run) if self.start == 0 else 0
+
     def needs(self, state: Any, sigma: float, wanted: frozenset[str]) -> frozenset[str]:
         """What the rule needs in the window."""
         return self.rule.needs(state, sigma, wanted)

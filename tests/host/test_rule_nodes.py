@@ -80,7 +80,7 @@ TYPED = ("formula", "values", "middle")  # what a user writes is refused in word
 ACTING = {  # where the knobs as they stand leave plain CFG
     "GGClassifierFree": {"schedule": "linear", **SHAPE},
     "GGFormula": {"formula": "c + (gamma - 1) * rej(d, c)"},
-    "GGWindow": {"start_percent": 0.2, "end_percent": 0.7},
+    "GGWindow": {"start_percent": 0.0, "end_percent": 0.5},
 }
 SOCKETS = {
     "GGNegative": ("second",),
