@@ -14,7 +14,7 @@ from torch import Tensor
 
 from .predictions import Predictions
 from .rules.cfg import cfg
-from .rules.contract import KINDS, ONE_OF, Rule, Source, with_difference
+from .rules.contract import KINDS, ONE_OF, WHOLE, Rule, Source, with_difference
 from .schedules import Run
 from .vectors import promoted
 
@@ -35,10 +35,14 @@ class Guidance(Protocol):
 
 
 class ChainState(NamedTuple):
-    """State of a chain in one run: the schedule, and one state per rule."""
+    """State of a chain in one run: the schedule, and one state per rule.
+
+    acted: the chain as it acted in the latest step, where rules were outside their windows.
+    """
 
     run: Run
     rules: tuple[Any, ...]
+    acted: Chain | None = None
 
     def inside(self, began: float | None) -> ChainState:
         """The same for a further stage of the outer step that began at this noise level; None for its beginning."""
@@ -57,12 +61,12 @@ class Chain:
     rules: tuple[Rule, ...] = ()
 
     def then(self, rule: Rule) -> Chain:
-        """A longer chain; this one stays as it is.  Raises ValueError for a second rule that combines."""
-        there = [mine for mine in self.rules if mine.kind in ONE_OF]
+        """A longer chain; this one stays as it is.  Raises ValueError for two rules that combine in one step."""
+        there = [mine for mine in self.rules if mine.kind in ONE_OF and _overlap(mine.window, rule.window)]
         if there and rule.kind in ONE_OF:
             raise ValueError(
-                f"Two rules want to combine the predictions: {there[0].text!r} and {rule.text!r}. "
-                "A chain has room for one of them: remove the other."
+                f"Two rules want to combine the predictions: {there[0].text!r} and {rule.text!r}. A step has room for "
+                "one of them: remove the other, or give them windows that do not overlap."
             )
         return replace(self, rules=(*self.rules, rule))
 
@@ -92,14 +96,15 @@ class Chain:
 
     def scale(self, state: ChainState, sigma: float, gamma: float) -> float:
         """Gamma in force at a noise level, from the sampler's cfg; every schedule reshapes what the one before gave."""
-        for rule in self.rules:
+        for rule in self._acting(state.run, sigma).rules:
             gamma = rule.scale(gamma, state.run, sigma)
         return gamma
 
     def needs(self, state: ChainState, sigma: float, gamma: float) -> frozenset[str]:
         """Predictions to evaluate at a noise level: "cond", "uncond" and names of `sources`.  gamma: from `scale`."""
         wanted = PLAIN_NEEDS if gamma != 1 else frozenset({"cond"})
-        for i in reversed(self._in_order()):  # what acts last says what it wants of those before it
+        order = self._acting(state.run, sigma)._in_order()
+        for i in reversed(order):  # what acts last says what it wants of those before it
             own = frozenset(name for name in wanted if name in PLAIN_NEEDS)
             asked = self.rules[i].needs(state.rules[i], sigma, own)
             wanted = (wanted - own) | frozenset(n if n in PLAIN_NEEDS else f"{i} {n}" for n in asked)
@@ -107,14 +112,14 @@ class Chain:
 
     def step(self, state: ChainState, p: Predictions, gamma: float) -> tuple[Tensor, ChainState]:
         """Guide one outer step.  gamma: from `scale`; 0 is u, 1 is c.  Where u is missing and no rule fills it: c."""
-        memory = list(state.rules)
+        memory, acting = list(state.rules), self._acting(state.run, p.sigma)
 
         def act(i: int, *given: Any) -> Any:
             found, memory[i] = self.rules[i].step(memory[i], *given)
             return found
 
-        guided = self._guided(p, gamma, act)
-        return guided, state._replace(rules=tuple(memory))
+        guided = acting._guided(p, gamma, act)
+        return guided, state._replace(rules=tuple(memory), acted=None if acting is self else acting)
 
     def stage(self, state: ChainState, following: ChainState, p: Predictions, gamma: float) -> Tensor:
         """Guide a further stage of an outer step that began with `state`; its first evaluation left `following`."""
@@ -122,14 +127,29 @@ class Chain:
         def act(i: int, *given: Any) -> Any:
             return self.rules[i].stage(state.rules[i], following.rules[i], *given)
 
-        return self._guided(p, gamma, act)
+        return (following.acted or self)._guided(p, gamma, act)
+
+    def _acting(self, run: Run, sigma: float | Tensor) -> Chain:
+        """The chain without the rules outside their windows; the others keep their places."""
+        if all(rule.window == WHOLE for rule in self.rules):
+            return self
+        level = sigma if isinstance(sigma, float) else float(sigma[0])
+        share = run.step(level) / max(run.steps, 1)
+        return replace(self, rules=tuple(rule if _covers(rule.window, share) else ABSENT for rule in self.rules))
 
     def _guided(self, p: Predictions, gamma: float, act: Act) -> Tensor:
-        """What the chain makes of u and c, and what its rules add to that from the predictions as evaluated."""
-        guided = self._combined(p, gamma, act)
-        shifts = [act(i, self._own(p, i), gamma) for i in self._of("add")]
-        found = [promoted(shift) for shift in shifts if shift is not None]
-        return sum(found, promoted(guided)).to(guided.dtype) if found else guided
+        """What the chain makes of u and c, and what its rules add to that from the predictions as evaluated.
+
+        Rules see half precision as float32: a difference that they stretch may lie beyond it and lead to a result that
+        does not. Plain CFG stays in its own dtype, whose bits are the host's.
+        """
+        if self.is_cfg:
+            return p.cond if p.uncond is None else cfg(p, gamma=gamma)
+        wide = p.promoted()
+        guided = self._combined(wide, gamma, act)
+        shifts = [act(i, self._own(wide, i), gamma) for i in self._of("add")]
+        guided = sum((promoted(shift) for shift in shifts if shift is not None), guided)
+        return p.cond if guided is wide.cond else guided.to(p.cond.dtype)
 
     def _combined(self, p: Predictions, gamma: float, act: Act) -> Tensor:
         still = p.x.to(p.cond.dtype)
@@ -197,6 +217,26 @@ class Chain:
 
     def __repr__(self) -> str:
         return f"Guidance({self.text})"
+
+
+@dataclass(frozen=True)
+class Absent(Rule):
+    """A rule's place in a step outside its window."""
+
+    kind = "scale"
+    neutral = True  # pyright: ignore[reportAssignmentType]
+    text = "outside its window"  # pyright: ignore[reportAssignmentType]
+
+
+ABSENT = Absent()
+
+
+def _covers(window: tuple[float, float], share: float) -> bool:
+    return window[0] <= share < window[1]
+
+
+def _overlap(one: tuple[float, float], other: tuple[float, float]) -> bool:
+    return max(one[0], other[0]) < min(one[1], other[1])
 
 
 @dataclass(frozen=True)

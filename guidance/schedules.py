@@ -69,8 +69,10 @@ class ScaleSchedule(Rule):
     """Reshapes gamma over the run.
 
         gamma' = 1 + (gamma - 1) * w     w = start + (end - start) * shape(p)     p = progress, 0 .. 1
-        linear p    cosine (1 - cos pi p) / 2    power p^k    beta (4 p (1 - p))^(k - 1), a bump about the middle
+        linear p    cosine (1 - cos pi p) / 2    power p^k
+        beta (4 p (1 - p))^(k - 1), a bump about the middle for k > 1, a valley for k < 1
 
+    The valley has no end: at p = 0 and 1 its walls are infinite. So for k < 1 p is held half a step away from both.
     shape: constant leaves gamma alone; list takes `values` as they are, one for all steps or one per step.
     start, end: weights at the ends of the shape; 0 is cond alone, 1 the full scale. power: k.
     Source: Wang et al. 2024, arXiv 2404.13040 (monotone weights); Malarz et al. 2025, arXiv 2502.10574 (beta).
@@ -108,8 +110,13 @@ class ScaleSchedule(Rule):
             return gamma
         if self.shape == "list":
             return self.values[run.step(sigma) if len(self.values) > 1 else 0]
-        shape = SHAPES[self.shape](run.progress(sigma), self.power)
+        shape = SHAPES[self.shape](self._progress(run, sigma), self.power)
         return 1 + (gamma - 1) * (self.start + (self.end - self.start) * shape)
+
+    def _progress(self, run: Run, sigma: float) -> float:
+        """Progress at which the shape is taken, within its finite part."""
+        margin = 0.5 / run.steps if self.shape == "beta" and self.power < 1 else 0.0
+        return min(max(run.progress(sigma), margin), 1 - margin)
 
     @property
     def text(self) -> str:
@@ -122,15 +129,15 @@ class ScaleSchedule(Rule):
         return f"gamma {self.shape} {self.start:g} to {self.end:g}{bend}"
 
 
-def parse_values(text: str) -> tuple[float, ...]:
-    """Numbers of a list typed by a user, separated by commas, semicolons, spaces or lines.
+def parse_values(text: str, name: str = "The gamma list") -> tuple[float, ...]:
+    """Numbers of a list typed by a user, separated by commas, semicolons, spaces or lines.  name: of the list.
 
     Raises ValueError that names the first entry which is no finite number.
     """
     entries = text.replace(",", " ").replace(";", " ").split()
     for entry in entries:
         if not _is_finite(entry):
-            raise ValueError(f"The gamma list holds {entry!r}, which is no finite number. Write numbers: 7, 5, 3.5.")
+            raise ValueError(f"{name} holds {entry!r}, which is no finite number. Write numbers: 7, 5, 3.5.")
     return tuple(float(entry) for entry in entries)
 
 

@@ -97,6 +97,11 @@ class Term(Rule):
         """How many times smaller its decoder's latents are made."""
         return 1
 
+    @property
+    def when(self) -> str:
+        """Its part of the run, as the end of a phrase for the trace."""
+        return "" if (self.start, self.end) == (0, 1) else f", {self.start:g} to {self.end:g} of the run"
+
     def active(self, run: Run, sigma: float) -> bool:
         """Whether the term is at work at a noise level."""
         share = run.step(sigma) / max(run.steps, 1)
@@ -110,7 +115,7 @@ class WatchTerm(Term):
     @property
     def text(self) -> str:
         """What is watched."""
-        return f"watch {self.energy.text}"
+        return f"watch {self.energy.text}{self.when}"
 
     def log_prob(self, place: Place) -> Tensor:  # -> [B]
         """log p of the x0-hat."""
@@ -180,9 +185,10 @@ class GradientTerm(Term):
     def text(self) -> str:
         """One phrase for the trace."""
         held = "" if self.normalise == "none" else f", {self.normalise} {self.limit:g}"
-        when = "" if (self.start, self.end) == (0, 1) else f", {self.start:g} to {self.end:g} of the run"
         each = "" if self.every == 1 else f", every {self.every} steps"
-        return f"+ {self.gamma(self.road):g} x gradient of log p({self.energy.text}) at {self.road}{held}{when}{each}"
+        return (
+            f"+ {self.gamma(self.road):g} x gradient of log p({self.energy.text}) at {self.road}{held}{self.when}{each}"
+        )
 
     def fresh(self, run: Run, sigma: float) -> bool:
         """Whether the gradient is taken anew at a noise level."""

@@ -18,6 +18,7 @@ from torch import Tensor
 
 from ..guidance.chain import Chain
 from ..guidance.predictions import Predictions
+from ..guidance.rules.contract import WHOLE
 from ..guidance.schedules import Run
 from ..guidance.vectors import flat, wide
 
@@ -82,7 +83,8 @@ def claims_of(rule: Any) -> frozenset[str]:
         *(one.claims | (CFG_HAS if one.kind == "scale" else frozenset()) for one in rule.rules)
     )
     memory = rule.init(Run((*LEVELS, 0.0))).rules
-    stateless = all(state is None for state in memory) and all(one.kind != "scale" for one in rule.rules)
+    anywhere = all(one.kind != "scale" and one.window == WHOLE for one in rule.rules)
+    stateless = anywhere and all(state is None for state in memory)
     return found | {"no memory"} if stateless else found
 
 

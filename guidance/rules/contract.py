@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 
 KINDS = ("scale", "replace", "conditions", "before", "combine", "after", "add", "gradient")
 ONE_OF = ("conditions", "combine")  # kinds of which a chain has one rule together
+WHOLE = (0.0, 1.0)  # window of a rule that acts all the time
 CLAIMS = ("gamma 0 is u", "same in every space", "in plane", "in span", "per item")
 
 
@@ -71,6 +72,11 @@ class Rule:
     def neutral(self) -> bool:
         """Whether these knobs leave plain classifier-free guidance as it is, at every step."""
         return False
+
+    @property
+    def window(self) -> tuple[float, float]:
+        """Share of the outer steps in which it acts: start <= i / steps < end.  Outside, a chain leaves it out."""
+        return WHOLE
 
     @property
     def sources(self) -> Mapping[str, Source]:

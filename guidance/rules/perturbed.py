@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from ..predictions import Predictions
-from ..schedules import Run
 from ..vectors import promoted
 from .contract import Rule, Source
 
@@ -55,16 +54,16 @@ class Perturbed(Rule):
         """The perturbed one."""
         return {"perturbed": self.perturbed}
 
-    def init(self, run: Run) -> Run:
-        """The schedule, by which the window is known."""
-        return run
+    @property
+    def window(self) -> tuple[float, float]:
+        """Its part of the run."""
+        return self.start, self.end
 
-    def needs(self, state: Run, sigma: float, wanted: frozenset[str]) -> frozenset[str]:
-        """The perturbed prediction inside the window, whatever gamma is."""
-        inside = self.start <= state.position(sigma) / state.steps < self.end
-        return wanted | {"perturbed"} if inside else wanted
+    def needs(self, state: None, sigma: float, wanted: frozenset[str]) -> frozenset[str]:
+        """The perturbed prediction, whatever gamma is."""
+        return wanted | {"perturbed"}
 
-    def step(self, state: Run, p: Predictions, gamma: float) -> tuple[Tensor | None, Run]:
+    def step(self, state: None, p: Predictions, gamma: float) -> tuple[Tensor | None, None]:
         """The way from the perturbed prediction, None where that was not evaluated."""
         if "perturbed" not in p.extra:
             return None, state
