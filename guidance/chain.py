@@ -13,6 +13,7 @@ from typing import Any, NamedTuple, Protocol
 from torch import Tensor
 
 from .predictions import Predictions
+from .printing import Printed, text_of
 from .rules.cfg import cfg
 from .rules.contract import KINDS, Rule, Source
 from .schedules import Run
@@ -40,7 +41,7 @@ class ChainState(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Chain:
+class Chain(Printed):
     """Rules in wire order: scales, then what comes before the combination, one combination, and what comes after.
 
     Gradient terms, which need more than predictions, are added to the result by whoever evaluates: `terms`.
@@ -144,7 +145,7 @@ class Foreign(Rule):
     @property
     def text(self) -> str:
         """Its own text, or the name of its class."""
-        return getattr(self.guidance, "text", type(self.guidance).__name__)
+        return text_of(self.guidance)
 
     def init(self, run: Run) -> Any:
         """Its own state."""

@@ -20,6 +20,7 @@ from .directions import CROSS, with_directions
 from .files import read_header, read_safetensors, safetensors_bytes, write_atomically
 from .gram import ROUNDING, VECTORS, GramRecord, negativity
 from .metrics import METRICS, Metric, term_metrics
+from .printing import Printed
 
 VERSION = 1
 FORMAT = "guidance-geometry/trace"
@@ -35,7 +36,7 @@ NOISE_LIMIT = 0.01  # M8 against its formula
 
 
 @dataclass(frozen=True, eq=False)
-class Trace:
+class Trace(Printed):
     """One run.
 
     header: JSON-able facts (run, space, vectors, sampler, sigmas, labels, chain, model, host, latent, capture, ...);

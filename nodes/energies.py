@@ -19,6 +19,7 @@ from ..guidance.likeness import (
     StyleEnergy,
     TintEnergy,
 )
+from ..guidance.printing import shown
 from .checks import choice, insist, number, verdict
 from .sockets import choice_input
 from .wires import ClassifierWire, EnergyWire
@@ -45,7 +46,8 @@ def answering(classifier, *wanted: str) -> str | None:
     if given in wanted:
         return None
     said, choose = ANSWERS[wanted[0]]
-    return f"{classifier!r} answers with {ANSWERS[given][0]}, and {said} is needed. Choose {choose}."
+    answer, _ = ANSWERS.get(given, ("something else", ""))
+    return f"{shown(classifier)} answers with {answer}, and {said} is needed. Choose {choose}."
 
 
 def entries(text: str) -> list[str]:
@@ -202,7 +204,9 @@ def seen_reference(compare: str, classifier, reference: Tensor, spread: float) -
         insist(answering(classifier, "features", "text"))
         return FeatureEnergy(classifier, reference, spread)
     if not isinstance(classifier, ImageNetwork):
-        raise ValueError(f"{classifier!r} reads no clean pictures. Choose a network that does, such as pocket-clean-1.")
+        raise ValueError(
+            f"{shown(classifier)} reads no clean pictures. Choose a network that does, such as pocket-clean-1."
+        )
     return StyleEnergy(classifier, reference, spread)
 
 

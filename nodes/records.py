@@ -8,6 +8,7 @@ import comfy.patcher_extension
 from comfy_api.latest import io
 from comfy_execution.utils import get_executing_context
 
+from ..guidance.printing import Printed
 from ..guidance.trace import Trace
 from . import host
 from .checks import insist, number, verdict
@@ -20,7 +21,7 @@ MOST_RUNS = 16
 
 
 @dataclass
-class RunRecorder:
+class RunRecorder(Printed):
     """The explicit state on a GG_RECORDER wire: the runs of the latest job that sampled with the recorded MODEL."""
 
     capture: str

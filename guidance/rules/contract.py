@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 from torch import Tensor
 
 from ..predictions import Predictions
+from ..printing import Printed
 
 if TYPE_CHECKING:
     from ..schedules import Run
@@ -40,7 +41,7 @@ class Source(NamedTuple):
     model: Any = None
 
 
-class Rule:
+class Rule(Printed):
     """One link of a chain; subclasses are frozen dataclasses that override what they use.
 
     claims: what holds for it beyond what holds for every rule (of CLAIMS); the invariant suite checks them.
