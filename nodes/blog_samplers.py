@@ -12,7 +12,7 @@ from tqdm.auto import trange
 from ..samplers.loop import ONCE, Recurrence, item_noise, run
 from ..samplers.steps import Level, ddim, ddpm, level, up_and_down
 from . import host
-from .checks import choice, insist, number, verdict
+from .checks import checked, choice, insist, number, verdict
 from .sampling import CATEGORY
 from .steering import LEAN, RATES, WAYS, Steering
 
@@ -151,6 +151,7 @@ class _BlogStep(io.ComfyNode):
         return verdict(*cls._complaints(*given))
 
     @classmethod
+    @checked
     def execute(
         cls,
         eta,

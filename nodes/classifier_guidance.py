@@ -7,7 +7,7 @@ from comfy_api.latest import io
 from ..guidance.chain import PLAIN, chain_of
 from ..guidance.gradients import EVALUATIONS, NORMALISATIONS
 from ..guidance.terms import USUAL, GradientOptions, GradientTerm, WatchTerm
-from .checks import choice, insist, number, verdict
+from .checks import checked, choice, insist, number, verdict
 from .energies import CATEGORY, ENERGY
 from .rules.link import CHAIN, UPSTREAM, say
 from .sockets import choice_input
@@ -137,6 +137,7 @@ class GGClassifierGradient(io.ComfyNode):
         return verdict(*_complaints(scale, evaluation, normalise, limit, start_percent, end_percent, every_k))
 
     @classmethod
+    @checked
     def execute(
         cls,
         energy,
@@ -243,6 +244,7 @@ class GGGradientOptions(io.ComfyNode):
         return verdict(*_option_complaints(numbers, unit, memory))
 
     @classmethod
+    @checked
     def execute(
         cls, temperature, draws, backward_steps, views, seed, unit, memory, radius=1.0, shrink=1
     ) -> io.NodeOutput:
@@ -275,6 +277,7 @@ class GGWatchEnergy(io.ComfyNode):
         )
 
     @classmethod
+    @checked
     def execute(cls, energy, guidance=None, vae=None) -> io.NodeOutput:
         return io.NodeOutput(chain_of(guidance or PLAIN).then(WatchTerm(energy, decoder=vae)))
 

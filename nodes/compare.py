@@ -47,10 +47,11 @@ class GGCompareTraces(io.ComfyNode):
         return [checks.number("sample", sample, -1, MOST_SAMPLES), checks.choice("theme", theme, THEMES)]
 
     @classmethod
-    def validate_inputs(cls, sample, theme):
+    def validate_inputs(cls, sample=None, theme=None):
         return checks.verdict(*cls.complaints(sample, theme))
 
     @classmethod
+    @checks.checked
     def execute(cls, trace_a, trace_b, sample, theme, vae=None) -> io.NodeOutput:
         checks.insist(*cls.complaints(sample, theme))
         how = [pictures_of(trace, vae) for trace in (trace_a, trace_b)]

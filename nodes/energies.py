@@ -20,7 +20,7 @@ from ..guidance.likeness import (
     TintEnergy,
 )
 from ..guidance.printing import shown
-from .checks import choice, insist, number, verdict
+from .checks import checked, choice, insist, number, verdict
 from .sockets import choice_input
 from .wires import ClassifierWire, EnergyWire
 
@@ -132,6 +132,7 @@ class GGLabelEnergy(io.ComfyNode):
         return verdict(choice("kind", kind, LABEL_KINDS))
 
     @classmethod
+    @checked
     def execute(cls, classifier, label, kind) -> io.NodeOutput:
         insist(choice("kind", kind, LABEL_KINDS), answering(classifier, "labels"))
         return io.NodeOutput(LabelEnergy(classifier, wanted_labels(label, tuple(classifier.labels)), kind))
@@ -180,6 +181,7 @@ class GGReferenceEnergy(io.ComfyNode):
         return verdict(choice("compare", compare, COMPARE), number("spread", spread, 0.001, LARGEST_SPREAD))
 
     @classmethod
+    @checked
     def execute(cls, compare, spread, image=None, mask=None, classifier=None) -> io.NodeOutput:
         insist(choice("compare", compare, COMPARE), number("spread", spread, 0.001, LARGEST_SPREAD))
         if compare == "smoothness":
@@ -228,6 +230,7 @@ class GGMaskedEnergy(io.ComfyNode):
         )
 
     @classmethod
+    @checked
     def execute(cls, energy, mask) -> io.NodeOutput:
         return io.NodeOutput(MaskedEnergy(energy, region(mask)))
 
@@ -272,6 +275,7 @@ class GGCombineEnergies(io.ComfyNode):
         return verdict(*_weights_complaints(how, weight_a, weight_b))
 
     @classmethod
+    @checked
     def execute(cls, energy_a, how, weight_a, weight_b, energy_b=None) -> io.NodeOutput:
         insist(*_weights_complaints(how, weight_a, weight_b))
         given = [(energy_a, weight_a)] + ([(energy_b, weight_b)] if energy_b is not None else [])

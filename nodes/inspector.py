@@ -60,6 +60,7 @@ class GGInspector(io.ComfyNode):
         return checks.verdict(checks.number("pictures", pictures, 0, MOST_PICTURES))
 
     @classmethod
+    @checks.checked
     def execute(cls, trace, vae=None, pictures=8) -> io.NodeOutput:
         checks.insist(checks.number("pictures", pictures, 0, MOST_PICTURES))
         workflow = ((cls.hidden.extra_pnginfo if cls.hidden else None) or {}).get("workflow") or {}

@@ -94,10 +94,11 @@ class GGMixtureModel(io.ComfyNode):
         )
 
     @classmethod
-    def validate_inputs(cls, shape, classes, kind, seed) -> bool | str:
+    def validate_inputs(cls, shape=None, classes=None, kind=None, seed=None) -> bool | str:
         return checks.verdict(*complaints(shape, classes, kind, seed))
 
     @classmethod
+    @checks.checked
     def execute(cls, shape, classes, kind, seed) -> io.NodeOutput:
         checks.insist(*complaints(shape, classes, kind, seed))
         with torch.inference_mode(False):  # gradients are taken through it

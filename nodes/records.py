@@ -11,7 +11,7 @@ from comfy_execution.utils import get_executing_context
 from ..guidance.printing import Printed
 from ..guidance.trace import Trace
 from . import host
-from .checks import insist, number, verdict
+from .checks import checked, insist, number, verdict
 from .recording import Recording, record
 from .sampling import CAPTURE, CAPTURE_MB, CATEGORY, MODEL, TRACE, check_capture, provenance
 from .sockets import HIDDEN
@@ -90,6 +90,7 @@ class GGRecord(io.ComfyNode):
         return verdict(*check_capture(capture, capture_mb))
 
     @classmethod
+    @checked
     def execute(cls, model, capture="pictures", capture_mb=256) -> io.NodeOutput:
         insist(*check_capture(capture, capture_mb))
         recorder = RunRecorder(capture, capture_mb)
@@ -127,6 +128,7 @@ class GGReadTrace(io.ComfyNode):
         return verdict(number("run", run, -MOST_RUNS, MOST_RUNS - 1))
 
     @classmethod
+    @checked
     def execute(cls, recorder, latent, run=-1) -> io.NodeOutput:
         insist(number("run", run, -MOST_RUNS, MOST_RUNS - 1))
         count = len(recorder.runs)

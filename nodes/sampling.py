@@ -11,7 +11,7 @@ import torch
 from comfy_api.latest import io
 
 from ..guidance.chain import PLAIN
-from .checks import choice, insist, number, verdict
+from .checks import checked, choice, insist, number, verdict
 from .guider import ChainGuider
 from .recording import CAPTURES, Recording, RecordingSampler, unsampled
 from .sockets import HIDDEN
@@ -178,6 +178,7 @@ class GGGuidedSampler(io.ComfyNode):
         )
 
     @classmethod
+    @checked
     def execute(
         cls,
         model,
@@ -250,6 +251,7 @@ class GGGuider(io.ComfyNode):
         return verdict(number("cfg", cfg, 0, 100))
 
     @classmethod
+    @checked
     def execute(cls, model, positive, negative, cfg, guidance=PLAIN) -> io.NodeOutput:
         insist(number("cfg", cfg, 0, 100))
         return io.NodeOutput(chain_guider(model, positive, negative, cfg, guidance))
@@ -283,6 +285,7 @@ class GGInspectedSampler(io.ComfyNode):
         return verdict(*check_capture(capture, capture_mb))
 
     @classmethod
+    @checked
     def execute(cls, noise, guider, sampler, sigmas, latent_image, capture="pictures", capture_mb=256) -> io.NodeOutput:
         insist(*check_capture(capture, capture_mb), finite_schedule(sigmas))
         latent = latent_of(guider.model_patcher, latent_image)

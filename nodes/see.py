@@ -118,10 +118,13 @@ class GGFigure(io.ComfyNode):
         ]
 
     @classmethod
-    def validate_inputs(cls, figure, step, sample, size, theme, save, filename_prefix):
+    def validate_inputs(
+        cls, figure=None, step=None, sample=None, size=None, theme=None, save=None, filename_prefix=None
+    ):
         return checks.verdict(*cls.complaints(figure, step, sample, size, theme, save, filename_prefix))
 
     @classmethod
+    @checks.checked
     def execute(cls, trace, figure, step, sample, size, theme, save, filename_prefix, vae=None, image=None):
         checks.insist(*cls.complaints(figure, step, sample, size, theme, save, filename_prefix))
         order = Order(
@@ -180,6 +183,7 @@ class GGDifferenceImages(io.ComfyNode):
         return checks.verdict(checks.number("gain", gain, 0.0, MOST_GAIN))
 
     @classmethod
+    @checks.checked
     def execute(cls, trace, vae=None, steps="auto", gain=0.0) -> io.NodeOutput:
         checks.insist(checks.number("gain", gain, 0.0, MOST_GAIN))
         images = difference_images(trace, pictures_of(trace, vae), steps, gain)
@@ -212,10 +216,11 @@ class GGMetrics(io.ComfyNode):
         return [bad_prefix(filename_prefix), checks.number("sample", sample, -1, MOST_SAMPLES)]
 
     @classmethod
-    def validate_inputs(cls, filename_prefix, sample):
+    def validate_inputs(cls, filename_prefix=None, sample=None):
         return checks.verdict(*cls.complaints(filename_prefix, sample))
 
     @classmethod
+    @checks.checked
     def execute(cls, trace, filename_prefix, sample) -> io.NodeOutput:
         checks.insist(*cls.complaints(filename_prefix, sample))
         problems = trace.check() or ["nothing wrong found"]

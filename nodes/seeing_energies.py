@@ -11,7 +11,7 @@ from torch import Tensor
 from ..denoisers.labels import label_indices
 from ..guidance.label_maps import map_of_colours, map_of_levels, map_of_mask
 from ..guidance.seeing import DISTANCES, TEXT_KINDS, DepthEnergy, SegmentationEnergy, TextEnergy
-from .checks import choice, insist, number, verdict
+from .checks import checked, choice, insist, number, verdict
 from .energies import CATEGORY, LARGEST_SPREAD, NOBODY, OUT, answering, entries, region, spread_input
 from .sockets import choice_input
 from .wires import ClassifierWire
@@ -64,6 +64,7 @@ class GGTextEnergy(io.ComfyNode):
         return verdict(choice("kind", kind, TEXT_KINDS))
 
     @classmethod
+    @checked
     def execute(cls, classifier, text, negative, kind) -> io.NodeOutput:
         insist(choice("kind", kind, TEXT_KINDS), answering(classifier, "text"))
         against = tuple(entries(negative)) if negative.strip() else ()
@@ -117,6 +118,7 @@ class GGSegmentationEnergy(io.ComfyNode):
         return verdict(*_map_complaints(average, ignore_index))
 
     @classmethod
+    @checked
     def execute(cls, classifier, classes, average, ignore_index, image=None, mask=None) -> io.NodeOutput:
         insist(*_map_complaints(average, ignore_index), answering(classifier, "segmentation"))
         with torch.inference_mode(False):
@@ -204,6 +206,7 @@ class GGDepthEnergy(io.ComfyNode):
         return verdict(*_depth_complaints(shows, distance, spread))
 
     @classmethod
+    @checked
     def execute(cls, classifier, image, shows, distance, spread) -> io.NodeOutput:
         insist(*_depth_complaints(shows, distance, spread), answering(classifier, "depth"))
         return io.NodeOutput(DepthEnergy(classifier, grey(image), shows == NEAR[0], distance, spread))

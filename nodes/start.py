@@ -105,16 +105,17 @@ class GGLoadDenoiser(io.ComfyNode):
         )
 
     @classmethod
-    def validate_inputs(cls, denoiser_name, parametrisation, schedule, weight_dtype) -> bool | str:
+    def validate_inputs(cls, denoiser_name=None, parametrisation=None, schedule=None, weight_dtype=None) -> bool | str:
         return checks.verdict(*complaints(denoiser_name, parametrisation, schedule, weight_dtype))
 
     @classmethod
-    def fingerprint_inputs(cls, denoiser_name, **_) -> str | None:
+    def fingerprint_inputs(cls, denoiser_name=None, **_) -> str | None:
         if denoiser_name is None or missing(denoiser_name):
             return None
         return fingerprint(path_of(denoiser_name))
 
     @classmethod
+    @checks.checked
     def execute(cls, denoiser_name, parametrisation, schedule, weight_dtype) -> io.NodeOutput:
         checks.insist(*complaints(denoiser_name, parametrisation, schedule, weight_dtype))
         file = read_denoiser(path_of(denoiser_name))
@@ -151,6 +152,7 @@ class GGClassLabel(io.ComfyNode):
         )
 
     @classmethod
+    @checks.checked
     def execute(cls, model, label) -> io.NodeOutput:
         card = card_of(model)
         if card is None:
@@ -197,10 +199,11 @@ class GGEmptyCanvas(io.ComfyNode):
         )
 
     @classmethod
-    def validate_inputs(cls, width, height, batch_size) -> bool | str:
+    def validate_inputs(cls, width=None, height=None, batch_size=None) -> bool | str:
         return checks.verdict(*canvas_complaints(width, height, batch_size))
 
     @classmethod
+    @checks.checked
     def execute(cls, model, width, height, batch_size) -> io.NodeOutput:
         checks.insist(*canvas_complaints(width, height, batch_size))
         card = card_of(model)

@@ -184,10 +184,13 @@ class GGTrainNoisyClassifier(io.ComfyNode):
         )
 
     @classmethod
-    def validate_inputs(cls, steps, batch_size, learning_rate, width, seed, filename_prefix) -> bool | str:
+    def validate_inputs(
+        cls, steps=None, batch_size=None, learning_rate=None, width=None, seed=None, filename_prefix=None
+    ) -> bool | str:
         return checks.verdict(*complaints(steps, batch_size, learning_rate, width, seed, filename_prefix))
 
     @classmethod
+    @checks.checked
     def execute(
         cls,
         model,

@@ -6,7 +6,7 @@ from comfy_api.latest import io
 
 from ...guidance.rules.adaptive_projected import AdaptiveProjected
 from ...guidance.rules.spaces import SPACES
-from ..checks import choice, insist, number, verdict
+from ..checks import checked, choice, insist, number, verdict
 from .link import linked, rule_schema, space_input
 
 UNITS = ("per element", "absolute")
@@ -65,6 +65,7 @@ class GGAdaptiveProjected(io.ComfyNode):
         return verdict(*_complaints(eta, threshold, momentum, threshold_unit, space))
 
     @classmethod
+    @checked
     def execute(cls, eta, threshold, momentum, threshold_unit, space, guidance=None) -> io.NodeOutput:
         insist(*_complaints(eta, threshold, momentum, threshold_unit, space))
         rule = AdaptiveProjected(eta, threshold, momentum, threshold_unit == "absolute", space)

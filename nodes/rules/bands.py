@@ -5,7 +5,7 @@ from __future__ import annotations
 from comfy_api.latest import io
 
 from ...guidance.rules.bands import METHODS, Bands
-from ..checks import choice, insist, number, verdict
+from ..checks import checked, choice, insist, number, verdict
 from .link import linked, rule_schema
 
 
@@ -61,6 +61,7 @@ class GGFrequencyBands(io.ComfyNode):
         return verdict(*_complaints(method, low, high, cutoff))
 
     @classmethod
+    @checked
     def execute(cls, method, low, high, cutoff, guidance=None) -> io.NodeOutput:
         insist(*_complaints(method, low, high, cutoff))
         return linked(cls, guidance, Bands(method, low, high, cutoff))

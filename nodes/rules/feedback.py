@@ -5,7 +5,7 @@ from __future__ import annotations
 from comfy_api.latest import io
 
 from ...guidance.rules.feedback import Feedback
-from ..checks import insist, number, verdict
+from ..checks import checked, insist, number, verdict
 from .link import linked, rule_schema
 
 LATEST = 0.99
@@ -59,6 +59,7 @@ class GGFeedback(io.ComfyNode):
         return verdict(*_complaints(pi, t0, t1))
 
     @classmethod
+    @checked
     def execute(cls, pi, t0, t1, guidance=None) -> io.NodeOutput:
         insist(*_complaints(pi, t0, t1))
         return linked(cls, guidance, Feedback(pi, t0, t1))

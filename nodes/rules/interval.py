@@ -5,7 +5,7 @@ from __future__ import annotations
 from comfy_api.latest import io
 
 from ...guidance.rules.interval import UNITS, Interval
-from ..checks import choice, insist, number, verdict
+from ..checks import checked, choice, insist, number, verdict
 from .link import linked, refused, rule_schema
 
 FURTHEST = 100_000.0
@@ -55,6 +55,7 @@ class GGInterval(io.ComfyNode):
         return verdict(*_complaints(unit, start, end))
 
     @classmethod
+    @checked
     def execute(cls, unit, start, end, guidance=None) -> io.NodeOutput:
         insist(*_complaints(unit, start, end))
         return linked(cls, guidance, Interval(unit, start, end))

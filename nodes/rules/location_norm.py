@@ -6,7 +6,7 @@ from comfy_api.latest import io
 
 from ...guidance.rules.location_norm import LocationNorm
 from ...guidance.rules.spaces import SPACES
-from ..checks import choice, insist, number, verdict
+from ..checks import checked, choice, insist, number, verdict
 from .link import linked, rule_schema, space_input
 
 
@@ -44,6 +44,7 @@ class GGLocationNorm(io.ComfyNode):
         return verdict(*_complaints(strength, space))
 
     @classmethod
+    @checked
     def execute(cls, strength, match, space, guidance=None) -> io.NodeOutput:
         insist(*_complaints(strength, space))
         return linked(cls, guidance, LocationNorm(strength, match, space))

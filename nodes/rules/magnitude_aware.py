@@ -6,7 +6,7 @@ from comfy_api.latest import io
 
 from ...guidance.rules.magnitude_aware import MagnitudeAware
 from ...guidance.rules.spaces import SPACES
-from ..checks import choice, insist, number, verdict
+from ..checks import checked, choice, insist, number, verdict
 from .link import linked, rule_schema, space_input
 
 
@@ -39,6 +39,7 @@ class GGMagnitudeAware(io.ComfyNode):
         return verdict(*_complaints(damping, space))
 
     @classmethod
+    @checked
     def execute(cls, damping, space, guidance=None) -> io.NodeOutput:
         insist(*_complaints(damping, space))
         return linked(cls, guidance, MagnitudeAware(damping, space))

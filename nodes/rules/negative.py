@@ -5,7 +5,7 @@ from __future__ import annotations
 from comfy_api.latest import io
 
 from ...guidance.rules.negative import FORMS, Negative
-from ..checks import choice, insist, number, verdict
+from ..checks import checked, choice, insist, number, verdict
 from .link import linked, rule_schema
 
 HEAVIEST = 100
@@ -43,6 +43,7 @@ class GGNegative(io.ComfyNode):
         return verdict(*_complaints(form, second_weight, third_weight, fourth_weight))
 
     @classmethod
+    @checked
     def execute(
         cls, second, form, second_weight, third_weight, fourth_weight, third=None, fourth=None, guidance=None
     ) -> io.NodeOutput:

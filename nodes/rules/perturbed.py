@@ -6,7 +6,7 @@ from comfy_api.latest import io
 
 from ...guidance.rules.contract import Source
 from ...guidance.rules.perturbed import Perturbed
-from ..checks import insist, number, verdict
+from ..checks import checked, insist, number, verdict
 from .link import linked, refused, rule_schema
 
 SAMPLER_HOOKS = ("sampler_post_cfg_function", "sampler_calc_cond_batch_function")
@@ -48,6 +48,7 @@ class GGPerturbed(io.ComfyNode):
         return verdict(*_complaints(scale, start_percent, end_percent))
 
     @classmethod
+    @checked
     def execute(cls, perturbed_model, scale, start_percent, end_percent, guidance=None) -> io.NodeOutput:
         insist(*_complaints(scale, start_percent, end_percent), _hooked(perturbed_model))
         return linked(cls, guidance, Perturbed(Source("cond", perturbed_model), scale, start_percent, end_percent))

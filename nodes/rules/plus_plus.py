@@ -5,7 +5,7 @@ from __future__ import annotations
 from comfy_api.latest import io
 
 from ...guidance.rules.plus_plus import STEPS, PlusPlus
-from ..checks import choice, insist, number, verdict
+from ..checks import checked, choice, insist, number, verdict
 from .link import linked, rule_schema, say
 
 EXACT_FOR = "CFG++: exact with {}; approximate with any sampler that takes other steps. cfg is lambda: 0 to 1, try 0.6."
@@ -50,6 +50,7 @@ class GGPlusPlus(io.ComfyNode):
         return verdict(*_complaints(step_of, eta))
 
     @classmethod
+    @checked
     def execute(cls, step_of, eta, guidance=None) -> io.NodeOutput:
         insist(*_complaints(step_of, eta))
         output = linked(cls, guidance, PlusPlus(step_of, eta))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from comfy_api.latest import io
 
 from ...guidance.rules.power_law import FACTORS, PowerLaw
-from ..checks import choice, insist, number, verdict
+from ..checks import checked, choice, insist, number, verdict
 from .link import linked, rule_schema
 
 
@@ -44,6 +44,7 @@ class GGPowerLaw(io.ComfyNode):
         return verdict(*_complaints(power, space))
 
     @classmethod
+    @checked
     def execute(cls, power, space, guidance=None) -> io.NodeOutput:
         insist(*_complaints(power, space))
         return linked(cls, guidance, PowerLaw(power, space))

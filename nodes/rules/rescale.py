@@ -6,7 +6,7 @@ from comfy_api.latest import io
 
 from ...guidance.rules.rescale import Rescale
 from ...guidance.rules.spaces import SPACES
-from ..checks import choice, insist, number, verdict
+from ..checks import checked, choice, insist, number, verdict
 from .link import linked, rule_schema, space_input
 
 
@@ -38,6 +38,7 @@ class GGRescale(io.ComfyNode):
         return verdict(*_complaints(phi, space))
 
     @classmethod
+    @checked
     def execute(cls, phi, space, guidance=None) -> io.NodeOutput:
         insist(*_complaints(phi, space))
         return linked(cls, guidance, Rescale(phi, space))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from comfy_api.latest import io
 
 from ...guidance.rules.reuse import PREDICTORS, Reuse
-from ..checks import choice, insist, number, verdict
+from ..checks import checked, choice, insist, number, verdict
 from .link import linked, rule_schema
 
 MOST = 100
@@ -63,6 +63,7 @@ class GGReuse(io.ComfyNode):
         return verdict(*_complaints(every, predictor, stop_cosine, patience))
 
     @classmethod
+    @checked
     def execute(cls, every, predictor, stop_cosine, patience, guidance=None) -> io.NodeOutput:
         insist(*_complaints(every, predictor, stop_cosine, patience))
         return linked(cls, guidance, Reuse(every, predictor, stop_cosine, patience))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from comfy_api.latest import io
 
 from ...guidance.schedules import SHAPES, ScaleSchedule, parse_values
-from ..checks import choice, insist, number, verdict
+from ..checks import checked, choice, insist, number, verdict
 from .link import linked, rule_schema
 
 SCHEDULES = ("constant", *SHAPES, "list")
@@ -68,6 +68,7 @@ class GGClassifierFree(io.ComfyNode):
         return verdict(*_complaints(schedule, start_weight, end_weight, power, values))
 
     @classmethod
+    @checked
     def execute(cls, schedule, start_weight, end_weight, power, values, guidance=None) -> io.NodeOutput:
         insist(*_complaints(schedule, start_weight, end_weight, power, values))
         numbers = parse_values(values) if schedule == "list" else ()

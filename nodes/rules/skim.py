@@ -5,7 +5,7 @@ from __future__ import annotations
 from comfy_api.latest import io
 
 from ...guidance.rules.skim import Skim
-from ..checks import insist, number, verdict
+from ..checks import checked, insist, number, verdict
 from .link import linked, rule_schema
 
 
@@ -37,6 +37,7 @@ class GGSkim(io.ComfyNode):
         return verdict(number("skim", skim, 0, 100))
 
     @classmethod
+    @checked
     def execute(cls, skim, guidance=None) -> io.NodeOutput:
         insist(number("skim", skim, 0, 100))
         return linked(cls, guidance, Skim(skim))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from comfy_api.latest import io
 
 from ...guidance.rules.tangential_amplify import TangentialAmplify
-from ..checks import insist, number, verdict
+from ..checks import checked, insist, number, verdict
 from .link import linked, rule_schema
 
 
@@ -46,6 +46,7 @@ class GGTangentialAmplify(io.ComfyNode):
         return verdict(*_complaints(eta, align))
 
     @classmethod
+    @checked
     def execute(cls, eta, align, guidance=None) -> io.NodeOutput:
         insist(*_complaints(eta, align))
         return linked(cls, guidance, TangentialAmplify(eta, align))

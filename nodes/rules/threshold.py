@@ -5,7 +5,7 @@ from __future__ import annotations
 from comfy_api.latest import io
 
 from ...guidance.rules.threshold import METHODS, DynamicThreshold
-from ..checks import choice, insist, number, verdict
+from ..checks import checked, choice, insist, number, verdict
 from .link import linked, rule_schema
 
 LARGEST = 1000.0
@@ -62,6 +62,7 @@ class GGDynamicThreshold(io.ComfyNode):
         return verdict(*_complaints(method, quantile, bound, mimic_scale))
 
     @classmethod
+    @checked
     def execute(cls, method, quantile, bound, mimic_scale, guidance=None) -> io.NodeOutput:
         insist(*_complaints(method, quantile, bound, mimic_scale))
         return linked(cls, guidance, DynamicThreshold(method, quantile, bound, mimic_scale))

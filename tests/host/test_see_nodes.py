@@ -275,6 +275,8 @@ def test_a_vae_of_another_model_is_refused(see, trace):
     class Other:
         latent_channels = 16
 
+        def decode(self, x): ...
+
     with pytest.raises(ValueError, match="takes latents of 16 channels, the trace holds 3"):
         see.GGDifferenceImages.execute(trace, Other(), "2", 2.0)
 
