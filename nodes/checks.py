@@ -30,6 +30,14 @@ def checked(execute: Callable) -> Callable:
     return run
 
 
+def widgets(cls, **values: Any) -> Iterator[str | None]:
+    """The same for values of widgets in the queue, where None is one that comes over a wire.
+
+    The host leaves the range of a number to `validate_inputs` that names it; all others it checks itself.
+    """
+    return misfits(cls, {name: value for name, value in values.items() if value is not None})
+
+
 def misfits(cls, arguments: Mapping[str, Any]) -> Iterator[str | None]:
     """One sentence for every argument that is not what its input says, widgets first; None for those that are."""
     for declared in sorted(cls.define_schema().inputs, key=lambda declared: declared.get_io_type() in CARRIED):
@@ -42,15 +50,15 @@ def value_misfit(declared, value: Any) -> str | None:
     """A sentence if a value is not of an input's type, or out of its range."""
     kind = declared.get_io_type()
     if kind in ("INT", "FLOAT"):
-        return needed_number(declared.id, value, declared.min, declared.max, whole=kind == "INT")
+        return number(declared.id, value, declared.min, declared.max, whole=kind == "INT")
     if kind in ("STRING", "COMBO"):
-        return needed_text(declared.id, value)
+        return text(declared.id, value)
     if kind == "BOOLEAN":
         return None if isinstance(value, bool) else f"{declared.id} is {told(value)}. Give true or false."
     return misfit(declared.id, kind, value)
 
 
-def needed_number(name: str, value: Any, low: float, high: float, whole: bool = False) -> str | None:
+def number(name: str, value: Any, low: float, high: float, whole: bool = False) -> str | None:
     """None if the value is a finite number in [low, high], a whole one where that is wanted; else a sentence."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         return f"{name} is {told(value)}, which is no number. Give one from {low:g} to {high:g}."
@@ -63,7 +71,7 @@ def needed_number(name: str, value: Any, low: float, high: float, whole: bool = 
     return None
 
 
-def needed_text(name: str, value: Any) -> str | None:
+def text(name: str, value: Any) -> str | None:
     """None if the value is a text of a length that can be read; else a sentence."""
     if not isinstance(value, str):
         return f"{name} is {told(value)}, which is no text. Write one, or connect a text."
@@ -80,16 +88,18 @@ def told(value: Any) -> str:
     return repr(value) if short or value is None else f"a {type(value).__name__}"
 
 
-def number(name: str, value: float | None, low: float, high: float) -> str | None:
-    """As `needed_number`; None too for a value that comes over a wire (None), which is checked when the node runs."""
-    return None if value is None else needed_number(name, value, low, high)
-
-
 def choice(name: str, value: str | None, options: Iterable[str]) -> str | None:
     """None if the value is one of the options, or comes over a wire (None); else a sentence with the options."""
     if value is None or value in (options := list(options)):
         return None
     return f"{name} is {told(value)}, which this host does not offer. Choose one of: {', '.join(options)}."
+
+
+def empty_window(name: str, start: float | None, end: float | None) -> str | None:
+    """A sentence if a window ends where it starts, or before; None where one end comes over a wire.  name: of start"""
+    if start is None or end is None or start < end:
+        return None
+    return f"The window {start:g} to {end:g} is empty. Let {name} be the smaller one."
 
 
 def verdict(*complaints: str | None) -> bool | str:

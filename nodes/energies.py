@@ -20,7 +20,7 @@ from ..guidance.likeness import (
     TintEnergy,
 )
 from ..guidance.printing import shown
-from .checks import checked, choice, insist, number, verdict
+from .checks import checked, choice, insist, verdict
 from .sockets import choice_input
 from .wires import ClassifierWire, EnergyWire
 
@@ -177,13 +177,13 @@ class GGReferenceEnergy(io.ComfyNode):
         )
 
     @classmethod
-    def validate_inputs(cls, compare=None, spread=None) -> bool | str:
-        return verdict(choice("compare", compare, COMPARE), number("spread", spread, 0.001, LARGEST_SPREAD))
+    def validate_inputs(cls, compare=None) -> bool | str:
+        return verdict(choice("compare", compare, COMPARE))
 
     @classmethod
     @checked
     def execute(cls, compare, spread, image=None, mask=None, classifier=None) -> io.NodeOutput:
-        insist(choice("compare", compare, COMPARE), number("spread", spread, 0.001, LARGEST_SPREAD))
+        insist(choice("compare", compare, COMPARE))
         if compare == "smoothness":
             return io.NodeOutput(SmoothEnergy(spread))
         if image is None:
@@ -271,21 +271,16 @@ class GGCombineEnergies(io.ComfyNode):
         )
 
     @classmethod
-    def validate_inputs(cls, how=None, weight_a=None, weight_b=None) -> bool | str:
-        return verdict(*_weights_complaints(how, weight_a, weight_b))
+    def validate_inputs(cls, how=None) -> bool | str:
+        return verdict(choice("how", how, COMBINE))
 
     @classmethod
     @checked
     def execute(cls, energy_a, how, weight_a, weight_b, energy_b=None) -> io.NodeOutput:
-        insist(*_weights_complaints(how, weight_a, weight_b))
+        insist(choice("how", how, COMBINE))
         given = [(energy_a, weight_a)] + ([(energy_b, weight_b)] if energy_b is not None else [])
         energies, weights = zip(*given, strict=True)
         return io.NodeOutput(CombinedEnergy(energies, weights, how == "mixture"))
-
-
-def _weights_complaints(how, weight_a, weight_b) -> list[str | None]:
-    weights = {"weight_a": weight_a, "weight_b": weight_b}
-    return [choice("how", how, COMBINE), *(number(k, w, -LARGEST_WEIGHT, LARGEST_WEIGHT) for k, w in weights.items())]
 
 
 NODES = [GGLabelEnergy, GGReferenceEnergy, GGMaskedEnergy, GGCombineEnergies]

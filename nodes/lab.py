@@ -29,12 +29,10 @@ def parse_shape(text: str) -> tuple[int, ...]:
     return tuple(map(int, sizes))
 
 
-def complaints(shape: str | None, classes: int | None, kind: str | None, seed: int | None) -> list[str | None]:
+def complaints(shape: str | None, classes: int | None, kind: str | None) -> list[str | None]:
     """What is wrong with a mixture's settings; None is a value that arrives over a wire."""
     return [
         checks.choice("kind", kind, SPACES),
-        checks.number("classes", classes, 1, MOST_CLASSES),
-        checks.number("seed", seed, 0, LARGEST_SEED),
         too_large(shape, classes),
     ]
 
@@ -94,13 +92,13 @@ class GGMixtureModel(io.ComfyNode):
         )
 
     @classmethod
-    def validate_inputs(cls, shape=None, classes=None, kind=None, seed=None) -> bool | str:
-        return checks.verdict(*complaints(shape, classes, kind, seed))
+    def validate_inputs(cls, shape=None, classes=None, kind=None) -> bool | str:
+        return checks.verdict(*checks.widgets(cls, classes=classes), *complaints(shape, classes, kind))
 
     @classmethod
     @checks.checked
     def execute(cls, shape, classes, kind, seed) -> io.NodeOutput:
-        checks.insist(*complaints(shape, classes, kind, seed))
+        checks.insist(*complaints(shape, classes, kind))
         with torch.inference_mode(False):  # gradients are taken through it
             mixture = make_mixture(parse_shape(shape), classes, seed, LOOKS)
         labels = tuple(f"class {index}" for index in range(classes))

@@ -11,9 +11,9 @@ from comfy_execution.utils import get_executing_context
 from ..guidance.printing import Printed
 from ..guidance.trace import Trace
 from . import host
-from .checks import checked, insist, number, verdict
+from .checks import checked, insist, verdict
 from .recording import Recording, record
-from .sampling import CAPTURE, CAPTURE_MB, CATEGORY, MODEL, TRACE, check_capture, provenance
+from .sampling import CAPTURE, CAPTURE_MB, CATEGORY, MODEL, TRACE, bad_capture, provenance
 from .sockets import HIDDEN
 from .wires import RecorderWire
 
@@ -86,13 +86,13 @@ class GGRecord(io.ComfyNode):
         )
 
     @classmethod
-    def validate_inputs(cls, capture=None, capture_mb=None):
-        return verdict(*check_capture(capture, capture_mb))
+    def validate_inputs(cls, capture=None):
+        return verdict(bad_capture(capture))
 
     @classmethod
     @checked
     def execute(cls, model, capture="pictures", capture_mb=256) -> io.NodeOutput:
-        insist(*check_capture(capture, capture_mb))
+        insist(bad_capture(capture))
         recorder = RunRecorder(capture, capture_mb)
         return io.NodeOutput(recorded(model, recorder), recorder)
 
@@ -124,13 +124,8 @@ class GGReadTrace(io.ComfyNode):
         )
 
     @classmethod
-    def validate_inputs(cls, run=None):
-        return verdict(number("run", run, -MOST_RUNS, MOST_RUNS - 1))
-
-    @classmethod
     @checked
     def execute(cls, recorder, latent, run=-1) -> io.NodeOutput:
-        insist(number("run", run, -MOST_RUNS, MOST_RUNS - 1))
         count = len(recorder.runs)
         if not -count <= run < count:
             raise ValueError(

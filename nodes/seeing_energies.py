@@ -11,8 +11,8 @@ from torch import Tensor
 from ..denoisers.labels import label_indices
 from ..guidance.label_maps import map_of_colours, map_of_levels, map_of_mask
 from ..guidance.seeing import DISTANCES, TEXT_KINDS, DepthEnergy, SegmentationEnergy, TextEnergy
-from .checks import checked, choice, insist, number, verdict
-from .energies import CATEGORY, LARGEST_SPREAD, NOBODY, OUT, answering, entries, region, spread_input
+from .checks import checked, choice, insist, verdict
+from .energies import CATEGORY, NOBODY, OUT, answering, entries, region, spread_input
 from .sockets import choice_input
 from .wires import ClassifierWire
 
@@ -114,13 +114,13 @@ class GGSegmentationEnergy(io.ComfyNode):
         )
 
     @classmethod
-    def validate_inputs(cls, average=None, ignore_index=None) -> bool | str:
-        return verdict(*_map_complaints(average, ignore_index))
+    def validate_inputs(cls, average=None) -> bool | str:
+        return verdict(choice("average", average, AVERAGES))
 
     @classmethod
     @checked
     def execute(cls, classifier, classes, average, ignore_index, image=None, mask=None) -> io.NodeOutput:
-        insist(*_map_complaints(average, ignore_index), answering(classifier, "segmentation"))
+        insist(choice("average", average, AVERAGES), answering(classifier, "segmentation"))
         with torch.inference_mode(False):
             wanted = drawn_map(tuple(classifier.labels), classes, ignore_index, image, mask)
             return io.NodeOutput(SegmentationEnergy(classifier, wanted, average == "classes"))
@@ -170,10 +170,6 @@ def one_class(entry: str, labels: tuple[str, ...]) -> int:
     return found[0]
 
 
-def _map_complaints(average, ignore_index) -> list[str | None]:
-    return [choice("average", average, AVERAGES), number("ignore_index", ignore_index, NOBODY, LARGEST_LEVEL)]
-
-
 class GGDepthEnergy(io.ComfyNode):
     """A depth map as energy."""
 
@@ -202,19 +198,18 @@ class GGDepthEnergy(io.ComfyNode):
         )
 
     @classmethod
-    def validate_inputs(cls, shows=None, distance=None, spread=None) -> bool | str:
-        return verdict(*_depth_complaints(shows, distance, spread))
+    def validate_inputs(cls, shows=None, distance=None) -> bool | str:
+        return verdict(*_depth_complaints(shows, distance))
 
     @classmethod
     @checked
     def execute(cls, classifier, image, shows, distance, spread) -> io.NodeOutput:
-        insist(*_depth_complaints(shows, distance, spread), answering(classifier, "depth"))
+        insist(*_depth_complaints(shows, distance), answering(classifier, "depth"))
         return io.NodeOutput(DepthEnergy(classifier, grey(image), shows == NEAR[0], distance, spread))
 
 
-def _depth_complaints(shows, distance, spread) -> list[str | None]:
-    chosen = (choice("shows", shows, NEAR), choice("distance", distance, DISTANCES))
-    return [*chosen, number("spread", spread, 0.001, LARGEST_SPREAD)]
+def _depth_complaints(shows, distance) -> list[str | None]:
+    return [choice("shows", shows, NEAR), choice("distance", distance, DISTANCES)]
 
 
 def grey(image: Tensor) -> Tensor:  # IMAGE [B, H, W, C] -> [B, H, W]

@@ -199,13 +199,8 @@ class GGEmptyCanvas(io.ComfyNode):
         )
 
     @classmethod
-    def validate_inputs(cls, width=None, height=None, batch_size=None) -> bool | str:
-        return checks.verdict(*canvas_complaints(width, height, batch_size))
-
-    @classmethod
     @checks.checked
     def execute(cls, model, width, height, batch_size) -> io.NodeOutput:
-        checks.insist(*canvas_complaints(width, height, batch_size))
         card = card_of(model)
         if card is None:
             raise ValueError("This MODEL names no native size. Use the Empty Latent node made for it.")
@@ -213,15 +208,6 @@ class GGEmptyCanvas(io.ComfyNode):
         card.check_sides(sides)
         samples = torch.zeros((batch_size, card.shape[0], *sides), device=comfy.model_management.intermediate_device())
         return io.NodeOutput({"samples": samples, "downscale_ratio_spacial": 1})
-
-
-def canvas_complaints(width, height, batch_size) -> list[str | None]:
-    """What is wrong with a canvas's numbers; None is a value that arrives over a wire."""
-    return [
-        checks.number("width", width, 0, LARGEST_SIDE),
-        checks.number("height", height, 0, LARGEST_SIDE),
-        checks.number("batch_size", batch_size, 1, LARGEST_BATCH),
-    ]
 
 
 def canvas_sides(native: tuple[int, ...], width: int, height: int) -> tuple[int, ...]:

@@ -6,7 +6,7 @@ from comfy_api.latest import io
 
 from ...guidance.rules.adaptive_projected import AdaptiveProjected
 from ...guidance.rules.spaces import SPACES
-from ..checks import checked, choice, insist, number, verdict
+from ..checks import checked, choice, insist, verdict
 from .link import linked, rule_schema, space_input
 
 UNITS = ("per element", "absolute")
@@ -61,22 +61,19 @@ class GGAdaptiveProjected(io.ComfyNode):
         )
 
     @classmethod
-    def validate_inputs(cls, eta=None, threshold=None, momentum=None, threshold_unit=None, space=None):
-        return verdict(*_complaints(eta, threshold, momentum, threshold_unit, space))
+    def validate_inputs(cls, threshold_unit=None, space=None):
+        return verdict(*_complaints(threshold_unit, space))
 
     @classmethod
     @checked
     def execute(cls, eta, threshold, momentum, threshold_unit, space, guidance=None) -> io.NodeOutput:
-        insist(*_complaints(eta, threshold, momentum, threshold_unit, space))
+        insist(*_complaints(threshold_unit, space))
         rule = AdaptiveProjected(eta, threshold, momentum, threshold_unit == "absolute", space)
         return linked(cls, guidance, rule)
 
 
-def _complaints(eta, threshold, momentum, threshold_unit, space) -> list[str | None]:
+def _complaints(threshold_unit, space) -> list[str | None]:
     return [
-        number("eta", eta, -1, 2),
-        number("threshold", threshold, 0, 1000),
-        number("momentum", momentum, -0.95, 0.95),
         choice("threshold_unit", threshold_unit, UNITS),
         choice("space", space, SPACES),
     ]

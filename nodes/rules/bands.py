@@ -5,7 +5,7 @@ from __future__ import annotations
 from comfy_api.latest import io
 
 from ...guidance.rules.bands import METHODS, Bands
-from ..checks import checked, choice, insist, number, verdict
+from ..checks import checked, choice, insist, verdict
 from .link import linked, rule_schema
 
 
@@ -57,23 +57,14 @@ class GGFrequencyBands(io.ComfyNode):
         )
 
     @classmethod
-    def validate_inputs(cls, method=None, low=None, high=None, cutoff=None):
-        return verdict(*_complaints(method, low, high, cutoff))
+    def validate_inputs(cls, method=None):
+        return verdict(choice("method", method, METHODS))
 
     @classmethod
     @checked
     def execute(cls, method, low, high, cutoff, guidance=None) -> io.NodeOutput:
-        insist(*_complaints(method, low, high, cutoff))
+        insist(choice("method", method, METHODS))
         return linked(cls, guidance, Bands(method, low, high, cutoff))
-
-
-def _complaints(method, low, high, cutoff) -> list[str | None]:
-    return [
-        choice("method", method, METHODS),
-        number("low", low, -10, 10),
-        number("high", high, -10, 10),
-        number("cutoff", cutoff, 0, 1),
-    ]
 
 
 NODES = [GGFrequencyBands]
