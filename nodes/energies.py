@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import re
-
 import torch
 from comfy_api.latest import io
 from torch import Tensor
 
 from ..classifiers.wired import ImageNetwork
-from ..denoisers.labels import label_indices
+from ..denoisers.labels import MOST, entries_of, label_indices
 from ..guidance.energies import LABEL_KINDS, CombinedEnergy, LabelEnergy, MaskedEnergy
 from ..guidance.likeness import (
     ColourEnergy,
@@ -50,23 +48,20 @@ def answering(classifier, *wanted: str) -> str | None:
     return f"{shown(classifier)} answers with {answer}, and {said} is needed. Choose {choose}."
 
 
-def entries(text: str) -> list[str]:
-    """What stands between semicolons or line breaks; one that ends the text starts nothing further."""
-    return [entry.strip() for entry in re.split(r"[;\n]", text.strip().removesuffix(";"))]
-
-
 def wanted_labels(text: str, labels: tuple[str, ...]) -> tuple[tuple[int, ...], ...]:
     """Read "cat | dog; 3; *" as the labels of one image after another; | separates what an image may be.
 
     Raises ValueError for anything that is no label, with the nearest name.
     """
     found: list[tuple[int, ...]] = []
-    for entry in entries(text):
+    for entry in entries_of(text):
         if entry == "*":
             found += [(index,) for index in range(len(labels))]
         else:
             each = (label_indices(part, labels, NOBODY, "classifier") for part in entry.split("|"))
-            found.append(tuple(index for indices in each for index in indices))
+            found.append(tuple(dict.fromkeys(index for indices in each for index in indices)))
+        if len(found) > MOST:
+            raise ValueError(f"label names more than {MOST:,} labels, one for each image. Name fewer.")
     if any(NOBODY in indices for indices in found):
         raise ValueError(f"A label is empty. Write a name or an index; the classifier knows {', '.join(labels[:12])}.")
     return tuple(found)

@@ -10,6 +10,7 @@ from comfy_api.latest import io
 
 from ..classifiers.exact import MixtureClassifier
 from ..guidance.mixture import make_mixture
+from ..guidance.printing import shortened
 from . import checks
 from .native_model import native_mixture
 from .wires import ClassifierWire
@@ -25,7 +26,9 @@ def parse_shape(text: str) -> tuple[int, ...]:
     """Read "3x32x32" as (3, 32, 32): channels first, then one to three sides."""
     sizes = re.split(r"\s*[x,*]\s*|\s+", text.strip().lower())
     if not 2 <= len(sizes) <= 4 or not all(re.fullmatch(r"[1-9]\d{0,5}", size) for size in sizes):
-        raise ValueError(f"shape is {text!r} but must be channels and 1 to 3 sides, such as 3x32x32 (or 2x1x1).")
+        raise ValueError(
+            f"shape is {shortened(text, 60)!r} but must be channels and 1 to 3 sides, such as 3x32x32 (or 2x1x1)."
+        )
     return tuple(map(int, sizes))
 
 

@@ -8,11 +8,11 @@ import torch
 from comfy_api.latest import io
 from torch import Tensor
 
-from ..denoisers.labels import label_indices
+from ..denoisers.labels import entries_of, label_indices
 from ..guidance.label_maps import map_of_colours, map_of_levels, map_of_mask
 from ..guidance.seeing import DISTANCES, TEXT_KINDS, DepthEnergy, SegmentationEnergy, TextEnergy
 from .checks import checked, choice, insist, verdict
-from .energies import CATEGORY, NOBODY, OUT, answering, entries, region, spread_input
+from .energies import CATEGORY, NOBODY, OUT, answering, region, spread_input
 from .sockets import choice_input
 from .wires import ClassifierWire
 
@@ -67,8 +67,8 @@ class GGTextEnergy(io.ComfyNode):
     @checked
     def execute(cls, classifier, text, negative, kind) -> io.NodeOutput:
         insist(choice("kind", kind, TEXT_KINDS), answering(classifier, "text"))
-        against = tuple(entries(negative)) if negative.strip() else ()
-        return io.NodeOutput(TextEnergy(classifier, tuple(entries(text)), against, kind))
+        against = tuple(entries_of(negative)) if negative.strip() else ()
+        return io.NodeOutput(TextEnergy(classifier, tuple(entries_of(text)), against, kind))
 
 
 class GGSegmentationEnergy(io.ComfyNode):
@@ -141,7 +141,7 @@ def drawn_map(
 
 def mask_classes(text: str, labels: tuple[str, ...]) -> list[int]:
     """The class of white, and that of black if there is one.  Raises ValueError for none, or for more."""
-    named = entries(text)
+    named = entries_of(text)
     if not all(named) or len(named) > 2:
         raise ValueError(
             f"classes is {text!r}, and a mask has one or two: write that of white, then, if wanted, that of black."
@@ -151,7 +151,7 @@ def mask_classes(text: str, labels: tuple[str, ...]) -> list[int]:
 
 def drawn_classes(text: str, labels: tuple[str, ...]) -> tuple[list[int], list[int]]:
     """Colours and their classes from lines such as "#0000ff sky".  Raises ValueError for any other line."""
-    found = [(entry, DRAWN.fullmatch(entry)) for entry in entries(text)]
+    found = [(entry, DRAWN.fullmatch(entry)) for entry in entries_of(text)]
     wrong = next((entry for entry, parts in found if parts is None), None)
     if wrong is not None:
         raise ValueError(

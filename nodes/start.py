@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 import comfy.model_management
@@ -25,6 +26,7 @@ KINDS = ("auto", "epsilon", "x0", "v", "flow", "edm", "score")
 LEVELS = ("auto", *SCHEDULES)
 DTYPES = ("default", *WEIGHT_DTYPES)
 LARGEST_SIDE, LARGEST_BATCH = 16384, 4096
+MOST_NUMBERS = 2**30  # of a canvas, 4 GB in float32
 
 
 def available() -> list[str]:
@@ -206,6 +208,12 @@ class GGEmptyCanvas(io.ComfyNode):
             raise ValueError("This MODEL names no native size. Use the Empty Latent node made for it.")
         sides = canvas_sides(card.shape[1:], width, height)
         card.check_sides(sides)
+        count = math.prod((batch_size, card.shape[0], *sides))
+        if count > MOST_NUMBERS:
+            raise ValueError(
+                f"{batch_size} images of {'x'.join(map(str, sides))} hold {count:,} numbers; at most {MOST_NUMBERS:,} "
+                "are made. Choose fewer or smaller images."
+            )
         samples = torch.zeros((batch_size, card.shape[0], *sides), device=comfy.model_management.intermediate_device())
         return io.NodeOutput({"samples": samples, "downscale_ratio_spacial": 1})
 

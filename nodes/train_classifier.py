@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 
 import comfy.model_management
@@ -13,6 +12,7 @@ from comfy_api.latest import io, ui
 from torch import Tensor
 
 from ..classifiers.training import Course, Lesson, Student, accuracies, advanced, beginner, learn
+from ..denoisers.labels import entries_of
 from ..drawing.loss import draw_loss
 from ..guidance.files import write_atomically
 from . import checks
@@ -99,7 +99,7 @@ def complaints(width, filename_prefix) -> list[str | None]:
 
 def targets_of(text: str, count: int) -> tuple[Tensor, tuple[str, ...]]:
     """Label numbers [count] and names: the entries in turn, repeated to fill the batch; names as they first appear."""
-    entries = [entry.strip() for entry in re.split(r"[;\n]", text.strip().removesuffix(";"))]
+    entries = entries_of(text)
     names = tuple(dict.fromkeys(entries))
     if "" in names or len(names) < 2:
         raise ValueError(
