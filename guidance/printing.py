@@ -10,6 +10,7 @@ from functools import wraps
 from typing import Any, TypeVar
 
 LONGEST = 2000  # characters
+LONGEST_TOLD, LARGEST_TOLD = 200, 10**20  # of a value that a message repeats
 Owner = TypeVar("Owner")
 
 
@@ -46,6 +47,14 @@ def text_of(thing: Any) -> str:
 def shown(thing: Any) -> str:
     """What the host would print of it."""
     return _text(thing, repr)
+
+
+def told(value: Any) -> str:
+    """A value as messages name it: short, whatever it is."""
+    if isinstance(value, float) or (isinstance(value, int) and abs(value) < LARGEST_TOLD):
+        return f"{value:g}" if isinstance(value, float) else str(value)
+    short = isinstance(value, str) and len(value) <= LONGEST_TOLD
+    return repr(value) if short or value is None else f"a {type(value).__name__}"
 
 
 def shortened(text: str, most: int = LONGEST) -> str:

@@ -12,10 +12,10 @@ from functools import wraps
 from inspect import signature
 from typing import Any
 
+from ..guidance.printing import told
 from .wires import CARRIED, misfit
 
 LONGEST_TEXT = 100_000  # characters of a widget
-LONGEST_TOLD, MOST_DIGITS = 200, 10**20  # of a value that a message repeats
 
 
 def checked(execute: Callable) -> Callable:
@@ -78,14 +78,6 @@ def text(name: str, value: Any) -> str | None:
     if len(value) > LONGEST_TEXT:
         return f"{name} has {len(value):,} characters; at most {LONGEST_TEXT:,} are read. Shorten it."
     return None
-
-
-def told(value: Any) -> str:
-    """A value as messages name it: short, whatever it is."""
-    if isinstance(value, float) or (isinstance(value, int) and abs(value) < MOST_DIGITS):
-        return f"{value:g}" if isinstance(value, float) else str(value)
-    short = isinstance(value, str) and len(value) <= LONGEST_TOLD
-    return repr(value) if short or value is None else f"a {type(value).__name__}"
 
 
 def choice(name: str, value: str | None, options: Iterable[str]) -> str | None:

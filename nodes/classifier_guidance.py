@@ -22,6 +22,14 @@ VAE = io.Vae.Input(
 )
 
 
+TEMPERATURE = io.Float.Input(
+    "temperature",
+    default=1.0,
+    min=0.01,
+    max=1000.0,
+    step=0.1,
+    tooltip="Divides the classifier's logits. Above 1 a satisfied classifier keeps pushing.",
+)
 RADIUS = io.Float.Input(
     "radius",
     default=1.0,
@@ -155,14 +163,7 @@ class GGGradientOptions(io.ComfyNode):
             "prediction, memory. The x0 roads are too sure at high noise: ancestral samplers repair much of it, draws "
             "most of the rest.",
             inputs=[
-                io.Float.Input(
-                    "temperature",
-                    default=1.0,
-                    min=0.01,
-                    max=1000.0,
-                    step=0.1,
-                    tooltip="Divides the classifier's logits. Above 1 a satisfied classifier keeps pushing.",
-                ),
+                TEMPERATURE,
                 _count(
                     "draws",
                     0,
