@@ -13,6 +13,7 @@ from typing import Any, NamedTuple, Protocol
 from torch import Tensor
 
 from .predictions import Predictions
+from .printing import Printed, text_of
 from .rules.cfg import cfg
 from .rules.contract import KINDS, ONE_OF, WHOLE, Rule, Source, with_difference
 from .schedules import Run
@@ -50,7 +51,7 @@ class ChainState(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Chain:
+class Chain(Printed):
     """Rules in wire order; they act in the order of their kinds.
 
     Gradient terms, which need more than predictions, are added to the result by whoever evaluates: `terms`.
@@ -249,7 +250,7 @@ class Foreign(Rule):
     @property
     def text(self) -> str:
         """Its own text, or the name of its class."""
-        return getattr(self.guidance, "text", type(self.guidance).__name__)
+        return text_of(self.guidance)
 
     def init(self, run: Run) -> Any:
         """Its own state."""

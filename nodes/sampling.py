@@ -11,7 +11,7 @@ import torch
 from comfy_api.latest import io
 
 from ..guidance.chain import PLAIN
-from .checks import choice, insist, number, verdict
+from .checks import checked, choice, insist, verdict, widgets
 from .guider import ChainGuider
 from .recording import CAPTURES, Recording, RecordingSampler, unsampled
 from .sockets import HIDDEN
@@ -60,9 +60,9 @@ DENOISED = io.Latent.Output(display_name="denoised", tooltip="The last guided pr
 TRACE = TraceWire.Output(display_name="trace", tooltip="The record of the run: what guidance did at every step.")
 
 
-def check_capture(capture, capture_mb):
-    """Complaints about the two capture widgets, None where they are right."""
-    return choice("capture", capture, CAPTURES), number("capture_mb", capture_mb, 16, 65536)
+def bad_capture(capture) -> str | None:
+    """A complaint about the capture widget, None where it is right."""
+    return choice("capture", capture, CAPTURES)
 
 
 def latent_of(model, latent: dict) -> dict:
@@ -159,25 +159,13 @@ class GGGuidedSampler(io.ComfyNode):
         )
 
     @classmethod
-    def validate_inputs(
-        cls,
-        seed=None,
-        steps=None,
-        cfg=None,
-        sampler_name=None,
-        scheduler=None,
-        denoise=None,
-        capture=None,
-        capture_mb=None,
-    ):
+    def validate_inputs(cls, steps=None, sampler_name=None, scheduler=None, capture=None):
         return verdict(
-            number("seed", seed, 0, MAX_SEED),
-            number("denoise", denoise, 0, 1),
-            *check_capture(capture, capture_mb),
-            *_run_complaints(steps, cfg, sampler_name, scheduler),
+            *widgets(cls, steps=steps), bad_capture(capture), *_run_complaints(steps, sampler_name, scheduler)
         )
 
     @classmethod
+    @checked
     def execute(
         cls,
         model,
@@ -195,8 +183,7 @@ class GGGuidedSampler(io.ComfyNode):
         capture="pictures",
         capture_mb=256,
     ) -> io.NodeOutput:
-        insist(*_run_complaints(steps, cfg, sampler_name, scheduler), *check_capture(capture, capture_mb))
-        insist(number("denoise", denoise, 0, 1))
+        insist(bad_capture(capture), *_run_complaints(steps, sampler_name, scheduler))
         latent = latent_of(model, latent_image)
         noise = comfy.sample.prepare_noise(latent["samples"], seed, latent.get("batch_index"))
         named = "euler" if sampler else sampler_name
@@ -208,15 +195,13 @@ class GGGuidedSampler(io.ComfyNode):
         return sampled(guider, noise, latent, sampler, schedule, seed, recording)
 
 
-def _run_complaints(steps, cfg, sampler_name, scheduler) -> list[str | None]:
+def _run_complaints(steps, sampler_name, scheduler) -> list[str | None]:
     broken = None
     if scheduler == "kl_optimal" and steps == 1:
         broken = (
             "The scheduler kl_optimal divides by steps - 1 and cannot make 1 step. Take 2 steps or another scheduler."
         )
     return [
-        number("steps", steps, 1, 10000),
-        number("cfg", cfg, 0, 100),
         choice("sampler_name", sampler_name, comfy.samplers.KSampler.SAMPLERS),
         choice("scheduler", scheduler, comfy.samplers.KSampler.SCHEDULERS),
         broken,
@@ -246,12 +231,8 @@ class GGGuider(io.ComfyNode):
         )
 
     @classmethod
-    def validate_inputs(cls, cfg=None):
-        return verdict(number("cfg", cfg, 0, 100))
-
-    @classmethod
+    @checked
     def execute(cls, model, positive, negative, cfg, guidance=PLAIN) -> io.NodeOutput:
-        insist(number("cfg", cfg, 0, 100))
         return io.NodeOutput(chain_guider(model, positive, negative, cfg, guidance))
 
 
@@ -279,12 +260,13 @@ class GGInspectedSampler(io.ComfyNode):
         )
 
     @classmethod
-    def validate_inputs(cls, capture=None, capture_mb=None):
-        return verdict(*check_capture(capture, capture_mb))
+    def validate_inputs(cls, capture=None):
+        return verdict(bad_capture(capture))
 
     @classmethod
+    @checked
     def execute(cls, noise, guider, sampler, sigmas, latent_image, capture="pictures", capture_mb=256) -> io.NodeOutput:
-        insist(*check_capture(capture, capture_mb), finite_schedule(sigmas))
+        insist(bad_capture(capture), finite_schedule(sigmas))
         latent = latent_of(guider.model_patcher, latent_image)
         recording = Recording(capture, capture_mb, provenance(cls))
         return sampled(guider, noise.generate_noise(latent), latent, sampler, sigmas, noise.seed, recording)

@@ -30,6 +30,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 from torch import Tensor
 
 from ..predictions import Predictions
+from ..printing import Printed
 
 if TYPE_CHECKING:
     from ..schedules import Run
@@ -50,7 +51,7 @@ class Source(NamedTuple):
     model: Any = None
 
 
-class Rule:
+class Rule(Printed):
     """One link of a chain; subclasses are frozen dataclasses that override what they use.
 
     claims: what holds for it beyond what holds for every rule (of CLAIMS); the invariant suite checks them.

@@ -6,7 +6,7 @@ from comfy_api.latest import io
 
 from ...guidance.rules.bands import METHODS, Bands
 from ...guidance.schedules import parse_values
-from ..checks import choice, insist, number, verdict
+from ..checks import checked, choice, insist, number, verdict
 from .link import linked, refused, rule_schema
 
 MIDDLE = io.String.Input(
@@ -67,23 +67,18 @@ class GGFrequencyBands(io.ComfyNode):
         )
 
     @classmethod
-    def validate_inputs(cls, method=None, low=None, high=None, cutoff=None, middle=None):
-        return verdict(*_complaints(method, low, high, cutoff, middle))
+    def validate_inputs(cls, method=None, middle=None):
+        return verdict(*_complaints(method, middle))
 
     @classmethod
+    @checked
     def execute(cls, method, low, high, cutoff, guidance=None, middle="") -> io.NodeOutput:
-        insist(*_complaints(method, low, high, cutoff, middle))
+        insist(*_complaints(method, middle))
         return linked(cls, guidance, Bands(method, low, high, cutoff, parse_values(middle, "middle")))
 
 
-def _complaints(method, low, high, cutoff, middle) -> list[str | None]:
-    return [
-        choice("method", method, METHODS),
-        number("low", low, -10, 10),
-        number("high", high, -10, 10),
-        number("cutoff", cutoff, 0, 1),
-        *_of_middle(middle),
-    ]
+def _complaints(method, middle) -> list[str | None]:
+    return [choice("method", method, METHODS), *_of_middle(middle)]
 
 
 def _of_middle(middle: str | None) -> list[str | None]:

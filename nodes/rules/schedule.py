@@ -5,7 +5,7 @@ from __future__ import annotations
 from comfy_api.latest import io
 
 from ...guidance.schedules import SHAPES, ScaleSchedule, parse_values
-from ..checks import choice, insist, number, verdict
+from ..checks import checked, choice, insist, verdict
 from .link import linked, rule_schema
 
 SCHEDULES = ("constant", *SHAPES, "list")
@@ -65,17 +65,18 @@ class GGClassifierFree(io.ComfyNode):
         )
 
     @classmethod
-    def validate_inputs(cls, schedule=None, start_weight=None, end_weight=None, power=None, values=None):
-        return verdict(*_complaints(schedule, start_weight, end_weight, power, values))
+    def validate_inputs(cls, schedule=None, values=None):
+        return verdict(*_complaints(schedule, values))
 
     @classmethod
+    @checked
     def execute(cls, schedule, start_weight, end_weight, power, values, guidance=None) -> io.NodeOutput:
-        insist(*_complaints(schedule, start_weight, end_weight, power, values))
+        insist(*_complaints(schedule, values))
         numbers = parse_values(values) if schedule == "list" else ()
         return linked(cls, guidance, ScaleSchedule(schedule, start_weight, end_weight, power, numbers))
 
 
-def _complaints(schedule, start_weight, end_weight, power, values) -> list[str | None]:
+def _complaints(schedule, values) -> list[str | None]:
     listed = None
     if schedule == "list" and values is not None:
         try:
@@ -84,9 +85,6 @@ def _complaints(schedule, start_weight, end_weight, power, values) -> list[str |
             listed = str(error)
     return [
         choice("schedule", schedule, SCHEDULES),
-        number("start_weight", start_weight, -10, 10),
-        number("end_weight", end_weight, -10, 10),
-        number("power", power, 0.1, 10),
         listed,
     ]
 

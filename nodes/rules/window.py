@@ -5,9 +5,10 @@ from __future__ import annotations
 from comfy_api.latest import io
 
 from ...guidance.chain import chain_of
-from ...guidance.rules.window import checked, windowed
+from ...guidance.rules.window import checked as checked_window
+from ...guidance.rules.window import windowed
 from .. import wires
-from ..checks import insist, number, verdict
+from ..checks import checked, insist, verdict, widgets
 from .link import linked, refused, rule_schema
 
 
@@ -33,24 +34,18 @@ class GGWindow(io.ComfyNode):
 
     @classmethod
     def validate_inputs(cls, start_percent=None, end_percent=None):
-        return verdict(*_complaints(start_percent, end_percent))
+        complaint = refused(checked_window, start_percent, end_percent)
+        return verdict(*widgets(cls, start_percent=start_percent, end_percent=end_percent), complaint)
 
     @classmethod
+    @checked
     def execute(cls, rules, start_percent, end_percent, guidance=None) -> io.NodeOutput:
-        insist(*_complaints(start_percent, end_percent))
+        insist(refused(checked_window, start_percent, end_percent))
         return linked(cls, guidance, *(windowed(rule, start_percent, end_percent) for rule in chain_of(rules).rules))
 
 
 def _share(name: str, default: float, tooltip: str) -> io.Float.Input:
     return io.Float.Input(name, default=default, min=0.0, max=1.0, step=0.01, tooltip=tooltip)
-
-
-def _complaints(start_percent, end_percent) -> list[str | None]:
-    return [
-        number("start_percent", start_percent, 0, 1),
-        number("end_percent", end_percent, 0, 1),
-        refused(checked, start_percent, end_percent),
-    ]
 
 
 NODES = [GGWindow]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from comfy_api.latest import io
 
 from ...guidance.rules.zero_star import ZeroStar
-from ..checks import insist, number, verdict
+from ..checks import checked
 from .link import linked, rule_schema
 
 
@@ -33,12 +33,8 @@ class GGZeroStar(io.ComfyNode):
         )
 
     @classmethod
-    def validate_inputs(cls, zero_init_steps=None):
-        return verdict(number("zero_init_steps", zero_init_steps, 0, 100))
-
-    @classmethod
+    @checked
     def execute(cls, zero_init_steps, guidance=None) -> io.NodeOutput:
-        insist(number("zero_init_steps", zero_init_steps, 0, 100))
         return linked(cls, guidance, ZeroStar(zero_init_steps))
 
 
