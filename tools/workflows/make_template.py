@@ -95,7 +95,7 @@ def main() -> None:
     python = Path(sys.executable)
     with tempfile.TemporaryDirectory(prefix="template-") as base:
         options, pack = own_folders(Path(base))
-        host, log = find_host(python), Path(base) / "host.log"
+        host, log = find_host(), Path(base) / "host.log"
         with running(python, host, log, options + device_options(python), pack) as live:
             for name in args.names or LAYOUTS:
                 make(LAYOUTS[name], live.address, args.chromium)
