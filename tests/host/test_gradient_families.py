@@ -174,7 +174,7 @@ def test_a_quantised_weight_stays_what_it_is(host):
         found = layer(leaf)
         (gradient,) = torch.autograd.grad(found.sum(), leaf)
         assert layer.weight.data_ptr() == weight.data_ptr()
-    assert torch.equal(found, plain)
+    assert torch.allclose(found, plain, rtol=1e-6, atol=1e-5), "a newer host multiplies in another order for a gradient"
     assert torch.allclose(gradient, weight.dequantize().sum(dim=0).expand(2, -1), rtol=1e-5, atol=1e-5)
 
 
