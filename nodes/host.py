@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import sys
 
+import comfy.model_management
 import comfy.model_sampling
 import comfy.samplers
 import comfyui_version
@@ -68,6 +69,11 @@ def last_sigma(name: str, sigmas: torch.Tensor) -> float:
     if name in NO_SCHEDULE_END and len(sigmas) > 1 and sigmas[-1] == 0:
         return float(sigmas[-2])
     return float(sigmas[-1])
+
+
+def intermediate_dtype() -> torch.dtype | None:
+    """The dtype that KSampler hands its sample on in, None on hosts that leave it as it is."""
+    return getattr(comfy.model_management, "intermediate_dtype", lambda: None)()
 
 
 def network_dtype(patcher) -> torch.dtype:
