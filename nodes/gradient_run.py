@@ -30,7 +30,7 @@ from .autograd import (
     hosts_without_backward,
     pages_weights,
     ran_out_of_memory,
-    with_attention,
+    with_backward,
     without_underflow,
 )
 from .graph_memory import Tally
@@ -135,6 +135,7 @@ class GradientRun:
 
     def _through(self, call: Call, terms: dict) -> Tensor | None:
         """With the graph of the denoiser; None where that did not fit, and less is wanted from now on."""
+        before = comfy.model_patcher.create_model_options_clone(call.options)
         try:
             self._estimate(call, terms)
             return None if self.lowered else call.with_graph(terms)
@@ -143,6 +144,8 @@ class GradientRun:
             if words is None:
                 raise
         self._tell(words)  # after the except: its traceback holds the graph
+        call.options.clear()
+        call.options.update(before)  # what other packs remember of the failed attempt
         comfy.model_management.soft_empty_cache()
         return None
 
@@ -253,6 +256,15 @@ def names_of(terms: tuple) -> list[str]:
     return [kind if count == 1 else f"{kind} {count}" for kind, count in zip(kinds, counts, strict=True)]
 
 
+def forget_graphs(options: dict) -> None:
+    """Cut what other packs remember off this step's graph, which would be kept as long."""
+    for name, value in options.items():
+        if isinstance(value, dict):
+            forget_graphs(value)
+        elif isinstance(value, Tensor) and value.requires_grad:
+            options[name] = value.detach()
+
+
 def without_recorder(options: dict) -> dict:
     """Options of a call that nobody records."""
     clone = comfy.model_patcher.create_model_options_clone(options)
@@ -284,7 +296,8 @@ class Call(NamedTuple):
     def plain(self, terms: dict) -> Tensor:
         """Without a graph through the denoiser."""
         seen: dict[str, Tensor] = {}
-        denoised = self.evaluate(self.x, self.timestep, self._options(terms, seen), self.seed)
+        with host.changed(self.options, self._noting(terms, seen)):
+            denoised = self.evaluate(self.x, self.timestep, self.options, self.seed)
         return self._with(terms, self.x, denoised, seen)
 
     def with_graph(self, terms: dict) -> Tensor:
@@ -292,11 +305,15 @@ class Call(NamedTuple):
         run, seen = self.run, {}
         replaceable: list[bool] = []
         reached = partial(replaceable.append, True)
-        options = with_attention(self._options(terms, seen), reached, run.lacking, run.own_attention)
-        with graph(nn.ModuleList(run.whole.networks()), run.recompute, run.in_place):
+        transformer = self.options.setdefault("transformer_options", {})
+        with (
+            host.changed(self.options, self._noting(terms, seen)),
+            host.changed(transformer, with_backward(transformer, reached, run.lacking, run.own_attention)),
+            graph(nn.ModuleList(run.whole.networks()), run.recompute, run.in_place),
+        ):
             leaf = self.x.detach().clone().requires_grad_()
             timestep = self.timestep.clone()
-            denoised = without_underflow(lambda x: self.evaluate(x, timestep, options, self.seed), leaf)
+            denoised = without_underflow(lambda x: self.evaluate(x, timestep, self.options, self.seed), leaf)
             comfy.model_management.throw_exception_if_processing_interrupted()
             if not replaceable:
                 run.warn_of_attention()
@@ -304,20 +321,19 @@ class Call(NamedTuple):
             for kept in seen.values():  # samplers keep these
                 if kept.requires_grad and not kept._is_view():
                     kept.detach_()
+        forget_graphs(self.options)
         return found
 
-    def _options(self, terms: dict, seen: dict[str, Tensor]) -> dict:
-        """Options of the call: notes u and c, and asks for both where a push is measured by their difference."""
+    def _noting(self, terms: dict, seen: dict[str, Tensor]) -> dict[str, Any]:
+        """Changed options: u and c are noted, and both are asked for where their difference measures a push."""
 
         def note(args: dict) -> Tensor:
             seen.update(uncond=args["uncond_denoised"], cond=args["cond_denoised"])
             return args["denoised"]
 
-        options = dict(self.options)
-        options["sampler_post_cfg_function"] = [*options.get("sampler_post_cfg_function", []), note]
-        if any(isinstance(term, GradientTerm) and term.normalise == "rms_ratio" for term in terms):
-            options["disable_cfg1_optimization"] = True
-        return options
+        changes = {"sampler_post_cfg_function": [*self.options.get("sampler_post_cfg_function", []), note]}
+        measured = any(isinstance(term, GradientTerm) and term.normalise == "rms_ratio" for term in terms)
+        return changes | ({"disable_cfg1_optimization": True} if measured else {})
 
     def _with(self, terms: dict, x: Tensor, denoised: Tensor, seen: dict[str, Tensor]) -> Tensor:
         run, total, waiting = self.run, denoised.detach(), self.waiting(terms)

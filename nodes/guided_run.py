@@ -115,27 +115,28 @@ class GuidedRun:
         asked = "uncond" in needs or model_options.get("disable_cfg1_optimization", False)
         negative, plain = conds.get("negative"), self.chain.is_cfg
         evaluated = asked and host.is_active(negative, sigma)
+        changes = {} if plain else self._ruled(model_options, needs, sigma)
         if not plain:
-            model_options = self._ruled(model_options, needs, sigma)
             negative = negative if evaluated else None
         if not evaluated and (asked or not plain):
-            model_options = with_cond_for_uncond(model_options)
+            changes |= cond_for_uncond(model_options)
         self.stage = "step" if evaluated else "cond_only"
-        return comfy.samplers.sampling_function(
-            self.guider.inner_model, x, timestep, negative, conds["positive"], self.gamma, model_options, seed
-        )
+        with host.changed(model_options, changes):
+            return comfy.samplers.sampling_function(
+                self.guider.inner_model, x, timestep, negative, conds["positive"], self.gamma, model_options, seed
+            )
 
-    def _ruled(self, model_options: dict, needs: frozenset[str], sigma: float) -> dict:
-        """Options of a call whose guided prediction is the chain's."""
+    def _ruled(self, options: dict, needs: frozenset[str], sigma: float) -> dict[str, Any]:
+        """What is changed in the options of a call whose guided prediction is the chain's."""
         extra: dict[str, Tensor] = {}
         guide = partial(self._guided, extra, "uncond" in needs)
-        options = {**model_options, "disable_cfg1_optimization": True}
-        options["sampler_post_cfg_function"] = [guide, *options.get("sampler_post_cfg_function", [])]
+        changes: dict[str, Any] = {"disable_cfg1_optimization": True}
+        changes["sampler_post_cfg_function"] = [guide, *options.get("sampler_post_cfg_function", [])]
         names = [name for name in self.sources if name in needs]
         if names:
             before = options.get("sampler_calc_cond_batch_function")
-            options["sampler_calc_cond_batch_function"] = partial(self._evaluated, extra, names, before, sigma)
-        return options
+            changes["sampler_calc_cond_batch_function"] = partial(self._evaluated, extra, names, before, sigma)
+        return changes
 
     def _evaluated(self, extra: dict[str, Tensor], names: list[str], before, sigma: float, args: dict) -> list[Tensor]:
         """c and u, and into `extra` the further predictions: those of the run's own model in the same batch.
@@ -249,11 +250,11 @@ def _late_condition(conditioning) -> list[dict]:
     return entries
 
 
-def with_cond_for_uncond(model_options: dict) -> dict:
-    """Options of a call in which the missing unconditional prediction is the conditional one, so that guidance is c."""
+def cond_for_uncond(options: dict) -> dict[str, Any]:
+    """What is changed for a call in which c stands for the missing unconditional prediction, so that guidance is c."""
 
     def fill(args):
         cond, _, *rest = args["conds_out"]
         return [cond, cond, *rest]
 
-    return {**model_options, "sampler_pre_cfg_function": [fill, *model_options.get("sampler_pre_cfg_function", [])]}
+    return {"sampler_pre_cfg_function": [fill, *options.get("sampler_pre_cfg_function", [])]}
