@@ -229,6 +229,19 @@ def pages_weights(patcher) -> bool:
     return bool(getattr(patcher, "is_dynamic", bool)())
 
 
+def staying(patcher):
+    """The same MODEL, or VAE's, with weights that stay in place, itself where they do; None if there is no file of it.
+
+    A host that pages weights loads the file a second time for this, and keeps it with the MODEL.
+    """
+    if not pages_weights(patcher):
+        return patcher
+    if getattr(patcher, "cached_patcher_init", None) is None:
+        return None
+    kept = getattr(patcher, "get_non_dynamic_delegate", None)
+    return kept() if kept else patcher.clone(disable_dynamic=True)
+
+
 def ran_out_of_memory(error: BaseException) -> bool:
     """Whether an error says that memory ran out, on any device."""
     if isinstance(error, MemoryError | torch.cuda.OutOfMemoryError):

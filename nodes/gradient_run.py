@@ -64,6 +64,10 @@ class Whole(Protocol):
         """Everything that a prediction goes through."""
         ...
 
+    def patchers(self) -> list:
+        """The host's keepers of their weights."""
+        ...
+
 
 class GradientRun:
     """The gradient terms of a chain in one run.
@@ -80,7 +84,7 @@ class GradientRun:
         self.pictures = {term: picture_of(patcher, term.decoder, term.shrink) for term in terms}
         self.recompute = any(isinstance(term, GradientTerm) and term.options.checkpoint for term in terms)
         self.in_place = self.own_attention = self.measured = self.silent = False
-        self.lowered = bool(terms) and pages_weights(patcher)
+        self.lowered = goes_through_denoiser(terms) and any(map(pages_weights, whole.patchers()))
         self.strength: Callable[[GradientTerm, str, float], Strength] = as_rate
         self.latest: list[Asked] = []
         self.held: dict[tuple[GradientTerm, str], Asked] = {}
@@ -90,8 +94,13 @@ class GradientRun:
         for term in terms:
             if isinstance(term, GradientTerm) and term.unread:
                 self._tell(f"{self.names[term]} does not read {', '.join(term.unread)} at {term.road}")
+            if isinstance(term, GradientTerm) and term.road != NOISY:
+                self.pictures[term].stay()
         if self.lowered:
-            self._tell("this host pages weights by itself, which no gradient survives: --disable-dynamic-vram")
+            self._tell(
+                "x0 without backprop, at the same scale of its own: the host pages weights in and out, which no "
+                "gradient survives, and has no file to load them from again. Start ComfyUI with --disable-dynamic-vram"
+            )
 
     def load_with(self, conds: dict) -> None:
         """Have the decoders loaded together with the run's model: loading one in a step could evict the other."""
@@ -242,6 +251,11 @@ class GradientRun:
                 "take an argmax, or is the classifier wholly satisfied?"
             )
         return asked
+
+
+def goes_through_denoiser(terms: tuple) -> bool:
+    """Whether a gradient is taken through the denoiser, whose weights must stay in place then."""
+    return any(isinstance(term, GradientTerm) and term.road == BACKPROP for term in terms)
 
 
 def as_rate(term: GradientTerm, road: str, sigma: float) -> Strength:

@@ -22,7 +22,8 @@ from ..guidance.predictions import Predictions
 from ..guidance.rules.contract import Source
 from ..guidance.schedules import Run
 from . import host
-from .gradient_run import GradientRun
+from .autograd import staying
+from .gradient_run import GradientRun, goes_through_denoiser
 from .host import KEY
 from .other_model import WORDS, OtherModel
 
@@ -41,14 +42,16 @@ class GuidedRun:
         self.gamma, self.stage = 1.0, "step"
         run = Run(tuple(map(float, sigmas)), self.flow)
         self.state = self.following = chain.init(run)
-        self.gradients = GradientRun(chain.terms, guider, run, self)
-        self.gradients.load_with(guider.conds)
         self.sources = dict(chain.sources)
         refuse_second_rule(guider.model_options, chain)
         for name, conditioning in own_conditions(self.sources).items():
             if name not in guider.conds:
                 guider.conds[name] = _late_condition(conditioning)
-        self.others = [OtherModel(model, guider, found, noise) for model, found in by_model(self.sources).items()]
+        self.others = [
+            OtherModel(fit_for(chain, model), guider, found, noise) for model, found in by_model(self.sources).items()
+        ]
+        self.gradients = GradientRun(chain.terms, guider, run, self)
+        self.gradients.load_with(guider.conds)
 
     @contextmanager
     def afresh(self) -> Iterator[None]:
@@ -77,6 +80,11 @@ class GuidedRun:
         return own + [
             part for control in self.controls() for part in vars(control).values() if isinstance(part, nn.Module)
         ]
+
+    def patchers(self) -> list:
+        """The host's keepers of their weights."""
+        own = [self.guider.model_patcher, *(other.patcher for other in self.others)]
+        return [*own, *(getattr(control, "control_model_wrapped", None) for control in self.controls())]
 
     def advance(self) -> None:
         """Note the sampler's callback, which follows the evaluation of an outer step: the state moves on.
@@ -207,14 +215,31 @@ def sample_guided(proceed, guider, guidance: Guidance, *args, **named):
                 "Join them on one guidance wire, or remove one."
             )
         return proceed(*args, **named)
-    run = options[KEY] = GuidedRun(guider, chain, sigmas, noise)
-    kinds = comfy.patcher_extension.WrappersMP
-    for kind, wrapper in ((kinds.PREDICT_NOISE, run_predicts), (kinds.SAMPLER_SAMPLE, run.prepare_others)):
-        comfy.patcher_extension.add_wrapper_with_key(kind, f"{KEY}_run", wrapper, options, is_model_options=True)
+    with fitting_model(guider, chain):
+        run = options[KEY] = GuidedRun(guider, chain, sigmas, noise)
+        kinds = comfy.patcher_extension.WrappersMP
+        for kind, wrapper in ((kinds.PREDICT_NOISE, run_predicts), (kinds.SAMPLER_SAMPLE, run.prepare_others)):
+            comfy.patcher_extension.add_wrapper_with_key(kind, f"{KEY}_run", wrapper, options, is_model_options=True)
+        try:
+            return proceed(noise, latent, sampler, sigmas, mask, run.reported(callback), *rest, **named)
+        finally:
+            run.close()
+
+
+def fit_for(chain: Chain, model):
+    """A MODEL as the chain's gradients need it, or the same where no gradient goes through it or none can."""
+    return (staying(model) or model) if goes_through_denoiser(chain.terms) else model
+
+
+@contextmanager
+def fitting_model(guider, chain: Chain) -> Iterator[None]:
+    """The guider has a MODEL that fits the chain, for one run."""
+    before = guider.model_patcher
+    guider.model_patcher = fit_for(chain, before)
     try:
-        return proceed(noise, latent, sampler, sigmas, mask, run.reported(callback), *rest, **named)
+        yield
     finally:
-        run.close()
+        guider.model_patcher = before
 
 
 def run_predicts(executor, *args):

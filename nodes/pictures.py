@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from .autograd import differentiable, without_underflow
+from .autograd import differentiable, staying, without_underflow
 from .native_model import PixelFormat
 
 HALF_WAY = (-3.0, 0.0, 0.5)  # what a VAE with pictures in -1 .. 1 turns into 0, 0.5 and 0.75
@@ -22,6 +22,9 @@ class OwnPixels:
     def ready(self) -> AbstractContextManager:
         """Nothing has to be prepared."""
         return nullcontext()
+
+    def stay(self) -> None:
+        """Nothing moves."""
 
     def __call__(self, x0: Tensor) -> Tensor:  # [B, ...] -> [B, ...]
         """The same."""
@@ -55,16 +58,26 @@ class Decoded(OwnPixels):
         if not torch.allclose(vae.process_output(torch.tensor(HALF_WAY)), torch.tensor([0.0, 0.5, 0.75])):
             raise ValueError("This VAE does not decode to pictures in -1 .. 1. Use the VAE made for the model.")
 
+    def stay(self) -> None:
+        """Weights that stay in place, as a gradient needs them.  Raises ValueError where the host has none such."""
+        patcher = staying(self.patcher)
+        if patcher is None:
+            raise ValueError(
+                "The host pages the weights of this VAE, which no gradient survives, and has no file to load them from "
+                "again. Start ComfyUI with --disable-dynamic-vram, or use the host's own Load VAE."
+            )
+        self.patcher = patcher
+
     def ready(self) -> AbstractContextManager:
         """The decoder's weights allow gradients."""
-        return differentiable(self.vae.first_stage_model)
+        return differentiable(self.patcher.model)
 
     def __call__(self, x0: Tensor) -> Tensor:  # [B, C, H, W] -> [B, 3, 8 H, 8 W]
         """Pictures in -1 .. 1, not clamped; of a video model the only frame."""
         return without_underflow(self._decoded, smaller(self.latent_format.process_out(x0), self.shrink))
 
     def _decoded(self, latent: Tensor) -> Tensor:
-        decode = self.vae.first_stage_model.decode
+        decode = self.patcher.model.decode
         return still(checkpoint(decode, latent.to(self.vae.vae_dtype), use_reentrant=False).float())
 
 
