@@ -31,8 +31,6 @@ def paged(monkeypatch):
         plain = type(patcher)
 
         class Paged(plain):
-            cached_patcher_init = None if stays is None else (plain, ())
-
             def clone(self, disable_dynamic=False, **named):
                 if not disable_dynamic:
                     return super().clone(**named)
@@ -41,6 +39,7 @@ def paged(monkeypatch):
 
         clone = patcher.clone()
         clone.__class__ = Paged
+        clone.cached_patcher_init = None if stays is None else (plain, ())
         made.kinds.append(Paged)
         return clone
 
