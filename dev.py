@@ -28,8 +28,8 @@ TEMPLATE = ROOT / "example_workflows" / "First look at guidance.json"
 
 def prepare(args: argparse.Namespace, testing: bool = False) -> tuple[Path, Path]:
     """Set up what a command needs; returns the environment's interpreter and the host's folder."""
-    python = provision.venv_python()
-    host = provision.find_host(python, args.host, args.comfyui_tag)
+    host = provision.find_host(args.host, args.comfyui_tag)
+    python = provision.venv_python(provision.environment(host))
     provision.install(python, provision.requirements(host, testing), args.torch_index)
     return python, host
 

@@ -24,7 +24,8 @@ from ..guidance.rules.contract import Source
 from ..guidance.schedules import Run
 from ..samplers.stages import Stages, cannot_wait
 from . import host
-from .gradient_run import GradientRun
+from .autograd import staying
+from .gradient_run import GradientRun, goes_through_denoiser
 from .host import KEY
 from .other_model import WORDS, OtherModel
 
@@ -51,14 +52,16 @@ class GuidedRun:
         reason = cannot_wait(name, options) if chain.waits(self.run) else ""
         self.notes = [WAITS_IN_VAIN.format(reason)] if reason else []
         self.state = self.following = chain.init(self.run)
-        self.gradients = GradientRun(chain.terms, guider, self.run, self)
-        self.gradients.load_with(guider.conds)
         self.sources = dict(chain.sources)
         refuse_second_rule(guider.model_options, chain)
         for name, conditioning in own_conditions(self.sources).items():
             if name not in guider.conds:
                 guider.conds[name] = _late_condition(conditioning)
-        self.others = [OtherModel(model, guider, found, noise) for model, found in by_model(self.sources).items()]
+        self.others = [
+            OtherModel(fit_for(chain, model), guider, found, noise) for model, found in by_model(self.sources).items()
+        ]
+        self.gradients = GradientRun(chain.terms, guider, self.run, self)
+        self.gradients.load_with(guider.conds)
 
     @contextmanager
     def afresh(self) -> Iterator[None]:
@@ -87,6 +90,11 @@ class GuidedRun:
         return own + [
             part for control in self.controls() for part in vars(control).values() if isinstance(part, nn.Module)
         ]
+
+    def patchers(self) -> list:
+        """The host's keepers of their weights."""
+        own = [self.guider.model_patcher, *(other.patcher for other in self.others)]
+        return [*own, *(getattr(control, "control_model_wrapped", None) for control in self.controls())]
 
     def reported(self, callback: Callable | None) -> Callable:
         """The sampler's callback, noted."""
@@ -127,27 +135,28 @@ class GuidedRun:
         asked = "uncond" in needs or model_options.get("disable_cfg1_optimization", False)
         negative, plain = conds.get("negative"), self.chain.is_cfg
         evaluated = asked and host.is_active(negative, sigma)
+        changes = {} if plain else self._ruled(model_options, needs, sigma)
         if not plain:
-            model_options = self._ruled(model_options, needs, sigma)
             negative = negative if evaluated else None
         if not evaluated and (asked or not plain):
-            model_options = with_cond_for_uncond(model_options)
+            changes |= cond_for_uncond(model_options)
         self.stage = "step" if evaluated else "cond_only"
-        return comfy.samplers.sampling_function(
-            self.guider.inner_model, x, timestep, negative, conds["positive"], self.gamma, model_options, seed
-        )
+        with host.changed(model_options, changes):
+            return comfy.samplers.sampling_function(
+                self.guider.inner_model, x, timestep, negative, conds["positive"], self.gamma, model_options, seed
+            )
 
-    def _ruled(self, model_options: dict, needs: frozenset[str], sigma: float) -> dict:
-        """Options of a call whose guided prediction is the chain's."""
+    def _ruled(self, options: dict, needs: frozenset[str], sigma: float) -> dict[str, Any]:
+        """What is changed in the options of a call whose guided prediction is the chain's."""
         extra: dict[str, Tensor] = {}
         guide = partial(self._guided, extra, "uncond" in needs)
-        options = {**model_options, "disable_cfg1_optimization": True}
-        options["sampler_post_cfg_function"] = [guide, *options.get("sampler_post_cfg_function", [])]
+        changes: dict[str, Any] = {"disable_cfg1_optimization": True}
+        changes["sampler_post_cfg_function"] = [guide, *options.get("sampler_post_cfg_function", [])]
         names = [name for name in self.sources if name in needs]
         if names:
             before = options.get("sampler_calc_cond_batch_function")
-            options["sampler_calc_cond_batch_function"] = partial(self._evaluated, extra, names, before, sigma)
-        return options
+            changes["sampler_calc_cond_batch_function"] = partial(self._evaluated, extra, names, before, sigma)
+        return changes
 
     def _evaluated(self, extra: dict[str, Tensor], names: list[str], before, sigma: float, args: dict) -> list[Tensor]:
         """c and u, and into `extra` the further predictions: those of the run's own model in the same batch.
@@ -230,16 +239,33 @@ def sample_guided(proceed, guider, guidance: Guidance, *args, **named):
                 "Join them on one guidance wire, or remove one."
             )
         return proceed(*args, **named)
-    run = options[KEY] = GuidedRun(guider, chain, sigmas, noise, sampler)
-    for note in run.notes:
-        host.tell(note)
-    kinds = comfy.patcher_extension.WrappersMP
-    for kind, wrapper in ((kinds.PREDICT_NOISE, run_predicts), (kinds.SAMPLER_SAMPLE, run.prepare_others)):
-        comfy.patcher_extension.add_wrapper_with_key(kind, f"{KEY}_run", wrapper, options, is_model_options=True)
+    with fitting_model(guider, chain):
+        run = options[KEY] = GuidedRun(guider, chain, sigmas, noise, sampler)
+        for note in run.notes:
+            host.tell(note)
+        kinds = comfy.patcher_extension.WrappersMP
+        for kind, wrapper in ((kinds.PREDICT_NOISE, run_predicts), (kinds.SAMPLER_SAMPLE, run.prepare_others)):
+            comfy.patcher_extension.add_wrapper_with_key(kind, f"{KEY}_run", wrapper, options, is_model_options=True)
+        try:
+            return proceed(noise, latent, sampler, sigmas, mask, run.reported(callback), *rest, **named)
+        finally:
+            run.close()
+
+
+def fit_for(chain: Chain, model):
+    """A MODEL as the chain's gradients need it, or the same where no gradient goes through it or none can."""
+    return (staying(model) or model) if goes_through_denoiser(chain.terms) else model
+
+
+@contextmanager
+def fitting_model(guider, chain: Chain) -> Iterator[None]:
+    """The guider has a MODEL that fits the chain, for one run."""
+    before = guider.model_patcher
+    guider.model_patcher = fit_for(chain, before)
     try:
-        return proceed(noise, latent, sampler, sigmas, mask, run.reported(callback), *rest, **named)
+        yield
     finally:
-        run.close()
+        guider.model_patcher = before
 
 
 def run_predicts(executor, *args):
@@ -275,11 +301,11 @@ def _late_condition(conditioning) -> list[dict]:
     return entries
 
 
-def with_cond_for_uncond(model_options: dict) -> dict:
-    """Options of a call in which the missing unconditional prediction is the conditional one, so that guidance is c."""
+def cond_for_uncond(options: dict) -> dict[str, Any]:
+    """What is changed for a call in which c stands for the missing unconditional prediction, so that guidance is c."""
 
     def fill(args):
         cond, _, *rest = args["conds_out"]
         return [cond, cond, *rest]
 
-    return {**model_options, "sampler_pre_cfg_function": [fill, *model_options.get("sampler_pre_cfg_function", [])]}
+    return {"sampler_pre_cfg_function": [fill, *options.get("sampler_pre_cfg_function", [])]}

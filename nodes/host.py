@@ -5,7 +5,11 @@ from __future__ import annotations
 import logging
 import math
 import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
 
+import comfy.model_management
 import comfy.model_sampling
 import comfy.samplers
 import comfyui_version
@@ -87,6 +91,11 @@ def last_sigma(name: str, sigmas: torch.Tensor) -> float:
     return float(sigmas[-1])
 
 
+def intermediate_dtype() -> torch.dtype | None:
+    """The dtype that KSampler hands its sample on in, None on hosts that leave it as it is."""
+    return getattr(comfy.model_management, "intermediate_dtype", lambda: None)()
+
+
 def network_dtype(patcher) -> torch.dtype:
     """The dtype the network computes in."""
     model = patcher.model
@@ -128,6 +137,22 @@ def data_deviation(patcher) -> float | None:
     """Root mean square of clean data in the model's space, None where the model does not say."""
     card = card_of(patcher)
     return None if card is None else card.sigma_data
+
+
+@contextmanager
+def changed(options: dict, changes: Mapping[str, Any]) -> Iterator[None]:
+    """The options of a run with changes for the time of one call.
+
+    In the dict itself and not in a copy: other packs keep what they remember from step to step in it.
+    """
+    before = {name: options[name] for name in changes if name in options}
+    options.update(changes)
+    try:
+        yield
+    finally:
+        for name in changes:
+            options.pop(name, None)
+        options.update(before)
 
 
 def ending_in(executor, function, owner):
