@@ -90,7 +90,7 @@ def serve(args: argparse.Namespace) -> int:
         return live.process.wait()
 
 
-def checks(python: Path) -> list[tuple[str, list, str]]:
+def checks(python: Path, full: bool = False) -> list[tuple[str, list, str]]:
     """List the parts of a test run: name, command, and why it is skipped here ('' runs it)."""
     scripts = python.parent
     browser_tests = sorted((ROOT / "tests" / "web").glob("*.test.mjs"))
@@ -105,7 +105,7 @@ def checks(python: Path) -> list[tuple[str, list, str]]:
             ["node", "--test", *browser_tests],
             no_node or ("" if browser_tests else "no tests/web/*.test.mjs"),
         ),
-        ("pytest", [python, "-m", "pytest", "-ra", "--durations=10"], ""),
+        ("pytest", [python, "-m", "pytest", "-ra", "--durations=10", *(["--full"] if full else [])], ""),
     ]
 
 
@@ -128,7 +128,7 @@ def test(args: argparse.Namespace) -> int:
     except provision.SetUpError as error:  # its tests say that they are skipped
         provision.say(str(error))
     summary, failed = [], False
-    for name, command, skipped in checks(python):
+    for name, command, skipped in checks(python, args.full):
         print(f"\n=== {name}{f': skipped, {skipped}' if skipped else ''}", flush=True)
         began = time.monotonic()
         code = 0 if skipped else run(command)
@@ -176,6 +176,8 @@ def arguments() -> argparse.Namespace:
         sub.set_defaults(command=command)
         if command is serve:
             sub.add_argument("--port", type=int, default=0, help="default: any free one")
+        if command is test:
+            sub.add_argument("--full", action="store_true", help="try everything, where a share is tried otherwise")
         if command is check:
             sub.add_argument("rule", metavar="FILE:RULE", help="such as my_rule.py:MyRule")
         if command is bench:

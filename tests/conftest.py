@@ -32,6 +32,10 @@ class PlainRoot:
         return pytest.Dir.from_parent(parent, path=path) if path.resolve() == ROOT else None
 
 
+def pytest_addoption(parser):
+    parser.addoption("--full", action="store_true", help="try everything, where a seeded share is tried otherwise")
+
+
 def pytest_configure(config):
     torch.set_num_threads(1)  # small tensors on busy cores: waiting for a second thread costs more than it does
     config.pluginmanager.register(PlainRoot(), "plain-root")

@@ -37,6 +37,7 @@ class ZeroStar(Rule):
     """
 
     kind = "before"
+    fills_uncond = True  # a step counts whether or not it is guided
     claims = frozenset({"in plane", "per item"})
     zero_steps: int = 1
 
@@ -58,6 +59,8 @@ class ZeroStar(Rule):
         left = max(state - 1, 0)
         if state > 0 and gamma != 1:
             return None, left
+        if p.uncond is None:
+            return p, left
         view = seen("ode", p)
         uncond = view.scaled(p.pair[0], optimised_scale(view, p))
         return replace(p, uncond=uncond.to(p.cond.dtype)), left
