@@ -1,8 +1,11 @@
+from dataclasses import replace
+
 import pytest
 import torch
 
 from guidance_geometry.guidance.chain import PLAIN, Chain
 from guidance_geometry.guidance.predictions import Predictions
+from guidance_geometry.guidance.rules.interval import Interval
 from guidance_geometry.guidance.schedules import Run, ScaleSchedule, parse_values
 
 RUN = Run((8.0, 4.0, 2.0, 1.0, 0.0))
@@ -33,6 +36,16 @@ def test_progress_runs_from_the_first_step_to_the_last():
     assert [RUN.progress(s) for s in RUN.sigmas] == [0.0, 1 / 3, 2 / 3, 1.0, 1.0]
     assert RUN.progress(6.0) == pytest.approx(0.5 / 3)
     assert RUN.progress(99.0) == 0.0
+
+
+def test_a_level_belongs_to_the_step_that_began_before_it():
+    """heun's second stage and the next step's first evaluation share a level."""
+    assert [RUN.step(s) for s in (99.0, 8.0, 6.0, 4.0, 2.0, 1.0, 0.5, 0.0)] == [0, 0, 0, 1, 2, 3, 3, 3]
+    assert replace(RUN, began=8.0).step(4.0) == 0
+    schedule, window = ScaleSchedule("list", values=(7.0, 5.0, 3.0, 1.0)), Interval("percent", 0.0, 0.25)
+    state = Chain((schedule,)).init(RUN)
+    assert Chain((schedule,)).scale(state.inside(8.0), 4.0, 99.0) == 7.0
+    assert [window.scale(9.0, run, 4.0) for run in (RUN, replace(RUN, began=8.0))] == [1.0, 9.0]
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,7 @@
 """Gradient terms: which road they take, when they act, how strong one number is on each road."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -72,6 +74,13 @@ def test_a_term_acts_in_its_part_of_the_run():
     assert [term.active(RUN, sigma) for sigma in (8.0, 4.0, 2.0, 1.0)] == [False, True, True, False]
     assert all(GradientTerm(ENERGY).active(RUN, sigma) for sigma in (99.0, 8.0, 1.0, 0.5))
     assert [GradientTerm(ENERGY, every=2).fresh(RUN, s) for s in (8.0, 4.0, 2.0, 1.0)] == [True, False, True, False]
+
+
+def test_a_further_stage_does_as_its_step():
+    first = replace(RUN, began=8.0)
+    assert GradientTerm(ENERGY, every=2).fresh(first, 4.0)
+    assert GradientTerm(ENERGY, end=0.25).active(first, 4.0)
+    assert not GradientTerm(ENERGY, end=0.25).active(RUN, 4.0)
 
 
 def test_a_chain_carries_its_terms_and_stays_cfg():

@@ -194,6 +194,27 @@ def test_the_node_and_the_trace_say_that_a_sampler_cannot_wait(labelled, empty_l
     assert notes("dpmpp_2m", denoise=0.5) == []
 
 
+@pytest.mark.parametrize(
+    ("node", "eta", "times", "stays"),
+    [
+        ("GGSamplerDDIM", 0.0, 1, True),
+        ("GGSamplerDDIM", 0.5, 1, False),
+        ("GGSamplerDDIM", 0.0, 2, False),
+        ("GGSamplerDDPM", 1.0, 1, False),
+        ("GGSamplerDDPM", 0.0, 1, False),
+    ],
+)
+def test_our_own_samplers_wait_or_say_that_they_cannot(labelled, empty_latent, node, eta, times, stays):
+    from guidance_geometry.nodes import blog_samplers
+
+    sampler = getattr(blog_samplers, node).execute(eta, 0, times).result[0]
+    settings = (*labelled["flow"], empty_latent("flow"), "euler", "simple", 6)
+    trace = guided(*settings, guidance=PLAIN.then(ZeroStar(2)), sampler=sampler, capture="tensors")[2]
+    x = trace.tensors["x"].float()
+    assert ((x[2] - x[0]).abs().max() <= 1e-3) == stays
+    assert any("Zero-init does not hold" in note for note in trace.header["notes"]) != stays
+
+
 def test_the_patched_sampler_of_the_host_says_it_too(labelled, empty_latent, monkeypatch):
     from guidance_geometry.nodes import host as adapter
     from guidance_geometry.nodes.guidance_patch import GGGuidancePatch
