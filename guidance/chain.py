@@ -134,7 +134,7 @@ class Chain(Printed):
         """The chain without the rules outside their windows; the others keep their places."""
         if all(rule.window == WHOLE for rule in self.rules):
             return self
-        level = sigma if isinstance(sigma, float) else float(sigma[0])
+        level = float(sigma[0]) if isinstance(sigma, Tensor) else sigma
         share = run.step(level) / max(run.steps, 1)
         return replace(self, rules=tuple(rule if _covers(rule.window, share) else ABSENT for rule in self.rules))
 

@@ -30,7 +30,7 @@ class Run:
     def position(self, sigma: float) -> float:
         """Place of a noise level in the run: i at sigma_i, between i and i + 1 for a stage between them; 0 .. steps."""
         for i, (now, then) in enumerate(pairwise(self.sigmas)):
-            if sigma > then:
+            if sigma > then and now > then:  # a step that does not lower the noise has no places within
                 return i + min(max((now - sigma) / (now - then), 0.0), 1.0)
         return float(self.steps)
 

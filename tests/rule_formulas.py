@@ -318,6 +318,13 @@ AFTER = {"Rescale": rescale, "EnergyPreserving": energy_preserving, "LocationNor
 AFTER |= {"DynamicThreshold": threshold, "TangentialAmplify": tangential_amplify}
 
 
+def in_window(rule, share):
+    """The rule out of its window at a share of the steps; None outside."""
+    if type(rule).__name__ != "Windowed":
+        return rule
+    return in_window(rule.rule, share) if rule.start <= share < rule.end else None
+
+
 class ByHand:
     """A chain of rules on one item."""
 
@@ -328,6 +335,7 @@ class ByHand:
     def first(self, i, m, gamma):
         """D in the first evaluation of outer step i."""
         self.old, self.new = self.new, list(self.new)
+        self.there = [in_window(rule, i / self.run.steps) for rule in self.rules]
         return self._guided(i, m, gamma, True)
 
     def stage(self, i, m, gamma):
@@ -335,7 +343,7 @@ class ByHand:
         return self._guided(i, m, gamma, False)
 
     def _named(self, table):
-        return [(k, rule, type(rule).__name__) for k, rule in enumerate(self.rules) if type(rule).__name__ in table]
+        return [(k, rule, type(rule).__name__) for k, rule in enumerate(self.there) if type(rule).__name__ in table]
 
     def _further(self, m, k):
         return {key.split(" ", 1)[1]: v for key, v in m.further.items() if key.startswith(f"{k} ")}

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from guidance_geometry.guidance.gradients import bounded, is_dead, noise_aware, spread
+from guidance_geometry.guidance.gradients import bounded, gain, is_dead, noise_aware, spread
 from guidance_geometry.guidance.mixture import make_mixture
 
 MIXTURE = make_mixture((3, 8, 8), classes=3, seed=2)
@@ -50,3 +50,9 @@ def test_a_push_is_bounded_item_by_item():
     equal = bounded(push, "rms_ratio", torch.tensor([1.0, 2.0, 3.0]))
     assert torch.allclose(equal.square().mean(dim=1).sqrt(), torch.tensor([1.0, 2.0, 0.0]))
     assert is_dead(push).tolist() == [False, False, True]
+
+
+def test_the_gain_is_sigma_squared_over_alpha_and_zero_where_alpha_is_tiny():
+    assert gain(3.0, 1.0) == 9.0
+    assert gain(0.97, 0.03) == pytest.approx(0.97**2 / 0.03)
+    assert [gain(0.981, 0.019), gain(1.0, 0.0)] == [0.0, 0.0]

@@ -52,3 +52,13 @@ def test_cfg_plus_plus_is_lambda_where_a_step_does_not_lower_the_noise(sigmas, s
         for one in (run, flow):
             found = [PlusPlus(step_of, eta).scale(0.6, one, sigma) for sigma in one.sigmas]
             assert all(math.isfinite(gamma) for gamma in found)
+
+
+@pytest.mark.parametrize("sigmas", [(10.0, 10.0, 1.0, 0.0), (10.0, 5.0, 5.0, 0.0), (5.0, 10.0, 0.0), (0.0, 0.0)])
+def test_every_level_has_a_place_in_any_schedule_also_above_its_noisiest(sigmas):
+    """Samplers that add noise before a step evaluate above its level."""
+    run = Run(sigmas)
+    for sigma in (12.0, *sigmas, 3.0):
+        assert 0 <= run.position(sigma) <= run.steps
+        assert 0 <= run.progress(sigma) <= 1
+        assert 0 <= run.step(sigma) < run.steps

@@ -4,6 +4,7 @@ What counts is the same run in float64: where that is finite and fits into the d
 """
 
 import itertools
+import random
 
 import pytest
 import torch
@@ -15,6 +16,7 @@ LEVELS = {"ve": (1000.0, 80.0, 1.0, 0.03, 0.002), "flow": (1.0, 0.9, 0.5, 0.03, 
 GAMMAS = (0.0, 1.05, 7.5, 100.0)
 SIZES = (0.3, 300.0)  # of a prediction
 FITS = 0.99  # of the dtype's largest number
+TOGETHER = 8  # combinations of several knobs at their ends
 SHAPE = (2, 3, 8, 8)
 
 
@@ -35,12 +37,15 @@ def extremes(one):
 
 
 def chains(node, sockets):
-    """Chains of the node: with its defaults, and with each widget at each end, where the rule takes that."""
+    """Chains of the node where the rule takes the knobs: as they stand, each at each end, and several at their ends."""
     from guidance_geometry.tools.rule_nodes import tried_chain
 
-    changes = [{}, *({one.id: value} for one in node.define_schema().inputs for value in extremes(one))]
-    tried = [tried_chain(node, sockets, change) for change in changes]
-    return [chain for chain in tried if chain is not None]
+    draws = random.Random(0)
+    knobs = {one.id: extremes(one) for one in node.define_schema().inputs if extremes(one)}
+    changes = [{}, *({name: value} for name, values in knobs.items() for value in values)]
+    changes += [{name: draws.choice(values) for name, values in knobs.items()} for _ in range(TOGETHER)]
+    tried = {chain.text: chain for change in changes if (chain := tried_chain(node, sockets, change))}
+    return list(tried.values())
 
 
 def steps_of(chain, space, size, dtype):

@@ -115,6 +115,17 @@ def test_another_pack_s_rule_goes_into_a_chain_of_ours(client, described):
     assert torch.isfinite(samples(client, graph)).all()
 
 
+def test_another_pack_s_rule_acts_in_a_window_of_ours_alone(client):
+    inputs = {"rules": ["8", 0], "start_percent": 0.1, "end_percent": 0.2}
+    graph = world_graph("ve", lambda sockets: {"class_type": "GGWindow", "inputs": inputs})
+    graph["8"] = {"class_type": "ExampleHalfwayBack", "inputs": {}}
+    plain = {**graph, "4": {**graph["4"], "inputs": dict(graph["4"]["inputs"])}}
+    plain["4"]["inputs"].pop("guidance")
+    assert torch.equal(samples(client, graph), samples(client, plain)), "no step of four lies in the window"
+    inputs["start_percent"] = 0.0
+    assert not torch.equal(samples(client, graph), samples(client, plain))
+
+
 def patched_after(node, inputs):
     """A KSampler over a MODEL that carries another rule and then a chain."""
     graph = world_graph("ve", lambda sockets: {"class_type": "ExampleHalfwayBack", "inputs": {}}, "KSampler")

@@ -49,6 +49,22 @@ def test_momentum_runs_over_the_outer_steps_and_belongs_to_the_run():
             assert largest_error(guided, expected) < 1e-12
 
 
+@pytest.mark.parametrize("space", SPACES)
+@pytest.mark.parametrize("family", FAMILIES)
+def test_momentum_adds_up_x0_differences_in_every_space(family, space):
+    chain = Chain((AdaptiveProjected(0.2, 0.0, -0.6, space=space),))
+    state, running = chain.init(RUN), [0, 0]
+    for seed in range(3):
+        p = toy(family, seed=seed)
+        guided, state = chain.step(state, p, 5.0)
+        running = [i["c"] - i["u"] - 0.6 * m for i, m in zip(items(p), running, strict=True)]
+        expected = [
+            paper(i, m, 5.0, 0.2, math.inf, output(space, family, i["c"], i))
+            for i, m in zip(items(p), running, strict=True)
+        ]
+        assert largest_error(guided, expected) < 1e-12
+
+
 def test_neutral_knobs_are_plain_guidance_at_gamma_and_not_at_gamma_plus_one():
     p, rule = toy(), AdaptiveProjected(eta=1.0, threshold=0.0, momentum=0.0)
     assert rule.neutral

@@ -58,3 +58,14 @@ def test_a_straight_angle_and_a_tiny_one_stay_finite():
     assert guide(Angle(), p, 7.0).isfinite().all()
     p.uncond[:] = p.cond * (1 + 1e-6)
     assert (guide(Angle(), p, 7.0) - p.cond).abs().max() < 1e-4
+
+
+def test_below_scale_one_it_turns_towards_u_and_keeps_the_length_of_c():
+    p = toy()
+    p.uncond[:] = 2 * (p.cond + 0.1 * p.uncond)  # twice as long, at a small angle
+    found = guide(Angle(), p, 0.0)
+    lengths = [v.flatten(1).norm(dim=1) for v in (found, p.cond, p.uncond)]
+    turned = (found * p.uncond).flatten(1).sum(1) / (lengths[0] * lengths[2])
+    before = (p.cond * p.uncond).flatten(1).sum(1) / (lengths[1] * lengths[2])
+    assert ((1 - turned) < 1e-3 * (1 - before)).all()
+    assert torch.allclose(lengths[0], lengths[1], rtol=0.01)
