@@ -5,10 +5,11 @@ from functools import reduce
 from importlib import import_module
 from importlib.util import find_spec
 
-OLDEST_HOST = "0.3.52"  # the first release with all of NEEDED
-NEEDED = (  # an older host does not call the entry point, or lacks a place where a rule can act
+OLDEST_HOST = "0.3.60"  # the first release with all of NEEDED
+NEEDED = (  # without the first a host never calls the entry point
     ("comfy_api.latest", "ComfyExtension"),
-    ("comfy.patcher_extension", "WrappersMP.PREDICT_NOISE"),
+    ("comfy.patcher_extension", "WrappersMP.PREDICT_NOISE"),  # where rules act
+    ("comfy.pixel_space_convert", "PixelspaceConversionVAE"),  # the VAE of models whose latents are pixels
 )
 
 

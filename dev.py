@@ -7,6 +7,7 @@ keeps it in .venv/, .host/ and .cache/.
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import shutil
 import signal
@@ -90,7 +91,7 @@ def serve(args: argparse.Namespace) -> int:
         return live.process.wait()
 
 
-def checks(python: Path, matrices: list[str]) -> list[tuple[str, list, str]]:
+def checks(python: Path, host: Path, matrices: list[str]) -> list[tuple[str, list, str]]:
     """List the parts of a test run: name, command, and why it is skipped here ('' runs it)."""
     scripts = python.parent
     browser_tests = sorted((ROOT / "tests" / "web").glob("*.test.mjs"))
@@ -99,7 +100,11 @@ def checks(python: Path, matrices: list[str]) -> list[tuple[str, list, str]]:
         ("ruff check", [scripts / "ruff", "check", "."], ""),
         ("ruff format", [scripts / "ruff", "format", "--check", "."], ""),
         ("comfy-test lint", [scripts / "comfy-test", "lint", "--strict", "."], ""),
-        ("pyright", [scripts / "pyright", "--pythonpath", python], no_node or pyright_trouble(scripts)),
+        (
+            "pyright",
+            [scripts / "pyright", "--project", types_of(host), "--pythonpath", python],
+            no_node or pyright_trouble(scripts),
+        ),
         (
             "node --test",
             ["node", "--test", *browser_tests],
@@ -107,6 +112,14 @@ def checks(python: Path, matrices: list[str]) -> list[tuple[str, list, str]]:
         ),
         ("pytest", [python, "-m", "pytest", "-ra", "--durations=10", *matrices], ""),
     ]
+
+
+def types_of(host: Path) -> Path:
+    """Write pyright's settings with the host under test in the place of the packaged one; returns their file."""
+    settings = provision.CACHE / "pyrightconfig.json"
+    settings.parent.mkdir(exist_ok=True)
+    settings.write_text(json.dumps({"extends": "../pyproject.toml", "extraPaths": [str(host)]}), encoding="utf-8")
+    return settings
 
 
 def pyright_trouble(scripts: Path) -> str:
@@ -128,7 +141,7 @@ def test(args: argparse.Namespace) -> int:
     except provision.SetUpError as error:  # its tests say that they are skipped
         provision.say(str(error))
     summary, failed = [], False
-    for name, command, skipped in checks(python, args.matrices):
+    for name, command, skipped in checks(python, host, args.matrices):
         print(f"\n=== {name}{f': skipped, {skipped}' if skipped else ''}", flush=True)
         began = time.monotonic()
         code = 0 if skipped else run(command)

@@ -20,6 +20,10 @@ print(getattr(module, "WEB_DIRECTORY", "no scripts"))
 """
 FIT = "asks for the entry point\n./web\n"
 UNFIT = "{}\nno scripts\n"
+RULED = {
+    "comfy_api/latest/__init__.py": "ComfyExtension = object",
+    "comfy/patcher_extension.py": "class WrappersMP:\n    PREDICT_NOISE = 'predict_noise'",
+}
 HOSTS = {  # the files by which the pack knows a host
     "of 2024": {"comfy/__init__.py": ""},
     "without entry points": {"comfy/patcher_extension.py": "", "comfyui_version.py": "__version__ = '0.3.47'"},
@@ -28,17 +32,15 @@ HOSTS = {  # the files by which the pack knows a host
         "comfy_api/latest/__init__.py": "ComfyExtension = object",
         "comfy/patcher_extension.py": "class WrappersMP:\n    OUTER_SAMPLE = 'outer_sample'",
     },
-    "that fits": {
-        "comfyui_version.py": "__version__ = '0.3.52'",
-        "comfy_api/latest/__init__.py": "ComfyExtension = object",
-        "comfy/patcher_extension.py": "class WrappersMP:\n    PREDICT_NOISE = 'predict_noise'",
-    },
+    "without a VAE for pixels": RULED | {"comfyui_version.py": "__version__ = '0.3.59'"},
+    "that fits": RULED | {"comfy/pixel_space_convert.py": "PixelspaceConversionVAE = object"},
     "that is none": {"comfy_cli/__init__.py": ""},
 }
 COMPLAINTS = {
     "of 2024": "found an older one, which has no comfy_api.latest.ComfyExtension.",
     "without entry points": "found 0.3.47, which has no comfy_api.latest.ComfyExtension.",
     "without the rules' place": "found 0.3.51, which has no comfy.patcher_extension.WrappersMP.PREDICT_NOISE.",
+    "without a VAE for pixels": "found 0.3.59, which has no comfy.pixel_space_convert.PixelspaceConversionVAE.",
 }
 
 
@@ -54,7 +56,7 @@ def loaded(folder, files):
 @pytest.mark.parametrize("host", COMPLAINTS)
 def test_a_host_that_is_too_old_gets_one_line_and_no_nodes(tmp_path, host):
     line, rest = loaded(tmp_path, HOSTS[host]).split("\n", 1)
-    assert line.startswith("ERROR Guidance Geometry needs ComfyUI 0.3.52 or newer and found")
+    assert line.startswith("ERROR Guidance Geometry needs ComfyUI 0.3.60 or newer and found")
     assert COMPLAINTS[host] in line
     assert line.endswith("Update ComfyUI.")
     assert rest == UNFIT
