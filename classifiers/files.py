@@ -8,7 +8,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from ..guidance.claims import either, json_of, number, several, switch, table, text
+from ..guidance.claims import PAGE, check_claims, either, json_of, number, several, switch, table, text
 from ..guidance.files import positive, read_safetensors
 from ..guidance.printing import told
 from .contract import MOST_LABELS
@@ -22,6 +22,9 @@ NEEDED = ("format", "version", "name", "licence", "architecture", "config", "rol
 STATED = {  # what the values that are JSON hold
     "gg.labels": several(text(), MOST_LABELS),
     "gg.config": table(either(number(-1e9, 1e9), switch()), 100),
+}
+WRITTEN = {"gg.licence": text(PAGE)} | {
+    f"gg.{key}": text() for key in NEEDED if f"gg.{key}" not in (*STATED, "gg.licence")
 }
 LIMITS = {"gg.image_size": LARGEST_SIDE, "gg.channels": 4096, "gg.sigma_min": 1e6, "gg.sigma_max": 1e6}
 REMEDY = "Write the file again."
@@ -73,6 +76,8 @@ def check_metadata(file: str, metadata: Mapping[str, str]) -> None:
                 f"{file}: gg.{key} is missing; a classifier needs {', '.join('gg.' + k for k in NEEDED)}. "
                 "Choose a file in this pack's classifier format, or write the key."
             )
+    said = {key.removeprefix("gg."): value for key, value in metadata.items() if key.startswith("gg.")}
+    check_claims(file, {"gg": said}, WRITTEN, REMEDY)
     for key, known in (("format", (FORMAT,)), ("version", (VERSION,)), ("role", ROLES)):
         if metadata[f"gg.{key}"] not in known:
             raise ValueError(
