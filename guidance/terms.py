@@ -104,9 +104,14 @@ class Term(Rule):
         """How many times smaller its decoder's latents are made."""
         return 1
 
+    @property
+    def when(self) -> str:
+        """Its part of the run, as the end of a phrase for the trace."""
+        return "" if (self.start, self.end) == (0, 1) else f", {self.start:g} to {self.end:g} of the run"
+
     def active(self, run: Run, sigma: float) -> bool:
         """Whether the term is at work at a noise level."""
-        share = run.position(sigma) / max(run.steps, 1)
+        share = run.step(sigma) / max(run.steps, 1)
         return self.start <= share and (share < self.end or self.end >= 1)
 
 
@@ -117,7 +122,7 @@ class WatchTerm(Term):
     @property
     def text(self) -> str:
         """What is watched."""
-        return f"watch {text_of(self.energy)}"
+        return f"watch {text_of(self.energy)}{self.when}"
 
     def log_prob(self, place: Place) -> Tensor:  # -> [B]
         """log p of the x0-hat."""
@@ -187,15 +192,15 @@ class GradientTerm(Term):
     def text(self) -> str:
         """One phrase for the trace."""
         held = "" if self.normalise == "none" else f", {self.normalise} {self.limit:g}"
-        when = "" if (self.start, self.end) == (0, 1) else f", {self.start:g} to {self.end:g} of the run"
         each = "" if self.every == 1 else f", every {self.every} steps"
         return (
-            f"+ {self.gamma(self.road):g} x gradient of log p({text_of(self.energy)}) at {self.road}{held}{when}{each}"
+            f"+ {self.gamma(self.road):g} x gradient of log p({text_of(self.energy)}) at {self.road}"
+            f"{held}{self.when}{each}"
         )
 
     def fresh(self, run: Run, sigma: float) -> bool:
         """Whether the gradient is taken anew at a noise level."""
-        return int(run.position(sigma)) % self.every == 0
+        return run.step(sigma) % self.every == 0
 
     def shift(self, place: Place, road: str, again: bool = False, gamma: float | None = None) -> Shift:
         """The shift of x0-hat at gamma 1 by a road.

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import inspect
+
 import comfy.model_management
 import comfy.sample
 import comfy.samplers
@@ -13,6 +15,7 @@ from comfy_api.latest import io
 from ..guidance.chain import PLAIN
 from .checks import checked, choice, insist, verdict, widgets
 from .guider import ChainGuider
+from .host import intermediate_dtype
 from .recording import CAPTURES, Recording, RecordingSampler, unsampled
 from .sockets import HIDDEN
 from .wires import Guidance, TraceWire
@@ -20,6 +23,7 @@ from .wires import Guidance, TraceWire
 CATEGORY = "guidance geometry/sampling"
 MAX_SEED = 0xFFFFFFFFFFFFFFFF
 MOST_LEVELS = 1_000_000  # of a schedule: 10,000 steps at denoise 0.01
+SCALES = ("downscale_ratio_spacial", "downscale_ratio_temporal")  # what newer hosts say of an empty latent
 
 MODEL = io.Model.Input("model", tooltip="The model that denoises. Any MODEL of the host, or one from Load Denoiser.")
 POSITIVE = io.Conditioning.Input(
@@ -67,20 +71,28 @@ def bad_capture(capture) -> str | None:
 
 
 def latent_of(model, latent: dict) -> dict:
-    """The LATENT with as many channels as the model has; nested ones are refused."""
+    """The LATENT as the model takes it: an empty one gets its channels, and on newer hosts its sides and frames.
+
+    Raises ValueError for a nested one.
+    """
     samples = latent["samples"]
     if getattr(samples, "is_nested", False):
         raise ValueError(
             "The latent holds several tensors at once (video with sound). A trace follows one tensor: "
             "sample it with the host's own node, or connect one part."
         )
-    return {**latent, "samples": comfy.sample.fix_empty_latent_channels(model, samples)}
+    fit = comfy.sample.fix_empty_latent_channels
+    scales = {name: latent.get(name) for name in SCALES if name in inspect.signature(fit).parameters}
+    kept = {name: value for name, value in latent.items() if name not in SCALES}
+    return {**kept, "samples": fit(model, samples, **scales)}
 
 
-def sampled(guider, noise, latent: dict, sampler, sigmas, seed: int, recording: Recording) -> io.NodeOutput:
+def sampled(
+    guider, noise, latent: dict, sampler, sigmas, seed: int, recording: Recording, dtype: torch.dtype | None = None
+) -> io.NodeOutput:
     """Run a guider under observation, with the host's preview, progress bar and interruption; three outputs.
 
-    noise, latent["samples"]: [B, C, ...]. The latent's noise mask is honoured.
+    noise, latent["samples"]: [B, C, ...]. The latent's noise mask is honoured. dtype: of the sample, None for its own.
     """
     previewed = {}
     callback = latent_preview.prepare_callback(guider.model_patcher, max(len(sigmas) - 1, 1), previewed)
@@ -94,7 +106,7 @@ def sampled(guider, noise, latent: dict, sampler, sigmas, seed: int, recording: 
         disable_pbar=not comfy.utils.PROGRESS_BAR_ENABLED,
         seed=seed,
     )
-    out = {**latent, "samples": samples.to(comfy.model_management.intermediate_device())}
+    out = {**latent, "samples": samples.to(device=comfy.model_management.intermediate_device(), dtype=dtype)}
     denoised = out
     if "x0" in previewed:
         clean = guider.model_patcher.model.process_latent_out(previewed["x0"].cpu())
@@ -193,7 +205,7 @@ class GGGuidedSampler(io.ComfyNode):
         facts = {"scheduler": scheduler, "steps": steps, "denoise": denoise, **provenance(cls)}
         recording = Recording(capture, capture_mb, facts)
         sampler = sampler or comfy.samplers.sampler_object(sampler_name)
-        return sampled(guider, noise, latent, sampler, schedule, seed, recording)
+        return sampled(guider, noise, latent, sampler, schedule, seed, recording, intermediate_dtype())
 
 
 def _run_complaints(steps, sampler_name, scheduler) -> list[str | None]:

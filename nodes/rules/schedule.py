@@ -26,8 +26,8 @@ class GGClassifierFree(io.ComfyNode):
                     options=list(SCHEDULES),
                     default="constant",
                     tooltip="Shape of w from the first step (p = 0) to the last (1). constant: plain CFG. linear: p. "
-                    "cosine: (1 - cos pi p)/2. power: p^k. beta: a bump with its peak in the middle. list: gamma "
-                    "itself, step by step, from values. arXiv 2404.13040; beta: arXiv 2502.10574.",
+                    "cosine: (1 - cos pi p)/2. power: p^k. beta: a bump in the middle, below k = 1 a "
+                    "valley. list: gamma itself, step by step, from values. arXiv 2404.13040; beta: arXiv 2502.10574.",
                 ),
                 io.Float.Input(
                     "start_weight",
@@ -53,7 +53,8 @@ class GGClassifierFree(io.ComfyNode):
                     min=0.1,
                     max=10.0,
                     step=0.1,
-                    tooltip="k of power and beta: larger waits longer (power) or narrows the bump (beta).",
+                    tooltip="k of power and beta: larger waits longer (power) or narrows the bump (beta). beta "
+                    "at 1: constant; below 1: most at both ends.",
                 ),
                 io.String.Input(
                     "values",

@@ -25,7 +25,8 @@ class GGZeroStar(io.ComfyNode):
                     min=0,
                     max=100,
                     tooltip="First steps without a move (D = x) when a flow model starts from pure noise. 0: off. "
-                    "Many: the composition comes too late. v = s v_u + cfg (v_c - s v_u), s = <v_c, v_u>/|v_u|^2. "
+                    "Many: the composition comes too late. Needs a sampler without noise and history: euler, heun, "
+                    "dpm_2, ddim. v = s v_u + cfg (v_c - s v_u), s = <v_c, v_u>/|v_u|^2. "
                     "Fan et al. 2025, arXiv 2503.18886.",
                 ),
             ],
