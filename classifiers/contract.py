@@ -8,17 +8,31 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from .preprocessing import Preprocessing
+from ..guidance.claims import check_claims, either, json_of, number, several, switch, text, whole
+from .preprocessing import LARGEST_SIDE, Preprocessing
 
 MOST_LABELS = 100_000
 MOST_BYTES = 2**20  # of a JSON file; thousands of labels take a tenth
 PREPARED = ("size", "mean", "std", "mode", "fit")
-KEYS = ("labels", *PREPARED, "schedule", "features", "unit_features", "activation", "noisy")
+CLAIMS = {  # what a file, or the JSON beside it, may say
+    "labels": several(text(), MOST_LABELS),
+    "size": either(whole(1, LARGEST_SIDE), several(whole(1, LARGEST_SIDE), 2, 2)),
+    "mean": several(number(), 3, 3),
+    "std": several(number(), 3, 3),
+    "mode": text(),
+    "fit": text(),
+    "schedule": text(),
+    "features": text(),
+    "unit_features": switch(),
+    "activation": text(),
+    "noisy": switch(),
+}
+CORRECT = "Correct it in the file."
 
 
 @dataclass(frozen=True)
 class Contract:
-    """Statements about a file.  file: its name, for messages. said: key -> value, of the keys in KEYS"""
+    """Statements about a file.  file: its name, for messages. said: key -> value, of the keys in CLAIMS"""
 
     file: str
     said: Mapping[str, Any]
@@ -26,8 +40,6 @@ class Contract:
     def labels(self, count: int) -> tuple[str, ...]:
         """The names of the logits; their numbers where nothing is said, as names are never guessed."""
         names = self.said.get("labels", [str(index) for index in range(count)])
-        if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
-            raise ValueError(f"{self.file}: labels must be a JSON list of texts. Write one name a logit.")
         if len(names) != count:
             raise ValueError(f"{self.file}: {len(names)} labels are named but the network has {count} logits.")
         return tuple(names)
@@ -42,17 +54,16 @@ class Contract:
                 stated[key] = tuple(float(value) for value in stated[key])
             return replace(usual, **stated)
         except (TypeError, ValueError) as wrong:
-            raise ValueError(
-                f"{self.file}: the preprocessing {stated} is not usable ({wrong}). Correct it in the file."
-            ) from None
+            raise ValueError(f"{self.file}: the preprocessing {stated} is not usable ({wrong}). {CORRECT}") from None
 
 
 def contract_of(path: Path, metadata: Mapping[str, str]) -> Contract:
     """Statements of a weights file: metadata keys gg.<key>, then those of <name>.json beside it."""
-    said = {key: value_of(metadata[f"gg.{key}"]) for key in KEYS if f"gg.{key}" in metadata}
+    said = {key: value_of(metadata[f"gg.{key}"]) for key in CLAIMS if f"gg.{key}" in metadata}
     beside = path.with_suffix(".json")
     if beside.is_file():
-        said |= {key: value for key, value in read_json(beside).items() if key in KEYS}
+        said |= {key: value for key, value in read_json(beside).items() if key in CLAIMS}
+    check_claims(path.name, said, CLAIMS, CORRECT)
     return Contract(path.name, said)
 
 
@@ -63,9 +74,10 @@ def read_json(path: Path) -> dict[str, Any]:
     if path.stat().st_size > MOST_BYTES:
         raise ValueError(f"{path.name} has {path.stat().st_size:,} bytes; at most {MOST_BYTES:,} are read.")
     try:
-        value = json.loads(path.read_text(encoding="utf-8"))
-    except (ValueError, RecursionError) as error:
-        raise ValueError(f"{path.name} is no JSON ({error}). Fetch it again.") from error
+        written = path.read_text(encoding="utf-8")
+    except ValueError as error:
+        raise ValueError(f"{path.name} is no text ({error}). Fetch it again.") from error
+    value = json_of(path.name, written, "Fetch it again.")
     if not isinstance(value, dict):
         raise ValueError(f"{path.name} holds a {type(value).__name__}; a JSON object is needed. Fetch it again.")
     return value

@@ -2,21 +2,32 @@
 
 from __future__ import annotations
 
-import json
-import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from torch import Tensor, nn
 
+from ..guidance.claims import PAGE, check_claims, either, json_of, number, several, switch, table, text
 from ..guidance.files import positive, read_safetensors
+from ..guidance.printing import told
+from .contract import MOST_LABELS
 from .networks import build, load_weights, weights_of
+from .preprocessing import LARGEST_SIDE
 
 FORMAT = "guidance-geometry/classifier"
 VERSION = "1"
 ROLES = ("clean", "noise-aware", "judge")
 NEEDED = ("format", "version", "name", "licence", "architecture", "config", "role", "labels", "sigma_input")
+STATED = {  # what the values that are JSON hold
+    "gg.labels": several(text(), MOST_LABELS),
+    "gg.config": table(either(number(-1e9, 1e9), switch()), 100),
+}
+WRITTEN = {"gg.licence": text(PAGE)} | {
+    f"gg.{key}": text() for key in NEEDED if f"gg.{key}" not in (*STATED, "gg.licence")
+}
+LIMITS = {"gg.image_size": LARGEST_SIDE, "gg.channels": 4096, "gg.sigma_min": 1e6, "gg.sigma_max": 1e6}
+REMEDY = "Write the file again."
 MAX_BYTES = 64 * 2**20  # a hundred times the embedded ones
 
 
@@ -31,9 +42,7 @@ def load_classifier(path: str | Path, operations: Any = nn, **place: Any) -> tup
     file = Path(path).name
     check_metadata(file, metadata)
     labels = labels_of(metadata, file)
-    config = parsed(file, metadata, "gg.config", dict)
-    if not all(isinstance(value, int | float) and math.isfinite(value) for value in config.values()):
-        raise ValueError(f"{file}: gg.config is {config}, and all of it must be numbers. Write the file again.")
+    config = parsed(file, metadata, "gg.config")
     if config.get("labels") != len(labels):
         raise ValueError(
             f"{file}: gg.labels names {len(labels)} labels but gg.config says {config.get('labels')}. "
@@ -67,10 +76,12 @@ def check_metadata(file: str, metadata: Mapping[str, str]) -> None:
                 f"{file}: gg.{key} is missing; a classifier needs {', '.join('gg.' + k for k in NEEDED)}. "
                 "Choose a file in this pack's classifier format, or write the key."
             )
+    said = {key.removeprefix("gg."): value for key, value in metadata.items() if key.startswith("gg.")}
+    check_claims(file, {"gg": said}, WRITTEN, REMEDY)
     for key, known in (("format", (FORMAT,)), ("version", (VERSION,)), ("role", ROLES)):
         if metadata[f"gg.{key}"] not in known:
             raise ValueError(
-                f"{file}: gg.{key} is '{metadata[f'gg.{key}']}' but this version reads {', '.join(known)}. "
+                f"{file}: gg.{key} is {told(metadata[f'gg.{key}'])} but this version reads {', '.join(known)}. "
                 "Update the pack, or choose another file."
             )
 
@@ -97,24 +108,30 @@ def check_weights(file: str, wanted: Mapping[str, Tensor], stored: Mapping[str, 
 
 def labels_of(metadata: Mapping[str, str], file: str = "classifier") -> list[str]:
     """The label names, in the order of the logits."""
-    return [str(label) for label in parsed(file, metadata, "gg.labels", list)]
+    return parsed(file, metadata, "gg.labels")
 
 
-def number(file: str, metadata: Mapping[str, str], key: str, usual: float) -> float:
-    """A number above 0 that a file may state."""
-    text = metadata.get(key, str(usual))
-    value = positive(text)
-    if value is None:
-        raise ValueError(f"{file}: {key} is {text!r}, and a number above 0 is needed. Write the file again.")
+def stated_number(file: str, metadata: Mapping[str, str], key: str, usual: float) -> float:
+    """A number above 0, up to its limit, that a file may state."""
+    said = metadata.get(key, str(usual))
+    value = positive(said)
+    if value is None or value > LIMITS[key]:
+        needed = f"a number above 0, up to {LIMITS[key]:g},"
+        raise ValueError(f"{file}: {key} is {told(said)}, and {needed} is needed. {REMEDY}")
     return value
 
 
-def parsed(file: str, metadata: Mapping[str, str], key: str, kind: type) -> Any:
-    """Read a metadata value that is JSON of the wanted kind."""
-    try:
-        value = json.loads(metadata[key])
-    except json.JSONDecodeError as error:
-        raise ValueError(f"{file}: {key} is not JSON: {error}. Write the file again.") from error
-    if not isinstance(value, kind):
-        raise ValueError(f"{file}: {key} is a {type(value).__name__} but a {kind.__name__} is needed. Write it again.")
+def stated_size(file: str, metadata: Mapping[str, str], key: str, usual: int) -> int:
+    """The same where it is a whole number."""
+    value = stated_number(file, metadata, key, usual)
+    if value != int(value):
+        raise ValueError(f"{file}: {key} is {value:g}, and a whole number is needed. {REMEDY}")
+    return int(value)
+
+
+def parsed(file: str, metadata: Mapping[str, str], key: str) -> Any:
+    """Read a metadata value that is JSON, of the kind its key has."""
+    value = json_of(f"{file}: {key}", metadata[key], REMEDY)
+    if not STATED[key].fits(value):
+        raise ValueError(f"{file}: {key} is {told(value)}, and {STATED[key].needed} is needed. {REMEDY}")
     return value

@@ -9,9 +9,10 @@ from pathlib import Path
 from torch import Tensor
 
 from ..guidance.files import read_header, read_safetensors, unwrapped
+from ..guidance.printing import told
 from .adm import AdmEntrance, is_adm, planned
 from .contract import Contract, contract_of
-from .files import FORMAT, check_weights, labels_of, load_classifier, number
+from .files import FORMAT, check_weights, labels_of, load_classifier, stated_number, stated_size
 from .networks import PocketNoisy, SmallNoisy
 from .preprocessing import Preprocessing
 from .probes import is_probe, probe_classifier
@@ -55,15 +56,15 @@ def open_classifier(path: Path, find: Callable[[str], Path]) -> WiredNetwork:
 def own_classifier(path: Path, metadata: Mapping[str, str]) -> WiredNetwork:
     """A file in this pack's format; a judge says that it is one, and the gradient node refuses it."""
     if metadata["gg.format"] != FORMAT:
-        raise ValueError(f"{path.name} is a {metadata['gg.format']!r}, not a {FORMAT!r}. Choose another file.")
+        raise ValueError(f"{path.name} is a {told(metadata['gg.format'])}, not a {FORMAT!r}. Choose another file.")
     network, metadata = load_classifier(path)
     if isinstance(network, SmallNoisy):
         return small_classifier(path, network, metadata)
-    labels, side = tuple(labels_of(metadata)), int(number(path.name, metadata, "gg.image_size", 32))
+    labels, side = tuple(labels_of(metadata)), stated_size(path.name, metadata, "gg.image_size", 32)
     role = metadata["gg.role"]
     if role == "noise-aware" and isinstance(network, PocketNoisy):
-        least = number(path.name, metadata, "gg.sigma_min", 0.01)
-        shape = (int(number(path.name, metadata, "gg.channels", 3)), side, side)
+        least = stated_number(path.name, metadata, "gg.sigma_min", 0.01)
+        shape = (stated_size(path.name, metadata, "gg.channels", 3), side, side)
         return NoisyClassifier(path.stem, network, labels, partial(exploding, least=least), shape)
     clean = CleanClassifier(path.stem, network, labels, Preprocessing((side, side)), judge=role == "judge")
     return made_noisy(clean) if role == "noise-aware" else clean
@@ -79,7 +80,7 @@ def small_classifier(path: Path, network: SmallNoisy, metadata: Mapping[str, str
     """What `GGTrainNoisyClassifier` made, with the noise levels it was trained on."""
     said = network.config
     ends = (("gg.sigma_min", 1e-3), ("gg.sigma_max", 1e3))
-    levels = (number(path.name, metadata, key, usual) for key, usual in ends)
+    levels = (stated_number(path.name, metadata, key, usual) for key, usual in ends)
     shape = (int(said["channels"]), None, None)
     return NoisyClassifier(path.stem, network, tuple(labels_of(metadata)), Unit(said["sigma_data"], *levels), shape)
 

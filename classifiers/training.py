@@ -172,6 +172,8 @@ def why_not(start: WiredNetwork | MixtureClassifier) -> str | None:
     """The reason why a classifier cannot be trained further; None where it can."""
     if isinstance(start, MixtureClassifier):
         return "it is a formula and has no weights"
+    if not isinstance(start, WiredNetwork):
+        return "it is no network that this pack has loaded"
     network = unshown(start.network)
     if start.judge:
         return "it only measures, and a guide made from it would be its own judge"

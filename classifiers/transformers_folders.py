@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -17,8 +18,9 @@ from .contract import read_json, sides_of
 from .folder_checks import AGAIN, PREPARED, TOKENIZER, check_size, checked_config, refuse_code
 from .optional import library
 from .preprocessing import IMAGENET_MEAN, IMAGENET_STD, Preprocessing
-from .wired import CleanClassifier, DepthEstimator, FeatureExtractor, ImageTextModel, WiredNetwork
+from .wired import CleanClassifier, DepthEstimator, FeatureExtractor, ImageNetwork, ImageTextModel, WiredNetwork
 
+LARGEST_ASKED = 1024**2  # pixels of the picture that a network is asked about once
 OFFLINE: dict[str, Any] = {"local_files_only": True, "trust_remote_code": False}
 TOKENIZERS = re.compile(r"(CLIP|Siglip|Gemma|XLMRoberta|T5|PreTrained)Tokenizer(Fast)?|TokenizersBackend")
 MODES = {2: "bilinear", 3: "bicubic"}
@@ -40,6 +42,19 @@ class Answer(nn.Module):
 
 
 def folder_classifier(folder: Path) -> WiredNetwork:
+    """Load a folder and ask its network once: what does not fit together inside it is found here, not in a run.
+
+    Raises as `built`.
+    """
+    guide = built(folder)
+    size = guide.preprocessing.size
+    if size and math.prod(size) <= LARGEST_ASKED:
+        with explained(f"{guide.name} does not answer"), torch.no_grad():
+            guide.answer(torch.zeros(1, 3, *size))
+    return guide
+
+
+def built(folder: Path) -> ImageNetwork:
     """Load image classification, semantic segmentation, depth, CLIP/SigLIP or image features from a folder.
 
     Raises FileNotFoundError where config.json is missing, ValueError for a folder that is not offline, safe and whole,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections import Counter
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -14,7 +15,7 @@ from torch import Tensor
 
 from ..guidance.files import read_header, read_safetensors, unwrapped
 from ..guidance.predictions import PARAMETRISATIONS
-from ..guidance.printing import Printed
+from ..guidance.printing import Printed, shortened, told
 from .architectures import ARCHITECTURES, Architecture
 from .metadata import FORMAT, VERSION, Notes
 from .schedules import SCHEDULES, TIMES, Levels, usual_time
@@ -148,7 +149,7 @@ def sha256_of(path: Path) -> str:
 def _refuse_other_formats(notes: Notes, names: Collection[str]) -> None:
     said = notes.metadata.get("gg.format", FORMAT)
     if said != FORMAT:
-        what = OTHER_FORMATS.get(said, f"of the format {said!r}, not {FORMAT!r}")
+        what = OTHER_FORMATS.get(said, f"of the format {told(said)}, not {FORMAT!r}")
         raise ValueError(f"{notes.file} is {what}.")
     if notes.described and (version := notes.text("version")) != VERSION:
         raise ValueError(f"{notes.file} has format version {version!r}; this pack reads version {VERSION}. Update it.")
@@ -245,12 +246,11 @@ def _levels(notes: Notes) -> Levels:
 def _labels(notes: Notes, count: int) -> tuple[str, ...]:
     """The names of the classes; their numbers where the file has no names."""
     labels = notes.json("labels", None if notes.described else json.dumps([str(index) for index in range(count)]))
-    if not isinstance(labels, list) or not all(isinstance(label, str) for label in labels):
-        raise ValueError(f"{notes.file}: gg.labels must be a JSON list of texts.")
     if len(labels) != count:
         raise ValueError(f"{notes.file}: gg.labels has {len(labels)} names but the weights have {count} classes.")
+    often = Counter(labels)
     for label in labels:
-        if label.strip() != label or label in ("", "*") or set(label) & set(";\r\n") or labels.count(label) > 1:
+        if label.strip() != label or label in ("", "*") or set(label) & set(";\r\n") or often[label] > 1:
             raise ValueError(
                 f"{notes.file}: the label {label!r} cannot be typed. Labels are unique, without ';' or line breaks."
             )
@@ -260,12 +260,11 @@ def _labels(notes: Notes, count: int) -> tuple[str, ...]:
 def _check_description(notes: Notes, known: str, sizes: dict[str, Any], count: int) -> None:
     """Refuse a description that contradicts the weights, or a picture the loader could not show."""
     config = notes.json("config", "{}")
-    if not isinstance(config, dict):
-        raise ValueError(f"{notes.file}: gg.config must be a JSON object of sizes.")
     found = json.loads(json.dumps(sizes))
     for key, value in config.items():
         if found.get(key, value) != value:
-            raise ValueError(f"{notes.file}: gg.config says {key} = {value} but the weights have {found[key]}.")
+            said = f"{shortened(key, 60)} = {told(value)}"
+            raise ValueError(f"{notes.file}: gg.config says {said} but the weights have {found[key]}.")
     for key, need in (("null_index", count), ("channels", ARCHITECTURES[known].channels), ("range", "-1,1")):
         said = notes.text(key, str(need))
         if said.replace(" ", "") != str(need):

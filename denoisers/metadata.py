@@ -2,14 +2,28 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from ..guidance.claims import ANYTHING, LINE, check_claims, json_of, several, table, text
 from ..guidance.files import positive
 
 FORMAT, VERSION = "guidance-geometry/denoiser", "1"
+MOST_LABELS = 100_000
+
+
+LIMITS = {  # the largest value of every number that a file may state
+    "image_size": 4096,
+    "timesteps": 100_000,
+    "beta_start": 1.0,
+    "beta_end": 1.0,
+    "sigma_min": 1e6,
+    "sigma_max": 1e6,
+    "sigma_data": 1e6,
+}
+JSON = {"labels": several(text(), MOST_LABELS), "config": table(ANYTHING, 1000)}
+REMEDY = "Write it again when you save the file."
 
 
 @dataclass(frozen=True)
@@ -29,6 +43,8 @@ class Notes:
         found = self.metadata.get(f"gg.{key}", default) if self.described else default
         if found is None:
             raise ValueError(f"{self.file}: the metadata key gg.{key} is missing. Write it when you save the file.")
+        if key not in JSON and len(found) > LINE:
+            raise ValueError(f"{self.file}: gg.{key} has {len(found):,} characters; at most {LINE} are read. {REMEDY}")
         return found
 
     def choice(self, key: str, options: Collection[str], default: str | None = None) -> str:
@@ -39,24 +55,22 @@ class Notes:
         return found
 
     def number(self, key: str, default: float) -> float:
-        """A positive, finite number."""
+        """A number above 0, up to its limit."""
         found = self.text(key, str(default))
         value = positive(found)
-        if value is None:
-            raise ValueError(f"{self.file}: gg.{key} is {found!r} but must be a positive number.")
+        if value is None or value > LIMITS[key]:
+            raise ValueError(f"{self.file}: gg.{key} is {found!r} but must be a positive number up to {LIMITS[key]:g}.")
         return value
 
     def whole(self, key: str, default: int, multiple: int = 1) -> int:
-        """A positive whole number up to a million, divisible by `multiple`."""
+        """A positive whole number up to its limit, divisible by `multiple`."""
         value = self.number(key, default)
-        if value % multiple or value > 1e6:
+        if value % multiple:
             raise ValueError(f"{self.file}: gg.{key} is {value:g} but must be a whole number divisible by {multiple}.")
         return int(value)
 
     def json(self, key: str, default: str | None = None) -> Any:
-        """A JSON value."""
-        found = self.text(key, default)
-        try:
-            return json.loads(found)
-        except (ValueError, RecursionError):
-            raise ValueError(f"{self.file}: gg.{key} is no JSON. Write it with json.dumps.") from None
+        """A JSON value of the kind its key has."""
+        value = json_of(f"{self.file}: gg.{key}", self.text(key, default), "Write it with json.dumps.")
+        check_claims(self.file, {"gg": {key: value}}, {f"gg.{key}": JSON[key]}, REMEDY)
+        return value

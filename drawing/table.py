@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ..guidance.metrics import METRICS, Metric
-from ..guidance.trace import Trace
+from ..guidance.trace import Trace, spread
 from .scene import checked, median_sample, run_words
 
 LEVELS = ("sigma", "sigma_next", "alpha", "alpha_next", "gamma", "kappa", "evals")
@@ -29,15 +29,33 @@ FACTS = (
     "evaluations",
 )
 ABSENT = "-"
+MOST_ROWS = 10_000  # of a file: about 13 MB of JSON
 
 
-def rows_of(trace: Trace) -> list[dict[str, Any]]:
-    """One row per step and sample: step, sample, stage, the noise levels, and every metric; nan where undefined."""
+def kept_steps(trace: Trace, each: int) -> list[int]:
+    """Steps of a table of at most MOST_ROWS rows, evenly, the first and the last among them.  each: rows of a step"""
+    return spread(trace.n, max(MOST_ROWS // max(each, 1), 2))
+
+
+def left_out(trace: Trace) -> str:
+    """What a table of all samples lacks, as a sentence; nothing where it holds every step."""
+    kept = len(kept_steps(trace, trace.batch))
+    if kept == trace.n:
+        return ""
+    return f"The files hold {kept:,} of {trace.n:,} steps, evenly: at most {MOST_ROWS:,} rows. Save Trace keeps all."
+
+
+def rows_of(trace: Trace, samples: Sequence[int] | None = None) -> list[dict[str, Any]]:
+    """One row per step and sample: step, sample, stage, the noise levels, and every metric; nan where undefined.
+
+    samples: which ones; None is all. Steps of a long run are left out, evenly (`kept_steps`).
+    """
     columns = {name: trace.column(name) for name in trace.metrics}
+    samples = range(trace.batch) if samples is None else samples
     rows = []
-    for step in range(trace.n):
+    for step in kept_steps(trace, len(samples)):
         levels = {name: float(trace.steps[name][step]) for name in LEVELS}
-        for sample in range(trace.batch):
+        for sample in samples:
             found = {name: float(column[step, sample]) for name, column in columns.items()}
             rows.append({"step": step, "sample": sample, "stage": trace.stage[step], **levels, **found})
     return rows
@@ -47,7 +65,7 @@ def as_text(trace: Trace, sample: int | None = None) -> str:
     """The first metrics of one sample, a line per step, with a legend. sample: None is the median of M1."""
     median = median_sample(trace) if trace.n else 0
     chosen = median if sample is None else checked(sample, trace.batch, "sample")
-    rows = [row for row in rows_of(trace) if row["sample"] == chosen]
+    rows = rows_of(trace, [chosen] if trace.batch else [])
     known = {name: metric for name, metric in trace.metrics.items() if name in SHOWN or name not in METRICS}
     shown = [name for name in known if any(math.isfinite(row[name]) for row in rows)]
     head = ["step", "sigma", "gamma", *shown]
@@ -73,7 +91,8 @@ def as_json(trace: Trace) -> str:
     facts = {name: trace.header.get(name) for name in FACTS}
     metrics = {name: {"name": metric.name, "unit": metric.unit} for name, metric in trace.metrics.items()}
     rows = [{name: _plain(value) for name, value in row.items()} for row in rows_of(trace)]
-    return json.dumps({"run": _finite(facts), "metrics": metrics, "rows": rows}, indent=1, default=str)
+    told = {"run": _finite(facts), "metrics": metrics, "note": left_out(trace), "rows": rows}
+    return json.dumps(told, indent=1, default=str)
 
 
 def _run(trace: Trace) -> str:

@@ -65,7 +65,8 @@ def several(field: Field, most: int, least: int = 0) -> Field:
     def fits(value: Any) -> bool:
         return isinstance(value, list) and least <= len(value) <= most and all(map(field.fits, value))
 
-    return Field(fits, f"a list of {least:,} to {most:,} of {field.needed}")
+    size = f"{most}" if least == most else f"at most {most:,}" if not least else f"{least} to {most:,}"
+    return Field(fits, f"a list of {size}, each {field.needed}")
 
 
 def table(field: Field, most: int) -> Field:

@@ -20,7 +20,11 @@ import safetensors.torch
 import torch
 from torch import Tensor
 
+from .printing import shortened
+
 MAX_HEADER = 16 * 2**20  # the largest model files in use carry about 1 MB
+MOST_TENSORS, MOST_AXES, LONGEST_NAME = 100_000, 8, 500
+LARGEST_SIZE = 2**48  # of an axis or an offset, far above any file
 BYTES = {"F64": 8, "F32": 4, "F16": 2, "BF16": 2, "I64": 8, "I32": 4, "I16": 2, "I8": 1, "U8": 1, "BOOL": 1}
 BYTES |= {"F8_E4M3": 1, "F8_E5M2": 1}
 PREFIXES = ("module.", "_orig_mod.", "model.", "net.", "ema.")  # what trainers put before every tensor's name
@@ -73,7 +77,7 @@ def read_safetensors(
             )
     try:
         tensors = safetensors.torch.load_file(path, device="cpu")
-    except safetensors.SafetensorError as error:
+    except (safetensors.SafetensorError, RuntimeError, ValueError) as error:
         raise ValueError(f"{Path(path).name} cannot be read ({error}). The file is damaged: fetch it again.") from error
     for name, tensor in tensors.items():
         if finite and tensor.is_floating_point() and not tensor.float().isfinite().all():
@@ -102,6 +106,11 @@ def read_header(
         file.seek(8)
         header = _parsed(path.name, file.read(length))
     metadata = _metadata(path.name, header.pop("__metadata__", {}))
+    if len(header) > MOST_TENSORS or any(len(name) > LONGEST_NAME for name in header):
+        raise ValueError(
+            f"{path.name} names {len(header):,} tensors, the longest with {max(map(len, header)):,} characters; at "
+            f"most {MOST_TENSORS:,} of {LONGEST_NAME} are read. Choose another file."
+        )
     entries = {name: _entry(path.name, name, claim) for name, claim in header.items()}
     _check_layout(path.name, entries, size - 8 - length)
     return entries, metadata
@@ -204,9 +213,13 @@ def _entry(file: str, name: str, claim: object) -> Entry:
         claim.get(key) if isinstance(claim, dict) else None for key in ("dtype", "shape", "data_offsets")
     )
     if not (isinstance(dtype, str) and _sizes(shape) and _sizes(offsets) and len(offsets) == 2):
-        raise ValueError(f"{file}: tensor {name!r} lacks a dtype, a shape or two offsets. The file is damaged.")
+        raise ValueError(
+            f"{file}: tensor {name!r} lacks a dtype, a shape or two offsets (at most {MOST_AXES} sizes below 2^48). "
+            "The file is damaged."
+        )
     if dtype not in BYTES:
-        raise ValueError(f"{file}: tensor {name!r} has dtype {dtype}; known are {', '.join(BYTES)}. Convert the file.")
+        found = f"{file}: tensor {name!r} has dtype {shortened(dtype, 20)}"
+        raise ValueError(f"{found}; known are {', '.join(BYTES)}. Convert the file.")
     needed, held = math.prod(shape) * BYTES[dtype], offsets[1] - offsets[0]
     if needed != held:
         raise ValueError(
@@ -217,7 +230,12 @@ def _entry(file: str, name: str, claim: object) -> Entry:
 
 
 def _sizes(values: object) -> TypeGuard[list[int]]:
-    return isinstance(values, list) and all(type(value) is int and value >= 0 for value in values)
+    """Whether these are few numbers of a size that a file can have: their product is taken, and printed."""
+    return (
+        isinstance(values, list)
+        and len(values) <= MOST_AXES
+        and all(type(value) is int and 0 <= value <= LARGEST_SIZE for value in values)
+    )
 
 
 def _check_layout(name: str, entries: Mapping[str, Entry], available: int) -> None:

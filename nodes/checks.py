@@ -42,7 +42,8 @@ def misfits(cls, arguments: Mapping[str, Any]) -> Iterator[str | None]:
     """One sentence for every argument that is not what its input says, widgets first; None for those that are."""
     for declared in sorted(cls.define_schema().inputs, key=lambda declared: declared.get_io_type() in CARRIED):
         value = arguments.get(declared.id)
-        if declared.id in arguments and not (value is None and declared.optional):
+        absent = value is None and declared.optional and declared.get_io_type() in CARRIED
+        if declared.id in arguments and not absent:
             yield value_misfit(declared, value)
 
 

@@ -20,7 +20,7 @@ from ..guidance.likeness import (
 from ..guidance.printing import shown
 from .checks import checked, choice, insist, verdict
 from .sockets import choice_input
-from .wires import ClassifierWire, EnergyWire
+from .wires import ClassifierWire, EnergyWire, offering
 
 CATEGORY = "guidance geometry/classifier"
 NOBODY = -1  # an empty label is no label here
@@ -35,13 +35,20 @@ ANSWERS = {  # of a network: what it says, and what has it
     "depth": ("depth", "a depth network: Depth Anything or DPT"),
     "features": ("features", "a DINO, CLIP or SigLIP folder"),
 }
+ASKED = {  # how each is asked
+    "labels": ("labels", "logits"),
+    "text": ("scale", "bias", "image_features", "text_features"),
+    "segmentation": ("labels", "logits"),
+    "depth": ("inverse", "depth"),
+    "features": ("features",),
+}
 LARGEST_WEIGHT, LARGEST_SPREAD = 1e4, 1e3
 
 
 def answering(classifier, *wanted: str) -> str | None:
     """A sentence if a network answers with something else than it is wanted for."""
     given = getattr(classifier, "output", "labels")
-    if given in wanted:
+    if given in wanted and offering(*ASKED[given])(classifier):
         return None
     said, choose = ANSWERS[wanted[0]]
     answer, _ = ANSWERS.get(given, ("something else", ""))

@@ -128,9 +128,10 @@ def labels_of(guider, batch: int) -> list[str] | None:
     asked = next((entry["class_label"] for entry in entries if "class_label" in entry), None)
     if card is None or asked is None:
         return None
-    names = [*card.labels, "unconditional"]
+    names = dict(enumerate([*card.labels, "unconditional"]))
     values = torch.as_tensor(asked).flatten().tolist()
-    return [names[values[i % len(values)]] for i in range(batch)]
+    found = [names.get(value, f"{value}, a label of another model") for value in values]
+    return [found[i % len(found)] for i in range(batch)] if found else None
 
 
 def data_deviation(patcher) -> float | None:

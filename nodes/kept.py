@@ -14,6 +14,7 @@ from .inspector import temporary_folder
 
 RUNS = "/guidance_geometry/runs/{job}/{node}"
 RECORDS = "/guidance_geometry/records/{name}"
+FRESH = {"Cache-Control": "no-store"}
 
 
 def answer_panels() -> None:
@@ -22,33 +23,42 @@ def answer_panels() -> None:
     if server is None:
         return
 
-    async def run(request: web.Request) -> web.Response:
+    async def run(request: web.Request) -> web.StreamResponse:
         return run_of(server.prompt_queue, request.match_info["job"], request.match_info["node"])
 
-    async def record(request: web.Request) -> web.Response:
+    async def record(request: web.Request) -> web.StreamResponse:
         return record_named(request.match_info["name"])
 
     server.routes.get(RUNS)(run)
     server.routes.get(RECORDS)(record)
 
 
-def run_of(queue, job: str, node: str) -> web.Response:
-    """The record that an inspector showed in a job; null where it was not in it, 204 where the job is forgotten."""
+def run_of(queue, job: str, node: str) -> web.StreamResponse:
+    """The record that an inspector showed in a job; null where it was not in it, 204 where the job is forgotten.
+
+    Of several, which an inspector shows that is given a list of traces, the first: the panel shows that too.
+    """
     outputs = queue.get_history(prompt_id=job, map_function=lambda entry: entry["outputs"])
     if job not in outputs:
         return web.Response(status=204)
-    (record,) = outputs[job].get(node, {}).get("gg_record") or [None]
-    if record and "file" in record:
+    shown = outputs[job].get(node, {}).get("gg_record")
+    record = next(iter(shown or []), None)
+    if isinstance(record, dict) and "file" in record:
         return record_named(record["file"]["filename"])
     return said(json.dumps(record).encode())
 
 
-def record_named(name: str) -> web.Response:
-    """A record that was too large for its node's output; 204 where its file is gone, or has never been."""
+def record_named(name: str) -> web.StreamResponse:
+    """A record that was too large for its node's output; 204 where its file is gone, or has never been.
+
+    The server sends the file outside its event loop: a long run has one of 30 MB.
+    """
     known = {file.name: file for file in temporary_folder().glob("*.json")}  # no name leads out of the folder
-    return said(known[name].read_bytes()) if name in known else web.Response(status=204)
+    if name not in known:
+        return web.Response(status=204)
+    return web.FileResponse(known[name], headers=FRESH | {"Content-Type": "application/json"})
 
 
 def said(record: bytes) -> web.Response:
     """JSON that no browser keeps: a job may be forgotten."""
-    return web.Response(body=record, content_type="application/json", headers={"Cache-Control": "no-store"})
+    return web.Response(body=record, content_type="application/json", headers=FRESH)

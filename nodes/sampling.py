@@ -22,6 +22,7 @@ from .wires import Guidance, TraceWire
 
 CATEGORY = "guidance geometry/sampling"
 MAX_SEED = 0xFFFFFFFFFFFFFFFF
+MOST_LEVELS = 1_000_000  # of a schedule: 10,000 steps at denoise 0.01
 SCALES = ("downscale_ratio_spacial", "downscale_ratio_temporal")  # what newer hosts say of an empty latent
 
 MODEL = io.Model.Input("model", tooltip="The model that denoises. Any MODEL of the host, or one from Load Denoiser.")
@@ -195,7 +196,7 @@ class GGGuidedSampler(io.ComfyNode):
         capture="pictures",
         capture_mb=256,
     ) -> io.NodeOutput:
-        insist(bad_capture(capture), *_run_complaints(steps, sampler_name, scheduler))
+        insist(bad_capture(capture), *_run_complaints(steps, sampler_name, scheduler), too_fine(steps, denoise))
         latent = latent_of(model, latent_image)
         noise = comfy.sample.prepare_noise(latent["samples"], seed, latent.get("batch_index"))
         named = "euler" if sampler else sampler_name
@@ -282,6 +283,16 @@ class GGInspectedSampler(io.ComfyNode):
         latent = latent_of(guider.model_patcher, latent_image)
         recording = Recording(capture, capture_mb, provenance(cls))
         return sampled(guider, noise.generate_noise(latent), latent, sampler, sigmas, noise.seed, recording)
+
+
+def too_fine(steps: int, denoise: float) -> str | None:
+    """A complaint about a schedule too long to be made: the host makes steps / denoise levels and takes the last."""
+    if denoise == 0 or steps / denoise <= MOST_LEVELS:
+        return None
+    return (
+        f"{steps} steps at denoise {denoise:g} are the last of a schedule of {steps / denoise:,.0f} noise levels; at "
+        f"most {MOST_LEVELS:,} are made. Raise denoise, or take fewer steps."
+    )
 
 
 def finite_schedule(sigmas) -> str | None:

@@ -13,7 +13,7 @@ from ..drawing.order import Order
 from ..drawing.palette import THEMES
 from ..drawing.pictures import Pictures
 from ..drawing.strips import photo_of
-from ..drawing.table import as_csv, as_json, as_text
+from ..drawing.table import as_csv, as_json, as_text, left_out
 from ..guidance.files import write_atomically
 from ..guidance.trace import Trace
 from . import checks
@@ -211,6 +211,7 @@ class GGMetrics(io.ComfyNode):
         checks.insist(bad_prefix(filename_prefix))
         problems = trace.check() or ["nothing wrong found"]
         table = as_text(trace, default_when_negative(sample)) + "\n\nrecord check: " + " ".join(problems)
+        table += f"\n{note}" if (note := left_out(trace)) else ""
         path = next_path(filename_prefix, ".csv")
         write_atomically(path, [as_csv(trace).encode()])
         write_atomically(path.with_suffix(".json"), [as_json(trace).encode()])

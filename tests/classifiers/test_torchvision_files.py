@@ -107,9 +107,9 @@ def test_a_changed_network_is_refused_with_the_nearest_name(tmp_path, change, me
     ("said", "message"),
     [
         ({"gg.labels": '["a"]'}, "1 labels are named but the network has 4"),
-        ({"gg.labels": "cat"}, "labels must be a JSON list"),
+        ({"gg.labels": "cat"}, "labels is .cat., and a list"),
         ({"gg.std": "[0, 1, 1]"}, "preprocessing .* is not usable"),
-        ({"gg.size": '"large"'}, "preprocessing .* is not usable"),
+        ({"gg.size": '"large"'}, "size is .large., and a whole number"),
     ],
 )
 def test_a_wrong_statement_is_named(tmp_path, said, message):

@@ -308,3 +308,14 @@ def test_a_wrong_claim_of_the_preprocessing_is_named(folder, claim):
     changed(folder / "preprocessor_config.json", **claim)
     with pytest.raises(ValueError, match=r"^net/preprocessor_config\.json"):
         open_classifier(folder, None)
+
+
+@pytest.mark.parametrize(
+    ("kind", "claim"),
+    [("dpt", {"num_hidden_layers": 0}), ("dpt", {"backbone_out_indices": [9]}), ("vit", {"num_channels": 1})],
+)
+def test_a_network_that_cannot_answer_is_refused_when_it_is_loaded(folder, kind, claim):
+    save_tiny(folder, kind)
+    changed(folder / "config.json", **claim)
+    with pytest.raises(ValueError, match=r"^net/ "):
+        open_classifier(folder, None)

@@ -7,7 +7,8 @@ from dataclasses import replace
 import pytest
 import torch
 
-from guidance_geometry.drawing.table import as_csv, as_json, as_text
+from guidance_geometry.drawing import table
+from guidance_geometry.drawing.table import as_csv, as_json, as_text, left_out
 from guidance_geometry.guidance.metrics import METRICS
 from guidance_geometry.guidance.mixture import make_mixture
 from guidance_geometry.tests.traces import exact_trace
@@ -61,3 +62,28 @@ def test_the_text_shows_one_sample_and_says_which():
 def test_a_sample_that_is_not_there_is_refused():
     with pytest.raises(ValueError, match="no sample 2"):
         as_text(RUN, sample=2)
+
+
+def long_run(steps):
+    """RUN with its steps over and over."""
+    turns = torch.arange(steps) % RUN.n
+    columns = {name: column[turns] for name, column in RUN.steps.items()}
+    header = RUN.header | {"capture": RUN.header["capture"] | {"steps": []}}
+    return replace(RUN, header=header, steps=columns, stage=[RUN.stage[i] for i in turns], tensors={})
+
+
+def test_the_files_of_a_long_run_are_bounded_and_say_so(monkeypatch):
+    monkeypatch.setattr(table, "MOST_ROWS", 100)
+    trace = long_run(4000)
+    rows = list(csv.DictReader(io.StringIO(as_csv(trace))))
+    assert len(rows) == 100
+    assert (rows[0]["step"], rows[-1]["step"]) == ("0", "3999")
+    told = json.loads(as_json(trace))
+    assert len(told["rows"]) == 100
+    assert told["note"] == "The files hold 50 of 4,000 steps, evenly: at most 100 rows. Save Trace keeps all."
+    assert len(as_text(trace).splitlines()) < 130
+
+
+def test_the_files_of_a_usual_run_hold_every_step():
+    assert left_out(RUN) == ""
+    assert json.loads(as_json(RUN))["note"] == ""

@@ -60,3 +60,18 @@ def test_a_formula_of_any_depth_is_read_or_refused_in_a_sentence(host, formula):
     with pytest.raises(ValueError, match="formula") as caught:
         GGFormula.execute(formula)
     assert len(str(caught.value)) < 600
+
+
+@pytest.mark.parametrize("denoise", [1e-9, 5e-324, 1e-6])
+def test_a_schedule_too_long_to_be_made_is_refused(labelled, empty_latent, denoise):
+    from .test_bits import guided
+
+    with pytest.raises(ValueError, match=r"at most 1,000,000 are made\. Raise denoise"):
+        guided(*labelled["ve"], empty_latent("ve"), "euler", steps=20, denoise=denoise)
+
+
+def test_the_longest_schedules_of_the_widgets_are_made(host):
+    from guidance_geometry.nodes.sampling import too_fine
+
+    assert too_fine(10000, 0.01) is None
+    assert too_fine(10000, 0.0) is None

@@ -23,7 +23,15 @@ FITTING = {
     "SIGMAS": torch.linspace(1, 0, 3),
 }
 WORDS = ("STRING", "COMBO")
-ABSURD = {"NaN": float("nan"), "infinity": float("inf"), "huge": 10**400, "word": "x", "list": [1], "flag": True}
+ABSURD = {
+    "nothing": None,
+    "NaN": float("nan"),
+    "infinity": float("inf"),
+    "huge": 10**400,
+    "word": "x",
+    "list": [1],
+    "flag": True,
+}
 MOST = 9  # missing arguments of every number are tried up to here
 
 
@@ -127,9 +135,11 @@ def test_a_wire_of_every_other_type_is_named(nodes):
 
 def test_an_optional_wire_may_be_absent(nodes):
     from guidance_geometry.nodes.checks import misfits
+    from guidance_geometry.nodes.wires import CARRIED
 
     for node in nodes:
-        absent = {name: None for name, declared in inputs_of(node).items() if declared.optional}
+        wires = {name: each for name, each in inputs_of(node).items() if each.get_io_type() in CARRIED}
+        absent = {name: None for name, declared in wires.items() if declared.optional}
         assert not any(misfits(node, absent)), node.__name__
 
 
@@ -169,7 +179,7 @@ def test_the_queue_says_once_that_a_number_is_out_of_its_range(nodes):
 def test_what_is_no_text_is_refused_by_its_name(nodes, absurd):
     for node in nodes:
         for name, declared in inputs_of(node).items():
-            if declared.get_io_type() in WORDS and not (absurd is None and declared.optional):
+            if declared.get_io_type() in WORDS:
                 assert "no text" in refusal(node, **{name: absurd})
 
 
@@ -185,3 +195,19 @@ def test_a_word_no_combo_offers_is_refused_before_it_runs(nodes):
         for name, declared in inputs_of(node).items():
             if declared.get_io_type() == "COMBO":
                 assert node.validate_inputs(**{name: "never heard of"}) is not True, (node.__name__, name)
+
+
+@pytest.mark.parametrize("output", ["labels", "text", "depth", "segmentation", "features", "a smell", None])
+def test_a_classifier_of_another_pack_that_cannot_be_asked_is_named(nodes, output):
+    from guidance_geometry.nodes.energies import ASKED, answering
+
+    theirs = SimpleNamespace(noise_aware=False, judge=False, output=output)
+    for wanted in ASKED:
+        assert " is needed. Choose " in answering(theirs, wanted)
+
+
+def test_a_classifier_of_another_pack_is_not_trained_further(host):
+    from guidance_geometry.classifiers.training import advanced
+
+    with pytest.raises(ValueError, match="it is no network that this pack has loaded"):
+        advanced(SimpleNamespace(noise_aware=False, judge=False, name="theirs"), None, 0)

@@ -1,0 +1,104 @@
+"""A trace file may say anything: it is refused in a sentence, or every reader reads it."""
+
+import json
+import random
+import time
+
+import pytest
+
+from guidance_geometry.drawing.blog import draw_figure
+from guidance_geometry.drawing.compare import draw_comparison
+from guidance_geometry.drawing.difference import difference_images
+from guidance_geometry.drawing.html import page
+from guidance_geometry.drawing.order import Order
+from guidance_geometry.drawing.pictures import Pictures
+from guidance_geometry.drawing.table import as_csv, as_json, as_text
+from guidance_geometry.guidance.directions import directions_of
+from guidance_geometry.guidance.files import read_safetensors, write_safetensors
+from guidance_geometry.guidance.record import run_record
+from guidance_geometry.guidance.trace import load, save
+from guidance_geometry.tests.hostile import ABSURD, deep, mutated
+from guidance_geometry.tests.traces import exact_trace
+
+TRIES = 200
+SLOWEST = 20.0  # seconds for one file, on a busy machine
+
+
+@pytest.fixture(scope="module")
+def good(tmp_path_factory):
+    """Tensors and metadata of a file, and its header."""
+    path = tmp_path_factory.mktemp("good") / "run.safetensors"
+    trace = exact_trace(4.0, sampler="ddpm", batch=2, steps=4)
+    trace.header.update(options={"eta": 1.0}, terms={"gradient": "+ 2 x gradient"}, notes=["a note"])
+    save(trace, path)
+    tensors, metadata = read_safetensors(path)
+    return {name: tensor.clone() for name, tensor in tensors.items()}, metadata, json.loads(metadata["gg.header"])
+
+
+def read_by_all(trace):
+    """Everything that shows a trace, as far as a header can mislead it."""
+    assert len(str(trace)) <= 2000
+    trace.check()
+    record = run_record(trace, 100_000)
+    page(record | {"problems": [], "host": trace.header.get("host") or {}}, {}, {}, "0")
+    for read in (as_text, as_csv, as_json, directions_of):
+        read(trace)
+    order = Order(trace, None, None, "blog", "light", Pictures())
+    for read in (
+        lambda: draw_figure(order, "step plane"),
+        lambda: draw_comparison(trace, trace, pictures=[Pictures(), Pictures()]),
+        lambda: difference_images(trace, Pictures()),
+    ):
+        assert len(refusal_of(read)) < 1000
+
+
+def refusal_of(read):
+    """The sentence with which a ValueError refuses; empty where nothing does."""
+    try:
+        read()
+    except ValueError as refusal:
+        return str(refusal)
+    return ""
+
+
+def outcome(path, tensors, metadata):
+    """True where a file is read by everything, False where it is refused."""
+    write_safetensors(path, tensors, metadata)
+    started = time.perf_counter()
+    refusal = refusal_of(lambda: load(path))
+    if refusal:
+        assert refusal.startswith(path.name)
+        assert len(refusal) < 1000
+        return False
+    read_by_all(load(path))
+    assert time.perf_counter() - started < SLOWEST
+    return True
+
+
+def test_any_change_of_a_header_is_refused_or_read(good, tmp_path):
+    tensors, metadata, facts = good
+    dice, found = random.Random(0), []
+    for _ in range(TRIES):
+        header = mutated(facts, dice)
+        found.append(outcome(tmp_path / "run.safetensors", tensors, metadata | {"gg.header": json.dumps(header)}))
+    assert 20 < sum(found) < TRIES - 20, "some are refused, some are read"
+
+
+@pytest.mark.parametrize("field", ["model", "sampler", "cfg", "seed", "sigma_data", "chain", "labels", "options",
+                                   "host", "latent", "notes", "sigmas", "space", "split", "workflow"])  # fmt: skip
+def test_a_field_may_hold_anything(good, tmp_path, field):
+    tensors, metadata, facts = good
+    for value in (*ABSURD, deep(), deep(90_000)):
+        try:
+            header = json.dumps(facts | {field: value})
+        except RecursionError:
+            header = json.dumps(facts | {field: "@"}).replace('"@"', "[" * 90_000 + "]" * 90_000)
+        outcome(tmp_path / "run.safetensors", tensors, metadata | {"gg.header": header})
+
+
+def test_a_trace_with_a_text_without_end_is_saved_so_that_it_loads(tmp_path):
+    trace = exact_trace(4.0, batch=1, steps=3)
+    trace.header["notes"] = ["x" * 10**6]
+    trace.header["chain"] = "y" * 10**6
+    save(trace, tmp_path / "run.safetensors")
+    assert len(load(tmp_path / "run.safetensors").header["notes"][0]) == 20_000

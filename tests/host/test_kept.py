@@ -1,0 +1,73 @@
+"""What panels are answered, without a server."""
+
+import json
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+
+@pytest.fixture
+def kept(host, tmp_path, monkeypatch):
+    from guidance_geometry.nodes import kept
+
+    monkeypatch.setattr(kept, "temporary_folder", lambda: tmp_path)
+    return kept
+
+
+def queue_with(outputs):
+    return SimpleNamespace(get_history=lambda prompt_id, map_function: {"job": map_function({"outputs": outputs})})
+
+
+@pytest.mark.parametrize(
+    ("outputs", "answer"),
+    [
+        ({"8": {"gg_record": [{"run": "a"}, {"run": "b"}]}}, {"run": "a"}),
+        ({"8": {"gg_record": [{"run": "a"}]}}, {"run": "a"}),
+        ({"8": {"gg_record": []}}, None),
+        ({"8": {"gg_record": None}}, None),
+        ({"8": {}}, None),
+        ({}, None),
+    ],
+    ids=["a list of traces", "one", "none", "nothing", "another node's", "no node"],
+)
+def test_a_panel_gets_one_record_whatever_its_node_showed(kept, outputs, answer):
+    response = kept.run_of(queue_with(outputs), "job", "8")
+    assert (response.status, json.loads(response.body)) == (200, answer)
+
+
+def test_a_large_record_is_sent_from_its_file_and_not_read_in_the_event_loop(kept, tmp_path, monkeypatch):
+    from aiohttp import web
+
+    (tmp_path / "large.json").write_text("{}")
+    monkeypatch.setattr(Path, "read_bytes", lambda path: pytest.fail("read in the event loop"))
+    outputs = {"8": {"gg_record": [{"file": {"filename": "large.json"}}]}}
+    for response in (kept.run_of(queue_with(outputs), "job", "8"), kept.record_named("large.json")):
+        assert isinstance(response, web.FileResponse)
+        assert response.headers["Cache-Control"] == "no-store"
+    assert kept.record_named("gone.json").status == 204
+
+
+def test_labels_of_another_model_are_said_and_stop_nothing(labelled):
+    import torch
+
+    from guidance_geometry.nodes.host import labels_of
+
+    def labels(values, batch=3):
+        asked = [{"class_label": torch.tensor(values)}]
+        return labels_of(SimpleNamespace(model_patcher=labelled["ve"][0], original_conds={"positive": asked}), batch)
+
+    assert labels([0, 3]) == ["class 0", "unconditional", "class 0"]
+    assert labels([7, -1]) == ["7, a label of another model", "-1, a label of another model", *labels([7], 1)]
+    assert labels([]) is None
+
+
+def test_a_run_of_no_steps_with_labels_of_another_model_is_no_fault(labelled):
+    from .test_bits import guided
+
+    model, _, negative = labelled["ve"]
+    import torch
+
+    positive = [[None, {"class_label": torch.tensor([99])}]]
+    latent = {"samples": torch.zeros(1, 3, 8, 8)}
+    assert guided(model, positive, negative, latent, "euler", denoise=0.0)[2].n == 0
