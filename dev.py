@@ -150,6 +150,13 @@ def bench(args: argparse.Namespace) -> int:
     return max(run([python, RUN, f"bench.{script.stem}", *args.rest]) for script in scripts)
 
 
+def fuzz(args: argparse.Namespace) -> int:
+    """Send spoiled prompts and hostile files to a host, judge what comes; further arguments go to tools/fuzz/run.py."""
+    python, host = prepare(args, testing=True)
+    os.environ["COMFYUI_PATH"] = str(host)
+    return run([python, RUN, "fuzz.run", *args.rest])
+
+
 def check(args: argparse.Namespace) -> int:
     """Hold a guidance rule of any pack, named FILE:RULE, against the invariants; prints the table, fails if it does."""
     python, _ = prepare(args)
@@ -171,7 +178,7 @@ def arguments() -> argparse.Namespace:
     shared.add_argument("--cpu", action="store_true", help="leave a GPU alone")
     parser = argparse.ArgumentParser(description=__doc__)
     commands = parser.add_subparsers(required=True)
-    for command in (demo, serve, test, bench, check, story, gallery):
+    for command in (demo, serve, test, bench, fuzz, check, story, gallery):
         sub = commands.add_parser(command.__name__, help=command.__doc__, parents=[shared])
         sub.set_defaults(command=command)
         if command is serve:
@@ -181,7 +188,11 @@ def arguments() -> argparse.Namespace:
         if command is bench:
             sub.add_argument("name", nargs="?", default="*", help="one script of tools/bench; default: all")
             sub.add_argument("rest", nargs=argparse.REMAINDER, help="handed to the script")
-    return parser.parse_args()
+    args, rest = parser.parse_known_args()
+    if rest and args.command is not fuzz:
+        parser.error(f"unknown: {' '.join(rest)}")
+    args.rest = [*getattr(args, "rest", []), *rest]
+    return args
 
 
 def main() -> int:
