@@ -1,4 +1,4 @@
-"""One script for everything: `python3 dev.py demo | serve | test | bench | check`. It needs Python 3.10 or newer.
+"""One script for everything: `python3 dev.py demo | serve | test | bench | fuzz | check`. Python 3.10 or newer.
 
 `story` and `gallery` make the pictures and numbers of docs/ again. Each command does the set-up that it needs and
 keeps it in .venv/, .host/ and .cache/.
