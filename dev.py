@@ -183,6 +183,10 @@ def arguments() -> argparse.Namespace:
         sub.set_defaults(command=command)
         if command is serve:
             sub.add_argument("--port", type=int, default=0, help="default: any free one")
+        if command is fuzz:
+            sub.epilog = (
+                "Also: --minutes N, --prompts N, --headers N, --model-files N, --seed S, --replay FILE, --write"
+            )
         if command is check:
             sub.add_argument("rule", metavar="FILE:RULE", help="such as my_rule.py:MyRule")
         if command is bench:

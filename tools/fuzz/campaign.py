@@ -15,13 +15,14 @@ from .files import Files
 from .shrinking import smallest
 from .twins import twin_of
 from .verdicts import HOST, Judge, Verdict
-from .watched import Watched
+from .watched import Observed, Watched
 
 
 @dataclass
 class Campaign:
     """counts: kind of case -> verdict -> how many. faults: (kind, place) -> the smallest case and its verdict.
 
+    of_the_host: its own errors -> how many. slowest, largest: seconds, and bytes taken, of a call without a fault.
     keep: the folder for reproductions. say: prints a line.
     """
 
@@ -32,6 +33,7 @@ class Campaign:
     say: Callable[[str], None]
     counts: dict[str, Counter] = field(default_factory=dict)
     faults: dict[tuple[str, str], tuple[Path, Verdict]] = field(default_factory=dict)
+    of_the_host: Counter = field(default_factory=Counter)
     slowest: float = 0.0
     largest: int = 0
 
@@ -39,18 +41,20 @@ class Campaign:
         """Try, judge and count; a fault that is new is made small and kept."""
         verdict = self.verdict_of(case)
         self.counts.setdefault(case.kind, Counter())[verdict.kind] += 1
+        if verdict.kind == HOST:
+            self.of_the_host[f"{verdict.message.splitlines()[0]} at {verdict.place}"] += 1
         if verdict.is_fault and (verdict.kind, verdict.place) not in self.faults:
             self.faults[verdict.kind, verdict.place] = self._kept(case, verdict), verdict
         return verdict
 
     def verdict_of(self, case: Case) -> Verdict:
         """What comes of a case; a fault that the host has without this pack as well is the host's."""
-        verdict = self._seen(case)
-        if not verdict.is_fault or verdict.kind == verdicts.CODE:
+        verdict, seen = self._tried(case)
+        if not verdict.is_fault:
+            self.slowest, self.largest = max(self.slowest, seen.seconds), max(self.largest, seen.grown)
             return verdict
-        twin = twin_of(case.prompt, self.catalogue)
-        other = self._seen(case.but(graph=twin, edits=[])) if twin else None
-        if other and self._is_the_hosts(verdict, other):
+        twin = None if verdict.kind == verdicts.CODE else twin_of(case.prompt, self.catalogue)
+        if twin and self._is_the_hosts(verdict, self._tried(case.but(graph=twin, edits=[]))[0]):
             return Verdict(HOST, f"{verdict.kind}: {verdict.message}", verdict.place)
         return verdict
 
@@ -59,17 +63,15 @@ class Campaign:
             return other.kind == HOST and other.place == verdict.place.split(" < ")[0]
         return other.kind == verdict.kind
 
-    def _seen(self, case: Case) -> Verdict:
+    def _tried(self, case: Case) -> tuple[Verdict, Observed]:
         with Files(self.host.folder, case.files) as files:
             seen = self.host.run(case.prompt)
             ran = files.ran_code
-        if seen.healthy:
-            self.slowest, self.largest = max(self.slowest, seen.seconds), max(self.largest, seen.grown)
-        return Verdict(verdicts.CODE, "code inside a file was run") if ran else self.judge(seen)
+        return Verdict(verdicts.CODE, "code inside a file was run") if ran else self.judge(seen), seen
 
     def _kept(self, case: Case, verdict: Verdict) -> Path:
         def same(smaller: Case) -> bool:
-            found = self._seen(smaller)
+            found, _ = self._tried(smaller)
             return (found.kind, found.place) == (verdict.kind, verdict.place)
 
         costly = verdict.kind in (verdicts.SLOW, verdicts.MEMORY, verdicts.DEAD)

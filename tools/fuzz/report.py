@@ -20,12 +20,13 @@ pack did not mean to raise; *dead worker*, the host took no further prompt; *mem
 
 
 def printed(campaign: Campaign) -> str:
-    """The table, the extremes, and every fault with the command that shows it again."""
+    """The table, the extremes, the host's own errors, and every fault with the command that shows it again."""
     faults = [
         f"{verdict.kind}: {verdict.message}\n    at {verdict.place}\n    python3 dev.py fuzz --replay {path}"
         for path, verdict in campaign.faults.values()
     ]
-    return "\n".join([*table(campaign), "", *extremes(campaign), "", *(faults or ["no faults"])])
+    hosts = [f"host's error, {count} times: {words}" for words, count in campaign.of_the_host.most_common()]
+    return "\n".join([*table(campaign), "", *extremes(campaign), "", *hosts, "", *(faults or ["no faults"])])
 
 
 def write(campaign: Campaign, seed: int) -> None:
