@@ -61,7 +61,7 @@ INFO = (
         "Rule", {"strength": ["FLOAT", {"default": 1.0, "min": 0.0, "max": 2.0}], "guidance": wire("RULE")}, ["RULE"]
     )
     | kind("GGGuidedSampler", {"model": wire("MODEL"), "guidance": wire("RULE")}, ["LATENT"])
-    | kind("KSampler", {"model": wire("MODEL")}, ["LATENT"], module="nodes")
+    | kind("KSampler", {"model": wire("MODEL"), "latent_image": wire("LATENT")}, ["LATENT"], module="nodes")
     | kind("PreviewAny", {"source": wire("*")}, [], True, "nodes")
     | kind("LoadLatent", {"latent": [["odd one"], {}]}, ["LATENT"], module="nodes")
     | {
@@ -104,14 +104,15 @@ def test_a_mutation_changes_something_and_does_so_again(name):
         first, second = (MUTATIONS[name](Random(seed), GRAPH, CATALOGUE) for _ in range(2))
         assert json.dumps(first) == json.dumps(second)
         changed_once |= json.dumps(edited(GRAPH, first)) != json.dumps(GRAPH)
-    assert changed_once or name == "odd latent", "there is no latent to replace in this graph"
+    assert changed_once or name in ("odd latent", "list on a wire"), "no latent is wired in this graph"
 
 
-def test_an_odd_latent_takes_the_place_of_a_wire():
+@pytest.mark.parametrize("name", ["odd latent", "list on a wire"])
+def test_a_latent_takes_the_place_of_a_wire(name):
     graph = GRAPH | {"8": {"class_type": "KSampler", "inputs": {"model": ["1", 0], "latent_image": ["4", 0]}}}
-    edits = MUTATIONS["odd latent"](Random(1), graph, CATALOGUE)
+    edits = MUTATIONS[name](Random(1), graph, CATALOGUE)
     assert edited(graph, edits)["8"]["inputs"]["latent_image"] == [edits[0]["node"], 0]
-    assert edits[0]["add"]["inputs"] == {"latent": "odd one"}
+    assert edits[0]["add"]["inputs"] in ({"latent": "odd one"}, {"latents": ["4", 0], "batch_size": 1})
 
 
 def test_a_seed_gives_the_same_cases(tmp_path):
@@ -203,6 +204,7 @@ def test_a_fault_while_a_prompt_is_validated_is_no_refusal(pack):
         (Observed(status=200, grown=3 << 30), verdicts.MEMORY),
         (Observed(status=200, seconds=61.0), verdicts.SLOW),
         (Observed(status=200, ended=False, healthy=False), verdicts.DEAD),
+        (Observed(status=200, messages=[("execution_success", {})], unanswered="/runs: 500"), verdicts.RAW),
     ],
 )
 def test_what_a_host_does_is_judged_before_what_it_says(pack, seen, verdict):

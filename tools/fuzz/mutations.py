@@ -14,6 +14,7 @@ from .graphs import Graph
 Mutation = Callable[[Random, Graph, Catalogue], list[Edit]]
 MUTATIONS: dict[str, Mutation] = {}
 PRIMITIVES = ("PrimitiveInt", "PrimitiveFloat", "PrimitiveString", "PrimitiveBoolean")
+SPLIT = {"LATENT": ("RebatchLatents", "latents"), "IMAGE": ("RebatchImages", "images")}
 OURS = 0.85  # how often a node of this pack is chosen where there is one
 
 
@@ -186,3 +187,22 @@ def odd_latent(rng: Random, graph: Graph, catalogue: Catalogue) -> list[Edit]:
     node, name = rng.choice(wires)
     fresh = fresh_id(graph)
     return [insert(fresh, "LoadLatent", {"latent": rng.choice(names)}), put(node, name, [fresh, 0])]
+
+
+@mutation
+def list_on_a_wire(rng: Random, graph: Graph, catalogue: Catalogue) -> list[Edit]:
+    """Latents or pictures come one by one, so that the host calls what follows once for each."""
+    wires = []
+    for node, name in wires_of(graph):
+        slot = _slot_of(graph, node, name, catalogue)
+        wires += [(node, name, SPLIT[slot.kind])] if slot and slot.kind in SPLIT else []
+    if not wires:
+        return []
+    node, name, (kind, given) = rng.choice(wires)
+    fresh = fresh_id(graph)
+    return [insert(fresh, kind, {given: graph[node]["inputs"][name], "batch_size": 1}), put(node, name, [fresh, 0])]
+
+
+def _slot_of(graph: Graph, node: str, name: str, catalogue: Catalogue) -> Slot | None:
+    kind = catalogue.get(graph[node]["class_type"])
+    return kind.inputs.get(name) if kind else None

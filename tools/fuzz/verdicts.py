@@ -77,16 +77,16 @@ class Judge:
         if seen.grown > self.limits.grown:
             return Verdict(MEMORY, f"{seen.grown / 2**30:.1f} GB more")
         if not seen.healthy:
-            return self._death(seen.fatal)
+            return self._told(DEAD, "no answer", seen.printed)
         if seen.seconds > self.limits.seconds or not seen.ended:
             return Verdict(SLOW, f"{seen.seconds:.0f} s")
-        return None
+        return self._told(RAW, seen.unanswered, seen.printed) if seen.unanswered else None
 
-    def _death(self, printed: str) -> Verdict:
-        """The last traceback that the host printed says why."""
+    def _told(self, kind: str, usual: str, printed: str) -> Verdict:
+        """What the last traceback that the host printed says, or the usual words."""
         _, found, tail = printed.rpartition("Traceback (most recent call last):")
         lines = [line for line in tail.splitlines() if line.strip() and not line.startswith(" ")]
-        return Verdict(DEAD, lines[0][:LONGEST] if found and lines else "no answer", self._place(frames_of(tail)))
+        return Verdict(kind, lines[0][:LONGEST] if found and lines else usual, self._place(frames_of(tail)))
 
     def _of_complaints(self, seen: Observed) -> Verdict | None:
         """Faults of the pack while a prompt was validated; the host reports them as refusals."""

@@ -21,7 +21,9 @@ TRIVIAL = {
     "1": {"class_type": "PrimitiveInt", "inputs": {"value": 0}},
     "2": {"class_type": "PreviewAny", "inputs": {"source": ["1", 0]}},
 }
-FATAL = b"Exception in thread"  # what Python prints when a thread ends by an exception
+PANELS = {"GGInspector": "/guidance_geometry/runs/{job}/{node}"}  # what a panel of this node asks for
+FAILED = 500  # the least status of an answer that failed
+FATAL = "Exception in thread"  # what Python prints when a thread ends by an exception
 LOOK = 0.02  # seconds between two looks at a prompt
 
 
@@ -42,7 +44,8 @@ class Observed:
 
     refused: the host's answer where it took nothing. complaints: its complaints about some nodes where it took others.
     messages: (type, data) of the run, empty where it never ended. status: of the answer.
-    ended: whether the prompt ended by itself. healthy: whether the host takes the next one.
+    ended: whether the prompt ended by itself. healthy: whether the host takes the next one. unanswered: an address that
+    the host failed to answer afterwards. printed: what it printed where it is not healthy or did not answer.
     """
 
     status: int = 0
@@ -53,7 +56,8 @@ class Observed:
     grown: int = 0
     ended: bool = True
     healthy: bool = True
-    fatal: str = ""
+    unanswered: str = ""
+    printed: str = ""
 
     @property
     def error(self) -> dict[str, Any]:
@@ -101,8 +105,9 @@ class Watched:
         if not found.ended:
             found.healthy = found.grown <= self.limits.grown and not self._is_fatal(printed) and self._recovers()
         found.seconds = time.monotonic() - began
+        if not found.healthy or found.unanswered:
+            found.printed = self._printed_since(printed)
         if not found.healthy:
-            found.fatal = self._printed_since(printed)
             self.close()
         return found
 
@@ -119,6 +124,25 @@ class Watched:
             return
         found.status, found.complaints = 200, answer.get("node_errors") or {}
         self._follow(answer["prompt_id"], found, before)
+        if found.ended:
+            found.unanswered = self._unanswered(answer["prompt_id"], prompt)
+
+    def _unanswered(self, prompt_id: str, prompt: Mapping[str, Any]) -> str:
+        """Ask what a panel in the editor asks after a run; the first address that fails, with its status."""
+        panels = (
+            (node, PANELS[facts["class_type"]]) for node, facts in prompt.items() if facts["class_type"] in PANELS
+        )
+        answers = ((path, self._status(path.format(job=prompt_id, node=node))) for node, path in panels)
+        return next((f"{path}: {status}" for path, status in answers if status >= FAILED), "")
+
+    def _status(self, path: str) -> int:
+        try:
+            with DIRECT.open(self.live.address + path, timeout=self.limits.seconds) as answer:
+                return answer.status
+        except urllib.error.HTTPError as error:
+            return error.code
+        except OSError:
+            return FAILED
 
     def _post(self, path: str, body: Mapping[str, Any]) -> dict[str, Any]:
         content = json.dumps(body).encode()
@@ -152,7 +176,7 @@ class Watched:
 
     def _is_fatal(self, since: int) -> bool:
         """Whether the process, or the thread that works, has ended."""
-        return self.live.process.poll() is not None or FATAL.decode() in self._printed_since(since)
+        return self.live.process.poll() is not None or FATAL in self._printed_since(since)
 
     def _printed_since(self, start: int) -> str:
         with self.live.log.open("rb") as log:
