@@ -7,6 +7,7 @@ import comfy.samplers
 from comfy_api.latest import io
 
 from ..guidance.chain import Guidance, chain_of
+from .checks import checked
 from .guided_run import refuse_second_rule, sample_guided
 from .guider import ChainGuider
 from .host import KEY
@@ -69,6 +70,7 @@ class GGGuidancePatch(io.ComfyNode):
         )
 
     @classmethod
+    @checked
     def execute(cls, model, guidance) -> io.NodeOutput:
         return io.NodeOutput(guided(model, guidance))
 

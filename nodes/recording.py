@@ -306,7 +306,7 @@ class Watch:
         skipped = sum(stage != "step" for stage in asked)
         if skipped:
             notes.append(f"uncond was not evaluated in {skipped} of {len(asked)} steps")
-        return [*notes, *(self.run_of_chain.gradients.told() if self.run_of_chain else ())]
+        return [*notes, *(self.run_of_chain.told() if self.run_of_chain else ())]
 
 
 def unsampled(recording: Recording, sampler, guider, samples: Tensor, seed: int) -> Trace:

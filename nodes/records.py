@@ -8,11 +8,12 @@ import comfy.patcher_extension
 from comfy_api.latest import io
 from comfy_execution.utils import get_executing_context
 
+from ..guidance.printing import Printed
 from ..guidance.trace import Trace
 from . import host
-from .checks import insist, number, verdict
+from .checks import checked, insist, verdict
 from .recording import Recording, record
-from .sampling import CAPTURE, CAPTURE_MB, CATEGORY, MODEL, TRACE, check_capture, provenance
+from .sampling import CAPTURE, CAPTURE_MB, CATEGORY, MODEL, TRACE, bad_capture, provenance
 from .sockets import HIDDEN
 from .wires import RecorderWire
 
@@ -20,7 +21,7 @@ MOST_RUNS = 16
 
 
 @dataclass
-class RunRecorder:
+class RunRecorder(Printed):
     """The explicit state on a GG_RECORDER wire: the runs of the latest job that sampled with the recorded MODEL."""
 
     capture: str
@@ -85,12 +86,13 @@ class GGRecord(io.ComfyNode):
         )
 
     @classmethod
-    def validate_inputs(cls, capture=None, capture_mb=None):
-        return verdict(*check_capture(capture, capture_mb))
+    def validate_inputs(cls, capture=None):
+        return verdict(bad_capture(capture))
 
     @classmethod
+    @checked
     def execute(cls, model, capture="pictures", capture_mb=256) -> io.NodeOutput:
-        insist(*check_capture(capture, capture_mb))
+        insist(bad_capture(capture))
         recorder = RunRecorder(capture, capture_mb)
         return io.NodeOutput(recorded(model, recorder), recorder)
 
@@ -122,12 +124,8 @@ class GGReadTrace(io.ComfyNode):
         )
 
     @classmethod
-    def validate_inputs(cls, run=None):
-        return verdict(number("run", run, -MOST_RUNS, MOST_RUNS - 1))
-
-    @classmethod
+    @checked
     def execute(cls, recorder, latent, run=-1) -> io.NodeOutput:
-        insist(number("run", run, -MOST_RUNS, MOST_RUNS - 1))
         count = len(recorder.runs)
         if not -count <= run < count:
             raise ValueError(
