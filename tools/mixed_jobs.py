@@ -16,7 +16,8 @@ from .fuzz.graphs import Builder, Graph
 
 UNFINISHED = ".part"  # the end of a name until the file is whole
 TENSORS, PICTURES = (".safetensors", ".latent"), (".png", ".webp", ".apng")
-ENDS = {".svg": b"</svg>", ".html": b"</html>"}
+LAST = b"IEND\xaeB`\x82"  # of a PNG; readers of pictures do without
+ENDS = {".svg": b"</svg>", ".html": b"</html>", ".png": LAST, ".apng": LAST}
 
 
 def guided(catalogue: Catalogue, rule: str, seed: int, steps: int = 12) -> Graph:

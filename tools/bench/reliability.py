@@ -112,8 +112,9 @@ def interrupts(site: Site, jobs: dict[str, dict], count: int, rng: Random) -> tu
     return lines, not (different or halves or unfinished)
 
 
-def kills(site: Site, prompt: dict, count: int, rng: Random) -> tuple[list[str], bool]:
+def kills(site: Site, jobs: dict[str, dict], count: int, rng: Random) -> tuple[list[str], bool]:
     """Kill the host while it writes; what stands in its folders must be whole, and a fresh host must work."""
+    (prompt,) = jobs.values()
     halves: list[str] = []
     whole = unfinished = failed = 0
     for _ in progress(count, "kills"):
@@ -218,14 +219,14 @@ def main() -> int:
         site = Site(options.host.resolve(), Path(base), [*flags, "--cpu"], pack)
         with site.live() as (_, client):
             catalogue = catalogue_of(json.loads(client.get("/object_info")), pack)
-        jobs, rng = jobs_of(catalogue), Random(options.seed)
-        for heading, count, measure in (
-            ("## Interrupts", options.interrupts, lambda count: interrupts(site, jobs, count, rng)),
-            ("## Kills", options.kills, lambda count: kills(site, writing(catalogue), count, rng)),
-            ("## Long use", options.soak, lambda count: soak(site, jobs, count, rng)),
+        jobs, everything = jobs_of(catalogue), {"everything that writes": writing(catalogue)}
+        for heading, measure, what, count in (
+            ("## Interrupts", interrupts, jobs, options.interrupts),
+            ("## Kills", kills, everything, options.kills),
+            ("## Long use", soak, jobs, options.soak),
         ):
             if count:
-                fine &= said(heading, *measure(count), options.write)
+                fine &= said(heading, *measure(site, what, count, Random(options.seed)), options.write)
     return int(not fine)
 
 
