@@ -1,4 +1,4 @@
-"""One script for everything: `python3 dev.py demo | serve | test | bench | check`. It needs Python 3.10 or newer.
+"""One script for everything: `python3 dev.py demo | serve | test | bench | fuzz | check`. Python 3.10 or newer.
 
 `story` and `gallery` make the pictures and numbers of docs/ again. Each command does the set-up that it needs and
 keeps it in .venv/, .host/ and .cache/.
@@ -163,6 +163,13 @@ def bench(args: argparse.Namespace) -> int:
     return max(run([python, RUN, f"bench.{script.stem}", *args.rest]) for script in scripts)
 
 
+def fuzz(args: argparse.Namespace) -> int:
+    """Send spoiled prompts and hostile files to a host, judge what comes; further arguments go to tools/fuzz/run.py."""
+    python, host = prepare(args, testing=True)
+    os.environ["COMFYUI_PATH"] = str(host)
+    return run([python, RUN, "fuzz.run", *args.rest])
+
+
 def check(args: argparse.Namespace) -> int:
     """Hold a guidance rule of any pack, named FILE:RULE, against the invariants; prints the table, fails if it does."""
     python, _ = prepare(args)
@@ -184,7 +191,7 @@ def arguments() -> argparse.Namespace:
     shared.add_argument("--cpu", action="store_true", help="leave a GPU alone")
     parser = argparse.ArgumentParser(description=__doc__)
     commands = parser.add_subparsers(required=True)
-    for command in (demo, serve, test, bench, check, story, gallery):
+    for command in (demo, serve, test, bench, fuzz, check, story, gallery):
         sub = commands.add_parser(command.__name__, help=command.__doc__, parents=[shared])
         sub.set_defaults(command=command)
         if command is test:
@@ -192,12 +199,20 @@ def arguments() -> argparse.Namespace:
             sub.add_argument("--full", action="append_const", const="--full", default=[], dest="matrices", help=whole)
         if command is serve:
             sub.add_argument("--port", type=int, default=0, help="default: any free one")
+        if command is fuzz:
+            sub.epilog = (
+                "Also: --minutes N, --prompts N, --headers N, --model-files N, --seed S, --replay FILE, --write"
+            )
         if command is check:
             sub.add_argument("rule", metavar="FILE:RULE", help="such as my_rule.py:MyRule")
         if command is bench:
             sub.add_argument("name", nargs="?", default="*", help="one script of tools/bench; default: all")
             sub.add_argument("rest", nargs=argparse.REMAINDER, help="handed to the script")
-    return parser.parse_args()
+    args, rest = parser.parse_known_args()
+    if rest and args.command is not fuzz:
+        parser.error(f"unknown: {' '.join(rest)}")
+    args.rest = [*getattr(args, "rest", []), *rest]
+    return args
 
 
 def main() -> int:

@@ -6,8 +6,9 @@ import torch
 from guidance_geometry.classifiers.reading import open_classifier
 from guidance_geometry.guidance.files import write_safetensors
 from guidance_geometry.tests.classifiers.slopes import noise, slope_error
-from guidance_geometry.tests.classifiers.tiny_folders import save_tiny
+from guidance_geometry.tools.fuzz.tiny_folders import save_tiny
 
+pytest.importorskip("transformers", reason="transformers comes with the host")
 SAID = {"gg.features": "clip/", "gg.labels": '["cat", "dog", "sky"]', "gg.unit_features": "true"}
 LINEAR = {"weight": noise((3, 16), 1), "bias": noise((3,), 2)}
 LAYERS = {"layers.0.weight": noise((8, 16), 3), "layers.0.bias": noise((8,), 4), "layers.2.weight": noise((3, 8), 5)}

@@ -10,9 +10,10 @@ from guidance_geometry.guidance.gradients import gradient_of
 from guidance_geometry.guidance.likeness import FeatureEnergy, StyleEnergy
 from guidance_geometry.guidance.seeing import DepthEnergy, SegmentationEnergy, TextEnergy
 from guidance_geometry.tests.classifiers.slopes import lively, noise, slope_error
-from guidance_geometry.tests.classifiers.tiny_folders import save_tiny
 from guidance_geometry.tests.queue.prompts import ROOT
+from guidance_geometry.tools.fuzz.tiny_folders import save_tiny
 
+pytest.importorskip("transformers", reason="transformers comes with the host")
 RAMP = torch.linspace(0, 1, 40 * 40).reshape(1, 40, 40)
 PLACES = (torch.arange(40 * 40) // 320 % 3).reshape(1, 40, 40)
 REFERENCE = 0.5 * noise((1, 3, 48, 48), seed=5)

@@ -193,7 +193,9 @@ def other_network():
 
 
 def transformers_folder():
-    from guidance_geometry.tests.classifiers import tiny_folders as tiny
+    from guidance_geometry.tools.fuzz import tiny_folders as tiny
+
+    pytest.importorskip("transformers", reason="transformers comes with the host")
 
     return CleanClassifier("folder", tiny.vit(), ("cat", "dog", "sky"), Preprocessing((32, 32)))
 

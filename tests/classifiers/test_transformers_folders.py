@@ -10,8 +10,9 @@ from safetensors.torch import load_file, save_file
 from guidance_geometry.classifiers.reading import open_classifier
 from guidance_geometry.classifiers.transformers_folders import shown_size
 from guidance_geometry.tests.classifiers.slopes import noise, slope_error
-from guidance_geometry.tests.classifiers.tiny_folders import NETWORKS, save_tiny
+from guidance_geometry.tools.fuzz.tiny_folders import NETWORKS, save_tiny
 
+pytest.importorskip("transformers", reason="transformers comes with the host")
 SCORES = {
     "labels": lambda guide, x: guide.logits(x).log_softmax(1)[:, 1],
     "segmentation": lambda guide, x: guide.logits(x).log_softmax(1)[:, 1].flatten(1).mean(1),
@@ -69,7 +70,7 @@ def test_both_towers_meet_in_the_librarys_own_logits(folder, kind, bias):
     logits = guide.scale * guide.image_features(x) @ guide.text_features(texts).T + (guide.bias or 0)
     assert (guide.bias is not None) == bias
     length = {"max_length": 8} if bias else {}
-    from guidance_geometry.tests.classifiers.tiny_folders import transformers
+    import transformers
 
     tokens = transformers.AutoTokenizer.from_pretrained(folder)(
         texts, padding="max_length" if bias else True, return_tensors="pt", **length

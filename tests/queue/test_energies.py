@@ -6,10 +6,11 @@ import torch
 from guidance_geometry.classifiers.reading import open_classifier
 from guidance_geometry.guidance.likeness import FeatureEnergy, StyleEnergy
 from guidance_geometry.guidance.seeing import DepthEnergy, SegmentationEnergy, TextEnergy
-from guidance_geometry.tests.classifiers.tiny_folders import save_tiny
 from guidance_geometry.tests.queue.prompts import ROOT, latents, steered
 from guidance_geometry.tools.api_client import JobError, RefusedError
+from guidance_geometry.tools.fuzz.tiny_folders import save_tiny
 
+pytest.importorskip("transformers", reason="transformers comes with the host")
 ORANGE = 0xE06020
 RUN = {"steps": 8, "seed": 43, "sampler_name": "euler_ancestral"}
 

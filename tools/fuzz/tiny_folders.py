@@ -1,23 +1,56 @@
 """Tiny networks of the transformers library, saved as a user would have them: config, safetensors, preprocessor."""
 
+from __future__ import annotations
+
 import json
+from pathlib import Path
+from typing import Any
 
-import pytest
+import torch
+from torch import Tensor, nn
 
-from guidance_geometry.tests.classifiers.slopes import lively
-
-transformers = pytest.importorskip("transformers", reason="transformers comes with the host")
 ENCODER = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 48}
 LABELS = {0: "cat", 1: "dog", 2: "sky"}
 WORDS = ("[PAD]", "[UNK]", "a", "photo", "of", "cat", "dog", "<|endoftext|>")
 
 
-def vit():
+def lively(network: nn.Module, seed: int = 0, seen: Tensor | None = None) -> nn.Module:
+    """Random weights under which signals keep their size: normal with deviation 1/sqrt(fan in), norms near one.
+
+    seen: images whose statistics batch norms are given, or signals fade on their way through many of them.
+    """
+    draws = torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        for name, tensor in network.state_dict().items():
+            if not tensor.is_floating_point() or "relative_coords" in name or "position_ids" in name:
+                continue
+            fresh = torch.randn(tensor.shape, generator=draws)
+            if name.endswith("running_var"):
+                tensor.copy_(1 + 0.1 * fresh.abs())
+            elif tensor.ndim < 2:
+                tensor.copy_(0.1 * fresh + (1 if name.endswith("weight") else 0))
+            else:
+                tensor.copy_(fresh / tensor[0].numel() ** 0.5)
+        norms = [module for module in network.modules() if isinstance(module, nn.BatchNorm2d)]
+        for module in norms if seen is not None else ():
+            module.momentum = 1.0
+        if norms and seen is not None:
+            network.train()(seen)
+    return network.eval().requires_grad_(False)
+
+
+def vit() -> Any:
+    """A classifier of images."""
+    import transformers
+
     config = transformers.ViTConfig(**ENCODER, image_size=32, patch_size=8, id2label=LABELS)
     return transformers.ViTForImageClassification(config)
 
 
-def segformer():
+def segformer() -> Any:
+    """A segmentation network."""
+    import transformers
+
     config = transformers.SegformerConfig(
         hidden_sizes=[8, 16, 24, 32],
         depths=[1, 1, 1, 1],
@@ -30,7 +63,10 @@ def segformer():
     return transformers.SegformerForSemanticSegmentation(config)
 
 
-def depth_anything():
+def depth_anything() -> Any:
+    """A depth network with a backbone of its own kind."""
+    import transformers
+
     backbone = transformers.Dinov2Config(
         hidden_size=32,
         num_hidden_layers=4,
@@ -51,7 +87,10 @@ def depth_anything():
     return transformers.DepthAnythingForDepthEstimation(config)
 
 
-def dpt():
+def dpt() -> Any:
+    """A depth network."""
+    import transformers
+
     config = transformers.DPTConfig(
         **{**ENCODER, "num_hidden_layers": 4},
         image_size=32,
@@ -65,7 +104,10 @@ def dpt():
     return transformers.DPTForDepthEstimation(config)
 
 
-def towers(kind):
+def towers(kind: str) -> Any:
+    """An image tower and a text tower.  kind: clip or siglip"""
+    import transformers
+
     text = {**ENCODER, "vocab_size": len(WORDS), "max_position_embeddings": 8}
     vision = {**ENCODER, "image_size": 32, "patch_size": 8}
     if kind == "clip":
@@ -76,7 +118,10 @@ def towers(kind):
     return transformers.SiglipModel(config)
 
 
-def dino():
+def dino() -> Any:
+    """A network that gives image features."""
+    import transformers
+
     config = transformers.Dinov2Config(
         hidden_size=32, num_hidden_layers=2, num_attention_heads=2, image_size=28, patch_size=14
     )
@@ -94,7 +139,9 @@ NETWORKS = {
 }
 
 
-def save_tokenizer(folder):
+def save_tokenizer(folder: Path) -> None:
+    """A tokenizer of the few words that are known."""
+    import transformers
     from tokenizers import Tokenizer, models, pre_tokenizers, processors
 
     words = Tokenizer(models.WordLevel({word: index for index, word in enumerate(WORDS)}, unk_token="[UNK]"))
@@ -106,13 +153,13 @@ def save_tokenizer(folder):
     transformers.PreTrainedTokenizerFast(tokenizer_object=words, **ends).save_pretrained(folder)
 
 
-def save_tiny(folder, kind, **saving):
+def save_tiny(folder: Path, kind: str, **saving: Any) -> nn.Module:
     """Save one of the tiny networks, with lively weights, and give it back."""
     make, side = NETWORKS[kind]
     network = lively(make())
     network.save_pretrained(folder, **saving)
     prepared = {"size": {"height": side, "width": side}, "resample": 3, "image_mean": [0.5] * 3, "image_std": [0.5] * 3}
-    (folder / "preprocessor_config.json").write_text(json.dumps(prepared))
+    (folder / "preprocessor_config.json").write_text(json.dumps(prepared), encoding="utf-8")
     if kind in ("clip", "siglip"):
         save_tokenizer(folder)
     return network

@@ -1,0 +1,76 @@
+"""The nodes of a running host as it describes them itself: inputs with their types, ranges and defaults, outputs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+WIDGETS = ("INT", "FLOAT", "STRING", "BOOLEAN", "COMBO")
+SMALL = {  # a prompt costs well under a second, and asks for no step or sample that is not there
+    "steps": 5,
+    "step": -1,
+    "batch_size": 2,
+    "sample": 0,
+    "width": 32,
+    "height": 32,
+    "pictures": 2,
+}
+
+
+@dataclass(frozen=True)
+class Slot:
+    """One input of a node.  kind: a wire type, or one of WIDGETS. facts: min, max, default, options"""
+
+    name: str
+    kind: str
+    required: bool
+    facts: Mapping[str, Any]
+
+    @property
+    def is_widget(self) -> bool:
+        """Whether a value stands in the graph itself."""
+        return self.kind in WIDGETS
+
+    def usual(self) -> Any:
+        """The default, or the first option, or the least; small where the size is the work."""
+        if self.kind == "COMBO":
+            return self.facts.get("default") or next(iter(self.facts["options"]), "")
+        if self.kind == "INT" and self.name in SMALL:
+            return min(max(SMALL[self.name], self.facts.get("min", 0)), self.facts.get("max", 1 << 30))
+        return self.facts.get("default", self.facts.get("min", "" if self.kind == "STRING" else 0))
+
+
+@dataclass(frozen=True)
+class NodeKind:
+    """One node class.  ours: whether this pack brings it"""
+
+    name: str
+    inputs: Mapping[str, Slot]
+    outputs: tuple[str, ...]
+    is_output: bool
+    ours: bool
+
+
+Catalogue = Mapping[str, NodeKind]
+
+
+def catalogue_of(object_info: Mapping[str, Any], pack: str) -> Catalogue:
+    """All node classes of a host.  object_info: what it answers at /object_info. pack: the pack's folder name there"""
+    return {name: _kind(name, facts, f"custom_nodes.{pack}") for name, facts in object_info.items()}
+
+
+def _kind(name: str, facts: Mapping[str, Any], module: str) -> NodeKind:
+    inputs = {}
+    for group in ("required", "optional"):
+        for key, claim in (facts["input"].get(group) or {}).items():
+            inputs[key] = _slot(key, claim, group == "required")
+    outputs = tuple(kind if isinstance(kind, str) else "COMBO" for kind in facts["output"])
+    return NodeKind(name, inputs, outputs, facts["output_node"], facts["python_module"] == module)
+
+
+def _slot(name: str, claim: list, required: bool) -> Slot:
+    kind, facts = claim[0], claim[1] if len(claim) > 1 else {}
+    if isinstance(kind, list):  # how older nodes state the options of a combo
+        return Slot(name, "COMBO", required, {**facts, "options": kind})
+    return Slot(name, kind, required, facts)

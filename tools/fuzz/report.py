@@ -1,0 +1,58 @@
+"""The rates of a campaign in words: for the terminal, and for docs/reliability.md."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from ..reliability_page import put_section
+from .campaign import Campaign
+from .verdicts import CLEAR, CODE, DEAD, HOST, MEMORY, OK, RAW, REFUSED, SLOW
+
+COLUMNS = (REFUSED, OK, CLEAR, HOST, RAW, DEAD, MEMORY, SLOW, CODE)
+HEADING = "## Fuzzer"
+WORDS = """Written by `python3 dev.py fuzz --write`, seed {seed}. A prompt is the API form of a template, a small graph
+around one node, or a chain of one to six rules, spoiled in one to three ways; a header is a trace, classifier or
+denoiser with one to three changes; a model file is a transformers folder, a torchvision network or a probe, changed
+alike. *Refused* is what the host did not queue. *Clear error* is an error that the pack raised on purpose. *Host's
+error* comes up without the pack too, or never reached it. The others must be 0: *raw error*, an exception that the
+pack did not mean to raise; *dead worker*, the host took no further prompt; *memory*, over 2 GB more than before;
+*slow*, over 60 s; *code was run*, from inside a file."""
+
+
+def printed(campaign: Campaign) -> str:
+    """The table, the extremes, the host's own errors, and every fault with the command that shows it again."""
+    faults = [
+        f"{verdict.kind}: {verdict.message}\n    at {verdict.place}\n    python3 dev.py fuzz --replay {path}"
+        for path, verdict in campaign.faults.values()
+    ]
+    hosts = [f"host's error, {count} times: {words}" for words, count in campaign.of_the_host.most_common()]
+    return "\n".join([*table(campaign), "", *extremes(campaign), "", *hosts, "", *(faults or ["no faults"])])
+
+
+def write(campaign: Campaign, seed: int) -> None:
+    """Keep it in docs/reliability.md."""
+    lines = [WORDS.format(seed=seed), "", *table(campaign), "", *extremes(campaign)]
+    put_section(HEADING, "\n".join(lines))
+
+
+def table(campaign: Campaign) -> list[str]:
+    """One row a kind of case: how many there were of what."""
+    rows = [_row(("", "tried", *COLUMNS)), "|---" * (len(COLUMNS) + 2) + "|"]
+    for kind, counts in sorted(campaign.counts.items()):
+        tried = sum(counts.values())
+        rows.append(_row((f"{kind}s", f"{tried:,}", *(_share(counts[name], tried) for name in COLUMNS))))
+    return rows
+
+
+def _share(count: int, tried: int) -> str:
+    return f"{count:,} ({100 * count / tried:.1f} %)" if count else "0"
+
+
+def _row(cells: Iterable[str]) -> str:
+    return f"| {' | '.join(cells)} |"
+
+
+def extremes(campaign: Campaign) -> list[str]:
+    """The slowest and the largest call, faults apart."""
+    slowest, largest = campaign.slowest, campaign.largest / 2**20
+    return [f"The slowest call took {slowest:.1f} s; the largest took {largest:,.0f} MB more than the host had before."]
