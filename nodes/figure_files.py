@@ -10,7 +10,7 @@ from comfy_api.latest import io, ui
 from torch import Tensor
 
 from ..drawing.film import Film
-from ..guidance.files import write_atomically
+from ..guidance.writing import write_atomically
 from .saving import embedded, next_path, output_path
 
 SAVES = ("none", "png", "svg", "all", "webp", "apng")

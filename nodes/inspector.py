@@ -11,9 +11,9 @@ import folder_paths
 from comfy_api.latest import io
 
 from ..drawing.difference import NO_PICTURES
-from ..guidance.files import write_atomically
 from ..guidance.record import run_record
 from ..guidance.trace import Trace
+from ..guidance.writing import write_atomically
 from . import checks
 from .see import pictures_of
 from .sockets import HIDDEN, SEE, TRACE_IN, TRACE_OUT, VAE_IN

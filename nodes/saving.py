@@ -3,12 +3,20 @@
 from __future__ import annotations
 
 import hashlib
+import uuid
+from collections.abc import Callable
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
 import folder_paths
 from comfy.cli_args import args
+from torch import Tensor
+
+from ..guidance.writing import NotWritten, check_place, unwritten, write_for_mapping
 
 TRACES = "traces"
+LONGEST_PART = 200  # bytes of a part of a prefix: file systems allow 255, and a number and an ending follow
+LONGEST = 1000  # bytes of a whole prefix
+IN_MEMORY = 32 << 20  # bytes of captured tensors; more are mapped from a file
 
 
 def bad_prefix(prefix: str | None) -> str | None:
@@ -21,13 +29,39 @@ def bad_prefix(prefix: str | None) -> str | None:
     absolute = PurePosixPath(prefix).is_absolute() or PureWindowsPath(prefix).anchor
     if absolute or ".." in parts or not parts:
         return f"filename_prefix is {prefix!r}; a name inside the output folder is needed. Write for example runs/cat."
+    if not prefix.isprintable():
+        return f"filename_prefix is {prefix!r}, which holds a control character. Write for example runs/cat."
+    size = max(len(part.encode(errors="replace")) for part in parts)
+    if size > LONGEST_PART or len(prefix.encode(errors="replace")) > LONGEST:
+        return (
+            f"filename_prefix is {prefix[:24]!r}... with a name of {size} bytes; each name in it may have "
+            f"{LONGEST_PART}, all together {LONGEST}. Write a shorter one."
+        )
     return None
 
 
 def next_path(prefix: str, ending: str, size: tuple[int, int] = (0, 0)) -> Path:
     """The next free <prefix>_00001_<ending> in the output folder; %date% marks and %width% work as in the host."""
-    folder, name, counter, _, _ = folder_paths.get_save_image_path(prefix, folder_paths.get_output_directory(), *size)
-    return Path(folder) / f"{name}_{counter:05}_{ending}"
+    return numbered(prefix, folder_paths.get_output_directory(), ending, size)
+
+
+def numbered(prefix: str, root: str, ending: str, size: tuple[int, int] = (0, 0)) -> Path:
+    """The same below another folder of the host.  Raises NotWritten where no file could be made there."""
+    try:
+        folder, name, counter, _, _ = folder_paths.get_save_image_path(prefix, root, *size)
+    except OSError as error:
+        raise NotWritten(unwritten(Path(root) / f"{prefix}{ending}", error)) from error
+    path = Path(folder) / f"{name}_{counter:05}_{ending}"
+    check_place(path)
+    return path
+
+
+def written(work: Callable, *args) -> tuple[object, str]:
+    """What writing something beside the result gives, and nothing; or None and why it could not be written."""
+    try:
+        return work(*args), ""
+    except NotWritten as error:
+        return None, str(error)
 
 
 def output_path(saved: dict) -> Path:
@@ -58,3 +92,18 @@ def trace_files() -> dict[str, Path]:
 
 def _safetensors(folder: Path, below: str) -> list[Path]:
     return sorted(path for path in folder.glob(f"{below}*.safetensors") if path.is_file()) if folder.is_dir() else []
+
+
+def mapped(tensors: dict[str, Tensor]) -> tuple[dict[str, Tensor], str]:
+    """The same tensors, in a memory-mapped file of the host's temp folder if they are large; and why they are not.
+
+    The file goes at once where an open file may be deleted; elsewhere the host empties that folder when it starts.
+    """
+    size = sum(t.numel() * t.element_size() for t in tensors.values())
+    if size <= IN_MEMORY:
+        return tensors, ""
+    path = Path(folder_paths.get_temp_directory()) / f"guidance_geometry-{uuid.uuid4().hex}.safetensors"
+    try:
+        return write_for_mapping(path, tensors), ""
+    except NotWritten as fault:
+        return tensors, f"the {size >> 20} MB of captured tensors stay in memory: {fault}"

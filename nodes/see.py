@@ -14,8 +14,8 @@ from ..drawing.palette import THEMES
 from ..drawing.pictures import Pictures
 from ..drawing.strips import photo_of
 from ..drawing.table import as_csv, as_json, as_text
-from ..guidance.files import write_atomically
 from ..guidance.trace import Trace
+from ..guidance.writing import write_atomically
 from . import checks
 from .figure_files import SAVES, image_of, saved
 from .saving import bad_prefix, next_path

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from ..classifiers.training import Course, Lesson, Student, accuracies, advanced, beginner, learn
 from ..drawing.loss import draw_loss
-from ..guidance.files import write_atomically
+from ..guidance.writing import write_atomically
 from . import checks
 from .host import PIXELS, is_flow
 from .load_classifier import FOLDER
