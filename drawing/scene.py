@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
@@ -157,6 +158,9 @@ def _geometry(record: GramRecord, gamma: float, elements: int, floor: float, sin
     if single and not record.dot("delta", "delta").isfinite():
         advice = LEFT_OUT if gamma == 1 else "Choose a step at which both predictions were made."
         return {"points": {}, "missing": "no unconditional prediction at this step", "advice": advice}
+    if math.isnan(gamma):
+        advice = "The guider combines its predictions itself. Choose another step, or a guider with one scale."
+        return {"points": {}, "missing": "the scale of this step is unknown", "advice": advice}
     if not record.K.isfinite().all():
         advice = "The run left the range of numbers: lower the scale, or use a wider dtype."
         return {"points": {}, "missing": "values at this step are not finite", "advice": advice}
