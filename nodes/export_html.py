@@ -45,8 +45,8 @@ class GGExportHTML(io.ComfyNode):
     @classmethod
     def execute(cls, trace, filename_prefix, vae=None) -> io.NodeOutput:
         checks.insist(bad_prefix(filename_prefix))
-        data, kept = exported(with_provenance(cls, trace), vae)
         path = next_path(filename_prefix, ".html")
+        data, kept = exported(with_provenance(cls, trace), vae)
         write_atomically(path, [data])
         words = f"{path.name}: {len(data) / 1000:,.0f} kB, {kept}. Open it in a browser."
         return io.NodeOutput(str(path), ui={"text": [words]})

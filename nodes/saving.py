@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
 import folder_paths
 from comfy.cli_args import args
+from comfy_api.latest import ui
 from torch import Tensor
 
 from ..guidance.writing import NotWritten, check_place, unwritten, write_for_mapping
@@ -56,12 +57,30 @@ def numbered(prefix: str, root: str, ending: str, size: tuple[int, int] = (0, 0)
     return path
 
 
-def written(work: Callable, *args) -> tuple[object, str]:
-    """What writing something beside the result gives, and nothing; or None and why it could not be written."""
+def shown_or_said(work: Callable[..., dict], *args, said: Sequence[str] = ()) -> dict:
+    """What a node shows of a file that it writes beside its result; or why that could not be written.
+
+    work: writes, and returns what to show. said: the node's own words. The result stays in the graph either way.
+    """
     try:
-        return work(*args), ""
+        shown = work(*args)
     except NotWritten as error:
-        return None, str(error)
+        shown, said = {}, [*said, f"Not written: {error}"]
+    return {**shown, "text": list(said)} if said else shown
+
+
+def by_host(what: str, work: Callable, *args, **named):
+    """What a writer of the host gives.  what: names the file where the host's error does not.  Raises NotWritten."""
+    try:
+        return work(*args, **named)
+    except OSError as error:
+        raise NotWritten(unwritten(Path(error.filename or what), error)) from error
+
+
+def preview(image: Tensor, cls) -> dict:  # [B, H, W, C]
+    """A temporary picture for a node to show.  Raises NotWritten."""
+    where = Path(folder_paths.get_temp_directory()) / "a preview"
+    return by_host(str(where), ui.PreviewImage, image, cls=cls).as_dict()
 
 
 def output_path(saved: dict) -> Path:
