@@ -89,7 +89,7 @@ def scene_of(trace: Trace, step: int | None = None, sample: int | None = None, v
     view: what the two predictions and their difference are, from the record and its scale to another record and scale.
     """
     if trace.n == 0:
-        raise ValueError(NO_STEPS)
+        raise ValueError(no_steps(trace))
     median = median_sample(trace)
     sample = median if sample is None else checked(sample, trace.batch, "sample")
     step = default_step(trace, sample) if step is None else checked(step, trace.n, "step")
@@ -113,6 +113,12 @@ def scene_of(trace: Trace, step: int | None = None, sample: int | None = None, v
     geometry = _geometry(record, gamma, trace.count, float(trace.steps["floor"][step]), single)
     end = _end(trace, step, sample) if geometry["points"] and view is as_recorded else {}
     return Scene(**facts, **geometry, **end)
+
+
+def no_steps(trace: Trace) -> str:
+    """Why a trace has no steps, and what to do."""
+    faults = trace.header.get("faults")
+    return f"This trace has no steps: {faults[0]}." if isinstance(faults, list) and faults else NO_STEPS
 
 
 def run_words(trace: Trace) -> str:
