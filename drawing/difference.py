@@ -13,12 +13,23 @@ from torch import Tensor
 from ..guidance.printing import shortened
 from ..guidance.trace import Trace, spread
 from .pictures import Pictures, greyed
+from .scene import no_steps
 from .words import percent
 
 AUTO_STEPS = 8
 MOST_SAID = 200  # characters of a list in a message
 RANGE = re.compile(r"(\d{1,9})(?:\s*-\s*(\d{1,9}))?", re.ASCII)
 NO_PICTURES = "This trace holds no pictures. Set capture to pictures and run again."
+ONE_PREDICTION = (
+    "There is no difference to show: at cfg 1 only the conditional prediction is made. Set cfg above 1 and run again."
+)
+DISTILLED = (
+    " This model is distilled: its own guidance of {:g} needs no second prediction, only a cfg above 1 makes one."
+)
+HIDDEN = (
+    "There is no difference to show: the guider combines its predictions itself, and which is which is unknown. "
+    "Use CFG Guider, or CFG Guider + Guidance Chain."
+)
 
 
 @dataclass(frozen=True)
@@ -51,10 +62,9 @@ def difference_images(trace: Trace, pictures: Pictures, steps: str = "auto", gai
     """Pictures of what the condition adds.
 
     steps: as `chosen_steps`. gain: factor of the difference, 0 chooses the largest power of two that clips at most 1 %.
-    Raises ValueError where the trace kept no tensors.
+    Raises ValueError where the trace has not kept both predictions.
     """
-    if not {"uncond", "cond"} <= set(trace.tensors) or not trace.captured_steps:
-        raise ValueError(NO_PICTURES)
+    insist_on_both(trace)
     if not math.isfinite(gain) or gain < 0:
         raise ValueError(f"gain is {gain}; a number from 0 on is needed. 0 chooses it.")
     chosen = chosen_steps(steps, trace)
@@ -63,6 +73,19 @@ def difference_images(trace: Trace, pictures: Pictures, steps: str = "auto", gai
     grey = greyed(change, gain)
     uncond, cond, guided = (torch.cat([pictures.image(row[k]) for row in rows]) for k in range(3))
     return DifferenceImages(uncond, cond, guided, grey.pictures, chosen, grey.gain, grey.clipped, pictures.how)
+
+
+def insist_on_both(trace: Trace) -> None:
+    """Raise ValueError, with what to do, where a trace has not kept both predictions of any step."""
+    if trace.n == 0:
+        raise ValueError(no_steps(trace))
+    if not trace.captured_steps or not {"uncond", "cond", "guided"} & set(trace.tensors):
+        raise ValueError(NO_PICTURES)
+    if "cond" not in trace.tensors:
+        raise ValueError(HIDDEN)
+    if "uncond" not in trace.tensors:
+        own = trace.header.get("distilled_guidance")
+        raise ValueError(ONE_PREDICTION + (DISTILLED.format(own) if isinstance(own, int | float) else ""))
 
 
 def predictions_at(trace: Trace, step: int) -> tuple[Tensor, Tensor, Tensor]:  # 3 x [B, *latent]

@@ -18,7 +18,7 @@ import numpy as np
 from .order import Drawing, Order, check_choices
 from .page import BEFORE, FIGURES
 from .pull import draw_pull
-from .scene import NO_STEPS
+from .scene import no_steps
 from .step_figure import draw_step
 from .walk import WALK, draw_walk
 
@@ -160,7 +160,7 @@ def draw_film(order: Order, movie: str) -> Film:
         frames.append(last.png())
         captions.append(last.caption)
     if last is None:
-        raise ValueError(NO_STEPS)
+        raise ValueError(no_steps(order.trace))
     return Film(np.stack(frames), tuple(durations), tuple(captions), last, order.opaque, note)
 
 

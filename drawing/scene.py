@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
@@ -88,7 +89,7 @@ def scene_of(trace: Trace, step: int | None = None, sample: int | None = None, v
     view: what the two predictions and their difference are, from the record and its scale to another record and scale.
     """
     if trace.n == 0:
-        raise ValueError(NO_STEPS)
+        raise ValueError(no_steps(trace))
     median = median_sample(trace)
     sample = median if sample is None else checked(sample, trace.batch, "sample")
     step = default_step(trace, sample) if step is None else checked(step, trace.n, "step")
@@ -112,6 +113,12 @@ def scene_of(trace: Trace, step: int | None = None, sample: int | None = None, v
     geometry = _geometry(record, gamma, trace.count, float(trace.steps["floor"][step]), single)
     end = _end(trace, step, sample) if geometry["points"] and view is as_recorded else {}
     return Scene(**facts, **geometry, **end)
+
+
+def no_steps(trace: Trace) -> str:
+    """Why a trace has no steps, and what to do."""
+    faults = trace.header.get("faults")
+    return f"This trace has no steps: {faults[0]}." if isinstance(faults, list) and faults else NO_STEPS
 
 
 def run_words(trace: Trace) -> str:
@@ -157,6 +164,9 @@ def _geometry(record: GramRecord, gamma: float, elements: int, floor: float, sin
     if single and not record.dot("delta", "delta").isfinite():
         advice = LEFT_OUT if gamma == 1 else "Choose a step at which both predictions were made."
         return {"points": {}, "missing": "no unconditional prediction at this step", "advice": advice}
+    if math.isnan(gamma):
+        advice = "The guider combines its predictions itself. Choose another step, or a guider with one scale."
+        return {"points": {}, "missing": "the scale of this step is unknown", "advice": advice}
     if not record.K.isfinite().all():
         advice = "The run left the range of numbers: lower the scale, or use a wider dtype."
         return {"points": {}, "missing": "values at this step are not finite", "advice": advice}

@@ -14,7 +14,7 @@ from torch.nn.functional import interpolate
 from ..guidance.trace import END, Trace
 from .canvas import Box, Canvas, extent
 from .caption import Caption, caption_box, sample_fact, set_caption
-from .difference import AUTO_STEPS, NO_PICTURES, evenly, predictions_at
+from .difference import AUTO_STEPS, NO_PICTURES, evenly, insist_on_both, predictions_at
 from .layout import Sheet
 from .order import Drawing, Order, check_choices
 from .pictures import Pictures, greyed, shown_state
@@ -59,8 +59,7 @@ def draw_strip(order: Order, figure: str = "filmstrip", photo: Tensor | None = N
 
 def _columns(trace: Trace, sheet: Sheet) -> list[int]:
     """Steps of the columns: evenly over the run, skipped ones included."""
-    if not {"uncond", "cond"} <= set(trace.tensors) or not trace.captured_steps:
-        raise ValueError(NO_PICTURES)
+    insist_on_both(trace)
     return evenly(trace.captured_steps, AUTO_STEPS if sheet.width > 700 else NARROW)
 
 

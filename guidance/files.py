@@ -1,4 +1,4 @@
-"""Reading safetensors with every claim checked first, and writing files so that a crash leaves the old one.
+"""Reading safetensors with every claim checked first, and writing them.
 
 A safetensors file is 8 bytes (length of the header, little endian), the header (JSON: name -> dtype, shape, offsets),
 and the tensors without a gap. Nothing here unpickles, and nothing is allocated before the header agrees with the file.
@@ -9,11 +9,10 @@ from __future__ import annotations
 import json
 import math
 import os
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeGuard
-from uuid import uuid4
 
 import safetensors
 import safetensors.torch
@@ -21,6 +20,7 @@ import torch
 from torch import Tensor
 
 from .printing import shortened
+from .writing import write_atomically
 
 MAX_HEADER = 16 * 2**20  # the largest model files in use carry about 1 MB
 MOST_TENSORS, MOST_AXES, LONGEST_NAME = 100_000, 8, 500
@@ -145,21 +145,6 @@ def safetensors_bytes(tensors: Mapping[str, Tensor], metadata: Mapping[str, str]
     """The same file as bytes, to know its size or to send it."""
     own = {name: tensor.detach().cpu().clone(memory_format=torch.contiguous_format) for name, tensor in tensors.items()}
     return safetensors.torch.save(own, dict(metadata))
-
-
-def write_atomically(path: str | os.PathLike, parts: Iterable[bytes]) -> None:
-    """Write bytes under a temporary name in the same folder, then rename: a failure leaves the old file alone."""
-    path = Path(path)
-    temporary = path.with_name(f".{path.name}.{uuid4().hex}.part")
-    try:
-        with temporary.open("xb") as file:
-            file.writelines(parts)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
 
 
 def _header_length(name: str, start: bytes, size: int, limit: int) -> int:

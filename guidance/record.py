@@ -60,7 +60,7 @@ def run_record(trace: Trace, limit: int | None = None) -> dict:
     if limit is None:
         return header | {"steps": steps}
     room = limit - size_of(header) - 200  # the note on what is left out, and the frame of the list
-    kept = _fitting(steps, room)
+    kept = fitting_steps(steps, room)
     if len(kept) < trace.n:
         words = f"{trace.n - len(kept)} of {trace.n} steps left out to keep this record below {limit} bytes"
         header["notes"] = [*header["notes"], words]
@@ -193,7 +193,7 @@ def _typical(trace: Trace, steps: list[dict]) -> int:
     return min(sent, key=lambda b: float((strength[b] - middle).abs().nan_to_num(nan=math.inf)), default=0)
 
 
-def _fitting(steps: list[dict], room: int) -> list[dict]:
+def fitting_steps(steps: list[dict], room: int) -> list[dict]:
     """As many steps, evenly spread, as fit into `room` bytes."""
     sizes = [size_of(step) + 1 for step in steps]
     for count in range(len(steps), 0, -1):

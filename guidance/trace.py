@@ -34,10 +34,11 @@ from .claims import (
     whole,
 )
 from .directions import CROSS, with_directions
-from .files import read_header, read_safetensors, safetensors_bytes, write_atomically
+from .files import read_header, read_safetensors, safetensors_bytes
 from .gram import ROUNDING, VECTORS, GramRecord, negativity
 from .metrics import METRICS, Metric, term_metrics
 from .printing import Printed, shortened, told
+from .writing import write_atomically
 
 VERSION = 1
 FORMAT = "guidance-geometry/trace"
@@ -77,6 +78,8 @@ HEADER = {  # what the header of a file may say; a field of a later writer is ke
     "model.name": maybe(text()),
     "host": maybe(table(maybe(text()), 1000)),
     "notes": maybe(several(text(PAGE), 10_000)),
+    "faults": maybe(several(text(PAGE), 10_000)),
+    "distilled_guidance": maybe(number()),
     "split": maybe(text(PAGE)),
     "evaluations": maybe(number(0)),
     "workflow": maybe(table(ANYTHING, MOST_STEPS)),
@@ -97,7 +100,8 @@ class Trace(Printed):
     header: JSON-able facts (run, space, vectors, sampler, sigmas, labels, chain, model, host, latent, capture, ...);
         latent.shape is the shape of one sample, without the batch axis.
     steps: {column: float64 tensor}: [n] for sigma, sigma_next, alpha, alpha_next, gamma, kappa, evals, floor;
-        [n, B] for m9 .. m14; "K" [n, B, pairs]; "sum" [n, B, 3] = sums of u, delta, D - G. nan is "unknown".
+        [n, B] for m9 .. m14; "K" [n, B, pairs]; "sum" [n, B, 3] = sums of u, delta, D - G. nan is "unknown"; where
+        evals is nan too, nothing was measured.
     stage: one word a step, of STAGES. recur: back to a noisier level, without a prediction of its own.
     tensors: fp16 x, uncond, cond, guided [k, B, *latent] at the steps of header.capture.steps, and end [B, *latent].
     cross: float64 numbers that compare several steps; optional: directions [B, k(k+1)/2], header.directions says which.
@@ -188,17 +192,16 @@ class Trace(Printed):
 def check(trace: Trace) -> list[str]:
     """Hold a record against what must be true of any run; an empty list means nothing was found wrong.
 
-    Every number of a full step is finite; M12 (the split adds up, where a formula could tell) <= 1e-4; K is a Gram
-    matrix up to rounding; and the noise of DDPM has the length its formula says (`ddpm_noise`).
+    Every number of a full step that was measured is finite; M12 (the split adds up, where a formula could tell)
+    <= 1e-4; K is a Gram matrix up to rounding; and the noise of DDPM has the length its formula says (`ddpm_noise`).
     """
     return [*_gram_problems(trace), *_identity_problems(trace), *_noise_problems(trace)]
 
 
 def _gram_problems(trace: Trace) -> list[str]:
     share = negativity(trace.record)
-    full = torch.tensor([stage == "step" for stage in trace.stage], dtype=torch.bool)
-    known = trace.record.part(VECTORS).K.isfinite().all(dim=-1)  # a gradient beside them may be absent
-    broken, bad = ~known.all(dim=1) & full, (share > ROUNDING).any(dim=1)
+    full = torch.tensor([stage == "step" for stage in trace.stage], dtype=torch.bool) & ~trace.steps["evals"].isnan()
+    broken, bad = ~_finite(trace).all(dim=1) & full, (share > ROUNDING).any(dim=1)
     problems = []
     if broken.any():
         problems.append(f"The state or a prediction is not finite at {_steps(broken)}: the run diverged or overflowed.")
@@ -208,6 +211,13 @@ def _gram_problems(trace: Trace) -> list[str]:
             f"-{share[bad].nan_to_num().max():.1e} of the trace; rounding explains {ROUNDING:.0e}): the recorder erred."
         )
     return problems
+
+
+def _finite(trace: Trace) -> Tensor:  # -> [n, B]
+    """Where a record is finite: all of it but gradients, which may be absent, and D - G where gamma is unknown."""
+    own = [name for name in VECTORS if name != "D-G"]
+    whole, apart = (trace.record.part(tuple(names)).K.isfinite().all(dim=-1) for names in (VECTORS, own))
+    return torch.where(trace.steps["gamma"].isnan()[:, None], apart, whole)
 
 
 def _identity_problems(trace: Trace) -> list[str]:

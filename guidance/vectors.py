@@ -14,7 +14,7 @@ HALF = (torch.float16, torch.bfloat16)
 
 def flat(v: Tensor) -> Tensor:  # [B, ...] -> [B, N]
     """One row per batch item."""
-    return v.reshape(v.shape[0], -1)
+    return v.reshape(v.shape[0], v.shape[1:].numel())  # also of no items at all
 
 
 def wide(v: Tensor) -> Tensor:

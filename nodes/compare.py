@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import torch
-from comfy_api.latest import io, ui
+from comfy_api.latest import io
 
 from ..drawing.compare import draw_comparison
 from ..drawing.palette import THEMES
 from . import checks
+from .saving import preview, shown_or_said
 from .see import MOST_SAMPLES, default_when_negative, pictures_of
 from .sockets import HIDDEN, SEE, VAE_IN, choice_input, index_input
 from .wires import TraceWire
@@ -55,7 +56,7 @@ class GGCompareTraces(io.ComfyNode):
         )
         pixels = torch.from_numpy(canvas.png()).float()[None] / 255
         image = pixels if theme == "transparent" else pixels[..., :3]
-        return io.NodeOutput(image, text, ui={**ui.PreviewImage(image, cls=cls).as_dict(), "text": [text]})
+        return io.NodeOutput(image, text, ui=shown_or_said(preview, image, cls, said=[text]))
 
 
 NODES = [GGCompareTraces]

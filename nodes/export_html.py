@@ -5,9 +5,9 @@ from __future__ import annotations
 from comfy_api.latest import io
 
 from ..drawing.html import page
-from ..guidance.files import write_atomically
 from ..guidance.record import run_record
 from ..guidance.trace import Trace
+from ..guidance.writing import write_atomically
 from . import checks
 from .host import PACK_VERSION
 from .inspector import shown
@@ -46,8 +46,8 @@ class GGExportHTML(io.ComfyNode):
     @checks.checked
     def execute(cls, trace, filename_prefix, vae=None) -> io.NodeOutput:
         checks.insist(bad_prefix(filename_prefix))
-        data, kept = exported(with_provenance(cls, trace), vae)
         path = next_path(filename_prefix, ".html")
+        data, kept = exported(with_provenance(cls, trace), vae)
         write_atomically(path, [data])
         words = f"{path.name}: {len(data) / 1000:,.0f} kB, {kept}. Open it in a browser."
         return io.NodeOutput(str(path), ui={"text": [words]})

@@ -10,8 +10,8 @@ from comfy_api.latest import io, ui
 from torch import Tensor
 
 from ..drawing.film import Film
-from ..guidance.files import write_atomically
-from .saving import embedded, next_path, output_path
+from ..guidance.writing import write_atomically
+from .saving import by_host, embedded, next_path, numbered, output_path, preview
 
 SAVES = ("none", "png", "svg", "all", "webp", "apng")
 
@@ -33,10 +33,11 @@ def saved(cls, film: Film, image: Tensor, save: str, prefix: str) -> dict:
 
 def _still_files(cls, film: Film, image: Tensor, save: str, prefix: str) -> list:
     if save in ("png", "all"):
-        files = ui.ImageSaveHelper.save_images(image, prefix, io.FolderType.output, cls)
+        where = str(Path(folder_paths.get_output_directory()) / f"{prefix}.png")
+        files = by_host(where, ui.ImageSaveHelper.save_images, image, prefix, io.FolderType.output, cls)
         path = output_path(files[0])
     else:
-        files = ui.PreviewImage(image, cls=cls).values
+        files = preview(image, cls)["images"]
         path = _place(film, prefix)
     if save in ("svg", "all"):
         _write(path.with_suffix(".svg"), film.last.svg(embedded(cls)).encode())
@@ -63,12 +64,9 @@ def _animation(cls, film: Film, form: str, path: Path) -> dict:
 
 
 def _temporary(film: Film) -> dict:
-    folder, name, counter, inside, _ = folder_paths.get_save_image_path(
-        "guidance_figure", folder_paths.get_temp_directory()
-    )
-    path = Path(folder) / f"{name}_{counter:05}_.webp"
+    path = numbered("guidance_figure", folder_paths.get_temp_directory(), ".webp")
     write_atomically(path, [film.webp()])
-    return {"filename": path.name, "subfolder": inside, "type": "temp"}
+    return {"filename": path.name, "subfolder": "", "type": "temp"}
 
 
 def _place(film: Film, prefix: str) -> Path:

@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import comfy.patcher_extension
-import comfy.samplers
 from comfy_api.latest import io
 
 from ..guidance.chain import Guidance, chain_of
 from .checks import checked
 from .guided_run import refuse_second_rule, sample_guided
-from .guider import ChainGuider
-from .host import KEY
+from .host import KEY, combines_itself
 from .sampling import CATEGORY, MODEL
 from .wires import Guidance as GuidanceWire
 
 OUTER = comfy.patcher_extension.WrappersMP.OUTER_SAMPLE
-CALLS = ("__call__", "outer_predict_noise", "predict_noise")
 
 
 def guided(model, guidance: Guidance):
@@ -41,10 +38,7 @@ def guided(model, guidance: Guidance):
 
 def refuse_foreign(guider) -> None:
     """Raise ValueError for a guider that combines its predictions itself: the chain would act on a part of them."""
-    host_guider = comfy.samplers.CFGGuider
-    if isinstance(guider, ChainGuider):
-        return
-    if any(getattr(type(guider), call, None) is not getattr(host_guider, call) for call in CALLS):
+    if combines_itself(guider):
         raise ValueError(
             f"{type(guider).__name__} combines the predictions itself, so the guidance chain on its MODEL cannot act. "
             "Use KSampler, SamplerCustom, CFGGuider or CFG Guider + Guidance Chain, or remove Guidance on any KSampler."

@@ -23,6 +23,7 @@ PACK_VERSION = "0.1.0"
 PIXELS = 3  # channels of a pixel-space model
 BROWNIAN = ("dpmpp_sde", "dpmpp_2m_sde", "dpmpp_2m_sde_heun", "dpmpp_3m_sde")
 WRONG_ON_FLOW = ("ddpm", "res_multistep_ancestral", "res_multistep_ancestral_cfg_pp", "dpmpp_2s_ancestral_cfg_pp")
+COMBINING = ("__call__", "outer_predict_noise", "predict_noise")
 NO_SCHEDULE_END = ("dpm_fast", "dpm_adaptive")  # they stop at the last positive sigma, whatever follows it
 
 
@@ -106,8 +107,29 @@ def describe_model(patcher) -> dict:
     """Name, hash and labels of a MODEL, as far as it tells them."""
     card = card_of(patcher)
     if card is None:
-        return {"name": type(patcher.model).__name__, "hash": None, "labels": []}
+        return {"name": family_of(patcher), "hash": None, "labels": []}
     return {"name": card.name, "hash": card.sha256 or None, "labels": list(card.labels)}
+
+
+def family_of(patcher) -> str:
+    """The host's name of a model family: that of the configuration it recognised, such as SD15, which says more."""
+    config = type(getattr(patcher.model, "model_config", None))
+    known = str(config.__module__).startswith("comfy.supported_models")
+    return config.__name__ if known and config.__name__ != "BASE" else type(patcher.model).__name__
+
+
+def distilled_guidance(guider) -> float | None:
+    """The guidance that a model distilled from guided predictions is told; None for one that takes none."""
+    entries = getattr(guider, "conds", {}).get("positive") or []
+    given = (entry.get("model_conds", {}).get("guidance") for entry in entries)
+    found = next((one.cond for one in given if one is not None), None)
+    return None if found is None else float(torch.as_tensor(found).flatten()[0])
+
+
+def combines_itself(guider) -> bool:
+    """Whether a guider has a way of its own from its predictions to the guided one, instead of the host's CFG."""
+    plain = comfy.samplers.CFGGuider
+    return any(getattr(type(guider), call, None) is not getattr(plain, call) for call in COMBINING)
 
 
 def describe_host(patcher) -> dict:

@@ -11,9 +11,9 @@ import folder_paths
 from comfy_api.latest import io
 
 from ..drawing.difference import NO_PICTURES
-from ..guidance.files import write_atomically
-from ..guidance.record import run_record
+from ..guidance.record import fitting_steps, run_record, size_of
 from ..guidance.trace import Trace
+from ..guidance.writing import NotWritten, write_atomically
 from . import checks
 from .see import pictures_of
 from .sockets import HIDDEN, SEE, TRACE_IN, TRACE_OUT, VAE_IN
@@ -76,7 +76,10 @@ def shown(trace: Trace, vae, pictures: int, keep: Keep | None = None) -> dict:
         if vae is not None and str(error) != NO_PICTURES:
             raise
         return {"note": str(error)}
-    return described(sheets, keep or temporary)
+    try:
+        return described(sheets, keep or temporary)
+    except NotWritten as error:
+        return {"note": f"The pictures are not shown: {error}"}
 
 
 def described(sheets: Sheets, keep: Keep) -> dict:
@@ -92,7 +95,16 @@ def portable(record: dict) -> dict:
     if len(data) <= IN_MESSAGE:
         return record
     known = {name: record.get(name) for name in ("v", "run", "workflow_id")}
-    return known | {"file": temporary(data, ".json")}
+    try:
+        return known | {"file": temporary(data, ".json")}
+    except NotWritten as error:
+        return thinned(record, f"Not all steps are shown: {error}")
+
+
+def thinned(record: dict, why: str) -> dict:
+    """The record with as many of its steps, evenly, as travel inside the node's output."""
+    header = record | {"steps": [], "notes": [*record["notes"], why]}
+    return header | {"steps": fitting_steps(record["steps"], IN_MESSAGE - size_of(header))}
 
 
 def temporary_folder() -> Path:
@@ -104,7 +116,6 @@ def temporary(data: bytes, ending: str) -> dict:
     """Write a file into the host's temp folder; returns how the host's view route names it."""
     name = hashlib.sha256(data).hexdigest()[:20] + ending  # a name for this content: no browser shows an older one
     folder = temporary_folder()
-    folder.mkdir(parents=True, exist_ok=True)
     write_atomically(folder / name, [data])
     return {"filename": name, "subfolder": SUBFOLDER, "type": "temp"}
 

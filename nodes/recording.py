@@ -1,40 +1,43 @@
 """Recording any run of the host: a Sampler around the user's Sampler, and nothing that outlives the run.
 
 The sampler function is handed a stand-in for the model (which sees the sampler's own x and the D it uses), draws that
-know they are noise, and a callback; u and c come from the host's batching. None of this changes a bit of the result.
+know they are noise, and a callback; u and c come from the host's batching. None of this changes a bit of the result,
+and none of it can stop a run: what fails ends the record with a sentence.
 """
 
 from __future__ import annotations
 
 import copy
 import inspect
+import math
 import uuid
 from collections.abc import Callable, Mapping
-from contextlib import suppress
-from dataclasses import dataclass, field
-from pathlib import Path
+from dataclasses import dataclass, field, replace
+from typing import Any
 
+import comfy.model_management
 import comfy.patcher_extension
 import comfy.samplers
-import folder_paths
-import safetensors.torch
 import torch
 from torch import Tensor
 
-from ..guidance.trace import PER_SAMPLE, PER_STEP, VERSION, Trace
+from ..guidance.trace import Trace
+from ..samplers.faults import kept_out
 from ..samplers.ledger import Capture, Ledger
 from ..samplers.recorder import RECUR, Call, Recorded, Recorder
 from ..samplers.steps import FORMULAS, READS_UNCOND
 from ..samplers.tagged import plain
-from . import host
+from . import host, run_facts
+from .foreign import Found, settled
 from .host import KEY
-from .live import Live
+from .live import Live, job_of_this_node
 from .other_model import FURTHER
 
-CAPTURES = ("numbers", "pictures", "tensors")
-IN_MEMORY = 32 << 20  # bytes of captured tensors; more are mapped from a file
+CAPTURES = ("numbers", "pictures", "tensors")  # each keeps what the one before does
 TOLD_APART = "move and noise told apart by marking the noise"
 UNSEEN = "noise not observable: {reason}; all of the move counts as step"
+WATCH = f"{KEY}_watch"  # under which the observation of a run stands in the run's options
+STOPS = (comfy.model_management.InterruptProcessingException,)  # of the user: no fault of anybody's
 
 
 @dataclass
@@ -42,12 +45,14 @@ class Recording:
     """Settings and result of the recording of one run.
 
     capture: numbers, pictures or tensors. budget_mb: memory for captured tensors. facts: what the node knows about the
-    run (seed, scheduler, workflow, ...) for the trace's header. trace: set when the run has ended.
+    run (seed, scheduler, workflow, ...) for the trace's header. keep(trace, latents): called when the run has ended,
+    with the latents [B, ...] that the host makes of it. trace: set by then.
     """
 
     capture: str = "pictures"
     budget_mb: int = 256
     facts: dict = field(default_factory=dict)
+    keep: Callable[[Trace, list[Tensor]], None] | None = None
     trace: Trace | None = None
 
 
@@ -64,20 +69,29 @@ class RecordingSampler(comfy.samplers.Sampler):
 
 
 def record(recording, sampler, proceed, guider, sigmas, extra_args, callback, *rest):
-    """Run a SAMPLER under observation and store the Trace.
+    """Run a SAMPLER under observation and hand the Trace to the recording.
 
     proceed(sampler, guider, sigmas, extra_args, callback, *rest) samples; it is given a watched copy of the sampler.
-    The schedule is copied: some of the host's samplers write into it.
+    A run has one observation: whoever else wants to record it joins. The schedule is copied: some of the host's
+    samplers write into it.
     """
-    watch = Watch(recording, sampler, guider, sigmas.clone(), extra_args, masked=rest[2] is not None)
+    options = extra_args["model_options"]  # this run's own clone: what is put here is gone with it
+    if WATCH in options:
+        options[WATCH].join(recording)
+        return proceed(sampler, guider, sigmas, extra_args, callback, *rest)
+    ours = isinstance(sampler, RecordingSampler)
+    watch = options[WATCH] = Watch(
+        recording, sampler.inner if ours else sampler, guider, sigmas.clone(), extra_args, rest[2] is not None
+    )
+    if ours:
+        watch.join(sampler.recording)
     kind = comfy.patcher_extension.WrappersMP.CALC_COND_BATCH
-    options = extra_args["model_options"]  # this run's own clone: the wrapper is gone with it
     comfy.patcher_extension.add_wrapper_with_key(kind, KEY, watch.on_conditions, options, is_model_options=True)
     try:
         samples = watch.run(proceed, extra_args, callback, rest)
     finally:
-        watch.live.flush()
-    recording.trace = watch.trace()
+        watch.close()
+    watch.hand_out(samples)
     return samples
 
 
@@ -99,59 +113,109 @@ class StandIn:
 
 
 class Watch:
-    """The observation of one run."""
+    """The observation of one run.
+
+    faults: what ended the record, or a part of it, each in a sentence. clean: the last prediction the sampler showed.
+    """
 
     def __init__(self, recording: Recording, sampler, guider, sigmas: Tensor, extra_args: dict, masked: bool):
-        self.recording, self.sampler, self.guider, self.sigmas = recording, sampler, guider, sigmas
-        self.seed, self.masked = extra_args.get("seed"), masked
+        self.recordings, self.faults, self.run_id = [recording], [], uuid.uuid4().hex[:12]
+        self.sampler, self.guider, self.sigmas, self.masked = sampler, guider, sigmas, masked
+        self.seed, self.patcher = extra_args.get("seed"), guider.model_patcher
         self.run_of_chain = extra_args.get("model_options", {}).get(KEY)  # None where no chain of ours is at work
         self.function = getattr(sampler, "sampler_function", None)
-        self.options = {**getattr(sampler, "extra_options", {}), **getattr(self.function, "options", {})}
-        self.name = host.sampler_name(self.function or sampler)
-        self.patcher = guider.model_patcher
-        self.flow = host.is_flow(self.patcher)
-        self.cfg, self.evaluated = float(getattr(guider, "cfg", "nan")), False
+        self.name, self.options, self.flow, self.foreign = type(sampler).__name__, {}, False, False
+        self.ended, self.evaluated, self.split = False, False, TOLD_APART
         self.current: Call | None = None
+        self.found: Found | None = None
         self.end: Tensor | None = None
-        self.split = TOLD_APART
+        self.clean: Tensor | None = None
+        self.scales: list[float] = []  # gamma, by step
+        self.ledger: Ledger | None = None
+        self.recorder: Recorder | None = None
+        self.live: Live | None = None
+        self.see(self._begin)
+
+    def _begin(self) -> None:
+        self.options = {**getattr(self.sampler, "extra_options", {}), **getattr(self.function, "options", {})}
+        self.name = host.sampler_name(self.function or self.sampler)
+        self.flow, self.foreign = host.is_flow(self.patcher), host.combines_itself(self.guider)
         self.ledger = self._ledger()
-        self.run_id, counted = uuid.uuid4().hex[:12], getattr(self.function, "count", None)
-        steps = max(len(sigmas) - 1, 0) if counted is None else counted(sigmas)
-        self.live = Live(self.ledger, self.run_id, steps, host.data_deviation(self.patcher))
-        late = self.name == "dpm_adaptive"
-        self.recorder = Recorder(self._entered, host.last_sigma(self.name, sigmas), reports_late=late)
+        counted = getattr(self.function, "count", None)
+        steps = max(len(self.sigmas) - 1, 0) if counted is None else counted(self.sigmas)
+        self.live = Live(self.ledger, self.run_id, steps, host.data_deviation(self.patcher), job=None)
+        self._show(self._find_viewers)
+        late, last = self.name == "dpm_adaptive", host.last_sigma(self.name, self.sigmas)
+        self.recorder = Recorder(self._entered, last, reports_late=late)
+
+    def _find_viewers(self) -> None:
+        self.live.job = job_of_this_node()
+
+    def see(self, work: Callable, *args, default=None) -> Any:
+        """Do what belongs to the record; a fault ends it, and from then on there is only the default."""
+        if not self.ended:
+            with kept_out(self._end, STOPS):
+                return work(*args)
+        return default
+
+    def _end(self, fault: str) -> None:
+        self.ended = True
+        done = len(self.ledger.stage) if self.ledger else 0
+        self.faults.append(f"not recorded from step {done + 1} on: {fault}")
 
     def _ledger(self) -> Ledger:
-        capture = Capture(self.recording.capture, self.recording.budget_mb << 20)
+        recording = self.recordings[0]
         pixels = self.patcher.get_model_object("latent_format").latent_channels == host.PIXELS
         return Ledger(
             self.flow,
-            capture,
+            Capture(recording.capture, recording.budget_mb << 20),
             formula=None if self.options.get("s_churn") else FORMULAS.get(self.name),
             reads_uncond=self.name in READS_UNCOND,
             options=self.options,
             bound=1.0 if pixels else None,
             dtype=host.network_dtype(self.patcher),
-            gradients=tuple(name for name in self._terms() if name.startswith("gradient")),
-            energies=tuple(self._terms()),
+            gradients=tuple(name for name in self.terms() if name.startswith("gradient")),
+            energies=tuple(self.terms()),
         )
 
-    def _terms(self) -> dict[str, str]:
+    def terms(self) -> dict[str, str]:
         """Names and texts of the gradient terms and watched energies of our chain."""
         terms = self.run_of_chain.gradients.names if self.run_of_chain else {}
         return {name: term.text for term, name in terms.items()}
 
+    def join(self, recording: Recording) -> None:
+        """Record for somebody else too: what is captured is the more of what both asked for."""
+        self.recordings.append(recording)
+        if self.ledger:
+            capture = self.ledger.capture
+            capture.mode = max(capture.mode, recording.capture, key=CAPTURES.index)
+            capture.budget = max(capture.budget, recording.budget_mb << 20)
+
     def _entered(self, step: Recorded) -> None:
         self.ledger.enter(step)
-        self.live.stepped(step.x[0].numel())
+        self.scales += [] if step.stage == RECUR else [step.gamma]
+        self._show(self.live.stepped, step.x.shape[1:].numel())
+
+    def _show(self, work: Callable, *args) -> None:
+        """Send to whoever looks on; a fault there ends that alone."""
+        with kept_out(self._blind, STOPS):
+            work(*args)
+
+    def _blind(self, fault: str) -> None:
+        self.live.job = None
+        self.faults.append(f"not shown live from step {len(self.ledger.stage)} on: {fault}")
 
     def run(self, proceed: Callable, extra_args: dict, callback, rest: tuple) -> Tensor:
         """Sample through `proceed` with a watched copy of the sampler, or a watched guider if it is a foreign one."""
+        if not len(rest[0]) and not self.ended:
+            self._end("the batch is empty")
+        if self.ended:
+            return proceed(self.sampler, self.guider, self.sigmas, extra_args, callback, *rest)
         if self.function is None:
             self.split = UNSEEN.format(reason="a sampler of another kind than the host's")
             guider = StandIn(self.guider, self._call)
             samples = proceed(self.sampler, guider, self.sigmas, extra_args, self._reported(callback), *rest)
-            self._returned(samples)
+            self.see(self._returned, samples)
             return samples
         inner = copy.copy(self.sampler)
         inner.sampler_function = self._watched(self.function)
@@ -159,20 +223,31 @@ class Watch:
 
     def _watched(self, function: Callable) -> Callable:
         def sampler_function(model, x, sigmas, extra_args=None, callback=None, disable=None, **options):
-            options |= self._marked_noise(function, x, sigmas, options)
+            options |= self.see(self._marked_noise, function, x, sigmas, options, default={})
             stand_in = StandIn(model, self._call)
 
             def report(info):
-                if info.get("back"):
-                    return self.recorder.turned(info["x"], float(info["sigma"]))
-                self.recorder.stepped()
-                return callback({name: plain(value) for name, value in info.items()}) if callback else None
+                told = {name: plain(value) for name, value in info.items()}
+                self.clean = told.get("denoised")
+                if told.get("back"):
+                    return self.see(self._turned, info)
+                self.see(self._stepped, told)
+                return callback(told) if callback else None
 
             samples = function(stand_in, x, sigmas, extra_args=extra_args, callback=report, disable=disable, **options)
-            self._returned(samples)
+            self.see(self._returned, samples)
             return plain(samples)
 
         return sampler_function
+
+    def _turned(self, info: Mapping) -> None:
+        self.recorder.turned(info["x"], float(info["sigma"]))
+
+    def _stepped(self, told: Mapping) -> None:
+        """The host's samplers are known; of any other's calls the one at the level that it names was the step's."""
+        level = None if host.is_hosts_own(self.function) else told.get("sigma")
+        known = isinstance(level, Tensor | float | int)
+        self.recorder.stepped(float(torch.as_tensor(level).flatten()[0]) if known else None)
 
     def _marked_noise(self, function: Callable, x: Tensor, sigmas: Tensor, options: dict) -> dict:
         """The noise sampler to hand over: the user's, or the one the function would have made, with marked draws."""
@@ -185,7 +260,12 @@ class Watch:
         if draw is None:
             self.split = UNSEEN.format(reason=f"{self.name} makes its own")
             return {}
-        return {"noise_sampler": self.recorder.marked(draw)}
+
+        def noise_sampler(*levels):
+            eps = draw(*levels)
+            return self.see(self.recorder.mark, eps, default=eps)
+
+        return {"noise_sampler": noise_sampler}
 
     def _own_noise(self, function: Callable, x: Tensor, sigmas: Tensor) -> Callable | None:
         """What the function would draw from if left alone; None if nobody can say."""
@@ -201,15 +281,24 @@ class Watch:
             self.split = UNSEEN.format(reason="s_churn draws it before the model call")
 
     def _call(self, model, x, sigma, *args, **kwargs):
-        self.current = self.recorder.called(x, sigma)
+        self.see(self._asked, x, sigma)
         denoised = model(plain(x), sigma, *args, **kwargs)
-        self.current.denoised = denoised.clone()
-        self.current.stage = self._stage(self.current)
+        self.see(self._answered, denoised)
+        return denoised
+
+    def _asked(self, x: Tensor, sigma: Tensor) -> None:
+        self.current, self.found = self.recorder.called(x, sigma), Found()
+
+    def _answered(self, denoised: Tensor) -> None:
+        call = self.current
+        call.denoised = denoised.clone()
+        if self.foreign:
+            settled(call, self.found)
+        call.stage = self._stage(call)
         if self.run_of_chain:
             asked = self.run_of_chain.gradients.latest
-            self.current.gradients = {a.name: a.shift for a in asked if a.shift is not None}
-            self.current.log_probs = {a.name: a.log_prob for a in asked}
-        return denoised
+            call.gradients = {a.name: a.shift for a in asked if a.shift is not None}
+            call.log_probs = {a.name: a.log_prob for a in asked}
 
     def _stage(self, call: Call) -> str:
         """What was left out of a call, empty if u and c tell it.  skip: another pack handed out a stored prediction."""
@@ -221,28 +310,44 @@ class Watch:
     def on_conditions(self, executor, model, conds, x, sigma, model_options):
         """Wrapper of the host's batched evaluation: copies u and c before any rule may edit them."""
         predictions = executor(model, conds, x, sigma, model_options)
-        call, level = self.current, float(sigma.flatten()[0])
+        self.see(self._evaluated, predictions, conds, sigma, model_options)
+        return predictions
+
+    def _evaluated(self, predictions: list[Tensor], conds: list, sigma: Tensor, model_options: dict) -> None:
+        call = self.current
         if call is None:
-            return predictions  # an evaluation outside the sampler's calls belongs to no step
-        active = [host.is_active(cond, level) for cond in conds]
-        roles = {} if model_options.get(FURTHER) else self._roles(conds)
+            return  # an evaluation outside the sampler's calls belongs to no step
+        active = [host.is_active(cond, float(sigma.flatten()[0])) for cond in conds]
+        call.evaluations += sum(active)
+        call.gamma = self._scale()
+        if model_options.get(FURTHER):
+            return
+        roles = self._roles(conds)
         for role, position in roles.items():
             if getattr(call, role) is None and active[position]:
                 setattr(call, role, predictions[position].detach().clone())
-        call.evaluations += sum(active)
-        call.gamma = getattr(self.run_of_chain or self.guider, "gamma", self.cfg)
-        return predictions
+        unnamed = set(range(len(conds))) - set(roles.values())
+        self.found.unnamed += [predictions[i].detach().clone() for i in unnamed if self.foreign and active[i]]
+
+    def _scale(self) -> float:
+        """The scale in force, as far as somebody states it."""
+        if self.run_of_chain:
+            return float(self.run_of_chain.gamma)
+        return math.nan if self.foreign else float(self.guider.cfg)  # a node may set it for this evaluation alone
 
     def _roles(self, conds: list) -> dict[str, int]:
         """Which of the evaluated conditions are u and c: the guider's own by identity, else the host's order [c, u]."""
         known = getattr(self.guider, "conds", {})
         own = (("cond", known.get("positive")), ("uncond", known.get("negative")))
         found = {role: i for i, c in enumerate(conds) if c is not None for role, cond in own if c is cond}
-        return found or dict(zip(("cond", "uncond"), range(len(conds)), strict=False))
+        if found or (self.foreign and len(conds) != 2):
+            return found
+        return dict(zip(("cond", "uncond"), range(len(conds)), strict=False))
 
     def _reported(self, callback) -> Callable:
         def report(i, denoised, x, total):
-            self.recorder.stepped()
+            self.clean = plain(denoised)
+            self.see(self.recorder.stepped)
             return callback(i, denoised, x, total) if callback else None
 
         return report
@@ -251,62 +356,30 @@ class Watch:
         self.end = plain(samples)
         self.recorder.returned(samples)
 
+    def close(self) -> None:
+        """Send what has not been sent, also when the run did not end well."""
+        if self.live:
+            self._show(self.live.flush)
+
+    def hand_out(self, samples: Tensor) -> None:
+        """Give every recording its trace."""
+        self.end = plain(samples) if self.end is None else self.end
+        trace = self.trace()
+        for recording in self.recordings:
+            recording.trace = replace(trace, header={**trace.header, **recording.facts})
+            with kept_out(trace.header["faults"].append, STOPS):
+                if recording.keep:
+                    recording.keep(recording.trace, self._latents(samples))
+
+    def _latents(self, samples: Tensor) -> list[Tensor]:
+        """The latents that the host makes of a run: the sample, and the last clean prediction."""
+        out = self.guider.inner_model.process_latent_out
+        clean = [] if self.clean is None else [out(self.clean.cpu())]
+        return [out(samples.to(torch.float32)), *clean]
+
     def trace(self) -> Trace:
         """All that was seen, as one Trace."""
-        captured, tensors, note = self.ledger.capture.stacked()
-        if self.ledger.capture.mode != "numbers" and self.end is not None:
-            tensors["end"] = self.end.half().cpu()
-        tensors = mapped(tensors)
-        capture = {"mode": self.recording.capture, "budget_mb": self.recording.budget_mb}
-        columns = self._columns()
-        header = self._header() | {"capture": capture | {"steps": captured, "note": note}} | self.recording.facts
-        return Trace(header, columns, list(self.ledger.stage), tensors)
-
-    def _columns(self) -> Mapping[str, Tensor]:
-        batch = 0 if self.end is None else len(self.end)
-        return self.ledger.closed() if self.ledger.stage else no_steps(batch, self.ledger)
-
-    def _header(self) -> dict:
-        shape = [] if self.end is None else list(self.end.shape[1:])
-        checked = "checked by the step's formula" if self.ledger.formula else "not verified by a formula"
-        return {
-            "version": VERSION,
-            "run": self.run_id,
-            "space": "flow" if self.flow else "ve",
-            "vectors": list(self.ledger.vectors),
-            "terms": self._terms(),
-            "sampler": self.name,
-            "options": {name: v for name, v in self.options.items() if isinstance(v, int | float | str)},
-            "scheduler": None,
-            "cfg": self.cfg,
-            "seed": self.seed,
-            "sigmas": [float(s) for s in self.sigmas],
-            "labels": host.labels_of(self.guider, 0 if self.end is None else len(self.end)),
-            "chain": self._chain(),
-            "model": host.describe_model(self.patcher),
-            "host": host.describe_host(self.patcher),
-            "latent": {"shape": shape, "format": type(self.patcher.get_model_object("latent_format")).__name__},
-            "sigma_data": host.data_deviation(self.patcher),
-            "split": f"{self.split}; {checked}",
-            "evaluations": self.ledger.evaluations,
-            "notes": self._notes(),
-        }
-
-    def _chain(self) -> str:
-        guidance = self.run_of_chain.chain if self.run_of_chain else getattr(self.guider, "guidance", None)
-        return getattr(guidance, "text", type(self.guider).__name__)
-
-    def _notes(self) -> list[str]:
-        notes = []
-        if self.masked:
-            notes.append("a noise mask was set: D is the original outside it, so D - G is not a rule's doing there")
-        if self.flow and self.name in host.WRONG_ON_FLOW:
-            notes.append(f"{self.name} adds VE noise to a flow state: its samples are wrong on flow models")
-        asked = [stage for stage in self.ledger.stage if stage != RECUR]
-        skipped = sum(stage != "step" for stage in asked)
-        if skipped:
-            notes.append(f"uncond was not evaluated in {skipped} of {len(asked)} steps")
-        return [*notes, *(self.run_of_chain.told() if self.run_of_chain else ())]
+        return run_facts.trace_of(self)
 
 
 def unsampled(recording: Recording, sampler, guider, samples: Tensor, seed: int) -> Trace:
@@ -314,32 +387,6 @@ def unsampled(recording: Recording, sampler, guider, samples: Tensor, seed: int)
     watch = Watch(recording, sampler, guider, torch.zeros(0), {"seed": seed}, masked=False)
     watch.end = samples
     return watch.trace()
-
-
-def mapped(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
-    """The same tensors, in a memory-mapped file of the host's temp folder if they are large.
-
-    The file goes at once where an open file may be deleted; elsewhere the host empties that folder when it starts.
-    """
-    if sum(t.numel() * t.element_size() for t in tensors.values()) <= IN_MEMORY:
-        return tensors
-    folder = Path(folder_paths.get_temp_directory())
-    folder.mkdir(parents=True, exist_ok=True)
-    path = folder / f"{KEY}-{uuid.uuid4().hex}.safetensors"
-    safetensors.torch.save_file(tensors, path)
-    again = safetensors.torch.load_file(path)
-    with suppress(PermissionError):
-        path.unlink()
-    return again
-
-
-def no_steps(batch: int, ledger: Ledger) -> dict[str, Tensor]:
-    """The columns of a run without steps."""
-    pairs = len(ledger.vectors) * (len(ledger.vectors) + 1) // 2
-    shapes = dict.fromkeys(PER_STEP, (0,)) | dict.fromkeys(PER_SAMPLE, (0, batch))
-    shapes |= {"K": (0, batch, pairs), "sum": (0, batch, 3)}
-    shapes |= dict.fromkeys((f"log_prob {name}" for name in ledger.energies), (0, batch))
-    return {name: torch.zeros(shape, dtype=torch.float64) for name, shape in shapes.items()}
 
 
 def _silent(*_) -> None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass, field, replace
 
 import comfy.patcher_extension
 from comfy_api.latest import io
 from comfy_execution.utils import get_executing_context
+from torch import Tensor
 
 from ..guidance.printing import Printed
 from ..guidance.trace import Trace
@@ -18,35 +20,99 @@ from .sockets import HIDDEN
 from .wires import RecorderWire
 
 MOST_RUNS = 16
+STRANGE = "None of the recorded runs made this latent: it was changed after sampling, or sampled with another MODEL."
+
+
+@dataclass(frozen=True, eq=False)
+class Run:
+    """One recorded run.  made: marks of the samples of each latent it made. node, job: whose execution it was in."""
+
+    trace: Trace
+    made: list[list[str]]
+    node: str | None
+    job: str | None
+
+    @property
+    def size(self) -> int:
+        """Bytes of captured tensors."""
+        return sum(tensor.numel() * tensor.element_size() for tensor in self.trace.tensors.values())
+
+    def has_made(self, marks: list[str]) -> bool:
+        """Whether all of these samples are of one of its latents."""
+        return bool(marks) and any(set(marks) <= set(latent) for latent in self.made)
+
+    def __str__(self) -> str:
+        header, trace = self.trace.header, self.trace
+        return f"seed {header.get('seed')}, {trace.n} steps of {header.get('sampler')}, {trace.batch} images"
 
 
 @dataclass
 class RunRecorder(Printed):
-    """The explicit state on a GG_RECORDER wire: the runs of the latest job that sampled with the recorded MODEL."""
+    """The explicit state on a GG_RECORDER wire: the runs that sampled with the recorded MODEL.
+
+    A sampler that runs again replaces its run of an earlier job, one that the host has cached keeps it. What was
+    replaced can still be found by its latent for a while, since a cache may bring that latent back.
+    """
 
     capture: str
     budget_mb: int
-    job: str | None = None
-    runs: list[Trace] = field(default_factory=list)
+    runs: list[Run] = field(default_factory=list)
+    samplers: dict[str | None, str | None] = field(default_factory=dict)  # node -> its latest job, in order of sampling
 
     def begin(self) -> Recording:
-        """Settings for one run; what an earlier job left is dropped."""
-        context = get_executing_context()
-        job = context.prompt_id if context else None
-        if job != self.job:
-            self.job = job
-            self.runs.clear()
-        return Recording(self.capture, self.budget_mb)
+        """Settings for one run, which is kept when it has ended."""
+        return Recording(self.capture, self.budget_mb, keep=self.keep)
 
-    def keep(self, trace: Trace) -> None:
-        """Add a finished run; the oldest goes once there are too many."""
-        self.runs.append(trace)
+    def keep(self, trace: Trace, latents: list[Tensor]) -> None:
+        """Add a finished run, with the latents that the host makes of it."""
+        context = get_executing_context()
+        node, job = (context.node_id, context.prompt_id) if context else (None, None)
+        self.runs.append(Run(trace, [marks_of(latent) for latent in latents], node, job))
+        self.samplers[node] = job
+        replaced = [run for run in self.runs if self.samplers[run.node] != run.job]
+        while replaced and (len(self.runs) > MOST_RUNS or sum(run.size for run in replaced) > self.budget_mb << 20):
+            self.runs.remove(replaced.pop(0))
         del self.runs[:-MOST_RUNS]
+
+    @property
+    def latest(self) -> list[Run]:
+        """The runs of every sampler's latest job, in the order in which the samplers first ran."""
+        ran = self.samplers.items()
+        return [run for node, job in ran for run in self.runs if (run.node, run.job) == (node, job)]
+
+    def found(self, latent: dict, run: int) -> Trace:
+        """The run that made a latent, or the one of a number other than -1.  Raises ValueError where there is none."""
+        marks, latest = marks_of(latent.get("samples")), self.latest
+        if run == -1:
+            made = [one for one in self.runs if one.has_made(marks)]
+        else:
+            made = latest[run : run + 1 or None] if -len(latest) <= run < len(latest) else []
+        if made:
+            return made[-1].trace
+        if not latest:
+            raise ValueError(
+                "The recorder holds no run. Sample with the recorded MODEL, and connect that sampler's latent here."
+            )
+        there = "; ".join(f"{i} ({one})" for i, one in enumerate(latest))
+        wrong = f"There is no run {run}." if run != -1 else STRANGE
+        raise ValueError(f"{wrong} Connect a recorded sampler's own latent, or set run to one of these: {there}.")
 
     def __repr__(self) -> str:
         return f"Recorder({len(self.runs)} runs, capture {self.capture})"
 
     __str__ = __repr__
+
+
+def marks_of(samples: Tensor | None) -> list[str]:
+    """A mark of the content of each sample of a latent [B, ...], in the precision that all hosts keep.
+
+    Nodes that pass a latent on, pick from its batch or repeat it leave the marks as they are.
+    """
+    if samples is None or getattr(samples, "is_nested", False):
+        return []
+    rows = samples.detach().half().cpu().contiguous()
+    shape = str(tuple(rows.shape[1:])).encode()
+    return [hashlib.sha256(shape + row.numpy().tobytes()).hexdigest() for row in rows]
 
 
 def recorded(model, recorder: RunRecorder):
@@ -56,11 +122,7 @@ def recorded(model, recorder: RunRecorder):
         def proceed(sampler, *rest):
             return host.ending_in(executor, sampler.sample, sampler)(*rest)
 
-        recording = recorder.begin()
-        samples = record(recording, executor.class_obj, proceed, *arguments)
-        if recording.trace is not None:
-            recorder.keep(recording.trace)
-        return samples
+        return record(recorder.begin(), executor.class_obj, proceed, *arguments)
 
     clone = model.clone()
     clone.add_wrapper_with_key(comfy.patcher_extension.WrappersMP.SAMPLER_SAMPLE, host.KEY, sampler_sample)
@@ -109,14 +171,15 @@ class GGReadTrace(io.ComfyNode):
             description="Hands out the trace of a run that was sampled with a recorded model.",
             inputs=[
                 RecorderWire.Input("recorder", tooltip="From Record Guidance."),
-                io.Latent.Input("latent", tooltip="The sampler's output: the trace is read once that exists."),
+                io.Latent.Input("latent", tooltip="The sampler's output: the trace of the run that made it is read."),
                 io.Int.Input(
                     "run",
                     default=-1,
                     min=-MOST_RUNS,
                     max=MOST_RUNS - 1,
                     optional=True,
-                    tooltip="Which run of this job: 0 is the first, -1 the last. Two samplers in a row make two runs.",
+                    tooltip="-1: the run that made this latent. Any other number takes a run by its place, for nodes "
+                    "that sample several times: 0 is the first, -2 the last but one.",
                 ),
             ],
             outputs=[TRACE, io.Latent.Output(display_name="latent", tooltip="The latent, passed on.")],
@@ -126,14 +189,10 @@ class GGReadTrace(io.ComfyNode):
     @classmethod
     @checked
     def execute(cls, recorder, latent, run=-1) -> io.NodeOutput:
-        count = len(recorder.runs)
-        if not -count <= run < count:
-            raise ValueError(
-                f"Run {run} was asked for, but the recorder holds {count} runs of this job. Sample with the recorded "
-                "MODEL, connect that sampler's latent here, and choose a run that exists (-1 is the last)."
-            )
-        trace = recorder.runs[run]  # this node runs with every new latent, so it knows the job's own workflow
-        return io.NodeOutput(replace(trace, header={**trace.header, **provenance(cls)}), latent)
+        trace = recorder.found(latent, run)  # this node runs with every new latent, so it knows the job's own workflow
+        faults = trace.header.get("faults")
+        ui = {"text": faults} if faults else None
+        return io.NodeOutput(replace(trace, header={**trace.header, **provenance(cls)}), latent, ui=ui)
 
 
 NODES = [GGRecord, GGReadTrace]

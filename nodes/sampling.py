@@ -111,7 +111,9 @@ def sampled(
     if "x0" in previewed:
         clean = guider.model_patcher.model.process_latent_out(previewed["x0"].cpu())
         denoised = {**latent, "samples": clean}
-    return io.NodeOutput(out, denoised, recording.trace or unsampled(recording, sampler, guider, samples, seed))
+    trace = recording.trace or unsampled(recording, sampler, guider, samples, seed)
+    faults = trace.header["faults"]
+    return io.NodeOutput(out, denoised, trace, ui={"text": faults} if faults else None)
 
 
 def provenance(cls) -> dict:

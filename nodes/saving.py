@@ -3,12 +3,21 @@
 from __future__ import annotations
 
 import hashlib
+import uuid
+from collections.abc import Callable, Sequence
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
 import folder_paths
 from comfy.cli_args import args
+from comfy_api.latest import ui
+from torch import Tensor
+
+from ..guidance.writing import NotWritten, check_place, unwritten, write_for_mapping
 
 TRACES = "traces"
+LONGEST_PART = 200  # bytes of a part of a prefix: file systems allow 255, and a number and an ending follow
+LONGEST = 1000  # bytes of a whole prefix
+IN_MEMORY = 32 << 20  # bytes of captured tensors; more are mapped from a file
 
 
 def bad_prefix(prefix: str | None) -> str | None:
@@ -21,13 +30,57 @@ def bad_prefix(prefix: str | None) -> str | None:
     absolute = PurePosixPath(prefix).is_absolute() or PureWindowsPath(prefix).anchor
     if absolute or ".." in parts or not parts:
         return f"filename_prefix is {prefix!r}; a name inside the output folder is needed. Write for example runs/cat."
+    if not prefix.isprintable():
+        return f"filename_prefix is {prefix!r}, which holds a control character. Write for example runs/cat."
+    size = max(len(part.encode(errors="replace")) for part in parts)
+    if size > LONGEST_PART or len(prefix.encode(errors="replace")) > LONGEST:
+        return (
+            f"filename_prefix is {prefix[:24]!r}... with a name of {size} bytes; each name in it may have "
+            f"{LONGEST_PART}, all together {LONGEST}. Write a shorter one."
+        )
     return None
 
 
 def next_path(prefix: str, ending: str, size: tuple[int, int] = (0, 0)) -> Path:
     """The next free <prefix>_00001_<ending> in the output folder; %date% marks and %width% work as in the host."""
-    folder, name, counter, _, _ = folder_paths.get_save_image_path(prefix, folder_paths.get_output_directory(), *size)
-    return Path(folder) / f"{name}_{counter:05}_{ending}"
+    return numbered(prefix, folder_paths.get_output_directory(), ending, size)
+
+
+def numbered(prefix: str, root: str, ending: str, size: tuple[int, int] = (0, 0)) -> Path:
+    """The same below another folder of the host.  Raises NotWritten where no file could be made there."""
+    try:
+        folder, name, counter, _, _ = folder_paths.get_save_image_path(prefix, root, *size)
+    except OSError as error:
+        raise NotWritten(unwritten(Path(root) / f"{prefix}{ending}", error)) from error
+    path = Path(folder) / f"{name}_{counter:05}_{ending}"
+    check_place(path)
+    return path
+
+
+def shown_or_said(work: Callable[..., dict], *args, said: Sequence[str] = ()) -> dict:
+    """What a node shows of a file that it writes beside its result; or why that could not be written.
+
+    work: writes, and returns what to show. said: the node's own words. The result stays in the graph either way.
+    """
+    try:
+        shown = work(*args)
+    except NotWritten as error:
+        shown, said = {}, [*said, f"Not written: {error}"]
+    return {**shown, "text": list(said)} if said else shown
+
+
+def by_host(what: str, work: Callable, *args, **named):
+    """What a writer of the host gives.  what: names the file where the host's error does not.  Raises NotWritten."""
+    try:
+        return work(*args, **named)
+    except OSError as error:
+        raise NotWritten(unwritten(Path(error.filename or what), error)) from error
+
+
+def preview(image: Tensor, cls) -> dict:  # [B, H, W, C]
+    """A temporary picture for a node to show.  Raises NotWritten."""
+    where = Path(folder_paths.get_temp_directory()) / "a preview"
+    return by_host(str(where), ui.PreviewImage, image, cls=cls).as_dict()
 
 
 def output_path(saved: dict) -> Path:
@@ -58,3 +111,18 @@ def trace_files() -> dict[str, Path]:
 
 def _safetensors(folder: Path, below: str) -> list[Path]:
     return sorted(path for path in folder.glob(f"{below}*.safetensors") if path.is_file()) if folder.is_dir() else []
+
+
+def mapped(tensors: dict[str, Tensor]) -> tuple[dict[str, Tensor], str]:
+    """The same tensors, in a memory-mapped file of the host's temp folder if they are large; and why they are not.
+
+    The file goes at once where an open file may be deleted; elsewhere the host empties that folder when it starts.
+    """
+    size = sum(t.numel() * t.element_size() for t in tensors.values())
+    if size <= IN_MEMORY:
+        return tensors, ""
+    path = Path(folder_paths.get_temp_directory()) / f"guidance_geometry-{uuid.uuid4().hex}.safetensors"
+    try:
+        return write_for_mapping(path, tensors), ""
+    except NotWritten as fault:
+        return tensors, f"the {size >> 20} MB of captured tensors stay in memory: {fault}"

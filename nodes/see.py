@@ -14,11 +14,11 @@ from ..drawing.palette import THEMES
 from ..drawing.pictures import Pictures
 from ..drawing.strips import photo_of
 from ..drawing.table import as_csv, as_json, as_text, left_out
-from ..guidance.files import write_atomically
 from ..guidance.trace import Trace
+from ..guidance.writing import write_atomically
 from . import checks
 from .figure_files import SAVES, image_of, saved
-from .saving import bad_prefix, next_path
+from .saving import bad_prefix, next_path, shown_or_said
 from .sockets import HIDDEN, SEE, TRACE_IN, TRACE_OUT, VAE_IN, choice_input, index_input, prefix_input
 from .trace_files import GGLoadTrace, GGSaveTrace
 
@@ -133,7 +133,8 @@ class GGFigure(io.ComfyNode):
         )
         film = draw_figure(order, figure, None if image is None else photo_of(image[0]))
         frames = image_of(film)
-        return io.NodeOutput(frames, film.caption, ui=saved(cls, film, frames, save, filename_prefix))
+        shown = shown_or_said(saved, cls, film, frames, save, filename_prefix)
+        return io.NodeOutput(frames, film.caption, ui=shown)
 
 
 class GGDifferenceImages(io.ComfyNode):
@@ -212,10 +213,15 @@ class GGMetrics(io.ComfyNode):
         problems = trace.check() or ["nothing wrong found"]
         table = as_text(trace, default_when_negative(sample)) + "\n\nrecord check: " + " ".join(problems)
         table += f"\n{note}" if (note := left_out(trace)) else ""
-        path = next_path(filename_prefix, ".csv")
-        write_atomically(path, [as_csv(trace).encode()])
-        write_atomically(path.with_suffix(".json"), [as_json(trace).encode()])
-        return io.NodeOutput(trace, table, ui={"text": [table]})
+        return io.NodeOutput(trace, table, ui=shown_or_said(_tables, trace, filename_prefix, said=[table]))
+
+
+def _tables(trace: Trace, prefix: str) -> dict:
+    """Write the numbers of all samples as CSV and JSON; there is nothing to show of them."""
+    path = next_path(prefix, ".csv")
+    write_atomically(path, [as_csv(trace).encode()])
+    write_atomically(path.with_suffix(".json"), [as_json(trace).encode()])
+    return {}
 
 
 NODES = [GGFigure, GGDifferenceImages, GGMetrics, GGSaveTrace, GGLoadTrace]

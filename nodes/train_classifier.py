@@ -8,18 +8,18 @@ import comfy.model_management
 import comfy.utils
 import folder_paths
 import torch
-from comfy_api.latest import io, ui
+from comfy_api.latest import io
 from torch import Tensor
 
 from ..classifiers.training import Course, Lesson, Student, accuracies, advanced, beginner, learn
 from ..denoisers.labels import entries_of
 from ..drawing.loss import draw_loss
-from ..guidance.files import write_atomically
+from ..guidance.writing import check_place, write_atomically
 from . import checks
 from .host import PIXELS, is_flow
 from .load_classifier import FOLDER
 from .model_folders import register_folder
-from .saving import bad_prefix
+from .saving import bad_prefix, numbered, preview, shown_or_said
 from .sockets import HIDDEN
 from .wires import ClassifierWire
 
@@ -151,8 +151,7 @@ def trained(student: Student, lesson: Lesson, course: Course) -> list[float]:
 def target_file(prefix: str) -> Path:
     """The next free <prefix>_00001_.safetensors in models/classifiers."""
     root = folder_paths.get_folder_paths(FOLDER)[0]
-    folder, name, counter, _, _ = folder_paths.get_save_image_path(prefix, root)
-    return Path(folder) / f"{name}_{counter:05}_.safetensors"
+    return numbered(prefix, root, ".safetensors")
 
 
 class GGTrainNoisyClassifier(io.ComfyNode):
@@ -209,15 +208,26 @@ class GGTrainNoisyClassifier(io.ComfyNode):
                 student = beginner(lesson, width, sigma_conditioning, course.seed)
             else:
                 student = advanced(start_from, lesson, course.seed)
+            check_place(path, size_of(student))
             losses = trained(student, lesson, course)
             classifier = student.classifier(path.stem, lesson)
-            write_atomically(path, student.file(path.stem, lesson))
+            kept = shown_or_said(_write, path, student, lesson).get("text") or [f"{path.name} in models/{FOLDER}"]
             levels = accuracies(classifier, lesson)
         said = ", ".join(f"{share:.0%} at sigma {sigma:.3g}" for sigma, share in levels.items())
-        about = f"{path.name} in models/{FOLDER}\nright on its training pictures with new noise: {said}"
+        about = f"{kept[0]}\nright on its training pictures with new noise: {said}"
         curve = torch.from_numpy(draw_loss(losses, len(lesson.labels)).png()).float()[None, ..., :3] / 255
-        shown = {**ui.PreviewImage(curve, cls=cls).as_dict(), "text": [about]}
-        return io.NodeOutput(classifier, curve, about, ui=shown)
+        return io.NodeOutput(classifier, curve, about, ui=shown_or_said(preview, curve, cls, said=[about]))
+
+
+def size_of(student: Student) -> int:
+    """Bytes of the file that a student becomes, without its header."""
+    return sum(tensor.numel() * tensor.element_size() for tensor in student.network.state_dict().values())
+
+
+def _write(path: Path, student: Student, lesson: Lesson) -> dict:
+    """Write the classifier's file; there is nothing to show of it."""
+    write_atomically(path, student.file(path.stem, lesson))
+    return {}
 
 
 NODES = [GGTrainNoisyClassifier]

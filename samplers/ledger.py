@@ -29,7 +29,9 @@ from ..guidance.gram import (
     with_history,
     with_zeros,
 )
+from ..guidance.trace import PER_SAMPLE, PER_STEP
 from ..guidance.vectors import promoted, rms
+from .faults import kept_out
 from .recorder import RECUR, Recorded
 from .steps import Level, Update, back, level
 
@@ -123,6 +125,7 @@ class Ledger:
     reads_uncond: that formula needs u. options: the sampler's own. dtype: of the network.
     bound: of M10, 1 for pixels, None for the 99.9 % quantile of |c|. gradients: names of the shifts that steps
     may bring, appended to the vectors of the record. energies: names of the log-probabilities, one column each.
+    unmeasured: levels of the last steps, whose numbers a fault took. fault: that fault in a sentence, or nothing.
     """
 
     flow: bool
@@ -135,6 +138,10 @@ class Ledger:
     gradients: tuple[str, ...] = ()
     energies: tuple[str, ...] = ()
     rows: list[Row] = field(default_factory=list)
+    unmeasured: list[tuple[float, ...]] = field(default_factory=list)
+    fault: str = ""
+    evaluations: int = 0
+    batch: int = 0
     stage: list[str] = field(default_factory=list)
     waiting: list[Recorded] = field(default_factory=list)
     before: Recorded | None = None
@@ -151,35 +158,62 @@ class Ledger:
     def enter(self, step: Recorded) -> None:
         """Add one complete step."""
         self.stage.append(step.stage or ("cond_only" if step.uncond is None else "step"))
-        self.capture.keep(step)
         self.waiting.append(step)
+        self.evaluations, self.batch = self.evaluations + step.evaluations, len(step.x)
+        self.capture.keep(step)
         if len(self.waiting) * step.x.numel() >= WAITING:
             self.settle()
 
     def settle(self) -> None:
-        """Take the numbers of the steps that wait."""
-        for step, beyond in zip(self.waiting, self._beyond(self.waiting), strict=True):
-            now, then = level(step.sigma, self.flow), level(step.sigma_next, self.flow)
-            self.rows.append(self._row(step, now, then, beyond))
-            self.before = step
+        """Take the numbers of the steps that wait. After a fault there are none, only the noise levels."""
+        steps, known = list(self.waiting), len(self.rows)
         self.waiting.clear()
+        with kept_out(self._failed):
+            self._measure([] if self.fault else steps)
+        self.unmeasured += [self._levels(step, *self._ends(step)) for step in steps[len(self.rows) - known :]]
+
+    def _measure(self, steps: list[Recorded]) -> None:
+        for step, beyond in zip(steps, self._beyond(steps), strict=True):
+            self.rows.append(self._row(step, *self._ends(step), beyond))
+            self.before = step
+
+    def _ends(self, step: Recorded) -> tuple[Level, Level]:
+        return level(step.sigma, self.flow), level(step.sigma_next, self.flow)
+
+    def _failed(self, fault: str) -> None:
+        self.fault = f"no numbers from step {len(self.rows) + 1} on: {fault}"
 
     def columns(self, first: int = 0) -> dict[str, Tensor]:
         """{name: [n] or [n, B, ...] float64 on the CPU} of the steps from `first` on; nan where undefined."""
         self.settle()
-        start = max(first - 2, 0)  # numbers across steps need the two before
-        columns = self._columns(self.rows[start:]) if self.rows else {}
-        return {name: values[first - start :] for name, values in columns.items()}
+        start = min(max(first - 2, 0), len(self.rows))  # numbers across steps need the two before
+        parts = []
+        with kept_out(self._forget):
+            parts += [self._columns(self.rows[start:])] if self.rows[start:] else []
+        parts += [self.unknown_columns()] if self.unmeasured else []
+        from_here = first - min(start, len(self.rows))
+        return {name: torch.cat([part[name] for part in parts])[from_here:] for name in (parts or [{}])[0]}
 
-    @property
-    def evaluations(self) -> int:
-        """Predictions that the network made."""
-        taken = sum(row.levels[LEVELS.index("evals")] for row in self.rows)
-        return int(taken + sum(step.evaluations for step in self.waiting))
+    def _forget(self, fault: str) -> None:
+        """The numbers across steps cannot be told, so none are."""
+        self.unmeasured[:0] = [row.levels for row in self.rows]
+        self.rows.clear()
+        self._failed(fault)
 
-    def closed(self) -> Columns:
-        """The columns of a run that has ended, without its pictures."""
-        return Columns(replace(self, capture=Capture("numbers")))
+    def unknown_columns(self) -> dict[str, Tensor]:
+        """The columns of the steps whose numbers nobody took: their noise levels and gamma, else nan."""
+        names, n = LEVELS[: LEVELS.index("evals")], len(self.unmeasured)
+        pairs = len(self.vectors) * (len(self.vectors) + 1) // 2
+        samples = (*PER_SAMPLE, *(f"log_prob {name}" for name in self.energies))
+        shapes = dict.fromkeys(PER_STEP, (n,)) | dict.fromkeys(samples, (n, self.batch))
+        shapes |= {"K": (n, self.batch, pairs), "sum": (n, self.batch, 3)}
+        levels = torch.tensor(self.unmeasured, dtype=torch.float64).reshape(n, len(LEVELS))
+        unknown = {name: torch.full(shape, torch.nan, dtype=torch.float64) for name, shape in shapes.items()}
+        return unknown | dict(zip(names, levels.unbind(dim=1), strict=False))
+
+    def closed(self, notes: list[str]) -> Columns:
+        """The columns of a run that has ended, without its pictures.  notes: where a fault of theirs is told."""
+        return Columns(replace(self, capture=Capture("numbers")), notes)
 
     def _columns(self, taken: list[Row]) -> dict[str, Tensor]:
         """The columns of these steps, fetched from the device here."""
@@ -221,7 +255,7 @@ class Ledger:
         ratio = math.nan if step.uncond is None else now.sigma / now.alpha if now.alpha else math.inf
         self.ratios = (ratio, before[0])
         schedule = (now.sigma, then.sigma, now.alpha, then.alpha, step.gamma)
-        return *schedule, step.evaluations, step.x[0].numel(), ratio, *before
+        return *schedule, step.evaluations, step.x.shape[1:].numel(), ratio, *before
 
     def _row(self, step: Recorded, now: Level, then: Level, beyond: Tensor) -> Row:
         cond = _cond_of(step)
@@ -280,8 +314,8 @@ class Ledger:
 class Columns(Mapping):
     """The columns of a ledger, made when the first of them is read; what waited for that is let go then."""
 
-    def __init__(self, ledger: Ledger):
-        self._ledger, self._one_reader = ledger, Lock()
+    def __init__(self, ledger: Ledger, notes: list[str]):
+        self._ledger, self._notes, self._one_reader = ledger, notes, Lock()
         self._columns: dict[str, Tensor] | None = None
 
     @property
@@ -289,6 +323,8 @@ class Columns(Mapping):
         with self._one_reader:
             if self._columns is None:
                 self._columns = self._ledger.columns()
+                if self._ledger.fault and self._ledger.fault not in self._notes:
+                    self._notes.append(self._ledger.fault)
                 del self._ledger
             return self._columns
 

@@ -21,6 +21,7 @@ class State:
 
     x, denoised, x_next: [B, ...]. step, x_next: None while the step has not been taken. A step back to a noisier level
     asks for no prediction; its D is that of the step before.
+    back: it leads to a level from which the step is taken again.
     """
 
     index: int
@@ -30,11 +31,7 @@ class State:
     then: Level
     step: Step | None = None
     x_next: Tensor | None = None
-
-    @property
-    def back(self) -> bool:
-        """Whether it leads to a noisier level, from which the step is taken again."""
-        return self.then.sigma > self.now.sigma
+    back: bool = False
 
 
 @dataclass(frozen=True)
@@ -81,7 +78,7 @@ def run(
             denoised = denoise(x, now)
             x = yield from _taken(State(i, x, denoised, now, then), step, noise)
             if left:
-                x = yield from _taken(State(i, x, denoised, then, now), renoise, noise)
+                x = yield from _taken(State(i, x, denoised, then, now, back=True), renoise, noise)
 
 
 def _taken(state: State, step: Callable, noise: Callable) -> Generator[State, None, Tensor]:

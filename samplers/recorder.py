@@ -2,11 +2,14 @@
 
 The rule for all samplers of the k-diffusion family: the last model call before callback i is the call of step i, and
 the state it was made at is x_i. Samplers that report after all their stages (dpm_adaptive) are the other way round: the
-first call since the previous callback. So step i is complete once step i + 1 is known, or the sampler has returned.
+first call since the previous callback. A sampler that nobody knows says in its callback at which noise level the step
+began, and the last call at that level is the step's. So step i is complete once step i + 1 is known, or the sampler has
+returned.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
@@ -15,6 +18,7 @@ from torch import Tensor
 from .tagged import Parts, parts_of, plain, tag
 
 RECUR = "recur"  # stage of a step back to a noisier level
+SAME_LEVEL = 1e-4  # relative; a sampler may keep its levels in another precision than it hands to the model
 
 
 @dataclass
@@ -22,7 +26,7 @@ class Call:
     """One evaluation of the model by a sampler.
 
     x, denoised: [B, ...]. uncond, cond: [B, ...], None where not evaluated. gamma: the scale in force.
-    evaluations: predictions the network made for it. parts: noise contained in x, by step.
+    evaluations: predictions the network made for it. parts: noise contained in x, by draw. drawn: draws made before.
     stage: a word of the trace, empty if u and c tell it. gradients: shifts of x0-hat by name, [B, ...]; log_probs: what
     the energies said, [B].
     """
@@ -38,6 +42,7 @@ class Call:
     stage: str = ""
     gradients: Mapping[str, Tensor] = field(default_factory=dict)
     log_probs: Mapping[str, Tensor] = field(default_factory=dict)
+    drawn: int = 0
 
 
 @dataclass(frozen=True)
@@ -80,64 +85,84 @@ class Recorder:
     """Turns the calls, draws and callbacks of one run into complete steps.
 
     commit: receives each Recorded as soon as its next state is known. last_sigma: level at which the run ends.
-    reports_late: the sampler's callback comes after the stages of its step, not before.
+    reports_late: the sampler's callback comes after the stages of its step, not before. draws: made so far.
+    unfollowed: steps that drew noise of which nothing was found in the state they led to.
     """
 
     commit: Callable[[Recorded], None]
     last_sigma: float
     reports_late: bool = False
     steps: int = 0
+    draws: int = 0
+    unfollowed: int = 0
     pending: list[Call] = field(default_factory=list)
     primary: Call | None = None
 
-    def marked(self, draw: Callable) -> Callable:
-        """A noise sampler whose draws say in which step they were made."""
-
-        def noise_sampler(*levels):
-            eps = draw(*levels)
-            return tag(eps, {self.steps if self.reports_late else self.steps - 1: eps})
-
-        return noise_sampler
+    def mark(self, eps: Tensor) -> Tensor:  # [B, ...] -> [B, ...]
+        """A draw of the sampler's noise that says which one it was."""
+        self.draws += 1
+        return tag(eps, {self.draws: eps})
 
     def called(self, x: Tensor, sigma: Tensor) -> Call:
         """Note a model call before it is made; the caller fills in what came out of it."""
-        call = Call(plain(x).clone(), float(sigma.flatten()[0]), parts_of(x))
+        call = Call(plain(x).clone(), float(sigma.flatten()[0]), parts_of(x), drawn=self.draws)
         self.pending.append(call)
         return call
 
-    def stepped(self) -> None:
-        """Note the sampler's callback: one of the calls made since the last one was this step's."""
-        found = self.pending.pop(0 if self.reports_late else -1)
-        self._count_stages(found if self.reports_late else self.primary)
+    def stepped(self, sigma: float | None = None) -> None:
+        """Note the sampler's callback: one of the calls since the last one was this step's; none if it reports twice.
+
+        sigma: the level at which it says the step began, None where the order alone tells.
+        """
+        if not self.pending:
+            return
+        place = self._place(sigma)
+        found = self.pending[place]
+        _add_stages(self.primary or found, self.pending[:place])
         if self.primary is not None:
-            self._complete(self.primary, found.x, found.parts, found.sigma)
+            self._complete(self.primary, found)
+        _add_stages(found, self.pending[place + 1 :])
+        self.pending.clear()
         self.primary, self.steps = found, self.steps + 1
 
     def turned(self, x: Tensor, sigma: float) -> None:
         """Note that the sampler makes x noisier again without asking the model: a step of its own, stage `recur`."""
         at = self.primary
         if at is not None:
-            self._complete(at, plain(x), parts_of(x), sigma)
-            self.primary = Call(plain(x).clone(), sigma, {}, denoised=at.denoised, stage=RECUR)
-            self.steps += 1
+            back = Call(plain(x).clone(), sigma, parts_of(x), denoised=at.denoised, stage=RECUR, drawn=self.draws)
+            self._complete(at, back)
+            self.primary, self.steps = back, self.steps + 1
 
     def returned(self, x: Tensor) -> None:
         """Note the sampler's result, which ends the last step."""
-        self._count_stages(self.primary)
         if self.primary is not None:
-            self._complete(self.primary, plain(x), parts_of(x), self.last_sigma)
+            _add_stages(self.primary, self.pending)
+            self._complete(self.primary, Call(plain(x), self.last_sigma, parts_of(x), drawn=self.draws))
+        self.pending.clear()
         self.primary = None
 
-    def _count_stages(self, owner: Call | None) -> None:
-        if owner is not None:
-            owner.evaluations += sum(call.evaluations for call in self.pending)
-        self.pending.clear()
+    def _place(self, sigma: float | None) -> int:
+        """Which of the pending calls is the step's."""
+        if self.reports_late:
+            return 0
+        last = len(self.pending) - 1
+        if sigma is None:
+            return last
+        places = reversed(range(len(self.pending)))
+        return next((i for i in places if math.isclose(self.pending[i].sigma, sigma, rel_tol=SAME_LEVEL)), last)
 
-    def _complete(self, at: Call, x_next: Tensor, parts: Parts, sigma_next: float) -> None:
+    def _noise(self, at: Call, reached: Call) -> Tensor | None:
+        """What the state reached contains of the draws made since the step began; None where there were none."""
+        fresh = range(at.drawn + 1, reached.drawn + 1)
+        found = [reached.parts[draw] for draw in fresh if draw in reached.parts]
+        self.unfollowed += len(fresh) > 0 and not found
+        return sum(found[1:], start=found[0]) if found else None
+
+    def _complete(self, at: Call, reached: Call) -> None:
         if at.denoised is None:
             return  # the model call failed: its exception is on the way
-        noise = parts.get(self.steps - 1)
-        moved = x_next - at.x
+        noise = self._noise(at, reached)
+        moved = reached.x - at.x
         move = moved if noise is None else moved - noise
         self.commit(
             Recorded(
@@ -148,7 +173,7 @@ class Recorder:
                 at.cond,
                 at.gamma,
                 at.sigma,
-                sigma_next,
+                reached.sigma,
                 move,
                 noise,
                 at.evaluations,
@@ -157,3 +182,7 @@ class Recorder:
                 at.log_probs,
             )
         )
+
+
+def _add_stages(owner: Call, stages: list[Call]) -> None:
+    owner.evaluations += sum(call.evaluations for call in stages)

@@ -62,7 +62,8 @@ def up_and_down(now: Level, then: Level, eta: float) -> tuple[float, float]:
 
     eta: 0 keeps all (ODE), 1 is the ancestral split.  Source: Song et al. 2020, arXiv 2010.02502, eq. 16.
     """
-    ratio = then.sigma * now.alpha / (then.alpha * now.sigma) if then.alpha else 1.0
+    noisy = then.alpha and now.sigma  # from a clean state, and to one of noise alone, nothing is drawn afresh
+    ratio = then.sigma * now.alpha / (then.alpha * now.sigma) if noisy else 1.0
     up = eta * then.sigma * sqrt(max(1 - ratio**2, 0))
     return up, sqrt(max(then.sigma**2 - up**2, 0))
 

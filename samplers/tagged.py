@@ -25,7 +25,7 @@ Parts = dict[int, Tensor]
 class Tagged(torch.Tensor):
     """A tensor of injected noise, or a state that contains some.
 
-    plain: the value the sampler computes with, bit for bit. parts: step number -> additive part that was drawn in it.
+    plain: the value the sampler computes with, bit for bit. parts: number of the draw -> additive part that is its.
     """
 
     plain: Tensor
@@ -49,7 +49,7 @@ def tag(value: Tensor, parts: Parts) -> Tagged:
 
 
 def redrawn(draw: Tensor, value: Tensor) -> Tensor:
-    """Another value in the place of a draw: as much noise as the draw was, and of the same step."""
+    """Another value in the place of a draw: as much noise as the draw was, and counted as the same draw."""
     return tag(value, dict.fromkeys(parts_of(draw), value)) if isinstance(draw, Tagged) else value
 
 
@@ -59,7 +59,7 @@ def plain(value: Any) -> Any:
 
 
 def parts_of(value: Any) -> Parts:
-    """Noise parts by step number; empty for an ordinary value."""
+    """Noise parts by number of the draw; empty for an ordinary value."""
     return value.parts if isinstance(value, Tagged) else {}
 
 

@@ -21,8 +21,8 @@ from typing import Any
 import torch
 
 from ..guidance.energies import CLEAN, At, LabelEnergy
-from ..guidance.files import write_atomically
 from ..guidance.gradients import gradient_of
+from ..guidance.writing import write_atomically
 from .bench.sampler_overhead import enter_host, seconds
 from .roads import BACKPROP, CLEAN_X0, KEPT, NOISY, ROADS, gradient_chain
 from .sources import origin

@@ -29,6 +29,14 @@ def inference_mode():
         yield
 
 
+@pytest.fixture(autouse=True)
+def nothing_hidden(request, caplog):
+    """A recorder that fails is silent to its run, but not to us: only the tests of faults may have any."""
+    yield
+    if request.module.__name__.rpartition(".")[2] != "test_recording_faults":
+        assert not [line.getMessage() for line in caplog.get_records("call") if "record of a run" in line.getMessage()]
+
+
 class Labelled(dict):
     """name -> MODEL, positive, negative, made when first asked for: the demo denoiser, and exact mixtures."""
 

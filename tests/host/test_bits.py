@@ -93,12 +93,13 @@ def test_two_recorded_halves_give_the_host_pixels(labelled, latent_for, model):
         advanced = host_nodes().KSamplerAdvanced().sample
         settings = (STEPS, CFG, name, "karras", positive, negative)
         half = advanced(patched, "enable", SEED, *settings, latent_for(model), 0, 3, "enable")[0]
-        return advanced(patched, "disable", SEED, *settings, half, 3, 10000, "disable")[0]["samples"]
+        return half, advanced(patched, "disable", SEED, *settings, half, 3, 10000, "disable")[0]
 
     for name in names():
         recorded, recorder = GGRecord.execute(plain, "numbers").result
-        assert torch.equal(halves(recorded, name), halves(plain, name)), name
-        first, last = (GGReadTrace.execute(recorder, {}, run).result[0] for run in (0, -1))
+        found, expected = halves(recorded, name), halves(plain, name)
+        assert torch.equal(found[1]["samples"], expected[1]["samples"]), name
+        first, last = (GGReadTrace.execute(recorder, latent).result[0] for latent in found)
         assert first.header["sigmas"][-1] == last.header["sigmas"][0]
 
 
@@ -137,7 +138,7 @@ def test_custom_samplers_give_the_host_pixels(labelled, latent_for, model):
         assert torch.equal(out["samples"], expected["samples"]), name
         assert torch.equal(clean["samples"], expected_clean["samples"]), name
         assert torch.equal(found_clean["samples"], expected_clean["samples"]), name
-        assert trace.n == recorder.runs[-1].n
+        assert trace.n == recorder.runs[-1].trace.n
         assert sigmas[-1] == 0, "the recorder must not let a sampler write into the schedule"
 
 

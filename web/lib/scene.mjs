@@ -33,10 +33,10 @@ function problem(step, gram) {
   if (step.stage && step.stage !== "step") {
     return { missing: "no unconditional prediction at this step", advice: "Choose a step at which both were made." };
   }
+  if (!Number.isFinite(step.gamma)) return { missing: "the scale of this step is unknown", advice: "Choose another step." };
   if (!gram.K.every(Number.isFinite)) {
     return { missing: "values at this step are not finite", advice: "Lower the scale, or use a wider dtype." };
   }
-  if (!Number.isFinite(step.gamma)) return { missing: "the scale of this step is unknown", advice: "Choose another step." };
   return null;
 }
 

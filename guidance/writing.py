@@ -1,0 +1,102 @@
+"""Writing files so that a crash leaves the old one, and saying why where it cannot be done."""
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from uuid import uuid4
+
+import safetensors
+import safetensors.torch
+from torch import Tensor
+
+FULL = "The disk is full: free some space, then queue again."
+FOLDER = "A file stands where a folder is needed: choose another name, or move that file."
+REMEDIES = {
+    errno.ENAMETOOLONG: "The name is too long: choose a shorter one.",
+    errno.EACCES: "The folder is not writable: change its permissions, or choose another.",
+    errno.EPERM: "The folder is not writable: change its permissions, or choose another.",
+    errno.EROFS: "The disk is read-only: choose another folder.",
+    errno.ENOTDIR: FOLDER,
+    errno.EEXIST: FOLDER,
+    errno.EISDIR: "A folder has that name: choose another name, or move the folder.",
+}
+
+
+class NotWritten(OSError):
+    """A file could not be written; the text says which one, why, and what to do."""
+
+
+@contextmanager
+def replacing(path: str | os.PathLike) -> Iterator[Path]:
+    """A temporary name in the folder of `path`, which becomes `path` at the end of the block: all or nothing.
+
+    Folders that are missing are made. Raises NotWritten; then the old file is as it was, and nothing else is left.
+    """
+    path = Path(path)
+    temporary = path.with_name(f".{uuid4().hex[:12]}.part")  # shorter than any name that is given
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        yield temporary
+        temporary.replace(path)
+    except (OSError, safetensors.SafetensorError) as error:
+        _remove(temporary)
+        raise NotWritten(unwritten(path, error)) from error
+    except BaseException:
+        _remove(temporary)
+        raise
+
+
+def write_atomically(path: str | os.PathLike, parts: Iterable[bytes]) -> None:
+    """Write bytes under a temporary name in the same folder, then rename: a failure leaves the old file alone.
+
+    Raises NotWritten.
+    """
+    with replacing(path) as temporary, temporary.open("xb") as file:
+        file.writelines(parts)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def write_for_mapping(path: str | os.PathLike, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    """The same tensors, mapped from a file that is deleted at once where an open file may be.  Raises NotWritten."""
+    with replacing(path) as temporary:
+        safetensors.torch.save_file(tensors, temporary)
+    again = safetensors.torch.load_file(path)
+    with suppress(PermissionError):
+        Path(path).unlink()
+    return again
+
+
+def check_place(path: str | os.PathLike, size: int = 1) -> None:
+    """Raise NotWritten if a file of this name and of `size` bytes could not be written now; leaves nothing behind."""
+    path = Path(path)
+    probe = path.with_name(f".{path.name}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        probe.touch()
+        free = shutil.disk_usage(path.parent).free
+        if free < size:
+            raise OSError(errno.ENOSPC, f"{size:,} bytes are needed, {free:,} are free")
+    except OSError as error:
+        raise NotWritten(unwritten(path, error)) from error
+    finally:
+        _remove(probe)
+
+
+def unwritten(path: str | os.PathLike, error: Exception) -> str:
+    """Why a file could not be written and what to do, in a sentence."""
+    path, code = Path(path), getattr(error, "errno", None)
+    full = code in (errno.ENOSPC, errno.EDQUOT) or "os error 28" in str(error).lower()
+    remedy = FULL if full else REMEDIES.get(code, "Check the folder and the disk.")
+    reason = getattr(error, "strerror", None) or " ".join(str(error).split()) or type(error).__name__
+    return f"{path.name} could not be written to {path.parent} ({reason}). {remedy}"
+
+
+def _remove(path: Path) -> None:
+    with suppress(OSError):
+        path.unlink(missing_ok=True)

@@ -1,0 +1,322 @@
+"""Samplers and guiders of other packs: what the trace says of them is what was measured, and no more.
+
+The stand-ins behave as such packs do: a sampler that reports after its stages or once more at the end, guiders that
+ask two models, combine three predictions, or skip one.
+"""
+
+import math
+from itertools import pairwise
+
+import pytest
+import torch
+
+from .test_bits import SEED, guided
+from .test_recording_never_stops import both, readable
+
+LEVELS = [10.0, 4.0, 1.5, 0.5, 0.0]
+
+
+def two_stages(model, x, sigmas, extra_args, report):
+    """Heun's steps; `report` is called after both stages of each."""
+    ones = x.new_ones([len(x)])
+    for i, (now, then) in enumerate(pairwise(sigmas)):
+        denoised = model(x, now * ones, **extra_args)
+        slope = (x - denoised) / now
+        if then > 0:
+            ahead = x + slope * (then - now)
+            again = model(ahead, then * ones, **extra_args)
+            slope = (slope + (ahead - again) / then) / 2
+        report({"x": x, "i": i, "sigma": now, "sigma_hat": now, "denoised": denoised})
+        x = x + slope * (then - now)
+    return x
+
+
+def late(model, x, sigmas, extra_args=None, callback=None, disable=None):
+    return two_stages(model, x, sigmas, extra_args, callback)
+
+
+def late_and_once_more(model, x, sigmas, extra_args=None, callback=None, disable=None):
+    """And a last report, which no model call belongs to."""
+    x = two_stages(model, x, sigmas, extra_args, callback)
+    callback({"x": x, "i": len(sigmas) - 2, "sigma": sigmas[-2], "denoised": x})
+    return x
+
+
+def late_in_double_precision(model, x, sigmas, extra_args=None, callback=None, disable=None):
+    return two_stages(model, x.double(), sigmas.double(), extra_args, callback).float()
+
+
+def noisy_before_it_reports(model, x, sigmas, extra_args=None, callback=None, disable=None, noise_sampler=None):
+    """Euler with noise, drawn before the step is reported."""
+    draws = torch.Generator().manual_seed(5)
+    noise_sampler = noise_sampler or (lambda *_: torch.randn(x.shape, generator=draws))
+    ones = x.new_ones([len(x)])
+    for i, (now, then) in enumerate(pairwise(sigmas)):
+        denoised = model(x, now * ones, **extra_args)
+        end = x + (x - denoised) / now * (then - now)
+        end = end + 0.5 * then * noise_sampler(now, then) if then > 0 else end
+        callback({"x": x, "i": i, "sigma": now, "denoised": denoised})
+        x = end
+    return x
+
+
+noisy_before_it_reports.noise = lambda x, seed: lambda *_: torch.ones_like(x)
+
+
+def ksampler_of(function):
+    import comfy.samplers
+
+    return comfy.samplers.KSAMPLER(function)
+
+
+@pytest.mark.parametrize("model", ["ve", "flow"])
+@pytest.mark.parametrize("function", [late, late_and_once_more, late_in_double_precision])
+def test_a_sampler_that_reports_after_its_stages_has_its_steps_told_right(labelled, empty_latent, model, function):
+    sigmas = [level / 10 for level in LEVELS] if model == "flow" else LEVELS
+    arguments = (labelled[model], empty_latent(model, 2), ksampler_of(function), sigmas, "tensors")
+    expected, found, trace = both(*arguments)
+    assert isinstance(expected, torch.Tensor), expected
+    assert torch.equal(expected, found)
+    assert not trace.header["faults"]
+    assert trace.steps["sigma"].tolist() == pytest.approx(sigmas[:-1], rel=1e-6)
+    assert trace.steps["sigma_next"].tolist() == pytest.approx(sigmas[1:], rel=1e-6)
+    assert trace.steps["evals"].tolist() == [4, 4, 4, 2]
+    states = [*trace.tensors["x"][1:].float(), trace.tensors["end"].float()]
+    for i, reached in enumerate(states):
+        travelled = trace.tensors["x"][i].float() + trace.tensors["move"][i].float()
+        assert (travelled - reached).abs().max() <= 4e-3 * max(1.0, float(reached.abs().max()))
+    assert trace.check() == []
+
+
+def test_noise_drawn_before_the_report_is_the_step_s_own(labelled, empty_latent):
+    arguments = (labelled["ve"], empty_latent("ve", 2), ksampler_of(noisy_before_it_reports), LEVELS, "tensors")
+    _, _, trace = both(*arguments)
+    expected = torch.tensor([0.5 * then for then in LEVELS[1:]], dtype=torch.float64)
+    assert (trace.column("M8") - expected[:, None]).abs().max() <= 1e-5
+    assert not [note for note in trace.header["notes"] if "could not be followed" in note]
+
+
+def test_noise_that_is_lost_on_its_way_is_said(labelled, empty_latent):
+    """A sampler that does something to its state that no split survives."""
+
+    def odd(model, x, sigmas, extra_args=None, callback=None, disable=None, noise_sampler=None):
+        ones = x.new_ones([len(x)])
+        for i, (now, then) in enumerate(pairwise(sigmas)):
+            denoised = model(x, now * ones, **extra_args)
+            callback({"x": x, "i": i, "sigma": now, "denoised": denoised})
+            x = denoised + then * torch.sin(noise_sampler(now, then))
+        return x
+
+    odd.noise = lambda x, seed: lambda *_: torch.ones_like(x)
+    sampler = ksampler_of(odd)
+    model, positive, negative = labelled["ve"]
+    _, _, trace = guided(model, positive, negative, empty_latent("ve"), "euler", sampler=sampler, steps=4)
+    assert "the noise of 4 steps could not be followed: it counts as part of the move" in trace.header["notes"]
+
+
+def two_models(ask, conds, sigma):
+    """Asks a second model for u, with a list of conditions that is not the guider's own."""
+    (c,) = ask(conds["positive"])
+    (u,) = ask(list(conds["negative"]))
+    return u + 6.0 * (c - u)
+
+
+def second_first(ask, conds, sigma):
+    """The same the other way round."""
+    (u,) = ask(list(conds["negative"]))
+    (c,) = ask(conds["positive"])
+    return u + 6.0 * (c - u)
+
+
+def two_scales(ask, conds, sigma):
+    """Three predictions under two scales; the guider's cfg is that of nothing."""
+    u, m, c = ask(conds["negative"], conds["middle"], conds["positive"])
+    return u + 3.0 * (m - u) + 6.0 * (c - m)
+
+
+def scheduled(ask, conds, sigma):
+    """Plain CFG at high noise, c alone at low noise; the guider's cfg stays."""
+    if sigma < 2:
+        return ask(conds["positive"])[0]
+    c, u = ask(conds["positive"], conds["negative"])
+    return u + 6.0 * (c - u)
+
+
+def listed(ask, conds, sigma):
+    """Plain CFG, of a guider whose cfg is a list."""
+    c, u = ask(conds["positive"], conds["negative"])
+    return u + 6.0 * (c - u)
+
+
+CFGS = {listed: [6.0, 6.0], two_scales: 1.0}  # of the guiders; 6 for the others
+
+
+def guider_of(parts, way, more=()):
+    """A guider of another pack that predicts in this way."""
+    import comfy.samplers
+
+    class Stranger(comfy.samplers.CFGGuider):
+        def predict_noise(self, x, timestep, model_options={}, seed=None):  # noqa: B006
+            def ask(*conds):
+                return comfy.samplers.calc_cond_batch(self.inner_model, list(conds), x, timestep, model_options)
+
+            return way(ask, self.conds, float(timestep[0]))
+
+    guider = Stranger(parts[0])
+    guider.inner_set_conds({"positive": parts[1], "negative": parts[2], **dict(more)})
+    guider.cfg = CFGS.get(way, 6.0)
+    return guider
+
+
+@pytest.fixture
+def watched(labelled, empty_latent):
+    import comfy.samplers
+
+    def run(way, more=()):
+        guider = guider_of(labelled["ve"], way, more)
+        sampler = comfy.samplers.sampler_object("euler")
+        expected, found, trace = both(labelled["ve"], empty_latent("ve", 3), sampler, LEVELS, "tensors", guider)
+        assert isinstance(expected, torch.Tensor), expected
+        assert torch.equal(expected, found)
+        assert not trace.header["faults"]
+        assert not trace.check()
+        readable(trace)
+        return trace
+
+    return run
+
+
+@pytest.mark.parametrize("way", [two_models, second_first, listed])
+def test_what_completes_the_line_is_u_and_where_d_lies_on_it_is_gamma(watched, way):
+    trace = watched(way)
+    assert trace.steps["gamma"].tolist() == [6.0] * 4
+    assert trace.stage == ["step"] * 4
+    assert trace.header["cfg"] == 6.0
+    assert not trace.header["notes"]
+    assert trace.column("M1").isfinite().all()
+    u, c, d = (trace.tensors[name][0].float() for name in ("uncond", "cond", "guided"))
+    assert (d - (u + 6 * (c - u))).abs().max() <= 0.02
+
+
+def test_a_scale_that_nothing_proves_is_unknown_and_said(watched, labelled):
+    from guidance_geometry.nodes.start import GGClassLabel
+
+    middle = GGClassLabel.execute(labelled["ve"][0], "1;2;0").result[0]
+    trace = watched(two_scales, {"middle": middle})
+    assert all(math.isnan(gamma) for gamma in trace.steps["gamma"].tolist())
+    assert trace.stage == ["step"] * 4
+    assert trace.header["cfg"] is None
+    assert trace.header["notes"] == ["Stranger combines its predictions itself: its scale is unknown in 4 of 4 steps"]
+    assert trace.column("M2").isfinite().all(), "u and c were measured all the same"
+    assert trace.column("M1").isnan().all()
+
+
+def test_where_only_c_ran_the_scale_is_one(watched):
+    trace = watched(scheduled)
+    assert trace.steps["gamma"].tolist() == [6.0, 6.0, 1.0, 1.0]
+    assert trace.stage == ["step", "step", "cond_only", "cond_only"]
+    assert trace.header["cfg"] is None
+    assert trace.header["notes"] == ["uncond was not evaluated in 2 of 4 steps"]
+
+
+def test_a_scale_that_is_set_for_one_evaluation_is_that_one_s(labelled, empty_latent):
+    """A node that changes the guider's cfg around its prediction, as the host's CFG override does."""
+    import comfy.patcher_extension
+
+    def halved(executor, *arguments, **named):
+        guider = executor.class_obj
+        before, guider.cfg = guider.cfg, guider.cfg / 2
+        try:
+            return executor(*arguments, **named)
+        finally:
+            guider.cfg = before
+
+    model = labelled["ve"][0].clone()
+    model.add_wrapper_with_key(comfy.patcher_extension.WrappersMP.PREDICT_NOISE, "test", halved)
+    import comfy.samplers
+
+    sampler = comfy.samplers.sampler_object("euler")
+    expected, found, trace = both((model, *labelled["ve"][1:]), empty_latent("ve", 2), sampler, LEVELS)
+    assert torch.equal(expected, found)
+    assert trace.steps["gamma"].tolist() == [1.5] * 4
+    assert trace.record.dot("D-G", "D-G").abs().max() <= 1e-6
+
+
+def test_every_figure_takes_a_run_of_unknown_scale(watched, labelled, tmp_path, monkeypatch):
+    import folder_paths
+
+    from guidance_geometry.nodes.start import GGClassLabel
+
+    from .test_recording_faults import shown_everywhere
+
+    for name in ("output", "temp"):
+        monkeypatch.setattr(folder_paths, f"{name}_directory", str(tmp_path / name))
+        (tmp_path / name).mkdir()
+    trace = watched(two_scales, {"middle": GGClassLabel.execute(labelled["ve"][0], "1;2;0").result[0]})
+    drawn = shown_everywhere(trace, tmp_path)
+    assert {"filmstrip", "heat map", "difference"} <= set(drawn)
+
+
+def test_a_chain_without_effect_says_so(labelled, empty_latent):
+    from guidance_geometry.guidance.chain import Chain
+    from guidance_geometry.guidance.rules.adaptive_projected import AdaptiveProjected
+
+    chain = Chain((AdaptiveProjected(),))
+    _, _, trace = guided(*labelled["ve"], empty_latent("ve"), "euler", cfg=1.0, guidance=chain)
+    said = [note for note in trace.header["notes"] if note.startswith("the rules of the chain had no effect")]
+    assert said
+    assert said[0].endswith("Raise cfg above 1")
+    _, _, trace = guided(*labelled["ve"], empty_latent("ve"), "euler", cfg=3.0, guidance=chain)
+    assert not [note for note in trace.header["notes"] if "no effect" in note]
+    assert trace.header["seed"] == SEED
+
+
+@pytest.mark.parametrize("figure", ["heat map", "filmstrip", "difference"])
+def test_one_prediction_a_step_is_no_matter_of_capture(labelled, empty_latent, figure):
+    from guidance_geometry.drawing.difference import difference_images
+    from guidance_geometry.drawing.order import Order
+    from guidance_geometry.drawing.pictures import Pictures
+    from guidance_geometry.drawing.strips import draw_strip
+
+    _, _, trace = guided(*labelled["ve"], empty_latent("ve"), "euler", cfg=1.0)
+
+    def draw():
+        if figure == "difference":
+            return difference_images(trace, Pictures())
+        return draw_strip(Order(trace), figure)
+
+    with pytest.raises(ValueError, match=r"at cfg 1 only the conditional prediction is made\. Set cfg") as caught:
+        draw()
+    assert "capture" not in str(caught.value)
+    trace.header["distilled_guidance"] = 3.5
+    with pytest.raises(ValueError, match=r"its own guidance of 3\.5 needs no second prediction"):
+        draw()
+
+
+@pytest.mark.parametrize(("family", "name", "own"), [("Flux", "Flux", 3.5), ("SD15", "SD15", None)])
+def test_a_trace_knows_the_family_and_the_guidance_that_is_distilled_into_it(host, family, name, own):
+    from guidance_geometry.tests.tiny_families import family as made
+    from guidance_geometry.tests.tiny_families import latent, text
+
+    parts = made(family), text(family, 1), text(family, 2)
+    _, _, trace = guided(*parts, latent(family), "euler", steps=2, scheduler="simple", cfg=1.0)
+    assert trace.header["model"]["name"] == name
+    assert trace.header["distilled_guidance"] == own
+
+
+def test_a_model_family_is_named_by_its_configuration(host):
+    import comfy.supported_models
+    import comfy.supported_models_base
+
+    from guidance_geometry.nodes.host import family_of
+
+    class Patcher:
+        def __init__(self, model_class, config):
+            self.model = type(model_class, (), {"model_config": config})()
+
+    known = comfy.supported_models
+    assert family_of(Patcher("BaseModel", known.SD15({}))) == "SD15"
+    assert family_of(Patcher("BaseModel", known.SD20({}))) == "SD20"
+    assert family_of(Patcher("Flux", known.FluxSchnell({}))) == "FluxSchnell"
+    assert family_of(Patcher("Denoiser", comfy.supported_models_base.BASE({}))) == "Denoiser"
+    assert family_of(type("Patcher", (), {"model": type("Odd", (), {})()})) == "Odd"

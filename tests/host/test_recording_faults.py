@@ -1,0 +1,188 @@
+"""A fault of the recorder ends the record with a sentence: the sample is the host's, and every reader goes on."""
+
+import pytest
+import torch
+
+from .test_bits import CFG, STEPS, guided, ksampler
+from .test_recording_never_stops import readable
+from .test_see_nodes import FIGURE, in_a_workflow
+from .test_see_nodes import output as output
+
+PACK = "guidance_geometry"
+IN_THE_RUN = [
+    "nodes.recording.Watch._begin",
+    "nodes.recording.Watch._marked_noise",
+    "nodes.recording.Watch._asked",
+    "nodes.recording.Watch._answered",
+    "nodes.recording.Watch._evaluated",
+    "nodes.recording.Watch._stepped",
+    "nodes.recording.Watch._returned",
+    "samplers.recorder.Recorder.mark",
+    "samplers.recorder.Recorder._complete",
+    "samplers.ledger.Ledger.enter",
+    "samplers.ledger.Capture.keep",
+]
+ONCE = {"_begin", "_marked_noise", "_returned"}  # called once in a run
+AFTERWARDS = [
+    "samplers.ledger.Capture.stacked",
+    "nodes.run_facts.mapped",
+    "nodes.host.describe_model",
+    "nodes.host.labels_of",
+    "nodes.host.distilled_guidance",
+    "nodes.run_facts.notes_of",
+]
+IN_THE_NUMBERS = ["samplers.ledger.Ledger._row", "samplers.ledger.Ledger._beyond", "samplers.ledger.Ledger._columns"]
+
+
+class Broken:
+    """Something of the pack that fails from its n-th call on."""
+
+    def __init__(self, monkeypatch, where, after=0, fault=None):
+        import importlib
+
+        *path, name = where.split(".")
+        holder = importlib.import_module(".".join([PACK, *path[:2]]))
+        for part in path[2:]:
+            holder = getattr(holder, part)
+        self.works, self.left, self.fault = getattr(holder, name), after, fault or RuntimeError("boom")
+        broken = self
+        monkeypatch.setattr(holder, name, lambda *given, **named: broken(*given, **named))
+
+    def __call__(self, *given, **named):
+        self.left -= 1
+        if self.left < 0:
+            raise self.fault
+        return self.works(*given, **named)
+
+
+def shown_everywhere(trace, folder):
+    """Every node that reads a trace gives something, or a sentence that says why it cannot."""
+    from guidance_geometry.drawing.blog import WORDS
+    from guidance_geometry.guidance.trace import load
+    from guidance_geometry.nodes import compare, export_html, inspector, see
+
+    assert inspector.GGInspector.execute(trace).ui["gg_record"]
+    assert in_a_workflow(export_html.GGExportHTML).execute(trace, "page").result[0]
+    assert see.GGMetrics.execute(trace, "metrics", -1).result[1]
+    written = in_a_workflow(see.GGSaveTrace).execute(trace, "saved").result[1]
+    assert load(written).n == trace.n
+    pictures = {word: lambda word=word: see.GGFigure.execute(trace, **FIGURE | {"figure": word}) for word in WORDS}
+    pictures["difference"] = lambda: see.GGDifferenceImages.execute(trace)
+    pictures["compare"] = lambda: compare.GGCompareTraces.execute(trace, trace, -1, "light")
+    found = {name: drawn_or_said(draw) for name, draw in pictures.items()}
+    assert all(said is None or said.endswith(".") for said in found.values()), found
+    return [name for name, said in found.items() if said is None]
+
+
+def drawn_or_said(draw):
+    """None where there is a picture, else why there is none."""
+    try:
+        assert draw().result[0].isfinite().all()
+    except ValueError as said:
+        return str(said)
+    return None
+
+
+def run(labelled, empty_latent, name="euler_ancestral", **more):
+    arguments = (*labelled["ve"], empty_latent("ve"), name)
+    return guided(*arguments, **more), ksampler(*arguments)
+
+
+@pytest.mark.parametrize("where", IN_THE_RUN)
+@pytest.mark.parametrize("after", [0, 3])
+def test_a_fault_in_the_run_ends_the_record_and_leaves_the_sample(labelled, empty_latent, monkeypatch, where, after):
+    if after and where.rpartition(".")[2] in ONCE:
+        pytest.skip("called once in a run: the other case covers it")
+    Broken(monkeypatch, where, after)
+    (out, denoised, trace), expected = run(labelled, empty_latent, capture="tensors")
+    assert torch.equal(out["samples"], expected)
+    assert denoised["samples"].isfinite().all()
+    (sentence,) = trace.header["faults"]
+    assert sentence.startswith(f"not recorded from step {trace.n + 1} on: RuntimeError at ")
+    assert sentence.endswith("(boom)")
+    assert sentence in trace.header["notes"]
+    assert trace.n <= STEPS
+    readable(trace)
+
+
+@pytest.mark.parametrize("where", AFTERWARDS)
+def test_a_fault_after_the_run_costs_what_it_was_about(labelled, empty_latent, monkeypatch, where):
+    Broken(monkeypatch, where)
+    (out, _, trace), expected = run(labelled, empty_latent)
+    assert torch.equal(out["samples"], expected)
+    assert trace.n == STEPS
+    assert trace.column("M1").isfinite().all()
+    (sentence,) = trace.header["faults"]
+    assert "RuntimeError at " in sentence
+    readable(trace)
+
+
+@pytest.mark.parametrize("where", IN_THE_NUMBERS)
+def test_a_fault_in_the_numbers_leaves_the_steps_before_it(labelled, empty_latent, monkeypatch, where):
+    """A small run's numbers are made when they are first read: nobody may fail then."""
+    Broken(monkeypatch, where, 3 if where.endswith("_row") else 0)
+    (out, _, trace), expected = run(labelled, empty_latent)
+    assert torch.equal(out["samples"], expected)
+    known = 3 if where.endswith("_row") else 0
+    assert trace.column("M1").isfinite().all(dim=1).tolist() == [True] * known + [False] * (STEPS - known)
+    assert trace.steps["sigma"].isfinite().all()
+    assert [note for note in trace.header["notes"] if note.startswith(f"no numbers from step {known + 1} on: Runtime")]
+    assert not trace.check(), "nothing is said of what nobody measured"
+    readable(trace)
+
+
+@pytest.mark.parametrize(
+    "where", ["nodes.recording.job_of_this_node", "nodes.live.Live.stepped", "nodes.live.Live.flush"]
+)
+def test_a_fault_of_the_live_view_ends_that_alone(labelled, empty_latent, monkeypatch, where):
+    Broken(monkeypatch, where)
+    (out, _, trace), expected = run(labelled, empty_latent)
+    assert torch.equal(out["samples"], expected)
+    assert trace.n == STEPS
+    assert trace.column("M1").isfinite().all()
+    assert all(fault.startswith("not shown live from step ") for fault in trace.header["faults"])
+    assert trace.header["faults"]
+
+
+@pytest.mark.parametrize(
+    ("where", "after"),
+    [("nodes.recording.Watch._begin", 0), ("samplers.ledger.Ledger.enter", 3), ("samplers.ledger.Ledger._row", 3)],
+    ids=["no step", "three steps", "three of all measured"],
+)
+def test_a_record_that_ended_early_is_shown_everywhere(labelled, empty_latent, monkeypatch, output, where, after):
+    Broken(monkeypatch, where, after)
+    (_, _, trace), _ = run(labelled, empty_latent)
+    drawn = shown_everywhere(trace, output)
+    assert ("filmstrip" in drawn) == bool(trace.n)
+
+
+def test_the_node_itself_says_what_ended_its_record(labelled, empty_latent, monkeypatch):
+    from guidance_geometry.nodes.sampling import GGGuidedSampler
+
+    settings = (labelled["ve"][0], 1, 3, CFG, "euler", "karras", *labelled["ve"][1:], empty_latent("ve"))
+    assert GGGuidedSampler.execute(*settings).ui is None
+    Broken(monkeypatch, "samplers.ledger.Ledger.enter", 1)
+    (said,) = GGGuidedSampler.execute(*settings).ui["text"]
+    assert said.startswith("not recorded from step 2 on: RuntimeError at ")
+
+
+def test_an_interruption_is_no_fault(labelled, empty_latent, monkeypatch):
+    import comfy.model_management
+
+    stop = comfy.model_management.InterruptProcessingException()
+    Broken(monkeypatch, "samplers.ledger.Ledger.enter", 1, stop)
+    with pytest.raises(comfy.model_management.InterruptProcessingException):
+        run(labelled, empty_latent)
+
+
+def test_what_the_model_raises_is_raised(labelled, empty_latent):
+    import comfy.patcher_extension
+
+    def full(executor, *arguments, **named):
+        raise torch.OutOfMemoryError("out of memory")
+
+    patcher, positive, negative = labelled["ve"]
+    model = patcher.clone()
+    model.add_wrapper_with_key(comfy.patcher_extension.WrappersMP.APPLY_MODEL, "test", full)
+    with pytest.raises(torch.OutOfMemoryError):
+        guided(model, positive, negative, empty_latent("ve"), "euler")

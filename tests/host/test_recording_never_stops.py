@@ -1,0 +1,164 @@
+"""Recording never changes or stops a run: schedules nobody would choose, empty batches, and faults of the recorder."""
+
+import random
+
+import pytest
+import torch
+
+from .test_bits import CFG, SEED, names
+
+ODD = {  # sigmas of a VE model; on flow they are divided by the largest that occurs
+    "repeated": [10.0, 10.0, 1.0, 0.0],
+    "clean twice": [0.0, 0.0],
+    "clean in the middle": [10.0, 0.0, 5.0, 0.0],
+    "rising": [0.0, 10.0],
+    "rising later": [5.0, 1.0, 8.0, 2.0],
+    "one level": [10.0],
+    "none": [],
+    "all the same": [3.0, 3.0, 3.0, 3.0],
+    "ends noisy": [10.0, 4.0, 1.0],
+}
+MOST = 14.0
+CALM = ("ends noisy", "one level", "none")  # the schedules that the host's own samplers all come to an end with
+
+
+def restless(name):
+    """Samplers that a rising schedule may keep for ever: one chooses its steps, the others ask a Brownian tree."""
+    from guidance_geometry.nodes.host import BROWNIAN
+
+    return name == "dpm_adaptive" or name.removesuffix("_gpu") in BROWNIAN
+
+
+def chance(seed):
+    """A schedule of one to six levels, some of them repeated, zero or higher than the one before."""
+    draws = random.Random(seed)
+    return [draws.choice([0.0, 1e-3, 0.5, 2.0, 2.0, MOST * draws.random()]) for _ in range(draws.randint(1, 6))]
+
+
+def outcome(run):
+    """What a run makes: its samples, or the kind and words of its exception."""
+    try:
+        return run()
+    except Exception as fault:  # noqa: BLE001  whatever it is, both runs must agree on it
+        return type(fault), str(fault)
+
+
+def same(first, second):
+    if isinstance(first, tuple) or isinstance(second, tuple):
+        return first == second
+    return (
+        first.shape == second.shape
+        and torch.equal(first.isnan(), second.isnan())
+        and torch.equal(first.nan_to_num(7.0), second.nan_to_num(7.0))
+    )
+
+
+def both(parts, latent, sampler, sigmas, capture="numbers", guider=None):
+    """The host's SamplerCustomAdvanced and ours, with the same guider; and the trace, where there is one."""
+    from comfy_extras import nodes_custom_sampler as custom
+
+    from guidance_geometry.nodes.sampling import GGInspectedSampler
+
+    model, positive, negative = parts
+    noise, traces = custom.Noise_RandomNoise(SEED), []
+    guider = guider or custom.CFGGuider.execute(model, positive, negative, CFG).result[0]
+
+    def plain():
+        out = custom.SamplerCustomAdvanced.execute(noise, guider, sampler, torch.tensor(sigmas), dict(latent))
+        return out.result[0]["samples"]
+
+    def recorded():
+        out = GGInspectedSampler.execute(noise, guider, sampler, torch.tensor(sigmas), dict(latent), capture)
+        traces.append(out.result[2])
+        return out.result[0]["samples"]
+
+    return outcome(plain), outcome(recorded), traces[0] if traces else None
+
+
+def levels(sigmas, model):
+    return [s / MOST for s in sigmas] if model == "flow" else list(sigmas)
+
+
+def readable(trace):
+    """Every reader of numbers gets through a trace, however it ended."""
+    from guidance_geometry.drawing.table import as_csv, as_json, as_text
+    from guidance_geometry.guidance.record import run_record
+
+    assert "\n" not in repr(trace)
+    trace.check()
+    assert len(run_record(trace)["steps"]) == trace.n
+    assert as_csv(trace)
+    assert as_json(trace)
+    assert as_text(trace, None)
+
+
+@pytest.mark.parametrize("model", ["ve", "flow"])
+@pytest.mark.parametrize("kind", ODD)
+def test_odd_schedules_end_recorded_as_they_end_unrecorded(labelled, empty_latent, model, kind):
+    import comfy.samplers
+
+    for name in names():
+        if restless(name) and kind not in CALM:
+            continue
+        sampler, sigmas = comfy.samplers.sampler_object(name), levels(ODD[kind], model)
+        expected, found, trace = both(labelled[model], empty_latent(model, 2), sampler, sigmas)
+        assert same(expected, found), (name, expected, found)
+        if trace is not None:
+            assert not trace.header["faults"], (name, trace.header["faults"])
+            readable(trace)
+
+
+@pytest.mark.parametrize("model", ["ve", "flow"])
+@pytest.mark.parametrize("kind", ODD)
+@pytest.mark.parametrize("node", ["GGSamplerDDPM", "GGSamplerDDIM"])
+@pytest.mark.parametrize("recurrence", [1, 3])
+def test_our_steps_take_any_schedule(labelled, empty_latent, model, kind, node, recurrence):
+    from guidance_geometry.nodes import blog_samplers
+
+    sampler = getattr(blog_samplers, node).execute(1.0, 0, recurrence).result[0]
+    sigmas = levels(ODD[kind], model)
+    expected, found, trace = both(labelled[model], empty_latent(model, 2), sampler, sigmas)
+    assert isinstance(found, torch.Tensor), found
+    assert same(expected, found), (expected, found)
+    assert not trace.header["faults"]
+    assert trace.n == max(len(sigmas) - 1, 0) * (2 * recurrence - 1)
+    readable(trace)
+
+
+@pytest.mark.parametrize("capture", ["numbers", "pictures", "tensors"])
+@pytest.mark.parametrize("batch", [0, 1, 3])
+def test_schedules_of_chance_end_recorded_as_they_end_unrecorded(labelled, empty_latent, batch, capture):
+    import comfy.samplers
+
+    for i, name in enumerate(names()):
+        if restless(name):
+            continue
+        model = ("ve", "flow")[i % 2]
+        sampler, sigmas = comfy.samplers.sampler_object(name), levels(chance(100 * i + batch), model)
+        expected, found, trace = both(labelled[model], empty_latent(model, batch), sampler, sigmas, capture)
+        assert same(expected, found), (name, sigmas, expected, found)
+        if trace is not None and batch:
+            assert not trace.header["faults"], (name, sigmas, trace.header["faults"])
+            readable(trace)
+
+
+def test_an_empty_batch_is_sampled_and_said(labelled, empty_latent):
+    import comfy.samplers
+
+    latent, sampler = empty_latent("ve", 0), comfy.samplers.sampler_object("euler")
+    expected, found, trace = both(labelled["ve"], latent, sampler, [10.0, 1.0, 0.0])
+    assert same(expected, found)
+    assert isinstance(found, torch.Tensor)
+    assert trace.header["faults"] == ["not recorded from step 1 on: the batch is empty"]
+
+
+@pytest.mark.parametrize("name", ["euler", "euler_ancestral", "dpmpp_2m", "dpmpp_2m_sde"])
+def test_four_hundred_steps_are_recorded(labelled, empty_latent, name):
+    import comfy.samplers
+
+    sigmas = [*torch.linspace(14, 0.1, 400).tolist(), 0.0]
+    sampler = comfy.samplers.sampler_object(name)
+    expected, found, trace = both(labelled["ve"], empty_latent("ve", 1), sampler, sigmas, "pictures")
+    assert same(expected, found)
+    assert trace.n == 400
+    assert not trace.header["faults"]

@@ -1,0 +1,182 @@
+"""A trace belongs to its latent: the recorder finds a run by what it made, never by counting."""
+
+from contextlib import nullcontext
+
+import pytest
+import torch
+
+from .test_bits import CFG, SEED, STEPS, guided, host_nodes, ksampler
+
+
+@pytest.fixture
+def recorded(labelled):
+    """A recorded MODEL with both conditions, its recorder, and a function that samples with it as a node of a job."""
+    from comfy_execution.utils import CurrentNodeContext
+
+    from guidance_geometry.nodes.records import GGRecord
+
+    plain, positive, negative = labelled["ve"]
+    model, recorder = GGRecord.execute(plain, "pictures").result
+
+    def sample(seed, node=None, job=None, batch=2):
+        context = CurrentNodeContext(job, node) if node else nullcontext()
+        latent = {"samples": torch.zeros(batch, 3, 8, 8)}
+        with context:
+            return host_nodes().common_ksampler(model, seed, 2, CFG, "euler", "karras", positive, negative, latent)[0]
+
+    return model, positive, negative, recorder, sample
+
+
+def read(recorder, latent, run=-1):
+    from guidance_geometry.nodes.records import GGReadTrace
+
+    return GGReadTrace.execute(recorder, latent, run).result[0]
+
+
+@pytest.mark.parametrize("order", [(0, 1), (1, 0)])
+@pytest.mark.parametrize("again", [0, 1])
+def test_with_one_sampler_cached_each_latent_finds_its_own_run(recorded, order, again):
+    *_, recorder, sample = recorded
+    nodes, seeds = ("3", "7"), [1, 2]
+    latents = {i: sample(seeds[i], nodes[i], "first job") for i in order}
+    seeds[again] = 22
+    latents[again] = sample(22, nodes[again], "second job")
+    assert [read(recorder, latents[i]).header["seed"] for i in (0, 1)] == seeds
+    assert [read(recorder, {}, place).header["seed"] for place in (0, 1)] == [seeds[i] for i in order]
+
+
+def test_a_cached_run_outlives_any_number_of_jobs_of_another_sampler(recorded):
+    *_, recorder, sample = recorded
+    first = sample(1, "3", "job 0")
+    for seed in range(2, 40):
+        last = sample(seed, "7", f"job {seed}")
+    assert read(recorder, first).header["seed"] == 1
+    assert read(recorder, last).header["seed"] == 39
+    assert len(recorder.latest) == 2
+    assert len(recorder.runs) <= 16
+
+
+def test_what_a_cache_brings_back_is_found_within_the_memory_that_was_allowed(recorded):
+    *_, recorder, sample = recorded
+    latents = [sample(seed, "3", f"job {seed}") for seed in range(3)]
+    assert [read(recorder, latent).header["seed"] for latent in latents] == [0, 1, 2]
+    recorder.budget_mb = 0
+    sample(3, "3", "job 3")
+    assert [run.trace.header["seed"] for run in recorder.runs] == [3]
+
+
+def test_what_passes_a_latent_on_or_picks_from_its_batch_leaves_it_known(recorded):
+    *_, recorder, sample = recorded
+    first, second = sample(1, batch=3), sample(2, batch=3)
+    ways = {
+        "copied": lambda x: x.clone(),
+        "halved": lambda x: x.half(),
+        "one image": lambda x: x[1:2],
+        "reversed": lambda x: x.flip(0),
+        "repeated": lambda x: x.repeat(2, 1, 1, 1),
+    }
+    for way, change in ways.items():
+        for seed, latent in ((1, first), (2, second)):
+            passed = {"samples": change(latent["samples"]), "noise_mask": torch.ones(1)}
+            assert read(recorder, passed).header["seed"] == seed, way
+
+
+def test_a_changed_latent_is_an_error_that_says_which_runs_there_are(recorded):
+    *_, recorder, sample = recorded
+    latents = [sample(1, "3", "job"), sample(2, "7", "job")]
+    mixed = torch.cat([latent["samples"][:1] for latent in latents])
+    for strange in ({"samples": latents[0]["samples"] * 1.5}, {"samples": mixed}, {}):
+        with pytest.raises(
+            ValueError, match=r"None of the recorded runs made this latent: .* 0 \(seed 1, .*1 \(seed 2"
+        ):
+            read(recorder, strange)
+    assert read(recorder, {"samples": mixed}, 0).header["seed"] == 1
+    with pytest.raises(ValueError, match="There is no run 2"):
+        read(recorder, latents[0], 2)
+
+
+def test_a_diverged_latent_is_found(recorded, labelled):
+    *_, recorder, _ = recorded
+    model, positive, negative = recorded[:3]
+    latent = {"samples": torch.full((1, 3, 8, 8), torch.nan)}
+    found = ksampler(model, positive, negative, latent, "euler")
+    assert found.isnan().all()
+    assert read(recorder, {"samples": found}).n == STEPS
+
+
+@pytest.mark.parametrize("shape", [(1, 4, 8, 8), (1, 16, 3, 8, 8)], ids=["sd15", "wan21"])
+def test_the_scale_of_a_latent_format_is_part_of_the_latent(labelled, shape):
+    """KSampler hands out what the format makes of the sample."""
+    import comfy.latent_formats
+
+    from guidance_geometry.nodes.lab import GGMixtureModel
+    from guidance_geometry.nodes.records import GGRecord
+    from guidance_geometry.nodes.start import GGClassLabel
+
+    form = comfy.latent_formats.SD15() if len(shape) == 4 else comfy.latent_formats.Wan21()
+    model = GGMixtureModel.execute(shape="x".join(map(str, shape[1:])), classes=3, kind="flow", seed=0).result[0]
+    model.model.latent_format = form
+    positive, negative = GGClassLabel.execute(model, "1").result
+    patched, recorder = GGRecord.execute(model, "numbers").result
+    for seed in (3, 4):
+        out = host_nodes().common_ksampler(
+            patched, seed, 2, CFG, "euler", "simple", positive, negative, {"samples": torch.zeros(shape)}
+        )[0]
+        assert read(recorder, out).header["seed"] == seed
+
+
+def test_both_latents_of_a_custom_sampler_are_of_its_run(recorded):
+    from comfy_extras import nodes_custom_sampler as custom
+
+    model, positive, negative, recorder, _ = recorded
+    for seed in (5, 6):
+        outs = custom.SamplerCustom.execute(
+            model,
+            True,
+            seed,
+            CFG,
+            positive,
+            negative,
+            custom.comfy.samplers.sampler_object("dpmpp_2s_ancestral"),
+            torch.tensor([10.0, 3.0, 1.0]),
+            {"samples": torch.zeros(2, 3, 8, 8)},
+        ).result
+        assert not torch.equal(outs[0]["samples"], outs[1]["samples"])
+        assert [read(recorder, out).header["seed"] for out in outs] == [seed, seed]
+
+
+@pytest.mark.parametrize("name", ["euler_ancestral", "dpmpp_2m_sde", "lcm"])
+@pytest.mark.parametrize(("outer", "inner"), [("numbers", "tensors"), ("tensors", "numbers")])
+def test_a_recorded_model_under_a_sampler_that_records_is_recorded_once(labelled, empty_latent, name, outer, inner):
+    """Both traces name the sampler, split its noise, and keep the more of what both asked for."""
+    from guidance_geometry.nodes.records import GGRecord
+
+    plain, positive, negative = labelled["ve"]
+    model, recorder = GGRecord.execute(plain, outer).result
+    expected = ksampler(plain, positive, negative, empty_latent("ve"), name)
+    out, _, trace = guided(model, positive, negative, empty_latent("ve"), name, capture=inner)
+    theirs = read(recorder, out)
+    assert torch.equal(out["samples"], expected)
+    for one in (trace, theirs):
+        assert one.header["sampler"] == name
+        assert one.header["split"].startswith("move and noise told apart")
+        assert one.column("M8")[:-1].min() > 0
+        assert one.header["seed"] == SEED
+        assert one.header["capture"]["mode"] == "tensors"
+        assert not one.check()
+
+
+def test_a_model_that_is_recorded_twice_has_one_run_for_both(labelled, empty_latent):
+    from guidance_geometry.nodes.records import GGRecord
+
+    plain, positive, negative = labelled["ve"]
+    once, first = GGRecord.execute(plain, "numbers").result
+    twice, second = GGRecord.execute(once, "pictures").result
+    expected = ksampler(plain, positive, negative, empty_latent("ve"), "dpmpp_2m_sde")
+    found = ksampler(twice, positive, negative, empty_latent("ve"), "dpmpp_2m_sde")
+    assert torch.equal(found, expected)
+    for recorder in (first, second):
+        trace = read(recorder, {"samples": found})
+        assert trace.header["sampler"] == "dpmpp_2m_sde"
+        assert trace.header["split"].startswith("move and noise told apart")
+        assert trace.column("M8")[:-1].min() > 0

@@ -1,0 +1,276 @@
+"""Finished work is never lost at writing: names are checked before it, and what cannot be written leaves the result."""
+
+import errno
+import os
+import re
+
+import pytest
+import torch
+
+from guidance_geometry.guidance.writing import NotWritten, check_place, replacing, write_atomically
+from guidance_geometry.tests.traces import exact_trace
+
+from .test_bits import guided, ksampler
+from .test_see_nodes import FIGURE, in_a_workflow
+from .test_see_nodes import output as output
+
+LONG = "n" * 201
+FREE = "The disk is full: free some space, then queue again."
+
+
+@pytest.fixture(scope="module")
+def trace():
+    return exact_trace(4.0, batch=2, steps=3)
+
+
+@pytest.fixture
+def full(monkeypatch):
+    """A disk without room, whoever writes: the pack, the host through Pillow, safetensors."""
+    import PIL.Image
+    import safetensors.torch
+
+    def none(*_, **__):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    def none_either(*_, **__):
+        raise safetensors.SafetensorError("Error while serializing: I/O error: No space left on device (os error 28)")
+
+    encode = PIL.Image.Image.save
+
+    def nothing_on_disk(image, place, *more, **named):
+        return none() if isinstance(place, str | os.PathLike) else encode(image, place, *more, **named)
+
+    def fill():
+        monkeypatch.setattr(os, "fsync", none)
+        monkeypatch.setattr(PIL.Image.Image, "save", nothing_on_disk)
+        monkeypatch.setattr(safetensors.torch, "save_file", none_either)
+
+    return fill
+
+
+@pytest.fixture
+def blocked(output):
+    """A file where the folder of the name `blocked/...` would be."""
+    (output / "blocked").write_text("no folder")
+    (output / "traces").mkdir()
+    (output / "traces" / "blocked").write_text("no folder")
+    return "blocked/name"
+
+
+def files_in(folder):
+    return [path for path in folder.rglob("*") if path.is_file()]
+
+
+@pytest.mark.parametrize("room", [255, 64])
+def test_the_temporary_name_is_no_longer_than_the_given_one(tmp_path, room):
+    name = "n" * room
+    write_atomically(tmp_path / name, [b"whole"])
+    assert (tmp_path / name).read_bytes() == b"whole"
+    assert len(files_in(tmp_path)) == 1
+
+
+def test_a_file_that_cannot_be_written_is_named_with_the_reason_and_the_remedy(tmp_path, full):
+    (tmp_path / "file").write_bytes(b"old")
+    (tmp_path / "folder").mkdir()
+    cases = {
+        tmp_path / ("n" * 300): "shorter",
+        tmp_path / "file" / "name": "A file stands where a folder is needed",
+        tmp_path / "folder": "A folder has that name",
+    }
+    for path, remedy in cases.items():
+        with pytest.raises(
+            NotWritten, match=rf"^{path.name} could not be written to {path.parent} \(.+\)\. .*{remedy}"
+        ):
+            write_atomically(path, [b"new"])
+    full()
+    with pytest.raises(NotWritten, match=rf"No space left on device\)\. {FREE}"):
+        write_atomically(tmp_path / "file", [b"new"])
+    assert [path.read_bytes() for path in files_in(tmp_path)] == [b"old"], "the old file alone is left"
+
+
+def test_a_place_is_checked_for_its_folder_its_name_and_its_size(tmp_path):
+    check_place(tmp_path / "new" / "name", 1000)
+    for path, size, words in (
+        (tmp_path / "name", 1 << 60, "bytes are needed"),
+        (tmp_path / ("n" * 300), 1, "too long"),
+    ):
+        with pytest.raises(NotWritten, match=words):
+            check_place(path, size)
+    assert files_in(tmp_path) == []
+
+
+def test_a_fault_that_is_no_matter_of_files_goes_on(tmp_path):
+    def half():
+        with replacing(tmp_path / "name") as temporary:
+            temporary.write_bytes(b"half")
+            raise KeyError("other")
+
+    with pytest.raises(KeyError):
+        half()
+    assert files_in(tmp_path) == []
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="mounting a small file system needs root")
+def test_a_file_system_that_is_really_full(tmp_path):
+    import subprocess
+
+    place = tmp_path / "small"
+    place.mkdir()
+    made = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", place], check=False, capture_output=True)
+    if made.returncode:
+        pytest.skip("this machine mounts nothing")
+    try:
+        write_atomically(place / "file", [b"old"])
+        for name in ("file", "other"):
+            with pytest.raises(NotWritten, match=FREE):
+                write_atomically(place / name, [bytes(1 << 20)])
+        with pytest.raises(NotWritten, match=FREE):
+            check_place(place / "other", 1 << 20)
+        assert [path.read_bytes() for path in files_in(place)] == [b"old"]
+    finally:
+        subprocess.run(["umount", place], check=True)
+
+
+PREFIXED = ["GGFigure", "GGMetrics", "GGSaveTrace", "GGExportHTML", "GGTrainNoisyClassifier"]
+
+
+@pytest.mark.parametrize("prefix", [LONG, f"runs/{LONG}", "\u00e9" * 101, "runs/" * 300, "a\0b", "a\nb"])
+@pytest.mark.parametrize("node", PREFIXED)
+def test_a_name_that_no_file_could_have_is_refused_before_any_work(host, node, prefix):
+    from guidance_geometry.nodes import export_html, see, train_classifier
+
+    found = next(one for one in [*see.NODES, *export_html.NODES, *train_classifier.NODES] if one.__name__ == node)
+    named = [name for name in found.validate_inputs.__func__.__code__.co_varnames if name != "cls"]
+    values = dict.fromkeys(named[: found.validate_inputs.__func__.__code__.co_argcount - 1])
+    said = found.validate_inputs(**values | {"filename_prefix": prefix})
+    assert said is not True
+    assert said.startswith("filename_prefix is ")
+    assert found.validate_inputs(**values | {"filename_prefix": "n" * 200}) is True
+
+
+def test_a_name_of_200_bytes_can_be_written_by_all(output, trace):
+    from guidance_geometry.drawing.blog import MOVIES
+    from guidance_geometry.nodes import export_html, see
+
+    prefix = "n" * 200
+    for figure in ("step plane", MOVIES[0]):
+        asked = FIGURE | {"save": "all", "filename_prefix": prefix, "figure": figure, "size": "column 600"}
+        assert "text" not in in_a_workflow(see.GGFigure).execute(trace, **asked).ui
+    assert in_a_workflow(see.GGMetrics).execute(trace, prefix, -1).ui["text"][0].endswith("nothing wrong found")
+    assert in_a_workflow(see.GGSaveTrace).execute(trace, prefix).result[1]
+    assert in_a_workflow(export_html.GGExportHTML).execute(trace, prefix).result[0]
+    assert not [path for path in files_in(output) if path.name.endswith(".part")]
+
+
+@pytest.mark.parametrize("capture", ["pictures", "tensors"])
+def test_a_full_temp_folder_costs_a_run_nothing_but_memory(labelled, empty_latent, output, full, monkeypatch, capture):
+    monkeypatch.setattr("guidance_geometry.nodes.saving.IN_MEMORY", 100)
+    full()
+    out, denoised, trace = guided(*labelled["ve"], empty_latent("ve"), "euler", capture=capture)
+    assert torch.equal(out["samples"], ksampler(*labelled["ve"], empty_latent("ve"), "euler"))
+    assert denoised["samples"].isfinite().all()
+    assert trace.column("M1").isfinite().all()
+    assert trace.held("cond", 0).isfinite().all()
+    assert re.search(
+        rf"stay in memory: guidance_geometry-.* could not be written to .*{FREE}", trace.header["capture"]["note"]
+    )
+    assert not files_in(output.parent / "temp")
+
+
+@pytest.mark.parametrize("save", ["none", "png", "svg", "all", "webp", "apng"])
+@pytest.mark.parametrize("film", [False, True])
+def test_a_figure_comes_out_though_its_file_cannot_be_written(output, trace, full, blocked, save, film):
+    from guidance_geometry.drawing.blog import MOVIES
+    from guidance_geometry.nodes import see
+
+    asked = FIGURE | {"save": save, "size": "column 600"} | ({"figure": MOVIES[0]} if film else {})
+    if save != "none":
+        out = see.GGFigure.execute(trace, **asked | {"filename_prefix": blocked})
+        assert out.result[0].isfinite().all()
+        assert "A file stands where a folder is needed" in out.ui["text"][0]
+    full()
+    out = see.GGFigure.execute(trace, **asked)
+    assert out.result[0].isfinite().all()
+    assert out.result[1]
+    (said,) = out.ui["text"]
+    assert said.startswith("Not written: ")
+    assert said.endswith(FREE)
+
+
+def test_tables_and_comparisons_come_out_though_their_files_cannot_be_written(output, trace, full, blocked):
+    from guidance_geometry.nodes import compare, see
+
+    out = see.GGMetrics.execute(trace, blocked, -1)
+    assert out.result[0] is trace
+    assert "record check" in out.ui["text"][0]
+    assert "A file stands where a folder is needed" in out.ui["text"][1]
+    full()
+    out = see.GGMetrics.execute(trace, "metrics", -1)
+    assert out.ui["text"] == [out.result[1], out.ui["text"][1]]
+    assert FREE in out.ui["text"][1]
+    out = compare.GGCompareTraces.execute(trace, trace, -1, "light")
+    assert out.result[0].isfinite().all()
+    assert FREE in out.ui["text"][1]
+
+
+def test_what_is_nothing_but_a_file_is_an_error_that_names_the_remedy(output, trace, full, blocked):
+    from guidance_geometry.nodes import export_html, see
+
+    for write in (see.GGSaveTrace.execute, in_a_workflow(export_html.GGExportHTML).execute):
+        with pytest.raises(NotWritten, match="A file stands where a folder is needed"):
+            write(trace, blocked)
+    full()
+    for write in (see.GGSaveTrace.execute, in_a_workflow(export_html.GGExportHTML).execute):
+        with pytest.raises(NotWritten, match=FREE):
+            write(trace, "fine")
+
+
+def test_the_inspector_shows_what_fits_when_the_temp_folder_is_full(output, full):
+    from guidance_geometry.guidance.record import size_of
+    from guidance_geometry.nodes.inspector import IN_MESSAGE, GGInspector
+
+    trace = exact_trace(4.0, batch=8, steps=40)
+    full()
+    out = GGInspector.execute(trace)
+    (record,) = out.ui["gg_record"]
+    assert out.result[0] is trace
+    assert 1 < len(record["steps"]) < 40
+    assert size_of(record) <= IN_MESSAGE
+    assert record["notes"][-1].startswith("Not all steps are shown: ")
+    assert FREE in record["notes"][-1]
+    assert FREE in record["pictures"]["note"]
+
+
+def trained(model, prefix="noisy", steps=2):
+    from guidance_geometry.nodes.train_classifier import GGTrainNoisyClassifier
+
+    latent = {"samples": torch.randn(4, 3, 8, 8, generator=torch.Generator().manual_seed(0))}
+    return GGTrainNoisyClassifier.execute(model, "a; b", steps, 4, 1e-3, 8, True, 0, prefix, latent=latent)
+
+
+def test_a_trained_classifier_comes_out_though_its_file_cannot_be_written(labelled, output, full):
+    full()
+    out = trained(labelled["ve"][0])
+    classifier, curve, about = out.result
+    assert classifier.labels == ("a", "b")
+    assert curve.isfinite().all()
+    assert about.startswith("Not written: noisy_")
+    assert FREE in about
+    assert "right on its training pictures" in about
+    assert len(out.ui["text"]) == 2, "the curve could not be shown either"
+
+
+def test_a_place_that_cannot_be_is_known_before_the_training(labelled, output, monkeypatch):
+    import folder_paths
+
+    from guidance_geometry.nodes import train_classifier
+
+    (output / "classifiers").write_text("no folder")
+    monkeypatch.setattr(folder_paths, "get_folder_paths", lambda kind: [str(output / "classifiers")])
+    monkeypatch.setattr(train_classifier, "trained", lambda *_: pytest.fail("it has trained"))
+    with pytest.raises(NotWritten, match="A file stands where a folder is needed"):
+        trained(labelled["ve"][0])
+    monkeypatch.setattr(folder_paths, "get_folder_paths", lambda kind: [str(output)])
+    monkeypatch.setattr("shutil.disk_usage", lambda _: type("Usage", (), {"free": 10}))
+    with pytest.raises(NotWritten, match="bytes are needed"):
+        trained(labelled["ve"][0])
