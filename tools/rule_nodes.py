@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from ..guidance.chain import Chain
-from .invariants import GAMMA, TOLERANCE, deviation, plain_cfg, play, steps_of
+from .invariants import TOLERANCE
+from .made_up_run import GAMMA, deviation, plain_cfg, play, steps_of
 
 TRIALS = (0.5, 2.0, 0.0, 1.0)
 
