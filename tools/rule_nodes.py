@@ -6,7 +6,8 @@ from typing import Any
 
 from ..guidance.chain import Chain
 from ..guidance.rules.adaptive_projected import AdaptiveProjected
-from .invariants import GAMMA, TOLERANCE, deviation, plain_cfg, play, steps_of
+from .invariants import TOLERANCE
+from .made_up_run import GAMMA, deviation, plain_cfg, play, steps_of
 
 TRIALS = (0.5, 2.0, 0.0, 1.0)
 SOME_RULES = Chain((AdaptiveProjected(),))  # for a node that does something with rules
