@@ -46,9 +46,8 @@ class PlusPlus(Rule):
         """The scale of the step that a noise level belongs to.  gamma: lambda."""
         step = run.step(sigma)
         now, then = run.sigmas[step], run.sigmas[step + 1]
-        if then >= now:
-            return gamma
-        return gamma / (1 - self._down(run, now, then) / run.noise_to_signal(now))
+        share = 0.0 if then >= now else 1 - self._down(run, now, then) / run.noise_to_signal(now)
+        return gamma / share if share > 0 else gamma
 
     def _down(self, run: Run, sigma: float, sigma_next: float) -> float:
         after = run.noise_to_signal(sigma_next)

@@ -54,6 +54,13 @@ def test_cfg_plus_plus_is_lambda_where_a_step_does_not_lower_the_noise(sigmas, s
             assert all(math.isfinite(gamma) for gamma in found)
 
 
+@pytest.mark.parametrize("flow", [False, True], ids=["ve", "flow"])
+def test_cfg_plus_plus_is_finite_where_two_levels_differ_in_their_last_bit(flow):
+    for level in (0.9, 0.5, 0.24222586006023628, 0.11239757415151286):  # the last two have the same noise per signal
+        run = Run((level, math.nextafter(level, 0.0), 0.0), flow)
+        assert all(math.isfinite(PlusPlus(step_of).scale(0.6, run, level)) for step_of in STEPS)
+
+
 @pytest.mark.parametrize("sigmas", [(10.0, 10.0, 1.0, 0.0), (10.0, 5.0, 5.0, 0.0), (5.0, 10.0, 0.0), (0.0, 0.0)])
 def test_every_level_has_a_place_in_any_schedule_also_above_its_noisiest(sigmas):
     """Samplers that add noise before a step evaluate above its level."""

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from guidance_geometry.guidance.predictions import Predictions
-from guidance_geometry.tools.invariants import play
+from guidance_geometry.tools.made_up_run import play
 
 LEVELS = {"ve": (1000.0, 80.0, 1.0, 0.03, 0.002), "flow": (1.0, 0.9, 0.5, 0.03, 0.002)}
 GAMMAS = (0.0, 1.05, 7.5, 100.0)
