@@ -5,7 +5,7 @@ import torch
 
 from guidance_geometry.classifiers.reading import open_classifier
 from guidance_geometry.guidance.energies import LabelEnergy
-from guidance_geometry.tests.queue.prompts import ROOT, forget, latents, small, steered
+from guidance_geometry.tests.queue.prompts import ROOT, forget, in_batches, latents, small, steered
 from guidance_geometry.tools.api_client import JobError
 
 SAMPLERS = ["euler", "euler_ancestral", "heun", "dpmpp_2m", "dpmpp_2m_sde", "uni_pc"]
@@ -31,7 +31,7 @@ def belief():
 def check_pull(client, belief, classifier, evaluation, scale, **run):
     """The guided images are e^3 times as likely what was asked for; a push the other way makes them less so."""
     plain, found = (
-        latents(client, client.run(guided(classifier, evaluation, size, steps=12, seed=32, **run)))
+        latents(client, client.run(in_batches(guided(classifier, evaluation, size, steps=12, seed=32, **run))))
         for size in (0.0, scale)
     )
     assert found.isfinite().all()

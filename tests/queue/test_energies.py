@@ -6,7 +6,7 @@ import torch
 from guidance_geometry.classifiers.reading import open_classifier
 from guidance_geometry.guidance.likeness import FeatureEnergy, StyleEnergy
 from guidance_geometry.guidance.seeing import DepthEnergy, SegmentationEnergy, TextEnergy
-from guidance_geometry.tests.queue.prompts import ROOT, latents, steered
+from guidance_geometry.tests.queue.prompts import ROOT, in_batches, latents, steered
 from guidance_geometry.tools.api_client import JobError, RefusedError
 from guidance_geometry.tools.fuzz.tiny_folders import save_tiny
 
@@ -39,7 +39,7 @@ def test_a_colour_that_the_denoiser_was_never_told_comes_out(client, compare, ev
     """The same two labels and noise with and without it: what is left of the distance to orange, on average."""
     run = {"label": "robot; landscape", "cfg": 2.0, "steps": 10, "seed": 41, "sampler_name": "euler_ancestral"}
     plain, found = (
-        from_orange(latents(client, client.run(steered(*reference(compare), size, evaluation, **run))))
+        from_orange(latents(client, client.run(in_batches(steered(*reference(compare), size, evaluation, **run)))))
         for size in (0.0, scale)
     )
     assert found.mean() <= left * plain.mean()
