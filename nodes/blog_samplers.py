@@ -12,7 +12,7 @@ from tqdm.auto import trange
 from ..samplers.loop import ONCE, Recurrence, item_noise, run
 from ..samplers.steps import Level, ddim, ddpm, level, up_and_down
 from . import host
-from .checks import checked, choice, empty_window, insist, verdict, widgets
+from .checks import checked, choice, empty_window, insist, validated, verdict
 from .sampling import CATEGORY
 from .steering import LEAN, RATES, WAYS, Steering
 
@@ -137,9 +137,9 @@ class _BlogStep(io.ComfyNode):
     most_eta: float
 
     @classmethod
+    @validated
     def validate_inputs(cls, eta=None, recur_start=None, recur_end=None, gradient=None):
-        numbers = widgets(cls, eta=eta, recur_start=recur_start, recur_end=recur_end)
-        return verdict(*numbers, *_complaints(eta, recur_start, recur_end, gradient))
+        return verdict(*_complaints(eta, recur_start, recur_end, gradient))
 
     @classmethod
     @checked

@@ -30,12 +30,23 @@ def checked(execute: Callable) -> Callable:
     return run
 
 
-def widgets(cls, **values: Any) -> Iterator[str | None]:
-    """The same for values of widgets in the queue, where None is one that comes over a wire.
+def validated(validate: Callable) -> Callable:
+    """A `validate_inputs` that is asked about values only that their inputs can hold; None comes over a wire.
 
-    The host leaves the range of a number to `validate_inputs` that names it; all others it checks itself.
+    The host asks also about values that it could not convert itself, and leaves the range of a number to a
+    `validate_inputs` that names it; all others it checks itself.
     """
-    return misfits(cls, {name: value for name, value in values.items() if value is not None})
+    form = signature(validate)
+
+    @wraps(validate)
+    def run(cls, *given, **named):
+        arguments = form.bind(cls, *given, **named).arguments
+        known = {name: value for name, value in arguments.items() if value is not None}
+        found = verdict(*misfits(cls, known))
+        return validate(cls, *given, **named) if found is True else found
+
+    run.__signature__ = form  # type: ignore[attr-defined]  by which the host knows what to ask about
+    return run
 
 
 def misfits(cls, arguments: Mapping[str, Any]) -> Iterator[str | None]:

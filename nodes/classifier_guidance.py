@@ -7,7 +7,7 @@ from comfy_api.latest import io
 from ..guidance.chain import PLAIN, chain_of
 from ..guidance.gradients import EVALUATIONS, NORMALISATIONS
 from ..guidance.terms import USUAL, GradientOptions, GradientTerm, WatchTerm
-from .checks import checked, choice, empty_window, insist, verdict, widgets
+from .checks import checked, choice, empty_window, insist, validated, verdict
 from .energies import CATEGORY, ENERGY
 from .rules.link import CHAIN, UPSTREAM, say
 from .sockets import choice_input
@@ -115,9 +115,9 @@ class GGClassifierGradient(io.ComfyNode):
         )
 
     @classmethod
+    @validated
     def validate_inputs(cls, evaluation=None, normalise=None, start_percent=None, end_percent=None) -> bool | str:
-        ends = widgets(cls, start_percent=start_percent, end_percent=end_percent)
-        return verdict(*ends, *_complaints(evaluation, normalise, start_percent, end_percent))
+        return verdict(*_complaints(evaluation, normalise, start_percent, end_percent))
 
     @classmethod
     @checked
@@ -202,6 +202,7 @@ class GGGradientOptions(io.ComfyNode):
         )
 
     @classmethod
+    @validated
     def validate_inputs(cls, unit=None, memory=None) -> bool | str:
         return verdict(choice("unit", unit, UNITS), choice("memory", memory, MEMORY))
 

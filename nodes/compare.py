@@ -43,6 +43,7 @@ class GGCompareTraces(io.ComfyNode):
         )
 
     @classmethod
+    @checks.validated
     def validate_inputs(cls, theme=None):
         return checks.verdict(checks.choice("theme", theme, THEMES))
 

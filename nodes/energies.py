@@ -18,7 +18,7 @@ from ..guidance.likeness import (
     TintEnergy,
 )
 from ..guidance.printing import shown
-from .checks import checked, choice, insist, verdict
+from .checks import checked, choice, insist, validated, verdict
 from .sockets import choice_input
 from .wires import ClassifierWire, EnergyWire, offering
 
@@ -130,6 +130,7 @@ class GGLabelEnergy(io.ComfyNode):
         )
 
     @classmethod
+    @validated
     def validate_inputs(cls, kind=None) -> bool | str:
         return verdict(choice("kind", kind, LABEL_KINDS))
 
@@ -179,6 +180,7 @@ class GGReferenceEnergy(io.ComfyNode):
         )
 
     @classmethod
+    @validated
     def validate_inputs(cls, compare=None) -> bool | str:
         return verdict(choice("compare", compare, COMPARE))
 
@@ -273,6 +275,7 @@ class GGCombineEnergies(io.ComfyNode):
         )
 
     @classmethod
+    @validated
     def validate_inputs(cls, how=None) -> bool | str:
         return verdict(choice("how", how, COMBINE))
 

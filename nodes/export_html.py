@@ -39,6 +39,7 @@ class GGExportHTML(io.ComfyNode):
         )
 
     @classmethod
+    @checks.validated
     def validate_inputs(cls, filename_prefix=None):
         return checks.verdict(bad_prefix(filename_prefix))
 

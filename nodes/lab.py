@@ -95,8 +95,9 @@ class GGMixtureModel(io.ComfyNode):
         )
 
     @classmethod
+    @checks.validated
     def validate_inputs(cls, shape=None, classes=None, kind=None) -> bool | str:
-        return checks.verdict(*checks.widgets(cls, classes=classes), *complaints(shape, classes, kind))
+        return checks.verdict(*complaints(shape, classes, kind))
 
     @classmethod
     @checks.checked

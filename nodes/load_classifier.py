@@ -140,6 +140,7 @@ class GGLoadClassifier(io.ComfyNode):
         )
 
     @classmethod
+    @checks.validated
     def validate_inputs(cls, classifier_name=None) -> bool | str:
         return checks.verdict(missing(classifier_name))
 

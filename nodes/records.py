@@ -13,7 +13,7 @@ from torch import Tensor
 from ..guidance.printing import Printed
 from ..guidance.trace import Trace
 from . import host
-from .checks import checked, insist, verdict
+from .checks import checked, insist, validated, verdict
 from .recording import Recording, record
 from .sampling import CAPTURE, CAPTURE_MB, CATEGORY, MODEL, TRACE, bad_capture, provenance
 from .sockets import HIDDEN
@@ -148,6 +148,7 @@ class GGRecord(io.ComfyNode):
         )
 
     @classmethod
+    @validated
     def validate_inputs(cls, capture=None):
         return verdict(bad_capture(capture))
 

@@ -13,7 +13,7 @@ import torch
 from comfy_api.latest import io
 
 from ..guidance.chain import PLAIN
-from .checks import checked, choice, insist, verdict, widgets
+from .checks import checked, choice, insist, validated, verdict
 from .guider import ChainGuider
 from .host import intermediate_dtype
 from .recording import CAPTURES, Recording, RecordingSampler, unsampled
@@ -174,10 +174,9 @@ class GGGuidedSampler(io.ComfyNode):
         )
 
     @classmethod
+    @validated
     def validate_inputs(cls, steps=None, sampler_name=None, scheduler=None, capture=None):
-        return verdict(
-            *widgets(cls, steps=steps), bad_capture(capture), *_run_complaints(steps, sampler_name, scheduler)
-        )
+        return verdict(bad_capture(capture), *_run_complaints(steps, sampler_name, scheduler))
 
     @classmethod
     @checked
@@ -275,6 +274,7 @@ class GGInspectedSampler(io.ComfyNode):
         )
 
     @classmethod
+    @validated
     def validate_inputs(cls, capture=None):
         return verdict(bad_capture(capture))
 

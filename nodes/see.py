@@ -116,6 +116,7 @@ class GGFigure(io.ComfyNode):
         ]
 
     @classmethod
+    @checks.validated
     def validate_inputs(cls, figure=None, size=None, theme=None, save=None, filename_prefix=None):
         return checks.verdict(*cls.complaints(figure, size, theme, save, filename_prefix))
 
@@ -203,6 +204,7 @@ class GGMetrics(io.ComfyNode):
         )
 
     @classmethod
+    @checks.validated
     def validate_inputs(cls, filename_prefix=None):
         return checks.verdict(bad_prefix(filename_prefix))
 

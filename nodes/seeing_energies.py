@@ -11,7 +11,7 @@ from torch import Tensor
 from ..denoisers.labels import entries_of, label_indices
 from ..guidance.label_maps import map_of_colours, map_of_levels, map_of_mask
 from ..guidance.seeing import DISTANCES, TEXT_KINDS, DepthEnergy, SegmentationEnergy, TextEnergy
-from .checks import checked, choice, insist, verdict
+from .checks import checked, choice, insist, validated, verdict
 from .energies import CATEGORY, NOBODY, OUT, answering, region, spread_input
 from .sockets import choice_input
 from .wires import ClassifierWire
@@ -60,6 +60,7 @@ class GGTextEnergy(io.ComfyNode):
         )
 
     @classmethod
+    @validated
     def validate_inputs(cls, kind=None) -> bool | str:
         return verdict(choice("kind", kind, TEXT_KINDS))
 
@@ -114,6 +115,7 @@ class GGSegmentationEnergy(io.ComfyNode):
         )
 
     @classmethod
+    @validated
     def validate_inputs(cls, average=None) -> bool | str:
         return verdict(choice("average", average, AVERAGES))
 
@@ -198,6 +200,7 @@ class GGDepthEnergy(io.ComfyNode):
         )
 
     @classmethod
+    @validated
     def validate_inputs(cls, shows=None, distance=None) -> bool | str:
         return verdict(*_depth_complaints(shows, distance))
 

@@ -107,6 +107,7 @@ class GGLoadDenoiser(io.ComfyNode):
         )
 
     @classmethod
+    @checks.validated
     def validate_inputs(cls, denoiser_name=None, parametrisation=None, schedule=None, weight_dtype=None) -> bool | str:
         return checks.verdict(*complaints(denoiser_name, parametrisation, schedule, weight_dtype))
 

@@ -32,6 +32,7 @@ class GGSaveTrace(io.ComfyNode):
         )
 
     @classmethod
+    @checks.validated
     def validate_inputs(cls, filename_prefix=None):
         return checks.verdict(bad_prefix(filename_prefix))
 
@@ -85,12 +86,13 @@ class GGLoadTrace(io.ComfyNode):
         return f"Trace {trace_name!r} is neither in output/traces nor in input. {there}"
 
     @classmethod
+    @checks.validated
     def validate_inputs(cls, trace_name=None):
         return checks.verdict(cls.missing(trace_name))
 
     @classmethod
     def fingerprint_inputs(cls, trace_name=None) -> str | None:
-        path = trace_files().get(trace_name)
+        path = trace_files().get(trace_name or "")
         return fingerprint(path) if path else None
 
     @classmethod

@@ -178,8 +178,9 @@ class GGTrainNoisyClassifier(io.ComfyNode):
         )
 
     @classmethod
+    @checks.validated
     def validate_inputs(cls, width=None, filename_prefix=None) -> bool | str:
-        return checks.verdict(*checks.widgets(cls, width=width), *complaints(width, filename_prefix))
+        return checks.verdict(*complaints(width, filename_prefix))
 
     @classmethod
     @checks.checked

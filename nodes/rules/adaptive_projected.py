@@ -6,7 +6,7 @@ from comfy_api.latest import io
 
 from ...guidance.rules.adaptive_projected import PARTS, AdaptiveProjected
 from ...guidance.rules.spaces import SPACES
-from ..checks import checked, choice, insist, verdict
+from ..checks import checked, choice, insist, validated, verdict
 from .link import linked, rule_schema, space_input
 
 UNITS = ("per element", "absolute")
@@ -70,6 +70,7 @@ class GGAdaptiveProjected(io.ComfyNode):
         )
 
     @classmethod
+    @validated
     def validate_inputs(cls, threshold_unit=None, space=None, norm_over=None):
         return verdict(*_complaints(threshold_unit, space, norm_over))
 

@@ -6,7 +6,7 @@ from comfy_api.latest import io
 
 from ...guidance.rules.bands import METHODS, Bands
 from ...guidance.schedules import parse_values
-from ..checks import checked, choice, insist, number, verdict
+from ..checks import checked, choice, insist, number, validated, verdict
 from .link import linked, refused, rule_schema
 
 MIDDLE = io.String.Input(
@@ -67,6 +67,7 @@ class GGFrequencyBands(io.ComfyNode):
         )
 
     @classmethod
+    @validated
     def validate_inputs(cls, method=None, middle=None):
         return verdict(*_complaints(method, middle))
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from comfy_api.latest import io
 
 from ...guidance.rules.interval import UNITS, Interval
-from ..checks import checked, choice, insist, verdict, widgets
+from ..checks import checked, choice, insist, validated, verdict
 from .link import linked, refused, rule_schema
 
 FURTHEST = 100_000.0
@@ -51,8 +51,9 @@ class GGInterval(io.ComfyNode):
         )
 
     @classmethod
+    @validated
     def validate_inputs(cls, unit=None, start=None, end=None):
-        return verdict(*widgets(cls, start=start, end=end), *_complaints(unit, start, end))
+        return verdict(*_complaints(unit, start, end))
 
     @classmethod
     @checked

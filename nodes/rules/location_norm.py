@@ -6,7 +6,7 @@ from comfy_api.latest import io
 
 from ...guidance.rules.location_norm import LocationNorm
 from ...guidance.rules.spaces import SPACES
-from ..checks import checked, choice, insist, verdict
+from ..checks import checked, choice, insist, validated, verdict
 from .link import linked, rule_schema, space_input
 
 
@@ -40,6 +40,7 @@ class GGLocationNorm(io.ComfyNode):
         )
 
     @classmethod
+    @validated
     def validate_inputs(cls, space=None):
         return verdict(choice("space", space, SPACES))
 

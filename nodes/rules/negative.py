@@ -5,7 +5,7 @@ from __future__ import annotations
 from comfy_api.latest import io
 
 from ...guidance.rules.negative import FORMS, Negative
-from ..checks import checked, choice, insist, verdict
+from ..checks import checked, choice, insist, validated, verdict
 from .link import linked, rule_schema
 
 HEAVIEST = 100
@@ -39,6 +39,7 @@ class GGNegative(io.ComfyNode):
         )
 
     @classmethod
+    @validated
     def validate_inputs(cls, form=None):
         return verdict(choice("form", form, FORMS))
 

@@ -6,7 +6,7 @@ from comfy_api.latest import io
 
 from ...guidance.rules.contract import Source
 from ...guidance.rules.perturbed import Perturbed
-from ..checks import checked, insist, verdict, widgets
+from ..checks import checked, insist, validated, verdict
 from .link import linked, refused, rule_schema
 
 SAMPLER_HOOKS = ("sampler_post_cfg_function", "sampler_calc_cond_batch_function")
@@ -44,9 +44,9 @@ class GGPerturbed(io.ComfyNode):
         )
 
     @classmethod
+    @validated
     def validate_inputs(cls, start_percent=None, end_percent=None):
-        window = {"start_percent": start_percent, "end_percent": end_percent}
-        return verdict(*widgets(cls, **window), _window(**window))
+        return verdict(_window(start_percent, end_percent))
 
     @classmethod
     @checked

@@ -5,7 +5,7 @@ from __future__ import annotations
 from comfy_api.latest import io
 
 from ...guidance.rules.plus_plus import STEPS, PlusPlus
-from ..checks import checked, choice, insist, verdict
+from ..checks import checked, choice, insist, validated, verdict
 from .link import linked, rule_schema, say
 
 EXACT_FOR = "CFG++: exact with {}; approximate with any sampler that takes other steps. cfg is lambda: 0 to 1, try 0.6."
@@ -46,6 +46,7 @@ class GGPlusPlus(io.ComfyNode):
         )
 
     @classmethod
+    @validated
     def validate_inputs(cls, step_of=None):
         return verdict(choice("step_of", step_of, STEPS))
 

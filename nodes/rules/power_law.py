@@ -5,7 +5,7 @@ from __future__ import annotations
 from comfy_api.latest import io
 
 from ...guidance.rules.power_law import FACTORS, PowerLaw
-from ..checks import checked, choice, insist, verdict
+from ..checks import checked, choice, insist, validated, verdict
 from .link import linked, rule_schema
 
 
@@ -40,6 +40,7 @@ class GGPowerLaw(io.ComfyNode):
         )
 
     @classmethod
+    @validated
     def validate_inputs(cls, space=None):
         return verdict(choice("space", space, FACTORS))
 

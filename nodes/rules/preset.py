@@ -6,7 +6,7 @@ from comfy_api.latest import io
 
 from ...guidance.chain import Chain
 from ...guidance.presets import PRESETS
-from ..checks import checked, choice, insist, verdict
+from ..checks import checked, choice, insist, validated, verdict
 from .link import linked, rule_schema, say
 
 
@@ -31,6 +31,7 @@ class GGPreset(io.ComfyNode):
         )
 
     @classmethod
+    @validated
     def validate_inputs(cls, preset=None):
         return verdict(choice("preset", preset, PRESETS))
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from comfy_api.latest import io
 
 from ...guidance.rules.reuse import PREDICTORS, Reuse
-from ..checks import checked, choice, insist, verdict
+from ..checks import checked, choice, insist, validated, verdict
 from .link import linked, rule_schema
 
 MOST = 100
@@ -59,6 +59,7 @@ class GGReuse(io.ComfyNode):
         )
 
     @classmethod
+    @validated
     def validate_inputs(cls, predictor=None):
         return verdict(choice("predictor", predictor, PREDICTORS))
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from comfy_api.latest import io
 
 from ...guidance.schedules import SHAPES, ScaleSchedule, parse_values
-from ..checks import checked, choice, insist, verdict
+from ..checks import checked, choice, insist, validated, verdict
 from .link import linked, rule_schema
 
 SCHEDULES = ("constant", *SHAPES, "list")
@@ -65,6 +65,7 @@ class GGClassifierFree(io.ComfyNode):
         )
 
     @classmethod
+    @validated
     def validate_inputs(cls, schedule=None, values=None):
         return verdict(*_complaints(schedule, values))
 

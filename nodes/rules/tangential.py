@@ -6,7 +6,7 @@ from comfy_api.latest import io
 
 from ...guidance.rules.spaces import SPACES
 from ...guidance.rules.tangential import Tangential
-from ..checks import checked, choice, insist, verdict
+from ..checks import checked, choice, insist, validated, verdict
 from .link import linked, rule_schema, space_input
 
 
@@ -29,6 +29,7 @@ class GGTangential(io.ComfyNode):
         )
 
     @classmethod
+    @validated
     def validate_inputs(cls, space=None):
         return verdict(choice("space", space, SPACES))
 

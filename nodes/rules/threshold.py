@@ -5,7 +5,7 @@ from __future__ import annotations
 from comfy_api.latest import io
 
 from ...guidance.rules.threshold import METHODS, DynamicThreshold
-from ..checks import checked, choice, insist, verdict
+from ..checks import checked, choice, insist, validated, verdict
 from .link import linked, rule_schema
 
 LARGEST = 1000.0
@@ -58,6 +58,7 @@ class GGDynamicThreshold(io.ComfyNode):
         )
 
     @classmethod
+    @validated
     def validate_inputs(cls, method=None):
         return verdict(choice("method", method, METHODS))
 

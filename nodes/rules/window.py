@@ -8,7 +8,7 @@ from ...guidance.chain import chain_of
 from ...guidance.rules.window import checked as checked_window
 from ...guidance.rules.window import windowed
 from .. import wires
-from ..checks import checked, insist, verdict, widgets
+from ..checks import checked, insist, validated, verdict
 from .link import linked, refused, rule_schema
 
 
@@ -33,9 +33,9 @@ class GGWindow(io.ComfyNode):
         )
 
     @classmethod
+    @validated
     def validate_inputs(cls, start_percent=None, end_percent=None):
-        complaint = refused(checked_window, start_percent, end_percent)
-        return verdict(*widgets(cls, start_percent=start_percent, end_percent=end_percent), complaint)
+        return verdict(refused(checked_window, start_percent, end_percent))
 
     @classmethod
     @checked

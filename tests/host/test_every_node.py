@@ -87,10 +87,21 @@ def test_no_missing_argument_is_an_error_in_the_queue(nodes, function):
     assert walked > (300 if function == "validate_inputs" else 10)
 
 
+@pytest.mark.parametrize("absurd", ABSURD.values(), ids=ABSURD)
+def test_whatever_a_widget_holds_the_queue_answers_in_sentences(nodes, absurd):
+    for node in nodes:
+        for name in getfullargspec(node.validate_inputs).args[1:]:
+            others = {other: fitting(declared) for other, declared in inputs_of(node).items() if other != name}
+            named = {key: value for key, value in others.items() if key in getfullargspec(node.validate_inputs).args}
+            found = node.validate_inputs(**named, **{name: absurd})
+            assert found is True or found.endswith(".") or "Choose one of" in found
+
+
 def test_every_widget_that_the_queue_checks_is_an_input(nodes):
     for node in nodes:
         names = getfullargspec(node.validate_inputs).args[1:]
         assert set(names) <= inputs_of(node).keys(), node.__name__
+        assert not names or hasattr(node.validate_inputs, "__wrapped__"), f"{node.__name__} lacks @validated"
 
 
 def test_every_execute_is_checked_against_its_schema(nodes):
