@@ -14,6 +14,7 @@ from ..guidance.trace import Trace
 from . import host
 from .checks import insist, number, verdict
 from .recording import Recording, record
+from .run_facts import on_the_node
 from .sampling import CAPTURE, CAPTURE_MB, CATEGORY, MODEL, TRACE, check_capture, provenance
 from .sockets import HIDDEN
 from .wires import RecorderWire
@@ -192,9 +193,8 @@ class GGReadTrace(io.ComfyNode):
     def execute(cls, recorder, latent, run=-1) -> io.NodeOutput:
         insist(number("run", run, -MOST_RUNS, MOST_RUNS - 1))
         trace = recorder.found(latent, run)  # this node runs with every new latent, so it knows the job's own workflow
-        faults = trace.header.get("faults")
-        ui = {"text": faults} if faults else None
-        return io.NodeOutput(replace(trace, header={**trace.header, **provenance(cls)}), latent, ui=ui)
+        own = replace(trace, header={**trace.header, **provenance(cls)})
+        return io.NodeOutput(own, latent, **on_the_node(trace))
 
 
 NODES = [GGRecord, GGReadTrace]
