@@ -368,9 +368,12 @@ class Watch:
         trace = self.trace()
         for recording in self.recordings:
             recording.trace = replace(trace, header={**trace.header, **recording.facts})
-            with kept_out(trace.header["faults"].append, STOPS):
+            with kept_out(self._unkept, STOPS):
                 if recording.keep:
                     recording.keep(recording.trace, self._latents(samples))
+
+    def _unkept(self, fault: str) -> None:
+        self.faults.append(f"not there for Read Recorded Trace: {fault}")
 
     def _latents(self, samples: Tensor) -> list[Tensor]:
         """The latents that the host makes of a run: the sample, and the last clean prediction."""
