@@ -70,6 +70,8 @@ class RunRecorder:
         self.runs.append(Run(trace, [marks_of(latent) for latent in latents], node, job))
         self.samplers[node] = job
         replaced = [run for run in self.runs if self.samplers[run.node] != run.job]
+        for run in replaced:
+            len(run.trace.steps)  # its numbers are made now, and what waits for that on the device is let go
         while replaced and (len(self.runs) > MOST_RUNS or sum(run.size for run in replaced) > self.budget_mb << 20):
             self.runs.remove(replaced.pop(0))
         del self.runs[:-MOST_RUNS]
