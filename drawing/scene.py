@@ -17,6 +17,7 @@ Place = tuple[float, float]
 View = Callable[[GramRecord, float], tuple[GramRecord, float]]
 LEFT_OUT = "At scale 1 the sampler does not need it. Sample at another scale to see both predictions."
 NO_STEPS = "This trace has no steps: nothing was sampled. Raise denoise above 0 and run again."
+UNMEASURED = {"missing": "nothing was measured at this step", "advice": "The trace's notes say why."}
 STILL = 0.4  # where in a run the default still lies: the condition has spoken, the picture is not settled yet
 
 
@@ -110,7 +111,10 @@ def scene_of(trace: Trace, step: int | None = None, sample: int | None = None, v
         "space": str(trace.header.get("space", "ve")),
     }
     single = trace.stage[step] in ("cond_only", "skip", "recur")
-    geometry = _geometry(record, gamma, trace.count, float(trace.steps["floor"][step]), single)
+    if trace.steps["evals"][step].isnan():
+        geometry = {"points": {}, **UNMEASURED}
+    else:
+        geometry = _geometry(record, gamma, trace.count, float(trace.steps["floor"][step]), single)
     end = _end(trace, step, sample) if geometry["points"] and view is as_recorded else {}
     return Scene(**facts, **geometry, **end)
 

@@ -8,6 +8,7 @@ so their lengths, angles and positions are exact functions of K. Differences are
 from __future__ import annotations
 
 import functools
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -152,12 +153,19 @@ class GramRecord:
         return self.vectors.index(name)
 
 
+def counted(gamma: Coefficient) -> Coefficient:
+    """The scale from which D - G was counted: where gamma is unknown (nan) there is no G, and u stands for it."""
+    if isinstance(gamma, Tensor):
+        return torch.where(gamma.isnan(), 0.0, gamma)
+    return 0.0 if math.isnan(gamma) else gamma
+
+
 def named(name: str, gamma: Coefficient = 1.0) -> dict[str, Coefficient]:
     """Coefficients of a point or vector over the recorded ones.
 
         x = u - a    c = u + delta    G = u + gamma delta    D = G + (D - G)    tip = x + move    next = tip + noise
 
-    A recorded vector's own name stands for itself. gamma: only G and D read it; 0 is u, 1 is c.
+    A recorded vector's own name stands for itself. gamma: only G and D read it; 0 is u, 1 is c; D is known without it.
     """
     guided = {"u": 1.0, "delta": gamma}
     tip = {"u": 1.0, "a": -1.0, "move": 1.0}
@@ -165,7 +173,7 @@ def named(name: str, gamma: Coefficient = 1.0) -> dict[str, Coefficient]:
         "x": {"u": 1.0, "a": -1.0},
         "c": {"u": 1.0, "delta": 1.0},
         "G": guided,
-        "D": {**guided, "D-G": 1.0},
+        "D": {"u": 1.0, "delta": counted(gamma), "D-G": 1.0},
         "tip": tip,
         "next": {**tip, "noise": 1.0},
     }

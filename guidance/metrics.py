@@ -15,7 +15,7 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from .gram import Coefficient, Combination, GramRecord, added, displacement, named
+from .gram import Coefficient, Combination, GramRecord, added, counted, displacement, named
 from .vectors import flat, wide
 
 QUANTILE = 0.999  # of |c| per channel and item: the bound of M10 where the space has no bound of its own
@@ -27,7 +27,7 @@ DEPENDENT = 1e-12  # squared sine of the angle between two axes below which they
 
 def difference_combination(gamma: Coefficient) -> dict[str, Coefficient]:
     """D - u over the recorded vectors: gamma delta + (D - G)."""
-    return {"delta": gamma, "D-G": 1.0}
+    return {"delta": counted(gamma), "D-G": 1.0}
 
 
 def guidance_strength(record: GramRecord, gamma: Coefficient, alpha: Coefficient = 1.0) -> Tensor:  # >= 0
@@ -198,7 +198,7 @@ def sensitivity(record: GramRecord, gamma: Coefficient) -> Tensor:  # >= 0, per 
 def turn_per_scale(record: GramRecord, gamma: Coefficient) -> Tensor:  # degrees, 0 .. 180
     """M16's second form: the angle between D(gamma) - x and D(gamma + 1) - x."""
     now, further = (added(named("D", scale), named("x"), -1.0) for scale in (gamma, gamma + 1.0))
-    return torch.rad2deg(_angle(record, now, further))
+    return torch.where(torch.as_tensor(gamma).isnan(), torch.nan, torch.rad2deg(_angle(record, now, further)))
 
 
 def gradient_direction(record: GramRecord, name: str) -> Tensor:  # -1 .. 1

@@ -98,10 +98,10 @@ class Trace(Printed):
     """One run.
 
     header: JSON-able facts (run, space, vectors, sampler, sigmas, labels, chain, model, host, latent, capture, ...);
-        latent.shape is the shape of one sample, without the batch axis.
+        latent.shape is the shape of one sample, without the batch axis; faults: what ended the record early, if so.
     steps: {column: float64 tensor}: [n] for sigma, sigma_next, alpha, alpha_next, gamma, kappa, evals, floor;
         [n, B] for m9 .. m14; "K" [n, B, pairs]; "sum" [n, B, 3] = sums of u, delta, D - G. nan is "unknown"; where
-        evals is nan too, nothing was measured.
+        evals is nan, nothing was measured. Where gamma is unknown D - G counts from u.
     stage: one word a step, of STAGES. recur: back to a noisier level, without a prediction of its own.
     tensors: fp16 x, uncond, cond, guided [k, B, *latent] at the steps of header.capture.steps, and end [B, *latent].
     cross: float64 numbers that compare several steps; optional: directions [B, k(k+1)/2], header.directions says which.
@@ -201,7 +201,8 @@ def check(trace: Trace) -> list[str]:
 def _gram_problems(trace: Trace) -> list[str]:
     share = negativity(trace.record)
     full = torch.tensor([stage == "step" for stage in trace.stage], dtype=torch.bool) & ~trace.steps["evals"].isnan()
-    broken, bad = ~_finite(trace).all(dim=1) & full, (share > ROUNDING).any(dim=1)
+    known = trace.record.part(VECTORS).K.isfinite().all(dim=-1)  # a gradient beside them may be absent
+    broken, bad = ~known.all(dim=1) & full, (share > ROUNDING).any(dim=1)
     problems = []
     if broken.any():
         problems.append(f"The state or a prediction is not finite at {_steps(broken)}: the run diverged or overflowed.")
@@ -211,13 +212,6 @@ def _gram_problems(trace: Trace) -> list[str]:
             f"-{share[bad].nan_to_num().max():.1e} of the trace; rounding explains {ROUNDING:.0e}): the recorder erred."
         )
     return problems
-
-
-def _finite(trace: Trace) -> Tensor:  # -> [n, B]
-    """Where a record is finite: all of it but gradients, which may be absent, and D - G where gamma is unknown."""
-    own = [name for name in VECTORS if name != "D-G"]
-    whole, apart = (trace.record.part(tuple(names)).K.isfinite().all(dim=-1) for names in (VECTORS, own))
-    return torch.where(trace.steps["gamma"].isnan()[:, None], apart, whole)
 
 
 def _identity_problems(trace: Trace) -> list[str]:

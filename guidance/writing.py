@@ -90,7 +90,7 @@ def check_place(path: str | os.PathLike, size: int = 1) -> None:
 
 def unwritten(path: str | os.PathLike, error: Exception) -> str:
     """Why a file could not be written and what to do, in a sentence."""
-    path, code = Path(path), getattr(error, "errno", None)
+    path, code = Path(path), getattr(error, "errno", None) or 0
     full = code in (errno.ENOSPC, errno.EDQUOT) or "os error 28" in str(error).lower()
     remedy = FULL if full else REMEDIES.get(code, "Check the folder and the disk.")
     reason = getattr(error, "strerror", None) or " ".join(str(error).split()) or type(error).__name__

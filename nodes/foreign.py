@@ -7,7 +7,6 @@ the scale is where it lies, and a prediction of unknown role that completes that
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
@@ -18,25 +17,18 @@ from ..samplers.recorder import Call
 ROUNDING = 1e-6  # share of the longest vector by which D may miss the line: float32 and a few operations
 
 
-@dataclass
-class Found:
-    """Predictions of one call whose role nobody names, each [B, ...]."""
-
-    unnamed: list[Tensor] = field(default_factory=list)
-
-
-def settled(call: Call, found: Found) -> None:
+def settle(call: Call, denoised: Tensor) -> None:
     """Complete a call of a foreign guider: c, u and gamma where they are proven, else None, None and nan."""
     if call.cond is None:
-        call.cond = next((one for one in found.unnamed if torch.equal(one, call.denoised)), None)
+        call.cond = next((one for one in call.unnamed if torch.equal(one, denoised)), None)
     call.gamma = math.nan
     if call.cond is None:
         return
-    if torch.equal(call.denoised, call.cond):
+    if torch.equal(denoised, call.cond):
         call.gamma = 1.0
         return
-    for candidate in found.unnamed if call.uncond is None else [call.uncond]:
-        scale = scale_between(candidate, call.cond, call.denoised)
+    for candidate in call.unnamed if call.uncond is None else [call.uncond]:
+        scale = scale_between(candidate, call.cond, denoised)
         if math.isfinite(scale):
             call.uncond, call.gamma = candidate, scale
             return

@@ -28,7 +28,7 @@ from ..samplers.recorder import RECUR, Call, Recorded, Recorder
 from ..samplers.steps import FORMULAS, READS_UNCOND
 from ..samplers.tagged import plain
 from . import host, run_facts
-from .foreign import Found, settled
+from .foreign import settle
 from .host import KEY
 from .live import Live, job_of_this_node
 from .other_model import FURTHER
@@ -116,7 +116,12 @@ class Watch:
     """The observation of one run.
 
     faults: what ended the record, or a part of it, each in a sentence. clean: the last prediction the sampler showed.
+    begun: whether there are a ledger, a recorder and a live view.
     """
+
+    ledger: Ledger
+    recorder: Recorder
+    live: Live
 
     def __init__(self, recording: Recording, sampler, guider, sigmas: Tensor, extra_args: dict, masked: bool):
         self.recordings, self.faults, self.run_id = [recording], [], uuid.uuid4().hex[:12]
@@ -125,15 +130,11 @@ class Watch:
         self.run_of_chain = extra_args.get("model_options", {}).get(KEY)  # None where no chain of ours is at work
         self.function = getattr(sampler, "sampler_function", None)
         self.name, self.options, self.flow, self.foreign = type(sampler).__name__, {}, False, False
-        self.ended, self.evaluated, self.split = False, False, TOLD_APART
+        self.begun, self.ended, self.evaluated, self.split = False, False, False, TOLD_APART
         self.current: Call | None = None
-        self.found: Found | None = None
         self.end: Tensor | None = None
         self.clean: Tensor | None = None
         self.scales: list[float] = []  # gamma, by step
-        self.ledger: Ledger | None = None
-        self.recorder: Recorder | None = None
-        self.live: Live | None = None
         self.see(self._begin)
 
     def _begin(self) -> None:
@@ -147,6 +148,7 @@ class Watch:
         self._show(self._find_viewers)
         late, last = self.name == "dpm_adaptive", host.last_sigma(self.name, self.sigmas)
         self.recorder = Recorder(self._entered, last, reports_late=late)
+        self.begun = True
 
     def _find_viewers(self) -> None:
         self.live.job = job_of_this_node()
@@ -160,7 +162,7 @@ class Watch:
 
     def _end(self, fault: str) -> None:
         self.ended = True
-        done = len(self.ledger.stage) if self.ledger else 0
+        done = len(self.ledger.stage) if self.begun else 0
         self.faults.append(f"not recorded from step {done + 1} on: {fault}")
 
     def _ledger(self) -> Ledger:
@@ -186,7 +188,7 @@ class Watch:
     def join(self, recording: Recording) -> None:
         """Record for somebody else too: what is captured is the more of what both asked for."""
         self.recordings.append(recording)
-        if self.ledger:
+        if self.begun:
             capture = self.ledger.capture
             capture.mode = max(capture.mode, recording.capture, key=CAPTURES.index)
             capture.budget = max(capture.budget, recording.budget_mb << 20)
@@ -281,19 +283,18 @@ class Watch:
             self.split = UNSEEN.format(reason="s_churn draws it before the model call")
 
     def _call(self, model, x, sigma, *args, **kwargs):
-        self.see(self._asked, x, sigma)
+        self.current = self.see(self._asked, x, sigma)
         denoised = model(plain(x), sigma, *args, **kwargs)
-        self.see(self._answered, denoised)
+        self.see(self._answered, self.current, denoised)
         return denoised
 
-    def _asked(self, x: Tensor, sigma: Tensor) -> None:
-        self.current, self.found = self.recorder.called(x, sigma), Found()
+    def _asked(self, x: Tensor, sigma: Tensor) -> Call:
+        return self.recorder.called(x, sigma)
 
-    def _answered(self, denoised: Tensor) -> None:
-        call = self.current
+    def _answered(self, call: Call, denoised: Tensor) -> None:
         call.denoised = denoised.clone()
         if self.foreign:
-            settled(call, self.found)
+            settle(call, denoised)
         call.stage = self._stage(call)
         if self.run_of_chain:
             asked = self.run_of_chain.gradients.latest
@@ -327,7 +328,7 @@ class Watch:
             if getattr(call, role) is None and active[position]:
                 setattr(call, role, predictions[position].detach().clone())
         unnamed = set(range(len(conds))) - set(roles.values())
-        self.found.unnamed += [predictions[i].detach().clone() for i in unnamed if self.foreign and active[i]]
+        call.unnamed += [predictions[i].detach().clone() for i in unnamed if self.foreign and active[i]]
 
     def _scale(self) -> float:
         """The scale in force, as far as somebody states it."""
@@ -358,7 +359,7 @@ class Watch:
 
     def close(self) -> None:
         """Send what has not been sent, also when the run did not end well."""
-        if self.live:
+        if self.begun:
             self._show(self.live.flush)
 
     def hand_out(self, samples: Tensor) -> None:
@@ -367,9 +368,12 @@ class Watch:
         trace = self.trace()
         for recording in self.recordings:
             recording.trace = replace(trace, header={**trace.header, **recording.facts})
-            with kept_out(trace.header["faults"].append, STOPS):
+            with kept_out(self._unkept, STOPS):
                 if recording.keep:
                     recording.keep(recording.trace, self._latents(samples))
+
+    def _unkept(self, fault: str) -> None:
+        self.faults.append(f"not there for Read Recorded Trace: {fault}")
 
     def _latents(self, samples: Tensor) -> list[Tensor]:
         """The latents that the host makes of a run: the sample, and the last clean prediction."""

@@ -15,6 +15,7 @@ from ..guidance.trace import Trace
 from . import host
 from .checks import checked, insist, validated, verdict
 from .recording import Recording, record
+from .run_facts import on_the_node
 from .sampling import CAPTURE, CAPTURE_MB, CATEGORY, MODEL, TRACE, bad_capture, provenance
 from .sockets import HIDDEN
 from .wires import RecorderWire
@@ -70,6 +71,8 @@ class RunRecorder(Printed):
         self.runs.append(Run(trace, [marks_of(latent) for latent in latents], node, job))
         self.samplers[node] = job
         replaced = [run for run in self.runs if self.samplers[run.node] != run.job]
+        for run in replaced:
+            len(run.trace.steps)  # its numbers are made now, and what waits for that on the device is let go
         while replaced and (len(self.runs) > MOST_RUNS or sum(run.size for run in replaced) > self.budget_mb << 20):
             self.runs.remove(replaced.pop(0))
         del self.runs[:-MOST_RUNS]
@@ -191,9 +194,8 @@ class GGReadTrace(io.ComfyNode):
     @checked
     def execute(cls, recorder, latent, run=-1) -> io.NodeOutput:
         trace = recorder.found(latent, run)  # this node runs with every new latent, so it knows the job's own workflow
-        faults = trace.header.get("faults")
-        ui = {"text": faults} if faults else None
-        return io.NodeOutput(replace(trace, header={**trace.header, **provenance(cls)}), latent, ui=ui)
+        own = replace(trace, header={**trace.header, **provenance(cls)})
+        return io.NodeOutput(own, latent, **on_the_node(trace))
 
 
 NODES = [GGRecord, GGReadTrace]

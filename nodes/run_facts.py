@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 from torch import Tensor
 
-from ..guidance.gram import VECTORS
 from ..guidance.trace import VERSION, Trace
 from ..samplers.faults import kept_out
 from ..samplers.ledger import Capture, Ledger
@@ -27,7 +26,7 @@ NO_EFFECT = (
 
 def trace_of(watch: Watch) -> Trace:
     """All that was seen of a run; what cannot be told is left out, and a note says so."""
-    ledger = watch.ledger or Ledger(watch.flow, Capture("numbers"))
+    ledger = watch.ledger if watch.begun else Ledger(watch.flow, Capture("numbers"))
     if not ledger.stage:
         ledger.batch = 0 if watch.end is None else len(watch.end)
     faults, header = watch.faults, least_header(watch, ledger)
@@ -43,6 +42,12 @@ def trace_of(watch: Watch) -> Trace:
     return Trace(header | {"faults": faults}, columns, list(ledger.stage), tensors)
 
 
+def on_the_node(trace: Trace) -> dict:
+    """What a node shows beside a trace: what ended its record, if anything did."""
+    faults = trace.header.get("faults")
+    return {"ui": {"text": faults}} if faults else {}
+
+
 def least_header(watch: Watch, ledger: Ledger) -> dict:
     """What every reader of a trace relies on; nothing in it can fail."""
     shape = [] if watch.end is None else list(watch.end.shape[1:])
@@ -51,7 +56,7 @@ def least_header(watch: Watch, ledger: Ledger) -> dict:
         "version": VERSION,
         "run": watch.run_id,
         "space": "flow" if watch.flow else "ve",
-        "vectors": list(ledger.vectors if watch.ledger else VECTORS),
+        "vectors": list(ledger.vectors),
         "sampler": watch.name,
         "scheduler": None,
         "cfg": None,
@@ -153,5 +158,5 @@ def _about_scale(watch: Watch) -> list[str]:
 
 
 def _about_noise(watch: Watch) -> list[str]:
-    lost = watch.recorder.unfollowed if watch.recorder else 0
+    lost = watch.recorder.unfollowed if watch.begun else 0
     return [f"the noise of {lost} steps could not be followed: it counts as part of the move"] if lost else []

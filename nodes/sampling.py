@@ -17,6 +17,7 @@ from .checks import checked, choice, insist, validated, verdict
 from .guider import ChainGuider
 from .host import intermediate_dtype
 from .recording import CAPTURES, Recording, RecordingSampler, unsampled
+from .run_facts import on_the_node
 from .sockets import HIDDEN
 from .wires import Guidance, TraceWire
 
@@ -112,8 +113,7 @@ def sampled(
         clean = guider.model_patcher.model.process_latent_out(previewed["x0"].cpu())
         denoised = {**latent, "samples": clean}
     trace = recording.trace or unsampled(recording, sampler, guider, samples, seed)
-    faults = trace.header["faults"]
-    return io.NodeOutput(out, denoised, trace, ui={"text": faults} if faults else None)
+    return io.NodeOutput(out, denoised, trace, **on_the_node(trace))
 
 
 def provenance(cls) -> dict:

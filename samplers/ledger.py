@@ -22,6 +22,7 @@ from ..guidance.gram import (
     VECTORS,
     GramRecord,
     added,
+    counted,
     inner_products,
     named,
     room_for,
@@ -265,7 +266,7 @@ class Ledger:
         else:
             u = promoted(step.uncond)
             delta = cond - u
-            plain = u + delta * step.gamma
+            plain = u + delta * counted(step.gamma)
         found = step.gradients
         gradients = (found[name] if name in found else _unknown(cond) for name in self.gradients)
         vectors = (u, u - step.x, delta, step.denoised - plain, step.move, step.noise, *gradients)

@@ -28,7 +28,7 @@ class Call:
     x, denoised: [B, ...]. uncond, cond: [B, ...], None where not evaluated. gamma: the scale in force.
     evaluations: predictions the network made for it. parts: noise contained in x, by draw. drawn: draws made before.
     stage: a word of the trace, empty if u and c tell it. gradients: shifts of x0-hat by name, [B, ...]; log_probs: what
-    the energies said, [B].
+    the energies said, [B]. unnamed: predictions [B, ...] of which nobody says whether they are u or c.
     """
 
     x: Tensor
@@ -43,6 +43,7 @@ class Call:
     gradients: Mapping[str, Tensor] = field(default_factory=dict)
     log_probs: Mapping[str, Tensor] = field(default_factory=dict)
     drawn: int = 0
+    unnamed: list[Tensor] = field(default_factory=list)
 
 
 @dataclass(frozen=True)

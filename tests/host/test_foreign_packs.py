@@ -207,8 +207,11 @@ def test_a_scale_that_nothing_proves_is_unknown_and_said(watched, labelled):
     assert trace.stage == ["step"] * 4
     assert trace.header["cfg"] is None
     assert trace.header["notes"] == ["Stranger combines its predictions itself: its scale is unknown in 4 of 4 steps"]
-    assert trace.column("M2").isfinite().all(), "u and c were measured all the same"
-    assert trace.column("M1").isnan().all()
+    for name in ("M1", "M2", "M3c", "M16"):
+        assert trace.column(name).isfinite().all(), "u, c and D were measured all the same"
+    u, c, d, x = (trace.tensors[name][0].double().flatten(1) for name in ("uncond", "cond", "guided", "x"))
+    assert trace.column("M1")[0] == pytest.approx((d - u).norm(dim=1) / (u - x).norm(dim=1), rel=0.02)
+    assert trace.column("M16")[0] == pytest.approx((c - u).norm(dim=1) / (d - x).norm(dim=1), rel=0.02)
 
 
 def test_where_only_c_ran_the_scale_is_one(watched):

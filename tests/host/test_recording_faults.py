@@ -3,6 +3,8 @@
 import pytest
 import torch
 
+from guidance_geometry.drawing.scene import scene_of
+
 from .test_bits import CFG, STEPS, guided, ksampler
 from .test_recording_never_stops import readable
 from .test_see_nodes import FIGURE, in_a_workflow
@@ -128,6 +130,7 @@ def test_a_fault_in_the_numbers_leaves_the_steps_before_it(labelled, empty_laten
     assert trace.steps["sigma"].isfinite().all()
     assert [note for note in trace.header["notes"] if note.startswith(f"no numbers from step {known + 1} on: Runtime")]
     assert not trace.check(), "nothing is said of what nobody measured"
+    assert scene_of(trace, known, 0).missing == "nothing was measured at this step"
     readable(trace)
 
 
@@ -164,6 +167,20 @@ def test_the_node_itself_says_what_ended_its_record(labelled, empty_latent, monk
     Broken(monkeypatch, "samplers.ledger.Ledger.enter", 1)
     (said,) = GGGuidedSampler.execute(*settings).ui["text"]
     assert said.startswith("not recorded from step 2 on: RuntimeError at ")
+
+
+def test_a_run_that_cannot_be_kept_for_a_reader_is_sampled_all_the_same(labelled, empty_latent, monkeypatch):
+    from guidance_geometry.nodes.records import GGReadTrace, GGRecord
+
+    Broken(monkeypatch, "nodes.records.marks_of")
+    plain, positive, negative = labelled["ve"]
+    model, recorder = GGRecord.execute(plain).result
+    arguments = (positive, negative, empty_latent("ve"), "euler")
+    found = ksampler(model, *arguments)
+    assert torch.equal(found, ksampler(plain, *arguments))
+    monkeypatch.undo()
+    with pytest.raises(ValueError, match="The recorder holds no run"):
+        GGReadTrace.execute(recorder, {"samples": found})
 
 
 def test_an_interruption_is_no_fault(labelled, empty_latent, monkeypatch):

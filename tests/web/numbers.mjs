@@ -27,7 +27,7 @@ function numbersOf([record, places], others) {
 
 function ofSample(record, step, b, others) {
   const gram = sampleOf(step, b);
-  const plane = frame(gram, step.gamma);
+  const plane = frame(gram, step.gamma ?? NaN);
   const scene = sceneOf(record, { step: step.i, sample: b });
   const points = POINTS.map((name) => [name, scene.points?.[name]]);
   const drawn = scene.missing ? null : { points: Object.fromEntries(points), noise: scene.noise, other: scene.other };
@@ -49,7 +49,7 @@ function tried(record, step, gram, b, other) {
   const scene = sceneOf(record, { step: step.i, sample: b, gamma: other });
   return {
     metrics: OF_SCALE.map((name) => metric(name, gram, step, record, other)),
-    state: rms(gram, nextState(step.gamma, step.kappa ?? NaN, other)),
+    state: rms(gram, nextState(step.gamma ?? NaN, step.kappa ?? NaN, other)),
     shown: scene.missing ? null : scene.points.shown,
     moved: scene.points?.moved ?? null,
   };

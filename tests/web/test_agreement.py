@@ -60,7 +60,7 @@ def test_the_runs_hold_every_kind_of_step(found):
     assert {record["batch"] for record in records} >= {1, 16, 40}
     assert {record["space"] for record in records} == {"ve", "flow"}
     steps = [step for record in records for step in record["steps"]]
-    assert {step["gamma"] for step in steps} >= {0, 1, 4, -1}
+    assert {step["gamma"] for step in steps} >= {0, 1, 4, -1, None}
     assert {step["stage"] for step in steps} == {"step", "cond_only"}
     assert any(step["kappa"] is None for step in steps)
     dots = [dict(zip(pairs(step), sample["K"], strict=True)) for step in steps for sample in step["samples"]]
@@ -113,7 +113,12 @@ def numbers_of(record, places):
     steps = [[of_sample(trace, columns, (i, k)) for k in places] for i in range(trace.n)]
     runs = [of_run(trace, columns, k) for k in places]
     bands = [bands_of(columns["metrics"], step) for step in record["steps"]]
-    return {"steps": steps, "runs": runs, "bands": bands, "most": max(2.0, 2 * float(trace.steps["gamma"].max()))}
+    return {
+        "steps": steps,
+        "runs": runs,
+        "bands": bands,
+        "most": max(2.0, 2 * float(trace.steps["gamma"].nan_to_num(0.0).max())),
+    }
 
 
 def bands_of(metrics, step):

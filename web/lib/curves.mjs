@@ -2,7 +2,7 @@
 import { band, bandOf, bandWords, once, spread } from "./bands.mjs";
 import { FOOT, bars, cursor, curve, keys, levelAxis, panel, positions, stepsOf } from "./axes.mjs";
 import { line, polygon, rectangle, text } from "./commands.mjs";
-import { defaultSample, defaultStep, length, sampleOf, stepOf } from "./gram.mjs";
+import { added, defaultSample, defaultStep, length, named, sampleOf, stepOf } from "./gram.mjs";
 import { matrix } from "./matrix.mjs";
 import { metric } from "./metrics.mjs";
 import { samplesOf } from "./panel-record.mjs";
@@ -171,7 +171,7 @@ export function pushesOf(record, sample) {
 
 /** The push at one step, and the noise that tells how much of it survives. */
 function pushAt(step, gram) {
-  const beyond = gram ? length(gram, { delta: (step.gamma ?? NaN) - 1, "D-G": 1 }) : NaN; // D - c
+  const beyond = gram ? length(gram, added(named("D", step.gamma), named("c"), -1)) : NaN;
   return { step, push: Math.abs(step.kappa ?? NaN) * beyond, noise: metric("M8", gram, step) };
 }
 

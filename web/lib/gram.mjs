@@ -67,13 +67,16 @@ export const square = (gram, v) => Math.max(0, combination(gram, v, v));
 
 export const length = (gram, v) => Math.sqrt(square(gram, v));
 
+/** The scale from which D - G was counted: where gamma is unknown there is no G, and u stands for it. */
+export const counted = (gamma) => (Number.isFinite(gamma) ? gamma : 0);
+
 /** Coefficients of a point or vector over the recorded ones; gamma 0 is u, 1 is c.
  *
  *   x = u - a   c = u + delta   G = u + gamma delta   D = G + (D-G)   tip = x + move   next = tip + noise
  */
 export function named(name, gamma = 1) {
   if (name === "G") return { u: 1, delta: gamma };
-  if (name === "D") return { u: 1, delta: gamma, "D-G": 1 };
+  if (name === "D") return { u: 1, delta: counted(gamma), "D-G": 1 };
   return POINTS[name] ?? { [name]: 1 };
 }
 

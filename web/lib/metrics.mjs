@@ -3,10 +3,10 @@
  * Each takes (gram, {gamma, alpha, sigma, sigmaData}); stored ones come from the record's m. Metrics that compare with
  * the displacement use the VE-equivalent one, u - x/alpha, times alpha.
  */
-import { added, combination, displacement, length, named } from "./gram.mjs";
+import { added, combination, counted, displacement, length, named } from "./gram.mjs";
 
 export const METRICS = {
-  M1: (gram, { gamma, alpha }) => ratio(alpha * length(gram, { delta: gamma, "D-G": 1 }), length(gram, displacement(alpha))),
+  M1: (gram, { gamma, alpha }) => ratio(alpha * length(gram, { delta: counted(gamma), "D-G": 1 }), length(gram, displacement(alpha))),
   M2: (gram) => rms(gram, { delta: 1 }),
   M2e: (gram, { sigma, alpha }) => ratio(alpha * rms(gram, { delta: 1 }), sigma),
   M3: (gram, { gamma, sigmaData }) => rms(gram, named("D", gamma)) / (sigmaData ?? NaN),
@@ -63,7 +63,7 @@ export function metricsOf(gram, step, record, gamma) {
 /** Angle in degrees between D(gamma) - x and D(gamma + 1) - x: M16's second form. */
 export function turnPerScale(gram, gamma) {
   const [v, w] = [gamma, gamma + 1].map((scale) => added(named("D", scale), named("x"), -1));
-  return (angle(gram, v, w) * 180) / Math.PI;
+  return Number.isFinite(gamma) ? (angle(gram, v, w) * 180) / Math.PI : NaN;
 }
 
 /** Radians between the displacements to u and to c; exact when tiny. */

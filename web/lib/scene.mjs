@@ -35,6 +35,7 @@ function problem(step, gram) {
   }
   if (!Number.isFinite(step.gamma)) return { missing: "the scale of this step is unknown", advice: "Choose another step." };
   if (!gram.K.every(Number.isFinite)) {
+    if (!Number.isFinite(step.evals)) return { missing: "nothing was measured at this step", advice: "The notes say why." };
     return { missing: "values at this step are not finite", advice: "Lower the scale, or use a wider dtype." };
   }
   return null;
