@@ -12,13 +12,14 @@ from safetensors.torch import load, save
 
 from guidance_geometry.tools.fuzz import verdicts
 from guidance_geometry.tools.fuzz.cases import Case, Stock, read_case
-from guidance_geometry.tools.fuzz.catalogue import catalogue_of
+from guidance_geometry.tools.fuzz.catalogue import Slot, catalogue_of
 from guidance_geometry.tools.fuzz.edits import delete, edited, insert, leave_out, put
 from guidance_geometry.tools.fuzz.files import PICKLE, Files, Parts, at, changed
 from guidance_geometry.tools.fuzz.mutations import MUTATIONS, spoiled
 from guidance_geometry.tools.fuzz.run import cases
 from guidance_geometry.tools.fuzz.shrinking import smallest
 from guidance_geometry.tools.fuzz.twins import twin_of
+from guidance_geometry.tools.fuzz.values import bounded
 from guidance_geometry.tools.fuzz.verdicts import Judge
 from guidance_geometry.tools.fuzz.watched import Limits, Observed
 from guidance_geometry.tools.reliability_page import put_section
@@ -105,6 +106,14 @@ def test_a_mutation_changes_something_and_does_so_again(name):
         assert json.dumps(first) == json.dumps(second)
         changed_once |= json.dumps(edited(GRAPH, first)) != json.dumps(GRAPH)
     assert changed_once or name in ("odd latent", "list on a wire"), "no latent is wired in this graph"
+
+
+@pytest.mark.parametrize(
+    ("value", "found"),
+    [(5000, 6), (3, 3), (10**6, 10**6), ("5000", "5000"), (None, None), (float("inf"), float("inf"))],
+)
+def test_much_work_is_asked_for_only_where_it_is_refused(value, found):
+    assert bounded(Slot("steps", "INT", True, {"min": 1, "max": 10000}), value) == found
 
 
 @pytest.mark.parametrize("name", ["odd latent", "list on a wire"])

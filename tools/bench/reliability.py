@@ -66,22 +66,28 @@ def forget(client: Client) -> None:
 
 def done(client: Client, site: Site, prompt: dict) -> str:
     """Do a job from the start; what it made, as a checksum."""
+    return timed(client, site, prompt)[0]
+
+
+def timed(client: Client, site: Site, prompt: dict) -> tuple[str, float]:
+    """Do a job from the start; what it made, as a checksum, and its seconds."""
     folder = Folder(site.place)
     forget(client)
+    began = time.monotonic()
     client.run(prompt)
+    seconds = time.monotonic() - began
     mark = checksum(folder.new())
     folder.clear()
-    return mark
+    return mark, seconds
 
 
 def undisturbed(client: Client, site: Site, jobs: dict[str, dict]) -> dict[str, float]:
     """Do every job twice; keep what it makes, and how long it takes.  Raises RuntimeError where the two differ"""
     seconds = {}
     for name, prompt in jobs.items():
-        began = time.monotonic()
         site.made[name] = done(client, site, prompt)
-        seconds[name] = time.monotonic() - began
-        if done(client, site, prompt) != site.made[name]:
+        again, seconds[name] = timed(client, site, prompt)
+        if again != site.made[name]:
             raise RuntimeError(f"{name} makes something else the second time: nothing can be compared with it")
     return seconds
 
@@ -97,7 +103,7 @@ def interrupts(site: Site, jobs: dict[str, dict], count: int, rng: Random) -> tu
             folder = Folder(site.place)
             forget(client)
             prompt_id = client.submit(jobs[name])
-            time.sleep(rng.uniform(0, 1.1 * seconds[name]))
+            time.sleep(rng.uniform(0, seconds[name]))
             client.interrupt()
             stopped += client.follow(prompt_id).ending == "execution_interrupted"
             halves += broken(folder.new())

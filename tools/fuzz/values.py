@@ -112,7 +112,7 @@ def ends(slot: Slot) -> list[float]:
 def bounded(slot: Slot, value: Any) -> Any:
     """The same, unless it asks for much work that the slot allows."""
     most = WORK.get(slot.name)
-    if most is None or not most < value <= slot.facts.get("max", math.inf):
+    if most is None or not isinstance(value, int | float) or not most < value <= slot.facts.get("max", math.inf):
         return value
     return most
 

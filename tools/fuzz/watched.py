@@ -24,7 +24,7 @@ TRIVIAL = {
 PANELS = {"GGInspector": "/guidance_geometry/runs/{job}/{node}"}  # what a panel of this node asks for
 FAILED = 500  # the least status of an answer that failed
 FATAL = "Exception in thread"  # what Python prints when a thread ends by an exception
-LOOK = 0.02  # seconds between two looks at a prompt
+LOOK, SELDOM = 0.01, 0.2  # seconds between two looks at a prompt, at first and at most
 
 
 @dataclass(frozen=True)
@@ -152,14 +152,15 @@ class Watched:
 
     def _follow(self, prompt_id: str, found: Observed, before: int) -> None:
         """Look until the prompt is in the history, or something is wrong."""
-        end = time.monotonic() + self.limits.seconds
+        end, pause = time.monotonic() + self.limits.seconds, LOOK
         printed = self.live.log.stat().st_size
         while time.monotonic() < end:
             found.grown = max(found.grown, self._bytes() - before)
             found.messages = self._messages(prompt_id)
             if found.messages or found.grown > self.limits.grown or self._is_fatal(printed):
                 break
-            time.sleep(LOOK)
+            time.sleep(pause)
+            pause = min(1.2 * pause, SELDOM)
         found.ended = bool(found.messages)
 
     def _messages(self, prompt_id: str) -> list[tuple[str, dict]]:
@@ -192,7 +193,7 @@ class Watched:
             while time.monotonic() < end:
                 if self._messages(prompt_id):
                     return True
-                time.sleep(10 * LOOK)
+                time.sleep(SELDOM)
         return False
 
 
