@@ -73,7 +73,7 @@ NODES = {
     "GGPowerLaw": ({"power": 0.9, "space": "score"}, "power law 0.9 in score > CFG", {"power": 0.0, "space": "score"}),
     "GGMagnitudeAware": ({"damping": 8.0, "space": "ode"}, "MAMBO-G 8 in ode > CFG", {"damping": 0.0, "space": "ode"}),
     "GGFeedback": ({"pi": 0.95, "t0": 0.5, "t1": 0.4}, "FBG pi 0.95, t0 0.5, t1 0.4", None),
-    "GGPerturbed": ({"scale": 3.0, **WINDOW}, "perturbed pass x 3 > CFG", {"scale": 0.0, **WINDOW}),
+    "GGPerturbed": ({"scale": 3.0, **WINDOW}, "CFG > perturbed pass x 3", {"scale": 0.0, **WINDOW}),
     "GGFormula": ({"formula": "u + gamma * d"}, "D = u + gamma * d", {"formula": "u + gamma*d"}),
     "GGWindow": (WINDOW, "CFG > rescale 0.7 in v", WINDOW | {"start_percent": 0.01, "end_percent": 0.02}),
 }
