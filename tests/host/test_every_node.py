@@ -222,3 +222,11 @@ def test_a_classifier_of_another_pack_is_not_trained_further(host):
 
     with pytest.raises(ValueError, match="it is no network that this pack has loaded"):
         advanced(SimpleNamespace(noise_aware=False, judge=False, name="theirs"), None, 0)
+
+
+@pytest.mark.parametrize("part", [Hostile(), None, "x", 7, [Hostile()]], ids=type)
+def test_a_recorder_prints_whatever_it_holds(host, part):
+    from guidance_geometry.nodes.records import RunRecorder
+    from guidance_geometry.tests.guidance.test_printing import filled
+
+    assert str(filled(RunRecorder, part)).startswith(("Recorder", "RunRecorder"))

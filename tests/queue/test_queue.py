@@ -30,7 +30,7 @@ BAD = {
     "negative label": (small(label="-1"), "outside 0 .. 9"),
     "zero steps": (small(steps=0), "steps is 0"),
     "cfg is NaN": (small(cfg=math.nan), "cfg is nan"),
-    "cfg is infinite": (small(cfg=math.inf), "cfg is inf"),
+    "cfg is infinite": (small(cfg=math.inf), "Value inf bigger than max of 100.0"),
     "unknown sampler": (small(sampler_name="eulr"), "'eulr', which"),
     "unknown capture": (small(capture="everything"), "'everything', which"),
     "four channels": (four_channels(small()), "4 channels"),
