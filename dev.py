@@ -28,8 +28,8 @@ TEMPLATE = ROOT / "example_workflows" / "First look at guidance.json"
 
 def prepare(args: argparse.Namespace, testing: bool = False) -> tuple[Path, Path]:
     """Set up what a command needs; returns the environment's interpreter and the host's folder."""
-    python = provision.venv_python()
-    host = provision.find_host(python, args.host, args.comfyui_tag)
+    host = provision.find_host(args.host, args.comfyui_tag)
+    python = provision.venv_python(provision.environment(host))
     provision.install(python, provision.requirements(host, testing), args.torch_index)
     return python, host
 
@@ -90,7 +90,7 @@ def serve(args: argparse.Namespace) -> int:
         return live.process.wait()
 
 
-def checks(python: Path) -> list[tuple[str, list, str]]:
+def checks(python: Path, matrices: list[str]) -> list[tuple[str, list, str]]:
     """List the parts of a test run: name, command, and why it is skipped here ('' runs it)."""
     scripts = python.parent
     browser_tests = sorted((ROOT / "tests" / "web").glob("*.test.mjs"))
@@ -105,7 +105,7 @@ def checks(python: Path) -> list[tuple[str, list, str]]:
             ["node", "--test", *browser_tests],
             no_node or ("" if browser_tests else "no tests/web/*.test.mjs"),
         ),
-        ("pytest", [python, "-m", "pytest", "-ra", "--durations=10"], ""),
+        ("pytest", [python, "-m", "pytest", "-ra", "--durations=10", *matrices], ""),
     ]
 
 
@@ -128,7 +128,7 @@ def test(args: argparse.Namespace) -> int:
     except provision.SetUpError as error:  # its tests say that they are skipped
         provision.say(str(error))
     summary, failed = [], False
-    for name, command, skipped in checks(python):
+    for name, command, skipped in checks(python, args.matrices):
         print(f"\n=== {name}{f': skipped, {skipped}' if skipped else ''}", flush=True)
         began = time.monotonic()
         code = 0 if skipped else run(command)
@@ -174,6 +174,9 @@ def arguments() -> argparse.Namespace:
     for command in (demo, serve, test, bench, check, story, gallery):
         sub = commands.add_parser(command.__name__, help=command.__doc__, parents=[shared])
         sub.set_defaults(command=command)
+        if command is test:
+            whole = "run every case of the long matrices, not a share of them that changes every day"
+            sub.add_argument("--full", action="append_const", const="--full", default=[], dest="matrices", help=whole)
         if command is serve:
             sub.add_argument("--port", type=int, default=0, help="default: any free one")
         if command is check:

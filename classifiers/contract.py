@@ -10,6 +10,7 @@ from typing import Any
 
 from .preprocessing import Preprocessing
 
+MOST_LABELS = 100_000
 MOST_BYTES = 2**20  # of a JSON file; thousands of labels take a tenth
 PREPARED = ("size", "mean", "std", "mode", "fit")
 KEYS = ("labels", *PREPARED, "schedule", "features", "unit_features", "activation", "noisy")

@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from ..guidance.mixture import GaussianMixture
+from ..guidance.printing import Printed
 
 
 @dataclass(frozen=True, eq=False)
-class MixtureClassifier:
+class MixtureClassifier(Printed):
     """log p(label | x, sigma) of a mixture in closed form.
 
     mixture: the data. labels: one name per class. space: ve or flow, the coordinates of the MODEL it belongs to.

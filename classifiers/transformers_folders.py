@@ -1,37 +1,27 @@
-"""Classifiers of the transformers library from a local folder: config.json and safetensors, offline, no code in it.
-
-The folder is checked before the library sees it: what it would fetch, run or follow out of the folder is refused.
-"""
+"""Classifiers of the transformers library from a local folder: config.json and safetensors, offline, no code in it."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from ..guidance.files import read_header
+from ..guidance.claims import check_claims
+from ..guidance.printing import shortened
 from .contract import read_json, sides_of
+from .folder_checks import AGAIN, PREPARED, TOKENIZER, check_size, checked_config, refuse_code
 from .optional import library
 from .preprocessing import IMAGENET_MEAN, IMAGENET_STD, Preprocessing
 from .wired import CleanClassifier, DepthEstimator, FeatureExtractor, ImageTextModel, WiredNetwork
 
 OFFLINE: dict[str, Any] = {"local_files_only": True, "trust_remote_code": False}
-CODE = (
-    "auto_map",
-    "quantization_config",
-    "use_timm_backbone",
-    "use_pretrained_backbone",
-    "timm_model",
-    "custom_pipelines",
-)
 TOKENIZERS = re.compile(r"(CLIP|Siglip|Gemma|XLMRoberta|T5|PreTrained)Tokenizer(Fast)?|TokenizersBackend")
-OTHER_WEIGHTS = (".bin", ".pt", ".pth", ".ckpt", ".h5")
 MODES = {2: "bilinear", 3: "bicubic"}
-ADAPTER = "adapter_config.json"
 DEPTH = ("DPTForDepthEstimation", "DepthAnythingForDepthEstimation")
 TOWERS = ("CLIPModel", "SiglipModel")
 FEATURES = ("Dinov2Model", "Dinov2WithRegistersModel", "CLIPVisionModelWithProjection", "SiglipVisionModel", "ViTModel")
@@ -137,17 +127,17 @@ def image_text_model(name: str, network: Any, folder: Path, transformers: Any) -
 
 def loaded(kind: Any, folder: Path) -> Any:
     """The network with all its weights: the library itself would fill missing ones with random numbers."""
-    try:
-        with torch.inference_mode(False):
-            network, found = kind.from_pretrained(
-                str(folder),
-                use_safetensors=True,
-                output_loading_info=True,
-                attn_implementation="eager",
-                **OFFLINE,
-            )
-    except (OSError, RuntimeError, ImportError, KeyError, TypeError, AttributeError) as error:
-        raise ValueError(f"{folder.name}/ cannot be loaded: {error}. Fetch the whole folder again.") from error
+    with explained(f"{folder.name}/ cannot be loaded"), torch.inference_mode(False):
+        planned = planned_size(kind, folder)
+    check_size(folder, planned)
+    with explained(f"{folder.name}/ cannot be loaded"), torch.inference_mode(False):
+        network, found = kind.from_pretrained(
+            str(folder),
+            use_safetensors=True,
+            output_loading_info=True,
+            attn_implementation="eager",
+            **OFFLINE,
+        )
     missing = sorted(key for key in found["missing_keys"] if "position_ids" not in key)
     wrong = [*missing, *map(str, found["mismatched_keys"])]
     if wrong:
@@ -158,71 +148,35 @@ def loaded(kind: Any, folder: Path) -> Any:
     return network
 
 
-def checked_config(folder: Path) -> dict[str, Any]:
-    """config.json of a folder that needs no network, runs no code and reads nothing outside itself."""
-    config = read_json(folder / "config.json")
-    refuse_code(f"{folder.name}/config.json", config)
-    if (folder / ADAPTER).exists():
-        raise ValueError(f"{folder.name}/ holds an adapter ({ADAPTER}), not a whole model. Merge it and save again.")
-    shards = weight_files(folder)
-    for shard in shards:
-        if shard.resolve().parent != folder.resolve():
-            raise ValueError(f"{folder.name}/{shard.name} leads out of its folder. Put the file itself there.")
-        read_header(shard)
-    return config
+@contextmanager
+def explained(what: str) -> Iterator[None]:
+    """Whatever the library raises about a folder, as a ValueError that says what it is about."""
+    try:
+        yield
+    except Exception as error:  # the library has errors of its own
+        raise ValueError(f"{what}: {shortened(str(error), 500)}. {AGAIN}") from error
 
 
-def weight_files(folder: Path) -> list[Path]:
-    """The safetensors files a folder's weights lie in, each a plain name inside it."""
-    index = folder / "model.safetensors.index.json"
-    if (folder / "model.safetensors").is_file():
-        return [folder / "model.safetensors"]
-    if not index.is_file():
-        others = sorted(path.name for path in folder.iterdir() if path.suffix in OTHER_WEIGHTS)
-        raise ValueError(
-            f"{folder.name}/ holds no model.safetensors ({', '.join(others) or 'no weights at all'}). "
-            "Other forms can run code when loaded: fetch the safetensors of the same model."
-        )
-    places = read_json(index).get("weight_map")
-    names = set(places.values()) if isinstance(places, dict) else set()
-    for name in names or {None}:
-        if not isinstance(name, str) or not re.fullmatch(r"[\w.-]+\.safetensors", name):
-            raise ValueError(f"{index.name}: {name!r} is no plain file name inside {folder.name}/. Fetch it again.")
-    return [folder / name for name in sorted(names)]
-
-
-def refuse_code(file: str, value: Any) -> None:
-    """Refuse settings under which the library would run code, fetch another model or need a special kernel."""
-    for key, setting in settings_in(value):
-        remote = key in ("backbone", "attn_implementation", "_attn_implementation") and isinstance(setting, str)
-        if (key in CODE and setting) or (remote and (key == "backbone" or "/" in setting)):
-            raise ValueError(
-                f"{file} asks for {key} = {setting!r}: code or weights from elsewhere. Only whole, plain models are "
-                "read here: save the model again without it."
-            )
-
-
-def settings_in(value: Any) -> Iterator[tuple[str, Any]]:
-    """Every key with its value, however deep."""
-    if isinstance(value, dict):
-        yield from value.items()
-    for inner in value.values() if isinstance(value, dict) else value if isinstance(value, list) else ():
-        yield from settings_in(inner)
+def planned_size(kind: Any, folder: Path) -> int:
+    """Numbers in the network that a config describes; it takes no memory."""
+    config = library("transformers", f"{folder.name}/").AutoConfig.from_pretrained(str(folder), **OFFLINE)
+    make = getattr(kind, "from_config", None) or kind._from_config
+    with torch.device("meta"):
+        return sum(parameter.numel() for parameter in make(config, attn_implementation="eager").parameters())
 
 
 def checked_tokenizer(folder: Path, transformers: Any) -> Any:
     """The tokenizer of a text tower, of a kind that reads plain tables."""
     said = read_json(folder / "tokenizer_config.json")
     refuse_code(f"{folder.name}/tokenizer_config.json", said)
-    kind = said.get("tokenizer_class", "CLIPTokenizer")
-    if not isinstance(kind, str) or not TOKENIZERS.fullmatch(kind):
+    check_claims(f"{folder.name}/tokenizer_config.json", said, TOKENIZER, AGAIN)
+    kind = said.get("tokenizer_class") or "CLIPTokenizer"
+    if not TOKENIZERS.fullmatch(kind):
         raise ValueError(f"{folder.name}/ names the tokenizer {kind!r}, which is not one of CLIP or SigLIP.")
     newer = kind == "TokenizersBackend" and not hasattr(transformers, kind)  # version 5's name for version 4's fast one
     reader = transformers.PreTrainedTokenizerFast if newer else transformers.AutoTokenizer
-    try:
+    with explained(f"{folder.name}/ has no usable tokenizer"):
         return reader.from_pretrained(str(folder), **OFFLINE)
-    except (OSError, ValueError, ImportError, KeyError, TypeError) as error:
-        raise ValueError(f"{folder.name}/ has no usable tokenizer: {error}. Fetch the whole folder.") from error
 
 
 def preprocessing_of(folder: Path, fit: str) -> Preprocessing:
@@ -230,6 +184,7 @@ def preprocessing_of(folder: Path, fit: str) -> Preprocessing:
     file = folder / "preprocessor_config.json"
     said = read_json(file) if file.is_file() else {}
     refuse_code(f"{folder.name}/{file.name}", said)
+    check_claims(f"{folder.name}/{file.name}", said, PREPARED, AGAIN)
     usual = (IMAGENET_MEAN, IMAGENET_STD) if said.get("do_normalize", True) else ((0.0,) * 3, (1.0,) * 3)
     try:
         return Preprocessing(
@@ -256,4 +211,7 @@ def shown_size(said: Mapping[str, Any]) -> tuple[int, int]:
 def names_of(network: Any) -> tuple[str, ...]:
     """The labels of a classification or segmentation network, in the order of its logits."""
     names = network.config.id2label
+    gap = next((index for index in range(len(names)) if index not in names), None)
+    if gap is not None:
+        raise ValueError(f"{network.config.name_or_path}: id2label names {len(names)} labels but not {gap}. {AGAIN}")
     return tuple(str(names[index]) for index in range(len(names)))

@@ -13,11 +13,12 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from ..guidance.printing import Printed
 from .preprocessing import Preprocessing
 
 
 @dataclass(frozen=True, eq=False)
-class WiredNetwork:
+class WiredNetwork(Printed):
     """A frozen network with the names of what it tells apart (none where it measures).
 
     name: for messages. labels: in the order of the logits.

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from ..guidance.files import read_header, read_safetensors, unwrapped
 from ..guidance.predictions import PARAMETRISATIONS
+from ..guidance.printing import Printed
 from .architectures import ARCHITECTURES, Architecture
 from .metadata import FORMAT, VERSION, Notes
 from .schedules import SCHEDULES, TIMES, Levels, usual_time
@@ -74,7 +75,7 @@ class ChosenSpec(DenoiserSpec):
 
 
 @dataclass(frozen=True, eq=False)
-class DenoiserFile:
+class DenoiserFile(Printed):
     """A checked denoiser: its spec and its weights by the network's own names."""
 
     spec: DenoiserSpec

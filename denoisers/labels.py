@@ -7,6 +7,8 @@ import re
 from collections.abc import Sequence
 
 MODEL = "model"  # the one kind that has a null label
+MOST = 4096  # labels of one text: the largest batch
+LONGEST = 200  # characters of a name
 
 
 def label_indices(text: str, labels: Sequence[str], null_index: int, owner: str = MODEL) -> list[int]:
@@ -16,8 +18,23 @@ def label_indices(text: str, labels: Sequence[str], null_index: int, owner: str 
     (capitals do not matter), an index, "*" for all labels in turn, or empty for the null label; a name goes before an
     index. owner: whose labels these are, for messages. Raises ValueError for anything else, with the nearest name.
     """
-    entries = [entry.strip() for entry in re.split(r"[;\n]", text.strip().removesuffix(";"))]
-    return [index for entry in entries for index in _entry(entry, labels, null_index, owner)]
+    found: list[int] = []
+    for entry in entries_of(text):
+        found += _entry(entry, labels, null_index, owner)
+        if len(found) > MOST:
+            raise ValueError(f"The text names more than {MOST:,} labels, one for each image. Name fewer.")
+    return found
+
+
+def entries_of(text: str) -> list[str]:
+    """What stands between semicolons or line breaks; one that ends the text starts nothing further.
+
+    Raises ValueError for more than MOST.
+    """
+    entries = re.split(r"[;\n]", text.strip().removesuffix(";"), maxsplit=MOST)
+    if len(entries) > MOST:
+        raise ValueError(f"The text has more than {MOST:,} entries, one for each image. Write fewer.")
+    return [entry.strip() for entry in entries]
 
 
 def _entry(entry: str, labels: Sequence[str], null_index: int, owner: str) -> list[int]:
@@ -34,6 +51,8 @@ def _entry(entry: str, labels: Sequence[str], null_index: int, owner: str) -> li
 
 
 def _index(entry: str, labels: Sequence[str], owner: str) -> int:
+    if len(entry) > LONGEST:
+        raise ValueError(f"A label has {len(entry):,} characters; at most {LONGEST} are read. Put ';' between labels.")
     empty = " Empty means unconditional." if owner == MODEL else ""
     if re.fullmatch(r"[+-]?\d{1,9}", entry):
         if 0 <= int(entry) < len(labels):

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import math
+import re
 from dataclasses import dataclass
+from itertools import chain
 
 import torch
 from torch import Tensor
 
+from ..guidance.printing import shortened
 from ..guidance.trace import Trace, spread
 from .pictures import Pictures, greyed
 from .scene import no_steps
 from .words import percent
 
 AUTO_STEPS = 8
+MOST_SAID = 200  # characters of a list in a message
+RANGE = re.compile(r"(\d{1,9})(?:\s*-\s*(\d{1,9}))?", re.ASCII)
 NO_PICTURES = "This trace holds no pictures. Set capture to pictures and run again."
 ONE_PREDICTION = (
     "There is no difference to show: at cfg 1 only the conditional prediction is made. Set cfg above 1 and run again."
@@ -106,16 +111,22 @@ def chosen_steps(text: str, trace: Trace) -> list[int]:
     if words in ("", "auto", "all"):
         known = [step for step in kept if trace.stage[step] == "step"] or kept
         return known if words == "all" else evenly(known, AUTO_STEPS)
-    chosen = [step for part in words.replace(";", ",").split(",") if part.strip() for step in _range(part)]
-    missing = [step for step in chosen if step not in kept]
-    if missing or not chosen:
-        wanted = ", ".join(map(str, missing)) or repr(text)
-        raise ValueError(f"steps asks for {wanted}; the trace kept {', '.join(map(str, kept))}. Choose among these.")
+    ranges = [_range(part) for part in words.replace(";", ",").split(",") if part.strip()]
+    beyond = next((str(each[-1]) for each in ranges if each and each[-1] > max(kept)), "")
+    chosen = [] if beyond else list(dict.fromkeys(chain.from_iterable(ranges)))
+    wanted = beyond or ", ".join(str(step) for step in chosen if step not in kept)
+    if wanted or not chosen:
+        raise ValueError(
+            f"steps asks for {shortened(wanted or repr(text), MOST_SAID)}; the trace kept "
+            f"{shortened(', '.join(map(str, kept)), MOST_SAID)}. Choose among these."
+        )
     return chosen
 
 
 def _range(part: str) -> range:
-    ends = [end.strip() for end in part.split("-")]
-    if not all(end.isdecimal() for end in ends) or len(ends) > 2:
-        raise ValueError(f"steps has {part.strip()!r}; numbers and ranges are needed. Write for example 0, 5, 8-12.")
-    return range(int(ends[0]), int(ends[-1]) + 1)
+    found = RANGE.fullmatch(part.strip())
+    if found is None:
+        said = shortened(part.strip(), MOST_SAID)
+        raise ValueError(f"steps has {said!r}; numbers and ranges are needed. Write for example 0, 5, 8-12.")
+    first, last = found.groups()
+    return range(int(first), int(last or first) + 1)

@@ -6,18 +6,21 @@ methods `init` and `step`, so that another pack can put its own rule on the wire
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple, Protocol
 
 from torch import Tensor
 
 from .predictions import Predictions
+from .printing import Printed, text_of
 from .rules.cfg import cfg
-from .rules.contract import KINDS, Rule, Source
+from .rules.contract import KINDS, ONE_OF, WHOLE, Rule, Source, with_difference
 from .schedules import Run
+from .vectors import promoted
 
 PLAIN_NEEDS = frozenset({"cond", "uncond"})
+Act = Callable[..., Any]  # index of a rule, what its kind is handed -> what it makes of that
 
 
 class Guidance(Protocol):
@@ -33,15 +36,23 @@ class Guidance(Protocol):
 
 
 class ChainState(NamedTuple):
-    """State of a chain in one run: the schedule, and one state per rule."""
+    """State of a chain in one run: the schedule, and one state per rule.
+
+    acted: the chain as it acted in the latest step, where rules were outside their windows.
+    """
 
     run: Run
     rules: tuple[Any, ...]
+    acted: Chain | None = None
+
+    def inside(self, began: float | None) -> ChainState:
+        """The same for a further stage of the outer step that began at this noise level; None for its beginning."""
+        return self._replace(run=replace(self.run, began=began))
 
 
 @dataclass(frozen=True)
-class Chain:
-    """Rules in wire order: scales, then what comes before the combination, one combination, and what comes after.
+class Chain(Printed):
+    """Rules in wire order; they act in the order of their kinds.
 
     Gradient terms, which need more than predictions, are added to the result by whoever evaluates: `terms`.
 
@@ -51,12 +62,12 @@ class Chain:
     rules: tuple[Rule, ...] = ()
 
     def then(self, rule: Rule) -> Chain:
-        """A longer chain; this one stays as it is.  Raises ValueError for a second rule that combines."""
-        there = [mine for mine in self.rules if mine.kind == rule.kind == "combine"]
-        if there:
+        """A longer chain; this one stays as it is.  Raises ValueError for two rules that combine in one step."""
+        there = [mine for mine in self.rules if mine.kind in ONE_OF and _overlap(mine.window, rule.window)]
+        if there and rule.kind in ONE_OF:
             raise ValueError(
-                f"Two rules want to combine the predictions: {there[0].text!r} and {rule.text!r}. "
-                "A chain has room for one of them: remove the other."
+                f"Two rules want to combine the predictions: {there[0].text!r} and {rule.text!r}. A step has room for "
+                "one of them: remove the other, or give them windows that do not overlap."
             )
         return replace(self, rules=(*self.rules, rule))
 
@@ -76,43 +87,118 @@ class Chain:
         at_work = ((i, rule) for i, rule in enumerate(self.rules) if not rule.neutral)
         return {f"{i} {name}": source for i, rule in at_work for name, source in rule.sources.items()}
 
+    def waits(self, run: Run) -> int:
+        """Outer steps at the start of a run in which a rule wants the sample to stay."""
+        return max((self.rules[i].waits(run) for i in self._in_order()), default=0)
+
     def init(self, run: Run) -> ChainState:
         """State of a run.  Raises ValueError when a rule does not fit it."""
         return ChainState(run, tuple(rule.init(run) for rule in self.rules))
 
     def scale(self, state: ChainState, sigma: float, gamma: float) -> float:
         """Gamma in force at a noise level, from the sampler's cfg; every schedule reshapes what the one before gave."""
-        for rule in self.rules:
+        for rule in self._acting(state.run, sigma).rules:
             gamma = rule.scale(gamma, state.run, sigma)
         return gamma
 
     def needs(self, state: ChainState, sigma: float, gamma: float) -> frozenset[str]:
         """Predictions to evaluate at a noise level: "cond", "uncond" and names of `sources`.  gamma: from `scale`."""
         wanted = PLAIN_NEEDS if gamma != 1 else frozenset({"cond"})
-        for i, (rule, memory) in enumerate(zip(self.rules, state.rules, strict=True)):
-            if rule.neutral:
-                continue
+        order = self._acting(state.run, sigma)._in_order()
+        for i in reversed(order):  # what acts last says what it wants of those before it
             own = frozenset(name for name in wanted if name in PLAIN_NEEDS)
-            asked = rule.needs(memory, sigma, own)
+            asked = self.rules[i].needs(state.rules[i], sigma, own)
             wanted = (wanted - own) | frozenset(n if n in PLAIN_NEEDS else f"{i} {n}" for n in asked)
         return wanted
 
     def step(self, state: ChainState, p: Predictions, gamma: float) -> tuple[Tensor, ChainState]:
         """Guide one outer step.  gamma: from `scale`; 0 is u, 1 is c.  Where u is missing and no rule fills it: c."""
-        memory = list(state.rules)
+        memory, acting = list(state.rules), self._acting(state.run, p.sigma)
+
+        def act(i: int, *given: Any) -> Any:
+            found, memory[i] = self.rules[i].step(memory[i], *given)
+            return found
+
+        guided = acting._guided(p, gamma, act)
+        return guided, state._replace(rules=tuple(memory), acted=None if acting is self else acting)
+
+    def stage(self, state: ChainState, following: ChainState, p: Predictions, gamma: float) -> Tensor:
+        """Guide a further stage of an outer step that began with `state`; its first evaluation left `following`."""
+
+        def act(i: int, *given: Any) -> Any:
+            return self.rules[i].stage(state.rules[i], following.rules[i], *given)
+
+        return (following.acted or self)._guided(p, gamma, act)
+
+    def _acting(self, run: Run, sigma: float | Tensor) -> Chain:
+        """The chain without the rules outside their windows; the others keep their places."""
+        if all(rule.window == WHOLE for rule in self.rules):
+            return self
+        level = sigma if isinstance(sigma, float) else float(sigma[0])
+        share = run.step(level) / max(run.steps, 1)
+        return replace(self, rules=tuple(rule if _covers(rule.window, share) else ABSENT for rule in self.rules))
+
+    def _guided(self, p: Predictions, gamma: float, act: Act) -> Tensor:
+        """What the chain makes of u and c, and what its rules add to that from the predictions as evaluated.
+
+        Rules see half precision as float32: a difference that they stretch may lie beyond it and lead to a result that
+        does not. Plain CFG stays in its own dtype, whose bits are the host's.
+        """
+        if self.is_cfg:
+            return p.cond if p.uncond is None else cfg(p, gamma=gamma)
+        wide = p.promoted()
+        guided = self._combined(wide, gamma, act)
+        shifts = [act(i, self._own(wide, i), gamma) for i in self._of("add")]
+        guided = sum((promoted(shift) for shift in shifts if shift is not None), guided)
+        return p.cond if guided is wide.cond else guided.to(p.cond.dtype)
+
+    def _combined(self, p: Predictions, gamma: float, act: Act) -> Tensor:
+        still = p.x.to(p.cond.dtype)
+        for i in self._of("replace"):
+            p = replace(act(i, self._own(p, i), gamma), extra=p.extra)
+        guided, p = self._of_conditions(p, gamma, act)
+        moved = self._moved(p, gamma, act)
+        if moved is None:
+            return still
+        if moved.uncond is None:
+            return moved.cond
+        if guided is None or self._of("before"):
+            guided = self._between(moved, gamma, act)
+        for i in self._of("after"):
+            guided = act(i, self._own(moved, i), guided, gamma)
+        return guided
+
+    def _of_conditions(self, p: Predictions, gamma: float, act: Act) -> tuple[Tensor | None, Predictions]:
+        """The combination D of several conditions, and the predictions between which plain CFG would make it.
+
+        So rules that reshape the difference are handed the one that pulls: (D - c) / (gamma - 1).
+        """
+        found = None
+        for i in self._of("conditions") if p.uncond is not None else ():
+            found = act(i, self._own(p, i), gamma)
+            pull = promoted(found) - promoted(p.cond)
+            p = p if gamma == 1 else with_difference(p, pull / (gamma - 1))
+        return found, p
+
+    def _moved(self, p: Predictions, gamma: float, act: Act) -> Predictions | None:
+        """The predictions as the rules before the combination leave them; None where one wants the sample to stay."""
         for i in self._of("before"):
             if p.uncond is not None or self.rules[i].fills_uncond:
-                found, memory[i] = self.rules[i].step(memory[i], self._own(p, i), gamma)
-                p = replace(found, extra=p.extra)
-        if p.uncond is None:
-            return p.cond, state._replace(rules=tuple(memory))
-        guided = None
+                moved = act(i, self._own(p, i), gamma)
+                if moved is None:
+                    return None
+                p = replace(moved, extra=p.extra)
+        return p
+
+    def _between(self, p: Predictions, gamma: float, act: Act) -> Tensor:
+        """The combination of u and c, plain CFG where no rule takes its place."""
         for i in self._of("combine"):
-            guided, memory[i] = self.rules[i].step(memory[i], self._own(p, i), gamma)
-        guided = cfg(p, gamma=gamma) if guided is None else guided
-        for i in self._of("after"):
-            guided, memory[i] = self.rules[i].step(memory[i], self._own(p, i), guided, gamma)
-        return guided, state._replace(rules=tuple(memory))
+            return act(i, self._own(p, i), gamma)
+        return cfg(p, gamma=gamma)
+
+    def _in_order(self) -> list[int]:
+        """Indices of the rules at work, in the order in which they act."""
+        return [i for kind in KINDS for i in self._of(kind)]
 
     def _of(self, kind: str) -> list[int]:
         return [i for i, rule in enumerate(self.rules) if rule.kind == kind and not rule.neutral]
@@ -125,13 +211,33 @@ class Chain:
     @property
     def text(self) -> str:
         """The chain as one line for the trace, in the order in which the rules act."""
-        ordered = sorted(self.rules, key=lambda rule: KINDS.index(rule.kind))
-        parts = {kind: [rule.text for rule in ordered if rule.kind == kind] for kind in KINDS}
-        rest = (*parts["after"], *parts["gradient"])
-        return " > ".join([*parts["scale"], *parts["before"], *(parts["combine"] or ["CFG"]), *rest])
+        parts = {kind: [rule.text for rule in self.rules if rule.kind == kind] for kind in KINDS}
+        if not any(parts[kind] for kind in ONE_OF):
+            parts["combine"] = ["CFG"]
+        return " > ".join(text for kind in KINDS for text in parts[kind])
 
     def __repr__(self) -> str:
         return f"Guidance({self.text})"
+
+
+@dataclass(frozen=True)
+class Absent(Rule):
+    """A rule's place in a step outside its window."""
+
+    kind = "scale"
+    neutral = True  # pyright: ignore[reportAssignmentType]
+    text = "outside its window"  # pyright: ignore[reportAssignmentType]
+
+
+ABSENT = Absent()
+
+
+def _covers(window: tuple[float, float], share: float) -> bool:
+    return window[0] <= share < window[1]
+
+
+def _overlap(one: tuple[float, float], other: tuple[float, float]) -> bool:
+    return max(one[0], other[0]) < min(one[1], other[1])
 
 
 @dataclass(frozen=True)
@@ -144,7 +250,7 @@ class Foreign(Rule):
     @property
     def text(self) -> str:
         """Its own text, or the name of its class."""
-        return getattr(self.guidance, "text", type(self.guidance).__name__)
+        return text_of(self.guidance)
 
     def init(self, run: Run) -> Any:
         """Its own state."""

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple, Protocol, TypeVar
 import torch
 from torch import Tensor, nn
 
+from .printing import Printed, text_of
 from .vectors import promoted
 
 Answer = TypeVar("Answer")
@@ -78,7 +79,7 @@ class Energy(Protocol):
         ...
 
 
-class Named:
+class Named(Printed):
     """An energy of clean pictures without a network, until it says otherwise; on an error page it is one line."""
 
     @property
@@ -97,7 +98,7 @@ class Named:
         return "energy"
 
     def __repr__(self) -> str:
-        return f"Energy({self.text})"
+        return f"Energy({text_of(self)})"
 
 
 class Wrapped(Named):
@@ -221,7 +222,8 @@ class CombinedEnergy(Named):
     @property
     def text(self) -> str:
         """The parts with their weights."""
-        parts = [f"{w:g} x ({e.text})" if w != 1 else e.text for w, e in zip(self.weights, self.energies, strict=True)]
+        named = zip(self.weights, map(text_of, self.energies), strict=True)
+        parts = [f"{weight:g} x ({text})" if weight != 1 else text for weight, text in named]
         return f"any of [{', '.join(parts)}]" if self.mixture else " and ".join(parts)
 
     def log_prob(self, x: Tensor, at: At = CLEAN) -> Tensor:
@@ -248,7 +250,7 @@ class MaskedEnergy(Wrapped):
     @property
     def text(self) -> str:
         """The energy, and that it is masked."""
-        return f"({self.energy.text}) in a mask"
+        return f"({text_of(self.energy)}) in a mask"
 
     def log_prob(self, x: Tensor, at: At = CLEAN) -> Tensor:
         """The energy's value; its gradient times the mask.  x: [B, C, H, W]"""
@@ -297,7 +299,7 @@ class AugmentedEnergy(Wrapped):
     @property
     def text(self) -> str:
         """The energy and the number of views."""
-        return f"({self.energy.text}) over {self.copies} views"
+        return f"({text_of(self.energy)}) over {self.copies} views"
 
     def log_prob(self, x: Tensor, at: At = CLEAN) -> Tensor:
         """The mean over the views.  x: [B, C, H, W]"""

@@ -45,6 +45,12 @@ class Predictions:
         uncond, cond = self.pair
         return (cond - uncond).to(self.cond.dtype)
 
+    def promoted(self) -> Predictions:
+        """The same with half precision as float32."""
+        uncond = None if self.uncond is None else promoted(self.uncond)
+        extra = {name: promoted(x0) for name, x0 in self.extra.items()}
+        return Predictions(promoted(self.x), self.sigma, self.alpha, uncond, promoted(self.cond), extra)
+
     def detached(self) -> Predictions:
         """The same without their graph."""
         uncond = None if self.uncond is None else self.uncond.detach()

@@ -15,10 +15,12 @@ class Run:
     """What is known when sampling starts.
 
     sigmas: the schedule, noisiest first, one more than there are steps. flow: alpha = 1 - sigma; else alpha = 1 (VE).
+    began: in a further stage of an outer step, the noise level at which that step began; None in its first evaluation.
     """
 
     sigmas: tuple[float, ...]
     flow: bool = False
+    began: float | None = None
 
     @property
     def steps(self) -> int:
@@ -31,6 +33,13 @@ class Run:
             if sigma > then:
                 return i + min(max((now - sigma) / (now - then), 0.0), 1.0)
         return float(self.steps)
+
+    def step(self, sigma: float) -> int:
+        """Index of the outer step that an evaluation at this noise level belongs to, from 0.
+
+        The last stage of one step and the first evaluation of the next may share a level: `began` tells them apart.
+        """
+        return min(int(self.position(sigma if self.began is None else self.began)), self.steps - 1)
 
     def progress(self, sigma: float) -> float:
         """Share of the run that is behind: 0 at the first step, 1 at the last one and below."""
@@ -60,8 +69,10 @@ class ScaleSchedule(Rule):
     """Reshapes gamma over the run.
 
         gamma' = 1 + (gamma - 1) * w     w = start + (end - start) * shape(p)     p = progress, 0 .. 1
-        linear p    cosine (1 - cos pi p) / 2    power p^k    beta (4 p (1 - p))^(k - 1), a bump about the middle
+        linear p    cosine (1 - cos pi p) / 2    power p^k
+        beta (4 p (1 - p))^(k - 1), a bump about the middle for k > 1, a valley for k < 1
 
+    The valley has no end: at p = 0 and 1 its walls are infinite. So for k < 1 p is held half a step away from both.
     shape: constant leaves gamma alone; list takes `values` as they are, one for all steps or one per step.
     start, end: weights at the ends of the shape; 0 is cond alone, 1 the full scale. power: k.
     Source: Wang et al. 2024, arXiv 2404.13040 (monotone weights); Malarz et al. 2025, arXiv 2502.10574 (beta).
@@ -98,10 +109,14 @@ class ScaleSchedule(Rule):
         if self.shape == "constant":
             return gamma
         if self.shape == "list":
-            step = min(int(run.position(sigma)), run.steps - 1)
-            return self.values[step if len(self.values) > 1 else 0]
-        shape = SHAPES[self.shape](run.progress(sigma), self.power)
+            return self.values[run.step(sigma) if len(self.values) > 1 else 0]
+        shape = SHAPES[self.shape](self._progress(run, sigma), self.power)
         return 1 + (gamma - 1) * (self.start + (self.end - self.start) * shape)
+
+    def _progress(self, run: Run, sigma: float) -> float:
+        """Progress at which the shape is taken, within its finite part."""
+        margin = 0.5 / run.steps if self.shape == "beta" and self.power < 1 else 0.0
+        return min(max(run.progress(sigma), margin), 1 - margin)
 
     @property
     def text(self) -> str:
@@ -114,15 +129,15 @@ class ScaleSchedule(Rule):
         return f"gamma {self.shape} {self.start:g} to {self.end:g}{bend}"
 
 
-def parse_values(text: str) -> tuple[float, ...]:
-    """Numbers of a list typed by a user, separated by commas, semicolons, spaces or lines.
+def parse_values(text: str, name: str = "The gamma list") -> tuple[float, ...]:
+    """Numbers of a list typed by a user, separated by commas, semicolons, spaces or lines.  name: of the list.
 
     Raises ValueError that names the first entry which is no finite number.
     """
     entries = text.replace(",", " ").replace(";", " ").split()
     for entry in entries:
         if not _is_finite(entry):
-            raise ValueError(f"The gamma list holds {entry!r}, which is no finite number. Write numbers: 7, 5, 3.5.")
+            raise ValueError(f"{name} holds {entry!r}, which is no finite number. Write numbers: 7, 5, 3.5.")
     return tuple(float(entry) for entry in entries)
 
 

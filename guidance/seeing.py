@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from .energies import CLEAN, Asking, At, Classifier, Network, in_turn, unmoved
+from .printing import shown
 from .vectors import flat, promoted
 
 TEXT_KINDS = ("probability", "cosine")
@@ -69,8 +70,8 @@ class TextEnergy(Asking):
             raise ValueError("A text is empty. Write what the picture should show, in a few words.")
         if self.kind == "probability" and self.network.bias is None and not self.against:
             raise ValueError(
-                f"{self.network!r} weighs texts against each other, and there is only one. Add a negative text such as "
-                "'a picture', or choose cosine."
+                f"{shown(self.network)} weighs texts against each other, and there is only one. "
+                "Add a negative text such as 'a picture', or choose cosine."
             )
         found = unmoved(lambda: self.network.text_features([*self.texts, *self.against]))
         object.__setattr__(self, "features", found)

@@ -21,6 +21,7 @@ from .gradients import (
     spread,
     through_denoiser,
 )
+from .printing import Printed, shown, text_of
 from .rules.contract import Rule
 from .schedules import Run
 
@@ -28,8 +29,8 @@ NOISY, BACKPROP, CLEAN_X0 = EVALUATIONS
 UNITS = {NOISY: 1.0, BACKPROP: 2.0, CLEAN_X0: 100.0}  # gamma at scale 1: docs/classifier-guidance.md
 
 
-@dataclass(frozen=True)
-class GradientOptions:
+@dataclass(frozen=True, repr=False)
+class GradientOptions(Printed):
     """Settings that most gradient terms leave alone.
 
     temperature: divides the classifier's logits. draws: size of the cloud about x0-hat, 0 is the point itself.
@@ -47,6 +48,12 @@ class GradientOptions:
     checkpoint: bool = False
     radius: float = 1.0
     shrink: int = 1
+
+    @property
+    def text(self) -> str:
+        """What differs from the usual."""
+        usual = type(self)()
+        return ", ".join(f"{name} {value}" for name, value in vars(self).items() if value != getattr(usual, name))
 
 
 USUAL = GradientOptions()
@@ -97,9 +104,14 @@ class Term(Rule):
         """How many times smaller its decoder's latents are made."""
         return 1
 
+    @property
+    def when(self) -> str:
+        """Its part of the run, as the end of a phrase for the trace."""
+        return "" if (self.start, self.end) == (0, 1) else f", {self.start:g} to {self.end:g} of the run"
+
     def active(self, run: Run, sigma: float) -> bool:
         """Whether the term is at work at a noise level."""
-        share = run.position(sigma) / max(run.steps, 1)
+        share = run.step(sigma) / max(run.steps, 1)
         return self.start <= share and (share < self.end or self.end >= 1)
 
 
@@ -110,7 +122,7 @@ class WatchTerm(Term):
     @property
     def text(self) -> str:
         """What is watched."""
-        return f"watch {self.energy.text}"
+        return f"watch {text_of(self.energy)}{self.when}"
 
     def log_prob(self, place: Place) -> Tensor:  # -> [B]
         """log p of the x0-hat."""
@@ -141,13 +153,13 @@ class GradientTerm(Term):
             raise ValueError(f"Normalisation {self.normalise!r} is unknown. Use {', '.join(NORMALISATIONS)}.")
         if self.evaluation == NOISY and not self.energy.noise_aware:
             raise ValueError(
-                f"{self.energy.text!r} reads clean pictures only, and the evaluation is {NOISY!r}. "
+                f"{text_of(self.energy)!r} reads clean pictures only, and the evaluation is {NOISY!r}. "
                 f"Choose {BACKPROP!r} or {CLEAN_X0!r}, or a noise-aware classifier."
             )
         if found := judges(self.energy):
             raise ValueError(
-                f"{found[0]!r} is the judge: it measures what guidance did, and a judge that guides measures nothing. "
-                "Guide with another classifier, and give this one to Watch an Energy."
+                f"{shown(found[0])} is the judge: it measures what guidance did, and a judge that guides measures "
+                "nothing. Guide with another classifier, and give this one to Watch an Energy."
             )
 
     @property
@@ -180,13 +192,15 @@ class GradientTerm(Term):
     def text(self) -> str:
         """One phrase for the trace."""
         held = "" if self.normalise == "none" else f", {self.normalise} {self.limit:g}"
-        when = "" if (self.start, self.end) == (0, 1) else f", {self.start:g} to {self.end:g} of the run"
         each = "" if self.every == 1 else f", every {self.every} steps"
-        return f"+ {self.gamma(self.road):g} x gradient of log p({self.energy.text}) at {self.road}{held}{when}{each}"
+        return (
+            f"+ {self.gamma(self.road):g} x gradient of log p({text_of(self.energy)}) at {self.road}"
+            f"{held}{self.when}{each}"
+        )
 
     def fresh(self, run: Run, sigma: float) -> bool:
         """Whether the gradient is taken anew at a noise level."""
-        return int(run.position(sigma)) % self.every == 0
+        return run.step(sigma) % self.every == 0
 
     def shift(self, place: Place, road: str, again: bool = False, gamma: float | None = None) -> Shift:
         """The shift of x0-hat at gamma 1 by a road.

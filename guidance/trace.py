@@ -12,14 +12,32 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
 
+from .claims import (
+    ANYTHING,
+    PAGE,
+    check_claims,
+    either,
+    json_of,
+    maybe,
+    number,
+    one_of,
+    required,
+    several,
+    switch,
+    table,
+    text,
+    whole,
+)
 from .directions import CROSS, with_directions
 from .files import read_header, read_safetensors, safetensors_bytes
 from .gram import ROUNDING, VECTORS, GramRecord, negativity
 from .metrics import METRICS, Metric, term_metrics
+from .printing import Printed, shortened, told
 from .writing import write_atomically
 
 VERSION = 1
@@ -31,12 +49,52 @@ PER_STEP = ("sigma", "sigma_next", "alpha", "alpha_next", "gamma", "kappa", "eva
 PER_SAMPLE = ("m9", "m9a", "m10", "m10c", "m11", "m11s", "m12", "m13", "m14")
 CAPTURED = ("x", "uncond", "cond", "guided")
 END = "end"
+MOST_SAMPLES = 65536
+MOST_STEPS = 1_000_000  # 10,000 of a sampler, each repeated 100 times
+DAMAGED = "The file is damaged: save the trace again."
+HEADER = {  # what the header of a file may say; a field of a later writer is kept
+    "vectors": required(several(text(), 64, len(VECTORS))),
+    "stage": required(several(one_of(*STAGES), MOST_STEPS)),
+    "latent.shape": required(several(whole(1, 2**24), 8)),
+    "latent.format": maybe(text()),
+    "capture.steps": required(several(whole(0, MOST_STEPS), MOST_STEPS)),
+    "capture.mode": maybe(text()),
+    "capture.note": maybe(text(PAGE)),
+    "capture.budget_mb": maybe(number(0)),
+    "run": maybe(text()),
+    "space": one_of("ve", "flow"),
+    "sampler": maybe(text()),
+    "scheduler": maybe(text()),
+    "cfg": maybe(number()),
+    "seed": maybe(number()),
+    "sigmas": maybe(several(maybe(number()), MOST_STEPS)),
+    "sigma_data": maybe(number(0)),
+    "labels": maybe(several(maybe(text()), MOST_SAMPLES)),
+    "chain": maybe(text(PAGE)),
+    "terms": maybe(table(text(PAGE), 1000)),
+    "options": maybe(table(maybe(either(number(), text(), switch())), 1000)),
+    "options.eta": maybe(number()),
+    "model": maybe(table(maybe(either(text(), several(text(), 100_000))), 1000)),
+    "model.name": maybe(text()),
+    "host": maybe(table(maybe(text()), 1000)),
+    "notes": maybe(several(text(PAGE), 10_000)),
+    "faults": maybe(several(text(PAGE), 10_000)),
+    "distilled_guidance": maybe(number()),
+    "split": maybe(text(PAGE)),
+    "evaluations": maybe(number(0)),
+    "workflow": maybe(table(ANYTHING, MOST_STEPS)),
+    "prompt": maybe(table(ANYTHING, MOST_STEPS)),
+}
+COMPARED = {
+    f"{CROSS}.steps": required(several(whole(0, MOST_STEPS), MOST_STEPS)),
+    f"{CROSS}.error": required(number(0)),
+}
 IDENTITY_LIMIT = 1e-4  # M12; float32 steps leave about 1e-6
 NOISE_LIMIT = 0.01  # M8 against its formula
 
 
 @dataclass(frozen=True, eq=False)
-class Trace:
+class Trace(Printed):
     """One run.
 
     header: JSON-able facts (run, space, vectors, sampler, sigmas, labels, chain, model, host, latent, capture, ...);
@@ -172,7 +230,8 @@ def _noise_problems(trace: Trace) -> list[str]:
     if sampler != "gg_ddpm" and (sampler != "ddpm" or trace.header.get("space") == "flow"):
         return []  # the host's own ddpm step knows VE only
     levels = [trace.steps[name] for name in ("sigma", "sigma_next", "alpha", "alpha_next")]
-    eta = float((trace.header.get("options") or {}).get("eta", 1.0))
+    stated = (trace.header.get("options") or {}).get("eta")
+    eta = 1.0 if stated is None else float(stated)
     expected = torch.where(levels[1] > levels[0], forward_noise(*levels), eta * ddpm_noise(*levels))
     found = trace.column("M8").square().mean(dim=1).sqrt()
     limit = max(NOISE_LIMIT, 5 / math.sqrt(2 * trace.count * trace.batch))
@@ -268,7 +327,7 @@ def _packed(trace: Trace) -> bytes:
     metadata = {
         "gg.format": FORMAT,
         "gg.version": str(VERSION),
-        "gg.header": ascii_json({**facts, "version": VERSION, "stage": list(trace.stage)}),
+        "gg.header": ascii_json(readable({**facts, "version": VERSION, "stage": list(trace.stage)})),
     }
     metadata |= {
         name: ascii_json(trace.header[name]) for name in ("workflow", "prompt") if trace.header.get(name) is not None
@@ -277,6 +336,15 @@ def _packed(trace: Trace) -> bytes:
     captured = {f"tensors.{name}": tensor.half() for name, tensor in trace.tensors.items()}
     cross = {f"cross.{name}": tensor.double() for name, tensor in trace.cross.items()}
     return safetensors_bytes({**columns, **captured, **cross}, metadata)
+
+
+def readable(value: Any) -> Any:
+    """The same facts with no text longer than is read again."""
+    if isinstance(value, Mapping):
+        return {str(name): readable(item) for name, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [readable(item) for item in value]
+    return shortened(value, PAGE) if isinstance(value, str) else value
 
 
 def ascii_json(value: object) -> str:
@@ -324,41 +392,27 @@ def _header(name: str, metadata: Mapping[str, str]) -> dict:
     if int(version) > VERSION:
         raise ValueError(f"{name} is a trace of version {version}; this pack reads up to {VERSION}. Update the pack.")
     header = _json(name, metadata, "gg.header")
-    if not isinstance(header, dict) or not _well_formed(header):
+    if not isinstance(header, dict):
+        raise ValueError(f"{name}: gg.header is {told(header)}, and a table is needed. {DAMAGED}")
+    header |= {key: _json(name, metadata, key) for key in ("workflow", "prompt")}
+    check_claims(f"{name}: the header", header, HEADER, DAMAGED)
+    _check_steps(name, header)
+    return header
+
+
+def _json(name: str, metadata: Mapping[str, str], key: str) -> Any:
+    return json_of(f"{name}: {key}", metadata[key], DAMAGED) if key in metadata else None
+
+
+def _check_steps(name: str, header: Mapping) -> None:
+    """Refuse vectors that are not all there or stand twice, and captured steps that are no steps of the run."""
+    vectors, kept = header["vectors"], header["capture"]["steps"]
+    if not set(VECTORS) <= set(vectors) or len(set(vectors)) < len(vectors):
+        raise ValueError(f"{name}: the header's vectors are not {', '.join(VECTORS)} and others. {DAMAGED}")
+    if len(set(kept)) < len(kept) or any(step >= len(header["stage"]) for step in kept):
         raise ValueError(
-            f"{name}: the header lacks its stages, vectors ({', '.join(VECTORS)}), latent shape or captured steps. "
-            "The file is damaged: save the trace again."
+            f"{name}: the header's capture.steps are not different steps of {len(header['stage'])}. {DAMAGED}"
         )
-    return header | {key: _json(name, metadata, key) for key in ("workflow", "prompt")}
-
-
-def _json(name: str, metadata: Mapping[str, str], key: str) -> object:
-    try:
-        return json.loads(metadata[key]) if key in metadata else None
-    except (ValueError, RecursionError) as error:
-        raise ValueError(f"{name}: {key} is not valid JSON ({error}). The file is damaged: save it again.") from error
-
-
-def _well_formed(header: Mapping) -> bool:
-    latent, capture = header.get("latent"), header.get("capture")
-    vectors, stage = _texts(header.get("vectors")), _texts(header.get("stage"))
-    return (
-        set(VECTORS) <= set(vectors)
-        and set(stage) <= set(STAGES)
-        and isinstance(latent, dict)
-        and _counts(latent.get("shape"))
-        and isinstance(capture, dict)
-        and _counts(capture.get("steps"))
-        and all(step < len(stage) for step in capture["steps"])
-    )
-
-
-def _texts(values: object) -> list[str]:
-    return values if isinstance(values, list) and all(isinstance(value, str) for value in values) else ["?"]
-
-
-def _counts(values: object) -> bool:
-    return isinstance(values, list) and all(type(value) is int and value >= 0 for value in values)
 
 
 def _check_columns(name: str, trace: Trace) -> None:
@@ -380,11 +434,10 @@ def _check_captured(name: str, trace: Trace) -> None:
 def _check_cross(name: str, trace: Trace) -> None:
     if CROSS not in trace.cross:
         return
-    facts = trace.header.get(CROSS)
-    facts = facts if isinstance(facts, dict) else {}
-    steps, error = facts.get("steps") or [], facts.get("error")
-    if not (_counts(steps) and all(step < trace.n for step in steps) and isinstance(error, int | float)):
-        raise ValueError(f"{name}: the header does not say which steps {CROSS!r} compares. Save the trace again.")
+    check_claims(f"{name}: the header", trace.header, COMPARED, DAMAGED)
+    steps = trace.header[CROSS]["steps"]
+    if any(step >= trace.n for step in steps):
+        raise ValueError(f"{name}: the header does not say which steps {CROSS!r} compares. {DAMAGED}")
     size = (trace.batch, len(steps) * (len(steps) + 1) // 2)
     _check_tensor(name, f"part {CROSS!r}", trace.cross[CROSS], size, torch.float64)
 

@@ -161,15 +161,14 @@ def _training() -> Iterator[None]:
         manager.in_training = before
 
 
-def with_attention(options: dict, reached: Callable[[], None], lacking: Callable[[str], None], own: bool) -> dict:
-    """Options of a call in which PyTorch's attention takes the place of one that has no backward.
+def with_backward(options: dict, reached: Callable[[], None], lacking: Callable[[str], None], own: bool) -> dict:
+    """What is changed in transformer options for a call in which PyTorch's attention replaces one without backward.
 
     That computes the same but for rounding. reached: is called by every attention that can be replaced so. lacking: is
     told the name of the one that has no backward, which is found out where its result forgets the graph. own: PyTorch's
     from the start, since others only fail on the way back.
     """
-    transformer = options.get("transformer_options", {})
-    chosen = transformer.get(OVERRIDE)  # another pack's
+    chosen = options.get(OVERRIDE)  # another pack's
 
     def checked(hosts, *args, **named):
         reached()
@@ -180,7 +179,7 @@ def with_attention(options: dict, reached: Callable[[], None], lacking: Callable
             lacking(getattr(chosen or hosts, "__name__", "the attention in force"))
         return host_attention.attention_pytorch(*args, **named)
 
-    return {**options, "transformer_options": {**transformer, OVERRIDE: checked}}
+    return {OVERRIDE: checked}
 
 
 def hosts_without_backward() -> str | None:
@@ -228,6 +227,19 @@ def power_of_two(gradient: Tensor) -> Tensor:  # [B, ...] -> [B]
 def pages_weights(patcher) -> bool:
     """Whether a newer host pages this MODEL's weights in and out by itself: saved tensors would point at nothing."""
     return bool(getattr(patcher, "is_dynamic", bool)())
+
+
+def staying(patcher):
+    """The same MODEL, or VAE's, with weights that stay in place, itself where they do; None if there is no file of it.
+
+    A host that pages weights loads the file a second time for this, and keeps it with the MODEL.
+    """
+    if not pages_weights(patcher):
+        return patcher
+    if getattr(patcher, "cached_patcher_init", None) is None:
+        return None
+    kept = getattr(patcher, "get_non_dynamic_delegate", None)
+    return kept() if kept else patcher.clone(disable_dynamic=True)
 
 
 def ran_out_of_memory(error: BaseException) -> bool:

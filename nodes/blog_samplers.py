@@ -12,7 +12,7 @@ from tqdm.auto import trange
 from ..samplers.loop import ONCE, Recurrence, item_noise, run
 from ..samplers.steps import Level, ddim, ddpm, level, up_and_down
 from . import host
-from .checks import choice, insist, number, verdict
+from .checks import checked, choice, empty_window, insist, verdict, widgets
 from .sampling import CATEGORY
 from .steering import LEAN, RATES, WAYS, Steering
 
@@ -137,20 +137,12 @@ class _BlogStep(io.ComfyNode):
     most_eta: float
 
     @classmethod
-    def validate_inputs(
-        cls,
-        eta=None,
-        noise_seed_offset=None,
-        recurrence=None,
-        recur_start=None,
-        recur_end=None,
-        gradient=None,
-        dsg_weight=None,
-    ):
-        given = (eta, noise_seed_offset, recurrence, recur_start, recur_end, gradient, dsg_weight)
-        return verdict(*cls._complaints(*given))
+    def validate_inputs(cls, eta=None, recur_start=None, recur_end=None, gradient=None):
+        numbers = widgets(cls, eta=eta, recur_start=recur_start, recur_end=recur_end)
+        return verdict(*numbers, *_complaints(eta, recur_start, recur_end, gradient))
 
     @classmethod
+    @checked
     def execute(
         cls,
         eta,
@@ -161,29 +153,10 @@ class _BlogStep(io.ComfyNode):
         gradient=WAYS[0],
         dsg_weight=0.2,
     ) -> io.NodeOutput:
-        window = (recurrence, recur_start, recur_end)
-        insist(*cls._complaints(eta, noise_seed_offset, *window, gradient, dsg_weight))
-        how = (ONCE if recurrence == 1 else Recurrence(*window), Steering(gradient, dsg_weight))
+        insist(*_complaints(eta, recur_start, recur_end, gradient))
+        again = ONCE if recurrence == 1 else Recurrence(recurrence, recur_start, recur_end)
+        how = (again, Steering(gradient, dsg_weight))
         return io.NodeOutput(comfy.samplers.KSAMPLER(BlogSampler(cls.step, float(eta), noise_seed_offset, *how)))
-
-    @classmethod
-    def _complaints(cls, eta, noise_seed_offset, recurrence, recur_start, recur_end, gradient, dsg_weight) -> list:
-        empty = still = None
-        if None not in (recur_start, recur_end) and recur_start >= recur_end:
-            empty = f"The window {recur_start:g} to {recur_end:g} is empty. Let recur_start be the smaller one."
-        if eta == 0 and gradient == LEAN:
-            still = "DSG turns the noise of a step, and at eta 0 there is none. Raise eta, or choose another gradient."
-        return [
-            number("eta", eta, 0, cls.most_eta),
-            number("noise_seed_offset", noise_seed_offset, 0, MAX_OFFSET),
-            number("recurrence", recurrence, 1, MOST_TIMES),
-            number("recur_start", recur_start, 0, 1),
-            number("recur_end", recur_end, 0, 1),
-            choice("gradient", gradient, WAYS),
-            number("dsg_weight", dsg_weight, 0, 1),
-            empty,
-            still,
-        ]
 
     @classmethod
     def _schema(cls, display_name: str, description: str, eta: float, meaning: str) -> io.Schema:
@@ -197,6 +170,13 @@ class _BlogStep(io.ComfyNode):
             inputs=[knob, *extras()],
             outputs=[io.Sampler.Output(tooltip="For KSampler + Guidance Trace, SamplerCustom or any custom sampler.")],
         )
+
+
+def _complaints(eta, recur_start, recur_end, gradient) -> list[str | None]:
+    still = None
+    if eta == 0 and gradient == LEAN:
+        still = "DSG turns the noise of a step, and at eta 0 there is none. Raise eta, or choose another gradient."
+    return [choice("gradient", gradient, WAYS), empty_window("recur_start", recur_start, recur_end), still]
 
 
 class GGSamplerDDPM(_BlogStep):

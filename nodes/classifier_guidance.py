@@ -7,7 +7,7 @@ from comfy_api.latest import io
 from ..guidance.chain import PLAIN, chain_of
 from ..guidance.gradients import EVALUATIONS, NORMALISATIONS
 from ..guidance.terms import USUAL, GradientOptions, GradientTerm, WatchTerm
-from .checks import choice, insist, number, verdict
+from .checks import checked, choice, empty_window, insist, verdict, widgets
 from .energies import CATEGORY, ENERGY
 from .rules.link import CHAIN, UPSTREAM, say
 from .sockets import choice_input
@@ -20,24 +20,16 @@ UNITS = ("of the road", "gamma itself")
 VAE = io.Vae.Input(
     "vae", optional=True, tooltip="For latent models: the energy sees decoded pictures. Without it: preview colours."
 )
-RANGES = {
-    "scale": (-LARGEST_SCALE, LARGEST_SCALE),
-    "limit": (0.0, 1e4),
-    "start_percent": (0.0, 1.0),
-    "end_percent": (0.0, 1.0),
-    "every_k": (1, 1000),
-}
-OPTION_RANGES = {
-    "temperature": (0.01, 1000.0),
-    "draws": (0, 64),
-    "backward_steps": (1, 100),
-    "views": (0, 64),
-    "seed": (0, LARGEST_SEED),
-    "radius": (0.0, 10.0),
-    "shrink": (1, 8),
-}
 
 
+TEMPERATURE = io.Float.Input(
+    "temperature",
+    default=1.0,
+    min=0.01,
+    max=1000.0,
+    step=0.1,
+    tooltip="Divides the classifier's logits. Above 1 a satisfied classifier keeps pushing.",
+)
 RADIUS = io.Float.Input(
     "radius",
     default=1.0,
@@ -63,9 +55,8 @@ def _share(name: str, default: float, tooltip: str) -> io.Float.Input:
     return io.Float.Input(name, default=default, min=0.0, max=1.0, step=0.01, tooltip=tooltip)
 
 
-def _count(name: str, default: int, tooltip: str) -> io.Int.Input:
-    low, high = OPTION_RANGES[name]
-    return io.Int.Input(name, default=default, min=int(low), max=int(high), tooltip=tooltip)
+def _count(name: str, low: int, high: int, tooltip: str) -> io.Int.Input:
+    return io.Int.Input(name, default=low, min=low, max=high, tooltip=tooltip)
 
 
 class GGClassifierGradient(io.ComfyNode):
@@ -124,19 +115,12 @@ class GGClassifierGradient(io.ComfyNode):
         )
 
     @classmethod
-    def validate_inputs(
-        cls,
-        scale=None,
-        evaluation=None,
-        normalise=None,
-        limit=None,
-        start_percent=None,
-        end_percent=None,
-        every_k=None,
-    ) -> bool | str:
-        return verdict(*_complaints(scale, evaluation, normalise, limit, start_percent, end_percent, every_k))
+    def validate_inputs(cls, evaluation=None, normalise=None, start_percent=None, end_percent=None) -> bool | str:
+        ends = widgets(cls, start_percent=start_percent, end_percent=end_percent)
+        return verdict(*ends, *_complaints(evaluation, normalise, start_percent, end_percent))
 
     @classmethod
+    @checked
     def execute(
         cls,
         energy,
@@ -151,23 +135,18 @@ class GGClassifierGradient(io.ComfyNode):
         vae=None,
         options=None,
     ) -> io.NodeOutput:
-        insist(*_complaints(scale, evaluation, normalise, limit, start_percent, end_percent, every_k))
+        insist(*_complaints(evaluation, normalise, start_percent, end_percent))
         place = (start_percent, end_percent, vae)
         term = GradientTerm(energy, *place, scale, evaluation, normalise, limit, every_k, options or USUAL)
         say(cls, "Scale 0: nothing is added." if term.neutral else term.text)
         return io.NodeOutput(chain_of(guidance or PLAIN).then(term))
 
 
-def _complaints(scale, evaluation, normalise, limit, start_percent, end_percent, every_k) -> list[str | None]:
-    numbers = (scale, limit, start_percent, end_percent, every_k)
-    upside_down = None
-    if None not in (start_percent, end_percent) and start_percent >= end_percent:
-        upside_down = f"The window {start_percent:g} to {end_percent:g} is empty. Let start_percent be the smaller one."
+def _complaints(evaluation, normalise, start_percent, end_percent) -> list[str | None]:
     return [
-        *(number(name, value, *RANGES[name]) for name, value in zip(RANGES, numbers, strict=True)),
         choice("evaluation", evaluation, ROADS),
         choice("normalise", normalise, NORMALISATIONS),
-        upside_down,
+        empty_window("start_percent", start_percent, end_percent),
     ]
 
 
@@ -184,33 +163,29 @@ class GGGradientOptions(io.ComfyNode):
             "prediction, memory. The x0 roads are too sure at high noise: ancestral samplers repair much of it, draws "
             "most of the rest.",
             inputs=[
-                io.Float.Input(
-                    "temperature",
-                    default=1.0,
-                    min=0.01,
-                    max=1000.0,
-                    step=0.1,
-                    tooltip="Divides the classifier's logits. Above 1 a satisfied classifier keeps pushing.",
-                ),
+                TEMPERATURE,
                 _count(
                     "draws",
                     0,
+                    64,
                     "x0 roads: average p over this many draws about the clean prediction (LGD). 0: at the prediction. "
                     "4 to 16 come close to Bayes; each costs one classifier pass.",
                 ),
                 _count(
                     "backward_steps",
                     1,
+                    100,
                     "x0 without backprop: gradient steps on the clean prediction in every sampler step (backward "
                     "universal guidance).",
                 ),
                 _count(
                     "views",
                     0,
+                    64,
                     "Average log p over this many moved and mirrored copies of the picture: what only fools the "
                     "network rarely survives. 0: the picture itself.",
                 ),
-                _count("seed", 0, "Seed of draws and views; the same in every image of a batch."),
+                _count("seed", 0, LARGEST_SEED, "Seed of draws and views; the same in every image of a batch."),
                 choice_input(
                     "unit", UNITS, "What scale counts. gamma itself: the formula's factor, as papers give it."
                 ),
@@ -227,36 +202,17 @@ class GGGradientOptions(io.ComfyNode):
         )
 
     @classmethod
-    def validate_inputs(
-        cls,
-        temperature=None,
-        draws=None,
-        backward_steps=None,
-        views=None,
-        seed=None,
-        unit=None,
-        memory=None,
-        radius=None,
-        shrink=None,
-    ) -> bool | str:
-        numbers = (temperature, draws, backward_steps, views, seed, radius, shrink)
-        return verdict(*_option_complaints(numbers, unit, memory))
+    def validate_inputs(cls, unit=None, memory=None) -> bool | str:
+        return verdict(choice("unit", unit, UNITS), choice("memory", memory, MEMORY))
 
     @classmethod
+    @checked
     def execute(
         cls, temperature, draws, backward_steps, views, seed, unit, memory, radius=1.0, shrink=1
     ) -> io.NodeOutput:
-        insist(*_option_complaints((temperature, draws, backward_steps, views, seed, radius, shrink), unit, memory))
+        insist(choice("unit", unit, UNITS), choice("memory", memory, MEMORY))
         flags = (unit == "gamma itself", memory == "compute twice")
         return io.NodeOutput(GradientOptions(temperature, draws, backward_steps, views, seed, *flags, radius, shrink))
-
-
-def _option_complaints(numbers: tuple, unit, memory) -> list[str | None]:
-    return [
-        *(number(name, value, *OPTION_RANGES[name]) for name, value in zip(OPTION_RANGES, numbers, strict=True)),
-        choice("unit", unit, UNITS),
-        choice("memory", memory, MEMORY),
-    ]
 
 
 class GGWatchEnergy(io.ComfyNode):
@@ -275,6 +231,7 @@ class GGWatchEnergy(io.ComfyNode):
         )
 
     @classmethod
+    @checked
     def execute(cls, energy, guidance=None, vae=None) -> io.NodeOutput:
         return io.NodeOutput(chain_of(guidance or PLAIN).then(WatchTerm(energy, decoder=vae)))
 

@@ -43,17 +43,13 @@ class GGCompareTraces(io.ComfyNode):
         )
 
     @classmethod
-    def complaints(cls, sample, theme) -> list[str | None]:
-        """What is wrong with the widgets; None stands for a value that comes over a wire."""
-        return [checks.number("sample", sample, -1, MOST_SAMPLES), checks.choice("theme", theme, THEMES)]
+    def validate_inputs(cls, theme=None):
+        return checks.verdict(checks.choice("theme", theme, THEMES))
 
     @classmethod
-    def validate_inputs(cls, sample, theme):
-        return checks.verdict(*cls.complaints(sample, theme))
-
-    @classmethod
+    @checks.checked
     def execute(cls, trace_a, trace_b, sample, theme, vae=None) -> io.NodeOutput:
-        checks.insist(*cls.complaints(sample, theme))
+        checks.insist(checks.choice("theme", theme, THEMES))
         how = [pictures_of(trace, vae) for trace in (trace_a, trace_b)]
         canvas, text = draw_comparison(
             trace_a, trace_b, sample=default_when_negative(sample), theme=theme, pictures=how

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import re
-
 import torch
 from comfy_api.latest import io
 from torch import Tensor
 
 from ..classifiers.wired import ImageNetwork
-from ..denoisers.labels import label_indices
+from ..denoisers.labels import MOST, entries_of, label_indices
 from ..guidance.energies import LABEL_KINDS, CombinedEnergy, LabelEnergy, MaskedEnergy
 from ..guidance.likeness import (
     ColourEnergy,
@@ -19,7 +17,8 @@ from ..guidance.likeness import (
     StyleEnergy,
     TintEnergy,
 )
-from .checks import choice, insist, number, verdict
+from ..guidance.printing import shown
+from .checks import checked, choice, insist, verdict
 from .sockets import choice_input
 from .wires import ClassifierWire, EnergyWire
 
@@ -45,12 +44,8 @@ def answering(classifier, *wanted: str) -> str | None:
     if given in wanted:
         return None
     said, choose = ANSWERS[wanted[0]]
-    return f"{classifier!r} answers with {ANSWERS[given][0]}, and {said} is needed. Choose {choose}."
-
-
-def entries(text: str) -> list[str]:
-    """What stands between semicolons or line breaks; one that ends the text starts nothing further."""
-    return [entry.strip() for entry in re.split(r"[;\n]", text.strip().removesuffix(";"))]
+    answer, _ = ANSWERS.get(given, ("something else", ""))
+    return f"{shown(classifier)} answers with {answer}, and {said} is needed. Choose {choose}."
 
 
 def wanted_labels(text: str, labels: tuple[str, ...]) -> tuple[tuple[int, ...], ...]:
@@ -59,12 +54,14 @@ def wanted_labels(text: str, labels: tuple[str, ...]) -> tuple[tuple[int, ...], 
     Raises ValueError for anything that is no label, with the nearest name.
     """
     found: list[tuple[int, ...]] = []
-    for entry in entries(text):
+    for entry in entries_of(text):
         if entry == "*":
             found += [(index,) for index in range(len(labels))]
         else:
             each = (label_indices(part, labels, NOBODY, "classifier") for part in entry.split("|"))
-            found.append(tuple(index for indices in each for index in indices))
+            found.append(tuple(dict.fromkeys(index for indices in each for index in indices)))
+        if len(found) > MOST:
+            raise ValueError(f"label names more than {MOST:,} labels, one for each image. Name fewer.")
     if any(NOBODY in indices for indices in found):
         raise ValueError(f"A label is empty. Write a name or an index; the classifier knows {', '.join(labels[:12])}.")
     return tuple(found)
@@ -130,6 +127,7 @@ class GGLabelEnergy(io.ComfyNode):
         return verdict(choice("kind", kind, LABEL_KINDS))
 
     @classmethod
+    @checked
     def execute(cls, classifier, label, kind) -> io.NodeOutput:
         insist(choice("kind", kind, LABEL_KINDS), answering(classifier, "labels"))
         return io.NodeOutput(LabelEnergy(classifier, wanted_labels(label, tuple(classifier.labels)), kind))
@@ -174,12 +172,13 @@ class GGReferenceEnergy(io.ComfyNode):
         )
 
     @classmethod
-    def validate_inputs(cls, compare=None, spread=None) -> bool | str:
-        return verdict(choice("compare", compare, COMPARE), number("spread", spread, 0.001, LARGEST_SPREAD))
+    def validate_inputs(cls, compare=None) -> bool | str:
+        return verdict(choice("compare", compare, COMPARE))
 
     @classmethod
+    @checked
     def execute(cls, compare, spread, image=None, mask=None, classifier=None) -> io.NodeOutput:
-        insist(choice("compare", compare, COMPARE), number("spread", spread, 0.001, LARGEST_SPREAD))
+        insist(choice("compare", compare, COMPARE))
         if compare == "smoothness":
             return io.NodeOutput(SmoothEnergy(spread))
         if image is None:
@@ -202,7 +201,9 @@ def seen_reference(compare: str, classifier, reference: Tensor, spread: float) -
         insist(answering(classifier, "features", "text"))
         return FeatureEnergy(classifier, reference, spread)
     if not isinstance(classifier, ImageNetwork):
-        raise ValueError(f"{classifier!r} reads no clean pictures. Choose a network that does, such as pocket-clean-1.")
+        raise ValueError(
+            f"{shown(classifier)} reads no clean pictures. Choose a network that does, such as pocket-clean-1."
+        )
     return StyleEnergy(classifier, reference, spread)
 
 
@@ -224,6 +225,7 @@ class GGMaskedEnergy(io.ComfyNode):
         )
 
     @classmethod
+    @checked
     def execute(cls, energy, mask) -> io.NodeOutput:
         return io.NodeOutput(MaskedEnergy(energy, region(mask)))
 
@@ -264,20 +266,16 @@ class GGCombineEnergies(io.ComfyNode):
         )
 
     @classmethod
-    def validate_inputs(cls, how=None, weight_a=None, weight_b=None) -> bool | str:
-        return verdict(*_weights_complaints(how, weight_a, weight_b))
+    def validate_inputs(cls, how=None) -> bool | str:
+        return verdict(choice("how", how, COMBINE))
 
     @classmethod
+    @checked
     def execute(cls, energy_a, how, weight_a, weight_b, energy_b=None) -> io.NodeOutput:
-        insist(*_weights_complaints(how, weight_a, weight_b))
+        insist(choice("how", how, COMBINE))
         given = [(energy_a, weight_a)] + ([(energy_b, weight_b)] if energy_b is not None else [])
         energies, weights = zip(*given, strict=True)
         return io.NodeOutput(CombinedEnergy(energies, weights, how == "mixture"))
-
-
-def _weights_complaints(how, weight_a, weight_b) -> list[str | None]:
-    weights = {"weight_a": weight_a, "weight_b": weight_b}
-    return [choice("how", how, COMBINE), *(number(k, w, -LARGEST_WEIGHT, LARGEST_WEIGHT) for k, w in weights.items())]
 
 
 NODES = [GGLabelEnergy, GGReferenceEnergy, GGMaskedEnergy, GGCombineEnergies]

@@ -39,10 +39,11 @@ class GGExportHTML(io.ComfyNode):
         )
 
     @classmethod
-    def validate_inputs(cls, filename_prefix):
+    def validate_inputs(cls, filename_prefix=None):
         return checks.verdict(bad_prefix(filename_prefix))
 
     @classmethod
+    @checks.checked
     def execute(cls, trace, filename_prefix, vae=None) -> io.NodeOutput:
         checks.insist(bad_prefix(filename_prefix))
         path = next_path(filename_prefix, ".html")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import logging
 from collections import Counter
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
@@ -15,7 +14,6 @@ import comfy.model_management
 import comfy.model_patcher
 import comfy.patcher_extension
 import torch
-from comfy_execution.utils import get_executing_context
 from torch import Tensor, nn
 
 from ..guidance.gradients import bounded, gain, is_dead
@@ -30,7 +28,7 @@ from .autograd import (
     hosts_without_backward,
     pages_weights,
     ran_out_of_memory,
-    with_attention,
+    with_backward,
     without_underflow,
 )
 from .graph_memory import Tally
@@ -64,6 +62,10 @@ class Whole(Protocol):
         """Everything that a prediction goes through."""
         ...
 
+    def patchers(self) -> list:
+        """The host's keepers of their weights."""
+        ...
+
 
 class GradientRun:
     """The gradient terms of a chain in one run.
@@ -80,7 +82,7 @@ class GradientRun:
         self.pictures = {term: picture_of(patcher, term.decoder, term.shrink) for term in terms}
         self.recompute = any(isinstance(term, GradientTerm) and term.options.checkpoint for term in terms)
         self.in_place = self.own_attention = self.measured = self.silent = False
-        self.lowered = bool(terms) and pages_weights(patcher)
+        self.lowered = goes_through_denoiser(terms) and any(map(pages_weights, whole.patchers()))
         self.strength: Callable[[GradientTerm, str, float], Strength] = as_rate
         self.latest: list[Asked] = []
         self.held: dict[tuple[GradientTerm, str], Asked] = {}
@@ -90,8 +92,13 @@ class GradientRun:
         for term in terms:
             if isinstance(term, GradientTerm) and term.unread:
                 self._tell(f"{self.names[term]} does not read {', '.join(term.unread)} at {term.road}")
+            if isinstance(term, GradientTerm) and term.road != NOISY:
+                self.pictures[term].stay()
         if self.lowered:
-            self._tell("this host pages weights by itself, which no gradient survives: --disable-dynamic-vram")
+            self._tell(
+                "x0 without backprop, at the same scale of its own: the host pages weights in and out, which no "
+                "gradient survives, and has no file to load them from again. Start ComfyUI with --disable-dynamic-vram"
+            )
 
     def load_with(self, conds: dict) -> None:
         """Have the decoders loaded together with the run's model: loading one in a step could evict the other."""
@@ -135,6 +142,7 @@ class GradientRun:
 
     def _through(self, call: Call, terms: dict) -> Tensor | None:
         """With the graph of the denoiser; None where that did not fit, and less is wanted from now on."""
+        before = comfy.model_patcher.create_model_options_clone(call.options)
         try:
             self._estimate(call, terms)
             return None if self.lowered else call.with_graph(terms)
@@ -143,6 +151,8 @@ class GradientRun:
             if words is None:
                 raise
         self._tell(words)  # after the except: its traceback holds the graph
+        call.options.clear()
+        call.options.update(before)  # what other packs remember of the failed attempt
         comfy.model_management.soft_empty_cache()
         return None
 
@@ -208,11 +218,7 @@ class GradientRun:
         if self.silent or text in self.notes:
             return
         self.notes[text] = None
-        logging.warning(text)
-        server = host.prompt_server()
-        context = get_executing_context()
-        if server is not None and context is not None:
-            server.send_progress_text(text, context.node_id, server.client_id)
+        host.tell(text)
 
     def wanted(self) -> Tensor | None:  # -> [B, ...]
         """What the terms asked for together in the latest evaluation, at their own gamma; None where none was asked."""
@@ -241,6 +247,11 @@ class GradientRun:
         return asked
 
 
+def goes_through_denoiser(terms: tuple) -> bool:
+    """Whether a gradient is taken through the denoiser, whose weights must stay in place then."""
+    return any(isinstance(term, GradientTerm) and term.road == BACKPROP for term in terms)
+
+
 def as_rate(term: GradientTerm, road: str, sigma: float) -> Strength:
     """A term's own gamma, whatever the steps."""
     return Strength(term.gamma(road))
@@ -251,6 +262,15 @@ def names_of(terms: tuple) -> list[str]:
     kinds = ["watch" if isinstance(term, WatchTerm) else "gradient" for term in terms]
     counts = [kinds[: i + 1].count(kind) for i, kind in enumerate(kinds)]
     return [kind if count == 1 else f"{kind} {count}" for kind, count in zip(kinds, counts, strict=True)]
+
+
+def forget_graphs(options: dict) -> None:
+    """Cut what other packs remember off this step's graph, which would be kept as long."""
+    for name, value in options.items():
+        if isinstance(value, dict):
+            forget_graphs(value)
+        elif isinstance(value, Tensor) and value.requires_grad:
+            options[name] = value.detach()
 
 
 def without_recorder(options: dict) -> dict:
@@ -284,7 +304,8 @@ class Call(NamedTuple):
     def plain(self, terms: dict) -> Tensor:
         """Without a graph through the denoiser."""
         seen: dict[str, Tensor] = {}
-        denoised = self.evaluate(self.x, self.timestep, self._options(terms, seen), self.seed)
+        with host.changed(self.options, self._noting(terms, seen)):
+            denoised = self.evaluate(self.x, self.timestep, self.options, self.seed)
         return self._with(terms, self.x, denoised, seen)
 
     def with_graph(self, terms: dict) -> Tensor:
@@ -292,11 +313,15 @@ class Call(NamedTuple):
         run, seen = self.run, {}
         replaceable: list[bool] = []
         reached = partial(replaceable.append, True)
-        options = with_attention(self._options(terms, seen), reached, run.lacking, run.own_attention)
-        with graph(nn.ModuleList(run.whole.networks()), run.recompute, run.in_place):
+        transformer = self.options.setdefault("transformer_options", {})
+        with (
+            host.changed(self.options, self._noting(terms, seen)),
+            host.changed(transformer, with_backward(transformer, reached, run.lacking, run.own_attention)),
+            graph(nn.ModuleList(run.whole.networks()), run.recompute, run.in_place),
+        ):
             leaf = self.x.detach().clone().requires_grad_()
             timestep = self.timestep.clone()
-            denoised = without_underflow(lambda x: self.evaluate(x, timestep, options, self.seed), leaf)
+            denoised = without_underflow(lambda x: self.evaluate(x, timestep, self.options, self.seed), leaf)
             comfy.model_management.throw_exception_if_processing_interrupted()
             if not replaceable:
                 run.warn_of_attention()
@@ -304,20 +329,19 @@ class Call(NamedTuple):
             for kept in seen.values():  # samplers keep these
                 if kept.requires_grad and not kept._is_view():
                     kept.detach_()
+        forget_graphs(self.options)
         return found
 
-    def _options(self, terms: dict, seen: dict[str, Tensor]) -> dict:
-        """Options of the call: notes u and c, and asks for both where a push is measured by their difference."""
+    def _noting(self, terms: dict, seen: dict[str, Tensor]) -> dict[str, Any]:
+        """Changed options: u and c are noted, and both are asked for where their difference measures a push."""
 
         def note(args: dict) -> Tensor:
             seen.update(uncond=args["uncond_denoised"], cond=args["cond_denoised"])
             return args["denoised"]
 
-        options = dict(self.options)
-        options["sampler_post_cfg_function"] = [*options.get("sampler_post_cfg_function", []), note]
-        if any(isinstance(term, GradientTerm) and term.normalise == "rms_ratio" for term in terms):
-            options["disable_cfg1_optimization"] = True
-        return options
+        changes = {"sampler_post_cfg_function": [*self.options.get("sampler_post_cfg_function", []), note]}
+        measured = any(isinstance(term, GradientTerm) and term.normalise == "rms_ratio" for term in terms)
+        return changes | ({"disable_cfg1_optimization": True} if measured else {})
 
     def _with(self, terms: dict, x: Tensor, denoised: Tensor, seen: dict[str, Tensor]) -> Tensor:
         run, total, waiting = self.run, denoised.detach(), self.waiting(terms)

@@ -6,6 +6,7 @@ import comfy.patcher_extension
 from comfy_api.latest import io
 
 from ..guidance.chain import Guidance, chain_of
+from .checks import checked
 from .guided_run import refuse_second_rule, sample_guided
 from .host import KEY, combines_itself
 from .sampling import CATEGORY, MODEL
@@ -63,6 +64,7 @@ class GGGuidancePatch(io.ComfyNode):
         )
 
     @classmethod
+    @checked
     def execute(cls, model, guidance) -> io.NodeOutput:
         return io.NodeOutput(guided(model, guidance))
 

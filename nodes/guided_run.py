@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -21,44 +22,56 @@ from ..guidance.chain import Chain, Guidance, chain_of
 from ..guidance.predictions import Predictions
 from ..guidance.rules.contract import Source
 from ..guidance.schedules import Run
+from ..samplers.stages import Stages, cannot_wait
 from . import host
-from .gradient_run import GradientRun
+from .autograd import staying
+from .gradient_run import GradientRun, goes_through_denoiser
 from .host import KEY
 from .other_model import WORDS, OtherModel
+
+WAITS_IN_VAIN = "Zero-init does not hold here: {}. Use euler, heun, dpm_2 or ddim, or set zero_init_steps to 0."
 
 
 class GuidedRun:
     """A guidance chain at work in one run.
 
-    gamma: the scale in force at the latest evaluation. stage: what that evaluation was, a word of the trace.
+    gamma: the scale in force at the latest evaluation. stage: what that evaluation was, a word of the trace. began: in
+    a further stage of an outer step, the noise level at which the step began; None in its first evaluation. notes:
+    sentences about what the chain asks of this sampler in vain.
     One difference from the host is wanted: where the negative covers only part of the schedule, the rest is sampled
     with c alone, while the host would use gamma * c there.
     """
 
-    def __init__(self, guider, chain: Chain, sigmas: Tensor, noise: Tensor):
+    def __init__(self, guider, chain: Chain, sigmas: Tensor, noise: Tensor, sampler):
         self.guider, self.chain = guider, chain
         self.flow = host.is_flow(guider.model_patcher)
         self.gamma, self.stage = 1.0, "step"
-        run = Run(tuple(map(float, sigmas)), self.flow)
-        self.state = self.following = chain.init(run)
-        self.gradients = GradientRun(chain.terms, guider, run, self)
-        self.gradients.load_with(guider.conds)
+        self.run = Run(tuple(map(float, sigmas)), self.flow)
+        name, options = host.sampler_of(sampler)
+        self.stages, self.began = Stages(name, self.run.steps), None
+        reason = cannot_wait(name, options) if chain.waits(self.run) else ""
+        self.notes = [WAITS_IN_VAIN.format(reason)] if reason else []
+        self.state = self.following = chain.init(self.run)
         self.sources = dict(chain.sources)
         refuse_second_rule(guider.model_options, chain)
         for name, conditioning in own_conditions(self.sources).items():
             if name not in guider.conds:
                 guider.conds[name] = _late_condition(conditioning)
-        self.others = [OtherModel(model, guider, found, noise) for model, found in by_model(self.sources).items()]
+        self.others = [
+            OtherModel(fit_for(chain, model), guider, found, noise) for model, found in by_model(self.sources).items()
+        ]
+        self.gradients = GradientRun(chain.terms, guider, self.run, self)
+        self.gradients.load_with(guider.conds)
 
     @contextmanager
     def afresh(self) -> Iterator[None]:
         """The chain as before its first step, for a rehearsal with fewer samples."""
-        kept = self.state, self.following
-        self.state = self.chain.init(self.gradients.run)
+        kept = self.state, self.following, self.began
+        self.state, self.began = self.chain.init(self.run), None
         try:
             yield
         finally:
-            self.state, self.following = kept
+            self.state, self.following, self.began = kept
 
     def controls(self) -> list:
         """The host's ControlNets at work in the run: those of every condition, and those that each goes on to."""
@@ -78,18 +91,16 @@ class GuidedRun:
             part for control in self.controls() for part in vars(control).values() if isinstance(part, nn.Module)
         ]
 
-    def advance(self) -> None:
-        """Note the sampler's callback, which follows the evaluation of an outer step: the state moves on.
-
-        Further stages of a step read the state and leave it.
-        """
-        self.state = self.following
+    def patchers(self) -> list:
+        """The host's keepers of their weights."""
+        own = [self.guider.model_patcher, *(other.patcher for other in self.others)]
+        return [*own, *(getattr(control, "control_model_wrapped", None) for control in self.controls())]
 
     def reported(self, callback: Callable | None) -> Callable:
         """The sampler's callback, noted."""
 
         def report(*info):
-            self.advance()
+            self.stages.reported()
             return callback(*info) if callback else None
 
         return report
@@ -102,40 +113,50 @@ class GuidedRun:
 
     def predict(self, x, timestep, model_options={}, seed=None):  # noqa: B006  the host's signature
         """Guided x0-hat at one noise level, gradient terms included; what the chain does not need is not evaluated."""
+        self._place(float(timestep[0]))
         return self.gradients.added(self._combined, x, timestep, model_options, seed)
 
     def needed(self, x, timestep, model_options={}, seed=None) -> int:  # noqa: B006
         """Bytes that `predict` will take beyond what is in use, by the estimate that decides how it is done."""
         return self.gradients.needed(self._combined, x, timestep, model_options, seed)
 
+    def _place(self, sigma: float) -> None:
+        """Note an evaluation: the state moves on where it begins an outer step, and stays in further stages of it."""
+        if self.stages.begins():
+            self.state, self.outer, self.began = self.following, sigma, None
+        else:
+            self.began = self.outer
+        self.gradients.run = replace(self.run, began=self.began)
+
     def _combined(self, x, timestep, model_options, seed):
         sigma, conds = float(timestep[0]), self.guider.conds
-        self.gamma = self.chain.scale(self.state, sigma, self.guider.cfg)
-        needs = self.chain.needs(self.state, sigma, self.gamma)
+        self.gamma = self.chain.scale(self.state.inside(self.began), sigma, self.guider.cfg)
+        needs = self.chain.needs(self.state, sigma if self.began is None else self.began, self.gamma)
         asked = "uncond" in needs or model_options.get("disable_cfg1_optimization", False)
         negative, plain = conds.get("negative"), self.chain.is_cfg
         evaluated = asked and host.is_active(negative, sigma)
+        changes = {} if plain else self._ruled(model_options, needs, sigma)
         if not plain:
-            model_options = self._ruled(model_options, needs, sigma)
             negative = negative if evaluated else None
         if not evaluated and (asked or not plain):
-            model_options = with_cond_for_uncond(model_options)
+            changes |= cond_for_uncond(model_options)
         self.stage = "step" if evaluated else "cond_only"
-        return comfy.samplers.sampling_function(
-            self.guider.inner_model, x, timestep, negative, conds["positive"], self.gamma, model_options, seed
-        )
+        with host.changed(model_options, changes):
+            return comfy.samplers.sampling_function(
+                self.guider.inner_model, x, timestep, negative, conds["positive"], self.gamma, model_options, seed
+            )
 
-    def _ruled(self, model_options: dict, needs: frozenset[str], sigma: float) -> dict:
-        """Options of a call whose guided prediction is the chain's."""
+    def _ruled(self, options: dict, needs: frozenset[str], sigma: float) -> dict[str, Any]:
+        """What is changed in the options of a call whose guided prediction is the chain's."""
         extra: dict[str, Tensor] = {}
         guide = partial(self._guided, extra, "uncond" in needs)
-        options = {**model_options, "disable_cfg1_optimization": True}
-        options["sampler_post_cfg_function"] = [guide, *options.get("sampler_post_cfg_function", [])]
+        changes: dict[str, Any] = {"disable_cfg1_optimization": True}
+        changes["sampler_post_cfg_function"] = [guide, *options.get("sampler_post_cfg_function", [])]
         names = [name for name in self.sources if name in needs]
         if names:
             before = options.get("sampler_calc_cond_batch_function")
-            options["sampler_calc_cond_batch_function"] = partial(self._evaluated, extra, names, before, sigma)
-        return options
+            changes["sampler_calc_cond_batch_function"] = partial(self._evaluated, extra, names, before, sigma)
+        return changes
 
     def _evaluated(self, extra: dict[str, Tensor], names: list[str], before, sigma: float, args: dict) -> list[Tensor]:
         """c and u, and into `extra` the further predictions: those of the run's own model in the same batch.
@@ -167,12 +188,24 @@ class GuidedRun:
         alpha = 1 - sigma if self.flow else torch.ones_like(sigma)
         uncond = args["uncond_denoised"] if needs_uncond and args["uncond"] is not None else None
         p = Predictions(args["input"], sigma, alpha, uncond, cond, extra)
-        guided, self.following = self.chain.step(self.state, p, self.gamma)
-        if torch.is_grad_enabled():  # a memory must not hold this step's graph
-            _, self.following = self.chain.step(self.state, p.detached(), self.gamma)
+        if self.began is not None:
+            guided = self.chain.stage(self.state, self.following, p, self.gamma)
+        else:
+            guided = self._first(p)
         if self.stage == "cond_only" and guided is not cond:
             self.stage = "reuse"
         return guided
+
+    def _first(self, p: Predictions) -> Tensor:
+        """The chain in the first evaluation of an outer step, whose state counts."""
+        guided, self.following = self.chain.step(self.state, p, self.gamma)
+        if torch.is_grad_enabled():  # a memory must not hold this step's graph
+            _, self.following = self.chain.step(self.state, p.detached(), self.gamma)
+        return guided
+
+    def told(self) -> list[str]:
+        """Sentences for the trace."""
+        return [*self.notes, *self.gradients.told()]
 
     def close(self) -> None:
         """Give the other models back."""
@@ -206,14 +239,33 @@ def sample_guided(proceed, guider, guidance: Guidance, *args, **named):
                 "Join them on one guidance wire, or remove one."
             )
         return proceed(*args, **named)
-    run = options[KEY] = GuidedRun(guider, chain, sigmas, noise)
-    kinds = comfy.patcher_extension.WrappersMP
-    for kind, wrapper in ((kinds.PREDICT_NOISE, run_predicts), (kinds.SAMPLER_SAMPLE, run.prepare_others)):
-        comfy.patcher_extension.add_wrapper_with_key(kind, f"{KEY}_run", wrapper, options, is_model_options=True)
+    with fitting_model(guider, chain):
+        run = options[KEY] = GuidedRun(guider, chain, sigmas, noise, sampler)
+        for note in run.notes:
+            host.tell(note)
+        kinds = comfy.patcher_extension.WrappersMP
+        for kind, wrapper in ((kinds.PREDICT_NOISE, run_predicts), (kinds.SAMPLER_SAMPLE, run.prepare_others)):
+            comfy.patcher_extension.add_wrapper_with_key(kind, f"{KEY}_run", wrapper, options, is_model_options=True)
+        try:
+            return proceed(noise, latent, sampler, sigmas, mask, run.reported(callback), *rest, **named)
+        finally:
+            run.close()
+
+
+def fit_for(chain: Chain, model):
+    """A MODEL as the chain's gradients need it, or the same where no gradient goes through it or none can."""
+    return (staying(model) or model) if goes_through_denoiser(chain.terms) else model
+
+
+@contextmanager
+def fitting_model(guider, chain: Chain) -> Iterator[None]:
+    """The guider has a MODEL that fits the chain, for one run."""
+    before = guider.model_patcher
+    guider.model_patcher = fit_for(chain, before)
     try:
-        return proceed(noise, latent, sampler, sigmas, mask, run.reported(callback), *rest, **named)
+        yield
     finally:
-        run.close()
+        guider.model_patcher = before
 
 
 def run_predicts(executor, *args):
@@ -249,11 +301,11 @@ def _late_condition(conditioning) -> list[dict]:
     return entries
 
 
-def with_cond_for_uncond(model_options: dict) -> dict:
-    """Options of a call in which the missing unconditional prediction is the conditional one, so that guidance is c."""
+def cond_for_uncond(options: dict) -> dict[str, Any]:
+    """What is changed for a call in which c stands for the missing unconditional prediction, so that guidance is c."""
 
     def fill(args):
         cond, _, *rest = args["conds_out"]
         return [cond, cond, *rest]
 
-    return {**model_options, "sampler_pre_cfg_function": [fill, *model_options.get("sampler_pre_cfg_function", [])]}
+    return {"sampler_pre_cfg_function": [fill, *options.get("sampler_pre_cfg_function", [])]}

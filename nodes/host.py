@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
 
+import comfy.model_management
 import comfy.model_sampling
 import comfy.samplers
 import comfyui_version
 import torch
+from comfy_execution.utils import get_executing_context
 
 from .native_model import card_of
 
@@ -47,6 +53,21 @@ def sampler_name(function) -> str:
     return {"unipc": "uni_pc", "unipc_bh2": "uni_pc_bh2"}.get(found, found)
 
 
+def sampler_of(sampler) -> tuple[str, dict]:
+    """Name and options of what a SAMPLER samples with, also where a recorder stands around it."""
+    inner = getattr(sampler, "inner", sampler)
+    function = getattr(inner, "sampler_function", None)
+    return sampler_name(function or inner), {**getattr(inner, "extra_options", {}), **getattr(function, "options", {})}
+
+
+def tell(text: str) -> None:
+    """Say a sentence in the log and on the node that is at work."""
+    logging.warning(text)
+    server, context = prompt_server(), get_executing_context()
+    if server is not None and context is not None:
+        server.send_progress_text(text, context.node_id, server.client_id)
+
+
 def is_hosts_own(function) -> bool:
     """Whether a sampler function comes from the host itself."""
     return str(getattr(function, "__module__", "")).startswith("comfy.")
@@ -69,6 +90,11 @@ def last_sigma(name: str, sigmas: torch.Tensor) -> float:
     if name in NO_SCHEDULE_END and len(sigmas) > 1 and sigmas[-1] == 0:
         return float(sigmas[-2])
     return float(sigmas[-1])
+
+
+def intermediate_dtype() -> torch.dtype | None:
+    """The dtype that KSampler hands its sample on in, None on hosts that leave it as it is."""
+    return getattr(comfy.model_management, "intermediate_dtype", lambda: None)()
 
 
 def network_dtype(patcher) -> torch.dtype:
@@ -133,6 +159,22 @@ def data_deviation(patcher) -> float | None:
     """Root mean square of clean data in the model's space, None where the model does not say."""
     card = card_of(patcher)
     return None if card is None else card.sigma_data
+
+
+@contextmanager
+def changed(options: dict, changes: Mapping[str, Any]) -> Iterator[None]:
+    """The options of a run with changes for the time of one call.
+
+    In the dict itself and not in a copy: other packs keep what they remember from step to step in it.
+    """
+    before = {name: options[name] for name in changes if name in options}
+    options.update(changes)
+    try:
+        yield
+    finally:
+        for name in changes:
+            options.pop(name, None)
+        options.update(before)
 
 
 def ending_in(executor, function, owner):

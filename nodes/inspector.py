@@ -56,12 +56,8 @@ class GGInspector(io.ComfyNode):
         )
 
     @classmethod
-    def validate_inputs(cls, pictures=None):
-        return checks.verdict(checks.number("pictures", pictures, 0, MOST_PICTURES))
-
-    @classmethod
+    @checks.checked
     def execute(cls, trace, vae=None, pictures=8) -> io.NodeOutput:
-        checks.insist(checks.number("pictures", pictures, 0, MOST_PICTURES))
         workflow = ((cls.hidden.extra_pnginfo if cls.hidden else None) or {}).get("workflow") or {}
         record = run_record(trace) | {"workflow_id": workflow.get("id"), "pictures": shown(trace, vae, pictures)}
         return io.NodeOutput(trace, ui={"gg_record": [portable(record)]})

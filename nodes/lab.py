@@ -10,6 +10,7 @@ from comfy_api.latest import io
 
 from ..classifiers.exact import MixtureClassifier
 from ..guidance.mixture import make_mixture
+from ..guidance.printing import shortened
 from . import checks
 from .native_model import native_mixture
 from .wires import ClassifierWire
@@ -25,16 +26,16 @@ def parse_shape(text: str) -> tuple[int, ...]:
     """Read "3x32x32" as (3, 32, 32): channels first, then one to three sides."""
     sizes = re.split(r"\s*[x,*]\s*|\s+", text.strip().lower())
     if not 2 <= len(sizes) <= 4 or not all(re.fullmatch(r"[1-9]\d{0,5}", size) for size in sizes):
-        raise ValueError(f"shape is {text!r} but must be channels and 1 to 3 sides, such as 3x32x32 (or 2x1x1).")
+        raise ValueError(
+            f"shape is {shortened(text, 60)!r} but must be channels and 1 to 3 sides, such as 3x32x32 (or 2x1x1)."
+        )
     return tuple(map(int, sizes))
 
 
-def complaints(shape: str | None, classes: int | None, kind: str | None, seed: int | None) -> list[str | None]:
+def complaints(shape: str | None, classes: int | None, kind: str | None) -> list[str | None]:
     """What is wrong with a mixture's settings; None is a value that arrives over a wire."""
     return [
         checks.choice("kind", kind, SPACES),
-        checks.number("classes", classes, 1, MOST_CLASSES),
-        checks.number("seed", seed, 0, LARGEST_SEED),
         too_large(shape, classes),
     ]
 
@@ -94,12 +95,13 @@ class GGMixtureModel(io.ComfyNode):
         )
 
     @classmethod
-    def validate_inputs(cls, shape, classes, kind, seed) -> bool | str:
-        return checks.verdict(*complaints(shape, classes, kind, seed))
+    def validate_inputs(cls, shape=None, classes=None, kind=None) -> bool | str:
+        return checks.verdict(*checks.widgets(cls, classes=classes), *complaints(shape, classes, kind))
 
     @classmethod
+    @checks.checked
     def execute(cls, shape, classes, kind, seed) -> io.NodeOutput:
-        checks.insist(*complaints(shape, classes, kind, seed))
+        checks.insist(*complaints(shape, classes, kind))
         with torch.inference_mode(False):  # gradients are taken through it
             mixture = make_mixture(parse_shape(shape), classes, seed, LOOKS)
         labels = tuple(f"class {index}" for index in range(classes))

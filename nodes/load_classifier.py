@@ -140,16 +140,17 @@ class GGLoadClassifier(io.ComfyNode):
         )
 
     @classmethod
-    def validate_inputs(cls, classifier_name) -> bool | str:
+    def validate_inputs(cls, classifier_name=None) -> bool | str:
         return checks.verdict(missing(classifier_name))
 
     @classmethod
-    def fingerprint_inputs(cls, classifier_name) -> str | None:
+    def fingerprint_inputs(cls, classifier_name=None) -> str | None:
         if classifier_name is None or missing(classifier_name):
             return None
         return marks_of(path_of(classifier_name))
 
     @classmethod
+    @checks.checked
     def execute(cls, classifier_name) -> io.NodeOutput:
         checks.insist(missing(classifier_name))
         path = path_of(classifier_name)

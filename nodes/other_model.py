@@ -61,16 +61,12 @@ class OtherModel:
         level = float(sigma[0])
         wanted = {name: self.conds[self._key(name)] for name in self.conditions if name in names}
         wanted = {name: cond for name, cond in wanted.items() if host.is_active(cond, level)}
-        options = {**self._counted(watched), FURTHER: True}
-        found = comfy.samplers.calc_cond_batch(self.patcher.model, list(wanted.values()), x, sigma, options)
-        return dict(zip(wanted, found, strict=True))
-
-    def _counted(self, watched: dict) -> dict:
         kind = comfy.patcher_extension.WrappersMP.CALC_COND_BATCH
-        options = comfy.model_patcher.create_model_options_clone(self.options)
-        for wrapper in comfy.patcher_extension.get_wrappers_with_key(kind, host.KEY, watched, is_model_options=True):
-            comfy.patcher_extension.add_wrapper_with_key(kind, host.KEY, wrapper, options, is_model_options=True)
-        return options
+        counting = comfy.patcher_extension.get_wrappers_with_key(kind, host.KEY, watched, is_model_options=True)
+        places = self.options.setdefault("transformer_options", {}).setdefault("wrappers", {}).setdefault(kind, {})
+        with host.changed(self.options, {FURTHER: True}), host.changed(places, {host.KEY: counting}):
+            found = comfy.samplers.calc_cond_batch(self.patcher.model, [*wanted.values()], x, sigma, self.options)
+        return dict(zip(wanted, found, strict=True))
 
     def close(self) -> None:
         """Undo what the run did to the MODEL; its weights stay where they are."""

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from .autograd import differentiable, without_underflow
+from .autograd import differentiable, staying, without_underflow
 from .native_model import PixelFormat
 
 HALF_WAY = (-3.0, 0.0, 0.5)  # what a VAE with pictures in -1 .. 1 turns into 0, 0.5 and 0.75
@@ -23,6 +23,9 @@ class OwnPixels:
         """Nothing has to be prepared."""
         return nullcontext()
 
+    def stay(self) -> None:
+        """Nothing moves."""
+
     def __call__(self, x0: Tensor) -> Tensor:  # [B, ...] -> [B, ...]
         """The same."""
         return x0
@@ -36,10 +39,11 @@ class LinearColours(OwnPixels):
         self.unpacked = getattr(latent_format, "latent_rgb_factors_reshape", None) or (lambda x0: x0)
         self.bias = latent_format.latent_rgb_factors_bias or [0.0, 0.0, 0.0]
 
-    def __call__(self, x0: Tensor) -> Tensor:  # [B, C, H, W] -> [B, 3, H, W]
-        """Colours in about -1 .. 1."""
+    def __call__(self, x0: Tensor) -> Tensor:  # [B, C, H, W] or [B, C, 1, H, W] -> [B, 3, H, W]
+        """Colours in about -1 .. 1; of a video model the only frame."""
+        latent = self.unpacked(still(x0, "The latent is"))
         factors, bias = x0.new_tensor(self.factors), x0.new_tensor(self.bias)
-        return torch.einsum("bchw,cr->brhw", self.unpacked(x0), factors) + bias[:, None, None]
+        return torch.einsum("bchw,cr->brhw", latent, factors) + bias[:, None, None]
 
 
 class Decoded(OwnPixels):
@@ -54,28 +58,36 @@ class Decoded(OwnPixels):
         if not torch.allclose(vae.process_output(torch.tensor(HALF_WAY)), torch.tensor([0.0, 0.5, 0.75])):
             raise ValueError("This VAE does not decode to pictures in -1 .. 1. Use the VAE made for the model.")
 
+    def stay(self) -> None:
+        """Weights that stay in place, as a gradient needs them.  Raises ValueError where the host has none such."""
+        patcher = staying(self.patcher)
+        if patcher is None:
+            raise ValueError(
+                "The host pages the weights of this VAE, which no gradient survives, and has no file to load them from "
+                "again. Start ComfyUI with --disable-dynamic-vram, or use the host's own Load VAE."
+            )
+        self.patcher = patcher
+
     def ready(self) -> AbstractContextManager:
         """The decoder's weights allow gradients."""
-        return differentiable(self.vae.first_stage_model)
+        return differentiable(self.patcher.model)
 
     def __call__(self, x0: Tensor) -> Tensor:  # [B, C, H, W] -> [B, 3, 8 H, 8 W]
         """Pictures in -1 .. 1, not clamped; of a video model the only frame."""
         return without_underflow(self._decoded, smaller(self.latent_format.process_out(x0), self.shrink))
 
     def _decoded(self, latent: Tensor) -> Tensor:
-        decode = self.vae.first_stage_model.decode
+        decode = self.patcher.model.decode
         return still(checkpoint(decode, latent.to(self.vae.vae_dtype), use_reentrant=False).float())
 
 
-def still(decoded: Tensor) -> Tensor:  # [B, 3, H, W] or [B, 3, 1, H, W] -> [B, 3, H, W]
-    """A picture, also from a decoder of videos.  Raises ValueError for more than one frame."""
-    if decoded.ndim == 4:
-        return decoded
-    if decoded.ndim != 5 or decoded.shape[2] != 1:
-        raise ValueError(
-            f"The VAE decodes to {tuple(decoded.shape[1:])}, and energies read single pictures. Make one frame."
-        )
-    return decoded.squeeze(2)
+def still(video: Tensor, source: str = "The VAE decodes to") -> Tensor:  # [B, C, (1,) H, W] -> [B, C, H, W]
+    """A picture, also out of a video model.  source: first words of the ValueError for more than one frame."""
+    if video.ndim == 4:
+        return video
+    if video.ndim != 5 or video.shape[2] != 1:
+        raise ValueError(f"{source} {tuple(video.shape[1:])}, and energies read single pictures. Make one frame.")
+    return video.squeeze(2)
 
 
 def smaller(latent: Tensor, times: int) -> Tensor:  # [B, ..., H, W] -> [B, ..., H / times, W / times]
@@ -85,6 +97,14 @@ def smaller(latent: Tensor, times: int) -> Tensor:  # [B, ..., H, W] -> [B, ...,
     sides = [max(1, side // times) for side in latent.shape[-2:]]
     sized = nn.functional.interpolate(latent.flatten(1, -3), sides, mode="bilinear", antialias=True)
     return sized.unflatten(1, latent.shape[1:-2])
+
+
+def has_colours(latent_format) -> bool:
+    """Whether the host has preview colours for all of a latent: of video with sound it has them for the video."""
+    factors = getattr(latent_format, "latent_rgb_factors", None)
+    if factors is None or getattr(latent_format, "latent_rgb_factors_reshape", None) is not None:
+        return factors is not None
+    return len(factors) == latent_format.latent_channels
 
 
 def picture_of(patcher, vae, shrink: int = 1) -> OwnPixels:
@@ -97,7 +117,7 @@ def picture_of(patcher, vae, shrink: int = 1) -> OwnPixels:
         return OwnPixels()
     if vae is not None:
         return Decoded(vae, latent_format, shrink)
-    if getattr(latent_format, "latent_rgb_factors", None) is None or latent_format.latent_dimensions != 2:
+    if not has_colours(latent_format):
         raise ValueError(
             f"The energy reads pictures and the model works on {type(latent_format).__name__} latents, for which the "
             "host has no preview colours. Wire the model's VAE into Classifier Guidance."

@@ -10,12 +10,13 @@ from comfy_api.latest import io
 from comfy_execution.utils import get_executing_context
 from torch import Tensor
 
+from ..guidance.printing import Printed
 from ..guidance.trace import Trace
 from . import host
-from .checks import insist, number, verdict
+from .checks import checked, insist, verdict
 from .recording import Recording, record
 from .run_facts import on_the_node
-from .sampling import CAPTURE, CAPTURE_MB, CATEGORY, MODEL, TRACE, check_capture, provenance
+from .sampling import CAPTURE, CAPTURE_MB, CATEGORY, MODEL, TRACE, bad_capture, provenance
 from .sockets import HIDDEN
 from .wires import RecorderWire
 
@@ -47,7 +48,7 @@ class Run:
 
 
 @dataclass
-class RunRecorder:
+class RunRecorder(Printed):
     """The explicit state on a GG_RECORDER wire: the runs that sampled with the recorded MODEL.
 
     A sampler that runs again replaces its run of an earlier job, one that the host has cached keeps it. What was
@@ -150,12 +151,13 @@ class GGRecord(io.ComfyNode):
         )
 
     @classmethod
-    def validate_inputs(cls, capture=None, capture_mb=None):
-        return verdict(*check_capture(capture, capture_mb))
+    def validate_inputs(cls, capture=None):
+        return verdict(bad_capture(capture))
 
     @classmethod
+    @checked
     def execute(cls, model, capture="pictures", capture_mb=256) -> io.NodeOutput:
-        insist(*check_capture(capture, capture_mb))
+        insist(bad_capture(capture))
         recorder = RunRecorder(capture, capture_mb)
         return io.NodeOutput(recorded(model, recorder), recorder)
 
@@ -188,12 +190,8 @@ class GGReadTrace(io.ComfyNode):
         )
 
     @classmethod
-    def validate_inputs(cls, run=None):
-        return verdict(number("run", run, -MOST_RUNS, MOST_RUNS - 1))
-
-    @classmethod
+    @checked
     def execute(cls, recorder, latent, run=-1) -> io.NodeOutput:
-        insist(number("run", run, -MOST_RUNS, MOST_RUNS - 1))
         trace = recorder.found(latent, run)  # this node runs with every new latent, so it knows the job's own workflow
         own = replace(trace, header={**trace.header, **provenance(cls)})
         return io.NodeOutput(own, latent, **on_the_node(trace))

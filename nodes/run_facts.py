@@ -135,7 +135,7 @@ def notes_of(watch: Watch, ledger: Ledger) -> list[str]:
     if watch.flow and watch.name in host.WRONG_ON_FLOW:
         notes.append(f"{watch.name} adds VE noise to a flow state: its samples are wrong on flow models")
     notes += [*_about_uncond(watch, ledger), *_about_scale(watch), *_about_noise(watch)]
-    return [*notes, *(watch.run_of_chain.gradients.told() if watch.run_of_chain else ())]
+    return [*notes, *(watch.run_of_chain.told() if watch.run_of_chain else ())]
 
 
 def _about_uncond(watch: Watch, ledger: Ledger) -> list[str]:

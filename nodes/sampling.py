@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import inspect
+
 import comfy.model_management
 import comfy.sample
 import comfy.samplers
@@ -11,8 +13,9 @@ import torch
 from comfy_api.latest import io
 
 from ..guidance.chain import PLAIN
-from .checks import choice, insist, number, verdict
+from .checks import checked, choice, insist, verdict, widgets
 from .guider import ChainGuider
+from .host import intermediate_dtype
 from .recording import CAPTURES, Recording, RecordingSampler, unsampled
 from .run_facts import on_the_node
 from .sockets import HIDDEN
@@ -20,6 +23,7 @@ from .wires import Guidance, TraceWire
 
 CATEGORY = "guidance geometry/sampling"
 MAX_SEED = 0xFFFFFFFFFFFFFFFF
+SCALES = ("downscale_ratio_spacial", "downscale_ratio_temporal")  # what newer hosts say of an empty latent
 
 MODEL = io.Model.Input("model", tooltip="The model that denoises. Any MODEL of the host, or one from Load Denoiser.")
 POSITIVE = io.Conditioning.Input(
@@ -61,26 +65,34 @@ DENOISED = io.Latent.Output(display_name="denoised", tooltip="The last guided pr
 TRACE = TraceWire.Output(display_name="trace", tooltip="The record of the run: what guidance did at every step.")
 
 
-def check_capture(capture, capture_mb):
-    """Complaints about the two capture widgets, None where they are right."""
-    return choice("capture", capture, CAPTURES), number("capture_mb", capture_mb, 16, 65536)
+def bad_capture(capture) -> str | None:
+    """A complaint about the capture widget, None where it is right."""
+    return choice("capture", capture, CAPTURES)
 
 
 def latent_of(model, latent: dict) -> dict:
-    """The LATENT with as many channels as the model has; nested ones are refused."""
+    """The LATENT as the model takes it: an empty one gets its channels, and on newer hosts its sides and frames.
+
+    Raises ValueError for a nested one.
+    """
     samples = latent["samples"]
     if getattr(samples, "is_nested", False):
         raise ValueError(
             "The latent holds several tensors at once (video with sound). A trace follows one tensor: "
             "sample it with the host's own node, or connect one part."
         )
-    return {**latent, "samples": comfy.sample.fix_empty_latent_channels(model, samples)}
+    fit = comfy.sample.fix_empty_latent_channels
+    scales = {name: latent.get(name) for name in SCALES if name in inspect.signature(fit).parameters}
+    kept = {name: value for name, value in latent.items() if name not in SCALES}
+    return {**kept, "samples": fit(model, samples, **scales)}
 
 
-def sampled(guider, noise, latent: dict, sampler, sigmas, seed: int, recording: Recording) -> io.NodeOutput:
+def sampled(
+    guider, noise, latent: dict, sampler, sigmas, seed: int, recording: Recording, dtype: torch.dtype | None = None
+) -> io.NodeOutput:
     """Run a guider under observation, with the host's preview, progress bar and interruption; three outputs.
 
-    noise, latent["samples"]: [B, C, ...]. The latent's noise mask is honoured.
+    noise, latent["samples"]: [B, C, ...]. The latent's noise mask is honoured. dtype: of the sample, None for its own.
     """
     previewed = {}
     callback = latent_preview.prepare_callback(guider.model_patcher, max(len(sigmas) - 1, 1), previewed)
@@ -94,7 +106,7 @@ def sampled(guider, noise, latent: dict, sampler, sigmas, seed: int, recording: 
         disable_pbar=not comfy.utils.PROGRESS_BAR_ENABLED,
         seed=seed,
     )
-    out = {**latent, "samples": samples.to(comfy.model_management.intermediate_device())}
+    out = {**latent, "samples": samples.to(device=comfy.model_management.intermediate_device(), dtype=dtype)}
     denoised = out
     if "x0" in previewed:
         clean = guider.model_patcher.model.process_latent_out(previewed["x0"].cpu())
@@ -161,25 +173,13 @@ class GGGuidedSampler(io.ComfyNode):
         )
 
     @classmethod
-    def validate_inputs(
-        cls,
-        seed=None,
-        steps=None,
-        cfg=None,
-        sampler_name=None,
-        scheduler=None,
-        denoise=None,
-        capture=None,
-        capture_mb=None,
-    ):
+    def validate_inputs(cls, steps=None, sampler_name=None, scheduler=None, capture=None):
         return verdict(
-            number("seed", seed, 0, MAX_SEED),
-            number("denoise", denoise, 0, 1),
-            *check_capture(capture, capture_mb),
-            *_run_complaints(steps, cfg, sampler_name, scheduler),
+            *widgets(cls, steps=steps), bad_capture(capture), *_run_complaints(steps, sampler_name, scheduler)
         )
 
     @classmethod
+    @checked
     def execute(
         cls,
         model,
@@ -197,8 +197,7 @@ class GGGuidedSampler(io.ComfyNode):
         capture="pictures",
         capture_mb=256,
     ) -> io.NodeOutput:
-        insist(*_run_complaints(steps, cfg, sampler_name, scheduler), *check_capture(capture, capture_mb))
-        insist(number("denoise", denoise, 0, 1))
+        insist(bad_capture(capture), *_run_complaints(steps, sampler_name, scheduler))
         latent = latent_of(model, latent_image)
         noise = comfy.sample.prepare_noise(latent["samples"], seed, latent.get("batch_index"))
         named = "euler" if sampler else sampler_name
@@ -207,18 +206,16 @@ class GGGuidedSampler(io.ComfyNode):
         facts = {"scheduler": scheduler, "steps": steps, "denoise": denoise, **provenance(cls)}
         recording = Recording(capture, capture_mb, facts)
         sampler = sampler or comfy.samplers.sampler_object(sampler_name)
-        return sampled(guider, noise, latent, sampler, schedule, seed, recording)
+        return sampled(guider, noise, latent, sampler, schedule, seed, recording, intermediate_dtype())
 
 
-def _run_complaints(steps, cfg, sampler_name, scheduler) -> list[str | None]:
+def _run_complaints(steps, sampler_name, scheduler) -> list[str | None]:
     broken = None
     if scheduler == "kl_optimal" and steps == 1:
         broken = (
             "The scheduler kl_optimal divides by steps - 1 and cannot make 1 step. Take 2 steps or another scheduler."
         )
     return [
-        number("steps", steps, 1, 10000),
-        number("cfg", cfg, 0, 100),
         choice("sampler_name", sampler_name, comfy.samplers.KSampler.SAMPLERS),
         choice("scheduler", scheduler, comfy.samplers.KSampler.SCHEDULERS),
         broken,
@@ -248,12 +245,8 @@ class GGGuider(io.ComfyNode):
         )
 
     @classmethod
-    def validate_inputs(cls, cfg=None):
-        return verdict(number("cfg", cfg, 0, 100))
-
-    @classmethod
+    @checked
     def execute(cls, model, positive, negative, cfg, guidance=PLAIN) -> io.NodeOutput:
-        insist(number("cfg", cfg, 0, 100))
         return io.NodeOutput(chain_guider(model, positive, negative, cfg, guidance))
 
 
@@ -281,12 +274,13 @@ class GGInspectedSampler(io.ComfyNode):
         )
 
     @classmethod
-    def validate_inputs(cls, capture=None, capture_mb=None):
-        return verdict(*check_capture(capture, capture_mb))
+    def validate_inputs(cls, capture=None):
+        return verdict(bad_capture(capture))
 
     @classmethod
+    @checked
     def execute(cls, noise, guider, sampler, sigmas, latent_image, capture="pictures", capture_mb=256) -> io.NodeOutput:
-        insist(*check_capture(capture, capture_mb), finite_schedule(sigmas))
+        insist(bad_capture(capture), finite_schedule(sigmas))
         latent = latent_of(guider.model_patcher, latent_image)
         recording = Recording(capture, capture_mb, provenance(cls))
         return sampled(guider, noise.generate_noise(latent), latent, sampler, sigmas, noise.seed, recording)

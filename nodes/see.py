@@ -105,12 +105,10 @@ class GGFigure(io.ComfyNode):
         )
 
     @classmethod
-    def complaints(cls, figure, step, sample, size, theme, save, filename_prefix) -> list[str | None]:
+    def complaints(cls, figure, size, theme, save, filename_prefix) -> list[str | None]:
         """What is wrong with the widgets; None stands for a value that comes over a wire."""
         return [
             checks.choice("figure", figure, WORDS),
-            checks.number("step", step, -1, MOST_STEPS),
-            checks.number("sample", sample, -1, MOST_SAMPLES),
             checks.choice("size", size, SIZE_WORDS),
             checks.choice("theme", theme, THEMES),
             checks.choice("save", save, SAVES),
@@ -118,12 +116,13 @@ class GGFigure(io.ComfyNode):
         ]
 
     @classmethod
-    def validate_inputs(cls, figure, step, sample, size, theme, save, filename_prefix):
-        return checks.verdict(*cls.complaints(figure, step, sample, size, theme, save, filename_prefix))
+    def validate_inputs(cls, figure=None, size=None, theme=None, save=None, filename_prefix=None):
+        return checks.verdict(*cls.complaints(figure, size, theme, save, filename_prefix))
 
     @classmethod
+    @checks.checked
     def execute(cls, trace, figure, step, sample, size, theme, save, filename_prefix, vae=None, image=None):
-        checks.insist(*cls.complaints(figure, step, sample, size, theme, save, filename_prefix))
+        checks.insist(*cls.complaints(figure, size, theme, save, filename_prefix))
         order = Order(
             trace,
             default_when_negative(step),
@@ -177,12 +176,8 @@ class GGDifferenceImages(io.ComfyNode):
         )
 
     @classmethod
-    def validate_inputs(cls, gain=None):
-        return checks.verdict(checks.number("gain", gain, 0.0, MOST_GAIN))
-
-    @classmethod
+    @checks.checked
     def execute(cls, trace, vae=None, steps="auto", gain=0.0) -> io.NodeOutput:
-        checks.insist(checks.number("gain", gain, 0.0, MOST_GAIN))
         images = difference_images(trace, pictures_of(trace, vae), steps, gain)
         shown = (images.uncond, images.cond, images.guided, images.difference)
         return io.NodeOutput(*shown, ui={"text": [images.note]})
@@ -208,17 +203,13 @@ class GGMetrics(io.ComfyNode):
         )
 
     @classmethod
-    def complaints(cls, filename_prefix, sample) -> list[str | None]:
-        """What is wrong with the widgets; None stands for a value that comes over a wire."""
-        return [bad_prefix(filename_prefix), checks.number("sample", sample, -1, MOST_SAMPLES)]
+    def validate_inputs(cls, filename_prefix=None):
+        return checks.verdict(bad_prefix(filename_prefix))
 
     @classmethod
-    def validate_inputs(cls, filename_prefix, sample):
-        return checks.verdict(*cls.complaints(filename_prefix, sample))
-
-    @classmethod
+    @checks.checked
     def execute(cls, trace, filename_prefix, sample) -> io.NodeOutput:
-        checks.insist(*cls.complaints(filename_prefix, sample))
+        checks.insist(bad_prefix(filename_prefix))
         problems = trace.check() or ["nothing wrong found"]
         table = as_text(trace, default_when_negative(sample)) + "\n\nrecord check: " + " ".join(problems)
         return io.NodeOutput(trace, table, ui=shown_or_said(_tables, trace, filename_prefix, said=[table]))

@@ -8,11 +8,11 @@ import torch
 from comfy_api.latest import io
 from torch import Tensor
 
-from ..denoisers.labels import label_indices
+from ..denoisers.labels import entries_of, label_indices
 from ..guidance.label_maps import map_of_colours, map_of_levels, map_of_mask
 from ..guidance.seeing import DISTANCES, TEXT_KINDS, DepthEnergy, SegmentationEnergy, TextEnergy
-from .checks import choice, insist, number, verdict
-from .energies import CATEGORY, LARGEST_SPREAD, NOBODY, OUT, answering, entries, region, spread_input
+from .checks import checked, choice, insist, verdict
+from .energies import CATEGORY, NOBODY, OUT, answering, region, spread_input
 from .sockets import choice_input
 from .wires import ClassifierWire
 
@@ -64,10 +64,11 @@ class GGTextEnergy(io.ComfyNode):
         return verdict(choice("kind", kind, TEXT_KINDS))
 
     @classmethod
+    @checked
     def execute(cls, classifier, text, negative, kind) -> io.NodeOutput:
         insist(choice("kind", kind, TEXT_KINDS), answering(classifier, "text"))
-        against = tuple(entries(negative)) if negative.strip() else ()
-        return io.NodeOutput(TextEnergy(classifier, tuple(entries(text)), against, kind))
+        against = tuple(entries_of(negative)) if negative.strip() else ()
+        return io.NodeOutput(TextEnergy(classifier, tuple(entries_of(text)), against, kind))
 
 
 class GGSegmentationEnergy(io.ComfyNode):
@@ -113,12 +114,13 @@ class GGSegmentationEnergy(io.ComfyNode):
         )
 
     @classmethod
-    def validate_inputs(cls, average=None, ignore_index=None) -> bool | str:
-        return verdict(*_map_complaints(average, ignore_index))
+    def validate_inputs(cls, average=None) -> bool | str:
+        return verdict(choice("average", average, AVERAGES))
 
     @classmethod
+    @checked
     def execute(cls, classifier, classes, average, ignore_index, image=None, mask=None) -> io.NodeOutput:
-        insist(*_map_complaints(average, ignore_index), answering(classifier, "segmentation"))
+        insist(choice("average", average, AVERAGES), answering(classifier, "segmentation"))
         with torch.inference_mode(False):
             wanted = drawn_map(tuple(classifier.labels), classes, ignore_index, image, mask)
             return io.NodeOutput(SegmentationEnergy(classifier, wanted, average == "classes"))
@@ -139,7 +141,7 @@ def drawn_map(
 
 def mask_classes(text: str, labels: tuple[str, ...]) -> list[int]:
     """The class of white, and that of black if there is one.  Raises ValueError for none, or for more."""
-    named = entries(text)
+    named = entries_of(text)
     if not all(named) or len(named) > 2:
         raise ValueError(
             f"classes is {text!r}, and a mask has one or two: write that of white, then, if wanted, that of black."
@@ -149,7 +151,7 @@ def mask_classes(text: str, labels: tuple[str, ...]) -> list[int]:
 
 def drawn_classes(text: str, labels: tuple[str, ...]) -> tuple[list[int], list[int]]:
     """Colours and their classes from lines such as "#0000ff sky".  Raises ValueError for any other line."""
-    found = [(entry, DRAWN.fullmatch(entry)) for entry in entries(text)]
+    found = [(entry, DRAWN.fullmatch(entry)) for entry in entries_of(text)]
     wrong = next((entry for entry, parts in found if parts is None), None)
     if wrong is not None:
         raise ValueError(
@@ -166,10 +168,6 @@ def one_class(entry: str, labels: tuple[str, ...]) -> int:
     if len(found) != 1:
         raise ValueError(f"{entry!r} is {len(found)} classes, and one is needed: a name or an index.")
     return found[0]
-
-
-def _map_complaints(average, ignore_index) -> list[str | None]:
-    return [choice("average", average, AVERAGES), number("ignore_index", ignore_index, NOBODY, LARGEST_LEVEL)]
 
 
 class GGDepthEnergy(io.ComfyNode):
@@ -200,18 +198,18 @@ class GGDepthEnergy(io.ComfyNode):
         )
 
     @classmethod
-    def validate_inputs(cls, shows=None, distance=None, spread=None) -> bool | str:
-        return verdict(*_depth_complaints(shows, distance, spread))
+    def validate_inputs(cls, shows=None, distance=None) -> bool | str:
+        return verdict(*_depth_complaints(shows, distance))
 
     @classmethod
+    @checked
     def execute(cls, classifier, image, shows, distance, spread) -> io.NodeOutput:
-        insist(*_depth_complaints(shows, distance, spread), answering(classifier, "depth"))
+        insist(*_depth_complaints(shows, distance), answering(classifier, "depth"))
         return io.NodeOutput(DepthEnergy(classifier, grey(image), shows == NEAR[0], distance, spread))
 
 
-def _depth_complaints(shows, distance, spread) -> list[str | None]:
-    chosen = (choice("shows", shows, NEAR), choice("distance", distance, DISTANCES))
-    return [*chosen, number("spread", spread, 0.001, LARGEST_SPREAD)]
+def _depth_complaints(shows, distance) -> list[str | None]:
+    return [choice("shows", shows, NEAR), choice("distance", distance, DISTANCES)]
 
 
 def grey(image: Tensor) -> Tensor:  # IMAGE [B, H, W, C] -> [B, H, W]

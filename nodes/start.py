@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 import comfy.model_management
@@ -25,6 +26,7 @@ KINDS = ("auto", "epsilon", "x0", "v", "flow", "edm", "score")
 LEVELS = ("auto", *SCHEDULES)
 DTYPES = ("default", *WEIGHT_DTYPES)
 LARGEST_SIDE, LARGEST_BATCH = 16384, 4096
+MOST_NUMBERS = 2**30  # of a canvas, 4 GB in float32
 
 
 def available() -> list[str]:
@@ -105,16 +107,17 @@ class GGLoadDenoiser(io.ComfyNode):
         )
 
     @classmethod
-    def validate_inputs(cls, denoiser_name, parametrisation, schedule, weight_dtype) -> bool | str:
+    def validate_inputs(cls, denoiser_name=None, parametrisation=None, schedule=None, weight_dtype=None) -> bool | str:
         return checks.verdict(*complaints(denoiser_name, parametrisation, schedule, weight_dtype))
 
     @classmethod
-    def fingerprint_inputs(cls, denoiser_name, **_) -> str | None:
+    def fingerprint_inputs(cls, denoiser_name=None, **_) -> str | None:
         if denoiser_name is None or missing(denoiser_name):
             return None
         return fingerprint(path_of(denoiser_name))
 
     @classmethod
+    @checks.checked
     def execute(cls, denoiser_name, parametrisation, schedule, weight_dtype) -> io.NodeOutput:
         checks.insist(*complaints(denoiser_name, parametrisation, schedule, weight_dtype))
         file = read_denoiser(path_of(denoiser_name))
@@ -151,6 +154,7 @@ class GGClassLabel(io.ComfyNode):
         )
 
     @classmethod
+    @checks.checked
     def execute(cls, model, label) -> io.NodeOutput:
         card = card_of(model)
         if card is None:
@@ -197,28 +201,21 @@ class GGEmptyCanvas(io.ComfyNode):
         )
 
     @classmethod
-    def validate_inputs(cls, width, height, batch_size) -> bool | str:
-        return checks.verdict(*canvas_complaints(width, height, batch_size))
-
-    @classmethod
+    @checks.checked
     def execute(cls, model, width, height, batch_size) -> io.NodeOutput:
-        checks.insist(*canvas_complaints(width, height, batch_size))
         card = card_of(model)
         if card is None:
             raise ValueError("This MODEL names no native size. Use the Empty Latent node made for it.")
         sides = canvas_sides(card.shape[1:], width, height)
         card.check_sides(sides)
+        count = math.prod((batch_size, card.shape[0], *sides))
+        if count > MOST_NUMBERS:
+            raise ValueError(
+                f"{batch_size} images of {'x'.join(map(str, sides))} hold {count:,} numbers; at most {MOST_NUMBERS:,} "
+                "are made. Choose fewer or smaller images."
+            )
         samples = torch.zeros((batch_size, card.shape[0], *sides), device=comfy.model_management.intermediate_device())
         return io.NodeOutput({"samples": samples, "downscale_ratio_spacial": 1})
-
-
-def canvas_complaints(width, height, batch_size) -> list[str | None]:
-    """What is wrong with a canvas's numbers; None is a value that arrives over a wire."""
-    return [
-        checks.number("width", width, 0, LARGEST_SIDE),
-        checks.number("height", height, 0, LARGEST_SIDE),
-        checks.number("batch_size", batch_size, 1, LARGEST_BATCH),
-    ]
 
 
 def canvas_sides(native: tuple[int, ...], width: int, height: int) -> tuple[int, ...]:

@@ -32,10 +32,11 @@ class GGSaveTrace(io.ComfyNode):
         )
 
     @classmethod
-    def validate_inputs(cls, filename_prefix):
+    def validate_inputs(cls, filename_prefix=None):
         return checks.verdict(bad_prefix(filename_prefix))
 
     @classmethod
+    @checks.checked
     def execute(cls, trace, filename_prefix) -> io.NodeOutput:
         checks.insist(bad_prefix(filename_prefix))
         path = next_path(f"{TRACES}/{filename_prefix}", ".safetensors")
@@ -84,15 +85,16 @@ class GGLoadTrace(io.ComfyNode):
         return f"Trace {trace_name!r} is neither in output/traces nor in input. {there}"
 
     @classmethod
-    def validate_inputs(cls, trace_name):
+    def validate_inputs(cls, trace_name=None):
         return checks.verdict(cls.missing(trace_name))
 
     @classmethod
-    def fingerprint_inputs(cls, trace_name) -> str | None:
+    def fingerprint_inputs(cls, trace_name=None) -> str | None:
         path = trace_files().get(trace_name)
         return fingerprint(path) if path else None
 
     @classmethod
+    @checks.checked
     def execute(cls, trace_name) -> io.NodeOutput:
         checks.insist(cls.missing(trace_name))
         return io.NodeOutput(trace_file.load(trace_files()[trace_name]))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 
 import comfy.model_management
@@ -13,6 +12,7 @@ from comfy_api.latest import io
 from torch import Tensor
 
 from ..classifiers.training import Course, Lesson, Student, accuracies, advanced, beginner, learn
+from ..denoisers.labels import entries_of
 from ..drawing.loss import draw_loss
 from ..guidance.writing import check_place, write_atomically
 from . import checks
@@ -88,23 +88,18 @@ MATERIAL: list[io.Input] = [
 ]
 
 
-def complaints(steps, batch_size, learning_rate, width, seed, filename_prefix) -> list[str | None]:
+def complaints(width, filename_prefix) -> list[str | None]:
     """What is wrong with the widgets; None stands for a value that comes over a wire."""
-    uneven = width is not None and isinstance(width, int) and width % WIDTH_STEP
+    uneven = width is not None and width % WIDTH_STEP
     return [
-        checks.number("steps", steps, 1, MOST_STEPS),
-        checks.number("batch_size", batch_size, 2, MOST_BATCH),
-        checks.number("learning_rate", learning_rate, 1e-7, 1.0),
-        checks.number("width", width, WIDTH_STEP, MOST_WIDTH),
         f"width is {width} but must be divisible by {WIDTH_STEP}. Give 32 or 64." if uneven else None,
-        checks.number("seed", seed, 0, LARGEST_SEED),
         bad_prefix(filename_prefix),
     ]
 
 
 def targets_of(text: str, count: int) -> tuple[Tensor, tuple[str, ...]]:
     """Label numbers [count] and names: the entries in turn, repeated to fill the batch; names as they first appear."""
-    entries = [entry.strip() for entry in re.split(r"[;\n]", text.strip().removesuffix(";"))]
+    entries = entries_of(text)
     names = tuple(dict.fromkeys(entries))
     if "" in names or len(names) < 2:
         raise ValueError(
@@ -183,10 +178,11 @@ class GGTrainNoisyClassifier(io.ComfyNode):
         )
 
     @classmethod
-    def validate_inputs(cls, steps, batch_size, learning_rate, width, seed, filename_prefix) -> bool | str:
-        return checks.verdict(*complaints(steps, batch_size, learning_rate, width, seed, filename_prefix))
+    def validate_inputs(cls, width=None, filename_prefix=None) -> bool | str:
+        return checks.verdict(*checks.widgets(cls, width=width), *complaints(width, filename_prefix))
 
     @classmethod
+    @checks.checked
     def execute(
         cls,
         model,
@@ -202,7 +198,7 @@ class GGTrainNoisyClassifier(io.ComfyNode):
         image=None,
         start_from=None,
     ) -> io.NodeOutput:
-        checks.insist(*complaints(steps, batch_size, learning_rate, width, seed, filename_prefix))
+        checks.insist(*complaints(width, filename_prefix))
         path = target_file(filename_prefix)
         with torch.inference_mode(False), torch.enable_grad():
             lesson = lesson_of(model, latent, image, labels)

@@ -1,5 +1,11 @@
-"""The pack's own wire types; everything else on a wire is the host's."""
+"""The pack's own wire types, and what any wire must carry before a node reads it."""
 
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+import torch
 from comfy_api.latest import io
 
 Guidance = io.Custom("GG_GUIDANCE")
@@ -8,3 +14,66 @@ EnergyWire = io.Custom("GG_ENERGY")
 RecorderWire = io.Custom("GG_RECORDER")
 TraceWire = io.Custom("GUIDANCE_TRACE")
 OptionsWire = io.Custom("GG_GRADIENT_OPTIONS")
+
+
+class Carried(NamedTuple):
+    """What a type of wire carries.  fits: whether a value is that. connect: what to connect, for messages."""
+
+    fits: Callable[[Any], bool]
+    connect: str
+
+
+def offering(*names: str) -> Callable[[Any], bool]:
+    """Whether an object of any pack has all these attributes; one that raises has not."""
+
+    def fits(value: Any) -> bool:
+        try:
+            return all(hasattr(value, name) for name in names)
+        except Exception:  # noqa: BLE001  any fault of any pack
+            return False
+
+    return fits
+
+
+def tensor(*axes: int) -> Callable[[Any], bool]:
+    """Whether a value is a tensor with one of these numbers of axes."""
+    return lambda value: isinstance(value, torch.Tensor) and value.ndim in axes
+
+
+def is_latent(value: Any) -> bool:
+    """Whether a value is the host's dictionary around samples, which may be nested."""
+    return isinstance(value, Mapping) and offering("shape")(value.get("samples"))
+
+
+def is_conditioning(value: Any) -> bool:
+    """Whether a value is the host's list of [tensor or None, options] pairs."""
+    entries = value if isinstance(value, list | tuple) else [None]
+    return all(isinstance(e, list | tuple) and len(e) == 2 and isinstance(e[1], Mapping) for e in entries)
+
+
+CARRIED = {
+    "GG_GUIDANCE": Carried(offering("init", "step"), "a guidance rule, such as APG or CFG Schedule"),
+    "GG_CLASSIFIER": Carried(offering("noise_aware", "judge"), "Load Classifier"),
+    "GG_ENERGY": Carried(offering("log_prob", "noise_aware", "classifiers"), "Label Energy or another energy"),
+    "GG_RECORDER": Carried(offering("begin", "runs"), "Record Guidance"),
+    "GUIDANCE_TRACE": Carried(offering("header", "steps", "stage"), "a sampler with trace, or Load Trace"),
+    "GG_GRADIENT_OPTIONS": Carried(offering("temperature", "draws", "exact"), "Gradient Options"),
+    "MODEL": Carried(offering("model"), "a model loader, or Load Denoiser"),
+    "VAE": Carried(offering("decode"), "the VAE of the model"),
+    "CONDITIONING": Carried(is_conditioning, "CLIP Text Encode or Class Label"),
+    "LATENT": Carried(is_latent, "an empty latent, or the output of a sampler"),
+    "IMAGE": Carried(tensor(4), "a picture"),
+    "MASK": Carried(tensor(2, 3), "a mask"),
+    "SIGMAS": Carried(tensor(1), "a scheduler"),
+    "SAMPLER": Carried(offering("sample"), "a sampler, such as KSamplerSelect or DDPM Sampler"),
+    "GUIDER": Carried(offering("sample", "model_patcher"), "a guider, such as CFG Guider"),
+    "NOISE": Carried(offering("generate_noise", "seed"), "RandomNoise"),
+}
+
+
+def misfit(name: str, kind: str, value: Any) -> str | None:
+    """A sentence if a wire carries something else than its type says; None for types that are no wires."""
+    wanted = CARRIED.get(kind)
+    if wanted is None or wanted.fits(value):
+        return None
+    return f"{name} is a {type(value).__name__}, and a {kind} is needed. Connect {wanted.connect}."

@@ -1,6 +1,7 @@
 import importlib.util
 import os
 import sys
+from datetime import date
 from pathlib import Path
 
 import pytest
@@ -32,8 +33,35 @@ class PlainRoot:
         return pytest.Dir.from_parent(parent, path=path) if path.resolve() == ROOT else None
 
 
+def pytest_addoption(parser):
+    parser.addoption("--full", action="store_true", help="run every case of the long matrices, not a share of them")
+    parser.addoption("--share", metavar="SEED", help="which share of the long matrices; default: another one every day")
+
+
+def share_of(config):
+    """The seed of this run's share; worker processes inherit the main one's, so that they agree around midnight."""
+    return config.getoption("share") or os.environ.setdefault("GG_TEST_SHARE", date.today().isoformat())
+
+
+def pytest_report_header(config):
+    if config.getoption("full"):
+        return "long matrices: whole"
+    return f"long matrices: a share of each (--share {share_of(config)}); --full runs the whole"
+
+
+def pytest_collection_modifyitems(config, items):
+    if config.getoption("full"):
+        return
+    from guidance_geometry.tests.shares import left_out
+
+    away = left_out(items, share_of(config))
+    items[:] = [item for item in items if item not in set(away)]
+    config.hook.pytest_deselected(items=away)
+
+
 def pytest_configure(config):
     torch.set_num_threads(1)  # small tensors on busy cores: waiting for a second thread costs more than it does
+    share_of(config)
     config.pluginmanager.register(PlainRoot(), "plain-root")
 
 

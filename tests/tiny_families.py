@@ -1,5 +1,7 @@
 """The host's own architectures, as small as its classes accept, with random weights."""
 
+import inspect
+
 import torch
 
 UNET = {
@@ -89,7 +91,7 @@ def family(name, seed=0, dtype=torch.float32):
     import comfy.model_patcher
     import comfy.supported_models
 
-    config = getattr(comfy.supported_models, name)(CONFIGS[name])
+    config = getattr(comfy.supported_models, name)(CONFIGS[name] | (flux_extras() if name == "Flux" else {}))
     if name == "SDXL":
         config.unet_config["num_head_channels"] = 16
     config.set_inference_dtype(dtype, None)
@@ -98,6 +100,13 @@ def family(name, seed=0, dtype=torch.float32):
     fill(model.diffusion_model, seed)
     load = comfy.model_management.get_torch_device()
     return comfy.model_patcher.ModelPatcher(model, load_device=load, offload_device=device)
+
+
+def flux_extras():
+    """What newer hosts also ask of a Flux: which axes number the words, none in this family."""
+    from comfy.ldm.flux.model import FluxParams
+
+    return {"txt_ids_dims": []} if "txt_ids_dims" in inspect.signature(FluxParams).parameters else {}
 
 
 def fill(network, seed):

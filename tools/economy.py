@@ -4,7 +4,8 @@
 the passes of full CFG that were run (c and u count one each), how many samples the judge recognises, the Frechet
 distance of its features to real pictures, and the distance of the samples from those of plain CFG with the same noise.
 `--page` also writes docs/economy.json, docs/economy.md and its figure. The protocol and the sampler are those of the
-demo model's card. Samples are kept in .cache/economy, so that a stopped run goes on.
+demo model's card. Samples are kept in .cache/economy, under the checksum of what made them, so that a stopped run goes
+on.
 """
 
 from __future__ import annotations
@@ -30,11 +31,13 @@ from ..guidance.schedules import Run
 from .demo_evaluation import Bench, Protocol, Statistics, dpmpp_2m, karras_sigmas
 from .demo_files import read_denoiser
 from .pocket_means import CARD
+from .sources import origin
 
 ROOT = Path(__file__).resolve().parents[1]
 JUDGE = ROOT / "assets" / "classifiers" / "pocket-judge-1.safetensors"
 REAL = ROOT / "tests" / "fixtures" / "pocket_judge_statistics.safetensors"
 KEPT = ROOT / ".cache" / "economy"
+WEIGHTS = (CARD.with_suffix(".safetensors"),)
 PART = 500  # samples that are kept together
 PROBE = 100  # samples on which the page tries thresholds of the adaptive stop
 FULL, PRESET = "plain CFG", "faster (interval + reuse)"
@@ -137,13 +140,13 @@ def part(bench: Bench, chain: Chain, gamma: float, noise: Tensor, labels: Tensor
     """Samples from this noise and their passes, from the disk if they are there."""
     facts = (CARD.stem, bench.protocol.steps, bench.protocol.batch, repr(chain.rules), gamma)
     digest = hashlib.sha256(repr(facts).encode() + noise.numpy().tobytes() + labels.numpy().tobytes()).hexdigest()
-    file = KEPT / f"{digest[:24]}.safetensors"
+    file = KEPT / origin("economy", WEIGHTS) / f"{digest[:24]}.safetensors"
     if not file.exists():
         counted, sigmas = Counted(bench, chain, gamma), karras_sigmas(bench.protocol.steps)
         batches = zip(noise.split(bench.protocol.batch), labels.split(bench.protocol.batch), strict=True)
         x0 = torch.cat([dpmpp_2m(counted.rule(y), x, sigmas) for x, y in batches])
         counts = torch.tensor([counted.passes, counted.alone, counted.full])
-        KEPT.mkdir(parents=True, exist_ok=True)
+        file.parent.mkdir(parents=True, exist_ok=True)
         write_safetensors(file, {"x0": x0, "counts": counts}, {})
     kept, _ = read_safetensors(file)
     return kept["x0"], kept["counts"]

@@ -116,6 +116,7 @@ def _condition(model, label: int, x: Tensor) -> list[dict]:
 
 def host_rules() -> list[HostRule]:
     """The guidance nodes of the host, with their default knobs."""
+    from comfy_extras import nodes_post_processing  # noqa: F401, I001  newer hosts: a circle that opens only at this end
     from comfy_extras import (
         nodes_apg,
         nodes_cfg,

@@ -18,6 +18,9 @@ from torch import Tensor
 
 from ..guidance.chain import Chain
 from ..guidance.predictions import Predictions
+from ..guidance.rules.contract import ONE_OF, WHOLE, Source
+from ..guidance.rules.negative import Negative
+from ..guidance.rules.perturbed import Perturbed
 from ..guidance.schedules import Run
 from ..guidance.vectors import flat, wide
 
@@ -82,7 +85,8 @@ def claims_of(rule: Any) -> frozenset[str]:
         *(one.claims | (CFG_HAS if one.kind == "scale" else frozenset()) for one in rule.rules)
     )
     memory = rule.init(Run((*LEVELS, 0.0))).rules
-    stateless = all(state is None for state in memory) and all(one.kind != "scale" for one in rule.rules)
+    anywhere = all(one.kind != "scale" and one.window == WHOLE for one in rule.rules)
+    stateless = anywhere and all(state is None for state in memory)
     return found | {"no memory"} if stateless else found
 
 
@@ -124,10 +128,7 @@ def play(
 
     levels: the whole schedule, where the steps are a part of it.
     """
-    sigmas = tuple(float(p.sigma[0]) for p in steps)
-    last = 0.0 if levels is None else levels[levels.index(sigmas[-1]) + 1]
-    flow = bool(torch.isclose(steps[0].alpha + steps[0].sigma, torch.ones(())).all())
-    state = rule.init(Run((*sigmas, last), flow))
+    state = rule.init(run_of(steps, levels))
     found = []
     for p in steps:
         if isinstance(rule, Chain):
@@ -136,6 +137,14 @@ def play(
             guided, state = rule.step(state, p, gamma)
         found.append(guided)
     return found
+
+
+def run_of(steps: list[Predictions], levels: tuple[float, ...] | None = None) -> Run:
+    """The run of these steps; levels: the whole schedule, where they are a part of it."""
+    sigmas = tuple(float(p.sigma[0]) for p in steps)
+    last = 0.0 if levels is None else levels[levels.index(sigmas[-1]) + 1]
+    flow = bool(torch.isclose(steps[0].alpha + steps[0].sigma, torch.ones(())).all())
+    return Run((*sigmas, last), flow)
 
 
 def asked(chain: Chain, state: Any, p: Predictions, gamma: float) -> tuple[Predictions, float]:
@@ -226,7 +235,7 @@ def at_scale(gamma: float, which: str) -> Callable[[Any], float | None]:
             return None
         steps = steps_of(rule)
         pairs = list(zip(play(rule, steps, gamma), steps, strict=True))
-        pairs = pairs[:1] if remembers(rule) else pairs
+        pairs = pairs[:1] if gamma != 1 and remembers(rule) else pairs
         return deviation([guided for guided, _ in pairs], [getattr(p, which) for _, p in pairs])
 
     return measure
@@ -343,6 +352,57 @@ def inputs_kept(rule: Any) -> float:
     return max(deviation(_tensors(p), _tensors(q)) for p, q in zip(steps, before, strict=True))
 
 
+def stages_leave_no_state(rule: Any) -> float:
+    """A run whose steps are evaluated once more at the next level, as by heun, against the run without that."""
+    steps, found = steps_of(rule), []
+    state = rule.init(run_of(steps))
+    for p, then in zip(steps, [*steps[1:], steps[-1]], strict=True):
+        before = state
+        if isinstance(rule, Chain):
+            guided, state = rule.step(before, *asked(rule, before, p, GAMMA))
+            rule.stage(before, state, *asked(rule, before, then, GAMMA))
+        else:
+            guided, state = rule.step(before, p, GAMMA)
+            rule.step(before, then, GAMMA)
+        found.append(guided)
+    return deviation(found, play(rule, steps))
+
+
+def with_further(steps: list[Predictions], *names: str) -> tuple[list[Predictions], list[Tensor]]:
+    """The steps with one more prediction under these names, and that prediction at each step."""
+    generator = torch.Generator().manual_seed(2)
+    made = [p.cond + 0.3 * torch.randn(p.cond.shape, generator=generator) for p in steps]
+    paired = zip(steps, made, strict=True)
+    return [replace(p, extra={**p.extra, **dict.fromkeys(names, v)}) for p, v in paired], made
+
+
+def perturbed_arrives(rule: Any) -> float | None:
+    """A chain with two perturbed passes against D + 3 (c - w): D without them, w the pass."""
+    if not isinstance(rule, Chain):
+        return None
+    last = len(rule.rules)
+    longer = rule.then(Perturbed(Source("cond"), 1.0)).then(Perturbed(Source("cond"), 2.0))
+    steps, made = with_further(steps_of(rule), f"{last} perturbed", f"{last + 1} perturbed")
+    plain = zip(play(rule, steps), steps, made, strict=True)
+    return deviation(play(longer, steps), [guided + 3 * (p.cond - w) for guided, p, w in plain])
+
+
+def reshapes_what_pulls(rule: Any) -> float | None:
+    """A chain with a negative condition against the chain between u* and c, where plain CFG gives what that makes."""
+    if not isinstance(rule, Chain) or any(one.kind in (*ONE_OF, "replace") for one in rule.rules):
+        return None
+    longer = rule.then(Negative(("a condition",), (-0.5,)))
+    steps, made = with_further(steps_of(rule), f"{len(rule.rules)} condition 2")
+    state = rule.init(run_of(steps))
+    virtual = []
+    for p, other in zip(steps, made, strict=True):
+        gamma = rule.scale(state, float(p.sigma[0]), GAMMA)
+        pull = p.cond - p.uncond - 0.5 * (other - p.uncond)
+        whole = p.uncond + gamma * pull - p.cond
+        virtual.append(p if gamma == 1 else replace(p, uncond=p.cond - whole / (gamma - 1)))
+    return deviation(play(longer, steps), play(rule, virtual))
+
+
 def _tensors(p: Predictions) -> list[Tensor]:
     return [v for v in (p.x, p.sigma, p.alpha, p.uncond, p.cond, *p.extra.values()) if v is not None]
 
@@ -367,6 +427,11 @@ INVARIANTS = (
     Invariant("in plane", "in the affine plane of x, u and c", outside(("x", "cond"), "uncond"), "in plane"),
     Invariant("in span", "in the span of x, u and c", outside(("x", "uncond", "cond"), None), "in span"),
     Invariant("inputs kept", "nothing is written into what came in", inputs_kept, None, EXACT),
+    Invariant(
+        "stages leave no state", "a second stage of a step changes no later step", stages_leave_no_state, None, EXACT
+    ),
+    Invariant("perturbed arrives", "perturbed passes add up to D + w (c - c_perturbed)", perturbed_arrives),
+    Invariant("reshapes what pulls", "with a negative, the difference that pulls is reshaped", reshapes_what_pulls),
 )
 
 

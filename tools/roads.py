@@ -1,12 +1,11 @@
 """The demo denoiser, asked without a label and steered by a classifier it never saw, through the host's samplers.
 
 Samples are kept as rounded pictures in .cache/, a chunk at a time, so that a long table is made in several
-sittings. A chunk is kept under the checksum of the weights and of the mathematics that made it.
+sittings. A chunk is kept under the checksum of the weights and of every source file that made it.
 """
 
 from __future__ import annotations
 
-import hashlib
 import math
 import time
 from pathlib import Path
@@ -20,12 +19,12 @@ from ..guidance.energies import LabelEnergy
 from ..guidance.files import read_safetensors, write_safetensors
 from ..guidance.terms import UNITS, GradientOptions, GradientTerm
 from .demo_evaluation import Statistics, classwise_frechet, diversity, frechet, interval, statistics_of, to_pixels
+from .sources import origin
 
 ROOT = Path(__file__).resolve().parents[1]
 KEPT = ROOT / ".cache" / "classifier-guidance"
 FIXTURE = ROOT / "tests" / "fixtures" / "pocket_judge_statistics.safetensors"
-SOURCES = [ROOT / "guidance" / f"{name}.py" for name in ("gradients", "energies")]
-WEIGHTS = [*sorted((ROOT / "assets").rglob("*.safetensors")), FIXTURE]
+WEIGHTS = (*sorted((ROOT / "assets").rglob("*.safetensors")), FIXTURE)
 NOISY, BACKPROP, CLEAN_X0 = ROADS = tuple(UNITS)
 CFG = "CFG"
 BATCH, SEED = 100, 1
@@ -119,19 +118,11 @@ class Demo:
         return {"accuracy": right, "low": low, "high": high, **distances, "diversity": diversity(seen, labels)}
 
 
-def origin() -> str:
-    """Checksum of what samples depend on: weights and mathematics."""
-    digest = hashlib.sha256()
-    for file in (*WEIGHTS, *SOURCES):
-        digest.update(file.read_bytes())
-    return digest.hexdigest()[:12]
-
-
 def kept_pixels(
     demo: Demo, row: Row, samples: int, until: float = math.inf, kept: Path = KEPT
 ) -> Tensor | None:  # -> [samples, 32, 32, 3] uint8
     """The row's samples, made where they are not kept yet; None where the clock passes `until` before."""
-    folder, parts = kept / origin(), []
+    folder, parts = kept / origin("roads", WEIGHTS), []
     folder.mkdir(parents=True, exist_ok=True)
     for first in range(0, samples, BATCH):
         file = folder / f"{row.name}-{first}.safetensors"

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from ..guidance.terms import UNITS
-from .bench.transformers_versions import CACHE as SAVED
+from .bench.transformers_versions import answered
 from .road_costs import ABOUT, MEMORY, TIMES, file_of
 from .roads import BATCH, CFG, ROADS, SEED, Row
 
@@ -180,7 +180,6 @@ def memory() -> list[str]:
 
 def versions() -> list[str]:
     """Families, who saved and who read them, and how far apart the answers are."""
-    files = sorted(SAVED.glob("read-by-*.json"))
-    found = [row for file in files for row in json.loads(file.read_text(encoding="utf-8"))["rows"]]
+    found = [row for file in answered() for row in json.loads(file.read_text(encoding="utf-8"))["rows"]]
     cells = [[kind, saved, read, f"{apart:.0e}", f"{most:.2f}"] for kind, saved, read, apart, most in found]
     return markdown("family, saved by, read by, difference, largest", cells)

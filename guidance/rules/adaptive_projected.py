@@ -12,6 +12,8 @@ from ..vectors import flat, norm, per_item, project, ratio
 from .contract import Rule, with_difference
 from .spaces import known_space, seen
 
+PARTS = ("sample", "channel", "frame")
+
 
 @dataclass(frozen=True)
 class Momentum:
@@ -31,6 +33,20 @@ def weighed(delta: Tensor, axis: Tensor, eta: float) -> Tensor:  # [B, ...], [B,
     return delta + (eta - 1) * project(delta, axis)
 
 
+def folded(v: Tensor, part: str) -> Tensor:  # [B, C, ...] -> [B x parts, ...]
+    """One item for each part: the sample, or each of its channels, or, in a video, each of its frames."""
+    if part == "channel":
+        return v.flatten(0, 1)
+    return v.movedim(2, 1).flatten(0, 1) if part == "frame" and v.ndim == 5 else v
+
+
+def unfolded(v: Tensor, part: str, like: Tensor) -> Tensor:  # [B x parts, ...] -> [B, C, ...]
+    """The parts back in their places."""
+    if part == "frame" and like.ndim == 5:
+        return v.unflatten(0, (like.shape[0], like.shape[2])).movedim(1, 2)
+    return v.reshape(like.shape)
+
+
 @dataclass(frozen=True)
 class AdaptiveProjected(Rule):
     """Adaptive projected guidance.
@@ -40,8 +56,12 @@ class AdaptiveProjected(Rule):
 
     eta: weight of the part of the difference along c, measured in `space`; 1 is plain CFG, 0 the paper's.
     threshold: cap on the x0 difference, 0 is off; per element (r = threshold sqrt(N)), so that it does not depend on
-    the resolution, or, if absolute, r itself. momentum: beta; the paper's are negative.
-    Source: Sadat et al. 2024, arXiv 2410.02416, algorithm 1.
+    the resolution, or, if absolute, r itself. momentum: beta; the paper's are negative. It adds up x0 differences in
+    every space. part: what has a length and a direction of its own, with N elements: the sample, each channel of it, or
+    each frame of a video (of anything else, the sample).
+    Raises ValueError for an unknown space or part.
+    Source: Sadat et al. 2024, arXiv 2410.02416, algorithm 1. Its code takes the last three axes: the sample of a
+    picture, each channel of a video. ACE-Step takes the last two: each channel of a picture.
     """
 
     kind = "before"
@@ -51,9 +71,12 @@ class AdaptiveProjected(Rule):
     momentum: float = -0.5
     absolute: bool = False
     space: str = "x0"
+    part: str = "sample"
 
     def __post_init__(self):
         known_space(self.space)
+        if self.part not in PARTS:
+            raise ValueError(f"Part {self.part!r} is unknown. Use one of {', '.join(PARTS)}.")
 
     @property
     def neutral(self) -> bool:
@@ -65,7 +88,8 @@ class AdaptiveProjected(Rule):
         """One phrase for the trace."""
         cap = f", cap {self.threshold:g}{'' if self.absolute else ' sqrt(N)'}" if self.threshold else ""
         memory = f", momentum {self.momentum:g}" if self.momentum else ""
-        return f"APG eta {self.eta:g}{cap}{memory} in {self.space}"
+        part = "" if self.part == "sample" else f", by {self.part}"
+        return f"APG eta {self.eta:g}{cap}{memory} in {self.space}{part}"
 
     def init(self, run: Run) -> Momentum:
         """No difference yet."""
@@ -75,8 +99,9 @@ class AdaptiveProjected(Rule):
         """Predictions whose difference is delta'."""
         uncond, cond = p.pair
         mean = delta = cond - uncond + self.momentum * state.mean
+        axis = cond if self.space == "x0" else seen(self.space, p).outputs(cond)[0]
+        delta, axis = (folded(v, self.part) for v in (delta, axis))
         if self.threshold:
             delta = capped(delta, self.threshold * (1 if self.absolute else flat(delta).shape[1] ** 0.5))
-        axis = cond if self.space == "x0" else seen(self.space, p).outputs(cond)[0]
-        delta = weighed(delta, axis, self.eta)
+        delta = unfolded(weighed(delta, axis, self.eta), self.part, cond)
         return with_difference(p, delta), Momentum(mean)

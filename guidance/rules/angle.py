@@ -19,7 +19,8 @@ def turned(p: Predictions, *, gamma: float, max_angle: float) -> Tensor:  # max_
         D = cos(t') c + sin(t') |c| e        t' = (gamma - 1) t, clipped to +-max_angle
         e: unit vector along the part of c across u
 
-    So |D| <= sqrt(2) |c|. Where u or c is zero, nothing turns.
+    So |D| <= sqrt(2) |c|. Where u or c is zero, nothing turns. Below gamma = 1, where the paper is silent, it turns
+    towards u: at gamma = 0 by the whole angle, so that D lies near the direction of u, as long as c.
     """
     uncond, cond = p.pair
     across = reject(cond - uncond, uncond)

@@ -25,8 +25,7 @@ class Autoguidance(Rule):
     Source: Karras et al. 2024, arXiv 2406.02507.
     """
 
-    kind = "before"
-    fills_uncond = True
+    kind = "replace"
     claims = frozenset({"same in every space", "per item"})
     weak: Source
     share: float = 1.0

@@ -13,19 +13,22 @@ from ..predictions import Predictions
 from .contract import Rule, with_difference
 
 METHODS = ("FDG", "FreSca")
+MOST_BANDS = 10  # a side of a latent halves so often before nothing is left of it
 
 
 @dataclass(frozen=True)
 class Bands(Rule):
     """Weigh the low and the high frequencies of the difference, along the last two axes (the last one of audio).
 
-        FDG      D = c + (gamma - 1) (low delta_low + high delta_high)    delta_low: one level of a Laplacian pyramid
-        FreSca   D = u + gamma (low delta_low + high delta_high)          delta_low: a box of the Fourier transform
+        FDG      D = c + (gamma - 1) sum_k w_k delta_k             delta_k: a band of a Laplacian pyramid
+        FreSca   D = u + gamma (low delta_low + high delta_high)   delta_low: a box of the Fourier transform
 
-    FDG's scales are w_low = 1 + (gamma - 1) low and w_high alike. FreSca also moves c, so gamma = 1, which has no
-    difference to weigh, is c by definition and its neighbours are not.
-    low, high: weights, 1 is plain CFG. cutoff: half side of the box as a share of the highest frequency, 0 .. 1;
-    relative, so that a larger picture is split at the same place. Only FreSca reads it.
+    FDG's w are low, middle and high, from the coarsest band to the finest; its scales are 1 + (gamma - 1) w. FreSca
+    also moves c, so gamma = 1, which has no difference to weigh, is c by definition and its neighbours are not.
+    low, high: weights, 1 is plain CFG. middle: weights of further bands between them, coarse to fine; each halves the
+    resolution of the coarsest band once more. Only FDG reads it. cutoff: half side of the box as a share of the highest
+    frequency, 0 .. 1; relative, so that a larger picture is split at the same place. Only FreSca reads it.
+    Raises ValueError for an unknown method, or for more than MOST_BANDS bands.
     Source: Sadat et al. 2025, arXiv 2506.19713; Huang et al. 2025, arXiv 2504.02154.
     """
 
@@ -35,21 +38,30 @@ class Bands(Rule):
     low: float = 0.5
     high: float = 1.0
     cutoff: float = 0.5
+    middle: tuple[float, ...] = ()
 
     def __post_init__(self):
+        if len(self.middle) + 2 > MOST_BANDS:
+            raise ValueError(f"middle holds {len(self.middle)} weights; give at most {MOST_BANDS - 2}.")
         if self.method not in METHODS:
             raise ValueError(f"Frequency method {self.method!r} is unknown. Use {' or '.join(METHODS)}.")
 
     @property
     def neutral(self) -> bool:
-        """Both bands as they are."""
-        return self.low == self.high == 1
+        """All bands as they are."""
+        return set(self.weights) == {1}
+
+    @property
+    def weights(self) -> tuple[float, ...]:
+        """Weights of the bands, coarse to fine."""
+        return (self.low, *(self.middle if self.method == "FDG" else ()), self.high)
 
     @property
     def text(self) -> str:
         """One phrase for the trace."""
         at = f", cutoff {self.cutoff:g}" if self.method == "FreSca" else ""
-        return f"{self.method} low {self.low:g}, high {self.high:g}{at}"
+        between = "".join(f", {weight:g}" for weight in self.weights[1:-1])
+        return f"{self.method} low {self.low:g}{between}, high {self.high:g}{at}"
 
     def step(self, state: None, p: Predictions, gamma: float) -> tuple[Predictions, None]:
         """Predictions whose difference has weighted bands: u moves (FDG), or c (FreSca)."""
@@ -57,11 +69,18 @@ class Bands(Rule):
             return p, state
         uncond, cond = p.pair
         delta = cond - uncond
-        lower = pyramid_low(delta) if self.method == "FDG" else box_low(delta, self.cutoff)
-        weighted = self.low * delta + (self.high - self.low) * (delta - lower)
+        weighted = self._weighted(delta)
         if self.method == "FDG":
             return with_difference(p, weighted), state
         return replace(p, cond=(uncond + weighted).to(p.cond.dtype)), state
+
+    def _weighted(self, delta: Tensor) -> Tensor:
+        """Sum of the bands, each with its weight: what each has more than the coarsest, from the finest on."""
+        weighted, rest = self.low * delta, delta
+        for level, weight in enumerate(reversed(self.weights[1:]), start=1):
+            lower = pyramid_low(delta, level) if self.method == "FDG" else box_low(delta, self.cutoff)
+            weighted, rest = weighted + (weight - self.low) * (rest - lower), lower
+        return weighted
 
 
 def box_low(v: Tensor, cutoff: float) -> Tensor:  # [B, C, ...] -> [B, C, ...]
@@ -75,23 +94,27 @@ def box_low(v: Tensor, cutoff: float) -> Tensor:  # [B, C, ...] -> [B, C, ...]
     return torch.fft.ifftn(spectrum, dim=axes).real.to(v.dtype)
 
 
-def pyramid_low(v: Tensor) -> Tensor:  # [B, C, ...] -> [B, C, ...]
-    """What a Laplacian pyramid of one level keeps: blur, halve, double, blur, along each of the last two axes.
+def pyramid_low(v: Tensor, level: int = 1) -> Tensor:  # [B, C, ...] -> [B, C, ...]
+    """What a Laplacian pyramid keeps below a level, in full size: blur and halve, as often double and blur, by axis.
 
     Blur: binomial, 5 taps, mirrored at the border. Halving and doubling are linear. All of it is linear, so that one
-    matrix an axis does it.  Source: Burt and Adelson 1983.
+    matrix for each of the last two axes does it.  Source: Burt and Adelson 1983.
     """
-    kept = [_kept(v.shape[axis], v.dtype, v.device) for axis in _axes(v)]
+    kept = [_kept(v.shape[axis], level, v.dtype, v.device) for axis in _axes(v)]
     low = v @ kept[-1]
     return low if len(kept) == 1 else kept[0].mT @ low
 
 
-@functools.lru_cache(maxsize=8)
-def _kept(side: int, dtype: torch.dtype, device: torch.device) -> Tensor:  # -> [side, side], row j: what unit j becomes
+@functools.lru_cache(maxsize=2 * MOST_BANDS)
+def _kept(side: int, level: int, dtype: torch.dtype, device: torch.device) -> Tensor:  # row j: what unit j becomes
     with torch.inference_mode(False), torch.no_grad():
-        unit = torch.eye(side, dtype=torch.float64)[:, None]
-        half = functional.interpolate(_blurred(unit), size=max(side // 2, 1), mode="linear")
-        return _blurred(functional.interpolate(half, size=side, mode="linear"))[:, 0].to(device, dtype)
+        v, sides = torch.eye(side, dtype=torch.float64)[:, None], [side]
+        for _ in range(level):
+            sides.append(max(sides[-1] // 2, 1))
+            v = functional.interpolate(_blurred(v), size=sides[-1], mode="linear")
+        for larger in reversed(sides[:-1]):
+            v = _blurred(functional.interpolate(v, size=larger, mode="linear"))
+        return v[:, 0].to(device, dtype)
 
 
 def _blurred(v: Tensor) -> Tensor:  # [R, 1, side] -> [R, 1, side]

@@ -39,7 +39,8 @@ class Feedback(Rule):
         m = r^2 z + (1 - r^2) D_k     s^2 = n'^2 (1 - r^2)     r = n'/n     z = x / alpha     n = sigma / alpha
 
     L: log posterior of the condition, 0 at first; z': where the sampler went. The scale rises while the sample does not
-    show its condition, up to g = the sampler's cfg, and falls towards 1 once it does. At cfg <= 1: plain CFG.
+    show its condition, up to g = the sampler's cfg, and falls towards 1 once it does. At cfg <= 1: plain CFG. An outer
+    step has one lambda, for all its stages.
     pi: how well the model is believed to have learned the condition, between 0 and 1; the first scale is 1 / pi. t0:
     noise time (1 at the start, 0 at the end) at which an undecided sample reaches scale 3. t1: time about which
     evidence outweighs the drift.
@@ -77,10 +78,18 @@ class Feedback(Rule):
         if state.before is not None:
             posterior = posterior - state.temperature * evidence(state.before, p) + state.offset
         posterior = posterior.clamp(self._lowest(gamma), MOST)
+        return self._guided(p, posterior), state._replace(posterior=posterior, before=p)
+
+    def stage(self, state: Memory, following: Memory, p: Predictions, gamma: float) -> Tensor:
+        """The guided prediction at the scales of the step."""
+        if gamma <= 1 or following.posterior is None:
+            return super().stage(state, following, p, gamma)
+        return self._guided(p, following.posterior)
+
+    def _guided(self, p: Predictions, posterior: Tensor) -> Tensor:
         scale = posterior.exp() / (posterior.exp() - (1 - self.pi))
         uncond, cond = p.pair
-        guided = uncond + per_item(scale, cond) * (cond - uncond)
-        return guided.to(p.cond.dtype), state._replace(posterior=posterior, before=p)
+        return (uncond + per_item(scale, cond) * (cond - uncond)).to(p.cond.dtype)
 
     def _lowest(self, scale: float) -> float:
         """Log posterior at which lambda is this scale: ln((1 - pi) g / (g - 1))."""

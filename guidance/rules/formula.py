@@ -13,12 +13,14 @@ import torch
 from torch import Tensor
 
 from ..predictions import Predictions
+from ..printing import shortened
 from ..vectors import dot, flat, norm, per_item, project, reject, wide
 from .contract import Rule
 
 PLAIN = "u + gamma * d"
 LONGEST = 2000  # characters
 DEEPEST = 60  # nested operations
+LONGEST_SAID = 60  # characters that a message repeats
 PROBE = (2, 3, 2, 2)
 
 
@@ -83,7 +85,10 @@ class Formula(Rule):
         half = torch.full(PROBE[:1], 0.5, dtype=torch.float64)
         found = self._value(Predictions(x, half, half, u, c), 2.0)
         if found.shape != PROBE:
-            raise ValueError(f"The formula {self.formula!r} gives a number, not a picture. Begin with u, c or x.")
+            raise ValueError(
+                f"The formula {shortened(self.formula, LONGEST_SAID)!r} gives a number, not a picture. "
+                "Begin with u, c or x."
+            )
 
     @cached_property
     def tree(self) -> ast.expr:
@@ -93,8 +98,10 @@ class Formula(Rule):
         try:
             tree = ast.parse(self.formula.strip(), mode="eval").body
         except (SyntaxError, ValueError, RecursionError, MemoryError) as reason:
-            raise ValueError(f"The formula {self.formula!r} cannot be read: {_reason(reason)}. {ALLOWED}") from None
-        _check(tree, 0)
+            raise ValueError(
+                f"The formula {shortened(self.formula, LONGEST_SAID)!r} cannot be read: {_reason(reason)}. {ALLOWED}"
+            ) from None
+        _check(tree, self.formula.strip(), 0)
         return tree
 
     @property
@@ -122,7 +129,7 @@ def _reason(error: Exception) -> str:
     return error.msg if isinstance(error, SyntaxError) else "it is too deep or holds a sign that is none"
 
 
-def _check(node: ast.expr, depth: int) -> None:
+def _check(node: ast.expr, text: str, depth: int) -> None:
     """Raise ValueError at the first thing in the tree that is not allowed."""
     if depth > DEEPEST:
         raise ValueError(f"The formula is nested more than {DEEPEST} deep. Split it over two nodes, or simplify it.")
@@ -138,9 +145,10 @@ def _check(node: ast.expr, depth: int) -> None:
         case ast.Call(func=ast.Name(id=name), args=inside, keywords=[]) if name in FUNCTIONS:
             _check_count(name, len(inside))
         case _:
-            raise ValueError(f"The formula holds {ast.unparse(node)!r}, which is not allowed. {ALLOWED}")
+            part = shortened(ast.get_source_segment(text, node) or text, LONGEST_SAID)
+            raise ValueError(f"The formula holds {part!r}, which is not allowed. {ALLOWED}")
     for each in inside:
-        _check(each, depth + 1)
+        _check(each, text, depth + 1)
 
 
 def _check_count(name: str, given: int) -> None:

@@ -61,7 +61,7 @@ class Interval(Rule):
     def _covers(self, run: Run, sigma: float) -> bool:
         if self.unit == "sigma":
             return self.end < sigma <= self.start
-        place = run.position(sigma) / run.steps if self.unit == "percent" else run.log_snr(sigma)
+        place = run.step(sigma) / run.steps if self.unit == "percent" else run.log_snr(sigma)
         return self.start <= place < self.end
 
     @property

@@ -50,7 +50,7 @@ class Negative(Rule):
     is c, and nothing else is evaluated.
     """
 
-    kind = "combine"
+    kind = "conditions"
     claims = frozenset({"per item", "same in every space"})
     conditions: tuple[Any, ...]
     weights: tuple[float, ...]

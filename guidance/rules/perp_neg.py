@@ -33,7 +33,7 @@ class PerpNeg(Rule):
     Where the empty prompt was not evaluated the negative takes its place, which is plain CFG. At gamma = 1 it is c.
     """
 
-    kind = "combine"
+    kind = "conditions"
     claims = frozenset({"per item", "same in every space"})
     empty: Any
     weight: float = 1.0

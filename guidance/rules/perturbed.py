@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+
+from torch import Tensor
 
 from ..predictions import Predictions
-from ..schedules import Run
 from ..vectors import promoted
 from .contract import Rule, Source
 
@@ -17,14 +18,14 @@ class Perturbed(Rule):
 
         D = G + scale (c - w)        G: what the chain makes of u and c
 
-    Both u and c move by scale (c - w), so that it acts at any gamma, at 1 too, where u is not evaluated. perturbed:
-    the source of w, the condition of c in a model that answers worse. scale: 0 is off. start, end: share of the steps,
-    start <= i / steps < end; outside it w is not evaluated.
+    c is the prediction as evaluated, and the sum comes last, whatever the other rules do: several add up, and it acts
+    at any gamma, at 1 too, where u is not evaluated. perturbed: the source of w, the condition of c in a model that
+    answers worse. scale: 0 is off. start, end: share of the steps, start <= i / steps < end; outside it w is not
+    evaluated.
     Source: Ahn et al. 2024, arXiv 2403.17377 (PAG); the perturbation itself is the model's own.
     """
 
-    kind = "before"
-    fills_uncond = True
+    kind = "add"
     claims = frozenset({"same in every space", "per item"})
     perturbed: Source
     weight: float = 3.0
@@ -53,20 +54,17 @@ class Perturbed(Rule):
         """The perturbed one."""
         return {"perturbed": self.perturbed}
 
-    def init(self, run: Run) -> Run:
-        """The schedule, by which the window is known."""
-        return run
+    @property
+    def window(self) -> tuple[float, float]:
+        """Its part of the run."""
+        return self.start, self.end
 
-    def needs(self, state: Run, sigma: float, wanted: frozenset[str]) -> frozenset[str]:
-        """The perturbed prediction inside the window, whatever gamma is."""
-        inside = self.start <= state.position(sigma) / state.steps < self.end
-        return wanted | {"perturbed"} if inside else wanted
+    def needs(self, state: None, sigma: float, wanted: frozenset[str]) -> frozenset[str]:
+        """The perturbed prediction, whatever gamma is."""
+        return wanted | {"perturbed"}
 
-    def step(self, state: Run, p: Predictions, gamma: float) -> tuple[Predictions, Run]:
-        """Both predictions moved away from the perturbed one."""
+    def step(self, state: None, p: Predictions, gamma: float) -> tuple[Tensor | None, None]:
+        """The way from the perturbed prediction, None where that was not evaluated."""
         if "perturbed" not in p.extra:
-            return p, state
-        cond, dtype = promoted(p.cond), p.cond.dtype
-        shift = self.weight * (cond - promoted(p.extra["perturbed"]))
-        uncond = None if p.uncond is None else (promoted(p.uncond) + shift).to(dtype)
-        return replace(p, uncond=uncond, cond=(cond + shift).to(dtype)), state
+            return None, state
+        return self.weight * (promoted(p.cond) - promoted(p.extra["perturbed"])), state

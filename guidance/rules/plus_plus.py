@@ -20,8 +20,9 @@ class PlusPlus(Rule):
         euler_ancestral   as ddim on VE; on flow n_down = s / (1 - s) with s = sigma' (1 + (sigma'/sigma - 1) eta)
 
     Exact for steps of first order, which are linear in one prediction; approximate for others, which also remember
-    predictions at earlier scales. Inside a step of several stages the scale is that of the step. At the last step
-    gamma' = lambda. step: the sampler whose n_down is meant. eta: its noise, not read by euler.
+    predictions at earlier scales. Inside a step of several stages the scale is that of the step. At the last step, and
+    at one that does not lower the noise, gamma' = lambda. step: the sampler whose n_down is meant. eta: its noise, not
+    read by euler.
     Source: Chung et al. 2024, arXiv 2406.08070; the scale is derived here.
     """
 
@@ -43,8 +44,10 @@ class PlusPlus(Rule):
 
     def scale(self, gamma: float, run: Run, sigma: float) -> float:
         """The scale of the step that a noise level belongs to.  gamma: lambda."""
-        step = min(int(run.position(sigma)), run.steps - 1)
+        step = run.step(sigma)
         now, then = run.sigmas[step], run.sigmas[step + 1]
+        if then >= now:
+            return gamma
         return gamma / (1 - self._down(run, now, then) / run.noise_to_signal(now))
 
     def _down(self, run: Run, sigma: float, sigma_next: float) -> float:

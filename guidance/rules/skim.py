@@ -19,7 +19,8 @@ class Skim(Rule):
 
     G = u + gamma delta. skim: gamma or more is plain CFG; 1 gives c at the skimmed elements. At gamma = 1 nothing is
     skimmed. On flow models x is compared as it is, scaled down by alpha.
-    Source: the practice of the community, without a paper; the linear form, which acts at the skimmed elements alone.
+    Source: the practice of the community, without a paper; the linear form, at the skimmed elements alone. The
+    community's node also runs a pass with u and c swapped, which moves u; that one is left out here.
     """
 
     kind = "combine"

@@ -4,12 +4,20 @@ from __future__ import annotations
 
 from comfy_api.latest import io
 
-from ...guidance.rules.adaptive_projected import AdaptiveProjected
+from ...guidance.rules.adaptive_projected import PARTS, AdaptiveProjected
 from ...guidance.rules.spaces import SPACES
-from ..checks import choice, insist, number, verdict
+from ..checks import checked, choice, insist, verdict
 from .link import linked, rule_schema, space_input
 
 UNITS = ("per element", "absolute")
+NORM_OVER = io.Combo.Input(
+    "norm_over",
+    options=list(PARTS),
+    default=PARTS[0],
+    optional=True,
+    tooltip="What has a length and a direction of its own. sample: the whole, as the paper for "
+    "pictures. channel: each channel, as the paper's code for video, and ACE-Step. frame: each frame.",
+)
 
 
 class GGAdaptiveProjected(io.ComfyNode):
@@ -58,26 +66,28 @@ class GGAdaptiveProjected(io.ComfyNode):
                 ),
                 space_input("x0", "Where along and across are measured; the cap is always on the x0 difference."),
             ],
+            later=(NORM_OVER,),
         )
 
     @classmethod
-    def validate_inputs(cls, eta=None, threshold=None, momentum=None, threshold_unit=None, space=None):
-        return verdict(*_complaints(eta, threshold, momentum, threshold_unit, space))
+    def validate_inputs(cls, threshold_unit=None, space=None, norm_over=None):
+        return verdict(*_complaints(threshold_unit, space, norm_over))
 
     @classmethod
-    def execute(cls, eta, threshold, momentum, threshold_unit, space, guidance=None) -> io.NodeOutput:
-        insist(*_complaints(eta, threshold, momentum, threshold_unit, space))
-        rule = AdaptiveProjected(eta, threshold, momentum, threshold_unit == "absolute", space)
+    @checked
+    def execute(
+        cls, eta, threshold, momentum, threshold_unit, space, guidance=None, norm_over=PARTS[0]
+    ) -> io.NodeOutput:
+        insist(*_complaints(threshold_unit, space, norm_over))
+        rule = AdaptiveProjected(eta, threshold, momentum, threshold_unit == "absolute", space, norm_over)
         return linked(cls, guidance, rule)
 
 
-def _complaints(eta, threshold, momentum, threshold_unit, space) -> list[str | None]:
+def _complaints(threshold_unit, space, norm_over) -> list[str | None]:
     return [
-        number("eta", eta, -1, 2),
-        number("threshold", threshold, 0, 1000),
-        number("momentum", momentum, -0.95, 0.95),
         choice("threshold_unit", threshold_unit, UNITS),
         choice("space", space, SPACES),
+        choice("norm_over", norm_over, PARTS),
     ]
 
 

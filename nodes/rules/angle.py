@@ -5,7 +5,7 @@ from __future__ import annotations
 from comfy_api.latest import io
 
 from ...guidance.rules.angle import Angle
-from ..checks import insist, number, verdict
+from ..checks import checked
 from .link import linked, rule_schema
 
 
@@ -38,12 +38,8 @@ class GGAngle(io.ComfyNode):
         )
 
     @classmethod
-    def validate_inputs(cls, max_angle=None):
-        return verdict(number("max_angle", max_angle, 1, 90))
-
-    @classmethod
+    @checked
     def execute(cls, max_angle, keep_norm, guidance=None) -> io.NodeOutput:
-        insist(number("max_angle", max_angle, 1, 90))
         return linked(cls, guidance, Angle(max_angle, keep_norm))
 
 

@@ -6,7 +6,7 @@ from comfy_api.latest import io
 
 from ...guidance.rules.autoguidance import Autoguidance
 from ...guidance.rules.contract import Source
-from ..checks import insist, number, verdict
+from ..checks import checked, insist
 from .link import linked, rule_schema
 
 NOTHING_WEAKER = (
@@ -50,13 +50,10 @@ class GGAutoguidance(io.ComfyNode):
         )
 
     @classmethod
-    def validate_inputs(cls, weak_share=None):
-        return verdict(number("weak_share", weak_share, 0, 1))
-
-    @classmethod
+    @checked
     def execute(cls, weak_share, weak_model=None, weak_condition=None, guidance=None) -> io.NodeOutput:
         nothing = NOTHING_WEAKER if weak_model is None and weak_condition is None else None
-        insist(number("weak_share", weak_share, 0, 1), nothing)
+        insist(nothing)
         source = Source("cond" if weak_condition is None else weak_condition, weak_model)
         return linked(cls, guidance, Autoguidance(source, weak_share))
 

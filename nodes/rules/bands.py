@@ -5,8 +5,17 @@ from __future__ import annotations
 from comfy_api.latest import io
 
 from ...guidance.rules.bands import METHODS, Bands
-from ..checks import choice, insist, number, verdict
-from .link import linked, rule_schema
+from ...guidance.schedules import parse_values
+from ..checks import checked, choice, insist, number, verdict
+from .link import linked, refused, rule_schema
+
+MIDDLE = io.String.Input(
+    "middle",
+    default="",
+    optional=True,
+    tooltip="FDG only: weights of further bands between low and high, coarse to fine, such as 0.6, "
+    "0.8. Each halves the resolution at which low begins. Empty: two bands.",
+)
 
 
 class GGFrequencyBands(io.ComfyNode):
@@ -54,25 +63,32 @@ class GGFrequencyBands(io.ComfyNode):
                     "is low. 1: everything is.",
                 ),
             ],
+            later=(MIDDLE,),
         )
 
     @classmethod
-    def validate_inputs(cls, method=None, low=None, high=None, cutoff=None):
-        return verdict(*_complaints(method, low, high, cutoff))
+    def validate_inputs(cls, method=None, middle=None):
+        return verdict(*_complaints(method, middle))
 
     @classmethod
-    def execute(cls, method, low, high, cutoff, guidance=None) -> io.NodeOutput:
-        insist(*_complaints(method, low, high, cutoff))
-        return linked(cls, guidance, Bands(method, low, high, cutoff))
+    @checked
+    def execute(cls, method, low, high, cutoff, guidance=None, middle="") -> io.NodeOutput:
+        insist(*_complaints(method, middle))
+        return linked(cls, guidance, Bands(method, low, high, cutoff, parse_values(middle, "middle")))
 
 
-def _complaints(method, low, high, cutoff) -> list[str | None]:
-    return [
-        choice("method", method, METHODS),
-        number("low", low, -10, 10),
-        number("high", high, -10, 10),
-        number("cutoff", cutoff, 0, 1),
-    ]
+def _complaints(method, middle) -> list[str | None]:
+    return [choice("method", method, METHODS), *_of_middle(middle)]
+
+
+def _of_middle(middle: str | None) -> list[str | None]:
+    if middle is None:
+        return []
+    try:
+        weights = parse_values(middle, "middle")
+    except ValueError as error:
+        return [str(error)]
+    return [*(number("middle", weight, -10, 10) for weight in weights), refused(Bands, "FDG", 1.0, 1.0, 0.5, weights)]
 
 
 NODES = [GGFrequencyBands]

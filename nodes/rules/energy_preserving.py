@@ -6,7 +6,7 @@ from comfy_api.latest import io
 
 from ...guidance.rules.energy_preserving import EnergyPreserving
 from ...guidance.rules.spaces import SPACES
-from ..checks import choice, insist, verdict
+from ..checks import checked, choice, insist, verdict
 from .link import linked, rule_schema, space_input
 
 
@@ -37,6 +37,7 @@ class GGEnergyPreserving(io.ComfyNode):
         return verdict(choice("space", space, SPACES))
 
     @classmethod
+    @checked
     def execute(cls, robust, space, guidance=None) -> io.NodeOutput:
         insist(choice("space", space, SPACES))
         return linked(cls, guidance, EnergyPreserving(robust, space))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from comfy_api.latest import io
 
 from ...guidance.rules.feedback import Feedback
-from ..checks import insist, number, verdict
+from ..checks import checked
 from .link import linked, rule_schema
 
 LATEST = 0.99
@@ -55,17 +55,9 @@ class GGFeedback(io.ComfyNode):
         )
 
     @classmethod
-    def validate_inputs(cls, pi=None, t0=None, t1=None):
-        return verdict(*_complaints(pi, t0, t1))
-
-    @classmethod
+    @checked
     def execute(cls, pi, t0, t1, guidance=None) -> io.NodeOutput:
-        insist(*_complaints(pi, t0, t1))
         return linked(cls, guidance, Feedback(pi, t0, t1))
-
-
-def _complaints(pi, t0, t1) -> list[str | None]:
-    return [number("pi", pi, 0.01, 0.9999), number("t0", t0, 0, LATEST), number("t1", t1, 0, LATEST)]
 
 
 NODES = [GGFeedback]

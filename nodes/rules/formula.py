@@ -5,7 +5,7 @@ from __future__ import annotations
 from comfy_api.latest import io
 
 from ...guidance.rules.formula import ALLOWED, PLAIN, Formula
-from ..checks import insist, verdict
+from ..checks import checked, insist, verdict
 from .link import linked, refused, rule_schema
 
 
@@ -34,6 +34,7 @@ class GGFormula(io.ComfyNode):
         return verdict(refused(Formula, formula))
 
     @classmethod
+    @checked
     def execute(cls, formula, guidance=None) -> io.NodeOutput:
         insist(refused(Formula, formula))
         return linked(cls, guidance, Formula(formula))

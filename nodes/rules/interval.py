@@ -5,7 +5,7 @@ from __future__ import annotations
 from comfy_api.latest import io
 
 from ...guidance.rules.interval import UNITS, Interval
-from ..checks import choice, insist, number, verdict
+from ..checks import checked, choice, insist, verdict, widgets
 from .link import linked, refused, rule_schema
 
 FURTHEST = 100_000.0
@@ -52,9 +52,10 @@ class GGInterval(io.ComfyNode):
 
     @classmethod
     def validate_inputs(cls, unit=None, start=None, end=None):
-        return verdict(*_complaints(unit, start, end))
+        return verdict(*widgets(cls, start=start, end=end), *_complaints(unit, start, end))
 
     @classmethod
+    @checked
     def execute(cls, unit, start, end, guidance=None) -> io.NodeOutput:
         insist(*_complaints(unit, start, end))
         return linked(cls, guidance, Interval(unit, start, end))
@@ -63,8 +64,6 @@ class GGInterval(io.ComfyNode):
 def _complaints(unit, start, end) -> list[str | None]:
     return [
         choice("unit", unit, UNITS),
-        number("start", start, -FURTHEST, FURTHEST),
-        number("end", end, -FURTHEST, FURTHEST),
         refused(Interval, unit, start, end),
     ]
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 from comfy_api.latest import io
 
 from ...guidance.chain import PLAIN, Guidance, chain_of
@@ -18,8 +21,15 @@ CHAIN = wires.Guidance.Output(
 PLAIN_CFG = "These settings leave plain CFG as it is at every step."
 
 
-def rule_schema(node_id: str, display_name: str, description: str, knobs: list, experimental: bool = False):
-    """Schema of a rule node: its knobs, then the chain so far.
+def rule_schema(
+    node_id: str,
+    display_name: str,
+    description: str,
+    knobs: list,
+    experimental: bool = False,
+    later: tuple = (),
+):
+    """Schema of a rule node: its knobs, the chain so far, and optional knobs that came later.
 
     experimental: not among the rules that artists are shown first.
     """
@@ -28,7 +38,7 @@ def rule_schema(node_id: str, display_name: str, description: str, knobs: list, 
         display_name=display_name,
         category=f"{CATEGORY}/experimental" if experimental else CATEGORY,
         description=description,
-        inputs=[*knobs, UPSTREAM],
+        inputs=[*knobs, UPSTREAM, *later],
         outputs=[CHAIN],
         hidden=[io.Hidden.unique_id],
         is_experimental=experimental,
@@ -63,7 +73,7 @@ def say(cls, text: str) -> None:
         server.send_progress_text(text, node, server.client_id)
 
 
-def refused(rule: type[Rule], *knobs) -> str | None:
+def refused(rule: Callable[..., Any], *knobs) -> str | None:
     """The sentence with which a rule refuses its knobs; None where it takes them, or where one comes over a wire."""
     if None in knobs:
         return None

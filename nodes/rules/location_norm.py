@@ -6,7 +6,7 @@ from comfy_api.latest import io
 
 from ...guidance.rules.location_norm import LocationNorm
 from ...guidance.rules.spaces import SPACES
-from ..checks import choice, insist, number, verdict
+from ..checks import checked, choice, insist, verdict
 from .link import linked, rule_schema, space_input
 
 
@@ -40,17 +40,14 @@ class GGLocationNorm(io.ComfyNode):
         )
 
     @classmethod
-    def validate_inputs(cls, strength=None, space=None):
-        return verdict(*_complaints(strength, space))
+    def validate_inputs(cls, space=None):
+        return verdict(choice("space", space, SPACES))
 
     @classmethod
+    @checked
     def execute(cls, strength, match, space, guidance=None) -> io.NodeOutput:
-        insist(*_complaints(strength, space))
+        insist(choice("space", space, SPACES))
         return linked(cls, guidance, LocationNorm(strength, match, space))
-
-
-def _complaints(strength, space) -> list[str | None]:
-    return [number("strength", strength, 0, 1), choice("space", space, SPACES)]
 
 
 NODES = [GGLocationNorm]

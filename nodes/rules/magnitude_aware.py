@@ -6,7 +6,7 @@ from comfy_api.latest import io
 
 from ...guidance.rules.magnitude_aware import MagnitudeAware
 from ...guidance.rules.spaces import SPACES
-from ..checks import choice, insist, number, verdict
+from ..checks import checked, choice, insist, verdict
 from .link import linked, rule_schema, space_input
 
 
@@ -35,17 +35,14 @@ class GGMagnitudeAware(io.ComfyNode):
         )
 
     @classmethod
-    def validate_inputs(cls, damping=None, space=None):
-        return verdict(*_complaints(damping, space))
+    def validate_inputs(cls, space=None):
+        return verdict(choice("space", space, SPACES))
 
     @classmethod
+    @checked
     def execute(cls, damping, space, guidance=None) -> io.NodeOutput:
-        insist(*_complaints(damping, space))
+        insist(choice("space", space, SPACES))
         return linked(cls, guidance, MagnitudeAware(damping, space))
-
-
-def _complaints(damping, space) -> list[str | None]:
-    return [number("damping", damping, 0, 100), choice("space", space, SPACES)]
 
 
 NODES = [GGMagnitudeAware]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from comfy_api.latest import io
 
 from ...guidance.rules.negative import FORMS, Negative
-from ..checks import choice, insist, number, verdict
+from ..checks import checked, choice, insist, verdict
 from .link import linked, rule_schema
 
 HEAVIEST = 100
@@ -39,14 +39,15 @@ class GGNegative(io.ComfyNode):
         )
 
     @classmethod
-    def validate_inputs(cls, form=None, second_weight=None, third_weight=None, fourth_weight=None):
-        return verdict(*_complaints(form, second_weight, third_weight, fourth_weight))
+    def validate_inputs(cls, form=None):
+        return verdict(choice("form", form, FORMS))
 
     @classmethod
+    @checked
     def execute(
         cls, second, form, second_weight, third_weight, fourth_weight, third=None, fourth=None, guidance=None
     ) -> io.NodeOutput:
-        insist(*_complaints(form, second_weight, third_weight, fourth_weight))
+        insist(choice("form", form, FORMS))
         given = [(second, second_weight), (third, third_weight), (fourth, fourth_weight)]
         conditions, weights = zip(*[pair for pair in given if pair[0] is not None], strict=True)
         return linked(cls, guidance, Negative(conditions, weights, form))
@@ -62,12 +63,6 @@ def _weight(name: str, default: float, tooltip: str) -> io.Float.Input:
         tooltip=f"{tooltip} Negative pushes away, 0 is not evaluated; the weights of a sum multiply cfg, and all that "
         "pull together burn like a higher cfg.",
     )
-
-
-def _complaints(form, *weights) -> list[str | None]:
-    names = ("second_weight", "third_weight", "fourth_weight")
-    ranges = [number(name, weight, -HEAVIEST, HEAVIEST) for name, weight in zip(names, weights, strict=True)]
-    return [choice("form", form, FORMS), *ranges]
 
 
 NODES = [GGNegative]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from comfy_api.latest import io
 
 from ...guidance.rules.perp_neg import PerpNeg
-from ..checks import insist, number, verdict
+from ..checks import checked
 from .link import linked, rule_schema
 
 
@@ -35,12 +35,8 @@ class GGPerpNeg(io.ComfyNode):
         )
 
     @classmethod
-    def validate_inputs(cls, weight=None):
-        return verdict(number("weight", weight, 0, 100))
-
-    @classmethod
+    @checked
     def execute(cls, empty, weight, guidance=None) -> io.NodeOutput:
-        insist(number("weight", weight, 0, 100))
         return linked(cls, guidance, PerpNeg(empty, weight))
 
 

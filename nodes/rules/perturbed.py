@@ -6,7 +6,7 @@ from comfy_api.latest import io
 
 from ...guidance.rules.contract import Source
 from ...guidance.rules.perturbed import Perturbed
-from ..checks import insist, number, verdict
+from ..checks import checked, insist, verdict, widgets
 from .link import linked, refused, rule_schema
 
 SAMPLER_HOOKS = ("sampler_post_cfg_function", "sampler_calc_cond_batch_function")
@@ -34,8 +34,8 @@ class GGPerturbed(io.ComfyNode):
                     min=-100.0,
                     max=100.0,
                     step=0.1,
-                    tooltip="w in D = G + w (c - c_perturbed). 0: off. 1 to 3 usual; too high burns, whatever cfg is. "
-                    "PAG: arXiv 2403.17377.",
+                    tooltip="w in D = G + w (c - c_perturbed), added last in any chain; several add up. 0: off. "
+                    "1 to 3 usual; too high burns, whatever cfg is. PAG: arXiv 2403.17377.",
                 ),
                 _share("start_percent", 0.0, "Share of the steps from which it acts; before it the pass is saved."),
                 _share("end_percent", 1.0, "Share of the steps up to which it acts; behind it the pass is saved."),
@@ -44,12 +44,14 @@ class GGPerturbed(io.ComfyNode):
         )
 
     @classmethod
-    def validate_inputs(cls, scale=None, start_percent=None, end_percent=None):
-        return verdict(*_complaints(scale, start_percent, end_percent))
+    def validate_inputs(cls, start_percent=None, end_percent=None):
+        window = {"start_percent": start_percent, "end_percent": end_percent}
+        return verdict(*widgets(cls, **window), _window(**window))
 
     @classmethod
+    @checked
     def execute(cls, perturbed_model, scale, start_percent, end_percent, guidance=None) -> io.NodeOutput:
-        insist(*_complaints(scale, start_percent, end_percent), _hooked(perturbed_model))
+        insist(_window(start_percent, end_percent), _hooked(perturbed_model))
         return linked(cls, guidance, Perturbed(Source("cond", perturbed_model), scale, start_percent, end_percent))
 
 
@@ -57,13 +59,8 @@ def _share(name: str, default: float, tooltip: str) -> io.Float.Input:
     return io.Float.Input(name, default=default, min=0.0, max=1.0, step=0.01, tooltip=tooltip)
 
 
-def _complaints(scale, start_percent, end_percent) -> list[str | None]:
-    return [
-        number("scale", scale, -100, 100),
-        number("start_percent", start_percent, 0, 1),
-        number("end_percent", end_percent, 0, 1),
-        None if scale is None else refused(Perturbed, Source("cond"), scale, start_percent, end_percent),
-    ]
+def _window(start_percent, end_percent) -> str | None:
+    return refused(Perturbed, Source("cond"), 1.0, start_percent, end_percent)
 
 
 def _hooked(model) -> str | None:

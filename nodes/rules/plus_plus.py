@@ -5,7 +5,7 @@ from __future__ import annotations
 from comfy_api.latest import io
 
 from ...guidance.rules.plus_plus import STEPS, PlusPlus
-from ..checks import choice, insist, number, verdict
+from ..checks import checked, choice, insist, verdict
 from .link import linked, rule_schema, say
 
 EXACT_FOR = "CFG++: exact with {}; approximate with any sampler that takes other steps. cfg is lambda: 0 to 1, try 0.6."
@@ -46,19 +46,16 @@ class GGPlusPlus(io.ComfyNode):
         )
 
     @classmethod
-    def validate_inputs(cls, step_of=None, eta=None):
-        return verdict(*_complaints(step_of, eta))
+    def validate_inputs(cls, step_of=None):
+        return verdict(choice("step_of", step_of, STEPS))
 
     @classmethod
+    @checked
     def execute(cls, step_of, eta, guidance=None) -> io.NodeOutput:
-        insist(*_complaints(step_of, eta))
+        insist(choice("step_of", step_of, STEPS))
         output = linked(cls, guidance, PlusPlus(step_of, eta))
         say(cls, EXACT_FOR.format(SAMPLERS[step_of]))
         return output
-
-
-def _complaints(step_of, eta) -> list[str | None]:
-    return [choice("step_of", step_of, STEPS), number("eta", eta, 0, 1)]
 
 
 NODES = [GGPlusPlus]

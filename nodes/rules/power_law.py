@@ -5,7 +5,7 @@ from __future__ import annotations
 from comfy_api.latest import io
 
 from ...guidance.rules.power_law import FACTORS, PowerLaw
-from ..checks import choice, insist, number, verdict
+from ..checks import checked, choice, insist, verdict
 from .link import linked, rule_schema
 
 
@@ -40,17 +40,14 @@ class GGPowerLaw(io.ComfyNode):
         )
 
     @classmethod
-    def validate_inputs(cls, power=None, space=None):
-        return verdict(*_complaints(power, space))
+    def validate_inputs(cls, space=None):
+        return verdict(choice("space", space, FACTORS))
 
     @classmethod
+    @checked
     def execute(cls, power, space, guidance=None) -> io.NodeOutput:
-        insist(*_complaints(power, space))
+        insist(choice("space", space, FACTORS))
         return linked(cls, guidance, PowerLaw(power, space))
-
-
-def _complaints(power, space) -> list[str | None]:
-    return [number("power", power, -1, 3), choice("space", space, FACTORS)]
 
 
 NODES = [GGPowerLaw]

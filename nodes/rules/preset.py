@@ -6,7 +6,7 @@ from comfy_api.latest import io
 
 from ...guidance.chain import Chain
 from ...guidance.presets import PRESETS
-from ..checks import choice, insist, verdict
+from ..checks import checked, choice, insist, verdict
 from .link import linked, rule_schema, say
 
 
@@ -35,6 +35,7 @@ class GGPreset(io.ComfyNode):
         return verdict(choice("preset", preset, PRESETS))
 
     @classmethod
+    @checked
     def execute(cls, preset, guidance=None) -> io.NodeOutput:
         insist(choice("preset", preset, PRESETS))
         rules, advice = PRESETS[preset]

@@ -6,7 +6,7 @@ from comfy_api.latest import io
 
 from ...guidance.rules.rescale import Rescale
 from ...guidance.rules.spaces import SPACES
-from ..checks import choice, insist, number, verdict
+from ..checks import checked, choice, insist, verdict
 from .link import linked, rule_schema, space_input
 
 
@@ -34,17 +34,14 @@ class GGRescale(io.ComfyNode):
         )
 
     @classmethod
-    def validate_inputs(cls, phi=None, space=None):
-        return verdict(*_complaints(phi, space))
+    def validate_inputs(cls, space=None):
+        return verdict(choice("space", space, SPACES))
 
     @classmethod
+    @checked
     def execute(cls, phi, space, guidance=None) -> io.NodeOutput:
-        insist(*_complaints(phi, space))
+        insist(choice("space", space, SPACES))
         return linked(cls, guidance, Rescale(phi, space))
-
-
-def _complaints(phi, space) -> list[str | None]:
-    return [number("phi", phi, 0, 1), choice("space", space, SPACES)]
 
 
 NODES = [GGRescale]

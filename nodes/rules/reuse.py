@@ -5,7 +5,7 @@ from __future__ import annotations
 from comfy_api.latest import io
 
 from ...guidance.rules.reuse import PREDICTORS, Reuse
-from ..checks import choice, insist, number, verdict
+from ..checks import checked, choice, insist, verdict
 from .link import linked, rule_schema
 
 MOST = 100
@@ -59,22 +59,14 @@ class GGReuse(io.ComfyNode):
         )
 
     @classmethod
-    def validate_inputs(cls, every=None, predictor=None, stop_cosine=None, patience=None):
-        return verdict(*_complaints(every, predictor, stop_cosine, patience))
+    def validate_inputs(cls, predictor=None):
+        return verdict(choice("predictor", predictor, PREDICTORS))
 
     @classmethod
+    @checked
     def execute(cls, every, predictor, stop_cosine, patience, guidance=None) -> io.NodeOutput:
-        insist(*_complaints(every, predictor, stop_cosine, patience))
+        insist(choice("predictor", predictor, PREDICTORS))
         return linked(cls, guidance, Reuse(every, predictor, stop_cosine, patience))
-
-
-def _complaints(every, predictor, stop_cosine, patience) -> list[str | None]:
-    return [
-        number("every", every, 1, MOST),
-        choice("predictor", predictor, PREDICTORS),
-        number("stop_cosine", stop_cosine, -1, 1),
-        number("patience", patience, 1, MOST),
-    ]
 
 
 NODES = [GGReuse]

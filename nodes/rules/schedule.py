@@ -5,7 +5,7 @@ from __future__ import annotations
 from comfy_api.latest import io
 
 from ...guidance.schedules import SHAPES, ScaleSchedule, parse_values
-from ..checks import choice, insist, number, verdict
+from ..checks import checked, choice, insist, verdict
 from .link import linked, rule_schema
 
 SCHEDULES = ("constant", *SHAPES, "list")
@@ -26,8 +26,8 @@ class GGClassifierFree(io.ComfyNode):
                     options=list(SCHEDULES),
                     default="constant",
                     tooltip="Shape of w from the first step (p = 0) to the last (1). constant: plain CFG. linear: p. "
-                    "cosine: (1 - cos pi p)/2. power: p^k. beta: a bump with its peak in the middle. list: gamma "
-                    "itself, step by step, from values. arXiv 2404.13040; beta: arXiv 2502.10574.",
+                    "cosine: (1 - cos pi p)/2. power: p^k. beta: a bump in the middle, below k = 1 a "
+                    "valley. list: gamma itself, step by step, from values. arXiv 2404.13040; beta: arXiv 2502.10574.",
                 ),
                 io.Float.Input(
                     "start_weight",
@@ -53,7 +53,8 @@ class GGClassifierFree(io.ComfyNode):
                     min=0.1,
                     max=10.0,
                     step=0.1,
-                    tooltip="k of power and beta: larger waits longer (power) or narrows the bump (beta).",
+                    tooltip="k of power and beta: larger waits longer (power) or narrows the bump (beta). beta "
+                    "at 1: constant; below 1: most at both ends.",
                 ),
                 io.String.Input(
                     "values",
@@ -64,17 +65,18 @@ class GGClassifierFree(io.ComfyNode):
         )
 
     @classmethod
-    def validate_inputs(cls, schedule=None, start_weight=None, end_weight=None, power=None, values=None):
-        return verdict(*_complaints(schedule, start_weight, end_weight, power, values))
+    def validate_inputs(cls, schedule=None, values=None):
+        return verdict(*_complaints(schedule, values))
 
     @classmethod
+    @checked
     def execute(cls, schedule, start_weight, end_weight, power, values, guidance=None) -> io.NodeOutput:
-        insist(*_complaints(schedule, start_weight, end_weight, power, values))
+        insist(*_complaints(schedule, values))
         numbers = parse_values(values) if schedule == "list" else ()
         return linked(cls, guidance, ScaleSchedule(schedule, start_weight, end_weight, power, numbers))
 
 
-def _complaints(schedule, start_weight, end_weight, power, values) -> list[str | None]:
+def _complaints(schedule, values) -> list[str | None]:
     listed = None
     if schedule == "list" and values is not None:
         try:
@@ -83,9 +85,6 @@ def _complaints(schedule, start_weight, end_weight, power, values) -> list[str |
             listed = str(error)
     return [
         choice("schedule", schedule, SCHEDULES),
-        number("start_weight", start_weight, -10, 10),
-        number("end_weight", end_weight, -10, 10),
-        number("power", power, 0.1, 10),
         listed,
     ]
 

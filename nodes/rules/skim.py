@@ -5,7 +5,7 @@ from __future__ import annotations
 from comfy_api.latest import io
 
 from ...guidance.rules.skim import Skim
-from ..checks import insist, number, verdict
+from ..checks import checked
 from .link import linked, rule_schema
 
 
@@ -33,12 +33,8 @@ class GGSkim(io.ComfyNode):
         )
 
     @classmethod
-    def validate_inputs(cls, skim=None):
-        return verdict(number("skim", skim, 0, 100))
-
-    @classmethod
+    @checked
     def execute(cls, skim, guidance=None) -> io.NodeOutput:
-        insist(number("skim", skim, 0, 100))
         return linked(cls, guidance, Skim(skim))
 
 

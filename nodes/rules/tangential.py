@@ -6,7 +6,7 @@ from comfy_api.latest import io
 
 from ...guidance.rules.spaces import SPACES
 from ...guidance.rules.tangential import Tangential
-from ..checks import choice, insist, verdict
+from ..checks import checked, choice, insist, verdict
 from .link import linked, rule_schema, space_input
 
 
@@ -33,6 +33,7 @@ class GGTangential(io.ComfyNode):
         return verdict(choice("space", space, SPACES))
 
     @classmethod
+    @checked
     def execute(cls, space, guidance=None) -> io.NodeOutput:
         insist(choice("space", space, SPACES))
         return linked(cls, guidance, Tangential(space))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from comfy_api.latest import io
 
 from ...guidance.rules.tangential_amplify import TangentialAmplify
-from ..checks import insist, number, verdict
+from ..checks import checked
 from .link import linked, rule_schema
 
 
@@ -42,17 +42,9 @@ class GGTangentialAmplify(io.ComfyNode):
         )
 
     @classmethod
-    def validate_inputs(cls, eta=None, align=None):
-        return verdict(*_complaints(eta, align))
-
-    @classmethod
+    @checked
     def execute(cls, eta, align, guidance=None) -> io.NodeOutput:
-        insist(*_complaints(eta, align))
         return linked(cls, guidance, TangentialAmplify(eta, align))
-
-
-def _complaints(eta, align) -> list[str | None]:
-    return [number("eta", eta, 0, 3), number("align", align, -3, 3)]
 
 
 NODES = [GGTangentialAmplify]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from comfy_api.latest import io
 
 from ...guidance.rules.threshold import METHODS, DynamicThreshold
-from ..checks import choice, insist, number, verdict
+from ..checks import checked, choice, insist, verdict
 from .link import linked, rule_schema
 
 LARGEST = 1000.0
@@ -58,22 +58,14 @@ class GGDynamicThreshold(io.ComfyNode):
         )
 
     @classmethod
-    def validate_inputs(cls, method=None, quantile=None, bound=None, mimic_scale=None):
-        return verdict(*_complaints(method, quantile, bound, mimic_scale))
+    def validate_inputs(cls, method=None):
+        return verdict(choice("method", method, METHODS))
 
     @classmethod
+    @checked
     def execute(cls, method, quantile, bound, mimic_scale, guidance=None) -> io.NodeOutput:
-        insist(*_complaints(method, quantile, bound, mimic_scale))
+        insist(choice("method", method, METHODS))
         return linked(cls, guidance, DynamicThreshold(method, quantile, bound, mimic_scale))
-
-
-def _complaints(method, quantile, bound, mimic_scale) -> list[str | None]:
-    return [
-        choice("method", method, METHODS),
-        number("quantile", quantile, 0, 1),
-        number("bound", bound, 0.001, LARGEST),
-        number("mimic_scale", mimic_scale, 0, 100),
-    ]
 
 
 NODES = [GGDynamicThreshold]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from comfy_api.latest import io
 
 from ...guidance.rules.zero_star import ZeroStar
-from ..checks import insist, number, verdict
+from ..checks import checked
 from .link import linked, rule_schema
 
 
@@ -25,19 +25,16 @@ class GGZeroStar(io.ComfyNode):
                     min=0,
                     max=100,
                     tooltip="First steps without a move (D = x) when a flow model starts from pure noise. 0: off. "
-                    "Many: the composition comes too late. v = s v_u + cfg (v_c - s v_u), s = <v_c, v_u>/|v_u|^2. "
+                    "Many: the composition comes too late. Needs a sampler without noise and history: euler, heun, "
+                    "dpm_2, ddim. v = s v_u + cfg (v_c - s v_u), s = <v_c, v_u>/|v_u|^2. "
                     "Fan et al. 2025, arXiv 2503.18886.",
                 ),
             ],
         )
 
     @classmethod
-    def validate_inputs(cls, zero_init_steps=None):
-        return verdict(number("zero_init_steps", zero_init_steps, 0, 100))
-
-    @classmethod
+    @checked
     def execute(cls, zero_init_steps, guidance=None) -> io.NodeOutput:
-        insist(number("zero_init_steps", zero_init_steps, 0, 100))
         return linked(cls, guidance, ZeroStar(zero_init_steps))
 
 

@@ -1,6 +1,7 @@
 """Folders of the transformers library: the same function, a true slope, and nothing run, fetched or invented."""
 
 import json
+import resource
 
 import pytest
 import torch
@@ -203,3 +204,107 @@ def test_cut_off_weights_are_refused(folder):
 )
 def test_the_size_is_the_one_the_network_is_shown(said, size):
     assert shown_size(said) == size
+
+
+@pytest.mark.parametrize(
+    "setting",
+    [
+        {"transformers_weights": "other.safetensors.index.json"},
+        {"transformers_weights": "../outside.safetensors"},
+        {"configuration_files": ["config.4.0.0.json"]},
+        {"vision_config": {"transformers_weights": "model.bin"}},
+    ],
+    ids=str,
+)
+def test_a_config_that_leads_to_another_file_is_refused(folder, setting):
+    save_tiny(folder, "vit")
+    (folder / "model.safetensors").rename(folder.parent / "outside.safetensors")
+    save_file(load_file(folder.parent / "outside.safetensors"), folder / "model.safetensors", {"format": "pt"})
+    (folder / "config.4.0.0.json").write_text((folder / "config.json").read_text())
+    changed(folder / "config.json", **setting)
+    with pytest.raises(ValueError, match=r"net/config\.json asks for .*: code or weights from elsewhere"):
+        open_classifier(folder, None)
+
+
+@pytest.mark.parametrize(
+    "setting", [{"fast_tokenizer_files": ["../tokenizer.9.0.0.json"]}, {"vocab_file": "/etc/hostname"}], ids=str
+)
+def test_a_tokenizer_that_leads_to_another_file_is_refused(folder, setting):
+    save_tiny(folder, "clip")
+    changed(folder / "tokenizer_config.json", **setting)
+    with pytest.raises(ValueError, match=r"net/tokenizer_config\.json asks for"):
+        open_classifier(folder, None)
+
+
+@pytest.mark.parametrize("name", ["config.json", "preprocessor_config.json", "tokenizer.json"])
+def test_every_other_link_out_of_the_folder_is_refused(folder, name):
+    save_tiny(folder, "clip")
+    (folder / name).rename(folder.parent / name)
+    (folder / name).symlink_to(folder.parent / name)
+    with pytest.raises(ValueError, match=f"net/{name} is a link and leads out of its folder"):
+        open_classifier(folder, None)
+
+
+@pytest.mark.parametrize(
+    "claim",
+    [
+        {"hidden_size": 4096, "num_attention_heads": 64},
+        {"intermediate_size": 4_000_000},
+        {"num_hidden_layers": 10**6},
+        {"image_size": 10**6},
+        {"hidden_size": 10**12},
+        {"patch_size": 1},
+    ],
+    ids=str,
+)
+def test_a_network_larger_than_its_weights_is_refused_before_memory_is_taken(folder, claim):
+    save_tiny(folder, "vit")
+    changed(folder / "config.json", **claim)
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    with pytest.raises(ValueError, match=r"^net/.*(the weights h|cannot be loaded)"):
+        open_classifier(folder, None)
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 100_000, "kilobytes"
+
+
+@pytest.mark.parametrize(
+    ("claim", "message"),
+    [
+        ({"architectures": 3}, "architectures is 3, and a list"),
+        ({"architectures": [3]}, "architectures is a list, and a list"),
+        ({"id2label": {"0": "cat", "1": "dog", "7": "sky"}}, "names 3 labels but not 2"),
+        ({"id2label": {"x": "cat"}}, "net/ cannot be loaded"),
+        ({"id2label": ["cat"]}, "id2label is a list, and a table"),
+        ({"id2label": {"0": "x" * 10**5, "1": "dog", "2": "sky"}}, "id2label is a dict, and a table"),
+        ({"hidden_dropout_prob": -1}, "net/ cannot be loaded"),
+        ({"num_attention_heads": "x"}, "net/ cannot be loaded"),
+        ({"hidden_size": [32]}, "net/ cannot be loaded"),
+        ({"hidden_act": "no such thing"}, "net/ cannot be loaded"),
+        ({"torch_dtype": "no such thing", "dtype": "no such thing"}, "net/ cannot be loaded"),
+    ],
+    ids=str,
+)
+def test_a_wrong_claim_of_the_config_is_named(folder, claim, message):
+    save_tiny(folder, "vit")
+    changed(folder / "config.json", **claim)
+    with pytest.raises(ValueError, match=message) as caught:
+        open_classifier(folder, None)
+    assert len(str(caught.value)) < 1000
+
+
+@pytest.mark.parametrize(
+    "claim",
+    [
+        {"size": "x"},
+        {"size": 10**6},
+        {"image_mean": [0.5]},
+        {"image_std": ["x"] * 3},
+        {"resample": []},
+        {"crop_size": {"height": -1}, "do_center_crop": True},
+    ],
+    ids=str,
+)
+def test_a_wrong_claim_of_the_preprocessing_is_named(folder, claim):
+    save_tiny(folder, "vit")
+    changed(folder / "preprocessor_config.json", **claim)
+    with pytest.raises(ValueError, match=r"^net/preprocessor_config\.json"):
+        open_classifier(folder, None)

@@ -1,3 +1,5 @@
+import tracemalloc
+
 import pytest
 import torch
 
@@ -112,3 +114,17 @@ def test_a_noisy_state_is_scaled_to_a_picture():
     x = torch.full((3, 2, 2), 5.0)
     assert torch.equal(shown_state(x, 0.3, "flow"), x)
     assert torch.allclose(shown_state(x, 2.0, "ve"), x / 5**0.5)
+
+
+@pytest.mark.parametrize("words", ["0-99999999", "0-999999999, 3", "99999999", "1" * 400, "0-" + "9" * 5000])
+def test_a_range_is_bounded_before_it_is_expanded(words):
+    tracemalloc.start()
+    with pytest.raises(ValueError, match=r"^steps (asks for|has) ") as caught:
+        chosen_steps(words, RUN)
+    assert tracemalloc.get_traced_memory()[1] < 2**20
+    tracemalloc.stop()
+    assert len(str(caught.value)) < 600
+
+
+def test_a_step_that_is_named_twice_is_drawn_once():
+    assert chosen_steps("3, 0-4, 4-6, 3" + ", 1-11" * 3000, RUN) == [3, 0, 1, 2, 4, 5, 6, 7, 8, 9, 10, 11]

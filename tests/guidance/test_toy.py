@@ -118,6 +118,7 @@ def test_a_short_run_gives_the_measured_table():
 
 
 @pytest.mark.slow
+@pytest.mark.matrix(parts=4)
 @pytest.mark.parametrize(("evaluation", "gamma"), HEUN_80)
 def test_runs_of_eighty_steps_give_the_measured_table(evaluation, gamma):
     x = samples("heun", evaluation, 80, gamma)
@@ -127,6 +128,7 @@ def test_runs_of_eighty_steps_give_the_measured_table(evaluation, gamma):
 
 
 @pytest.mark.slow
+@pytest.mark.matrix(parts=4)
 @pytest.mark.parametrize(("solver", "evaluation", "steps"), BY_STEPS)
 def test_other_solvers_and_steps_give_the_measured_table(solver, evaluation, steps):
     found = toy.measured(samples(solver, evaluation, steps))
@@ -134,6 +136,7 @@ def test_other_solvers_and_steps_give_the_measured_table(solver, evaluation, ste
 
 
 @pytest.mark.slow
+@pytest.mark.matrix(parts=2)
 @pytest.mark.parametrize("evaluation", ["none", "noisy", "through", "clean"])
 def test_the_number_of_steps_does_not_change_what_guidance_does(evaluation):
     few, many = (toy.measured(samples("heun", evaluation, steps)) for steps in (20, 160))

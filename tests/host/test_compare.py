@@ -47,9 +47,8 @@ def test_other_noise_is_not_comparable(node, trace, output):
 
 @pytest.mark.parametrize(("sample", "theme", "words"), [(-2, "light", "outside -1"), (math.nan, "light", "finite")])
 def test_unusable_widgets_are_refused(node, trace, sample, theme, words):
-    assert words in node.validate_inputs(sample, theme)
     with pytest.raises(ValueError, match=words):
         node.execute(trace, trace, sample, theme)
-    assert "Choose one of: light" in node.validate_inputs(0, "pink")
+    assert "Choose one of: light" in node.validate_inputs("pink")
     with pytest.raises(ValueError, match="no sample 5"):
         node.execute(trace, trace, 5, "light")

@@ -4,6 +4,7 @@ import json
 import re
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -132,5 +133,5 @@ def test_steps_beyond_the_budget_are_left_out_and_named(node, output, monkeypatc
 def test_a_prefix_that_leads_out_of_the_output_folder_is_refused(node, output, prefix):
     assert "filename_prefix is" in node.validate_inputs(prefix)
     with pytest.raises(ValueError, match="filename_prefix is"):
-        node.execute(None, prefix)
+        node.execute(SimpleNamespace(header={}, steps={}, stage=[]), prefix)
     assert not list(output.rglob("*"))

@@ -145,9 +145,9 @@ def test_a_second_model_is_loaded_together_with_the_first(labelled, empty_latent
 
     together = []
 
-    def prepared(executor, patcher, shape, conds, model_options=None):
+    def prepared(executor, patcher, shape, conds, *rest, **named):
         together.extend(comfy.sampler_helpers.get_additional_models(conds, patcher.model_dtype())[0])
-        return executor(patcher, shape, conds, model_options=model_options)
+        return executor(patcher, shape, conds, *rest, **named)
 
     patcher, positive, negative = labelled["ve"]
     model, weak = patcher.clone(), mixture()

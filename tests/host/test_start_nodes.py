@@ -8,6 +8,8 @@ from safetensors.torch import save_file
 
 from guidance_geometry.tests.tiny_denoiser import LABELS, tiny_weights, write_tiny
 
+from .queued import queued
+
 DOCS = Path(__file__).resolve().parents[2] / "web" / "docs"
 INPUTS = {
     "GGLoadDenoiser": {
@@ -218,10 +220,8 @@ def test_an_impossible_canvas_is_refused(start, model, sizes, message):
 
 
 def test_a_canvas_is_checked_before_the_graph_runs(start):
-    assert start.GGEmptyCanvas.validate_inputs(None, 0, 4096) is True
-    assert start.GGEmptyCanvas.validate_inputs(0, 16385, 1) == (
-        "height is 16385, outside 0 to 16384. Give a value in that range."
-    )
+    assert not queued(start.GGEmptyCanvas, height=0, batch_size=4096)
+    assert queued(start.GGEmptyCanvas, height=16385) == ["Value 16385 bigger than max of 16384: height"]
 
 
 def test_a_graph_of_start_nodes_makes_pictures(start, folder):
@@ -286,7 +286,7 @@ def test_shapes_are_read_leniently(lab, text, shape):
     ],
 )
 def test_impossible_mixtures_are_refused_before_and_during_the_run(lab, values, message):
-    assert message in lab.GGMixtureModel.validate_inputs(*values)
+    assert queued(lab.GGMixtureModel, **dict(zip(("shape", "classes", "kind", "seed"), values, strict=True)))
     with pytest.raises(ValueError, match=message):
         lab.GGMixtureModel.execute(*values)
 

@@ -3,12 +3,15 @@
 import dataclasses
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 
-from guidance_geometry.guidance.chain import PLAIN
+from guidance_geometry.guidance.chain import PLAIN, Chain
+from guidance_geometry.guidance.rules.adaptive_projected import AdaptiveProjected
+from guidance_geometry.guidance.rules.angle import Angle
 from guidance_geometry.guidance.rules.contract import Rule, with_difference
 from guidance_geometry.tests.invariants.example_rule import HalfwayBack
 from guidance_geometry.tools.invariants import INVARIANTS, examine, failed, play, steps_of
@@ -123,6 +126,35 @@ class Wandering(Broken):
         return super().step(state, p, gamma)[0] + 0.1 * (gamma - 1) * gamma * (p.cond - p.uncond).roll(1, -1), state
 
 
+class MovesFirst(Chain):
+    """Moves u and c by what is to be added, before they are combined."""
+
+    def _guided(self, p, gamma, act):
+        for i in self._of("add"):
+            shift = act(i, self._own(p, i), gamma)
+            p = replace(p, uncond=p.uncond + shift, cond=p.cond + shift)
+        return self._combined(p, gamma, act)
+
+
+class ReshapesTheNegative(Chain):
+    """Combines conditions after u has been reshaped."""
+
+    def _of_conditions(self, p, gamma, act):
+        return None, p
+
+    def _between(self, p, gamma, act):
+        found = [act(i, self._own(p, i), gamma) for i in self._of("conditions")]
+        return found[0] if found else super()._between(p, gamma, act)
+
+
+def moves_first():
+    return MovesFirst((Angle(),))
+
+
+def reshapes_the_negative():
+    return ReshapesTheNegative((AdaptiveProjected(),))
+
+
 CAUGHT = [
     (OneTooMuch, "gamma 1 is c"),
     (OneTooMuch, "gamma 0 is u"),
@@ -138,6 +170,9 @@ CAUGHT = [
     (Widening, "half precision"),
     (Wandering, "in plane"),
     (Wandering, "in span"),
+    (Remembering, "stages leave no state"),
+    (moves_first, "perturbed arrives"),
+    (reshapes_the_negative, "reshapes what pulls"),
 ]
 
 

@@ -14,6 +14,7 @@ OTHER, NULL = ["6", 0], ["2", 1]  # a second label, and the null label
 SECOND = {"second": OTHER, "form": "sum", "second_weight": 0.5, "third_weight": -0.5, "fourth_weight": 0.0}
 PERPENDICULAR = {"empty": OTHER, "weight": 1.0}
 TURN = {"max_angle": 60.0, "keep_norm": True}
+BANDS = {"method": "FDG", "low": 0.5, "high": 1.0, "cutoff": 0.5}
 LISTED = {"schedule": "list", "start_weight": 0.0, "end_weight": 1.0, "power": 2.0}
 
 
@@ -21,6 +22,7 @@ def with_rule(name, knobs):
     """The short run with a chain of one rule; node 6 is a second label."""
     graph = small()
     graph["6"] = {"class_type": "GGClassLabel", "inputs": {"model": ["1", 0], "label": "7"}}
+    graph["10"] = {"class_type": "GGRescale", "inputs": {"phi": 0.7, "space": "v"}}
     graph["7"] = {"class_type": name, "inputs": knobs}
     graph["4"]["inputs"]["guidance"] = ["7", 0]
     return graph
@@ -38,8 +40,16 @@ BAD = {
     ),
     "an interval upside down": ("GGInterval", {"unit": "percent", "start": 0.8, "end": 0.2}, "is upside down"),
     "sigmas upside down": ("GGInterval", {"unit": "sigma", "start": 0.28, "end": 5.42}, "is upside down"),
+    "a band that is no number": ("GGFrequencyBands", BANDS | {"middle": "0.6, half"}, "middle holds 'half'"),
+    "a band out of range": ("GGFrequencyBands", BANDS | {"middle": "0.6 11"}, "middle is 11, outside -10 to 10"),
+    "part of a sample that is none": ("GGAdaptiveProjected", APG | {"norm_over": "pixel"}, "'pixel'"),
     "a forbidden function": ("GGFormula", {"formula": "u + eval(d)"}, "'eval(d)', which is not allowed"),
     "a forbidden name": ("GGFormula", {"formula": "u.__class__"}, "'u.__class__', which is not allowed"),
+    "a window upside down": (
+        "GGWindow",
+        {"rules": ["10", 0], "start_percent": 0.8, "end_percent": 0.2},
+        "window 0.8 .. 0.2 is no part of the run",
+    ),
     "nothing weaker": ("GGAutoguidance", {"weak_share": 1.0}, "Connect weak_model"),
 }
 
@@ -60,6 +70,31 @@ def test_two_rules_that_combine_are_refused_by_name(client):
     graph["4"]["inputs"]["guidance"] = ["8", 0]
     with pytest.raises(JobError, match="'Perp-Neg 1' and 'ADG up to 60 deg"):
         client.run(graph)
+
+
+def windows(first, second):
+    """The short run with Perp-Neg and ADG in two windows of one chain."""
+    graph = with_rule("GGPerpNeg", PERPENDICULAR)
+    graph["10"] = {"class_type": "GGAngle", "inputs": TURN}
+    for name, rules, (start, end), before in (("11", "7", first, {}), ("12", "10", second, {"guidance": ["11", 0]})):
+        inputs = {"rules": [rules, 0], "start_percent": start, "end_percent": end, **before}
+        graph[name] = {"class_type": "GGWindow", "inputs": inputs}
+    graph["4"]["inputs"]["guidance"] = ["12", 0]
+    return graph
+
+
+def test_two_rules_that_combine_may_take_turns_and_not_meet(client):
+    assert latents(client, client.run(windows((0.0, 0.5), (0.5, 1.0)))).isfinite().all()
+    with pytest.raises(JobError, match=r"'Perp-Neg 1, 0 .. 0.6 of the steps' and 'ADG .*do not overlap"):
+        client.run(windows((0.0, 0.6), (0.5, 1.0)))
+    assert latents(client, client.run(small())).isfinite().all()
+
+
+def test_a_window_without_a_step_is_the_run_without_its_rules(client):
+    graph = with_rule("GGWindow", {"rules": ["10", 0], "start_percent": 0.3, "end_percent": 0.4})
+    assert torch.equal(latents(client, client.run(graph)), latents(client, client.run(small())))
+    graph["7"]["inputs"]["end_percent"] = 0.8
+    assert not torch.equal(latents(client, client.run(graph)), latents(client, client.run(small())))
 
 
 @pytest.mark.parametrize(("shape", "words"), [("4x32x32", "works on 4 channels"), ("3x16x16", "16x16")])

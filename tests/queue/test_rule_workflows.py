@@ -36,7 +36,7 @@ def defaults(description, sockets):
     found = {}
     for name, (kind, *more) in {k: v for group in description["input"].values() for k, v in group.items()}.items():
         options = more[0] if more else {}
-        if kind in sockets:
+        if kind in sockets and (name in description["input"]["required"] or kind != "GG_GUIDANCE"):
             found[name] = sockets[kind]
         elif isinstance(kind, list) or kind == "COMBO":
             choices = kind if isinstance(kind, list) else options["options"]
@@ -57,7 +57,8 @@ def world_graph(name, rule, sampler="GGGuidedSampler"):
         "inputs": {"model": ["1", 0], "width": 0, "height": 0, "batch_size": 2},
     }
     graph["5"] = {"class_type": "GGClassLabel", "inputs": {"model": ["1", 0], "label": "2"}}
-    graph["6"] = rule({"MODEL": ["1", 0], "CONDITIONING": ["5", 0]})
+    graph["11"] = {"class_type": "GGPreset", "inputs": {"preset": "less burn (APG)"}}
+    graph["6"] = rule({"MODEL": ["1", 0], "CONDITIONING": ["5", 0], "GG_GUIDANCE": ["11", 0]})
     run = {"model": ["1", 0], "seed": 3, "steps": 4, "cfg": 4.0, "sampler_name": "euler", "scheduler": "simple"}
     run |= {"positive": ["2", 0], "negative": ["2", 1], "latent_image": ["3", 0], "denoise": 1.0}
     if sampler == "GGGuidedSampler":

@@ -18,18 +18,54 @@ def host(tmp_path):
 
 
 def test_a_given_host_is_taken(host):
-    assert provision.find_host(Path(sys.executable), str(host)) == host
+    assert provision.find_host(str(host)) == host
 
 
 def test_a_folder_that_is_no_host_is_refused(tmp_path):
     with pytest.raises(provision.SetUpError, match=r"needs main\.py and comfy"):
-        provision.find_host(Path(sys.executable), str(tmp_path))
+        provision.find_host(str(tmp_path))
 
 
 def test_requirements_are_the_hosts_without_torchaudio_and_ours(host):
     wanted = provision.requirements(host, testing=False)
     assert wanted == ["torch", "torchsde>=0.2", "matplotlib>=3.8", "requests", "websocket-client"]
     assert set(wanted) < set(provision.requirements(host, testing=True))
+
+
+def test_a_host_that_requires_something_else_has_its_own_environment(host, tmp_path, monkeypatch):
+    packaged = tmp_path / "hosts" / "ComfyUI" / "requirements.txt"
+    packaged.parent.mkdir(parents=True)
+    packaged.write_bytes((host / "requirements.txt").read_bytes())
+    monkeypatch.setattr(provision, "HOSTS", tmp_path / "hosts")
+    assert provision.environment(host) == provision.environment(packaged.parent) == provision.VENV
+    packaged.write_text("a-front-end==1.0\n", encoding="ascii")
+    other = provision.environment(host)
+    assert other.parent == provision.ROOT
+    assert other.name.startswith(".venv-")
+    assert provision.environment(packaged.parent) == provision.VENV
+
+
+def test_every_environment_notes_what_is_installed_in_itself(tmp_path, monkeypatch):
+    monkeypatch.setattr(provision, "CACHE", tmp_path)
+    monkeypatch.setattr(provision, "imports", lambda *_: True)
+    ran = []
+    monkeypatch.setattr(provision, "run_logged", lambda command, *_: ran.append(command[0]))
+    pythons = [tmp_path / name / "bin" / "python" for name in (".venv", ".venv-12345678")]
+    for python in pythons:
+        python.parents[1].mkdir()
+    for python in [*pythons, *pythons]:
+        provision.install(python, ["torch"])
+    assert ran == pythons
+
+
+def test_a_sound_library_that_does_not_import_is_replaced_by_a_stand_in(tmp_path):
+    venv = tmp_path / "venv"
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", venv], check=True)
+    python = provision.interpreter(venv)
+    assert not provision.imports(python, "torchaudio")
+    provision.add_sound(python, [sys.executable, "-c", "raise SystemExit('no wheel')"])
+    assert provision.imports(python, "torchaudio, torchaudio.functional as functional")
+    assert not provision.imports(python, "torchaudio.functional.resample")
 
 
 def test_one_folder_is_moved_out_of_a_wheel_and_stays(tmp_path):

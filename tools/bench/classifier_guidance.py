@@ -21,6 +21,7 @@ from ..roads import CFG, KEPT, SWEEP, TABLE, Demo, kept_pixels, table
 from ..roads_page import PAGE, RETURN_AT, Found, page
 from .sampler_overhead import enter_host
 from .transformers_versions import CACHE as SAVED
+from .transformers_versions import answered
 
 ROOT = Path(__file__).resolve().parents[2]
 RUN = [sys.executable, str(ROOT / "tools" / "run.py")]
@@ -51,7 +52,7 @@ def costs(host: Path) -> None:
 
 def versions() -> None:
     """Ask the other major version of transformers, if nobody has."""
-    if len(list(SAVED.glob("read-by-*.json"))) < 2:
+    if len(answered()) < 2:
         subprocess.run([*RUN, "bench.transformers_versions"], check=True)
 
 

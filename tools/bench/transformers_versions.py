@@ -20,6 +20,7 @@ from torch import Tensor
 from ...classifiers.reading import open_classifier
 from ...guidance.files import read_safetensors, write_safetensors
 from ..demo_files import write_json
+from ..sources import origin
 
 ROOT = Path(__file__).resolve().parents[2]
 CACHE = ROOT / ".cache" / "transformers-versions"
@@ -29,6 +30,16 @@ PACKAGES = {
 }
 AGREES = 1e-5  # largest difference of two answers that counts as the same; answers are of size 1
 PICTURES = torch.rand(2, 3, 40, 40, generator=torch.Generator().manual_seed(0)) * 2 - 1
+
+
+def answered() -> list[Path]:
+    """What each version has answered, as the pack stands."""
+    return sorted(answers_of().glob("read-by-*.json"))
+
+
+def answers_of() -> Path:
+    """Folder of the answers."""
+    return CACHE / origin("bench/transformers_versions")
 
 
 def major() -> int:
@@ -79,7 +90,7 @@ def compare_all(folder: Path) -> bool:
         rows.append([file.stem, metadata["version"], version("transformers"), apart, largest])
         path = f"saved by {metadata['version']}, read by {version('transformers')}"
         print(f"{file.stem:15} {path:36} largest difference {apart:.1e} of {largest:.2f}", flush=True)
-    write_json(CACHE / f"read-by-{major()}.json", {"rows": rows})
+    write_json(answers_of() / f"read-by-{major()}.json", {"rows": rows})
     return all(apart <= AGREES * max(1.0, largest) for *_, apart, largest in rows)
 
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from guidance_geometry.guidance.chain import Chain
-from guidance_geometry.guidance.rules.adaptive_projected import AdaptiveProjected
+from guidance_geometry.guidance.rules.adaptive_projected import PARTS, AdaptiveProjected
 from guidance_geometry.guidance.rules.spaces import SPACES
 from guidance_geometry.tests.toys import FAMILIES, RUN, SHAPES, guide, items, largest_error, output, toy
 
@@ -74,3 +74,44 @@ def test_the_cap_does_not_depend_on_the_resolution():
         (guide(AdaptiveProjected(1.0, 0.1, 0.0), p, 2.0) - p.cond).square().mean().sqrt() for p in (small, large)
     ]
     assert lengths == pytest.approx([0.1, 0.1])
+
+
+def parts_of(shape, part):
+    """Indices of the elements that share a length and a direction, as places in an item's row."""
+    places = torch.arange(math.prod(shape[1:])).reshape(shape[1:])
+    if part == "channel":
+        return [places[c].flatten() for c in range(shape[1])]
+    if part == "frame" and len(shape) == 5:
+        return [places[:, t].flatten() for t in range(shape[2])]
+    return [places.flatten()]
+
+
+@pytest.mark.parametrize("shape", SHAPES, ids=str)
+@pytest.mark.parametrize("part", PARTS)
+@pytest.mark.parametrize("space", SPACES)
+@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize(("eta", "threshold", "absolute"), [(0.0, 0.0, False), (0.3, 0.4, True), (0.5, 0.2, False)])
+def test_every_part_has_its_own_length_and_direction(family, space, part, shape, eta, threshold, absolute):
+    p, gamma, expected = toy(family, shape), 6.0, []
+    for item in items(p):
+        axis, row = output(space, family, item["c"], item), torch.zeros_like(item["c"])
+        for at in parts_of(shape, part):
+            own = {name: item[name][at] for name in ("u", "c")}
+            radius = threshold * (1 if absolute else math.sqrt(len(at))) if threshold else math.inf
+            row[at] = paper(own, own["c"] - own["u"], gamma, eta, radius, axis[at])
+        expected.append(row)
+    rule = AdaptiveProjected(eta, threshold, -0.5, absolute, space, part)
+    assert largest_error(guide(rule, p, gamma), expected) < 1e-12
+
+
+def test_the_whole_sample_is_the_default_and_parts_are_named():
+    p = toy(shape=SHAPES[2], dtype=torch.float32)
+    assert torch.equal(guide(AdaptiveProjected(part="sample"), p, 6.0), guide(AdaptiveProjected(), p, 6.0))
+    assert AdaptiveProjected(part="channel").text == f"{AdaptiveProjected().text}, by channel"
+    picture = toy(dtype=torch.float32)
+    assert torch.equal(guide(AdaptiveProjected(part="frame"), picture, 6.0), guide(AdaptiveProjected(), picture, 6.0))
+
+
+def test_an_unknown_part_is_refused():
+    with pytest.raises(ValueError, match="pixel"):
+        AdaptiveProjected(part="pixel")

@@ -33,7 +33,10 @@ def fourier_box(row, cutoff):
 
 def blur(row):
     n = len(row)
-    mirror = [abs(i) if i < n else 2 * (n - 1) - i for i in range(-2, n + 2)]
+    if n <= 2:
+        mirror = [min(max(i, 0), n - 1) for i in range(-2, n + 2)]
+    else:
+        mirror = [abs(i) if i < n else 2 * (n - 1) - i for i in range(-2, n + 2)]
     return [sum(w * row[mirror[i + k]] for k, w in enumerate((1, 4, 6, 4, 1))) / 16 for i in range(n)]
 
 
@@ -47,8 +50,12 @@ def resize(row, size):
     return out
 
 
-def pyramid(row):
-    return blur(resize(resize(blur(row), len(row) // 2), len(row)))
+def pyramid(row, level=1):
+    """What is left of a row below a level of the pyramid, in full size."""
+    if level == 0:
+        return row
+    half = resize(blur(row), max(len(row) // 2, 1))
+    return blur(resize(pyramid(half, level - 1), len(row)))
 
 
 def by_rows(plane, along):  # H x W lists -> H x W lists
@@ -70,6 +77,50 @@ def test_a_picture_is_guided_by_the_formula(method, size):
         c, u = p.cond[0, channel], p.uncond[0, channel]
         expected = c + (gamma - 1) * weighted if method == "FDG" else u + gamma * weighted
         assert (found[0, channel] - expected).abs().max() <= 1e-6 * expected.abs().max()
+
+
+@pytest.mark.parametrize("size", [(8, 12), (13, 7), (3, 16)])
+@pytest.mark.parametrize("middle", [(0.7,), (0.9, -0.5), (0.0, 0.4, 2.0, 1.0)], ids=len)
+def test_every_band_of_a_deeper_pyramid_has_its_own_weight(size, middle):
+    """The pyramid as it is defined: each level holds what its half does not, and goes back up by doubling."""
+    p, gamma, low, high = predictions((1, 2, *size)), 4.0, 0.3, 1.4
+    found = guided(Bands("FDG", low, high, middle=middle), p, gamma)
+    fine_to_coarse = [high, *reversed(middle), low]
+    for channel in range(2):
+        delta = (p.cond - p.uncond)[0, channel]
+        depth = range(len(fine_to_coarse))
+        kept = [
+            torch.tensor(by_rows(delta.tolist(), lambda row, k=k: pyramid(row, k)), dtype=torch.float64) for k in depth
+        ]
+        bands = [a - b for a, b in zip(kept, [*kept[1:], torch.zeros_like(delta)], strict=True)]
+        weighted = sum(weight * band for weight, band in zip(fine_to_coarse, bands, strict=True))
+        expected = p.cond[0, channel] + (gamma - 1) * weighted
+        assert (found[0, channel] - expected).abs().max() <= 1e-12 * expected.abs().max()
+
+
+def test_without_further_bands_every_bit_is_that_of_two_bands():
+    p, low, high = predictions((2, 3, 9, 12), torch.float32), 0.3, 1.4
+    delta = p.cond - p.uncond
+    expected = p.cond - (low * delta + (high - low) * (delta - pyramid_low(delta)))
+    assert torch.equal(guided(Bands("FDG", low, high), p, 0.0), expected)
+    assert torch.equal(guided(Bands("FDG", low, high), p), guided(Bands("FDG", low, high, middle=()), p))
+
+
+def test_bands_of_one_weight_are_one_band_and_frequencies_alone_do_not_read_them():
+    p = predictions((2, 3, 16, 16))
+    assert Bands("FDG", 1, 1, middle=(1, 1)).neutral
+    assert not Bands("FDG", 1, 1, middle=(0.5,)).neutral
+    same = guided(Bands("FDG", 0.5, 0.5, middle=(0.5, 0.5)), p, 5.0)
+    assert (same - guided(Bands("FDG", 1, 1), p, 3.0)).abs().max() <= 1e-12
+    fourier = Bands("FreSca", 0.5, 1.5, middle=(0.0,))
+    assert torch.equal(guided(fourier, p), guided(Bands("FreSca", 0.5, 1.5), p))
+    assert fourier.text == Bands("FreSca", 0.5, 1.5).text
+
+
+def test_the_text_names_every_band_and_too_many_are_refused():
+    assert Bands(middle=(0.6, 0.8)).text == "FDG low 0.5, 0.6, 0.8, high 1"
+    with pytest.raises(ValueError, match="middle holds 9 weights; give at most 8"):
+        Bands(middle=(1.0,) * 9)
 
 
 @pytest.mark.parametrize("low_of", [pyramid_low, lambda v: box_low(v, 0.5)], ids=["pyramid", "box"])
@@ -109,8 +160,8 @@ def test_both_weights_one_is_plain_guidance_bit_for_bit():
 @pytest.mark.parametrize("shape", [(2, 3, 5), (2, 3, 1, 1), (2, 3, 2, 3), (2, 3, 1, 4, 4)])
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32])
 def test_any_shape_and_dtype_gives_finite_results_of_its_own_kind(shape, dtype):
-    for method in ("FDG", "FreSca"):
-        found = guided(Bands(method, 0.5, 1.5), predictions(shape, dtype))
+    for rule in (Bands("FDG", 0.5, 1.5), Bands("FreSca", 0.5, 1.5), Bands("FDG", 0.5, 1.5, middle=(0.7, 0.9))):
+        found = guided(rule, predictions(shape, dtype))
         assert found.shape == shape
         assert found.dtype == dtype
         assert found.isfinite().all()

@@ -18,6 +18,22 @@ def test_the_scale_follows_the_length_of_the_difference(family, shape, space, po
     assert largest_error(guide(PowerLaw(power, space), p, gamma), expected) <= 1e-6
 
 
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_half_precision_holds_what_the_formula_gives_at_low_noise(dtype):
+    """The stretched difference lies beyond half precision, and the result does not."""
+    p, gamma, expected = toy(dtype=dtype), 1.05, []
+    sigma = torch.full((2,), 0.003, dtype=torch.float64)
+    p = type(p)(p.x, sigma, torch.ones_like(sigma), p.uncond, p.cond)
+    for item in items(p):
+        delta = item["c"] - item["u"]
+        factor = (delta.norm() / 0.003**2) ** 0.9
+        assert factor * delta.abs().max() > torch.finfo(torch.float16).max
+        expected.append(item["c"] + (gamma - 1) * factor * delta)
+    found = guide(PowerLaw(0.9), p, gamma)
+    assert found.dtype == dtype
+    assert largest_error(found, expected) <= 2 * torch.finfo(dtype).eps
+
+
 def test_power_zero_is_plain_guidance_and_scale_one_is_cond():
     p = toy()
     assert PowerLaw(0.0).neutral

@@ -1,9 +1,11 @@
 import math
+from dataclasses import replace
 
 import pytest
 import torch
 
 from guidance_geometry.guidance.chain import Chain
+from guidance_geometry.guidance.rules.interval import Interval
 from guidance_geometry.guidance.rules.zero_star import ZeroStar
 from guidance_geometry.guidance.schedules import Run
 from guidance_geometry.tests.toys import (
@@ -64,6 +66,18 @@ def test_a_flow_run_from_pure_noise_waits_for_its_first_steps():
 def test_a_continued_run_and_a_run_with_growing_noise_do_not_wait():
     assert moves(ZeroStar(2), "flow", Run((0.5, 0.25, 0.0), flow=True)) == [True] * 4
     assert moves(ZeroStar(2), "ve", RUN) == [True] * 4
+
+
+def test_steps_that_are_not_guided_count():
+    """Guidance that sets in later is not held back then: the wait belongs to the start of the run."""
+    chain, p = Chain((Interval("percent", 0.5, 1.0), ZeroStar(1))), toy("flow")
+    state, found = chain.init(FLOW_RUN), []
+    for sigma in FLOW_RUN.sigmas[:-1]:
+        gamma = chain.scale(state, sigma, 4.0)
+        seen = p if "uncond" in chain.needs(state, sigma, gamma) else replace(p, uncond=None)
+        guided, state = chain.step(state, seen, gamma)
+        found.append(not torch.equal(guided, p.x))
+    assert found == [True] * 4
 
 
 def test_gamma_one_is_cond_also_while_it_waits():

@@ -1,0 +1,80 @@
+"""Texts of objects that may come from anywhere: they never raise, and are never longer than a page.
+
+A host prints whatever lay on a failed node's wires, and a fault while it prints ends its worker.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import wraps
+from typing import Any, TypeVar
+
+LONGEST = 2000  # characters
+LONGEST_TOLD, LARGEST_TOLD = 200, 10**20  # of a value that a message repeats
+Owner = TypeVar("Owner")
+
+
+def total(say: Callable[[Owner], str]) -> Callable[[Owner], str]:
+    """The same function without its faults: where it gives no text, the type of its object and the reason."""
+
+    @wraps(say)
+    def said(thing: Owner) -> str:
+        return _text(thing, say)
+
+    return said
+
+
+class Printed:
+    """What travels on a wire: `text`, `__repr__` and `__str__` of every subclass give a text, whatever they hold."""
+
+    def __init_subclass__(cls, **named: Any):
+        super().__init_subclass__(**named)
+        for name in {"__repr__", "__str__"} & vars(cls).keys():
+            setattr(cls, name, total(vars(cls)[name]))
+        if isinstance(own := vars(cls).get("text"), property) and own.fget:
+            cls.text = property(total(own.fget), doc=own.__doc__)
+
+    @total
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({text_of(self)})"
+
+
+def text_of(thing: Any) -> str:
+    """The `text` of a rule or an energy of any pack; the name of its class where it has none."""
+    return _text(thing, lambda thing: getattr(thing, "text", type(thing).__name__))
+
+
+def shown(thing: Any) -> str:
+    """What the host would print of it."""
+    return _text(thing, repr)
+
+
+def told(value: Any) -> str:
+    """A value as messages name it: short, whatever it is."""
+    if isinstance(value, float) or (isinstance(value, int) and abs(value) < LARGEST_TOLD):
+        return f"{value:g}" if isinstance(value, float) else str(value)
+    short = isinstance(value, str) and len(value) <= LONGEST_TOLD
+    return repr(value) if short or value is None else f"a {type(value).__name__}"
+
+
+def shortened(text: str, most: int = LONGEST) -> str:
+    """At most so many characters, the last three of them dots where something is left out."""
+    return text if len(text) <= most else f"{text[: most - 3]}..."
+
+
+def _text(thing: Owner, say: Callable[[Owner], str]) -> str:
+    try:
+        found = say(thing)
+        if isinstance(found, str):
+            return shortened(found)
+        reason = f"its text is a {type(found).__name__}"
+    except Exception as error:  # noqa: BLE001  any fault of any pack
+        reason = _reason(error)
+    return shortened(f"{type(thing).__name__} without a text: {reason}")
+
+
+def _reason(error: Exception) -> str:
+    try:
+        return f"{type(error).__name__}: {error}"
+    except Exception:  # noqa: BLE001  an error that cannot be printed either
+        return type(error).__name__

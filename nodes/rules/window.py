@@ -1,0 +1,51 @@
+"""A window for any rule."""
+
+from __future__ import annotations
+
+from comfy_api.latest import io
+
+from ...guidance.chain import chain_of
+from ...guidance.rules.window import checked as checked_window
+from ...guidance.rules.window import windowed
+from .. import wires
+from ..checks import checked, insist, verdict, widgets
+from .link import linked, refused, rule_schema
+
+
+class GGWindow(io.ComfyNode):
+    """Rules that act in a part of the run."""
+
+    @classmethod
+    def define_schema(cls):
+        return rule_schema(
+            "GGWindow",
+            "Part of the Run (window for rules)",
+            "Lets any rules act in a part of the run only. Outside it the chain is as if they were not wired: their "
+            "further passes are not evaluated, and what they remember waits.",
+            [
+                wires.Guidance.Input(
+                    "rules", tooltip="The rules that act in the window: one, or a chain of them, from any rule node."
+                ),
+                _share("start_percent", 0.0, "Share of the run's steps before the rules begin; 0 is from the start."),
+                _share("end_percent", 1.0, "Share of the steps after which they have ended; 1 is to the end."),
+            ],
+            experimental=True,
+        )
+
+    @classmethod
+    def validate_inputs(cls, start_percent=None, end_percent=None):
+        complaint = refused(checked_window, start_percent, end_percent)
+        return verdict(*widgets(cls, start_percent=start_percent, end_percent=end_percent), complaint)
+
+    @classmethod
+    @checked
+    def execute(cls, rules, start_percent, end_percent, guidance=None) -> io.NodeOutput:
+        insist(refused(checked_window, start_percent, end_percent))
+        return linked(cls, guidance, *(windowed(rule, start_percent, end_percent) for rule in chain_of(rules).rules))
+
+
+def _share(name: str, default: float, tooltip: str) -> io.Float.Input:
+    return io.Float.Input(name, default=default, min=0.0, max=1.0, step=0.01, tooltip=tooltip)
+
+
+NODES = [GGWindow]

@@ -1,0 +1,139 @@
+"""Which evaluations of a sampler begin an outer step, and which are further stages of it.
+
+Noise levels do not tell: the second stage of heun and the first evaluation of its next step share one. What tells is
+where a sampler's callback stands among its evaluations. Those of the host report a step after its first evaluation, and
+a few then evaluate again: FURTHER. Samplers of other packs, and dpm_adaptive, are taken to report once a step, after
+all its stages; one that evaluates once a step is both.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+Further = Callable[[int, int], int]  # index of a step, number of steps -> evaluations after its report
+
+
+def _one(step: int, steps: int) -> int:
+    return 1
+
+
+def _two(step: int, steps: int) -> int:
+    return 2
+
+
+def _heunpp2(step: int, steps: int) -> int:
+    return min(2, steps - 1 - step)
+
+
+def _pece(step: int, steps: int) -> int:
+    return min(1, step)
+
+
+def _dpm_fast(step: int, steps: int) -> int:
+    """Steps of order three, while the evaluations last: as many as the schedule has steps."""
+    left = steps - 3 * step
+    ends_in_two_and_one = steps % 3 == 0 and left == 3
+    return 1 if ends_in_two_and_one else max(min(left, 3) - 1, 0)
+
+
+FURTHER: dict[str, Further] = {
+    "heun": _one,
+    "dpm_2": _one,
+    "dpm_2_ancestral": _one,
+    "dpmpp_2s_ancestral": _one,
+    "dpmpp_2s_ancestral_cfg_pp": _one,
+    "dpmpp_sde": _one,
+    "dpmpp_sde_gpu": _one,
+    "exp_heun_2_x0": _one,
+    "exp_heun_2_x0_sde": _one,
+    "seeds_2": _one,
+    "seeds_3": _two,
+    "heunpp2": _heunpp2,
+    "sa_solver_pece": _pece,
+    "dpm_fast": _dpm_fast,
+}
+
+
+NOISY = (
+    "euler_ancestral",
+    "euler_ancestral_cfg_pp",
+    "dpm_2_ancestral",
+    "dpmpp_2s_ancestral",
+    "dpmpp_2s_ancestral_cfg_pp",
+    "dpmpp_sde",
+    "dpmpp_sde_gpu",
+    "dpmpp_2m_sde",
+    "dpmpp_2m_sde_gpu",
+    "dpmpp_2m_sde_heun",
+    "dpmpp_2m_sde_heun_gpu",
+    "dpmpp_3m_sde",
+    "dpmpp_3m_sde_gpu",
+    "exp_heun_2_x0_sde",
+    "ddpm",
+    "lcm",
+    "res_multistep_ancestral",
+    "res_multistep_ancestral_cfg_pp",
+    "er_sde",
+    "seeds_2",
+    "seeds_3",
+    "gg_ddpm",
+)
+RENOISING = ("euler_cfg_pp", "dpmpp_2m_cfg_pp", "res_multistep_cfg_pp", "gradient_estimation_cfg_pp")
+REMEMBERING = (
+    "lms",
+    "dpmpp_2m",
+    "ipndm",
+    "ipndm_v",
+    "deis",
+    "res_multistep",
+    "gradient_estimation",
+    "sa_solver",
+    "sa_solver_pece",
+    "uni_pc",
+    "uni_pc_bh2",
+)
+
+
+def cannot_wait(sampler: str, options: Mapping[str, Any]) -> str:
+    """Why a sampler cannot leave the sample where it is while D = x; empty if it can, or is not known.
+
+    options: of the sampler, which may make it noisy.
+    """
+    noisy = sampler in NOISY or options.get("s_churn") or (sampler == "gg_ddim" and options.get("eta"))
+    if noisy or options.get("recurrence", 1) > 1:
+        return f"{sampler} moves the sample by its own noise"
+    if sampler in RENOISING:
+        return f"{sampler} moves the sample by the unconditional prediction, whatever D is"
+    if sampler in REMEMBERING:
+        return f"{sampler} keeps D = x as history and carries it into the next steps"
+    return ""
+
+
+@dataclass
+class Stages:
+    """Follows the evaluations and callbacks of one run.
+
+    sampler: the host's name of it. steps: of the schedule.
+    """
+
+    sampler: str
+    steps: int
+    step: int = 0
+    waiting: int = 0  # further stages to come after the latest report
+    begun: bool = False  # a step that has not been reported
+
+    def begins(self) -> bool:
+        """Note an evaluation, and say whether it is the first of its outer step."""
+        if self.waiting:
+            self.waiting -= 1
+            return False
+        first, self.begun = not self.begun, True
+        return first
+
+    def reported(self) -> None:
+        """Note the sampler's callback."""
+        further = FURTHER.get(self.sampler)
+        self.waiting = further(self.step, self.steps) if further else 0
+        self.step, self.begun = self.step + 1, False

@@ -1,0 +1,107 @@
+"""Whatever an object holds, printing it gives a text: a host prints the wires of a failed node outside any guard."""
+
+import pytest
+import torch
+
+from guidance_geometry.classifiers.exact import MixtureClassifier
+from guidance_geometry.classifiers.wired import WiredNetwork
+from guidance_geometry.guidance import energies, likeness, seeing
+from guidance_geometry.guidance.chain import Chain, Foreign, chain_of
+from guidance_geometry.guidance.presets import PRESETS
+from guidance_geometry.guidance.printing import LONGEST, Printed, shown, text_of
+from guidance_geometry.guidance.rules.contract import Rule
+from guidance_geometry.guidance.terms import GradientOptions, GradientTerm, WatchTerm
+from guidance_geometry.guidance.trace import Trace
+
+
+class Hostile:
+    """Every attribute, and printing itself, raises; so does the error."""
+
+    def __getattr__(self, name):
+        raise Broken
+
+    def __repr__(self):
+        raise Broken
+
+
+class Broken(Exception):
+    def __str__(self):
+        raise RuntimeError("the error cannot be printed either")
+
+
+class Wordless:
+    text = 7
+
+
+PARTS = {"hostile": Hostile(), "none": None, "text": "x", "number": 3, "list": [[]], "wordless": Wordless()}
+PARTS |= {"mapping": {"name": Hostile()}, "nan": float("nan"), "tensor": torch.zeros(2, 2), "long": "x" * 2 * 10**6}
+
+
+def filled(kind, part):
+    """An object of a class with the same thing in every field, made without its own checks."""
+    made = object.__new__(kind)
+    for name in getattr(kind, "__dataclass_fields__", {}):
+        object.__setattr__(made, name, part)
+    return made
+
+
+def subclasses(kind):
+    return [found for each in kind.__subclasses__() for found in (each, *subclasses(each))]
+
+
+def printed_classes():
+    """Every class of the pack that is printed, and every rule and energy within them."""
+    assert {Chain, Foreign, Trace, WiredNetwork, MixtureClassifier, GradientOptions} <= {*subclasses(Printed)}
+    assert {energies.LabelEnergy, likeness.StyleEnergy, seeing.DepthEnergy} <= {*subclasses(Printed)}
+    ours = [kind for kind in subclasses(Printed) if kind.__module__.startswith("guidance_geometry")]
+    return sorted(ours, key=lambda kind: kind.__name__)
+
+
+@pytest.mark.parametrize("part", PARTS.values(), ids=PARTS)
+@pytest.mark.parametrize("kind", printed_classes(), ids=lambda kind: kind.__name__)
+def test_whatever_it_holds_it_prints(kind, part):
+    made = filled(kind, part)
+    for say in (str, repr, text_of) if not issubclass(kind, Rule) else (text_of,):
+        assert 0 < len(say(made)) <= LONGEST
+
+
+@pytest.mark.parametrize("term", [WatchTerm, GradientTerm, Foreign])
+def test_an_energy_or_rule_of_another_pack_without_a_text_leaves_its_chain_printable(term):
+    chain = Chain((filled(term, Hostile()), *PRESETS["less burn (APG)"][0]))
+    assert "APG" in chain.text
+    assert "APG" in str(chain)
+
+
+def test_an_energy_that_is_a_word_still_prints():
+    assert str(Chain((WatchTerm("x"),))) == "Guidance(CFG > watch str)"
+
+
+def test_a_foreign_rule_keeps_its_own_text():
+    class Rule:
+        text = "their rule"
+
+        def init(self, run): ...
+
+    assert str(chain_of(Rule())) == "Guidance(their rule)"
+
+
+def test_nested_energies_print_only_a_page():
+    made = energies.MaskedEnergy(likeness.SmoothEnergy(), torch.ones(1, 2, 2))
+    for _ in range(3000):
+        made = energies.MaskedEnergy(made, torch.ones(1, 2, 2))
+    assert len(str(made)) <= LONGEST
+
+
+def test_the_model_of_a_trace_may_be_a_word():
+    trace = filled(Trace, {"K": torch.zeros(1, 2, 21), "model": "x", "latent": {"shape": [3, 2, 2]}})
+    object.__setattr__(trace, "stage", ["step"])
+    assert str(trace).startswith("Trace")
+
+
+def test_what_cannot_be_printed_is_named_with_the_reason():
+    assert shown(Hostile()) == "Hostile without a text: Broken"
+    assert text_of(Wordless()) == "Wordless without a text: its text is a int"
+
+
+def test_options_say_what_differs_from_the_usual():
+    assert str(GradientOptions(draws=4, exact=True)) == "GradientOptions(draws 4, exact True)"

@@ -1,0 +1,62 @@
+"""Texts that name many things: how many is known before they are made."""
+
+import pytest
+
+from guidance_geometry.denoisers.labels import MOST, label_indices
+
+LABELS = tuple(f"label {i}" for i in range(1000))
+
+
+@pytest.mark.parametrize("text", ["*;" * 49_999, "0;" * 49_999, "*\n" * 5])
+def test_labels_are_at_most_one_for_each_image_of_the_largest_batch(text):
+    with pytest.raises(ValueError, match="more than 4,096"):
+        label_indices(text, LABELS, 1000)
+    assert len(label_indices("*;" * 4, LABELS, 1000)) == 4000
+
+
+def test_a_label_of_many_characters_is_not_compared_with_every_name():
+    with pytest.raises(ValueError, match="A label has 99,999 characters; at most 200"):
+        label_indices("x" * 99_999, LABELS, 1000)
+
+
+@pytest.mark.parametrize("text", ["*;" * 49_999, "0;" * 49_999, "0|1;" * 24_000])
+def test_labels_of_an_energy_are_bounded(host, text):
+    from guidance_geometry.nodes.energies import wanted_labels
+
+    with pytest.raises(ValueError, match="more than 4,096"):
+        wanted_labels(text, LABELS)
+
+
+def test_alternatives_count_once(host):
+    from guidance_geometry.nodes.energies import wanted_labels
+
+    assert wanted_labels("1|2|1" + "|2" * 9000, LABELS) == ((1, 2),)
+
+
+@pytest.mark.parametrize("text", ["a;" * 49_999, "a\n" * 49_999])
+def test_texts_and_classes_are_bounded(host, text):
+    from guidance_geometry.nodes.seeing_energies import drawn_classes
+    from guidance_geometry.nodes.train_classifier import targets_of
+
+    for read in (lambda: drawn_classes(text, LABELS), lambda: targets_of(text, 2)):
+        with pytest.raises(ValueError, match=f"more than {MOST:,} entries"):
+            read()
+
+
+def test_a_canvas_of_terabytes_is_refused_before_it_is_made(labelled):
+    from guidance_geometry.nodes.start import GGEmptyCanvas
+
+    with pytest.raises(ValueError, match="at most 1,073,741,824 are made"):
+        GGEmptyCanvas.execute(labelled["pocket"][0], 16384, 16384, 4096)
+
+
+@pytest.mark.parametrize(
+    "formula", ["u" + ".u" * 900, "u" + "[0]" * 400, "(" * 900 + "u" + ")" * 900, "-" * 1990 + "u", "u" + "+u" * 900]
+)
+def test_a_formula_of_any_depth_is_read_or_refused_in_a_sentence(host, formula):
+    from guidance_geometry.nodes.rules.formula import GGFormula
+
+    assert "formula" in str(GGFormula.validate_inputs(formula))
+    with pytest.raises(ValueError, match="formula") as caught:
+        GGFormula.execute(formula)
+    assert len(str(caught.value)) < 600

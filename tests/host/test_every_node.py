@@ -1,0 +1,187 @@
+"""What holds for every node of the pack, whatever it does: arguments that are missing, absurd or of another wire."""
+
+import asyncio
+from inspect import getfullargspec, signature
+from itertools import chain, combinations
+from types import SimpleNamespace
+
+import pytest
+import torch
+
+from guidance_geometry.tests.guidance.test_printing import Hostile
+
+from .queued import queued
+
+ATTRIBUTES = ("init step noise_aware judge log_prob classifiers begin runs header steps stage temperature draws exact "
+              "model decode sample model_patcher generate_noise seed")  # fmt: skip
+OBJECT = SimpleNamespace(**dict.fromkeys(ATTRIBUTES.split()))
+FITTING = {
+    "CONDITIONING": [[None, {}]],
+    "LATENT": {"samples": torch.zeros(1, 3, 8, 8)},
+    "IMAGE": torch.zeros(1, 8, 8, 3),
+    "MASK": torch.zeros(1, 8, 8),
+    "SIGMAS": torch.linspace(1, 0, 3),
+}
+WORDS = ("STRING", "COMBO")
+ABSURD = {"NaN": float("nan"), "infinity": float("inf"), "huge": 10**400, "word": "x", "list": [1], "flag": True}
+MOST = 9  # missing arguments of every number are tried up to here
+
+
+@pytest.fixture(scope="module")
+def nodes(host):
+    from guidance_geometry.nodes.extension import GuidanceGeometry
+
+    return asyncio.run(GuidanceGeometry().get_node_list())
+
+
+def inputs_of(node):
+    return {declared.id: declared for declared in node.define_schema().inputs}
+
+
+def fitting(declared):
+    """Something that an input takes."""
+    kind = declared.get_io_type()
+    if kind == "COMBO":
+        return next(iter(declared.options), "none")
+    usual = getattr(declared, "default", None)
+    return FITTING.get(kind, OBJECT) if usual is None else usual
+
+
+def refusal(node, **changes):
+    """The sentence with which a node refuses arguments, before anything else happens."""
+    inputs = inputs_of(node)
+    given = {name: fitting(declared) for name, declared in inputs.items()} | changes
+    with pytest.raises(ValueError, match=next(iter(changes))) as caught:
+        node.execute(**given)
+    return str(caught.value)
+
+
+def subsets(names):
+    sizes = range(len(names) + 1) if len(names) <= MOST else (0, 1, len(names) - 1, len(names))
+    return chain.from_iterable(combinations(names, size) for size in sizes)
+
+
+@pytest.mark.parametrize("function", ["validate_inputs", "fingerprint_inputs"])
+def test_no_missing_argument_is_an_error_in_the_queue(nodes, function):
+    from comfy_api.internal import first_real_override
+
+    walked = 0
+    for node in nodes:
+        if (check := first_real_override(node, function)) is None:
+            continue
+        known = inputs_of(node)
+        names = [name for name in getfullargspec(check).args if name != "cls"]
+        for given in subsets(names):
+            for value in (lambda declared: None, fitting):
+                found = check(**{name: value(known[name]) for name in given})
+                assert function == "fingerprint_inputs" or found is True or isinstance(found, str)
+                walked += 1
+    assert walked > (300 if function == "validate_inputs" else 10)
+
+
+def test_every_widget_that_the_queue_checks_is_an_input(nodes):
+    for node in nodes:
+        names = getfullargspec(node.validate_inputs).args[1:]
+        assert set(names) <= inputs_of(node).keys(), node.__name__
+
+
+def test_every_execute_is_checked_against_its_schema(nodes):
+    from guidance_geometry.nodes.wires import CARRIED
+
+    widgets = {"INT", "FLOAT", "BOOLEAN", *WORDS}
+    for node in nodes:
+        assert hasattr(node.execute, "__wrapped__"), f"{node.__name__}.execute lacks @checked"
+        inputs = inputs_of(node)
+        assert {declared.get_io_type() for declared in inputs.values()} <= widgets | CARRIED.keys(), node.__name__
+        assert inputs.keys() == set(signature(node.execute).parameters), node.__name__
+        for declared in inputs.values():
+            if declared.get_io_type() in ("INT", "FLOAT"):
+                assert declared.min is not None, (node.__name__, declared.id)
+                assert declared.max is not None, (node.__name__, declared.id)
+
+
+@pytest.mark.parametrize("wrong", ["x", 7, [], Hostile(), {"samples": "x"}, torch.zeros(2, 2, 2, 2, 2)], ids=type)
+def test_a_literal_or_another_wire_is_named(nodes, wrong):
+    from guidance_geometry.nodes.wires import CARRIED
+
+    asked = 0
+    for node in nodes:
+        for name, declared in inputs_of(node).items():
+            kind = declared.get_io_type()
+            if kind not in CARRIED or (kind == "CONDITIONING" and wrong == []):
+                continue
+            said = refusal(node, **{name: wrong})
+            assert said.startswith(f"{name} is a {type(wrong).__name__}, and a {kind} is needed. Connect ")
+            asked += 1
+    assert asked > 50
+
+
+def test_a_wire_of_every_other_type_is_named(nodes):
+    from guidance_geometry.nodes.wires import CARRIED, misfit
+
+    alone = FITTING | {"GG_GUIDANCE": SimpleNamespace(init=0, step=0)}
+    for kind in CARRIED:
+        for other, value in alone.items():
+            assert (misfit("wire", kind, value) is None) == (kind == other), (kind, other)
+
+
+def test_an_optional_wire_may_be_absent(nodes):
+    from guidance_geometry.nodes.checks import misfits
+
+    for node in nodes:
+        absent = {name: None for name, declared in inputs_of(node).items() if declared.optional}
+        assert not any(misfits(node, absent)), node.__name__
+
+
+@pytest.mark.parametrize("absurd", ABSURD.values(), ids=ABSURD)
+def test_an_absurd_number_is_refused_by_its_name_and_range(nodes, absurd):
+    for node in nodes:
+        for name, declared in inputs_of(node).items():
+            if declared.get_io_type() in ("INT", "FLOAT"):
+                said = refusal(node, **{name: absurd})
+                assert said.startswith(f"{name} is ")
+                assert f"{declared.min:g} to {declared.max:g}" in said
+                assert len(said) < 300
+
+
+def test_a_number_just_outside_its_range_is_refused(nodes):
+    for node in nodes:
+        for name, declared in inputs_of(node).items():
+            if declared.get_io_type() in ("INT", "FLOAT"):
+                assert "outside" in refusal(node, **{name: declared.min - 1})
+                assert "outside" in refusal(node, **{name: declared.max + 1})
+
+
+def test_the_queue_says_once_that_a_number_is_out_of_its_range(nodes):
+    asked = 0
+    for node in nodes:
+        named = getfullargspec(node.validate_inputs).args
+        for name, declared in inputs_of(node).items():
+            if declared.get_io_type() in ("INT", "FLOAT"):
+                words = queued(node, **{name: declared.max + 1})
+                assert len(words) == 1, (node.__name__, name, words)
+                assert name in words[0]
+                asked += name not in named
+    assert asked > 60, "the host itself checks most numbers"
+
+
+@pytest.mark.parametrize("absurd", [None, 7, ["x"], {"x": 1}, b"x"], ids=type)
+def test_what_is_no_text_is_refused_by_its_name(nodes, absurd):
+    for node in nodes:
+        for name, declared in inputs_of(node).items():
+            if declared.get_io_type() in WORDS and not (absurd is None and declared.optional):
+                assert "no text" in refusal(node, **{name: absurd})
+
+
+def test_a_text_without_end_is_refused(nodes):
+    for node in nodes:
+        for name, declared in inputs_of(node).items():
+            if declared.get_io_type() in WORDS:
+                assert "100,001 characters" in refusal(node, **{name: "x" * 100_001})
+
+
+def test_a_word_no_combo_offers_is_refused_before_it_runs(nodes):
+    for node in nodes:
+        for name, declared in inputs_of(node).items():
+            if declared.get_io_type() == "COMBO":
+                assert node.validate_inputs(**{name: "never heard of"}) is not True, (node.__name__, name)

@@ -1,0 +1,103 @@
+"""Half precision in, a finite picture out: every rule node at the ends of its widgets, at every noise level.
+
+What counts is the same run in float64: where that is finite and fits into the dtype, so must the result be.
+"""
+
+import itertools
+
+import pytest
+import torch
+
+from guidance_geometry.guidance.predictions import Predictions
+from guidance_geometry.tools.invariants import play
+
+LEVELS = {"ve": (1000.0, 80.0, 1.0, 0.03, 0.002), "flow": (1.0, 0.9, 0.5, 0.03, 0.002)}
+GAMMAS = (0.0, 1.05, 7.5, 100.0)
+SIZES = (0.3, 300.0)  # of a prediction
+FITS = 0.99  # of the dtype's largest number
+SHAPE = (2, 3, 8, 8)
+
+
+def rule_nodes():
+    from guidance_geometry.nodes.rules import NODES
+
+    return NODES
+
+
+def extremes(one):
+    """The ends of a widget, or all its options."""
+    if getattr(one, "options", None):
+        return list(one.options)
+    if isinstance(getattr(one, "default", None), bool):
+        return [True, False]
+    low, high = getattr(one, "min", None), getattr(one, "max", None)
+    return [] if low is None else [low, high]
+
+
+def chains(node, sockets):
+    """Chains of the node: with its defaults, and with each widget at each end, where the rule takes that."""
+    from guidance_geometry.tools.rule_nodes import tried_chain
+
+    changes = [{}, *({one.id: value} for one in node.define_schema().inputs for value in extremes(one))]
+    tried = [tried_chain(node, sockets, change) for change in changes]
+    return [chain for chain in tried if chain is not None]
+
+
+def steps_of(chain, space, size, dtype):
+    """A run of predictions in this dtype, all of it drawn in float64."""
+    draws = torch.Generator().manual_seed(0)
+
+    def drawn():
+        return torch.randn(SHAPE, generator=draws, dtype=torch.float64)
+
+    clean, found = size * drawn(), []
+    names = list(chain.sources)
+    for sigma in LEVELS[space]:
+        alpha = 1 - sigma if space == "flow" else 1.0
+        x = alpha * clean + sigma * drawn()
+        u, c, *more = (clean + 0.3 * size * min(sigma, 1.0) * drawn() for _ in range(2 + len(names)))
+        level, signal = (torch.full(SHAPE[:1], value) for value in (sigma, alpha))
+        further = {name: v.to(dtype) for name, v in zip(names, more, strict=True)}
+        found.append(Predictions(x.to(dtype), level, signal, u.to(dtype), c.to(dtype), further))
+    return found
+
+
+def exact(steps):
+    return [
+        Predictions(p.x.double(), p.sigma, p.alpha, p.uncond.double(), p.cond.double(), widened(p.extra)) for p in steps
+    ]
+
+
+def widened(extra):
+    return {name: v.double() for name, v in extra.items()}
+
+
+def lost(chain, space, size, gamma, dtype):
+    """Steps at which a number that fits is not finite."""
+    steps = steps_of(chain, space, size, dtype)
+    largest = FITS * torch.finfo(dtype).max
+    pairs = zip(play(chain, steps, gamma), play(chain, exact(steps), gamma), strict=True)
+    return [i for i, (half, whole) in enumerate(pairs) if (~half.isfinite() & (whole.abs() <= largest)).any()]
+
+
+@pytest.fixture(scope="module")
+def sockets(host):
+    from guidance_geometry.nodes.lab import GGMixtureModel
+    from guidance_geometry.nodes.start import GGClassLabel
+
+    model = GGMixtureModel.execute(shape="3x8x8", classes=3, kind="ve", seed=0).result[0]
+    return {"MODEL": model, "CONDITIONING": GGClassLabel.execute(model, "1").result[0]}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16], ids=["fp16", "bf16"])
+@pytest.mark.parametrize("space", LEVELS)
+def test_no_rule_loses_a_number_that_half_precision_can_hold(sockets, space, dtype, size):
+    tried = [chain for node in rule_nodes() for chain in chains(node, sockets)]
+    found = {
+        (chain.text, gamma): steps
+        for chain, gamma in itertools.product(tried, GAMMAS)
+        if (steps := lost(chain, space, size, gamma, dtype))
+    }
+    assert found == {}

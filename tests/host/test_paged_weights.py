@@ -1,0 +1,123 @@
+"""Newer hosts page weights in and out by themselves: a gradient takes a copy that stays, or says what to do."""
+
+from types import SimpleNamespace
+
+import pytest
+import torch
+
+from guidance_geometry.guidance.chain import PLAIN
+
+from .test_bits import guided
+from .test_gradient_run import bright, chain_of
+from .test_guided_run import Away, mixture
+
+BACKPROP = "x0 + backprop"
+
+
+def test_a_patcher_says_whether_it_pages(host, labelled):
+    from guidance_geometry.nodes.autograd import pages_weights
+
+    assert not pages_weights(labelled["ve"][0])
+    assert pages_weights(SimpleNamespace(is_dynamic=lambda: True))
+    assert not pages_weights(None)
+
+
+@pytest.fixture
+def paged(monkeypatch):
+    """patcher, the one that stays or None -> a clone that counts as paged; `paged.loaded` counts the loads."""
+    from guidance_geometry.nodes import autograd, gradient_run
+
+    def made(patcher, stays=None):
+        plain = type(patcher)
+
+        class Paged(plain):
+            def clone(self, disable_dynamic=False, **named):
+                if not disable_dynamic:
+                    return super().clone(**named)
+                made.loaded += 1
+                return stays
+
+        clone = patcher.clone()
+        clone.__class__ = Paged
+        clone.cached_patcher_init = None if stays is None else (plain, ())
+        made.kinds.append(Paged)
+        return clone
+
+    made.kinds, made.loaded = [], 0
+    for module in (autograd, gradient_run):
+        monkeypatch.setattr(module, "pages_weights", lambda patcher: isinstance(patcher, tuple(made.kinds)))
+    return made
+
+
+def ran(model, labelled, empty_latent, chain):
+    out, _, trace = guided(model, *labelled["ve"][1:], empty_latent("ve"), "euler", guidance=chain)
+    return out["samples"], trace.header["notes"]
+
+
+def test_a_gradient_goes_through_weights_that_stay(paged, labelled, empty_latent):
+    chain = chain_of(bright(), weight=1.0, evaluation=BACKPROP)
+    model = paged(mixture(seed=7), mixture(seed=0))  # whoever takes the paged one gets another picture
+    expected, notes = ran(labelled["ve"][0], labelled, empty_latent, chain)
+    assert torch.equal(ran(model, labelled, empty_latent, chain)[0], expected)
+    assert ran(model, labelled, empty_latent, chain)[1] == notes
+
+
+def test_a_guider_has_its_model_back_afterwards(paged, labelled, empty_latent):
+    from comfy.samplers import sampler_object
+
+    from guidance_geometry.nodes.sampling import chain_guider
+
+    model, latent = paged(mixture(seed=7), mixture(seed=0)), empty_latent("ve")["samples"]
+    guider = chain_guider(model, *labelled["ve"][1:], 3.0, chain_of(bright(), evaluation=BACKPROP))
+    for seed in (1, 2):
+        guider.sample(torch.randn(3, 3, 8, 8), latent, sampler_object("euler"), torch.tensor([5.0, 0.0]), seed=seed)
+        assert guider.model_patcher is model
+
+
+@pytest.mark.parametrize("chain", [PLAIN, chain_of(bright(), evaluation="x0")], ids=["plain", "x0"])
+def test_what_needs_no_gradient_of_the_model_takes_it_as_it_is(paged, labelled, empty_latent, chain):
+    expected, notes = ran(labelled["ve"][0], labelled, empty_latent, chain)
+    found, same = ran(paged(mixture(seed=0), mixture(seed=7)), labelled, empty_latent, chain)
+    assert torch.equal(found, expected)
+    assert same == notes
+    assert paged.loaded == 0
+
+
+def test_a_model_without_a_file_is_guided_without_backprop_and_the_trace_says_so(paged, labelled, empty_latent):
+    through, at = (chain_of(bright(), weight=1.0, evaluation=road) for road in (BACKPROP, "x0"))
+    found, notes = ran(paged(labelled["ve"][0]), labelled, empty_latent, through)
+    assert torch.equal(found, ran(labelled["ve"][0], labelled, empty_latent, at)[0])
+    assert any("--disable-dynamic-vram" in note for note in notes)
+
+
+@pytest.mark.parametrize("has_file", [True, False])
+def test_a_second_model_is_treated_like_the_first(paged, labelled, empty_latent, has_file):
+    weak = paged(mixture(seed=7), mixture(seed=1)) if has_file else paged(mixture(seed=1))
+    chain = chain_of(bright(), weight=1.0, evaluation=BACKPROP if has_file else "x0").then(
+        Away("cond", mixture(seed=1))
+    )
+    expected, _ = ran(labelled["ve"][0], labelled, empty_latent, chain)
+    through = chain_of(bright(), weight=1.0, evaluation=BACKPROP).then(Away("cond", weak))
+    found, notes = ran(labelled["ve"][0], labelled, empty_latent, through)
+    assert torch.equal(found, expected)
+    assert any("--disable-dynamic-vram" in note for note in notes) is not has_file
+
+
+def test_a_decoder_is_loaded_with_weights_that_stay_or_refused(paged, labelled):
+    import comfy.latent_formats
+
+    from guidance_geometry.nodes.pictures import Decoded
+
+    def picture(patcher):
+        vae = SimpleNamespace(patcher=patcher, process_output=lambda x: ((x + 1) / 2).clamp(0, 1))
+        return Decoded(vae, comfy.latent_formats.SD15())
+
+    kept, other = labelled["ve"][0], mixture(seed=1)
+    decoded = picture(paged(kept, other))
+    decoded.stay()
+    assert decoded.patcher is other
+    with pytest.raises(ValueError, match="--disable-dynamic-vram"):
+        picture(paged(kept)).stay()
+    decoded = picture(kept)
+    decoded.stay()
+    assert decoded.patcher is kept

@@ -1,0 +1,360 @@
+"""Outer steps and their further stages, measured on every sampler of the host.
+
+What is measured here is what samplers/stages.py says, so that a new host's samplers cannot be forgotten.
+"""
+
+import math
+from dataclasses import dataclass
+from itertools import pairwise, product
+from types import SimpleNamespace
+
+import pytest
+import torch
+
+from guidance_geometry.guidance.chain import PLAIN
+from guidance_geometry.guidance.rules.adaptive_projected import AdaptiveProjected
+from guidance_geometry.guidance.rules.contract import Rule
+from guidance_geometry.guidance.rules.feedback import Feedback
+from guidance_geometry.guidance.rules.plus_plus import PlusPlus
+from guidance_geometry.guidance.rules.zero_star import ZeroStar
+from guidance_geometry.guidance.schedules import ScaleSchedule
+
+from .test_bits import CFG, guided, ksampler, names
+from .test_split import collect
+
+LATE = "dpm_adaptive"  # reports a step after its stages; all others of the host after the first evaluation
+
+
+def sampling_of(kind):
+    from comfy import model_sampling
+
+    bases = {
+        "flow": (model_sampling.ModelSamplingDiscreteFlow, model_sampling.CONST),
+        "ve": (model_sampling.ModelSamplingDiscrete, model_sampling.EPS),
+    }
+    return type("Sampling", bases[kind], {})()
+
+
+def schedule(kind, steps, ends_at_zero=True):
+    import comfy.samplers
+
+    sigmas = comfy.samplers.calculate_sigmas(sampling_of(kind), "simple", steps + (not ends_at_zero))
+    return sigmas if ends_at_zero else sigmas[:-1]
+
+
+def play(name, kind, sigmas, x, denoise):
+    """Sample with a host's sampler, a function in the place of the model; returns the sample and the events.
+
+    An event is the pair of an evaluation's x and True where it began a step, or None for a report.
+    """
+    import comfy.samplers
+
+    from guidance_geometry.samplers.stages import Stages
+
+    sampling, stages, events = sampling_of(kind), Stages(name, len(sigmas) - 1), []
+
+    class Model:
+        inner_model = SimpleNamespace(
+            inner_model=SimpleNamespace(model_sampling=sampling),
+            model_patcher=SimpleNamespace(get_model_object=lambda name: sampling),
+            conds={},
+        )
+
+        def __call__(self, x, sigma, model_options=None, seed=None):
+            first = stages.begins()
+            events.append((x.clone(), first))
+            found = denoise(x, sigma, sum(began for _, began in filter(None, events)))
+            uncond = 0.3 * x  # what the CFG++ samplers read beside D
+            args = {"denoised": found, "uncond_denoised": uncond, "cond_denoised": found, "input": x, "sigma": sigma}
+            for patch in (model_options or {}).get("sampler_post_cfg_function", []):
+                patch({**args, "model": None})
+            return found
+
+    def report(info):
+        stages.reported()
+        events.append(None)
+
+    sampler = comfy.samplers.sampler_object(name)
+    extra = {"seed": 1, "model_options": {}}
+    out = sampler.sampler_function(
+        Model(), x, sigmas.clone(), extra_args=extra, callback=report, disable=True, **sampler.extra_options
+    )
+    return out, events
+
+
+def beginnings_of(name, events):
+    """What a look at the whole run says: a step's first evaluation is reported at once, or comes after a report."""
+    evaluations = [i for i, event in enumerate(events) if event is not None]
+    if name == LATE:
+        return [i == 0 or events[i - 1] is None for i in evaluations]
+    return [i + 1 < len(events) and events[i + 1] is None for i in evaluations]
+
+
+def begins_elsewhere(name, kind, steps, ends_at_zero):
+    """The evaluations that were taken for the first of a step, where they are not; None where all is well."""
+    sigmas = schedule(kind, steps, ends_at_zero)
+    x = float(sigmas[0]) * torch.randn(1, 1, 4, 4, generator=torch.Generator().manual_seed(0))
+    _, events = play(name, kind, sigmas, x, lambda x, sigma, step: 0.5 * x)
+    found = [first for _, first in filter(None, events)]
+    return None if found == beginnings_of(name, events) else found
+
+
+@pytest.mark.parametrize("kind", ["ve", "flow"])
+def test_every_sampler_of_the_host_begins_its_steps_where_it_is_said(host, kind):
+    runs = product(names(), [kind], range(1, 10), [True, False])
+    assert {run: found for run in runs if (found := begins_elsewhere(*run))} == {}
+
+
+def gaussian(x, sigma, step=0):
+    """Denoiser of N(0.4, 0.3) in flow coordinates."""
+    sigma = sigma.reshape(-1, 1, 1, 1)
+    alpha = 1 - sigma
+    return 0.4 + 0.3 * alpha / (0.3 * alpha**2 + sigma**2) * (x - 0.4 * alpha)
+
+
+def waiting(name, x, steps=1, shift=0.0):
+    """The states at which steps begin, and the sample, of a run with D = x + shift in all stages of its first steps."""
+
+    def denoise(x, sigma, step):
+        return x + shift if step <= steps else gaussian(x, sigma)
+
+    out, events = play(name, "flow", schedule("flow", 8), x, denoise)
+    return [x for x, first in filter(None, events) if first], out
+
+
+def cannot_wait(name):
+    """Why a sampler does not leave the sample alone where D = x, measured; empty if it does.
+
+    remembers: where its second step begins does not decide the rest of its run.
+    """
+    x = torch.randn(1, 1, 4, 4, generator=torch.Generator().manual_seed(0))
+    if (waiting(name, x)[0][1] - x).abs().max() > 1e-3 and not name.endswith("_cfg_pp"):
+        return "noise"
+    moved, end = waiting(name, x, shift=0.3)
+    again, without = waiting(name, moved[1])
+    if not name.endswith("_cfg_pp") and (end - without).abs().max() > 3e-4:
+        assert (again[1] - moved[1]).abs().max() <= 1e-5
+        return "remembers"
+    return "renoises" if (waiting(name, x, 2)[0][2] - x).abs().max() > 1e-3 else ""
+
+
+def test_the_samplers_that_cannot_wait_are_the_ones_that_are_named(host):
+    from guidance_geometry.samplers import stages
+
+    lists = {"noise": stages.NOISY, "renoises": stages.RENOISING, "remembers": stages.REMEMBERING}
+    wrong = {}
+    for name in names():
+        said = next((why for why, members in lists.items() if name in members), "")
+        said = "renoises" if said == "noise" and name.endswith("_cfg_pp") else said
+        if (measured := cannot_wait(name)) != said:
+            wrong[name] = (measured, said)
+    assert wrong == {}
+
+
+@pytest.mark.parametrize("steps", [1, 2])
+def test_zero_init_leaves_the_sample_where_it_is_in_every_stage(labelled, empty_latent, steps):
+    from guidance_geometry.samplers import stages
+
+    able = [name for name in names() if name != LATE and not stages.cannot_wait(name, {})]
+    assert len(able) >= 5
+    moved, chain = {}, PLAIN.then(ZeroStar(steps))
+    for name in able:
+        settings = (*labelled["flow"], empty_latent("flow"), name, "simple", 9)
+        x = guided(*settings, guidance=chain, capture="tensors")[2].tensors["x"].float()
+        moved[name] = float((x[steps] - x[0]).abs().max())
+        assert (x[steps + 1] - x[0]).abs().max() > 0.01, name
+    assert {name: size for name, size in moved.items() if size > 1e-3} == {}
+
+
+@pytest.mark.parametrize("name", ["euler", "heun", "dpm_2"])
+def test_a_run_that_waited_is_the_run_that_begins_there(host, name):
+    x, sigmas = torch.randn(1, 1, 4, 4, generator=torch.Generator().manual_seed(0)), schedule("flow", 8)
+    waited, _ = play(name, "flow", sigmas, x, lambda x, sigma, step: x if step == 1 else gaussian(x, sigma))
+    later, _ = play(name, "flow", sigmas[1:], x, gaussian)
+    assert (waited - later).abs().max() <= 1e-5
+
+
+def test_the_node_and_the_trace_say_that_a_sampler_cannot_wait(labelled, empty_latent, monkeypatch):
+    from guidance_geometry.nodes import host as adapter
+
+    said = []
+    monkeypatch.setattr(adapter, "tell", said.append)
+
+    def notes(name, kind="flow", steps=1, **more):
+        said.clear()
+        arguments = (*labelled[kind], empty_latent(kind), name, "simple", 4)
+        trace = guided(*arguments, guidance=PLAIN.then(ZeroStar(steps)), **more)[2]
+        return [note for note in trace.header["notes"] if "Zero-init" in note]
+
+    [note] = notes("euler_ancestral")
+    assert note == said[0]
+    assert "euler_ancestral moves the sample by its own noise. Use euler, heun" in note
+    assert "dpmpp_2m keeps D = x as history" in notes("dpmpp_2m")[0]
+    assert notes("heun") == notes("dpmpp_2m", steps=0) == notes("dpmpp_2m", "ve") == said == []
+    assert notes("dpmpp_2m", denoise=0.5) == []
+
+
+def test_the_patched_sampler_of_the_host_says_it_too(labelled, empty_latent, monkeypatch):
+    from guidance_geometry.nodes import host as adapter
+    from guidance_geometry.nodes.guidance_patch import GGGuidancePatch
+
+    said = []
+    monkeypatch.setattr(adapter, "tell", said.append)
+    model, positive, negative = labelled["flow"]
+    patched = GGGuidancePatch.execute(model, PLAIN.then(ZeroStar())).result[0]
+    ksampler(patched, positive, negative, empty_latent("flow"), "lcm", "simple")
+    assert len(said) == 1
+    assert "lcm moves the sample" in said[0]
+
+
+@dataclass(frozen=True)
+class Counting(Rule):
+    """Notes in `seen` with which count each evaluation was asked, and leaves CFG alone."""
+
+    seen: list
+    kind = "combine"
+    text = "counting"
+
+    def init(self, run):
+        return 0
+
+    def step(self, state, p, gamma):
+        self.seen.append((state, "step"))
+        return p.uncond + (p.cond - p.uncond) * gamma, state + 1
+
+    def stage(self, state, following, p, gamma):
+        assert following == state + 1
+        self.seen.append((state, "stage"))
+        return p.uncond + (p.cond - p.uncond) * gamma
+
+
+def test_the_state_of_a_rule_moves_on_once_an_outer_step(labelled, empty_latent):
+    counts = {}
+    for name in names():
+        seen = []
+        _, _, trace = guided(*labelled["ve"], empty_latent("ve"), name, guidance=PLAIN.then(Counting(seen)))
+        assert [state for state, word in seen if word == "step"] == list(range(trace.n)), name
+        states = [state for state, _ in seen]
+        assert states == sorted(states), "a stage is handed the state with which its step began"
+        counts[name] = len(seen) / trace.n
+    assert counts["euler"] == 1
+    assert counts["heun"] > 1.5
+    assert counts["seeds_3"] > 2
+
+
+# Two-stage steps by hand, on the exact mixture in float64
+
+
+def closed_form(kind):
+    from guidance_geometry.guidance.mixture import make_mixture
+
+    mixture, labels = make_mixture((3, 8, 8), classes=3, seed=0), torch.tensor([0, 1, 2])
+    return lambda x, sigma: [
+        mixture.denoised(x, sigma, 1 - sigma if kind == "flow" else 1.0, label) for label in (None, labels)
+    ]
+
+
+def per_item(v, like):
+    return v.reshape(-1, *(1,) * (like.ndim - 1))
+
+
+class FeedbackByHand:
+    """lambda of every item, decided where a step begins."""
+
+    def __init__(self, sigmas, gamma, pi=0.95, t0=0.5, t1=0.4):
+        steps, self.sigmas, self.pi = len(sigmas) - 1, sigmas, pi
+        self.offset = math.log((1 - pi) * 3 / 2) / ((1 - t0) * steps)
+        kernel = [then**2 * (1 - (then / now) ** 2) for now, then in pairwise(sigmas)][::-1]
+        low, share = int(t1 * steps), t1 * steps - int(t1 * steps)
+        self.temperature = abs(2 * ((1 - share) * kernel[low] + share * kernel[low + 1]) / 10 * self.offset)
+        self.floor, self.before = math.log((1 - pi) * gamma / (gamma - 1)), None
+
+    def first(self, i, x, u, c):
+        if self.before is None:
+            self.posterior = torch.zeros(len(x), dtype=torch.float64)
+        else:
+            x_, u_, c_ = self.before
+            square = (self.sigmas[i] / self.sigmas[i - 1]) ** 2
+            miss_c, miss_u = ((x - square * x_ - (1 - square) * v).square().flatten(1).sum(1) for v in (c_, u_))
+            variance = self.sigmas[i] ** 2 * (1 - square)
+            self.posterior = self.posterior - self.temperature / (2 * variance) * (miss_c - miss_u) + self.offset
+        self.posterior, self.before = self.posterior.clamp(self.floor, 3.0), (x, u, c)
+        return self.stage(u, c)
+
+    def stage(self, u, c):
+        scale = self.posterior.exp() / (self.posterior.exp() - (1 - self.pi))
+        return u + per_item(scale, u) * (c - u)
+
+
+class MomentumByHand:
+    """APG with eta 0 and momentum, its mean moved on where a step begins."""
+
+    def __init__(self, sigmas, gamma, beta=-0.5):
+        self.gamma, self.beta, self.mean, self.last = gamma, beta, 0.0, 0.0
+
+    def first(self, i, x, u, c):
+        self.last = self.mean
+        self.mean = c - u + self.beta * self.last
+        return self._guided(self.mean, c)
+
+    def stage(self, u, c):
+        return self._guided(c - u + self.beta * self.last, c)
+
+    def _guided(self, d, c):
+        share = (d * c).flatten(1).sum(1) / (c * c).flatten(1).sum(1)
+        return c + (self.gamma - 1) * (d - per_item(share, c) * c)
+
+
+def two_stages(name, rule, denoise, x, sigmas):
+    """heun or dpm_2 from the formulas, with a rule whose further stages are asked as such."""
+    for i, (now, then) in enumerate(pairwise(sigmas)):
+        d = (x - rule.first(i, x, *denoise(x, now))) / now
+        if then == 0:
+            x = x + d * (then - now)
+            continue
+        middle = then if name == "heun" else math.sqrt(now * then)
+        x_2 = x + d * (middle - now)
+        d_2 = (x_2 - rule.stage(*denoise(x_2, middle))) / middle
+        x = x + (0.5 * (d + d_2) if name == "heun" else d_2) * (then - now)
+    return x
+
+
+@pytest.mark.parametrize("name", ["heun", "dpm_2"])
+@pytest.mark.parametrize(
+    ("rule", "by_hand"),
+    [(Feedback(), FeedbackByHand), (AdaptiveProjected(0.0, 0.0, -0.5), MomentumByHand)],
+    ids=["FBG", "APG with momentum"],
+)
+def test_a_rule_with_memory_in_two_stages_is_the_loop_by_hand(labelled, empty_latent, name, rule, by_hand):
+    out, _, trace = guided(
+        *labelled["ve"], empty_latent("ve"), name, cfg=CFG, guidance=PLAIN.then(rule), capture="tensors"
+    )
+    sigmas = [float(s) for s in trace.header["sigmas"]]
+    steps, _ = collect(labelled, empty_latent, "ve", name, cfg=CFG)
+    start = steps[0].x.double()
+    expected = two_stages(name, by_hand(sigmas, CFG), closed_form("ve"), start, sigmas)
+    assert (out["samples"].double() - expected).abs().max() <= 2e-3 * expected.abs().max()
+
+
+@pytest.mark.parametrize(
+    ("schedule_", "of_step"),
+    [
+        (ScaleSchedule("list", values=(2.0, 3.0, 4.0, 5.0, 6.0, 7.0)), lambda i, sigmas: 2.0 + i),
+        (PlusPlus(), lambda i, sigmas: 0.8 / (1 - sigmas[i + 1] / sigmas[i])),
+    ],
+    ids=["list", "CFG++"],
+)
+def test_a_scale_that_belongs_to_a_step_is_that_of_all_its_stages(labelled, empty_latent, schedule_, of_step):
+    seen = []
+
+    @dataclass(frozen=True)
+    class Noting(Counting):
+        def stage(self, state, following, p, gamma):
+            seen.append((state, gamma))
+            return super().stage(state, following, p, gamma)
+
+    chain = PLAIN.then(schedule_).then(Noting([]))
+    _, _, trace = guided(*labelled["ve"], empty_latent("ve"), "heun", cfg=0.8, guidance=chain)
+    expected = [(i, of_step(i, trace.header["sigmas"])) for i, _ in seen]
+    assert len(seen) == trace.n - 1
+    assert [gamma for _, gamma in seen] == pytest.approx([gamma for _, gamma in expected])

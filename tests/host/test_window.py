@@ -1,0 +1,123 @@
+"""Every rule node in a window, in the host: outside it is not there, inside it is the rule."""
+
+import pytest
+import torch
+
+from guidance_geometry.guidance.chain import PLAIN, Chain
+
+from .test_bits import STEPS, guided, ksampler
+from .test_guidance_patch import patched
+from .test_rule_nodes import ACTING, NODES, chain, wires  # noqa: F401  a fixture
+from .test_sampling import Counter
+
+RULES = [name for name in NODES if name != "GGWindow"]
+HALF, CFG = STEPS // 2, 5.0
+
+
+def acting(name, sockets):
+    """The node's chain, with knobs that do not leave plain CFG."""
+    return chain(name, ACTING.get(name, NODES[name][0]), sockets)
+
+
+def in_window(rules, start, end, guidance=None):
+    from guidance_geometry.nodes.rules.window import GGWindow
+
+    return GGWindow.execute(rules, start, end, guidance=guidance).result[0]
+
+
+def run(labelled, latent, guidance, sampler="euler", model="ve"):
+    """Items of each network call, samples, and the noisy sample at the beginning of every step."""
+    counter = Counter(labelled[model][0])
+    arguments = (counter.model, *labelled[model][1:], latent, sampler)
+    out, _, trace = guided(*arguments, cfg=CFG, guidance=guidance, capture="tensors")
+    return counter.items, out["samples"], trace.tensors["x"]
+
+
+@pytest.mark.parametrize("sampler", ["euler", "heun", "dpmpp_2m"])
+@pytest.mark.parametrize("model", ["ve", "flow"])
+@pytest.mark.parametrize("name", RULES)
+def test_a_window_without_a_step_gives_the_host_pixels(labelled, empty_latent, wires, name, model, sampler):  # noqa: F811
+    rules = in_window(acting(name, wires[model]), 0.51, 0.6)
+    assert not rules.rules[-1].neutral
+    expected = ksampler(*labelled[model], empty_latent(model), sampler, cfg=CFG)
+    assert torch.equal(run(labelled, empty_latent(model), rules, sampler, model)[1], expected)
+
+
+@pytest.mark.parametrize("name", RULES)
+def test_before_and_behind_the_window_the_run_is_that_of_a_run_without_it(labelled, empty_latent, wires, name):  # noqa: F811
+    """A window over the first half parts from the bare rule at its end; one over the second parts from plain there."""
+    rules, latent = acting(name, wires["ve"]), empty_latent("ve")
+    calls, _, whole = run(labelled, latent, rules)
+    plain_calls, same, plain = run(labelled, latent, PLAIN)
+    early_calls, first, early = run(labelled, latent, in_window(rules, 0.0, 0.5))
+    late_calls, second, late = run(labelled, latent, in_window(rules, 0.5, 1.0))
+    assert torch.equal(early[: HALF + 1], whole[: HALF + 1])
+    assert torch.equal(late[: HALF + 1], plain[: HALF + 1])
+    assert (early_calls[:HALF], late_calls[:HALF]) == (calls[:HALF], plain_calls[:HALF])
+    assert early_calls[HALF:] == plain_calls[HALF:], "what is not there is not evaluated"
+    assert not (torch.equal(first, same) and torch.equal(second, same))
+
+
+def test_the_whole_run_is_no_window(wires):  # noqa: F811
+    for name in RULES:
+        rules = acting(name, wires["ve"])
+        assert in_window(rules, 0.0, 1.0) == rules
+
+
+@pytest.mark.parametrize("name", ["GGAdaptiveProjected", "GGPerturbed", "GGNegative", "GGAutoguidance", "GGReuse"])
+@pytest.mark.parametrize("sampler", ["euler", "heun"])
+def test_a_ksampler_on_a_patched_model_is_our_sampler(labelled, empty_latent, wires, name, sampler):  # noqa: F811
+    model, positive, negative = labelled["ve"]
+    rules = in_window(acting(name, wires["ve"]), 0.2, 0.7)
+    expected = guided(model, positive, negative, empty_latent("ve"), sampler, guidance=rules)[0]["samples"]
+    assert torch.equal(ksampler(patched(model, rules), positive, negative, empty_latent("ve"), sampler), expected)
+    assert not torch.equal(ksampler(*labelled["ve"], empty_latent("ve"), sampler), expected)
+
+
+def test_a_further_stage_of_the_last_step_inside_is_inside(labelled, empty_latent, wires):  # noqa: F811
+    """heun evaluates its second stage at the noise level of the next step."""
+    rules = acting("GGPerturbed", wires["ve"])
+    worse = Counter(wires["ve"]["perturbed_model"])
+    rules = chain("GGPerturbed", NODES["GGPerturbed"][0], {"perturbed_model": worse.model})
+    run(labelled, empty_latent("ve"), in_window(rules, 0.0, 0.5), "heun")
+    assert worse.items == [3] * (2 * HALF)
+
+
+def test_a_window_stands_behind_a_chain_and_holds_a_preset_rule_by_rule(wires):  # noqa: F811
+    preset = chain("GGPreset", {"preset": "faster (interval + reuse)"})
+    before = chain("GGRescale", NODES["GGRescale"][0])
+    found = in_window(preset, 0.1, 0.8, before)
+    assert [rule.text for rule in found.rules] == [
+        "rescale 0.7 in v",
+        "interval percent 0.05 .. 0.6, 0.1 .. 0.8 of the steps",
+        "u every 2 steps (line), 0.1 .. 0.8 of the steps",
+    ]
+
+
+def test_a_gradient_in_a_window_pushes_there_alone(labelled, empty_latent):
+    from guidance_geometry.nodes.classifier_guidance import GGClassifierGradient
+    from guidance_geometry.nodes.energies import GGLabelEnergy
+    from guidance_geometry.nodes.lab import GGMixtureModel
+
+    guide = GGMixtureModel.execute(shape="3x8x8", classes=3, kind="ve", seed=0).result[1]
+    energy = GGLabelEnergy.execute(guide, "1", "label").result[0]
+    term = GGClassifierGradient.execute(energy, 2.0, "noisy x_t", "none", 0.2, 0.0, 1.0, 1).result[0]
+    latent = empty_latent("ve")
+    _, _, whole = run(labelled, latent, term)
+    _, _, early = run(labelled, latent, in_window(term, 0.0, 0.5))
+    _, _, late = run(labelled, latent, in_window(term, 0.5, 1.0))
+    _, _, plain = run(labelled, latent, PLAIN)
+    assert torch.equal(early[: HALF + 1], whole[: HALF + 1])
+    assert torch.equal(late[: HALF + 1], plain[: HALF + 1])
+    assert not torch.equal(early[HALF + 1 :], whole[HALF + 1 :])
+
+
+def test_a_windowed_rule_holds_the_invariants_that_it_claims(wires):  # noqa: F811
+    from guidance_geometry.tools.invariants import examine, failed
+
+    found = {}
+    for name in RULES:
+        rules = Chain(in_window(acting(name, wires["ve"]), 0.3, 0.7).rules)
+        if bad := failed(examine(rules)):
+            found[name] = bad
+    assert found == {}

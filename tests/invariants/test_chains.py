@@ -1,0 +1,195 @@
+"""Chains of one, two and three rules against their formulas, in samplers of one and of two stages; all with --full."""
+
+import itertools
+import math
+import random
+from dataclasses import replace
+
+import pytest
+import torch
+
+from guidance_geometry.guidance.chain import PLAIN, Chain
+from guidance_geometry.guidance.predictions import Predictions
+from guidance_geometry.guidance.rules.adaptive_projected import AdaptiveProjected
+from guidance_geometry.guidance.rules.angle import Angle
+from guidance_geometry.guidance.rules.autoguidance import Autoguidance
+from guidance_geometry.guidance.rules.bands import Bands
+from guidance_geometry.guidance.rules.contract import ONE_OF, Rule, Source
+from guidance_geometry.guidance.rules.energy_preserving import EnergyPreserving
+from guidance_geometry.guidance.rules.feedback import Feedback
+from guidance_geometry.guidance.rules.formula import Formula
+from guidance_geometry.guidance.rules.interval import Interval
+from guidance_geometry.guidance.rules.location_norm import LocationNorm
+from guidance_geometry.guidance.rules.magnitude_aware import MagnitudeAware
+from guidance_geometry.guidance.rules.negative import Negative
+from guidance_geometry.guidance.rules.perp_neg import PerpNeg
+from guidance_geometry.guidance.rules.perturbed import Perturbed
+from guidance_geometry.guidance.rules.plus_plus import PlusPlus
+from guidance_geometry.guidance.rules.power_law import PowerLaw
+from guidance_geometry.guidance.rules.rescale import Rescale
+from guidance_geometry.guidance.rules.reuse import Reuse
+from guidance_geometry.guidance.rules.skim import Skim
+from guidance_geometry.guidance.rules.tangential import Tangential
+from guidance_geometry.guidance.rules.tangential_amplify import TangentialAmplify
+from guidance_geometry.guidance.rules.threshold import DynamicThreshold
+from guidance_geometry.guidance.rules.zero_star import ZeroStar
+from guidance_geometry.guidance.schedules import Run, ScaleSchedule
+from guidance_geometry.tests.rule_formulas import ORDER, ByHand, Moment
+from guidance_geometry.tests.toys import draw
+from guidance_geometry.tools.invariants import examine, failed
+
+STEPS, BATCH, SHAPE, GAMMA = 5, 2, (2, 4, 6), 4.0
+SIGMAS = {"ve": (8.0, 4.0, 2.0, 1.0, 0.5, 0.0), "flow": (1.0, 0.85, 0.7, 0.5, 0.2, 0.0)}
+WEAK, WORSE = Source("cond", object()), Source("cond", object())
+RULES = {
+    "list": ScaleSchedule("list", values=(5.0, 4.5, 4.0, 3.5, 3.0)),
+    "linear": ScaleSchedule("linear", 0.5, 1.2),
+    "interval": Interval("percent", 0.4, 0.8),
+    "CFG++": PlusPlus(),
+    "autoguidance": Autoguidance(WEAK, 0.6),
+    "weak model": Autoguidance(WEAK),
+    "Perp-Neg": PerpNeg("e", 0.8),
+    "two conditions": Negative(("a", "b"), (0.5, -0.4)),
+    "InstructPix2Pix": Negative(("a",), (1.5,), "InstructPix2Pix"),
+    "nested": Negative(("a",), (1.5,), "nested"),
+    "APG": AdaptiveProjected(0.2, 0.3, -0.5),
+    "APG in v": AdaptiveProjected(0.2, 2.0, 0.3, True, "v"),
+    "CFG-Zero*": ZeroStar(2),
+    "TCFG": Tangential(),
+    "FDG": Bands("FDG", 0.4, 1.2),
+    "FreSca": Bands("FreSca", 0.8, 1.3, 0.6),
+    "power law": PowerLaw(0.3, "epsilon"),
+    "MAMBO-G": MagnitudeAware(0.5),
+    "reuse held": Reuse(2, "hold"),
+    "reuse line": Reuse(3, "line"),
+    "ADG": Angle(),
+    "skim": Skim(2.0),
+    "FBG": Feedback(),
+    "formula": Formula("c + (gamma - 1) * rej(d, x)"),
+    "rescale": Rescale(0.6),
+    "EP-CFG": EnergyPreserving(),
+    "CFGNorm": LocationNorm(0.7, False, "v"),
+    "percentile": DynamicThreshold("percentile", 0.9, 0.8),
+    "mimic": DynamicThreshold("mimic", 0.95, mimic_scale=2.0),
+    "TAG": TangentialAmplify(1.2, 0.1),
+    "perturbed": Perturbed(WORSE, 2.0),
+    "perturbed early": Perturbed(WORSE, -1.5, 0.0, 0.6),
+}
+WHOLE = {2: None, 3: 4000}  # chains tried with --full: all pairs, so many triples
+SHARE = {1: None, 2: 120, 3: 120}
+
+
+def fits(names):
+    """Whether a chain may hold these rules: one combines, one makes gamma of lambda, one skips passes."""
+    rules = [RULES[name] for name in names]
+    scales = sum(rule.kind == "scale" for rule in rules) if "CFG++" in names else 0
+    return max(sum(rule.kind in ONE_OF for rule in rules), sum(isinstance(r, Reuse) for r in rules), scales) <= 1
+
+
+def chains(count, full):
+    """Chains of so many rules in any order: all of them, or a seeded share."""
+    every = [names for names in itertools.permutations(RULES, count) if fits(names)]
+    most = (WHOLE if full else SHARE).get(count)
+    return every if most is None else random.Random(count).sample(every, min(most, len(every)))
+
+
+def pytest_generate_tests(metafunc):
+    if "names" in metafunc.fixturenames:
+        full = metafunc.config.getoption("full")
+        found = [names for count in (1, 2, 3) for names in chains(count, full)]
+        metafunc.parametrize("names", found, ids=" > ".join)
+
+
+def evaluations(chain, family):
+    """One evaluation for each outer step, and one for a further stage of it, of predictions near each other."""
+    sigmas, flow = SIGMAS[family], family == "flow"
+    for i, sigma in enumerate(sigmas[:-1]):
+        for k, level in enumerate(
+            (sigma, sigmas[i + 1] if i % 2 and sigmas[i + 1] else math.sqrt(sigma * sigma * 0.7))
+        ):
+            seeds = itertools.count(1000 * i + 100 * k)
+            clean, eps = draw((BATCH, *SHAPE), 7), draw((BATCH, *SHAPE), next(seeds))
+            near = [clean + 0.3 * draw((BATCH, *SHAPE), next(seeds)) for _ in range(2 + len(chain.sources))]
+            signal = 1 - level if flow else 1.0
+            numbers = (torch.full((BATCH,), value, dtype=torch.float64) for value in (level, signal))
+            extra = dict(zip(chain.sources, near[2:], strict=True))
+            yield i, k > 0, Predictions(signal * clean + level * eps, *numbers, near[0], near[1], extra)
+
+
+def asked_for(chain, state, p, sigma, gamma):
+    needs = chain.needs(state, sigma, gamma)
+    extra = {name: v for name, v in p.extra.items() if name in needs}
+    return replace(p, uncond=p.uncond if "uncond" in needs else None, extra=extra)
+
+
+def in_chain(chain, family, gamma):
+    """Guided predictions of a run whose steps have two stages, as a sampler asks for them."""
+    state = following = chain.init(Run(SIGMAS[family], family == "flow"))
+    for i, further, p in evaluations(chain, family):
+        began = SIGMAS[family][i]
+        state = state if further else following
+        scale = chain.scale(state.inside(began if further else None), float(p.sigma[0]), gamma)
+        seen = asked_for(chain, state, p, began, scale)
+        if further:
+            yield chain.stage(state, following, seen, scale)
+        else:
+            guided, following = chain.step(state, seen, scale)
+            yield guided
+
+
+def by_hand(chain, family, gamma, b):
+    """The same of one item by the formulas."""
+    reference = ByHand(chain.rules, SIGMAS[family], family == "flow")
+    for i, further, p in evaluations(chain, family):
+        named = {key: v[b] for key, v in p.extra.items()}
+        m = Moment(p.x[b], p.uncond[b], p.cond[b], float(p.sigma[b]), float(p.alpha[b]), family == "flow", named)
+        yield (reference.stage if further else reference.first)(i, m, gamma)
+
+
+def made_of(names):
+    """The chain; lambda of CFG++ stands in the place of gamma."""
+    return Chain(tuple(RULES[name] for name in names)), 0.8 if "CFG++" in names else GAMMA
+
+
+@pytest.mark.parametrize("family", SIGMAS)
+def test_a_chain_is_its_formulas_in_every_stage(names, family):
+    chain, gamma = made_of(names)
+    found = list(in_chain(chain, family, gamma))
+    for b in range(BATCH):
+        expected = list(by_hand(chain, family, gamma, b))
+        for own, right in zip(found, expected, strict=True):
+            assert (own[b] - right).abs().max() <= 1e-11 * right.abs().max().clamp(min=1.0)
+
+
+def test_a_chain_holds_what_all_its_rules_claim(names):
+    chain, _ = made_of(names)
+    if "list" in names:
+        chain = Chain(tuple(ScaleSchedule("linear") if rule is RULES["list"] else rule for rule in chain.rules))
+    assert failed(examine(chain)) == []
+
+
+def test_every_rule_is_tried_and_every_rule_has_a_formula():
+    ours = {one for one in all_below(Rule) if one.__module__.startswith("guidance_geometry.guidance")}
+    named = {one.__name__ for one in ours} - {"Foreign", "Term", "GradientTerm", "WatchTerm"}
+    assert {type(rule).__name__ for rule in RULES.values()} == named
+    assert {name for names in ORDER for name in names} == named
+
+
+def all_below(cls):
+    return {one for sub in cls.__subclasses__() for one in (sub, *all_below(sub))}
+
+
+def test_the_share_reaches_every_rule_and_every_pair_of_kinds():
+    pairs = chains(2, full=False)
+    assert {name for names in pairs for name in names} == set(RULES)
+    kinds = {rule.kind for rule in RULES.values()}
+    met = {frozenset(RULES[name].kind for name in names) for names in pairs + chains(3, full=False)}
+    wanted = {frozenset(pair) for pair in itertools.combinations(kinds, 2)} - {frozenset(ONE_OF)}
+    together = {frozenset(pair) for one in met for pair in itertools.combinations(one, 2)}
+    assert wanted - together == set()
+
+
+def test_plain_guidance_is_its_formula_too():
+    found = list(in_chain(PLAIN, "ve", GAMMA))
+    expected = list(by_hand(PLAIN, "ve", GAMMA, 0))
+    assert max(float((a[0] - b).abs().max()) for a, b in zip(found, expected, strict=True)) <= 1e-13

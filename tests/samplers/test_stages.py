@@ -1,0 +1,73 @@
+"""Which evaluation begins an outer step, from the order of evaluations (E) and reports (C)."""
+
+from pathlib import Path
+
+import pytest
+
+from guidance_geometry.samplers.stages import FURTHER, NOISY, REMEMBERING, RENOISING, Stages, cannot_wait
+
+
+def beginnings(sampler, events, steps):
+    stages, found = Stages(sampler, steps), ""
+    for event in events:
+        if event == "C":
+            stages.reported()
+        else:
+            found += "B" if stages.begins() else "-"
+    return found
+
+
+@pytest.mark.parametrize(
+    ("sampler", "events", "expected"),
+    [
+        ("euler", "ECECEC", "BBB"),
+        ("heun", "ECEECEEC", "B-B-B"),
+        ("seeds_3", "ECEEECEEEC", "B--B--B"),
+        ("heunpp2", "ECEEECEEC", "B--B-B"),
+        ("sa_solver_pece", "ECECEECE", "BB-B-"),
+        ("dpm_fast", "ECEEECEEC", "B--B-B"),
+        ("dpm_adaptive", "EEECEEEC", "B--B--"),
+        ("of another pack, reports after its stages", "EECEEC", "B-B-"),
+        ("of another pack, one evaluation", "ECEC", "BB"),
+        ("of another pack, never reports", "EEE", "B--"),
+    ],
+)
+def test_a_step_begins_where_its_report_says(sampler, events, expected):
+    assert beginnings(sampler, events, steps=6 if sampler == "dpm_fast" else 3) == expected
+
+
+def test_steps_back_are_reported_without_an_evaluation():
+    assert beginnings("gg_ddim", "ECCECC", steps=3) == "BB"
+
+
+@pytest.mark.parametrize(
+    ("sampler", "options", "why"),
+    [
+        ("heun", {}, ""),
+        ("heun", {"s_churn": 1.0}, "its own noise"),
+        ("gg_ddim", {"eta": 0.0}, ""),
+        ("gg_ddim", {"eta": 0.5}, "its own noise"),
+        ("gg_ddim", {"eta": 0.0, "recurrence": 2}, "its own noise"),
+        ("lcm", {}, "its own noise"),
+        ("dpmpp_2m", {}, "as history"),
+        ("euler_cfg_pp", {}, "unconditional prediction"),
+        ("of another pack", {}, ""),
+    ],
+)
+def test_a_sampler_that_moves_where_it_should_wait_is_known(sampler, options, why):
+    found = cannot_wait(sampler, options)
+    assert found == why == "" or (why and why in found and found.startswith(sampler))
+
+
+def test_the_lists_hold_every_name_once():
+    assert len({*NOISY, *RENOISING, *REMEMBERING}) == len(NOISY) + len(RENOISING) + len(REMEMBERING)
+    assert all(further(0, 1) >= 0 for further in FURTHER.values())
+
+
+def test_the_help_page_names_every_sampler_that_cannot_wait():
+    page = (Path(__file__).resolve().parents[2] / "web" / "docs" / "GGZeroStar.md").read_text(encoding="utf-8")
+    noise, history, renoising = (line for line in page.splitlines() if line.startswith("- **"))
+    bare = {name.removesuffix("_gpu").removesuffix("_cfg_pp") for name in NOISY if not name.startswith("gg_")}
+    assert {name for name in bare if name not in noise} == set()
+    assert {name for name in REMEMBERING if name not in history} == set()
+    assert {name for name in RENOISING if name not in renoising} == set()

@@ -1,0 +1,70 @@
+"""What a host finds when it imports the pack: nodes, or one line that says why there are none."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from guidance_geometry.tests.test_packaging import PROJECT
+
+ROOT = Path(__file__).resolve().parents[1]
+LOAD = """
+import importlib.util, logging, sys
+logging.basicConfig(format="%(levelname)s %(message)s", stream=sys.stdout)
+spec = importlib.util.spec_from_file_location("pack", sys.argv[1])
+module = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(module)
+print(getattr(module, "NODE_CLASS_MAPPINGS", "asks for the entry point"))
+print(getattr(module, "WEB_DIRECTORY", "no scripts"))
+"""
+FIT = "asks for the entry point\n./web\n"
+UNFIT = "{}\nno scripts\n"
+HOSTS = {  # the files by which the pack knows a host
+    "of 2024": {"comfy/__init__.py": ""},
+    "without entry points": {"comfy/patcher_extension.py": "", "comfyui_version.py": "__version__ = '0.3.47'"},
+    "without the rules' place": {
+        "comfyui_version.py": "__version__ = '0.3.51'",
+        "comfy_api/latest/__init__.py": "ComfyExtension = object",
+        "comfy/patcher_extension.py": "class WrappersMP:\n    OUTER_SAMPLE = 'outer_sample'",
+    },
+    "that fits": {
+        "comfyui_version.py": "__version__ = '0.3.52'",
+        "comfy_api/latest/__init__.py": "ComfyExtension = object",
+        "comfy/patcher_extension.py": "class WrappersMP:\n    PREDICT_NOISE = 'predict_noise'",
+    },
+    "that is none": {"comfy_cli/__init__.py": ""},
+}
+COMPLAINTS = {
+    "of 2024": "found an older one, which has no comfy_api.latest.ComfyExtension.",
+    "without entry points": "found 0.3.47, which has no comfy_api.latest.ComfyExtension.",
+    "without the rules' place": "found 0.3.51, which has no comfy.patcher_extension.WrappersMP.PREDICT_NOISE.",
+}
+
+
+def loaded(folder, files):
+    """What loading the pack prints among these files."""
+    for name, text in files.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(text, encoding="ascii")
+    command = [sys.executable, "-c", LOAD, ROOT / "__init__.py"]
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=True).stdout
+
+
+@pytest.mark.parametrize("host", COMPLAINTS)
+def test_a_host_that_is_too_old_gets_one_line_and_no_nodes(tmp_path, host):
+    line, rest = loaded(tmp_path, HOSTS[host]).split("\n", 1)
+    assert line.startswith("ERROR Guidance Geometry needs ComfyUI 0.3.52 or newer and found")
+    assert COMPLAINTS[host] in line
+    assert line.endswith("Update ComfyUI.")
+    assert rest == UNFIT
+
+
+@pytest.mark.parametrize("host", ["that fits", "that is none"])
+def test_elsewhere_nothing_is_said(tmp_path, host):
+    assert loaded(tmp_path, HOSTS[host]) == FIT
+
+
+def test_the_registry_knows_the_same_oldest_host(tmp_path):
+    oldest = PROJECT["tool"]["comfy"]["requires-comfyui"].removeprefix(">=")
+    assert f"needs ComfyUI {oldest} or newer" in loaded(tmp_path, HOSTS["of 2024"])

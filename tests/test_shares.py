@@ -1,0 +1,35 @@
+from types import SimpleNamespace
+
+import pytest
+
+from guidance_geometry.tests.shares import left_out, share
+
+
+@pytest.mark.parametrize("count", [1, 3, 8, 27])
+def test_a_share_is_a_part_of_the_cases_in_their_order(count):
+    cases = list(range(count))
+    found = share(cases, 4, "a day")
+    assert found == sorted(found)
+    assert len(found) == -(-count // 4)
+    assert found == share(cases, 4, "a day")
+
+
+def test_every_case_has_its_day():
+    cases = list(range(27))
+    assert {case for day in range(60) for case in share(cases, 4, f"day {day}")} == set(cases)
+
+
+class Case(SimpleNamespace):
+    """A collected test, as far as its marks go."""
+
+    __hash__ = object.__hash__
+
+    def get_closest_marker(self, name):
+        return SimpleNamespace(kwargs={"parts": self.parts}) if self.parts else None
+
+
+def test_only_matrices_are_shared():
+    long = [Case(nodeid=f"a.py::long[{i}]", parts=4) for i in range(8)]
+    away = left_out([*long, *(Case(nodeid=f"a.py::short[{i}]", parts=None) for i in range(8))], "a day")
+    assert len(away) == 6
+    assert set(away) < set(long)
