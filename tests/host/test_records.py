@@ -7,7 +7,6 @@ import torch
 
 from .test_bits import CFG, SEED, STEPS, guided, host_nodes, ksampler
 
-
 OTHER = {"samples": torch.zeros(2, 3, 8, 8)}  # a latent that no run has made
 
 

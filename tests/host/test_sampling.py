@@ -287,7 +287,7 @@ def test_reading_a_run_that_was_not_sampled_is_an_error(labelled):
 
     _, recorder = GGRecord.execute(labelled["ve"][0]).result
     with pytest.raises(ValueError, match="The recorder holds no run"):
-        GGReadTrace.execute(recorder, {})
+        GGReadTrace.execute(recorder, {"samples": torch.zeros(1, 3, 8, 8)})
     assert repr(recorder) == "Recorder(0 runs, capture pictures)"
 
 
