@@ -24,10 +24,10 @@ def kept_out(tell: Callable[[str], None], passing: tuple[type[Exception], ...] =
         raise
     except Exception as fault:
         logging.warning("Guidance Geometry: the record of a run is incomplete", exc_info=True)
-        tell(told(fault))
+        tell(line_of(fault))
 
 
-def told(fault: BaseException) -> str:
+def line_of(fault: BaseException) -> str:
     """Type, place and words of an exception; the place is the innermost line of this pack, if it came through one."""
     lines = extract_tb(fault.__traceback__)
     ours = [line for line in lines if line.filename.startswith(PACK)] or lines

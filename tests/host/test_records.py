@@ -7,6 +7,8 @@ import torch
 
 from .test_bits import CFG, SEED, STEPS, guided, host_nodes, ksampler
 
+OTHER = {"samples": torch.zeros(2, 3, 8, 8)}  # a latent that no run has made
+
 
 @pytest.fixture
 def recorded(labelled):
@@ -42,7 +44,7 @@ def test_with_one_sampler_cached_each_latent_finds_its_own_run(recorded, order, 
     seeds[again] = 22
     latents[again] = sample(22, nodes[again], "second job")
     assert [read(recorder, latents[i]).header["seed"] for i in (0, 1)] == seeds
-    assert [read(recorder, {}, place).header["seed"] for place in (0, 1)] == [seeds[i] for i in order]
+    assert [read(recorder, OTHER, place).header["seed"] for place in (0, 1)] == [seeds[i] for i in order]
 
 
 def test_a_cached_run_outlives_any_number_of_jobs_of_another_sampler(recorded):
@@ -87,7 +89,7 @@ def test_a_changed_latent_is_an_error_that_says_which_runs_there_are(recorded):
     *_, recorder, sample = recorded
     latents = [sample(1, "3", "job"), sample(2, "7", "job")]
     mixed = torch.cat([latent["samples"][:1] for latent in latents])
-    for strange in ({"samples": latents[0]["samples"] * 1.5}, {"samples": mixed}, {}):
+    for strange in ({"samples": latents[0]["samples"] * 1.5}, {"samples": mixed}, OTHER):
         with pytest.raises(
             ValueError, match=r"None of the recorded runs made this latent: .* 0 \(seed 1, .*1 \(seed 2"
         ):
