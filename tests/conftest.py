@@ -4,6 +4,7 @@ import sys
 from datetime import date
 from pathlib import Path
 
+import hypothesis
 import pytest
 import torch
 
@@ -65,6 +66,8 @@ def pytest_configure(config):
     config.pluginmanager.register(PlainRoot(), "plain-root")
 
 
+hypothesis.settings.register_profile("busy machine", deadline=None)  # how long an example takes says nothing here
+hypothesis.settings.load_profile("busy machine")
 pytest.register_assert_rewrite(f"{PACK}.tests.oracles")
 name_the_pack()
 order_the_path()
