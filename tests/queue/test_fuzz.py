@@ -13,7 +13,7 @@ from guidance_geometry.tools.fuzz.cases import Case, read_case
 from guidance_geometry.tools.fuzz.catalogue import catalogue_of
 from guidance_geometry.tools.fuzz.edits import put
 from guidance_geometry.tools.fuzz.graphs import seeds
-from guidance_geometry.tools.fuzz.run import campaign_on
+from guidance_geometry.tools.fuzz.run import campaign_on, fuzz
 from guidance_geometry.tools.fuzz.verdicts import Judge
 from guidance_geometry.tools.fuzz.watched import Limits, watched
 
@@ -95,3 +95,10 @@ def test_every_node_of_the_pack_works_in_a_seed(ours):
         facts["class_type"] for name in known if found[name].kind == verdicts.OK for facts in known[name].values()
     }
     assert {kind.name for kind in ours.catalogue.values() if kind.ours} - working == set()
+
+
+def test_a_short_run_finds_no_fault(ours):
+    """The same cases each time; a busy machine tries fewer of them."""
+    fuzz(ours, seed=3, counts={"prompt": 150, "header": 50, "model file": 15}, minutes=0.75)
+    assert [f"{verdict.kind}: {verdict.message} at {verdict.place}" for _, verdict in ours.faults.values()] == []
+    assert sum(ours.counts["prompt"].values()) > 10

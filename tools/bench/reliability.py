@@ -123,12 +123,14 @@ def kills(site: Site, jobs: dict[str, dict], count: int, rng: Random) -> tuple[l
     (prompt,) = jobs.values()
     halves: list[str] = []
     whole = unfinished = failed = 0
+    with site.live() as (_, client):
+        writes = seconds_of_writing(client, site, prompt)
     for _ in progress(count, "kills"):
         folder = Folder(site.place)
         with site.live() as (server, client):
             client.submit(prompt)
             wait_for_a_file(folder)
-            time.sleep(rng.uniform(0, 1.5))
+            time.sleep(rng.uniform(0, writes))
             server.process.kill()
             server.process.wait()
         halves += broken(folder.new())
@@ -144,6 +146,17 @@ def kills(site: Site, jobs: dict[str, dict], count: int, rng: Random) -> tuple[l
         f"the fresh host did the job: {'no' if failed else 'yes'}",
     ]
     return lines, not (halves or failed)
+
+
+def seconds_of_writing(client: Client, site: Site, prompt: dict) -> float:
+    """From the first file of a job to its end, on a fresh host."""
+    folder = Folder(site.place)
+    prompt_id = client.submit(prompt)
+    wait_for_a_file(folder)
+    began = time.monotonic()
+    client.follow(prompt_id)
+    folder.clear()
+    return time.monotonic() - began
 
 
 def wait_for_a_file(folder: Folder, seconds: float = 60.0) -> None:
