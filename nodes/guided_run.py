@@ -239,6 +239,8 @@ def sample_guided(proceed, guider, guidance: Guidance, *args, **named):
                 "Join them on one guidance wire, or remove one."
             )
         return proceed(*args, **named)
+    if len(sigmas) < 2 or not len(noise):  # no step or no sample: the host evaluates nothing that could be guided
+        return proceed(*args, **named)
     with fitting_model(guider, chain):
         run = options[KEY] = GuidedRun(guider, chain, sigmas, noise, sampler)
         for note in run.notes:

@@ -7,7 +7,9 @@ import pytest
 import torch
 
 from guidance_geometry.guidance.chain import PLAIN
+from guidance_geometry.guidance.rules.adaptive_projected import AdaptiveProjected
 from guidance_geometry.guidance.rules.contract import Rule, Source
+from guidance_geometry.guidance.rules.feedback import Feedback
 
 from .test_bits import CFG, SEED, STEPS, guided, ksampler
 from .test_sampling import Counter
@@ -300,3 +302,24 @@ def test_the_second_run_of_a_guider_equals_the_first(labelled, empty_latent):
         custom.SamplerCustomAdvanced.execute(*settings, empty_latent("ve")).result[0]["samples"] for _ in range(2)
     )
     assert torch.equal(first, second)
+
+
+@pytest.mark.parametrize("rule", [Feedback(), AdaptiveProjected()], ids=["FBG", "APG"])
+@pytest.mark.parametrize("model", ["ve", "flow"])
+def test_a_run_without_samples_or_without_steps_is_the_hosts(labelled, model, rule):
+    """An empty batch passes KSampler, and a schedule of one level every custom sampler; so they do with a chain."""
+    import comfy.samplers
+
+    from guidance_geometry.nodes.guidance_patch import GGGuidancePatch
+    from guidance_geometry.nodes.sampling import chain_guider
+
+    plain, positive, negative = labelled[model]
+    patched = GGGuidancePatch.execute(plain, PLAIN.then(rule)).result[0]
+    empty = {"samples": torch.zeros(0, 3, 8, 8)}
+    assert ksampler(patched, positive, negative, empty, "euler").shape == (0, 3, 8, 8)
+    guider, noise = chain_guider(plain, positive, negative, CFG, PLAIN.then(rule)), torch.ones(1, 3, 8, 8)
+    sampler = comfy.samplers.sampler_object("euler")
+    for sigmas in (torch.ones(1), torch.ones(0)):
+        expected = chain_guider(plain, positive, negative, CFG, PLAIN)
+        found, right = (one.sample(noise, 0 * noise, sampler, sigmas, seed=0) for one in (guider, expected))
+        assert torch.equal(found, right)
