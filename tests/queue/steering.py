@@ -28,6 +28,9 @@ OPEN = """async ([api, id]) => {
   for (const node of saved.nodes) node.pos = places[node.id] ?? [0, 700];
   await app.loadGraphData(saved, true, true, "inspector.json");
 }"""
+SETTLE = """async () => {  // the editor's own first graph, coming late, would take the place of ours
+  const empty = () => !(app.rootGraph ?? app.graph)?.nodes?.length;
+  for (let k = 0; empty() && k < 200; k += 1) await new Promise(done => setTimeout(done, 25)); }"""
 UNMASK = """async () => {
   const masked = () => document.querySelector(".p-blockui-mask");
   for (let k = 0; masked() && k < 40; k += 1) await new Promise(done => setTimeout(done, 25));
@@ -68,6 +71,7 @@ def graph(**sampler):
 
 def start(page, api=None):
     """Open a graph as a new workflow and run it."""
+    page.evaluate(SETTLE)
     page.evaluate(OPEN, [api or graph(), f"0c6b1f0e-5a55-4f4e-9d5c-{next(numbers):012}"])
     page.wait_for_selector(".gg-panel")
     unmask(page)
