@@ -10,13 +10,14 @@ from .verdicts import CLEAR, CODE, DEAD, HOST, MEMORY, OK, RAW, REFUSED, SLOW
 
 COLUMNS = (REFUSED, OK, CLEAR, HOST, RAW, DEAD, MEMORY, SLOW, CODE)
 HEADING = "## Fuzzer"
-WORDS = """Written by `python3 dev.py fuzz --write`, seed {seed}. A prompt is the API form of a template, a small graph
-around one node, or a chain of one to six rules, spoiled in one to three ways; a header is a trace, classifier or
-denoiser with one to three changes; a model file is a transformers folder, a torchvision network or a probe, changed
-alike. *Refused* is what the host did not queue. *Clear error* is an error that the pack raised on purpose. *Host's
-error* comes up without the pack too, or never reached it. The others must be 0: *raw error*, an exception that the
-pack did not mean to raise; *dead worker*, the host took no further prompt; *memory*, over 2 GB more than before;
-*slow*, over 60 s; *code was run*, from inside a file."""
+WORDS = """Written by `python3 dev.py fuzz --write`, seed {seed}{stopped}. A prompt is the API form of a template, a
+small graph around one node, or a chain of one to six rules, spoiled in one to three ways; a header is a
+trace, classifier or denoiser with one to three changes; a model file is a transformers folder, a
+torchvision network or a probe, changed alike. *Refused* is what the host did not queue. *Clear error* is
+an error that the pack raised on purpose. *Host's error* comes up without the pack too, or never reached
+it. The others must be 0: *raw error*, an exception that the pack did not mean to raise; *dead worker*,
+the host took no further prompt; *memory*, over 2 GB more than before; *slow*, over 60 s; *code was run*,
+from inside a file."""
 
 
 def printed(campaign: Campaign) -> str:
@@ -29,9 +30,10 @@ def printed(campaign: Campaign) -> str:
     return "\n".join([*table(campaign), "", *extremes(campaign), "", *hosts, "", *(faults or ["no faults"])])
 
 
-def write(campaign: Campaign, seed: int) -> None:
-    """Keep it in docs/reliability.md."""
-    lines = [WORDS.format(seed=seed), "", *table(campaign), "", *extremes(campaign)]
+def write(campaign: Campaign, seed: int, minutes: float | None) -> None:
+    """Keep it in docs/reliability.md.  minutes: after which it was stopped"""
+    stopped = "" if minutes is None else f", stopped after {minutes:g} minutes"
+    lines = [WORDS.format(seed=seed, stopped=stopped), "", *table(campaign), "", *extremes(campaign)]
     put_section(HEADING, "\n".join(lines))
 
 

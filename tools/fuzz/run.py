@@ -114,7 +114,7 @@ def main() -> int:
         fuzz(campaign, options.seed, counts, options.minutes)
     print(printed(campaign))
     if options.write:
-        write(campaign, options.seed)
+        write(campaign, options.seed, options.minutes)
     return int(bool(campaign.faults))
 
 
