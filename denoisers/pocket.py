@@ -191,6 +191,8 @@ class PocketUNet(nn.Module):
         """
         if x.shape[2] % 8 or x.shape[3] % 8:
             raise ValueError(f"image is {x.shape[3]} x {x.shape[2]} but Pocket needs sides divisible by 8. Resize it.")
+        if not len(x):  # torch unshuffles no empty batch
+            return x
         e = self.embedding(t, y, x.dtype)
         at_half = self.encode_half(self.stem(nn.functional.pixel_unshuffle(x, 2)), e)
         at_quarter = self.encode_quarter(self.to_quarter(at_half), e)

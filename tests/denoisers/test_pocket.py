@@ -107,6 +107,11 @@ def test_any_sides_divisible_by_eight_are_accepted(side):
     assert small_network()(noise((1, 3, *side)), torch.zeros(1), torch.tensor([3])).shape == (1, 3, *side)
 
 
+def test_no_images_give_no_images():
+    empty = torch.zeros(0, 3, 16, 16)
+    assert small_network()(empty, torch.zeros(0), torch.zeros(0, dtype=torch.long)).shape == empty.shape
+
+
 def test_other_sides_are_refused():
     with pytest.raises(ValueError, match=r"image is 32 x 30 but Pocket needs sides divisible by 8"):
         small_network()(noise((1, 3, 30, 32)), torch.zeros(1), torch.tensor([0]))
