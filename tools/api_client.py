@@ -59,6 +59,7 @@ class Client:
 
     def __init__(self, address: str, timeout: float = 300.0):
         self.address, self.timeout, self.id = address.rstrip("/"), timeout, uuid.uuid4().hex
+        self.submitted: list[str] = []
         events = self.address.replace("http", "ws", 1) + f"/ws?clientId={self.id}"
         self.socket = websocket.create_connection(events, timeout=timeout, suppress_origin=True)
 
@@ -95,6 +96,7 @@ class Client:
         if answer["node_errors"]:
             self.post("/queue", {"delete": [answer["prompt_id"]]})
             raise RefusedError(answer)
+        self.submitted.append(answer["prompt_id"])
         return answer["prompt_id"]
 
     def messages(self) -> Iterator[tuple[str, dict]]:
@@ -139,6 +141,10 @@ class Client:
                 return entries[prompt_id]
             time.sleep(0.05)
         return {}
+
+    def forget(self) -> None:
+        """Have the server drop this client's finished jobs from its history."""
+        self.post("/history", {"delete": self.submitted})
 
     def file(self, entry: dict) -> bytes:
         """Fetch a file that an output names: {"filename", "subfolder", "type"}."""

@@ -13,7 +13,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from ..classifiers.contract import KEYS
+from ..classifiers.contract import CLAIMS
 from ..guidance.files import write_safetensors
 
 SAFE_SINCE = (2, 6)  # earlier versions' weights_only could be made to run code
@@ -51,8 +51,8 @@ def is_plain(value: object) -> bool:
 def statements(pairs: list[str]) -> dict[str, str]:
     """KEY=VALUE pairs as metadata.  Raises ValueError for keys that the loader does not read."""
     said = dict(pair.split("=", 1) for pair in pairs if "=" in pair)
-    if len(said) < len(pairs) or set(said) - set(KEYS):
-        raise ValueError(f"--say takes KEY=VALUE with a key out of {', '.join(KEYS)}; got {' '.join(pairs)}.")
+    if len(said) < len(pairs) or set(said) - set(CLAIMS):
+        raise ValueError(f"--say takes KEY=VALUE with a key out of {', '.join(CLAIMS)}; got {' '.join(pairs)}.")
     return {f"gg.{key}": value for key, value in said.items()}
 
 

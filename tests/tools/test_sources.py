@@ -62,7 +62,7 @@ def changed(copy, tool, name):
         ("road_costs", "guidance/terms.py"),
         ("road_costs", "nodes/autograd.py"),
         ("bench/transformers_versions", "classifiers/transformers_folders.py"),
-        ("bench/transformers_versions", "tests/classifiers/tiny_folders.py"),
+        ("bench/transformers_versions", "tools/fuzz/tiny_folders.py"),
     ],
 )
 def test_a_byte_of_what_made_a_number_changes_its_checksum(copy, tool, name):

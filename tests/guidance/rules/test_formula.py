@@ -84,7 +84,7 @@ def test_a_formula_means_what_it_says_item_by_item(text, shape):
         ("u + 1j", "1j"),
         ("u + 1e999", "1e999"),
         ("norm + u", "'norm'"),
-        ("(u := c)", "(u := c)"),
+        ("(u := c)", "'u := c'"),
         ("f'{u}'", "u"),
         ("proj(*u)", "proj"),
     ],
