@@ -100,7 +100,8 @@ def item_noise(x: Tensor, seed: int) -> Callable[[], Tensor]:  # x [B, ...] -> (
     streams = [torch.Generator().manual_seed(_mixed(seed, item)) for item in x]
 
     def draw() -> Tensor:
-        eps = torch.stack([torch.randn(x.shape[1:], generator=g) for g in streams])
+        items = [torch.randn(x.shape[1:], generator=g) for g in streams]
+        eps = torch.stack(items) if items else torch.empty(x.shape)
         return eps.to(device=x.device, dtype=x.dtype)
 
     return draw
