@@ -11,7 +11,18 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from ..guidance.claims import ANYTHING, check_claims, either, maybe, number, several, switch, table, text, whole
+from ..guidance.claims import (
+    ANYTHING,
+    check_claims,
+    either,
+    maybe,
+    number,
+    several,
+    switch,
+    table,
+    text,
+    whole,
+)
 from ..guidance.files import read_header
 from ..guidance.printing import told
 from .contract import MOST_LABELS, read_json
@@ -81,6 +92,12 @@ def checked_config(folder: Path) -> dict[str, Any]:
     return config
 
 
+def check_type(folder: Path) -> None:
+    """Refuse a config without a type: the library would take one from the folder's name, also that of a wrapper."""
+    if not read_json(folder / "config.json").get("model_type"):
+        raise ValueError(f"{folder.name}/config.json: model_type is missing, and a text is needed. {AGAIN}")
+
+
 def refuse_links(folder: Path) -> None:
     """Refuse a file that is a link: the library would read what it leads to."""
     link = next((path for path in sorted(folder.rglob("*")) if path.is_symlink()), None)
@@ -123,12 +140,21 @@ def weight_files(folder: Path) -> list[Path]:
 def refuse_code(file: str, value: Any) -> None:
     """Refuse settings under which the library would run code, fetch another model or need a special kernel."""
     for key, setting in settings_in(value):
-        remote = key in ("backbone", "attn_implementation", "_attn_implementation") and isinstance(setting, str)
-        if (key in CODE and setting) or (remote and (key == "backbone" or "/" in setting)):
+        if (key in CODE and setting) or (isinstance(setting, str) and leads_away(key, setting)):
             raise ValueError(
                 f"{file} asks for {key} = {setting!r}: code or weights from elsewhere. Only whole, plain models are "
                 "read here: save the model again without it."
             )
+
+
+def leads_away(key: str, setting: str) -> bool:
+    """Whether a word makes the library ask another one, which reads files and addresses of its own, or fetch a kernel.
+
+    timm loads any file, also a pickle, or address that a config of its wrappers names.
+    """
+    if key == "model_type":
+        return setting.startswith("timm")
+    return key == "backbone" or (key in ("attn_implementation", "_attn_implementation") and "/" in setting)
 
 
 def settings_in(value: Any) -> Iterator[tuple[str, Any]]:

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from ..guidance.claims import check_claims
 from ..guidance.printing import shortened
 from .contract import read_json, sides_of
-from .folder_checks import AGAIN, PREPARED, TOKENIZER, check_size, checked_config, refuse_code
+from .folder_checks import AGAIN, PREPARED, TOKENIZER, check_size, check_type, checked_config, refuse_code
 from .optional import library
 from .preprocessing import IMAGENET_MEAN, IMAGENET_STD, Preprocessing
 from .wired import CleanClassifier, DepthEstimator, FeatureExtractor, ImageNetwork, ImageTextModel, WiredNetwork
@@ -142,6 +142,7 @@ def image_text_model(name: str, network: Any, folder: Path, transformers: Any) -
 
 def loaded(kind: Any, folder: Path) -> Any:
     """The network with all its weights: the library itself would fill missing ones with random numbers."""
+    check_type(folder)
     with explained(f"{folder.name}/ cannot be loaded"), torch.inference_mode(False):
         planned = planned_size(kind, folder)
     check_size(folder, planned)

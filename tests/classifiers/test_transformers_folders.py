@@ -2,6 +2,7 @@
 
 import json
 import resource
+import sys
 
 import pytest
 import torch
@@ -224,6 +225,35 @@ def test_a_config_that_leads_to_another_file_is_refused(folder, setting):
     (folder / "config.4.0.0.json").write_text((folder / "config.json").read_text())
     changed(folder / "config.json", **setting)
     with pytest.raises(ValueError, match=r"net/config\.json asks for .*: code or weights from elsewhere"):
+        open_classifier(folder, None)
+
+
+@pytest.mark.parametrize(
+    "setting",
+    [
+        {"model_type": "timm_wrapper", "model_args": {"checkpoint_path": "model.safetensors"}},
+        {"model_type": "timm_wrapper", "architecture": "hf-hub:somebody/some-model"},
+        {"backbone_config": {"model_type": "timm_backbone", "backbone": "resnet18"}},
+        {"text_config": {"inner": [{"model_type": "timm_backbone"}]}},
+    ],
+    ids=str,
+)
+def test_a_config_that_asks_timm_is_refused_before_it_is_imported(folder, setting, monkeypatch):
+    """timm reads whatever its own settings name: a pickle beside the weights, an address."""
+    monkeypatch.setitem(sys.modules, "timm", None)  # an import of it would raise ImportError
+    save_tiny(folder, "vit")
+    changed(folder / "config.json", **setting)
+    with pytest.raises(ValueError, match=r"net/config\.json asks for model_type = 'timm_.*: code or weights"):
+        open_classifier(folder, None)
+
+
+def test_a_config_without_a_type_is_refused(folder):
+    """The library would take the type from the folder's name, and a folder may be called timm_wrapper."""
+    save_tiny(folder, "vit")
+    config = json.loads((folder / "config.json").read_text())
+    del config["model_type"]
+    (folder / "config.json").write_text(json.dumps(config))
+    with pytest.raises(ValueError, match="model_type is missing"):
         open_classifier(folder, None)
 
 
