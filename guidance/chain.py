@@ -17,7 +17,7 @@ from .printing import Printed, text_of
 from .rules.cfg import cfg
 from .rules.contract import KINDS, ONE_OF, WHOLE, Rule, Source, with_difference
 from .schedules import Run
-from .vectors import promoted
+from .vectors import narrowed, promoted
 
 PLAIN_NEEDS = frozenset({"cond", "uncond"})
 Act = Callable[..., Any]  # index of a rule, what its kind is handed -> what it makes of that
@@ -150,7 +150,7 @@ class Chain(Printed):
         guided = self._combined(wide, gamma, act)
         shifts = [act(i, self._own(wide, i), gamma) for i in self._of("add")]
         guided = sum((promoted(shift) for shift in shifts if shift is not None), guided)
-        return p.cond if guided is wide.cond else guided.to(p.cond.dtype)
+        return p.cond if guided is wide.cond else narrowed(guided, p.cond.dtype)
 
     def _combined(self, p: Predictions, gamma: float, act: Act) -> Tensor:
         still = p.x.to(p.cond.dtype)

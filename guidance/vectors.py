@@ -32,6 +32,13 @@ def promoted(v: Tensor) -> Tensor:
     return v.float() if v.dtype in HALF else v
 
 
+def narrowed(x: Tensor, dtype: torch.dtype) -> Tensor:
+    """The same in another dtype; a finite number beyond its range becomes its largest, never infinite."""
+    if torch.finfo(dtype).max >= torch.finfo(x.dtype).max:
+        return x.to(dtype)
+    return torch.where(x.isfinite(), x.clamp(torch.finfo(dtype).min, torch.finfo(dtype).max), x).to(dtype)
+
+
 def dot(a: Tensor, b: Tensor) -> Tensor:  # [B, ...], [B, ...] -> [B] float64
     """Inner product of each item: <a, b>, products and sums in float64."""
     return (wide(flat(a)) * wide(flat(b))).sum(dim=1)

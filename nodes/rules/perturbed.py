@@ -37,8 +37,8 @@ class GGPerturbed(io.ComfyNode):
                     tooltip="w in D = G + w (c - c_perturbed), added last in any chain; several add up. 0: off. "
                     "1 to 3 usual; too high burns, whatever cfg is. PAG: arXiv 2403.17377.",
                 ),
-                _share("start_percent", 0.0, "Share of the steps from which it acts; before it the pass is saved."),
-                _share("end_percent", 1.0, "Share of the steps up to which it acts; behind it the pass is saved."),
+                _share("start_percent", 0.0, "Share of the steps from which it acts; before it the pass is skipped."),
+                _share("end_percent", 1.0, "Share of the steps up to which it acts; after it the pass is skipped."),
             ],
             experimental=True,
         )

@@ -34,6 +34,15 @@ def test_half_precision_holds_what_the_formula_gives_at_low_noise(dtype):
     assert largest_error(found, expected) <= 2 * torch.finfo(dtype).eps
 
 
+def test_a_result_beyond_half_precision_is_its_largest_number():
+    p = toy(dtype=torch.float16)
+    sigma = torch.full((2,), 0.003, dtype=torch.float64)
+    p = type(p)(p.x, sigma, torch.ones_like(sigma), p.uncond, p.cond)
+    found = guide(PowerLaw(0.9), p, 7.5)
+    assert found.isfinite().all()
+    assert found.abs().max() == torch.finfo(torch.float16).max
+
+
 def test_power_zero_is_plain_guidance_and_scale_one_is_cond():
     p = toy()
     assert PowerLaw(0.0).neutral
