@@ -81,8 +81,8 @@ class Feedback(Rule):
         return self._guided(p, posterior), state._replace(posterior=posterior, before=p)
 
     def stage(self, state: Memory, following: Memory, p: Predictions, gamma: float) -> Tensor:
-        """The guided prediction at the scales of the step."""
-        if gamma <= 1 or following.posterior is None:
+        """The guided prediction at the scales of the step; where its first evaluation had none, as that would have."""
+        if gamma <= 1 or following.posterior is state.posterior:  # an earlier step's, or None
             return super().stage(state, following, p, gamma)
         return self._guided(p, following.posterior)
 
