@@ -48,7 +48,7 @@ class GuidedRun:
         self.gamma, self.stage = 1.0, "step"
         self.run = Run(tuple(map(float, sigmas)), self.flow)
         name, options = host.sampler_of(sampler)
-        self.stages, self.began = Stages(name, self.run.steps), None
+        self.stages, self.began = Stages(name, self.run.sigmas, options), None
         reason = cannot_wait(name, options) if chain.waits(self.run) else ""
         self.notes = [WAITS_IN_VAIN.format(reason)] if reason else []
         self.state = self.following = chain.init(self.run)
@@ -122,7 +122,7 @@ class GuidedRun:
 
     def _place(self, sigma: float) -> None:
         """Note an evaluation: the state moves on where it begins an outer step, and stays in further stages of it."""
-        if self.stages.begins():
+        if self.stages.begins(sigma):
             self.state, self.outer, self.began = self.following, sigma, None
         else:
             self.began = self.outer

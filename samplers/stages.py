@@ -3,13 +3,13 @@
 Noise levels do not tell: the second stage of heun and the first evaluation of its next step share one. What tells is
 where a sampler's callback stands among its evaluations. Those of the host report a step after its first evaluation, and
 a few then evaluate again: FURTHER. Samplers of other packs, and dpm_adaptive, are taken to report once a step, after
-all its stages; one that evaluates once a step is both.
+all its stages; one that evaluates once a step is both. Of a sampler that does not report the levels are all there is.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 Further = Callable[[int, int], int]  # index of a step, number of steps -> evaluations after its report
@@ -54,6 +54,12 @@ FURTHER: dict[str, Further] = {
     "sa_solver_pece": _pece,
     "dpm_fast": _dpm_fast,
 }
+SAME_LEVEL = 1e-4  # relative difference below which two noise levels are one, rounded
+
+
+def further_of(sampler: str, options: Mapping[str, Any]) -> Further | None:
+    """Further stages of a sampler with these options; None where all come before the report, or there are none."""
+    return FURTHER.get(f"{sampler}_pece" if sampler == "sa_solver" and options.get("use_pece") else sampler)
 
 
 NOISY = (
@@ -115,25 +121,41 @@ def cannot_wait(sampler: str, options: Mapping[str, Any]) -> str:
 class Stages:
     """Follows the evaluations and callbacks of one run.
 
-    sampler: the host's name of it. steps: of the schedule.
+    sampler: the host's name of it. sigmas: the schedule, noisiest first. options: the sampler's own.
+
+    A sampler that has not reported yet may still do so after the stages of its first step, the last of which stands at
+    the step's end. So it counts as silent once an evaluation lies below that end; then every evaluation at the end of a
+    step, or below it, begins the next. The second evaluation of a silent run is thus taken for a stage of the first.
     """
 
     sampler: str
-    steps: int
+    sigmas: Sequence[float]
+    options: Mapping[str, Any] = field(default_factory=dict)
     step: int = 0
     waiting: int = 0  # further stages to come after the latest report
     begun: bool = False  # a step that has not been reported
+    silent: bool = False  # evaluates on and on without a report
+    end: float = 0.0  # noise level at which the step ends
 
-    def begins(self) -> bool:
-        """Note an evaluation, and say whether it is the first of its outer step."""
+    def begins(self, sigma: float) -> bool:
+        """Note an evaluation at a noise level, and say whether it is the first of its outer step."""
         if self.waiting:
             self.waiting -= 1
             return False
-        first, self.begun = not self.begun, True
+        first = not self.begun or self._left_behind(sigma)
+        if first:
+            self.begun, self.end = True, max((s for s in self.sigmas if s < sigma * (1 - SAME_LEVEL)), default=0.0)
         return first
+
+    def _left_behind(self, sigma: float) -> bool:
+        """Whether a step is over that was not reported."""
+        if self.step or self.sampler == "dpm_adaptive":  # it reports, or takes steps of its own
+            return False
+        self.silent = self.silent or sigma < self.end * (1 - SAME_LEVEL)
+        return self.silent and sigma <= self.end * (1 + SAME_LEVEL)
 
     def reported(self) -> None:
         """Note the sampler's callback."""
-        further = FURTHER.get(self.sampler)
-        self.waiting = further(self.step, self.steps) if further else 0
+        further = further_of(self.sampler, self.options)
+        self.waiting = further(self.step, len(self.sigmas) - 1) if further else 0
         self.step, self.begun = self.step + 1, False

@@ -42,16 +42,60 @@ def schedule(kind, steps, ends_at_zero=True):
     return sigmas if ends_at_zero else sigmas[:-1]
 
 
+def sampler_nodes():
+    """Every node of the host that makes a SAMPLER, but for the one that picks from the menu: {name: its class}."""
+    from comfy_extras import nodes_advanced_samplers, nodes_custom_sampler
+
+    classes = {**vars(nodes_custom_sampler), **vars(nodes_advanced_samplers)}
+    makers = {name: one for name, one in classes.items() if name.startswith("Sampler") and hasattr(one, "execute")}
+    return {
+        name: one for name, one in makers.items() if [o.io_type for o in one.define_schema().outputs] == ["SAMPLER"]
+    }
+
+
+def settings_of(node, kind):
+    """All settings of a sampler node: the defaults with every entry of its menus, switches and eta on and off."""
+    choices = {}
+    for entry in node.define_schema().inputs:
+        if entry.io_type == "MODEL":
+            choices[entry.id] = [SimpleNamespace(get_model_object=lambda name: sampling_of(kind))]
+        elif entry.io_type == "COMBO":
+            choices[entry.id] = entry.options
+        elif entry.io_type == "BOOLEAN":
+            choices[entry.id] = [False, True]
+        else:
+            choices[entry.id] = [0.0, 1.0] if entry.id in ("eta", "s_noise") else [entry.default]
+    return [dict(zip(choices, values, strict=True)) for values in product(*choices.values())]
+
+
+def node_samplers(kind):
+    """{node and settings: its SAMPLER}."""
+    made = {}
+    for name, node in sampler_nodes().items():
+        for settings in settings_of(node, kind):
+            shown = " ".join(f"{key}={value}" for key, value in settings.items() if key != "model")
+            made[f"{name} {shown}"] = node.execute(**settings).result[0]
+    return made
+
+
 def play(name, kind, sigmas, x, denoise):
-    """Sample with a host's sampler, a function in the place of the model; returns the sample and the events.
+    """Sample with a host's sampler, by its name; see `played`."""
+    import comfy.samplers
+
+    return played(comfy.samplers.sampler_object(name), kind, sigmas, x, denoise)
+
+
+def played(sampler, kind, sigmas, x, denoise):
+    """Sample with a function in the place of the model; returns the sample and the events.
 
     An event is the pair of an evaluation's x and True where it began a step, or None for a report.
     """
-    import comfy.samplers
-
+    from guidance_geometry.nodes.host import sampler_of
     from guidance_geometry.samplers.stages import Stages
 
-    sampling, stages, events = sampling_of(kind), Stages(name, len(sigmas) - 1), []
+    sampling, events = sampling_of(kind), []
+    name, options = sampler_of(sampler)
+    stages = Stages(name, [float(s) for s in sigmas], options)
 
     class Model:
         inner_model = SimpleNamespace(
@@ -61,7 +105,7 @@ def play(name, kind, sigmas, x, denoise):
         )
 
         def __call__(self, x, sigma, model_options=None, seed=None):
-            first = stages.begins()
+            first = stages.begins(float(sigma[0]))
             events.append((x.clone(), first))
             found = denoise(x, sigma, sum(began for _, began in filter(None, events)))
             uncond = 0.3 * x  # what the CFG++ samplers read beside D
@@ -74,7 +118,6 @@ def play(name, kind, sigmas, x, denoise):
         stages.reported()
         events.append(None)
 
-    sampler = comfy.samplers.sampler_object(name)
     extra = {"seed": 1, "model_options": {}}
     out = sampler.sampler_function(
         Model(), x, sigmas.clone(), extra_args=extra, callback=report, disable=True, **sampler.extra_options
@@ -103,6 +146,21 @@ def begins_elsewhere(name, kind, steps, ends_at_zero):
 def test_every_sampler_of_the_host_begins_its_steps_where_it_is_said(host, kind):
     runs = product(names(), [kind], range(1, 10), [True, False])
     assert {run: found for run in runs if (found := begins_elsewhere(*run))} == {}
+
+
+@pytest.mark.parametrize("kind", ["ve", "flow"])
+def test_every_sampler_node_of_the_host_begins_its_steps_where_it_is_said(host, kind):
+    made, wrong = node_samplers(kind), []
+    assert len(sampler_nodes()) >= 12
+    for steps in (2, 5, 7):
+        sigmas = schedule(kind, steps)
+        x = float(sigmas[0]) * torch.randn(1, 1, 4, 4, generator=torch.Generator().manual_seed(0))
+        for shown, sampler in made.items():
+            _, events = played(sampler, kind, sigmas, x, lambda x, sigma, step: 0.5 * x)
+            name = LATE if shown.startswith("SamplerDPMAdaptative") else shown
+            if [first for _, first in filter(None, events)] != beginnings_of(name, events):
+                wrong.append((shown, steps))
+    assert wrong == []
 
 
 def gaussian(x, sigma, step=0):
@@ -261,6 +319,25 @@ def test_the_state_of_a_rule_moves_on_once_an_outer_step(labelled, empty_latent)
     assert counts["euler"] == 1
     assert counts["heun"] > 1.5
     assert counts["seeds_3"] > 2
+
+
+def silent_euler(model, x, sigmas, extra_args=None, callback=None, disable=None):
+    """Another pack's sampler, which never calls back."""
+    for now, then in pairwise(sigmas):
+        denoised = model(x, now * x.new_ones([len(x)]), **(extra_args or {}))
+        x = x + (x - denoised) / now * (then - now)
+    return x
+
+
+def test_a_sampler_that_never_reports_is_guided_step_by_step(labelled, empty_latent):
+    import comfy.samplers
+
+    seen, silent = [], comfy.samplers.KSAMPLER(silent_euler)
+    settings = (*labelled["flow"], empty_latent("flow"), "euler", "simple", 6)
+    guided(*settings, guidance=PLAIN.then(Counting(seen)), sampler=silent)
+    assert seen == [(0, "step"), (0, "stage"), *((i, "step") for i in range(1, 5))]
+    out, _, trace = guided(*settings, guidance=PLAIN.then(ZeroStar(1)), sampler=silent, capture="tensors")
+    assert (out["samples"] - trace.tensors["x"][0]).abs().max() > 0.5, "D = x in every step would return the noise"
 
 
 # Two-stage steps by hand, on the exact mixture in float64

@@ -7,13 +7,16 @@ import pytest
 from guidance_geometry.samplers.stages import FURTHER, NOISY, REMEMBERING, RENOISING, Stages, cannot_wait
 
 
-def beginnings(sampler, events, steps):
-    stages, found = Stages(sampler, steps), ""
+def beginnings(sampler, events, steps, **options):
+    """B or - for each evaluation.  events: C a report, E an evaluation, a digit one at that place of the schedule."""
+    sigmas = [float(steps - i) for i in range(steps + 1)]
+    stages, found = Stages(sampler, sigmas, options), ""
     for event in events:
         if event == "C":
             stages.reported()
         else:
-            found += "B" if stages.begins() else "-"
+            level = sigmas[0] if event == "E" else sigmas[int(event)] * (1 + 1e-6)
+            found += "B" if stages.begins(level) else "-"
     return found
 
 
@@ -29,11 +32,25 @@ def beginnings(sampler, events, steps):
         ("dpm_adaptive", "EEECEEEC", "B--B--"),
         ("of another pack, reports after its stages", "EECEEC", "B-B-"),
         ("of another pack, one evaluation", "ECEC", "BB"),
-        ("of another pack, never reports", "EEE", "B--"),
+        ("of another pack, reports after its stages", "01C12C", "B-B-"),
+        ("dpm_adaptive", "013C23C", "B--B-"),
     ],
 )
 def test_a_step_begins_where_its_report_says(sampler, events, expected):
     assert beginnings(sampler, events, steps=6 if sampler == "dpm_fast" else 3) == expected
+
+
+@pytest.mark.parametrize(
+    ("events", "expected"),
+    [("01234567", "B-BBBBBB"), ("0112233445566", "B--B-B-B-B-B-"), ("00011122233", "B-----B--B-")],
+)
+def test_a_sampler_that_never_reports_goes_on_by_its_levels(events, expected):
+    assert beginnings("of another pack, never reports", events, steps=8) == expected
+
+
+def test_predict_and_evaluate_twice_is_an_option_of_the_solver_too():
+    assert beginnings("sa_solver", "ECECEECE", steps=3, use_pece=True) == "BB-B-"
+    assert beginnings("sa_solver", "ECECEC", steps=3, use_pece=False) == "BBB"
 
 
 def test_steps_back_are_reported_without_an_evaluation():
