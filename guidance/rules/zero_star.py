@@ -26,10 +26,10 @@ def optimised_scale(view: View, p: Predictions) -> Tensor:  # [B] float64
 
 
 class Wait(NamedTuple):
-    """run, how many of its first outer steps have waited without a gap, and whether the latest step was one of them."""
+    """The run; outer steps that are left to wait, None before the first one seen; whether the latest one waits."""
 
     run: Run
-    waited: int = 0
+    left: int | None = None
     still: bool = False
 
 
@@ -61,19 +61,23 @@ class ZeroStar(Rule):
         return self.zero_steps if run.flow and run.sigmas[0] >= PURE_NOISE else 0
 
     def init(self, run: Run) -> Wait:
-        """No step has waited yet."""
+        """No step has been seen yet."""
         return Wait(run)
 
     def step(self, state: Wait, p: Predictions, gamma: float) -> tuple[Predictions | None, Wait]:
         """Predictions whose u is x - s (x - u); None in a step without a move."""
-        i = state.run.step(float(p.sigma[0]))
-        still = gamma != 1 and i <= state.waited and i < self.waits(state.run)
-        following = Wait(state.run, i + 1 if still else state.waited, still)
+        left = self._most(state.run, float(p.sigma[0])) if state.left is None else state.left
+        still = left > 0 and gamma != 1
+        following = Wait(state.run, left - 1 if still else 0, still)
         return (None if still else self._scaled(p)), following
 
     def stage(self, state: Wait, following: Wait, p: Predictions, gamma: float) -> Predictions | None:
         """The same; None where the step began without a move."""
         return None if following.still else self._scaled(p)
+
+    def _most(self, run: Run, sigma: float) -> int:
+        """Steps that may wait if the first that is seen stands at this level; none where a window missed the start."""
+        return self.waits(run) if run.step(sigma) == 0 else 0
 
     def _scaled(self, p: Predictions) -> Predictions:
         if p.uncond is None:
