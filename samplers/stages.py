@@ -85,8 +85,17 @@ NOISY = (
     "seeds_2",
     "seeds_3",
     "gg_ddpm",
+    "sample_lcm_upscale",
 )
-RENOISING = ("euler_cfg_pp", "dpmpp_2m_cfg_pp", "res_multistep_cfg_pp", "gradient_estimation_cfg_pp")
+WITHOUT_ETA = ("ddpm", "lcm", "gg_ddpm", "sample_lcm_upscale")  # noisy also at eta 0, or without an eta
+RENOISING = (
+    "euler_cfg_pp",
+    "dpmpp_2m_cfg_pp",
+    "res_multistep_cfg_pp",
+    "gradient_estimation_cfg_pp",
+    "sample_euler_pp",
+)
+RENOISING_AT_ETA_0 = ("euler_ancestral_cfg_pp", "dpmpp_2s_ancestral_cfg_pp", "res_multistep_ancestral_cfg_pp")
 REMEMBERING = (
     "lms",
     "dpmpp_2m",
@@ -100,21 +109,65 @@ REMEMBERING = (
     "uni_pc",
     "uni_pc_bh2",
 )
+REMEMBERING_AT_ETA_0 = (
+    "dpmpp_2m_sde",
+    "dpmpp_2m_sde_gpu",
+    "dpmpp_2m_sde_heun",
+    "dpmpp_2m_sde_heun_gpu",
+    "dpmpp_3m_sde",
+    "dpmpp_3m_sde_gpu",
+    "res_multistep_ancestral",
+)
+WAITING = (
+    "euler",
+    "heun",
+    "heunpp2",
+    "exp_heun_2_x0",
+    "dpm_2",
+    "dpm_fast",
+    "dpm_adaptive",
+    "gg_ddim",
+)
 
 
 def cannot_wait(sampler: str, options: Mapping[str, Any]) -> str:
     """Why a sampler cannot leave the sample where it is while D = x; empty if it can, or is not known.
 
-    options: of the sampler, which may make it noisy.
+    options: of the sampler, which make it noisy or take its noise away.
     """
-    noisy = sampler in NOISY or options.get("s_churn") or (sampler == "gg_ddim" and options.get("eta"))
-    if noisy or options.get("recurrence", 1) > 1:
+    if is_noisy(sampler, options):
         return f"{sampler} moves the sample by its own noise"
-    if sampler in RENOISING:
+    if sampler in (*RENOISING, *RENOISING_AT_ETA_0):
         return f"{sampler} moves the sample by the unconditional prediction, whatever D is"
-    if sampler in REMEMBERING:
+    if sampler in (*REMEMBERING, *REMEMBERING_AT_ETA_0) or (sampler == "er_sde" and options.get("max_stage", 3) > 1):
         return f"{sampler} keeps D = x as history and carries it into the next steps"
     return ""
+
+
+def is_noisy(sampler: str, options: Mapping[str, Any]) -> bool:
+    """Whether a sampler moves by noise, or makes room for it: s_noise 0 leaves that room empty, the sample too small.
+
+    With s_churn, and in dpm_adaptive, noise is added and no room made. er_sde makes none as an ODE, whose noise scaler
+    is the identity.
+    """
+    if options.get("recurrence", 1) > 1 or sampler in WITHOUT_ETA:
+        return True
+    if sampler == "dpm_adaptive" or "s_churn" in options:
+        return bool((options.get("s_churn") or options.get("eta")) and options.get("s_noise", 1.0))
+    if sampler == "er_sde":
+        scaler = options.get("noise_scaler")
+        return scaler is None or scaler(2.0) != 2 * scaler(1.0)
+    return bool(options.get("eta", sampler in NOISY))
+
+
+def zero_init_note(sampler: str, options: Mapping[str, Any]) -> str:
+    """A sentence where zero-init does not hold with a sampler, or may not; empty where it does."""
+    reason = cannot_wait(sampler, options)
+    if reason:
+        return f"Zero-init does not hold here: {reason}."
+    if sampler in (*WAITING, *NOISY):
+        return ""
+    return f"Zero-init may not hold here: it is not known whether {sampler} leaves the sample alone while D = x."
 
 
 @dataclass

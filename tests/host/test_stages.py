@@ -54,7 +54,7 @@ def sampler_nodes():
 
 
 def settings_of(node, kind):
-    """All settings of a sampler node: the defaults with every entry of its menus, switches and eta on and off."""
+    """All settings of a sampler node: every menu entry, switches, eta and noise on and off, else the defaults."""
     choices = {}
     for entry in node.define_schema().inputs:
         if entry.io_type == "MODEL":
@@ -64,7 +64,8 @@ def settings_of(node, kind):
         elif entry.io_type == "BOOLEAN":
             choices[entry.id] = [False, True]
         else:
-            choices[entry.id] = [0.0, 1.0] if entry.id in ("eta", "s_noise") else [entry.default]
+            both = {"eta": [0.0, 1.0], "s_noise": [0.0, 1.0], "max_stage": [1, 3]}
+            choices[entry.id] = both.get(entry.id, [entry.default])
     return [dict(zip(choices, values, strict=True)) for values in product(*choices.values())]
 
 
@@ -209,11 +210,47 @@ def test_the_samplers_that_cannot_wait_are_the_ones_that_are_named(host):
     assert wrong == {}
 
 
+def moves_where_it_should_wait(sampler):
+    """Whether a sampler moves, or carries on, with D = x in all stages of its first two steps."""
+    from guidance_geometry.nodes.host import sampler_of
+
+    x, sigmas = torch.randn(1, 1, 4, 4, generator=torch.Generator().manual_seed(0)), schedule("flow", 8)
+
+    def run(x, sigmas, waits, shift=0.0):
+        def denoise(x, sigma, step):
+            return x + shift if step <= waits else gaussian(x, sigma)
+
+        out, events = played(sampler, "flow", sigmas, x, denoise)
+        return [x for x, first in filter(None, events) if first], out
+
+    at_rest, _ = run(x, sigmas, 2)
+    if any(other.shape != x.shape or (other - x).abs().max() > 1e-3 for other in at_rest[1:3]):
+        return True
+    if sampler_of(sampler)[0] == LATE:  # whose steps from there on are others: it chooses them by what came before
+        return False
+    (_, _, after, *_), end = run(x, sigmas, 2, 0.3)
+    return bool((run(after, sigmas[2:], 0)[1] - end).abs().max() > 3e-4)
+
+
+def test_every_sampler_node_of_the_host_waits_or_is_said_not_to(host):
+    from guidance_geometry.nodes.host import sampler_of
+    from guidance_geometry.samplers.stages import zero_init_note
+
+    wrong, able = [], set()
+    for shown, sampler in node_samplers("flow").items():
+        moves, note = moves_where_it_should_wait(sampler), zero_init_note(*sampler_of(sampler))
+        if moves != note.startswith("Zero-init does not hold here: ") or (note and not moves):
+            wrong.append((shown, moves, note))
+        able |= set() if moves else {shown.split()[0]}
+    assert wrong == []
+    assert able >= {"SamplerEulerAncestral", "SamplerER_SDE", "SamplerDPMPP_SDE", "SamplerDPMAdaptative"}
+
+
 @pytest.mark.parametrize("steps", [1, 2])
 def test_zero_init_leaves_the_sample_where_it_is_in_every_stage(labelled, empty_latent, steps):
     from guidance_geometry.samplers import stages
 
-    able = [name for name in names() if name != LATE and not stages.cannot_wait(name, {})]
+    able = [name for name in names() if name != LATE and not stages.zero_init_note(name, {})]
     assert len(able) >= 5
     moved, chain = {}, PLAIN.then(ZeroStar(steps))
     for name in able:
@@ -233,6 +270,8 @@ def test_a_run_that_waited_is_the_run_that_begins_there(host, name):
 
 
 def test_the_node_and_the_trace_say_that_a_sampler_cannot_wait(labelled, empty_latent, monkeypatch):
+    import comfy.samplers
+
     from guidance_geometry.nodes import host as adapter
 
     said = []
@@ -248,6 +287,10 @@ def test_the_node_and_the_trace_say_that_a_sampler_cannot_wait(labelled, empty_l
     assert note == said[0]
     assert "euler_ancestral moves the sample by its own noise. Use euler, heun" in note
     assert "dpmpp_2m keeps D = x as history" in notes("dpmpp_2m")[0]
+    [unknown] = notes("euler", sampler=comfy.samplers.KSAMPLER(silent_euler))
+    assert unknown.startswith("Zero-init may not hold here: it is not known whether silent_euler ")
+    assert "set zero_init_steps to 0" in unknown
+    said.clear()
     assert notes("heun") == notes("dpmpp_2m", steps=0) == notes("dpmpp_2m", "ve") == said == []
     assert notes("dpmpp_2m", denoise=0.5) == []
 
@@ -336,8 +379,8 @@ def test_a_sampler_that_never_reports_is_guided_step_by_step(labelled, empty_lat
     settings = (*labelled["flow"], empty_latent("flow"), "euler", "simple", 6)
     guided(*settings, guidance=PLAIN.then(Counting(seen)), sampler=silent)
     assert seen == [(0, "step"), (0, "stage"), *((i, "step") for i in range(1, 5))]
-    out, _, trace = guided(*settings, guidance=PLAIN.then(ZeroStar(1)), sampler=silent, capture="tensors")
-    assert (out["samples"] - trace.tensors["x"][0]).abs().max() > 0.5, "D = x in every step would return the noise"
+    out, noise = (guided(*settings, guidance=PLAIN.then(ZeroStar(n)), sampler=silent)[0]["samples"] for n in (1, 6))
+    assert (out - noise).abs().max() > 0.5, "D = x in every step returns the noise"
 
 
 # Two-stage steps by hand, on the exact mixture in float64

@@ -4,7 +4,19 @@ from pathlib import Path
 
 import pytest
 
-from guidance_geometry.samplers.stages import FURTHER, NOISY, REMEMBERING, RENOISING, Stages, cannot_wait
+from guidance_geometry.samplers.stages import (
+    FURTHER,
+    NOISY,
+    REMEMBERING,
+    REMEMBERING_AT_ETA_0,
+    RENOISING,
+    RENOISING_AT_ETA_0,
+    WAITING,
+    WITHOUT_ETA,
+    Stages,
+    cannot_wait,
+    zero_init_note,
+)
 
 
 def beginnings(sampler, events, steps, **options):
@@ -68,6 +80,20 @@ def test_steps_back_are_reported_without_an_evaluation():
         ("lcm", {}, "its own noise"),
         ("dpmpp_2m", {}, "as history"),
         ("euler_cfg_pp", {}, "unconditional prediction"),
+        ("euler_ancestral", {"eta": 0.0}, ""),
+        ("euler_ancestral", {"s_noise": 0.0}, "its own noise"),
+        ("dpmpp_2m_sde", {"eta": 0.0}, "as history"),
+        ("euler_ancestral_cfg_pp", {"eta": 0.0}, "unconditional prediction"),
+        ("dpm_adaptive", {"eta": 0.0}, ""),
+        ("dpm_adaptive", {"eta": 0.5}, "its own noise"),
+        ("dpm_adaptive", {"eta": 0.5, "s_noise": 0.0}, ""),
+        ("heun", {"s_churn": 1.0, "s_noise": 0.0}, ""),
+        ("er_sde", {"s_noise": 0.0}, "its own noise"),
+        ("er_sde", {"s_noise": 0, "noise_scaler": lambda x: x, "max_stage": 1}, ""),
+        ("er_sde", {"s_noise": 0, "noise_scaler": lambda x: x, "max_stage": 3}, "as history"),
+        ("er_sde", {"s_noise": 0, "noise_scaler": lambda x: x**2, "max_stage": 1}, "its own noise"),
+        ("sample_lcm_upscale", {}, "its own noise"),
+        ("gg_ddpm", {"eta": 0.0}, "its own noise"),
         ("of another pack", {}, ""),
     ],
 )
@@ -76,8 +102,16 @@ def test_a_sampler_that_moves_where_it_should_wait_is_known(sampler, options, wh
     assert found == why == "" or (why and why in found and found.startswith(sampler))
 
 
+def test_of_an_unknown_sampler_it_is_said_that_it_is_unknown():
+    assert zero_init_note("of another pack", {}).startswith("Zero-init may not hold here: it is not known whether of ")
+    assert zero_init_note("lcm", {}) == "Zero-init does not hold here: lcm moves the sample by its own noise."
+    assert zero_init_note("euler", {}) == zero_init_note("euler_ancestral", {"eta": 0.0}) == ""
+
+
 def test_the_lists_hold_every_name_once():
-    assert len({*NOISY, *RENOISING, *REMEMBERING}) == len(NOISY) + len(RENOISING) + len(REMEMBERING)
+    lists = (NOISY, RENOISING, REMEMBERING, WAITING)
+    assert len({name for one in lists for name in one}) == sum(map(len, lists))
+    assert {*WITHOUT_ETA, *RENOISING_AT_ETA_0, *REMEMBERING_AT_ETA_0} <= set(NOISY)
     assert all(further(0, 1) >= 0 for further in FURTHER.values())
 
 
