@@ -22,14 +22,14 @@ from ..guidance.chain import Chain, Guidance, chain_of
 from ..guidance.predictions import Predictions
 from ..guidance.rules.contract import Source
 from ..guidance.schedules import Run
-from ..samplers.stages import Stages, cannot_wait
+from ..samplers.stages import Stages, zero_init_note
 from . import host
 from .autograd import staying
 from .gradient_run import GradientRun, goes_through_denoiser
 from .host import KEY
 from .other_model import WORDS, OtherModel
 
-WAITS_IN_VAIN = "Zero-init does not hold here: {}. Use euler, heun, dpm_2 or ddim, or set zero_init_steps to 0."
+SURE_TO_WAIT = "Use euler, heun, dpm_2 or ddim, or set zero_init_steps to 0."
 
 
 class GuidedRun:
@@ -48,9 +48,9 @@ class GuidedRun:
         self.gamma, self.stage = 1.0, "step"
         self.run = Run(tuple(map(float, sigmas)), self.flow)
         name, options = host.sampler_of(sampler)
-        self.stages, self.began = Stages(name, self.run.steps), None
-        reason = cannot_wait(name, options) if chain.waits(self.run) else ""
-        self.notes = [WAITS_IN_VAIN.format(reason)] if reason else []
+        self.stages, self.began = Stages(name, self.run.sigmas, options), None
+        note = zero_init_note(name, options) if chain.waits(self.run) else ""
+        self.notes = [f"{note} {SURE_TO_WAIT}"] if note else []
         self.state = self.following = chain.init(self.run)
         self.sources = dict(chain.sources)
         refuse_second_rule(guider.model_options, chain)
@@ -122,7 +122,7 @@ class GuidedRun:
 
     def _place(self, sigma: float) -> None:
         """Note an evaluation: the state moves on where it begins an outer step, and stays in further stages of it."""
-        if self.stages.begins():
+        if self.stages.begins(sigma):
             self.state, self.outer, self.began = self.following, sigma, None
         else:
             self.began = self.outer

@@ -331,6 +331,7 @@ class ByHand:
     def __init__(self, rules, sigmas, flow):
         self.rules, self.run = list(rules), Run(sigmas, flow)
         self.old = self.new = [None] * len(self.rules)
+        self.waited, self.still = 0, False
 
     def first(self, i, m, gamma):
         """D in the first evaluation of outer step i."""
@@ -351,19 +352,27 @@ class ByHand:
     def _guided(self, i, m, gamma, first):
         for _, rule, name in self._named(SCALES):
             gamma = SCALES[name](rule, gamma, self.run, i, m.sigma)
+        if first:
+            self.still = gamma != 1 and self._wants_to_wait(i)
+            self.waited += self.still
         found = self._combined(i, m, gamma, first)
         for k, rule, _ in self._named(("Perturbed",)):
             if rule.start <= i / self.run.steps < rule.end:
                 found = found + rule.weight * (m.c - self._further(m, k)["perturbed"])
         return found
 
+    def _wants_to_wait(self, i):
+        """Whether a flow run from pure noise has waited in every step before i and is to wait in this one."""
+        most = max((rule.zero_steps for _, rule, _ in self._named(("ZeroStar",))), default=0)
+        return self.run.flow and self.run.sigmas[0] >= 0.98 and self.waited == i < most
+
     def _combined(self, i, m, gamma, first):
         if gamma == 1:
-            return m.c
+            return m.x if self.still else m.c
         skipped = any(skips(rule, self.old[k]) for k, rule, _ in self._named(("Reuse",)))
         guided, u, c = self._conditions(m, gamma, skipped)
         for k, rule, name in self._named(BEFORE):
-            if name == "ZeroStar" and self.run.flow and self.run.sigmas[0] >= 0.98 and i < rule.zero_steps:
+            if name == "ZeroStar" and self.still:
                 return m.x
             if u is None and name != "Reuse":
                 continue
@@ -394,9 +403,11 @@ class ByHand:
         for k, rule, _ in self._named(("Feedback",)):
             if gamma <= 1:
                 break
-            if first:
+            if first or self.new[k] is self.old[k]:  # a step whose first evaluation was not guided has no lambda yet
                 posterior = feedback_posterior(rule, self.run, self.old[k], m, u, c, gamma)
+            else:
+                posterior = self.new[k][0]
+            if first:
                 self.new[k] = (posterior, m, u, c)
-            posterior = self.new[k][0]
             return u + math.exp(posterior) / (math.exp(posterior) - (1 - rule.pi)) * (c - u)
         return u + gamma * (c - u)

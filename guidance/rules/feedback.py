@@ -81,10 +81,11 @@ class Feedback(Rule):
         return self._guided(p, posterior), state._replace(posterior=posterior, before=p)
 
     def stage(self, state: Memory, following: Memory, p: Predictions, gamma: float) -> Tensor:
-        """The guided prediction at the scales of the step."""
-        if gamma <= 1 or following.posterior is None:
+        """The guided prediction at the scales of the step; where its first evaluation had none, as that would have."""
+        posterior = following.posterior
+        if gamma <= 1 or posterior is None or posterior is state.posterior:  # the same tensor: an earlier step's
             return super().stage(state, following, p, gamma)
-        return self._guided(p, following.posterior)
+        return self._guided(p, posterior)
 
     def _guided(self, p: Predictions, posterior: Tensor) -> Tensor:
         scale = posterior.exp() / (posterior.exp() - (1 - self.pi))

@@ -10,7 +10,6 @@ from ..predictions import Predictions
 from ..schedules import Run
 from ..terms import Term
 from .contract import WHOLE, Rule, Source
-from .zero_star import ZeroStar
 
 
 @dataclass(frozen=True)
@@ -80,8 +79,9 @@ class Windowed(Rule):
         return self.rule.init(run)
 
     def waits(self, run: Run) -> int:
-        """Steps in which the rule wants the sample to stay: the first ones of a run, if the window holds them."""
-        return self.rule.waits(run) if self.start == 0 else 0
+        """First steps in which the rule wants the sample to stay, up to the end of a window that holds the first."""
+        first = range(self.rule.waits(run) if self.start == 0 else 0)
+        return sum(i / run.steps < self.end for i in first)
 
     def needs(self, state: Any, sigma: float, wanted: frozenset[str]) -> frozenset[str]:
         """What the rule needs in the window."""
@@ -101,15 +101,13 @@ class Windowed(Rule):
 
 
 def windowed(rule: Rule, start: float, end: float) -> Rule:
-    """The same rule, at work in a part of the run; zero-init belongs to the first step and to windows that hold it.
+    """The same rule, at work in a part of the run.
 
     Raises ValueError as `Windowed` does.
     """
     checked(start, end)
     if isinstance(rule, Term):
         return _shortened(rule, start, end)
-    if isinstance(rule, ZeroStar) and start > 0:
-        rule = replace(rule, zero_steps=0)
     return rule if (start, end) == WHOLE else Windowed(rule, start, end)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 from torch import Tensor
 
@@ -24,20 +25,29 @@ def optimised_scale(view: View, p: Predictions) -> Tensor:  # [B] float64
     return ratio(dot(bound, free), square(free))
 
 
+class Wait(NamedTuple):
+    """The run; outer steps that are left to wait, None before the first one seen; whether the latest one waits."""
+
+    run: Run
+    left: int | None = None
+    still: bool = False
+
+
 @dataclass(frozen=True)
 class ZeroStar(Rule):
     """CFG-Zero*.
 
         v_u' = s v_u        v = v_u' + gamma (v_c - v_u')        s = <v_c, v_u> / |v_u|^2
 
-    zero_steps: outer steps without a move, D = x in all their stages, at the start of a flow model's run from pure
-    noise; 1 is the paper's, 0 is off. A run that starts later (a second sampler, a low denoise) has none, nor has a VE
-    model, whose noise would stay.
+    zero_steps: outer steps without a move, D = x, at the start of a flow model's run from pure noise; 1 is the paper's,
+    0 is off. The first evaluation of a step decides for all its stages: at gamma 1 the step is c. Once a step has
+    moved, by gamma 1 or out of a window, no later one waits. A run that starts later (a second sampler, a low denoise)
+    does not wait, nor does a VE model, whose noise would stay.
     Source: Fan et al. 2025, arXiv 2503.18886.
     """
 
     kind = "before"
-    fills_uncond = True  # a step counts whether or not it is guided
+    fills_uncond = True  # it waits, or sees that the run has begun to move, also where u was not evaluated
     claims = frozenset({"in plane", "per item"})
     zero_steps: int = 1
 
@@ -50,17 +60,28 @@ class ZeroStar(Rule):
         """Steps without a move in this run."""
         return self.zero_steps if run.flow and run.sigmas[0] >= PURE_NOISE else 0
 
-    def init(self, run: Run) -> int:
-        """Steps that are left without a move."""
-        return self.waits(run)
+    def init(self, run: Run) -> Wait:
+        """No step has been seen yet."""
+        return Wait(run)
 
-    def step(self, state: int, p: Predictions, gamma: float) -> tuple[Predictions | None, int]:
-        """Predictions whose u is x - s (x - u); None while steps without a move are left."""
-        left = max(state - 1, 0)
-        if state > 0 and gamma != 1:
-            return None, left
+    def step(self, state: Wait, p: Predictions, gamma: float) -> tuple[Predictions | None, Wait]:
+        """Predictions whose u is x - s (x - u); None in a step without a move."""
+        left = self._most(state.run, float(p.sigma[0])) if state.left is None else state.left
+        still = left > 0 and gamma != 1
+        following = Wait(state.run, left - 1 if still else 0, still)
+        return (None if still else self._scaled(p)), following
+
+    def stage(self, state: Wait, following: Wait, p: Predictions, gamma: float) -> Predictions | None:
+        """The same; None where the step began without a move."""
+        return None if following.still else self._scaled(p)
+
+    def _most(self, run: Run, sigma: float) -> int:
+        """Steps that may wait if the first that is seen stands at this level; none where a window missed the start."""
+        return self.waits(run) if run.step(sigma) == 0 else 0
+
+    def _scaled(self, p: Predictions) -> Predictions:
         if p.uncond is None:
-            return p, left
+            return p
         view = seen("ode", p)
         uncond = view.scaled(p.pair[0], optimised_scale(view, p))
-        return replace(p, uncond=uncond.to(p.cond.dtype)), left
+        return replace(p, uncond=uncond.to(p.cond.dtype))

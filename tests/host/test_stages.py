@@ -42,16 +42,61 @@ def schedule(kind, steps, ends_at_zero=True):
     return sigmas if ends_at_zero else sigmas[:-1]
 
 
+def sampler_nodes():
+    """Every node of the host that makes a SAMPLER, but for the one that picks from the menu: {name: its class}."""
+    from comfy_extras import nodes_advanced_samplers, nodes_custom_sampler
+
+    classes = {**vars(nodes_custom_sampler), **vars(nodes_advanced_samplers)}
+    makers = {name: one for name, one in classes.items() if name.startswith("Sampler") and hasattr(one, "execute")}
+    return {
+        name: one for name, one in makers.items() if [o.io_type for o in one.define_schema().outputs] == ["SAMPLER"]
+    }
+
+
+def settings_of(node, kind):
+    """All settings of a sampler node: every menu entry, switches, eta and noise on and off, else the defaults."""
+    choices = {}
+    for entry in node.define_schema().inputs:
+        if entry.io_type == "MODEL":
+            choices[entry.id] = [SimpleNamespace(get_model_object=lambda name: sampling_of(kind))]
+        elif entry.io_type == "COMBO":
+            choices[entry.id] = entry.options
+        elif entry.io_type == "BOOLEAN":
+            choices[entry.id] = [False, True]
+        else:
+            both = {"eta": [0.0, 1.0], "s_noise": [0.0, 1.0], "max_stage": [1, 3]}
+            choices[entry.id] = both.get(entry.id, [entry.default])
+    return [dict(zip(choices, values, strict=True)) for values in product(*choices.values())]
+
+
+def node_samplers(kind):
+    """{node and settings: its SAMPLER}."""
+    made = {}
+    for name, node in sampler_nodes().items():
+        for settings in settings_of(node, kind):
+            shown = " ".join(f"{key}={value}" for key, value in settings.items() if key != "model")
+            made[f"{name} {shown}"] = node.execute(**settings).result[0]
+    return made
+
+
 def play(name, kind, sigmas, x, denoise):
-    """Sample with a host's sampler, a function in the place of the model; returns the sample and the events.
+    """Sample with a host's sampler, by its name; see `played`."""
+    import comfy.samplers
+
+    return played(comfy.samplers.sampler_object(name), kind, sigmas, x, denoise)
+
+
+def played(sampler, kind, sigmas, x, denoise):
+    """Sample with a function in the place of the model; returns the sample and the events.
 
     An event is the pair of an evaluation's x and True where it began a step, or None for a report.
     """
-    import comfy.samplers
-
+    from guidance_geometry.nodes.host import sampler_of
     from guidance_geometry.samplers.stages import Stages
 
-    sampling, stages, events = sampling_of(kind), Stages(name, len(sigmas) - 1), []
+    sampling, events = sampling_of(kind), []
+    name, options = sampler_of(sampler)
+    stages = Stages(name, [float(s) for s in sigmas], options)
 
     class Model:
         inner_model = SimpleNamespace(
@@ -61,7 +106,7 @@ def play(name, kind, sigmas, x, denoise):
         )
 
         def __call__(self, x, sigma, model_options=None, seed=None):
-            first = stages.begins()
+            first = stages.begins(float(sigma[0]))
             events.append((x.clone(), first))
             found = denoise(x, sigma, sum(began for _, began in filter(None, events)))
             uncond = 0.3 * x  # what the CFG++ samplers read beside D
@@ -74,7 +119,6 @@ def play(name, kind, sigmas, x, denoise):
         stages.reported()
         events.append(None)
 
-    sampler = comfy.samplers.sampler_object(name)
     extra = {"seed": 1, "model_options": {}}
     out = sampler.sampler_function(
         Model(), x, sigmas.clone(), extra_args=extra, callback=report, disable=True, **sampler.extra_options
@@ -103,6 +147,21 @@ def begins_elsewhere(name, kind, steps, ends_at_zero):
 def test_every_sampler_of_the_host_begins_its_steps_where_it_is_said(host, kind):
     runs = product(names(), [kind], range(1, 10), [True, False])
     assert {run: found for run in runs if (found := begins_elsewhere(*run))} == {}
+
+
+@pytest.mark.parametrize("kind", ["ve", "flow"])
+def test_every_sampler_node_of_the_host_begins_its_steps_where_it_is_said(host, kind):
+    made, wrong = node_samplers(kind), []
+    assert len(sampler_nodes()) >= 12
+    for steps in (2, 5, 7):
+        sigmas = schedule(kind, steps)
+        x = float(sigmas[0]) * torch.randn(1, 1, 4, 4, generator=torch.Generator().manual_seed(0))
+        for shown, sampler in made.items():
+            _, events = played(sampler, kind, sigmas, x, lambda x, sigma, step: 0.5 * x)
+            name = LATE if shown.startswith("SamplerDPMAdaptative") else shown
+            if [first for _, first in filter(None, events)] != beginnings_of(name, events):
+                wrong.append((shown, steps))
+    assert wrong == []
 
 
 def gaussian(x, sigma, step=0):
@@ -151,11 +210,47 @@ def test_the_samplers_that_cannot_wait_are_the_ones_that_are_named(host):
     assert wrong == {}
 
 
+def moves_where_it_should_wait(sampler):
+    """Whether a sampler moves, or carries on, with D = x in all stages of its first two steps."""
+    from guidance_geometry.nodes.host import sampler_of
+
+    x, sigmas = torch.randn(1, 1, 4, 4, generator=torch.Generator().manual_seed(0)), schedule("flow", 8)
+
+    def run(x, sigmas, waits, shift=0.0):
+        def denoise(x, sigma, step):
+            return x + shift if step <= waits else gaussian(x, sigma)
+
+        out, events = played(sampler, "flow", sigmas, x, denoise)
+        return [x for x, first in filter(None, events) if first], out
+
+    at_rest, _ = run(x, sigmas, 2)
+    if any(other.shape != x.shape or (other - x).abs().max() > 1e-3 for other in at_rest[1:3]):
+        return True
+    if sampler_of(sampler)[0] == LATE:  # whose steps from there on are others: it chooses them by what came before
+        return False
+    (_, _, after, *_), end = run(x, sigmas, 2, 0.3)
+    return bool((run(after, sigmas[2:], 0)[1] - end).abs().max() > 3e-4)
+
+
+def test_every_sampler_node_of_the_host_waits_or_is_said_not_to(host):
+    from guidance_geometry.nodes.host import sampler_of
+    from guidance_geometry.samplers.stages import zero_init_note
+
+    wrong, able = [], set()
+    for shown, sampler in node_samplers("flow").items():
+        moves, note = moves_where_it_should_wait(sampler), zero_init_note(*sampler_of(sampler))
+        if moves != note.startswith("Zero-init does not hold here: ") or (note and not moves):
+            wrong.append((shown, moves, note))
+        able |= set() if moves else {shown.split()[0]}
+    assert wrong == []
+    assert able >= {"SamplerEulerAncestral", "SamplerER_SDE", "SamplerDPMPP_SDE", "SamplerDPMAdaptative"}
+
+
 @pytest.mark.parametrize("steps", [1, 2])
 def test_zero_init_leaves_the_sample_where_it_is_in_every_stage(labelled, empty_latent, steps):
     from guidance_geometry.samplers import stages
 
-    able = [name for name in names() if name != LATE and not stages.cannot_wait(name, {})]
+    able = [name for name in names() if name != LATE and not stages.zero_init_note(name, {})]
     assert len(able) >= 5
     moved, chain = {}, PLAIN.then(ZeroStar(steps))
     for name in able:
@@ -175,6 +270,8 @@ def test_a_run_that_waited_is_the_run_that_begins_there(host, name):
 
 
 def test_the_node_and_the_trace_say_that_a_sampler_cannot_wait(labelled, empty_latent, monkeypatch):
+    import comfy.samplers
+
     from guidance_geometry.nodes import host as adapter
 
     said = []
@@ -190,6 +287,10 @@ def test_the_node_and_the_trace_say_that_a_sampler_cannot_wait(labelled, empty_l
     assert note == said[0]
     assert "euler_ancestral moves the sample by its own noise. Use euler, heun" in note
     assert "dpmpp_2m keeps D = x as history" in notes("dpmpp_2m")[0]
+    [unknown] = notes("euler", sampler=comfy.samplers.KSAMPLER(silent_euler))
+    assert unknown.startswith("Zero-init may not hold here: it is not known whether silent_euler ")
+    assert "set zero_init_steps to 0" in unknown
+    said.clear()
     assert notes("heun") == notes("dpmpp_2m", steps=0) == notes("dpmpp_2m", "ve") == said == []
     assert notes("dpmpp_2m", denoise=0.5) == []
 
@@ -261,6 +362,25 @@ def test_the_state_of_a_rule_moves_on_once_an_outer_step(labelled, empty_latent)
     assert counts["euler"] == 1
     assert counts["heun"] > 1.5
     assert counts["seeds_3"] > 2
+
+
+def silent_euler(model, x, sigmas, extra_args=None, callback=None, disable=None):
+    """Another pack's sampler, which never calls back."""
+    for now, then in pairwise(sigmas):
+        denoised = model(x, now * x.new_ones([len(x)]), **(extra_args or {}))
+        x = x + (x - denoised) / now * (then - now)
+    return x
+
+
+def test_a_sampler_that_never_reports_is_guided_step_by_step(labelled, empty_latent):
+    import comfy.samplers
+
+    seen, silent = [], comfy.samplers.KSAMPLER(silent_euler)
+    settings = (*labelled["flow"], empty_latent("flow"), "euler", "simple", 6)
+    guided(*settings, guidance=PLAIN.then(Counting(seen)), sampler=silent)
+    assert seen == [(0, "step"), (0, "stage"), *((i, "step") for i in range(1, 5))]
+    out, noise = (guided(*settings, guidance=PLAIN.then(ZeroStar(n)), sampler=silent)[0]["samples"] for n in (1, 6))
+    assert (out - noise).abs().max() > 0.5, "D = x in every step returns the noise"
 
 
 # Two-stage steps by hand, on the exact mixture in float64

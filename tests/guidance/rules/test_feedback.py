@@ -97,3 +97,17 @@ def test_bad_knobs_are_refused():
         Feedback(1.0)
     with pytest.raises(ValueError, match="t0 is 1"):
         Feedback(0.9, 1.0)
+
+
+@pytest.mark.parametrize("kind", RUNS)
+@pytest.mark.parametrize("asked", [True, False])
+def test_a_step_that_began_unguided_has_no_scale_of_an_earlier_one(kind, asked):
+    """Where gamma rises above 1 within a step, its later stage weighs the evidence itself."""
+    chain, (first, second, third, *_) = PLAIN.then(Feedback()), states(RUNS[kind], (2, 2, 4, 6))
+    _, state = chain.step(chain.init(RUNS[kind]), first, 4.0)
+    bare = second if asked else Predictions(second.x, second.sigma, second.alpha, None, second.cond)
+    _, following = chain.step(state, bare, 1.0)
+    found = chain.stage(state, following, third, 4.0)
+    assert torch.equal(found, chain.step(state, third, 4.0)[0])
+    _, decided = chain.step(state, second, 4.0)
+    assert not torch.equal(found, chain.stage(state, decided, third, 4.0))

@@ -16,7 +16,6 @@ from guidance_geometry.guidance.rules.perturbed import Perturbed
 from guidance_geometry.guidance.rules.rescale import Rescale
 from guidance_geometry.guidance.rules.reuse import Reuse
 from guidance_geometry.guidance.rules.window import Windowed, windowed
-from guidance_geometry.guidance.rules.zero_star import ZeroStar
 from guidance_geometry.guidance.schedules import ScaleSchedule
 from guidance_geometry.guidance.terms import GradientTerm, WatchTerm
 from guidance_geometry.tests.toys import RUN, toy
@@ -179,11 +178,6 @@ def test_reuse_and_interval_in_a_window_save_passes_there_alone():
     assert ["uncond" in needs for _, needs, _ in played(chain)] == [True, True, False, True]
     chain = PLAIN.then(Windowed(Interval("percent", 0.0, 0.5), 0.25, 1.0))
     assert [scale for *_, scale in played(chain)] == [GAMMA, GAMMA, 1.0, 1.0]
-
-
-def test_zero_init_belongs_to_the_first_step():
-    assert windowed(ZeroStar(2), 0.0, 0.5) == Windowed(ZeroStar(2), 0.0, 0.5)
-    assert windowed(ZeroStar(2), 0.5, 1.0) == Windowed(ZeroStar(0), 0.5, 1.0)
 
 
 def test_neutral_rules_stay_neutral_and_the_whole_run_is_no_window():

@@ -1,13 +1,15 @@
 import math
 from dataclasses import replace
+from itertools import pairwise
 
 import pytest
 import torch
 
 from guidance_geometry.guidance.chain import Chain
 from guidance_geometry.guidance.rules.interval import Interval
+from guidance_geometry.guidance.rules.window import Windowed, windowed
 from guidance_geometry.guidance.rules.zero_star import ZeroStar
-from guidance_geometry.guidance.schedules import Run
+from guidance_geometry.guidance.schedules import Run, ScaleSchedule
 from guidance_geometry.tests.toys import (
     FAMILIES,
     FLOW_RUN,
@@ -49,11 +51,15 @@ def test_the_terms_that_vanish_about_the_wrong_pole_are_there():
     assert (guide(ZeroStar(0), p, 4.0) - about_zero).abs().max() > 0.01
 
 
-def moves(rule, family, run, steps=4):
+def at(p, sigma):
+    return replace(p, sigma=torch.full_like(p.sigma, sigma))
+
+
+def moves(rule, family, run):
     chain, p = Chain((rule,)), toy(family)
     state, found = chain.init(run), []
-    for _ in range(steps):
-        guided, state = chain.step(state, p, 4.0)
+    for sigma in run.sigmas[:-1]:
+        guided, state = chain.step(state, at(p, sigma), 4.0)
         found.append(not torch.equal(guided, p.x))
     return found
 
@@ -64,7 +70,7 @@ def test_a_flow_run_from_pure_noise_waits_for_its_first_steps():
 
 
 def test_a_continued_run_and_a_run_with_growing_noise_do_not_wait():
-    assert moves(ZeroStar(2), "flow", Run((0.5, 0.25, 0.0), flow=True)) == [True] * 4
+    assert moves(ZeroStar(2), "flow", Run((0.5, 0.25, 0.0), flow=True)) == [True] * 2
     assert moves(ZeroStar(2), "ve", RUN) == [True] * 4
 
 
@@ -74,15 +80,55 @@ def test_steps_that_are_not_guided_count():
     state, found = chain.init(FLOW_RUN), []
     for sigma in FLOW_RUN.sigmas[:-1]:
         gamma = chain.scale(state, sigma, 4.0)
-        seen = p if "uncond" in chain.needs(state, sigma, gamma) else replace(p, uncond=None)
+        seen = at(p if "uncond" in chain.needs(state, sigma, gamma) else replace(p, uncond=None), sigma)
         guided, state = chain.step(state, seen, gamma)
         found.append(not torch.equal(guided, p.x))
     assert found == [True] * 4
 
 
 def test_gamma_one_is_cond_also_while_it_waits():
-    p = toy("flow")
+    p = at(toy("flow"), 1.0)
     assert (guide(ZeroStar(1), p, 1.0, FLOW_RUN) - p.cond).abs().max() < 1e-15
+
+
+@pytest.mark.parametrize("gammas", [(1.0, 1.5), (1.5, 1.0)])
+def test_the_first_stage_decides_for_all_stages_of_its_step(gammas):
+    chain, p = Chain((ZeroStar(1),)), toy("flow")
+    state = chain.init(FLOW_RUN)
+    guided, following = chain.step(state, at(p, 1.0), gammas[0])
+    further = chain.stage(state, following, at(p, 0.75), gammas[1])
+    assert torch.equal(guided, p.x) == torch.equal(further, p.x) == (gammas[0] != 1)
+
+
+def test_a_schedule_from_one_leaves_no_half_step():
+    chain, p = Chain((ScaleSchedule("linear", 0.0, 1.0), ZeroStar(2))), toy("flow")
+    state = following = chain.init(FLOW_RUN)
+    for sigma, then in pairwise(FLOW_RUN.sigmas[:-1]):
+        state = following
+        guided, following = chain.step(state, at(p, sigma), chain.scale(state, sigma, 4.0))
+        further = chain.stage(state, following, at(p, then), chain.scale(state.inside(sigma), then, 4.0))
+        assert not torch.equal(guided, p.x)
+        assert not torch.equal(further, p.x)
+
+
+@pytest.mark.parametrize(
+    "rule",
+    [
+        windowed(ZeroStar(2), 0.5, 1.0),
+        windowed(windowed(ZeroStar(2), 0.25, 1.0), 0.5, 1.0),
+        windowed(windowed(ZeroStar(2), 0.0, 0.75), 0.5, 1.0),
+        Windowed(ZeroStar(4), 0.25, 1.0),
+    ],
+)
+def test_a_run_that_has_begun_to_move_does_not_stop(rule):
+    assert moves(rule, "flow", FLOW_RUN) == [True] * 4
+    assert rule.waits(FLOW_RUN) == 0
+
+
+def test_a_window_ends_the_wait_too():
+    for rule in (windowed(ZeroStar(3), 0.0, 0.5), windowed(windowed(ZeroStar(3), 0.0, 0.5), 0.0, 0.75)):
+        assert moves(rule, "flow", FLOW_RUN) == [False, False, True, True]
+        assert rule.waits(FLOW_RUN) == 2
 
 
 def test_without_any_velocity_nothing_is_scaled():
