@@ -107,6 +107,22 @@ def test_a_fault_in_the_run_ends_the_record_and_leaves_the_sample(labelled, empt
     readable(trace)
 
 
+class Wordless(RuntimeError):
+    """A fault that cannot be printed."""
+
+    def __str__(self):
+        raise RuntimeError
+
+
+@pytest.mark.parametrize("where", ["samplers.ledger.Ledger.enter", "nodes.live.Live.stepped", "nodes.host.labels_of"])
+def test_a_fault_that_cannot_be_printed_is_named_by_its_type(labelled, empty_latent, monkeypatch, where):
+    Broken(monkeypatch, where, fault=Wordless())
+    (out, _, trace), expected = run(labelled, empty_latent)
+    assert torch.equal(out["samples"], expected)
+    assert ": Wordless at " in trace.header["faults"][0]
+    readable(trace)
+
+
 @pytest.mark.parametrize("where", AFTERWARDS)
 def test_a_fault_after_the_run_costs_what_it_was_about(labelled, empty_latent, monkeypatch, where):
     Broken(monkeypatch, where)
