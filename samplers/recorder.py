@@ -167,20 +167,20 @@ class Recorder:
         move = moved if noise is None else moved - noise
         self.commit(
             Recorded(
-                self.steps - 1,
-                at.x,
-                at.denoised,
-                at.uncond,
-                at.cond,
-                at.gamma,
-                at.sigma,
-                reached.sigma,
-                move,
-                noise,
-                at.evaluations,
-                at.stage,
-                at.gradients,
-                at.log_probs,
+                index=self.steps - 1,
+                x=at.x,
+                denoised=at.denoised,
+                uncond=at.uncond,
+                cond=at.cond,
+                gamma=at.gamma,
+                sigma=at.sigma,
+                sigma_next=reached.sigma,
+                move=move,
+                noise=noise,
+                evaluations=at.evaluations,
+                stage=at.stage,
+                gradients=at.gradients,
+                log_probs=at.log_probs,
             )
         )
 
