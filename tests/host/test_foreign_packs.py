@@ -323,3 +323,24 @@ def test_a_model_family_is_named_by_its_configuration(host):
     assert family_of(Patcher("Flux", known.FluxSchnell({}))) == "FluxSchnell"
     assert family_of(Patcher("Denoiser", comfy.supported_models_base.BASE({}))) == "Denoiser"
     assert family_of(type("Patcher", (), {"model": type("Odd", (), {})()})) == "Odd"
+
+
+class Report:
+    """A report that holds what the host asks for, and is no table."""
+
+    def __init__(self, **held):
+        self.held = held
+
+    def __getitem__(self, name):
+        return self.held[name]
+
+
+def test_a_sampler_whose_report_is_no_table_is_sampled_and_said(labelled, empty_latent):
+    def reporting(model, x, sigmas, extra_args=None, callback=None, disable=None):
+        return two_stages(model, x, sigmas, extra_args, lambda info: callback(Report(**info)))
+
+    expected, found, trace = both(labelled["ve"], empty_latent("ve", 2), ksampler_of(reporting), LEVELS)
+    assert isinstance(expected, torch.Tensor), expected
+    assert torch.equal(expected, found), found
+    assert trace.header["faults"] == ["not recorded from step 1 on: reporting reports a Report, and a table is needed"]
+    readable(trace)
