@@ -300,9 +300,12 @@ class Watch:
             self.split = UNSEEN.format(reason="s_churn draws it before the model call")
 
     def _call(self, model, x, sigma, *args, **kwargs):
-        self.current = self.see(self._asked, x, sigma)
-        denoised = model(plain(x), sigma, *args, **kwargs)
-        self.see(self._answered, self.current, denoised)
+        call = self.current = self.see(self._asked, x, sigma)
+        try:
+            denoised = model(plain(x), sigma, *args, **kwargs)
+        finally:
+            self.current = None
+        self.see(self._answered, call, denoised)
         return denoised
 
     def _asked(self, x: Tensor, sigma: Tensor) -> Call:
@@ -373,6 +376,9 @@ class Watch:
     def _returned(self, samples: Tensor) -> None:
         self.end = plain(samples)
         self.recorder.returned(samples)
+        if self.recorder.unreported:
+            asked = self.recorder.unreported
+            self.faults.append(f"no step recorded: {self.name} called the model {asked} times and reported no step")
 
     def close(self) -> None:
         """Send what has not been sent, also when the run did not end well."""
