@@ -57,6 +57,14 @@ def told(value: Any) -> str:
     return repr(value) if short or value is None else f"a {type(value).__name__}"
 
 
+def words_of(thing: Any) -> str:
+    """Its `str`, of a fault its own words; empty where it gives none."""
+    try:
+        return str(thing)
+    except Exception:  # noqa: BLE001  any object of any pack
+        return ""
+
+
 def shortened(text: str, most: int = LONGEST) -> str:
     """At most so many characters, the last three of them dots where something is left out."""
     return text if len(text) <= most else f"{text[: most - 3]}..."
@@ -74,7 +82,4 @@ def _text(thing: Owner, say: Callable[[Owner], str]) -> str:
 
 
 def _reason(error: Exception) -> str:
-    try:
-        return f"{type(error).__name__}: {error}"
-    except Exception:  # noqa: BLE001  an error that cannot be printed either
-        return type(error).__name__
+    return ": ".join(part for part in (type(error).__name__, words_of(error)) if part)

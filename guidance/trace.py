@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import math
 import os
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -18,9 +19,14 @@ import torch
 from torch import Tensor
 
 from .claims import (
+    ABSENT,
     ANYTHING,
+    LINE,
+    LONGEST_NUMBER,
     PAGE,
+    Field,
     check_claims,
+    claimed,
     either,
     json_of,
     maybe,
@@ -31,13 +37,14 @@ from .claims import (
     switch,
     table,
     text,
+    too_deep,
     whole,
 )
 from .directions import CROSS, with_directions
 from .files import read_header, read_safetensors, safetensors_bytes
 from .gram import ROUNDING, VECTORS, GramRecord, negativity
 from .metrics import METRICS, Metric, term_metrics
-from .printing import Printed, shortened, told
+from .printing import Printed, shortened, told, words_of
 from .writing import write_atomically
 
 VERSION = 1
@@ -51,6 +58,9 @@ CAPTURED = ("x", "uncond", "cond", "guided")
 END = "end"
 MOST_SAMPLES = 65536
 MOST_STEPS = 1_000_000  # 10,000 of a sampler, each repeated 100 times
+MOST_NOTES = 10_000
+BESIDE = ("workflow", "prompt")  # what stands beside the header, where other programs look for it
+UNSAVED = "Such a trace cannot be saved: record the run again."
 DAMAGED = "The file is damaged: save the trace again."
 HEADER = {  # what the header of a file may say; a field of a later writer is kept
     "vectors": required(several(text(), 64, len(VECTORS))),
@@ -77,8 +87,8 @@ HEADER = {  # what the header of a file may say; a field of a later writer is ke
     "model": maybe(table(maybe(either(text(), several(text(), 100_000))), 1000)),
     "model.name": maybe(text()),
     "host": maybe(table(maybe(text()), 1000)),
-    "notes": maybe(several(text(PAGE), 10_000)),
-    "faults": maybe(several(text(PAGE), 10_000)),
+    "notes": maybe(several(text(PAGE), MOST_NOTES)),
+    "faults": maybe(several(text(PAGE), MOST_NOTES)),
     "distilled_guidance": maybe(number()),
     "split": maybe(text(PAGE)),
     "evaluations": maybe(number(0)),
@@ -268,7 +278,8 @@ def save(trace: Trace, path: str | os.PathLike) -> Trace:
     """Write a trace to one safetensors file, all or nothing, and return it as written.
 
     Above 4 MB captured steps are left out, evenly, the first and last last of all; header.capture.note says so.
-    Raises ValueError when the numbers alone exceed it.
+    Texts are cut to what is read again. Raises ValueError when the numbers alone exceed it, or where a required
+    field of the header does not hold what `load` needs.
     """
     kept = fitted(with_directions(trace))
     write_atomically(path, [_packed(kept)])
@@ -312,7 +323,7 @@ def _with_capture(trace: Trace, positions: list[int], end: bool) -> Trace:
     if END in trace.tensors and END not in tensors:
         note += ", the end state too"
     capture = dict(trace.header.get("capture") or {})
-    capture["note"] = "; ".join(text for text in (capture.get("note"), note) if text)
+    capture["note"] = "; ".join(words_of(text) for text in (capture.get("note"), note) if text)
     capture["steps"] = [before[i] for i in positions]
     return replace(trace, header={**trace.header, "capture": capture}, tensors=tensors)
 
@@ -322,43 +333,75 @@ def _size(tensor: Tensor | None) -> int:
 
 
 def _packed(trace: Trace) -> bytes:
-    facts = {name: value for name, value in trace.header.items() if name not in ("workflow", "prompt")}
-    facts["capture"] = {**(facts.get("capture") or {}), "steps": trace.captured_steps}
-    metadata = {
-        "gg.format": FORMAT,
-        "gg.version": str(VERSION),
-        "gg.header": ascii_json(readable({**facts, "version": VERSION, "stage": list(trace.stage)})),
-    }
-    metadata |= {
-        name: ascii_json(trace.header[name]) for name in ("workflow", "prompt") if trace.header.get(name) is not None
-    }
+    capture = {**(trace.header.get("capture") or {}), "steps": trace.captured_steps}
+    facts = readable({**trace.header, "capture": capture, "version": VERSION, "stage": list(trace.stage)})
+    beside = {name: facts.pop(name, None) for name in BESIDE}
+    metadata = {"gg.format": FORMAT, "gg.version": str(VERSION), "gg.header": ascii_json(facts)}
+    metadata |= {name: ascii_json(value) for name, value in beside.items() if value is not None}
     columns = {f"steps.{name}": column.double() for name, column in trace.steps.items()}
     captured = {f"tensors.{name}": tensor.half() for name, tensor in trace.tensors.items()}
     cross = {f"cross.{name}": tensor.double() for name, tensor in trace.cross.items()}
     return safetensors_bytes({**columns, **captured, **cross}, metadata)
 
 
-def readable(value: Any) -> Any:
-    """The same facts with no text longer than is read again."""
-    if isinstance(value, Mapping):
-        return {str(name): readable(item) for name, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [readable(item) for item in value]
-    return shortened(value, PAGE) if isinstance(value, str) else value
+def readable(header: Mapping) -> dict:
+    """The same facts as `load` reads them: texts cut to what their field holds; a note names what is left out.
+
+    Raises ValueError where a required field does not hold what it must.
+    """
+    facts = {words_of(name): _plain(value) for name, value in header.items() if not too_deep([value])}
+    left = [words_of(name) for name in header if words_of(name) not in facts]
+    for name, needed in HEADER.items():
+        where, _, last = name.rpartition(".")
+        holder = claimed(facts, where) if where else facts
+        if needed.required or claimed(facts, name) is ABSENT:
+            continue
+        holder[last] = _fitting(holder[last], needed)
+        if holder[last] is ABSENT:
+            left.append(name)
+            del holder[last]
+    if left:
+        note = shortened(f"left out of the file, which cannot hold it: {', '.join(left)}", PAGE)
+        facts["notes"] = [note, *(facts.get("notes") or [])][:MOST_NOTES]
+    check_claims("the header of the trace", facts, HEADER, UNSAVED)
+    return facts
+
+
+def _fitting(value: Any, field: Field) -> Any:
+    """The value, its texts cut no further than the field needs; ABSENT where it is something else."""
+    forms = (value, *(_cut(value, most) for most in (PAGE, LINE)))
+    return next((form for form in forms if field.fits(form)), ABSENT)
+
+
+def _cut(value: Any, most: int) -> Any:
+    """The same with no text longer than so many characters, and no name longer than is read again."""
+    if isinstance(value, dict):
+        return {shortened(name, LINE): _cut(item, most) for name, item in value.items()}
+    if isinstance(value, list):
+        return [_cut(item, most) for item in value]
+    return shortened(value, most) if isinstance(value, str) else value
 
 
 def ascii_json(value: object) -> str:
     """Compact JSON in ASCII; nan and inf become null, what JSON does not know its text."""
-    return json.dumps(_plain(value), ensure_ascii=True, allow_nan=False, separators=(",", ":"), default=str)
+    return json.dumps(_plain(value), ensure_ascii=True, allow_nan=False, separators=(",", ":"))
 
 
-def _plain(value: object) -> object:
-    """JSON has no nan and no inf: they become null."""
+def _plain(value: object) -> Any:
+    """As JSON says it: nan, inf and whole numbers beyond them are null, and what it does not know is its text."""
     if isinstance(value, Mapping):
-        return {str(name): _plain(item) for name, item in value.items()}
+        return {words_of(name): _plain(item) for name, item in value.items()}
     if isinstance(value, list | tuple):
         return [_plain(item) for item in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
+    if isinstance(value, int | float):
+        return _number(value)
+    return value if isinstance(value, str) or value is None else words_of(value)
+
+
+def _number(value: float) -> float | None:
+    if not abs(value) <= sys.float_info.max:  # nan is not either
+        return None
+    return value if abs(value) < 10**LONGEST_NUMBER else float(value)
 
 
 def load(path: str | os.PathLike) -> Trace:
@@ -394,7 +437,7 @@ def _header(name: str, metadata: Mapping[str, str]) -> dict:
     header = _json(name, metadata, "gg.header")
     if not isinstance(header, dict):
         raise ValueError(f"{name}: gg.header is {told(header)}, and a table is needed. {DAMAGED}")
-    header |= {key: _json(name, metadata, key) for key in ("workflow", "prompt")}
+    header |= {key: _json(name, metadata, key) for key in BESIDE}
     check_claims(f"{name}: the header", header, HEADER, DAMAGED)
     _check_steps(name, header)
     return header

@@ -14,6 +14,8 @@ import safetensors
 import safetensors.torch
 from torch import Tensor
 
+from .printing import words_of
+
 FULL = "The disk is full: free some space, then queue again."
 FOLDER = "A file stands where a folder is needed: choose another name, or move that file."
 REMEDIES = {
@@ -73,27 +75,38 @@ def write_for_mapping(path: str | os.PathLike, tensors: dict[str, Tensor]) -> di
 
 
 def check_place(path: str | os.PathLike, size: int = 1) -> None:
-    """Raise NotWritten if a file of this name and of `size` bytes could not be written now; leaves nothing behind."""
+    """Raise NotWritten if a file of this name and of `size` bytes could not be written now; leaves nothing behind.
+
+    The probe is a new file under a name of the same length: no file that is there is touched.
+    """
     path = Path(path)
-    probe = path.with_name(f".{path.name}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        probe.touch()
+        if path.is_dir():
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+        probe = _unused(path)
+        with probe.open("xb"):
+            pass
+        probe.unlink()
         free = shutil.disk_usage(path.parent).free
         if free < size:
             raise OSError(errno.ENOSPC, f"{size:,} bytes are needed, {free:,} are free")
     except OSError as error:
         raise NotWritten(unwritten(path, error)) from error
-    finally:
-        _remove(probe)
+
+
+def _unused(path: Path) -> Path:
+    """A name of the same length in bytes, and not too short to be one of a kind."""
+    size = max(len(os.fsencode(path.name)), 16)
+    return path.with_name(f".{uuid4().hex * (size // 32 + 1)}"[:size])
 
 
 def unwritten(path: str | os.PathLike, error: Exception) -> str:
     """Why a file could not be written and what to do, in a sentence."""
     path, code = Path(path), getattr(error, "errno", None) or 0
-    full = code in (errno.ENOSPC, errno.EDQUOT) or "os error 28" in str(error).lower()
+    full = code in (errno.ENOSPC, errno.EDQUOT) or "os error 28" in words_of(error).lower()
     remedy = FULL if full else REMEDIES.get(code, "Check the folder and the disk.")
-    reason = getattr(error, "strerror", None) or " ".join(str(error).split()) or type(error).__name__
+    reason = getattr(error, "strerror", None) or " ".join(words_of(error).split()) or type(error).__name__
     return f"{path.name} could not be written to {path.parent} ({reason}). {remedy}"
 
 

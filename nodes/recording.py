@@ -75,18 +75,16 @@ def record(recording, sampler, proceed, guider, sigmas, extra_args, callback, *r
     A run has one observation: whoever else wants to record it joins. The schedule is copied: some of the host's
     samplers write into it.
     """
-    options = extra_args["model_options"]  # this run's own clone: what is put here is gone with it
-    if WATCH in options:
+    options = extra_args.get("model_options")
+    if options and WATCH in options:
         options[WATCH].join(recording)
         return proceed(sampler, guider, sigmas, extra_args, callback, *rest)
     ours = isinstance(sampler, RecordingSampler)
-    watch = options[WATCH] = Watch(
-        recording, sampler.inner if ours else sampler, guider, sigmas.clone(), extra_args, rest[2] is not None
-    )
+    watched = sampler.inner if ours else sampler
+    watch = Watch(recording, watched, guider, sigmas.clone(), extra_args, rest[2] is not None)
     if ours:
         watch.join(sampler.recording)
-    kind = comfy.patcher_extension.WrappersMP.CALC_COND_BATCH
-    comfy.patcher_extension.add_wrapper_with_key(kind, KEY, watch.on_conditions, options, is_model_options=True)
+    watch.see(watch.listen, options)
     try:
         samples = watch.run(proceed, extra_args, callback, rest)
     finally:
@@ -126,8 +124,9 @@ class Watch:
     def __init__(self, recording: Recording, sampler, guider, sigmas: Tensor, extra_args: dict, masked: bool):
         self.recordings, self.faults, self.run_id = [recording], [], uuid.uuid4().hex[:12]
         self.sampler, self.guider, self.sigmas, self.masked = sampler, guider, sigmas, masked
-        self.seed, self.patcher = extra_args.get("seed"), guider.model_patcher
-        self.run_of_chain = extra_args.get("model_options", {}).get(KEY)  # None where no chain of ours is at work
+        self.seed = extra_args.get("seed")
+        self.patcher: Any = None  # until `_begin` has found it
+        self.run_of_chain = (extra_args.get("model_options") or {}).get(KEY)  # None where no chain of ours is at work
         self.function = getattr(sampler, "sampler_function", None)
         self.name, self.options, self.flow, self.foreign = type(sampler).__name__, {}, False, False
         self.begun, self.ended, self.evaluated, self.split = False, False, False, TOLD_APART
@@ -138,6 +137,7 @@ class Watch:
         self.see(self._begin)
 
     def _begin(self) -> None:
+        self.patcher = self.guider.model_patcher
         self.options = {**getattr(self.sampler, "extra_options", {}), **getattr(self.function, "options", {})}
         self.name = host.sampler_name(self.function or self.sampler)
         self.flow, self.foreign = host.is_flow(self.patcher), host.combines_itself(self.guider)
@@ -149,6 +149,14 @@ class Watch:
         late, last = self.name == "dpm_adaptive", host.last_sigma(self.name, self.sigmas)
         self.recorder = Recorder(self._entered, last, reports_late=late)
         self.begun = True
+
+    def listen(self, options: dict | None) -> None:
+        """Hear of every evaluation of the run.  options: the run's own clone; what is put there is gone with it."""
+        if options is None:
+            raise ValueError("the guider hands its sampler no model_options")
+        kind = comfy.patcher_extension.WrappersMP.CALC_COND_BATCH
+        comfy.patcher_extension.add_wrapper_with_key(kind, KEY, self.on_conditions, options, is_model_options=True)
+        options[WATCH] = self
 
     def _find_viewers(self) -> None:
         self.live.job = job_of_this_node()
@@ -229,9 +237,8 @@ class Watch:
             stand_in = StandIn(model, self._call)
 
             def report(info):
-                told = {name: plain(value) for name, value in info.items()}
-                self.clean = told.get("denoised")
-                if told.get("back"):
+                told = self._told(info)
+                if told is not info and told.get("back"):
                     return self.see(self._turned, info)
                 self.see(self._stepped, told)
                 return callback(told) if callback else None
@@ -241,6 +248,16 @@ class Watch:
             return plain(samples)
 
         return sampler_function
+
+    def _told(self, info: Any) -> Any:
+        """What a sampler reports, its tensors without marks; as it is where it is no table, which ends the record."""
+        told = info
+        if isinstance(info, Mapping):
+            told = {name: plain(value) for name, value in info.items()}
+            self.clean = told.get("denoised")
+        elif not self.ended:
+            self._end(f"{self.name} reports a {type(info).__name__}, and a table is needed")
+        return told
 
     def _turned(self, info: Mapping) -> None:
         self.recorder.turned(info["x"], float(info["sigma"]))
@@ -283,9 +300,12 @@ class Watch:
             self.split = UNSEEN.format(reason="s_churn draws it before the model call")
 
     def _call(self, model, x, sigma, *args, **kwargs):
-        self.current = self.see(self._asked, x, sigma)
-        denoised = model(plain(x), sigma, *args, **kwargs)
-        self.see(self._answered, self.current, denoised)
+        call = self.current = self.see(self._asked, x, sigma)
+        try:
+            denoised = model(plain(x), sigma, *args, **kwargs)
+        finally:
+            self.current = None
+        self.see(self._answered, call, denoised)
         return denoised
 
     def _asked(self, x: Tensor, sigma: Tensor) -> Call:
@@ -356,6 +376,9 @@ class Watch:
     def _returned(self, samples: Tensor) -> None:
         self.end = plain(samples)
         self.recorder.returned(samples)
+        if self.recorder.unreported:
+            asked = self.recorder.unreported
+            self.faults.append(f"no step recorded: {self.name} called the model {asked} times and reported no step")
 
     def close(self) -> None:
         """Send what has not been sent, also when the run did not end well."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
 from dataclasses import dataclass, field, replace
 
 import comfy.patcher_extension
@@ -21,17 +22,24 @@ from .sockets import HIDDEN
 from .wires import RecorderWire
 
 MOST_RUNS = 16
-STRANGE = "None of the recorded runs made this latent: it was changed after sampling, or sampled with another MODEL."
+STRANGE = (
+    "No single recorded run made all of these samples: they were changed after sampling, come from several runs or "
+    "from another MODEL, or their run was let go for newer ones."
+)
 
 
 @dataclass(frozen=True, eq=False)
 class Run:
-    """One recorded run.  made: marks of the samples of each latent it made. node, job: whose execution it was in."""
+    """One recorded run.
+
+    made: marks of the samples of each latent it made. node, job: whose execution it was in, as its run number `place`.
+    """
 
     trace: Trace
     made: list[list[str]]
     node: str | None
     job: str | None
+    place: int
 
     @property
     def size(self) -> int:
@@ -58,7 +66,7 @@ class RunRecorder(Printed):
     capture: str
     budget_mb: int
     runs: list[Run] = field(default_factory=list)
-    samplers: dict[str | None, str | None] = field(default_factory=dict)  # node -> its latest job, in order of sampling
+    samplers: dict[str | None, tuple[str | None, int]] = field(default_factory=dict)  # node -> latest job, its runs
 
     def begin(self) -> Recording:
         """Settings for one run, which is kept when it has ended."""
@@ -68,20 +76,35 @@ class RunRecorder(Printed):
         """Add a finished run, with the latents that the host makes of it."""
         context = get_executing_context()
         node, job = (context.node_id, context.prompt_id) if context else (None, None)
-        self.runs.append(Run(trace, [marks_of(latent) for latent in latents], node, job))
-        self.samplers[node] = job
-        replaced = [run for run in self.runs if self.samplers[run.node] != run.job]
-        for run in replaced:
+        before, made = self.samplers.get(node, (job, 0))
+        made = made if before == job else 0
+        self.runs.append(Run(trace, [marks_of(latent) for latent in latents], node, job, made))
+        self.samplers[node] = (job, made + 1)
+        for run in self._replaced():
             len(run.trace.steps)  # its numbers are made now, and what waits for that on the device is let go
-        while replaced and (len(self.runs) > MOST_RUNS or sum(run.size for run in replaced) > self.budget_mb << 20):
-            self.runs.remove(replaced.pop(0))
-        del self.runs[:-MOST_RUNS]
+        self._let_go()
+
+    def _replaced(self) -> list[Run]:
+        return [run for run in self.runs if self.samplers[run.node][0] != run.job]
+
+    def _let_go(self) -> None:
+        """Keep at most MOST_RUNS within the budget; the budget alone never costs a node its latest run."""
+        while len(self.runs) > MOST_RUNS or (self._spare() and sum(r.size for r in self.runs) > self.budget_mb << 20):
+            self.runs.remove(self._spare() or self.runs[0])
+        there = {run.node for run in self.runs}
+        self.samplers = {node: ran for node, ran in self.samplers.items() if node in there}
+
+    def _spare(self) -> Run | None:
+        """The oldest run that was replaced, else the oldest of the node with most runs; None where each has one."""
+        count = Counter(run.node for run in self.runs)
+        several = [run for run in self.runs if count[run.node] == max(count.values()) > 1]
+        return next(iter([*self._replaced(), *several]), None)
 
     @property
-    def latest(self) -> list[Run]:
-        """The runs of every sampler's latest job, in the order in which the samplers first ran."""
-        ran = self.samplers.items()
-        return [run for node, job in ran for run in self.runs if (run.node, run.job) == (node, job)]
+    def latest(self) -> list[Run | None]:
+        """The runs of every sampler's latest job, in the order in which the samplers first ran; None: it was let go."""
+        held = {(run.node, run.job, run.place): run for run in self.runs}
+        return [held.get((node, job, i)) for node, (job, made) in self.samplers.items() for i in range(made)]
 
     def found(self, latent: dict, run: int) -> Trace:
         """The run that made a latent, or the one of a number other than -1.  Raises ValueError where there is none."""
@@ -89,14 +112,14 @@ class RunRecorder(Printed):
         if run == -1:
             made = [one for one in self.runs if one.has_made(marks)]
         else:
-            made = latest[run : run + 1 or None] if -len(latest) <= run < len(latest) else []
+            made = [one for one in latest[run : run + 1 or None] if one] if -len(latest) <= run < len(latest) else []
         if made:
             return made[-1].trace
         if not latest:
             raise ValueError(
                 "The recorder holds no run. Sample with the recorded MODEL, and connect that sampler's latent here."
             )
-        there = "; ".join(f"{i} ({one})" for i, one in enumerate(latest))
+        there = "; ".join(f"{i} ({one})" for i, one in enumerate(latest) if one)
         wrong = f"There is no run {run}." if run != -1 else STRANGE
         raise ValueError(f"{wrong} Connect a recorded sampler's own latent, or set run to one of these: {there}.")
 

@@ -30,7 +30,9 @@ def trace_of(watch: Watch) -> Trace:
     if not ledger.stage:
         ledger.batch = 0 if watch.end is None else len(watch.end)
     faults, header = watch.faults, least_header(watch, ledger)
-    for name, fact in FACTS.items():
+    for name, fact in (
+        FACTS.items() if watch.patcher is not None else ()
+    ):  # of a run whose MODEL is out of reach there are none
         with kept_out(lambda fault, name=name: faults.append(f"{name} of the run unknown: {fault}")):
             header[name] = fact(watch, ledger)
     tensors: dict[str, Tensor] = {}

@@ -8,6 +8,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from traceback import extract_tb
 
+from ..guidance.printing import words_of
+
 PACK = str(Path(__file__).resolve().parents[1])
 LONGEST = 160  # characters of a fault's own words
 
@@ -32,5 +34,5 @@ def line_of(fault: BaseException) -> str:
     lines = extract_tb(fault.__traceback__)
     ours = [line for line in lines if line.filename.startswith(PACK)] or lines
     place = f" at {Path(ours[-1].filename).name}:{ours[-1].lineno}" if ours else ""
-    words = " ".join(str(fault).split())[:LONGEST]
+    words = " ".join(words_of(fault).split())[:LONGEST]
     return f"{type(fault).__name__}{place}" + (f" ({words})" if words else "")

@@ -88,6 +88,7 @@ class Recorder:
     commit: receives each Recorded as soon as its next state is known. last_sigma: level at which the run ends.
     reports_late: the sampler's callback comes after the stages of its step, not before. draws: made so far.
     unfollowed: steps that drew noise of which nothing was found in the state they led to.
+    unreported: model calls of a sampler that ended without a single callback.
     """
 
     commit: Callable[[Recorded], None]
@@ -96,6 +97,7 @@ class Recorder:
     steps: int = 0
     draws: int = 0
     unfollowed: int = 0
+    unreported: int = 0
     pending: list[Call] = field(default_factory=list)
     primary: Call | None = None
 
@@ -136,7 +138,9 @@ class Recorder:
 
     def returned(self, x: Tensor) -> None:
         """Note the sampler's result, which ends the last step."""
-        if self.primary is not None:
+        if self.primary is None:
+            self.unreported = len(self.pending)
+        else:
             _add_stages(self.primary, self.pending)
             self._complete(self.primary, Call(plain(x), self.last_sigma, parts_of(x), drawn=self.draws))
         self.pending.clear()
@@ -167,20 +171,20 @@ class Recorder:
         move = moved if noise is None else moved - noise
         self.commit(
             Recorded(
-                self.steps - 1,
-                at.x,
-                at.denoised,
-                at.uncond,
-                at.cond,
-                at.gamma,
-                at.sigma,
-                reached.sigma,
-                move,
-                noise,
-                at.evaluations,
-                at.stage,
-                at.gradients,
-                at.log_probs,
+                index=self.steps - 1,
+                x=at.x,
+                denoised=at.denoised,
+                uncond=at.uncond,
+                cond=at.cond,
+                gamma=at.gamma,
+                sigma=at.sigma,
+                sigma_next=reached.sigma,
+                move=move,
+                noise=noise,
+                evaluations=at.evaluations,
+                stage=at.stage,
+                gradients=at.gradients,
+                log_probs=at.log_probs,
             )
         )
 

@@ -11,6 +11,7 @@ from guidance_geometry.guidance.files import read_safetensors, write_safetensors
 from guidance_geometry.guidance.gram import VECTORS, GramRecord, gram
 from guidance_geometry.guidance.mixture import make_mixture
 from guidance_geometry.guidance.trace import (
+    HEADER,
     MAX_BYTES,
     PER_SAMPLE,
     PER_STEP,
@@ -379,3 +380,59 @@ def test_ddpm_noise_is_the_posterior_of_the_forward_process():
     flow = [torch.tensor([v], dtype=torch.float64) for v in (0.9, 0.4, 0.1, 0.6)]
     forward = 0.9**2 - (0.1 / 0.6 * 0.4) ** 2  # variance that leads from the next state back to this one
     assert (ddpm_noise(*flow) - (0.4**2 * forward / 0.9**2) ** 0.5).abs() < 1e-12
+
+
+def saved_and_loaded(tmp_path, facts):
+    trace = replace(recorded(), tensors={}, header=header(**facts))
+    save(trace, tmp_path / "run.safetensors")
+    return load(tmp_path / "run.safetensors").header
+
+
+@pytest.mark.parametrize("name", [name for name in HEADER if not HEADER[name].required])
+@pytest.mark.parametrize(
+    "value",
+    [
+        "w" * 324,
+        "w" * 20_001,
+        10**400,
+        -(10**5000),
+        float("nan"),
+        True,
+        object(),
+        ["w" * 300] * 3,
+        {"a" * 300: "b" * 300},
+    ],
+    ids=["line", "page", "beyond", "far beyond", "nan", "switch", "object", "list", "table"],
+)
+def test_whatever_save_accepts_load_reads(tmp_path, name, value):
+    """Each field of the header, with a value that is no good in most of them."""
+    where, _, last = name.rpartition(".")
+    whole = {where: {**(header().get(where) or {}), last: value}} if where else {name: value}
+    found = saved_and_loaded(tmp_path, whole)
+    assert found["vectors"] == list(VECTORS)
+
+
+def test_texts_are_cut_to_what_their_field_holds(tmp_path):
+    found = saved_and_loaded(
+        tmp_path, {"options": {"mode": "m" * 324, "eta": 0.5}, "model": {"name": "n" * 250}, "labels": ["l" * 300, "1"]}
+    )
+    assert found["options"] == {"mode": "m" * 197 + "...", "eta": 0.5}
+    assert found["model"]["name"] == "n" * 197 + "..."
+    assert found["labels"] == ["l" * 197 + "...", "1"]
+    assert found["notes"] == []
+
+
+def test_a_workflow_too_deep_to_be_read_is_left_out_and_said(tmp_path):
+    for depth, kept in ((62, True), (63, False), (200, False), (5000, False)):
+        workflow = {}
+        for _ in range(depth):
+            workflow = {"in": workflow}
+        found = saved_and_loaded(tmp_path, {"workflow": workflow})
+        assert found.get("workflow") == workflow if kept else found.get("workflow") is None, depth
+        assert found["notes"] == ([] if kept else ["left out of the file, which cannot hold it: workflow"])
+
+
+def test_a_header_without_what_every_reader_needs_is_not_written(tmp_path):
+    with pytest.raises(ValueError, match=r"^the header of the trace: vectors is 'u', and a list .* cannot be saved"):
+        saved_and_loaded(tmp_path, {"vectors": "u"})
+    assert not list(tmp_path.iterdir())

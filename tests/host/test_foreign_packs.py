@@ -323,3 +323,56 @@ def test_a_model_family_is_named_by_its_configuration(host):
     assert family_of(Patcher("Flux", known.FluxSchnell({}))) == "FluxSchnell"
     assert family_of(Patcher("Denoiser", comfy.supported_models_base.BASE({}))) == "Denoiser"
     assert family_of(type("Patcher", (), {"model": type("Odd", (), {})()})) == "Odd"
+
+
+class Report:
+    """A report that holds what the host asks for, and is no table."""
+
+    def __init__(self, **held):
+        self.held = held
+
+    def __getitem__(self, name):
+        return self.held[name]
+
+
+def test_a_sampler_whose_report_is_no_table_is_sampled_and_said(labelled, empty_latent):
+    def reporting(model, x, sigmas, extra_args=None, callback=None, disable=None):
+        return two_stages(model, x, sigmas, extra_args, lambda info: callback(Report(**info)))
+
+    expected, found, trace = both(labelled["ve"], empty_latent("ve", 2), ksampler_of(reporting), LEVELS)
+    assert isinstance(expected, torch.Tensor), expected
+    assert torch.equal(expected, found), found
+    assert trace.header["faults"] == ["not recorded from step 1 on: reporting reports a Report, and a table is needed"]
+    readable(trace)
+
+
+def test_a_sampler_that_reports_no_step_is_named(labelled, empty_latent):
+    def silent(model, x, sigmas, extra_args=None, callback=None, disable=None):
+        return two_stages(model, x, sigmas, extra_args, lambda info: None)
+
+    expected, found, trace = both(labelled["ve"], empty_latent("ve", 2), ksampler_of(silent), LEVELS)
+    assert torch.equal(expected, found), found
+    assert trace.n == 0
+    assert trace.header["faults"] == ["no step recorded: silent called the model 7 times and reported no step"]
+    assert trace.header["faults"][0] in trace.header["notes"]
+    readable(trace)
+
+
+def test_what_a_sampler_asks_beside_its_model_belongs_to_no_step(labelled, empty_latent):
+    """A sampler that asks for both predictions by itself after each call, past the model it was handed."""
+    import comfy.samplers
+
+    def asking(model, x, sigmas, extra_args=None, callback=None, disable=None):
+        options, guider, ones = extra_args["model_options"], model.inner_model, x.new_ones([len(x)])
+
+        def report(info):
+            conds = [guider.conds["positive"], guider.conds["negative"]]
+            comfy.samplers.calc_cond_batch(guider.inner_model, conds, x, info["sigma"] * ones, options)
+            callback(info)
+
+        return two_stages(model, x, sigmas, extra_args, report)
+
+    expected, found, trace = both(labelled["ve"], empty_latent("ve", 2), ksampler_of(asking), LEVELS)
+    assert torch.equal(expected, found), found
+    assert trace.steps["evals"].tolist() == [4, 4, 4, 2]
+    readable(trace)

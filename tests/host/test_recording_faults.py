@@ -6,7 +6,7 @@ import torch
 from guidance_geometry.drawing.scene import scene_of
 
 from .test_bits import CFG, STEPS, guided, ksampler
-from .test_recording_never_stops import readable
+from .test_recording_never_stops import both, readable
 from .test_see_nodes import FIGURE, in_a_workflow
 from .test_see_nodes import output as output
 
@@ -107,6 +107,22 @@ def test_a_fault_in_the_run_ends_the_record_and_leaves_the_sample(labelled, empt
     readable(trace)
 
 
+class Wordless(RuntimeError):
+    """A fault that cannot be printed."""
+
+    def __str__(self):
+        raise RuntimeError
+
+
+@pytest.mark.parametrize("where", ["samplers.ledger.Ledger.enter", "nodes.live.Live.stepped", "nodes.host.labels_of"])
+def test_a_fault_that_cannot_be_printed_is_named_by_its_type(labelled, empty_latent, monkeypatch, where):
+    Broken(monkeypatch, where, fault=Wordless())
+    (out, _, trace), expected = run(labelled, empty_latent)
+    assert torch.equal(out["samples"], expected)
+    assert ": Wordless at " in trace.header["faults"][0]
+    readable(trace)
+
+
 @pytest.mark.parametrize("where", AFTERWARDS)
 def test_a_fault_after_the_run_costs_what_it_was_about(labelled, empty_latent, monkeypatch, where):
     Broken(monkeypatch, where)
@@ -203,3 +219,54 @@ def test_what_the_model_raises_is_raised(labelled, empty_latent):
     model.add_wrapper_with_key(comfy.patcher_extension.WrappersMP.APPLY_MODEL, "test", full)
     with pytest.raises(torch.OutOfMemoryError):
         guided(model, positive, negative, empty_latent("ve"), "euler")
+
+
+class Bare:
+    """What a guider may hand to its sampler in its own place: it can be called, and that is all."""
+
+    def __init__(self, guider):
+        self.predict, self.inner_model = guider, guider.inner_model
+
+    def __call__(self, *given, **named):
+        return self.predict(*given, **named)
+
+
+def bare_guider(self, sigmas, extra_args):
+    return Bare(self), extra_args
+
+
+def no_options(self, sigmas, extra_args):
+    return self, {"seed": extra_args["seed"]}
+
+
+def handing_over(parts, way):
+    """A guider of another pack that samples by itself, and hands its sampler what `way` gives."""
+    import comfy.samplers
+
+    class Sampling(comfy.samplers.CFGGuider):
+        def inner_sample(self, noise, latent, device, sampler, sigmas, mask, callback, disable_pbar, seed, **_):
+            self.conds = comfy.samplers.process_conds(self.inner_model, noise, self.conds, device, latent, mask, seed)
+            given = {"model_options": comfy.samplers.comfy.model_patcher.create_model_options_clone(self.model_options)}
+            guider, extra_args = way(self, sigmas, {**given, "seed": seed})
+            return sampler.sample(guider, sigmas, extra_args, callback, noise, latent, mask, disable_pbar)
+
+    guider = Sampling(parts[0])
+    guider.inner_set_conds({"positive": parts[1], "negative": parts[2]})
+    guider.cfg = 6.0
+    return guider
+
+
+@pytest.mark.parametrize(("way", "words"), [(bare_guider, "model_patcher"), (no_options, "no model_options")])
+def test_a_guider_that_samples_without_what_recording_needs_is_sampled_unrecorded(labelled, empty_latent, way, words):
+    import comfy.samplers
+
+    sampler, guider = comfy.samplers.sampler_object("euler_ancestral"), handing_over(labelled["ve"], way)
+    expected, found, trace = both(
+        labelled["ve"], empty_latent("ve", 2), sampler, [10.0, 4.0, 1.5, 0.0], "tensors", guider
+    )
+    assert isinstance(expected, torch.Tensor), expected
+    assert torch.equal(expected, found), found
+    (said,) = trace.header["faults"]
+    assert said.startswith("not recorded from step 1 on: ")
+    assert words in said
+    readable(trace)

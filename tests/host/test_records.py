@@ -69,6 +69,37 @@ def test_what_a_cache_brings_back_is_found_within_the_memory_that_was_allowed(re
     assert [run.trace.header["seed"] for run in recorder.runs] == [3]
 
 
+def test_a_sampler_that_ran_once_outlives_one_that_runs_many_times_in_its_job(recorded):
+    *_, recorder, sample = recorded
+    first = sample(1, "3", "job")
+    latents = [sample(seed, "7", "job") for seed in range(2, 20)]
+    assert len(recorder.runs) == 16
+    assert read(recorder, first).header["seed"] == 1
+    assert [read(recorder, latent).header["seed"] for latent in latents[3:]] == list(range(5, 20))
+    assert [read(recorder, OTHER, run).header["seed"] for run in (0, 4, 15, -2)] == [1, 5, 16, 18]
+    with pytest.raises(ValueError, match=r"There is no run 1\. .*: 0 \(seed 1, .* 4 \(seed 5, "):
+        read(recorder, OTHER, 1)
+    with pytest.raises(ValueError, match="or their run was let go for newer ones"):
+        read(recorder, latents[0])
+
+
+def test_the_memory_counts_every_run_and_leaves_each_sampler_its_latest(recorded):
+    *_, recorder, sample = recorded
+    recorder.budget_mb = 0
+    for seed, node in enumerate(("3", "7", "7", "9")):
+        sample(seed, node, "job")
+    assert [run.trace.header["seed"] for run in recorder.runs] == [0, 2, 3]
+    assert read(recorder, OTHER, 2).header["seed"] == 2, "what was let go keeps its number"
+
+
+def test_samplers_of_which_no_run_is_left_are_forgotten(recorded):
+    *_, recorder, sample = recorded
+    for seed in range(20):
+        sample(seed, str(seed), "job")
+    assert list(recorder.samplers) == [str(seed) for seed in range(4, 20)]
+    assert read(recorder, OTHER, 0).header["seed"] == 4
+
+
 def test_what_passes_a_latent_on_or_picks_from_its_batch_leaves_it_known(recorded):
     *_, recorder, sample = recorded
     first, second = sample(1, batch=3), sample(2, batch=3)
@@ -91,7 +122,7 @@ def test_a_changed_latent_is_an_error_that_says_which_runs_there_are(recorded):
     mixed = torch.cat([latent["samples"][:1] for latent in latents])
     for strange in ({"samples": latents[0]["samples"] * 1.5}, {"samples": mixed}, OTHER):
         with pytest.raises(
-            ValueError, match=r"None of the recorded runs made this latent: .* 0 \(seed 1, .*1 \(seed 2"
+            ValueError, match=r"No single recorded run made all of these samples: .* 0 \(seed 1, .*1 \(seed 2"
         ):
             read(recorder, strange)
     assert read(recorder, {"samples": mixed}, 0).header["seed"] == 1

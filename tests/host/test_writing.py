@@ -8,7 +8,7 @@ import re
 import pytest
 import torch
 
-from guidance_geometry.guidance.writing import NotWritten, check_place, replacing, write_atomically
+from guidance_geometry.guidance.writing import NotWritten, check_place, replacing, unwritten, write_atomically
 from guidance_geometry.tests.traces import exact_trace
 
 from .test_bits import guided, ksampler
@@ -98,6 +98,34 @@ def test_a_place_is_checked_for_its_folder_its_name_and_its_size(tmp_path):
         with pytest.raises(NotWritten, match=words):
             check_place(path, size)
     assert files_in(tmp_path) == []
+
+
+def test_a_check_of_a_place_leaves_the_files_that_are_there(tmp_path):
+    (tmp_path / ".name").write_bytes(b"a hidden file of the user")
+    (tmp_path / "name").write_bytes(b"old")
+    check_place(tmp_path / "name")
+    assert sorted(path.read_bytes() for path in files_in(tmp_path)) == [b"a hidden file of the user", b"old"]
+
+
+def test_a_name_of_the_longest_size_passes_the_check(tmp_path):
+    for name in ("n", "n" * 255, "\u00e9" * 127):
+        check_place(tmp_path / name)
+        write_atomically(tmp_path / name, [b"whole"])
+    assert len(files_in(tmp_path)) == 3
+
+
+def test_a_folder_of_the_name_fails_the_check(tmp_path):
+    (tmp_path / "name").mkdir()
+    with pytest.raises(NotWritten, match="A folder has that name"):
+        check_place(tmp_path / "name")
+
+
+def test_a_fault_without_words_is_named_by_its_type(tmp_path):
+    class Wordless(OSError):
+        def __str__(self):
+            raise RuntimeError
+
+    assert "(Wordless)" in unwritten(tmp_path / "name", Wordless())
 
 
 def test_a_fault_that_is_no_matter_of_files_goes_on(tmp_path):
