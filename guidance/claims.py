@@ -11,7 +11,7 @@ import math
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
-from .printing import told
+from .printing import LONE_SURROGATE, told
 
 LINE, PAGE = 200, 20_000  # characters: of a name, of a note
 DEEPEST = 64  # lists within lists; workflows need about ten
@@ -31,8 +31,12 @@ ANYTHING = Field(lambda value: True, "anything")
 
 
 def text(most: int = LINE) -> Field:
-    """A text of bounded length."""
-    return Field(lambda value: isinstance(value, str) and len(value) <= most, f"a text of at most {most:,} characters")
+    """A text of bounded length that UTF-8 can hold, as every page and figure must."""
+
+    def fits(value: Any) -> bool:
+        return isinstance(value, str) and len(value) <= most and LONE_SURROGATE.search(value) is None
+
+    return Field(fits, f"a text of at most {most:,} characters")
 
 
 def one_of(*words: str) -> Field:

@@ -5,12 +5,14 @@ A host prints whatever lay on a failed node's wires, and a fault while it prints
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from functools import wraps
 from typing import Any, TypeVar
 
 LONGEST = 2000  # characters
 LONGEST_TOLD, LARGEST_TOLD = 200, 10**20  # of a value that a message repeats
+LONE_SURROGATE = re.compile("[\ud800-\udfff]")  # half a character, which UTF-8 cannot hold
 Owner = TypeVar("Owner")
 
 
@@ -58,8 +60,8 @@ def told(value: Any) -> str:
 
 
 def shortened(text: str, most: int = LONGEST) -> str:
-    """At most so many characters, the last three of them dots where something is left out."""
-    return text if len(text) <= most else f"{text[: most - 3]}..."
+    """At most so many characters that UTF-8 can hold, the last three of them dots where something is left out."""
+    return LONE_SURROGATE.sub("\ufffd", text if len(text) <= most else f"{text[: most - 3]}...")
 
 
 def _text(thing: Owner, say: Callable[[Owner], str]) -> str:
