@@ -127,12 +127,57 @@ def test_a_literal_or_another_wire_is_named(nodes, wrong):
     for node in nodes:
         for name, declared in inputs_of(node).items():
             kind = declared.get_io_type()
-            if kind not in CARRIED or (kind == "CONDITIONING" and wrong == []):
+            if kind not in CARRIED:
                 continue
             said = refusal(node, **{name: wrong})
             assert said.startswith(f"{name} is a {type(wrong).__name__}, and a {kind} is needed. Connect ")
             asked += 1
     assert asked > 50
+
+
+SAMPLES = torch.zeros(2, 3, 8, 8)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"samples": SAMPLES.numpy()},
+        {"samples": torch.tensor(0.0)},
+        {"samples": torch.zeros(8)},
+        {"samples": torch.zeros(8, 8)},
+        {"samples": SAMPLES.long()},
+        {"samples": None},
+        {"samples": Hostile()},
+        {"samples": SAMPLES, "noise_mask": "x"},
+        {"samples": SAMPLES, "batch_index": "x"},
+        {"samples": SAMPLES, "batch_index": 1},
+        [SAMPLES],
+    ],
+    ids=["numpy", "0-d", "1-d", "2-d", "int64", "none", "hostile", "mask", "places", "place", "list"],
+)
+def test_what_is_no_latent_is_named(nodes, wrong):
+    asked = 0
+    for node in nodes:
+        for name, declared in inputs_of(node).items():
+            if declared.get_io_type() == "LATENT":
+                assert "and a LATENT is needed" in refusal(node, **{name: wrong})
+                asked += 1
+    assert asked > 2
+
+
+def test_every_latent_of_the_host_fits(nodes):
+    from comfy.nested_tensor import NestedTensor
+
+    from guidance_geometry.nodes.wires import is_latent
+
+    sound = torch.zeros(1, 3, 8)
+    for latent in (
+        {"samples": sound.half()},
+        {"samples": torch.zeros(1, 3, 5, 8, 8), "batch_index": None, "noise_mask": None},
+        {"samples": SAMPLES, "noise_mask": torch.ones(1, 8, 8), "batch_index": [0, 3], "type": "audio"},
+        {"samples": NestedTensor([SAMPLES, sound]), "noise_mask": NestedTensor([SAMPLES, sound])},
+    ):
+        assert is_latent(latent)
 
 
 def test_a_wire_of_every_other_type_is_named(nodes):
