@@ -97,7 +97,9 @@ def test_shards_are_read(folder):
     assert (guide.logits(x) - network(guide.preprocessing(x)).logits).abs().max() <= 1e-5
 
 
-@pytest.mark.parametrize("shard", ["../outside.safetensors", "/etc/passwd", "a\\b.safetensors", 7, "model.bin", ["x"], {}])
+@pytest.mark.parametrize(
+    "shard", ["../outside.safetensors", "/etc/passwd", "a\\b.safetensors", 7, "model.bin", ["x"], {}], ids=str
+)
 def test_a_shard_outside_the_folder_is_refused(folder, shard):
     save_tiny(folder, "vit")
     (folder / "model.safetensors").rename(folder.parent / "outside.safetensors")
