@@ -1,10 +1,12 @@
 """What holds for every node of the pack, whatever it does: arguments that are missing, absurd or of another wire."""
 
 import asyncio
+from fractions import Fraction
 from inspect import getfullargspec, signature
 from itertools import chain, combinations
 from types import SimpleNamespace
 
+import numpy
 import pytest
 import torch
 
@@ -210,6 +212,31 @@ def test_an_absurd_number_is_refused_by_its_name_and_range(nodes, absurd):
                 assert len(said) < 300
 
 
+@pytest.mark.parametrize("kind", [numpy.int64, numpy.uint8, numpy.float32, numpy.float64, Fraction], ids=str)
+def test_a_number_of_another_library_is_one(nodes, kind):
+    from comfy_api.latest import io
+
+    from guidance_geometry.nodes.checks import checked, number
+
+    @checked
+    def execute(cls, gain, seed=0):
+        return gain, seed
+
+    gain, seed = io.Float.Input("gain", min=0.0, max=9.0), io.Int.Input("seed", min=0, max=9)
+    node = SimpleNamespace(define_schema=lambda: SimpleNamespace(inputs=[gain, seed]))
+    found = execute(node, kind(3), seed=kind(4))
+    assert found == (3, 4)
+    assert {type(value) for value in found} <= {int, float}
+    assert "outside 0 to 2" in number("gain", kind(3), 0, 2)
+
+
+@pytest.mark.parametrize("absurd", [numpy.float32("nan"), numpy.float64("inf"), Fraction(10**400)], ids=type)
+def test_a_number_of_another_library_that_is_none_is_named(host, absurd):
+    from guidance_geometry.nodes.checks import number
+
+    assert "which is not a" in number("gain", absurd, 0, 2)
+
+
 def test_a_number_just_outside_its_range_is_refused(nodes):
     for node in nodes:
         for name, declared in inputs_of(node).items():
@@ -236,7 +263,7 @@ def test_what_is_no_text_is_refused_by_its_name(nodes, absurd):
     for node in nodes:
         for name, declared in inputs_of(node).items():
             if declared.get_io_type() in WORDS:
-                assert "no text" in refusal(node, **{name: absurd})
+                assert "which is not text" in refusal(node, **{name: absurd})
 
 
 def test_a_text_without_end_is_refused(nodes):

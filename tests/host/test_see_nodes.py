@@ -234,7 +234,7 @@ def test_no_workflow_is_written_where_the_user_wants_none(see, trace, output, mo
         ("theme", "pink", "Choose one of: light"),
         ("save", "gif", "Choose one of: none"),
         ("step", -2, "step is -2, outside -1 to 9999"),
-        ("step", math.nan, "no finite number"),
+        ("step", math.nan, "not a finite number"),
         ("sample", "x", "no number"),
         ("filename_prefix", "../../etc/x", "inside the output folder"),
         ("filename_prefix", "/etc/x", "inside the output folder"),
