@@ -67,13 +67,14 @@ def test_the_page_is_fresh(ours, page):
 
 
 def test_the_page_is_right_about_every_rule_of_this_host(theirs, page):
-    """A host may lack a node of the page, or have one that it does not name: what both have is compared."""
+    """Of the nodes that both have: what a host has mended since is no fault of the page."""
     from guidance_geometry.tools.rules_table import gist
 
     said, found = ({row[0]: row for row in rows} for rows in (gist(page.split("## The host")[1]), rows_of(theirs)))
     common = said.keys() & found.keys()
     assert len(common) > 5
-    assert {rule: said[rule] for rule in common} == {rule: found[rule] for rule in common}
+    cells = [(rule, *pair) for rule in common for pair in zip(said[rule], found[rule], strict=True)]
+    assert [cell for cell in cells if cell[1] != cell[2] and cell[1] != "**FAIL**"] == []
 
 
 def test_the_suite_finds_what_is_known_to_be_wrong_in_the_host(theirs):
