@@ -235,7 +235,7 @@ def test_no_workflow_is_written_where_the_user_wants_none(see, trace, output, mo
         ("save", "gif", "Choose one of: none"),
         ("step", -2, "step is -2, outside -1 to 9999"),
         ("step", math.nan, "not a finite number"),
-        ("sample", "x", "no number"),
+        ("sample", "x", "not a number"),
         ("filename_prefix", "../../etc/x", "inside the output folder"),
         ("filename_prefix", "/etc/x", "inside the output folder"),
         ("filename_prefix", "C:\\x", "inside the output folder"),
