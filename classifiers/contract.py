@@ -76,7 +76,7 @@ def read_json(path: Path) -> dict[str, Any]:
     try:
         written = path.read_text(encoding="utf-8")
     except ValueError as error:
-        raise ValueError(f"{path.name} is no text ({error}). Fetch it again.") from error
+        raise ValueError(f"{path.name} is not text ({error}). Fetch it again.") from error
     value = json_of(path.name, written, "Fetch it again.")
     if not isinstance(value, dict):
         raise ValueError(f"{path.name} holds a {type(value).__name__}; a JSON object is needed. Fetch it again.")

@@ -92,7 +92,7 @@ def refuse_links(folder: Path) -> None:
     link = next((path for path in sorted(folder.rglob("*")) if path.is_symlink()), None)
     if link is not None:
         name = link.relative_to(folder).as_posix()
-        raise ValueError(f"{folder.name}/{name} is a link and leads out of its folder. Put the file itself there.")
+        raise ValueError(f"{folder.name}/{name} is a link, and links are not followed. Put the file itself there.")
 
 
 def refuse_depth(folder: Path, config: Mapping[str, Any], tensors: int) -> None:
@@ -119,11 +119,11 @@ def weight_files(folder: Path) -> list[Path]:
             "Other forms can run code when loaded: fetch the safetensors of the same model."
         )
     places = read_json(index).get("weight_map")
-    names = set(places.values()) if isinstance(places, dict) else set()
-    for name in names or {None}:
+    names = list(places.values()) if isinstance(places, dict) else []
+    for name in names or [None]:
         if not isinstance(name, str) or not re.fullmatch(r"[\w.-]+\.safetensors", name):
-            raise ValueError(f"{index.name}: {name!r} is no plain file name inside {folder.name}/. Fetch it again.")
-    return [folder / name for name in sorted(names)]
+            raise ValueError(f"{index.name}: {told(name)} is no plain file name inside {folder.name}/. Fetch it again.")
+    return [folder / name for name in sorted(set(names))]
 
 
 def refuse_code(file: str, value: Any) -> None:

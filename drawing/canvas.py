@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from .palette import Theme
+from .words import holds_formula
 
 if TYPE_CHECKING:
     from matplotlib.backends.backend_agg import RendererAgg
@@ -75,7 +76,7 @@ def extent(words: str, size: float = 12.0, bold: bool = False) -> tuple[float, f
     """Width, height above the baseline and depth below it that words take on any canvas, in logical pixels."""
     from matplotlib.figure import Figure
 
-    artist = Figure(figsize=(1, 1), dpi=72).text(0, 0, words, **_font(size, bold))
+    artist = Figure(figsize=(1, 1), dpi=72).text(0, 0, words, **_font(words, size, bold))
     box = artist.get_window_extent(_pen(72, 72, 72))
     return (box.width, box.y1, -box.y0)
 
@@ -225,7 +226,7 @@ def _with_metadata(svg: str, facts: Mapping) -> str:
     return f"{svg[:start]}\n<metadata><![CDATA[{block}]]></metadata>{svg[start:]}"
 
 
-def _font(size: float, bold: bool) -> dict:
+def _font(words: str, size: float, bold: bool) -> dict:
     weight = "bold" if bold else "normal"
     return {
         "fontsize": size,
@@ -234,6 +235,7 @@ def _font(size: float, bold: bool) -> dict:
         "ha": "left",
         "family": "DejaVu Sans",
         "math_fontfamily": "cm" if size >= DISPLAY else "dejavusans",
+        "parse_math": holds_formula(words),
     }
 
 
@@ -270,7 +272,7 @@ class Look:
 
     def font(self) -> dict:
         """Font and colour."""
-        return {"color": self.colour, **_font(self.size, self.bold)}
+        return {"color": self.colour, **_font(self.words, self.size, self.bold)}
 
     def effects(self) -> list:
         """Strokes of the rim and of the words."""

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 import re
+from bisect import bisect_left
 from dataclasses import dataclass
-from itertools import chain
+from itertools import filterfalse
 
 import torch
 from torch import Tensor
@@ -111,10 +112,10 @@ def chosen_steps(text: str, trace: Trace) -> list[int]:
     if words in ("", "auto", "all"):
         known = [step for step in kept if trace.stage[step] == "step"] or kept
         return known if words == "all" else evenly(known, AUTO_STEPS)
-    ranges = [_range(part) for part in words.replace(";", ",").split(",") if part.strip()]
-    beyond = next((str(each[-1]) for each in ranges if each and each[-1] > max(kept)), "")
-    chosen = [] if beyond else list(dict.fromkeys(chain.from_iterable(ranges)))
-    wanted = beyond or ", ".join(str(step) for step in chosen if step not in kept)
+    ranges = [_range(part) for part in dict.fromkeys(words.replace(";", ",").split(",")) if part.strip()]
+    beyond = next((str(each[-1]) for each in ranges if each[-1] > max(kept)), "")
+    chosen = [] if beyond else _each_once(ranges, max(kept))
+    wanted = beyond or ", ".join(map(str, filterfalse(set(kept).__contains__, chosen)))
     if wanted or not chosen:
         raise ValueError(
             f"steps asks for {shortened(wanted or repr(text), MOST_SAID)}; the trace kept "
@@ -123,10 +124,22 @@ def chosen_steps(text: str, trace: Trace) -> list[int]:
     return chosen
 
 
+def _each_once(ranges: list[range], last: int) -> list[int]:
+    """Steps up to the last in the order in which ranges name them; a step that is taken is looked at no more."""
+    left, chosen = list(range(last + 1)), []
+    for each in ranges:
+        taken = slice(bisect_left(left, each.start), bisect_left(left, each.stop))
+        chosen += left[taken]
+        del left[taken]
+    return chosen
+
+
 def _range(part: str) -> range:
     found = RANGE.fullmatch(part.strip())
     if found is None:
         said = shortened(part.strip(), MOST_SAID)
         raise ValueError(f"steps has {said!r}; numbers and ranges are needed. Write for example 0, 5, 8-12.")
-    first, last = found.groups()
-    return range(int(first), int(last or first) + 1)
+    first, last = (int(end or found[1]) for end in found.groups())
+    if last < first:
+        raise ValueError(f"steps has {first}-{last}, which runs backwards. Write {last}-{first}.")
+    return range(first, last + 1)

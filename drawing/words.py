@@ -28,6 +28,8 @@ SYMBOLS = {
     "pull": r"$\gamma\cdot\nabla\log p$",
     "plain": "step",
     "sum": "sum",
+    "density": "$p(x)$",
+    "tilted": r"$p(x)\,p(y|x)^\gamma$",
 }
 _THREE_DIGITS = Context(prec=3, rounding=ROUND_HALF_UP)
 _RAISED = str.maketrans("-0123456789", "\u207b\u2070\u00b9\u00b2\u00b3\u2074\u2075\u2076\u2077\u2078\u2079")
@@ -41,6 +43,14 @@ def spoken(words: str) -> str:
     for role in ("c", "u", "x", "delta"):
         words = words.replace(SYMBOLS[role], _PLAIN[role])
     return words
+
+
+def holds_formula(words: str) -> bool:
+    """Whether words hold symbols of this table and no other sign of a formula, as the text of a file may."""
+    rest = words
+    for symbol in SYMBOLS.values():
+        rest = rest.replace(symbol, "") if "$" in symbol else rest
+    return rest != words and not {"$", "\\"} & set(rest)
 
 
 def number(value: float) -> str:

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
 
-from .printing import told
+from .printing import LONE_SURROGATE, shortened, told
 
 LINE, PAGE = 200, 20_000  # characters: of a name, of a note
 DEEPEST = 64  # lists within lists; workflows need about ten
@@ -20,19 +20,28 @@ ABSENT = object()
 
 
 class Field(NamedTuple):
-    """What a field may hold.  fits: whether a value is that. needed: in words. required: whether it must be there."""
+    """What a field may hold.
+
+    fits: whether a value is that. needed: in words. required: whether it must be there. entries: the entries of a value
+    by their names, with the field that each of them is.
+    """
 
     fits: Callable[[Any], bool]
     needed: str
     required: bool = False
+    entries: Callable[[Any], Iterator[tuple[str, Any, Field]]] = lambda value: iter(())
 
 
 ANYTHING = Field(lambda value: True, "anything")
 
 
 def text(most: int = LINE) -> Field:
-    """A text of bounded length."""
-    return Field(lambda value: isinstance(value, str) and len(value) <= most, f"a text of at most {most:,} characters")
+    """A text of bounded length that UTF-8 can hold, as every page and figure must."""
+
+    def fits(value: Any) -> bool:
+        return isinstance(value, str) and len(value) <= most and LONE_SURROGATE.search(value) is None
+
+    return Field(fits, f"a text of at most {most:,} characters")
 
 
 def one_of(*words: str) -> Field:
@@ -65,8 +74,12 @@ def several(field: Field, most: int, least: int = 0) -> Field:
     def fits(value: Any) -> bool:
         return isinstance(value, list) and least <= len(value) <= most and all(map(field.fits, value))
 
+    def entries(value: Any) -> Iterator[tuple[str, Any, Field]]:
+        for place, entry in enumerate(value if isinstance(value, list) else ()):
+            yield f"[{place}]", entry, field
+
     size = f"{most}" if least == most else f"at most {most:,}" if not least else f"{least} to {most:,}"
-    return Field(fits, f"a list of {size}, each {field.needed}")
+    return Field(fits, f"a list of {size}, each {field.needed}", entries=entries)
 
 
 def table(field: Field, most: int) -> Field:
@@ -77,7 +90,11 @@ def table(field: Field, most: int) -> Field:
             map(field.fits, value.values())
         )  # fmt: skip
 
-    return Field(fits, f"a table of at most {most:,} names, each with {field.needed}")
+    def entries(value: Any) -> Iterator[tuple[str, Any, Field]]:
+        for name, entry in value.items() if isinstance(value, dict) else ():
+            yield f".{shortened(name, LINE)}", entry, field
+
+    return Field(fits, f"a table of at most {most:,} names, each with {field.needed}", entries=entries)
 
 
 def either(*fields: Field) -> Field:
@@ -87,7 +104,9 @@ def either(*fields: Field) -> Field:
 
 def maybe(field: Field) -> Field:
     """Such a value, or null where it is not known."""
-    return Field(lambda value: value is None or field.fits(value), f"{field.needed} or null")
+    return Field(
+        lambda value: value is None or field.fits(value), f"null or {field.needed}", field.required, field.entries
+    )
 
 
 def required(field: Field) -> Field:
@@ -105,10 +124,19 @@ def check_claims(file: str, claims: Mapping[str, Any], fields: Mapping[str, Fiel
         if value is ABSENT and not field.required:
             continue
         if value is ABSENT or not field.fits(value):
+            where, value, field = faulty(name, value, field)
             found = "is missing" if value is ABSENT else f"is {told(value)}"
-            raise ValueError(f"{file}: {name} {found}, and {field.needed} is needed. {remedy}")
+            raise ValueError(f"{file}: {where} {found}, and {field.needed} is needed. {remedy}")
     if too_deep(claims):
         raise ValueError(f"{file}: it holds lists more than {DEEPEST} deep. {remedy}")
+
+
+def faulty(name: str, value: Any, field: Field) -> tuple[str, Any, Field]:
+    """What is at fault in a value that does not fit, as deep within it as one entry alone is: name, value and field."""
+    for inner, entry, kind in field.entries(value):
+        if not kind.fits(entry):
+            return faulty(name + inner, entry, kind)
+    return name, value, field
 
 
 def claimed(claims: Any, name: str) -> Any:

@@ -5,12 +5,14 @@ A host prints whatever lay on a failed node's wires, and a fault while it prints
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from functools import wraps
 from typing import Any, TypeVar
 
 LONGEST = 2000  # characters
 LONGEST_TOLD, LARGEST_TOLD = 200, 10**20  # of a value that a message repeats
+LONE_SURROGATE = re.compile("[\ud800-\udfff]")  # half a character, which UTF-8 cannot hold
 Owner = TypeVar("Owner")
 
 
@@ -25,10 +27,15 @@ def total(say: Callable[[Owner], str]) -> Callable[[Owner], str]:
 
 
 class Printed:
-    """What travels on a wire: `text`, `__repr__` and `__str__` of every subclass give a text, whatever they hold."""
+    """What travels on a wire: `text`, `__repr__` and `__str__` of every subclass give a text, whatever they hold.
+
+    A dataclass writes no `__repr__` over one that stands in its class, so every class gets its own.
+    """
 
     def __init_subclass__(cls, **named: Any):
         super().__init_subclass__(**named)
+        if "__repr__" not in vars(cls):
+            cls.__repr__ = cls.__repr__
         for name in {"__repr__", "__str__"} & vars(cls).keys():
             setattr(cls, name, total(vars(cls)[name]))
         if isinstance(own := vars(cls).get("text"), property) and own.fget:
@@ -36,12 +43,12 @@ class Printed:
 
     @total
     def __repr__(self) -> str:
-        return f"{type(self).__name__}({text_of(self)})"
+        return f"{class_of(self)}({text_of(self)})"
 
 
 def text_of(thing: Any) -> str:
     """The `text` of a rule or an energy of any pack; the name of its class where it has none."""
-    return _text(thing, lambda thing: getattr(thing, "text", type(thing).__name__))
+    return _text(thing, lambda thing: getattr(thing, "text", class_of(thing)))
 
 
 def shown(thing: Any) -> str:
@@ -51,10 +58,19 @@ def shown(thing: Any) -> str:
 
 def told(value: Any) -> str:
     """A value as messages name it: short, whatever it is."""
+    return _text(value, _brief)
+
+
+def class_of(thing: Any) -> str:
+    """The name of its class, past whatever a class of classes says of its own names."""
+    return type.__dict__["__name__"].__get__(type(thing))
+
+
+def _brief(value: Any) -> str:
     if isinstance(value, float) or (isinstance(value, int) and abs(value) < LARGEST_TOLD):
         return f"{value:g}" if isinstance(value, float) else str(value)
     short = isinstance(value, str) and len(value) <= LONGEST_TOLD
-    return repr(value) if short or value is None else f"a {type(value).__name__}"
+    return repr(value) if short or value is None else f"a {class_of(value)}"
 
 
 def words_of(thing: Any) -> str:
@@ -66,20 +82,20 @@ def words_of(thing: Any) -> str:
 
 
 def shortened(text: str, most: int = LONGEST) -> str:
-    """At most so many characters, the last three of them dots where something is left out."""
-    return text if len(text) <= most else f"{text[: most - 3]}..."
+    """At most so many characters that UTF-8 can hold, the last three of them dots where something is left out."""
+    return LONE_SURROGATE.sub("\ufffd", text if len(text) <= most else f"{text[: most - 3]}...")
 
 
 def _text(thing: Owner, say: Callable[[Owner], str]) -> str:
     try:
         found = say(thing)
         if isinstance(found, str):
-            return shortened(found)
-        reason = f"its text is a {type(found).__name__}"
+            return shortened(str.__str__(found))  # of a subclass only its characters
+        reason = f"its text is a {class_of(found)}"
     except Exception as error:  # noqa: BLE001  any fault of any pack
         reason = _reason(error)
-    return shortened(f"{type(thing).__name__} without a text: {reason}")
+    return shortened(f"{class_of(thing)} without a text: {reason}")
 
 
 def _reason(error: Exception) -> str:
-    return ": ".join(part for part in (type(error).__name__, words_of(error)) if part)
+    return ": ".join(part for part in (class_of(error), words_of(error)) if part)

@@ -10,6 +10,7 @@ import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import wraps
 from inspect import signature
+from numbers import Integral, Real
 from typing import Any
 
 from ..guidance.printing import told
@@ -19,13 +20,18 @@ LONGEST_TEXT = 100_000  # characters of a widget
 
 
 def checked(execute: Callable) -> Callable:
-    """An `execute` that runs with arguments its schema allows only.  Raises ValueError for any other."""
+    """An `execute` that runs with arguments its schema allows only.  Raises ValueError for any other.
+
+    Numbers of other libraries become Python's, which can be written into files.
+    """
     form = signature(execute)
 
     @wraps(execute)
     def run(cls, *given, **named):
-        insist(*misfits(cls, form.bind(cls, *given, **named).arguments))
-        return execute(cls, *given, **named)
+        bound = form.bind(cls, *given, **named)
+        insist(*misfits(cls, bound.arguments))
+        bound.arguments.update({name: plain(value) for name, value in bound.arguments.items()})
+        return execute(*bound.args, **bound.kwargs)
 
     return run
 
@@ -72,21 +78,32 @@ def value_misfit(declared, value: Any) -> str | None:
 
 def number(name: str, value: Any, low: float, high: float, whole: bool = False) -> str | None:
     """None if the value is a finite number in [low, high], a whole one where that is wanted; else a sentence."""
+    value = plain(value)
     if isinstance(value, bool) or not isinstance(value, int | float):
-        return f"{name} is {told(value)}, which is no number. Give one from {low:g} to {high:g}."
+        return f"{name} is {told(value)}, which is not a number. Give one from {low:g} to {high:g}."
     if isinstance(value, float) and not math.isfinite(value):
-        return f"{name} is {value}, which is no finite number. Give one from {low:g} to {high:g}."
+        return f"{name} is {value}, which is not a finite number. Give one from {low:g} to {high:g}."
     if not low <= value <= high:
         return f"{name} is {told(value)}, outside {low:g} to {high:g}. Give a value in that range."
     if whole and value != int(value):
-        return f"{name} is {value:g}, which is no whole number. Give one from {low:g} to {high:g}."
+        return f"{name} is {value:g}, which is not a whole number. Give one from {low:g} to {high:g}."
     return None
+
+
+def plain(value: Any) -> Any:
+    """A real number of any library, such as NumPy's, as an int or a float; anything else as it is."""
+    if type(value) in (bool, int, float) or not isinstance(value, Real):
+        return value
+    try:
+        return int(value) if isinstance(value, Integral) else float(value)
+    except Exception:  # noqa: BLE001  any fault of any pack
+        return value
 
 
 def text(name: str, value: Any) -> str | None:
     """None if the value is a text of a length that can be read; else a sentence."""
     if not isinstance(value, str):
-        return f"{name} is {told(value)}, which is no text. Write one, or connect a text."
+        return f"{name} is {told(value)}, which is not text. Write one, or connect a text."
     if len(value) > LONGEST_TEXT:
         return f"{name} has {len(value):,} characters; at most {LONGEST_TEXT:,} are read. Shorten it."
     return None

@@ -6,6 +6,7 @@ Whatever is gone is answered with 204, no content: an address without a file wou
 from __future__ import annotations
 
 import json
+from typing import Any
 
 from aiohttp import web
 
@@ -41,20 +42,30 @@ def run_of(queue, job: str, node: str) -> web.StreamResponse:
     outputs = queue.get_history(prompt_id=job, map_function=lambda entry: entry["outputs"])
     if job not in outputs:
         return web.Response(status=204)
-    shown = outputs[job].get(node, {}).get("gg_record")
-    record = next(iter(shown or []), None)
-    if isinstance(record, dict) and "file" in record:
-        return record_named(record["file"]["filename"])
-    return said(json.dumps(record).encode())
+    shown = within(outputs[job], node, "gg_record")
+    record = shown[0] if isinstance(shown, list) and shown and isinstance(shown[0], dict) else None
+    if record and "file" in record:
+        return record_named(within(record, "file", "filename"))
+    try:
+        return said(json.dumps(record, allow_nan=False).encode())
+    except (TypeError, ValueError, RecursionError):  # no record of this pack, and nothing that a browser reads
+        return web.Response(status=204)
 
 
-def record_named(name: str) -> web.StreamResponse:
+def within(value: Any, *names: str) -> Any:
+    """What lies under some names, one in the other; None where one is missing: histories hold what any node wrote."""
+    for name in names:
+        value = value.get(name) if isinstance(value, dict) else None
+    return value
+
+
+def record_named(name: Any) -> web.StreamResponse:
     """A record that was too large for its node's output; 204 where its file is gone, or has never been.
 
     The server sends the file outside its event loop: a long run has one of 30 MB.
     """
     known = {file.name: file for file in temporary_folder().glob("*.json")}  # no name leads out of the folder
-    if name not in known:
+    if not isinstance(name, str) or name not in known:
         return web.Response(status=204)
     return web.FileResponse(known[name], headers=FRESH | {"Content-Type": "application/json"})
 

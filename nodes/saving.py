@@ -25,7 +25,7 @@ def bad_prefix(prefix: str | None) -> str | None:
     if prefix is None:
         return None
     if not isinstance(prefix, str):
-        return f"filename_prefix is {prefix!r}, which is no text. Write for example runs/cat."
+        return f"filename_prefix is {prefix!r}, which is not text. Write for example runs/cat."
     parts = PureWindowsPath(prefix).parts
     absolute = PurePosixPath(prefix).is_absolute() or PureWindowsPath(prefix).anchor
     if absolute or ".." in parts or not parts:

@@ -41,14 +41,28 @@ def tensor(*axes: int) -> Callable[[Any], bool]:
 
 
 def is_latent(value: Any) -> bool:
-    """Whether a value is the host's dictionary around samples, which may be nested."""
-    return isinstance(value, Mapping) and offering("shape")(value.get("samples"))
+    """Whether a value is the host's dictionary around samples [B, C, ...], with a mask and places in a batch or none.
+
+    Samples of several kinds at once are nested: who cannot take them says so.
+    """
+    if not isinstance(value, Mapping):
+        return False
+    samples, mask, places = (value.get(name) for name in ("samples", "noise_mask", "batch_index"))
+    latent = isinstance(samples, torch.Tensor) and samples.is_floating_point() and samples.ndim >= 3
+    masked = mask is None or isinstance(mask, torch.Tensor) or _nested(mask)
+    return (latent or _nested(samples)) and masked and isinstance(places, list | None)
 
 
 def is_conditioning(value: Any) -> bool:
-    """Whether a value is the host's list of [tensor or None, options] pairs."""
-    entries = value if isinstance(value, list | tuple) else [None]
-    return all(isinstance(e, list | tuple) and len(e) == 2 and isinstance(e[1], Mapping) for e in entries)
+    """Whether a value is the host's list of [tensor or None, options] pairs, of at least one."""
+    entries = value if isinstance(value, list | tuple) else []
+    return len(entries) > 0 and all(
+        isinstance(e, list | tuple) and len(e) == 2 and isinstance(e[1], Mapping) for e in entries
+    )
+
+
+def _nested(value: Any) -> bool:
+    return offering("is_nested")(value) and value.is_nested is True
 
 
 CARRIED = {

@@ -17,6 +17,8 @@ ABSURD = (
     "../../etc/passwd",
     "\0",
     "<script>",
+    "a\ud800",
+    r"$\bad$",
     "x" * 2_000_000,
     [],
     [None],

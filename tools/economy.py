@@ -138,7 +138,8 @@ def sampled(bench: Bench, chain: Chain, gamma: float) -> tuple[Tensor, Tensor]:
 
 def part(bench: Bench, chain: Chain, gamma: float, noise: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
     """Samples from this noise and their passes, from the disk if they are there."""
-    facts = (CARD.stem, bench.protocol.steps, bench.protocol.batch, repr(chain.rules), gamma)
+    knobs = [(type(rule).__name__, vars(rule)) for rule in chain.rules]
+    facts = (CARD.stem, bench.protocol.steps, bench.protocol.batch, knobs, gamma)
     digest = hashlib.sha256(repr(facts).encode() + noise.numpy().tobytes() + labels.numpy().tobytes()).hexdigest()
     file = KEPT / origin("economy", WEIGHTS) / f"{digest[:24]}.safetensors"
     if not file.exists():

@@ -89,10 +89,18 @@ def environment(host: Path) -> Path:
 
     The packaged host has .venv; one that requires something else has .venv-DIGEST, by its list of requirements.
     """
-    wanted, packaged = host / "requirements.txt", HOSTS / "ComfyUI" / "requirements.txt"
-    if packaged.exists() and packaged.read_bytes() == wanted.read_bytes():
+    wanted, packaged = listed_by(host).read_bytes(), HOSTS / "ComfyUI" / "requirements.txt"
+    if packaged.exists() and packaged.read_bytes() == wanted:
         return VENV
-    return VENV.with_name(f"{VENV.name}-{hashlib.sha256(wanted.read_bytes()).hexdigest()[:8]}")
+    return VENV.with_name(f"{VENV.name}-{hashlib.sha256(wanted).hexdigest()[:8]}")
+
+
+def listed_by(host: Path) -> Path:
+    """Return a host's list of requirements.  Raises SetUpError where it has none."""
+    listing = host / "requirements.txt"
+    if not listing.is_file():
+        raise SetUpError(f"{host} holds no requirements.txt, so what it needs is unknown. Give a whole ComfyUI folder.")
+    return listing
 
 
 def venv_python(venv: Path = VENV) -> Path:
@@ -175,7 +183,7 @@ def unpack(python: Path, package: str, folder: str, place: Path, advice: str, wh
 
 def requirements(host: Path, testing: bool) -> list[str]:
     """List what the environment needs: the host's lines, this pack's, and for a test run the tools."""
-    files = [host / "requirements.txt", ROOT / "requirements.txt"]
+    files = [listed_by(host), ROOT / "requirements.txt"]
     if testing:
         files.append(ROOT / "tools" / "test_requirements.txt")
     lines = [line.split("#")[0].strip() for file in files for line in file.read_text(encoding="utf-8").splitlines()]

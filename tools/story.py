@@ -197,7 +197,7 @@ def draw_reweighting(panels: Sequence[Reweighted]) -> None:
     caption = Caption(
         "guidance is not quite reweighting",
         "Dots: guided samples of an exact model in the plane. Lines enclose half and nine tenths of "
-        r"$p(x)\,p(y|x)^\gamma$; grey, nine tenths of $p(x)$.",
+        f"{SYMBOLS['tilted']}; grey, nine tenths of {SYMBOLS['density']}.",
         (
             ("numbers", f"sliced Wasserstein distance of {POINTS:,} points, {STEP_COUNTS[-1]} Euler steps"),
             ("axes", "equal, the same in all panels"),

@@ -1,4 +1,6 @@
+import time
 import tracemalloc
+from dataclasses import replace
 
 import pytest
 import torch
@@ -79,7 +81,13 @@ def test_steps_are_numbers_ranges_or_words(words, steps):
 
 @pytest.mark.parametrize(
     ("words", "sentence"),
-    [("12", "asks for 12; the trace kept 0, 1"), ("x", "has 'x'"), ("1-2-3", "has '1-2-3'"), (",", "asks for ','")],
+    [
+        ("12", "asks for 12; the trace kept 0, 1"),
+        ("x", "has 'x'"),
+        ("1-2-3", "has '1-2-3'"),
+        (",", "asks for ','"),
+        ("3, 2-1", "has 2-1, which runs backwards. Write 1-2"),
+    ],
 )
 def test_unusable_steps_are_refused(words, sentence):
     with pytest.raises(ValueError, match=sentence):
@@ -128,3 +136,11 @@ def test_a_range_is_bounded_before_it_is_expanded(words):
 
 def test_a_step_that_is_named_twice_is_drawn_once():
     assert chosen_steps("3, 0-4, 4-6, 3" + ", 1-11" * 3000, RUN) == [3, 0, 1, 2, 4, 5, 6, 7, 8, 9, 10, 11]
+
+
+@pytest.mark.parametrize("words", ["0-999," * 60_000, ",".join(f"{k % 999}-999" for k in range(14_000)), "0-999,5-6,"])
+def test_a_long_list_of_steps_is_read_at_once(words):
+    header = RUN.header | {"capture": {"steps": list(range(1000))}}
+    began = time.perf_counter()
+    assert chosen_steps(words, replace(RUN, header=header)) == list(range(1000))
+    assert time.perf_counter() - began < 1.0

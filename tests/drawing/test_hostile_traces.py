@@ -96,6 +96,54 @@ def test_a_field_may_hold_anything(good, tmp_path, field):
         outcome(tmp_path / "run.safetensors", tensors, metadata | {"gg.header": header})
 
 
+@pytest.mark.parametrize("field", ["sampler", "chain", "labels", "notes", "model"])
+def test_half_a_character_is_refused(good, tmp_path, field):
+    """UTF-8 cannot hold it, so no page and no figure could."""
+    tensors, metadata, facts = good
+    half = {"labels": ["a\ud800"] * 2, "notes": ["a\ud800"], "model": {"a\ud800": "x"}}.get(field, "a\ud800")
+    header = json.dumps(facts | {field: half})
+    assert not outcome(tmp_path / "run.safetensors", tensors, metadata | {"gg.header": header})
+
+
+@pytest.mark.parametrize("words", [r"$\bad$", r"$x_t$ $\bad$", r"\$x_t$\$x_t$", "$x_t$$"])
+def test_a_text_of_a_file_is_never_set_as_a_formula(good, tmp_path, words):
+    tensors, metadata, facts = good
+    facts = facts | {"sampler": words, "chain": words, "labels": [words] * 2, "run": words, "model": {"name": words}}
+    write_safetensors(tmp_path / "run.safetensors", tensors, metadata | {"gg.header": json.dumps(facts)})
+    trace = load(tmp_path / "run.safetensors")
+    draw_figure(Order(trace, None, None, "blog", "light", Pictures()), "step plane")
+    drawn, _ = draw_comparison(trace, trace, pictures=[Pictures(), Pictures()])
+    assert any(words in said for said, _ in drawn.texts())
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"options": {"eta": 1.0, "extra_options": {}}}, "options.extra_options is a dict, and null or a finite number "
+         "or a text of at most 200 characters or true or false is needed. "),
+        ({"options": 5}, "options is 5, and null or a table of at most 1,000 names, each with null or a finite number"),
+        ({"sigmas": [1.0, "x"]}, "sigmas[1] is 'x', and null or a finite number is needed. "),
+        ({"notes": ["x"] * 10_001}, "notes is a list, and null or a list of at most 10,000, each a text"),
+        ({"host": {"x" * 5000: "y"}}, "host is a dict, and null or a table of at most 1,000 names"),
+        ({"sampler": 5}, "sampler is 5, and null or a text of at most 200 characters is needed. "),
+    ],
+    ids=lambda given: next(iter(given)) if isinstance(given, dict) else "",
+)  # fmt: skip
+def test_the_entry_at_fault_is_named_with_what_is_needed(good, tmp_path, change, said):
+    tensors, metadata, facts = good
+    write_safetensors(tmp_path / "run.safetensors", tensors, metadata | {"gg.header": json.dumps(facts | change)})
+    refusal = refusal_of(lambda: load(tmp_path / "run.safetensors"))
+    assert f": {said}" in refusal
+    assert "null or null" not in refusal
+
+
+def test_a_trace_with_half_a_character_is_saved_so_that_it_loads(tmp_path):
+    trace = exact_trace(4.0, batch=1, steps=3)
+    trace.header["chain"] = "CFG a\ud800"
+    save(trace, tmp_path / "run.safetensors")
+    assert load(tmp_path / "run.safetensors").header["chain"] == "CFG a\ufffd"
+
+
 def test_a_trace_with_a_text_without_end_is_saved_so_that_it_loads(tmp_path):
     trace = exact_trace(4.0, batch=1, steps=3)
     trace.header["notes"] = ["x" * 10**6]

@@ -1,5 +1,7 @@
 """Whatever an object holds, printing it gives a text: a host prints the wires of a failed node outside any guard."""
 
+from dataclasses import dataclass
+
 import pytest
 import torch
 
@@ -8,7 +10,7 @@ from guidance_geometry.classifiers.wired import WiredNetwork
 from guidance_geometry.guidance import energies, likeness, seeing
 from guidance_geometry.guidance.chain import Chain, Foreign, chain_of
 from guidance_geometry.guidance.presets import PRESETS
-from guidance_geometry.guidance.printing import LONGEST, Printed, shown, text_of
+from guidance_geometry.guidance.printing import LONGEST, Printed, shown, text_of, told
 from guidance_geometry.guidance.rules.contract import Rule
 from guidance_geometry.guidance.terms import GradientOptions, GradientTerm, WatchTerm
 from guidance_geometry.guidance.trace import Trace
@@ -61,7 +63,7 @@ def printed_classes():
 @pytest.mark.parametrize("kind", printed_classes(), ids=lambda kind: kind.__name__)
 def test_whatever_it_holds_it_prints(kind, part):
     made = filled(kind, part)
-    for say in (str, repr, text_of) if not issubclass(kind, Rule) else (text_of,):
+    for say in (str, repr, text_of):
         assert 0 < len(say(made)) <= LONGEST
 
 
@@ -101,6 +103,66 @@ def test_the_model_of_a_trace_may_be_a_word():
 def test_what_cannot_be_printed_is_named_with_the_reason():
     assert shown(Hostile()) == "Hostile without a text: Broken"
     assert text_of(Wordless()) == "Wordless without a text: its text is a int"
+
+
+class Nameless(type):
+    @property
+    def __name__(cls):
+        raise Broken
+
+
+class Unspeakable(Hostile, metaclass=Nameless):
+    pass
+
+
+class HostileText(str):
+    def __repr__(self):
+        raise Broken
+
+    __str__ = __len__ = __getitem__ = __format__ = lambda self, *_: self.__repr__()
+
+
+class HostileNumber(float):
+    def __repr__(self):
+        raise Broken
+
+    __str__ = __format__ = __abs__ = __lt__ = lambda self, *_: self.__repr__()
+
+
+class HostileWhole(int):
+    __str__ = __format__ = __abs__ = __lt__ = __repr__ = HostileNumber.__repr__
+
+
+HOSTILE = (Hostile(), Unspeakable(), HostileText("x"), HostileNumber(1.5), HostileWhole(3), Unspeakable)
+
+
+@pytest.mark.parametrize("say", [told, shown, text_of])
+@pytest.mark.parametrize("thing", HOSTILE, ids=["object", "nameless", "text", "number", "whole", "class"])
+def test_whatever_it_is_a_message_can_name_it(say, thing):
+    said = say(thing)
+    assert type(said) is str
+    assert 0 < len(said) < 200
+
+
+def test_a_text_of_a_subclass_becomes_a_plain_one():
+    class Theirs:
+        text = HostileText("their rule")
+
+    assert type(text_of(Theirs())) is str
+    assert text_of(Theirs()) == "their rule"
+
+
+def test_a_rule_prints_its_text_on_every_wire():
+    @dataclass(frozen=True)
+    class Theirs(Rule):
+        kind = "guided"
+        part: Hostile
+
+        @property
+        def text(self):
+            return f"{self.part}"
+
+    assert repr(Theirs(Hostile())) == "Theirs(Theirs without a text: Broken)"
 
 
 def test_options_say_what_differs_from_the_usual():

@@ -305,7 +305,7 @@ BAD = {
     "header text": (lambda t, m, f: m.update({"gg.header": "broken"}), "gg.header is not valid JSON"),
     "workflow text": (lambda t, m, f: m.update({"workflow": "{"}), "workflow is not valid JSON"),
     "no stage": (removed("stage"), "stage is missing, and a list"),
-    "odd stage": (lambda t, m, f: f.update(stage=["jump"] * 6), "each one of step, skip, reuse"),
+    "odd stage": (lambda t, m, f: f.update(stage=["jump"] * 6), "is .jump., and one of step, skip, reuse"),
     "latent a number": (lambda t, m, f: f.update(latent=5), "latent.shape is missing"),
     "capture a list": (lambda t, m, f: f.update(capture=[]), "capture.steps is missing"),
     "captured beyond": (

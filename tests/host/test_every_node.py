@@ -1,10 +1,12 @@
 """What holds for every node of the pack, whatever it does: arguments that are missing, absurd or of another wire."""
 
 import asyncio
+from fractions import Fraction
 from inspect import getfullargspec, signature
 from itertools import chain, combinations
 from types import SimpleNamespace
 
+import numpy
 import pytest
 import torch
 
@@ -127,12 +129,57 @@ def test_a_literal_or_another_wire_is_named(nodes, wrong):
     for node in nodes:
         for name, declared in inputs_of(node).items():
             kind = declared.get_io_type()
-            if kind not in CARRIED or (kind == "CONDITIONING" and wrong == []):
+            if kind not in CARRIED:
                 continue
             said = refusal(node, **{name: wrong})
             assert said.startswith(f"{name} is a {type(wrong).__name__}, and a {kind} is needed. Connect ")
             asked += 1
     assert asked > 50
+
+
+SAMPLES = torch.zeros(2, 3, 8, 8)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"samples": SAMPLES.numpy()},
+        {"samples": torch.tensor(0.0)},
+        {"samples": torch.zeros(8)},
+        {"samples": torch.zeros(8, 8)},
+        {"samples": SAMPLES.long()},
+        {"samples": None},
+        {"samples": Hostile()},
+        {"samples": SAMPLES, "noise_mask": "x"},
+        {"samples": SAMPLES, "batch_index": "x"},
+        {"samples": SAMPLES, "batch_index": 1},
+        [SAMPLES],
+    ],
+    ids=["numpy", "0-d", "1-d", "2-d", "int64", "none", "hostile", "mask", "places", "place", "list"],
+)
+def test_what_is_no_latent_is_named(nodes, wrong):
+    asked = 0
+    for node in nodes:
+        for name, declared in inputs_of(node).items():
+            if declared.get_io_type() == "LATENT":
+                assert "and a LATENT is needed" in refusal(node, **{name: wrong})
+                asked += 1
+    assert asked > 2
+
+
+def test_every_latent_of_the_host_fits(nodes):
+    from comfy.nested_tensor import NestedTensor
+
+    from guidance_geometry.nodes.wires import is_latent
+
+    sound = torch.zeros(1, 3, 8)
+    for latent in (
+        {"samples": sound.half()},
+        {"samples": torch.zeros(1, 3, 5, 8, 8), "batch_index": None, "noise_mask": None},
+        {"samples": SAMPLES, "noise_mask": torch.ones(1, 8, 8), "batch_index": [0, 3], "type": "audio"},
+        {"samples": NestedTensor([SAMPLES, sound]), "noise_mask": NestedTensor([SAMPLES, sound])},
+    ):
+        assert is_latent(latent)
 
 
 def test_a_wire_of_every_other_type_is_named(nodes):
@@ -165,6 +212,31 @@ def test_an_absurd_number_is_refused_by_its_name_and_range(nodes, absurd):
                 assert len(said) < 300
 
 
+@pytest.mark.parametrize("kind", [numpy.int64, numpy.uint8, numpy.float32, numpy.float64, Fraction], ids=str)
+def test_a_number_of_another_library_is_one(nodes, kind):
+    from comfy_api.latest import io
+
+    from guidance_geometry.nodes.checks import checked, number
+
+    @checked
+    def execute(cls, gain, seed=0):
+        return gain, seed
+
+    gain, seed = io.Float.Input("gain", min=0.0, max=9.0), io.Int.Input("seed", min=0, max=9)
+    node = SimpleNamespace(define_schema=lambda: SimpleNamespace(inputs=[gain, seed]))
+    found = execute(node, kind(3), seed=kind(4))
+    assert found == (3, 4)
+    assert {type(value) for value in found} <= {int, float}
+    assert "outside 0 to 2" in number("gain", kind(3), 0, 2)
+
+
+@pytest.mark.parametrize("absurd", [numpy.float32("nan"), numpy.float64("inf"), Fraction(10**400)], ids=type)
+def test_a_number_of_another_library_that_is_none_is_named(host, absurd):
+    from guidance_geometry.nodes.checks import number
+
+    assert "which is not a" in number("gain", absurd, 0, 2)
+
+
 def test_a_number_just_outside_its_range_is_refused(nodes):
     for node in nodes:
         for name, declared in inputs_of(node).items():
@@ -191,7 +263,7 @@ def test_what_is_no_text_is_refused_by_its_name(nodes, absurd):
     for node in nodes:
         for name, declared in inputs_of(node).items():
             if declared.get_io_type() in WORDS:
-                assert "no text" in refusal(node, **{name: absurd})
+                assert "which is not text" in refusal(node, **{name: absurd})
 
 
 def test_a_text_without_end_is_refused(nodes):

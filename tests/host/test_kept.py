@@ -36,6 +36,33 @@ def test_a_panel_gets_one_record_whatever_its_node_showed(kept, outputs, answer)
     assert (response.status, json.loads(response.body)) == (200, answer)
 
 
+@pytest.mark.parametrize(
+    ("outputs", "status"),
+    [
+        ({"8": {"gg_record": [{"file": None}]}}, 204),
+        ({"8": {"gg_record": [{"file": 5}]}}, 204),
+        ({"8": {"gg_record": [{"file": {}}]}}, 204),
+        ({"8": {"gg_record": [{"file": {"filename": ["large.json"]}}]}}, 204),
+        ({"8": {"gg_record": [{"file": {"filename": {}}}]}}, 204),
+        ({"8": {"gg_record": [{"rms": float("nan")}]}}, 204),
+        ({"8": {"gg_record": [{"rms": {1, 2}}]}}, 204),
+        ({"8": {"gg_record": [float("nan")]}}, 200),
+        ({"8": {"gg_record": 5}}, 200),
+        ({"8": {"gg_record": "x"}}, 200),
+        ({"8": {"gg_record": {"run": "a"}}}, 200),
+        ({"8": [1]}, 200),
+        ({"8": 5}, 200),
+        (None, 200),
+        ([], 200),
+    ],
+    ids=str,
+)
+def test_what_other_nodes_left_in_a_history_is_no_fault(kept, outputs, status):
+    response = kept.run_of(queue_with(outputs), "job", "8")
+    assert response.status == status
+    assert status == 204 or json.loads(response.body) is None
+
+
 def test_a_large_record_is_sent_from_its_file_and_not_read_in_the_event_loop(kept, tmp_path, monkeypatch):
     from aiohttp import web
 

@@ -1,7 +1,5 @@
 """Every rule of this pack against the invariants, the host's own nodes beside them, and the page that shows both."""
 
-import re
-
 import pytest
 
 from guidance_geometry.tools.invariants import failed
@@ -68,14 +66,15 @@ def test_the_page_is_fresh(ours, page):
     assert gist(mine) == rows_of(ours)
 
 
-def test_the_page_is_fresh_about_this_host(theirs, page):
-    import comfyui_version
-
+def test_the_page_is_right_about_every_rule_of_this_host(theirs, page):
+    """Of the nodes that both have: what a host has mended since is no fault of the page."""
     from guidance_geometry.tools.rules_table import gist
 
-    if not re.search(rf"ComfyUI {re.escape(comfyui_version.__version__)}\b", page):
-        pytest.skip("the page was written on another version of the host")
-    assert gist("\n".join(page.split("## The host")[1:])) == rows_of(theirs)
+    said, found = ({row[0]: row for row in rows} for rows in (gist(page.split("## The host")[1]), rows_of(theirs)))
+    common = said.keys() & found.keys()
+    assert len(common) > 5
+    cells = [(rule, *pair) for rule in common for pair in zip(said[rule], found[rule], strict=True)]
+    assert [cell for cell in cells if cell[1] != cell[2] and cell[1] != "**FAIL**"] == []
 
 
 def test_the_suite_finds_what_is_known_to_be_wrong_in_the_host(theirs):

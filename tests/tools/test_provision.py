@@ -45,6 +45,13 @@ def test_a_host_that_requires_something_else_has_its_own_environment(host, tmp_p
     assert provision.environment(packaged.parent) == provision.VENV
 
 
+@pytest.mark.parametrize("ask", [provision.environment, lambda host: provision.requirements(host, testing=False)])
+def test_a_host_without_a_list_of_requirements_is_refused(host, ask):
+    (host / "requirements.txt").unlink()
+    with pytest.raises(provision.SetUpError, match=r"holds no requirements\.txt"):
+        ask(host)
+
+
 def test_every_environment_notes_what_is_installed_in_itself(tmp_path, monkeypatch):
     monkeypatch.setattr(provision, "CACHE", tmp_path)
     monkeypatch.setattr(provision, "imports", lambda *_: True)
