@@ -56,6 +56,11 @@ def space_input(default: str, what: str) -> io.Combo.Input:
     )
 
 
+def share_input(name: str, default: float, tooltip: str) -> io.Float.Input:
+    """The widget for an end of a window: a share of the run's steps."""
+    return io.Float.Input(name, default=default, min=0.0, max=1.0, step=0.01, tooltip=tooltip)
+
+
 def linked(cls, guidance: Guidance | None, *rules: Rule) -> io.NodeOutput:
     """The chain with these rules at its end; says on the node when they change nothing."""
     chain = chain_of(guidance or PLAIN)

@@ -7,7 +7,7 @@ from comfy_api.latest import io
 from ...guidance.rules.contract import Source
 from ...guidance.rules.perturbed import Perturbed
 from ..checks import checked, insist, validated, verdict
-from .link import linked, refused, rule_schema
+from .link import linked, refused, rule_schema, share_input
 
 SAMPLER_HOOKS = ("sampler_post_cfg_function", "sampler_calc_cond_batch_function")
 
@@ -37,8 +37,12 @@ class GGPerturbed(io.ComfyNode):
                     tooltip="w in D = G + w (c - c_perturbed), added last in any chain; several add up. 0: off. "
                     "1 to 3 usual; too high burns, whatever cfg is. PAG: arXiv 2403.17377.",
                 ),
-                _share("start_percent", 0.0, "Share of the steps from which it acts; before it the pass is skipped."),
-                _share("end_percent", 1.0, "Share of the steps up to which it acts; after it the pass is skipped."),
+                share_input(
+                    "start_percent", 0.0, "Share of the steps from which it acts; before it the pass is skipped."
+                ),
+                share_input(
+                    "end_percent", 1.0, "Share of the steps up to which it acts; after it the pass is skipped."
+                ),
             ],
             experimental=True,
         )
@@ -53,10 +57,6 @@ class GGPerturbed(io.ComfyNode):
     def execute(cls, perturbed_model, scale, start_percent, end_percent, guidance=None) -> io.NodeOutput:
         insist(_window(start_percent, end_percent), _hooked(perturbed_model))
         return linked(cls, guidance, Perturbed(Source("cond", perturbed_model), scale, start_percent, end_percent))
-
-
-def _share(name: str, default: float, tooltip: str) -> io.Float.Input:
-    return io.Float.Input(name, default=default, min=0.0, max=1.0, step=0.01, tooltip=tooltip)
 
 
 def _window(start_percent, end_percent) -> str | None:

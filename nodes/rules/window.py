@@ -9,7 +9,7 @@ from ...guidance.rules.window import checked as checked_window
 from ...guidance.rules.window import windowed
 from .. import wires
 from ..checks import checked, insist, validated, verdict
-from .link import linked, refused, rule_schema
+from .link import linked, refused, rule_schema, share_input
 
 
 class GGWindow(io.ComfyNode):
@@ -26,8 +26,10 @@ class GGWindow(io.ComfyNode):
                 wires.Guidance.Input(
                     "rules", tooltip="The rules that act in the window: one, or a chain of them, from any rule node."
                 ),
-                _share("start_percent", 0.0, "Share of the run's steps before the rules begin; 0 is from the start."),
-                _share("end_percent", 1.0, "Share of the steps after which they have ended; 1 is to the end."),
+                share_input(
+                    "start_percent", 0.0, "Share of the run's steps before the rules begin; 0 is from the start."
+                ),
+                share_input("end_percent", 1.0, "Share of the steps after which they have ended; 1 is to the end."),
             ],
             experimental=True,
         )
@@ -42,10 +44,6 @@ class GGWindow(io.ComfyNode):
     def execute(cls, rules, start_percent, end_percent, guidance=None) -> io.NodeOutput:
         insist(refused(checked_window, start_percent, end_percent))
         return linked(cls, guidance, *(windowed(rule, start_percent, end_percent) for rule in chain_of(rules).rules))
-
-
-def _share(name: str, default: float, tooltip: str) -> io.Float.Input:
-    return io.Float.Input(name, default=default, min=0.0, max=1.0, step=0.01, tooltip=tooltip)
 
 
 NODES = [GGWindow]
