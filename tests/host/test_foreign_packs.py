@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from .test_bits import SEED, guided
-from .test_recording_never_stops import both, readable
+from .test_recording_never_stops import both, readable, same
 
 LEVELS = [10.0, 4.0, 1.5, 0.5, 0.0]
 
@@ -340,8 +340,9 @@ def test_a_sampler_whose_report_is_no_table_is_sampled_and_said(labelled, empty_
         return two_stages(model, x, sigmas, extra_args, lambda info: callback(Report(**info)))
 
     expected, found, trace = both(labelled["ve"], empty_latent("ve", 2), ksampler_of(reporting), LEVELS)
-    assert isinstance(expected, torch.Tensor), expected
-    assert torch.equal(expected, found), found
+    assert same(expected, found), found
+    if isinstance(expected, tuple):
+        pytest.skip(f"this host reads reports itself: {expected[1]}")
     assert trace.header["faults"] == ["not recorded from step 1 on: reporting reports a Report, and a table is needed"]
     readable(trace)
 
