@@ -110,9 +110,9 @@ def flux_extras():
 
 
 def fill(network, seed):
-    """Random weights: the host's layers leave theirs as the memory was."""
+    """Random weights and buffers: the host's layers leave theirs as the memory was."""
     generator = torch.Generator().manual_seed(seed)
-    for key, weight in network.named_parameters():
+    for key, weight in (*network.named_parameters(), *network.named_buffers()):
         fan = weight[0].numel() if weight.ndim > 1 else 1
         values = torch.randn(weight.shape, generator=generator) * (0.5 / fan) ** 0.5
         around = 1.0 if weight.ndim == 1 and key.endswith(("weight", "scale")) else 0.0

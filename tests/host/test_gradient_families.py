@@ -141,6 +141,20 @@ def test_blocks_of_an_unknown_model_are_computed_twice(host):
     assert not any("forward" in vars(part) for part in module.modules())
 
 
+@pytest.mark.parametrize("name", ["SD15", "SDXL", "SD3", "Flux", "WAN21_T2V"])
+def test_nothing_of_a_family_is_left_as_the_memory_was(host, name, monkeypatch):
+    from guidance_geometry.tests.tiny_families import family
+
+    empty = torch.empty
+    monkeypatch.setattr(torch, "empty", lambda *size, **how: spoilt(empty(*size, **how)))
+    state = family(name).model.diffusion_model.state_dict()
+    assert [key for key, t in state.items() if not t.isfinite().all()] == []
+
+
+def spoilt(t):
+    return t.fill_(float("nan")) if t.is_floating_point() else t
+
+
 @pytest.mark.parametrize("name", ["SD15", "SDXL", "SD3", "Flux"])
 def test_blocks_of_the_hosts_families_computed_twice_give_the_same_gradient(host, name):
     """They add in place to what they are given by name as well."""
