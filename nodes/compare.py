@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 from comfy_api.latest import io
 
-from ..drawing.compare import draw_comparison
-from ..drawing.palette import THEMES
+from ..figures.compare import draw_comparison
+from ..figures.palette import THEMES
 from . import checks
 from .saving import preview, shown_or_said
 from .see import MOST_SAMPLES, default_when_negative, pictures_of

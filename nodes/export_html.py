@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from comfy_api.latest import io
 
-from ..drawing.html import page
+from ..figures.html import page
 from ..guidance.record import run_record
 from ..guidance.trace import Trace
 from ..guidance.writing import write_atomically

@@ -9,7 +9,7 @@ import torch
 from comfy_api.latest import io, ui
 from torch import Tensor
 
-from ..drawing.film import Film
+from ..figures.film import Film
 from ..guidance.writing import write_atomically
 from .saving import by_host, embedded, next_path, numbered, output_path, preview
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import folder_paths
 from comfy_api.latest import io
 
-from ..drawing.difference import NO_PICTURES
+from ..figures.difference import NO_PICTURES
 from ..guidance.record import fitting_steps, run_record, size_of
 from ..guidance.trace import Trace
 from ..guidance.writing import NotWritten, write_atomically

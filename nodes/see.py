@@ -7,13 +7,13 @@ import torch
 from comfy_api.latest import io
 from torch import Tensor
 
-from ..drawing.blog import WORDS, draw_figure
-from ..drawing.difference import difference_images
-from ..drawing.order import Order
-from ..drawing.palette import THEMES
-from ..drawing.pictures import Pictures
-from ..drawing.strips import photo_of
-from ..drawing.table import as_csv, as_json, as_text, left_out
+from ..figures.blog import WORDS, draw_figure
+from ..figures.difference import difference_images
+from ..figures.order import Order
+from ..figures.palette import THEMES
+from ..figures.pictures import Pictures
+from ..figures.strips import photo_of
+from ..figures.table import as_csv, as_json, as_text, left_out
 from ..guidance.trace import Trace
 from ..guidance.writing import write_atomically
 from . import checks

@@ -10,8 +10,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..drawing.difference import NO_PICTURES
-from ..drawing.pictures import Pictures, greyed, shown_state
+from ..figures.difference import NO_PICTURES
+from ..figures.pictures import Pictures, greyed, shown_state
 from ..guidance.trace import Trace
 from ..guidance.vectors import promoted
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from guidance_geometry.drawing.blog import WORDS
+from guidance_geometry.figures.blog import WORDS
 from guidance_geometry.tools import gallery, run_figures
 
 DOCS = Path(__file__).resolve().parents[1] / "docs"

@@ -14,10 +14,10 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from ..drawing.blog import draw_figure
-from ..drawing.order import Order
-from ..drawing.page import PULL
-from ..drawing.pictures import Pictures
+from ..figures.blog import draw_figure
+from ..figures.order import Order
+from ..figures.page import PULL
+from ..figures.pictures import Pictures
 from ..guidance.gradients import noise_aware
 from ..guidance.gram import VECTORS, gram
 from ..guidance.mixture import GaussianMixture, make_mixture

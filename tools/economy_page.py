@@ -13,8 +13,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ..drawing.canvas import Box, Canvas, extent
-from ..drawing.palette import THEMES, Theme
+from ..figures.canvas import Box, Canvas, extent
+from ..figures.palette import THEMES, Theme
 from .economy import FAMILIES, FULL, PRESET, PROBE, Row
 
 ROOT = Path(__file__).resolve().parents[1]

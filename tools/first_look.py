@@ -20,7 +20,7 @@ import numpy as np
 import torch
 
 from ..classifiers.files import labels_of, load_classifier
-from ..drawing.contact_sheet import contact_sheet
+from ..figures.contact_sheet import contact_sheet
 from ..guidance.trace import Trace, load
 from .api_client import Client
 

@@ -9,7 +9,7 @@ import argparse
 from collections.abc import Iterator
 from pathlib import Path
 
-from ..drawing.blog import WORDS
+from ..figures.blog import WORDS
 from .api_client import Client
 from .browser import CHROMIUM, editor
 from .provision import ROOT

@@ -13,9 +13,9 @@ from functools import cached_property
 from io import BytesIO
 from pathlib import Path
 
-from ..drawing.belief import BELIEF
-from ..drawing.film import MOVIES
-from ..drawing.page import PULL
+from ..figures.belief import BELIEF
+from ..figures.film import MOVIES
+from ..figures.page import PULL
 from ..guidance.trace import Trace, load
 from .api_client import Client, Job
 from .provision import ROOT

@@ -19,13 +19,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..drawing.canvas import Canvas
-from ..drawing.caption import Caption
-from ..drawing.contact_sheet import contact_sheet
-from ..drawing.density import Panel, draw_panels
-from ..drawing.expectation import Shown, draw_expectation, level_head
-from ..drawing.straight_line import Ends, draw_ends
-from ..drawing.words import SYMBOLS
+from ..figures.canvas import Canvas
+from ..figures.caption import Caption
+from ..figures.contact_sheet import contact_sheet
+from ..figures.density import Panel, draw_panels
+from ..figures.expectation import Shown, draw_expectation, level_head
+from ..figures.straight_line import Ends, draw_ends
+from ..figures.words import SYMBOLS
 from ..guidance.trace import Trace
 from .api_client import Client, Job
 from .browser import CHROMIUM, chromium

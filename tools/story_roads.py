@@ -10,9 +10,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..drawing.belief import beside
-from ..drawing.contact_sheet import contact_sheet
-from ..drawing.pull import pull_of
+from ..figures.belief import beside
+from ..figures.contact_sheet import contact_sheet
+from ..figures.pull import pull_of
 from ..guidance.metrics import LOG_PROB
 from ..guidance.mixture import make_mixture
 from ..guidance.trace import Trace

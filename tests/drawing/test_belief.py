@@ -6,8 +6,8 @@ from dataclasses import replace
 import pytest
 import torch
 
-from guidance_geometry.drawing.belief import WIDE, Curve, draw_belief, fooled
-from guidance_geometry.drawing.order import Order
+from guidance_geometry.figures.belief import WIDE, Curve, draw_belief, fooled
+from guidance_geometry.figures.order import Order
 from guidance_geometry.guidance.gradients import through_denoiser
 from guidance_geometry.tests import exact_toy as toy
 

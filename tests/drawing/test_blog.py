@@ -5,9 +5,9 @@ from dataclasses import replace
 
 import pytest
 
-from guidance_geometry.drawing.blog import STILLS, draw_still
-from guidance_geometry.drawing.order import Order
-from guidance_geometry.drawing.pictures import Pictures
+from guidance_geometry.figures.blog import STILLS, draw_still
+from guidance_geometry.figures.order import Order
+from guidance_geometry.figures.pictures import Pictures
 
 from .test_step_figure import assert_apart, run
 

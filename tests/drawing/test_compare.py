@@ -5,8 +5,8 @@ from itertools import pairwise
 import pytest
 import torch
 
-from guidance_geometry.drawing.compare import compare, draw_comparison, obstacles_of
-from guidance_geometry.drawing.pictures import Pictures
+from guidance_geometry.figures.compare import compare, draw_comparison, obstacles_of
+from guidance_geometry.figures.pictures import Pictures
 
 from .test_step_figure import assert_apart, marks, run, segment
 

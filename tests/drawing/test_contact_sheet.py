@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from guidance_geometry.drawing.contact_sheet import contact_sheet
+from guidance_geometry.figures.contact_sheet import contact_sheet
 
 
 def columns(count=3, rows=2, height=5, width=7):

@@ -5,8 +5,8 @@ from dataclasses import replace
 import pytest
 import torch
 
-from guidance_geometry.drawing.difference import chosen_steps, difference_images
-from guidance_geometry.drawing.pictures import Pictures, automatic_gain, shown_state
+from guidance_geometry.figures.difference import chosen_steps, difference_images
+from guidance_geometry.figures.pictures import Pictures, automatic_gain, shown_state
 from guidance_geometry.guidance.trace import Trace
 from guidance_geometry.tests.traces import exact_trace
 

@@ -7,10 +7,10 @@ import pytest
 from matplotlib.image import BboxImage
 from PIL import Image
 
-from guidance_geometry.drawing.blog import WORDS, draw_figure
-from guidance_geometry.drawing.film import MOVIES, PLANS, Film, draw_film
-from guidance_geometry.drawing.order import Order
-from guidance_geometry.drawing.pictures import Pictures
+from guidance_geometry.figures.blog import WORDS, draw_figure
+from guidance_geometry.figures.film import MOVIES, PLANS, Film, draw_film
+from guidance_geometry.figures.order import Order
+from guidance_geometry.figures.pictures import Pictures
 
 from .test_step_figure import assert_apart, parts, run
 
@@ -121,7 +121,7 @@ def test_a_run_of_twenty_steps_is_small():
 
 
 def test_a_long_run_is_shown_in_strides(monkeypatch):
-    from guidance_geometry.drawing import film as module
+    from guidance_geometry.figures import film as module
 
     monkeypatch.setattr(module, "MOST_FRAMES", 4)
     film = draw_film(Order(run(gamma=4.0, skip=(5,)), sample=0), "run animated")

@@ -6,13 +6,13 @@ import time
 
 import pytest
 
-from guidance_geometry.drawing.blog import draw_figure
-from guidance_geometry.drawing.compare import draw_comparison
-from guidance_geometry.drawing.difference import difference_images
-from guidance_geometry.drawing.html import page
-from guidance_geometry.drawing.order import Order
-from guidance_geometry.drawing.pictures import Pictures
-from guidance_geometry.drawing.table import as_csv, as_json, as_text
+from guidance_geometry.figures.blog import draw_figure
+from guidance_geometry.figures.compare import draw_comparison
+from guidance_geometry.figures.difference import difference_images
+from guidance_geometry.figures.html import page
+from guidance_geometry.figures.order import Order
+from guidance_geometry.figures.pictures import Pictures
+from guidance_geometry.figures.table import as_csv, as_json, as_text
 from guidance_geometry.guidance.directions import directions_of
 from guidance_geometry.guidance.files import read_safetensors, write_safetensors
 from guidance_geometry.guidance.record import run_record

@@ -8,7 +8,7 @@ from html.parser import HTMLParser
 
 import pytest
 
-from guidance_geometry.drawing.html import import_map, modules, page, script_json, summary
+from guidance_geometry.figures.html import import_map, modules, page, script_json, summary
 from guidance_geometry.guidance.record import run_record
 from guidance_geometry.tests.traces import exact_trace
 
@@ -102,7 +102,7 @@ def test_every_import_of_every_module_is_in_the_map(trace):
 
 
 def test_modules_differ_from_the_editors_in_the_names_of_imports_only():
-    from guidance_geometry.drawing.html import WEB
+    from guidance_geometry.figures.html import WEB
 
     for name, source in modules().items():
         assert source.replace('"gg/', '"./') == (WEB / "lib" / name).read_text(encoding="utf-8")

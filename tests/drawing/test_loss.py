@@ -4,8 +4,8 @@ import math
 
 import pytest
 
-from guidance_geometry.drawing.canvas import Box
-from guidance_geometry.drawing.loss import FRAME, draw_loss, height_of, points_of, running_mean
+from guidance_geometry.figures.canvas import Box
+from guidance_geometry.figures.loss import FRAME, draw_loss, height_of, points_of, running_mean
 
 
 def test_the_scale_starts_at_zero_and_is_linear():

@@ -4,11 +4,11 @@ import pytest
 import torch
 from matplotlib.image import BboxImage
 
-from guidance_geometry.drawing.order import Order
-from guidance_geometry.drawing.page import BEFORE, PULL
-from guidance_geometry.drawing.pictures import Pictures
-from guidance_geometry.drawing.pull import draw_pull, pull_of
-from guidance_geometry.drawing.step_figure import draw_step
+from guidance_geometry.figures.order import Order
+from guidance_geometry.figures.page import BEFORE, PULL
+from guidance_geometry.figures.pictures import Pictures
+from guidance_geometry.figures.pull import draw_pull, pull_of
+from guidance_geometry.figures.step_figure import draw_step
 from guidance_geometry.guidance.gram import VECTORS, gram
 from guidance_geometry.guidance.mixture import make_mixture
 from guidance_geometry.guidance.trace import Trace

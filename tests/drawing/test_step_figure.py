@@ -13,12 +13,12 @@ from matplotlib.image import BboxImage
 from matplotlib.patches import Polygon
 from matplotlib.text import Text
 
-from guidance_geometry.drawing import step_figure
-from guidance_geometry.drawing.canvas import Box
-from guidance_geometry.drawing.order import Order
-from guidance_geometry.drawing.page import FIGURES
-from guidance_geometry.drawing.pictures import Pictures
-from guidance_geometry.drawing.step_figure import draw_step
+from guidance_geometry.figures import step_figure
+from guidance_geometry.figures.canvas import Box
+from guidance_geometry.figures.order import Order
+from guidance_geometry.figures.page import FIGURES
+from guidance_geometry.figures.pictures import Pictures
+from guidance_geometry.figures.step_figure import draw_step
 from guidance_geometry.tests.traces import exact_trace
 
 SVG = "{http://www.w3.org/2000/svg}"

@@ -7,8 +7,8 @@ from dataclasses import replace
 import pytest
 import torch
 
-from guidance_geometry.drawing import table
-from guidance_geometry.drawing.table import as_csv, as_json, as_text, left_out
+from guidance_geometry.figures import table
+from guidance_geometry.figures.table import as_csv, as_json, as_text, left_out
 from guidance_geometry.guidance.metrics import METRICS
 from guidance_geometry.guidance.mixture import make_mixture
 from guidance_geometry.tests.traces import exact_trace

@@ -3,9 +3,9 @@ from itertools import pairwise
 
 import pytest
 
-from guidance_geometry.drawing.labels import nice_length
-from guidance_geometry.drawing.layout import Box, Placer, crosses, stacked
-from guidance_geometry.drawing.words import number, percent
+from guidance_geometry.figures.labels import nice_length
+from guidance_geometry.figures.layout import Box, Placer, crosses, stacked
+from guidance_geometry.figures.words import number, percent
 
 
 @pytest.mark.parametrize(

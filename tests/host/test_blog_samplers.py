@@ -236,8 +236,8 @@ def test_bad_values_are_named_in_validation_and_in_execution(host, node, changed
 
 
 def test_every_figure_draws_a_run_with_steps_back(exact, empty_latent):  # noqa: F811
-    from guidance_geometry.drawing.blog import STILLS, draw_figure
-    from guidance_geometry.drawing.order import Order
+    from guidance_geometry.figures.blog import STILLS, draw_figure
+    from guidance_geometry.figures.order import Order
 
     parts, energy, _ = exact["ve"]
     settings = {"guidance": chain_of(energy, weight=1.0), "sampler": sampler(recurrence=2), "capture": "tensors"}

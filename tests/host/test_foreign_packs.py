@@ -276,10 +276,10 @@ def test_a_chain_without_effect_says_so(labelled, empty_latent):
 
 @pytest.mark.parametrize("figure", ["heat map", "filmstrip", "difference"])
 def test_one_prediction_a_step_is_no_matter_of_capture(labelled, empty_latent, figure):
-    from guidance_geometry.drawing.difference import difference_images
-    from guidance_geometry.drawing.order import Order
-    from guidance_geometry.drawing.pictures import Pictures
-    from guidance_geometry.drawing.strips import draw_strip
+    from guidance_geometry.figures.difference import difference_images
+    from guidance_geometry.figures.order import Order
+    from guidance_geometry.figures.pictures import Pictures
+    from guidance_geometry.figures.strips import draw_strip
 
     _, _, trace = guided(*labelled["ve"], empty_latent("ve"), "euler", cfg=1.0)
 

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from guidance_geometry.drawing.scene import scene_of
+from guidance_geometry.figures.scene import scene_of
 
 from .test_bits import CFG, STEPS, guided, ksampler
 from .test_recording_never_stops import both, readable, same
@@ -59,7 +59,7 @@ class Broken:
 
 def shown_everywhere(trace, folder):
     """Every node that reads a trace gives something, or a sentence that says why it cannot."""
-    from guidance_geometry.drawing.blog import WORDS
+    from guidance_geometry.figures.blog import WORDS
     from guidance_geometry.guidance.trace import load
     from guidance_geometry.nodes import compare, export_html, inspector, see
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from guidance_geometry.drawing.html import page as html_page
+from guidance_geometry.figures.html import page as html_page
 from guidance_geometry.guidance.record import RunFacts, run_record, step_metrics
 from guidance_geometry.tests.queue.prompts import small
 from guidance_geometry.tests.traces import exact_trace

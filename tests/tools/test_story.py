@@ -9,7 +9,7 @@ import pytest
 import torch
 from PIL import Image, PngImagePlugin
 
-from guidance_geometry.drawing.film import Film
+from guidance_geometry.figures.film import Film
 from guidance_geometry.guidance.mixture import make_mixture
 from guidance_geometry.guidance.predictions import Predictions
 from guidance_geometry.guidance.rules.cfg import cfg

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from guidance_geometry.drawing.scene import default_step, scene_of
-from guidance_geometry.drawing.words import number
+from guidance_geometry.figures.scene import default_step, scene_of
+from guidance_geometry.figures.words import number
 from guidance_geometry.guidance.gram import added, coordinates, frame, named, next_state
 from guidance_geometry.guidance.metrics import METRICS, direction_angle, turn_per_scale
 from guidance_geometry.guidance.pushes import contraction, interval, push, shares

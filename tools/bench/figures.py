@@ -17,7 +17,7 @@ from types import SimpleNamespace
 
 import torch
 
-from ...drawing.film import MOVIES
+from ...figures.film import MOVIES
 from .sampler_overhead import ROOT, enter_host, samplers, seconds
 
 STILL_SECONDS, MOVIE_SECONDS, MOVIE_BYTES = 1.0, 10.0, 3_000_000
@@ -65,7 +65,7 @@ def main() -> int:
     options = parser.parse_args()
     enter_host(options.host)
     with torch.inference_mode(), tempfile.TemporaryDirectory() as base:
-        from ...drawing.blog import WORDS
+        from ...figures.blog import WORDS
 
         trace = samplers(options.steps, options.batch, 32)[1]("pictures").result[2]
         node, failed = node_in(Path(base)), False
