@@ -9,9 +9,9 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from ..guidance.gram import GramRecord
-from ..guidance.metrics import LOG_PROB, gradient_direction
-from ..guidance.trace import Trace
+from ..trace.gram import GramRecord
+from ..trace.metrics import LOG_PROB, gradient_direction
+from ..trace.trace import Trace
 from .canvas import Box, Canvas, Point, extent
 from .caption import Caption, caption_box, sample_fact, set_caption
 from .order import Drawing, Order

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ..guidance.trace import END, Trace
+from ..trace.trace import END, Trace
 from .canvas import Box, Canvas, extent
 from .caption import Caption, caption_box, set_caption
 from .difference import AUTO_STEPS, evenly

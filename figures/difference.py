@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from ..guidance.printing import shortened
-from ..guidance.trace import Trace, spread
+from ..trace.trace import Trace, spread
 from .pictures import Pictures, greyed
 from .scene import no_steps
 from .words import percent

@@ -8,7 +8,7 @@ from functools import cached_property
 
 import numpy as np
 
-from ..guidance.trace import Trace
+from ..trace.trace import Trace
 from .canvas import Canvas
 from .layout import SHEETS, Sheet
 from .palette import THEMES

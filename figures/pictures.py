@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..guidance.trace import END, Trace
+from ..trace.trace import END, Trace
 from .words import percent
 
 Decode = Callable[[Tensor], Tensor]  # [B, C, H, W] or [B, C, T, H, W] -> [B, H, W, 3] in 0..1

@@ -12,9 +12,9 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, replace
 
-from ..guidance.gram import VECTORS, GramRecord, added, frame, named
-from ..guidance.metrics import gradient_direction, gradient_to_difference
-from ..guidance.trace import Trace
+from ..trace.gram import VECTORS, GramRecord, added, frame, named
+from ..trace.metrics import gradient_direction, gradient_to_difference
+from ..trace.trace import Trace
 from .canvas import SHORT, Box, Point
 from .caption import Caption, basic_facts, residual_words
 from .labels import OUTSIDE, between, label, length_if_short, noisy_sample, scale_bar, set_end, set_gutter

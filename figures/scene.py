@@ -9,9 +9,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ..guidance.gram import VECTORS, Frame, GramRecord, frame
-from ..guidance.metrics import FLOOR_FACTOR, guidance_strength
-from ..guidance.trace import END, Trace
+from ..trace.gram import VECTORS, Frame, GramRecord, frame
+from ..trace.metrics import FLOOR_FACTOR, guidance_strength
+from ..trace.trace import END, Trace
 
 Place = tuple[float, float]
 View = Callable[[GramRecord, float], tuple[GramRecord, float]]

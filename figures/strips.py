@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import interpolate
 
-from ..guidance.trace import END, Trace
+from ..trace.trace import END, Trace
 from .canvas import Box, Canvas, extent
 from .caption import Caption, caption_box, sample_fact, set_caption
 from .difference import AUTO_STEPS, NO_PICTURES, evenly, insist_on_both, predictions_at

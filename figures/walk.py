@@ -13,8 +13,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 import torch
 
-from ..guidance.gram import VECTORS, GramRecord, added, named
-from ..guidance.trace import END, Trace
+from ..trace.gram import VECTORS, GramRecord, added, named
+from ..trace.trace import END, Trace
 from .canvas import Box, Point
 from .caption import Caption, basic_facts
 from .labels import OUTSIDE, between, label, length_if_short, noisy_sample, scale_bar, set_gutter

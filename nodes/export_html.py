@@ -5,9 +5,9 @@ from __future__ import annotations
 from comfy_api.latest import io
 
 from ..figures.html import page
-from ..guidance.record import run_record
-from ..guidance.trace import Trace
 from ..guidance.writing import write_atomically
+from ..trace.record import run_record
+from ..trace.trace import Trace
 from . import checks
 from .host import PACK_VERSION
 from .inspector import shown

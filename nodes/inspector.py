@@ -11,9 +11,9 @@ import folder_paths
 from comfy_api.latest import io
 
 from ..figures.difference import NO_PICTURES
-from ..guidance.record import fitting_steps, run_record, size_of
-from ..guidance.trace import Trace
 from ..guidance.writing import NotWritten, write_atomically
+from ..trace.record import fitting_steps, run_record, size_of
+from ..trace.trace import Trace
 from . import checks
 from .see import pictures_of
 from .sockets import HIDDEN, SEE, TRACE_IN, TRACE_OUT, VAE_IN

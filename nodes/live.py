@@ -14,8 +14,8 @@ from dataclasses import dataclass, field
 
 from comfy_execution.utils import get_executing_context
 
-from ..guidance.record import RunFacts, step_record
 from ..samplers.ledger import Ledger
+from ..trace.record import RunFacts, step_record
 from .host import prompt_server
 
 EVENT = "guidance_geometry.step"

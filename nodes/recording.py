@@ -21,12 +21,12 @@ import comfy.samplers
 import torch
 from torch import Tensor
 
-from ..guidance.trace import Trace
 from ..samplers.faults import kept_out
 from ..samplers.ledger import Capture, Ledger
 from ..samplers.recorder import RECUR, Call, Recorded, Recorder
 from ..samplers.steps import FORMULAS, READS_UNCOND
 from ..samplers.tagged import plain
+from ..trace.trace import Trace
 from . import host, run_facts
 from .foreign import settle
 from .host import KEY

@@ -12,7 +12,7 @@ from comfy_execution.utils import get_executing_context
 from torch import Tensor
 
 from ..guidance.printing import Printed
-from ..guidance.trace import Trace
+from ..trace.trace import Trace
 from . import host
 from .checks import checked, insist, validated, verdict
 from .recording import Recording, record

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 from torch import Tensor
 
-from ..guidance.trace import VERSION, Trace
 from ..samplers.faults import kept_out
 from ..samplers.ledger import Capture, Ledger
 from ..samplers.recorder import RECUR
+from ..trace.trace import VERSION, Trace
 from . import host
 from .saving import mapped
 

@@ -14,8 +14,8 @@ from ..figures.palette import THEMES
 from ..figures.pictures import Pictures
 from ..figures.strips import photo_of
 from ..figures.table import as_csv, as_json, as_text, left_out
-from ..guidance.trace import Trace
 from ..guidance.writing import write_atomically
+from ..trace.trace import Trace
 from . import checks
 from .figure_files import SAVES, image_of, saved
 from .saving import bad_prefix, next_path, shown_or_said

@@ -12,8 +12,8 @@ from torch import Tensor
 
 from ..figures.difference import NO_PICTURES
 from ..figures.pictures import Pictures, greyed, shown_state
-from ..guidance.trace import Trace
 from ..guidance.vectors import promoted
+from ..trace.trace import Trace
 
 if TYPE_CHECKING:
     from PIL.Image import Image

@@ -7,8 +7,8 @@ from dataclasses import replace
 from comfy.cli_args import args
 from comfy_api.latest import io
 
-from ..guidance import trace as trace_file
-from ..guidance.trace import Trace
+from ..trace import trace as trace_file
+from ..trace.trace import Trace
 from . import checks
 from .saving import TRACES, bad_prefix, embedded, fingerprint, next_path, trace_files
 from .sockets import HIDDEN, SEE, TRACE_IN, TRACE_OUT, prefix_input

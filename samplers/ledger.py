@@ -17,8 +17,9 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from ..guidance import metrics
-from ..guidance.gram import (
+from ..guidance.vectors import promoted, rms
+from ..trace import metrics
+from ..trace.gram import (
     VECTORS,
     GramRecord,
     added,
@@ -30,8 +31,7 @@ from ..guidance.gram import (
     with_history,
     with_zeros,
 )
-from ..guidance.trace import PER_SAMPLE, PER_STEP
-from ..guidance.vectors import promoted, rms
+from ..trace.trace import PER_SAMPLE, PER_STEP
 from .faults import kept_out
 from .recorder import RECUR, Recorded
 from .steps import Level, Update, back, level

@@ -19,13 +19,13 @@ from ..figures.order import Order
 from ..figures.page import PULL
 from ..figures.pictures import Pictures
 from ..guidance.gradients import noise_aware
-from ..guidance.gram import VECTORS, gram
 from ..guidance.mixture import GaussianMixture, make_mixture
-from ..guidance.trace import END, VERSION, Trace, save
 from ..samplers.ledger import Capture, Ledger
 from ..samplers.loop import State, item_noise, run
 from ..samplers.recorder import Recorded
 from ..samplers.steps import Level, ddim, ddpm, level
+from ..trace.gram import VECTORS, gram
+from ..trace.trace import END, VERSION, Trace, save
 
 STEPS = {"euler": ddim, "gg_ddpm": ddpm}
 GRADIENT = "gradient"

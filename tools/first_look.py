@@ -21,7 +21,7 @@ import torch
 
 from ..classifiers.files import labels_of, load_classifier
 from ..figures.contact_sheet import contact_sheet
-from ..guidance.trace import Trace, load
+from ..trace.trace import Trace, load
 from .api_client import Client
 
 ROOT = Path(__file__).resolve().parents[1]

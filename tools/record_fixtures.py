@@ -16,14 +16,14 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from ..guidance.gram import GramRecord, frame
 from ..guidance.mixture import GaussianMixture, make_mixture
-from ..guidance.record import RunFacts, run_record, step_metrics
-from ..guidance.trace import VERSION, Trace
 from ..samplers.ledger import Capture, Ledger
 from ..samplers.loop import item_noise, run
 from ..samplers.recorder import Recorded
 from ..samplers.steps import ddim, ddpm, level
+from ..trace.gram import GramRecord, frame
+from ..trace.record import RunFacts, run_record, step_metrics
+from ..trace.trace import VERSION, Trace
 
 FOLDER = Path(__file__).resolve().parents[1] / "tests" / "fixtures" / "records"
 SHOWN = 3  # steps with expected numbers: first, middle, last

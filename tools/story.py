@@ -26,7 +26,7 @@ from ..figures.density import Panel, draw_panels
 from ..figures.expectation import Shown, draw_expectation, level_head
 from ..figures.straight_line import Ends, draw_ends
 from ..figures.words import SYMBOLS
-from ..guidance.trace import Trace
+from ..trace.trace import Trace
 from .api_client import Client, Job
 from .browser import CHROMIUM, chromium
 from .demo_data import LABELS

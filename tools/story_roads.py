@@ -13,9 +13,9 @@ from torch import Tensor
 from ..figures.belief import beside
 from ..figures.contact_sheet import contact_sheet
 from ..figures.pull import pull_of
-from ..guidance.metrics import LOG_PROB
 from ..guidance.mixture import make_mixture
-from ..guidance.trace import Trace
+from ..trace.metrics import LOG_PROB
+from ..trace.trace import Trace
 from .api_client import Client, Job
 from .classifier_run import ClassifierRun
 from .first_look import array, judged

@@ -7,8 +7,8 @@ import torch
 
 from guidance_geometry.figures.difference import chosen_steps, difference_images
 from guidance_geometry.figures.pictures import Pictures, automatic_gain, shown_state
-from guidance_geometry.guidance.trace import Trace
 from guidance_geometry.tests.traces import exact_trace
+from guidance_geometry.trace.trace import Trace
 
 RUN = exact_trace(4.0, batch=2, steps=12)
 

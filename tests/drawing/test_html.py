@@ -9,8 +9,8 @@ from html.parser import HTMLParser
 import pytest
 
 from guidance_geometry.figures.html import import_map, modules, page, script_json, summary
-from guidance_geometry.guidance.record import run_record
 from guidance_geometry.tests.traces import exact_trace
+from guidance_geometry.trace.record import run_record
 
 HOSTILE = "</script><script>alert(1)</script><!-- \"' & \u2028"
 LINK = re.compile(r"""(?:src|href|action)\s*=\s*["']?(?!data:)[a-z/]|url\(\s*["']?https?:|@import""", re.IGNORECASE)

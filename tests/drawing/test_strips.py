@@ -9,7 +9,7 @@ from matplotlib.image import BboxImage
 from guidance_geometry.figures.order import Order
 from guidance_geometry.figures.pictures import Pictures
 from guidance_geometry.figures.strips import STRIPS, difference_size_map, draw_strip, heat_colours, photo_of, rows_of
-from guidance_geometry.guidance.trace import Trace
+from guidance_geometry.trace.trace import Trace
 
 from .test_step_figure import assert_apart, parts, run, thumbnails
 

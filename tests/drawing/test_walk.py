@@ -6,7 +6,7 @@ import torch
 from guidance_geometry.figures.order import Order
 from guidance_geometry.figures.pictures import Pictures
 from guidance_geometry.figures.walk import WALK, draw_walk, walk_of
-from guidance_geometry.guidance.trace import Trace
+from guidance_geometry.trace.trace import Trace
 
 from .test_step_figure import assert_apart, marks, printed_scale, run, segment, thumbnails
 

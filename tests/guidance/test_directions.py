@@ -5,12 +5,12 @@ from dataclasses import replace
 import pytest
 import torch
 
-from guidance_geometry.guidance.directions import directions_of, with_directions
 from guidance_geometry.guidance.files import write_atomically
-from guidance_geometry.guidance.gram import VECTORS, gram
-from guidance_geometry.guidance.record import run_record
-from guidance_geometry.guidance.trace import _packed, fitted, load, save
 from guidance_geometry.tests.traces import exact_trace
+from guidance_geometry.trace.directions import directions_of, with_directions
+from guidance_geometry.trace.gram import VECTORS, gram
+from guidance_geometry.trace.record import run_record
+from guidance_geometry.trace.trace import _packed, fitted, load, save
 
 
 def turning(share, batch=3, steps=6):

@@ -5,7 +5,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from guidance_geometry.guidance.gram import (
+from guidance_geometry.trace.gram import (
     CHUNK,
     VECTORS,
     GramRecord,

@@ -3,10 +3,10 @@ from functools import cache
 import pytest
 import torch
 
-from guidance_geometry.guidance import metrics
-from guidance_geometry.guidance.gram import VECTORS, GramRecord, gram
 from guidance_geometry.guidance.vectors import rms
 from guidance_geometry.tests.oracles import COUNT, ReferenceModel, reference_run
+from guidance_geometry.trace import metrics
+from guidance_geometry.trace.gram import VECTORS, GramRecord, gram
 
 NAMES = ("M1", "M2", "M3", "1-M4", "M5", "M6c", "M6t", "M7", "M8", "M8r", "M9", "M10c", "M11", "1-M13", "M14")
 EULER = """

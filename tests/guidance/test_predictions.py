@@ -3,15 +3,15 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from guidance_geometry.guidance.gram import VECTORS, GramRecord, gram
-from guidance_geometry.guidance.metrics import (
+from guidance_geometry.guidance.predictions import PARAMETRISATIONS, Predictions, denoised_from, output_from
+from guidance_geometry.trace.gram import VECTORS, GramRecord, gram
+from guidance_geometry.trace.metrics import (
     difference_size,
     direction_agreement,
     guidance_strength,
     prediction_agreement,
     tug,
 )
-from guidance_geometry.guidance.predictions import PARAMETRISATIONS, Predictions, denoised_from, output_from
 
 QUICK = settings(deadline=None, derandomize=True, max_examples=50)
 SIGMA_DATA = 0.5

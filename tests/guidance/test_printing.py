@@ -13,7 +13,7 @@ from guidance_geometry.guidance.presets import PRESETS
 from guidance_geometry.guidance.printing import LONGEST, Printed, shown, text_of, told
 from guidance_geometry.guidance.rules.contract import Rule
 from guidance_geometry.guidance.terms import GradientOptions, GradientTerm, WatchTerm
-from guidance_geometry.guidance.trace import Trace
+from guidance_geometry.trace.trace import Trace
 
 
 class Hostile:

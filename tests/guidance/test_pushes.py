@@ -4,9 +4,9 @@ import math
 
 import torch
 
-from guidance_geometry.guidance.gram import VECTORS, GramRecord, gram
-from guidance_geometry.guidance.pushes import contraction, interval, push, shares
 from guidance_geometry.tests.traces import exact_trace
+from guidance_geometry.trace.gram import VECTORS, GramRecord, gram
+from guidance_geometry.trace.pushes import contraction, interval, push, shares
 
 
 def test_the_push_is_what_the_scale_beyond_one_moved():

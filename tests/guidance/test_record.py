@@ -7,8 +7,10 @@ from itertools import pairwise
 import pytest
 import torch
 
-from guidance_geometry.guidance.gram import VECTORS, gram
-from guidance_geometry.guidance.record import (
+from guidance_geometry.tests.traces import exact_trace
+from guidance_geometry.tools import record_fixtures
+from guidance_geometry.trace.gram import VECTORS, gram
+from guidance_geometry.trace.record import (
     ALL_SAMPLES,
     STEP_BYTES,
     RunFacts,
@@ -19,8 +21,6 @@ from guidance_geometry.guidance.record import (
     step_metrics,
     step_record,
 )
-from guidance_geometry.tests.traces import exact_trace
-from guidance_geometry.tools import record_fixtures
 
 FILES = sorted(record_fixtures.FOLDER.glob("*.json"))
 FACTS = RunFacts("run", 3, "ve", 48, VECTORS, 0.5)

@@ -6,11 +6,12 @@ from functools import cache
 import pytest
 import torch
 
-from guidance_geometry.guidance import metrics
 from guidance_geometry.guidance.files import read_safetensors, write_safetensors
-from guidance_geometry.guidance.gram import VECTORS, GramRecord, gram
 from guidance_geometry.guidance.mixture import make_mixture
-from guidance_geometry.guidance.trace import (
+from guidance_geometry.tests.oracles import reference_sigmas
+from guidance_geometry.trace import metrics
+from guidance_geometry.trace.gram import VECTORS, GramRecord, gram
+from guidance_geometry.trace.trace import (
     HEADER,
     MAX_BYTES,
     PER_SAMPLE,
@@ -23,7 +24,6 @@ from guidance_geometry.guidance.trace import (
     save,
     spread,
 )
-from guidance_geometry.tests.oracles import reference_sigmas
 
 GAMMA = 3.0
 

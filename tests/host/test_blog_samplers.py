@@ -47,8 +47,8 @@ def test_widgets_left_alone_change_no_bit(labelled, empty_latent, model, node):
 @pytest.mark.parametrize("model", ["pocket", "ve", "flow"])
 @pytest.mark.parametrize("node", NODES)
 def test_every_step_back_is_in_the_trace_and_every_evaluation_counted(labelled, empty_latent, tmp_path, model, node):
-    from guidance_geometry.guidance.record import run_record
-    from guidance_geometry.guidance.trace import load, save
+    from guidance_geometry.trace.record import run_record
+    from guidance_geometry.trace.trace import load, save
 
     patcher, *conditions = labelled[model]
     counter = Counter(patcher)

@@ -9,8 +9,8 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from guidance_geometry.guidance.record import run_record
 from guidance_geometry.tests.traces import exact_trace
+from guidance_geometry.trace.record import run_record
 
 from .test_bits import guided
 from .test_see_nodes import PROMPT, WORKFLOW, in_a_workflow

@@ -536,8 +536,8 @@ class Seeing:
     ("decoded", "shrink", "shape"), [(False, 1, (3, 8, 8)), (True, 1, (3, 16, 16)), (True, 2, (3, 8, 8))]
 )
 def test_a_latent_model_is_guided_through_its_pictures(latent_model, decoded, shrink, shape):
-    from guidance_geometry.guidance.gram import VECTORS
     from guidance_geometry.guidance.terms import GradientOptions
+    from guidance_geometry.trace.gram import VECTORS
 
     from .test_bits import guided
     from .test_gradient_run import bright, chain_of

@@ -313,8 +313,8 @@ def test_an_interrupt_in_the_middle_leaves_the_host_healthy(pocket, empty_latent
 
 
 def test_the_trace_holds_the_gradient_and_what_the_energies_said(exact, empty_latent):
-    from guidance_geometry.guidance.gram import VECTORS
     from guidance_geometry.guidance.terms import WatchTerm
+    from guidance_geometry.trace.gram import VECTORS
 
     parts, energy, mixture = exact["ve"]
     guidance = chain_of(energy, weight=2.0).then(WatchTerm(bright()))

@@ -60,8 +60,8 @@ class Broken:
 def shown_everywhere(trace, folder):
     """Every node that reads a trace gives something, or a sentence that says why it cannot."""
     from guidance_geometry.figures.blog import WORDS
-    from guidance_geometry.guidance.trace import load
     from guidance_geometry.nodes import compare, export_html, inspector, see
+    from guidance_geometry.trace.trace import load
 
     assert inspector.GGInspector.execute(trace).ui["gg_record"]
     assert in_a_workflow(export_html.GGExportHTML).execute(trace, "page").result[0]

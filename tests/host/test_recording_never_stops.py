@@ -82,7 +82,7 @@ def levels(sigmas, model):
 def readable(trace):
     """Every reader of numbers gets through a trace, however it ended."""
     from guidance_geometry.figures.table import as_csv, as_json, as_text
-    from guidance_geometry.guidance.record import run_record
+    from guidance_geometry.trace.record import run_record
 
     assert "\n" not in repr(trace)
     trace.check()

@@ -221,7 +221,7 @@ def test_the_trace_knows_what_a_rerun_needs(labelled, empty_latent):
 
 
 def test_a_run_can_be_saved_and_loaded(labelled, empty_latent, tmp_path):
-    from guidance_geometry.guidance.trace import load, save
+    from guidance_geometry.trace.trace import load, save
 
     for denoise, cfg in ((1.0, CFG), (1.0, 1.0), (0.0, CFG)):
         _, _, trace = guided(*labelled["ve"], empty_latent("ve"), "euler", denoise=denoise, cfg=cfg)

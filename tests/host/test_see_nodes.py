@@ -9,8 +9,8 @@ import re
 import pytest
 import torch
 
-from guidance_geometry.guidance.trace import Trace, load, save
 from guidance_geometry.tests.traces import exact_trace
+from guidance_geometry.trace.trace import Trace, load, save
 
 from .queued import queued
 

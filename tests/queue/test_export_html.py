@@ -8,9 +8,9 @@ import pytest
 import torch
 
 from guidance_geometry.figures.html import page as html_page
-from guidance_geometry.guidance.record import RunFacts, run_record, step_metrics
 from guidance_geometry.tests.queue.prompts import small
 from guidance_geometry.tests.traces import exact_trace
+from guidance_geometry.trace.record import RunFacts, run_record, step_metrics
 
 LARGEST = 2_000_000  # bytes of a page of 20 Pocket steps, batch 4
 TOLERANCE = 1e-6

@@ -6,10 +6,10 @@ import urllib.error
 import pytest
 
 from guidance_geometry.guidance.files import read_safetensors, write_safetensors
-from guidance_geometry.guidance.trace import save
 from guidance_geometry.tests.queue.prompts import latents, small
 from guidance_geometry.tests.traces import exact_trace
 from guidance_geometry.tools.api_client import JobError, RefusedError
+from guidance_geometry.trace.trace import save
 
 WATCHED = {
     "1": {"class_type": "GGWatchEnergy", "inputs": {"energy": "x"}},

@@ -5,12 +5,12 @@ from itertools import pairwise
 import pytest
 import torch
 
-from guidance_geometry.guidance.gram import VECTORS, GramRecord
-from guidance_geometry.guidance.trace import PER_SAMPLE
 from guidance_geometry.samplers.ledger import Capture, Ledger
 from guidance_geometry.samplers.recorder import Recorded, Recorder
 from guidance_geometry.samplers.steps import FORMULAS
 from guidance_geometry.samplers.tagged import plain
+from guidance_geometry.trace.gram import VECTORS, GramRecord
+from guidance_geometry.trace.trace import PER_SAMPLE
 
 SIGMAS = [4.0, 2.0, 1.0, 0.0]
 

@@ -4,9 +4,9 @@ import pytest
 import torch
 
 from guidance_geometry.guidance.mixture import make_mixture
-from guidance_geometry.guidance.record import run_record
-from guidance_geometry.guidance.trace import load, save
 from guidance_geometry.tools.classifier_run import ClassifierRun
+from guidance_geometry.trace.record import run_record
+from guidance_geometry.trace.trace import load, save
 
 MIXTURE = make_mixture((3, 8, 8), classes=3, seed=0)
 

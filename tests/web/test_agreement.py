@@ -11,12 +11,12 @@ import torch
 
 from guidance_geometry.figures.scene import default_step, scene_of
 from guidance_geometry.figures.words import number
-from guidance_geometry.guidance.gram import added, coordinates, frame, named, next_state
-from guidance_geometry.guidance.metrics import METRICS, direction_angle, turn_per_scale
-from guidance_geometry.guidance.pushes import contraction, interval, push, shares
-from guidance_geometry.guidance.record import run_record
-from guidance_geometry.guidance.trace import PER_STEP, Trace
 from guidance_geometry.tests.random_runs import random_run
+from guidance_geometry.trace.gram import added, coordinates, frame, named, next_state
+from guidance_geometry.trace.metrics import METRICS, direction_angle, turn_per_scale
+from guidance_geometry.trace.pushes import contraction, interval, push, shares
+from guidance_geometry.trace.record import run_record
+from guidance_geometry.trace.trace import PER_STEP, Trace
 
 RUNS = 200
 CLOSE = 1e-6

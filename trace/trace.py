@@ -18,7 +18,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from .claims import (
+from ..guidance.claims import (
     ABSENT,
     ANYTHING,
     LINE,
@@ -40,12 +40,12 @@ from .claims import (
     too_deep,
     whole,
 )
+from ..guidance.files import read_header, read_safetensors, safetensors_bytes
+from ..guidance.printing import Printed, shortened, told, words_of
+from ..guidance.writing import write_atomically
 from .directions import CROSS, with_directions
-from .files import read_header, read_safetensors, safetensors_bytes
 from .gram import ROUNDING, VECTORS, GramRecord, negativity
 from .metrics import METRICS, Metric, term_metrics
-from .printing import Printed, shortened, told, words_of
-from .writing import write_atomically
 
 VERSION = 1
 FORMAT = "guidance-geometry/trace"

@@ -15,8 +15,8 @@ from functools import partial
 import torch
 from torch import Tensor
 
+from ..guidance.vectors import flat, wide
 from .gram import Coefficient, Combination, GramRecord, added, counted, displacement, named
-from .vectors import flat, wide
 
 QUANTILE = 0.999  # of |c| per channel and item: the bound of M10 where the space has no bound of its own
 FLOOR_FACTOR = 10  # a difference below this many precision floors is not meaningful

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from .vectors import flat
+from ..guidance.vectors import flat
 
 VECTORS = ("u", "a", "delta", "D-G", "move", "noise")
 HISTORY = ("delta-1", "delta-2", "move-1", "noise-1", "one")  # of the steps before; a vector of ones gives sums
