@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from ..guidance.vectors import flat, wide
-from ..samplers.recorder import Call
+from ..trace.recorder import Call
 
 ROUNDING = 1e-6  # share of the longest vector by which D may miss the line: float32 and a few operations
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 
 from comfy_execution.utils import get_executing_context
 
-from ..samplers.ledger import Ledger
+from ..trace.accumulator import Ledger
 from ..trace.record import RunFacts, step_record
 from .host import prompt_server
 

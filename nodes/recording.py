@@ -21,11 +21,11 @@ import comfy.samplers
 import torch
 from torch import Tensor
 
-from ..samplers.faults import kept_out
-from ..samplers.ledger import Capture, Ledger
-from ..samplers.recorder import RECUR, Call, Recorded, Recorder
 from ..samplers.steps import FORMULAS, READS_UNCOND
 from ..samplers.tagged import plain
+from ..trace.accumulator import Capture, Ledger
+from ..trace.faults import kept_out
+from ..trace.recorder import RECUR, Call, Recorded, Recorder
 from ..trace.trace import Trace
 from . import host, run_facts
 from .foreign import settle

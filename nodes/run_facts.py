@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 from torch import Tensor
 
-from ..samplers.faults import kept_out
-from ..samplers.ledger import Capture, Ledger
-from ..samplers.recorder import RECUR
+from ..trace.accumulator import Capture, Ledger
+from ..trace.faults import kept_out
+from ..trace.recorder import RECUR
 from ..trace.trace import VERSION, Trace
 from . import host
 from .saving import mapped

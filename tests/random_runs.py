@@ -7,9 +7,9 @@ import math
 
 import torch
 
-from guidance_geometry.samplers.ledger import Capture, Ledger
-from guidance_geometry.samplers.recorder import Recorded
+from guidance_geometry.trace.accumulator import Capture, Ledger
 from guidance_geometry.trace.gram import VECTORS
+from guidance_geometry.trace.recorder import Recorded
 from guidance_geometry.trace.trace import Trace
 
 SHAPES = ((4, 8, 8), (3, 16, 16), (4, 3, 6, 6), (8, 32), (1, 1, 1), (2, 2, 1))  # image, image, video, audio, tiny, tiny

@@ -20,11 +20,11 @@ from ..figures.page import PULL
 from ..figures.pictures import Pictures
 from ..guidance.gradients import noise_aware
 from ..guidance.mixture import GaussianMixture, make_mixture
-from ..samplers.ledger import Capture, Ledger
 from ..samplers.loop import State, item_noise, run
-from ..samplers.recorder import Recorded
 from ..samplers.steps import Level, ddim, ddpm, level
+from ..trace.accumulator import Capture, Ledger
 from ..trace.gram import VECTORS, gram
+from ..trace.recorder import Recorded
 from ..trace.trace import END, VERSION, Trace, save
 
 STEPS = {"euler": ddim, "gg_ddpm": ddpm}

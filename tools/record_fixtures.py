@@ -17,12 +17,12 @@ import torch
 from torch import Tensor
 
 from ..guidance.mixture import GaussianMixture, make_mixture
-from ..samplers.ledger import Capture, Ledger
 from ..samplers.loop import item_noise, run
-from ..samplers.recorder import Recorded
 from ..samplers.steps import ddim, ddpm, level
+from ..trace.accumulator import Capture, Ledger
 from ..trace.gram import GramRecord, frame
 from ..trace.record import RunFacts, run_record, step_metrics
+from ..trace.recorder import Recorded
 from ..trace.trace import VERSION, Trace
 
 FOLDER = Path(__file__).resolve().parents[1] / "tests" / "fixtures" / "records"

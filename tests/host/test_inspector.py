@@ -131,8 +131,8 @@ def test_a_run_sends_each_step_once_and_ends_with_the_same_record(sent, labelled
 @pytest.mark.parametrize("rule", ["zeros", "digits"])
 def test_no_message_exceeds_9_kilobytes(host, batch, steps, rule):
     from guidance_geometry.nodes.live import EVENT, Job, Live
-    from guidance_geometry.samplers.ledger import Capture, Ledger
-    from guidance_geometry.samplers.recorder import Recorded
+    from guidance_geometry.trace.accumulator import Capture, Ledger
+    from guidance_geometry.trace.recorder import Recorded
 
     sent = []
     ledger = Ledger(False, Capture("numbers"))
@@ -154,8 +154,8 @@ def test_no_message_exceeds_9_kilobytes(host, batch, steps, rule):
 
 def test_at_most_20_messages_a_second(host):
     from guidance_geometry.nodes.live import Job, Live
-    from guidance_geometry.samplers.ledger import Capture, Ledger
-    from guidance_geometry.samplers.recorder import Recorded
+    from guidance_geometry.trace.accumulator import Capture, Ledger
+    from guidance_geometry.trace.recorder import Recorded
 
     now, times = [0.0], []
     ledger = Ledger(False, Capture("numbers"))
@@ -172,8 +172,8 @@ def test_at_most_20_messages_a_second(host):
 
 def test_events_take_a_small_share_of_the_run(host):
     from guidance_geometry.nodes.live import SHARE, Job, Live
-    from guidance_geometry.samplers.ledger import Capture, Ledger
-    from guidance_geometry.samplers.recorder import Recorded
+    from guidance_geometry.trace.accumulator import Capture, Ledger
+    from guidance_geometry.trace.recorder import Recorded
 
     now, spent = [0.0], [0.0]
 

@@ -5,11 +5,11 @@ from itertools import pairwise
 import pytest
 import torch
 
-from guidance_geometry.samplers.ledger import Capture, Ledger
-from guidance_geometry.samplers.recorder import Recorded, Recorder
 from guidance_geometry.samplers.steps import FORMULAS
 from guidance_geometry.samplers.tagged import plain
+from guidance_geometry.trace.accumulator import Capture, Ledger
 from guidance_geometry.trace.gram import VECTORS, GramRecord
+from guidance_geometry.trace.recorder import Recorded, Recorder
 from guidance_geometry.trace.trace import PER_SAMPLE
 
 SIGMAS = [4.0, 2.0, 1.0, 0.0]
@@ -170,7 +170,7 @@ def test_the_difference_before_a_gap_is_not_taken_for_the_last_one():
 def test_steps_that_waited_have_the_same_numbers(waiting, monkeypatch):
     steps, _ = watched(euler)
     expected = ledger_of(steps, formula=FORMULAS["euler"]).columns()
-    monkeypatch.setattr("guidance_geometry.samplers.ledger.WAITING", waiting)
+    monkeypatch.setattr("guidance_geometry.trace.accumulator.WAITING", waiting)
     ledger = ledger_of(steps, formula=FORMULAS["euler"])
     assert len(ledger.waiting) == (0 if waiting == 1 else len(steps))
     for first in (0, 1, 2):

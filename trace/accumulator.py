@@ -18,8 +18,10 @@ import torch
 from torch import Tensor
 
 from ..guidance.vectors import promoted, rms
-from ..trace import metrics
-from ..trace.gram import (
+from ..samplers.steps import Level, Update, back, level
+from . import metrics
+from .faults import kept_out
+from .gram import (
     VECTORS,
     GramRecord,
     added,
@@ -31,10 +33,8 @@ from ..trace.gram import (
     with_history,
     with_zeros,
 )
-from ..trace.trace import PER_SAMPLE, PER_STEP
-from .faults import kept_out
 from .recorder import RECUR, Recorded
-from .steps import Level, Update, back, level
+from .trace import PER_SAMPLE, PER_STEP
 
 LIMITS = {"numbers": 0, "pictures": 24, "tensors": 1 << 30}  # captured steps at most
 PICTURES = ("x", "uncond", "cond", "guided")
