@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from ..guidance.claims import check_claims, either, json_of, number, several, switch, text, whole
+from ..files.claims import check_claims, either, json_of, number, several, switch, text, whole
 from .preprocessing import LARGEST_SIDE, Preprocessing
 
 MOST_LABELS = 100_000

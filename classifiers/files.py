@@ -8,8 +8,8 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from ..guidance.claims import PAGE, check_claims, either, json_of, number, several, switch, table, text
-from ..guidance.files import positive, read_safetensors
+from ..files.claims import PAGE, check_claims, either, json_of, number, several, switch, table, text
+from ..files.safetensors import positive, read_safetensors
 from ..guidance.printing import told
 from .contract import MOST_LABELS
 from .networks import build, load_weights, weights_of

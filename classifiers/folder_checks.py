@@ -11,8 +11,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from ..guidance.claims import ANYTHING, check_claims, either, maybe, number, several, switch, table, text, whole
-from ..guidance.files import read_header
+from ..files.claims import ANYTHING, check_claims, either, maybe, number, several, switch, table, text, whole
+from ..files.safetensors import read_header
 from ..guidance.printing import told
 from .contract import MOST_LABELS, read_json
 from .preprocessing import LARGEST_SIDE

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from torch import Tensor
 
-from ..guidance.files import read_header, read_safetensors, unwrapped
+from ..files.safetensors import read_header, read_safetensors, unwrapped
 from ..guidance.printing import told
 from .adm import AdmEntrance, is_adm, planned
 from .contract import Contract, contract_of

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from ..guidance.files import safetensors_bytes
+from ..files.safetensors import safetensors_bytes
 from .adm import AdmClassifier
 from .contract import PREPARED
 from .exact import MixtureClassifier

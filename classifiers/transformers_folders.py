@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ..guidance.claims import check_claims
+from ..files.claims import check_claims
 from ..guidance.printing import shortened
 from .contract import read_json, sides_of
 from .folder_checks import AGAIN, PREPARED, TOKENIZER, check_size, check_type, checked_config, refuse_code

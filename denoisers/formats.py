@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..guidance.files import read_header, read_safetensors, unwrapped
+from ..files.safetensors import read_header, read_safetensors, unwrapped
 from ..guidance.predictions import PARAMETRISATIONS
 from ..guidance.printing import Printed, shortened, told
 from .architectures import ARCHITECTURES, Architecture

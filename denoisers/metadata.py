@@ -6,8 +6,8 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from ..guidance.claims import ANYTHING, LINE, check_claims, json_of, several, table, text
-from ..guidance.files import positive
+from ..files.claims import ANYTHING, LINE, check_claims, json_of, several, table, text
+from ..files.safetensors import positive
 
 FORMAT, VERSION = "guidance-geometry/denoiser", "1"
 MOST_LABELS = 100_000

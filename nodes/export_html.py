@@ -5,7 +5,7 @@ from __future__ import annotations
 from comfy_api.latest import io
 
 from ..figures.html import page
-from ..guidance.writing import write_atomically
+from ..files.writing import write_atomically
 from ..trace.record import run_record
 from ..trace.trace import Trace
 from . import checks

@@ -10,7 +10,7 @@ from comfy_api.latest import io, ui
 from torch import Tensor
 
 from ..figures.film import Film
-from ..guidance.writing import write_atomically
+from ..files.writing import write_atomically
 from .saving import by_host, embedded, next_path, numbered, output_path, preview
 
 SAVES = ("none", "png", "svg", "all", "webp", "apng")

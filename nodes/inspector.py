@@ -11,7 +11,7 @@ import folder_paths
 from comfy_api.latest import io
 
 from ..figures.difference import NO_PICTURES
-from ..guidance.writing import NotWritten, write_atomically
+from ..files.writing import NotWritten, write_atomically
 from ..trace.record import fitting_steps, run_record, size_of
 from ..trace.trace import Trace
 from . import checks

@@ -12,7 +12,7 @@ from comfy.cli_args import args
 from comfy_api.latest import ui
 from torch import Tensor
 
-from ..guidance.writing import NotWritten, check_place, unwritten, write_for_mapping
+from ..files.writing import NotWritten, check_place, unwritten, write_for_mapping
 
 TRACES = "traces"
 LONGEST_PART = 200  # bytes of a part of a prefix: file systems allow 255, and a number and an ending follow

@@ -14,7 +14,7 @@ from ..figures.palette import THEMES
 from ..figures.pictures import Pictures
 from ..figures.strips import photo_of
 from ..figures.table import as_csv, as_json, as_text, left_out
-from ..guidance.writing import write_atomically
+from ..files.writing import write_atomically
 from ..trace.trace import Trace
 from . import checks
 from .figure_files import SAVES, image_of, saved

@@ -14,7 +14,7 @@ from torch import Tensor
 from ..classifiers.training import Course, Lesson, Student, accuracies, advanced, beginner, learn
 from ..denoisers.labels import entries_of
 from ..figures.loss import draw_loss
-from ..guidance.writing import check_place, write_atomically
+from ..files.writing import check_place, write_atomically
 from . import checks
 from .host import PIXELS, is_flow
 from .load_classifier import FOLDER

@@ -41,7 +41,7 @@ def tiny_weights(seed=0, dtype=torch.float32, **sizes):
 
 def write_tiny(path, weights=None, metadata=METADATA, **changes):
     """Save a tiny denoiser; a change whose value is None drops that metadata key."""
-    from guidance_geometry.guidance.files import write_safetensors
+    from guidance_geometry.files.safetensors import write_safetensors
 
     notes = {**metadata, **{f"gg.{key}": value for key, value in changes.items()}}
     notes = {key: value for key, value in notes.items() if value is not None}

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from ..classifiers.contract import CLAIMS
-from ..guidance.files import write_safetensors
+from ..files.safetensors import write_safetensors
 
 SAFE_SINCE = (2, 6)  # earlier versions' weights_only could be made to run code
 HOLDERS = ("state_dict", "model", "model_state_dict")

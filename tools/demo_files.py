@@ -14,8 +14,8 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from ..classifiers.networks import weights_of
 from ..denoisers.pocket import PocketUNet
-from ..guidance.files import read_safetensors, write_safetensors
-from ..guidance.writing import write_atomically
+from ..files.safetensors import read_safetensors, write_safetensors
+from ..files.writing import write_atomically
 from .demo_classifiers import NOISY_LOWEST, ClassifierRecipe
 from .demo_evaluation import Statistics
 from .demo_training import SIGMA_MAX, SIGMA_MIN

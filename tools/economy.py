@@ -21,8 +21,8 @@ import torch
 from torch import Tensor
 
 from ..classifiers.files import load_classifier
+from ..files.safetensors import read_safetensors, write_safetensors
 from ..guidance.chain import PLAIN, Chain, ChainState
-from ..guidance.files import read_safetensors, write_safetensors
 from ..guidance.predictions import Predictions
 from ..guidance.presets import PRESETS
 from ..guidance.rules.interval import Interval

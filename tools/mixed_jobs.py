@@ -10,7 +10,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from ..guidance.files import read_safetensors
+from ..files.safetensors import read_safetensors
 from .fuzz.catalogue import Catalogue
 from .fuzz.graphs import Builder, Graph
 

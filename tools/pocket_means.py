@@ -15,7 +15,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from ..guidance.files import read_safetensors, write_safetensors
+from ..files.safetensors import read_safetensors, write_safetensors
 from .demo_data import Images, images_from
 
 ROOT = Path(__file__).resolve().parents[1]

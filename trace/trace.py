@@ -18,7 +18,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..guidance.claims import (
+from ..files.claims import (
     ABSENT,
     ANYTHING,
     LINE,
@@ -40,9 +40,9 @@ from ..guidance.claims import (
     too_deep,
     whole,
 )
-from ..guidance.files import read_header, read_safetensors, safetensors_bytes
+from ..files.safetensors import read_header, read_safetensors, safetensors_bytes
+from ..files.writing import write_atomically
 from ..guidance.printing import Printed, shortened, told, words_of
-from ..guidance.writing import write_atomically
 from .directions import CROSS, with_directions
 from .gram import ROUNDING, VECTORS, GramRecord, negativity
 from .metrics import METRICS, Metric, term_metrics

@@ -8,7 +8,7 @@ from torch.nn import functional
 
 from guidance_geometry.classifiers.adm import SIZES, AdmClassifier, AdmEntrance, adm_size, schedule_sigmas
 from guidance_geometry.classifiers.reading import open_classifier
-from guidance_geometry.guidance.files import write_safetensors
+from guidance_geometry.files.safetensors import write_safetensors
 from guidance_geometry.tests.classifiers.slopes import lively, noise, slope_error
 
 COUNTS = {64: (307, 65_438_568), 128: (221, 42_568_040), 256: (249, 54_096_360), 512: (281, 54_448_360)}

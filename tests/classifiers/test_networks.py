@@ -8,7 +8,7 @@ import torch
 
 from guidance_geometry.classifiers.files import labels_of, load_classifier
 from guidance_geometry.classifiers.networks import ARCHITECTURES, build, weights_of
-from guidance_geometry.guidance.files import write_safetensors
+from guidance_geometry.files.safetensors import write_safetensors
 
 CLASSIFIERS = Path(__file__).resolve().parents[2] / "assets" / "classifiers"
 NAMES = ("pocket-clean-1", "pocket-judge-1", "pocket-noisy-1")

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from guidance_geometry.classifiers.reading import open_classifier
-from guidance_geometry.guidance.files import write_safetensors
+from guidance_geometry.files.safetensors import write_safetensors
 from guidance_geometry.tests.classifiers.slopes import noise, slope_error
 from guidance_geometry.tools.fuzz.tiny_folders import save_tiny
 

@@ -13,7 +13,7 @@ from safetensors.torch import save
 from guidance_geometry.classifiers.networks import SmallNoisy
 from guidance_geometry.classifiers.reading import open_classifier
 from guidance_geometry.classifiers.wired import CleanClassifier, NoisyClassifier
-from guidance_geometry.guidance.files import write_safetensors
+from guidance_geometry.files.safetensors import write_safetensors
 from guidance_geometry.tests.classifiers.slopes import noise
 from guidance_geometry.tests.classifiers.test_networks import CLASSIFIERS, stored
 

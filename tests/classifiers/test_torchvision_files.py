@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from guidance_geometry.classifiers.reading import open_classifier
-from guidance_geometry.guidance.files import write_safetensors
+from guidance_geometry.files.safetensors import write_safetensors
 from guidance_geometry.tests.classifiers.slopes import lively, noise, slope_error
 
 models = pytest.importorskip("torchvision", reason="torchvision comes with the host").models

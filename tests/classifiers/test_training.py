@@ -11,8 +11,8 @@ from guidance_geometry.classifiers.preprocessing import Preprocessing
 from guidance_geometry.classifiers.reading import open_classifier
 from guidance_geometry.classifiers.training import Course, Lesson, accuracies, advanced, beginner, learn
 from guidance_geometry.classifiers.wired import CleanClassifier, NoisyClassifier
+from guidance_geometry.files.writing import write_atomically
 from guidance_geometry.guidance.mixture import make_mixture
-from guidance_geometry.guidance.writing import write_atomically
 from guidance_geometry.tests.classifiers.slopes import noise, slope_error
 from guidance_geometry.tests.classifiers.test_networks import CLASSIFIERS
 

@@ -13,7 +13,7 @@ from guidance_geometry.figures.html import page
 from guidance_geometry.figures.order import Order
 from guidance_geometry.figures.pictures import Pictures
 from guidance_geometry.figures.table import as_csv, as_json, as_text
-from guidance_geometry.guidance.files import read_safetensors, write_safetensors
+from guidance_geometry.files.safetensors import read_safetensors, write_safetensors
 from guidance_geometry.tests.hostile import ABSURD, deep, mutated
 from guidance_geometry.tests.traces import exact_trace
 from guidance_geometry.trace.directions import directions_of

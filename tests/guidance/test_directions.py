@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from guidance_geometry.guidance.files import write_atomically
+from guidance_geometry.files.safetensors import write_atomically
 from guidance_geometry.tests.traces import exact_trace
 from guidance_geometry.trace.directions import directions_of, with_directions
 from guidance_geometry.trace.gram import VECTORS, gram

@@ -6,7 +6,7 @@ import pytest
 import torch
 from safetensors.torch import save
 
-from guidance_geometry.guidance.files import read_header, read_safetensors, write_atomically, write_safetensors
+from guidance_geometry.files.safetensors import read_header, read_safetensors, write_atomically, write_safetensors
 
 TENSORS = {"a": torch.arange(6.0).reshape(2, 3), "b": torch.tensor([1, 2], dtype=torch.int64)}
 

@@ -6,7 +6,7 @@ from functools import cache
 import pytest
 import torch
 
-from guidance_geometry.guidance.files import read_safetensors, write_safetensors
+from guidance_geometry.files.safetensors import read_safetensors, write_safetensors
 from guidance_geometry.guidance.mixture import make_mixture
 from guidance_geometry.tests.oracles import reference_sigmas
 from guidance_geometry.trace import metrics

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from guidance_geometry.guidance.files import write_safetensors
+from guidance_geometry.files.safetensors import write_safetensors
 
 DOCS = Path(__file__).resolve().parents[2] / "web" / "docs"
 OWN = ["pocket-clean-1", "pocket-judge-1", "pocket-noisy-1"]

@@ -8,7 +8,7 @@ import re
 import pytest
 import torch
 
-from guidance_geometry.guidance.writing import NotWritten, check_place, replacing, unwritten, write_atomically
+from guidance_geometry.files.writing import NotWritten, check_place, replacing, unwritten, write_atomically
 from guidance_geometry.tests.traces import exact_trace
 
 from .test_bits import guided, ksampler

@@ -4,7 +4,7 @@ import pytest
 import torch
 from PIL import Image
 
-from guidance_geometry.guidance.files import write_safetensors
+from guidance_geometry.files.safetensors import write_safetensors
 from guidance_geometry.tools.bench.reliability import moved
 from guidance_geometry.tools.mixed_jobs import UNFINISHED, Folder, broken, checksum
 

@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 from ...classifiers.reading import open_classifier
-from ...guidance.files import read_safetensors, write_safetensors
+from ...files.safetensors import read_safetensors, write_safetensors
 from ..demo_files import write_json
 from ..sources import origin
 

@@ -19,7 +19,7 @@ import safetensors.torch
 import torch
 from torch import Tensor
 
-from .printing import shortened
+from ..guidance.printing import shortened
 from .writing import write_atomically
 
 MAX_HEADER = 16 * 2**20  # the largest model files in use carry about 1 MB

@@ -14,7 +14,7 @@ import safetensors
 import safetensors.torch
 from torch import Tensor
 
-from .printing import words_of
+from ..guidance.printing import words_of
 
 FULL = "The disk is full: free some space, then queue again."
 FOLDER = "A file stands where a folder is needed: choose another name, or move that file."

@@ -11,7 +11,7 @@ import math
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
 
-from .printing import LONE_SURROGATE, shortened, told
+from ..guidance.printing import LONE_SURROGATE, shortened, told
 
 LINE, PAGE = 200, 20_000  # characters: of a name, of a note
 DEEPEST = 64  # lists within lists; workflows need about ten
