@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from .energies import At, AugmentedEnergy, Energy, draws_at, judges
+from .energies.protocol import At, AugmentedEnergy, Energy, draws_at, judges
 from .gradients import (
     EVALUATIONS,
     NORMALISATIONS,

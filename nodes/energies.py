@@ -8,8 +8,8 @@ from torch import Tensor
 
 from ..classifiers.wired import ImageNetwork
 from ..denoisers.labels import MOST, entries_of, label_indices
-from ..guidance.energies import LABEL_KINDS, CombinedEnergy, LabelEnergy, MaskedEnergy
-from ..guidance.likeness import (
+from ..guidance.energies.protocol import LABEL_KINDS, CombinedEnergy, LabelEnergy, MaskedEnergy
+from ..guidance.energies.reference import (
     ColourEnergy,
     FeatureEnergy,
     MeasuredEnergy,

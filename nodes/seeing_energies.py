@@ -9,8 +9,8 @@ from comfy_api.latest import io
 from torch import Tensor
 
 from ..denoisers.labels import entries_of, label_indices
-from ..guidance.label_maps import map_of_colours, map_of_levels, map_of_mask
-from ..guidance.seeing import DISTANCES, TEXT_KINDS, DepthEnergy, SegmentationEnergy, TextEnergy
+from ..guidance.energies.label_maps import map_of_colours, map_of_levels, map_of_mask
+from ..guidance.energies.perception import DISTANCES, TEXT_KINDS, DepthEnergy, SegmentationEnergy, TextEnergy
 from .checks import checked, choice, insist, validated, verdict
 from .energies import CATEGORY, NOBODY, OUT, answering, region, spread_input
 from .sockets import choice_input

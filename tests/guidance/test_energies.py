@@ -5,7 +5,8 @@ import math
 import pytest
 import torch
 
-from guidance_geometry.guidance.energies import (
+from guidance_geometry.guidance.energies.protocol.perception import DepthEnergy, SegmentationEnergy, TextEnergy
+from guidance_geometry.guidance.energies.protocol.protocol import (
     At,
     AugmentedEnergy,
     CombinedEnergy,
@@ -13,8 +14,7 @@ from guidance_geometry.guidance.energies import (
     MaskedEnergy,
     judges,
 )
-from guidance_geometry.guidance.gradients import gradient_of, smoothed
-from guidance_geometry.guidance.likeness import (
+from guidance_geometry.guidance.energies.protocol.reference import (
     ColourEnergy,
     FeatureEnergy,
     MeasuredEnergy,
@@ -22,7 +22,7 @@ from guidance_geometry.guidance.likeness import (
     StyleEnergy,
     TintEnergy,
 )
-from guidance_geometry.guidance.seeing import DepthEnergy, SegmentationEnergy, TextEnergy
+from guidance_geometry.guidance.gradients import gradient_of, smoothed
 from guidance_geometry.tests.guidance.fake_networks import Depth, Extractor, Segmenter, Towers
 
 LABELS = ("cat", "dog", "robot", "plant")

@@ -7,8 +7,8 @@ import torch
 
 from guidance_geometry.classifiers.exact import MixtureClassifier
 from guidance_geometry.classifiers.wired import WiredNetwork
-from guidance_geometry.guidance import energies, likeness, seeing
 from guidance_geometry.guidance.chain import Chain, Foreign, chain_of
+from guidance_geometry.guidance.energies.protocol import perception, protocol, reference
 from guidance_geometry.guidance.presets import PRESETS
 from guidance_geometry.guidance.printing import LONGEST, Printed, shown, text_of, told
 from guidance_geometry.guidance.rules.contract import Rule
@@ -54,7 +54,7 @@ def subclasses(kind):
 def printed_classes():
     """Every class of the pack that is printed, and every rule and energy within them."""
     assert {Chain, Foreign, Trace, WiredNetwork, MixtureClassifier, GradientOptions} <= {*subclasses(Printed)}
-    assert {energies.LabelEnergy, likeness.StyleEnergy, seeing.DepthEnergy} <= {*subclasses(Printed)}
+    assert {protocol.LabelEnergy, reference.StyleEnergy, perception.DepthEnergy} <= {*subclasses(Printed)}
     ours = [kind for kind in subclasses(Printed) if kind.__module__.startswith("guidance_geometry")]
     return sorted(ours, key=lambda kind: kind.__name__)
 
@@ -88,9 +88,9 @@ def test_a_foreign_rule_keeps_its_own_text():
 
 
 def test_nested_energies_print_only_a_page():
-    made = energies.MaskedEnergy(likeness.SmoothEnergy(), torch.ones(1, 2, 2))
+    made = protocol.MaskedEnergy(reference.SmoothEnergy(), torch.ones(1, 2, 2))
     for _ in range(3000):
-        made = energies.MaskedEnergy(made, torch.ones(1, 2, 2))
+        made = protocol.MaskedEnergy(made, torch.ones(1, 2, 2))
     assert len(str(made)) <= LONGEST
 
 

@@ -6,9 +6,9 @@ import pytest
 import torch
 
 from guidance_geometry.guidance.chain import PLAIN
-from guidance_geometry.guidance.energies import CombinedEnergy, LabelEnergy
+from guidance_geometry.guidance.energies.protocol.protocol import CombinedEnergy, LabelEnergy
+from guidance_geometry.guidance.energies.protocol.reference import SmoothEnergy
 from guidance_geometry.guidance.gradients import at_denoised, noise_aware
-from guidance_geometry.guidance.likeness import SmoothEnergy
 from guidance_geometry.guidance.mixture import make_mixture
 from guidance_geometry.guidance.schedules import Run
 from guidance_geometry.guidance.terms import UNITS, GradientOptions, GradientTerm, Place, WatchTerm

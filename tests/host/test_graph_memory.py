@@ -20,7 +20,7 @@ class Heavy(Bright):
 
 
 def heavy():
-    from guidance_geometry.guidance.energies import LabelEnergy
+    from guidance_geometry.guidance.energies.protocol.protocol import LabelEnergy
 
     return LabelEnergy(Heavy(), ((0,),))
 

@@ -9,8 +9,8 @@ from itertools import pairwise
 import pytest
 import torch
 
-from guidance_geometry.guidance.energies import LabelEnergy, draws_at
-from guidance_geometry.guidance.likeness import MeasuredEnergy
+from guidance_geometry.guidance.energies.protocol.protocol import LabelEnergy, draws_at
+from guidance_geometry.guidance.energies.protocol.reference import MeasuredEnergy
 from guidance_geometry.guidance.mixture import make_mixture
 from guidance_geometry.guidance.terms import BACKPROP, CLEAN_X0, GradientOptions, GradientTerm, Place, Strength
 from guidance_geometry.samplers.loop import Recurrence, item_noise, run

@@ -8,8 +8,8 @@ from typing import Protocol
 import torch
 from torch import Tensor, nn
 
-from .energies import CLEAN, Asking, At, Named, Network, in_turn, resized_mask, unmoved
-from .vectors import flat, promoted
+from ..vectors import flat, promoted
+from .protocol import CLEAN, Asking, At, Named, Network, in_turn, resized_mask, unmoved
 
 ROOT = 1e-12  # under a root: its slope at 0 is infinite
 

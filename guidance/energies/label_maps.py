@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from .seeing import IGNORED
+from .perception import IGNORED
 
 LEVELS = 255  # of a grey picture
 NEAREST = 0.1  # of the range 0 .. 1, by which every channel of a drawn colour may be off

@@ -8,9 +8,9 @@ from typing import Protocol
 import torch
 from torch import Tensor, nn
 
-from .energies import CLEAN, Asking, At, Classifier, Network, in_turn, unmoved
-from .printing import shown
-from .vectors import flat, promoted
+from ..printing import shown
+from ..vectors import flat, promoted
+from .protocol import CLEAN, Asking, At, Classifier, Network, in_turn, unmoved
 
 TEXT_KINDS = ("probability", "cosine")
 DISTANCES = ("L1", "L2")

@@ -13,8 +13,8 @@ from typing import Any, NamedTuple, Protocol, TypeVar
 import torch
 from torch import Tensor, nn
 
-from .printing import Printed, text_of
-from .vectors import promoted
+from ..printing import Printed, text_of
+from ..vectors import promoted
 
 Answer = TypeVar("Answer")
 LABEL_KINDS = ("label", "not label", "joint logit", "multi-label")
