@@ -5,8 +5,8 @@ from __future__ import annotations
 from comfy_api.latest import io
 
 from ..guidance.chain import PLAIN, chain_of
-from ..guidance.gradients import EVALUATIONS, NORMALISATIONS
-from ..guidance.terms import USUAL, GradientOptions, GradientTerm, WatchTerm
+from ..guidance.gradients.estimators import EVALUATIONS, NORMALISATIONS
+from ..guidance.gradients.term import USUAL, GradientOptions, GradientTerm, WatchTerm
 from .checks import checked, choice, empty_window, insist, validated, verdict
 from .energies import CATEGORY, ENERGY
 from .rules.link import CHAIN, UPSTREAM, say

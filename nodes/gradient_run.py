@@ -16,9 +16,9 @@ import comfy.patcher_extension
 import torch
 from torch import Tensor, nn
 
-from ..guidance.gradients import bounded, gain, is_dead
+from ..guidance.gradients.estimators import bounded, gain, is_dead
+from ..guidance.gradients.term import BACKPROP, CLEAN_X0, NOISY, GradientTerm, Place, Strength, WatchTerm
 from ..guidance.schedules import Run
-from ..guidance.terms import BACKPROP, CLEAN_X0, NOISY, GradientTerm, Place, Strength, WatchTerm
 from ..guidance.vectors import rms
 from . import host
 from .autograd import (

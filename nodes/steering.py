@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from ..guidance.terms import GradientTerm, Strength
+from ..guidance.gradients.term import GradientTerm, Strength
 from ..samplers.shifts import PAPERS, ShiftLaw, leaning, taken_steps
 from ..samplers.steps import Level
 from .gradient_run import GradientRun

@@ -26,8 +26,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from ..guidance.gradients import LEAST_ALPHA, spread
-from ..guidance.terms import BACKPROP, CLEAN_X0, Strength
+from ..guidance.gradients.estimators import LEAST_ALPHA, spread
+from ..guidance.gradients.term import BACKPROP, CLEAN_X0, Strength
 from ..guidance.vectors import norm, per_item, promoted
 from .steps import Level, follow
 from .tagged import plain, redrawn

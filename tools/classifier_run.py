@@ -18,7 +18,7 @@ from ..figures.blog import draw_figure
 from ..figures.order import Order
 from ..figures.page import PULL
 from ..figures.pictures import Pictures
-from ..guidance.gradients import noise_aware
+from ..guidance.gradients.estimators import noise_aware
 from ..guidance.mixture import GaussianMixture, make_mixture
 from ..samplers.loop import State, item_noise, run
 from ..samplers.steps import Level, ddim, ddpm, level

@@ -22,7 +22,7 @@ import torch
 
 from ..files.writing import write_atomically
 from ..guidance.energies.protocol import CLEAN, At, LabelEnergy
-from ..guidance.gradients import gradient_of
+from ..guidance.gradients.estimators import gradient_of
 from .bench.sampler_overhead import enter_host, seconds
 from .roads import BACKPROP, CLEAN_X0, KEPT, NOISY, ROADS, gradient_chain
 from .sources import origin

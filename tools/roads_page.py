@@ -7,7 +7,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
 
-from ..guidance.terms import UNITS
+from ..guidance.gradients.term import UNITS
 from .bench.transformers_versions import answered
 from .road_costs import ABOUT, MEMORY, TIMES, file_of
 from .roads import BATCH, CFG, ROADS, SEED, Row

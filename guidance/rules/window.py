@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+from ..gradients.term import Term
 from ..predictions import Predictions
 from ..schedules import Run
-from ..terms import Term
 from .contract import WHOLE, Rule, Source
 
 

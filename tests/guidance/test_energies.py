@@ -22,7 +22,7 @@ from guidance_geometry.guidance.energies.protocol.reference import (
     StyleEnergy,
     TintEnergy,
 )
-from guidance_geometry.guidance.gradients import gradient_of, smoothed
+from guidance_geometry.guidance.gradients.estimators.estimators import gradient_of, smoothed
 from guidance_geometry.tests.guidance.fake_networks import Depth, Extractor, Segmenter, Towers
 
 LABELS = ("cat", "dog", "robot", "plant")

@@ -8,10 +8,10 @@ import torch
 from guidance_geometry.guidance.chain import PLAIN
 from guidance_geometry.guidance.energies.protocol.protocol import CombinedEnergy, LabelEnergy
 from guidance_geometry.guidance.energies.protocol.reference import SmoothEnergy
-from guidance_geometry.guidance.gradients import at_denoised, noise_aware
+from guidance_geometry.guidance.gradients.estimators.estimators import at_denoised, noise_aware
+from guidance_geometry.guidance.gradients.estimators.term import UNITS, GradientOptions, GradientTerm, Place, WatchTerm
 from guidance_geometry.guidance.mixture import make_mixture
 from guidance_geometry.guidance.schedules import Run
-from guidance_geometry.guidance.terms import UNITS, GradientOptions, GradientTerm, Place, WatchTerm
 
 MIXTURE = make_mixture((3, 4, 4), classes=3, seed=2)
 RUN = Run((8.0, 4.0, 2.0, 1.0, 0.0))

@@ -12,7 +12,7 @@ LABELS = torch.tensor([0, 1, 2])
 
 def chain_of(energy, **knobs):
     from guidance_geometry.guidance.chain import PLAIN
-    from guidance_geometry.guidance.terms import GradientTerm
+    from guidance_geometry.guidance.gradients.estimators.term import GradientTerm
 
     return PLAIN.then(GradientTerm(energy, **knobs))
 
@@ -144,7 +144,7 @@ def test_what_the_network_outputs_makes_no_difference(exact, empty_latent, kind,
 @pytest.mark.parametrize("space", ["ve", "flow"])
 def test_backprop_multiplies_by_the_posterior_covariance(exact, empty_latent, space):
     """(sigma^2 / alpha) J^T h, with the closed form's own Jacobian in double precision."""
-    from guidance_geometry.guidance.gradients import through_denoiser
+    from guidance_geometry.guidance.gradients.estimators.estimators import through_denoiser
 
     parts, energy, mixture = exact[space]
     for step in observed(parts, empty_latent(space), "euler", chain_of(energy, evaluation="x0 + backprop")):
@@ -223,7 +223,7 @@ def test_the_gradient_through_the_network_is_that_of_finite_differences(pocket, 
 
 
 def test_recomputed_blocks_give_the_same_gradient(pocket, empty_latent):
-    from guidance_geometry.guidance.terms import GradientOptions
+    from guidance_geometry.guidance.gradients.estimators.term import GradientOptions
 
     parts, latent = pocket("fp32"), empty_latent("pocket", 2)
     kept, twice = (
@@ -284,7 +284,7 @@ def test_a_gradient_every_other_step_begins_with_one(exact, empty_latent, space,
 def test_a_kept_gradient_of_another_road_is_not_used(pocket, empty_latent):
     """Memory ends in the second step: the first term was asked through the denoiser, and is asked anew without."""
     from guidance_geometry.guidance.energies.protocol.protocol import LabelEnergy
-    from guidance_geometry.guidance.terms import GradientTerm
+    from guidance_geometry.guidance.gradients.estimators.term import GradientTerm
 
     failing = GradientTerm(LabelEnergy(Failing(2), ((0,),)), evaluation="x0 + backprop", start=0.1)
     guidance = chain_of(bright(), evaluation="x0 + backprop", every=3).then(failing)
@@ -313,7 +313,7 @@ def test_an_interrupt_in_the_middle_leaves_the_host_healthy(pocket, empty_latent
 
 
 def test_the_trace_holds_the_gradient_and_what_the_energies_said(exact, empty_latent):
-    from guidance_geometry.guidance.terms import WatchTerm
+    from guidance_geometry.guidance.gradients.estimators.term import WatchTerm
     from guidance_geometry.trace.gram import VECTORS
 
     parts, energy, mixture = exact["ve"]
@@ -353,7 +353,7 @@ def test_a_run_with_one_prediction_still_has_its_figures(exact, empty_latent):
 
 def test_watching_changes_no_bit(labelled, empty_latent):
     from guidance_geometry.guidance.chain import PLAIN
-    from guidance_geometry.guidance.terms import WatchTerm
+    from guidance_geometry.guidance.gradients.estimators.term import WatchTerm
 
     arguments = (*labelled["pocket"], empty_latent("pocket"), "dpmpp_2m")
     watched = guided(*arguments, guidance=PLAIN.then(WatchTerm(bright())))
@@ -383,7 +383,7 @@ def test_a_push_measured_by_nothing_is_said(pocket, empty_latent):
     [("x0 + backprop", "gradient does not read backward_steps at x0 + backprop"), ("x0", None)],
 )
 def test_an_option_that_is_not_read_is_said(pocket, empty_latent, evaluation, words):
-    from guidance_geometry.guidance.terms import GradientOptions
+    from guidance_geometry.guidance.gradients.estimators.term import GradientOptions
 
     options = GradientOptions(draws=2, backward_steps=2, radius=0.1)
     guidance = chain_of(bright(), evaluation=evaluation, options=options)

@@ -11,8 +11,15 @@ import torch
 
 from guidance_geometry.guidance.energies.protocol.protocol import LabelEnergy, draws_at
 from guidance_geometry.guidance.energies.protocol.reference import MeasuredEnergy
+from guidance_geometry.guidance.gradients.estimators.term import (
+    BACKPROP,
+    CLEAN_X0,
+    GradientOptions,
+    GradientTerm,
+    Place,
+    Strength,
+)
 from guidance_geometry.guidance.mixture import make_mixture
-from guidance_geometry.guidance.terms import BACKPROP, CLEAN_X0, GradientOptions, GradientTerm, Place, Strength
 from guidance_geometry.samplers.loop import Recurrence, item_noise, run
 from guidance_geometry.samplers.shifts import ShiftLaw, leaning, taken_steps
 from guidance_geometry.samplers.steps import ddim, level, renoise, up_and_down

@@ -46,8 +46,8 @@ def changed(copy, tool, name):
 @pytest.mark.parametrize(
     ("tool", "name"),
     [
-        ("roads", "guidance/terms.py"),
-        ("roads", "guidance/gradients.py"),
+        ("roads", "guidance/gradients/term.py"),
+        ("roads", "guidance/gradients/estimators.py"),
         ("roads", "nodes/gradient_run.py"),
         ("roads", "samplers/steps.py"),
         ("roads", "denoisers/pocket.py"),
@@ -59,7 +59,7 @@ def changed(copy, tool, name):
         ("economy", "guidance/chain.py"),
         ("economy", "tools/demo_evaluation.py"),
         ("economy", "assets/denoisers/pocket-1.safetensors"),
-        ("road_costs", "guidance/terms.py"),
+        ("road_costs", "guidance/gradients/term.py"),
         ("road_costs", "nodes/autograd.py"),
         ("bench/transformers_versions", "classifiers/transformers_folders.py"),
         ("bench/transformers_versions", "tools/fuzz/tiny_folders.py"),

@@ -13,8 +13,8 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from ...guidance.gradients.term import BACKPROP, CLEAN_X0, NOISY
 from ...guidance.predictions import denoised_from, output_from
-from ...guidance.terms import BACKPROP, CLEAN_X0, NOISY
 from ...tests import exact_toy as toy
 from ...tests.toy_roads import DATA, LEVELS, guided, states
 from ..provision import ROOT

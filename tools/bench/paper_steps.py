@@ -61,7 +61,7 @@ def sampler_of(way: Way) -> Any:
 def sampled(demo: Demo, way: Way, energy: Any, batch: int, seed: int) -> Tensor:  # -> [batch, 3, 32, 32]
     """Samples of the null label, steered by an energy."""
     from ...guidance.chain import PLAIN
-    from ...guidance.terms import GradientTerm
+    from ...guidance.gradients.term import GradientTerm
     from ...nodes.sampling import GGGuidedSampler
 
     term = GradientTerm(energy, weight=way.scale, evaluation="x0 + backprop")

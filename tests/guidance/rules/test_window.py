@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from guidance_geometry.guidance.chain import PLAIN, Chain, Foreign, chain_of
+from guidance_geometry.guidance.gradients.estimators.term import GradientTerm, WatchTerm
 from guidance_geometry.guidance.rules.adaptive_projected import AdaptiveProjected
 from guidance_geometry.guidance.rules.angle import Angle
 from guidance_geometry.guidance.rules.autoguidance import Autoguidance
@@ -17,7 +18,6 @@ from guidance_geometry.guidance.rules.rescale import Rescale
 from guidance_geometry.guidance.rules.reuse import Reuse
 from guidance_geometry.guidance.rules.window import Windowed, windowed
 from guidance_geometry.guidance.schedules import ScaleSchedule
-from guidance_geometry.guidance.terms import GradientTerm, WatchTerm
 from guidance_geometry.tests.toys import RUN, toy
 
 GAMMA = 4.0

@@ -9,8 +9,11 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from .energies.protocol import At, AugmentedEnergy, Energy, draws_at, judges
-from .gradients import (
+from ..energies.protocol import At, AugmentedEnergy, Energy, draws_at, judges
+from ..printing import Printed, shown, text_of
+from ..rules.contract import Rule
+from ..schedules import Run
+from .estimators import (
     EVALUATIONS,
     NORMALISATIONS,
     LogProb,
@@ -21,9 +24,6 @@ from .gradients import (
     spread,
     through_denoiser,
 )
-from .printing import Printed, shown, text_of
-from .rules.contract import Rule
-from .schedules import Run
 
 NOISY, BACKPROP, CLEAN_X0 = EVALUATIONS
 UNITS = {NOISY: 1.0, BACKPROP: 2.0, CLEAN_X0: 100.0}  # gamma at scale 1: docs/classifier-guidance.md

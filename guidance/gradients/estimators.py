@@ -19,7 +19,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from .vectors import norm, per_item, promoted, rms
+from ..vectors import norm, per_item, promoted, rms
 
 LogProb = Callable[[Tensor], Tensor]  # [B, ...] -> [B], each from its own item alone
 LEAST_ALPHA = 0.02  # below it sigma^2 / alpha multiplies what a network's gradient leaves instead of an exact 0
