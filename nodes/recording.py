@@ -21,8 +21,8 @@ import comfy.samplers
 import torch
 from torch import Tensor
 
+from ..samplers.noise_tracking import plain
 from ..samplers.steps import FORMULAS, READS_UNCOND
-from ..samplers.tagged import plain
 from ..trace.accumulator import Capture, Ledger
 from ..trace.faults import kept_out
 from ..trace.recorder import RECUR, Call, Recorded, Recorder

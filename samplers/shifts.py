@@ -29,8 +29,8 @@ from torch import Tensor
 from ..guidance.gradients.estimators import LEAST_ALPHA, spread
 from ..guidance.gradients.term import BACKPROP, CLEAN_X0, Strength
 from ..guidance.vectors import norm, per_item, promoted
+from .noise_tracking import plain, redrawn
 from .steps import Level, follow
-from .tagged import plain, redrawn
 
 TINY = torch.finfo(torch.float32).tiny  # a gradient this short has no direction in float32
 

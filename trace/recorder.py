@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 
 from torch import Tensor
 
-from ..samplers.tagged import Parts, parts_of, plain, tag
+from ..samplers.noise_tracking import Parts, parts_of, plain, tag
 
 RECUR = "recur"  # stage of a step back to a noisier level
 SAME_LEVEL = 1e-4  # relative; a sampler may keep its levels in another precision than it hands to the model

@@ -5,8 +5,8 @@ from itertools import pairwise
 import pytest
 import torch
 
+from guidance_geometry.samplers.noise_tracking import plain
 from guidance_geometry.samplers.steps import FORMULAS
-from guidance_geometry.samplers.tagged import plain
 from guidance_geometry.trace.accumulator import Capture, Ledger
 from guidance_geometry.trace.gram import VECTORS, GramRecord
 from guidance_geometry.trace.recorder import Recorded, Recorder

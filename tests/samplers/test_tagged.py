@@ -3,7 +3,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from guidance_geometry.samplers.tagged import Tagged, parts_of, plain, tag
+from guidance_geometry.samplers.noise_tracking import Tagged, parts_of, plain, tag
 
 SCALARS = st.floats(-3, 3, allow_nan=False).filter(lambda v: abs(v) > 1e-3)
 
