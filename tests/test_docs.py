@@ -54,7 +54,7 @@ def rows_of(page, heading):
 
 
 def test_the_measured_roads_reach_what_the_project_promises():
-    from guidance_geometry.guidance.gradients.estimators.term import UNITS
+    from guidance_geometry.guidance.gradients.term import UNITS
     from guidance_geometry.tools.bench.classifier_guidance import REACHED
 
     accuracy = {}

@@ -4,7 +4,7 @@ import math
 
 import torch
 
-from guidance_geometry.guidance.gradients.estimators.estimators import at_denoised, noise_aware, through_denoiser
+from guidance_geometry.guidance.gradients.estimators import at_denoised, noise_aware, through_denoiser
 from guidance_geometry.tests import exact_toy as toy
 
 DATA = math.sqrt(toy.VARIANCE)

@@ -6,9 +6,9 @@ import torch
 from guidance_geometry.classifiers.preprocessing import Preprocessing
 from guidance_geometry.classifiers.reading import open_classifier
 from guidance_geometry.classifiers.wired import CleanClassifier
-from guidance_geometry.guidance.energies.protocol.perception import DepthEnergy, SegmentationEnergy, TextEnergy
-from guidance_geometry.guidance.energies.protocol.reference import FeatureEnergy, StyleEnergy
-from guidance_geometry.guidance.gradients.estimators.estimators import gradient_of
+from guidance_geometry.guidance.energies.perception import DepthEnergy, SegmentationEnergy, TextEnergy
+from guidance_geometry.guidance.energies.reference import FeatureEnergy, StyleEnergy
+from guidance_geometry.guidance.gradients.estimators import gradient_of
 from guidance_geometry.tests.classifiers.slopes import lively, noise, slope_error
 from guidance_geometry.tests.queue.prompts import ROOT
 from guidance_geometry.tools.fuzz.tiny_folders import save_tiny

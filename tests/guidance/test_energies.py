@@ -5,8 +5,8 @@ import math
 import pytest
 import torch
 
-from guidance_geometry.guidance.energies.protocol.perception import DepthEnergy, SegmentationEnergy, TextEnergy
-from guidance_geometry.guidance.energies.protocol.protocol import (
+from guidance_geometry.guidance.energies.perception import DepthEnergy, SegmentationEnergy, TextEnergy
+from guidance_geometry.guidance.energies.protocol import (
     At,
     AugmentedEnergy,
     CombinedEnergy,
@@ -14,7 +14,7 @@ from guidance_geometry.guidance.energies.protocol.protocol import (
     MaskedEnergy,
     judges,
 )
-from guidance_geometry.guidance.energies.protocol.reference import (
+from guidance_geometry.guidance.energies.reference import (
     ColourEnergy,
     FeatureEnergy,
     MeasuredEnergy,
@@ -22,7 +22,7 @@ from guidance_geometry.guidance.energies.protocol.reference import (
     StyleEnergy,
     TintEnergy,
 )
-from guidance_geometry.guidance.gradients.estimators.estimators import gradient_of, smoothed
+from guidance_geometry.guidance.gradients.estimators import gradient_of, smoothed
 from guidance_geometry.tests.guidance.fake_networks import Depth, Extractor, Segmenter, Towers
 
 LABELS = ("cat", "dog", "robot", "plant")

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from guidance_geometry.guidance.gradients.estimators.estimators import bounded, gain, is_dead, noise_aware, spread
+from guidance_geometry.guidance.gradients.estimators import bounded, gain, is_dead, noise_aware, spread
 from guidance_geometry.guidance.mixture import make_mixture
 
 MIXTURE = make_mixture((3, 8, 8), classes=3, seed=2)

@@ -2,7 +2,7 @@
 
 import torch
 
-from guidance_geometry.guidance.energies.protocol.reference import FeatureEnergy, StyleEnergy, gram_matrix
+from guidance_geometry.guidance.energies.reference import FeatureEnergy, StyleEnergy, gram_matrix
 from guidance_geometry.tests.guidance.fake_networks import Extractor, weights
 
 PICTURES = 0.3 * weights(2, 3, 8, 8, seed=3)

@@ -3,10 +3,10 @@
 import pytest
 import torch
 
-from guidance_geometry.guidance.energies.protocol.label_maps import map_of_colours, map_of_levels, map_of_mask
-from guidance_geometry.guidance.energies.protocol.perception import IGNORED, DepthEnergy, SegmentationEnergy, TextEnergy
-from guidance_geometry.guidance.energies.protocol.protocol import At, judges
-from guidance_geometry.guidance.gradients.estimators.estimators import gradient_of
+from guidance_geometry.guidance.energies.label_maps import map_of_colours, map_of_levels, map_of_mask
+from guidance_geometry.guidance.energies.perception import IGNORED, DepthEnergy, SegmentationEnergy, TextEnergy
+from guidance_geometry.guidance.energies.protocol import At, judges
+from guidance_geometry.guidance.gradients.estimators import gradient_of
 from guidance_geometry.tests.guidance.fake_networks import Depth, Segmenter, Towers, weights
 
 X = 0.3 * weights(3, 3, 8, 8)

@@ -6,10 +6,10 @@ import pytest
 import torch
 
 from guidance_geometry.guidance.chain import PLAIN
-from guidance_geometry.guidance.energies.protocol.protocol import CombinedEnergy, LabelEnergy
-from guidance_geometry.guidance.energies.protocol.reference import SmoothEnergy
-from guidance_geometry.guidance.gradients.estimators.estimators import at_denoised, noise_aware
-from guidance_geometry.guidance.gradients.estimators.term import UNITS, GradientOptions, GradientTerm, Place, WatchTerm
+from guidance_geometry.guidance.energies.protocol import CombinedEnergy, LabelEnergy
+from guidance_geometry.guidance.energies.reference import SmoothEnergy
+from guidance_geometry.guidance.gradients.estimators import at_denoised, noise_aware
+from guidance_geometry.guidance.gradients.term import UNITS, GradientOptions, GradientTerm, Place, WatchTerm
 from guidance_geometry.guidance.mixture import make_mixture
 from guidance_geometry.guidance.schedules import Run
 

@@ -6,7 +6,7 @@ from itertools import pairwise
 import pytest
 import torch
 
-from guidance_geometry.guidance.gradients.estimators.estimators import at_denoised, noise_aware, spread
+from guidance_geometry.guidance.gradients.estimators import at_denoised, noise_aware, spread
 from guidance_geometry.guidance.predictions import denoised_from, output_from
 from guidance_geometry.tests import exact_toy as toy
 from guidance_geometry.tests.toy_roads import DATA, LEVELS, guided, states, target

@@ -38,8 +38,8 @@ def through_host(road, steps, count=toy.COUNT):
     import comfy.samplers
 
     from guidance_geometry.guidance.chain import PLAIN
-    from guidance_geometry.guidance.energies.protocol.protocol import LabelEnergy
-    from guidance_geometry.guidance.gradients.estimators.term import GradientOptions, GradientTerm
+    from guidance_geometry.guidance.energies.protocol import LabelEnergy
+    from guidance_geometry.guidance.gradients.term import GradientOptions, GradientTerm
     from guidance_geometry.nodes.native_model import native_mixture
     from guidance_geometry.nodes.sampling import chain_guider
     from guidance_geometry.nodes.start import conditioning
@@ -158,7 +158,7 @@ def spoilt(t):
 @pytest.mark.parametrize("name", ["SD15", "SDXL", "SD3", "Flux"])
 def test_blocks_of_the_hosts_families_computed_twice_give_the_same_gradient(host, name):
     """They add in place to what they are given by name as well."""
-    from guidance_geometry.guidance.gradients.estimators.term import GradientOptions
+    from guidance_geometry.guidance.gradients.term import GradientOptions
     from guidance_geometry.tests.tiny_families import family, latent, text
 
     from .test_gradient_run import bright, chain_of, observed
@@ -272,7 +272,7 @@ def unwilling(hosts, *args, **named):
 @pytest.mark.parametrize("recompute", [False, True])
 def test_an_attention_without_backward_is_replaced_and_the_gradient_is_whole(host, attention, recompute):
     """Residuals around it would carry a part of the gradient, and nobody would see that the rest is missing."""
-    from guidance_geometry.guidance.gradients.estimators.term import GradientOptions
+    from guidance_geometry.guidance.gradients.term import GradientOptions
     from guidance_geometry.tests.tiny_families import family, text
 
     from .test_gradient_run import bright, chain_of, observed
@@ -490,7 +490,7 @@ def test_the_way_back_through_half_precision_keeps_small_gradients(host, small):
 
 def test_a_faint_energy_reaches_a_model_in_half_precision(host):
     """The same gradient, smaller by a power of two, to the last bit."""
-    from guidance_geometry.guidance.energies.protocol.protocol import CombinedEnergy
+    from guidance_geometry.guidance.energies.protocol import CombinedEnergy
     from guidance_geometry.tests.tiny_families import family, text
 
     from .test_gradient_run import bright, chain_of, observed
@@ -536,7 +536,7 @@ class Seeing:
     ("decoded", "shrink", "shape"), [(False, 1, (3, 8, 8)), (True, 1, (3, 16, 16)), (True, 2, (3, 8, 8))]
 )
 def test_a_latent_model_is_guided_through_its_pictures(latent_model, decoded, shrink, shape):
-    from guidance_geometry.guidance.gradients.estimators.term import GradientOptions
+    from guidance_geometry.guidance.gradients.term import GradientOptions
     from guidance_geometry.trace.gram import VECTORS
 
     from .test_bits import guided

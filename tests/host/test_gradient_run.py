@@ -12,7 +12,7 @@ LABELS = torch.tensor([0, 1, 2])
 
 def chain_of(energy, **knobs):
     from guidance_geometry.guidance.chain import PLAIN
-    from guidance_geometry.guidance.gradients.estimators.term import GradientTerm
+    from guidance_geometry.guidance.gradients.term import GradientTerm
 
     return PLAIN.then(GradientTerm(energy, **knobs))
 
@@ -35,7 +35,7 @@ def observed(parts, latent, name, guidance, cfg=1.0):
 @pytest.fixture(scope="session")
 def exact(host):
     """space -> MODEL and twice its null label, the energy of labels 0, 1, 2, the mixture."""
-    from guidance_geometry.guidance.energies.protocol.protocol import LabelEnergy
+    from guidance_geometry.guidance.energies.protocol import LabelEnergy
     from guidance_geometry.nodes.lab import GGMixtureModel
     from guidance_geometry.nodes.start import GGClassLabel
 
@@ -59,14 +59,14 @@ class Bright:
 
 
 def bright():
-    from guidance_geometry.guidance.energies.protocol.protocol import LabelEnergy
+    from guidance_geometry.guidance.energies.protocol import LabelEnergy
 
     return LabelEnergy(Bright(), ((0,),))
 
 
 def clean():
     """The demo's classifier of clean pictures, asked for its third label."""
-    from guidance_geometry.guidance.energies.protocol.protocol import LabelEnergy
+    from guidance_geometry.guidance.energies.protocol import LabelEnergy
     from guidance_geometry.nodes.load_classifier import GGLoadClassifier
 
     return LabelEnergy(GGLoadClassifier.execute("pocket-clean-1").result[0], ((2,),))
@@ -144,7 +144,7 @@ def test_what_the_network_outputs_makes_no_difference(exact, empty_latent, kind,
 @pytest.mark.parametrize("space", ["ve", "flow"])
 def test_backprop_multiplies_by_the_posterior_covariance(exact, empty_latent, space):
     """(sigma^2 / alpha) J^T h, with the closed form's own Jacobian in double precision."""
-    from guidance_geometry.guidance.gradients.estimators.estimators import through_denoiser
+    from guidance_geometry.guidance.gradients.estimators import through_denoiser
 
     parts, energy, mixture = exact[space]
     for step in observed(parts, empty_latent(space), "euler", chain_of(energy, evaluation="x0 + backprop")):
@@ -223,7 +223,7 @@ def test_the_gradient_through_the_network_is_that_of_finite_differences(pocket, 
 
 
 def test_recomputed_blocks_give_the_same_gradient(pocket, empty_latent):
-    from guidance_geometry.guidance.gradients.estimators.term import GradientOptions
+    from guidance_geometry.guidance.gradients.term import GradientOptions
 
     parts, latent = pocket("fp32"), empty_latent("pocket", 2)
     kept, twice = (
@@ -258,7 +258,7 @@ class Failing(Bright):
 @pytest.mark.parametrize("error", [None, torch.cuda.OutOfMemoryError("CUDA out of memory."), MemoryError()])
 @pytest.mark.parametrize(("times", "words"), [(1, ["computed twice"]), (2, ["computed twice", "x0 without backprop"])])
 def test_less_is_wanted_where_memory_ends(pocket, empty_latent, times, words, error, backwards):
-    from guidance_geometry.guidance.energies.protocol.protocol import LabelEnergy
+    from guidance_geometry.guidance.energies.protocol import LabelEnergy
 
     guidance = chain_of(LabelEnergy(Failing(times, error, backwards), ((0,),)), evaluation="x0 + backprop")
     model, *null = pocket("fp32")
@@ -283,8 +283,8 @@ def test_a_gradient_every_other_step_begins_with_one(exact, empty_latent, space,
 
 def test_a_kept_gradient_of_another_road_is_not_used(pocket, empty_latent):
     """Memory ends in the second step: the first term was asked through the denoiser, and is asked anew without."""
-    from guidance_geometry.guidance.energies.protocol.protocol import LabelEnergy
-    from guidance_geometry.guidance.gradients.estimators.term import GradientTerm
+    from guidance_geometry.guidance.energies.protocol import LabelEnergy
+    from guidance_geometry.guidance.gradients.term import GradientTerm
 
     failing = GradientTerm(LabelEnergy(Failing(2), ((0,),)), evaluation="x0 + backprop", start=0.1)
     guidance = chain_of(bright(), evaluation="x0 + backprop", every=3).then(failing)
@@ -301,7 +301,7 @@ def test_an_interrupt_in_the_middle_leaves_the_host_healthy(pocket, empty_latent
             comfy.model_management.interrupt_current_processing()
             comfy.model_management.throw_exception_if_processing_interrupted()
 
-    from guidance_geometry.guidance.energies.protocol.protocol import LabelEnergy
+    from guidance_geometry.guidance.energies.protocol import LabelEnergy
 
     model, *null = pocket("fp32")
     before = guided(model, *null, empty_latent("pocket"), "euler", cfg=1.0)[0]["samples"]
@@ -313,7 +313,7 @@ def test_an_interrupt_in_the_middle_leaves_the_host_healthy(pocket, empty_latent
 
 
 def test_the_trace_holds_the_gradient_and_what_the_energies_said(exact, empty_latent):
-    from guidance_geometry.guidance.gradients.estimators.term import WatchTerm
+    from guidance_geometry.guidance.gradients.term import WatchTerm
     from guidance_geometry.trace.gram import VECTORS
 
     parts, energy, mixture = exact["ve"]
@@ -353,7 +353,7 @@ def test_a_run_with_one_prediction_still_has_its_figures(exact, empty_latent):
 
 def test_watching_changes_no_bit(labelled, empty_latent):
     from guidance_geometry.guidance.chain import PLAIN
-    from guidance_geometry.guidance.gradients.estimators.term import WatchTerm
+    from guidance_geometry.guidance.gradients.term import WatchTerm
 
     arguments = (*labelled["pocket"], empty_latent("pocket"), "dpmpp_2m")
     watched = guided(*arguments, guidance=PLAIN.then(WatchTerm(bright())))
@@ -383,7 +383,7 @@ def test_a_push_measured_by_nothing_is_said(pocket, empty_latent):
     [("x0 + backprop", "gradient does not read backward_steps at x0 + backprop"), ("x0", None)],
 )
 def test_an_option_that_is_not_read_is_said(pocket, empty_latent, evaluation, words):
-    from guidance_geometry.guidance.gradients.estimators.term import GradientOptions
+    from guidance_geometry.guidance.gradients.term import GradientOptions
 
     options = GradientOptions(draws=2, backward_steps=2, radius=0.1)
     guidance = chain_of(bright(), evaluation=evaluation, options=options)
@@ -394,7 +394,7 @@ def test_an_option_that_is_not_read_is_said(pocket, empty_latent, evaluation, wo
 
 @pytest.mark.parametrize("evaluation", ["x0", "x0 + backprop"])
 def test_a_gradient_that_is_zero_is_said(pocket, empty_latent, evaluation):
-    from guidance_geometry.guidance.energies.protocol.protocol import LabelEnergy
+    from guidance_geometry.guidance.energies.protocol import LabelEnergy
 
     class Rounding(Bright):
         def logits(self, x0, sigma, alpha):
@@ -430,7 +430,7 @@ class Spoilt(Bright):
     ],
 )
 def test_one_sample_without_a_gradient_is_said_and_stays_alone(pocket, empty_latent, factor, words):
-    from guidance_geometry.guidance.energies.protocol.protocol import LabelEnergy
+    from guidance_geometry.guidance.energies.protocol import LabelEnergy
 
     parts, given = (*pocket("fp32"), empty_latent("pocket", 2), "euler"), {"cfg": 1.0}
     spoilt, whole = (

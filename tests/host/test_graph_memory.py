@@ -20,7 +20,7 @@ class Heavy(Bright):
 
 
 def heavy():
-    from guidance_geometry.guidance.energies.protocol.protocol import LabelEnergy
+    from guidance_geometry.guidance.energies.protocol import LabelEnergy
 
     return LabelEnergy(Heavy(), ((0,),))
 
@@ -85,7 +85,7 @@ def test_a_tally_sees_what_a_graph_keeps_and_a_backward_makes(host):
 @pytest.mark.parametrize("twice", [False, True])
 @pytest.mark.parametrize("name", ["pocket", "SD15"])
 def test_the_estimate_is_what_the_batch_takes(pocket, name, twice):
-    from guidance_geometry.guidance.gradients.estimators.term import GradientOptions
+    from guidance_geometry.guidance.gradients.term import GradientOptions
     from guidance_geometry.nodes.graph_memory import Tally
 
     model, null = pocket("fp32")[:2] if name == "pocket" else (family("SD15"), text("SD15", 0))
@@ -108,7 +108,7 @@ def test_the_estimate_is_what_the_batch_takes(pocket, name, twice):
 
 
 def test_weights_count_once_and_computing_twice_takes_less(pocket, empty_latent):
-    from guidance_geometry.guidance.gradients.estimators.term import GradientOptions
+    from guidance_geometry.guidance.gradients.term import GradientOptions
 
     model, *null = pocket("fp16")
     found = {}
@@ -196,7 +196,7 @@ def test_control_nets_keep_a_picture_for_every_sample(host):
 @pytest.mark.parametrize("twice", [False, True])
 def test_the_gradient_under_a_control_net_is_that_of_finite_differences(host, twice):
     """The host adds a ControlNet's part to the skips in place, after layers have saved them."""
-    from guidance_geometry.guidance.gradients.estimators.term import GradientOptions
+    from guidance_geometry.guidance.gradients.term import GradientOptions
 
     model, conds, found = family("SD15"), controlled(text("SD15", 0), text("SD15", 1)), []
     way = torch.randn(3, 4, 8, 8, generator=torch.Generator().manual_seed(0))
@@ -221,7 +221,7 @@ def test_the_gradient_under_a_control_net_is_that_of_finite_differences(host, tw
 @pytest.mark.parametrize("recompute", [False, True])
 def test_a_weak_second_model_is_gone_through_too(pocket, empty_latent, recompute):
     """Its weights are inference tensors as well, and must be again."""
-    from guidance_geometry.guidance.gradients.estimators.term import GradientOptions
+    from guidance_geometry.guidance.gradients.term import GradientOptions
     from guidance_geometry.nodes.rules.autoguidance import GGAutoguidance
 
     model, null, _ = pocket("fp32")

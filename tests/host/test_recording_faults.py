@@ -19,21 +19,25 @@ IN_THE_RUN = [
     "nodes.recording.Watch._evaluated",
     "nodes.recording.Watch._stepped",
     "nodes.recording.Watch._returned",
-    "samplers.recorder.Recorder.mark",
-    "samplers.recorder.Recorder._complete",
-    "samplers.ledger.Ledger.enter",
-    "samplers.ledger.Capture.keep",
+    "trace.recorder.Recorder.mark",
+    "trace.recorder.Recorder._complete",
+    "trace.accumulator.Ledger.enter",
+    "trace.accumulator.Capture.keep",
 ]
 ONCE = {"_begin", "_marked_noise", "_returned"}  # called once in a run
 AFTERWARDS = [
-    "samplers.ledger.Capture.stacked",
+    "trace.accumulator.Capture.stacked",
     "nodes.run_facts.mapped",
     "nodes.host.describe_model",
     "nodes.host.labels_of",
     "nodes.host.distilled_guidance",
     "nodes.run_facts.notes_of",
 ]
-IN_THE_NUMBERS = ["samplers.ledger.Ledger._row", "samplers.ledger.Ledger._beyond", "samplers.ledger.Ledger._columns"]
+IN_THE_NUMBERS = [
+    "trace.accumulator.Ledger._row",
+    "trace.accumulator.Ledger._beyond",
+    "trace.accumulator.Ledger._columns",
+]
 
 
 class Broken:
@@ -114,7 +118,7 @@ class Wordless(RuntimeError):
         raise RuntimeError
 
 
-@pytest.mark.parametrize("where", ["samplers.ledger.Ledger.enter", "nodes.live.Live.stepped", "nodes.host.labels_of"])
+@pytest.mark.parametrize("where", ["trace.accumulator.Ledger.enter", "nodes.live.Live.stepped", "nodes.host.labels_of"])
 def test_a_fault_that_cannot_be_printed_is_named_by_its_type(labelled, empty_latent, monkeypatch, where):
     Broken(monkeypatch, where, fault=Wordless())
     (out, _, trace), expected = run(labelled, empty_latent)
@@ -165,7 +169,7 @@ def test_a_fault_of_the_live_view_ends_that_alone(labelled, empty_latent, monkey
 
 @pytest.mark.parametrize(
     ("where", "after"),
-    [("nodes.recording.Watch._begin", 0), ("samplers.ledger.Ledger.enter", 3), ("samplers.ledger.Ledger._row", 3)],
+    [("nodes.recording.Watch._begin", 0), ("trace.accumulator.Ledger.enter", 3), ("trace.accumulator.Ledger._row", 3)],
     ids=["no step", "three steps", "three of all measured"],
 )
 def test_a_record_that_ended_early_is_shown_everywhere(labelled, empty_latent, monkeypatch, output, where, after):
@@ -180,7 +184,7 @@ def test_the_node_itself_says_what_ended_its_record(labelled, empty_latent, monk
 
     settings = (labelled["ve"][0], 1, 3, CFG, "euler", "karras", *labelled["ve"][1:], empty_latent("ve"))
     assert GGGuidedSampler.execute(*settings).ui is None
-    Broken(monkeypatch, "samplers.ledger.Ledger.enter", 1)
+    Broken(monkeypatch, "trace.accumulator.Ledger.enter", 1)
     (said,) = GGGuidedSampler.execute(*settings).ui["text"]
     assert said.startswith("not recorded from step 2 on: RuntimeError at ")
 
@@ -203,7 +207,7 @@ def test_an_interruption_is_no_fault(labelled, empty_latent, monkeypatch):
     import comfy.model_management
 
     stop = comfy.model_management.InterruptProcessingException()
-    Broken(monkeypatch, "samplers.ledger.Ledger.enter", 1, stop)
+    Broken(monkeypatch, "trace.accumulator.Ledger.enter", 1, stop)
     with pytest.raises(comfy.model_management.InterruptProcessingException):
         run(labelled, empty_latent)
 

@@ -4,8 +4,8 @@ import pytest
 import torch
 
 from guidance_geometry.classifiers.reading import open_classifier
-from guidance_geometry.guidance.energies.protocol.perception import DepthEnergy, SegmentationEnergy, TextEnergy
-from guidance_geometry.guidance.energies.protocol.reference import FeatureEnergy, StyleEnergy
+from guidance_geometry.guidance.energies.perception import DepthEnergy, SegmentationEnergy, TextEnergy
+from guidance_geometry.guidance.energies.reference import FeatureEnergy, StyleEnergy
 from guidance_geometry.tests.queue.prompts import ROOT, in_batches, latents, steered
 from guidance_geometry.tools.api_client import JobError, RefusedError
 from guidance_geometry.tools.fuzz.tiny_folders import save_tiny

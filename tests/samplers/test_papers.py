@@ -9,9 +9,9 @@ from itertools import pairwise
 import pytest
 import torch
 
-from guidance_geometry.guidance.energies.protocol.protocol import LabelEnergy, draws_at
-from guidance_geometry.guidance.energies.protocol.reference import MeasuredEnergy
-from guidance_geometry.guidance.gradients.estimators.term import (
+from guidance_geometry.guidance.energies.protocol import LabelEnergy, draws_at
+from guidance_geometry.guidance.energies.reference import MeasuredEnergy
+from guidance_geometry.guidance.gradients.term import (
     BACKPROP,
     CLEAN_X0,
     GradientOptions,

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from guidance_geometry.guidance.chain import PLAIN, Chain, Foreign, chain_of
-from guidance_geometry.guidance.gradients.estimators.term import GradientTerm, WatchTerm
+from guidance_geometry.guidance.gradients.term import GradientTerm, WatchTerm
 from guidance_geometry.guidance.rules.adaptive_projected import AdaptiveProjected
 from guidance_geometry.guidance.rules.angle import Angle
 from guidance_geometry.guidance.rules.autoguidance import Autoguidance
