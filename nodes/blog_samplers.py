@@ -9,9 +9,9 @@ import comfy.samplers
 from comfy_api.latest import io
 from tqdm.auto import trange
 
+from ..host import adapter
 from ..samplers.loop import ONCE, Recurrence, item_noise, run
 from ..samplers.steps import Level, ddim, ddpm, level, up_and_down
-from . import host
 from .checks import checked, choice, empty_window, insist, validated, verdict
 from .sampling import CATEGORY
 from .steering import LEAN, RATES, WAYS, Steering
@@ -64,7 +64,7 @@ class BlogSampler:
     def __call__(self, model, x, sigmas, extra_args=None, callback=None, disable=None, noise_sampler=None):
         """Sample from sigmas[0] to sigmas[-1]; the host calls this."""
         extra_args = extra_args or {}
-        flow = host.is_flow(model.inner_model.model_patcher)
+        flow = adapter.is_flow(model.inner_model.model_patcher)
         levels = [level(s, flow) for s in sigmas.tolist()]
         steered = self.steering.begin(extra_args.get("model_options", {}), levels, self.down)
         draw, rule = noise_sampler or self.noise(x, extra_args.get("seed")), STEPS[self.name]

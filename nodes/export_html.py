@@ -6,10 +6,10 @@ from comfy_api.latest import io
 
 from ..figures.html import page
 from ..files.writing import write_atomically
+from ..host.adapter import PACK_VERSION
 from ..trace.record import run_record
 from ..trace.trace import Trace
 from . import checks
-from .host import PACK_VERSION
 from .inspector import shown
 from .saving import bad_prefix, next_path
 from .see import pictures_of

@@ -20,7 +20,7 @@ from ..guidance.gradients.estimators import bounded, gain, is_dead
 from ..guidance.gradients.term import BACKPROP, CLEAN_X0, NOISY, GradientTerm, Place, Strength, WatchTerm
 from ..guidance.schedules import Run
 from ..guidance.vectors import rms
-from . import host
+from ..host import adapter
 from .autograd import (
     IN_PLACE,
     NO_FORMULA,
@@ -77,7 +77,7 @@ class GradientRun:
     def __init__(self, terms: tuple, guider, run: Run, whole: Whole):
         self.terms, self.guider, self.run, self.whole = terms, guider, run, whole
         patcher = guider.model_patcher
-        self.flow, self.sigma_data = host.is_flow(patcher), host.data_deviation(patcher) or 1.0
+        self.flow, self.sigma_data = adapter.is_flow(patcher), adapter.data_deviation(patcher) or 1.0
         self.names = dict(zip(terms, names_of(terms), strict=True))
         self.pictures = {term: picture_of(patcher, term.decoder, term.shrink) for term in terms}
         self.recompute = any(isinstance(term, GradientTerm) and term.options.checkpoint for term in terms)
@@ -218,7 +218,7 @@ class GradientRun:
         if self.silent or text in self.notes:
             return
         self.notes[text] = None
-        host.tell(text)
+        adapter.tell(text)
 
     def wanted(self) -> Tensor | None:  # -> [B, ...]
         """What the terms asked for together in the latest evaluation, at their own gamma; None where none was asked."""
@@ -277,7 +277,7 @@ def without_recorder(options: dict) -> dict:
     """Options of a call that nobody records."""
     clone = comfy.model_patcher.create_model_options_clone(options)
     kind = comfy.patcher_extension.WrappersMP.CALC_COND_BATCH
-    clone.get("transformer_options", {}).get("wrappers", {}).get(kind, {}).pop(host.KEY, None)
+    clone.get("transformer_options", {}).get("wrappers", {}).get(kind, {}).pop(adapter.KEY, None)
     return clone
 
 
@@ -304,7 +304,7 @@ class Call(NamedTuple):
     def plain(self, terms: dict) -> Tensor:
         """Without a graph through the denoiser."""
         seen: dict[str, Tensor] = {}
-        with host.changed(self.options, self._noting(terms, seen)):
+        with adapter.changed(self.options, self._noting(terms, seen)):
             denoised = self.evaluate(self.x, self.timestep, self.options, self.seed)
         return self._with(terms, self.x, denoised, seen)
 
@@ -315,8 +315,8 @@ class Call(NamedTuple):
         reached = partial(replaceable.append, True)
         transformer = self.options.setdefault("transformer_options", {})
         with (
-            host.changed(self.options, self._noting(terms, seen)),
-            host.changed(transformer, with_backward(transformer, reached, run.lacking, run.own_attention)),
+            adapter.changed(self.options, self._noting(terms, seen)),
+            adapter.changed(transformer, with_backward(transformer, reached, run.lacking, run.own_attention)),
             graph(nn.ModuleList(run.whole.networks()), run.recompute, run.in_place),
         ):
             leaf = self.x.detach().clone().requires_grad_()

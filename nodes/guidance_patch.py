@@ -6,9 +6,9 @@ import comfy.patcher_extension
 from comfy_api.latest import io
 
 from ..guidance.chain import Guidance, chain_of
+from ..host.adapter import KEY, combines_itself
 from .checks import checked
 from .guided_run import refuse_second_rule, sample_guided
-from .host import KEY, combines_itself
 from .sampling import CATEGORY, MODEL
 from .wires import Guidance as GuidanceWire
 

@@ -22,12 +22,12 @@ from ..guidance.chain import Chain, Guidance, chain_of
 from ..guidance.predictions import Predictions
 from ..guidance.rules.contract import Source
 from ..guidance.schedules import Run
+from ..host import adapter
+from ..host.adapter import KEY
+from ..host.other_model import WORDS, OtherModel
 from ..samplers.stages import Stages, zero_init_note
-from . import host
 from .autograd import staying
 from .gradient_run import GradientRun, goes_through_denoiser
-from .host import KEY
-from .other_model import WORDS, OtherModel
 
 SURE_TO_WAIT = "Use euler, heun, dpm_2 or ddim, or set zero_init_steps to 0."
 
@@ -44,10 +44,10 @@ class GuidedRun:
 
     def __init__(self, guider, chain: Chain, sigmas: Tensor, noise: Tensor, sampler):
         self.guider, self.chain = guider, chain
-        self.flow = host.is_flow(guider.model_patcher)
+        self.flow = adapter.is_flow(guider.model_patcher)
         self.gamma, self.stage = 1.0, "step"
         self.run = Run(tuple(map(float, sigmas)), self.flow)
-        name, options = host.sampler_of(sampler)
+        name, options = adapter.sampler_of(sampler)
         self.stages, self.began = Stages(name, self.run.sigmas, options), None
         note = zero_init_note(name, options) if chain.waits(self.run) else ""
         self.notes = [f"{note} {SURE_TO_WAIT}"] if note else []
@@ -134,14 +134,14 @@ class GuidedRun:
         needs = self.chain.needs(self.state, sigma if self.began is None else self.began, self.gamma)
         asked = "uncond" in needs or model_options.get("disable_cfg1_optimization", False)
         negative, plain = conds.get("negative"), self.chain.is_cfg
-        evaluated = asked and host.is_active(negative, sigma)
+        evaluated = asked and adapter.is_active(negative, sigma)
         changes = {} if plain else self._ruled(model_options, needs, sigma)
         if not plain:
             negative = negative if evaluated else None
         if not evaluated and (asked or not plain):
             changes |= cond_for_uncond(model_options)
         self.stage = "step" if evaluated else "cond_only"
-        with host.changed(model_options, changes):
+        with adapter.changed(model_options, changes):
             return comfy.samplers.sampling_function(
                 self.guider.inner_model, x, timestep, negative, conds["positive"], self.gamma, model_options, seed
             )
@@ -166,7 +166,9 @@ class GuidedRun:
         """
         model, pair, x, level, options = (args[k] for k in ("model", "conds", "input", "sigma", "model_options"))
         further = {name: self._condition(name) for name in names if self.sources[name].model is None}
-        fresh = {name: c for name, c in further.items() if not any(c is p for p in pair) and host.is_active(c, sigma)}
+        fresh = {
+            name: c for name, c in further.items() if not any(c is p for p in pair) and adapter.is_active(c, sigma)
+        }
         first = [] if before else pair
         found = comfy.samplers.calc_cond_batch(model, [*first, *fresh.values()], x, level, options)
         c, u = before(args) if before else found[:2]
@@ -244,7 +246,7 @@ def sample_guided(proceed, guider, guidance: Guidance, *args, **named):
     with fitting_model(guider, chain):
         run = options[KEY] = GuidedRun(guider, chain, sigmas, noise, sampler)
         for note in run.notes:
-            host.tell(note)
+            adapter.tell(note)
         kinds = comfy.patcher_extension.WrappersMP
         for kind, wrapper in ((kinds.PREDICT_NOISE, run_predicts), (kinds.SAMPLER_SAMPLE, run.prepare_others)):
             comfy.patcher_extension.add_wrapper_with_key(kind, f"{KEY}_run", wrapper, options, is_model_options=True)
@@ -273,7 +275,7 @@ def fitting_model(guider, chain: Chain) -> Iterator[None]:
 def run_predicts(executor, *args):
     """Wrapper of a guider's predict_noise: other packs' wrappers run as ever, and the innermost call is the chain's."""
     run = executor.class_obj.model_options[KEY]
-    return host.ending_in(executor, run.predict, executor.class_obj)(*args)
+    return adapter.ending_in(executor, run.predict, executor.class_obj)(*args)
 
 
 def own_conditions(sources: Mapping[str, Source]) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from typing import Any
 
 from aiohttp import web
 
-from .host import prompt_server
+from ..host.adapter import prompt_server
 from .inspector import temporary_folder
 
 RUNS = "/guidance_geometry/runs/{job}/{node}"

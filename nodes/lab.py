@@ -11,8 +11,8 @@ from comfy_api.latest import io
 from ..classifiers.exact import MixtureClassifier
 from ..guidance.mixture import make_mixture
 from ..guidance.printing import shortened
+from ..host.native_model import native_mixture
 from . import checks
-from .native_model import native_mixture
 from .wires import ClassifierWire
 
 SPACES = ("ve", "flow")

@@ -11,8 +11,8 @@ from comfy_api.latest import io
 
 from ..classifiers.reading import open_classifier
 from ..classifiers.wired import NoisyClassifier, WiredNetwork
+from ..host.model_folders import embedded_files, listed_files, register_folder
 from . import checks
-from .model_folders import embedded_files, listed_files, register_folder
 from .saving import fingerprint
 from .wires import ClassifierWire
 

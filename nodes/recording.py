@@ -21,17 +21,18 @@ import comfy.samplers
 import torch
 from torch import Tensor
 
+from ..host import adapter
+from ..host.adapter import KEY
+from ..host.other_model import FURTHER
 from ..samplers.noise_tracking import plain
 from ..samplers.steps import FORMULAS, READS_UNCOND
 from ..trace.accumulator import Capture, Ledger
 from ..trace.faults import kept_out
 from ..trace.recorder import RECUR, Call, Recorded, Recorder
 from ..trace.trace import Trace
-from . import host, run_facts
+from . import run_facts
 from .foreign import settle
-from .host import KEY
 from .live import Live, job_of_this_node
-from .other_model import FURTHER
 
 CAPTURES = ("numbers", "pictures", "tensors")  # each keeps what the one before does
 TOLD_APART = "move and noise told apart by marking the noise"
@@ -139,14 +140,14 @@ class Watch:
     def _begin(self) -> None:
         self.patcher = self.guider.model_patcher
         self.options = {**getattr(self.sampler, "extra_options", {}), **getattr(self.function, "options", {})}
-        self.name = host.sampler_name(self.function or self.sampler)
-        self.flow, self.foreign = host.is_flow(self.patcher), host.combines_itself(self.guider)
+        self.name = adapter.sampler_name(self.function or self.sampler)
+        self.flow, self.foreign = adapter.is_flow(self.patcher), adapter.combines_itself(self.guider)
         self.ledger = self._ledger()
         counted = getattr(self.function, "count", None)
         steps = max(len(self.sigmas) - 1, 0) if counted is None else counted(self.sigmas)
-        self.live = Live(self.ledger, self.run_id, steps, host.data_deviation(self.patcher), job=None)
+        self.live = Live(self.ledger, self.run_id, steps, adapter.data_deviation(self.patcher), job=None)
         self._show(self._find_viewers)
-        late, last = self.name == "dpm_adaptive", host.last_sigma(self.name, self.sigmas)
+        late, last = self.name == "dpm_adaptive", adapter.last_sigma(self.name, self.sigmas)
         self.recorder = Recorder(self._entered, last, reports_late=late)
         self.begun = True
 
@@ -175,7 +176,7 @@ class Watch:
 
     def _ledger(self) -> Ledger:
         recording = self.recordings[0]
-        pixels = self.patcher.get_model_object("latent_format").latent_channels == host.PIXELS
+        pixels = self.patcher.get_model_object("latent_format").latent_channels == adapter.PIXELS
         return Ledger(
             self.flow,
             Capture(recording.capture, recording.budget_mb << 20),
@@ -183,7 +184,7 @@ class Watch:
             reads_uncond=self.name in READS_UNCOND,
             options=self.options,
             bound=1.0 if pixels else None,
-            dtype=host.network_dtype(self.patcher),
+            dtype=adapter.network_dtype(self.patcher),
             gradients=tuple(name for name in self.terms() if name.startswith("gradient")),
             energies=tuple(self.terms()),
         )
@@ -264,7 +265,7 @@ class Watch:
 
     def _stepped(self, told: Mapping) -> None:
         """The host's samplers are known; of any other's calls the one at the level that it names was the step's."""
-        level = None if host.is_hosts_own(self.function) else told.get("sigma")
+        level = None if adapter.is_hosts_own(self.function) else told.get("sigma")
         known = isinstance(level, Tensor | float | int)
         self.recorder.stepped(float(torch.as_tensor(level).flatten()[0]) if known else None)
 
@@ -288,13 +289,13 @@ class Watch:
 
     def _own_noise(self, function: Callable, x: Tensor, sigmas: Tensor) -> Callable | None:
         """What the function would draw from if left alone; None if nobody can say."""
-        if host.is_hosts_own(function):
-            return host.default_noise(self.name, x, sigmas, self.seed)
+        if adapter.is_hosts_own(function):
+            return adapter.default_noise(self.name, x, sigmas, self.seed)
         makes = getattr(function, "noise", None)
         return makes(x, self.seed) if makes else None
 
     def _say_what_hides(self, function: Callable, options: dict) -> None:
-        if not host.is_hosts_own(function):
+        if not adapter.is_hosts_own(function):
             self.split = UNSEEN.format(reason=f"{self.name} takes no noise_sampler")
         elif options.get("s_churn"):
             self.split = UNSEEN.format(reason="s_churn draws it before the model call")
@@ -338,7 +339,7 @@ class Watch:
         call = self.current
         if call is None:
             return  # an evaluation outside the sampler's calls belongs to no step
-        active = [host.is_active(cond, float(sigma.flatten()[0])) for cond in conds]
+        active = [adapter.is_active(cond, float(sigma.flatten()[0])) for cond in conds]
         call.evaluations += sum(active)
         call.gamma = self._scale()
         if model_options.get(FURTHER):

@@ -12,8 +12,8 @@ from comfy_execution.utils import get_executing_context
 from torch import Tensor
 
 from ..guidance.printing import Printed
+from ..host import adapter
 from ..trace.trace import Trace
-from . import host
 from .checks import checked, insist, validated, verdict
 from .recording import Recording, record
 from .run_facts import on_the_node
@@ -146,12 +146,12 @@ def recorded(model, recorder: RunRecorder):
 
     def sampler_sample(executor, *arguments):
         def proceed(sampler, *rest):
-            return host.ending_in(executor, sampler.sample, sampler)(*rest)
+            return adapter.ending_in(executor, sampler.sample, sampler)(*rest)
 
         return record(recorder.begin(), executor.class_obj, proceed, *arguments)
 
     clone = model.clone()
-    clone.add_wrapper_with_key(comfy.patcher_extension.WrappersMP.SAMPLER_SAMPLE, host.KEY, sampler_sample)
+    clone.add_wrapper_with_key(comfy.patcher_extension.WrappersMP.SAMPLER_SAMPLE, adapter.KEY, sampler_sample)
     return clone
 
 

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 from torch import Tensor
 
+from ..host import adapter
 from ..trace.accumulator import Capture, Ledger
 from ..trace.faults import kept_out
 from ..trace.recorder import RECUR
 from ..trace.trace import VERSION, Trace
-from . import host
 from .saving import mapped
 
 if TYPE_CHECKING:
@@ -110,7 +110,7 @@ def _chain(watch: Watch, ledger: Ledger) -> str:
 
 
 def _labels(watch: Watch, ledger: Ledger) -> list[str] | None:
-    return host.labels_of(watch.guider, 0 if watch.end is None else len(watch.end))
+    return adapter.labels_of(watch.guider, 0 if watch.end is None else len(watch.end))
 
 
 FACTS: dict[str, Callable[[Watch, Ledger], Any]] = {
@@ -118,12 +118,12 @@ FACTS: dict[str, Callable[[Watch, Ledger], Any]] = {
     "terms": lambda watch, _: watch.terms(),
     "options": _options,
     "cfg": _cfg,
-    "distilled_guidance": lambda watch, _: host.distilled_guidance(watch.guider),
+    "distilled_guidance": lambda watch, _: adapter.distilled_guidance(watch.guider),
     "labels": _labels,
     "chain": _chain,
-    "model": lambda watch, _: host.describe_model(watch.patcher),
-    "host": lambda watch, _: host.describe_host(watch.patcher),
-    "sigma_data": lambda watch, _: host.data_deviation(watch.patcher),
+    "model": lambda watch, _: adapter.describe_model(watch.patcher),
+    "host": lambda watch, _: adapter.describe_host(watch.patcher),
+    "sigma_data": lambda watch, _: adapter.data_deviation(watch.patcher),
     "split": _split,
     "notes": lambda watch, ledger: notes_of(watch, ledger),
 }
@@ -134,7 +134,7 @@ def notes_of(watch: Watch, ledger: Ledger) -> list[str]:
     notes = []
     if watch.masked:
         notes.append("a noise mask was set: D is the original outside it, so D - G is not a rule's doing there")
-    if watch.flow and watch.name in host.WRONG_ON_FLOW:
+    if watch.flow and watch.name in adapter.WRONG_ON_FLOW:
         notes.append(f"{watch.name} adds VE noise to a flow state: its samples are wrong on flow models")
     notes += [*_about_uncond(watch, ledger), *_about_scale(watch), *_about_noise(watch)]
     return [*notes, *(watch.run_of_chain.told() if watch.run_of_chain else ())]

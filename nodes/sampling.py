@@ -13,9 +13,9 @@ import torch
 from comfy_api.latest import io
 
 from ..guidance.chain import PLAIN
+from ..host.adapter import intermediate_dtype
 from .checks import checked, choice, insist, validated, verdict
 from .guider import ChainGuider
-from .host import intermediate_dtype
 from .recording import CAPTURES, Recording, RecordingSampler, unsampled
 from .run_facts import on_the_node
 from .sockets import HIDDEN

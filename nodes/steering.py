@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from ..guidance.gradients.term import GradientTerm, Strength
+from ..host.adapter import KEY
 from ..samplers.shifts import PAPERS, ShiftLaw, leaning, taken_steps
 from ..samplers.steps import Level
 from .gradient_run import GradientRun
-from .host import KEY
 
 RATE, LEAN = "rate", "DSG"
 WAYS = (RATE, *PAPERS, LEAN)

@@ -15,10 +15,10 @@ from ..classifiers.training import Course, Lesson, Student, accuracies, advanced
 from ..denoisers.labels import entries_of
 from ..figures.loss import draw_loss
 from ..files.writing import check_place, write_atomically
+from ..host.adapter import PIXELS, is_flow
+from ..host.model_folders import register_folder
 from . import checks
-from .host import PIXELS, is_flow
 from .load_classifier import FOLDER
-from .model_folders import register_folder
 from .saving import bad_prefix, numbered, preview, shown_or_said
 from .sockets import HIDDEN
 from .wires import ClassifierWire

@@ -165,7 +165,7 @@ class Estimated(Exception):
 
 def estimate(bed: Bed, road: str, batch: int) -> int:
     """Bytes that the node expects a guided step to take, counted before the first one."""
-    from ..nodes.host import KEY
+    from ..host.adapter import KEY
 
     def ask(executor, x, timestep, model_options={}, seed=None):  # noqa: B006  the host's signature
         run = executor.class_obj.model_options[KEY]

@@ -311,7 +311,7 @@ def test_a_model_family_is_named_by_its_configuration(host):
     import comfy.supported_models
     import comfy.supported_models_base
 
-    from guidance_geometry.nodes.host import family_of
+    from guidance_geometry.host.adapter import family_of
 
     class Patcher:
         def __init__(self, model_class, config):

@@ -113,7 +113,7 @@ def rewritten(mixture, kind, name):
     import comfy.model_patcher
     import comfy.model_sampling as host_sampling
 
-    from guidance_geometry.nodes.native_model import LabelledConfig, LabelledModel, LabelledNetwork, ModelCard
+    from guidance_geometry.host.native_model import LabelledConfig, LabelledModel, LabelledNetwork, ModelCard
 
     settings = {"sigma_min": 0.002, "sigma_max": 80.0, "sigma_data": 0.5 if kind == "edm" else 1.0}
     levels = (host_sampling.ModelSamplingContinuousEDM, getattr(host_sampling, name))
@@ -205,7 +205,7 @@ def test_an_item_alone_is_the_item_in_a_batch(pocket, exact, empty_latent, energ
 
 
 def test_the_gradient_through_the_network_is_that_of_finite_differences(pocket, empty_latent):
-    from guidance_geometry.nodes.native_model import card_of
+    from guidance_geometry.host.native_model import card_of
 
     parts = pocket("fp32")
     network, null = parts[0].model, torch.tensor([card_of(parts[0]).null_index])

@@ -29,7 +29,7 @@ def asked(model, wrapper):
     """The MODEL with something around every prediction of a run: wrapper(run, proceed, x, timestep, options, seed)."""
     import comfy.patcher_extension
 
-    from guidance_geometry.nodes.host import KEY
+    from guidance_geometry.host.adapter import KEY
 
     def around(executor, x, timestep, options, seed=None):
         return wrapper(executor.class_obj.model_options[KEY], executor, x, timestep, options, seed)

@@ -78,7 +78,7 @@ def test_a_large_record_is_sent_from_its_file_and_not_read_in_the_event_loop(kep
 def test_labels_of_another_model_are_said_and_stop_nothing(labelled):
     import torch
 
-    from guidance_geometry.nodes.host import labels_of
+    from guidance_geometry.host.adapter import labels_of
 
     def labels(values, batch=3):
         asked = [{"class_label": torch.tensor(values)}]

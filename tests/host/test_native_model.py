@@ -73,7 +73,7 @@ class Toy(torch.nn.Module):
 
 def toy(kind, schedule, **changes):
     from guidance_geometry.denoisers.architectures import Architecture
-    from guidance_geometry.nodes.native_model import native_denoiser
+    from guidance_geometry.host.native_model import native_denoiser
 
     spec = specification(kind, schedule, **changes)
     known = Architecture(
@@ -89,7 +89,7 @@ def toy(kind, schedule, **changes):
 
 def pocket(weight_dtype="default", dtype=torch.float32):
     from guidance_geometry.denoisers.formats import checked, chosen
-    from guidance_geometry.nodes.native_model import native_denoiser
+    from guidance_geometry.host.native_model import native_denoiser
 
     file = checked("tiny", tiny_weights(dtype=dtype), METADATA)
     return native_denoiser(chosen(file.spec), file.weights, weight_dtype)
@@ -97,7 +97,7 @@ def pocket(weight_dtype="default", dtype=torch.float32):
 
 def mixture_model(kind, shape=(3, SIDE, SIDE), classes=3):
     from guidance_geometry.guidance.mixture import make_mixture
-    from guidance_geometry.nodes.native_model import native_mixture
+    from guidance_geometry.host.native_model import native_mixture
 
     mixture = make_mixture(shape, classes, seed=5)
     return mixture, native_mixture(mixture, kind, tuple("abcdefg"[:classes]), "mixture")
@@ -260,7 +260,7 @@ def test_the_second_run_equals_the_first_even_after_unloading():
 
 
 def test_a_clone_carries_the_card():
-    from guidance_geometry.nodes.native_model import card_of
+    from guidance_geometry.host.native_model import card_of
 
     model = pocket()
     card = card_of(model.clone())

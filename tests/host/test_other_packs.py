@@ -123,7 +123,7 @@ def test_what_is_remembered_of_a_failed_attempt_is_forgotten(labelled, empty_lat
 
 
 def test_nothing_of_a_call_stays_in_the_options_of_the_run(host):
-    from guidance_geometry.nodes.host import changed
+    from guidance_geometry.host.adapter import changed
 
     options = {"kept": 1, "replaced": 2}
     with suppress(RuntimeError), changed(options, {"replaced": 3, "new": 4}):

@@ -28,9 +28,9 @@ ONCE = {"_begin", "_marked_noise", "_returned"}  # called once in a run
 AFTERWARDS = [
     "trace.accumulator.Capture.stacked",
     "nodes.run_facts.mapped",
-    "nodes.host.describe_model",
-    "nodes.host.labels_of",
-    "nodes.host.distilled_guidance",
+    "host.adapter.describe_model",
+    "host.adapter.labels_of",
+    "host.adapter.distilled_guidance",
     "nodes.run_facts.notes_of",
 ]
 IN_THE_NUMBERS = [
@@ -118,7 +118,9 @@ class Wordless(RuntimeError):
         raise RuntimeError
 
 
-@pytest.mark.parametrize("where", ["trace.accumulator.Ledger.enter", "nodes.live.Live.stepped", "nodes.host.labels_of"])
+@pytest.mark.parametrize(
+    "where", ["trace.accumulator.Ledger.enter", "nodes.live.Live.stepped", "host.adapter.labels_of"]
+)
 def test_a_fault_that_cannot_be_printed_is_named_by_its_type(labelled, empty_latent, monkeypatch, where):
     Broken(monkeypatch, where, fault=Wordless())
     (out, _, trace), expected = run(labelled, empty_latent)

@@ -24,7 +24,7 @@ CALM = ("ends noisy", "one level", "none")  # the schedules that the host's own 
 
 def restless(name):
     """Samplers that a rising schedule may keep for ever: one chooses its steps, the others ask a Brownian tree."""
-    from guidance_geometry.nodes.host import BROWNIAN
+    from guidance_geometry.host.adapter import BROWNIAN
 
     return name == "dpm_adaptive" or name.removesuffix("_gpu") in BROWNIAN
 

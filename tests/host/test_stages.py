@@ -91,7 +91,7 @@ def played(sampler, kind, sigmas, x, denoise):
 
     An event is the pair of an evaluation's x and True where it began a step, or None for a report.
     """
-    from guidance_geometry.nodes.host import sampler_of
+    from guidance_geometry.host.adapter import sampler_of
     from guidance_geometry.samplers.stages import Stages
 
     sampling, events = sampling_of(kind), []
@@ -212,7 +212,7 @@ def test_the_samplers_that_cannot_wait_are_the_ones_that_are_named(host):
 
 def moves_where_it_should_wait(sampler):
     """Whether a sampler moves, or carries on, with D = x in all stages of its first two steps."""
-    from guidance_geometry.nodes.host import sampler_of
+    from guidance_geometry.host.adapter import sampler_of
 
     x, sigmas = torch.randn(1, 1, 4, 4, generator=torch.Generator().manual_seed(0)), schedule("flow", 8)
 
@@ -233,7 +233,7 @@ def moves_where_it_should_wait(sampler):
 
 
 def test_every_sampler_node_of_the_host_waits_or_is_said_not_to(host):
-    from guidance_geometry.nodes.host import sampler_of
+    from guidance_geometry.host.adapter import sampler_of
     from guidance_geometry.samplers.stages import zero_init_note
 
     wrong, able = [], set()
@@ -272,7 +272,7 @@ def test_a_run_that_waited_is_the_run_that_begins_there(host, name):
 def test_the_node_and_the_trace_say_that_a_sampler_cannot_wait(labelled, empty_latent, monkeypatch):
     import comfy.samplers
 
-    from guidance_geometry.nodes import host as adapter
+    from guidance_geometry.host import adapter
 
     said = []
     monkeypatch.setattr(adapter, "tell", said.append)
@@ -317,7 +317,7 @@ def test_our_own_samplers_wait_or_say_that_they_cannot(labelled, empty_latent, n
 
 
 def test_the_patched_sampler_of_the_host_says_it_too(labelled, empty_latent, monkeypatch):
-    from guidance_geometry.nodes import host as adapter
+    from guidance_geometry.host import adapter
     from guidance_geometry.nodes.guidance_patch import GGGuidancePatch
 
     said = []

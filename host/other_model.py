@@ -10,10 +10,10 @@ import comfy.sampler_helpers
 import comfy.samplers
 from torch import Tensor
 
-from . import host
+from . import adapter
 from .native_model import card_of
 
-FURTHER = f"{host.KEY}_further"  # marks calls whose predictions are neither the run's c nor its u
+FURTHER = f"{adapter.KEY}_further"  # marks calls whose predictions are neither the run's c nor its u
 WORDS = {"cond": "positive", "uncond": "negative"}  # a source's word -> the guider's
 
 
@@ -60,11 +60,11 @@ class OtherModel:
         """
         level = float(sigma[0])
         wanted = {name: self.conds[self._key(name)] for name in self.conditions if name in names}
-        wanted = {name: cond for name, cond in wanted.items() if host.is_active(cond, level)}
+        wanted = {name: cond for name, cond in wanted.items() if adapter.is_active(cond, level)}
         kind = comfy.patcher_extension.WrappersMP.CALC_COND_BATCH
-        counting = comfy.patcher_extension.get_wrappers_with_key(kind, host.KEY, watched, is_model_options=True)
+        counting = comfy.patcher_extension.get_wrappers_with_key(kind, adapter.KEY, watched, is_model_options=True)
         places = self.options.setdefault("transformer_options", {}).setdefault("wrappers", {}).setdefault(kind, {})
-        with host.changed(self.options, {FURTHER: True}), host.changed(places, {host.KEY: counting}):
+        with adapter.changed(self.options, {FURTHER: True}), adapter.changed(places, {adapter.KEY: counting}):
             found = comfy.samplers.calc_cond_batch(self.patcher.model, [*wanted.values()], x, sigma, self.options)
         return dict(zip(wanted, found, strict=True))
 
@@ -97,7 +97,7 @@ def check_latents(other, own, noise: Tensor) -> None:
             f"The chain's second model works on {theirs.latent_channels} channels of {type(theirs).__name__}, the "
             f"sampled one on {ours.latent_channels} of {type(ours).__name__}. Use two models of one latent space."
         )
-    if host.is_flow(other) != host.is_flow(own):
+    if adapter.is_flow(other) != adapter.is_flow(own):
         raise ValueError(
             "One of the chain's two models is a flow model and the other is not: their noisy latents differ. "
             "Use two models of the same kind."
