@@ -7,8 +7,8 @@ from comfy_api.latest import io
 
 from ..guidance.chain import Guidance, chain_of
 from ..host.adapter import KEY, combines_itself
+from ..host.guided_run import refuse_second_rule, sample_guided
 from .checks import checked
-from .guided_run import refuse_second_rule, sample_guided
 from .sampling import CATEGORY, MODEL
 from .wires import Guidance as GuidanceWire
 

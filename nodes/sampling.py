@@ -14,8 +14,8 @@ from comfy_api.latest import io
 
 from ..guidance.chain import PLAIN
 from ..host.adapter import intermediate_dtype
+from ..host.guider import ChainGuider
 from .checks import checked, choice, insist, validated, verdict
-from .guider import ChainGuider
 from .recording import CAPTURES, Recording, RecordingSampler, unsampled
 from .run_facts import on_the_node
 from .sockets import HIDDEN

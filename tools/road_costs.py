@@ -150,7 +150,7 @@ def stopwatch(taken: list[float]) -> Callable:
 
 def own_gradient(bed: Bed, road: str, batch: int) -> None:
     """Forward and backward of the classifier as the road asks it, without the denoiser."""
-    from ..nodes.pictures import picture_of
+    from ..host.pictures import picture_of
 
     energy, picture, at = bed.energy(road), picture_of(bed.model, None), At(1.0, 1.0, 1.0, 1.0)
     gradient_of(

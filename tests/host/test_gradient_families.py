@@ -84,7 +84,7 @@ class InPlace(nn.Module):
 
 @pytest.mark.parametrize("recompute", [False, True])
 def test_in_place_residuals_have_the_right_gradient(host, recompute):
-    from guidance_geometry.nodes.autograd import graph
+    from guidance_geometry.host.autograd import graph
 
     torch.manual_seed(0)
     module = nn.Sequential(InPlace(), InPlace())
@@ -131,7 +131,7 @@ class Nameless(nn.Module):
 
 
 def test_blocks_of_an_unknown_model_are_computed_twice(host):
-    from guidance_geometry.nodes.autograd import graph
+    from guidance_geometry.host.autograd import graph
 
     module = Nameless()
     with graph(nn.ModuleList([module]), recompute=True, in_place=False):
@@ -182,7 +182,7 @@ def test_blocks_of_the_hosts_families_computed_twice_give_the_same_gradient(host
 def test_a_quantised_weight_stays_what_it_is(host):
     """The host's own is a tensor around two others, the numbers and their scale."""
     quantised = pytest.importorskip("comfy.quant_ops", reason="this host has no quantised weights").QuantizedTensor
-    from guidance_geometry.nodes.autograd import graph
+    from guidance_geometry.host.autograd import graph
 
     layer, x = Linear(16, 16, bias=False), torch.randn(2, 16, generator=torch.Generator().manual_seed(1))
     weight = quantised.from_float(torch.randn(16, 16), "TensorCoreFP8Layout")
@@ -216,7 +216,7 @@ class Unpacking(nn.Module):
 
 
 def test_a_weight_of_another_packs_kind_keeps_its_notes(host):
-    from guidance_geometry.nodes.autograd import graph
+    from guidance_geometry.host.autograd import graph
 
     numbers = torch.randint(0, 9, (6, 6), dtype=torch.uint8)
     module = Unpacking(numbers)
@@ -230,7 +230,7 @@ def test_a_weight_of_another_packs_kind_keeps_its_notes(host):
 
 def test_weights_that_could_be_trained_are_frozen_for_the_time(host):
     """A graph through trainable weights keeps what their own gradients would need."""
-    from guidance_geometry.nodes.autograd import graph
+    from guidance_geometry.host.autograd import graph
 
     with torch.inference_mode(False):
         layer = Linear(6, 6)
@@ -242,7 +242,7 @@ def test_weights_that_could_be_trained_are_frozen_for_the_time(host):
 
 
 def test_without_the_copies_the_same_model_is_recognised_by_its_error(host):
-    from guidance_geometry.nodes.autograd import IN_PLACE, graph
+    from guidance_geometry.host.autograd import IN_PLACE, graph
 
     module, x = nn.Sequential(InPlace(), InPlace()), torch.randn(3, 6)
     with graph(module, False, False):
@@ -367,7 +367,7 @@ def latent_model(host):
 
 
 def test_the_decoded_picture_is_the_hosts_before_it_clamps(latent_model):
-    from guidance_geometry.nodes.pictures import picture_of
+    from guidance_geometry.host.pictures import picture_of
 
     model, _, vae = latent_model
     x0 = 2 * torch.randn(2, 4, 8, 8, generator=torch.Generator().manual_seed(3))
@@ -380,7 +380,7 @@ def test_the_decoded_picture_is_the_hosts_before_it_clamps(latent_model):
 
 
 def test_a_smaller_picture_reaches_every_place_of_the_latent(latent_model):
-    from guidance_geometry.nodes.pictures import picture_of
+    from guidance_geometry.host.pictures import picture_of
 
     model, _, vae = latent_model
     picture = picture_of(model, vae, shrink=2)
@@ -403,7 +403,7 @@ def latent_formats():
 def test_preview_colours_are_the_hosts(host):
     from latent_preview import Latent2RGBPreviewer
 
-    from guidance_geometry.nodes.pictures import has_colours, picture_of
+    from guidance_geometry.host.pictures import has_colours, picture_of
 
     formats = {name: found for name, found in latent_formats().items() if has_colours(found)}
     assert {"SD15", "Flux2", "Wan21", "HunyuanVideo", "LTXV"} <= set(formats)
@@ -424,7 +424,7 @@ def model_of(latent_format):
 
 
 def test_colours_for_a_part_of_the_channels_are_none(host):
-    from guidance_geometry.nodes.pictures import picture_of
+    from guidance_geometry.host.pictures import picture_of
 
     video_with_sound = latent_formats()["Wan21"]
     video_with_sound.latent_channels += 8
@@ -433,7 +433,7 @@ def test_colours_for_a_part_of_the_channels_are_none(host):
 
 
 def test_of_a_film_there_are_no_preview_colours(host):
-    from guidance_geometry.nodes.pictures import LinearColours
+    from guidance_geometry.host.pictures import LinearColours
 
     found = latent_formats()["Wan21"]
     with pytest.raises(ValueError, match=r"The latent is \(16, 3, 4, 6\), and energies read single pictures"):
@@ -441,7 +441,7 @@ def test_of_a_film_there_are_no_preview_colours(host):
 
 
 def test_a_single_frame_is_a_picture_and_a_film_is_refused(host):
-    from guidance_geometry.nodes.pictures import still
+    from guidance_geometry.host.pictures import still
 
     frame = torch.randn(2, 3, 1, 8, 8)
     assert torch.equal(still(frame), frame[:, :, 0])
@@ -451,7 +451,7 @@ def test_a_single_frame_is_a_picture_and_a_film_is_refused(host):
 
 
 def test_what_is_made_smaller_keeps_its_mean_and_its_frames(host):
-    from guidance_geometry.nodes.pictures import smaller
+    from guidance_geometry.host.pictures import smaller
 
     video = torch.randn(2, 4, 3, 8, 12, generator=torch.Generator().manual_seed(3))
     found = smaller(video, 4)
@@ -476,7 +476,7 @@ class InHalf(nn.Module):
 @pytest.mark.parametrize("small", [2.0**-20, 2.0**-60])
 def test_the_way_back_through_half_precision_keeps_small_gradients(host, small):
     """Each sample by its own size: the second is asked far more faintly than the first."""
-    from guidance_geometry.nodes.autograd import without_underflow
+    from guidance_geometry.host.autograd import without_underflow
 
     with torch.inference_mode(False), torch.enable_grad():
         module, leaf = InHalf(), torch.linspace(-1, 1, 18).reshape(3, 6).requires_grad_()
@@ -508,7 +508,7 @@ def test_a_faint_energy_reaches_a_model_in_half_precision(host):
 
 
 def test_a_faint_energy_reaches_the_latent_through_a_decoder_in_half_precision(latent_model):
-    from guidance_geometry.nodes.pictures import picture_of
+    from guidance_geometry.host.pictures import picture_of
 
     model, _, vae = latent_model
     vae.first_stage_model.half()

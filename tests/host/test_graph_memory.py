@@ -40,7 +40,7 @@ def asked(model, wrapper):
 
 
 def test_a_tally_counts_what_lives_and_remembers_the_most(host):
-    from guidance_geometry.nodes.graph_memory import Tally
+    from guidance_geometry.host.graph_memory import Tally
 
     before = torch.zeros(1000)
     with Tally() as tally:
@@ -58,8 +58,8 @@ def test_a_tally_counts_what_lives_and_remembers_the_most(host):
 
 
 def test_a_weight_under_another_name_is_no_memory(host):
-    from guidance_geometry.nodes.autograd import differentiable
-    from guidance_geometry.nodes.graph_memory import Tally
+    from guidance_geometry.host.autograd import differentiable
+    from guidance_geometry.host.graph_memory import Tally
 
     with torch.inference_mode():
         layer = Linear(100, 100)
@@ -69,7 +69,7 @@ def test_a_weight_under_another_name_is_no_memory(host):
 
 
 def test_a_tally_sees_what_a_graph_keeps_and_a_backward_makes(host):
-    from guidance_geometry.nodes.graph_memory import Tally
+    from guidance_geometry.host.graph_memory import Tally
 
     with torch.inference_mode(False), torch.enable_grad():
         x = torch.ones(1000, requires_grad=True)
@@ -86,7 +86,7 @@ def test_a_tally_sees_what_a_graph_keeps_and_a_backward_makes(host):
 @pytest.mark.parametrize("name", ["pocket", "SD15"])
 def test_the_estimate_is_what_the_batch_takes(pocket, name, twice):
     from guidance_geometry.guidance.gradients.term import GradientOptions
-    from guidance_geometry.nodes.graph_memory import Tally
+    from guidance_geometry.host.graph_memory import Tally
 
     model, null = pocket("fp32")[:2] if name == "pocket" else (family("SD15"), text("SD15", 0))
     shape, found = (3, 16, 16) if name == "pocket" else (4, 8, 8), []

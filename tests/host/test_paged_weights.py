@@ -15,7 +15,7 @@ BACKPROP = "x0 + backprop"
 
 
 def test_a_patcher_says_whether_it_pages(host, labelled):
-    from guidance_geometry.nodes.autograd import pages_weights
+    from guidance_geometry.host.autograd import pages_weights
 
     assert not pages_weights(labelled["ve"][0])
     assert pages_weights(SimpleNamespace(is_dynamic=lambda: True))
@@ -25,7 +25,7 @@ def test_a_patcher_says_whether_it_pages(host, labelled):
 @pytest.fixture
 def paged(monkeypatch):
     """patcher, the one that stays or None -> a clone that counts as paged; `paged.loaded` counts the loads."""
-    from guidance_geometry.nodes import autograd, gradient_run
+    from guidance_geometry.host import autograd, gradient_run
 
     def made(patcher, stays=None):
         plain = type(patcher)
@@ -106,7 +106,7 @@ def test_a_second_model_is_treated_like_the_first(paged, labelled, empty_latent,
 def test_a_decoder_is_loaded_with_weights_that_stay_or_refused(paged, labelled):
     import comfy.latent_formats
 
-    from guidance_geometry.nodes.pictures import Decoded
+    from guidance_geometry.host.pictures import Decoded
 
     def picture(patcher):
         vae = SimpleNamespace(patcher=patcher, process_output=lambda x: ((x + 1) / 2).clamp(0, 1))

@@ -45,8 +45,8 @@ def test_ddim_with_this_scale_is_euler_ancestral_cfg_pp(labelled, empty_latent, 
     import comfy.samplers
     from comfy.k_diffusion.sampling import sample_euler_ancestral_cfg_pp
 
+    from guidance_geometry.host.guider import ChainGuider
     from guidance_geometry.nodes.blog_samplers import BlogSampler
-    from guidance_geometry.nodes.guider import ChainGuider
 
     patcher, positive, negative = labelled[model]
     latent = empty_latent(model)["samples"]

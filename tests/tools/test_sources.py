@@ -48,7 +48,7 @@ def changed(copy, tool, name):
     [
         ("roads", "guidance/gradients/term.py"),
         ("roads", "guidance/gradients/estimators.py"),
-        ("roads", "nodes/gradient_run.py"),
+        ("roads", "host/gradient_run.py"),
         ("roads", "samplers/steps.py"),
         ("roads", "denoisers/pocket.py"),
         ("roads", "classifiers/networks.py"),
@@ -60,7 +60,7 @@ def changed(copy, tool, name):
         ("economy", "tools/demo_evaluation.py"),
         ("economy", "assets/denoisers/pocket-1.safetensors"),
         ("road_costs", "guidance/gradients/term.py"),
-        ("road_costs", "nodes/autograd.py"),
+        ("road_costs", "host/autograd.py"),
         ("bench/transformers_versions", "classifiers/transformers_folders.py"),
         ("bench/transformers_versions", "tools/fuzz/tiny_folders.py"),
     ],

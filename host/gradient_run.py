@@ -20,7 +20,7 @@ from ..guidance.gradients.estimators import bounded, gain, is_dead
 from ..guidance.gradients.term import BACKPROP, CLEAN_X0, NOISY, GradientTerm, Place, Strength, WatchTerm
 from ..guidance.schedules import Run
 from ..guidance.vectors import rms
-from ..host import adapter
+from . import adapter
 from .autograd import (
     IN_PLACE,
     NO_FORMULA,

@@ -22,12 +22,12 @@ from ..guidance.chain import Chain, Guidance, chain_of
 from ..guidance.predictions import Predictions
 from ..guidance.rules.contract import Source
 from ..guidance.schedules import Run
-from ..host import adapter
-from ..host.adapter import KEY
-from ..host.other_model import WORDS, OtherModel
 from ..samplers.stages import Stages, zero_init_note
+from . import adapter
+from .adapter import KEY
 from .autograd import staying
 from .gradient_run import GradientRun, goes_through_denoiser
+from .other_model import WORDS, OtherModel
 
 SURE_TO_WAIT = "Use euler, heun, dpm_2 or ddim, or set zero_init_steps to 0."
 

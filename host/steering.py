@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from ..guidance.gradients.term import GradientTerm, Strength
-from ..host.adapter import KEY
 from ..samplers.shifts import PAPERS, ShiftLaw, leaning, taken_steps
 from ..samplers.steps import Level
+from .adapter import KEY
 from .gradient_run import GradientRun
 
 RATE, LEAN = "rate", "DSG"

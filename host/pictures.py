@@ -8,8 +8,8 @@ import torch
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from ..host.native_model import PixelFormat
 from .autograd import differentiable, staying, without_underflow
+from .native_model import PixelFormat
 
 HALF_WAY = (-3.0, 0.0, 0.5)  # what a VAE with pictures in -1 .. 1 turns into 0, 0.5 and 0.75
 
