@@ -42,8 +42,8 @@ def complaint(part: str) -> str:
 
 async def comfy_entrypoint():
     """Return the pack's extension; host modules are imported here and not before."""
+    from .host.routes import answer_panels
     from .nodes.extension import GuidanceGeometry
-    from .nodes.kept import answer_panels
 
     answer_panels()
     return GuidanceGeometry()

@@ -13,10 +13,10 @@ from torch import Tensor
 
 from ..guidance.printing import Printed
 from ..host import adapter
+from ..host.recording import Recording, record
+from ..host.run_facts import on_the_node
 from ..trace.trace import Trace
 from .checks import checked, insist, validated, verdict
-from .recording import Recording, record
-from .run_facts import on_the_node
 from .sampling import CAPTURE, CAPTURE_MB, CATEGORY, MODEL, TRACE, bad_capture, provenance
 from .sockets import HIDDEN
 from .wires import RecorderWire

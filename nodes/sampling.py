@@ -15,9 +15,9 @@ from comfy_api.latest import io
 from ..guidance.chain import PLAIN
 from ..host.adapter import intermediate_dtype
 from ..host.guider import ChainGuider
+from ..host.recording import CAPTURES, Recording, RecordingSampler, unsampled
+from ..host.run_facts import on_the_node
 from .checks import checked, choice, insist, validated, verdict
-from .recording import CAPTURES, Recording, RecordingSampler, unsampled
-from .run_facts import on_the_node
 from .sockets import HIDDEN
 from .wires import Guidance, TraceWire
 

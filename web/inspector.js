@@ -6,7 +6,7 @@ import { locatorOf, nodeAt, pathOf } from "./lib/panel-graph.mjs";
 
 const TYPE = "GGInspector";
 const STORE = "guidancegeometry:run:"; // + workflow id -> id of the job that made what the panels show
-const KEPT = "/guidance_geometry/"; // where the server answers about runs: nodes/kept.py
+const KEPT = "/guidance_geometry/"; // where the server answers about runs: host/routes.py
 const panels = new Map(); // node -> Panel, only while the node is in a graph
 const hosts = new Map(); // locator -> the element that Nodes 2.0 keeps on the page for that node
 const known = new Set(); // workflow id + run id of runs that another workflow made and this one took from the cache

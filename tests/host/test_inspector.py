@@ -101,7 +101,7 @@ def test_a_wrong_number_of_pictures_is_refused(host, pictures):
 
 
 def test_inspectors_are_found_downstream_of_the_trace_and_nowhere_else(host):
-    from guidance_geometry.nodes.live import inspectors_of
+    from guidance_geometry.host.live import inspectors_of
 
     assert sorted(inspectors_of(PROMPT, "4")) == ["12:7", "6"]
     assert sorted(inspectors_of(PROMPT, "9")) == ["10", "24"]
@@ -110,7 +110,7 @@ def test_inspectors_are_found_downstream_of_the_trace_and_nowhere_else(host):
 
 
 def test_a_run_sends_each_step_once_and_ends_with_the_same_record(sent, labelled, empty_latent, monkeypatch):
-    from guidance_geometry.nodes import live
+    from guidance_geometry.host import live
 
     monkeypatch.setattr(live, "PAUSE", 0.0)
     trace = sampled(labelled, empty_latent)[2]
@@ -130,7 +130,7 @@ def test_a_run_sends_each_step_once_and_ends_with_the_same_record(sent, labelled
 @pytest.mark.parametrize("steps", [6, 60])
 @pytest.mark.parametrize("rule", ["zeros", "digits"])
 def test_no_message_exceeds_9_kilobytes(host, batch, steps, rule):
-    from guidance_geometry.nodes.live import EVENT, Job, Live
+    from guidance_geometry.host.live import EVENT, Job, Live
     from guidance_geometry.trace.accumulator import Capture, Ledger
     from guidance_geometry.trace.recorder import Recorded
 
@@ -153,7 +153,7 @@ def test_no_message_exceeds_9_kilobytes(host, batch, steps, rule):
 
 
 def test_at_most_20_messages_a_second(host):
-    from guidance_geometry.nodes.live import Job, Live
+    from guidance_geometry.host.live import Job, Live
     from guidance_geometry.trace.accumulator import Capture, Ledger
     from guidance_geometry.trace.recorder import Recorded
 
@@ -171,7 +171,7 @@ def test_at_most_20_messages_a_second(host):
 
 
 def test_events_take_a_small_share_of_the_run(host):
-    from guidance_geometry.nodes.live import SHARE, Job, Live
+    from guidance_geometry.host.live import SHARE, Job, Live
     from guidance_geometry.trace.accumulator import Capture, Ledger
     from guidance_geometry.trace.recorder import Recorded
 
@@ -194,7 +194,7 @@ def test_events_take_a_small_share_of_the_run(host):
 
 
 def test_an_interrupted_run_sends_what_it_has(sent, labelled, empty_latent):
-    from guidance_geometry.nodes import live
+    from guidance_geometry.host import live
 
     class Stop(Exception):
         pass

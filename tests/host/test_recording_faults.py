@@ -12,13 +12,13 @@ from .test_see_nodes import output as output
 
 PACK = "guidance_geometry"
 IN_THE_RUN = [
-    "nodes.recording.Watch._begin",
-    "nodes.recording.Watch._marked_noise",
-    "nodes.recording.Watch._asked",
-    "nodes.recording.Watch._answered",
-    "nodes.recording.Watch._evaluated",
-    "nodes.recording.Watch._stepped",
-    "nodes.recording.Watch._returned",
+    "host.recording.Watch._begin",
+    "host.recording.Watch._marked_noise",
+    "host.recording.Watch._asked",
+    "host.recording.Watch._answered",
+    "host.recording.Watch._evaluated",
+    "host.recording.Watch._stepped",
+    "host.recording.Watch._returned",
     "trace.recorder.Recorder.mark",
     "trace.recorder.Recorder._complete",
     "trace.accumulator.Ledger.enter",
@@ -27,11 +27,11 @@ IN_THE_RUN = [
 ONCE = {"_begin", "_marked_noise", "_returned"}  # called once in a run
 AFTERWARDS = [
     "trace.accumulator.Capture.stacked",
-    "nodes.run_facts.mapped",
+    "host.run_facts.mapped",
     "host.adapter.describe_model",
     "host.adapter.labels_of",
     "host.adapter.distilled_guidance",
-    "nodes.run_facts.notes_of",
+    "host.run_facts.notes_of",
 ]
 IN_THE_NUMBERS = [
     "trace.accumulator.Ledger._row",
@@ -119,7 +119,7 @@ class Wordless(RuntimeError):
 
 
 @pytest.mark.parametrize(
-    "where", ["trace.accumulator.Ledger.enter", "nodes.live.Live.stepped", "host.adapter.labels_of"]
+    "where", ["trace.accumulator.Ledger.enter", "host.live.Live.stepped", "host.adapter.labels_of"]
 )
 def test_a_fault_that_cannot_be_printed_is_named_by_its_type(labelled, empty_latent, monkeypatch, where):
     Broken(monkeypatch, where, fault=Wordless())
@@ -156,9 +156,7 @@ def test_a_fault_in_the_numbers_leaves_the_steps_before_it(labelled, empty_laten
     readable(trace)
 
 
-@pytest.mark.parametrize(
-    "where", ["nodes.recording.job_of_this_node", "nodes.live.Live.stepped", "nodes.live.Live.flush"]
-)
+@pytest.mark.parametrize("where", ["host.recording.job_of_this_node", "host.live.Live.stepped", "host.live.Live.flush"])
 def test_a_fault_of_the_live_view_ends_that_alone(labelled, empty_latent, monkeypatch, where):
     Broken(monkeypatch, where)
     (out, _, trace), expected = run(labelled, empty_latent)
@@ -171,7 +169,7 @@ def test_a_fault_of_the_live_view_ends_that_alone(labelled, empty_latent, monkey
 
 @pytest.mark.parametrize(
     ("where", "after"),
-    [("nodes.recording.Watch._begin", 0), ("trace.accumulator.Ledger.enter", 3), ("trace.accumulator.Ledger._row", 3)],
+    [("host.recording.Watch._begin", 0), ("trace.accumulator.Ledger.enter", 3), ("trace.accumulator.Ledger._row", 3)],
     ids=["no step", "three steps", "three of all measured"],
 )
 def test_a_record_that_ended_early_is_shown_everywhere(labelled, empty_latent, monkeypatch, output, where, after):

@@ -16,7 +16,7 @@ class Collected:
         import comfy.patcher_extension
         import comfy.samplers
 
-        from guidance_geometry.nodes.recording import KEY, Recording, Watch
+        from guidance_geometry.host.recording import KEY, Recording, Watch
 
         class Sampler(comfy.samplers.Sampler):
             def sample(self, guider, sigmas, extra_args, callback, *rest):

@@ -69,7 +69,7 @@ def test_a_byte_of_what_made_a_number_changes_its_checksum(copy, tool, name):
     assert changed(copy, tool, name)
 
 
-@pytest.mark.parametrize(("tool", "name"), [("roads", "figures/film.py"), ("economy", "nodes/live.py")])
+@pytest.mark.parametrize(("tool", "name"), [("roads", "figures/film.py"), ("economy", "host/live.py")])
 def test_a_byte_elsewhere_leaves_numbers_as_they_are(copy, tool, name):
     assert not changed(copy, tool, name)
 

@@ -63,7 +63,7 @@ def shares(runs: int, tabs: dict) -> list[float]:
     """Time in the live code over the time of the run, a number for each run."""
     from comfy_execution.utils import CurrentNodeContext
 
-    from ...nodes import live
+    from ...host import live
 
     watch, found = Stopwatch(), []
     for name in ("__init__", "stepped", "flush"):

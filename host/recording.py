@@ -21,18 +21,17 @@ import comfy.samplers
 import torch
 from torch import Tensor
 
-from ..host import adapter
-from ..host.adapter import KEY
-from ..host.other_model import FURTHER
 from ..samplers.noise_tracking import plain
 from ..samplers.steps import FORMULAS, READS_UNCOND
 from ..trace.accumulator import Capture, Ledger
 from ..trace.faults import kept_out
 from ..trace.recorder import RECUR, Call, Recorded, Recorder
 from ..trace.trace import Trace
-from . import run_facts
-from .foreign import settle
+from . import adapter, run_facts
+from .adapter import KEY
+from .foreign_guiders import settle
 from .live import Live, job_of_this_node
+from .other_model import FURTHER
 
 CAPTURES = ("numbers", "pictures", "tensors")  # each keeps what the one before does
 TOLD_APART = "move and noise told apart by marking the noise"

@@ -14,9 +14,9 @@ from dataclasses import dataclass, field
 
 from comfy_execution.utils import get_executing_context
 
-from ..host.adapter import prompt_server
 from ..trace.accumulator import Ledger
 from ..trace.record import RunFacts, step_record
+from .adapter import prompt_server
 
 EVENT = "guidance_geometry.step"
 MOST_BYTES = 8950  # of one event as the server writes it, without its envelope

@@ -10,8 +10,8 @@ from typing import Any
 
 from aiohttp import web
 
-from ..host.adapter import prompt_server
-from .inspector import temporary_folder
+from ..nodes.inspector import temporary_folder
+from .adapter import prompt_server
 
 RUNS = "/guidance_geometry/runs/{job}/{node}"
 RECORDS = "/guidance_geometry/records/{name}"
