@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 from torch import Tensor
 
-from ..nodes.saving import mapped
 from ..trace.accumulator import Capture, Ledger
 from ..trace.faults import kept_out
 from ..trace.recorder import RECUR
 from ..trace.trace import VERSION, Trace
 from . import adapter
+from .saving import mapped
 
 if TYPE_CHECKING:
     from .recording import Watch

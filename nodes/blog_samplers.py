@@ -10,10 +10,10 @@ from comfy_api.latest import io
 from tqdm.auto import trange
 
 from ..host import adapter
+from ..host.checks import checked, choice, empty_window, insist, validated, verdict
 from ..host.steering import LEAN, RATES, WAYS, Steering
 from ..samplers.loop import ONCE, Recurrence, item_noise, run
 from ..samplers.steps import Level, ddim, ddpm, level, up_and_down
-from .checks import checked, choice, empty_window, insist, validated, verdict
 from .sampling import CATEGORY
 
 MAX_OFFSET, MOST_TIMES = 1 << 31, 100

@@ -7,11 +7,11 @@ from comfy_api.latest import io
 from ..guidance.chain import PLAIN, chain_of
 from ..guidance.gradients.estimators import EVALUATIONS, NORMALISATIONS
 from ..guidance.gradients.term import USUAL, GradientOptions, GradientTerm, WatchTerm
-from .checks import checked, choice, empty_window, insist, validated, verdict
+from ..host.checks import checked, choice, empty_window, insist, validated, verdict
+from ..host.widgets import choice_input
+from ..host.wires import OptionsWire
 from .energies import CATEGORY, ENERGY
 from .rules.link import CHAIN, UPSTREAM, say
-from .sockets import choice_input
-from .wires import OptionsWire
 
 ROADS = ("auto", *EVALUATIONS)
 LARGEST_SCALE, LARGEST_SEED = 1e6, 0xFFFFFFFF

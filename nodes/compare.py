@@ -7,11 +7,11 @@ from comfy_api.latest import io
 
 from ..figures.compare import draw_comparison
 from ..figures.palette import THEMES
-from . import checks
-from .saving import preview, shown_or_said
+from ..host import checks
+from ..host.saving import preview, shown_or_said
+from ..host.widgets import HIDDEN, SEE, VAE_IN, choice_input, index_input
+from ..host.wires import TraceWire
 from .see import MOST_SAMPLES, default_when_negative, pictures_of
-from .sockets import HIDDEN, SEE, VAE_IN, choice_input, index_input
-from .wires import TraceWire
 
 SAMPLE = "Image of the batch, from 0. -1 takes the one whose guidance strength in A is the median."
 

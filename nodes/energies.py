@@ -18,9 +18,9 @@ from ..guidance.energies.reference import (
     TintEnergy,
 )
 from ..guidance.printing import shown
-from .checks import checked, choice, insist, validated, verdict
-from .sockets import choice_input
-from .wires import ClassifierWire, EnergyWire, offering
+from ..host.checks import checked, choice, insist, validated, verdict
+from ..host.widgets import choice_input
+from ..host.wires import ClassifierWire, EnergyWire, offering
 
 CATEGORY = "guidance geometry/classifier"
 NOBODY = -1  # an empty label is no label here

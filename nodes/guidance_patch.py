@@ -7,10 +7,10 @@ from comfy_api.latest import io
 
 from ..guidance.chain import Guidance, chain_of
 from ..host.adapter import KEY, combines_itself
+from ..host.checks import checked
 from ..host.guided_run import refuse_second_rule, sample_guided
-from .checks import checked
+from ..host.wires import Guidance as GuidanceWire
 from .sampling import CATEGORY, MODEL
-from .wires import Guidance as GuidanceWire
 
 OUTER = comfy.patcher_extension.WrappersMP.OUTER_SAMPLE
 

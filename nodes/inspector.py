@@ -12,12 +12,12 @@ from comfy_api.latest import io
 
 from ..figures.difference import NO_PICTURES
 from ..files.writing import NotWritten, write_atomically
+from ..host import checks
 from ..host.thumbnails import Sheets, thumbnails
+from ..host.widgets import HIDDEN, SEE, TRACE_IN, TRACE_OUT, VAE_IN
 from ..trace.record import fitting_steps, run_record, size_of
 from ..trace.trace import Trace
-from . import checks
 from .see import pictures_of
-from .sockets import HIDDEN, SEE, TRACE_IN, TRACE_OUT, VAE_IN
 
 MOST_PICTURES = 64
 IN_MESSAGE = 64_000  # bytes of a record that travels inside the node's output; a larger one becomes a file

@@ -11,9 +11,9 @@ from comfy_api.latest import io
 from ..classifiers.exact import MixtureClassifier
 from ..guidance.mixture import make_mixture
 from ..guidance.printing import shortened
+from ..host import checks
 from ..host.native_model import native_mixture
-from . import checks
-from .wires import ClassifierWire
+from ..host.wires import ClassifierWire
 
 SPACES = ("ve", "flow")
 LOOKS = 3  # components of every class

@@ -11,10 +11,10 @@ from comfy_api.latest import io
 
 from ..classifiers.reading import open_classifier
 from ..classifiers.wired import NoisyClassifier, WiredNetwork
+from ..host import checks
 from ..host.model_folders import embedded_files, listed_files, register_folder
-from . import checks
-from .saving import fingerprint
-from .wires import ClassifierWire
+from ..host.saving import fingerprint
+from ..host.wires import ClassifierWire
 
 FOLDER = "classifiers"
 DEFAULT = "pocket-noisy-1"

@@ -13,13 +13,13 @@ from torch import Tensor
 
 from ..guidance.printing import Printed
 from ..host import adapter
+from ..host.checks import checked, insist, validated, verdict
 from ..host.recording import Recording, record
 from ..host.run_facts import on_the_node
+from ..host.widgets import HIDDEN
+from ..host.wires import RecorderWire
 from ..trace.trace import Trace
-from .checks import checked, insist, validated, verdict
 from .sampling import CAPTURE, CAPTURE_MB, CATEGORY, MODEL, TRACE, bad_capture, provenance
-from .sockets import HIDDEN
-from .wires import RecorderWire
 
 MOST_RUNS = 16
 STRANGE = (

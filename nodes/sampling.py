@@ -14,12 +14,12 @@ from comfy_api.latest import io
 
 from ..guidance.chain import PLAIN
 from ..host.adapter import intermediate_dtype
+from ..host.checks import checked, choice, insist, validated, verdict
 from ..host.guider import ChainGuider
 from ..host.recording import CAPTURES, Recording, RecordingSampler, unsampled
 from ..host.run_facts import on_the_node
-from .checks import checked, choice, insist, validated, verdict
-from .sockets import HIDDEN
-from .wires import Guidance, TraceWire
+from ..host.widgets import HIDDEN
+from ..host.wires import Guidance, TraceWire
 
 CATEGORY = "guidance geometry/sampling"
 MAX_SEED = 0xFFFFFFFFFFFFFFFF

@@ -15,11 +15,11 @@ from ..figures.pictures import Pictures
 from ..figures.strips import photo_of
 from ..figures.table import as_csv, as_json, as_text, left_out
 from ..files.writing import write_atomically
+from ..host import checks
+from ..host.figure_files import SAVES, image_of, saved
+from ..host.saving import bad_prefix, next_path, shown_or_said
+from ..host.widgets import HIDDEN, SEE, TRACE_IN, TRACE_OUT, VAE_IN, choice_input, index_input, prefix_input
 from ..trace.trace import Trace
-from . import checks
-from .figure_files import SAVES, image_of, saved
-from .saving import bad_prefix, next_path, shown_or_said
-from .sockets import HIDDEN, SEE, TRACE_IN, TRACE_OUT, VAE_IN, choice_input, index_input, prefix_input
 from .trace_files import GGLoadTrace, GGSaveTrace
 
 SIZE_WORDS = {"blog 960x540": "blog", "slide 1920x1080": "slide", "column 600": "column"}

@@ -11,10 +11,10 @@ from torch import Tensor
 from ..denoisers.labels import entries_of, label_indices
 from ..guidance.energies.label_maps import map_of_colours, map_of_levels, map_of_mask
 from ..guidance.energies.perception import DISTANCES, TEXT_KINDS, DepthEnergy, SegmentationEnergy, TextEnergy
-from .checks import checked, choice, insist, validated, verdict
+from ..host.checks import checked, choice, insist, validated, verdict
+from ..host.widgets import choice_input
+from ..host.wires import ClassifierWire
 from .energies import CATEGORY, NOBODY, OUT, answering, region, spread_input
-from .sockets import choice_input
-from .wires import ClassifierWire
 
 AVERAGES = ("pixels", "classes")
 NEAR = ("white is near", "white is far")

@@ -14,10 +14,10 @@ from comfy_api.latest import io
 from ..denoisers.formats import chosen, read_denoiser
 from ..denoisers.labels import label_indices
 from ..denoisers.schedules import SCHEDULES
+from ..host import checks
 from ..host.model_folders import embedded_files, listed_files, register_folder
 from ..host.native_model import WEIGHT_DTYPES, card_of, native_denoiser
-from . import checks
-from .saving import fingerprint
+from ..host.saving import fingerprint
 
 CATEGORY = "guidance geometry/start"
 FOLDER = "denoisers"

@@ -15,13 +15,13 @@ from ..classifiers.training import Course, Lesson, Student, accuracies, advanced
 from ..denoisers.labels import entries_of
 from ..figures.loss import draw_loss
 from ..files.writing import check_place, write_atomically
+from ..host import checks
 from ..host.adapter import PIXELS, is_flow
 from ..host.model_folders import register_folder
-from . import checks
+from ..host.saving import bad_prefix, numbered, preview, shown_or_said
+from ..host.widgets import HIDDEN
+from ..host.wires import ClassifierWire
 from .load_classifier import FOLDER
-from .saving import bad_prefix, numbered, preview, shown_or_said
-from .sockets import HIDDEN
-from .wires import ClassifierWire
 
 MOST_STEPS, MOST_BATCH, MOST_WIDTH = 1_000_000, 4096, 512
 WIDTH_STEP = 8  # group norms have eight groups

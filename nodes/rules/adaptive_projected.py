@@ -6,7 +6,7 @@ from comfy_api.latest import io
 
 from ...guidance.rules.adaptive_projected import PARTS, AdaptiveProjected
 from ...guidance.rules.spaces import SPACES
-from ..checks import checked, choice, insist, validated, verdict
+from ...host.checks import checked, choice, insist, validated, verdict
 from .link import linked, rule_schema, space_input
 
 UNITS = ("per element", "absolute")

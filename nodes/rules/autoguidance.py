@@ -6,7 +6,7 @@ from comfy_api.latest import io
 
 from ...guidance.rules.autoguidance import Autoguidance
 from ...guidance.rules.contract import Source
-from ..checks import checked, insist
+from ...host.checks import checked, insist
 from .link import linked, rule_schema
 
 NOTHING_WEAKER = (

@@ -6,7 +6,7 @@ from comfy_api.latest import io
 
 from ...guidance.rules.bands import METHODS, Bands
 from ...guidance.schedules import parse_values
-from ..checks import checked, choice, insist, number, validated, verdict
+from ...host.checks import checked, choice, insist, number, validated, verdict
 from .link import linked, refused, rule_schema
 
 MIDDLE = io.String.Input(

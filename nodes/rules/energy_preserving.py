@@ -6,7 +6,7 @@ from comfy_api.latest import io
 
 from ...guidance.rules.energy_preserving import EnergyPreserving
 from ...guidance.rules.spaces import SPACES
-from ..checks import checked, choice, insist, validated, verdict
+from ...host.checks import checked, choice, insist, validated, verdict
 from .link import linked, rule_schema, space_input
 
 

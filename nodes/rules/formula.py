@@ -5,7 +5,7 @@ from __future__ import annotations
 from comfy_api.latest import io
 
 from ...guidance.rules.formula import ALLOWED, PLAIN, Formula
-from ..checks import checked, insist, validated, verdict
+from ...host.checks import checked, insist, validated, verdict
 from .link import linked, refused, rule_schema
 
 

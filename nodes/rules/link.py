@@ -10,8 +10,8 @@ from comfy_api.latest import io
 from ...guidance.chain import PLAIN, Guidance, chain_of
 from ...guidance.rules.contract import Rule
 from ...guidance.rules.spaces import SPACES
+from ...host import wires
 from ...host.adapter import prompt_server
-from .. import wires
 
 CATEGORY = "guidance geometry/rules"
 UPSTREAM = wires.Guidance.Input("guidance", optional=True, tooltip="The chain so far; this node adds to its end.")

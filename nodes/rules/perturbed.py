@@ -6,7 +6,7 @@ from comfy_api.latest import io
 
 from ...guidance.rules.contract import Source
 from ...guidance.rules.perturbed import Perturbed
-from ..checks import checked, insist, validated, verdict
+from ...host.checks import checked, insist, validated, verdict
 from .link import linked, refused, rule_schema, share_input
 
 SAMPLER_HOOKS = ("sampler_post_cfg_function", "sampler_calc_cond_batch_function")

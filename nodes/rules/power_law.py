@@ -5,7 +5,7 @@ from __future__ import annotations
 from comfy_api.latest import io
 
 from ...guidance.rules.power_law import FACTORS, PowerLaw
-from ..checks import checked, choice, insist, validated, verdict
+from ...host.checks import checked, choice, insist, validated, verdict
 from .link import linked, rule_schema
 
 

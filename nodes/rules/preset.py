@@ -6,7 +6,7 @@ from comfy_api.latest import io
 
 from ...guidance.chain import Chain
 from ...guidance.presets import PRESETS
-from ..checks import checked, choice, insist, validated, verdict
+from ...host.checks import checked, choice, insist, validated, verdict
 from .link import linked, rule_schema, say
 
 

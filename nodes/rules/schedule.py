@@ -5,7 +5,7 @@ from __future__ import annotations
 from comfy_api.latest import io
 
 from ...guidance.schedules import SHAPES, ScaleSchedule, parse_values
-from ..checks import checked, choice, insist, validated, verdict
+from ...host.checks import checked, choice, insist, validated, verdict
 from .link import linked, rule_schema
 
 SCHEDULES = ("constant", *SHAPES, "list")

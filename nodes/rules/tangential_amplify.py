@@ -5,7 +5,7 @@ from __future__ import annotations
 from comfy_api.latest import io
 
 from ...guidance.rules.tangential_amplify import TangentialAmplify
-from ..checks import checked
+from ...host.checks import checked
 from .link import linked, rule_schema
 
 

@@ -7,8 +7,8 @@ from comfy_api.latest import io
 from ...guidance.chain import chain_of
 from ...guidance.rules.window import checked as checked_window
 from ...guidance.rules.window import windowed
-from .. import wires
-from ..checks import checked, insist, validated, verdict
+from ...host import wires
+from ...host.checks import checked, insist, validated, verdict
 from .link import linked, refused, rule_schema, share_input
 
 

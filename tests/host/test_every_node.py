@@ -107,7 +107,7 @@ def test_every_widget_that_the_queue_checks_is_an_input(nodes):
 
 
 def test_every_execute_is_checked_against_its_schema(nodes):
-    from guidance_geometry.nodes.wires import CARRIED
+    from guidance_geometry.host.wires import CARRIED
 
     widgets = {"INT", "FLOAT", "BOOLEAN", *WORDS}
     for node in nodes:
@@ -123,7 +123,7 @@ def test_every_execute_is_checked_against_its_schema(nodes):
 
 @pytest.mark.parametrize("wrong", ["x", 7, [], Hostile(), {"samples": "x"}, torch.zeros(2, 2, 2, 2, 2)], ids=type)
 def test_a_literal_or_another_wire_is_named(nodes, wrong):
-    from guidance_geometry.nodes.wires import CARRIED
+    from guidance_geometry.host.wires import CARRIED
 
     asked = 0
     for node in nodes:
@@ -170,7 +170,7 @@ def test_what_is_no_latent_is_named(nodes, wrong):
 def test_every_latent_of_the_host_fits(nodes):
     from comfy.nested_tensor import NestedTensor
 
-    from guidance_geometry.nodes.wires import is_latent
+    from guidance_geometry.host.wires import is_latent
 
     sound = torch.zeros(1, 3, 8)
     for latent in (
@@ -183,7 +183,7 @@ def test_every_latent_of_the_host_fits(nodes):
 
 
 def test_a_wire_of_every_other_type_is_named(nodes):
-    from guidance_geometry.nodes.wires import CARRIED, misfit
+    from guidance_geometry.host.wires import CARRIED, misfit
 
     alone = FITTING | {"GG_GUIDANCE": SimpleNamespace(init=0, step=0)}
     for kind in CARRIED:
@@ -192,8 +192,8 @@ def test_a_wire_of_every_other_type_is_named(nodes):
 
 
 def test_an_optional_wire_may_be_absent(nodes):
-    from guidance_geometry.nodes.checks import misfits
-    from guidance_geometry.nodes.wires import CARRIED
+    from guidance_geometry.host.checks import misfits
+    from guidance_geometry.host.wires import CARRIED
 
     for node in nodes:
         wires = {name: each for name, each in inputs_of(node).items() if each.get_io_type() in CARRIED}
@@ -216,7 +216,7 @@ def test_an_absurd_number_is_refused_by_its_name_and_range(nodes, absurd):
 def test_a_number_of_another_library_is_one(nodes, kind):
     from comfy_api.latest import io
 
-    from guidance_geometry.nodes.checks import checked, number
+    from guidance_geometry.host.checks import checked, number
 
     @checked
     def execute(cls, gain, seed=0):
@@ -232,7 +232,7 @@ def test_a_number_of_another_library_is_one(nodes, kind):
 
 @pytest.mark.parametrize("absurd", [numpy.float32("nan"), numpy.float64("inf"), Fraction(10**400)], ids=type)
 def test_a_number_of_another_library_that_is_none_is_named(host, absurd):
-    from guidance_geometry.nodes.checks import number
+    from guidance_geometry.host.checks import number
 
     assert "which is not a" in number("gain", absurd, 0, 2)
 

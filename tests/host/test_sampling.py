@@ -320,7 +320,7 @@ def test_large_captures_are_mapped_from_a_file_that_nobody_has_to_delete(host):
 
     import folder_paths
 
-    from guidance_geometry.nodes.saving import IN_MEMORY, mapped
+    from guidance_geometry.host.saving import IN_MEMORY, mapped
 
     small = {"x": torch.ones(2, 3, dtype=torch.float16)}
     assert mapped(small) == (small, "")

@@ -194,7 +194,7 @@ def test_a_name_of_200_bytes_can_be_written_by_all(output, trace):
 
 @pytest.mark.parametrize("capture", ["pictures", "tensors"])
 def test_a_full_temp_folder_costs_a_run_nothing_but_memory(labelled, empty_latent, output, full, monkeypatch, capture):
-    monkeypatch.setattr("guidance_geometry.nodes.saving.IN_MEMORY", 100)
+    monkeypatch.setattr("guidance_geometry.host.saving.IN_MEMORY", 100)
     full()
     out, denoised, trace = guided(*labelled["ve"], empty_latent("ve"), "euler", capture=capture)
     assert torch.equal(out["samples"], ksampler(*labelled["ve"], empty_latent("ve"), "euler"))
