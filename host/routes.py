@@ -10,8 +10,8 @@ from typing import Any
 
 from aiohttp import web
 
-from ..nodes.inspector import temporary_folder
 from .adapter import prompt_server
+from .panel_record import temporary_folder
 
 RUNS = "/guidance_geometry/runs/{job}/{node}"
 RECORDS = "/guidance_geometry/records/{name}"

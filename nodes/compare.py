@@ -9,9 +9,10 @@ from ..figures.compare import draw_comparison
 from ..figures.palette import THEMES
 from ..host import checks
 from ..host.saving import preview, shown_or_said
+from ..host.trace_pictures import pictures_of
 from ..host.widgets import HIDDEN, SEE, VAE_IN, choice_input, index_input
 from ..host.wires import TraceWire
-from .see import MOST_SAMPLES, default_when_negative, pictures_of
+from .see import MOST_SAMPLES, default_when_negative
 
 SAMPLE = "Image of the batch, from 0. -1 takes the one whose guidance strength in A is the median."
 

@@ -2,27 +2,14 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
-from collections.abc import Callable
-from pathlib import Path
-
-import folder_paths
 from comfy_api.latest import io
 
-from ..figures.difference import NO_PICTURES
-from ..files.writing import NotWritten, write_atomically
 from ..host import checks
-from ..host.thumbnails import Sheets, thumbnails
+from ..host.panel_record import portable, shown
 from ..host.widgets import HIDDEN, SEE, TRACE_IN, TRACE_OUT, VAE_IN
-from ..trace.record import fitting_steps, run_record, size_of
-from ..trace.trace import Trace
-from .see import pictures_of
+from ..trace.record import run_record
 
 MOST_PICTURES = 64
-IN_MESSAGE = 64_000  # bytes of a record that travels inside the node's output; a larger one becomes a file
-SUBFOLDER = "guidance_geometry"
-Keep = Callable[[bytes, str], dict]  # content, ending -> how the panel asks for it
 
 
 class GGInspector(io.ComfyNode):
@@ -61,63 +48,6 @@ class GGInspector(io.ComfyNode):
         workflow = ((cls.hidden.extra_pnginfo if cls.hidden else None) or {}).get("workflow") or {}
         record = run_record(trace) | {"workflow_id": workflow.get("id"), "pictures": shown(trace, vae, pictures)}
         return io.NodeOutput(trace, ui={"gg_record": [portable(record)]})
-
-
-def shown(trace: Trace, vae, pictures: int, keep: Keep | None = None) -> dict:
-    """What the panel needs for its pictures: a file for each step, and their layout; or a note why there are none.
-
-    keep: puts a file somewhere and says how to ask for it; None: into the host's temp folder.
-    """
-    if pictures == 0:
-        return {"note": "No pictures were asked for: set pictures above 0."}
-    try:
-        sheets = thumbnails(trace, pictures_of(trace, vae), pictures)
-    except ValueError as error:
-        if vae is not None and str(error) != NO_PICTURES:
-            raise
-        return {"note": str(error)}
-    try:
-        return described(sheets, keep or temporary)
-    except NotWritten as error:
-        return {"note": f"The pictures are not shown: {error}"}
-
-
-def described(sheets: Sheets, keep: Keep) -> dict:
-    """Where the sheets are kept, and how to read them."""
-    files = [{"i": step, **keep(data, ".jpg")} for step, data in sheets.files.items()]
-    facts = {name: getattr(sheets, name) for name in ("kinds", "samples", "size", "gain", "clipped", "scale", "note")}
-    return facts | {"steps": files}
-
-
-def portable(record: dict) -> dict:
-    """The record itself, or the file that holds it if it is too large for the node's output."""
-    data = json.dumps(record, separators=(",", ":"), allow_nan=False).encode()
-    if len(data) <= IN_MESSAGE:
-        return record
-    known = {name: record.get(name) for name in ("v", "run", "workflow_id")}
-    try:
-        return known | {"file": temporary(data, ".json")}
-    except NotWritten as error:
-        return thinned(record, f"Not all steps are shown: {error}")
-
-
-def thinned(record: dict, why: str) -> dict:
-    """The record with as many of its steps, evenly, as travel inside the node's output."""
-    header = record | {"steps": [], "notes": [*record["notes"], why]}
-    return header | {"steps": fitting_steps(record["steps"], IN_MESSAGE - size_of(header))}
-
-
-def temporary_folder() -> Path:
-    """Where files are kept until the host starts anew."""
-    return Path(folder_paths.get_temp_directory()) / SUBFOLDER
-
-
-def temporary(data: bytes, ending: str) -> dict:
-    """Write a file into the host's temp folder; returns how the host's view route names it."""
-    name = hashlib.sha256(data).hexdigest()[:20] + ending  # a name for this content: no browser shows an older one
-    folder = temporary_folder()
-    write_atomically(folder / name, [data])
-    return {"filename": name, "subfolder": SUBFOLDER, "type": "temp"}
 
 
 NODES = [GGInspector]

@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-import comfy.latent_formats
-import torch
 from comfy_api.latest import io
-from torch import Tensor
 
 from ..figures.blog import WORDS, draw_figure
 from ..figures.difference import difference_images
 from ..figures.order import Order
 from ..figures.palette import THEMES
-from ..figures.pictures import Pictures
 from ..figures.strips import photo_of
 from ..figures.table import as_csv, as_json, as_text, left_out
 from ..files.writing import write_atomically
 from ..host import checks
 from ..host.figure_files import SAVES, image_of, saved
 from ..host.saving import bad_prefix, next_path, shown_or_said
+from ..host.trace_pictures import pictures_of
 from ..host.widgets import HIDDEN, SEE, TRACE_IN, TRACE_OUT, VAE_IN, choice_input, index_input, prefix_input
 from ..trace.trace import Trace
 from .trace_files import GGLoadTrace, GGSaveTrace
@@ -35,31 +32,6 @@ SAVE = (
     "of their frames beside them (png writes the sheet only)."
 )
 SAMPLE = "Image of the batch, from 0. -1 takes the one whose guidance strength is the median."
-
-
-def pictures_of(trace: Trace, vae=None) -> Pictures:
-    """How to show this run's tensors: through the VAE, or with the linear colours of its latent format."""
-    kind = getattr(comfy.latent_formats, str((trace.header.get("latent") or {}).get("format")), None)
-    form = kind() if isinstance(kind, type) and issubclass(kind, comfy.latent_formats.LatentFormat) else None
-    if vae is not None:
-        return Pictures(decode=lambda x: decoded(vae, form, x))
-    factors, bias = (getattr(form, name, None) for name in ("latent_rgb_factors", "latent_rgb_factors_bias"))
-    return Pictures(factors=_tensor(factors), bias=_tensor(bias))
-
-
-def decoded(vae, form, x: Tensor) -> Tensor:  # [B, C, ...] in the model's space -> [B, H, W, 3]
-    """The VAE's pictures of predictions; of a video its middle frame."""
-    wanted = getattr(vae, "latent_channels", x.shape[1])
-    if wanted != x.shape[1]:
-        raise ValueError(
-            f"The VAE takes latents of {wanted} channels, the trace holds {x.shape[1]}. Connect the model's own VAE."
-        )
-    images = vae.decode(form.process_out(x) if form else x)
-    return images[:, images.shape[1] // 2] if images.ndim == 5 else images
-
-
-def _tensor(rows) -> Tensor | None:
-    return None if rows is None else torch.tensor(rows, dtype=torch.float32)
 
 
 def default_when_negative(index: int) -> int | None:

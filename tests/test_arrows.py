@@ -1,4 +1,4 @@
-"""Which room may import which: nodes -> samplers, denoisers, classifiers, drawing -> guidance. Read from the source."""
+"""Which room may import which, and no circle of modules anywhere. Read from the source."""
 
 import ast
 from pathlib import Path
@@ -6,14 +6,18 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
-ALLOWED = {
+ALLOWED = {  # nodes -> host -> {figures, trace, denoisers, classifiers} -> samplers -> guidance, files beside all
     "guidance": set(),
+    "files": {"guidance"},
     "samplers": {"guidance"},
-    "denoisers": {"guidance"},
-    "classifiers": {"guidance"},
-    "drawing": {"guidance"},
-    "nodes": {"guidance", "samplers", "denoisers", "classifiers", "drawing"},
+    "trace": {"guidance", "files", "samplers"},
+    "denoisers": {"guidance", "files"},
+    "classifiers": {"guidance", "files"},
+    "figures": {"guidance", "files", "samplers", "trace"},
+    "host": {"guidance", "files", "samplers", "trace", "denoisers", "classifiers", "figures"},
+    "nodes": {"guidance", "files", "samplers", "trace", "denoisers", "classifiers", "figures", "host"},
 }
+OF_THE_HOST = ("host", "nodes")  # rooms that know ComfyUI
 HOST = {
     "comfy",
     "comfy_api",
@@ -59,7 +63,7 @@ def violations(source: str, file: Path) -> list[str]:
                 if relative
                 else first in ALLOWED or first in {"..", "guidance_geometry"}
             )
-            if wrong or (first in HOST and room != "nodes"):
+            if wrong or (first in HOST and room not in OF_THE_HOST):
                 found.append(f"line {node.lineno}: {'.'.join(target)}")
     found += [
         f"line {node.lineno}: {target[0]} at module level"
@@ -80,10 +84,11 @@ def test_a_room_imports_only_what_the_arrows_allow(file):
     [
         ("guidance", "from ..samplers import loop"),
         ("guidance", "import comfy.utils"),
-        ("samplers", "from ..nodes.host import evaluate"),
-        ("samplers", "from .. import drawing"),
-        ("drawing", "import matplotlib"),
-        ("drawing", "from ..classifiers.files import load_classifier"),
+        ("samplers", "from ..host.adapter import evaluate"),
+        ("samplers", "from .. import figures"),
+        ("figures", "import matplotlib"),
+        ("figures", "from ..classifiers.files import load_classifier"),
+        ("host", "from ..nodes.sampling import GGGuider"),
         ("nodes", "import nodes"),
         ("nodes", "from samplers import loop"),
         ("nodes", "from guidance_geometry.guidance import vectors"),
@@ -100,8 +105,9 @@ def test_a_wrong_arrow_is_found(room, line):
         ("guidance", "from .vectors import dot"),
         ("guidance", "import torch"),
         ("samplers", "from ..guidance import vectors"),
+        ("host", "import comfy.samplers"),
         ("nodes", "from ..samplers.loop import run\nimport comfy.samplers"),
-        ("drawing", "def draw():\n    import matplotlib"),
+        ("figures", "def draw():\n    import matplotlib"),
     ],
 )
 def test_a_right_arrow_passes(room, line):
@@ -112,3 +118,40 @@ def test_the_entry_point_imports_the_host_only_inside_its_function():
     tree = ast.parse((ROOT / "__init__.py").read_text(encoding="utf-8"))
     early = [target[0] for node in tree.body for target in imported(node, ROOT / "__init__.py")]
     assert set(early) <= {"logging", "functools", "importlib"}
+
+
+def name_of(file: Path) -> str:
+    return ".".join(file.relative_to(ROOT).with_suffix("").parts)
+
+
+def arrows(files: list[Path]) -> dict[str, set[str]]:
+    """Which module names which of the others, at its top, inside a function or for types alone."""
+    names = {name_of(file) for file in files}
+    found = {}
+    for file in files:
+        targets = [t for node in ast.walk(ast.parse(file.read_bytes())) for t in imported(node, file) if t[0] == ""]
+        found[name_of(file)] = {n for t in targets for n in (".".join(t[1:]), ".".join(t[1:-1])) if n in names}
+    return found
+
+
+def circle(graph: dict[str, set[str]]) -> list[str]:
+    """One path of modules that ends where it began; empty where there is none."""
+    safe: set[str] = set()
+
+    def walk(name: str, path: list[str]) -> list[str]:
+        if name in path:
+            return [*path[path.index(name) :], name]
+        found = next((c for one in sorted(graph[name] - safe) if (c := walk(one, [*path, name]))), [])
+        safe.add(name)
+        return found
+
+    return next((c for name in sorted(graph) if (c := walk(name, []))), [])
+
+
+def test_no_module_of_the_pack_imports_itself_by_a_detour():
+    assert circle(arrows(FILES)) == []
+
+
+def test_a_circle_is_found():
+    assert circle({"a": {"b"}, "b": {"c"}, "c": {"b"}, "d": set()}) == ["b", "c", "b"]
+    assert circle({"a": {"b", "c"}, "b": {"c"}, "c": set()}) == []

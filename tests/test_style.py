@@ -8,7 +8,7 @@ from statistics import median, quantiles
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
-ROOMS = ("guidance", "samplers", "denoisers", "classifiers", "drawing", "nodes")
+ROOMS = ("guidance", "files", "samplers", "trace", "denoisers", "classifiers", "figures", "host", "nodes")
 PACK = [ROOT / "__init__.py", *(file for room in ROOMS for file in sorted((ROOT / room).rglob("*.py")))]
 TOOLS = [ROOT / "dev.py", *sorted((ROOT / "tools").rglob("*.py"))]
 EVERY = [*PACK, *TOOLS, *sorted((ROOT / "tests").rglob("*.py"))]

@@ -164,7 +164,9 @@ def test_embedded_files_stay_small():
     assert sum(file.stat().st_size for file in ASSETS.rglob("*") if file.is_file()) <= 9_000_000
 
 
-@pytest.mark.parametrize("room", ["guidance", "samplers", "denoisers", "classifiers", "drawing", "nodes"])
+@pytest.mark.parametrize(
+    "room", ["guidance", "files", "samplers", "trace", "denoisers", "classifiers", "figures", "host", "nodes"]
+)
 def test_no_room_mentions_a_training_package(room):
     for file in (ROOT / room).rglob("*.py"):
         assert not any(word in file.read_text(encoding="utf-8") for word in ("dicebear", "resvg")), file

@@ -256,7 +256,8 @@ def test_what_is_nothing_but_a_file_is_an_error_that_names_the_remedy(output, tr
 
 
 def test_the_inspector_shows_what_fits_when_the_temp_folder_is_full(output, full):
-    from guidance_geometry.nodes.inspector import IN_MESSAGE, GGInspector
+    from guidance_geometry.host.panel_record import IN_MESSAGE
+    from guidance_geometry.nodes.inspector import GGInspector
     from guidance_geometry.trace.record import size_of
 
     trace = exact_trace(4.0, batch=8, steps=40)

@@ -1,0 +1,35 @@
+"""The tensors of a trace as pictures: through the VAE, or by the host's linear preview colours."""
+
+from __future__ import annotations
+
+import comfy.latent_formats
+import torch
+from torch import Tensor
+
+from ..figures.pictures import Pictures
+from ..trace.trace import Trace
+
+
+def pictures_of(trace: Trace, vae=None) -> Pictures:
+    """How to show this run's tensors: through the VAE, or with the linear colours of its latent format."""
+    kind = getattr(comfy.latent_formats, str((trace.header.get("latent") or {}).get("format")), None)
+    form = kind() if isinstance(kind, type) and issubclass(kind, comfy.latent_formats.LatentFormat) else None
+    if vae is not None:
+        return Pictures(decode=lambda x: decoded(vae, form, x))
+    factors, bias = (getattr(form, name, None) for name in ("latent_rgb_factors", "latent_rgb_factors_bias"))
+    return Pictures(factors=_tensor(factors), bias=_tensor(bias))
+
+
+def decoded(vae, form, x: Tensor) -> Tensor:  # [B, C, ...] in the model's space -> [B, H, W, 3]
+    """The VAE's pictures of predictions; of a video its middle frame."""
+    wanted = getattr(vae, "latent_channels", x.shape[1])
+    if wanted != x.shape[1]:
+        raise ValueError(
+            f"The VAE takes latents of {wanted} channels, the trace holds {x.shape[1]}. Connect the model's own VAE."
+        )
+    images = vae.decode(form.process_out(x) if form else x)
+    return images[:, images.shape[1] // 2] if images.ndim == 5 else images
+
+
+def _tensor(rows) -> Tensor | None:
+    return None if rows is None else torch.tensor(rows, dtype=torch.float32)
