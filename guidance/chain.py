@@ -16,7 +16,7 @@ from .predictions import Predictions
 from .printing import Printed, text_of
 from .rules.cfg import cfg
 from .rules.contract import KINDS, ONE_OF, WHOLE, Rule, Source, with_difference
-from .schedules import Run
+from .run import Run
 from .vectors import narrowed, promoted
 
 PLAIN_NEEDS = frozenset({"cond", "uncond"})

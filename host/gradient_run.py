@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from ..guidance.gradients.estimators import bounded, gain, is_dead
 from ..guidance.gradients.term import BACKPROP, CLEAN_X0, NOISY, GradientTerm, Place, Strength, WatchTerm
-from ..guidance.schedules import Run
+from ..guidance.run import Run
 from ..guidance.vectors import rms
 from . import adapter
 from .autograd import (

@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from ..guidance.chain import Chain, Guidance, chain_of
 from ..guidance.predictions import Predictions
 from ..guidance.rules.contract import Source
-from ..guidance.schedules import Run
+from ..guidance.run import Run
 from ..samplers.stages import Stages, zero_init_note
 from . import adapter
 from .adapter import KEY

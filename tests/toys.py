@@ -6,7 +6,7 @@ import torch
 
 from guidance_geometry.guidance.chain import Chain
 from guidance_geometry.guidance.predictions import Predictions
-from guidance_geometry.guidance.schedules import Run
+from guidance_geometry.guidance.run import Run
 
 FAMILIES = ("ve", "flow", "vp")
 SHAPES = [(2, 3, 5), (2, 3, 4, 6), (2, 2, 3, 4, 2)]

@@ -27,7 +27,7 @@ from ..guidance.predictions import Predictions
 from ..guidance.presets import PRESETS
 from ..guidance.rules.interval import Interval
 from ..guidance.rules.reuse import Reuse
-from ..guidance.schedules import Run
+from ..guidance.run import Run
 from .demo_evaluation import Bench, Protocol, Statistics, dpmpp_2m, karras_sigmas
 from .demo_files import read_denoiser
 from .pocket_means import CARD

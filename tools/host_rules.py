@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from ..guidance.predictions import Predictions
-from ..guidance.schedules import Run
+from ..guidance.run import Run
 from ..host.native_model import LabelledConfig, LabelledModel, LabelledNetwork, ModelCard
 from ..host.noise_levels import exact_levels
 

@@ -21,7 +21,7 @@ from ..guidance.predictions import Predictions
 from ..guidance.rules.contract import ONE_OF, WHOLE, Source
 from ..guidance.rules.negative import Negative
 from ..guidance.rules.perturbed import Perturbed
-from ..guidance.schedules import Run
+from ..guidance.run import Run
 from ..guidance.vectors import flat, wide
 from .made_up_run import (
     BATCH,

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from ..guidance.chain import Chain
 from ..guidance.predictions import Predictions
-from ..guidance.schedules import Run
+from ..guidance.run import Run
 from ..guidance.vectors import wide
 
 GAMMA = 3.0

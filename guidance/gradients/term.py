@@ -12,7 +12,7 @@ from torch import Tensor
 from ..energies.protocol import At, AugmentedEnergy, Energy, draws_at, judges
 from ..printing import Printed, shown, text_of
 from ..rules.contract import Rule
-from ..schedules import Run
+from ..run import Run
 from .estimators import (
     EVALUATIONS,
     NORMALISATIONS,

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from ..predictions import Predictions
-from ..schedules import Run
+from ..run import Run
 from ..vectors import flat, norm, per_item, project, ratio
 from .contract import Rule, with_difference
 from .spaces import known_space, seen

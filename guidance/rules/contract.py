@@ -33,7 +33,7 @@ from ..predictions import Predictions
 from ..printing import Printed
 
 if TYPE_CHECKING:
-    from ..schedules import Run
+    from ..run import Run
 
 KINDS = ("scale", "replace", "conditions", "before", "combine", "after", "add", "gradient")
 ONE_OF = ("conditions", "combine")  # kinds of which a chain has one rule together

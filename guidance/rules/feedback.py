@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from ..predictions import Predictions
-from ..schedules import Run
+from ..run import Run
 from ..vectors import dot, per_item, promoted, wide
 from .cfg import cfg
 from .contract import Rule

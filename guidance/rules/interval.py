@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from ..schedules import Run
+from ..run import Run
 from .contract import Rule
 
 UNITS = ("percent", "sigma", "log-SNR")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ..schedules import Run
+from ..run import Run
 from .contract import Rule
 
 STEPS = ("euler", "euler_ancestral", "ddim")

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from ...trace.metrics import predicted_difference
 from ..predictions import Predictions
-from ..schedules import Run
+from ..run import Run
 from ..vectors import cosine, per_item, promoted, wide
 from .contract import Rule, with_difference
 

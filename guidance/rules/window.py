@@ -8,7 +8,7 @@ from typing import Any
 
 from ..gradients.term import Term
 from ..predictions import Predictions
-from ..schedules import Run
+from ..run import Run
 from .contract import WHOLE, Rule, Source
 
 

@@ -8,7 +8,7 @@ from typing import NamedTuple
 from torch import Tensor
 
 from ..predictions import Predictions
-from ..schedules import Run
+from ..run import Run
 from ..vectors import dot, ratio, square
 from .contract import Rule
 from .spaces import View, seen

@@ -11,7 +11,7 @@ from guidance_geometry.guidance.energies.reference import SmoothEnergy
 from guidance_geometry.guidance.gradients.estimators import at_denoised, noise_aware
 from guidance_geometry.guidance.gradients.term import UNITS, GradientOptions, GradientTerm, Place, WatchTerm
 from guidance_geometry.guidance.mixture import make_mixture
-from guidance_geometry.guidance.schedules import Run
+from guidance_geometry.guidance.run import Run
 
 MIXTURE = make_mixture((3, 4, 4), classes=3, seed=2)
 RUN = Run((8.0, 4.0, 2.0, 1.0, 0.0))

@@ -34,7 +34,8 @@ from guidance_geometry.guidance.rules.tangential_amplify import TangentialAmplif
 from guidance_geometry.guidance.rules.threshold import DynamicThreshold
 from guidance_geometry.guidance.rules.window import windowed
 from guidance_geometry.guidance.rules.zero_star import ZeroStar
-from guidance_geometry.guidance.schedules import Run, ScaleSchedule
+from guidance_geometry.guidance.run import Run
+from guidance_geometry.guidance.schedules import ScaleSchedule
 from guidance_geometry.tests.rule_formulas import ORDER, ByHand, Moment
 from guidance_geometry.tests.toys import draw
 from guidance_geometry.tools.invariants import examine, failed

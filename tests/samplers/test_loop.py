@@ -4,7 +4,7 @@ import torch
 from guidance_geometry.guidance.chain import PLAIN
 from guidance_geometry.guidance.mixture import make_mixture
 from guidance_geometry.guidance.predictions import Predictions
-from guidance_geometry.guidance.schedules import Run
+from guidance_geometry.guidance.run import Run
 from guidance_geometry.samplers.loop import item_noise, run
 from guidance_geometry.samplers.steps import ddim, level
 

@@ -20,7 +20,7 @@ import torch
 
 from ...guidance.chain import PLAIN, Chain
 from ...guidance.predictions import Predictions
-from ...guidance.schedules import Run
+from ...guidance.run import Run
 from .sampler_overhead import ROOT, enter_host, keep_freed_memory, seconds
 
 RULES = ("GGClassifierFree", "GGTangential", "GGAdaptiveProjected", "GGFrequencyBands", "GGRescale")

@@ -6,7 +6,7 @@ from guidance_geometry.guidance.predictions import Predictions
 from guidance_geometry.guidance.rules.autoguidance import Autoguidance
 from guidance_geometry.guidance.rules.contract import Source
 from guidance_geometry.guidance.rules.interval import Interval
-from guidance_geometry.guidance.schedules import Run
+from guidance_geometry.guidance.run import Run
 
 RUN = Run((2.0, 1.0, 0.0))
 WEAK = Source("cond", object())

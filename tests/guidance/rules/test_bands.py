@@ -7,7 +7,7 @@ import torch
 from guidance_geometry.guidance.chain import PLAIN
 from guidance_geometry.guidance.predictions import Predictions
 from guidance_geometry.guidance.rules.bands import Bands, box_low, pyramid_low
-from guidance_geometry.guidance.schedules import Run
+from guidance_geometry.guidance.run import Run
 
 RUN = Run((2.0, 1.0, 0.0))
 

@@ -6,7 +6,7 @@ import torch
 from guidance_geometry.guidance.chain import PLAIN
 from guidance_geometry.guidance.predictions import Predictions
 from guidance_geometry.guidance.rules.feedback import Feedback
-from guidance_geometry.guidance.schedules import Run
+from guidance_geometry.guidance.run import Run
 from guidance_geometry.tests.toys import draw
 
 RUNS = {"ve": Run((8.0, 4.0, 2.0, 1.0, 0.5, 0.0)), "flow": Run((1.0, 0.9, 0.7, 0.5, 0.2, 0.0), flow=True)}

@@ -7,7 +7,7 @@ import torch
 from guidance_geometry.guidance.chain import PLAIN
 from guidance_geometry.guidance.predictions import Predictions
 from guidance_geometry.guidance.rules.formula import FUNCTIONS, NAMES, Formula
-from guidance_geometry.guidance.schedules import Run
+from guidance_geometry.guidance.run import Run
 
 SHAPES = [(2, 3, 7), (2, 3, 4, 5), (2, 3, 2, 4, 3)]
 

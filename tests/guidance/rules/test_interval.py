@@ -4,7 +4,7 @@ import pytest
 
 from guidance_geometry.guidance.chain import PLAIN
 from guidance_geometry.guidance.rules.interval import Interval
-from guidance_geometry.guidance.schedules import Run
+from guidance_geometry.guidance.run import Run
 
 VE = Run((14.6, 5.42, 2.0, 0.5, 0.28, 0.1, 0.0))
 FLOW = Run((1.0, 0.8, 0.6, 0.4, 0.2, 0.0), flow=True)

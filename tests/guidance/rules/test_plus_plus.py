@@ -5,7 +5,7 @@ import torch
 
 from guidance_geometry.guidance.chain import PLAIN
 from guidance_geometry.guidance.rules.plus_plus import PlusPlus
-from guidance_geometry.guidance.schedules import Run
+from guidance_geometry.guidance.run import Run
 
 RUNS = {"ve": Run((14.6, 5.0, 2.0, 0.5, 0.1, 0.0)), "flow": Run((1.0, 0.8, 0.5, 0.3, 0.1, 0.0), flow=True)}
 

@@ -7,7 +7,7 @@ import torch
 from guidance_geometry.guidance.chain import PLAIN
 from guidance_geometry.guidance.predictions import Predictions
 from guidance_geometry.guidance.rules.reuse import Reuse
-from guidance_geometry.guidance.schedules import Run
+from guidance_geometry.guidance.run import Run
 from guidance_geometry.tests.oracles import COUNT, ReferenceModel, reference_sigmas
 
 LEVELS = {"ve": (9.0, 4.0, 2.0, 1.0, 0.5, 0.1, 0.0), "flow": (1.0, 0.9, 0.7, 0.5, 0.3, 0.1, 0.0)}
