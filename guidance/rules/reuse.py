@@ -8,7 +8,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from ...trace.metrics import predicted_difference
+from ..extrapolation import predicted_difference
 from ..predictions import Predictions
 from ..run import Run
 from ..vectors import cosine, per_item, promoted, wide
