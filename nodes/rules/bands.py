@@ -5,7 +5,7 @@ from __future__ import annotations
 from comfy_api.latest import io
 
 from ...guidance.rules.bands import METHODS, Bands
-from ...guidance.schedules import parse_values
+from ...guidance.rules.schedule import parse_values
 from ...host.checks import checked, choice, insist, number, validated, verdict
 from .link import linked, refused, rule_schema
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from comfy_api.latest import io
 
-from ...guidance.schedules import SHAPES, ScaleSchedule, parse_values
+from ...guidance.rules.schedule import SHAPES, ScaleSchedule, parse_values
 from ...host.checks import checked, choice, insist, validated, verdict
 from .link import linked, rule_schema
 

@@ -6,8 +6,8 @@ import torch
 from guidance_geometry.guidance.chain import PLAIN, Chain
 from guidance_geometry.guidance.predictions import Predictions
 from guidance_geometry.guidance.rules.interval import Interval
+from guidance_geometry.guidance.rules.schedule import ScaleSchedule, parse_values
 from guidance_geometry.guidance.run import Run
-from guidance_geometry.guidance.schedules import ScaleSchedule, parse_values
 
 RUN = Run((8.0, 4.0, 2.0, 1.0, 0.0))
 

@@ -6,8 +6,8 @@ import math
 import pytest
 
 from guidance_geometry.guidance.rules.plus_plus import STEPS, PlusPlus
+from guidance_geometry.guidance.rules.schedule import SHAPES, ScaleSchedule
 from guidance_geometry.guidance.run import Run
-from guidance_geometry.guidance.schedules import SHAPES, ScaleSchedule
 
 RUNS = [Run(tuple(10.0 * (1 - i / n) for i in range(n + 1))) for n in (1, 2, 3, 20, 1000)]
 FLOW_RUNS = [Run(tuple(1 - i / n for i in range(n + 1)), flow=True) for n in (1, 2, 20)]

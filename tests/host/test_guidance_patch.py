@@ -152,7 +152,7 @@ def test_a_basic_guider_has_no_difference_to_guide_along(labelled, empty_latent)
 
 
 def test_a_gamma_list_that_does_not_fit_is_an_error_before_the_run(labelled, empty_latent):
-    from guidance_geometry.guidance.schedules import ScaleSchedule
+    from guidance_geometry.guidance.rules.schedule import ScaleSchedule
 
     chain = PLAIN.then(ScaleSchedule("list", values=(1.0, 2.0)))
     counter = Counter(patched(labelled["ve"][0], chain))

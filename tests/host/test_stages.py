@@ -16,8 +16,8 @@ from guidance_geometry.guidance.rules.adaptive_projected import AdaptiveProjecte
 from guidance_geometry.guidance.rules.contract import Rule
 from guidance_geometry.guidance.rules.feedback import Feedback
 from guidance_geometry.guidance.rules.plus_plus import PlusPlus
+from guidance_geometry.guidance.rules.schedule import ScaleSchedule
 from guidance_geometry.guidance.rules.zero_star import ZeroStar
-from guidance_geometry.guidance.schedules import ScaleSchedule
 
 from .test_bits import CFG, guided, ksampler, names
 from .test_split import collect

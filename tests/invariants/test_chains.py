@@ -28,6 +28,7 @@ from guidance_geometry.guidance.rules.plus_plus import PlusPlus
 from guidance_geometry.guidance.rules.power_law import PowerLaw
 from guidance_geometry.guidance.rules.rescale import Rescale
 from guidance_geometry.guidance.rules.reuse import Reuse
+from guidance_geometry.guidance.rules.schedule import ScaleSchedule
 from guidance_geometry.guidance.rules.skim import Skim
 from guidance_geometry.guidance.rules.tangential import Tangential
 from guidance_geometry.guidance.rules.tangential_amplify import TangentialAmplify
@@ -35,7 +36,6 @@ from guidance_geometry.guidance.rules.threshold import DynamicThreshold
 from guidance_geometry.guidance.rules.window import windowed
 from guidance_geometry.guidance.rules.zero_star import ZeroStar
 from guidance_geometry.guidance.run import Run
-from guidance_geometry.guidance.schedules import ScaleSchedule
 from guidance_geometry.tests.rule_formulas import ORDER, ByHand, Moment
 from guidance_geometry.tests.toys import draw
 from guidance_geometry.tools.invariants import examine, failed

@@ -16,8 +16,8 @@ from guidance_geometry.guidance.rules.negative import Negative
 from guidance_geometry.guidance.rules.perturbed import Perturbed
 from guidance_geometry.guidance.rules.rescale import Rescale
 from guidance_geometry.guidance.rules.reuse import Reuse
+from guidance_geometry.guidance.rules.schedule import ScaleSchedule
 from guidance_geometry.guidance.rules.window import Windowed, windowed
-from guidance_geometry.guidance.schedules import ScaleSchedule
 from guidance_geometry.tests.toys import RUN, toy
 
 GAMMA = 4.0

@@ -7,10 +7,10 @@ import torch
 
 from guidance_geometry.guidance.chain import Chain
 from guidance_geometry.guidance.rules.interval import Interval
+from guidance_geometry.guidance.rules.schedule import ScaleSchedule
 from guidance_geometry.guidance.rules.window import Windowed, windowed
 from guidance_geometry.guidance.rules.zero_star import ZeroStar
 from guidance_geometry.guidance.run import Run
-from guidance_geometry.guidance.schedules import ScaleSchedule
 from guidance_geometry.tests.toys import (
     FAMILIES,
     FLOW_RUN,

@@ -6,8 +6,8 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from .rules.contract import Rule
-from .run import Run
+from ..run import Run
+from .contract import Rule
 
 SHAPES: dict[str, Callable[[float, float], float]] = {
     "linear": lambda p, power: p,
