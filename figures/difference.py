@@ -12,7 +12,8 @@ import torch
 from torch import Tensor
 
 from ..guidance.printing import shortened
-from ..trace.trace import Trace, spread
+from ..trace.file import spread
+from ..trace.trace import Trace
 from .pictures import Pictures, greyed
 from .scene import no_steps
 from .words import percent

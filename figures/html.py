@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from string import Template
 
-from ..trace.trace import ascii_json
+from ..trace.portable import ascii_json
 
 WEB = Path(__file__).resolve().parents[1] / "web"
 ENTRY = "page.mjs"

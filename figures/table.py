@@ -9,8 +9,9 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from ..trace.file import spread
 from ..trace.metrics import METRICS, Metric
-from ..trace.trace import Trace, spread
+from ..trace.trace import Trace
 from .scene import checked, median_sample, run_words
 
 LEVELS = ("sigma", "sigma_next", "alpha", "alpha_next", "gamma", "kappa", "evals")

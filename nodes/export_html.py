@@ -11,6 +11,7 @@ from ..host.adapter import PACK_VERSION
 from ..host.saving import bad_prefix, next_path
 from ..host.trace_pictures import pictures_of
 from ..host.widgets import HIDDEN, SEE, TRACE_IN, VAE_IN, prefix_input
+from ..trace.checks import check
 from ..trace.record import run_record
 from ..trace.trace import Trace
 from .inspector import shown
@@ -66,7 +67,7 @@ def exported(trace: Trace, vae) -> tuple[bytes, str]:
     pixels = (trace.header.get("latent") or {}).get("format") == PIXELS  # a VAE only passes them on
     most = DIRECT if pixels or pictures_of(trace, vae).decode is None else DECODED
     pictures = shown(trace, vae, most, keep)
-    more = {"pictures": pictures, "problems": trace.check(), "host": trace.header.get("host") or {}}
+    more = {"pictures": pictures, "problems": check(trace), "host": trace.header.get("host") or {}}
     record = run_record(trace, RECORD_BYTES) | more
     sources = {name: trace.header.get(name) for name in ("workflow", "prompt")}
     known = {name: value for name, value in sources.items() if value is not None}

@@ -16,6 +16,7 @@ from ..host.figure_files import SAVES, image_of, saved
 from ..host.saving import bad_prefix, next_path, shown_or_said
 from ..host.trace_pictures import pictures_of
 from ..host.widgets import HIDDEN, SEE, TRACE_IN, TRACE_OUT, VAE_IN, choice_input, index_input, prefix_input
+from ..trace.checks import check
 from ..trace.trace import Trace
 from .trace_files import GGLoadTrace, GGSaveTrace
 
@@ -184,7 +185,7 @@ class GGMetrics(io.ComfyNode):
     @checks.checked
     def execute(cls, trace, filename_prefix, sample) -> io.NodeOutput:
         checks.insist(bad_prefix(filename_prefix))
-        problems = trace.check() or ["nothing wrong found"]
+        problems = check(trace) or ["nothing wrong found"]
         table = as_text(trace, default_when_negative(sample)) + "\n\nrecord check: " + " ".join(problems)
         table += f"\n{note}" if (note := left_out(trace)) else ""
         return io.NodeOutput(trace, table, ui=shown_or_said(_tables, trace, filename_prefix, said=[table]))

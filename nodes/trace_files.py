@@ -10,7 +10,7 @@ from comfy_api.latest import io
 from ..host import checks
 from ..host.saving import TRACES, bad_prefix, embedded, fingerprint, next_path, trace_files
 from ..host.widgets import HIDDEN, SEE, TRACE_IN, TRACE_OUT, prefix_input
-from ..trace import trace as trace_file
+from ..trace import file as trace_file
 from ..trace.trace import Trace
 
 

@@ -23,9 +23,10 @@ from ..guidance.mixture import GaussianMixture, make_mixture
 from ..samplers.loop import State, item_noise, run
 from ..samplers.steps import Level, ddim, ddpm, level
 from ..trace.accumulator import Capture, Ledger
+from ..trace.file import save
 from ..trace.gram import VECTORS, gram
 from ..trace.recorder import Recorded
-from ..trace.trace import END, VERSION, Trace, save
+from ..trace.trace import END, VERSION, Trace
 
 STEPS = {"euler": ddim, "gg_ddpm": ddpm}
 GRADIENT = "gradient"

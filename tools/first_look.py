@@ -21,7 +21,8 @@ import torch
 
 from ..classifiers.files import labels_of, load_classifier
 from ..figures.contact_sheet import contact_sheet
-from ..trace.trace import Trace, load
+from ..trace.file import load
+from ..trace.trace import Trace
 from .api_client import Client
 
 ROOT = Path(__file__).resolve().parents[1]

@@ -16,7 +16,8 @@ from pathlib import Path
 from ..figures.belief import BELIEF
 from ..figures.film import MOVIES
 from ..figures.page import PULL
-from ..trace.trace import Trace, load
+from ..trace.file import load
+from ..trace.trace import Trace
 from .api_client import Client, Job
 from .provision import ROOT
 from .workflows.layouts import THE_GEOMETRY, TWO_ROADS, Layout

@@ -17,6 +17,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from ..guidance.extrapolation import predicted_difference
 from ..guidance.vectors import promoted, rms
 from ..samplers.steps import Level, Update, back, level
 from . import metrics
@@ -232,7 +233,7 @@ class Ledger:
             "m9": metrics.straightness(record),
             "m9a": metrics.progress_along(record, gamma),
             "m13": metrics.direction_memory(record, count, floor),
-            "m14": metrics.extrapolation_error(record, metrics.predicted_difference(*ratios)),
+            "m14": metrics.extrapolation_error(record, predicted_difference(*ratios)),
         }
         log_probs = torch.stack([row.log_probs for row in taken]).double().cpu()
         return {

@@ -7,18 +7,14 @@ know no such rounding. What rounding is left is independent from step to step an
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
 from .metrics import precision_floor
-
-if TYPE_CHECKING:
-    from .trace import Trace
+from .trace import CROSS, Trace
 
 MOST_STEPS = 64
-CROSS = "directions"  # name of the tensor in a trace's cross part, and of its facts in the header
 
 
 @dataclass(frozen=True, eq=False)

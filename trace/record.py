@@ -16,9 +16,10 @@ import torch
 from torch import Tensor
 
 from .directions import directions_of
+from .file import spread
 from .gram import GramRecord
 from .metrics import METRICS
-from .trace import PER_STEP, Trace, spread
+from .trace import PER_STEP, Trace
 
 VERSION = 1
 DIGITS = 6

@@ -16,9 +16,10 @@ from guidance_geometry.figures.table import as_csv, as_json, as_text
 from guidance_geometry.files.safetensors import read_safetensors, write_safetensors
 from guidance_geometry.tests.hostile import ABSURD, deep, mutated
 from guidance_geometry.tests.traces import exact_trace
+from guidance_geometry.trace.checks import check
 from guidance_geometry.trace.directions import directions_of
+from guidance_geometry.trace.file import load, save
 from guidance_geometry.trace.record import run_record
-from guidance_geometry.trace.trace import load, save
 
 TRIES = 200
 SLOWEST = 20.0  # seconds for one file, on a busy machine
@@ -38,7 +39,7 @@ def good(tmp_path_factory):
 def read_by_all(trace):
     """Everything that shows a trace, as far as a header can mislead it."""
     assert len(str(trace)) <= 2000
-    trace.check()
+    check(trace)
     record = run_record(trace, 100_000)
     page(record | {"problems": [], "host": trace.header.get("host") or {}}, {}, {}, "0")
     for read in (as_text, as_csv, as_json, directions_of):

@@ -11,6 +11,7 @@ from guidance_geometry.figures.pull import draw_pull, pull_of
 from guidance_geometry.figures.step_figure import draw_step
 from guidance_geometry.guidance.mixture import make_mixture
 from guidance_geometry.tools.classifier_run import ClassifierRun
+from guidance_geometry.trace.checks import check
 from guidance_geometry.trace.gram import VECTORS, gram
 from guidance_geometry.trace.trace import Trace
 
@@ -132,7 +133,7 @@ def test_a_step_without_a_gradient_on_record_shows_the_implied_one():
         assert ("implied classifier" in caption) == implied
         assert ("none is on record" in caption) == implied
     assert not draw_step(Order(gappy, step=4, sample=1)).scene.missing
-    assert gappy.check() == []
+    assert check(gappy) == []
 
 
 def test_a_gradient_alone_needs_no_second_prediction():

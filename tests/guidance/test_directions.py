@@ -8,9 +8,9 @@ import torch
 from guidance_geometry.files.safetensors import write_atomically
 from guidance_geometry.tests.traces import exact_trace
 from guidance_geometry.trace.directions import directions_of, with_directions
+from guidance_geometry.trace.file import _packed, fitted, load, save
 from guidance_geometry.trace.gram import VECTORS, gram
 from guidance_geometry.trace.record import run_record
-from guidance_geometry.trace.trace import _packed, fitted, load, save
 
 
 def turning(share, batch=3, steps=6):

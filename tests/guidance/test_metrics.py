@@ -3,6 +3,7 @@ from functools import cache
 import pytest
 import torch
 
+from guidance_geometry.guidance.extrapolation import predicted_difference
 from guidance_geometry.guidance.vectors import rms
 from guidance_geometry.tests.oracles import COUNT, ReferenceModel, reference_run
 from guidance_geometry.trace import metrics
@@ -97,7 +98,7 @@ def extrapolation_error(delta, delta_next, levels, before=None):
     """M14 of the second difference from the first and `before`; levels: sigma of the second, the first, and before."""
     record = with_named(delta=delta_next, delta_1=delta, delta_2=before)
     levels = [torch.tensor(float(s), dtype=torch.float64) for s in levels]
-    return metrics.extrapolation_error(record, metrics.predicted_difference(*levels))
+    return metrics.extrapolation_error(record, predicted_difference(*levels))
 
 
 def from_record(metric, record, gamma, alpha=1.0, sigma=1.0, sigma_data=0.5, count=1):
@@ -283,7 +284,7 @@ def test_a_line_in_log_sigma_is_extrapolated_exactly():
     levels = torch.tensor([3.0, 2.0, 0.7], dtype=torch.float64)
     deltas = [s * (base + slope * s.log()) for s in levels]
     assert extrapolation_error(deltas[1], deltas[2], (0.7, 2.0, 3.0), deltas[0]).item() < SQUARE_ROOT_OF_ROUNDING
-    held = metrics.predicted_difference(*(torch.tensor(s, dtype=torch.float64) for s in (0.7, 2.0, torch.nan)))
+    held = predicted_difference(*(torch.tensor(s, dtype=torch.float64) for s in (0.7, 2.0, torch.nan)))
     assert held["delta-1"].item() == pytest.approx(0.35, rel=1e-15)
     assert held["delta-2"].item() == 0.0
 

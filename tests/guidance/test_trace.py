@@ -10,20 +10,10 @@ from guidance_geometry.files.safetensors import read_safetensors, write_safetens
 from guidance_geometry.guidance.mixture import make_mixture
 from guidance_geometry.tests.oracles import reference_sigmas
 from guidance_geometry.trace import metrics
+from guidance_geometry.trace.checks import check, ddpm_noise
+from guidance_geometry.trace.file import HEADER, MAX_BYTES, fitted, load, save, spread
 from guidance_geometry.trace.gram import VECTORS, GramRecord, gram
-from guidance_geometry.trace.trace import (
-    HEADER,
-    MAX_BYTES,
-    PER_SAMPLE,
-    PER_STEP,
-    Trace,
-    check,
-    ddpm_noise,
-    fitted,
-    load,
-    save,
-    spread,
-)
+from guidance_geometry.trace.trace import PER_SAMPLE, PER_STEP, Trace
 
 GAMMA = 3.0
 

@@ -3,6 +3,8 @@
 import pytest
 import torch
 
+from guidance_geometry.trace.checks import check
+
 SCHEDULERS = ("simple", "karras", "normal", "sgm_uniform")
 STEPS, CFG, SEED = 6, 3.0, 7
 
@@ -55,7 +57,7 @@ def test_every_sampler_gives_the_host_pixels(labelled, empty_latent, model, batc
                 different.append((name, capture))
             assert trace.batch == batch
             assert trace.n > 0
-            assert not trace.check(), (name, trace.check())
+            assert not check(trace), (name, check(trace))
     assert not different
 
 
@@ -80,7 +82,7 @@ def test_a_recorded_model_gives_the_host_pixels(labelled, latent_for, model):
         assert torch.equal(found, expected), name
         assert passed["samples"] is found
         assert trace.n == STEPS or name in ("dpm_fast", "dpm_adaptive"), name
-        assert not trace.check(), (name, trace.check())
+        assert not check(trace), (name, check(trace))
 
 
 @pytest.mark.parametrize("model", ["ve", "flow"])
@@ -253,5 +255,5 @@ def test_a_guider_of_another_kind_keeps_its_pixels(labelled, empty_latent, kind,
     out, _, trace = GGInspectedSampler.execute(noise, guider, *settings).result
     assert torch.equal(out["samples"], expected["samples"])
     assert trace.n == STEPS
-    assert not trace.check()
+    assert not check(trace)
     assert trace.stage[0] == ("cond_only" if kind == "basic" else "step")

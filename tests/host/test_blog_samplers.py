@@ -3,6 +3,8 @@
 import pytest
 import torch
 
+from guidance_geometry.trace.checks import check
+
 from .queued import queued
 from .test_bits import SEED, STEPS, guided, half_mask
 from .test_gradient_run import bright, chain_of, exact  # noqa: F401  fixtures
@@ -47,8 +49,8 @@ def test_widgets_left_alone_change_no_bit(labelled, empty_latent, model, node):
 @pytest.mark.parametrize("model", ["pocket", "ve", "flow"])
 @pytest.mark.parametrize("node", NODES)
 def test_every_step_back_is_in_the_trace_and_every_evaluation_counted(labelled, empty_latent, tmp_path, model, node):
+    from guidance_geometry.trace.file import load, save
     from guidance_geometry.trace.record import run_record
-    from guidance_geometry.trace.trace import load, save
 
     patcher, *conditions = labelled[model]
     counter = Counter(patcher)
@@ -58,7 +60,7 @@ def test_every_step_back_is_in_the_trace_and_every_evaluation_counted(labelled, 
     assert trace.stage == ["step"] * 2 + again * 3 + ["step"]
     assert len(counter.items) == STEPS + 3 * 2
     assert trace.header["evaluations"] == sum(counter.items) // 3 == 2 * len(counter.items)
-    assert not trace.check()
+    assert not check(trace)
     back = [stage == "recur" for stage in trace.stage]
     assert trace.column("M12").isfinite().all()
     assert trace.column("M12").max() <= 1e-4

@@ -3,6 +3,8 @@
 import pytest
 import torch
 
+from guidance_geometry.trace.checks import check
+
 from .test_bits import guided
 
 KNOBS = {
@@ -97,7 +99,7 @@ def test_each_road_makes_what_the_label_asks_for(unconditional, name, evaluation
     judged = classifier("judge").logits(out["samples"].clamp(-1, 1)).argmax(dim=1)
     assert (judged == torch.arange(10)).double().mean() >= wanted
     assert trace.column("M12").isfinite().any()
-    assert not trace.check()
+    assert not check(trace)
 
 
 def test_the_judge_is_refused_as_a_guide_and_may_watch(unconditional):

@@ -5,6 +5,7 @@ import torch
 
 from guidance_geometry.guidance.chain import PLAIN
 from guidance_geometry.tests.tiny_families import CONFIGS, control_net, family, latent, text
+from guidance_geometry.trace.checks import check
 
 from .test_bits import guided, host_nodes, ksampler
 from .test_guidance_patch import patched
@@ -42,7 +43,7 @@ def test_plain_guidance_gives_the_host_pixels(families, name, sampler):
     assert out["samples"].abs().max() > 0
     assert trace.header["space"] == ("flow" if name in FLOW else "ve")
     assert trace.batch == 2
-    assert not trace.check()
+    assert not check(trace)
 
 
 @pytest.mark.parametrize("name", CONFIGS)

@@ -10,6 +10,8 @@ from itertools import pairwise
 import pytest
 import torch
 
+from guidance_geometry.trace.checks import check
+
 from .test_bits import SEED, guided
 from .test_recording_never_stops import both, readable, same
 
@@ -85,7 +87,7 @@ def test_a_sampler_that_reports_after_its_stages_has_its_steps_told_right(labell
     for i, reached in enumerate(states):
         travelled = trace.tensors["x"][i].float() + trace.tensors["move"][i].float()
         assert (travelled - reached).abs().max() <= 4e-3 * max(1.0, float(reached.abs().max()))
-    assert trace.check() == []
+    assert check(trace) == []
 
 
 def test_noise_drawn_before_the_report_is_the_step_s_own(labelled, empty_latent):
@@ -179,7 +181,7 @@ def watched(labelled, empty_latent):
         assert isinstance(expected, torch.Tensor), expected
         assert torch.equal(expected, found)
         assert not trace.header["faults"]
-        assert not trace.check()
+        assert not check(trace)
         readable(trace)
         return trace
 

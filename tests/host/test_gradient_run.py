@@ -3,6 +3,8 @@
 import pytest
 import torch
 
+from guidance_geometry.trace.checks import check
+
 from .test_bits import SEED, STEPS, guided
 from .test_split import Collected
 
@@ -180,7 +182,7 @@ def test_weights_are_inference_tensors_again_and_the_second_run_is_the_first(poc
         weights = list(model.model.diffusion_model.parameters())
         assert all(w.is_inference() for w in weights)
         assert not out["samples"].requires_grad
-        assert not trace.check()
+        assert not check(trace)
     assert torch.equal(*runs)
     plain = guided(model, *null, empty_latent("pocket"), name, cfg=1.0)[0]["samples"]
     assert (runs[0] - plain).abs().max() > 0.01
@@ -331,7 +333,7 @@ def test_the_trace_holds_the_gradient_and_what_the_energies_said(exact, empty_la
     g, u = (trace.tensors[name].double().flatten(2).norm(dim=2) for name in ("gradient", "uncond"))
     assert torch.allclose(trace.column("M18s gradient"), g / u, rtol=1e-3), "captured in half precision"
     assert trace.tensors["gradient"].shape == trace.tensors["x"].shape
-    assert not trace.check()
+    assert not check(trace)
 
 
 def test_a_run_with_one_prediction_still_has_its_figures(exact, empty_latent):

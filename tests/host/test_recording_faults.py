@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from guidance_geometry.figures.scene import scene_of
+from guidance_geometry.trace.checks import check
 
 from .test_bits import CFG, STEPS, guided, ksampler
 from .test_recording_never_stops import both, readable, same
@@ -65,7 +66,7 @@ def shown_everywhere(trace, folder):
     """Every node that reads a trace gives something, or a sentence that says why it cannot."""
     from guidance_geometry.figures.blog import WORDS
     from guidance_geometry.nodes import compare, export_html, inspector, see
-    from guidance_geometry.trace.trace import load
+    from guidance_geometry.trace.file import load
 
     assert inspector.GGInspector.execute(trace).ui["gg_record"]
     assert in_a_workflow(export_html.GGExportHTML).execute(trace, "page").result[0]
@@ -151,7 +152,7 @@ def test_a_fault_in_the_numbers_leaves_the_steps_before_it(labelled, empty_laten
     assert trace.column("M1").isfinite().all(dim=1).tolist() == [True] * known + [False] * (STEPS - known)
     assert trace.steps["sigma"].isfinite().all()
     assert [note for note in trace.header["notes"] if note.startswith(f"no numbers from step {known + 1} on: Runtime")]
-    assert not trace.check(), "nothing is said of what nobody measured"
+    assert not check(trace), "nothing is said of what nobody measured"
     assert scene_of(trace, known, 0).missing == "nothing was measured at this step"
     readable(trace)
 

@@ -5,6 +5,8 @@ import random
 import pytest
 import torch
 
+from guidance_geometry.trace.checks import check
+
 from .test_bits import CFG, SEED, names
 
 ODD = {  # sigmas of a VE model; on flow they are divided by the largest that occurs
@@ -85,7 +87,7 @@ def readable(trace):
     from guidance_geometry.trace.record import run_record
 
     assert "\n" not in repr(trace)
-    trace.check()
+    check(trace)
     assert len(run_record(trace)["steps"]) == trace.n
     assert as_csv(trace)
     assert as_json(trace)

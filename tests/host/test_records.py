@@ -5,6 +5,8 @@ from contextlib import nullcontext
 import pytest
 import torch
 
+from guidance_geometry.trace.checks import check
+
 from .test_bits import CFG, SEED, STEPS, guided, host_nodes, ksampler
 
 OTHER = {"samples": torch.zeros(2, 3, 8, 8)}  # a latent that no run has made
@@ -198,7 +200,7 @@ def test_a_recorded_model_under_a_sampler_that_records_is_recorded_once(labelled
         assert one.column("M8")[:-1].min() > 0
         assert one.header["seed"] == SEED
         assert one.header["capture"]["mode"] == "tensors"
-        assert not one.check()
+        assert not check(one)
 
 
 def test_a_model_that_is_recorded_twice_has_one_run_for_both(labelled, empty_latent):

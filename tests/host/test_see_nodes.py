@@ -10,7 +10,8 @@ import pytest
 import torch
 
 from guidance_geometry.tests.traces import exact_trace
-from guidance_geometry.trace.trace import Trace, load, save
+from guidance_geometry.trace.file import load, save
+from guidance_geometry.trace.trace import Trace
 
 from .queued import queued
 

@@ -9,7 +9,7 @@ from guidance_geometry.files.safetensors import read_safetensors, write_safetens
 from guidance_geometry.tests.queue.prompts import latents, small
 from guidance_geometry.tests.traces import exact_trace
 from guidance_geometry.tools.api_client import JobError, RefusedError
-from guidance_geometry.trace.trace import save
+from guidance_geometry.trace.file import save
 
 WATCHED = {
     "1": {"class_type": "GGWatchEnergy", "inputs": {"energy": "x"}},

@@ -117,7 +117,7 @@ def recorded(seed):
 
 def test_a_recorded_model_hands_out_the_run_of_this_job(client, tmp_path):
     """The second job finds GGRecord in the cache; its trace must be of the second run all the same."""
-    from guidance_geometry.trace.trace import load
+    from guidance_geometry.trace.file import load
 
     for seed in (21, 22):
         job = client.run(recorded(seed))
@@ -141,7 +141,7 @@ def two_recorded(seeds, later=(), capture="numbers"):
 
 def seed_of(client, job, node, tmp_path):
     """The seed of the trace that a node has saved."""
-    from guidance_geometry.trace.trace import load
+    from guidance_geometry.trace.file import load
 
     name = job.outputs[node]["text"][0].split(":")[0]
     (tmp_path / name).write_bytes(client.file({"filename": name, "subfolder": "traces", "type": "output"}))

@@ -5,8 +5,9 @@ import torch
 
 from guidance_geometry.guidance.mixture import make_mixture
 from guidance_geometry.tools.classifier_run import ClassifierRun
+from guidance_geometry.trace.checks import check
+from guidance_geometry.trace.file import load, save
 from guidance_geometry.trace.record import run_record
-from guidance_geometry.trace.trace import load, save
 
 MIXTURE = make_mixture((3, 8, 8), classes=3, seed=0)
 
@@ -23,7 +24,7 @@ def test_the_gradient_with_weight_one_is_the_difference_of_both_predictions(samp
     missed = record.square({"gradient": 1.0, "delta": -1.0})
     assert (missed <= 1e-18 + 1e-15 * record.dot("u", "u")).all()
     assert (record.square({"D-G": 1.0, "gradient": -1.0}) <= 1e-15 * record.dot("u", "u")).all()
-    assert trace.check() == []
+    assert check(trace) == []
 
 
 def test_a_trace_with_a_gradient_survives_its_file(tmp_path):

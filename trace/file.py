@@ -1,0 +1,287 @@
+"""A trace on disk: one safetensors file, every claim of which is checked when it is read.
+
+Columns are float64 tensors, captured tensors are fp16, the rest is JSON text in the metadata. Readers look vectors and
+columns up by name.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ..files.claims import (
+    ABSENT,
+    ANYTHING,
+    LINE,
+    PAGE,
+    Field,
+    check_claims,
+    claimed,
+    either,
+    json_of,
+    maybe,
+    number,
+    one_of,
+    required,
+    several,
+    switch,
+    table,
+    text,
+    too_deep,
+    whole,
+)
+from ..files.safetensors import read_header, read_safetensors, safetensors_bytes
+from ..files.writing import write_atomically
+from ..guidance.printing import shortened, told, words_of
+from .directions import with_directions
+from .gram import VECTORS
+from .portable import ascii_json, plain
+from .trace import CROSS, END, PER_SAMPLE, PER_STEP, STAGES, VERSION, Trace
+
+FORMAT = "guidance-geometry/trace"
+MAX_BYTES = 4 * 10**6  # a trace travels by mail and in browsers; `save` thins the pictures until it fits
+READABLE_BYTES = 64 * 10**6
+MOST_SAMPLES = 65536
+MOST_STEPS = 1_000_000  # 10,000 of a sampler, each repeated 100 times
+MOST_NOTES = 10_000
+BESIDE = ("workflow", "prompt")  # what stands beside the header, where other programs look for it
+UNSAVED = "Such a trace cannot be saved: record the run again."
+DAMAGED = "The file is damaged: save the trace again."
+HEADER = {  # what the header of a file may say; a field of a later writer is kept
+    "vectors": required(several(text(), 64, len(VECTORS))),
+    "stage": required(several(one_of(*STAGES), MOST_STEPS)),
+    "latent.shape": required(several(whole(1, 2**24), 8)),
+    "latent.format": maybe(text()),
+    "capture.steps": required(several(whole(0, MOST_STEPS), MOST_STEPS)),
+    "capture.mode": maybe(text()),
+    "capture.note": maybe(text(PAGE)),
+    "capture.budget_mb": maybe(number(0)),
+    "run": maybe(text()),
+    "space": one_of("ve", "flow"),
+    "sampler": maybe(text()),
+    "scheduler": maybe(text()),
+    "cfg": maybe(number()),
+    "seed": maybe(number()),
+    "sigmas": maybe(several(maybe(number()), MOST_STEPS)),
+    "sigma_data": maybe(number(0)),
+    "labels": maybe(several(maybe(text()), MOST_SAMPLES)),
+    "chain": maybe(text(PAGE)),
+    "terms": maybe(table(text(PAGE), 1000)),
+    "options": maybe(table(maybe(either(number(), text(), switch())), 1000)),
+    "options.eta": maybe(number()),
+    "model": maybe(table(maybe(either(text(), several(text(), 100_000))), 1000)),
+    "model.name": maybe(text()),
+    "host": maybe(table(maybe(text()), 1000)),
+    "notes": maybe(several(text(PAGE), MOST_NOTES)),
+    "faults": maybe(several(text(PAGE), MOST_NOTES)),
+    "distilled_guidance": maybe(number()),
+    "split": maybe(text(PAGE)),
+    "evaluations": maybe(number(0)),
+    "workflow": maybe(table(ANYTHING, MOST_STEPS)),
+    "prompt": maybe(table(ANYTHING, MOST_STEPS)),
+}
+COMPARED = {
+    f"{CROSS}.steps": required(several(whole(0, MOST_STEPS), MOST_STEPS)),
+    f"{CROSS}.error": required(number(0)),
+}
+
+
+def save(trace: Trace, path: str | os.PathLike) -> Trace:
+    """Write a trace to one safetensors file, all or nothing, and return it as written.
+
+    Above 4 MB captured steps are left out, evenly, the first and last last of all; header.capture.note says so.
+    Texts are cut to what is read again. Raises ValueError when the numbers alone exceed it, or where a required
+    field of the header does not hold what `load` needs.
+    """
+    kept = fitted(with_directions(trace))
+    write_atomically(path, [_packed(kept)])
+    return kept
+
+
+def fitted(trace: Trace, limit: int = MAX_BYTES) -> Trace:
+    """The same trace with as many captured steps as fit into a file of `limit` bytes."""
+    bare = _with_capture(trace, [], end=False)
+    numbers = len(_packed(bare)) + 1024  # room for the names of the tensors that are added back
+    if numbers + sum(map(_size, trace.tensors.values())) <= limit:
+        return trace
+    if numbers > limit and trace.cross:
+        return fitted(replace(trace, cross={}), limit)
+    if numbers > limit:
+        raise ValueError(
+            f"The numbers of {trace.n} steps and {trace.batch} samples need {numbers:,} bytes; a trace file holds "
+            f"{limit:,}. Save fewer samples or fewer steps, or leave the workflow out."
+        )
+    end = _size(trace.tensors.get(END))
+    stacks = [tensor for name, tensor in trace.tensors.items() if name != END]
+    each = sum(map(_size, stacks)) // max(len(trace.captured_steps), 1)
+    fit = (limit - numbers - end) // each if each else 0
+    return _with_capture(trace, spread(len(trace.captured_steps), fit), end=numbers + end <= limit)
+
+
+def spread(count: int, kept: int) -> list[int]:
+    """`kept` of `count` positions, evenly, first and last included; nothing when fewer than two fit into several."""
+    kept = min(kept, count)
+    if kept < min(count, 2):
+        return []
+    return sorted({round(i * (count - 1) / max(kept - 1, 1)) for i in range(kept)})
+
+
+def _with_capture(trace: Trace, positions: list[int], end: bool) -> Trace:
+    tensors = {name: tensor[positions] for name, tensor in trace.tensors.items() if name != END and positions}
+    if end and END in trace.tensors:
+        tensors[END] = trace.tensors[END]
+    before = trace.captured_steps
+    note = f"{len(before) - len(positions)} of {len(before)} captured steps left out to keep the file below 4 MB"
+    if END in trace.tensors and END not in tensors:
+        note += ", the end state too"
+    capture = dict(trace.header.get("capture") or {})
+    capture["note"] = "; ".join(words_of(text) for text in (capture.get("note"), note) if text)
+    capture["steps"] = [before[i] for i in positions]
+    return replace(trace, header={**trace.header, "capture": capture}, tensors=tensors)
+
+
+def _size(tensor: Tensor | None) -> int:
+    return 0 if tensor is None else 2 * tensor.numel()  # fp16
+
+
+def _packed(trace: Trace) -> bytes:
+    capture = {**(trace.header.get("capture") or {}), "steps": trace.captured_steps}
+    facts = readable({**trace.header, "capture": capture, "version": VERSION, "stage": list(trace.stage)})
+    beside = {name: facts.pop(name, None) for name in BESIDE}
+    metadata = {"gg.format": FORMAT, "gg.version": str(VERSION), "gg.header": ascii_json(facts)}
+    metadata |= {name: ascii_json(value) for name, value in beside.items() if value is not None}
+    columns = {f"steps.{name}": column.double() for name, column in trace.steps.items()}
+    captured = {f"tensors.{name}": tensor.half() for name, tensor in trace.tensors.items()}
+    cross = {f"cross.{name}": tensor.double() for name, tensor in trace.cross.items()}
+    return safetensors_bytes({**columns, **captured, **cross}, metadata)
+
+
+def readable(header: Mapping) -> dict:
+    """The same facts as `load` reads them: texts cut to what their field holds; a note names what is left out.
+
+    Raises ValueError where a required field does not hold what it must.
+    """
+    facts = {words_of(name): plain(value) for name, value in header.items() if not too_deep([value])}
+    left = [words_of(name) for name in header if words_of(name) not in facts]
+    for name, needed in HEADER.items():
+        where, _, last = name.rpartition(".")
+        holder = claimed(facts, where) if where else facts
+        if needed.required or claimed(facts, name) is ABSENT:
+            continue
+        holder[last] = _fitting(holder[last], needed)
+        if holder[last] is ABSENT:
+            left.append(name)
+            del holder[last]
+    if left:
+        note = shortened(f"left out of the file, which cannot hold it: {', '.join(left)}", PAGE)
+        facts["notes"] = [note, *(facts.get("notes") or [])][:MOST_NOTES]
+    check_claims("the header of the trace", facts, HEADER, UNSAVED)
+    return facts
+
+
+def _fitting(value: Any, field: Field) -> Any:
+    """The value, its texts cut no further than the field needs; ABSENT where it is something else."""
+    forms = (value, *(_cut(value, most) for most in (PAGE, LINE)))
+    return next((form for form in forms if field.fits(form)), ABSENT)
+
+
+def _cut(value: Any, most: int) -> Any:
+    """The same with no text longer than so many characters, and no name longer than is read again."""
+    if isinstance(value, dict):
+        return {shortened(name, LINE): _cut(item, most) for name, item in value.items()}
+    if isinstance(value, list):
+        return [_cut(item, most) for item in value]
+    return shortened(value, most) if isinstance(value, str) else value
+
+
+def load(path: str | os.PathLike) -> Trace:
+    """Read a trace file; every claim it makes about itself is checked.
+
+    Raises FileNotFoundError, or ValueError for a file that is no trace, is damaged, or is newer than this pack.
+    """
+    name = Path(path).name
+    _, metadata = read_header(path, max_bytes=READABLE_BYTES)
+    header = _header(name, metadata)
+    stored, _ = read_safetensors(path, dtypes=("F64", "F16"), max_bytes=READABLE_BYTES)
+    stage = header.pop("stage", None)
+    parts = {"steps": {}, "tensors": {}, "cross": {}}
+    for key, tensor in stored.items():
+        room, _, column = key.partition(".")
+        if room in parts:
+            parts[room][column] = tensor.clone()
+    trace = Trace(header, parts["steps"], stage, parts["tensors"], parts["cross"])
+    _check_columns(name, trace)
+    _check_captured(name, trace)
+    _check_cross(name, trace)
+    return trace
+
+
+def _header(name: str, metadata: Mapping[str, str]) -> dict:
+    if metadata.get("gg.format") != FORMAT:
+        raise ValueError(f"{name} is a safetensors file but not a guidance trace. Choose one that a trace node saved.")
+    version = metadata.get("gg.version", "")
+    if not (version.isdecimal() and len(version) < 10 and int(version) > 0):
+        raise ValueError(f"{name} gives its trace version as {version!r}; a whole number is needed. Save it again.")
+    if int(version) > VERSION:
+        raise ValueError(f"{name} is a trace of version {version}; this pack reads up to {VERSION}. Update the pack.")
+    header = _json(name, metadata, "gg.header")
+    if not isinstance(header, dict):
+        raise ValueError(f"{name}: gg.header is {told(header)}, and a table is needed. {DAMAGED}")
+    header |= {key: _json(name, metadata, key) for key in BESIDE}
+    check_claims(f"{name}: the header", header, HEADER, DAMAGED)
+    _check_steps(name, header)
+    return header
+
+
+def _json(name: str, metadata: Mapping[str, str], key: str) -> Any:
+    return json_of(f"{name}: {key}", metadata[key], DAMAGED) if key in metadata else None
+
+
+def _check_steps(name: str, header: Mapping) -> None:
+    """Refuse vectors that are not all there or stand twice, and captured steps that are no steps of the run."""
+    vectors, kept = header["vectors"], header["capture"]["steps"]
+    if not set(VECTORS) <= set(vectors) or len(set(vectors)) < len(vectors):
+        raise ValueError(f"{name}: the header's vectors are not {', '.join(VECTORS)} and others. {DAMAGED}")
+    if len(set(kept)) < len(kept) or any(step >= len(header["stage"]) for step in kept):
+        raise ValueError(
+            f"{name}: the header's capture.steps are not different steps of {len(header['stage'])}. {DAMAGED}"
+        )
+
+
+def _check_columns(name: str, trace: Trace) -> None:
+    pairs = len(trace.header["vectors"]) * (len(trace.header["vectors"]) + 1) // 2
+    K = trace.steps.get("K")
+    n, batch = trace.n, K.shape[1] if K is not None and K.ndim == 3 else 0
+    wanted = {"K": (n, batch, pairs), "sum": (n, batch, 3)}
+    wanted |= dict.fromkeys(PER_STEP, (n,)) | dict.fromkeys(PER_SAMPLE, (n, batch))
+    for column, size in wanted.items():
+        _check_tensor(name, f"column {column!r}", trace.steps.get(column), size, torch.float64)
+
+
+def _check_captured(name: str, trace: Trace) -> None:
+    stack = (len(trace.captured_steps), trace.batch, *trace.latent_shape)
+    for key, tensor in trace.tensors.items():
+        _check_tensor(name, f"captured {key!r}", tensor, stack[1:] if key == END else stack, torch.float16)
+
+
+def _check_cross(name: str, trace: Trace) -> None:
+    if CROSS not in trace.cross:
+        return
+    check_claims(f"{name}: the header", trace.header, COMPARED, DAMAGED)
+    steps = trace.header[CROSS]["steps"]
+    if any(step >= trace.n for step in steps):
+        raise ValueError(f"{name}: the header does not say which steps {CROSS!r} compares. {DAMAGED}")
+    size = (trace.batch, len(steps) * (len(steps) + 1) // 2)
+    _check_tensor(name, f"part {CROSS!r}", trace.cross[CROSS], size, torch.float64)
+
+
+def _check_tensor(name: str, what: str, tensor: Tensor | None, size: tuple[int, ...], dtype: torch.dtype) -> None:
+    found = None if tensor is None else (tuple(tensor.shape), tensor.dtype)
+    if found != (size, dtype):
+        raise ValueError(f"{name}: {what} is {found}, {(size, dtype)} is needed. The file is damaged: save it again.")
