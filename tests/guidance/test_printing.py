@@ -8,7 +8,7 @@ import torch
 from guidance_geometry.classifiers.exact import MixtureClassifier
 from guidance_geometry.classifiers.wired import WiredNetwork
 from guidance_geometry.guidance.chain import Chain, Foreign, chain_of
-from guidance_geometry.guidance.energies.protocol import perception, protocol, reference
+from guidance_geometry.guidance.energies import perception, protocol, reference
 from guidance_geometry.guidance.gradients.term import GradientOptions, GradientTerm, WatchTerm
 from guidance_geometry.guidance.presets import PRESETS
 from guidance_geometry.guidance.printing import LONGEST, Printed, shown, text_of, told
