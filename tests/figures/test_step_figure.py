@@ -297,7 +297,7 @@ def test_matplotlib_is_imported_only_to_draw():
         f"spec = importlib.util.spec_from_file_location('guidance_geometry', {str(root / '__init__.py')!r}, "
         f"submodule_search_locations=[{str(root)!r}])\n"
         "sys.modules['guidance_geometry'] = importlib.util.module_from_spec(spec)\n"
-        "from guidance_geometry.drawing import blog, compare, contact_sheet, difference\n"
+        "from guidance_geometry.figures import blog, compare, contact_sheet, difference\n"
         "print('matplotlib' in sys.modules, 'PIL' in sys.modules)"
     )
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
