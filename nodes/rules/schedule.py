@@ -11,13 +11,13 @@ from .link import linked, rule_schema
 SCHEDULES = ("constant", *SHAPES, "list")
 
 
-class GGClassifierFree(io.ComfyNode):
+class GGCFGSchedule(io.ComfyNode):
     """Gamma over the run."""
 
     @classmethod
     def define_schema(cls):
         return rule_schema(
-            node_id="GGClassifierFree",
+            node_id="GGCFGSchedule",
             display_name="CFG Schedule",
             description="Changes the guidance scale over the run: gamma = 1 + (cfg - 1) w, with cfg from the sampler.",
             knobs=[
@@ -90,4 +90,4 @@ def _complaints(schedule, values) -> list[str | None]:
     ]
 
 
-NODES = [GGClassifierFree]
+NODES = [GGCFGSchedule]

@@ -49,7 +49,7 @@ NODES = {
     "GGTangentialAmplify": ({"eta": 1.05, "align": 0.0}, "CFG > TAG eta 1.05", {"eta": 1.0, "align": 0.0}),
     "GGNegative": (PULL | {"second_weight": 0.5}, "conditions + 0.5", PULL | {"second_weight": 0.0}),
     "GGPerpNeg": ({"weight": 1.0}, "Perp-Neg 1", None),
-    "GGClassifierFree": ({"schedule": "constant", **SHAPE}, "gamma constant > CFG", {"schedule": "constant", **SHAPE}),
+    "GGCFGSchedule": ({"schedule": "constant", **SHAPE}, "gamma constant > CFG", {"schedule": "constant", **SHAPE}),
     "GGInterval": (
         {"unit": "percent", "start": 0.2, "end": 0.8},
         "interval percent 0.2 .. 0.8 > CFG",
@@ -79,7 +79,7 @@ NODES = {
 }
 TYPED = ("formula", "values", "middle")  # what a user writes is refused in words of its own
 ACTING = {  # where the knobs as they stand leave plain CFG
-    "GGClassifierFree": {"schedule": "linear", **SHAPE},
+    "GGCFGSchedule": {"schedule": "linear", **SHAPE},
     "GGFormula": {"formula": "c + (gamma - 1) * rej(d, c)"},
     "GGWindow": {"start_percent": 0.0, "end_percent": 0.5},
 }

@@ -125,9 +125,9 @@ def test_at_gamma_one_uncond_is_not_evaluated_and_the_trace_says_so(labelled, em
 
 
 def test_a_schedule_reshapes_gamma_and_skips_uncond_where_it_is_one(labelled, empty_latent):
-    from guidance_geometry.nodes.rules.schedule import GGClassifierFree
+    from guidance_geometry.nodes.rules.schedule import GGCFGSchedule
 
-    chain = GGClassifierFree.execute("list", 0.0, 1.0, 2.0, "1, 1, 4, 4, 1, 1").result[0]
+    chain = GGCFGSchedule.execute("list", 0.0, 1.0, 2.0, "1, 1, 4, 4, 1, 1").result[0]
     counter = Counter(labelled["ve"][0])
     arguments = (counter.model, *labelled["ve"][1:], empty_latent("ve"), "euler")
     _, _, trace = guided(*arguments, guidance=chain)
@@ -137,9 +137,9 @@ def test_a_schedule_reshapes_gamma_and_skips_uncond_where_it_is_one(labelled, em
 
 
 def test_a_constant_schedule_is_plain_cfg(labelled, empty_latent):
-    from guidance_geometry.nodes.rules.schedule import GGClassifierFree
+    from guidance_geometry.nodes.rules.schedule import GGCFGSchedule
 
-    chain = GGClassifierFree.execute("constant", 0.0, 1.0, 2.0, "").result[0]
+    chain = GGCFGSchedule.execute("constant", 0.0, 1.0, 2.0, "").result[0]
     arguments = (*labelled["ve"], empty_latent("ve"), "euler")
     assert torch.equal(guided(*arguments, guidance=chain)[0]["samples"], ksampler(*arguments))
 

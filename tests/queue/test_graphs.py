@@ -65,7 +65,7 @@ def test_the_renderer_can_change_while_a_run_is_shown(page):
 
 def test_a_scale_from_a_list_names_the_schedule(page):
     page.evaluate(
-        f"""() => {{ const graph = app.rootGraph ?? app.graph; const list = LiteGraph.createNode("GGClassifierFree");
+        f"""() => {{ const graph = app.rootGraph ?? app.graph; const list = LiteGraph.createNode("GGCFGSchedule");
         list.title = "My list"; graph.add(list); list.pos = [0, 700];
         list.widgets.find(w => w.name === "schedule").value = "list";
         list.connect(0, {SAMPLER}, {SAMPLER}.inputs.findIndex(i => i.name === "guidance")); }}"""

@@ -34,7 +34,7 @@ BAD = {
     "two middle conditions": ("GGNegative", SECOND | {"third": NULL, "form": "nested"}, "one middle condition, and 2"),
     "momentum of one": ("GGAdaptiveProjected", APG | {"momentum": 1.0}, "0.95"),
     "a gamma list of the wrong length": (
-        "GGClassifierFree",
+        "GGCFGSchedule",
         LISTED | {"values": "7, 5, 3"},
         "gamma list has 3 values but the run has 4 steps",
     ),

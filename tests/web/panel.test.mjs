@@ -98,7 +98,7 @@ test("a linked scale names its source", () => {
 });
 
 test("a scale listed by a schedule names that schedule", () => {
-  const schedule = { id: 3, type: "GGClassifierFree", inputs: [], widgets: [{ name: "schedule", value: "list" }] };
+  const schedule = { id: 3, type: "GGCFGSchedule", inputs: [], widgets: [{ name: "schedule", value: "list" }] };
   const rule = { id: 5, inputs: [input("guidance", 3)] };
   const sampler = { id: 4, inputs: [input("guidance", 2), input("cfg", null, true)], widgets: [cfg()] };
   const panel = { id: 6, inputs: [input("trace", 1)] };

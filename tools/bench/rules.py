@@ -23,7 +23,7 @@ from ...guidance.predictions import Predictions
 from ...guidance.run import Run
 from .sampler_overhead import ROOT, enter_host, keep_freed_memory, seconds
 
-RULES = ("GGClassifierFree", "GGTangential", "GGAdaptiveProjected", "GGFrequencyBands", "GGRescale")
+RULES = ("GGCFGSchedule", "GGTangential", "GGAdaptiveProjected", "GGFrequencyBands", "GGRescale")
 SHARE, MILLISECONDS = 1.03, 5.0
 CLOCKS = (time.perf_counter, time.process_time)
 

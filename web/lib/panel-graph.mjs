@@ -55,7 +55,7 @@ function writable(root, node, widget) {
 
 /** The schedule in the chain of guidance that lists its scales itself, so that cfg has no effect. */
 function listAbove(root, node, depth = 0) {
-  const listing = node.comfyClass === "GGClassifierFree" || node.type === "GGClassifierFree";
+  const listing = node.comfyClass === "GGCFGSchedule" || node.type === "GGCFGSchedule";
   if (listing && node.widgets?.find((one) => one.name === "schedule")?.value === "list") return node;
   for (const [slot, input] of (depth < 32 && node.inputs ? node.inputs : []).entries()) {
     if (!["guidance", "model"].includes(input.name) || input.link == null) continue;
