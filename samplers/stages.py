@@ -12,6 +12,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import torch
+
 Further = Callable[[int, int], int]  # index of a step, number of steps -> evaluations after its report
 
 
@@ -156,7 +158,7 @@ def is_noisy(sampler: str, options: Mapping[str, Any]) -> bool:
         return bool((options.get("s_churn") or options.get("eta")) and options.get("s_noise", 1.0))
     if sampler == "er_sde":
         scaler = options.get("noise_scaler")
-        return scaler is None or scaler(2.0) != 2 * scaler(1.0)
+        return scaler is None or bool(scaler(torch.tensor(2.0)) != 2 * scaler(torch.tensor(1.0)))  # as er_sde calls it
     return bool(options.get("eta", sampler in NOISY))
 
 
