@@ -15,7 +15,6 @@ import hashlib
 import json
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
-from pathlib import Path
 
 import torch
 from torch import Tensor
@@ -30,10 +29,10 @@ from ..guidance.rules.reuse import Reuse
 from ..guidance.run import Run
 from .demo_evaluation import Bench, Protocol, Statistics, dpmpp_2m, karras_sigmas
 from .demo_files import read_denoiser
+from .places import ROOT
 from .pocket_means import CARD
 from .sources import origin
 
-ROOT = Path(__file__).resolve().parents[1]
 JUDGE = ROOT / "assets" / "classifiers" / "pocket-judge-1.safetensors"
 REAL = ROOT / "tests" / "fixtures" / "pocket_judge_statistics.safetensors"
 KEPT = ROOT / ".cache" / "economy"

@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Sequence
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -16,8 +15,8 @@ import numpy as np
 from ..figures.canvas import Box, Canvas, extent
 from ..figures.palette import THEMES, Theme
 from .economy import FAMILIES, FULL, PRESET, PROBE, Row
+from .places import ROOT
 
-ROOT = Path(__file__).resolve().parents[1]
 NUMBERS, PAGE = ROOT / "docs" / "economy.json", ROOT / "docs" / "economy.md"
 FIGURE = ROOT / "docs" / "figures" / "economy.png"
 POINTS, SHARE = 0.01, 0.05  # what a chain may lose: accuracy in points, Frechet distance as a share

@@ -17,8 +17,8 @@ from torch import Tensor
 
 from ..files.safetensors import read_safetensors, write_safetensors
 from .demo_data import Images, images_from
+from .places import ROOT
 
-ROOT = Path(__file__).resolve().parents[1]
 CARD = ROOT / "assets" / "denoisers" / "pocket-1.json"
 MEANS = ROOT / "tools" / "pocket_means.safetensors"
 

@@ -24,8 +24,9 @@ from ..trace.gram import GramRecord, frame
 from ..trace.record import RunFacts, run_record, step_metrics
 from ..trace.recorder import Recorded
 from ..trace.trace import VERSION, Trace
+from .places import ROOT
 
-FOLDER = Path(__file__).resolve().parents[1] / "tests" / "fixtures" / "records"
+FOLDER = ROOT / "tests" / "fixtures" / "records"
 SHOWN = 3  # steps with expected numbers: first, middle, last
 SHOWN_SAMPLES = 4
 DIGITS = 12

@@ -23,11 +23,12 @@ import torch
 from ..files.writing import write_atomically
 from ..guidance.energies.protocol import CLEAN, At, LabelEnergy
 from ..guidance.gradients.estimators import gradient_of
-from .bench.sampler_overhead import enter_host, seconds
+from .bench.sampler_overhead import seconds
+from .host.inside import enter_host
+from .places import HOST
 from .roads import BACKPROP, CLEAN_X0, KEPT, NOISY, ROADS, gradient_chain
 from .sources import origin
 
-ROOT = Path(__file__).resolve().parents[1]
 RETURNING = "MALLOC_MMAP_THRESHOLD_"  # set, glibc gives back at once what is freed, and nothing lies about in pieces
 TWICE = f"{BACKPROP}, computed twice"
 SD15 = {
@@ -207,7 +208,7 @@ def main() -> None:
     parser.add_argument("what", choices=("time", "memory"))
     parser.add_argument("model", choices=tuple(MODELS))
     parser.add_argument("road", choices=(*ROADS, TWICE))
-    parser.add_argument("--host", type=Path, default=Path(os.environ.get("COMFYUI_PATH") or ROOT / ".host" / "ComfyUI"))
+    parser.add_argument("--host", type=Path, default=HOST)
     parser.add_argument("--batch", type=int, default=16)
     parser.add_argument("--steps", type=int, default=6, help="of a timed run (default 6)")
     parser.add_argument("--pairs", type=int, default=7, help="of timed runs (default 7)")

@@ -19,9 +19,9 @@ from ..guidance.chain import PLAIN, Chain
 from ..guidance.energies.protocol import LabelEnergy
 from ..guidance.gradients.term import UNITS, GradientOptions, GradientTerm
 from .demo_evaluation import Statistics, classwise_frechet, diversity, frechet, interval, statistics_of, to_pixels
+from .places import ROOT
 from .sources import origin
 
-ROOT = Path(__file__).resolve().parents[1]
 KEPT = ROOT / ".cache" / "classifier-guidance"
 FIXTURE = ROOT / "tests" / "fixtures" / "pocket_judge_statistics.safetensors"
 WEIGHTS = (*sorted((ROOT / "assets").rglob("*.safetensors")), FIXTURE)

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import json
 from itertools import pairwise
-from pathlib import Path
 from typing import NamedTuple
 
 from ..guidance.gradients.term import UNITS
 from .bench.transformers_versions import answered
+from .places import ROOT
 from .road_costs import ABOUT, MEMORY, TIMES, file_of
 from .roads import BATCH, CFG, ROADS, SEED, Row
 
-ROOT = Path(__file__).resolve().parents[1]
 PAGE = ROOT / "docs" / "classifier-guidance.md"
 RETURN_AT = "131072"  # bytes above which the second measurement's allocator gives memory back at once
 DEFAULT = 2.0  # scale of the node

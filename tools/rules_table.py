@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import argparse
-import os
 import re
 import sys
 from pathlib import Path
@@ -14,10 +13,10 @@ from typing import Any
 
 import torch
 
-from .bench.sampler_overhead import enter_host
+from .host.inside import enter_host
 from .invariants import INVARIANTS, Verdict, examine
+from .places import HOST, ROOT
 
-ROOT = Path(__file__).resolve().parents[1]
 PAGE = ROOT / "docs" / "rules.md"
 WORDS = {"pass": "ok", "FAIL": "**FAIL**", "not claimed": "\u2013", "none": ""}
 OPENING = """# Rules, held against the invariants
@@ -95,7 +94,7 @@ def gist(text: str) -> list[list[str]]:
 def main() -> int:
     """Write the page, or compare it with what is there."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--host", type=Path, default=Path(os.environ.get("COMFYUI_PATH") or ROOT / ".host" / "ComfyUI"))
+    parser.add_argument("--host", type=Path, default=HOST)
     parser.add_argument("--check", action="store_true")
     options = parser.parse_args()
     enter_host(options.host)

@@ -18,8 +18,8 @@ from ..figures.film import MOVIES
 from ..figures.page import PULL
 from ..trace.file import load
 from ..trace.trace import Trace
-from .api_client import Client, Job
-from .provision import ROOT
+from .host.client import Client, Job
+from .places import ROOT
 from .workflows.layouts import THE_GEOMETRY, TWO_ROADS, Layout
 
 FIGURES = ROOT / "docs" / "figures"

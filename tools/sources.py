@@ -7,7 +7,8 @@ import hashlib
 from functools import cache
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[1]
+from .places import ROOT
+
 PACK = "guidance_geometry"
 
 

@@ -27,13 +27,13 @@ from ..figures.expectation import Shown, draw_expectation, level_head
 from ..figures.straight_line import Ends, draw_ends
 from ..figures.words import SYMBOLS
 from ..trace.trace import Trace
-from .api_client import Client, Job
-from .browser import CHROMIUM, chromium
 from .demo_data import LABELS
 from .demo_files import write_json
 from .first_look import array, judged
+from .host.browser import CHROMIUM, chromium
+from .host.client import Client, Job
+from .places import ROOT
 from .pocket_means import card, read_means
-from .provision import ROOT
 from .run_figures import BY_CLASSIFIER, FIGURES, FREE, draw_words, saved_trace, upstream, write
 from .story_measures import (
     STEPS,

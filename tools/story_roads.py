@@ -16,9 +16,9 @@ from ..figures.pull import pull_of
 from ..guidance.mixture import make_mixture
 from ..trace.metrics import LOG_PROB
 from ..trace.trace import Trace
-from .api_client import Client, Job
 from .classifier_run import ClassifierRun
 from .first_look import array, judged
+from .host.client import Client, Job
 from .run_figures import BY_GRADIENT, FIGURES, saved_trace, upstream, write
 
 CANVAS, FOOLED = "3", "63"  # node ids of the template: the canvas, and the figure that shows a classifier fooled

@@ -9,12 +9,10 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
-import os
-from pathlib import Path
 
-from .bench.sampler_overhead import enter_host
+from .host.inside import enter_host
+from .places import HOST, ROOT
 
-ROOT = Path(__file__).resolve().parents[1]
 ENGLISH = ROOT / "locales" / "en" / "nodeDefs.json"
 SEED_WIDGET = {"control_after_generate": {"name": "control after generate"}}  # the editor adds it below a seed
 
@@ -52,7 +50,7 @@ def text_of(words: dict) -> str:
 def main() -> None:
     """Write the file."""
     argparse.ArgumentParser(description=__doc__.splitlines()[0]).parse_args()
-    enter_host(Path(os.environ.get("COMFYUI_PATH") or ROOT / ".host" / "ComfyUI"))
+    enter_host(HOST)
     ENGLISH.write_text(text_of(english()), encoding="utf-8")
     print(f"{ENGLISH.relative_to(ROOT)}: {ENGLISH.stat().st_size:,} bytes")
 

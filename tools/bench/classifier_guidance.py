@@ -16,14 +16,14 @@ from pathlib import Path
 
 import torch
 
+from ..host.inside import enter_host
+from ..places import HOST, ROOT
 from ..road_costs import MEMORY, RETURNING, TIMES, file_of
 from ..roads import CFG, KEPT, SWEEP, TABLE, Demo, kept_pixels, table
 from ..roads_page import PAGE, RETURN_AT, Found, page
-from .sampler_overhead import enter_host
 from .transformers_versions import CACHE as SAVED
 from .transformers_versions import answered
 
-ROOT = Path(__file__).resolve().parents[2]
 RUN = [sys.executable, str(ROOT / "tools" / "run.py")]
 REACHED = {"noisy x_t": 0.95, "x0 + backprop": 0.85, "x0": 0.90}  # accuracy that each road must reach somewhere
 
@@ -59,7 +59,7 @@ def versions() -> None:
 def main() -> int:
     """Measure, print and write the page; fail where a road misses what the project promises of it."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--host", type=Path, default=Path(os.environ.get("COMFYUI_PATH") or ROOT / ".host" / "ComfyUI"))
+    parser.add_argument("--host", type=Path, default=HOST)
     parser.add_argument("--samples", type=int, default=2000, help="of a row of the table (default 2000)")
     parser.add_argument("--sweep", type=int, default=200, help="of a row of the sweep (default 200)")
     parser.add_argument("--minutes", type=float, default=1e9, help="stop after so many; the next call goes on")

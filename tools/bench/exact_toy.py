@@ -17,7 +17,7 @@ from ...guidance.gradients.term import BACKPROP, CLEAN_X0, NOISY
 from ...guidance.predictions import denoised_from, output_from
 from ...tests import exact_toy as toy
 from ...tests.toy_roads import DATA, LEVELS, guided, states
-from ..provision import ROOT
+from ..places import ROOT
 from ..roads_page import markdown
 
 PAGE = ROOT / "docs" / "exact-toy.md"

@@ -23,11 +23,11 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from ..api_client import Client
-from ..browser import CHROMIUM, editor
-from ..server import Server, own_folders, running
+from ..host.browser import CHROMIUM, editor
+from ..host.client import Client
+from ..host.server import Server, own_folders, running
+from ..places import HOST, ROOT
 
-ROOT = Path(__file__).resolve().parents[2]
 PAGE = ROOT / "docs" / "numbers" / "live.md"
 OPENING = """# What the live panel costs a run
 
@@ -157,7 +157,7 @@ def sizes(client: Client) -> list[tuple[str, bool]]:
 def main() -> int:
     """Measure, print, and fail when a limit is passed."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--host", type=Path, default=Path(os.environ.get("COMFYUI_PATH") or ROOT / ".host" / "ComfyUI"))
+    parser.add_argument("--host", type=Path, default=HOST)
     parser.add_argument("--pairs", type=int, default=40)
     parser.add_argument("--write", action="store_true", help="keep what is printed in docs/numbers/live.md")
     options = parser.parse_args()

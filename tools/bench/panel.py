@@ -16,11 +16,11 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..browser import CHROMIUM, chromium, page_in
-from ..provision import FRONT_END, device_options
-from ..server import own_folders, running
+from ..host.browser import CHROMIUM, chromium, page_in
+from ..host.provision import FRONT_END, device_options
+from ..host.server import own_folders, running
+from ..places import HOST, ROOT
 
-ROOT = Path(__file__).resolve().parents[2]
 PAGE = ROOT / "docs" / "numbers" / "panel.md"
 REDRAW_MS, FIRST_PAINT_MS, GROWTH_MB = 2.0, 300.0, 10.0
 SIZES = ((480, 560), (900, 640))
@@ -227,8 +227,7 @@ def page_of(found: dict[str, list[Row]], version: str, options: argparse.Namespa
 def main() -> int:
     """Measure, print, and fail when a limit is passed."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    host = os.environ.get("COMFYUI_PATH") or ROOT / ".host" / "ComfyUI"
-    parser.add_argument("--host", type=Path, default=Path(host))
+    parser.add_argument("--host", type=Path, default=HOST)
     parser.add_argument("--redraws", type=int, default=60)
     parser.add_argument("--reloads", type=int, default=7)
     parser.add_argument("--runs", type=int, default=200)

@@ -8,7 +8,6 @@ inside the chain itself as a share of its run. Then the milliseconds that a step
 from __future__ import annotations
 
 import argparse
-import os
 import statistics
 import sys
 import time
@@ -21,7 +20,9 @@ import torch
 from ...guidance.chain import PLAIN, Chain
 from ...guidance.predictions import Predictions
 from ...guidance.run import Run
-from .sampler_overhead import ROOT, enter_host, keep_freed_memory, seconds
+from ..host.inside import enter_host
+from ..places import HOST
+from .sampler_overhead import keep_freed_memory, seconds
 
 RULES = ("GGClassifierFree", "GGTangential", "GGAdaptiveProjected", "GGFrequencyBands", "GGRescale")
 SHARE, MILLISECONDS = 1.03, 5.0
@@ -122,7 +123,7 @@ def shown(name: str, plain: list[float], guided: list[float]) -> float:
 def main() -> int:
     """Measure, print, and fail when a limit is passed."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--host", type=Path, default=Path(os.environ.get("COMFYUI_PATH") or ROOT / ".host" / "ComfyUI"))
+    parser.add_argument("--host", type=Path, default=HOST)
     parser.add_argument("--pairs", type=int, default=31)
     parser.add_argument("--steps", type=int, default=20)
     parser.add_argument("--batch", type=int, default=8)

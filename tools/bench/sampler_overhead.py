@@ -9,7 +9,6 @@ giving it back and fetching it again, as the C library does by chance, differs b
 from __future__ import annotations
 
 import argparse
-import logging
 import os
 import statistics
 import sys
@@ -19,21 +18,10 @@ from pathlib import Path
 
 import torch
 
-ROOT = Path(__file__).resolve().parents[2]
+from ..host.inside import enter_host
+from ..places import HOST
+
 LIMITS = {"numbers": 1.03, "pictures": 1.10, "tensors": 1.10}
-
-
-def enter_host(host: Path) -> None:
-    """Put the host on the path and fix its device."""
-    sys.path.insert(0, str(host))
-    sys.argv = sys.argv[:1]
-    from comfy import options
-
-    options.enable_args_parsing(False)
-    from comfy import cli_args
-
-    cli_args.args.cpu = not torch.cuda.is_available()
-    logging.disable(logging.WARNING)
 
 
 def samplers(steps: int, batch: int, size: int) -> tuple[Callable, Callable]:
@@ -83,8 +71,7 @@ def keep_freed_memory() -> None:
 def main() -> int:
     """Measure, print, and fail when a limit is passed."""
     parser = argparse.ArgumentParser(description=__doc__)
-    host = os.environ.get("COMFYUI_PATH") or ROOT / ".host" / "ComfyUI"
-    parser.add_argument("--host", type=Path, default=Path(host))
+    parser.add_argument("--host", type=Path, default=HOST)
     parser.add_argument("--pairs", type=int, default=61)
     parser.add_argument("--steps", type=int, default=20)
     parser.add_argument("--batch", type=int, default=8)

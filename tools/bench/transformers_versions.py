@@ -20,9 +20,9 @@ from torch import Tensor
 from ...classifiers.reading import open_classifier
 from ...files.safetensors import read_safetensors, write_safetensors
 from ..demo_files import write_json
+from ..places import ROOT
 from ..sources import origin
 
-ROOT = Path(__file__).resolve().parents[2]
 CACHE = ROOT / ".cache" / "transformers-versions"
 PACKAGES = {
     4: ("transformers>=4.57,<5", "huggingface-hub>=0.34,<1", "tokenizers>=0.22,<0.23.1"),

@@ -9,7 +9,7 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
-from ..provision import ROOT
+from ..places import ROOT
 from .catalogue import Catalogue
 from .graphs import Builder, Graph, around
 from .tiny_folders import lively, save_tiny

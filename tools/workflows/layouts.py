@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from ..provision import ROOT
+from ..places import ROOT
 
 Place = tuple[int, int, int, int]  # left, top, width, height
 TITLE = 30  # height of a node's title, above its place

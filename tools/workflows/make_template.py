@@ -16,10 +16,11 @@ import tempfile
 from io import BytesIO
 from pathlib import Path
 
-from ..api_client import Client
-from ..browser import CHROMIUM, editor
-from ..provision import PACK, ROOT, device_options, find_host
-from ..server import own_folders, running
+from ..host.browser import CHROMIUM, editor
+from ..host.client import Client
+from ..host.provision import PACK, device_options, find_host
+from ..host.server import own_folders, running
+from ..places import ROOT
 from .layouts import LAYOUTS, Layout
 
 PREFIX = "GG"  # of the ids of this pack's nodes

@@ -16,7 +16,8 @@ import zipfile
 from collections import deque
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[1]
+from ..places import ROOT
+
 CACHE = ROOT / ".cache"
 VENV = ROOT / ".venv"
 HOSTS = ROOT / ".host"
@@ -185,7 +186,7 @@ def requirements(host: Path, testing: bool) -> list[str]:
     """List what the environment needs: the host's lines, this pack's, and for a test run the tools."""
     files = [listed_by(host), ROOT / "requirements.txt"]
     if testing:
-        files.append(ROOT / "tools" / "test_requirements.txt")
+        files.append(ROOT / "tools" / "host" / "test_requirements.txt")
     lines = [line.split("#")[0].strip() for file in files for line in file.read_text(encoding="utf-8").splitlines()]
     wanted = [line for line in lines if line and re.split(r"[<>=!~\[; ]", line)[0] != SOUND]
     return [*dict.fromkeys(wanted), *BESIDE_THE_HOST]
