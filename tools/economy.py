@@ -27,11 +27,11 @@ from ..guidance.presets import PRESETS
 from ..guidance.rules.interval import Interval
 from ..guidance.rules.reuse import Reuse
 from ..guidance.run import Run
-from .demo_evaluation import Bench, Protocol, Statistics, dpmpp_2m, karras_sigmas
-from .demo_files import read_denoiser
 from .places import ROOT
 from .pocket_means import CARD
 from .sources import origin
+from .train.demo_evaluation import Bench, Protocol, Statistics, dpmpp_2m, karras_sigmas
+from .train.demo_files import read_denoiser
 
 JUDGE = ROOT / "assets" / "classifiers" / "pocket-judge-1.safetensors"
 REAL = ROOT / "tests" / "fixtures" / "pocket_judge_statistics.safetensors"

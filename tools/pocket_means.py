@@ -16,8 +16,8 @@ import torch
 from torch import Tensor
 
 from ..files.safetensors import read_safetensors, write_safetensors
-from .demo_data import Images, images_from
 from .places import ROOT
+from .train.demo_data import Images, images_from
 
 CARD = ROOT / "assets" / "denoisers" / "pocket-1.json"
 MEANS = ROOT / "tools" / "pocket_means.safetensors"

@@ -18,9 +18,9 @@ from ..files.safetensors import read_safetensors, write_safetensors
 from ..guidance.chain import PLAIN, Chain
 from ..guidance.energies.protocol import LabelEnergy
 from ..guidance.gradients.term import UNITS, GradientOptions, GradientTerm
-from .demo_evaluation import Statistics, classwise_frechet, diversity, frechet, interval, statistics_of, to_pixels
 from .places import ROOT
 from .sources import origin
+from .train.demo_evaluation import Statistics, classwise_frechet, diversity, frechet, interval, statistics_of, to_pixels
 
 KEPT = ROOT / ".cache" / "classifier-guidance"
 FIXTURE = ROOT / "tests" / "fixtures" / "pocket_judge_statistics.safetensors"

@@ -27,8 +27,6 @@ from ..figures.expectation import Shown, draw_expectation, level_head
 from ..figures.straight_line import Ends, draw_ends
 from ..figures.words import SYMBOLS
 from ..trace.trace import Trace
-from .demo_data import LABELS
-from .demo_files import write_json
 from .first_look import array, judged
 from .host.browser import CHROMIUM, chromium
 from .host.client import Client, Job
@@ -48,6 +46,8 @@ from .story_measures import (
     straightness,
 )
 from .story_roads import classifier_half, rounded
+from .train.demo_data import LABELS
+from .train.demo_files import write_json
 from .workflows.layouts import THE_GEOMETRY
 
 PAGE = ROOT / "docs" / "the-geometry-of-guidance.md"

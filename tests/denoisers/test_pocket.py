@@ -13,7 +13,7 @@ from guidance_geometry.classifiers.files import load_classifier
 from guidance_geometry.denoisers.pocket import PocketUNet, fourier_features
 from guidance_geometry.denoisers.preconditioning import edm_coefficients
 from guidance_geometry.files.safetensors import read_safetensors
-from guidance_geometry.tools import demo_evaluation, demo_files, demo_training
+from guidance_geometry.tools.train import demo_evaluation, demo_files, demo_training
 
 ROOT = Path(__file__).resolve().parents[2]
 ASSETS = ROOT / "assets"

@@ -15,7 +15,7 @@ from guidance_geometry.guidance.predictions import Predictions
 from guidance_geometry.guidance.rules.cfg import cfg
 from guidance_geometry.tools import pocket_means, run_figures, story, story_measures, story_roads
 from guidance_geometry.tools.classifier_run import ClassifierRun
-from guidance_geometry.tools.demo_evaluation import dpmpp_2m, karras_sigmas
+from guidance_geometry.tools.train.demo_evaluation import dpmpp_2m, karras_sigmas
 
 
 def linear(slope, centre):
@@ -88,7 +88,7 @@ def test_means_are_of_the_cards_pictures():
 
 
 def test_means_of_other_pictures_are_refused(tmp_path):
-    from guidance_geometry.tools.demo_data import Images
+    from guidance_geometry.tools.train.demo_data import Images
 
     pixels = np.zeros((20, 32, 32, 3), dtype=np.uint8)
     pixels[::10] = 255

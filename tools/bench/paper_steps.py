@@ -15,10 +15,10 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from ..demo_evaluation import to_pixels
 from ..host.inside import enter_host
 from ..places import HOST
 from ..roads import BATCH, CFG, Demo, Row
+from ..train.demo_evaluation import to_pixels
 
 
 class Way(NamedTuple):

@@ -19,9 +19,9 @@ from torch import Tensor
 
 from ...classifiers.reading import open_classifier
 from ...files.safetensors import read_safetensors, write_safetensors
-from ..demo_files import write_json
 from ..places import ROOT
 from ..sources import origin
+from ..train.demo_files import write_json
 
 CACHE = ROOT / ".cache" / "transformers-versions"
 PACKAGES = {

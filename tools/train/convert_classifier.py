@@ -13,8 +13,8 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from ..classifiers.contract import CLAIMS
-from ..files.safetensors import write_safetensors
+from ...classifiers.contract import CLAIMS
+from ...files.safetensors import write_safetensors
 
 SAFE_SINCE = (2, 6)  # earlier versions' weights_only could be made to run code
 HOLDERS = ("state_dict", "model", "model_state_dict")

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.amp import autocast
 
-from ..classifiers.networks import build
+from ...classifiers.networks import build
 from .demo_training import SIGMA_MAX
 
 BATCH = 64

@@ -1,8 +1,8 @@
 """Make the demo model again: its pictures, the denoiser, three classifiers, the measurements and the card.
 
-    python tools/train_demo.py                                        everything (an hour or more on two cores)
-    python tools/train_demo.py --stage table                          print the card's table
-    python tools/train_demo.py --steps 20 --images 200 --out /tmp/x   a quick look at every part
+    python tools/run.py train_demo                                        everything (an hour or more on two cores)
+    python tools/run.py train_demo --stage table                          print the card's table
+    python tools/run.py train_demo --steps 20 --images 200 --out /tmp/x   a quick look at every part
 
 Stages run in this order: data, classifiers, denoiser, export, evaluate, grids. A stage finds what earlier ones left in
 the cache folder. The run is counted in steps; an interrupted training goes on from its last checkpoint.
@@ -11,10 +11,8 @@ the cache folder. The run is counted in steps; an interrupted training goes on f
 from __future__ import annotations
 
 import argparse
-import importlib.util
 import json
 import os
-import sys
 from dataclasses import replace
 from datetime import date
 from pathlib import Path
@@ -23,32 +21,10 @@ from typing import Any
 import numpy as np
 import torch
 
-ROOT = Path(__file__).resolve().parents[1]
-PACK = "guidance_geometry"
-
-
-def name_the_pack() -> None:
-    """Register the root as a package, so that rooms can import each other without the host."""
-    if PACK not in sys.modules:
-        spec = importlib.util.spec_from_file_location(
-            PACK, ROOT / "__init__.py", submodule_search_locations=[str(ROOT)]
-        )
-        sys.modules[PACK] = importlib.util.module_from_spec(spec)
-
-
-name_the_pack()
-
-from guidance_geometry.classifiers.files import load_classifier  # noqa: E402
-from guidance_geometry.tools import demo_classifiers, demo_data, demo_evaluation, demo_files  # noqa: E402
-from guidance_geometry.tools.demo_training import (  # noqa: E402
-    Recipe,
-    Share,
-    Training,
-    recipe_facts,
-    to_images,
-    train,
-    validation_loss,
-)
+from ...classifiers.files import load_classifier
+from ..places import ROOT
+from . import demo_classifiers, demo_data, demo_evaluation, demo_files
+from .demo_training import Recipe, Share, Training, recipe_facts, to_images, train, validation_loss
 
 STAGES = ("data", "classifiers", "denoiser", "export", "evaluate", "grids")
 CONFIG: dict[str, Any] = {"ch": [48, 96, 160], "emb": 128, "head": 16, "blocks": [1, 2, 2, 1, 1, 1]}

@@ -14,8 +14,8 @@ import torch
 from torch import Tensor, nn
 from torch.amp import autocast
 
-from ..denoisers.pocket import PocketUNet
-from ..denoisers.preconditioning import edm_coefficients
+from ...denoisers.pocket import PocketUNet
+from ...denoisers.preconditioning import edm_coefficients
 
 SIGMA_MIN, SIGMA_MAX = 0.002, 80.0
 VALIDATION_SIGMAS = (0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 20.0)

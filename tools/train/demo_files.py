@@ -12,10 +12,10 @@ import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from ..classifiers.networks import weights_of
-from ..denoisers.pocket import PocketUNet
-from ..files.safetensors import read_safetensors, write_safetensors
-from ..files.writing import write_atomically
+from ...classifiers.networks import weights_of
+from ...denoisers.pocket import PocketUNet
+from ...files.safetensors import read_safetensors, write_safetensors
+from ...files.writing import write_atomically
 from .demo_classifiers import NOISY_LOWEST, ClassifierRecipe
 from .demo_evaluation import Statistics
 from .demo_training import SIGMA_MAX, SIGMA_MIN
@@ -199,5 +199,5 @@ def write_fixtures(folder: Path, pixels: np.ndarray, real: Statistics) -> None:
     """Write what the tests need: validation images (ten rows of the ten labels in order) and the judge's statistics."""
     write_grid(folder / "pocket_validation.png", pixels, zoom=1)
     tensors = {name: tensor.float() for name, tensor in vars(real).items()}
-    note = {"gg.note": "features of pocket-judge-1 on all validation images; see tools/demo_evaluation.py, Statistics"}
+    note = {"gg.note": "features of pocket-judge-1 on all validation images; see Statistics in demo_evaluation.py"}
     write_safetensors(folder / "pocket_judge_statistics.safetensors", tensors, note)
