@@ -16,7 +16,7 @@ from typing import Any
 
 from ..guidance.chain import PLAIN, Chain
 from ..guidance.rules.contract import Rule
-from .invariants import INVARIANTS, OPTIONAL, Verdict, claims_of, examine, failed
+from .fixtures.invariants import INVARIANTS, OPTIONAL, Verdict, claims_of, examine, failed
 from .places import ROOT
 
 

@@ -43,10 +43,10 @@ Frechet distance at once. On noisy x_t a larger \u03b3 still gains both on this 
 the road obeys as CFG does at 2.
 
 With exact models \u03b3 = 1 on noisy x_t is Bayes, and \u03b3 = 1 on the x0 roads is **not**: the energy is asked
-at the mean of what the noise leaves open. In the exact toy of `tests/exact_toy.py` (four dimensions, Heun, 80 steps;
-held by `tests/guidance/test_toy.py`) \u03b3 = 1 on noisy x_t reaches the wanted class in .903 of the samples, as true
-samples do (.903); with and without backprop it is .999 and 1.000. The Frechet distances are 0.0003, 0.419 and 0.432:
-too sure, and too narrow. There \u03b3 of 0.3 to 0.5 is right for the x0 roads (`docs/exact-toy.md`). A network's
+at the mean of what the noise leaves open. In the exact toy of `tools/fixtures/exact_toy.py` (four dimensions, Heun,
+80 steps; held by `tests/guidance/test_toy.py`) \u03b3 = 1 on noisy x_t reaches the wanted class in .903 of the samples,
+as true samples do (.903); with and without backprop it is .999 and 1.000. The Frechet distances are 0.0003, 0.419 and
+0.432: too sure, and too narrow. There \u03b3 of 0.3 to 0.5 is right for the x0 roads (`docs/exact-toy.md`). A network's
 classifier saturates and needs far more, so the defaults come from these tables and not from the formula.
 """
 TIME = """## Time

@@ -13,8 +13,8 @@ from typing import Any
 
 import torch
 
+from .fixtures.invariants import INVARIANTS, Verdict, examine
 from .host.inside import enter_host
-from .invariants import INVARIANTS, Verdict, examine
 from .places import HOST, ROOT
 
 PAGE = ROOT / "docs" / "rules.md"
@@ -37,7 +37,7 @@ def verdicts_of_ours() -> dict[str, dict[str, Verdict]]:
     from ..nodes.lab import GGMixtureModel
     from ..nodes.rules import NODES
     from ..nodes.start import GGClassLabel
-    from .rule_nodes import active_chain
+    from .fixtures.rule_nodes import active_chain
 
     model = GGMixtureModel.execute(shape="4x8x8", classes=3, kind="ve", seed=0).result[0]
     sockets = {"MODEL": model, "CONDITIONING": GGClassLabel.execute(model, "1").result[0]}

@@ -16,8 +16,8 @@ from ..figures.pull import pull_of
 from ..guidance.mixture import make_mixture
 from ..trace.metrics import LOG_PROB
 from ..trace.trace import Trace
-from .classifier_run import ClassifierRun
 from .first_look import array, judged
+from .fixtures.classifier_run import ClassifierRun
 from .host.client import Client, Job
 from .run_figures import BY_GRADIENT, FIGURES, saved_trace, upstream, write
 

@@ -11,7 +11,7 @@ from guidance_geometry.guidance.energies.reference import FeatureEnergy, StyleEn
 from guidance_geometry.guidance.gradients.estimators import gradient_of
 from guidance_geometry.tests.classifiers.slopes import lively, noise, slope_error
 from guidance_geometry.tests.queue.prompts import ROOT
-from guidance_geometry.tools.fuzz.tiny_folders import save_tiny
+from guidance_geometry.tools.fixtures.tiny_folders import save_tiny
 
 pytest.importorskip("transformers", reason="transformers comes with the host")
 RAMP = torch.linspace(0, 1, 40 * 40).reshape(1, 40, 40)

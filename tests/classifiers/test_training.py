@@ -193,7 +193,7 @@ def other_network():
 
 
 def transformers_folder():
-    from guidance_geometry.tools.fuzz import tiny_folders as tiny
+    from guidance_geometry.tools.fixtures import tiny_folders as tiny
 
     pytest.importorskip("transformers", reason="transformers comes with the host")
 

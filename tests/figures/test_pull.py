@@ -10,7 +10,7 @@ from guidance_geometry.figures.pictures import Pictures
 from guidance_geometry.figures.pull import draw_pull, pull_of
 from guidance_geometry.figures.step_figure import draw_step
 from guidance_geometry.guidance.mixture import make_mixture
-from guidance_geometry.tools.classifier_run import ClassifierRun
+from guidance_geometry.tools.fixtures.classifier_run import ClassifierRun
 from guidance_geometry.trace.checks import check
 from guidance_geometry.trace.gram import VECTORS, gram
 from guidance_geometry.trace.trace import Trace

@@ -61,7 +61,7 @@ def test_a_further_condition_runs_in_one_batch(families, name):
 @pytest.mark.parametrize("name", CONFIGS)
 def test_every_rule_runs_and_is_finite(families, name):
     from guidance_geometry.nodes.rules import NODES
-    from guidance_geometry.tools.rule_nodes import active_chain
+    from guidance_geometry.tools.fixtures.rule_nodes import active_chain
 
     model, positive, negative = families[name]
     sockets = {"MODEL": model.clone(), "CONDITIONING": text(name, 3)}

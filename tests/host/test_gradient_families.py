@@ -9,8 +9,8 @@ import torch
 from torch import nn
 from torch.nn import LayerNorm, Linear
 
-from guidance_geometry.tests import exact_toy as toy
 from guidance_geometry.tests.toy_tables import BY_STEPS, SHORT, holds
+from guidance_geometry.tools.fixtures import exact_toy as toy
 
 
 class ToyMixture:

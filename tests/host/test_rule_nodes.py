@@ -154,7 +154,7 @@ def test_the_node_names_its_source(name):
 
 @pytest.mark.parametrize("name", NODES)
 def test_the_knobs_of_the_table_are_those_that_a_user_finds(name):
-    from guidance_geometry.tools.rule_nodes import settings
+    from guidance_geometry.tools.fixtures.rule_nodes import settings
 
     found = settings(node(name), {})
     assert {knob: value for knob, value in found.items() if knob not in SOCKETS.get(name, ())} == NODES[name][0]

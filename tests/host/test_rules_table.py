@@ -2,7 +2,7 @@
 
 import pytest
 
-from guidance_geometry.tools.invariants import failed
+from guidance_geometry.tools.fixtures.invariants import failed
 
 
 @pytest.fixture(scope="module")
@@ -48,7 +48,7 @@ def test_every_rule_of_this_pack_holds_what_it_claims(ours):
 def test_claims_are_words_that_the_suite_knows(host):
     from guidance_geometry.guidance.rules.contract import CLAIMS, Rule
     from guidance_geometry.nodes.rules import NODES
-    from guidance_geometry.tools.invariants import INVARIANTS
+    from guidance_geometry.tools.fixtures.invariants import INVARIANTS
 
     assert NODES, "their modules hold the rules"
     rules = [Rule, *(one for one in Rule.__subclasses__() if one.__module__.startswith("guidance_geometry.guidance"))]

@@ -113,7 +113,7 @@ def test_a_gradient_in_a_window_pushes_there_alone(labelled, empty_latent):
 
 
 def test_a_windowed_rule_holds_the_invariants_that_it_claims(wires):  # noqa: F811
-    from guidance_geometry.tools.invariants import examine, failed
+    from guidance_geometry.tools.fixtures.invariants import examine, failed
 
     found = {}
     for name in RULES:

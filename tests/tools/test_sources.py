@@ -11,7 +11,7 @@ from guidance_geometry.tools import economy, roads
 from guidance_geometry.tools.sources import ROOT, origin, sources_of
 
 DATA = {"roads": roads.WEIGHTS, "economy": economy.WEIGHTS, "road_costs": (), "bench/transformers_versions": ()}
-CODE = ("guidance", "samplers", "denoisers", "classifiers", "drawing", "nodes", "tools", "tests")
+CODE = ("guidance", "files", "samplers", "trace", "denoisers", "classifiers", "figures", "host", "nodes", "tools")
 KEEP_NO_NUMBERS = {
     "provision",
     "train_demo",
@@ -62,7 +62,7 @@ def changed(copy, tool, name):
         ("road_costs", "guidance/gradients/term.py"),
         ("road_costs", "host/autograd.py"),
         ("bench/transformers_versions", "classifiers/transformers_folders.py"),
-        ("bench/transformers_versions", "tools/fuzz/tiny_folders.py"),
+        ("bench/transformers_versions", "tools/fixtures/tiny_folders.py"),
     ],
 )
 def test_a_byte_of_what_made_a_number_changes_its_checksum(copy, tool, name):

@@ -14,7 +14,7 @@ from guidance_geometry.guidance.mixture import make_mixture
 from guidance_geometry.guidance.predictions import Predictions
 from guidance_geometry.guidance.rules.cfg import cfg
 from guidance_geometry.tools import pocket_means, run_figures, story, story_measures, story_roads
-from guidance_geometry.tools.classifier_run import ClassifierRun
+from guidance_geometry.tools.fixtures.classifier_run import ClassifierRun
 from guidance_geometry.tools.train.demo_evaluation import dpmpp_2m, karras_sigmas
 
 

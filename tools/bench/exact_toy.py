@@ -15,8 +15,8 @@ from torch import Tensor
 
 from ...guidance.gradients.term import BACKPROP, CLEAN_X0, NOISY
 from ...guidance.predictions import denoised_from, output_from
-from ...tests import exact_toy as toy
-from ...tests.toy_roads import DATA, LEVELS, guided, states
+from ..fixtures import exact_toy as toy
+from ..fixtures.toy_gradients import DATA, LEVELS, guided, states
 from ..places import ROOT
 from ..roads_page import markdown
 
@@ -29,11 +29,11 @@ SHOWN = {"acc": "{:.3f}", "p": "{:.3f}", "fd": "{:.4f}", "ed": "{:.3f}", "spread
 OPENING = """# Classifier guidance where the truth is known
 
 Written by `python3 dev.py bench exact_toy`; every number is from that run. The data are the mixture of
-`tests/exact_toy.py`: four dimensions, three classes of two Gaussians each, denoiser and classifier in closed form,
-float64. {count:,} samples a row, seed 0, Karras noise levels from 40 to 0.01. **accuracy**: share of samples whose most
-probable class is the wanted one; **p(y)**: its mean probability; **Frechet**: distance to the true moments of the
-class; **energy**: energy distance of 10,000 of them to 10,000 true ones; **spread**: variance over that of the class.
-The first row has a million true samples. `tests/guidance/test_toy.py` holds the pack to these numbers.
+`tools/fixtures/exact_toy.py`: four dimensions, three classes of two Gaussians each, denoiser and classifier in closed
+form, float64. {count:,} samples a row, seed 0, Karras noise levels from 40 to 0.01. **accuracy**: share of samples
+whose most probable class is the wanted one; **p(y)**: its mean probability; **Frechet**: distance to the true moments
+of the class; **energy**: energy distance of 10,000 of them to 10,000 true ones; **spread**: variance over that of the
+class. The first row has a million true samples. `tests/guidance/test_toy.py` holds the pack to these numbers.
 """
 SCALE = """## What \u03b3 = 1 is
 

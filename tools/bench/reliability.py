@@ -25,10 +25,10 @@ import psutil
 
 from ..fuzz.catalogue import Catalogue, catalogue_of
 from ..fuzz.equipment import equip
+from ..fuzz.mixed_jobs import JOBS, UNFINISHED, Folder, broken, checksum, written
 from ..fuzz.watched import TRIVIAL
 from ..host.client import Client
 from ..host.server import Server, own_folders, running
-from ..mixed_jobs import JOBS, UNFINISHED, Folder, broken, checksum, written
 from ..places import HOST
 from ..reliability_page import put_section
 

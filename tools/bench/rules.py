@@ -57,7 +57,7 @@ class Watched(Chain):
 def five_rules() -> Chain:
     """A schedule, three rules on the difference and a rescale, as their nodes make them."""
     from ...nodes.rules import NODES
-    from ..rule_nodes import active_chain
+    from ..fixtures.rule_nodes import active_chain
 
     nodes = {node.define_schema().node_id: node for node in NODES}
     chain = PLAIN

@@ -68,7 +68,7 @@ def answers(folder: Path) -> dict[str, Tensor]:
 
 def save_all(folder: Path) -> None:
     """Save every family by the version of this process, with what its guide says."""
-    from ..fuzz.tiny_folders import NETWORKS, save_tiny
+    from ..fixtures.tiny_folders import NETWORKS, save_tiny
 
     torch.manual_seed(0)
     for kind in NETWORKS:

@@ -10,9 +10,9 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from ..files.safetensors import read_safetensors
-from .fuzz.catalogue import Catalogue
-from .fuzz.graphs import Builder, Graph
+from ...files.safetensors import read_safetensors
+from .catalogue import Catalogue
+from .graphs import Builder, Graph
 
 UNFINISHED = ".part"  # the end of a name until the file is whole
 TENSORS, PICTURES = (".safetensors", ".latent"), (".png", ".webp", ".apng")
