@@ -14,7 +14,7 @@ import argparse
 import hashlib
 import json
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 
 import torch
 from torch import Tensor
@@ -23,10 +23,9 @@ from ..classifiers.files import load_classifier
 from ..files.safetensors import read_safetensors, write_safetensors
 from ..guidance.chain import PLAIN, Chain, ChainState
 from ..guidance.predictions import Predictions
-from ..guidance.presets import PRESETS
-from ..guidance.rules.interval import Interval
-from ..guidance.rules.reuse import Reuse
 from ..guidance.run import Run
+from .economy_page import NUMBERS, write
+from .economy_rows import CHAINS, FAMILIES, FULL, PROBE, Row
 from .places import ROOT
 from .pocket_means import CARD
 from .sources import origin
@@ -38,46 +37,6 @@ REAL = ROOT / "tests" / "fixtures" / "pocket_judge_statistics.safetensors"
 KEPT = ROOT / ".cache" / "economy"
 WEIGHTS = (CARD.with_suffix(".safetensors"),)
 PART = 500  # samples that are kept together
-PROBE = 100  # samples on which the page tries thresholds of the adaptive stop
-FULL, PRESET = "plain CFG", "faster (interval + reuse)"
-
-
-def within(start: float, end: float) -> Chain:
-    """Guidance in a window of the steps alone."""
-    return PLAIN.then(Interval("percent", start, end))
-
-
-FAMILIES: dict[str, dict[str, Chain]] = {
-    "full": {FULL: PLAIN},
-    "interval": {f"interval {a:g} .. {b:g}": within(a, b) for a, b in ((0.2, 0.8), (0.05, 0.6), (0.05, 0.4))},
-    "line": {f"line, every {k}": PLAIN.then(Reuse(k)) for k in (2, 3, 4)},
-    "hold": {f"hold, every {k}": PLAIN.then(Reuse(k, "hold")) for k in (2, 3)},
-    "stop": {f"stop at {stop:g}": PLAIN.then(Reuse(1, stop=stop)) for stop in (0.99, 0.99998)},
-    "preset": {PRESET: Chain(PRESETS[PRESET].rules)},
-    "both": {
-        "interval 0.05 .. 0.4, line, every 2": within(0.05, 0.4).then(Reuse(2)),
-        "line, every 2, stop at 0.99998": PLAIN.then(Reuse(2, stop=0.99998)),
-    },
-}
-OTHERS = {name: Chain(preset.rules) for name, preset in PRESETS.items() if name not in (FULL, PRESET)}
-CHAINS = {name: chain for chains in (*FAMILIES.values(), OTHERS) for name, chain in chains.items()}
-
-
-@dataclass(frozen=True)
-class Row:
-    """What one chain cost and gave.  alone: the share of passes had every sample been a batch of its own."""
-
-    chain: str
-    text: str
-    samples: int
-    seed: int
-    gamma: float
-    passes: float
-    alone: float
-    accuracy: float
-    frechet: float
-    classwise: float
-    apart: float
 
 
 class Counted:
@@ -187,7 +146,6 @@ def measure_all(samples: int, gamma: float, seed: int, names: tuple[str, ...]) -
 
 def write_page(samples: int, gamma: float, seed: int, names: tuple[str, ...]) -> None:
     """Measure what the page shows, and write it with its numbers and its figure."""
-    from .economy_page import NUMBERS, write
 
     rows = measure_all(samples, gamma, seed, names) + measure_all(PROBE, gamma, seed, tuple(FAMILIES["stop"]))
     NUMBERS.write_text(json.dumps([asdict(row) for row in rows], indent=1) + "\n", encoding="utf-8")

@@ -14,7 +14,7 @@ import numpy as np
 
 from ..figures.canvas import Box, Canvas, extent
 from ..figures.palette import THEMES, Theme
-from .economy import FAMILIES, FULL, PRESET, PROBE, Row
+from .economy_rows import FAMILIES, FULL, PRESET, PROBE, Row
 from .places import ROOT
 
 NUMBERS, PAGE = ROOT / "docs" / "economy.json", ROOT / "docs" / "economy.md"
