@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from guidance_geometry.figures.blog import WORDS
-from guidance_geometry.tools import gallery, run_figures
+from guidance_geometry.tools.docs import gallery, run_figures
 
 DOCS = Path(__file__).resolve().parents[1] / "docs"
 PAGES = sorted(DOCS.glob("*.md"))

@@ -92,7 +92,7 @@ def test_every_template_has_its_thumbnail(workflow):
 
 @pytest.mark.parametrize("workflow", sorted((ROOT / "example_workflows").glob("*.json")), ids=lambda file: file.stem)
 def test_the_nodes_of_a_template_say_which_pack_they_come_from(workflow):
-    from guidance_geometry.tools.workflows.make_template import signed
+    from guidance_geometry.tools.templates.make_template import signed
 
     def number(version):
         return tuple(map(int, version.split(".")))

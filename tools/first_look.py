@@ -26,7 +26,7 @@ from ..trace.trace import Trace
 from .host.client import Client
 from .places import ROOT
 
-WORKFLOW = ROOT / "tools" / "workflows" / "first_look.json"
+WORKFLOW = ROOT / "tools" / "templates" / "first_look.json"
 JUDGE = ROOT / "assets" / "classifiers" / "pocket-judge-1.safetensors"
 GAMMAS = (0.0, 1.0, 2.0, 4.0, 8.0)
 SHOWN_GAMMA = 4.0  # the scale whose run is drawn

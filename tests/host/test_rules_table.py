@@ -9,7 +9,7 @@ from guidance_geometry.tools.fixtures.invariants import failed
 def ours(host):
     import torch
 
-    from guidance_geometry.tools.rules_table import verdicts_of_ours
+    from guidance_geometry.tools.docs.rules_table import verdicts_of_ours
 
     with torch.inference_mode():
         return verdicts_of_ours()
@@ -19,7 +19,7 @@ def ours(host):
 def theirs(host):
     import torch
 
-    from guidance_geometry.tools.rules_table import verdicts_of_the_host
+    from guidance_geometry.tools.docs.rules_table import verdicts_of_the_host
 
     with torch.inference_mode():
         return verdicts_of_the_host()
@@ -27,13 +27,13 @@ def theirs(host):
 
 @pytest.fixture(scope="module")
 def page():
-    from guidance_geometry.tools.rules_table import PAGE
+    from guidance_geometry.tools.docs.rules_table import PAGE
 
     return PAGE.read_text(encoding="utf-8")
 
 
 def rows_of(verdicts):
-    from guidance_geometry.tools.rules_table import gist, table
+    from guidance_geometry.tools.docs.rules_table import gist, table
 
     return gist("\n".join(table(verdicts)))
 
@@ -60,7 +60,7 @@ def test_claims_are_words_that_the_suite_knows(host):
 
 def test_the_page_is_fresh(ours, page):
     """`python tools/run.py rules_table` writes it."""
-    from guidance_geometry.tools.rules_table import gist
+    from guidance_geometry.tools.docs.rules_table import gist
 
     mine = page.split("## The host")[0]
     assert gist(mine) == rows_of(ours)
@@ -68,7 +68,7 @@ def test_the_page_is_fresh(ours, page):
 
 def test_the_page_is_right_about_every_rule_of_this_host(theirs, page):
     """Of the nodes that both have: what a host has mended since is no fault of the page."""
-    from guidance_geometry.tools.rules_table import gist
+    from guidance_geometry.tools.docs.rules_table import gist
 
     said, found = ({row[0]: row for row in rows} for rows in (gist(page.split("## The host")[1]), rows_of(theirs)))
     common = said.keys() & found.keys()

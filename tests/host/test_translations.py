@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from guidance_geometry.tools.translations import ENGLISH, english, text_of
+from guidance_geometry.tools.docs.translations import ENGLISH, english, text_of
 
 LOCALES = Path(__file__).resolve().parents[2] / "locales"
 OTHERS = sorted(folder.name for folder in LOCALES.iterdir() if folder.name != "en")

@@ -10,6 +10,7 @@ import pytest
 import torch
 from safetensors.torch import load, save
 
+from guidance_geometry.tools.docs.reliability_page import put_section
 from guidance_geometry.tools.fuzz import verdicts
 from guidance_geometry.tools.fuzz.cases import Case, Stock, read_case
 from guidance_geometry.tools.fuzz.catalogue import Slot, catalogue_of
@@ -22,7 +23,6 @@ from guidance_geometry.tools.fuzz.twins import twin_of
 from guidance_geometry.tools.fuzz.values import bounded
 from guidance_geometry.tools.fuzz.verdicts import Judge
 from guidance_geometry.tools.fuzz.watched import Limits, Observed
-from guidance_geometry.tools.reliability_page import put_section
 
 PACK = """
 def meant(value):
@@ -350,7 +350,7 @@ def test_a_section_of_the_page_is_replaced_and_the_others_stay(tmp_path):
 
 
 def test_every_template_is_among_the_seeds():
-    from guidance_geometry.tools.workflows.layouts import LAYOUTS
+    from guidance_geometry.tools.templates.layouts import LAYOUTS
 
     templates = {file.stem for file in (Path(__file__).resolve().parents[2] / "example_workflows").glob("*.json")}
     assert templates == set(LAYOUTS)

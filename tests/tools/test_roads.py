@@ -5,8 +5,8 @@ import math
 import pytest
 import torch
 
-from guidance_geometry.tools.roads import BATCH, NOISY, SEED, Row, kept_pixels
-from guidance_geometry.tools.roads_page import as_accurate, markdown
+from guidance_geometry.tools.docs.evaluations import BATCH, NOISY, SEED, Row, kept_pixels
+from guidance_geometry.tools.docs.evaluations_page import as_accurate, markdown
 
 
 class Counting:

@@ -16,11 +16,11 @@ from pathlib import Path
 
 import torch
 
+from ..docs.evaluation_costs import MEMORY, RETURNING, TIMES, file_of
+from ..docs.evaluations import CFG, KEPT, SWEEP, TABLE, Demo, kept_pixels, table
+from ..docs.evaluations_page import PAGE, RETURN_AT, Found, page
 from ..host.inside import enter_host
 from ..places import HOST, ROOT
-from ..road_costs import MEMORY, RETURNING, TIMES, file_of
-from ..roads import CFG, KEPT, SWEEP, TABLE, Demo, kept_pixels, table
-from ..roads_page import PAGE, RETURN_AT, Found, page
 from .transformers_versions import CACHE as SAVED
 from .transformers_versions import answered
 
@@ -37,7 +37,7 @@ def sampled(demo: Demo, samples: int, sweep: int, until: float) -> bool:
 
 def costs(host: Path) -> None:
     """Measure what is not kept yet, every cost in a process of its own."""
-    run = [*RUN, "road_costs"]
+    run = [*RUN, "evaluation_costs"]
     for model, road, batch in TIMES:
         if not file_of("time", model, road, batch).is_file():
             subprocess.run([*run, "time", model, road, "--batch", str(batch), "--host", str(host)], check=True)
@@ -53,7 +53,7 @@ def costs(host: Path) -> None:
 def versions() -> None:
     """Ask the other major version of transformers, if nobody has."""
     if len(answered()) < 2:
-        subprocess.run([*RUN, "bench.transformers_versions"], check=True)
+        subprocess.run([*RUN, "transformers_versions"], check=True)
 
 
 def main() -> int:

@@ -15,10 +15,10 @@ from torch import Tensor
 
 from ...guidance.gradients.term import BACKPROP, CLEAN_X0, NOISY
 from ...guidance.predictions import denoised_from, output_from
+from ..docs.evaluations_page import markdown
 from ..fixtures import exact_toy as toy
 from ..fixtures.toy_gradients import DATA, LEVELS, guided, states
 from ..places import ROOT
-from ..roads_page import markdown
 
 PAGE = ROOT / "docs" / "exact-toy.md"
 NAMES = {"none": "none", "noisy": NOISY, "through": BACKPROP, "clean": CLEAN_X0}

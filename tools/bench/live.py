@@ -54,7 +54,7 @@ OPEN = """async ([api, id]) => { await app.loadApiJson(api, "live");
 
 def graph(batch: int, steps: int, pictures: int | None) -> dict:
     """A Pocket run with a seed of its own, and its table. pictures: of the inspector, None for a job without one."""
-    first_look = json.loads((ROOT / "tools" / "workflows" / "first_look.json").read_text(encoding="utf-8"))
+    first_look = json.loads((ROOT / "tools" / "templates" / "first_look.json").read_text(encoding="utf-8"))
     found = {node: copy.deepcopy(first_look[node]) for node in "1234"}
     found["3"]["inputs"]["batch_size"] = batch
     found["4"]["inputs"] |= {"seed": next(SEEDS), "steps": steps}

@@ -112,7 +112,7 @@ REPLAY = f"""async times => {{ {RECORD}
 
 def graph() -> dict:
     """The demo model with 50 steps and 8 samples, and an inspector."""
-    api = json.loads((ROOT / "tools" / "workflows" / "first_look.json").read_text(encoding="utf-8"))
+    api = json.loads((ROOT / "tools" / "templates" / "first_look.json").read_text(encoding="utf-8"))
     found = {node: api[node] for node in "1234"}
     found["3"]["inputs"]["batch_size"] = 8
     found["4"]["inputs"]["steps"] = 50

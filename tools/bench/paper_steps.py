@@ -15,9 +15,9 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
+from ..docs.evaluations import BATCH, CFG, Demo, Row
 from ..host.inside import enter_host
 from ..places import HOST
-from ..roads import BATCH, CFG, Demo, Row
 from ..train.demo_evaluation import to_pixels
 
 

@@ -23,6 +23,7 @@ from random import Random
 
 import psutil
 
+from ..docs.reliability_page import put_section
 from ..fuzz.catalogue import Catalogue, catalogue_of
 from ..fuzz.equipment import equip
 from ..fuzz.mixed_jobs import JOBS, UNFINISHED, Folder, broken, checksum, written
@@ -30,7 +31,6 @@ from ..fuzz.watched import TRIVIAL
 from ..host.client import Client
 from ..host.server import Server, own_folders, running
 from ..places import HOST
-from ..reliability_page import put_section
 
 COMMAND = "Written by `python3 dev.py bench reliability --write`"
 MOST_GROWN = 50  # MB of memory between the second and the last quarter of the soak

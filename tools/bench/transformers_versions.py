@@ -19,8 +19,8 @@ from torch import Tensor
 
 from ...classifiers.reading import open_classifier
 from ...files.safetensors import read_safetensors, write_safetensors
+from ..docs.sources import origin
 from ..places import ROOT
-from ..sources import origin
 from ..train.demo_files import write_json
 
 CACHE = ROOT / ".cache" / "transformers-versions"
@@ -39,7 +39,7 @@ def answered() -> list[Path]:
 
 def answers_of() -> Path:
     """Folder of the answers."""
-    return CACHE / origin("bench/transformers_versions")
+    return CACHE / origin(Path(__file__))
 
 
 def major() -> int:
@@ -110,7 +110,7 @@ def main() -> int:
         return other(given)
     here, there = (CACHE / f"saved-by-{one}" for one in (major(), 9 - major()))
     save_all(here)
-    command = [sys.executable, str(ROOT / "tools" / "run.py"), "bench.transformers_versions"]
+    command = [sys.executable, str(ROOT / "tools" / "run.py"), "transformers_versions"]
     env = {**os.environ, "PYTHONPATH": str(installed(9 - major()))}
     read = subprocess.run([*command, "--mine", str(there), "--theirs", str(here)], env=env, check=False).returncode
     return int(not compare_all(there) or read != 0)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from ..reliability_page import put_section
+from ..docs.reliability_page import put_section
 from .campaign import Campaign
 from .verdicts import CLEAR, CODE, DEAD, HOST, MEMORY, OK, RAW, REFUSED, SLOW
 

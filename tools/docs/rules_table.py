@@ -13,9 +13,9 @@ from typing import Any
 
 import torch
 
-from .fixtures.invariants import INVARIANTS, Verdict, examine
-from .host.inside import enter_host
-from .places import HOST, ROOT
+from ..fixtures.invariants import INVARIANTS, Verdict, examine
+from ..host.inside import enter_host
+from ..places import HOST, ROOT
 
 PAGE = ROOT / "docs" / "rules.md"
 WORDS = {"pass": "ok", "FAIL": "**FAIL**", "not claimed": "\u2013", "none": ""}
@@ -33,11 +33,11 @@ at hand. The nodes of this pack have their default settings; where those are pla
 
 def verdicts_of_ours() -> dict[str, dict[str, Verdict]]:
     """{node id: verdicts} of the rule nodes of this pack."""
-    from ..guidance.chain import PLAIN
-    from ..nodes.lab import GGMixtureModel
-    from ..nodes.rules import NODES
-    from ..nodes.start import GGClassLabel
-    from .fixtures.rule_nodes import active_chain
+    from ...guidance.chain import PLAIN
+    from ...nodes.lab import GGMixtureModel
+    from ...nodes.rules import NODES
+    from ...nodes.start import GGClassLabel
+    from ..fixtures.rule_nodes import active_chain
 
     model = GGMixtureModel.execute(shape="4x8x8", classes=3, kind="ve", seed=0).result[0]
     sockets = {"MODEL": model, "CONDITIONING": GGClassLabel.execute(model, "1").result[0]}

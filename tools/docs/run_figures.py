@@ -13,14 +13,14 @@ from functools import cached_property
 from io import BytesIO
 from pathlib import Path
 
-from ..figures.belief import BELIEF
-from ..figures.film import MOVIES
-from ..figures.page import PULL
-from ..trace.file import load
-from ..trace.trace import Trace
-from .host.client import Client, Job
-from .places import ROOT
-from .workflows.layouts import THE_GEOMETRY, TWO_ROADS, Layout
+from ...figures.belief import BELIEF
+from ...figures.film import MOVIES
+from ...figures.page import PULL
+from ...trace.file import load
+from ...trace.trace import Trace
+from ..host.client import Client, Job
+from ..places import ROOT
+from ..templates.layouts import THE_GEOMETRY, TWO_ROADS, Layout
 
 FIGURES = ROOT / "docs" / "figures"
 BY_CLASSIFIER = (*PULL, "classifier animated", BELIEF)

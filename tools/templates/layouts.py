@@ -41,7 +41,7 @@ class Layout:
     @property
     def api(self):
         """The file of its API form."""
-        return ROOT / "tools" / "workflows" / self.form
+        return ROOT / "tools" / "templates" / self.form
 
     @property
     def template(self):

@@ -15,12 +15,12 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from ..files.safetensors import read_safetensors, write_safetensors
-from .places import ROOT
-from .train.demo_data import Images, images_from
+from ...files.safetensors import read_safetensors, write_safetensors
+from ..places import ROOT
+from ..train.demo_data import Images, images_from
 
 CARD = ROOT / "assets" / "denoisers" / "pocket-1.json"
-MEANS = ROOT / "tools" / "pocket_means.safetensors"
+MEANS = Path(__file__).with_suffix(".safetensors")
 
 
 @dataclass(frozen=True)

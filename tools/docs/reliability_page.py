@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from .places import ROOT
+from ..places import ROOT
 
 PAGE = ROOT / "docs" / "reliability.md"
 OPENING = """# Reliability, measured

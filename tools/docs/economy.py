@@ -15,22 +15,23 @@ import hashlib
 import json
 from collections.abc import Callable
 from dataclasses import asdict, replace
+from pathlib import Path
 
 import torch
 from torch import Tensor
 
-from ..classifiers.files import load_classifier
-from ..files.safetensors import read_safetensors, write_safetensors
-from ..guidance.chain import PLAIN, Chain, ChainState
-from ..guidance.predictions import Predictions
-from ..guidance.run import Run
+from ...classifiers.files import load_classifier
+from ...files.safetensors import read_safetensors, write_safetensors
+from ...guidance.chain import PLAIN, Chain, ChainState
+from ...guidance.predictions import Predictions
+from ...guidance.run import Run
+from ..places import ROOT
+from ..train.demo_evaluation import Bench, Protocol, Statistics, dpmpp_2m, karras_sigmas
+from ..train.demo_files import read_denoiser
 from .economy_page import NUMBERS, write
 from .economy_rows import CHAINS, FAMILIES, FULL, PROBE, Row
-from .places import ROOT
 from .pocket_means import CARD
 from .sources import origin
-from .train.demo_evaluation import Bench, Protocol, Statistics, dpmpp_2m, karras_sigmas
-from .train.demo_files import read_denoiser
 
 JUDGE = ROOT / "assets" / "classifiers" / "pocket-judge-1.safetensors"
 REAL = ROOT / "tests" / "fixtures" / "pocket_judge_statistics.safetensors"
@@ -99,7 +100,7 @@ def part(bench: Bench, chain: Chain, gamma: float, noise: Tensor, labels: Tensor
     knobs = [(type(rule).__name__, vars(rule)) for rule in chain.rules]
     facts = (CARD.stem, bench.protocol.steps, bench.protocol.batch, knobs, gamma)
     digest = hashlib.sha256(repr(facts).encode() + noise.numpy().tobytes() + labels.numpy().tobytes()).hexdigest()
-    file = KEPT / origin("economy", WEIGHTS) / f"{digest[:24]}.safetensors"
+    file = KEPT / origin(Path(__file__), WEIGHTS) / f"{digest[:24]}.safetensors"
     if not file.exists():
         counted, sigmas = Counted(bench, chain, gamma), karras_sigmas(bench.protocol.steps)
         batches = zip(noise.split(bench.protocol.batch), labels.split(bench.protocol.batch), strict=True)

@@ -12,10 +12,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ..figures.canvas import Box, Canvas, extent
-from ..figures.palette import THEMES, Theme
+from ...figures.canvas import Box, Canvas, extent
+from ...figures.palette import THEMES, Theme
+from ..places import ROOT
 from .economy_rows import FAMILIES, FULL, PRESET, PROBE, Row
-from .places import ROOT
 
 NUMBERS, PAGE = ROOT / "docs" / "economy.json", ROOT / "docs" / "economy.md"
 FIGURE = ROOT / "docs" / "figures" / "economy.png"

@@ -1,6 +1,6 @@
 """Make a template of example_workflows/ out of its API form, in the editor itself, and its thumbnail.
 
-    python tools/run.py workflows.make_template ["First look at guidance"]
+    python tools/run.py make_template ["First look at guidance"]
 
 The editor that the host ships converts the workflow, so that widget order and link slots are what it would save.
 """

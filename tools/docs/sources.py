@@ -7,7 +7,7 @@ import hashlib
 from functools import cache
 from pathlib import Path
 
-from .places import ROOT
+from ..places import ROOT
 
 PACK = "guidance_geometry"
 
@@ -40,14 +40,15 @@ def imported_by(file: Path, root: Path) -> list[Path]:
 
 
 @cache
-def origin(tool: str, data: tuple[Path, ...] = (), root: Path = ROOT) -> str:
+def origin(tool: Path, data: tuple[Path, ...] = (), root: Path = ROOT) -> str:
     """Checksum, 12 hexadecimal digits, of what the numbers of a tool depend on: data files, and every source file.
 
     Taken once in a process, since an edit while it runs reaches no module that is loaded already.
-    tool: its file below tools/, without an ending. data: below ROOT; read at the same place below `root`.
+    tool: its source file; it and the data are below ROOT, and read at the same place below `root`.
     """
     digest = hashlib.sha256()
-    for file in (*(root / one.relative_to(ROOT) for one in data), *sources_of(root / "tools" / f"{tool}.py", root)):
+    tool, *data = (root / one.relative_to(ROOT) for one in (tool, *data))
+    for file in (*data, *sources_of(tool, root)):
         content = file.read_bytes()
         digest.update(f"{file.relative_to(root).as_posix()} {len(content)}\n".encode() + content)
     return digest.hexdigest()[:12]

@@ -9,10 +9,10 @@ import argparse
 from collections.abc import Iterator
 from pathlib import Path
 
-from ..figures.blog import WORDS
-from .host.browser import CHROMIUM, editor
-from .host.client import Client
-from .places import ROOT
+from ...figures.blog import WORDS
+from ..host.browser import CHROMIUM, editor
+from ..host.client import Client
+from ..places import ROOT
 from .run_figures import FIGURES, FREE, draw_words, file_of, write
 
 PAGE = ROOT / "docs" / "gallery.md"

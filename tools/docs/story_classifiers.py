@@ -10,15 +10,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..figures.belief import beside
-from ..figures.contact_sheet import contact_sheet
-from ..figures.pull import pull_of
-from ..guidance.mixture import make_mixture
-from ..trace.metrics import LOG_PROB
-from ..trace.trace import Trace
-from .first_look import array, judged
-from .fixtures.classifier_run import ClassifierRun
-from .host.client import Client, Job
+from ...figures.belief import beside
+from ...figures.contact_sheet import contact_sheet
+from ...figures.pull import pull_of
+from ...guidance.mixture import make_mixture
+from ...trace.metrics import LOG_PROB
+from ...trace.trace import Trace
+from ..first_look import array, judged
+from ..fixtures.classifier_run import ClassifierRun
+from ..host.client import Client, Job
 from .run_figures import BY_GRADIENT, FIGURES, saved_trace, upstream, write
 
 CANVAS, FOOLED = "3", "63"  # node ids of the template: the canvas, and the figure that shows a classifier fooled

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ..guidance.chain import PLAIN, Chain
-from ..guidance.presets import PRESETS
-from ..guidance.rules.interval import Interval
-from ..guidance.rules.reuse import Reuse
+from ...guidance.chain import PLAIN, Chain
+from ...guidance.presets import PRESETS
+from ...guidance.rules.interval import Interval
+from ...guidance.rules.reuse import Reuse
 
 PROBE = 100  # samples on which the page tries thresholds of the adaptive stop
 FULL = "plain CFG"

@@ -14,13 +14,21 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from ..files.safetensors import read_safetensors, write_safetensors
-from ..guidance.chain import PLAIN, Chain
-from ..guidance.energies.protocol import LabelEnergy
-from ..guidance.gradients.term import UNITS, GradientOptions, GradientTerm
-from .places import ROOT
+from ...files.safetensors import read_safetensors, write_safetensors
+from ...guidance.chain import PLAIN, Chain
+from ...guidance.energies.protocol import LabelEnergy
+from ...guidance.gradients.term import UNITS, GradientOptions, GradientTerm
+from ..places import ROOT
+from ..train.demo_evaluation import (
+    Statistics,
+    classwise_frechet,
+    diversity,
+    frechet,
+    interval,
+    statistics_of,
+    to_pixels,
+)
 from .sources import origin
-from .train.demo_evaluation import Statistics, classwise_frechet, diversity, frechet, interval, statistics_of, to_pixels
 
 KEPT = ROOT / ".cache" / "classifier-guidance"
 FIXTURE = ROOT / "tests" / "fixtures" / "pocket_judge_statistics.safetensors"
@@ -77,8 +85,8 @@ class Demo:
     """The demo denoiser and its classifiers, as the nodes load them."""
 
     def __init__(self):
-        from ..nodes.load_classifier import GGLoadClassifier
-        from ..nodes.start import GGClassLabel, GGLoadDenoiser
+        from ...nodes.load_classifier import GGLoadClassifier
+        from ...nodes.start import GGClassLabel, GGLoadDenoiser
 
         self.model = GGLoadDenoiser.execute("pocket-1", "auto", "auto", "fp32").result[0]
         self.null = GGClassLabel.execute(self.model, "").result[0]
@@ -97,7 +105,7 @@ class Demo:
 
     def sample(self, row: Row, batch: int, seed: int, **options) -> Tensor:  # -> [batch, 3, 32, 32]
         """Samples through the node."""
-        from ..nodes.sampling import GGGuidedSampler
+        from ...nodes.sampling import GGGuidedSampler
 
         positive, cfg = (self.label, row.gamma) if row.road == CFG else (self.null, 1.0)
         latent = {"samples": torch.zeros(batch, 3, 32, 32)}
@@ -122,7 +130,7 @@ def kept_pixels(
     demo: Demo, row: Row, samples: int, until: float = math.inf, kept: Path = KEPT
 ) -> Tensor | None:  # -> [samples, 32, 32, 3] uint8
     """The row's samples, made where they are not kept yet; None where the clock passes `until` before."""
-    folder, parts = kept / origin("roads", WEIGHTS), []
+    folder, parts = kept / origin(Path(__file__), WEIGHTS), []
     folder.mkdir(parents=True, exist_ok=True)
     for first in range(0, samples, BATCH):
         file = folder / f"{row.name}-{first}.safetensors"

@@ -10,8 +10,8 @@ import argparse
 import asyncio
 import json
 
-from .host.inside import enter_host
-from .places import HOST, ROOT
+from ..host.inside import enter_host
+from ..places import HOST, ROOT
 
 ENGLISH = ROOT / "locales" / "en" / "nodeDefs.json"
 SEED_WIDGET = {"control_after_generate": {"name": "control after generate"}}  # the editor adds it below a seed
@@ -19,7 +19,7 @@ SEED_WIDGET = {"control_after_generate": {"name": "control after generate"}}  # 
 
 def english() -> dict[str, dict]:
     """{node id: its words}, as the host would send them."""
-    from ..nodes.extension import GuidanceGeometry
+    from ...nodes.extension import GuidanceGeometry
 
     nodes = asyncio.run(GuidanceGeometry().get_node_list())
     return {node.define_schema().node_id: words_of(node.GET_NODE_INFO_V1()) for node in nodes}

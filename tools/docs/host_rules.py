@@ -13,10 +13,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..guidance.predictions import Predictions
-from ..guidance.run import Run
-from ..host.native_model import LabelledConfig, LabelledModel, LabelledNetwork, ModelCard
-from ..host.noise_levels import exact_levels
+from ...guidance.predictions import Predictions
+from ...guidance.run import Run
+from ...host.native_model import LabelledConfig, LabelledModel, LabelledNetwork, ModelCard
+from ...host.noise_levels import exact_levels
 
 UNCOND, COND, EMPTY = 0, 1, 2  # labels of the three predictions
 ALONE = frozenset({"per item", "no memory"})

@@ -6,11 +6,11 @@ import json
 from itertools import pairwise
 from typing import NamedTuple
 
-from ..guidance.gradients.term import UNITS
-from .bench.transformers_versions import answered
-from .places import ROOT
-from .road_costs import ABOUT, MEMORY, TIMES, file_of
-from .roads import BATCH, CFG, ROADS, SEED, Row
+from ...guidance.gradients.term import UNITS
+from ..bench.transformers_versions import answered
+from ..places import ROOT
+from .evaluation_costs import ABOUT, MEMORY, TIMES, file_of
+from .evaluations import BATCH, CFG, ROADS, SEED, Row
 
 PAGE = ROOT / "docs" / "classifier-guidance.md"
 RETURN_AT = "131072"  # bytes above which the second measurement's allocator gives memory back at once

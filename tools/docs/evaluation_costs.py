@@ -1,4 +1,6 @@
-"""What a guided step costs, in a process of its own: `python tools/run.py road_costs time|memory MODEL ROAD`.
+"""What a guided step costs, in a process of its own.
+
+    python tools/run.py evaluation_costs time|memory MODEL EVALUATION
 
 time: one evaluation with the gradient over one without, interleaved, and the classifier's own forward and backward.
 memory: the most that a guided step takes beyond what is loaded, by the kernel's high-water mark (Linux), and what the
@@ -20,13 +22,13 @@ from typing import Any
 
 import torch
 
-from ..files.writing import write_atomically
-from ..guidance.energies.protocol import CLEAN, At, LabelEnergy
-from ..guidance.gradients.estimators import gradient_of
-from .bench.sampler_overhead import seconds
-from .host.inside import enter_host
-from .places import HOST
-from .roads import BACKPROP, CLEAN_X0, KEPT, NOISY, ROADS, gradient_chain
+from ...files.writing import write_atomically
+from ...guidance.energies.protocol import CLEAN, At, LabelEnergy
+from ...guidance.gradients.estimators import gradient_of
+from ..bench.sampler_overhead import seconds
+from ..host.inside import enter_host
+from ..places import HOST
+from .evaluations import BACKPROP, CLEAN_X0, KEPT, NOISY, ROADS, gradient_chain
 from .sources import origin
 
 RETURNING = "MALLOC_MMAP_THRESHOLD_"  # set, glibc gives back at once what is freed, and nothing lies about in pieces
@@ -63,7 +65,7 @@ class Bed:
     """A MODEL with its empty condition, the shape of a sample, and the classifiers to guide it with."""
 
     def __init__(self, model, null, shape: tuple[int, ...], scheduler: str):
-        from ..nodes.load_classifier import GGLoadClassifier
+        from ...nodes.load_classifier import GGLoadClassifier
 
         self.model, self.null, self.shape, self.scheduler = model, null, shape, scheduler
         self.guides = {name: GGLoadClassifier.execute(f"pocket-{name}-1").result[0] for name in ("noisy", "clean")}
@@ -76,8 +78,8 @@ class Bed:
         """Sample with euler.  road: None is without guidance. wrappers: around every prediction."""
         import comfy.patcher_extension
 
-        from ..guidance.chain import PLAIN
-        from ..nodes.sampling import GGGuidedSampler
+        from ...guidance.chain import PLAIN
+        from ...nodes.sampling import GGGuidedSampler
 
         model, kind = self.model.clone(), comfy.patcher_extension.WrappersMP.PREDICT_NOISE
         for wrapper in wrappers:
@@ -92,7 +94,7 @@ class Bed:
 
 def pocket() -> Bed:
     """The demo denoiser in fp32."""
-    from ..nodes.start import GGClassLabel, GGLoadDenoiser
+    from ...nodes.start import GGClassLabel, GGLoadDenoiser
 
     model = GGLoadDenoiser.execute("pocket-1", "auto", "auto", "fp32").result[0]
     return Bed(model, GGClassLabel.execute(model, "").result[0], (3, 32, 32), "karras")
@@ -151,7 +153,7 @@ def stopwatch(taken: list[float]) -> Callable:
 
 def own_gradient(bed: Bed, road: str, batch: int) -> None:
     """Forward and backward of the classifier as the road asks it, without the denoiser."""
-    from ..host.pictures import picture_of
+    from ...host.pictures import picture_of
 
     energy, picture, at = bed.energy(road), picture_of(bed.model, None), At(1.0, 1.0, 1.0, 1.0)
     gradient_of(
@@ -166,7 +168,7 @@ class Estimated(Exception):
 
 def estimate(bed: Bed, road: str, batch: int) -> int:
     """Bytes that the node expects a guided step to take, counted before the first one."""
-    from ..host.adapter import KEY
+    from ...host.adapter import KEY
 
     def ask(executor, x, timestep, model_options={}, seed=None):  # noqa: B006  the host's signature
         run = executor.class_obj.model_options[KEY]
@@ -199,7 +201,7 @@ def resident(kind: str) -> float:
 def file_of(*what: Any) -> Path:
     """Where a measurement is kept."""
     name = "-".join(str(part) for part in what if part).replace(" ", "_").replace(",", "")
-    return KEPT / "costs" / origin("road_costs") / f"{name}.json"
+    return KEPT / "costs" / origin(Path(__file__)) / f"{name}.json"
 
 
 def main() -> None:

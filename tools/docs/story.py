@@ -3,7 +3,7 @@
     python tools/run.py story --server http://127.0.0.1:8188
 
 Figures of a run come from the server's queue; what needs many runs is sampled here. The page is docs/the-geometry-of-
-guidance.md, made of tools/story.md: {{name}} or {{name:.2f}} stands for a number of docs/the-geometry-of-guidance.json.
+guidance.md, made of the story.md beside this file: {{name}} or {{name:.2f}} stands for a number of its .json.
 """
 
 from __future__ import annotations
@@ -14,25 +14,30 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from io import BytesIO
+from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from ..figures.canvas import Canvas
-from ..figures.caption import Caption
-from ..figures.contact_sheet import contact_sheet
-from ..figures.density import Panel, draw_panels
-from ..figures.expectation import Shown, draw_expectation, level_head
-from ..figures.straight_line import Ends, draw_ends
-from ..figures.words import SYMBOLS
-from ..trace.trace import Trace
-from .first_look import array, judged
-from .host.browser import CHROMIUM, chromium
-from .host.client import Client, Job
-from .places import ROOT
+from ...figures.canvas import Canvas
+from ...figures.caption import Caption
+from ...figures.contact_sheet import contact_sheet
+from ...figures.density import Panel, draw_panels
+from ...figures.expectation import Shown, draw_expectation, level_head
+from ...figures.straight_line import Ends, draw_ends
+from ...figures.words import SYMBOLS
+from ...trace.trace import Trace
+from ..first_look import array, judged
+from ..host.browser import CHROMIUM, chromium
+from ..host.client import Client, Job
+from ..places import ROOT
+from ..templates.layouts import THE_GEOMETRY
+from ..train.demo_data import LABELS
+from ..train.demo_files import write_json
 from .pocket_means import card, read_means
 from .run_figures import BY_CLASSIFIER, FIGURES, FREE, draw_words, saved_trace, upstream, write
+from .story_classifiers import classifier_half, rounded
 from .story_measures import (
     STEPS,
     Averages,
@@ -45,15 +50,11 @@ from .story_measures import (
     start_noise,
     straightness,
 )
-from .story_roads import classifier_half, rounded
-from .train.demo_data import LABELS
-from .train.demo_files import write_json
-from .workflows.layouts import THE_GEOMETRY
 
 PAGE = ROOT / "docs" / "the-geometry-of-guidance.md"
 EXPORTED = PAGE.with_name("one-run.html")
 NUMBERS = PAGE.with_suffix(".json")
-WORDS_OF_PAGE = ROOT / "tools" / "story.md"
+WORDS_OF_PAGE = Path(__file__).with_suffix(".md")
 WORDS = (
     "noise levels",
     "noisy sample",
