@@ -7,6 +7,7 @@ import pytest
 from PIL import Image
 
 from guidance_geometry.figures.blog import WORDS
+from guidance_geometry.tools import markdown
 from guidance_geometry.tools.docs import gallery, run_figures
 
 DOCS = Path(__file__).resolve().parents[1] / "docs"
@@ -39,7 +40,7 @@ def test_no_figure_lies_about_unused():
 
 def test_the_gallery_shows_every_figure_and_every_view():
     page = gallery.PAGE.read_text(encoding="utf-8")
-    assert page == "\n\n".join(gallery.page_lines()) + "\n"
+    assert page == markdown.page(*gallery.page_blocks())
     assert set(gallery.LINES) == set(WORDS)
     shown = [run_figures.file_of(word) for word in WORDS]
     shown += [gallery.view_file(view, palette) for view in gallery.VIEWS for palette in gallery.PALETTES]
@@ -79,7 +80,10 @@ def test_the_fuzzer_tried_enough_and_found_no_fault():
     from guidance_geometry.tools.fuzz.report import COLUMNS, HEADING
     from guidance_geometry.tools.fuzz.verdicts import FAULTS
 
-    rows = {row[0]: dict(zip(("tried", *COLUMNS), row[1:], strict=True)) for row in rows_of("reliability.md", HEADING)}
+    rows = {
+        row[0]: dict(zip(("tried", *COLUMNS), row[1:], strict=True))
+        for row in rows_of("reliability.md", f"## {HEADING}")
+    }
     for kind, least in (("prompts", 5000), ("headers", 1000), ("model files", 300)):
         assert int(rows[kind]["tried"].replace(",", "")) >= least
         assert [rows[kind][fault] for fault in FAULTS] == ["0"] * len(FAULTS)

@@ -35,7 +35,7 @@ def page():
 def rows_of(verdicts):
     from guidance_geometry.tools.docs.rules_table import gist, table
 
-    return gist("\n".join(table(verdicts)))
+    return gist(table(verdicts))
 
 
 def test_every_rule_of_this_pack_holds_what_it_claims(ours):

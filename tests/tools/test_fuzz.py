@@ -10,7 +10,6 @@ import pytest
 import torch
 from safetensors.torch import load, save
 
-from guidance_geometry.tools.docs.reliability_page import put_section
 from guidance_geometry.tools.fuzz import verdicts
 from guidance_geometry.tools.fuzz.cases import Case, Stock, read_case
 from guidance_geometry.tools.fuzz.catalogue import Slot, catalogue_of
@@ -337,16 +336,6 @@ def test_code_that_was_run_leaves_a_trace(tmp_path, sources):
             torch.load(tmp_path / "net" / "model.bin", weights_only=False)
         assert files.ran_code
     assert not files.ran_code
-
-
-def test_a_section_of_the_page_is_replaced_and_the_others_stay(tmp_path):
-    page = tmp_path / "page.md"
-    put_section("## One", "first", page)
-    put_section("## Two", "second", page)
-    put_section("## One", "third", page)
-    words = page.read_text(encoding="utf-8")
-    assert words.index("## One\n\nthird") < words.index("## Two\n\nsecond")
-    assert ("first" in words, words.startswith("# ")) == (False, True)
 
 
 def test_every_template_is_among_the_seeds():

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from guidance_geometry.tools.docs.evaluations import BATCH, NOISY, SEED, Row, kept_pixels
-from guidance_geometry.tools.docs.evaluations_page import as_accurate, markdown
+from guidance_geometry.tools.docs.evaluations_page import as_accurate
 
 
 class Counting:
@@ -60,7 +60,3 @@ def test_cfg_at_equal_accuracy_lies_between_its_rows(accuracy, gamma, distance):
     free[2] = (0.95, 2.0, {"frechet": 1.0, "diversity": 0.5})
     found = as_accurate(free, accuracy)
     assert found[:2] == [gamma, distance]
-
-
-def test_a_table_has_a_head_a_rule_and_its_rows():
-    assert markdown("a, b", [["1", "2"]]) == ["| a | b |", "| --- | --- |", "| 1 | 2 |", ""]

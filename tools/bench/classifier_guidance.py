@@ -18,8 +18,9 @@ import torch
 
 from ..docs.evaluation_costs import MEMORY, RETURNING, TIMES, file_of
 from ..docs.evaluations import CFG, KEPT, SWEEP, TABLE, Demo, kept_pixels, table
-from ..docs.evaluations_page import PAGE, RETURN_AT, Found, page
+from ..docs.evaluations_page import PAGE, RETURN_AT, Found, page_of
 from ..host.inside import enter_host
+from ..markdown import write
 from ..places import HOST, ROOT
 from .transformers_versions import CACHE as SAVED
 from .transformers_versions import answered
@@ -83,8 +84,7 @@ def main() -> int:
     costs(given.host)
     versions()
     found = Found(given.samples, given.sweep, *rows)
-    given.page.write_text(page(found), encoding="utf-8")
-    print(f"wrote {given.page}")
+    write(given.page, page_of(found))
     best = {road: max(numbers["accuracy"] for row, numbers in rows[0] if row.road == road) for road in REACHED}
     return int(any(best[road] < least for road, least in REACHED.items()))
 

@@ -15,9 +15,9 @@ from torch import Tensor
 
 from ...guidance.gradients.term import BACKPROP, CLEAN_X0, NOISY
 from ...guidance.predictions import denoised_from, output_from
-from ..docs.evaluations_page import markdown
 from ..fixtures import exact_toy as toy
 from ..fixtures.toy_gradients import DATA, LEVELS, guided, states
+from ..markdown import page, table, write
 from ..places import ROOT
 
 PAGE = ROOT / "docs" / "exact-toy.md"
@@ -70,17 +70,17 @@ def cells(n: dict[str, float]) -> list[str]:
     return [SHOWN[name].format(n[name]) for name in COLUMNS]
 
 
-def scales(count: int) -> list[str]:
+def scales(count: int) -> str:
     """Every road at several gammas, beside true samples and no guidance."""
     rows = [["true samples", "", *cells(numbers(toy.samples_of(toy.TARGET, TRUE)))]]
     wanted = [("none", 0.0), *((road, gamma) for road in ("noisy", "through", "clean") for gamma in GAMMAS)]
     for road, gamma in wanted:
         rows.append([NAMES[road], f"{gamma:g}", *cells(numbers(samples(toy.heun, road, gamma, HEUN, count)))])
         print(*rows[-1], flush=True)
-    return markdown(f"road, \u03b3, {', '.join(COLUMNS.values())}", rows)
+    return table(["road", "\u03b3", *COLUMNS.values()], rows)
 
 
-def steps(count: int) -> list[str]:
+def steps(count: int) -> str:
     """Heun and Euler with few and many steps."""
     rows = []
     for solver, roads in ((toy.heun, tuple(NAMES)), (toy.euler, ("none", "noisy"))):
@@ -89,7 +89,7 @@ def steps(count: int) -> list[str]:
             shown = [" / ".join(f"{n[name]:.3f}" for name in ("acc", "p", "spread")) for n in found]
             rows.append([solver.__name__, NAMES[road], *shown])
             print(*rows[-1], flush=True)
-    return markdown(f"solver, road, {', '.join(map(str, STEPS))}", rows)
+    return table(["solver", "road", *STEPS], rows)
 
 
 def bayes(kind: str, alpha: float, sigma: float) -> float:
@@ -109,12 +109,12 @@ def jacobian(alpha: float, sigma: float) -> float:
     return float((found - expected).abs().max() / expected.abs().max())
 
 
-def identities() -> list[str]:
+def identities() -> str:
     """Bayes for every kind of network, and the Jacobian."""
     kinds = ("epsilon", "v", "edm", "flow", "x0")
     rows = [[f"noisy x_t, {kind}", f"{max(bayes(kind, *at) for at in LEVELS):.0e}"] for kind in kinds]
     rows.append(["Jacobian", f"{max(jacobian(*at) for at in LEVELS):.0e}"])
-    return markdown("what, error", rows)
+    return table(["what", "error"], rows)
 
 
 def main() -> int:
@@ -124,9 +124,9 @@ def main() -> int:
     parser.add_argument("--page", type=Path, default=PAGE, help="where to write (default docs/exact-toy.md)")
     given = parser.parse_args()
     torch.set_num_threads(1)
-    parts = [OPENING.format(count=given.samples), SCALE, *scales(given.samples), STEP, *steps(given.samples)]
-    text = "\n".join([*parts, IDENTITIES, *identities()]).rstrip() + "\n"
-    given.page.write_text(text, encoding="utf-8")
+    opening, count = OPENING.format(count=given.samples), given.samples
+    text = page(opening, SCALE, scales(count), STEP, steps(count), IDENTITIES, identities())
+    write(given.page, text)
     print(text)
     return 0
 

@@ -23,6 +23,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from .. import markdown
 from ..host.browser import CHROMIUM, editor
 from ..host.client import Client
 from ..host.server import Server, own_folders, running
@@ -37,7 +38,6 @@ right after the other in an order that alternates; both write a table of the tra
 job by the server's clock, processor the time that the server's threads worked; other programs disturb that one less.
 The interval holds the median with 95 %; a limit holds when the interval lies below it, and is undecided when it lies on
 both sides.
-
 """
 WORKFLOW_ID = "0c6b1f0e-5a55-4f4e-9d5c-00000000be2c"
 EVENT = "guidance_geometry.step"
@@ -166,9 +166,8 @@ def main() -> int:
         with running(Path(sys.executable), options.host, Path(base) / "log", [*folders, "--cpu"], pack) as server:
             lines = measured(server, options.pairs)
     if options.write:
-        PAGE.parent.mkdir(exist_ok=True)
         opening = OPENING.format(cores=os.cpu_count(), pairs=options.pairs)
-        PAGE.write_text(opening + "".join(f"- {line}\n" for line, _ in lines), encoding="utf-8")
+        markdown.write(PAGE, markdown.page(opening, markdown.bullets(line for line, _ in lines)))
     return int(any(failed for _, failed in lines))
 
 

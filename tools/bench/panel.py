@@ -16,6 +16,7 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
+from .. import markdown
 from ..host.browser import CHROMIUM, chromium, page_in
 from ..host.provision import FRONT_END, device_options
 from ..host.server import own_folders, running
@@ -212,8 +213,8 @@ def both_renderers(browser, name: str, options: argparse.Namespace) -> dict[str,
 
 def section(title: str, rows: list[Row]) -> str:
     """A table in Markdown; what does not keep its limit stands out."""
-    lines = [f"| {row.name} | {row.values} | {'holds' if row.kept else '**does not hold**'} |" for row in rows]
-    return "\n".join([f"## Front end {title}", "", "| what | measured | limit |", "|---|---|---|", *lines, ""])
+    cells = [[row.name, row.values, "holds" if row.kept else "**does not hold**"] for row in rows]
+    return markdown.page(f"## Front end {title}", markdown.table(["what", "measured", "limit"], cells))
 
 
 def page_of(found: dict[str, list[Row]], version: str, options: argparse.Namespace) -> str:
@@ -221,7 +222,7 @@ def page_of(found: dict[str, list[Row]], version: str, options: argparse.Namespa
     limits = {"redraw": REDRAW_MS, "paint": round(FIRST_PAINT_MS), "growth": round(GROWTH_MB)}
     given = {"redraws": options.redraws, "reloads": options.reloads, "runs": options.runs}
     opening = OPENING.format(chromium=f"Chromium {version}", cores=os.cpu_count(), **limits, **given)
-    return "\n".join([opening, *(section(title, rows) for title, rows in found.items())])
+    return markdown.page(opening, *(section(title, rows) for title, rows in found.items()))
 
 
 def main() -> int:
@@ -243,8 +244,7 @@ def main() -> int:
             found |= both_renderers(browser, name, options)
         words = page_of(found, browser.version, options)
     if options.write:
-        PAGE.parent.mkdir(exist_ok=True)
-        PAGE.write_text(words, encoding="utf-8")
+        markdown.write(PAGE, words)
     return int(not all(row.kept for rows in found.values() for row in rows))
 
 

@@ -23,7 +23,7 @@ from random import Random
 
 import psutil
 
-from ..docs.reliability_page import put_section
+from .. import markdown
 from ..fuzz.catalogue import Catalogue, catalogue_of
 from ..fuzz.equipment import equip
 from ..fuzz.mixed_jobs import JOBS, UNFINISHED, Folder, broken, checksum, written
@@ -239,9 +239,9 @@ def main() -> int:
             catalogue = catalogue_of(json.loads(client.get("/object_info")), pack)
         jobs, everything = jobs_of(catalogue), {"everything that writes": writing(catalogue)}
         for heading, measure, what, count in (
-            ("## Interrupts", interrupts, jobs, options.interrupts),
-            ("## Kills", kills, everything, options.kills),
-            ("## Long use", soak, jobs, options.soak),
+            ("Interrupts", interrupts, jobs, options.interrupts),
+            ("Kills", kills, everything, options.kills),
+            ("Long use", soak, jobs, options.soak),
         ):
             if count:
                 fine &= said(heading, *measure(site, what, count, Random(options.seed)), options.write)
@@ -250,9 +250,9 @@ def main() -> int:
 
 def said(heading: str, lines: list[str], fine: bool, keep: bool) -> bool:
     """Print a section, and keep it if that is wanted."""
-    print("\n".join([heading, *lines, "" if fine else "FAILED"]), flush=True)
+    print("\n".join([f"## {heading}", *lines, "" if fine else "FAILED"]), flush=True)
     if keep:
-        put_section(heading, f"{COMMAND}.\n\n" + "".join(f"- {line}\n" for line in lines))
+        markdown.put_section(markdown.RELIABILITY, heading, f"{COMMAND}.", markdown.bullets(lines))
     return fine
 
 

@@ -14,6 +14,7 @@ import numpy as np
 
 from ...figures.canvas import Box, Canvas, extent
 from ...figures.palette import THEMES, Theme
+from .. import markdown
 from ..places import ROOT
 from .economy_rows import FAMILIES, FULL, PRESET, PROBE, Row
 
@@ -24,6 +25,19 @@ SIZE = (960, 420)
 FRAMES = (Box(86, 84, 372, 250), Box(560, 84, 372, 250))
 WITHIN = {"accuracy": "within 1 point of full CFG", "frechet": "within 5 % of full CFG"}
 LEAST, MOST = 0.55, 1.0  # shares of the passes at the ends of the axis
+COLUMNS = (
+    "**passes**: of those of full CFG, counted in the network, in batches of 50. **one sample alone**: the same "
+    "had every sample been a batch of its own. They differ for the adaptive stop: each sample ends by itself, and "
+    "a batch saves the pass once all have. The figure shows the latter.",
+    "**judge agrees**: the share of samples that the demo model's judge names as asked. **Frechet**: distance of "
+    "its features to real pictures, blind to labels; **class-wise**: the same, label by label.",
+    "**apart**: mean relative distance of the samples from those of full CFG with the same noise.",
+)
+FOUND = (
+    "**Interval**: guided in the first part of the run alone, the model obeys nearly as often, and its samples "
+    "lie nearer to real pictures, but farther from those of full CFG than the other rows do.",
+    "**Reuse**: the line through the last two measured differences stays nearest to the samples of full CFG.",
+)
 
 
 class Look(NamedTuple):
@@ -134,14 +148,16 @@ def named(rows: Sequence[Row], chain: str) -> Row:
     return next(row for row in rows if row.chain == chain)
 
 
-def table(rows: Sequence[Row]) -> list[str]:
+def table(rows: Sequence[Row]) -> str:
     """The rows in Markdown."""
     head = ["chain", "passes", "one sample alone", "judge agrees", "Frechet", "class-wise Frechet", "apart"]
-    lines = ["| " + " | ".join(head) + " |", "|---" * len(head) + "|"]
-    for row in rows:
-        share = f"{row.passes:.1%} | {row.alone:.1%} | {row.accuracy:.2%} | {row.frechet:.3f}"
-        lines.append(f"| {row.chain} | {share} | {row.classwise:.3f} | {row.apart:.1%} |")
-    return lines
+    return markdown.table(head, [cells(row) for row in rows])
+
+
+def cells(row: Row) -> list[str]:
+    """One row's numbers."""
+    shares = [f"{row.passes:.1%}", f"{row.alone:.1%}", f"{row.accuracy:.2%}"]
+    return [row.chain, *shares, f"{row.frechet:.3f}", f"{row.classwise:.3f}", f"{row.apart:.1%}"]
 
 
 def verdict(rows: Sequence[Row], chain: str) -> str:
@@ -154,50 +170,29 @@ def verdict(rows: Sequence[Row], chain: str) -> str:
 def page(rows: Sequence[Row]) -> str:
     """The whole page."""
     full = named(rows, FULL)
-    parts = [
+    return markdown.page(
         "# What skipped passes cost",
-        "",
         "Written by `python tools/run.py economy --page NAME ...`. Full classifier-free guidance evaluates two "
         "predictions a step, c and u, and each counts one; 50 % is c alone. A chain that skips some u saves those "
         "passes and changes the samples. This is how much, on the demo model.",
-        "",
         f"![accuracy and Frechet distance against the share of passes](figures/{FIGURE.name})",
-        "",
         "The band is full CFG with one point of accuracy, and five percent of Frechet distance, on either side.",
-        "",
-        *table([row for row in rows if row.samples == full.samples]),
-        "",
-        "- **passes**: of those of full CFG, counted in the network, in batches of 50. **one sample alone**: the same "
-        "had every sample been a batch of its own. They differ for the adaptive stop: each sample ends by itself, and "
-        "a batch saves the pass once all have. The figure shows the latter.",
-        "- **judge agrees**: the share of samples that the demo model's judge names as asked. **Frechet**: distance of "
-        "its features to real pictures, blind to labels; **class-wise**: the same, label by label.",
-        "- **apart**: mean relative distance of the samples from those of full CFG with the same noise.",
-        "",
+        table([row for row in rows if row.samples == full.samples]),
+        markdown.bullets(COLUMNS),
         f"The preset *{PRESET}* against full CFG: {verdict(rows, PRESET)}.",
-        "",
         "## What to read off",
-        "",
-        "- **Interval**: guided in the first part of the run alone, the model obeys nearly as often, and its samples "
-        "lie nearer to real pictures, but farther from those of full CFG than the other rows do.",
-        "- **Reuse**: the line through the last two measured differences stays nearest to the samples of full CFG.",
-        "",
+        markdown.bullets(FOUND),
         f"## Adaptive stop, on {PROBE} samples",
-        "",
-        *table([row for row in rows if row.samples == PROBE]),
-        "",
+        table([row for row in rows if row.samples == PROBE]),
         "On this model the two noise predictions part late in the run: a threshold "
         "of 0.99 never ends the guidance. Only one far nearer to 1 does, in the middle of the run; each sample then "
         "ends at its own step, and a batch of 50 waits for its last one. Distances at so few samples compare only with "
         "each other.",
-        "",
         "## Protocol",
-        "",
         f"pocket-1, float32, cfg {full.gamma:g}, dpmpp_2m, karras, 20 steps from 80 to 0.002, {full.samples:,} samples "
         f"a row, seed {full.seed}, labels in turn, the same start noise for every row, pictures rounded to 8 bits "
         "before they are judged. `docs/economy.json` holds the numbers.",
-    ]
-    return "\n".join(parts) + "\n"
+    )
 
 
 def write(rows: Sequence[Row]) -> None:
@@ -211,8 +206,7 @@ def write(rows: Sequence[Row]) -> None:
     out = BytesIO()
     Image.fromarray(draw_economy(rows).png()).save(out, "PNG")
     write_picture(FIGURE, out.getvalue())
-    PAGE.write_text(page(rows), encoding="utf-8")
-    print(f"wrote {PAGE} and {FIGURE}")
+    markdown.write(PAGE, page(rows))
 
 
 def main() -> None:

@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from ...guidance.gradients.term import UNITS
 from ..bench.transformers_versions import answered
+from ..markdown import between, bullets, page, table
 from ..places import ROOT
 from .evaluation_costs import ABOUT, MEMORY, TIMES, file_of
 from .evaluations import BATCH, CFG, ROADS, SEED, Row
@@ -54,8 +55,6 @@ TIME = """## Time
 Milliseconds of one evaluation on one CPU core, fp32, the fastest of many; runs with and without guidance take turns.
 **classifier**: its own forward and backward, measured apart. **without it**: what the road adds to a plain evaluation
 but for the classifier.
-
-{models}
 """
 MEMORY_WORDS = """## Memory
 
@@ -82,47 +81,42 @@ class Found(NamedTuple):
     swept: Rows
 
 
-def page(found: Found) -> str:
+def page_of(found: Found) -> str:
     """The whole page."""
     facts = {"samples": found.samples, "seed": SEED, "next": SEED + BATCH, "batch": BATCH}
     gammas = ", ".join(f"{DEFAULT * unit:g} ({road})" for road, unit in UNITS.items())
     units = {"gammas": gammas, "units": ", ".join(f"{unit:g}" for unit in UNITS.values())}
-    parts = [
+    return page(
         OPENING.format(**facts),
-        *table(found.rows),
-        f"## Sweep of \u03b3\n\n{found.sweep} samples a row, the first of the same seeds.\n",
-        *table(found.swept),
+        reached(found.rows),
+        f"## Sweep of \u03b3\n\n{found.sweep} samples a row, the first of the same seeds.",
+        reached(found.swept),
         EQUAL.format(**facts),
-        *equal(found.rows),
+        equal(found.rows),
         DEFAULTS.format(default=DEFAULT, **units),
-        TIME.format(models="\n".join(f"- **{name}**: {words}" for name, words in ABOUT.items())),
-        *times(),
+        TIME,
+        bullets(f"**{name}**: {words}" for name, words in ABOUT.items()),
+        times(),
         MEMORY_WORDS,
-        *memory(),
+        memory(),
         VERSIONS,
-        *versions(),
-    ]
-    return "\n".join(parts).rstrip() + "\n"
+        versions(),
+    )
 
 
-def markdown(head: str, rows: list[list[str]]) -> list[str]:
-    """A table, and an empty line."""
-    names = head.split(", ")
-    return [f"| {' | '.join(row)} |" for row in (names, ["---"] * len(names), *rows)] + [""]
-
-
-def table(rows: Rows) -> list[str]:
+def reached(rows: Rows) -> str:
     """Roads, scales and what they reach."""
     cells = []
     for row, n in rows:
         scale = "" if row.scale is None else f"{row.scale:g}"
-        accuracy = f"{n['accuracy']:.3f} ({n['low']:.3f} to {n['high']:.3f})"
+        accuracy = between(n["accuracy"], n["low"], n["high"])
         distances = [f"{n['frechet']:.2f}", f"{n['classwise']:.2f}", f"{n['diversity']:.3f}"]
         cells.append([row.road, f"{row.gamma:g}", scale, row.sampler, str(row.steps), accuracy, *distances])
-    return markdown("road, \u03b3, scale, sampler, steps, accuracy, Frechet, class-wise, diversity", cells)
+    names = ["accuracy", "Frechet", "class-wise", "diversity"]
+    return table(["road", "\u03b3", "scale", "sampler", "steps", *names], cells)
 
 
-def equal(rows: Rows) -> list[str]:
+def equal(rows: Rows) -> str:
     """For the default of every road: the gamma at which CFG is as accurate, and what it has there."""
     free = sorted(((n["accuracy"], row.gamma, n) for row, n in rows if row.road == CFG), key=lambda one: one[1])
     cells = []
@@ -131,8 +125,7 @@ def equal(rows: Rows) -> list[str]:
             continue
         ours = [f"{row.road}, \u03b3 {row.gamma:g}, {row.steps} steps", f"{n['accuracy']:.3f}", *pair(n)]
         cells.append([*ours, *as_accurate(free, n["accuracy"])])
-    head = "road, accuracy, Frechet, diversity, CFG at \u03b3, its Frechet, its diversity"
-    return markdown(head, cells)
+    return table(["road", "accuracy", "Frechet", "diversity", "CFG at \u03b3", "its Frechet", "its diversity"], cells)
 
 
 def as_accurate(free: list[tuple[float, float, dict[str, float]]], accuracy: float) -> list[str]:
@@ -140,8 +133,8 @@ def as_accurate(free: list[tuple[float, float, dict[str, float]]], accuracy: flo
     for (low, gamma, a), (high, gamma_next, b) in pairwise(free):
         if low <= accuracy <= high:
             share = (accuracy - low) / max(high - low, 1e-9)
-            between = {name: a[name] + share * (b[name] - a[name]) for name in ("frechet", "diversity")}
-            return [f"{gamma + share * (gamma_next - gamma):.2f}", *pair(between)]
+            there = {name: a[name] + share * (b[name] - a[name]) for name in ("frechet", "diversity")}
+            return [f"{gamma + share * (gamma_next - gamma):.2f}", *pair(there)]
     return ["not reached" if accuracy > free[-1][0] else f"below {free[0][1]:g}", "", ""]
 
 
@@ -155,7 +148,7 @@ def measured(*what) -> dict[str, float]:
     return json.loads(file_of(*what).read_text(encoding="utf-8"))
 
 
-def times() -> list[str]:
+def times() -> str:
     """Plain, guided, classifier, and the ratios."""
     cells = []
     for model, road, batch in TIMES:
@@ -163,10 +156,10 @@ def times() -> list[str]:
         plain, guided, alone = n["plain"], n["guided"], n["classifier"]
         ratios = [f"**{guided / plain:.2f}**", f"{(guided - alone) / plain:.2f}"]
         cells.append([model, road, str(batch), f"{plain:.1f}", f"{guided:.1f}", f"{alone:.1f}", *ratios])
-    return markdown("model, road, batch, plain, guided, classifier, guided / plain, without it", cells)
+    return table(["model", "road", "batch", "plain", "guided", "classifier", "guided / plain", "without it"], cells)
 
 
-def memory() -> list[str]:
+def memory() -> str:
     """Estimate and measurement."""
     cells = []
     for model, road, batch in MEMORY:
@@ -174,11 +167,11 @@ def memory() -> list[str]:
         n = measured("memory", model, road, batch, RETURN_AT)
         expected, real = n["estimated"], n["measured"]
         cells.append([model, road, f"{expected:.0f}", f"{real:.0f}", f"{expected / real:.2f}", f"{heap:.0f}"])
-    return markdown("model, road, estimate, measured, estimate / measured, as it comes", cells)
+    return table(["model", "road", "estimate", "measured", "estimate / measured", "as it comes"], cells)
 
 
-def versions() -> list[str]:
+def versions() -> str:
     """Families, who saved and who read them, and how far apart the answers are."""
     found = [row for file in answered() for row in json.loads(file.read_text(encoding="utf-8"))["rows"]]
     cells = [[kind, saved, read, f"{apart:.0e}", f"{most:.2f}"] for kind, saved, read, apart, most in found]
-    return markdown("family, saved by, read by, difference, largest", cells)
+    return table(["family", "saved by", "read by", "difference", "largest"], cells)

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from ...figures.blog import WORDS
+from .. import markdown
 from ..host.browser import CHROMIUM, editor
 from ..host.client import Client
 from ..places import ROOT
@@ -112,8 +113,8 @@ def photograph(address: str, chromium: str | None, palette: str) -> None:
             write(view_file(view, palette), panel.screenshot())
 
 
-def page_lines() -> Iterator[str]:
-    """The page: one line and one picture a figure, two pictures a view."""
+def page_blocks() -> Iterator[str]:
+    """The page in blocks: one line and one picture a figure, two pictures a view."""
     yield "# Gallery"
     yield (
         "Every figure of *Guidance Figure* and every view of *Guidance Inspector*, from one run of "
@@ -133,8 +134,8 @@ def page_lines() -> Iterator[str]:
         name, _, what = line.partition(": ")
         yield f"### {name}"
         yield what[0].upper() + what[1:]
-        cells = " | ".join(f"![{name}, {palette}](figures/{view_file(view, palette).name})" for palette in PALETTES)
-        yield f"| {' | '.join(PALETTES)} |\n|---|---|\n| {cells} |"
+        shown = [f"![{name}, {palette}](figures/{view_file(view, palette).name})" for palette in PALETTES]
+        yield markdown.table(PALETTES, [shown])
 
 
 def main() -> None:
@@ -147,8 +148,7 @@ def main() -> None:
         draw_words(client, WORDS)
     for palette in PALETTES:
         photograph(args.server, args.chromium, palette)
-    PAGE.write_text("\n\n".join(page_lines()) + "\n", encoding="utf-8")
-    print(f"{PAGE}: {len(WORDS)} figures, {len(VIEWS)} views")
+    markdown.write(PAGE, markdown.page(*page_blocks()))
 
 
 if __name__ == "__main__":

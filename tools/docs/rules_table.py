@@ -6,13 +6,13 @@
 from __future__ import annotations
 
 import argparse
-import re
 import sys
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from .. import markdown
 from ..fixtures.invariants import INVARIANTS, Verdict, examine
 from ..host.inside import enter_host
 from ..places import HOST, ROOT
@@ -52,15 +52,12 @@ def verdicts_of_the_host() -> dict[str, dict[str, Verdict]]:
     return {rule.text: examine(rule) for rule in host_rules()}
 
 
-def table(rows: dict[str, dict[str, Verdict]]) -> list[str]:
+def table(rows: dict[str, dict[str, Verdict]]) -> str:
     """One table in Markdown, and the errors that its rules raised."""
     names = [one.name for one in INVARIANTS]
-    found = ["| rule | " + " | ".join(names) + " |", "|---" * (len(names) + 1) + "|"]
-    found += [
-        "| " + " | ".join([text, *(cell(verdicts[name]) for name in names)]) + " |" for text, verdicts in rows.items()
-    ]
+    cells = [[text, *(cell(verdicts[name]) for name in names)] for text, verdicts in rows.items()]
     notes = {f"{text}: {v.note}" for text, verdicts in rows.items() for v in verdicts.values() if v.note}
-    return [*found, "", *(f"- {note}" for note in sorted(notes))]
+    return markdown.page(markdown.table(["rule", *names], cells), markdown.bullets(sorted(notes)))
 
 
 def cell(verdict: Verdict) -> str:
@@ -75,10 +72,10 @@ def page() -> str:
     """The whole page."""
     import comfyui_version
 
-    meanings = [f"- **{one.name}**: {one.meaning}{_who(one.claim)}." for one in INVARIANTS]
-    parts = [OPENING.format(version=comfyui_version.__version__), *meanings, "", "## This pack", ""]
-    parts += [*table(verdicts_of_ours()), "", "## The host", "", *table(verdicts_of_the_host())]
-    return re.sub(r"\n{3,}", "\n\n", "\n".join(parts).rstrip()) + "\n"
+    opening = OPENING.format(version=comfyui_version.__version__)
+    meanings = markdown.bullets(f"**{one.name}**: {one.meaning}{_who(one.claim)}." for one in INVARIANTS)
+    ours, theirs = table(verdicts_of_ours()), table(verdicts_of_the_host())
+    return markdown.page(opening, meanings, "## This pack", ours, "## The host", theirs)
 
 
 def _who(claim: Any) -> str:
@@ -105,8 +102,7 @@ def main() -> int:
         fresh = gist(text) == gist(PAGE.read_text(encoding="utf-8"))
         print("fresh" if fresh else f"{PAGE} is stale: run `python tools/run.py rules_table`")
         return int(not fresh)
-    PAGE.write_text(text, encoding="utf-8")
-    print(f"wrote {PAGE}")
+    markdown.write(PAGE, text)
     return 0
 
 

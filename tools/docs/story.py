@@ -28,6 +28,7 @@ from ...figures.expectation import Shown, draw_expectation, level_head
 from ...figures.straight_line import Ends, draw_ends
 from ...figures.words import SYMBOLS
 from ...trace.trace import Trace
+from .. import markdown
 from ..first_look import array, judged
 from ..host.browser import CHROMIUM, chromium
 from ..host.client import Client, Job
@@ -298,9 +299,8 @@ TABLES = {
 def table(numbers: dict, name: str) -> str:
     """Rows of numbers as a markdown table."""
     columns = TABLES[name]
-    lines = [" | ".join(column.head for column in columns), "|".join("---" for _ in columns)]
-    lines += [" | ".join(column.form.format(row[column.key]) for column in columns) for row in numbers[name]]
-    return "\n".join(f"| {line} |" if "---" not in line else f"|{line}|" for line in lines)
+    rows = [[column.form.format(row[column.key]) for column in columns] for row in numbers[name]]
+    return markdown.table([column.head for column in columns], rows)
 
 
 def page_of(words: str, numbers: dict) -> str:

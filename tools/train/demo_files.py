@@ -16,6 +16,7 @@ from ...classifiers.networks import weights_of
 from ...denoisers.pocket import PocketUNet
 from ...files.safetensors import read_safetensors, write_safetensors
 from ...files.writing import write_atomically
+from .. import markdown
 from .demo_classifiers import NOISY_LOWEST, ClassifierRecipe
 from .demo_evaluation import Statistics
 from .demo_training import SIGMA_MAX, SIGMA_MIN
@@ -150,28 +151,24 @@ def write_json(path: Path, facts: dict[str, Any]) -> None:
     write_atomically(path, [(json.dumps(facts, indent=1, ensure_ascii=True) + "\n").encode()])
 
 
-def row_of(row: dict[str, Any]) -> str:
-    """One gamma's measurements as a row of the table."""
-    low, high = row["ci95"]
-    shares = f"{row['gamma']:g} | {row['accuracy']:.3f} ({low:.3f} to {high:.3f})"
-    distances = f"{row['frechet']:.2f} | {row['classwise']:.2f} | {row['diversity']:.3f}"
-    return f"| {shares} | {distances} | {row['clipped']:.1f} | {row['grain']:.2f} |"
+HEAD = ("gamma", "accuracy (95 % interval)", "Frechet", "class-wise Frechet", "diversity", "clipped, %", "grain")
+
+
+def cells_of(row: dict[str, Any]) -> list[str]:
+    """One gamma's measurements."""
+    distances = [f"{row['frechet']:.2f}", f"{row['classwise']:.2f}", f"{row['diversity']:.3f}"]
+    shares = [f"{row['gamma']:g}", markdown.between(row["accuracy"], *row["ci95"])]
+    return [*shares, *distances, f"{row['clipped']:.1f}", f"{row['grain']:.2f}"]
 
 
 def table_of(card: dict[str, Any]) -> str:
-    """The card's measurements as a markdown table."""
+    """The card's measurements as a Markdown table."""
     evaluation = card["evaluation"]
     real, samples = evaluation["real"], evaluation["protocol"]["samples"]
-    lines = [
-        f"Measured on {samples:,} samples a row.",
-        "",
-        "| gamma | accuracy (95 % interval) | Frechet | class-wise Frechet | diversity | clipped, % | grain |",
-        "|---|---|---|---|---|---|---|",
-    ]
-    lines += [row_of(row) for row in evaluation["guidance"]]
-    floors = f"{real['frechet_floor']:.2f} | {real['classwise_floor']:.2f} | {real['diversity']:.3f}"
-    lines.append(f"| real images | {real['accuracy']:.3f} | {floors} | 0.0 | {real['grain']:.2f} |")
-    return "\n".join(lines)
+    floors = [f"{real['frechet_floor']:.2f}", f"{real['classwise_floor']:.2f}", f"{real['diversity']:.3f}"]
+    last = ["real images", f"{real['accuracy']:.3f}", *floors, "0.0", f"{real['grain']:.2f}"]
+    rows = [*map(cells_of, evaluation["guidance"]), last]
+    return f"Measured on {samples:,} samples a row.\n\n{markdown.table(HEAD, rows)}"
 
 
 def sheet_of(pixels: np.ndarray, columns: int = 10) -> np.ndarray:  # uint8 [N, H, W, 3] -> [rows * H, columns * W, 3]
