@@ -54,22 +54,22 @@ def rows_of(page, heading):
     return [line.strip("| ").split(" | ") for line in lines[2:]]
 
 
-def test_the_measured_roads_reach_what_the_project_promises():
+def test_the_measured_evaluations_reach_what_the_project_promises():
     from guidance_geometry.guidance.gradients.term import UNITS
     from guidance_geometry.tools.bench.classifier_guidance import REACHED
 
     accuracy = {}
-    for road, gamma, _, _, _, reached, *_ in rows_of("classifier-guidance.md", "# Classifier guidance, measured"):
-        accuracy[road, float(gamma)] = float(reached.split(" ")[0])
-    for road, least in REACHED.items():
-        assert accuracy[road, 2 * UNITS[road]] >= least, "the node's default scale is 2"
+    for evaluation, gamma, _, _, _, reached, *_ in rows_of("classifier-guidance.md", "# Classifier guidance, measured"):
+        accuracy[evaluation, float(gamma)] = float(reached.split(" ")[0])
+    for evaluation, least in REACHED.items():
+        assert accuracy[evaluation, 2 * UNITS[evaluation]] >= least, "the node's default scale is 2"
 
 
 def test_the_measured_costs_are_what_the_project_promises():
-    for _, road, batch, *_, whole, apart in rows_of("classifier-guidance.md", "## Time"):
+    for _, evaluation, batch, *_, whole, apart in rows_of("classifier-guidance.md", "## Time"):
         most = {"x0 + backprop": (2.6, whole), "x0 + backprop, computed twice": (3.4, whole), "x0": (1.2, apart)}
-        if int(batch) >= 16 and road in most:
-            limit, found = most[road]
+        if int(batch) >= 16 and evaluation in most:
+            limit, found = most[evaluation]
             assert float(found.strip("*")) <= limit
     for *_, ratio, _ in rows_of("classifier-guidance.md", "## Memory"):
         assert float(ratio) >= 0.75, "a step that takes more than was reckoned may end the process"

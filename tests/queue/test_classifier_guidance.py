@@ -1,4 +1,4 @@
-"""Classifier guidance through the real queue: every road, many samplers, both weight types, and an interrupt."""
+"""Classifier guidance through the real queue: every evaluation, many samplers, both weight types, and an interrupt."""
 
 import pytest
 import torch

@@ -131,8 +131,8 @@ def test_a_run_is_a_sampler_and_what_it_needs():
 
 def test_a_classifier_that_is_sure_alone_counts_as_fooled():
     guide, judge = torch.tensor([0.95, 0.95, 0.2, 0.95]), torch.tensor([0.05, 0.9, 0.9, 0.3])
-    assert story_classifiers.road_row("x0", guide, judge) == {
-        "road": "x0",
+    assert story_classifiers.method_row("x0", guide, judge) == {
+        "method": "x0",
         "judged": 0.5,
         "claimed": 0.75,
         "fooled": 0.25,

@@ -1,4 +1,4 @@
-"""The exact toy measured: what every road of classifier guidance reaches where the truth is known in closed form.
+"""The exact toy measured: what every evaluation of a gradient reaches where the truth is known in closed form.
 
 Writes docs/exact-toy.md; about five minutes of one core.
 """
@@ -37,14 +37,14 @@ class. The first row has a million true samples. `tests/guidance/test_toy.py` ho
 """
 SCALE = """## What \u03b3 = 1 is
 
-Heun, 80 steps. On noisy x_t \u03b3 = 1 is Bayes. On the x0 roads it is **not**: they ask at the mean of what the noise
-leaves open, reach the class too often and too narrowly, and are best near \u03b3 = 0.3 to 0.5.
+Heun, 80 steps. On noisy x_t \u03b3 = 1 is Bayes. On the x0 evaluations it is **not**: they ask at the mean of what the
+noise leaves open, reach the class too often and too narrowly, and are best near \u03b3 = 0.3 to 0.5.
 """
 STEP = """## The number of steps
 
-Accuracy / p(y) / spread at \u03b3 = 1. By Heun all roads keep accuracy and p(y) within a point from 20 to 160 steps:
-the shifts are rates. Euler's method has an error of its own: its spread is too small without any guidance already, and
-what it adds to accuracy and p(y) at \u03b3 = 1 goes away with more steps.
+Accuracy / p(y) / spread at \u03b3 = 1. By Heun all evaluations keep accuracy and p(y) within a point from 20 to 160
+steps: the shifts are rates. Euler's method has an error of its own: its spread is too small without any guidance
+already, and what it adds to accuracy and p(y) at \u03b3 = 1 goes away with more steps.
 """
 IDENTITIES = """## Identities
 
@@ -54,9 +54,9 @@ differentiation, against (\u03b1/\u03c3\u00b2) Cov[x0 given x], relative.
 """
 
 
-def samples(solver: Callable, road: str, gamma: float, steps: int, count: int) -> Tensor:
+def samples(solver: Callable, evaluation: str, gamma: float, steps: int, count: int) -> Tensor:
     """One run."""
-    return solver(guided(road, gamma), steps, count)
+    return solver(guided(evaluation, gamma), steps, count)
 
 
 def numbers(x: Tensor) -> dict[str, float]:
@@ -71,25 +71,27 @@ def cells(n: dict[str, float]) -> list[str]:
 
 
 def scales(count: int) -> str:
-    """Every road at several gammas, beside true samples and no guidance."""
+    """Every evaluation at several gammas, beside true samples and no guidance."""
     rows = [["true samples", "", *cells(numbers(toy.samples_of(toy.TARGET, TRUE)))]]
-    wanted = [("none", 0.0), *((road, gamma) for road in ("noisy", "through", "clean") for gamma in GAMMAS)]
-    for road, gamma in wanted:
-        rows.append([NAMES[road], f"{gamma:g}", *cells(numbers(samples(toy.heun, road, gamma, HEUN, count)))])
+    wanted = [("none", 0.0), *((evaluation, gamma) for evaluation in ("noisy", "through", "clean") for gamma in GAMMAS)]
+    for evaluation, gamma in wanted:
+        rows.append(
+            [NAMES[evaluation], f"{gamma:g}", *cells(numbers(samples(toy.heun, evaluation, gamma, HEUN, count)))]
+        )
         print(*rows[-1], flush=True)
-    return table(["road", "\u03b3", *COLUMNS.values()], rows)
+    return table(["evaluation", "\u03b3", *COLUMNS.values()], rows)
 
 
 def steps(count: int) -> str:
     """Heun and Euler with few and many steps."""
     rows = []
-    for solver, roads in ((toy.heun, tuple(NAMES)), (toy.euler, ("none", "noisy"))):
-        for road in roads:
-            found = [toy.measured(samples(solver, road, 1.0, n, count)) for n in STEPS]
+    for solver, evaluations in ((toy.heun, tuple(NAMES)), (toy.euler, ("none", "noisy"))):
+        for evaluation in evaluations:
+            found = [toy.measured(samples(solver, evaluation, 1.0, n, count)) for n in STEPS]
             shown = [" / ".join(f"{n[name]:.3f}" for name in ("acc", "p", "spread")) for n in found]
-            rows.append([solver.__name__, NAMES[road], *shown])
+            rows.append([solver.__name__, NAMES[evaluation], *shown])
             print(*rows[-1], flush=True)
-    return table(["solver", "road", *STEPS], rows)
+    return table(["solver", "evaluation", *STEPS], rows)
 
 
 def bayes(kind: str, alpha: float, sigma: float) -> float:

@@ -28,7 +28,7 @@ from ...guidance.gradients.estimators import gradient_of
 from ..bench.sampler_overhead import seconds
 from ..host.inside import enter_host
 from ..places import HOST
-from .evaluations import BACKPROP, CLEAN_X0, KEPT, NOISY, ROADS, gradient_chain
+from .evaluations import BACKPROP, CLEAN_X0, EVALUATIONS, KEPT, NOISY, gradient_chain
 from .sources import origin
 
 RETURNING = "MALLOC_MMAP_THRESHOLD_"  # set, glibc gives back at once what is freed, and nothing lies about in pieces
@@ -53,12 +53,12 @@ SD15 = {
 
 
 TIMES = (
-    *(("pocket", road, 16) for road in (NOISY, BACKPROP, TWICE, CLEAN_X0)),
-    *(("pocket", road, batch) for road in (BACKPROP, CLEAN_X0) for batch in (1, 4)),
-    *(("sd15 narrow", road, 16) for road in (BACKPROP, TWICE, CLEAN_X0)),
+    *(("pocket", evaluation, 16) for evaluation in (NOISY, BACKPROP, TWICE, CLEAN_X0)),
+    *(("pocket", evaluation, batch) for evaluation in (BACKPROP, CLEAN_X0) for batch in (1, 4)),
+    *(("sd15 narrow", evaluation, 16) for evaluation in (BACKPROP, TWICE, CLEAN_X0)),
     ("sd15 narrow", BACKPROP, 1),
 )
-MEMORY = tuple((model, road, 16) for model in ("pocket", "sd15 narrow") for road in (BACKPROP, TWICE))
+MEMORY = tuple((model, evaluation, 16) for model in ("pocket", "sd15 narrow") for evaluation in (BACKPROP, TWICE))
 
 
 class Bed:
@@ -70,12 +70,12 @@ class Bed:
         self.model, self.null, self.shape, self.scheduler = model, null, shape, scheduler
         self.guides = {name: GGLoadClassifier.execute(f"pocket-{name}-1").result[0] for name in ("noisy", "clean")}
 
-    def energy(self, road: str) -> LabelEnergy:
+    def energy(self, evaluation: str) -> LabelEnergy:
         """Every label in turn."""
-        return LabelEnergy(self.guides["noisy" if road == NOISY else "clean"], tuple((i,) for i in range(10)))
+        return LabelEnergy(self.guides["noisy" if evaluation == NOISY else "clean"], tuple((i,) for i in range(10)))
 
-    def run(self, road: str | None, batch: int, steps: int, *wrappers: Callable) -> None:
-        """Sample with euler.  road: None is without guidance. wrappers: around every prediction."""
+    def run(self, evaluation: str | None, batch: int, steps: int, *wrappers: Callable) -> None:
+        """Sample with euler.  evaluation: None is without guidance. wrappers: around every prediction."""
         import comfy.patcher_extension
 
         from ...guidance.chain import PLAIN
@@ -84,8 +84,8 @@ class Bed:
         model, kind = self.model.clone(), comfy.patcher_extension.WrappersMP.PREDICT_NOISE
         for wrapper in wrappers:
             model.add_wrapper_with_key(kind, "costs", wrapper)
-        twice = road == TWICE
-        way = BACKPROP if twice else road
+        twice = evaluation == TWICE
+        way = BACKPROP if twice else evaluation
         chain = PLAIN if way is None else gradient_chain(self.energy(way), way, 4.0, checkpoint=twice)
         latent = {"samples": torch.zeros(batch, *self.shape)}
         settings = (model, 1, steps, 1.0, "euler", self.scheduler, self.null, self.null, latent)
@@ -123,19 +123,19 @@ ABOUT = {
 }
 
 
-def times(bed: Bed, road: str, batch: int, steps: int, pairs: int) -> dict[str, float]:
+def times(bed: Bed, evaluation: str, batch: int, steps: int, pairs: int) -> dict[str, float]:
     """Milliseconds of an evaluation without and with guidance, and of the classifier alone: the fastest of many.
 
     Runs without and with guidance take turns. The first evaluation of each is left out: memory is counted there.
     """
-    found: dict[str | None, list[float]] = {None: [], road: []}
+    found: dict[str | None, list[float]] = {None: [], evaluation: []}
     for _ in range(pairs):
         for way, taken in found.items():
             each: list[float] = []
             bed.run(way, batch, steps, stopwatch(each))
             taken.extend(each[1:])
     plain, guided = (1e3 * min(taken) for taken in found.values())
-    alone = 1e3 * min(seconds(lambda: own_gradient(bed, road, batch)) for _ in range(5 * pairs))
+    alone = 1e3 * min(seconds(lambda: own_gradient(bed, evaluation, batch)) for _ in range(5 * pairs))
     return {"plain": plain, "guided": guided, "classifier": alone}
 
 
@@ -151,13 +151,13 @@ def stopwatch(taken: list[float]) -> Callable:
     return timed
 
 
-def own_gradient(bed: Bed, road: str, batch: int) -> None:
-    """Forward and backward of the classifier as the road asks it, without the denoiser."""
+def own_gradient(bed: Bed, evaluation: str, batch: int) -> None:
+    """Forward and backward of the classifier as the evaluation asks it, without the denoiser."""
     from ...host.pictures import picture_of
 
-    energy, picture, at = bed.energy(road), picture_of(bed.model, None), At(1.0, 1.0, 1.0, 1.0)
+    energy, picture, at = bed.energy(evaluation), picture_of(bed.model, None), At(1.0, 1.0, 1.0, 1.0)
     gradient_of(
-        lambda x: energy.log_prob(picture(x), at if road == NOISY else CLEAN),
+        lambda x: energy.log_prob(picture(x), at if evaluation == NOISY else CLEAN),
         torch.randn(batch, *bed.shape, generator=torch.Generator().manual_seed(0)),
     )
 
@@ -166,7 +166,7 @@ class Estimated(Exception):
     """What the estimate says, in bytes."""
 
 
-def estimate(bed: Bed, road: str, batch: int) -> int:
+def estimate(bed: Bed, evaluation: str, batch: int) -> int:
     """Bytes that the node expects a guided step to take, counted before the first one."""
     from ...host.adapter import KEY
 
@@ -175,19 +175,19 @@ def estimate(bed: Bed, road: str, batch: int) -> int:
         raise Estimated(run.needed(x, timestep, model_options, seed))
 
     try:
-        bed.run(road, batch, 1, ask)
+        bed.run(evaluation, batch, 1, ask)
     except Estimated as found:
         return found.args[0]
     raise RuntimeError("the run asked for no prediction")
 
 
-def memory(bed: Bed, road: str, batch: int) -> dict[str, float]:
+def memory(bed: Bed, evaluation: str, batch: int) -> dict[str, float]:
     """Megabytes that a guided run takes beyond what is loaded, as estimated and as measured."""
-    expected = estimate(bed, road, batch) / 2**20
+    expected = estimate(bed, evaluation, batch) / 2**20
     ctypes.CDLL("libc.so.6").malloc_trim(0)
     Path("/proc/self/clear_refs").write_text("5", encoding="utf-8")  # the high-water mark starts anew
     before = resident("VmRSS")
-    bed.run(road, batch, 1)
+    bed.run(evaluation, batch, 1)
     return {"estimated": expected, "measured": resident("VmHWM") - before}
 
 
@@ -209,7 +209,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("what", choices=("time", "memory"))
     parser.add_argument("model", choices=tuple(MODELS))
-    parser.add_argument("road", choices=(*ROADS, TWICE))
+    parser.add_argument("evaluation", choices=(*EVALUATIONS, TWICE))
     parser.add_argument("--host", type=Path, default=HOST)
     parser.add_argument("--batch", type=int, default=16)
     parser.add_argument("--steps", type=int, default=6, help="of a timed run (default 6)")
@@ -222,14 +222,14 @@ def main() -> None:
 
         comfy.utils.PROGRESS_BAR_ENABLED = False
         bed = MODELS[given.model]()
-        bed.run(given.road, 1, 1)
+        bed.run(given.evaluation, 1, 1)
         if given.what == "time":
-            found = times(bed, given.road, given.batch, given.steps, given.pairs)
+            found = times(bed, given.evaluation, given.batch, given.steps, given.pairs)
         else:
-            found = memory(bed, given.road, given.batch)
+            found = memory(bed, given.evaluation, given.batch)
     text = json.dumps({name: round(value, 2) for name, value in found.items()})
     print(text)
-    file = file_of(given.what, given.model, given.road, given.batch, os.environ.get(RETURNING))
+    file = file_of(given.what, given.model, given.evaluation, given.batch, os.environ.get(RETURNING))
     file.parent.mkdir(parents=True, exist_ok=True)
     write_atomically(file, [text.encode()])
 

@@ -33,31 +33,31 @@ from .sources import origin
 KEPT = ROOT / ".cache" / "classifier-guidance"
 FIXTURE = ROOT / "tests" / "fixtures" / "pocket_judge_statistics.safetensors"
 WEIGHTS = (*sorted((ROOT / "assets").rglob("*.safetensors")), FIXTURE)
-NOISY, BACKPROP, CLEAN_X0 = ROADS = tuple(UNITS)
+NOISY, BACKPROP, CLEAN_X0 = EVALUATIONS = tuple(UNITS)
 CFG = "CFG"
 BATCH, SEED = 100, 1
 
 
 class Row(NamedTuple):
-    """One line of the table: a road at a gamma, with a sampler and its steps. CFG: the label is given instead."""
+    """A line of the table: an evaluation at a gamma, with a sampler and its steps. CFG: the label is given instead."""
 
-    road: str
+    evaluation: str
     gamma: float
     sampler: str = "euler_ancestral"
     steps: int = 20
 
     @property
     def scale(self) -> float | None:
-        """Gamma in the road's unit, as the node's widget counts it."""
-        return self.gamma / UNITS[self.road] if self.road in ROADS else None
+        """Gamma in the evaluation's unit, as the node's widget counts it."""
+        return self.gamma / UNITS[self.evaluation] if self.evaluation in EVALUATIONS else None
 
     @property
     def name(self) -> str:
         """A file name."""
-        return f"{self.road}-{self.gamma:g}-{self.sampler}-{self.steps}".replace(" ", "")
+        return f"{self.evaluation}-{self.gamma:g}-{self.sampler}-{self.steps}".replace(" ", "")
 
 
-TABLE = (  # of many samples: every road where it is best, and what CFG has there
+TABLE = (  # of many samples: every evaluation where it is best, and what CFG has there
     Row("none", 0.0),
     Row(NOISY, 2.0),
     Row(BACKPROP, 4.0, steps=50),
@@ -75,10 +75,10 @@ SWEEP = (  # of fewer
 )
 
 
-def gradient_chain(energy: LabelEnergy, road: str, gamma: float, **options) -> Chain:
+def gradient_chain(energy: LabelEnergy, evaluation: str, gamma: float, **options) -> Chain:
     """A guidance chain of one gradient term."""
     exact = GradientOptions(exact=True, **options)
-    return PLAIN.then(GradientTerm(energy, weight=gamma, evaluation=road, options=exact))
+    return PLAIN.then(GradientTerm(energy, weight=gamma, evaluation=evaluation, options=exact))
 
 
 class Demo:
@@ -92,25 +92,27 @@ class Demo:
         self.null = GGClassLabel.execute(self.model, "").result[0]
         self.label = GGClassLabel.execute(self.model, "*").result[0]
         names = {NOISY: "noisy", BACKPROP: "clean", CLEAN_X0: "clean", "judge": "judge"}
-        self.classifiers = {road: GGLoadClassifier.execute(f"pocket-{n}-1").result[0] for road, n in names.items()}
+        self.classifiers = {
+            evaluation: GGLoadClassifier.execute(f"pocket-{n}-1").result[0] for evaluation, n in names.items()
+        }
         tensors, _ = read_safetensors(FIXTURE)
         self.real = Statistics(*(tensors[name].double() for name in Statistics.__annotations__))
 
-    def chain(self, road: str, gamma: float, **options) -> Chain:
+    def chain(self, evaluation: str, gamma: float, **options) -> Chain:
         """A guidance chain that pushes towards every label in turn."""
-        if road not in ROADS:
+        if evaluation not in EVALUATIONS:
             return PLAIN
-        energy = LabelEnergy(self.classifiers[road], tuple((index,) for index in range(10)))
-        return gradient_chain(energy, road, gamma, **options)
+        energy = LabelEnergy(self.classifiers[evaluation], tuple((index,) for index in range(10)))
+        return gradient_chain(energy, evaluation, gamma, **options)
 
     def sample(self, row: Row, batch: int, seed: int, **options) -> Tensor:  # -> [batch, 3, 32, 32]
         """Samples through the node."""
         from ...nodes.sampling import GGGuidedSampler
 
-        positive, cfg = (self.label, row.gamma) if row.road == CFG else (self.null, 1.0)
+        positive, cfg = (self.label, row.gamma) if row.evaluation == CFG else (self.null, 1.0)
         latent = {"samples": torch.zeros(batch, 3, 32, 32)}
         settings = (self.model, seed, row.steps, cfg, row.sampler, "karras", positive, self.null, latent)
-        chain = self.chain(row.road, row.gamma, **options)
+        chain = self.chain(row.evaluation, row.gamma, **options)
         return GGGuidedSampler.execute(*settings, guidance=chain, capture="numbers").result[0]["samples"]
 
     def measured(self, pixels: Tensor) -> dict[str, float]:  # [N, 32, 32, 3] uint8, labels cycle
@@ -147,7 +149,7 @@ def line_of(row: Row, numbers: dict[str, float]) -> str:
     """One line of the printed table."""
     scale = "" if row.scale is None else f"{row.scale:.2f}"
     return (
-        f"{row.road:14} {row.gamma:6g} {scale:>5} {row.sampler:16} {row.steps:3} {numbers['accuracy']:8.4f} "
+        f"{row.evaluation:14} {row.gamma:6g} {scale:>5} {row.sampler:16} {row.steps:3} {numbers['accuracy']:8.4f} "
         f"({numbers['low']:.3f}..{numbers['high']:.3f}) {numbers['frechet']:8.3f} {numbers['classwise']:8.2f} "
         f"{numbers['diversity']:7.3f}"
     )
@@ -156,7 +158,10 @@ def line_of(row: Row, numbers: dict[str, float]) -> str:
 def table(demo: Demo, rows: tuple[Row, ...], samples: int) -> list[tuple[Row, dict[str, float]]]:
     """Every row with its numbers, printed."""
     print(f"{samples} samples a row, labels in turn, seeds {SEED}, {SEED + BATCH}, ..., fp32, karras", flush=True)
-    print(f"{'road':14}  gamma scale {'sampler':16} steps accuracy (95 %)    frechet classwise diversity", flush=True)
+    print(
+        f"{'evaluation':14}  gamma scale {'sampler':16} steps accuracy (95 %)    frechet classwise diversity",
+        flush=True,
+    )
     found = []
     for row in rows:
         numbers = demo.measured(kept_pixels(demo, row, samples))

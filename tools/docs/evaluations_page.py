@@ -11,7 +11,7 @@ from ..bench.transformers_versions import answered
 from ..markdown import between, bullets, page, table
 from ..places import ROOT
 from .evaluation_costs import ABOUT, MEMORY, TIMES, file_of
-from .evaluations import BATCH, CFG, ROADS, SEED, Row
+from .evaluations import BATCH, CFG, EVALUATIONS, SEED, Row
 
 PAGE = ROOT / "docs" / "classifier-guidance.md"
 RETURN_AT = "131072"  # bytes above which the second measurement's allocator gives memory back at once
@@ -23,12 +23,12 @@ Written by `python3 dev.py bench classifier_guidance`; every number is from that
 `.cache/classifier-guidance` (`--again` measures anew). {samples:,} samples a row, seeds {seed}, {next}, ... for every
 {batch} of them, labels in turn, fp32, `karras`.
 
-The demo denoiser is asked **without a label**. `pocket-noisy-1` (noisy x_t) or `pocket-clean-1` (x0 roads), which it
-never saw, says where to go. Pictures are rounded to 8 bits and judged by `pocket-judge-1`, another network that never
-guides. **accuracy**: the judge's first choice is the wanted label; 95 % interval. **Frechet**: distance of the judge's
-features to those of all 2,500 validation pictures; it falls with the number of samples, so compare equal numbers only.
-**class-wise**: the same within labels. **diversity**: mean distance of two pictures of a label. \u03b3 is the formula's
-factor, **scale** the node's widget: \u03b3 in the road's own unit.
+The demo denoiser is asked **without a label**. `pocket-noisy-1` (noisy x_t) or `pocket-clean-1` (both x0 evaluations),
+which it never saw, says where to go. Pictures are rounded to 8 bits and judged by `pocket-judge-1`, another network
+that never guides. **accuracy**: the judge's first choice is the wanted label; 95 % interval. **Frechet**: distance of
+the judge's features to those of all 2,500 validation pictures; it falls with the number of samples, so compare equal
+numbers only. **class-wise**: the same within labels. **diversity**: mean distance of two pictures of a label. \u03b3
+is the formula's factor, **scale** the node's widget: \u03b3 in the evaluation's own unit.
 """
 EQUAL = """## The same accuracy by classifier-free guidance
 
@@ -38,22 +38,23 @@ sides.
 """
 DEFAULTS = """## Defaults
 
-The node's default scale is {default:g} on every road. That is \u03b3 = {gammas}:
-twice the unit of each road ({units}). On the x0 roads that row is close to the best of its sweep in accuracy and in
+The node's default scale is {default:g} for every evaluation. That is \u03b3 = {gammas}:
+twice the unit of each ({units}). For both x0 evaluations that row is close to the best of its sweep in accuracy and in
 Frechet distance at once. On noisy x_t a larger \u03b3 still gains both on this small model and takes variety; at 2
-the road obeys as CFG does at 2.
+it obeys as CFG does at 2.
 
-With exact models \u03b3 = 1 on noisy x_t is Bayes, and \u03b3 = 1 on the x0 roads is **not**: the energy is asked
-at the mean of what the noise leaves open. In the exact toy of `tools/fixtures/exact_toy.py` (four dimensions, Heun,
-80 steps; held by `tests/guidance/test_toy.py`) \u03b3 = 1 on noisy x_t reaches the wanted class in .903 of the samples,
-as true samples do (.903); with and without backprop it is .999 and 1.000. The Frechet distances are 0.0003, 0.419 and
-0.432: too sure, and too narrow. There \u03b3 of 0.3 to 0.5 is right for the x0 roads (`docs/exact-toy.md`). A network's
-classifier saturates and needs far more, so the defaults come from these tables and not from the formula.
+With exact models \u03b3 = 1 on noisy x_t is Bayes, and \u03b3 = 1 with x0 alone or x0 + backprop is **not**: the
+energy is asked at the mean of what the noise leaves open. In the exact toy of `tools/fixtures/exact_toy.py` (four
+dimensions, Heun, 80 steps; held by `tests/guidance/test_toy.py`) \u03b3 = 1 on noisy x_t reaches the wanted class in
+.903 of the samples, as true samples do (.903); with and without backprop it is .999 and 1.000. The Frechet distances
+are 0.0003, 0.419 and 0.432: too sure, and too narrow. There \u03b3 of 0.3 to 0.5 is right for these two
+(`docs/exact-toy.md`). A network's classifier saturates and needs far more, so the defaults come from these tables and
+not from the formula.
 """
 TIME = """## Time
 
-Milliseconds of one evaluation on one CPU core, fp32, the fastest of many; runs with and without guidance take turns.
-**classifier**: its own forward and backward, measured apart. **without it**: what the road adds to a plain evaluation
+Milliseconds of one prediction on one CPU core, fp32, the fastest of many; runs with and without guidance take turns.
+**classifier**: its own forward and backward, measured apart. **without it**: what guidance adds to a plain prediction
 but for the classifier.
 """
 MEMORY_WORDS = """## Memory
@@ -84,7 +85,7 @@ class Found(NamedTuple):
 def page_of(found: Found) -> str:
     """The whole page."""
     facts = {"samples": found.samples, "seed": SEED, "next": SEED + BATCH, "batch": BATCH}
-    gammas = ", ".join(f"{DEFAULT * unit:g} ({road})" for road, unit in UNITS.items())
+    gammas = ", ".join(f"{DEFAULT * unit:g} ({evaluation})" for evaluation, unit in UNITS.items())
     units = {"gammas": gammas, "units": ", ".join(f"{unit:g}" for unit in UNITS.values())}
     return page(
         OPENING.format(**facts),
@@ -111,21 +112,23 @@ def reached(rows: Rows) -> str:
         scale = "" if row.scale is None else f"{row.scale:g}"
         accuracy = between(n["accuracy"], n["low"], n["high"])
         distances = [f"{n['frechet']:.2f}", f"{n['classwise']:.2f}", f"{n['diversity']:.3f}"]
-        cells.append([row.road, f"{row.gamma:g}", scale, row.sampler, str(row.steps), accuracy, *distances])
+        cells.append([row.evaluation, f"{row.gamma:g}", scale, row.sampler, str(row.steps), accuracy, *distances])
     names = ["accuracy", "Frechet", "class-wise", "diversity"]
-    return table(["road", "\u03b3", "scale", "sampler", "steps", *names], cells)
+    return table(["evaluation", "\u03b3", "scale", "sampler", "steps", *names], cells)
 
 
 def equal(rows: Rows) -> str:
-    """For the default of every road: the gamma at which CFG is as accurate, and what it has there."""
-    free = sorted(((n["accuracy"], row.gamma, n) for row, n in rows if row.road == CFG), key=lambda one: one[1])
+    """For the default of every evaluation: the gamma at which CFG is as accurate, and what it has there."""
+    free = sorted(((n["accuracy"], row.gamma, n) for row, n in rows if row.evaluation == CFG), key=lambda one: one[1])
     cells = []
     for row, n in rows:
-        if row.road not in ROADS or row.scale != DEFAULT or row.sampler != "euler_ancestral":
+        if row.evaluation not in EVALUATIONS or row.scale != DEFAULT or row.sampler != "euler_ancestral":
             continue
-        ours = [f"{row.road}, \u03b3 {row.gamma:g}, {row.steps} steps", f"{n['accuracy']:.3f}", *pair(n)]
+        ours = [f"{row.evaluation}, \u03b3 {row.gamma:g}, {row.steps} steps", f"{n['accuracy']:.3f}", *pair(n)]
         cells.append([*ours, *as_accurate(free, n["accuracy"])])
-    return table(["road", "accuracy", "Frechet", "diversity", "CFG at \u03b3", "its Frechet", "its diversity"], cells)
+    return table(
+        ["evaluation", "accuracy", "Frechet", "diversity", "CFG at \u03b3", "its Frechet", "its diversity"], cells
+    )
 
 
 def as_accurate(free: list[tuple[float, float, dict[str, float]]], accuracy: float) -> list[str]:
@@ -151,23 +154,25 @@ def measured(*what) -> dict[str, float]:
 def times() -> str:
     """Plain, guided, classifier, and the ratios."""
     cells = []
-    for model, road, batch in TIMES:
-        n = measured("time", model, road, batch)
+    for model, evaluation, batch in TIMES:
+        n = measured("time", model, evaluation, batch)
         plain, guided, alone = n["plain"], n["guided"], n["classifier"]
         ratios = [f"**{guided / plain:.2f}**", f"{(guided - alone) / plain:.2f}"]
-        cells.append([model, road, str(batch), f"{plain:.1f}", f"{guided:.1f}", f"{alone:.1f}", *ratios])
-    return table(["model", "road", "batch", "plain", "guided", "classifier", "guided / plain", "without it"], cells)
+        cells.append([model, evaluation, str(batch), f"{plain:.1f}", f"{guided:.1f}", f"{alone:.1f}", *ratios])
+    return table(
+        ["model", "evaluation", "batch", "plain", "guided", "classifier", "guided / plain", "without it"], cells
+    )
 
 
 def memory() -> str:
     """Estimate and measurement."""
     cells = []
-    for model, road, batch in MEMORY:
-        heap = measured("memory", model, road, batch)["measured"]
-        n = measured("memory", model, road, batch, RETURN_AT)
+    for model, evaluation, batch in MEMORY:
+        heap = measured("memory", model, evaluation, batch)["measured"]
+        n = measured("memory", model, evaluation, batch, RETURN_AT)
         expected, real = n["estimated"], n["measured"]
-        cells.append([model, road, f"{expected:.0f}", f"{real:.0f}", f"{expected / real:.2f}", f"{heap:.0f}"])
-    return table(["model", "road", "estimate", "measured", "estimate / measured", "as it comes"], cells)
+        cells.append([model, evaluation, f"{expected:.0f}", f"{real:.0f}", f"{expected / real:.2f}", f"{heap:.0f}"])
+    return table(["model", "evaluation", "estimate", "measured", "estimate / measured", "as it comes"], cells)
 
 
 def versions() -> str:

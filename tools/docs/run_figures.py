@@ -73,7 +73,7 @@ def file_of(word: str) -> Path:
 
 
 def draw_words(client: Client, words: Sequence[str]) -> None:
-    """Run once on each road that is needed, draw the figures of all words, and keep them in docs/figures."""
+    """Run each source that is needed once, draw the figures of all words, and keep them in docs/figures."""
     for source in (FREE, BY_GRADIENT):
         mine = [word for word in words if (word in BY_CLASSIFIER) == (source is BY_GRADIENT)]
         if mine:

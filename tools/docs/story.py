@@ -274,8 +274,8 @@ TABLES = {
         Column("spread", "spread of the samples", "{:.2f}"),
         Column("wanted_spread", "of the density", "{:.2f}"),
     ),
-    "roads": (
-        Column("road", "road", "{}"),
+    "methods": (
+        Column("method", "method", "{}"),
         Column("claimed", "its own classifier says so", "{:.0%}"),
         Column("judged", "the judge says so", "{:.0%}"),
         Column("fooled", "one is sure, the other denies it", "{:.0%}"),

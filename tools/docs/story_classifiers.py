@@ -22,7 +22,7 @@ from ..host.client import Client, Job
 from .run_figures import BY_GRADIENT, FIGURES, saved_trace, upstream, write
 
 CANVAS, FOOLED = "3", "63"  # node ids of the template: the canvas, and the figure that shows a classifier fooled
-ROADS = {"CFG": ("20", "21"), "noise-aware": ("31", "32"), "x0 + backprop": ("41", "42"), "x0": ("51", "52")}
+METHODS = {"CFG": ("20", "21"), "noise-aware": ("31", "32"), "x0 + backprop": ("41", "42"), "x0": ("51", "52")}
 COLOURS = {"a colour alone": "80", "a robot, and a colour": "86"}
 NAMES = ("red", "green", "blue", "yellow")
 JUDGE, GUIDE = f"{LOG_PROB}watch", f"{LOG_PROB}gradient"
@@ -38,49 +38,49 @@ def rounded(value: float) -> float:
 
 
 def classifier_half(client: Client) -> dict:
-    """Draw the roads, the colours and the fooled classifier; returns all numbers of this half."""
+    """Draw the methods, the colours and the fooled classifier; returns all numbers of this half."""
     job = shown_run(client)
     labels = saved_trace(client, job, "CFG").header["labels"]
     write(FIGURES / "story-judge.png", client.file(job.outputs[FOOLED]["images"][0]))
-    roads = [pictures(client, job, f"{name} pictures") for name in ROADS]
+    methods = [pictures(client, job, f"{name} pictures") for name in METHODS]
     rows = ["CFG", "noise-aware classifier", "x\u0302\u2080 + backprop", "x\u0302\u2080 without"]
-    draw_sheet("four-roads", "The same noise, four roads to a label", (roads, rows), labels)
+    draw_sheet("four-roads", "The same noise, four roads to a label", (methods, rows), labels)
     coloured = [pictures(client, job, name) for name in COLOURS]
     draw_sheet("colours", "Colours that nobody taught", (coloured, list(COLOURS)), NAMES * 2)
-    counts = {f"right_{k}": int(judged(shown, labels).sum()) for k, shown in enumerate(roads)}
+    counts = {f"right_{k}": int(judged(shown, labels).sum()) for k, shown in enumerate(methods)}
     fooled = saved_trace(client, job, "x0").steps
     planet = {name: math.exp(float(fooled[key][-1, PLANET])) for name, key in (("guide", GUIDE), ("judge", JUDGE))}
     step = step_numbers(saved_trace(client, job, "noise-aware"))
     many = many_runs(client)
     facts = {f"planet_{name}": rounded(value) for name, value in planet.items()}
-    return counts | facts | step | road_numbers(many) | agreement_numbers(many["noise-aware"]) | exact_numbers()
+    return counts | facts | step | method_numbers(many) | agreement_numbers(many["noise-aware"]) | exact_numbers()
 
 
 def shown_run(client: Client) -> Job:
-    """The template's runs, with the pictures and the trace of every road."""
+    """The template's runs, with the pictures and the trace of every method."""
     template = BY_GRADIENT.template
-    graph = upstream(template, [FOOLED, *(decode for _, decode in ROADS.values()), *COLOURS.values()])
+    graph = upstream(template, [FOOLED, *(decode for _, decode in METHODS.values()), *COLOURS.values()])
     graph[FOOLED] = template[FOOLED] | {"inputs": template[FOOLED]["inputs"] | {"save": "png"}}
-    shown = {f"{name} pictures": decode for name, (_, decode) in ROADS.items()} | COLOURS
+    shown = {f"{name} pictures": decode for name, (_, decode) in METHODS.items()} | COLOURS
     for name, decode in shown.items():
         graph[name] = {"class_type": "PreviewImage", "inputs": {"images": [decode, 0]}}
     return client.run(graph | traces())
 
 
 def traces() -> dict:
-    """Nodes that save the trace of every road, each under the name of its road."""
-    return {name: saver(sampler) for name, (sampler, _) in ROADS.items()}
+    """Nodes that save the trace of every method, each under the name of its method."""
+    return {name: saver(sampler) for name, (sampler, _) in METHODS.items()}
 
 
 def saver(sampler: str) -> dict:
     """A node that saves the trace of a sampler."""
-    return {"class_type": "GGSaveTrace", "inputs": {"trace": [sampler, 2], "filename_prefix": f"road-{sampler}"}}
+    return {"class_type": "GGSaveTrace", "inputs": {"trace": [sampler, 2], "filename_prefix": f"method-{sampler}"}}
 
 
 def many_runs(client: Client) -> dict[str, Trace]:
-    """The same roads with many samples, as numbers only; a job each, so that none of them takes long."""
+    """The same methods with many samples, as numbers only; a job each, so that none of them takes long."""
     found = {}
-    for name, (sampler, _) in ROADS.items():
+    for name, (sampler, _) in METHODS.items():
         graph = upstream(BY_GRADIENT.template, [sampler])
         graph[CANVAS] = graph[CANVAS] | {"inputs": graph[CANVAS]["inputs"] | {"batch_size": MANY}}
         graph[sampler] = graph[sampler] | {"inputs": graph[sampler]["inputs"] | {"capture": "numbers"}}
@@ -112,22 +112,22 @@ def step_numbers(trace: Trace) -> dict:
     return {name: rounded(value) for name, value in (found | {"g_share": share}).items()}
 
 
-def road_numbers(many: dict[str, Trace]) -> dict:
-    """How often each road arrives, and how often its own classifier is convinced alone."""
+def method_numbers(many: dict[str, Trace]) -> dict:
+    """How often each method arrives, and how often its own classifier is convinced alone."""
     sure = {
         name: {key: trace.steps[key][-1].exp() for key in (JUDGE, GUIDE) if key in trace.steps}
         for name, trace in many.items()
     }
-    rows = [road_row(name, ends[GUIDE], ends[JUDGE]) for name, ends in sure.items() if GUIDE in ends]
+    rows = [method_row(name, ends[GUIDE], ends[JUDGE]) for name, ends in sure.items() if GUIDE in ends]
     free = float((sure["CFG"][JUDGE] > 0.5).double().mean())
-    return {"roads": rows, "roads_cfg": rounded(free), "roads_samples": MANY}
+    return {"methods": rows, "methods_cfg": rounded(free), "methods_samples": MANY}
 
 
-def road_row(name: str, guide: Tensor, judge: Tensor) -> dict:
+def method_row(name: str, guide: Tensor, judge: Tensor) -> dict:
     """One line of the table, from what both say of the ends [samples]."""
     fooled = (guide > SURE) & (judge < UNSURE)
     shares = {"judged": judge > 0.5, "claimed": guide > 0.5, "fooled": fooled}
-    return {"road": name} | {key: rounded(float(found.double().mean())) for key, found in shares.items()}
+    return {"method": name} | {key: rounded(float(found.double().mean())) for key, found in shares.items()}
 
 
 def agreement_numbers(trace: Trace) -> dict:
