@@ -68,6 +68,6 @@ def pytest_configure(config):
 
 hypothesis.settings.register_profile("busy machine", deadline=None)  # how long an example takes says nothing here
 hypothesis.settings.load_profile("busy machine")
-pytest.register_assert_rewrite(f"{PACK}.tests.oracles")
+pytest.register_assert_rewrite(f"{PACK}.tests")
 name_the_pack()
 order_the_path()
