@@ -7,9 +7,8 @@ from guidance_geometry.guidance.chain import PLAIN
 from guidance_geometry.tests.tiny_families import CONFIGS, control_net, family, latent, text
 from guidance_geometry.trace.checks import check
 
-from .test_bits import guided, host_nodes, ksampler
-from .test_guidance_patch import patched
-from .test_guided_run import Away, Counter, Doubling
+from .chains import Away, Doubling, patched
+from .runs import Counter, guided, host_nodes, ksampler
 
 STEPS = {"steps": 3, "scheduler": "simple"}
 FLOW = ("SD3", "Flux", "WAN21_T2V")
