@@ -1,6 +1,3 @@
-import importlib.util
-import sys
-
 import pytest
 import torch
 
@@ -9,20 +6,8 @@ from guidance_geometry.tests.traces import exact_trace
 
 
 @pytest.fixture(scope="session", autouse=True)
-def host():
-    """Skip when there is no host; otherwise fix its device before anything else of it is imported."""
-    if importlib.util.find_spec("comfy") is None:
-        pytest.skip("no ComfyUI host: run `python3 dev.py test`, or set COMFYUI_PATH")
-    from comfy import options
-
-    options.enable_args_parsing(False)
-    from comfy import cli_args
-
-    cli_args.args.cpu = not torch.cuda.is_available()
-    sys.argv = sys.argv[:1]
-    import comfy.model_management
-
-    return comfy
+def in_the_host(host):
+    """Every test of this room has the host beside it."""
 
 
 @pytest.fixture(autouse=True)

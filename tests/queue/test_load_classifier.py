@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from guidance_geometry.tests.classifiers.test_reading import ARCHIVES, Payload
+from guidance_geometry.tests.programs import ARCHIVES, Payload
 from guidance_geometry.tools.host.client import JobError, RefusedError
 
 

@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pytest
 
-from guidance_geometry.tests.queue.prompts import HOST
 from guidance_geometry.tools.fuzz import verdicts
 from guidance_geometry.tools.fuzz.campaign import Campaign
 from guidance_geometry.tools.fuzz.cases import Case, read_case
@@ -16,6 +15,7 @@ from guidance_geometry.tools.fuzz.graphs import seeds
 from guidance_geometry.tools.fuzz.run import campaign_on, fuzz
 from guidance_geometry.tools.fuzz.verdicts import Judge
 from guidance_geometry.tools.fuzz.watched import Limits, watched
+from guidance_geometry.tools.places import HOST
 
 pytestmark = [
     pytest.mark.slow,
