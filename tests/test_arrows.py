@@ -32,7 +32,17 @@ HOST = {
 LAZY = {"matplotlib", "PIL", "torchvision", "transformers", "kornia"}  # never at module level: start-up time
 FILES = [file for room in ALLOWED for file in sorted((ROOT / room).rglob("*.py"))]
 TOOLS, TESTS = (sorted((ROOT / folder).rglob("*.py")) for folder in ("tools", "tests"))
-TOOLS_OF = {"queue": {"fixtures", "host", "templates"}}  # what tests of a room may import of tools/; others: fixtures
+TOOLS_OF = {  # what a room of tools/ may import of tools/ beside what stands at its top
+    "": {"fixtures", "host"},
+    "fixtures": set(),
+    "host": set(),
+    "train": set(),
+    "templates": {"host"},
+    "fuzz": {"fixtures", "host", "templates"},
+    "docs": {"fixtures", "host", "templates", "train"},
+    "bench": {"fixtures", "host", "templates", "train", "docs", "fuzz"},
+}
+TESTED = {"queue": {"fixtures", "host", "templates"}, "tools": {*TOOLS_OF}}  # the same of tests; others: fixtures
 
 
 def imported(node: ast.AST, file: Path) -> list[tuple[str, ...]]:
@@ -180,8 +190,8 @@ def room_of(path: tuple[str, ...]) -> str:
 def strays(source: str, file: Path) -> list[str]:
     """Imports of a test or a tool that lead where they may not.
 
-    A tool imports no test. A test imports no other, nothing of another room of tests, and of tools only the fixtures
-    and what its room is there to test.
+    A tool imports no test, and of other tools what its room may. A test imports no other, nothing of another room of
+    tests, and of tools only the fixtures and what its room is there to test.
     """
     here = file.relative_to(ROOT).parts
     room, found = room_of(here), []
@@ -190,8 +200,8 @@ def strays(source: str, file: Path) -> list[str]:
             shared = here[0] == "tests" and room_of(target) in ("", room)
             right = shared and not any(part.startswith("test_") for part in target)
         else:
-            may = TOOLS_OF.get(room, {"fixtures"})
-            right = target[0] != "tools" or here[0] == "tools" or room == "tools" or room_of(target) in may
+            may = TESTED.get(room, {"fixtures"}) if here[0] == "tests" else {"", room, *TOOLS_OF[room]}
+            right = target[0] != "tools" or room_of(target) in may
         found += [] if right else [f"{'/'.join(here)} imports {'.'.join(target)}"]
     return found
 
@@ -215,6 +225,8 @@ def test_tests_and_tools_keep_to_their_arrows(file):
         ("tests/test_a.py", "from guidance_geometry.tools import markdown", False),
         ("tools/bench/a.py", "from ...tests import traces", False),
         ("tools/bench/a.py", "from ..docs.story import page_of", True),
+        ("tools/docs/a.py", "from ..bench.rules import main", False),
+        ("tools/host/a.py", "from .. import places", True),
     ],
 )
 def test_an_arrow_of_tests_and_tools_is_judged(place, line, right):

@@ -87,7 +87,7 @@ def main() -> int:
         rows = [table(demo, rows, count) for rows, count in ((TABLE, given.samples), (SWEEP, given.sweep))]
     costs(given.host)
     versions()
-    found = Found(given.samples, given.sweep, *rows)
+    found = Found(given.samples, given.sweep, *rows, answered())
     write(given.page, page_of(found))
     best = {
         evaluation: max(numbers["accuracy"] for row, numbers in rows[0] if row.evaluation == evaluation)

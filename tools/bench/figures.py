@@ -17,9 +17,10 @@ from types import SimpleNamespace
 import torch
 
 from ...figures.film import MOVIES
+from ..fixtures.timing import seconds
 from ..host.inside import enter_host
 from ..places import HOST
-from .sampler_overhead import samplers, seconds
+from .sampler_overhead import samplers
 
 STILL_SECONDS, MOVIE_SECONDS, MOVIE_BYTES = 1.0, 10.0, 3_000_000
 

@@ -20,9 +20,9 @@ import torch
 from ...guidance.chain import PLAIN, Chain
 from ...guidance.predictions import Predictions
 from ...guidance.run import Run
+from ..fixtures.timing import keep_freed_memory, seconds
 from ..host.inside import enter_host
 from ..places import HOST
-from .sampler_overhead import keep_freed_memory, seconds
 
 RULES = ("GGClassifierFree", "GGTangential", "GGAdaptiveProjected", "GGFrequencyBands", "GGRescale")
 SHARE, MILLISECONDS = 1.03, 5.0

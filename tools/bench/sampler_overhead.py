@@ -9,15 +9,14 @@ giving it back and fetching it again, as the C library does by chance, differs b
 from __future__ import annotations
 
 import argparse
-import os
 import statistics
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 
 import torch
 
+from ..fixtures.timing import keep_freed_memory, seconds
 from ..host.inside import enter_host
 from ..places import HOST
 
@@ -44,13 +43,6 @@ def samplers(steps: int, batch: int, size: int) -> tuple[Callable, Callable]:
     )
 
 
-def seconds(run: Callable) -> float:
-    """Wall time of one call."""
-    start = time.perf_counter()
-    run()
-    return time.perf_counter() - start
-
-
 def paired(plain: Callable, traced: Callable, capture: str, pairs: int) -> tuple[list[float], list[float]]:
     """Seconds of plain and of traced runs, in pairs whose order alternates."""
     times = ([], [])
@@ -59,13 +51,6 @@ def paired(plain: Callable, traced: Callable, capture: str, pairs: int) -> tuple
         for which in (0, 1) if i % 2 == 0 else (1, 0):
             times[which].append(seconds(runs[which]))
     return times
-
-
-def keep_freed_memory() -> None:
-    """Start this process again with an allocator that gives nothing back, where the C library is glibc."""
-    wanted = {f"MALLOC_{name}_THRESHOLD_": str(1 << 32) for name in ("TRIM", "MMAP")}
-    if sys.platform == "linux" and not wanted.items() <= os.environ.items():
-        os.execve(sys.executable, [sys.executable, *sys.orig_argv[1:]], os.environ | wanted)
 
 
 def main() -> int:

@@ -25,7 +25,7 @@ import torch
 from ...files.writing import write_atomically
 from ...guidance.energies.protocol import CLEAN, At, LabelEnergy
 from ...guidance.gradients.estimators import gradient_of
-from ..bench.sampler_overhead import seconds
+from ..fixtures.timing import seconds
 from ..host.inside import enter_host
 from ..places import HOST
 from .evaluations import BACKPROP, CLEAN_X0, EVALUATIONS, KEPT, NOISY, gradient_chain

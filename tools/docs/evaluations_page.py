@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 from itertools import pairwise
+from pathlib import Path
 from typing import NamedTuple
 
 from ...guidance.gradients.term import UNITS
-from ..bench.transformers_versions import answered
 from ..markdown import between, bullets, page, table
 from ..places import ROOT
 from .evaluation_costs import ABOUT, MEMORY, TIMES, file_of
@@ -74,12 +74,13 @@ transformers_versions`): the largest difference of what the loaded guides say, a
 
 
 class Found(NamedTuple):
-    """What was measured: samples of a row of the table and of the sweep, and their rows."""
+    """What was measured: samples of a row of the table and of the sweep, their rows, and files of other versions."""
 
     samples: int
     sweep: int
     rows: Rows
     swept: Rows
+    answers: list[Path]
 
 
 def page_of(found: Found) -> str:
@@ -101,7 +102,7 @@ def page_of(found: Found) -> str:
         MEMORY_WORDS,
         memory(),
         VERSIONS,
-        versions(),
+        versions(found.answers),
     )
 
 
@@ -175,8 +176,8 @@ def memory() -> str:
     return table(["model", "evaluation", "estimate", "measured", "estimate / measured", "as it comes"], cells)
 
 
-def versions() -> str:
+def versions(answers: list[Path]) -> str:
     """Families, who saved and who read them, and how far apart the answers are."""
-    found = [row for file in answered() for row in json.loads(file.read_text(encoding="utf-8"))["rows"]]
+    found = [row for file in answers for row in json.loads(file.read_text(encoding="utf-8"))["rows"]]
     cells = [[kind, saved, read, f"{apart:.0e}", f"{most:.2f}"] for kind, saved, read, apart, most in found]
     return table(["family", "saved by", "read by", "difference", "largest"], cells)
