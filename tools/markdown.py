@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from pathlib import Path
 
 from .places import ROOT
@@ -16,10 +16,10 @@ def page(*blocks: str) -> str:
     return "\n\n".join(block.strip("\n") for block in blocks if block) + "\n"
 
 
-def table(head: Sequence[object], rows: Iterable[Iterable[object]]) -> str:
-    """Rows of cells under a head."""
-    names, *lines = (f"| {' | '.join(map(str, cells))} |" for cells in (head, *rows))
-    return "\n".join([names, "|---" * len(head) + "|", *lines])
+def table(head: str, rows: Iterable[Iterable[object]]) -> str:
+    """Rows of cells under a head.  head: names with " | " between them"""
+    lines = [f"| {' | '.join(map(str, cells))} |" for cells in rows]
+    return "\n".join([f"| {head} |", "|---" * (head.count(" | ") + 1) + "|", *lines])
 
 
 def bullets(lines: Iterable[str]) -> str:

@@ -4,7 +4,7 @@ from guidance_geometry.tools.markdown import bullets, page, put_section, table
 
 
 def test_a_table_has_a_head_a_rule_and_its_rows():
-    assert table(["a", "b"], [[1, "2"]]) == "| a | b |\n|---|---|\n| 1 | 2 |"
+    assert table("a | b", [[1, "2"]]) == "| a | b |\n|---|---|\n| 1 | 2 |"
 
 
 def test_blocks_stand_apart_and_an_empty_one_leaves_nothing():

@@ -30,13 +30,9 @@ REACHED = {"noisy x_t": 0.95, "x0 + backprop": 0.85, "x0": 0.90}  # accuracy tha
 
 
 def sampled(demo: Demo, samples: int, sweep: int, until: float) -> bool:
-    """Make what is not kept yet, the evaluations first; whether all of it is there."""
-    evaluations, free = ([row for row in TABLE if (row.evaluation == CFG) is kind] for kind in (False, True))
-    wanted = [
-        *((row, samples) for row in evaluations),
-        *((row, sweep) for row in SWEEP),
-        *((row, samples) for row in free),
-    ]
+    """Make what is not kept yet, those by gradients first; whether all of it is there."""
+    guided, free = ([row for row in TABLE if (row.evaluation == CFG) is kind] for kind in (False, True))
+    wanted = [*((row, samples) for row in guided), *((row, sweep) for row in SWEEP), *((row, samples) for row in free)]
     return all(kept_pixels(demo, row, count, until) is not None for row, count in wanted)
 
 
@@ -62,7 +58,7 @@ def versions() -> None:
 
 
 def main() -> int:
-    """Measure, print and write the page; fail where a evaluation misses what the project promises of it."""
+    """Measure, print and write the page; fail where an evaluation misses what the project promises of it."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--host", type=Path, default=HOST)
     parser.add_argument("--samples", type=int, default=2000, help="of a row of the table (default 2000)")
@@ -89,11 +85,8 @@ def main() -> int:
     versions()
     found = Found(given.samples, given.sweep, *rows, answered())
     write(given.page, page_of(found))
-    best = {
-        evaluation: max(numbers["accuracy"] for row, numbers in rows[0] if row.evaluation == evaluation)
-        for evaluation in REACHED
-    }
-    return int(any(best[evaluation] < least for evaluation, least in REACHED.items()))
+    best = {way: max(numbers["accuracy"] for row, numbers in rows[0] if row.evaluation == way) for way in REACHED}
+    return int(any(best[way] < least for way, least in REACHED.items()))
 
 
 if __name__ == "__main__":

@@ -79,7 +79,7 @@ def scales(count: int) -> str:
             [NAMES[evaluation], f"{gamma:g}", *cells(numbers(samples(toy.heun, evaluation, gamma, HEUN, count)))]
         )
         print(*rows[-1], flush=True)
-    return table(["evaluation", "\u03b3", *COLUMNS.values()], rows)
+    return table(f"evaluation | \u03b3 | {' | '.join(COLUMNS.values())}", rows)
 
 
 def steps(count: int) -> str:
@@ -91,7 +91,7 @@ def steps(count: int) -> str:
             shown = [" / ".join(f"{n[name]:.3f}" for name in ("acc", "p", "spread")) for n in found]
             rows.append([solver.__name__, NAMES[evaluation], *shown])
             print(*rows[-1], flush=True)
-    return table(["solver", "evaluation", *STEPS], rows)
+    return table(f"solver | evaluation | {' | '.join(map(str, STEPS))}", rows)
 
 
 def bayes(kind: str, alpha: float, sigma: float) -> float:
@@ -116,7 +116,7 @@ def identities() -> str:
     kinds = ("epsilon", "v", "edm", "flow", "x0")
     rows = [[f"noisy x_t, {kind}", f"{max(bayes(kind, *at) for at in LEVELS):.0e}"] for kind in kinds]
     rows.append(["Jacobian", f"{max(jacobian(*at) for at in LEVELS):.0e}"])
-    return table(["what", "error"], rows)
+    return table("what | error", rows)
 
 
 def main() -> int:

@@ -214,7 +214,7 @@ def both_renderers(browser, name: str, options: argparse.Namespace) -> dict[str,
 def section(title: str, rows: list[Row]) -> str:
     """A table in Markdown; what does not keep its limit stands out."""
     cells = [[row.name, row.values, "holds" if row.kept else "**does not hold**"] for row in rows]
-    return markdown.page(f"## Front end {title}", markdown.table(["what", "measured", "limit"], cells))
+    return markdown.page(f"## Front end {title}", markdown.table("what | measured | limit", cells))
 
 
 def page_of(found: dict[str, list[Row]], version: str, options: argparse.Namespace) -> str:

@@ -17,6 +17,7 @@ from ...figures.palette import THEMES, Theme
 from .. import markdown
 from ..places import ROOT
 from .economy_rows import FAMILIES, FULL, PRESET, PROBE, Row
+from .run_figures import write_pixels
 
 NUMBERS, PAGE = ROOT / "docs" / "economy.json", ROOT / "docs" / "economy.md"
 FIGURE = ROOT / "docs" / "figures" / "economy.png"
@@ -150,7 +151,7 @@ def named(rows: Sequence[Row], chain: str) -> Row:
 
 def table(rows: Sequence[Row]) -> str:
     """The rows in Markdown."""
-    head = ["chain", "passes", "one sample alone", "judge agrees", "Frechet", "class-wise Frechet", "apart"]
+    head = "chain | passes | one sample alone | judge agrees | Frechet | class-wise Frechet | apart"
     return markdown.table(head, [cells(row) for row in rows])
 
 
@@ -197,15 +198,7 @@ def page(rows: Sequence[Row]) -> str:
 
 def write(rows: Sequence[Row]) -> None:
     """The page and its figure."""
-    from io import BytesIO
-
-    from PIL import Image
-
-    from .run_figures import write as write_picture
-
-    out = BytesIO()
-    Image.fromarray(draw_economy(rows).png()).save(out, "PNG")
-    write_picture(FIGURE, out.getvalue())
+    write_pixels(FIGURE, draw_economy(rows).png())
     markdown.write(PAGE, page(rows))
 
 

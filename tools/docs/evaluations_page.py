@@ -64,8 +64,6 @@ node reckons before the first step, from rehearsals with one sample and with two
 mark, with an allocator that gives back at once what is freed. **as it comes**: with glibc's own, which keeps pieces:
 the node leaves a fifth of the free memory to that.
 """
-
-
 VERSIONS = """## Classifiers of the transformers library
 
 Tiny networks of every family that is read, saved by one major version and read by the other (`python3 dev.py bench
@@ -107,15 +105,14 @@ def page_of(found: Found) -> str:
 
 
 def reached(rows: Rows) -> str:
-    """Roads, scales and what they reach."""
+    """Evaluations, scales and what they reach."""
     cells = []
     for row, n in rows:
         scale = "" if row.scale is None else f"{row.scale:g}"
         accuracy = between(n["accuracy"], n["low"], n["high"])
         distances = [f"{n['frechet']:.2f}", f"{n['classwise']:.2f}", f"{n['diversity']:.3f}"]
-        cells.append([row.evaluation, f"{row.gamma:g}", scale, row.sampler, str(row.steps), accuracy, *distances])
-    names = ["accuracy", "Frechet", "class-wise", "diversity"]
-    return table(["evaluation", "\u03b3", "scale", "sampler", "steps", *names], cells)
+        cells.append([row.evaluation, f"{row.gamma:g}", scale, row.sampler, row.steps, accuracy, *distances])
+    return table("evaluation | \u03b3 | scale | sampler | steps | accuracy | Frechet | class-wise | diversity", cells)
 
 
 def equal(rows: Rows) -> str:
@@ -127,9 +124,7 @@ def equal(rows: Rows) -> str:
             continue
         ours = [f"{row.evaluation}, \u03b3 {row.gamma:g}, {row.steps} steps", f"{n['accuracy']:.3f}", *pair(n)]
         cells.append([*ours, *as_accurate(free, n["accuracy"])])
-    return table(
-        ["evaluation", "accuracy", "Frechet", "diversity", "CFG at \u03b3", "its Frechet", "its diversity"], cells
-    )
+    return table("evaluation | accuracy | Frechet | diversity | CFG at \u03b3 | its Frechet | its diversity", cells)
 
 
 def as_accurate(free: list[tuple[float, float, dict[str, float]]], accuracy: float) -> list[str]:
@@ -159,10 +154,8 @@ def times() -> str:
         n = measured("time", model, evaluation, batch)
         plain, guided, alone = n["plain"], n["guided"], n["classifier"]
         ratios = [f"**{guided / plain:.2f}**", f"{(guided - alone) / plain:.2f}"]
-        cells.append([model, evaluation, str(batch), f"{plain:.1f}", f"{guided:.1f}", f"{alone:.1f}", *ratios])
-    return table(
-        ["model", "evaluation", "batch", "plain", "guided", "classifier", "guided / plain", "without it"], cells
-    )
+        cells.append([model, evaluation, batch, f"{plain:.1f}", f"{guided:.1f}", f"{alone:.1f}", *ratios])
+    return table("model | evaluation | batch | plain | guided | classifier | guided / plain | without it", cells)
 
 
 def memory() -> str:
@@ -173,11 +166,11 @@ def memory() -> str:
         n = measured("memory", model, evaluation, batch, RETURN_AT)
         expected, real = n["estimated"], n["measured"]
         cells.append([model, evaluation, f"{expected:.0f}", f"{real:.0f}", f"{expected / real:.2f}", f"{heap:.0f}"])
-    return table(["model", "evaluation", "estimate", "measured", "estimate / measured", "as it comes"], cells)
+    return table("model | evaluation | estimate | measured | estimate / measured | as it comes", cells)
 
 
 def versions(answers: list[Path]) -> str:
     """Families, who saved and who read them, and how far apart the answers are."""
     found = [row for file in answers for row in json.loads(file.read_text(encoding="utf-8"))["rows"]]
     cells = [[kind, saved, read, f"{apart:.0e}", f"{most:.2f}"] for kind, saved, read, apart, most in found]
-    return table(["family", "saved by", "read by", "difference", "largest"], cells)
+    return table("family | saved by | read by | difference | largest", cells)

@@ -135,7 +135,7 @@ def page_blocks() -> Iterator[str]:
         yield f"### {name}"
         yield what[0].upper() + what[1:]
         shown = [f"![{name}, {palette}](figures/{view_file(view, palette).name})" for palette in PALETTES]
-        yield markdown.table(PALETTES, [shown])
+        yield markdown.table(" | ".join(PALETTES), [shown])
 
 
 def main() -> None:

@@ -57,7 +57,7 @@ def table(rows: dict[str, dict[str, Verdict]]) -> str:
     names = [one.name for one in INVARIANTS]
     cells = [[text, *(cell(verdicts[name]) for name in names)] for text, verdicts in rows.items()]
     notes = {f"{text}: {v.note}" for text, verdicts in rows.items() for v in verdicts.values() if v.note}
-    return markdown.page(markdown.table(["rule", *names], cells), markdown.bullets(sorted(notes)))
+    return markdown.page(markdown.table(" | ".join(["rule", *names]), cells), markdown.bullets(sorted(notes)))
 
 
 def cell(verdict: Verdict) -> str:

@@ -97,6 +97,15 @@ def write(path: Path, content: bytes) -> None:
     path.write_bytes(plain_webp(content) if path.suffix == ".webp" else plain_png(content))
 
 
+def write_pixels(path: Path, pixels) -> None:
+    """Keep an array of pixels, or a picture, in the same way."""
+    from PIL import Image
+
+    out = BytesIO()
+    (pixels if isinstance(pixels, Image.Image) else Image.fromarray(pixels)).save(out, "PNG")
+    write(path, out.getvalue())
+
+
 def plain_png(content: bytes) -> bytes:
     """The same pixels in as few bytes as Pillow manages, without text chunks."""
     from PIL import Image

@@ -13,7 +13,6 @@ import json
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from io import BytesIO
 from pathlib import Path
 
 import numpy as np
@@ -37,7 +36,7 @@ from ..templates.layouts import THE_GEOMETRY
 from ..train.demo_data import LABELS
 from ..train.demo_files import write_json
 from .pocket_means import card, read_means
-from .run_figures import BY_CLASSIFIER, FIGURES, FREE, draw_words, saved_trace, upstream, write
+from .run_figures import BY_CLASSIFIER, FIGURES, FREE, draw_words, saved_trace, upstream, write, write_pixels
 from .story_classifiers import classifier_half, rounded
 from .story_measures import (
     STEPS,
@@ -85,11 +84,7 @@ def picture(x0: Tensor) -> np.ndarray:  # [3, H, W] in [-1, 1] -> [H, W, 3] in 0
 
 def keep(name: str, canvas: Canvas) -> None:
     """Write a figure of this page."""
-    from PIL import Image
-
-    out = BytesIO()
-    Image.fromarray(canvas.png()[..., :3]).save(out, "PNG")
-    write(FIGURES / f"story-{name}.png", out.getvalue())
+    write_pixels(FIGURES / f"story-{name}.png", canvas.png()[..., :3])
 
 
 def two_runs(client: Client) -> Job:
@@ -145,9 +140,7 @@ def draw_two_runs(client: Client, job: Job, labels: list[str]) -> dict:
     columns = [(label, shown[k], "") for k, label in enumerate(labels)]
     title = "The same noise, without and with guidance"
     page = contact_sheet(columns, title=title, scale=3, rows=["\u03b3 = 1", "\u03b3 = 4"])
-    out = BytesIO()
-    page.save(out, "PNG")
-    write(FIGURES / "story-two-runs.png", out.getvalue())
+    write_pixels(FIGURES / "story-two-runs.png", page)
     names = ("right_plain", "right_guided")
     right = {name: int(judged(run, labels).sum()) for name, run in zip(names, runs, strict=True)}
     return {"pictures": len(labels), **right}
@@ -300,7 +293,7 @@ def table(numbers: dict, name: str) -> str:
     """Rows of numbers as a markdown table."""
     columns = TABLES[name]
     rows = [[column.form.format(row[column.key]) for column in columns] for row in numbers[name]]
-    return markdown.table([column.head for column in columns], rows)
+    return markdown.table(" | ".join(column.head for column in columns), rows)
 
 
 def page_of(words: str, numbers: dict) -> str:
@@ -346,8 +339,8 @@ def main() -> None:
             numbers |= classifier_half(client)
         write_json(NUMBERS, numbers | measured())
     numbers = json.loads(NUMBERS.read_text(encoding="utf-8"))
-    PAGE.write_text(page_of(WORDS_OF_PAGE.read_text(encoding="utf-8"), numbers), encoding="utf-8")
     print(json.dumps(numbers, indent=1))
+    markdown.write(PAGE, page_of(WORDS_OF_PAGE.read_text(encoding="utf-8"), numbers))
 
 
 if __name__ == "__main__":

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from io import BytesIO
 
 import numpy as np
 import torch
@@ -19,7 +18,7 @@ from ...trace.trace import Trace
 from ..first_look import array, judged
 from ..fixtures.classifier_run import ClassifierRun
 from ..host.client import Client, Job
-from .run_figures import BY_GRADIENT, FIGURES, saved_trace, upstream, write
+from .run_figures import BY_GRADIENT, FIGURES, saved_trace, upstream, write, write_pixels
 
 CANVAS, FOOLED = "3", "63"  # node ids of the template: the canvas, and the figure that shows a classifier fooled
 METHODS = {"CFG": ("20", "21"), "noise-aware": ("31", "32"), "x0 + backprop": ("41", "42"), "x0": ("51", "52")}
@@ -97,9 +96,7 @@ def draw_sheet(name: str, title: str, named: tuple[Sequence[np.ndarray], list[st
     """Runs as rows, their samples as columns."""
     shown = torch.from_numpy(np.stack(named[0], axis=1)).float() / 255
     columns = [(head, shown[k], "") for k, head in enumerate(heads)]
-    out = BytesIO()
-    contact_sheet(columns, title=title, scale=3, rows=named[1]).save(out, "PNG")
-    write(FIGURES / f"story-{name}.png", out.getvalue())
+    write_pixels(FIGURES / f"story-{name}.png", contact_sheet(columns, title=title, scale=3, rows=named[1]))
 
 
 def step_numbers(trace: Trace) -> dict:

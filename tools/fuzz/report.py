@@ -41,7 +41,7 @@ def table(campaign: Campaign) -> str:
     for kind, counts in sorted(campaign.counts.items()):
         tried = sum(counts.values())
         rows.append([f"{kind}s", f"{tried:,}", *(_share(counts[name], tried) for name in COLUMNS)])
-    return markdown.table(["", "tried", *COLUMNS], rows)
+    return markdown.table(" | ".join(["", "tried", *COLUMNS]), rows)
 
 
 def _share(count: int, tried: int) -> str:

@@ -151,7 +151,7 @@ def write_json(path: Path, facts: dict[str, Any]) -> None:
     write_atomically(path, [(json.dumps(facts, indent=1, ensure_ascii=True) + "\n").encode()])
 
 
-HEAD = ("gamma", "accuracy (95 % interval)", "Frechet", "class-wise Frechet", "diversity", "clipped, %", "grain")
+HEAD = "gamma | accuracy (95 % interval) | Frechet | class-wise Frechet | diversity | clipped, % | grain"
 
 
 def cells_of(row: dict[str, Any]) -> list[str]:
