@@ -20,9 +20,9 @@ from pathlib import Path
 if sys.version_info[:2] < (3, 10):  # noqa: UP036 - the reader may have called it with an older one
     sys.exit(f"Python 3.10 or newer is needed; this is {sys.version.split()[0]}. Call dev.py with a newer python3.")
 
-from tools import provision, server
+from tools.host import provision, server
+from tools.places import ROOT
 
-ROOT = provision.ROOT
 RUN = ROOT / "tools" / "run.py"
 TEMPLATE = ROOT / "example_workflows" / "First look at guidance.json"
 

@@ -34,6 +34,23 @@ class PlainRoot:
         return pytest.Dir.from_parent(parent, path=path) if path.resolve() == ROOT else None
 
 
+@pytest.fixture(scope="session")
+def host():
+    """Skip when there is no host; otherwise fix its device before anything else of it is imported."""
+    if importlib.util.find_spec("comfy") is None:
+        pytest.skip("no ComfyUI host: run `python3 dev.py test`, or set COMFYUI_PATH")
+    from comfy import options
+
+    options.enable_args_parsing(False)
+    from comfy import cli_args
+
+    cli_args.args.cpu = not torch.cuda.is_available()
+    sys.argv = sys.argv[:1]
+    import comfy.model_management
+
+    return comfy
+
+
 def pytest_addoption(parser):
     parser.addoption("--full", action="store_true", help="run every case of the long matrices, not a share of them")
     parser.addoption("--share", metavar="SEED", help="which share of the long matrices; default: another one every day")
@@ -68,6 +85,6 @@ def pytest_configure(config):
 
 hypothesis.settings.register_profile("busy machine", deadline=None)  # how long an example takes says nothing here
 hypothesis.settings.load_profile("busy machine")
-pytest.register_assert_rewrite(f"{PACK}.tests.oracles")
+pytest.register_assert_rewrite(f"{PACK}.tests")
 name_the_pack()
 order_the_path()

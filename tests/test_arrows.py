@@ -1,4 +1,4 @@
-"""Which room may import which, and no circle of modules anywhere. Read from the source."""
+"""Which room may import which, tests and tools too, and no circle of modules anywhere. Read from the source."""
 
 import ast
 from pathlib import Path
@@ -31,6 +31,18 @@ HOST = {
 }
 LAZY = {"matplotlib", "PIL", "torchvision", "transformers", "kornia"}  # never at module level: start-up time
 FILES = [file for room in ALLOWED for file in sorted((ROOT / room).rglob("*.py"))]
+TOOLS, TESTS = (sorted((ROOT / folder).rglob("*.py")) for folder in ("tools", "tests"))
+TOOLS_OF = {  # what a room of tools/ may import of tools/ beside what stands at its top
+    "": {"fixtures", "host"},
+    "fixtures": set(),
+    "host": set(),
+    "train": set(),
+    "templates": {"host"},
+    "fuzz": {"fixtures", "host", "templates"},
+    "docs": {"fixtures", "host", "templates", "train"},
+    "bench": {"fixtures", "host", "templates", "train", "docs", "fuzz"},
+}
+TESTED = {"queue": {"fixtures", "host", "templates"}, "tools": {*TOOLS_OF}}  # the same of tests; others: fixtures
 
 
 def imported(node: ast.AST, file: Path) -> list[tuple[str, ...]]:
@@ -93,6 +105,8 @@ def test_a_room_imports_only_what_the_arrows_allow(file):
         ("nodes", "from samplers import loop"),
         ("nodes", "from guidance_geometry.guidance import vectors"),
         ("denoisers", "from ... import guidance"),
+        ("host", "from ..tools import markdown"),
+        ("nodes", "from ..tests.traces import exact_trace"),
     ],
 )
 def test_a_wrong_arrow_is_found(room, line):
@@ -155,3 +169,65 @@ def test_no_module_of_the_pack_imports_itself_by_a_detour():
 def test_a_circle_is_found():
     assert circle({"a": {"b"}, "b": {"c"}, "c": {"b"}, "d": set()}) == ["b", "c", "b"]
     assert circle({"a": {"b", "c"}, "b": {"c"}, "c": set()}) == []
+
+
+def test_no_tool_imports_itself_by_a_detour():
+    assert circle(arrows(TOOLS)) == []
+
+
+def ours(node: ast.AST, file: Path) -> list[tuple[str, ...]]:
+    """What an import statement names of this project, as paths below the root."""
+    if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("guidance_geometry") and not node.level:
+        return [(*node.module.split(".")[1:], alias.name) for alias in node.names]
+    return [target[1:] for target in imported(node, file) if target[0] == ""]
+
+
+def room_of(path: tuple[str, ...]) -> str:
+    """Folder below tests/ or tools/ in which a module is; empty for those at the top."""
+    return path[1] if len(path) > 1 and ROOT.joinpath(*path[:2]).is_dir() else ""
+
+
+def strays(source: str, file: Path) -> list[str]:
+    """Imports of a test or a tool that lead where they may not.
+
+    A tool imports no test, and of other tools what its room may. A test imports no other, nothing of another room of
+    tests, and of tools only the fixtures and what its room is there to test.
+    """
+    here = file.relative_to(ROOT).parts
+    room, found = room_of(here), []
+    for target in (one for node in ast.walk(ast.parse(source)) for one in ours(node, file)):
+        if target[0] == "tests":
+            shared = here[0] == "tests" and room_of(target) in ("", room)
+            right = shared and not any(part.startswith("test_") for part in target)
+        else:
+            may = TESTED.get(room, {"fixtures"}) if here[0] == "tests" else {"", room, *TOOLS_OF[room]}
+            right = target[0] != "tools" or room_of(target) in may
+        found += [] if right else [f"{'/'.join(here)} imports {'.'.join(target)}"]
+    return found
+
+
+@pytest.mark.parametrize("file", [*TOOLS, *TESTS], ids=lambda file: str(file.relative_to(ROOT)))
+def test_tests_and_tools_keep_to_their_arrows(file):
+    assert strays(file.read_text(encoding="utf-8"), file) == []
+
+
+@pytest.mark.parametrize(
+    ("place", "line", "right"),
+    [
+        ("tests/host/test_a.py", "from .runs import guided", True),
+        ("tests/host/test_a.py", "from guidance_geometry.tests.traces import exact_trace", True),
+        ("tests/host/test_a.py", "from guidance_geometry.tools.fixtures import exact_toy", True),
+        ("tests/queue/test_a.py", "from guidance_geometry.tools.host.client import Client", True),
+        ("tests/tools/test_a.py", "from guidance_geometry.tools.docs import story", True),
+        ("tests/host/test_a.py", "def a():\n    from .test_split import Collected", False),
+        ("tests/host/test_a.py", "from guidance_geometry.tests.queue.prompts import ROOT", False),
+        ("tests/host/test_a.py", "from guidance_geometry.tools.host.client import Client", False),
+        ("tests/test_a.py", "from guidance_geometry.tools import markdown", False),
+        ("tools/bench/a.py", "from ...tests import traces", False),
+        ("tools/bench/a.py", "from ..docs.story import page_of", True),
+        ("tools/docs/a.py", "from ..bench.rules import main", False),
+        ("tools/host/a.py", "from .. import places", True),
+    ],
+)
+def test_an_arrow_of_tests_and_tools_is_judged(place, line, right):
+    assert (strays(line, ROOT / place) == []) == right

@@ -2,13 +2,11 @@
 
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
-from guidance_geometry.tests.test_packaging import PROJECT
+from guidance_geometry.tests.project import PROJECT, ROOT
 
-ROOT = Path(__file__).resolve().parents[1]
 LOAD = """
 import importlib.util, logging, sys
 logging.basicConfig(format="%(levelname)s %(message)s", stream=sys.stdout)

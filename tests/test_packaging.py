@@ -1,19 +1,13 @@
 """What a user gets: the files that the registry's archive carries, and metadata that say the same everywhere."""
 
-import json
 import re
 import subprocess
 from pathlib import Path
 
 import pytest
 
-try:
-    import tomllib
-except ImportError:  # Python 3.10
-    import tomli as tomllib
+from .project import PROJECT, ROOT
 
-ROOT = Path(__file__).resolve().parents[1]
-PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 ROOMS = {"guidance", "files", "samplers", "trace", "denoisers", "classifiers", "figures", "host", "nodes"}
 NEEDED = {"__init__.py", *ROOMS, "web", "assets"}
 NEEDED |= {"example_workflows", "pyproject.toml", "requirements.txt", "README.md", "LICENSE", "CHANGELOG.md"}
@@ -88,27 +82,6 @@ def test_every_template_has_its_thumbnail(workflow):
 
     with Image.open(workflow.with_suffix(".jpg")) as picture:
         assert picture.size == (512, 512)
-
-
-@pytest.mark.parametrize("workflow", sorted((ROOT / "example_workflows").glob("*.json")), ids=lambda file: file.stem)
-def test_the_nodes_of_a_template_say_which_pack_they_come_from(workflow):
-    from guidance_geometry.tools.workflows.make_template import signed
-
-    def number(version):
-        return tuple(map(int, version.split(".")))
-
-    saved = json.loads(workflow.read_text(encoding="utf-8"))
-    ours = [node for node in saved["nodes"] if node["type"].startswith("GG")]
-    assert ours
-    assert {node["properties"].get("cnr_id") for node in ours} == {PROJECT["project"]["name"]}
-    assert all(number(node["properties"]["ver"]) <= number(PROJECT["project"]["version"]) for node in ours)
-    others = [node for node in saved["nodes"] if node not in ours]
-    assert not [node["type"] for node in others if node["properties"].get("cnr_id") == PROJECT["project"]["name"]]
-    bare = json.loads(workflow.read_text(encoding="utf-8"))
-    for node in bare["nodes"]:
-        node["properties"] = {name: v for name, v in node["properties"].items() if name not in {"cnr_id", "ver"}}
-    marks = [node["properties"].get("cnr_id") for node in signed(bare)["nodes"]]
-    assert marks == [node["properties"].get("cnr_id") for node in saved["nodes"]], "the tool makes the same marks"
 
 
 def test_every_file_that_the_readme_shows_or_links_is_there():

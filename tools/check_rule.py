@@ -16,9 +16,8 @@ from typing import Any
 
 from ..guidance.chain import PLAIN, Chain
 from ..guidance.rules.contract import Rule
-from .invariants import INVARIANTS, OPTIONAL, Verdict, claims_of, examine, failed
-
-ROOT = Path(__file__).resolve().parents[1]
+from .fixtures.invariants import INVARIANTS, OPTIONAL, Verdict, claims_of, examine, failed
+from .places import ROOT
 
 
 def loaded(file: Path) -> ModuleType:

@@ -23,10 +23,10 @@ from ..classifiers.files import labels_of, load_classifier
 from ..figures.contact_sheet import contact_sheet
 from ..trace.file import load
 from ..trace.trace import Trace
-from .api_client import Client
+from .host.client import Client
+from .places import ROOT
 
-ROOT = Path(__file__).resolve().parents[1]
-WORKFLOW = ROOT / "tools" / "workflows" / "first_look.json"
+WORKFLOW = ROOT / "tools" / "templates" / "first_look.json"
 JUDGE = ROOT / "assets" / "classifiers" / "pocket-judge-1.safetensors"
 GAMMAS = (0.0, 1.0, 2.0, 4.0, 8.0)
 SHOWN_GAMMA = 4.0  # the scale whose run is drawn

@@ -2,7 +2,7 @@
 
 import torch
 
-from guidance_geometry.tools.fuzz.tiny_folders import lively
+from guidance_geometry.tools.fixtures.tiny_folders import lively
 
 __all__ = ["lively", "noise", "slope_error"]
 

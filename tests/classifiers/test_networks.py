@@ -1,50 +1,22 @@
 """The demo's classifiers: the networks' arithmetic, and that a bad file is refused with the key's name."""
 
-import json
-from pathlib import Path
-
 import pytest
 import torch
 
 from guidance_geometry.classifiers.files import labels_of, load_classifier
 from guidance_geometry.classifiers.networks import ARCHITECTURES, build, weights_of
-from guidance_geometry.files.safetensors import write_safetensors
 
-CLASSIFIERS = Path(__file__).resolve().parents[2] / "assets" / "classifiers"
+from ..classifier_files import CLASSIFIERS, ROLES, network_of, stored
+
 NAMES = ("pocket-clean-1", "pocket-judge-1", "pocket-noisy-1")
-ROLES = {"pocket-clean-1": "clean", "pocket-judge-1": "judge", "pocket-noisy-1": "noise-aware"}
 
 
 def noise(shape, seed=0, dtype=torch.float32):
     return torch.randn(shape, generator=torch.Generator().manual_seed(seed), dtype=dtype)
 
 
-def network_of(name, dtype=None):
-    torch.manual_seed(3)
-    return build(name, {"labels": 4}, dtype=dtype).eval().requires_grad_(False)
-
-
 def logits(network, x):
     return network(x, torch.full((len(x),), 0.5, dtype=x.dtype)) if network.noise_aware else network(x)
-
-
-def stored(folder, name="pocket-clean-1", change=None, drop=(), weights=None):
-    """Write a classifier file, with some metadata changed or left out."""
-    metadata = {
-        "format": "guidance-geometry/classifier",
-        "version": "1",
-        "name": name,
-        "licence": "CC0-1.0",
-        "architecture": name,
-        "config": json.dumps({"labels": 4}),
-        "role": ROLES[name],
-        "labels": json.dumps(["a", "b", "c", "d"]),
-        "sigma_input": "none",
-    } | (change or {})
-    path = folder / f"{name}.safetensors"
-    tensors = weights or {key: tensor.half() for key, tensor in weights_of(network_of(name)).items()}
-    write_safetensors(path, tensors, {f"gg.{key}": value for key, value in metadata.items() if key not in drop})
-    return path
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -9,9 +9,9 @@ from guidance_geometry.classifiers.wired import CleanClassifier
 from guidance_geometry.guidance.energies.perception import DepthEnergy, SegmentationEnergy, TextEnergy
 from guidance_geometry.guidance.energies.reference import FeatureEnergy, StyleEnergy
 from guidance_geometry.guidance.gradients.estimators import gradient_of
+from guidance_geometry.tests.classifier_files import CLASSIFIERS
 from guidance_geometry.tests.classifiers.slopes import lively, noise, slope_error
-from guidance_geometry.tests.queue.prompts import ROOT
-from guidance_geometry.tools.fuzz.tiny_folders import save_tiny
+from guidance_geometry.tools.fixtures.tiny_folders import save_tiny
 
 pytest.importorskip("transformers", reason="transformers comes with the host")
 RAMP = torch.linspace(0, 1, 40 * 40).reshape(1, 40, 40)
@@ -37,7 +37,7 @@ def test_an_energy_of_a_folder_has_a_true_slope_and_no_neighbours(tmp_path, kind
 
 
 def test_a_style_of_the_demos_own_network():
-    guide = open_classifier(ROOT / "assets" / "classifiers" / "pocket-clean-1.safetensors", None)
+    guide = open_classifier(CLASSIFIERS / "pocket-clean-1.safetensors", None)
     energy = StyleEnergy(guide, REFERENCE, spread=1.0)
     assert [tuple(each.shape[1:]) for each in energy.wanted] == [(24, 24), (48, 48), (96, 96), (96, 96)]
     check(energy, 0.5 * noise((2, 3, 32, 32)))

@@ -13,8 +13,8 @@ from guidance_geometry.classifiers.training import Course, Lesson, accuracies, a
 from guidance_geometry.classifiers.wired import CleanClassifier, NoisyClassifier
 from guidance_geometry.files.writing import write_atomically
 from guidance_geometry.guidance.mixture import make_mixture
+from guidance_geometry.tests.classifier_files import CLASSIFIERS
 from guidance_geometry.tests.classifiers.slopes import noise, slope_error
-from guidance_geometry.tests.classifiers.test_networks import CLASSIFIERS
 
 SHORT = Course(steps=60, batch=32, rate=3e-3)
 
@@ -193,7 +193,7 @@ def other_network():
 
 
 def transformers_folder():
-    from guidance_geometry.tools.fuzz import tiny_folders as tiny
+    from guidance_geometry.tools.fixtures import tiny_folders as tiny
 
     pytest.importorskip("transformers", reason="transformers comes with the host")
 

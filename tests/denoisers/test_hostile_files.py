@@ -14,7 +14,7 @@ from guidance_geometry.classifiers.reading import open_classifier
 from guidance_geometry.denoisers.formats import chosen, read_denoiser
 from guidance_geometry.denoisers.metadata import JSON, LIMITS
 from guidance_geometry.files.safetensors import read_header, read_safetensors, write_safetensors
-from guidance_geometry.tests.classifiers.test_networks import stored
+from guidance_geometry.tests.classifier_files import stored
 from guidance_geometry.tests.hostile import ABSURD, mutated
 from guidance_geometry.tests.tiny_denoiser import write_tiny
 

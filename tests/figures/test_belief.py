@@ -9,10 +9,9 @@ import torch
 from guidance_geometry.figures.belief import WIDE, Curve, draw_belief, fooled
 from guidance_geometry.figures.order import Order
 from guidance_geometry.guidance.gradients.estimators import through_denoiser
-from guidance_geometry.tests import exact_toy as toy
+from guidance_geometry.tools.fixtures import exact_toy as toy
 
-from .test_pull import classifier_run
-from .test_step_figure import assert_apart, marks, run
+from .drawn import assert_apart, classifier_run, marks, run
 
 
 def asked(trace, **log_probs):

@@ -9,7 +9,7 @@ from guidance_geometry.figures.blog import STILLS, draw_still
 from guidance_geometry.figures.order import Order
 from guidance_geometry.figures.pictures import Pictures
 
-from .test_step_figure import assert_apart, run
+from .drawn import assert_apart, run
 
 
 def broken():

@@ -8,7 +8,7 @@ import torch
 from guidance_geometry.figures.compare import compare, draw_comparison, obstacles_of
 from guidance_geometry.figures.pictures import Pictures
 
-from .test_step_figure import assert_apart, marks, run, segment
+from .drawn import assert_apart, marks, run, segment
 
 HOW = (Pictures(), Pictures())
 

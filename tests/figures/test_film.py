@@ -12,7 +12,7 @@ from guidance_geometry.figures.film import MOVIES, PLANS, Film, draw_film
 from guidance_geometry.figures.order import Order
 from guidance_geometry.figures.pictures import Pictures
 
-from .test_step_figure import assert_apart, parts, run
+from .drawn import assert_apart, parts, run
 
 FACTS = {"prompt": {"1": {"text": "caf\u00e9 \u03b3"}}, "workflow": {"nodes": []}}
 

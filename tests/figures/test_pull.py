@@ -9,15 +9,11 @@ from guidance_geometry.figures.page import BEFORE, PULL
 from guidance_geometry.figures.pictures import Pictures
 from guidance_geometry.figures.pull import draw_pull, pull_of
 from guidance_geometry.figures.step_figure import draw_step
-from guidance_geometry.guidance.mixture import make_mixture
-from guidance_geometry.tools.classifier_run import ClassifierRun
 from guidance_geometry.trace.checks import check
 from guidance_geometry.trace.gram import VECTORS, gram
 from guidance_geometry.trace.trace import Trace
 
-from .test_step_figure import assert_apart, expected, parts, printed_scale, run, segment
-
-MIXTURE = make_mixture((3, 16, 16), classes=3, seed=0)
+from .drawn import assert_apart, classifier_run, expected, parts, printed_scale, run, segment
 
 
 @pytest.mark.parametrize(("sampler", "step", "gamma"), [("euler", 5, 4.0), ("ddpm", 3, 4.0), ("ddpm", 9, 30.0)])
@@ -74,11 +70,6 @@ def test_a_recorded_gradient_takes_the_place_of_the_difference():
     drawing = draw_pull(Order(guided, step=5, sample=0), "scaled sum")
     assert "implied" not in drawing.caption
     assert "gradient on record" in drawing.caption
-
-
-def classifier_run(weight=3.0, **settings):
-    """A run that an exact classifier guided, 12 steps of 2 images."""
-    return ClassifierRun(MIXTURE, torch.tensor([0, 1]), weight, **settings).trace(steps=12)
 
 
 @pytest.mark.parametrize(("sampler", "flow"), [("gg_ddpm", False), ("euler", True)])

@@ -3,82 +3,20 @@ import math
 import re
 import subprocess
 import sys
-import unicodedata
 from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
 import torch
-from matplotlib.image import BboxImage
-from matplotlib.patches import Polygon
-from matplotlib.text import Text
 
 from guidance_geometry.figures import step_figure
-from guidance_geometry.figures.canvas import Box
 from guidance_geometry.figures.order import Order
 from guidance_geometry.figures.page import FIGURES
 from guidance_geometry.figures.pictures import Pictures
 from guidance_geometry.figures.step_figure import draw_step
 from guidance_geometry.tests.traces import exact_trace
 
-SVG = "{http://www.w3.org/2000/svg}"
-XLINK = "{http://www.w3.org/1999/xlink}"
-RUNS = {}
-
-
-def run(**settings):
-    """One exact run, computed once for all tests of this file."""
-    key = tuple(sorted(settings.items()))
-    if key not in RUNS:
-        RUNS[key] = exact_trace(**{"batch": 2, "steps": 12, **settings})
-    return RUNS[key]
-
-
-def parts(canvas, kind):
-    """Everything of one kind on a sheet, in the order in which it was drawn."""
-    return [artist for artist in canvas._figure.artists if isinstance(artist, kind)]
-
-
-def marks(svg):
-    """Pixel of every named marker in an SVG."""
-    found = {}
-    for group in ElementTree.fromstring(svg).iter(f"{SVG}g"):
-        use = group.find(f".//{SVG}use[@x]")
-        if use is not None and "-" in group.get("id", ""):
-            found.setdefault(group.get("id"), (float(use.get("x")), float(use.get("y"))))
-    return found
-
-
-def segment(svg, name):
-    """End points of a named line in an SVG."""
-    group = next(g for g in ElementTree.fromstring(svg).iter(f"{SVG}g") if g.get("id") == name)
-    numbers = [float(n) for n in re.findall(r"-?\d+\.?\d*(?:e-?\d+)?", group.find(f".//{SVG}path").get("d"))]
-    return numbers[:2], numbers[-2:]
-
-
-def printed_scale(drawing, where, svg):
-    """Pixels per rms unit as a reader finds it: length of the bar over the number under it."""
-    (x0, _), (x1, _) = segment(svg, f"{where}-bar")
-    label = next(t for t in parts(drawing.canvas, Text) if t.get_gid() == f"{where}-bar-text").get_text()
-    return (x1 - x0) / read_number(label)
-
-
-def read_number(words):
-    """Undo the typography of a printed number."""
-    mantissa, _, power = words.removesuffix(" rms").replace("\u2212", "-").partition("\u00b710")
-    return float(mantissa) * 10.0 ** int(unicodedata.normalize("NFKC", power).replace("\u2212", "-") or 0)
-
-
-def expected(trace, step, sample):
-    """Coordinates of u, c and G straight from K, in rms units, derived a second time."""
-    record, count = trace.record, trace.count
-    aa, ad, dd = (float(record.dot(*pair)[step, sample]) for pair in (("a", "a"), ("a", "delta"), ("delta", "delta")))
-    along, gamma = ad / math.sqrt(aa), float(trace.steps["gamma"][step])
-    across = math.sqrt(dd - along**2)
-    places = {"x": (0, 0), "u": (math.sqrt(aa), 0), "c": (math.sqrt(aa) + along, across)}
-    places["G"] = (math.sqrt(aa) + gamma * along, gamma * across)
-    return {role: (p / math.sqrt(count), q / math.sqrt(count)) for role, (p, q) in places.items()}
-
+from .drawn import assert_apart, expected, marks, printed_scale, run, segment
 
 CASES = [
     ("ve", "euler", 1.0, 2),
@@ -149,32 +87,6 @@ def test_noise_has_its_true_length_across_the_ray_or_is_marked_as_cut():
         direction = (end - tip) / (end - tip).norm()
         assert abs(float(direction[0] * -ray[0] + direction[1] * ray[1])) < 5e-3 * float(ray.norm())
     assert set(lengths.values()) == {True, False}
-
-
-def thumbnails(canvas):
-    """Name and box of every picture on a sheet."""
-    return [(image.get_gid(), canvas._box(image.get_window_extent())) for image in parts(canvas, BboxImage)]
-
-
-def frames(canvas):
-    """Name and box of the caption and of a lens."""
-    named = [(patch.get_gid(), patch.get_xy()) for patch in parts(canvas, Polygon) if patch.get_gid()]
-    found = {name: corners for name, corners in named if name in ("caption", "frame")}
-    return [(name, Box(*c.min(axis=0), *(c.max(axis=0) - c.min(axis=0)))) for name, c in found.items()]
-
-
-def assert_apart(canvas):
-    """No text and no picture overlaps another one, the caption's box stays clear, and nothing leaves the sheet."""
-    sheet, boxes = Box(0, 0, canvas.width, canvas.height), [*canvas.texts(), *thumbnails(canvas)]
-    for k, (words, box) in enumerate(boxes):
-        assert sheet.holds(box), words
-        clashes = [other for other, place in boxes[k + 1 :] if box.meets(place, -0.6)]
-        assert not clashes, (words, clashes)
-    for k, (name, box) in enumerate(found := frames(canvas)):
-        assert sheet.holds(box), name
-        assert not any(box.meets(place) for _, place in found[k + 1 :]), name
-        crossed = [w for w, place in boxes if box.meets(place) and not box.holds(place)]
-        assert not crossed, (name, crossed)
 
 
 @pytest.mark.parametrize("gamma", [0.5, 1.0, 2.0, 8.0, 30.0])

@@ -11,8 +11,7 @@ from guidance_geometry.figures.straight_line import Ends, draw_ends
 from guidance_geometry.guidance.mixture import GaussianMixture
 from guidance_geometry.guidance.reweighting import reweighted
 
-from .test_step_figure import marks
-from .test_walk import assert_apart
+from .drawn import assert_apart, marks
 
 CAPTION = Caption("heading", "One sentence about the figure.", (("numbers", "rms over all samples"),))
 MIXTURE = GaussianMixture(torch.zeros(1, 2), torch.tensor([0.25]), torch.zeros(1), torch.tensor([0]))

@@ -11,7 +11,7 @@ from guidance_geometry.figures.pictures import Pictures
 from guidance_geometry.figures.strips import STRIPS, difference_size_map, draw_strip, heat_colours, photo_of, rows_of
 from guidance_geometry.trace.trace import Trace
 
-from .test_step_figure import assert_apart, parts, run, thumbnails
+from .drawn import assert_apart, parts, run, thumbnails
 
 
 def shown(drawing, name):

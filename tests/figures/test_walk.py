@@ -8,7 +8,7 @@ from guidance_geometry.figures.pictures import Pictures
 from guidance_geometry.figures.walk import WALK, draw_walk, walk_of
 from guidance_geometry.trace.trace import Trace
 
-from .test_step_figure import assert_apart, marks, printed_scale, run, segment, thumbnails
+from .drawn import assert_apart, marks, printed_scale, run, segment, thumbnails
 
 
 def lengths(trace, step, sample):

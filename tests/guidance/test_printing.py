@@ -15,20 +15,7 @@ from guidance_geometry.guidance.printing import LONGEST, Printed, shown, text_of
 from guidance_geometry.guidance.rules.contract import Rule
 from guidance_geometry.trace.trace import Trace
 
-
-class Hostile:
-    """Every attribute, and printing itself, raises; so does the error."""
-
-    def __getattr__(self, name):
-        raise Broken
-
-    def __repr__(self):
-        raise Broken
-
-
-class Broken(Exception):
-    def __str__(self):
-        raise RuntimeError("the error cannot be printed either")
+from ..hostile import Broken, Hostile, filled
 
 
 class Wordless:
@@ -37,14 +24,6 @@ class Wordless:
 
 PARTS = {"hostile": Hostile(), "none": None, "text": "x", "number": 3, "list": [[]], "wordless": Wordless()}
 PARTS |= {"mapping": {"name": Hostile()}, "nan": float("nan"), "tensor": torch.zeros(2, 2), "long": "x" * 2 * 10**6}
-
-
-def filled(kind, part):
-    """An object of a class with the same thing in every field, made without its own checks."""
-    made = object.__new__(kind)
-    for name in getattr(kind, "__dataclass_fields__", {}):
-        object.__setattr__(made, name, part)
-    return made
 
 
 def subclasses(kind):

@@ -1,25 +1,13 @@
-import importlib.util
-import sys
-
 import pytest
 import torch
 
+from guidance_geometry.tests.host.rule_knobs import chain
+from guidance_geometry.tests.traces import exact_trace
+
 
 @pytest.fixture(scope="session", autouse=True)
-def host():
-    """Skip when there is no host; otherwise fix its device before anything else of it is imported."""
-    if importlib.util.find_spec("comfy") is None:
-        pytest.skip("no ComfyUI host: run `python3 dev.py test`, or set COMFYUI_PATH")
-    from comfy import options
-
-    options.enable_args_parsing(False)
-    from comfy import cli_args
-
-    cli_args.args.cpu = not torch.cuda.is_available()
-    sys.argv = sys.argv[:1]
-    import comfy.model_management
-
-    return comfy
+def in_the_host(host):
+    """Every test of this room has the host beside it."""
 
 
 @pytest.fixture(autouse=True)
@@ -80,3 +68,58 @@ def pocket(host):
         return model, null, null
 
     return load
+
+
+@pytest.fixture
+def output(host, tmp_path, monkeypatch):
+    """The host's folders, empty and ours for one test."""
+    import folder_paths
+
+    for name in ("output", "input", "temp"):
+        (tmp_path / name).mkdir()
+        monkeypatch.setattr(folder_paths, f"{name}_directory", str(tmp_path / name))
+    return tmp_path / "output"
+
+
+@pytest.fixture(scope="module")
+def trace():
+    """A short exact run."""
+    return exact_trace(4.0, batch=2, steps=6)
+
+
+@pytest.fixture(scope="module")
+def wires(labelled):
+    """name of a model -> what its rules' sockets take: further conditions, and another model that answers worse."""
+    from guidance_geometry.nodes.lab import GGMixtureModel
+    from guidance_geometry.nodes.start import GGClassLabel, GGLoadDenoiser
+
+    found = {}
+    with torch.inference_mode():
+        for name in ("pocket", "ve", "flow"):
+            if name == "pocket":
+                worse = GGLoadDenoiser.execute("pocket-1", "auto", "auto", "default").result[0]
+                key, weight = max(worse.model.state_dict().items(), key=lambda entry: entry[1].numel())
+                assert worse.add_patches({key: ("diff", (-0.5 * weight,))})
+            else:
+                worse = GGMixtureModel.execute(shape="3x8x8", classes=3, kind=name, seed=5).result[0]
+            condition = GGClassLabel.execute(labelled[name][0], "1").result[0]
+            models = dict.fromkeys(("weak_model", "perturbed_model"), worse)
+            rules = {"rules": chain("GGRescale", {"phi": 0.7, "space": "v"})}
+            found[name] = models | rules | dict.fromkeys(("second", "empty"), condition)
+    return found
+
+
+@pytest.fixture(scope="session")
+def exact(host):
+    """space -> MODEL and twice its null label, the energy of labels 0, 1, 2, the mixture."""
+    from guidance_geometry.guidance.energies.protocol import LabelEnergy
+    from guidance_geometry.nodes.lab import GGMixtureModel
+    from guidance_geometry.nodes.start import GGClassLabel
+
+    made = {}
+    for space in ("ve", "flow"):
+        with torch.inference_mode():
+            model, classifier = GGMixtureModel.execute(shape="3x8x8", classes=3, kind=space, seed=0).result
+            null = GGClassLabel.execute(model, "").result[0]
+        made[space] = (model, null, null), LabelEnergy(classifier, ((0,), (1,), (2,))), classifier.mixture
+    return made

@@ -5,41 +5,9 @@ import torch
 
 from guidance_geometry.trace.checks import check
 
+from .runs import CFG, SEED, STEPS, guided, half_mask, host_nodes, ksampler, names
+
 SCHEDULERS = ("simple", "karras", "normal", "sgm_uniform")
-STEPS, CFG, SEED = 6, 3.0, 7
-
-
-def names():
-    import comfy.samplers
-
-    return comfy.samplers.KSampler.SAMPLERS
-
-
-def host_nodes():
-    import nodes
-
-    return nodes
-
-
-def ksampler(model, positive, negative, latent, name, scheduler="karras", steps=STEPS, cfg=CFG, **more):
-    out = host_nodes().common_ksampler(
-        model, SEED, steps, cfg, name, scheduler, positive, negative, dict(latent), **more
-    )
-    return out[0]["samples"]
-
-
-def guided(model, positive, negative, latent, name, scheduler="karras", steps=STEPS, cfg=CFG, **more):
-    from guidance_geometry.nodes.sampling import GGGuidedSampler
-
-    return GGGuidedSampler.execute(
-        model, SEED, steps, cfg, name, scheduler, positive, negative, dict(latent), **more
-    ).result
-
-
-def half_mask(latent):
-    mask = torch.ones(1, 1, *latent["samples"].shape[2:])
-    mask[..., : mask.shape[-1] // 2] = 0
-    return {**latent, "samples": latent["samples"] + 0.25, "noise_mask": mask}
 
 
 @pytest.mark.slow

@@ -5,11 +5,10 @@ import torch
 
 from guidance_geometry.trace.checks import check
 
+from .chains import bright, chain_of
+from .collected import Collected
 from .queued import queued
-from .test_bits import SEED, STEPS, guided, half_mask
-from .test_gradient_run import bright, chain_of, exact  # noqa: F401  fixtures
-from .test_sampling import Counter
-from .test_split import Collected
+from .runs import SEED, STEPS, Counter, guided, half_mask
 
 NODES = ("GGSamplerDDPM", "GGSamplerDDIM")
 
@@ -75,7 +74,7 @@ def test_every_step_back_is_in_the_trace_and_every_evaluation_counted(labelled, 
 
 
 @pytest.mark.parametrize("model", ["ve", "flow"])
-def test_noise_comes_back_to_its_level(exact, empty_latent, model):  # noqa: F811
+def test_noise_comes_back_to_its_level(exact, empty_latent, model):
     """VE: what is added has the variance sigma^2 - sigma'^2; flow: sigma^2 - ((1 - sigma)/(1 - sigma') sigma')^2."""
     from guidance_geometry.guidance.chain import PLAIN
 
@@ -94,7 +93,7 @@ def test_noise_comes_back_to_its_level(exact, empty_latent, model):  # noqa: F81
 
 @pytest.mark.parametrize("model", ["ve", "flow"])
 @pytest.mark.parametrize("widgets", [{"recurrence": 2}, {"gradient": "FreeDoM", "recurrence": 2}, {"gradient": "DSG"}])
-def test_an_item_alone_is_the_item_in_a_batch(exact, empty_latent, model, widgets):  # noqa: F811
+def test_an_item_alone_is_the_item_in_a_batch(exact, empty_latent, model, widgets):
     parts, *_ = exact[model]
     guidance = chain_of(bright(), evaluation="x0 + backprop", weight=0.3)
     arguments = {"steps": 10, "cfg": 1.0, "guidance": guidance, "sampler": sampler(**widgets)}
@@ -108,7 +107,7 @@ def test_an_item_alone_is_the_item_in_a_batch(exact, empty_latent, model, widget
 
 @pytest.mark.parametrize("space", ["ve", "flow"])
 @pytest.mark.parametrize("eta", [0.0, 1.0])
-def test_dps_shifts_the_next_state_as_its_paper_says(exact, empty_latent, space, eta):  # noqa: F811
+def test_dps_shifts_the_next_state_as_its_paper_says(exact, empty_latent, space, eta):
     """x' = step(D) + zeta grad_z log p(y | D(z)) in states of unit variance z = x / sqrt(alpha^2 + sigma^2)."""
     parts, energy, mixture = exact[space]
     guidance, zeta = chain_of(energy, weight=0.2, evaluation="x0 + backprop"), 0.2
@@ -130,7 +129,7 @@ def test_dps_shifts_the_next_state_as_its_paper_says(exact, empty_latent, space,
 
 
 @pytest.mark.parametrize("space", ["ve", "flow"])
-def test_dsg_keeps_the_length_of_the_noise_and_the_prediction(exact, empty_latent, space):  # noqa: F811
+def test_dsg_keeps_the_length_of_the_noise_and_the_prediction(exact, empty_latent, space):
     parts, energy, _ = exact[space]
     guidance = chain_of(energy, evaluation="x0 + backprop")
     plain = observed(parts, empty_latent(space), sampler(), guidance=chain_of(energy, weight=0.0))
@@ -179,7 +178,7 @@ def test_a_mask_a_patched_model_and_any_guider_go_with_it(labelled, empty_latent
     assert torch.equal(found, expected[0]["samples"])
 
 
-def test_a_shift_says_what_it_would_be_as_a_rate(exact, empty_latent):  # noqa: F811
+def test_a_shift_says_what_it_would_be_as_a_rate(exact, empty_latent):
     parts, energy, _ = exact["ve"]
     guidance = chain_of(energy, weight=0.2, evaluation="x0 + backprop")
     _, _, trace = guided(
@@ -208,7 +207,7 @@ def test_a_shift_says_what_it_would_be_as_a_rate(exact, empty_latent):  # noqa: 
         ("FreeDoM", {"evaluation": "x0 + backprop", "every": 2}, "every_k 2"),
     ],
 )
-def test_what_does_not_fit_a_paper_is_refused_with_the_reason(exact, empty_latent, gradient, knobs, words):  # noqa: F811
+def test_what_does_not_fit_a_paper_is_refused_with_the_reason(exact, empty_latent, gradient, knobs, words):
     from guidance_geometry.guidance.chain import PLAIN
 
     parts, energy, _ = exact["ve"]
@@ -237,7 +236,7 @@ def test_bad_values_are_named_in_validation_and_in_execution(host, node, changed
         sampler(node, **changed)
 
 
-def test_every_figure_draws_a_run_with_steps_back(exact, empty_latent):  # noqa: F811
+def test_every_figure_draws_a_run_with_steps_back(exact, empty_latent):
     from guidance_geometry.figures.blog import STILLS, draw_figure
     from guidance_geometry.figures.order import Order
 

@@ -64,7 +64,7 @@ def test_a_formula_of_any_depth_is_read_or_refused_in_a_sentence(host, formula):
 
 @pytest.mark.parametrize("denoise", [1e-9, 5e-324, 1e-6])
 def test_a_schedule_too_long_to_be_made_is_refused(labelled, empty_latent, denoise):
-    from .test_bits import guided
+    from .runs import guided
 
     with pytest.raises(ValueError, match=r"at most 1,000,000 are made\. Raise denoise"):
         guided(*labelled["ve"], empty_latent("ve"), "euler", steps=20, denoise=denoise)

@@ -5,7 +5,7 @@ import torch
 
 from guidance_geometry.trace.checks import check
 
-from .test_bits import guided
+from .runs import guided
 
 KNOBS = {
     "scale": 2.0,

@@ -4,9 +4,7 @@ import math
 
 import pytest
 
-from .test_bits import guided
-from .test_see_nodes import output as output
-from .test_see_nodes import trace as trace
+from .runs import guided
 
 
 @pytest.fixture

@@ -12,9 +12,8 @@ import torch
 from guidance_geometry.tests.traces import exact_trace
 from guidance_geometry.trace.record import run_record
 
-from .test_bits import guided
-from .test_see_nodes import PROMPT, WORKFLOW, in_a_workflow
-from .test_see_nodes import output as output
+from .runs import guided
+from .shown import PROMPT, WORKFLOW, in_a_workflow
 
 LARGEST = 2_000_000  # bytes of a page of 20 Pocket steps
 SHAPES = {"audio": (4, 16), "picture": (3, 8, 8), "video": (3, 3, 8, 8)}

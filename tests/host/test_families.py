@@ -7,9 +7,8 @@ from guidance_geometry.guidance.chain import PLAIN
 from guidance_geometry.tests.tiny_families import CONFIGS, control_net, family, latent, text
 from guidance_geometry.trace.checks import check
 
-from .test_bits import guided, host_nodes, ksampler
-from .test_guidance_patch import patched
-from .test_guided_run import Away, Counter, Doubling
+from .chains import Away, Doubling, patched
+from .runs import Counter, guided, host_nodes, ksampler
 
 STEPS = {"steps": 3, "scheduler": "simple"}
 FLOW = ("SD3", "Flux", "WAN21_T2V")
@@ -61,7 +60,7 @@ def test_a_further_condition_runs_in_one_batch(families, name):
 @pytest.mark.parametrize("name", CONFIGS)
 def test_every_rule_runs_and_is_finite(families, name):
     from guidance_geometry.nodes.rules import NODES
-    from guidance_geometry.tools.rule_nodes import active_chain
+    from guidance_geometry.tools.fixtures.rule_nodes import active_chain
 
     model, positive, negative = families[name]
     sockets = {"MODEL": model.clone(), "CONDITIONING": text(name, 3)}

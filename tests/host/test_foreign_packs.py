@@ -12,8 +12,7 @@ import torch
 
 from guidance_geometry.trace.checks import check
 
-from .test_bits import SEED, guided
-from .test_recording_never_stops import both, readable, same
+from .runs import SEED, both, guided, readable, same
 
 LEVELS = [10.0, 4.0, 1.5, 0.5, 0.0]
 
@@ -252,7 +251,7 @@ def test_every_figure_takes_a_run_of_unknown_scale(watched, labelled, tmp_path, 
 
     from guidance_geometry.nodes.start import GGClassLabel
 
-    from .test_recording_faults import shown_everywhere
+    from .shown import shown_everywhere
 
     for name in ("output", "temp"):
         monkeypatch.setattr(folder_paths, f"{name}_directory", str(tmp_path / name))

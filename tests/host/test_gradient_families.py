@@ -9,8 +9,8 @@ import torch
 from torch import nn
 from torch.nn import LayerNorm, Linear
 
-from guidance_geometry.tests import exact_toy as toy
 from guidance_geometry.tests.toy_tables import BY_STEPS, SHORT, holds
+from guidance_geometry.tools.fixtures import exact_toy as toy
 
 
 class ToyMixture:
@@ -161,7 +161,8 @@ def test_blocks_of_the_hosts_families_computed_twice_give_the_same_gradient(host
     from guidance_geometry.guidance.gradients.term import GradientOptions
     from guidance_geometry.tests.tiny_families import family, latent, text
 
-    from .test_gradient_run import bright, chain_of, observed
+    from .chains import bright, chain_of
+    from .collected import observed
 
     parts = family(name), text(name, 0), text(name, 1)
     kept, twice = (
@@ -275,7 +276,8 @@ def test_an_attention_without_backward_is_replaced_and_the_gradient_is_whole(hos
     from guidance_geometry.guidance.gradients.term import GradientOptions
     from guidance_geometry.tests.tiny_families import family, text
 
-    from .test_gradient_run import bright, chain_of, observed
+    from .chains import bright, chain_of
+    from .collected import observed
 
     model, cond = family("SD15"), text("SD15", 0)
     other, latent = model.clone(), {"samples": torch.zeros(2, 4, 8, 8)}
@@ -292,8 +294,8 @@ def test_an_attention_without_backward_is_replaced_and_the_gradient_is_whole(hos
 def test_an_attention_without_backward_is_named_once(host, attention, words):
     from guidance_geometry.tests.tiny_families import family, text
 
-    from .test_bits import guided
-    from .test_gradient_run import bright, chain_of
+    from .chains import bright, chain_of
+    from .runs import guided
 
     model, cond, latent = family("SD15"), text("SD15", 0), {"samples": torch.zeros(2, 4, 8, 8)}
     model.model_options["transformer_options"]["optimized_attention_override"] = attention
@@ -309,8 +311,8 @@ def test_an_attention_that_nothing_can_replace_is_said(host, pocket, empty_laten
 
     from guidance_geometry.tests.tiny_families import family, text
 
-    from .test_bits import guided
-    from .test_gradient_run import bright, chain_of
+    from .chains import bright, chain_of
+    from .runs import guided
 
     def kernel(*args, **named):
         return forgetful(attention.attention_pytorch, *args, **named)
@@ -493,7 +495,8 @@ def test_a_faint_energy_reaches_a_model_in_half_precision(host):
     from guidance_geometry.guidance.energies.protocol import CombinedEnergy
     from guidance_geometry.tests.tiny_families import family, text
 
-    from .test_gradient_run import bright, chain_of, observed
+    from .chains import bright, chain_of
+    from .collected import observed
 
     parts = family("SD15", dtype=torch.float16), text("SD15", 0), text("SD15", 1)
     faint = 2.0**-24
@@ -539,8 +542,8 @@ def test_a_latent_model_is_guided_through_its_pictures(latent_model, decoded, sh
     from guidance_geometry.guidance.gradients.term import GradientOptions
     from guidance_geometry.trace.gram import VECTORS
 
-    from .test_bits import guided
-    from .test_gradient_run import bright, chain_of
+    from .chains import bright, chain_of
+    from .runs import guided
 
     model, context, vae = latent_model
     energy, options = Seeing(bright()), GradientOptions(shrink=shrink)

@@ -5,65 +5,12 @@ import torch
 
 from guidance_geometry.trace.checks import check
 
-from .test_bits import SEED, STEPS, guided
-from .test_split import Collected
+from .chains import Bright, bright, chain_of
+from .collected import observed
+from .runs import STEPS, guided
 
 EVALUATIONS = ("noisy x_t", "x0 + backprop", "x0")
 LABELS = torch.tensor([0, 1, 2])
-
-
-def chain_of(energy, **knobs):
-    from guidance_geometry.guidance.chain import PLAIN
-    from guidance_geometry.guidance.gradients.term import GradientTerm
-
-    return PLAIN.then(GradientTerm(energy, **knobs))
-
-
-def observed(parts, latent, name, guidance, cfg=1.0):
-    """The complete steps of a run in full precision."""
-    import comfy.sample
-    import comfy.samplers
-
-    from guidance_geometry.nodes.sampling import chain_guider
-
-    sigmas = comfy.samplers.KSampler(parts[0], STEPS, parts[0].load_device, name, "karras", 1.0).sigmas
-    noise = comfy.sample.prepare_noise(latent["samples"], SEED)
-    steps = []
-    sampler = Collected(comfy.samplers.sampler_object(name), [], steps)
-    chain_guider(*parts, cfg, guidance).sample(noise, latent["samples"], sampler, sigmas, disable_pbar=True, seed=SEED)
-    return steps
-
-
-@pytest.fixture(scope="session")
-def exact(host):
-    """space -> MODEL and twice its null label, the energy of labels 0, 1, 2, the mixture."""
-    from guidance_geometry.guidance.energies.protocol import LabelEnergy
-    from guidance_geometry.nodes.lab import GGMixtureModel
-    from guidance_geometry.nodes.start import GGClassLabel
-
-    made = {}
-    for space in ("ve", "flow"):
-        with torch.inference_mode():
-            model, classifier = GGMixtureModel.execute(shape="3x8x8", classes=3, kind=space, seed=0).result
-            null = GGClassLabel.execute(model, "").result[0]
-        made[space] = (model, null, null), LabelEnergy(classifier, ((0,), (1,), (2,))), classifier.mixture
-    return made
-
-
-class Bright:
-    """A picture is of label 0 if it is bright, else of label 1: a classifier of two logits, smooth and small."""
-
-    labels, noise_aware, judge = ("bright", "dark"), False, False
-
-    def logits(self, x0, sigma, alpha):
-        level = x0.flatten(1).mean(dim=1)
-        return torch.stack([level, -level], dim=1)
-
-
-def bright():
-    from guidance_geometry.guidance.energies.protocol import LabelEnergy
-
-    return LabelEnergy(Bright(), ((0,),))
 
 
 def clean():

@@ -6,8 +6,8 @@ from torch.nn import Linear
 
 from guidance_geometry.tests.tiny_families import control_net, family, text
 
-from .test_bits import guided
-from .test_gradient_run import Bright, bright, chain_of
+from .chains import Bright, bright, chain_of
+from .runs import guided
 
 BATCH = 7
 

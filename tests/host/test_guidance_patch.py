@@ -5,14 +5,8 @@ import torch
 
 from guidance_geometry.guidance.chain import PLAIN
 
-from .test_bits import CFG, SEED, STEPS, guided, host_nodes, ksampler
-from .test_guided_run import Away, Counter, Doubling, Reusing, label, mixture
-
-
-def patched(model, chain):
-    from guidance_geometry.nodes.guidance_patch import GGGuidancePatch
-
-    return GGGuidancePatch.execute(model, chain).result[0]
+from .chains import Away, Doubling, Reusing, label, mixture, patched
+from .runs import CFG, SEED, STEPS, Counter, guided, host_nodes, ksampler
 
 
 def chains():

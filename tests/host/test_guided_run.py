@@ -1,91 +1,15 @@
 """What a guidance chain makes of a run: which predictions the network is asked for, and what samplers and hooks see."""
 
-from dataclasses import dataclass
-from typing import Any
-
 import pytest
 import torch
 
 from guidance_geometry.guidance.chain import PLAIN
 from guidance_geometry.guidance.rules.adaptive_projected import AdaptiveProjected
-from guidance_geometry.guidance.rules.contract import Rule, Source
 from guidance_geometry.guidance.rules.feedback import Feedback
 from guidance_geometry.trace.checks import check
 
-from .test_bits import CFG, SEED, STEPS, guided, ksampler
-from .test_sampling import Counter
-
-
-@dataclass(frozen=True)
-class Away(Rule):
-    """CFG that also moves away from further predictions, half as far."""
-
-    conditioning: Any
-    model: Any = None
-    until: float = 0.0  # noise level below which the further prediction is not needed
-    kind = "combine"
-    text = "away"
-
-    @property
-    def sources(self):
-        return {"other": Source(self.conditioning, self.model)}
-
-    def needs(self, state, sigma, wanted):
-        return wanted | {"other"} if sigma >= self.until and "uncond" in wanted else wanted
-
-    def step(self, state, p, gamma):
-        away = 0.5 * (p.cond - p.extra["other"]) if "other" in p.extra else 0
-        return p.uncond + (p.cond - p.uncond) * gamma + away, state
-
-
-@dataclass(frozen=True)
-class Reusing(Rule):
-    """Evaluates u at every second outer step and reuses the difference in between, if it may."""
-
-    fills: bool = True
-    kind = "before"
-    text = "reusing"
-
-    @property
-    def fills_uncond(self):
-        return self.fills
-
-    def init(self, run):
-        return 0, None
-
-    def needs(self, state, sigma, wanted):
-        return wanted - {"uncond"} if state[0] % 2 else wanted
-
-    def step(self, state, p, gamma):
-        count, delta = state
-        if p.uncond is not None:
-            return p, (count + 1, p.cond - p.uncond)
-        from guidance_geometry.guidance.rules.contract import with_difference
-
-        return with_difference(p, delta), (count + 1, delta)
-
-
-@dataclass(frozen=True)
-class Doubling(Rule):
-    """Not neutral, but changes nothing at gamma = 1."""
-
-    kind = "after"
-    text = "doubling"
-
-    def step(self, state, p, guided, gamma):
-        return p.cond + 2 * (guided - p.cond), state
-
-
-def label(number):
-    from guidance_geometry.nodes.start import conditioning
-
-    return conditioning([number])
-
-
-def mixture(shape="3x8x8", kind="ve", seed=1):
-    from guidance_geometry.nodes.lab import GGMixtureModel
-
-    return GGMixtureModel.execute(shape=shape, classes=3, kind=kind, seed=seed).result[0]
+from .chains import Away, Doubling, Reusing, label, mixture
+from .runs import CFG, SEED, STEPS, Counter, guided, ksampler
 
 
 def run(labelled, empty_latent, chain, name="euler", kind="ve", **more):

@@ -2,8 +2,8 @@
 
 import pytest
 
-from .test_bits import SEED, guided, ksampler
-from .test_rule_nodes import PULL, chain
+from .rule_knobs import PULL, chain
+from .runs import SEED, guided, ksampler
 
 GAMMA = 3.0
 TOLERANCE = 5e-5  # of the largest number: six steps of float32 in another order
@@ -122,7 +122,7 @@ def test_a_rule_with_a_third_condition_couples_no_images(labelled, empty_latent,
 
 
 def test_the_third_condition_is_one_more_item_in_the_same_call(labelled, empty_latent):
-    from .test_sampling import Counter
+    from .runs import Counter
 
     positive, null, other = conditions(labelled["ve"][0])
     counter = Counter(labelled["ve"][0])

@@ -90,7 +90,7 @@ def test_labels_of_another_model_are_said_and_stop_nothing(labelled):
 
 
 def test_a_run_of_no_steps_with_labels_of_another_model_is_no_fault(labelled):
-    from .test_bits import guided
+    from .runs import guided
 
     model, _, negative = labelled["ve"]
     import torch

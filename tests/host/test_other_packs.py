@@ -9,9 +9,8 @@ import torch
 from guidance_geometry.guidance.chain import PLAIN
 from guidance_geometry.guidance.rules.contract import Rule
 
-from .test_bits import STEPS, guided, ksampler
-from .test_gradient_run import bright, chain_of
-from .test_guided_run import Away, Doubling, Reusing, mixture
+from .chains import Away, Doubling, Reusing, bright, chain_of, mixture
+from .runs import STEPS, guided, ksampler
 
 GRADIENTS = ("x0 + backprop", "x0")
 

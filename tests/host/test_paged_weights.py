@@ -7,9 +7,8 @@ import torch
 
 from guidance_geometry.guidance.chain import PLAIN
 
-from .test_bits import guided
-from .test_gradient_run import bright, chain_of
-from .test_guided_run import Away, mixture
+from .chains import Away, bright, chain_of, mixture
+from .runs import guided
 
 BACKPROP = "x0 + backprop"
 

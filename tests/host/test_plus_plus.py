@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from .test_bits import SEED, guided, ksampler
+from .runs import SEED, guided, ksampler
 
 STEPS = 8
 

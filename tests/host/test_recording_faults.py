@@ -6,10 +6,8 @@ import torch
 from guidance_geometry.figures.scene import scene_of
 from guidance_geometry.trace.checks import check
 
-from .test_bits import CFG, STEPS, guided, ksampler
-from .test_recording_never_stops import both, readable, same
-from .test_see_nodes import FIGURE, in_a_workflow
-from .test_see_nodes import output as output
+from .runs import CFG, STEPS, both, guided, ksampler, readable, same
+from .shown import shown_everywhere
 
 PACK = "guidance_geometry"
 IN_THE_RUN = [
@@ -60,34 +58,6 @@ class Broken:
         if self.left < 0:
             raise self.fault
         return self.works(*given, **named)
-
-
-def shown_everywhere(trace, folder):
-    """Every node that reads a trace gives something, or a sentence that says why it cannot."""
-    from guidance_geometry.figures.blog import WORDS
-    from guidance_geometry.nodes import compare, export_html, inspector, see
-    from guidance_geometry.trace.file import load
-
-    assert inspector.GGInspector.execute(trace).ui["gg_record"]
-    assert in_a_workflow(export_html.GGExportHTML).execute(trace, "page").result[0]
-    assert see.GGMetrics.execute(trace, "metrics", -1).result[1]
-    written = in_a_workflow(see.GGSaveTrace).execute(trace, "saved").result[1]
-    assert load(written).n == trace.n
-    pictures = {word: lambda word=word: see.GGFigure.execute(trace, **FIGURE | {"figure": word}) for word in WORDS}
-    pictures["difference"] = lambda: see.GGDifferenceImages.execute(trace)
-    pictures["compare"] = lambda: compare.GGCompareTraces.execute(trace, trace, -1, "light")
-    found = {name: drawn_or_said(draw) for name, draw in pictures.items()}
-    assert all(said is None or said.endswith(".") for said in found.values()), found
-    return [name for name, said in found.items() if said is None]
-
-
-def drawn_or_said(draw):
-    """None where there is a picture, else why there is none."""
-    try:
-        assert draw().result[0].isfinite().all()
-    except ValueError as said:
-        return str(said)
-    return None
 
 
 def run(labelled, empty_latent, name="euler_ancestral", **more):

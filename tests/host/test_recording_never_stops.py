@@ -5,9 +5,7 @@ import random
 import pytest
 import torch
 
-from guidance_geometry.trace.checks import check
-
-from .test_bits import CFG, SEED, names
+from .runs import both, names, readable, same
 
 ODD = {  # sigmas of a VE model; on flow they are divided by the largest that occurs
     "repeated": [10.0, 10.0, 1.0, 0.0],
@@ -37,61 +35,8 @@ def chance(seed):
     return [draws.choice([0.0, 1e-3, 0.5, 2.0, 2.0, MOST * draws.random()]) for _ in range(draws.randint(1, 6))]
 
 
-def outcome(run):
-    """What a run makes: its samples, or the kind and words of its exception."""
-    try:
-        return run()
-    except Exception as fault:  # noqa: BLE001  whatever it is, both runs must agree on it
-        return type(fault), str(fault)
-
-
-def same(first, second):
-    if isinstance(first, tuple) or isinstance(second, tuple):
-        return first == second
-    return (
-        first.shape == second.shape
-        and torch.equal(first.isnan(), second.isnan())
-        and torch.equal(first.nan_to_num(7.0), second.nan_to_num(7.0))
-    )
-
-
-def both(parts, latent, sampler, sigmas, capture="numbers", guider=None):
-    """The host's SamplerCustomAdvanced and ours, with the same guider; and the trace, where there is one."""
-    from comfy_extras import nodes_custom_sampler as custom
-
-    from guidance_geometry.nodes.sampling import GGInspectedSampler
-
-    model, positive, negative = parts
-    noise, traces = custom.Noise_RandomNoise(SEED), []
-    guider = guider or custom.CFGGuider.execute(model, positive, negative, CFG).result[0]
-
-    def plain():
-        out = custom.SamplerCustomAdvanced.execute(noise, guider, sampler, torch.tensor(sigmas), dict(latent))
-        return out.result[0]["samples"]
-
-    def recorded():
-        out = GGInspectedSampler.execute(noise, guider, sampler, torch.tensor(sigmas), dict(latent), capture)
-        traces.append(out.result[2])
-        return out.result[0]["samples"]
-
-    return outcome(plain), outcome(recorded), traces[0] if traces else None
-
-
 def levels(sigmas, model):
     return [s / MOST for s in sigmas] if model == "flow" else list(sigmas)
-
-
-def readable(trace):
-    """Every reader of numbers gets through a trace, however it ended."""
-    from guidance_geometry.figures.table import as_csv, as_json, as_text
-    from guidance_geometry.trace.record import run_record
-
-    assert "\n" not in repr(trace)
-    check(trace)
-    assert len(run_record(trace)["steps"]) == trace.n
-    assert as_csv(trace)
-    assert as_json(trace)
-    assert as_text(trace, None)
 
 
 @pytest.mark.parametrize("model", ["ve", "flow"])

@@ -7,7 +7,7 @@ import torch
 
 from guidance_geometry.trace.checks import check
 
-from .test_bits import CFG, SEED, STEPS, guided, host_nodes, ksampler
+from .runs import CFG, SEED, STEPS, guided, host_nodes, ksampler
 
 OTHER = {"samples": torch.zeros(2, 3, 8, 8)}  # a latent that no run has made
 

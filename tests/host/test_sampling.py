@@ -7,21 +7,9 @@ from guidance_geometry.guidance.chain import PLAIN
 from guidance_geometry.trace.checks import check
 
 from .queued import queued
-from .test_bits import CFG, SEED, STEPS, guided, ksampler
+from .runs import CFG, SEED, STEPS, Counter, guided, ksampler
 
 DETERMINISTIC = ("euler", "heun", "dpmpp_2m", "uni_pc", "deis")
-
-
-class Counter:
-    """A clone of a MODEL that counts the network's calls and the items in them."""
-
-    def __init__(self, model):
-        self.items, self.model = [], model.clone()
-        self.model.set_model_unet_function_wrapper(self.call)
-
-    def call(self, apply, arguments):
-        self.items.append(len(arguments["input"]))
-        return apply(arguments["input"], arguments["timestep"], **arguments["c"])
 
 
 @pytest.mark.parametrize("model", ["ve", "flow"])
@@ -30,7 +18,7 @@ def test_the_guided_prediction_is_the_closed_form(labelled, empty_latent, model,
     """Captured in full precision through the recorder, against D(x) and D(x|y) of the mixture in float64."""
     from guidance_geometry.guidance.mixture import make_mixture
 
-    from .test_split import collect
+    from .collected import collect
 
     mixture = make_mixture((3, 8, 8), classes=3, seed=0)
     steps, _ = collect(labelled, empty_latent, model, "euler", cfg=gamma)
@@ -372,7 +360,7 @@ class Noise:
 
 
 def test_an_empty_latent_of_the_host_becomes_what_ksampler_makes_of_it(labelled):
-    from .test_bits import host_nodes
+    from .runs import host_nodes
 
     latent = host_nodes().EmptyLatentImage().generate(64, 64, 2)[0]
     assert torch.equal(

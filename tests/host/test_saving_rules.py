@@ -3,8 +3,7 @@
 import pytest
 import torch
 
-from .test_bits import guided, ksampler
-from .test_sampling import Counter
+from .runs import Counter, guided, ksampler
 
 STEPS = 10
 

@@ -14,26 +14,7 @@ from guidance_geometry.trace.file import load, save
 from guidance_geometry.trace.trace import Trace
 
 from .queued import queued
-
-FIGURE = {"figure": "step plane", "step": -1, "sample": 0, "size": "blog 960x540", "theme": "light", "save": "none"}
-FIGURE |= {"filename_prefix": "figure"}
-WORKFLOW, PROMPT = {"id": "w", "nodes": []}, {"1": {"class_type": "GGFigure"}}
-
-
-@pytest.fixture
-def output(host, tmp_path, monkeypatch):
-    """The host's folders, empty and ours for one test."""
-    import folder_paths
-
-    for name in ("output", "input", "temp"):
-        (tmp_path / name).mkdir()
-        monkeypatch.setattr(folder_paths, f"{name}_directory", str(tmp_path / name))
-    return tmp_path / "output"
-
-
-@pytest.fixture(scope="module")
-def trace():
-    return exact_trace(4.0, batch=2, steps=6)
+from .shown import FIGURE, PROMPT, WORKFLOW, in_a_workflow
 
 
 @pytest.fixture
@@ -41,23 +22,6 @@ def see(host):
     from guidance_geometry.nodes import see
 
     return see
-
-
-def in_a_workflow(node):
-    """The class as the executor prepares it, with the hidden inputs of an editor's job."""
-    from comfy_api.latest import io as api
-
-    class Prepared(node):
-        hidden = api.HiddenHolder(
-            unique_id="1",
-            prompt=PROMPT,
-            extra_pnginfo={"workflow": WORKFLOW},
-            dynprompt=None,
-            auth_token_comfy_org=None,
-            api_key_comfy_org=None,
-        )
-
-    return Prepared
 
 
 def test_schemas_keep_their_order_and_explain_every_socket(see):
@@ -360,7 +324,7 @@ def test_a_missing_or_foreign_file_is_explained(see, output):
 
 
 def test_a_real_run_is_shown_and_saved(see, labelled, empty_latent, output):
-    from .test_bits import guided
+    from .runs import guided
 
     for name in ("ve", "flow"):
         _, _, trace = guided(*labelled[name], empty_latent(name), "euler", steps=6)

@@ -19,8 +19,8 @@ from guidance_geometry.guidance.rules.plus_plus import PlusPlus
 from guidance_geometry.guidance.rules.schedule import ScaleSchedule
 from guidance_geometry.guidance.rules.zero_star import ZeroStar
 
-from .test_bits import CFG, guided, ksampler, names
-from .test_split import collect
+from .collected import collect
+from .runs import CFG, guided, ksampler, names
 
 LATE = "dpm_adaptive"  # reports a step after its stages; all others of the host after the first evaluation
 

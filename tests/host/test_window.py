@@ -5,10 +5,9 @@ import torch
 
 from guidance_geometry.guidance.chain import PLAIN, Chain
 
-from .test_bits import STEPS, guided, ksampler
-from .test_guidance_patch import patched
-from .test_rule_nodes import ACTING, NODES, chain, wires  # noqa: F401  a fixture
-from .test_sampling import Counter
+from .chains import patched
+from .rule_knobs import ACTING, NODES, chain
+from .runs import STEPS, Counter, guided, ksampler
 
 RULES = [name for name in NODES if name != "GGWindow"]
 HALF, CFG = STEPS // 2, 5.0
@@ -36,7 +35,7 @@ def run(labelled, latent, guidance, sampler="euler", model="ve"):
 @pytest.mark.parametrize("sampler", ["euler", "heun", "dpmpp_2m"])
 @pytest.mark.parametrize("model", ["ve", "flow"])
 @pytest.mark.parametrize("name", RULES)
-def test_a_window_without_a_step_gives_the_host_pixels(labelled, empty_latent, wires, name, model, sampler):  # noqa: F811
+def test_a_window_without_a_step_gives_the_host_pixels(labelled, empty_latent, wires, name, model, sampler):
     rules = in_window(acting(name, wires[model]), 0.51, 0.6)
     assert not rules.rules[-1].neutral
     expected = ksampler(*labelled[model], empty_latent(model), sampler, cfg=CFG)
@@ -44,7 +43,7 @@ def test_a_window_without_a_step_gives_the_host_pixels(labelled, empty_latent, w
 
 
 @pytest.mark.parametrize("name", RULES)
-def test_before_and_behind_the_window_the_run_is_that_of_a_run_without_it(labelled, empty_latent, wires, name):  # noqa: F811
+def test_before_and_behind_the_window_the_run_is_that_of_a_run_without_it(labelled, empty_latent, wires, name):
     """A window over the first half parts from the bare rule at its end; one over the second parts from plain there."""
     rules, latent = acting(name, wires["ve"]), empty_latent("ve")
     calls, _, whole = run(labelled, latent, rules)
@@ -58,7 +57,7 @@ def test_before_and_behind_the_window_the_run_is_that_of_a_run_without_it(labell
     assert not (torch.equal(first, same) and torch.equal(second, same))
 
 
-def test_the_whole_run_is_no_window(wires):  # noqa: F811
+def test_the_whole_run_is_no_window(wires):
     for name in RULES:
         rules = acting(name, wires["ve"])
         assert in_window(rules, 0.0, 1.0) == rules
@@ -66,7 +65,7 @@ def test_the_whole_run_is_no_window(wires):  # noqa: F811
 
 @pytest.mark.parametrize("name", ["GGAdaptiveProjected", "GGPerturbed", "GGNegative", "GGAutoguidance", "GGReuse"])
 @pytest.mark.parametrize("sampler", ["euler", "heun"])
-def test_a_ksampler_on_a_patched_model_is_our_sampler(labelled, empty_latent, wires, name, sampler):  # noqa: F811
+def test_a_ksampler_on_a_patched_model_is_our_sampler(labelled, empty_latent, wires, name, sampler):
     model, positive, negative = labelled["ve"]
     rules = in_window(acting(name, wires["ve"]), 0.2, 0.7)
     expected = guided(model, positive, negative, empty_latent("ve"), sampler, guidance=rules)[0]["samples"]
@@ -74,7 +73,7 @@ def test_a_ksampler_on_a_patched_model_is_our_sampler(labelled, empty_latent, wi
     assert not torch.equal(ksampler(*labelled["ve"], empty_latent("ve"), sampler), expected)
 
 
-def test_a_further_stage_of_the_last_step_inside_is_inside(labelled, empty_latent, wires):  # noqa: F811
+def test_a_further_stage_of_the_last_step_inside_is_inside(labelled, empty_latent, wires):
     """heun evaluates its second stage at the noise level of the next step."""
     rules = acting("GGPerturbed", wires["ve"])
     worse = Counter(wires["ve"]["perturbed_model"])
@@ -83,7 +82,7 @@ def test_a_further_stage_of_the_last_step_inside_is_inside(labelled, empty_laten
     assert worse.items == [3] * (2 * HALF)
 
 
-def test_a_window_stands_behind_a_chain_and_holds_a_preset_rule_by_rule(wires):  # noqa: F811
+def test_a_window_stands_behind_a_chain_and_holds_a_preset_rule_by_rule(wires):
     preset = chain("GGPreset", {"preset": "faster (interval + reuse)"})
     before = chain("GGRescale", NODES["GGRescale"][0])
     found = in_window(preset, 0.1, 0.8, before)
@@ -112,8 +111,8 @@ def test_a_gradient_in_a_window_pushes_there_alone(labelled, empty_latent):
     assert not torch.equal(early[HALF + 1 :], whole[HALF + 1 :])
 
 
-def test_a_windowed_rule_holds_the_invariants_that_it_claims(wires):  # noqa: F811
-    from guidance_geometry.tools.invariants import examine, failed
+def test_a_windowed_rule_holds_the_invariants_that_it_claims(wires):
+    from guidance_geometry.tools.fixtures.invariants import examine, failed
 
     found = {}
     for name in RULES:

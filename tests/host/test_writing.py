@@ -11,9 +11,8 @@ import torch
 from guidance_geometry.files.writing import NotWritten, check_place, replacing, unwritten, write_atomically
 from guidance_geometry.tests.traces import exact_trace
 
-from .test_bits import guided, ksampler
-from .test_see_nodes import FIGURE, in_a_workflow
-from .test_see_nodes import output as output
+from .runs import guided, ksampler
+from .shown import FIGURE, in_a_workflow
 
 LONG = "n" * 201
 FREE = "The disk is full: free some space, then queue again."

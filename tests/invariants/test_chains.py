@@ -38,7 +38,7 @@ from guidance_geometry.guidance.rules.zero_star import ZeroStar
 from guidance_geometry.guidance.run import Run
 from guidance_geometry.tests.rule_formulas import ORDER, ByHand, Moment
 from guidance_geometry.tests.toys import draw
-from guidance_geometry.tools.invariants import examine, failed
+from guidance_geometry.tools.fixtures.invariants import examine, failed
 
 STEPS, BATCH, SHAPE, GAMMA = 5, 2, (2, 4, 6), 4.0
 SIGMAS = {"ve": (8.0, 4.0, 2.0, 1.0, 0.5, 0.0), "flow": (1.0, 0.85, 0.7, 0.5, 0.2, 0.0)}

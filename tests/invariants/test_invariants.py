@@ -14,8 +14,8 @@ from guidance_geometry.guidance.rules.adaptive_projected import AdaptiveProjecte
 from guidance_geometry.guidance.rules.angle import Angle
 from guidance_geometry.guidance.rules.contract import Rule, with_difference
 from guidance_geometry.tests.invariants.example_rule import HalfwayBack
-from guidance_geometry.tools.invariants import INVARIANTS, examine, failed
-from guidance_geometry.tools.made_up_run import play, steps_of
+from guidance_geometry.tools.fixtures.invariants import INVARIANTS, examine, failed
+from guidance_geometry.tools.fixtures.made_up_run import play, steps_of
 
 ROOT = Path(__file__).resolve().parents[2]
 EXAMPLE = ROOT / "tests" / "invariants" / "example_rule.py"

@@ -15,8 +15,8 @@ def host_in(base, *more):
     """A real ComfyUI with folders of its own, with this pack and the example of another one as its custom nodes."""
     if not (HOST / "main.py").exists():
         pytest.skip("no ComfyUI host: run `python3 dev.py test`, or set COMFYUI_PATH")
-    from guidance_geometry.tools import provision
-    from guidance_geometry.tools.server import own_folders, running
+    from guidance_geometry.tools.host import provision
+    from guidance_geometry.tools.host.server import own_folders, running
 
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that a terminated test run still ends its server
     python = Path(sys.executable)
@@ -37,7 +37,7 @@ def server(tmp_path_factory):
 @pytest.fixture(scope="session")
 def newer_server(tmp_path_factory):
     """The same host with the newer front end."""
-    from guidance_geometry.tools.provision import FRONT_END, FRONT_END_PACKAGE
+    from guidance_geometry.tools.host.provision import FRONT_END, FRONT_END_PACKAGE
 
     if not (FRONT_END / "index.html").exists():
         pytest.skip(f"{FRONT_END_PACKAGE} is not there: `python3 dev.py test` fetches it")
@@ -48,7 +48,7 @@ def newer_server(tmp_path_factory):
 @pytest.fixture(scope="session")
 def browser():
     """One Chromium for all tests."""
-    from guidance_geometry.tools.browser import CHROMIUM, chromium
+    from guidance_geometry.tools.host.browser import CHROMIUM, chromium
 
     if CHROMIUM is None:
         pytest.skip("no Chromium on the path")
@@ -64,7 +64,7 @@ def browser():
 )
 def editor(request, browser):
     """The page of an editor: the host's own or a newer one, with either renderer."""
-    from guidance_geometry.tools.browser import page_in
+    from guidance_geometry.tools.host.browser import page_in
 
     name, vue = request.param
     live = request.getfixturevalue(name)
@@ -87,7 +87,7 @@ def page(editor):
 @pytest.fixture
 def client(server):
     """A client of that server; the test must leave the server healthy, or the next one fails here."""
-    from guidance_geometry.tools.api_client import Client
+    from guidance_geometry.tools.host.client import Client
 
     with Client(server.address) as one:
         yield one

@@ -11,7 +11,7 @@ HOST = Path(os.environ.get("COMFYUI_PATH") or ROOT / ".host" / "ComfyUI")
 
 def first_look() -> dict:
     """The demo template as the API sees it."""
-    return json.loads((ROOT / "tools" / "workflows" / "first_look.json").read_text(encoding="utf-8"))
+    return json.loads((ROOT / "tools" / "templates" / "first_look.json").read_text(encoding="utf-8"))
 
 
 def small(label="3", denoiser="pocket-1", **sampler) -> dict:

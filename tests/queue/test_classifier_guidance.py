@@ -1,4 +1,4 @@
-"""Classifier guidance through the real queue: every road, many samplers, both weight types, and an interrupt."""
+"""Classifier guidance through the real queue: every evaluation, many samplers, both weight types, and an interrupt."""
 
 import pytest
 import torch
@@ -6,7 +6,7 @@ import torch
 from guidance_geometry.classifiers.reading import open_classifier
 from guidance_geometry.guidance.energies.protocol import LabelEnergy
 from guidance_geometry.tests.queue.prompts import ROOT, forget, in_batches, latents, small, steered
-from guidance_geometry.tools.api_client import JobError
+from guidance_geometry.tools.host.client import JobError
 
 SAMPLERS = ["euler", "euler_ancestral", "heun", "dpmpp_2m", "dpmpp_2m_sde", "uni_pc"]
 

@@ -8,7 +8,7 @@ import pytest
 from guidance_geometry.files.safetensors import read_safetensors, write_safetensors
 from guidance_geometry.tests.queue.prompts import latents, small
 from guidance_geometry.tests.traces import exact_trace
-from guidance_geometry.tools.api_client import JobError, RefusedError
+from guidance_geometry.tools.host.client import JobError, RefusedError
 from guidance_geometry.trace.file import save
 
 WATCHED = {

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from guidance_geometry.tests.queue.prompts import ROOT, forget, latents, small
-from guidance_geometry.tools.api_client import JobError, RefusedError
+from guidance_geometry.tools.host.client import JobError, RefusedError
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from guidance_geometry.tests.queue.prompts import ROOT
-from guidance_geometry.tools.api_client import JobError, RefusedError
+from guidance_geometry.tools.host.client import JobError, RefusedError
 
 WORLDS = {
     "pocket": {"class_type": "GGLoadDenoiser", "inputs": {"denoiser_name": "pocket-1"}},
@@ -25,7 +25,7 @@ NODES = sorted(
 @pytest.fixture(scope="module")
 def described(server):
     """What the server says of all nodes."""
-    from guidance_geometry.tools.api_client import Client
+    from guidance_geometry.tools.host.client import Client
 
     with Client(server.address) as one:
         return json.loads(one.get("/object_info"))

@@ -5,9 +5,9 @@ import json
 import pytest
 
 from guidance_geometry.figures.canvas import Box
-from guidance_geometry.tools.browser import page_in
-from guidance_geometry.tools.server import addressable
-from guidance_geometry.tools.workflows.layouts import FIRST_LOOK, LAYOUTS, TITLE
+from guidance_geometry.tools.host.browser import page_in
+from guidance_geometry.tools.host.server import addressable
+from guidance_geometry.tools.templates.layouts import FIRST_LOOK, LAYOUTS, TITLE
 
 RUN = """() => new Promise(resolve => {
   for (const kind of ["execution_success", "execution_error", "execution_interrupted"])

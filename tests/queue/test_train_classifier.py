@@ -3,7 +3,7 @@
 import pytest
 
 from guidance_geometry.tests.queue.prompts import latents, steered
-from guidance_geometry.tools.api_client import JobError
+from guidance_geometry.tools.host.client import JobError
 
 LEARNED = ["30", 0]
 

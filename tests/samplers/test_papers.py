@@ -23,7 +23,7 @@ from guidance_geometry.guidance.mixture import make_mixture
 from guidance_geometry.samplers.loop import Recurrence, item_noise, run
 from guidance_geometry.samplers.shifts import ShiftLaw, leaning, taken_steps
 from guidance_geometry.samplers.steps import ddim, level, renoise, up_and_down
-from guidance_geometry.tests import exact_toy as toy
+from guidance_geometry.tools.fixtures import exact_toy as toy
 
 MIXTURE = make_mixture((3, 4, 4), classes=3, seed=2)
 SIGMAS = {"ve": (20.0, 3.0, 0.7, 0.1, 0.0), "flow": (0.97, 0.8, 0.5, 0.2, 0.0)}

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from guidance_geometry.guidance.mixture import make_mixture
-from guidance_geometry.tools.classifier_run import ClassifierRun
+from guidance_geometry.tools.fixtures.classifier_run import ClassifierRun
 from guidance_geometry.trace.checks import check
 from guidance_geometry.trace.file import load, save
 from guidance_geometry.trace.record import run_record

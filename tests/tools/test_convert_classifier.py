@@ -6,8 +6,8 @@ from safetensors import safe_open
 
 from guidance_geometry.classifiers.adm import SIZES, AdmClassifier
 from guidance_geometry.classifiers.reading import open_classifier
-from guidance_geometry.tests.classifiers.test_reading import ARCHIVES, PROGRAMS, Payload
-from guidance_geometry.tools.convert_classifier import convert
+from guidance_geometry.tests.programs import ARCHIVES, PROGRAMS, Payload
+from guidance_geometry.tools.train.convert_classifier import convert
 
 
 @pytest.mark.parametrize("holder", [None, "state_dict"])

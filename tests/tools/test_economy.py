@@ -4,8 +4,8 @@ import json
 
 import pytest
 
-from guidance_geometry.tools.economy import CHAINS, FULL, PRESET, PROBE, Row
-from guidance_geometry.tools.economy_page import FIGURE, NUMBERS, PAGE, POINTS, SHARE, draw_economy, named, page
+from guidance_geometry.tools.docs.economy_page import FIGURE, NUMBERS, PAGE, POINTS, SHARE, draw_economy, named, page
+from guidance_geometry.tools.docs.economy_rows import CHAINS, FULL, PRESET, PROBE, Row
 
 
 @pytest.fixture(scope="module")

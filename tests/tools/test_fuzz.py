@@ -22,7 +22,6 @@ from guidance_geometry.tools.fuzz.twins import twin_of
 from guidance_geometry.tools.fuzz.values import bounded
 from guidance_geometry.tools.fuzz.verdicts import Judge
 from guidance_geometry.tools.fuzz.watched import Limits, Observed
-from guidance_geometry.tools.reliability_page import put_section
 
 PACK = """
 def meant(value):
@@ -339,18 +338,8 @@ def test_code_that_was_run_leaves_a_trace(tmp_path, sources):
     assert not files.ran_code
 
 
-def test_a_section_of_the_page_is_replaced_and_the_others_stay(tmp_path):
-    page = tmp_path / "page.md"
-    put_section("## One", "first", page)
-    put_section("## Two", "second", page)
-    put_section("## One", "third", page)
-    words = page.read_text(encoding="utf-8")
-    assert words.index("## One\n\nthird") < words.index("## Two\n\nsecond")
-    assert ("first" in words, words.startswith("# ")) == (False, True)
-
-
 def test_every_template_is_among_the_seeds():
-    from guidance_geometry.tools.workflows.layouts import LAYOUTS
+    from guidance_geometry.tools.templates.layouts import LAYOUTS
 
     templates = {file.stem for file in (Path(__file__).resolve().parents[2] / "example_workflows").glob("*.json")}
     assert templates == set(LAYOUTS)

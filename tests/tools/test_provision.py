@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from guidance_geometry.tools import provision, server
+from guidance_geometry.tools.host import provision, server
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ from PIL import Image
 
 from guidance_geometry.files.safetensors import write_safetensors
 from guidance_geometry.tools.bench.reliability import moved
-from guidance_geometry.tools.mixed_jobs import UNFINISHED, Folder, broken, checksum
+from guidance_geometry.tools.fuzz.mixed_jobs import UNFINISHED, Folder, broken, checksum
 
 TENSORS = {"a": torch.ones(50), "none": torch.zeros(0)}
 WHOLE = {"mixed_00001_.svg": b"<svg></svg>\n", "mixed_00001_.html": b"<html></html>", "mixed_00001_.csv": b"a,b\n1,2\n"}

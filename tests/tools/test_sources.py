@@ -7,11 +7,16 @@ from pathlib import Path
 import pytest
 import torch
 
-from guidance_geometry.tools import economy, roads
-from guidance_geometry.tools.sources import ROOT, origin, sources_of
+from guidance_geometry.tools.docs import economy, evaluations
+from guidance_geometry.tools.docs.sources import ROOT, origin, sources_of
 
-DATA = {"roads": roads.WEIGHTS, "economy": economy.WEIGHTS, "road_costs": (), "bench/transformers_versions": ()}
-CODE = ("guidance", "samplers", "denoisers", "classifiers", "drawing", "nodes", "tools", "tests")
+DATA = {
+    "docs/evaluations": evaluations.WEIGHTS,
+    "docs/economy": economy.WEIGHTS,
+    "docs/evaluation_costs": (),
+    "bench/transformers_versions": (),
+}
+CODE = ("guidance", "files", "samplers", "trace", "denoisers", "classifiers", "figures", "host", "nodes", "tools")
 KEEP_NO_NUMBERS = {
     "provision",
     "train_demo",
@@ -34,11 +39,11 @@ def copy(tmp_path_factory):
 def changed(copy, tool, name):
     """Whether a byte more in a file changes the checksum of a tool."""
     file = copy / name
-    fresh = origin.__wrapped__
-    before, content = fresh(tool, DATA[tool], copy), file.read_bytes()
+    asked = ROOT / "tools" / f"{tool}.py", DATA[tool], copy
+    before, content = origin.__wrapped__(*asked), file.read_bytes()
     try:
         file.write_bytes(content + b"\n")
-        return fresh(tool, DATA[tool], copy) != before
+        return origin.__wrapped__(*asked) != before
     finally:
         file.write_bytes(content)
 
@@ -46,30 +51,30 @@ def changed(copy, tool, name):
 @pytest.mark.parametrize(
     ("tool", "name"),
     [
-        ("roads", "guidance/gradients/term.py"),
-        ("roads", "guidance/gradients/estimators.py"),
-        ("roads", "host/gradient_run.py"),
-        ("roads", "samplers/steps.py"),
-        ("roads", "denoisers/pocket.py"),
-        ("roads", "classifiers/networks.py"),
-        ("roads", "tools/roads.py"),
-        ("roads", "tools/demo_evaluation.py"),
-        ("roads", "assets/denoisers/pocket-1.safetensors"),
-        ("economy", "guidance/rules/reuse.py"),
-        ("economy", "guidance/chain.py"),
-        ("economy", "tools/demo_evaluation.py"),
-        ("economy", "assets/denoisers/pocket-1.safetensors"),
-        ("road_costs", "guidance/gradients/term.py"),
-        ("road_costs", "host/autograd.py"),
+        ("docs/evaluations", "guidance/gradients/term.py"),
+        ("docs/evaluations", "guidance/gradients/estimators.py"),
+        ("docs/evaluations", "host/gradient_run.py"),
+        ("docs/evaluations", "samplers/steps.py"),
+        ("docs/evaluations", "denoisers/pocket.py"),
+        ("docs/evaluations", "classifiers/networks.py"),
+        ("docs/evaluations", "tools/docs/evaluations.py"),
+        ("docs/evaluations", "tools/train/demo_evaluation.py"),
+        ("docs/evaluations", "assets/denoisers/pocket-1.safetensors"),
+        ("docs/economy", "guidance/rules/reuse.py"),
+        ("docs/economy", "guidance/chain.py"),
+        ("docs/economy", "tools/train/demo_evaluation.py"),
+        ("docs/economy", "assets/denoisers/pocket-1.safetensors"),
+        ("docs/evaluation_costs", "guidance/gradients/term.py"),
+        ("docs/evaluation_costs", "host/autograd.py"),
         ("bench/transformers_versions", "classifiers/transformers_folders.py"),
-        ("bench/transformers_versions", "tools/fuzz/tiny_folders.py"),
+        ("bench/transformers_versions", "tools/fixtures/tiny_folders.py"),
     ],
 )
 def test_a_byte_of_what_made_a_number_changes_its_checksum(copy, tool, name):
     assert changed(copy, tool, name)
 
 
-@pytest.mark.parametrize(("tool", "name"), [("roads", "figures/film.py"), ("economy", "host/live.py")])
+@pytest.mark.parametrize(("tool", "name"), [("docs/evaluations", "figures/film.py"), ("docs/economy", "host/live.py")])
 def test_a_byte_elsewhere_leaves_numbers_as_they_are(copy, tool, name):
     assert not changed(copy, tool, name)
 
@@ -86,19 +91,19 @@ def test_samples_are_kept_under_the_checksum(tmp_path):
         def sample(self, row, batch, seed):
             return torch.zeros(batch, 3, 2, 2)
 
-    roads.kept_pixels(Grey(), roads.TABLE[0], 1, kept=tmp_path)
-    assert [folder.name for folder in tmp_path.iterdir()] == [origin("roads", roads.WEIGHTS)]
+    evaluations.kept_pixels(Grey(), evaluations.TABLE[0], 1, kept=tmp_path)
+    assert [folder.name for folder in tmp_path.iterdir()] == [origin(Path(evaluations.__file__), evaluations.WEIGHTS)]
 
 
 def test_every_tool_that_keeps_numbers_keeps_them_under_a_checksum():
     tools = [file for file in (ROOT / "tools").rglob("*.py") if file.stem not in KEEP_NO_NUMBERS]
     texts = {str(file.relative_to(ROOT)): file.read_text(encoding="utf-8") for file in tools}
     keeping = {name for name, text in texts.items() if '".cache"' in text}
-    assert keeping >= {"tools/roads.py", "tools/economy.py"}
+    assert keeping >= {"tools/docs/evaluations.py", "tools/docs/economy.py"}
     assert [name for name in keeping if not re.search(r"\borigin\(", texts[name])] == []
 
 
 def test_every_file_that_is_found_exists_and_is_of_the_project():
-    for file in sources_of(Path(roads.__file__)):
+    for file in sources_of(Path(evaluations.__file__)):
         assert file.is_file()
         assert file.is_relative_to(ROOT)

@@ -13,9 +13,9 @@ from guidance_geometry.figures.film import Film
 from guidance_geometry.guidance.mixture import make_mixture
 from guidance_geometry.guidance.predictions import Predictions
 from guidance_geometry.guidance.rules.cfg import cfg
-from guidance_geometry.tools import pocket_means, run_figures, story, story_measures, story_roads
-from guidance_geometry.tools.classifier_run import ClassifierRun
-from guidance_geometry.tools.demo_evaluation import dpmpp_2m, karras_sigmas
+from guidance_geometry.tools.docs import pocket_means, run_figures, story, story_classifiers, story_measures
+from guidance_geometry.tools.fixtures.classifier_run import ClassifierRun
+from guidance_geometry.tools.train.demo_evaluation import dpmpp_2m, karras_sigmas
 
 
 def linear(slope, centre):
@@ -88,7 +88,7 @@ def test_means_are_of_the_cards_pictures():
 
 
 def test_means_of_other_pictures_are_refused(tmp_path):
-    from guidance_geometry.tools.demo_data import Images
+    from guidance_geometry.tools.train.demo_data import Images
 
     pixels = np.zeros((20, 32, 32, 3), dtype=np.uint8)
     pixels[::10] = 255
@@ -131,15 +131,22 @@ def test_a_run_is_a_sampler_and_what_it_needs():
 
 def test_a_classifier_that_is_sure_alone_counts_as_fooled():
     guide, judge = torch.tensor([0.95, 0.95, 0.2, 0.95]), torch.tensor([0.05, 0.9, 0.9, 0.3])
-    assert story_roads.road_row("x0", guide, judge) == {"road": "x0", "judged": 0.5, "claimed": 0.75, "fooled": 0.25}
+    assert story_classifiers.method_row("x0", guide, judge) == {
+        "method": "x0",
+        "judged": 0.5,
+        "claimed": 0.75,
+        "fooled": 0.25,
+    }
 
 
 def test_of_an_exact_classifier_gradient_and_difference_are_one_arrow():
-    found = story_roads.exact_numbers()
+    found = story_classifiers.exact_numbers()
     assert found == pytest.approx({"exact_cosine": 1.0, "exact_ratio": 1.0}, abs=1e-6)
     trace = ClassifierRun(make_mixture((3, 8, 8), classes=3, seed=0), torch.arange(4) % 3).trace()
-    rows = story_roads.agreement_numbers(trace)["agreement"]
-    assert [row["sigma"] for row in rows] == [story_roads.rounded(trace.header["sigmas"][k]) for k in story_roads.SHOWN]
+    rows = story_classifiers.agreement_numbers(trace)["agreement"]
+    assert [row["sigma"] for row in rows] == [
+        story_classifiers.rounded(trace.header["sigmas"][k]) for k in story_classifiers.SHOWN
+    ]
     known = [row for row in rows if row["delta"] > 1e-6]
     assert len(known) >= 3
     assert all(row["cosine"] == 1.0 and row["g"] == row["delta"] for row in known)
@@ -147,8 +154,8 @@ def test_of_an_exact_classifier_gradient_and_difference_are_one_arrow():
 
 def test_the_template_shows_the_step_that_the_page_measures():
     settings = run_figures.BY_GRADIENT.template[run_figures.BY_GRADIENT.figure]["inputs"]
-    assert (settings["step"], settings["sample"]) == (story_roads.STEP, story_roads.SAMPLE)
-    assert run_figures.BY_GRADIENT.template[story_roads.FOOLED]["inputs"]["sample"] == story_roads.PLANET
+    assert (settings["step"], settings["sample"]) == (story_classifiers.STEP, story_classifiers.SAMPLE)
+    assert run_figures.BY_GRADIENT.template[story_classifiers.FOOLED]["inputs"]["sample"] == story_classifiers.PLANET
 
 
 def test_a_plain_picture_has_the_same_pixels_and_no_text():

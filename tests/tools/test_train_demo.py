@@ -12,9 +12,9 @@ import pytest
 import torch
 
 from guidance_geometry.classifiers.files import load_classifier
-from guidance_geometry.tools import demo_classifiers, demo_data, demo_evaluation, demo_files, demo_training
+from guidance_geometry.tools.train import demo_classifiers, demo_data, demo_evaluation, demo_files, demo_training
 
-TOOL = Path(__file__).resolve().parents[2] / "tools" / "train_demo.py"
+TOOL = [sys.executable, Path(__file__).resolve().parents[2] / "tools" / "run.py", "train_demo"]
 # SHA-256 of the first 20 pictures a class, index-major
 TWENTY_A_CLASS = "26dd06e5a83afb9214aa92d9340aecc3050bbbcce35d2badaed66eb16759b026"
 PACKAGES = ("dicebear", "dicebear_styles", "resvg_py")
@@ -171,7 +171,7 @@ def test_augmented_noisy_images_come_with_their_noise_level():
 @pytest.mark.slow
 @needs_drawing
 def test_short_run_learns_and_its_files_load(tmp_path):
-    command = [sys.executable, TOOL, "--steps", "20", "--images", "200", "--processes", "1", "--out", tmp_path]
+    command = [*TOOL, "--steps", "20", "--images", "200", "--processes", "1", "--out", tmp_path]
     printed = "".join(run([*command, "--stage", stage]) for stage in ("classifiers", "denoiser", "export"))
     first, last = map(float, re.search(r"first steps ([\d.]+), of the last ([\d.]+)", printed).groups())
     assert last < first
@@ -187,8 +187,6 @@ def run(command):
 
 
 def test_other_settings_cannot_overwrite_the_embedded_weights():
-    done = subprocess.run(
-        [sys.executable, str(TOOL), "--steps", "20", "--stage", "export"], capture_output=True, text=True
-    )
+    done = subprocess.run([*TOOL, "--steps", "20", "--stage", "export"], capture_output=True, text=True)
     assert done.returncode == 2
     assert "give --out FOLDER" in done.stderr

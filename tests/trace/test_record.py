@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from guidance_geometry.tests.traces import exact_trace
-from guidance_geometry.tools import record_fixtures
+from guidance_geometry.tools.fixtures import record_fixtures
 from guidance_geometry.trace.gram import VECTORS, gram
 from guidance_geometry.trace.record import (
     ALL_SAMPLES,

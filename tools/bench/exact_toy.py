@@ -1,4 +1,4 @@
-"""The exact toy measured: what every road of classifier guidance reaches where the truth is known in closed form.
+"""The exact toy measured: what every evaluation of a gradient reaches where the truth is known in closed form.
 
 Writes docs/exact-toy.md; about five minutes of one core.
 """
@@ -15,10 +15,10 @@ from torch import Tensor
 
 from ...guidance.gradients.term import BACKPROP, CLEAN_X0, NOISY
 from ...guidance.predictions import denoised_from, output_from
-from ...tests import exact_toy as toy
-from ...tests.toy_roads import DATA, LEVELS, guided, states
-from ..provision import ROOT
-from ..roads_page import markdown
+from ..fixtures import exact_toy as toy
+from ..fixtures.toy_gradients import DATA, LEVELS, guided, states
+from ..markdown import page, table, write
+from ..places import ROOT
 
 PAGE = ROOT / "docs" / "exact-toy.md"
 NAMES = {"none": "none", "noisy": NOISY, "through": BACKPROP, "clean": CLEAN_X0}
@@ -29,22 +29,22 @@ SHOWN = {"acc": "{:.3f}", "p": "{:.3f}", "fd": "{:.4f}", "ed": "{:.3f}", "spread
 OPENING = """# Classifier guidance where the truth is known
 
 Written by `python3 dev.py bench exact_toy`; every number is from that run. The data are the mixture of
-`tests/exact_toy.py`: four dimensions, three classes of two Gaussians each, denoiser and classifier in closed form,
-float64. {count:,} samples a row, seed 0, Karras noise levels from 40 to 0.01. **accuracy**: share of samples whose most
-probable class is the wanted one; **p(y)**: its mean probability; **Frechet**: distance to the true moments of the
-class; **energy**: energy distance of 10,000 of them to 10,000 true ones; **spread**: variance over that of the class.
-The first row has a million true samples. `tests/guidance/test_toy.py` holds the pack to these numbers.
+`tools/fixtures/exact_toy.py`: four dimensions, three classes of two Gaussians each, denoiser and classifier in closed
+form, float64. {count:,} samples a row, seed 0, Karras noise levels from 40 to 0.01. **accuracy**: share of samples
+whose most probable class is the wanted one; **p(y)**: its mean probability; **Frechet**: distance to the true moments
+of the class; **energy**: energy distance of 10,000 of them to 10,000 true ones; **spread**: variance over that of the
+class. The first row has a million true samples. `tests/guidance/test_toy.py` holds the pack to these numbers.
 """
 SCALE = """## What \u03b3 = 1 is
 
-Heun, 80 steps. On noisy x_t \u03b3 = 1 is Bayes. On the x0 roads it is **not**: they ask at the mean of what the noise
-leaves open, reach the class too often and too narrowly, and are best near \u03b3 = 0.3 to 0.5.
+Heun, 80 steps. On noisy x_t \u03b3 = 1 is Bayes. On the x0 evaluations it is **not**: they ask at the mean of what the
+noise leaves open, reach the class too often and too narrowly, and are best near \u03b3 = 0.3 to 0.5.
 """
 STEP = """## The number of steps
 
-Accuracy / p(y) / spread at \u03b3 = 1. By Heun all roads keep accuracy and p(y) within a point from 20 to 160 steps:
-the shifts are rates. Euler's method has an error of its own: its spread is too small without any guidance already, and
-what it adds to accuracy and p(y) at \u03b3 = 1 goes away with more steps.
+Accuracy / p(y) / spread at \u03b3 = 1. By Heun all evaluations keep accuracy and p(y) within a point from 20 to 160
+steps: the shifts are rates. Euler's method has an error of its own: its spread is too small without any guidance
+already, and what it adds to accuracy and p(y) at \u03b3 = 1 goes away with more steps.
 """
 IDENTITIES = """## Identities
 
@@ -54,9 +54,9 @@ differentiation, against (\u03b1/\u03c3\u00b2) Cov[x0 given x], relative.
 """
 
 
-def samples(solver: Callable, road: str, gamma: float, steps: int, count: int) -> Tensor:
+def samples(solver: Callable, evaluation: str, gamma: float, steps: int, count: int) -> Tensor:
     """One run."""
-    return solver(guided(road, gamma), steps, count)
+    return solver(guided(evaluation, gamma), steps, count)
 
 
 def numbers(x: Tensor) -> dict[str, float]:
@@ -70,26 +70,28 @@ def cells(n: dict[str, float]) -> list[str]:
     return [SHOWN[name].format(n[name]) for name in COLUMNS]
 
 
-def scales(count: int) -> list[str]:
-    """Every road at several gammas, beside true samples and no guidance."""
+def scales(count: int) -> str:
+    """Every evaluation at several gammas, beside true samples and no guidance."""
     rows = [["true samples", "", *cells(numbers(toy.samples_of(toy.TARGET, TRUE)))]]
-    wanted = [("none", 0.0), *((road, gamma) for road in ("noisy", "through", "clean") for gamma in GAMMAS)]
-    for road, gamma in wanted:
-        rows.append([NAMES[road], f"{gamma:g}", *cells(numbers(samples(toy.heun, road, gamma, HEUN, count)))])
+    wanted = [("none", 0.0), *((evaluation, gamma) for evaluation in ("noisy", "through", "clean") for gamma in GAMMAS)]
+    for evaluation, gamma in wanted:
+        rows.append(
+            [NAMES[evaluation], f"{gamma:g}", *cells(numbers(samples(toy.heun, evaluation, gamma, HEUN, count)))]
+        )
         print(*rows[-1], flush=True)
-    return markdown(f"road, \u03b3, {', '.join(COLUMNS.values())}", rows)
+    return table(f"evaluation | \u03b3 | {' | '.join(COLUMNS.values())}", rows)
 
 
-def steps(count: int) -> list[str]:
+def steps(count: int) -> str:
     """Heun and Euler with few and many steps."""
     rows = []
-    for solver, roads in ((toy.heun, tuple(NAMES)), (toy.euler, ("none", "noisy"))):
-        for road in roads:
-            found = [toy.measured(samples(solver, road, 1.0, n, count)) for n in STEPS]
+    for solver, evaluations in ((toy.heun, tuple(NAMES)), (toy.euler, ("none", "noisy"))):
+        for evaluation in evaluations:
+            found = [toy.measured(samples(solver, evaluation, 1.0, n, count)) for n in STEPS]
             shown = [" / ".join(f"{n[name]:.3f}" for name in ("acc", "p", "spread")) for n in found]
-            rows.append([solver.__name__, NAMES[road], *shown])
+            rows.append([solver.__name__, NAMES[evaluation], *shown])
             print(*rows[-1], flush=True)
-    return markdown(f"solver, road, {', '.join(map(str, STEPS))}", rows)
+    return table(f"solver | evaluation | {' | '.join(map(str, STEPS))}", rows)
 
 
 def bayes(kind: str, alpha: float, sigma: float) -> float:
@@ -109,12 +111,12 @@ def jacobian(alpha: float, sigma: float) -> float:
     return float((found - expected).abs().max() / expected.abs().max())
 
 
-def identities() -> list[str]:
+def identities() -> str:
     """Bayes for every kind of network, and the Jacobian."""
     kinds = ("epsilon", "v", "edm", "flow", "x0")
     rows = [[f"noisy x_t, {kind}", f"{max(bayes(kind, *at) for at in LEVELS):.0e}"] for kind in kinds]
     rows.append(["Jacobian", f"{max(jacobian(*at) for at in LEVELS):.0e}"])
-    return markdown("what, error", rows)
+    return table("what | error", rows)
 
 
 def main() -> int:
@@ -124,9 +126,9 @@ def main() -> int:
     parser.add_argument("--page", type=Path, default=PAGE, help="where to write (default docs/exact-toy.md)")
     given = parser.parse_args()
     torch.set_num_threads(1)
-    parts = [OPENING.format(count=given.samples), SCALE, *scales(given.samples), STEP, *steps(given.samples)]
-    text = "\n".join([*parts, IDENTITIES, *identities()]).rstrip() + "\n"
-    given.page.write_text(text, encoding="utf-8")
+    opening, count = OPENING.format(count=given.samples), given.samples
+    text = page(opening, SCALE, scales(count), STEP, steps(count), IDENTITIES, identities())
+    write(given.page, text)
     print(text)
     return 0
 

@@ -7,7 +7,6 @@ a later still takes longer than a second, or an animation longer than 10 s or mo
 from __future__ import annotations
 
 import argparse
-import os
 import statistics
 import sys
 import tempfile
@@ -18,7 +17,10 @@ from types import SimpleNamespace
 import torch
 
 from ...figures.film import MOVIES
-from .sampler_overhead import ROOT, enter_host, samplers, seconds
+from ..fixtures.timing import seconds
+from ..host.inside import enter_host
+from ..places import HOST
+from .sampler_overhead import samplers
 
 STILL_SECONDS, MOVIE_SECONDS, MOVIE_BYTES = 1.0, 10.0, 3_000_000
 
@@ -55,7 +57,7 @@ def verdict(word: str, later: float, size: int) -> str:
 def main() -> int:
     """Measure, print, and fail when a limit is passed."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--host", type=Path, default=Path(os.environ.get("COMFYUI_PATH") or ROOT / ".host" / "ComfyUI"))
+    parser.add_argument("--host", type=Path, default=HOST)
     parser.add_argument("--words", nargs="*", help="default: all")
     parser.add_argument("--repeats", type=int, default=3, help="later drawings of each word")
     parser.add_argument("--steps", type=int, default=20)

@@ -7,13 +7,12 @@ packs is loaded first and not counted.
 from __future__ import annotations
 
 import argparse
-import os
 import statistics
 import subprocess
 import sys
-from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[2]
+from ..places import HOST, ROOT
+
 LIMIT = 0.3
 START = """
 import asyncio, importlib.util, sys, time
@@ -46,8 +45,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--starts", type=int, default=5)
     options = parser.parse_args()
-    host = os.environ.get("COMFYUI_PATH") or str(ROOT / ".host" / "ComfyUI")
-    found = [seconds(host) for _ in range(options.starts)]
+    found = [seconds(str(HOST)) for _ in range(options.starts)]
     print(f"import of the pack: {statistics.median(found):.3f} s (median of {options.starts}, limit {LIMIT} s)")
     return int(statistics.median(found) > LIMIT)
 

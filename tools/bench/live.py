@@ -23,11 +23,12 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from ..api_client import Client
-from ..browser import CHROMIUM, editor
-from ..server import Server, own_folders, running
+from .. import markdown
+from ..host.browser import CHROMIUM, editor
+from ..host.client import Client
+from ..host.server import Server, own_folders, running
+from ..places import HOST, ROOT
 
-ROOT = Path(__file__).resolve().parents[2]
 PAGE = ROOT / "docs" / "numbers" / "live.md"
 OPENING = """# What the live panel costs a run
 
@@ -37,7 +38,6 @@ right after the other in an order that alternates; both write a table of the tra
 job by the server's clock, processor the time that the server's threads worked; other programs disturb that one less.
 The interval holds the median with 95 %; a limit holds when the interval lies below it, and is undecided when it lies on
 both sides.
-
 """
 WORKFLOW_ID = "0c6b1f0e-5a55-4f4e-9d5c-00000000be2c"
 EVENT = "guidance_geometry.step"
@@ -54,7 +54,7 @@ OPEN = """async ([api, id]) => { await app.loadApiJson(api, "live");
 
 def graph(batch: int, steps: int, pictures: int | None) -> dict:
     """A Pocket run with a seed of its own, and its table. pictures: of the inspector, None for a job without one."""
-    first_look = json.loads((ROOT / "tools" / "workflows" / "first_look.json").read_text(encoding="utf-8"))
+    first_look = json.loads((ROOT / "tools" / "templates" / "first_look.json").read_text(encoding="utf-8"))
     found = {node: copy.deepcopy(first_look[node]) for node in "1234"}
     found["3"]["inputs"]["batch_size"] = batch
     found["4"]["inputs"] |= {"seed": next(SEEDS), "steps": steps}
@@ -157,7 +157,7 @@ def sizes(client: Client) -> list[tuple[str, bool]]:
 def main() -> int:
     """Measure, print, and fail when a limit is passed."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--host", type=Path, default=Path(os.environ.get("COMFYUI_PATH") or ROOT / ".host" / "ComfyUI"))
+    parser.add_argument("--host", type=Path, default=HOST)
     parser.add_argument("--pairs", type=int, default=40)
     parser.add_argument("--write", action="store_true", help="keep what is printed in docs/numbers/live.md")
     options = parser.parse_args()
@@ -166,9 +166,8 @@ def main() -> int:
         with running(Path(sys.executable), options.host, Path(base) / "log", [*folders, "--cpu"], pack) as server:
             lines = measured(server, options.pairs)
     if options.write:
-        PAGE.parent.mkdir(exist_ok=True)
         opening = OPENING.format(cores=os.cpu_count(), pairs=options.pairs)
-        PAGE.write_text(opening + "".join(f"- {line}\n" for line, _ in lines), encoding="utf-8")
+        markdown.write(PAGE, markdown.page(opening, markdown.bullets(line for line, _ in lines)))
     return int(any(failed for _, failed in lines))
 
 

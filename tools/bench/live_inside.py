@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import statistics
 import sys
 import time
@@ -20,7 +19,9 @@ from types import SimpleNamespace
 
 import torch
 
-from .sampler_overhead import ROOT, enter_host, samplers
+from ..host.inside import enter_host
+from ..places import HOST
+from .sampler_overhead import samplers
 
 WITH_BROWSER, WITHOUT = 0.03, 0.01
 TAB, JOB, NODE = "tab", "job", "4"
@@ -82,7 +83,7 @@ def shares(runs: int, tabs: dict) -> list[float]:
 def main() -> int:
     """Measure, print, and fail when a limit is passed."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--host", type=Path, default=Path(os.environ.get("COMFYUI_PATH") or ROOT / ".host" / "ComfyUI"))
+    parser.add_argument("--host", type=Path, default=HOST)
     parser.add_argument("--runs", type=int, default=20)
     options = parser.parse_args()
     enter_host(options.host)

@@ -16,11 +16,12 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..browser import CHROMIUM, chromium, page_in
-from ..provision import FRONT_END, device_options
-from ..server import own_folders, running
+from .. import markdown
+from ..host.browser import CHROMIUM, chromium, page_in
+from ..host.provision import FRONT_END, device_options
+from ..host.server import own_folders, running
+from ..places import HOST, ROOT
 
-ROOT = Path(__file__).resolve().parents[2]
 PAGE = ROOT / "docs" / "numbers" / "panel.md"
 REDRAW_MS, FIRST_PAINT_MS, GROWTH_MB = 2.0, 300.0, 10.0
 SIZES = ((480, 560), (900, 640))
@@ -112,7 +113,7 @@ REPLAY = f"""async times => {{ {RECORD}
 
 def graph() -> dict:
     """The demo model with 50 steps and 8 samples, and an inspector."""
-    api = json.loads((ROOT / "tools" / "workflows" / "first_look.json").read_text(encoding="utf-8"))
+    api = json.loads((ROOT / "tools" / "templates" / "first_look.json").read_text(encoding="utf-8"))
     found = {node: api[node] for node in "1234"}
     found["3"]["inputs"]["batch_size"] = 8
     found["4"]["inputs"]["steps"] = 50
@@ -212,8 +213,8 @@ def both_renderers(browser, name: str, options: argparse.Namespace) -> dict[str,
 
 def section(title: str, rows: list[Row]) -> str:
     """A table in Markdown; what does not keep its limit stands out."""
-    lines = [f"| {row.name} | {row.values} | {'holds' if row.kept else '**does not hold**'} |" for row in rows]
-    return "\n".join([f"## Front end {title}", "", "| what | measured | limit |", "|---|---|---|", *lines, ""])
+    cells = [[row.name, row.values, "holds" if row.kept else "**does not hold**"] for row in rows]
+    return markdown.page(f"## Front end {title}", markdown.table("what | measured | limit", cells))
 
 
 def page_of(found: dict[str, list[Row]], version: str, options: argparse.Namespace) -> str:
@@ -221,14 +222,13 @@ def page_of(found: dict[str, list[Row]], version: str, options: argparse.Namespa
     limits = {"redraw": REDRAW_MS, "paint": round(FIRST_PAINT_MS), "growth": round(GROWTH_MB)}
     given = {"redraws": options.redraws, "reloads": options.reloads, "runs": options.runs}
     opening = OPENING.format(chromium=f"Chromium {version}", cores=os.cpu_count(), **limits, **given)
-    return "\n".join([opening, *(section(title, rows) for title, rows in found.items())])
+    return markdown.page(opening, *(section(title, rows) for title, rows in found.items()))
 
 
 def main() -> int:
     """Measure, print, and fail when a limit is passed."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    host = os.environ.get("COMFYUI_PATH") or ROOT / ".host" / "ComfyUI"
-    parser.add_argument("--host", type=Path, default=Path(host))
+    parser.add_argument("--host", type=Path, default=HOST)
     parser.add_argument("--redraws", type=int, default=60)
     parser.add_argument("--reloads", type=int, default=7)
     parser.add_argument("--runs", type=int, default=200)
@@ -244,8 +244,7 @@ def main() -> int:
             found |= both_renderers(browser, name, options)
         words = page_of(found, browser.version, options)
     if options.write:
-        PAGE.parent.mkdir(exist_ok=True)
-        PAGE.write_text(words, encoding="utf-8")
+        markdown.write(PAGE, words)
     return int(not all(row.kept for rows in found.values() for row in rows))
 
 

@@ -8,7 +8,6 @@ error in the kept half, and how many of the results the judge still takes for th
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -16,10 +15,10 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from ..demo_evaluation import to_pixels
-from ..provision import ROOT
-from ..roads import BATCH, CFG, Demo, Row
-from .sampler_overhead import enter_host
+from ..docs.evaluations import BATCH, CFG, Demo, Row
+from ..host.inside import enter_host
+from ..places import HOST
+from ..train.demo_evaluation import to_pixels
 
 
 class Way(NamedTuple):
@@ -112,7 +111,7 @@ def halves(demo: Demo, samples: int, way: Way) -> str:
 def main() -> None:
     """Print both tables."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--host", type=Path, default=Path(os.environ.get("COMFYUI_PATH") or ROOT / ".host" / "ComfyUI"))
+    parser.add_argument("--host", type=Path, default=HOST)
     parser.add_argument("--samples", type=int, default=500, help="a row (default 500)")
     given = parser.parse_args()
     enter_host(given.host)

@@ -11,7 +11,6 @@ from __future__ import annotations
 import argparse
 import itertools
 import json
-import os
 import statistics
 import sys
 import tempfile
@@ -24,14 +23,14 @@ from random import Random
 
 import psutil
 
-from ..api_client import Client
+from .. import markdown
 from ..fuzz.catalogue import Catalogue, catalogue_of
 from ..fuzz.equipment import equip
+from ..fuzz.mixed_jobs import JOBS, UNFINISHED, Folder, broken, checksum, written
 from ..fuzz.watched import TRIVIAL
-from ..mixed_jobs import JOBS, UNFINISHED, Folder, broken, checksum, written
-from ..provision import ROOT
-from ..reliability_page import put_section
-from ..server import Server, own_folders, running
+from ..host.client import Client
+from ..host.server import Server, own_folders, running
+from ..places import HOST
 
 COMMAND = "Written by `python3 dev.py bench reliability --write`"
 MOST_GROWN = 50  # MB of memory between the second and the last quarter of the soak
@@ -220,7 +219,7 @@ def moved(facts: dict, part: str) -> dict:
 def options_of() -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--host", type=Path, default=Path(os.environ.get("COMFYUI_PATH") or ROOT / ".host" / "ComfyUI"))
+    parser.add_argument("--host", type=Path, default=HOST)
     parser.add_argument("--interrupts", type=int, default=200)
     parser.add_argument("--kills", type=int, default=12)
     parser.add_argument("--soak", type=int, default=500)
@@ -240,9 +239,9 @@ def main() -> int:
             catalogue = catalogue_of(json.loads(client.get("/object_info")), pack)
         jobs, everything = jobs_of(catalogue), {"everything that writes": writing(catalogue)}
         for heading, measure, what, count in (
-            ("## Interrupts", interrupts, jobs, options.interrupts),
-            ("## Kills", kills, everything, options.kills),
-            ("## Long use", soak, jobs, options.soak),
+            ("Interrupts", interrupts, jobs, options.interrupts),
+            ("Kills", kills, everything, options.kills),
+            ("Long use", soak, jobs, options.soak),
         ):
             if count:
                 fine &= said(heading, *measure(site, what, count, Random(options.seed)), options.write)
@@ -251,9 +250,9 @@ def main() -> int:
 
 def said(heading: str, lines: list[str], fine: bool, keep: bool) -> bool:
     """Print a section, and keep it if that is wanted."""
-    print("\n".join([heading, *lines, "" if fine else "FAILED"]), flush=True)
+    print("\n".join([f"## {heading}", *lines, "" if fine else "FAILED"]), flush=True)
     if keep:
-        put_section(heading, f"{COMMAND}.\n\n" + "".join(f"- {line}\n" for line in lines))
+        markdown.put_section(markdown.RELIABILITY, heading, f"{COMMAND}.", markdown.bullets(lines))
     return fine
 
 

@@ -8,7 +8,6 @@ inside the chain itself as a share of its run. Then the milliseconds that a step
 from __future__ import annotations
 
 import argparse
-import os
 import statistics
 import sys
 import time
@@ -21,7 +20,9 @@ import torch
 from ...guidance.chain import PLAIN, Chain
 from ...guidance.predictions import Predictions
 from ...guidance.run import Run
-from .sampler_overhead import ROOT, enter_host, keep_freed_memory, seconds
+from ..fixtures.timing import keep_freed_memory, seconds
+from ..host.inside import enter_host
+from ..places import HOST
 
 RULES = ("GGCFGSchedule", "GGTangential", "GGAdaptiveProjected", "GGFrequencyBands", "GGRescale")
 SHARE, MILLISECONDS = 1.03, 5.0
@@ -56,7 +57,7 @@ class Watched(Chain):
 def five_rules() -> Chain:
     """A schedule, three rules on the difference and a rescale, as their nodes make them."""
     from ...nodes.rules import NODES
-    from ..rule_nodes import active_chain
+    from ..fixtures.rule_nodes import active_chain
 
     nodes = {node.define_schema().node_id: node for node in NODES}
     chain = PLAIN
@@ -122,7 +123,7 @@ def shown(name: str, plain: list[float], guided: list[float]) -> float:
 def main() -> int:
     """Measure, print, and fail when a limit is passed."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--host", type=Path, default=Path(os.environ.get("COMFYUI_PATH") or ROOT / ".host" / "ComfyUI"))
+    parser.add_argument("--host", type=Path, default=HOST)
     parser.add_argument("--pairs", type=int, default=31)
     parser.add_argument("--steps", type=int, default=20)
     parser.add_argument("--batch", type=int, default=8)

@@ -9,31 +9,18 @@ giving it back and fetching it again, as the C library does by chance, differs b
 from __future__ import annotations
 
 import argparse
-import logging
-import os
 import statistics
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 
 import torch
 
-ROOT = Path(__file__).resolve().parents[2]
+from ..fixtures.timing import keep_freed_memory, seconds
+from ..host.inside import enter_host
+from ..places import HOST
+
 LIMITS = {"numbers": 1.03, "pictures": 1.10, "tensors": 1.10}
-
-
-def enter_host(host: Path) -> None:
-    """Put the host on the path and fix its device."""
-    sys.path.insert(0, str(host))
-    sys.argv = sys.argv[:1]
-    from comfy import options
-
-    options.enable_args_parsing(False)
-    from comfy import cli_args
-
-    cli_args.args.cpu = not torch.cuda.is_available()
-    logging.disable(logging.WARNING)
 
 
 def samplers(steps: int, batch: int, size: int) -> tuple[Callable, Callable]:
@@ -56,13 +43,6 @@ def samplers(steps: int, batch: int, size: int) -> tuple[Callable, Callable]:
     )
 
 
-def seconds(run: Callable) -> float:
-    """Wall time of one call."""
-    start = time.perf_counter()
-    run()
-    return time.perf_counter() - start
-
-
 def paired(plain: Callable, traced: Callable, capture: str, pairs: int) -> tuple[list[float], list[float]]:
     """Seconds of plain and of traced runs, in pairs whose order alternates."""
     times = ([], [])
@@ -73,18 +53,10 @@ def paired(plain: Callable, traced: Callable, capture: str, pairs: int) -> tuple
     return times
 
 
-def keep_freed_memory() -> None:
-    """Start this process again with an allocator that gives nothing back, where the C library is glibc."""
-    wanted = {f"MALLOC_{name}_THRESHOLD_": str(1 << 32) for name in ("TRIM", "MMAP")}
-    if sys.platform == "linux" and not wanted.items() <= os.environ.items():
-        os.execve(sys.executable, [sys.executable, *sys.orig_argv[1:]], os.environ | wanted)
-
-
 def main() -> int:
     """Measure, print, and fail when a limit is passed."""
     parser = argparse.ArgumentParser(description=__doc__)
-    host = os.environ.get("COMFYUI_PATH") or ROOT / ".host" / "ComfyUI"
-    parser.add_argument("--host", type=Path, default=Path(host))
+    parser.add_argument("--host", type=Path, default=HOST)
     parser.add_argument("--pairs", type=int, default=61)
     parser.add_argument("--steps", type=int, default=20)
     parser.add_argument("--batch", type=int, default=8)

@@ -19,10 +19,10 @@ from torch import Tensor
 
 from ...classifiers.reading import open_classifier
 from ...files.safetensors import read_safetensors, write_safetensors
-from ..demo_files import write_json
-from ..sources import origin
+from ..docs.sources import origin
+from ..places import ROOT
+from ..train.demo_files import write_json
 
-ROOT = Path(__file__).resolve().parents[2]
 CACHE = ROOT / ".cache" / "transformers-versions"
 PACKAGES = {
     4: ("transformers>=4.57,<5", "huggingface-hub>=0.34,<1", "tokenizers>=0.22,<0.23.1"),
@@ -39,7 +39,7 @@ def answered() -> list[Path]:
 
 def answers_of() -> Path:
     """Folder of the answers."""
-    return CACHE / origin("bench/transformers_versions")
+    return CACHE / origin(Path(__file__))
 
 
 def major() -> int:
@@ -68,7 +68,7 @@ def answers(folder: Path) -> dict[str, Tensor]:
 
 def save_all(folder: Path) -> None:
     """Save every family by the version of this process, with what its guide says."""
-    from ..fuzz.tiny_folders import NETWORKS, save_tiny
+    from ..fixtures.tiny_folders import NETWORKS, save_tiny
 
     torch.manual_seed(0)
     for kind in NETWORKS:
@@ -110,7 +110,7 @@ def main() -> int:
         return other(given)
     here, there = (CACHE / f"saved-by-{one}" for one in (major(), 9 - major()))
     save_all(here)
-    command = [sys.executable, str(ROOT / "tools" / "run.py"), "bench.transformers_versions"]
+    command = [sys.executable, str(ROOT / "tools" / "run.py"), "transformers_versions"]
     env = {**os.environ, "PYTHONPATH": str(installed(9 - major()))}
     read = subprocess.run([*command, "--mine", str(there), "--theirs", str(here)], env=env, check=False).returncode
     return int(not compare_all(there) or read != 0)

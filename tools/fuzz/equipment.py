@@ -9,10 +9,10 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
-from ..provision import ROOT
+from ..fixtures.tiny_folders import lively, save_tiny
+from ..places import ROOT
 from .catalogue import Catalogue
 from .graphs import Builder, Graph, around
-from .tiny_folders import lively, save_tiny
 from .watched import Watched
 
 TINY = ("clip", "segformer", "dpt", "vit")

@@ -7,7 +7,7 @@ import json
 from collections.abc import Collection, Mapping
 from typing import Any
 
-from ..workflows.layouts import LAYOUTS
+from ..templates.layouts import LAYOUTS
 from .catalogue import SMALL, Catalogue, NodeKind
 
 Graph = dict[str, dict[str, Any]]

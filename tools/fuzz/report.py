@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
-from ..reliability_page import put_section
+from .. import markdown
 from .campaign import Campaign
 from .verdicts import CLEAR, CODE, DEAD, HOST, MEMORY, OK, RAW, REFUSED, SLOW
 
 COLUMNS = (REFUSED, OK, CLEAR, HOST, RAW, DEAD, MEMORY, SLOW, CODE)
-HEADING = "## Fuzzer"
+HEADING = "Fuzzer"
 WORDS = """Written by `python3 dev.py fuzz --write`, seed {seed}{stopped}. A prompt is the API form of a template, a
 small graph around one node, or a chain of one to six rules, spoiled in one to three ways; a header is a
 trace, classifier or denoiser with one to three changes; a model file is a transformers folder, a
@@ -27,34 +25,30 @@ def printed(campaign: Campaign) -> str:
         for path, verdict in campaign.faults.values()
     ]
     hosts = [f"host's error, {count} times: {words}" for words, count in campaign.of_the_host.most_common()]
-    return "\n".join([*table(campaign), "", *extremes(campaign), "", *hosts, "", *(faults or ["no faults"])])
+    return "\n".join([table(campaign), "", extremes(campaign), "", *hosts, "", *(faults or ["no faults"])])
 
 
 def write(campaign: Campaign, seed: int, minutes: float | None) -> None:
     """Keep it in docs/reliability.md.  minutes: after which it was stopped"""
     stopped = "" if minutes is None else f", stopped after {minutes:g} minutes"
-    lines = [WORDS.format(seed=seed, stopped=stopped), "", *table(campaign), "", *extremes(campaign)]
-    put_section(HEADING, "\n".join(lines))
+    words = WORDS.format(seed=seed, stopped=stopped)
+    markdown.put_section(markdown.RELIABILITY, HEADING, words, table(campaign), extremes(campaign))
 
 
-def table(campaign: Campaign) -> list[str]:
+def table(campaign: Campaign) -> str:
     """One row a kind of case: how many there were of what."""
-    rows = [_row(("", "tried", *COLUMNS)), "|---" * (len(COLUMNS) + 2) + "|"]
+    rows = []
     for kind, counts in sorted(campaign.counts.items()):
         tried = sum(counts.values())
-        rows.append(_row((f"{kind}s", f"{tried:,}", *(_share(counts[name], tried) for name in COLUMNS))))
-    return rows
+        rows.append([f"{kind}s", f"{tried:,}", *(_share(counts[name], tried) for name in COLUMNS)])
+    return markdown.table(" | ".join(["", "tried", *COLUMNS]), rows)
 
 
 def _share(count: int, tried: int) -> str:
     return f"{count:,} ({100 * count / tried:.1f} %)" if count else "0"
 
 
-def _row(cells: Iterable[str]) -> str:
-    return f"| {' | '.join(cells)} |"
-
-
-def extremes(campaign: Campaign) -> list[str]:
+def extremes(campaign: Campaign) -> str:
     """The slowest and the largest call, faults apart."""
     slowest, largest = campaign.slowest, campaign.largest / 2**20
-    return [f"The slowest call took {slowest:.1f} s; the largest took {largest:,.0f} MB more than the host had before."]
+    return f"The slowest call took {slowest:.1f} s; the largest took {largest:,.0f} MB more than the host had before."

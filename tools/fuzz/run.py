@@ -8,7 +8,6 @@ file that `--replay` tries again. Fails when there is a fault: a raw error of th
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 import tempfile
 import time
@@ -17,7 +16,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from random import Random
 
-from ..provision import CACHE, ROOT
+from ..host.provision import CACHE
+from ..places import HOST
 from .campaign import Campaign
 from .cases import Case, Stock, read_case
 from .catalogue import catalogue_of
@@ -90,7 +90,7 @@ def fuzz(campaign: Campaign, seed: int, counts: dict[str, int], minutes: float |
 def arguments() -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--host", type=Path, default=Path(os.environ.get("COMFYUI_PATH") or ROOT / ".host" / "ComfyUI"))
+    parser.add_argument("--host", type=Path, default=HOST)
     parser.add_argument("--minutes", type=float, help="stop after this time, with the kinds mixed")
     parser.add_argument("--prompts", type=int, default=5000)
     parser.add_argument("--headers", type=int, default=1000)

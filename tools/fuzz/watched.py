@@ -15,7 +15,7 @@ from typing import Any
 
 import psutil
 
-from ..server import DIRECT, Server, own_folders, running
+from ..host.server import DIRECT, Server, own_folders, running
 
 TRIVIAL = {
     "1": {"class_type": "PrimitiveInt", "inputs": {"value": 0}},

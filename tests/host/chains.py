@@ -1,0 +1,109 @@
+"""Rules and energies that ask a run for what others seldom do, and chains of them."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from guidance_geometry.guidance.rules.contract import Rule, Source
+
+
+@dataclass(frozen=True)
+class Away(Rule):
+    """CFG that also moves away from further predictions, half as far."""
+
+    conditioning: Any
+    model: Any = None
+    until: float = 0.0  # noise level below which the further prediction is not needed
+    kind = "combine"
+    text = "away"
+
+    @property
+    def sources(self):
+        return {"other": Source(self.conditioning, self.model)}
+
+    def needs(self, state, sigma, wanted):
+        return wanted | {"other"} if sigma >= self.until and "uncond" in wanted else wanted
+
+    def step(self, state, p, gamma):
+        away = 0.5 * (p.cond - p.extra["other"]) if "other" in p.extra else 0
+        return p.uncond + (p.cond - p.uncond) * gamma + away, state
+
+
+@dataclass(frozen=True)
+class Reusing(Rule):
+    """Evaluates u at every second outer step and reuses the difference in between, if it may."""
+
+    fills: bool = True
+    kind = "before"
+    text = "reusing"
+
+    @property
+    def fills_uncond(self):
+        return self.fills
+
+    def init(self, run):
+        return 0, None
+
+    def needs(self, state, sigma, wanted):
+        return wanted - {"uncond"} if state[0] % 2 else wanted
+
+    def step(self, state, p, gamma):
+        count, delta = state
+        if p.uncond is not None:
+            return p, (count + 1, p.cond - p.uncond)
+        from guidance_geometry.guidance.rules.contract import with_difference
+
+        return with_difference(p, delta), (count + 1, delta)
+
+
+@dataclass(frozen=True)
+class Doubling(Rule):
+    """Not neutral, but changes nothing at gamma = 1."""
+
+    kind = "after"
+    text = "doubling"
+
+    def step(self, state, p, guided, gamma):
+        return p.cond + 2 * (guided - p.cond), state
+
+
+def label(number):
+    from guidance_geometry.nodes.start import conditioning
+
+    return conditioning([number])
+
+
+def mixture(shape="3x8x8", kind="ve", seed=1):
+    from guidance_geometry.nodes.lab import GGMixtureModel
+
+    return GGMixtureModel.execute(shape=shape, classes=3, kind=kind, seed=seed).result[0]
+
+
+def patched(model, chain):
+    from guidance_geometry.nodes.guidance_patch import GGGuidancePatch
+
+    return GGGuidancePatch.execute(model, chain).result[0]
+
+
+def chain_of(energy, **knobs):
+    from guidance_geometry.guidance.chain import PLAIN
+    from guidance_geometry.guidance.gradients.term import GradientTerm
+
+    return PLAIN.then(GradientTerm(energy, **knobs))
+
+
+class Bright:
+    """A picture is of label 0 if it is bright, else of label 1: a classifier of two logits, smooth and small."""
+
+    labels, noise_aware, judge = ("bright", "dark"), False, False
+
+    def logits(self, x0, sigma, alpha):
+        level = x0.flatten(1).mean(dim=1)
+        return torch.stack([level, -level], dim=1)
+
+
+def bright():
+    from guidance_geometry.guidance.energies.protocol import LabelEnergy
+
+    return LabelEnergy(Bright(), ((0,),))

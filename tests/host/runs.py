@@ -1,0 +1,107 @@
+"""Runs of the host's sampler and of ours, and models that count and collect what is asked of them."""
+
+import torch
+
+from guidance_geometry.trace.checks import check
+
+STEPS = 6
+CFG = 3.0
+SEED = 7
+
+
+def names():
+    import comfy.samplers
+
+    return comfy.samplers.KSampler.SAMPLERS
+
+
+def host_nodes():
+    import nodes
+
+    return nodes
+
+
+def ksampler(model, positive, negative, latent, name, scheduler="karras", steps=STEPS, cfg=CFG, **more):
+    out = host_nodes().common_ksampler(
+        model, SEED, steps, cfg, name, scheduler, positive, negative, dict(latent), **more
+    )
+    return out[0]["samples"]
+
+
+def guided(model, positive, negative, latent, name, scheduler="karras", steps=STEPS, cfg=CFG, **more):
+    from guidance_geometry.nodes.sampling import GGGuidedSampler
+
+    return GGGuidedSampler.execute(
+        model, SEED, steps, cfg, name, scheduler, positive, negative, dict(latent), **more
+    ).result
+
+
+def half_mask(latent):
+    mask = torch.ones(1, 1, *latent["samples"].shape[2:])
+    mask[..., : mask.shape[-1] // 2] = 0
+    return {**latent, "samples": latent["samples"] + 0.25, "noise_mask": mask}
+
+
+class Counter:
+    """A clone of a MODEL that counts the network's calls and the items in them."""
+
+    def __init__(self, model):
+        self.items, self.model = [], model.clone()
+        self.model.set_model_unet_function_wrapper(self.call)
+
+    def call(self, apply, arguments):
+        self.items.append(len(arguments["input"]))
+        return apply(arguments["input"], arguments["timestep"], **arguments["c"])
+
+
+def outcome(run):
+    """What a run makes: its samples, or the kind and words of its exception."""
+    try:
+        return run()
+    except Exception as fault:  # noqa: BLE001  whatever it is, both runs must agree on it
+        return type(fault), str(fault)
+
+
+def same(first, second):
+    if isinstance(first, tuple) or isinstance(second, tuple):
+        return first == second
+    return (
+        first.shape == second.shape
+        and torch.equal(first.isnan(), second.isnan())
+        and torch.equal(first.nan_to_num(7.0), second.nan_to_num(7.0))
+    )
+
+
+def both(parts, latent, sampler, sigmas, capture="numbers", guider=None):
+    """The host's SamplerCustomAdvanced and ours, with the same guider; and the trace, where there is one."""
+    from comfy_extras import nodes_custom_sampler as custom
+
+    from guidance_geometry.nodes.sampling import GGInspectedSampler
+
+    model, positive, negative = parts
+    noise, traces = custom.Noise_RandomNoise(SEED), []
+    guider = guider or custom.CFGGuider.execute(model, positive, negative, CFG).result[0]
+
+    def plain():
+        out = custom.SamplerCustomAdvanced.execute(noise, guider, sampler, torch.tensor(sigmas), dict(latent))
+        return out.result[0]["samples"]
+
+    def recorded():
+        out = GGInspectedSampler.execute(noise, guider, sampler, torch.tensor(sigmas), dict(latent), capture)
+        traces.append(out.result[2])
+        return out.result[0]["samples"]
+
+    return outcome(plain), outcome(recorded), traces[0] if traces else None
+
+
+def readable(trace):
+    """Every reader of numbers gets through a trace, however it ended."""
+    from guidance_geometry.figures.table import as_csv, as_json, as_text
+    from guidance_geometry.trace.record import run_record
+
+    assert "\n" not in repr(trace)
+    check(trace)
+    assert len(run_record(trace)["steps"]) == trace.n
+    assert as_csv(trace)
+    assert as_json(trace)
+    assert as_text(trace, None)

@@ -1,0 +1,58 @@
+"""Nodes that show a run, as the executor prepares them, and all of them at once."""
+
+FIGURE = {
+    "figure": "step plane",
+    "step": -1,
+    "sample": 0,
+    "size": "blog 960x540",
+    "theme": "light",
+    "save": "none",
+    "filename_prefix": "figure",
+}
+WORKFLOW = {"id": "w", "nodes": []}
+PROMPT = {"1": {"class_type": "GGFigure"}}
+
+
+def in_a_workflow(node):
+    """The class as the executor prepares it, with the hidden inputs of an editor's job."""
+    from comfy_api.latest import io as api
+
+    class Prepared(node):
+        hidden = api.HiddenHolder(
+            unique_id="1",
+            prompt=PROMPT,
+            extra_pnginfo={"workflow": WORKFLOW},
+            dynprompt=None,
+            auth_token_comfy_org=None,
+            api_key_comfy_org=None,
+        )
+
+    return Prepared
+
+
+def shown_everywhere(trace, folder):
+    """Every node that reads a trace gives something, or a sentence that says why it cannot."""
+    from guidance_geometry.figures.blog import WORDS
+    from guidance_geometry.nodes import compare, export_html, inspector, see
+    from guidance_geometry.trace.file import load
+
+    assert inspector.GGInspector.execute(trace).ui["gg_record"]
+    assert in_a_workflow(export_html.GGExportHTML).execute(trace, "page").result[0]
+    assert see.GGMetrics.execute(trace, "metrics", -1).result[1]
+    written = in_a_workflow(see.GGSaveTrace).execute(trace, "saved").result[1]
+    assert load(written).n == trace.n
+    pictures = {word: lambda word=word: see.GGFigure.execute(trace, **FIGURE | {"figure": word}) for word in WORDS}
+    pictures["difference"] = lambda: see.GGDifferenceImages.execute(trace)
+    pictures["compare"] = lambda: compare.GGCompareTraces.execute(trace, trace, -1, "light")
+    found = {name: drawn_or_said(draw) for name, draw in pictures.items()}
+    assert all(said is None or said.endswith(".") for said in found.values()), found
+    return [name for name, said in found.items() if said is None]
+
+
+def drawn_or_said(draw):
+    """None where there is a picture, else why there is none."""
+    try:
+        assert draw().result[0].isfinite().all()
+    except ValueError as said:
+        return str(said)
+    return None

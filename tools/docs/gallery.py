@@ -1,0 +1,155 @@
+"""Every figure and every view of the inspector, from one run, on one page: docs/gallery.md.
+
+python tools/run.py gallery --server http://127.0.0.1:8188
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterator
+from pathlib import Path
+
+from ...figures.blog import WORDS
+from .. import markdown
+from ..host.browser import CHROMIUM, editor
+from ..host.client import Client
+from ..places import ROOT
+from .run_figures import FIGURES, FREE, draw_words, file_of, write
+
+PAGE = ROOT / "docs" / "gallery.md"
+PALETTES = ("light", "dark")
+TRIED = "6.5"  # another scale, in the what-if view
+SHOWN_STEP, SHOWN_SAMPLE = 5, 2  # as the template's figures
+LINES = {
+    "step plane": "A whole guided step: both predictions, their difference, the scale, the step and its noise.",
+    "two predictions": "From one noisy sample, the prediction without the label and with it.",
+    "difference": "What the label adds; the lens states its factor.",
+    "scaled difference": "The difference times the scale ends at what the sampler is given.",
+    "step": "Part of the way towards the guided prediction.",
+    "noise levels": "From the clean picture to pure noise; with your own photo if you connect one.",
+    "noisy sample": "Where the run is, and where it will end.",
+    "prediction": "The network's average of all pictures that the noise could hide.",
+    "small step": "The sampler goes a part of the way only.",
+    "added noise": "It puts some noise back; pale rays are other draws of the same length.",
+    "next prediction": "From the new state another prediction, usually sharper.",
+    "next step": "And so on: two steps joined at the move.",
+    "gradient": "A classifier's gradient at the noisy sample; without one in the run, the difference stands for it.",
+    "combined": "Step and gradient, added as arrows.",
+    "scaled gradient": "The gradient times the scale.",
+    "scaled sum": "The step, and the scaled gradient added to it.",
+    "gradient and noise": "The same with the noise of the step.",
+    "step and noise": "The guided step with its noise, which points out of the plane.",
+    "sampling animated": "Two steps of sampling, built up.",
+    "classifier animated": "Guidance by a gradient, built up.",
+    "guidance animated": "Classifier-free guidance, built up.",
+    "run animated": "The step plane at every step of the run.",
+    "filmstrip": "Both predictions, the guided one and their difference over the run.",
+    "heat map": "Where in the picture the label acts, step by step.",
+    "classifier curves": "How sure each classifier is, and the gradient beside the difference of the two predictions.",
+}
+VIEWS = {
+    "plane": "Plane: one step to scale.",
+    "whatif": "What if: the same step at another scale.",
+    "direction": "Turns: how the difference turns over the run.",
+    "matters": "Matters: how far each step's guidance moves the result.",
+    "lengths": "Lengths: step against noise.",
+    "pictures": "Film: the run as pictures.",
+    "heat": "Heat: where the condition acts.",
+}
+NODE = "(app.rootGraph ?? app.graph).nodes.find(node => node.type === 'GGInspector')"
+OPEN = """async ([api, at]) => {
+  await app.loadApiJson(api, "gallery");
+  for (const node of (app.rootGraph ?? app.graph).nodes) {
+    node.pos = node.type === "GGInspector" ? [at[0], at[1]] : [at[0] - 420, at[1] + 90 * node.id];
+    if (node.type === "GGInspector") node.setSize([at[2], at[3]]);
+    for (const widget of node.widgets ?? []) if (widget.name === "control_after_generate") widget.value = "fixed";
+  }
+  Object.assign(app.canvas.ds, {scale: 1, offset: [0, 0]});
+  app.canvas.setDirty(true, true);
+}"""
+QUEUE = """() => new Promise(resolve => {
+  for (const kind of ["execution_success", "execution_error", "execution_interrupted"])
+    app.api.addEventListener(kind, ({detail}) => resolve([kind, detail]), {once: true});
+  app.queuePrompt(0, 1);
+})"""
+PLACE = [440, 120, 720, 660]  # of the inspector on the screen, clear of the editor's bars
+CHOSEN = "view => document.querySelector(`.gg-panel [data-view=${view}]`).ariaSelected === 'true'"
+WHOLE = "last => document.querySelector('.gg-panel output')?.textContent.endsWith('/' + last)"
+QUIET = {"Comfy.Minimap.Visible": False}
+
+
+def inspected() -> dict:
+    """The template's guided run, and an inspector."""
+    inputs = {"trace": [FREE.sampler, 2], "vae": ["1", 1], "pictures": 8}
+    return FREE.run | {"22": {"class_type": "GGInspector", "inputs": inputs}}
+
+
+def view_file(view: str, palette: str) -> Path:
+    """Where the documentation keeps a view of the inspector."""
+    return FIGURES / f"inspector-{view}-{palette}.png"
+
+
+def photograph(address: str, chromium: str | None, palette: str) -> None:
+    """Run the graph in the editor and keep a picture of the panel in every view."""
+    with Client(address) as client:
+        client.post("/settings", QUIET | {"Comfy.ColorPalette": palette})
+    with editor(address, program=chromium) as page:
+        page.evaluate(OPEN, [inspected(), PLACE])
+        page.wait_for_selector(".gg-panel")
+        ending, detail = page.evaluate(QUEUE)
+        if ending != "execution_success":
+            raise RuntimeError(f"the run for the gallery ended with {ending}: {detail}")
+        page.wait_for_function(WHOLE, arg=19)
+        panel = page.locator(".gg-panel")
+        panel.locator("input[aria-label=Step]").fill(str(SHOWN_STEP))
+        panel.locator("select[aria-label=Sample]").select_option(index=SHOWN_SAMPLE)
+        for view in VIEWS:
+            panel.locator(f"[data-view={view}]").click()
+            page.wait_for_function(CHOSEN, arg=view)
+            if view == "whatif":
+                panel.locator("input[aria-label^='What-if']").fill(TRIED)
+            page.wait_for_timeout(400)  # pictures of a view load after it is chosen
+            page.mouse.move(5, 400)
+            write(view_file(view, palette), panel.screenshot())
+
+
+def page_blocks() -> Iterator[str]:
+    """The page in blocks: one line and one picture a figure, two pictures a view."""
+    yield "# Gallery"
+    yield (
+        "Every figure of *Guidance Figure* and every view of *Guidance Inspector*, from one run of "
+        "[Pocket](pocket.md): label robot, \u03b3 = 4, 20 DDPM steps, step 5. It is the run of the template "
+        "*The geometry of guidance*; figures with a gradient are of the noise-aware classifier in the template "
+        "*two_roads*. [Their story](the-geometry-of-guidance.md) explains them. "
+        "`python3 dev.py gallery` makes this page."
+    )
+    yield "## Guidance Figure"
+    for word in WORDS:
+        yield f"### {word}"
+        yield LINES[word]
+        yield f"![{word}](figures/{file_of(word).name})"
+    yield "## Guidance Inspector"
+    yield "The panel follows the editor's theme."
+    for view, line in VIEWS.items():
+        name, _, what = line.partition(": ")
+        yield f"### {name}"
+        yield what[0].upper() + what[1:]
+        shown = [f"![{name}, {palette}](figures/{view_file(view, palette).name})" for palette in PALETTES]
+        yield markdown.table(" | ".join(PALETTES), [shown])
+
+
+def main() -> None:
+    """Draw the figures, photograph the inspector, and write the page."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--server", default="http://127.0.0.1:8188", help="address of a running ComfyUI with this pack")
+    parser.add_argument("--chromium", default=CHROMIUM)
+    args = parser.parse_args()
+    with Client(args.server) as client:
+        draw_words(client, WORDS)
+    for palette in PALETTES:
+        photograph(args.server, args.chromium, palette)
+    markdown.write(PAGE, markdown.page(*page_blocks()))
+
+
+if __name__ == "__main__":
+    main()

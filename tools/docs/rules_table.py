@@ -1,0 +1,110 @@
+"""Write docs/rules.md: every rule of this pack and of the host against the invariants.
+
+`python tools/run.py rules_table` writes it; `--check` says whether its rows and verdicts are still right.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from .. import markdown
+from ..fixtures.invariants import INVARIANTS, Verdict, examine
+from ..host.inside import enter_host
+from ..places import HOST, ROOT
+
+PAGE = ROOT / "docs" / "rules.md"
+WORDS = {"pass": "ok", "FAIL": "**FAIL**", "not claimed": "\u2013", "none": ""}
+OPENING = """# Rules, held against the invariants
+
+Written by `python tools/run.py rules_table`; `python3 dev.py check FILE:RULE` prints the same for any rule of any pack.
+A number is the largest deviation over the largest number of the right answer, in float32, over a made-up run of six
+noise levels with a batch of three; 5e-4 passes. **ok**: holds. **FAIL**: does not, though every rule must hold it or
+this one's paper, tooltip or author claims it. \u2013: not claimed, with the size. Empty: cannot be asked of this rule.
+
+The host's nodes ran through the sampling function of ComfyUI {version}, on a model that answers with the predictions
+at hand. The nodes of this pack have their default settings; where those are plain CFG, the first that are not.
+"""
+
+
+def verdicts_of_ours() -> dict[str, dict[str, Verdict]]:
+    """{node id: verdicts} of the rule nodes of this pack."""
+    from ...guidance.chain import PLAIN
+    from ...nodes.lab import GGMixtureModel
+    from ...nodes.rules import NODES
+    from ...nodes.start import GGClassLabel
+    from ..fixtures.rule_nodes import active_chain
+
+    model = GGMixtureModel.execute(shape="4x8x8", classes=3, kind="ve", seed=0).result[0]
+    sockets = {"MODEL": model, "CONDITIONING": GGClassLabel.execute(model, "1").result[0]}
+    chains = {"plain CFG": PLAIN} | {node.define_schema().node_id: active_chain(node, sockets) for node in NODES}
+    return {f"{name}: {chain.text}" if chain.rules else name: examine(chain) for name, chain in chains.items()}
+
+
+def verdicts_of_the_host() -> dict[str, dict[str, Verdict]]:
+    """{name and knobs: verdicts} of the host's own guidance nodes."""
+    from .host_rules import host_rules
+
+    return {rule.text: examine(rule) for rule in host_rules()}
+
+
+def table(rows: dict[str, dict[str, Verdict]]) -> str:
+    """One table in Markdown, and the errors that its rules raised."""
+    names = [one.name for one in INVARIANTS]
+    cells = [[text, *(cell(verdicts[name]) for name in names)] for text, verdicts in rows.items()]
+    notes = {f"{text}: {v.note}" for text, verdicts in rows.items() for v in verdicts.values() if v.note}
+    return markdown.page(markdown.table(" | ".join(["rule", *names]), cells), markdown.bullets(sorted(notes)))
+
+
+def cell(verdict: Verdict) -> str:
+    """A verdict in one cell."""
+    size = verdict.note.split(":")[0] or (
+        "" if verdict.size is None else f"{verdict.size:.0e}" if verdict.size else "0"
+    )
+    return f"{WORDS[verdict.word]} {size}".strip()
+
+
+def page() -> str:
+    """The whole page."""
+    import comfyui_version
+
+    opening = OPENING.format(version=comfyui_version.__version__)
+    meanings = markdown.bullets(f"**{one.name}**: {one.meaning}{_who(one.claim)}." for one in INVARIANTS)
+    ours, theirs = table(verdicts_of_ours()), table(verdicts_of_the_host())
+    return markdown.page(opening, meanings, "## This pack", ours, "## The host", theirs)
+
+
+def _who(claim: Any) -> str:
+    return "" if claim is None else " (where claimed)"
+
+
+def gist(text: str) -> list[list[str]]:
+    """Rows and verdicts of a page, without the sizes: those differ in the last digit from machine to machine."""
+    rows = [line.strip("| ").split(" | ") for line in text.splitlines() if line.startswith("| ")]
+    return [[row[0], *(one.split(" ")[0] for one in row[1:])] for row in rows]
+
+
+def main() -> int:
+    """Write the page, or compare it with what is there."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--host", type=Path, default=HOST)
+    parser.add_argument("--check", action="store_true")
+    options = parser.parse_args()
+    enter_host(options.host)
+    torch.set_num_threads(1)
+    with torch.inference_mode():
+        text = page()
+    if options.check:
+        fresh = gist(text) == gist(PAGE.read_text(encoding="utf-8"))
+        print("fresh" if fresh else f"{PAGE} is stale: run `python tools/run.py rules_table`")
+        return int(not fresh)
+    markdown.write(PAGE, text)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

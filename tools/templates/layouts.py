@@ -1,0 +1,432 @@
+"""Where the nodes of the templates stand, and the notes beside them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from ..places import ROOT
+
+Place = tuple[int, int, int, int]  # left, top, width, height
+TITLE = 30  # height of a node's title, above its place
+QUIET, TITLE_ROOM, MARGIN = "#7fa3b5", 70, 20  # colour of a group, room above its nodes for two titles, and around them
+
+
+@dataclass(frozen=True)
+class Note:
+    """Words beside the nodes."""
+
+    title: str
+    place: Place
+    words: str
+
+
+@dataclass(frozen=True)
+class Layout:
+    """One template. name: of its files; form: the file of its API form. places: by node id.
+
+    groups: title -> the node ids, or titles of notes, that it frames. titles: of nodes that have one of their own.
+    thumbnails: the nodes whose pictures make the thumbnail, and which of them. view: scale and offset of the canvas.
+    """
+
+    name: str
+    form: str
+    workflow_id: str
+    places: dict[str, Place]
+    notes: tuple[Note, ...]
+    thumbnails: dict[str, tuple[int, ...]]
+    groups: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    titles: dict[str, str] = field(default_factory=dict)
+    view: tuple[float, float, float] = (0.75, 90, 160)
+
+    @property
+    def api(self):
+        """The file of its API form."""
+        return ROOT / "tools" / "templates" / self.form
+
+    @property
+    def template(self):
+        """The file that the editor opens."""
+        return ROOT / "example_workflows" / f"{self.name}.json"
+
+    def frames(self) -> list[dict]:
+        """The groups as a workflow stores them."""
+        notes = {note.title: note.place for note in self.notes}
+        places = [[(self.places | notes)[name] for name in names] for names in self.groups.values()]
+        return [
+            {"id": k, "title": title, "bounding": around(inside), "color": QUIET, "font_size": 24, "flags": {}}
+            for k, (title, inside) in enumerate(zip(self.groups, places, strict=True), start=1)
+        ]
+
+
+def around(places: list[Place]) -> list[int]:
+    """Left, top, width, height of a frame around places, with room for titles."""
+    left, top = min(x for x, *_ in places) - MARGIN, min(y for _, y, *_ in places) - TITLE_ROOM
+    right, bottom = max(x + w for x, _, w, _ in places) + MARGIN, max(y + h for _, y, _, h in places) + MARGIN
+    return [left, top, right - left, bottom - top]
+
+
+FIRST_LOOK = Layout(
+    name="First look at guidance",
+    form="first_look.json",
+    workflow_id="5b0f6a34-7c1d-4f0e-9a58-2d7c61f4e9b1",
+    places={
+        "1": (20, 60, 300, 170),
+        "2": (20, 280, 300, 120),
+        "3": (20, 450, 300, 130),
+        "4": (370, 60, 320, 380),
+        "5": (370, 490, 320, 60),
+        "6": (370, 600, 320, 150),
+        "7": (740, 60, 640, 300),
+        "8": (740, 410, 640, 540),
+    },
+    notes=(
+        Note(
+            "Read me",
+            (20, 640, 300, 310),
+            """What to look at
+
+1. Queue. Ten pictures appear, one for each label.
+2. Set cfg to 1, the conditional prediction alone: some pictures show something else. Of the labels that the demo \
+model learned from, 30 % were replaced at random: as careless as captions on the web.
+3. Set cfg to 2, then 4: the labels come right. The figure shows why: the step goes beyond the conditional prediction.
+4. Set cfg to 8: colours burn out and the variety goes.
+
+Keep the seed: only then do the pictures show what cfg alone changes.""",
+        ),
+    ),
+    thumbnails={"7": tuple(range(9))},
+)
+
+THE_GEOMETRY = Layout(
+    name="The geometry of guidance",
+    form="geometry_of_guidance.json",
+    workflow_id="c3d2a7e8-91f4-4b36-8a0e-6e54b1d7f002",
+    places={
+        "1": (40, 380, 320, 170),
+        "2": (40, 600, 320, 120),
+        "3": (40, 770, 320, 130),
+        "4": (40, 950, 320, 230),
+        "5": (480, 380, 320, 400),
+        "6": (480, 840, 320, 400),
+        "7": (840, 380, 300, 60),
+        "8": (840, 490, 300, 150),
+        "9": (1180, 380, 620, 400),
+        "10": (840, 840, 300, 60),
+        "11": (840, 950, 300, 150),
+        "12": (1180, 840, 620, 400),
+        "13": (1920, 380, 640, 660),
+        "14": (1920, 1090, 640, 660),
+        "15": (2680, 380, 640, 660),
+        "23": (2680, 1090, 640, 660),
+        "16": (3440, 380, 320, 170),
+        "17": (3800, 380, 320, 150),
+        "18": (3440, 600, 500, 400),
+        "19": (4160, 380, 320, 150),
+        "20": (3980, 600, 500, 400),
+        "21": (3440, 1050, 1040, 700),
+        "22": (4600, 380, 760, 760),
+        "24": (5420, 380, 760, 820),
+    },
+    notes=(
+        Note(
+            "The geometry of guidance",
+            (40, 120, 320, 210),
+            """From left to right: the classifier-free half of the blog post, told by one run. Queue it as it is; \
+it takes a few seconds.
+
+The small model included in this pack draws ten kinds of things. 30 % of the labels that it learned from were wrong \
+on purpose, as captions on the web are. The canvas asks for eight of them, one label each, and the sampler takes the \
+steps of the post: predict, step, add noise.""",
+        ),
+        Note(
+            "Two runs",
+            (480, 120, 660, 210),
+            """Same model, same noise, same seed; only cfg differs. cfg = 1 is the model's own answer to the label \
+and needs one evaluation a step. cfg = 4 evaluates twice, with and without the label, and goes four times as far as \
+the difference.
+
+Look at the third picture. It should be a robot. Without guidance it comes out as a landscape: the label was not \
+believed. With guidance the same noise becomes a robot.
+
+Try cfg = 2 and cfg = 8 in the lower sampler. At 2 most labels come right; at 8 the colours burn.""",
+        ),
+        Note(
+            "Sampling",
+            (1920, 120, 640, 210),
+            """Noise hides a picture from the fine to the coarse (upper figure). Sampling goes back in small steps: \
+predict the clean picture, go part of the way, add a little noise, predict again (lower figure).
+
+The steps are small because the prediction is an average over all pictures that the noise could hide. Far from the \
+picture it is a blur, and only its direction is of use.""",
+        ),
+        Note(
+            "Guidance",
+            (2680, 120, 640, 210),
+            """Two predictions from the same noisy sample: without the label, and with it. Their difference is what \
+the label adds. Guidance takes it times cfg, and the step goes there instead.
+
+Everything is drawn to scale: the difference is so short that it needs a lens, and the noise is about as long as \
+the step. Choose another step or another sample in the figure nodes; they draw the run again without sampling.""",
+        ),
+        Note(
+            "What the label adds",
+            (3440, 120, 660, 210),
+            """The conditional predictions at step 5, one for each label, and what the label changed in them: grey \
+is nothing, and all pictures share one gain.
+
+The filmstrip follows one sample. In the first steps the difference is a whole picture; from step 8 on almost \
+nothing is left of it: the label has spoken.""",
+        ),
+        Note(
+            "From inside",
+            (4600, 120, 760, 210),
+            """The inspector shows every step, live while the sampler runs. In What if, drag gamma: the arrows \
+follow at once, because within one step everything is linear in gamma. Then press Use and queue: \
+the end is another one than the straight line says, because the later steps start elsewhere.
+
+Compare Traces shows where the two runs part: early, long before there is anything to recognise.
+
+The whole story, with numbers: docs/the-geometry-of-guidance.md in this pack's repository.""",
+        ),
+    ),
+    thumbnails={"9": (2,), "12": (2,), "18": (2,), "20": (2,)},
+    groups={
+        "1 \u00b7 A model, its labels, a canvas": ("The geometry of guidance", "1", "2", "3", "4"),
+        "2 \u00b7 Two runs from the same noise": ("Two runs", "5", "6", "7", "8", "9", "10", "11", "12"),
+        "3 \u00b7 Sampling: predict, step, add noise": ("Sampling", "13", "14"),
+        "4 \u00b7 Guidance: predict twice, exaggerate the difference": ("Guidance", "15", "23"),
+        "5 \u00b7 What the label adds": ("What the label adds", "16", "17", "18", "19", "20", "21"),
+        "6 \u00b7 The run from inside": ("From inside", "22", "24"),
+    },
+    view=(0.65, 120, 160),
+)
+
+DPS_INPAINTING = Layout(
+    name="DPS inpainting",
+    form="dps_inpainting.json",
+    workflow_id="8e0c1f52-46ab-4d7e-b0a9-3f5d2c9e7a04",
+    places={
+        "1": (20, 60, 300, 170),
+        "2": (20, 280, 300, 120),
+        "3": (20, 450, 300, 130),
+        "4": (370, 60, 320, 400),
+        "5": (370, 510, 320, 60),
+        "6": (740, 60, 320, 110),
+        "7": (740, 220, 320, 110),
+        "8": (740, 380, 320, 170),
+        "9": (740, 600, 320, 160),
+        "10": (1110, 60, 340, 320),
+        "11": (1110, 430, 340, 240),
+        "12": (1500, 60, 320, 420),
+        "13": (1500, 530, 320, 60),
+        "14": (370, 620, 320, 140),
+        "15": (1110, 720, 340, 170),
+        "16": (1500, 640, 320, 150),
+        "18": (1500, 840, 320, 150),
+        "17": (1870, 60, 640, 440),
+        "19": (1870, 550, 640, 440),
+    },
+    notes=(
+        Note(
+            "Read me",
+            (20, 640, 300, 350),
+            """Half a picture, and the model makes up the rest
+
+1. Queue. Four pictures are drawn with their labels, and only the left half of each is kept (above).
+2. The second sampler knows no label and no picture. Its energy is the distance to the kept half; DDIM Sampler adds \
+its gradient to every step, as in DPS. The right half comes from the model, and it fits (below).
+3. Set scale to 0.1: the half is forgotten. Set gradient to DSG: the noise alone is steered, and keeps it too.
+4. Another seed in the second sampler gives another right half.
+
+DPS is no rate: with twice the steps the pull is about twice as strong.""",
+        ),
+    ),
+    thumbnails={"17": (0, 1), "19": (0, 1)},
+    view=(0.6, 60, 60),
+)
+
+TIME_TRAVEL = Layout(
+    name="FreeDoM time travel",
+    form="time_travel.json",
+    workflow_id="2f7b9d10-c8e3-4a55-9d61-7b0e4c1a8f05",
+    places={
+        "1": (20, 60, 300, 170),
+        "2": (20, 280, 300, 120),
+        "3": (20, 450, 300, 130),
+        "4": (370, 60, 320, 120),
+        "5": (370, 230, 320, 150),
+        "6": (370, 430, 320, 320),
+        "7": (740, 60, 320, 240),
+        "8": (740, 550, 320, 240),
+        "9": (1110, 60, 320, 440),
+        "10": (1110, 550, 320, 440),
+        "11": (1480, 60, 300, 60),
+        "12": (1480, 550, 300, 60),
+        "13": (1480, 170, 300, 150),
+        "14": (1480, 660, 300, 150),
+        "15": (1830, 60, 760, 440),
+        "16": (1830, 550, 760, 440),
+    },
+    notes=(
+        Note(
+            "Read me",
+            (20, 640, 300, 350),
+            """The same steps, once and four times
+
+1. Queue. The model is asked without a label; a classifier of clean pictures wants the ten labels in turn, and every \
+step is shifted by its gradient, as in FreeDoM.
+2. Above, every step is taken once. Below, four times: in between the sample gets its noise back, so the model can \
+answer to the push.
+3. Lower scale in Classifier Guidance, or set gradient to rate: time travel helps there too.
+4. Every way back is a step of the trace, stage recur, and costs no evaluation; the steps it repeats do.""",
+        ),
+    ),
+    thumbnails={"15": (0, 7), "16": (0, 7)},
+    view=(0.6, 60, 60),
+)
+
+
+def branch(top: int, *nodes: str) -> dict[str, Place]:
+    """A row of the template: gradient, sampler, decoder, enlarger, preview; without the first, four of them."""
+    places = ((1200, 330), (1560, 400), (1920, 60), (1920, 150), (2260, 400))[-len(nodes) :]
+    widths = {1920: 300, 2260: 620}
+    return {
+        node: (left, top + 110 * (tall == 150), widths.get(left, 320), tall)
+        for node, (left, tall) in zip(nodes, places, strict=True)
+    }
+
+
+def shifted(places: dict[str, Place], by: int) -> dict[str, Place]:
+    """The same further to the right."""
+    return {node: (x + by, y, w, h) for node, (x, y, w, h) in places.items()}
+
+
+TWO_ROADS = Layout(
+    name="two_roads",
+    form="two_roads.json",
+    workflow_id="8d0c0f5e-53f7-4c57-9a4e-2f1a6f5b7c03",
+    places={
+        "1": (40, 380, 320, 170),
+        "2": (40, 600, 320, 120),
+        "3": (40, 770, 320, 130),
+        "4": (40, 950, 320, 230),
+        "5": (400, 380, 320, 130),
+        "6": (400, 610, 320, 130),
+        "7": (400, 840, 320, 130),
+        "8": (760, 380, 320, 180),
+        "9": (760, 610, 320, 180),
+        "10": (760, 840, 320, 180),
+        "11": (760, 1070, 320, 90),
+        **branch(380, "20", "21", "22", "23"),
+        **branch(850, "30", "31", "32", "33", "34"),
+        **branch(1320, "40", "41", "42", "43", "44"),
+        **branch(1790, "50", "51", "52", "53", "54"),
+        "60": (3000, 380, 640, 660),
+        "61": (3000, 1090, 640, 660),
+        "62": (3760, 380, 640, 660),
+        "63": (3760, 1090, 640, 660),
+        "70": (4520, 380, 270, 130),
+        "71": (4520, 560, 270, 130),
+        "72": (4520, 740, 270, 130),
+        "73": (4520, 920, 270, 130),
+        "74": (4830, 380, 260, 60),
+        "75": (4830, 490, 260, 60),
+        "76": (4830, 600, 260, 60),
+        "77": (4830, 710, 260, 170),
+        "83": (4830, 930, 260, 120),
+        **shifted(branch(380, "78", "79", "80", "81", "82"), 3960),
+        **shifted(branch(850, "84", "85", "86", "87", "88"), 3960),
+    },
+    notes=(
+        Note(
+            "Two roads",
+            (40, 120, 1040, 210),
+            """Two roads lead to a label. The model learned some: it predicts with and without, and CFG exaggerates \
+the difference. Or somebody else knows what the label looks like: a classifier, whose gradient moves the prediction to \
+where it is surer. The model itself need not know the label then.
+
+Three classifiers stand here. The first reads noisy samples at any noise level, the second clean pictures only. The \
+third is the judge: it measures and never guides. Queue the graph as it is; it takes some seconds.""",
+        ),
+        Note(
+            "Four roads",
+            (1200, 120, 1680, 210),
+            """Same model, same noise, same eight labels (plant, monster, robot, person, planet, smiley, stones, \
+landscape). From above: CFG; the noise-aware classifier at the noisy sample; the clean classifier at the prediction, \
+its gradient taken back through the model (twice the time); the same without that.
+
+cfg is 0 in the lower three: the sampler is given the prediction without a label, so that all of the label comes from \
+the classifier. The prediction with the label is only recorded, to compare with. Set cfg to 1 to leave it out.
+
+Not all arrive. Backprop misses the robot and the smiley, the last road makes something blue of the planet.""",
+        ),
+        Note(
+            "The same step, twice",
+            (3000, 120, 640, 210),
+            """Step 5 on both roads, to scale. Above, the difference of two predictions, times cfg. Below, the \
+gradient, times its scale, added to the step: the figures of the blog post.
+
+If both were exact they would be one arrow. The caption says how near they come: the cosine of the gradient and the \
+difference, and the ratio of their lengths.""",
+        ),
+        Note(
+            "Who is convinced?",
+            (3760, 120, 640, 210),
+            """The planet, as the classifier that guides sees it, and as the judge sees it who only watches (Watch an \
+Energy). At the noisy sample (above) both end near 1.
+
+Without backprop (below) the guiding classifier is convinced and the judge is not. Look at the picture: the gradient \
+found something that the one classifier calls a planet. Never let a classifier mark its own work.""",
+        ),
+        Note(
+            "Never learned",
+            (4520, 120, 2320, 210),
+            """Nobody told the model about colours as a condition. An energy can ask for one: here the mean colour of \
+the picture, red, green, blue, yellow in turn.
+
+Above, nothing else is asked: what the picture shows is up to the model, and it chooses things that come in that \
+colour. Below, robots by CFG and their colour by a gradient, in one run: both roads at once. Change the colours, or \
+connect pictures of your own.""",
+        ),
+    ),
+    thumbnails={"34": (2, 4), "88": (0, 3)},
+    groups={
+        "1 \u00b7 A model, and others who know the labels": ("Two roads", *map(str, range(1, 12))),
+        "2 \u00b7 One label, four roads": (
+            "Four roads",
+            *("20", "21", "22", "23", "30", "31", "32", "33", "34"),
+            *("40", "41", "42", "43", "44", "50", "51", "52", "53", "54"),
+        ),
+        "3 \u00b7 The difference and the gradient": ("The same step, twice", "60", "61"),
+        "4 \u00b7 The judge": ("Who is convinced?", "62", "63"),
+        "5 \u00b7 A condition the model never learned": ("Never learned", *map(str, range(70, 89))),
+    },
+    titles={
+        "5": "Load Classifier: noise-aware",
+        "6": "Load Classifier: clean",
+        "7": "Load Classifier: judge",
+        "20": "CFG",
+        "23": "CFG",
+        "30": "At the noisy sample",
+        "31": "Noise-aware classifier",
+        "34": "Noise-aware classifier",
+        "40": "At the prediction, with backprop",
+        "41": "x0 + backprop",
+        "44": "x0 + backprop",
+        "50": "At the prediction, without backprop",
+        "51": "x0 without backprop",
+        "54": "x0 without backprop",
+        "62": "At the noisy sample: both agree",
+        "63": "x0 without backprop: only one is convinced",
+        "70": "Red",
+        "71": "Green",
+        "72": "Blue",
+        "73": "Yellow",
+        "82": "A colour",
+        "88": "A robot, and a colour",
+    },
+    view=(0.45, 60, 80),
+)
+
+ALL = (FIRST_LOOK, THE_GEOMETRY, TWO_ROADS, DPS_INPAINTING, TIME_TRAVEL)
+LAYOUTS = {layout.name: layout for layout in ALL}
