@@ -6,7 +6,7 @@ from comfy_api.latest import io
 
 from ...guidance.rules.autoguidance import Autoguidance
 from ...guidance.rules.contract import Source
-from ...host.checks import checked, insist
+from ...host.checks import CheckedNode, insist
 from .link import linked, rule_schema
 
 NOTHING_WEAKER = (
@@ -15,7 +15,7 @@ NOTHING_WEAKER = (
 )
 
 
-class GGAutoguidance(io.ComfyNode):
+class GGAutoguidance(CheckedNode):
     """A weak model, or a weaker condition, in place of the negative."""
 
     @classmethod
@@ -50,7 +50,6 @@ class GGAutoguidance(io.ComfyNode):
         )
 
     @classmethod
-    @checked
     def execute(cls, weak_share, weak_model=None, weak_condition=None, guidance=None) -> io.NodeOutput:
         nothing = NOTHING_WEAKER if weak_model is None and weak_condition is None else None
         insist(nothing)
