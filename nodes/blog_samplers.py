@@ -200,6 +200,3 @@ class GGSamplerDDIM(_BlogStep):
             0.0,
             "Share of fresh noise. 0 is deterministic (the Euler ODE step), 1 is ancestral (DDPM).",
         )
-
-
-NODES = [GGSamplerDDPM, GGSamplerDDIM]

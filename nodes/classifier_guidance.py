@@ -8,10 +8,10 @@ from ..guidance.chain import PLAIN, chain_of
 from ..guidance.gradients.estimators import EVALUATIONS, NORMALISATIONS
 from ..guidance.gradients.term import USUAL, GradientOptions, GradientTerm, WatchTerm
 from ..host.checks import CheckedNode, empty_window
+from ..host.rule_nodes import CHAIN, UPSTREAM, say
 from ..host.widgets import choice_input
 from ..host.wires import OptionsWire
 from .energies import CATEGORY, ENERGY
-from .rules.link import CHAIN, UPSTREAM, say
 
 ROADS = ("auto", *EVALUATIONS)
 LARGEST_SCALE, LARGEST_SEED = 1e6, 0xFFFFFFFF
@@ -216,6 +216,3 @@ class GGWatchEnergy(CheckedNode):
     @classmethod
     def execute(cls, energy, guidance=None, vae=None) -> io.NodeOutput:
         return io.NodeOutput(chain_of(guidance or PLAIN).then(WatchTerm(energy, decoder=vae)))
-
-
-NODES = [GGClassifierGradient, GGGradientOptions, GGWatchEnergy]

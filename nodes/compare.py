@@ -52,6 +52,3 @@ class GGCompareTraces(CheckedNode):
         pixels = torch.from_numpy(canvas.png()).float()[None] / 255
         image = pixels if theme == "transparent" else pixels[..., :3]
         return io.NodeOutput(image, text, ui=shown_or_said(preview, image, cls, said=[text]))
-
-
-NODES = [GGCompareTraces]

@@ -265,6 +265,3 @@ class GGCombineEnergies(CheckedNode):
         given = [(energy_a, weight_a)] + ([(energy_b, weight_b)] if energy_b is not None else [])
         energies, weights = zip(*given, strict=True)
         return io.NodeOutput(CombinedEnergy(energies, weights, how == "mixture"))
-
-
-NODES = [GGLabelEnergy, GGReferenceEnergy, GGMaskedEnergy, GGCombineEnergies]

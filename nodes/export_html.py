@@ -71,6 +71,3 @@ def exported(trace: Trace, vae) -> tuple[bytes, str]:
     text = page(record, sheets, known, PACK_VERSION)
     count = f"pictures of {len(sheets)}" if sheets else "no pictures"
     return text.encode(), f"{len(record['steps'])} of {trace.n} steps, {count}"
-
-
-NODES = [GGExportHTML]

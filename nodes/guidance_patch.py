@@ -66,6 +66,3 @@ class GGGuidancePatch(CheckedNode):
     @classmethod
     def execute(cls, model, guidance) -> io.NodeOutput:
         return io.NodeOutput(guided(model, guidance))
-
-
-NODES = [GGGuidancePatch]

@@ -47,6 +47,3 @@ class GGInspector(CheckedNode):
         workflow = ((cls.hidden.extra_pnginfo if cls.hidden else None) or {}).get("workflow") or {}
         record = run_record(trace) | {"workflow_id": workflow.get("id"), "pictures": shown(trace, vae, pictures)}
         return io.NodeOutput(trace, ui={"gg_record": [portable(record)]})
-
-
-NODES = [GGInspector]

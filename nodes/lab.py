@@ -97,6 +97,3 @@ class GGMixtureModel(CheckedNode):
         labels = tuple(f"class {index}" for index in range(classes))
         name = f"mixture {shape.strip()}, {classes} classes, {kind}, seed {seed}"
         return io.NodeOutput(native_mixture(mixture, kind, labels, name), MixtureClassifier(mixture, labels, kind))
-
-
-NODES = [GGMixtureModel]

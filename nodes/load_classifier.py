@@ -164,6 +164,3 @@ def listed_path(name: str) -> Path:
     name = name if name in available() else f"{name}/"
     insist(missing(name))
     return path_of(name)
-
-
-NODES = [GGLoadClassifier]

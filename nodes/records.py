@@ -211,6 +211,3 @@ class GGReadTrace(CheckedNode):
         trace = recorder.found(latent, run)  # this node runs with every new latent, so it knows the job's own workflow
         own = replace(trace, header={**trace.header, **provenance(cls)})
         return io.NodeOutput(own, latent, **on_the_node(trace))
-
-
-NODES = [GGRecord, GGReadTrace]

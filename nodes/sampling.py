@@ -284,6 +284,3 @@ def finite_schedule(sigmas) -> str | None:
     if torch.isfinite(sigmas).all():
         return None
     return f"The sigmas hold {sigmas[~torch.isfinite(sigmas)][0]}. Use another scheduler, or more than one step."
-
-
-NODES = [GGGuidedSampler, GGGuider, GGInspectedSampler]

@@ -20,7 +20,6 @@ from ..host.trace_pictures import pictures_of
 from ..host.widgets import HIDDEN, SEE, TRACE_IN, TRACE_OUT, VAE_IN, choice_input, index_input, prefix_input
 from ..trace.checks import check
 from ..trace.trace import Trace
-from .trace_files import GGLoadTrace, GGSaveTrace
 
 SIZE_WORDS = {"blog 960x540": "blog", "slide 1920x1080": "slide", "column 600": "column"}
 MOST_STEPS, MOST_SAMPLES, MOST_GAIN = 9999, 4095, 1024.0
@@ -177,6 +176,3 @@ def _tables(trace: Trace, prefix: str) -> dict:
     write_atomically(path, [as_csv(trace).encode()])
     write_atomically(path.with_suffix(".json"), [as_json(trace).encode()])
     return {}
-
-
-NODES = [GGFigure, GGDifferenceImages, GGMetrics, GGSaveTrace, GGLoadTrace]

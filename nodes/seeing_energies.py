@@ -196,6 +196,3 @@ class GGDepthEnergy(CheckedNode):
 def grey(image: Tensor) -> Tensor:  # IMAGE [B, H, W, C] -> [B, H, W]
     """The mean of the channels, on memory that allows gradients."""
     return region(image[..., :3].mean(dim=-1))
-
-
-NODES = [GGTextEnergy, GGSegmentationEnergy, GGDepthEnergy]

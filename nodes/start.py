@@ -211,6 +211,3 @@ def canvas_sides(native: tuple[int, ...], width: int, height: int) -> tuple[int,
     if rest:
         rest[-1] = height or rest[-1]
     return (*rest, width or last)
-
-
-NODES = [GGLoadDenoiser, GGClassLabel, GGEmptyCanvas]

@@ -220,6 +220,3 @@ def _write(path: Path, student: Student, lesson: Lesson) -> dict:
     """Write the classifier's file; there is nothing to show of it."""
     write_atomically(path, student.file(path.stem, lesson))
     return {}
-
-
-NODES = [GGTrainNoisyClassifier]

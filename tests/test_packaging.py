@@ -15,7 +15,7 @@ except ImportError:  # Python 3.10
 ROOT = Path(__file__).resolve().parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 ROOMS = {"guidance", "files", "samplers", "trace", "denoisers", "classifiers", "figures", "host", "nodes"}
-NEEDED = {"__init__.py", *ROOMS, "web", "assets"}
+NEEDED = {"__init__.py", "extension.py", *ROOMS, "web", "assets"}
 NEEDED |= {"example_workflows", "pyproject.toml", "requirements.txt", "README.md", "LICENSE", "CHANGELOG.md"}
 ALLOWED = NEEDED | {"locales", "subgraphs"}
 LARGEST = 12_000_000  # bytes of the whole archive, before compression

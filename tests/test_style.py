@@ -9,7 +9,11 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 ROOMS = ("guidance", "files", "samplers", "trace", "denoisers", "classifiers", "figures", "host", "nodes")
-PACK = [ROOT / "__init__.py", *(file for room in ROOMS for file in sorted((ROOT / room).rglob("*.py")))]
+PACK = [
+    ROOT / "__init__.py",
+    ROOT / "extension.py",
+    *(file for room in ROOMS for file in sorted((ROOT / room).rglob("*.py"))),
+]
 TOOLS = [ROOT / "dev.py", *sorted((ROOT / "tools").rglob("*.py"))]
 EVERY = [*PACK, *TOOLS, *sorted((ROOT / "tests").rglob("*.py"))]
 FORBIDDEN = {

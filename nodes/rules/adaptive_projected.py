@@ -6,7 +6,7 @@ from comfy_api.latest import io
 
 from ...guidance.rules.adaptive_projected import PARTS, AdaptiveProjected
 from ...host.checks import CheckedNode
-from .link import linked, rule_schema, space_input
+from ...host.rule_nodes import linked, rule_schema, space_input
 
 UNITS = ("per element", "absolute")
 NORM_OVER = io.Combo.Input(
@@ -74,6 +74,3 @@ class GGAdaptiveProjected(CheckedNode):
     ) -> io.NodeOutput:
         rule = AdaptiveProjected(eta, threshold, momentum, threshold_unit == "absolute", space, norm_over)
         return linked(cls, guidance, rule)
-
-
-NODES = [GGAdaptiveProjected]

@@ -6,7 +6,7 @@ from comfy_api.latest import io
 
 from ...guidance.rules.angle import Angle
 from ...host.checks import CheckedNode
-from .link import linked, rule_schema
+from ...host.rule_nodes import linked, rule_schema
 
 
 class GGAngle(CheckedNode):
@@ -40,6 +40,3 @@ class GGAngle(CheckedNode):
     @classmethod
     def execute(cls, max_angle, keep_norm, guidance=None) -> io.NodeOutput:
         return linked(cls, guidance, Angle(max_angle, keep_norm))
-
-
-NODES = [GGAngle]

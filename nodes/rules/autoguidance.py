@@ -7,7 +7,7 @@ from comfy_api.latest import io
 from ...guidance.rules.autoguidance import Autoguidance
 from ...guidance.rules.contract import Source
 from ...host.checks import CheckedNode, insist
-from .link import linked, rule_schema
+from ...host.rule_nodes import linked, rule_schema
 
 NOTHING_WEAKER = (
     "Autoguidance has nothing weaker to guide away from. Connect weak_model (a smaller or less trained model of the "
@@ -55,6 +55,3 @@ class GGAutoguidance(CheckedNode):
         insist(nothing)
         source = Source("cond" if weak_condition is None else weak_condition, weak_model)
         return linked(cls, guidance, Autoguidance(source, weak_share))
-
-
-NODES = [GGAutoguidance]

@@ -9,7 +9,7 @@ from comfy_api.latest import io
 from ...guidance.rules.bands import METHODS, Bands
 from ...guidance.rules.schedule import parse_values
 from ...host.checks import CheckedNode, number
-from .link import linked, refused, rule_schema
+from ...host.rule_nodes import linked, refused, rule_schema
 
 HEAVIEST = 10.0
 MIDDLE = io.String.Input(
@@ -84,6 +84,3 @@ class GGFrequencyBands(CheckedNode):
     @classmethod
     def execute(cls, method, low, high, cutoff, guidance=None, middle="") -> io.NodeOutput:
         return linked(cls, guidance, Bands(method, low, high, cutoff, parse_values(middle, "middle")))
-
-
-NODES = [GGFrequencyBands]

@@ -6,7 +6,7 @@ from comfy_api.latest import io
 
 from ...guidance.rules.energy_preserving import EnergyPreserving
 from ...host.checks import CheckedNode
-from .link import linked, rule_schema, space_input
+from ...host.rule_nodes import linked, rule_schema, space_input
 
 
 class GGEnergyPreserving(CheckedNode):
@@ -34,6 +34,3 @@ class GGEnergyPreserving(CheckedNode):
     @classmethod
     def execute(cls, robust, space, guidance=None) -> io.NodeOutput:
         return linked(cls, guidance, EnergyPreserving(robust, space))
-
-
-NODES = [GGEnergyPreserving]

@@ -6,7 +6,7 @@ from comfy_api.latest import io
 
 from ...guidance.rules.feedback import Feedback
 from ...host.checks import CheckedNode
-from .link import linked, rule_schema
+from ...host.rule_nodes import linked, rule_schema
 
 LATEST = 0.99
 
@@ -57,6 +57,3 @@ class GGFeedback(CheckedNode):
     @classmethod
     def execute(cls, pi, t0, t1, guidance=None) -> io.NodeOutput:
         return linked(cls, guidance, Feedback(pi, t0, t1))
-
-
-NODES = [GGFeedback]

@@ -9,7 +9,7 @@ from comfy_api.latest import io
 
 from ...guidance.rules.formula import ALLOWED, PLAIN, Formula
 from ...host.checks import CheckedNode
-from .link import linked, refused, rule_schema
+from ...host.rule_nodes import linked, refused, rule_schema
 
 
 class GGFormula(CheckedNode):
@@ -37,6 +37,3 @@ class GGFormula(CheckedNode):
     @classmethod
     def execute(cls, formula, guidance=None) -> io.NodeOutput:
         return linked(cls, guidance, Formula(formula))
-
-
-NODES = [GGFormula]

@@ -6,7 +6,7 @@ from comfy_api.latest import io
 
 from ...guidance.rules.interval import UNITS, Interval
 from ...host.checks import CheckedNode
-from .link import linked, refused, rule_schema
+from ...host.rule_nodes import linked, refused, rule_schema
 
 FURTHEST = 100_000.0
 
@@ -57,6 +57,3 @@ class GGInterval(CheckedNode):
     @classmethod
     def execute(cls, unit, start, end, guidance=None) -> io.NodeOutput:
         return linked(cls, guidance, Interval(unit, start, end))
-
-
-NODES = [GGInterval]

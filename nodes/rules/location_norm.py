@@ -6,7 +6,7 @@ from comfy_api.latest import io
 
 from ...guidance.rules.location_norm import LocationNorm
 from ...host.checks import CheckedNode
-from .link import linked, rule_schema, space_input
+from ...host.rule_nodes import linked, rule_schema, space_input
 
 
 class GGLocationNorm(CheckedNode):
@@ -41,6 +41,3 @@ class GGLocationNorm(CheckedNode):
     @classmethod
     def execute(cls, strength, match, space, guidance=None) -> io.NodeOutput:
         return linked(cls, guidance, LocationNorm(strength, match, space))
-
-
-NODES = [GGLocationNorm]

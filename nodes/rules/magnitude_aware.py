@@ -6,7 +6,7 @@ from comfy_api.latest import io
 
 from ...guidance.rules.magnitude_aware import MagnitudeAware
 from ...host.checks import CheckedNode
-from .link import linked, rule_schema, space_input
+from ...host.rule_nodes import linked, rule_schema, space_input
 
 
 class GGMagnitudeAware(CheckedNode):
@@ -36,6 +36,3 @@ class GGMagnitudeAware(CheckedNode):
     @classmethod
     def execute(cls, damping, space, guidance=None) -> io.NodeOutput:
         return linked(cls, guidance, MagnitudeAware(damping, space))
-
-
-NODES = [GGMagnitudeAware]

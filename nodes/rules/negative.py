@@ -6,7 +6,7 @@ from comfy_api.latest import io
 
 from ...guidance.rules.negative import FORMS, Negative
 from ...host.checks import CheckedNode
-from .link import linked, rule_schema
+from ...host.rule_nodes import linked, rule_schema
 
 HEAVIEST = 100
 
@@ -57,6 +57,3 @@ class GGNegative(CheckedNode):
         given = [(second, second_weight), (third, third_weight), (fourth, fourth_weight)]
         conditions, weights = zip(*[pair for pair in given if pair[0] is not None], strict=True)
         return linked(cls, guidance, Negative(conditions, weights, form))
-
-
-NODES = [GGNegative]

@@ -6,7 +6,7 @@ from comfy_api.latest import io
 
 from ...guidance.rules.perp_neg import PerpNeg
 from ...host.checks import CheckedNode
-from .link import linked, rule_schema
+from ...host.rule_nodes import linked, rule_schema
 
 
 class GGPerpNeg(CheckedNode):
@@ -37,6 +37,3 @@ class GGPerpNeg(CheckedNode):
     @classmethod
     def execute(cls, empty, weight, guidance=None) -> io.NodeOutput:
         return linked(cls, guidance, PerpNeg(empty, weight))
-
-
-NODES = [GGPerpNeg]

@@ -7,7 +7,7 @@ from comfy_api.latest import io
 from ...guidance.rules.contract import Source
 from ...guidance.rules.perturbed import Perturbed
 from ...host.checks import CheckedNode, insist
-from .link import linked, refused, rule_schema, share_input
+from ...host.rule_nodes import linked, refused, rule_schema, share_input
 
 SAMPLER_HOOKS = ("sampler_post_cfg_function", "sampler_calc_cond_batch_function")
 
@@ -67,6 +67,3 @@ def _hooked(model) -> str | None:
         "when the model samples, and does nothing here. Wire that MODEL into the sampler instead; it joins the chain's "
         "guidance there."
     )
-
-
-NODES = [GGPerturbed]

@@ -6,7 +6,7 @@ from comfy_api.latest import io
 
 from ...guidance.rules.plus_plus import STEPS, PlusPlus
 from ...host.checks import CheckedNode
-from .link import linked, rule_schema, say
+from ...host.rule_nodes import linked, rule_schema, say
 
 EXACT_FOR = "CFG++: exact with {}; approximate with any sampler that takes other steps. cfg is lambda: 0 to 1, try 0.6."
 SAMPLERS = {
@@ -50,6 +50,3 @@ class GGPlusPlus(CheckedNode):
         output = linked(cls, guidance, PlusPlus(step_of, eta))
         say(cls, EXACT_FOR.format(SAMPLERS[step_of]))
         return output
-
-
-NODES = [GGPlusPlus]

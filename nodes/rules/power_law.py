@@ -6,7 +6,7 @@ from comfy_api.latest import io
 
 from ...guidance.rules.power_law import FACTORS, PowerLaw
 from ...host.checks import CheckedNode
-from .link import linked, rule_schema
+from ...host.rule_nodes import linked, rule_schema
 
 
 class GGPowerLaw(CheckedNode):
@@ -42,6 +42,3 @@ class GGPowerLaw(CheckedNode):
     @classmethod
     def execute(cls, power, space, guidance=None) -> io.NodeOutput:
         return linked(cls, guidance, PowerLaw(power, space))
-
-
-NODES = [GGPowerLaw]

@@ -7,7 +7,7 @@ from comfy_api.latest import io
 from ...guidance.chain import Chain
 from ...guidance.presets import PRESETS
 from ...host.checks import CheckedNode
-from .link import linked, rule_schema, say
+from ...host.rule_nodes import linked, rule_schema, say
 
 
 class GGPreset(CheckedNode):
@@ -37,6 +37,3 @@ class GGPreset(CheckedNode):
         if rules:
             say(cls, f"{Chain(rules).text}. {advice}")
         return output
-
-
-NODES = [GGPreset]

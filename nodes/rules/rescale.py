@@ -6,7 +6,7 @@ from comfy_api.latest import io
 
 from ...guidance.rules.rescale import Rescale
 from ...host.checks import CheckedNode
-from .link import linked, rule_schema, space_input
+from ...host.rule_nodes import linked, rule_schema, space_input
 
 
 class GGRescale(CheckedNode):
@@ -35,6 +35,3 @@ class GGRescale(CheckedNode):
     @classmethod
     def execute(cls, phi, space, guidance=None) -> io.NodeOutput:
         return linked(cls, guidance, Rescale(phi, space))
-
-
-NODES = [GGRescale]

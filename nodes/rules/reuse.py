@@ -6,7 +6,7 @@ from comfy_api.latest import io
 
 from ...guidance.rules.reuse import PREDICTORS, Reuse
 from ...host.checks import CheckedNode
-from .link import linked, rule_schema
+from ...host.rule_nodes import linked, rule_schema
 
 MOST = 100
 
@@ -61,6 +61,3 @@ class GGReuse(CheckedNode):
     @classmethod
     def execute(cls, every, predictor, stop_cosine, patience, guidance=None) -> io.NodeOutput:
         return linked(cls, guidance, Reuse(every, predictor, stop_cosine, patience))
-
-
-NODES = [GGReuse]

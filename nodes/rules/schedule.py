@@ -6,7 +6,7 @@ from comfy_api.latest import io
 
 from ...guidance.rules.schedule import SHAPES, ScaleSchedule, parse_values
 from ...host.checks import CheckedNode
-from .link import linked, refused, rule_schema
+from ...host.rule_nodes import linked, refused, rule_schema
 
 SCHEDULES = ("constant", *SHAPES, "list")
 
@@ -77,6 +77,3 @@ class GGClassifierFree(CheckedNode):
 def gammas(values: str) -> ScaleSchedule:
     """The schedule of a list.  Raises ValueError for a text that is none."""
     return ScaleSchedule("list", values=parse_values(values))
-
-
-NODES = [GGClassifierFree]

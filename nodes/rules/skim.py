@@ -6,7 +6,7 @@ from comfy_api.latest import io
 
 from ...guidance.rules.skim import Skim
 from ...host.checks import CheckedNode
-from .link import linked, rule_schema
+from ...host.rule_nodes import linked, rule_schema
 
 
 class GGSkim(CheckedNode):
@@ -35,6 +35,3 @@ class GGSkim(CheckedNode):
     @classmethod
     def execute(cls, skim, guidance=None) -> io.NodeOutput:
         return linked(cls, guidance, Skim(skim))
-
-
-NODES = [GGSkim]

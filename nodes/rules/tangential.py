@@ -6,7 +6,7 @@ from comfy_api.latest import io
 
 from ...guidance.rules.tangential import Tangential
 from ...host.checks import CheckedNode
-from .link import linked, rule_schema, space_input
+from ...host.rule_nodes import linked, rule_schema, space_input
 
 
 class GGTangential(CheckedNode):
@@ -30,6 +30,3 @@ class GGTangential(CheckedNode):
     @classmethod
     def execute(cls, space, guidance=None) -> io.NodeOutput:
         return linked(cls, guidance, Tangential(space))
-
-
-NODES = [GGTangential]

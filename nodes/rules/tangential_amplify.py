@@ -6,7 +6,7 @@ from comfy_api.latest import io
 
 from ...guidance.rules.tangential_amplify import TangentialAmplify
 from ...host.checks import CheckedNode
-from .link import linked, rule_schema
+from ...host.rule_nodes import linked, rule_schema
 
 
 class GGTangentialAmplify(CheckedNode):
@@ -44,6 +44,3 @@ class GGTangentialAmplify(CheckedNode):
     @classmethod
     def execute(cls, eta, align, guidance=None) -> io.NodeOutput:
         return linked(cls, guidance, TangentialAmplify(eta, align))
-
-
-NODES = [GGTangentialAmplify]

@@ -6,7 +6,7 @@ from comfy_api.latest import io
 
 from ...guidance.rules.threshold import METHODS, DynamicThreshold
 from ...host.checks import CheckedNode
-from .link import linked, rule_schema
+from ...host.rule_nodes import linked, rule_schema
 
 LARGEST = 1000.0
 
@@ -60,6 +60,3 @@ class GGDynamicThreshold(CheckedNode):
     @classmethod
     def execute(cls, method, quantile, bound, mimic_scale, guidance=None) -> io.NodeOutput:
         return linked(cls, guidance, DynamicThreshold(method, quantile, bound, mimic_scale))
-
-
-NODES = [GGDynamicThreshold]

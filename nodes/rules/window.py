@@ -9,7 +9,7 @@ from ...guidance.rules.window import checked as checked_window
 from ...guidance.rules.window import windowed
 from ...host import wires
 from ...host.checks import CheckedNode
-from .link import linked, refused, rule_schema, share_input
+from ...host.rule_nodes import linked, refused, rule_schema, share_input
 
 
 class GGWindow(CheckedNode):
@@ -41,6 +41,3 @@ class GGWindow(CheckedNode):
     @classmethod
     def execute(cls, rules, start_percent, end_percent, guidance=None) -> io.NodeOutput:
         return linked(cls, guidance, *(windowed(rule, start_percent, end_percent) for rule in chain_of(rules).rules))
-
-
-NODES = [GGWindow]

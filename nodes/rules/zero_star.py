@@ -6,7 +6,7 @@ from comfy_api.latest import io
 
 from ...guidance.rules.zero_star import ZeroStar
 from ...host.checks import CheckedNode
-from .link import linked, rule_schema
+from ...host.rule_nodes import linked, rule_schema
 
 
 class GGZeroStar(CheckedNode):
@@ -35,6 +35,3 @@ class GGZeroStar(CheckedNode):
     @classmethod
     def execute(cls, zero_init_steps, guidance=None) -> io.NodeOutput:
         return linked(cls, guidance, ZeroStar(zero_init_steps))
-
-
-NODES = [GGZeroStar]

@@ -1,6 +1,5 @@
 """What holds for every node of the pack, whatever it does: arguments that are missing, absurd or of another wire."""
 
-import asyncio
 from fractions import Fraction
 from inspect import getfullargspec, signature
 from itertools import chain, combinations
@@ -39,9 +38,9 @@ MOST = 9  # missing arguments of every number are tried up to here
 
 @pytest.fixture(scope="module")
 def nodes(host):
-    from guidance_geometry.nodes.extension import GuidanceGeometry
+    from guidance_geometry.extension import every_node
 
-    return asyncio.run(GuidanceGeometry().get_node_list())
+    return every_node()
 
 
 def inputs_of(node):
