@@ -12,9 +12,10 @@ import folder_paths
 import torch
 from comfy_api.latest import io
 
-from ..denoisers.formats import chosen, read_denoiser
 from ..denoisers.labels import label_indices
+from ..denoisers.reading import read_denoiser
 from ..denoisers.schedules import SCHEDULES
+from ..denoisers.spec import chosen
 from ..host.checks import CheckedNode
 from ..host.model_folders import embedded_files, listed_files, register_folder
 from ..host.native_model import WEIGHT_DTYPES, card_of, native_denoiser

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from guidance_geometry.classifiers.files import load_classifier
-from guidance_geometry.denoisers.pocket import PocketUNet, fourier_features
+from guidance_geometry.denoisers.pocket import PocketSizes, PocketUNet, fourier_features
 from guidance_geometry.denoisers.preconditioning import edm_coefficients
 from guidance_geometry.files.safetensors import read_safetensors
 from guidance_geometry.tools import demo_evaluation, demo_files, demo_training
@@ -37,7 +37,7 @@ def noise(shape, seed=0, dtype=torch.float32):
 
 def small_network(dtype=torch.float32):
     """Make a network whose every weight is drawn, also those that training starts at zero."""
-    network = PocketUNet(**SMALL, dtype=dtype)
+    network = PocketUNet(PocketSizes(**SMALL), dtype=dtype)
     g = torch.Generator().manual_seed(1)
     with torch.no_grad():
         for p in network.parameters():
@@ -156,7 +156,7 @@ def test_layers_come_from_operations():
             made.append(name)
             return getattr(torch.nn, name)
 
-    PocketUNet(**SMALL, operations=Counting())
+    PocketUNet(PocketSizes(**SMALL), operations=Counting())
     assert set(made) == {"Conv2d", "Linear", "GroupNorm", "Embedding"}
 
 
