@@ -17,7 +17,7 @@ from ..files.safetensors import read_header, read_safetensors, unwrapped
 from ..guidance.predictions import PARAMETRISATIONS
 from ..guidance.printing import Printed, shortened, told
 from .metadata import Notes
-from .registry import NAMED, format_of
+from .registry import FORMATS, format_of
 from .schedules import SCHEDULES, TIMES, Levels, usual_time
 from .spec import KARRAS_SIGMA_DATA, DenoiserSpec, Format, Published, Shapes
 
@@ -76,7 +76,7 @@ def _sizes(file: str, known: Format, shapes: Shapes) -> dict[str, Any]:
         return known.sizes(shapes)
     except KeyError as missing:
         raise ValueError(
-            f"{file} has no weight {missing}, so it is no {known.name}. Load Denoiser reads {', '.join(NAMED)}."
+            f"{file} has no weight {missing}, so it is no {known.name}. Load Denoiser reads {', '.join(FORMATS)}."
         ) from None
     except (IndexError, ValueError) as wrong:
         raise ValueError(f"{file} {wrong}, so its weights do not fit.") from None

@@ -10,8 +10,7 @@ from .metadata import FORMAT, VERSION, Notes
 from .pocket import POCKET
 from .spec import Format, Shapes
 
-FORMATS = (POCKET,)  # the first that recognises a file has it
-NAMED = {known.name: known for known in FORMATS}
+FORMATS = {known.name: known for known in (POCKET,)}  # the first that recognises a file has it
 OTHER_FORMATS = {
     "guidance-geometry/classifier": "a classifier: use Load Classifier",
     "guidance-geometry/trace": "a guidance trace: use Load Guidance Trace",
@@ -43,8 +42,8 @@ def format_of(notes: Notes, shapes: Shapes) -> Format:
             raise ValueError(
                 f"{notes.file} has format version {version!r}; this pack reads version {VERSION}. Update it."
             )
-        return NAMED[notes.choice("architecture", NAMED)]
-    found = next((known for known in FORMATS if known.recognises(unwrapped(shapes), notes.metadata)), None)
+        return FORMATS[notes.choice("architecture", FORMATS)]
+    found = next((known for known in FORMATS.values() if known.recognises(unwrapped(shapes), notes.metadata)), None)
     if found is None:
         raise ValueError(f"{notes.file} is {foreign(shapes)}")
     return found
@@ -54,8 +53,8 @@ def foreign(names: Collection[str]) -> str:
     """What a file is that no format recognises, in words."""
     kind = next((what for start, what in FOREIGN_KEYS if any(name.startswith(start) for name in names)), None)
     if kind:
-        return f"{kind}. Load Denoiser reads {', '.join(NAMED)}."
-    titles = ", ".join(known.title for known in FORMATS)
+        return f"{kind}. Load Denoiser reads {', '.join(FORMATS)}."
+    titles = ", ".join(known.title for known in FORMATS.values())
     return (
         f"no denoiser that this pack knows: it knows {titles}. Choose a file of such a network, or write its "
         "gg.architecture when you save it."
