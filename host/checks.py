@@ -41,6 +41,7 @@ class CheckedNode(io.ComfyNode):
             cls.declared = {declared.id: declared for declared in cls.define_schema().inputs}
             absent = cls.validate_inputs.__func__ is io.ComfyNode.validate_inputs.__func__
             together = None if absent else cls.validate_inputs
+            # setattr, as the host's types know both as functions
             setattr(cls, "execute", classmethod(_checked(cls.execute.__func__, together)))  # noqa: B010
             if names := _asked(cls, together):
                 setattr(cls, "validate_inputs", classmethod(_validated(names, together)))  # noqa: B010
@@ -68,7 +69,6 @@ def _validated(names: Iterable[str], together: Callable | None) -> Callable:
     The host asks also about values that it could not convert itself, and leaves the range of a number to a
     `validate_inputs` that names it; all others it checks itself.
     """
-
     each = [Parameter(name, Parameter.POSITIONAL_OR_KEYWORD, default=None) for name in names]
     form = Signature([Parameter("cls", Parameter.POSITIONAL_OR_KEYWORD), *each])
 
