@@ -42,8 +42,8 @@ def complaint(part: str) -> str:
 
 async def comfy_entrypoint():
     """Return the pack's extension; host modules are imported here and not before."""
+    from .extension import GuidanceGeometry
     from .host.routes import answer_panels
-    from .nodes.extension import GuidanceGeometry
 
     answer_panels()
     return GuidanceGeometry()

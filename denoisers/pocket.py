@@ -3,14 +3,22 @@
 from __future__ import annotations
 
 import math
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from .spec import Format, Published, Shapes, labels_of_table
+
 FREQUENCIES = 32
 SLOWEST, FASTEST = 0.25, 16.0  # angular frequencies per unit of ln(sigma) / 4, whose range is -1.6 .. 1.1
 HEAD_WIDTH = 32  # channels an attention head sees
+STAGES = ("encode_half", "encode_quarter", "middle", "decode_quarter", "decode_half", "head")
+CLASSES = "embedding.classes.weight"
+BYTES_PER_PIXEL = 480  # activations alive at once, in float32: measured 320, attention not counted
 
 
 def fourier_features(t: Tensor) -> Tensor:  # [B] -> [B, 64]
@@ -147,31 +155,34 @@ class Head(nn.Module):
         return self.colour(h)
 
 
-class PocketUNet(nn.Module):
-    """The raw network F of the demo denoiser.
+@dataclass(frozen=True)
+class PocketSizes:
+    """The size of a Pocket.
 
     ch: channels at half, quarter and eighth resolution. emb: width of the embedding. head: channels at full resolution.
     blocks: residual blocks of the trunk's stages (half, quarter, eighth, quarter, half), then convolutions of the head.
-    labels: number of classes; the label of that number means "no label". operations: where the layers come from
-    (torch.nn, or the host's casting layers). device, dtype: where the weights live.
+    labels: number of classes; the label of that number means "no label".
     """
 
-    def __init__(
-        self,
-        ch: tuple[int, int, int] = (48, 96, 160),
-        emb: int = 128,
-        head: int = 16,
-        blocks: tuple[int, int, int, int, int, int] = (1, 2, 2, 1, 1, 1),
-        labels: int = 10,
-        operations: Any = nn,
-        device: Any = None,
-        dtype: torch.dtype | None = None,
-    ):
+    ch: tuple[int, int, int] = (48, 96, 160)
+    emb: int = 128
+    head: int = 16
+    blocks: tuple[int, int, int, int, int, int] = (1, 2, 2, 1, 1, 1)
+    labels: int = 10
+
+
+class PocketUNet(nn.Module):
+    """The raw network F of the demo denoiser.
+
+    operations: where the layers come from (torch.nn, or the host's casting layers). device, dtype: of the weights.
+    """
+
+    def __init__(self, sizes: PocketSizes, operations: Any = nn, device: Any = None, dtype: torch.dtype | None = None):
         super().__init__()
         place = {"device": device, "dtype": dtype}
-        half, quarter, eighth = ch
-        self.null_index = labels
-        self.embedding = Embedding(emb, labels, operations, **place)
+        emb, blocks = sizes.emb, sizes.blocks
+        half, quarter, eighth = sizes.ch
+        self.embedding = Embedding(emb, sizes.labels, operations, **place)
         self.stem = operations.Conv2d(12, half, 3, padding=1, **place)
         self.encode_half = Level(half, blocks[0], emb, operations, **place)
         self.to_quarter = operations.Conv2d(half, quarter, 2, stride=2, **place)
@@ -182,7 +193,12 @@ class PocketUNet(nn.Module):
         self.decode_quarter = Level(quarter, blocks[3], emb, operations, attend_after=blocks[3], **place)
         self.from_quarter = Upsample(quarter, half, operations, **place)
         self.decode_half = Level(half, blocks[4], emb, operations, **place)
-        self.head = Head(half, head, emb, blocks[5], operations, **place)
+        self.head = Head(half, sizes.head, emb, blocks[5], operations, **place)
+
+    @property
+    def null_index(self) -> int:
+        """The label that means "no label"."""
+        return self.embedding.classes.num_embeddings - 1
 
     def forward(self, x: Tensor, t: Tensor, y: Tensor) -> Tensor:  # x [B, 3, H, W], t [B], y [B] -> [B, 3, H, W]
         """Evaluate F.
@@ -200,3 +216,40 @@ class PocketUNet(nn.Module):
         up_quarter = self.decode_quarter(self.from_eighth(at_eighth) + at_quarter, e)
         up_half = self.decode_half(self.from_quarter(up_quarter) + at_half, e)
         return self.head(up_half, x, e)
+
+
+def sizes_of(shapes: Shapes) -> dict[str, Any]:
+    """Read a Pocket's sizes off its weights.
+
+    Raises KeyError for a missing weight, ValueError for channels its groups and attention heads cannot share out.
+    """
+    ch = tuple(shapes[name][0] for name in ("stem.weight", "to_quarter.weight", "to_eighth.weight"))
+    head, emb = shapes["head.look.weight"][0], shapes["embedding.first.weight"][0]
+    blocks = tuple(_blocks(shapes, stage) for stage in STAGES)
+    for channels, divisor in ((ch[0], 8), (ch[1], HEAD_WIDTH), (ch[2], HEAD_WIDTH), (head, 4)):
+        if channels < 1 or channels % divisor:
+            raise ValueError(f"has {channels} channels where pocket-unet-1 needs a multiple of {divisor}")
+    return {"ch": ch, "emb": emb, "head": head, "blocks": blocks}
+
+
+def _blocks(shapes: Shapes, stage: str) -> int:
+    return len({found[1] for key in shapes if (found := re.match(rf"{stage}\.blocks\.(\d+)\.", key))})
+
+
+def memory(sizes: Mapping[str, Any], batch: int, pixels: int) -> int:
+    """Activations of one forward: pixels, and attention's weights at a quarter of the resolution (before and after)."""
+    wider = max(1.0, sizes["ch"][0] / 48, sizes["head"] / 16)
+    attention = 2 * 4 * (sizes["ch"][1] // HEAD_WIDTH) * (pixels // 16) ** 2
+    return int(batch * (BYTES_PER_PIXEL * wider * pixels + attention))
+
+
+POCKET = Format(
+    name="pocket-unet-1",
+    title="Pocket",
+    recognises=lambda shapes, metadata: {"stem.weight", "head.look.weight", CLASSES} <= shapes.keys(),
+    sizes=sizes_of,
+    labels=lambda shapes: labels_of_table(shapes, CLASSES),
+    published=lambda sizes: Published(channels=3, image_size=32, multiple=8),
+    network=lambda sizes, labels, **place: PocketUNet(PocketSizes(**sizes, labels=labels), **place),
+    memory=memory,
+)

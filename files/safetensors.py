@@ -12,7 +12,7 @@ import os
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeGuard
+from typing import TypeGuard, TypeVar
 
 import safetensors
 import safetensors.torch
@@ -22,6 +22,7 @@ from torch import Tensor
 from ..guidance.printing import shortened
 from .writing import write_atomically
 
+T = TypeVar("T")
 MAX_HEADER = 16 * 2**20  # the largest model files in use carry about 1 MB
 MOST_TENSORS, MOST_AXES, LONGEST_NAME = 100_000, 8, 500
 LARGEST_SIZE = 2**48  # of an axis or an offset, far above any file
@@ -116,8 +117,8 @@ def read_header(
     return entries, metadata
 
 
-def unwrapped(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The same tensors without the prefix that a trainer put before every name."""
+def unwrapped(tensors: Mapping[str, T]) -> dict[str, T]:
+    """The same tensors, or what is known of them, without the prefix that a trainer put before every name."""
     for prefix in PREFIXES:
         if tensors and all(name.startswith(prefix) for name in tensors):
             return {name.removeprefix(prefix): tensor for name, tensor in tensors.items()}

@@ -1,4 +1,4 @@
-"""What an `execute` was given, held against its node's schema; and checks of widgets that the host does not make.
+"""The class of all nodes, which holds what comes in against their schemas; and checks of widgets.
 
 The host checks the range of a number that is a widget's value; NaN, words of a combo, and whatever comes over a wire
 pass it.
@@ -9,59 +9,97 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import wraps
-from inspect import signature
+from inspect import Parameter, Signature, signature
 from numbers import Integral, Real
-from typing import Any
+from typing import Any, ClassVar
+
+from comfy_api.latest import io
 
 from ..guidance.printing import told
 from .wires import CARRIED, misfit
 
+Check = Callable[[Any], str | None]  # of a widget's value, for a sentence where it cannot be used
 LONGEST_TEXT = 100_000  # characters of a widget
 
 
-def checked(execute: Callable) -> Callable:
-    """An `execute` that runs with arguments its schema allows only.  Raises ValueError for any other.
+class CheckedNode(io.ComfyNode):
+    """A node that runs only with what its schema allows: values of wires, ranges of numbers, words of combos.
 
-    Numbers of other libraries become Python's, which can be written into files.
+    A subclass writes `define_schema` and `execute`; and, for how its widgets belong together, `validate_inputs`, which
+    names the widgets that it reads and returns a sentence or None. The host asks it before anything runs, when None
+    stands for a value that comes over a wire, and it is asked again before `execute`.
+    checks: of single widgets, name -> what gives a sentence or None. A combo with a check of its own may change its
+    options while the host runs; the options of all others are those of the schema when the class was made.
     """
+
+    checks: ClassVar[Mapping[str, Check]] = {}
+    declared: ClassVar[Mapping[str, Any]]
+
+    def __init_subclass__(cls, **named):
+        super().__init_subclass__(**named)
+        if "define_schema" in vars(cls) and "declared" not in vars(cls):  # the host's clones bring both along
+            cls.declared = {declared.id: declared for declared in cls.define_schema().inputs}
+            absent = cls.validate_inputs.__func__ is io.ComfyNode.validate_inputs.__func__
+            together = None if absent else cls.validate_inputs
+            # setattr, as the host's types know both as functions
+            setattr(cls, "execute", classmethod(_checked(cls.execute.__func__, together)))  # noqa: B010
+            if names := _asked(cls, together):
+                setattr(cls, "validate_inputs", classmethod(_validated(names, together)))  # noqa: B010
+
+
+def _checked(execute: Callable, together: Callable | None) -> Callable:
+    """An `execute` that raises ValueError for arguments that do not fit; numbers of other libraries become Python's."""
     form = signature(execute)
 
     @wraps(execute)
     def run(cls, *given, **named):
         bound = form.bind(cls, *given, **named)
+        bound.apply_defaults()
         insist(*misfits(cls, bound.arguments))
         bound.arguments.update({name: plain(value) for name, value in bound.arguments.items()})
+        insist(_unfitting(together, bound.arguments))
         return execute(*bound.args, **bound.kwargs)
 
     return run
 
 
-def validated(validate: Callable) -> Callable:
-    """A `validate_inputs` that is asked about values only that their inputs can hold; None comes over a wire.
+def _validated(names: Iterable[str], together: Callable | None) -> Callable:
+    """A `validate_inputs` that is asked about these widgets.
 
     The host asks also about values that it could not convert itself, and leaves the range of a number to a
     `validate_inputs` that names it; all others it checks itself.
     """
-    form = signature(validate)
+    each = [Parameter(name, Parameter.POSITIONAL_OR_KEYWORD, default=None) for name in names]
+    form = Signature([Parameter("cls", Parameter.POSITIONAL_OR_KEYWORD), *each])
 
-    @wraps(validate)
     def run(cls, *given, **named):
-        arguments = form.bind(cls, *given, **named).arguments
-        known = {name: value for name, value in arguments.items() if value is not None}
-        found = verdict(*misfits(cls, known))
-        return validate(cls, *given, **named) if found is True else found
+        values = form.bind(cls, *given, **named).arguments
+        known = {name: value for name, value in values.items() if value is not None}
+        return next(filter(None, misfits(cls, known)), None) or _unfitting(together, values) or True
 
     run.__signature__ = form  # type: ignore[attr-defined]  by which the host knows what to ask about
     return run
 
 
-def misfits(cls, arguments: Mapping[str, Any]) -> Iterator[str | None]:
+def _asked(cls: type[CheckedNode], together: Callable | None) -> list[str]:
+    """The widgets that `validate_inputs` names: those that the node itself checks, and all combos."""
+    own = {*cls.checks, *(signature(together).parameters if together else ())}
+    return [name for name, declared in cls.declared.items() if name in own or declared.get_io_type() == "COMBO"]
+
+
+def _unfitting(together: Callable | None, values: Mapping[str, Any]) -> str | None:
+    """The sentence of a node whose widgets do not belong together."""
+    return together(**{name: values.get(name) for name in signature(together).parameters}) if together else None
+
+
+def misfits(cls: type[CheckedNode], arguments: Mapping[str, Any]) -> Iterator[str | None]:
     """One sentence for every argument that is not what its input says, widgets first; None for those that are."""
-    for declared in sorted(cls.define_schema().inputs, key=lambda declared: declared.get_io_type() in CARRIED):
+    for declared in sorted(cls.declared.values(), key=lambda declared: declared.get_io_type() in CARRIED):
         value = arguments.get(declared.id)
         absent = value is None and declared.optional and declared.get_io_type() in CARRIED
         if declared.id in arguments and not absent:
-            yield value_misfit(declared, value)
+            own = cls.checks.get(declared.id)
+            yield value_misfit(declared, value) or (own(value) if own else unlisted(declared, value))
 
 
 def value_misfit(declared, value: Any) -> str | None:
@@ -74,6 +112,11 @@ def value_misfit(declared, value: Any) -> str | None:
     if kind == "BOOLEAN":
         return None if isinstance(value, bool) else f"{declared.id} is {told(value)}. Give true or false."
     return misfit(declared.id, kind, value)
+
+
+def unlisted(declared, value: Any) -> str | None:
+    """A sentence if an input is a combo that does not have this option."""
+    return choice(declared.id, value, declared.options) if declared.get_io_type() == "COMBO" else None
 
 
 def number(name: str, value: Any, low: float, high: float, whole: bool = False) -> str | None:
@@ -109,9 +152,9 @@ def text(name: str, value: Any) -> str | None:
     return None
 
 
-def choice(name: str, value: str | None, options: Iterable[str]) -> str | None:
-    """None if the value is one of the options, or comes over a wire (None); else a sentence with the options."""
-    if value is None or value in (options := list(options)):
+def choice(name: str, value: str, options: Iterable[str]) -> str | None:
+    """None if the value is one of the options; else a sentence with the options."""
+    if value in (options := list(options)):
         return None
     return f"{name} is {told(value)}, which this host does not offer. Choose one of: {', '.join(options)}."
 
@@ -121,11 +164,6 @@ def empty_window(name: str, start: float | None, end: float | None) -> str | Non
     if start is None or end is None or start < end:
         return None
     return f"The window {start:g} to {end:g} is empty. Let {name} be the smaller one."
-
-
-def verdict(*complaints: str | None) -> bool | str:
-    """What `validate_inputs` returns: True, or the first complaint."""
-    return next((c for c in complaints if c), True)
 
 
 def insist(*complaints: str | None) -> None:

@@ -17,9 +17,8 @@ import comfy.supported_models_base
 import torch
 from torch import Tensor, nn
 
-from ..denoisers.architectures import ARCHITECTURES, Architecture
-from ..denoisers.formats import ChosenSpec
 from ..denoisers.schedules import network_time
+from ..denoisers.spec import ChosenSpec
 from ..guidance.mixture import ANY, GaussianMixture
 from ..guidance.vectors import wide
 from .noise_levels import Sampling, denoiser_levels, exact_levels
@@ -181,29 +180,25 @@ class LabelledModel(comfy.model_base.BaseModel):
 
 
 def native_denoiser(
-    spec: ChosenSpec, weights: Mapping[str, Tensor], weight_dtype: str = "default", known: Architecture | None = None
+    spec: ChosenSpec, weights: Mapping[str, Tensor], weight_dtype: str = "default"
 ) -> comfy.model_patcher.ModelPatcher:
     """A denoiser as a MODEL.
 
     weights: by the network's own names. weight_dtype: default lets the host pick, as for its own models; fp32, fp16 or
-    bf16 stores the weights so and computes in it where the device can. known: an architecture not in the table.
+    bf16 stores the weights so and computes in it where the device can.
     """
-    known = known or ARCHITECTURES[spec.architecture]
-    side = spec.image_size
     space = "flow" if spec.schedule == "flow" else "ve"
-    card = ModelCard(
-        spec.name, spec.labels, spec.null_index, spec.sha256, spec.sigma_data, (known.channels, side, side),
-        known.multiple, space,
-    )  # fmt: skip
+    facts = (spec.null_index, spec.sha256, spec.sigma_data, spec.shape, spec.multiple)
+    card = ModelCard(spec.name, spec.labels, *facts, space)
     load, offload = comfy.model_management.get_torch_device(), comfy.model_management.unet_offload_device()
     dtype, cast = _dtypes(spec.dtype, weights, weight_dtype, load)
     model = LabelledModel(
         LabelledConfig(card.shape, dtype, cast),
-        _network_of(spec, weights, known),
+        _network_of(spec, weights),
         denoiser_levels(spec),
         card,
         device=offload,
-        bytes_needed=lambda batch, pixels: known.memory(spec.sizes, batch, pixels),
+        bytes_needed=lambda batch, pixels: spec.format.memory(spec.sizes, batch, pixels),
         told=lambda sampling, timestep: _told(spec, sampling, timestep),
     )
     return comfy.model_patcher.ModelPatcher(model, load_device=load, offload_device=offload)
@@ -241,13 +236,12 @@ class _Posterior:
         return self.mixture.denoised(x, sigma, 1 - sigma if self.kind == "flow" else 1.0, label)
 
 
-def _network_of(spec: ChosenSpec, weights: Mapping[str, Tensor], known: Architecture) -> Callable[..., LabelledNetwork]:
+def _network_of(spec: ChosenSpec, weights: Mapping[str, Tensor]) -> Callable[..., LabelledNetwork]:
     """The host's constructor call: it adds dtype, device and the operations that cast."""
 
     def build(dtype: torch.dtype, device: torch.device, operations: Any) -> LabelledNetwork:
-        network = known.network(
-            **spec.sizes, labels=len(spec.labels), operations=operations, device=device, dtype=dtype
-        )
+        place = {"operations": operations, "device": device, "dtype": dtype}
+        network = spec.format.network(spec.sizes, len(spec.labels), **place)
         network.load_state_dict(dict(weights))
         return LabelledNetwork(network, dtype)
 

@@ -13,8 +13,8 @@ import torch
 from torch import Tensor
 
 from ..denoisers.conversion import denoised, ends_without_signal, network_input
-from ..denoisers.formats import ChosenSpec
 from ..denoisers.schedules import index_of, table
+from ..denoisers.spec import ChosenSpec
 
 Sampling = host.ModelSamplingDiscrete | host.ModelSamplingContinuousEDM | host.ModelSamplingDiscreteFlow
 HOST_CONVERSIONS = {

@@ -10,13 +10,14 @@ from comfy_api.latest import io
 from tqdm.auto import trange
 
 from ..host import adapter
-from ..host.checks import checked, choice, empty_window, insist, validated, verdict
+from ..host.checks import CheckedNode, empty_window
 from ..host.steering import LEAN, RATES, WAYS, Steering
 from ..samplers.loop import ONCE, Recurrence, item_noise, run
 from ..samplers.steps import Level, ddim, ddpm, level, up_and_down
 from .sampling import CATEGORY
 
 MAX_OFFSET, MOST_TIMES = 1 << 31, 100
+STILL = "DSG turns the noise of a step, and at eta 0 there is none. Raise eta, or choose another gradient."
 STEPS = {"gg_ddpm": ddpm, "gg_ddim": ddim}
 
 
@@ -130,19 +131,18 @@ def _share(name: str, default: float, tooltip: str) -> io.Float.Input:
     return io.Float.Input(name, default=default, min=0.0, max=1.0, step=0.01, optional=True, tooltip=tooltip)
 
 
-class _BlogStep(io.ComfyNode):
+class _BlogStep(CheckedNode):
     """A step as a SAMPLER.  step: of STEPS. most_eta: the widget's end."""
 
     step: str
     most_eta: float
 
     @classmethod
-    @validated
-    def validate_inputs(cls, eta=None, recur_start=None, recur_end=None, gradient=None):
-        return verdict(*_complaints(eta, recur_start, recur_end, gradient))
+    def validate_inputs(cls, eta, recur_start, recur_end, gradient):
+        still = STILL if eta == 0 and gradient == LEAN else None
+        return empty_window("recur_start", recur_start, recur_end) or still
 
     @classmethod
-    @checked
     def execute(
         cls,
         eta,
@@ -153,7 +153,6 @@ class _BlogStep(io.ComfyNode):
         gradient=WAYS[0],
         dsg_weight=0.2,
     ) -> io.NodeOutput:
-        insist(*_complaints(eta, recur_start, recur_end, gradient))
         again = ONCE if recurrence == 1 else Recurrence(recurrence, recur_start, recur_end)
         how = (again, Steering(gradient, dsg_weight))
         return io.NodeOutput(comfy.samplers.KSAMPLER(BlogSampler(cls.step, float(eta), noise_seed_offset, *how)))
@@ -170,13 +169,6 @@ class _BlogStep(io.ComfyNode):
             inputs=[knob, *extras()],
             outputs=[io.Sampler.Output(tooltip="For KSampler + Guidance Trace, SamplerCustom or any custom sampler.")],
         )
-
-
-def _complaints(eta, recur_start, recur_end, gradient) -> list[str | None]:
-    still = None
-    if eta == 0 and gradient == LEAN:
-        still = "DSG turns the noise of a step, and at eta 0 there is none. Raise eta, or choose another gradient."
-    return [choice("gradient", gradient, WAYS), empty_window("recur_start", recur_start, recur_end), still]
 
 
 class GGSamplerDDPM(_BlogStep):
@@ -208,6 +200,3 @@ class GGSamplerDDIM(_BlogStep):
             0.0,
             "Share of fresh noise. 0 is deterministic (the Euler ODE step), 1 is ancestral (DDPM).",
         )
-
-
-NODES = [GGSamplerDDPM, GGSamplerDDIM]

@@ -7,11 +7,11 @@ from comfy_api.latest import io
 from ..guidance.chain import PLAIN, chain_of
 from ..guidance.gradients.estimators import EVALUATIONS, NORMALISATIONS
 from ..guidance.gradients.term import USUAL, GradientOptions, GradientTerm, WatchTerm
-from ..host.checks import checked, choice, empty_window, insist, validated, verdict
+from ..host.checks import CheckedNode, empty_window
+from ..host.rule_nodes import CHAIN, UPSTREAM, say
 from ..host.widgets import choice_input
 from ..host.wires import OptionsWire
 from .energies import CATEGORY, ENERGY
-from .rules.link import CHAIN, UPSTREAM, say
 
 ROADS = ("auto", *EVALUATIONS)
 LARGEST_SCALE, LARGEST_SEED = 1e6, 0xFFFFFFFF
@@ -59,7 +59,7 @@ def _count(name: str, low: int, high: int, tooltip: str) -> io.Int.Input:
     return io.Int.Input(name, default=low, min=low, max=high, tooltip=tooltip)
 
 
-class GGClassifierGradient(io.ComfyNode):
+class GGClassifierGradient(CheckedNode):
     """A gradient term."""
 
     @classmethod
@@ -115,12 +115,10 @@ class GGClassifierGradient(io.ComfyNode):
         )
 
     @classmethod
-    @validated
-    def validate_inputs(cls, evaluation=None, normalise=None, start_percent=None, end_percent=None) -> bool | str:
-        return verdict(*_complaints(evaluation, normalise, start_percent, end_percent))
+    def validate_inputs(cls, start_percent, end_percent):
+        return empty_window("start_percent", start_percent, end_percent)
 
     @classmethod
-    @checked
     def execute(
         cls,
         energy,
@@ -135,22 +133,13 @@ class GGClassifierGradient(io.ComfyNode):
         vae=None,
         options=None,
     ) -> io.NodeOutput:
-        insist(*_complaints(evaluation, normalise, start_percent, end_percent))
         place = (start_percent, end_percent, vae)
         term = GradientTerm(energy, *place, scale, evaluation, normalise, limit, every_k, options or USUAL)
         say(cls, "Scale 0: nothing is added." if term.neutral else term.text)
         return io.NodeOutput(chain_of(guidance or PLAIN).then(term))
 
 
-def _complaints(evaluation, normalise, start_percent, end_percent) -> list[str | None]:
-    return [
-        choice("evaluation", evaluation, ROADS),
-        choice("normalise", normalise, NORMALISATIONS),
-        empty_window("start_percent", start_percent, end_percent),
-    ]
-
-
-class GGGradientOptions(io.ComfyNode):
+class GGGradientOptions(CheckedNode):
     """Settings of gradient terms that rarely change."""
 
     @classmethod
@@ -202,21 +191,14 @@ class GGGradientOptions(io.ComfyNode):
         )
 
     @classmethod
-    @validated
-    def validate_inputs(cls, unit=None, memory=None) -> bool | str:
-        return verdict(choice("unit", unit, UNITS), choice("memory", memory, MEMORY))
-
-    @classmethod
-    @checked
     def execute(
         cls, temperature, draws, backward_steps, views, seed, unit, memory, radius=1.0, shrink=1
     ) -> io.NodeOutput:
-        insist(choice("unit", unit, UNITS), choice("memory", memory, MEMORY))
         flags = (unit == "gamma itself", memory == "compute twice")
         return io.NodeOutput(GradientOptions(temperature, draws, backward_steps, views, seed, *flags, radius, shrink))
 
 
-class GGWatchEnergy(io.ComfyNode):
+class GGWatchEnergy(CheckedNode):
     """An energy that only measures."""
 
     @classmethod
@@ -232,9 +214,5 @@ class GGWatchEnergy(io.ComfyNode):
         )
 
     @classmethod
-    @checked
     def execute(cls, energy, guidance=None, vae=None) -> io.NodeOutput:
         return io.NodeOutput(chain_of(guidance or PLAIN).then(WatchTerm(energy, decoder=vae)))
-
-
-NODES = [GGClassifierGradient, GGGradientOptions, GGWatchEnergy]

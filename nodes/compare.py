@@ -7,7 +7,7 @@ from comfy_api.latest import io
 
 from ..figures.compare import draw_comparison
 from ..figures.palette import THEMES
-from ..host import checks
+from ..host.checks import CheckedNode
 from ..host.saving import preview, shown_or_said
 from ..host.trace_pictures import pictures_of
 from ..host.widgets import HIDDEN, SEE, VAE_IN, choice_input, index_input
@@ -17,7 +17,7 @@ from .see import MOST_SAMPLES, default_when_negative
 SAMPLE = "Image of the batch, from 0. -1 takes the one whose guidance strength in A is the median."
 
 
-class GGCompareTraces(io.ComfyNode):
+class GGCompareTraces(CheckedNode):
     """Where two runs part."""
 
     @classmethod
@@ -44,14 +44,7 @@ class GGCompareTraces(io.ComfyNode):
         )
 
     @classmethod
-    @checks.validated
-    def validate_inputs(cls, theme=None):
-        return checks.verdict(checks.choice("theme", theme, THEMES))
-
-    @classmethod
-    @checks.checked
     def execute(cls, trace_a, trace_b, sample, theme, vae=None) -> io.NodeOutput:
-        checks.insist(checks.choice("theme", theme, THEMES))
         how = [pictures_of(trace, vae) for trace in (trace_a, trace_b)]
         canvas, text = draw_comparison(
             trace_a, trace_b, sample=default_when_negative(sample), theme=theme, pictures=how
@@ -59,6 +52,3 @@ class GGCompareTraces(io.ComfyNode):
         pixels = torch.from_numpy(canvas.png()).float()[None] / 255
         image = pixels if theme == "transparent" else pixels[..., :3]
         return io.NodeOutput(image, text, ui=shown_or_said(preview, image, cls, said=[text]))
-
-
-NODES = [GGCompareTraces]

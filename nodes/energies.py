@@ -18,7 +18,7 @@ from ..guidance.energies.reference import (
     TintEnergy,
 )
 from ..guidance.printing import shown
-from ..host.checks import checked, choice, insist, validated, verdict
+from ..host.checks import CheckedNode, insist
 from ..host.widgets import choice_input
 from ..host.wires import ClassifierWire, EnergyWire, offering
 
@@ -100,7 +100,7 @@ def spread_input() -> io.Float.Input:
     )
 
 
-class GGLabelEnergy(io.ComfyNode):
+class GGLabelEnergy(CheckedNode):
     """A label as energy."""
 
     @classmethod
@@ -130,18 +130,12 @@ class GGLabelEnergy(io.ComfyNode):
         )
 
     @classmethod
-    @validated
-    def validate_inputs(cls, kind=None) -> bool | str:
-        return verdict(choice("kind", kind, LABEL_KINDS))
-
-    @classmethod
-    @checked
     def execute(cls, classifier, label, kind) -> io.NodeOutput:
-        insist(choice("kind", kind, LABEL_KINDS), answering(classifier, "labels"))
+        insist(answering(classifier, "labels"))
         return io.NodeOutput(LabelEnergy(classifier, wanted_labels(label, tuple(classifier.labels)), kind))
 
 
-class GGReferenceEnergy(io.ComfyNode):
+class GGReferenceEnergy(CheckedNode):
     """A reference picture as energy."""
 
     @classmethod
@@ -180,14 +174,7 @@ class GGReferenceEnergy(io.ComfyNode):
         )
 
     @classmethod
-    @validated
-    def validate_inputs(cls, compare=None) -> bool | str:
-        return verdict(choice("compare", compare, COMPARE))
-
-    @classmethod
-    @checked
     def execute(cls, compare, spread, image=None, mask=None, classifier=None) -> io.NodeOutput:
-        insist(choice("compare", compare, COMPARE))
         if compare == "smoothness":
             return io.NodeOutput(SmoothEnergy(spread))
         if image is None:
@@ -216,7 +203,7 @@ def seen_reference(compare: str, classifier, reference: Tensor, spread: float) -
     return StyleEnergy(classifier, reference, spread)
 
 
-class GGMaskedEnergy(io.ComfyNode):
+class GGMaskedEnergy(CheckedNode):
     """An energy that acts in a region."""
 
     @classmethod
@@ -234,12 +221,11 @@ class GGMaskedEnergy(io.ComfyNode):
         )
 
     @classmethod
-    @checked
     def execute(cls, energy, mask) -> io.NodeOutput:
         return io.NodeOutput(MaskedEnergy(energy, region(mask)))
 
 
-class GGCombineEnergies(io.ComfyNode):
+class GGCombineEnergies(CheckedNode):
     """Two energies as one."""
 
     @classmethod
@@ -275,17 +261,7 @@ class GGCombineEnergies(io.ComfyNode):
         )
 
     @classmethod
-    @validated
-    def validate_inputs(cls, how=None) -> bool | str:
-        return verdict(choice("how", how, COMBINE))
-
-    @classmethod
-    @checked
     def execute(cls, energy_a, how, weight_a, weight_b, energy_b=None) -> io.NodeOutput:
-        insist(choice("how", how, COMBINE))
         given = [(energy_a, weight_a)] + ([(energy_b, weight_b)] if energy_b is not None else [])
         energies, weights = zip(*given, strict=True)
         return io.NodeOutput(CombinedEnergy(energies, weights, how == "mixture"))
-
-
-NODES = [GGLabelEnergy, GGReferenceEnergy, GGMaskedEnergy, GGCombineEnergies]

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from comfy_api.latest import io
 
 from ..figures.html import page
 from ..files.writing import write_atomically
-from ..host import checks
 from ..host.adapter import PACK_VERSION
+from ..host.checks import CheckedNode
 from ..host.saving import bad_prefix, next_path
 from ..host.trace_pictures import pictures_of
 from ..host.widgets import HIDDEN, SEE, TRACE_IN, VAE_IN, prefix_input
@@ -22,8 +24,10 @@ PIXELS = "PixelFormat"
 DIRECT, DECODED = 20, 8  # steps with pictures: as they are, or through a VAE
 
 
-class GGExportHTML(io.ComfyNode):
+class GGExportHTML(CheckedNode):
     """The inspector's panel and the run it shows, in a file for those who have no editor."""
+
+    checks: ClassVar = {"filename_prefix": bad_prefix}
 
     @classmethod
     def define_schema(cls):
@@ -40,14 +44,7 @@ class GGExportHTML(io.ComfyNode):
         )
 
     @classmethod
-    @checks.validated
-    def validate_inputs(cls, filename_prefix=None):
-        return checks.verdict(bad_prefix(filename_prefix))
-
-    @classmethod
-    @checks.checked
     def execute(cls, trace, filename_prefix, vae=None) -> io.NodeOutput:
-        checks.insist(bad_prefix(filename_prefix))
         path = next_path(filename_prefix, ".html")
         data, kept = exported(with_provenance(cls, trace), vae)
         write_atomically(path, [data])
@@ -74,6 +71,3 @@ def exported(trace: Trace, vae) -> tuple[bytes, str]:
     text = page(record, sheets, known, PACK_VERSION)
     count = f"pictures of {len(sheets)}" if sheets else "no pictures"
     return text.encode(), f"{len(record['steps'])} of {trace.n} steps, {count}"
-
-
-NODES = [GGExportHTML]

@@ -7,7 +7,7 @@ from comfy_api.latest import io
 
 from ..guidance.chain import Guidance, chain_of
 from ..host.adapter import KEY, combines_itself
-from ..host.checks import checked
+from ..host.checks import CheckedNode
 from ..host.guided_run import refuse_second_rule, sample_guided
 from ..host.wires import Guidance as GuidanceWire
 from .sampling import CATEGORY, MODEL
@@ -45,7 +45,7 @@ def refuse_foreign(guider) -> None:
         )
 
 
-class GGGuidancePatch(io.ComfyNode):
+class GGGuidancePatch(CheckedNode):
     """A guidance chain for any KSampler."""
 
     @classmethod
@@ -64,9 +64,5 @@ class GGGuidancePatch(io.ComfyNode):
         )
 
     @classmethod
-    @checked
     def execute(cls, model, guidance) -> io.NodeOutput:
         return io.NodeOutput(guided(model, guidance))
-
-
-NODES = [GGGuidancePatch]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from comfy_api.latest import io
 
-from ..host import checks
+from ..host.checks import CheckedNode
 from ..host.panel_record import portable, shown
 from ..host.widgets import HIDDEN, SEE, TRACE_IN, TRACE_OUT, VAE_IN
 from ..trace.record import run_record
@@ -12,7 +12,7 @@ from ..trace.record import run_record
 MOST_PICTURES = 64
 
 
-class GGInspector(io.ComfyNode):
+class GGInspector(CheckedNode):
     """The panel that shows a run while it happens and afterwards."""
 
     @classmethod
@@ -43,11 +43,7 @@ class GGInspector(io.ComfyNode):
         )
 
     @classmethod
-    @checks.checked
     def execute(cls, trace, vae=None, pictures=8) -> io.NodeOutput:
         workflow = ((cls.hidden.extra_pnginfo if cls.hidden else None) or {}).get("workflow") or {}
         record = run_record(trace) | {"workflow_id": workflow.get("id"), "pictures": shown(trace, vae, pictures)}
         return io.NodeOutput(trace, ui={"gg_record": [portable(record)]})
-
-
-NODES = [GGInspector]

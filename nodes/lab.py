@@ -11,7 +11,7 @@ from comfy_api.latest import io
 from ..classifiers.exact import MixtureClassifier
 from ..guidance.mixture import make_mixture
 from ..guidance.printing import shortened
-from ..host import checks
+from ..host.checks import CheckedNode
 from ..host.native_model import native_mixture
 from ..host.wires import ClassifierWire
 
@@ -32,14 +32,6 @@ def parse_shape(text: str) -> tuple[int, ...]:
     return tuple(map(int, sizes))
 
 
-def complaints(shape: str | None, classes: int | None, kind: str | None) -> list[str | None]:
-    """What is wrong with a mixture's settings; None is a value that arrives over a wire."""
-    return [
-        checks.choice("kind", kind, SPACES),
-        too_large(shape, classes),
-    ]
-
-
 def too_large(shape: str | None, classes: int | None) -> str | None:
     """A sentence if the shape cannot be read, or the mixture would not fit into memory."""
     try:
@@ -54,7 +46,7 @@ def too_large(shape: str | None, classes: int | None) -> str | None:
     )
 
 
-class GGMixtureModel(io.ComfyNode):
+class GGMixtureModel(CheckedNode):
     """A mixture whose denoiser and classifier are known in closed form, as MODEL and GG_CLASSIFIER."""
 
     @classmethod
@@ -95,19 +87,13 @@ class GGMixtureModel(io.ComfyNode):
         )
 
     @classmethod
-    @checks.validated
-    def validate_inputs(cls, shape=None, classes=None, kind=None) -> bool | str:
-        return checks.verdict(*complaints(shape, classes, kind))
+    def validate_inputs(cls, shape, classes):
+        return too_large(shape, classes)
 
     @classmethod
-    @checks.checked
     def execute(cls, shape, classes, kind, seed) -> io.NodeOutput:
-        checks.insist(*complaints(shape, classes, kind))
         with torch.inference_mode(False):  # gradients are taken through it
             mixture = make_mixture(parse_shape(shape), classes, seed, LOOKS)
         labels = tuple(f"class {index}" for index in range(classes))
         name = f"mixture {shape.strip()}, {classes} classes, {kind}, seed {seed}"
         return io.NodeOutput(native_mixture(mixture, kind, labels, name), MixtureClassifier(mixture, labels, kind))
-
-
-NODES = [GGMixtureModel]

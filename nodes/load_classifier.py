@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from pathlib import Path, PurePosixPath, PureWindowsPath
+from typing import ClassVar
 
 import folder_paths
 import psutil
@@ -11,7 +12,7 @@ from comfy_api.latest import io
 
 from ..classifiers.reading import open_classifier
 from ..classifiers.wired import NoisyClassifier, WiredNetwork
-from ..host import checks
+from ..host.checks import CheckedNode, insist
 from ..host.model_folders import embedded_files, listed_files, register_folder
 from ..host.saving import fingerprint
 from ..host.wires import ClassifierWire
@@ -20,6 +21,8 @@ FOLDER = "classifiers"
 DEFAULT = "pocket-noisy-1"
 CONFIG = "config.json"
 CONVERT = "python tools/run.py convert_classifier FILE"
+
+register_folder(FOLDER)
 
 
 def roots() -> list[Path]:
@@ -51,9 +54,9 @@ def path_of(name: str) -> Path:
     return path.resolve()
 
 
-def missing(name: str | None) -> str | None:
+def missing(name: str) -> str | None:
     """A sentence with what is wrong with a name that is not listed, and what is available."""
-    if name is None or name in available():
+    if name in available():
         return None
     if not isinstance(name, str) or not is_inside(name):
         return f"Classifier {name!r} is no name inside models/{FOLDER}. Choose one from the list."
@@ -105,8 +108,10 @@ def about(classifier: WiredNetwork) -> str:
     return f"{classifier.name}: {classifier.output}, {len(classifier.labels)} labels, {role}\nsees {seen}"
 
 
-class GGLoadClassifier(io.ComfyNode):
+class GGLoadClassifier(CheckedNode):
     """A classifier file or folder as GG_CLASSIFIER."""
+
+    checks: ClassVar = {"classifier_name": missing}
 
     @classmethod
     def define_schema(cls) -> io.Schema:
@@ -140,22 +145,15 @@ class GGLoadClassifier(io.ComfyNode):
         )
 
     @classmethod
-    @checks.validated
-    def validate_inputs(cls, classifier_name=None) -> bool | str:
-        return checks.verdict(missing(classifier_name))
-
-    @classmethod
     def fingerprint_inputs(cls, classifier_name=None) -> str | None:
         if classifier_name is None or missing(classifier_name):
             return None
         return marks_of(path_of(classifier_name))
 
     @classmethod
-    @checks.checked
     def execute(cls, classifier_name) -> io.NodeOutput:
-        checks.insist(missing(classifier_name))
         path = path_of(classifier_name)
-        checks.insist(too_large(path))
+        insist(too_large(path))
         classifier = open_classifier(path, listed_path)
         said = about(classifier)
         return io.NodeOutput(classifier, "\n".join(classifier.labels), said, ui={"text": [said]})
@@ -164,9 +162,5 @@ class GGLoadClassifier(io.ComfyNode):
 def listed_path(name: str) -> Path:
     """Where the feature network of a probe lies, under its name with or without the slash."""
     name = name if name in available() else f"{name}/"
-    checks.insist(missing(name))
+    insist(missing(name))
     return path_of(name)
-
-
-NODES = [GGLoadClassifier]
-register_folder(FOLDER)

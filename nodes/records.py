@@ -13,13 +13,13 @@ from torch import Tensor
 
 from ..guidance.printing import Printed
 from ..host import adapter
-from ..host.checks import checked, insist, validated, verdict
+from ..host.checks import CheckedNode
 from ..host.recording import Recording, record
 from ..host.run_facts import on_the_node
 from ..host.widgets import HIDDEN
 from ..host.wires import RecorderWire
 from ..trace.trace import Trace
-from .sampling import CAPTURE, CAPTURE_MB, CATEGORY, MODEL, TRACE, bad_capture, provenance
+from .sampling import CAPTURE, CAPTURE_MB, CATEGORY, MODEL, TRACE, provenance
 
 MOST_RUNS = 16
 STRANGE = (
@@ -155,7 +155,7 @@ def recorded(model, recorder: RunRecorder):
     return clone
 
 
-class GGRecord(io.ComfyNode):
+class GGRecord(CheckedNode):
     """A MODEL that is recorded."""
 
     @classmethod
@@ -174,19 +174,12 @@ class GGRecord(io.ComfyNode):
         )
 
     @classmethod
-    @validated
-    def validate_inputs(cls, capture=None):
-        return verdict(bad_capture(capture))
-
-    @classmethod
-    @checked
     def execute(cls, model, capture="pictures", capture_mb=256) -> io.NodeOutput:
-        insist(bad_capture(capture))
         recorder = RunRecorder(capture, capture_mb)
         return io.NodeOutput(recorded(model, recorder), recorder)
 
 
-class GGReadTrace(io.ComfyNode):
+class GGReadTrace(CheckedNode):
     """The trace of a recorded run."""
 
     @classmethod
@@ -214,11 +207,7 @@ class GGReadTrace(io.ComfyNode):
         )
 
     @classmethod
-    @checked
     def execute(cls, recorder, latent, run=-1) -> io.NodeOutput:
         trace = recorder.found(latent, run)  # this node runs with every new latent, so it knows the job's own workflow
         own = replace(trace, header={**trace.header, **provenance(cls)})
         return io.NodeOutput(own, latent, **on_the_node(trace))
-
-
-NODES = [GGRecord, GGReadTrace]

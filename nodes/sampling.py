@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from typing import ClassVar
 
 import comfy.model_management
 import comfy.sample
@@ -14,7 +15,7 @@ from comfy_api.latest import io
 
 from ..guidance.chain import PLAIN
 from ..host.adapter import intermediate_dtype
-from ..host.checks import checked, choice, insist, validated, verdict
+from ..host.checks import CheckedNode, choice, insist
 from ..host.guider import ChainGuider
 from ..host.recording import CAPTURES, Recording, RecordingSampler, unsampled
 from ..host.run_facts import on_the_node
@@ -24,6 +25,9 @@ from ..host.wires import Guidance, TraceWire
 CATEGORY = "guidance geometry/sampling"
 MAX_SEED = 0xFFFFFFFFFFFFFFFF
 MOST_LEVELS = 1_000_000  # of a schedule: 10,000 steps at denoise 0.01
+KL_OPTIMAL_ONCE = (
+    "The scheduler kl_optimal divides by steps - 1 and cannot make 1 step. Take 2 steps or another scheduler."
+)
 SCALES = ("downscale_ratio_spacial", "downscale_ratio_temporal")  # what newer hosts say of an empty latent
 
 MODEL = io.Model.Input("model", tooltip="The model that denoises. Any MODEL of the host, or one from Load Denoiser.")
@@ -64,11 +68,6 @@ CAPTURE_MB = io.Int.Input(
 OUT = io.Latent.Output(display_name="latent", tooltip="The sample.")
 DENOISED = io.Latent.Output(display_name="denoised", tooltip="The last guided prediction, clean at any step.")
 TRACE = TraceWire.Output(display_name="trace", tooltip="The record of the run: what guidance did at every step.")
-
-
-def bad_capture(capture) -> str | None:
-    """A complaint about the capture widget, None where it is right."""
-    return choice("capture", capture, CAPTURES)
 
 
 def latent_of(model, latent: dict) -> dict:
@@ -123,8 +122,13 @@ def provenance(cls) -> dict:
     return {"workflow": workflow, "prompt": hidden.prompt if hidden else None}
 
 
-class GGGuidedSampler(io.ComfyNode):
+class GGGuidedSampler(CheckedNode):
     """KSampler with a guidance chain and a trace."""
+
+    checks: ClassVar = {  # other packs add to both lists
+        "sampler_name": lambda name: choice("sampler_name", name, comfy.samplers.KSampler.SAMPLERS),
+        "scheduler": lambda name: choice("scheduler", name, comfy.samplers.KSampler.SCHEDULERS),
+    }
 
     @classmethod
     def define_schema(cls):
@@ -174,12 +178,10 @@ class GGGuidedSampler(io.ComfyNode):
         )
 
     @classmethod
-    @validated
-    def validate_inputs(cls, steps=None, sampler_name=None, scheduler=None, capture=None):
-        return verdict(bad_capture(capture), *_run_complaints(steps, sampler_name, scheduler))
+    def validate_inputs(cls, steps, scheduler):
+        return KL_OPTIMAL_ONCE if scheduler == "kl_optimal" and steps == 1 else None
 
     @classmethod
-    @checked
     def execute(
         cls,
         model,
@@ -197,7 +199,7 @@ class GGGuidedSampler(io.ComfyNode):
         capture="pictures",
         capture_mb=256,
     ) -> io.NodeOutput:
-        insist(bad_capture(capture), *_run_complaints(steps, sampler_name, scheduler), too_fine(steps, denoise))
+        insist(too_fine(steps, denoise))
         latent = latent_of(model, latent_image)
         noise = comfy.sample.prepare_noise(latent["samples"], seed, latent.get("batch_index"))
         named = "euler" if sampler else sampler_name
@@ -209,19 +211,6 @@ class GGGuidedSampler(io.ComfyNode):
         return sampled(guider, noise, latent, sampler, schedule, seed, recording, intermediate_dtype())
 
 
-def _run_complaints(steps, sampler_name, scheduler) -> list[str | None]:
-    broken = None
-    if scheduler == "kl_optimal" and steps == 1:
-        broken = (
-            "The scheduler kl_optimal divides by steps - 1 and cannot make 1 step. Take 2 steps or another scheduler."
-        )
-    return [
-        choice("sampler_name", sampler_name, comfy.samplers.KSampler.SAMPLERS),
-        choice("scheduler", scheduler, comfy.samplers.KSampler.SCHEDULERS),
-        broken,
-    ]
-
-
 def chain_guider(model, positive, negative, cfg: float, guidance) -> ChainGuider:
     """A guider over both conditions with its scale set."""
     guider = ChainGuider(model, guidance)
@@ -230,7 +219,7 @@ def chain_guider(model, positive, negative, cfg: float, guidance) -> ChainGuider
     return guider
 
 
-class GGGuider(io.ComfyNode):
+class GGGuider(CheckedNode):
     """The host's CFGGuider with a guidance chain."""
 
     @classmethod
@@ -245,12 +234,11 @@ class GGGuider(io.ComfyNode):
         )
 
     @classmethod
-    @checked
     def execute(cls, model, positive, negative, cfg, guidance=PLAIN) -> io.NodeOutput:
         return io.NodeOutput(chain_guider(model, positive, negative, cfg, guidance))
 
 
-class GGInspectedSampler(io.ComfyNode):
+class GGInspectedSampler(CheckedNode):
     """SamplerCustomAdvanced that records a trace, for a guider of any pack."""
 
     @classmethod
@@ -274,14 +262,8 @@ class GGInspectedSampler(io.ComfyNode):
         )
 
     @classmethod
-    @validated
-    def validate_inputs(cls, capture=None):
-        return verdict(bad_capture(capture))
-
-    @classmethod
-    @checked
     def execute(cls, noise, guider, sampler, sigmas, latent_image, capture="pictures", capture_mb=256) -> io.NodeOutput:
-        insist(bad_capture(capture), finite_schedule(sigmas))
+        insist(finite_schedule(sigmas))
         latent = latent_of(guider.model_patcher, latent_image)
         recording = Recording(capture, capture_mb, provenance(cls))
         return sampled(guider, noise.generate_noise(latent), latent, sampler, sigmas, noise.seed, recording)
@@ -302,6 +284,3 @@ def finite_schedule(sigmas) -> str | None:
     if torch.isfinite(sigmas).all():
         return None
     return f"The sigmas hold {sigmas[~torch.isfinite(sigmas)][0]}. Use another scheduler, or more than one step."
-
-
-NODES = [GGGuidedSampler, GGGuider, GGInspectedSampler]

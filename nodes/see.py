@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from comfy_api.latest import io
 
 from ..figures.blog import WORDS, draw_figure
@@ -11,14 +13,13 @@ from ..figures.palette import THEMES
 from ..figures.strips import photo_of
 from ..figures.table import as_csv, as_json, as_text, left_out
 from ..files.writing import write_atomically
-from ..host import checks
+from ..host.checks import CheckedNode
 from ..host.figure_files import SAVES, image_of, saved
 from ..host.saving import bad_prefix, next_path, shown_or_said
 from ..host.trace_pictures import pictures_of
 from ..host.widgets import HIDDEN, SEE, TRACE_IN, TRACE_OUT, VAE_IN, choice_input, index_input, prefix_input
 from ..trace.checks import check
 from ..trace.trace import Trace
-from .trace_files import GGLoadTrace, GGSaveTrace
 
 SIZE_WORDS = {"blog 960x540": "blog", "slide 1920x1080": "slide", "column 600": "column"}
 MOST_STEPS, MOST_SAMPLES, MOST_GAIN = 9999, 4095, 1024.0
@@ -40,8 +41,10 @@ def default_when_negative(index: int) -> int | None:
     return None if index < 0 else index
 
 
-class GGFigure(io.ComfyNode):
+class GGFigure(CheckedNode):
     """The post's figures and some more, drawn to scale from a run."""
+
+    checks: ClassVar = {"filename_prefix": bad_prefix}
 
     @classmethod
     def define_schema(cls):
@@ -78,25 +81,7 @@ class GGFigure(io.ComfyNode):
         )
 
     @classmethod
-    def complaints(cls, figure, size, theme, save, filename_prefix) -> list[str | None]:
-        """What is wrong with the widgets; None stands for a value that comes over a wire."""
-        return [
-            checks.choice("figure", figure, WORDS),
-            checks.choice("size", size, SIZE_WORDS),
-            checks.choice("theme", theme, THEMES),
-            checks.choice("save", save, SAVES),
-            bad_prefix(filename_prefix),
-        ]
-
-    @classmethod
-    @checks.validated
-    def validate_inputs(cls, figure=None, size=None, theme=None, save=None, filename_prefix=None):
-        return checks.verdict(*cls.complaints(figure, size, theme, save, filename_prefix))
-
-    @classmethod
-    @checks.checked
     def execute(cls, trace, figure, step, sample, size, theme, save, filename_prefix, vae=None, image=None):
-        checks.insist(*cls.complaints(figure, size, theme, save, filename_prefix))
         order = Order(
             trace,
             default_when_negative(step),
@@ -111,7 +96,7 @@ class GGFigure(io.ComfyNode):
         return io.NodeOutput(frames, film.caption, ui=shown)
 
 
-class GGDifferenceImages(io.ComfyNode):
+class GGDifferenceImages(CheckedNode):
     """What the condition adds, as pictures."""
 
     @classmethod
@@ -150,15 +135,16 @@ class GGDifferenceImages(io.ComfyNode):
         )
 
     @classmethod
-    @checks.checked
     def execute(cls, trace, vae=None, steps="auto", gain=0.0) -> io.NodeOutput:
         images = difference_images(trace, pictures_of(trace, vae), steps, gain)
         shown = (images.uncond, images.cond, images.guided, images.difference)
         return io.NodeOutput(*shown, ui={"text": [images.note]})
 
 
-class GGMetrics(io.ComfyNode):
+class GGMetrics(CheckedNode):
     """The run's numbers."""
+
+    checks: ClassVar = {"filename_prefix": bad_prefix}
 
     @classmethod
     def define_schema(cls):
@@ -177,14 +163,7 @@ class GGMetrics(io.ComfyNode):
         )
 
     @classmethod
-    @checks.validated
-    def validate_inputs(cls, filename_prefix=None):
-        return checks.verdict(bad_prefix(filename_prefix))
-
-    @classmethod
-    @checks.checked
     def execute(cls, trace, filename_prefix, sample) -> io.NodeOutput:
-        checks.insist(bad_prefix(filename_prefix))
         problems = check(trace) or ["nothing wrong found"]
         table = as_text(trace, default_when_negative(sample)) + "\n\nrecord check: " + " ".join(problems)
         table += f"\n{note}" if (note := left_out(trace)) else ""
@@ -197,6 +176,3 @@ def _tables(trace: Trace, prefix: str) -> dict:
     write_atomically(path, [as_csv(trace).encode()])
     write_atomically(path.with_suffix(".json"), [as_json(trace).encode()])
     return {}
-
-
-NODES = [GGFigure, GGDifferenceImages, GGMetrics, GGSaveTrace, GGLoadTrace]

@@ -11,7 +11,7 @@ from torch import Tensor
 from ..denoisers.labels import entries_of, label_indices
 from ..guidance.energies.label_maps import map_of_colours, map_of_levels, map_of_mask
 from ..guidance.energies.perception import DISTANCES, TEXT_KINDS, DepthEnergy, SegmentationEnergy, TextEnergy
-from ..host.checks import checked, choice, insist, validated, verdict
+from ..host.checks import CheckedNode, insist
 from ..host.widgets import choice_input
 from ..host.wires import ClassifierWire
 from .energies import CATEGORY, NOBODY, OUT, answering, region, spread_input
@@ -22,7 +22,7 @@ LARGEST_LEVEL = 255
 DRAWN = re.compile(r"#([0-9a-fA-F]{6})\s+(\S.*)")
 
 
-class GGTextEnergy(io.ComfyNode):
+class GGTextEnergy(CheckedNode):
     """A text as energy."""
 
     @classmethod
@@ -60,19 +60,13 @@ class GGTextEnergy(io.ComfyNode):
         )
 
     @classmethod
-    @validated
-    def validate_inputs(cls, kind=None) -> bool | str:
-        return verdict(choice("kind", kind, TEXT_KINDS))
-
-    @classmethod
-    @checked
     def execute(cls, classifier, text, negative, kind) -> io.NodeOutput:
-        insist(choice("kind", kind, TEXT_KINDS), answering(classifier, "text"))
+        insist(answering(classifier, "text"))
         against = tuple(entries_of(negative)) if negative.strip() else ()
         return io.NodeOutput(TextEnergy(classifier, tuple(entries_of(text)), against, kind))
 
 
-class GGSegmentationEnergy(io.ComfyNode):
+class GGSegmentationEnergy(CheckedNode):
     """A map of classes as energy."""
 
     @classmethod
@@ -115,14 +109,8 @@ class GGSegmentationEnergy(io.ComfyNode):
         )
 
     @classmethod
-    @validated
-    def validate_inputs(cls, average=None) -> bool | str:
-        return verdict(choice("average", average, AVERAGES))
-
-    @classmethod
-    @checked
     def execute(cls, classifier, classes, average, ignore_index, image=None, mask=None) -> io.NodeOutput:
-        insist(choice("average", average, AVERAGES), answering(classifier, "segmentation"))
+        insist(answering(classifier, "segmentation"))
         with torch.inference_mode(False):
             wanted = drawn_map(tuple(classifier.labels), classes, ignore_index, image, mask)
             return io.NodeOutput(SegmentationEnergy(classifier, wanted, average == "classes"))
@@ -172,7 +160,7 @@ def one_class(entry: str, labels: tuple[str, ...]) -> int:
     return found[0]
 
 
-class GGDepthEnergy(io.ComfyNode):
+class GGDepthEnergy(CheckedNode):
     """A depth map as energy."""
 
     @classmethod
@@ -200,24 +188,11 @@ class GGDepthEnergy(io.ComfyNode):
         )
 
     @classmethod
-    @validated
-    def validate_inputs(cls, shows=None, distance=None) -> bool | str:
-        return verdict(*_depth_complaints(shows, distance))
-
-    @classmethod
-    @checked
     def execute(cls, classifier, image, shows, distance, spread) -> io.NodeOutput:
-        insist(*_depth_complaints(shows, distance), answering(classifier, "depth"))
+        insist(answering(classifier, "depth"))
         return io.NodeOutput(DepthEnergy(classifier, grey(image), shows == NEAR[0], distance, spread))
-
-
-def _depth_complaints(shows, distance) -> list[str | None]:
-    return [choice("shows", shows, NEAR), choice("distance", distance, DISTANCES)]
 
 
 def grey(image: Tensor) -> Tensor:  # IMAGE [B, H, W, C] -> [B, H, W]
     """The mean of the channels, on memory that allows gradients."""
     return region(image[..., :3].mean(dim=-1))
-
-
-NODES = [GGTextEnergy, GGSegmentationEnergy, GGDepthEnergy]

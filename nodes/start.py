@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
+from typing import ClassVar
 
 import comfy.model_management
 import comfy.sd
@@ -11,10 +12,11 @@ import folder_paths
 import torch
 from comfy_api.latest import io
 
-from ..denoisers.formats import chosen, read_denoiser
 from ..denoisers.labels import label_indices
+from ..denoisers.reading import read_denoiser
 from ..denoisers.schedules import SCHEDULES
-from ..host import checks
+from ..denoisers.spec import chosen
+from ..host.checks import CheckedNode
 from ..host.model_folders import embedded_files, listed_files, register_folder
 from ..host.native_model import WEIGHT_DTYPES, card_of, native_denoiser
 from ..host.saving import fingerprint
@@ -28,6 +30,8 @@ DTYPES = ("default", *WEIGHT_DTYPES)
 LARGEST_SIDE, LARGEST_BATCH = 16384, 4096
 MOST_NUMBERS = 2**30  # of a canvas, 4 GB in float32
 
+register_folder(FOLDER)
+
 
 def available() -> list[str]:
     """Names the loader offers: the pack's own, then the files in the host's folder `denoisers`."""
@@ -40,9 +44,9 @@ def path_of(name: str) -> Path:
     return own[name] if name in own else Path(folder_paths.get_full_path_or_raise(FOLDER, name))
 
 
-def missing(name: str | None) -> str | None:
+def missing(name: str) -> str | None:
     """A sentence with what is available, if no denoiser of this name is listed."""
-    if name is None or name in available():
+    if name in available():
         return None
     return (
         f"Denoiser {name!r} was not found. Available: {', '.join(available()) or 'none'}. "
@@ -50,18 +54,10 @@ def missing(name: str | None) -> str | None:
     )
 
 
-def complaints(denoiser_name, parametrisation, schedule, weight_dtype) -> list[str | None]:
-    """What is wrong with the loader's settings, before a file is read; None is a value that arrives over a wire."""
-    return [
-        checks.choice("parametrisation", parametrisation, KINDS),
-        checks.choice("schedule", schedule, LEVELS),
-        checks.choice("weight_dtype", weight_dtype, DTYPES),
-        missing(denoiser_name),
-    ]
-
-
-class GGLoadDenoiser(io.ComfyNode):
+class GGLoadDenoiser(CheckedNode):
     """A denoiser file as MODEL, VAE and labels."""
+
+    checks: ClassVar = {"denoiser_name": missing}
 
     @classmethod
     def define_schema(cls) -> io.Schema:
@@ -107,27 +103,20 @@ class GGLoadDenoiser(io.ComfyNode):
         )
 
     @classmethod
-    @checks.validated
-    def validate_inputs(cls, denoiser_name=None, parametrisation=None, schedule=None, weight_dtype=None) -> bool | str:
-        return checks.verdict(*complaints(denoiser_name, parametrisation, schedule, weight_dtype))
-
-    @classmethod
     def fingerprint_inputs(cls, denoiser_name=None, **_) -> str | None:
         if denoiser_name is None or missing(denoiser_name):
             return None
         return fingerprint(path_of(denoiser_name))
 
     @classmethod
-    @checks.checked
     def execute(cls, denoiser_name, parametrisation, schedule, weight_dtype) -> io.NodeOutput:
-        checks.insist(*complaints(denoiser_name, parametrisation, schedule, weight_dtype))
         file = read_denoiser(path_of(denoiser_name))
         spec = chosen(file.spec, parametrisation, schedule)
         vae = comfy.sd.VAE(sd={"pixel_space_vae": torch.tensor(1.0)}, dtype=torch.float32)
         return io.NodeOutput(native_denoiser(spec, file.weights, weight_dtype), vae, "\n".join(spec.labels))
 
 
-class GGClassLabel(io.ComfyNode):
+class GGClassLabel(CheckedNode):
     """Labels as CONDITIONING."""
 
     @classmethod
@@ -155,7 +144,6 @@ class GGClassLabel(io.ComfyNode):
         )
 
     @classmethod
-    @checks.checked
     def execute(cls, model, label) -> io.NodeOutput:
         card = card_of(model)
         if card is None:
@@ -169,7 +157,7 @@ def conditioning(labels: list[int]) -> list:
     return [[None, {"class_label": torch.tensor(labels, dtype=torch.int64)}]]
 
 
-class GGEmptyCanvas(io.ComfyNode):
+class GGEmptyCanvas(CheckedNode):
     """An empty LATENT of the model's own size."""
 
     @classmethod
@@ -202,7 +190,6 @@ class GGEmptyCanvas(io.ComfyNode):
         )
 
     @classmethod
-    @checks.checked
     def execute(cls, model, width, height, batch_size) -> io.NodeOutput:
         card = card_of(model)
         if card is None:
@@ -225,7 +212,3 @@ def canvas_sides(native: tuple[int, ...], width: int, height: int) -> tuple[int,
     if rest:
         rest[-1] = height or rest[-1]
     return (*rest, width or last)
-
-
-NODES = [GGLoadDenoiser, GGClassLabel, GGEmptyCanvas]
-register_folder(FOLDER)

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import ClassVar
 
 from comfy.cli_args import args
 from comfy_api.latest import io
 
-from ..host import checks
+from ..host.checks import CheckedNode
 from ..host.saving import TRACES, bad_prefix, embedded, fingerprint, next_path, trace_files
 from ..host.widgets import HIDDEN, SEE, TRACE_IN, TRACE_OUT, prefix_input
 from ..trace import file as trace_file
 from ..trace.trace import Trace
 
 
-class GGSaveTrace(io.ComfyNode):
+class GGSaveTrace(CheckedNode):
     """A trace to a file."""
+
+    checks: ClassVar = {"filename_prefix": bad_prefix}
 
     @classmethod
     def define_schema(cls):
@@ -32,14 +35,7 @@ class GGSaveTrace(io.ComfyNode):
         )
 
     @classmethod
-    @checks.validated
-    def validate_inputs(cls, filename_prefix=None):
-        return checks.verdict(bad_prefix(filename_prefix))
-
-    @classmethod
-    @checks.checked
     def execute(cls, trace, filename_prefix) -> io.NodeOutput:
-        checks.insist(bad_prefix(filename_prefix))
         path = next_path(f"{TRACES}/{filename_prefix}", ".safetensors")
         written = trace_file.save(with_provenance(cls, trace), path)
         note = (written.header.get("capture") or {}).get("note")
@@ -56,8 +52,19 @@ def with_provenance(cls, trace: Trace) -> Trace:
     return replace(trace, header={**trace.header, **own})
 
 
-class GGLoadTrace(io.ComfyNode):
+def missing(trace_name: str) -> str | None:
+    """A sentence with what there is, if no such trace is listed."""
+    known = list(trace_files())
+    if trace_name in known:
+        return None
+    there = f"There are: {', '.join(known[:8])}." if known else "There is none yet: save one with Save Trace."
+    return f"Trace {trace_name!r} is neither in output/traces nor in input. {there}"
+
+
+class GGLoadTrace(CheckedNode):
     """A trace from a file."""
+
+    checks: ClassVar = {"trace_name": missing}
 
     @classmethod
     def define_schema(cls):
@@ -77,26 +84,10 @@ class GGLoadTrace(io.ComfyNode):
         )
 
     @classmethod
-    def missing(cls, trace_name: str | None) -> str | None:
-        """A sentence with what there is, if no such trace is listed."""
-        known = list(trace_files())
-        if trace_name is None or trace_name in known:
-            return None
-        there = f"There are: {', '.join(known[:8])}." if known else "There is none yet: save one with Save Trace."
-        return f"Trace {trace_name!r} is neither in output/traces nor in input. {there}"
-
-    @classmethod
-    @checks.validated
-    def validate_inputs(cls, trace_name=None):
-        return checks.verdict(cls.missing(trace_name))
-
-    @classmethod
     def fingerprint_inputs(cls, trace_name=None) -> str | None:
         path = trace_files().get(trace_name or "")
         return fingerprint(path) if path else None
 
     @classmethod
-    @checks.checked
     def execute(cls, trace_name) -> io.NodeOutput:
-        checks.insist(cls.missing(trace_name))
         return io.NodeOutput(trace_file.load(trace_files()[trace_name]))

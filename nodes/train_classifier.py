@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import ClassVar
 
 import comfy.model_management
 import comfy.utils
@@ -15,9 +16,8 @@ from ..classifiers.training import Course, Lesson, Student, accuracies, advanced
 from ..denoisers.labels import entries_of
 from ..figures.loss import draw_loss
 from ..files.writing import check_place, write_atomically
-from ..host import checks
 from ..host.adapter import PIXELS, is_flow
-from ..host.model_folders import register_folder
+from ..host.checks import CheckedNode
 from ..host.saving import bad_prefix, numbered, preview, shown_or_said
 from ..host.widgets import HIDDEN
 from ..host.wires import ClassifierWire
@@ -88,13 +88,9 @@ MATERIAL: list[io.Input] = [
 ]
 
 
-def complaints(width, filename_prefix) -> list[str | None]:
-    """What is wrong with the widgets; None stands for a value that comes over a wire."""
-    uneven = width is not None and width % WIDTH_STEP
-    return [
-        f"width is {width} but must be divisible by {WIDTH_STEP}. Give 32 or 64." if uneven else None,
-        bad_prefix(filename_prefix),
-    ]
+def uneven(width: int) -> str | None:
+    """A sentence if a width cannot be shared out among the groups."""
+    return f"width is {width} but must be divisible by {WIDTH_STEP}. Give 32 or 64." if width % WIDTH_STEP else None
 
 
 def targets_of(text: str, count: int) -> tuple[Tensor, tuple[str, ...]]:
@@ -154,8 +150,10 @@ def target_file(prefix: str) -> Path:
     return numbered(prefix, root, ".safetensors")
 
 
-class GGTrainNoisyClassifier(io.ComfyNode):
+class GGTrainNoisyClassifier(CheckedNode):
     """A noise-aware classifier of one's own."""
+
+    checks: ClassVar = {"width": uneven, "filename_prefix": bad_prefix}
 
     @classmethod
     def define_schema(cls) -> io.Schema:
@@ -178,12 +176,6 @@ class GGTrainNoisyClassifier(io.ComfyNode):
         )
 
     @classmethod
-    @checks.validated
-    def validate_inputs(cls, width=None, filename_prefix=None) -> bool | str:
-        return checks.verdict(*complaints(width, filename_prefix))
-
-    @classmethod
-    @checks.checked
     def execute(
         cls,
         model,
@@ -199,7 +191,6 @@ class GGTrainNoisyClassifier(io.ComfyNode):
         image=None,
         start_from=None,
     ) -> io.NodeOutput:
-        checks.insist(*complaints(width, filename_prefix))
         path = target_file(filename_prefix)
         with torch.inference_mode(False), torch.enable_grad():
             lesson = lesson_of(model, latent, image, labels)
@@ -229,7 +220,3 @@ def _write(path: Path, student: Student, lesson: Lesson) -> dict:
     """Write the classifier's file; there is nothing to show of it."""
     write_atomically(path, student.file(path.stem, lesson))
     return {}
-
-
-NODES = [GGTrainNoisyClassifier]
-register_folder(FOLDER)

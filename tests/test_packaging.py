@@ -9,7 +9,7 @@ import pytest
 from .project import PROJECT, ROOT
 
 ROOMS = {"guidance", "files", "samplers", "trace", "denoisers", "classifiers", "figures", "host", "nodes"}
-NEEDED = {"__init__.py", *ROOMS, "web", "assets"}
+NEEDED = {"__init__.py", "extension.py", *ROOMS, "web", "assets"}
 NEEDED |= {"example_workflows", "pyproject.toml", "requirements.txt", "README.md", "LICENSE", "CHANGELOG.md"}
 ALLOWED = NEEDED | {"locales", "subgraphs"}
 LARGEST = 12_000_000  # bytes of the whole archive, before compression

@@ -29,10 +29,10 @@ METADATA = {
 
 def tiny_weights(seed=0, dtype=torch.float32, **sizes):
     """Random weights of a tiny Pocket; those that start at zero are random too, or it would answer nothing."""
-    from guidance_geometry.denoisers.pocket import PocketUNet
+    from guidance_geometry.denoisers.pocket import PocketSizes, PocketUNet
 
     generator = torch.Generator().manual_seed(seed)
-    network = PocketUNet(**{**SIZES, **sizes}, labels=len(LABELS))
+    network = PocketUNet(PocketSizes(**{**SIZES, **sizes}, labels=len(LABELS)))
     return {
         key: (torch.randn(weight.shape, generator=generator) * 0.2 + ("norm.weight" in key)).to(dtype)
         for key, weight in network.state_dict().items()

@@ -5,9 +5,8 @@ from __future__ import annotations
 from comfy_api.latest import io
 
 from ...guidance.rules.adaptive_projected import PARTS, AdaptiveProjected
-from ...guidance.rules.spaces import SPACES
-from ...host.checks import checked, choice, insist, validated, verdict
-from .link import linked, rule_schema, space_input
+from ...host.checks import CheckedNode
+from ...host.rule_nodes import linked, rule_schema, space_input
 
 UNITS = ("per element", "absolute")
 NORM_OVER = io.Combo.Input(
@@ -20,7 +19,7 @@ NORM_OVER = io.Combo.Input(
 )
 
 
-class GGAdaptiveProjected(io.ComfyNode):
+class GGAdaptiveProjected(CheckedNode):
     """Less of the difference along the prediction, a cap, and momentum."""
 
     @classmethod
@@ -70,26 +69,8 @@ class GGAdaptiveProjected(io.ComfyNode):
         )
 
     @classmethod
-    @validated
-    def validate_inputs(cls, threshold_unit=None, space=None, norm_over=None):
-        return verdict(*_complaints(threshold_unit, space, norm_over))
-
-    @classmethod
-    @checked
     def execute(
         cls, eta, threshold, momentum, threshold_unit, space, guidance=None, norm_over=PARTS[0]
     ) -> io.NodeOutput:
-        insist(*_complaints(threshold_unit, space, norm_over))
         rule = AdaptiveProjected(eta, threshold, momentum, threshold_unit == "absolute", space, norm_over)
         return linked(cls, guidance, rule)
-
-
-def _complaints(threshold_unit, space, norm_over) -> list[str | None]:
-    return [
-        choice("threshold_unit", threshold_unit, UNITS),
-        choice("space", space, SPACES),
-        choice("norm_over", norm_over, PARTS),
-    ]
-
-
-NODES = [GGAdaptiveProjected]

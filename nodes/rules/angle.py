@@ -5,11 +5,11 @@ from __future__ import annotations
 from comfy_api.latest import io
 
 from ...guidance.rules.angle import Angle
-from ...host.checks import checked
-from .link import linked, rule_schema
+from ...host.checks import CheckedNode
+from ...host.rule_nodes import linked, rule_schema
 
 
-class GGAngle(io.ComfyNode):
+class GGAngle(CheckedNode):
     """Turn the prediction away from u instead of lengthening it."""
 
     @classmethod
@@ -38,9 +38,5 @@ class GGAngle(io.ComfyNode):
         )
 
     @classmethod
-    @checked
     def execute(cls, max_angle, keep_norm, guidance=None) -> io.NodeOutput:
         return linked(cls, guidance, Angle(max_angle, keep_norm))
-
-
-NODES = [GGAngle]

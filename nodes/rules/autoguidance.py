@@ -6,8 +6,8 @@ from comfy_api.latest import io
 
 from ...guidance.rules.autoguidance import Autoguidance
 from ...guidance.rules.contract import Source
-from ...host.checks import checked, insist
-from .link import linked, rule_schema
+from ...host.checks import CheckedNode, insist
+from ...host.rule_nodes import linked, rule_schema
 
 NOTHING_WEAKER = (
     "Autoguidance has nothing weaker to guide away from. Connect weak_model (a smaller or less trained model of the "
@@ -15,7 +15,7 @@ NOTHING_WEAKER = (
 )
 
 
-class GGAutoguidance(io.ComfyNode):
+class GGAutoguidance(CheckedNode):
     """A weak model, or a weaker condition, in place of the negative."""
 
     @classmethod
@@ -50,12 +50,8 @@ class GGAutoguidance(io.ComfyNode):
         )
 
     @classmethod
-    @checked
     def execute(cls, weak_share, weak_model=None, weak_condition=None, guidance=None) -> io.NodeOutput:
         nothing = NOTHING_WEAKER if weak_model is None and weak_condition is None else None
         insist(nothing)
         source = Source("cond" if weak_condition is None else weak_condition, weak_model)
         return linked(cls, guidance, Autoguidance(source, weak_share))
-
-
-NODES = [GGAutoguidance]

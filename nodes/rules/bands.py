@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from comfy_api.latest import io
 
 from ...guidance.rules.bands import METHODS, Bands
 from ...guidance.rules.schedule import parse_values
-from ...host.checks import checked, choice, insist, number, validated, verdict
-from .link import linked, refused, rule_schema
+from ...host.checks import CheckedNode, number
+from ...host.rule_nodes import linked, refused, rule_schema
 
+HEAVIEST = 10.0
 MIDDLE = io.String.Input(
     "middle",
     default="",
@@ -18,8 +21,20 @@ MIDDLE = io.String.Input(
 )
 
 
-class GGFrequencyBands(io.ComfyNode):
+def bad_middle(middle: str) -> str | None:
+    """A sentence if a text is no list of weights, or one of them is out of range."""
+    try:
+        weights = parse_values(middle, "middle")
+    except ValueError as error:
+        return str(error)
+    outside = next(filter(None, (number("middle", weight, -HEAVIEST, HEAVIEST) for weight in weights)), None)
+    return outside or refused(Bands, "FDG", 1.0, 1.0, 0.5, weights)
+
+
+class GGFrequencyBands(CheckedNode):
     """FDG and FreSca."""
+
+    checks: ClassVar = {"middle": bad_middle}
 
     @classmethod
     def define_schema(cls):
@@ -39,8 +54,8 @@ class GGFrequencyBands(io.ComfyNode):
                 io.Float.Input(
                     "low",
                     default=0.5,
-                    min=-10.0,
-                    max=10.0,
+                    min=-HEAVIEST,
+                    max=HEAVIEST,
                     step=0.05,
                     tooltip="Weight of coarse structure and colour. 1 is plain CFG. Lower: more variety, less "
                     "saturation; 0 loses the prompt. Higher: burnt.",
@@ -48,8 +63,8 @@ class GGFrequencyBands(io.ComfyNode):
                 io.Float.Input(
                     "high",
                     default=1.0,
-                    min=-10.0,
-                    max=10.0,
+                    min=-HEAVIEST,
+                    max=HEAVIEST,
                     step=0.05,
                     tooltip="Weight of fine detail. 1 is plain CFG. Higher: crisper; too high is grain. 0: soft.",
                 ),
@@ -67,29 +82,5 @@ class GGFrequencyBands(io.ComfyNode):
         )
 
     @classmethod
-    @validated
-    def validate_inputs(cls, method=None, middle=None):
-        return verdict(*_complaints(method, middle))
-
-    @classmethod
-    @checked
     def execute(cls, method, low, high, cutoff, guidance=None, middle="") -> io.NodeOutput:
-        insist(*_complaints(method, middle))
         return linked(cls, guidance, Bands(method, low, high, cutoff, parse_values(middle, "middle")))
-
-
-def _complaints(method, middle) -> list[str | None]:
-    return [choice("method", method, METHODS), *_of_middle(middle)]
-
-
-def _of_middle(middle: str | None) -> list[str | None]:
-    if middle is None:
-        return []
-    try:
-        weights = parse_values(middle, "middle")
-    except ValueError as error:
-        return [str(error)]
-    return [*(number("middle", weight, -10, 10) for weight in weights), refused(Bands, "FDG", 1.0, 1.0, 0.5, weights)]
-
-
-NODES = [GGFrequencyBands]

@@ -5,12 +5,11 @@ from __future__ import annotations
 from comfy_api.latest import io
 
 from ...guidance.rules.energy_preserving import EnergyPreserving
-from ...guidance.rules.spaces import SPACES
-from ...host.checks import checked, choice, insist, validated, verdict
-from .link import linked, rule_schema, space_input
+from ...host.checks import CheckedNode
+from ...host.rule_nodes import linked, rule_schema, space_input
 
 
-class GGEnergyPreserving(io.ComfyNode):
+class GGEnergyPreserving(CheckedNode):
     """The energy of the conditional prediction, kept."""
 
     @classmethod
@@ -33,15 +32,5 @@ class GGEnergyPreserving(io.ComfyNode):
         )
 
     @classmethod
-    @validated
-    def validate_inputs(cls, space=None):
-        return verdict(choice("space", space, SPACES))
-
-    @classmethod
-    @checked
     def execute(cls, robust, space, guidance=None) -> io.NodeOutput:
-        insist(choice("space", space, SPACES))
         return linked(cls, guidance, EnergyPreserving(robust, space))
-
-
-NODES = [GGEnergyPreserving]

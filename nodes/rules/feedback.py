@@ -5,13 +5,13 @@ from __future__ import annotations
 from comfy_api.latest import io
 
 from ...guidance.rules.feedback import Feedback
-from ...host.checks import checked
-from .link import linked, rule_schema
+from ...host.checks import CheckedNode
+from ...host.rule_nodes import linked, rule_schema
 
 LATEST = 0.99
 
 
-class GGFeedback(io.ComfyNode):
+class GGFeedback(CheckedNode):
     """A scale per sample that follows how well its condition already shows."""
 
     @classmethod
@@ -55,9 +55,5 @@ class GGFeedback(io.ComfyNode):
         )
 
     @classmethod
-    @checked
     def execute(cls, pi, t0, t1, guidance=None) -> io.NodeOutput:
         return linked(cls, guidance, Feedback(pi, t0, t1))
-
-
-NODES = [GGFeedback]

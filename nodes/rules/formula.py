@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from functools import partial
+from typing import ClassVar
+
 from comfy_api.latest import io
 
 from ...guidance.rules.formula import ALLOWED, PLAIN, Formula
-from ...host.checks import checked, insist, validated, verdict
-from .link import linked, refused, rule_schema
+from ...host.checks import CheckedNode
+from ...host.rule_nodes import linked, refused, rule_schema
 
 
-class GGFormula(io.ComfyNode):
+class GGFormula(CheckedNode):
     """The guided prediction as a formula."""
+
+    checks: ClassVar = {"formula": partial(refused, Formula)}
 
     @classmethod
     def define_schema(cls):
@@ -30,15 +35,5 @@ class GGFormula(io.ComfyNode):
         )
 
     @classmethod
-    @validated
-    def validate_inputs(cls, formula=None):
-        return verdict(refused(Formula, formula))
-
-    @classmethod
-    @checked
     def execute(cls, formula, guidance=None) -> io.NodeOutput:
-        insist(refused(Formula, formula))
         return linked(cls, guidance, Formula(formula))
-
-
-NODES = [GGFormula]

@@ -5,13 +5,13 @@ from __future__ import annotations
 from comfy_api.latest import io
 
 from ...guidance.rules.interval import UNITS, Interval
-from ...host.checks import checked, choice, insist, validated, verdict
-from .link import linked, refused, rule_schema
+from ...host.checks import CheckedNode
+from ...host.rule_nodes import linked, refused, rule_schema
 
 FURTHEST = 100_000.0
 
 
-class GGInterval(io.ComfyNode):
+class GGInterval(CheckedNode):
     """Guidance between two noise levels."""
 
     @classmethod
@@ -51,22 +51,9 @@ class GGInterval(io.ComfyNode):
         )
 
     @classmethod
-    @validated
-    def validate_inputs(cls, unit=None, start=None, end=None):
-        return verdict(*_complaints(unit, start, end))
+    def validate_inputs(cls, unit, start, end):
+        return refused(Interval, unit, start, end)
 
     @classmethod
-    @checked
     def execute(cls, unit, start, end, guidance=None) -> io.NodeOutput:
-        insist(*_complaints(unit, start, end))
         return linked(cls, guidance, Interval(unit, start, end))
-
-
-def _complaints(unit, start, end) -> list[str | None]:
-    return [
-        choice("unit", unit, UNITS),
-        refused(Interval, unit, start, end),
-    ]
-
-
-NODES = [GGInterval]

@@ -5,12 +5,11 @@ from __future__ import annotations
 from comfy_api.latest import io
 
 from ...guidance.rules.location_norm import LocationNorm
-from ...guidance.rules.spaces import SPACES
-from ...host.checks import checked, choice, insist, validated, verdict
-from .link import linked, rule_schema, space_input
+from ...host.checks import CheckedNode
+from ...host.rule_nodes import linked, rule_schema, space_input
 
 
-class GGLocationNorm(io.ComfyNode):
+class GGLocationNorm(CheckedNode):
     """At every location, the length of the conditional prediction, kept."""
 
     @classmethod
@@ -40,15 +39,5 @@ class GGLocationNorm(io.ComfyNode):
         )
 
     @classmethod
-    @validated
-    def validate_inputs(cls, space=None):
-        return verdict(choice("space", space, SPACES))
-
-    @classmethod
-    @checked
     def execute(cls, strength, match, space, guidance=None) -> io.NodeOutput:
-        insist(choice("space", space, SPACES))
         return linked(cls, guidance, LocationNorm(strength, match, space))
-
-
-NODES = [GGLocationNorm]

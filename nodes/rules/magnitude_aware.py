@@ -5,12 +5,11 @@ from __future__ import annotations
 from comfy_api.latest import io
 
 from ...guidance.rules.magnitude_aware import MagnitudeAware
-from ...guidance.rules.spaces import SPACES
-from ...host.checks import checked, choice, insist, validated, verdict
-from .link import linked, rule_schema, space_input
+from ...host.checks import CheckedNode
+from ...host.rule_nodes import linked, rule_schema, space_input
 
 
-class GGMagnitudeAware(io.ComfyNode):
+class GGMagnitudeAware(CheckedNode):
     """Less guidance where the difference is large."""
 
     @classmethod
@@ -35,15 +34,5 @@ class GGMagnitudeAware(io.ComfyNode):
         )
 
     @classmethod
-    @validated
-    def validate_inputs(cls, space=None):
-        return verdict(choice("space", space, SPACES))
-
-    @classmethod
-    @checked
     def execute(cls, damping, space, guidance=None) -> io.NodeOutput:
-        insist(choice("space", space, SPACES))
         return linked(cls, guidance, MagnitudeAware(damping, space))
-
-
-NODES = [GGMagnitudeAware]

@@ -5,13 +5,25 @@ from __future__ import annotations
 from comfy_api.latest import io
 
 from ...guidance.rules.negative import FORMS, Negative
-from ...host.checks import checked, choice, insist, validated, verdict
-from .link import linked, rule_schema
+from ...host.checks import CheckedNode
+from ...host.rule_nodes import linked, rule_schema
 
 HEAVIEST = 100
 
 
-class GGNegative(io.ComfyNode):
+def _weight(name: str, default: float, tooltip: str) -> io.Float.Input:
+    return io.Float.Input(
+        name,
+        default=default,
+        min=-HEAVIEST,
+        max=HEAVIEST,
+        step=0.05,
+        tooltip=f"{tooltip} Negative pushes away, 0 is not evaluated; the weights of a sum multiply cfg, and all that "
+        "pull together burn like a higher cfg.",
+    )
+
+
+class GGNegative(CheckedNode):
     """Two positives, a weighted negative, or the two scales of InstructPix2Pix."""
 
     @classmethod
@@ -39,31 +51,9 @@ class GGNegative(io.ComfyNode):
         )
 
     @classmethod
-    @validated
-    def validate_inputs(cls, form=None):
-        return verdict(choice("form", form, FORMS))
-
-    @classmethod
-    @checked
     def execute(
         cls, second, form, second_weight, third_weight, fourth_weight, third=None, fourth=None, guidance=None
     ) -> io.NodeOutput:
-        insist(choice("form", form, FORMS))
         given = [(second, second_weight), (third, third_weight), (fourth, fourth_weight)]
         conditions, weights = zip(*[pair for pair in given if pair[0] is not None], strict=True)
         return linked(cls, guidance, Negative(conditions, weights, form))
-
-
-def _weight(name: str, default: float, tooltip: str) -> io.Float.Input:
-    return io.Float.Input(
-        name,
-        default=default,
-        min=-HEAVIEST,
-        max=HEAVIEST,
-        step=0.05,
-        tooltip=f"{tooltip} Negative pushes away, 0 is not evaluated; the weights of a sum multiply cfg, and all that "
-        "pull together burn like a higher cfg.",
-    )
-
-
-NODES = [GGNegative]

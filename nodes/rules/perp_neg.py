@@ -5,11 +5,11 @@ from __future__ import annotations
 from comfy_api.latest import io
 
 from ...guidance.rules.perp_neg import PerpNeg
-from ...host.checks import checked
-from .link import linked, rule_schema
+from ...host.checks import CheckedNode
+from ...host.rule_nodes import linked, rule_schema
 
 
-class GGPerpNeg(io.ComfyNode):
+class GGPerpNeg(CheckedNode):
     """A negative prompt that cannot take away what the positive one asks for."""
 
     @classmethod
@@ -35,9 +35,5 @@ class GGPerpNeg(io.ComfyNode):
         )
 
     @classmethod
-    @checked
     def execute(cls, empty, weight, guidance=None) -> io.NodeOutput:
         return linked(cls, guidance, PerpNeg(empty, weight))
-
-
-NODES = [GGPerpNeg]

@@ -6,13 +6,13 @@ from comfy_api.latest import io
 
 from ...guidance.rules.contract import Source
 from ...guidance.rules.perturbed import Perturbed
-from ...host.checks import checked, insist, validated, verdict
-from .link import linked, refused, rule_schema, share_input
+from ...host.checks import CheckedNode, insist
+from ...host.rule_nodes import linked, refused, rule_schema, share_input
 
 SAMPLER_HOOKS = ("sampler_post_cfg_function", "sampler_calc_cond_batch_function")
 
 
-class GGPerturbed(io.ComfyNode):
+class GGPerturbed(CheckedNode):
     """A perturbed MODEL as what guidance leads away from, beside the negative."""
 
     @classmethod
@@ -48,19 +48,13 @@ class GGPerturbed(io.ComfyNode):
         )
 
     @classmethod
-    @validated
-    def validate_inputs(cls, start_percent=None, end_percent=None):
-        return verdict(_window(start_percent, end_percent))
+    def validate_inputs(cls, start_percent, end_percent):
+        return refused(Perturbed, Source("cond"), 1.0, start_percent, end_percent)
 
     @classmethod
-    @checked
     def execute(cls, perturbed_model, scale, start_percent, end_percent, guidance=None) -> io.NodeOutput:
-        insist(_window(start_percent, end_percent), _hooked(perturbed_model))
+        insist(_hooked(perturbed_model))
         return linked(cls, guidance, Perturbed(Source("cond", perturbed_model), scale, start_percent, end_percent))
-
-
-def _window(start_percent, end_percent) -> str | None:
-    return refused(Perturbed, Source("cond"), 1.0, start_percent, end_percent)
 
 
 def _hooked(model) -> str | None:
@@ -73,6 +67,3 @@ def _hooked(model) -> str | None:
         "when the model samples, and does nothing here. Wire that MODEL into the sampler instead; it joins the chain's "
         "guidance there."
     )
-
-
-NODES = [GGPerturbed]

@@ -5,8 +5,8 @@ from __future__ import annotations
 from comfy_api.latest import io
 
 from ...guidance.rules.plus_plus import STEPS, PlusPlus
-from ...host.checks import checked, choice, insist, validated, verdict
-from .link import linked, rule_schema, say
+from ...host.checks import CheckedNode
+from ...host.rule_nodes import linked, rule_schema, say
 
 EXACT_FOR = "CFG++: exact with {}; approximate with any sampler that takes other steps. cfg is lambda: 0 to 1, try 0.6."
 SAMPLERS = {
@@ -16,7 +16,7 @@ SAMPLERS = {
 }
 
 
-class GGPlusPlus(io.ComfyNode):
+class GGPlusPlus(CheckedNode):
     """CFG++ for any sampler."""
 
     @classmethod
@@ -46,17 +46,7 @@ class GGPlusPlus(io.ComfyNode):
         )
 
     @classmethod
-    @validated
-    def validate_inputs(cls, step_of=None):
-        return verdict(choice("step_of", step_of, STEPS))
-
-    @classmethod
-    @checked
     def execute(cls, step_of, eta, guidance=None) -> io.NodeOutput:
-        insist(choice("step_of", step_of, STEPS))
         output = linked(cls, guidance, PlusPlus(step_of, eta))
         say(cls, EXACT_FOR.format(SAMPLERS[step_of]))
         return output
-
-
-NODES = [GGPlusPlus]

@@ -5,11 +5,11 @@ from __future__ import annotations
 from comfy_api.latest import io
 
 from ...guidance.rules.power_law import FACTORS, PowerLaw
-from ...host.checks import checked, choice, insist, validated, verdict
-from .link import linked, rule_schema
+from ...host.checks import CheckedNode
+from ...host.rule_nodes import linked, rule_schema
 
 
-class GGPowerLaw(io.ComfyNode):
+class GGPowerLaw(CheckedNode):
     """A scale that follows the length of the difference."""
 
     @classmethod
@@ -40,15 +40,5 @@ class GGPowerLaw(io.ComfyNode):
         )
 
     @classmethod
-    @validated
-    def validate_inputs(cls, space=None):
-        return verdict(choice("space", space, FACTORS))
-
-    @classmethod
-    @checked
     def execute(cls, power, space, guidance=None) -> io.NodeOutput:
-        insist(choice("space", space, FACTORS))
         return linked(cls, guidance, PowerLaw(power, space))
-
-
-NODES = [GGPowerLaw]

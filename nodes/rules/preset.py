@@ -6,11 +6,11 @@ from comfy_api.latest import io
 
 from ...guidance.chain import Chain
 from ...guidance.presets import PRESETS
-from ...host.checks import checked, choice, insist, validated, verdict
-from .link import linked, rule_schema, say
+from ...host.checks import CheckedNode
+from ...host.rule_nodes import linked, rule_schema, say
 
 
-class GGPreset(io.ComfyNode):
+class GGPreset(CheckedNode):
     """Rules for a purpose, as one node."""
 
     @classmethod
@@ -31,19 +31,9 @@ class GGPreset(io.ComfyNode):
         )
 
     @classmethod
-    @validated
-    def validate_inputs(cls, preset=None):
-        return verdict(choice("preset", preset, PRESETS))
-
-    @classmethod
-    @checked
     def execute(cls, preset, guidance=None) -> io.NodeOutput:
-        insist(choice("preset", preset, PRESETS))
         rules, advice = PRESETS[preset]
         output = linked(cls, guidance, *rules)
         if rules:
             say(cls, f"{Chain(rules).text}. {advice}")
         return output
-
-
-NODES = [GGPreset]

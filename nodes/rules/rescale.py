@@ -5,12 +5,11 @@ from __future__ import annotations
 from comfy_api.latest import io
 
 from ...guidance.rules.rescale import Rescale
-from ...guidance.rules.spaces import SPACES
-from ...host.checks import checked, choice, insist, validated, verdict
-from .link import linked, rule_schema, space_input
+from ...host.checks import CheckedNode
+from ...host.rule_nodes import linked, rule_schema, space_input
 
 
-class GGRescale(io.ComfyNode):
+class GGRescale(CheckedNode):
     """The contrast of the conditional prediction, kept."""
 
     @classmethod
@@ -34,15 +33,5 @@ class GGRescale(io.ComfyNode):
         )
 
     @classmethod
-    @validated
-    def validate_inputs(cls, space=None):
-        return verdict(choice("space", space, SPACES))
-
-    @classmethod
-    @checked
     def execute(cls, phi, space, guidance=None) -> io.NodeOutput:
-        insist(choice("space", space, SPACES))
         return linked(cls, guidance, Rescale(phi, space))
-
-
-NODES = [GGRescale]

@@ -5,13 +5,13 @@ from __future__ import annotations
 from comfy_api.latest import io
 
 from ...guidance.rules.reuse import PREDICTORS, Reuse
-from ...host.checks import checked, choice, insist, validated, verdict
-from .link import linked, rule_schema
+from ...host.checks import CheckedNode
+from ...host.rule_nodes import linked, rule_schema
 
 MOST = 100
 
 
-class GGReuse(io.ComfyNode):
+class GGReuse(CheckedNode):
     """Fewer unconditional passes."""
 
     @classmethod
@@ -59,15 +59,5 @@ class GGReuse(io.ComfyNode):
         )
 
     @classmethod
-    @validated
-    def validate_inputs(cls, predictor=None):
-        return verdict(choice("predictor", predictor, PREDICTORS))
-
-    @classmethod
-    @checked
     def execute(cls, every, predictor, stop_cosine, patience, guidance=None) -> io.NodeOutput:
-        insist(choice("predictor", predictor, PREDICTORS))
         return linked(cls, guidance, Reuse(every, predictor, stop_cosine, patience))
-
-
-NODES = [GGReuse]

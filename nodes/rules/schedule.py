@@ -5,13 +5,13 @@ from __future__ import annotations
 from comfy_api.latest import io
 
 from ...guidance.rules.schedule import SHAPES, ScaleSchedule, parse_values
-from ...host.checks import checked, choice, insist, validated, verdict
-from .link import linked, rule_schema
+from ...host.checks import CheckedNode
+from ...host.rule_nodes import linked, refused, rule_schema
 
 SCHEDULES = ("constant", *SHAPES, "list")
 
 
-class GGCFGSchedule(io.ComfyNode):
+class GGCFGSchedule(CheckedNode):
     """Gamma over the run."""
 
     @classmethod
@@ -65,29 +65,15 @@ class GGCFGSchedule(io.ComfyNode):
         )
 
     @classmethod
-    @validated
-    def validate_inputs(cls, schedule=None, values=None):
-        return verdict(*_complaints(schedule, values))
+    def validate_inputs(cls, schedule, values):
+        return refused(gammas, values) if schedule == "list" else None
 
     @classmethod
-    @checked
     def execute(cls, schedule, start_weight, end_weight, power, values, guidance=None) -> io.NodeOutput:
-        insist(*_complaints(schedule, values))
         numbers = parse_values(values) if schedule == "list" else ()
         return linked(cls, guidance, ScaleSchedule(schedule, start_weight, end_weight, power, numbers))
 
 
-def _complaints(schedule, values) -> list[str | None]:
-    listed = None
-    if schedule == "list" and values is not None:
-        try:
-            ScaleSchedule("list", values=parse_values(values))
-        except ValueError as error:
-            listed = str(error)
-    return [
-        choice("schedule", schedule, SCHEDULES),
-        listed,
-    ]
-
-
-NODES = [GGCFGSchedule]
+def gammas(values: str) -> ScaleSchedule:
+    """The schedule of a list.  Raises ValueError for a text that is none."""
+    return ScaleSchedule("list", values=parse_values(values))

@@ -5,11 +5,11 @@ from __future__ import annotations
 from comfy_api.latest import io
 
 from ...guidance.rules.skim import Skim
-from ...host.checks import checked
-from .link import linked, rule_schema
+from ...host.checks import CheckedNode
+from ...host.rule_nodes import linked, rule_schema
 
 
-class GGSkim(io.ComfyNode):
+class GGSkim(CheckedNode):
     """A lower scale for values that stick out already."""
 
     @classmethod
@@ -33,9 +33,5 @@ class GGSkim(io.ComfyNode):
         )
 
     @classmethod
-    @checked
     def execute(cls, skim, guidance=None) -> io.NodeOutput:
         return linked(cls, guidance, Skim(skim))
-
-
-NODES = [GGSkim]

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from comfy_api.latest import io
 
-from ...guidance.rules.spaces import SPACES
 from ...guidance.rules.tangential import Tangential
-from ...host.checks import checked, choice, insist, validated, verdict
-from .link import linked, rule_schema, space_input
+from ...host.checks import CheckedNode
+from ...host.rule_nodes import linked, rule_schema, space_input
 
 
-class GGTangential(io.ComfyNode):
+class GGTangential(CheckedNode):
     """The part of the unconditional output that the conditional one shares."""
 
     @classmethod
@@ -29,15 +28,5 @@ class GGTangential(io.ComfyNode):
         )
 
     @classmethod
-    @validated
-    def validate_inputs(cls, space=None):
-        return verdict(choice("space", space, SPACES))
-
-    @classmethod
-    @checked
     def execute(cls, space, guidance=None) -> io.NodeOutput:
-        insist(choice("space", space, SPACES))
         return linked(cls, guidance, Tangential(space))
-
-
-NODES = [GGTangential]

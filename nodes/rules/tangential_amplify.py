@@ -5,11 +5,11 @@ from __future__ import annotations
 from comfy_api.latest import io
 
 from ...guidance.rules.tangential_amplify import TangentialAmplify
-from ...host.checks import checked
-from .link import linked, rule_schema
+from ...host.checks import CheckedNode
+from ...host.rule_nodes import linked, rule_schema
 
 
-class GGTangentialAmplify(io.ComfyNode):
+class GGTangentialAmplify(CheckedNode):
     """More of the step across the noisy sample, no more along it."""
 
     @classmethod
@@ -42,9 +42,5 @@ class GGTangentialAmplify(io.ComfyNode):
         )
 
     @classmethod
-    @checked
     def execute(cls, eta, align, guidance=None) -> io.NodeOutput:
         return linked(cls, guidance, TangentialAmplify(eta, align))
-
-
-NODES = [GGTangentialAmplify]

@@ -5,13 +5,13 @@ from __future__ import annotations
 from comfy_api.latest import io
 
 from ...guidance.rules.threshold import METHODS, DynamicThreshold
-from ...host.checks import checked, choice, insist, validated, verdict
-from .link import linked, rule_schema
+from ...host.checks import CheckedNode
+from ...host.rule_nodes import linked, rule_schema
 
 LARGEST = 1000.0
 
 
-class GGDynamicThreshold(io.ComfyNode):
+class GGDynamicThreshold(CheckedNode):
     """Percentile and mimic thresholds."""
 
     @classmethod
@@ -58,15 +58,5 @@ class GGDynamicThreshold(io.ComfyNode):
         )
 
     @classmethod
-    @validated
-    def validate_inputs(cls, method=None):
-        return verdict(choice("method", method, METHODS))
-
-    @classmethod
-    @checked
     def execute(cls, method, quantile, bound, mimic_scale, guidance=None) -> io.NodeOutput:
-        insist(choice("method", method, METHODS))
         return linked(cls, guidance, DynamicThreshold(method, quantile, bound, mimic_scale))
-
-
-NODES = [GGDynamicThreshold]

@@ -8,11 +8,11 @@ from ...guidance.chain import chain_of
 from ...guidance.rules.window import checked as checked_window
 from ...guidance.rules.window import windowed
 from ...host import wires
-from ...host.checks import checked, insist, validated, verdict
-from .link import linked, refused, rule_schema, share_input
+from ...host.checks import CheckedNode
+from ...host.rule_nodes import linked, refused, rule_schema, share_input
 
 
-class GGWindow(io.ComfyNode):
+class GGWindow(CheckedNode):
     """Rules that act in a part of the run."""
 
     @classmethod
@@ -35,15 +35,9 @@ class GGWindow(io.ComfyNode):
         )
 
     @classmethod
-    @validated
-    def validate_inputs(cls, start_percent=None, end_percent=None):
-        return verdict(refused(checked_window, start_percent, end_percent))
+    def validate_inputs(cls, start_percent, end_percent):
+        return refused(checked_window, start_percent, end_percent)
 
     @classmethod
-    @checked
     def execute(cls, rules, start_percent, end_percent, guidance=None) -> io.NodeOutput:
-        insist(refused(checked_window, start_percent, end_percent))
         return linked(cls, guidance, *(windowed(rule, start_percent, end_percent) for rule in chain_of(rules).rules))
-
-
-NODES = [GGWindow]

@@ -5,11 +5,11 @@ from __future__ import annotations
 from comfy_api.latest import io
 
 from ...guidance.rules.zero_star import ZeroStar
-from ...host.checks import checked
-from .link import linked, rule_schema
+from ...host.checks import CheckedNode
+from ...host.rule_nodes import linked, rule_schema
 
 
-class GGZeroStar(io.ComfyNode):
+class GGZeroStar(CheckedNode):
     """The unconditional output at its best length, and no move while the sample is pure noise."""
 
     @classmethod
@@ -33,9 +33,5 @@ class GGZeroStar(io.ComfyNode):
         )
 
     @classmethod
-    @checked
     def execute(cls, zero_init_steps, guidance=None) -> io.NodeOutput:
         return linked(cls, guidance, ZeroStar(zero_init_steps))
-
-
-NODES = [GGZeroStar]

@@ -11,8 +11,9 @@ import torch
 from guidance_geometry.classifiers.contract import CLAIMS
 from guidance_geometry.classifiers.files import STATED
 from guidance_geometry.classifiers.reading import open_classifier
-from guidance_geometry.denoisers.formats import chosen, read_denoiser
 from guidance_geometry.denoisers.metadata import JSON, LIMITS
+from guidance_geometry.denoisers.reading import read_denoiser
+from guidance_geometry.denoisers.spec import chosen
 from guidance_geometry.files.safetensors import read_header, read_safetensors, write_safetensors
 from guidance_geometry.tests.classifier_files import stored
 from guidance_geometry.tests.hostile import ABSURD, mutated

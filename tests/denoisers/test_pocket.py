@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from guidance_geometry.denoisers.pocket import PocketUNet, fourier_features
+from guidance_geometry.denoisers.pocket import PocketSizes, PocketUNet, fourier_features
 from guidance_geometry.denoisers.preconditioning import edm_coefficients
 
 SMALL = {"ch": (16, 32, 32), "emb": 16, "head": 8, "blocks": (1, 1, 2, 1, 1, 1), "labels": 3}
@@ -17,7 +17,7 @@ def noise(shape, seed=0, dtype=torch.float32):
 
 def small_network(dtype=torch.float32):
     """Make a network whose every weight is drawn, also those that training starts at zero."""
-    network = PocketUNet(**SMALL, dtype=dtype)
+    network = PocketUNet(PocketSizes(**SMALL), dtype=dtype)
     g = torch.Generator().manual_seed(1)
     with torch.no_grad():
         for p in network.parameters():
@@ -111,5 +111,5 @@ def test_layers_come_from_operations():
             made.append(name)
             return getattr(torch.nn, name)
 
-    PocketUNet(**SMALL, operations=Counting())
+    PocketUNet(PocketSizes(**SMALL), operations=Counting())
     assert set(made) == {"Conv2d", "Linear", "GroupNorm", "Embedding"}

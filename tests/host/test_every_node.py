@@ -1,6 +1,5 @@
 """What holds for every node of the pack, whatever it does: arguments that are missing, absurd or of another wire."""
 
-import asyncio
 from fractions import Fraction
 from inspect import getfullargspec, signature
 from itertools import chain, combinations
@@ -39,9 +38,9 @@ MOST = 9  # missing arguments of every number are tried up to here
 
 @pytest.fixture(scope="module")
 def nodes(host):
-    from guidance_geometry.nodes.extension import GuidanceGeometry
+    from guidance_geometry.extension import every_node
 
-    return asyncio.run(GuidanceGeometry().get_node_list())
+    return every_node()
 
 
 def inputs_of(node):
@@ -103,15 +102,17 @@ def test_every_widget_that_the_queue_checks_is_an_input(nodes):
     for node in nodes:
         names = getfullargspec(node.validate_inputs).args[1:]
         assert set(names) <= inputs_of(node).keys(), node.__name__
-        assert not names or hasattr(node.validate_inputs, "__wrapped__"), f"{node.__name__} lacks @validated"
+        combos = {name for name, declared in inputs_of(node).items() if declared.get_io_type() == "COMBO"}
+        assert combos <= set(names), f"{node.__name__}: only validate_inputs words the refusal of a combo"
 
 
 def test_every_execute_is_checked_against_its_schema(nodes):
+    from guidance_geometry.host.checks import CheckedNode
     from guidance_geometry.host.wires import CARRIED
 
     widgets = {"INT", "FLOAT", "BOOLEAN", *WORDS}
     for node in nodes:
-        assert hasattr(node.execute, "__wrapped__"), f"{node.__name__}.execute lacks @checked"
+        assert issubclass(node, CheckedNode), f"{node.__name__} is no CheckedNode"
         inputs = inputs_of(node)
         assert {declared.get_io_type() for declared in inputs.values()} <= widgets | CARRIED.keys(), node.__name__
         assert inputs.keys() == set(signature(node.execute).parameters), node.__name__
@@ -216,18 +217,58 @@ def test_an_absurd_number_is_refused_by_its_name_and_range(nodes, absurd):
 def test_a_number_of_another_library_is_one(nodes, kind):
     from comfy_api.latest import io
 
-    from guidance_geometry.host.checks import checked, number
+    from guidance_geometry.host.checks import CheckedNode, number
 
-    @checked
-    def execute(cls, gain, seed=0):
-        return gain, seed
+    class Node(CheckedNode):
+        @classmethod
+        def define_schema(cls):
+            inputs = [io.Float.Input("gain", min=0.0, max=9.0), io.Int.Input("seed", min=0, max=9)]
+            return io.Schema(node_id="Node", inputs=inputs)
 
-    gain, seed = io.Float.Input("gain", min=0.0, max=9.0), io.Int.Input("seed", min=0, max=9)
-    node = SimpleNamespace(define_schema=lambda: SimpleNamespace(inputs=[gain, seed]))
-    found = execute(node, kind(3), seed=kind(4))
+        @classmethod
+        def execute(cls, gain, seed=0):
+            return gain, seed
+
+    found = Node.execute(kind(3), seed=kind(4))
     assert found == (3, 4)
     assert {type(value) for value in found} <= {int, float}
     assert "outside 0 to 2" in number("gain", kind(3), 0, 2)
+
+
+def test_a_class_is_checked_once_and_its_clones_as_they_are(nodes):
+    for node in nodes:
+        clone = node.PREPARE_CLASS_CLONE({})
+        assert clone.execute.__func__ is node.execute.__func__
+        assert clone.declared is node.declared
+        assert not hasattr(node.execute.__func__.__wrapped__, "__wrapped__"), node.__name__
+
+
+def test_widgets_that_do_not_belong_together_are_refused_in_the_queue_and_when_they_run(host):
+    from comfy_api.latest import io
+
+    from guidance_geometry.host.checks import CheckedNode
+
+    class Window(CheckedNode):
+        @classmethod
+        def define_schema(cls):
+            ends = [io.Float.Input(name, min=0.0, max=1.0) for name in ("start", "end")]
+            return io.Schema(node_id="Window", inputs=[*ends, io.Float.Input("gain", min=0.0, max=1.0)])
+
+        @classmethod
+        def validate_inputs(cls, start, end):
+            return "The window is empty." if None not in (start, end) and start >= end else None
+
+        @classmethod
+        def execute(cls, start, end, gain=0.5):
+            return io.NodeOutput(end - start)
+
+    assert getfullargspec(Window.validate_inputs).args == ["cls", "start", "end"]
+    assert Window.validate_inputs(start=0.5, end=0.1) == "The window is empty."
+    assert Window.validate_inputs(start=0.5) is True
+    assert Window.validate_inputs(start=float("nan"), end=2.0).startswith("start is nan")
+    assert Window.execute(0.0, 1.0).result == (1.0,)
+    with pytest.raises(ValueError, match=r"The window is empty\."):
+        Window.execute(0.5, 0.1)
 
 
 @pytest.mark.parametrize("absurd", [numpy.float32("nan"), numpy.float64("inf"), Fraction(10**400)], ids=type)

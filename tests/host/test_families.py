@@ -59,12 +59,12 @@ def test_a_further_condition_runs_in_one_batch(families, name):
 
 @pytest.mark.parametrize("name", CONFIGS)
 def test_every_rule_runs_and_is_finite(families, name):
-    from guidance_geometry.nodes.rules import NODES
+    from guidance_geometry.extension import nodes_in
     from guidance_geometry.tools.fixtures.rule_nodes import active_chain
 
     model, positive, negative = families[name]
     sockets = {"MODEL": model.clone(), "CONDITIONING": text(name, 3)}
-    for node in NODES:
+    for node in nodes_in("rules"):
         rules = active_chain(node, sockets)
         found = ksampler(patched(model, rules), positive, negative, latent(name), "euler", **STEPS)
         assert torch.isfinite(found).all(), rules.text

@@ -21,9 +21,9 @@ SHAPE = (2, 3, 8, 8)
 
 
 def rule_nodes():
-    from guidance_geometry.nodes.rules import NODES
+    from guidance_geometry.extension import nodes_in
 
-    return NODES
+    return nodes_in("rules")
 
 
 def extremes(one):

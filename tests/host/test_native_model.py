@@ -1,3 +1,4 @@
+from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
@@ -23,12 +24,12 @@ def one_thread():
 
 
 def specification(kind, schedule, **changes):
-    from guidance_geometry.denoisers.formats import ChosenSpec
     from guidance_geometry.denoisers.schedules import Levels, usual_time
+    from guidance_geometry.denoisers.spec import ChosenSpec
 
     facts = {
         "name": "toy",
-        "architecture": "toy",
+        "format": None,
         "sizes": {},
         "labels": LABELS,
         "parametrisation": kind,
@@ -51,7 +52,7 @@ def clean_guess(x, sigma, y):
 class Toy(torch.nn.Module):
     """Outputs what its parametrisation demands for `clean_guess`, and remembers the batches it saw."""
 
-    def __init__(self, spec, labels, operations, device, dtype):
+    def __init__(self, spec, sizes, labels, operations, device, dtype):
         super().__init__()
         self.spec, self.null_index, self.seen = spec, labels, []
 
@@ -72,23 +73,21 @@ class Toy(torch.nn.Module):
 
 
 def toy(kind, schedule, **changes):
-    from guidance_geometry.denoisers.architectures import Architecture
+    from guidance_geometry.denoisers.spec import Published
     from guidance_geometry.host.native_model import native_denoiser
 
     spec = specification(kind, schedule, **changes)
-    known = Architecture(
-        network=lambda **given: Toy(spec, **given),
-        sizes=None,
-        classes="",
-        channels=3,
-        multiple=1,
+    known = SimpleNamespace(
+        published=lambda sizes: Published(channels=3, image_size=SIDE, multiple=1),
+        network=lambda *given, **place: Toy(spec, *given, **place),
         memory=lambda sizes, batch, pixels: 1000 * batch * pixels,
     )
-    return native_denoiser(spec, {}, known=known)
+    return native_denoiser(replace(spec, format=known), {})
 
 
 def pocket(weight_dtype="default", dtype=torch.float32):
-    from guidance_geometry.denoisers.formats import checked, chosen
+    from guidance_geometry.denoisers.reading import checked
+    from guidance_geometry.denoisers.spec import chosen
     from guidance_geometry.host.native_model import native_denoiser
 
     file = checked("tiny", tiny_weights(dtype=dtype), METADATA)
@@ -195,12 +194,12 @@ def test_an_item_alone_equals_the_item_in_its_batch(kind):
 
 
 def test_the_network_sees_what_it_was_trained_on():
-    from guidance_geometry.denoisers.pocket import PocketUNet
+    from guidance_geometry.denoisers.pocket import PocketSizes, PocketUNet
     from guidance_geometry.denoisers.preconditioning import edm_coefficients
     from guidance_geometry.tests.tiny_denoiser import SIZES
 
     model, x, sigma = pocket(), noisy(2, (3, 16, 16)), torch.tensor([0.5, 3.0])
-    network = PocketUNet(**SIZES, labels=len(LABELS))
+    network = PocketUNet(PocketSizes(**SIZES, labels=len(LABELS)))
     network.load_state_dict(tiny_weights())
     c_skip, c_out, c_in = (c[:, None, None, None] for c in edm_coefficients(sigma, 0.599))
     wanted = c_skip * x + c_out * network(c_in * x, sigma.log() / 4, torch.tensor([1, 4]))

@@ -18,6 +18,13 @@ from .shown import FIGURE, PROMPT, WORKFLOW, in_a_workflow
 
 
 @pytest.fixture
+def trace_files(host):
+    from guidance_geometry.nodes import trace_files
+
+    return trace_files
+
+
+@pytest.fixture
 def see(host):
     from guidance_geometry.nodes import see
 
@@ -25,6 +32,8 @@ def see(host):
 
 
 def test_schemas_keep_their_order_and_explain_every_socket(see):
+    from guidance_geometry.extension import nodes_in
+
     orders = {
         "GGFigure": "trace figure step sample size theme save filename_prefix vae image",
         "GGDifferenceImages": "trace vae steps gain",
@@ -32,7 +41,7 @@ def test_schemas_keep_their_order_and_explain_every_socket(see):
         "GGSaveTrace": "trace filename_prefix",
         "GGLoadTrace": "trace_name",
     }
-    for node in see.NODES:
+    for node in [*nodes_in("see"), *nodes_in("trace_files")]:
         schema = node.GET_SCHEMA()
         assert [socket.id for socket in schema.inputs] == orders[schema.node_id].split()
         assert all(socket.tooltip for socket in [*schema.inputs, *schema.outputs])
@@ -179,7 +188,7 @@ def test_a_photo_of_ones_own_is_noised(see, trace, output):
     assert (image[0, 200, 90] == torch.tensor([1.0, 0.0, 0.0])).all()
 
 
-def test_no_workflow_is_written_where_the_user_wants_none(see, trace, output, monkeypatch):
+def test_no_workflow_is_written_where_the_user_wants_none(see, trace, output, monkeypatch, trace_files):
     from comfy.cli_args import args
     from PIL import Image
 
@@ -187,7 +196,7 @@ def test_no_workflow_is_written_where_the_user_wants_none(see, trace, output, mo
     in_a_workflow(see.GGFigure).execute(trace, **FIGURE | {"save": "all"})
     assert not Image.open(output / "figure_00001_.png").text
     assert "CDATA" not in (output / "figure_00001_.svg").read_text(encoding="utf-8")
-    path = in_a_workflow(see.GGSaveTrace).execute(trace, "run").result[1]
+    path = in_a_workflow(trace_files.GGSaveTrace).execute(trace, "run").result[1]
     assert load(path).header["workflow"] is None
 
 
@@ -284,46 +293,46 @@ def test_metrics_are_a_table_and_two_files(see, trace, output):
     assert (output / "runs" / "numbers_00002_.json").exists()
 
 
-def test_a_saved_trace_comes_back_with_its_workflow(see, trace, output):
-    out = in_a_workflow(see.GGSaveTrace).execute(trace, "cats/run")
+def test_a_saved_trace_comes_back_with_its_workflow(trace_files, trace, output):
+    out = in_a_workflow(trace_files.GGSaveTrace).execute(trace, "cats/run")
     passed, path = out.result
     assert passed is trace
     assert path == str(output / "traces" / "cats" / "run_00001_.safetensors")
-    assert "traces/cats/run_00001_.safetensors" in see.GGLoadTrace.GET_SCHEMA().inputs[0].options
-    again = see.GGLoadTrace.execute("traces/cats/run_00001_.safetensors").result[0]
+    assert "traces/cats/run_00001_.safetensors" in trace_files.GGLoadTrace.GET_SCHEMA().inputs[0].options
+    again = trace_files.GGLoadTrace.execute("traces/cats/run_00001_.safetensors").result[0]
     assert again.header["workflow"] == WORKFLOW
     assert again.header["prompt"] == PROMPT
     for name, column in trace.steps.items():
         assert torch.equal(again.steps[name].nan_to_num(7.0), column.nan_to_num(7.0))
     for name, tensor in trace.tensors.items():
         assert torch.equal(again.tensors[name], tensor)
-    resaved = in_a_workflow(see.GGSaveTrace).execute(again, "again").result[1]
+    resaved = in_a_workflow(trace_files.GGSaveTrace).execute(again, "again").result[1]
     assert load(resaved).header["workflow"] == WORKFLOW
 
 
-def test_input_traces_are_listed_and_changes_are_noticed(see, trace, output):
+def test_input_traces_are_listed_and_changes_are_noticed(trace_files, trace, output):
     path = output.parent / "input" / "given.safetensors"
     save(trace, path)
-    assert see.GGLoadTrace.validate_inputs("input/given.safetensors") is True
-    first = see.GGLoadTrace.fingerprint_inputs("input/given.safetensors")
+    assert trace_files.GGLoadTrace.validate_inputs("input/given.safetensors") is True
+    first = trace_files.GGLoadTrace.fingerprint_inputs("input/given.safetensors")
     save(exact_trace(2.0, batch=1, steps=3), path)
-    assert see.GGLoadTrace.fingerprint_inputs("input/given.safetensors") != first
-    assert see.GGLoadTrace.execute("input/given.safetensors").result[0].n == 3
+    assert trace_files.GGLoadTrace.fingerprint_inputs("input/given.safetensors") != first
+    assert trace_files.GGLoadTrace.execute("input/given.safetensors").result[0].n == 3
 
 
-def test_a_missing_or_foreign_file_is_explained(see, output):
+def test_a_missing_or_foreign_file_is_explained(trace_files, output):
     from safetensors.torch import save_file
 
-    assert "There is none yet" in see.GGLoadTrace.validate_inputs("traces/x.safetensors")
+    assert "There is none yet" in trace_files.GGLoadTrace.validate_inputs("traces/x.safetensors")
     save_file({"a": torch.zeros(2)}, output.parent / "input" / "weights.safetensors")
     with pytest.raises(ValueError, match=r"weights\.safetensors"):
-        see.GGLoadTrace.execute("input/weights.safetensors")
+        trace_files.GGLoadTrace.execute("input/weights.safetensors")
     with pytest.raises(ValueError, match="neither in output/traces nor in input"):
-        see.GGLoadTrace.execute("../../etc/passwd")
-    assert see.GGLoadTrace.fingerprint_inputs("traces/x.safetensors") is None
+        trace_files.GGLoadTrace.execute("../../etc/passwd")
+    assert trace_files.GGLoadTrace.fingerprint_inputs("traces/x.safetensors") is None
 
 
-def test_a_real_run_is_shown_and_saved(see, labelled, empty_latent, output):
+def test_a_real_run_is_shown_and_saved(see, labelled, empty_latent, output, trace_files):
     from .runs import guided
 
     for name in ("ve", "flow"):
@@ -333,5 +342,5 @@ def test_a_real_run_is_shown_and_saved(see, labelled, empty_latent, output):
         assert "\u03b3" in caption
         assert len(see.GGDifferenceImages.execute(trace).result[3]) == 18
         assert "nothing wrong found" in see.GGMetrics.execute(trace, "m", -1).result[1]
-        saved = see.GGSaveTrace.execute(trace, "real").result[1]
+        saved = trace_files.GGSaveTrace.execute(trace, "real").result[1]
         assert load(saved).header["sampler"] == "euler"

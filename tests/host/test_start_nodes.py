@@ -61,7 +61,9 @@ def model(start, folder):
 
 @pytest.fixture
 def classes(start, lab):
-    return {node.__name__: node for node in (*start.NODES, *lab.NODES)}
+    from guidance_geometry.extension import nodes_in
+
+    return {node.__name__: node for node in (*nodes_in("start"), *nodes_in("lab"))}
 
 
 @pytest.mark.parametrize("name", INPUTS)

@@ -167,9 +167,9 @@ PREFIXED = ["GGFigure", "GGMetrics", "GGSaveTrace", "GGExportHTML", "GGTrainNois
 @pytest.mark.parametrize("prefix", [LONG, f"runs/{LONG}", "\u00e9" * 101, "runs/" * 300, "a\0b", "a\nb"])
 @pytest.mark.parametrize("node", PREFIXED)
 def test_a_name_that_no_file_could_have_is_refused_before_any_work(host, node, prefix):
-    from guidance_geometry.nodes import export_html, see, train_classifier
+    from guidance_geometry.extension import every_node
 
-    found = next(one for one in [*see.NODES, *export_html.NODES, *train_classifier.NODES] if one.__name__ == node)
+    found = next(one for one in every_node() if one.__name__ == node)
     values = dict.fromkeys(inspect.signature(found.validate_inputs).parameters)
     said = found.validate_inputs(**values | {"filename_prefix": prefix})
     assert said is not True
@@ -179,14 +179,14 @@ def test_a_name_that_no_file_could_have_is_refused_before_any_work(host, node, p
 
 def test_a_name_of_200_bytes_can_be_written_by_all(output, trace):
     from guidance_geometry.figures.blog import MOVIES
-    from guidance_geometry.nodes import export_html, see
+    from guidance_geometry.nodes import export_html, see, trace_files
 
     prefix = "n" * 200
     for figure in ("step plane", MOVIES[0]):
         asked = FIGURE | {"save": "all", "filename_prefix": prefix, "figure": figure, "size": "column 600"}
         assert "text" not in in_a_workflow(see.GGFigure).execute(trace, **asked).ui
     assert in_a_workflow(see.GGMetrics).execute(trace, prefix, -1).ui["text"][0].endswith("nothing wrong found")
-    assert in_a_workflow(see.GGSaveTrace).execute(trace, prefix).result[1]
+    assert in_a_workflow(trace_files.GGSaveTrace).execute(trace, prefix).result[1]
     assert in_a_workflow(export_html.GGExportHTML).execute(trace, prefix).result[0]
     assert not [path for path in files_in(output) if path.name.endswith(".part")]
 
@@ -243,13 +243,13 @@ def test_tables_and_comparisons_come_out_though_their_files_cannot_be_written(ou
 
 
 def test_what_is_nothing_but_a_file_is_an_error_that_names_the_remedy(output, trace, full, blocked):
-    from guidance_geometry.nodes import export_html, see
+    from guidance_geometry.nodes import export_html, trace_files
 
-    for write in (see.GGSaveTrace.execute, in_a_workflow(export_html.GGExportHTML).execute):
+    for write in (trace_files.GGSaveTrace.execute, in_a_workflow(export_html.GGExportHTML).execute):
         with pytest.raises(NotWritten, match="A file stands where a folder is needed"):
             write(trace, blocked)
     full()
-    for write in (see.GGSaveTrace.execute, in_a_workflow(export_html.GGExportHTML).execute):
+    for write in (trace_files.GGSaveTrace.execute, in_a_workflow(export_html.GGExportHTML).execute):
         with pytest.raises(NotWritten, match=FREE):
             write(trace, "fine")
 

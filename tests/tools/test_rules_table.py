@@ -39,20 +39,20 @@ def rows_of(verdicts):
 
 
 def test_every_rule_of_this_pack_holds_what_it_claims(ours):
-    from guidance_geometry.nodes.rules import NODES
+    from guidance_geometry.extension import nodes_in
 
-    assert len(ours) == len(NODES) + 1
+    assert len(ours) == len(nodes_in("rules")) + 1
     assert {text: failed(verdicts) for text, verdicts in ours.items() if failed(verdicts)} == {}
 
 
 def test_claims_are_words_that_the_suite_knows(host):
+    from guidance_geometry.extension import nodes_in
     from guidance_geometry.guidance.rules.contract import CLAIMS, Rule
-    from guidance_geometry.nodes.rules import NODES
     from guidance_geometry.tools.fixtures.invariants import INVARIANTS
 
-    assert NODES, "their modules hold the rules"
+    assert nodes_in("rules"), "their modules hold the rules"
     rules = [Rule, *(one for one in Rule.__subclasses__() if one.__module__.startswith("guidance_geometry.guidance"))]
-    assert len(rules) > len(NODES) / 2
+    assert len(rules) > len(nodes_in("rules")) / 2
     said = {rule.__name__: rule.claims for rule in rules if isinstance(rule.claims, frozenset)}
     assert {name: claims - set(CLAIMS) for name, claims in said.items() if claims - set(CLAIMS)} == {}
     assert set(CLAIMS) <= {one.claim for one in INVARIANTS}

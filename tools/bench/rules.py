@@ -56,10 +56,10 @@ class Watched(Chain):
 
 def five_rules() -> Chain:
     """A schedule, three rules on the difference and a rescale, as their nodes make them."""
-    from ...nodes.rules import NODES
+    from ...extension import nodes_in
     from ..fixtures.rule_nodes import active_chain
 
-    nodes = {node.define_schema().node_id: node for node in NODES}
+    nodes = {node.define_schema().node_id: node for node in nodes_in("rules")}
     chain = PLAIN
     for name in RULES:
         for rule in active_chain(nodes[name], {}).rules:

@@ -33,15 +33,17 @@ at hand. The nodes of this pack have their default settings; where those are pla
 
 def verdicts_of_ours() -> dict[str, dict[str, Verdict]]:
     """{node id: verdicts} of the rule nodes of this pack."""
+    from ...extension import nodes_in
     from ...guidance.chain import PLAIN
     from ...nodes.lab import GGMixtureModel
-    from ...nodes.rules import NODES
     from ...nodes.start import GGClassLabel
     from ..fixtures.rule_nodes import active_chain
 
     model = GGMixtureModel.execute(shape="4x8x8", classes=3, kind="ve", seed=0).result[0]
     sockets = {"MODEL": model, "CONDITIONING": GGClassLabel.execute(model, "1").result[0]}
-    chains = {"plain CFG": PLAIN} | {node.define_schema().node_id: active_chain(node, sockets) for node in NODES}
+    chains = {"plain CFG": PLAIN} | {
+        node.define_schema().node_id: active_chain(node, sockets) for node in nodes_in("rules")
+    }
     return {f"{name}: {chain.text}" if chain.rules else name: examine(chain) for name, chain in chains.items()}
 
 

@@ -7,7 +7,6 @@ every input and output. The format has no place for the options of a combo.
 from __future__ import annotations
 
 import argparse
-import asyncio
 import json
 
 from ..host.inside import enter_host
@@ -19,10 +18,9 @@ SEED_WIDGET = {"control_after_generate": {"name": "control after generate"}}  # 
 
 def english() -> dict[str, dict]:
     """{node id: its words}, as the host would send them."""
-    from ...nodes.extension import GuidanceGeometry
+    from ...extension import every_node
 
-    nodes = asyncio.run(GuidanceGeometry().get_node_list())
-    return {node.define_schema().node_id: words_of(node.GET_NODE_INFO_V1()) for node in nodes}
+    return {node.define_schema().node_id: words_of(node.GET_NODE_INFO_V1()) for node in every_node()}
 
 
 def words_of(info: dict) -> dict:

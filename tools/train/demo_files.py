@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from ...classifiers.networks import weights_of
-from ...denoisers.pocket import PocketUNet
+from ...denoisers.pocket import PocketSizes, PocketUNet
 from ...files.safetensors import read_safetensors, write_safetensors
 from ...files.writing import write_atomically
 from .. import markdown
@@ -117,7 +117,8 @@ def write_classifier(
 def read_denoiser(path: Path) -> tuple[PocketUNet, dict[str, str]]:
     """Read the denoiser as every user gets it: half-precision weights in a float32 network."""
     weights, metadata = read_safetensors(path, finite=True)
-    network = PocketUNet(**json.loads(metadata["gg.config"]), labels=len(json.loads(metadata["gg.labels"])))
+    labels = len(json.loads(metadata["gg.labels"]))
+    network = PocketUNet(PocketSizes(**json.loads(metadata["gg.config"]), labels=labels))
     network.load_state_dict({name: tensor.float() for name, tensor in weights.items()})
     return network.to(memory_format=torch.channels_last).eval().requires_grad_(False), metadata
 

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.amp import autocast
 
-from ...denoisers.pocket import PocketUNet
+from ...denoisers.pocket import PocketSizes, PocketUNet
 from ...denoisers.preconditioning import edm_coefficients
 
 SIGMA_MIN, SIGMA_MAX = 0.002, 80.0
@@ -153,7 +153,7 @@ class Training:
         self.share = share
         self.images, self.labels, self.sigma_data, self.recipe = images, labels, sigma_data, recipe
         self.config = config
-        self.network = PocketUNet(**config).to(memory_format=torch.channels_last)
+        self.network = PocketUNet(PocketSizes(**config)).to(memory_format=torch.channels_last)
         self.average = {name: p.detach().clone() for name, p in self.network.named_parameters()}
         named = list(self.network.named_parameters())
         by_muon = [p for name, p in named if p.ndim > 1 and not name.startswith(BY_ADAMW)]
@@ -239,7 +239,7 @@ class Training:
 
     def averaged_network(self) -> PocketUNet:
         """A network that carries the averaged weights."""
-        network = PocketUNet(**self.config).to(memory_format=torch.channels_last)
+        network = PocketUNet(PocketSizes(**self.config)).to(memory_format=torch.channels_last)
         network.load_state_dict(self.average)
         return network.eval().requires_grad_(False)
 

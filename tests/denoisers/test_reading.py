@@ -6,8 +6,9 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from guidance_geometry.denoisers.formats import checked, chosen, read_denoiser
 from guidance_geometry.denoisers.labels import label_indices
+from guidance_geometry.denoisers.reading import checked, read_denoiser
+from guidance_geometry.denoisers.spec import chosen
 from guidance_geometry.tests.tiny_denoiser import LABELS, METADATA, SIZES, tiny_weights, write_tiny
 
 
@@ -166,7 +167,7 @@ def test_a_weight_that_does_not_fit_is_named(path, key, weight, message):
         ("lora_unet_down.lora_up.weight", "is a LoRA: use Load LoRA"),
         ("double_blocks.0.img_attn.weight", "use Load Diffusion Model"),
         ("decoder.conv_in.weight", "is a VAE: use Load VAE"),
-        ("something.else", "has no weight 'stem.weight', so it is no pocket-unet-1"),
+        ("something.else", "is no denoiser that this pack knows: it knows Pocket"),
     ],
 )
 def test_foreign_models_are_sent_to_their_loader(path, key, message):

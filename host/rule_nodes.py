@@ -7,11 +7,11 @@ from typing import Any
 
 from comfy_api.latest import io
 
-from ...guidance.chain import PLAIN, Guidance, chain_of
-from ...guidance.rules.contract import Rule
-from ...guidance.rules.spaces import SPACES
-from ...host import wires
-from ...host.adapter import prompt_server
+from ..guidance.chain import PLAIN, Guidance, chain_of
+from ..guidance.rules.contract import Rule
+from ..guidance.rules.spaces import SPACES
+from . import wires
+from .adapter import prompt_server
 
 CATEGORY = "guidance geometry/rules"
 UPSTREAM = wires.Guidance.Input("guidance", optional=True, tooltip="The chain so far; this node adds to its end.")

@@ -1,0 +1,189 @@
+"""What a denoiser file is: read from its metadata, or from its weights' names and shapes, and checked before use."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ..files.safetensors import read_header, read_safetensors, unwrapped
+from ..guidance.predictions import PARAMETRISATIONS
+from ..guidance.printing import Printed, shortened, told
+from .metadata import Notes
+from .registry import FORMATS, format_of
+from .schedules import SCHEDULES, TIMES, Levels, usual_time
+from .spec import KARRAS_SIGMA_DATA, DenoiserSpec, Format, Published, Shapes
+
+DTYPES = (torch.float32, torch.float16, torch.bfloat16)
+
+
+@dataclass(frozen=True, eq=False)
+class DenoiserFile(Printed):
+    """A checked denoiser: its spec and its weights by the network's own names."""
+
+    spec: DenoiserSpec
+    weights: Mapping[str, Tensor]
+
+    def __repr__(self) -> str:
+        count = sum(weight.numel() for weight in self.weights.values())
+        return f"DenoiserFile({self.spec.name}, {self.spec.format.name}, {count:,} weights)"
+
+
+def read_denoiser(path: str | Path) -> DenoiserFile:
+    """Read and check a denoiser file.
+
+    Raises FileNotFoundError or OSError for a file that cannot be read, ValueError for one that is truncated, no
+    safetensors, of another kind, of an unknown architecture or version, or whose weights do not fit.
+    """
+    path = Path(path)
+    entries, metadata = read_header(path)
+    format_of(Notes(path.name, metadata), {name: entry.shape for name, entry in entries.items()})
+    tensors, metadata = read_safetensors(path)
+    file = checked(path.name, tensors, metadata)
+    return replace(file, spec=replace(file.spec, sha256=sha256_of(path)))
+
+
+def checked(file: str, tensors: Mapping[str, Tensor], metadata: Mapping[str, str] | None) -> DenoiserFile:
+    """Decide what a file's contents are, or say why they are no denoiser.  file: its name, for messages"""
+    notes = Notes(file, metadata or {})
+    shapes = {name: tuple(tensor.shape) for name, tensor in tensors.items()}
+    known, shapes = format_of(notes, shapes), unwrapped(shapes)
+    sizes, labels = _sizes(file, known, shapes), _labels(file, known, shapes)
+    weights = known.own(unwrapped(tensors))
+    _check_weights(file, known.network(sizes, labels, device="meta").state_dict(), weights)
+    dtype = max((weight.dtype for weight in weights.values()), key=lambda dtype: dtype.itemsize)
+    return DenoiserFile(_spec(notes, known, sizes, labels, dtype), weights)
+
+
+def sha256_of(path: Path) -> str:
+    """Hash of the whole file, in hexadecimal."""
+    digest = hashlib.sha256()
+    with path.open("rb") as stream:
+        while chunk := stream.read(1 << 20):
+            digest.update(chunk)
+    return digest.hexdigest()
+
+
+def _sizes(file: str, known: Format, shapes: Shapes) -> dict[str, Any]:
+    try:
+        return known.sizes(shapes)
+    except KeyError as missing:
+        raise ValueError(
+            f"{file} has no weight {missing}, so it is no {known.name}. Load Denoiser reads {', '.join(FORMATS)}."
+        ) from None
+    except (IndexError, ValueError) as wrong:
+        raise ValueError(f"{file} {wrong}, so its weights do not fit.") from None
+
+
+def _labels(file: str, known: Format, shapes: Shapes) -> int:
+    try:
+        return known.labels(shapes)
+    except ValueError as wrong:
+        raise ValueError(f"{file}: {wrong}") from None
+
+
+def _check_weights(file: str, wanted: Mapping[str, Tensor], weights: Mapping[str, Tensor]) -> None:
+    """Compare every weight's name, shape, type and values with what the network has."""
+    for key in sorted(wanted.keys() | weights.keys()):
+        if key not in weights:
+            raise ValueError(f"{file}: the weight {key!r} is missing. Save the network's whole state_dict.")
+        if key not in wanted:
+            raise ValueError(f"{file}: the weight {key!r} belongs to no part of the network. Save only its state_dict.")
+        got, need = tuple(weights[key].shape), tuple(wanted[key].shape)
+        if got != need:
+            raise ValueError(f"{file}: the weight {key!r} has shape {got} but the network needs {need}.")
+        if weights[key].dtype not in DTYPES:
+            raise ValueError(f"{file}: the weight {key!r} is {weights[key].dtype}. Save it in float16 or float32.")
+        if not torch.isfinite(weights[key]).all():
+            raise ValueError(f"{file}: the weight {key!r} holds inf or nan. Use an earlier save.")
+
+
+def _spec(notes: Notes, known: Format, sizes: dict[str, Any], labels: int, dtype: torch.dtype) -> DenoiserSpec:
+    published = known.published(sizes)
+    kind, schedule = _parametrisation(notes, published), _schedule(notes, published)
+    _check_description(notes, sizes, {"null_index": labels, "channels": published.channels, "range": "-1,1"})
+    usual = published.time or usual_time(schedule or "edm")
+    return DenoiserSpec(
+        name=notes.text("name", Path(notes.file).stem),
+        format=known,
+        sizes=sizes,
+        labels=_names(notes, labels, published.labels),
+        parametrisation=kind,
+        schedule=schedule,
+        time=notes.choice("time", TIMES, usual) if schedule else None,
+        levels=_levels(notes, published.levels),
+        sigma_data=_sigma_data(notes, kind, published),
+        image_size=notes.whole("image_size", published.image_size, published.multiple or 1),
+        dtype=dtype,
+    )
+
+
+def _parametrisation(notes: Notes, published: Published) -> str | None:
+    """The kind of output; a raw network under EDM preconditioning is written as `F` and `edm`."""
+    if not notes.described:
+        return published.parametrisation
+    if notes.text("parametrisation") == "F":
+        return notes.choice("preconditioning", ("edm",))
+    return notes.choice("parametrisation", PARAMETRISATIONS)
+
+
+def _schedule(notes: Notes, published: Published) -> str | None:
+    if not notes.described:
+        return published.schedule
+    return "edm" if notes.text("schedule") == "ve" else notes.choice("schedule", SCHEDULES)
+
+
+def _sigma_data(notes: Notes, kind: str | None, published: Published) -> float | None:
+    if not notes.described or (kind != "edm" and "gg.sigma_data" not in notes.metadata):
+        return published.sigma_data
+    notes.text("sigma_data")
+    return notes.number("sigma_data", KARRAS_SIGMA_DATA)
+
+
+def _levels(notes: Notes, usual: Levels) -> Levels:
+    try:
+        return Levels(
+            timesteps=notes.whole("timesteps", usual.timesteps),
+            beta_start=notes.number("beta_start", usual.beta_start),
+            beta_end=notes.number("beta_end", usual.beta_end),
+            sigma_min=notes.number("sigma_min", usual.sigma_min),
+            sigma_max=notes.number("sigma_max", usual.sigma_max),
+        )
+    except ValueError as wrong:
+        raise ValueError(f"{notes.file}: {str(wrong).removeprefix(notes.file + ': ')}") from None
+
+
+def _names(notes: Notes, count: int, published: tuple[str, ...]) -> tuple[str, ...]:
+    """The names of the classes; their numbers where nobody names them."""
+    usual = published or [str(index) for index in range(count)]
+    labels = notes.json("labels", None if notes.described else json.dumps(usual))
+    if len(labels) != count:
+        raise ValueError(f"{notes.file}: gg.labels has {len(labels)} names but the weights have {count} classes.")
+    often = Counter(labels)
+    for label in labels:
+        if label.strip() != label or label in ("", "*") or set(label) & set(";\r\n") or often[label] > 1:
+            raise ValueError(
+                f"{notes.file}: the label {label!r} cannot be typed. Labels are unique, without ';' or line breaks."
+            )
+    return tuple(labels)
+
+
+def _check_description(notes: Notes, sizes: dict[str, Any], needs: Mapping[str, Any]) -> None:
+    """Refuse a description that contradicts the weights, or a picture the loader could not show."""
+    config = notes.json("config", "{}")
+    found = json.loads(json.dumps(sizes))
+    for key, value in config.items():
+        if found.get(key, value) != value:
+            said = f"{shortened(key, 60)} = {told(value)}"
+            raise ValueError(f"{notes.file}: gg.config says {said} but the weights have {found[key]}.")
+    for key, need in needs.items():
+        said = notes.text(key, str(need))
+        if said.replace(" ", "") != str(need):
+            raise ValueError(f"{notes.file}: gg.{key} is {said!r} but this file needs {need}.")

@@ -1,0 +1,61 @@
+"""The formats of denoiser files that this pack knows, and which of them a file is."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+from ..files.safetensors import unwrapped
+from ..guidance.printing import told
+from .metadata import FORMAT, VERSION, Notes
+from .pocket import POCKET
+from .spec import Format, Shapes
+
+FORMATS = {known.name: known for known in (POCKET,)}  # the first that recognises a file has it
+OTHER_FORMATS = {
+    "guidance-geometry/classifier": "a classifier: use Load Classifier",
+    "guidance-geometry/trace": "a guidance trace: use Load Guidance Trace",
+}
+FOREIGN_KEYS = (
+    ("model.diffusion_model.", "a checkpoint: use Load Checkpoint"),
+    ("lora_", "a LoRA: use Load LoRA"),
+    ("double_blocks.", "a diffusion model: use Load Diffusion Model"),
+    ("transformer_blocks.", "a diffusion model: use Load Diffusion Model"),
+    ("input_blocks.", "a diffusion model: use Load Diffusion Model"),
+    ("first_stage_model.", "a VAE: use Load VAE"),
+    ("decoder.conv_in.", "a VAE: use Load VAE"),
+    ("text_model.", "a text encoder: use Load CLIP"),
+)
+
+
+def format_of(notes: Notes, shapes: Shapes) -> Format:
+    """The format that a file's metadata name, or the first that recognises its weights.
+
+    shapes: by the file's own names, a trainer's prefix included. Raises ValueError for a file of another kind, with the
+    loader that reads it, and for one that nobody recognises.
+    """
+    said = notes.metadata.get("gg.format", FORMAT)
+    if said != FORMAT:
+        what = OTHER_FORMATS.get(said, f"of the format {told(said)}, not {FORMAT!r}")
+        raise ValueError(f"{notes.file} is {what}.")
+    if notes.described:
+        if (version := notes.text("version")) != VERSION:
+            raise ValueError(
+                f"{notes.file} has format version {version!r}; this pack reads version {VERSION}. Update it."
+            )
+        return FORMATS[notes.choice("architecture", FORMATS)]
+    found = next((known for known in FORMATS.values() if known.recognises(unwrapped(shapes), notes.metadata)), None)
+    if found is None:
+        raise ValueError(f"{notes.file} is {foreign(shapes)}")
+    return found
+
+
+def foreign(names: Collection[str]) -> str:
+    """What a file is that no format recognises, in words."""
+    kind = next((what for start, what in FOREIGN_KEYS if any(name.startswith(start) for name in names)), None)
+    if kind:
+        return f"{kind}. Load Denoiser reads {', '.join(FORMATS)}."
+    titles = ", ".join(known.title for known in FORMATS.values())
+    return (
+        f"no denoiser that this pack knows: it knows {titles}. Choose a file of such a network, or write its "
+        "gg.architecture when you save it."
+    )

@@ -1,0 +1,62 @@
+"""What the host loads: every node that a file in nodes/ or nodes/rules/ defines."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from pathlib import Path
+
+from comfy_api.latest import ComfyExtension
+
+from .host.checks import CheckedNode
+
+NODES = Path(__file__).parent / "nodes"
+ORDER = (  # of the editor's menus; a file that is not named here comes after these
+    "start",
+    "sampling",
+    "guidance_patch",
+    "blog_samplers",
+    "records",
+    "rules",
+    "load_classifier",
+    "train_classifier",
+    "energies",
+    "seeing_energies",
+    "classifier_guidance",
+    "see",
+    "trace_files",
+    "compare",
+    "inspector",
+    "export_html",
+    "lab",
+)
+
+
+class GuidanceGeometry(ComfyExtension):
+    """The pack."""
+
+    async def get_node_list(self):
+        """All node classes, room by room."""
+        return every_node()
+
+
+def every_node() -> list[type[CheckedNode]]:
+    """All node classes, in the order of the menus."""
+    names = [file.stem for file in NODES.glob("[!_]*") if file.suffix == ".py" or file.is_dir()]
+    place = {name: number for number, name in enumerate(ORDER)}
+    return [
+        node for name in sorted(names, key=lambda name: (place.get(name, len(ORDER)), name)) for node in nodes_in(name)
+    ]
+
+
+def nodes_in(name: str) -> list[type[CheckedNode]]:
+    """The node classes of a file in nodes/, or of all files in a folder there, in the order in which they stand."""
+    if (NODES / name).is_dir():
+        files = sorted((NODES / name).glob("[!_]*.py"))
+        return [node for file in files for node in nodes_in(f"{name}.{file.stem}")]
+    module = import_module(f".nodes.{name}", __package__)
+    return [found for found in vars(module).values() if isinstance(found, type) and is_node(found, module.__name__)]
+
+
+def is_node(found: type, module: str) -> bool:
+    """Whether a class is a node that this module defines; one without a schema is only what nodes share."""
+    return issubclass(found, CheckedNode) and found.__module__ == module and "declared" in vars(found)

@@ -1,0 +1,88 @@
+"""What a format of denoiser files must bring, and which one a file is: with a format that nobody published."""
+
+import pytest
+import torch
+from torch import nn
+
+from guidance_geometry.denoisers.reading import checked
+from guidance_geometry.denoisers.registry import FORMATS
+from guidance_geometry.denoisers.schedules import Levels
+from guidance_geometry.denoisers.spec import Format, Published, chosen, labels_of_table
+from guidance_geometry.tests.tiny_denoiser import METADATA, tiny_weights
+
+LEVELS = Levels(timesteps=400)
+
+
+class Tinted(nn.Module):
+    def __init__(self, channels, labels, operations=nn, **place):
+        super().__init__()
+        self.conv = operations.Conv2d(channels, channels, 3, padding=1, **place)
+        self.tint = operations.Embedding(labels + 1, channels, **place)
+
+
+TINTED = Format(
+    name="tinted-1",
+    title="Tinted",
+    recognises=lambda shapes, metadata: "old_tint" in shapes or metadata.get("made by") == "tinted",
+    sizes=lambda shapes: {"channels": shapes["conv.weight"][0]},
+    labels=lambda shapes: labels_of_table(shapes, "old_tint"),
+    published=lambda sizes: Published(
+        sizes["channels"], 16, 0, "epsilon", "vp_linear", "index", LEVELS, labels=("red", "green", "blue")
+    ),
+    network=lambda sizes, labels, **place: Tinted(**sizes, labels=labels, **place),
+    memory=lambda sizes, batch, pixels: batch * pixels,
+    own=lambda weights: {name.replace("old_tint", "tint.weight"): weight for name, weight in weights.items()},
+)
+
+
+def stored(**changes):
+    weights = {"conv.weight": torch.zeros(4, 4, 3, 3), "conv.bias": torch.zeros(4), "old_tint": torch.zeros(4, 4)}
+    return {name: weight for name, weight in (weights | changes).items() if weight is not None}
+
+
+@pytest.fixture(autouse=True)
+def tinted(monkeypatch):
+    monkeypatch.setitem(FORMATS, TINTED.name, TINTED)
+
+
+@pytest.mark.parametrize("prefix", ["", "module."])
+def test_a_file_is_known_by_its_weights_and_says_what_was_published(prefix):
+    file = checked("a", {prefix + name: weight for name, weight in stored().items()}, None)
+    spec = chosen(file.spec)
+    assert (spec.format, spec.sizes, spec.labels) == (TINTED, {"channels": 4}, ("red", "green", "blue"))
+    assert (spec.parametrisation, spec.schedule, spec.time) == ("epsilon", "vp_linear", "index")
+    assert (spec.levels, spec.shape, spec.multiple) == (LEVELS, (4, 16, 16), 0)
+    assert set(file.weights) == {"conv.weight", "conv.bias", "tint.weight"}
+
+
+def test_the_metadata_of_the_file_go_before_what_was_published():
+    own = {"gg.architecture": "tinted-1", "gg.parametrisation": "v", "gg.channels": "4", "gg.config": "{}"}
+    own |= {"gg.labels": '["a", "b", "c"]', "gg.null_index": "3"}
+    spec = checked("a", stored(), METADATA | own).spec
+    assert (spec.format, spec.parametrisation, spec.schedule, spec.image_size) == (TINTED, "v", "edm", 16)
+    assert spec.labels == ("a", "b", "c")
+
+
+def test_users_choose_before_both():
+    assert chosen(checked("a", stored(), None).spec, "v", "flow").parametrisation == "v"
+
+
+def test_other_formats_keep_their_files():
+    assert checked("a", tiny_weights(), None).spec.format.name == "pocket-unet-1"
+
+
+@pytest.mark.parametrize(
+    ("weights", "metadata", "message"),
+    [
+        ({"a": torch.zeros(1)}, {}, r"^a is no denoiser that this pack knows: it knows Pocket, Tinted\. Choose"),
+        ({}, {}, "^a is no denoiser that this pack knows"),
+        ({"lora_up": torch.zeros(1)}, {}, r"^a is a LoRA: use Load LoRA\. Load Denoiser reads pocket-unet-1, tinted-1"),
+        (stored(**{"conv.weight": None}), {}, "has no weight 'conv.weight', so it is no tinted-1"),
+        (stored(old_tint=torch.zeros(1, 4)), {}, "old_tint has 1 rows but needs one per label"),
+        (stored(old_tint=None), {"made by": "tinted"}, "old_tint has 0 rows but needs one per label"),
+        (stored(**{"conv.bias": torch.zeros(5)}), {}, r"'conv.bias' has shape \(5,\) but the network needs \(4,\)"),
+    ],
+)
+def test_what_is_no_denoiser_is_told_what_is_known(weights, metadata, message):
+    with pytest.raises(ValueError, match=message):
+        checked("a", weights, metadata)
