@@ -70,8 +70,8 @@ class Whole(Protocol):
 class GradientRun:
     """The gradient terms of a chain in one run.
 
-    latest: what they said in the latest evaluation. notes: sentences for the trace. strength(term, road, sigma): how
-    strongly a term acts there; a sampler whose gradients are no rates sets its own. whole: the run they are part of.
+    latest: what they said in the latest evaluation. notes: sentences for the trace. strength(term, evaluation,
+    sigma): how strongly a term acts there; a sampler whose gradients are no rates sets its own. whole: the whole run.
     """
 
     def __init__(self, terms: tuple, guider, run: Run, whole: Whole):
@@ -91,8 +91,8 @@ class GradientRun:
         self.broken: Counter[str] = Counter()  # numbers that were not finite, by term
         for term in terms:
             if isinstance(term, GradientTerm) and term.unread:
-                self._tell(f"{self.names[term]} does not read {', '.join(term.unread)} at {term.road}")
-            if isinstance(term, GradientTerm) and term.road != NOISY:
+                self._tell(f"{self.names[term]} does not read {', '.join(term.unread)} at {term.effective_evaluation}")
+            if isinstance(term, GradientTerm) and term.effective_evaluation != NOISY:
                 self.pictures[term].stay()
         if self.lowered:
             self._tell(
@@ -118,11 +118,11 @@ class GradientRun:
         return self.added(evaluate, x, timestep, options, seed) if with_graph is None else with_graph
 
     def asked_at(self, evaluate: Evaluate, x: Tensor, timestep: Tensor, options: dict, seed) -> tuple[Call, dict]:
-        """One evaluation, and the roads of the terms that are at work in it."""
+        """One evaluation, and the evaluations of the terms that are at work in it."""
         sigma = float(timestep[0])
         alpha = 1 - sigma if self.flow else 1.0
-        terms = {term: self.road(term) for term in self.terms if term.active(self.run, sigma)}
-        terms = {term: road for term, road in terms.items() if road == CLEAN_X0 or gain(sigma, alpha)}
+        terms = {term: self.evaluation_of(term) for term in self.terms if term.active(self.run, sigma)}
+        terms = {term: evaluation for term, evaluation in terms.items() if evaluation == CLEAN_X0 or gain(sigma, alpha)}
         return Call(self, evaluate, x, timestep, options, seed, alpha), terms
 
     def needed(self, evaluate: Evaluate, x: Tensor, timestep: Tensor, options: dict, seed) -> int:
@@ -130,15 +130,15 @@ class GradientRun:
         call, terms = self.asked_at(evaluate, x, timestep, options, seed)
         return call.bytes_needed(terms)
 
-    def road(self, term) -> str:
+    def evaluation_of(self, term) -> str:
         """The evaluation in force for a term: without backprop once memory has run out."""
         if isinstance(term, WatchTerm):
             return CLEAN_X0
-        return CLEAN_X0 if self.lowered and term.road == BACKPROP else term.road
+        return CLEAN_X0 if self.lowered and term.effective_evaluation == BACKPROP else term.effective_evaluation
 
-    def due(self, term: GradientTerm, road: str, sigma: float) -> bool:
-        """Whether a gradient is taken anew: every k-th step, and where the road has given none yet."""
-        return term.fresh(self.run, sigma) or (term, road) not in self.held
+    def due(self, term: GradientTerm, evaluation: str, sigma: float) -> bool:
+        """Whether a gradient is taken anew: every k-th step, and where the evaluation has given none yet."""
+        return term.fresh(self.run, sigma) or (term, evaluation) not in self.held
 
     def _through(self, call: Call, terms: dict) -> Tensor | None:
         """With the graph of the denoiser; None where that did not fit, and less is wanted from now on."""
@@ -224,7 +224,7 @@ class GradientRun:
         """What the terms asked for together in the latest evaluation, at their own gamma; None where none was asked."""
         terms = {name: term for term, name in self.names.items()}
         asked = [(terms[a.name], a.shift) for a in self.latest if a.shift is not None]
-        pushes = [term.gamma(self.road(term)) * shift for term, shift in asked]
+        pushes = [term.gamma(self.evaluation_of(term)) * shift for term, shift in asked]
         return torch.stack(pushes).sum(dim=0) if pushes else None
 
     def watch_out(self, asked: Asked, sigma: float) -> Asked:
@@ -249,12 +249,12 @@ class GradientRun:
 
 def goes_through_denoiser(terms: tuple) -> bool:
     """Whether a gradient is taken through the denoiser, whose weights must stay in place then."""
-    return any(isinstance(term, GradientTerm) and term.road == BACKPROP for term in terms)
+    return any(isinstance(term, GradientTerm) and term.effective_evaluation == BACKPROP for term in terms)
 
 
-def as_rate(term: GradientTerm, road: str, sigma: float) -> Strength:
+def as_rate(term: GradientTerm, evaluation: str, sigma: float) -> Strength:
     """A term's own gamma, whatever the steps."""
-    return Strength(term.gamma(road))
+    return Strength(term.gamma(evaluation))
 
 
 def names_of(terms: tuple) -> list[str]:
@@ -299,7 +299,11 @@ class Call(NamedTuple):
 
     def waiting(self, terms: dict) -> list:
         """The terms that take a gradient through the denoiser in this evaluation."""
-        return [term for term, road in terms.items() if road == BACKPROP and self.run.due(term, road, self.sigma)]
+        return [
+            term
+            for term, evaluation in terms.items()
+            if evaluation == BACKPROP and self.run.due(term, evaluation, self.sigma)
+        ]
 
     def plain(self, terms: dict) -> Tensor:
         """Without a graph through the denoiser."""
@@ -345,14 +349,14 @@ class Call(NamedTuple):
 
     def _with(self, terms: dict, x: Tensor, denoised: Tensor, seen: dict[str, Tensor]) -> Tensor:
         run, total, waiting = self.run, denoised.detach(), self.waiting(terms)
-        for term, road in terms.items():
+        for term, evaluation in terms.items():
             place = Place(x, denoised, self.sigma, self.alpha, run.sigma_data, run.pictures[term])
             if isinstance(term, WatchTerm):
                 run.latest.append(Asked(run.names[term], None, self._watched(term, place)))
                 continue
-            asked = self._asked(term, road, place, again=term in waiting and term is not waiting[-1])
+            asked = self._asked(term, evaluation, place, again=term in waiting and term is not waiting[-1])
             if asked.shift is not None:
-                total = total + self._push(term, road, asked.shift, seen).to(total)
+                total = total + self._push(term, evaluation, asked.shift, seen).to(total)
             run.latest.append(asked)
         return total
 
@@ -360,20 +364,20 @@ class Call(NamedTuple):
         with torch.inference_mode(False), torch.no_grad(), self.run.pictures[term].ready():
             return term.log_prob(replace(place, denoised=place.denoised.detach().clone()))
 
-    def _asked(self, term: GradientTerm, road: str, place: Place, again: bool) -> Asked:
+    def _asked(self, term: GradientTerm, evaluation: str, place: Place, again: bool) -> Asked:
         """A term's answer, or its latest one where it is not asked in every step."""
         run = self.run
-        if not run.due(term, road, self.sigma):
-            return run.held[term, road]
-        with run.pictures[term].ready() if road != NOISY else nullcontext():
-            found = term.shift(place, road, again, run.strength(term, road, self.sigma).gamma)
+        if not run.due(term, evaluation, self.sigma):
+            return run.held[term, evaluation]
+        with run.pictures[term].ready() if evaluation != NOISY else nullcontext():
+            found = term.shift(place, evaluation, again, run.strength(term, evaluation, self.sigma).gamma)
         asked = run.watch_out(Asked(run.names[term], found.shift.detach(), found.log_prob), self.sigma)
         if term.every > 1:
-            run.held[term, road] = asked
+            run.held[term, evaluation] = asked
         return asked
 
-    def _push(self, term: GradientTerm, road: str, shift: Tensor, seen: dict[str, Tensor]) -> Tensor:
-        gamma, carried = self.run.strength(term, road, self.sigma)
+    def _push(self, term: GradientTerm, evaluation: str, shift: Tensor, seen: dict[str, Tensor]) -> Tensor:
+        gamma, carried = self.run.strength(term, evaluation, self.sigma)
         if not carried:
             return torch.zeros_like(shift)
         push = (gamma * carried) * shift

@@ -50,7 +50,7 @@ class Steering:
 
     def _lean(self, gradients: GradientRun) -> Callable[[Tensor], Tensor]:
         """Gradients leave the prediction alone and turn the noise."""
-        gradients.strength = lambda term, road, sigma: Strength(term.gamma(road), 0.0)
+        gradients.strength = lambda term, evaluation, sigma: Strength(term.gamma(evaluation), 0.0)
 
         def lean(eps: Tensor) -> Tensor:
             wanted = gradients.wanted()
@@ -65,10 +65,10 @@ class Steering:
                 raise ValueError(
                     UNLIKE.format(way=self.way, text=term.energy.text, normalise=term.normalise, every=term.every)
                 )
-            first, last = law.rates(term.weight, gradients.road(term))
+            first, last = law.rates(term.weight, gradients.evaluation_of(term))
             text = f"{gradients.names[term]}: a shift of every step as in {self.way}, scale {term.weight:g}"
             gradients.notes[f"{text}; as a rate gamma {first:.3g} at the first step, {last:.3g} at the last"] = None
-        gradients.strength = lambda term, road, sigma: law(term.weight, road, sigma)
+        gradients.strength = lambda term, evaluation, sigma: law(term.weight, evaluation, sigma)
 
 
 RATES = Steering()
