@@ -5,10 +5,10 @@ from __future__ import annotations
 import copy
 from collections import Counter
 from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import nullcontext
 from dataclasses import replace
 from functools import partial
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 import comfy.model_management
 import comfy.model_patcher
@@ -31,10 +31,11 @@ from .autograd import (
     with_backward,
     without_underflow,
 )
+from .chain_evaluation import ChainEvaluation
 from .graph_memory import Tally
 from .pictures import picture_of
+from .run_models import RunModels
 
-Evaluate = Callable[..., Tensor]  # x, timestep, model_options, seed -> the guided x0-hat
 GENEROUS = 40  # a graph keeps a few dozen times what the host reckons for a forward, at most
 SPARE = 0.8  # share of the free memory that a graph may take: an allocator needs more than its tensors have
 
@@ -47,42 +48,21 @@ class Asked(NamedTuple):
     log_prob: Tensor
 
 
-class Whole(Protocol):
-    """The run that gradient terms are part of."""
-
-    def afresh(self) -> AbstractContextManager:
-        """A context in which everything but the terms is as at the start of the run."""
-        ...
-
-    def controls(self) -> list:
-        """The host's ControlNets at work in it."""
-        ...
-
-    def networks(self) -> list[nn.Module]:
-        """Everything that a prediction goes through."""
-        ...
-
-    def patchers(self) -> list:
-        """The host's keepers of their weights."""
-        ...
-
-
 class GradientRun:
     """The gradient terms of a chain in one run.
 
     latest: what they said in the latest evaluation. notes: sentences for the trace. strength(term, evaluation,
-    sigma): how strongly a term acts there; a sampler whose gradients are no rates sets its own. whole: the whole run.
+    sigma): how strongly a term acts there; a sampler whose gradients are no rates sets its own. models: of the run.
     """
 
-    def __init__(self, terms: tuple, guider, run: Run, whole: Whole):
-        self.terms, self.guider, self.run, self.whole = terms, guider, run, whole
-        patcher = guider.model_patcher
-        self.flow, self.sigma_data = adapter.is_flow(patcher), adapter.data_deviation(patcher) or 1.0
+    def __init__(self, terms: tuple, models: RunModels):
+        self.terms, self.models, patcher = terms, models, models.guider.model_patcher
+        self.sigma_data = adapter.data_deviation(patcher) or 1.0
         self.names = dict(zip(terms, names_of(terms), strict=True))
         self.pictures = {term: picture_of(patcher, term.decoder, term.shrink) for term in terms}
         self.recompute = any(isinstance(term, GradientTerm) and term.options.checkpoint for term in terms)
         self.in_place = self.own_attention = self.measured = self.silent = False
-        self.lowered = goes_through_denoiser(terms) and any(map(pages_weights, whole.patchers()))
+        self.lowered = goes_through_denoiser(terms) and any(map(pages_weights, models.patchers()))
         self.strength: Callable[[GradientTerm, str, float], Strength] = as_rate
         self.latest: list[Asked] = []
         self.held: dict[tuple[GradientTerm, str], Asked] = {}
@@ -106,7 +86,7 @@ class GradientRun:
         for entry in conds["positive"][:1]:
             entry["additional_models"] = [*entry.get("additional_models", []), *dict.fromkeys(patchers)]
 
-    def added(self, evaluate: Evaluate, x: Tensor, timestep: Tensor, options: dict, seed) -> Tensor:
+    def added(self, evaluate: ChainEvaluation, x: Tensor, timestep: Tensor, options: dict, seed) -> Tensor:
         """The guided x0-hat of `evaluate` plus what the terms add to it; without an active term, `evaluate` itself."""
         self.latest = []
         call, terms = self.asked_at(evaluate, x, timestep, options, seed)
@@ -117,15 +97,18 @@ class GradientRun:
         with_graph = self._through(call, terms)
         return self.added(evaluate, x, timestep, options, seed) if with_graph is None else with_graph
 
-    def asked_at(self, evaluate: Evaluate, x: Tensor, timestep: Tensor, options: dict, seed) -> tuple[Call, dict]:
+    def asked_at(
+        self, evaluate: ChainEvaluation, x: Tensor, timestep: Tensor, options: dict, seed
+    ) -> tuple[Call, dict]:
         """One evaluation, and the evaluations of the terms that are at work in it."""
         sigma = float(timestep[0])
-        alpha = 1 - sigma if self.flow else 1.0
-        terms = {term: self.evaluation_of(term) for term in self.terms if term.active(self.run, sigma)}
+        run = evaluate.run
+        alpha = 1 - sigma if run.flow else 1.0
+        terms = {term: self.evaluation_of(term) for term in self.terms if term.active(run, sigma)}
         terms = {term: evaluation for term, evaluation in terms.items() if evaluation == CLEAN_X0 or gain(sigma, alpha)}
         return Call(self, evaluate, x, timestep, options, seed, alpha), terms
 
-    def needed(self, evaluate: Evaluate, x: Tensor, timestep: Tensor, options: dict, seed) -> int:
+    def needed(self, evaluate: ChainEvaluation, x: Tensor, timestep: Tensor, options: dict, seed) -> int:
         """Bytes that an evaluation with a graph takes beyond what is in use."""
         call, terms = self.asked_at(evaluate, x, timestep, options, seed)
         return call.bytes_needed(terms)
@@ -136,9 +119,9 @@ class GradientRun:
             return CLEAN_X0
         return CLEAN_X0 if self.lowered and term.effective_evaluation == BACKPROP else term.effective_evaluation
 
-    def due(self, term: GradientTerm, evaluation: str, sigma: float) -> bool:
+    def due(self, term: GradientTerm, evaluation: str, run: Run, sigma: float) -> bool:
         """Whether a gradient is taken anew: every k-th step, and where the evaluation has given none yet."""
-        return term.fresh(self.run, sigma) or (term, evaluation) not in self.held
+        return term.fresh(run, sigma) or (term, evaluation) not in self.held
 
     def _through(self, call: Call, terms: dict) -> Tensor | None:
         """With the graph of the denoiser; None where that did not fit, and less is wanted from now on."""
@@ -285,7 +268,7 @@ class Call(NamedTuple):
     """One evaluation in which terms are at work."""
 
     run: GradientRun
-    evaluate: Evaluate
+    evaluate: ChainEvaluation
     x: Tensor
     timestep: Tensor
     options: dict
@@ -302,7 +285,7 @@ class Call(NamedTuple):
         return [
             term
             for term, evaluation in terms.items()
-            if evaluation == BACKPROP and self.run.due(term, evaluation, self.sigma)
+            if evaluation == BACKPROP and self.run.due(term, evaluation, self.evaluate.run, self.sigma)
         ]
 
     def plain(self, terms: dict) -> Tensor:
@@ -321,7 +304,7 @@ class Call(NamedTuple):
         with (
             adapter.changed(self.options, self._noting(terms, seen)),
             adapter.changed(transformer, with_backward(transformer, reached, run.lacking, run.own_attention)),
-            graph(nn.ModuleList(run.whole.networks()), run.recompute, run.in_place),
+            graph(nn.ModuleList(run.models.networks()), run.recompute, run.in_place),
         ):
             leaf = self.x.detach().clone().requires_grad_()
             timestep = self.timestep.clone()
@@ -367,7 +350,7 @@ class Call(NamedTuple):
     def _asked(self, term: GradientTerm, evaluation: str, place: Place, again: bool) -> Asked:
         """A term's answer, or its latest one where it is not asked in every step."""
         run = self.run
-        if not run.due(term, evaluation, self.sigma):
+        if not run.due(term, evaluation, self.evaluate.run, self.sigma):
             return run.held[term, evaluation]
         with run.pictures[term].ready() if evaluation != NOISY else nullcontext():
             found = term.shift(place, evaluation, again, run.strength(term, evaluation, self.sigma).gamma)
@@ -398,7 +381,7 @@ class Call(NamedTuple):
 
         That knows the model, and stands for classifiers no larger than it; it knows no decoder.
         """
-        model, shape = self.run.guider.inner_model, [2 * len(self.x), *self.x.shape[1:]]
+        model, shape = self.run.models.guider.inner_model, [2 * len(self.x), *self.x.shape[1:]]
         networks = [getattr(one, "network", None) for term in terms for one in term.energy.classifiers]
         sizes = [sum(w.numel() for w in network.parameters()) for network in (model, *networks) if network is not None]
         small = max(sizes) == sizes[0] and all(term.decoder is None for term in terms)
@@ -414,11 +397,12 @@ class Call(NamedTuple):
 
     def _rehearsed(self, terms: dict, count: int) -> int:
         x, level, options = self.x[:count], self.timestep[:count], without_recorder(self.options)
-        few = self._replace(run=self.run.rehearsing(), x=x, timestep=level, options=options)
+        run, evaluate = self.run.rehearsing(), self.evaluate.rehearsal(self.sigma)
+        few = self._replace(run=run, evaluate=evaluate, x=x, timestep=level, options=options)
         try:
-            with self.run.whole.afresh(), Tally() as tally:
+            with Tally() as tally:
                 few.with_graph(terms)
         finally:
-            for control in self.run.whole.controls():
+            for control in self.run.models.controls():
                 control.cond_hint = None  # it keeps what it has cut to the size of the latest batch
         return tally.most

@@ -136,7 +136,7 @@ def test_a_step_that_cannot_fit_is_not_tried(pocket, empty_latent):
     def count(run, proceed, x, timestep, options, seed):
         many = int(psutil.virtual_memory().total // 100_000)
         big = x[:1].expand(many, *x.shape[1:]), timestep[:1].expand(many), options, seed
-        call, terms = run.gradients.asked_at(run._combined, *big)
+        call, terms = run.gradients.asked_at(run.evaluation.rehearsal(float(timestep[0])), *big)
         assert run.gradients._through(call, terms) is None
         told.append((run.gradients.recompute, run.gradients.lowered, list(run.gradients.notes)))
         return proceed(x, timestep, options, seed)
@@ -205,7 +205,7 @@ def test_the_gradient_under_a_control_net_is_that_of_finite_differences(host, tw
         made, sigma = proceed(x, timestep, options, seed), float(timestep[0])
         gradient = run.gradients.latest[0].shift / sigma**2
         picture, small = run.gradients.pictures[run.chain.terms[0]], 1e-2 * sigma
-        ends = (run._combined(x + side * small * way, timestep, options, seed) for side in (1, -1))
+        ends = (run.evaluation(x + side * small * way, timestep, options, seed) for side in (1, -1))
         above, below = (bright().log_prob(picture(end).double()) for end in ends)
         found.append(((gradient * way).flatten(1).sum(dim=1), (above - below) / (2 * small)))
         return made
