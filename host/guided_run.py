@@ -69,7 +69,7 @@ class GuidedRun:
 
         sample: noise, latent image, mask and what else the host hands its samplers.
         """
-        noise, latent, mask = (*sample, None)[:3]
+        noise, latent, mask, *_ = (*sample, None)
         for other in self.models.others:
             other.prepare(noise, latent, mask, sigmas, extra_args.get("seed"))
         return executor(guider, sigmas, extra_args, callback, *sample)
