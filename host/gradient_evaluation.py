@@ -17,7 +17,8 @@ import torch
 from torch import Tensor, nn
 
 from ..guidance.gradients.estimators import bounded
-from ..guidance.gradients.term import BACKPROP, NOISY, GradientTerm, Place, Strength, WatchTerm
+from ..guidance.gradients.term import BACKPROP, NOISY, GradientTerm, Place, Strength, Term
+from ..guidance.run import Run
 from ..guidance.vectors import rms
 from . import adapter
 from .autograd import OVERRIDE, DifferentiableAttention, graph, hosts_without_backward, without_underflow
@@ -58,7 +59,7 @@ class ActiveTerm(NamedTuple):
     no gradient is taken anew.
     """
 
-    term: GradientTerm | WatchTerm
+    term: Term
     name: str
     evaluation: str
     picture: OwnPixels
@@ -72,13 +73,10 @@ class ActiveTerm(NamedTuple):
 
     def answer(self, place: Place, again: bool) -> Answer:
         """What the term says there.  again: the graph of the denoiser is needed once more."""
-        if isinstance(self.term, WatchTerm):
-            return self._watched(self.term, place)
-        return self._asked(self.term, place, again) if self.kept is None else self.kept
-
-    def _watched(self, term: WatchTerm, place: Place) -> Answer:
+        if isinstance(self.term, GradientTerm):
+            return self.kept or self._asked(self.term, place, again)
         with torch.inference_mode(False), torch.no_grad(), self.picture.ready():
-            found = term.log_prob(replace(place, denoised=place.denoised.detach().clone()))
+            found = self.term.log_prob(replace(place, denoised=place.denoised.detach().clone()))
         return Answer(self.name, None, found)
 
     def _asked(self, term: GradientTerm, place: Place, again: bool) -> Answer:
@@ -90,7 +88,7 @@ class ActiveTerm(NamedTuple):
 
 
 class DenoiserCall(NamedTuple):
-    """The host's call for a guided x0-hat.  x: [B, ...]. timestep: [B], the noise level. options: of the model."""
+    """The host's call for a guided x0-hat.  x: [B, ...]. timestep: [B], the noise levels. options: of the MODEL."""
 
     evaluate: ChainEvaluation
     x: Tensor
@@ -99,14 +97,19 @@ class DenoiserCall(NamedTuple):
     seed: int | None
 
     @property
+    def run(self) -> Run:
+        """The run, and where in it this stands."""
+        return self.evaluate.run
+
+    @property
     def sigma(self) -> float:
         """Noise level."""
-        return float(self.timestep[0])
+        return self.evaluate.sigma
 
     @property
     def alpha(self) -> float:
         """Signal factor: x = alpha x0 + sigma eps."""
-        return 1 - self.sigma if self.evaluate.run.flow else 1.0
+        return 1 - self.sigma if self.run.flow else 1.0
 
     def denoised(self, x: Tensor, timestep: Tensor) -> Tensor:
         """x0-hat without gradient terms, at a tensor of the caller's."""

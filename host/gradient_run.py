@@ -13,10 +13,9 @@ import torch
 from torch import Tensor
 
 from ..guidance.gradients.estimators import gain, is_dead
-from ..guidance.gradients.term import BACKPROP, CLEAN_X0, NOISY, GradientTerm, Strength, WatchTerm
+from ..guidance.gradients.term import BACKPROP, CLEAN_X0, NOISY, GradientTerm, Strength, Term, WatchTerm
 from . import adapter
 from .autograd import pages_weights
-from .chain_evaluation import ChainEvaluation
 from .gradient_evaluation import ActiveTerm, Answer, DenoiserCall, GradientEvaluation, GuidedPrediction
 from .memory_plan import MemoryPlan
 from .pictures import picture_of
@@ -49,7 +48,7 @@ class GradientRun:
         twice = any(term.options.checkpoint for term in self.gradient_terms)
         self.plan, self.strength = MemoryPlan(twice=twice, backprop=not paged), as_rate
         self.latest: list[Answer] = []
-        self.held: dict[tuple[GradientTerm | WatchTerm, str], Answer] = {}
+        self.held: dict[tuple[Term, str], Answer] = {}
         self.notes: dict[str, None] = {}
         self.dead: set[str] = set()  # terms whose gradient was said to be zero: the first time tells
         self.broken: Counter[str] = Counter()  # numbers that were not finite, by term
@@ -76,42 +75,35 @@ class GradientRun:
         for entry in conds["positive"][:1]:
             entry["additional_models"] = [*entry.get("additional_models", []), *dict.fromkeys(patchers)]
 
-    def added(self, evaluate: ChainEvaluation, x: Tensor, timestep: Tensor, options: dict, seed) -> Tensor:
-        """The guided x0-hat of `evaluate` plus what the terms add to it; without an active term, `evaluate` itself."""
+    def added(self, call: DenoiserCall) -> Tensor:
+        """The guided x0-hat of a call plus what the terms add to it; without an active term, the call itself."""
         self.latest = []
-        asked = self.asked(evaluate, x, timestep, options, seed)
+        asked = self.asked(call)
         if not asked.terms:
-            return evaluate(x, timestep, options, seed)
+            return call.denoised(call.x, call.timestep)
         if not asked.through_denoiser:
             return self._applied(asked, asked.plain())
         found = self._with_graph(asked)
-        return self.added(evaluate, x, timestep, options, seed) if found is None else self._applied(asked, found)
+        return self.added(call) if found is None else self._applied(asked, found)
 
-    def asked(self, evaluate: ChainEvaluation, x: Tensor, timestep: Tensor, options: dict, seed) -> GradientEvaluation:
+    def asked(self, call: DenoiserCall) -> GradientEvaluation:
         """An evaluation with the terms that are at work in it, ready to be made."""
-        call = DenoiserCall(evaluate, x, timestep, options, seed)
-        run, sigma, through = evaluate.run, call.sigma, gain(call.sigma, call.alpha)
-        terms = [(term, self.evaluation_of(term)) for term in self.names if term.active(run, sigma)]
-        active = tuple(self._active(call, term, at) for term, at in terms if at == CLEAN_X0 or through)
+        terms = [(term, self.evaluation_of(term)) for term in self.names if term.active(call.run, call.sigma)]
+        able = [(term, at) for term, at in terms if at == CLEAN_X0 or gain(call.sigma, call.alpha)]
+        active = tuple(self._active(call, term, at) for term, at in able)
         return GradientEvaluation(call, active, self.models, self.plan, self.sigma_data)
 
-    def evaluation_of(self, term: GradientTerm | WatchTerm) -> str:
+    def evaluation_of(self, term: Term) -> str:
         """The evaluation in force for a term: without backprop once memory has run out."""
-        if isinstance(term, WatchTerm):
-            return CLEAN_X0
         at = term.effective_evaluation
         return CLEAN_X0 if at == BACKPROP and not self.plan.backprop else at
 
-    def _active(self, call: DenoiserCall, term: GradientTerm | WatchTerm, at: str) -> ActiveTerm:
+    def _active(self, call: DenoiserCall, term: Term, at: str) -> ActiveTerm:
         active = ActiveTerm(term, self.names[term], at, self.pictures[term])
-        if isinstance(term, WatchTerm):
+        if not isinstance(term, GradientTerm):
             return active
-        kept = None if term.fresh(call.evaluate.run, call.sigma) else self.held.get((term, at))
+        kept = None if term.fresh(call.run, call.sigma) else self.held.get((term, at))
         return active._replace(strength=self.strength(term, at, call.sigma), kept=kept)
-
-    def needed(self, evaluate: ChainEvaluation, x: Tensor, timestep: Tensor, options: dict, seed) -> int:
-        """Bytes that an evaluation with a graph takes beyond what is in use."""
-        return self.asked(evaluate, x, timestep, options, seed).bytes_needed()
 
     def _with_graph(self, asked: GradientEvaluation) -> GuidedPrediction | None:
         """With the graph of the denoiser; None where that did not fit, and less is wanted from now on."""
@@ -199,7 +191,7 @@ class GradientRun:
 
 def goes_through_denoiser(terms: tuple) -> bool:
     """Whether a gradient is taken through the denoiser, whose weights must stay in place then."""
-    return any(isinstance(term, GradientTerm) and term.effective_evaluation == BACKPROP for term in terms)
+    return any(term.effective_evaluation == BACKPROP for term in terms)
 
 
 def as_rate(term: GradientTerm, evaluation: str, sigma: float) -> Strength:

@@ -18,6 +18,7 @@ from . import adapter
 from .adapter import KEY
 from .autograd import staying
 from .chain_evaluation import ChainEvaluation
+from .gradient_evaluation import DenoiserCall
 from .gradient_run import GradientRun, goes_through_denoiser
 from .other_model import OtherModel
 from .run_models import RunModels
@@ -78,12 +79,12 @@ class GuidedRun:
         """Guided x0-hat at one noise level, gradient terms included; what the chain does not need is not evaluated."""
         sigma = float(timestep[0])
         self.evaluation = self.evaluation.next(sigma, self.stages.begins(sigma))
-        return self.gradients.added(self.evaluation, x, timestep, model_options, seed)
+        return self.gradients.added(DenoiserCall(self.evaluation, x, timestep, model_options, seed))
 
     def needed(self, x, timestep, model_options={}, seed=None) -> int:  # noqa: B006
         """Bytes that `predict` will take beyond what is in use, by the estimate that decides how it is done."""
         evaluation = self.evaluation.rehearsal(float(timestep[0]))
-        return self.gradients.needed(evaluation, x, timestep, model_options, seed)
+        return self.gradients.asked(DenoiserCall(evaluation, x, timestep, model_options, seed)).bytes_needed()
 
     def told(self) -> list[str]:
         """Sentences for the trace."""

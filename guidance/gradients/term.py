@@ -106,6 +106,15 @@ class Term(Rule):
         return 1
 
     @property
+    def effective_evaluation(self) -> str:
+        """Where its energy is asked: of EVALUATIONS."""
+        return CLEAN_X0
+
+    def log_prob(self, place: Place) -> Tensor:  # -> [B]
+        """log p of the x0-hat."""
+        return self.energy.log_prob(place.picture(place.denoised), At(level=place.sigma))
+
+    @property
     def when(self) -> str:
         """Its part of the run, as the end of a phrase for the trace."""
         return "" if (self.start, self.end) == (0, 1) else f", {self.start:g} to {self.end:g} of the run"
@@ -124,10 +133,6 @@ class WatchTerm(Term):
     def text(self) -> str:
         """What is watched."""
         return f"watch {text_of(self.energy)}{self.when}"
-
-    def log_prob(self, place: Place) -> Tensor:  # -> [B]
-        """log p of the x0-hat."""
-        return self.energy.log_prob(place.picture(place.denoised), At(level=place.sigma))
 
 
 @dataclass(frozen=True, eq=False)
@@ -170,7 +175,7 @@ class GradientTerm(Term):
 
     @property
     def effective_evaluation(self) -> str:
-        """The evaluation in force: of EVALUATIONS."""
+        """The evaluation in force, auto resolved."""
         if self.evaluation != "auto":
             return self.evaluation
         return NOISY if self.energy.noise_aware else BACKPROP

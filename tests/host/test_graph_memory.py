@@ -131,13 +131,15 @@ def test_a_step_that_cannot_fit_is_not_tried(pocket, empty_latent):
     """A batch of millions, of which only the first samples are ever evaluated."""
     import psutil
 
+    from guidance_geometry.host.gradient_evaluation import DenoiserCall
+
     told = []
 
     def count(run, proceed, x, timestep, options, seed):
         many = int(psutil.virtual_memory().total // 100_000)
         big = x[:1].expand(many, *x.shape[1:]), timestep[:1].expand(many), options, seed
         gradients, evaluation = run.gradients, run.evaluation.rehearsal(float(timestep[0]))
-        gradients.fit(gradients.asked(evaluation, *big))
+        gradients.fit(gradients.asked(DenoiserCall(evaluation, *big)))
         told.append((gradients.plan, list(gradients.notes)))
         return proceed(x, timestep, options, seed)
 
@@ -153,12 +155,14 @@ def test_a_step_that_cannot_fit_is_not_tried(pocket, empty_latent):
 
 def test_an_evaluation_says_what_it_found_and_changes_nobody(pocket, empty_latent):
     """The run applies it, or drops it: made twice it finds the same, and the run has seen nothing."""
+    from guidance_geometry.host.gradient_evaluation import DenoiserCall
+
     found = []
 
     def make(run, proceed, x, timestep, options, seed):
         made, gradients = proceed(x, timestep, options, seed), run.gradients
         before = gradients.plan, list(gradients.latest), dict(gradients.held), gradients.told(), run.evaluation
-        asked = gradients.asked(run.evaluation, x, timestep, options, seed)
+        asked = gradients.asked(DenoiserCall(run.evaluation, x, timestep, options, seed))
         once, again = (asked.with_graph() if asked.through_denoiser else asked.plain() for _ in range(2))
         after = gradients.plan, list(gradients.latest), dict(gradients.held), gradients.told(), run.evaluation
         assert all(one is other for one, other in zip(before[1], after[1], strict=True))
