@@ -28,7 +28,7 @@ class ChainEvaluation:
 
     run: where this stands. state: of the chain when the outer step began. following: when the next one begins.
     gamma: the scale in force. stage: what was evaluated, a word of the trace.
-    It may be asked again, as after a lack of memory: each time it starts from `state`.
+    It may be called again, as after an attempt that failed: each time it starts from `state`.
     One difference from the host is wanted: where the negative covers only part of the schedule, the rest is sampled
     with c alone, while the host would use gamma * c there.
     """
@@ -52,7 +52,7 @@ class ChainEvaluation:
         return ChainEvaluation(self.chain, self.models, run, sigma, state, self.following)
 
     def rehearsal(self, sigma: float) -> ChainEvaluation:
-        """One that remembers nothing and that nobody remembers, for other batches than the run's."""
+        """A first evaluation at this level with a memory of its own, for batches other than the run's."""
         run = replace(self.run, began=None)
         state = self.chain.init(run)
         return ChainEvaluation(self.chain, self.models, run, sigma, state, state)

@@ -116,7 +116,7 @@ class DenoiserCall(NamedTuple):
         return self.evaluate(x, timestep, self.options, self.seed)
 
     def rehearsal(self, count: int) -> DenoiserCall:
-        """The same with the first samples only, remembered and recorded by nobody."""
+        """The same with the first samples only, which nobody remembers or records."""
         evaluate, options = self.evaluate.rehearsal(self.sigma), without_recorder(self.options)
         return DenoiserCall(evaluate, self.x[:count], self.timestep[:count], options, self.seed)
 

@@ -106,7 +106,7 @@ class GradientRun:
         return active._replace(strength=self.strength(term, at, call.sigma), kept=kept)
 
     def _with_graph(self, asked: GradientEvaluation) -> GuidedPrediction | None:
-        """With the graph of the denoiser; None where that did not fit, and less is wanted from now on."""
+        """With the graph of the denoiser; None where that failed, and the plan is another from now on."""
         options = asked.call.options
         before = comfy.model_patcher.create_model_options_clone(options)
         try:
@@ -125,7 +125,7 @@ class GradientRun:
         return None
 
     def fit(self, asked: GradientEvaluation) -> None:
-        """Before the first backward: want less until what the whole batch needs is free."""
+        """Before the first backward: lower the plan until the whole batch fits the free memory."""
         if self.plan.settled:
             return
         free: Any = comfy.model_management.get_free_memory(asked.call.x.device)
