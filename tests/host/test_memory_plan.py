@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from torch import nn
+from torch.nn import Linear
 
 GB = 2**30
 OUT = torch.cuda.OutOfMemoryError("CUDA out of memory.")
@@ -59,8 +59,8 @@ def test_what_does_not_grow_with_the_batch_counts_once(host, count, expected, re
 def test_only_a_graph_that_is_small_beside_the_memory_is_not_rehearsed(host, needs, other, expected):
     from guidance_geometry.host.memory_plan import surely_fits
 
-    class Model(nn.Linear):
+    class Model(Linear):
         def memory_required(self, shape):
             return needs * shape[0]
 
-    assert surely_fits(Model(4, 5), [2, 3, 8, 8], [nn.Linear(1, other, bias=False)], free=100) is expected
+    assert surely_fits(Model(4, 5), [2, 3, 8, 8], [Linear(1, other, bias=False)], free=100) is expected
