@@ -69,11 +69,10 @@ class GradientRun:
         """Have terms act as strongly as a sampler wants, whose gradients are no rates."""
         self.strength = strength
 
-    def load_with(self, conds: dict) -> None:
-        """Have the decoders loaded together with the run's model: loading one in a step could evict the other."""
-        patchers = [picture.patcher for picture in self.pictures.values() if picture.patcher is not None]
-        for entry in conds["positive"][:1]:
-            entry["additional_models"] = [*entry.get("additional_models", []), *dict.fromkeys(patchers)]
+    @property
+    def decoders(self) -> list:
+        """The host's keepers of the decoders' weights."""
+        return [*dict.fromkeys(picture.patcher for picture in self.pictures.values() if picture.patcher is not None)]
 
     def added(self, call: DenoiserCall) -> Tensor:
         """The guided x0-hat of a call plus what the terms add to it; without an active term, the call itself."""

@@ -20,7 +20,7 @@ from .autograd import staying
 from .chain_evaluation import ChainEvaluation
 from .gradient_evaluation import DenoiserCall
 from .gradient_run import GradientRun, goes_through_denoiser
-from .other_model import OtherModel
+from .other_model import OtherModel, load_together
 from .run_models import RunModels
 
 SURE_TO_WAIT = "Use euler, heun, dpm_2 or ddim, or set zero_init_steps to 0."
@@ -44,7 +44,7 @@ class GuidedRun:
         self.models = models_of(chain, guider, noise)
         self.evaluation = ChainEvaluation(chain, self.models, run, run.sigmas[0], state, state)
         self.gradients = GradientRun(chain.terms, self.models)
-        self.gradients.load_with(guider.conds)
+        load_together(guider, self.gradients.decoders)
 
     @property
     def gamma(self) -> float:
