@@ -1,7 +1,8 @@
 """Gradients through the host's models, which live under inference mode with weights that forbid them.
 
-Weights are inference tensors: autograd refuses to save them. For the time of one forward and one backward every one is
-replaced by a normal tensor on the same memory, and put back afterwards, also when something fails in between.
+The host loads its weights under torch.inference_mode, and an inference tensor stays one for good: a layer that has to
+save it for its backward raises. So for the time of one forward and one backward every weight is replaced by a normal
+tensor on the same memory, and put back afterwards, also when something fails in between.
 """
 
 from __future__ import annotations
@@ -40,6 +41,8 @@ def alias(t: Tensor) -> Tensor:
 
     Quantised weights stay what they are: the host's are tensors around others, other packs' have notes on them.
     """
+    # An alias and not a clone: a second set of weights would not fit beside the first, and it is `set_` because views
+    # of an inference tensor are inference tensors themselves.
     kind: Any = type(t)
     if hasattr(kind, "__tensor_flatten__"):
         names, how = cast(Any, t).__tensor_flatten__()
@@ -81,6 +84,9 @@ def recomputed(module: nn.Module) -> Iterator[None]:
     What enters is kept as a copy, and the insides work on another: models add in place, inside their blocks and after.
     """
     blocks = blocks_of(module)
+    # Two copies. The outer one is what the checkpoint keeps: the model may change its own after the block, and the
+    # second pass would start from other numbers. The inner one is worked on: a block that adds to what enters would
+    # change what the checkpoint kept, so that the second pass added again.
     try:
         for block in blocks:
             inside = partial(_on_copies, block.forward)
@@ -141,7 +147,7 @@ def graph(module: nn.Module, recompute: bool, in_place: bool) -> Iterator[None]:
         stack.enter_context(_training())
         if recompute:
             stack.enter_context(recomputed(module))
-        if recompute or in_place:
+        if recompute or in_place:  # copies for whole blocks do not help a norm inside one, which saves its input
             stack.enter_context(safe_inputs(module))
         yield
 
@@ -161,25 +167,27 @@ def _training() -> Iterator[None]:
         manager.in_training = before
 
 
-def with_backward(options: dict, reached: Callable[[], None], lacking: Callable[[str], None], own: bool) -> dict:
-    """What is changed in transformer options for a call in which PyTorch's attention replaces one without backward.
+class DifferentiableAttention:
+    """Stands for a model's attention, and lets PyTorch's replace one without a backward: the same but for rounding.
 
-    That computes the same but for rounding. reached: is called by every attention that can be replaced so. lacking: is
-    told the name of the one that has no backward, which is found out where its result forgets the graph. own: PyTorch's
-    from the start, since others only fail on the way back.
+    chosen: another pack's, None where the host's is in force. pytorch: PyTorch's from the start, since some kernels
+    fail on the way back only. reached: whether the model asks here at all. lacking: names of those without a backward.
     """
-    chosen = options.get(OVERRIDE)  # another pack's
 
-    def checked(hosts, *args, **named):
-        reached()
-        if not own:
-            found = hosts(*args, **named) if chosen is None else chosen(hosts, *args, **named)
+    def __init__(self, chosen: Callable | None, pytorch: bool):
+        self.chosen, self.pytorch = chosen, pytorch
+        self.reached, self.lacking = False, dict[str, None]()
+
+    def __call__(self, hosts: Callable, *args, **named) -> Tensor:
+        """Attention as the model asks for it.  hosts: what the host would use."""
+        self.reached = True
+        if not self.pytorch:
+            found = hosts(*args, **named) if self.chosen is None else self.chosen(hosts, *args, **named)
+            # A kernel without a backward raises nothing: its result has simply forgotten the graph.
             if found.requires_grad or not any(isinstance(t, Tensor) and t.requires_grad for t in args):
                 return found
-            lacking(getattr(chosen or hosts, "__name__", "the attention in force"))
+            self.lacking[getattr(self.chosen or hosts, "__name__", "the attention in force")] = None
         return host_attention.attention_pytorch(*args, **named)
-
-    return {OVERRIDE: checked}
 
 
 def hosts_without_backward() -> str | None:
@@ -203,7 +211,7 @@ def without_underflow(function: Callable[[Tensor], Tensor], x: Tensor) -> Tensor
     Every sample's gradient enters with a largest element of 0.5 to 1 and leaves at its own size. Both are products
     with a power of two, which single precision does without rounding.
     """
-    within = x.view_as(x)
+    within = x.view_as(x)  # a node of its own for the hook: x itself gathers gradients from elsewhere too
     found = function(within)
     if not (x.requires_grad and found.requires_grad):
         return found

@@ -1,260 +1,201 @@
-"""Gradient terms at work in one run of the host: where they are asked, and what they add to the guided prediction."""
+"""Gradient terms at work in one run of the host: when they are asked, how strongly they act, what they said."""
 
 from __future__ import annotations
 
-import copy
 from collections import Counter
 from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
-from functools import partial
-from typing import Any, NamedTuple, Protocol
+from typing import Any
 
 import comfy.model_management
 import comfy.model_patcher
-import comfy.patcher_extension
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from ..guidance.gradients.estimators import bounded, gain, is_dead
-from ..guidance.gradients.term import BACKPROP, CLEAN_X0, NOISY, GradientTerm, Place, Strength, WatchTerm
-from ..guidance.run import Run
-from ..guidance.vectors import rms
+from ..guidance.gradients.estimators import gain, is_dead
+from ..guidance.gradients.term import BACKPROP, CLEAN_X0, NOISY, GradientTerm, Strength, Term, WatchTerm
 from . import adapter
-from .autograd import (
-    IN_PLACE,
-    NO_FORMULA,
-    graph,
-    hosts_without_backward,
-    pages_weights,
-    ran_out_of_memory,
-    with_backward,
-    without_underflow,
-)
-from .graph_memory import Tally
+from .autograd import pages_weights
+from .gradient_evaluation import ActiveTerm, Answer, DenoiserCall, GradientEvaluation, GuidedPrediction
+from .memory_plan import MemoryPlan
 from .pictures import picture_of
+from .run_models import RunModels
 
-Evaluate = Callable[..., Tensor]  # x, timestep, model_options, seed -> the guided x0-hat
-GENEROUS = 40  # a graph keeps a few dozen times what the host reckons for a forward, at most
-SPARE = 0.8  # share of the free memory that a graph may take: an allocator needs more than its tensors have
-
-
-class Asked(NamedTuple):
-    """What one term said in one evaluation.  shift: at gamma 1, None for a term that only measures. log_prob: [B]."""
-
-    name: str
-    shift: Tensor | None
-    log_prob: Tensor
-
-
-class Whole(Protocol):
-    """The run that gradient terms are part of."""
-
-    def afresh(self) -> AbstractContextManager:
-        """A context in which everything but the terms is as at the start of the run."""
-        ...
-
-    def controls(self) -> list:
-        """The host's ControlNets at work in it."""
-        ...
-
-    def networks(self) -> list[nn.Module]:
-        """Everything that a prediction goes through."""
-        ...
-
-    def patchers(self) -> list:
-        """The host's keepers of their weights."""
-        ...
+StrengthLaw = Callable[[GradientTerm, str, float], Strength]  # term, evaluation, sigma
+PAGED = (
+    "x0 without backprop, at the same scale of its own: the host pages weights in and out, which no gradient survives, "
+    "and has no file to load them from again. Start ComfyUI with --disable-dynamic-vram"
+)
+DEAD = (
+    "{name} is exactly zero{some} at sigma {sigma:.3g}. Does the energy clamp, round, detach or take an argmax, or is "
+    "the classifier wholly satisfied?"
+)
 
 
 class GradientRun:
-    """The gradient terms of a chain in one run.
+    """The gradient terms of a chain in one run, and all that is remembered of them from step to step.
 
-    latest: what they said in the latest evaluation. notes: sentences for the trace. strength(term, road, sigma): how
-    strongly a term acts there; a sampler whose gradients are no rates sets its own. whole: the run they are part of.
+    names: of the terms, in wire order. latest: their answers in the latest evaluation. plan: how gradients go through
+    the denoiser. held: answers that are used again, by term and evaluation. notes: sentences for the trace.
     """
 
-    def __init__(self, terms: tuple, guider, run: Run, whole: Whole):
-        self.terms, self.guider, self.run, self.whole = terms, guider, run, whole
-        patcher = guider.model_patcher
-        self.flow, self.sigma_data = adapter.is_flow(patcher), adapter.data_deviation(patcher) or 1.0
+    def __init__(self, terms: tuple, models: RunModels):
+        self.models, patcher = models, models.guider.model_patcher
+        self.sigma_data = adapter.data_deviation(patcher) or 1.0
         self.names = dict(zip(terms, names_of(terms), strict=True))
         self.pictures = {term: picture_of(patcher, term.decoder, term.shrink) for term in terms}
-        self.recompute = any(isinstance(term, GradientTerm) and term.options.checkpoint for term in terms)
-        self.in_place = self.own_attention = self.measured = self.silent = False
-        self.lowered = goes_through_denoiser(terms) and any(map(pages_weights, whole.patchers()))
-        self.strength: Callable[[GradientTerm, str, float], Strength] = as_rate
-        self.latest: list[Asked] = []
-        self.held: dict[tuple[GradientTerm, str], Asked] = {}
+        paged = goes_through_denoiser(terms) and any(map(pages_weights, models.patchers()))
+        twice = any(term.options.checkpoint for term in self.gradient_terms)
+        self.plan, self.strength = MemoryPlan(twice=twice, backprop=not paged), as_rate
+        self.latest: list[Answer] = []
+        self.held: dict[tuple[Term, str], Answer] = {}
         self.notes: dict[str, None] = {}
         self.dead: set[str] = set()  # terms whose gradient was said to be zero: the first time tells
         self.broken: Counter[str] = Counter()  # numbers that were not finite, by term
-        for term in terms:
-            if isinstance(term, GradientTerm) and term.unread:
-                self._tell(f"{self.names[term]} does not read {', '.join(term.unread)} at {term.road}")
-            if isinstance(term, GradientTerm) and term.road != NOISY:
+        for term in self.gradient_terms:
+            if term.unread:
+                self.tell(f"{self.names[term]} does not read {', '.join(term.unread)} at {term.effective_evaluation}")
+            if term.effective_evaluation != NOISY:
                 self.pictures[term].stay()
-        if self.lowered:
-            self._tell(
-                "x0 without backprop, at the same scale of its own: the host pages weights in and out, which no "
-                "gradient survives, and has no file to load them from again. Start ComfyUI with --disable-dynamic-vram"
-            )
+        if paged:
+            self.tell(PAGED)
 
-    def load_with(self, conds: dict) -> None:
-        """Have the decoders loaded together with the run's model: loading one in a step could evict the other."""
-        patchers = [picture.patcher for picture in self.pictures.values() if picture.patcher is not None]
-        for entry in conds["positive"][:1]:
-            entry["additional_models"] = [*entry.get("additional_models", []), *dict.fromkeys(patchers)]
+    @property
+    def gradient_terms(self) -> list[GradientTerm]:
+        """The terms that guide; the others only measure."""
+        return [term for term in self.names if isinstance(term, GradientTerm)]
 
-    def added(self, evaluate: Evaluate, x: Tensor, timestep: Tensor, options: dict, seed) -> Tensor:
-        """The guided x0-hat of `evaluate` plus what the terms add to it; without an active term, `evaluate` itself."""
+    def use(self, strength: StrengthLaw) -> None:
+        """Have terms act as strongly as a sampler wants, whose gradients are no rates."""
+        self.strength = strength
+
+    @property
+    def decoders(self) -> list:
+        """The host's keepers of the decoders' weights."""
+        return [*dict.fromkeys(picture.patcher for picture in self.pictures.values() if picture.patcher is not None)]
+
+    def added(self, call: DenoiserCall) -> Tensor:
+        """The guided x0-hat of a call plus what the terms add to it; without an active term, the call itself."""
         self.latest = []
-        call, terms = self.asked_at(evaluate, x, timestep, options, seed)
-        if not terms:
-            return evaluate(x, timestep, options, seed)
-        if not call.waiting(terms):
-            return call.plain(terms)
-        with_graph = self._through(call, terms)
-        return self.added(evaluate, x, timestep, options, seed) if with_graph is None else with_graph
+        asked = self.asked(call)
+        if not asked.terms:
+            return call.denoised(call.x, call.timestep)
+        if not asked.through_denoiser:
+            return self._applied(asked, asked.plain())
+        found = self._with_graph(asked)
+        return self.added(call) if found is None else self._applied(asked, found)
 
-    def asked_at(self, evaluate: Evaluate, x: Tensor, timestep: Tensor, options: dict, seed) -> tuple[Call, dict]:
-        """One evaluation, and the roads of the terms that are at work in it."""
-        sigma = float(timestep[0])
-        alpha = 1 - sigma if self.flow else 1.0
-        terms = {term: self.road(term) for term in self.terms if term.active(self.run, sigma)}
-        terms = {term: road for term, road in terms.items() if road == CLEAN_X0 or gain(sigma, alpha)}
-        return Call(self, evaluate, x, timestep, options, seed, alpha), terms
+    def asked(self, call: DenoiserCall) -> GradientEvaluation:
+        """An evaluation with the terms that are at work in it, ready to be made."""
+        terms = [(term, self.evaluation_of(term)) for term in self.names if term.active(call.run, call.sigma)]
+        able = [(term, at) for term, at in terms if at == CLEAN_X0 or gain(call.sigma, call.alpha)]
+        active = tuple(self._active(call, term, at) for term, at in able)
+        return GradientEvaluation(call, active, self.models, self.plan, self.sigma_data)
 
-    def needed(self, evaluate: Evaluate, x: Tensor, timestep: Tensor, options: dict, seed) -> int:
-        """Bytes that an evaluation with a graph takes beyond what is in use."""
-        call, terms = self.asked_at(evaluate, x, timestep, options, seed)
-        return call.bytes_needed(terms)
-
-    def road(self, term) -> str:
+    def evaluation_of(self, term: Term) -> str:
         """The evaluation in force for a term: without backprop once memory has run out."""
-        if isinstance(term, WatchTerm):
-            return CLEAN_X0
-        return CLEAN_X0 if self.lowered and term.road == BACKPROP else term.road
+        at = term.effective_evaluation
+        return CLEAN_X0 if at == BACKPROP and not self.plan.backprop else at
 
-    def due(self, term: GradientTerm, road: str, sigma: float) -> bool:
-        """Whether a gradient is taken anew: every k-th step, and where the road has given none yet."""
-        return term.fresh(self.run, sigma) or (term, road) not in self.held
+    def _active(self, call: DenoiserCall, term: Term, at: str) -> ActiveTerm:
+        active = ActiveTerm(term, self.names[term], at, self.pictures[term])
+        if not isinstance(term, GradientTerm):
+            return active
+        kept = None if term.fresh(call.run, call.sigma) else self.held.get((term, at))
+        return active._replace(strength=self.strength(term, at, call.sigma), kept=kept)
 
-    def _through(self, call: Call, terms: dict) -> Tensor | None:
-        """With the graph of the denoiser; None where that did not fit, and less is wanted from now on."""
-        before = comfy.model_patcher.create_model_options_clone(call.options)
+    def _with_graph(self, asked: GradientEvaluation) -> GuidedPrediction | None:
+        """With the graph of the denoiser; None where that failed, and the plan is another from now on."""
+        options = asked.call.options
+        before = comfy.model_patcher.create_model_options_clone(options)
         try:
-            self._estimate(call, terms)
-            return None if self.lowered else call.with_graph(terms)
+            self.fit(asked)
+            return replace(asked, plan=self.plan).with_graph() if self.plan.backprop else None
         except (RuntimeError, MemoryError) as error:
-            words = self._remedy(error)
-            if words is None:
+            found = self.plan.after(error)
+            if found is None:
                 raise
-        self._tell(words)  # after the except: its traceback holds the graph
-        call.options.clear()
-        call.options.update(before)  # what other packs remember of the failed attempt
+        # Only here, after the except, is the memory free again: the traceback of the error held every frame of the
+        # forward, and with them the graph.
+        self._follow(*found)
+        options.clear()
+        options.update(before)  # what other packs remember of the failed attempt
         comfy.model_management.soft_empty_cache()
         return None
 
-    def _remedy(self, error: BaseException) -> str | None:
-        """What to do about a failed backward, as a sentence; None if nothing is known against it."""
-        if IN_PLACE in str(error) and not self.in_place:
-            self.in_place = True
-            return "this model adds in place: layers that save what comes in are given copies"
-        if NO_FORMULA in str(error) and not self.own_attention:
-            self.own_attention = True
-            return "a part of this model has no backward: attention is computed by PyTorch instead"
-        if not ran_out_of_memory(error):
-            return None
-        return self._want_less("memory ran out")
-
-    def _want_less(self, reason: str) -> str:
-        if not self.recompute:
-            self.recompute = True
-            return f"{reason}: blocks are computed twice instead of kept, which takes longer"
-        self.lowered = True
-        return f"{reason}: from here on x0 without backprop, at the same scale of its own"
-
-    def _estimate(self, call: Call, terms: dict) -> None:
-        """Before the first backward: what the whole batch needs, against the memory that is free."""
-        if self.measured or self.lowered:
+    def fit(self, asked: GradientEvaluation) -> None:
+        """Before the first backward: lower the plan until the whole batch fits the free memory."""
+        if self.plan.settled:
             return
-        free: Any = comfy.model_management.get_free_memory(call.x.device)
-        while not (self.lowered or call.surely_fits(terms, free)):
-            needed = call.bytes_needed(terms)
-            if needed < SPARE * free:
-                break
-            self._tell(self._want_less(f"a step needs {needed / 2**30:.1f} GB and {free / 2**30:.1f} GB are free"))
-        self.measured = True
+        free: Any = comfy.model_management.get_free_memory(asked.call.x.device)
+        if asked.surely_fits(free):
+            self.plan = replace(self.plan, estimated=True)
+        while not self.plan.settled:
+            self._follow(*self.plan.fitted(replace(asked, plan=self.plan).bytes_needed(), free))
 
-    def rehearsing(self) -> GradientRun:
-        """The same at the start of a run, for an evaluation that only counts memory: it says and keeps nothing."""
-        other = copy.copy(self)
-        other.latest, other.held, other.notes, other.silent = [], {}, {}, True
-        other.dead, other.broken = set(), Counter()
-        return other
+    def _follow(self, plan: MemoryPlan, words: str) -> None:
+        self.plan = plan
+        if words:
+            self.tell(words)
 
-    def lacking(self, attention: str) -> None:
-        """Note an attention without a backward; the next evaluation does not try it again."""
-        self.own_attention = True
-        self._tell(f"{attention} has no backward, so gradients are taken through PyTorch's attention")
+    def _applied(self, asked: GradientEvaluation, found: GuidedPrediction) -> Tensor:
+        """Remember what an evaluation found out, and hand on its x0-hat."""
+        self.plan, self.latest = found.plan, found.answers
+        for words in found.notes:
+            self.tell(words)
+        for one, answer in zip(asked.terms, found.answers, strict=True):
+            if isinstance(one.term, GradientTerm) and one.kept is None:
+                self._watch_out(answer, asked.call.sigma)
+                if one.term.every > 1:
+                    self.held[one.term, one.evaluation] = answer
+            for words in answer.notes:
+                self.tell(words)
+        return found.denoised
 
-    def warn_of_attention(self) -> None:
-        """Say that a model calls its attention where nothing can replace it, if the host's has no backward."""
-        if name := hosts_without_backward():
-            self._tell(
-                f"{name} has no backward, and nothing can replace it in this model. If the model uses it, a part of "
-                "the gradient is missing: start ComfyUI with --use-pytorch-cross-attention"
-            )
+    def _watch_out(self, answer: Answer, sigma: float) -> None:
+        """Say once a run that a gradient is not finite, or exactly zero."""
+        name, broken = answer.name, answer.broken
+        if broken:
+            if not self.broken[name]:
+                self.tell(f"{name} has {broken} numbers that are not finite at sigma {sigma:.3g}; they count as 0")
+            self.broken[name] += broken
+        elif answer.shift is not None and name not in self.dead and (dead := int(is_dead(answer.shift).sum())):
+            self.dead.add(name)
+            some = "" if dead == len(answer.shift) else f" in {dead} of {len(answer.shift)} samples"
+            self.tell(DEAD.format(name=name, some=some, sigma=sigma))
+
+    def tell(self, words: str) -> None:
+        """Say it in the log, on the node and in the trace, once a run."""
+        text = f"Classifier guidance: {words}."
+        if text not in self.notes:
+            self.note(text)
+            adapter.tell(text)
+
+    def note(self, text: str) -> None:
+        """Add a sentence to the trace alone."""
+        self.notes[text] = None
 
     def told(self) -> list[str]:
         """Sentences for the trace, the counts of the whole run last."""
         bad = (f"{name} had {count} numbers that are not finite" for name, count in self.broken.items())
         return [*self.notes, *(f"Classifier guidance: {words} in the whole run." for words in bad)]
 
-    def _tell(self, words: str) -> None:
-        """Say it in the log, on the node and in the trace."""
-        text = f"Classifier guidance: {words}."
-        if self.silent or text in self.notes:
-            return
-        self.notes[text] = None
-        adapter.tell(text)
-
     def wanted(self) -> Tensor | None:  # -> [B, ...]
         """What the terms asked for together in the latest evaluation, at their own gamma; None where none was asked."""
-        terms = {name: term for term, name in self.names.items()}
-        asked = [(terms[a.name], a.shift) for a in self.latest if a.shift is not None]
-        pushes = [term.gamma(self.road(term)) * shift for term, shift in asked]
+        shifts = {answer.name: answer.shift for answer in self.latest if answer.shift is not None}
+        asked = [(term, shifts[self.names[term]]) for term in self.gradient_terms if self.names[term] in shifts]
+        pushes = [term.gamma(self.evaluation_of(term)) * shift for term, shift in asked]
         return torch.stack(pushes).sum(dim=0) if pushes else None
-
-    def watch_out(self, asked: Asked, sigma: float) -> Asked:
-        """The same without what is not finite, and an alarm for that and for a gradient that is exactly zero."""
-        if asked.shift is None:
-            return asked
-        bad = int((~asked.shift.isfinite()).sum())
-        if bad:
-            self.broken[asked.name] += bad
-            if self.broken[asked.name] == bad:
-                self._tell(f"{asked.name} has {bad} numbers that are not finite at sigma {sigma:.3g}; they count as 0")
-            asked = asked._replace(shift=asked.shift.nan_to_num(0.0, 0.0, 0.0))
-        elif asked.name not in self.dead and (dead := int(is_dead(asked.shift).sum())):
-            self.dead.add(asked.name)
-            some = "" if dead == len(asked.shift) else f" in {dead} of {len(asked.shift)} samples"
-            self._tell(
-                f"{asked.name} is exactly zero{some} at sigma {sigma:.3g}. Does the energy clamp, round, detach or "
-                "take an argmax, or is the classifier wholly satisfied?"
-            )
-        return asked
 
 
 def goes_through_denoiser(terms: tuple) -> bool:
     """Whether a gradient is taken through the denoiser, whose weights must stay in place then."""
-    return any(isinstance(term, GradientTerm) and term.road == BACKPROP for term in terms)
+    return any(term.effective_evaluation == BACKPROP for term in terms)
 
 
-def as_rate(term: GradientTerm, road: str, sigma: float) -> Strength:
+def as_rate(term: GradientTerm, evaluation: str, sigma: float) -> Strength:
     """A term's own gamma, whatever the steps."""
-    return Strength(term.gamma(road))
+    return Strength(term.gamma(evaluation))
 
 
 def names_of(terms: tuple) -> list[str]:
@@ -262,159 +203,3 @@ def names_of(terms: tuple) -> list[str]:
     kinds = ["watch" if isinstance(term, WatchTerm) else "gradient" for term in terms]
     counts = [kinds[: i + 1].count(kind) for i, kind in enumerate(kinds)]
     return [kind if count == 1 else f"{kind} {count}" for kind, count in zip(kinds, counts, strict=True)]
-
-
-def forget_graphs(options: dict) -> None:
-    """Cut what other packs remember off this step's graph, which would be kept as long."""
-    for name, value in options.items():
-        if isinstance(value, dict):
-            forget_graphs(value)
-        elif isinstance(value, Tensor) and value.requires_grad:
-            options[name] = value.detach()
-
-
-def without_recorder(options: dict) -> dict:
-    """Options of a call that nobody records."""
-    clone = comfy.model_patcher.create_model_options_clone(options)
-    kind = comfy.patcher_extension.WrappersMP.CALC_COND_BATCH
-    clone.get("transformer_options", {}).get("wrappers", {}).get(kind, {}).pop(adapter.KEY, None)
-    return clone
-
-
-class Call(NamedTuple):
-    """One evaluation in which terms are at work."""
-
-    run: GradientRun
-    evaluate: Evaluate
-    x: Tensor
-    timestep: Tensor
-    options: dict
-    seed: int | None
-    alpha: float
-
-    @property
-    def sigma(self) -> float:
-        """Noise level."""
-        return float(self.timestep[0])
-
-    def waiting(self, terms: dict) -> list:
-        """The terms that take a gradient through the denoiser in this evaluation."""
-        return [term for term, road in terms.items() if road == BACKPROP and self.run.due(term, road, self.sigma)]
-
-    def plain(self, terms: dict) -> Tensor:
-        """Without a graph through the denoiser."""
-        seen: dict[str, Tensor] = {}
-        with adapter.changed(self.options, self._noting(terms, seen)):
-            denoised = self.evaluate(self.x, self.timestep, self.options, self.seed)
-        return self._with(terms, self.x, denoised, seen)
-
-    def with_graph(self, terms: dict) -> Tensor:
-        """One forward with its graph, one backward for each term that goes through the denoiser."""
-        run, seen = self.run, {}
-        replaceable: list[bool] = []
-        reached = partial(replaceable.append, True)
-        transformer = self.options.setdefault("transformer_options", {})
-        with (
-            adapter.changed(self.options, self._noting(terms, seen)),
-            adapter.changed(transformer, with_backward(transformer, reached, run.lacking, run.own_attention)),
-            graph(nn.ModuleList(run.whole.networks()), run.recompute, run.in_place),
-        ):
-            leaf = self.x.detach().clone().requires_grad_()
-            timestep = self.timestep.clone()
-            denoised = without_underflow(lambda x: self.evaluate(x, timestep, self.options, self.seed), leaf)
-            comfy.model_management.throw_exception_if_processing_interrupted()
-            if not replaceable:
-                run.warn_of_attention()
-            found = self._with(terms, leaf, denoised, seen).detach()
-            for kept in seen.values():  # samplers keep these
-                if kept.requires_grad and not kept._is_view():
-                    kept.detach_()
-        forget_graphs(self.options)
-        return found
-
-    def _noting(self, terms: dict, seen: dict[str, Tensor]) -> dict[str, Any]:
-        """Changed options: u and c are noted, and both are asked for where their difference measures a push."""
-
-        def note(args: dict) -> Tensor:
-            seen.update(uncond=args["uncond_denoised"], cond=args["cond_denoised"])
-            return args["denoised"]
-
-        changes = {"sampler_post_cfg_function": [*self.options.get("sampler_post_cfg_function", []), note]}
-        measured = any(isinstance(term, GradientTerm) and term.normalise == "rms_ratio" for term in terms)
-        return changes | ({"disable_cfg1_optimization": True} if measured else {})
-
-    def _with(self, terms: dict, x: Tensor, denoised: Tensor, seen: dict[str, Tensor]) -> Tensor:
-        run, total, waiting = self.run, denoised.detach(), self.waiting(terms)
-        for term, road in terms.items():
-            place = Place(x, denoised, self.sigma, self.alpha, run.sigma_data, run.pictures[term])
-            if isinstance(term, WatchTerm):
-                run.latest.append(Asked(run.names[term], None, self._watched(term, place)))
-                continue
-            asked = self._asked(term, road, place, again=term in waiting and term is not waiting[-1])
-            if asked.shift is not None:
-                total = total + self._push(term, road, asked.shift, seen).to(total)
-            run.latest.append(asked)
-        return total
-
-    def _watched(self, term: WatchTerm, place: Place) -> Tensor:  # -> [B]
-        with torch.inference_mode(False), torch.no_grad(), self.run.pictures[term].ready():
-            return term.log_prob(replace(place, denoised=place.denoised.detach().clone()))
-
-    def _asked(self, term: GradientTerm, road: str, place: Place, again: bool) -> Asked:
-        """A term's answer, or its latest one where it is not asked in every step."""
-        run = self.run
-        if not run.due(term, road, self.sigma):
-            return run.held[term, road]
-        with run.pictures[term].ready() if road != NOISY else nullcontext():
-            found = term.shift(place, road, again, run.strength(term, road, self.sigma).gamma)
-        asked = run.watch_out(Asked(run.names[term], found.shift.detach(), found.log_prob), self.sigma)
-        if term.every > 1:
-            run.held[term, road] = asked
-        return asked
-
-    def _push(self, term: GradientTerm, road: str, shift: Tensor, seen: dict[str, Tensor]) -> Tensor:
-        gamma, carried = self.run.strength(term, road, self.sigma)
-        if not carried:
-            return torch.zeros_like(shift)
-        push = (gamma * carried) * shift
-        if term.normalise == "none":
-            return push
-        if term.normalise == "clip":
-            return bounded(push, "clip", term.limit * self.run.sigma_data)
-        delta = (seen["cond"] - seen["uncond"]).detach()
-        if not delta.any():
-            self.run._tell(
-                "rms_ratio measures by c - u, which is 0 where positive and negative are the same: nothing is pushed. "
-                "Choose clip or none"
-            )
-        return bounded(push, "rms_ratio", abs(term.weight) * term.limit * rms(delta))
-
-    def surely_fits(self, terms: dict, free: float) -> bool:
-        """Whether the graph is small beside the free memory by the host's own estimate of a forward.
-
-        That knows the model, and stands for classifiers no larger than it; it knows no decoder.
-        """
-        model, shape = self.run.guider.inner_model, [2 * len(self.x), *self.x.shape[1:]]
-        networks = [getattr(one, "network", None) for term in terms for one in term.energy.classifiers]
-        sizes = [sum(w.numel() for w in network.parameters()) for network in (model, *networks) if network is not None]
-        small = max(sizes) == sizes[0] and all(term.decoder is None for term in terms)
-        return small and GENEROUS * model.memory_required(shape) < free
-
-    def bytes_needed(self, terms: dict) -> int:
-        """Most bytes that the evaluation takes beyond what is in use, from rehearsals with one sample and with two.
-
-        one + (count - 1) (two - one)          what does not grow with the batch counts once
-        """
-        one = self._rehearsed(terms, 1)
-        return one if len(self.x) == 1 else one + (len(self.x) - 1) * (self._rehearsed(terms, 2) - one)
-
-    def _rehearsed(self, terms: dict, count: int) -> int:
-        x, level, options = self.x[:count], self.timestep[:count], without_recorder(self.options)
-        few = self._replace(run=self.run.rehearsing(), x=x, timestep=level, options=options)
-        try:
-            with self.run.whole.afresh(), Tally() as tally:
-                few.with_graph(terms)
-        finally:
-            for control in self.run.whole.controls():
-                control.cond_hint = None  # it keeps what it has cut to the size of the latest batch
-        return tally.most

@@ -21,10 +21,10 @@ class Tally(TorchDispatchMode):
     def __init__(self):
         super().__init__()
         self.live = self.most = 0
-        self._known: Any = WeakIdKeyDictionary()
+        self._known: Any = WeakIdKeyDictionary()  # weak: a tally must not keep alive what it counts
 
     def __torch_dispatch__(self, operation, types, args=(), kwargs=None):
-        for storage in _storages(args, kwargs):
+        for storage in _storages(args, kwargs):  # what comes in was there before, or is counted already
             self._known[storage] = True
         made = operation(*args, **(kwargs or {}))
         for storage in _storages(made):

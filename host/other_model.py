@@ -33,8 +33,7 @@ class OtherModel:
         comfy.samplers.preprocess_conds_hooks(self.conds)
         comfy.sampler_helpers.prepare_model_patcher(patcher, self.conds, self.options)
         comfy.samplers.filter_registered_hooks_on_conds(self.conds, self.options)
-        for entry in guider.conds["positive"][:1]:  # the host loads these together with the run's own model
-            entry["additional_models"] = [*entry.get("additional_models", []), *self._models()]
+        load_together(guider, self._models())
 
     def _key(self, name: str) -> str:
         asked = self.conditions[name]
@@ -74,6 +73,12 @@ class OtherModel:
         self.patcher.restore_hook_patches()
         if self.alone:
             self.patcher.cleanup()
+
+
+def load_together(guider, models: list) -> None:
+    """Have the host load models together with a run's own: loading one in a step could evict the other."""
+    for entry in guider.conds["positive"][:1]:  # the host collects them from all conditions, so one entry is enough
+        entry["additional_models"] = [*entry.get("additional_models", []), *models]
 
 
 def _entries(guider, asked) -> list[dict]:

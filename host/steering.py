@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from ..guidance.gradients.term import GradientTerm, Strength
+from ..guidance.gradients.term import Strength
 from ..samplers.shifts import PAPERS, ShiftLaw, leaning, taken_steps
 from ..samplers.steps import Level
 from .adapter import KEY
@@ -40,17 +40,16 @@ class Steering:
         if self.way == RATE:
             return lambda eps: eps
         gradients = getattr(model_options.get(KEY), "gradients", None)
-        terms = [term for term in gradients.terms if isinstance(term, GradientTerm)] if gradients else []
-        if gradients is None or not terms:
+        if gradients is None or not gradients.gradient_terms:
             raise ValueError(NOBODY.format(way=self.way))
         if self.way == LEAN:
             return self._lean(gradients)
-        self._shift(gradients, terms, ShiftLaw(self.way, taken_steps(levels, down), gradients.sigma_data))
+        self._shift(gradients, ShiftLaw(self.way, taken_steps(levels, down), gradients.sigma_data))
         return lambda eps: eps
 
     def _lean(self, gradients: GradientRun) -> Callable[[Tensor], Tensor]:
         """Gradients leave the prediction alone and turn the noise."""
-        gradients.strength = lambda term, road, sigma: Strength(term.gamma(road), 0.0)
+        gradients.use(lambda term, evaluation, sigma: Strength(term.gamma(evaluation), carried=0.0))
 
         def lean(eps: Tensor) -> Tensor:
             wanted = gradients.wanted()
@@ -58,17 +57,17 @@ class Steering:
 
         return lean
 
-    def _shift(self, gradients: GradientRun, terms: list[GradientTerm], law: ShiftLaw) -> None:
+    def _shift(self, gradients: GradientRun, law: ShiftLaw) -> None:
         """Gradients shift each step as the paper says, in its own unit of scale."""
-        for term in terms:
+        for term in gradients.gradient_terms:
             if term.normalise != "none" or term.every != 1:
                 raise ValueError(
                     UNLIKE.format(way=self.way, text=term.energy.text, normalise=term.normalise, every=term.every)
                 )
-            first, last = law.rates(term.weight, gradients.road(term))
+            first, last = law.rates(term.weight, gradients.evaluation_of(term))
             text = f"{gradients.names[term]}: a shift of every step as in {self.way}, scale {term.weight:g}"
-            gradients.notes[f"{text}; as a rate gamma {first:.3g} at the first step, {last:.3g} at the last"] = None
-        gradients.strength = lambda term, road, sigma: law(term.weight, road, sigma)
+            gradients.note(f"{text}; as a rate gamma {first:.3g} at the first step, {last:.3g} at the last")
+        gradients.use(lambda term, evaluation, sigma: law(term.weight, evaluation, sigma))
 
 
 RATES = Steering()

@@ -63,13 +63,13 @@ OF_PREDICTION: dict[str, Callable[[Taken], float]] = {  # D += this times grad_D
     "MPGD": lambda t: 1 / (t.now.alpha * unit(t.now)),
     "TFG": lambda t: t.share,
 }
-ROADS = {BACKPROP: OF_STATE, CLEAN_X0: OF_PREDICTION}
+BY_EVALUATION = {BACKPROP: OF_STATE, CLEAN_X0: OF_PREDICTION}
 PAPERS = tuple(dict.fromkeys((*OF_STATE, *OF_PREDICTION)))
 
 
-def roads_of(paper: str) -> list[str]:
+def evaluations_of(paper: str) -> list[str]:
     """Where a paper asks its energies: through the denoiser, or at the prediction."""
-    return [road for road, papers in ROADS.items() if paper in papers]
+    return [evaluation for evaluation, papers in BY_EVALUATION.items() if paper in papers]
 
 
 @dataclass(frozen=True)
@@ -83,29 +83,29 @@ class ShiftLaw:
     steps: dict[float, Taken]
     sigma_data: float
 
-    def __call__(self, weight: float, road: str, sigma: float) -> Strength:
+    def __call__(self, weight: float, evaluation: str, sigma: float) -> Strength:
         """gamma, and what becomes of the push, for a scale in the paper's own unit.
 
-        Raises ValueError for a road that the paper does not take.
+        Raises ValueError for an evaluation that the paper does not use.
         """
-        papers = ROADS.get(road, {})
+        papers = BY_EVALUATION.get(evaluation, {})
         if self.paper not in papers:
             raise ValueError(
-                f"{self.paper} asks its energy by the road {' or '.join(map(repr, roads_of(self.paper)))}, and this "
-                f"one takes {road!r}. Set evaluation so; if memory ran out, use fewer images or compute twice."
+                f"{self.paper} asks its energy at {' or '.join(map(repr, evaluations_of(self.paper)))}, and this one "
+                f"takes {evaluation!r}. Set evaluation so; if memory ran out, use fewer images or compute twice."
             )
         step = self.steps[min(self.steps, key=lambda known: abs(known - sigma))]
         if step.now.alpha < LEAST_ALPHA:
             return Strength(1.0, 0.0)
         size = weight * papers[self.paper](step)
-        if road == CLEAN_X0:
+        if evaluation == CLEAN_X0:
             r2 = spread(step.now.sigma, step.now.alpha, self.sigma_data)
             return Strength(size / r2, step.then.alpha / step.follow)
         return Strength(size * step.now.alpha / (step.now.sigma**2 * step.follow))
 
-    def rates(self, weight: float, road: str) -> tuple[float, float]:
+    def rates(self, weight: float, evaluation: str) -> tuple[float, float]:
         """The gamma that a rate would need to do the same, at the first and at the last step."""
-        found = [prod(self(weight, road, sigma)) for sigma in self.steps]
+        found = [prod(self(weight, evaluation, sigma)) for sigma in self.steps]
         return found[0], found[-1]
 
 

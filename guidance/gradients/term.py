@@ -1,4 +1,4 @@
-"""Gradient terms of a chain: what is added to the guided prediction, by which road, when, and how strongly."""
+"""Gradient terms of a chain: what is added to the guided prediction, by which evaluation, when, and how strongly."""
 
 from __future__ import annotations
 
@@ -35,8 +35,9 @@ class GradientOptions(Printed):
 
     temperature: divides the classifier's logits. draws: size of the cloud about x0-hat, 0 is the point itself.
     backward_steps: gradient steps on x0-hat (evaluation x0 only). views: random views to average over, 0 is the picture
-    alone. seed: of draws and views. exact: the scale is gamma itself, for all roads. checkpoint: compute twice instead
-    of keeping. radius: of the cloud, in units of what the noise leaves open. shrink: of what a decoder is given.
+    alone. seed: of draws and views. exact: the scale is gamma itself, in all evaluations. checkpoint: compute twice
+    instead of keeping. radius: of the cloud, in units of what the noise leaves open. shrink: what decoders are given is
+    made this many times smaller.
     """
 
     temperature: float = 1.0
@@ -105,6 +106,15 @@ class Term(Rule):
         return 1
 
     @property
+    def effective_evaluation(self) -> str:
+        """Where its energy is asked: of EVALUATIONS."""
+        return CLEAN_X0
+
+    def log_prob(self, place: Place) -> Tensor:  # -> [B]
+        """log p of the x0-hat."""
+        return self.energy.log_prob(place.picture(place.denoised), At(level=place.sigma))
+
+    @property
     def when(self) -> str:
         """Its part of the run, as the end of a phrase for the trace."""
         return "" if (self.start, self.end) == (0, 1) else f", {self.start:g} to {self.end:g} of the run"
@@ -124,18 +134,14 @@ class WatchTerm(Term):
         """What is watched."""
         return f"watch {text_of(self.energy)}{self.when}"
 
-    def log_prob(self, place: Place) -> Tensor:  # -> [B]
-        """log p of the x0-hat."""
-        return self.energy.log_prob(place.picture(place.denoised), At(level=place.sigma))
-
 
 @dataclass(frozen=True, eq=False)
 class GradientTerm(Term):
     """Adds gamma times the shift that an energy asks for.
 
-    weight: gamma in units of the road, so that one number serves all three: UNITS. evaluation: a road, or auto: noisy
-    x_t where the energy can read that, else x0 + backprop. normalise, limit: see `bounded`. every: steps between two
-    gradients; in between the latest one is used again.
+    weight: gamma in units of the evaluation, so that one number serves all three: UNITS. evaluation: of EVALUATIONS, or
+    auto: noisy x_t where the energy can read that, else x0 + backprop. normalise, limit: see `bounded`. every: steps
+    between two gradients; in between the latest one is used again.
     Raises ValueError where the energy cannot be asked so, or only measures.
     """
 
@@ -168,20 +174,21 @@ class GradientTerm(Term):
         return self.options.shrink
 
     @property
-    def road(self) -> str:
-        """The evaluation in force."""
+    def effective_evaluation(self) -> str:
+        """The evaluation in force, auto resolved."""
         if self.evaluation != "auto":
             return self.evaluation
         return NOISY if self.energy.noise_aware else BACKPROP
 
     @property
     def unread(self) -> list[str]:
-        """Options that were set and mean nothing on the road in force."""
-        return [name for name in UNREAD[self.road] if getattr(self.options, name) != getattr(USUAL, name)]
+        """Options that were set and mean nothing in the evaluation in force."""
+        names = UNREAD[self.effective_evaluation]
+        return [name for name in names if getattr(self.options, name) != getattr(USUAL, name)]
 
-    def gamma(self, road: str) -> float:
-        """Factor of the shift on a road."""
-        return self.weight if self.options.exact else self.weight * UNITS[road]
+    def gamma(self, evaluation: str) -> float:
+        """Factor of the shift in an evaluation."""
+        return self.weight if self.options.exact else self.weight * UNITS[evaluation]
 
     @property
     def neutral(self) -> bool:
@@ -193,28 +200,26 @@ class GradientTerm(Term):
         """One phrase for the trace."""
         held = "" if self.normalise == "none" else f", {self.normalise} {self.limit:g}"
         each = "" if self.every == 1 else f", every {self.every} steps"
-        return (
-            f"+ {self.gamma(self.road):g} x gradient of log p({text_of(self.energy)}) at {self.road}"
-            f"{held}{self.when}{each}"
-        )
+        asked, at = text_of(self.energy), self.effective_evaluation
+        return f"+ {self.gamma(at):g} x gradient of log p({asked}) at {at}{held}{self.when}{each}"
 
     def fresh(self, run: Run, sigma: float) -> bool:
         """Whether the gradient is taken anew at a noise level."""
         return run.step(sigma) % self.every == 0
 
-    def shift(self, place: Place, road: str, again: bool = False, gamma: float | None = None) -> Shift:
-        """The shift of x0-hat at gamma 1 by a road.
+    def shift(self, place: Place, evaluation: str, again: bool = False, gamma: float | None = None) -> Shift:
+        """The shift of x0-hat at gamma 1 by an evaluation.
 
         again: the graph of the denoiser is needed once more. gamma: of the steps on the way; None is the term's own.
         """
         sigma, alpha, options = place.sigma, place.alpha, self.options
-        if road == NOISY:
+        if evaluation == NOISY:
             at = At(sigma, alpha, options.temperature, sigma)
             return noise_aware(lambda x: self._energy().log_prob(x, at), place.x, sigma, alpha)
         log_prob = self._of_clean(place)
-        if road == BACKPROP:
+        if evaluation == BACKPROP:
             return through_denoiser(log_prob, place.x, place.denoised, sigma, alpha, again)
-        gamma = self.gamma(road) if gamma is None else gamma
+        gamma = self.gamma(evaluation) if gamma is None else gamma
         return at_denoised(log_prob, place.denoised, sigma, alpha, place.sigma_data, gamma, options.backward_steps)
 
     def _energy(self) -> Energy:
@@ -235,6 +240,6 @@ class GradientTerm(Term):
         left_open = spread(place.sigma, place.alpha, place.sigma_data) ** 0.5
         return smoothed(log_prob, noise, options.radius * left_open)
 
-    def at_road(self, road: str) -> GradientTerm:
-        """The same term on another road; its scale keeps its meaning."""
-        return replace(self, evaluation=road)
+    def evaluated_at(self, evaluation: str) -> GradientTerm:
+        """The same term in another evaluation; its scale keeps its meaning."""
+        return replace(self, evaluation=evaluation)

@@ -29,12 +29,12 @@ class ToyClassifier:
         return toy.label_log_prob(x.flatten(1).double(), sigma, alpha)
 
 
-ROADS = {"noisy": "noisy x_t", "through": "x0 + backprop", "clean": "x0"}
+NAMED = {"noisy": "noisy x_t", "through": "x0 + backprop", "clean": "x0"}
 
 
 @cache
-def through_host(road, steps, count=toy.COUNT):
-    """Samples of the host's Heun under a road at gamma 1, from the noise of the toy's own runs."""
+def through_host(evaluation, steps, count=toy.COUNT):
+    """Samples of the host's Heun by an evaluation at gamma 1, from the noise of the toy's own runs."""
     import comfy.samplers
 
     from guidance_geometry.guidance.chain import PLAIN
@@ -46,7 +46,7 @@ def through_host(road, steps, count=toy.COUNT):
 
     model, null = native_mixture(ToyMixture(), "ve", ("0", "1", "2"), "toy"), conditioning([3])
     energy = LabelEnergy(ToyClassifier(), ((toy.TARGET,),))
-    term = GradientTerm(energy, weight=1.0, evaluation=ROADS[road], options=GradientOptions(exact=True))
+    term = GradientTerm(energy, weight=1.0, evaluation=NAMED[evaluation], options=GradientOptions(exact=True))
     noise = torch.randn(toy.COUNT, 4, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
     noise = noise[:count, :, None, None].float()
     sampler, sigmas = comfy.samplers.sampler_object("heun"), torch.tensor(toy.karras(steps))
@@ -55,16 +55,17 @@ def through_host(road, steps, count=toy.COUNT):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("road", ROADS)
-def test_the_exact_toy_through_the_host(host, road):
-    holds(toy.measured(through_host(road, 20)), dict(zip(SHORT, BY_STEPS["heun", road, 20], strict=True)))
+@pytest.mark.parametrize("evaluation", NAMED)
+def test_the_exact_toy_through_the_host(host, evaluation):
+    holds(toy.measured(through_host(evaluation, 20)), dict(zip(SHORT, BY_STEPS["heun", evaluation, 20], strict=True)))
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("road", ROADS)
-def test_the_number_of_steps_changes_nothing_in_the_host_either(host, road):
+@pytest.mark.parametrize("evaluation", NAMED)
+def test_the_number_of_steps_changes_nothing_in_the_host_either(host, evaluation):
     """The same quarter of the samples in 20 and in 160 steps."""
-    few, many = (toy.measured(x) for x in (through_host(road, 20)[:5000], through_host(road, 160, count=5000)))
+    found = through_host(evaluation, 20)[:5000], through_host(evaluation, 160, count=5000)
+    few, many = (toy.measured(x) for x in found)
     assert abs(few["acc"] - many["acc"]) <= 0.01
     assert abs(few["p"] - many["p"]) <= 0.01
 

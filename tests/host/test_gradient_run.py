@@ -137,7 +137,7 @@ def test_weights_are_inference_tensors_again_and_the_second_run_is_the_first(poc
 
 @pytest.mark.parametrize(
     ("energy", "evaluation"),
-    [("exact", "noisy x_t"), *((name, road) for name in ("bright", "clean") for road in EVALUATIONS[1:])],
+    [("exact", "noisy x_t"), *((name, evaluation) for name in ("bright", "clean") for evaluation in EVALUATIONS[1:])],
 )
 def test_an_item_alone_is_the_item_in_a_batch(pocket, exact, empty_latent, energy, evaluation):
     """With a network whose layers could mix a batch, too; in the first half, before rounding leads the runs apart."""
@@ -230,7 +230,7 @@ def test_a_gradient_every_other_step_begins_with_one(exact, empty_latent, space,
     assert all(shift.abs().max() > 0 for shift in shifts)
 
 
-def test_a_kept_gradient_of_another_road_is_not_used(pocket, empty_latent):
+def test_a_kept_gradient_of_another_evaluation_is_not_used(pocket, empty_latent):
     """Memory ends in the second step: the first term was asked through the denoiser, and is asked anew without."""
     from guidance_geometry.guidance.energies.protocol import LabelEnergy
     from guidance_geometry.guidance.gradients.term import GradientTerm

@@ -131,24 +131,50 @@ def test_a_step_that_cannot_fit_is_not_tried(pocket, empty_latent):
     """A batch of millions, of which only the first samples are ever evaluated."""
     import psutil
 
+    from guidance_geometry.host.gradient_evaluation import DenoiserCall
+
     told = []
 
     def count(run, proceed, x, timestep, options, seed):
         many = int(psutil.virtual_memory().total // 100_000)
         big = x[:1].expand(many, *x.shape[1:]), timestep[:1].expand(many), options, seed
-        call, terms = run.gradients.asked_at(run._combined, *big)
-        assert run.gradients._through(call, terms) is None
-        told.append((run.gradients.recompute, run.gradients.lowered, list(run.gradients.notes)))
+        gradients, evaluation = run.gradients, run.evaluation.rehearsal(float(timestep[0]))
+        gradients.fit(gradients.asked(DenoiserCall(evaluation, *big)))
+        told.append((gradients.plan, list(gradients.notes)))
         return proceed(x, timestep, options, seed)
 
     model, *null = pocket("fp32")
     guidance = chain_of(bright(), evaluation="x0 + backprop")
     guided(asked(model, count), *null, empty_latent("pocket"), "euler", steps=1, cfg=1.0, guidance=guidance)
-    [(recompute, lowered, notes)] = told
-    assert recompute
-    assert lowered
+    [(plan, notes)] = told
+    assert plan.twice
+    assert not plan.backprop
     assert ["computed twice" in notes[0], "x0 without backprop" in notes[1]] == [True, True]
     assert all("GB are free" in note for note in notes)
+
+
+def test_an_evaluation_says_what_it_found_and_changes_nobody(pocket, empty_latent):
+    """The run applies it, or drops it: made twice it finds the same, and the run has seen nothing."""
+    from guidance_geometry.host.gradient_evaluation import DenoiserCall
+
+    found = []
+
+    def make(run, proceed, x, timestep, options, seed):
+        made, gradients = proceed(x, timestep, options, seed), run.gradients
+        before = gradients.plan, list(gradients.latest), dict(gradients.held), gradients.told(), run.evaluation
+        asked = gradients.asked(DenoiserCall(run.evaluation, x, timestep, options, seed))
+        once, again = (asked.with_graph() if asked.through_denoiser else asked.plain() for _ in range(2))
+        after = gradients.plan, list(gradients.latest), dict(gradients.held), gradients.told(), run.evaluation
+        assert all(one is other for one, other in zip(before[1], after[1], strict=True))
+        assert (before[0], before[2:]) == (after[0], after[2:])
+        found.append((made, once.denoised, again.denoised, len(once.answers)))
+        return made
+
+    model, *null = pocket("fp32")
+    guidance = chain_of(bright(), evaluation="x0 + backprop", every=2)
+    guided(asked(model, make), *null, empty_latent("pocket"), "euler", cfg=1.0, guidance=guidance)
+    assert all(torch.equal(made, once) and torch.equal(made, again) for made, once, again, _ in found)
+    assert {answers for *_, answers in found} == {1}
 
 
 def test_counting_changes_no_bit_of_the_run(pocket, empty_latent):
@@ -205,7 +231,7 @@ def test_the_gradient_under_a_control_net_is_that_of_finite_differences(host, tw
         made, sigma = proceed(x, timestep, options, seed), float(timestep[0])
         gradient = run.gradients.latest[0].shift / sigma**2
         picture, small = run.gradients.pictures[run.chain.terms[0]], 1e-2 * sigma
-        ends = (run._combined(x + side * small * way, timestep, options, seed) for side in (1, -1))
+        ends = (run.evaluation(x + side * small * way, timestep, options, seed) for side in (1, -1))
         above, below = (bright().log_prob(picture(end).double()) for end in ends)
         found.append(((gradient * way).flatten(1).sum(dim=1), (above - below) / (2 * small)))
         return made

@@ -83,7 +83,7 @@ def test_what_needs_no_gradient_of_the_model_takes_it_as_it_is(paged, labelled, 
 
 
 def test_a_model_without_a_file_is_guided_without_backprop_and_the_trace_says_so(paged, labelled, empty_latent):
-    through, at = (chain_of(bright(), weight=1.0, evaluation=road) for road in (BACKPROP, "x0"))
+    through, at = (chain_of(bright(), weight=1.0, evaluation=evaluation) for evaluation in (BACKPROP, "x0"))
     found, notes = ran(paged(labelled["ve"][0]), labelled, empty_latent, through)
     assert torch.equal(found, ran(labelled["ve"][0], labelled, empty_latent, at)[0])
     assert any("--disable-dynamic-vram" in note for note in notes)

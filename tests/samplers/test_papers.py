@@ -92,8 +92,8 @@ def ours(terms, now, then, eta, xi, strength):
     place = Place(x, denoised, now.sigma, now.alpha, 1.0, lambda x0: x0)
     moved = denoised.detach()
     for k, term in enumerate(terms):
-        gamma, carried = strength(term, term.road, now.sigma)
-        shift = term.shift(place, term.road, again=k + 1 < len(terms), gamma=gamma).shift
+        gamma, carried = strength(term, term.effective_evaluation, now.sigma)
+        shift = term.shift(place, term.effective_evaluation, again=k + 1 < len(terms), gamma=gamma).shift
         moved = moved + gamma * carried * shift
     taken = ddim(x.detach(), moved, now, then, xi, eta=eta)
     return x.detach() + taken.move + taken.noise
@@ -101,11 +101,11 @@ def ours(terms, now, then, eta, xi, strength):
 
 def law_of(name, space, eta):
     law = ShiftLaw(name, taken_steps(levels_of(space), lambda now, then: up_and_down(now, then, eta)[1]), 1.0)
-    return lambda term, road, sigma: law(term.weight, road, sigma)
+    return lambda term, evaluation, sigma: law(term.weight, evaluation, sigma)
 
 
-def as_rate(term, road, sigma):
-    return Strength(term.gamma(road))
+def as_rate(term, evaluation, sigma):
+    return Strength(term.gamma(evaluation))
 
 
 def through(energy, scale, **options):

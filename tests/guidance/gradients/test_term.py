@@ -1,4 +1,4 @@
-"""Gradient terms: which road they take, when they act, how strong one number is on each road."""
+"""Gradient terms: how they are evaluated, when they act, how strong one number is in each evaluation."""
 
 from dataclasses import replace
 
@@ -41,9 +41,9 @@ def place(sigma=0.7):
 
 
 def test_auto_asks_at_the_noisy_sample_where_the_energy_can_read_it():
-    assert GradientTerm(ENERGY).road == "noisy x_t"
-    assert GradientTerm(SmoothEnergy()).road == "x0 + backprop"
-    assert GradientTerm(CombinedEnergy((ENERGY, SmoothEnergy()), (1.0, 1.0))).road == "x0 + backprop"
+    assert GradientTerm(ENERGY).effective_evaluation == "noisy x_t"
+    assert GradientTerm(SmoothEnergy()).effective_evaluation == "x0 + backprop"
+    assert GradientTerm(CombinedEnergy((ENERGY, SmoothEnergy()), (1.0, 1.0))).effective_evaluation == "x0 + backprop"
     with pytest.raises(ValueError, match="reads clean pictures only"):
         GradientTerm(SmoothEnergy(), evaluation="noisy x_t")
 
@@ -63,10 +63,10 @@ def test_the_roads_are_the_formulas():
 
 def test_one_scale_serves_all_roads_and_exact_is_gamma_itself():
     term = GradientTerm(ENERGY, weight=3.0)
-    assert {road: term.gamma(road) for road in UNITS} == {"noisy x_t": 3.0, "x0 + backprop": 6.0, "x0": 300.0}
+    assert {at: term.gamma(at) for at in UNITS} == {"noisy x_t": 3.0, "x0 + backprop": 6.0, "x0": 300.0}
     exact = GradientTerm(ENERGY, weight=3.0, options=GradientOptions(exact=True))
-    assert all(exact.gamma(road) == 3.0 for road in UNITS)
-    assert term.at_road("x0").weight == 3.0
+    assert all(exact.gamma(at) == 3.0 for at in UNITS)
+    assert term.evaluated_at("x0").weight == 3.0
 
 
 def test_a_term_acts_in_its_part_of_the_run():
@@ -103,5 +103,5 @@ def test_the_cloud_is_the_same_alone_and_in_a_batch():
     whole = term.shift(at, "x0").shift
     one = term.shift(Place(at.x[:1], at.denoised[:1], 0.7, 1.0, MIXTURE.rms, at.picture), "x0").shift
     assert (whole[:1] - one).abs().max() < 1e-9
-    assert (whole - term.at_road("x0").shift(place(), "x0").shift).abs().max() == 0
+    assert (whole - term.evaluated_at("x0").shift(place(), "x0").shift).abs().max() == 0
     assert (whole - GradientTerm(ENERGY).shift(at, "x0").shift).abs().max() > 1e-6
