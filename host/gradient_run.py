@@ -23,8 +23,8 @@ from .run_models import RunModels
 
 StrengthLaw = Callable[[GradientTerm, str, float], Strength]  # term, evaluation, sigma
 PAGED = (
-    "x0 without backprop, at the same scale of its own: the host pages weights in and out, which no gradient survives, "
-    "and has no file to load them from again. Start ComfyUI with --disable-dynamic-vram"
+    "x0 without backprop, with 50 times the gamma, which serves it as well: the host pages weights in and out, which "
+    "no gradient survives, and has no file to load them from again. Start ComfyUI with --disable-dynamic-vram"
 )
 DEAD = (
     "{name} is exactly zero{some} at sigma {sigma:.3g}. Does the energy clamp, round, detach or take an argmax, or is "

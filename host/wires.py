@@ -71,7 +71,7 @@ CARRIED = {
     "GG_ENERGY": Carried(offering("log_prob", "noise_aware", "classifiers"), "Label Energy or another energy"),
     "GG_RECORDER": Carried(offering("begin", "runs"), "Record Guidance"),
     "GUIDANCE_TRACE": Carried(offering("header", "steps", "stage"), "a sampler with trace, or Load Trace"),
-    "GG_GRADIENT_OPTIONS": Carried(offering("temperature", "draws", "exact"), "Gradient Options"),
+    "GG_GRADIENT_OPTIONS": Carried(offering("temperature", "draws", "checkpoint"), "Gradient Options"),
     "MODEL": Carried(offering("model"), "a model loader, or Load Denoiser"),
     "VAE": Carried(offering("decode"), "the VAE of the model"),
     "CONDITIONING": Carried(is_conditioning, "CLIP Text Encode or Class Label"),

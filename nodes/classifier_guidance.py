@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from comfy_api.latest import io
 
 from ..guidance.chain import PLAIN, chain_of
 from ..guidance.gradients.estimators import EVALUATIONS, NORMALISATIONS
-from ..guidance.gradients.term import USUAL, GradientOptions, GradientTerm, WatchTerm
+from ..guidance.gradients.term import MEASURED, USUAL, GradientOptions, GradientTerm, WatchTerm
 from ..host.checks import CheckedNode, empty_window
 from ..host.rule_nodes import CHAIN, UPSTREAM, say
 from ..host.widgets import choice_input
 from ..host.wires import OptionsWire
 from .energies import CATEGORY, ENERGY
 
-ROADS = ("auto", *EVALUATIONS)
+AUTO = ("auto", *EVALUATIONS)
 LARGEST_SCALE, LARGEST_SEED = 1e6, 0xFFFFFFFF
 MEMORY = ("auto", "compute twice")
-UNITS = ("of the road", "gamma itself")
+PRESETS = {"scale": None, "weak": 0.5, "measured": 1.0, "strong": 2.0}  # times what is measured
 VAE = io.Vae.Input(
     "vae", optional=True, tooltip="For latent models: the energy sees decoded pictures. Without it: preview colours."
 )
@@ -78,12 +80,12 @@ class GGClassifierGradient(CheckedNode):
                     min=-LARGEST_SCALE,
                     max=LARGEST_SCALE,
                     step=0.1,
-                    tooltip="Strength in the road's own unit: gamma is 1, 2 or 100 times this (noisy x_t, x0 + "
-                    "backprop, x0), as measured on pocket-1. 0 is off; below 0 moves away. noisy x_t at 1 is Bayes.",
+                    tooltip="Gamma, the factor of the gradient. Measured on pocket-1: 2 for noisy x_t, 4 for x0 + "
+                    "backprop, 200 for x0; preset sets them. 0 is off; below 0 moves away. noisy x_t at 1 is Bayes.",
                 ),
                 choice_input(
                     "evaluation",
-                    ROADS,
+                    AUTO,
                     "Where the energy is asked. noisy x_t: needs a noise-aware classifier. x0 + backprop: the clean "
                     "prediction, gradient through the model, twice the time. x0: without that. auto: the first that "
                     "works.",
@@ -109,13 +111,23 @@ class GGClassifierGradient(CheckedNode):
                 UPSTREAM,
                 VAE,
                 OptionsWire.Input("options", optional=True, tooltip="From Gradient Options: what rarely changes."),
+                io.Combo.Input(
+                    "preset",
+                    options=list(PRESETS),
+                    default="scale",
+                    optional=True,
+                    tooltip="scale: the widget above. measured: what served best on pocket-1 in the evaluation that is "
+                    "used, 2, 4 or 200. weak: half of that. strong: twice. The node says which gamma is in force.",
+                ),
             ],
             outputs=[CHAIN],
             hidden=[io.Hidden.unique_id],
         )
 
     @classmethod
-    def validate_inputs(cls, start_percent, end_percent):
+    def validate_inputs(cls, start_percent, end_percent, normalise="none", preset="scale"):
+        if normalise == "rms_ratio" and preset != "scale":
+            return "rms_ratio sets the length of every push, so no preset is read. Set preset to scale."
         return empty_window("start_percent", start_percent, end_percent)
 
     @classmethod
@@ -132,10 +144,14 @@ class GGClassifierGradient(CheckedNode):
         guidance=None,
         vae=None,
         options=None,
+        preset="scale",
     ) -> io.NodeOutput:
         place = (start_percent, end_percent, vae)
         term = GradientTerm(energy, *place, scale, evaluation, normalise, limit, every_k, options or USUAL)
-        say(cls, "Scale 0: nothing is added." if term.neutral else term.text)
+        measured = MEASURED[term.effective_evaluation]
+        if PRESETS[preset] is not None:
+            term = replace(term, weight=PRESETS[preset] * measured)
+        say(cls, "Scale 0: nothing is added." if term.neutral else f"{term.text}. Measured on pocket-1: {measured:g}.")
         return io.NodeOutput(chain_of(guidance or PLAIN).then(term))
 
 
@@ -149,16 +165,16 @@ class GGGradientOptions(CheckedNode):
             display_name="Gradient Options",
             category=CATEGORY,
             description="For Classifier Guidance: temperature, averaging over draws or views, steps on the clean "
-            "prediction, memory. The x0 roads are too sure at high noise: ancestral samplers repair much of it, draws "
-            "most of the rest.",
+            "prediction, memory. Both x0 evaluations are too sure at high noise: ancestral samplers repair much of "
+            "it, draws most of the rest.",
             inputs=[
                 TEMPERATURE,
                 _count(
                     "draws",
                     0,
                     64,
-                    "x0 roads: average p over this many draws about the clean prediction (LGD). 0: at the prediction. "
-                    "4 to 16 come close to Bayes; each costs one classifier pass.",
+                    "Both x0 evaluations: average p over this many draws about the clean prediction (LGD). 0: at the "
+                    "prediction. 4 to 16 come close to Bayes; each costs one classifier pass.",
                 ),
                 _count(
                     "backward_steps",
@@ -176,9 +192,6 @@ class GGGradientOptions(CheckedNode):
                 ),
                 _count("seed", 0, LARGEST_SEED, "Seed of draws and views; the same in every image of a batch."),
                 choice_input(
-                    "unit", UNITS, "What scale counts. gamma itself: the formula's factor, as papers give it."
-                ),
-                choice_input(
                     "memory",
                     MEMORY,
                     "For x0 + backprop. auto: keep everything if it fits, else compute blocks twice, else go without "
@@ -191,11 +204,9 @@ class GGGradientOptions(CheckedNode):
         )
 
     @classmethod
-    def execute(
-        cls, temperature, draws, backward_steps, views, seed, unit, memory, radius=1.0, shrink=1
-    ) -> io.NodeOutput:
-        flags = (unit == "gamma itself", memory == "compute twice")
-        return io.NodeOutput(GradientOptions(temperature, draws, backward_steps, views, seed, *flags, radius, shrink))
+    def execute(cls, temperature, draws, backward_steps, views, seed, memory, radius=1.0, shrink=1) -> io.NodeOutput:
+        twice = memory == "compute twice"
+        return io.NodeOutput(GradientOptions(temperature, draws, backward_steps, views, seed, twice, radius, shrink))
 
 
 class GGWatchEnergy(CheckedNode):

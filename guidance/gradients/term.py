@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import torch
@@ -26,7 +26,7 @@ from .estimators import (
 )
 
 NOISY, BACKPROP, CLEAN_X0 = EVALUATIONS
-UNITS = {NOISY: 1.0, BACKPROP: 2.0, CLEAN_X0: 100.0}  # gamma at scale 1: docs/classifier-guidance.md
+MEASURED = {NOISY: 2.0, BACKPROP: 4.0, CLEAN_X0: 200.0}  # gamma that served best: docs/classifier-guidance.md
 
 
 @dataclass(frozen=True, repr=False)
@@ -35,9 +35,8 @@ class GradientOptions(Printed):
 
     temperature: divides the classifier's logits. draws: size of the cloud about x0-hat, 0 is the point itself.
     backward_steps: gradient steps on x0-hat (evaluation x0 only). views: random views to average over, 0 is the picture
-    alone. seed: of draws and views. exact: the scale is gamma itself, in all evaluations. checkpoint: compute twice
-    instead of keeping. radius: of the cloud, in units of what the noise leaves open. shrink: what decoders are given is
-    made this many times smaller.
+    alone. seed: of draws and views. checkpoint: compute twice instead of keeping. radius: of the cloud, in units of
+    what the noise leaves open. shrink: what decoders are given is made this many times smaller.
     """
 
     temperature: float = 1.0
@@ -45,7 +44,6 @@ class GradientOptions(Printed):
     backward_steps: int = 1
     views: int = 0
     seed: int = 0
-    exact: bool = False
     checkpoint: bool = False
     radius: float = 1.0
     shrink: int = 1
@@ -139,9 +137,9 @@ class WatchTerm(Term):
 class GradientTerm(Term):
     """Adds gamma times the shift that an energy asks for.
 
-    weight: gamma in units of the evaluation, so that one number serves all three: UNITS. evaluation: of EVALUATIONS, or
-    auto: noisy x_t where the energy can read that, else x0 + backprop. normalise, limit: see `bounded`. every: steps
-    between two gradients; in between the latest one is used again.
+    weight: gamma in the evaluation that was asked for. evaluation: of EVALUATIONS, or auto: noisy x_t where the energy
+    can read that, else x0 + backprop. normalise, limit: see `bounded`. every: steps between two gradients; in between
+    the latest one is used again.
     Raises ValueError where the energy cannot be asked so, or only measures.
     """
 
@@ -187,8 +185,8 @@ class GradientTerm(Term):
         return [name for name in names if getattr(self.options, name) != getattr(USUAL, name)]
 
     def gamma(self, evaluation: str) -> float:
-        """Factor of the shift in an evaluation."""
-        return self.weight if self.options.exact else self.weight * UNITS[evaluation]
+        """Factor of the shift: the weight; where another evaluation stands in, as many times what is measured there."""
+        return self.weight * MEASURED[evaluation] / MEASURED[self.effective_evaluation]
 
     @property
     def neutral(self) -> bool:
@@ -239,7 +237,3 @@ class GradientTerm(Term):
         noise = torch.randn(sizes, generator=draws_at(options.seed, place.sigma))
         left_open = spread(place.sigma, place.alpha, place.sigma_data) ** 0.5
         return smoothed(log_prob, noise, options.radius * left_open)
-
-    def evaluated_at(self, evaluation: str) -> GradientTerm:
-        """The same term in another evaluation; its scale keeps its meaning."""
-        return replace(self, evaluation=evaluation)

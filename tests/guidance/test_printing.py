@@ -145,4 +145,4 @@ def test_a_rule_prints_its_text_on_every_wire():
 
 
 def test_options_say_what_differs_from_the_usual():
-    assert str(GradientOptions(draws=4, exact=True)) == "GradientOptions(draws 4, exact True)"
+    assert str(GradientOptions(draws=4, checkpoint=True)) == "GradientOptions(draws 4, checkpoint True)"

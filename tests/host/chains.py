@@ -1,6 +1,6 @@
 """Rules and energies that ask a run for what others seldom do, and chains of them."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -88,9 +88,11 @@ def patched(model, chain):
 
 def chain_of(energy, **knobs):
     from guidance_geometry.guidance.chain import PLAIN
-    from guidance_geometry.guidance.gradients.term import GradientTerm
+    from guidance_geometry.guidance.gradients.term import MEASURED, GradientTerm
 
-    return PLAIN.then(GradientTerm(energy, **knobs))
+    term = GradientTerm(energy, **knobs)
+    measured = 2.0 if term.normalise == "rms_ratio" else MEASURED[term.effective_evaluation]
+    return PLAIN.then(term if "weight" in knobs else replace(term, weight=measured))
 
 
 class Bright:

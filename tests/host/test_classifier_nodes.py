@@ -22,13 +22,12 @@ OPTIONS = {
     "backward_steps": 1,
     "views": 0,
     "seed": 0,
-    "unit": "of the road",
     "memory": "auto",
 }
 
 
 ORDERS = {  # a file format: saved workflows and prompts of the editor know values by their place
-    "GGClassifierGradient": ["energy", *KNOBS, "guidance", "vae", "options"],
+    "GGClassifierGradient": ["energy", *KNOBS, "guidance", "vae", "options", "preset"],
     "GGGradientOptions": [*OPTIONS, "radius", "shrink"],
     "GGWatchEnergy": ["energy", "guidance", "vae"],
 }
@@ -57,7 +56,9 @@ def energy(name="noisy", label="3", kind="label"):
 def chain(given, options=None, guidance=None, **knobs):
     from guidance_geometry.nodes.classifier_guidance import GGClassifierGradient
 
-    return GGClassifierGradient.execute(given, **{**KNOBS, **knobs}, guidance=guidance, options=options).result[0]
+    preset = "scale" if {"scale", "normalise"} & set(knobs) else "measured"
+    given_knobs = {**KNOBS, "preset": preset, **knobs}
+    return GGClassifierGradient.execute(given, **given_knobs, guidance=guidance, options=options).result[0]
 
 
 def options(**changed):
@@ -126,9 +127,8 @@ def test_every_option_changes_the_gradient(unconditional):
 
 def test_options_reach_the_term_by_their_names():
     changed = {"views": 2, "draws": 3, "backward_steps": 4, "temperature": 5.0, "seed": 6, "radius": 0.5, "shrink": 7}
-    found = options(**changed, unit="gamma itself", memory="compute twice")
+    found = options(**changed, memory="compute twice")
     assert {name: getattr(found, name) for name in changed} == changed
-    assert found.exact
     assert found.checkpoint
 
 
@@ -179,3 +179,18 @@ def test_every_other_step_reuses_the_gradient(unconditional):
 def test_bad_settings_are_named(changed, words):
     with pytest.raises(ValueError, match=words):
         chain(energy("clean"), **changed)
+
+
+@pytest.mark.parametrize(("evaluation", "gamma"), [("noisy x_t", 2.0), ("x0 + backprop", 4.0), ("x0", 200.0)])
+def test_a_preset_is_what_was_measured_for_the_evaluation(host, evaluation, gamma):
+    given = energy("noisy" if evaluation == "noisy x_t" else "clean")
+    for preset, times in (("weak", 0.5), ("measured", 1.0), ("strong", 2.0)):
+        (term,) = chain(given, evaluation=evaluation, preset=preset).terms
+        assert term.gamma(evaluation) == times * gamma
+    (term,) = chain(given, evaluation=evaluation, scale=3.0).terms
+    assert term.gamma(evaluation) == 3.0
+
+
+def test_a_preset_and_a_push_of_fixed_length_exclude_each_other(host):
+    with pytest.raises(ValueError, match="Set preset to scale"):
+        chain(energy("clean"), normalise="rms_ratio", preset="measured")

@@ -39,14 +39,14 @@ def through_host(evaluation, steps, count=toy.COUNT):
 
     from guidance_geometry.guidance.chain import PLAIN
     from guidance_geometry.guidance.energies.protocol import LabelEnergy
-    from guidance_geometry.guidance.gradients.term import GradientOptions, GradientTerm
+    from guidance_geometry.guidance.gradients.term import GradientTerm
     from guidance_geometry.host.native_model import native_mixture
     from guidance_geometry.nodes.sampling import chain_guider
     from guidance_geometry.nodes.start import conditioning
 
     model, null = native_mixture(ToyMixture(), "ve", ("0", "1", "2"), "toy"), conditioning([3])
     energy = LabelEnergy(ToyClassifier(), ((toy.TARGET,),))
-    term = GradientTerm(energy, weight=1.0, evaluation=NAMED[evaluation], options=GradientOptions(exact=True))
+    term = GradientTerm(energy, weight=1.0, evaluation=NAMED[evaluation])
     noise = torch.randn(toy.COUNT, 4, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
     noise = noise[:count, :, None, None].float()
     sampler, sigmas = comfy.samplers.sampler_object("heun"), torch.tensor(toy.karras(steps))

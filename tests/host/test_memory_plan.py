@@ -23,7 +23,9 @@ def test_a_lack_of_memory_costs_time_first_and_backprop_last(plan):
     assert (twice.twice, twice.backprop, twice.settled) == (True, True, False)
     assert (without.backprop, without.settled) == (False, True)
     assert first == "memory ran out: blocks are computed twice instead of kept, which takes longer"
-    assert second == "memory ran out: from here on x0 without backprop, at the same scale of its own"
+    assert (
+        second == "memory ran out: from here on x0 without backprop, with 50 times the gamma, which serves it as well"
+    )
 
 
 @pytest.mark.parametrize(("error", "name"), [(IN_PLACE, "copies"), (NO_FORMULA, "pytorch_attention")])

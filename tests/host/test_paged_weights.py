@@ -83,7 +83,7 @@ def test_what_needs_no_gradient_of_the_model_takes_it_as_it_is(paged, labelled, 
 
 
 def test_a_model_without_a_file_is_guided_without_backprop_and_the_trace_says_so(paged, labelled, empty_latent):
-    through, at = (chain_of(bright(), weight=1.0, evaluation=evaluation) for evaluation in (BACKPROP, "x0"))
+    through, at = (chain_of(bright(), weight=w, evaluation=at) for w, at in ((1.0, BACKPROP), (50.0, "x0")))
     found, notes = ran(paged(labelled["ve"][0]), labelled, empty_latent, through)
     assert torch.equal(found, ran(labelled["ve"][0], labelled, empty_latent, at)[0])
     assert any("--disable-dynamic-vram" in note for note in notes)
@@ -92,9 +92,8 @@ def test_a_model_without_a_file_is_guided_without_backprop_and_the_trace_says_so
 @pytest.mark.parametrize("has_file", [True, False])
 def test_a_second_model_is_treated_like_the_first(paged, labelled, empty_latent, has_file):
     weak = paged(mixture(seed=7), mixture(seed=1)) if has_file else paged(mixture(seed=1))
-    chain = chain_of(bright(), weight=1.0, evaluation=BACKPROP if has_file else "x0").then(
-        Away("cond", mixture(seed=1))
-    )
+    asked = {"weight": 1.0, "evaluation": BACKPROP} if has_file else {"weight": 50.0, "evaluation": "x0"}
+    chain = chain_of(bright(), **asked).then(Away("cond", mixture(seed=1)))
     expected, _ = ran(labelled["ve"][0], labelled, empty_latent, chain)
     through = chain_of(bright(), weight=1.0, evaluation=BACKPROP).then(Away("cond", weak))
     found, notes = ran(labelled["ve"][0], labelled, empty_latent, through)

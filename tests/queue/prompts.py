@@ -28,11 +28,16 @@ def small(label="3", denoiser="pocket-1", **sampler) -> dict:
 TERM = {"normalise": "none", "limit": 0.2, "start_percent": 0.0, "end_percent": 1.0, "every_k": 1}
 
 
-def steered(energy: dict, more: dict | None = None, scale=2.0, evaluation="auto", **sampler) -> dict:
-    """A short run that an energy steers: the null label, unless said otherwise.  more: nodes that the energy reads"""
+def steered(energy: dict, more: dict | None = None, scale=None, evaluation="auto", **sampler) -> dict:
+    """A short run that an energy steers: the null label, unless said otherwise.
+
+    more: nodes that the energy reads. scale: gamma; None is what was measured for the evaluation.
+    """
     graph = small(**{"label": "", "cfg": 1.0, **sampler}) | (more or {})
     graph["21"] = energy
-    term = {"energy": ["21", 0], "scale": scale, "evaluation": evaluation, **TERM}
+    preset = "measured" if scale is None else "scale"
+    strength = {"scale": scale or 0.0, "preset": preset}
+    term = {"energy": ["21", 0], "evaluation": evaluation, **strength, **TERM}
     graph["22"] = {"class_type": "GGClassifierGradient", "inputs": term}
     graph["4"]["inputs"]["guidance"] = ["22", 0]
     return graph

@@ -11,7 +11,7 @@ from guidance_geometry.tools.host.client import JobError
 SAMPLERS = ["euler", "euler_ancestral", "heun", "dpmpp_2m", "dpmpp_2m_sde", "uni_pc"]
 
 
-def guided(classifier="pocket-clean-1", evaluation="auto", scale=2.0, label="robot; face", dtype="default", **sampler):
+def guided(classifier="pocket-clean-1", evaluation="auto", scale=None, label="robot; face", dtype="default", **sampler):
     """A short run of the null label that a classifier steers."""
     loader = {"20": {"class_type": "GGLoadClassifier", "inputs": {"classifier_name": classifier}}}
     wanted = {"classifier": ["20", 0], "label": label, "kind": "label"}
@@ -41,14 +41,14 @@ def check_pull(client, belief, classifier, evaluation, scale, **run):
 @pytest.mark.parametrize("name", SAMPLERS)
 @pytest.mark.parametrize("dtype", ["fp32", "fp16"])
 def test_backprop_works_with_many_samplers(client, belief, name, dtype):
-    check_pull(client, belief, "pocket-clean-1", "auto", 0.1, sampler_name=name, dtype=dtype)
+    check_pull(client, belief, "pocket-clean-1", "auto", 0.2, sampler_name=name, dtype=dtype)
 
 
 @pytest.mark.parametrize(("name", "dtype"), [*((name, "fp32") for name in SAMPLERS), ("euler", "fp16")])
 @pytest.mark.parametrize(
-    ("classifier", "evaluation", "scale"), [("pocket-noisy-1", "auto", 2.0), ("pocket-clean-1", "x0", 0.5)]
+    ("classifier", "evaluation", "scale"), [("pocket-noisy-1", "auto", 2.0), ("pocket-clean-1", "x0", 50.0)]
 )
-def test_the_other_roads_work_with_them_too(client, belief, classifier, evaluation, scale, name, dtype):
+def test_the_other_evaluations_work_with_them_too(client, belief, classifier, evaluation, scale, name, dtype):
     check_pull(client, belief, classifier, evaluation, scale, sampler_name=name, dtype=dtype)
 
 
@@ -72,7 +72,7 @@ def test_what_a_run_has_to_say_stands_on_its_node(client):
     label = {"class_type": "GGLabelEnergy", "inputs": {"classifier": ["20", 0], "label": "0", "kind": "label"}}
     black = {"class_type": "SolidMask", "inputs": {"value": 0.0, "width": 32, "height": 32}}
     masked = {"class_type": "GGMaskedEnergy", "inputs": {"energy": ["30", 0], "mask": ["31", 0]}}
-    done = client.run(steered(masked, loader | {"30": label, "31": black}, 2.0, "x0", seed=38))
+    done = client.run(steered(masked, loader | {"30": label, "31": black}, None, "x0", seed=38))
     said = [data["bytes"] for kind, data in done.events if kind == "preview"]
     assert any(b"Classifier guidance: gradient is exactly zero" in text for text in said)
 

@@ -109,11 +109,11 @@ def as_rate(term, evaluation, sigma):
 
 
 def through(energy, scale, **options):
-    return GradientTerm(energy, weight=scale, evaluation=BACKPROP, options=GradientOptions(exact=True, **options))
+    return GradientTerm(energy, weight=scale, evaluation=BACKPROP, options=GradientOptions(**options))
 
 
 def at_clean(energy, scale, **options):
-    return GradientTerm(energy, weight=scale, evaluation=CLEAN_X0, options=GradientOptions(exact=True, **options))
+    return GradientTerm(energy, weight=scale, evaluation=CLEAN_X0, options=GradientOptions(**options))
 
 
 def of_label(x0):

@@ -17,7 +17,7 @@ from torch import Tensor
 from ...files.safetensors import read_safetensors, write_safetensors
 from ...guidance.chain import PLAIN, Chain
 from ...guidance.energies.protocol import LabelEnergy
-from ...guidance.gradients.term import UNITS, GradientOptions, GradientTerm
+from ...guidance.gradients.term import MEASURED, GradientOptions, GradientTerm
 from ..places import ROOT
 from ..train.demo_evaluation import (
     Statistics,
@@ -33,7 +33,7 @@ from .sources import origin
 KEPT = ROOT / ".cache" / "classifier-guidance"
 FIXTURE = ROOT / "tests" / "fixtures" / "pocket_judge_statistics.safetensors"
 WEIGHTS = (*sorted((ROOT / "assets").rglob("*.safetensors")), FIXTURE)
-NOISY, BACKPROP, CLEAN_X0 = EVALUATIONS = tuple(UNITS)
+NOISY, BACKPROP, CLEAN_X0 = EVALUATIONS = tuple(MEASURED)
 CFG = "CFG"
 BATCH, SEED = 100, 1
 
@@ -45,11 +45,6 @@ class Row(NamedTuple):
     gamma: float
     sampler: str = "euler_ancestral"
     steps: int = 20
-
-    @property
-    def scale(self) -> float | None:
-        """Gamma in the evaluation's unit, as the node's widget counts it."""
-        return self.gamma / UNITS[self.evaluation] if self.evaluation in EVALUATIONS else None
 
     @property
     def name(self) -> str:
@@ -77,8 +72,8 @@ SWEEP = (  # of fewer
 
 def gradient_chain(energy: LabelEnergy, evaluation: str, gamma: float, **options) -> Chain:
     """A guidance chain of one gradient term."""
-    exact = GradientOptions(exact=True, **options)
-    return PLAIN.then(GradientTerm(energy, weight=gamma, evaluation=evaluation, options=exact))
+    asked = GradientOptions(**options)
+    return PLAIN.then(GradientTerm(energy, weight=gamma, evaluation=evaluation, options=asked))
 
 
 class Demo:

@@ -7,15 +7,14 @@ from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
 
-from ...guidance.gradients.term import UNITS
+from ...guidance.gradients.term import MEASURED
 from ..markdown import between, bullets, page, table
 from ..places import ROOT
 from .evaluation_costs import ABOUT, MEMORY, TIMES, file_of
-from .evaluations import BATCH, CFG, EVALUATIONS, SEED, Row
+from .evaluations import BATCH, CFG, SEED, Row
 
 PAGE = ROOT / "docs" / "classifier-guidance.md"
 RETURN_AT = "131072"  # bytes above which the second measurement's allocator gives memory back at once
-DEFAULT = 2.0  # scale of the node
 Rows = list[tuple[Row, dict[str, float]]]
 OPENING = """# Classifier guidance, measured
 
@@ -28,7 +27,7 @@ which it never saw, says where to go. Pictures are rounded to 8 bits and judged 
 that never guides. **accuracy**: the judge's first choice is the wanted label; 95 % interval. **Frechet**: distance of
 the judge's features to those of all 2,500 validation pictures; it falls with the number of samples, so compare equal
 numbers only. **class-wise**: the same within labels. **diversity**: mean distance of two pictures of a label. \u03b3
-is the formula's factor, **scale** the node's widget: \u03b3 in the evaluation's own unit.
+is the formula's factor, and the scale of the node.
 """
 EQUAL = """## The same accuracy by classifier-free guidance
 
@@ -36,20 +35,19 @@ CFG is given the label, which the denoiser learned with 30 % of it wrong. Its \u
 rows of the first table, and Frechet distance and diversity with it: {samples:,} samples and `euler_ancestral` on both
 sides.
 """
-DEFAULTS = """## Defaults
+DEFAULTS = """## What the node suggests
 
-The node's default scale is {default:g} for every evaluation. That is \u03b3 = {gammas}:
-twice the unit of each ({units}). For both x0 evaluations that row is close to the best of its sweep in accuracy and in
-Frechet distance at once. On noisy x_t a larger \u03b3 still gains both on this small model and takes variety; at 2
-it obeys as CFG does at 2.
+The preset *measured* is \u03b3 = {gammas}; *weak* is half of it, *strong* twice. For both x0 evaluations
+that row is close to the best of its sweep in accuracy and in Frechet distance at once. On noisy x_t a larger \u03b3
+still gains both on this small model and takes variety; at 2 it obeys as CFG does at 2.
 
 With exact models \u03b3 = 1 on noisy x_t is Bayes, and \u03b3 = 1 with x0 alone or x0 + backprop is **not**: the
 energy is asked at the mean of what the noise leaves open. In the exact toy of `tools/fixtures/exact_toy.py` (four
 dimensions, Heun, 80 steps; held by `tests/guidance/test_toy.py`) \u03b3 = 1 on noisy x_t reaches the wanted class in
 .903 of the samples, as true samples do (.903); with and without backprop it is .999 and 1.000. The Frechet distances
 are 0.0003, 0.419 and 0.432: too sure, and too narrow. There \u03b3 of 0.3 to 0.5 is right for these two
-(`docs/exact-toy.md`). A network's classifier saturates and needs far more, so the defaults come from these tables and
-not from the formula.
+(`docs/exact-toy.md`). A network's classifier saturates and needs far more, so the suggestions come from these tables
+and not from the formula.
 """
 TIME = """## Time
 
@@ -84,8 +82,7 @@ class Found(NamedTuple):
 def page_of(found: Found) -> str:
     """The whole page."""
     facts = {"samples": found.samples, "seed": SEED, "next": SEED + BATCH, "batch": BATCH}
-    gammas = ", ".join(f"{DEFAULT * unit:g} ({evaluation})" for evaluation, unit in UNITS.items())
-    units = {"gammas": gammas, "units": ", ".join(f"{unit:g}" for unit in UNITS.values())}
+    gammas = ", ".join(f"{gamma:g} ({evaluation})" for evaluation, gamma in MEASURED.items())
     return page(
         OPENING.format(**facts),
         reached(found.rows),
@@ -93,7 +90,7 @@ def page_of(found: Found) -> str:
         reached(found.swept),
         EQUAL.format(**facts),
         equal(found.rows),
-        DEFAULTS.format(default=DEFAULT, **units),
+        DEFAULTS.format(gammas=gammas),
         TIME,
         bullets(f"**{name}**: {words}" for name, words in ABOUT.items()),
         times(),
@@ -108,19 +105,18 @@ def reached(rows: Rows) -> str:
     """Evaluations, scales and what they reach."""
     cells = []
     for row, n in rows:
-        scale = "" if row.scale is None else f"{row.scale:g}"
         accuracy = between(n["accuracy"], n["low"], n["high"])
         distances = [f"{n['frechet']:.2f}", f"{n['classwise']:.2f}", f"{n['diversity']:.3f}"]
-        cells.append([row.evaluation, f"{row.gamma:g}", scale, row.sampler, row.steps, accuracy, *distances])
-    return table("evaluation | \u03b3 | scale | sampler | steps | accuracy | Frechet | class-wise | diversity", cells)
+        cells.append([row.evaluation, f"{row.gamma:g}", row.sampler, row.steps, accuracy, *distances])
+    return table("evaluation | \u03b3 | sampler | steps | accuracy | Frechet | class-wise | diversity", cells)
 
 
 def equal(rows: Rows) -> str:
-    """For the default of every evaluation: the gamma at which CFG is as accurate, and what it has there."""
+    """For the suggested gamma of every evaluation: the gamma at which CFG is as accurate, and what it has there."""
     free = sorted(((n["accuracy"], row.gamma, n) for row, n in rows if row.evaluation == CFG), key=lambda one: one[1])
     cells = []
     for row, n in rows:
-        if row.evaluation not in EVALUATIONS or row.scale != DEFAULT or row.sampler != "euler_ancestral":
+        if row.gamma != MEASURED.get(row.evaluation) or row.sampler != "euler_ancestral":
             continue
         ours = [f"{row.evaluation}, \u03b3 {row.gamma:g}, {row.steps} steps", f"{n['accuracy']:.3f}", *pair(n)]
         cells.append([*ours, *as_accurate(free, n["accuracy"])])

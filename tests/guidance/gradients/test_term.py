@@ -9,7 +9,7 @@ from guidance_geometry.guidance.chain import PLAIN
 from guidance_geometry.guidance.energies.protocol import CombinedEnergy, LabelEnergy
 from guidance_geometry.guidance.energies.reference import SmoothEnergy
 from guidance_geometry.guidance.gradients.estimators import at_denoised, noise_aware
-from guidance_geometry.guidance.gradients.term import UNITS, GradientOptions, GradientTerm, Place, WatchTerm
+from guidance_geometry.guidance.gradients.term import MEASURED, GradientOptions, GradientTerm, Place, WatchTerm
 from guidance_geometry.guidance.mixture import make_mixture
 from guidance_geometry.guidance.run import Run
 
@@ -61,12 +61,15 @@ def test_the_roads_are_the_formulas():
     assert (GradientTerm(ENERGY).shift(at, "x0").shift - clean).abs().max() < 1e-9
 
 
-def test_one_scale_serves_all_roads_and_exact_is_gamma_itself():
-    term = GradientTerm(ENERGY, weight=3.0)
-    assert {at: term.gamma(at) for at in UNITS} == {"noisy x_t": 3.0, "x0 + backprop": 6.0, "x0": 300.0}
-    exact = GradientTerm(ENERGY, weight=3.0, options=GradientOptions(exact=True))
-    assert all(exact.gamma(at) == 3.0 for at in UNITS)
-    assert term.evaluated_at("x0").weight == 3.0
+@pytest.mark.parametrize("evaluation", MEASURED)
+def test_the_weight_is_gamma_in_every_evaluation(evaluation):
+    assert GradientTerm(ENERGY, weight=3.0, evaluation=evaluation).gamma(evaluation) == 3.0
+
+
+def test_an_evaluation_that_stands_in_has_the_gamma_that_serves_it_as_well():
+    term = GradientTerm(ENERGY, weight=3.0, evaluation="x0 + backprop")
+    assert term.gamma("x0") == 150.0
+    assert MEASURED["x0"] / MEASURED["x0 + backprop"] == 50, "two notes of host/ say so"
 
 
 def test_a_term_acts_in_its_part_of_the_run():
@@ -103,5 +106,4 @@ def test_the_cloud_is_the_same_alone_and_in_a_batch():
     whole = term.shift(at, "x0").shift
     one = term.shift(Place(at.x[:1], at.denoised[:1], 0.7, 1.0, MIXTURE.rms, at.picture), "x0").shift
     assert (whole[:1] - one).abs().max() < 1e-9
-    assert (whole - term.evaluated_at("x0").shift(place(), "x0").shift).abs().max() == 0
     assert (whole - GradientTerm(ENERGY).shift(at, "x0").shift).abs().max() > 1e-6
