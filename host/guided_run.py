@@ -20,7 +20,7 @@ from torch import Tensor, nn
 
 from ..guidance.chain import Chain, Guidance, chain_of
 from ..guidance.predictions import Predictions
-from ..guidance.rules.contract import Source
+from ..guidance.rules.kinds import Source
 from ..guidance.run import Run
 from ..samplers.stages import Stages, zero_init_note
 from . import adapter

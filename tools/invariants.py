@@ -18,9 +18,10 @@ from torch import Tensor
 
 from ..guidance.chain import Chain
 from ..guidance.predictions import Predictions
-from ..guidance.rules.contract import ONE_OF, WHOLE, Source
+from ..guidance.rules.kinds import BeforeAlways, Combination, Replace, Schedule, Source
 from ..guidance.rules.negative import Negative
 from ..guidance.rules.perturbed import Perturbed
+from ..guidance.rules.window import WHOLE
 from ..guidance.run import Run
 from ..guidance.vectors import flat, wide
 from .made_up_run import (
@@ -91,17 +92,17 @@ def claims_of(rule: Any) -> frozenset[str]:
     if not isinstance(rule, Chain):
         return frozenset(getattr(rule, "claims", ()))
     found = frozenset(OPTIONAL).intersection(
-        *(one.claims | (CFG_HAS if one.kind == "scale" else frozenset()) for one in rule.rules)
+        *(one.claims | (CFG_HAS if isinstance(one, Schedule) else frozenset()) for one in rule.rules)
     )
     memory = rule.init(Run((*LEVELS, 0.0))).rules
-    anywhere = all(one.kind != "scale" and one.window == WHOLE for one in rule.rules)
+    anywhere = all(not isinstance(one, Schedule) and one.window == WHOLE for one in rule.rules)
     stateless = anywhere and all(state is None for state in memory)
     return found | {"no memory"} if stateless else found
 
 
 def reshapes_gamma(rule: Any) -> bool:
     """Whether the scale in force is not the sampler's, so that gamma 0 and 1 mean nothing."""
-    return isinstance(rule, Chain) and any(one.kind == "scale" for one in rule.rules)
+    return isinstance(rule, Chain) and any(isinstance(one, Schedule) for one in rule.rules)
 
 
 def neutral_is_cfg(rule: Any) -> float | None:
@@ -173,7 +174,7 @@ def acts_at_one(rule: Any) -> bool:
 
 def remembers(rule: Any) -> bool:
     """Whether a rule of this pack may put a remembered difference in the place of the one that is there."""
-    return isinstance(rule, Chain) and any(one.fills_uncond for one in rule.rules)
+    return isinstance(rule, Chain) and any(isinstance(one, BeforeAlways) for one in rule.rules)
 
 
 def equal_predictions(rule: Any) -> float:
@@ -311,7 +312,7 @@ def perturbed_arrives(rule: Any) -> float | None:
 
 def reshapes_what_pulls(rule: Any) -> float | None:
     """A chain with a negative condition against the chain between u* and c, where plain CFG gives what that makes."""
-    if not isinstance(rule, Chain) or any(one.kind in (*ONE_OF, "replace") for one in rule.rules):
+    if not isinstance(rule, Chain) or any(isinstance(one, Combination | Replace) for one in rule.rules):
         return None
     longer = rule.then(Negative(("a condition",), (-0.5,)))
     steps, made = with_further(steps_of(rule), f"{len(rule.rules)} condition 2")

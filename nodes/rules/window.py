@@ -5,8 +5,7 @@ from __future__ import annotations
 from comfy_api.latest import io
 
 from ...guidance.chain import chain_of
-from ...guidance.rules.window import checked as checked_window
-from ...guidance.rules.window import windowed
+from ...guidance.rules.window import part_of_run
 from ...host import wires
 from ...host.checks import checked, insist, validated, verdict
 from .link import linked, refused, rule_schema, share_input
@@ -37,13 +36,13 @@ class GGWindow(io.ComfyNode):
     @classmethod
     @validated
     def validate_inputs(cls, start_percent=None, end_percent=None):
-        return verdict(refused(checked_window, start_percent, end_percent))
+        return verdict(refused(part_of_run, start_percent, end_percent))
 
     @classmethod
     @checked
     def execute(cls, rules, start_percent, end_percent, guidance=None) -> io.NodeOutput:
-        insist(refused(checked_window, start_percent, end_percent))
-        return linked(cls, guidance, *(windowed(rule, start_percent, end_percent) for rule in chain_of(rules).rules))
+        insist(refused(part_of_run, start_percent, end_percent))
+        return linked(cls, guidance, *(rule.within(start_percent, end_percent) for rule in chain_of(rules).rules))
 
 
 NODES = [GGWindow]

@@ -8,8 +8,8 @@ import torch
 
 from guidance_geometry.guidance.chain import PLAIN
 from guidance_geometry.guidance.rules.adaptive_projected import AdaptiveProjected
-from guidance_geometry.guidance.rules.contract import Rule, Source
 from guidance_geometry.guidance.rules.feedback import Feedback
+from guidance_geometry.guidance.rules.kinds import After, Before, BeforeAlways, Combine, Source, with_difference
 from guidance_geometry.trace.checks import check
 
 from .test_bits import CFG, SEED, STEPS, guided, ksampler
@@ -17,13 +17,12 @@ from .test_sampling import Counter
 
 
 @dataclass(frozen=True)
-class Away(Rule):
+class Away(Combine):
     """CFG that also moves away from further predictions, half as far."""
 
     conditioning: Any
     model: Any = None
     until: float = 0.0  # noise level below which the further prediction is not needed
-    kind = "combine"
     text = "away"
 
     @property
@@ -39,16 +38,10 @@ class Away(Rule):
 
 
 @dataclass(frozen=True)
-class Reusing(Rule):
-    """Evaluates u at every second outer step and reuses the difference in between, if it may."""
+class Skipping(Before):
+    """Evaluates u at every second outer step, and is not asked in between."""
 
-    fills: bool = True
-    kind = "before"
-    text = "reusing"
-
-    @property
-    def fills_uncond(self):
-        return self.fills
+    text = "skipping"
 
     def init(self, run):
         return 0, None
@@ -60,16 +53,20 @@ class Reusing(Rule):
         count, delta = state
         if p.uncond is not None:
             return p, (count + 1, p.cond - p.uncond)
-        from guidance_geometry.guidance.rules.contract import with_difference
-
         return with_difference(p, delta), (count + 1, delta)
 
 
 @dataclass(frozen=True)
-class Doubling(Rule):
+class Reusing(Skipping, BeforeAlways):
+    """The same, asked there too, where it reuses the difference."""
+
+    text = "reusing"
+
+
+@dataclass(frozen=True)
+class Doubling(After):
     """Not neutral, but changes nothing at gamma = 1."""
 
-    kind = "after"
     text = "doubling"
 
     def step(self, state, p, guided, gamma):
@@ -207,10 +204,10 @@ def test_a_further_condition_for_part_of_the_run_counts_as_uncond_elsewhere(labe
     assert (found - (u + (CFG + 0.5) * (c - u))).abs().max() <= 0.02, "captured in half precision"
 
 
-@pytest.mark.parametrize(("fills", "word"), [(True, "reuse"), (False, "cond_only")])
-def test_a_pass_that_a_rule_skips_is_not_evaluated(labelled, empty_latent, fills, word):
-    calls, _, trace = run(labelled, empty_latent, PLAIN.then(Reusing(fills)))
-    if not fills:  # the rule's own count stops with the first skipped step
+@pytest.mark.parametrize(("rule", "word"), [(Reusing(), "reuse"), (Skipping(), "cond_only")])
+def test_a_pass_that_a_rule_skips_is_not_evaluated(labelled, empty_latent, rule, word):
+    calls, _, trace = run(labelled, empty_latent, PLAIN.then(rule))
+    if rule == Skipping():  # the rule's own count stops with the first skipped step
         assert calls == [6] + [3] * (STEPS - 1)
         assert trace.stage == ["step"] + [word] * (STEPS - 1)
         assert torch.equal(trace.tensors["guided"][1], trace.tensors["cond"][1])

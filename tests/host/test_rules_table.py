@@ -46,7 +46,7 @@ def test_every_rule_of_this_pack_holds_what_it_claims(ours):
 
 
 def test_claims_are_words_that_the_suite_knows(host):
-    from guidance_geometry.guidance.rules.contract import CLAIMS, Rule
+    from guidance_geometry.guidance.rules.kinds import CLAIMS, Rule
     from guidance_geometry.nodes.rules import NODES
     from guidance_geometry.tools.invariants import INVARIANTS
 

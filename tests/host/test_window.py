@@ -87,7 +87,7 @@ def test_a_window_stands_behind_a_chain_and_holds_a_preset_rule_by_rule(wires): 
     preset = chain("GGPreset", {"preset": "faster (interval + reuse)"})
     before = chain("GGRescale", NODES["GGRescale"][0])
     found = in_window(preset, 0.1, 0.8, before)
-    assert [rule.text for rule in found.rules] == [
+    assert [rule.chain_text for rule in found.rules] == [
         "rescale 0.7 in v",
         "interval percent 0.05 .. 0.6, 0.1 .. 0.8 of the steps",
         "u every 2 steps (line), 0.1 .. 0.8 of the steps",
