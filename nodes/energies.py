@@ -8,7 +8,8 @@ from torch import Tensor
 
 from ..classifiers.wired import ImageNetwork
 from ..denoisers.labels import MOST, entries_of, label_indices
-from ..guidance.energies.protocol import LABEL_KINDS, CombinedEnergy, LabelEnergy, MaskedEnergy
+from ..guidance.energies.composition import CombinedEnergy, MaskedEnergy
+from ..guidance.energies.label import LABEL_KINDS, LabelEnergy
 from ..guidance.energies.reference import (
     ColourEnergy,
     FeatureEnergy,

@@ -9,8 +9,8 @@ from comfy_api.latest import io
 from torch import Tensor
 
 from ..denoisers.labels import entries_of, label_indices
-from ..guidance.energies.label_maps import map_of_colours, map_of_levels, map_of_mask
 from ..guidance.energies.perception import DISTANCES, TEXT_KINDS, DepthEnergy, SegmentationEnergy, TextEnergy
+from ..guidance.energies.pictures import map_of_colours, map_of_levels, map_of_mask
 from ..host.checks import checked, choice, insist, validated, verdict
 from ..host.widgets import choice_input
 from ..host.wires import ClassifierWire

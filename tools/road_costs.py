@@ -21,7 +21,8 @@ from typing import Any
 import torch
 
 from ..files.writing import write_atomically
-from ..guidance.energies.protocol import CLEAN, At, LabelEnergy
+from ..guidance.energies.label import LabelEnergy
+from ..guidance.energies.protocol import CLEAN, At
 from ..guidance.gradients.estimators import gradient_of
 from .bench.sampler_overhead import enter_host, seconds
 from .roads import BACKPROP, CLEAN_X0, KEPT, NOISY, ROADS, gradient_chain

@@ -10,13 +10,12 @@ from torch import Tensor, nn
 
 from ..printing import shown
 from ..vectors import flat, promoted
-from .protocol import CLEAN, Asking, At, Classifier, Network, in_turn, unmoved
+from .pictures import check_proportions, in_turn, resized
+from .protocol import CLEAN, Asking, At, Classifier, Network, unmoved
 
 TEXT_KINDS = ("probability", "cosine")
 DISTANCES = ("L1", "L2")
-IGNORED = -1  # class of a place that does not count
 NEAR_FLAT = 1e-6  # deviation of a depth at which there is nothing to divide by
-PROPORTION = 0.05  # by which a map's sides may be rounded
 
 
 class Matcher(Network, Protocol):
@@ -196,18 +195,3 @@ def shares_of(places: Tensor, balanced: bool) -> Tensor:  # [H, W] int64 -> [H, 
     counts = torch.bincount(places[kept])
     size = counts[places.clamp(min=0)] * (counts > 0).sum() if balanced else kept.sum().expand_as(places)
     return torch.where(kept, 1 / size.clamp(min=1), 0.0)
-
-
-def resized(x: Tensor, sides: torch.Size | tuple[int, int]) -> Tensor:  # [B, C, H, W] -> [B, C, *sides]
-    """Scaled with antialiasing, so that every place has a share."""
-    same = x.shape[-2:] == torch.Size(sides)
-    return x if same else nn.functional.interpolate(x, tuple(sides), mode="bilinear", antialias=True)
-
-
-def check_proportions(name: str, wanted: Tensor, x: Tensor) -> None:
-    """Refuse a map [n, H, W] that would have to be distorted to lie on pictures [B, C, h, w]."""
-    (height, width), (h, w) = wanted.shape[-2:], x.shape[-2:]
-    if abs(height * w - width * h) > PROPORTION * height * w:
-        raise ValueError(
-            f"The {name} is {width} x {height} but the picture {w} x {h}: other proportions. Crop the map to them."
-        )

@@ -9,7 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from ..vectors import flat, promoted
-from .protocol import CLEAN, Asking, At, Named, Network, in_turn, resized_mask, unmoved
+from .pictures import in_turn, resized_mask
+from .protocol import CLEAN, Asking, At, Named, Network, unmoved
 
 ROOT = 1e-12  # under a root: its slope at 0 is infinite
 

@@ -9,7 +9,8 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from ..energies.protocol import At, AugmentedEnergy, Energy, draws_at, judges
+from ..energies.composition import AugmentedEnergy, draws_at
+from ..energies.protocol import At, Energy, judges
 from ..printing import Printed, shown, text_of
 from ..rules.kinds import Rule
 from ..rules.window import Window, part_of_run

@@ -35,7 +35,7 @@ class TangentialAmplify(After):
     Source: Cho et al. 2025, arXiv 2510.04533, eq. 7 (eta) and eq. 26 (align).
     """
 
-    acts_alone = True
+    acts_alone = True  # also where c = u leaves no difference to guide along
     claims = frozenset({"in span", "per item", "same in every space"})
     eta: float = 1.05
     align: float = 0.0

@@ -9,7 +9,9 @@ import torch
 from guidance_geometry.classifiers.exact import MixtureClassifier
 from guidance_geometry.classifiers.wired import WiredNetwork
 from guidance_geometry.guidance.chain import Chain, Foreign, chain_of
-from guidance_geometry.guidance.energies import perception, protocol, reference
+from guidance_geometry.guidance.energies import perception, reference
+from guidance_geometry.guidance.energies.composition import MaskedEnergy
+from guidance_geometry.guidance.energies.label import LabelEnergy
 from guidance_geometry.guidance.gradients.term import GradientOptions, GradientTerm, WatchTerm
 from guidance_geometry.guidance.presets import PRESETS
 from guidance_geometry.guidance.printing import LONGEST, Printed, shown, text_of, told
@@ -55,7 +57,7 @@ def subclasses(kind):
 def printed_classes():
     """Every class of the pack that is printed, and every rule and energy within them."""
     assert {Chain, Foreign, Trace, WiredNetwork, MixtureClassifier, GradientOptions} <= {*subclasses(Printed)}
-    assert {protocol.LabelEnergy, reference.StyleEnergy, perception.DepthEnergy} <= {*subclasses(Printed)}
+    assert {LabelEnergy, reference.StyleEnergy, perception.DepthEnergy} <= {*subclasses(Printed)}
     ours = {kind for kind in subclasses(Printed) if kind.__module__.startswith("guidance_geometry")}
     return sorted((kind for kind in ours if not isabstract(kind)), key=lambda kind: kind.__name__)
 
@@ -89,9 +91,9 @@ def test_a_foreign_rule_keeps_its_own_text():
 
 
 def test_nested_energies_print_only_a_page():
-    made = protocol.MaskedEnergy(reference.SmoothEnergy(), torch.ones(1, 2, 2))
+    made = MaskedEnergy(reference.SmoothEnergy(), torch.ones(1, 2, 2))
     for _ in range(3000):
-        made = protocol.MaskedEnergy(made, torch.ones(1, 2, 2))
+        made = MaskedEnergy(made, torch.ones(1, 2, 2))
     assert len(str(made)) <= LONGEST
 
 

@@ -5,15 +5,10 @@ import math
 import pytest
 import torch
 
+from guidance_geometry.guidance.energies.composition import AugmentedEnergy, CombinedEnergy, MaskedEnergy
+from guidance_geometry.guidance.energies.label import LabelEnergy
 from guidance_geometry.guidance.energies.perception import DepthEnergy, SegmentationEnergy, TextEnergy
-from guidance_geometry.guidance.energies.protocol import (
-    At,
-    AugmentedEnergy,
-    CombinedEnergy,
-    LabelEnergy,
-    MaskedEnergy,
-    judges,
-)
+from guidance_geometry.guidance.energies.protocol import At, judges
 from guidance_geometry.guidance.energies.reference import (
     ColourEnergy,
     FeatureEnergy,
