@@ -10,7 +10,7 @@ from ..guidance.gradients.term import USUAL, GradientOptions, GradientTerm, Watc
 from ..host.checks import checked, choice, empty_window, insist, validated, verdict
 from ..host.widgets import choice_input
 from ..host.wires import OptionsWire
-from .energies import CATEGORY, ENERGY
+from .energies.inputs import CATEGORY, ENERGY
 from .rules.link import CHAIN, UPSTREAM, say
 
 ROADS = ("auto", *EVALUATIONS)

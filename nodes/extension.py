@@ -16,7 +16,6 @@ ROOMS = (
     "load_classifier",
     "train_classifier",
     "energies",
-    "seeing_energies",
     "classifier_guidance",
     "see",
     "compare",

@@ -48,7 +48,7 @@ class Source(NamedTuple):
     model: Any = None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)  # what compares without its fields is the object itself, not its windows
 class Rule(Printed, ABC):
     """One link of a chain, of one of the kinds below; a frozen dataclass whose fields are its knobs.
 

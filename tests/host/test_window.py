@@ -96,7 +96,7 @@ def test_a_window_stands_behind_a_chain_and_holds_a_preset_rule_by_rule(wires): 
 
 def test_a_gradient_in_a_window_pushes_there_alone(labelled, empty_latent):
     from guidance_geometry.nodes.classifier_guidance import GGClassifierGradient
-    from guidance_geometry.nodes.energies import GGLabelEnergy
+    from guidance_geometry.nodes.energies.label import GGLabelEnergy
     from guidance_geometry.nodes.lab import GGMixtureModel
 
     guide = GGMixtureModel.execute(shape="3x8x8", classes=3, kind="ve", seed=0).result[1]

@@ -217,3 +217,11 @@ def test_a_rule_with_a_window_of_its_own_keeps_it():
     assert rule.within(0.0, 0.4).window == (0.25, 0.4)
     with pytest.raises(ValueError, match=r"acts from 0.25 to 0.5 .* Let them overlap"):
         rule.within(0.5, 1.0)
+
+
+def test_rules_that_hold_a_model_are_themselves_alone():
+    """A host keeps what belongs to each by the rule itself."""
+    one, other = (Perturbed(Source("cond", 7)) for _ in range(2))
+    assert one != other
+    assert len({WatchTerm(ENERGY), WatchTerm(ENERGY)}) == 2
+    assert Rescale().within(0.0, 0.5) == Rescale().within(0.0, 0.5) != Rescale()
