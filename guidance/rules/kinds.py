@@ -22,14 +22,14 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from functools import reduce
 from typing import Any, ClassVar, Generic, NamedTuple, TypeVar
 
 from torch import Tensor
 
 from ..predictions import Predictions
-from ..printing import Printed, total
+from ..printing import Printed, class_of, told, total
 from ..run import Run
 from .window import WHOLE, Window, part_of_run
 
@@ -48,7 +48,7 @@ class Source(NamedTuple):
     model: Any = None
 
 
-@dataclass(frozen=True, eq=False)  # what compares without its fields is the object itself, not its windows
+@dataclass(frozen=True, eq=False)  # a rule that is only itself (eq=False) must not be compared by its windows
 class Rule(Printed, ABC):
     """One link of a chain, of one of the kinds below; a frozen dataclass whose fields are its knobs.
 
@@ -62,9 +62,10 @@ class Rule(Printed, ABC):
     windows: tuple[Window, ...] = field(default=(), kw_only=True)
 
     @property
-    @abstractmethod
     def text(self) -> str:
-        """One phrase for the trace."""
+        """One phrase for the trace; unless a rule has its own, its class and its knobs."""
+        knobs = (f"{each.name} {told(getattr(self, each.name))}" for each in fields(self) if each.name != "windows")
+        return f"{class_of(self)} {', '.join(knobs)}".strip()
 
     @property
     @total

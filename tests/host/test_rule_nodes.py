@@ -1,4 +1,8 @@
-"""Rule nodes in the host: what they put on the wire, what they refuse, and whole runs with them."""
+"""Rule nodes in the host: what they put on the wire, what they refuse, and whole runs with them.
+
+A rule node needs no entry here: it is held to what holds for every one, with the settings that its schema gives it. An
+entry in NODES also fixes its knobs, its text and the knobs that leave plain CFG.
+"""
 
 import math
 import re
@@ -10,7 +14,8 @@ import torch
 from .queued import queued
 from .test_bits import guided, ksampler
 
-DOCS = Path(__file__).resolve().parents[2] / "web" / "docs"
+ROOT = Path(__file__).resolve().parents[2]
+DOCS = ROOT / "web" / "docs"
 EXPERIMENTAL = {
     *("GGEnergyPreserving", "GGAngle", "GGTangentialAmplify", "GGLocationNorm", "GGSkim", "GGPowerLaw"),
     *("GGMagnitudeAware", "GGFeedback", "GGPerturbed", "GGFormula", "GGWindow"),
@@ -77,6 +82,10 @@ NODES = {
     "GGFormula": ({"formula": "u + gamma * d"}, "D = u + gamma * d", {"formula": "u + gamma*d"}),
     "GGWindow": (WINDOW, "CFG > rescale 0.7 in v", WINDOW | {"start_percent": 0.01, "end_percent": 0.02}),
 }
+SOURCES = [file.read_text(encoding="utf-8") for file in sorted((ROOT / "nodes" / "rules").glob("*.py"))]
+FOUND = [name for source in SOURCES for name in re.findall(r"^class (GG\w+)\(", source, re.MULTILINE)]
+NEW = [name for name in FOUND if name not in NODES]  # without an entry
+ALL = [*NODES, *NEW]
 TYPED = ("formula", "values", "middle")  # what a user writes is refused in words of its own
 ACTING = {  # where the knobs as they stand leave plain CFG
     "GGCFGSchedule": {"schedule": "linear", **SHAPE},
@@ -110,7 +119,8 @@ def wires(labelled):
             condition = GGClassLabel.execute(labelled[name][0], "1").result[0]
             models = dict.fromkeys(("weak_model", "perturbed_model"), worse)
             rules = {"rules": chain("GGRescale", {"phi": 0.7, "space": "v"})}
-            found[name] = models | rules | dict.fromkeys(("second", "empty"), condition)
+            by_type = {"MODEL": worse, "CONDITIONING": condition}
+            found[name] = models | rules | dict.fromkeys(("second", "empty"), condition) | by_type
     return found
 
 
@@ -125,19 +135,29 @@ def chain(name, knobs, sockets=None, guidance=None):
     return node(name).execute(**given, **knobs, guidance=guidance).result[0]
 
 
-def test_every_rule_node_has_its_row_and_artists_see_fourteen():
+def acting(name, sockets):
+    """The node's chain, with knobs that do not leave plain CFG."""
+    if name in NODES:
+        return chain(name, ACTING.get(name, NODES[name][0]), sockets)
+    from guidance_geometry.tools.rule_nodes import active_chain
+
+    return active_chain(node(name), {kind: sockets[kind] for kind in ("MODEL", "CONDITIONING")})
+
+
+def test_every_rule_node_is_found_and_artists_see_fourteen():
     from guidance_geometry.nodes import rules
 
-    assert {cls.__name__ for cls in rules.NODES} == set(NODES), "a rule node needs a row in this table"
-    assert len(set(NODES) - EXPERIMENTAL) <= MOST_SHOWN
+    assert {cls.__name__ for cls in rules.NODES} == set(ALL), "NODES of its file holds it"
+    shown = [cls.__name__ for cls in rules.NODES if not cls.define_schema().is_experimental]
+    assert len(shown) <= MOST_SHOWN, "make the newest experimental"
 
 
-@pytest.mark.parametrize("name", NODES)
+@pytest.mark.parametrize("name", ALL)
 def test_the_schema_explains_itself(name):
     schema = node(name).define_schema()
     assert [one.id for one in (*schema.inputs, *schema.outputs) if not one.tooltip] == []
-    assert schema.is_experimental == (name in EXPERIMENTAL)
-    assert schema.category == "guidance geometry/rules" + ("/experimental" if name in EXPERIMENTAL else "")
+    assert schema.is_experimental == (name in EXPERIMENTAL) or name in NEW
+    assert schema.category == "guidance geometry/rules" + ("/experimental" if schema.is_experimental else "")
     ids = [one.id for one in schema.inputs]
     assert all(one.optional for one in schema.inputs[ids.index("guidance") :]), "what came later is optional"
     page = (DOCS / f"{name}.md").read_text(encoding="utf-8")
@@ -145,11 +165,15 @@ def test_the_schema_explains_itself(name):
     assert [one for one in ids if one != "guidance" and one not in page] == []
 
 
-@pytest.mark.parametrize("name", NODES)
+@pytest.mark.parametrize("name", ALL)
 def test_the_node_names_its_source(name):
     schema = node(name).define_schema()
     words = " ".join([schema.display_name, schema.description, *(one.tooltip for one in schema.inputs)])
-    assert re.search(r"arXiv \d{4}\.\d{5}", words) if name not in NO_PAPER else NO_PAPER[name].lower() in words.lower()
+    paper = re.search(r"arXiv \d{4}\.\d{5}", words)
+    if name in NEW:
+        assert paper or "no paper" in words.lower(), "name the paper, or say that there is none"
+    else:
+        assert NO_PAPER[name].lower() in words.lower() if name in NO_PAPER else paper
 
 
 @pytest.mark.parametrize("name", NODES)
@@ -158,6 +182,13 @@ def test_the_knobs_of_the_table_are_those_that_a_user_finds(name):
 
     found = settings(node(name), {})
     assert {knob: value for knob, value in found.items() if knob not in SOCKETS.get(name, ())} == NODES[name][0]
+
+
+@pytest.mark.parametrize("name", NEW)
+def test_a_node_without_an_entry_adds_a_rule_and_says_what_it_is(name, wires):
+    found = acting(name, wires["ve"])
+    assert found.rules, "knobs that do something, or options"
+    assert all(rule.text for rule in found.rules)
 
 
 @pytest.mark.parametrize("name", NODES)
@@ -186,10 +217,10 @@ def test_a_value_out_of_range_is_refused_in_the_queue_and_over_a_wire(name, knob
 
 
 @pytest.mark.parametrize("model", ["pocket", "ve", "flow"])
-@pytest.mark.parametrize("name", NODES)
+@pytest.mark.parametrize("name", ALL)
 def test_a_run_is_finite_and_not_plain_guidance(labelled, empty_latent, wires, model, name):
     latent = empty_latent(model)
-    guidance = chain(name, ACTING.get(name, NODES[name][0]), wires[model])
+    guidance = acting(name, wires[model])
     out, _, trace = guided(*labelled[model], latent, "euler", cfg=5.0, guidance=guidance)
     assert out["samples"].isfinite().all()
     assert trace.header["chain"] == guidance.text

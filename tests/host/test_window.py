@@ -7,16 +7,11 @@ from guidance_geometry.guidance.chain import PLAIN, Chain
 
 from .test_bits import STEPS, guided, ksampler
 from .test_guidance_patch import patched
-from .test_rule_nodes import ACTING, NODES, chain, wires  # noqa: F401  a fixture
+from .test_rule_nodes import ALL, NODES, acting, chain, wires  # noqa: F401  a fixture
 from .test_sampling import Counter
 
-RULES = [name for name in NODES if name != "GGWindow"]
+RULES = [name for name in ALL if name != "GGWindow"]
 HALF, CFG = STEPS // 2, 5.0
-
-
-def acting(name, sockets):
-    """The node's chain, with knobs that do not leave plain CFG."""
-    return chain(name, ACTING.get(name, NODES[name][0]), sockets)
 
 
 def in_window(rules, start, end, guidance=None):
