@@ -12,7 +12,7 @@ from typing import Any, NamedTuple, Protocol, TypeVar
 import torch
 from torch import Tensor
 
-from ..printing import Printed, text_of
+from ..printing import Printed, class_and_knobs, text_of
 
 Answer = TypeVar("Answer")
 
@@ -91,8 +91,8 @@ class Named(Printed):
 
     @property
     def text(self) -> str:
-        """One phrase for the trace."""
-        return "energy"
+        """One phrase for the trace; unless an energy has its own, its class and its knobs."""
+        return class_and_knobs(self)
 
     def __repr__(self) -> str:
         return f"Energy({text_of(self)})"

@@ -22,14 +22,14 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, replace
 from functools import reduce
 from typing import Any, ClassVar, Generic, NamedTuple, TypeVar
 
 from torch import Tensor
 
 from ..predictions import Predictions
-from ..printing import Printed, class_of, told, total
+from ..printing import Printed, class_and_knobs, total
 from ..run import Run
 from .window import WHOLE, Window, part_of_run
 
@@ -64,8 +64,7 @@ class Rule(Printed, ABC):
     @property
     def text(self) -> str:
         """One phrase for the trace; unless a rule has its own, its class and its knobs."""
-        knobs = (f"{each.name} {told(getattr(self, each.name))}" for each in fields(self) if each.name != "windows")
-        return f"{class_of(self)} {', '.join(knobs)}".strip()
+        return class_and_knobs(self, "windows")
 
     @property
     @total

@@ -12,10 +12,11 @@ from guidance_geometry.guidance.chain import Chain, Foreign, chain_of
 from guidance_geometry.guidance.energies import perception, reference
 from guidance_geometry.guidance.energies.composition import MaskedEnergy
 from guidance_geometry.guidance.energies.label import LabelEnergy
+from guidance_geometry.guidance.energies.protocol import Named
 from guidance_geometry.guidance.gradients.term import GradientOptions, GradientTerm, WatchTerm
 from guidance_geometry.guidance.presets import PRESETS
 from guidance_geometry.guidance.printing import LONGEST, Printed, shown, text_of, told
-from guidance_geometry.guidance.rules.kinds import Rule
+from guidance_geometry.guidance.rules.kinds import Combine, Rule
 from guidance_geometry.trace.trace import Trace
 
 
@@ -169,3 +170,20 @@ def test_a_rule_prints_its_text_on_every_wire():
 
 def test_options_say_what_differs_from_the_usual():
     assert str(GradientOptions(draws=4, exact=True)) == "GradientOptions(draws 4, exact True)"
+
+
+def test_what_has_no_text_of_its_own_is_told_by_its_knobs():
+    @dataclass(frozen=True)
+    class Halfway(Combine):
+        share: float = 0.5
+        name: str = "x"
+
+        def step(self, state, p, gamma): ...
+
+    @dataclass(frozen=True, repr=False)
+    class Bright(Named):
+        wanted: torch.Tensor
+
+    assert Halfway().text == "Halfway share 0.5, name 'x'"
+    assert Chain((Halfway().within(0.0, 0.5),)).text == "Halfway share 0.5, name 'x', 0 .. 0.5 of the steps"
+    assert str(Bright(torch.ones(3))) == "Energy(Bright wanted a Tensor)"
