@@ -2,6 +2,7 @@
 
 import pytest
 
+from guidance_geometry.tests.classes import classes_in
 from guidance_geometry.tools.invariants import failed
 
 
@@ -45,19 +46,15 @@ def test_every_rule_of_this_pack_holds_what_it_claims(ours):
     assert {text: failed(verdicts) for text, verdicts in ours.items() if failed(verdicts)} == {}
 
 
-def all_below(cls):
-    return {one for sub in cls.__subclasses__() for one in (sub, *all_below(sub))}
-
-
 def test_claims_are_words_that_the_suite_knows(host):
+    from guidance_geometry.guidance import rules
     from guidance_geometry.guidance.rules.kinds import CLAIMS, Rule
     from guidance_geometry.nodes.rules import NODES
     from guidance_geometry.tools.invariants import INVARIANTS
 
-    assert NODES, "their modules hold the rules"
-    rules = [one for one in all_below(Rule) if one.__module__.startswith("guidance_geometry.guidance")]
-    assert len(rules) > len(NODES) / 2
-    said = {rule.__name__: rule.claims for rule in rules if isinstance(rule.claims, frozenset)}
+    found = classes_in(rules, Rule)
+    assert len(found) > len(NODES) / 2
+    said = {rule.__name__: rule.claims for rule in found}
     assert {name: claims - set(CLAIMS) for name, claims in said.items() if claims - set(CLAIMS)} == {}
     assert set(CLAIMS) <= {one.claim for one in INVARIANTS}
 

@@ -3,10 +3,7 @@
 import itertools
 import math
 import random
-from dataclasses import MISSING, fields, replace
-from importlib import import_module
-from inspect import isabstract
-from pkgutil import iter_modules
+from dataclasses import replace
 
 import pytest
 import torch
@@ -40,6 +37,7 @@ from guidance_geometry.guidance.rules.tangential_amplify import TangentialAmplif
 from guidance_geometry.guidance.rules.threshold import DynamicThreshold
 from guidance_geometry.guidance.rules.zero_star import ZeroStar
 from guidance_geometry.guidance.run import Run
+from guidance_geometry.tests.classes import classes_in, made_without
 from guidance_geometry.tests.rule_formulas import ORDER, ByHand, Moment
 from guidance_geometry.tests.toys import draw
 from guidance_geometry.tools.invariants import examine, failed
@@ -93,6 +91,7 @@ RULES = {
     "FBG early": Feedback().within(0.0, 0.6),
     "rescale late": Rescale(0.6).within(0.4, 1.0),
 }
+FORMULAS = {name for names in ORDER for name in names}
 COMPANY = ("linear", "autoguidance", "two conditions", "APG", "ADG", "rescale", "perturbed")  # one of each kind
 WHOLE = {2: None, 3: 4000}  # chains tried with --full: all pairs, so many triples
 SHARE = {1: None, 2: 120, 3: 120}
@@ -190,24 +189,6 @@ def test_a_chain_holds_what_all_its_rules_claim(names):
     assert failed(examine(chain)) == []
 
 
-def all_below(cls):
-    return {one for sub in cls.__subclasses__() for one in (sub, *all_below(sub))}
-
-
-def concrete_rules():
-    """The classes of all rules that guidance/rules holds."""
-    for module in iter_modules(rules.__path__):
-        import_module(f"{rules.__name__}.{module.name}")
-    return [one for one in all_below(Rule) if one.__module__.startswith(rules.__name__) and not isabstract(one)]
-
-
-def without_formula():
-    """Those that stand in no table here and need nothing to be made, made."""
-    tried = {name for names in ORDER for name in names}
-    new = sorted((one for one in concrete_rules() if one.__name__ not in tried), key=lambda one: one.__name__)
-    return [one() for one in new if all(each.default is not MISSING for each in fields(one))]
-
-
 def refused(pair):
     """Whether a chain has no room for both."""
     try:
@@ -218,12 +199,11 @@ def refused(pair):
 
 
 def test_every_rule_that_is_tried_has_a_formula_and_is_there():
-    tried = {type(rule).__name__ for rule in RULES.values()}
-    assert tried == {name for names in ORDER for name in names}
-    assert tried <= {rule.__name__ for rule in concrete_rules()}
+    assert {type(rule).__name__ for rule in RULES.values()} == FORMULAS
+    assert {rule.__name__ for rule in classes_in(rules, Rule)} >= FORMULAS
 
 
-@pytest.mark.parametrize("rule", without_formula())
+@pytest.mark.parametrize("rule", made_without(FORMULAS, rules, Rule))
 def test_a_rule_without_a_formula_keeps_its_claims_beside_every_other(rule):
     """A new one may come without a second writing of its formula: that is the reviewer's."""
     pairs = [pair for name in COMPANY for pair in itertools.permutations((rule, RULES[name])) if not refused(pair)]
