@@ -36,7 +36,7 @@ from .vectors import narrowed, promoted
 
 ORDER = (Schedule, Replace, Conditions, Before, Combine, After, Add, Term)  # in which the rules of a step act
 PLAIN_NEEDS = frozenset({"cond", "uncond"})
-Act = Callable[..., Any]  # index of a rule, what its kind is handed -> what it makes of that
+Act = Callable[..., Any]  # index of a rule, predictions, and what else its kind is handed -> what it makes of that
 
 
 class Guidance(Protocol):
@@ -93,7 +93,7 @@ class Chain(Printed):
         return all(isinstance(rule, Schedule | Term) or rule.neutral for rule in self.rules)
 
     @property
-    def terms(self) -> tuple[Any, ...]:
+    def terms(self) -> tuple[Term, ...]:
         """Gradient terms at work, in wire order: a host adds them last."""
         return tuple(rule for rule in self.rules if isinstance(rule, Term) and not rule.neutral)
 
@@ -132,9 +132,9 @@ class Chain(Printed):
         """Guide one outer step.  gamma: from `scale`; 0 is u, 1 is c.  Where u is missing and no rule fills it: c."""
         memory, acting = list(state.rules), self._acting(state.run, p.sigma)
 
-        def act(i: int, *given: Any) -> Any:
+        def act(i: int, p: Predictions, *given: Any) -> Any:
             rule: Any = self.rules[i]
-            found, memory[i] = rule.step(memory[i], *given)
+            found, memory[i] = rule.step(memory[i], self._own(p, i), *given)
             return found
 
         guided = acting._guided(p, gamma, act)
@@ -143,9 +143,9 @@ class Chain(Printed):
     def stage(self, state: ChainState, following: ChainState, p: Predictions, gamma: float) -> Tensor:
         """Guide a further stage of an outer step that began with `state`; its first evaluation left `following`."""
 
-        def act(i: int, *given: Any) -> Any:
+        def act(i: int, p: Predictions, *given: Any) -> Any:
             rule: Any = self.rules[i]
-            return rule.stage(state.rules[i], following.rules[i], *given)
+            return rule.stage(state.rules[i], following.rules[i], self._own(p, i), *given)
 
         return (following.acted or self)._guided(p, gamma, act)
 
@@ -166,14 +166,14 @@ class Chain(Printed):
             return p.cond if p.uncond is None else cfg(p, gamma=gamma)
         wide = p.promoted()
         guided = self._combined(wide, gamma, act)
-        shifts = [act(i, self._own(wide, i), gamma) for i in self._of(Add)]
+        shifts = [act(i, wide, gamma) for i in self._of(Add)]
         guided = sum((promoted(shift) for shift in shifts if shift is not None), guided)
         return p.cond if guided is wide.cond else narrowed(guided, p.cond.dtype)
 
     def _combined(self, p: Predictions, gamma: float, act: Act) -> Tensor:
         still = p.x.to(p.cond.dtype)
         for i in self._of(Replace):
-            p = replace(act(i, self._own(p, i), gamma), extra=p.extra)
+            p = replace(act(i, p, gamma), extra=p.extra)
         guided, p = self._of_conditions(p, gamma, act)
         moved = self._moved(p, gamma, act)
         if moved is None:
@@ -183,7 +183,7 @@ class Chain(Printed):
         if guided is None or self._of(Before):
             guided = self._between(moved, gamma, act)
         for i in self._of(After):
-            guided = act(i, self._own(moved, i), guided, gamma)
+            guided = act(i, moved, guided, gamma)
         return guided
 
     def _of_conditions(self, p: Predictions, gamma: float, act: Act) -> tuple[Tensor | None, Predictions]:
@@ -193,7 +193,7 @@ class Chain(Printed):
         """
         found = None
         for i in self._of(Conditions) if p.uncond is not None else ():
-            found = act(i, self._own(p, i), gamma)
+            found = act(i, p, gamma)
             pull = promoted(found) - promoted(p.cond)
             p = p if gamma == 1 else with_difference(p, pull / (gamma - 1))
         return found, p
@@ -202,7 +202,7 @@ class Chain(Printed):
         """The predictions as the rules before the combination leave them; None where one wants the sample to stay."""
         for i in self._of(Before):
             if p.uncond is not None or isinstance(self.rules[i], BeforeAlways):
-                moved = act(i, self._own(p, i), gamma)
+                moved = act(i, p, gamma)
                 if moved is None:
                     return None
                 p = replace(moved, extra=p.extra)
@@ -211,7 +211,7 @@ class Chain(Printed):
     def _between(self, p: Predictions, gamma: float, act: Act) -> Tensor:
         """The combination of u and c, plain CFG where no rule takes its place."""
         for i in self._of(Combine):
-            return act(i, self._own(p, i), gamma)
+            return act(i, p, gamma)
         return cfg(p, gamma=gamma)
 
     def _in_order(self) -> list[int]:

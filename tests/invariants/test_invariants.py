@@ -132,7 +132,7 @@ class MovesFirst(Chain):
 
     def _guided(self, p, gamma, act):
         for i in self._of(Add):
-            shift = act(i, self._own(p, i), gamma)
+            shift = act(i, p, gamma)
             p = replace(p, uncond=p.uncond + shift, cond=p.cond + shift)
         return self._combined(p, gamma, act)
 
@@ -144,7 +144,7 @@ class ReshapesTheNegative(Chain):
         return None, p
 
     def _between(self, p, gamma, act):
-        found = [act(i, self._own(p, i), gamma) for i in self._of(Conditions)]
+        found = [act(i, p, gamma) for i in self._of(Conditions)]
         return found[0] if found else super()._between(p, gamma, act)
 
 
