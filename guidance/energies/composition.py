@@ -10,10 +10,10 @@ from torch import Tensor, nn
 from ..printing import text_of
 from ..vectors import promoted
 from .pictures import resized_mask
-from .protocol import CLEAN, At, Energy, Named, Network
+from .protocol import CLEAN, At, Energy, Network, PictureEnergy
 
 
-class Wrapped(Named):
+class Wrapped(PictureEnergy):
     """An energy that changes how another one is asked."""
 
     energy: Energy
@@ -30,7 +30,7 @@ class Wrapped(Named):
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class CombinedEnergy(Named):
+class CombinedEnergy(PictureEnergy):
     """Several energies as one, per sample.
 
     product  sum_i w_i E_i                        all of them hold; w is the power of each

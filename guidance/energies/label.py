@@ -8,13 +8,13 @@ import torch
 from torch import Tensor, nn
 
 from ..vectors import promoted
-from .protocol import CLEAN, At, Classifier, Named, Network
+from .protocol import CLEAN, At, Classifier, Network, PictureEnergy
 
 LABEL_KINDS = ("label", "not label", "joint logit", "multi-label")
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class LabelEnergy(Named):
+class LabelEnergy(PictureEnergy):
     """A classifier's log-probability of a label.
 
         label        logsumexp of the wanted logits - logsumexp of all      any of the wanted labels

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from ..printing import shown
 from ..vectors import flat, promoted
 from .pictures import check_proportions, in_turn, resized
-from .protocol import CLEAN, Asking, At, Classifier, Network, unmoved
+from .protocol import CLEAN, At, Classifier, Network, NetworkEnergy, unmoved
 
 TEXT_KINDS = ("probability", "cosine")
 DISTANCES = ("L1", "L2")
@@ -44,7 +44,7 @@ class DepthNetwork(Network, Protocol):
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class TextEnergy(Asking):
+class TextEnergy(NetworkEnergy):
     """How well a text fits, with k the scale of the towers' logits and b their bias.
 
         probability, softmax    k cos(x, y) - logsumexp of k cos(x, .) over y and the alternatives n
@@ -97,7 +97,7 @@ class TextEnergy(Asking):
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class SegmentationEnergy(Asking):
+class SegmentationEnergy(NetworkEnergy):
     """How probable a network finds a map of classes.
 
         sum_p w_p log softmax(f)_y(p)     f resized to the map before the softmax, sum_p w_p = 1
@@ -140,7 +140,7 @@ class SegmentationEnergy(Asking):
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class DepthEnergy(Asking):
+class DepthEnergy(NetworkEnergy):
     """How near a network finds the depth of a picture to a wanted one, whatever the scale and offset of both.
 
         L1   -mean |N(d) - N(d*)| / spread            N(d) = (d - mean d) / std d

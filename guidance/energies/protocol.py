@@ -76,7 +76,7 @@ class Energy(Protocol):
         ...
 
 
-class Named(Printed):
+class PictureEnergy(Printed):
     """An energy of clean pictures without a network, until it says otherwise; on an error page it is one line."""
 
     @property
@@ -98,7 +98,7 @@ class Named(Printed):
         return f"Energy({text_of(self)})"
 
 
-class Asking(Named):
+class NetworkEnergy(PictureEnergy):
     """An energy of clean pictures that asks one network."""
 
     network: Any  # a Network that answers with what the energy reads

@@ -12,7 +12,7 @@ from guidance_geometry.guidance.chain import Chain, Foreign, chain_of
 from guidance_geometry.guidance.energies import perception, reference
 from guidance_geometry.guidance.energies.composition import MaskedEnergy
 from guidance_geometry.guidance.energies.label import LabelEnergy
-from guidance_geometry.guidance.energies.protocol import Named
+from guidance_geometry.guidance.energies.protocol import PictureEnergy
 from guidance_geometry.guidance.gradients.term import GradientOptions, GradientTerm, WatchTerm
 from guidance_geometry.guidance.presets import PRESETS
 from guidance_geometry.guidance.printing import LONGEST, Printed, shown, text_of, told
@@ -181,7 +181,7 @@ def test_what_has_no_text_of_its_own_is_told_by_its_knobs():
         def step(self, state, p, gamma): ...
 
     @dataclass(frozen=True, repr=False)
-    class Bright(Named):
+    class Bright(PictureEnergy):
         wanted: torch.Tensor
 
     assert Halfway().text == "Halfway share 0.5, name 'x'"

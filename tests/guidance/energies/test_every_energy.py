@@ -9,7 +9,7 @@ from guidance_geometry.guidance import energies
 from guidance_geometry.guidance.energies.composition import AugmentedEnergy, CombinedEnergy, MaskedEnergy
 from guidance_geometry.guidance.energies.label import LabelEnergy
 from guidance_geometry.guidance.energies.perception import DepthEnergy, SegmentationEnergy, TextEnergy
-from guidance_geometry.guidance.energies.protocol import At, Named, judges
+from guidance_geometry.guidance.energies.protocol import At, PictureEnergy, judges
 from guidance_geometry.guidance.energies.reference import (
     ColourEnergy,
     FeatureEnergy,
@@ -75,7 +75,7 @@ ENERGIES = {
     "views": AugmentedEnergy(LABEL, noise=0.1),
 }
 TRIED = {type(energy).__name__ for energy in ENERGIES.values()} | {"MaskedEnergy"}  # which holds its gradient back
-ENERGIES |= {type(energy).__name__: energy for energy in made_without(TRIED, energies, Named)}
+ENERGIES |= {type(energy).__name__: energy for energy in made_without(TRIED, energies, PictureEnergy)}
 
 
 @pytest.mark.parametrize("energy", ENERGIES.values(), ids=ENERGIES.keys())
