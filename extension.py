@@ -20,7 +20,10 @@ ORDER = (  # of the editor's menus; a file that is not named here comes after th
     "load_classifier",
     "train_classifier",
     "energies",
-    "seeing_energies",
+    "label",
+    "reference",
+    "composition",
+    "perception",
     "classifier_guidance",
     "see",
     "trace_files",
@@ -41,20 +44,23 @@ class GuidanceGeometry(ComfyExtension):
 
 def every_node() -> list[type[CheckedNode]]:
     """All node classes, in the order of the menus."""
-    names = [file.stem for file in NODES.glob("[!_]*") if file.suffix == ".py" or file.is_dir()]
-    place = {name: number for number, name in enumerate(ORDER)}
-    return [
-        node for name in sorted(names, key=lambda name: (place.get(name, len(ORDER)), name)) for node in nodes_in(name)
-    ]
+    return nodes_of(NODES, "")
 
 
 def nodes_in(name: str) -> list[type[CheckedNode]]:
     """The node classes of a file in nodes/, or of all files in a folder there, in the order in which they stand."""
     if (NODES / name).is_dir():
-        files = sorted((NODES / name).glob("[!_]*.py"))
-        return [node for file in files for node in nodes_in(f"{name}.{file.stem}")]
+        return nodes_of(NODES / name, f"{name}.")
     module = import_module(f".nodes.{name}", __package__)
     return [found for found in vars(module).values() if isinstance(found, type) and is_node(found, module.__name__)]
+
+
+def nodes_of(folder: Path, prefix: str) -> list[type[CheckedNode]]:
+    """The node classes of everything in a folder, in the order of the menus."""
+    names = [file.stem for file in folder.glob("[!_]*") if file.suffix == ".py" or file.is_dir()]
+    place = {name: number for number, name in enumerate(ORDER)}
+    names.sort(key=lambda name: (place.get(name, len(ORDER)), name))
+    return [node for name in names for node in nodes_in(prefix + name)]
 
 
 def is_node(found: type, module: str) -> bool:

@@ -12,15 +12,31 @@ from typing import Any, NamedTuple, Protocol
 
 from torch import Tensor
 
+from .gradients.term import Term
 from .predictions import Predictions
 from .printing import Printed, text_of
 from .rules.cfg import cfg
-from .rules.contract import KINDS, ONE_OF, WHOLE, Rule, Source, with_difference
+from .rules.kinds import (
+    Add,
+    After,
+    Before,
+    BeforeAlways,
+    Combination,
+    Combine,
+    Conditions,
+    Replace,
+    Rule,
+    Schedule,
+    Source,
+    with_difference,
+)
+from .rules.window import WHOLE
 from .run import Run
 from .vectors import narrowed, promoted
 
+ORDER = (Schedule, Replace, Conditions, Before, Combine, After, Add, Term)  # in which the rules of a step act
 PLAIN_NEEDS = frozenset({"cond", "uncond"})
-Act = Callable[..., Any]  # index of a rule, what its kind is handed -> what it makes of that
+Act = Callable[..., Any]  # index of a rule, predictions, and what else its kind is handed -> what it makes of that
 
 
 class Guidance(Protocol):
@@ -63,23 +79,23 @@ class Chain(Printed):
 
     def then(self, rule: Rule) -> Chain:
         """A longer chain; this one stays as it is.  Raises ValueError for two rules that combine in one step."""
-        there = [mine for mine in self.rules if mine.kind in ONE_OF and _overlap(mine.window, rule.window)]
-        if there and rule.kind in ONE_OF:
+        combining = [mine for mine in self.rules if isinstance(mine, Combination) and isinstance(rule, Combination)]
+        if there := [mine for mine in combining if not mine.window.shared(rule.window).empty]:
             raise ValueError(
-                f"Two rules want to combine the predictions: {there[0].text!r} and {rule.text!r}. A step has room for "
-                "one of them: remove the other, or give them windows that do not overlap."
+                f"Two rules want to combine the predictions: {there[0].chain_text!r} and {rule.chain_text!r}. A step "
+                "has room for one of them: remove the other, or give them windows that do not overlap."
             )
         return replace(self, rules=(*self.rules, rule))
 
     @property
     def is_cfg(self) -> bool:
         """Whether a step is plain CFG at the chain's scale, which a host may compute itself."""
-        return all(rule.kind in ("scale", "gradient") or rule.neutral for rule in self.rules)
+        return all(isinstance(rule, Schedule | Term) or rule.neutral for rule in self.rules)
 
     @property
-    def terms(self) -> tuple[Any, ...]:
+    def terms(self) -> tuple[Term, ...]:
         """Gradient terms at work, in wire order: a host adds them last."""
-        return tuple(rule for rule in self.rules if rule.kind == "gradient" and not rule.neutral)
+        return tuple(rule for rule in self.rules if isinstance(rule, Term) and not rule.neutral)
 
     @property
     def sources(self) -> Mapping[str, Source]:
@@ -89,7 +105,8 @@ class Chain(Printed):
 
     def waits(self, run: Run) -> int:
         """Outer steps at the start of a run in which a rule wants the sample to stay."""
-        return max((self.rules[i].waits(run) for i in self._in_order()), default=0)
+        at_work = (rule for rule in self.rules if not rule.neutral)
+        return max((rule.window.first(rule.waits(run), run) for rule in at_work), default=0)
 
     def init(self, run: Run) -> ChainState:
         """State of a run.  Raises ValueError when a rule does not fit it."""
@@ -98,7 +115,7 @@ class Chain(Printed):
     def scale(self, state: ChainState, sigma: float, gamma: float) -> float:
         """Gamma in force at a noise level, from the sampler's cfg; every schedule reshapes what the one before gave."""
         for rule in self._acting(state.run, sigma).rules:
-            gamma = rule.scale(gamma, state.run, sigma)
+            gamma = rule.scale(gamma, state.run, sigma) if isinstance(rule, Schedule) else gamma
         return gamma
 
     def needs(self, state: ChainState, sigma: float, gamma: float) -> frozenset[str]:
@@ -115,8 +132,9 @@ class Chain(Printed):
         """Guide one outer step.  gamma: from `scale`; 0 is u, 1 is c.  Where u is missing and no rule fills it: c."""
         memory, acting = list(state.rules), self._acting(state.run, p.sigma)
 
-        def act(i: int, *given: Any) -> Any:
-            found, memory[i] = self.rules[i].step(memory[i], *given)
+        def act(i: int, p: Predictions, *given: Any) -> Any:
+            rule: Any = self.rules[i]
+            found, memory[i] = rule.step(memory[i], self._own(p, i), *given)
             return found
 
         guided = acting._guided(p, gamma, act)
@@ -125,8 +143,9 @@ class Chain(Printed):
     def stage(self, state: ChainState, following: ChainState, p: Predictions, gamma: float) -> Tensor:
         """Guide a further stage of an outer step that began with `state`; its first evaluation left `following`."""
 
-        def act(i: int, *given: Any) -> Any:
-            return self.rules[i].stage(state.rules[i], following.rules[i], *given)
+        def act(i: int, p: Predictions, *given: Any) -> Any:
+            rule: Any = self.rules[i]
+            return rule.stage(state.rules[i], following.rules[i], self._own(p, i), *given)
 
         return (following.acted or self)._guided(p, gamma, act)
 
@@ -135,8 +154,7 @@ class Chain(Printed):
         if all(rule.window == WHOLE for rule in self.rules):
             return self
         level = float(sigma[0]) if isinstance(sigma, Tensor) else sigma
-        share = run.step(level) / max(run.steps, 1)
-        return replace(self, rules=tuple(rule if _covers(rule.window, share) else ABSENT for rule in self.rules))
+        return replace(self, rules=tuple(rule if rule.window.covers(run, level) else ABSENT for rule in self.rules))
 
     def _guided(self, p: Predictions, gamma: float, act: Act) -> Tensor:
         """What the chain makes of u and c, and what its rules add to that from the predictions as evaluated.
@@ -148,24 +166,24 @@ class Chain(Printed):
             return p.cond if p.uncond is None else cfg(p, gamma=gamma)
         wide = p.promoted()
         guided = self._combined(wide, gamma, act)
-        shifts = [act(i, self._own(wide, i), gamma) for i in self._of("add")]
+        shifts = [act(i, wide, gamma) for i in self._of(Add)]
         guided = sum((promoted(shift) for shift in shifts if shift is not None), guided)
         return p.cond if guided is wide.cond else narrowed(guided, p.cond.dtype)
 
     def _combined(self, p: Predictions, gamma: float, act: Act) -> Tensor:
         still = p.x.to(p.cond.dtype)
-        for i in self._of("replace"):
-            p = replace(act(i, self._own(p, i), gamma), extra=p.extra)
+        for i in self._of(Replace):
+            p = replace(act(i, p, gamma), extra=p.extra)
         guided, p = self._of_conditions(p, gamma, act)
         moved = self._moved(p, gamma, act)
         if moved is None:
             return still
         if moved.uncond is None:
             return moved.cond
-        if guided is None or self._of("before"):
+        if guided is None or self._of(Before):
             guided = self._between(moved, gamma, act)
-        for i in self._of("after"):
-            guided = act(i, self._own(moved, i), guided, gamma)
+        for i in self._of(After):
+            guided = act(i, moved, guided, gamma)
         return guided
 
     def _of_conditions(self, p: Predictions, gamma: float, act: Act) -> tuple[Tensor | None, Predictions]:
@@ -174,17 +192,17 @@ class Chain(Printed):
         So rules that reshape the difference are handed the one that pulls: (D - c) / (gamma - 1).
         """
         found = None
-        for i in self._of("conditions") if p.uncond is not None else ():
-            found = act(i, self._own(p, i), gamma)
+        for i in self._of(Conditions) if p.uncond is not None else ():
+            found = act(i, p, gamma)
             pull = promoted(found) - promoted(p.cond)
             p = p if gamma == 1 else with_difference(p, pull / (gamma - 1))
         return found, p
 
     def _moved(self, p: Predictions, gamma: float, act: Act) -> Predictions | None:
         """The predictions as the rules before the combination leave them; None where one wants the sample to stay."""
-        for i in self._of("before"):
-            if p.uncond is not None or self.rules[i].fills_uncond:
-                moved = act(i, self._own(p, i), gamma)
+        for i in self._of(Before):
+            if p.uncond is not None or isinstance(self.rules[i], BeforeAlways):
+                moved = act(i, p, gamma)
                 if moved is None:
                     return None
                 p = replace(moved, extra=p.extra)
@@ -192,16 +210,16 @@ class Chain(Printed):
 
     def _between(self, p: Predictions, gamma: float, act: Act) -> Tensor:
         """The combination of u and c, plain CFG where no rule takes its place."""
-        for i in self._of("combine"):
-            return act(i, self._own(p, i), gamma)
+        for i in self._of(Combine):
+            return act(i, p, gamma)
         return cfg(p, gamma=gamma)
 
     def _in_order(self) -> list[int]:
         """Indices of the rules at work, in the order in which they act."""
-        return [i for kind in KINDS for i in self._of(kind)]
+        return [i for kind in ORDER for i in self._of(kind)]
 
-    def _of(self, kind: str) -> list[int]:
-        return [i for i, rule in enumerate(self.rules) if rule.kind == kind and not rule.neutral]
+    def _of(self, kind: type[Rule]) -> list[int]:
+        return [i for i, rule in enumerate(self.rules) if isinstance(rule, kind) and not rule.neutral]
 
     def _own(self, p: Predictions, i: int) -> Predictions:
         """The predictions as rule i sees them: its own further ones under its own names."""
@@ -211,10 +229,10 @@ class Chain(Printed):
     @property
     def text(self) -> str:
         """The chain as one line for the trace, in the order in which the rules act."""
-        parts = {kind: [rule.text for rule in self.rules if rule.kind == kind] for kind in KINDS}
-        if not any(parts[kind] for kind in ONE_OF):
-            parts["combine"] = ["CFG"]
-        return " > ".join(text for kind in KINDS for text in parts[kind])
+        parts = {kind: [rule.chain_text for rule in self.rules if isinstance(rule, kind)] for kind in ORDER}
+        if not any(isinstance(rule, Combination) for rule in self.rules):
+            parts[Combine] = ["CFG"]
+        return " > ".join(text for kind in ORDER for text in parts[kind])
 
     def __repr__(self) -> str:
         return f"Guidance({self.text})"
@@ -224,7 +242,6 @@ class Chain(Printed):
 class Absent(Rule):
     """A rule's place in a step outside its window."""
 
-    kind = "scale"
     neutral = True  # pyright: ignore[reportAssignmentType]
     text = "outside its window"  # pyright: ignore[reportAssignmentType]
 
@@ -232,20 +249,11 @@ class Absent(Rule):
 ABSENT = Absent()
 
 
-def _covers(window: tuple[float, float], share: float) -> bool:
-    return window[0] <= share < window[1]
-
-
-def _overlap(one: tuple[float, float], other: tuple[float, float]) -> bool:
-    return max(one[0], other[0]) < min(one[1], other[1])
-
-
 @dataclass(frozen=True)
-class Foreign(Rule):
+class Foreign(Combine):
     """Another pack's object with `init` and `step`, as the rule that combines."""
 
     guidance: Guidance
-    kind = "combine"
 
     @property
     def text(self) -> str:

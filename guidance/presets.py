@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from .rules.adaptive_projected import AdaptiveProjected
-from .rules.contract import Rule
 from .rules.interval import Interval
+from .rules.kinds import Rule
 from .rules.reuse import Reuse
 from .rules.zero_star import ZeroStar
 

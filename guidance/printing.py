@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from dataclasses import fields, is_dataclass
 from functools import wraps
 from typing import Any, TypeVar
 
@@ -49,6 +50,12 @@ class Printed:
 def text_of(thing: Any) -> str:
     """The `text` of a rule or an energy of any pack; the name of its class where it has none."""
     return _text(thing, lambda thing: getattr(thing, "text", class_of(thing)))
+
+
+def class_and_knobs(thing: Any, *left_out: str) -> str:
+    """The name of its class and its fields, for what has no text of its own."""
+    names = [each.name for each in fields(thing) if each.name not in left_out] if is_dataclass(thing) else []
+    return f"{class_of(thing)} {', '.join(f'{name} {told(getattr(thing, name))}' for name in names)}".strip()
 
 
 def shown(thing: Any) -> str:

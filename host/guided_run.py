@@ -11,7 +11,7 @@ import comfy.sampler_helpers
 from torch import Tensor
 
 from ..guidance.chain import Chain, Guidance, chain_of
-from ..guidance.rules.contract import Source
+from ..guidance.rules.kinds import Source
 from ..guidance.run import Run
 from ..samplers.stages import Stages, zero_init_note
 from . import adapter

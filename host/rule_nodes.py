@@ -8,7 +8,7 @@ from typing import Any
 from comfy_api.latest import io
 
 from ..guidance.chain import PLAIN, Guidance, chain_of
-from ..guidance.rules.contract import Rule
+from ..guidance.rules.kinds import Rule
 from ..guidance.rules.spaces import SPACES
 from . import wires
 from .adapter import prompt_server

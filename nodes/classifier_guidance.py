@@ -13,7 +13,7 @@ from ..host.checks import CheckedNode, empty_window
 from ..host.rule_nodes import CHAIN, UPSTREAM, say
 from ..host.widgets import choice_input
 from ..host.wires import OptionsWire
-from .energies import CATEGORY, ENERGY
+from .energies.inputs import CATEGORY, ENERGY
 
 AUTO = ("auto", *EVALUATIONS)
 LARGEST_SCALE, LARGEST_SEED = 1e6, 0xFFFFFFFF
@@ -50,6 +50,14 @@ SHRINK = io.Int.Input(
     optional=True,
     tooltip="With a vae: the energy sees a picture this many times smaller, decoded in that many times squared less "
     "memory. 1: the whole.",
+)
+PRESET = io.Combo.Input(
+    "preset",
+    options=list(PRESETS),
+    default="scale",
+    optional=True,
+    tooltip="scale: the widget above. measured: what served best on pocket-1 in the evaluation that is "
+    "used, 2, 4 or 200. weak: half of that. strong: twice. The node says which gamma is in force.",
 )
 
 
@@ -111,14 +119,7 @@ class GGClassifierGradient(CheckedNode):
                 UPSTREAM,
                 VAE,
                 OptionsWire.Input("options", optional=True, tooltip="From Gradient Options: what rarely changes."),
-                io.Combo.Input(
-                    "preset",
-                    options=list(PRESETS),
-                    default="scale",
-                    optional=True,
-                    tooltip="scale: the widget above. measured: what served best on pocket-1 in the evaluation that is "
-                    "used, 2, 4 or 200. weak: half of that. strong: twice. The node says which gamma is in force.",
-                ),
+                PRESET,
             ],
             outputs=[CHAIN],
             hidden=[io.Hidden.unique_id],

@@ -319,10 +319,8 @@ AFTER |= {"DynamicThreshold": threshold, "TangentialAmplify": tangential_amplify
 
 
 def in_window(rule, share):
-    """The rule out of its window at a share of the steps; None outside."""
-    if type(rule).__name__ != "Windowed":
-        return rule
-    return in_window(rule.rule, share) if rule.start <= share < rule.end else None
+    """The rule where a share of the steps lies in all its windows; None outside."""
+    return rule if all(start <= share < end for start, end in rule.windows) else None
 
 
 class ByHand:

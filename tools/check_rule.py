@@ -15,7 +15,7 @@ from types import ModuleType
 from typing import Any
 
 from ..guidance.chain import PLAIN, Chain
-from ..guidance.rules.contract import Rule
+from ..guidance.rules.kinds import Rule
 from .fixtures.invariants import INVARIANTS, OPTIONAL, Verdict, claims_of, examine, failed
 from .places import ROOT
 

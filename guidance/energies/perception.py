@@ -10,13 +10,12 @@ from torch import Tensor, nn
 
 from ..printing import shown
 from ..vectors import flat, promoted
-from .protocol import CLEAN, Asking, At, Classifier, Network, in_turn, unmoved
+from .pictures import check_proportions, in_turn, resized
+from .protocol import CLEAN, At, Classifier, Network, NetworkEnergy, unmoved
 
 TEXT_KINDS = ("probability", "cosine")
 DISTANCES = ("L1", "L2")
-IGNORED = -1  # class of a place that does not count
 NEAR_FLAT = 1e-6  # deviation of a depth at which there is nothing to divide by
-PROPORTION = 0.05  # by which a map's sides may be rounded
 
 
 class Matcher(Network, Protocol):
@@ -45,7 +44,7 @@ class DepthNetwork(Network, Protocol):
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class TextEnergy(Asking):
+class TextEnergy(NetworkEnergy):
     """How well a text fits, with k the scale of the towers' logits and b their bias.
 
         probability, softmax    k cos(x, y) - logsumexp of k cos(x, .) over y and the alternatives n
@@ -98,7 +97,7 @@ class TextEnergy(Asking):
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class SegmentationEnergy(Asking):
+class SegmentationEnergy(NetworkEnergy):
     """How probable a network finds a map of classes.
 
         sum_p w_p log softmax(f)_y(p)     f resized to the map before the softmax, sum_p w_p = 1
@@ -141,7 +140,7 @@ class SegmentationEnergy(Asking):
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class DepthEnergy(Asking):
+class DepthEnergy(NetworkEnergy):
     """How near a network finds the depth of a picture to a wanted one, whatever the scale and offset of both.
 
         L1   -mean |N(d) - N(d*)| / spread            N(d) = (d - mean d) / std d
@@ -196,18 +195,3 @@ def shares_of(places: Tensor, balanced: bool) -> Tensor:  # [H, W] int64 -> [H, 
     counts = torch.bincount(places[kept])
     size = counts[places.clamp(min=0)] * (counts > 0).sum() if balanced else kept.sum().expand_as(places)
     return torch.where(kept, 1 / size.clamp(min=1), 0.0)
-
-
-def resized(x: Tensor, sides: torch.Size | tuple[int, int]) -> Tensor:  # [B, C, H, W] -> [B, C, *sides]
-    """Scaled with antialiasing, so that every place has a share."""
-    same = x.shape[-2:] == torch.Size(sides)
-    return x if same else nn.functional.interpolate(x, tuple(sides), mode="bilinear", antialias=True)
-
-
-def check_proportions(name: str, wanted: Tensor, x: Tensor) -> None:
-    """Refuse a map [n, H, W] that would have to be distorted to lie on pictures [B, C, h, w]."""
-    (height, width), (h, w) = wanted.shape[-2:], x.shape[-2:]
-    if abs(height * w - width * h) > PROPORTION * height * w:
-        raise ValueError(
-            f"The {name} is {width} x {height} but the picture {w} x {h}: other proportions. Crop the map to them."
-        )

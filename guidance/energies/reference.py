@@ -9,7 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from ..vectors import flat, promoted
-from .protocol import CLEAN, Asking, At, Named, Network, in_turn, resized_mask, unmoved
+from .pictures import in_turn, resized_mask
+from .protocol import CLEAN, At, Network, NetworkEnergy, PictureEnergy, unmoved
 
 ROOT = 1e-12  # under a root: its slope at 0 is infinite
 
@@ -31,7 +32,7 @@ class MapNetwork(Network, Protocol):
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class MeasuredEnergy(Named):
+class MeasuredEnergy(PictureEnergy):
     """How well a picture explains a measurement of it.
 
         -mean((y - A x)^2) / (2 spread^2)     mean over the measured pixels, so that size does not matter
@@ -71,7 +72,7 @@ class MeasuredEnergy(Named):
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class ColourEnergy(Named):
+class ColourEnergy(PictureEnergy):
     """How much the colours of a picture are those of a reference, wherever they are.
 
         -sum_ck (h_ck(x) - h_ck(ref))^2 / (2 spread^2)     h_ck = mean over pixels of softmax_k(-(x - c_k)^2 / 2 w^2)
@@ -101,7 +102,7 @@ class ColourEnergy(Named):
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class TintEnergy(Named):
+class TintEnergy(PictureEnergy):
     """How near the mean colour of a picture is to that of a reference.
 
         -mean_c (m_c(x) - m_c(ref))^2 / (2 spread^2)     m_c = mean over the pixels, weighted by the mask
@@ -128,7 +129,7 @@ class TintEnergy(Named):
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class SmoothEnergy(Named):
+class SmoothEnergy(PictureEnergy):
     """How smooth a picture is: minus its total variation, -mean sqrt(dx^2 + dy^2 + eps^2) / spread."""
 
     spread: float = 0.1
@@ -146,7 +147,7 @@ class SmoothEnergy(Named):
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class FeatureEnergy(Asking):
+class FeatureEnergy(NetworkEnergy):
     """How like a reference a network finds a picture.
 
         -|f(x) - f(ref)|^2 / (2 spread^2) = -(1 - cos) / spread^2     f: features of length 1
@@ -177,7 +178,7 @@ class FeatureEnergy(Asking):
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class StyleEnergy(Asking):
+class StyleEnergy(NetworkEnergy):
     """How like a reference the textures of a picture are, wherever they are.
 
         -mean_l (|G_l(x) - G_l(ref)| / |G_l(ref)|)^2 / (2 spread^2)     G = F F^T / (C H W)

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
-from ..energies.protocol import At, AugmentedEnergy, Energy, draws_at, judges
+from ..energies.composition import AugmentedEnergy, draws_at
+from ..energies.protocol import At, Energy, judges
 from ..printing import Printed, shown, text_of
-from ..rules.contract import Rule
+from ..rules.kinds import Rule
+from ..rules.window import Window, part_of_run
 from ..run import Run
 from .estimators import (
     EVALUATIONS,
@@ -96,7 +98,16 @@ class Term(Rule):
     start: float = 0.0
     end: float = 1.0
     decoder: Any = None
-    kind = "gradient"
+
+    @property
+    def window(self) -> Window:
+        """From start to end."""
+        return Window(self.start, self.end)
+
+    def within(self, start: float, end: float) -> Term:
+        """The same term in what a part of the run shares with its own.  Raises ValueError as every rule does."""
+        found = self.window.narrowed(part_of_run(start, end), self.text)
+        return replace(self, start=found.start, end=found.end)
 
     @property
     def shrink(self) -> int:
@@ -119,8 +130,7 @@ class Term(Rule):
 
     def active(self, run: Run, sigma: float) -> bool:
         """Whether the term is at work at a noise level."""
-        share = run.step(sigma) / max(run.steps, 1)
-        return self.start <= share and (share < self.end or self.end >= 1)
+        return self.window.covers(run, sigma)
 
 
 @dataclass(frozen=True, eq=False)

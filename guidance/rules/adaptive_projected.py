@@ -9,7 +9,7 @@ from torch import Tensor
 from ..predictions import Predictions
 from ..run import Run
 from ..vectors import flat, norm, per_item, project, ratio
-from .contract import Rule, with_difference
+from .kinds import Before, with_difference
 from .spaces import known_space, seen
 
 PARTS = ("sample", "channel", "frame")
@@ -48,7 +48,7 @@ def unfolded(v: Tensor, part: str, like: Tensor) -> Tensor:  # [B x parts, ...] 
 
 
 @dataclass(frozen=True)
-class AdaptiveProjected(Rule):
+class AdaptiveProjected(Before):
     """Adaptive projected guidance.
 
         m = delta + beta m        d = m min(1, r / |m|)        delta' = d_across + eta d_along
@@ -64,7 +64,6 @@ class AdaptiveProjected(Rule):
     picture, each channel of a video. ACE-Step takes the last two: each channel of a picture.
     """
 
-    kind = "before"
     claims = frozenset({"per item"})
     eta: float = 0.0
     threshold: float = 0.06

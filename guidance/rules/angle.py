@@ -10,7 +10,7 @@ from torch import Tensor
 
 from ..predictions import Predictions
 from ..vectors import angle, norm, per_item, ratio, reject
-from .contract import Rule
+from .kinds import Combine
 
 
 def turned(p: Predictions, *, gamma: float, max_angle: float) -> Tensor:  # max_angle in radians -> [B, ...]
@@ -31,14 +31,13 @@ def turned(p: Predictions, *, gamma: float, max_angle: float) -> Tensor:  # max_
 
 
 @dataclass(frozen=True)
-class Angle(Rule):
+class Angle(Combine):
     """Angle domain guidance, in place of CFG, on x0-hats.
 
     max_angle: largest turn in degrees; 60 is the paper's. keep_norm: give the result the length of c.
     Source: Jin et al. 2025, arXiv 2506.11039.
     """
 
-    kind = "combine"
     claims = frozenset({"in span", "per item", "same in every space"})
     max_angle: float = 60.0
     keep_norm: bool = False

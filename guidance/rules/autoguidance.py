@@ -10,11 +10,11 @@ import torch
 
 from ..predictions import Predictions
 from ..vectors import promoted
-from .contract import Rule, Source
+from .kinds import Replace, Source
 
 
 @dataclass(frozen=True, eq=False)
-class Autoguidance(Rule):
+class Autoguidance(Replace):
     """Autoguidance: a weak prediction takes the place of u.
 
         D = u' + gamma (c - u')        u' = u + share (w - u)
@@ -25,7 +25,6 @@ class Autoguidance(Rule):
     Source: Karras et al. 2024, arXiv 2406.02507.
     """
 
-    kind = "replace"
     claims = frozenset({"same in every space", "per item"})
     weak: Source
     share: float = 1.0

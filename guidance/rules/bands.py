@@ -10,14 +10,14 @@ from torch import Tensor
 from torch.nn import functional
 
 from ..predictions import Predictions
-from .contract import Rule, with_difference
+from .kinds import Before, with_difference
 
 METHODS = ("FDG", "FreSca")
 MOST_BANDS = 10  # a side of a latent halves so often before nothing is left of it
 
 
 @dataclass(frozen=True)
-class Bands(Rule):
+class Bands(Before):
     """Weigh the low and the high frequencies of the difference, along the last two axes (the last one of audio).
 
         FDG      D = c + (gamma - 1) sum_k w_k delta_k             delta_k: a band of a Laplacian pyramid
@@ -32,7 +32,6 @@ class Bands(Rule):
     Source: Sadat et al. 2025, arXiv 2506.19713; Huang et al. 2025, arXiv 2504.02154.
     """
 
-    kind = "before"
     claims = frozenset({"same in every space", "per item"})
     method: str = "FDG"
     low: float = 0.5

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from ..predictions import Predictions
 from ..vectors import flat, promoted, ratio, square, wide
-from .contract import Rule
+from .kinds import After
 from .spaces import known_space, seen
 
 LOW, HIGH = 0.45, 0.55  # the paper's percentiles of the robust energy
@@ -41,14 +41,13 @@ def _energy(v: Tensor) -> Tensor:
 
 
 @dataclass(frozen=True)
-class EnergyPreserving(Rule):
+class EnergyPreserving(After):
     """Energy-preserving CFG.
 
     robust: count only the middle of the squares, so that a few bright spots do not darken the rest. space: where the
     energy is measured.
     """
 
-    kind = "after"
     claims = frozenset({"in span", "per item"})
     robust: bool = False
     space: str = "ode"

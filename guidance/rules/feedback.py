@@ -14,7 +14,7 @@ from ..predictions import Predictions
 from ..run import Run
 from ..vectors import dot, per_item, promoted, wide
 from .cfg import cfg
-from .contract import Rule
+from .kinds import Combine
 
 REFERENCE_SCALE = 3.0  # the scale that is reached at t0
 REFERENCE_RISE = 10.0  # how many offsets one step at t1 can outweigh
@@ -31,7 +31,7 @@ class Memory(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Feedback(Rule):
+class Feedback(Combine):
     """Feedback guidance (FBG).
 
         D = u + lambda (c - u)      lambda = e^L / (e^L - (1 - pi))
@@ -47,7 +47,6 @@ class Feedback(Rule):
     Source: Koulischer et al. 2025, arXiv 2506.06085, with delta and tau from t0 and t1 as in the authors' code.
     """
 
-    kind = "combine"
     claims = frozenset({"in plane", "per item"})
     pi: float = 0.95
     t0: float = 0.5

@@ -15,7 +15,7 @@ from torch import Tensor
 from ..predictions import Predictions
 from ..printing import shortened
 from ..vectors import dot, flat, norm, per_item, project, reject, wide
-from .contract import Rule
+from .kinds import Combine
 
 PLAIN = "u + gamma * d"
 LONGEST = 2000  # characters
@@ -66,7 +66,7 @@ ALLOWED = (
 
 
 @dataclass(frozen=True)
-class Formula(Rule):
+class Formula(Combine):
     """The guided prediction as a formula of the user's, in place of u + gamma * d.
 
     u, c, d = c - u, x: the item's vectors. sigma, alpha, gamma: its numbers. dot, norm, mean, std: one number per item;
@@ -75,7 +75,6 @@ class Formula(Rule):
     Raises ValueError for anything but ALLOWED, for a formula that cannot be read, or whose result is no picture.
     """
 
-    kind = "combine"
     claims = frozenset({"per item"})
     formula: str = PLAIN
 

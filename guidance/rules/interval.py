@@ -6,14 +6,15 @@ import math
 from dataclasses import dataclass
 
 from ..run import Run
-from .contract import Rule
+from .kinds import Schedule
+from .window import Window
 
 UNITS = ("percent", "sigma", "log-SNR")
 NOISIER_IS = {"percent": "smaller", "sigma": "larger", "log-SNR": "smaller"}
 
 
 @dataclass(frozen=True)
-class Interval(Rule):
+class Interval(Schedule):
     """Guide inside a window of noise levels; outside it the scale is 1, so that u is not evaluated there.
 
         percent   start <= i / steps < end          i = outer step, counted from 0
@@ -25,7 +26,6 @@ class Interval(Rule):
     Source: Kynkaanniemi et al. 2024, arXiv 2404.07724.
     """
 
-    kind = "scale"
     unit: str = "percent"
     start: float = 0.2
     end: float = 0.8
@@ -61,8 +61,9 @@ class Interval(Rule):
     def _covers(self, run: Run, sigma: float) -> bool:
         if self.unit == "sigma":
             return self.end < sigma <= self.start
-        place = run.step(sigma) / run.steps if self.unit == "percent" else run.log_snr(sigma)
-        return self.start <= place < self.end
+        if self.unit == "percent":
+            return Window(self.start, self.end).covers(run, sigma)
+        return self.start <= run.log_snr(sigma) < self.end
 
     @property
     def text(self) -> str:

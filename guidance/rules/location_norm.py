@@ -8,7 +8,7 @@ from torch import Tensor
 
 from ..predictions import Predictions
 from ..vectors import ratio, wide
-from .contract import Rule
+from .kinds import After
 from .spaces import known_space, seen
 
 
@@ -30,14 +30,13 @@ def _lengths(v: Tensor) -> Tensor:  # [B, C, ...] -> [B, 1, ...] float64
 
 
 @dataclass(frozen=True)
-class LocationNorm(Rule):
+class LocationNorm(After):
     """Per-location norm.
 
     strength: k, 0 is plain CFG, 1 the full correction. match: lengthen as well as shorten. space: where lengths are
     measured.
     """
 
-    kind = "after"
     claims = frozenset({"per item"})
     strength: float = 1.0
     match: bool = False

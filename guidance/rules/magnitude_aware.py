@@ -8,12 +8,12 @@ import torch
 
 from ..predictions import Predictions
 from ..vectors import norm, per_item
-from .contract import Rule, with_difference
+from .kinds import Before, with_difference
 from .spaces import known_space, seen
 
 
 @dataclass(frozen=True)
-class MagnitudeAware(Rule):
+class MagnitudeAware(Before):
     """Magnitude-aware guidance.
 
         D = c + (gamma - 1) exp(-a |delta| / |u|) delta        lengths of network outputs
@@ -23,7 +23,6 @@ class MagnitudeAware(Rule):
     Source: Zhu et al. 2025, arXiv 2508.03442.
     """
 
-    kind = "before"
     claims = frozenset({"in plane", "per item"})
     damping: float = 8.0
     space: str = "ode"

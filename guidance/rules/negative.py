@@ -10,7 +10,7 @@ from torch import Tensor
 
 from ..predictions import Predictions
 from ..vectors import promoted
-from .contract import Rule, Source
+from .kinds import Conditions, Source
 
 FORMS = ("sum", "InstructPix2Pix", "nested")
 
@@ -43,14 +43,13 @@ def two_scales(p: Predictions, middle: Tensor, *, gamma: float, scale: float, ne
 
 
 @dataclass(frozen=True, eq=False)
-class Negative(Rule):
+class Negative(Conditions):
     """Further conditions, each with a weight; in the two forms with a middle condition the weight is its scale.
 
     A condition that was not evaluated, because it is inactive at this noise level, counts as u. At gamma = 1 the result
     is c, and nothing else is evaluated.
     """
 
-    kind = "conditions"
     claims = frozenset({"per item", "same in every space"})
     conditions: tuple[Any, ...]
     weights: tuple[float, ...]

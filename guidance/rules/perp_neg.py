@@ -10,7 +10,7 @@ from torch import Tensor
 
 from ..predictions import Predictions
 from ..vectors import promoted, reject
-from .contract import Rule, Source
+from .kinds import Conditions, Source
 
 
 def perp_neg(p: Predictions, empty: Tensor, *, gamma: float, weight: float) -> Tensor:  # empty [B, ...] -> [B, ...]
@@ -26,14 +26,13 @@ def perp_neg(p: Predictions, empty: Tensor, *, gamma: float, weight: float) -> T
 
 
 @dataclass(frozen=True, eq=False)
-class PerpNeg(Rule):
+class PerpNeg(Conditions):
     """Perp-Neg, in place of CFG.
 
     empty: the empty prompt as a condition. weight: k, strength of the negative; 0 guides from the empty prompt alone.
     Where the empty prompt was not evaluated the negative takes its place, which is plain CFG. At gamma = 1 it is c.
     """
 
-    kind = "conditions"
     claims = frozenset({"per item", "same in every space"})
     empty: Any
     weight: float = 1.0

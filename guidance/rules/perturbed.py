@@ -9,11 +9,12 @@ from torch import Tensor
 
 from ..predictions import Predictions
 from ..vectors import promoted
-from .contract import Rule, Source
+from .kinds import Add, Source
+from .window import Window
 
 
 @dataclass(frozen=True, eq=False)
-class Perturbed(Rule):
+class Perturbed(Add):
     """Add the way from a perturbed prediction to c, as PAG, SEG and skip-layer guidance do.
 
         D = G + scale (c - w)        G: what the chain makes of u and c
@@ -25,7 +26,6 @@ class Perturbed(Rule):
     Source: Ahn et al. 2024, arXiv 2403.17377 (PAG); the perturbation itself is the model's own.
     """
 
-    kind = "add"
     claims = frozenset({"same in every space", "per item"})
     perturbed: Source
     weight: float = 3.0
@@ -33,7 +33,7 @@ class Perturbed(Rule):
     end: float = 1.0
 
     def __post_init__(self):
-        if not self.start < self.end:
+        if Window(self.start, self.end).empty:
             raise ValueError(
                 f"window {self.start:g} .. {self.end:g} is empty or upside down: start is the noisier end. Swap them."
             )
@@ -55,9 +55,9 @@ class Perturbed(Rule):
         return {"perturbed": self.perturbed}
 
     @property
-    def window(self) -> tuple[float, float]:
-        """Its part of the run."""
-        return self.start, self.end
+    def window(self) -> Window:
+        """From start to end, within any other windows."""
+        return Window(self.start, self.end).shared(super().window)
 
     def needs(self, state: None, sigma: float, wanted: frozenset[str]) -> frozenset[str]:
         """The perturbed prediction, whatever gamma is."""

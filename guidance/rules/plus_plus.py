@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ..run import Run
-from .contract import Rule
+from .kinds import Schedule
 
 STEPS = ("euler", "euler_ancestral", "ddim")
 
 
 @dataclass(frozen=True)
-class PlusPlus(Rule):
+class PlusPlus(Schedule):
     """Renoise with u, denoise with D: the CFG++ step, reached by an ordinary step at another scale.
 
         gamma' = lambda / (1 - n_down / n)     n = sigma / alpha     lambda = the sampler's cfg, 0 .. 1
@@ -26,7 +26,6 @@ class PlusPlus(Rule):
     Source: Chung et al. 2024, arXiv 2406.08070; the scale is derived here.
     """
 
-    kind = "scale"
     claims = frozenset({"gamma 0 is u"})
     step_of: str = "euler"
     eta: float = 1.0

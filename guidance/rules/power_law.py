@@ -10,7 +10,7 @@ from torch import Tensor
 
 from ..predictions import Predictions
 from ..vectors import norm, per_item, wide
-from .contract import Rule, with_difference
+from .kinds import Before, with_difference
 
 FACTORS: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
     "score": lambda alpha, sigma: alpha / sigma**2,
@@ -20,7 +20,7 @@ FACTORS: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
 
 
 @dataclass(frozen=True)
-class PowerLaw(Rule):
+class PowerLaw(Before):
     """Power-law guidance.
 
         D = c + (gamma - 1) |delta|^power delta        |delta| of scores: alpha |c - u| / sigma^2
@@ -31,7 +31,6 @@ class PowerLaw(Rule):
     Source: Pavasovic, Verbeek, Biroli and Mezard 2025, arXiv 2502.07849.
     """
 
-    kind = "before"
     claims = frozenset({"in plane", "per item"})
     power: float = 0.9
     space: str = "score"

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from ..predictions import Predictions
 from ..vectors import ratio, std
-from .contract import Rule
+from .kinds import After
 from .spaces import known_space, seen
 
 
@@ -25,13 +25,12 @@ def rescale(p: Predictions, guided: Tensor, *, phi: float, space: str) -> Tensor
 
 
 @dataclass(frozen=True)
-class Rescale(Rule):
+class Rescale(After):
     """Guidance rescale.
 
     phi: 0 is plain CFG, 1 the full rescale, 0.7 the paper's. space: where the deviations are measured; v the paper's.
     """
 
-    kind = "after"
     claims = frozenset({"in span", "per item"})
     phi: float = 0.7
     space: str = "v"

@@ -12,7 +12,7 @@ from ..extrapolation import predicted_difference
 from ..predictions import Predictions
 from ..run import Run
 from ..vectors import cosine, per_item, promoted, wide
-from .contract import Rule, with_difference
+from .kinds import BeforeAlways, with_difference
 
 PREDICTORS = ("line", "hold")
 
@@ -42,7 +42,7 @@ class Memory(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Reuse(Rule):
+class Reuse(BeforeAlways):
     """Evaluate u at every k-th step, and predict the difference delta = c - u at the steps between.
 
         hold   delta' = delta_i
@@ -57,8 +57,6 @@ class Reuse(Rule):
     Source: the stop is Castillo et al. 2023, arXiv 2312.12487, here per item; the line is derived here.
     """
 
-    kind = "before"
-    fills_uncond = True
     claims = frozenset({"gamma 0 is u", "per item", "same in every space"})
     every: int = 2
     predictor: str = "line"

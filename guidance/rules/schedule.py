@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from ..run import Run
-from .contract import Rule
+from .kinds import Schedule
 
 SHAPES: dict[str, Callable[[float, float], float]] = {
     "linear": lambda p, power: p,
@@ -18,7 +18,7 @@ SHAPES: dict[str, Callable[[float, float], float]] = {
 
 
 @dataclass(frozen=True)
-class ScaleSchedule(Rule):
+class ScaleSchedule(Schedule):
     """Reshapes gamma over the run.
 
         gamma' = 1 + (gamma - 1) * w     w = start + (end - start) * shape(p)     p = progress, 0 .. 1
@@ -31,7 +31,6 @@ class ScaleSchedule(Rule):
     Source: Wang et al. 2024, arXiv 2404.13040 (monotone weights); Malarz et al. 2025, arXiv 2502.10574 (beta).
     """
 
-    kind = "scale"
     shape: str = "constant"
     start: float = 0.0
     end: float = 1.0

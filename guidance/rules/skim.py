@@ -8,11 +8,11 @@ import torch
 from torch import Tensor
 
 from ..predictions import Predictions
-from .contract import Rule
+from .kinds import Combine
 
 
 @dataclass(frozen=True)
-class Skim(Rule):
+class Skim(Combine):
     """Element by element, a lower scale where difference, prediction and guided move all point the same way.
 
         D = u + g delta      g = min(skim, gamma) where sign(delta) = sign(c) = sign(G) = sign(G - x), else gamma
@@ -23,7 +23,6 @@ class Skim(Rule):
     community's node also runs a pass with u and c swapped, which moves u; that one is left out here.
     """
 
-    kind = "combine"
     claims = frozenset({"gamma 0 is u", "per item"})
     skim: float = 3.0
 

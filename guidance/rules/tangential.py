@@ -9,7 +9,7 @@ from torch import Tensor
 
 from ..predictions import Predictions
 from ..vectors import dot, per_item, square, wide
-from .contract import Rule
+from .kinds import Before
 from .spaces import known_space, seen
 
 
@@ -26,7 +26,7 @@ def leading_direction(uncond: Tensor, cond: Tensor) -> tuple[Tensor, Tensor]:  #
 
 
 @dataclass(frozen=True)
-class Tangential(Rule):
+class Tangential(Before):
     """Tangential damping CFG.
 
         [o_u; o_c] = U S V^T        o_u' = <o_u, v_1> v_1        D = CFG of (u', c)
@@ -35,7 +35,6 @@ class Tangential(Rule):
     Source: Kwon et al. 2025, arXiv 2503.18137.
     """
 
-    kind = "before"
     claims = frozenset({"in span", "per item"})
     space: str = "ode"
 

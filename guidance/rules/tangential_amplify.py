@@ -8,7 +8,7 @@ from torch import Tensor
 
 from ..predictions import Predictions
 from ..vectors import project, promoted, reject
-from .contract import Rule
+from .kinds import After
 
 
 def tangential_amplify(p: Predictions, guided: Tensor, *, eta: float, align: float) -> Tensor:  # [B, ...] -> [B, ...]
@@ -27,7 +27,7 @@ def tangential_amplify(p: Predictions, guided: Tensor, *, eta: float, align: flo
 
 
 @dataclass(frozen=True)
-class TangentialAmplify(Rule):
+class TangentialAmplify(After):
     """Tangential amplifying guidance.
 
     eta: factor on the tangential part of the step, 1 is plain CFG. align: extra weight of the form for CFG, 0 is off.
@@ -35,8 +35,7 @@ class TangentialAmplify(Rule):
     Source: Cho et al. 2025, arXiv 2510.04533, eq. 7 (eta) and eq. 26 (align).
     """
 
-    kind = "after"
-    acts_alone = True
+    acts_alone = True  # also where c = u leaves no difference to guide along
     claims = frozenset({"in span", "per item", "same in every space"})
     eta: float = 1.05
     align: float = 0.0

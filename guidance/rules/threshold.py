@@ -11,13 +11,13 @@ from torch import Tensor
 from ..predictions import Predictions
 from ..vectors import flat, per_item, promoted
 from .cfg import cfg
-from .contract import Rule
+from .kinds import After
 
 METHODS = ("percentile", "mimic")
 
 
 @dataclass(frozen=True)
-class DynamicThreshold(Rule):
+class DynamicThreshold(After):
     """Clip and rescale the guided prediction, as far as its extremes stick out.
 
         percentile   s = max(bound, quantile of |D|)       D' = clip(D, -s, s) bound / s            per item
@@ -30,7 +30,6 @@ class DynamicThreshold(Rule):
     Source: Saharia et al. 2022, arXiv 2205.11487, sec. 2.3 (percentile); the mimic form has no paper.
     """
 
-    kind = "after"
     claims = frozenset({"per item"})
     method: str = "percentile"
     quantile: float = 0.995

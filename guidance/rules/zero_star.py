@@ -10,7 +10,7 @@ from torch import Tensor
 from ..predictions import Predictions
 from ..run import Run
 from ..vectors import dot, ratio, square
-from .contract import Rule
+from .kinds import BeforeAlways
 from .spaces import View, seen
 
 PURE_NOISE = 0.98  # noise level from which a flow run counts as started at noise; a continued run does not
@@ -34,7 +34,7 @@ class Wait(NamedTuple):
 
 
 @dataclass(frozen=True)
-class ZeroStar(Rule):
+class ZeroStar(BeforeAlways):
     """CFG-Zero*.
 
         v_u' = s v_u        v = v_u' + gamma (v_c - v_u')        s = <v_c, v_u> / |v_u|^2
@@ -46,8 +46,6 @@ class ZeroStar(Rule):
     Source: Fan et al. 2025, arXiv 2503.18886.
     """
 
-    kind = "before"
-    fills_uncond = True  # it waits, or sees that the run has begun to move, also where u was not evaluated
     claims = frozenset({"in plane", "per item"})
     zero_steps: int = 1
 
@@ -65,7 +63,7 @@ class ZeroStar(Rule):
         return Wait(run)
 
     def step(self, state: Wait, p: Predictions, gamma: float) -> tuple[Predictions | None, Wait]:
-        """Predictions whose u is x - s (x - u); None in a step without a move."""
+        """Predictions whose u is x - s (x - u); None in a step without a move, also where u was not evaluated."""
         left = self._most(state.run, float(p.sigma[0])) if state.left is None else state.left
         still = left > 0 and gamma != 1
         following = Wait(state.run, left - 1 if still else 0, still)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from comfy_api.latest import io
 
 from ...guidance.rules.autoguidance import Autoguidance
-from ...guidance.rules.contract import Source
+from ...guidance.rules.kinds import Source
 from ...host.checks import CheckedNode, insist
 from ...host.rule_nodes import linked, rule_schema
 

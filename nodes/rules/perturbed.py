@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from comfy_api.latest import io
 
-from ...guidance.rules.contract import Source
+from ...guidance.rules.kinds import Source
 from ...guidance.rules.perturbed import Perturbed
 from ...host.checks import CheckedNode, insist
 from ...host.rule_nodes import linked, refused, rule_schema, share_input

@@ -5,8 +5,7 @@ from __future__ import annotations
 from comfy_api.latest import io
 
 from ...guidance.chain import chain_of
-from ...guidance.rules.window import checked as checked_window
-from ...guidance.rules.window import windowed
+from ...guidance.rules.window import part_of_run
 from ...host import wires
 from ...host.checks import CheckedNode
 from ...host.rule_nodes import linked, refused, rule_schema, share_input
@@ -36,8 +35,8 @@ class GGWindow(CheckedNode):
 
     @classmethod
     def validate_inputs(cls, start_percent, end_percent):
-        return refused(checked_window, start_percent, end_percent)
+        return refused(part_of_run, start_percent, end_percent)
 
     @classmethod
     def execute(cls, rules, start_percent, end_percent, guidance=None) -> io.NodeOutput:
-        return linked(cls, guidance, *(windowed(rule, start_percent, end_percent) for rule in chain_of(rules).rules))
+        return linked(cls, guidance, *(rule.within(start_percent, end_percent) for rule in chain_of(rules).rules))

@@ -1,6 +1,7 @@
 """Whatever an object holds, printing it gives a text: a host prints the wires of a failed node outside any guard."""
 
 from dataclasses import dataclass
+from inspect import isabstract
 
 import pytest
 import torch
@@ -8,11 +9,14 @@ import torch
 from guidance_geometry.classifiers.exact import MixtureClassifier
 from guidance_geometry.classifiers.wired import WiredNetwork
 from guidance_geometry.guidance.chain import Chain, Foreign, chain_of
-from guidance_geometry.guidance.energies import perception, protocol, reference
+from guidance_geometry.guidance.energies import perception, reference
+from guidance_geometry.guidance.energies.composition import MaskedEnergy
+from guidance_geometry.guidance.energies.label import LabelEnergy
+from guidance_geometry.guidance.energies.protocol import PictureEnergy
 from guidance_geometry.guidance.gradients.term import GradientOptions, GradientTerm, WatchTerm
 from guidance_geometry.guidance.presets import PRESETS
 from guidance_geometry.guidance.printing import LONGEST, Printed, shown, text_of, told
-from guidance_geometry.guidance.rules.contract import Rule
+from guidance_geometry.guidance.rules.kinds import Combine, Rule
 from guidance_geometry.trace.trace import Trace
 
 from ..hostile import Broken, Hostile, filled
@@ -33,9 +37,9 @@ def subclasses(kind):
 def printed_classes():
     """Every class of the pack that is printed, and every rule and energy within them."""
     assert {Chain, Foreign, Trace, WiredNetwork, MixtureClassifier, GradientOptions} <= {*subclasses(Printed)}
-    assert {protocol.LabelEnergy, reference.StyleEnergy, perception.DepthEnergy} <= {*subclasses(Printed)}
-    ours = [kind for kind in subclasses(Printed) if kind.__module__.startswith("guidance_geometry")]
-    return sorted(ours, key=lambda kind: kind.__name__)
+    assert {LabelEnergy, reference.StyleEnergy, perception.DepthEnergy} <= {*subclasses(Printed)}
+    ours = {kind for kind in subclasses(Printed) if kind.__module__.startswith("guidance_geometry")}
+    return sorted((kind for kind in ours if not isabstract(kind)), key=lambda kind: kind.__name__)
 
 
 @pytest.mark.parametrize("part", PARTS.values(), ids=PARTS)
@@ -67,9 +71,9 @@ def test_a_foreign_rule_keeps_its_own_text():
 
 
 def test_nested_energies_print_only_a_page():
-    made = protocol.MaskedEnergy(reference.SmoothEnergy(), torch.ones(1, 2, 2))
+    made = MaskedEnergy(reference.SmoothEnergy(), torch.ones(1, 2, 2))
     for _ in range(3000):
-        made = protocol.MaskedEnergy(made, torch.ones(1, 2, 2))
+        made = MaskedEnergy(made, torch.ones(1, 2, 2))
     assert len(str(made)) <= LONGEST
 
 
@@ -134,7 +138,6 @@ def test_a_text_of_a_subclass_becomes_a_plain_one():
 def test_a_rule_prints_its_text_on_every_wire():
     @dataclass(frozen=True)
     class Theirs(Rule):
-        kind = "guided"
         part: Hostile
 
         @property
@@ -146,3 +149,20 @@ def test_a_rule_prints_its_text_on_every_wire():
 
 def test_options_say_what_differs_from_the_usual():
     assert str(GradientOptions(draws=4, checkpoint=True)) == "GradientOptions(draws 4, checkpoint True)"
+
+
+def test_what_has_no_text_of_its_own_is_told_by_its_knobs():
+    @dataclass(frozen=True)
+    class Halfway(Combine):
+        share: float = 0.5
+        name: str = "x"
+
+        def step(self, state, p, gamma): ...
+
+    @dataclass(frozen=True, repr=False)
+    class Bright(PictureEnergy):
+        wanted: torch.Tensor
+
+    assert Halfway().text == "Halfway share 0.5, name 'x'"
+    assert Chain((Halfway().within(0.0, 0.5),)).text == "Halfway share 0.5, name 'x', 0 .. 0.5 of the steps"
+    assert str(Bright(torch.ones(3))) == "Energy(Bright wanted a Tensor)"

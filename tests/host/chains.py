@@ -5,17 +5,16 @@ from typing import Any
 
 import torch
 
-from guidance_geometry.guidance.rules.contract import Rule, Source
+from guidance_geometry.guidance.rules.kinds import After, Before, BeforeAlways, Combine, Source, with_difference
 
 
 @dataclass(frozen=True)
-class Away(Rule):
+class Away(Combine):
     """CFG that also moves away from further predictions, half as far."""
 
     conditioning: Any
     model: Any = None
     until: float = 0.0  # noise level below which the further prediction is not needed
-    kind = "combine"
     text = "away"
 
     @property
@@ -31,16 +30,10 @@ class Away(Rule):
 
 
 @dataclass(frozen=True)
-class Reusing(Rule):
-    """Evaluates u at every second outer step and reuses the difference in between, if it may."""
+class Skipping(Before):
+    """Evaluates u at every second outer step, and is not asked in between."""
 
-    fills: bool = True
-    kind = "before"
-    text = "reusing"
-
-    @property
-    def fills_uncond(self):
-        return self.fills
+    text = "skipping"
 
     def init(self, run):
         return 0, None
@@ -52,16 +45,20 @@ class Reusing(Rule):
         count, delta = state
         if p.uncond is not None:
             return p, (count + 1, p.cond - p.uncond)
-        from guidance_geometry.guidance.rules.contract import with_difference
-
         return with_difference(p, delta), (count + 1, delta)
 
 
 @dataclass(frozen=True)
-class Doubling(Rule):
+class Reusing(Skipping, BeforeAlways):
+    """The same, asked there too, where it reuses the difference."""
+
+    text = "reusing"
+
+
+@dataclass(frozen=True)
+class Doubling(After):
     """Not neutral, but changes nothing at gamma = 1."""
 
-    kind = "after"
     text = "doubling"
 
     def step(self, state, p, guided, gamma):
@@ -106,6 +103,6 @@ class Bright:
 
 
 def bright():
-    from guidance_geometry.guidance.energies.protocol import LabelEnergy
+    from guidance_geometry.guidance.energies.label import LabelEnergy
 
     return LabelEnergy(Bright(), ((0,),))

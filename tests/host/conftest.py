@@ -105,14 +105,15 @@ def wires(labelled):
             condition = GGClassLabel.execute(labelled[name][0], "1").result[0]
             models = dict.fromkeys(("weak_model", "perturbed_model"), worse)
             rules = {"rules": chain("GGRescale", {"phi": 0.7, "space": "v"})}
-            found[name] = models | rules | dict.fromkeys(("second", "empty"), condition)
+            by_type = {"MODEL": worse, "CONDITIONING": condition}
+            found[name] = models | rules | dict.fromkeys(("second", "empty"), condition) | by_type
     return found
 
 
 @pytest.fixture(scope="session")
 def exact(host):
     """space -> MODEL and twice its null label, the energy of labels 0, 1, 2, the mixture."""
-    from guidance_geometry.guidance.energies.protocol import LabelEnergy
+    from guidance_geometry.guidance.energies.label import LabelEnergy
     from guidance_geometry.nodes.lab import GGMixtureModel
     from guidance_geometry.nodes.start import GGClassLabel
 

@@ -1,5 +1,9 @@
 """Every rule node with knobs of its own, what its chain says, and knobs that leave plain CFG."""
 
+import re
+
+from guidance_geometry.tests.project import ROOT
+
 # node: its knobs as they stand, the chain they make, knobs that leave plain CFG (None where there are none)
 APG = {"threshold_unit": "per element", "space": "x0", "norm_over": "sample"}
 PULL = {"form": "sum", "third_weight": 0.5, "fourth_weight": 0.5}
@@ -54,6 +58,10 @@ NODES = {
     "GGFormula": ({"formula": "u + gamma * d"}, "D = u + gamma * d", {"formula": "u + gamma*d"}),
     "GGWindow": (WINDOW, "CFG > rescale 0.7 in v", WINDOW | {"start_percent": 0.01, "end_percent": 0.02}),
 }
+SOURCES = [file.read_text(encoding="utf-8") for file in sorted((ROOT / "nodes" / "rules").glob("*.py"))]
+FOUND = [name for source in SOURCES for name in re.findall(r"^class (GG\w+)\(", source, re.MULTILINE)]
+NEW = [name for name in FOUND if name not in NODES]  # without an entry
+ALL = [*NODES, *NEW]
 ACTING = {  # where the knobs as they stand leave plain CFG
     "GGCFGSchedule": {"schedule": "linear", **SHAPE},
     "GGFormula": {"formula": "c + (gamma - 1) * rej(d, c)"},
@@ -69,11 +77,20 @@ SOCKETS = {
 
 
 def node(name):
-    from guidance_geometry.nodes import rules
+    from guidance_geometry.extension import nodes_in
 
-    return {cls.__name__: cls for cls in rules.NODES}[name]
+    return {cls.__name__: cls for cls in nodes_in("rules")}[name]
 
 
 def chain(name, knobs, sockets=None, guidance=None):
     given = {one: sockets[one] for one in SOCKETS.get(name, ())} if sockets else {}
     return node(name).execute(**given, **knobs, guidance=guidance).result[0]
+
+
+def acting(name, sockets):
+    """The node's chain, with knobs that do not leave plain CFG."""
+    if name in NODES:
+        return chain(name, ACTING.get(name, NODES[name][0]), sockets)
+    from guidance_geometry.tools.fixtures.rule_nodes import active_chain
+
+    return active_chain(node(name), {kind: sockets[kind] for kind in ("MODEL", "CONDITIONING")})

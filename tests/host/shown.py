@@ -33,13 +33,13 @@ def in_a_workflow(node):
 def shown_everywhere(trace, folder):
     """Every node that reads a trace gives something, or a sentence that says why it cannot."""
     from guidance_geometry.figures.blog import WORDS
-    from guidance_geometry.nodes import compare, export_html, inspector, see
+    from guidance_geometry.nodes import compare, export_html, inspector, see, trace_files
     from guidance_geometry.trace.file import load
 
     assert inspector.GGInspector.execute(trace).ui["gg_record"]
     assert in_a_workflow(export_html.GGExportHTML).execute(trace, "page").result[0]
     assert see.GGMetrics.execute(trace, "metrics", -1).result[1]
-    written = in_a_workflow(see.GGSaveTrace).execute(trace, "saved").result[1]
+    written = in_a_workflow(trace_files.GGSaveTrace).execute(trace, "saved").result[1]
     assert load(written).n == trace.n
     pictures = {word: lambda word=word: see.GGFigure.execute(trace, **FIGURE | {"figure": word}) for word in WORDS}
     pictures["difference"] = lambda: see.GGDifferenceImages.execute(trace)

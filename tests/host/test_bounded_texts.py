@@ -21,21 +21,21 @@ def test_a_label_of_many_characters_is_not_compared_with_every_name():
 
 @pytest.mark.parametrize("text", ["*;" * 49_999, "0;" * 49_999, "0|1;" * 24_000])
 def test_labels_of_an_energy_are_bounded(host, text):
-    from guidance_geometry.nodes.energies import wanted_labels
+    from guidance_geometry.nodes.energies.label import wanted_labels
 
     with pytest.raises(ValueError, match="more than 4,096"):
         wanted_labels(text, LABELS)
 
 
 def test_alternatives_count_once(host):
-    from guidance_geometry.nodes.energies import wanted_labels
+    from guidance_geometry.nodes.energies.label import wanted_labels
 
     assert wanted_labels("1|2|1" + "|2" * 9000, LABELS) == ((1, 2),)
 
 
 @pytest.mark.parametrize("text", ["a;" * 49_999, "a\n" * 49_999])
 def test_texts_and_classes_are_bounded(host, text):
-    from guidance_geometry.nodes.seeing_energies import drawn_classes
+    from guidance_geometry.nodes.energies.perception import drawn_classes
     from guidance_geometry.nodes.train_classifier import targets_of
 
     for read in (lambda: drawn_classes(text, LABELS), lambda: targets_of(text, 2)):

@@ -48,7 +48,7 @@ def classifier(name):
 
 
 def energy(name="noisy", label="3", kind="label"):
-    from guidance_geometry.nodes.energies import GGLabelEnergy
+    from guidance_geometry.nodes.energies.label import GGLabelEnergy
 
     return GGLabelEnergy.execute(classifier(name), label, kind).result[0]
 
@@ -79,7 +79,7 @@ def unconditional(labelled):
 
 
 def test_labels_are_read_image_by_image():
-    from guidance_geometry.nodes.energies import wanted_labels
+    from guidance_geometry.nodes.energies.label import wanted_labels
 
     labels = ("cat", "dog", "robot")
     assert wanted_labels("cat | dog; 2; *", labels) == ((0, 1), (2,), (0,), (1,), (2,))
@@ -143,7 +143,8 @@ def test_two_terms_are_two_parts_of_the_record(unconditional):
 
 
 def test_energies_combine_and_keep_to_a_region(unconditional):
-    from guidance_geometry.nodes.energies import GGCombineEnergies, GGMaskedEnergy, GGReferenceEnergy
+    from guidance_geometry.nodes.energies.composition import GGCombineEnergies, GGMaskedEnergy
+    from guidance_geometry.nodes.energies.reference import GGReferenceEnergy
 
     image, half = torch.full((1, 8, 8, 3), 0.9), torch.zeros(1, 32, 32)
     half[..., 16:] = 1

@@ -38,7 +38,7 @@ def through_host(evaluation, steps, count=toy.COUNT):
     import comfy.samplers
 
     from guidance_geometry.guidance.chain import PLAIN
-    from guidance_geometry.guidance.energies.protocol import LabelEnergy
+    from guidance_geometry.guidance.energies.label import LabelEnergy
     from guidance_geometry.guidance.gradients.term import GradientTerm
     from guidance_geometry.host.native_model import native_mixture
     from guidance_geometry.nodes.sampling import chain_guider
@@ -493,7 +493,7 @@ def test_the_way_back_through_half_precision_keeps_small_gradients(host, small):
 
 def test_a_faint_energy_reaches_a_model_in_half_precision(host):
     """The same gradient, smaller by a power of two, to the last bit."""
-    from guidance_geometry.guidance.energies.protocol import CombinedEnergy
+    from guidance_geometry.guidance.energies.composition import CombinedEnergy
     from guidance_geometry.tests.tiny_families import family, text
 
     from .chains import bright, chain_of

@@ -15,7 +15,7 @@ LABELS = torch.tensor([0, 1, 2])
 
 def clean():
     """The demo's classifier of clean pictures, asked for its third label."""
-    from guidance_geometry.guidance.energies.protocol import LabelEnergy
+    from guidance_geometry.guidance.energies.label import LabelEnergy
     from guidance_geometry.nodes.load_classifier import GGLoadClassifier
 
     return LabelEnergy(GGLoadClassifier.execute("pocket-clean-1").result[0], ((2,),))
@@ -207,7 +207,7 @@ class Failing(Bright):
 @pytest.mark.parametrize("error", [None, torch.cuda.OutOfMemoryError("CUDA out of memory."), MemoryError()])
 @pytest.mark.parametrize(("times", "words"), [(1, ["computed twice"]), (2, ["computed twice", "x0 without backprop"])])
 def test_less_is_wanted_where_memory_ends(pocket, empty_latent, times, words, error, backwards):
-    from guidance_geometry.guidance.energies.protocol import LabelEnergy
+    from guidance_geometry.guidance.energies.label import LabelEnergy
 
     guidance = chain_of(LabelEnergy(Failing(times, error, backwards), ((0,),)), evaluation="x0 + backprop")
     model, *null = pocket("fp32")
@@ -232,7 +232,7 @@ def test_a_gradient_every_other_step_begins_with_one(exact, empty_latent, space,
 
 def test_a_kept_gradient_of_another_evaluation_is_not_used(pocket, empty_latent):
     """Memory ends in the second step: the first term was asked through the denoiser, and is asked anew without."""
-    from guidance_geometry.guidance.energies.protocol import LabelEnergy
+    from guidance_geometry.guidance.energies.label import LabelEnergy
     from guidance_geometry.guidance.gradients.term import GradientTerm
 
     failing = GradientTerm(LabelEnergy(Failing(2), ((0,),)), evaluation="x0 + backprop", start=0.1)
@@ -250,7 +250,7 @@ def test_an_interrupt_in_the_middle_leaves_the_host_healthy(pocket, empty_latent
             comfy.model_management.interrupt_current_processing()
             comfy.model_management.throw_exception_if_processing_interrupted()
 
-    from guidance_geometry.guidance.energies.protocol import LabelEnergy
+    from guidance_geometry.guidance.energies.label import LabelEnergy
 
     model, *null = pocket("fp32")
     before = guided(model, *null, empty_latent("pocket"), "euler", cfg=1.0)[0]["samples"]
@@ -343,7 +343,7 @@ def test_an_option_that_is_not_read_is_said(pocket, empty_latent, evaluation, wo
 
 @pytest.mark.parametrize("evaluation", ["x0", "x0 + backprop"])
 def test_a_gradient_that_is_zero_is_said(pocket, empty_latent, evaluation):
-    from guidance_geometry.guidance.energies.protocol import LabelEnergy
+    from guidance_geometry.guidance.energies.label import LabelEnergy
 
     class Rounding(Bright):
         def logits(self, x0, sigma, alpha):
@@ -379,7 +379,7 @@ class Spoilt(Bright):
     ],
 )
 def test_one_sample_without_a_gradient_is_said_and_stays_alone(pocket, empty_latent, factor, words):
-    from guidance_geometry.guidance.energies.protocol import LabelEnergy
+    from guidance_geometry.guidance.energies.label import LabelEnergy
 
     parts, given = (*pocket("fp32"), empty_latent("pocket", 2), "euler"), {"cfg": 1.0}
     spoilt, whole = (

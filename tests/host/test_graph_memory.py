@@ -20,7 +20,7 @@ class Heavy(Bright):
 
 
 def heavy():
-    from guidance_geometry.guidance.energies.protocol import LabelEnergy
+    from guidance_geometry.guidance.energies.label import LabelEnergy
 
     return LabelEnergy(Heavy(), ((0,),))
 

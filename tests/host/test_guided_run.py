@@ -8,7 +8,7 @@ from guidance_geometry.guidance.rules.adaptive_projected import AdaptiveProjecte
 from guidance_geometry.guidance.rules.feedback import Feedback
 from guidance_geometry.trace.checks import check
 
-from .chains import Away, Doubling, Reusing, label, mixture
+from .chains import Away, Doubling, Reusing, Skipping, label, mixture
 from .runs import CFG, SEED, STEPS, Counter, guided, ksampler
 
 
@@ -131,10 +131,10 @@ def test_a_further_condition_for_part_of_the_run_counts_as_uncond_elsewhere(labe
     assert (found - (u + (CFG + 0.5) * (c - u))).abs().max() <= 0.02, "captured in half precision"
 
 
-@pytest.mark.parametrize(("fills", "word"), [(True, "reuse"), (False, "cond_only")])
-def test_a_pass_that_a_rule_skips_is_not_evaluated(labelled, empty_latent, fills, word):
-    calls, _, trace = run(labelled, empty_latent, PLAIN.then(Reusing(fills)))
-    if not fills:  # the rule's own count stops with the first skipped step
+@pytest.mark.parametrize(("rule", "word"), [(Reusing(), "reuse"), (Skipping(), "cond_only")])
+def test_a_pass_that_a_rule_skips_is_not_evaluated(labelled, empty_latent, rule, word):
+    calls, _, trace = run(labelled, empty_latent, PLAIN.then(rule))
+    if rule == Skipping():  # the rule's own count stops with the first skipped step
         assert calls == [6] + [3] * (STEPS - 1)
         assert trace.stage == ["step"] + [word] * (STEPS - 1)
         assert torch.equal(trace.tensors["guided"][1], trace.tensors["cond"][1])

@@ -7,19 +7,18 @@ import pytest
 import torch
 
 from guidance_geometry.guidance.chain import PLAIN
-from guidance_geometry.guidance.rules.contract import Rule
+from guidance_geometry.guidance.rules.kinds import After
 
-from .chains import Away, Doubling, Reusing, bright, chain_of, mixture
+from .chains import Away, Doubling, Reusing, Skipping, bright, chain_of, mixture
 from .runs import STEPS, guided, ksampler
 
 GRADIENTS = ("x0 + backprop", "x0")
 
 
 @dataclass(frozen=True)
-class Quiet(Rule):
+class Quiet(After):
     """A rule that leaves guidance as it is."""
 
-    kind = "after"
     text = "quiet"
 
     def step(self, state, p, guided, gamma):
@@ -68,7 +67,7 @@ def test_momentum_of_another_pack_acts_with_a_chain_as_without(labelled, empty_l
 def chains():
     """Chains that change the options of the call in every way there is."""
     gradients = {road: chain_of(bright(), weight=0.1, evaluation=road) for road in GRADIENTS}
-    rules = {"rule": PLAIN.then(Quiet()), "reuse": PLAIN.then(Reusing()), "cond only": PLAIN.then(Reusing(fills=False))}
+    rules = {"rule": PLAIN.then(Quiet()), "reuse": PLAIN.then(Reusing()), "cond only": PLAIN.then(Skipping())}
     both = {"rule and gradient": gradients["x0 + backprop"].then(Doubling())}
     return gradients | rules | both | {"second model": PLAIN.then(Away("cond", mixture()))}
 

@@ -13,8 +13,8 @@ import torch
 
 from guidance_geometry.guidance.chain import PLAIN
 from guidance_geometry.guidance.rules.adaptive_projected import AdaptiveProjected
-from guidance_geometry.guidance.rules.contract import Rule
 from guidance_geometry.guidance.rules.feedback import Feedback
+from guidance_geometry.guidance.rules.kinds import Combine
 from guidance_geometry.guidance.rules.plus_plus import PlusPlus
 from guidance_geometry.guidance.rules.schedule import ScaleSchedule
 from guidance_geometry.guidance.rules.zero_star import ZeroStar
@@ -330,11 +330,10 @@ def test_the_patched_sampler_of_the_host_says_it_too(labelled, empty_latent, mon
 
 
 @dataclass(frozen=True)
-class Counting(Rule):
+class Counting(Combine):
     """Notes in `seen` with which count each evaluation was asked, and leaves CFG alone."""
 
     seen: list
-    kind = "combine"
     text = "counting"
 
     def init(self, run):

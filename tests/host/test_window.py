@@ -6,16 +6,11 @@ import torch
 from guidance_geometry.guidance.chain import PLAIN, Chain
 
 from .chains import patched
-from .rule_knobs import ACTING, NODES, chain
+from .rule_knobs import ALL, NODES, acting, chain
 from .runs import STEPS, Counter, guided, ksampler
 
-RULES = [name for name in NODES if name != "GGWindow"]
+RULES = [name for name in ALL if name != "GGWindow"]
 HALF, CFG = STEPS // 2, 5.0
-
-
-def acting(name, sockets):
-    """The node's chain, with knobs that do not leave plain CFG."""
-    return chain(name, ACTING.get(name, NODES[name][0]), sockets)
 
 
 def in_window(rules, start, end, guidance=None):
@@ -86,7 +81,7 @@ def test_a_window_stands_behind_a_chain_and_holds_a_preset_rule_by_rule(wires):
     preset = chain("GGPreset", {"preset": "faster (interval + reuse)"})
     before = chain("GGRescale", NODES["GGRescale"][0])
     found = in_window(preset, 0.1, 0.8, before)
-    assert [rule.text for rule in found.rules] == [
+    assert [rule.chain_text for rule in found.rules] == [
         "rescale 0.7 in v",
         "interval percent 0.05 .. 0.6, 0.1 .. 0.8 of the steps",
         "u every 2 steps (line), 0.1 .. 0.8 of the steps",
@@ -95,7 +90,7 @@ def test_a_window_stands_behind_a_chain_and_holds_a_preset_rule_by_rule(wires):
 
 def test_a_gradient_in_a_window_pushes_there_alone(labelled, empty_latent):
     from guidance_geometry.nodes.classifier_guidance import GGClassifierGradient
-    from guidance_geometry.nodes.energies import GGLabelEnergy
+    from guidance_geometry.nodes.energies.label import GGLabelEnergy
     from guidance_geometry.nodes.lab import GGMixtureModel
 
     guide = GGMixtureModel.execute(shape="3x8x8", classes=3, kind="ve", seed=0).result[1]

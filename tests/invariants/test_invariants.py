@@ -12,7 +12,7 @@ import torch
 from guidance_geometry.guidance.chain import PLAIN, Chain
 from guidance_geometry.guidance.rules.adaptive_projected import AdaptiveProjected
 from guidance_geometry.guidance.rules.angle import Angle
-from guidance_geometry.guidance.rules.contract import Rule, with_difference
+from guidance_geometry.guidance.rules.kinds import Add, Before, Conditions, with_difference
 from guidance_geometry.tests.invariants.example_rule import HalfwayBack
 from guidance_geometry.tools.fixtures.invariants import INVARIANTS, examine, failed
 from guidance_geometry.tools.fixtures.made_up_run import play, steps_of
@@ -131,8 +131,8 @@ class MovesFirst(Chain):
     """Moves u and c by what is to be added, before they are combined."""
 
     def _guided(self, p, gamma, act):
-        for i in self._of("add"):
-            shift = act(i, self._own(p, i), gamma)
+        for i in self._of(Add):
+            shift = act(i, p, gamma)
             p = replace(p, uncond=p.uncond + shift, cond=p.cond + shift)
         return self._combined(p, gamma, act)
 
@@ -144,7 +144,7 @@ class ReshapesTheNegative(Chain):
         return None, p
 
     def _between(self, p, gamma, act):
-        found = [act(i, self._own(p, i), gamma) for i in self._of("conditions")]
+        found = [act(i, p, gamma) for i in self._of(Conditions)]
         return found[0] if found else super()._between(p, gamma, act)
 
 
@@ -197,8 +197,7 @@ def test_a_rule_of_ours_that_calls_itself_neutral_is_tried_all_the_same():
     """A chain leaves a neutral rule out, so that a wrong claim would hide."""
 
     @dataclasses.dataclass(frozen=True)
-    class Longer(Rule):
-        kind = "before"
+    class Longer(Before):
         text = "longer"
         factor: float = 2.0
         neutral = property(lambda self: self.factor == 0)  # 1 would be

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from guidance_geometry.classifiers.reading import open_classifier
-from guidance_geometry.guidance.energies.protocol import LabelEnergy
+from guidance_geometry.guidance.energies.label import LabelEnergy
 from guidance_geometry.tests.queue.prompts import ROOT, forget, in_batches, latents, small, steered
 from guidance_geometry.tools.host.client import JobError
 

@@ -9,7 +9,8 @@ from itertools import pairwise
 import pytest
 import torch
 
-from guidance_geometry.guidance.energies.protocol import LabelEnergy, draws_at
+from guidance_geometry.guidance.energies.composition import draws_at
+from guidance_geometry.guidance.energies.label import LabelEnergy
 from guidance_geometry.guidance.energies.reference import MeasuredEnergy
 from guidance_geometry.guidance.gradients.term import (
     BACKPROP,

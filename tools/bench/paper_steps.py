@@ -82,7 +82,7 @@ def judged(demo: Demo, x0: Tensor) -> float:
 
 def labels(demo: Demo, samples: int, way: Way) -> str:
     """Accuracy and the Frechet distance of one line."""
-    from ...guidance.energies.protocol import LabelEnergy
+    from ...guidance.energies.label import LabelEnergy
 
     energy = LabelEnergy(demo.classifiers["x0"], tuple((index,) for index in range(10)))
     parts = [sampled(demo, way, energy, min(BATCH, samples - i), 1 + i) for i in range(0, samples, BATCH)]

@@ -23,7 +23,8 @@ from typing import Any
 import torch
 
 from ...files.writing import write_atomically
-from ...guidance.energies.protocol import CLEAN, At, LabelEnergy
+from ...guidance.energies.label import LabelEnergy
+from ...guidance.energies.protocol import CLEAN, At
 from ...guidance.gradients.estimators import gradient_of
 from ..fixtures.timing import seconds
 from ..host.inside import enter_host

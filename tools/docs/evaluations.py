@@ -16,7 +16,7 @@ from torch import Tensor
 
 from ...files.safetensors import read_safetensors, write_safetensors
 from ...guidance.chain import PLAIN, Chain
-from ...guidance.energies.protocol import LabelEnergy
+from ...guidance.energies.label import LabelEnergy
 from ...guidance.gradients.term import MEASURED, GradientOptions, GradientTerm
 from ..places import ROOT
 from ..train.demo_evaluation import (

@@ -1,7 +1,8 @@
 """The English words of all nodes, where the editor looks for them: `python tools/run.py translations` writes the file.
 
 They are read from the nodes' own schemas, in the host's format: display name, description, and a name and a tooltip for
-every input and output. The format has no place for the options of a combo.
+every input and output. The format has no place for the options of a combo. What another language lacks is listed: the
+editor shows it in English.
 """
 
 from __future__ import annotations
@@ -12,7 +13,8 @@ import json
 from ..host.inside import enter_host
 from ..places import HOST, ROOT
 
-ENGLISH = ROOT / "locales" / "en" / "nodeDefs.json"
+LOCALES = ROOT / "locales"
+ENGLISH = LOCALES / "en" / "nodeDefs.json"
 SEED_WIDGET = {"control_after_generate": {"name": "control after generate"}}  # the editor adds it below a seed
 
 
@@ -45,12 +47,34 @@ def text_of(words: dict) -> str:
     return json.dumps(words, indent=2, ensure_ascii=False) + "\n"
 
 
+def leaves(words: dict | str, where: tuple[str, ...] = ()) -> dict[tuple[str, ...], str]:
+    """{path: text} of everything that is translated."""
+    if isinstance(words, str):
+        return {where: words}
+    return {path: text for key, item in words.items() for path, text in leaves(item, (*where, key)).items()}
+
+
+def read(language: str, file: str) -> dict[tuple[str, ...], str]:
+    """{path: text} of one file of a language."""
+    return leaves(json.loads((LOCALES / language / file).read_text(encoding="utf-8")))
+
+
+def untranslated(language: str) -> list[str]:
+    """Where the English words stand that a language lacks."""
+    files = sorted(file.name for file in ENGLISH.parent.glob("*.json"))
+    missing = [(file, path) for file in files for path in read("en", file).keys() - read(language, file).keys()]
+    return sorted(f"{language}/{file}: {'.'.join(path)}" for file, path in missing)
+
+
 def main() -> None:
-    """Write the file."""
+    """Write the file, and list what other languages lack."""
     argparse.ArgumentParser(description=__doc__.splitlines()[0]).parse_args()
     enter_host(HOST)
     ENGLISH.write_text(text_of(english()), encoding="utf-8")
     print(f"{ENGLISH.relative_to(ROOT)}: {ENGLISH.stat().st_size:,} bytes")
+    others = sorted(folder.name for folder in LOCALES.iterdir() if folder != ENGLISH.parent)
+    for place in (place for language in others for place in untranslated(language)):
+        print(f"shown in English, {place}")
 
 
 if __name__ == "__main__":

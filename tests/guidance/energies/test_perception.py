@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from guidance_geometry.guidance.energies.label_maps import map_of_colours, map_of_levels, map_of_mask
-from guidance_geometry.guidance.energies.perception import IGNORED, DepthEnergy, SegmentationEnergy, TextEnergy
+from guidance_geometry.guidance.energies.perception import DepthEnergy, SegmentationEnergy, TextEnergy
+from guidance_geometry.guidance.energies.pictures import IGNORED, map_of_colours, map_of_levels, map_of_mask
 from guidance_geometry.guidance.energies.protocol import At, judges
 from guidance_geometry.guidance.gradients.estimators import gradient_of
 from guidance_geometry.tests.guidance.fake_networks import Depth, Segmenter, Towers, weights

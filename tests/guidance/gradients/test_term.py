@@ -6,7 +6,8 @@ import pytest
 import torch
 
 from guidance_geometry.guidance.chain import PLAIN
-from guidance_geometry.guidance.energies.protocol import CombinedEnergy, LabelEnergy
+from guidance_geometry.guidance.energies.composition import CombinedEnergy
+from guidance_geometry.guidance.energies.label import LabelEnergy
 from guidance_geometry.guidance.energies.reference import SmoothEnergy
 from guidance_geometry.guidance.gradients.estimators import at_denoised, noise_aware
 from guidance_geometry.guidance.gradients.term import MEASURED, GradientOptions, GradientTerm, Place, WatchTerm

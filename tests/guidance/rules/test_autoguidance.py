@@ -4,8 +4,8 @@ import torch
 from guidance_geometry.guidance.chain import PLAIN
 from guidance_geometry.guidance.predictions import Predictions
 from guidance_geometry.guidance.rules.autoguidance import Autoguidance
-from guidance_geometry.guidance.rules.contract import Source
 from guidance_geometry.guidance.rules.interval import Interval
+from guidance_geometry.guidance.rules.kinds import Source
 from guidance_geometry.guidance.run import Run
 
 RUN = Run((2.0, 1.0, 0.0))

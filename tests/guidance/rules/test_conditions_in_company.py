@@ -9,7 +9,7 @@ from guidance_geometry.guidance.chain import PLAIN, Chain
 from guidance_geometry.guidance.rules.adaptive_projected import AdaptiveProjected
 from guidance_geometry.guidance.rules.autoguidance import Autoguidance
 from guidance_geometry.guidance.rules.bands import Bands
-from guidance_geometry.guidance.rules.contract import Source
+from guidance_geometry.guidance.rules.kinds import Source
 from guidance_geometry.guidance.rules.magnitude_aware import MagnitudeAware
 from guidance_geometry.guidance.rules.negative import Negative
 from guidance_geometry.guidance.rules.perp_neg import PerpNeg

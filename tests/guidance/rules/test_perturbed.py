@@ -8,7 +8,7 @@ from guidance_geometry.guidance.rules.adaptive_projected import AdaptiveProjecte
 from guidance_geometry.guidance.rules.angle import Angle
 from guidance_geometry.guidance.rules.autoguidance import Autoguidance
 from guidance_geometry.guidance.rules.bands import Bands
-from guidance_geometry.guidance.rules.contract import Source
+from guidance_geometry.guidance.rules.kinds import Source
 from guidance_geometry.guidance.rules.negative import Negative
 from guidance_geometry.guidance.rules.perp_neg import PerpNeg
 from guidance_geometry.guidance.rules.perturbed import Perturbed

@@ -4,20 +4,28 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from guidance_geometry.guidance.chain import PLAIN, Chain, Foreign, chain_of
-from guidance_geometry.guidance.gradients.term import GradientTerm, WatchTerm
+from guidance_geometry.guidance.chain import ORDER, PLAIN, Chain, Foreign, chain_of
+from guidance_geometry.guidance.gradients.term import GradientTerm, Term, WatchTerm
 from guidance_geometry.guidance.rules.adaptive_projected import AdaptiveProjected
 from guidance_geometry.guidance.rules.angle import Angle
 from guidance_geometry.guidance.rules.autoguidance import Autoguidance
-from guidance_geometry.guidance.rules.contract import KINDS, Rule, Source
 from guidance_geometry.guidance.rules.formula import Formula
 from guidance_geometry.guidance.rules.interval import Interval
+from guidance_geometry.guidance.rules.kinds import (
+    Add,
+    After,
+    Before,
+    Combine,
+    Conditions,
+    Replace,
+    Schedule,
+    Source,
+)
 from guidance_geometry.guidance.rules.negative import Negative
 from guidance_geometry.guidance.rules.perturbed import Perturbed
 from guidance_geometry.guidance.rules.rescale import Rescale
 from guidance_geometry.guidance.rules.reuse import Reuse
 from guidance_geometry.guidance.rules.schedule import ScaleSchedule
-from guidance_geometry.guidance.rules.window import Windowed, windowed
 from guidance_geometry.tests.toys import RUN, toy
 
 GAMMA = 4.0
@@ -69,26 +77,26 @@ def played(chain, names=(), gamma=GAMMA):
 
 
 RULES = {
-    "scale": (ScaleSchedule("linear", 2.0, 0.5), ()),
-    "replace": (Autoguidance(Source("cond", object())), ("weak",)),
-    "conditions": (Negative(("red",), (0.5,)), ("condition 2",)),
-    "before": (AdaptiveProjected(momentum=0.0), ()),
-    "combine": (Angle(), ()),
-    "after": (Rescale(), ()),
-    "add": (Perturbed(Source("cond", object())), ("perturbed",)),
+    Schedule: (ScaleSchedule("linear", 2.0, 0.5), ()),
+    Replace: (Autoguidance(Source("cond", object())), ("weak",)),
+    Conditions: (Negative(("red",), (0.5,)), ("condition 2",)),
+    Before: (AdaptiveProjected(momentum=0.0), ()),
+    Combine: (Angle(), ()),
+    After: (Rescale(), ()),
+    Add: (Perturbed(Source("cond", object())), ("perturbed",)),
 }
 
 
 def test_every_kind_is_tried():
-    assert set(RULES) | {"gradient"} == set(KINDS)
-    assert all(rule.kind == kind for kind, (rule, _) in RULES.items())
+    assert set(RULES) | {Term} == set(ORDER)
+    assert all(isinstance(rule, kind) for kind, (rule, _) in RULES.items())
 
 
 @pytest.mark.parametrize("kind", RULES)
 def test_inside_it_is_the_rule_and_outside_it_is_not_there(kind):
     rule, names = RULES[kind]
     whole, plain = played(Chain((rule,)), names), played(PLAIN, names)
-    part = played(Chain((Windowed(rule, 0.25, 0.75),)), names)
+    part = played(Chain((rule.within(0.25, 0.75),)), names)
     for step, found, inside, outside in zip(PLACES, part, whole, plain, strict=True):
         expected = inside if step in (1, 2) else outside
         assert torch.equal(found[0], expected[0]), step
@@ -99,7 +107,7 @@ def test_inside_it_is_the_rule_and_outside_it_is_not_there(kind):
 @pytest.mark.parametrize("kind", RULES)
 def test_a_window_without_a_step_is_plain_guidance_to_the_last_bit(kind):
     rule, names = RULES[kind]
-    found = played(Chain((Windowed(rule, 0.6, 0.7),)), names)
+    found = played(Chain((rule.within(0.6, 0.7),)), names)
     for step, (guided, needs, scale) in zip(PLACES, found, strict=True):
         p = at(step, names)
         assert torch.equal(guided, p.uncond + (p.cond - p.uncond) * GAMMA)
@@ -108,7 +116,7 @@ def test_a_window_without_a_step_is_plain_guidance_to_the_last_bit(kind):
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
 def test_outside_half_precision_is_the_hosts_too(dtype):
-    p, chain = toy(dtype=dtype), Chain((Windowed(Rescale(), 0.6, 0.7),))
+    p, chain = toy(dtype=dtype), Chain((Rescale().within(0.6, 0.7),))
     p = replace(p, sigma=torch.full((2,), 8.0))
     guided, _ = chain.step(chain.init(RUN), p, GAMMA)
     assert torch.equal(guided, p.uncond + (p.cond - p.uncond) * GAMMA)
@@ -116,7 +124,7 @@ def test_outside_half_precision_is_the_hosts_too(dtype):
 
 def test_a_memory_begins_in_the_window_and_waits_behind_it():
     rule = AdaptiveProjected(momentum=-0.6)
-    chain = Chain((Windowed(rule, 0.25, 0.75),))
+    chain = Chain((rule.within(0.25, 0.75),))
     state, bare = chain.init(RUN), Chain((rule,))
     begun = bare.init(RUN)
     for step in PLACES:
@@ -130,7 +138,7 @@ def test_a_memory_begins_in_the_window_and_waits_behind_it():
 
 
 def test_further_stages_belong_to_the_step_even_at_the_next_ones_level():
-    chain, whole = Chain((Windowed(Rescale(), 0.0, 0.5),)), Chain((Rescale(),))
+    chain, whole = Chain((Rescale().within(0.0, 0.5),)), Chain((Rescale(),))
     state = chain.init(RUN)
     for step in PLACES[:-1]:
         _, following = chain.step(state, at(step), GAMMA)
@@ -140,14 +148,14 @@ def test_further_stages_belong_to_the_step_even_at_the_next_ones_level():
             chain.stage(state, following, p, GAMMA), acting.stage(acting.init(RUN), acting.init(RUN), p, GAMMA)
         )
         state = following
-    scale = Chain((Windowed(ScaleSchedule("list", values=(9.0,)), 0.0, 0.25),))
+    scale = Chain((ScaleSchedule("list", values=(9.0,)).within(0.0, 0.25),))
     begun = scale.init(RUN)
     assert scale.scale(begun.inside(8.0), 4.0, 2.0) == 9.0
     assert scale.scale(begun, 4.0, 2.0) == 2.0
 
 
 def test_two_that_combine_take_turns():
-    chain = PLAIN.then(Windowed(Angle(), 0.0, 0.5)).then(Windowed(Formula("c"), 0.5, 1.0))
+    chain = PLAIN.then(Angle().within(0.0, 0.5)).then(Formula("c").within(0.5, 1.0))
     found = [guided for guided, *_ in played(chain)]
     first, second = ([g for g, *_ in played(PLAIN.then(rule))] for rule in (Angle(), Formula("c")))
     assert all(torch.equal(a, b) for a, b in zip(found, [*first[:2], *second[2:]], strict=True))
@@ -155,17 +163,17 @@ def test_two_that_combine_take_turns():
 
 @pytest.mark.parametrize("other", [Formula("c"), Negative(("red",), (0.5,)), Foreign(Halfway())])
 def test_two_that_combine_in_one_step_are_refused_by_name(other):
-    chain = PLAIN.then(Windowed(Angle(), 0.0, 0.6))
+    chain = PLAIN.then(Angle().within(0.0, 0.6))
     with pytest.raises(ValueError, match=r"'ADG up to 60 deg, 0 .. 0.6 of the steps' and .* do not overlap"):
-        chain.then(Windowed(other, 0.5, 1.0))
+        chain.then(other.within(0.5, 1.0))
     with pytest.raises(ValueError, match="do not overlap"):
         chain.then(other)
-    assert len(chain.then(Windowed(other, 0.6, 1.0)).rules) == 2
+    assert len(chain.then(other.within(0.6, 1.0)).rules) == 2
 
 
 def test_a_rule_of_another_pack_and_windows_in_windows():
     [foreign] = chain_of(Halfway()).rules
-    chain = Chain((Windowed(Windowed(foreign, 0.0, 0.75), 0.25, 1.0),))
+    chain = Chain((foreign.within(0.0, 0.75).within(0.25, 1.0),))
     assert chain.rules[0].window == (0.25, 0.75)
     state = chain.init(RUN)
     for step in PLACES:
@@ -174,46 +182,46 @@ def test_a_rule_of_another_pack_and_windows_in_windows():
 
 
 def test_reuse_and_interval_in_a_window_save_passes_there_alone():
-    chain = PLAIN.then(Windowed(Reuse(2, "hold"), 0.25, 0.75))
+    chain = PLAIN.then(Reuse(2, "hold").within(0.25, 0.75))
     assert ["uncond" in needs for _, needs, _ in played(chain)] == [True, True, False, True]
-    chain = PLAIN.then(Windowed(Interval("percent", 0.0, 0.5), 0.25, 1.0))
+    chain = PLAIN.then(Interval("percent", 0.0, 0.5).within(0.25, 1.0))
     assert [scale for *_, scale in played(chain)] == [GAMMA, GAMMA, 1.0, 1.0]
 
 
 def test_neutral_rules_stay_neutral_and_the_whole_run_is_no_window():
-    assert Windowed(Rescale(0.0), 0.2, 0.5).neutral
-    assert Chain((Windowed(Rescale(0.0), 0.2, 0.5),)).is_cfg
-    assert windowed(Rescale(), 0.0, 1.0) == Rescale()
-    assert Chain((Windowed(Rescale(), 0.2, 0.5),)).text == "CFG > rescale 0.7 in v, 0.2 .. 0.5 of the steps"
-
-
-def test_a_window_hands_on_everything_a_rule_says_of_itself():
-    """A new word of the contract must not be lost in a window."""
-    said = {name for name in vars(Rule) if not name.startswith("__")}
-    assert said <= set(vars(Windowed)), "hand it on to the rule"
+    assert Rescale(0.0).within(0.2, 0.5).neutral
+    assert Chain((Rescale(0.0).within(0.2, 0.5),)).is_cfg
+    assert Rescale().within(0.0, 1.0) == Rescale()
+    assert Chain((Rescale().within(0.2, 0.5),)).text == "CFG > rescale 0.7 in v, 0.2 .. 0.5 of the steps"
 
 
 @pytest.mark.parametrize(("start", "end"), [(0.5, 0.5), (0.8, 0.2), (float("nan"), 0.5), (0.0, 1.5), (-0.1, 0.5)])
 def test_a_window_that_is_none_is_refused(start, end):
-    for made in (Windowed, windowed):
+    for rule in (Rescale(), Perturbed(Source("cond", object())), WatchTerm(ENERGY), Foreign(Halfway())):
         with pytest.raises(ValueError, match="is no part of the run"):
-            made(Rescale(), start, end)
+            rule.within(start, end)
 
 
 def test_gradient_terms_keep_their_own_window_as_well():
     term = GradientTerm(ENERGY, start=0.2, end=0.6, evaluation="x0")
-    shorter = windowed(term, 0.4, 1.0)
+    shorter = term.within(0.4, 1.0)
     assert (shorter.start, shorter.end) == (0.4, 0.6)
     assert shorter.text.endswith("0.4 to 0.6 of the run")
-    assert windowed(WatchTerm(ENERGY), 0.0, 0.5).text == "watch cat, 0 to 0.5 of the run"
+    assert WatchTerm(ENERGY).within(0.0, 0.5).text == "watch cat, 0 to 0.5 of the run"
     with pytest.raises(ValueError, match=r"acts from 0.2 to 0.6 .* its own start_percent .* window 0.7 .. 1 "):
-        windowed(term, 0.7, 1.0)
-    with pytest.raises(ValueError, match="its own start_percent"):
-        Windowed(term, 0.2, 0.5)
+        term.within(0.7, 1.0)
 
 
 def test_a_rule_with_a_window_of_its_own_keeps_it():
     rule = Perturbed(Source("cond", object()), start=0.25, end=0.5)
-    assert Windowed(rule, 0.0, 0.4).window == (0.25, 0.4)
+    assert rule.within(0.0, 0.4).window == (0.25, 0.4)
     with pytest.raises(ValueError, match=r"acts from 0.25 to 0.5 .* Let them overlap"):
-        Windowed(rule, 0.5, 1.0)
+        rule.within(0.5, 1.0)
+
+
+def test_rules_that_hold_a_model_are_themselves_alone():
+    """A host keeps what belongs to each by the rule itself."""
+    one, other = (Perturbed(Source("cond", 7)) for _ in range(2))
+    assert one != other
+    assert len({WatchTerm(ENERGY), WatchTerm(ENERGY)}) == 2
+    assert Rescale().within(0.0, 0.5) == Rescale().within(0.0, 0.5) != Rescale()

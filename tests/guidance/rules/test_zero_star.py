@@ -8,7 +8,6 @@ import torch
 from guidance_geometry.guidance.chain import Chain
 from guidance_geometry.guidance.rules.interval import Interval
 from guidance_geometry.guidance.rules.schedule import ScaleSchedule
-from guidance_geometry.guidance.rules.window import Windowed, windowed
 from guidance_geometry.guidance.rules.zero_star import ZeroStar
 from guidance_geometry.guidance.run import Run
 from guidance_geometry.tests.toys import (
@@ -115,21 +114,21 @@ def test_a_schedule_from_one_leaves_no_half_step():
 @pytest.mark.parametrize(
     "rule",
     [
-        windowed(ZeroStar(2), 0.5, 1.0),
-        windowed(windowed(ZeroStar(2), 0.25, 1.0), 0.5, 1.0),
-        windowed(windowed(ZeroStar(2), 0.0, 0.75), 0.5, 1.0),
-        Windowed(ZeroStar(4), 0.25, 1.0),
+        ZeroStar(2).within(0.5, 1.0),
+        ZeroStar(2).within(0.25, 1.0).within(0.5, 1.0),
+        ZeroStar(2).within(0.0, 0.75).within(0.5, 1.0),
+        ZeroStar(4).within(0.25, 1.0),
     ],
 )
 def test_a_run_that_has_begun_to_move_does_not_stop(rule):
     assert moves(rule, "flow", FLOW_RUN) == [True] * 4
-    assert rule.waits(FLOW_RUN) == 0
+    assert Chain((rule,)).waits(FLOW_RUN) == 0
 
 
 def test_a_window_ends_the_wait_too():
-    for rule in (windowed(ZeroStar(3), 0.0, 0.5), windowed(windowed(ZeroStar(3), 0.0, 0.5), 0.0, 0.75)):
+    for rule in (ZeroStar(3).within(0.0, 0.5), ZeroStar(3).within(0.0, 0.5).within(0.0, 0.75)):
         assert moves(rule, "flow", FLOW_RUN) == [False, False, True, True]
-        assert rule.waits(FLOW_RUN) == 2
+        assert Chain((rule,)).waits(FLOW_RUN) == 2
 
 
 def test_without_any_velocity_nothing_is_scaled():

@@ -5,15 +5,11 @@ import math
 import pytest
 import torch
 
+from guidance_geometry.guidance import energies
+from guidance_geometry.guidance.energies.composition import AugmentedEnergy, CombinedEnergy, MaskedEnergy
+from guidance_geometry.guidance.energies.label import LabelEnergy
 from guidance_geometry.guidance.energies.perception import DepthEnergy, SegmentationEnergy, TextEnergy
-from guidance_geometry.guidance.energies.protocol import (
-    At,
-    AugmentedEnergy,
-    CombinedEnergy,
-    LabelEnergy,
-    MaskedEnergy,
-    judges,
-)
+from guidance_geometry.guidance.energies.protocol import At, PictureEnergy, judges
 from guidance_geometry.guidance.energies.reference import (
     ColourEnergy,
     FeatureEnergy,
@@ -23,6 +19,7 @@ from guidance_geometry.guidance.energies.reference import (
     TintEnergy,
 )
 from guidance_geometry.guidance.gradients.estimators import gradient_of, smoothed
+from guidance_geometry.tests.classes import made_without
 from guidance_geometry.tests.guidance.fake_networks import Depth, Extractor, Segmenter, Towers
 
 LABELS = ("cat", "dog", "robot", "plant")
@@ -77,6 +74,8 @@ ENERGIES = {
     "depth, L2": DepthEnergy(Depth(inverse=False), MASK.double() ** 2, distance="L2"),
     "views": AugmentedEnergy(LABEL, noise=0.1),
 }
+TRIED = {type(energy).__name__ for energy in ENERGIES.values()} | {"MaskedEnergy"}  # which holds its gradient back
+ENERGIES |= {type(energy).__name__: energy for energy in made_without(TRIED, energies, PictureEnergy)}
 
 
 @pytest.mark.parametrize("energy", ENERGIES.values(), ids=ENERGIES.keys())

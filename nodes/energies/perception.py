@@ -8,13 +8,13 @@ import torch
 from comfy_api.latest import io
 from torch import Tensor
 
-from ..denoisers.labels import entries_of, label_indices
-from ..guidance.energies.label_maps import map_of_colours, map_of_levels, map_of_mask
-from ..guidance.energies.perception import DISTANCES, TEXT_KINDS, DepthEnergy, SegmentationEnergy, TextEnergy
-from ..host.checks import CheckedNode, insist
-from ..host.widgets import choice_input
-from ..host.wires import ClassifierWire
-from .energies import CATEGORY, NOBODY, OUT, answering, region, spread_input
+from ...denoisers.labels import entries_of, label_indices
+from ...guidance.energies.perception import DISTANCES, TEXT_KINDS, DepthEnergy, SegmentationEnergy, TextEnergy
+from ...guidance.energies.pictures import map_of_colours, map_of_levels, map_of_mask
+from ...host.checks import CheckedNode, insist
+from ...host.widgets import choice_input
+from ...host.wires import ClassifierWire
+from .inputs import CATEGORY, NOBODY, OUT, answering, region, spread_input
 
 AVERAGES = ("pixels", "classes")
 NEAR = ("white is near", "white is far")

@@ -1,0 +1,146 @@
+"""Energies made of energies: several as one, in a region, over random views."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from ..printing import text_of
+from ..vectors import promoted
+from .pictures import resized_mask
+from .protocol import CLEAN, At, Energy, Network, PictureEnergy
+
+
+class Wrapped(PictureEnergy):
+    """An energy that changes how another one is asked."""
+
+    energy: Energy
+
+    @property
+    def noise_aware(self) -> bool:
+        """As the energy within."""
+        return self.energy.noise_aware
+
+    @property
+    def classifiers(self) -> tuple[Network, ...]:
+        """As the energy within."""
+        return self.energy.classifiers
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class CombinedEnergy(PictureEnergy):
+    """Several energies as one, per sample.
+
+    product  sum_i w_i E_i                        all of them hold; w is the power of each
+    mixture  log sum_i w_i e^(E_i) / sum_i w_i    any of them holds
+    """
+
+    energies: tuple[Energy, ...]
+    weights: tuple[float, ...]
+    mixture: bool = False
+
+    def __post_init__(self):
+        if len(self.energies) != len(self.weights) or not self.energies:
+            raise ValueError(f"{len(self.energies)} energies have {len(self.weights)} weights. Give one to each.")
+        if self.mixture and (min(self.weights) < 0 or sum(self.weights) <= 0):
+            raise ValueError(f"The weights of a mixture are {self.weights}; none may be below 0, and not all may be 0.")
+
+    @property
+    def noise_aware(self) -> bool:
+        """Only if all of them are."""
+        return all(energy.noise_aware for energy in self.energies)
+
+    @property
+    def classifiers(self) -> tuple[Network, ...]:
+        """Those of all."""
+        return tuple(classifier for energy in self.energies for classifier in energy.classifiers)
+
+    @property
+    def text(self) -> str:
+        """The parts with their weights."""
+        named = zip(self.weights, map(text_of, self.energies), strict=True)
+        parts = [f"{weight:g} x ({text})" if weight != 1 else text for weight, text in named]
+        return f"any of [{', '.join(parts)}]" if self.mixture else " and ".join(parts)
+
+    def log_prob(self, x: Tensor, at: At = CLEAN) -> Tensor:
+        """The combination; each part is asked where it can read: a clean one is never shown a noisy sample."""
+        found = torch.stack([energy.log_prob(x, at) for energy in self.energies], dim=1)
+        weights = torch.tensor(self.weights, dtype=found.dtype, device=found.device)
+        if not self.mixture:
+            return (found * weights).sum(dim=1)
+        return (found + (weights / weights.sum()).log()).logsumexp(dim=1)
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class MaskedEnergy(Wrapped):
+    """An energy whose gradient reaches only a region; what it sees is the whole picture.
+
+        E(m x + (1 - m) stop(x))        grad = m grad E
+
+    mask: [1 or B, H, W], 0 .. 1; it is resized to the picture.
+    """
+
+    energy: Energy
+    mask: Tensor
+
+    @property
+    def text(self) -> str:
+        """The energy, and that it is masked."""
+        return f"({text_of(self.energy)}) in a mask"
+
+    def log_prob(self, x: Tensor, at: At = CLEAN) -> Tensor:
+        """The energy's value; its gradient times the mask.  x: [B, C, H, W]"""
+        mask = resized_mask(self.mask, x)
+        return self.energy.log_prob(mask * x + (1 - mask) * x.detach(), at)
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class AugmentedEnergy(Wrapped):
+    """The mean over random views of the picture: moved by a few pixels, some mirrored, with a little noise.
+
+        mean_k log p(y | A_k x)     a lower bound of log mean_k p(y | A_k x), with steadier gradients
+
+    One network's blind spots rarely survive all views. copies: views a step. shift: pixels. noise: standard deviation.
+    The views depend on seed and noise level only: fixed within a step, the same for every image alone and in a batch.
+    Source: Shen et al. 2024, "Understanding and Improving Training-free Loss-based Diffusion Guidance".
+    """
+
+    energy: Energy
+    copies: int = 4
+    shift: int = 2
+    mirror: bool = True
+    noise: float = 0.0
+    seed: int = 0
+
+    @property
+    def noise_aware(self) -> bool:
+        """As the energy within; added noise would contradict the level it is told."""
+        return self.energy.noise_aware and self.noise == 0
+
+    @property
+    def text(self) -> str:
+        """The energy and the number of views."""
+        return f"({text_of(self.energy)}) over {self.copies} views"
+
+    def log_prob(self, x: Tensor, at: At = CLEAN) -> Tensor:
+        """The mean over the views.  x: [B, C, H, W]"""
+        draws = draws_at(self.seed, at.level)
+        return torch.stack([self.energy.log_prob(self._view(x, draws), at) for _ in range(self.copies)]).mean(dim=0)
+
+    def _view(self, x: Tensor, draws: torch.Generator) -> Tensor:
+        down, right, mirrored = torch.randint(0, 1 << 30, (3,), generator=draws).tolist()
+        width = self.shift
+        moved = nn.functional.pad(promoted(x), (width,) * 4, mode="replicate") if width else x
+        top, left = down % (2 * width + 1), right % (2 * width + 1)
+        view = moved[..., top : top + x.shape[-2], left : left + x.shape[-1]]
+        view = view.flip(-1) if self.mirror and mirrored % 2 else view
+        if not self.noise:
+            return view
+        return view + self.noise * torch.randn(x.shape[1:], generator=draws).to(view)
+
+
+def draws_at(seed: int, sigma: float) -> torch.Generator:
+    """Random numbers of one noise level: the same in every stage there, whatever the batch."""
+    return torch.Generator().manual_seed((seed * 1_000_003 + int(sigma * 2**20)) & ((1 << 63) - 1))

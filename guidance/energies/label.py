@@ -1,0 +1,76 @@
+"""What a classifier finds of a label, as an energy."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from ..vectors import promoted
+from .protocol import CLEAN, At, Classifier, Network, PictureEnergy
+
+LABEL_KINDS = ("label", "not label", "joint logit", "multi-label")
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class LabelEnergy(PictureEnergy):
+    """A classifier's log-probability of a label.
+
+        label        logsumexp of the wanted logits - logsumexp of all      any of the wanted labels
+        not label    logsumexp of the others - logsumexp of all             log(1 - p), bounded, unlike -log p
+        joint logit  logsumexp of the wanted logits                         log p(x, y) + const; never saturates
+        multi-label  sum log sigmoid(f) of the wanted + sum log sigmoid(-f) of the others
+
+    wanted: for every image in turn the indices of its labels, repeated to fill the batch. kind: of LABEL_KINDS.
+    Raises ValueError for a label the classifier has not, or for an image that nothing is left for.
+    """
+
+    classifier: Classifier
+    wanted: tuple[tuple[int, ...], ...]
+    kind: str = "label"
+
+    def __post_init__(self):
+        count = len(self.classifier.labels)
+        if self.kind not in LABEL_KINDS:
+            raise ValueError(f"Label energy {self.kind!r} is unknown. Use one of {', '.join(LABEL_KINDS)}.")
+        if not self.wanted or not all(self.wanted):
+            raise ValueError("No label was given for an image. Give every image at least one.")
+        wrong = [i for labels in self.wanted for i in labels if not 0 <= i < count]
+        if wrong:
+            raise ValueError(f"Label {wrong[0]} is outside 0 .. {count - 1}: the classifier has {count} labels.")
+        if self.kind == "not label" and any(len(set(labels)) == count for labels in self.wanted):
+            raise ValueError(f"All {count} labels are excluded, so no image is left. Leave one out.")
+
+    @property
+    def noise_aware(self) -> bool:
+        """As its classifier."""
+        return self.classifier.noise_aware
+
+    @property
+    def classifiers(self) -> tuple[Network, ...]:
+        """Its classifier."""
+        return (self.classifier,)
+
+    @property
+    def text(self) -> str:
+        """The labels by name."""
+        names = [" or ".join(self.classifier.labels[i] for i in labels) for labels in self.wanted]
+        shown = "; ".join(names[:4]) + (f"; ... {len(names)} in turn" if len(names) > 4 else "")
+        return shown if self.kind == "label" else f"{self.kind.removesuffix(' label')} {shown}"
+
+    def log_prob(self, x: Tensor, at: At = CLEAN) -> Tensor:
+        """log p(label | x) at temperature 1; the logits divided by the temperature otherwise."""
+        logits = promoted(self.classifier.logits(x, at.sigma, at.alpha)) / at.temperature
+        chosen = self._chosen(logits)
+        if self.kind == "multi-label":
+            return nn.functional.logsigmoid(torch.where(chosen, logits, -logits)).sum(dim=1)
+        kept = ~chosen if self.kind == "not label" else chosen
+        score = logits.masked_fill(~kept, -torch.inf).logsumexp(dim=1)
+        return score if self.kind == "joint logit" else score - logits.logsumexp(dim=1)
+
+    def _chosen(self, logits: Tensor) -> Tensor:  # [B, K] -> [B, K] bool
+        turns = torch.zeros(len(self.wanted), logits.shape[1], dtype=torch.bool)
+        for turn, labels in zip(turns, self.wanted, strict=True):
+            turn[list(labels)] = True
+        return turns[torch.arange(len(logits)) % len(turns)].to(logits.device)

@@ -1,0 +1,1 @@
+"""Energies as wires: one file a kind, named as in guidance/energies."""

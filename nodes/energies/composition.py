@@ -1,0 +1,78 @@
+"""Energies made of energies, as wires."""
+
+from __future__ import annotations
+
+from comfy_api.latest import io
+
+from ...guidance.energies.composition import CombinedEnergy, MaskedEnergy
+from ...host.checks import CheckedNode
+from ...host.widgets import choice_input
+from ...host.wires import EnergyWire
+from .inputs import CATEGORY, ENERGY, OUT, region
+
+COMBINE = ("product", "mixture")
+LARGEST_WEIGHT = 1e4
+
+
+class GGMaskedEnergy(CheckedNode):
+    """An energy that acts in a region."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="GGMaskedEnergy",
+            display_name="Masked Energy (region)",
+            category=CATEGORY,
+            description="Lets an energy change a region only. It still sees the whole picture.",
+            inputs=[
+                ENERGY,
+                io.Mask.Input("mask", tooltip="White is changed, black is left alone; resized to the picture."),
+            ],
+            outputs=[OUT],
+        )
+
+    @classmethod
+    def execute(cls, energy, mask) -> io.NodeOutput:
+        return io.NodeOutput(MaskedEnergy(energy, region(mask)))
+
+
+class GGCombineEnergies(CheckedNode):
+    """Two energies as one."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="GGCombineEnergies",
+            display_name="Combine Energies",
+            category=CATEGORY,
+            description="Joins two energies: both must hold (product), or either (mixture). With one of them: its "
+            "weight, negative to be moved away from.",
+            inputs=[
+                EnergyWire.Input("energy_a", tooltip="The first energy."),
+                choice_input(
+                    "how",
+                    COMBINE,
+                    "product: weight_a log p_a + weight_b log p_b. mixture: log of the weighted mean of the "
+                    "probabilities; the easier one wins.",
+                ),
+                *(
+                    io.Float.Input(
+                        name,
+                        default=1.0,
+                        min=-LARGEST_WEIGHT,
+                        max=LARGEST_WEIGHT,
+                        step=0.05,
+                        tooltip=f"Weight of {of}. 0 leaves it out; below 0 (product only) moves away from it.",
+                    )
+                    for name, of in (("weight_a", "energy_a"), ("weight_b", "energy_b"))
+                ),
+                EnergyWire.Input("energy_b", optional=True, tooltip="The second energy."),
+            ],
+            outputs=[OUT],
+        )
+
+    @classmethod
+    def execute(cls, energy_a, how, weight_a, weight_b, energy_b=None) -> io.NodeOutput:
+        given = [(energy_a, weight_a)] + ([(energy_b, weight_b)] if energy_b is not None else [])
+        energies, weights = zip(*given, strict=True)
+        return io.NodeOutput(CombinedEnergy(energies, weights, how == "mixture"))

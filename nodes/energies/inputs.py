@@ -1,0 +1,66 @@
+"""What the energy nodes share: their wires and widgets, and what a network must answer to be asked."""
+
+from __future__ import annotations
+
+import torch
+from comfy_api.latest import io
+from torch import Tensor
+
+from ...guidance.printing import shown
+from ...host.wires import EnergyWire, offering
+
+CATEGORY = "guidance geometry/classifier"
+NOBODY = -1  # an empty label is no label here
+ENERGY = EnergyWire.Input("energy", tooltip="What a picture should be: from a label, a reference, or other energies.")
+OUT = EnergyWire.Output(display_name="energy", tooltip="log p per image, for Classifier Guidance or Watch an Energy.")
+ANSWERS = {  # of a network: what it says, and what has it
+    "labels": ("one label a picture", "a classifier of whole pictures"),
+    "text": ("how well a text fits", "a CLIP or SigLIP folder"),
+    "segmentation": ("a class for every place", "a segmentation network: segformer, deeplabv3 or lraspp"),
+    "depth": ("depth", "a depth network: Depth Anything or DPT"),
+    "features": ("features", "a DINO, CLIP or SigLIP folder"),
+}
+ASKED = {  # how each is asked
+    "labels": ("labels", "logits"),
+    "text": ("scale", "bias", "image_features", "text_features"),
+    "segmentation": ("labels", "logits"),
+    "depth": ("inverse", "depth"),
+    "features": ("features",),
+}
+LARGEST_SPREAD = 1e3
+
+
+def answering(classifier, *wanted: str) -> str | None:
+    """A sentence if a network answers with something else than it is wanted for."""
+    given = getattr(classifier, "output", "labels")
+    if given in wanted and offering(*ASKED[given])(classifier):
+        return None
+    said, choose = ANSWERS[wanted[0]]
+    answer, _ = ANSWERS.get(given, ("something else", ""))
+    return f"{shown(classifier)} answers with {answer}, and {said} is needed. Choose {choose}."
+
+
+def pictures(image: Tensor) -> Tensor:  # IMAGE [B, H, W, C] in 0 .. 1 -> [B, 3, H, W] in -1 .. 1
+    """Pictures as energies see them, on memory that allows gradients."""
+    with torch.inference_mode(False):
+        return image.clone()[..., :3].movedim(-1, 1) * 2 - 1
+
+
+def region(mask: Tensor) -> Tensor:  # MASK [B, H, W] or [H, W] -> [B, H, W]
+    """A mask on memory that allows gradients."""
+    with torch.inference_mode(False):
+        return mask.clone().reshape(-1, *mask.shape[-2:])
+
+
+def spread_input() -> io.Float.Input:
+    """How much deviation an energy forgives."""
+    return io.Float.Input(
+        "spread",
+        default=0.1,
+        min=0.001,
+        max=LARGEST_SPREAD,
+        step=0.01,
+        round=0.001,
+        tooltip="How much deviation is forgiven: log p = -error / (2 spread^2). Half as much pulls four times as hard "
+        "(smoothness, L1: twice). distance: log p = -|error| / spread.",
+    )

@@ -1,0 +1,91 @@
+"""How like a reference a picture is, as a wire."""
+
+from __future__ import annotations
+
+from comfy_api.latest import io
+from torch import Tensor
+
+from ...classifiers.wired import ImageNetwork
+from ...guidance.energies.reference import (
+    ColourEnergy,
+    FeatureEnergy,
+    MeasuredEnergy,
+    SmoothEnergy,
+    StyleEnergy,
+    TintEnergy,
+)
+from ...guidance.printing import shown
+from ...host.checks import CheckedNode, insist
+from ...host.widgets import choice_input
+from ...host.wires import ClassifierWire
+from .inputs import CATEGORY, OUT, answering, pictures, region, spread_input
+
+COMPARE = ("pixels", "colours", "smoothness", "distance", "mean colour", "features", "style")
+
+
+class GGReferenceEnergy(CheckedNode):
+    """A reference picture as energy."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="GGReferenceEnergy",
+            display_name="Reference Energy",
+            category=CATEGORY,
+            description="How well a picture agrees with a reference: pixel by pixel (with a mask: inpainting; with a "
+            "smaller reference: super-resolution), in its colours or their mean, in being smooth; or, as a network "
+            "sees it, in what it shows (features) or how it is painted (style).",
+            inputs=[
+                choice_input(
+                    "compare",
+                    COMPARE,
+                    "pixels: mean squared error. colours: histograms, wherever the colours are. smoothness: total "
+                    "variation, without a reference. distance: the length of the error of all pixels (DPS). mean "
+                    "colour: the dominant tint, from any distance. features: what a network sees. style: its "
+                    "textures, wherever they are (Gram matrices).",
+                ),
+                spread_input(),
+                io.Image.Input("image", optional=True, tooltip="The reference; not read for smoothness."),
+                io.Mask.Input(
+                    "mask",
+                    optional=True,
+                    tooltip="For pixels, distance and mean colour: only where it is white counts.",
+                ),
+                ClassifierWire.Input(
+                    "classifier",
+                    optional=True,
+                    tooltip="For features: a DINO, CLIP or SigLIP folder. For style: a network of convolutions, such "
+                    "as a resnet or pocket-clean-1.",
+                ),
+            ],
+            outputs=[OUT],
+        )
+
+    @classmethod
+    def execute(cls, compare, spread, image=None, mask=None, classifier=None) -> io.NodeOutput:
+        if compare == "smoothness":
+            return io.NodeOutput(SmoothEnergy(spread))
+        if image is None:
+            raise ValueError(f"Comparing {compare} needs a reference, and none is connected. Wire an IMAGE.")
+        if compare == "colours":
+            return io.NodeOutput(ColourEnergy(pictures(image), spread))
+        if compare in ("features", "style"):
+            return io.NodeOutput(perceived_reference(compare, classifier, pictures(image), spread))
+        kept = None if mask is None else region(mask)
+        if compare == "mean colour":
+            return io.NodeOutput(TintEnergy(pictures(image), kept, spread))
+        return io.NodeOutput(MeasuredEnergy(pictures(image), kept, spread, length=compare == "distance"))
+
+
+def perceived_reference(compare: str, classifier, reference: Tensor, spread: float) -> FeatureEnergy | StyleEnergy:
+    """A reference as a network sees it.  Raises ValueError for one that does not see this."""
+    if classifier is None:
+        raise ValueError(f"Comparing {compare} needs a network, and none is connected. Wire a Load Classifier.")
+    if compare == "features":
+        insist(answering(classifier, "features", "text"))
+        return FeatureEnergy(classifier, reference, spread)
+    if not isinstance(classifier, ImageNetwork):
+        raise ValueError(
+            f"{shown(classifier)} reads no clean pictures. Choose a network that does, such as pocket-clean-1."
+        )
+    return StyleEnergy(classifier, reference, spread)
