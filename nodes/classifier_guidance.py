@@ -10,10 +10,10 @@ from ..guidance.chain import PLAIN, chain_of
 from ..guidance.gradients.estimators import EVALUATIONS, NORMALISATIONS
 from ..guidance.gradients.term import MEASURED, USUAL, GradientOptions, GradientTerm, WatchTerm
 from ..host.checks import CheckedNode, empty_window
+from ..host.energy_inputs import CATEGORY, ENERGY
 from ..host.rule_nodes import CHAIN, UPSTREAM, say
 from ..host.widgets import choice_input
 from ..host.wires import OptionsWire
-from .energies.inputs import CATEGORY, ENERGY
 
 AUTO = ("auto", *EVALUATIONS)
 LARGEST_SCALE, LARGEST_SEED = 1e6, 0xFFFFFFFF
@@ -51,6 +51,15 @@ SHRINK = io.Int.Input(
     tooltip="With a vae: the energy sees a picture this many times smaller, decoded in that many times squared less "
     "memory. 1: the whole.",
 )
+SCALE = io.Float.Input(
+    "scale",
+    default=2.0,
+    min=-LARGEST_SCALE,
+    max=LARGEST_SCALE,
+    step=0.1,
+    tooltip="Gamma, the factor of the gradient. Measured on pocket-1: 2 for noisy x_t, 4 for x0 + "
+    "backprop, 200 for x0; preset sets them. 0 is off; below 0 moves away. noisy x_t at 1 is Bayes.",
+)
 PRESET = io.Combo.Input(
     "preset",
     options=list(PRESETS),
@@ -82,15 +91,7 @@ class GGClassifierGradient(CheckedNode):
             "learned what it asks for. Works with any sampler, and on top of CFG.",
             inputs=[
                 ENERGY,
-                io.Float.Input(
-                    "scale",
-                    default=2.0,
-                    min=-LARGEST_SCALE,
-                    max=LARGEST_SCALE,
-                    step=0.1,
-                    tooltip="Gamma, the factor of the gradient. Measured on pocket-1: 2 for noisy x_t, 4 for x0 + "
-                    "backprop, 200 for x0; preset sets them. 0 is off; below 0 moves away. noisy x_t at 1 is Bayes.",
-                ),
+                SCALE,
                 choice_input(
                     "evaluation",
                     AUTO,

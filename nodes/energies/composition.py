@@ -6,9 +6,9 @@ from comfy_api.latest import io
 
 from ...guidance.energies.composition import CombinedEnergy, MaskedEnergy
 from ...host.checks import CheckedNode
+from ...host.energy_inputs import CATEGORY, ENERGY, OUT, region
 from ...host.widgets import choice_input
 from ...host.wires import EnergyWire
-from .inputs import CATEGORY, ENERGY, OUT, region
 
 COMBINE = ("product", "mixture")
 LARGEST_WEIGHT = 1e4

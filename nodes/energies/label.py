@@ -7,9 +7,9 @@ from comfy_api.latest import io
 from ...denoisers.labels import MOST, entries_of, label_indices
 from ...guidance.energies.label import LABEL_KINDS, LabelEnergy
 from ...host.checks import CheckedNode, insist
+from ...host.energy_inputs import CATEGORY, NOBODY, OUT, answering
 from ...host.widgets import choice_input
 from ...host.wires import ClassifierWire
-from .inputs import CATEGORY, NOBODY, OUT, answering
 
 
 def wanted_labels(text: str, labels: tuple[str, ...]) -> tuple[tuple[int, ...], ...]:

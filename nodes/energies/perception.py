@@ -12,9 +12,9 @@ from ...denoisers.labels import entries_of, label_indices
 from ...guidance.energies.perception import DISTANCES, TEXT_KINDS, DepthEnergy, SegmentationEnergy, TextEnergy
 from ...guidance.energies.pictures import map_of_colours, map_of_levels, map_of_mask
 from ...host.checks import CheckedNode, insist
+from ...host.energy_inputs import CATEGORY, NOBODY, OUT, answering, region, spread_input
 from ...host.widgets import choice_input
 from ...host.wires import ClassifierWire
-from .inputs import CATEGORY, NOBODY, OUT, answering, region, spread_input
 
 AVERAGES = ("pixels", "classes")
 NEAR = ("white is near", "white is far")

@@ -16,9 +16,9 @@ from ...guidance.energies.reference import (
 )
 from ...guidance.printing import shown
 from ...host.checks import CheckedNode, insist
+from ...host.energy_inputs import CATEGORY, OUT, answering, pictures, region, spread_input
 from ...host.widgets import choice_input
 from ...host.wires import ClassifierWire
-from .inputs import CATEGORY, OUT, answering, pictures, region, spread_input
 
 COMPARE = ("pixels", "colours", "smoothness", "distance", "mean colour", "features", "style")
 

@@ -323,7 +323,7 @@ def test_a_word_no_combo_offers_is_refused_before_it_runs(nodes):
 
 @pytest.mark.parametrize("output", ["labels", "text", "depth", "segmentation", "features", "a smell", None])
 def test_a_classifier_of_another_pack_that_cannot_be_asked_is_named(nodes, output):
-    from guidance_geometry.nodes.energies.inputs import ASKED, answering
+    from guidance_geometry.host.energy_inputs import ASKED, answering
 
     theirs = SimpleNamespace(noise_aware=False, judge=False, output=output)
     for wanted in ASKED:

@@ -6,8 +6,8 @@ import torch
 from comfy_api.latest import io
 from torch import Tensor
 
-from ...guidance.printing import shown
-from ...host.wires import EnergyWire, offering
+from ..guidance.printing import shown
+from .wires import EnergyWire, offering
 
 CATEGORY = "guidance geometry/classifier"
 NOBODY = -1  # an empty label is no label here
