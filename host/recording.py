@@ -21,7 +21,7 @@ import comfy.samplers
 import torch
 from torch import Tensor
 
-from ..samplers.noise_tracking import plain
+from ..samplers.noise_tracking import untracked
 from ..samplers.steps import FORMULAS, READS_UNCOND
 from ..trace.accumulator import Capture, Ledger
 from ..trace.faults import kept_out
@@ -245,7 +245,7 @@ class Watch:
 
             samples = function(stand_in, x, sigmas, extra_args=extra_args, callback=report, disable=disable, **options)
             self.see(self._returned, samples)
-            return plain(samples)
+            return untracked(samples)
 
         return sampler_function
 
@@ -253,7 +253,7 @@ class Watch:
         """What a sampler reports, its tensors without marks; as it is where it is no table, which ends the record."""
         told = info
         if isinstance(info, Mapping):
-            told = {name: plain(value) for name, value in info.items()}
+            told = {name: untracked(value) for name, value in info.items()}
             self.clean = told.get("denoised")
         elif not self.ended:
             self._end(f"{self.name} reports a {type(info).__name__}, and a table is needed")
@@ -302,7 +302,7 @@ class Watch:
     def _call(self, model, x, sigma, *args, **kwargs):
         call = self.current = self.see(self._asked, x, sigma)
         try:
-            denoised = model(plain(x), sigma, *args, **kwargs)
+            denoised = model(untracked(x), sigma, *args, **kwargs)
         finally:
             self.current = None
         self.see(self._answered, call, denoised)
@@ -367,14 +367,14 @@ class Watch:
 
     def _reported(self, callback) -> Callable:
         def report(i, denoised, x, total):
-            self.clean = plain(denoised)
+            self.clean = untracked(denoised)
             self.see(self.recorder.stepped)
             return callback(i, denoised, x, total) if callback else None
 
         return report
 
     def _returned(self, samples: Tensor) -> None:
-        self.end = plain(samples)
+        self.end = untracked(samples)
         self.recorder.returned(samples)
         if self.recorder.unreported:
             asked = self.recorder.unreported
@@ -387,7 +387,7 @@ class Watch:
 
     def hand_out(self, samples: Tensor) -> None:
         """Give every recording its trace."""
-        self.end = plain(samples) if self.end is None else self.end
+        self.end = untracked(samples) if self.end is None else self.end
         trace = self.trace()
         for recording in self.recordings:
             recording.trace = replace(trace, header={**trace.header, **recording.facts})

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 
 from torch import Tensor
 
-from ..samplers.noise_tracking import Parts, parts_of, plain, tag
+from ..samplers.noise_tracking import Parts, parts_of, tracked, untracked
 
 RECUR = "recur"  # stage of a step back to a noisier level
 SAME_LEVEL = 1e-4  # relative; a sampler may keep its levels in another precision than it hands to the model
@@ -104,11 +104,11 @@ class Recorder:
     def mark(self, eps: Tensor) -> Tensor:  # [B, ...] -> [B, ...]
         """A draw of the sampler's noise that says which one it was."""
         self.draws += 1
-        return tag(eps, {self.draws: eps})
+        return tracked(eps, {self.draws: eps})
 
     def called(self, x: Tensor, sigma: Tensor) -> Call:
         """Note a model call before it is made; the caller fills in what came out of it."""
-        call = Call(plain(x).clone(), float(sigma.flatten()[0]), parts_of(x), drawn=self.draws)
+        call = Call(untracked(x).clone(), float(sigma.flatten()[0]), parts_of(x), drawn=self.draws)
         self.pending.append(call)
         return call
 
@@ -132,7 +132,7 @@ class Recorder:
         """Note that the sampler makes x noisier again without asking the model: a step of its own, stage `recur`."""
         at = self.primary
         if at is not None:
-            back = Call(plain(x).clone(), sigma, parts_of(x), denoised=at.denoised, stage=RECUR, drawn=self.draws)
+            back = Call(untracked(x).clone(), sigma, parts_of(x), denoised=at.denoised, stage=RECUR, drawn=self.draws)
             self._complete(at, back)
             self.primary, self.steps = back, self.steps + 1
 
@@ -142,7 +142,7 @@ class Recorder:
             self.unreported = len(self.pending)
         else:
             _add_stages(self.primary, self.pending)
-            self._complete(self.primary, Call(plain(x), self.last_sigma, parts_of(x), drawn=self.draws))
+            self._complete(self.primary, Call(untracked(x), self.last_sigma, parts_of(x), drawn=self.draws))
         self.pending.clear()
         self.primary = None
 

@@ -5,7 +5,7 @@ from itertools import pairwise
 import pytest
 import torch
 
-from guidance_geometry.samplers.noise_tracking import plain
+from guidance_geometry.samplers.noise_tracking import untracked
 from guidance_geometry.samplers.steps import FORMULAS
 from guidance_geometry.trace.accumulator import Capture, Ledger
 from guidance_geometry.trace.gram import VECTORS, GramRecord
@@ -27,14 +27,14 @@ def watched(sample, gamma=2.0, **settings):
 
     def model(x, sigma):
         call = recorder.called(x, torch.tensor([sigma]))
-        call.uncond, call.cond = predictions(plain(x))
+        call.uncond, call.cond = predictions(untracked(x))
         call.gamma, call.evaluations = gamma, 2
         call.denoised = call.uncond + (call.cond - call.uncond) * gamma
         return call.denoised
 
     end = sample(model, recorder)
     recorder.returned(end)
-    return steps, plain(end)
+    return steps, untracked(end)
 
 
 def start():
@@ -59,7 +59,7 @@ def noisy_heun(model, recorder):
         slope = (x - denoised) / now
         if then > 0:
             ahead = x + slope * (then - now)
-            slope = (slope + (plain(ahead) - model(ahead, then)) / then) / 2
+            slope = (slope + (untracked(ahead) - model(ahead, then)) / then) / 2
         x = x + slope * (then - now) + (recorder.mark(torch.ones_like(x)) * 0.5 if then > 0 else 0)
     return x
 
