@@ -22,10 +22,11 @@ from ..guidance.gradients.estimators import noise_aware
 from ..guidance.mixture import GaussianMixture, make_mixture
 from ..samplers.loop import State, item_noise, run
 from ..samplers.steps import Level, ddim, ddpm, level
-from ..trace.accumulator import Capture, Ledger
+from ..trace.accumulator import Accumulator, Capture
 from ..trace.file import save
 from ..trace.gram import VECTORS, gram
-from ..trace.recorder import Recorded
+from ..trace.recorder import Evaluation, Recorded
+from ..trace.rows import Setting
 from ..trace.trace import END, VERSION, Trace
 
 STEPS = {"euler": ddim, "gg_ddpm": ddpm}
@@ -52,18 +53,19 @@ class ClassifierRun:
         draws = torch.Generator().manual_seed(seed)
         shape = (len(self.labels), *self.mixture.shape)
         x = sigmas[0] * torch.randn(shape, generator=draws, dtype=torch.float64)
-        draw, ledger, rows, shifts, end = item_noise(x, seed), Ledger(self.flow, Capture("pictures")), [], [], x
+        accumulator = Accumulator(Setting(self.flow), Capture("pictures"))
+        draw, rows, shifts, end = item_noise(x, seed), [], [], x
         levels = [level(sigma, self.flow) for sigma in sigmas]
         for state in run(self._denoise, x, levels, STEPS[self.sampler], lambda *_: draw()):
             if state.step is not None and state.x_next is not None:
-                ledger.enter(self._recorded(state))
+                accumulator.enter(self._recorded(state))
                 rows.append(self._inner_products(state))
                 shifts.append(self.taken[-1][2].half())
                 end = state.x_next
-        kept, tensors, note = ledger.capture.stacked()
+        kept, tensors, note = accumulator.capture.stacked()
         tensors |= {GRADIENT: torch.stack([shifts[i] for i in kept]), END: end.half()}
         header = self._header(sigmas, seed) | {"capture": {"mode": "pictures", "steps": kept, "note": note}}
-        return Trace(header, ledger.columns() | {"K": torch.stack(rows)}, ledger.stage, tensors)
+        return Trace(header, accumulator.columns() | {"K": torch.stack(rows)}, accumulator.stage, tensors)
 
     def _sigmas(self, steps: int) -> list[float]:
         if self.flow:
@@ -85,7 +87,8 @@ class ClassifierRun:
     def _recorded(self, state: State) -> Recorded:
         u, c, _ = self.taken[-1]
         levels = (float(state.now.sigma), float(state.then.sigma))
-        return Recorded(state.index, state.x, state.denoised, u, c, 0.0, *levels, *self._parts(state), 2)
+        seen = Evaluation(state.denoised, u, c, 0.0, nfe=2)
+        return Recorded(state.index, state.x, *levels, seen, *self._parts(state), seen.nfe)
 
     def _parts(self, state: State) -> tuple[Tensor, Tensor | None]:
         """The step's move, and its noise where there is any."""

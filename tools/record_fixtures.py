@@ -19,10 +19,11 @@ from torch import Tensor
 from ..guidance.mixture import GaussianMixture, make_mixture
 from ..samplers.loop import item_noise, run
 from ..samplers.steps import ddim, ddpm, level
-from ..trace.accumulator import Capture, Ledger
+from ..trace.accumulator import Accumulator, Capture
 from ..trace.gram import GramRecord, frame
 from ..trace.record import RunFacts, run_record, step_metrics
-from ..trace.recorder import Recorded
+from ..trace.recorder import Evaluation, Recorded
+from ..trace.rows import Setting
 from ..trace.trace import VERSION, Trace
 
 FOLDER = Path(__file__).resolve().parents[1] / "tests" / "fixtures" / "records"
@@ -92,13 +93,14 @@ def trace_of(case: Case) -> Trace:
     labels = torch.tensor(case.labels)[torch.arange(case.batch) % len(case.labels)]
     noise = torch.randn(case.batch, *case.shape, generator=torch.Generator().manual_seed(11), dtype=torch.float64)
     start = noise * sigmas[0] if len(sigmas) > 1 else noise
-    ledger = Ledger(case.flow, Capture("numbers"))
+    accumulator = Accumulator(Setting(case.flow), Capture("numbers"))
     draw = item_noise(start, 3)
     denoise = _Denoiser(case, mixture, labels)
     for state in run(denoise, start, batch_levels, STEPS[case.sampler], lambda *_: draw()):
         if state.step is not None:
-            ledger.enter(_recorded(case, state, *denoise.latest))
-    return Trace(_header(case, sigmas, mixture, len(ledger.stage)), _columns(ledger, case), ledger.stage)
+            accumulator.enter(_recorded(case, state, *denoise.latest))
+    stage = accumulator.stage
+    return Trace(_header(case, sigmas, mixture, len(stage)), _columns(accumulator, case), stage)
 
 
 class _Denoiser:
@@ -125,18 +127,16 @@ class _Denoiser:
 
 def _recorded(case: Case, state, u: Tensor | None, c: Tensor) -> Recorded:
     denoised = c if state.index in case.broken else state.denoised
+    seen = Evaluation(denoised, u, c, case.gamma, nfe=1 if u is None else 2)
     return Recorded(
-        state.index,
-        state.x,
-        denoised,
-        u,
-        c,
-        case.gamma,
-        float(state.now.sigma),
-        float(state.then.sigma),
-        state.step.move,
-        state.step.noise if state.then.sigma > 0 and case.sampler == "gg_ddpm" else None,
-        1 if u is None else 2,
+        index=state.index,
+        x=state.x,
+        sigma=float(state.now.sigma),
+        sigma_next=float(state.then.sigma),
+        evaluation=seen,
+        move=state.step.move,
+        noise=state.step.noise if state.then.sigma > 0 and case.sampler == "gg_ddpm" else None,
+        nfe=seen.nfe,
     )
 
 
@@ -146,9 +146,9 @@ def _levels(case: Case) -> list[float]:
     return [*torch.logspace(1.3, -1.7, case.steps, dtype=torch.float64).tolist(), 0.0]
 
 
-def _columns(ledger: Ledger, case: Case) -> dict[str, Tensor]:
-    if ledger.stage:
-        return ledger.columns()
+def _columns(accumulator: Accumulator, case: Case) -> dict[str, Tensor]:
+    if accumulator.stage:
+        return accumulator.columns()
     per_step = ("sigma", "sigma_next", "alpha", "alpha_next", "gamma", "kappa", "evals", "floor")
     columns = {name: torch.zeros(0, dtype=torch.float64) for name in per_step}
     return columns | {"K": torch.zeros(0, case.batch, 21), "sum": torch.zeros(0, case.batch, 3)}

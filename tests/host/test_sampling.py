@@ -41,7 +41,7 @@ def test_the_guided_prediction_is_the_closed_form(labelled, empty_latent, model,
             continue
         x = step.x.double()
         u, c = (mixture.denoised(x, step.sigma, alpha, label) for label in (None, labels))
-        assert (step.denoised - (u + gamma * (c - u))).abs().max() <= 1e-4
+        assert (step.evaluation.denoised - (u + gamma * (c - u))).abs().max() <= 1e-4
 
 
 @pytest.mark.parametrize("model", ["pocket", "ve", "flow"])
