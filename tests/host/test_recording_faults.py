@@ -193,7 +193,7 @@ def test_the_node_itself_says_what_ended_its_record(labelled, empty_latent, monk
 def test_a_run_that_cannot_be_kept_for_a_reader_is_sampled_all_the_same(labelled, empty_latent, monkeypatch):
     from guidance_geometry.nodes.records import GGReadTrace, GGRecord
 
-    Broken(monkeypatch, "nodes.records.marks_of")
+    Broken(monkeypatch, "host.run_recorder.marks_of")
     plain, positive, negative = labelled["ve"]
     model, recorder = GGRecord.execute(plain).result
     arguments = (positive, negative, empty_latent("ve"), "euler")

@@ -347,6 +347,7 @@ def test_an_empty_latent_gets_its_sides_and_loses_what_they_came_from(monkeypatc
     import comfy.sample
     import comfy.samplers
 
+    from guidance_geometry.host.guider import chain_guider
     from guidance_geometry.nodes import sampling
 
     monkeypatch.setattr(comfy.sample, "fix_empty_latent_channels", fitted)
@@ -355,7 +356,7 @@ def test_an_empty_latent_gets_its_sides_and_loses_what_they_came_from(monkeypatc
         found = guided(*labelled["ve"], latent, "euler")
     else:
         model, positive, negative = labelled["ve"]
-        guider = sampling.chain_guider(model, positive, negative, CFG, PLAIN)
+        guider = chain_guider(model, positive, negative, CFG, PLAIN)
         sampler, sigmas = comfy.samplers.sampler_object("euler"), torch.tensor([5.0, 1.0, 0.0])
         found = sampling.GGInspectedSampler.execute(Noise(), guider, sampler, sigmas, latent).result
     assert [one["samples"].shape for one in found[:2]] == [(1, 3, 8, 8)] * 2

@@ -76,7 +76,7 @@ class Replaying:
 
 def guider_over(labelled, model, cfg):
     from guidance_geometry.guidance.chain import PLAIN
-    from guidance_geometry.nodes.sampling import chain_guider
+    from guidance_geometry.host.guider import chain_guider
 
     return chain_guider(*labelled[model], cfg, PLAIN)
 
