@@ -41,8 +41,7 @@ def through_host(road, steps, count=toy.COUNT):
     from guidance_geometry.guidance.energies.protocol import LabelEnergy
     from guidance_geometry.guidance.gradients.term import GradientOptions, GradientTerm
     from guidance_geometry.host.guider import chain_guider
-    from guidance_geometry.host.native_model import native_mixture
-    from guidance_geometry.nodes.start import conditioning
+    from guidance_geometry.host.native_model import conditioning, native_mixture
 
     model, null = native_mixture(ToyMixture(), "ve", ("0", "1", "2"), "toy"), conditioning([3])
     energy = LabelEnergy(ToyClassifier(), ((toy.TARGET,),))
