@@ -47,7 +47,7 @@ class Capture:
         """Store a step, or thin out what is stored until it fits."""
         if self.mode == "numbers":
             return
-        self.seen, self.latest = step.index + 1, (step.index, self._tensors(step))
+        self.seen, self.latest = step.index + 1, (step.index, self._tensors(step))  # any step may be the last
         size = sum(t.numel() * t.element_size() for t in self.latest[1].values())
         limit = max(min(LIMITS[self.mode], self.budget // size - 1), 1)
         if step.index % self.stride == 0:
@@ -107,7 +107,7 @@ class Accumulator:
         self.waiting.append(step)
         self.evaluations, self.batch = self.evaluations + step.nfe, len(step.x)
         self.capture.keep(step)
-        if len(self.waiting) * step.x.numel() >= WAITING:
+        if len(self.waiting) * step.x.numel() >= WAITING:  # large states are not kept: their sums are worth the time
             self.settle()
 
     def settle(self) -> None:

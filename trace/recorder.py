@@ -167,7 +167,7 @@ class Recorder:
     def _place(self, sigma: float | None) -> int:
         """Which of the pending calls is the step's."""
         if self.reports_late:
-            return 0
+            return 0  # the stages of the step come after its first call, and the callback after them
         last = len(self.pending) - 1
         if sigma is None:
             return last
@@ -188,7 +188,7 @@ class Recorder:
         if at.evaluation is None:
             return  # the model call failed: its exception is on the way
         noise = self._noise(at, reached)
-        moved = reached.x - at.x
+        moved = reached.x - at.x  # certain, both states were seen; what is no draw of this step is its move
         self.commit(
             Recorded(
                 index=self.steps - 1,

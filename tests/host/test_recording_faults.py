@@ -20,12 +20,16 @@ IN_THE_RUN = [
     "host.recording.Watch._evaluated",
     "host.recording.Watch._stepped",
     "host.recording.Watch._returned",
+    "host.evaluations.Evaluations.add",
+    "host.evaluations.Evaluations.completed",
+    "host.host_run.HostRun.identified",
+    "host.noise_handover.NoiseHandOver.draws",
     "trace.recorder.Recorder.mark",
     "trace.recorder.Recorder._complete",
     "trace.accumulator.Accumulator.enter",
     "trace.accumulator.Capture.keep",
 ]
-ONCE = {"_begin", "_marked_noise", "_returned"}  # called once in a run
+ONCE = {"_begin", "_marked_noise", "_returned", "identified", "draws"}  # called once in a run
 AFTERWARDS = [
     "trace.accumulator.Capture.stacked",
     "host.run_facts.mapped",
