@@ -53,6 +53,12 @@ class Recording:
     keep: Callable[[Trace, list[Tensor]], None] | None = None
     trace: Trace | None = None
 
+    def finish(self, trace: Trace, latents: Callable[[], list[Tensor]]) -> None:
+        """Take the trace of the run, with the facts of the node."""
+        self.trace = replace(trace, header={**trace.header, **self.facts})
+        if self.keep:
+            self.keep(self.trace, latents())
+
 
 class SamplerArguments(NamedTuple):
     """What the host hands to a SAMPLER, by the host's own names."""
@@ -304,10 +310,8 @@ class Watch:
         """Give every recording its trace."""
         trace = self.trace(samples)
         for recording in self.recordings:
-            recording.trace = replace(trace, header={**trace.header, **recording.facts})
             with kept_out(self._unkept, STOPS):
-                if recording.keep:
-                    recording.keep(recording.trace, self._latents(samples))
+                recording.finish(trace, lambda: self._latents(samples))
 
     def _unkept(self, fault: str) -> None:
         self.faults.append(f"not there for Read Recorded Trace: {fault}")
