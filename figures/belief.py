@@ -10,7 +10,8 @@ import torch
 from torch import Tensor
 
 from ..trace.gram import GramRecord
-from ..trace.metrics import LOG_PROB, gradient_direction
+from ..trace.metrics import gradient_direction
+from ..trace.terms import GUIDES, MEASURES
 from ..trace.trace import Trace
 from .canvas import Box, Canvas, Point, extent
 from .caption import Caption, caption_box, sample_fact, set_caption
@@ -35,11 +36,17 @@ CONNECT = "Connect Classifier Guidance or Watch an Energy to the sampler's guida
 
 @dataclass(frozen=True)
 class Curve:
-    """One quantity over the steps.  values: [steps, samples]. role: its place in STYLES."""
+    """One quantity over the steps.  values: [steps, samples]. style: its place in `styles`. role: of a term."""
 
     name: str
     values: Tensor
-    role: int = 0
+    style: int = 0
+    role: str = ""
+
+    @property
+    def label(self) -> str:
+        """Its name on the page."""
+        return f"{self.name}: {self.role}" if self.role else self.name
 
 
 @dataclass(frozen=True)
@@ -60,7 +67,7 @@ class Plot:
 
 
 def styles(theme: Theme) -> list[tuple[str, str, tuple[float, ...] | None]]:
-    """Colour, marker and dash by role: gradients first, then those that watch."""
+    """Colour, marker and dash: of those that guide first, then of those that only measure."""
     return [
         (theme.guided, "diamond", None),
         (theme.ink, "disc", (6, 4)),
@@ -71,18 +78,16 @@ def styles(theme: Theme) -> list[tuple[str, str, tuple[float, ...] | None]]:
 
 def curves_of(trace: Trace) -> list[Curve]:
     """log p of every energy that was asked, those that guide first."""
-    names = sorted(name.removeprefix(LOG_PROB) for name in trace.steps if name.startswith(LOG_PROB))
-    words = [f"{name}: guides" if name.startswith("gradient") else f"{name}: only measures" for name in names]
-    return [
-        Curve(word, trace.steps[LOG_PROB + name], k) for k, (name, word) in enumerate(zip(names, words, strict=True))
-    ]
+    asked = [term for term in trace.terms if term.column in trace.steps]
+    return [Curve(term.name, trace.steps[term.column], k, term.role) for k, term in enumerate(asked)]
 
 
 def beside(trace: Trace) -> tuple[Tensor, Tensor, Tensor] | None:
     """cos(g, delta), rms of g and of delta, each [steps, samples], nan where unknown; None without a gradient."""
-    record, name = trace.record, next((v for v in trace.record.vectors if v.startswith("gradient")), None)
+    name = next((term.name for term in trace.terms if term.guides), None)
     if name is None:
         return None
+    record = trace.record
     g, delta = (_length(record, v) for v in (name, "delta"))
     unit = trace.count**-0.5
     return gradient_direction(record, name), g * unit, delta * unit
@@ -111,7 +116,7 @@ def draw_belief(order: Order) -> Drawing:
 def _caption(order: Order, curves: list[Curve], found: tuple[Tensor, ...] | None) -> Caption:
     step, sample = order.scene.step, order.scene.sample
     facts = [("run", run_words(order.trace)), sample_fact(order.scene)]
-    last = [f"{curve.name.partition(':')[0]} {number(float(_shown(curve, curves)[-1, sample]))}" for curve in curves]
+    last = [f"{curve.name} {number(float(_shown(curve, curves)[-1, sample]))}" for curve in curves]
     if curves:
         facts.append(("end", ",  ".join(last)))
     if found:
@@ -128,10 +133,10 @@ def _caption(order: Order, curves: list[Curve], found: tuple[Tensor, ...] | None
 
 def fooled(curves: Sequence[Curve]) -> Tensor:  # -> [samples] bool
     """Which samples end where one that guides is sure and one that only watches is not; none without either."""
-    last = {kind: [c.values[-1].exp() for c in curves if kind in c.name] for kind in ("guides", "measures")}
+    last = {role: [c.values[-1].exp() for c in curves if c.role == role] for role in (GUIDES, MEASURES)}
     if not (all(last.values()) and _are_probabilities(curves)):
         return torch.zeros(0, dtype=torch.bool)
-    guide, watch = torch.stack(last["guides"]).amax(dim=0), torch.stack(last["measures"]).amin(dim=0)
+    guide, watch = torch.stack(last[GUIDES]).amax(dim=0), torch.stack(last[MEASURES]).amin(dim=0)
     return (guide >= SURE) & (watch <= DOUBTFUL)
 
 
@@ -146,7 +151,7 @@ def _are_probabilities(curves: Sequence[Curve]) -> bool:
 
 def _sure(canvas: Canvas, order: Order, curves: list[Curve], box: Box):
     sure = _are_probabilities(curves)
-    shown = [Curve(curve.name, _shown(curve, curves), curve.role) for curve in curves]
+    shown = [replace(curve, values=_shown(curve, curves)) for curve in curves]
     known = torch.cat([curve.values[curve.values.isfinite()] for curve in shown])
     low, high = (0.0, 1.0) if sure else (float(known.min()), float(known.max()))
     plot = Plot(box, low, max(high, low + 1e-9), order.trace.n)
@@ -202,7 +207,7 @@ def _axes(canvas: Canvas, plot: Plot, order: Order, title: str, marks: Sequence[
 
 
 def _curve(canvas: Canvas, plot: Plot, curve: Curve, sample: int):
-    colour, marker, dash = styles(canvas.theme)[curve.role % 4]
+    colour, marker, dash = styles(canvas.theme)[curve.style % 4]
     others = [b for b in range(curve.values.shape[1]) if b != sample]
     if len(others) <= MOST_LINES:
         for b in others:
@@ -210,10 +215,10 @@ def _curve(canvas: Canvas, plot: Plot, curve: Curve, sample: int):
     else:
         _band(canvas, plot, curve.values, colour)
     mine = curve.values[:, sample]
-    _strokes(plot, mine, lambda run: canvas.line(run, colour, 2.0, dash, name=f"curve-{curve.name}"))
+    _strokes(plot, mine, lambda run: canvas.line(run, colour, 2.0, dash, name=f"curve-{curve.label}"))
     for step, value in enumerate(mine.tolist()):
         if math.isfinite(value):
-            canvas.marker(plot.at(step, value), marker, colour, 5.0, name=f"{curve.name}-{step}")
+            canvas.marker(plot.at(step, value), marker, colour, 5.0, name=f"{curve.label}-{step}")
 
 
 def _strokes(plot: Plot, values: Tensor, draw: Callable[[list[Point]], None]):
@@ -241,10 +246,10 @@ def _keys(canvas: Canvas, corner: Point, curves: Sequence[Curve]):
     """Names with a piece of their curves, in a row that ends at the corner."""
     x = corner[0]
     for curve in reversed(curves):
-        colour, marker, dash = styles(canvas.theme)[curve.role % 4]
-        x -= extent(curve.name, SMALL)[0] + 32
+        colour, marker, dash = styles(canvas.theme)[curve.style % 4]
+        x -= extent(curve.label, SMALL)[0] + 32
         y = corner[1] + 7
         canvas.line([(x, y), (x + 26, y)], colour, 2.0, dash)
         canvas.marker((x + 13, y), marker, colour, 5.0)
-        canvas.text((x + 32, corner[1]), curve.name, SMALL, canvas.theme.ink, halo=False)
+        canvas.text((x + 32, corner[1]), curve.label, SMALL, canvas.theme.ink, halo=False)
         x -= 14

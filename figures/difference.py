@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from ..guidance.printing import shortened
-from ..trace.file import spread
+from ..trace.file import even_positions
 from ..trace.trace import Trace
 from .pictures import Pictures, greyed
 from .scene import no_steps
@@ -100,7 +100,7 @@ def predictions_at(trace: Trace, step: int) -> tuple[Tensor, Tensor, Tensor]:  #
 
 def evenly(steps: list[int], most: int) -> list[int]:
     """At most so many of the steps, the first and the last among them."""
-    return [steps[i] for i in spread(len(steps), most)]
+    return [steps[i] for i in even_positions(len(steps), most)]
 
 
 def chosen_steps(text: str, trace: Trace) -> list[int]:

@@ -64,7 +64,8 @@ class Order:
         trace, step, sample = self.trace, self.scene.step, self.scene.sample
         if self.pictures is None or not self.pictures.can_show(trace.latent_shape):
             return None
-        name = next((name for name in trace.tensors if name.startswith("gradient")), "cond")
+        guide = {term.name for term in trace.terms if term.guides}
+        name = next((name for name in trace.tensors if name in guide), "cond")
         kept = [trace.captured(each, step) for each in ("uncond", name)]
         u, other = (None if tensor is None else tensor[sample][None].float() for tensor in kept)
         if u is None or other is None or not bool((u + other).isfinite().all()):

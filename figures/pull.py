@@ -2,15 +2,16 @@
 
     kappa (P - x) + kappa w g = kappa (D - x)
 
-The post adds the gradient to the small step; to scale both sides are multiplied by kappa = dx'/dD. g is the record's
-vector named "gradient...", in units of a prediction; P is the prediction without it, w its weight. A step that has no
-gradient on record shows the implied classifier's: g = delta, P = u, w = gamma.
+The post adds the gradient to the small step; to scale both sides are multiplied by kappa = dx'/dD. g is the gradient of
+a term that guides, in units of a prediction; P is the prediction without it, w its weight. A step that has no gradient
+on record shows the implied classifier's: g = delta, P = u, w = gamma.
 """
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
+from functools import partial
 
 from ..trace.gram import VECTORS, GramRecord, added, frame, named
 from ..trace.metrics import gradient_direction, gradient_to_difference
@@ -66,8 +67,8 @@ def pull_of(trace: Trace, step: int | None, sample: int | None) -> Pull:
     chosen = scene_of(trace, step, sample)
     record = GramRecord(trace.record.vectors, trace.record.K[chosen.step, chosen.sample])
     kappa, gamma = (float(trace.steps[name][chosen.step]) for name in ("kappa", "gamma"))
-    name = gradient_name(record)
-    view = by_gradient if name else as_recorded
+    name = known_gradient(trace, record)
+    view = partial(by_gradient, name) if name else as_recorded
     scene = scene_of(trace, chosen.step, chosen.sample, view)
     agreement = _agreement(record, name) if name else None
     pull = Pull(scene, kappa, implied=name is None, agreement=agreement, other=scene.other if name else 0.0)
@@ -81,18 +82,17 @@ def pull_of(trace: Trace, step: int | None, sample: int | None) -> Pull:
     return replace(pull, **_placed(scene, seen, (kappa, weight, trace.count**-0.5)))
 
 
-def gradient_name(record: GramRecord) -> str | None:
-    """The first recorded gradient that is known at this step."""
-    given = (name for name in record.vectors if name.startswith("gradient"))
-    return next((name for name in given if bool(record.dot(name, name).isfinite())), None)
+def known_gradient(trace: Trace, record: GramRecord) -> str | None:
+    """The first term whose gradient is known at this step.  record: of the step."""
+    guide = (term.name for term in trace.terms if term.guides)
+    return next((name for name in guide if bool(record.dot(name, name).isfinite())), None)
 
 
-def by_gradient(record: GramRecord, gamma: float) -> tuple[GramRecord, float]:
-    """A view of the scene: the gradient in the place of delta, and in the place of u the prediction without it.
+def by_gradient(name: str, record: GramRecord, gamma: float) -> tuple[GramRecord, float]:
+    """A view of the scene: a gradient in the place of delta, and in the place of u the prediction without it.
 
     P = u + gamma delta    w = <D - P, g> / <g, g>    the rest of D - P stays "D-G"
     """
-    name = gradient_name(record) or "delta"
     plain = {"u": 1.0} if gamma == 0 or record.dot("delta", "delta").isnan() else named("G", gamma)
     weight = float(record.dot("D-G", name) / record.dot(name, name))
     ray = added(plain, named("x"), -1.0)

@@ -9,7 +9,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ..trace.file import spread
+from ..trace.file import even_positions
 from ..trace.metrics import METRICS, Metric
 from ..trace.trace import Trace
 from .scene import checked, median_sample, run_words
@@ -35,7 +35,7 @@ MOST_ROWS = 10_000  # of a file: about 13 MB of JSON
 
 def kept_steps(trace: Trace, each: int) -> list[int]:
     """Steps of a table of at most MOST_ROWS rows, evenly, the first and the last among them.  each: rows of a step"""
-    return spread(trace.n, max(MOST_ROWS // max(each, 1), 2))
+    return even_positions(trace.n, max(MOST_ROWS // max(each, 1), 2))
 
 
 def left_out(trace: Trace) -> str:

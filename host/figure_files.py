@@ -1,4 +1,4 @@
-"""Files of a drawn figure: one picture, or an animation with a sheet of its frames; each reopens its workflow."""
+"""Files of a run: pictures and animations, each of which reopens its workflow, and tables of its numbers."""
 
 from __future__ import annotations
 
@@ -10,7 +10,9 @@ from comfy_api.latest import io, ui
 from torch import Tensor
 
 from ..figures.film import Film
+from ..figures.table import as_csv, as_json
 from ..files.writing import write_atomically
+from ..trace.trace import Trace
 from .saving import by_host, embedded, next_path, numbered, output_path, preview
 
 SAVES = ("none", "png", "svg", "all", "webp", "apng")
@@ -29,6 +31,14 @@ def saved(cls, film: Film, image: Tensor, save: str, prefix: str) -> dict:
     if save in ("webp", "apng"):
         return {"images": [_animation(cls, film, save, _place(film, prefix))]}
     return {"images": _still_files(cls, film, image, save, prefix)}
+
+
+def tables_saved(trace: Trace, prefix: str) -> dict:
+    """Write the numbers of all samples as CSV and JSON; there is nothing to show of them."""
+    path = next_path(prefix, ".csv")
+    write_atomically(path, [as_csv(trace).encode()])
+    write_atomically(path.with_suffix(".json"), [as_json(trace).encode()])
+    return {}
 
 
 def _still_files(cls, film: Film, image: Tensor, save: str, prefix: str) -> list:

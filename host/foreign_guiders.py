@@ -7,31 +7,34 @@ the scale is where it lies, and a prediction of unknown role that completes that
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
 
 from ..guidance.vectors import flat, wide
-from ..trace.recorder import Call
 
 ROUNDING = 1e-6  # share of the longest vector by which D may miss the line: float32 and a few operations
 
 
-def settle(call: Call, denoised: Tensor) -> None:
-    """Complete a call of a foreign guider: c, u and gamma where they are proven, else None, None and nan."""
-    if call.cond is None:
-        call.cond = next((one for one in call.unnamed if torch.equal(one, denoised)), None)
-    call.gamma = math.nan
-    if call.cond is None:
-        return
-    if torch.equal(denoised, call.cond):
-        call.gamma = 1.0
-        return
-    for candidate in call.unnamed if call.uncond is None else [call.uncond]:
-        scale = scale_between(candidate, call.cond, denoised)
+def settled(
+    denoised: Tensor, uncond: Tensor | None, cond: Tensor | None, unnamed: Sequence[Tensor]
+) -> tuple[Tensor | None, Tensor | None, float]:  # [B, ...] each
+    """u, c and gamma of a foreign guider where they are proven, else None, None and nan.
+
+    uncond, cond: as far as their roles are known. unnamed: predictions of which nobody says whether they are u or c.
+    """
+    if cond is None:
+        cond = next((one for one in unnamed if torch.equal(one, denoised)), None)
+    if cond is None:
+        return uncond, None, math.nan
+    if torch.equal(denoised, cond):
+        return uncond, cond, 1.0
+    for candidate in unnamed if uncond is None else [uncond]:
+        scale = scale_between(candidate, cond, denoised)
         if math.isfinite(scale):
-            call.uncond, call.gamma = candidate, scale
-            return
+            return candidate, cond, scale
+    return uncond, cond, math.nan
 
 
 def scale_between(u: Tensor, c: Tensor, guided: Tensor) -> float:  # 3 x [B, ...]

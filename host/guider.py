@@ -23,3 +23,11 @@ class ChainGuider(comfy.samplers.CFGGuider):
     def outer_sample(self, *args, **kwargs):
         """The host's, around a run of the chain."""
         return sample_guided(super().outer_sample, self, self.guidance, *args, **kwargs)
+
+
+def chain_guider(model, positive, negative, cfg: float, guidance) -> ChainGuider:
+    """A guider over both conditions with its scale set."""
+    guider = ChainGuider(model, guidance)
+    guider.set_conds(positive, negative)
+    guider.set_cfg(cfg)
+    return guider

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 
 from comfy_execution.utils import get_executing_context
 
-from ..trace.accumulator import Ledger
+from ..trace.accumulator import Accumulator
 from ..trace.record import RunFacts, step_record
 from .adapter import prompt_server
 
@@ -92,13 +92,13 @@ def _carries(prompt, source: str, node: Mapping, name: str, value: object) -> bo
 
 @dataclass
 class Live:
-    """Sends the rows of a ledger as they come in.
+    """Sends the steps of an accumulator as they come in.
 
     run: its id. n: steps planned. sigma_data: rms of clean data or None. clock: seconds. count: elements of a sample.
-    sent: rows that went out. last: when. cost: seconds that the cheapest event took to make.
+    sent: steps that went out. last: when. cost: seconds that the cheapest event took to make.
     """
 
-    ledger: Ledger
+    accumulator: Accumulator
     run: str
     n: int
     sigma_data: float | None = None
@@ -118,22 +118,22 @@ class Live:
 
     def flush(self) -> None:
         """Send what has not been sent; of more than one event can hold, the latest steps."""
-        if self.job is None or self.sent == len(self.ledger.stage):
+        if self.job is None or self.sent == len(self.accumulator.stage):
             return
         began = self.clock()
         event = {"v": 1, "run": self.run, "prompt_id": self.job.prompt_id}
         event |= {"workflow_id": self.job.workflow_id, "targets": self.job.targets, "steps": []}
         event["steps"] = fitting(self._records(), MOST_BYTES - len(json.dumps(event)))
         self.job.send(event)
-        self.sent, self.last = len(self.ledger.stage), self.clock()
+        self.sent, self.last = len(self.accumulator.stage), self.clock()
         self.cost = min(self.cost, self.last - began)
 
     def _records(self) -> list[dict]:
-        stages = self.ledger.stage
+        stages = self.accumulator.stage
         first = max(self.sent, len(stages) - MOST_STEPS)
-        columns = self.ledger.columns(first)
-        space = "flow" if self.ledger.flow else "ve"
-        facts = RunFacts(self.run, self.n, space, self.count, self.ledger.vectors, self.sigma_data)
+        columns, setting = self.accumulator.columns(first), self.accumulator.setting
+        space = "flow" if setting.flow else "ve"
+        facts = RunFacts(self.run, self.n, space, self.count, setting.vectors, self.sigma_data)
         rows = [{name: column[i] for name, column in columns.items()} for i in range(len(stages) - first)]
         return [step_record(row, facts, first + i, stages[first + i], MOST_RECORD) for i, row in enumerate(rows)]
 

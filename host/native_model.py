@@ -44,6 +44,15 @@ class ModelCard:
     multiple: int
     space: str
 
+    def sides(self, width: int, height: int) -> tuple[int, ...]:
+        """The native sides, the last (width) and the one before it (height) replaced where they are not 0; checked."""
+        *rest, last = self.shape[1:]
+        if rest:
+            rest[-1] = height or rest[-1]
+        sides = (*rest, width or last)
+        self.check_sides(sides)
+        return sides
+
     def check_sides(self, sides: tuple[int, ...]) -> None:
         """Refuse a picture size the network cannot work on.  sides: all but batch and channels"""
         got, native = "x".join(map(str, sides)), "x".join(map(str, self.shape[1:]))
@@ -268,3 +277,8 @@ def _dtypes(
         count = sum(weight.numel() for weight in weights.values())
         dtype = comfy.model_management.unet_dtype(model_params=count, supported_dtypes=supported, weight_dtype=stored)
     return dtype, comfy.model_management.unet_manual_cast(dtype, device, supported)
+
+
+def conditioning(labels: list[int]) -> list:
+    """A CONDITIONING with one label per image and no text."""
+    return [[None, {"class_label": torch.tensor(labels, dtype=torch.int64)}]]

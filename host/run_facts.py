@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import Any
 
 from torch import Tensor
 
-from ..trace.accumulator import Capture, Ledger
+from ..trace.accumulator import Accumulator
 from ..trace.faults import kept_out
 from ..trace.recorder import RECUR
 from ..trace.trace import VERSION, Trace
 from . import adapter
+from .host_run import HostRun
 from .saving import mapped
-
-if TYPE_CHECKING:
-    from .recording import Watch
 
 NO_EFFECT = (
     "the rules of the chain had no effect: at cfg 1 only the conditional prediction is made, and they need the "
@@ -24,24 +23,49 @@ NO_EFFECT = (
 )
 
 
-def trace_of(watch: Watch) -> Trace:
+@dataclass(frozen=True)
+class Observed:
+    """What was seen of a run that has ended.
+
+    split: how move and noise were told apart. scales: gamma, by step. unfollowed: steps whose noise was lost. end: the
+    sampler's result [B, ...], None where it is out of reach. faults: what ended the record or a part of it, a sentence
+    each.
+    """
+
+    run: HostRun
+    accumulator: Accumulator
+    split: str
+    scales: list[float]
+    unfollowed: int
+    end: Tensor | None
+    faults: list[str]
+
+    @property
+    def batch(self) -> int:
+        """Samples."""
+        return 0 if self.end is None else len(self.end)
+
+    @property
+    def shape(self) -> list[int]:
+        """Of one sample."""
+        return [] if self.end is None else list(self.end.shape[1:])
+
+
+def trace_of(seen: Observed) -> Trace:
     """All that was seen of a run; what cannot be told is left out, and a note says so."""
-    ledger = watch.ledger if watch.begun else Ledger(watch.flow, Capture("numbers"))
-    if not ledger.stage:
-        ledger.batch = 0 if watch.end is None else len(watch.end)
-    faults, header = watch.faults, least_header(watch, ledger)
-    for name, fact in (
-        FACTS.items() if watch.patcher is not None else ()
-    ):  # of a run whose MODEL is out of reach there are none
+    accumulator, faults, header = seen.accumulator, seen.faults, least_header(seen)
+    known = seen.run.patcher is not None  # of a run whose MODEL is out of reach there are no further facts
+    for name, fact in FACTS.items() if known else ():
         with kept_out(lambda fault, name=name: faults.append(f"{name} of the run unknown: {fault}")):
-            header[name] = fact(watch, ledger)
+            header[name] = fact(seen)
     tensors: dict[str, Tensor] = {}
     with kept_out(lambda fault: faults.append(f"no pictures were kept: {fault}")):
-        tensors = kept_tensors(watch, ledger, header["capture"])
+        tensors = kept_tensors(seen, header["capture"])
     notes = header["notes"]
     notes[:0] = faults
-    columns = ledger.closed(notes) if ledger.stage else ledger.unknown_columns()
-    return Trace(header | {"faults": faults}, columns, list(ledger.stage), tensors)
+    stage = list(accumulator.stage)
+    columns = accumulator.closed(notes) if stage else accumulator.unknown_columns(seen.batch)
+    return Trace(header | {"faults": faults}, columns, stage, tensors)
 
 
 def on_the_node(trace: Trace) -> dict:
@@ -50,115 +74,112 @@ def on_the_node(trace: Trace) -> dict:
     return {"ui": {"text": faults}} if faults else {}
 
 
-def least_header(watch: Watch, ledger: Ledger) -> dict:
+def least_header(seen: Observed) -> dict:
     """What every reader of a trace relies on; nothing in it can fail."""
-    shape = [] if watch.end is None else list(watch.end.shape[1:])
-    capture = ledger.capture
+    run, capture = seen.run, seen.accumulator.capture
     return {
         "version": VERSION,
-        "run": watch.run_id,
-        "space": "flow" if watch.flow else "ve",
-        "vectors": list(ledger.vectors),
-        "sampler": watch.name,
+        "run": run.id,
+        "space": "flow" if run.flow else "ve",
+        "vectors": list(seen.accumulator.setting.vectors),
+        "sampler": run.name,
         "scheduler": None,
         "cfg": None,
-        "seed": watch.seed,
-        "sigmas": [float(s) for s in watch.sigmas],
+        "seed": run.seed,
+        "sigmas": [float(s) for s in run.sigmas],
         "model": {},
-        "latent": {"shape": shape, "format": None},
-        "evaluations": ledger.evaluations,
+        "latent": {"shape": seen.shape, "format": None},
+        "evaluations": seen.accumulator.evaluations,
         "notes": [],
         "capture": {"mode": capture.mode, "budget_mb": capture.budget >> 20, "steps": [], "note": ""},
     }
 
 
-def kept_tensors(watch: Watch, ledger: Ledger, capture: dict) -> dict[str, Tensor]:
+def kept_tensors(seen: Observed, capture: dict) -> dict[str, Tensor]:
     """The captured tensors and the end state; `capture` is told which steps, and what was left out."""
-    steps, tensors, note = ledger.capture.stacked()
-    if ledger.capture.mode != "numbers" and watch.end is not None:
-        tensors["end"] = watch.end.half().cpu()
+    kept = seen.accumulator.capture
+    steps, tensors, note = kept.stacked()
+    if kept.mode != "numbers" and seen.end is not None:
+        tensors["end"] = seen.end.half().cpu()
     tensors, why = mapped(tensors)
     capture |= {"steps": steps, "note": "; ".join(text for text in (note, why) if text)}
     return tensors
 
 
-def _latent(watch: Watch, ledger: Ledger) -> dict:
-    form = type(watch.patcher.get_model_object("latent_format")).__name__
-    return {"shape": [] if watch.end is None else list(watch.end.shape[1:]), "format": form}
+def _latent(seen: Observed) -> dict:
+    form = type(seen.run.patcher.get_model_object("latent_format")).__name__
+    return {"shape": seen.shape, "format": form}
 
 
-def _split(watch: Watch, ledger: Ledger) -> str:
-    checked = "checked by the step's formula" if ledger.formula else "not verified by a formula"
-    return f"{watch.split}; {checked}"
+def _split(seen: Observed) -> str:
+    checked = "checked by the step's formula" if seen.accumulator.setting.formula else "not verified by a formula"
+    return f"{seen.split}; {checked}"
 
 
-def _options(watch: Watch, ledger: Ledger) -> dict:
-    return {name: v for name, v in watch.options.items() if isinstance(v, int | float | str)}
+def _options(seen: Observed) -> dict:
+    return {name: v for name, v in seen.run.options.items() if isinstance(v, int | float | str)}
 
 
-def _cfg(watch: Watch, ledger: Ledger) -> float | None:
+def _cfg(seen: Observed) -> float | None:
     """The guider's scale; of one that combines its predictions itself, what the steps have in common."""
-    if not watch.foreign:
-        return float(getattr(watch.guider, "cfg", math.nan))
-    (known, *others) = set(watch.scales) or {math.nan}
+    if not seen.run.foreign:
+        return float(getattr(seen.run.guider, "cfg", math.nan))
+    (known, *others) = set(seen.scales) or {math.nan}
     return None if others or not math.isfinite(known) else known
 
 
-def _chain(watch: Watch, ledger: Ledger) -> str:
-    guidance = watch.run_of_chain.chain if watch.run_of_chain else getattr(watch.guider, "guidance", None)
-    return getattr(guidance, "text", type(watch.guider).__name__)
+def _chain(seen: Observed) -> str:
+    guider, chain_run = seen.run.guider, seen.run.chain_run
+    guidance = chain_run.chain if chain_run else getattr(guider, "guidance", None)
+    return getattr(guidance, "text", type(guider).__name__)
 
 
-def _labels(watch: Watch, ledger: Ledger) -> list[str] | None:
-    return adapter.labels_of(watch.guider, 0 if watch.end is None else len(watch.end))
-
-
-FACTS: dict[str, Callable[[Watch, Ledger], Any]] = {
+FACTS: dict[str, Callable[[Observed], Any]] = {
     "latent": _latent,
-    "terms": lambda watch, _: watch.terms(),
+    "terms": lambda seen: {term.name: term.text for term in seen.run.terms},
     "options": _options,
     "cfg": _cfg,
-    "distilled_guidance": lambda watch, _: adapter.distilled_guidance(watch.guider),
-    "labels": _labels,
+    "distilled_guidance": lambda seen: adapter.distilled_guidance(seen.run.guider),
+    "labels": lambda seen: adapter.labels_of(seen.run.guider, seen.batch),
     "chain": _chain,
-    "model": lambda watch, _: adapter.describe_model(watch.patcher),
-    "host": lambda watch, _: adapter.describe_host(watch.patcher),
-    "sigma_data": lambda watch, _: adapter.data_deviation(watch.patcher),
+    "model": lambda seen: adapter.describe_model(seen.run.patcher),
+    "host": lambda seen: adapter.describe_host(seen.run.patcher),
+    "sigma_data": lambda seen: adapter.data_deviation(seen.run.patcher),
     "split": _split,
-    "notes": lambda watch, ledger: notes_of(watch, ledger),
+    "notes": lambda seen: notes_of(seen),
 }
 
 
-def notes_of(watch: Watch, ledger: Ledger) -> list[str]:
+def notes_of(seen: Observed) -> list[str]:
     """What a reader should know before trusting the numbers."""
-    notes = []
-    if watch.masked:
+    run, notes = seen.run, []
+    if run.masked:
         notes.append("a noise mask was set: D is the original outside it, so D - G is not a rule's doing there")
-    if watch.flow and watch.name in adapter.WRONG_ON_FLOW:
-        notes.append(f"{watch.name} adds VE noise to a flow state: its samples are wrong on flow models")
-    notes += [*_about_uncond(watch, ledger), *_about_scale(watch), *_about_noise(watch)]
-    return [*notes, *(watch.run_of_chain.told() if watch.run_of_chain else ())]
+    if run.flow and run.name in adapter.WRONG_ON_FLOW:
+        notes.append(f"{run.name} adds VE noise to a flow state: its samples are wrong on flow models")
+    notes += [*_about_uncond(seen), *_about_scale(seen), *_about_noise(seen)]
+    return [*notes, *(run.chain_run.told() if run.chain_run else ())]
 
 
-def _about_uncond(watch: Watch, ledger: Ledger) -> list[str]:
-    asked = [stage for stage in ledger.stage if stage != RECUR]
+def _about_uncond(seen: Observed) -> list[str]:
+    asked = [stage for stage in seen.accumulator.stage if stage != RECUR]
     skipped = sum(stage != "step" for stage in asked)
     if not skipped:
         return []
     said = [f"uncond was not evaluated in {skipped} of {len(asked)} steps"]
-    ruled = watch.run_of_chain is not None and watch.run_of_chain.chain.rules
-    alone = ruled and set(asked) == {"cond_only"} and all(scale == 1 for scale in watch.scales)
+    ruled = seen.run.chain_run is not None and seen.run.chain_run.chain.rules
+    alone = ruled and set(asked) == {"cond_only"} and all(scale == 1 for scale in seen.scales)
     return [*said, NO_EFFECT] if alone else said
 
 
-def _about_scale(watch: Watch) -> list[str]:
-    unknown = sum(math.isnan(scale) for scale in watch.scales)
-    if not watch.foreign or not unknown:
+def _about_scale(seen: Observed) -> list[str]:
+    unknown = sum(math.isnan(scale) for scale in seen.scales)
+    if not seen.run.foreign or not unknown:
         return []
-    name, count = type(watch.guider).__name__, len(watch.scales)
+    name, count = type(seen.run.guider).__name__, len(seen.scales)
     return [f"{name} combines its predictions itself: its scale is unknown in {unknown} of {count} steps"]
 
 
-def _about_noise(watch: Watch) -> list[str]:
-    lost = watch.recorder.unfollowed if watch.begun else 0
+def _about_noise(seen: Observed) -> list[str]:
+    lost = seen.unfollowed
     return [f"the noise of {lost} steps could not be followed: it counts as part of the move"] if lost else []

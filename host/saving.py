@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import uuid
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
 import folder_paths
@@ -13,6 +14,7 @@ from comfy_api.latest import ui
 from torch import Tensor
 
 from ..files.writing import NotWritten, check_place, unwritten, write_for_mapping
+from ..trace.trace import Trace
 
 TRACES = "traces"
 LONGEST_PART = 200  # bytes of a part of a prefix: file systems allow 255, and a number and an ending follow
@@ -126,3 +128,20 @@ def mapped(tensors: dict[str, Tensor]) -> tuple[dict[str, Tensor], str]:
         return write_for_mapping(path, tensors), ""
     except NotWritten as fault:
         return tensors, f"the {size >> 20} MB of captured tensors stay in memory: {fault}"
+
+
+def provenance(cls) -> dict:
+    """The workflow that a saved trace can reopen."""
+    hidden = cls.hidden
+    workflow = (hidden.extra_pnginfo or {}).get("workflow") if hidden else None
+    return {"workflow": workflow, "prompt": hidden.prompt if hidden else None}
+
+
+def with_provenance(cls, trace: Trace) -> Trace:
+    """The trace with the workflow that made it, or this one if it knows none; without any if the user wants none."""
+    own = {name: trace.header.get(name) for name in ("workflow", "prompt")}
+    if args.disable_metadata:
+        own = dict.fromkeys(own)
+    elif not any(own.values()):
+        own = {name: embedded(cls).get(name) for name in own}
+    return replace(trace, header={**trace.header, **own})

@@ -73,8 +73,8 @@ def _parts(trace: Trace, pictures: Pictures, step: int, samples: list[int]) -> d
     kept = {name: trace.captured(name, step) for name in ("uncond", "cond", "guided")}
     u, c, guided = (unknown if tensor is None else tensor[samples].float() for tensor in kept.values())
     x = shown_state(x, float(trace.steps["sigma"][step]), str(trace.header.get("space")))
-    plain = {"x": x, "uncond": u, "cond": c, "guided": guided}
-    shown = {name: _or_grey(pictures, tensor) for name, tensor in plain.items()}
+    tensors = {"x": x, "uncond": u, "cond": c, "guided": guided}
+    shown = {name: _or_grey(pictures, tensor) for name, tensor in tensors.items()}
     change = pictures.difference(u, c)
     if not bool((c - u).isfinite().any()):
         change = torch.full_like(change, torch.nan)

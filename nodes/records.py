@@ -2,157 +2,17 @@
 
 from __future__ import annotations
 
-import hashlib
-from collections import Counter
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 
-import comfy.patcher_extension
 from comfy_api.latest import io
-from comfy_execution.utils import get_executing_context
-from torch import Tensor
 
-from ..guidance.printing import Printed
-from ..host import adapter
 from ..host.checks import CheckedNode
-from ..host.recording import Recording, record
 from ..host.run_facts import on_the_node
+from ..host.run_recorder import MOST_RUNS, RunRecorder, recorded
+from ..host.saving import provenance
 from ..host.widgets import HIDDEN
 from ..host.wires import RecorderWire
-from ..trace.trace import Trace
-from .sampling import CAPTURE, CAPTURE_MB, CATEGORY, MODEL, TRACE, provenance
-
-MOST_RUNS = 16
-STRANGE = (
-    "No single recorded run made all of these samples: they were changed after sampling, come from several runs or "
-    "from another MODEL, or their run was let go for newer ones."
-)
-
-
-@dataclass(frozen=True, eq=False)
-class Run:
-    """One recorded run.
-
-    made: marks of the samples of each latent it made. node, job: whose execution it was in, as its run number `place`.
-    """
-
-    trace: Trace
-    made: list[list[str]]
-    node: str | None
-    job: str | None
-    place: int
-
-    @property
-    def size(self) -> int:
-        """Bytes of captured tensors."""
-        return sum(tensor.numel() * tensor.element_size() for tensor in self.trace.tensors.values())
-
-    def has_made(self, marks: list[str]) -> bool:
-        """Whether all of these samples are of one of its latents."""
-        return bool(marks) and any(set(marks) <= set(latent) for latent in self.made)
-
-    def __str__(self) -> str:
-        header, trace = self.trace.header, self.trace
-        return f"seed {header.get('seed')}, {trace.n} steps of {header.get('sampler')}, {trace.batch} images"
-
-
-@dataclass
-class RunRecorder(Printed):
-    """The explicit state on a GG_RECORDER wire: the runs that sampled with the recorded MODEL.
-
-    A sampler that runs again replaces its run of an earlier job, one that the host has cached keeps it. What was
-    replaced can still be found by its latent for a while, since a cache may bring that latent back.
-    """
-
-    capture: str
-    budget_mb: int
-    runs: list[Run] = field(default_factory=list)
-    samplers: dict[str | None, tuple[str | None, int]] = field(default_factory=dict)  # node -> latest job, its runs
-
-    def begin(self) -> Recording:
-        """Settings for one run, which is kept when it has ended."""
-        return Recording(self.capture, self.budget_mb, keep=self.keep)
-
-    def keep(self, trace: Trace, latents: list[Tensor]) -> None:
-        """Add a finished run, with the latents that the host makes of it."""
-        context = get_executing_context()
-        node, job = (context.node_id, context.prompt_id) if context else (None, None)
-        before, made = self.samplers.get(node, (job, 0))
-        made = made if before == job else 0
-        self.runs.append(Run(trace, [marks_of(latent) for latent in latents], node, job, made))
-        self.samplers[node] = (job, made + 1)
-        for run in self._replaced():
-            len(run.trace.steps)  # its numbers are made now, and what waits for that on the device is let go
-        self._let_go()
-
-    def _replaced(self) -> list[Run]:
-        return [run for run in self.runs if self.samplers[run.node][0] != run.job]
-
-    def _let_go(self) -> None:
-        """Keep at most MOST_RUNS within the budget; the budget alone never costs a node its latest run."""
-        while len(self.runs) > MOST_RUNS or (self._spare() and sum(r.size for r in self.runs) > self.budget_mb << 20):
-            self.runs.remove(self._spare() or self.runs[0])
-        there = {run.node for run in self.runs}
-        self.samplers = {node: ran for node, ran in self.samplers.items() if node in there}
-
-    def _spare(self) -> Run | None:
-        """The oldest run that was replaced, else the oldest of the node with most runs; None where each has one."""
-        count = Counter(run.node for run in self.runs)
-        several = [run for run in self.runs if count[run.node] == max(count.values()) > 1]
-        return next(iter([*self._replaced(), *several]), None)
-
-    @property
-    def latest(self) -> list[Run | None]:
-        """The runs of every sampler's latest job, in the order in which the samplers first ran; None: it was let go."""
-        held = {(run.node, run.job, run.place): run for run in self.runs}
-        return [held.get((node, job, i)) for node, (job, made) in self.samplers.items() for i in range(made)]
-
-    def found(self, latent: dict, run: int) -> Trace:
-        """The run that made a latent, or the one of a number other than -1.  Raises ValueError where there is none."""
-        marks, latest = marks_of(latent.get("samples")), self.latest
-        if run == -1:
-            made = [one for one in self.runs if one.has_made(marks)]
-        else:
-            made = [one for one in latest[run : run + 1 or None] if one] if -len(latest) <= run < len(latest) else []
-        if made:
-            return made[-1].trace
-        if not latest:
-            raise ValueError(
-                "The recorder holds no run. Sample with the recorded MODEL, and connect that sampler's latent here."
-            )
-        there = "; ".join(f"{i} ({one})" for i, one in enumerate(latest) if one)
-        wrong = f"There is no run {run}." if run != -1 else STRANGE
-        raise ValueError(f"{wrong} Connect a recorded sampler's own latent, or set run to one of these: {there}.")
-
-    def __repr__(self) -> str:
-        return f"Recorder({len(self.runs)} runs, capture {self.capture})"
-
-    __str__ = __repr__
-
-
-def marks_of(samples: Tensor | None) -> list[str]:
-    """A mark of the content of each sample of a latent [B, ...], in the precision that all hosts keep.
-
-    Nodes that pass a latent on, pick from its batch or repeat it leave the marks as they are.
-    """
-    if samples is None or getattr(samples, "is_nested", False):
-        return []
-    rows = samples.detach().half().cpu().contiguous()
-    shape = str(tuple(rows.shape[1:])).encode()
-    return [hashlib.sha256(shape + row.numpy().tobytes()).hexdigest() for row in rows]
-
-
-def recorded(model, recorder: RunRecorder):
-    """A clone of a MODEL whose runs are recorded; other packs' wrappers are still called, before and after this one."""
-
-    def sampler_sample(executor, *arguments):
-        def proceed(sampler, *rest):
-            return adapter.ending_in(executor, sampler.sample, sampler)(*rest)
-
-        return record(recorder.begin(), executor.class_obj, proceed, *arguments)
-
-    clone = model.clone()
-    clone.add_wrapper_with_key(comfy.patcher_extension.WrappersMP.SAMPLER_SAMPLE, adapter.KEY, sampler_sample)
-    return clone
+from .sampling import CAPTURE, CAPTURE_MB, CATEGORY, MODEL, TRACE
 
 
 class GGRecord(CheckedNode):

@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-import inspect
 from typing import ClassVar
 
-import comfy.model_management
 import comfy.sample
 import comfy.samplers
-import comfy.utils
-import latent_preview
 import torch
 from comfy_api.latest import io
 
 from ..guidance.chain import PLAIN
 from ..host.adapter import intermediate_dtype
 from ..host.checks import CheckedNode, choice, insist
-from ..host.guider import ChainGuider
-from ..host.recording import CAPTURES, Recording, RecordingSampler, unsampled
+from ..host.guider import chain_guider
+from ..host.recording import CAPTURES, Recording
 from ..host.run_facts import on_the_node
+from ..host.sampling import latent_of, sampled
+from ..host.saving import provenance
 from ..host.widgets import HIDDEN
 from ..host.wires import Guidance, TraceWire
 
@@ -28,7 +26,6 @@ MOST_LEVELS = 1_000_000  # of a schedule: 10,000 steps at denoise 0.01
 KL_OPTIMAL_ONCE = (
     "The scheduler kl_optimal divides by steps - 1 and cannot make 1 step. Take 2 steps or another scheduler."
 )
-SCALES = ("downscale_ratio_spacial", "downscale_ratio_temporal")  # what newer hosts say of an empty latent
 
 MODEL = io.Model.Input("model", tooltip="The model that denoises. Any MODEL of the host, or one from Load Denoiser.")
 POSITIVE = io.Conditioning.Input(
@@ -68,58 +65,6 @@ CAPTURE_MB = io.Int.Input(
 OUT = io.Latent.Output(display_name="latent", tooltip="The sample.")
 DENOISED = io.Latent.Output(display_name="denoised", tooltip="The last guided prediction, clean at any step.")
 TRACE = TraceWire.Output(display_name="trace", tooltip="The record of the run: what guidance did at every step.")
-
-
-def latent_of(model, latent: dict) -> dict:
-    """The LATENT as the model takes it: an empty one gets its channels, and on newer hosts its sides and frames.
-
-    Raises ValueError for a nested one.
-    """
-    samples = latent["samples"]
-    if getattr(samples, "is_nested", False):
-        raise ValueError(
-            "The latent holds several tensors at once (video with sound). A trace follows one tensor: "
-            "sample it with the host's own node, or connect one part."
-        )
-    fit = comfy.sample.fix_empty_latent_channels
-    scales = {name: latent.get(name) for name in SCALES if name in inspect.signature(fit).parameters}
-    kept = {name: value for name, value in latent.items() if name not in SCALES}
-    return {**kept, "samples": fit(model, samples, **scales)}
-
-
-def sampled(
-    guider, noise, latent: dict, sampler, sigmas, seed: int, recording: Recording, dtype: torch.dtype | None = None
-) -> io.NodeOutput:
-    """Run a guider under observation, with the host's preview, progress bar and interruption; three outputs.
-
-    noise, latent["samples"]: [B, C, ...]. The latent's noise mask is honoured. dtype: of the sample, None for its own.
-    """
-    previewed = {}
-    callback = latent_preview.prepare_callback(guider.model_patcher, max(len(sigmas) - 1, 1), previewed)
-    samples = guider.sample(
-        noise,
-        latent["samples"],
-        RecordingSampler(sampler, recording),
-        sigmas,
-        denoise_mask=latent.get("noise_mask"),
-        callback=callback,
-        disable_pbar=not comfy.utils.PROGRESS_BAR_ENABLED,
-        seed=seed,
-    )
-    out = {**latent, "samples": samples.to(device=comfy.model_management.intermediate_device(), dtype=dtype)}
-    denoised = out
-    if "x0" in previewed:
-        clean = guider.model_patcher.model.process_latent_out(previewed["x0"].cpu())
-        denoised = {**latent, "samples": clean}
-    trace = recording.trace or unsampled(recording, sampler, guider, samples, seed)
-    return io.NodeOutput(out, denoised, trace, **on_the_node(trace))
-
-
-def provenance(cls) -> dict:
-    """The workflow that a saved trace can reopen."""
-    hidden = cls.hidden
-    workflow = (hidden.extra_pnginfo or {}).get("workflow") if hidden else None
-    return {"workflow": workflow, "prompt": hidden.prompt if hidden else None}
 
 
 class GGGuidedSampler(CheckedNode):
@@ -208,15 +153,12 @@ class GGGuidedSampler(CheckedNode):
         facts = {"scheduler": scheduler, "steps": steps, "denoise": denoise, **provenance(cls)}
         recording = Recording(capture, capture_mb, facts)
         sampler = sampler or comfy.samplers.sampler_object(sampler_name)
-        return sampled(guider, noise, latent, sampler, schedule, seed, recording, intermediate_dtype())
+        return _outputs(sampled(guider, noise, latent, sampler, schedule, seed, recording, intermediate_dtype()))
 
 
-def chain_guider(model, positive, negative, cfg: float, guidance) -> ChainGuider:
-    """A guider over both conditions with its scale set."""
-    guider = ChainGuider(model, guidance)
-    guider.set_conds(positive, negative)
-    guider.set_cfg(cfg)
-    return guider
+def _outputs(found: tuple) -> io.NodeOutput:
+    """Sample, denoised and trace, with what ended the record on the node."""
+    return io.NodeOutput(*found, **on_the_node(found[2]))
 
 
 class GGGuider(CheckedNode):
@@ -266,7 +208,8 @@ class GGInspectedSampler(CheckedNode):
         insist(finite_schedule(sigmas))
         latent = latent_of(guider.model_patcher, latent_image)
         recording = Recording(capture, capture_mb, provenance(cls))
-        return sampled(guider, noise.generate_noise(latent), latent, sampler, sigmas, noise.seed, recording)
+        start = noise.generate_noise(latent)
+        return _outputs(sampled(guider, start, latent, sampler, sigmas, noise.seed, recording))
 
 
 def too_fine(steps: int, denoise: float) -> str | None:

@@ -11,15 +11,13 @@ from ..figures.difference import difference_images
 from ..figures.order import Order
 from ..figures.palette import THEMES
 from ..figures.strips import photo_of
-from ..figures.table import as_csv, as_json, as_text, left_out
-from ..files.writing import write_atomically
+from ..figures.table import as_text, left_out
 from ..host.checks import CheckedNode
-from ..host.figure_files import SAVES, image_of, saved
-from ..host.saving import bad_prefix, next_path, shown_or_said
+from ..host.figure_files import SAVES, image_of, saved, tables_saved
+from ..host.saving import bad_prefix, shown_or_said
 from ..host.trace_pictures import pictures_of
 from ..host.widgets import HIDDEN, SEE, TRACE_IN, TRACE_OUT, VAE_IN, choice_input, index_input, prefix_input
 from ..trace.checks import check
-from ..trace.trace import Trace
 
 SIZE_WORDS = {"blog 960x540": "blog", "slide 1920x1080": "slide", "column 600": "column"}
 MOST_STEPS, MOST_SAMPLES, MOST_GAIN = 9999, 4095, 1024.0
@@ -167,12 +165,4 @@ class GGMetrics(CheckedNode):
         problems = check(trace) or ["nothing wrong found"]
         table = as_text(trace, default_when_negative(sample)) + "\n\nrecord check: " + " ".join(problems)
         table += f"\n{note}" if (note := left_out(trace)) else ""
-        return io.NodeOutput(trace, table, ui=shown_or_said(_tables, trace, filename_prefix, said=[table]))
-
-
-def _tables(trace: Trace, prefix: str) -> dict:
-    """Write the numbers of all samples as CSV and JSON; there is nothing to show of them."""
-    path = next_path(prefix, ".csv")
-    write_atomically(path, [as_csv(trace).encode()])
-    write_atomically(path.with_suffix(".json"), [as_json(trace).encode()])
-    return {}
+        return io.NodeOutput(trace, table, ui=shown_or_said(tables_saved, trace, filename_prefix, said=[table]))

@@ -18,7 +18,7 @@ from ..denoisers.schedules import SCHEDULES
 from ..denoisers.spec import chosen
 from ..host.checks import CheckedNode
 from ..host.model_folders import embedded_files, listed_files, register_folder
-from ..host.native_model import WEIGHT_DTYPES, card_of, native_denoiser
+from ..host.native_model import WEIGHT_DTYPES, card_of, conditioning, native_denoiser
 from ..host.saving import fingerprint
 
 CATEGORY = "guidance geometry/start"
@@ -152,11 +152,6 @@ class GGClassLabel(CheckedNode):
         return io.NodeOutput(conditioning(wanted), conditioning([card.null_index]))
 
 
-def conditioning(labels: list[int]) -> list:
-    """A CONDITIONING with one label per image and no text."""
-    return [[None, {"class_label": torch.tensor(labels, dtype=torch.int64)}]]
-
-
 class GGEmptyCanvas(CheckedNode):
     """An empty LATENT of the model's own size."""
 
@@ -194,8 +189,7 @@ class GGEmptyCanvas(CheckedNode):
         card = card_of(model)
         if card is None:
             raise ValueError("This MODEL names no native size. Use the Empty Latent node made for it.")
-        sides = canvas_sides(card.shape[1:], width, height)
-        card.check_sides(sides)
+        sides = card.sides(width, height)
         count = math.prod((batch_size, card.shape[0], *sides))
         if count > MOST_NUMBERS:
             raise ValueError(
@@ -204,11 +198,3 @@ class GGEmptyCanvas(CheckedNode):
             )
         samples = torch.zeros((batch_size, card.shape[0], *sides), device=comfy.model_management.intermediate_device())
         return io.NodeOutput({"samples": samples, "downscale_ratio_spacial": 1})
-
-
-def canvas_sides(native: tuple[int, ...], width: int, height: int) -> tuple[int, ...]:
-    """The native sides, with the last (width) and the one before it (height) replaced where they are not 0."""
-    *rest, last = native
-    if rest:
-        rest[-1] = height or rest[-1]
-    return (*rest, width or last)

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import ClassVar
 
-from comfy.cli_args import args
 from comfy_api.latest import io
 
 from ..host.checks import CheckedNode
-from ..host.saving import TRACES, bad_prefix, embedded, fingerprint, next_path, trace_files
+from ..host.saving import TRACES, bad_prefix, fingerprint, next_path, trace_files, with_provenance
 from ..host.widgets import HIDDEN, SEE, TRACE_IN, TRACE_OUT, prefix_input
 from ..trace import file as trace_file
-from ..trace.trace import Trace
 
 
 class GGSaveTrace(CheckedNode):
@@ -40,16 +37,6 @@ class GGSaveTrace(CheckedNode):
         written = trace_file.save(with_provenance(cls, trace), path)
         note = (written.header.get("capture") or {}).get("note")
         return io.NodeOutput(trace, str(path), ui={"text": [f"{path.name}: {note}" if note else path.name]})
-
-
-def with_provenance(cls, trace: Trace) -> Trace:
-    """The trace with the workflow that made it, or this one if it knows none; without any if the user wants none."""
-    own = {name: trace.header.get(name) for name in ("workflow", "prompt")}
-    if args.disable_metadata:
-        own = dict.fromkeys(own)
-    elif not any(own.values()):
-        own = {name: embedded(cls).get(name) for name in own}
-    return replace(trace, header={**trace.header, **own})
 
 
 def missing(trace_name: str) -> str | None:

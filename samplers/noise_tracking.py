@@ -22,49 +22,49 @@ KEPT = {"clone", "contiguous", "detach", "to", "float"}
 Parts = dict[int, Tensor]
 
 
-class Tagged(torch.Tensor):
+class Tracked(torch.Tensor):
     """A tensor of injected noise, or a state that contains some.
 
-    plain: the value the sampler computes with, bit for bit. parts: number of the draw -> additive part that is its.
+    value: the value the sampler computes with, bit for bit. parts: number of the draw -> additive part that is its.
     """
 
-    plain: Tensor
+    value: Tensor
     parts: Parts
 
     @classmethod
     def __torch_function__(cls, func, types, args=(), kwargs=None):
         kwargs = kwargs or {}
-        value = func(*_plain_all(args), **{k: plain(v) for k, v in kwargs.items()})
+        value = func(*_untracked_all(args), **{k: untracked(v) for k, v in kwargs.items()})
         if not isinstance(value, Tensor) or kwargs.get("alpha") is not None:
             return value
         parts = _carried(func.__name__, args)
-        return tag(value, parts) if parts else value
+        return tracked(value, parts) if parts else value
 
 
-def tag(value: Tensor, parts: Parts) -> Tagged:
-    """Mark a plain tensor with the additive parts of it that are noise."""
-    tagged = torch.Tensor._make_subclass(Tagged, value)
-    tagged.plain, tagged.parts = value, parts
-    return tagged
+def tracked(value: Tensor, parts: Parts) -> Tracked:
+    """Mark an ordinary tensor with the additive parts of it that are noise."""
+    made = torch.Tensor._make_subclass(Tracked, value)
+    made.value, made.parts = value, parts
+    return made
 
 
 def redrawn(draw: Tensor, value: Tensor) -> Tensor:
     """Another value in the place of a draw: as much noise as the draw was, and counted as the same draw."""
-    return tag(value, dict.fromkeys(parts_of(draw), value)) if isinstance(draw, Tagged) else value
+    return tracked(value, dict.fromkeys(parts_of(draw), value)) if isinstance(draw, Tracked) else value
 
 
-def plain(value: Any) -> Any:
-    """The ordinary tensor behind a tagged one; anything else as it is."""
-    return value.plain if isinstance(value, Tagged) else value
+def untracked(value: Any) -> Any:
+    """The ordinary tensor behind a tracked one; anything else as it is."""
+    return value.value if isinstance(value, Tracked) else value
 
 
 def parts_of(value: Any) -> Parts:
     """Noise parts by number of the draw; empty for an ordinary value."""
-    return value.parts if isinstance(value, Tagged) else {}
+    return value.parts if isinstance(value, Tracked) else {}
 
 
-def _plain_all(args: tuple) -> list:
-    return [[plain(v) for v in a] if isinstance(a, (list, tuple)) else plain(a) for a in args]
+def _untracked_all(args: tuple) -> list:
+    return [[untracked(v) for v in a] if isinstance(a, (list, tuple)) else untracked(a) for a in args]
 
 
 def _carried(name: str, args: tuple) -> Parts:
@@ -72,8 +72,8 @@ def _carried(name: str, args: tuple) -> Parts:
     first, second = (*args, None)[:2]
     if name in SCALED:
         return _scaled(first, second)
-    if name in DIVIDED and isinstance(first, Tagged) and isinstance(second, Tensor | float | int):
-        if isinstance(second, Tagged):
+    if name in DIVIDED and isinstance(first, Tracked) and isinstance(second, Tensor | float | int):
+        if isinstance(second, Tracked):
             return {}
         return {i: p / second for i, p in first.parts.items()}
     if name in ADDED:
@@ -88,9 +88,9 @@ def _carried(name: str, args: tuple) -> Parts:
 
 
 def _scaled(first: Any, second: Any) -> Parts:
-    if isinstance(first, Tagged) and isinstance(second, Tagged):
+    if isinstance(first, Tracked) and isinstance(second, Tracked):
         return {}
-    noise, factor = (first, second) if isinstance(first, Tagged) else (second, first)
+    noise, factor = (first, second) if isinstance(first, Tracked) else (second, first)
     return {i: p * factor for i, p in noise.parts.items()}
 
 

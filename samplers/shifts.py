@@ -29,7 +29,7 @@ from torch import Tensor
 from ..guidance.gradients.estimators import LEAST_ALPHA, spread
 from ..guidance.gradients.term import BACKPROP, CLEAN_X0, Strength
 from ..guidance.vectors import norm, per_item, promoted
-from .noise_tracking import plain, redrawn
+from .noise_tracking import redrawn, untracked
 from .steps import Level, follow
 
 TINY = torch.finfo(torch.float32).tiny  # a gradient this short has no direction in float32
@@ -128,7 +128,7 @@ def leaning(eps: Tensor, wanted: Tensor, weight: float) -> Tensor:  # [B, ...] t
     w: 0 keeps the direction of eps, 1 takes that of g. n: elements of one sample.
     Source: Yang et al. 2024, arXiv 2402.03201 (DSG), alg. 1, with g = grad log p.
     """
-    draw, radius = promoted(plain(eps)), sqrt(eps[0].numel())
+    draw, radius = promoted(untracked(eps)), sqrt(eps[0].numel())
     there = radius * _direction(promoted(wanted))
     lean = torch.where(per_item(norm(wanted), draw) < TINY, draw, draw + weight * (there - draw))
     return redrawn(eps, (radius * _direction(lean)).to(eps.dtype))

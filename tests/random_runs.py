@@ -1,4 +1,4 @@
-"""Runs made of random vectors, entered into the ledger as a sampler's are: every kind of step, also degenerate ones.
+"""Runs made of random vectors, accumulated as a sampler's are: every kind of step, also degenerate ones.
 
 They belong to no model. What they are for is agreement: whatever a record holds, both languages read the same from it.
 """
@@ -7,9 +7,10 @@ import math
 
 import torch
 
-from guidance_geometry.trace.accumulator import Capture, Ledger
+from guidance_geometry.trace.accumulator import Accumulator, Capture
 from guidance_geometry.trace.gram import VECTORS
-from guidance_geometry.trace.recorder import Recorded
+from guidance_geometry.trace.recorder import Evaluation, Recorded
+from guidance_geometry.trace.rows import Setting
 from guidance_geometry.trace.trace import Trace
 
 SHAPES = ((4, 8, 8), (3, 16, 16), (4, 3, 6, 6), (8, 32), (1, 1, 1), (2, 2, 1))  # image, image, video, audio, tiny, tiny
@@ -27,7 +28,7 @@ def random_run(seed):
     gamma = math.nan if seed % UNKNOWN == UNKNOWN - 1 else gamma
     n = 1 + int(torch.randint(6, (), generator=draws))
     sigmas = [1.0 - i / n for i in range(n)] if flow else [20.0 * 0.4**i for i in range(n)]
-    ledger = Ledger(flow, Capture("numbers"))
+    accumulator = Accumulator(Setting(flow), Capture("numbers"))
     x = sigmas[0] * _vector(draws, batch, shape)
     for i, (sigma, then) in enumerate(zip(sigmas, [*sigmas[1:], 0.0], strict=True)):
         kind = "plain" if torch.rand((), generator=draws) < 0.4 else _one(draws, KINDS)
@@ -38,9 +39,10 @@ def random_run(seed):
         kappa = 0.0 if kind == "still" else 1 - then / sigma
         move = kappa * (denoised - x)
         noise = 0.3 * then * _vector(draws, batch, shape) if noisy and then > 0 and kind != "still" else None
-        ledger.enter(Recorded(i, x, denoised, uncond, c, gamma, sigma, then, move, noise, 1 if uncond is None else 2))
+        seen = Evaluation(denoised, uncond, c, gamma, nfe=1 if uncond is None else 2)
+        accumulator.enter(Recorded(i, x, sigma, then, seen, move, noise, seen.nfe))
         x = (x + move + (0 if noise is None else noise)).nan_to_num(1.0, 1.0, -1.0)  # the next step starts afresh
-    return Trace(_header(seed, shape, gamma, flow, [*sigmas, 0.0], known), ledger.columns(), ledger.stage)
+    return Trace(_header(seed, shape, gamma, flow, [*sigmas, 0.0], known), accumulator.columns(), accumulator.stage)
 
 
 def _predictions(draws, kind, x):

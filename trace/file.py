@@ -41,7 +41,7 @@ from ..files.writing import write_atomically
 from ..guidance.printing import shortened, told, words_of
 from .directions import with_directions
 from .gram import VECTORS
-from .portable import ascii_json, plain
+from .portable import ascii_json, jsonable
 from .trace import CROSS, END, PER_SAMPLE, PER_STEP, STAGES, VERSION, Trace
 
 FORMAT = "guidance-geometry/trace"
@@ -95,7 +95,7 @@ COMPARED = {
 def save(trace: Trace, path: str | os.PathLike) -> Trace:
     """Write a trace to one safetensors file, all or nothing, and return it as written.
 
-    Above 4 MB captured steps are left out, evenly, the first and last last of all; header.capture.note says so.
+    Above 4 MB captured steps are left out, even_positions, the first and last last of all; header.capture.note says so.
     Texts are cut to what is read again. Raises ValueError when the numbers alone exceed it, or where a required
     field of the header does not hold what `load` needs.
     """
@@ -121,10 +121,10 @@ def fitted(trace: Trace, limit: int = MAX_BYTES) -> Trace:
     stacks = [tensor for name, tensor in trace.tensors.items() if name != END]
     each = sum(map(_size, stacks)) // max(len(trace.captured_steps), 1)
     fit = (limit - numbers - end) // each if each else 0
-    return _with_capture(trace, spread(len(trace.captured_steps), fit), end=numbers + end <= limit)
+    return _with_capture(trace, even_positions(len(trace.captured_steps), fit), end=numbers + end <= limit)
 
 
-def spread(count: int, kept: int) -> list[int]:
+def even_positions(count: int, kept: int) -> list[int]:
     """`kept` of `count` positions, evenly, first and last included; nothing when fewer than two fit into several."""
     kept = min(kept, count)
     if kept < min(count, 2):
@@ -167,7 +167,7 @@ def readable(header: Mapping) -> dict:
 
     Raises ValueError where a required field does not hold what it must.
     """
-    facts = {words_of(name): plain(value) for name, value in header.items() if not too_deep([value])}
+    facts = {words_of(name): jsonable(value) for name, value in header.items() if not too_deep([value])}
     left = [words_of(name) for name in header if words_of(name) not in facts]
     for name, needed in HEADER.items():
         where, _, last = name.rpartition(".")

@@ -8,7 +8,7 @@ its VE twin give the same numbers; it is written times alpha, which also holds a
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Container, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -17,11 +17,11 @@ from torch import Tensor
 
 from ..guidance.vectors import flat, wide
 from .gram import Coefficient, Combination, GramRecord, added, counted, displacement, named
+from .terms import Term
 
 QUANTILE = 0.999  # of |c| per channel and item: the bound of M10 where the space has no bound of its own
 FLOOR_FACTOR = 10  # a difference below this many precision floors is not meaningful
 ROUNDING_OF_DIFFERENCE = 0.297  # rms rounding error of c - u in units of eps * rms(u); measured, Gaussian values
-LOG_PROB = "log_prob "  # begins the columns of a trace that hold what energies said
 DEPENDENT = 1e-12  # squared sine of the angle between two axes below which they count as one
 
 
@@ -287,24 +287,24 @@ METRICS = {
 }
 
 
-def term_metrics(vectors: Iterable[str], columns: Iterable[str]) -> dict[str, Metric]:
-    """What the gradients and energies of a run add to METRICS, by the names of its vectors and columns.
+def term_metrics(terms: Sequence[Term], columns: Container[str]) -> dict[str, Metric]:
+    """What the terms of a run add to METRICS, where the trace has their columns.
 
-    "log_prob gradient", "log_prob watch", ... and of every gradient "M18 gradient", "M18r gradient", "M18s gradient".
+    "log_prob gradient", "log_prob watch", ... and of each that guides "M18 gradient", "M18r gradient", "M18s gradient".
     """
     said = {
-        name: Metric("log p of what was asked for", "nats", column=name)
-        for name in sorted(columns)
-        if name.startswith(LOG_PROB)
+        term.column: Metric("log p of what was asked for", "nats", column=term.column)
+        for term in terms
+        if term.column in columns
     }
     kinds = {
         "M18": ("gradient along the difference", "cosine", gradient_direction),
         "M18r": ("gradient to difference", "", gradient_to_difference),
         "M18s": ("gradient to prediction", "", gradient_share),
     }
-    gradients = [name for name in vectors if name.startswith("gradient")]
     return said | {
-        f"{number} {name}": Metric(words, unit, partial(function, name=name))
-        for name in gradients
+        f"{number} {term.name}": Metric(words, unit, partial(function, name=term.name))
+        for term in terms
+        if term.guides
         for number, (words, unit, function) in kinds.items()
     }

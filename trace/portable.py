@@ -13,15 +13,15 @@ from ..guidance.printing import words_of
 
 def ascii_json(value: object) -> str:
     """Compact JSON in ASCII; nan and inf become null, what JSON does not know its text."""
-    return json.dumps(plain(value), ensure_ascii=True, allow_nan=False, separators=(",", ":"))
+    return json.dumps(jsonable(value), ensure_ascii=True, allow_nan=False, separators=(",", ":"))
 
 
-def plain(value: object) -> Any:
+def jsonable(value: object) -> Any:
     """As JSON says it: nan, inf and whole numbers beyond them are null, and what it does not know is its text."""
     if isinstance(value, Mapping):
-        return {words_of(name): plain(item) for name, item in value.items()}
+        return {words_of(name): jsonable(item) for name, item in value.items()}
     if isinstance(value, list | tuple):
-        return [plain(item) for item in value]
+        return [jsonable(item) for item in value]
     if isinstance(value, int | float):
         return _number(value)
     return value if isinstance(value, str) or value is None else words_of(value)

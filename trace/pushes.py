@@ -28,8 +28,8 @@ def contraction(sigma_next: Tensor, alpha_next: Tensor, sigma_data: float | None
     deterministic: sigma_d / sqrt(alpha'^2 sigma_d^2 + sigma'^2)    with fresh noise: sigma_d^2 / (...)
     """
     data = math.nan if sigma_data is None or sigma_data <= 0 else float(sigma_data)
-    spread = (alpha_next * data).square() + sigma_next.square()
-    return data**2 / spread if noisy else data / spread.sqrt()
+    variance = (alpha_next * data).square() + sigma_next.square()
+    return data**2 / variance if noisy else data / variance.sqrt()
 
 
 def shares(values: Tensor) -> Tensor:  # [n, ...] -> [n, ...], sums to 1 over the known steps

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from .directions import directions_of
-from .file import spread
+from .file import even_positions
 from .gram import GramRecord
 from .metrics import METRICS
 from .trace import PER_STEP, Trace
@@ -88,7 +88,7 @@ def step_record(
         return start | {"samples": samples}
     start["percentiles"] = _percentiles(columns, facts)
     for count in range(min(SOME_SAMPLES, batch), 0, -1):
-        chosen = spread(batch, count) or [0]
+        chosen = even_positions(batch, count) or [0]
         thinned = start | {"subset": chosen, "samples": [samples[b] for b in chosen]}
         if size_of(thinned) <= limit:
             return thinned
@@ -198,7 +198,7 @@ def fitting_steps(steps: list[dict], room: int) -> list[dict]:
     """As many steps, evenly spread, as fit into `room` bytes."""
     sizes = [size_of(step) + 1 for step in steps]
     for count in range(len(steps), 0, -1):
-        chosen = spread(len(steps), count)
+        chosen = even_positions(len(steps), count)
         if sum(sizes[i] for i in chosen) <= room:
             return [steps[i] for i in chosen]
     return []

@@ -1,10 +1,11 @@
 """Watching a sampler that knows nothing of it: which model call is the step, where the state went, what was noise.
 
-The rule for all samplers of the k-diffusion family: the last model call before callback i is the call of step i, and
-the state it was made at is x_i. Samplers that report after all their stages (dpm_adaptive) are the other way round: the
-first call since the previous callback. A sampler that nobody knows says in its callback at which noise level the step
-began, and the last call at that level is the step's. So step i is complete once step i + 1 is known, or the sampler has
-returned.
+Samplers of the k-diffusion family report a step right after its first model call, and make the calls of its further
+stages afterwards. So the last call before callback i is the step's, and the state it was made at is x_i; calls between
+two callbacks that are not the last are stages of the step before. Samplers that report after all their stages
+(dpm_adaptive) are the other way round: the first call since the previous callback. A sampler that nobody knows says in
+its callback at which noise level the step began, and the last call at that level is the step's. So step i is complete
+once step i + 1 is known, or the sampler has returned.
 """
 
 from __future__ import annotations
@@ -15,65 +16,66 @@ from dataclasses import dataclass, field
 
 from torch import Tensor
 
-from ..samplers.noise_tracking import Parts, parts_of, plain, tag
+from ..samplers.noise_tracking import Parts, parts_of, tracked, untracked
 
 RECUR = "recur"  # stage of a step back to a noisier level
 SAME_LEVEL = 1e-4  # relative; a sampler may keep its levels in another precision than it hands to the model
 
 
-@dataclass
-class Call:
-    """One evaluation of the model by a sampler.
+@dataclass(frozen=True)
+class Evaluation:
+    """What one call of the model gave.
 
-    x, denoised: [B, ...]. uncond, cond: [B, ...], None where not evaluated. gamma: the scale in force.
-    evaluations: predictions the network made for it. parts: noise contained in x, by draw. drawn: draws made before.
-    stage: a word of the trace, empty if u and c tell it. gradients: shifts of x0-hat by name, [B, ...]; log_probs: what
-    the energies said, [B]. unnamed: predictions [B, ...] of which nobody says whether they are u or c.
+    denoised: D [B, ...]. uncond, cond: [B, ...], None where not evaluated. gamma: the scale in force, nan if unknown.
+    nfe: function evaluations, one for each prediction the network made. stage: a word of the trace, empty if u and c
+    tell it. gradients: shifts of x0-hat by name, [B, ...]; log_probs: what the energies said, [B].
+    """
+
+    denoised: Tensor
+    uncond: Tensor | None = None
+    cond: Tensor | None = None
+    gamma: float = math.nan
+    nfe: int = 0
+    stage: str = ""
+    gradients: Mapping[str, Tensor] = field(default_factory=dict)
+    log_probs: Mapping[str, Tensor] = field(default_factory=dict)
+
+    @property
+    def unguided(self) -> Tensor | None:  # [B, ...]
+        """What stands as u: the unconditional prediction, or the only one made, if a gradient is added to it."""
+        return self.cond if self.uncond is None and self.gradients else self.uncond
+
+
+@dataclass
+class Visited:
+    """A state that a sampler showed: at a call of the model, or at its end.
+
+    x: [B, ...]. parts: noise contained in it, by draw. drawn: draws made before. evaluation: None until the model has
+    answered, and where it was not asked.
     """
 
     x: Tensor
     sigma: float
     parts: Parts
-    denoised: Tensor | None = None
-    uncond: Tensor | None = None
-    cond: Tensor | None = None
-    gamma: float = float("nan")
-    evaluations: int = 0
-    stage: str = ""
-    gradients: Mapping[str, Tensor] = field(default_factory=dict)
-    log_probs: Mapping[str, Tensor] = field(default_factory=dict)
-    drawn: int = 0
-    unnamed: list[Tensor] = field(default_factory=list)
+    drawn: int
+    evaluation: Evaluation | None = None
 
 
 @dataclass(frozen=True)
 class Recorded:
     """A complete step: x' = x + move + noise.
 
-    x, denoised, move: [B, ...]; noise: the same, or None where none was injected; uncond, cond: or None.
-    evaluations: predictions made in this step, all stages. stage: a word of the trace, empty if u and c tell it.
-    gradients, log_probs: as in the call.
+    x, move: [B, ...]; noise: the same, or None where none was injected. nfe: function evaluations of all its stages.
     """
 
     index: int
     x: Tensor
-    denoised: Tensor
-    uncond: Tensor | None
-    cond: Tensor | None
-    gamma: float
     sigma: float
     sigma_next: float
+    evaluation: Evaluation
     move: Tensor
     noise: Tensor | None
-    evaluations: int
-    stage: str = ""
-    gradients: Mapping[str, Tensor] = field(default_factory=dict)
-    log_probs: Mapping[str, Tensor] = field(default_factory=dict)
-
-    @property
-    def plain(self) -> Tensor | None:  # [B, ...]
-        """What stands as u: the unconditional prediction, or the only one made, if a gradient is added to it."""
-        return self.cond if self.uncond is None and self.gradients else self.uncond
+    nfe: int
 
     @property
     def travel(self) -> Tensor:  # [B, ...]
@@ -89,6 +91,7 @@ class Recorder:
     reports_late: the sampler's callback comes after the stages of its step, not before. draws: made so far.
     unfollowed: steps that drew noise of which nothing was found in the state they led to.
     unreported: model calls of a sampler that ended without a single callback.
+    pending: calls since the last callback. primary: the latest step's. nfe: evaluations that count as its, so far.
     """
 
     commit: Callable[[Recorded], None]
@@ -98,19 +101,28 @@ class Recorder:
     draws: int = 0
     unfollowed: int = 0
     unreported: int = 0
-    pending: list[Call] = field(default_factory=list)
-    primary: Call | None = None
+    pending: list[Visited] = field(default_factory=list)
+    primary: Visited | None = None
+    nfe: int = 0
 
     def mark(self, eps: Tensor) -> Tensor:  # [B, ...] -> [B, ...]
-        """A draw of the sampler's noise that says which one it was."""
-        self.draws += 1
-        return tag(eps, {self.draws: eps})
+        """A draw of the sampler's noise that says which one it was.
 
-    def called(self, x: Tensor, sigma: Tensor) -> Call:
-        """Note a model call before it is made; the caller fills in what came out of it."""
-        call = Call(plain(x).clone(), float(sigma.flatten()[0]), parts_of(x), drawn=self.draws)
+        Only the sampler knows by what it multiplies a draw and where it adds it. A draw that is carried through shows
+        both in the next state, with the sampler's own rounding, and without a second statement of its formula here.
+        """
+        self.draws += 1
+        return tracked(eps, {self.draws: eps})
+
+    def called(self, x: Tensor, sigma: Tensor) -> Visited:
+        """Note a model call before it is made; `answered` completes it."""
+        call = self._visited(untracked(x).clone(), float(sigma.flatten()[0]), x)  # samplers write into their state
         self.pending.append(call)
         return call
+
+    def answered(self, call: Visited, evaluation: Evaluation) -> None:
+        """Note what came out of a model call."""
+        call.evaluation = evaluation
 
     def stepped(self, sigma: float | None = None) -> None:
         """Note the sampler's callback: one of the calls since the last one was this step's; none if it reports twice.
@@ -118,13 +130,14 @@ class Recorder:
         sigma: the level at which it says the step began, None where the order alone tells.
         """
         if not self.pending:
-            return
+            return  # a second report of the same step: there was no call since, so no new state is known
         place = self._place(sigma)
-        found = self.pending[place]
-        _add_stages(self.primary or found, self.pending[:place])
+        found, stages = self.pending[place], _nfe(self.pending[:place])
         if self.primary is not None:
+            self.nfe += stages  # of the step before; the first step has none, its own stages may come first
             self._complete(self.primary, found)
-        _add_stages(found, self.pending[place + 1 :])
+            stages = 0
+        self.nfe = stages + _nfe(self.pending[place:])
         self.pending.clear()
         self.primary, self.steps = found, self.steps + 1
 
@@ -132,62 +145,63 @@ class Recorder:
         """Note that the sampler makes x noisier again without asking the model: a step of its own, stage `recur`."""
         at = self.primary
         if at is not None:
-            back = Call(plain(x).clone(), sigma, parts_of(x), denoised=at.denoised, stage=RECUR, drawn=self.draws)
+            back = self._visited(untracked(x).clone(), sigma, x)
+            if at.evaluation is not None:
+                back.evaluation = Evaluation(at.evaluation.denoised, stage=RECUR)
             self._complete(at, back)
-            self.primary, self.steps = back, self.steps + 1
+            self.primary, self.nfe, self.steps = back, 0, self.steps + 1
 
     def returned(self, x: Tensor) -> None:
         """Note the sampler's result, which ends the last step."""
         if self.primary is None:
             self.unreported = len(self.pending)
         else:
-            _add_stages(self.primary, self.pending)
-            self._complete(self.primary, Call(plain(x), self.last_sigma, parts_of(x), drawn=self.draws))
+            self.nfe += _nfe(self.pending)
+            self._complete(self.primary, self._visited(untracked(x), self.last_sigma, x))
         self.pending.clear()
         self.primary = None
+
+    def _visited(self, state: Tensor, sigma: float, x: Tensor) -> Visited:
+        return Visited(state, sigma, parts_of(x), self.draws)
 
     def _place(self, sigma: float | None) -> int:
         """Which of the pending calls is the step's."""
         if self.reports_late:
-            return 0
+            return 0  # the stages of the step come after its first call, and the callback after them
         last = len(self.pending) - 1
         if sigma is None:
             return last
         places = reversed(range(len(self.pending)))
         return next((i for i in places if math.isclose(self.pending[i].sigma, sigma, rel_tol=SAME_LEVEL)), last)
 
-    def _noise(self, at: Call, reached: Call) -> Tensor | None:
-        """What the state reached contains of the draws made since the step began; None where there were none."""
+    def _noise(self, at: Visited, reached: Visited) -> Tensor | None:
+        """What the state reached contains of the draws made since the step began; None where there were none.
+
+        Older draws are in it too, as parts of x: they belong to the steps that drew them.
+        """
         fresh = range(at.drawn + 1, reached.drawn + 1)
         found = [reached.parts[draw] for draw in fresh if draw in reached.parts]
         self.unfollowed += len(fresh) > 0 and not found
         return sum(found[1:], start=found[0]) if found else None
 
-    def _complete(self, at: Call, reached: Call) -> None:
-        if at.denoised is None:
+    def _complete(self, at: Visited, reached: Visited) -> None:
+        if at.evaluation is None:
             return  # the model call failed: its exception is on the way
         noise = self._noise(at, reached)
-        moved = reached.x - at.x
-        move = moved if noise is None else moved - noise
+        moved = reached.x - at.x  # certain, both states were seen; what is no draw of this step is its move
         self.commit(
             Recorded(
                 index=self.steps - 1,
                 x=at.x,
-                denoised=at.denoised,
-                uncond=at.uncond,
-                cond=at.cond,
-                gamma=at.gamma,
                 sigma=at.sigma,
                 sigma_next=reached.sigma,
-                move=move,
+                evaluation=at.evaluation,
+                move=moved if noise is None else moved - noise,
                 noise=noise,
-                evaluations=at.evaluations,
-                stage=at.stage,
-                gradients=at.gradients,
-                log_probs=at.log_probs,
+                nfe=self.nfe,
             )
         )
 
 
-def _add_stages(owner: Call, stages: list[Call]) -> None:
-    owner.evaluations += sum(call.evaluations for call in stages)
+def _nfe(calls: list[Visited]) -> int:
+    return sum(call.evaluation.nfe for call in calls if call.evaluation is not None)

@@ -11,6 +11,7 @@ from torch import Tensor
 from ..guidance.printing import Printed
 from .gram import GramRecord
 from .metrics import METRICS, Metric, term_metrics
+from .terms import Term, terms_of
 
 VERSION = 1
 STAGES = ("step", "skip", "reuse", "cond_only", "recur")
@@ -84,9 +85,14 @@ class Trace(Printed):
         return tensor
 
     @property
+    def terms(self) -> tuple[Term, ...]:
+        """The energies that guided this run, then those that only measured it."""
+        return terms_of(self.header, self.steps)
+
+    @property
     def metrics(self) -> dict[str, Metric]:
         """Every metric that this run has: those of all runs, and those of its gradients and energies."""
-        return METRICS | term_metrics(self.header["vectors"], self.steps)
+        return METRICS | term_metrics(self.terms, self.steps)
 
     def column(self, metric: str) -> Tensor:  # -> [n, B] float64
         """A metric of every step and sample, by its number: "M1", "M6t", "M18 gradient", ... ("M6" is M6t)."""

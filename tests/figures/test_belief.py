@@ -10,6 +10,7 @@ from guidance_geometry.figures.belief import WIDE, Curve, draw_belief, fooled
 from guidance_geometry.figures.order import Order
 from guidance_geometry.guidance.gradients.estimators import through_denoiser
 from guidance_geometry.tools.fixtures import exact_toy as toy
+from guidance_geometry.trace.terms import GUIDES, MEASURES
 
 from .drawn import assert_apart, classifier_run, marks, run
 
@@ -141,6 +142,6 @@ def test_a_classifier_that_is_attacked_is_seen_through():
     real = attacked(toy.samples_of(toy.TARGET, 2000))[:, toy.TARGET]
     means = [float(log.exp().mean()) for log in (guide, watch, real)]
     assert means == pytest.approx([0.94, 0.53, 0.75], abs=0.02)
-    curves = [Curve("gradient: guides", guide[None]), Curve("watch: only measures", watch[None], 1)]
+    curves = [Curve("gradient", guide[None], 0, GUIDES), Curve("watch", watch[None], 1, MEASURES)]
     assert fooled(curves).double().mean() > 0.3
-    assert not fooled([curves[0], replace(curves[0], name="watch: only measures")]).any()
+    assert not fooled([curves[0], replace(curves[0], role=MEASURES)]).any()

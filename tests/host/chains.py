@@ -66,7 +66,7 @@ class Doubling(After):
 
 
 def label(number):
-    from guidance_geometry.nodes.start import conditioning
+    from guidance_geometry.host.native_model import conditioning
 
     return conditioning([number])
 

@@ -11,23 +11,19 @@ class Collected:
     """A SAMPLER that samples under observation and keeps every call and every complete step in full precision."""
 
     def __new__(cls, inner, calls, steps):
-        import comfy.patcher_extension
         import comfy.samplers
 
-        from guidance_geometry.host.recording import KEY, Recording, Watch
+        from guidance_geometry.host.host_run import host_run
+        from guidance_geometry.host.recording import Recording, Watch
 
         class Sampler(comfy.samplers.Sampler):
             def sample(self, guider, sigmas, extra_args, callback, *rest):
-                watch = Watch(Recording("numbers"), inner, guider, sigmas, extra_args, masked=False)
+                watch = Watch(Recording("numbers"), host_run(inner, guider, sigmas, extra_args, masked=False))
                 watch.recorder.commit = steps.append
-                kind = comfy.patcher_extension.WrappersMP.CALC_COND_BATCH
-                options = extra_args["model_options"]
-                comfy.patcher_extension.add_wrapper_with_key(
-                    kind, KEY, watch.on_conditions, options, is_model_options=True
-                )
+                watch.listen(extra_args["model_options"])
                 note = watch.recorder.called
                 watch.recorder.called = lambda x, sigma: calls.append(note(x, sigma)) or calls[-1]
-                return watch.run(lambda sampler, *r: sampler.sample(*r), extra_args, callback, rest)
+                return watch.sample(lambda sampler, *r: sampler.sample(*r), extra_args, callback, rest)
 
         return Sampler()
 
@@ -45,8 +41,9 @@ class Replayed:
             self.arrived[step.index] = x.clone()
             x.copy_(call.x)
         for function in (model_options or {}).get("sampler_post_cfg_function", []):
-            function({"denoised": call.denoised, "uncond_denoised": call.uncond, "cond_denoised": call.cond})
-        return call.denoised.clone()
+            seen = call.evaluation
+            function({"denoised": seen.denoised, "uncond_denoised": seen.uncond, "cond_denoised": seen.cond})
+        return call.evaluation.denoised.clone()
 
 
 class Replaying:
@@ -77,7 +74,7 @@ class Replaying:
 
 def guider_over(labelled, model, cfg):
     from guidance_geometry.guidance.chain import PLAIN
-    from guidance_geometry.nodes.sampling import chain_guider
+    from guidance_geometry.host.guider import chain_guider
 
     return chain_guider(*labelled[model], cfg, PLAIN)
 
@@ -107,7 +104,7 @@ def observed(parts, latent, name, guidance, cfg=1.0):
     import comfy.sample
     import comfy.samplers
 
-    from guidance_geometry.nodes.sampling import chain_guider
+    from guidance_geometry.host.guider import chain_guider
 
     sigmas = comfy.samplers.KSampler(parts[0], STEPS, parts[0].load_device, name, "karras", 1.0).sigmas
     noise = comfy.sample.prepare_noise(latent["samples"], SEED)

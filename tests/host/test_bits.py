@@ -196,7 +196,7 @@ def foreign_guiders(model, positive, negative):
     from comfy_extras import nodes_custom_sampler as custom
     from comfy_extras import nodes_perpneg as perpneg
 
-    from guidance_geometry.nodes.start import conditioning
+    from guidance_geometry.host.native_model import conditioning
 
     other = conditioning([1])
     return {

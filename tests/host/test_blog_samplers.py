@@ -24,7 +24,7 @@ def observed(parts, latent, inner, guidance, cfg=1.0, scheduler="karras"):
     import comfy.sample
     import comfy.samplers
 
-    from guidance_geometry.nodes.sampling import chain_guider
+    from guidance_geometry.host.guider import chain_guider
 
     sigmas = comfy.samplers.KSampler(parts[0], STEPS, parts[0].load_device, "euler", scheduler, 1.0).sigmas
     noise = comfy.sample.prepare_noise(latent["samples"], SEED)
@@ -79,7 +79,7 @@ def test_noise_comes_back_to_its_level(exact, empty_latent, model):
     from guidance_geometry.guidance.chain import PLAIN
 
     steps = observed(exact[model][0], empty_latent(model, 20), sampler(recurrence=2), PLAIN)
-    back = [step for step in steps if step.stage == "recur"]
+    back = [step for step in steps if step.evaluation.stage == "recur"]
     assert len(back) == STEPS
     for step in back:
         kept = (1 - step.sigma_next) / (1 - step.sigma) if model == "flow" else 1.0
@@ -114,7 +114,7 @@ def test_dps_shifts_the_next_state_as_its_paper_says(exact, empty_latent, space,
     for step in observed(parts, empty_latent(space), sampler(eta=eta, gradient="DPS"), guidance):
         alpha, after = (1 - s if space == "flow" else 1.0 for s in (step.sigma, step.sigma_next))
         if alpha < 0.02:
-            assert not step.gradients
+            assert not step.evaluation.gradients
             continue
         with torch.inference_mode(False), torch.enable_grad():
             x = step.x.clone().double().requires_grad_()
@@ -134,14 +134,15 @@ def test_dsg_keeps_the_length_of_the_noise_and_the_prediction(exact, empty_laten
     guidance = chain_of(energy, evaluation="x0 + backprop")
     plain = observed(parts, empty_latent(space), sampler(), guidance=chain_of(energy, weight=0.0))
     steps = observed(parts, empty_latent(space), sampler(gradient="DSG", dsg_weight=0.5), guidance)
-    assert torch.equal(steps[0].denoised, plain[0].denoised)
+    assert torch.equal(steps[0].evaluation.denoised, plain[0].evaluation.denoised)
     for step in steps:
-        assert (step.denoised - (step.cond if step.uncond is None else step.uncond)).abs().max() == 0
-        if step.sigma_next == 0 or not step.gradients:
+        seen = step.evaluation
+        assert (seen.denoised - (seen.cond if seen.uncond is None else seen.uncond)).abs().max() == 0
+        if step.sigma_next == 0 or not step.evaluation.gradients:
             continue
         alpha, after = (1 - s if space == "flow" else 1.0 for s in (step.sigma, step.sigma_next))
         up = step.sigma_next * (1 - (step.sigma_next * alpha / (after * step.sigma)) ** 2) ** 0.5
-        noise, wanted = step.noise.flatten(1), step.gradients["gradient"].flatten(1)
+        noise, wanted = step.noise.flatten(1), step.evaluation.gradients["gradient"].flatten(1)
         assert (noise.norm(dim=1) / (up * 192**0.5) - 1).abs().max() <= 1e-5
         towards = torch.nn.functional.cosine_similarity(noise, wanted)
         won = wanted.norm(dim=1) < 1e-6  # asks for nothing

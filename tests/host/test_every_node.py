@@ -339,7 +339,7 @@ def test_a_classifier_of_another_pack_is_not_trained_further(host):
 
 @pytest.mark.parametrize("part", [Hostile(), None, "x", 7, [Hostile()]], ids=type)
 def test_a_recorder_prints_whatever_it_holds(host, part):
-    from guidance_geometry.nodes.records import RunRecorder
+    from guidance_geometry.host.run_recorder import RunRecorder
     from guidance_geometry.tests.hostile import filled
 
     assert str(filled(RunRecorder, part)).startswith(("Recorder", "RunRecorder"))

@@ -40,9 +40,8 @@ def through_host(evaluation, steps, count=toy.COUNT):
     from guidance_geometry.guidance.chain import PLAIN
     from guidance_geometry.guidance.energies.label import LabelEnergy
     from guidance_geometry.guidance.gradients.term import GradientTerm
-    from guidance_geometry.host.native_model import native_mixture
-    from guidance_geometry.nodes.sampling import chain_guider
-    from guidance_geometry.nodes.start import conditioning
+    from guidance_geometry.host.guider import chain_guider
+    from guidance_geometry.host.native_model import conditioning, native_mixture
 
     model, null = native_mixture(ToyMixture(), "ve", ("0", "1", "2"), "toy"), conditioning([3])
     energy = LabelEnergy(ToyClassifier(), ((toy.TARGET,),))
@@ -170,7 +169,11 @@ def test_blocks_of_the_hosts_families_computed_twice_give_the_same_gradient(host
         observed(parts, latent(name), "euler", chain_of(bright(), evaluation="x0 + backprop", options=options), cfg=2.0)
         for options in (GradientOptions(), GradientOptions(checkpoint=True))
     )
-    pairs = [(one.gradients, other.gradients) for one, other in zip(kept, twice, strict=True) if one.gradients]
+    pairs = [
+        (one.evaluation.gradients, other.evaluation.gradients)
+        for one, other in zip(kept, twice, strict=True)
+        if one.evaluation.gradients
+    ]
     found = [(one["gradient"], other["gradient"]) for one, other in pairs]
     assert len(found) > 2
     # The first are of one x; from then on each run's own rounding is part of where it stands.
@@ -286,9 +289,11 @@ def test_an_attention_without_backward_is_replaced_and_the_gradient_is_whole(hos
     guidance = chain_of(bright(), evaluation="x0 + backprop", options=GradientOptions(checkpoint=recompute))
     plain, found = (observed((one, cond, cond), latent, "euler", guidance) for one in (model, other))
     for one, same in zip(plain, found, strict=True):
-        wanted = one.gradients["gradient"]
+        wanted = one.evaluation.gradients["gradient"]
         assert wanted.abs().max() > 0
-        assert torch.allclose(same.gradients["gradient"], wanted, rtol=1e-3, atol=1e-5 * float(wanted.abs().max()))
+        assert torch.allclose(
+            same.evaluation.gradients["gradient"], wanted, rtol=1e-3, atol=1e-5 * float(wanted.abs().max())
+        )
 
 
 @pytest.mark.parametrize(("attention", "words"), [(forgetful, "forgetful has no backward"), (unwilling, "by PyTorch")])
@@ -507,8 +512,8 @@ def test_a_faint_energy_reaches_a_model_in_half_precision(host):
     )
     assert parts[0].model.get_dtype() == torch.float16
     assert torch.equal(loud.x, quiet.x)
-    assert loud.gradients["gradient"].abs().max() > 0
-    assert torch.equal(quiet.gradients["gradient"], faint * loud.gradients["gradient"])
+    assert loud.evaluation.gradients["gradient"].abs().max() > 0
+    assert torch.equal(quiet.evaluation.gradients["gradient"], faint * loud.evaluation.gradients["gradient"])
 
 
 def test_a_faint_energy_reaches_the_latent_through_a_decoder_in_half_precision(latent_model):

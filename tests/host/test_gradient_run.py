@@ -28,14 +28,14 @@ def test_the_noise_aware_classifier_is_classifier_free_guidance(exact, empty_lat
     parts, energy, mixture = exact[space]
     for step in observed(parts, empty_latent(space), "euler", chain_of(energy, weight=gamma)):
         alpha = 1 - step.sigma if space == "flow" else 1.0
-        assert step.evaluations == 1
+        assert step.nfe == 1
         if alpha < 0.02:
-            assert not step.gradients
+            assert not step.evaluation.gradients
             continue
         x = step.x.double()
         u, c = (mixture.denoised(x, step.sigma, alpha, label) for label in (None, LABELS))
-        assert (step.denoised - (u + gamma * (c - u))).abs().max() <= 1e-4
-        assert (step.gradients["gradient"] - (c - u)).abs().max() <= 1e-4
+        assert (step.evaluation.denoised - (u + gamma * (c - u))).abs().max() <= 1e-4
+        assert (step.evaluation.gradients["gradient"] - (c - u)).abs().max() <= 1e-4
 
 
 class Rewritten:
@@ -85,7 +85,7 @@ def test_what_the_network_outputs_makes_no_difference(exact, empty_latent, kind,
     for step in observed((model, *parts[1:]), empty_latent("ve"), "euler", chain_of(energy, weight=gamma)):
         x = step.x.double()
         u, c = (mixture.denoised(x, step.sigma, 1.0, label) for label in (None, LABELS))
-        assert (step.denoised - (u + gamma * (c - u))).abs().max() <= 1e-4
+        assert (step.evaluation.denoised - (u + gamma * (c - u))).abs().max() <= 1e-4
         seen += (c - u).abs().max() > 0.1
     assert seen
 
@@ -104,8 +104,8 @@ def test_backprop_multiplies_by_the_posterior_covariance(exact, empty_latent, sp
             x = step.x.clone().double().requires_grad_()
             denoised = mixture.denoised(x, step.sigma, alpha)
             expected = through_denoiser(energy.log_prob, x, denoised, step.sigma, alpha).shift
-        assert step.evaluations == 1, "no second forward"
-        assert (step.gradients["gradient"] - expected).abs().max() <= 1e-4
+        assert step.nfe == 1, "no second forward"
+        assert (step.evaluation.gradients["gradient"] - expected).abs().max() <= 1e-4
 
 
 @pytest.mark.parametrize("evaluation", EVALUATIONS)
@@ -148,7 +148,7 @@ def test_an_item_alone_is_the_item_in_a_batch(pocket, exact, empty_latent, energ
     guidance = chain_of(asked, evaluation=evaluation)
     batch, single = (observed(parts, empty_latent(name, count), "euler", guidance) for count in (3, 1))
     for together, alone in zip(batch[: STEPS // 2], single, strict=False):
-        found, expected = (step.gradients["gradient"][0] for step in (together, alone))
+        found, expected = (step.evaluation.gradients["gradient"][0] for step in (together, alone))
         assert (found - expected).abs().max() <= 1e-5 * expected.abs().max()
         assert expected.abs().max() > 0
 
@@ -167,7 +167,7 @@ def test_the_gradient_through_the_network_is_that_of_finite_differences(pocket, 
         small = 1e-2 * step.sigma
         above, below = (log_prob(step.x + side * small * way, step.sigma) for side in (1, -1))
         by_hand = (above - below) / (2 * small)
-        found = (step.gradients["gradient"] * way).sum() / step.sigma**2
+        found = (step.evaluation.gradients["gradient"] * way).sum() / step.sigma**2
         assert float(found) == pytest.approx(float(by_hand), rel=3e-3), step.sigma
 
 
@@ -180,7 +180,7 @@ def test_recomputed_blocks_give_the_same_gradient(pocket, empty_latent):
         for options in (GradientOptions(), GradientOptions(checkpoint=True))
     )
     for one, other in zip(kept, twice, strict=True):
-        assert torch.equal(one.gradients["gradient"], other.gradients["gradient"])
+        assert torch.equal(one.evaluation.gradients["gradient"], other.evaluation.gradients["gradient"])
     assert not any("forward" in vars(part) for part in parts[0].model.modules())
 
 
@@ -224,7 +224,7 @@ def test_a_gradient_every_other_step_begins_with_one(exact, empty_latent, space,
     """Where the first step with a push is no second one of the run: flow leaves out its first, a window any number."""
     parts, energy, _ = exact[space]
     guidance = chain_of(energy, evaluation="x0 + backprop", every=2, start=start)
-    steps = [step.gradients for step in observed(parts, empty_latent(space), "euler", guidance)]
+    steps = [step.evaluation.gradients for step in observed(parts, empty_latent(space), "euler", guidance)]
     shifts = [step["gradient"] for step in steps if step]
     assert len(shifts) > 2
     assert all(shift.abs().max() > 0 for shift in shifts)
@@ -237,7 +237,8 @@ def test_a_kept_gradient_of_another_evaluation_is_not_used(pocket, empty_latent)
 
     failing = GradientTerm(LabelEnergy(Failing(2), ((0,),)), evaluation="x0 + backprop", start=0.1)
     guidance = chain_of(bright(), evaluation="x0 + backprop", every=3).then(failing)
-    found = [step.gradients["gradient"] for step in observed(pocket("fp32"), empty_latent("pocket"), "euler", guidance)]
+    steps = observed(pocket("fp32"), empty_latent("pocket"), "euler", guidance)
+    found = [step.evaluation.gradients["gradient"] for step in steps]
     assert not torch.equal(found[0], found[1])
     assert torch.equal(found[1], found[2])
 
@@ -313,7 +314,7 @@ def test_a_push_as_long_as_guidance(labelled, empty_latent):
     guidance = chain_of(bright(), evaluation="x0", normalise="rms_ratio", limit=0.5, weight=1.0)
     parts = labelled["pocket"]
     for step in observed(parts, empty_latent("pocket"), "euler", guidance, cfg=1.0):
-        push, delta = step.denoised - step.cond, step.cond - step.uncond
+        push, delta = step.evaluation.denoised - step.evaluation.cond, step.evaluation.cond - step.evaluation.uncond
         sizes = [v.flatten(1).square().mean(dim=1).sqrt() for v in (push, delta)]
         assert torch.allclose(sizes[0], 0.5 * sizes[1], rtol=1e-2, atol=1e-6)
 

@@ -235,8 +235,8 @@ def test_a_run_without_samples_or_without_steps_is_the_hosts(labelled, model, ru
     """An empty batch passes KSampler, and a schedule of one level every custom sampler; so they do with a chain."""
     import comfy.samplers
 
+    from guidance_geometry.host.guider import chain_guider
     from guidance_geometry.nodes.guidance_patch import GGGuidancePatch
-    from guidance_geometry.nodes.sampling import chain_guider
 
     plain, positive, negative = labelled[model]
     patched = GGGuidancePatch.execute(plain, PLAIN.then(rule)).result[0]

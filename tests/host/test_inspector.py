@@ -131,19 +131,21 @@ def test_a_run_sends_each_step_once_and_ends_with_the_same_record(sent, labelled
 @pytest.mark.parametrize("rule", ["zeros", "digits"])
 def test_no_message_exceeds_9_kilobytes(host, batch, steps, rule):
     from guidance_geometry.host.live import EVENT, Job, Live
-    from guidance_geometry.trace.accumulator import Capture, Ledger
-    from guidance_geometry.trace.recorder import Recorded
+    from guidance_geometry.trace.accumulator import Accumulator, Capture
+    from guidance_geometry.trace.recorder import Evaluation, Recorded
+    from guidance_geometry.trace.rows import Setting
 
     sent = []
-    ledger = Ledger(False, Capture("numbers"))
+    accumulator = Accumulator(Setting(), Capture("numbers"))
     now = iter(range(10**6))
     job = Job(sent.append, "job-" + "0" * 32, WORKFLOW, ["6", "12:7", "8"])
-    live = Live(ledger, "0123456789ab", steps, 0.5, job, lambda: next(now))
+    live = Live(accumulator, "0123456789ab", steps, 0.5, job, lambda: next(now))
     x = torch.randn(batch, 3, 4, 4, generator=torch.Generator().manual_seed(batch))
     for i in range(steps):
         u, c = (x, 2 * x) if rule == "zeros" else (0.123456 * x, 0.1 * x + 0.01)
         denoised, noise = (c, None) if rule == "zeros" else (0.987654 * c + 1e-3, 1e-4 * x.roll(1))
-        ledger.enter(Recorded(i, x, denoised, u, c, 1.0, 2.0, 1.0, 0.1 * (denoised - x), noise, 2))
+        seen = Evaluation(denoised, u, c, 1.0, nfe=2)
+        accumulator.enter(Recorded(i, x, 2.0, 1.0, seen, 0.1 * (denoised - x), noise, nfe=2))
         if i % 9 == 0:
             live.stepped(48)
     live.flush()
@@ -154,15 +156,16 @@ def test_no_message_exceeds_9_kilobytes(host, batch, steps, rule):
 
 def test_at_most_20_messages_a_second(host):
     from guidance_geometry.host.live import Job, Live
-    from guidance_geometry.trace.accumulator import Capture, Ledger
-    from guidance_geometry.trace.recorder import Recorded
+    from guidance_geometry.trace.accumulator import Accumulator, Capture
+    from guidance_geometry.trace.recorder import Evaluation, Recorded
+    from guidance_geometry.trace.rows import Setting
 
     now, times = [0.0], []
-    ledger = Ledger(False, Capture("numbers"))
-    live = Live(ledger, "run", 200, None, Job(lambda _: times.append(now[0]), "job", None, ["6"]), lambda: now[0])
+    accumulator = Accumulator(Setting(), Capture("numbers"))
+    live = Live(accumulator, "run", 200, None, Job(lambda _: times.append(now[0]), "job", None, ["6"]), lambda: now[0])
     x = torch.ones(1, 4)
     for i in range(200):
-        ledger.enter(Recorded(i, x, x, x, 2 * x, 2.0, 2.0, 1.0, x, None, 2))
+        accumulator.enter(Recorded(i, x, 2.0, 1.0, Evaluation(x, x, 2 * x, 2.0, 2), x, None, nfe=2))
         live.stepped(4)
         now[0] += 0.01
     live.flush()
@@ -172,8 +175,9 @@ def test_at_most_20_messages_a_second(host):
 
 def test_events_take_a_small_share_of_the_run(host):
     from guidance_geometry.host.live import SHARE, Job, Live
-    from guidance_geometry.trace.accumulator import Capture, Ledger
-    from guidance_geometry.trace.recorder import Recorded
+    from guidance_geometry.trace.accumulator import Accumulator, Capture
+    from guidance_geometry.trace.recorder import Evaluation, Recorded
+    from guidance_geometry.trace.rows import Setting
 
     now, spent = [0.0], [0.0]
 
@@ -181,11 +185,11 @@ def test_events_take_a_small_share_of_the_run(host):
         now[0] += 0.004
         spent[0] += 0.004
 
-    ledger = Ledger(False, Capture("numbers"))
-    live = Live(ledger, "run", 500, None, Job(send, "job", None, ["6"]), lambda: now[0])
+    accumulator = Accumulator(Setting(), Capture("numbers"))
+    live = Live(accumulator, "run", 500, None, Job(send, "job", None, ["6"]), lambda: now[0])
     x = torch.ones(1, 4)
     for i in range(500):
-        ledger.enter(Recorded(i, x, x, x, 2 * x, 2.0, 2.0, 1.0, x, None, 2))
+        accumulator.enter(Recorded(i, x, 2.0, 1.0, Evaluation(x, x, 2 * x, 2.0, 2), x, None, nfe=2))
         live.stepped(4)
         now[0] += 0.02
     live.flush()

@@ -64,7 +64,7 @@ def test_a_gradient_goes_through_weights_that_stay(paged, labelled, empty_latent
 def test_a_guider_has_its_model_back_afterwards(paged, labelled, empty_latent):
     from comfy.samplers import sampler_object
 
-    from guidance_geometry.nodes.sampling import chain_guider
+    from guidance_geometry.host.guider import chain_guider
 
     model, latent = paged(mixture(seed=7), mixture(seed=0)), empty_latent("ve")["samples"]
     guider = chain_guider(model, *labelled["ve"][1:], 3.0, chain_of(bright(), evaluation=BACKPROP))

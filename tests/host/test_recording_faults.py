@@ -18,12 +18,16 @@ IN_THE_RUN = [
     "host.recording.Watch._evaluated",
     "host.recording.Watch._stepped",
     "host.recording.Watch._returned",
+    "host.evaluations.Evaluations.add",
+    "host.evaluations.Evaluations.completed",
+    "host.host_run.HostRun.identified",
+    "host.noise_handover.NoiseHandOver.draws",
     "trace.recorder.Recorder.mark",
     "trace.recorder.Recorder._complete",
-    "trace.accumulator.Ledger.enter",
+    "trace.accumulator.Accumulator.enter",
     "trace.accumulator.Capture.keep",
 ]
-ONCE = {"_begin", "_marked_noise", "_returned"}  # called once in a run
+ONCE = {"_begin", "_marked_noise", "_returned", "identified", "draws"}  # called once in a run
 AFTERWARDS = [
     "trace.accumulator.Capture.stacked",
     "host.run_facts.mapped",
@@ -33,9 +37,9 @@ AFTERWARDS = [
     "host.run_facts.notes_of",
 ]
 IN_THE_NUMBERS = [
-    "trace.accumulator.Ledger._row",
-    "trace.accumulator.Ledger._beyond",
-    "trace.accumulator.Ledger._columns",
+    "trace.rows.Measurement.row",
+    "trace.accumulator.shares_beyond",
+    "trace.accumulator.columns_of",
 ]
 
 
@@ -90,7 +94,7 @@ class Wordless(RuntimeError):
 
 
 @pytest.mark.parametrize(
-    "where", ["trace.accumulator.Ledger.enter", "host.live.Live.stepped", "host.adapter.labels_of"]
+    "where", ["trace.accumulator.Accumulator.enter", "host.live.Live.stepped", "host.adapter.labels_of"]
 )
 def test_a_fault_that_cannot_be_printed_is_named_by_its_type(labelled, empty_latent, monkeypatch, where):
     Broken(monkeypatch, where, fault=Wordless())
@@ -115,10 +119,10 @@ def test_a_fault_after_the_run_costs_what_it_was_about(labelled, empty_latent, m
 @pytest.mark.parametrize("where", IN_THE_NUMBERS)
 def test_a_fault_in_the_numbers_leaves_the_steps_before_it(labelled, empty_latent, monkeypatch, where):
     """A small run's numbers are made when they are first read: nobody may fail then."""
-    Broken(monkeypatch, where, 3 if where.endswith("_row") else 0)
+    Broken(monkeypatch, where, 3 if where.endswith(".row") else 0)
     (out, _, trace), expected = run(labelled, empty_latent)
     assert torch.equal(out["samples"], expected)
-    known = 3 if where.endswith("_row") else 0
+    known = 3 if where.endswith(".row") else 0
     assert trace.column("M1").isfinite().all(dim=1).tolist() == [True] * known + [False] * (STEPS - known)
     assert trace.steps["sigma"].isfinite().all()
     assert [note for note in trace.header["notes"] if note.startswith(f"no numbers from step {known + 1} on: Runtime")]
@@ -140,7 +144,7 @@ def test_a_fault_of_the_live_view_ends_that_alone(labelled, empty_latent, monkey
 
 @pytest.mark.parametrize(
     ("where", "after"),
-    [("host.recording.Watch._begin", 0), ("trace.accumulator.Ledger.enter", 3), ("trace.accumulator.Ledger._row", 3)],
+    [("host.recording.Watch._begin", 0), ("trace.accumulator.Accumulator.enter", 3), ("trace.rows.Measurement.row", 3)],
     ids=["no step", "three steps", "three of all measured"],
 )
 def test_a_record_that_ended_early_is_shown_everywhere(labelled, empty_latent, monkeypatch, output, where, after):
@@ -155,7 +159,7 @@ def test_the_node_itself_says_what_ended_its_record(labelled, empty_latent, monk
 
     settings = (labelled["ve"][0], 1, 3, CFG, "euler", "karras", *labelled["ve"][1:], empty_latent("ve"))
     assert GGGuidedSampler.execute(*settings).ui is None
-    Broken(monkeypatch, "trace.accumulator.Ledger.enter", 1)
+    Broken(monkeypatch, "trace.accumulator.Accumulator.enter", 1)
     (said,) = GGGuidedSampler.execute(*settings).ui["text"]
     assert said.startswith("not recorded from step 2 on: RuntimeError at ")
 
@@ -163,7 +167,7 @@ def test_the_node_itself_says_what_ended_its_record(labelled, empty_latent, monk
 def test_a_run_that_cannot_be_kept_for_a_reader_is_sampled_all_the_same(labelled, empty_latent, monkeypatch):
     from guidance_geometry.nodes.records import GGReadTrace, GGRecord
 
-    Broken(monkeypatch, "nodes.records.marks_of")
+    Broken(monkeypatch, "host.run_recorder.marks_of")
     plain, positive, negative = labelled["ve"]
     model, recorder = GGRecord.execute(plain).result
     arguments = (positive, negative, empty_latent("ve"), "euler")
@@ -178,7 +182,7 @@ def test_an_interruption_is_no_fault(labelled, empty_latent, monkeypatch):
     import comfy.model_management
 
     stop = comfy.model_management.InterruptProcessingException()
-    Broken(monkeypatch, "trace.accumulator.Ledger.enter", 1, stop)
+    Broken(monkeypatch, "trace.accumulator.Accumulator.enter", 1, stop)
     with pytest.raises(comfy.model_management.InterruptProcessingException):
         run(labelled, empty_latent)
 

@@ -29,7 +29,7 @@ def test_the_guided_prediction_is_the_closed_form(labelled, empty_latent, model,
             continue
         x = step.x.double()
         u, c = (mixture.denoised(x, step.sigma, alpha, label) for label in (None, labels))
-        assert (step.denoised - (u + gamma * (c - u))).abs().max() <= 1e-4
+        assert (step.evaluation.denoised - (u + gamma * (c - u))).abs().max() <= 1e-4
 
 
 @pytest.mark.parametrize("model", ["pocket", "ve", "flow"])
@@ -335,6 +335,7 @@ def test_an_empty_latent_gets_its_sides_and_loses_what_they_came_from(monkeypatc
     import comfy.sample
     import comfy.samplers
 
+    from guidance_geometry.host.guider import chain_guider
     from guidance_geometry.nodes import sampling
 
     monkeypatch.setattr(comfy.sample, "fix_empty_latent_channels", fitted)
@@ -343,7 +344,7 @@ def test_an_empty_latent_gets_its_sides_and_loses_what_they_came_from(monkeypatc
         found = guided(*labelled["ve"], latent, "euler")
     else:
         model, positive, negative = labelled["ve"]
-        guider = sampling.chain_guider(model, positive, negative, CFG, PLAIN)
+        guider = chain_guider(model, positive, negative, CFG, PLAIN)
         sampler, sigmas = comfy.samplers.sampler_object("euler"), torch.tensor([5.0, 1.0, 0.0])
         found = sampling.GGInspectedSampler.execute(Noise(), guider, sampler, sigmas, latent).result
     assert [one["samples"].shape for one in found[:2]] == [(1, 3, 8, 8)] * 2

@@ -3,14 +3,14 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from guidance_geometry.samplers.noise_tracking import Tagged, parts_of, plain, tag
+from guidance_geometry.samplers.noise_tracking import Tracked, parts_of, tracked, untracked
 
 SCALARS = st.floats(-3, 3, allow_nan=False).filter(lambda v: abs(v) > 1e-3)
 
 
 def noise(seed=0):
     eps = torch.randn(2, 3, generator=torch.Generator().manual_seed(seed))
-    return tag(eps, {0: eps})
+    return tracked(eps, {0: eps})
 
 
 def state():
@@ -38,27 +38,27 @@ UPDATES = {
 def test_a_linear_update_keeps_its_noise_and_its_bits(update, s):
     x, e = state(), noise()
     result = update(x.clone(), e, s)
-    alone = update(x.clone(), e.plain.clone(), s)
+    alone = update(x.clone(), e.value.clone(), s)
     quiet = update(x.clone(), torch.zeros_like(x), s)
-    assert torch.equal(plain(result), alone)
+    assert torch.equal(untracked(result), alone)
     assert (parts_of(result)[0] - (alone - quiet)).abs().max() <= 1e-5 * (1 + abs(s) + 1 / abs(s))
 
 
 def test_draws_of_two_steps_stay_apart():
     first = noise(0)
     second = noise(1)
-    second.parts = {1: second.plain}
+    second.parts = {1: second.value}
     result = (state() + first * 2.0) * 0.5 + second * 3.0
-    assert torch.equal(parts_of(result)[0], first.plain * 2.0 * 0.5)
-    assert torch.equal(parts_of(result)[1], second.plain * 3.0)
+    assert torch.equal(parts_of(result)[0], first.value * 2.0 * 0.5)
+    assert torch.equal(parts_of(result)[1], second.value * 3.0)
 
 
 @pytest.mark.parametrize("bend", [torch.exp, torch.abs, lambda t: t * t, lambda t: 1.0 / t])
 def test_a_nonlinear_operation_drops_the_noise(bend):
-    assert not isinstance(bend(noise()), Tagged)
+    assert not isinstance(bend(noise()), Tracked)
 
 
 def test_it_works_under_inference_mode():
     with torch.inference_mode():
         result = torch.zeros(2, 3) + noise() * 2.0
-    assert torch.equal(parts_of(result)[0], noise().plain * 2.0)
+    assert torch.equal(parts_of(result)[0], noise().value * 2.0)

@@ -1,15 +1,17 @@
-"""The commit rule, the split and the ledger, on samplers small enough to know every number of."""
+"""The commit rule, the split and the accumulator, on samplers small enough to know every number of."""
 
+from dataclasses import replace
 from itertools import pairwise
 
 import pytest
 import torch
 
-from guidance_geometry.samplers.noise_tracking import plain
+from guidance_geometry.samplers.noise_tracking import untracked
 from guidance_geometry.samplers.steps import FORMULAS
-from guidance_geometry.trace.accumulator import Capture, Ledger
+from guidance_geometry.trace.accumulator import Accumulator, Capture
 from guidance_geometry.trace.gram import VECTORS, GramRecord
-from guidance_geometry.trace.recorder import Recorded, Recorder
+from guidance_geometry.trace.recorder import Evaluation, Recorded, Recorder
+from guidance_geometry.trace.rows import Setting
 from guidance_geometry.trace.trace import PER_SAMPLE
 
 SIGMAS = [4.0, 2.0, 1.0, 0.0]
@@ -27,14 +29,13 @@ def watched(sample, gamma=2.0, **settings):
 
     def model(x, sigma):
         call = recorder.called(x, torch.tensor([sigma]))
-        call.uncond, call.cond = predictions(plain(x))
-        call.gamma, call.evaluations = gamma, 2
-        call.denoised = call.uncond + (call.cond - call.uncond) * gamma
-        return call.denoised
+        u, c = predictions(untracked(x))
+        recorder.answered(call, Evaluation(u + (c - u) * gamma, u, c, gamma, nfe=2))
+        return call.evaluation.denoised
 
     end = sample(model, recorder)
     recorder.returned(end)
-    return steps, plain(end)
+    return steps, untracked(end)
 
 
 def start():
@@ -59,7 +60,7 @@ def noisy_heun(model, recorder):
         slope = (x - denoised) / now
         if then > 0:
             ahead = x + slope * (then - now)
-            slope = (slope + (plain(ahead) - model(ahead, then)) / then) / 2
+            slope = (slope + (untracked(ahead) - model(ahead, then)) / then) / 2
         x = x + slope * (then - now) + (recorder.mark(torch.ones_like(x)) * 0.5 if then > 0 else 0)
     return x
 
@@ -84,7 +85,7 @@ def test_every_step_is_found_and_adds_up(sample, settings, evaluations):
     states = [*(step.x for step in steps[1:]), end]
     assert [step.index for step in steps] == [0, 1, 2]
     assert [(step.sigma, step.sigma_next) for step in steps] == [(4.0, 2.0), (2.0, 1.0), (1.0, 0.0)]
-    assert [step.evaluations for step in steps] == evaluations
+    assert [step.nfe for step in steps] == evaluations
     for step, reached in zip(steps, states, strict=True):
         assert (step.x + step.travel - reached).abs().max() <= 1e-6
     assert torch.equal(steps[0].x, start())
@@ -110,16 +111,20 @@ def test_a_state_changed_in_place_afterwards_stays_as_it_was_recorded():
     assert torch.equal(steps[0].x, start())
 
 
-def ledger_of(steps, **settings):
-    ledger = Ledger(flow=False, capture=Capture("tensors"), **settings)
+def accumulated(steps, **settings):
+    accumulator = Accumulator(Setting(**settings), Capture("tensors"))
     for step in steps:
-        ledger.enter(step)
-    return ledger
+        accumulator.enter(step)
+    return accumulator
+
+
+def without_uncond(step):
+    return replace(step, evaluation=replace(step.evaluation, uncond=None, gamma=1.0))
 
 
 def test_columns_hold_the_inner_products_of_the_step():
     steps, _ = watched(euler)
-    columns = ledger_of(steps, formula=FORMULAS["euler"]).columns()
+    columns = accumulated(steps, formula=FORMULAS["euler"]).columns()
     record = GramRecord(VECTORS, columns["K"])
     for i, step in enumerate(steps):
         u, c = predictions(step.x)
@@ -136,15 +141,15 @@ def test_columns_hold_the_inner_products_of_the_step():
 
 def test_a_wrong_move_shows_in_the_identity_residual():
     steps, _ = watched(euler)
-    wrong = Recorded(**{**vars(steps[1]), "move": steps[1].move * 1.01})
-    columns = ledger_of([steps[0], wrong, steps[2]], formula=FORMULAS["euler"]).columns()
+    wrong = replace(steps[1], move=steps[1].move * 1.01)
+    columns = accumulated([steps[0], wrong, steps[2]], formula=FORMULAS["euler"]).columns()
     assert columns["m12"][1].min() > 1e-4
 
 
 def test_cross_step_numbers_stand_in_the_row_of_the_earlier_step():
     steps, _ = watched(euler)
-    columns = ledger_of(steps).columns()
-    deltas = [(step.cond - step.uncond).double().flatten(1) for step in steps]
+    columns = accumulated(steps).columns()
+    deltas = [(step.evaluation.cond - step.evaluation.uncond).double().flatten(1) for step in steps]
     expected = torch.nn.functional.cosine_similarity(deltas[0], deltas[1])
     assert (columns["m13"][0] - expected).abs().max() <= 1e-6
     assert columns["m13"][2].isnan().all()
@@ -157,9 +162,9 @@ def test_cross_step_numbers_stand_in_the_row_of_the_earlier_step():
 
 def test_the_difference_before_a_gap_is_not_taken_for_the_last_one():
     steps, _ = watched(euler)
-    gap = Recorded(**{**vars(steps[0]), "uncond": None, "gamma": 1.0})
-    columns = ledger_of([gap, *steps[1:]]).columns()
-    deltas = [(step.cond - step.uncond).double().flatten(1) for step in steps]
+    gap = without_uncond(steps[0])
+    columns = accumulated([gap, *steps[1:]]).columns()
+    deltas = [(step.evaluation.cond - step.evaluation.uncond).double().flatten(1) for step in steps]
     held = (deltas[1] * SIGMAS[2] / SIGMAS[1] - deltas[2]).norm(dim=1) / deltas[2].norm(dim=1)
     assert columns["m13"][0].isnan().all()
     assert columns["m14"][0].isnan().all()
@@ -169,29 +174,29 @@ def test_the_difference_before_a_gap_is_not_taken_for_the_last_one():
 @pytest.mark.parametrize("waiting", [1, 1 << 30])
 def test_steps_that_waited_have_the_same_numbers(waiting, monkeypatch):
     steps, _ = watched(euler)
-    expected = ledger_of(steps, formula=FORMULAS["euler"]).columns()
+    expected = accumulated(steps, formula=FORMULAS["euler"]).columns()
     monkeypatch.setattr("guidance_geometry.trace.accumulator.WAITING", waiting)
-    ledger = ledger_of(steps, formula=FORMULAS["euler"])
-    assert len(ledger.waiting) == (0 if waiting == 1 else len(steps))
+    accumulator = accumulated(steps, formula=FORMULAS["euler"])
+    assert len(accumulator.waiting) == (0 if waiting == 1 else len(steps))
     for first in (0, 1, 2):
-        part = ledger.columns(first)
+        part = accumulator.columns(first)
         assert all(torch.equal(part[name].nan_to_num(7), v[first:].nan_to_num(7)) for name, v in expected.items())
 
 
 def test_a_step_without_uncond_says_so_and_keeps_its_move():
     steps, _ = watched(euler)
-    bare = [Recorded(**{**vars(step), "uncond": None, "gamma": 1.0}) for step in steps]
-    ledger = ledger_of(bare)
-    record = GramRecord(VECTORS, ledger.columns()["K"])
-    assert ledger.stage == ["cond_only"] * 3
+    bare = [without_uncond(step) for step in steps]
+    accumulator = accumulated(bare)
+    record = GramRecord(VECTORS, accumulator.columns()["K"])
+    assert accumulator.stage == ["cond_only"] * 3
     assert record.dot("delta", "delta").isnan().all()
     assert record.dot("move", "move").isfinite().all()
-    assert "uncond" not in ledger.capture.stacked()[1]
+    assert "uncond" not in accumulator.capture.stacked()[1]
 
 
 def many_steps(count):
     x = torch.zeros(2, 1, 6)
-    return [Recorded(i, x, x, x, x, 2.0, 1.0, 0.5, x, None, 2) for i in range(count)]
+    return [Recorded(i, x, 1.0, 0.5, Evaluation(x, x, x, 2.0, 2), move=x, noise=None, nfe=2) for i in range(count)]
 
 
 @pytest.mark.parametrize("count", [1, 2, 24, 25, 50, 1000])

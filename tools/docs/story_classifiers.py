@@ -13,7 +13,7 @@ from ...figures.belief import beside
 from ...figures.contact_sheet import contact_sheet
 from ...figures.pull import pull_of
 from ...guidance.mixture import make_mixture
-from ...trace.metrics import LOG_PROB
+from ...trace.terms import LOG_PROB
 from ...trace.trace import Trace
 from ..first_look import array, judged
 from ..fixtures.classifier_run import ClassifierRun

@@ -1,0 +1,82 @@
+"""A run of the host as it is known before its first step: who samples, from where, with which network."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from torch import Tensor
+
+from ..guidance.gradients.term import WatchTerm
+from ..trace.terms import GUIDES, MEASURES, Term
+from . import adapter
+from .adapter import KEY
+
+
+@dataclass(frozen=True, eq=False)
+class HostRun:
+    """One run.
+
+    sampler: the SAMPLER, which knows nothing of us. masked: whether a noise mask is set. chain_run: of our guidance
+    chain, None where none is at work. The others are of the sampler and the MODEL, and are unknown until `identified`:
+    options: the sampler's own. flow: alpha = 1 - sigma. foreign: the guider combines its predictions itself.
+    """
+
+    id: str
+    sampler: Any
+    guider: Any
+    sigmas: Tensor
+    seed: int | None
+    masked: bool
+    chain_run: Any
+    name: str
+    options: dict = field(default_factory=dict)
+    patcher: Any = None
+    flow: bool = False
+    foreign: bool = False
+
+    @property
+    def function(self) -> Any:
+        """The sampler's function of the k-diffusion kind, None where it has none."""
+        return getattr(self.sampler, "sampler_function", None)
+
+    @property
+    def steps(self) -> int:
+        """How many it plans."""
+        count = getattr(self.function, "count", None)
+        return max(len(self.sigmas) - 1, 0) if count is None else count(self.sigmas)
+
+    @property
+    def terms(self) -> tuple[Term, ...]:
+        """The gradient terms and watched energies of our chain."""
+        names = self.chain_run.gradients.names if self.chain_run else {}
+        roles = ((MEASURES if isinstance(term, WatchTerm) else GUIDES) for term in names)
+        return tuple(Term(name, role, term.text) for (term, name), role in zip(names.items(), roles, strict=True))
+
+    def identified(self) -> HostRun:
+        """The same with what the guider and its MODEL tell.  Raises what they raise where they are of another kind."""
+        patcher = self.guider.model_patcher
+        return replace(
+            self,
+            name=adapter.sampler_name(self.function or self.sampler),
+            options={**getattr(self.sampler, "extra_options", {}), **getattr(self.function, "options", {})},
+            patcher=patcher,
+            flow=adapter.is_flow(patcher),
+            foreign=adapter.combines_itself(self.guider),
+        )
+
+
+def host_run(sampler, guider, sigmas: Tensor, extra_args: Mapping, masked: bool) -> HostRun:
+    """A run as the host begins it; nothing is asked that could fail."""
+    return HostRun(
+        id=uuid.uuid4().hex[:12],
+        sampler=sampler,
+        guider=guider,
+        sigmas=sigmas,
+        seed=extra_args.get("seed"),
+        masked=masked,
+        chain_run=(extra_args.get("model_options") or {}).get(KEY),
+        name=type(sampler).__name__,
+    )

@@ -1,0 +1,58 @@
+"""Whose draws a sampler adds to its state, and whether they can be told from its move.
+
+A sampler of the k-diffusion kind takes its draws from a `noise_sampler`. It is handed one that draws the same numbers
+and marks them. Where it draws for itself nothing can be marked, and all of the move counts as step.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping
+
+from torch import Tensor
+
+from . import adapter
+from .host_run import HostRun
+
+TOLD_APART = "move and noise told apart by marking the noise"
+UNSEEN = "noise not observable: {reason}; all of the move counts as step"
+
+
+class NoiseHandOver:
+    """The draws of one run.  split: a sentence for the trace on how move and noise are told apart."""
+
+    def __init__(self):
+        self.split = TOLD_APART
+
+    def hidden(self, reason: str) -> None:
+        """Note that nobody can see the noise."""
+        self.split = UNSEEN.format(reason=reason)
+
+    def draws(self, run: HostRun, x: Tensor, sigmas: Tensor, options: Mapping) -> Callable | None:
+        """What the sampler is to draw from: the user's, or what it would have made; None where nothing is handed over.
+
+        options: the sampler's arguments in this call.
+        """
+        if len(sigmas) < 2:
+            return None
+        if "noise_sampler" not in inspect.signature(run.function).parameters:
+            self._say_what_hides(run, options)
+            return None
+        draw = options.get("noise_sampler") or _own_noise(run, x, sigmas)
+        if draw is None:
+            self.hidden(f"{run.name} makes its own")
+        return draw
+
+    def _say_what_hides(self, run: HostRun, options: Mapping) -> None:
+        if not adapter.is_hosts_own(run.function):
+            self.hidden(f"{run.name} takes no noise_sampler")
+        elif options.get("s_churn"):
+            self.hidden("s_churn draws it before the model call")
+
+
+def _own_noise(run: HostRun, x: Tensor, sigmas: Tensor) -> Callable | None:
+    """What the function would draw from if left alone; None if nobody can say."""
+    if adapter.is_hosts_own(run.function):
+        return adapter.default_noise(run.name, x, sigmas, run.seed)
+    makes = getattr(run.function, "noise", None)
+    return makes(x, run.seed) if makes else None

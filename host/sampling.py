@@ -1,0 +1,61 @@
+"""Sampling under observation, with all that the host's own sampler nodes do."""
+
+from __future__ import annotations
+
+import inspect
+
+import comfy.model_management
+import comfy.sample
+import comfy.utils
+import latent_preview
+import torch
+
+from ..trace.trace import Trace
+from .recording import Recording, RecordingSampler, unsampled
+
+SCALES = ("downscale_ratio_spacial", "downscale_ratio_temporal")  # what newer hosts say of an empty latent
+
+
+def latent_of(model, latent: dict) -> dict:
+    """The LATENT as the model takes it: an empty one gets its channels, and on newer hosts its sides and frames.
+
+    Raises ValueError for a nested one.
+    """
+    samples = latent["samples"]
+    if getattr(samples, "is_nested", False):
+        raise ValueError(
+            "The latent holds several tensors at once (video with sound). A trace follows one tensor: "
+            "sample it with the host's own node, or connect one part."
+        )
+    fit = comfy.sample.fix_empty_latent_channels
+    scales = {name: latent.get(name) for name in SCALES if name in inspect.signature(fit).parameters}
+    kept = {name: value for name, value in latent.items() if name not in SCALES}
+    return {**kept, "samples": fit(model, samples, **scales)}
+
+
+def sampled(
+    guider, noise, latent: dict, sampler, sigmas, seed: int, recording: Recording, dtype: torch.dtype | None = None
+) -> tuple[dict, dict, Trace]:
+    """Run a guider under observation, with the host's preview, progress bar and interruption: sample, denoised, trace.
+
+    noise, latent["samples"]: [B, C, ...]. The latent's noise mask is honoured. dtype: of the sample, None for its own.
+    """
+    previewed = {}
+    callback = latent_preview.prepare_callback(guider.model_patcher, max(len(sigmas) - 1, 1), previewed)
+    samples = guider.sample(
+        noise,
+        latent["samples"],
+        RecordingSampler(sampler, recording),
+        sigmas,
+        denoise_mask=latent.get("noise_mask"),
+        callback=callback,
+        disable_pbar=not comfy.utils.PROGRESS_BAR_ENABLED,
+        seed=seed,
+    )
+    out = {**latent, "samples": samples.to(device=comfy.model_management.intermediate_device(), dtype=dtype)}
+    denoised = out
+    if "x0" in previewed:
+        clean = guider.model_patcher.model.process_latent_out(previewed["x0"].cpu())
+        denoised = {**latent, "samples": clean}
+    trace = recording.trace or unsampled(recording, sampler, guider, samples, seed)
+    return out, denoised, trace

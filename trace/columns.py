@@ -1,0 +1,93 @@
+"""From the rows of a run to the columns of a trace."""
+
+from __future__ import annotations
+
+from itertools import groupby
+
+import torch
+from torch import Tensor
+
+from ..guidance.extrapolation import predicted_difference
+from . import metrics
+from .gram import GramRecord, added, named, triangle, with_history, with_zeros
+from .rows import LEVELS, RATIOS, Row, Setting
+from .trace import PER_SAMPLE, PER_STEP
+
+FIT = 1e-4  # residual below which a move counts as a multiple of D - x
+
+
+def columns_of(taken: list[Row], setting: Setting) -> dict[str, Tensor]:
+    """The columns of these steps, {name: [n] or [n, B, ...] float64 on the CPU}; they are fetched from the device here.
+
+    Steps in a row that have the same vectors are fetched together, because every transfer waits for the device.
+    """
+    levels = torch.tensor([row.levels for row in taken], dtype=torch.float64)
+    rows = dict(zip(LEVELS, levels.unbind(dim=1), strict=True))
+    alike = ((present, list(rows)) for present, rows in groupby(taken, lambda row: (row.rows, row.columns)))
+    products = torch.cat([with_zeros(torch.stack([row.products for row in rows]), *p) for p, rows in alike]).cpu()
+    record, count = with_history(setting.vectors, products), int(rows.pop("count")[0])
+    ratios = [rows.pop(name)[:, None] for name in RATIOS]
+    floor = torch.as_tensor(metrics.precision_floor((record.dot("a", "a") / count).sqrt(), setting.dtype))
+    across = {
+        "m9": metrics.straightness(record),
+        "m9a": metrics.progress_along(record, rows["gamma"][:, None]),
+        "m13": metrics.direction_memory(record, count, floor),
+        "m14": metrics.extrapolation_error(record, predicted_difference(*ratios)),
+    }
+    return {
+        **rows,
+        **_said(taken, setting),
+        **{name: _of_the_step_before(values) for name, values in across.items()},
+        **_measured(taken, torch.maximum(rows["sigma"], rows["sigma_next"])[:, None]),
+        "sum": torch.stack([record.dot(name, "one") for name in ("u", "delta", "D-G")], dim=-1),
+        "m11": metrics.out_of_plane(record),
+        "m11s": metrics.out_of_span(record),
+        "K": triangle(products[..., : len(setting.vectors)]),
+        "floor": floor.mean(dim=1),
+        "kappa": _kappa(record, rows["gamma"]),
+    }
+
+
+def unknown_columns(levels: list[tuple[float, ...]], setting: Setting, batch: int) -> dict[str, Tensor]:
+    """The columns of steps whose numbers nobody took: their noise levels and gamma, else nan."""
+    names, n = LEVELS[: LEVELS.index("evals")], len(levels)
+    pairs = len(setting.vectors) * (len(setting.vectors) + 1) // 2
+    samples = (*PER_SAMPLE, *(term.column for term in setting.terms))
+    shapes = dict.fromkeys(PER_STEP, (n,)) | dict.fromkeys(samples, (n, batch))
+    shapes |= {"K": (n, batch, pairs), "sum": (n, batch, 3)}
+    known = torch.tensor(levels, dtype=torch.float64).reshape(n, len(LEVELS))
+    unknown = {name: torch.full(shape, torch.nan, dtype=torch.float64) for name, shape in shapes.items()}
+    return unknown | dict(zip(names, known.unbind(dim=1), strict=False))
+
+
+def _said(taken: list[Row], setting: Setting) -> dict[str, Tensor]:
+    """What the energies said."""
+    log_probs = torch.stack([row.log_probs for row in taken]).double().cpu()
+    return {term.column: log_probs[:, i] for i, term in enumerate(setting.terms)}
+
+
+def _measured(taken: list[Row], noisier: Tensor) -> dict[str, Tensor]:
+    """What inner products cannot give.  noisier: the noisier end of each step, [n, 1]."""
+    beyond, beyond_of_cond = torch.stack([row.beyond for row in taken]).cpu().unbind(dim=1)
+    unexplained = torch.stack([row.unexplained for row in taken]).cpu()
+    return {
+        "m10": beyond,
+        "m10c": metrics.saturation_excess(beyond, beyond_of_cond),
+        "m12": metrics.identity_residual(unexplained, noisier),
+    }
+
+
+def _of_the_step_before(values: Tensor) -> Tensor:  # [n, B] -> [n, B]
+    """Numbers that compare a step with the one before belong to the row of the earlier one; the last has none."""
+    return torch.cat([values[1:], torch.full_like(values[:1], torch.nan)])
+
+
+def _kappa(record: GramRecord, gamma: Tensor) -> Tensor:  # record [n, B], gamma [n] -> [n], nan where nothing fits
+    """How far the next state follows the guided prediction: dx'/dD.  kappa = <move, D - x> / |D - x|^2"""
+    known = record.dot("u", "u").isfinite()[..., None]  # a delta that is not, was never asked for: D is u + D - G
+    record = GramRecord(record.vectors, torch.where(known & record.K.isnan(), 0.0, record.K))
+    towards = added(named("D", gamma[:, None]), named("x"), -1.0)
+    kappa = record.combination({"move": 1.0}, towards) / record.square(towards)
+    missed = record.square(added({"move": 1.0}, towards, -kappa)) / record.square({"move": 1.0})
+    fits = (missed.sqrt() < FIT).all(dim=1)
+    return torch.where(fits, kappa.mean(dim=1), torch.nan)

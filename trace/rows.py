@@ -1,0 +1,182 @@
+"""What is taken of each step while a run goes on: inner products and a few numbers, on the run's own device."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from ..guidance.vectors import promoted, rms
+from ..samplers.steps import Level, Update, back, level
+from . import metrics
+from .gram import VECTORS, counted, inner_products, room_for
+from .recorder import RECUR, Evaluation, Recorded
+from .terms import Term
+
+RATIOS = ("ratio", "ratio-1", "ratio-2")  # noise over signal at a step and the two before
+LEVELS = ("sigma", "sigma_next", "alpha", "alpha_next", "gamma", "evals", "count", *RATIOS)
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What the numbers of a run depend on besides its steps.
+
+    flow: alpha = 1 - sigma instead of 1. formula: the step's move from its own statement, None where none is known.
+    reads_uncond: that formula needs u. options: the sampler's own. bound: of M10, 1 for pixels, None for the 99.9 %
+    quantile of |c|. dtype: of the network. terms: the energies that are asked, in the order of the chain.
+    """
+
+    flow: bool = False
+    formula: Callable[[Update], Tensor] | None = None
+    reads_uncond: bool = False
+    options: dict = field(default_factory=dict)
+    bound: float | None = 1.0
+    dtype: torch.dtype = torch.float32
+    terms: tuple[Term, ...] = ()
+
+    @property
+    def gradients(self) -> tuple[str, ...]:
+        """Names of the shifts that steps may bring."""
+        return tuple(term.name for term in self.terms if term.guides)
+
+    @property
+    def vectors(self) -> tuple[str, ...]:
+        """Names of the vectors of the record."""
+        return (*VECTORS, *self.gradients)
+
+
+class Row(NamedTuple):
+    """What is taken of a step.
+
+    products: inner products of the present vectors and gradients with themselves and with the present HISTORY,
+    [B, P, P + Q] float64 on the run's device. rows, columns: which ones are present. unexplained: rms of what the move
+    has that its formula has not, [B], nan where that is not known. beyond: shares of D and of c beyond the bound,
+    [2, B]. log_probs: of the energies, [terms, B].
+    """
+
+    levels: tuple[float, ...]
+    products: Tensor
+    rows: list[bool]
+    columns: list[bool]
+    unexplained: Tensor
+    beyond: Tensor
+    log_probs: Tensor
+
+
+class Measurement:
+    """Takes the rows of one run, in order; it keeps what the next row needs of the steps before it.
+
+    before: the last step. deltas: of the two steps before. ratios: noise over signal there. update: the last one as the
+    sampler's formula reads it. room: where vectors are widened.
+    """
+
+    def __init__(self, setting: Setting):
+        self.setting = setting
+        self.before: Recorded | None = None
+        self.deltas: tuple[Tensor | None, Tensor | None] = (None, None)
+        self.ratios = (math.nan, math.nan)
+        self.update: Update | None = None
+        self.room: Tensor | None = None
+
+    def row(self, step: Recorded, beyond: Tensor) -> Row:
+        """The numbers of the next step.  beyond: its shares from `shares_beyond`, [2, B]."""
+        vectors = self._vectors(step)
+        history = self._history(step, vectors["delta"])
+        present = [v is not None for v in vectors.values()]
+        rows, others = ([v for v in group if v is not None] for group in (vectors.values(), history))
+        if self.room is None:
+            self.room = room_for(step.x, len(vectors) + len(history))
+        row = Row(
+            levels=self.levels(step),
+            products=inner_products(
+                rows, others, self.room
+            ),  # in float64: a metric is a small difference of large sums
+            rows=present,
+            columns=[*present, *(v is not None for v in history)],
+            unexplained=self._unexplained(step),
+            beyond=beyond,
+            log_probs=self._log_probs(step),
+        )
+        self.before = step
+        return row
+
+    def levels(self, step: Recorded) -> tuple[float, ...]:  # len(LEVELS)
+        """Numbers of the schedule, and noise over signal here and at the two steps before (nan where there is none)."""
+        (now, then), before = self._ends(step), self.ratios
+        ratio = now.sigma / now.alpha if now.alpha else math.inf
+        ratio = math.nan if step.evaluation.uncond is None else ratio
+        self.ratios = (ratio, before[0])
+        schedule = (now.sigma, then.sigma, now.alpha, then.alpha, step.evaluation.gamma)
+        return *schedule, step.nfe, step.x.shape[1:].numel(), ratio, *before
+
+    def _ends(self, step: Recorded) -> tuple[Level, Level]:
+        return level(step.sigma, self.setting.flow), level(step.sigma_next, self.setting.flow)
+
+    def _vectors(self, step: Recorded) -> dict[str, Tensor | None]:
+        """The vectors of the record.  Differences are formed here, before the dots: see `gram`."""
+        seen = step.evaluation
+        cond = cond_of(seen)
+        if seen.uncond is None:
+            delta, plain = unknown(cond), cond
+            u = delta if seen.unguided is None else promoted(seen.unguided)
+        else:
+            u = promoted(seen.uncond)
+            delta = cond - u
+            plain = u + delta * counted(seen.gamma)
+        six = (u, u - step.x, delta, seen.denoised - plain, step.move, step.noise)
+        found = seen.gradients
+        gradients = {name: found[name] if name in found else unknown(cond) for name in self.setting.gradients}
+        return dict(zip(VECTORS, six, strict=True)) | gradients
+
+    def _history(self, step: Recorded, delta: Tensor | None) -> tuple[Tensor | None, ...]:
+        """The vectors of HISTORY.  A difference that was never evaluated is no history for the steps after it."""
+        moved = (None, None) if self.before is None else (self.before.move, self.before.noise)
+        history = (*self.deltas, *moved, step.x.new_ones(()).expand(step.x.shape))
+        both = step.evaluation.uncond is not None and step.evaluation.cond is not None
+        self.deltas = (delta if both else None, self.deltas[0])
+        return history
+
+    def _unexplained(self, step: Recorded) -> Tensor:  # -> [B] float64
+        """Rms of what the recorded move has that the step's formula has not; nan where there is no formula or value.
+
+        The move was read off the states, so this holds the split against a statement it was not made from.
+        """
+        setting, seen = self.setting, step.evaluation
+        formula = back if step.evaluation.stage == RECUR else setting.formula
+        if formula is not None and (seen.uncond is not None or not setting.reads_uncond):
+            facts = (step.x, seen.denoised, *self._ends(step), seen.uncond)
+            before, self.update = self.update, Update(*facts, None, setting.options)
+            with suppress(ZeroDivisionError):  # from or to a level like the one before
+                return rms(step.move - formula(Update(*facts, before, setting.options)))
+        return step.x.new_full((len(step.x),), torch.nan, dtype=torch.float64)
+
+    def _log_probs(self, step: Recorded) -> Tensor:  # -> [terms, B]
+        if not self.setting.terms:
+            return step.x.new_empty(0, len(step.x))
+        unknown, said = step.x.new_full((len(step.x),), torch.nan), step.evaluation.log_probs
+        return torch.stack([said.get(term.name, unknown).to(unknown) for term in self.setting.terms])
+
+
+def shares_beyond(steps: list[Recorded], bound: float | None) -> list[Tensor]:  # -> n x [2, B]
+    """Shares of D and of c beyond the bound, of several steps at once: one pass over small tensors costs as one."""
+    if not steps:
+        return []
+    conds = [cond_of(step.evaluation) for step in steps]
+    bounds = torch.cat([metrics.bound_of(c) for c in conds for _ in range(2)]) if bound is None else bound
+    pairs = torch.cat([v for step, c in zip(steps, conds, strict=True) for v in (step.evaluation.denoised, c)])
+    return list(metrics.saturation(pairs, bounds).reshape(len(steps), 2, -1))
+
+
+def cond_of(seen: Evaluation) -> Tensor:
+    """The conditional prediction; where none was seen, the guided one stands for it."""
+    return seen.denoised if seen.cond is None else promoted(seen.cond)
+
+
+def unknown(like: Tensor) -> Tensor:
+    """nan in the place of a vector that was not evaluated."""
+    return torch.full_like(like, torch.nan)

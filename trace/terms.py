@@ -1,0 +1,47 @@
+"""The terms of a run: energies that guided it or only measured it, by name and role."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from .gram import VECTORS
+
+GUIDES, MEASURES = "guides", "only measures"
+LOG_PROB = "log_prob "  # begins the columns of a trace that hold what energies said
+
+
+@dataclass(frozen=True)
+class Term:
+    """An energy that was asked in a run.
+
+    name: of its column, and of its gradient in the record. role: GUIDES or MEASURES. text: as the chain prints it.
+    """
+
+    name: str
+    role: str
+    text: str = ""
+
+    @property
+    def guides(self) -> bool:
+        """Whether its gradient took part, and is a vector of the record."""
+        return self.role == GUIDES
+
+    @property
+    def column(self) -> str:
+        """Name of the column that holds its log-probabilities."""
+        return LOG_PROB + self.name
+
+
+def terms_of(header: Mapping, columns: Iterable[str]) -> tuple[Term, ...]:
+    """The terms of a record, those that guide first, in the order of their vectors.
+
+    Format 1 writes no roles: a term guides if its gradient stands among the header's vectors, after the six that every
+    run has, and only measures if it has nothing but a column.
+    """
+    texts = header.get("terms") or {}
+    guide = [name for name in header["vectors"] if name not in VECTORS]
+    said = sorted(name.removeprefix(LOG_PROB) for name in columns if name.startswith(LOG_PROB))
+    measure = [name for name in said if name not in guide]
+    roles = dict.fromkeys(guide, GUIDES) | dict.fromkeys(measure, MEASURES)
+    return tuple(Term(name, role, texts.get(name, "")) for name, role in roles.items())
