@@ -9,30 +9,11 @@ from .canvas import Box, Canvas
 from .palette import LIGHT, Theme
 from .scene import Scene
 from .typeset import Row, Run, set_rows, words_size, wrapped
-from .words import SYMBOLS, number, percent, spoken
+from .words import number, percent, spoken
 
 PAD = 14.0
 KEY = 60.0  # width of the column of names
 SMALL = 11.5
-HEADINGS = {
-    "step plane": (
-        "the guided step",
-        "Two predictions, \u03b3 times their difference, and the step that the sampler takes.",
-    ),
-    "two predictions": (
-        "predict twice",
-        "From {x} the network predicts the clean image: {u} without, {c} with the condition.",
-    ),
-    "difference": ("calculate the difference", "What the condition adds: from {u} to {c}"),
-    "scaled difference": (
-        "amplify the difference",
-        "\u03b3 times the difference, from {u} on, ends at the guided prediction.",
-    ),
-    "step": ("take a small step", "From {x} a part of the way to the guided prediction."),
-    "step and noise": ("add some noise", "As much as the sampler asks for, in a direction of its own."),
-    "sample alone": ("a noisy sample", "The run is at {x}; where it will end nobody knows yet."),
-    "one prediction": ("predict the clean image", "From {x}, without the condition: {u}"),
-}
 
 
 @dataclass(frozen=True)
@@ -48,24 +29,6 @@ class Caption:
         """The same as plain text."""
         facts = "; ".join(f"{name} {value}" for name, value in self.facts)
         return spoken(f"{self.heading}: {facts}.")
-
-
-def caption_of(figure: str, scene: Scene) -> Caption:
-    """What a figure of this scene has to say for itself."""
-    heading, sentence = HEADINGS[figure]
-    facts = basic_facts(scene)
-    if scene.missing:
-        return Caption(heading, "", tuple(facts))
-    facts.append(("residual", residual_words(scene)))
-    if figure in ("step", "step plane", "step and noise") and scene.noise == 0:
-        facts.append(("noise", "\u03b5 = 0, the sampler adds none"))
-    if figure == "step" and scene.noise > 0:
-        facts.append(("noise", f"of rms {number(scene.noise)} follows, out of the plane"))
-    if figure == "step and noise" and scene.noise > 0:
-        facts.append(("noise", "pale: other draws, as long, in schematic directions"))
-    facts += [("note", note) for note in scene.notes]
-    facts.append(("axes", f"to scale, equal, in rms; the ray to {SYMBOLS['u']} is level by construction"))
-    return Caption(heading, sentence.format(**SYMBOLS), tuple(facts))
 
 
 def basic_facts(scene: Scene) -> list[tuple[str, str]]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
+from torch import Tensor
 
 from ..trace.trace import Trace
 from .canvas import Canvas
@@ -21,7 +22,8 @@ class Order:
     """One figure's choices.
 
     step, sample: None picks the default step and the median sample. size: of SHEETS. theme: of THEMES. pictures: how to
-    show tensors, None leaves thumbnails out.
+    show tensors, None leaves thumbnails out. photo [H, W, 3] in 0..1: noised in place of the run's own picture (noise
+    levels). steady: keep room for the noise, so that nothing moves from one page to the next.
     """
 
     trace: Trace
@@ -30,6 +32,8 @@ class Order:
     size: str = "blog"
     theme: str = "light"
     pictures: Pictures | None = None
+    photo: Tensor | None = None
+    steady: bool = False
 
     def __post_init__(self):
         check_choices(size=(self.size, tuple(SHEETS)), theme=(self.theme, tuple(THEMES)))

@@ -19,24 +19,6 @@ from .typeset import Block, Run, block_size, set_block, wrapped
 if TYPE_CHECKING:
     from typing_extensions import Self
 
-FIGURES = ("step plane", "two predictions", "difference", "scaled difference", "step", "step and noise")
-PULL = ("gradient", "combined", "scaled gradient", "scaled sum", "gradient and noise")
-BEFORE = ("sample alone", "one prediction")  # the first frames of the animation, in the plane of the others
-_PARTS: Mapping[str, tuple[str, ...]] = {
-    "sample alone": ("sample", "end"),
-    "one prediction": ("end", "u"),
-    "two predictions": ("u", "c"),
-    "difference": ("u", "c", "delta"),
-    "scaled difference": ("u", "c", "delta", "scaled"),
-    "step": ("u", "c", "delta", "scaled", "step"),
-    "step and noise": ("u", "c", "delta", "scaled", "step", "noise", "draws", "other"),
-    "gradient": ("plain", "gradient"),
-    "combined": ("plain", "gradient", "combined"),
-    "scaled gradient": ("plain", "gradient", "pull"),
-    "scaled sum": ("plain", "gradient", "pull", "sum"),
-    "gradient and noise": ("plain", "gradient", "pull", "sum", "step", "noise"),
-    "step plane": ("u", "c", "delta", "scaled", "step", "noise", "other"),
-}
 EDGE = 20.0  # least distance of a drawn end from the rim
 THUMB = 92.0  # side of a large thumbnail
 MARK = 12.0  # side of the square that a marker keeps free of labels
@@ -99,12 +81,8 @@ class Page(Plot):
     """One step being drawn, and the parts of it that the figure shows."""
 
     scene: Scene
-    figure: str
+    parts: tuple[str, ...]
     arrangement: Arrangement
-    parts: frozenset[str] = field(init=False)
-
-    def __post_init__(self):
-        self.parts = frozenset(_PARTS[self.figure])
 
     @property
     def plane(self) -> Plane:

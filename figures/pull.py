@@ -17,27 +17,16 @@ from ..trace.metrics import gradient_direction, gradient_to_difference
 from ..trace.trace import Trace
 from .canvas import SHORT, Box, Point
 from .caption import Caption, basic_facts, residual_words
+from .figure import Figure
 from .labels import OUTSIDE, between, label, length_if_short, noisy_sample, scale_bar, set_end, set_gutter
 from .layout import EDGE, Plane, arrange
-from .order import Drawing, Order, check_choices
-from .page import BEFORE, PULL, Page, nothing, tallest_box
+from .order import Drawing, Order
+from .page import Page, nothing, tallest_box
 from .pictures import Greyed, grey_words
 from .scene import Scene, as_recorded, scene_of
 from .step_figure import BAND, cut_mark, set_draws, set_lens_outline
 from .words import SYMBOLS, number
 
-SENTENCES = {
-    "sample alone": ("a noisy sample", "The run is at {x}; where it will end nobody knows yet."),
-    "one prediction": ("predict the clean image", "From {x} the network predicts {u}, without the condition."),
-    "gradient": (
-        "calculate the gradient",
-        "Where from {x} the condition grows more likely, as the classifier sees it.",
-    ),
-    "combined": ("combine directions", "Step and gradient add up: the sampler goes along their sum."),
-    "scaled gradient": ("scale by \u03b3", "The gradient is multiplied by the scale."),
-    "scaled sum": ("combine directions", "The step and \u03b3 times the gradient add up."),
-    "gradient and noise": ("add some noise", "As much as the sampler asks for, in a direction of its own."),
-}
 ZERO = "the gradient is zero at this step"
 UNKNOWN = "how far a step follows the prediction is unknown"
 ONE_STAGE = "Samplers with one evaluation a step, such as euler or ddpm, tell. Choose one of them."
@@ -120,45 +109,43 @@ def _placed(scene: Scene, record: GramRecord, factors: tuple[float, float, float
     return {"scene": replace(scene, points=points, other=0.0), "gradient": (along, across)}
 
 
-def draw_pull(order: Order, figure: str = "scaled sum", steady: bool = False) -> Drawing:
-    """Draw one of PULL, or of BEFORE in the same plane. steady: keep room for the noise in every figure."""
-    check_choices(figure=(figure, PULL + BEFORE))
+def draw_pull(order: Order, figure: Figure) -> Drawing:
+    """Draw a step and its gradient to scale."""
     pull = pull_of(order.trace, order.step, order.sample)
     scene, caption = pull.scene, _caption(figure, pull, order.change)
     if scene.missing:
         return nothing(order, scene, caption, scene.missing, scene.advice)
-    tallest = tallest_box(order.sheet, (_caption(name, pull, order.change) for name in PULL))
-    arrangement = arrange(scene, order.sheet, steady or figure == "gradient and noise", tallest)
-    if figure in BEFORE:
+    tallest = tallest_box(order.sheet, (_caption(each, pull, order.change) for each in figure.series))
+    arrangement = arrange(scene, order.sheet, order.steady or "noise" in figure.parts, tallest)
+    if "gradient" not in figure.parts:
         arrangement = replace(arrangement, lens=None)
     shown = dict(order.shown)
     if "u" in shown:
         shown["ahead"] = shown["u"]
     if order.change:
         shown["gradient"] = order.change.pictures[0].numpy()
-    page = Page.on(order, caption, shown, scene=scene, figure=figure, arrangement=arrangement)
+    page = Page.on(order, caption, shown, scene=scene, parts=figure.parts, arrangement=arrangement)
     _draw(page, pull)
     _labels(page, pull)
     return Drawing(page.canvas, caption.text, scene)
 
 
-def _caption(figure: str, pull: Pull, change: Greyed | None) -> Caption:
-    heading, sentence = SENTENCES[figure]
+def _caption(figure: Figure, pull: Pull, change: Greyed | None) -> Caption:
     scene, facts = pull.scene, basic_facts(pull.scene)
-    if pull.implied and figure in PULL:
-        heading += " (implied classifier)"
+    if pull.implied and "gradient" in figure.parts:
+        figure = replace(figure, heading=f"{figure.heading} (implied classifier)")
     if scene.missing:
-        return Caption(heading, "", tuple(facts))
+        return Caption(figure.heading, "", tuple(facts))
     facts.append(("residual", residual_words(scene)))
-    if figure in PULL:
+    if "gradient" in figure.parts:
         facts += _gradient_facts(pull)
         if change:
             facts.append(("picture", grey_words(change, "its change")))
-    if figure == "gradient and noise":
+    if "noise" in figure.parts:
         words = "pale: other draws, as long, schematic" if scene.noise else "\u03b5 = 0, the sampler adds none"
         facts.append(("noise", words))
     facts.append(("axes", f"to scale, equal, in rms; the ray to {SYMBOLS['u']} is level by construction"))
-    return Caption(heading, sentence.format(**SYMBOLS), tuple(facts))
+    return figure.caption(facts)
 
 
 def _gradient_facts(pull: Pull) -> list[tuple[str, str]]:

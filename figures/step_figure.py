@@ -3,32 +3,55 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import replace
 
 from .canvas import Box, Point
-from .caption import caption_of
+from .caption import Caption, basic_facts, residual_words
+from .figure import Figure
 from .labels import set_labels
 from .layout import Lens, Plane, arrange, crosses
-from .order import Drawing, Order, check_choices
-from .page import BEFORE, FIGURES, Page, Plot, nothing, tallest_box
+from .order import Drawing, Order
+from .page import Page, Plot, nothing, tallest_box
+from .scene import Scene
+from .words import SYMBOLS, number
 
 DRAWS = tuple(math.radians(turn) for turn in (-42, -21, 21, 42))
 BAND = 6.0  # pale band under gamma times delta, so that it is seen to start where delta starts
 
 
-def draw_step(order: Order, figure: str = "step plane", steady: bool = False) -> Drawing:
-    """Draw one of FIGURES or BEFORE to scale. steady: keep room for the noise in every figure."""
-    check_choices(figure=(figure, FIGURES + BEFORE))
-    scene, caption = order.scene, caption_of(figure, order.scene)
+def draw_step(order: Order, figure: Figure) -> Drawing:
+    """Draw a step to scale."""
+    scene, caption = order.scene, _caption(figure, order.scene)
     if scene.missing:
         return nothing(order, scene, caption, scene.missing, scene.advice)
-    tallest = tallest_box(order.sheet, (caption_of(name, scene) for name in FIGURES))
-    arrangement = arrange(scene, order.sheet, steady or figure in ("step plane", "step and noise"), tallest)
-    if figure in BEFORE:
+    tallest = tallest_box(order.sheet, (_caption(each, scene) for each in figure.series))
+    arrangement = arrange(scene, order.sheet, order.steady or "noise" in figure.parts, tallest)
+    if "c" not in figure.parts:
         arrangement = replace(arrangement, lens=None)
-    page = Page.on(order, caption, order.shown, scene=scene, figure=figure, arrangement=arrangement)
+    page = Page.on(order, caption, order.shown, scene=scene, parts=figure.parts, arrangement=arrangement)
     _draw(page)
     return Drawing(page.canvas, caption.text, scene)
+
+
+def _caption(figure: Figure, scene: Scene) -> Caption:
+    facts = basic_facts(scene)
+    if scene.missing:
+        return Caption(figure.heading, "", tuple(facts))
+    facts.append(("residual", residual_words(scene)))
+    if words := _noise_words(figure.parts, scene.noise):
+        facts.append(("noise", words))
+    facts += [("note", note) for note in scene.notes]
+    facts.append(("axes", f"to scale, equal, in rms; the ray to {SYMBOLS['u']} is level by construction"))
+    return figure.caption(facts)
+
+
+def _noise_words(parts: Sequence[str], noise: float) -> str:
+    if "step" in parts and noise == 0:
+        return "\u03b5 = 0, the sampler adds none"
+    if "step" in parts and "noise" not in parts:
+        return f"of rms {number(noise)} follows, out of the plane"
+    return "pale: other draws, as long, in schematic directions" if "draws" in parts else ""
 
 
 def _draw(page: Page):

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from comfy_api.latest import io
 
-from ..figures.blog import WORDS, draw_figure
 from ..figures.difference import difference_images
 from ..figures.order import Order
 from ..figures.palette import THEMES
+from ..figures.registry import MENU, draw_figure
 from ..figures.strips import photo_of
 from ..figures.table import as_csv, as_json, as_text, left_out
 from ..files.writing import write_atomically
@@ -55,7 +55,7 @@ class GGFigure(io.ComfyNode):
             is_output_node=True,
             inputs=[
                 TRACE_IN,
-                choice_input("figure", WORDS, FIGURE),
+                choice_input("figure", MENU, FIGURE),
                 index_input("step", -1, MOST_STEPS, STEP),
                 index_input("sample", 0, MOST_SAMPLES, SAMPLE),
                 choice_input("size", SIZE_WORDS, "For a post, for a slide, or for a narrow column."),
@@ -81,7 +81,7 @@ class GGFigure(io.ComfyNode):
     def complaints(cls, figure, size, theme, save, filename_prefix) -> list[str | None]:
         """What is wrong with the widgets; None stands for a value that comes over a wire."""
         return [
-            checks.choice("figure", figure, WORDS),
+            checks.choice("figure", figure, MENU),
             checks.choice("size", size, SIZE_WORDS),
             checks.choice("theme", theme, THEMES),
             checks.choice("save", save, SAVES),
@@ -104,8 +104,9 @@ class GGFigure(io.ComfyNode):
             SIZE_WORDS[size],
             theme,
             pictures_of(trace, vae),
+            None if image is None else photo_of(image[0]),
         )
-        film = draw_figure(order, figure, None if image is None else photo_of(image[0]))
+        film = draw_figure(order, figure)
         frames = image_of(film)
         shown = shown_or_said(saved, cls, film, frames, save, filename_prefix)
         return io.NodeOutput(frames, film.caption, ui=shown)

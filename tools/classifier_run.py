@@ -14,10 +14,9 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from ..figures.blog import draw_figure
 from ..figures.order import Order
-from ..figures.page import PULL
 from ..figures.pictures import Pictures
+from ..figures.registry import PULL, draw_figure
 from ..guidance.gradients.estimators import noise_aware
 from ..guidance.mixture import GaussianMixture, make_mixture
 from ..samplers.loop import State, item_noise, run
@@ -134,8 +133,8 @@ def main() -> None:
     trace = save(ClassifierRun(*settings).trace(), given.folder / "classifier.safetensors")
     order = Order(trace, sample=given.sample, pictures=Pictures())
     for figure in PULL:
-        film = draw_figure(order, figure)
-        film.pages[0].save(given.folder / f"{figure.replace(' ', '-')}.png")
+        film = draw_figure(order, figure.name)
+        film.pages[0].save(given.folder / f"{figure.name.replace(' ', '-')}.png")
         print(film.caption)
     (given.folder / "classifier-animated.webp").write_bytes(draw_figure(order, "classifier animated").webp())
 

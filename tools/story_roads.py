@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..figures.belief import beside
+from ..figures.classifier_curves import beside
 from ..figures.contact_sheet import contact_sheet
 from ..figures.pull import pull_of
 from ..guidance.mixture import make_mixture

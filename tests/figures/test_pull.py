@@ -5,10 +5,9 @@ import torch
 from matplotlib.image import BboxImage
 
 from guidance_geometry.figures.order import Order
-from guidance_geometry.figures.page import BEFORE, PULL
 from guidance_geometry.figures.pictures import Pictures
-from guidance_geometry.figures.pull import draw_pull, pull_of
-from guidance_geometry.figures.step_figure import draw_step
+from guidance_geometry.figures.pull import pull_of
+from guidance_geometry.figures.registry import BY_NAME, PULL, draw_still
 from guidance_geometry.guidance.mixture import make_mixture
 from guidance_geometry.tools.classifier_run import ClassifierRun
 from guidance_geometry.trace.checks import check
@@ -23,7 +22,7 @@ MIXTURE = make_mixture((3, 16, 16), classes=3, seed=0)
 @pytest.mark.parametrize(("sampler", "step", "gamma"), [("euler", 5, 4.0), ("ddpm", 3, 4.0), ("ddpm", 9, 30.0)])
 def test_arrows_are_kappa_times_the_record_to_scale(sampler, step, gamma):
     trace = run(gamma=gamma, sampler=sampler)
-    drawing = draw_pull(Order(trace, step=step, sample=1), "scaled sum")
+    drawing = draw_still(Order(trace, step=step, sample=1), "scaled sum")
     svg = drawing.svg()
     where = "lens" if 'id="lens-pull"' in svg else "overview"
     scale, kappa = printed_scale(drawing, where, svg), float(trace.steps["kappa"][step])
@@ -71,7 +70,7 @@ def test_a_recorded_gradient_takes_the_place_of_the_difference():
     assert pull.scene.gamma == pytest.approx(3.0)
     length = math.hypot(*pull.gradient)
     assert length == pytest.approx(0.1 * float(trace.steps["kappa"][5]), rel=0.05)
-    drawing = draw_pull(Order(guided, step=5, sample=0), "scaled sum")
+    drawing = draw_still(Order(guided, step=5, sample=0), "scaled sum")
     assert "implied" not in drawing.caption
     assert "gradient on record" in drawing.caption
 
@@ -89,7 +88,7 @@ def test_every_figure_of_a_classifier_run_shows_its_gradient(sampler, flow):
     assert pull.agreement == pytest.approx((1.0, 1.0), abs=1e-9)
     assert pull.other == pytest.approx(0.0, abs=1e-6)
     for figure in PULL:
-        drawing = draw_pull(order, figure)
+        drawing = draw_still(order, figure.name)
         assert "implied" not in drawing.caption
         assert "cosine 1, ratio of lengths 1" in drawing.caption
         assert "of the gradient" not in drawing.caption
@@ -129,10 +128,10 @@ def test_a_step_without_a_gradient_on_record_shows_the_implied_one():
     K[4][:, (rows == count - 1) | (columns == count - 1)] = math.nan
     gappy = Trace(trace.header, trace.steps | {"K": K}, trace.stage)
     for step, implied in ((4, True), (5, False)):
-        caption = draw_pull(Order(gappy, step=step, sample=1)).caption
+        caption = draw_still(Order(gappy, step=step, sample=1), "scaled sum").caption
         assert ("implied classifier" in caption) == implied
         assert ("none is on record" in caption) == implied
-    assert not draw_step(Order(gappy, step=4, sample=1)).scene.missing
+    assert not draw_still(Order(gappy, step=4, sample=1), "step plane").scene.missing
     assert check(gappy) == []
 
 
@@ -148,7 +147,7 @@ def test_a_gradient_alone_needs_no_second_prediction():
 
 
 def test_a_gradient_of_zero_is_said():
-    words = " ".join(t for t, _ in draw_pull(Order(_without_pull(), step=5, sample=0)).canvas.texts())
+    words = " ".join(t for t, _ in draw_still(Order(_without_pull(), step=5, sample=0), "scaled sum").canvas.texts())
     assert "the gradient is zero at this step" in words
 
 
@@ -167,36 +166,43 @@ def test_what_other_rules_add_is_said():
     rows[3] = {"D-G": 1.0, "u": 0.1}
     pairs = [record.combination(v, w) for k, v in enumerate(rows) for w in rows[k:]]
     other = Trace(trace.header, trace.steps | {"K": torch.stack(pairs, dim=-1)}, trace.stage)
-    assert "others add rms" in draw_pull(Order(other, step=5, sample=1)).caption
-    assert "others add rms" not in draw_pull(Order(trace, step=5, sample=1)).caption
+    assert "others add rms" in draw_still(Order(other, step=5, sample=1), "scaled sum").caption
+    assert "others add rms" not in draw_still(Order(trace, step=5, sample=1), "scaled sum").caption
 
 
 def test_the_implied_classifier_is_called_that():
     for figure in PULL:
-        assert "(implied classifier)" in draw_pull(Order(run(gamma=4.0), step=5, sample=0), figure).caption
+        assert "(implied classifier)" in draw_still(Order(run(gamma=4.0), step=5, sample=0), figure.name).caption
 
 
 def test_what_is_missing_is_said():
     trace = run(gamma=4.0)
     unknown = Trace(trace.header, trace.steps | {"kappa": trace.steps["kappa"] * torch.nan}, trace.stage)
-    words = " ".join(t for t, _ in draw_pull(Order(unknown, step=5)).canvas.texts())
+    words = " ".join(t for t, _ in draw_still(Order(unknown, step=5), "scaled sum").canvas.texts())
     assert "is unknown" in words
     assert "euler" in words
-    words = " ".join(t for t, _ in draw_pull(Order(run(gamma=4.0, skip=(5,)), step=5, sample=0)).canvas.texts())
+    words = " ".join(
+        t for t, _ in draw_still(Order(run(gamma=4.0, skip=(5,)), step=5, sample=0), "scaled sum").canvas.texts()
+    )
     assert "no unconditional prediction" in words
-    assert "\u03b5 = 0" in draw_pull(Order(trace, step=5), "gradient and noise").caption
+    assert "\u03b5 = 0" in draw_still(Order(trace, step=5), "gradient and noise").caption
 
 
 @pytest.mark.parametrize("gamma", [0.5, 8.0, 30.0])
 @pytest.mark.parametrize(("sampler", "space"), [("ddpm", "ve"), ("euler", "flow")])
 def test_no_words_overlap_or_leave_the_sheet(gamma, sampler, space):
     trace = run(gamma=gamma, sampler=sampler, space=space)
-    for step, size, figure in ((0, "blog", PULL[4]), (5, "column", PULL[4]), (10, "blog", PULL[3])):
-        assert_apart(draw_pull(Order(trace, step=step, sample=0, size=size, pictures=Pictures()), figure).canvas)
+    for step, size, figure in (
+        (0, "blog", "gradient and noise"),
+        (5, "column", "gradient and noise"),
+        (10, "blog", "scaled sum"),
+    ):
+        assert_apart(draw_still(Order(trace, step=step, sample=0, size=size, pictures=Pictures()), figure).canvas)
 
 
 def test_frames_of_the_animation_share_one_plane():
     trace = run(gamma=4.0, sampler="ddpm")
-    first, last = (draw_pull(Order(trace, step=3, sample=0), f, steady=True) for f in (BEFORE[1], PULL[4]))
+    film, order = BY_NAME["classifier animated"], Order(trace, step=3, sample=0, steady=True)
+    first, last = (film.draw(order, film.frames[k]) for k in (1, -1))
     rays = [segment(d.svg(), "overview-ray-ahead") for d in (first, last)]
     assert rays[0] == rays[1]

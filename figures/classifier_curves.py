@@ -13,20 +13,18 @@ from ..trace.gram import GramRecord
 from ..trace.metrics import LOG_PROB, gradient_direction
 from ..trace.trace import Trace
 from .canvas import Box, Canvas, Point, extent
-from .caption import Caption, caption_box, sample_fact, set_caption
+from .caption import caption_box, sample_fact, set_caption
+from .figure import Figure
 from .order import Drawing, Order
 from .page import nothing
 from .palette import Theme
 from .scene import run_words
 from .words import SYMBOLS, number
 
-BELIEF = "classifier curves"
 SMALL = 11.5
 MOST_LINES = 8  # other samples drawn as lines; beyond, their middle 80 % as a band
 WIDE = (Box(64, 52, 876, 190), Box(64, 318, 214, 152), Box(372, 318, 214, 152))
 NARROW = (Box(56, 68, 528, 160), Box(56, 308, 196, 172), Box(348, 308, 236, 172))
-HEADING = "what classifiers say"
-SENTENCE = "How sure each is of what was asked for. The gradient pleases the one that guides; another one can tell."
 SURE, DOUBTFUL = 0.9, 0.6  # the one that guides, and the one that watches: the picture may fool a single network
 DECADES = 5  # of the lengths; what is shorter than that is left out
 NOBODY = "no classifier was asked in this run"
@@ -93,11 +91,11 @@ def _length(record: GramRecord, name: str) -> Tensor:
     return torch.where(square > 0, square, torch.nan).sqrt()
 
 
-def draw_belief(order: Order) -> Drawing:
+def draw_classifier_curves(order: Order, figure: Figure) -> Drawing:
     """The curves of a run: probabilities above, the gradient against the difference below."""
     trace, scene = order.trace, order.scene
     curves, found = curves_of(trace), beside(trace)
-    caption = _caption(order, curves, found)
+    caption = figure.caption(_facts(order, curves, found))
     if not curves:
         return nothing(order, scene, caption, NOBODY, CONNECT)
     canvas, boxes = order.canvas(), WIDE if order.sheet.width > 700 else NARROW
@@ -108,7 +106,7 @@ def draw_belief(order: Order) -> Drawing:
     return Drawing(canvas, caption.text, scene)
 
 
-def _caption(order: Order, curves: list[Curve], found: tuple[Tensor, ...] | None) -> Caption:
+def _facts(order: Order, curves: list[Curve], found: tuple[Tensor, ...] | None) -> list[tuple[str, str]]:
     step, sample = order.scene.step, order.scene.sample
     facts = [("run", run_words(order.trace)), sample_fact(order.scene)]
     last = [f"{curve.name.partition(':')[0]} {number(float(_shown(curve, curves)[-1, sample]))}" for curve in curves]
@@ -123,7 +121,7 @@ def _caption(order: Order, curves: list[Curve], found: tuple[Tensor, ...] | None
         words = f"guide over {SURE}, watch under {DOUBTFUL} at the end: {count} of {order.trace.batch} samples"
         facts.append(("doubt", words))
     facts.append(("pale", "the other samples; what is shorter than 5 decades is left out"))
-    return Caption(HEADING, SENTENCE, tuple(facts))
+    return facts
 
 
 def fooled(curves: Sequence[Curve]) -> Tensor:  # -> [samples] bool
