@@ -6,6 +6,7 @@ python tools/run.py gallery --server http://127.0.0.1:8188
 from __future__ import annotations
 
 import argparse
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -20,15 +21,8 @@ PALETTES = ("light", "dark")
 TRIED = "6.5"  # another scale, in the what-if view
 SHOWN_STEP, SHOWN_SAMPLE = 5, 2  # as the template's figures
 SHOWN = {figure.name: figure.alt for figure in RUN_FIGURES if "gallery" in figure.shown}
-VIEWS = {
-    "plane": "Plane: one step to scale.",
-    "whatif": "What if: the same step at another scale.",
-    "direction": "Turns: how the difference turns over the run.",
-    "matters": "Matters: how far each step's guidance moves the result.",
-    "lengths": "Lengths: step against noise.",
-    "pictures": "Film: the run as pictures.",
-    "heat": "Heat: where the condition acts.",
-}
+VIEW = re.compile(r'name: "(\w+)".*?en: \["([^"]+)", "([^"]+)"\]', re.DOTALL)
+VIEWS = {name: (word, tip) for name, word, tip in VIEW.findall((ROOT / "web" / "lib" / "views.mjs").read_text("utf-8"))}
 NODE = "(app.rootGraph ?? app.graph).nodes.find(node => node.type === 'GGInspector')"
 OPEN = """async ([api, at]) => {
   await app.loadApiJson(api, "gallery");
@@ -103,10 +97,9 @@ def page_lines() -> Iterator[str]:
         yield f"![{word}](figures/{file_of(word).name})"
     yield "## Guidance Inspector"
     yield "The panel follows the editor's theme."
-    for view, line in VIEWS.items():
-        name, _, what = line.partition(": ")
+    for view, (name, line) in VIEWS.items():
         yield f"### {name}"
-        yield what[0].upper() + what[1:]
+        yield line
         cells = " | ".join(f"![{name}, {palette}](figures/{view_file(view, palette).name})" for palette in PALETTES)
         yield f"| {' | '.join(PALETTES)} |\n|---|---|\n| {cells} |"
 
