@@ -107,8 +107,8 @@ def draw_classifier_curves(order: Order, figure: Figure) -> Drawing:
 
 
 def _facts(order: Order, curves: list[Curve], found: tuple[Tensor, ...] | None) -> list[tuple[str, str]]:
-    step, sample = order.scene.step, order.scene.sample
-    facts = [("run", run_words(order.trace)), sample_fact(order.scene)]
+    step, sample = order.scene.facts.step, order.scene.facts.sample
+    facts = [("run", run_words(order.trace)), sample_fact(order.scene.facts)]
     last = [f"{curve.name.partition(':')[0]} {number(float(_shown(curve, curves)[-1, sample]))}" for curve in curves]
     if curves:
         facts.append(("end", ",  ".join(last)))
@@ -151,14 +151,14 @@ def _sure(canvas: Canvas, order: Order, curves: list[Curve], box: Box):
     title = "probability of what was asked for" if sure else "log p of what was asked for, nats"
     _axes(canvas, plot, order, title, [low + (high - low) * k / 4 for k in range(5)])
     for curve in reversed(shown):
-        _curve(canvas, plot, curve, order.scene.sample)
+        _curve(canvas, plot, curve, order.scene.facts.sample)
     _keys(canvas, (box.right, box.y - (26 if box.w > 600 else 44)), shown)
 
 
 def _beside(canvas: Canvas, order: Order, found: tuple[Tensor, ...], boxes: Sequence[Box]):
     """The cosine where there is a difference to compare with, and the lengths that are known."""
     cosine, g, delta = found
-    symbol, sample = SYMBOLS["delta"], order.scene.sample
+    symbol, sample = SYMBOLS["delta"], order.scene.facts.sample
     compared = bool(cosine.isfinite().any())
     if compared:
         plot = Plot(boxes[0], -1.0, 1.0, order.trace.n)

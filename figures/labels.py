@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 from .canvas import SHORT, Box, Point, extent
 from .layout import Plane, nearest, stacked
@@ -68,12 +69,14 @@ def noisy_sample(page: Plot, at: Point, area: Box, lift: float = 0.36):
 def _gutter(page: Page):
     """Labels of the predictions in a column left of the fan, joined to their points by hairlines."""
     roles = ["u", "c", "G", *(["D"] if "D" in page.points else [])]  # all keep their places in the earlier figures
-    ends = [page.near_plane.at(page.scene.points[role]) for role in roles]
+    ends = [page.near_plane.at(page.places[role]) for role in roles]
     area = page.lens.frame if page.lens else page.sheet.plot
     set_gutter(page, roles, ends, area, page.points, tight=not page.lens)
 
 
-def set_gutter(page: Plot, roles: list[str], ends: list[Point], area: Box, shown: list[str], tight: bool = True):
+def set_gutter(
+    page: Plot, roles: Sequence[str], ends: Sequence[Point], area: Box, shown: Sequence[str], tight: bool = True
+):
     """A column of labels, each joined to its point. shown: the others only keep their place. tight: near the points."""
     side = min(page.side, area.h / len(roles) - 8)
     blocks = [point_block(page, role, side) for role in roles]
@@ -93,29 +96,29 @@ def set_gutter(page: Plot, roles: list[str], ends: list[Point], area: Box, shown
 def _vectors(page: Page):
     """The difference, its multiple, and what other rules changed."""
     scene, area = page.scene, page.near
-    place = {role: page.near_plane.at(scene.points[role]) for role in ("u", "c", "G", "D")}
+    place = {role: page.near_plane.at(scene.positions.points[role]) for role in ("u", "c", "G", "D")}
     if place["u"] == place["c"]:
         return
     if "scaled" in page.parts:
-        middle = between(place["c"] if scene.gamma > 1 else place["u"], place["G"])
-        label(page, middle, "scaled", f"{number(scene.gamma)} \u00d7 the difference", "e se ne w", area)
+        middle = between(place["c"] if scene.facts.gamma > 1 else place["u"], place["G"])
+        label(page, middle, "scaled", f"{number(scene.facts.gamma)} \u00d7 the difference", "e se ne w", area)
     if "delta" in page.parts:
         label(page, between(place["u"], place["c"]), "delta", "the difference", "e ne se w", area)
     if "D" in page.points:
-        words = f"rms {number(scene.other)}"
+        words = f"rms {number(scene.positions.other)}"
         label(page, between(place["G"], place["D"]), "other", words, "w sw s e", area, _other_outside(scene))
 
 
 def _step(page: Page):
     """The step, the noise hinged to it, and the next state."""
     scene, hinge, end, area = page.scene, page.arrangement.hinge, page.end, page.overview
-    start, tip = page.plane.at((0.0, 0.0)), page.plane.at(scene.points["tip"])
+    start, tip = page.plane.at((0.0, 0.0)), page.plane.at(scene.positions.points["tip"])
     if end:
         label(page, end, "next", "next state", "s se sw e" if hinge else "n nw ne s", area)
-    length = math.hypot(*scene.points["tip"])
+    length = math.hypot(*scene.positions.points["tip"])
     label(page, between(start, tip), "step", length_if_short(start, tip, length), "n ne nw s", area)
     if hinge and end:
-        words = f"noise, rms {number(scene.noise)}" + (", shortened" if hinge.cut else "")
+        words = f"noise, rms {number(scene.positions.noise)}" + (", shortened" if hinge.cut else "")
         label(page, between(tip, end), "noise", words, "w e sw se", area, OUTSIDE)
 
 
@@ -140,13 +143,13 @@ def label(page: Plot, anchor: Point, role: str, words: str, prefer: str, area: B
 
 def _other_outside(scene: Scene) -> str:
     """How much of the other rules' change lies outside the plane, in words."""
-    share = scene.other_outside / scene.other
+    share = scene.positions.other_outside / scene.positions.other
     return f"{percent(share)} {OUTSIDE}" if share > 0.01 else ""
 
 
 def set_end(page: Page, at: Point):
     """The run's end, which lies above or below the plane."""
-    words = f"end of this run, {number(page.scene.end_outside)} rms"
+    words = f"end of this run, {number(page.scene.positions.end_outside)} rms"
     label(page, at, "end", words, "s se sw n e", page.overview, OUTSIDE)
 
 

@@ -60,12 +60,12 @@ class Order:
     @cached_property
     def shown(self) -> Mapping[str, np.ndarray]:
         """Thumbnails of the step, by role."""
-        return self.at(self.scene.step)
+        return self.at(self.scene.facts.step)
 
     @cached_property
     def change(self) -> Greyed | None:
         """What the gradient on record, or else the difference, changes in the picture; None where it was not kept."""
-        trace, step, sample = self.trace, self.scene.step, self.scene.sample
+        trace, step, sample = self.trace, self.scene.facts.step, self.scene.facts.sample
         if self.pictures is None or not self.pictures.can_show(trace.latent_shape):
             return None
         name = next((name for name in trace.tensors if name.startswith("gradient")), "cond")
@@ -77,11 +77,11 @@ class Order:
 
     def at(self, step: int) -> Mapping[str, np.ndarray]:
         """Thumbnails of another step of the same image, by role."""
-        return step_pictures(self.trace, step, self.scene.sample, self.pictures) if self.pictures else {}
+        return step_pictures(self.trace, step, self.scene.facts.sample, self.pictures) if self.pictures else {}
 
     def of_step(self, step: int) -> Order:
         """The same of another step of the same image."""
-        return replace(self, step=step, sample=self.scene.sample)
+        return replace(self, step=step, sample=self.scene.facts.sample)
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from .caption import Caption, caption_box, set_caption
 from .layout import Arrangement, Lens, Placer, Plane, Sheet
 from .order import Drawing, Order
 from .palette import PENS, Theme, role_colour
-from .scene import Scene
+from .scene import Place, Scene
 from .typeset import Block, Run, block_size, set_block, wrapped
 
 if TYPE_CHECKING:
@@ -85,6 +85,11 @@ class Page(Plot):
     arrangement: Arrangement
 
     @property
+    def places(self) -> Mapping[str, Place]:
+        """Positions in the plane of the step."""
+        return self.scene.positions.points
+
+    @property
     def plane(self) -> Plane:
         """The overview."""
         return self.arrangement.plane
@@ -115,23 +120,23 @@ class Page(Plot):
         """Predictions that this figure shows."""
         names = [name for name in ("u", "c") if name in self.parts]
         names += ["G"] if "scaled" in self.parts else []
-        return [*names, "D"] if "other" in self.parts and self.scene.other > 0 else names
+        return [*names, "D"] if "other" in self.parts and self.scene.positions.other > 0 else names
 
     @property
     def clean(self) -> Point | None:
         """Pixel of the foot of the run's end, None where it is unknown, not wanted or too far out."""
-        if "end" not in self.parts or self.scene.end is None:
+        if "end" not in self.parts or self.scene.positions.end is None:
             return None
-        at = self.plane.at(self.scene.end)
+        at = self.plane.at(self.scene.positions.end)
         return at if self.overview.grown(-EDGE).holds(Box(*at, 0, 0)) else None
 
     @property
     def end(self) -> Point | None:
         """Pixel of the next state, None where this figure does not reach it."""
         hinge = self.arrangement.hinge
-        if "step" not in self.parts or (self.scene.noise > 0 and not (hinge and "noise" in self.parts)):
+        if "step" not in self.parts or (self.scene.positions.noise > 0 and not (hinge and "noise" in self.parts)):
             return None
-        return self.plane.at(hinge.end if hinge else self.scene.points["tip"])
+        return self.plane.at(hinge.end if hinge else self.places["tip"])
 
 
 def tallest_box(sheet: Sheet, captions: Iterable[Caption]) -> Box:

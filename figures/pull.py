@@ -53,13 +53,13 @@ class Pull:
 def pull_of(trace: Trace, step: int | None, sample: int | None) -> Pull:
     """Read the step and its gradient out of a trace."""
     chosen = scene_of(trace, step, sample)
-    record = GramRecord(trace.record.vectors, trace.record.K[chosen.step, chosen.sample])
-    kappa, gamma = (float(trace.steps[name][chosen.step]) for name in ("kappa", "gamma"))
+    record = GramRecord(trace.record.vectors, trace.record.K[chosen.facts.step, chosen.facts.sample])
+    kappa, gamma = (float(trace.steps[name][chosen.facts.step]) for name in ("kappa", "gamma"))
     name = gradient_name(record)
     view = by_gradient if name else as_recorded
-    scene = scene_of(trace, chosen.step, chosen.sample, view)
+    scene = scene_of(trace, chosen.facts.step, chosen.facts.sample, view)
     agreement = _agreement(record, name) if name else None
-    pull = Pull(scene, kappa, implied=name is None, agreement=agreement, other=scene.other if name else 0.0)
+    pull = Pull(scene, kappa, implied=name is None, agreement=agreement, other=scene.positions.other if name else 0.0)
     if name and record.dot(name, name) == 0:
         return replace(pull, scene=replace(scene, missing=ZERO, advice="Choose another step."))
     if not scene.missing and math.isnan(kappa):
@@ -106,7 +106,10 @@ def _placed(scene: Scene, record: GramRecord, factors: tuple[float, float, float
     plain = (tip[0] - corner[0], tip[1] - corner[1])
     ends = {"u": plain, "c": (plain[0] + along, plain[1] + across), "G": tip, "D": tip, "tip": tip}
     points = {"x": (0.0, 0.0), "corner": corner, "ahead": place["u"], **ends}
-    return {"scene": replace(scene, points=points, other=0.0), "gradient": (along, across)}
+    return {
+        "scene": replace(scene, positions=replace(scene.positions, points=points, other=0.0)),
+        "gradient": (along, across),
+    }
 
 
 def draw_pull(order: Order, figure: Figure) -> Drawing:
@@ -116,7 +119,7 @@ def draw_pull(order: Order, figure: Figure) -> Drawing:
     if scene.missing:
         return nothing(order, scene, caption, scene.missing, scene.advice)
     tallest = tallest_box(order.sheet, (_caption(each, pull, order.change) for each in figure.series))
-    arrangement = arrange(scene, order.sheet, order.steady or "noise" in figure.parts, tallest)
+    arrangement = arrange(scene.positions, order.sheet, order.steady or "noise" in figure.parts, tallest)
     if "gradient" not in figure.parts:
         arrangement = replace(arrangement, lens=None)
     shown = dict(order.shown)
@@ -131,18 +134,20 @@ def draw_pull(order: Order, figure: Figure) -> Drawing:
 
 
 def _caption(figure: Figure, pull: Pull, change: Greyed | None) -> Caption:
-    scene, facts = pull.scene, basic_facts(pull.scene)
+    scene, facts = pull.scene, basic_facts(pull.scene.facts)
     if pull.implied and "gradient" in figure.parts:
         figure = replace(figure, heading=f"{figure.heading} (implied classifier)")
     if scene.missing:
         return Caption(figure.heading, "", tuple(facts))
-    facts.append(("residual", residual_words(scene)))
+    facts.append(("residual", residual_words(scene.positions)))
     if "gradient" in figure.parts:
         facts += _gradient_facts(pull)
         if change:
             facts.append(("picture", grey_words(change, "its change")))
     if "noise" in figure.parts:
-        words = "pale: other draws, as long, schematic" if scene.noise else "\u03b5 = 0, the sampler adds none"
+        words = (
+            "pale: other draws, as long, schematic" if scene.positions.noise else "\u03b5 = 0, the sampler adds none"
+        )
         facts.append(("noise", words))
     facts.append(("axes", f"to scale, equal, in rms; the ray to {SYMBOLS['u']} is level by construction"))
     return figure.caption(facts)
@@ -154,13 +159,13 @@ def _gradient_facts(pull: Pull) -> list[tuple[str, str]]:
     if pull.agreement:
         cosine, ratio = (number(value) for value in pull.agreement)
         facts.append(("beside", f"{SYMBOLS['delta']}: cosine {cosine}, ratio of lengths {ratio}"))
-    if pull.other > OTHER * math.hypot(*pull.scene.points["ahead"]):
+    if pull.other > OTHER * math.hypot(*pull.scene.positions.points["ahead"]):
         facts.append(("rules", f"others add rms {number(pull.other)} to the step without the gradient"))
     return facts
 
 
 def _draw(page: Page, pull: Pull):
-    lens, points = page.lens, page.scene.points
+    lens, points = page.lens, page.places
     if lens:
         set_lens_outline(page, lens)
     near, within = page.near_plane, lens.frame if lens else None
@@ -180,7 +185,7 @@ def _draw(page: Page, pull: Pull):
 
 def _arrows(page: Page, plane: Plane, where: str, within: Box | None = None):
     """The step without the gradient and the sums."""
-    points, start = page.scene.points, plane.at((0.0, 0.0))
+    points, start = page.places, plane.at((0.0, 0.0))
     for part, end in (("plain", "u"), ("combined", "c"), ("sum", "G")):
         if part in page.parts:
             role = "plain" if part == "plain" else "sum"
@@ -189,8 +194,8 @@ def _arrows(page: Page, plane: Plane, where: str, within: Box | None = None):
 
 def _gradients(page: Page, pull: Pull, near: Plane, within: Box | None):
     """The gradient at the tip of the step, and at x_t where it is long enough to be an arrow."""
-    points, where = page.scene.points, "lens" if within else "overview"
-    for part, end, factor in (("gradient", "c", 1.0), ("pull", "G", page.scene.gamma)):
+    points, where = page.places, "lens" if within else "overview"
+    for part, end, factor in (("gradient", "c", 1.0), ("pull", "G", page.scene.facts.gamma)):
         if part not in page.parts:
             continue
         ends = (near.at(points["u"]), near.at(points[end]))
@@ -205,7 +210,7 @@ def _gradients(page: Page, pull: Pull, near: Plane, within: Box | None):
 
 
 def _noise(page: Page):
-    tip, hinge, end = page.plane.at(page.scene.points["tip"]), page.arrangement.hinge, page.end
+    tip, hinge, end = page.plane.at(page.places["tip"]), page.arrangement.hinge, page.end
     if hinge and end:
         set_draws(page, tip, end)
         page.stroke((tip, end), "noise", "overview-noise")
@@ -217,7 +222,7 @@ def _noise(page: Page):
 
 def _labels(page: Page, pull: Pull):
     noisy_sample(page, page.plane.at((0.0, 0.0)), page.overview)
-    ahead = page.plane.at(page.scene.points["ahead"])
+    ahead = page.plane.at(page.places["ahead"])
     if "sample" not in page.parts:
         if ahead[0] < page.sheet.gutter + 20:
             left = Box(EDGE, EDGE, ahead[0] + 90, page.sheet.overview.bottom)
@@ -234,18 +239,18 @@ def _labels(page: Page, pull: Pull):
 
 
 def _gradient_labels(page: Page):
-    near, points, area = page.near_plane, page.scene.points, page.near
+    near, points, area = page.near_plane, page.places, page.near
     at = {name: near.at(points[name]) for name in ("u", "c", "G")}
     for part, end in (("pull", "G"), ("gradient", "c")):
         if part in page.parts:
             length = math.dist(points["u"], points[end])
-            start = at["c"] if part == "pull" and page.scene.gamma > 1 else at["u"]
+            start = at["c"] if part == "pull" and page.scene.facts.gamma > 1 else at["u"]
             words = length_if_short(at["u"], at[end], length)
             label(page, between(start, at[end]), part, words, "w e nw sw", area)
 
 
 def _step_labels(page: Page):
-    plane, points, area, hinge = page.plane, page.scene.points, page.overview, page.arrangement.hinge
+    plane, points, area, hinge = page.plane, page.places, page.overview, page.arrangement.hinge
     start = plane.at((0.0, 0.0))
     for part, end in (("plain", "u"), ("combined", "c"), ("sum", "G")):
         if part in page.parts:
@@ -260,5 +265,5 @@ def _step_labels(page: Page):
     if page.end:
         label(page, page.end, "next", "next state", "s se sw e" if hinge else "n nw ne s", area)
     if hinge and page.end:
-        words = f"noise, rms {number(page.scene.noise)}" + (", shortened" if hinge.cut else "")
+        words = f"noise, rms {number(page.scene.positions.noise)}" + (", shortened" if hinge.cut else "")
         label(page, between(plane.at(points["tip"]), page.end), "noise", words, "w e sw se", area, OUTSIDE)

@@ -26,7 +26,7 @@ def draw_step(order: Order, figure: Figure) -> Drawing:
     if scene.missing:
         return nothing(order, scene, caption, scene.missing, scene.advice)
     tallest = tallest_box(order.sheet, (_caption(each, scene) for each in figure.series))
-    arrangement = arrange(scene, order.sheet, order.steady or "noise" in figure.parts, tallest)
+    arrangement = arrange(scene.positions, order.sheet, order.steady or "noise" in figure.parts, tallest)
     if "c" not in figure.parts:
         arrangement = replace(arrangement, lens=None)
     page = Page.on(order, caption, order.shown, scene=scene, parts=figure.parts, arrangement=arrangement)
@@ -35,13 +35,13 @@ def draw_step(order: Order, figure: Figure) -> Drawing:
 
 
 def _caption(figure: Figure, scene: Scene) -> Caption:
-    facts = basic_facts(scene)
+    facts = basic_facts(scene.facts)
     if scene.missing:
         return Caption(figure.heading, "", tuple(facts))
-    facts.append(("residual", residual_words(scene)))
-    if words := _noise_words(figure.parts, scene.noise):
+    facts.append(("residual", residual_words(scene.positions)))
+    if words := _noise_words(figure.parts, scene.positions.noise):
         facts.append(("noise", words))
-    facts += [("note", note) for note in scene.notes]
+    facts += [("note", note) for note in scene.positions.notes]
     facts.append(("axes", f"to scale, equal, in rms; the ray to {SYMBOLS['u']} is level by construction"))
     return figure.caption(facts)
 
@@ -65,7 +65,7 @@ def _draw(page: Page):
         _step(page)
     if lens:
         for role in page.points:
-            at = page.plane.at(page.scene.points[role])
+            at = page.plane.at(page.places[role])
             page.canvas.marker(at, "disc", page.colour(role), 3.0, name=f"overview-{role}")
         _fan(page, lens.plane, "lens", lens.frame)
     else:
@@ -91,13 +91,13 @@ def set_lens_outline(page: Page, lens: Lens):
 def _rays(page: Page, plane: Plane, where: str, within: Box | None = None):
     """From the noisy sample to every prediction."""
     for role in page.points:
-        ends = (plane.at((0.0, 0.0)), plane.at(page.scene.points[role]))
+        ends = (plane.at((0.0, 0.0)), plane.at(page.places[role]))
         page.stroke(ends, role, f"{where}-ray-{role}", within)
 
 
 def _fan(page: Page, plane: Plane, where: str, within: Box | None = None):
     """Predictions, their difference, the difference times gamma, and what other rules made of it."""
-    place = {role: plane.at(page.scene.points[role]) for role in ("x", "u", "c", "G", "D", "tip")}
+    place = {role: plane.at(page.places[role]) for role in ("x", "u", "c", "G", "D", "tip")}
     if "step" in page.parts and within:
         page.arrow((place["x"], place["tip"]), "step", "lens-step", within)
     if "scaled" in page.parts:
@@ -113,7 +113,7 @@ def _fan(page: Page, plane: Plane, where: str, within: Box | None = None):
 
 def _step(page: Page):
     """The deterministic step, and the noise hinged to its tip."""
-    tip, hinge = page.plane.at(page.scene.points["tip"]), page.arrangement.hinge
+    tip, hinge = page.plane.at(page.places["tip"]), page.arrangement.hinge
     page.arrow((page.plane.at((0.0, 0.0)), tip), "step", "overview-step")
     end = page.end
     if hinge and end:

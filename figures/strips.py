@@ -135,12 +135,12 @@ def draw_noise_levels(order: Order, figure: Figure) -> Drawing:
         raise ValueError(NO_PICTURES)
     shown = _states(strip, steps) if photo is None else _noised(photo, trace, steps)
     where = "your picture, with one draw of noise" if photo is not None else "the states of this run, from its end back"
-    shape = "x, as it is" if scene.space == "flow" else "x / sqrt(1 + \u03c3\u00b2)"
+    shape = "x, as it is" if scene.facts.space == "flow" else "x / sqrt(1 + \u03c3\u00b2)"
     facts = (
-        ("run", scene.run),
+        ("run", scene.facts.run),
         ("picture", where),
         ("shown", shape),
-        *([] if photo is not None else [sample_fact(scene)]),
+        *([] if photo is not None else [sample_fact(scene.facts)]),
     )
     caption = figure.caption(facts)
     levels = [0.0, *(float(trace.steps["sigma"][step]) for step in steps)]
@@ -173,7 +173,7 @@ def _level_steps(trace: Trace, from_run: bool) -> list[int]:
 
 def _states(strip: Strip, steps: list[int]) -> list[np.ndarray]:
     """The end of the run, and its states at these steps."""
-    trace, sample = strip.trace, strip.scene.sample
+    trace, sample = strip.trace, strip.scene.facts.sample
     space = str(trace.header.get("space"))
     states = [trace.held("x", step)[sample] for step in steps]
     levels = [float(trace.steps["sigma"][step]) for step in steps]
@@ -237,7 +237,7 @@ def draw_filmstrip(order: Order, figure: Figure) -> Drawing:
     """D2: both predictions, the guided one and their difference, step by step."""
     strip = Strip.on(order)
     pictures, colours, steps = strip.pictures, strip.canvas.theme, strip.steps()
-    rows = rows_of(strip.trace, steps, strip.scene.sample)
+    rows = rows_of(strip.trace, steps, strip.scene.facts.sample)
     paired = [row.paired for row in rows]
     grey = greyed(torch.cat([pictures.difference(row.uncond, row.cond) for row in rows]))
     changes = [picture.numpy() if known else None for picture, known in zip(grey.pictures, paired, strict=True)]
@@ -262,13 +262,13 @@ def _run_facts(strip: Strip, steps: list[int]) -> list[tuple[str, str]]:
     first, last = (number(float(levels["sigma"][step])) for step in (steps[0], steps[-1]))
     gamma = number(float(levels["gamma"][steps[0]]))
     words = f"\u03c3 {first} to {last}, {len(steps)} of {trace.n} steps;  \u03b3 = {gamma} at the first"
-    return [("run", strip.scene.run), ("steps", words), sample_fact(strip.scene)]
+    return [("run", strip.scene.facts.run), ("steps", words), sample_fact(strip.scene.facts)]
 
 
 def draw_heat_map(order: Order, figure: Figure) -> Drawing:
     """D7: where the condition acts; one colour scale for the whole run."""
     strip = Strip.on(order)
-    theme, steps, sample = strip.canvas.theme, strip.steps(), strip.scene.sample
+    theme, steps, sample = strip.canvas.theme, strip.steps(), strip.scene.facts.sample
     top, clipped = _loudest(strip.trace, sample)
     rows = rows_of(strip.trace, steps, sample)
     maps = (difference_size_map(row) for row in rows)

@@ -157,7 +157,7 @@ def _turned(start: Place, turn: float, along: float, across: float) -> Place:
 
 def walk_pictures(order: Order) -> dict[str, np.ndarray]:
     """Thumbnails of two steps, by the roles of these figures."""
-    shown, after = order.shown, order.scene.step + 1
+    shown, after = order.shown, order.scene.facts.step + 1
     found = {"x": shown.get("x"), "p": shown.get("D"), "next": shown.get("next"), "end": shown.get("end")}
     if after < order.trace.n:
         later = order.at(after)
@@ -168,14 +168,14 @@ def walk_pictures(order: Order) -> dict[str, np.ndarray]:
 def draw_walk(order: Order, figure: Figure) -> Drawing:
     """Draw two steps to scale, as far as the figure goes."""
     scene = order.scene
-    walk, parts = walk_of(order.trace, scene.step, scene.sample), figure.parts
-    why, advice = walk.why, LAST if scene.step + 1 >= scene.steps else LOST
-    if why and order.trace.stage[scene.step] not in ("cond_only", "skip"):
+    walk, parts = walk_of(order.trace, scene.facts.step, scene.facts.sample), figure.parts
+    why, advice = walk.why, LAST if scene.facts.step + 1 >= scene.facts.steps else LOST
+    if why and order.trace.stage[scene.facts.step] not in ("cond_only", "skip"):
         why, advice = scene.missing, scene.advice
     why = why or ("no next prediction" if "p2" in parts and "p2" not in walk.points else "")
     caption = _caption(figure, scene, walk)
     if why:
-        bare = replace(caption, sentence="", facts=tuple(basic_facts(scene)))
+        bare = replace(caption, sentence="", facts=tuple(basic_facts(scene.facts)))
         return nothing(order, scene, bare, why, advice)
     faded = frozenset({"p"} if "next" in parts else ())
     plot = Plot.on(order, caption, walk_pictures(order), faded=faded)
@@ -184,7 +184,7 @@ def draw_walk(order: Order, figure: Figure) -> Drawing:
 
 
 def _caption(figure: Figure, scene: Scene, walk: Walk) -> Caption:
-    facts = basic_facts(scene)
+    facts = basic_facts(scene.facts)
     if "noise" in figure.parts:
         words = f"rms {number(walk.noise)}, turned into the plane; pale: other draws, schematic"
         facts.append(("noise", words if walk.noise else "\u03b5 = 0, the sampler adds none"))

@@ -34,7 +34,7 @@ def test_arrows_are_kappa_times_the_record_to_scale(sampler, step, gamma):
         start, end = segment(svg, f"{where}-{name}")[0], _tip(svg, f"{where}-{name}")
         wanted = (-factor * scale * difference[0], factor * scale * difference[1])
         assert math.dist((end[0] - start[0], end[1] - start[1]), wanted) < 3.5  # the shaft ends inside the head
-    plain = pull_of(trace, step, 1).scene.points["u"]
+    plain = pull_of(trace, step, 1).scene.positions.points["u"]
     assert math.dist(plain, (kappa * place["u"][0], 0.0)) < 2e-3 * place["u"][0]
 
 
@@ -49,7 +49,7 @@ def test_the_sum_ends_where_the_sampler_went():
     trace = run(gamma=4.0)
     pull = pull_of(trace, 5, 0)
     kappa, guided = float(trace.steps["kappa"][5]), expected(trace, 5, 0)["G"]
-    assert math.dist(pull.scene.points["tip"], [kappa * v for v in guided]) < 1e-9
+    assert math.dist(pull.scene.positions.points["tip"], [kappa * v for v in guided]) < 1e-9
     assert pull.implied
 
 
@@ -67,7 +67,7 @@ def test_a_recorded_gradient_takes_the_place_of_the_difference():
     guided = Trace(header, trace.steps | {"K": torch.stack(rows)}, trace.stage)
     pull = pull_of(guided, 5, 0)
     assert not pull.implied
-    assert pull.scene.gamma == pytest.approx(3.0)
+    assert pull.scene.facts.gamma == pytest.approx(3.0)
     length = math.hypot(*pull.gradient)
     assert length == pytest.approx(0.1 * float(trace.steps["kappa"][5]), rel=0.05)
     drawing = draw_still(Order(guided, step=5, sample=0), "scaled sum")
@@ -84,7 +84,7 @@ def classifier_run(weight=3.0, **settings):
 def test_every_figure_of_a_classifier_run_shows_its_gradient(sampler, flow):
     order = Order(classifier_run(sampler=sampler, flow=flow), step=5, sample=1, pictures=Pictures())
     pull = pull_of(order.trace, 5, 1)
-    assert pull.scene.gamma == pytest.approx(3.0)
+    assert pull.scene.facts.gamma == pytest.approx(3.0)
     assert pull.agreement == pytest.approx((1.0, 1.0), abs=1e-9)
     assert pull.other == pytest.approx(0.0, abs=1e-6)
     for figure in PULL:
@@ -108,10 +108,10 @@ def test_a_classifier_run_and_the_same_run_with_guidance_are_drawn_alike():
     )
     drawn, implied = (pull_of(trace, 5, 1) for trace in (guided, bare))
     assert implied.implied
-    for name, place in drawn.scene.points.items():
-        assert math.dist(place, implied.scene.points[name]) < 1e-7, name
+    for name, place in drawn.scene.positions.points.items():
+        assert math.dist(place, implied.scene.positions.points[name]) < 1e-7, name
     assert math.dist(drawn.gradient, implied.gradient) < 1e-7
-    assert drawn.scene.strength == pytest.approx(implied.scene.strength)
+    assert drawn.scene.facts.strength == pytest.approx(implied.scene.facts.strength)
 
 
 def _as_guidance(record, weight):
@@ -143,7 +143,7 @@ def test_a_gradient_alone_needs_no_second_prediction():
     pull = pull_of(Trace(trace.header, trace.steps | {"K": K}, trace.stage), 5, 1)
     assert pull.agreement is None
     assert not pull.scene.missing
-    assert math.dist(pull.scene.points["tip"], pull_of(trace, 5, 1).scene.points["tip"]) < 1e-9
+    assert math.dist(pull.scene.positions.points["tip"], pull_of(trace, 5, 1).scene.positions.points["tip"]) < 1e-9
 
 
 def test_a_gradient_of_zero_is_said():

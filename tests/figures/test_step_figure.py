@@ -144,7 +144,7 @@ def test_noise_has_its_true_length_across_the_ray_or_is_marked_as_cut():
         words = " ".join(t for t, _ in drawing.canvas.texts())
         assert ("shortened" in words) == cut
         assert "out of the plane" in words
-        ray = torch.tensor(drawing.scene.points["D"])
+        ray = torch.tensor(drawing.scene.positions.points["D"])
         direction = (end - tip) / (end - tip).norm()
         assert abs(float(direction[0] * -ray[0] + direction[1] * ray[1])) < 5e-3 * float(ray.norm())
     assert set(lengths.values()) == {True, False}
@@ -248,19 +248,19 @@ def test_other_rules_get_an_arrow_and_their_share_out_of_the_plane():
 
 def test_default_step_is_the_meaningful_one_nearest_to_two_fifths():
     trace = run(gamma=4.0)
-    assert draw_still(Order(trace, sample=0), "step plane").scene.step == 5
+    assert draw_still(Order(trace, sample=0), "step plane").scene.facts.step == 5
     floor = trace.steps["floor"].clone()
     floor[4:7] = 1.0
     quiet = type(trace)(trace.header, trace.steps | {"floor": floor}, trace.stage)
-    assert draw_still(Order(quiet, sample=0), "step plane").scene.step in (3, 7)
+    assert draw_still(Order(quiet, sample=0), "step plane").scene.facts.step in (3, 7)
 
 
 def test_default_sample_is_the_median_of_the_strength():
     trace = run(gamma=4.0, batch=3)
     strength = trace.column("M1").mean(dim=0)
     scene = draw_still(Order(trace), "step plane").scene
-    assert strength[scene.sample] == strength.median()
-    assert scene.median
+    assert strength[scene.facts.sample] == strength.median()
+    assert scene.facts.median
     assert "median" in draw_still(Order(trace), "step plane").caption
 
 
