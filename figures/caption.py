@@ -9,11 +9,12 @@ from .canvas import Box, Canvas
 from .palette import LIGHT, Theme
 from .scene import Facts, Positions
 from .typeset import Row, Run, set_rows, words_size, wrapped
-from .words import number, percent, spoken
+from .words import SYMBOLS, number, percent, spoken
 
 PAD = 14.0
 KEY = 60.0  # width of the column of names
 SMALL = 11.5
+AXES = ("axes", f"to scale, equal, in rms; the ray to {SYMBOLS['u']} is level by construction")
 
 
 @dataclass(frozen=True)

@@ -38,9 +38,7 @@ def set_labels(page: Page):
     _vectors(page)
     if "step" in page.parts:
         _step(page)
-    scale_bar(page, page.plane, "overview", page.sheet.overview if page.lens else page.sheet.plot)
-    if page.lens:
-        scale_bar(page, page.lens.plane, "lens", page.lens.frame)
+    scale_bars(page)
 
 
 def point_block(page: Plot, role: str, side: float, above: bool = False) -> Block:
@@ -111,15 +109,27 @@ def _vectors(page: Page):
 
 def _step(page: Page):
     """The step, the noise hinged to it, and the next state."""
-    scene, hinge, end, area = page.scene, page.arrangement.hinge, page.end, page.overview
-    start, tip = page.plane.at((0.0, 0.0)), page.plane.at(scene.positions.points["tip"])
-    if end:
-        label(page, end, "next", "next state", "s se sw e" if hinge else "n nw ne s", area)
-    length = math.hypot(*scene.positions.points["tip"])
-    label(page, between(start, tip), "step", length_if_short(start, tip, length), "n ne nw s", area)
-    if hinge and end:
-        words = f"noise, rms {number(scene.positions.noise)}" + (", shortened" if hinge.cut else "")
-        label(page, between(tip, end), "noise", words, "w e sw se", area, OUTSIDE)
+    next_label(page)
+    start, tip = (page.plane.at(page.places[name]) for name in ("x", "tip"))
+    length = math.hypot(*page.places["tip"])
+    label(page, between(start, tip), "step", length_if_short(start, tip, length), "n ne nw s", page.overview)
+    noise_label(page)
+
+
+def next_label(page: Page):
+    """The next state, away from the noise that leads to it."""
+    if page.end:
+        prefer = "s se sw e" if page.arrangement.hinge else "n nw ne s"
+        label(page, page.end, "next", "next state", prefer, page.overview)
+
+
+def noise_label(page: Page):
+    """The noise and its true length."""
+    hinge = page.arrangement.hinge
+    if hinge and page.end:
+        words = f"noise, rms {number(page.scene.positions.noise)}" + (", shortened" if hinge.cut else "")
+        middle = between(page.plane.at(page.places["tip"]), page.end)
+        label(page, middle, "noise", words, "w e sw se", page.overview, OUTSIDE)
 
 
 def length_if_short(start: Point, tip: Point, length: float) -> str:
@@ -156,6 +166,13 @@ def set_end(page: Page, at: Point):
 def between(p: Point, q: Point) -> Point:
     """The middle of a line."""
     return ((p[0] + q[0]) / 2, (p[1] + q[1]) / 2)
+
+
+def scale_bars(page: Page):
+    """The bar of the overview, and that of a lens."""
+    scale_bar(page, page.plane, "overview", page.sheet.overview if page.lens else page.sheet.plot)
+    if page.lens:
+        scale_bar(page, page.lens.plane, "lens", page.lens.frame)
 
 
 def scale_bar(page: Plot, plane: Plane, where: str, area: Box):

@@ -16,15 +16,25 @@ from ..trace.gram import VECTORS, GramRecord, added, frame, named
 from ..trace.metrics import gradient_direction, gradient_to_difference
 from ..trace.trace import Trace
 from .canvas import SHORT, Box, Point
-from .caption import Caption, basic_facts, residual_words
+from .caption import AXES, Caption, basic_facts, residual_words
 from .figure import Figure
-from .labels import OUTSIDE, between, label, length_if_short, noisy_sample, scale_bar, set_end, set_gutter
+from .labels import (
+    between,
+    label,
+    length_if_short,
+    next_label,
+    noise_label,
+    noisy_sample,
+    scale_bars,
+    set_end,
+    set_gutter,
+)
 from .layout import EDGE, Plane, arrange
 from .order import Drawing, Order
 from .page import Page, nothing, tallest_box
 from .pictures import Greyed, grey_words
 from .scene import Scene, as_recorded, scene_of
-from .step_figure import BAND, cut_mark, set_draws, set_lens_outline
+from .step_figure import BAND, set_ends, set_lens_outline, set_noise
 from .words import SYMBOLS, number
 
 ZERO = "the gradient is zero at this step"
@@ -149,7 +159,7 @@ def _caption(figure: Figure, pull: Pull, change: Greyed | None) -> Caption:
             "pale: other draws, as long, schematic" if scene.positions.noise else "\u03b5 = 0, the sampler adds none"
         )
         facts.append(("noise", words))
-    facts.append(("axes", f"to scale, equal, in rms; the ray to {SYMBOLS['u']} is level by construction"))
+    facts.append(AXES)
     return figure.caption(facts)
 
 
@@ -177,10 +187,8 @@ def _draw(page: Page, pull: Pull):
         _arrows(page, near, "lens", within)
     _gradients(page, pull, near, within)
     if "step" in page.parts:
-        _noise(page)
-    if end := page.clean:
-        page.mark(end, "end", "overview-end")
-    page.mark(page.plane.at((0.0, 0.0)), "x", "overview-x")
+        set_noise(page)
+    set_ends(page)
 
 
 def _arrows(page: Page, plane: Plane, where: str, within: Box | None = None):
@@ -209,17 +217,6 @@ def _gradients(page: Page, pull: Pull, near: Plane, within: Box | None):
             page.canvas.line((stop, page.plane.at(points[end])), page.theme.hair, 1.0, (4, 3), name="side")
 
 
-def _noise(page: Page):
-    tip, hinge, end = page.plane.at(page.places["tip"]), page.arrangement.hinge, page.end
-    if hinge and end:
-        set_draws(page, tip, end)
-        page.stroke((tip, end), "noise", "overview-noise")
-        if hinge.cut:
-            cut_mark(page, tip, end)
-    if end:
-        page.mark(end, "next", "overview-next")
-
-
 def _labels(page: Page, pull: Pull):
     noisy_sample(page, page.plane.at((0.0, 0.0)), page.overview)
     ahead = page.plane.at(page.places["ahead"])
@@ -233,9 +230,7 @@ def _labels(page: Page, pull: Pull):
         set_end(page, page.clean)
     _gradient_labels(page)
     _step_labels(page)
-    scale_bar(page, page.plane, "overview", page.sheet.overview if page.lens else page.sheet.plot)
-    if page.lens:
-        scale_bar(page, page.lens.plane, "lens", page.lens.frame)
+    scale_bars(page)
 
 
 def _gradient_labels(page: Page):
@@ -250,20 +245,10 @@ def _gradient_labels(page: Page):
 
 
 def _step_labels(page: Page):
-    plane, points, area, hinge = page.plane, page.places, page.overview, page.arrangement.hinge
-    start = plane.at((0.0, 0.0))
+    plane, points = page.plane, page.places
     for part, end in (("plain", "u"), ("combined", "c"), ("sum", "G")):
         if part in page.parts:
-            label(
-                page,
-                between(start, plane.at(points[end])),
-                "plain" if part == "plain" else "sum",
-                "",
-                "n s ne se",
-                area,
-            )
-    if page.end:
-        label(page, page.end, "next", "next state", "s se sw e" if hinge else "n nw ne s", area)
-    if hinge and page.end:
-        words = f"noise, rms {number(page.scene.positions.noise)}" + (", shortened" if hinge.cut else "")
-        label(page, between(plane.at(points["tip"]), page.end), "noise", words, "w e sw se", area, OUTSIDE)
+            middle = between(plane.at(points["x"]), plane.at(points[end]))
+            label(page, middle, "plain" if part == "plain" else "sum", "", "n s ne se", page.overview)
+    next_label(page)
+    noise_label(page)

@@ -183,7 +183,7 @@ PULL = series(
         "add some noise",
         "As much as the sampler asks for, in a direction of its own.",
         "The same with the noise of the step.",
-        ("plain", "gradient", "pull", "sum", "step", "noise"),
+        ("plain", "gradient", "pull", "sum", "step", "noise", "draws"),
         shown=IN_STORY,
         by_classifier=True,
     ),
@@ -291,4 +291,4 @@ def draw_still(order: Order, name: str) -> Drawing:
 def draw_figure(order: Order, name: str) -> Film:
     """Draw any figure; a still is a film of one frame."""
     figure = figure_of(name)
-    return figure.film(order, figure) if figure.film else still_film(figure.draw(order, figure), order.opaque)
+    return figure.film(order, figure) if figure.film else still_film(draw_still(order, name), order.opaque)

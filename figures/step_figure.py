@@ -7,14 +7,14 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from .canvas import Box, Point
-from .caption import Caption, basic_facts, residual_words
+from .caption import AXES, Caption, basic_facts, residual_words
 from .figure import Figure
 from .labels import set_labels
 from .layout import Lens, Plane, arrange, crosses
 from .order import Drawing, Order
 from .page import Page, Plot, nothing, tallest_box
 from .scene import Scene
-from .words import SYMBOLS, number
+from .words import number
 
 DRAWS = tuple(math.radians(turn) for turn in (-42, -21, 21, 42))
 BAND = 6.0  # pale band under gamma times delta, so that it is seen to start where delta starts
@@ -42,7 +42,7 @@ def _caption(figure: Figure, scene: Scene) -> Caption:
     if words := _noise_words(figure.parts, scene.positions.noise):
         facts.append(("noise", words))
     facts += [("note", note) for note in scene.positions.notes]
-    facts.append(("axes", f"to scale, equal, in rms; the ray to {SYMBOLS['u']} is level by construction"))
+    facts.append(AXES)
     return figure.caption(facts)
 
 
@@ -62,7 +62,9 @@ def _draw(page: Page):
     if lens:
         _rays(page, lens.plane, "lens", lens.frame)
     if "step" in page.parts:
-        _step(page)
+        start, tip = (page.plane.at(page.places[name]) for name in ("x", "tip"))
+        page.arrow((start, tip), "step", "overview-step")
+        set_noise(page)
     if lens:
         for role in page.points:
             at = page.plane.at(page.places[role])
@@ -70,9 +72,7 @@ def _draw(page: Page):
         _fan(page, lens.plane, "lens", lens.frame)
     else:
         _fan(page, page.plane, "overview")
-    if end := page.clean:
-        page.mark(end, "end", "overview-end")
-    page.mark(page.plane.at((0.0, 0.0)), "x", "overview-x")
+    set_ends(page)
     set_labels(page)
 
 
@@ -111,17 +111,22 @@ def _fan(page: Page, plane: Plane, where: str, within: Box | None = None):
         page.mark(place[role], role, f"{where}-{role}", within)
 
 
-def _step(page: Page):
-    """The deterministic step, and the noise hinged to its tip."""
-    tip, hinge = page.plane.at(page.places["tip"]), page.arrangement.hinge
-    page.arrow((page.plane.at((0.0, 0.0)), tip), "step", "overview-step")
-    end = page.end
+def set_ends(page: Page):
+    """Where the run is, and where it will end."""
+    if end := page.clean:
+        page.mark(end, "end", "overview-end")
+    page.mark(page.plane.at((0.0, 0.0)), "x", "overview-x")
+
+
+def set_noise(page: Page):
+    """The noise hinged to the tip of the step, and the next state."""
+    tip, hinge, end = page.plane.at(page.places["tip"]), page.arrangement.hinge, page.end
     if hinge and end:
         if "draws" in page.parts:
             set_draws(page, tip, end)
         page.stroke((tip, end), "noise", "overview-noise")
         if hinge.cut:
-            cut_mark(page, tip, end)
+            _cut_mark(page, tip, end)
     if end:
         page.mark(end, "next", "overview-next")
 
@@ -136,7 +141,7 @@ def set_draws(page: Plot, tip: Point, end: Point):
         page.canvas.line((tip, other), page.colour("noise"), 0.9, (3, 3), alpha=0.45, name="draw")
 
 
-def cut_mark(page: Plot, tip: Point, end: Point):
+def _cut_mark(page: Plot, tip: Point, end: Point):
     """A double slash across the noise: its true length stands in the label."""
     length = math.dist(tip, end)
     dx, dy = (end[0] - tip[0]) / length, (end[1] - tip[1]) / length
