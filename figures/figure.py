@@ -17,18 +17,18 @@ IN_MENU, IN_STORY = ("node", "gallery"), ("node", "gallery", "story")
 class Figure:
     """What is known of a figure, in one place.
 
-    name: the word in the node's menu. draw: makes a page of it. heading, sentence: of its caption, in which {x} stands
-    for a symbol of SYMBOLS. alt: the picture in one line. parts: what is drawn. series: figures that share one layout,
+    name: the word in the node's menu. heading, sentence: of its caption, in which {x} stands for a symbol of SYMBOLS.
+    alt: the picture in one line. parts: what is drawn. draw: makes a page of it. series: figures that share one layout,
     so that nothing moves from one to the next. shown: of "node", "gallery" and "story". by_classifier: its example is
     a run that a classifier guided. film, frames: how an animation is made and of which pages; a still has neither.
     """
 
     name: str
-    draw: Callable[[Order, Figure], Drawing]
     heading: str = ""
     sentence: str = ""
     alt: str = ""
     parts: tuple[str, ...] = ()
+    draw: Callable[[Order, Figure], Drawing] = field(kw_only=True)
     series: tuple[Figure, ...] = field(default=(), repr=False)
     shown: tuple[str, ...] = IN_MENU
     by_classifier: bool = False

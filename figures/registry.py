@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from .animation import built_up, over_the_run
 from .classifier_curves import draw_classifier_curves
 from .figure import IN_STORY, Figure, series, sharing
@@ -12,53 +14,50 @@ from .step_figure import draw_step
 from .strips import draw_filmstrip, draw_heat_map, draw_noise_levels
 from .walk import draw_walk
 
+_step = partial(Figure, draw=draw_step)
+_walk = partial(Figure, draw=draw_walk)
+_pull = partial(Figure, draw=draw_pull, shown=IN_STORY, by_classifier=True)
 STEP = series(
-    Figure(
+    _step(
         "step plane",
-        draw_step,
         "the guided step",
         "Two predictions, \u03b3 times their difference, and the step that the sampler takes.",
         "A whole guided step: both predictions, their difference, the scale, the step and its noise.",
         ("u", "c", "delta", "scaled", "step", "noise", "other"),
     ),
-    Figure(
+    _step(
         "two predictions",
-        draw_step,
         "predict twice",
         "From {x} the network predicts the clean image: {u} without, {c} with the condition.",
         "From one noisy sample, the prediction without the label and with it.",
         ("u", "c"),
         shown=IN_STORY,
     ),
-    Figure(
+    _step(
         "difference",
-        draw_step,
         "calculate the difference",
         "What the condition adds: from {u} to {c}",
         "What the label adds; the lens states its factor.",
         ("u", "c", "delta"),
         shown=IN_STORY,
     ),
-    Figure(
+    _step(
         "scaled difference",
-        draw_step,
         "amplify the difference",
         "\u03b3 times the difference, from {u} on, ends at the guided prediction.",
         "The difference times the scale ends at what the sampler is given.",
         ("u", "c", "delta", "scaled"),
         shown=IN_STORY,
     ),
-    Figure(
+    _step(
         "step",
-        draw_step,
         "take a small step",
         "From {x} a part of the way to the guided prediction.",
         "Part of the way towards the guided prediction.",
         ("u", "c", "delta", "scaled", "step"),
     ),
-    Figure(
+    _step(
         "step and noise",
-        draw_step,
         "add some noise",
         "As much as the sampler asks for, in a direction of its own.",
         "The guided step with its noise, which points out of the plane.",
@@ -68,68 +67,55 @@ STEP = series(
 )
 BEFORE_STEP = sharing(
     STEP,
-    Figure(
+    _step(
         "sample alone",
-        draw_step,
         "a noisy sample",
         "The run is at {x}; where it will end nobody knows yet.",
         parts=("sample", "end"),
     ),
-    Figure(
-        "one prediction",
-        draw_step,
-        "predict the clean image",
-        "From {x}, without the condition: {u}",
-        parts=("end", "u"),
-    ),
+    _step("one prediction", "predict the clean image", "From {x}, without the condition: {u}", parts=("end", "u")),
 )
 WALK = series(
-    Figure(
+    _walk(
         "noisy sample",
-        draw_walk,
         "a noisy sample",
         "The run is at {x}. Where it will end, {end}, is known only afterwards.",
         "Where the run is, and where it will end.",
         ("x", "end"),
         shown=IN_STORY,
     ),
-    Figure(
+    _walk(
         "prediction",
-        draw_walk,
         "predict the clean image",
         "From {x} the network predicts {p}; the sampler uses it as it is here.",
         "The network's average of all pictures that the noise could hide.",
         ("x", "end", "p"),
         shown=IN_STORY,
     ),
-    Figure(
+    _walk(
         "small step",
-        draw_walk,
         "take a small step",
         "Only a part of the way: the prediction is an average of many images.",
         "The sampler goes a part of the way only.",
         ("x", "end", "p", "step"),
         shown=IN_STORY,
     ),
-    Figure(
+    _walk(
         "added noise",
-        draw_walk,
         "add some noise",
         "The next state {next} is less noisy than {x}, and not on the ray.",
         "It puts some noise back; pale rays are other draws of the same length.",
         ("x", "end", "p", "step", "noise", "next"),
     ),
-    Figure(
+    _walk(
         "next prediction",
-        draw_walk,
         "repeat: predict again",
         "From {next} the network predicts anew, a little differently.",
         "From the new state another prediction, usually sharper.",
         ("x", "end", "p", "step", "noise", "next", "p2"),
     ),
-    Figure(
+    _walk(
         "next step",
-        draw_walk,
         "repeat: step again",
         "Another step towards the new prediction ends at {next2}",
         "And so on: two steps joined at the move.",
@@ -137,69 +123,52 @@ WALK = series(
     ),
 )
 PULL = series(
-    Figure(
+    _pull(
         "gradient",
-        draw_pull,
         "calculate the gradient",
         "Where from {x} the condition grows more likely, as the classifier sees it.",
         "A classifier's gradient at the noisy sample; without one in the run, the difference stands for it.",
         ("plain", "gradient"),
-        shown=IN_STORY,
-        by_classifier=True,
     ),
-    Figure(
+    _pull(
         "combined",
-        draw_pull,
         "combine directions",
         "Step and gradient add up: the sampler goes along their sum.",
         "Step and gradient, added as arrows.",
         ("plain", "gradient", "combined"),
-        shown=IN_STORY,
-        by_classifier=True,
     ),
-    Figure(
+    _pull(
         "scaled gradient",
-        draw_pull,
         "scale by \u03b3",
         "The gradient is multiplied by the scale.",
         "The gradient times the scale.",
         ("plain", "gradient", "pull"),
-        shown=IN_STORY,
-        by_classifier=True,
     ),
-    Figure(
+    _pull(
         "scaled sum",
-        draw_pull,
         "combine directions",
         "The step and \u03b3 times the gradient add up.",
         "The step, and the scaled gradient added to it.",
         ("plain", "gradient", "pull", "sum"),
-        shown=IN_STORY,
-        by_classifier=True,
     ),
-    Figure(
+    _pull(
         "gradient and noise",
-        draw_pull,
         "add some noise",
         "As much as the sampler asks for, in a direction of its own.",
         "The same with the noise of the step.",
         ("plain", "gradient", "pull", "sum", "step", "noise", "draws"),
-        shown=IN_STORY,
-        by_classifier=True,
     ),
 )
 BEFORE_PULL = sharing(
     PULL,
-    Figure(
+    _pull(
         "sample alone",
-        draw_pull,
         "a noisy sample",
         "The run is at {x}; where it will end nobody knows yet.",
         parts=("sample", "end"),
     ),
-    Figure(
+    _pull(
         "one prediction",
-        draw_pull,
         "predict the clean image",
         "From {x} the network predicts {u}, without the condition.",
         parts=("end", "u"),
@@ -209,67 +178,47 @@ FIGURES = (
     *STEP[:-1],
     Figure(
         "noise levels",
-        draw_noise_levels,
         "noise levels",
         "From the clean picture to pure noise; sampling goes the other way.",
         "From the clean picture to pure noise; with your own photo if you connect one.",
         shown=IN_STORY,
+        draw=draw_noise_levels,
     ),
     *WALK,
     *PULL,
     STEP[-1],
-    Figure(
-        "sampling animated",
-        draw_walk,
-        alt="Two steps of sampling, built up.",
-        shown=IN_STORY,
-        film=built_up,
-        frames=WALK,
-    ),
-    Figure(
+    _walk("sampling animated", alt="Two steps of sampling, built up.", shown=IN_STORY, film=built_up, frames=WALK),
+    _pull(
         "classifier animated",
-        draw_pull,
         alt="Guidance by a gradient, built up.",
-        shown=IN_STORY,
-        by_classifier=True,
         film=built_up,
         frames=(*BEFORE_PULL, PULL[0], *PULL[2:]),
     ),
-    Figure(
-        "guidance animated",
-        draw_step,
-        alt="Classifier-free guidance, built up.",
-        film=built_up,
-        frames=(*BEFORE_STEP, *STEP[1:]),
+    _step(
+        "guidance animated", alt="Classifier-free guidance, built up.", film=built_up, frames=(*BEFORE_STEP, *STEP[1:])
     ),
-    Figure(
-        "run animated",
-        draw_step,
-        alt="The step plane at every step of the run.",
-        film=over_the_run,
-        frames=STEP[:1],
-    ),
+    _step("run animated", alt="The step plane at every step of the run.", film=over_the_run, frames=STEP[:1]),
     Figure(
         "filmstrip",
-        draw_filmstrip,
         "what the condition adds, step by step",
         alt="Both predictions, the guided one and their difference over the run.",
         shown=IN_STORY,
+        draw=draw_filmstrip,
     ),
     Figure(
         "heat map",
-        draw_heat_map,
         "where the condition acts",
         alt="Where in the picture the label acts, step by step.",
+        draw=draw_heat_map,
     ),
     Figure(
         "classifier curves",
-        draw_classifier_curves,
         "what classifiers say",
         "How sure each is of what was asked for. The gradient pleases the one that guides; another one can tell.",
         "How sure each classifier is, and the gradient beside the difference of the two predictions.",
         shown=IN_STORY,
         by_classifier=True,
+        draw=draw_classifier_curves,
     ),
 )
 BY_NAME = {figure.name: figure for figure in FIGURES}
