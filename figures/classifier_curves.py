@@ -19,6 +19,7 @@ from .order import Drawing, Order
 from .page import nothing
 from .palette import Theme
 from .scene import run_words
+from .typeset import set_level, set_lines
 from .words import SYMBOLS, number
 
 SMALL = 11.5
@@ -180,23 +181,16 @@ def _beside(canvas: Canvas, order: Order, found: tuple[Tensor, ...], boxes: Sequ
 
 
 def _axes(canvas: Canvas, plot: Plot, order: Order, title: str, marks: Sequence[float]):
-    theme, box = canvas.theme, plot.box
+    box = plot.box
     for value in marks:
-        y = plot.at(0, value)[1]
-        canvas.line([(box.x, y), (box.right, y)], theme.hair, 0.8)
-        words = number(value)
-        w, up, down = extent(words, SMALL)
-        canvas.text((box.x - 8 - w, y - (up + down) / 2), words, SMALL, theme.muted, halo=False)
-    canvas.text((box.x, box.y - 27), title, 12.5, theme.ink, halo=False)
+        set_level(canvas, box, plot.at(0, value)[1], number(value), 8)
+    canvas.text((box.x, box.y - 27), title, 12.5, canvas.theme.ink, halo=False)
     sigmas, count = order.trace.steps["sigma"], plot.count
     stride = max(1, math.ceil(count * 54 / box.w))
     for step in range(0, count, stride):
-        for row, words in enumerate((str(step), number(float(sigmas[step])))):
-            at = (plot.at(step, 1.0)[0] - extent(words, SMALL)[0] / 2, box.bottom + 8 + 16 * row)
-            canvas.text(at, words, SMALL, theme.muted, halo=False)
-    for row, words in enumerate(("step", "\u03c3")):
-        at = (box.x - 14 - extent(words, SMALL)[0], box.bottom + 8 + 16 * row)
-        canvas.text(at, words, SMALL, theme.muted, halo=False)
+        names = (str(step), number(float(sigmas[step])))
+        set_lines(canvas, (plot.at(step, 1.0)[0], box.bottom + 8), names, 0.5)
+    set_lines(canvas, (box.x - 14, box.bottom + 8), ("step", "\u03c3"), 1.0)
 
 
 def _curve(canvas: Canvas, plot: Plot, curve: Curve, sample: int):
