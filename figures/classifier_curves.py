@@ -98,7 +98,7 @@ def draw_classifier_curves(order: Order, figure: Figure) -> Drawing:
     curves, found = curves_of(trace), beside(trace)
     caption = figure.caption(_facts(order, curves, found))
     if not curves:
-        return nothing(order, scene, caption, NOBODY, CONNECT)
+        return nothing(order, replace(scene, missing=NOBODY, advice=CONNECT), caption)
     canvas, boxes = order.canvas(), WIDE if order.sheet.width > 700 else NARROW
     set_caption(canvas, caption_box(order.sheet.caption, caption), caption)
     _sure(canvas, order, curves, boxes[0])

@@ -12,7 +12,7 @@ from .canvas import Box, Canvas, Point
 from .caption import Caption, caption_box, set_caption
 from .layout import Arrangement, Lens, Placer, Plane, Sheet
 from .order import Drawing, Order
-from .palette import PENS, Theme, role_colour
+from .palette import PENS, Theme
 from .scene import Place, Scene
 from .typeset import Block, Run, block_size, set_block, wrapped
 
@@ -51,7 +51,7 @@ class Plot:
 
     def colour(self, role: str) -> str:
         """Colour of a role on this page."""
-        return self.theme.muted if role in self.faded else role_colour(self.theme, role)
+        return getattr(self.theme, "muted" if role in self.faded else PENS[role].colour)
 
     def mark(self, at: Point, role: str, name: str, within: Box | None = None):
         """A point's marker, kept free of labels."""
@@ -144,11 +144,11 @@ def tallest_box(sheet: Sheet, captions: Iterable[Caption]) -> Box:
     return max((caption_box(sheet.caption, caption) for caption in captions), key=lambda box: box.h)
 
 
-def nothing(order: Order, scene: Scene, caption: Caption, why: str, advice: str) -> Drawing:
-    """The page of a step that has no plane: why, in the middle."""
+def nothing(order: Order, scene: Scene, caption: Caption) -> Drawing:
+    """The page of a scene in which something is missing: what, in the middle."""
     page = Plot.on(order, caption, {})
     canvas = page.canvas
-    lines = tuple((Run(line, 12.5, canvas.theme.muted),) for line in wrapped(advice, 12.5, canvas.width - 60))
-    block = Block(((Run(why, 18, canvas.theme.ink),), *lines))
+    lines = tuple((Run(line, 12.5, canvas.theme.muted),) for line in wrapped(scene.advice, 12.5, canvas.width - 60))
+    block = Block(((Run(scene.missing, 18, canvas.theme.ink),), *lines))
     set_block(canvas, block, ((canvas.width - block_size(block)[0]) / 2, 0.36 * canvas.height), "missing")
     return Drawing(canvas, caption.text, scene)

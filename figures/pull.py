@@ -127,7 +127,7 @@ def draw_pull(order: Order, figure: Figure) -> Drawing:
     pull = pull_of(order.trace, order.step, order.sample)
     scene, caption = pull.scene, _caption(figure, pull, order.change)
     if scene.missing:
-        return nothing(order, scene, caption, scene.missing, scene.advice)
+        return nothing(order, scene, caption)
     tallest = tallest_box(order.sheet, (_caption(each, pull, order.change) for each in figure.series))
     arrangement = arrange(scene.positions, order.sheet, order.steady or "noise" in figure.parts, tallest)
     if "gradient" not in figure.parts:

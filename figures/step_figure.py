@@ -24,7 +24,7 @@ def draw_step(order: Order, figure: Figure) -> Drawing:
     """Draw a step to scale."""
     scene, caption = order.scene, _caption(figure, order.scene)
     if scene.missing:
-        return nothing(order, scene, caption, scene.missing, scene.advice)
+        return nothing(order, scene, caption)
     tallest = tallest_box(order.sheet, (_caption(each, scene) for each in figure.series))
     arrangement = arrange(scene.positions, order.sheet, order.steady or "noise" in figure.parts, tallest)
     if "c" not in figure.parts:

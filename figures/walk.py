@@ -176,7 +176,7 @@ def draw_walk(order: Order, figure: Figure) -> Drawing:
     caption = _caption(figure, scene, walk)
     if why:
         bare = replace(caption, sentence="", facts=tuple(basic_facts(scene.facts)))
-        return nothing(order, scene, bare, why, advice)
+        return nothing(order, replace(scene, missing=why, advice=advice), bare)
     faded = frozenset({"p"} if "next" in parts else ())
     plot = Plot.on(order, caption, walk_pictures(order), faded=faded)
     _draw(plot, walk, parts, tallest_box(order.sheet, (_caption(each, scene, walk) for each in figure.series)))
