@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from .canvas import SHORT, Box, Point, extent
 from .layout import Plane, nearest, stacked
 from .page import Page, Plot
-from .scene import Scene
 from .typeset import Block, Run, block_size, set_block
 from .words import SYMBOLS, number, percent
 
@@ -94,7 +93,7 @@ def set_gutter(
 def _vectors(page: Page):
     """The difference, its multiple, and what other rules changed."""
     scene, area = page.scene, page.near
-    place = {role: page.near_plane.at(scene.positions.points[role]) for role in ("u", "c", "G", "D")}
+    place = {role: page.near_plane.at(page.places[role]) for role in ("u", "c", "G", "D")}
     if place["u"] == place["c"]:
         return
     if "scaled" in page.parts:
@@ -103,8 +102,9 @@ def _vectors(page: Page):
     if "delta" in page.parts:
         label(page, between(place["u"], place["c"]), "delta", "the difference", "e ne se w", area)
     if "D" in page.points:
-        words = f"rms {number(scene.positions.other)}"
-        label(page, between(place["G"], place["D"]), "other", words, "w sw s e", area, _other_outside(scene))
+        other, outside = scene.positions.other, scene.positions.other_outside
+        words = f"{percent(outside / other)} {OUTSIDE}" if outside / other > 0.01 else ""
+        label(page, between(place["G"], place["D"]), "other", f"rms {number(other)}", "w sw s e", area, words)
 
 
 def _step(page: Page):
@@ -149,12 +149,6 @@ def label(page: Plot, anchor: Point, role: str, words: str, prefer: str, area: B
     if math.dist(anchor, nearest(box, anchor)) > 24:
         page.hairline((anchor, nearest(box, anchor)))
     set_block(page.canvas, block, (box.x, box.y), f"label-{role}")
-
-
-def _other_outside(scene: Scene) -> str:
-    """How much of the other rules' change lies outside the plane, in words."""
-    share = scene.positions.other_outside / scene.positions.other
-    return f"{percent(share)} {OUTSIDE}" if share > 0.01 else ""
 
 
 def set_end(page: Page, at: Point):
