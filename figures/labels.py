@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from .canvas import SHORT, Box, Point, extent
 from .layout import Plane, nearest, stacked
@@ -98,13 +99,13 @@ def _vectors(page: Page):
         return
     if "scaled" in page.parts:
         middle = between(place["c"] if scene.facts.gamma > 1 else place["u"], place["G"])
-        label(page, middle, "scaled", f"{number(scene.facts.gamma)} \u00d7 the difference", "e se ne w", area)
+        label(page, middle, Label("scaled", f"{number(scene.facts.gamma)} \u00d7 the difference"), "e se ne w", area)
     if "delta" in page.parts:
-        label(page, between(place["u"], place["c"]), "delta", "the difference", "e ne se w", area)
+        label(page, between(place["u"], place["c"]), Label("delta", "the difference"), "e ne se w", area)
     if "D" in page.points:
         other, outside = scene.positions.other, scene.positions.other_outside
         words = f"{percent(outside / other)} {OUTSIDE}" if outside / other > 0.01 else ""
-        label(page, between(place["G"], place["D"]), "other", f"rms {number(other)}", "w sw s e", area, words)
+        label(page, between(place["G"], place["D"]), Label("other", f"rms {number(other)}", words), "w sw s e", area)
 
 
 def _step(page: Page):
@@ -112,7 +113,7 @@ def _step(page: Page):
     next_label(page)
     start, tip = (page.plane.at(page.places[name]) for name in ("x", "tip"))
     length = math.hypot(*page.places["tip"])
-    label(page, between(start, tip), "step", length_if_short(start, tip, length), "n ne nw s", page.overview)
+    label(page, between(start, tip), Label("step", length_if_short(start, tip, length)), "n ne nw s", page.overview)
     noise_label(page)
 
 
@@ -120,7 +121,7 @@ def next_label(page: Page):
     """The next state, away from the noise that leads to it."""
     if page.end:
         prefer = "s se sw e" if page.arrangement.hinge else "n nw ne s"
-        label(page, page.end, "next", "next state", prefer, page.overview)
+        label(page, page.end, Label("next", "next state"), prefer, page.overview)
 
 
 def noise_label(page: Page):
@@ -129,7 +130,7 @@ def noise_label(page: Page):
     if hinge and page.end:
         words = f"noise, rms {number(page.scene.positions.noise)}" + (", shortened" if hinge.cut else "")
         middle = between(page.plane.at(page.places["tip"]), page.end)
-        label(page, middle, "noise", words, "w e sw se", page.overview, OUTSIDE)
+        label(page, middle, Label("noise", words, OUTSIDE), "w e sw se", page.overview)
 
 
 def length_if_short(start: Point, tip: Point, length: float) -> str:
@@ -137,24 +138,37 @@ def length_if_short(start: Point, tip: Point, length: float) -> str:
     return f"rms {number(length)}" if math.dist(start, tip) < SHORT else ""
 
 
-def label(page: Plot, anchor: Point, role: str, words: str, prefer: str, area: Box | None = None, outside: str = ""):
-    """A vector's symbol and a word or two, near its middle; joined by a hairline where it had to go far."""
-    colour = page.colour(role)
-    symbol = Run(SYMBOLS[role], SYMBOL - 1 if "$" in SYMBOLS[role] else WORD, colour)
-    rows = ((symbol, Run(words, WORD, colour)) if words else (symbol,),)
-    if outside:
-        rows += ((Run(outside, WORD, colour),),)
-    block = Block(rows, page.pictures.get(role), SMALL_THUMB, colour)
+@dataclass(frozen=True)
+class Label:
+    """What stands beside a vector: its symbol and a word or two.  outside: a second line, for what leaves the plane."""
+
+    role: str
+    words: str = ""
+    outside: str = ""
+
+    def block(self, page: Plot) -> Block:
+        """The words and the picture of the role."""
+        colour, symbol = page.colour(self.role), SYMBOLS[self.role]
+        first = (Run(symbol, SYMBOL - 1 if "$" in symbol else WORD, colour),)
+        rows = ((*first, Run(self.words, WORD, colour)) if self.words else first,)
+        if self.outside:
+            rows += ((Run(self.outside, WORD, colour),),)
+        return Block(rows, page.pictures.get(self.role), SMALL_THUMB, colour)
+
+
+def label(page: Plot, anchor: Point, what: Label, prefer: str, area: Box | None = None):
+    """A label near a vector's middle; joined by a hairline where it had to go far. prefer: directions, best first."""
+    block = what.block(page)
     box = page.placer.near(anchor, block_size(block), prefer, area)
     if math.dist(anchor, nearest(box, anchor)) > 24:
         page.hairline((anchor, nearest(box, anchor)))
-    set_block(page.canvas, block, (box.x, box.y), f"label-{role}")
+    set_block(page.canvas, block, (box.x, box.y), f"label-{what.role}")
 
 
 def set_end(page: Page, at: Point):
     """The run's end, which lies above or below the plane."""
     words = f"end of this run, {number(page.scene.positions.end_outside)} rms"
-    label(page, at, "end", words, "s se sw n e", page.overview, OUTSIDE)
+    label(page, at, Label("end", words, OUTSIDE), "s se sw n e", page.overview)
 
 
 def between(p: Point, q: Point) -> Point:

@@ -19,6 +19,7 @@ from .canvas import SHORT, Box, Point
 from .caption import AXES, Caption, basic_facts, residual_words
 from .figure import Figure
 from .labels import (
+    Label,
     between,
     label,
     length_if_short,
@@ -223,7 +224,7 @@ def _labels(page: Page, pull: Pull):
     if "sample" not in page.parts:
         if ahead[0] < page.sheet.gutter + 20:
             left = Box(EDGE, EDGE, ahead[0] + 90, page.sheet.overview.bottom)
-            label(page, ahead, "ahead", "prediction", "nw n sw s w", left)
+            label(page, ahead, Label("ahead", "prediction"), "nw n sw s w", left)
         else:
             set_gutter(page, ["ahead"], [ahead], page.sheet.plot, ["ahead"])
     if page.clean:
@@ -241,7 +242,7 @@ def _gradient_labels(page: Page):
             length = math.dist(points["u"], points[end])
             start = at["c"] if part == "pull" and page.scene.facts.gamma > 1 else at["u"]
             words = length_if_short(at["u"], at[end], length)
-            label(page, between(start, at[end]), part, words, "w e nw sw", area)
+            label(page, between(start, at[end]), Label(part, words), "w e nw sw", area)
 
 
 def _step_labels(page: Page):
@@ -249,6 +250,6 @@ def _step_labels(page: Page):
     for part, end in (("plain", "u"), ("combined", "c"), ("sum", "G")):
         if part in page.parts:
             middle = between(plane.at(points["x"]), plane.at(points[end]))
-            label(page, middle, "plain" if part == "plain" else "sum", "", "n s ne se", page.overview)
+            label(page, middle, Label("plain" if part == "plain" else "sum"), "n s ne se", page.overview)
     next_label(page)
     noise_label(page)

@@ -18,7 +18,7 @@ from ..trace.trace import END, Trace
 from .canvas import Box, Point
 from .caption import Caption, basic_facts
 from .figure import Figure
-from .labels import OUTSIDE, between, label, length_if_short, noisy_sample, scale_bar, set_gutter
+from .labels import OUTSIDE, Label, between, label, length_if_short, noisy_sample, scale_bar, set_gutter
 from .layout import Sheet, fitted
 from .order import Drawing, Order
 from .page import Plot, nothing, tallest_box
@@ -241,12 +241,12 @@ def _labels(plot: Plot, walk: Walk, at: Mapping[str, Point], parts: Sequence[str
     legs = [leg for leg in LEGS if leg.step in parts]
     for leg in legs:
         if leg.end in parts:
-            label(plot, at[leg.end], leg.end, leg.words, "n ne nw e s")
+            label(plot, at[leg.end], Label(leg.end, leg.words), "n ne nw e s")
     for leg in legs:
         length = math.dist(walk.points[leg.start], walk.points[leg.tip])
         words = length_if_short(at[leg.start], at[leg.tip], length)
-        label(plot, between(at[leg.start], at[leg.tip]), leg.step, words, "s se sw n", area)
+        label(plot, between(at[leg.start], at[leg.tip]), Label(leg.step, words), "s se sw n", area)
         noise = getattr(walk, leg.noise)
         if noise and leg.noise in parts:
             words = f"noise, rms {number(noise)}"
-            label(plot, between(at[leg.tip], at[leg.end]), leg.noise, words, "w nw e ne", area, OUTSIDE)
+            label(plot, between(at[leg.tip], at[leg.end]), Label(leg.noise, words, OUTSIDE), "w nw e ne", area)
