@@ -7,32 +7,14 @@ from dataclasses import dataclass
 
 from .canvas import Box, Canvas
 from .palette import LIGHT, Theme
-from .scene import Scene
+from .scene import Facts, Positions
 from .typeset import Row, Run, set_rows, words_size, wrapped
 from .words import SYMBOLS, number, percent, spoken
 
 PAD = 14.0
 KEY = 60.0  # width of the column of names
 SMALL = 11.5
-HEADINGS = {
-    "step plane": (
-        "the guided step",
-        "Two predictions, \u03b3 times their difference, and the step that the sampler takes.",
-    ),
-    "two predictions": (
-        "predict twice",
-        "From {x} the network predicts the clean image: {u} without, {c} with the condition.",
-    ),
-    "difference": ("calculate the difference", "What the condition adds: from {u} to {c}"),
-    "scaled difference": (
-        "amplify the difference",
-        "\u03b3 times the difference, from {u} on, ends at the guided prediction.",
-    ),
-    "step": ("take a small step", "From {x} a part of the way to the guided prediction."),
-    "step and noise": ("add some noise", "As much as the sampler asks for, in a direction of its own."),
-    "sample alone": ("a noisy sample", "The run is at {x}; where it will end nobody knows yet."),
-    "one prediction": ("predict the clean image", "From {x}, without the condition: {u}"),
-}
+AXES = ("axes", f"to scale, equal, in rms; the ray to {SYMBOLS['u']} is level by construction")
 
 
 @dataclass(frozen=True)
@@ -50,50 +32,32 @@ class Caption:
         return spoken(f"{self.heading}: {facts}.")
 
 
-def caption_of(figure: str, scene: Scene) -> Caption:
-    """What a figure of this scene has to say for itself."""
-    heading, sentence = HEADINGS[figure]
-    facts = basic_facts(scene)
-    if scene.missing:
-        return Caption(heading, "", tuple(facts))
-    facts.append(("residual", residual_words(scene)))
-    if figure in ("step", "step plane", "step and noise") and scene.noise == 0:
-        facts.append(("noise", "\u03b5 = 0, the sampler adds none"))
-    if figure == "step" and scene.noise > 0:
-        facts.append(("noise", f"of rms {number(scene.noise)} follows, out of the plane"))
-    if figure == "step and noise" and scene.noise > 0:
-        facts.append(("noise", "pale: other draws, as long, in schematic directions"))
-    facts += [("note", note) for note in scene.notes]
-    facts.append(("axes", f"to scale, equal, in rms; the ray to {SYMBOLS['u']} is level by construction"))
-    return Caption(heading, sentence.format(**SYMBOLS), tuple(facts))
-
-
-def basic_facts(scene: Scene) -> list[tuple[str, str]]:
+def basic_facts(step: Facts) -> list[tuple[str, str]]:
     """Model and sampler, step, scale and sample: the lines of every caption."""
-    units = " (VE)" if scene.space == "flow" else ""
-    levels = f"\u03c3 {number(scene.sigma)} \u2192 {number(scene.sigma_next)}"
-    strength = "" if math.isnan(scene.strength) else f",  strength M1 = {number(scene.strength)}{units}"
+    units = " (VE)" if step.space == "flow" else ""
+    levels = f"\u03c3 {number(step.sigma)} \u2192 {number(step.sigma_next)}"
+    strength = "" if math.isnan(step.strength) else f",  strength M1 = {number(step.strength)}{units}"
     return [
-        ("run", scene.run),
-        ("step", f"{scene.step} (0\u2013{scene.steps - 1}),  {levels}"),
-        ("scale", f"\u03b3 = {number(scene.gamma)}{strength}"),
-        sample_fact(scene),
+        ("run", step.run),
+        ("step", f"{step.step} (0\u2013{step.steps - 1}),  {levels}"),
+        ("scale", f"\u03b3 = {number(step.gamma)}{strength}"),
+        sample_fact(step),
     ]
 
 
-def sample_fact(scene: Scene) -> tuple[str, str]:
+def sample_fact(step: Facts) -> tuple[str, str]:
     """Which image of the batch, and its size."""
-    if scene.samples == 1:
-        return ("sample", f"the only one,  N = {scene.elements}")
-    median = ", median" if scene.median else ""
-    return ("sample", f"{scene.sample} (0\u2013{scene.samples - 1}{median}),  N = {scene.elements}")
+    if step.samples == 1:
+        return ("sample", f"the only one,  N = {step.elements}")
+    median = ", median" if step.median else ""
+    return ("sample", f"{step.sample} (0\u2013{step.samples - 1}{median}),  N = {step.elements}")
 
 
-def residual_words(scene: Scene) -> str:
+def residual_words(positions: Positions) -> str:
     """How much of the whole step lies outside the plane."""
-    if scene.residual > 1e-3:
-        return f"{percent(scene.residual)} of x\u2032 \u2212 x is out of the plane"
-    return f"{number(scene.residual)}, x\u2032 lies in the plane"
+    if positions.residual > 1e-3:
+        return f"{percent(positions.residual)} of x\u2032 \u2212 x is out of the plane"
+    return f"{number(positions.residual)}, x\u2032 lies in the plane"
 
 
 def caption_box(place: Box, caption: Caption) -> Box:

@@ -18,7 +18,7 @@ from .palette import THEMES
 from .pictures import Pictures, grey_words, greyed
 from .scene import checked, median_sample, run_words
 from .strips import Line, picture_of, set_grid
-from .typeset import Run, set_rows, wrapped
+from .typeset import Run, set_level, set_lines, set_rows, wrapped
 from .words import number, percent
 
 PARTED = 0.01  # of the size of a state: from here on two runs count as parted
@@ -198,29 +198,18 @@ def _curve(canvas: Canvas, found: Comparison):
 
 
 def _axes(canvas: Canvas, found: Comparison, decades: tuple[int, int], at):
-    theme, (low, high) = canvas.theme, decades
+    low, high = decades
     for power in range(low, high + 1, max(1, math.ceil((high - low) / 6))):
-        y = at(0, 10.0**power)[1]
-        canvas.line([(PLOT.x, y), (PLOT.right, y)], theme.hair, 0.8)
-        words = number(10.0**power)
-        w, up, down = extent(words, SMALL)
-        canvas.text((PLOT.x - 10 - w, y - (up + down) / 2), words, SMALL, theme.muted, halo=False)
+        set_level(canvas, PLOT, at(0, 10.0**power)[1], number(10.0**power), 10)
     stride = int(nice_length(max(found.steps[-1] / 8, 1.0)))
     for step, sigma in zip(found.steps, found.sigmas, strict=True):
         if step % stride == 0 or step == found.steps[-1]:
             if found.steps[-1] - stride < step < found.steps[-1]:
                 continue
-            _tick(canvas, at(step, 1.0)[0], "end" if step == found.steps[-1] else str(step), number(sigma))
-    canvas.text((PLOT.x, PLOT.y - 24), "rms(A \u2212 B) of the states", 12.5, theme.ink, halo=False)
-    for k, words in enumerate(("step", "\u03c3")):
-        w = extent(words, SMALL)[0]
-        canvas.text((PLOT.x - 24 - w, PLOT.bottom + 10 + 16 * k), words, SMALL, theme.muted, halo=False)
-
-
-def _tick(canvas: Canvas, x: float, *rows: str):
-    for k, words in enumerate(rows):
-        w = extent(words, SMALL)[0]
-        canvas.text((x - w / 2, PLOT.bottom + 10 + 16 * k), words, SMALL, canvas.theme.muted, halo=False)
+            names = ("end" if step == found.steps[-1] else str(step), number(sigma))
+            set_lines(canvas, (at(step, 1.0)[0], PLOT.bottom + 10), names, 0.5)
+    canvas.text((PLOT.x, PLOT.y - 24), "rms(A \u2212 B) of the states", 12.5, canvas.theme.ink, halo=False)
+    set_lines(canvas, (PLOT.x - 24, PLOT.bottom + 10), ("step", "\u03c3"), 1.0)
 
 
 def _filmstrips(

@@ -10,7 +10,6 @@ import numpy as np
 from .canvas import Box, Canvas, extent
 from .caption import Caption, caption_box, set_caption
 from .palette import THEMES
-from .words import number
 
 WIDTH, HEIGHT = 960, 500
 NAMES, TOP, GAP = 136.0, 40.0, 8.0  # width of the names, first row's top, gap between the pictures
@@ -62,8 +61,3 @@ def _row(canvas: Canvas, shown: Shown, at: tuple[float, float], side: float):
 def _centred(canvas: Canvas, words: str, x: float, y: float, colour: str):
     if words:
         canvas.text((x - extent(words, SMALL)[0] / 2, y), words, SMALL, colour, halo=False)
-
-
-def level_head(sigma: float) -> str:
-    """Head of a column."""
-    return f"\u03c3 {number(sigma)}"

@@ -1,42 +1,26 @@
-"""Frames in order, as animated WebP or APNG that reopens its workflow, and as one sheet of stills.
-
-Nothing is interpolated between frames: a state between two steps was never computed.
-"""
+"""Frames in order, as animated WebP or APNG that reopens its workflow, and as one sheet of stills."""
 
 from __future__ import annotations
 
 import io
 import json
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from .order import Drawing, Order, check_choices
-from .page import BEFORE, FIGURES
-from .pull import draw_pull
-from .scene import no_steps
-from .step_figure import draw_step
-from .walk import WALK, draw_walk
+from .order import Drawing
 
 if TYPE_CHECKING:
     from PIL.Image import Image
     from PIL.PngImagePlugin import PngInfo
 
-FIGURE_MS, LAST_FIGURE_MS = 2000, 4000
-STEP_MS, LAST_STEP_MS = 500, 2000
-MOST_FRAMES = 40
+STILL_MS = 2000
 BUDGET = 3_000_000  # bytes of an animation; above it colours are given up, and never frames
 SHEET_CELL, SHEET_GAP = 480, 8  # width of a still on the contact sheet, and the gap around it
-PLANS = {
-    "sampling animated": WALK,
-    "classifier animated": (*BEFORE, "gradient", "scaled gradient", "scaled sum", "gradient and noise"),
-    "guidance animated": (*BEFORE, *FIGURES[1:]),
-}
-MOVIES = (*PLANS, "run animated")
 MODEL_TAG, MAKE_TAG = 0x0110, 0x010F  # where the host keeps the prompt, and from where downwards the rest
 
 
@@ -141,42 +125,17 @@ def _exif(embedded: Mapping) -> bytes:
     return exif.tobytes()
 
 
-def draw_film(order: Order, movie: str) -> Film:
-    """Draw one of MOVIES: a figure of the post built up, or the step plane at every step of the run.
-
-    A run of more than 40 steps is shown in equal strides. The order's step is of the built-up figures only.
-    """
-    check_choices(figure=(movie, MOVIES))
-    note = ""
-    if movie == "run animated":
-        steps, note = _strides(order.trace.n)
-        drawings = (draw_step(order.of_step(step)) for step in steps)
-        durations = [STEP_MS] * (len(steps) - 1) + [LAST_STEP_MS]
-    else:
-        drawings = _built_up(order, movie)
-        durations = [FIGURE_MS] * (len(PLANS[movie]) - 1) + [LAST_FIGURE_MS]
+def film_of(drawings: Iterable[Drawing], durations: Sequence[int], opaque: bool, note: str = "") -> Film:
+    """The drawings as frames, each shown for its ms. note: what was left out."""
     frames, captions, last = [], [], None
-    for last in drawings:
+    for last in drawings:  # a page is kept as pixels only
         frames.append(last.png())
         captions.append(last.caption)
     if last is None:
-        raise ValueError(no_steps(order.trace))
-    return Film(np.stack(frames), tuple(durations), tuple(captions), last, order.opaque, note)
+        raise ValueError("A film needs at least one drawing, and there is none. Pass one.")
+    return Film(np.stack(frames), tuple(durations), tuple(captions), last, opaque, note)
 
 
 def still_film(drawing: Drawing, opaque: bool) -> Film:
     """A film of one frame."""
-    return Film(drawing.png()[None], (FIGURE_MS,), (drawing.caption,), drawing, opaque)
-
-
-def _strides(count: int) -> tuple[list[int], str]:
-    stride = math.ceil(count / MOST_FRAMES) or 1
-    steps = list(range(0, count, stride))
-    return steps, "" if stride == 1 else f"every {stride} steps of {count}"
-
-
-def _built_up(order: Order, movie: str) -> Iterator[Drawing]:
-    if movie == "sampling animated":
-        return (draw_walk(order, figure) for figure in PLANS[movie])
-    draw = draw_pull if movie == "classifier animated" else draw_step
-    return (draw(order, figure, steady=True) for figure in PLANS[movie])
+    return film_of([drawing], [STILL_MS], opaque)

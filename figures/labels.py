@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 from .canvas import SHORT, Box, Point, extent
 from .layout import Plane, nearest, stacked
 from .page import Page, Plot
-from .scene import Scene
 from .typeset import Block, Run, block_size, set_block
 from .words import SYMBOLS, number, percent
 
@@ -37,9 +38,7 @@ def set_labels(page: Page):
     _vectors(page)
     if "step" in page.parts:
         _step(page)
-    scale_bar(page, page.plane, "overview", page.sheet.overview if page.lens else page.sheet.plot)
-    if page.lens:
-        scale_bar(page, page.lens.plane, "lens", page.lens.frame)
+    scale_bars(page)
 
 
 def point_block(page: Plot, role: str, side: float, above: bool = False) -> Block:
@@ -68,12 +67,14 @@ def noisy_sample(page: Plot, at: Point, area: Box, lift: float = 0.36):
 def _gutter(page: Page):
     """Labels of the predictions in a column left of the fan, joined to their points by hairlines."""
     roles = ["u", "c", "G", *(["D"] if "D" in page.points else [])]  # all keep their places in the earlier figures
-    ends = [page.near_plane.at(page.scene.points[role]) for role in roles]
+    ends = [page.near_plane.at(page.places[role]) for role in roles]
     area = page.lens.frame if page.lens else page.sheet.plot
     set_gutter(page, roles, ends, area, page.points, tight=not page.lens)
 
 
-def set_gutter(page: Plot, roles: list[str], ends: list[Point], area: Box, shown: list[str], tight: bool = True):
+def set_gutter(
+    page: Plot, roles: Sequence[str], ends: Sequence[Point], area: Box, shown: Sequence[str], tight: bool = True
+):
     """A column of labels, each joined to its point. shown: the others only keep their place. tight: near the points."""
     side = min(page.side, area.h / len(roles) - 8)
     blocks = [point_block(page, role, side) for role in roles]
@@ -93,30 +94,43 @@ def set_gutter(page: Plot, roles: list[str], ends: list[Point], area: Box, shown
 def _vectors(page: Page):
     """The difference, its multiple, and what other rules changed."""
     scene, area = page.scene, page.near
-    place = {role: page.near_plane.at(scene.points[role]) for role in ("u", "c", "G", "D")}
+    place = {role: page.near_plane.at(page.places[role]) for role in ("u", "c", "G", "D")}
     if place["u"] == place["c"]:
         return
     if "scaled" in page.parts:
-        middle = between(place["c"] if scene.gamma > 1 else place["u"], place["G"])
-        label(page, middle, "scaled", f"{number(scene.gamma)} \u00d7 the difference", "e se ne w", area)
+        middle = between(place["c"] if scene.facts.gamma > 1 else place["u"], place["G"])
+        label(page, middle, Label("scaled", f"{number(scene.facts.gamma)} \u00d7 the difference"), "e se ne w", area)
     if "delta" in page.parts:
-        label(page, between(place["u"], place["c"]), "delta", "the difference", "e ne se w", area)
+        label(page, between(place["u"], place["c"]), Label("delta", "the difference"), "e ne se w", area)
     if "D" in page.points:
-        words = f"rms {number(scene.other)}"
-        label(page, between(place["G"], place["D"]), "other", words, "w sw s e", area, _other_outside(scene))
+        other, outside = scene.positions.other, scene.positions.other_outside
+        words = f"{percent(outside / other)} {OUTSIDE}" if outside / other > 0.01 else ""
+        label(page, between(place["G"], place["D"]), Label("other", f"rms {number(other)}", words), "w sw s e", area)
 
 
 def _step(page: Page):
     """The step, the noise hinged to it, and the next state."""
-    scene, hinge, end, area = page.scene, page.arrangement.hinge, page.end, page.overview
-    start, tip = page.plane.at((0.0, 0.0)), page.plane.at(scene.points["tip"])
-    if end:
-        label(page, end, "next", "next state", "s se sw e" if hinge else "n nw ne s", area)
-    length = math.hypot(*scene.points["tip"])
-    label(page, between(start, tip), "step", length_if_short(start, tip, length), "n ne nw s", area)
-    if hinge and end:
-        words = f"noise, rms {number(scene.noise)}" + (", shortened" if hinge.cut else "")
-        label(page, between(tip, end), "noise", words, "w e sw se", area, OUTSIDE)
+    next_label(page)
+    start, tip = (page.plane.at(page.places[name]) for name in ("x", "tip"))
+    length = math.hypot(*page.places["tip"])
+    label(page, between(start, tip), Label("step", length_if_short(start, tip, length)), "n ne nw s", page.overview)
+    noise_label(page)
+
+
+def next_label(page: Page):
+    """The next state, away from the noise that leads to it."""
+    if page.end:
+        prefer = "s se sw e" if page.arrangement.hinge else "n nw ne s"
+        label(page, page.end, Label("next", "next state"), prefer, page.overview)
+
+
+def noise_label(page: Page):
+    """The noise and its true length."""
+    hinge = page.arrangement.hinge
+    if hinge and page.end:
+        words = f"noise, rms {number(page.scene.positions.noise)}" + (", shortened" if hinge.cut else "")
+        middle = between(page.plane.at(page.places["tip"]), page.end)
+        label(page, middle, Label("noise", words, OUTSIDE), "w e sw se", page.overview)
 
 
 def length_if_short(start: Point, tip: Point, length: float) -> str:
@@ -124,35 +138,49 @@ def length_if_short(start: Point, tip: Point, length: float) -> str:
     return f"rms {number(length)}" if math.dist(start, tip) < SHORT else ""
 
 
-def label(page: Plot, anchor: Point, role: str, words: str, prefer: str, area: Box | None = None, outside: str = ""):
-    """A vector's symbol and a word or two, near its middle; joined by a hairline where it had to go far."""
-    colour = page.colour(role)
-    symbol = Run(SYMBOLS[role], SYMBOL - 1 if "$" in SYMBOLS[role] else WORD, colour)
-    rows = ((symbol, Run(words, WORD, colour)) if words else (symbol,),)
-    if outside:
-        rows += ((Run(outside, WORD, colour),),)
-    block = Block(rows, page.pictures.get(role), SMALL_THUMB, colour)
+@dataclass(frozen=True)
+class Label:
+    """What stands beside a vector: its symbol and a word or two.  outside: a second line, for what leaves the plane."""
+
+    role: str
+    words: str = ""
+    outside: str = ""
+
+    def block(self, page: Plot) -> Block:
+        """The words and the picture of the role."""
+        colour, symbol = page.colour(self.role), SYMBOLS[self.role]
+        first = (Run(symbol, SYMBOL - 1 if "$" in symbol else WORD, colour),)
+        rows = ((*first, Run(self.words, WORD, colour)) if self.words else first,)
+        if self.outside:
+            rows += ((Run(self.outside, WORD, colour),),)
+        return Block(rows, page.pictures.get(self.role), SMALL_THUMB, colour)
+
+
+def label(page: Plot, anchor: Point, what: Label, prefer: str, area: Box | None = None):
+    """A label near a vector's middle; joined by a hairline where it had to go far. prefer: directions, best first."""
+    block = what.block(page)
     box = page.placer.near(anchor, block_size(block), prefer, area)
     if math.dist(anchor, nearest(box, anchor)) > 24:
         page.hairline((anchor, nearest(box, anchor)))
-    set_block(page.canvas, block, (box.x, box.y), f"label-{role}")
-
-
-def _other_outside(scene: Scene) -> str:
-    """How much of the other rules' change lies outside the plane, in words."""
-    share = scene.other_outside / scene.other
-    return f"{percent(share)} {OUTSIDE}" if share > 0.01 else ""
+    set_block(page.canvas, block, (box.x, box.y), f"label-{what.role}")
 
 
 def set_end(page: Page, at: Point):
     """The run's end, which lies above or below the plane."""
-    words = f"end of this run, {number(page.scene.end_outside)} rms"
-    label(page, at, "end", words, "s se sw n e", page.overview, OUTSIDE)
+    words = f"end of this run, {number(page.scene.positions.end_outside)} rms"
+    label(page, at, Label("end", words, OUTSIDE), "s se sw n e", page.overview)
 
 
 def between(p: Point, q: Point) -> Point:
     """The middle of a line."""
     return ((p[0] + q[0]) / 2, (p[1] + q[1]) / 2)
+
+
+def scale_bars(page: Page):
+    """The bar of the overview, and that of a lens."""
+    scale_bar(page, page.plane, "overview", page.sheet.overview if page.lens else page.sheet.plot)
+    if page.lens:
+        scale_bar(page, page.lens.plane, "lens", page.lens.frame)
 
 
 def scale_bar(page: Plot, plane: Plane, where: str, area: Box):

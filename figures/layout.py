@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from itertools import pairwise
 
 from .canvas import Box, Point
-from .scene import Place, Scene
+from .scene import Place, Positions
 
 FAN = 110.0  # a fan of predictions shorter than this gets a lens
 SHRINK = 0.7  # the noise may shrink the overview to this; beyond, its arrow is cut and marked
@@ -118,69 +118,69 @@ class Arrangement:
     hinge: Hinge | None
 
 
-def arrange(scene: Scene, sheet: Sheet, with_noise: bool, caption: Box) -> Arrangement:
-    """Choose scale, lens and hinge of a scene on a sheet whose caption fills a box.
+def arrange(positions: Positions, sheet: Sheet, with_noise: bool, caption: Box) -> Arrangement:
+    """Choose scale, lens and hinge of a step on a sheet whose caption fills a box.
 
     gain = 2^floor(log2(room / fan)), computed from the overview's final scale; below 2 there is no lens and the plane
     takes the whole sheet.
     """
     area = sheet.overview
     inside = Box(area.x + INSET, area.y + 20, area.w - INSET - sheet.margin, area.h - 44)
-    plane, hinge = _fit(scene, inside, with_noise)
-    if fan_length(scene) * plane.scale < FAN:
-        lens = _lens(scene, plane, sheet, _frame(sheet, caption))
+    plane, hinge = _fit(positions, inside, with_noise)
+    if fan_length(positions) * plane.scale < FAN:
+        lens = _lens(positions, plane, sheet, _frame(sheet, caption))
         if lens is not None:
             return Arrangement(plane, lens, hinge)
     left = sheet.gutter + 24
     room = Box(
         sheet.plot.x + left, sheet.plot.y + HEADROOM, sheet.plot.w - left - sheet.margin, sheet.plot.h - HEADROOM
     )
-    plane, hinge = _fit(scene, room, with_noise, caption)
+    plane, hinge = _fit(positions, room, with_noise, caption)
     return Arrangement(plane, None, hinge)
 
 
-def fan_places(scene: Scene) -> list[Place]:
+def fan_places(positions: Positions) -> list[Place]:
     """The predictions: u, c, G, and D where other rules moved it."""
-    names = ("u", "c", "G", "D") if scene.other > 0 else ("u", "c", "G")
-    return [scene.points[name] for name in names]
+    names = ("u", "c", "G", "D") if positions.other > 0 else ("u", "c", "G")
+    return [positions.points[name] for name in names]
 
 
-def fan_length(scene: Scene) -> float:
+def fan_length(positions: Positions) -> float:
     """Greatest distance between two predictions, in rms units."""
-    places = fan_places(scene)
+    places = fan_places(positions)
     return max(math.dist(p, q) for p in places for q in places)
 
 
-def hinge_direction(scene: Scene) -> Place:
+def hinge_direction(positions: Positions) -> Place:
     """Unit vector across the ray x -> D, on the side away from the predictions."""
-    along, across = scene.points["D"]
+    along, across = positions.points["D"]
     length = math.hypot(along, across) or 1.0
     normal = (-across / length, along / length)
-    middle = [sum(scene.points[name][k] for name in ("u", "c")) / 2 for k in (0, 1)]
+    middle = [sum(positions.points[name][k] for name in ("u", "c")) / 2 for k in (0, 1)]
     side = normal[0] * middle[0] + normal[1] * middle[1]
     return normal if side <= 0 else (-normal[0], -normal[1])
 
 
-def _fit(scene: Scene, room: Box, with_noise: bool, obstacle: Box | None = None) -> tuple[Plane, Hinge | None]:
-    bare = _scaled(scene, None, room, obstacle)
-    if not with_noise or scene.noise == 0:
+def _fit(positions: Positions, room: Box, with_noise: bool, obstacle: Box | None = None) -> tuple[Plane, Hinge | None]:
+    bare = _scaled(positions, None, room, obstacle)
+    if not with_noise or positions.noise == 0:
         return bare, None
-    length, least = scene.noise, SHRINK * bare.scale
+    length, least = positions.noise, SHRINK * bare.scale
     while True:
-        end = _noise_end(scene, length)
-        plane = _scaled(scene, end, room, obstacle)
-        if plane.scale >= least or length < 1e-3 * scene.noise:
-            return plane, Hinge(end, cut=length < scene.noise)
+        end = _noise_end(positions, length)
+        plane = _scaled(positions, end, room, obstacle)
+        if plane.scale >= least or length < 1e-3 * positions.noise:
+            return plane, Hinge(end, cut=length < positions.noise)
         length, least = 0.93 * length, (SHRINK + 0.1) * bare.scale
 
 
-def _noise_end(scene: Scene, length: float) -> Place:
-    tip, normal = scene.points["tip"], hinge_direction(scene)
+def _noise_end(positions: Positions, length: float) -> Place:
+    tip, normal = positions.points["tip"], hinge_direction(positions)
     return (tip[0] + length * normal[0], tip[1] + length * normal[1])
 
 
-def _scaled(scene: Scene, end: Place | None, room: Box, obstacle: Box | None) -> Plane:
-    points = scene.points
+def _scaled(positions: Positions, end: Place | None, room: Box, obstacle: Box | None) -> Plane:
+    points = positions.points
     reached = [points[name] for name in ("u", "c", "G", "D", "tip", "ahead") if name in points]
     lines = [(points["x"], place) for place in reached] + [(points["u"], points["G"])]
     if "corner" in points:
@@ -210,18 +210,18 @@ def _frame(sheet: Sheet, caption: Box) -> Box:
     return replace(place, h=min(place.h, caption.y - 14 - place.y)) if caption.x < place.right else place
 
 
-def _lens(scene: Scene, plane: Plane, sheet: Sheet, frame: Box) -> Lens | None:
+def _lens(positions: Positions, plane: Plane, sheet: Sheet, frame: Box) -> Lens | None:
     """The strongest lens of a power of two that holds the fan with room for its labels; None below 2."""
-    pixels = [plane.at(place) for place in fan_places(scene)]
+    pixels = [plane.at(place) for place in fan_places(positions)]
     low = [min(p[k] for p in pixels) for k in (0, 1)]
     high = [max(p[k] for p in pixels) for k in (0, 1)]
     span = [max(high[k] - low[k], 1e-9) for k in (0, 1)]
     room = min((frame.w - 150) / span[0], (frame.h - 56) / span[1])
-    if room < 2 or fan_length(scene) == 0:
+    if room < 2 or fan_length(positions) == 0:
         return None
     gain = 2 ** math.floor(math.log2(room))
     w, h = frame.w / gain, frame.h / gain
-    left = max((low[0] + high[0]) / 2 - (PULLED if "corner" in scene.points else ASIDE) * w, EDGE)
+    left = max((low[0] + high[0]) / 2 - (PULLED if "corner" in positions.points else ASIDE) * w, EDGE)
     top = min(max((low[1] + high[1]) / 2 - h / 2, EDGE), frame.y - 28 - h)
     window = Box(left, top, w, h)
     if not window.grown(-14 / gain).holds(Box(*low, *span)):

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
+from torch import Tensor
 
 from ..trace.trace import Trace
 from .canvas import Canvas
@@ -21,7 +22,8 @@ class Order:
     """One figure's choices.
 
     step, sample: None picks the default step and the median sample. size: of SHEETS. theme: of THEMES. pictures: how to
-    show tensors, None leaves thumbnails out.
+    show tensors, None leaves thumbnails out. photo [H, W, 3] in 0..1: noised in place of the run's own picture (noise
+    levels). steady: keep room for the noise, so that nothing moves from one page to the next.
     """
 
     trace: Trace
@@ -30,6 +32,8 @@ class Order:
     size: str = "blog"
     theme: str = "light"
     pictures: Pictures | None = None
+    photo: Tensor | None = None
+    steady: bool = False
 
     def __post_init__(self):
         check_choices(size=(self.size, tuple(SHEETS)), theme=(self.theme, tuple(THEMES)))
@@ -56,12 +60,12 @@ class Order:
     @cached_property
     def shown(self) -> Mapping[str, np.ndarray]:
         """Thumbnails of the step, by role."""
-        return self.at(self.scene.step)
+        return self.at(self.scene.facts.step)
 
     @cached_property
     def change(self) -> Greyed | None:
         """What the gradient on record, or else the difference, changes in the picture; None where it was not kept."""
-        trace, step, sample = self.trace, self.scene.step, self.scene.sample
+        trace, step, sample = self.trace, self.scene.facts.step, self.scene.facts.sample
         if self.pictures is None or not self.pictures.can_show(trace.latent_shape):
             return None
         guide = {term.name for term in trace.terms if term.guides}
@@ -74,11 +78,11 @@ class Order:
 
     def at(self, step: int) -> Mapping[str, np.ndarray]:
         """Thumbnails of another step of the same image, by role."""
-        return step_pictures(self.trace, step, self.scene.sample, self.pictures) if self.pictures else {}
+        return step_pictures(self.trace, step, self.scene.facts.sample, self.pictures) if self.pictures else {}
 
     def of_step(self, step: int) -> Order:
         """The same of another step of the same image."""
-        return replace(self, step=step, sample=self.scene.sample)
+        return replace(self, step=step, sample=self.scene.facts.sample)
 
 
 @dataclass(frozen=True)

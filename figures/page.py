@@ -12,31 +12,13 @@ from .canvas import Box, Canvas, Point
 from .caption import Caption, caption_box, set_caption
 from .layout import Arrangement, Lens, Placer, Plane, Sheet
 from .order import Drawing, Order
-from .palette import PENS, Theme, role_colour
-from .scene import Scene
+from .palette import PENS, Theme
+from .scene import Place, Scene
 from .typeset import Block, Run, block_size, set_block, wrapped
 
 if TYPE_CHECKING:
     from typing_extensions import Self
 
-FIGURES = ("step plane", "two predictions", "difference", "scaled difference", "step", "step and noise")
-PULL = ("gradient", "combined", "scaled gradient", "scaled sum", "gradient and noise")
-BEFORE = ("sample alone", "one prediction")  # the first frames of the animation, in the plane of the others
-_PARTS: Mapping[str, tuple[str, ...]] = {
-    "sample alone": ("sample", "end"),
-    "one prediction": ("end", "u"),
-    "two predictions": ("u", "c"),
-    "difference": ("u", "c", "delta"),
-    "scaled difference": ("u", "c", "delta", "scaled"),
-    "step": ("u", "c", "delta", "scaled", "step"),
-    "step and noise": ("u", "c", "delta", "scaled", "step", "noise", "draws", "other"),
-    "gradient": ("plain", "gradient"),
-    "combined": ("plain", "gradient", "combined"),
-    "scaled gradient": ("plain", "gradient", "pull"),
-    "scaled sum": ("plain", "gradient", "pull", "sum"),
-    "gradient and noise": ("plain", "gradient", "pull", "sum", "step", "noise"),
-    "step plane": ("u", "c", "delta", "scaled", "step", "noise", "other"),
-}
 EDGE = 20.0  # least distance of a drawn end from the rim
 THUMB = 92.0  # side of a large thumbnail
 MARK = 12.0  # side of the square that a marker keeps free of labels
@@ -69,7 +51,7 @@ class Plot:
 
     def colour(self, role: str) -> str:
         """Colour of a role on this page."""
-        return self.theme.muted if role in self.faded else role_colour(self.theme, role)
+        return getattr(self.theme, "muted" if role in self.faded else PENS[role].colour)
 
     def mark(self, at: Point, role: str, name: str, within: Box | None = None):
         """A point's marker, kept free of labels."""
@@ -99,12 +81,13 @@ class Page(Plot):
     """One step being drawn, and the parts of it that the figure shows."""
 
     scene: Scene
-    figure: str
+    parts: tuple[str, ...]
     arrangement: Arrangement
-    parts: frozenset[str] = field(init=False)
 
-    def __post_init__(self):
-        self.parts = frozenset(_PARTS[self.figure])
+    @property
+    def places(self) -> Mapping[str, Place]:
+        """Positions in the plane of the step."""
+        return self.scene.positions.points
 
     @property
     def plane(self) -> Plane:
@@ -137,23 +120,23 @@ class Page(Plot):
         """Predictions that this figure shows."""
         names = [name for name in ("u", "c") if name in self.parts]
         names += ["G"] if "scaled" in self.parts else []
-        return [*names, "D"] if "other" in self.parts and self.scene.other > 0 else names
+        return [*names, "D"] if "other" in self.parts and self.scene.positions.other > 0 else names
 
     @property
     def clean(self) -> Point | None:
         """Pixel of the foot of the run's end, None where it is unknown, not wanted or too far out."""
-        if "end" not in self.parts or self.scene.end is None:
+        if "end" not in self.parts or self.scene.positions.end is None:
             return None
-        at = self.plane.at(self.scene.end)
+        at = self.plane.at(self.scene.positions.end)
         return at if self.overview.grown(-EDGE).holds(Box(*at, 0, 0)) else None
 
     @property
     def end(self) -> Point | None:
         """Pixel of the next state, None where this figure does not reach it."""
         hinge = self.arrangement.hinge
-        if "step" not in self.parts or (self.scene.noise > 0 and not (hinge and "noise" in self.parts)):
+        if "step" not in self.parts or (self.scene.positions.noise > 0 and not (hinge and "noise" in self.parts)):
             return None
-        return self.plane.at(hinge.end if hinge else self.scene.points["tip"])
+        return self.plane.at(hinge.end if hinge else self.places["tip"])
 
 
 def tallest_box(sheet: Sheet, captions: Iterable[Caption]) -> Box:
@@ -161,11 +144,11 @@ def tallest_box(sheet: Sheet, captions: Iterable[Caption]) -> Box:
     return max((caption_box(sheet.caption, caption) for caption in captions), key=lambda box: box.h)
 
 
-def nothing(order: Order, scene: Scene, caption: Caption, why: str, advice: str) -> Drawing:
-    """The page of a step that has no plane: why, in the middle."""
+def nothing(order: Order, scene: Scene, caption: Caption) -> Drawing:
+    """The page of a scene in which something is missing: what, in the middle."""
     page = Plot.on(order, caption, {})
     canvas = page.canvas
-    lines = tuple((Run(line, 12.5, canvas.theme.muted),) for line in wrapped(advice, 12.5, canvas.width - 60))
-    block = Block(((Run(why, 18, canvas.theme.ink),), *lines))
+    lines = tuple((Run(line, 12.5, canvas.theme.muted),) for line in wrapped(scene.advice, 12.5, canvas.width - 60))
+    block = Block(((Run(scene.missing, 18, canvas.theme.ink),), *lines))
     set_block(canvas, block, ((canvas.width - block_size(block)[0]) / 2, 0.36 * canvas.height), "missing")
     return Drawing(canvas, caption.text, scene)

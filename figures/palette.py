@@ -25,12 +25,13 @@ class Theme:
 
 @dataclass(frozen=True)
 class Pen:
-    """How a role is drawn: marker and its size, width and dash pattern of its lines (logical pixels)."""
+    """How a role is drawn, in logical pixels.  width, dash: of its lines. size: of its marker. colour: of a Theme."""
 
     marker: str
     width: float
     dash: tuple[float, ...] | None = None
     size: float = 7.5
+    colour: str = "ink"
 
 
 _DAY = {
@@ -63,44 +64,25 @@ THEMES: Mapping[str, Theme] = {theme.name: theme for theme in (LIGHT, DARK, TRAN
 
 PENS: Mapping[str, Pen] = {
     "x": Pen("disc", 2.0, size=9.0),
-    "u": Pen("circle", 1.6),
-    "c": Pen("square", 1.6, (7, 3)),
-    "G": Pen("diamond", 1.6, (2, 3)),
-    "D": Pen("triangle", 1.6, (7, 2, 2, 2)),
+    "u": Pen("circle", 1.6, colour="uncond"),
+    "c": Pen("square", 1.6, (7, 3), colour="cond"),
+    "G": Pen("diamond", 1.6, (2, 3), colour="guided"),
+    "D": Pen("triangle", 1.6, (7, 2, 2, 2), colour="rule"),
     "next": Pen("circle", 2.0),
     "step": Pen("none", 3.0),
-    "delta": Pen("none", 2.8),
-    "scaled": Pen("none", 1.4),
-    "other": Pen("none", 2.0),
-    "noise": Pen("none", 2.0, (5, 3)),
+    "delta": Pen("none", 2.8, colour="guided"),
+    "scaled": Pen("none", 1.4, colour="guided"),
+    "other": Pen("none", 2.0, colour="rule"),
+    "noise": Pen("none", 2.0, (5, 3), colour="noise"),
     "end": Pen("circle", 1.2, (1, 3)),
-    "p": Pen("diamond", 1.6, (2, 3)),
-    "p2": Pen("diamond", 1.6, (2, 3)),
+    "p": Pen("diamond", 1.6, (2, 3), colour="guided"),
+    "p2": Pen("diamond", 1.6, (2, 3), colour="guided"),
     "next2": Pen("circle", 2.0),
     "step2": Pen("none", 3.0),
-    "noise2": Pen("none", 2.0, (5, 3)),
-    "ahead": Pen("circle", 1.6),
-    "plain": Pen("none", 3.0),
-    "gradient": Pen("none", 2.8),
-    "pull": Pen("none", 1.8),
+    "noise2": Pen("none", 2.0, (5, 3), colour="noise"),
+    "ahead": Pen("circle", 1.6, colour="uncond"),
+    "plain": Pen("none", 3.0, colour="uncond"),
+    "gradient": Pen("none", 2.8, colour="guided"),
+    "pull": Pen("none", 1.8, colour="guided"),
     "sum": Pen("none", 3.0),
 }
-
-
-_GUIDED = ("delta", "scaled", "p", "p2", "gradient", "pull")
-
-
-def role_colour(theme: Theme, role: str) -> str:
-    """Colour of a point or vector by its name in the record."""
-    named = {
-        "u": theme.uncond,
-        "c": theme.cond,
-        "G": theme.guided,
-        "D": theme.rule,
-        "other": theme.rule,
-        "noise": theme.noise,
-        "noise2": theme.noise,
-        "ahead": theme.uncond,
-        "plain": theme.uncond,
-    }
-    return named.get(role, theme.guided if role in _GUIDED else theme.ink)

@@ -17,28 +17,28 @@ from ..trace.gram import VECTORS, GramRecord, added, frame, named
 from ..trace.metrics import gradient_direction, gradient_to_difference
 from ..trace.trace import Trace
 from .canvas import SHORT, Box, Point
-from .caption import Caption, basic_facts, residual_words
-from .labels import OUTSIDE, between, label, length_if_short, noisy_sample, scale_bar, set_end, set_gutter
+from .caption import AXES, Caption, basic_facts, residual_words
+from .figure import Figure
+from .labels import (
+    Label,
+    between,
+    label,
+    length_if_short,
+    next_label,
+    noise_label,
+    noisy_sample,
+    scale_bars,
+    set_end,
+    set_gutter,
+)
 from .layout import EDGE, Plane, arrange
-from .order import Drawing, Order, check_choices
-from .page import BEFORE, PULL, Page, nothing, tallest_box
+from .order import Drawing, Order
+from .page import Page, nothing, tallest_box
 from .pictures import Greyed, grey_words
 from .scene import Scene, as_recorded, scene_of
-from .step_figure import BAND, cut_mark, set_draws, set_lens_outline
+from .step_figure import BAND, set_ends, set_lens_outline, set_noise
 from .words import SYMBOLS, number
 
-SENTENCES = {
-    "sample alone": ("a noisy sample", "The run is at {x}; where it will end nobody knows yet."),
-    "one prediction": ("predict the clean image", "From {x} the network predicts {u}, without the condition."),
-    "gradient": (
-        "calculate the gradient",
-        "Where from {x} the condition grows more likely, as the classifier sees it.",
-    ),
-    "combined": ("combine directions", "Step and gradient add up: the sampler goes along their sum."),
-    "scaled gradient": ("scale by \u03b3", "The gradient is multiplied by the scale."),
-    "scaled sum": ("combine directions", "The step and \u03b3 times the gradient add up."),
-    "gradient and noise": ("add some noise", "As much as the sampler asks for, in a direction of its own."),
-}
 ZERO = "the gradient is zero at this step"
 UNKNOWN = "how far a step follows the prediction is unknown"
 ONE_STAGE = "Samplers with one evaluation a step, such as euler or ddpm, tell. Choose one of them."
@@ -65,13 +65,13 @@ class Pull:
 def pull_of(trace: Trace, step: int | None, sample: int | None) -> Pull:
     """Read the step and its gradient out of a trace."""
     chosen = scene_of(trace, step, sample)
-    record = GramRecord(trace.record.vectors, trace.record.K[chosen.step, chosen.sample])
-    kappa, gamma = (float(trace.steps[name][chosen.step]) for name in ("kappa", "gamma"))
+    record = GramRecord(trace.record.vectors, trace.record.K[chosen.facts.step, chosen.facts.sample])
+    kappa, gamma = (float(trace.steps[name][chosen.facts.step]) for name in ("kappa", "gamma"))
     name = known_gradient(trace, record)
     view = partial(by_gradient, name) if name else as_recorded
-    scene = scene_of(trace, chosen.step, chosen.sample, view)
+    scene = scene_of(trace, chosen.facts.step, chosen.facts.sample, view)
     agreement = _agreement(record, name) if name else None
-    pull = Pull(scene, kappa, implied=name is None, agreement=agreement, other=scene.other if name else 0.0)
+    pull = Pull(scene, kappa, implied=name is None, agreement=agreement, other=scene.positions.other if name else 0.0)
     if name and record.dot(name, name) == 0:
         return replace(pull, scene=replace(scene, missing=ZERO, advice="Choose another step."))
     if not scene.missing and math.isnan(kappa):
@@ -117,48 +117,51 @@ def _placed(scene: Scene, record: GramRecord, factors: tuple[float, float, float
     plain = (tip[0] - corner[0], tip[1] - corner[1])
     ends = {"u": plain, "c": (plain[0] + along, plain[1] + across), "G": tip, "D": tip, "tip": tip}
     points = {"x": (0.0, 0.0), "corner": corner, "ahead": place["u"], **ends}
-    return {"scene": replace(scene, points=points, other=0.0), "gradient": (along, across)}
+    return {
+        "scene": replace(scene, positions=replace(scene.positions, points=points, other=0.0)),
+        "gradient": (along, across),
+    }
 
 
-def draw_pull(order: Order, figure: str = "scaled sum", steady: bool = False) -> Drawing:
-    """Draw one of PULL, or of BEFORE in the same plane. steady: keep room for the noise in every figure."""
-    check_choices(figure=(figure, PULL + BEFORE))
+def draw_pull(order: Order, figure: Figure) -> Drawing:
+    """Draw a step and its gradient to scale."""
     pull = pull_of(order.trace, order.step, order.sample)
     scene, caption = pull.scene, _caption(figure, pull, order.change)
     if scene.missing:
-        return nothing(order, scene, caption, scene.missing, scene.advice)
-    tallest = tallest_box(order.sheet, (_caption(name, pull, order.change) for name in PULL))
-    arrangement = arrange(scene, order.sheet, steady or figure == "gradient and noise", tallest)
-    if figure in BEFORE:
+        return nothing(order, scene, caption)
+    tallest = tallest_box(order.sheet, (_caption(each, pull, order.change) for each in figure.series))
+    arrangement = arrange(scene.positions, order.sheet, order.steady or "noise" in figure.parts, tallest)
+    if "gradient" not in figure.parts:
         arrangement = replace(arrangement, lens=None)
     shown = dict(order.shown)
     if "u" in shown:
         shown["ahead"] = shown["u"]
     if order.change:
         shown["gradient"] = order.change.pictures[0].numpy()
-    page = Page.on(order, caption, shown, scene=scene, figure=figure, arrangement=arrangement)
+    page = Page.on(order, caption, shown, scene=scene, parts=figure.parts, arrangement=arrangement)
     _draw(page, pull)
     _labels(page, pull)
     return Drawing(page.canvas, caption.text, scene)
 
 
-def _caption(figure: str, pull: Pull, change: Greyed | None) -> Caption:
-    heading, sentence = SENTENCES[figure]
-    scene, facts = pull.scene, basic_facts(pull.scene)
-    if pull.implied and figure in PULL:
-        heading += " (implied classifier)"
+def _caption(figure: Figure, pull: Pull, change: Greyed | None) -> Caption:
+    scene, facts = pull.scene, basic_facts(pull.scene.facts)
+    if pull.implied and "gradient" in figure.parts:
+        figure = replace(figure, heading=f"{figure.heading} (implied classifier)")
     if scene.missing:
-        return Caption(heading, "", tuple(facts))
-    facts.append(("residual", residual_words(scene)))
-    if figure in PULL:
+        return Caption(figure.heading, "", tuple(facts))
+    facts.append(("residual", residual_words(scene.positions)))
+    if "gradient" in figure.parts:
         facts += _gradient_facts(pull)
         if change:
             facts.append(("picture", grey_words(change, "its change")))
-    if figure == "gradient and noise":
-        words = "pale: other draws, as long, schematic" if scene.noise else "\u03b5 = 0, the sampler adds none"
+    if "noise" in figure.parts:
+        words = (
+            "pale: other draws, as long, schematic" if scene.positions.noise else "\u03b5 = 0, the sampler adds none"
+        )
         facts.append(("noise", words))
-    facts.append(("axes", f"to scale, equal, in rms; the ray to {SYMBOLS['u']} is level by construction"))
-    return Caption(heading, sentence.format(**SYMBOLS), tuple(facts))
+    facts.append(AXES)
+    return figure.caption(facts)
 
 
 def _gradient_facts(pull: Pull) -> list[tuple[str, str]]:
@@ -167,13 +170,13 @@ def _gradient_facts(pull: Pull) -> list[tuple[str, str]]:
     if pull.agreement:
         cosine, ratio = (number(value) for value in pull.agreement)
         facts.append(("beside", f"{SYMBOLS['delta']}: cosine {cosine}, ratio of lengths {ratio}"))
-    if pull.other > OTHER * math.hypot(*pull.scene.points["ahead"]):
+    if pull.other > OTHER * math.hypot(*pull.scene.positions.points["ahead"]):
         facts.append(("rules", f"others add rms {number(pull.other)} to the step without the gradient"))
     return facts
 
 
 def _draw(page: Page, pull: Pull):
-    lens, points = page.lens, page.scene.points
+    lens, points = page.lens, page.places
     if lens:
         set_lens_outline(page, lens)
     near, within = page.near_plane, lens.frame if lens else None
@@ -185,15 +188,13 @@ def _draw(page: Page, pull: Pull):
         _arrows(page, near, "lens", within)
     _gradients(page, pull, near, within)
     if "step" in page.parts:
-        _noise(page)
-    if end := page.clean:
-        page.mark(end, "end", "overview-end")
-    page.mark(page.plane.at((0.0, 0.0)), "x", "overview-x")
+        set_noise(page)
+    set_ends(page)
 
 
 def _arrows(page: Page, plane: Plane, where: str, within: Box | None = None):
     """The step without the gradient and the sums."""
-    points, start = page.scene.points, plane.at((0.0, 0.0))
+    points, start = page.places, plane.at((0.0, 0.0))
     for part, end in (("plain", "u"), ("combined", "c"), ("sum", "G")):
         if part in page.parts:
             role = "plain" if part == "plain" else "sum"
@@ -202,8 +203,8 @@ def _arrows(page: Page, plane: Plane, where: str, within: Box | None = None):
 
 def _gradients(page: Page, pull: Pull, near: Plane, within: Box | None):
     """The gradient at the tip of the step, and at x_t where it is long enough to be an arrow."""
-    points, where = page.scene.points, "lens" if within else "overview"
-    for part, end, factor in (("gradient", "c", 1.0), ("pull", "G", page.scene.gamma)):
+    points, where = page.places, "lens" if within else "overview"
+    for part, end, factor in (("gradient", "c", 1.0), ("pull", "G", page.scene.facts.gamma)):
         if part not in page.parts:
             continue
         ends = (near.at(points["u"]), near.at(points[end]))
@@ -217,61 +218,38 @@ def _gradients(page: Page, pull: Pull, near: Plane, within: Box | None):
             page.canvas.line((stop, page.plane.at(points[end])), page.theme.hair, 1.0, (4, 3), name="side")
 
 
-def _noise(page: Page):
-    tip, hinge, end = page.plane.at(page.scene.points["tip"]), page.arrangement.hinge, page.end
-    if hinge and end:
-        set_draws(page, tip, end)
-        page.stroke((tip, end), "noise", "overview-noise")
-        if hinge.cut:
-            cut_mark(page, tip, end)
-    if end:
-        page.mark(end, "next", "overview-next")
-
-
 def _labels(page: Page, pull: Pull):
     noisy_sample(page, page.plane.at((0.0, 0.0)), page.overview)
-    ahead = page.plane.at(page.scene.points["ahead"])
+    ahead = page.plane.at(page.places["ahead"])
     if "sample" not in page.parts:
         if ahead[0] < page.sheet.gutter + 20:
             left = Box(EDGE, EDGE, ahead[0] + 90, page.sheet.overview.bottom)
-            label(page, ahead, "ahead", "prediction", "nw n sw s w", left)
+            label(page, ahead, Label("ahead", "prediction"), "nw n sw s w", left)
         else:
             set_gutter(page, ["ahead"], [ahead], page.sheet.plot, ["ahead"])
     if page.clean:
         set_end(page, page.clean)
     _gradient_labels(page)
     _step_labels(page)
-    scale_bar(page, page.plane, "overview", page.sheet.overview if page.lens else page.sheet.plot)
-    if page.lens:
-        scale_bar(page, page.lens.plane, "lens", page.lens.frame)
+    scale_bars(page)
 
 
 def _gradient_labels(page: Page):
-    near, points, area = page.near_plane, page.scene.points, page.near
+    near, points, area = page.near_plane, page.places, page.near
     at = {name: near.at(points[name]) for name in ("u", "c", "G")}
     for part, end in (("pull", "G"), ("gradient", "c")):
         if part in page.parts:
             length = math.dist(points["u"], points[end])
-            start = at["c"] if part == "pull" and page.scene.gamma > 1 else at["u"]
+            start = at["c"] if part == "pull" and page.scene.facts.gamma > 1 else at["u"]
             words = length_if_short(at["u"], at[end], length)
-            label(page, between(start, at[end]), part, words, "w e nw sw", area)
+            label(page, between(start, at[end]), Label(part, words), "w e nw sw", area)
 
 
 def _step_labels(page: Page):
-    plane, points, area, hinge = page.plane, page.scene.points, page.overview, page.arrangement.hinge
-    start = plane.at((0.0, 0.0))
+    plane, points = page.plane, page.places
     for part, end in (("plain", "u"), ("combined", "c"), ("sum", "G")):
         if part in page.parts:
-            label(
-                page,
-                between(start, plane.at(points[end])),
-                "plain" if part == "plain" else "sum",
-                "",
-                "n s ne se",
-                area,
-            )
-    if page.end:
-        label(page, page.end, "next", "next state", "s se sw e" if hinge else "n nw ne s", area)
-    if hinge and page.end:
-        words = f"noise, rms {number(page.scene.noise)}" + (", shortened" if hinge.cut else "")
-        label(page, between(plane.at(points["tip"]), page.end), "noise", words, "w e sw se", area, OUTSIDE)
+            middle = between(plane.at(points["x"]), plane.at(points[end]))
+            label(page, middle, Label("plain" if part == "plain" else "sum"), "n s ne se", page.overview)
+    next_label(page)
+    noise_label(page)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor
@@ -17,22 +17,24 @@ Place = tuple[float, float]
 View = Callable[[GramRecord, float], tuple[GramRecord, float]]
 LEFT_OUT = "At scale 1 the sampler does not need it. Sample at another scale to see both predictions."
 NO_STEPS = "This trace has no steps: nothing was sampled. Raise denoise above 0 and run again."
-UNMEASURED = {"missing": "nothing was measured at this step", "advice": "The trace's notes say why."}
+UNMEASURED = ("nothing was measured at this step", "The trace's notes say why.")
+NO_PAIR = "no unconditional prediction at this step"
+NO_SCALE = (
+    "the scale of this step is unknown",
+    "The guider combines its predictions itself. Choose another step, or a guider with one scale.",
+)
+NOT_FINITE = (
+    "values at this step are not finite",
+    "The run left the range of numbers: lower the scale, or use a wider dtype.",
+)
 STILL = 0.4  # where in a run the default still lies: the condition has spoken, the picture is not settled yet
 
 
 @dataclass(frozen=True)
-class Scene:
-    """One step of one sample.
+class Facts:
+    """What a caption prints of a step.  run: model and sampler. strength: M1. elements: N of a sample."""
 
-    points: {name: (along, across)} in rms units; x is the origin, u lies on the first axis, delta points across.
-    Names: x, u, c, G, D, tip (after the deterministic step), empty when the step has no pair of predictions.
-    noise, other: rms of the injected noise and of D - G. residual: |x' - x| outside the plane, as a share of it.
-    end, end_outside: foot of the run's end in the plane, and its height over it; None without pictures.
-    missing: why there is nothing to draw, "" if there is; advice: what to do then. notes: what else to say.
-    run: model and sampler in words.
-    """
-
+    run: str
     step: int
     steps: int
     sample: int
@@ -44,17 +46,36 @@ class Scene:
     strength: float
     elements: int
     space: str
-    points: Mapping[str, Place]
+
+
+@dataclass(frozen=True)
+class Positions:
+    """Where things lie in the plane of a step, in rms units.
+
+    points: {name: (along, across)}; x is the origin, u lies on the first axis, delta points across. Names: x, u, c, G,
+    D, tip (after the deterministic step). noise, other: rms of the injected noise and of D - G. residual: |x' - x|
+    outside the plane, as a share of it. end, end_outside: foot of the run's end in the plane, and its height over it;
+    None without pictures. notes: what else to say.
+    """
+
+    points: Mapping[str, Place] = field(default_factory=dict)
     noise: float = 0.0
     other: float = 0.0
     other_outside: float = 0.0
     residual: float = 0.0
     end: Place | None = None
     end_outside: float = 0.0
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Scene:
+    """One step of one sample.  missing: why there is nothing to draw, "" if there is; advice: what to do then."""
+
+    facts: Facts
+    positions: Positions = field(default_factory=Positions)
     missing: str = ""
     advice: str = ""
-    notes: tuple[str, ...] = ()
-    run: str = ""
 
 
 def default_step(trace: Trace, sample: int | None = None) -> int:
@@ -94,29 +115,26 @@ def scene_of(trace: Trace, step: int | None = None, sample: int | None = None, v
     median = median_sample(trace)
     sample = median if sample is None else checked(sample, trace.batch, "sample")
     step = default_step(trace, sample) if step is None else checked(step, trace.n, "step")
-    record, gamma = view(
-        GramRecord(trace.record.vectors, trace.record.K[step, sample]), float(trace.steps["gamma"][step])
+    recorded = GramRecord(trace.record.vectors, trace.record.K[step, sample])
+    record, gamma = view(recorded, float(trace.steps["gamma"][step]))
+    facts = Facts(
+        run=run_words(trace),
+        step=step,
+        steps=trace.n,
+        sample=sample,
+        samples=trace.batch,
+        median=sample == median,
+        sigma=float(trace.steps["sigma"][step]),
+        sigma_next=float(trace.steps["sigma_next"][step]),
+        gamma=gamma,
+        strength=float(guidance_strength(record, gamma, float(trace.steps["alpha"][step]))),
+        elements=trace.count,
+        space=str(trace.header.get("space", "ve")),
     )
-    facts = {
-        "run": run_words(trace),
-        "gamma": gamma,
-        **{name: float(trace.steps[name][step]) for name in ("sigma", "sigma_next")},
-        "step": step,
-        "steps": trace.n,
-        "sample": sample,
-        "samples": trace.batch,
-        "median": sample == median,
-        "strength": float(guidance_strength(record, gamma, float(trace.steps["alpha"][step]))),
-        "elements": trace.count,
-        "space": str(trace.header.get("space", "ve")),
-    }
-    single = trace.stage[step] in ("cond_only", "skip", "recur")
-    if trace.steps["evals"][step].isnan():
-        geometry = {"points": {}, **UNMEASURED}
-    else:
-        geometry = _geometry(record, gamma, trace.count, float(trace.steps["floor"][step]), single)
-    end = _end(trace, step, sample) if geometry["points"] and view is as_recorded else {}
-    return Scene(**facts, **geometry, **end)
+    if missing := _missing(trace, step, record, gamma):
+        return Scene(facts, Positions(), *missing)
+    positions = _positions(record, gamma, trace.count, float(trace.steps["floor"][step]))
+    return Scene(facts, replace(positions, **_end(trace, step, sample)) if view is as_recorded else positions)
 
 
 def no_steps(trace: Trace) -> str:
@@ -163,28 +181,30 @@ def checked(index: int, count: int, what: str) -> int:
     return index
 
 
-def _geometry(record: GramRecord, gamma: float, elements: int, floor: float, single: bool) -> dict:
-    """Positions and lengths in rms units, or the reason why there are none."""
+def _missing(trace: Trace, step: int, record: GramRecord, gamma: float) -> tuple[str, str] | None:
+    """Why a step has no plane, and what to do."""
+    if trace.steps["evals"][step].isnan():
+        return UNMEASURED
+    single = trace.stage[step] in ("cond_only", "skip", "recur")
     if single and not record.dot("delta", "delta").isfinite():
-        advice = LEFT_OUT if gamma == 1 else "Choose a step at which both predictions were made."
-        return {"points": {}, "missing": "no unconditional prediction at this step", "advice": advice}
+        return NO_PAIR, LEFT_OUT if gamma == 1 else "Choose a step at which both predictions were made."
     if math.isnan(gamma):
-        advice = "The guider combines its predictions itself. Choose another step, or a guider with one scale."
-        return {"points": {}, "missing": "the scale of this step is unknown", "advice": advice}
-    if not record.K.isfinite().all():
-        advice = "The run left the range of numbers: lower the scale, or use a wider dtype."
-        return {"points": {}, "missing": "values at this step are not finite", "advice": advice}
+        return NO_SCALE
+    return None if record.K.isfinite().all() else NOT_FINITE
+
+
+def _positions(record: GramRecord, gamma: float, elements: int, floor: float) -> Positions:
     plane, scale = frame(record, gamma), elements**-0.5
     points = {name: tuple(float(v) * scale for v in place) for name, place in plane.points.items() if name != "next"}
     travel = record.square({"move": 1.0, "noise": 1.0}).sqrt()
-    return {
-        "points": points,
-        "noise": _rms(record, "noise", scale),
-        "other": _rms(record, "D-G", scale),
-        "other_outside": float(plane.height["D"]) * scale,
-        "residual": float(plane.height["next"] / travel) if travel > 0 else 0.0,
-        "notes": _notes(plane, _rms(record, "delta", scale), floor),
-    }
+    return Positions(
+        points,
+        noise=_rms(record, "noise", scale),
+        other=_rms(record, "D-G", scale),
+        other_outside=float(plane.height["D"]) * scale,
+        residual=float(plane.height["next"] / travel) if travel > 0 else 0.0,
+        notes=_notes(plane, _rms(record, "delta", scale), floor),
+    )
 
 
 def _rms(record: GramRecord, name: str, scale: float) -> float:

@@ -3,32 +3,55 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import replace
 
 from .canvas import Box, Point
-from .caption import caption_of
+from .caption import AXES, Caption, basic_facts, residual_words
+from .figure import Figure
 from .labels import set_labels
 from .layout import Lens, Plane, arrange, crosses
-from .order import Drawing, Order, check_choices
-from .page import BEFORE, FIGURES, Page, Plot, nothing, tallest_box
+from .order import Drawing, Order
+from .page import Page, Plot, nothing, tallest_box
+from .scene import Scene
+from .words import number
 
 DRAWS = tuple(math.radians(turn) for turn in (-42, -21, 21, 42))
 BAND = 6.0  # pale band under gamma times delta, so that it is seen to start where delta starts
 
 
-def draw_step(order: Order, figure: str = "step plane", steady: bool = False) -> Drawing:
-    """Draw one of FIGURES or BEFORE to scale. steady: keep room for the noise in every figure."""
-    check_choices(figure=(figure, FIGURES + BEFORE))
-    scene, caption = order.scene, caption_of(figure, order.scene)
+def draw_step(order: Order, figure: Figure) -> Drawing:
+    """Draw a step to scale."""
+    scene, caption = order.scene, _caption(figure, order.scene)
     if scene.missing:
-        return nothing(order, scene, caption, scene.missing, scene.advice)
-    tallest = tallest_box(order.sheet, (caption_of(name, scene) for name in FIGURES))
-    arrangement = arrange(scene, order.sheet, steady or figure in ("step plane", "step and noise"), tallest)
-    if figure in BEFORE:
+        return nothing(order, scene, caption)
+    tallest = tallest_box(order.sheet, (_caption(each, scene) for each in figure.series))
+    arrangement = arrange(scene.positions, order.sheet, order.steady or "noise" in figure.parts, tallest)
+    if "c" not in figure.parts:
         arrangement = replace(arrangement, lens=None)
-    page = Page.on(order, caption, order.shown, scene=scene, figure=figure, arrangement=arrangement)
+    page = Page.on(order, caption, order.shown, scene=scene, parts=figure.parts, arrangement=arrangement)
     _draw(page)
     return Drawing(page.canvas, caption.text, scene)
+
+
+def _caption(figure: Figure, scene: Scene) -> Caption:
+    facts = basic_facts(scene.facts)
+    if scene.missing:
+        return Caption(figure.heading, "", tuple(facts))
+    facts.append(("residual", residual_words(scene.positions)))
+    if words := _noise_words(figure.parts, scene.positions.noise):
+        facts.append(("noise", words))
+    facts += [("note", note) for note in scene.positions.notes]
+    facts.append(AXES)
+    return figure.caption(facts)
+
+
+def _noise_words(parts: Sequence[str], noise: float) -> str:
+    if "step" in parts and noise == 0:
+        return "\u03b5 = 0, the sampler adds none"
+    if "step" in parts and "noise" not in parts:
+        return f"of rms {number(noise)} follows, out of the plane"
+    return "pale: other draws, as long, in schematic directions" if "draws" in parts else ""
 
 
 def _draw(page: Page):
@@ -39,17 +62,17 @@ def _draw(page: Page):
     if lens:
         _rays(page, lens.plane, "lens", lens.frame)
     if "step" in page.parts:
-        _step(page)
+        start, tip = (page.plane.at(page.places[name]) for name in ("x", "tip"))
+        page.arrow((start, tip), "step", "overview-step")
+        set_noise(page)
     if lens:
         for role in page.points:
-            at = page.plane.at(page.scene.points[role])
+            at = page.plane.at(page.places[role])
             page.canvas.marker(at, "disc", page.colour(role), 3.0, name=f"overview-{role}")
         _fan(page, lens.plane, "lens", lens.frame)
     else:
         _fan(page, page.plane, "overview")
-    if end := page.clean:
-        page.mark(end, "end", "overview-end")
-    page.mark(page.plane.at((0.0, 0.0)), "x", "overview-x")
+    set_ends(page)
     set_labels(page)
 
 
@@ -68,13 +91,13 @@ def set_lens_outline(page: Page, lens: Lens):
 def _rays(page: Page, plane: Plane, where: str, within: Box | None = None):
     """From the noisy sample to every prediction."""
     for role in page.points:
-        ends = (plane.at((0.0, 0.0)), plane.at(page.scene.points[role]))
+        ends = (plane.at((0.0, 0.0)), plane.at(page.places[role]))
         page.stroke(ends, role, f"{where}-ray-{role}", within)
 
 
 def _fan(page: Page, plane: Plane, where: str, within: Box | None = None):
     """Predictions, their difference, the difference times gamma, and what other rules made of it."""
-    place = {role: plane.at(page.scene.points[role]) for role in ("x", "u", "c", "G", "D", "tip")}
+    place = {role: plane.at(page.places[role]) for role in ("x", "u", "c", "G", "D", "tip")}
     if "step" in page.parts and within:
         page.arrow((place["x"], place["tip"]), "step", "lens-step", within)
     if "scaled" in page.parts:
@@ -88,17 +111,22 @@ def _fan(page: Page, plane: Plane, where: str, within: Box | None = None):
         page.mark(place[role], role, f"{where}-{role}", within)
 
 
-def _step(page: Page):
-    """The deterministic step, and the noise hinged to its tip."""
-    tip, hinge = page.plane.at(page.scene.points["tip"]), page.arrangement.hinge
-    page.arrow((page.plane.at((0.0, 0.0)), tip), "step", "overview-step")
-    end = page.end
+def set_ends(page: Page):
+    """Where the run is, and where it will end."""
+    if end := page.clean:
+        page.mark(end, "end", "overview-end")
+    page.mark(page.plane.at((0.0, 0.0)), "x", "overview-x")
+
+
+def set_noise(page: Page):
+    """The noise hinged to the tip of the step, and the next state."""
+    tip, hinge, end = page.plane.at(page.places["tip"]), page.arrangement.hinge, page.end
     if hinge and end:
         if "draws" in page.parts:
             set_draws(page, tip, end)
         page.stroke((tip, end), "noise", "overview-noise")
         if hinge.cut:
-            cut_mark(page, tip, end)
+            _cut_mark(page, tip, end)
     if end:
         page.mark(end, "next", "overview-next")
 
@@ -113,7 +141,7 @@ def set_draws(page: Plot, tip: Point, end: Point):
         page.canvas.line((tip, other), page.colour("noise"), 0.9, (3, 3), alpha=0.45, name="draw")
 
 
-def cut_mark(page: Plot, tip: Point, end: Point):
+def _cut_mark(page: Plot, tip: Point, end: Point):
     """A double slash across the noise: its true length stands in the label."""
     length = math.dist(tip, end)
     dx, dy = (end[0] - tip[0]) / length, (end[1] - tip[1]) / length

@@ -11,6 +11,7 @@ from .canvas import Box, Canvas, extent
 from .caption import Caption, caption_box, set_caption
 from .palette import THEMES
 from .strips import Line, set_grid
+from .typeset import set_level
 from .words import number
 
 WIDTH, HEIGHT = 960, 478
@@ -51,10 +52,7 @@ def _plot(canvas: Canvas, ends: Ends):
         return PLOT.x + PLOT.w * gamma / most, PLOT.bottom - PLOT.h * value / high
 
     for value in np.linspace(0, high, 6):
-        canvas.line([at(0, value), at(most, value)], theme.hair, 0.8)
-        words = number(float(value))
-        w, up, down = extent(words, SMALL)
-        canvas.text((PLOT.x - 10 - w, at(0, value)[1] - (up + down) / 2), words, SMALL, theme.muted, halo=False)
+        set_level(canvas, PLOT, at(0, value)[1], number(float(value)), 10)
     for gamma in (0.0, *ends.gammas):
         words = number(gamma)
         canvas.text((at(gamma, 0)[0] - extent(words, SMALL)[0] / 2, PLOT.bottom + 9), words, SMALL, theme.muted)

@@ -15,13 +15,13 @@ from ..trace.trace import END, Trace
 from .canvas import Box, Canvas, extent
 from .caption import Caption, caption_box, sample_fact, set_caption
 from .difference import AUTO_STEPS, NO_PICTURES, evenly, insist_on_both, predictions_at
+from .figure import Figure
 from .layout import Sheet
-from .order import Drawing, Order, check_choices
+from .order import Drawing, Order
 from .pictures import Pictures, greyed, shown_state
 from .scene import Scene
 from .words import SYMBOLS, number, percent
 
-STRIPS = ("noise levels", "filmstrip", "heat map")
 LEVELS = 4  # noisy ones between the clean picture and pure noise
 LOUD = 0.99  # the colour scale of a heat map ends at this quantile of the run
 NARROW = 5  # columns on a narrow sheet
@@ -44,31 +44,48 @@ class Line:
     pictures: Sequence[Picture]
 
 
-def draw_strip(order: Order, figure: str = "filmstrip", photo: Tensor | None = None) -> Drawing:
-    """Draw one of STRIPS. photo [H, W, 3] in 0..1: noised in place of the run's own picture ("noise levels" only)."""
-    check_choices(figure=(figure, STRIPS))
-    order = replace(order, step=None)
-    canvas, pictures, run = order.canvas(), order.pictures or Pictures(), (order.trace, order.scene)
-    if figure == "noise levels":
-        caption = _noise_levels(canvas, order.sheet, run, pictures, photo)
-    else:
-        draw = _filmstrip if figure == "filmstrip" else _heat_map
-        caption = draw(canvas, order.sheet, run, pictures, _columns(order.trace, order.sheet))
-    return Drawing(canvas, caption.text, order.scene)
+@dataclass(frozen=True)
+class Strip:
+    """A page over the whole run in the making."""
 
+    canvas: Canvas
+    sheet: Sheet
+    trace: Trace
+    scene: Scene
+    pictures: Pictures
 
-def _columns(trace: Trace, sheet: Sheet) -> list[int]:
-    """Steps of the columns: evenly over the run, skipped ones included."""
-    insist_on_both(trace)
-    return evenly(trace.captured_steps, AUTO_STEPS if sheet.width > 700 else NARROW)
+    @classmethod
+    def on(cls, order: Order) -> Strip:
+        """An empty page; its facts are those of the default step."""
+        scene = replace(order, step=None).scene
+        return cls(order.canvas(), order.sheet, order.trace, scene, order.pictures or Pictures())
 
+    @property
+    def left(self) -> float:
+        """Where caption and pictures begin."""
+        return self.sheet.plot.x
 
-def _captioned(canvas: Canvas, sheet: Sheet, caption: Caption) -> float:
-    """Set the caption over the whole width at the foot; returns where it begins."""
-    left = sheet.plot.x
-    box = caption_box(Box(left, 0, sheet.width - 2 * left, sheet.height - 18), caption)
-    set_caption(canvas, box, caption)
-    return box.y
+    @property
+    def width(self) -> float:
+        """Of caption and pictures."""
+        return self.sheet.width - 2 * self.left
+
+    def steps(self) -> list[int]:
+        """Steps of the columns: evenly over the run, skipped ones included."""
+        insist_on_both(self.trace)
+        return evenly(self.trace.captured_steps, AUTO_STEPS if self.sheet.width > 700 else NARROW)
+
+    def set_caption(self, caption: Caption) -> float:
+        """Set it over the whole width at the foot; returns where it begins."""
+        box = caption_box(Box(self.left, 0, self.width, self.sheet.height - 18), caption)
+        set_caption(self.canvas, box, caption)
+        return box.y
+
+    def filled(self, caption: Caption, heads: Sequence[str], lines: Sequence[Line]) -> Drawing:
+        """The page with its caption, and the grid in the middle of what that leaves."""
+        foot = self.set_caption(caption)
+        set_grid(self.canvas, Box(self.left, 16, self.width, foot - 32), heads, lines)
+        return Drawing(self.canvas, caption.text, self.scene)
 
 
 def set_grid(canvas: Canvas, area: Box, heads: Sequence[str], lines: Sequence[Line]):
@@ -104,41 +121,43 @@ def _set_name(canvas: Canvas, middle: tuple[float, float], line: Line):
         canvas.text((x, y + 2 if line.symbol else y - 7), line.name, NAME, canvas.theme.muted, halo=False)
 
 
-def _level_head(sigma: float) -> str:
+def level_head(sigma: float) -> str:
+    """Head of a column."""
     return f"\u03c3 {number(sigma)}"
 
 
-def _noise_levels(canvas: Canvas, sheet: Sheet, run: tuple[Trace, Scene], pictures: Pictures, photo: Tensor | None):
-    """F0: clean on the left, pure noise on the right."""
-    trace, scene = run
+def draw_noise_levels(order: Order, figure: Figure) -> Drawing:
+    """F0: clean on the left, pure noise on the right; of the order's photo, or of the run's own picture."""
+    strip, photo = Strip.on(order), order.photo
+    trace, scene = strip.trace, strip.scene
     steps = _level_steps(trace, photo is None)
     if photo is None and (END not in trace.tensors or not trace.captured_steps):
         raise ValueError(NO_PICTURES)
-    noisy = _noised(photo, trace, steps) if photo is not None else _states(trace, steps, scene.sample, pictures)
-    clean = photo.numpy() if photo is not None else pictures.image(trace.tensors[END][scene.sample][None])[0].numpy()
-    shown, levels = [clean, *noisy], [0.0, *(float(trace.steps["sigma"][step]) for step in steps)]
+    shown = _states(strip, steps) if photo is None else _noised(photo, trace, steps)
     where = "your picture, with one draw of noise" if photo is not None else "the states of this run, from its end back"
-    shape = "x, as it is" if scene.space == "flow" else "x / sqrt(1 + \u03c3\u00b2)"
+    shape = "x, as it is" if scene.facts.space == "flow" else "x / sqrt(1 + \u03c3\u00b2)"
     facts = (
-        ("run", scene.run),
+        ("run", scene.facts.run),
         ("picture", where),
         ("shown", shape),
-        *([] if photo is not None else [sample_fact(scene)]),
+        *([] if photo is not None else [sample_fact(scene.facts)]),
     )
-    sentence = "From the clean picture to pure noise; sampling goes the other way."
-    caption = Caption("noise levels", sentence, facts)
-    foot, left = _captioned(canvas, sheet, caption), sheet.plot.x
-    heads = [_level_head(level) for level in levels]
-    columns = LEVELS + 2 if sheet.width > 700 else LEVELS // 2 + 1
+    caption = figure.caption(facts)
+    levels = [0.0, *(float(trace.steps["sigma"][step]) for step in steps)]
+    _set_levels(strip, shown, [level_head(level) for level in levels], strip.set_caption(caption))
+    return Drawing(strip.canvas, caption.text, scene)
+
+
+def _set_levels(strip: Strip, shown: Sequence[np.ndarray], heads: Sequence[str], foot: float):
+    """One row, or two on a narrow sheet, in the middle of what the caption leaves."""
+    columns = LEVELS + 2 if strip.sheet.width > 700 else LEVELS // 2 + 1
     rows = [(shown[k : k + columns], heads[k : k + columns]) for k in range(0, len(shown), columns)]
-    side = (sheet.width - 2 * left + GAP) / columns - GAP
-    height = (side + 22 + 24) * len(rows) - 24
-    y = max((foot - height) / 2, 12.0)
+    side = (strip.width + GAP) / columns - GAP
+    y = max((foot - (side + 46) * len(rows) + 24) / 2, 12.0)
     for some, names in rows:
-        line = Line("", "", canvas.theme.ink, [_square(picture) for picture in some])
-        set_grid(canvas, Box(left, y, sheet.width - 2 * left, side + 22), names, [line])
+        line = Line("", "", strip.canvas.theme.ink, [_square(picture) for picture in some])
+        set_grid(strip.canvas, Box(strip.left, y, strip.width, side + 22), names, [line])
         y += side + 46
-    return caption
 
 
 def _level_steps(trace: Trace, from_run: bool) -> list[int]:
@@ -152,19 +171,21 @@ def _level_steps(trace: Trace, from_run: bool) -> list[int]:
     return [*sorted(found, reverse=True), *known[:1]]
 
 
-def _states(trace: Trace, steps: list[int], sample: int, pictures: Pictures) -> list[np.ndarray]:
+def _states(strip: Strip, steps: list[int]) -> list[np.ndarray]:
+    """The end of the run, and its states at these steps."""
+    trace, sample = strip.trace, strip.scene.facts.sample
     space = str(trace.header.get("space"))
     states = [trace.held("x", step)[sample] for step in steps]
     levels = [float(trace.steps["sigma"][step]) for step in steps]
     shown = [shown_state(x, level, space) for x, level in zip(states, levels, strict=True)]
-    return [pictures.image(x[None])[0].numpy() for x in shown]
+    return [strip.pictures.image(x[None])[0].numpy() for x in (trace.tensors[END][sample], *shown)]
 
 
 def _noised(photo: Tensor, trace: Trace, steps: list[int]) -> list[np.ndarray]:
-    """alpha x_0 + sigma eps with one eps for all levels, the same for the same photo size."""
+    """A photo, and alpha x_0 + sigma eps with one eps for all levels, the same for the same photo size."""
     clean = photo * 2 - 1
     noise = torch.randn(clean.shape, generator=torch.Generator().manual_seed(0))
-    space, found = str(trace.header.get("space")), []
+    space, found = str(trace.header.get("space")), [photo.numpy()]
     for step in steps:
         sigma, alpha = (float(trace.steps[name][step]) for name in ("sigma", "alpha"))
         shown = shown_state(alpha * clean + sigma * noise, sigma, space)
@@ -212,19 +233,14 @@ def picture_of(tensor: Tensor, pictures: Pictures) -> Picture:  # [1, C, ...] ->
     return pictures.image(tensor)[0].numpy() if bool(tensor.isfinite().all()) else None
 
 
-def step_heads(trace: Trace, steps: Sequence[int]) -> list[str]:
-    """Heads of the columns: the step and, where there is room, its level."""
-    return [f"step {step}" for step in steps]
-
-
-def _filmstrip(canvas: Canvas, sheet: Sheet, run: tuple[Trace, Scene], pictures: Pictures, steps: list[int]) -> Caption:
+def draw_filmstrip(order: Order, figure: Figure) -> Drawing:
     """D2: both predictions, the guided one and their difference, step by step."""
-    trace, scene = run
-    rows = rows_of(trace, steps, scene.sample)
+    strip = Strip.on(order)
+    pictures, colours, steps = strip.pictures, strip.canvas.theme, strip.steps()
+    rows = rows_of(strip.trace, steps, strip.scene.facts.sample)
     paired = [row.paired for row in rows]
     grey = greyed(torch.cat([pictures.difference(row.uncond, row.cond) for row in rows]))
     changes = [picture.numpy() if known else None for picture, known in zip(grey.pictures, paired, strict=True)]
-    colours = canvas.theme
     lines = [
         Line(SYMBOLS["u"], "unconditional", colours.uncond, [picture_of(r.uncond, pictures) for r in rows]),
         Line(SYMBOLS["c"], "conditional", colours.cond, [picture_of(r.cond, pictures) for r in rows]),
@@ -232,65 +248,55 @@ def _filmstrip(canvas: Canvas, sheet: Sheet, run: tuple[Trace, Scene], pictures:
         Line(SYMBOLS["delta"], "difference", colours.guided, changes),
     ]
     what = "decode(c) \u2212 decode(u)" if pictures.decode else "F \u03b4"
-    facts = [
-        *_run_facts(trace, scene, steps),
-        sample_fact(scene),
-        (
-            "gain",
-            f"grey 0.5 + {number(grey.gain)} \u00d7 {what}, one gain for the row; {percent(grey.clipped)} clipped",
-        ),
-    ]
-    if not all(paired):
-        facts.append(BLANK)
-    caption = Caption("what the condition adds, step by step", "", tuple(facts))
-    _fill(canvas, sheet, caption, step_heads(trace, steps), lines)
-    return caption
+    words = f"grey 0.5 + {number(grey.gain)} \u00d7 {what}, one gain for the row; {percent(grey.clipped)} clipped"
+    facts = [*_run_facts(strip, steps), ("gain", words), *([] if all(paired) else [BLANK])]
+    return strip.filled(figure.caption(facts), _step_heads(steps), lines)
 
 
-def _run_facts(trace: Trace, scene: Scene, steps: list[int]) -> list[tuple[str, str]]:
-    first, last = (number(float(trace.steps["sigma"][step])) for step in (steps[0], steps[-1]))
-    gamma = number(float(trace.steps["gamma"][steps[0]]))
+def _step_heads(steps: Sequence[int]) -> list[str]:
+    return [f"step {step}" for step in steps]
+
+
+def _run_facts(strip: Strip, steps: list[int]) -> list[tuple[str, str]]:
+    levels, trace = strip.trace.steps, strip.trace
+    first, last = (number(float(levels["sigma"][step])) for step in (steps[0], steps[-1]))
+    gamma = number(float(levels["gamma"][steps[0]]))
     words = f"\u03c3 {first} to {last}, {len(steps)} of {trace.n} steps;  \u03b3 = {gamma} at the first"
-    return [("run", scene.run), ("steps", words)]
+    return [("run", strip.scene.facts.run), ("steps", words), sample_fact(strip.scene.facts)]
 
 
-def _fill(canvas: Canvas, sheet: Sheet, caption: Caption, heads: list[str], lines: list[Line]):
-    """The grid in the middle of what the caption leaves."""
-    foot, left = _captioned(canvas, sheet, caption), sheet.plot.x
-    area = Box(left, 16, sheet.width - 2 * left, foot - 32)
-    set_grid(canvas, area, heads, lines)
-
-
-def _heat_map(canvas: Canvas, sheet: Sheet, run: tuple[Trace, Scene], pictures: Pictures, steps: list[int]) -> Caption:
+def draw_heat_map(order: Order, figure: Figure) -> Drawing:
     """D7: where the condition acts; one colour scale for the whole run."""
-    trace, scene = run
-    sizes = [difference_size_map(row) for row in rows_of(trace, trace.captured_steps, scene.sample)]
-    known = torch.cat([size.flatten() for size in sizes if size is not None] or [torch.zeros(1)])
-    top = float(known.kthvalue(max(1, math.ceil(LOUD * len(known)))).values) or 1.0
-    clipped = float((known > top).double().mean())
-    rows = rows_of(trace, steps, scene.sample)
+    strip = Strip.on(order)
+    theme, steps, sample = strip.canvas.theme, strip.steps(), strip.scene.facts.sample
+    top, clipped = _loudest(strip.trace, sample)
+    rows = rows_of(strip.trace, steps, sample)
     maps = (difference_size_map(row) for row in rows)
     shares = [None if size is None else size / top for size in maps]
-    heat = [None if share is None else heat_colours(share) for share in shares]
-    shown = [picture_of(row.cond, pictures) for row in rows]
+    shown = [picture_of(row.cond, strip.pictures) for row in rows]
     over = [None if s is None or p is None else _laid_over(p, s) for p, s in zip(shown, shares, strict=True)]
+    heat = [None if share is None else heat_colours(share) for share in shares]
     lines = [
-        Line(SYMBOLS["c"], "conditional", canvas.theme.cond, shown),
-        Line(SYMBOLS["delta"], "difference, rms", canvas.theme.guided, heat),
-        Line("", "laid over", canvas.theme.guided, over),
+        Line(SYMBOLS["c"], "conditional", theme.cond, shown),
+        Line(SYMBOLS["delta"], "difference, rms", theme.guided, heat),
+        Line("", "laid over", theme.guided, over),
     ]
     words = f"0 (black) to {number(top)} rms (pale), one scale for the run: the 99th percentile of its values"
     facts = [
-        *_run_facts(trace, scene, steps),
-        sample_fact(scene),
+        *_run_facts(strip, steps),
         ("colour", f"{words}; {percent(clipped)} clipped"),
         ("map", "per pixel, the rms of \u03b4 over the channels"),
+        *([BLANK] if any(share is None for share in shares) else []),
     ]
-    if any(h is None for h in heat):
-        facts.append(BLANK)
-    caption = Caption("where the condition acts", "", tuple(facts))
-    _fill(canvas, sheet, caption, step_heads(trace, steps), lines)
-    return caption
+    return strip.filled(figure.caption(facts), _step_heads(steps), lines)
+
+
+def _loudest(trace: Trace, sample: int) -> tuple[float, float]:
+    """Where the colour scale of a run ends, and the share of its values beyond."""
+    sizes = [difference_size_map(row) for row in rows_of(trace, trace.captured_steps, sample)]
+    known = torch.cat([size.flatten() for size in sizes if size is not None] or [torch.zeros(1)])
+    top = float(known.kthvalue(max(1, math.ceil(LOUD * len(known)))).values) or 1.0
+    return top, float((known > top).double().mean())
 
 
 def difference_size_map(row: Row) -> Tensor | None:  # -> [H, W], rms units; None without a pair

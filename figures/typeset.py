@@ -1,15 +1,16 @@
-"""Small blocks of text, rows of differently sized runs on one baseline, with a picture beside or above them."""
+"""Small blocks of text: rows of runs on one baseline, with a picture beside or above; words at the axes of plots."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from .canvas import Box, Canvas, Point, extent
 
+SMALL = 11.5  # size of words at axes
 LEADING = 3.5
 SPACE = 5.0
 BESIDE = 9.0
@@ -84,6 +85,20 @@ def set_rows(canvas: Canvas, rows: tuple[Row, ...], at: Point, name: str | None 
             x, name = x + max(w + SPACE, run.column), None
         y += up + down + LEADING
     return y - LEADING
+
+
+def set_lines(canvas: Canvas, at: Point, lines: Sequence[str], share: float):
+    """Small words below each other, muted. share: of each line's width that lies left of `at`."""
+    for k, words in enumerate(lines):
+        place = (at[0] - share * extent(words, SMALL)[0], at[1] + 16 * k)
+        canvas.text(place, words, SMALL, canvas.theme.muted, halo=False)
+
+
+def set_level(canvas: Canvas, box: Box, y: float, words: str, gap: float):
+    """A hairline across a plot, with its number left of it."""
+    canvas.line([(box.x, y), (box.right, y)], canvas.theme.hair, 0.8)
+    _, up, down = extent(words, SMALL)
+    set_lines(canvas, (box.x - gap, y - (up + down) / 2), [words], 1.0)
 
 
 def wrapped(words: str, size: float, width: float) -> Iterator[str]:

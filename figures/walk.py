@@ -7,7 +7,7 @@ The triangles are joined along the move from x to x', so distances from one to t
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -17,23 +17,15 @@ from ..trace.gram import VECTORS, GramRecord, added, named
 from ..trace.trace import END, Trace
 from .canvas import Box, Point
 from .caption import Caption, basic_facts
-from .labels import OUTSIDE, between, label, length_if_short, noisy_sample, scale_bar, set_gutter
+from .figure import Figure
+from .labels import OUTSIDE, Label, between, label, length_if_short, noisy_sample, scale_bar, set_gutter
 from .layout import Sheet, fitted
-from .order import Drawing, Order, check_choices
+from .order import Drawing, Order
 from .page import Plot, nothing, tallest_box
 from .scene import Place, Scene, kept
 from .step_figure import set_draws
 from .words import SYMBOLS, number
 
-WALK = ("noisy sample", "prediction", "small step", "added noise", "next prediction", "next step")
-SENTENCES = {
-    "noisy sample": ("a noisy sample", "The run is at {x}. Where it will end, {end}, is known only afterwards."),
-    "prediction": ("predict the clean image", "From {x} the network predicts {p}; the sampler uses it as it is here."),
-    "small step": ("take a small step", "Only a part of the way: the prediction is an average of many images."),
-    "added noise": ("add some noise", "The next state {next} is less noisy than {x}, and not on the ray."),
-    "next prediction": ("repeat: predict again", "From {next} the network predicts anew, a little differently."),
-    "next step": ("repeat: step again", "Another step towards the new prediction ends at {next2}"),
-}
 JOINED = "two triangles, joined at the move; distances across are not true"
 LAST = "The last step of the run has no next one. Choose an earlier step."
 LOST = "Set capture to pictures and run again."
@@ -63,7 +55,7 @@ class Walk:
 
 @dataclass(frozen=True)
 class Leg:
-    """One step by the names of its points and vectors, and the figure from which its noise is drawn."""
+    """One step by the names of its points and vectors."""
 
     start: str
     tip: str
@@ -71,12 +63,11 @@ class Leg:
     step: str
     noise: str
     words: str
-    noisy_from: int
 
 
 LEGS = (
-    Leg("x", "tip", "next", "step", "noise", "next state", 4),
-    Leg("next", "tip2", "next2", "step2", "noise2", "the one after", 6),
+    Leg("x", "tip", "next", "step", "noise", "next state"),
+    Leg("next", "tip2", "next2", "step2", "noise2", "the one after"),
 )
 
 
@@ -166,7 +157,7 @@ def _turned(start: Place, turn: float, along: float, across: float) -> Place:
 
 def walk_pictures(order: Order) -> dict[str, np.ndarray]:
     """Thumbnails of two steps, by the roles of these figures."""
-    shown, after = order.shown, order.scene.step + 1
+    shown, after = order.shown, order.scene.facts.step + 1
     found = {"x": shown.get("x"), "p": shown.get("D"), "next": shown.get("next"), "end": shown.get("end")}
     if after < order.trace.n:
         later = order.at(after)
@@ -174,38 +165,35 @@ def walk_pictures(order: Order) -> dict[str, np.ndarray]:
     return {role: picture for role, picture in found.items() if picture is not None}
 
 
-def draw_walk(order: Order, figure: str = "next step") -> Drawing:
-    """Draw one of WALK; all of them share one layout, so that nothing moves from one to the next."""
-    check_choices(figure=(figure, WALK))
+def draw_walk(order: Order, figure: Figure) -> Drawing:
+    """Draw two steps to scale, as far as the figure goes."""
     scene = order.scene
-    walk, count = walk_of(order.trace, scene.step, scene.sample), WALK.index(figure) + 1
-    why, advice = walk.why, LAST if scene.step + 1 >= scene.steps else LOST
-    if why and order.trace.stage[scene.step] not in ("cond_only", "skip"):
+    walk, parts = walk_of(order.trace, scene.facts.step, scene.facts.sample), figure.parts
+    why, advice = walk.why, LAST if scene.facts.step + 1 >= scene.facts.steps else LOST
+    if why and order.trace.stage[scene.facts.step] not in ("cond_only", "skip"):
         why, advice = scene.missing, scene.advice
-    why = why or ("no next prediction" if figure in WALK[4:] and "p2" not in walk.points else "")
+    why = why or ("no next prediction" if "p2" in parts and "p2" not in walk.points else "")
     caption = _caption(figure, scene, walk)
     if why:
-        bare = replace(caption, sentence="", facts=tuple(basic_facts(scene)))
-        return nothing(order, scene, bare, why, advice)
-    faded = frozenset({"p"} if count >= 4 else ())
+        bare = replace(caption, sentence="", facts=tuple(basic_facts(scene.facts)))
+        return nothing(order, replace(scene, missing=why, advice=advice), bare)
+    faded = frozenset({"p"} if "next" in parts else ())
     plot = Plot.on(order, caption, walk_pictures(order), faded=faded)
-    _draw(plot, walk, count, tallest_box(order.sheet, (_caption(name, scene, walk) for name in WALK)))
+    _draw(plot, walk, parts, tallest_box(order.sheet, (_caption(each, scene, walk) for each in figure.series)))
     return Drawing(plot.canvas, caption.text, scene)
 
 
-def _caption(figure: str, scene: Scene, walk: Walk) -> Caption:
-    heading, sentence = SENTENCES[figure]
-    facts = basic_facts(scene)
-    count = WALK.index(figure) + 1
-    if count >= 4:
+def _caption(figure: Figure, scene: Scene, walk: Walk) -> Caption:
+    facts = basic_facts(scene.facts)
+    if "noise" in figure.parts:
         words = f"rms {number(walk.noise)}, turned into the plane; pale: other draws, schematic"
         facts.append(("noise", words if walk.noise else "\u03b5 = 0, the sampler adds none"))
     if "end" in walk.points:
         facts.append(("end", f"true distances to {SYMBOLS['x']} and {SYMBOLS['p']} only"))
-    if count >= 5:
+    if "p2" in figure.parts:
         facts.append(("note", JOINED))
     facts.append(("axes", "to scale, equal, in rms"))
-    return Caption(heading, sentence.format(**SYMBOLS), tuple(facts))
+    return figure.caption(facts)
 
 
 def _room(sheet: Sheet, caption: Box) -> Box:
@@ -215,28 +203,25 @@ def _room(sheet: Sheet, caption: Box) -> Box:
     return Box(sheet.plot.x + left, top, sheet.plot.w - left - sheet.margin, low - top)
 
 
-def _draw(plot: Plot, walk: Walk, count: int, caption: Box):
-    """The first `count` figures on top of each other."""
+def _draw(plot: Plot, walk: Walk, parts: Sequence[str], caption: Box):
+    """The parts of the two steps, in the layout of both."""
     points = walk.points
     lines = [("x", "p"), ("x", "tip"), ("tip", "next"), ("x", "end")]
     lines += [("next", "p2"), ("next", "tip2"), ("tip2", "next2")]
     known = [(points[a], points[b]) for a, b in lines if a in points and b in points]
     plane = fitted(known, _room(plot.sheet, caption))
     at = {name: plane.at(place) for name, place in points.items()}
-    if count >= 2:
+    if "p" in parts:
         plot.stroke((at["x"], at["p"]), "p", "overview-ray-p")
     if "end" in at:
         plot.stroke((at["x"], at["end"]), "end", "overview-ray-end")
-    if count >= 5:
+    if "p2" in parts:
         plot.stroke((at["next"], at["p2"]), "p2", "overview-ray-p2")
-    for leg in LEGS[: (count >= 3) + (count >= 6)]:
-        noise = getattr(walk, leg.noise) if count >= leg.noisy_from else 0.0
-        _move(plot, at, leg, noise)
-    roles = ["x", "end", *["p"][: count - 1], *["next"][: max(count - 3, 0)], *["p2"][: max(count - 4, 0)]]
-    roles += ["next2"] if count >= 6 else []
-    for role in (role for role in roles if role in at):
+    for leg in (leg for leg in LEGS if leg.step in parts):
+        _move(plot, at, leg, getattr(walk, leg.noise) if leg.noise in parts else 0.0)
+    for role in (role for role in parts if role in at):
         plot.mark(at[role], role, f"overview-{role}")
-    _labels(plot, walk, at, roles, count)
+    _labels(plot, walk, at, parts)
     scale_bar(plot, plane, "overview", plot.sheet.plot)
 
 
@@ -248,19 +233,20 @@ def _move(plot: Plot, at: Mapping[str, Point], leg: Leg, noise: float):
     plot.arrow((at[leg.start], at[leg.tip]), leg.step, f"overview-{leg.step}")
 
 
-def _labels(plot: Plot, walk: Walk, at: Mapping[str, Point], roles: list[str], count: int):
+def _labels(plot: Plot, walk: Walk, at: Mapping[str, Point], parts: Sequence[str]):
     area = plot.sheet.plot
     noisy_sample(plot, at["x"], area, lift=0.75)
     column = [role for role in ("p2", "p", "end") if role in at]
-    set_gutter(plot, column, [at[role] for role in column], area, roles)
-    for leg in LEGS[: (count >= 3) + (count >= 6)]:
-        if leg.end in roles:
-            label(plot, at[leg.end], leg.end, leg.words, "n ne nw e s")
-    for leg in LEGS[: (count >= 3) + (count >= 6)]:
+    set_gutter(plot, column, [at[role] for role in column], area, parts)
+    legs = [leg for leg in LEGS if leg.step in parts]
+    for leg in legs:
+        if leg.end in parts:
+            label(plot, at[leg.end], Label(leg.end, leg.words), "n ne nw e s")
+    for leg in legs:
         length = math.dist(walk.points[leg.start], walk.points[leg.tip])
         words = length_if_short(at[leg.start], at[leg.tip], length)
-        label(plot, between(at[leg.start], at[leg.tip]), leg.step, words, "s se sw n", area)
+        label(plot, between(at[leg.start], at[leg.tip]), Label(leg.step, words), "s se sw n", area)
         noise = getattr(walk, leg.noise)
-        if noise and count >= leg.noisy_from:
+        if noise and leg.noise in parts:
             words = f"noise, rms {number(noise)}"
-            label(plot, between(at[leg.tip], at[leg.end]), leg.noise, words, "w nw e ne", area, OUTSIDE)
+            label(plot, between(at[leg.tip], at[leg.end]), Label(leg.noise, words, OUTSIDE), "w nw e ne", area)

@@ -6,10 +6,10 @@ from typing import ClassVar
 
 from comfy_api.latest import io
 
-from ..figures.blog import WORDS, draw_figure
 from ..figures.difference import difference_images
 from ..figures.order import Order
 from ..figures.palette import THEMES
+from ..figures.registry import MENU, draw_figure
 from ..figures.strips import photo_of
 from ..figures.table import as_text, left_out
 from ..host.checks import CheckedNode
@@ -56,7 +56,7 @@ class GGFigure(CheckedNode):
             is_output_node=True,
             inputs=[
                 TRACE_IN,
-                choice_input("figure", WORDS, FIGURE),
+                choice_input("figure", MENU, FIGURE),
                 index_input("step", -1, MOST_STEPS, STEP),
                 index_input("sample", 0, MOST_SAMPLES, SAMPLE),
                 choice_input("size", SIZE_WORDS, "For a post, for a slide, or for a narrow column."),
@@ -87,8 +87,9 @@ class GGFigure(CheckedNode):
             SIZE_WORDS[size],
             theme,
             pictures_of(trace, vae),
+            None if image is None else photo_of(image[0]),
         )
-        film = draw_figure(order, figure, None if image is None else photo_of(image[0]))
+        film = draw_figure(order, figure)
         frames = image_of(film)
         shown = shown_or_said(saved, cls, film, frames, save, filename_prefix)
         return io.NodeOutput(frames, film.caption, ui=shown)

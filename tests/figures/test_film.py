@@ -7,19 +7,20 @@ import pytest
 from matplotlib.image import BboxImage
 from PIL import Image
 
-from guidance_geometry.figures.blog import WORDS, draw_figure
-from guidance_geometry.figures.film import MOVIES, PLANS, Film, draw_film
+from guidance_geometry.figures.film import Film
 from guidance_geometry.figures.order import Order
 from guidance_geometry.figures.pictures import Pictures
+from guidance_geometry.figures.registry import BY_NAME, MENU, draw_figure
 
 from .drawn import assert_apart, parts, run
 
+BUILT_UP = ("sampling animated", "classifier animated", "guidance animated")
 FACTS = {"prompt": {"1": {"text": "caf\u00e9 \u03b3"}}, "workflow": {"nodes": []}}
 
 
 @pytest.fixture(scope="module")
 def film():
-    return draw_film(Order(run(gamma=4.0, sampler="ddpm"), step=3, sample=0), "guidance animated")
+    return draw_figure(Order(run(gamma=4.0, sampler="ddpm"), step=3, sample=0), "guidance animated")
 
 
 def durations(data):
@@ -83,7 +84,7 @@ def test_an_animation_of_photos_gives_up_colours_and_no_frame(film, form, opaque
 
 
 def test_plans_have_the_lengths_of_the_post(film):
-    assert [len(plan) for plan in PLANS.values()] == [6, 6, 7]
+    assert [len(BY_NAME[word].frames) for word in BUILT_UP] == [6, 6, 7]
     assert film.frames.shape == (7, 540, 960, 4)
     assert film.durations == (2000,) * 6 + (4000,)
     assert film.caption.startswith("1. a noisy sample")
@@ -100,11 +101,11 @@ def test_frames_of_a_built_up_figure_differ_by_what_is_added(film):
     assert all(0 < share < 0.25 for share in changed)
 
 
-@pytest.mark.parametrize("movie", [*PLANS])
+@pytest.mark.parametrize("movie", BUILT_UP)
 def test_a_deterministic_run_has_animations_too(movie):
     trace = run(gamma=4.0)
-    film = draw_film(Order(trace, step=5, sample=0, theme="transparent", pictures=Pictures()), movie)
-    assert len(film.frames) == len(PLANS[movie])
+    film = draw_figure(Order(trace, step=5, sample=0, theme="transparent", pictures=Pictures()), movie)
+    assert len(film.frames) == len(BY_NAME[movie].frames)
     assert film.pages[0].mode == "RGBA"
     assert "\u03b5 = 0" in film.caption
     assert_apart(film.last.canvas)
@@ -112,7 +113,7 @@ def test_a_deterministic_run_has_animations_too(movie):
 
 def test_a_run_of_twenty_steps_is_small():
     trace = run(gamma=4.0, sampler="ddpm", steps=20)
-    film = draw_film(Order(trace, sample=0, pictures=Pictures()), "run animated")
+    film = draw_figure(Order(trace, sample=0, pictures=Pictures()), "run animated")
     data = film.webp()
     assert len(data) < 3e6
     assert durations(data)[0] % 500 == 0
@@ -121,21 +122,21 @@ def test_a_run_of_twenty_steps_is_small():
 
 
 def test_a_long_run_is_shown_in_strides(monkeypatch):
-    from guidance_geometry.figures import film as module
+    from guidance_geometry.figures import animation as module
 
     monkeypatch.setattr(module, "MOST_FRAMES", 4)
-    film = draw_film(Order(run(gamma=4.0, skip=(5,)), sample=0), "run animated")
+    film = draw_figure(Order(run(gamma=4.0, skip=(5,)), sample=0), "run animated")
     assert film.durations == (500, 500, 500, 2000)
     assert film.caption.endswith("every 3 steps of 12")
 
 
 def test_every_word_draws_something_and_the_old_ones_come_first():
     old = ("step plane", "two predictions", "difference", "scaled difference", "step")
-    assert WORDS[:5] == old
-    assert len(set(WORDS)) == len(WORDS) == 25
+    assert MENU[:5] == old
+    assert len(set(MENU)) == len(MENU) >= 25
     order = Order(run(gamma=4.0, sampler="ddpm"), sample=0, size="column", pictures=Pictures())
-    for word in WORDS:
-        if word not in MOVIES:
+    for word in MENU:
+        if not BY_NAME[word].film:
             film = draw_figure(order, word)
             assert isinstance(film, Film)
             assert film.frames.shape == (1, 760, 600, 4)

@@ -6,12 +6,12 @@ import time
 
 import pytest
 
-from guidance_geometry.figures.blog import draw_figure
 from guidance_geometry.figures.compare import draw_comparison
 from guidance_geometry.figures.difference import difference_images
 from guidance_geometry.figures.html import page
 from guidance_geometry.figures.order import Order
 from guidance_geometry.figures.pictures import Pictures
+from guidance_geometry.figures.registry import draw_figure
 from guidance_geometry.figures.table import as_csv, as_json, as_text
 from guidance_geometry.files.safetensors import read_safetensors, write_safetensors
 from guidance_geometry.tests.hostile import ABSURD, deep, mutated

@@ -5,10 +5,9 @@ import torch
 from matplotlib.image import BboxImage
 
 from guidance_geometry.figures.order import Order
-from guidance_geometry.figures.page import BEFORE, PULL
 from guidance_geometry.figures.pictures import Pictures
-from guidance_geometry.figures.pull import draw_pull, pull_of
-from guidance_geometry.figures.step_figure import draw_step
+from guidance_geometry.figures.pull import pull_of
+from guidance_geometry.figures.registry import BY_NAME, PULL, draw_still
 from guidance_geometry.trace.checks import check
 from guidance_geometry.trace.gram import VECTORS, gram
 from guidance_geometry.trace.trace import Trace
@@ -19,7 +18,7 @@ from .drawn import assert_apart, classifier_run, expected, parts, printed_scale,
 @pytest.mark.parametrize(("sampler", "step", "gamma"), [("euler", 5, 4.0), ("ddpm", 3, 4.0), ("ddpm", 9, 30.0)])
 def test_arrows_are_kappa_times_the_record_to_scale(sampler, step, gamma):
     trace = run(gamma=gamma, sampler=sampler)
-    drawing = draw_pull(Order(trace, step=step, sample=1), "scaled sum")
+    drawing = draw_still(Order(trace, step=step, sample=1), "scaled sum")
     svg = drawing.svg()
     where = "lens" if 'id="lens-pull"' in svg else "overview"
     scale, kappa = printed_scale(drawing, where, svg), float(trace.steps["kappa"][step])
@@ -31,7 +30,7 @@ def test_arrows_are_kappa_times_the_record_to_scale(sampler, step, gamma):
         start, end = segment(svg, f"{where}-{name}")[0], _tip(svg, f"{where}-{name}")
         wanted = (-factor * scale * difference[0], factor * scale * difference[1])
         assert math.dist((end[0] - start[0], end[1] - start[1]), wanted) < 3.5  # the shaft ends inside the head
-    plain = pull_of(trace, step, 1).scene.points["u"]
+    plain = pull_of(trace, step, 1).scene.positions.points["u"]
     assert math.dist(plain, (kappa * place["u"][0], 0.0)) < 2e-3 * place["u"][0]
 
 
@@ -46,7 +45,7 @@ def test_the_sum_ends_where_the_sampler_went():
     trace = run(gamma=4.0)
     pull = pull_of(trace, 5, 0)
     kappa, guided = float(trace.steps["kappa"][5]), expected(trace, 5, 0)["G"]
-    assert math.dist(pull.scene.points["tip"], [kappa * v for v in guided]) < 1e-9
+    assert math.dist(pull.scene.positions.points["tip"], [kappa * v for v in guided]) < 1e-9
     assert pull.implied
 
 
@@ -64,10 +63,10 @@ def test_a_recorded_gradient_takes_the_place_of_the_difference():
     guided = Trace(header, trace.steps | {"K": torch.stack(rows)}, trace.stage)
     pull = pull_of(guided, 5, 0)
     assert not pull.implied
-    assert pull.scene.gamma == pytest.approx(3.0)
+    assert pull.scene.facts.gamma == pytest.approx(3.0)
     length = math.hypot(*pull.gradient)
     assert length == pytest.approx(0.1 * float(trace.steps["kappa"][5]), rel=0.05)
-    drawing = draw_pull(Order(guided, step=5, sample=0), "scaled sum")
+    drawing = draw_still(Order(guided, step=5, sample=0), "scaled sum")
     assert "implied" not in drawing.caption
     assert "gradient on record" in drawing.caption
 
@@ -76,11 +75,11 @@ def test_a_recorded_gradient_takes_the_place_of_the_difference():
 def test_every_figure_of_a_classifier_run_shows_its_gradient(sampler, flow):
     order = Order(classifier_run(sampler=sampler, flow=flow), step=5, sample=1, pictures=Pictures())
     pull = pull_of(order.trace, 5, 1)
-    assert pull.scene.gamma == pytest.approx(3.0)
+    assert pull.scene.facts.gamma == pytest.approx(3.0)
     assert pull.agreement == pytest.approx((1.0, 1.0), abs=1e-9)
     assert pull.other == pytest.approx(0.0, abs=1e-6)
     for figure in PULL:
-        drawing = draw_pull(order, figure)
+        drawing = draw_still(order, figure.name)
         assert "implied" not in drawing.caption
         assert "cosine 1, ratio of lengths 1" in drawing.caption
         assert "of the gradient" not in drawing.caption
@@ -100,10 +99,10 @@ def test_a_classifier_run_and_the_same_run_with_guidance_are_drawn_alike():
     )
     drawn, implied = (pull_of(trace, 5, 1) for trace in (guided, bare))
     assert implied.implied
-    for name, place in drawn.scene.points.items():
-        assert math.dist(place, implied.scene.points[name]) < 1e-7, name
+    for name, place in drawn.scene.positions.points.items():
+        assert math.dist(place, implied.scene.positions.points[name]) < 1e-7, name
     assert math.dist(drawn.gradient, implied.gradient) < 1e-7
-    assert drawn.scene.strength == pytest.approx(implied.scene.strength)
+    assert drawn.scene.facts.strength == pytest.approx(implied.scene.facts.strength)
 
 
 def _as_guidance(record, weight):
@@ -120,10 +119,10 @@ def test_a_step_without_a_gradient_on_record_shows_the_implied_one():
     K[4][:, (rows == count - 1) | (columns == count - 1)] = math.nan
     gappy = Trace(trace.header, trace.steps | {"K": K}, trace.stage)
     for step, implied in ((4, True), (5, False)):
-        caption = draw_pull(Order(gappy, step=step, sample=1)).caption
+        caption = draw_still(Order(gappy, step=step, sample=1), "scaled sum").caption
         assert ("implied classifier" in caption) == implied
         assert ("none is on record" in caption) == implied
-    assert not draw_step(Order(gappy, step=4, sample=1)).scene.missing
+    assert not draw_still(Order(gappy, step=4, sample=1), "step plane").scene.missing
     assert check(gappy) == []
 
 
@@ -135,11 +134,11 @@ def test_a_gradient_alone_needs_no_second_prediction():
     pull = pull_of(Trace(trace.header, trace.steps | {"K": K}, trace.stage), 5, 1)
     assert pull.agreement is None
     assert not pull.scene.missing
-    assert math.dist(pull.scene.points["tip"], pull_of(trace, 5, 1).scene.points["tip"]) < 1e-9
+    assert math.dist(pull.scene.positions.points["tip"], pull_of(trace, 5, 1).scene.positions.points["tip"]) < 1e-9
 
 
 def test_a_gradient_of_zero_is_said():
-    words = " ".join(t for t, _ in draw_pull(Order(_without_pull(), step=5, sample=0)).canvas.texts())
+    words = " ".join(t for t, _ in draw_still(Order(_without_pull(), step=5, sample=0), "scaled sum").canvas.texts())
     assert "the gradient is zero at this step" in words
 
 
@@ -158,36 +157,43 @@ def test_what_other_rules_add_is_said():
     rows[3] = {"D-G": 1.0, "u": 0.1}
     pairs = [record.combination(v, w) for k, v in enumerate(rows) for w in rows[k:]]
     other = Trace(trace.header, trace.steps | {"K": torch.stack(pairs, dim=-1)}, trace.stage)
-    assert "others add rms" in draw_pull(Order(other, step=5, sample=1)).caption
-    assert "others add rms" not in draw_pull(Order(trace, step=5, sample=1)).caption
+    assert "others add rms" in draw_still(Order(other, step=5, sample=1), "scaled sum").caption
+    assert "others add rms" not in draw_still(Order(trace, step=5, sample=1), "scaled sum").caption
 
 
 def test_the_implied_classifier_is_called_that():
     for figure in PULL:
-        assert "(implied classifier)" in draw_pull(Order(run(gamma=4.0), step=5, sample=0), figure).caption
+        assert "(implied classifier)" in draw_still(Order(run(gamma=4.0), step=5, sample=0), figure.name).caption
 
 
 def test_what_is_missing_is_said():
     trace = run(gamma=4.0)
     unknown = Trace(trace.header, trace.steps | {"kappa": trace.steps["kappa"] * torch.nan}, trace.stage)
-    words = " ".join(t for t, _ in draw_pull(Order(unknown, step=5)).canvas.texts())
+    words = " ".join(t for t, _ in draw_still(Order(unknown, step=5), "scaled sum").canvas.texts())
     assert "is unknown" in words
     assert "euler" in words
-    words = " ".join(t for t, _ in draw_pull(Order(run(gamma=4.0, skip=(5,)), step=5, sample=0)).canvas.texts())
+    words = " ".join(
+        t for t, _ in draw_still(Order(run(gamma=4.0, skip=(5,)), step=5, sample=0), "scaled sum").canvas.texts()
+    )
     assert "no unconditional prediction" in words
-    assert "\u03b5 = 0" in draw_pull(Order(trace, step=5), "gradient and noise").caption
+    assert "\u03b5 = 0" in draw_still(Order(trace, step=5), "gradient and noise").caption
 
 
 @pytest.mark.parametrize("gamma", [0.5, 8.0, 30.0])
 @pytest.mark.parametrize(("sampler", "space"), [("ddpm", "ve"), ("euler", "flow")])
 def test_no_words_overlap_or_leave_the_sheet(gamma, sampler, space):
     trace = run(gamma=gamma, sampler=sampler, space=space)
-    for step, size, figure in ((0, "blog", PULL[4]), (5, "column", PULL[4]), (10, "blog", PULL[3])):
-        assert_apart(draw_pull(Order(trace, step=step, sample=0, size=size, pictures=Pictures()), figure).canvas)
+    for step, size, figure in (
+        (0, "blog", "gradient and noise"),
+        (5, "column", "gradient and noise"),
+        (10, "blog", "scaled sum"),
+    ):
+        assert_apart(draw_still(Order(trace, step=step, sample=0, size=size, pictures=Pictures()), figure).canvas)
 
 
 def test_frames_of_the_animation_share_one_plane():
     trace = run(gamma=4.0, sampler="ddpm")
-    first, last = (draw_pull(Order(trace, step=3, sample=0), f, steady=True) for f in (BEFORE[1], PULL[4]))
+    film, order = BY_NAME["classifier animated"], Order(trace, step=3, sample=0, steady=True)
+    first, last = (film.draw(order, film.frames[k]) for k in (1, -1))
     rays = [segment(d.svg(), "overview-ray-ahead") for d in (first, last)]
     assert rays[0] == rays[1]

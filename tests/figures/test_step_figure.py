@@ -11,9 +11,8 @@ import torch
 
 from guidance_geometry.figures import step_figure
 from guidance_geometry.figures.order import Order
-from guidance_geometry.figures.page import FIGURES
 from guidance_geometry.figures.pictures import Pictures
-from guidance_geometry.figures.step_figure import draw_step
+from guidance_geometry.figures.registry import STEP, draw_still
 from guidance_geometry.tests.traces import exact_trace
 
 from .drawn import assert_apart, expected, marks, printed_scale, run, segment
@@ -30,7 +29,7 @@ CASES = [
 @pytest.mark.parametrize(("space", "sampler", "gamma", "step"), CASES)
 def test_positions_in_the_svg_are_the_record_times_the_printed_scale(space, sampler, gamma, step):
     trace = run(gamma=gamma, space=space, sampler=sampler)
-    drawing = draw_step(Order(trace, step=step, sample=1, size="column" if gamma == 4.0 else "blog"))
+    drawing = draw_still(Order(trace, step=step, sample=1, size="column" if gamma == 4.0 else "blog"), "step plane")
     svg = drawing.svg()
     found, scale = marks(svg), printed_scale(drawing, "overview", svg)
     x, y = found["overview-x"]
@@ -51,7 +50,7 @@ def test_positions_in_the_svg_are_the_record_times_the_printed_scale(space, samp
 
 
 def test_both_axes_have_one_scale():
-    canvas = draw_step(Order(run(gamma=4.0), sample=0)).canvas
+    canvas = draw_still(Order(run(gamma=4.0), sample=0), "step plane").canvas
     pixels = canvas._place.transform([(0, 0), (100, 0), (0, 100)])
     assert pixels[1][0] - pixels[0][0] == pytest.approx(100)
     assert pixels[0][1] - pixels[2][1] == pytest.approx(100)
@@ -59,7 +58,7 @@ def test_both_axes_have_one_scale():
 
 def test_the_step_ends_where_the_record_says():
     trace = run(gamma=4.0)
-    drawing = draw_step(Order(trace, step=5, sample=0))
+    drawing = draw_still(Order(trace, step=5, sample=0), "step plane")
     svg = drawing.svg()
     (x, y), scale = marks(svg)["overview-x"], printed_scale(drawing, "overview", svg)
     kappa = 1 - float(trace.steps["sigma_next"][5] / trace.steps["sigma"][5])
@@ -72,7 +71,7 @@ def test_noise_has_its_true_length_across_the_ray_or_is_marked_as_cut():
     lengths = {}
     for step in (0, 6):
         trace = run(gamma=4.0, sampler="ddpm")
-        drawing = draw_step(Order(trace, step=step, sample=0))
+        drawing = draw_still(Order(trace, step=step, sample=0), "step plane")
         svg = drawing.svg()
         tip, end = (torch.tensor(p) for p in segment(svg, "overview-noise"))
         rms = float(trace.column("M8")[step, 0])
@@ -83,7 +82,7 @@ def test_noise_has_its_true_length_across_the_ray_or_is_marked_as_cut():
         words = " ".join(t for t, _ in drawing.canvas.texts())
         assert ("shortened" in words) == cut
         assert "out of the plane" in words
-        ray = torch.tensor(drawing.scene.points["D"])
+        ray = torch.tensor(drawing.scene.positions.points["D"])
         direction = (end - tip) / (end - tip).norm()
         assert abs(float(direction[0] * -ray[0] + direction[1] * ray[1])) < 5e-3 * float(ray.norm())
     assert set(lengths.values()) == {True, False}
@@ -95,7 +94,7 @@ def test_no_words_overlap_or_leave_the_sheet(gamma, sampler, space):
     trace = run(gamma=gamma, sampler=sampler, space=space)
     for step, size in ((0, "blog"), (5, "column"), (11, "blog")):
         shown = Pictures() if step else None
-        canvas = draw_step(Order(trace, step=step, sample=0, size=size, pictures=shown)).canvas
+        canvas = draw_still(Order(trace, step=step, sample=0, size=size, pictures=shown), "step plane").canvas
         assert_apart(canvas)
 
 
@@ -104,7 +103,7 @@ def test_no_words_overlap_or_leave_the_sheet(gamma, sampler, space):
     [("blog", "transparent", (540, 960)), ("slide", "dark", (1080, 1920)), ("column", "light", (760, 600))],
 )
 def test_a_figure_has_the_size_and_the_paper_asked_for(size, theme, shape):
-    pixels = draw_step(Order(run(gamma=4.0), sample=0, size=size, theme=theme)).png()
+    pixels = draw_still(Order(run(gamma=4.0), sample=0, size=size, theme=theme), "step plane").png()
     assert pixels.shape == (*shape, 4)
     paper = {"light": (255, 255, 255, 255), "dark": (30, 30, 30, 255)}.get(theme)
     assert tuple(pixels[2, 2]) == paper if paper else pixels[2, 2, 3] == 0
@@ -113,7 +112,7 @@ def test_a_figure_has_the_size_and_the_paper_asked_for(size, theme, shape):
 
 def test_the_four_figures_add_parts_and_move_nothing():
     trace = run(gamma=4.0)
-    seen = [marks(draw_step(Order(trace, step=5, sample=0), figure).svg()) for figure in FIGURES[1:]]
+    seen = [marks(draw_still(Order(trace, step=5, sample=0), figure.name).svg()) for figure in STEP[1:]]
     counts = [len(found) for found in seen]
     assert counts == sorted(counts)
     assert counts[0] < counts[-1]
@@ -123,18 +122,18 @@ def test_the_four_figures_add_parts_and_move_nothing():
 
 
 def test_a_step_without_unconditional_prediction_says_so():
-    drawing = draw_step(Order(run(gamma=4.0, skip=(5,)), step=5, sample=0))
+    drawing = draw_still(Order(run(gamma=4.0, skip=(5,)), step=5, sample=0), "step plane")
     assert "no unconditional prediction at this step" in [t for t, _ in drawing.canvas.texts()]
     assert "overview-x" not in drawing.svg()
 
 
 def test_a_deterministic_step_says_that_the_noise_is_zero():
-    assert "\u03b5 = 0" in draw_step(Order(run(gamma=4.0), sample=0)).caption
-    assert "\u03b5 = 0" not in draw_step(Order(run(gamma=4.0, sampler="ddpm"), step=3, sample=0)).caption
+    assert "\u03b5 = 0" in draw_still(Order(run(gamma=4.0), sample=0), "step plane").caption
+    assert "\u03b5 = 0" not in draw_still(Order(run(gamma=4.0, sampler="ddpm"), step=3, sample=0), "step plane").caption
 
 
 def test_the_caption_prints_what_honesty_asks_for():
-    caption = draw_step(Order(run(gamma=4.0, sampler="ddpm"), step=3, sample=0)).caption
+    caption = draw_still(Order(run(gamma=4.0, sampler="ddpm"), step=3, sample=0), "step plane").caption
     for words in ("\u03c3", "\u2192", "\u03b3 = 4", "M1 =", "residual", "sample 0 (0\u20131", "N = 3072", "to scale"):
         assert words in caption
 
@@ -145,52 +144,54 @@ def test_equal_predictions_are_named():
     names = list(trace.header["vectors"])
     pairs = [{names[i], names[j]} for i in range(6) for j in range(i, 6)]
     K[..., ["delta" in pair for pair in pairs]] = 0
-    drawing = draw_step(Order(type(trace)(trace.header, trace.steps | {"K": K}, trace.stage), step=5, sample=0))
+    drawing = draw_still(
+        Order(type(trace)(trace.header, trace.steps | {"K": K}, trace.stage), step=5, sample=0), "step plane"
+    )
     assert "no difference" in drawing.caption
 
 
 def test_other_rules_get_an_arrow_and_their_share_out_of_the_plane():
     trace = exact_trace(4.0, batch=1, steps=6, rule=lambda u, c, guided: 0.8 * guided)
-    words = [t for t, _ in draw_step(Order(trace, step=2)).canvas.texts()]
+    words = [t for t, _ in draw_still(Order(trace, step=2), "step plane").canvas.texts()]
     assert "other rules" in words
     assert any(re.fullmatch(r"\d+ % out of the plane", t) for t in words)
-    assert "other rules" not in [t for t, _ in draw_step(Order(run(gamma=4.0), step=5)).canvas.texts()]
+    assert "other rules" not in [t for t, _ in draw_still(Order(run(gamma=4.0), step=5), "step plane").canvas.texts()]
 
 
 def test_default_step_is_the_meaningful_one_nearest_to_two_fifths():
     trace = run(gamma=4.0)
-    assert draw_step(Order(trace, sample=0)).scene.step == 5
+    assert draw_still(Order(trace, sample=0), "step plane").scene.facts.step == 5
     floor = trace.steps["floor"].clone()
     floor[4:7] = 1.0
     quiet = type(trace)(trace.header, trace.steps | {"floor": floor}, trace.stage)
-    assert draw_step(Order(quiet, sample=0)).scene.step in (3, 7)
+    assert draw_still(Order(quiet, sample=0), "step plane").scene.facts.step in (3, 7)
 
 
 def test_default_sample_is_the_median_of_the_strength():
     trace = run(gamma=4.0, batch=3)
     strength = trace.column("M1").mean(dim=0)
-    scene = draw_step(Order(trace)).scene
-    assert strength[scene.sample] == strength.median()
-    assert scene.median
-    assert "median" in draw_step(Order(trace)).caption
+    scene = draw_still(Order(trace), "step plane").scene
+    assert strength[scene.facts.sample] == strength.median()
+    assert scene.facts.median
+    assert "median" in draw_still(Order(trace), "step plane").caption
 
 
 @pytest.mark.parametrize(("setting", "value"), [("figure", "F99"), ("size", "poster"), ("theme", "pink")])
 def test_an_unknown_choice_names_the_known_ones(setting, value):
     with pytest.raises(ValueError, match=f"Unknown {setting} '{value}'. Choose one of"):
-        draw_step(Order(run(gamma=4.0), **({} if setting == "figure" else {setting: value})), value)
+        draw_still(Order(run(gamma=4.0), **({} if setting == "figure" else {setting: value})), value)
 
 
 def test_a_step_outside_the_run_is_refused():
     with pytest.raises(ValueError, match=r"no step 12: the trace has 12, numbered 0 to 11"):
-        draw_step(Order(run(gamma=4.0), step=12))
+        draw_still(Order(run(gamma=4.0), step=12), "step plane")
     with pytest.raises(ValueError, match=r"no sample 2"):
-        draw_step(Order(run(gamma=4.0), sample=2))
+        draw_still(Order(run(gamma=4.0), sample=2), "step plane")
 
 
 def test_embedded_workflow_comes_back_from_the_svg():
     facts = {"workflow": {"nodes": ["]]>", "\u03b3"]}, "prompt": {"1": {}}}
-    svg = draw_step(Order(run(gamma=4.0), sample=0)).svg(facts)
+    svg = draw_still(Order(run(gamma=4.0), sample=0), "step plane").svg(facts)
     block = re.search(r"<metadata>\s*<!\[CDATA\[([\s\S]*?)\]\]>\s*</metadata>", svg).group(1)
     assert json.loads(block) == facts
     assert svg.isascii() or block.isascii()
@@ -199,7 +200,9 @@ def test_embedded_workflow_comes_back_from_the_svg():
 
 def test_the_same_figure_gives_the_same_svg():
     trace = run(gamma=4.0)
-    assert draw_step(Order(trace, sample=0)).svg() == draw_step(Order(trace, sample=0)).svg()
+    assert (
+        draw_still(Order(trace, sample=0), "step plane").svg() == draw_still(Order(trace, sample=0), "step plane").svg()
+    )
 
 
 def test_matplotlib_is_imported_only_to_draw():
@@ -209,7 +212,7 @@ def test_matplotlib_is_imported_only_to_draw():
         f"spec = importlib.util.spec_from_file_location('guidance_geometry', {str(root / '__init__.py')!r}, "
         f"submodule_search_locations=[{str(root)!r}])\n"
         "sys.modules['guidance_geometry'] = importlib.util.module_from_spec(spec)\n"
-        "from guidance_geometry.figures import blog, compare, contact_sheet, difference\n"
+        "from guidance_geometry.figures import compare, contact_sheet, difference, registry\n"
         "print('matplotlib' in sys.modules, 'PIL' in sys.modules)"
     )
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

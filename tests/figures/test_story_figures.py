@@ -6,8 +6,9 @@ import torch
 
 from guidance_geometry.figures.caption import Caption
 from guidance_geometry.figures.density import Panel, contours, draw_panels
-from guidance_geometry.figures.expectation import Shown, draw_expectation, level_head
+from guidance_geometry.figures.expectation import Shown, draw_expectation
 from guidance_geometry.figures.straight_line import Ends, draw_ends
+from guidance_geometry.figures.strips import level_head
 from guidance_geometry.guidance.mixture import GaussianMixture
 from guidance_geometry.guidance.reweighting import reweighted
 

@@ -8,10 +8,13 @@ from matplotlib.image import BboxImage
 
 from guidance_geometry.figures.order import Order
 from guidance_geometry.figures.pictures import Pictures
-from guidance_geometry.figures.strips import STRIPS, difference_size_map, draw_strip, heat_colours, photo_of, rows_of
+from guidance_geometry.figures.registry import draw_still
+from guidance_geometry.figures.strips import difference_size_map, heat_colours, photo_of, rows_of
 from guidance_geometry.trace.trace import Trace
 
 from .drawn import assert_apart, parts, run, thumbnails
+
+STRIPS = ("noise levels", "filmstrip", "heat map")
 
 
 def shown(drawing, name):
@@ -23,13 +26,13 @@ def shown(drawing, name):
 @pytest.mark.parametrize("figure", STRIPS)
 def test_nothing_overlaps(figure, size):
     assert_apart(
-        draw_strip(Order(run(gamma=8.0, sampler="ddpm"), sample=0, size=size, pictures=Pictures()), figure).canvas
+        draw_still(Order(run(gamma=8.0, sampler="ddpm"), sample=0, size=size, pictures=Pictures()), figure).canvas
     )
 
 
 def test_noise_grows_from_the_clean_picture_to_pure_noise():
     trace = run(gamma=4.0, space="flow")
-    drawing = draw_strip(Order(trace, sample=1, pictures=Pictures()), "noise levels")
+    drawing = draw_still(Order(trace, sample=1, pictures=Pictures()), "noise levels")
     levels = [float(w.split()[1]) for w, _ in drawing.canvas.texts() if re.fullmatch(r"\u03c3 [\d.]+", w)]
     assert len(levels) == 6
     assert levels[0] == 0
@@ -42,7 +45,7 @@ def test_a_photo_of_ones_own_is_noised():
     photo = photo_of(torch.rand(400, 600, 4, generator=torch.Generator().manual_seed(0)))
     assert photo.shape == (160, 240, 3)
     bare = run(gamma=4.0, capture=False)
-    drawing = draw_strip(Order(bare, pictures=Pictures()), "noise levels", photo=photo)
+    drawing = draw_still(Order(bare, pictures=Pictures(), photo=photo), "noise levels")
     assert "your picture" in drawing.caption
     pictures = [image.get_array() for image in parts(drawing.canvas, BboxImage)]
     assert len(pictures) == 6
@@ -55,7 +58,7 @@ def test_a_photo_of_ones_own_is_noised():
 
 def test_the_filmstrip_has_one_gain_and_states_it():
     trace = run(gamma=4.0)
-    drawing = draw_strip(Order(trace, sample=0, pictures=Pictures()), "filmstrip")
+    drawing = draw_still(Order(trace, sample=0, pictures=Pictures()), "filmstrip")
     gain = float(re.search(r"0\.5 \+ ([\d.]+) \u00d7", drawing.caption).group(1))
     rows = rows_of(trace, trace.captured_steps, 0)
     for column, step in ((0, 0), (7, 11)):
@@ -69,7 +72,7 @@ def test_the_filmstrip_has_one_gain_and_states_it():
 
 def test_the_heat_map_has_one_scale_and_states_what_it_clips():
     trace = run(gamma=4.0)
-    drawing = draw_strip(Order(trace, sample=0, pictures=Pictures()), "heat map")
+    drawing = draw_still(Order(trace, sample=0, pictures=Pictures()), "heat map")
     top = float(re.search(r"to ([\d.]+) rms", drawing.caption).group(1))
     sizes = torch.stack([difference_size_map(row) for row in rows_of(trace, trace.captured_steps, 0)])
     assert top == pytest.approx(float(sizes.flatten().quantile(0.99)), rel=0.02)
@@ -89,7 +92,7 @@ def test_a_skipped_step_is_blank(figure):
     uncond = trace.tensors["uncond"].clone()
     uncond[0] = math.nan
     skipped = Trace(trace.header, trace.steps, trace.stage, trace.tensors | {"uncond": uncond})
-    full, lacking = (draw_strip(Order(t, sample=0, pictures=Pictures()), figure) for t in (trace, skipped))
+    full, lacking = (draw_still(Order(t, sample=0, pictures=Pictures()), figure) for t in (trace, skipped))
     lost = {"filmstrip": 3, "heat map": 2}[figure]  # guided is what the sampler was given: it exists
     lost -= figure == "filmstrip"
     assert len(thumbnails(full.canvas)) - len(thumbnails(lacking.canvas)) == lost
@@ -100,4 +103,4 @@ def test_a_skipped_step_is_blank(figure):
 @pytest.mark.parametrize("figure", STRIPS)
 def test_a_trace_without_pictures_says_what_to_do(figure):
     with pytest.raises(ValueError, match="Set capture to pictures"):
-        draw_strip(Order(run(gamma=4.0, capture=False), pictures=Pictures()), figure)
+        draw_still(Order(run(gamma=4.0, capture=False), pictures=Pictures()), figure)

@@ -5,7 +5,8 @@ import torch
 
 from guidance_geometry.figures.order import Order
 from guidance_geometry.figures.pictures import Pictures
-from guidance_geometry.figures.walk import WALK, draw_walk, walk_of
+from guidance_geometry.figures.registry import WALK, draw_still
+from guidance_geometry.figures.walk import walk_of
 from guidance_geometry.trace.trace import Trace
 
 from .drawn import assert_apart, marks, printed_scale, run, segment, thumbnails
@@ -33,7 +34,7 @@ def lengths(trace, step, sample):
 @pytest.mark.parametrize(("sampler", "space", "size"), [("ddpm", "ve", "blog"), ("euler", "flow", "column")])
 def test_triangles_keep_the_distances_of_the_run(sampler, space, size):
     trace = run(gamma=4.0, sampler=sampler, space=space)
-    drawing = draw_walk(Order(trace, step=5, sample=1, size=size), "next step")
+    drawing = draw_still(Order(trace, step=5, sample=1, size=size), "next step")
     svg = drawing.svg()
     found, scale = marks(svg), printed_scale(drawing, "overview", svg)
     for (first, second), length in lengths(trace, 5, 1).items():
@@ -55,7 +56,7 @@ def test_the_stored_inner_product_and_the_tensors_place_the_second_prediction_al
 
 def test_noise_stands_across_the_ray_at_its_true_length():
     trace = run(gamma=4.0, sampler="ddpm")
-    drawing = draw_walk(Order(trace, step=5, sample=0), "added noise")
+    drawing = draw_still(Order(trace, step=5, sample=0), "added noise")
     svg = drawing.svg()
     (tip, end), (x, p) = segment(svg, "overview-noise"), segment(svg, "overview-ray-p")
     drawn = math.dist(tip, end) / printed_scale(drawing, "overview", svg)
@@ -68,7 +69,7 @@ def test_noise_stands_across_the_ray_at_its_true_length():
 
 def test_the_figures_add_parts_and_move_nothing():
     trace = run(gamma=4.0, sampler="ddpm")
-    seen = [marks(draw_walk(Order(trace, step=5, sample=0), figure).svg()) for figure in WALK]
+    seen = [marks(draw_still(Order(trace, step=5, sample=0), figure.name).svg()) for figure in WALK]
     assert [len(found) for found in seen] == [2, 3, 3, 4, 5, 6]
     for found in seen:
         for name, place in found.items():
@@ -79,8 +80,8 @@ def test_the_figures_add_parts_and_move_nothing():
 @pytest.mark.parametrize(("sampler", "space"), [("ddpm", "ve"), ("euler", "flow")])
 def test_no_words_overlap_or_leave_the_sheet(gamma, sampler, space):
     trace = run(gamma=gamma, sampler=sampler, space=space)
-    for step, size, figure in ((0, "blog", WALK[5]), (9, "column", WALK[5]), (5, "blog", WALK[3])):
-        canvas = draw_walk(Order(trace, step=step, sample=0, size=size, pictures=Pictures()), figure).canvas
+    for step, size, figure in ((0, "blog", "next step"), (9, "column", "next step"), (5, "blog", "added noise")):
+        canvas = draw_still(Order(trace, step=step, sample=0, size=size, pictures=Pictures()), figure).canvas
         assert_apart(canvas)
 
 
@@ -92,23 +93,25 @@ def test_a_step_with_one_prediction_is_drawn_from_its_states():
     first, second = walk_of(trace, 5, 0).points, walk_of(single, 5, 0).points
     for name, place in first.items():
         assert math.dist(second[name], place) < 0.1 * math.hypot(*first["p"]), name
-    assert "strength" not in draw_walk(Order(single, step=5, sample=0)).caption
+    assert "strength" not in draw_still(Order(single, step=5, sample=0), "next step").caption
 
 
 def test_without_pictures_the_end_is_left_out():
     bare = run(gamma=4.0, sampler="ddpm", capture=False)
-    drawing = draw_walk(Order(bare, step=5, sample=0, pictures=Pictures()), "added noise")
+    drawing = draw_still(Order(bare, step=5, sample=0, pictures=Pictures()), "added noise")
     assert set(marks(drawing.svg())) == {"overview-x", "overview-p", "overview-next"}
     assert not thumbnails(drawing.canvas)
 
 
 def test_what_cannot_be_drawn_is_said():
     trace = run(gamma=4.0)
-    words = " ".join(t for t, _ in draw_walk(Order(trace, step=11, sample=0), "next step").canvas.texts())
+    words = " ".join(t for t, _ in draw_still(Order(trace, step=11, sample=0), "next step").canvas.texts())
     assert "no next prediction" in words
     assert "Choose an earlier step" in words
-    words = " ".join(t for t, _ in draw_walk(Order(run(gamma=4.0, capture=False), step=5), WALK[4]).canvas.texts())
+    words = " ".join(
+        t for t, _ in draw_still(Order(run(gamma=4.0, capture=False), step=5), "next prediction").canvas.texts()
+    )
     assert "Set capture to pictures" in words
-    assert "\u03b5 = 0" in draw_walk(Order(trace, step=5), "added noise").caption
-    with pytest.raises(ValueError, match=r"Unknown figure 'F1'\. Choose one of: noisy sample"):
-        draw_walk(Order(trace), "F1")
+    assert "\u03b5 = 0" in draw_still(Order(trace, step=5), "added noise").caption
+    with pytest.raises(ValueError, match=r"Unknown figure 'F1'\. Choose one of: step plane"):
+        draw_still(Order(trace), "F1")

@@ -32,7 +32,7 @@ def in_a_workflow(node):
 
 def shown_everywhere(trace, folder):
     """Every node that reads a trace gives something, or a sentence that says why it cannot."""
-    from guidance_geometry.figures.blog import WORDS
+    from guidance_geometry.figures.registry import MENU
     from guidance_geometry.nodes import compare, export_html, inspector, see, trace_files
     from guidance_geometry.trace.file import load
 
@@ -41,7 +41,7 @@ def shown_everywhere(trace, folder):
     assert see.GGMetrics.execute(trace, "metrics", -1).result[1]
     written = in_a_workflow(trace_files.GGSaveTrace).execute(trace, "saved").result[1]
     assert load(written).n == trace.n
-    pictures = {word: lambda word=word: see.GGFigure.execute(trace, **FIGURE | {"figure": word}) for word in WORDS}
+    pictures = {word: lambda word=word: see.GGFigure.execute(trace, **FIGURE | {"figure": word}) for word in MENU}
     pictures["difference"] = lambda: see.GGDifferenceImages.execute(trace)
     pictures["compare"] = lambda: compare.GGCompareTraces.execute(trace, trace, -1, "light")
     found = {name: drawn_or_said(draw) for name, draw in pictures.items()}

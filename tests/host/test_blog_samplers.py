@@ -238,12 +238,12 @@ def test_bad_values_are_named_in_validation_and_in_execution(host, node, changed
 
 
 def test_every_figure_draws_a_run_with_steps_back(exact, empty_latent):
-    from guidance_geometry.figures.blog import STILLS, draw_figure
     from guidance_geometry.figures.order import Order
+    from guidance_geometry.figures.registry import FIGURES, draw_figure
 
     parts, energy, _ = exact["ve"]
     settings = {"guidance": chain_of(energy, weight=1.0), "sampler": sampler(recurrence=2), "capture": "tensors"}
     _, _, trace = guided(*parts, empty_latent("ve"), "euler", cfg=3.0, **settings)
-    for name in STILLS:
+    for name in (figure.name for figure in FIGURES if not figure.film):
         for step in (None, 1, 2):
             assert draw_figure(Order(trace, step=step, sample=0), name).caption

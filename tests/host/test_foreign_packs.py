@@ -280,14 +280,14 @@ def test_one_prediction_a_step_is_no_matter_of_capture(labelled, empty_latent, f
     from guidance_geometry.figures.difference import difference_images
     from guidance_geometry.figures.order import Order
     from guidance_geometry.figures.pictures import Pictures
-    from guidance_geometry.figures.strips import draw_strip
+    from guidance_geometry.figures.registry import draw_still
 
     _, _, trace = guided(*labelled["ve"], empty_latent("ve"), "euler", cfg=1.0)
 
     def draw():
         if figure == "difference":
             return difference_images(trace, Pictures())
-        return draw_strip(Order(trace), figure)
+        return draw_still(Order(trace), figure)
 
     with pytest.raises(ValueError, match=r"at cfg 1 only the conditional prediction is made\. Set cfg") as caught:
         draw()

@@ -286,8 +286,8 @@ def test_the_trace_holds_the_gradient_and_what_the_energies_said(exact, empty_la
 
 def test_a_run_with_one_prediction_still_has_its_figures(exact, empty_latent):
     """cfg 1: only the prediction that the gradient is added to was made; it stands as u, and delta stays unknown."""
-    from guidance_geometry.figures.blog import draw_figure
     from guidance_geometry.figures.order import Order
+    from guidance_geometry.figures.registry import draw_figure
 
     parts, energy, _ = exact["ve"]
     guidance = chain_of(energy, weight=2.0)

@@ -178,11 +178,10 @@ def test_a_name_that_no_file_could_have_is_refused_before_any_work(host, node, p
 
 
 def test_a_name_of_200_bytes_can_be_written_by_all(output, trace):
-    from guidance_geometry.figures.blog import MOVIES
     from guidance_geometry.nodes import export_html, see, trace_files
 
     prefix = "n" * 200
-    for figure in ("step plane", MOVIES[0]):
+    for figure in ("step plane", "sampling animated"):
         asked = FIGURE | {"save": "all", "filename_prefix": prefix, "figure": figure, "size": "column 600"}
         assert "text" not in in_a_workflow(see.GGFigure).execute(trace, **asked).ui
     assert in_a_workflow(see.GGMetrics).execute(trace, prefix, -1).ui["text"][0].endswith("nothing wrong found")
@@ -209,10 +208,9 @@ def test_a_full_temp_folder_costs_a_run_nothing_but_memory(labelled, empty_laten
 @pytest.mark.parametrize("save", ["none", "png", "svg", "all", "webp", "apng"])
 @pytest.mark.parametrize("film", [False, True])
 def test_a_figure_comes_out_though_its_file_cannot_be_written(output, trace, full, blocked, save, film):
-    from guidance_geometry.figures.blog import MOVIES
     from guidance_geometry.nodes import see
 
-    asked = FIGURE | {"save": save, "size": "column 600"} | ({"figure": MOVIES[0]} if film else {})
+    asked = FIGURE | {"save": save, "size": "column 600"} | ({"figure": "sampling animated"} if film else {})
     if save != "none":
         out = see.GGFigure.execute(trace, **asked | {"filename_prefix": blocked})
         assert out.result[0].isfinite().all()

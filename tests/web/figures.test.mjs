@@ -2,17 +2,20 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
+import { paint } from "../../web/lib/canvas.mjs";
 import { boxOf } from "../../web/lib/commands.mjs";
 import { spread } from "../../web/lib/bands.mjs";
 import { contraction, interval } from "../../web/lib/curves.mjs";
-import { FIGURES, paint, toSVG } from "../../web/lib/figures.mjs";
 import { defaultSample, frame, length, sampleOf, stepOf } from "../../web/lib/gram.mjs";
 import { meets } from "../../web/lib/layout.mjs";
 import { settledFrom } from "../../web/lib/matrix.mjs";
+import { toSVG } from "../../web/lib/svg.mjs";
 import { DARK, LIGHT } from "../../web/lib/theme.mjs";
+import { VIEWS } from "../../web/lib/views.mjs";
 import { gammaRange } from "../../web/lib/whatif.mjs";
 import { called, fixture, NAMES, read } from "./records.mjs";
 
+const FIGURES = Object.fromEntries(VIEWS.filter(({ figure }) => figure).map((view) => [view.name, view]));
 const SIZES = [[360, 240], [420, 300], [600, 420], [960, 540], [1200, 675]];
 const GAMMAS = [undefined, 0.5, 1, 2, 8, 30];
 

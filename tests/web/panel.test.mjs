@@ -9,9 +9,9 @@ import { nearestSheet, rowOf } from "../../web/lib/panel-pictures.mjs";
 import { csv, samplesOf, table, withSteps } from "../../web/lib/panel-record.mjs";
 import { ticks } from "../../web/lib/panel-ticks.mjs";
 import { facts, status } from "../../web/lib/panel-words.mjs";
-import { FIGURES } from "../../web/lib/figures.mjs";
 import { EN, speaker, ZH } from "../../web/lib/strings.mjs";
 import { DARK, LIGHT } from "../../web/lib/theme.mjs";
+import { viewOf } from "../../web/lib/views.mjs";
 import { called, fixture } from "./records.mjs";
 
 const VECTORS = ["u", "a", "delta", "D-G", "move", "noise"];
@@ -170,7 +170,7 @@ for (const name of ["direction", "matters", "lengths"]) {
   test(`a step found in ${name} is lit there, and beside it in the strip`, () => {
     for (const one of ["euler", "ddpm", "flow"]) {
       const { record } = fixture(one);
-      const marks = FIGURES[name].figure(record, { w: 500, h: 400, theme: DARK, step: 0 });
+      const marks = viewOf(name).figure(record, { w: 500, h: 400, theme: DARK, step: 0 });
       const strip = ticks(record, { w: 300, h: 26, theme: DARK, step: 0, sample: 0, inset: 8 });
       const { at, top, bottom } = marks[0].places;
       assert.deepEqual(at.map(([i]) => i), record.steps.map(({ i }) => i));
@@ -189,7 +189,7 @@ test("of pictures the nearest that was kept is lit, and a step of the plane nowh
   const boxes = [{ x: 0, y: 0, w: 9, h: 9, step: 0 }, { x: 20, y: 0, w: 9, h: 9, step: 6 }];
   assert.deepEqual(lighting(boxes, 5, DARK)[0].points[0], [18, -2]);
   const { record } = fixture("euler");
-  assert.deepEqual(lighting(FIGURES.plane.figure(record, { w: 500, h: 400, theme: DARK, step: 2 }), 3, DARK), []);
+  assert.deepEqual(lighting(viewOf("plane").figure(record, { w: 500, h: 400, theme: DARK, step: 2 }), 3, DARK), []);
 });
 
 test("a tick stands for every step, as high as the root of its difference", () => {

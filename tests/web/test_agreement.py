@@ -205,7 +205,11 @@ def of_sample(trace, columns, at):
 
 
 def drawn(scene):
-    return {"points": {name: list(scene.points[name]) for name in POINTS}, "noise": scene.noise, "other": scene.other}
+    return {
+        "points": {name: list(scene.positions.points[name]) for name in POINTS},
+        "noise": scene.positions.noise,
+        "other": scene.positions.other,
+    }
 
 
 def plain(value, at):

@@ -16,7 +16,7 @@ from types import SimpleNamespace
 
 import torch
 
-from ...figures.film import MOVIES
+from ...figures.registry import BY_NAME, MENU
 from ..fixtures.timing import seconds
 from ..host.inside import enter_host
 from ..places import HOST
@@ -40,7 +40,7 @@ def node_in(folder: Path) -> type:
 def drawn(node: type, trace, word: str, choices: Mapping, folder: Path) -> tuple[float, int]:
     """Seconds to draw and save one figure, and the bytes of its file."""
     before = set(folder.rglob("*"))
-    form = "webp" if word in MOVIES else "png"
+    form = "webp" if BY_NAME[word].film else "png"
     taken = seconds(lambda: node.execute(trace, word, -1, -1, choices["size"], choices["theme"], form, "figure"))
     made = [path for path in set(folder.rglob("*")) - before if path.suffix == f".{form}"]
     return taken, max(path.stat().st_size for path in made)
@@ -48,9 +48,9 @@ def drawn(node: type, trace, word: str, choices: Mapping, folder: Path) -> tuple
 
 def verdict(word: str, later: float, size: int) -> str:
     """What is wrong with a figure's cost, "" if nothing is."""
-    most = MOVIE_SECONDS if word in MOVIES else STILL_SECONDS
+    most = MOVIE_SECONDS if BY_NAME[word].film else STILL_SECONDS
     slow = f"slower than {most:g} s" if later > most else ""
-    large = f"larger than {MOVIE_BYTES:,} bytes" if word in MOVIES and size > MOVIE_BYTES else ""
+    large = f"larger than {MOVIE_BYTES:,} bytes" if BY_NAME[word].film and size > MOVIE_BYTES else ""
     return ", ".join(filter(None, (slow, large)))
 
 
@@ -67,13 +67,11 @@ def main() -> int:
     options = parser.parse_args()
     enter_host(options.host)
     with torch.inference_mode(), tempfile.TemporaryDirectory() as base:
-        from ...figures.blog import WORDS
-
         trace = samplers(options.steps, options.batch, 32)[1]("pictures").result[2]
         node, failed = node_in(Path(base)), False
         run = f"pocket-1, {options.steps} steps, {torch.get_num_threads()} threads"
         print(f"Guidance Figure, {options.size}, {options.theme}, {run}")
-        for word in options.words or WORDS:
+        for word in options.words or MENU:
             found = [drawn(node, trace, word, vars(options), Path(base)) for _ in range(1 + options.repeats)]
             later, size = statistics.median(taken for taken, _ in found[1:]), found[-1][1]
             trouble = verdict(word, later, size)

@@ -6,10 +6,11 @@ python tools/run.py gallery --server http://127.0.0.1:8188
 from __future__ import annotations
 
 import argparse
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from ...figures.blog import WORDS
+from ...figures.registry import FIGURES as RUN_FIGURES
 from .. import markdown
 from ..host.browser import CHROMIUM, editor
 from ..host.client import Client
@@ -20,42 +21,9 @@ PAGE = ROOT / "docs" / "gallery.md"
 PALETTES = ("light", "dark")
 TRIED = "6.5"  # another scale, in the what-if view
 SHOWN_STEP, SHOWN_SAMPLE = 5, 2  # as the template's figures
-LINES = {
-    "step plane": "A whole guided step: both predictions, their difference, the scale, the step and its noise.",
-    "two predictions": "From one noisy sample, the prediction without the label and with it.",
-    "difference": "What the label adds; the lens states its factor.",
-    "scaled difference": "The difference times the scale ends at what the sampler is given.",
-    "step": "Part of the way towards the guided prediction.",
-    "noise levels": "From the clean picture to pure noise; with your own photo if you connect one.",
-    "noisy sample": "Where the run is, and where it will end.",
-    "prediction": "The network's average of all pictures that the noise could hide.",
-    "small step": "The sampler goes a part of the way only.",
-    "added noise": "It puts some noise back; pale rays are other draws of the same length.",
-    "next prediction": "From the new state another prediction, usually sharper.",
-    "next step": "And so on: two steps joined at the move.",
-    "gradient": "A classifier's gradient at the noisy sample; without one in the run, the difference stands for it.",
-    "combined": "Step and gradient, added as arrows.",
-    "scaled gradient": "The gradient times the scale.",
-    "scaled sum": "The step, and the scaled gradient added to it.",
-    "gradient and noise": "The same with the noise of the step.",
-    "step and noise": "The guided step with its noise, which points out of the plane.",
-    "sampling animated": "Two steps of sampling, built up.",
-    "classifier animated": "Guidance by a gradient, built up.",
-    "guidance animated": "Classifier-free guidance, built up.",
-    "run animated": "The step plane at every step of the run.",
-    "filmstrip": "Both predictions, the guided one and their difference over the run.",
-    "heat map": "Where in the picture the label acts, step by step.",
-    "classifier curves": "How sure each classifier is, and the gradient beside the difference of the two predictions.",
-}
-VIEWS = {
-    "plane": "Plane: one step to scale.",
-    "whatif": "What if: the same step at another scale.",
-    "direction": "Turns: how the difference turns over the run.",
-    "matters": "Matters: how far each step's guidance moves the result.",
-    "lengths": "Lengths: step against noise.",
-    "pictures": "Film: the run as pictures.",
-    "heat": "Heat: where the condition acts.",
-}
+SHOWN = {figure.name: figure.alt for figure in RUN_FIGURES if "gallery" in figure.shown}
+VIEW = re.compile(r'name: "(\w+)".*?en: \["([^"]+)", "([^"]+)"\]', re.DOTALL)
+VIEWS = {name: (word, tip) for name, word, tip in VIEW.findall((ROOT / "web" / "lib" / "views.mjs").read_text("utf-8"))}
 NODE = "(app.rootGraph ?? app.graph).nodes.find(node => node.type === 'GGInspector')"
 OPEN = """async ([api, at]) => {
   await app.loadApiJson(api, "gallery");
@@ -124,16 +92,15 @@ def page_blocks() -> Iterator[str]:
         "`python3 dev.py gallery` makes this page."
     )
     yield "## Guidance Figure"
-    for word in WORDS:
+    for word, alt in SHOWN.items():
         yield f"### {word}"
-        yield LINES[word]
+        yield alt
         yield f"![{word}](figures/{file_of(word).name})"
     yield "## Guidance Inspector"
     yield "The panel follows the editor's theme."
-    for view, line in VIEWS.items():
-        name, _, what = line.partition(": ")
+    for view, (name, line) in VIEWS.items():
         yield f"### {name}"
-        yield what[0].upper() + what[1:]
+        yield line
         shown = [f"![{name}, {palette}](figures/{view_file(view, palette).name})" for palette in PALETTES]
         yield markdown.table(" | ".join(PALETTES), [shown])
 
@@ -145,7 +112,7 @@ def main() -> None:
     parser.add_argument("--chromium", default=CHROMIUM)
     args = parser.parse_args()
     with Client(args.server) as client:
-        draw_words(client, WORDS)
+        draw_words(client, [*SHOWN])
     for palette in PALETTES:
         photograph(args.server, args.chromium, palette)
     markdown.write(PAGE, markdown.page(*page_blocks()))

@@ -13,9 +13,7 @@ from functools import cached_property
 from io import BytesIO
 from pathlib import Path
 
-from ...figures.belief import BELIEF
-from ...figures.film import MOVIES
-from ...figures.page import PULL
+from ...figures.registry import BY_NAME
 from ...trace.file import load
 from ...trace.trace import Trace
 from ..host.client import Client, Job
@@ -23,7 +21,6 @@ from ..places import ROOT
 from ..templates.layouts import THE_GEOMETRY, TWO_ROADS, Layout
 
 FIGURES = ROOT / "docs" / "figures"
-BY_CLASSIFIER = (*PULL, "classifier animated", BELIEF)
 
 
 @dataclass(frozen=True)
@@ -48,7 +45,7 @@ class Source:
         """The run with one figure node a word; animations are saved as WebP."""
         settings, graph = self.template[self.figure], self.run
         for word in words:
-            chosen = {"figure": word, "save": "webp" if word in MOVIES else "png"}
+            chosen = {"figure": word, "save": "webp" if BY_NAME[word].film else "png"}
             graph[word] = settings | {"inputs": settings["inputs"] | chosen}
         return graph
 
@@ -69,13 +66,13 @@ def upstream(template: Mapping, ends: Sequence[str]) -> dict:
 
 def file_of(word: str) -> Path:
     """Where the documentation keeps a figure."""
-    return FIGURES / f"{word.replace(' ', '-')}.{'webp' if word in MOVIES else 'png'}"
+    return FIGURES / f"{word.replace(' ', '-')}.{'webp' if BY_NAME[word].film else 'png'}"
 
 
 def draw_words(client: Client, words: Sequence[str]) -> None:
     """Run each source that is needed once, draw the figures of all words, and keep them in docs/figures."""
     for source in (FREE, BY_GRADIENT):
-        mine = [word for word in words if (word in BY_CLASSIFIER) == (source is BY_GRADIENT)]
+        mine = [word for word in words if BY_NAME[word].by_classifier == (source is BY_GRADIENT)]
         if mine:
             job = client.run(source.drawn(mine))
             for word in mine:

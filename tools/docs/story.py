@@ -23,8 +23,10 @@ from ...figures.canvas import Canvas
 from ...figures.caption import Caption
 from ...figures.contact_sheet import contact_sheet
 from ...figures.density import Panel, draw_panels
-from ...figures.expectation import Shown, draw_expectation, level_head
+from ...figures.expectation import Shown, draw_expectation
+from ...figures.registry import FIGURES as RUN_FIGURES
 from ...figures.straight_line import Ends, draw_ends
+from ...figures.strips import level_head
 from ...figures.words import SYMBOLS
 from ...trace.trace import Trace
 from .. import markdown
@@ -36,7 +38,7 @@ from ..templates.layouts import THE_GEOMETRY
 from ..train.demo_data import LABELS
 from ..train.demo_files import write_json
 from .pocket_means import card, read_means
-from .run_figures import BY_CLASSIFIER, FIGURES, FREE, draw_words, saved_trace, upstream, write, write_pixels
+from .run_figures import FIGURES, FREE, draw_words, saved_trace, upstream, write, write_pixels
 from .story_classifiers import classifier_half, rounded
 from .story_measures import (
     STEPS,
@@ -55,19 +57,7 @@ PAGE = ROOT / "docs" / "the-geometry-of-guidance.md"
 EXPORTED = PAGE.with_name("one-run.html")
 NUMBERS = PAGE.with_suffix(".json")
 WORDS_OF_PAGE = Path(__file__).with_suffix(".md")
-WORDS = (
-    "noise levels",
-    "noisy sample",
-    "prediction",
-    "small step",
-    "sampling animated",
-    "two predictions",
-    "difference",
-    "scaled difference",
-    "step and noise",
-    "filmstrip",
-    *BY_CLASSIFIER,
-)
+WORDS = tuple(figure.name for figure in RUN_FIGURES if "story" in figure.shown)
 FIGURE_STEP, FIGURE_SAMPLE = 5, 2  # as the template's figures
 PLAIN, GUIDED, TRACE, HTML = "pictures at 1", "pictures at 4", "trace", "page"  # nodes added to the template's run
 SHOWN_STEPS = (0, 2, 4, 5, 6, 8, 10, 13)  # columns of the predictions

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ...figures.belief import beside
+from ...figures.classifier_curves import beside
 from ...figures.contact_sheet import contact_sheet
 from ...figures.pull import pull_of
 from ...guidance.mixture import make_mixture
@@ -103,9 +103,9 @@ def step_numbers(trace: Trace) -> dict:
     """What the figures of one step show."""
     pull = pull_of(trace, STEP, SAMPLE)
     cosine, ratio = pull.agreement or (math.nan, math.nan)
-    lengths = {"g_step": math.hypot(*pull.scene.points["u"]), "g_push": math.hypot(*pull.gradient)}
-    found = {"g_scale": pull.scene.gamma, "g_kappa": pull.kappa, "g_cosine": cosine, "g_ratio": ratio} | lengths
-    share = lengths["g_push"] * pull.scene.gamma / lengths["g_step"]
+    lengths = {"g_step": math.hypot(*pull.scene.positions.points["u"]), "g_push": math.hypot(*pull.gradient)}
+    found = {"g_scale": pull.scene.facts.gamma, "g_kappa": pull.kappa, "g_cosine": cosine, "g_ratio": ratio} | lengths
+    share = lengths["g_push"] * pull.scene.facts.gamma / lengths["g_step"]
     return {name: rounded(value) for name, value in (found | {"g_share": share}).items()}
 
 

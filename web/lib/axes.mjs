@@ -3,7 +3,7 @@ import { boxOf, line, marker, rectangle, text } from "./commands.mjs";
 import { meets } from "./layout.mjs";
 import { number } from "./words.mjs";
 
-export const LEFT = 52; // room of the value axis
+const LEFT = 52; // room of the value axis
 export const FOOT = 34; // room of the level axis, two rows
 const DENSE = 7; // markers closer than this on the average are left out
 

@@ -5,10 +5,10 @@ import { metric } from "./metrics.mjs";
 import { samplesOf } from "./panel-record.mjs";
 
 const FEWEST = 3; // samples; of fewer there is no band
-export const BAND = [0.1, 0.9];
+const BAND = [0.1, 0.9];
 
 /** Percentile of the known values, linear between neighbours; NaN where none is known. */
-export function quantile(values, share) {
+function quantile(values, share) {
   const known = values.filter(Number.isFinite).sort((a, b) => a - b);
   if (!known.length) return NaN;
   const place = share * (known.length - 1);

@@ -43,7 +43,7 @@ export function clipped(p, q, { x, y, w, h }) {
 }
 
 /** The step plane in pixels: x_t at the origin, the first axis to the left, the second downwards, one scale for both. */
-export function planeAt(origin, scale) {
+function planeAt(origin, scale) {
   return { origin, scale, at: ([along, across]) => [origin[0] - scale * along, origin[1] + scale * across] };
 }
 

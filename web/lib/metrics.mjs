@@ -5,7 +5,7 @@
  */
 import { added, combination, counted, displacement, length, named } from "./gram.mjs";
 
-export const METRICS = {
+const METRICS = {
   M1: (gram, { gamma, alpha }) => ratio(alpha * length(gram, { delta: counted(gamma), "D-G": 1 }), length(gram, displacement(alpha))),
   M2: (gram) => rms(gram, { delta: 1 }),
   M2e: (gram, { sigma, alpha }) => ratio(alpha * rms(gram, { delta: 1 }), sigma),
@@ -75,7 +75,7 @@ export function directionAngle(gram, alpha = 1) {
 export const rms = (gram, v) => length(gram, v) / Math.sqrt(gram.count);
 
 /** above/below, NaN where below is zero. */
-export const ratio = (above, below) => (below === 0 ? NaN : above / below);
+const ratio = (above, below) => (below === 0 ? NaN : above / below);
 
 function cosine(gram, v, w) {
   const value = ratio(combination(gram, v, w), length(gram, v) * length(gram, w));

@@ -1,14 +1,16 @@
 /** The script of an exported page: the editor's panel without an editor, with words around it for those who see only this. */
 import { sampleOf, stepOf } from "./gram.mjs";
-import { LEGENDS, swatch } from "./legend.mjs";
+import { swatch } from "./legend.mjs";
 import { metric } from "./metrics.mjs";
 import { Panel } from "./panel.mjs";
 import { download, element } from "./panel-parts.mjs";
 import { rowOf } from "./panel-pictures.mjs";
 import { answers } from "./reading.mjs";
 import { DARK, LIGHT } from "./theme.mjs";
+import { viewOf } from "./views.mjs";
 import { number } from "./words.mjs";
 
+const OPENING = ["plane", "pictures", "lengths"]; // best first; the last is always available
 const SMALL = 64; // pixels of a picture below which its pixels are shown as squares
 
 class PagePanel extends Panel {
@@ -58,8 +60,7 @@ export function mount(place, { record, sheets, sources }) {
 
 /** The view that has something to show. */
 function openingView(record) {
-  if (record.steps.some(({ stage }) => stage !== "cond_only" && stage !== "recur")) return "plane";
-  return record.pictures?.steps?.length ? "pictures" : "lengths";
+  return OPENING.find((name) => viewOf(name).available(record));
 }
 
 /** What stands under the figure: where the numbers come from, and those of the step that is shown. */
@@ -106,7 +107,7 @@ function tileStyle(style, { kinds, samples, size: [w, h] }, sheet, sample) {
 }
 
 function legendOf(view, theme) {
-  const { says = "", marks = [] } = LEGENDS[view] ?? {};
+  const { says, marks } = viewOf(view);
   const rows = marks.map(([draw, words]) => {
     const picture = element("span", { class: "mark", "aria-hidden": "true" });
     picture.innerHTML = swatch(draw, theme === "light" ? LIGHT : DARK); // made by us, from no text of the run

@@ -3,11 +3,11 @@ import { sampleOf, stepOf } from "./gram.mjs";
 import { metric, NAMES } from "./metrics.mjs";
 import { stepUnder } from "./panel-linking.mjs";
 import { lengthOf } from "./panel-record.mjs";
+import { viewOf } from "./views.mjs";
 import { number } from "./words.mjs";
 
 const REACH = 14; // pixels
 const VECTOR = { delta: "delta", step: "move", noise: "noise", u: "u" };
-const ALONG = { direction: ["M2", "M13"], matters: ["M1", "M2"], lengths: ["M7", "M8"] }; // views over the run: what to tell
 
 /** -> {words, step}, or null where nothing is near; words "" where the line above the figure says all.
  *
@@ -39,9 +39,10 @@ function fromSegment([ax, ay], [bx, by], x, y) {
 function aboutStep(i, { view, run, sample, t }) {
   const step = stepOf(run, i);
   if (!step) return t("hole", { i });
-  if (!ALONG[view]) return "";
+  const tells = viewOf(view)?.tells;
+  if (!tells) return "";
   const place = t("at", { i, sigma: number(step.sigma), next: number(step.sigma_next), gamma: number(step.gamma) });
-  const values = ALONG[view].map((id) => `${NAMES[id][0]} ${number(metric(id, sampleOf(step, sample), step, run))}`);
+  const values = tells.map((id) => `${NAMES[id][0]} ${number(metric(id, sampleOf(step, sample), step, run))}`);
   return [place, ...values].join("\n");
 }
 

@@ -14,7 +14,7 @@ export function element(tag, attributes = {}, ...children) {
 
 /** All parts of a panel, by name, and `content` that holds them. views: keys of the tabs. t: `speaker`. */
 export function parts(views, t) {
-  const tabs = views.map((view) => element("button", { type: "button", role: "tab", "data-view": view, tabindex: -1 }, t(view)));
+  const tabs = views.map((view) => element("button", { type: "button", role: "tab", "data-view": view, title: t(`${view}Tip`), tabindex: -1 }, t(view)));
   const found = {
     tabs,
     strip: element("div", { class: "gg-tabs", role: "tablist", "aria-label": t("views") }, ...tabs),

@@ -1,23 +1,13 @@
 /** One drawing of a panel: a figure or pictures on a canvas, what the pointer finds there, and the step that is lit. */
 import { sheet } from "./commands.mjs";
-import { FIGURES, paint } from "./figures.mjs";
+import { paint } from "./canvas.mjs";
 import { hint } from "./panel-hints.mjs";
 import { lighting, stepUnder } from "./panel-linking.mjs";
-import { film, heat } from "./panel-pictures.mjs";
 import { ticks } from "./panel-ticks.mjs";
+import { viewOf } from "./views.mjs";
 
 const FONT = "Inter, Arial, sans-serif";
 const INSET = 8; // half of a scrubber's thumb
-const OF_A_STEP = ["plane", "whatif", "heat"]; // these show the lit step itself, the others mark it
-export const PICTURES = { pictures: film, heat };
-export const VIEWS = [...Object.keys(FIGURES), ...Object.keys(PICTURES)];
-
-/** What stands beside a view: over the run beside one step, one step beside the run. */
-export const PARTNER = { plane: "matters", whatif: "matters", direction: "plane", matters: "plane", lengths: "plane",
-  pictures: "heat", heat: "pictures" };
-
-/** Commands of a figure. state: {run, step, sample, gamma, w, h, theme}. */
-export const commandsOf = (name, state) => FIGURES[name].figure(state.run, state);
 
 /** Draw a view on a canvas; returns its marks: drawing commands, or boxes with a step. scale: device pixels per pixel. */
 export function drawView(canvas, name, state, scale) {
@@ -27,15 +17,17 @@ export function drawView(canvas, name, state, scale) {
   const ctx = canvas.getContext("2d");
   const marks = marksOf(name, state);
   paint(marks, ctx, scale);
-  if (!PICTURES[name] || !run?.pictures?.steps?.length) return marks;
+  const view = viewOf(name);
+  if (!view?.pictures || !view.available(run)) return marks;
   ctx.setTransform(scale, 0, 0, scale, 0, 0);
-  return PICTURES[name](ctx, run.pictures, state.image, { ...state, font: FONT, theme });
+  return view.pictures(ctx, run.pictures, state.image, { ...state, font: FONT, theme });
 }
 
 function marksOf(name, state) {
   if (name === "ticks") return ticks(state.run, { ...state, inset: INSET });
-  if (PICTURES[name] || !state.run) return [sheet(state.w, state.h, state.theme.paper)];
-  return commandsOf(name, state);
+  const { figure } = viewOf(name);
+  if (!figure || !state.run) return [sheet(state.w, state.h, state.theme.paper)];
+  return figure(state.run, state);
 }
 
 export class View {
@@ -57,7 +49,7 @@ export class View {
     if (!name || w < 20 || h < 20) return;
     const { lit } = this.panel;
     const state = { ...this.panel.state(), w, h, theme };
-    if (lit !== null && OF_A_STEP.includes(name)) state.step = lit;
+    if (lit !== null && viewOf(name)?.ofStep) state.step = lit;
     const scale = 2 * (globalThis.devicePixelRatio || 1);
     this.marks = drawView(this.canvas, name, state, scale);
     if (lit !== null) paint(lighting(this.marks, lit, theme), this.canvas.getContext("2d"), scale);

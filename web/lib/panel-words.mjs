@@ -2,6 +2,7 @@
 import { sampleOf, stepOf } from "./gram.mjs";
 import { metric } from "./metrics.mjs";
 import { lengthOf, samplesOf } from "./panel-record.mjs";
+import { viewOf } from "./views.mjs";
 import { number } from "./words.mjs";
 
 const STAGES = { skip: "skip", reuse: "reuse", recur: "recur" };
@@ -39,7 +40,8 @@ function missing({ run, sample, view }, step, t) {
   } else if (STAGES[step.stage]) found.push(t(STAGES[step.stage]));
   else if (sampleOf(step, sample) && !Number.isFinite(lengthOf(step, sample, "delta"))) found.push(t("diverged"));
   else if (lengthOf(step, sample, "delta") === 0) found.push(t("noDifference"));
-  if (view === "whatif" && step.kappa == null && step.stage === "step") found.push(t("noKappa"));
+  const lacking = viewOf(view)?.lacking?.(step);
+  if (lacking) found.push(t(lacking));
   const shown = samplesOf(run).length;
   if (step.subset && run.batch > shown) found.push(t("subset", { shown, batch: run.batch }));
   return found;

@@ -1,5 +1,4 @@
 /** The inspector's panel: one element, one run, one state. The editor is passed in; nothing runs while nothing changes. */
-import { FIGURES, toSVG } from "./figures.mjs";
 import { defaultSample, defaultStep, stepOf } from "./gram.mjs";
 import { pngWithSources, svgWithSources } from "./panel-files.mjs";
 import { scaleSource, writeScale } from "./panel-graph.mjs";
@@ -7,13 +6,16 @@ import { keys, wheel } from "./panel-input.mjs";
 import { download, element, fillTable, markRows, parts, put } from "./panel-parts.mjs";
 import { nearestSheet, rowOf } from "./panel-pictures.mjs";
 import { addressOf, csv, samplesOf, table, withSteps } from "./panel-record.mjs";
-import { commandsOf, drawView, PARTNER, PICTURES, View, VIEWS } from "./panel-view.mjs";
+import { drawView, View } from "./panel-view.mjs";
 import { facts, spoken, status } from "./panel-words.mjs";
 import { speaker } from "./strings.mjs";
+import { toSVG } from "./svg.mjs";
 import { DARK, LIGHT } from "./theme.mjs";
+import { viewOf, VIEWS } from "./views.mjs";
 import { number } from "./words.mjs";
 
 const VERSION = 1;
+const TABS = VIEWS.map(({ name }) => name);
 const WIDE = 820; // from this width on a second view stands beside the first
 const EXPORT = { w: 960, h: 540, theme: LIGHT };
 const PACE = 220; // milliseconds a step while playing; slower for those who asked for less motion
@@ -28,7 +30,7 @@ export class Panel {
     Object.assign(this, { view: "plane", second: null, room: 0, theme: DARK });
     this.restoreChoices();
     this.t = speaker(editor.locale());
-    this.parts = parts(VIEWS, this.t);
+    this.parts = parts(TABS, this.t);
     this.content = this.parts.content;
     const { main, beside, track } = this.parts;
     this.views = { main: new View(main, this), beside: new View(beside, this), track: new View(track, this) };
@@ -100,8 +102,8 @@ export class Panel {
 
   restoreChoices() {
     const { gg_view: view, gg_second: second } = this.node.properties ?? {};
-    if (VIEWS.includes(view)) this.view = view;
-    if (second === "none" || VIEWS.includes(second)) this.second = second;
+    if (TABS.includes(view)) this.view = view;
+    if (second === "none" || TABS.includes(second)) this.second = second;
   }
 
   /** The node has left its graph. The element stays: Nodes 2.0 may give it to the node that comes instead. */
@@ -188,7 +190,7 @@ export class Panel {
   partner() {
     const fits = this.room >= WIDE && this.second !== "none";
     const second = this.second === this.view ? null : this.second;
-    return fits ? (second ?? PARTNER[this.view]) : null;
+    return fits ? (second ?? viewOf(this.view).partner) : null;
   }
 
   chooseSecond(view) {
@@ -209,8 +211,8 @@ export class Panel {
     if (!turn) return;
     event.preventDefault();
     event.stopPropagation();
-    const next = (VIEWS.indexOf(this.view) + turn + VIEWS.length) % VIEWS.length;
-    this.choose(VIEWS[next]);
+    const next = (TABS.indexOf(this.view) + turn + TABS.length) % TABS.length;
+    this.choose(TABS[next]);
     this.parts.tabs[next].focus();
   }
 
@@ -283,7 +285,7 @@ export class Panel {
     this.views.track.draw("ticks", theme);
     const lines = this.controls(partner); // after the drawings: words on a canvas wait for all styles that a write has touched
     const about = [this.parts.facts.textContent, ...lines].filter(Boolean);
-    put(main.canvas, { "aria-label": spoken(FIGURES[this.view]?.title ?? this.t(this.view), about) });
+    put(main.canvas, { "aria-label": spoken(viewOf(this.view).title ?? this.t(this.view), about) });
     put(beside.canvas, { "aria-label": partner ? this.t(partner) : "" });
     if (!this.parts.table.hidden) this.drawTable();
   }
@@ -324,11 +326,12 @@ export class Panel {
     put(scrub, { max: String(last), value: String(this.at), "aria-valuetext": here || this.t("empty") });
     put(count, { textContent: known ? `${this.at}/${last}` : "\u2013" });
     for (const part of [scrub, play, copy, png, numbers]) put(part, { disabled: !known });
-    put(svg, { disabled: !known || Boolean(PICTURES[this.view]), title: this.t(PICTURES[this.view] ? "noSvg" : "svgTip") });
+    const { figure } = viewOf(this.view);
+    put(svg, { disabled: !known || !figure, title: this.t(figure ? "svgTip" : "noSvg") });
     const plays = this.timer ? "pause" : "play";
     put(play, { textContent: SIGNS[plays], "aria-label": this.t(plays), title: this.t(plays) });
     this.fillSamples(this.parts.sample);
-    put(what, { hidden: ![this.view, partner].includes("whatif") });
+    put(what, { hidden: ![this.view, partner].some((view) => viewOf(view)?.scales) });
     this.obstacle = null;
     if (!what.hidden) this.scaleControls();
     const state = { run: this.run, step: this.at, sample: this.sample, view: this.view, trouble: this.trouble };
@@ -343,9 +346,10 @@ export class Panel {
   }
 
   pictureWords() {
-    if (!PICTURES[this.view] || !this.run) return [];
+    const view = viewOf(this.view);
+    if (!view.pictures || !this.run) return [];
     const { pictures } = this.run;
-    if (!pictures?.steps?.length) return this.run.live ? [this.t("loading")] : [pictures?.note || this.t("noPictures")];
+    if (!view.available(this.run)) return this.run.live ? [this.t("loading")] : [pictures?.note || this.t("noPictures")];
     const sheet = nearestSheet(pictures, this.at);
     const { gain, clipped, scale } = pictures;
     const facts = { gain: number(gain), clipped: number(100 * clipped, 2), scale: number(scale) };
@@ -430,7 +434,8 @@ export class Panel {
   }
 
   async saveSVG() {
-    const svg = toSVG(commandsOf(this.view, { ...this.state(), ...EXPORT }), { title: FIGURES[this.view].title });
+    const { figure, title } = viewOf(this.view);
+    const svg = toSVG(figure(this.run, { ...this.state(), ...EXPORT }), { title });
     const whole = svgWithSources(svg, await this.sources());
     download(new Blob([whole], { type: "image/svg+xml" }), this.fileName("svg"));
   }

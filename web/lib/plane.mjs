@@ -5,7 +5,7 @@ import { factsOf, sceneOf } from "./scene.mjs";
 import { colourOf, completed, PENS } from "./theme.mjs";
 import { cut, number, runsWidth, wrapped } from "./words.mjs";
 
-export const SYMBOLS = {
+const SYMBOLS = {
   x: [{ t: "x", italic: true }, { t: "t", italic: true, sub: true }],
   u: [{ t: "x", italic: true, hat: true }, { t: "0", sub: true }],
   c: [{ t: "x", italic: true, hat: true }, { t: "0", sub: true }, { t: " | y", italic: true }],
@@ -286,7 +286,7 @@ function scaleBar(page, plane, area, side, name) {
 }
 
 /** The smallest of 1, 2, 5 times a power of ten that is not below `least`. */
-export function niceLength(least) {
+function niceLength(least) {
   const power = 10 ** Math.floor(Math.log10(least));
   return power * ([1, 2, 5, 10].find((factor) => power * factor >= least * (1 - 1e-9)) ?? 10);
 }

@@ -1,8 +1,8 @@
 /** Words of the panel. English stands alone; another language falls back to it word by word. */
+import { viewWords } from "./views.mjs";
 
 export const EN = {
-  plane: "Plane", whatif: "What if", direction: "Turns", matters: "Matters", lengths: "Lengths", pictures: "Film",
-  heat: "Heat", panel: "Guidance inspector", views: "Views", step: "Step", sample: "Sample", play: "Play the run",
+  ...viewWords("en"), panel: "Guidance inspector", views: "Views", step: "Step", sample: "Sample", play: "Play the run",
   pause: "Pause", scale: "What-if scale γ", use: "Use γ {value}",
   useTip: "Write this scale into {node}", linked: "γ comes in over a link: change {node} instead",
   listed: "γ is listed step by step: change {node} instead",
@@ -32,8 +32,7 @@ export const EN = {
   ticksTip: "Root of the difference at every step", second: "Second view", none: "one view", figure: "Figure",
 };
 export const ZH = {
-  plane: "平面", whatif: "假设", direction: "转向", matters: "作用", lengths: "长度",
-  pictures: "胶片", heat: "热图", panel: "引导检查器", views: "视图", step: "步",
+  ...viewWords("zh"), panel: "引导检查器", views: "视图", step: "步",
   sample: "样本", play: "播放", pause: "暂停", scale: "假设的 γ",
   use: "使用 γ {value}", useTip: "将此值写入 {node}",
   linked: "γ 来自连线：请改动 {node}", listed: "γ 已逐步列出：请改动 {node}", promoted: "γ 在子图外设置：请改动 {node}",

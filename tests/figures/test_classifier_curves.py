@@ -6,8 +6,9 @@ from dataclasses import replace
 import pytest
 import torch
 
-from guidance_geometry.figures.belief import WIDE, Curve, draw_belief, fooled
+from guidance_geometry.figures.classifier_curves import WIDE, Curve, fooled
 from guidance_geometry.figures.order import Order
+from guidance_geometry.figures.registry import draw_still
 from guidance_geometry.guidance.gradients.estimators import through_denoiser
 from guidance_geometry.tools.fixtures import exact_toy as toy
 from guidance_geometry.trace.terms import GUIDES, MEASURES
@@ -31,7 +32,7 @@ def rising(step):
 @pytest.mark.parametrize("size", ["blog", "column"])
 def test_probabilities_stand_at_their_height(size):
     trace = asked(classifier_run(), gradient=rising, watch=lambda step: math.log(0.25))
-    drawing = draw_belief(Order(trace, step=5, sample=1, size=size))
+    drawing = draw_still(Order(trace, step=5, sample=1, size=size), "classifier curves")
     assert_apart(drawing.canvas)
     found = marks(drawing.canvas.svg())
     if size == "blog":
@@ -45,7 +46,7 @@ def test_probabilities_stand_at_their_height(size):
 
 def test_an_exact_classifier_is_the_difference():
     trace = asked(classifier_run(), gradient=rising)
-    drawing = draw_belief(Order(trace, step=5, sample=1))
+    drawing = draw_still(Order(trace, step=5, sample=1), "classifier curves")
     assert "step 5 cosine 1, |g| / |\u03b4| = 1" in drawing.caption
     found = marks(drawing.canvas.svg())
     cosines = [found[f"cosine-{step}"][1] for step in range(trace.n)]
@@ -60,7 +61,7 @@ def test_an_exact_classifier_is_the_difference():
 def test_many_samples_become_a_band_and_unknown_steps_a_gap():
     plain = run(gamma=4.0, batch=12)
     trace = asked(plain, watch=lambda step: math.nan if step == 4 else -1.0)
-    svg = draw_belief(Order(trace, step=5, sample=0)).canvas.svg()
+    svg = draw_still(Order(trace, step=5, sample=0), "classifier curves").canvas.svg()
     assert 'id="band"' in svg
     assert "watch: only measures-4" not in marks(svg)
     assert "watch: only measures-5" in marks(svg)
@@ -69,12 +70,12 @@ def test_many_samples_become_a_band_and_unknown_steps_a_gap():
 
 def test_what_is_no_probability_is_drawn_in_nats():
     trace = asked(run(gamma=4.0), watch=lambda step: 3.0 * step)
-    words = [words for words, _ in draw_belief(Order(trace, step=5, sample=0)).canvas.texts()]
+    words = [words for words, _ in draw_still(Order(trace, step=5, sample=0), "classifier curves").canvas.texts()]
     assert "log p of what was asked for, nats" in words
 
 
 def test_a_run_without_classifiers_says_so():
-    drawing = draw_belief(Order(run(gamma=4.0), step=5, sample=0))
+    drawing = draw_still(Order(run(gamma=4.0), step=5, sample=0), "classifier curves")
     assert "no classifier was asked in this run" in [words for words, _ in drawing.canvas.texts()]
 
 
@@ -91,7 +92,7 @@ def pairs(trace):
 
 
 def test_without_a_difference_nothing_empty_is_drawn():
-    drawing = draw_belief(Order(asked(alone(classifier_run()), gradient=rising), step=5, sample=1))
+    drawing = draw_still(Order(asked(alone(classifier_run()), gradient=rising), step=5, sample=1), "classifier curves")
     assert_apart(drawing.canvas)
     words = [words for words, _ in drawing.canvas.texts()]
     assert not [text for text in words if "cosine" in text or text == r"$\delta$"]
@@ -104,14 +105,16 @@ def test_a_gradient_that_was_always_zero_is_drawn_as_none():
     trace = alone(classifier_run(weight=0.0))
     silent = torch.tensor([any(name == "gradient" for name in pair) for pair in pairs(trace)])
     steps = trace.steps | {"K": trace.steps["K"].masked_fill(silent, 0.0)}
-    drawing = draw_belief(Order(asked(replace(trace, steps=steps), gradient=rising), step=5, sample=1))
+    drawing = draw_still(
+        Order(asked(replace(trace, steps=steps), gradient=rising), step=5, sample=1), "classifier curves"
+    )
     assert "lengths, rms" not in [words for words, _ in drawing.canvas.texts()]
 
 
 def test_a_guide_that_is_sure_alone_is_doubted():
     sure, never = math.log(0.95), math.log(0.3)
     doubted = asked(classifier_run(), gradient=lambda step: sure, watch=lambda step: never)
-    drawing = draw_belief(Order(doubted, step=5, sample=1))
+    drawing = draw_still(Order(doubted, step=5, sample=1), "classifier curves")
     assert_apart(drawing.canvas)
     assert "doubt guide over 0.9, watch under 0.6 at the end: 2 of 2 samples" in drawing.caption
     for calm in (
@@ -119,7 +122,10 @@ def test_a_guide_that_is_sure_alone_is_doubted():
         {"gradient": lambda step: never, "watch": lambda step: never},
         {"gradient": lambda step: sure},
     ):
-        assert "doubt" not in draw_belief(Order(asked(classifier_run(), **calm), step=5, sample=1)).caption
+        assert (
+            "doubt"
+            not in draw_still(Order(asked(classifier_run(), **calm), step=5, sample=1), "classifier curves").caption
+        )
 
 
 def attacked(x):

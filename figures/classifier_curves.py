@@ -14,20 +14,19 @@ from ..trace.metrics import gradient_direction
 from ..trace.terms import GUIDES, MEASURES
 from ..trace.trace import Trace
 from .canvas import Box, Canvas, Point, extent
-from .caption import Caption, caption_box, sample_fact, set_caption
+from .caption import caption_box, sample_fact, set_caption
+from .figure import Figure
 from .order import Drawing, Order
 from .page import nothing
 from .palette import Theme
 from .scene import run_words
+from .typeset import set_level, set_lines
 from .words import SYMBOLS, number
 
-BELIEF = "classifier curves"
 SMALL = 11.5
 MOST_LINES = 8  # other samples drawn as lines; beyond, their middle 80 % as a band
 WIDE = (Box(64, 52, 876, 190), Box(64, 318, 214, 152), Box(372, 318, 214, 152))
 NARROW = (Box(56, 68, 528, 160), Box(56, 308, 196, 172), Box(348, 308, 236, 172))
-HEADING = "what classifiers say"
-SENTENCE = "How sure each is of what was asked for. The gradient pleases the one that guides; another one can tell."
 SURE, DOUBTFUL = 0.9, 0.6  # the one that guides, and the one that watches: the picture may fool a single network
 DECADES = 5  # of the lengths; what is shorter than that is left out
 NOBODY = "no classifier was asked in this run"
@@ -98,13 +97,13 @@ def _length(record: GramRecord, name: str) -> Tensor:
     return torch.where(square > 0, square, torch.nan).sqrt()
 
 
-def draw_belief(order: Order) -> Drawing:
+def draw_classifier_curves(order: Order, figure: Figure) -> Drawing:
     """The curves of a run: probabilities above, the gradient against the difference below."""
     trace, scene = order.trace, order.scene
     curves, found = curves_of(trace), beside(trace)
-    caption = _caption(order, curves, found)
+    caption = figure.caption(_facts(order, curves, found))
     if not curves:
-        return nothing(order, scene, caption, NOBODY, CONNECT)
+        return nothing(order, replace(scene, missing=NOBODY, advice=CONNECT), caption)
     canvas, boxes = order.canvas(), WIDE if order.sheet.width > 700 else NARROW
     set_caption(canvas, caption_box(order.sheet.caption, caption), caption)
     _sure(canvas, order, curves, boxes[0])
@@ -113,9 +112,9 @@ def draw_belief(order: Order) -> Drawing:
     return Drawing(canvas, caption.text, scene)
 
 
-def _caption(order: Order, curves: list[Curve], found: tuple[Tensor, ...] | None) -> Caption:
-    step, sample = order.scene.step, order.scene.sample
-    facts = [("run", run_words(order.trace)), sample_fact(order.scene)]
+def _facts(order: Order, curves: list[Curve], found: tuple[Tensor, ...] | None) -> list[tuple[str, str]]:
+    step, sample = order.scene.facts.step, order.scene.facts.sample
+    facts = [("run", run_words(order.trace)), sample_fact(order.scene.facts)]
     last = [f"{curve.name} {number(float(_shown(curve, curves)[-1, sample]))}" for curve in curves]
     if curves:
         facts.append(("end", ",  ".join(last)))
@@ -128,7 +127,7 @@ def _caption(order: Order, curves: list[Curve], found: tuple[Tensor, ...] | None
         words = f"guide over {SURE}, watch under {DOUBTFUL} at the end: {count} of {order.trace.batch} samples"
         facts.append(("doubt", words))
     facts.append(("pale", "the other samples; what is shorter than 5 decades is left out"))
-    return Caption(HEADING, SENTENCE, tuple(facts))
+    return facts
 
 
 def fooled(curves: Sequence[Curve]) -> Tensor:  # -> [samples] bool
@@ -158,14 +157,14 @@ def _sure(canvas: Canvas, order: Order, curves: list[Curve], box: Box):
     title = "probability of what was asked for" if sure else "log p of what was asked for, nats"
     _axes(canvas, plot, order, title, [low + (high - low) * k / 4 for k in range(5)])
     for curve in reversed(shown):
-        _curve(canvas, plot, curve, order.scene.sample)
+        _curve(canvas, plot, curve, order.scene.facts.sample)
     _keys(canvas, (box.right, box.y - (26 if box.w > 600 else 44)), shown)
 
 
 def _beside(canvas: Canvas, order: Order, found: tuple[Tensor, ...], boxes: Sequence[Box]):
     """The cosine where there is a difference to compare with, and the lengths that are known."""
     cosine, g, delta = found
-    symbol, sample = SYMBOLS["delta"], order.scene.sample
+    symbol, sample = SYMBOLS["delta"], order.scene.facts.sample
     compared = bool(cosine.isfinite().any())
     if compared:
         plot = Plot(boxes[0], -1.0, 1.0, order.trace.n)
@@ -187,23 +186,16 @@ def _beside(canvas: Canvas, order: Order, found: tuple[Tensor, ...], boxes: Sequ
 
 
 def _axes(canvas: Canvas, plot: Plot, order: Order, title: str, marks: Sequence[float]):
-    theme, box = canvas.theme, plot.box
+    box = plot.box
     for value in marks:
-        y = plot.at(0, value)[1]
-        canvas.line([(box.x, y), (box.right, y)], theme.hair, 0.8)
-        words = number(value)
-        w, up, down = extent(words, SMALL)
-        canvas.text((box.x - 8 - w, y - (up + down) / 2), words, SMALL, theme.muted, halo=False)
-    canvas.text((box.x, box.y - 27), title, 12.5, theme.ink, halo=False)
+        set_level(canvas, box, plot.at(0, value)[1], number(value), 8)
+    canvas.text((box.x, box.y - 27), title, 12.5, canvas.theme.ink, halo=False)
     sigmas, count = order.trace.steps["sigma"], plot.count
     stride = max(1, math.ceil(count * 54 / box.w))
     for step in range(0, count, stride):
-        for row, words in enumerate((str(step), number(float(sigmas[step])))):
-            at = (plot.at(step, 1.0)[0] - extent(words, SMALL)[0] / 2, box.bottom + 8 + 16 * row)
-            canvas.text(at, words, SMALL, theme.muted, halo=False)
-    for row, words in enumerate(("step", "\u03c3")):
-        at = (box.x - 14 - extent(words, SMALL)[0], box.bottom + 8 + 16 * row)
-        canvas.text(at, words, SMALL, theme.muted, halo=False)
+        names = (str(step), number(float(sigmas[step])))
+        set_lines(canvas, (plot.at(step, 1.0)[0], box.bottom + 8), names, 0.5)
+    set_lines(canvas, (box.x - 14, box.bottom + 8), ("step", "\u03c3"), 1.0)
 
 
 def _curve(canvas: Canvas, plot: Plot, curve: Curve, sample: int):

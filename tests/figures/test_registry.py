@@ -5,9 +5,9 @@ from dataclasses import replace
 
 import pytest
 
-from guidance_geometry.figures.blog import STILLS, draw_still
 from guidance_geometry.figures.order import Order
 from guidance_geometry.figures.pictures import Pictures
+from guidance_geometry.figures.registry import FIGURES, draw_still
 
 from .drawn import assert_apart, run
 
@@ -37,7 +37,7 @@ RUNS = {
 def test_every_figure_keeps_its_words_apart(name, size):
     make, step = RUNS[name]
     order = Order(make(), step=step, sample=0, size=size, pictures=Pictures())
-    for figure in STILLS:
+    for figure in (figure.name for figure in FIGURES if not figure.film):
         drawing = draw_still(order, figure)
         assert_apart(drawing.canvas)
         assert "run exact, " in drawing.caption
@@ -62,3 +62,22 @@ def test_values_that_are_not_finite_are_not_called_unevaluated():
         words = " ".join(t for t, _ in draw_still(order, figure).canvas.texts())
         assert "values at this step are not finite" in words, figure
         assert "lower the scale" in words, figure
+
+
+def test_entries_say_all_that_a_reader_needs():
+    assert len({figure.name for figure in FIGURES}) == len(FIGURES)
+    for figure in FIGURES:
+        assert figure.alt.endswith(".")
+        assert bool(figure.film) == bool(figure.frames)
+        assert figure.film or figure.heading
+
+
+def test_figures_of_a_series_are_drawn_by_one_function():
+    for figure in FIGURES:
+        assert {other.draw for other in figure.series} <= {figure.draw}
+        assert {frame.draw for frame in figure.frames} <= {figure.draw}
+
+
+def test_a_page_of_an_animation_is_no_figure_of_the_menu():
+    with pytest.raises(ValueError, match=r"Unknown figure 'sample alone'\. Choose one of: step plane"):
+        draw_still(Order(run(gamma=4.0)), "sample alone")

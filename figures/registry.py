@@ -1,0 +1,243 @@
+"""Every figure of a run, in the order of the node's menu. A new one is an entry here and a function that draws it."""
+
+from __future__ import annotations
+
+from functools import partial
+
+from .animation import built_up, over_the_run
+from .classifier_curves import draw_classifier_curves
+from .figure import IN_STORY, Figure, series, sharing
+from .film import Film, still_film
+from .order import Drawing, Order, check_choices
+from .pull import draw_pull
+from .step_figure import draw_step
+from .strips import draw_filmstrip, draw_heat_map, draw_noise_levels
+from .walk import draw_walk
+
+_step = partial(Figure, draw=draw_step)
+_walk = partial(Figure, draw=draw_walk)
+_pull = partial(Figure, draw=draw_pull, shown=IN_STORY, by_classifier=True)
+STEP = series(
+    _step(
+        "step plane",
+        "the guided step",
+        "Two predictions, \u03b3 times their difference, and the step that the sampler takes.",
+        "A whole guided step: both predictions, their difference, the scale, the step and its noise.",
+        ("u", "c", "delta", "scaled", "step", "noise", "other"),
+    ),
+    _step(
+        "two predictions",
+        "predict twice",
+        "From {x} the network predicts the clean image: {u} without, {c} with the condition.",
+        "From one noisy sample, the prediction without the label and with it.",
+        ("u", "c"),
+        shown=IN_STORY,
+    ),
+    _step(
+        "difference",
+        "calculate the difference",
+        "What the condition adds: from {u} to {c}",
+        "What the label adds; the lens states its factor.",
+        ("u", "c", "delta"),
+        shown=IN_STORY,
+    ),
+    _step(
+        "scaled difference",
+        "amplify the difference",
+        "\u03b3 times the difference, from {u} on, ends at the guided prediction.",
+        "The difference times the scale ends at what the sampler is given.",
+        ("u", "c", "delta", "scaled"),
+        shown=IN_STORY,
+    ),
+    _step(
+        "step",
+        "take a small step",
+        "From {x} a part of the way to the guided prediction.",
+        "Part of the way towards the guided prediction.",
+        ("u", "c", "delta", "scaled", "step"),
+    ),
+    _step(
+        "step and noise",
+        "add some noise",
+        "As much as the sampler asks for, in a direction of its own.",
+        "The guided step with its noise, which points out of the plane.",
+        ("u", "c", "delta", "scaled", "step", "noise", "draws", "other"),
+        shown=IN_STORY,
+    ),
+)
+BEFORE_STEP = sharing(
+    STEP,
+    _step(
+        "sample alone",
+        "a noisy sample",
+        "The run is at {x}; where it will end nobody knows yet.",
+        parts=("sample", "end"),
+    ),
+    _step("one prediction", "predict the clean image", "From {x}, without the condition: {u}", parts=("end", "u")),
+)
+WALK = series(
+    _walk(
+        "noisy sample",
+        "a noisy sample",
+        "The run is at {x}. Where it will end, {end}, is known only afterwards.",
+        "Where the run is, and where it will end.",
+        ("x", "end"),
+        shown=IN_STORY,
+    ),
+    _walk(
+        "prediction",
+        "predict the clean image",
+        "From {x} the network predicts {p}; the sampler uses it as it is here.",
+        "The network's average of all pictures that the noise could hide.",
+        ("x", "end", "p"),
+        shown=IN_STORY,
+    ),
+    _walk(
+        "small step",
+        "take a small step",
+        "Only a part of the way: the prediction is an average of many images.",
+        "The sampler goes a part of the way only.",
+        ("x", "end", "p", "step"),
+        shown=IN_STORY,
+    ),
+    _walk(
+        "added noise",
+        "add some noise",
+        "The next state {next} is less noisy than {x}, and not on the ray.",
+        "It puts some noise back; pale rays are other draws of the same length.",
+        ("x", "end", "p", "step", "noise", "next"),
+    ),
+    _walk(
+        "next prediction",
+        "repeat: predict again",
+        "From {next} the network predicts anew, a little differently.",
+        "From the new state another prediction, usually sharper.",
+        ("x", "end", "p", "step", "noise", "next", "p2"),
+    ),
+    _walk(
+        "next step",
+        "repeat: step again",
+        "Another step towards the new prediction ends at {next2}",
+        "And so on: two steps joined at the move.",
+        ("x", "end", "p", "step", "noise", "next", "p2", "step2", "noise2", "next2"),
+    ),
+)
+PULL = series(
+    _pull(
+        "gradient",
+        "calculate the gradient",
+        "Where from {x} the condition grows more likely, as the classifier sees it.",
+        "A classifier's gradient at the noisy sample; without one in the run, the difference stands for it.",
+        ("plain", "gradient"),
+    ),
+    _pull(
+        "combined",
+        "combine directions",
+        "Step and gradient add up: the sampler goes along their sum.",
+        "Step and gradient, added as arrows.",
+        ("plain", "gradient", "combined"),
+    ),
+    _pull(
+        "scaled gradient",
+        "scale by \u03b3",
+        "The gradient is multiplied by the scale.",
+        "The gradient times the scale.",
+        ("plain", "gradient", "pull"),
+    ),
+    _pull(
+        "scaled sum",
+        "combine directions",
+        "The step and \u03b3 times the gradient add up.",
+        "The step, and the scaled gradient added to it.",
+        ("plain", "gradient", "pull", "sum"),
+    ),
+    _pull(
+        "gradient and noise",
+        "add some noise",
+        "As much as the sampler asks for, in a direction of its own.",
+        "The same with the noise of the step.",
+        ("plain", "gradient", "pull", "sum", "step", "noise", "draws"),
+    ),
+)
+BEFORE_PULL = sharing(
+    PULL,
+    _pull(
+        "sample alone",
+        "a noisy sample",
+        "The run is at {x}; where it will end nobody knows yet.",
+        parts=("sample", "end"),
+    ),
+    _pull(
+        "one prediction",
+        "predict the clean image",
+        "From {x} the network predicts {u}, without the condition.",
+        parts=("end", "u"),
+    ),
+)
+FIGURES = (
+    *STEP[:-1],
+    Figure(
+        "noise levels",
+        "noise levels",
+        "From the clean picture to pure noise; sampling goes the other way.",
+        "From the clean picture to pure noise; with your own photo if you connect one.",
+        shown=IN_STORY,
+        draw=draw_noise_levels,
+    ),
+    *WALK,
+    *PULL,
+    STEP[-1],
+    _walk("sampling animated", alt="Two steps of sampling, built up.", shown=IN_STORY, film=built_up, frames=WALK),
+    _pull(
+        "classifier animated",
+        alt="Guidance by a gradient, built up.",
+        film=built_up,
+        frames=(*BEFORE_PULL, PULL[0], *PULL[2:]),
+    ),
+    _step(
+        "guidance animated", alt="Classifier-free guidance, built up.", film=built_up, frames=(*BEFORE_STEP, *STEP[1:])
+    ),
+    _step("run animated", alt="The step plane at every step of the run.", film=over_the_run, frames=STEP[:1]),
+    Figure(
+        "filmstrip",
+        "what the condition adds, step by step",
+        alt="Both predictions, the guided one and their difference over the run.",
+        shown=IN_STORY,
+        draw=draw_filmstrip,
+    ),
+    Figure(
+        "heat map",
+        "where the condition acts",
+        alt="Where in the picture the label acts, step by step.",
+        draw=draw_heat_map,
+    ),
+    Figure(
+        "classifier curves",
+        "what classifiers say",
+        "How sure each is of what was asked for. The gradient pleases the one that guides; another one can tell.",
+        "How sure each classifier is, and the gradient beside the difference of the two predictions.",
+        shown=IN_STORY,
+        by_classifier=True,
+        draw=draw_classifier_curves,
+    ),
+)
+BY_NAME = {figure.name: figure for figure in FIGURES}
+MENU = tuple(figure.name for figure in FIGURES if "node" in figure.shown)
+
+
+def figure_of(name: str) -> Figure:
+    """The figure of a word; ValueError lists the known ones."""
+    check_choices(figure=(name, tuple(BY_NAME)))
+    return BY_NAME[name]
+
+
+def draw_still(order: Order, name: str) -> Drawing:
+    """Draw one page of a figure."""
+    figure = figure_of(name)
+    return figure.draw(order, figure)
+
+
+def draw_figure(order: Order, name: str) -> Film:
+    """Draw any figure; a still is a film of one frame."""
+    figure = figure_of(name)
+    return figure.film(order, figure) if figure.film else still_film(draw_still(order, name), order.opaque)

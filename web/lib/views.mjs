@@ -1,0 +1,97 @@
+/** Every view of the panel, in the order of its tabs. A new one is an entry here and a function that draws it.
+ *
+ * name: in the properties of the node and in names of files. en, zh: the word on the tab, and its tooltip.
+ * figure(record, {w, h, theme, step, sample, gamma}) -> drawing commands. record: the header of a run with "steps", a
+ * list of step records in which some may be missing; step, sample: numbers, left out for the ones that tell most;
+ * gamma: another scale. Pure: no DOM, no time, no chance. title: of the drawing as a file.
+ * pictures(context, pictures, images, state) -> boxes with a step: instead of `figure`, a view of the run's pictures.
+ * available(record): whether there is something to see. lacking(step): key of a sentence about what is missing there.
+ * partner: the view beside it. ofStep: it shows the lit step itself, where others mark it. scales: it reads gamma.
+ * tells: metrics that the pointer is told of a step. says, marks: how to read it.
+ */
+import { direction, lengths, matters } from "./curves.mjs";
+import { bar, CURSOR, dashed, NOISE, pale, PREDICTIONS } from "./legend.mjs";
+import { film, heat } from "./panel-pictures.mjs";
+import { figure as plane } from "./plane.mjs";
+import { PENS } from "./theme.mjs";
+import { figure as whatif } from "./whatif.mjs";
+
+const always = () => true;
+const withPair = (record) => record.steps.some(({ stage }) => stage !== "cond_only" && stage !== "recur");
+const withPictures = (record) => Boolean(record?.pictures?.steps?.length);
+
+export const VIEWS = [
+  {
+    name: "plane", title: "Step plane", figure: plane, available: withPair, partner: "matters", ofStep: true,
+    en: ["Plane", "One step to scale."], zh: ["平面", "按比例绘制的一步。"],
+    says: "One step, to scale. The further \u03b3\u03b4 leads away from x\u0302\u2080, the more guidance bends the "
+        + "step: M1 is its length over that of the way from x_t to x\u0302\u2080, and it grows towards the end of "
+        + "every run. A lens enlarges what lies too close together; its factor stands above it.",
+    marks: [...PREDICTIONS, NOISE],
+  },
+  {
+    name: "whatif", title: "What if", figure: whatif, available: withPair, partner: "matters", ofStep: true, scales: true,
+    lacking: (step) => (step.kappa == null && step.stage === "step" ? "noKappa" : null),
+    en: ["What if", "The same step at another scale."], zh: ["假设", "同一步，换一个强度。"],
+    says: "The same step at another scale \u03b3\u2032: drag the slider. Only this step is exact; later steps would "
+        + "start elsewhere. The curves give strength (M1) and length of the prediction for every \u03b3\u2032.",
+    marks: [
+      ...PREDICTIONS.slice(0, 6),
+      [pale, "where the run itself aimed"],
+      [dashed("reach", PENS.reach.dash), "how far the slider reaches"],
+    ],
+  },
+  {
+    name: "direction", title: "Direction over the run", figure: direction, available: withPair, partner: "plane",
+    tells: ["M2", "M13"],
+    en: ["Turns", "How the difference turns over the run."], zh: ["转向", "差异在整个运行中如何转向。"],
+    says: "How far the difference \u03b4 turns from one step to the next, in degrees, and its size. A turn of a "
+        + "tiny \u03b4 means little.",
+    marks: [[dashed("delta", null, "diamond"), "turn to the next step"], [bar("delta", 0.45), "size of \u03b4, rms"], CURSOR],
+  },
+  {
+    name: "matters", title: "Where guidance matters", figure: matters, available: withPair, partner: "plane",
+    tells: ["M1", "M2"],
+    en: ["Matters", "How far each step's guidance moves the result."], zh: ["作用", "每一步的引导对结果的推动。"],
+    says: "How much of guidance's push falls on which step: two estimates, and the truth is expected between them. "
+        + "The grey band holds 80 %. \u03ba: how far the next state follows the guided "
+        + "prediction D.",
+    marks: [
+      [bar("delta", 0.45), "push: how far the step is moved beyond the prediction with the condition"],
+      [dashed("c", PENS.c.dash, "square"), "the same, less what later steps take back"],
+      [bar("reach", 0.3), "steps that hold 80 % of the push"],
+      CURSOR,
+    ],
+  },
+  {
+    name: "lengths", title: "Step and noise", figure: lengths, available: always, partner: "plane", tells: ["M7", "M8"],
+    en: ["Lengths", "Step against noise."], zh: ["长度", "步长与噪声对比。"],
+    says: "How long each step is, against the noise that the sampler adds and the part that guidance pushes.",
+    marks: [
+      [dashed("step", null, "disc"), "step"],
+      [dashed("noise", [5, 3], "circle"), "noise, if the sampler adds any"],
+      [dashed("delta", [2, 3], "diamond"), "guided push \u03b3\u03ba|\u03b4|"],
+      CURSOR,
+    ],
+  },
+  {
+    name: "pictures", pictures: film, available: withPictures, partner: "heat",
+    en: ["Film", "The run as pictures."], zh: ["胶片", "以图片显示整个运行。"],
+    says: "The run as pictures, a column for a step: the noisy picture, predicted without and with the condition, "
+        + "guided, their difference on grey, and where it is large.",
+    marks: [],
+  },
+  {
+    name: "heat", pictures: heat, available: withPictures, partner: "pictures", ofStep: true,
+    en: ["Heat", "Where the condition acts."], zh: ["热图", "条件作用的位置。"],
+    says: "One step large. Warm places are where the condition changes the prediction; grey in the difference means no change.",
+    marks: [],
+  },
+];
+
+/** The view of a name, undefined for none. */
+export const viewOf = (name) => VIEWS.find((view) => view.name === name);
+
+/** Words of all tabs and tooltips in a language: {plane: ..., planeTip: ...}. */
+export const viewWords = (language) =>
+  Object.fromEntries(VIEWS.flatMap((view) => [[view.name, view[language][0]], [`${view.name}Tip`, view[language][1]]]));
