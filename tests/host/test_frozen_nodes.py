@@ -1,0 +1,57 @@
+"""Saved workflows and prompts keep working: what a node's interface was when it was frozen, it is."""
+
+import copy
+
+import pytest
+
+from guidance_geometry.tools.fixtures.interfaces import FROZEN, interfaces, read
+
+NAMES = sorted(read())
+
+
+def broken(was, now):
+    """What a saved workflow or prompt would miss in an interface."""
+    if now is None:
+        return ["the node is gone"]
+    more = now["inputs"][len(was["inputs"]) :]
+    pairs = zip(was["inputs"], now["inputs"], strict=False)
+    wrong = [f"{one['name']}: {one} is now {other}" for one, other in pairs if not covers(one, other)]
+    wrong += [f"{one['name']} is missing" for one in was["inputs"][len(now["inputs"]) :]]
+    wrong += [f"{one['name']} came later and is not optional" for one in more if not one["optional"]]
+    return wrong + ([] if now["outputs"][: len(was["outputs"])] == was["outputs"] else ["outputs"])
+
+
+def covers(was, now):
+    """Whether an input takes all that it took; a menu may grow."""
+    options = was.get("options", [])
+    return {**was, "options": []} == {**now, "options": []} and [o for o in options if o not in now["options"]] == []
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_an_interface_stays_as_it_was_frozen(host, name):
+    assert broken(read()[name], interfaces().get(name)) == []
+
+
+def test_the_nodes_of_the_first_release_are_frozen(host):
+    assert len(NAMES) >= 57, f"{FROZEN.name} lost nodes"
+
+
+def test_every_change_that_breaks_a_workflow_is_found(host):
+    was = read()["GGGuidedSampler"]
+    assert broken(was, was) == []
+    changes = {
+        "order": lambda now: now["inputs"].reverse(),
+        "name": lambda now: now["inputs"][2].update(name="count"),
+        "default": lambda now: now["inputs"][3].update(default=7.5),
+        "type": lambda now: now["inputs"][3].update(type="INT"),
+        "needed": lambda now: now["inputs"].append({"name": "new", "type": "INT", "optional": False}),
+        "gone": lambda now: now["inputs"].pop(),
+        "output": lambda now: now["outputs"].pop(),
+    }
+    for name, change in changes.items():
+        now = copy.deepcopy(was)
+        change(now)
+        assert broken(was, now), name
+    longer = copy.deepcopy(was)
+    longer["inputs"].append({"name": "new", "type": "INT", "optional": True})
+    assert broken(was, longer) == []
