@@ -10,7 +10,10 @@ from .metadata import FORMAT, VERSION, Notes
 from .pocket import POCKET
 from .spec import Format, Shapes
 
-FORMATS = {known.name: known for known in (POCKET,)}  # the first that recognises a file has it
+KNOWN = (  # the first that recognises a file has it
+    POCKET,
+)
+FORMATS = {known.name: known for known in KNOWN}
 OTHER_FORMATS = {
     "guidance-geometry/classifier": "a classifier: use Load Classifier",
     "guidance-geometry/trace": "a guidance trace: use Load Guidance Trace",

@@ -220,7 +220,7 @@ FIGURES = (
         by_classifier=True,
         draw=draw_classifier_curves,
     ),
-)
+)  # the end of the menu
 BY_NAME = {figure.name: figure for figure in FIGURES}
 MENU = tuple(figure.name for figure in FIGURES if "node" in figure.shown)
 

@@ -1,4 +1,4 @@
-"""Freeze what saved workflows and prompts know of nodes: `python tools/run.py frozen_nodes` adds the nodes that are new.
+"""Freeze what saved workflows know of nodes: `python tools/run.py frozen_nodes` adds the nodes that are new.
 
 What is frozen already stays; `--again` freezes everything anew, which breaks the workflows that people have saved.
 """

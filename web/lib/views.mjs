@@ -87,11 +87,13 @@ export const VIEWS = [
     says: "One step large. Warm places are where the condition changes the prediction; grey in the difference means no change.",
     marks: [],
   },
-];
+]; // the end of the tabs
 
 /** The view of a name, undefined for none. */
 export const viewOf = (name) => VIEWS.find((view) => view.name === name);
 
+const wordsOf = (view, language) => view[language] ?? view.en;
+
 /** Words of all tabs and tooltips in a language: {plane: ..., planeTip: ...}. */
 export const viewWords = (language) =>
-  Object.fromEntries(VIEWS.flatMap((view) => [[view.name, view[language][0]], [`${view.name}Tip`, view[language][1]]]));
+  Object.fromEntries(VIEWS.flatMap((view) => [[view.name, wordsOf(view, language)[0]], [`${view.name}Tip`, wordsOf(view, language)[1]]]));
