@@ -60,7 +60,7 @@ def test_the_measured_evaluations_reach_what_the_project_promises():
     from guidance_geometry.tools.bench.classifier_guidance import REACHED
 
     accuracy = {}
-    for evaluation, gamma, _, _, _, reached, *_ in rows_of("classifier-guidance.md", "# Classifier guidance, measured"):
+    for evaluation, gamma, _, _, reached, *_ in rows_of("classifier-guidance.md", "# Classifier guidance, measured"):
         accuracy[evaluation, float(gamma)] = float(reached.split(" ")[0])
     for evaluation, least in REACHED.items():
         assert accuracy[evaluation, MEASURED[evaluation]] >= least, "what the node suggests"

@@ -37,8 +37,9 @@ sides.
 """
 DEFAULTS = """## What the node suggests
 
-The preset *measured* is \u03b3 = {gammas}; *weak* is half of it, *strong* twice. For both x0 evaluations
-that row is close to the best of its sweep in accuracy and in Frechet distance at once. On noisy x_t a larger \u03b3
+The preset *measured* is \u03b3 = {gammas}; *weak*
+is half of it, *strong* twice. For both x0 evaluations that row is close to the best of its sweep in accuracy and in
+Frechet distance at once. On noisy x_t a larger \u03b3
 still gains both on this small model and takes variety; at 2 it obeys as CFG does at 2.
 
 With exact models \u03b3 = 1 on noisy x_t is Bayes, and \u03b3 = 1 with x0 alone or x0 + backprop is **not**: the
