@@ -40,11 +40,6 @@ def test_rows_that_differ_are_kept_apart(tmp_path):
     assert len(demo.seeds) == len(rows)
 
 
-def test_the_scale_counts_gamma_in_the_evaluations_unit():
-    names = ("noisy x_t", "x0 + backprop", "x0", "CFG")
-    assert [Row(name, 4.0).scale for name in names] == [4.0, 2.0, 0.04, None]
-
-
 @pytest.mark.parametrize(
     ("accuracy", "gamma", "distance"),
     [
