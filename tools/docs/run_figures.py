@@ -1,7 +1,7 @@
 """Figures of the templates' own runs for the documentation: any word of GGFigure, drawn by the node, without metadata.
 
-Classifier figures are of the run of `two_roads`, all others of that of `The geometry of guidance`, so that a reader who
-opens the template sees the same pictures.
+Classifier figures are of the run of `Classifier guidance`, all others of that of `The geometry of guidance`, so that a
+reader who opens the template sees the same pictures.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from ...trace.file import load
 from ...trace.trace import Trace
 from ..host.client import Client, Job
 from ..places import ROOT
-from ..templates.layouts import THE_GEOMETRY, TWO_ROADS, Layout
+from ..templates.layouts import CLASSIFIER_GUIDANCE, THE_GEOMETRY, Layout
 
 FIGURES = ROOT / "docs" / "figures"
 
@@ -50,7 +50,7 @@ class Source:
         return graph
 
 
-FREE, BY_GRADIENT = Source(THE_GEOMETRY, "6", "23"), Source(TWO_ROADS, "31", "61")
+FREE, BY_GRADIENT = Source(THE_GEOMETRY, "6", "23"), Source(CLASSIFIER_GUIDANCE, "31", "61")
 
 
 def upstream(template: Mapping, ends: Sequence[str]) -> dict:

@@ -1,4 +1,4 @@
-"""The classifier half of the story: its figures and numbers, from the runs of the template `two_roads`."""
+"""The classifier half of the story: its figures and numbers, from the runs of the template `Classifier guidance`."""
 
 from __future__ import annotations
 

@@ -87,7 +87,7 @@ FIRST_LOOK = Layout(
 
 1. Queue. Ten pictures appear, one for each label.
 2. Set cfg to 1, the conditional prediction alone: some pictures show something else. Of the labels that the demo \
-model learned from, 30 % were replaced at random: as careless as captions on the web.
+model learned from, 30 % were replaced at random, much like sloppy captions on the web.
 3. Set cfg to 2, then 4: the labels come right. The figure shows why: the step goes beyond the conditional prediction.
 4. Set cfg to 8: colours burn out and the variety goes.
 
@@ -142,7 +142,7 @@ steps of the post: predict, step, add noise.""",
             "Two runs",
             (480, 120, 660, 210),
             """Same model, same noise, same seed; only cfg differs. cfg = 1 is the model's own answer to the label \
-and needs one evaluation a step. cfg = 4 evaluates twice, with and without the label, and goes four times as far as \
+and needs one evaluation a step. cfg = 4 evaluates twice, with and without the label, and moves four times \
 the difference.
 
 Look at the third picture. It should be a robot. Without guidance it comes out as a landscape: the label was not \
@@ -238,7 +238,7 @@ its gradient to every step, as in DPS. The right half comes from the model, and 
 3. Set scale to 0.1: the half is forgotten. Set gradient to DSG: the noise alone is steered, and keeps it too.
 4. Another seed in the second sampler gives another right half.
 
-DPS is no rate: with twice the steps the pull is about twice as strong.""",
+The DPS scale is per step: with twice the steps the pull is about twice as strong.""",
         ),
     ),
     thumbnails={"17": (0, 1), "19": (0, 1)},
@@ -301,9 +301,9 @@ def shifted(places: dict[str, Place], by: int) -> dict[str, Place]:
     return {node: (x + by, y, w, h) for node, (x, y, w, h) in places.items()}
 
 
-TWO_ROADS = Layout(
-    name="two_roads",
-    form="two_roads.json",
+CLASSIFIER_GUIDANCE = Layout(
+    name="Classifier guidance",
+    form="classifier_guidance.json",
     workflow_id="8d0c0f5e-53f7-4c57-9a4e-2f1a6f5b7c03",
     places={
         "1": (40, 380, 320, 170),
@@ -339,17 +339,17 @@ TWO_ROADS = Layout(
     },
     notes=(
         Note(
-            "Two roads",
+            "Two ways to a label",
             (40, 120, 1040, 210),
-            """Two roads lead to a label. The model learned some: it predicts with and without, and CFG exaggerates \
-the difference. Or somebody else knows what the label looks like: a classifier, whose gradient moves the prediction to \
+            """There are two ways to a label. The model learned some: it predicts with and without, and CFG exaggerates the \
+difference. Or somebody else knows what the label looks like: a classifier, whose gradient moves the prediction to \
 where it is surer. The model itself need not know the label then.
 
 Three classifiers stand here. The first reads noisy samples at any noise level, the second clean pictures only. The \
 third is the judge: it measures and never guides. Queue the graph as it is; it takes some seconds.""",
         ),
         Note(
-            "Four roads",
+            "Four methods",
             (1200, 120, 1680, 210),
             """Same model, same noise, same eight labels (plant, monster, robot, person, planet, smiley, stones, \
 landscape). From above: CFG; the noise-aware classifier at the noisy sample; the clean classifier at the prediction, \
@@ -358,12 +358,12 @@ its gradient taken back through the model (twice the time); the same without tha
 cfg is 0 in the lower three: the sampler is given the prediction without a label, so that all of the label comes from \
 the classifier. The prediction with the label is only recorded, to compare with. Set cfg to 1 to leave it out.
 
-Not all arrive. Backprop misses the robot and the smiley, the last road makes something blue of the planet.""",
+Not all arrive. Backprop misses the robot and the smiley, and the last method turns the planet into a blue blur.""",
         ),
         Note(
             "The same step, twice",
             (3000, 120, 640, 210),
-            """Step 5 on both roads, to scale. Above, the difference of two predictions, times cfg. Below, the \
+            """Step 5 of both methods, to scale. Above, the difference of two predictions, times cfg. Below, the \
 gradient, times its scale, added to the step: the figures of the blog post.
 
 If both were exact they would be one arrow. The caption says how near they come: the cosine of the gradient and the \
@@ -385,15 +385,15 @@ found something that the one classifier calls a planet. Never let a classifier m
 the picture, red, green, blue, yellow in turn.
 
 Above, nothing else is asked: what the picture shows is up to the model, and it chooses things that come in that \
-colour. Below, robots by CFG and their colour by a gradient, in one run: both roads at once. Change the colours, or \
+colour. Below, robots by CFG and their colour by a gradient, in one run: both methods at once. Change the colours, or \
 connect pictures of your own.""",
         ),
     ),
     thumbnails={"34": (2, 4), "88": (0, 3)},
     groups={
-        "1 \u00b7 A model, and others who know the labels": ("Two roads", *map(str, range(1, 12))),
-        "2 \u00b7 One label, four roads": (
-            "Four roads",
+        "1 \u00b7 A model, and others who know the labels": ("Two ways to a label", *map(str, range(1, 12))),
+        "2 \u00b7 One label, four methods": (
+            "Four methods",
             *("20", "21", "22", "23", "30", "31", "32", "33", "34"),
             *("40", "41", "42", "43", "44", "50", "51", "52", "53", "54"),
         ),
@@ -428,5 +428,5 @@ connect pictures of your own.""",
     view=(0.45, 60, 80),
 )
 
-ALL = (FIRST_LOOK, THE_GEOMETRY, TWO_ROADS, DPS_INPAINTING, TIME_TRAVEL)
+ALL = (FIRST_LOOK, THE_GEOMETRY, CLASSIFIER_GUIDANCE, DPS_INPAINTING, TIME_TRAVEL)
 LAYOUTS = {layout.name: layout for layout in ALL}
