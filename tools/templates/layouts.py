@@ -342,8 +342,8 @@ CLASSIFIER_GUIDANCE = Layout(
             "Two ways to a label",
             (40, 120, 1040, 210),
             """There are two ways to a label. The model learned some: it predicts with and without, and CFG \
-exaggerates the difference. Or somebody else knows what the label looks like: a classifier, whose gradient moves the prediction to \
-where it is surer. The model itself need not know the label then.
+exaggerates the difference. Or somebody else knows what the label looks like: a classifier, whose gradient moves the \
+prediction to where it is surer. The model itself need not know the label then.
 
 Three classifiers stand here. The first reads noisy samples at any noise level, the second clean pictures only. The \
 third is the judge: it measures and never guides. Queue the graph as it is; it takes some seconds.""",
