@@ -22,7 +22,7 @@ PRESETS = {
     "plain CFG": Preset((), "For every model."),
     "less burn (APG)": Preset(
         (AdaptiveProjected(),),
-        "For every model; cfg can be half as high again, or twice. Measured on the demo model: at the same cfg it "
+        "For every model; you can raise cfg by 1.5 to 2 times. Measured on the demo model: at the same cfg it "
         "obeys the label less often.",
     ),
     "flow (CFG-Zero*)": Preset(

@@ -75,7 +75,7 @@ class GGMixtureModel(CheckedNode):
                     default=0,
                     min=0,
                     max=LARGEST_SEED,
-                    tooltip="Another seed is another world; same seed, same.",
+                    tooltip="Another seed is another world; the same seed gives the same world.",
                 ),
             ],
             outputs=[

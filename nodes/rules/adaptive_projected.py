@@ -36,7 +36,7 @@ class GGAdaptiveProjected(CheckedNode):
                     max=2.0,
                     step=0.05,
                     tooltip="D = c + (cfg - 1)(delta_across + eta delta_along), along and across c. 0: no saturation. "
-                    "1: plain CFG. Above 1 burns, below 0 pales. Sadat et al. 2024, arXiv 2410.02416.",
+                    "1: plain CFG. Above 1 oversaturates, below 0 washes out. Sadat et al. 2024, arXiv 2410.02416.",
                 ),
                 io.Float.Input(
                     "threshold",

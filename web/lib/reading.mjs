@@ -57,13 +57,13 @@ function tooHigh(record) {
   const near = length?.mean > LONG;
   return [
     question,
-    high ? "Probably yes." : near ? "It comes near the limit." : "No sign of it.",
+    high ? "Probably yes." : near ? "Close to the limit." : "No sign of it.",
     length && `Length: the guided prediction of step ${end.i} is ${ranged(length)} times as long as clean pictures are.`
       + ` More than ${TOO_LONG} times is a sign that \u03b3 is too high.`,
     tug && `Pull-back: cos(\u03b4, way to x\u0302\u2080) at step ${star.i}, \u03c3 ${number(star.sigma)}, is ${ranged(tug)}.`
       + ` A value below ${number(PULLED_BACK)} is a sign that \u03b3 is too high; 0 means that guidance has not driven the`
       + " picture off its way.",
-    "One sign is enough for the answer above. Both limits come from an exact reference model: a hint, no proof. With a"
+    "One sign is enough for the answer above. Both limits come from an exact reference model: a hint, not proof. With a"
       + " negative prompt the pull-back says nothing.",
   ];
 }
