@@ -58,7 +58,7 @@ const verdict = (record, k) => answers(record, 0)[k].verdict;
 test("gamma is called too high when the prediction is too long or the pull back too strong", () => {
   assert.equal(starStep(madeUp({})).i, 2);
   assert.match(verdict(madeUp({}), 0), /No sign/);
-  assert.match(verdict(madeUp({ length: 1.1 }), 0), /near the limit/);
+  assert.match(verdict(madeUp({ length: 1.1 }), 0), /Close to the limit/);
   assert.match(verdict(madeUp({ length: 1.2 }), 0), /Probably yes/);
   assert.match(verdict(madeUp({ tug: -0.3 }), 0), /Probably yes/);
   assert.match(verdict({ ...madeUp({}), sigma_data: null }, 0), /cannot tell/);
