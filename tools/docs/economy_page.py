@@ -17,10 +17,10 @@ from ...figures.palette import THEMES, Theme
 from .. import markdown
 from ..places import ROOT
 from .economy_rows import FAMILIES, FULL, PRESET, PROBE, Row
-from .run_figures import write_pixels
+from .pictures import write_pixels
 
 NUMBERS, PAGE = ROOT / "docs" / "economy.json", ROOT / "docs" / "economy.md"
-FIGURE = ROOT / "docs" / "figures" / "economy.png"
+FIGURE = ROOT / "docs" / "figures" / "economy.webp"
 POINTS, SHARE = 0.01, 0.05  # what a chain may lose: accuracy in points, Frechet distance as a share
 SIZE = (960, 420)
 FRAMES = (Box(86, 84, 372, 250), Box(560, 84, 372, 250))

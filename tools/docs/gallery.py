@@ -15,7 +15,8 @@ from .. import markdown
 from ..host.browser import CHROMIUM, editor
 from ..host.client import Client
 from ..places import ROOT
-from .run_figures import FIGURES, FREE, draw_words, file_of, write
+from .pictures import write
+from .run_figures import FIGURES, FREE, draw_words, file_of
 
 PAGE = ROOT / "docs" / "gallery.md"
 PALETTES = ("light", "dark")
@@ -54,7 +55,7 @@ def inspected() -> dict:
 
 def view_file(view: str, palette: str) -> Path:
     """Where the documentation keeps a view of the inspector."""
-    return FIGURES / f"inspector-{view}-{palette}.png"
+    return FIGURES / f"inspector-{view}-{palette}.webp"
 
 
 def photograph(address: str, chromium: str | None, palette: str) -> None:

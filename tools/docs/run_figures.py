@@ -10,7 +10,6 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from io import BytesIO
 from pathlib import Path
 
 from ...figures.registry import BY_NAME
@@ -19,6 +18,7 @@ from ...trace.trace import Trace
 from ..host.client import Client, Job
 from ..places import ROOT
 from ..templates.layouts import CLASSIFIER_GUIDANCE, THE_GEOMETRY, Layout
+from .pictures import write
 
 FIGURES = ROOT / "docs" / "figures"
 
@@ -66,7 +66,7 @@ def upstream(template: Mapping, ends: Sequence[str]) -> dict:
 
 def file_of(word: str) -> Path:
     """Where the documentation keeps a figure."""
-    return FIGURES / f"{word.replace(' ', '-')}.{'webp' if BY_NAME[word].film else 'png'}"
+    return FIGURES / f"{word.replace(' ', '-')}.webp"
 
 
 def draw_words(client: Client, words: Sequence[str]) -> None:
@@ -86,50 +86,3 @@ def saved_trace(client: Client, job: Job, node: str) -> Trace:
     path.parent.mkdir(exist_ok=True)
     path.write_bytes(client.file({"filename": name, "subfolder": "traces", "type": "output"}))
     return load(path)
-
-
-def write(path: Path, content: bytes) -> None:
-    """Keep a picture without what is embedded in it; pictures of one documentation must not outgrow a clone."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(plain_webp(content) if path.suffix == ".webp" else plain_png(content))
-
-
-def write_pixels(path: Path, pixels) -> None:
-    """Keep an array of pixels, or a picture, in the same way."""
-    from PIL import Image
-
-    out = BytesIO()
-    (pixels if isinstance(pixels, Image.Image) else Image.fromarray(pixels)).save(out, "PNG")
-    write(path, out.getvalue())
-
-
-def plain_png(content: bytes) -> bytes:
-    """The same pixels in as few bytes as Pillow manages, without text chunks."""
-    from PIL import Image
-
-    out = BytesIO()
-    with Image.open(BytesIO(content)) as picture:
-        Image.fromarray(_pixels(picture)).save(out, "PNG", optimize=True)
-    return out.getvalue()
-
-
-def _pixels(picture):
-    import numpy as np
-
-    return np.asarray(picture.convert("RGBA" if picture.mode == "RGBA" else "RGB"))
-
-
-def plain_webp(content: bytes) -> bytes:
-    """The same frames and times in fewer bytes than the node, which is in a hurry, spends; without its EXIF block."""
-    from PIL import Image
-
-    out, frames, times = BytesIO(), [], []
-    with Image.open(BytesIO(content)) as film:
-        for k in range(film.n_frames):
-            film.seek(k)
-            frames.append(Image.fromarray(_pixels(film)))
-            times.append(film.info["duration"])
-    first, *rest = frames
-    exact = {"lossless": True, "quality": 50, "method": 4, "loop": 0, "exif": b""}
-    first.save(out, "WEBP", save_all=True, append_images=rest, duration=times, **exact)
-    return out.getvalue()

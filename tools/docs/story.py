@@ -37,8 +37,9 @@ from ..places import ROOT
 from ..templates.layouts import THE_GEOMETRY
 from ..train.demo_data import LABELS
 from ..train.demo_files import write_json
+from .pictures import write, write_pixels
 from .pocket_means import card, read_means
-from .run_figures import FIGURES, FREE, draw_words, saved_trace, upstream, write, write_pixels
+from .run_figures import FIGURES, FREE, draw_words, saved_trace, upstream
 from .story_classifiers import classifier_half, rounded
 from .story_measures import (
     STEPS,
@@ -74,7 +75,7 @@ def picture(x0: Tensor) -> np.ndarray:  # [3, H, W] in [-1, 1] -> [H, W, 3] in 0
 
 def keep(name: str, canvas: Canvas) -> None:
     """Write a figure of this page."""
-    write_pixels(FIGURES / f"story-{name}.png", canvas.png()[..., :3])
+    write_pixels(FIGURES / f"story-{name}.webp", canvas.png()[..., :3])
 
 
 def two_runs(client: Client) -> Job:
@@ -99,7 +100,7 @@ def export(client: Client, job: Job, program: str | None) -> None:
         page.locator(".gg-panel select[aria-label=Sample]").select_option(index=FIGURE_SAMPLE)
         page.evaluate("() => { document.activeElement.blur(); scrollTo(0, 0); }")
         page.wait_for_timeout(500)  # pictures are decoded after the choice
-        write(FIGURES / "story-page.png", page.screenshot())
+        write(FIGURES / "story-page.webp", page.screenshot())
 
 
 def run_numbers(trace: Trace) -> dict:
@@ -130,7 +131,7 @@ def draw_two_runs(client: Client, job: Job, labels: list[str]) -> dict:
     columns = [(label, shown[k], "") for k, label in enumerate(labels)]
     title = "The same noise, without and with guidance"
     page = contact_sheet(columns, title=title, scale=3, rows=["\u03b3 = 1", "\u03b3 = 4"])
-    write_pixels(FIGURES / "story-two-runs.png", page)
+    write_pixels(FIGURES / "story-two-runs.webp", page)
     names = ("right_plain", "right_guided")
     right = {name: int(judged(run, labels).sum()) for name, run in zip(names, runs, strict=True)}
     return {"pictures": len(labels), **right}

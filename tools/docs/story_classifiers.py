@@ -18,7 +18,8 @@ from ...trace.trace import Trace
 from ..first_look import array, judged
 from ..fixtures.classifier_run import ClassifierRun
 from ..host.client import Client, Job
-from .run_figures import BY_GRADIENT, FIGURES, saved_trace, upstream, write, write_pixels
+from .pictures import write, write_pixels
+from .run_figures import BY_GRADIENT, FIGURES, saved_trace, upstream
 
 CANVAS, FOOLED = "3", "63"  # node ids of the template: the canvas, and the figure that shows a classifier fooled
 METHODS = {"CFG": ("20", "21"), "noise-aware": ("31", "32"), "x0 + backprop": ("41", "42"), "x0": ("51", "52")}
@@ -40,7 +41,7 @@ def classifier_half(client: Client) -> dict:
     """Draw the methods, the colours and the fooled classifier; returns all numbers of this half."""
     job = shown_run(client)
     labels = saved_trace(client, job, "CFG").header["labels"]
-    write(FIGURES / "story-judge.png", client.file(job.outputs[FOOLED]["images"][0]))
+    write(FIGURES / "story-judge.webp", client.file(job.outputs[FOOLED]["images"][0]))
     methods = [pictures(client, job, f"{name} pictures") for name in METHODS]
     rows = ["CFG", "noise-aware classifier", "x\u0302\u2080 + backprop", "x\u0302\u2080 without"]
     draw_sheet("four-roads", "The same noise, four roads to a label", (methods, rows), labels)
@@ -96,7 +97,7 @@ def draw_sheet(name: str, title: str, named: tuple[Sequence[np.ndarray], list[st
     """Runs as rows, their samples as columns."""
     shown = torch.from_numpy(np.stack(named[0], axis=1)).float() / 255
     columns = [(head, shown[k], "") for k, head in enumerate(heads)]
-    write_pixels(FIGURES / f"story-{name}.png", contact_sheet(columns, title=title, scale=3, rows=named[1]))
+    write_pixels(FIGURES / f"story-{name}.webp", contact_sheet(columns, title=title, scale=3, rows=named[1]))
 
 
 def step_numbers(trace: Trace) -> dict:
