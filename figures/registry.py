@@ -183,6 +183,7 @@ FIGURES = (
         "From the clean picture to pure noise; with your own photo if you connect one.",
         shown=IN_STORY,
         draw=draw_noise_levels,
+        of_step=False,
     ),
     *WALK,
     *PULL,
@@ -204,12 +205,14 @@ FIGURES = (
         alt="Both predictions, the guided one and their difference over the run.",
         shown=IN_STORY,
         draw=draw_filmstrip,
+        of_step=False,
     ),
     Figure(
         "heat map",
         "where the condition acts",
         alt="Where in the picture the label acts, step by step.",
         draw=draw_heat_map,
+        of_step=False,
     ),
     Figure(
         "classifier curves",
@@ -219,6 +222,7 @@ FIGURES = (
         shown=IN_STORY,
         by_classifier=True,
         draw=draw_classifier_curves,
+        of_step=False,
     ),
 )  # the end of the menu
 BY_NAME = {figure.name: figure for figure in FIGURES}

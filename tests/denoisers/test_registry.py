@@ -42,6 +42,8 @@ def stored(**changes):
 
 @pytest.fixture(autouse=True)
 def tinted(monkeypatch):
+    for name in FORMATS.keys() - {"pocket-unet-1"}:
+        monkeypatch.delitem(FORMATS, name)
     monkeypatch.setitem(FORMATS, TINTED.name, TINTED)
 
 

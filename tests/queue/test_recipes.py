@@ -89,7 +89,8 @@ def test_every_recipe_is_followed_and_touches_no_more_than_it_says():
 def test_the_tests_of_the_recipes_pass_in_the_copy(copy):
     written = sorted(path for name in RECIPES for path in files(name) if path.startswith("tests/"))
     python = [path for path in written if path.endswith(".py")]
-    always = ["tests/test_arrows.py", "tests/test_style.py"]
+    always = ["tests/test_arrows.py", "tests/test_style.py", "tests/denoisers/test_registry.py"]
+    always += ["tests/figures/test_registry.py", "tests/tools/test_pages.py", "tests/tools/test_translations.py"]
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *python, *always]
     done = subprocess.run(
         command, cwd=copy, env=os.environ | {"COMFYUI_PATH": str(HOST)}, capture_output=True, text=True

@@ -94,12 +94,16 @@ def page_blocks() -> Iterator[str]:
     )
     yield "## Guidance Figure"
     for word, alt in SHOWN.items():
+        if not file_of(word).exists():  # a new figure, before this command has drawn it
+            continue
         yield f"### {word}"
         yield alt
         yield f"![{word}](figures/{file_of(word).name})"
     yield "## Guidance Inspector"
     yield "The panel follows the editor's theme."
     for view, (name, line) in VIEWS.items():
+        if not view_file(view, PALETTES[0]).exists():
+            continue
         yield f"### {name}"
         yield line
         shown = [f"![{name}, {palette}](figures/{view_file(view, palette).name})" for palette in PALETTES]
