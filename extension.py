@@ -1,4 +1,4 @@
-"""What the host loads: every node that a file in nodes/ or nodes/rules/ defines."""
+"""What the host loads: every node that a file in nodes/ or in a folder there defines."""
 
 from __future__ import annotations
 
@@ -57,10 +57,15 @@ def nodes_in(name: str) -> list[type[CheckedNode]]:
 
 def nodes_of(folder: Path, prefix: str) -> list[type[CheckedNode]]:
     """The node classes of everything in a folder, in the order of the menus."""
-    names = [file.stem for file in folder.glob("[!_]*") if file.suffix == ".py" or file.is_dir()]
+    return [node for name in names_in(folder) for node in nodes_in(prefix + name)]
+
+
+def names_in(folder: Path) -> list[str]:
+    """Modules and folders of modules, in the order of the menus; what editors and systems leave there is neither."""
+    files = [file for file in folder.iterdir() if file.suffix == ".py" or file.is_dir()]
+    names = {file.stem for file in files if file.stem.isidentifier() and not file.stem.startswith("_")}
     place = {name: number for number, name in enumerate(ORDER)}
-    names.sort(key=lambda name: (place.get(name, len(ORDER)), name))
-    return [node for name in names for node in nodes_in(prefix + name)]
+    return sorted(names, key=lambda name: (place.get(name, len(ORDER)), name))
 
 
 def is_node(found: type, module: str) -> bool:

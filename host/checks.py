@@ -89,7 +89,13 @@ def _asked(cls: type[CheckedNode], together: Callable | None) -> list[str]:
 
 def _unfitting(together: Callable | None, values: Mapping[str, Any]) -> str | None:
     """The sentence of a node whose widgets do not belong together."""
-    return together(**{name: values.get(name) for name in signature(together).parameters}) if together else None
+    asked = signature(together).parameters if together else {}
+    known = {
+        name: values.get(name)
+        for name, one in asked.items()
+        if one.default is one.empty or values.get(name) is not None
+    }
+    return together(**known) if together else None
 
 
 def misfits(cls: type[CheckedNode], arguments: Mapping[str, Any]) -> Iterator[str | None]:

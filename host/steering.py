@@ -24,6 +24,11 @@ UNLIKE = (
     "Set them to none and 1, or the sampler's gradient to rate."
 )
 
+PRESET = (
+    "{way} counts scale in the paper's own unit, and {text!r} takes its gamma from a preset, which was measured as a "
+    "rate. Set preset to scale in Classifier Guidance, or the sampler's gradient to rate."
+)
+
 
 @dataclass(frozen=True)
 class Steering:
@@ -64,6 +69,8 @@ class Steering:
                 raise ValueError(
                     UNLIKE.format(way=self.way, text=term.energy.text, normalise=term.normalise, every=term.every)
                 )
+            if term.measured:
+                raise ValueError(PRESET.format(way=self.way, text=term.energy.text))
             first, last = law.rates(term.weight, gradients.evaluation_of(term))
             text = f"{gradients.names[term]}: a shift of every step as in {self.way}, scale {term.weight:g}"
             gradients.note(f"{text}; as a rate gamma {first:.3g} at the first step, {last:.3g} at the last")

@@ -152,7 +152,7 @@ class GGClassifierGradient(CheckedNode):
         term = GradientTerm(energy, *place, scale, evaluation, normalise, limit, every_k, options or USUAL)
         measured = MEASURED[term.effective_evaluation]
         if PRESETS[preset] is not None:
-            term = replace(term, weight=PRESETS[preset] * measured)
+            term = replace(term, weight=PRESETS[preset] * measured, measured=True)
         say(cls, "Scale 0: nothing is added." if term.neutral else f"{term.text}. Measured on pocket-1: {measured:g}.")
         return io.NodeOutput(chain_of(guidance or PLAIN).then(term))
 

@@ -95,7 +95,7 @@ COMPARED = {
 def save(trace: Trace, path: str | os.PathLike) -> Trace:
     """Write a trace to one safetensors file, all or nothing, and return it as written.
 
-    Above 4 MB captured steps are left out, even_positions, the first and last last of all; header.capture.note says so.
+    Above 4 MB captured steps are left out, evenly, the first and last last of all; header.capture.note says so.
     Texts are cut to what is read again. Raises ValueError when the numbers alone exceed it, or where a required
     field of the header does not hold what `load` needs.
     """

@@ -149,7 +149,7 @@ class GradientTerm(Term):
 
     weight: gamma in the evaluation that was asked for. evaluation: of EVALUATIONS, or auto: noisy x_t where the energy
     can read that, else x0 + backprop. normalise, limit: see `bounded`. every: steps between two gradients; in between
-    the latest one is used again.
+    the latest one is used again. measured: the weight is what serves as a rate, from a preset.
     Raises ValueError where the energy cannot be asked so, or only measures.
     """
 
@@ -159,6 +159,7 @@ class GradientTerm(Term):
     limit: float = 0.2
     every: int = 1
     options: GradientOptions = USUAL
+    measured: bool = False
 
     def __post_init__(self):
         if self.evaluation not in ("auto", *EVALUATIONS):

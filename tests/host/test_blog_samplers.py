@@ -205,6 +205,7 @@ def test_a_shift_says_what_it_would_be_as_a_rate(exact, empty_latent):
         ("MPGD", {"evaluation": "x0 + backprop"}, "'x0'.*this one takes 'x0 \\+ backprop'"),
         ("TFG", {"evaluation": "noisy x_t"}, "this one takes 'noisy x_t'"),
         ("DPS", {"evaluation": "x0 + backprop", "normalise": "clip"}, "normalise clip"),
+        ("DPS", {"evaluation": "x0 + backprop", "measured": True}, "takes its gamma from a preset"),
         ("FreeDoM", {"evaluation": "x0 + backprop", "every": 2}, "every_k 2"),
     ],
 )

@@ -13,8 +13,8 @@ from guidance_geometry.tests.hostile import Hostile
 
 from .queued import queued
 
-ATTRIBUTES = ("init step noise_aware judge log_prob classifiers begin runs header steps stage temperature draws exact "
-              "model decode sample model_patcher generate_noise seed")  # fmt: skip
+ATTRIBUTES = ("init step noise_aware judge log_prob classifiers begin runs header steps stage temperature draws "
+              "checkpoint model decode sample model_patcher generate_noise seed")  # fmt: skip
 OBJECT = SimpleNamespace(**dict.fromkeys(ATTRIBUTES.split()))
 FITTING = {
     "CONDITIONING": [[None, {}]],
@@ -343,3 +343,39 @@ def test_a_recorder_prints_whatever_it_holds(host, part):
     from guidance_geometry.tests.hostile import filled
 
     assert str(filled(RunRecorder, part)).startswith(("Recorder", "RunRecorder"))
+
+
+def test_every_node_is_valid_in_a_prompt_without_its_optional_widgets(nodes):
+    """Prompts from before a widget came have no value for it."""
+    from comfy_api.internal import first_real_override
+
+    asked = {node: check for node in nodes if (check := first_real_override(node, "validate_inputs"))}
+    for node, check in asked.items():
+        needed = {one.id: fitting(one) for one in inputs_of(node).values() if not one.optional}
+        given = {name: value for name, value in needed.items() if name in getfullargspec(check).args}
+        assert check(**given) is True or "none" in given.values(), node.__name__
+    assert len(asked) > 20
+
+
+@pytest.mark.parametrize(("preset", "valid"), [({}, True), ({"preset": "scale"}, True), ({"preset": "weak"}, False)])
+def test_rms_ratio_needs_no_preset_to_be_named(host, preset, valid):
+    from guidance_geometry.nodes.classifier_guidance import GGClassifierGradient
+
+    widgets = {"normalise": "rms_ratio", "start_percent": 0.0, "end_percent": 1.0}
+    assert (GGClassifierGradient.validate_inputs(**widgets, **preset) is True) is valid
+
+
+def test_what_systems_and_editors_leave_in_a_folder_is_no_node(host, tmp_path):
+    from guidance_geometry.extension import names_in
+
+    for name in (
+        "start.py",
+        "lab.py",
+        "energies/label.py",
+        "._start.py",
+        ".ipynb_checkpoints/x.py",
+        "__pycache__/a.pyc",
+    ):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    assert names_in(tmp_path) == ["start", "energies", "lab"]

@@ -66,7 +66,7 @@ def test_momentum_of_another_pack_acts_with_a_chain_as_without(labelled, empty_l
 
 def chains():
     """Chains that change the options of the call in every way there is."""
-    gradients = {road: chain_of(bright(), weight=0.1, evaluation=road) for road in GRADIENTS}
+    gradients = {at: chain_of(bright(), weight=0.1, evaluation=at) for at in GRADIENTS}
     rules = {"rule": PLAIN.then(Quiet()), "reuse": PLAIN.then(Reusing()), "cond only": PLAIN.then(Skipping())}
     both = {"rule and gradient": gradients["x0 + backprop"].then(Doubling())}
     return gradients | rules | both | {"second model": PLAIN.then(Away("cond", mixture()))}

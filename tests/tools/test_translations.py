@@ -6,6 +6,7 @@ import pytest
 
 from guidance_geometry.tools.docs import translations
 from guidance_geometry.tools.docs.translations import ENGLISH, LOCALES, english, read, text_of, untranslated
+from guidance_geometry.tools.fixtures.interfaces import read as frozen
 
 OTHERS = sorted(folder.name for folder in LOCALES.iterdir() if folder.name != "en")
 
@@ -15,6 +16,7 @@ def test_the_english_words_are_those_of_the_nodes(host):
     written, words = ENGLISH.read_text(encoding="utf-8"), english()
     known = json.loads(written)
     there = {node: said for node, said in words.items() if node in known}
+    assert set(frozen()) - set(known) == set(), "the nodes of a release are there"
     assert written == text_of(there), "run `python tools/run.py translations`"
 
 
@@ -48,3 +50,9 @@ def test_what_a_language_lacks_is_listed(monkeypatch, tmp_path):
     monkeypatch.setattr(translations, "ENGLISH", tmp_path / "en" / "nodeDefs.json")
     listed = ["zh/nodeDefs.json: GGOne.description", "zh/nodeDefs.json: GGOne.display_name"]
     assert untranslated("zh") == listed
+
+
+@pytest.mark.parametrize("language", OTHERS)
+def test_what_a_release_says_is_translated(language):
+    released = set(frozen())
+    assert [place for place in untranslated(language) if place.split(": ")[1].split(".")[0] in released] == []

@@ -58,7 +58,7 @@ RECORD = """const node = (app.rootGraph ?? app.graph).nodes.find(node => node.ty
   const record = place ? await place.json() : sent;"""
 REDRAW = f"""async ([pack, w, h, times]) => {{ {RECORD}
   const {{ Panel }} = await import(`/extensions/${{pack}}/lib/panel.mjs`);
-  const {{ VIEWS }} = await import(`/extensions/${{pack}}/lib/panel-view.mjs`);
+  const {{ VIEWS }} = await import(`/extensions/${{pack}}/lib/views.mjs`);
   const alone = {{ root: () => null, locale: () => "en", address: path => app.api.apiURL(path), refresh() {{}} }};
   const panel = new Panel({{ properties: {{ gg_second: "none" }} }}, alone, new Map());
   panel.host.style.cssText = `position: fixed; left: 0; top: 0; min-width: ${{w}}px; height: ${{h}}px`;
@@ -66,7 +66,7 @@ REDRAW = f"""async ([pack, w, h, times]) => {{ {RECORD}
   panel.start();
   await panel.show(record);
   const found = {{}};
-  for (const view of VIEWS) {{
+  for (const {{ name: view }} of VIEWS) {{
     panel.choose(view);
     await new Promise(done => setTimeout(done, 400));
     found[view] = [];

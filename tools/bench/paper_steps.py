@@ -33,9 +33,9 @@ class Way(NamedTuple):
 
 
 LABELS = (
-    Way("rate", 2.0),
-    Way("rate", 2.0, 4),
-    Way("rate", 2.0, steps=80),
+    Way("rate", 4.0),
+    Way("rate", 4.0, 4),
+    Way("rate", 4.0, steps=80),
     Way("FreeDoM", 5.0),
     Way("FreeDoM", 5.0, 4),
     Way("DSG", 1.0),

@@ -142,9 +142,8 @@ def kept_pixels(
 
 def line_of(row: Row, numbers: dict[str, float]) -> str:
     """One line of the printed table."""
-    scale = "" if row.scale is None else f"{row.scale:.2f}"
     return (
-        f"{row.evaluation:14} {row.gamma:6g} {scale:>5} {row.sampler:16} {row.steps:3} {numbers['accuracy']:8.4f} "
+        f"{row.evaluation:14} {row.gamma:6g} {row.sampler:16} {row.steps:3} {numbers['accuracy']:8.4f} "
         f"({numbers['low']:.3f}..{numbers['high']:.3f}) {numbers['frechet']:8.3f} {numbers['classwise']:8.2f} "
         f"{numbers['diversity']:7.3f}"
     )
@@ -154,7 +153,7 @@ def table(demo: Demo, rows: tuple[Row, ...], samples: int) -> list[tuple[Row, di
     """Every row with its numbers, printed."""
     print(f"{samples} samples a row, labels in turn, seeds {SEED}, {SEED + BATCH}, ..., fp32, karras", flush=True)
     print(
-        f"{'evaluation':14}  gamma scale {'sampler':16} steps accuracy (95 %)    frechet classwise diversity",
+        f"{'evaluation':14}  gamma {'sampler':16} steps accuracy (95 %)    frechet classwise diversity",
         flush=True,
     )
     found = []

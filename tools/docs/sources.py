@@ -72,4 +72,5 @@ def _imports_by_name(tree: ast.AST) -> bool:
 
 
 def _neighbours(file: Path) -> list[Path]:
-    return [*file.parent.glob("*.py"), *file.parent.glob("*/__init__.py")]
+    here = file.parent  # extension.py, in the root, names the files of nodes/
+    return [*here.glob("*.py"), *here.glob("*/__init__.py"), *here.glob("nodes/**/*.py")]
