@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from ..guidance.gradients.estimators import gain, is_dead
-from ..guidance.gradients.term import BACKPROP, CLEAN_X0, NOISY, GradientTerm, Strength, Term, WatchTerm
+from ..guidance.gradients.term import BACKPROP, CLEAN_X0, NOISY, STAND_IN, GradientTerm, Strength, Term, WatchTerm
 from . import adapter
 from .autograd import pages_weights
 from .gradient_evaluation import ActiveTerm, Answer, DenoiserCall, GradientEvaluation, GuidedPrediction
@@ -23,8 +23,8 @@ from .run_models import RunModels
 
 StrengthLaw = Callable[[GradientTerm, str, float], Strength]  # term, evaluation, sigma
 PAGED = (
-    "x0 without backprop, with 50 times the gamma, which serves it as well: the host pages weights in and out, which "
-    "no gradient survives, and has no file to load them from again. Start ComfyUI with --disable-dynamic-vram"
+    f"{STAND_IN}: the host pages weights in and out, which no gradient survives, and has no file to load them from "
+    "again. Start ComfyUI with --disable-dynamic-vram"
 )
 DEAD = (
     "{name} is exactly zero{some} at sigma {sigma:.3g}. Does the energy clamp, round, detach or take an argmax, or is "

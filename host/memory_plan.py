@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 
 from torch import nn
 
+from ..guidance.gradients.term import STAND_IN
 from .autograd import IN_PLACE, NO_FORMULA, ran_out_of_memory
 from .graph_memory import Tally
 
@@ -22,7 +23,7 @@ GENEROUS = 40
 SPARE = 0.8
 
 TWICE = "blocks are computed twice instead of kept, which takes longer"
-WITHOUT_BACKPROP = "from here on x0 without backprop, with 50 times the gamma, which serves it as well"
+WITHOUT_BACKPROP = f"from here on {STAND_IN}"
 COPIES = "this model adds in place: layers that save what comes in are given copies"
 PYTORCH_ATTENTION = "a part of this model has no backward: attention is computed by PyTorch instead"
 

@@ -27,9 +27,14 @@ def covers(was, now):
     return {**was, "options": []} == {**now, "options": []} and [o for o in options if o not in now["options"]] == []
 
 
+@pytest.fixture(scope="module")
+def now(host):
+    return interfaces()
+
+
 @pytest.mark.parametrize("name", NAMES)
-def test_an_interface_stays_as_it_was_frozen(host, name):
-    assert broken(read()[name], interfaces().get(name)) == []
+def test_an_interface_stays_as_it_was_frozen(now, name):
+    assert broken(read()[name], now.get(name)) == []
 
 
 def test_the_nodes_of_the_first_release_are_frozen(host):

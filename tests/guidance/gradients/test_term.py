@@ -10,7 +10,14 @@ from guidance_geometry.guidance.energies.composition import CombinedEnergy
 from guidance_geometry.guidance.energies.label import LabelEnergy
 from guidance_geometry.guidance.energies.reference import SmoothEnergy
 from guidance_geometry.guidance.gradients.estimators import at_denoised, noise_aware
-from guidance_geometry.guidance.gradients.term import MEASURED, GradientOptions, GradientTerm, Place, WatchTerm
+from guidance_geometry.guidance.gradients.term import (
+    MEASURED,
+    STAND_IN,
+    GradientOptions,
+    GradientTerm,
+    Place,
+    WatchTerm,
+)
 from guidance_geometry.guidance.mixture import make_mixture
 from guidance_geometry.guidance.run import Run
 
@@ -70,7 +77,8 @@ def test_the_weight_is_gamma_in_every_evaluation(evaluation):
 def test_an_evaluation_that_stands_in_has_the_gamma_that_serves_it_as_well():
     term = GradientTerm(ENERGY, weight=3.0, evaluation="x0 + backprop")
     assert term.gamma("x0") == 150.0
-    assert MEASURED["x0"] / MEASURED["x0 + backprop"] == 50, "two notes of host/ say so"
+    assert MEASURED["x0"] / MEASURED["x0 + backprop"] == 50
+    assert "with 50 times the gamma" in STAND_IN, "what a trace says then"
 
 
 def test_a_term_acts_in_its_part_of_the_run():
