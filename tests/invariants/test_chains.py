@@ -201,7 +201,7 @@ def refused(pair):
 def test_every_rule_that_is_tried_has_a_formula_and_is_there():
     assert {type(rule).__name__ for rule in RULES.values()} == FORMULAS
     assert {rule.__name__ for rule in classes_in(rules, Rule)} >= FORMULAS
-    assert len(FORMULAS) >= 25
+    assert len(FORMULAS) >= 23, "every rule of the first release"
 
 
 @pytest.mark.parametrize("rule", made_without(FORMULAS, rules, Rule))
