@@ -6,17 +6,21 @@ import difflib
 import re
 from collections.abc import Sequence
 
+from ..guidance.printing import shortened
+
 MODEL = "model"  # the one kind that has a null label
+NO_LABEL = -1  # asks a model for its prediction without a label, which one without a null label refuses
 MOST = 4096  # labels of one text: the largest batch
 LONGEST = 200  # characters of a name
 
 
-def label_indices(text: str, labels: Sequence[str], null_index: int, owner: str = MODEL) -> list[int]:
+def label_indices(text: str, labels: Sequence[str], null_index: int | None, owner: str = MODEL) -> list[int]:
     """Read a line such as "cat; 3; *" as one label per picture.
 
     Entries are separated by ";" or line breaks; one that ends the text starts no further entry. An entry is a name
     (capitals do not matter), an index, "*" for all labels in turn, or empty for the null label; a name goes before an
-    index. owner: whose labels these are, for messages. Raises ValueError for anything else, with the nearest name.
+    index. null_index: None for a model without a null label, whose empty entries are NO_LABEL. owner: whose labels
+    these are, for messages. Raises ValueError for anything else, with the nearest name.
     """
     found: list[int] = []
     for entry in entries_of(text):
@@ -37,9 +41,11 @@ def entries_of(text: str) -> list[str]:
     return [entry.strip() for entry in entries]
 
 
-def _entry(entry: str, labels: Sequence[str], null_index: int, owner: str) -> list[int]:
+def _entry(entry: str, labels: Sequence[str], null_index: int | None, owner: str) -> list[int]:
     if entry == "":
-        return [null_index]
+        return [NO_LABEL if null_index is None else null_index]
+    if not labels:
+        raise ValueError(f"Label {shortened(entry, 60)!r} was given but the {owner} has no labels. Leave it empty.")
     if entry == "*":
         return list(range(len(labels)))
     if entry in labels:

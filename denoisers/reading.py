@@ -108,7 +108,8 @@ def _check_weights(file: str, wanted: Mapping[str, Tensor], weights: Mapping[str
 def _spec(notes: Notes, known: Format, sizes: dict[str, Any], labels: int, dtype: torch.dtype) -> DenoiserSpec:
     published = known.published(sizes)
     kind, schedule = _parametrisation(notes, published), _schedule(notes, published)
-    _check_description(notes, sizes, {"null_index": labels, "channels": published.channels, "range": "-1,1"})
+    null = labels if known.null_label or not labels else None
+    _check_description(notes, sizes, {"null_index": null, "channels": published.channels, "range": "-1,1"})
     usual = published.time or usual_time(schedule or "edm")
     return DenoiserSpec(
         name=notes.text("name", Path(notes.file).stem),

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from ..guidance.predictions import PARAMETRISATIONS
+from .latents import PIXELS, LatentSpace
 from .schedules import SCHEDULES, Levels, usual_time
 
 Shapes = Mapping[str, tuple[int, ...]]
@@ -20,9 +21,9 @@ KARRAS_SIGMA_DATA = 0.5  # the paper's value, for files that do not say theirs
 class Published:
     """What its authors said of a network; what the metadata of its file say goes before it.
 
-    channels, image_size: of a native sample. multiple: what its sides must be divisible by; 0: only the native size.
-    parametrisation, schedule, time, levels, sigma_data: as `DenoiserSpec`; None leaves them to the user. labels: names
-    of the classes, or none for their numbers.
+    channels, image_size: of a native sample, in its own cells. multiple: what its sides must be divisible by; 0: only
+    the native size. parametrisation, schedule, time, levels, sigma_data: as `DenoiserSpec`; None leaves them to the
+    user. labels: names of the classes, or none for their numbers. latents: what the samples are.
     """
 
     channels: int
@@ -34,6 +35,7 @@ class Published:
     levels: Levels = field(default_factory=Levels)
     sigma_data: float | None = None
     labels: tuple[str, ...] = ()
+    latents: LatentSpace = PIXELS
 
 
 @dataclass(frozen=True)
@@ -44,8 +46,9 @@ class Format:
     one, by its weights' shapes and its metadata. sizes: read off the shapes; raises KeyError for a missing weight and
     ValueError for sizes that cannot be. labels: number of classes, "no label" left out; raises ValueError.
     published: of a network of these sizes. network: called with sizes, labels, and operations, device, dtype by name;
-    forward(x, t, y) takes labels 0 .. labels, the last of which means "no label". memory: (sizes, batch, pixels of one
-    picture) -> bytes of activations in float32. own: the file's weights -> those of the network's state_dict.
+    forward(x, t, y) takes labels 0 .. labels, the last of which means "no label". memory: (sizes, batch, cells of one
+    sample) -> bytes of activations in float32. own: the file's weights -> those of the network's state_dict.
+    null_label: whether networks with labels were trained without one too; else y is below `labels`.
     """
 
     name: str
@@ -57,6 +60,7 @@ class Format:
     network: Callable[..., nn.Module]
     memory: Callable[[Mapping[str, Any], int, int], int]
     own: Callable[[Mapping[str, Tensor]], Mapping[str, Tensor]] = dict
+    null_label: bool = True
 
 
 def labels_of_table(shapes: Shapes, name: str) -> int:
@@ -75,7 +79,7 @@ class DenoiserSpec:
     """What a denoiser's file says of it: everything but the weights.
 
     sizes: the network's. parametrisation, schedule: None where the file does not say. time: what the network is told of
-    the noise level (None: the schedule's usual). image_size: native side in pixels. dtype: widest type among the
+    the noise level (None: the schedule's usual). image_size: native side in cells. dtype: widest type among the
     weights. sha256: of the whole file.
     """
 
@@ -93,14 +97,19 @@ class DenoiserSpec:
     sha256: str = ""
 
     @property
-    def null_index(self) -> int:
-        """The label that means "no label"."""
-        return len(self.labels)
+    def null_index(self) -> int | None:
+        """The label that means "no label"; None for a network that was never trained without one."""
+        return len(self.labels) if self.format.null_label or not self.labels else None
 
     @property
     def shape(self) -> tuple[int, int, int]:
         """Of a native sample: channels and two sides."""
         return (self.format.published(self.sizes).channels, self.image_size, self.image_size)
+
+    @property
+    def latents(self) -> LatentSpace:
+        """What its samples are."""
+        return self.format.published(self.sizes).latents
 
     @property
     def multiple(self) -> int:

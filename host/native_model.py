@@ -17,6 +17,8 @@ import comfy.supported_models_base
 import torch
 from torch import Tensor, nn
 
+from ..denoisers.labels import NO_LABEL
+from ..denoisers.latents import PIXELS, SD_LATENTS, LatentSpace
 from ..denoisers.schedules import network_time
 from ..denoisers.spec import ChosenSpec
 from ..guidance.mixture import ANY, GaussianMixture
@@ -30,23 +32,32 @@ WEIGHT_DTYPES = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfl
 class ModelCard:
     """What other nodes may know of a class-conditional MODEL.
 
-    null_index: the label that means "no label". sha256: of the file, empty for a mixture. sigma_data: size of clean
-    samples (as the file says, or a mixture's rms), None if unknown. shape: of one native sample, [C, ...]. multiple:
-    what the sides must be divisible by; 0 means that only the native size exists. space: "ve" or "flow".
+    labels: empty for an unconditional model. null_index: the label that means "no label", None if the model was never
+    trained without one. sha256: of the file, empty for a mixture. sigma_data: size of clean samples (as the file says,
+    or a mixture's rms), None if unknown. shape: of one native sample, [C, ...]. multiple: what the sides must be
+    divisible by; 0 means that only the native size exists. space: "ve" or "flow". latents: what the samples are.
     """
 
     name: str
     labels: tuple[str, ...]
-    null_index: int
+    null_index: int | None
     sha256: str
     sigma_data: float | None
     shape: tuple[int, ...]
     multiple: int
     space: str
+    latents: LatentSpace = PIXELS
 
     def sides(self, width: int, height: int) -> tuple[int, ...]:
-        """The native sides, the last (width) and the one before it (height) replaced where they are not 0; checked."""
+        """Sides in cells, checked.  width, height: in pixels, of the last side and the one before it; 0: native"""
+        cell = self.latents.downscale
+        if width % cell or height % cell:
+            raise ValueError(
+                f"{width}x{height} pixels do not fit {self.name}: one latent cell is {cell}x{cell} pixels. "
+                f"Choose multiples of {cell}."
+            )
         *rest, last = self.shape[1:]
+        width, height = width // cell, height // cell
         if rest:
             rest[-1] = height or rest[-1]
         sides = (*rest, width or last)
@@ -85,6 +96,47 @@ class PixelFormat(comfy.latent_formats.LatentFormat):
             self.latent_rgb_factors = grey if channels == 1 else colours
 
 
+class VAEFormat(comfy.latent_formats.SD15):
+    """Latents of Stable Diffusion 1's VAE, scaled as a network was trained:  sample = (latent - shift) * scale."""
+
+    def __init__(self, space: LatentSpace):
+        super().__init__()
+        self.space = space
+        self.shift, self.scale = (torch.tensor(numbers)[None, :, None, None] for numbers in (space.shift, space.scale))
+        colours = torch.tensor(self.latent_rgb_factors) * self.scale_factor  # of the VAE's own latents
+        bias = torch.tensor(self.latent_rgb_factors_bias or [0.0, 0.0, 0.0])
+        self.latent_rgb_factors = (colours / self.scale[0, :, :, 0]).tolist()
+        self.latent_rgb_factors_bias = (bias + self.shift[0, :, 0, 0] @ colours).tolist()
+
+    def process_in(self, latent):
+        return (latent - self.shift.to(latent)) * self.scale.to(latent)
+
+    def process_out(self, latent):
+        return latent / self.scale.to(latent) + self.shift.to(latent)
+
+
+def latent_format(space: LatentSpace, shape: tuple[int, ...]) -> comfy.latent_formats.LatentFormat:
+    """The host's description of a space: its own where it has one.  shape: of one sample, [C, ...]"""
+    if space == PIXELS:
+        return PixelFormat(shape)
+    return comfy.latent_formats.SD15() if space == SD_LATENTS else VAEFormat(space)
+
+
+class AbsentLabel(comfy.conds.CONDRegular):
+    """Asks a model for a prediction that it was never trained for, which is an error only where it is evaluated."""
+
+    def __init__(self, name: str):
+        super().__init__(torch.tensor([NO_LABEL]))
+        self.name = name
+
+    def process_cond(self, batch_size: int, **_: Any):
+        """Raises ValueError."""
+        raise ValueError(
+            f"{self.name} was never trained without a label, so it has no unconditional prediction. Set cfg to 1, add "
+            "Autoguidance with a weaker model, or guide it with a classifier."
+        )
+
+
 class LabelledNetwork(nn.Module):
     """What the host calls for one forward pass: evaluate(x, t, y), inside the host's DIFFUSION_MODEL wrappers."""
 
@@ -111,9 +163,9 @@ class LabelledConfig(comfy.supported_models_base.BASE):
     memory_usage_factor = 0.02
     supported_inference_dtypes = [torch.float32, torch.float16, torch.bfloat16]  # noqa: RUF012
 
-    def __init__(self, shape: tuple[int, ...], dtype: torch.dtype, manual_cast: torch.dtype | None):
+    def __init__(self, card: ModelCard, dtype: torch.dtype, manual_cast: torch.dtype | None):
         super().__init__({})
-        self.latent_format = PixelFormat(shape)
+        self.latent_format = latent_format(card.latents, card.shape)
         self.set_inference_dtype(dtype, manual_cast)
 
 
@@ -149,7 +201,10 @@ class LabelledModel(comfy.model_base.BaseModel):
         noise = given.get("noise")
         if noise is not None:
             self._check_latent(tuple(noise.shape))
-        return {"y": comfy.conds.CONDRegular(self._labels(given).to(given.get("device", "cpu")))}
+        labels = self._labels(given)
+        if self.card.null_index is None and (labels == NO_LABEL).any():
+            return {"y": AbsentLabel(self.card.name)}
+        return {"y": comfy.conds.CONDRegular(labels.to(given.get("device", "cpu")))}
 
     def memory_required(self, input_shape: list[int], cond_shapes: dict | None = None) -> int:
         compute = self.manual_cast_dtype or self.get_dtype()
@@ -168,8 +223,8 @@ class LabelledModel(comfy.model_base.BaseModel):
             )
         if shape[1] != channels:
             raise ValueError(
-                f"The latent has {shape[1]} channels but {self.card.name} works on {channels} (its own pixels). "
-                "Use Empty Canvas, or VAE Encode with the VAE of Load Denoiser."
+                f"The latent has {shape[1]} channels but {self.card.name} works on {channels} "
+                f"({self.card.latents.title}). Use Empty Canvas, or VAE Encode with the model's VAE."
             )
         self.card.check_sides(shape[2:])
 
@@ -179,11 +234,15 @@ class LabelledModel(comfy.model_base.BaseModel):
                 f"{self.card.name} takes class labels but the {given.get('prompt_type', 'positive')} input carries "
                 "text. Use Class Label."
             )
-        labels = torch.as_tensor(given.get("class_label", self.card.null_index)).reshape(-1)
-        if labels.is_floating_point() or len(labels) == 0 or labels.min() < 0 or labels.max() > self.card.null_index:
+        null = self.card.null_index
+        labels = torch.as_tensor(given.get("class_label", NO_LABEL if null is None else null)).reshape(-1)
+        if not self.card.labels:  # one prediction for all labels: what a weak model for autoguidance may be
+            return torch.zeros(max(1, len(labels)), dtype=torch.int64)
+        least, last = (NO_LABEL, len(self.card.labels) - 1) if null is None else (0, null)
+        if labels.is_floating_point() or len(labels) == 0 or labels.min() < least or labels.max() > last:
             raise ValueError(
                 f"Labels {labels.tolist()} do not fit {self.card.name}: it needs whole numbers 0 .. "
-                f"{self.card.null_index} (no label). Was Class Label wired to another model?"
+                f"{last}{'' if null is None else ' (no label)'}. Was Class Label wired to another model?"
             )
         return labels.to(torch.int64)
 
@@ -198,11 +257,11 @@ def native_denoiser(
     """
     space = "flow" if spec.schedule == "flow" else "ve"
     facts = (spec.null_index, spec.sha256, spec.sigma_data, spec.shape, spec.multiple)
-    card = ModelCard(spec.name, spec.labels, *facts, space)
+    card = ModelCard(spec.name, spec.labels, *facts, space, spec.latents)
     load, offload = comfy.model_management.get_torch_device(), comfy.model_management.unet_offload_device()
     dtype, cast = _dtypes(spec.dtype, weights, weight_dtype, load)
     model = LabelledModel(
-        LabelledConfig(card.shape, dtype, cast),
+        LabelledConfig(card, dtype, cast),
         _network_of(spec, weights),
         denoiser_levels(spec),
         card,
@@ -221,7 +280,7 @@ def native_mixture(
     card = ModelCard(name, labels, len(labels), "", mixture.rms, shape, 0, kind)
     load, offload = comfy.model_management.get_torch_device(), comfy.model_management.unet_offload_device()
     model = LabelledModel(
-        LabelledConfig(shape, torch.float32, None),
+        LabelledConfig(card, torch.float32, None),
         lambda **_: LabelledNetwork(_Posterior(mixture, kind), torch.float32),
         exact_levels(kind),
         card,
@@ -277,6 +336,11 @@ def _dtypes(
         count = sum(weight.numel() for weight in weights.values())
         dtype = comfy.model_management.unet_dtype(model_params=count, supported_dtypes=supported, weight_dtype=stored)
     return dtype, comfy.model_management.unet_manual_cast(dtype, device, supported)
+
+
+def null_conditioning(card: ModelCard) -> list:
+    """The CONDITIONING that asks for a prediction without a label."""
+    return conditioning([NO_LABEL if card.null_index is None else card.null_index])
 
 
 def conditioning(labels: list[int]) -> list:

@@ -81,6 +81,10 @@ def load_together(guider, models: list) -> None:
         entry["additional_models"] = [*entry.get("additional_models", []), *models]
 
 
+def _space(form) -> tuple:
+    return type(form), form.latent_channels, getattr(form, "space", None)
+
+
 def _entries(guider, asked) -> list[dict]:
     """A condition for another model: copies, since every model encodes its own and control nets keep state."""
     if isinstance(asked, str):
@@ -97,7 +101,7 @@ def _entries(guider, asked) -> list[dict]:
 def check_latents(other, own, noise: Tensor) -> None:
     """Raise ValueError when two models do not mean the same by a noisy latent, or share weights under other patches."""
     theirs, ours = other.get_model_object("latent_format"), own.get_model_object("latent_format")
-    if (type(theirs), theirs.latent_channels) != (type(ours), ours.latent_channels):
+    if _space(theirs) != _space(ours):
         raise ValueError(
             f"The chain's second model works on {theirs.latent_channels} channels of {type(theirs).__name__}, the "
             f"sampled one on {ours.latent_channels} of {type(ours).__name__}. Use two models of one latent space."

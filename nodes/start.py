@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import ClassVar
 
 import comfy.model_management
-import comfy.sd
 import folder_paths
 import torch
 from comfy_api.latest import io
@@ -18,7 +17,8 @@ from ..denoisers.schedules import SCHEDULES
 from ..denoisers.spec import chosen
 from ..host.checks import CheckedNode
 from ..host.model_folders import embedded_files, listed_files, register_folder
-from ..host.native_model import WEIGHT_DTYPES, card_of, conditioning, native_denoiser
+from ..host.native_model import WEIGHT_DTYPES, card_of, conditioning, native_denoiser, null_conditioning
+from ..host.pixel_vae import vae_of
 from ..host.saving import fingerprint
 
 CATEGORY = "guidance geometry/start"
@@ -112,8 +112,8 @@ class GGLoadDenoiser(CheckedNode):
     def execute(cls, denoiser_name, parametrisation, schedule, weight_dtype) -> io.NodeOutput:
         file = read_denoiser(path_of(denoiser_name))
         spec = chosen(file.spec, parametrisation, schedule)
-        vae = comfy.sd.VAE(sd={"pixel_space_vae": torch.tensor(1.0)}, dtype=torch.float32)
-        return io.NodeOutput(native_denoiser(spec, file.weights, weight_dtype), vae, "\n".join(spec.labels))
+        model = native_denoiser(spec, file.weights, weight_dtype)
+        return io.NodeOutput(model, vae_of(spec.name, spec.latents), "\n".join(spec.labels))
 
 
 class GGClassLabel(CheckedNode):
@@ -149,7 +149,7 @@ class GGClassLabel(CheckedNode):
         if card is None:
             raise ValueError("This MODEL has no class labels. For a text model use CLIP Text Encode.")
         wanted = label_indices(label, card.labels, card.null_index)
-        return io.NodeOutput(conditioning(wanted), conditioning([card.null_index]))
+        return io.NodeOutput(conditioning(wanted), null_conditioning(card))
 
 
 class GGEmptyCanvas(CheckedNode):
@@ -197,4 +197,4 @@ class GGEmptyCanvas(CheckedNode):
                 "are made. Choose fewer or smaller images."
             )
         samples = torch.zeros((batch_size, card.shape[0], *sides), device=comfy.model_management.intermediate_device())
-        return io.NodeOutput({"samples": samples, "downscale_ratio_spacial": 1})
+        return io.NodeOutput({"samples": samples, "downscale_ratio_spacial": card.latents.downscale})

@@ -81,6 +81,7 @@ def toy(kind, schedule, **changes):
         published=lambda sizes: Published(channels=3, image_size=SIDE, multiple=1),
         network=lambda *given, **place: Toy(spec, *given, **place),
         memory=lambda sizes, batch, pixels: 1000 * batch * pixels,
+        null_label=True,
     )
     return native_denoiser(replace(spec, format=known), {})
 

@@ -1,0 +1,144 @@
+"""Denoisers without a null label, without labels, and of latents, as native MODELs."""
+
+from types import SimpleNamespace
+
+import pytest
+import torch
+from torch import nn
+
+SIDE = 8
+EDM2 = ((5.81, 3.25, 0.12, -2.15), tuple(0.5 / size for size in (4.17, 4.62, 3.71, 3.28)))
+
+
+class Shade(nn.Module):
+    """Predicts a grey whose value is its label."""
+
+    def __init__(self, sizes, labels, operations, device, dtype):
+        super().__init__()
+
+    def forward(self, x, t, y):
+        return torch.zeros_like(x) + y.to(x)[:, None, None, None]
+
+
+def model(labels=("a", "b", "c"), null_label=True, space=None, channels=3):
+    from guidance_geometry.denoisers.latents import PIXELS
+    from guidance_geometry.denoisers.schedules import Levels
+    from guidance_geometry.denoisers.spec import ChosenSpec, Published
+    from guidance_geometry.host.native_model import native_denoiser
+
+    published = Published(channels=channels, image_size=SIDE, multiple=1, latents=space or PIXELS)
+    known = SimpleNamespace(
+        published=lambda sizes: published,
+        network=Shade,
+        memory=lambda sizes, batch, cells: 1000 * batch * cells,
+        null_label=null_label,
+    )
+    facts = ("shade", known, {}, labels, "x0", "edm", "log_sigma", Levels(), 0.5, SIDE, torch.float32)
+    return native_denoiser(ChosenSpec(*facts), {})
+
+
+def pair(patcher, label):
+    from guidance_geometry.nodes.start import GGClassLabel
+
+    return GGClassLabel.execute(patcher, label).result
+
+
+def sampled(patcher, label, cfg):
+    import comfy.sample
+
+    positive, negative = pair(patcher, label)
+    latent = torch.zeros(1, *patcher.model.card.shape)
+    noise = comfy.sample.prepare_noise(latent, 3)
+    return comfy.sample.sample(
+        patcher, noise, 2, cfg, "euler", "normal", positive, negative, latent, disable_pbar=True, seed=3
+    )
+
+
+@pytest.mark.usefixtures("host")
+class TestLabels:
+    def test_the_empty_label_is_the_one_after_the_last(self):
+        assert torch.allclose(sampled(model(), "", 1.0), torch.tensor(3.0))
+        assert torch.allclose(sampled(model(), "b", 3.0), torch.tensor(3 + 3.0 * (1 - 3)), atol=1e-5)
+
+    def test_a_model_without_a_null_label_runs_at_cfg_1_and_says_what_else_there_is(self):
+        patcher = model(null_label=False)
+        assert torch.allclose(sampled(patcher, "b", 1.0), torch.tensor(1.0))
+        with pytest.raises(ValueError, match=r"shade was never trained without a label.*Autoguidance.*classifier"):
+            sampled(patcher, "b", 2.0)
+
+    def test_no_number_stands_for_the_missing_null_label(self):
+        patcher = model(null_label=False)
+        with pytest.raises(ValueError, match=r"needs whole numbers 0 \.\. 2\. Was Class Label wired"):
+            patcher.model.extra_conds(class_label=torch.tensor([3]))
+
+    def test_an_unconditional_model_takes_no_label_and_runs_with_those_of_another(self):
+        patcher = model(labels=(), null_label=False)
+        assert torch.equal(sampled(patcher, "", 3.0), torch.zeros(1, 3, SIDE, SIDE))
+        with pytest.raises(ValueError, match=r"Label '0' was given but the model has no labels\. Leave it empty"):
+            pair(patcher, "0")
+        found = patcher.model.extra_conds(class_label=torch.tensor([7, 8]))["y"].cond
+        assert torch.equal(found, torch.tensor([0, 0]))
+
+
+@pytest.mark.usefixtures("host")
+class TestLatents:
+    def test_the_hosts_own_format_serves_the_hosts_own_vae(self):
+        import comfy.latent_formats
+
+        from guidance_geometry.denoisers.latents import SD_LATENTS
+        from guidance_geometry.host.native_model import VAEFormat
+
+        own = model(space=SD_LATENTS, channels=4).get_model_object("latent_format")
+        assert type(own) is comfy.latent_formats.SD15
+        same, latent = VAEFormat(SD_LATENTS), torch.randn(2, 4, 3, 3)
+        assert torch.allclose(same.process_in(latent), own.process_in(latent))
+        assert torch.allclose(same.process_out(latent), own.process_out(latent))
+        assert torch.allclose(torch.tensor(same.latent_rgb_factors), torch.tensor(own.latent_rgb_factors))
+
+    def test_another_scale_goes_in_and_out_and_keeps_the_preview_colours(self):
+        import comfy.latent_formats
+
+        from guidance_geometry.denoisers.latents import LatentSpace
+
+        space = LatentSpace("somebody's VAE", 8, *EDM2)
+        form = model(space=space, channels=4).get_model_object("latent_format")
+        raw = torch.randn(2, 4, 3, 3) * 4
+        mean, scale = (torch.tensor(numbers)[:, None, None] for numbers in EDM2)
+        assert torch.allclose(form.process_in(raw), (raw - mean) * scale, atol=1e-6)
+        assert torch.allclose(form.process_out(form.process_in(raw)), raw, atol=1e-5)
+        theirs = comfy.latent_formats.SD15()
+        wanted = torch.einsum("bchw,cr->brhw", theirs.process_in(raw), torch.tensor(theirs.latent_rgb_factors))
+        bias = torch.tensor(form.latent_rgb_factors_bias)[:, None, None]
+        found = torch.einsum("bchw,cr->brhw", form.process_in(raw), torch.tensor(form.latent_rgb_factors)) + bias
+        assert torch.allclose(found, wanted, atol=1e-5)
+
+    def test_a_canvas_counts_in_pixels(self):
+        from guidance_geometry.denoisers.latents import SD_LATENTS
+        from guidance_geometry.nodes.start import GGEmptyCanvas
+
+        patcher = model(space=SD_LATENTS, channels=4)
+        latent = GGEmptyCanvas.execute(patcher, 0, 0, 2).result[0]
+        assert latent["samples"].shape == (2, 4, SIDE, SIDE)
+        assert latent["downscale_ratio_spacial"] == 8
+        assert GGEmptyCanvas.execute(patcher, 128, 64, 1).result[0]["samples"].shape == (1, 4, 8, 16)
+        with pytest.raises(ValueError, match=r"100x64 pixels do not fit shade: one latent cell is 8x8 pixels"):
+            GGEmptyCanvas.execute(patcher, 100, 64, 1)
+
+    def test_the_vae_output_names_the_vae_to_load(self):
+        from guidance_geometry.denoisers.latents import SD_LATENTS
+        from guidance_geometry.host.pixel_vae import vae_of
+
+        vae = vae_of("shade", SD_LATENTS)
+        with pytest.raises(ValueError, match=r"shade works on latents of Stable Diffusion 1's VAE\. Load that VAE"):
+            vae.decode(torch.zeros(1, 4, 8, 8))
+        assert not hasattr(vae, "patcher")
+
+    def test_two_spaces_are_not_taken_for_one_another(self):
+        from guidance_geometry.denoisers.latents import LatentSpace
+        from guidance_geometry.host.other_model import check_latents
+
+        spaces = [LatentSpace("a", 8, *EDM2), LatentSpace("b", 8, EDM2[0], (1.0,) * 4)]
+        one, two = (model(space=space, channels=4) for space in spaces)
+        check_latents(one, one.clone(), torch.zeros(1, 4, SIDE, SIDE))
+        with pytest.raises(ValueError, match="Use two models of one latent space"):
+            check_latents(one, two, torch.zeros(1, 4, SIDE, SIDE))
