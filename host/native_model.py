@@ -108,11 +108,13 @@ class VAEFormat(comfy.latent_formats.SD15):
         self.latent_rgb_factors = (colours / self.scale[0, :, :, 0]).tolist()
         self.latent_rgb_factors_bias = (bias + self.shift[0, :, 0, 0] @ colours).tolist()
 
-    def process_in(self, latent):
+    def _scaled(self, latent: Tensor) -> Tensor:
         return (latent - self.shift.to(latent)) * self.scale.to(latent)
 
-    def process_out(self, latent):
-        return latent / self.scale.to(latent) + self.shift.to(latent)
+    def _unscaled(self, sample: Tensor) -> Tensor:
+        return sample / self.scale.to(sample) + self.shift.to(sample)
+
+    process_in, process_out = _scaled, _unscaled
 
 
 def latent_format(space: LatentSpace, shape: tuple[int, ...]) -> comfy.latent_formats.LatentFormat:
@@ -129,12 +131,13 @@ class AbsentLabel(comfy.conds.CONDRegular):
         super().__init__(torch.tensor([NO_LABEL]))
         self.name = name
 
-    def process_cond(self, batch_size: int, **_: Any):
-        """Raises ValueError."""
+    def _refused(self, batch_size: int, **_: Any):
         raise ValueError(
             f"{self.name} was never trained without a label, so it has no unconditional prediction. Set cfg to 1, add "
             "Autoguidance with a weaker model, or guide it with a classifier."
         )
+
+    process_cond = _refused
 
 
 class LabelledNetwork(nn.Module):
