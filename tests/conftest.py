@@ -56,12 +56,9 @@ def pytest_addoption(parser):
     parser.addoption("--share", metavar="SEED", help="which share of the long matrices; default: another one every day")
 
 
-def share_of(config):
-    """The seed of this run's share; worker processes inherit the main one's, so that they agree around midnight."""
-    return config.getoption("share") or os.environ.setdefault("GG_TEST_SHARE", date.today().isoformat())
-
-
 def pytest_report_header(config):
+    from guidance_geometry.tests.shares import share_of
+
     if config.getoption("full"):
         return "long matrices: whole"
     return f"long matrices: a share of each (--share {share_of(config)}); --full runs the whole"
@@ -70,7 +67,7 @@ def pytest_report_header(config):
 def pytest_collection_modifyitems(config, items):
     if config.getoption("full"):
         return
-    from guidance_geometry.tests.shares import left_out
+    from guidance_geometry.tests.shares import left_out, share_of
 
     away = left_out(items, share_of(config))
     items[:] = [item for item in items if item not in set(away)]
@@ -79,7 +76,7 @@ def pytest_collection_modifyitems(config, items):
 
 def pytest_configure(config):
     torch.set_num_threads(1)  # small tensors on busy cores: waiting for a second thread costs more than it does
-    share_of(config)
+    os.environ.setdefault("GG_TEST_SHARE", date.today().isoformat())  # worker processes agree around midnight
     config.pluginmanager.register(PlainRoot(), "plain-root")
 
 

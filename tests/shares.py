@@ -4,6 +4,7 @@
 """
 
 import math
+import os
 import random
 from collections import defaultdict
 
@@ -12,6 +13,11 @@ def share(cases: list, parts: int, seed: str) -> list:
     """Pick one part in `parts` of a matrix, at least one case; the seed decides which, the order stays."""
     picked = random.Random(seed).sample(range(len(cases)), math.ceil(len(cases) / parts))
     return [cases[i] for i in sorted(picked)]
+
+
+def share_of(config) -> str:
+    """The seed of this run's share."""
+    return config.getoption("share") or os.environ["GG_TEST_SHARE"]
 
 
 def left_out(items: list, seed: str) -> list:

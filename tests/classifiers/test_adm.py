@@ -108,6 +108,7 @@ def test_the_released_sizes_have_their_tensors_and_parameters(side):
 
 
 @pytest.mark.slow
+@pytest.mark.matrix(parts=4)
 @pytest.mark.parametrize("side", COUNTS)
 def test_a_stored_file_of_a_released_size_has_the_logits_of_the_second_statement(tmp_path, side):
     weights = lively(AdmClassifier(BY_SIDE[side])).state_dict()

@@ -59,8 +59,11 @@ def browser():
 
 @pytest.fixture(
     scope="session",
-    params=[("server", False), ("server", True), ("newer_server", False), ("newer_server", True)],
-    ids=["host's editor, canvas", "host's editor, nodes 2.0", "newer editor, canvas", "newer editor, nodes 2.0"],
+    params=[
+        pytest.param((server, vue), id=f"{name}, {renderer}", marks=pytest.mark.matrix(parts=2))
+        for server, name in (("server", "host's editor"), ("newer_server", "newer editor"))
+        for vue, renderer in ((False, "canvas"), (True, "nodes 2.0"))
+    ],
 )
 def editor(request, browser):
     """The page of an editor: the host's own or a newer one, with either renderer."""

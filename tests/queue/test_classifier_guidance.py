@@ -38,12 +38,14 @@ def check_pull(client, belief, classifier, evaluation, scale, **run):
     assert belief(found) > belief(plain) + 3
 
 
+@pytest.mark.matrix(parts=3)
 @pytest.mark.parametrize("name", SAMPLERS)
 @pytest.mark.parametrize("dtype", ["fp32", "fp16"])
 def test_backprop_works_with_many_samplers(client, belief, name, dtype):
     check_pull(client, belief, "pocket-clean-1", "auto", 0.2, sampler_name=name, dtype=dtype)
 
 
+@pytest.mark.matrix(parts=3)
 @pytest.mark.parametrize(("name", "dtype"), [*((name, "fp32") for name in SAMPLERS), ("euler", "fp16")])
 @pytest.mark.parametrize(
     ("classifier", "evaluation", "scale"), [("pocket-noisy-1", "auto", 2.0), ("pocket-clean-1", "x0", 50.0)]

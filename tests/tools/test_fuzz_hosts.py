@@ -1,11 +1,13 @@
 """The fuzzer on real hosts: it sees every kind of fault in a pack that has them, and none in ours."""
 
+import re
 import shutil
 import sys
 from pathlib import Path
 
 import pytest
 
+from guidance_geometry.tests.shares import share, share_of
 from guidance_geometry.tools.fuzz import verdicts
 from guidance_geometry.tools.fuzz.campaign import Campaign
 from guidance_geometry.tools.fuzz.cases import Case, read_case
@@ -87,14 +89,19 @@ def ours(tmp_path_factory):
         yield campaign
 
 
-def test_every_node_of_the_pack_works_in_a_seed(ours):
+def test_every_node_of_the_pack_works_in_a_seed(ours, request):
+    """Of the nodes and of the templates a third each time: a long matrix that only a running host can list."""
     known = seeds(ours.catalogue)
-    found = {name: ours.verdict_of(Case("seed", name, graph)) for name, graph in known.items()}
+    subjects = sorted({re.split(r"[(:]", name)[0] for name in known})
+    if not request.config.getoption("full"):
+        subjects = share(subjects, 3, share_of(request.config))
+    names = [name for name in known if re.split(r"[(:]", name)[0] in subjects]
+    found = {name: ours.verdict_of(Case("seed", name, known[name])) for name in names}
     assert {name: verdict for name, verdict in found.items() if verdict.is_fault} == {}
     working = {
-        facts["class_type"] for name in known if found[name].kind == verdicts.OK for facts in known[name].values()
+        facts["class_type"] for name in names if found[name].kind == verdicts.OK for facts in known[name].values()
     }
-    assert {kind.name for kind in ours.catalogue.values() if kind.ours} - working == set()
+    assert {kind.name for kind in ours.catalogue.values() if kind.ours and kind.name in subjects} - working == set()
 
 
 def test_a_short_run_finds_no_fault(ours):

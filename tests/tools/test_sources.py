@@ -48,6 +48,7 @@ def changed(copy, tool, name):
         file.write_bytes(content)
 
 
+@pytest.mark.matrix(parts=4)
 @pytest.mark.parametrize(
     ("tool", "name"),
     [
