@@ -25,7 +25,7 @@ from ..guidance.mixture import ANY, GaussianMixture
 from ..guidance.vectors import wide
 from .noise_levels import Sampling, denoiser_levels, exact_levels
 
-WEIGHT_DTYPES = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
+WEIGHT_DTYPES = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16, "fp8": torch.float8_e4m3fn}
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from guidance_geometry.guidance.chain import PLAIN
-from guidance_geometry.tests.tiny_families import CONFIGS, control_net, family, latent, text
+from guidance_geometry.tools.fixtures.tiny_families import CONFIGS, control_net, family, latent, text
 from guidance_geometry.trace.checks import check
 
 from .chains import Away, Doubling, patched

@@ -143,7 +143,7 @@ def test_blocks_of_an_unknown_model_are_computed_twice(host):
 
 @pytest.mark.parametrize("name", ["SD15", "SDXL", "SD3", "Flux", "WAN21_T2V"])
 def test_nothing_of_a_family_is_left_as_the_memory_was(host, name, monkeypatch):
-    from guidance_geometry.tests.tiny_families import family
+    from guidance_geometry.tools.fixtures.tiny_families import family
 
     empty = torch.empty
     monkeypatch.setattr(torch, "empty", lambda *size, **how: spoilt(empty(*size, **how)))
@@ -159,7 +159,7 @@ def spoilt(t):
 def test_blocks_of_the_hosts_families_computed_twice_give_the_same_gradient(host, name):
     """They add in place to what they are given by name as well."""
     from guidance_geometry.guidance.gradients.term import GradientOptions
-    from guidance_geometry.tests.tiny_families import family, latent, text
+    from guidance_geometry.tools.fixtures.tiny_families import family, latent, text
 
     from .chains import bright, chain_of
     from .collected import observed
@@ -278,7 +278,7 @@ def unwilling(hosts, *args, **named):
 def test_an_attention_without_backward_is_replaced_and_the_gradient_is_whole(host, attention, recompute):
     """Residuals around it would carry a part of the gradient, and nobody would see that the rest is missing."""
     from guidance_geometry.guidance.gradients.term import GradientOptions
-    from guidance_geometry.tests.tiny_families import family, text
+    from guidance_geometry.tools.fixtures.tiny_families import family, text
 
     from .chains import bright, chain_of
     from .collected import observed
@@ -298,7 +298,7 @@ def test_an_attention_without_backward_is_replaced_and_the_gradient_is_whole(hos
 
 @pytest.mark.parametrize(("attention", "words"), [(forgetful, "forgetful has no backward"), (unwilling, "by PyTorch")])
 def test_an_attention_without_backward_is_named_once(host, attention, words):
-    from guidance_geometry.tests.tiny_families import family, text
+    from guidance_geometry.tools.fixtures.tiny_families import family, text
 
     from .chains import bright, chain_of
     from .runs import guided
@@ -315,7 +315,7 @@ def test_an_attention_that_nothing_can_replace_is_said(host, pocket, empty_laten
     """Pocket stands for models that call theirs without the wire's options; SD15 hands them on."""
     import comfy.ldm.modules.attention as attention
 
-    from guidance_geometry.tests.tiny_families import family, text
+    from guidance_geometry.tools.fixtures.tiny_families import family, text
 
     from .chains import bright, chain_of
     from .runs import guided
@@ -499,7 +499,7 @@ def test_the_way_back_through_half_precision_keeps_small_gradients(host, small):
 def test_a_faint_energy_reaches_a_model_in_half_precision(host):
     """The same gradient, smaller by a power of two, to the last bit."""
     from guidance_geometry.guidance.energies.composition import CombinedEnergy
-    from guidance_geometry.tests.tiny_families import family, text
+    from guidance_geometry.tools.fixtures.tiny_families import family, text
 
     from .chains import bright, chain_of
     from .collected import observed

@@ -1,0 +1,39 @@
+"""Every cell of docs/compatibility.md, asked again."""
+
+import pytest
+
+from guidance_geometry.tools.docs.compatibility import COLUMNS, PAGE, answer
+from guidance_geometry.tools.fixtures.subjects import every_subject
+
+SUBJECTS = {subject.name: subject for subject in every_subject()}
+
+
+@pytest.fixture(scope="module")
+def table():
+    """(model, column) -> the page's word."""
+    lines = [line for line in PAGE.read_text(encoding="utf-8").splitlines() if line.startswith("| ")]
+    head, *rows = ([cell.strip() for cell in line.strip("|").split(" | ")] for line in lines)
+    return {(row[0].strip("| "), name): word for row in rows for name, word in zip(head[1:], row[1:], strict=True)}
+
+
+def test_no_cell_is_missing_and_none_is_no(table):
+    assert set(table) == {(name, column.name) for name in SUBJECTS for column in COLUMNS}
+    assert set(table.values()) == {"yes", "\u2013"}
+
+
+def test_every_format_is_a_row(host):
+    from guidance_geometry.denoisers.registry import KNOWN
+
+    rows = " ".join(SUBJECTS).lower()
+    assert [known.title for known in KNOWN if known.title.split()[0].lower() not in rows] == []
+
+
+@pytest.mark.matrix(parts=4)
+@pytest.mark.parametrize("column", COLUMNS, ids=lambda column: column.name)
+@pytest.mark.parametrize("name", SUBJECTS)
+def test_a_cell_says_what_a_run_shows(host, table, name, column):
+    import torch
+
+    with torch.inference_mode():
+        found = answer(column, SUBJECTS[name])
+    assert (found.word, found.why if found.word == "**no**" else "") == (table[name, column.name], "")
