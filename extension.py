@@ -31,6 +31,7 @@ ORDER = (  # of the editor's menus; a file that is not named here comes after th
     "inspector",
     "export_html",
     "lab",
+    "tap",
 )
 
 

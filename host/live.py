@@ -12,11 +12,10 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-from comfy_execution.utils import get_executing_context
-
 from ..trace.accumulator import Accumulator
 from ..trace.record import RunFacts, step_record
 from .adapter import prompt_server
+from .jobs import running_job
 
 EVENT = "guidance_geometry.step"
 MOST_BYTES = 8950  # of one event as the server writes it, without its envelope
@@ -38,28 +37,28 @@ TRACES = {  # where a trace comes out: (node id, output)
 
 @dataclass(frozen=True)
 class Job:
-    """The job of the editor that runs now. targets: execution ids of the inspectors that show this node's run."""
+    """The job of the editor that runs now.
+
+    targets: execution ids of the inspectors that show this node's run. node: the id of the node that samples.
+    """
 
     send: Callable[[dict], None]
     prompt_id: str
     workflow_id: str | None
     targets: list[str]
+    node: str = ""
 
 
 def job_of_this_node() -> Job | None:
-    """The job in which the calling node runs; None where nobody listens, and where no inspector waits for this run."""
-    server = prompt_server()
-    context = get_executing_context()
-    if server is None or context is None or not _is_heard(server):
+    """The job in which the calling node runs; None where nobody listens, and where nobody waits for this run."""
+    server, job = prompt_server(), running_job()
+    if job is None or not _is_heard(server):
         return None
-    for _, prompt_id, prompt, extra, *_ in list(server.prompt_queue.currently_running.values()):
-        targets = inspectors_of(prompt, context.node_id) if prompt_id == context.prompt_id else []
-        if targets:
-            workflow = (extra.get("extra_pnginfo") or {}).get("workflow") or {}
-            return Job(
-                lambda event: server.send_sync(EVENT, event, server.client_id), prompt_id, workflow.get("id"), targets
-            )
-    return None
+    targets = inspectors_of(job.prompt, job.node)
+    if not targets and not job.wants_records:
+        return None
+    to = server.client_id
+    return Job(lambda event: server.send_sync(EVENT, event, to), job.prompt_id, job.workflow_id, targets, job.display)
 
 
 def _is_heard(server) -> bool:
@@ -122,7 +121,8 @@ class Live:
             return
         began = self.clock()
         event = {"v": 1, "run": self.run, "prompt_id": self.job.prompt_id}
-        event |= {"workflow_id": self.job.workflow_id, "targets": self.job.targets, "steps": []}
+        event |= {"workflow_id": self.job.workflow_id, "targets": self.job.targets}
+        event |= {"node": self.job.node, "steps": []}
         event["steps"] = fitting(self._records(), MOST_BYTES - len(json.dumps(event)))
         self.job.send(event)
         self.sent, self.last = len(self.accumulator.stage), self.clock()

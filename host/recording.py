@@ -21,7 +21,7 @@ from torch import Tensor
 from ..samplers.noise_tracking import untracked
 from ..samplers.steps import FORMULAS, READS_UNCOND
 from ..trace.accumulator import LIMITS, Accumulator, Capture
-from ..trace.faults import kept_out
+from ..trace.faults import kept_out, line_of
 from ..trace.recorder import RECUR, Recorded, Recorder, Visited
 from ..trace.rows import Setting
 from ..trace.trace import Trace
@@ -32,6 +32,7 @@ from .host_run import HostRun, host_run
 from .live import Live, job_of_this_node
 from .noise_handover import NoiseHandOver
 from .run_facts import Observed, trace_of
+from .run_store import publish
 
 CAPTURES = tuple(LIMITS)
 WATCH = f"{KEY}_watch"  # under which the observation of a run stands in the run's options
@@ -104,6 +105,9 @@ def record(recording, sampler, proceed, guider, sigmas, extra_args, callback, *r
     watch.see(watch.listen, options)
     try:
         samples = watch.sample(proceed, extra_args, callback, rest)
+    except BaseException as stop:
+        watch.show_stopped(stop)
+        raise
     finally:
         watch.close()
     watch.hand_out(samples)
@@ -312,6 +316,16 @@ class Watch:
         for recording in self.recordings:
             with kept_out(self._unkept, STOPS):
                 recording.finish(trace, lambda: self._latents(samples))
+        self._show_tab(lambda: self.recordings[-1].trace or trace)
+
+    def show_stopped(self, stop: BaseException) -> None:
+        """Keep for the Guidance tab what there is of a run that did not reach its end."""
+        words = "interrupted" if isinstance(stop, STOPS) else line_of(stop)
+        self._show_tab(lambda: self.trace(None), f"stopped at step {len(self.accumulator.stage) + 1}: {words}")
+
+    def _show_tab(self, trace: Callable[[], Trace], ended: str = "") -> None:
+        with kept_out(lambda fault: self.faults.append(f"not there for the Guidance tab: {fault}"), STOPS):
+            publish(trace, ended)
 
     def _unkept(self, fault: str) -> None:
         self.faults.append(f"not there for Read Recorded Trace: {fault}")
@@ -322,8 +336,8 @@ class Watch:
         clean = [] if self.clean is None else [out(self.clean.cpu())]
         return [out(samples.to(torch.float32)), *clean]
 
-    def trace(self, samples: Tensor) -> Trace:
-        """All that was seen, as one Trace.  samples: what stands for the end of a run whose sampler did not return."""
+    def trace(self, samples: Tensor | None) -> Trace:
+        """All that was seen, as one Trace.  samples: the run's result, None where it has none."""
         return trace_of(
             Observed(
                 run=self.run,
@@ -331,7 +345,7 @@ class Watch:
                 split=self.noise.split,
                 scales=self.scales,
                 unfollowed=self.recorder.unfollowed,
-                end=untracked(samples) if self.end is None else self.end,
+                end=untracked(samples) if self.end is None and samples is not None else self.end,
                 faults=self.faults,
             )
         )

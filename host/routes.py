@@ -6,15 +6,21 @@ Whatever is gone is answered with 204, no content: an address without a file wou
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from typing import Any
 
 from aiohttp import web
 
 from .adapter import prompt_server
+from .jobs import within
 from .panel_record import temporary_folder
+from .run_store import STORE, RunStore
 
 RUNS = "/guidance_geometry/runs/{job}/{node}"
 RECORDS = "/guidance_geometry/records/{name}"
+TAB_RUNS = "/guidance_geometry/tab/runs"  # ?workflow_id= or ?prompt_id=; client_id= says who listens
+TAB_RUN = "/guidance_geometry/tab/runs/{run}"
+STORE_SETTING = "GuidanceGeometry.Tab.Megabytes"
 FRESH = {"Cache-Control": "no-store"}
 
 
@@ -30,8 +36,39 @@ def answer_panels() -> None:
     async def record(request: web.Request) -> web.StreamResponse:
         return record_named(request.match_info["name"])
 
+    async def tab_runs(request: web.Request) -> web.StreamResponse:
+        user = user_of(server, request)
+        STORE.bound(megabytes_of(server, request))
+        return said(json.dumps({"runs": runs_asked(STORE, user, request.query)}).encode())
+
+    async def tab_run(request: web.Request) -> web.StreamResponse:
+        found = STORE.found(user_of(server, request), request.match_info["run"])
+        return web.Response(status=204) if found is None else answer(found.record)
+
     server.routes.get(RUNS)(run)
     server.routes.get(RECORDS)(record)
+    server.routes.get(TAB_RUNS)(tab_runs)
+    server.routes.get(TAB_RUN)(tab_run)
+
+
+def user_of(server, request: web.Request) -> str:
+    """The user who asks; without --multi-user there is one.  Raises 401 for one whom the host does not know."""
+    try:
+        return server.user_manager.get_request_user_id(request)
+    except KeyError:
+        raise web.HTTPUnauthorized() from None
+
+
+def megabytes_of(server, request: web.Request) -> Any:
+    """What this user set as the size of the store; None where nothing is set."""
+    return server.user_manager.settings.get_settings(request).get(STORE_SETTING)
+
+
+def runs_asked(store: RunStore, user: str, query: Mapping[str, str]) -> list[dict]:
+    """The runs of the job or the workflow that a browser asks for; who asks owns what his client id queued."""
+    if query.get("client_id"):
+        store.owners.setdefault(query["client_id"], user)
+    return store.listed(user, query.get("workflow_id"), query.get("prompt_id"))
 
 
 def run_of(queue, job: str, node: str) -> web.StreamResponse:
@@ -43,20 +80,17 @@ def run_of(queue, job: str, node: str) -> web.StreamResponse:
     if job not in outputs:
         return web.Response(status=204)
     shown = within(outputs[job], node, "gg_record")
-    record = shown[0] if isinstance(shown, list) and shown and isinstance(shown[0], dict) else None
+    return answer(shown[0] if isinstance(shown, list) and shown and isinstance(shown[0], dict) else None)
+
+
+def answer(record: dict | None) -> web.StreamResponse:
+    """A record, from its file where it has one; 204 where it is none that a browser reads."""
     if record and "file" in record:
         return record_named(within(record, "file", "filename"))
     try:
         return said(json.dumps(record, allow_nan=False).encode())
-    except (TypeError, ValueError, RecursionError):  # no record of this pack, and nothing that a browser reads
+    except (TypeError, ValueError, RecursionError):
         return web.Response(status=204)
-
-
-def within(value: Any, *names: str) -> Any:
-    """What lies under some names, one in the other; None where one is missing: histories hold what any node wrote."""
-    for name in names:
-        value = value.get(name) if isinstance(value, dict) else None
-    return value
 
 
 def record_named(name: Any) -> web.StreamResponse:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import comfy.patcher_extension
@@ -135,15 +136,23 @@ def marks_of(samples: Tensor | None) -> list[str]:
     return [hashlib.sha256(shape + row.numpy().tobytes()).hexdigest() for row in rows]
 
 
-def recorded(model, recorder: RunRecorder):
-    """A clone of a MODEL whose runs are recorded; other packs' wrappers are still called, before and after this one."""
+def recorded(model, begin: Callable[[], Recording]):
+    """A clone of a MODEL whose runs are recorded; other packs' wrappers are still called, before and after this one.
+
+    begin: gives the settings of one run.
+    """
 
     def sampler_sample(executor, *arguments):
         def proceed(sampler, *rest):
             return adapter.ending_in(executor, sampler.sample, sampler)(*rest)
 
-        return record(recorder.begin(), executor.class_obj, proceed, *arguments)
+        return record(begin(), executor.class_obj, proceed, *arguments)
 
     clone = model.clone()
     clone.add_wrapper_with_key(comfy.patcher_extension.WrappersMP.SAMPLER_SAMPLE, adapter.KEY, sampler_sample)
     return clone
+
+
+def is_recorded(model) -> bool:
+    """Whether runs of this MODEL are recorded already."""
+    return bool(model.get_wrappers(comfy.patcher_extension.WrappersMP.SAMPLER_SAMPLE, adapter.KEY))

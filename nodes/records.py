@@ -36,7 +36,7 @@ class GGRecord(CheckedNode):
     @classmethod
     def execute(cls, model, capture="pictures", capture_mb=256) -> io.NodeOutput:
         recorder = RunRecorder(capture, capture_mb)
-        return io.NodeOutput(recorded(model, recorder), recorder)
+        return io.NodeOutput(recorded(model, recorder.begin), recorder)
 
 
 class GGReadTrace(CheckedNode):

@@ -49,6 +49,7 @@ def sent(host, monkeypatch):
     server = SimpleNamespace(prompt_queue=queue, client_id="tab", sockets={"tab": None})
     server.send_sync = lambda *message: messages.append(message)
     monkeypatch.setitem(sys.modules, "server", SimpleNamespace(PromptServer=SimpleNamespace(instance=server)))
+    monkeypatch.setattr("guidance_geometry.host.jobs.display_of", lambda node: node)
     with CurrentNodeContext("job", "4"):
         yield messages
 

@@ -1,0 +1,77 @@
+"""The job of the host's queue in which a node runs, and what that job asks of this pack."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from comfy_execution.progress import get_progress_state
+from comfy_execution.utils import get_executing_context
+
+from .adapter import KEY, prompt_server
+
+
+@dataclass(frozen=True)
+class RunningJob:
+    """A job that runs now, as one of its nodes sees it.
+
+    node: its execution id. list_index: which element of a list it works on. prompt: in API form. extra: the job's
+    extra data. client_id: of the browser that queued it, None without one.
+    """
+
+    prompt_id: str
+    node: str
+    list_index: int
+    prompt: Mapping[str, Any]
+    extra: Mapping[str, Any]
+    client_id: str | None
+
+    @property
+    def workflow_id(self) -> str | None:
+        """The id that the editor gave its workflow; several workflows may have the same."""
+        return workflow_of(self.extra).get("id")
+
+    @property
+    def wants_records(self) -> bool:
+        """Whether every run of this job is to be kept for the Guidance tab."""
+        return within(self.extra, KEY, "record") is True
+
+    @property
+    def display(self) -> str:
+        """The node of the user's graph: what expands at run time counts as the node that made it."""
+        return display_of(self.node)
+
+    @property
+    def title(self) -> str:
+        """What the user calls that node."""
+        node = self.prompt.get(self.display)
+        return str(within(node, "_meta", "title") or within(node, "class_type") or self.display)
+
+
+def running_job() -> RunningJob | None:
+    """The job in which the calling node runs; None in scripts and tests."""
+    server, context = prompt_server(), get_executing_context()
+    for _, prompt_id, prompt, extra, *_ in list(server.prompt_queue.currently_running.values()) if server else []:
+        if context and prompt_id == context.prompt_id:
+            index = context.list_index or 0
+            return RunningJob(prompt_id, context.node_id, index, prompt, extra, extra.get("client_id"))
+    return None
+
+
+def display_of(node: str) -> str:
+    """The node of the user's graph that an execution id stands for."""
+    return get_progress_state().dynprompt.get_display_node_id(node)
+
+
+def workflow_of(extra: Any) -> Mapping[str, Any]:
+    """The editor's workflow in a job's extra data; empty for a job of the API."""
+    found = within(extra, "extra_pnginfo", "workflow")
+    return found if isinstance(found, Mapping) else {}
+
+
+def within(value: Any, *names: str) -> Any:
+    """What lies under some names, one in the other; None where one is missing: anybody may have written it."""
+    for name in names:
+        value = value.get(name) if isinstance(value, Mapping) else None
+    return value

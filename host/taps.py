@@ -1,0 +1,142 @@
+"""Taps: every MODEL that a job samples with is recorded, if the job asks for it, and the user's graph stays as it is.
+
+The host hands each prompt to its handlers before it is checked. A job asks by `guidance_geometry: {record: true}` in
+its extra data, or, from the editor, in the `extra` of its workflow.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from .adapter import KEY, prompt_server
+from .jobs import within, workflow_of
+from .recording import CAPTURES
+from .run_store import STORE
+
+TAP = "GGTap"
+SAMPLED = {"LATENT", "GUIDER", "IMAGE", "VIDEO", "AUDIO"}  # who reads a MODEL and gives one of these samples with it
+OWN = ("GGGuidedSampler", "GGInspectedSampler", "GGRecord", TAP)  # they record by themselves
+TAPPED = ("MODEL", "*")  # outputs that carry a MODEL: behind another type the error would name the tap
+MOST_UNCOND = 64  # further evaluations of a run at cfg 1
+
+
+@dataclass(frozen=True)
+class NodeType:
+    """What a node class declares.  models: names of its MODEL inputs. outputs: types"""
+
+    models: tuple[str, ...]
+    outputs: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What a job asks for.
+
+    capture: as in Record Guidance. uncond_steps: steps at which a run without u evaluates it afterwards. epoch: changes
+    when the host's cache has outlived the records, so that its samplers run again.
+    """
+
+    capture: str = "pictures"
+    uncond_steps: int = 3
+    epoch: int = 0
+
+
+def watch_prompts() -> None:
+    """Let the host's server hand every prompt to `on_prompt`; without one nobody asks."""
+    server = prompt_server()
+    if server is not None:
+        server.add_on_prompt_handler(on_prompt)
+
+
+def on_prompt(body: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The request with taps where it asks for them, else as it came; a fault of ours leaves it as it came too."""
+    try:
+        wanted = wanted_of(body)
+        return body if wanted is None else _tapped(body, wanted)
+    except Exception:
+        logging.warning("Guidance Geometry: this job is not recorded", exc_info=True)
+        return body
+
+
+def wanted_of(body: Mapping[str, Any]) -> Wanted | None:
+    """What a request asks for, None where it does not ask; what it says wrongly counts as not said."""
+    extra = body.get("extra_data")
+    said = within(extra, KEY) or within(workflow_of(extra), "extra", KEY)
+    if within(said, "record") is not True:
+        return None
+    capture, steps = within(said, "capture"), within(said, "uncond_steps")
+    counted = isinstance(steps, int) and not isinstance(steps, bool) and 0 <= steps <= MOST_UNCOND
+    return Wanted(
+        capture if capture in CAPTURES else Wanted.capture,
+        steps if counted else Wanted.uncond_steps,
+        STORE.epoch(workflow_of(extra).get("id")),
+    )
+
+
+def _tapped(body: Mapping[str, Any], wanted: Wanted) -> dict:
+    prompt, _ = with_taps(body["prompt"], declared, asdict(wanted))
+    said = {**(body.get("extra_data") or {}), KEY: {"record": True, **asdict(wanted)}}
+    return {**body, "prompt": prompt, "extra_data": said}
+
+
+def with_taps(
+    prompt: Mapping[str, Any], type_of: Callable[[str], NodeType | None], inputs: Mapping[str, Any]
+) -> tuple[dict, list[str]]:
+    """The prompt with one tap on each MODEL output that a sampling node reads, and the ids of the taps.
+
+    prompt: in API form. type_of: what a class declares, None for one that is not installed. inputs: of every tap beside
+    its model.
+    """
+    found, made = dict(prompt), {}
+    for name, node in prompt.items():
+        for given, source, slot in _edges(prompt, node, type_of):
+            tap = made.setdefault((source, slot), _free_id(found, source, slot))
+            found[tap] = {"class_type": TAP, "inputs": {"model": [source, slot], **inputs}}
+            found[name] = {**found[name], "inputs": {**found[name]["inputs"], given: [tap, 0]}}
+    return found, list(made.values())
+
+
+def _edges(prompt: Mapping[str, Any], node: Any, type_of: Callable[[str], NodeType | None]) -> list[tuple]:
+    """Of a node that samples: its MODEL inputs that are wired to a MODEL, each with the wire's source and slot."""
+    kind, inputs = within(node, "class_type"), within(node, "inputs")
+    declares = type_of(kind) if isinstance(kind, str) and kind not in OWN and isinstance(inputs, Mapping) else None
+    if declares is None or not SAMPLED.intersection(declares.outputs):
+        return []
+    wires = [(name, inputs[name]) for name in declares.models if _is_wire(inputs.get(name))]
+    return [(name, *wire) for name, wire in wires if _carries_model(prompt, *wire, type_of)]
+
+
+def _is_wire(value: Any) -> bool:
+    return isinstance(value, list) and len(value) == 2 and isinstance(value[0], str) and isinstance(value[1], int)
+
+
+def _carries_model(prompt: Mapping[str, Any], source: str, slot: int, type_of) -> bool:
+    kind = within(prompt, source, "class_type")
+    declares = type_of(kind) if isinstance(kind, str) and kind != TAP else None
+    return declares is not None and 0 <= slot < len(declares.outputs) and declares.outputs[slot] in TAPPED
+
+
+def _free_id(taken: Mapping[str, Any], source: str, slot: int) -> str:
+    name = f"gg-{source.replace(':', '-')}-{slot}"
+    while name in taken:
+        name += "-"
+    return name
+
+
+def declared(kind: str) -> NodeType | None:
+    """What an installed node class declares; its inputs are read only where it may sample, as that can list folders."""
+    found = sys.modules["nodes"].NODE_CLASS_MAPPINGS.get(kind)  # the host's; this pack has a module of that name too
+    if found is None:
+        return None
+    outputs = tuple(str(one) for one in getattr(found, "RETURN_TYPES", None) or ())
+    return NodeType(_models(found) if SAMPLED.intersection(outputs) else (), outputs)
+
+
+def _models(found: Any) -> tuple[str, ...]:
+    inputs = found.INPUT_TYPES()
+    named = {name: spec for part in ("required", "optional") for name, spec in (inputs.get(part) or {}).items()}
+    return tuple(name for name, spec in named.items() if isinstance(spec, list | tuple) and spec[0] == "MODEL")

@@ -1,0 +1,208 @@
+"""Runs kept for the Guidance tab, without a server."""
+
+import json
+import sys
+from types import SimpleNamespace
+
+import pytest
+
+WORKFLOW = "1234"
+PROMPT = {"4": {"class_type": "KSampler", "_meta": {"title": "My sampler"}, "inputs": {}}}
+
+
+def place(run, **changes):
+    from guidance_geometry.host.run_store import RunPlace
+
+    facts = {"prompt_id": "job", "node": "4", "title": "KSampler", "list_index": 0, "index": 0}
+    facts |= {"workflow_id": WORKFLOW, "client_id": "tab", "run": run, "steps": 3, "ended": "", "when": 1.0}
+    return RunPlace(**facts | changes)
+
+
+def stored(run, size=10, record=None, **changes):
+    from guidance_geometry.host.run_store import StoredRun
+
+    return StoredRun(place(run, **changes), record or {"run": run}, size)
+
+
+@pytest.fixture
+def store(host):
+    from guidance_geometry.host.run_store import RunStore
+
+    return RunStore(most_runs=3, most_bytes=100)
+
+
+def names(store, **asked):
+    return [run["run"] for run in store.listed("default", **asked)]
+
+
+def test_the_oldest_runs_go_first_by_number_and_by_bytes(store):
+    for name in "abcd":
+        store.add(stored(name))
+    assert names(store, workflow_id=WORKFLOW) == ["b", "c", "d"]
+    store.add(stored("e", size=85))
+    assert names(store, workflow_id=WORKFLOW) == ["d", "e"]
+    store.add(stored("f", size=1000))
+    assert names(store, workflow_id=WORKFLOW) == ["f"]
+
+
+def test_the_bound_is_a_setting_and_nonsense_is_none(store):
+    for megabytes in (None, 0, -5, "x", 1 << 40, 2.5):
+        store.bound(megabytes)
+        assert store.most_bytes == 100
+    store.bound(2)
+    assert store.most_bytes == 2 << 20
+
+
+def test_a_sampler_whose_last_record_went_runs_again(store):
+    store.add(stored("a"))
+    store.add(stored("b", node="5"))
+    assert store.epoch(WORKFLOW) == 0
+    store.add(stored("c"))
+    store.add(stored("d"))  # a goes, and c and d are of the same node
+    assert store.epoch(WORKFLOW) == 0
+    store.add(stored("e"))  # b goes, the only one of its node
+    assert store.epoch(WORKFLOW) == 1
+    assert store.epoch("another") == 0
+
+
+def test_files_go_with_the_last_run_that_shows_them(store, tmp_path, monkeypatch):
+    from guidance_geometry.host import run_store
+
+    monkeypatch.setattr(run_store, "temporary_folder", lambda: tmp_path)
+    for name in ("shared.jpg", "own.json"):
+        (tmp_path / name).write_text("x")
+    sheet = {"pictures": {"steps": [{"i": 0, "type": "temp", "filename": "shared.jpg"}]}}
+    store.add(stored("a", record=sheet | {"file": {"type": "temp", "filename": "own.json"}}))
+    store.add(stored("b", record=sheet))
+    store.add(stored("c", size=85))
+    assert {file.name for file in tmp_path.iterdir()} == {"shared.jpg"}
+    store.add(stored("d", size=99))
+    assert not list(tmp_path.iterdir())
+
+
+def test_runs_are_listed_by_job_and_by_workflow(store):
+    store.add(stored("a"))
+    store.add(stored("b", prompt_id="other"))
+    store.add(stored("c", workflow_id=None, client_id=None, prompt_id="headless"))
+    assert names(store, workflow_id=WORKFLOW) == ["a", "b"]
+    assert names(store, prompt_id="other") == ["b"]
+    assert names(store, prompt_id="headless") == ["c"]
+    assert names(store) == ["c"]
+    assert "client_id" not in store.listed("default", prompt_id="job")[0]
+
+
+def test_no_user_sees_another_users_runs(store):
+    from guidance_geometry.host.routes import runs_asked
+
+    store.add(stored("a", client_id="hers"))
+    store.add(stored("b", client_id="his"))
+    assert [run["run"] for run in runs_asked(store, "her", {"client_id": "hers", "workflow_id": WORKFLOW})] == [
+        "a",
+        "b",
+    ]
+    assert [run["run"] for run in runs_asked(store, "him", {"client_id": "his", "workflow_id": WORKFLOW})] == ["b"]
+    assert [run["run"] for run in runs_asked(store, "her", {"workflow_id": WORKFLOW})] == ["a"]
+    assert runs_asked(store, "him", {"client_id": "hers", "prompt_id": "job"})[0]["run"] == "b"
+    assert store.found("her", "a").place.run == "a"
+    assert store.found("him", "a") is None
+    assert store.found("him", "nothing") is None
+
+
+@pytest.fixture
+def job(host, monkeypatch, tmp_path):
+    """Node 4 of a job that wants records runs; the store is empty."""
+    import folder_paths
+    from comfy_execution.utils import CurrentNodeContext
+
+    from guidance_geometry.host import run_store
+
+    monkeypatch.setattr(folder_paths, "temp_directory", str(tmp_path))
+    monkeypatch.setattr(run_store, "STORE", run_store.RunStore())
+    extra = {"client_id": "tab", "guidance_geometry": {"record": True}}
+    extra |= {"extra_pnginfo": {"workflow": {"id": WORKFLOW}}}
+    messages = []
+    queue = SimpleNamespace(currently_running={0: (0, "job", PROMPT, extra, [])})
+    server = SimpleNamespace(prompt_queue=queue, client_id="tab", sockets={"tab": None}, extra=extra)
+    server.messages, server.send_sync = messages, lambda *message: messages.append(message)
+    monkeypatch.setitem(sys.modules, "server", SimpleNamespace(PromptServer=SimpleNamespace(instance=server)))
+    monkeypatch.setattr("guidance_geometry.host.jobs.display_of", lambda node: node)
+    with CurrentNodeContext("job", "4"):
+        yield server
+
+
+def sampled(labelled, sampler="euler", **given):
+    import comfy.sample
+    import torch
+
+    from guidance_geometry.nodes.tap import GGTap
+
+    model, positive, negative = labelled["pocket"]
+    tapped, latent = GGTap.execute(model).result[0], torch.zeros(3, 3, 16, 16)
+    noise = comfy.sample.prepare_noise(latent, 7)
+    return comfy.sample.sample(
+        tapped, noise, 4, 3.0, sampler, "normal", positive, negative, latent, disable_pbar=True, seed=7, **given
+    )
+
+
+def test_a_run_of_a_job_that_asks_is_kept_and_said(job, labelled):
+    from guidance_geometry.host import run_store
+
+    sampled(labelled)
+    sampled(labelled)
+    first, second = run_store.STORE.listed("default", workflow_id=WORKFLOW)
+    assert (first["index"], second["index"], first["title"]) == (0, 1, "My sampler")
+    assert (first["steps"], first["ended"], first["node"], first["list_index"]) == (4, "", "4", 0)
+    record = run_store.STORE.found("default", first["run"]).record
+    assert len(record["steps"]) == 4
+    assert record["pictures"]["steps"]
+    events = [(kind, to) for kind, message, to in job.messages if kind == "guidance_geometry.run"]
+    assert events == [("guidance_geometry.run", "tab")] * 2
+    steps = [message for kind, message, _ in job.messages if kind == "guidance_geometry.step"]
+    assert {(one["node"], tuple(one["targets"])) for one in steps} == {("4", ())}
+    assert all(len(json.dumps(one)) <= 8965 for one in steps)
+
+
+def test_a_job_that_does_not_ask_leaves_nothing(job, labelled):
+    from guidance_geometry.host import run_store
+
+    job.extra["guidance_geometry"] = {"record": 1}
+    sampled(labelled)
+    assert run_store.STORE.runs == {}
+    assert job.messages == []
+
+
+@pytest.mark.parametrize("last", [0, 2])
+@pytest.mark.parametrize("fault", ["interrupt", "error"])
+def test_a_run_that_stops_is_kept_as_far_as_it_came(job, labelled, fault, last):
+    import comfy.model_management
+
+    from guidance_geometry.host import run_store
+
+    stop = comfy.model_management.InterruptProcessingException() if fault == "interrupt" else OSError("no disk")
+
+    def stopping(step, x0, x, total):
+        if step == last:
+            raise stop
+
+    with pytest.raises(type(stop)):
+        sampled(labelled, callback=stopping)
+    (run,) = run_store.STORE.listed("default", prompt_id="job")
+    assert run["steps"] == last
+    assert run["ended"].startswith(
+        f"stopped at step {last + 1}: {'interrupted' if fault == 'interrupt' else 'OSError'}"
+    )
+
+
+def test_a_store_that_fails_costs_the_run_nothing(job, labelled, monkeypatch):
+    import torch
+
+    from guidance_geometry.host import run_store
+
+    whole = sampled(labelled)
+
+    def broken(*_):
+        raise RuntimeError("no room")
+
+    monkeypatch.setattr(run_store, "portable", broken)
+    assert torch.equal(sampled(labelled), whole)
+    assert len(run_store.STORE.runs) == 1

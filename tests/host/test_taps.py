@@ -1,0 +1,173 @@
+"""Taps in a job's prompt, without a server."""
+
+import copy
+
+import pytest
+import torch
+
+SETTINGS = {"capture": "numbers", "uncond_steps": 0, "epoch": 0}
+GRAPH = {
+    "1": {"class_type": "CheckpointLoaderSimple", "inputs": {"ckpt_name": "a.safetensors"}},
+    "2": {"class_type": "KSampler", "inputs": {"model": ["1", 0], "latent_image": ["5", 0], "seed": 1}},
+    "3": {"class_type": "KSamplerAdvanced", "inputs": {"model": ["1", 0], "latent_image": ["2", 0]}},
+    "8:4": {"class_type": "LoraLoaderModelOnly", "inputs": {"model": ["1", 0]}},
+    "8:2": {"class_type": "CFGGuider", "inputs": {"model": ["8:4", 0], "cfg": 4.0}},
+    "9": {"class_type": "BasicScheduler", "inputs": {"model": ["1", 0], "steps": 4}},
+    "10": {"class_type": "SamplerCustomAdvanced", "inputs": {"guider": ["8:2", 0], "sigmas": ["9", 0]}},
+    "11": {"class_type": "GGGuidedSampler", "inputs": {"model": ["1", 0]}},
+    "12": {"class_type": "NodeOfNobody", "inputs": {"model": ["1", 0]}},
+}
+
+
+@pytest.fixture
+def types(host):
+    """What the host's classes declare, and one of ours."""
+    from comfy_extras import nodes_custom_sampler
+
+    import nodes
+    from guidance_geometry.host import taps
+
+    nodes_custom_sampler  # noqa: B018
+    extra = {
+        name: getattr(nodes_custom_sampler, name) for name in ("CFGGuider", "BasicScheduler", "SamplerCustomAdvanced")
+    }
+    known = {**nodes.NODE_CLASS_MAPPINGS, **extra}
+
+    def declared(kind):
+        from unittest.mock import patch
+
+        with patch.dict(nodes.NODE_CLASS_MAPPINGS, known):
+            return taps.declared(kind)
+
+    return declared
+
+
+def test_every_model_that_is_sampled_with_gets_one_tap_and_no_other_wire_changes(types):
+    from guidance_geometry.host.taps import with_taps
+
+    before = copy.deepcopy(GRAPH)
+    tapped, made = with_taps(GRAPH, types, SETTINGS)
+    assert before == GRAPH
+    assert sorted(made) == ["gg-1-0", "gg-8-4-0"]
+    assert tapped["gg-1-0"] == {"class_type": "GGTap", "inputs": {"model": ["1", 0], **SETTINGS}}
+    changed = {name for name in GRAPH if tapped[name] != GRAPH[name]}
+    assert changed == {"2", "3", "8:2"}
+    assert {name: tapped[name]["inputs"]["model"] for name in changed} == {
+        "2": ["gg-1-0", 0],
+        "3": ["gg-1-0", 0],
+        "8:2": ["gg-8-4-0", 0],
+    }
+
+
+def test_taps_are_put_in_once(types):
+    from guidance_geometry.host.taps import with_taps
+
+    tapped, _ = with_taps(GRAPH, types, SETTINGS)
+    assert with_taps(tapped, types, SETTINGS) == (tapped, [])
+
+
+def test_a_name_that_is_taken_is_left_to_its_node(types):
+    from guidance_geometry.host.taps import with_taps
+
+    tapped, made = with_taps({**GRAPH, "gg-1-0": {"class_type": "NodeOfNobody", "inputs": {}}}, types, SETTINGS)
+    assert tapped["gg-1-0"]["class_type"] == "NodeOfNobody"
+    assert "gg-1-0-" in made
+
+
+@pytest.mark.parametrize(
+    "node",
+    [
+        None,
+        5,
+        {},
+        {"class_type": "KSampler"},
+        {"class_type": "KSampler", "inputs": None},
+        {"class_type": "KSampler", "inputs": []},
+        {"class_type": "KSampler", "inputs": {"model": "text"}},
+        {"class_type": "KSampler", "inputs": {"model": ["1"]}},
+        {"class_type": "KSampler", "inputs": {"model": ["99", 0]}},
+        {"class_type": "KSampler", "inputs": {"model": ["1", 7]}},
+        {"class_type": "KSampler", "inputs": {"model": ["1", -1]}},
+        {"class_type": "KSampler", "inputs": {"model": ["1", "0"]}},
+        {"class_type": "KSampler", "inputs": {"model": ["1", 1]}},  # a CLIP: the host's error must name the sampler
+        {"class_type": ["KSampler"], "inputs": {"model": ["1", 0]}},
+        {"class_type": "GGRecord", "inputs": {"model": ["1", 0]}},
+    ],
+    ids=str,
+)
+def test_what_carries_no_model_to_a_sampler_is_left_as_it_is(types, node):
+    from guidance_geometry.host.taps import with_taps
+
+    prompt = {"1": GRAPH["1"], "2": node}
+    assert with_taps(prompt, types, SETTINGS) == (prompt, [])
+
+
+@pytest.mark.parametrize(
+    ("said", "wanted"),
+    [
+        ({"record": True}, ("pictures", 3)),
+        ({"record": True, "capture": "numbers", "uncond_steps": 0}, ("numbers", 0)),
+        ({"record": True, "capture": "films", "uncond_steps": 1e9}, ("pictures", 3)),
+        ({"record": True, "capture": None, "uncond_steps": True}, ("pictures", 3)),
+        ({"record": False}, None),
+        ({"record": "yes"}, None),
+        ({}, None),
+        (None, None),
+        (7, None),
+        ([], None),
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("where", ["extra data", "workflow"])
+def test_a_job_asks_in_its_extra_data_or_in_its_workflow(host, said, wanted, where):
+    from guidance_geometry.host.taps import on_prompt, wanted_of
+
+    extra = {"guidance_geometry": said}
+    if where == "workflow":
+        extra = {"extra_pnginfo": {"workflow": {"id": "w", "extra": extra}}}
+    body = {"prompt": GRAPH, "extra_data": extra}
+    found = wanted_of(body)
+    assert (found and (found.capture, found.uncond_steps)) == wanted
+    if wanted is None:
+        assert on_prompt(body) is body
+
+
+@pytest.mark.parametrize(
+    "body",
+    [{}, {"prompt": None}, {"prompt": 5, "extra_data": {"guidance_geometry": {"record": True}}}, {"extra_data": 7}],
+    ids=str,
+)
+def test_a_request_that_makes_no_sense_goes_to_the_host_as_it_came(host, body):
+    from guidance_geometry.host.taps import on_prompt
+
+    assert on_prompt(body) is body
+
+
+@pytest.mark.parametrize("sampler", ["euler", "dpmpp_2m_sde", "heunpp2", "uni_pc"])
+def test_a_tap_changes_no_bit_of_the_sample_or_the_random_numbers(labelled, sampler):
+    import comfy.sample
+
+    from guidance_geometry.nodes.tap import GGTap
+
+    model, positive, negative = labelled["pocket"]
+    latent = torch.zeros(3, 3, 16, 16)
+    made = []
+    for one in (model, GGTap.execute(model).result[0]):
+        torch.manual_seed(0)
+        noise = comfy.sample.prepare_noise(latent, 7)
+        samples = comfy.sample.sample(
+            one, noise, 4, 3.0, sampler, "normal", positive, negative, latent, disable_pbar=True, seed=7
+        )
+        made.append((samples, torch.get_rng_state()))
+    assert torch.equal(made[0][0], made[1][0])
+    assert torch.equal(made[0][1], made[1][1])
+
+
+def test_a_model_that_is_recorded_already_is_passed_on(labelled):
+    from guidance_geometry.nodes.records import GGRecord
+    from guidance_geometry.nodes.tap import GGTap
+
+    recorded = GGRecord.execute(labelled["pocket"][0]).result[0]
+    assert GGTap.execute(recorded).result[0] is recorded
+    tapped = GGTap.execute(labelled["pocket"][0]).result[0]
+    assert GGTap.execute(tapped).result[0] is tapped

@@ -1,0 +1,99 @@
+"""Jobs that ask for their runs, through the queue of a real host."""
+
+import json
+import urllib.parse
+
+import pytest
+import torch
+
+from guidance_geometry.tests.queue.prompts import latents, small
+from guidance_geometry.tools.host.client import JobError
+from guidance_geometry.tools.host.server import DIRECT
+
+ASKING = {"extra_data": {"guidance_geometry": {"record": True}}}
+
+
+def plain(node="4", **given):
+    """The short run with the host's own sampler."""
+    graph = small(**given)
+    sampler = graph.pop("4")
+    kept = {name: value for name, value in sampler["inputs"].items() if not name.startswith("capture")}
+    graph[node] = {"class_type": "KSampler", "inputs": {**kept, "denoise": 1.0}, "_meta": {"title": "Mine"}}
+    graph["9"]["inputs"]["samples"] = [node, 0]
+    return graph
+
+
+def fetched(client, path, **query):
+    with DIRECT.open(f"{client.address}/guidance_geometry/{path}?{urllib.parse.urlencode(query)}") as answer:
+        body = answer.read()
+    return json.loads(body) if body else None
+
+
+def runs_of(client, job):
+    return fetched(client, "tab/runs", prompt_id=job.prompt_id)["runs"]
+
+
+def test_a_job_of_the_api_asks_and_reads_its_run(client):
+    before = latents(client, client.run(plain(seed=11)))
+    job = client.run(plain(seed=11), **ASKING)
+    assert torch.equal(latents(client, job), before)
+    (run,) = runs_of(client, job)
+    assert (run["node"], run["title"], run["steps"], run["ended"]) == ("4", "Mine", 4, "")
+    record = fetched(client, f"tab/runs/{run['run']}")
+    assert [step["i"] for step in record["steps"]] == [0, 1, 2, 3]
+    assert record["cfg"] == small()["4"]["inputs"]["cfg"]
+
+
+def test_without_asking_nothing_is_kept(client):
+    job = client.run(plain(seed=12))
+    assert runs_of(client, job) == []
+
+
+def test_the_same_job_again_is_cached_and_its_run_is_the_last_ones(client):
+    asking = {"extra_data": {**ASKING["extra_data"], "extra_pnginfo": {"workflow": {"id": "the same"}}}}
+    first = client.run(plain(seed=13), **asking)
+    again = client.run(plain(seed=13), **asking)
+    assert "4" in again.cached
+    assert runs_of(client, again) == []
+    (run,) = fetched(client, "tab/runs", workflow_id="the same")["runs"]
+    assert run["prompt_id"] == first.prompt_id
+
+
+def test_two_samplers_in_a_row_are_two_runs(client):
+    graph = plain("8:4", seed=14)
+    second = json.loads(json.dumps(graph["8:4"]))
+    second["inputs"] |= {"latent_image": ["8:4", 0], "denoise": 0.5, "seed": 15}
+    graph["8:5"] = second
+    graph["9"]["inputs"]["samples"] = ["8:5", 0]
+    job = client.run(graph, **ASKING)
+    assert [(run["node"], run["steps"]) for run in runs_of(client, job)] == [("8:4", 4), ("8:5", 4)]
+
+
+def test_an_error_of_the_users_wire_names_the_users_node(client):
+    graph = plain(seed=16)
+    graph["4"]["inputs"]["model"] = ["1", 1]  # the VAE
+    with pytest.raises(Exception, match="model") as caught:
+        client.run(graph, **ASKING)
+    assert "gg-1" not in str(caught.value)
+
+
+@pytest.mark.usefixtures("damaged_files")
+def test_an_error_in_the_sampler_names_the_users_node(client):
+    graph = plain(seed=17)
+    graph["8"] = {"class_type": "LoadLatent", "inputs": {"latent": "four_channels.latent"}}
+    graph["4"]["inputs"]["latent_image"] = ["8", 0]
+    with pytest.raises(JobError, match="4 channels") as caught:
+        client.run(graph, **ASKING)
+    assert caught.value.job.error["node_id"] == "4"
+
+
+def test_our_own_recording_sampler_is_shown_too_and_once(client):
+    job = client.run(small(seed=18), **ASKING)
+    (run,) = runs_of(client, job)
+    assert run["node"] == "4"
+
+
+def test_what_asks_wrongly_runs_as_ever(client):
+    for said in (7, {"record": "yes"}, {"record": True, "capture": {"a": 1}, "uncond_steps": -1}):
+        job = client.run(plain(seed=19), extra_data={"guidance_geometry": said})
+        assert latents(client, job).isfinite().all()
