@@ -187,8 +187,8 @@ def page(rows: Sequence[Row]) -> str:
         table([row for row in rows if row.samples == PROBE]),
         "On this model the two noise predictions diverge late in the run: a threshold "
         "of 0.99 never ends guidance. Only a threshold much closer to 1 does, in the middle of the run; each sample "
-        "then ends at its own step, and a batch of 50 waits for its last one. Distances at so few samples compare only with "
-        "each other.",
+        "then ends at its own step, and a batch of 50 waits for its last one. Distances at so few samples compare only "
+        "with each other.",
         "## Protocol",
         f"pocket-1, float32, cfg {full.gamma:g}, dpmpp_2m, karras, 20 steps from 80 to 0.002, {full.samples:,} samples "
         f"a row, seed {full.seed}, labels in turn, the same start noise for every row, pictures rounded to 8 bits "
