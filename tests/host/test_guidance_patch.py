@@ -114,7 +114,7 @@ def test_another_rule_after_the_patch_is_named_when_it_runs(labelled, empty_late
 def test_two_chains_are_an_error_that_says_where_they_are(labelled, empty_latent):
     model, positive, negative = labelled["ve"]
     on_model = patched(model, chains()["further"])
-    with pytest.raises(ValueError, match="carries a guidance chain already"):
+    with pytest.raises(ValueError, match="already has a guidance chain"):
         patched(on_model, chains()["reuse"])
     with pytest.raises(ValueError, match="Join them on one guidance wire"):
         guided(on_model, positive, negative, empty_latent("ve"), "euler", guidance=chains()["reuse"])

@@ -153,7 +153,7 @@ BAD = {
     "a map of another shape": ("map", {"mask": ["31", 0]}, "is 32 x 16 but the picture 32 x 32"),
     "a level without a class": ("map", {"mask": None, "image": ["30", 0], "classes": "*"}, "asks for class 224 but"),
     "a colour nobody drew": ("map", {"mask": None, "image": ["30", 0], "classes": "#00ff00 sky"}, "Nothing of a map"),
-    "a class without a colour": ("map", {"mask": None, "image": ["30", 0]}, "'sky' is no colour with a class"),
+    "a class without a colour": ("map", {"mask": None, "image": ["30", 0]}, "'sky' is not a colour with a class"),
     "a flat depth": ("depth", {"image": ["30", 0]}, "is flat"),
     "features for depth": ("depth", {"loaded": "features"}, "answers with features, and depth is needed"),
     "no network": ("features", {"classifier": None}, "needs a network"),
