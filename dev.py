@@ -36,7 +36,7 @@ def prepare(args: argparse.Namespace, testing: bool = False) -> tuple[Path, Path
 
 
 def run(command: list, **options) -> int:
-    """Run a child in the repository root and return its exit code; when we are ended, it is ended in order first."""
+    """Run a child in the repository root and return its exit code; if this process ends, the child ends first."""
     child = subprocess.Popen([str(part) for part in command], cwd=ROOT, **options)
     try:
         return child.wait()
@@ -62,17 +62,17 @@ def on_a_host(args: argparse.Namespace, tool: str, *arguments, testing: bool = F
 
 
 def demo(args: argparse.Namespace) -> int:
-    """Queue the first-look workflow for several guidance scales on a host of its own and keep what it made."""
+    """Run the first-look workflow at several guidance scales on its own host and keep the results."""
     return on_a_host(args, "first_look", "--output", ROOT / "output" / "demo")
 
 
 def story(args: argparse.Namespace) -> int:
-    """Draw the figures of docs/the-geometry-of-guidance.md, measure its numbers, set its page; needs a Chromium."""
+    """Draw the figures of docs/the-geometry-of-guidance.md, measure its numbers, write the page; needs a Chromium."""
     return on_a_host(args, "story", testing=True)
 
 
 def gallery(args: argparse.Namespace) -> int:
-    """Draw every figure and every view of the inspector again for docs/gallery.md; needs a Chromium."""
+    """Redraw every figure and every view of the inspector for docs/gallery.md; needs a Chromium."""
     return on_a_host(args, "gallery", testing=True)
 
 
@@ -153,7 +153,7 @@ def test(args: argparse.Namespace) -> int:
 
 
 def bench(args: argparse.Namespace) -> int:
-    """Run the measurements in tools/bench; further arguments go to them."""
+    """Run the measurements in tools/bench; other arguments are passed on."""
     python, host = prepare(args, testing=True)
     os.environ["COMFYUI_PATH"] = str(host)
     scripts = sorted((ROOT / "tools" / "bench").glob(f"{args.name}.py"))
@@ -164,14 +164,14 @@ def bench(args: argparse.Namespace) -> int:
 
 
 def fuzz(args: argparse.Namespace) -> int:
-    """Send spoiled prompts and hostile files to a host, judge what comes; further arguments go to tools/fuzz/run.py."""
+    """Send broken prompts and hostile files to a host, judge the results; other arguments go to tools/fuzz/run.py."""
     python, host = prepare(args, testing=True)
     os.environ["COMFYUI_PATH"] = str(host)
     return run([python, RUN, "fuzz.run", *args.rest])
 
 
 def check(args: argparse.Namespace) -> int:
-    """Hold a guidance rule of any pack, named FILE:RULE, against the invariants; prints the table, fails if it does."""
+    """Test a guidance rule of any pack, named FILE:RULE, against the invariants; fails if any fails."""
     python, _ = prepare(args)
     file, colon, rule = args.rule.rpartition(":")
     return run([python, RUN, "check_rule", f"{Path(file).resolve() if file else ''}{colon}{rule}"])
@@ -188,7 +188,7 @@ def arguments() -> argparse.Namespace:
         default=os.environ.get("GG_TORCH_INDEX"),
         help="where torch comes from (also: GG_TORCH_INDEX)",
     )
-    shared.add_argument("--cpu", action="store_true", help="leave a GPU alone")
+    shared.add_argument("--cpu", action="store_true", help="do not use a GPU")
     parser = argparse.ArgumentParser(description=__doc__)
     commands = parser.add_subparsers(required=True)
     for command in (demo, serve, test, bench, fuzz, check, story, gallery):
@@ -207,7 +207,7 @@ def arguments() -> argparse.Namespace:
             sub.add_argument("rule", metavar="FILE:RULE", help="such as my_rule.py:MyRule")
         if command is bench:
             sub.add_argument("name", nargs="?", default="*", help="one script of tools/bench; default: all")
-            sub.add_argument("rest", nargs=argparse.REMAINDER, help="handed to the script")
+            sub.add_argument("rest", nargs=argparse.REMAINDER, help="passed to the script")
     args, rest = parser.parse_known_args()
     if rest and args.command is not fuzz:
         parser.error(f"unknown: {' '.join(rest)}")

@@ -97,7 +97,7 @@ def check_weights(file: str, wanted: Mapping[str, Tensor], stored: Mapping[str, 
                 "gg.config and the weights disagree: write the file again."
             )
         if not stored[name].is_floating_point():
-            raise ValueError(f"{file}: tensor '{name}' holds whole numbers, which are no weights. Write it again.")
+            raise ValueError(f"{file}: tensor '{name}' holds whole numbers, which cannot be weights. Write it again.")
     surplus = sorted(set(stored) - set(wanted))
     if surplus:
         raise ValueError(

@@ -87,7 +87,7 @@ def layers_of(file: str, weights: Mapping[str, Tensor]) -> list[nn.Linear]:
     if not all("weight" in layer and layer["weight"].ndim == 2 for layer in ordered):
         raise ValueError(f"{file}: every layer of a probe needs a weight [out, in]. Save it again.")
     if not all(tensor.is_floating_point() for layer in ordered for tensor in layer.values()):
-        raise ValueError(f"{file}: a layer of the probe holds whole numbers, which are no weights. Save it again.")
+        raise ValueError(f"{file}: a layer of the probe holds whole numbers, which cannot be weights. Save it again.")
     for first, second in pairwise(ordered):
         if len(first["weight"]) != second["weight"].shape[1]:
             raise ValueError(f"{file}: a layer gives {len(first['weight'])} numbers, the next one takes "

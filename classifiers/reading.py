@@ -47,7 +47,7 @@ def open_classifier(path: Path, find: Callable[[str], Path]) -> WiredNetwork:
     if is_probe(weights):
         return probe_classifier(weights, contract, lambda name: folder_classifier(find(name)))
     raise ValueError(
-        f"{path.name} is no classifier known here; its first tensor is {min(names, default='absent')!r}. Known: this "
+        f"{path.name} is not a known classifier; its first tensor is {min(names, default='absent')!r}. Known: this "
         "pack's format, guided-diffusion classifiers, probes, folders with config.json, and of torchvision "
         f"{', '.join(family.starts[0].strip('_') for family in FAMILIES)}."
     )

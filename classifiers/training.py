@@ -161,7 +161,7 @@ def advanced(start: WiredNetwork | MixtureClassifier, lesson: Lesson, seed: int)
     if found != wanted:
         raise ValueError(
             f"{start.name} reads samples of {wanted} channels but these have {found}. "
-            "Wire a MODEL and samples with as many, or leave start_from empty."
+            "Connect a MODEL and samples with as many, or leave start_from empty."
         )
     network = copy.deepcopy(network).requires_grad_(True)
     fit_last_layer(unshown(network), start.labels, lesson.labels, seed)
@@ -173,14 +173,14 @@ def why_not(start: WiredNetwork | MixtureClassifier) -> str | None:
     if isinstance(start, MixtureClassifier):
         return "it is a formula and has no weights"
     if not isinstance(start, WiredNetwork):
-        return "it is no network that this pack has loaded"
+        return "it is not a network that this pack has loaded"
     network = unshown(start.network)
     if start.judge:
-        return "it only measures, and a guide made from it would be its own judge"
+        return "it only measures; a guide trained from it would judge itself"
     if start.output != "labels":
-        return f"it gives {start.output}, not one logit a label"
+        return f"it gives {start.output}, not one logit per label"
     if isinstance(network, AdmClassifier):
-        return "it is told times of its own schedule, not this MODEL's noise levels"
+        return "it uses times of its own schedule, not this MODEL's noise levels"
     if isinstance(network, PocketNoisy):
         return "it reads x / alpha at 32 x 32, which not every MODEL has"
     return None if last_layer(network) else "it is made of more than the one file that this node writes"

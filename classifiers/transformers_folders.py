@@ -82,7 +82,7 @@ def built(folder: Path) -> ImageNetwork:
         network = loaded(getattr(transformers, kind), folder)
         return FeatureExtractor(name, Answer(network, pooled), (), preprocessing_of(folder, "crop"))
     raise ValueError(
-        f"{name} is a {kind}. Guides are made of networks for image classification, semantic segmentation, depth "
+        f"{name} is a {kind}. Supported are networks for image classification, semantic segmentation, depth "
         f"({', '.join(DEPTH)}), {' and '.join(TOWERS)}, and for probes {', '.join(FEATURES)}."
     )
 

@@ -76,7 +76,7 @@ def _sizes(file: str, known: Format, shapes: Shapes) -> dict[str, Any]:
         return known.sizes(shapes)
     except KeyError as missing:
         raise ValueError(
-            f"{file} has no weight {missing}, so it is no {known.name}. Load Denoiser reads {', '.join(FORMATS)}."
+            f"{file} has no weight {missing}, so it is not a {known.name}. Load Denoiser reads {', '.join(FORMATS)}."
         ) from None
     except (IndexError, ValueError) as wrong:
         raise ValueError(f"{file} {wrong}, so its weights do not fit.") from None

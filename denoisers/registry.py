@@ -59,6 +59,6 @@ def foreign(names: Collection[str]) -> str:
         return f"{kind}. Load Denoiser reads {', '.join(FORMATS)}."
     titles = ", ".join(known.title for known in FORMATS.values())
     return (
-        f"no denoiser that this pack knows: it knows {titles}. Choose a file of such a network, or write its "
+        f"not a denoiser that this pack knows: it knows {titles}. Choose a file of such a network, or write its "
         "gg.architecture when you save it."
     )

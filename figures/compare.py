@@ -142,15 +142,15 @@ def _caption(traces: tuple[Trace, Trace], found: Comparison, sample: int, notes:
         return Caption("two runs", sentence, (*facts, ("note", "seed and noise levels must be the same"), *notes))
     facts.append(("end", f"rms(A \u2212 B) = {number(found.distance[-1])}, {percent(found.relative[-1])} of a state"))
     facts.append(("dotted", "what rounding to 16 bits explains; an open mark is exactly 0"))
-    return Caption("where two runs part", _parting(traces[0], found), (*facts, *notes))
+    return Caption("where two runs diverge", _parting(traces[0], found), (*facts, *notes))
 
 
 def _parting(trace: Trace, found: Comparison) -> str:
     if found.parted is None:
-        return "They never part: no state differs by 1 % of its size."
+        return "They never diverge: no state differs by 1 % of its size."
     where = "only at the end" if found.parted == trace.n else f"from step {found.parted} on"
     sigma = found.sigmas[found.steps.index(found.parted)]
-    return f"They part {where} (\u03c3 {number(sigma)}): there the states differ by more than 1 % of their size."
+    return f"They diverge {where} (\u03c3 {number(sigma)}): there the states differ by more than 1 % of their size."
 
 
 def _described(trace: Trace) -> str:

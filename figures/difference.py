@@ -26,7 +26,7 @@ ONE_PREDICTION = (
     "There is no difference to show: at cfg 1 only the conditional prediction is made. Set cfg above 1 and run again."
 )
 DISTILLED = (
-    " This model is distilled: its own guidance of {:g} needs no second prediction, only a cfg above 1 makes one."
+    " This model is distilled: its own guidance of {:g} needs no second prediction; only a cfg above 1 adds one."
 )
 HIDDEN = (
     "There is no difference to show: the guider combines its predictions itself, and which is which is unknown. "

@@ -71,8 +71,8 @@ class Pictures:
         known = {1: torch.ones(1, 3), 3: torch.eye(3)}
         if channels not in known:
             raise ValueError(
-                f"A latent of {channels} channels has no colours of its own, and no linear map for it is known. "
-                "Connect the VAE that belongs to the model."
+                f"A latent with {channels} channels has no colours, and no linear preview for it is known. Connect the "
+                "model's VAE."
             )
         return known[channels]
 

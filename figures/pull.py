@@ -41,7 +41,7 @@ from .words import SYMBOLS, number
 
 ZERO = "the gradient is zero at this step"
 UNKNOWN = "how far a step follows the prediction is unknown"
-ONE_STAGE = "Samplers with one evaluation a step, such as euler or ddpm, tell. Choose one of them."
+ONE_STAGE = "Choose a sampler with one evaluation per step, such as euler or ddpm."
 OTHER = 1e-6  # of the ray: below this, what is left of D is rounding
 
 

@@ -52,14 +52,14 @@ STEP = series(
     _step(
         "step",
         "take a small step",
-        "From {x} a part of the way to the guided prediction.",
+        "From {x}, part of the way to the guided prediction.",
         "Part of the way towards the guided prediction.",
         ("u", "c", "delta", "scaled", "step"),
     ),
     _step(
         "step and noise",
         "add some noise",
-        "As much as the sampler asks for, in a direction of its own.",
+        "As much as the sampler asks for, in a random direction.",
         "The guided step with its noise, which points out of the plane.",
         ("u", "c", "delta", "scaled", "step", "noise", "draws", "other"),
         shown=IN_STORY,
@@ -70,7 +70,7 @@ BEFORE_STEP = sharing(
     _step(
         "sample alone",
         "a noisy sample",
-        "The run is at {x}; where it will end nobody knows yet.",
+        "The run is at {x}; where it will end is not known yet.",
         parts=("sample", "end"),
     ),
     _step("one prediction", "predict the clean image", "From {x}, without the condition: {u}", parts=("end", "u")),
@@ -95,8 +95,8 @@ WALK = series(
     _walk(
         "small step",
         "take a small step",
-        "Only a part of the way: the prediction is an average of many images.",
-        "The sampler goes a part of the way only.",
+        "Only part of the way: the prediction is an average of many images.",
+        "The sampler goes only part of the way.",
         ("x", "end", "p", "step"),
         shown=IN_STORY,
     ),
@@ -104,7 +104,7 @@ WALK = series(
         "added noise",
         "add some noise",
         "The next state {next} is less noisy than {x}, and not on the ray.",
-        "It puts some noise back; pale rays are other draws of the same length.",
+        "It adds some noise back; pale rays are other draws of the same length.",
         ("x", "end", "p", "step", "noise", "next"),
     ),
     _walk(
@@ -126,14 +126,14 @@ PULL = series(
     _pull(
         "gradient",
         "calculate the gradient",
-        "Where from {x} the condition grows more likely, as the classifier sees it.",
-        "A classifier's gradient at the noisy sample; without one in the run, the difference stands for it.",
+        "The direction from {x} in which the classifier finds the condition more likely.",
+        "A classifier's gradient at the noisy sample; without one in the run, the difference is shown instead.",
         ("plain", "gradient"),
     ),
     _pull(
         "combined",
         "combine directions",
-        "Step and gradient add up: the sampler goes along their sum.",
+        "Step and gradient add up: the sampler takes their sum.",
         "Step and gradient, added as arrows.",
         ("plain", "gradient", "combined"),
     ),
@@ -154,7 +154,7 @@ PULL = series(
     _pull(
         "gradient and noise",
         "add some noise",
-        "As much as the sampler asks for, in a direction of its own.",
+        "As much as the sampler asks for, in a random direction.",
         "The same with the noise of the step.",
         ("plain", "gradient", "pull", "sum", "step", "noise", "draws"),
     ),
@@ -164,7 +164,7 @@ BEFORE_PULL = sharing(
     _pull(
         "sample alone",
         "a noisy sample",
-        "The run is at {x}; where it will end nobody knows yet.",
+        "The run is at {x}; where it will end is not known yet.",
         parts=("sample", "end"),
     ),
     _pull(
@@ -217,8 +217,8 @@ FIGURES = (
     Figure(
         "classifier curves",
         "what classifiers say",
-        "How sure each is of what was asked for. The gradient pleases the one that guides; another one can tell.",
-        "How sure each classifier is, and the gradient beside the difference of the two predictions.",
+        "How confident each is of the wanted label. The gradient may fool the one that guides; a second one shows it.",
+        "How confident each classifier is, and the gradient beside the difference of the two predictions.",
         shown=IN_STORY,
         by_classifier=True,
         draw=draw_classifier_curves,

@@ -25,7 +25,7 @@ NO_SCALE = (
 )
 NOT_FINITE = (
     "values at this step are not finite",
-    "The run left the range of numbers: lower the scale, or use a wider dtype.",
+    "The run overflowed: lower the scale, or use a wider dtype.",
 )
 STILL = 0.4  # where in a run the default still lies: the condition has spoken, the picture is not settled yet
 

@@ -82,8 +82,8 @@ class Chain(Printed):
         combining = [mine for mine in self.rules if isinstance(mine, Combination) and isinstance(rule, Combination)]
         if there := [mine for mine in combining if not mine.window.shared(rule.window).empty]:
             raise ValueError(
-                f"Two rules want to combine the predictions: {there[0].chain_text!r} and {rule.chain_text!r}. A step "
-                "has room for one of them: remove the other, or give them windows that do not overlap."
+                f"Two rules combine the predictions: {there[0].chain_text!r} and {rule.chain_text!r}. A step can have "
+                "only one: remove the other, or give them windows that do not overlap."
             )
         return replace(self, rules=(*self.rules, rule))
 

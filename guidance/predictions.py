@@ -35,7 +35,7 @@ class Predictions:
         if self.uncond is None:
             raise ValueError(
                 "This step has no unconditional prediction, so there is no difference to guide along. "
-                "Use gamma other than 1, or a rule that needs cond only."
+                "Use a gamma other than 1, or a rule that needs only cond."
             )
         return promoted(self.uncond), promoted(self.cond)
 
@@ -152,5 +152,5 @@ def _line(kind: str, x: Tensor, sigma: Tensor | float, alpha: Tensor | float, si
     if kind not in TABLE:
         raise ValueError(f"Parametrisation {kind!r} is unknown. Use one of {', '.join(PARAMETRISATIONS)}.")
     if kind == "edm" and sigma_data is None:
-        raise ValueError("An EDM network needs sigma_data to become an x0-hat, and none was given. Give the model's.")
+        raise ValueError("Converting an EDM output to x0-hat needs sigma_data, and none was given. Give the model's.")
     return TABLE[kind](per_item(alpha, x), per_item(sigma, x), 1.0 if sigma_data is None else float(sigma_data))

@@ -22,17 +22,17 @@ PRESETS = {
     "plain CFG": Preset((), "For every model."),
     "less burn (APG)": Preset(
         (AdaptiveProjected(),),
-        "For every model; you can raise cfg by 1.5 to 2 times. Measured on the demo model: at the same cfg it "
-        "obeys the label less often.",
+        "For every model; you can raise cfg by 1.5 to 2 times. Measured on the demo model: at the same cfg it follows "
+        "the label less often.",
     ),
     "flow (CFG-Zero*)": Preset(
         (ZeroStar(),),
-        "For flow models (SD3, Flux with a negative, Wan, Lumina); on others the scale acts alone. Not measured here: "
-        "the demo model is no flow model.",
+        "For flow models (SD3, Flux with a negative, Wan, Lumina); on others only the scaling acts. Not measured here: "
+        "the demo model is not a flow model.",
     ),
     "faster (interval + reuse)": Preset(
         (Interval("percent", 0.05, 0.6), Reuse(2)),
-        "For every model and samplers without added noise; cfg as it was. Measured on the demo model, 2,000 samples: "
+        "For every model and samplers without added noise; cfg unchanged. Measured on the demo model, 2,000 samples: "
         "65 % of the passes, the judge's accuracy within 1 point and the Frechet distance within 5 %.",
     ),
 }

@@ -169,7 +169,7 @@ def empty_window(name: str, start: float | None, end: float | None) -> str | Non
     """A sentence if a window ends where it starts, or before; None where one end comes over a wire.  name: of start"""
     if start is None or end is None or start < end:
         return None
-    return f"The window {start:g} to {end:g} is empty. Let {name} be the smaller one."
+    return f"The window {start:g} to {end:g} is empty. Make {name} the smaller one."
 
 
 def insist(*complaints: str | None) -> None:

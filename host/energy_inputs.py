@@ -16,7 +16,7 @@ OUT = EnergyWire.Output(display_name="energy", tooltip="log p per image, for Cla
 ANSWERS = {  # of a network: what it says, and what has it
     "labels": ("one label a picture", "a classifier of whole pictures"),
     "text": ("how well a text fits", "a CLIP or SigLIP folder"),
-    "segmentation": ("a class for every place", "a segmentation network: segformer, deeplabv3 or lraspp"),
+    "segmentation": ("a class for every pixel", "a segmentation network: segformer, deeplabv3 or lraspp"),
     "depth": ("depth", "a depth network: Depth Anything or DPT"),
     "features": ("features", "a DINO, CLIP or SigLIP folder"),
 }
@@ -37,7 +37,7 @@ def answering(classifier, *wanted: str) -> str | None:
         return None
     said, choose = ANSWERS[wanted[0]]
     answer, _ = ANSWERS.get(given, ("something else", ""))
-    return f"{shown(classifier)} answers with {answer}, and {said} is needed. Choose {choose}."
+    return f"{shown(classifier)} gives {answer}, but {said} is needed. Choose {choose}."
 
 
 def pictures(image: Tensor) -> Tensor:  # IMAGE [B, H, W, C] in 0 .. 1 -> [B, 3, H, W] in -1 .. 1
@@ -61,6 +61,6 @@ def spread_input() -> io.Float.Input:
         max=LARGEST_SPREAD,
         step=0.01,
         round=0.001,
-        tooltip="How much deviation is forgiven: log p = -error / (2 spread^2). Half as much pulls four times as hard "
+        tooltip="How much deviation is tolerated: log p = -error / (2 spread^2). Half as much pulls four times as hard "
         "(smoothness, L1: twice). distance: log p = -|error| / spread.",
     )

@@ -28,14 +28,13 @@ from .pictures import OwnPixels
 from .run_models import RunModels
 
 NOTHING_TO_MEASURE_BY = (
-    "rms_ratio measures by c - u, which is 0 where positive and negative are the same: nothing is pushed. "
-    "Choose clip or none"
+    "rms_ratio scales by c - u, which is 0 if positive and negative are the same: nothing is added. Choose clip or none"
 )
 NOT_REPLACEABLE = (
-    "{name} has no backward, and nothing can replace it in this model. If the model uses it, a part of the gradient is "
+    "{name} has no backward pass and cannot be replaced in this model. If the model uses it, part of the gradient is "
     "missing: start ComfyUI with --use-pytorch-cross-attention"
 )
-REPLACED = "{name} has no backward, so gradients are taken through PyTorch's attention"
+REPLACED = "{name} has no backward pass, so gradients go through PyTorch's attention"
 
 
 class Answer(NamedTuple):

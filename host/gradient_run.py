@@ -23,12 +23,12 @@ from .run_models import RunModels
 
 StrengthLaw = Callable[[GradientTerm, str, float], Strength]  # term, evaluation, sigma
 PAGED = (
-    f"{STAND_IN}: the host pages weights in and out, which no gradient survives, and has no file to load them from "
-    "again. Start ComfyUI with --disable-dynamic-vram"
+    f"{STAND_IN}: the host pages the weights, which breaks gradients, and there is no file to reload them from. Start "
+    "ComfyUI with --disable-dynamic-vram"
 )
 DEAD = (
     "{name} is exactly zero{some} at sigma {sigma:.3g}. Does the energy clamp, round, detach or take an argmax, or is "
-    "the classifier wholly satisfied?"
+    "the classifier already certain?"
 )
 
 
@@ -157,7 +157,7 @@ class GradientRun:
         name, broken = answer.name, answer.broken
         if broken:
             if not self.broken[name]:
-                self.tell(f"{name} has {broken} numbers that are not finite at sigma {sigma:.3g}; they count as 0")
+                self.tell(f"{name} has {broken} values that are not finite at sigma {sigma:.3g}; they are set to 0")
             self.broken[name] += broken
         elif answer.shift is not None and name not in self.dead and (dead := int(is_dead(answer.shift).sum())):
             self.dead.add(name)
@@ -177,7 +177,7 @@ class GradientRun:
 
     def told(self) -> list[str]:
         """Sentences for the trace, the counts of the whole run last."""
-        bad = (f"{name} had {count} numbers that are not finite" for name, count in self.broken.items())
+        bad = (f"{name} had {count} values that are not finite" for name, count in self.broken.items())
         return [*self.notes, *(f"Classifier guidance: {words} in the whole run." for words in bad)]
 
     def wanted(self) -> Tensor | None:  # -> [B, ...]

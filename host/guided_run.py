@@ -112,8 +112,8 @@ def refuse_second_rule(model_options: dict, chain: Chain) -> None:
     if other is not None and not chain.is_cfg:
         name = getattr(other, "__qualname__", type(other).__name__).split(".")[0]
         raise ValueError(
-            f"The MODEL carries another guidance rule already ({name}, as its sampler_cfg_function), and the chain "
-            f"{chain.text!r} wants its place. Only one can apply: remove that node, or the guidance chain."
+            f"The MODEL already has a guidance rule ({name}, as its sampler_cfg_function), and the chain "
+            f"{chain.text!r} has one too. Only one can apply: remove that node, or the guidance chain."
         )
 
 
@@ -128,8 +128,8 @@ def sample_guided(proceed, guider, guidance: Guidance, *args, **named):
     if there is not None:
         if chain.rules:
             raise ValueError(
-                f"The MODEL carries the guidance chain {there.chain.text!r} and the sampler {chain.text!r}. "
-                "Join them on one guidance wire, or remove one."
+                f"The MODEL has the guidance chain {there.chain.text!r} and the sampler {chain.text!r}. "
+                "Put both on one guidance wire, or remove one."
             )
         return proceed(*args, **named)
     if len(sigmas) < 2 or not len(noise):  # no step or no sample: the host evaluates nothing that could be guided
@@ -190,7 +190,7 @@ def _late_condition(conditioning) -> list[dict]:
     entries = comfy.sampler_helpers.convert_cond(conditioning)
     if any(entry.get("hooks") for entry in entries):
         raise ValueError(
-            "A further condition of the guidance chain carries hooks (a LoRA of its own), which a patched MODEL cannot "
-            "register. Give the chain to CFG Guider + Guidance Chain or KSampler + Guidance Trace instead."
+            "An extra condition of the guidance chain has hooks (its own LoRA), which a patched MODEL cannot register. "
+            "Connect the chain to CFG Guider + Guidance Chain or KSampler + Guidance Trace instead."
         )
     return entries

@@ -24,8 +24,8 @@ SPARE = 0.8
 
 TWICE = "blocks are computed twice instead of kept, which takes longer"
 WITHOUT_BACKPROP = f"from here on {STAND_IN}"
-COPIES = "this model adds in place: layers that save what comes in are given copies"
-PYTORCH_ATTENTION = "a part of this model has no backward: attention is computed by PyTorch instead"
+COPIES = "this model adds in place: layers that save their inputs get copies"
+PYTORCH_ATTENTION = "part of this model has no backward pass: PyTorch computes its attention instead"
 
 
 @dataclass(frozen=True)

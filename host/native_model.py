@@ -68,7 +68,7 @@ class ModelCard:
         """Refuse a picture size the network cannot work on.  sides: all but batch and channels"""
         got, native = "x".join(map(str, sides)), "x".join(map(str, self.shape[1:]))
         if self.multiple == 0 and sides != self.shape[1:]:
-            raise ValueError(f"The latent is {got} but {self.name} exists at {native} only. Use Empty Canvas.")
+            raise ValueError(f"The latent is {got} but {self.name} works at {native} only. Use Empty Canvas.")
         if self.multiple and any(side < 1 or side % self.multiple for side in sides):
             raise ValueError(
                 f"The latent is {got} but {self.name} needs sides divisible by {self.multiple}. "
@@ -234,8 +234,8 @@ class LabelledModel(comfy.model_base.BaseModel):
     def _labels(self, given: dict[str, Any]) -> Tensor:  # -> [n] int64
         if "class_label" not in given and given.get("cross_attn") is not None:
             raise ValueError(
-                f"{self.card.name} takes class labels but the {given.get('prompt_type', 'positive')} input carries "
-                "text. Use Class Label."
+                f"{self.card.name} takes class labels but the {given.get('prompt_type', 'positive')} input has text. "
+                "Use Class Label."
             )
         null = self.card.null_index
         labels = torch.as_tensor(given.get("class_label", NO_LABEL if null is None else null)).reshape(-1)

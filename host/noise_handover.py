@@ -14,7 +14,7 @@ from torch import Tensor
 from . import adapter
 from .host_run import HostRun
 
-TOLD_APART = "move and noise told apart by marking the noise"
+TOLD_APART = "move and noise separated by marking the noise"
 UNSEEN = "noise not observable: {reason}; all of the move counts as step"
 
 

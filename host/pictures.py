@@ -63,8 +63,8 @@ class Decoded(OwnPixels):
         patcher = staying(self.patcher)
         if patcher is None:
             raise ValueError(
-                "The host pages the weights of this VAE, which no gradient survives, and has no file to load them from "
-                "again. Start ComfyUI with --disable-dynamic-vram, or use the host's own Load VAE."
+                "The host pages the weights of this VAE, which breaks gradients, and there is no file to reload them "
+                "from. Start ComfyUI with --disable-dynamic-vram, or use the host's own Load VAE."
             )
         self.patcher = patcher
 
@@ -120,6 +120,6 @@ def picture_of(patcher, vae, shrink: int = 1) -> OwnPixels:
     if not has_colours(latent_format):
         raise ValueError(
             f"The energy reads pictures and the model works on {type(latent_format).__name__} latents, for which the "
-            "host has no preview colours. Wire the model's VAE into Classifier Guidance."
+            "host has no preview colours. Connect the model's VAE to Classifier Guidance."
         )
     return LinearColours(latent_format)

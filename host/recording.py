@@ -163,7 +163,7 @@ class Watch:
     def listen(self, options: dict | None) -> None:
         """Hear of every evaluation of the run.  options: the run's own clone; what is put there is gone with it."""
         if options is None:
-            raise ValueError("the guider hands its sampler no model_options")
+            raise ValueError("the guider gives its sampler no model_options")
         kind = comfy.patcher_extension.WrappersMP.CALC_COND_BATCH
         comfy.patcher_extension.add_wrapper_with_key(kind, KEY, self.on_conditions, options, is_model_options=True)
         options[WATCH] = self
@@ -198,7 +198,7 @@ class Watch:
 
     def _blind(self, fault: str) -> None:
         self.live = None
-        self.faults.append(f"not shown live from step {len(self.accumulator.stage)} on: {fault}")
+        self.faults.append(f"not shown live from step {len(self.accumulator.stage) + 1} on: {fault}")
 
     def sample(self, proceed: Callable, extra_args: dict, callback, rest: tuple) -> Tensor:
         """Sample through `proceed` with a watched copy of the sampler, or a watched guider if it is a foreign one."""
@@ -242,7 +242,7 @@ class Watch:
             told = {name: untracked(value) for name, value in info.items()}
             self.clean = told.get("denoised")
         elif not self.ended:
-            self._end(f"{self.run.name} reports a {type(info).__name__}, and a table is needed")
+            self._end(f"{self.run.name} reports a {type(info).__name__}, but a table is needed")
         return told
 
     def _turned(self, info: Mapping) -> None:
@@ -328,7 +328,7 @@ class Watch:
             publish(trace, ended)
 
     def _unkept(self, fault: str) -> None:
-        self.faults.append(f"not there for Read Recorded Trace: {fault}")
+        self.faults.append(f"not available to Read Recorded Trace: {fault}")
 
     def _latents(self, samples: Tensor) -> list[Tensor]:
         """The latents that the host makes of a run: the sample, and the last clean prediction."""

@@ -18,7 +18,7 @@ UPSTREAM = wires.Guidance.Input("guidance", optional=True, tooltip="The chain so
 CHAIN = wires.Guidance.Output(
     display_name="guidance", tooltip="The longer chain, for a sampler, a guider or the next rule."
 )
-PLAIN_CFG = "These settings leave plain CFG as it is at every step."
+PLAIN_CFG = "With these settings every step is plain CFG."
 
 
 def rule_schema(

@@ -154,7 +154,7 @@ def notes_of(seen: Observed) -> list[str]:
     """What a reader should know before trusting the numbers."""
     run, notes = seen.run, []
     if run.masked:
-        notes.append("a noise mask was set: D is the original outside it, so D - G is not a rule's doing there")
+        notes.append("a noise mask was set: D is the original outside it, so D - G does not come from a rule there")
     if run.flow and run.name in adapter.WRONG_ON_FLOW:
         notes.append(f"{run.name} adds VE noise to a flow state: its samples are wrong on flow models")
     notes += [*_about_uncond(seen), *_about_scale(seen), *_about_noise(seen)]

@@ -19,7 +19,7 @@ from .recording import Recording, record
 MOST_RUNS = 16
 STRANGE = (
     "No single recorded run made all of these samples: they were changed after sampling, come from several runs or "
-    "from another MODEL, or their run was let go for newer ones."
+    "from another MODEL, or their run was dropped for newer ones."
 )
 
 

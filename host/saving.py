@@ -33,7 +33,7 @@ def bad_prefix(prefix: str | None) -> str | None:
     if absolute or ".." in parts or not parts:
         return f"filename_prefix is {prefix!r}; a name inside the output folder is needed. Write for example runs/cat."
     if not prefix.isprintable():
-        return f"filename_prefix is {prefix!r}, which holds a control character. Write for example runs/cat."
+        return f"filename_prefix is {prefix!r}, which contains a control character. Write for example runs/cat."
     size = max(len(part.encode(errors="replace")) for part in parts)
     if size > LONGEST_PART or len(prefix.encode(errors="replace")) > LONGEST:
         return (

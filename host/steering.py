@@ -16,16 +16,16 @@ from .gradient_run import GradientRun
 RATE, LEAN = "rate", "DSG"
 WAYS = (RATE, *PAPERS, LEAN)
 NOBODY = (
-    "The sampler's gradient is set to {way}, and no Classifier Guidance is at work in this run. Wire one into the "
-    "guidance of KSampler + Guidance Trace, CFG Guider + Guidance Chain or Guidance on any KSampler, or choose rate."
+    "The sampler's gradient is set to {way}, but this run has no Classifier Guidance. Connect one to the guidance of "
+    "KSampler + Guidance Trace, CFG Guider + Guidance Chain or Guidance on any KSampler, or choose rate."
 )
 UNLIKE = (
-    "{way} takes gradients as they are, in every step, and {text!r} has normalise {normalise} and every_k {every}. "
+    "{way} needs unscaled gradients in every step, but {text!r} has normalise {normalise} and every_k {every}. "
     "Set them to none and 1, or the sampler's gradient to rate."
 )
 
 PRESET = (
-    "{way} counts scale in the paper's own unit, and {text!r} takes its gamma from a preset, which was measured as a "
+    "{way} uses the paper's own unit for scale, but {text!r} takes its gamma from a preset, which was measured as a "
     "rate. Set preset to scale in Classifier Guidance, or the sampler's gradient to rate."
 )
 

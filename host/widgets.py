@@ -19,7 +19,7 @@ VAE_IN = io.Vae.Input(
 
 def prefix_input(default: str, what: str) -> io.String.Input:
     """The widget for the beginning of a file name."""
-    return io.String.Input("filename_prefix", default=default, tooltip=f"Beginning of the names of {what}.")
+    return io.String.Input("filename_prefix", default=default, tooltip=f"Start of the names of {what}.")
 
 
 def choice_input(name: str, options, tooltip: str) -> io.Combo.Input:

@@ -101,8 +101,8 @@ def extras() -> list:
             default=0,
             min=0,
             max=MAX_OFFSET,
-            tooltip="Added to the seed of the injected noise only: other noise along the way from the same starting "
-            "noise.",
+            tooltip="Added to the seed of the injected noise only: different noise during the run from the same "
+            "starting noise.",
         ),
         io.Int.Input(
             "recurrence",
@@ -110,8 +110,8 @@ def extras() -> list:
             min=1,
             max=MOST_TIMES,
             optional=True,
-            tooltip="How often each step is taken; before every repetition the result gets its noise back (time "
-            "travel). 1 is off. Mends what strong guidance breaks, at that many times the cost.",
+            tooltip="How often each step is taken; before each repetition the result is noised again (time travel). 1 "
+            "is off. Repairs what strong guidance breaks, at that many times the cost.",
         ),
         _share("recur_start", 0.0, "Share of the run's steps before the first repeated one; 0 is from the start."),
         _share("recur_end", 1.0, "Share of the steps after which none is repeated; 1 is to the end."),
@@ -120,10 +120,11 @@ def extras() -> list:
             options=list(WAYS),
             default=WAYS[0],
             optional=True,
-            tooltip="How Classifier Guidance acts. rate: as everywhere, whatever the number of steps. DPS, FreeDoM, "
-            "MPGD, TFG: a shift of every step as in the paper; scale is the paper's number. DSG: turns the noise only.",
+            tooltip="How Classifier Guidance acts. rate: as with other samplers, independent of the number of steps. "
+            "DPS, FreeDoM, MPGD, TFG: a shift of every step as in the paper; scale is the paper's number. DSG: turns "
+            "the noise only.",
         ),
-        _share("dsg_weight", 0.2, "For DSG: how far the noise leans towards the gradient; 0 not at all, 1 wholly."),
+        _share("dsg_weight", 0.2, "For DSG: how far the noise turns towards the gradient; 0 not at all, 1 fully."),
     ]
 
 
@@ -160,7 +161,7 @@ class _BlogStep(CheckedNode):
     @classmethod
     def _schema(cls, display_name: str, description: str, eta: float, meaning: str) -> io.Schema:
         knob = io.Float.Input("eta", default=eta, min=0.0, max=cls.most_eta, step=0.05, tooltip=meaning)
-        alone = "Each image of a batch has its own noise stream, so it comes out the same alone."
+        alone = "Each image of a batch has its own noise stream, so it comes out as it would alone."
         return io.Schema(
             node_id=cls.__name__,
             display_name=display_name,

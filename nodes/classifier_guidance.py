@@ -30,7 +30,7 @@ TEMPERATURE = io.Float.Input(
     min=0.01,
     max=1000.0,
     step=0.1,
-    tooltip="Divides the classifier's logits. Above 1 a satisfied classifier keeps pushing.",
+    tooltip="Divides the classifier's logits. Above 1 a confident classifier keeps pushing.",
 )
 RADIUS = io.Float.Input(
     "radius",
@@ -39,8 +39,8 @@ RADIUS = io.Float.Input(
     max=10.0,
     step=0.05,
     optional=True,
-    tooltip="Size of the cloud of draws. 1: what the noise leaves open (LGD). TFG calls it gamma-bar and takes 0.001 "
-    "to 0.1. 0: at the prediction.",
+    tooltip="Size of the cloud of draws. 1: the spread of the pictures that are still possible (LGD). TFG calls it "
+    "gamma-bar and takes 0.001 to 0.1. 0: at the prediction.",
 )
 SHRINK = io.Int.Input(
     "shrink",
@@ -48,8 +48,8 @@ SHRINK = io.Int.Input(
     min=1,
     max=8,
     optional=True,
-    tooltip="With a vae: the energy sees a picture this many times smaller, decoded in that many times squared less "
-    "memory. 1: the whole.",
+    tooltip="With a vae: the energy sees a picture this many times smaller; memory for decoding falls with the "
+    "square. 1: full size.",
 )
 SCALE = io.Float.Input(
     "scale",
@@ -65,8 +65,8 @@ PRESET = io.Combo.Input(
     options=list(PRESETS),
     default="scale",
     optional=True,
-    tooltip="scale: the widget above. measured: what served best on pocket-1 in the evaluation that is "
-    "used, 2, 4 or 200. weak: half of that. strong: twice. The node says which gamma is in force.",
+    tooltip="scale: the widget above. measured: the best on pocket-1 for the evaluation in use, 2, 4 or 200. weak: "
+    "half of that. strong: twice. The node says which gamma is in force.",
 )
 
 
@@ -88,25 +88,25 @@ class GGClassifierGradient(CheckedNode):
             display_name="Classifier Guidance",
             category=CATEGORY,
             description="Adds the gradient of log p(y|x) to every prediction: an energy steers a model that never "
-            "learned what it asks for. Works with any sampler, and on top of CFG.",
+            "learned this condition. Works with any sampler, and on top of CFG.",
             inputs=[
                 ENERGY,
                 SCALE,
                 choice_input(
                     "evaluation",
                     AUTO,
-                    "Where the energy is asked. noisy x_t: needs a noise-aware classifier. x0 + backprop: the clean "
-                    "prediction, gradient through the model, twice the time. x0: without that. auto: the first that "
-                    "works.",
+                    "Where the energy is evaluated. noisy x_t: needs a noise-aware classifier. x0 + backprop: the "
+                    "clean prediction, gradient through the model, twice the time. x0: without that. auto: the first "
+                    "that works.",
                 ),
                 choice_input(
                     "normalise",
                     NORMALISATIONS,
-                    "none: as the gradient says. rms_ratio: always scale x limit of the length of c - u (needs a "
+                    "none: the gradient itself. rms_ratio: always scale x limit of the length of c - u (needs a "
                     "negative other than the positive, at cfg 1 too). clip: at most limit of the data's size.",
                 ),
                 io.Float.Input(
-                    "limit", default=0.2, min=0.0, max=1e4, step=0.05, tooltip="Of rms_ratio and clip; else not read."
+                    "limit", default=0.2, min=0.0, max=1e4, step=0.05, tooltip="Only for rms_ratio and clip."
                 ),
                 _share("start_percent", 0.0, "Share of the run's steps before the first push; 0 is from the start."),
                 _share("end_percent", 1.0, "Share of the steps after which nothing is pushed; 1 is to the end."),
@@ -119,7 +119,7 @@ class GGClassifierGradient(CheckedNode):
                 ),
                 UPSTREAM,
                 VAE,
-                OptionsWire.Input("options", optional=True, tooltip="From Gradient Options: what rarely changes."),
+                OptionsWire.Input("options", optional=True, tooltip="From Gradient Options: rarely changed settings."),
                 PRESET,
             ],
             outputs=[CHAIN],
@@ -129,7 +129,7 @@ class GGClassifierGradient(CheckedNode):
     @classmethod
     def validate_inputs(cls, start_percent, end_percent, normalise="none", preset="scale"):
         if normalise == "rms_ratio" and preset != "scale":
-            return "rms_ratio sets the length of every push, so no preset is read. Set preset to scale."
+            return "rms_ratio sets the length of every push, so presets are ignored. Set preset to scale."
         return empty_window("start_percent", start_percent, end_percent)
 
     @classmethod
@@ -167,8 +167,8 @@ class GGGradientOptions(CheckedNode):
             display_name="Gradient Options",
             category=CATEGORY,
             description="For Classifier Guidance: temperature, averaging over draws or views, steps on the clean "
-            "prediction, memory. Both x0 evaluations are too sure at high noise: ancestral samplers repair much of "
-            "it, draws most of the rest.",
+            "prediction, memory. Both x0 evaluations are overconfident at high noise: ancestral samplers correct much "
+            "of this, draws most of the rest.",
             inputs=[
                 TEMPERATURE,
                 _count(
@@ -189,10 +189,10 @@ class GGGradientOptions(CheckedNode):
                     "views",
                     0,
                     64,
-                    "Average log p over this many moved and mirrored copies of the picture: what only fools the "
+                    "Average log p over this many shifted and mirrored copies of the picture: what only fools the "
                     "network rarely survives. 0: the picture itself.",
                 ),
-                _count("seed", 0, LARGEST_SEED, "Seed of draws and views; the same in every image of a batch."),
+                _count("seed", 0, LARGEST_SEED, "Seed of draws and views; the same for every image of a batch."),
                 choice_input(
                     "memory",
                     MEMORY,
@@ -221,7 +221,7 @@ class GGWatchEnergy(CheckedNode):
             display_name="Watch an Energy (no gradient)",
             category=CATEGORY,
             description="Measures an energy at the clean prediction of every step and changes nothing. A second "
-            "classifier, best the judge, shows whether the first was convinced or only fooled.",
+            "classifier, ideally the judge, shows whether the first was right or only fooled.",
             inputs=[ENERGY, UPSTREAM, VAE],
             outputs=[CHAIN],
         )

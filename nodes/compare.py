@@ -27,7 +27,7 @@ class GGCompareTraces(CheckedNode):
             display_name="Compare Traces",
             category=SEE,
             description="Two runs of one seed and one schedule, with another scale, rule, sampler or model: how far "
-            "apart their states are at every step, where they part, and both filmstrips.",
+            "apart their states are at every step, where they diverge, and both filmstrips.",
             is_output_node=True,
             inputs=[
                 TraceWire.Input("trace_a", tooltip="The first run, A."),

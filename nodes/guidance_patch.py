@@ -23,7 +23,7 @@ def guided(model, guidance: Guidance):
     chain = chain_of(guidance)
     if model.wrappers.get(OUTER, {}).get(KEY):
         raise ValueError(
-            "The MODEL carries a guidance chain already. Join the two on one guidance wire, and patch the MODEL once."
+            "The MODEL already has a guidance chain. Put both chains on one guidance wire, and patch the MODEL once."
         )
     refuse_second_rule(model.model_options, chain)
 
@@ -54,8 +54,8 @@ class GGGuidancePatch(CheckedNode):
             node_id="GGGuidancePatch",
             display_name="Guidance on any KSampler",
             category=CATEGORY,
-            description="Puts a guidance chain on a model: whichever sampler uses the model guides with the chain, at "
-            "its own cfg. Place it after every other model patch.",
+            description="Puts a guidance chain on a model: any sampler that uses the model applies the chain, at its "
+            "own cfg. Place it after every other model patch.",
             inputs=[
                 MODEL,
                 GuidanceWire.Input("guidance", tooltip="The chain of schedules and rules; gamma is the sampler's cfg."),

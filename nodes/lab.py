@@ -55,14 +55,14 @@ class GGMixtureModel(CheckedNode):
             node_id="GGMixtureModel",
             display_name="Exact Mixture Model (lab)",
             category="guidance geometry/lab",
-            description="A world made of Gaussians whose perfect denoiser and perfect classifier are formulas. What "
-            "guidance does here is what guidance does, without network error.",
+            description="A toy world made of Gaussians whose perfect denoiser and perfect classifier are formulas. It "
+            "shows guidance itself, without network error.",
             inputs=[
                 io.String.Input(
                     "shape", default="3x32x32", tooltip="Channels, then sides: 3x32x32 is a small image, 2x1x1 a point."
                 ),
                 io.Int.Input(
-                    "classes", default=3, min=1, max=MOST_CLASSES, tooltip="Number of labels; each has three looks."
+                    "classes", default=3, min=1, max=MOST_CLASSES, tooltip="Number of labels; each has three variants."
                 ),
                 io.Combo.Input(
                     "kind",
@@ -75,11 +75,11 @@ class GGMixtureModel(CheckedNode):
                     default=0,
                     min=0,
                     max=LARGEST_SEED,
-                    tooltip="Another seed is another world; the same seed gives the same world.",
+                    tooltip="Each seed gives a different world; the same seed gives the same world.",
                 ),
             ],
             outputs=[
-                io.Model.Output(tooltip="The exact denoiser; wire it like any MODEL, with Class Label."),
+                io.Model.Output(tooltip="The exact denoiser; connect it like any MODEL, with Class Label."),
                 ClassifierWire.Output(
                     display_name="classifier", tooltip="The exact classifier at every noise level, for guidance."
                 ),

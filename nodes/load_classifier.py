@@ -59,10 +59,10 @@ def missing(name: str) -> str | None:
     if name in available():
         return None
     if not isinstance(name, str) or not is_inside(name):
-        return f"Classifier {name!r} is no name inside models/{FOLDER}. Choose one from the list."
+        return f"Classifier {name!r} is not a name inside models/{FOLDER}. Choose one from the list."
     if not name.endswith((".safetensors", "/")) and "." in name:
         return (
-            f"Classifier {name!r} is no .safetensors file: others can run code when they are loaded. "
+            f"Classifier {name!r} is not a .safetensors file: other formats can run code when they are loaded. "
             f"Convert a .pt of plain tensors with `{CONVERT}`."
         )
     return (
@@ -120,23 +120,24 @@ class GGLoadClassifier(CheckedNode):
             display_name="Load Classifier",
             category="guidance geometry/classifier",
             description="Loads a network that says what a picture shows: labels, a segmentation, depth, or how well a "
-            "text fits. Its gradient can guide a model that never learned this. safetensors only; nothing is run.",
+            "text fits. Its gradient can guide a model that never learned these labels. safetensors only; nothing is "
+            "run.",
             inputs=[
                 io.Combo.Input(
                     "classifier_name",
                     options=available() or [DEFAULT],
                     default=DEFAULT,
                     tooltip="The pack's own (pocket-noisy-1 reads noisy samples, pocket-clean-1 clean images, "
-                    "pocket-judge-1 only measures), then what lies in models/classifiers: .safetensors files, and "
+                    "pocket-judge-1 only measures), then those in models/classifiers: .safetensors files, and "
                     "folders with a config.json, shown with a slash.",
                 ),
             ],
             outputs=[
                 ClassifierWire.Output(
-                    display_name="classifier", tooltip="The network, with its labels and what it wants to see."
+                    display_name="classifier", tooltip="The network, with its labels and the input it expects."
                 ),
                 io.String.Output(
-                    display_name="labels", tooltip="The labels, one a line; empty where it measures something else."
+                    display_name="labels", tooltip="The labels, one per line; empty if it measures something else."
                 ),
                 io.String.Output(
                     display_name="about", tooltip="What was recognised: kind, role, size, mean and deviation."

@@ -48,7 +48,7 @@ class GGReadTrace(CheckedNode):
             node_id="GGReadTrace",
             display_name="Read Recorded Trace",
             category=CATEGORY,
-            description="Hands out the trace of a run that was sampled with a recorded model.",
+            description="Outputs the trace of a run that was sampled with a recorded model.",
             inputs=[
                 RecorderWire.Input("recorder", tooltip="From Record Guidance."),
                 io.Latent.Input("latent", tooltip="The sampler's output: the trace of the run that made it is read."),
@@ -58,8 +58,8 @@ class GGReadTrace(CheckedNode):
                     min=-MOST_RUNS,
                     max=MOST_RUNS - 1,
                     optional=True,
-                    tooltip="-1: the run that made this latent. Any other number takes a run by its place, for nodes "
-                    "that sample several times: 0 is the first, -2 the last but one.",
+                    tooltip="-1: the run that made this latent. Any other number selects a run by position, for nodes "
+                    "that sample several times: 0 is the first, -2 the second to last.",
                 ),
             ],
             outputs=[TRACE, io.Latent.Output(display_name="latent", tooltip="The latent, passed on.")],

@@ -43,9 +43,7 @@ CFG = io.Float.Input(
     tooltip="Guidance scale, gamma: guided = u + gamma (c - u). 0 ignores the condition, 1 is the model's own answer "
     "(and half the work), 2 to 5 is usual, higher burns.",
 )
-GUIDANCE = Guidance.Input(
-    "guidance", optional=True, tooltip="A chain of schedules and rules. Nothing connected is plain CFG."
-)
+GUIDANCE = Guidance.Input("guidance", optional=True, tooltip="A chain of schedules and rules. Unconnected: plain CFG.")
 CAPTURE = io.Combo.Input(
     "capture",
     options=list(CAPTURES),
@@ -109,7 +107,7 @@ class GGGuidedSampler(CheckedNode):
                     min=0.0,
                     max=1.0,
                     step=0.01,
-                    tooltip="1 starts from pure noise; lower values keep that much less of it and more of the latent.",
+                    tooltip="1 starts from pure noise; lower values add less noise and keep more of the latent.",
                 ),
                 GUIDANCE,
                 io.Sampler.Input(
@@ -193,7 +191,9 @@ class GGInspectedSampler(CheckedNode):
             inputs=[
                 io.Noise.Input("noise", tooltip="The starting noise, as for SamplerCustomAdvanced."),
                 io.Guider.Input("guider", tooltip="Any GUIDER: the host's, ours, another pack's."),
-                io.Sampler.Input("sampler", tooltip="Any SAMPLER. Those of the host get their noise told apart."),
+                io.Sampler.Input(
+                    "sampler", tooltip="Any SAMPLER. For the host's samplers, noise and move are recorded separately."
+                ),
                 io.Sigmas.Input("sigmas", tooltip="The noise levels, noisiest first."),
                 LATENT,
                 CAPTURE,

@@ -23,13 +23,13 @@ SIZE_WORDS = {"blog 960x540": "blog", "slide 1920x1080": "slide", "column 600": 
 MOST_STEPS, MOST_SAMPLES, MOST_GAIN = 9999, 4095, 1024.0
 STEP = "Step to draw, from 0. -1 chooses one at two fifths of the run with a real difference."
 FIGURE = (
-    "step plane: all of a step in one. The next four build it up. Then the post in order: noise levels; sampling; "
-    "with a classifier; noise added; the animations, the last one over all steps. filmstrip and heat map show the "
-    "whole run. classifier curves: how sure each classifier is, step by step."
+    "step plane: a whole step in one picture. The next four build it up. Then the figures of the post in order: noise "
+    "levels; sampling; with a classifier; noise added; the animations, the last one over all steps. filmstrip and heat "
+    "map show the whole run. classifier curves: how confident each classifier is, step by step."
 )
 SAVE = (
-    "What to write into output; each file reopens the workflow. all: every form. webp, apng: animations, with a sheet "
-    "of their frames beside them (png writes the sheet only)."
+    "What to write into output; each file reopens the workflow. all: every format. webp, apng: animations, with a "
+    "sheet of their frames (png writes the sheet only)."
 )
 SAMPLE = "Image of the batch, from 0. -1 takes the one whose guidance strength is the median."
 
@@ -104,8 +104,8 @@ class GGDifferenceImages(CheckedNode):
             node_id="GGDifferenceImages",
             display_name="Difference Images",
             category=SEE,
-            description="Shows, step by step, the prediction without the condition, with it, the guided one, and their "
-            "difference on grey, all with one gain that is stated.",
+            description="Shows, step by step, the prediction without the condition, with it, the guided one, and "
+            "their difference on grey, all with one stated gain.",
             inputs=[
                 TRACE_IN,
                 VAE_IN,
@@ -129,7 +129,9 @@ class GGDifferenceImages(CheckedNode):
                 io.Image.Output(display_name="uncond", tooltip="Predictions without the condition, step by step."),
                 io.Image.Output(display_name="cond", tooltip="Predictions with the condition."),
                 io.Image.Output(display_name="guided", tooltip="What the sampler was given."),
-                io.Image.Output(display_name="difference", tooltip="0.5 + gain times the difference; grey is none."),
+                io.Image.Output(
+                    display_name="difference", tooltip="0.5 + gain times the difference; grey means no difference."
+                ),
             ],
         )
 
@@ -156,7 +158,7 @@ class GGMetrics(CheckedNode):
             inputs=[
                 TRACE_IN,
                 prefix_input("metrics", "the CSV and the JSON file"),
-                index_input("sample", -1, MOST_SAMPLES, SAMPLE + " The files hold all."),
+                index_input("sample", -1, MOST_SAMPLES, SAMPLE + " The files contain all samples."),
             ],
             outputs=[TRACE_OUT, io.String.Output(display_name="table", tooltip="The table as text.")],
         )

@@ -97,7 +97,8 @@ class GGLoadDenoiser(CheckedNode):
                 io.Model.Output(tooltip="The denoiser; any KSampler, guider or guidance node takes it."),
                 io.Vae.Output(tooltip="Turns samples (-1 .. 1) into images (0 .. 1) and back, pixel for pixel."),
                 io.String.Output(
-                    display_name="labels", tooltip="The labels, one a line; wired to Class Label: one image of each."
+                    display_name="labels",
+                    tooltip="The labels, one per line; connected to Class Label, they give one image of each.",
                 ),
             ],
         )
@@ -128,7 +129,7 @@ class GGClassLabel(CheckedNode):
             description="Turns class names into the positive conditioning, and gives the null label as negative: "
             "the pair that classifier-free guidance compares.",
             inputs=[
-                io.Model.Input("model", tooltip="From Load Denoiser or Exact Mixture Model; it knows the labels."),
+                io.Model.Input("model", tooltip="From Load Denoiser or Exact Mixture Model; it provides the labels."),
                 io.String.Input(
                     "label",
                     default="0",
@@ -164,7 +165,7 @@ class GGEmptyCanvas(CheckedNode):
             description="An empty latent in the model's own pixels. The host's Empty Latent Image is eight times "
             "smaller than its numbers say, which is right for latent models only.",
             inputs=[
-                io.Model.Input("model", tooltip="From Load Denoiser or Exact Mixture Model; it knows its size."),
+                io.Model.Input("model", tooltip="From Load Denoiser or Exact Mixture Model; it provides the size."),
                 io.Int.Input(
                     "width",
                     default=0,

@@ -28,7 +28,7 @@ WIDTH_STEP = 8  # group norms have eight groups
 LARGEST_SEED = 0xFFFFFFFFFFFFFFFF
 
 SUBJECT: list[io.Input] = [
-    io.Model.Input("model", tooltip="Its space, scale and noise levels are learned; its weights are not."),
+    io.Model.Input("model", tooltip="Sets space, scale and noise levels; its weights are not used."),
     io.String.Input(
         "labels",
         multiline=True,
@@ -38,7 +38,13 @@ SUBJECT: list[io.Input] = [
     ),
 ]
 COURSE: list[io.Input] = [
-    io.Int.Input("steps", default=500, min=1, max=MOST_STEPS, tooltip="Batches seen. Too few: the loss still falls."),
+    io.Int.Input(
+        "steps",
+        default=500,
+        min=1,
+        max=MOST_STEPS,
+        tooltip="Number of training batches. Too few: the loss is still falling at the end.",
+    ),
     io.Int.Input("batch_size", default=32, min=2, max=MOST_BATCH, tooltip="Samples per step; more is steadier."),
     io.Float.Input(
         "learning_rate",
@@ -47,7 +53,7 @@ COURSE: list[io.Input] = [
         max=1.0,
         step=1e-4,
         round=1e-7,
-        tooltip="AdamW, warmed up, then a cosine to 0. 1e-3 from nothing, 1e-4 with start_from.",
+        tooltip="AdamW, warmed up, then a cosine to 0. 1e-3 from scratch, 1e-4 with start_from.",
     ),
     io.Int.Input(
         "width",
@@ -55,30 +61,30 @@ COURSE: list[io.Input] = [
         min=WIDTH_STEP,
         max=MOST_WIDTH,
         step=WIDTH_STEP,
-        tooltip="Channels of the small network; divisible by 8. Not read with start_from: that network keeps its own.",
+        tooltip="Channels of the small network; divisible by 8. Ignored with start_from: that network keeps its own.",
     ),
     io.Boolean.Input(
         "sigma_conditioning",
         default=True,
-        tooltip="Whether the small network is told the noise level. Off: it must see it. Not read with start_from: "
-        "one that this node made stays as it was, networks of pictures are never told.",
+        tooltip="Whether the small network is told the noise level. Off: it must infer it. Ignored with start_from: a "
+        "network that this node made keeps its setting, picture networks are never told.",
     ),
     io.Int.Input(
         "seed",
         default=0,
         min=0,
         max=LARGEST_SEED,
-        tooltip="Of the weights, the draws and the noise: the same seed trains the same network on a CPU.",
+        tooltip="Seed of weights, draws and noise: the same seed trains the same network on a CPU.",
     ),
     io.String.Input(
         "filename_prefix",
         default="noisy",
-        tooltip="Beginning of the file's name in models/classifiers.",
+        tooltip="Start of the file name in models/classifiers.",
     ),
 ]
 MATERIAL: list[io.Input] = [
     io.Latent.Input("latent", optional=True, tooltip="Clean latents to learn from, for any MODEL."),
-    io.Image.Input("image", optional=True, tooltip="Pictures to learn from, for a MODEL of pixels."),
+    io.Image.Input("image", optional=True, tooltip="Pictures to learn from, for a pixel MODEL."),
     ClassifierWire.Input(
         "start_from",
         optional=True,
@@ -104,7 +110,7 @@ def targets_of(text: str, count: int) -> tuple[Tensor, tuple[str, ...]]:
         )
     if len(entries) > count:
         raise ValueError(
-            f"labels has {len(entries)} entries for {count} pictures. Give one for each, or a repeating few."
+            f"labels has {len(entries)} entries for {count} pictures. Give one for each picture, or a list to repeat."
         )
     return torch.tensor([names.index(entries[i % len(entries)]) for i in range(count)]), names
 
@@ -116,11 +122,11 @@ def clean_samples(model, latent: dict | None, image: Tensor | None) -> Tensor:  
     if latent is not None and image is None:
         found = model.model.process_latent_in(latent["samples"].clone()).float().cpu()
     elif image is None or latent is not None:
-        raise ValueError("Wire either latent or image: what the classifier learns from.")
+        raise ValueError("Connect either latent or image to learn from.")
     elif channels == PIXELS and getattr(space, "spacial_downscale_ratio", 8) == 1:
         found = image.clone()[..., :PIXELS].movedim(-1, 1).float().cpu() * 2 - 1
     else:
-        raise ValueError("This MODEL works on latents. Encode the pictures with VAE Encode and wire latent.")
+        raise ValueError("This MODEL works on latents. Encode the pictures with VAE Encode and connect latent.")
     if found.ndim != 4 or found.shape[1] != channels:
         raise ValueError(f"The samples are {tuple(found.shape)} but the MODEL has {channels} channels and two sides.")
     return found.contiguous()
@@ -167,7 +173,7 @@ class GGTrainNoisyClassifier(CheckedNode):
             inputs=[*SUBJECT, *COURSE, *MATERIAL],
             outputs=[
                 ClassifierWire.Output(display_name="classifier", tooltip="The trained classifier, ready to guide."),
-                io.Image.Output(display_name="loss_curve", tooltip="Loss of every step, against guessing."),
+                io.Image.Output(display_name="loss_curve", tooltip="Loss of every step, compared with guessing."),
                 io.String.Output(
                     display_name="about", tooltip="The file, and the accuracy on the training pictures by noise level."
                 ),
@@ -206,7 +212,7 @@ class GGTrainNoisyClassifier(CheckedNode):
             kept = shown_or_said(_write, path, student, lesson).get("text") or [f"{path.name} in models/{FOLDER}"]
             levels = accuracies(classifier, lesson)
         said = ", ".join(f"{share:.0%} at sigma {sigma:.3g}" for sigma, share in levels.items())
-        about = f"{kept[0]}\nright on its training pictures with new noise: {said}"
+        about = f"{kept[0]}\naccuracy on its training pictures with new noise: {said}"
         curve = torch.from_numpy(draw_loss(losses, len(lesson.labels)).png()).float()[None, ..., :3] / 255
         return io.NodeOutput(classifier, curve, about, ui=shown_or_said(preview, curve, cls, said=[about]))
 

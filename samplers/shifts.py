@@ -91,8 +91,8 @@ class ShiftLaw:
         papers = BY_EVALUATION.get(evaluation, {})
         if self.paper not in papers:
             raise ValueError(
-                f"{self.paper} asks its energy at {' or '.join(map(repr, evaluations_of(self.paper)))}, and this one "
-                f"takes {evaluation!r}. Set evaluation so; if memory ran out, use fewer images or compute twice."
+                f"{self.paper} evaluates its energy at {' or '.join(map(repr, evaluations_of(self.paper)))}, but this "
+                f"one uses {evaluation!r}. Change evaluation; if memory ran out, use fewer images or compute twice."
             )
         step = self.steps[min(self.steps, key=lambda known: abs(known - sigma))]
         if step.now.alpha < LEAST_ALPHA:

@@ -33,8 +33,9 @@ def _gram_problems(trace: Trace) -> list[str]:
         problems.append(f"The state or a prediction is not finite at {_steps(broken)}: the run diverged or overflowed.")
     if bad.any():
         problems.append(
-            f"The inner products at {_steps(bad)} belong to no set of vectors (an eigenvalue of "
-            f"-{share[bad].nan_to_num().max():.1e} of the trace; rounding explains {ROUNDING:.0e}): the recorder erred."
+            f"The inner products at {_steps(bad)} are not those of any set of vectors (an eigenvalue of "
+            f"-{share[bad].nan_to_num().max():.1e} of the trace; rounding explains {ROUNDING:.0e}): this is a recorder "
+            "error."
         )
     return problems
 

@@ -40,7 +40,7 @@ class LabelEnergy(PictureEnergy):
         if wrong:
             raise ValueError(f"Label {wrong[0]} is outside 0 .. {count - 1}: the classifier has {count} labels.")
         if self.kind == "not label" and any(len(set(labels)) == count for labels in self.wanted):
-            raise ValueError(f"All {count} labels are excluded, so no image is left. Leave one out.")
+            raise ValueError(f"All {count} labels are excluded, so no label is left. Exclude fewer.")
 
     @property
     def noise_aware(self) -> bool:

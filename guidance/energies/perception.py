@@ -69,7 +69,7 @@ class TextEnergy(NetworkEnergy):
             raise ValueError("A text is empty. Write what the picture should show, in a few words.")
         if self.kind == "probability" and self.network.bias is None and not self.against:
             raise ValueError(
-                f"{shown(self.network)} weighs texts against each other, and there is only one. "
+                f"{shown(self.network)} compares texts with each other, and there is only one. "
                 "Add a negative text such as 'a picture', or choose cosine."
             )
         found = unmoved(lambda: self.network.text_features([*self.texts, *self.against]))
@@ -117,10 +117,10 @@ class SegmentationEnergy(NetworkEnergy):
         if most >= count:
             raise ValueError(
                 f"The map asks for class {most} but the network has {count}, 0 to {count - 1}. "
-                "Set ignore_index where this value means that a place does not count."
+                "If this value marks pixels to ignore, set ignore_index to it."
             )
         if (self.wanted < 0).flatten(1).all(dim=1).any():
-            raise ValueError("Nothing of a map counts: no place has one of the classes. Check its colours and classes.")
+            raise ValueError("A map is empty: no pixel has one of the classes. Check its colours and classes.")
         shares = unmoved(lambda: torch.stack([shares_of(each, self.balanced) for each in self.wanted]))
         object.__setattr__(self, "shares", shares)
 
@@ -164,7 +164,7 @@ class DepthEnergy(NetworkEnergy):
             raise ValueError(f"Distance {self.distance!r} is unknown. Use one of {', '.join(DISTANCES)}.")
         lowest, highest = flat(self.reference).aminmax(dim=1)
         if (lowest == highest).any():
-            raise ValueError("The wanted depth is flat, so nothing is nearer than anything else. Wire a depth map.")
+            raise ValueError("The wanted depth is flat, so it has no near and far. Connect a depth map.")
 
     @property
     def text(self) -> str:

@@ -61,5 +61,5 @@ def check_proportions(name: str, wanted: Tensor, x: Tensor) -> None:
     (height, width), (h, w) = wanted.shape[-2:], x.shape[-2:]
     if abs(height * w - width * h) > PROPORTION * height * w:
         raise ValueError(
-            f"The {name} is {width} x {height} but the picture {w} x {h}: other proportions. Crop the map to them."
+            f"The {name} is {width} x {height} but the picture {w} x {h}: the proportions differ. Crop it to match."
         )

@@ -30,7 +30,8 @@ from .estimators import (
 NOISY, BACKPROP, CLEAN_X0 = EVALUATIONS
 MEASURED = {NOISY: 2.0, BACKPROP: 4.0, CLEAN_X0: 200.0}  # gamma that served best: docs/classifier-guidance.md
 STAND_IN = (  # what is said where x0 takes the place of x0 + backprop
-    f"x0 without backprop, with {MEASURED[CLEAN_X0] / MEASURED[BACKPROP]:g} times the gamma, which serves it as well"
+    f"x0 without backprop, with {MEASURED[CLEAN_X0] / MEASURED[BACKPROP]:g} times the gamma, which suits it equally "
+    "well"
 )
 
 

@@ -6,6 +6,7 @@ import ast
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from difflib import get_close_matches
 from functools import cached_property
 from typing import NamedTuple
 
@@ -61,7 +62,7 @@ OPERATORS: dict[type, Callable[[Tensor, Tensor], Tensor]] = {
 }
 NAMES = ("u", "c", "d", "x", "sigma", "alpha", "gamma", "pi")
 ALLOWED = (
-    f"Allowed are the names {', '.join(NAMES)}, the functions {', '.join(FUNCTIONS)}, numbers, + - * / ** and brackets."
+    f"Allowed: the names {', '.join(NAMES)}, the functions {', '.join(FUNCTIONS)}, numbers, + - * / ** and brackets."
 )
 
 
@@ -85,8 +86,8 @@ class Formula(Combine):
         found = self._value(Predictions(x, half, half, u, c), 2.0)
         if found.shape != PROBE:
             raise ValueError(
-                f"The formula {shortened(self.formula, LONGEST_SAID)!r} gives a number, not a picture. "
-                "Begin with u, c or x."
+                f"The formula {shortened(self.formula, LONGEST_SAID)!r} gives a number, not a picture. Use u, c or x "
+                "in it."
             )
 
     @cached_property
@@ -125,7 +126,7 @@ class Formula(Combine):
 
 
 def _reason(error: Exception) -> str:
-    return error.msg if isinstance(error, SyntaxError) else "it is too deep or holds a sign that is none"
+    return error.msg if isinstance(error, SyntaxError) else "it is nested too deeply or has an invalid character"
 
 
 def _check(node: ast.expr, text: str, depth: int) -> None:
@@ -144,10 +145,17 @@ def _check(node: ast.expr, text: str, depth: int) -> None:
         case ast.Call(func=ast.Name(id=name), args=inside, keywords=[]) if name in FUNCTIONS:
             _check_count(name, len(inside))
         case _:
-            part = shortened(ast.get_source_segment(text, node) or text, LONGEST_SAID)
-            raise ValueError(f"The formula holds {part!r}, which is not allowed. {ALLOWED}")
+            raise ValueError(f"{_wrong(node, ast.get_source_segment(text, node) or text)} {ALLOWED}")
     for each in inside:
         _check(each, text, depth + 1)
+
+
+def _wrong(node: ast.expr, part: str) -> str:
+    shown = shortened(part, LONGEST_SAID)
+    if not isinstance(node, ast.Name) or part in FUNCTIONS:
+        return f"The formula contains {shown!r}, which is not allowed."
+    near = get_close_matches(part, NAMES, 1)
+    return f"Unknown name {shown!r}." + (f" Did you mean {near[0]!r}?" if near else "")
 
 
 def _check_count(name: str, given: int) -> None:

@@ -34,7 +34,7 @@ class Interval(Schedule):
         if self.unit not in UNITS:
             raise ValueError(f"Interval unit {self.unit!r} is unknown. Use one of {', '.join(UNITS)}.")
         if math.isnan(self.start) or math.isnan(self.end):
-            raise ValueError("An end of the interval is no number. Give numbers.")
+            raise ValueError("An end of the interval is nan. Give numbers.")
         low, high = (self.end, self.start) if self.unit == "sigma" else (self.start, self.end)
         if low == high:
             raise ValueError(
@@ -43,7 +43,7 @@ class Interval(Schedule):
             )
         if low > high:
             raise ValueError(
-                f"interval {self.start:g} .. {self.end:g} is upside down: start is the noisier end, and in {self.unit} "
+                f"interval {self.start:g} .. {self.end:g} is reversed: start is the noisier end, and in {self.unit} "
                 f"that is the {NOISIER_IS[self.unit]} number. Swap them."
             )
 

@@ -60,11 +60,12 @@ class Negative(Conditions):
             raise ValueError(f"Form {self.form!r} is unknown. Use one of {', '.join(FORMS)}.")
         if len(self.conditions) != len(self.weights):
             raise ValueError(
-                f"There are {len(self.conditions)} further conditions but {len(self.weights)} weights. Give one each."
+                f"There are {len(self.conditions)} extra conditions but {len(self.weights)} weights. Give each one a "
+                "weight."
             )
         if self.form != "sum" and len(self.conditions) != 1:
             raise ValueError(
-                f"{self.form} goes over one middle condition, and {len(self.conditions)} were given. "
+                f"{self.form} takes one middle condition, but {len(self.conditions)} were given. "
                 "Connect one, or use the form sum."
             )
 

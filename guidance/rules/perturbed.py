@@ -35,7 +35,7 @@ class Perturbed(Add):
     def __post_init__(self):
         if Window(self.start, self.end).empty:
             raise ValueError(
-                f"window {self.start:g} .. {self.end:g} is empty or upside down: start is the noisier end. Swap them."
+                f"window {self.start:g} .. {self.end:g} is empty or reversed: start is the noisier end. Swap them."
             )
 
     @property

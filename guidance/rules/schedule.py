@@ -89,7 +89,7 @@ def parse_values(text: str, name: str = "The gamma list") -> tuple[float, ...]:
     entries = text.replace(",", " ").replace(";", " ").split()
     for entry in entries:
         if not _is_finite(entry):
-            raise ValueError(f"{name} holds {entry!r}, which is no finite number. Write numbers: 7, 5, 3.5.")
+            raise ValueError(f"{name} holds {entry!r}, which is not a finite number. Write numbers: 7, 5, 3.5.")
     return tuple(float(entry) for entry in entries)
 
 

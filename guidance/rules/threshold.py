@@ -40,7 +40,10 @@ class DynamicThreshold(After):
         if self.method not in METHODS:
             raise ValueError(f"Threshold method {self.method!r} is unknown. Use {' or '.join(METHODS)}.")
         if not 0 <= self.quantile <= 1 or self.bound <= 0:
-            raise ValueError(f"quantile is {self.quantile:g}, from 0 to 1, and bound {self.bound:g}, above 0.")
+            raise ValueError(
+                f"quantile is {self.quantile:g} and bound {self.bound:g}. "
+                "Give a quantile from 0 to 1 and a bound above 0."
+            )
 
     @property
     def neutral(self) -> bool:

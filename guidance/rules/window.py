@@ -39,7 +39,7 @@ class Window(NamedTuple):
         if found.empty:
             raise ValueError(
                 f"{text!r} acts from {self.start:g} to {self.end:g} of the run by its own start_percent and "
-                f"end_percent, and the window {other.start:g} .. {other.end:g} has no part of that. Let them overlap."
+                f"end_percent, and the window {other.start:g} .. {other.end:g} never overlaps that. Make them overlap."
             )
         return found
 
@@ -51,7 +51,7 @@ def part_of_run(start: float, end: float) -> Window:
     """The window.  Raises ValueError for one that is empty, upside down or no part of the run."""
     if not 0 <= start < end <= 1:
         raise ValueError(
-            f"window {start:g} .. {end:g} is no part of the run: give start_percent and end_percent from 0 (the first "
+            f"window {start:g} .. {end:g} is not part of the run: give start_percent and end_percent from 0 (the first "
             "step) to 1 (the end), start_percent the smaller one."
         )
     return Window(start, end)

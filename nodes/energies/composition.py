@@ -23,10 +23,10 @@ class GGMaskedEnergy(CheckedNode):
             node_id="GGMaskedEnergy",
             display_name="Masked Energy (region)",
             category=CATEGORY,
-            description="Lets an energy change a region only. It still sees the whole picture.",
+            description="Lets an energy change only a region. It still sees the whole picture.",
             inputs=[
                 ENERGY,
-                io.Mask.Input("mask", tooltip="White is changed, black is left alone; resized to the picture."),
+                io.Mask.Input("mask", tooltip="White areas change, black areas stay; resized to the picture."),
             ],
             outputs=[OUT],
         )
@@ -45,8 +45,8 @@ class GGCombineEnergies(CheckedNode):
             node_id="GGCombineEnergies",
             display_name="Combine Energies",
             category=CATEGORY,
-            description="Joins two energies: both must hold (product), or either (mixture). With one of them: its "
-            "weight, negative to be moved away from.",
+            description="Joins two energies: both must hold (product), or either (mixture). With one energy: its "
+            "weight; negative moves away from it.",
             inputs=[
                 EnergyWire.Input("energy_a", tooltip="The first energy."),
                 choice_input(

@@ -40,7 +40,8 @@ class GGLabelEnergy(CheckedNode):
             node_id="GGLabelEnergy",
             display_name="Label Energy",
             category=CATEGORY,
-            description="How probable a classifier finds a label. The model that denoises need not know it.",
+            description="The probability that a classifier gives to a label. The denoising model need not know the "
+            "label.",
             inputs=[
                 ClassifierWire.Input("classifier", tooltip="From Load Classifier or Exact Mixture Model."),
                 io.String.Input(

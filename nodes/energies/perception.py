@@ -31,7 +31,7 @@ class GGTextEnergy(CheckedNode):
             node_id="GGTextEnergy",
             display_name="Text Energy (CLIP, SigLIP)",
             category=CATEGORY,
-            description="How well a text fits, as a CLIP or SigLIP network sees it. The model that denoises need not "
+            description="How well a text fits, according to a CLIP or SigLIP network. The denoising model need not "
             "know any text.",
             inputs=[
                 ClassifierWire.Input("classifier", tooltip="A CLIP or SigLIP folder, from Load Classifier."),
@@ -46,7 +46,7 @@ class GGTextEnergy(CheckedNode):
                     "negative",
                     default="a picture",
                     multiline=True,
-                    tooltip="What else it could show: the text is weighed against these. Separate with ; or line "
+                    tooltip="What else it could show: the text is compared with these. Separate with ; or line "
                     "breaks. CLIP needs at least one, unless kind is cosine.",
                 ),
                 choice_input(
@@ -75,8 +75,8 @@ class GGSegmentationEnergy(CheckedNode):
             node_id="GGSegmentationEnergy",
             display_name="Segmentation Energy",
             category=CATEGORY,
-            description="How probable a segmentation network finds a map of classes: what should be where. Draw it as "
-            "a mask, as grey levels or in colours.",
+            description="The probability that a segmentation network gives to a map of classes: what should be where. "
+            "Draw it as a mask, as grey levels or in colours.",
             inputs=[
                 ClassifierWire.Input(
                     "classifier", tooltip="A segmentation network (segformer, deeplabv3, lraspp), from Load Classifier."
@@ -92,7 +92,7 @@ class GGSegmentationEnergy(CheckedNode):
                 choice_input(
                     "average",
                     AVERAGES,
-                    "pixels: every place counts the same. classes: every class does, so that small things count too.",
+                    "pixels: every pixel counts the same. classes: every class does, so that small things count too.",
                 ),
                 io.Int.Input(
                     "ignore_index",
@@ -145,7 +145,7 @@ def drawn_classes(text: str, labels: tuple[str, ...]) -> tuple[list[int], list[i
     wrong = next((entry for entry, parts in found if parts is None), None)
     if wrong is not None:
         raise ValueError(
-            f"{wrong!r} is no colour with a class. Write lines such as '#0000ff {labels[0]}', or * alone where grey "
+            f"{wrong!r} is not a colour with a class. Write lines such as '#0000ff {labels[0]}', or * alone where grey "
             "level k is class k."
         )
     pairs = [parts.groups() for _, parts in found if parts]
@@ -169,8 +169,8 @@ class GGDepthEnergy(CheckedNode):
             node_id="GGDepthEnergy",
             display_name="Depth Energy",
             category=CATEGORY,
-            description="How near the depth that a network sees comes to a wanted one, whatever the scale and offset "
-            "of both.",
+            description="How well the depth estimated by a network matches a wanted depth map, whatever the scale and "
+            "offset of both.",
             inputs=[
                 ClassifierWire.Input(
                     "classifier", tooltip="A depth network (Depth Anything, DPT), from Load Classifier."
@@ -181,7 +181,9 @@ class GGDepthEnergy(CheckedNode):
                     NEAR,
                     "white is near: as depth preprocessors draw it. white is far: as distances are drawn.",
                 ),
-                choice_input("distance", DISTANCES, "L1: forgives a few places. L2: every place as well as it can."),
+                choice_input(
+                    "distance", DISTANCES, "L1: tolerates a few outliers. L2: pulls hardest at the largest errors."
+                ),
                 spread_input(),
             ],
             outputs=[OUT],

@@ -32,9 +32,9 @@ class GGReferenceEnergy(CheckedNode):
             node_id="GGReferenceEnergy",
             display_name="Reference Energy",
             category=CATEGORY,
-            description="How well a picture agrees with a reference: pixel by pixel (with a mask: inpainting; with a "
-            "smaller reference: super-resolution), in its colours or their mean, in being smooth; or, as a network "
-            "sees it, in what it shows (features) or how it is painted (style).",
+            description="How well a picture matches a reference: pixel by pixel (with a mask: inpainting; with a "
+            "smaller reference: super-resolution), in its colours or their mean, in smoothness; or, as seen by a "
+            "network, in what it shows (features) or how it is painted (style).",
             inputs=[
                 choice_input(
                     "compare",
@@ -45,7 +45,7 @@ class GGReferenceEnergy(CheckedNode):
                     "textures, wherever they are (Gram matrices).",
                 ),
                 spread_input(),
-                io.Image.Input("image", optional=True, tooltip="The reference; not read for smoothness."),
+                io.Image.Input("image", optional=True, tooltip="The reference; ignored for smoothness."),
                 io.Mask.Input(
                     "mask",
                     optional=True,
@@ -54,8 +54,8 @@ class GGReferenceEnergy(CheckedNode):
                 ClassifierWire.Input(
                     "classifier",
                     optional=True,
-                    tooltip="For features: a DINO, CLIP or SigLIP folder. For style: a network of convolutions, such "
-                    "as a resnet or pocket-clean-1.",
+                    tooltip="For features: a DINO, CLIP or SigLIP folder. For style: a convolutional network, such as "
+                    "a resnet or pocket-clean-1.",
                 ),
             ],
             outputs=[OUT],
@@ -66,7 +66,7 @@ class GGReferenceEnergy(CheckedNode):
         if compare == "smoothness":
             return io.NodeOutput(SmoothEnergy(spread))
         if image is None:
-            raise ValueError(f"Comparing {compare} needs a reference, and none is connected. Wire an IMAGE.")
+            raise ValueError(f"Comparing {compare} needs a reference, and none is connected. Connect an IMAGE.")
         if compare == "colours":
             return io.NodeOutput(ColourEnergy(pictures(image), spread))
         if compare in ("features", "style"):
@@ -80,7 +80,7 @@ class GGReferenceEnergy(CheckedNode):
 def perceived_reference(compare: str, classifier, reference: Tensor, spread: float) -> FeatureEnergy | StyleEnergy:
     """A reference as a network sees it.  Raises ValueError for one that does not see this."""
     if classifier is None:
-        raise ValueError(f"Comparing {compare} needs a network, and none is connected. Wire a Load Classifier.")
+        raise ValueError(f"Comparing {compare} needs a network, and none is connected. Connect a Load Classifier.")
     if compare == "features":
         insist(answering(classifier, "features", "text"))
         return FeatureEnergy(classifier, reference, spread)

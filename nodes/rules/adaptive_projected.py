@@ -14,8 +14,8 @@ NORM_OVER = io.Combo.Input(
     options=list(PARTS),
     default=PARTS[0],
     optional=True,
-    tooltip="What has a length and a direction of its own. sample: the whole, as the paper for "
-    "pictures. channel: each channel, as the paper's code for video, and ACE-Step. frame: each frame.",
+    tooltip="What lengths and directions are measured over. sample: the whole, as in the paper for pictures. channel: "
+    "each channel, as the paper's code for video, and ACE-Step. frame: each frame.",
 )
 
 
@@ -27,7 +27,7 @@ class GGAdaptiveProjected(CheckedNode):
         return rule_schema(
             "GGAdaptiveProjected",
             "APG (Adaptive Projected Guidance)",
-            "Drops the part of the difference that only brightens and saturates, caps its length, and lets it vary.",
+            "Drops the part of the difference that only brightens and saturates, caps its length, and adds momentum.",
             [
                 io.Float.Input(
                     "eta",
@@ -54,7 +54,7 @@ class GGAdaptiveProjected(CheckedNode):
                     max=0.95,
                     step=0.05,
                     tooltip="beta in m' = delta + beta m, over the steps of one run. Negative pushes away from earlier "
-                    "steps, as in the paper; 0 is off; towards 1 the differences pile up.",
+                    "steps, as in the paper; 0 is off; near 1 the differences pile up.",
                 ),
                 io.Combo.Input(
                     "threshold_unit",

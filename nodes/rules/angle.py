@@ -17,7 +17,7 @@ class GGAngle(CheckedNode):
         return rule_schema(
             "GGAngle",
             "ADG (Angle Domain Guidance)",
-            "In place of CFG: turns c away from u by (cfg - 1) times their angle, so that colours do not burn.",
+            "Replaces CFG: turns c away from u by (cfg - 1) times their angle, so that colours do not burn.",
             [
                 io.Float.Input(
                     "max_angle",
@@ -26,7 +26,7 @@ class GGAngle(CheckedNode):
                     max=90.0,
                     step=1.0,
                     tooltip="Largest turn in degrees: D = cos(t') c + sin(t') |c| e, t' = (cfg - 1) t up to this. "
-                    "Small: cfg has no effect. 90: c is left behind. Jin et al. 2025, arXiv 2506.11039.",
+                    "Small: cfg has little effect. 90: nothing of c may remain. Jin et al. 2025, arXiv 2506.11039.",
                 ),
                 io.Boolean.Input(
                     "keep_norm",

@@ -31,20 +31,20 @@ class GGAutoguidance(CheckedNode):
                     min=0.0,
                     max=1.0,
                     step=0.05,
-                    tooltip="u' = u + share (weak - u). 1: the weak one alone, the negative is not evaluated; the "
-                    "paper's, arXiv 2406.02507. 0: plain CFG. Between: one evaluation more per step.",
+                    tooltip="u' = u + share (weak - u). 1: the weak pass alone, as in the paper; the negative is not "
+                    "evaluated. arXiv 2406.02507. 0: plain CFG. Between: one evaluation more per step.",
                 ),
                 io.Model.Input(
                     "weak_model",
                     optional=True,
-                    tooltip="A smaller or less trained model with the same latents; it sees the positive condition. "
-                    "One that is weak in another way guides into artefacts.",
+                    tooltip="A smaller or less trained model with the same latents; it gets the positive condition. "
+                    "One that differs in other ways guides into artefacts.",
                 ),
                 io.Conditioning.Input(
                     "weak_condition",
                     optional=True,
-                    tooltip="What the weak pass is asked for, in place of the positive condition; with no weak_model, "
-                    "the same model asked for less.",
+                    tooltip="The condition of the weak pass, in place of the positive one; with no weak_model, the "
+                    "same model gets this vaguer condition.",
                 ),
             ],
         )

@@ -41,7 +41,7 @@ class GGFrequencyBands(CheckedNode):
         return rule_schema(
             "GGFrequencyBands",
             "Frequency Bands (FDG / FreSca)",
-            "Guides coarse structure and fine detail with weights of their own. Any latent, split at a share of its "
+            "Guides coarse structure and fine detail with separate weights. Any latent, split at a share of its "
             "resolution.",
             [
                 io.Combo.Input(
@@ -74,7 +74,7 @@ class GGFrequencyBands(CheckedNode):
                     min=0.0,
                     max=1.0,
                     step=0.01,
-                    tooltip="FreSca only: where the bands part, as a share of the highest frequency. 0: only the mean "
+                    tooltip="FreSca only: where the bands split, as a share of the highest frequency. 0: only the mean "
                     "is low. 1: everything is.",
                 ),
             ],

@@ -19,7 +19,7 @@ class GGFeedback(CheckedNode):
         return rule_schema(
             "GGFeedback",
             "FBG (Feedback Guidance)",
-            "Guides each sample as much as it needs: more while its condition does not show, less once it does. "
+            "Guides each sample as much as it needs: more until its condition shows, less once it does. "
             "cfg in the sampler is the highest scale.",
             [
                 io.Float.Input(
@@ -39,7 +39,7 @@ class GGFeedback(CheckedNode):
                     max=LATEST,
                     step=0.01,
                     tooltip="Noise time, 1 at the start and 0 at the end, at which an undecided sample reaches scale "
-                    "3. Larger: guidance sets in earlier.",
+                    "3. Larger: guidance starts earlier.",
                 ),
                 io.Float.Input(
                     "t1",
@@ -47,7 +47,7 @@ class GGFeedback(CheckedNode):
                     min=0.0,
                     max=LATEST,
                     step=0.01,
-                    tooltip="Noise time about which evidence outweighs the drift and guidance falls off. Near t0 or "
+                    tooltip="Noise time around which evidence outweighs the drift and guidance falls off. Near t0 or "
                     "above: it falls off at once.",
                 ),
             ],

@@ -27,8 +27,8 @@ class GGFormula(CheckedNode):
                 io.String.Input(
                     "formula",
                     default=PLAIN,
-                    tooltip=f"Computed for each sample alone. {ALLOWED} proj(a, b), rej(a, b): a along and across b. "
-                    "dot, norm, mean, std: one number per sample. clamp(a, low, high). a / 0 is 0.",
+                    tooltip=f"Computed for each sample separately. {ALLOWED} proj(a, b), rej(a, b): a along and "
+                    "across b. dot, norm, mean, std: one number per sample. clamp(a, low, high). a / 0 is 0.",
                 ),
             ],
             experimental=True,

@@ -26,8 +26,8 @@ class GGInterval(CheckedNode):
                     "unit",
                     options=list(UNITS),
                     default="percent",
-                    tooltip="percent: share of the run's steps, 0 first, 1 behind the last. sigma: noise level, as in "
-                    "the paper, for VE models (SD, SDXL). log-SNR: 2 ln(alpha/sigma), the same for VE and flow.",
+                    tooltip="percent: share of the run's steps, 0 is the first, 1 after the last. sigma: noise level, "
+                    "as in the paper, for VE models (SD, SDXL). log-SNR: 2 ln(alpha/sigma), the same for VE and flow.",
                 ),
                 io.Float.Input(
                     "start",

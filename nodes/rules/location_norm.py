@@ -31,7 +31,8 @@ class GGLocationNorm(CheckedNode):
                 io.Boolean.Input(
                     "match",
                     default=False,
-                    tooltip="On: f = |o_c|/|o|, which also lengthens, as Qwen-Image does; dark places then gain noise.",
+                    tooltip="On: f = |o_c|/|o|, which also lengthens, as Qwen-Image does; dark places then become "
+                    "noisier.",
                 ),
                 space_input("x0", "Where the lengths are measured."),
             ],

@@ -17,7 +17,7 @@ class GGMagnitudeAware(CheckedNode):
         return rule_schema(
             "GGMagnitudeAware",
             "MAMBO-G (Magnitude-Aware Guidance)",
-            "Holds guidance back at the steps where the difference is large beside the prediction itself.",
+            "Reduces guidance at steps where the difference is large compared with the prediction.",
             [
                 io.Float.Input(
                     "damping",
@@ -25,10 +25,10 @@ class GGMagnitudeAware(CheckedNode):
                     min=0.0,
                     max=100.0,
                     step=0.5,
-                    tooltip="a in c + (cfg - 1) exp(-a |delta|/|u|) delta. 0: plain CFG. 8: the usual one, for cfg "
-                    "near 10. Large: no guidance early, prompt lost. arXiv 2508.03442.",
+                    tooltip="a in c + (cfg - 1) exp(-a |delta|/|u|) delta. 0: plain CFG. 8: usual, for cfg near 10. "
+                    "Large: no guidance early, prompt lost. arXiv 2508.03442.",
                 ),
-                space_input("ode", "Where both lengths are taken."),
+                space_input("ode", "Where both lengths are measured."),
             ],
             experimental=True,
         )

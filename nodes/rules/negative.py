@@ -18,8 +18,8 @@ def _weight(name: str, default: float, tooltip: str) -> io.Float.Input:
         min=-HEAVIEST,
         max=HEAVIEST,
         step=0.05,
-        tooltip=f"{tooltip} Negative pushes away, 0 is not evaluated; the weights of a sum multiply cfg, and all that "
-        "pull together burn like a higher cfg.",
+        tooltip=f"{tooltip} Negative pushes away, 0 is not evaluated; in a sum the weights multiply cfg, and "
+        "conditions that pull the same way burn like a higher cfg.",
     )
 
 
@@ -31,7 +31,8 @@ class GGNegative(CheckedNode):
         return rule_schema(
             "GGNegative",
             "Negative / Dual CFG (InstructPix2Pix)",
-            "Further conditions beside the sampler's positive and negative, each with its weight; one evaluation each.",
+            "More conditions beside the sampler's positive and negative, each with its weight; each costs one "
+            "evaluation.",
             [
                 io.Conditioning.Input("second", tooltip="The second condition; the middle one of InstructPix2Pix."),
                 io.Combo.Input(
@@ -42,7 +43,11 @@ class GGNegative(CheckedNode):
                     "InstructPix2Pix: u + w (m - u) + cfg (c - m), Brooks et al. 2022, arXiv 2211.09800. nested: "
                     "u + w (m + cfg (c - m) - u), as in DualCFGGuider. m is second, w its weight.",
                 ),
-                _weight("second_weight", 0.5, "Weight of second; in the forms with a middle condition its scale, 1.5."),
+                _weight(
+                    "second_weight",
+                    0.5,
+                    "Weight of second; in the forms with a middle condition, its scale (usually 1.5).",
+                ),
                 _weight("third_weight", 0.5, "Weight of third."),
                 _weight("fourth_weight", 0.5, "Weight of fourth."),
                 io.Conditioning.Input("third", optional=True, tooltip="A third condition, for the form sum."),

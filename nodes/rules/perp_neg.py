@@ -17,7 +17,7 @@ class GGPerpNeg(CheckedNode):
         return rule_schema(
             "GGPerpNeg",
             "Perp-Neg (Perpendicular Negative)",
-            "In place of CFG: pushes away only from the part of the negative that the positive does not ask for.",
+            "Replaces CFG: pushes away only from the part of the negative that the positive does not ask for.",
             [
                 io.Conditioning.Input(
                     "empty", tooltip="The empty prompt, from which both prompts are measured; one more evaluation."
@@ -29,7 +29,7 @@ class GGPerpNeg(CheckedNode):
                     max=100.0,
                     step=0.05,
                     tooltip="k in e + cfg (p - k q_across), p = c - e, q = negative - e, across p. 0: CFG against the "
-                    "empty prompt. Above 3 the image drifts away. Armandpour et al. 2023, arXiv 2304.04968.",
+                    "empty prompt. Above 3 the image drifts off. Armandpour et al. 2023, arXiv 2304.04968.",
                 ),
             ],
         )

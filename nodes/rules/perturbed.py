@@ -20,13 +20,13 @@ class GGPerturbed(CheckedNode):
         return rule_schema(
             "GGPerturbed",
             "Perturbed Pass (PAG / SEG / SLG style)",
-            "Guides away from a perturbed pass of the model, on top of cfg. The host's own PAG and SLG nodes need no "
-            "such node: wire them into the sampler's model, they act behind the chain.",
+            "Guides away from a perturbed pass of the model, on top of cfg. The host's own PAG and SLG nodes work "
+            "without it: connect them to the sampler's model; they act after the chain.",
             [
                 io.Model.Input(
                     "perturbed_model",
-                    tooltip="The model with a patch that spoils every pass through it (attention or block patches). "
-                    "It sees the positive condition, once a step.",
+                    tooltip="The model with a patch that degrades every pass through it (attention or block patches). "
+                    "It gets the positive condition, once per step.",
                 ),
                 io.Float.Input(
                     "scale",
@@ -63,7 +63,7 @@ def _hooked(model) -> str | None:
     if not found:
         return None
     return (
-        f"perturbed_model carries {found[0]}, as the host's PAG and SLG nodes set it: that runs its own perturbed pass "
-        "when the model samples, and does nothing here. Wire that MODEL into the sampler instead; it joins the chain's "
-        "guidance there."
+        f"perturbed_model carries {found[0]}, as set by the host's PAG and SLG nodes: that runs its own perturbed pass "
+        "when the model samples, and does nothing here. Connect that MODEL to the sampler instead; it joins the "
+        "chain's guidance there."
     )

@@ -31,8 +31,8 @@ class GGPlusPlus(CheckedNode):
                     "step_of",
                     options=list(STEPS),
                     default="euler",
-                    tooltip="The sampler whose step is meant. euler: any sampler without noise. euler_ancestral: the "
-                    "host's. ddim: DDIM and DDPM of this pack. Another one gives the wrong scale, without an error.",
+                    tooltip="The sampler in use. euler: any sampler without noise. euler_ancestral: the "
+                    "host's. ddim: DDIM and DDPM of this pack. A wrong choice gives the wrong scale, without an error.",
                 ),
                 io.Float.Input(
                     "eta",
@@ -40,7 +40,7 @@ class GGPlusPlus(CheckedNode):
                     min=0.0,
                     max=1.0,
                     step=0.05,
-                    tooltip="The sampler's own eta: 0 no noise, 1 ancestral. Not read by euler. arXiv 2406.08070.",
+                    tooltip="The sampler's own eta: 0 no noise, 1 ancestral. Ignored for euler. arXiv 2406.08070.",
                 ),
             ],
         )

@@ -25,15 +25,15 @@ class GGPowerLaw(CheckedNode):
                     min=-1.0,
                     max=3.0,
                     step=0.05,
-                    tooltip="D = c + (cfg - 1) |delta|^power delta. 0: plain CFG. Above 1 bursts early in a run; below "
-                    "0 evens all steps out. Set cfg anew after a change. arXiv 2502.07849.",
+                    tooltip="D = c + (cfg - 1) |delta|^power delta. 0: plain CFG. Above 1 guides very strongly early "
+                    "in a run; below 0 evens out all steps. Readjust cfg after a change. arXiv 2502.07849.",
                 ),
                 io.Combo.Input(
                     "space",
                     options=list(FACTORS),
                     default="score",
-                    tooltip="Where |delta| is taken. score: the paper's, very long at little noise, so cfg - 1 must be "
-                    "small. epsilon: milder. x0: longest early.",
+                    tooltip="Where |delta| is measured. score: as in the paper; very long at low noise, so cfg - 1 "
+                    "must be small. epsilon: milder. x0: longest early.",
                 ),
             ],
             experimental=True,

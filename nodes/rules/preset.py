@@ -18,7 +18,7 @@ class GGPreset(CheckedNode):
         return rule_schema(
             "GGPreset",
             "Guidance Preset",
-            "Rules for a purpose, with settings that are a good start. The node shows what it contains.",
+            "Ready-made rules for a purpose, with settings to start from. The node shows what it contains.",
             [
                 io.Combo.Input(
                     "preset",

@@ -19,8 +19,8 @@ class GGReuse(CheckedNode):
         return rule_schema(
             "GGReuse",
             "Skip and Reuse (adaptive guidance, faster)",
-            "Evaluates the unconditional pass at some steps only and predicts the difference between; ends guidance "
-            "where it has nothing left to add.",
+            "Evaluates the unconditional pass at some steps only and predicts the difference between; can end guidance "
+            "once it adds nothing more.",
             [
                 io.Int.Input(
                     "every",
@@ -28,7 +28,7 @@ class GGReuse(CheckedNode):
                     min=1,
                     max=MOST,
                     tooltip="The unconditional pass runs at every k-th step. 1: every step, nothing saved. 2: about "
-                    "a quarter of all passes saved. Large: the predicted difference goes stale.",
+                    "a quarter of all passes saved. Large: the predicted difference becomes outdated.",
                 ),
                 io.Combo.Input(
                     "predictor",
@@ -44,8 +44,8 @@ class GGReuse(CheckedNode):
                     max=1.0,
                     step=0.0001,
                     round=0.000001,
-                    tooltip="Guidance ends once the cosine of both noise predictions is back at this. 1: never. 0.999: "
-                    "late. Below 0.99: too early, prompt lost. arXiv 2312.12487.",
+                    tooltip="Guidance ends once the cosine of both noise predictions is back at this value. 1: never. "
+                    "0.999: late. Below 0.99: too early, prompt lost. arXiv 2312.12487.",
                 ),
                 io.Int.Input(
                     "patience",
@@ -53,7 +53,7 @@ class GGReuse(CheckedNode):
                     min=1,
                     max=MOST,
                     tooltip="How many evaluated steps in a row must reach stop_cosine. 1 trusts a single one. Each "
-                    "sample ends by itself; the pass is saved once all have.",
+                    "sample ends on its own; the pass is saved once all have.",
                 ),
             ],
         )

@@ -36,7 +36,7 @@ class GGCFGSchedule(CheckedNode):
                     max=10.0,
                     step=0.05,
                     tooltip="w where the shape is 0. 0 is the conditional prediction alone, 1 the full scale; "
-                    "below 0 pushes the prompt away. Not read by constant and list.",
+                    "below 0 pushes the prompt away. Ignored for constant and list.",
                 ),
                 io.Float.Input(
                     "end_weight",
@@ -44,7 +44,7 @@ class GGCFGSchedule(CheckedNode):
                     min=-10.0,
                     max=10.0,
                     step=0.05,
-                    tooltip="w where the shape is 1. Above 1 overshoots cfg and burns; 0 ends unguided. Not read by "
+                    tooltip="w where the shape is 1. Above 1 overshoots cfg and burns; 0 ends unguided. Ignored for "
                     "constant and list.",
                 ),
                 io.Float.Input(

@@ -26,7 +26,7 @@ class GGSkim(CheckedNode):
                     max=100.0,
                     step=0.1,
                     tooltip="Scale where delta, c, the guided value and its move from x share one sign. cfg or more: "
-                    "plain CFG. 1: c there. Below 1: pale. No paper.",
+                    "plain CFG. 1: c there. Below 1: washed out. No paper.",
                 ),
             ],
             experimental=True,

@@ -17,7 +17,7 @@ class GGTangential(CheckedNode):
         return rule_schema(
             "GGTangential",
             "TCFG (Tangential Damping CFG)",
-            "Keeps of the unconditional output only what lies along the direction that both outputs share.",
+            "Keeps only the part of the unconditional output along the direction that both outputs share.",
             [
                 space_input(
                     "ode",

@@ -26,7 +26,7 @@ class GGTangentialAmplify(CheckedNode):
                     max=3.0,
                     step=0.01,
                     tooltip="step' = step_along + eta step_across, along and across x. 1: plain CFG. 1.02 to 1.3 is "
-                    "usual, above that detail turns into noise; below 1 blurs. Cho et al. 2025, arXiv 2510.04533.",
+                    "usual; above that, detail turns into noise; below 1 blurs. Cho et al. 2025, arXiv 2510.04533.",
                 ),
                 io.Float.Input(
                     "align",

@@ -35,7 +35,7 @@ class GGDynamicThreshold(CheckedNode):
                     max=1.0,
                     step=0.001,
                     round=0.0001,
-                    tooltip="Share of values that count as regular. 1: the maximum, one outlier greys the picture. "
+                    tooltip="Share of values that count as regular. 1: the maximum; one outlier greys the picture. "
                     "Below 0.9: flat patches.",
                 ),
                 io.Float.Input(
@@ -52,7 +52,7 @@ class GGDynamicThreshold(CheckedNode):
                     min=0.0,
                     max=100.0,
                     step=0.1,
-                    tooltip="mimic only: the cfg whose range is kept. cfg or more: no effect. 1: pale.",
+                    tooltip="mimic only: the cfg whose range is kept. cfg or more: no effect. 1: washed out.",
                 ),
             ],
         )

@@ -19,8 +19,8 @@ class GGWindow(CheckedNode):
         return rule_schema(
             "GGWindow",
             "Part of the Run (window for rules)",
-            "Lets any rules act in a part of the run only. Outside it the chain is as if they were not wired: their "
-            "further passes are not evaluated, and what they remember waits.",
+            "Applies any rules in part of the run only. Outside it the chain acts as if they were not connected: their "
+            "extra passes are not evaluated, and their state waits.",
             [
                 wires.Guidance.Input(
                     "rules", tooltip="The rules that act in the window: one, or a chain of them, from any rule node."

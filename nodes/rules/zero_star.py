@@ -17,7 +17,8 @@ class GGZeroStar(CheckedNode):
         return rule_schema(
             "GGZeroStar",
             "CFG-Zero* (scale + zero-init)",
-            "For flow models: scales the unconditional velocity to fit the conditional one, and skips the first moves.",
+            "For flow models: scales the unconditional velocity to fit the conditional one, and does not move in the "
+            "first steps.",
             [
                 io.Int.Input(
                     "zero_init_steps",
@@ -25,9 +26,9 @@ class GGZeroStar(CheckedNode):
                     min=0,
                     max=100,
                     tooltip="First steps without a move (D = x) when a flow model starts from pure noise. 0: off. "
-                    "Many: the composition comes too late. Needs a sampler without noise and history: euler, heun, "
-                    "dpm_2, ddim. v = s v_u + cfg (v_c - s v_u), s = <v_c, v_u>/|v_u|^2. "
-                    "Fan et al. 2025, arXiv 2503.18886.",
+                    "Many: the composition forms too late. Needs a sampler without noise and history: euler, heun, "
+                    "dpm_2, ddim. v = s v_u + cfg (v_c - s v_u), s = <v_c, v_u>/|v_u|^2. Fan et al. 2025, arXiv "
+                    "2503.18886.",
                 ),
             ],
         )

@@ -104,7 +104,7 @@ def test_a_damaged_or_foreign_file_is_named(tmp_path, name):
 
 def test_unknown_tensors_are_named_with_what_is_known(tmp_path):
     write_safetensors(tmp_path / "net.safetensors", {"model.diffusion_model.x": torch.zeros(1)}, {})
-    with pytest.raises(ValueError, match=r"net\.safetensors is no classifier known here; its first tensor is 'model\."):
+    with pytest.raises(ValueError, match=r"net\.safetensors is not a known classifier; its first tensor is 'model\."):
         open_classifier(tmp_path / "net.safetensors", None)
 
 

@@ -210,8 +210,8 @@ def adm():
     [
         (other_network, "more than the one file"),
         (transformers_folder, "more than the one file"),
-        (adm, "told times of its own schedule"),
-        (lambda: pack_own("pocket-judge-1"), "be its own judge"),
+        (adm, "uses times of its own schedule"),
+        (lambda: pack_own("pocket-judge-1"), "would judge itself"),
         (lambda: pack_own("pocket-noisy-1"), "x / alpha at 32 x 32"),
         (lambda: MixtureClassifier(make_mixture((3, 8, 8), 2, 0, 1), ("a", "b")), "is a formula"),
         (lambda: CleanClassifier("map", torch.nn.Flatten(), ("a",), Preprocessing(), "segmentation"), "segmentation"),

@@ -105,7 +105,7 @@ def test_a_shard_outside_the_folder_is_refused(folder, shard):
     save_tiny(folder, "vit")
     (folder / "model.safetensors").rename(folder.parent / "outside.safetensors")
     (folder / "model.safetensors.index.json").write_text(json.dumps({"weight_map": {"w": shard}}))
-    with pytest.raises(ValueError, match="is no plain file name inside net/"):
+    with pytest.raises(ValueError, match="is not a plain file name inside net/"):
         open_classifier(folder, None)
 
 

@@ -167,7 +167,7 @@ def test_a_weight_that_does_not_fit_is_named(path, key, weight, message):
         ("lora_unet_down.lora_up.weight", "is a LoRA: use Load LoRA"),
         ("double_blocks.0.img_attn.weight", "use Load Diffusion Model"),
         ("decoder.conv_in.weight", "is a VAE: use Load VAE"),
-        ("something.else", "is no denoiser that this pack knows: it knows Pocket"),
+        ("something.else", "is not a denoiser that this pack knows: it knows Pocket"),
     ],
 )
 def test_foreign_models_are_sent_to_their_loader(path, key, message):

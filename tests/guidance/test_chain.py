@@ -100,7 +100,7 @@ def test_lists_are_read_in_any_common_form(text, numbers):
 
 @pytest.mark.parametrize("text", ["7, five", "nan", "1 inf"])
 def test_an_entry_that_is_no_number_is_named(text):
-    with pytest.raises(ValueError, match="which is no finite number"):
+    with pytest.raises(ValueError, match="which is not a finite number"):
         parse_values(text)
 
 

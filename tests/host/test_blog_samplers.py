@@ -199,11 +199,11 @@ def test_a_shift_says_what_it_would_be_as_a_rate(exact, empty_latent):
 @pytest.mark.parametrize(
     ("gradient", "knobs", "words"),
     [
-        ("DPS", None, "no Classifier Guidance is at work"),
-        ("DSG", None, "no Classifier Guidance is at work"),
-        ("DPS", {"evaluation": "x0"}, "'x0 \\+ backprop'.*this one takes 'x0'"),
-        ("MPGD", {"evaluation": "x0 + backprop"}, "'x0'.*this one takes 'x0 \\+ backprop'"),
-        ("TFG", {"evaluation": "noisy x_t"}, "this one takes 'noisy x_t'"),
+        ("DPS", None, "this run has no Classifier Guidance"),
+        ("DSG", None, "this run has no Classifier Guidance"),
+        ("DPS", {"evaluation": "x0"}, "'x0 \\+ backprop'.*this one uses 'x0'"),
+        ("MPGD", {"evaluation": "x0 + backprop"}, "'x0'.*this one uses 'x0 \\+ backprop'"),
+        ("TFG", {"evaluation": "noisy x_t"}, "this one uses 'noisy x_t'"),
         ("DPS", {"evaluation": "x0 + backprop", "normalise": "clip"}, "normalise clip"),
         ("DPS", {"evaluation": "x0 + backprop", "measured": True}, "takes its gamma from a preset"),
         ("FreeDoM", {"evaluation": "x0 + backprop", "every": 2}, "every_k 2"),

@@ -27,7 +27,7 @@ def test_two_scales_of_one_seed_part(node, labelled, empty_latent, output):
     out = node.execute(*runs, -1, "light")
     image, text = out.result
     assert image.shape == (1, 760, 960, 3)
-    assert "They part" in text
+    assert "They diverge" in text
     assert "cfg 4" in text
     assert "cfg 1.5" in text
     assert out.ui["text"] == [text]

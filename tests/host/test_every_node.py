@@ -333,7 +333,7 @@ def test_a_classifier_of_another_pack_that_cannot_be_asked_is_named(nodes, outpu
 def test_a_classifier_of_another_pack_is_not_trained_further(host):
     from guidance_geometry.classifiers.training import advanced
 
-    with pytest.raises(ValueError, match="it is no network that this pack has loaded"):
+    with pytest.raises(ValueError, match="it is not a network that this pack has loaded"):
         advanced(SimpleNamespace(noise_aware=False, judge=False, name="theirs"), None, 0)
 
 

@@ -344,7 +344,7 @@ def test_a_sampler_whose_report_is_no_table_is_sampled_and_said(labelled, empty_
     assert same(expected, found), found
     if isinstance(expected, tuple):
         pytest.skip(f"this host reads reports itself: {expected[1]}")
-    assert trace.header["faults"] == ["not recorded from step 1 on: reporting reports a Report, and a table is needed"]
+    assert trace.header["faults"] == ["not recorded from step 1 on: reporting reports a Report, but a table is needed"]
     readable(trace)
 
 

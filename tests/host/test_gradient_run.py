@@ -325,7 +325,7 @@ def test_a_push_measured_by_nothing_is_said(pocket, empty_latent):
     out, _, trace = guided(*pocket("fp32"), empty_latent("pocket"), "euler", cfg=1.0, guidance=guidance)
     plain = guided(*pocket("fp32"), empty_latent("pocket"), "euler", cfg=1.0)[0]["samples"]
     assert torch.allclose(out["samples"], plain, atol=1e-5)
-    assert sum("nothing is pushed" in note for note in trace.header["notes"]) == 1
+    assert sum("nothing is added" in note for note in trace.header["notes"]) == 1
 
 
 @pytest.mark.parametrize(
@@ -375,8 +375,8 @@ class Spoilt(Bright):
     ("factor", "words"),
     [
         (0.0, "is exactly zero in 1 of 2 samples"),
-        (float("nan"), "has 768 numbers that are not finite at sigma 80; they count as 0"),
-        (float("nan"), f"gradient had {768 * STEPS} numbers that are not finite in the whole run"),
+        (float("nan"), "has 768 values that are not finite at sigma 80; they are set to 0"),
+        (float("nan"), f"gradient had {768 * STEPS} values that are not finite in the whole run"),
     ],
 )
 def test_one_sample_without_a_gradient_is_said_and_stays_alone(pocket, empty_latent, factor, words):

@@ -98,7 +98,7 @@ def test_another_rule_on_the_model_is_named(labelled):
     from comfy_extras.nodes_model_advanced import RescaleCFG
 
     rescaled = RescaleCFG().patch(labelled["ve"][0], 0.7)[0]
-    with pytest.raises(ValueError, match="another guidance rule already"):
+    with pytest.raises(ValueError, match="already has a guidance rule"):
         patched(rescaled, chains()["further"])
 
 
@@ -107,16 +107,16 @@ def test_another_rule_after_the_patch_is_named_when_it_runs(labelled, empty_late
 
     model, positive, negative = labelled["ve"]
     rescaled = RescaleCFG().patch(patched(model, chains()["further"]), 0.7)[0]
-    with pytest.raises(ValueError, match="another guidance rule already"):
+    with pytest.raises(ValueError, match="already has a guidance rule"):
         ksampler(rescaled, positive, negative, empty_latent("ve"), "euler")
 
 
 def test_two_chains_are_an_error_that_says_where_they_are(labelled, empty_latent):
     model, positive, negative = labelled["ve"]
     on_model = patched(model, chains()["further"])
-    with pytest.raises(ValueError, match="carries a guidance chain already"):
+    with pytest.raises(ValueError, match="already has a guidance chain"):
         patched(on_model, chains()["reuse"])
-    with pytest.raises(ValueError, match="Join them on one guidance wire"):
+    with pytest.raises(ValueError, match="Put both on one guidance wire"):
         guided(on_model, positive, negative, empty_latent("ve"), "euler", guidance=chains()["reuse"])
 
 

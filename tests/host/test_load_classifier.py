@@ -77,7 +77,7 @@ def test_the_packs_own_guide_under_inference_mode(room, name):
      "https://x/y.safetensors", "a\0.safetensors"],
 )  # fmt: skip
 def test_names_that_lead_out_are_refused(room, folder, name):
-    assert "is no name inside models/classifiers" in refusal(room, name)
+    assert "is not a name inside models/classifiers" in refusal(room, name)
 
 
 @pytest.mark.parametrize("name", ["guide.pt", "guide.pkl", "guide.pt2", "guide.ckpt"])
@@ -92,7 +92,7 @@ def test_a_probe_reaches_nothing_outside_either(room, folder, features):
     write_safetensors(folder / "linear.safetensors", {"weight": torch.zeros(2, 2)}, said)
     (folder.parent / "elsewhere").mkdir()
     (folder.parent / "elsewhere" / "config.json").write_text("{}")
-    with pytest.raises((ValueError, FileNotFoundError), match=r"is no name inside|config\.json is missing"):
+    with pytest.raises((ValueError, FileNotFoundError), match=r"is not a name inside|config\.json is missing"):
         room.GGLoadClassifier.execute("linear.safetensors")
 
 

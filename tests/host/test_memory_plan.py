@@ -24,7 +24,8 @@ def test_a_lack_of_memory_costs_time_first_and_backprop_last(plan):
     assert (without.backprop, without.settled) == (False, True)
     assert first == "memory ran out: blocks are computed twice instead of kept, which takes longer"
     assert (
-        second == "memory ran out: from here on x0 without backprop, with 50 times the gamma, which serves it as well"
+        second
+        == "memory ran out: from here on x0 without backprop, with 50 times the gamma, which suits it equally well"
     )
 
 

@@ -327,7 +327,7 @@ def test_an_empty_latent_of_any_channels_runs():
 
 def test_a_mixture_runs_at_its_own_size_only():
     _, model = mixture_model("ve")
-    with pytest.raises(ValueError, match=r"The latent is 8x16 but mixture exists at 8x8 only\. Use Empty Canvas"):
+    with pytest.raises(ValueError, match=r"The latent is 8x16 but mixture works at 8x8 only\. Use Empty Canvas"):
         sampled(model, latent=torch.ones(1, 3, SIDE, 16))
 
 
@@ -338,7 +338,7 @@ def test_foreign_labels_are_refused(label):
 
 
 def test_text_conditioning_is_refused():
-    with pytest.raises(ValueError, match="takes class labels but the negative input carries text"):
+    with pytest.raises(ValueError, match="takes class labels but the negative input has text"):
         pocket().model.extra_conds(cross_attn=torch.zeros(1, 77, 8), prompt_type="negative")
 
 

@@ -81,7 +81,7 @@ def test_a_sampler_that_ran_once_outlives_one_that_runs_many_times_in_its_job(re
     assert [read(recorder, OTHER, run).header["seed"] for run in (0, 4, 15, -2)] == [1, 5, 16, 18]
     with pytest.raises(ValueError, match=r"There is no run 1\. .*: 0 \(seed 1, .* 4 \(seed 5, "):
         read(recorder, OTHER, 1)
-    with pytest.raises(ValueError, match="or their run was let go for newer ones"):
+    with pytest.raises(ValueError, match="or their run was dropped for newer ones"):
         read(recorder, latents[0])
 
 
@@ -196,7 +196,7 @@ def test_a_recorded_model_under_a_sampler_that_records_is_recorded_once(labelled
     assert torch.equal(out["samples"], expected)
     for one in (trace, theirs):
         assert one.header["sampler"] == name
-        assert one.header["split"].startswith("move and noise told apart")
+        assert one.header["split"].startswith("move and noise separated")
         assert one.column("M8")[:-1].min() > 0
         assert one.header["seed"] == SEED
         assert one.header["capture"]["mode"] == "tensors"
@@ -215,5 +215,5 @@ def test_a_model_that_is_recorded_twice_has_one_run_for_both(labelled, empty_lat
     for recorder in (first, second):
         trace = read(recorder, {"samples": found})
         assert trace.header["sampler"] == "dpmpp_2m_sde"
-        assert trace.header["split"].startswith("move and noise told apart")
+        assert trace.header["split"].startswith("move and noise separated")
         assert trace.column("M8")[:-1].min() > 0

@@ -177,7 +177,7 @@ def test_a_chain_and_another_rule_on_the_model_are_an_error(labelled, empty_late
     patcher, positive, negative = labelled["ve"]
     model = patcher.clone()
     model.set_model_sampler_cfg_function(lambda args: args["cond"])
-    with pytest.raises(ValueError, match="another guidance rule already"):
+    with pytest.raises(ValueError, match="already has a guidance rule"):
         guided(model, positive, negative, empty_latent("ve"), "euler", guidance=Elsewhere())
 
 

@@ -119,5 +119,5 @@ def test_a_model_that_perturbs_itself_only_while_sampling_is_refused(labelled):
 
     model = labelled["ve"][0].clone()
     model.set_model_sampler_post_cfg_function(lambda args: args["denoised"])
-    with pytest.raises(ValueError, match=r"Wire that MODEL into the sampler"):
+    with pytest.raises(ValueError, match=r"Connect that MODEL to the sampler"):
         GGPerturbed.execute(model, 1.0, 0.0, 1.0)

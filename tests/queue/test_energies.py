@@ -144,7 +144,7 @@ def test_a_map_may_be_a_picture(client, networks, folder, classes, wanted):
 
 
 BAD = {
-    "another kind of network": ("text", {"loaded": "style"}, "and how well a text fits is needed. Choose a CLIP"),
+    "another kind of network": ("text", {"loaded": "style"}, "but how well a text fits is needed. Choose a CLIP"),
     "no text": ("text", {"text": ""}, "A text is empty"),
     "nothing to weigh against": ("text", {"negative": ""}, "Add a negative text"),
     "an unknown class": ("map", {"classes": "skye"}, "Nearest: 'sky'"),
@@ -152,10 +152,10 @@ BAD = {
     "no map": ("map", {"mask": None}, "exactly one of them"),
     "a map of another shape": ("map", {"mask": ["31", 0]}, "is 32 x 16 but the picture 32 x 32"),
     "a level without a class": ("map", {"mask": None, "image": ["30", 0], "classes": "*"}, "asks for class 224 but"),
-    "a colour nobody drew": ("map", {"mask": None, "image": ["30", 0], "classes": "#00ff00 sky"}, "Nothing of a map"),
-    "a class without a colour": ("map", {"mask": None, "image": ["30", 0]}, "'sky' is no colour with a class"),
+    "a colour nobody drew": ("map", {"mask": None, "image": ["30", 0], "classes": "#00ff00 sky"}, "A map is empty"),
+    "a class without a colour": ("map", {"mask": None, "image": ["30", 0]}, "'sky' is not a colour with a class"),
     "a flat depth": ("depth", {"image": ["30", 0]}, "is flat"),
-    "features for depth": ("depth", {"loaded": "features"}, "answers with features, and depth is needed"),
+    "features for depth": ("depth", {"loaded": "features"}, "gives features, but depth is needed"),
     "no network": ("features", {"classifier": None}, "needs a network"),
     "a style without convolutions": ("style", {"loaded": "features"}, "no convolutions of several sizes"),
     "the judge": ("style", {"loaded": "judge"}, "is the judge"),

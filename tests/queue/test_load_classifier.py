@@ -35,8 +35,8 @@ def folder(server):
         ("script.safetensors", "zip archive"),
         ("export.safetensors", "zip archive"),
         ("evil.pt", "can run code when they are loaded"),
-        ("../denoisers/evil.safetensors", "is no name inside models/classifiers"),
-        ("/etc/passwd", "is no name inside models/classifiers"),
+        ("../denoisers/evil.safetensors", "is not a name inside models/classifiers"),
+        ("/etc/passwd", "is not a name inside models/classifiers"),
         ("absent.safetensors", "was not found"),
     ],
 )

@@ -31,15 +31,15 @@ def with_rule(name, knobs):
 BAD = {
     "phi is NaN": ("GGRescale", {"phi": math.nan, "space": "v"}, "phi is nan"),
     "space of no rule": ("GGTangential", {"space": "score"}, "'score', which"),
-    "two middle conditions": ("GGNegative", SECOND | {"third": NULL, "form": "nested"}, "one middle condition, and 2"),
+    "two middle conditions": ("GGNegative", SECOND | {"third": NULL, "form": "nested"}, "one middle condition, but 2"),
     "momentum of one": ("GGAdaptiveProjected", APG | {"momentum": 1.0}, "0.95"),
     "a gamma list of the wrong length": (
         "GGCFGSchedule",
         LISTED | {"values": "7, 5, 3"},
         "gamma list has 3 values but the run has 4 steps",
     ),
-    "an interval upside down": ("GGInterval", {"unit": "percent", "start": 0.8, "end": 0.2}, "is upside down"),
-    "sigmas upside down": ("GGInterval", {"unit": "sigma", "start": 0.28, "end": 5.42}, "is upside down"),
+    "an interval upside down": ("GGInterval", {"unit": "percent", "start": 0.8, "end": 0.2}, "is reversed"),
+    "sigmas upside down": ("GGInterval", {"unit": "sigma", "start": 0.28, "end": 5.42}, "is reversed"),
     "a band that is no number": ("GGFrequencyBands", BANDS | {"middle": "0.6, half"}, "middle holds 'half'"),
     "a band out of range": ("GGFrequencyBands", BANDS | {"middle": "0.6 11"}, "middle is 11, outside -10 to 10"),
     "part of a sample that is none": ("GGAdaptiveProjected", APG | {"norm_over": "pixel"}, "'pixel'"),
@@ -48,7 +48,7 @@ BAD = {
     "a window upside down": (
         "GGWindow",
         {"rules": ["10", 0], "start_percent": 0.8, "end_percent": 0.2},
-        "window 0.8 .. 0.2 is no part of the run",
+        "window 0.8 .. 0.2 is not part of the run",
     ),
     "nothing weaker": ("GGAutoguidance", {"weak_share": 1.0}, "Connect weak_model"),
 }
@@ -111,7 +111,7 @@ def test_a_chain_on_the_model_and_one_on_the_sampler_are_refused(client):
     graph = with_rule("GGAdaptiveProjected", APG)
     graph["8"] = {"class_type": "GGGuidancePatch", "inputs": {"model": ["1", 0], "guidance": ["7", 0]}}
     graph["4"]["inputs"]["model"] = ["8", 0]
-    with pytest.raises(JobError, match="Join them on one guidance wire"):
+    with pytest.raises(JobError, match="Put both on one guidance wire"):
         client.run(graph)
     assert latents(client, client.run(small())).isfinite().all()
 
@@ -127,7 +127,7 @@ def test_one_chain_in_two_samplers_keeps_two_states(client):
     assert torch.equal(first, latents(client, job))
 
 
-SAYS = "These settings leave plain CFG as it is at every step."
+SAYS = "With these settings every step is plain CFG."
 
 
 @pytest.mark.parametrize(

@@ -126,7 +126,7 @@ def test_inner_products_of_no_vectors_are_a_problem():
     K = trace.steps["K"].clone()
     K[[1, 4], 0, 2] += 10 * K[[1, 4], 0, 0]
     (problem,) = check(replace(trace, steps={**trace.steps, "K": K}))
-    assert "steps 1, 4 belong to no set of vectors" in problem
+    assert "steps 1, 4 are not those of any set of vectors" in problem
 
 
 def test_a_wrong_noise_length_is_a_problem():

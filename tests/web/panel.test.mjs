@@ -48,13 +48,13 @@ test("words say where the panel stands and what is missing", () => {
   const run = withSteps(null, { run: "r", steps: [step(0), step(2)] });
   assert.match(said(null), /No run yet/);
   assert.match(said(run), /step 3 of 5 \u00b7 live/);
-  assert.match(said(run, { step: 1 }), /Step 1 did not arrive/);
+  assert.match(said(run, { step: 1 }), /Step 1 is missing/);
   assert.match(said({ ...run, fault: "stopped" }), /Stopped at step 3 of 5/);
   assert.match(said({ ...run, fault: "leftOut" }), /not part of the last run/);
   assert.match(said({ ...run, live: false, steps: [] }), /took no step/);
   const alone = { ...run, steps: [step(0, { stage: "cond_only", gamma: 1, samples: [{ K: K.map(() => null) }] })] };
   assert.match(said(alone), /uncond was not evaluated: \u03b3 = 1/);
-  assert.match(said({ ...run, steps: [step(0, { kappa: null })] }, { view: "whatif" }), /no fixed share/);
+  assert.match(said({ ...run, steps: [step(0, { kappa: null })] }, { view: "whatif" }), /fixed fraction/);
   assert.match(said({ ...run, steps: [step(0, { samples: [{ K: K.map(() => null) }] })] }), /not finite/);
   assert.match(said(run, { trouble: { key: "newer", v: 7 } }), /version 7/);
 });

@@ -32,19 +32,19 @@ Written by `python3 dev.py bench exact_toy`; every number is from that run. The 
 `tools/fixtures/exact_toy.py`: four dimensions, three classes of two Gaussians each, denoiser and classifier in closed
 form, float64. {count:,} samples a row, seed 0, Karras noise levels from 40 to 0.01. **accuracy**: share of samples
 whose most probable class is the wanted one; **p(y)**: its mean probability; **Frechet**: distance to the true moments
-of the class; **energy**: energy distance of 10,000 of them to 10,000 true ones; **spread**: variance over that of the
-class. The first row has a million true samples. `tests/guidance/test_toy.py` holds the pack to these numbers.
+of the class; **energy**: energy distance of 10,000 of them to 10,000 true ones; **spread**: variance relative to that
+of the class. The first row has a million true samples. `tests/guidance/test_toy.py` holds the pack to these numbers.
 """
 SCALE = """## What \u03b3 = 1 is
 
-Heun, 80 steps. On noisy x_t \u03b3 = 1 is Bayes. On the x0 evaluations it is **not**: they ask at the mean of what the
-noise leaves open, reach the class too often and too narrowly, and are best near \u03b3 = 0.3 to 0.5.
+Heun, 80 steps. On noisy x_t \u03b3 = 1 is Bayes. With the x0 evaluations it is **not**: they use the posterior
+mean, reach the class too often and too narrowly, and are best near \u03b3 = 0.3 to 0.5.
 """
 STEP = """## The number of steps
 
-Accuracy / p(y) / spread at \u03b3 = 1. By Heun all evaluations keep accuracy and p(y) within a point from 20 to 160
-steps: the shifts are rates. Euler's method has an error of its own: its spread is too small without any guidance
-already, and what it adds to accuracy and p(y) at \u03b3 = 1 goes away with more steps.
+Accuracy / p(y) / spread at \u03b3 = 1. With Heun all evaluations keep accuracy and p(y) within a point from 20 to 160
+steps: the shifts are rates. Euler's method has its own error: its spread is too small even without
+guidance, and what it adds to accuracy and p(y) at \u03b3 = 1 goes away with more steps.
 """
 IDENTITIES = """## Identities
 

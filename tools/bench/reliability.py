@@ -110,9 +110,9 @@ def interrupts(site: Site, jobs: dict[str, dict], count: int, rng: Random) -> tu
             folder.clear()
             different += done(client, site, jobs[name]) != site.made[name]
     lines = [
-        f"{count} interrupts at random times in jobs of {len(jobs)} sorts; {stopped} came before the job's end",
-        f"the same job afterwards made something else: {different}",
-        f"files cut off: {len(halves)}; temporary files left: {unfinished}",
+        f"{count} interrupts at random times in {len(jobs)} kinds of jobs; {stopped} came before the job's end",
+        f"repeated jobs with a different result: {different}",
+        f"truncated files: {len(halves)}; temporary files left: {unfinished}",
     ]
     return lines, not (different or halves or unfinished)
 
@@ -140,9 +140,9 @@ def kills(site: Site, jobs: dict[str, dict], count: int, rng: Random) -> tuple[l
         failed = done(client, site, prompt) != done(client, site, prompt)
     lines = [
         f"{count} kills (SIGKILL) of a host that writes traces, figures and a classifier; "
-        f"{whole - unfinished} files stood there afterwards",
-        f"files cut off: {len(halves)}; hidden temporary files left: {unfinished}",
-        f"the fresh host did the job: {'no' if failed else 'yes'}",
+        f"{whole - unfinished} files were there afterwards",
+        f"truncated files: {len(halves)}; hidden temporary files left: {unfinished}",
+        f"the restarted host finished the job: {'no' if failed else 'yes'}",
     ]
     return lines, not (halves or failed)
 
@@ -178,7 +178,7 @@ def soak(site: Site, jobs: dict[str, dict], count: int, rng: Random) -> tuple[li
     quarter = max(1, count // 4)
     early, late = statistics.median(memory[quarter : 2 * quarter] or memory), statistics.median(memory[-quarter:])
     lines = [
-        f"{count} jobs of {len(jobs)} sorts in random order, each computed anew; results that differ: {different}",
+        f"{count} jobs of {len(jobs)} kinds in random order, each computed anew; results that differ: {different}",
         f"memory of the process: {early:,.0f} MB in the second quarter, {late:,.0f} MB in the last; "
         f"between {min(memory):,.0f} and {max(memory):,.0f} MB over all",
     ]

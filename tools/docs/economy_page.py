@@ -28,16 +28,16 @@ WITHIN = {"accuracy": "within 1 point of full CFG", "frechet": "within 5 % of fu
 LEAST, MOST = 0.55, 1.0  # shares of the passes at the ends of the axis
 COLUMNS = (
     "**passes**: of those of full CFG, counted in the network, in batches of 50. **one sample alone**: the same "
-    "had every sample been a batch of its own. They differ for the adaptive stop: each sample ends by itself, and "
+    "if every sample were its own batch. They differ for the adaptive stop: each sample ends on its own, and "
     "a batch saves the pass once all have. The figure shows the latter.",
-    "**judge agrees**: the share of samples that the demo model's judge names as asked. **Frechet**: distance of "
+    "**judge agrees**: the share of samples that the demo model's judge recognises. **Frechet**: distance of "
     "its features to real pictures, blind to labels; **class-wise**: the same, label by label.",
     "**apart**: mean relative distance of the samples from those of full CFG with the same noise.",
 )
 FOUND = (
-    "**Interval**: guided in the first part of the run alone, the model obeys nearly as often, and its samples "
-    "lie nearer to real pictures, but farther from those of full CFG than the other rows do.",
-    "**Reuse**: the line through the last two measured differences stays nearest to the samples of full CFG.",
+    "**Interval**: guided only in the first part of the run, the model follows the label nearly as often. Its "
+    "samples are closer to real pictures, but further from those of full CFG than in the other rows.",
+    "**Reuse**: the line through the last two measured differences stays closest to the samples of full CFG.",
 )
 
 
@@ -174,21 +174,21 @@ def page(rows: Sequence[Row]) -> str:
     return markdown.page(
         "# What skipped passes cost",
         "Written by `python tools/run.py economy --page NAME ...`. Full classifier-free guidance evaluates two "
-        "predictions a step, c and u, and each counts one; 50 % is c alone. A chain that skips some u saves those "
-        "passes and changes the samples. This is how much, on the demo model.",
+        "predictions per step, c and u, and each counts as one; 50 % is c alone. A chain that skips some u saves "
+        "those passes and changes the samples. This page shows by how much, on the demo model.",
         f"![accuracy and Frechet distance against the share of passes](figures/{FIGURE.name})",
         "The band is full CFG with one point of accuracy, and five percent of Frechet distance, on either side.",
         table([row for row in rows if row.samples == full.samples]),
         markdown.bullets(COLUMNS),
         f"The preset *{PRESET}* against full CFG: {verdict(rows, PRESET)}.",
-        "## What to read off",
+        "## What the table shows",
         markdown.bullets(FOUND),
         f"## Adaptive stop, on {PROBE} samples",
         table([row for row in rows if row.samples == PROBE]),
-        "On this model the two noise predictions part late in the run: a threshold "
-        "of 0.99 never ends the guidance. Only one far nearer to 1 does, in the middle of the run; each sample then "
-        "ends at its own step, and a batch of 50 waits for its last one. Distances at so few samples compare only with "
-        "each other.",
+        "On this model the two noise predictions diverge late in the run: a threshold "
+        "of 0.99 never ends guidance. Only a threshold much closer to 1 does, in the middle of the run; each sample "
+        "then ends at its own step, and a batch of 50 waits for its last one. Distances at so few samples compare only "
+        "with each other.",
         "## Protocol",
         f"pocket-1, float32, cfg {full.gamma:g}, dpmpp_2m, karras, 20 steps from 80 to 0.002, {full.samples:,} samples "
         f"a row, seed {full.seed}, labels in turn, the same start noise for every row, pictures rounded to 8 bits "

@@ -22,8 +22,8 @@ Written by `python3 dev.py bench classifier_guidance`; every number is from that
 `.cache/classifier-guidance` (`--again` measures anew). {samples:,} samples a row, seeds {seed}, {next}, ... for every
 {batch} of them, labels in turn, fp32, `karras`.
 
-The demo denoiser is asked **without a label**. `pocket-noisy-1` (noisy x_t) or `pocket-clean-1` (both x0 evaluations),
-which it never saw, says where to go. Pictures are rounded to 8 bits and judged by `pocket-judge-1`, another network
+The demo denoiser runs **without a label**. `pocket-noisy-1` (noisy x_t) or `pocket-clean-1` (both x0 evaluations),
+trained separately, guides it. Pictures are rounded to 8 bits and judged by `pocket-judge-1`, another network
 that never guides. **accuracy**: the judge's first choice is the wanted label; 95 % interval. **Frechet**: distance of
 the judge's features to those of all 2,500 validation pictures; it falls with the number of samples, so compare equal
 numbers only. **class-wise**: the same within labels. **diversity**: mean distance of two pictures of a label. \u03b3
@@ -40,33 +40,33 @@ DEFAULTS = """## What the node suggests
 The preset *measured* is \u03b3 = {gammas}; *weak*
 is half of it, *strong* twice. For both x0 evaluations that row is close to the best of its sweep in accuracy and in
 Frechet distance at once. On noisy x_t a larger \u03b3
-still gains both on this small model and takes variety; at 2 it obeys as CFG does at 2.
+still improves both on this small model but costs variety; at 2 it is as accurate as CFG at 2.
 
 With exact models \u03b3 = 1 on noisy x_t is Bayes, and \u03b3 = 1 with x0 alone or x0 + backprop is **not**: the
-energy is asked at the mean of what the noise leaves open. In the exact toy of `tools/fixtures/exact_toy.py` (four
+energy is evaluated at the posterior mean. In the exact toy of `tools/fixtures/exact_toy.py` (four
 dimensions, Heun, 80 steps; held by `tests/guidance/test_toy.py`) \u03b3 = 1 on noisy x_t reaches the wanted class in
 .903 of the samples, as true samples do (.903); with and without backprop it is .999 and 1.000. The Frechet distances
-are 0.0003, 0.419 and 0.432: too sure, and too narrow. There \u03b3 of 0.3 to 0.5 is right for these two
+are 0.0003, 0.419 and 0.432: overconfident, and too narrow. There \u03b3 of 0.3 to 0.5 is right for these two
 (`docs/exact-toy.md`). A network's classifier saturates and needs far more, so the suggestions come from these tables
 and not from the formula.
 """
 TIME = """## Time
 
-Milliseconds of one prediction on one CPU core, fp32, the fastest of many; runs with and without guidance take turns.
-**classifier**: its own forward and backward, measured apart. **without it**: what guidance adds to a plain prediction
-but for the classifier.
+Milliseconds per prediction on one CPU core, fp32, the fastest of many; runs with and without guidance alternate.
+**classifier**: its own forward and backward, measured separately. **without it**: what guidance adds to a plain
+prediction, without the classifier.
 """
 MEMORY_WORDS = """## Memory
 
 Megabytes that a guided step takes beyond what is loaded, batch 16, each in a process of its own. **estimate**: what the
-node reckons before the first step, from rehearsals with one sample and with two. **measured**: the kernel's high-water
-mark, with an allocator that gives back at once what is freed. **as it comes**: with glibc's own, which keeps pieces:
-the node leaves a fifth of the free memory to that.
+node expects before the first step, from trial passes with one sample and with two. **measured**: the kernel's
+high-water mark, with an allocator that returns freed memory at once. **as it comes**: with glibc's own, which holds
+some back: the node leaves a fifth of the free memory for that.
 """
 VERSIONS = """## Classifiers of the transformers library
 
 Tiny networks of every family that is read, saved by one major version and read by the other (`python3 dev.py bench
-transformers_versions`): the largest difference of what the loaded guides say, and the largest number said.
+transformers_versions`): the largest difference between the outputs of the loaded classifiers, and the largest output.
 """
 
 

@@ -19,15 +19,16 @@ from ..places import HOST, ROOT
 
 PAGE = ROOT / "docs" / "rules.md"
 WORDS = {"pass": "ok", "FAIL": "**FAIL**", "not claimed": "\u2013", "none": ""}
-OPENING = """# Rules, held against the invariants
+OPENING = """# Rules, tested against the invariants
 
 Written by `python tools/run.py rules_table`; `python3 dev.py check FILE:RULE` prints the same for any rule of any pack.
-A number is the largest deviation over the largest number of the right answer, in float32, over a made-up run of six
-noise levels with a batch of three; 5e-4 passes. **ok**: holds. **FAIL**: does not, though every rule must hold it or
-this one's paper, tooltip or author claims it. \u2013: not claimed, with the size. Empty: cannot be asked of this rule.
+A number is the largest deviation relative to the largest value of the right answer, in float32, over a made-up run of
+six noise levels with a batch of three; 5e-4 passes. **ok**: holds. **FAIL**: does not, although it must hold for every
+rule, or this rule's paper, tooltip or author claims it. \u2013: not claimed, with the size. Empty: does not
+apply.
 
 The host's nodes ran through the sampling function of ComfyUI {version}, on a model that answers with the predictions
-at hand. The nodes of this pack have their default settings; where those are plain CFG, the first that are not.
+at hand. The nodes of this pack have their default settings; where those are plain CFG, the first settings that are not.
 """
 
 

@@ -44,7 +44,7 @@ def classifier_half(client: Client) -> dict:
     write(FIGURES / "story-judge.webp", client.file(job.outputs[FOOLED]["images"][0]))
     methods = [pictures(client, job, f"{name} pictures") for name in METHODS]
     rows = ["CFG", "noise-aware classifier", "x\u0302\u2080 + backprop", "x\u0302\u2080 without"]
-    draw_sheet("four-roads", "The same noise, four roads to a label", (methods, rows), labels)
+    draw_sheet("four-methods", "The same noise, four methods for a label", (methods, rows), labels)
     coloured = [pictures(client, job, name) for name in COLOURS]
     draw_sheet("colours", "Colours that nobody taught", (coloured, list(COLOURS)), NAMES * 2)
     counts = {f"right_{k}": int(judged(shown, labels).sum()) for k, shown in enumerate(methods)}

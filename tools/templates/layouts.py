@@ -89,7 +89,7 @@ FIRST_LOOK = Layout(
 2. Set cfg to 1, the conditional prediction alone: some pictures show something else. Of the labels that the demo \
 model learned from, 30 % were replaced at random, much like sloppy captions on the web.
 3. Set cfg to 2, then 4: the labels come right. The figure shows why: the step goes beyond the conditional prediction.
-4. Set cfg to 8: colours burn out and the variety goes.
+4. Set cfg to 8: colours burn out and variety disappears.
 
 Keep the seed: only then do the pictures show what cfg alone changes.""",
         ),
@@ -131,33 +131,33 @@ THE_GEOMETRY = Layout(
         Note(
             "The geometry of guidance",
             (40, 120, 320, 210),
-            """From left to right: the classifier-free half of the blog post, told by one run. Queue it as it is; \
+            """From left to right: the classifier-free half of the blog post, shown with one run. Queue it as it is; \
 it takes a few seconds.
 
 The small model included in this pack draws ten kinds of things. 30 % of the labels that it learned from were wrong \
-on purpose, as captions on the web are. The canvas asks for eight of them, one label each, and the sampler takes the \
-steps of the post: predict, step, add noise.""",
+on purpose, like sloppy captions on the web. The canvas asks for eight of them, one label each, and the sampler \
+takes the steps of the post: predict, step, add noise.""",
         ),
         Note(
             "Two runs",
             (480, 120, 660, 210),
             """Same model, same noise, same seed; only cfg differs. cfg = 1 is the model's own answer to the label \
-and needs one evaluation a step. cfg = 4 evaluates twice, with and without the label, and moves four times \
-the difference.
+and needs one evaluation a step. cfg = 4 evaluates twice, with and without the label, and moves four times the \
+difference.
 
-Look at the third picture. It should be a robot. Without guidance it comes out as a landscape: the label was not \
-believed. With guidance the same noise becomes a robot.
+Look at the third picture. It should be a robot. Without guidance it comes out as a landscape: the label was \
+ignored. With guidance the same noise becomes a robot.
 
 Try cfg = 2 and cfg = 8 in the lower sampler. At 2 most labels come right; at 8 the colours burn.""",
         ),
         Note(
             "Sampling",
             (1920, 120, 640, 210),
-            """Noise hides a picture from the fine to the coarse (upper figure). Sampling goes back in small steps: \
-predict the clean picture, go part of the way, add a little noise, predict again (lower figure).
+            """Noise hides fine detail first and coarse shapes last (upper figure). Sampling goes back in small \
+steps: predict the clean picture, go part of the way, add a little noise, predict again (lower figure).
 
 The steps are small because the prediction is an average over all pictures that the noise could hide. Far from the \
-picture it is a blur, and only its direction is of use.""",
+picture it is a blur, and only its direction is useful.""",
         ),
         Note(
             "Guidance",
@@ -175,16 +175,16 @@ the step. Choose another step or another sample in the figure nodes; they draw t
 is nothing, and all pictures share one gain.
 
 The filmstrip follows one sample. In the first steps the difference is a whole picture; from step 8 on almost \
-nothing is left of it: the label has spoken.""",
+nothing is left of it: the label adds nothing new.""",
         ),
         Note(
             "From inside",
             (4600, 120, 760, 210),
             """The inspector shows every step, live while the sampler runs. In What if, drag gamma: the arrows \
 follow at once, because within one step everything is linear in gamma. Then press Use and queue: \
-the end is another one than the straight line says, because the later steps start elsewhere.
+the result differs from the straight-line extrapolation, because the later steps start elsewhere.
 
-Compare Traces shows where the two runs part: early, long before there is anything to recognise.
+Compare Traces shows where the two runs diverge: early, long before there is anything to recognise.
 
 The whole story, with numbers: docs/the-geometry-of-guidance.md in this pack's repository.""",
         ),
@@ -235,7 +235,7 @@ DPS_INPAINTING = Layout(
 1. Queue. Four pictures are drawn with their labels, and only the left half of each is kept (above).
 2. The second sampler knows no label and no picture. Its energy is the distance to the kept half; DDIM Sampler adds \
 its gradient to every step, as in DPS. The right half comes from the model, and it fits (below).
-3. Set scale to 0.1: the half is forgotten. Set gradient to DSG: the noise alone is steered, and keeps it too.
+3. Set scale to 0.1: the half is lost. Set gradient to DSG: only the noise is steered, which keeps the half too.
 4. Another seed in the second sampler gives another right half.
 
 The DPS scale is per step: with twice the steps the pull is about twice as strong.""",
@@ -275,10 +275,10 @@ TIME_TRAVEL = Layout(
 
 1. Queue. The model is asked without a label; a classifier of clean pictures wants the ten labels in turn, and every \
 step is shifted by its gradient, as in FreeDoM.
-2. Above, every step is taken once. Below, four times: in between the sample gets its noise back, so the model can \
-answer to the push.
+2. Above, every step is taken once. Below, four times: in between the sample is noised again, so the model can \
+correct the push.
 3. Lower scale in Classifier Guidance, or set gradient to rate: time travel helps there too.
-4. Every way back is a step of the trace, stage recur, and costs no evaluation; the steps it repeats do.""",
+4. Every step back is a step of the trace, stage recur, and costs no evaluation; the steps it repeats do.""",
         ),
     ),
     thumbnails={"15": (0, 7), "16": (0, 7)},
@@ -342,11 +342,11 @@ CLASSIFIER_GUIDANCE = Layout(
             "Two ways to a label",
             (40, 120, 1040, 210),
             """There are two ways to a label. The model learned some: it predicts with and without, and CFG \
-exaggerates the difference. Or somebody else knows what the label looks like: a classifier, whose gradient moves the \
-prediction to where it is surer. The model itself need not know the label then.
+exaggerates the difference. Or a separate classifier knows what the label looks like, and its gradient moves the \
+prediction to where it is more confident. The model itself need not know the label then.
 
-Three classifiers stand here. The first reads noisy samples at any noise level, the second clean pictures only. The \
-third is the judge: it measures and never guides. Queue the graph as it is; it takes some seconds.""",
+There are three classifiers here. The first reads noisy samples at any noise level, the second clean pictures only. \
+The third is the judge: it measures and never guides. Queue the graph as it is; it takes some seconds.""",
         ),
         Note(
             "Four methods",
@@ -358,7 +358,7 @@ its gradient taken back through the model (twice the time); the same without tha
 cfg is 0 in the lower three: the sampler is given the prediction without a label, so that all of the label comes from \
 the classifier. The prediction with the label is only recorded, to compare with. Set cfg to 1 to leave it out.
 
-Not all arrive. Backprop misses the robot and the smiley, and the last method turns the planet into a blue blur.""",
+Not all succeed. Backprop misses the robot and the smiley, and the last method turns the planet into a blue blur.""",
         ),
         Note(
             "The same step, twice",
@@ -366,25 +366,25 @@ Not all arrive. Backprop misses the robot and the smiley, and the last method tu
             """Step 5 of both methods, to scale. Above, the difference of two predictions, times cfg. Below, the \
 gradient, times its scale, added to the step: the figures of the blog post.
 
-If both were exact they would be one arrow. The caption says how near they come: the cosine of the gradient and the \
-difference, and the ratio of their lengths.""",
+If both were exact they would be the same arrow. The caption says how close they are: the cosine of the gradient and \
+the difference, and the ratio of their lengths.""",
         ),
         Note(
             "Who is convinced?",
             (3760, 120, 640, 210),
-            """The planet, as the classifier that guides sees it, and as the judge sees it who only watches (Watch an \
+            """The planet, as seen by the classifier that guides, and by the judge, which only watches (Watch an \
 Energy). At the noisy sample (above) both end near 1.
 
-Without backprop (below) the guiding classifier is convinced and the judge is not. Look at the picture: the gradient \
-found something that the one classifier calls a planet. Never let a classifier mark its own work.""",
+Without backprop (below) the guiding classifier is confident and the judge is not. Look at the picture: the gradient \
+found something that only this classifier calls a planet. Never let a classifier mark its own work.""",
         ),
         Note(
             "Never learned",
             (4520, 120, 2320, 210),
-            """Nobody told the model about colours as a condition. An energy can ask for one: here the mean colour of \
+            """The model never learned colours as a condition. An energy can ask for one: here the mean colour of \
 the picture, red, green, blue, yellow in turn.
 
-Above, nothing else is asked: what the picture shows is up to the model, and it chooses things that come in that \
+Above, only a colour is asked for: what the picture shows is up to the model, and it chooses things that come in that \
 colour. Below, robots by CFG and their colour by a gradient, in one run: both methods at once. Change the colours, or \
 connect pictures of your own.""",
         ),

@@ -75,7 +75,7 @@ function squaresAdd(gram) {
 function lengthFacts(chosen, run, noisy) {
   const noise = chosen && noisy && [`noise ${number(chosen.noise)}`, `noise/step ${number(chosen.noise / chosen.step)}`,
     `squares add to ${number(100 * squaresAdd(chosen.gram))} %`];
-  const words = noisy ? "noise stands across the step, so squared lengths add" : "this sampler adds no noise";
+  const words = noisy ? "noise is perpendicular to the step, so squared lengths add" : "this sampler adds no noise";
   return [chosen ? `step ${chosen.i}: rms ${number(chosen.step)}` : "", ...(noise || []), ...run.facts, words, KAPPA];
 }
 
@@ -106,7 +106,7 @@ export function matters(record, options) {
   if (!run.rows.some(({ gram }) => gram)) return nothing(page, run.empty);
   const { rows, known, unknown } = still(run.rows, "proxies", [], () => proxies(record, run));
   if (!known.length) {
-    const advice = "The push cannot be told from these numbers. A block ablation can.";
+    const advice = "These numbers do not show the push. A block ablation would.";
     return nothing(page, { missing: "\u03ba is unknown at every step", advice });
   }
   if (!rows.some((row) => row.push > 0)) {
@@ -232,7 +232,7 @@ function matterFacts(run, rows, held, unknown, bands) {
   const lacks = rows.some((row) => Number.isFinite(row.contracted)) ? "" : "\u03c3_d unknown: no contraction";
   const gaps = unknown ? `\u03ba unknown at ${unknown} step${unknown > 1 ? "s" : ""}` : "";
   return [where, ...run.facts, lacks, gaps, bands, KAPPA,
-    "the truth lies between bars and curve, only an ablation tells"];
+    "the truth lies between bars and curve; only an ablation shows it"];
 }
 
 function shadeInterval(page, main, held) {
@@ -302,7 +302,7 @@ function sizePanel(page, box, run, rows) {
 function directionFacts(chosen, rows, run) {
   const low = rows.filter((row) => row.size < 10 * (row.floor ?? 0)).length;
   const at = chosen && [`step ${chosen.i}: cos(\u03b4, next \u03b4) ${number(chosen.cos, 5)}`, `rms(\u03b4) ${number(chosen.size)}`];
-  const unknown = rows.some((row) => Number.isFinite(row.cos)) ? "" : "no turn is known";
+  const unknown = rows.some((row) => Number.isFinite(row.cos)) ? "" : "turns unknown";
   return [...(at ?? []), ...run.facts, unknown, low ? `${low} steps at the precision floor` : "", "a turn of a tiny \u03b4 means little"];
 }
 

@@ -35,7 +35,7 @@ export const PREDICTIONS = [
   [ray("c"), "x\u0302\u2080|y: the same with the condition"],
   [ray("G"), "x\u0302\u2080+\u03b3\u03b4: the guided prediction, where the sampler aims"],
   [vector("delta"), "\u03b4, what the condition adds"],
-  [scaled, "\u03b3\u03b4, the same amplified, from x\u0302\u2080 on"],
+  [scaled, "\u03b3\u03b4, the same amplified, starting at x\u0302\u2080"],
   [vector("step"), "the step that the sampler takes"],
   [dot("next"), "x_t\u22121, the picture after it"],
 ];

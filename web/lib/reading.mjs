@@ -60,9 +60,9 @@ function tooHigh(record) {
     high ? "Probably yes." : near ? "Close to the limit." : "No sign of it.",
     length && `Length: the guided prediction of step ${end.i} is ${ranged(length)} times as long as clean pictures are.`
       + ` More than ${TOO_LONG} times is a sign that \u03b3 is too high.`,
-    tug && `Pull-back: cos(\u03b4, way to x\u0302\u2080) at step ${star.i}, \u03c3 ${number(star.sigma)}, is ${ranged(tug)}.`
-      + ` A value below ${number(PULLED_BACK)} is a sign that \u03b3 is too high; 0 means that guidance has not driven the`
-      + " picture off its way.",
+    tug && `Pull-back: cos(\u03b4, direction to x\u0302\u2080) at step ${star.i}, \u03c3 ${number(star.sigma)}, is ${ranged(tug)}.`
+      + ` A value below ${number(PULLED_BACK)} is a sign that \u03b3 is too high; 0 means that guidance has not pushed the`
+      + " picture off course.",
     "One sign is enough for the answer above. Both limits come from an exact reference model: a hint, not proof. With a"
       + " negative prompt the pull-back says nothing.",
   ];
@@ -93,7 +93,7 @@ function withoutPush(record) {
     return ["Nowhere beyond the condition.", "At \u03b3 = 1 the guided prediction is the one with the condition."];
   }
   const reason = "At too many steps it is unknown how far the sampler follows the prediction (\u03ba)";
-  return ["These numbers cannot tell.", `${reason}, and so how much of the push falls on which. Choose euler or ddpm to see it.`];
+  return ["These numbers cannot tell.", `${reason}, and so how the push is distributed. Choose euler or ddpm to see it.`];
 }
 
 /** Shares of the push of one sample at every step, and the shortest stretch that holds 80 % of them.
@@ -116,8 +116,8 @@ function dashes(record, sample) {
     "In Plane: the way to the prediction with the condition.",
     "Plane and What if: dashed green runs from the noisy picture to the prediction with the condition, dotted purple to"
       + ` the guided one, solid blue to the one without. Dashed orange is ${noise}.`,
-    "Matters: dashed green is the push after later steps have taken back a part of it. Lengths: dashed orange is noise,"
-      + " dotted purple the guided push. A dashed upright line marks the step that is shown.",
+    "Matters: dashed green is the push after later steps have taken back part of it. Lengths: dashed orange is noise,"
+      + " dotted purple the guided push. A dashed vertical line marks the step that is shown.",
   ];
 }
 
@@ -143,14 +143,14 @@ function skippable(record, sample) {
   const most = mattersMost(rows);
   const idle = idleEnd(rows);
   const cheap = cheapSteps(record, sample);
-  const some = cheap.length ? "some passes could be saved" : "none can be spared";
+  const some = cheap.length ? "some passes could be saved" : "none can be skipped";
   const spare = idle ? `guidance could end before step ${idle.from}` : some;
   return [
     question,
     `Step ${most.i} matters most; ${spare}.`,
-    `Step ${most.i} holds ${percent(leftOf(most))} of what is left of the push at the end, an even share would be`
-      + ` ${percent(1 / rows.length)}: the dashed green curve of Matters, not its bars, which count the push before later`
-      + " steps take back a part of it. This is an estimate, like the interval.",
+    `Step ${most.i} holds ${percent(leftOf(most))} of what is left of the push at the end; an even share would be`
+      + ` ${percent(1 / rows.length)}. This is the dashed green curve of Matters; its bars count the push before later`
+      + " steps take back part of it. It is an estimate, like the interval.",
     idle && `Without guidance from step ${idle.from} on about ${percent(idle.leftOf)} of the push would be missing, and`
       + ` ${idle.count === 1 ? "one pass" : `${idle.count} passes`} without the condition would be saved.`,
     reuseWords(record, cheap),
@@ -161,12 +161,12 @@ function reuseWords(record, cheap) {
   if (!steps(record).some((step) => Number.isFinite(contraction(step, record.sigma_data, false)))) {
     return "What a skipped pass would cost is not estimated: the size of clean data is unknown.";
   }
-  const how = "if the difference is continued from the two steps before";
-  if (!cheap.length) return `Between guided steps no pass could be left out for less than 1 % of the push, even ${how}.`;
+  const how = "if the difference is extrapolated from the two steps before";
+  if (!cheap.length) return `Between guided steps no pass could be skipped for less than 1 % of the push, even ${how}.`;
   const list = cheap.map(({ i }) => i).join(", ");
   const missed = percent(sumOf(cheap, ({ cost }) => cost));
   return `The pass without the condition could be skipped at step${cheap.length > 1 ? "s" : ""} ${list}, ${how}: an estimated`
-    + ` ${missed} of the push would be missed in all.`;
+    + ` ${missed} of the push would be lost in total.`;
 }
 
 const sumOf = (rows, value) => rows.reduce((sum, row) => sum + value(row), 0);

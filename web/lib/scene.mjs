@@ -14,7 +14,7 @@ export function sceneOf(record, { step, sample, gamma } = {}) {
   const i = step ?? defaultStep(record, b);
   const at = stepOf(record, i);
   if (!(record?.steps ?? []).some(Boolean)) return absent(i, b, "no steps yet", "Queue the graph to record a run.");
-  if (!at) return absent(i, b, "no record of this step", "It fills in when the run is finished.");
+  if (!at) return absent(i, b, "no record of this step", "It appears when the run has finished.");
   const gram = sampleOf(at, b);
   if (!gram) return absent(i, b, `sample ${b} was not sent`, `Choose one of ${(at.subset ?? []).join(", ") || "the others"}.`);
   const facts = { ...at, i, sample: b, gram, shown: gamma ?? at.gamma };

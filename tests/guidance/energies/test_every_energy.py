@@ -177,7 +177,7 @@ def test_views_are_fixed_within_a_noise_level_and_differ_between_levels():
     [
         (lambda: LabelEnergy(Linear(), ((4,),)), "outside 0 .. 3"),
         (lambda: LabelEnergy(Linear(), ()), "No label"),
-        (lambda: LabelEnergy(Linear(), ((0, 1, 2, 3),), "not label"), "no image is left"),
+        (lambda: LabelEnergy(Linear(), ((0, 1, 2, 3),), "not label"), "no label is left"),
         (lambda: LabelEnergy(Linear(), ((0,),), "maybe"), "unknown"),
         (lambda: CombinedEnergy((LABEL,), (1.0, 2.0)), "Give one to each"),
         (lambda: CombinedEnergy((LABEL,), (-1.0,), mixture=True), "below 0"),

@@ -133,7 +133,7 @@ def test_maps_are_drawn_as_masks_grey_levels_or_colours():
         (lambda: TextEnergy(Towers(), ("a cat",)), "there is only one. Add a negative text"),
         (lambda: TextEnergy(Towers(), ("a cat",), kind="maybe"), "unknown"),
         (lambda: SegmentationEnergy(Segmenter(), PLACES + 1), "asks for class 4 but the network has 4"),
-        (lambda: SegmentationEnergy(Segmenter(), PLACES * 0 - 1), "Nothing of a map counts"),
+        (lambda: SegmentationEnergy(Segmenter(), PLACES * 0 - 1), "A map is empty"),
         (lambda: SegmentationEnergy(Segmenter(), PLACES[:, :3]).log_prob(X), "is 6 x 3 but the picture 8 x 8"),
         (lambda: DepthEnergy(Depth(), RAMP * 0), "is flat"),
         (lambda: DepthEnergy(Depth(), RAMP[:, :4]).log_prob(X), "is 8 x 4 but the picture 8 x 8"),

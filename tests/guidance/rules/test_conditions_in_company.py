@@ -144,5 +144,5 @@ def test_the_line_says_what_acts_when():
 
 
 def test_conditions_take_the_place_of_the_rule_that_combines():
-    with pytest.raises(ValueError, match="Two rules want to combine"):
+    with pytest.raises(ValueError, match="Two rules combine"):
         PLAIN.then(PerpNeg("e")).then(Negative(("m",), (1.0,)))

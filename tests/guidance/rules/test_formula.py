@@ -96,6 +96,12 @@ def test_whatever_is_no_formula_is_refused_with_what_is_allowed(text, named):
         assert all(name in str(refusal.value) for name in (*NAMES, *FUNCTIONS))
 
 
+@pytest.mark.parametrize(("text", "nearest"), [("u + gama * d", "gamma"), ("u + sgima * d", "sigma")])
+def test_a_misspelt_name_is_told_the_nearest_one(text, nearest):
+    with pytest.raises(ValueError, match=rf"^Unknown name '\w+'\. Did you mean '{nearest}'\? Allowed: the names"):
+        Formula(text)
+
+
 @pytest.mark.parametrize("text", ["", "u +", "u; c", "u\x00", "(" * 300 + "u" + ")" * 300, "import os"])
 def test_what_cannot_be_read_says_so(text):
     with pytest.raises(ValueError, match="cannot be read"):

@@ -47,7 +47,7 @@ def test_outside_the_window_only_cond_is_needed():
     ("unit", "start", "end"), [("percent", 0.8, 0.3), ("sigma", 0.28, 5.42), ("log-SNR", 2.0, -3.0)]
 )
 def test_a_window_that_is_upside_down_is_refused(unit, start, end):
-    with pytest.raises(ValueError, match=r"is upside down: start is the noisier end.*Swap them"):
+    with pytest.raises(ValueError, match=r"is reversed: start is the noisier end.*Swap them"):
         Interval(unit, start, end)
     Interval(unit, end, start)
 

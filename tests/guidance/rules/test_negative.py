@@ -61,8 +61,8 @@ def test_a_condition_that_is_not_active_counts_as_u(form):
 @pytest.mark.parametrize(
     ("conditions", "weights", "form", "message"),
     [
-        (("a",), (1.0, 2.0), "sum", "1 further conditions but 2 weights"),
-        (("a", "b"), (1.0, 2.0), "nested", "one middle condition, and 2 were given"),
+        (("a",), (1.0, 2.0), "sum", "1 extra conditions but 2 weights"),
+        (("a", "b"), (1.0, 2.0), "nested", "one middle condition, but 2 were given"),
         (("a",), (1.0,), "product", "Form 'product' is unknown"),
     ],
 )

@@ -98,5 +98,5 @@ def test_no_weight_is_plain_guidance_and_half_precision_stays():
 
 
 def test_a_window_that_is_upside_down_is_refused():
-    with pytest.raises(ValueError, match="upside down"):
+    with pytest.raises(ValueError, match="reversed"):
         Perturbed(WORSE, start=0.8, end=0.2)

@@ -198,7 +198,7 @@ def test_neutral_rules_stay_neutral_and_the_whole_run_is_no_window():
 @pytest.mark.parametrize(("start", "end"), [(0.5, 0.5), (0.8, 0.2), (float("nan"), 0.5), (0.0, 1.5), (-0.1, 0.5)])
 def test_a_window_that_is_none_is_refused(start, end):
     for rule in (Rescale(), Perturbed(Source("cond", object())), WatchTerm(ENERGY), Foreign(Halfway())):
-        with pytest.raises(ValueError, match="is no part of the run"):
+        with pytest.raises(ValueError, match="is not part of the run"):
             rule.within(start, end)
 
 
@@ -215,7 +215,7 @@ def test_gradient_terms_keep_their_own_window_as_well():
 def test_a_rule_with_a_window_of_its_own_keeps_it():
     rule = Perturbed(Source("cond", object()), start=0.25, end=0.5)
     assert rule.within(0.0, 0.4).window == (0.25, 0.4)
-    with pytest.raises(ValueError, match=r"acts from 0.25 to 0.5 .* Let them overlap"):
+    with pytest.raises(ValueError, match=r"acts from 0.25 to 0.5 .* Make them overlap"):
         rule.within(0.5, 1.0)
 
 
