@@ -47,8 +47,8 @@ class GGExportHTML(CheckedNode):
                     min=0,
                     max=DIRECT,
                     optional=True,
-                    tooltip=f"Steps to show as pictures, evenly over the run; with a VAE {DECODED} at most. Fewer make a "
-                    "smaller file, 0 shows none.",
+                    tooltip=f"Steps to show as pictures, evenly over the run; with a VAE {DECODED} at most. Fewer make "
+                    "a smaller file, 0 shows none.",
                 ),
             ],
             outputs=[io.String.Output(display_name="path", tooltip="The file that was written.")],
@@ -75,8 +75,8 @@ def exported(trace: Trace, vae, pictures: int) -> tuple[bytes, str]:
 
     pixels = (trace.header.get("latent") or {}).get("format") == PIXELS  # a VAE only passes them on
     most = DIRECT if pixels or pictures_of(trace, vae).decode is None else DECODED
-    more = {"pictures": shown(trace, vae, min(pictures, most), keep), "problems": check(trace), "host": trace.header.get("host") or {}}
-    record = run_record(trace, RECORD_BYTES) | more
+    kept = {"pictures": shown(trace, vae, min(pictures, most), keep), "problems": check(trace)}
+    record = run_record(trace, RECORD_BYTES) | kept | {"host": trace.header.get("host") or {}}
     sources = {name: trace.header.get(name) for name in ("workflow", "prompt")}
     known = {name: value for name, value in sources.items() if value is not None}
     text = page(record, sheets, known, PACK_VERSION)
