@@ -15,6 +15,7 @@ DOCS = Path(__file__).resolve().parents[2] / "docs"
 PAGES = sorted(DOCS.glob("*.md"))
 PICTURES = sorted(file for file in DOCS.rglob("*") if file.suffix in {".png", ".webp", ".jpg"})
 LARGEST = 2_600_000  # bytes of all pictures together
+LARGEST_PAGE = 300_000  # of the exported run
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
@@ -25,6 +26,10 @@ def test_what_a_page_shows_or_links_is_there(page):
 
 def test_pictures_are_small_enough_for_a_clone():
     assert sum(file.stat().st_size for file in PICTURES) <= LARGEST
+
+
+def test_the_exported_run_is_small_enough_too():
+    assert (DOCS / "one-run.html").stat().st_size <= LARGEST_PAGE
 
 
 @pytest.mark.parametrize("file", PICTURES, ids=lambda file: file.name)
