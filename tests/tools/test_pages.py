@@ -14,7 +14,7 @@ from guidance_geometry.tools.docs import gallery, run_figures
 DOCS = Path(__file__).resolve().parents[2] / "docs"
 PAGES = sorted(DOCS.glob("*.md"))
 PICTURES = sorted(file for file in DOCS.rglob("*") if file.suffix in {".png", ".webp", ".jpg"})
-LARGEST = 2_600_000  # bytes of all pictures together
+LARGEST = 2_000_000  # bytes of all pictures together
 LARGEST_PAGE = 300_000  # of the exported run
 
 
