@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import gzip
 import html
 import re
 from collections.abc import Mapping
@@ -29,7 +30,7 @@ def page(record: Mapping, sheets: Mapping[str, bytes], sources: Mapping, version
         title=f"Guidance: {words}",
         run=words,
         style=(WEB / "page" / "page.css").read_text(encoding="utf-8"),
-        imports=script_json({"imports": import_map(modules())}),
+        modules=packed(named(modules())),
         record=script_json(record),
         sheets=script_json({name: data_uri("image/jpeg", data) for name, data in sheets.items()}),
         sources=script_json(sources),
@@ -65,9 +66,14 @@ def modules(entry: str = ENTRY, folder: Path = WEB / "lib") -> dict[str, str]:
     return found
 
 
-def import_map(sources: Mapping[str, str]) -> dict[str, str]:
-    """Modules as data URIs, by the name they are imported under."""
-    return {PREFIX + name: data_uri("text/javascript", source.encode()) for name, source in sources.items()}
+def named(sources: Mapping[str, str]) -> dict[str, str]:
+    """Modules by the name they are imported under."""
+    return {PREFIX + name: source for name, source in sources.items()}
+
+
+def packed(value: object) -> str:
+    """JSON as gzip, which browsers read, in base64: text without a letter that could end a script element."""
+    return base64.b64encode(gzip.compress(ascii_json(value).encode(), mtime=0)).decode()
 
 
 def data_uri(kind: str, data: bytes) -> str:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -55,17 +56,25 @@ class HostRun:
         roles = ((MEASURES if isinstance(term, WatchTerm) else GUIDES) for term in names)
         return tuple(Term(name, role, term.text) for (term, name), role in zip(names.items(), roles, strict=True))
 
-    def identified(self) -> HostRun:
-        """The same with what the guider and its MODEL tell.  Raises what they raise where they are of another kind."""
-        patcher = self.guider.model_patcher
-        return replace(
-            self,
-            name=adapter.sampler_name(self.function or self.sampler),
-            options={**getattr(self.sampler, "extra_options", {}), **getattr(self.function, "options", {})},
-            patcher=patcher,
-            flow=adapter.is_flow(patcher),
-            foreign=adapter.combines_itself(self.guider),
-        )
+    def identified(self, guard: Callable[[], AbstractContextManager]) -> HostRun:
+        """The same with what the guider and its MODEL tell.
+
+        guard: keeps out what they raise where they are of another kind; the fact that was asked for stays unknown.
+        """
+        run = self
+        for name, fact in TOLD.items():
+            with guard():
+                run = replace(run, **{name: fact(run)})
+        return run
+
+
+TOLD: dict[str, Callable[[HostRun], Any]] = {  # by fields of a run
+    "name": lambda run: adapter.sampler_name(run.function or run.sampler),
+    "options": lambda run: {**getattr(run.sampler, "extra_options", {}), **getattr(run.function, "options", {})},
+    "foreign": lambda run: adapter.combines_itself(run.guider),
+    "patcher": lambda run: run.guider.model_patcher,
+    "flow": lambda run: run.patcher is not None and adapter.is_flow(run.patcher),
+}
 
 
 def host_run(sampler, guider, sigmas: Tensor, extra_args: Mapping, masked: bool) -> HostRun:

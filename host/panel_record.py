@@ -11,7 +11,7 @@ import folder_paths
 
 from ..figures.difference import NO_PICTURES
 from ..files.writing import NotWritten, write_atomically
-from ..trace.record import fitting_steps, size_of
+from ..trace.record import fitting_steps, rounded, size_of
 from ..trace.trace import Trace
 from .thumbnails import Sheets, thumbnails
 from .trace_pictures import pictures_of
@@ -43,7 +43,10 @@ def shown(trace: Trace, vae, pictures: int, keep: Keep | None = None) -> dict:
 def described(sheets: Sheets, keep: Keep) -> dict:
     """Where the sheets are kept, and how to read them."""
     files = [{"i": step, **keep(data, ".jpg")} for step, data in sheets.files.items()]
-    facts = {name: getattr(sheets, name) for name in ("kinds", "samples", "size", "gain", "clipped", "scale", "note")}
+    facts = {
+        name: rounded(getattr(sheets, name))
+        for name in ("kinds", "samples", "size", "gain", "clipped", "scale", "note")
+    }
     return facts | {"steps": files}
 
 

@@ -152,7 +152,9 @@ class Watch:
         self.see(self._begin)
 
     def _begin(self) -> None:
-        run = self.run = self.run.identified()
+        run = self.run = self.run.identified(lambda: kept_out(self._end, STOPS))
+        if self.ended:
+            return
         accumulator = Accumulator(_setting(run), _capture(self.recordings[0]))
         deviation = adapter.data_deviation(run.patcher)
         self.live = Live(accumulator, run.id, run.steps, deviation, self._show(job_of_this_node))

@@ -125,5 +125,5 @@ def _files(sheets: dict[int, Image]) -> dict[int, bytes]:
 
 def _jpeg(sheet: Image, quality: int) -> bytes:
     file = BytesIO()
-    sheet.save(file, "JPEG", quality=quality, subsampling=0)  # colours do not run over a picture's edge
+    sheet.save(file, "JPEG", quality=quality, optimize=True, subsampling=0)  # colours do not run over a picture's edge
     return file.getvalue()

@@ -37,21 +37,34 @@ class GGExportHTML(CheckedNode):
             description="Writes the run as one HTML file: the inspector's views, pictures, another scale tried out, "
             "and what it all says in words. It opens in any browser, without a network and without ComfyUI.",
             is_output_node=True,
-            inputs=[TRACE_IN, VAE_IN, prefix_input("guidance_page", "the pages in output")],
+            inputs=[
+                TRACE_IN,
+                VAE_IN,
+                prefix_input("guidance_page", "the pages in output"),
+                io.Int.Input(
+                    "pictures",
+                    default=DIRECT,
+                    min=0,
+                    max=DIRECT,
+                    optional=True,
+                    tooltip=f"Steps to show as pictures, evenly over the run; with a VAE {DECODED} at most. Fewer make "
+                    "a smaller file, 0 shows none.",
+                ),
+            ],
             outputs=[io.String.Output(display_name="path", tooltip="The file that was written.")],
             hidden=HIDDEN,
         )
 
     @classmethod
-    def execute(cls, trace, filename_prefix, vae=None) -> io.NodeOutput:
+    def execute(cls, trace, filename_prefix, vae=None, pictures=DIRECT) -> io.NodeOutput:
         path = next_path(filename_prefix, ".html")
-        data, kept = exported(with_provenance(cls, trace), vae)
+        data, kept = exported(with_provenance(cls, trace), vae, pictures)
         write_atomically(path, [data])
         words = f"{path.name}: {len(data) / 1000:,.0f} kB, {kept}. Open it in a browser."
         return io.NodeOutput(str(path), ui={"text": [words]})
 
 
-def exported(trace: Trace, vae) -> tuple[bytes, str]:
+def exported(trace: Trace, vae, pictures: int) -> tuple[bytes, str]:
     """The file, and what it holds in a few words."""
     sheets: dict[str, bytes] = {}
 
@@ -62,9 +75,8 @@ def exported(trace: Trace, vae) -> tuple[bytes, str]:
 
     pixels = (trace.header.get("latent") or {}).get("format") == PIXELS  # a VAE only passes them on
     most = DIRECT if pixels or pictures_of(trace, vae).decode is None else DECODED
-    pictures = shown(trace, vae, most, keep)
-    more = {"pictures": pictures, "problems": check(trace), "host": trace.header.get("host") or {}}
-    record = run_record(trace, RECORD_BYTES) | more
+    kept = {"pictures": shown(trace, vae, min(pictures, most), keep), "problems": check(trace)}
+    record = run_record(trace, RECORD_BYTES) | kept | {"host": trace.header.get("host") or {}}
     sources = {name: trace.header.get(name) for name in ("workflow", "prompt")}
     known = {name: value for name, value in sources.items() if value is not None}
     text = page(record, sheets, known, PACK_VERSION)

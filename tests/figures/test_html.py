@@ -1,6 +1,7 @@
 """The exported page as a text: whole, closed to what it is given, and free of anything to fetch."""
 
 import base64
+import gzip
 import json
 import re
 from dataclasses import replace
@@ -8,7 +9,7 @@ from html.parser import HTMLParser
 
 import pytest
 
-from guidance_geometry.figures.html import import_map, modules, page, script_json, summary
+from guidance_geometry.figures.html import modules, named, page, script_json, summary
 from guidance_geometry.tests.traces import exact_trace
 from guidance_geometry.trace.record import run_record
 
@@ -27,7 +28,7 @@ class Elements(HTMLParser):
     def handle_starttag(self, tag, attributes):
         facts = dict(attributes)
         self.attributes += [(tag, *pair) for pair in attributes]
-        key = facts.get("id") or facts.get("type") if tag == "script" else facts.get("class") or tag
+        key = facts.get("id") or tag if tag == "script" else facts.get("class") or tag
         self.open = (tag, key)
         if tag == "script":
             assert key not in self.scripts
@@ -57,7 +58,7 @@ def test_all_scripts_are_known_and_hold_what_was_given(trace):
     workflow = {"nodes": [{"type": HOSTILE}], "huge": float("inf")}
     record, text = made(trace, {"a.jpg": b"\xff\xd8"}, {"workflow": workflow})
     scripts = Elements(text).scripts
-    assert set(scripts) == {"importmap", "gg-record", "gg-sheets", "gg-sources", "module"}
+    assert set(scripts) == {"gg-modules", "gg-record", "gg-sheets", "gg-sources", "script"}
     assert json.loads(scripts["gg-record"]) == record
     assert json.loads(scripts["gg-sheets"]) == {"a.jpg": "data:image/jpeg;base64,/9g="}
     assert json.loads(scripts["gg-sources"]) == {"workflow": workflow | {"huge": None}}
@@ -92,13 +93,18 @@ def test_nothing_is_fetched(trace):
 
 
 def test_every_import_of_every_module_is_in_the_map(trace):
-    imports = json.loads(Elements(made(trace)[1]).scripts["importmap"])["imports"]
-    sources = {name: base64.b64decode(uri.split(",")[1]).decode() for name, uri in imports.items()}
+    sources = json.loads(gzip.decompress(base64.b64decode(Elements(made(trace)[1]).scripts["gg-modules"])))
     assert {"gg/page.mjs", "gg/panel.mjs", "gg/gram.mjs", "gg/svg.mjs"} <= set(sources)
     for name, source in sources.items():
         wanted = re.findall(r"""^(?:import|export)\b[^;]*?from\s+["']([^"']+)["']""", source, re.MULTILINE)
         assert set(wanted) <= set(sources), name
         assert "import(" not in source
+
+
+def test_modules_take_half_of_their_own_size_and_the_same_bytes_each_time(trace):
+    one, other = (Elements(made(trace)[1]).scripts["gg-modules"] for _ in range(2))
+    assert one == other
+    assert len(one) <= sum(map(len, modules().values())) / 2
 
 
 def test_modules_differ_from_the_editors_in_the_names_of_imports_only():
@@ -115,7 +121,7 @@ def test_a_module_is_taken_once_and_rings_end(tmp_path):
     (tmp_path / "a.mjs").write_text('import {\n  b,\n} from "./b-2.mjs";\n')
     (tmp_path / "b-2.mjs").write_text('import { a } from "./a.mjs";\nconst text = "from here";\n')
     found = modules(folder=tmp_path)
-    assert set(import_map(found)) == {"gg/page.mjs", "gg/a.mjs", "gg/b-2.mjs"}
+    assert set(named(found)) == {"gg/page.mjs", "gg/a.mjs", "gg/b-2.mjs"}
     assert 'from "gg/b-2.mjs"' in found["a.mjs"]
     assert 'import "gg/a.mjs"' in found["page.mjs"]
 

@@ -1,13 +1,16 @@
 """The node that writes a run as one page, in the host's process."""
 
+import base64
 import json
 import re
 from dataclasses import replace
+from io import BytesIO
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 import torch
+from PIL import Image
 
 from guidance_geometry.tests.traces import exact_trace
 from guidance_geometry.trace.record import run_record
@@ -15,7 +18,7 @@ from guidance_geometry.trace.record import run_record
 from .runs import guided
 from .shown import PROMPT, WORKFLOW, in_a_workflow
 
-LARGEST = 2_000_000  # bytes of a page of 20 Pocket steps
+LARGEST = 500_000  # bytes of a page of 20 Pocket steps
 SHAPES = {"audio": (4, 16), "picture": (3, 8, 8), "video": (3, 3, 8, 8)}
 
 
@@ -41,8 +44,8 @@ def data_of(path):
 
 def test_the_schema_keeps_its_order_and_explains_every_socket(node):
     schema = node.GET_SCHEMA()
-    assert [socket.id for socket in schema.inputs] == ["trace", "vae", "filename_prefix"]
-    assert [socket.optional for socket in schema.inputs] == [False, True, False]
+    assert [socket.id for socket in schema.inputs] == ["trace", "vae", "filename_prefix", "pictures"]
+    assert [socket.optional for socket in schema.inputs] == [False, True, False, True]
     assert all(socket.tooltip for socket in [*schema.inputs, *schema.outputs])
     assert schema.is_output_node
     assert schema.category == "guidance geometry/see"
@@ -108,6 +111,27 @@ def test_a_page_of_twenty_pocket_steps_is_small(node, labelled, output):
     assert len(data["record"]["steps"]) == 20
     assert len(data["sheets"]) == 20
     assert (output / path).stat().st_size <= LARGEST
+
+
+def test_no_number_and_no_picture_takes_more_room_than_it_needs(node, output):
+    path, _, data = written(node, exact_trace(4.0, batch=2, steps=6))
+    text = Path(path).read_text(encoding="utf-8")
+    (record,) = re.findall(r'id="gg-record">(.*?)</script>', text)
+    printed = []  # nine digits tell any two float32 apart
+    json.loads(record, parse_float=printed.append)
+    assert printed
+    assert [number for number in printed if float(f"{float(number):.9g}") != float(number)] == []
+    for address in data["sheets"].values():
+        sheet, again = base64.b64decode(address.split(",")[1]), BytesIO()
+        Image.open(BytesIO(sheet)).save(again, "JPEG", quality="keep", optimize=True)
+        assert len(sheet) <= 1.01 * len(again.getvalue()), "its codes could be shorter"
+
+
+@pytest.mark.parametrize("wanted", [0, 1, 3, 20])
+def test_as_many_steps_as_asked_for_are_shown_as_pictures(node, output, wanted):
+    _, said, data = written(node, exact_trace(4.0, batch=2, steps=6), pictures=wanted)
+    assert len(data["sheets"]) == min(wanted, 6)
+    assert ("no pictures" in said) == (wanted == 0)
 
 
 def test_what_the_record_check_finds_is_said(node, output):

@@ -36,6 +36,8 @@ AFTERWARDS = [
     "host.adapter.distilled_guidance",
     "host.run_facts.notes_of",
 ]
+OF_THE_RUN = {"name": {"sampler"}, "options": {"options"}, "flow": set(), "foreign": set()}  # what each is for a reader
+KNOWN = ("sampler", "latent", "terms", "options", "cfg", "labels", "chain", "model", "host", "sigma_data")
 IN_THE_NUMBERS = [
     "trace.rows.Measurement.row",
     "trace.accumulator.shares_beyond",
@@ -113,6 +115,23 @@ def test_a_fault_after_the_run_costs_what_it_was_about(labelled, empty_latent, m
     assert trace.column("M1").isfinite().all()
     (sentence,) = trace.header["faults"]
     assert "RuntimeError at " in sentence
+    readable(trace)
+
+
+@pytest.mark.parametrize("fact", OF_THE_RUN)
+def test_a_fault_while_a_run_is_identified_costs_the_header_one_fact(labelled, empty_latent, monkeypatch, fact):
+    from guidance_geometry.host.host_run import TOLD
+
+    def fails(_):
+        raise RuntimeError("boom")
+
+    (*_, whole), _ = run(labelled, empty_latent)
+    monkeypatch.setitem(TOLD, fact, fails)
+    (out, _, trace), expected = run(labelled, empty_latent)
+    assert torch.equal(out["samples"], expected)
+    (sentence,) = trace.header["faults"]
+    assert sentence.startswith("not recorded from step 1 on: RuntimeError at ")
+    assert {name for name in KNOWN if trace.header.get(name) != whole.header[name]} <= OF_THE_RUN[fact]
     readable(trace)
 
 

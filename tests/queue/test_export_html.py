@@ -12,7 +12,7 @@ from guidance_geometry.tests.queue.prompts import small
 from guidance_geometry.tests.traces import exact_trace
 from guidance_geometry.trace.record import RunFacts, run_record, step_metrics
 
-LARGEST = 2_000_000  # bytes of a page of 20 Pocket steps, batch 4
+LARGEST = 500_000  # bytes of a page of 20 Pocket steps, batch 4
 TOLERANCE = 1e-6
 HOSTILE = "</script><script>document.title = 'broken out'</script><img src=x onerror=alert(1)>"
 NUMBERS = """async () => { const { table, samplesOf } = await import("gg/panel-record.mjs");

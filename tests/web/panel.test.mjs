@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
 import test from "node:test";
 import { inflateSync } from "node:zlib";
 import { crc, pngWithSources, svgWithSources } from "../../web/lib/panel-files.mjs";
@@ -11,7 +12,7 @@ import { ticks } from "../../web/lib/panel-ticks.mjs";
 import { facts, status } from "../../web/lib/panel-words.mjs";
 import { EN, speaker, ZH } from "../../web/lib/strings.mjs";
 import { DARK, LIGHT } from "../../web/lib/theme.mjs";
-import { viewOf } from "../../web/lib/views.mjs";
+import { viewOf, VIEWS } from "../../web/lib/views.mjs";
 import { called, fixture } from "./records.mjs";
 
 const VECTORS = ["u", "a", "delta", "D-G", "move", "noise"];
@@ -214,6 +215,13 @@ test("every word exists in both languages, with the same values in it", () => {
   const names = (words) => [...words.matchAll(/\{\w+\}/g)].map(([name]) => name).sort();
   assert.deepEqual(Object.keys(ZH).sort(), Object.keys(EN).sort());
   for (const key of Object.keys(EN)) assert.deepEqual(names(ZH[key]), names(EN[key]), key);
+});
+
+test("the help page explains every tab, by its word and in their order", () => {
+  const page = readFileSync(new URL("../../web/docs/GGInspector.md", import.meta.url), "utf8");
+  const [table] = page.split("## Views")[1].split("\n## ");
+  const explained = [...table.matchAll(/^\| ([^|]+) \|/gm)].map(([, word]) => word).filter((word) => word !== "view");
+  assert.deepEqual(explained, VIEWS.map(({ en: [word] }) => word));
 });
 
 /** WCAG 2: (L1 + 0.05) / (L2 + 0.05) of relative luminances. */

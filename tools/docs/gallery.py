@@ -6,8 +6,10 @@ python tools/run.py gallery --server http://127.0.0.1:8188
 from __future__ import annotations
 
 import argparse
-import re
+import json
+import subprocess
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 from ...figures.registry import FIGURES as RUN_FIGURES
@@ -23,8 +25,9 @@ PALETTES = ("light", "dark")
 TRIED = "6.5"  # another scale, in the what-if view
 SHOWN_STEP, SHOWN_SAMPLE = 5, 2  # as the template's figures
 SHOWN = {figure.name: figure.alt for figure in RUN_FIGURES if "gallery" in figure.shown}
-VIEW = re.compile(r'name: "(\w+)".*?en: \["([^"]+)", "([^"]+)"\]', re.DOTALL)
-VIEWS = {name: (word, tip) for name, word, tip in VIEW.findall((ROOT / "web" / "lib" / "views.mjs").read_text("utf-8"))}
+LIST_VIEWS = (
+    "const {VIEWS} = await import(process.argv[1]); console.log(JSON.stringify(VIEWS.map(v => [v.name, v.en])))"
+)
 NODE = "(app.rootGraph ?? app.graph).nodes.find(node => node.type === 'GGInspector')"
 OPEN = """async ([api, at]) => {
   await app.loadApiJson(api, "gallery");
@@ -53,6 +56,15 @@ def inspected() -> dict:
     return FREE.run | {"22": {"class_type": "GGInspector", "inputs": inputs}}
 
 
+@cache
+def views() -> dict[str, tuple[str, str]]:
+    """{name: word on the tab, tooltip} of the inspector's views, as node reads their list."""
+    address = (ROOT / "web" / "lib" / "views.mjs").as_uri()
+    command = ["node", "--input-type=module", "--eval", LIST_VIEWS, address]
+    listed = subprocess.run(command, capture_output=True, encoding="utf-8", check=True).stdout
+    return {name: (word, tip) for name, (word, tip) in json.loads(listed)}
+
+
 def view_file(view: str, palette: str) -> Path:
     """Where the documentation keeps a view of the inspector."""
     return FIGURES / f"inspector-{view}-{palette}.webp"
@@ -72,7 +84,7 @@ def photograph(address: str, chromium: str | None, palette: str) -> None:
         panel = page.locator(".gg-panel")
         panel.locator("input[aria-label=Step]").fill(str(SHOWN_STEP))
         panel.locator("select[aria-label=Sample]").select_option(index=SHOWN_SAMPLE)
-        for view in VIEWS:
+        for view in views():
             panel.locator(f"[data-view={view}]").click()
             page.wait_for_function(CHOSEN, arg=view)
             if view == "whatif":
@@ -101,7 +113,7 @@ def page_blocks() -> Iterator[str]:
         yield f"![{word}](figures/{file_of(word).name})"
     yield "## Guidance Inspector"
     yield "The panel follows the editor's theme."
-    for view, (name, line) in VIEWS.items():
+    for view, (name, line) in views().items():
         if not view_file(view, PALETTES[0]).exists():
             continue
         yield f"### {name}"

@@ -12,6 +12,7 @@ from PIL import Image
 
 MOST_COLOURS = 16_000  # a drawing has fewer and loses nothing; with more it is a photograph
 DRAWING = {"lossless": True, "quality": 90, "method": 6}
+GRAIN = 5  # of the values 0 .. 255 of a drawing: half of it is seen by nobody, and spares a third of the file
 PHOTOGRAPH = {"quality": 75, "method": 6}
 
 
@@ -38,14 +39,20 @@ def write_pixels(path: Path, pixels) -> None:
 
 
 def plain_webp(content: bytes) -> bytes:
-    """The same frames and times as WebP, without EXIF block or text: a drawing exactly, a photograph nearly."""
+    """The same frames and times as WebP, without EXIF block or text: a drawing to 2 of 255, a photograph nearly."""
     pixels, times = frames_of(content)
-    first, *rest = map(Image.fromarray, pixels)
-    how = DRAWING if colours(*pixels) <= MOST_COLOURS else PHOTOGRAPH
+    drawn = colours(*pixels) <= MOST_COLOURS
+    first, *rest = (Image.fromarray(grained(frame) if drawn else frame) for frame in pixels)
+    how = DRAWING if drawn else PHOTOGRAPH
     film = {"save_all": True, "append_images": rest, "duration": times, "loop": 0} if rest else {}
     out = BytesIO()
     first.save(out, "WEBP", exif=b"", **film, **how)
     return out.getvalue()
+
+
+def grained(pixels: ndarray) -> ndarray:
+    """Values as the nearest multiples of the grain; black and white are two of them."""
+    return ((pixels.astype(np.uint16) + GRAIN // 2) // GRAIN * GRAIN).astype(np.uint8)
 
 
 def frames_of(content: bytes) -> Frames:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import argparse
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -34,7 +34,6 @@ from ..first_look import array, judged
 from ..host.browser import CHROMIUM, chromium
 from ..host.client import Client, Job
 from ..places import ROOT
-from ..templates.layouts import THE_GEOMETRY
 from ..train.demo_data import LABELS
 from ..train.demo_files import write_json
 from .pictures import write, write_pixels
@@ -61,6 +60,7 @@ WORDS_OF_PAGE = Path(__file__).with_suffix(".md")
 WORDS = tuple(figure.name for figure in RUN_FIGURES if "story" in figure.shown)
 FIGURE_STEP, FIGURE_SAMPLE = 5, 2  # as the template's figures
 PLAIN, GUIDED, TRACE, HTML = "pictures at 1", "pictures at 4", "trace", "page"  # nodes added to the template's run
+PAGE_SAMPLES, PAGE_PICTURES = FIGURE_SAMPLE + 1, 15  # of the exported page: what a clone should carry
 SHOWN_STEPS = (0, 2, 4, 5, 6, 8, 10, 13)  # columns of the predictions
 GAMMAS = (1.0, 2.0, 4.0, 8.0)
 PANELS, STEP_COUNTS, POINTS = (0.0, 1.0, 2.0, 4.0), (20, 100, 400), 20_000
@@ -84,13 +84,19 @@ def two_runs(client: Client) -> Job:
     for name, decode in ((PLAIN, "7"), (GUIDED, "10")):
         graph[name] = {"class_type": "PreviewImage", "inputs": {"images": [decode, 0]}}
     graph[TRACE] = {"class_type": "GGSaveTrace", "inputs": {"trace": [FREE.sampler, 2], "filename_prefix": "story"}}
-    graph[HTML] = {"class_type": "GGExportHTML", "inputs": {"trace": [FREE.sampler, 2], "filename_prefix": "story"}}
-    workflow = json.loads(THE_GEOMETRY.template.read_text(encoding="utf-8"))
-    return client.run(graph, extra_data={"extra_pnginfo": {"workflow": workflow}})
+    return client.run(graph)
 
 
-def export(client: Client, job: Job, program: str | None) -> None:
+def shortened(run: Mapping[str, dict]) -> dict[str, dict]:
+    """The run for its first labels alone: the same samples, for the noise of each belongs to its place in the batch."""
+    few = {"GGClassLabel": {"label": ";".join(LABELS[:PAGE_SAMPLES])}, "GGEmptyCanvas": {"batch_size": PAGE_SAMPLES}}
+    return {name: node | {"inputs": node["inputs"] | few.get(node["class_type"], {})} for name, node in run.items()}
+
+
+def export(client: Client, program: str | None) -> None:
     """Keep the run as one HTML file, and a picture of how it looks with the drawn step and sample chosen."""
+    inputs = {"trace": [FREE.sampler, 2], "filename_prefix": "story", "pictures": PAGE_PICTURES}
+    job = client.run(shortened(FREE.run) | {HTML: {"class_type": "GGExportHTML", "inputs": inputs}})
     name = job.outputs[HTML]["text"][0].split(":")[0]
     EXPORTED.write_bytes(client.file({"filename": name, "type": "output"}))
     with chromium(program) as browser:
@@ -324,7 +330,7 @@ def main() -> None:
         with Client(args.server) as client:
             draw_words(client, WORDS)
             job = two_runs(client)
-            export(client, job, args.chromium)
+            export(client, args.chromium)
             trace = saved_trace(client, job, TRACE)
             numbers = run_numbers(trace) | draw_two_runs(client, job, trace.header["labels"])
             numbers |= classifier_half(client)

@@ -1,10 +1,10 @@
-/** Pictures of a run from its sheets: a film over the steps, and one step large. Paints on a context, knows no DOM. */
+/** Pictures of a run from its sheets: a filmstrip over the steps, and one step large. Paints on a context, knows no DOM. */
 
-const FILM = ["x", "uncond", "cond", "guided", "difference", "where"];
+const ROWS = ["x", "uncond", "cond", "guided", "difference", "where"];
 const LARGE = ["cond", "guided", "difference", "where"];
 const GAP = 3;
 const NAMES = 70; // width of the rows' names
-const LEAST = 22; // side of a picture in the film, in pixels: of more steps some are left out
+const LEAST = 22; // side of a picture in the filmstrip, in pixels: of more steps some are left out
 
 /** The sheet whose step is nearest to `step`. */
 export function nearestSheet(pictures, step) {
@@ -19,23 +19,23 @@ export function rowOf(pictures, sample) {
 }
 
 /** Rows of kinds, columns of steps. images: sheet -> image, or null while there is none. Returns [{box, step}]. */
-export function film(ctx, pictures, images, { w, h, theme, step, sample, t, font }) {
+export function filmstrip(ctx, pictures, images, { w, h, theme, step, sample, t, font }) {
   const { kinds } = pictures;
   const steps = thinned(pictures.steps, Math.floor((w - NAMES - 8) / (LEAST + GAP)));
-  const cell = Math.max(8, Math.min((w - NAMES - 8) / steps.length, (h - 28) / FILM.length) - GAP);
-  const top = 22 + Math.max(0, (h - 28 - FILM.length * (cell + GAP)) / 2);
+  const cell = Math.max(8, Math.min((w - NAMES - 8) / steps.length, (h - 28) / ROWS.length) - GAP);
+  const top = 22 + Math.max(0, (h - 28 - ROWS.length * (cell + GAP)) / 2);
   const left = NAMES + Math.max(0, (w - NAMES - 8 - steps.length * (cell + GAP)) / 2);
   const chosen = nearestSheet({ steps }, step);
   const boxes = [];
   ctx.font = `11px ${font}`;
-  FILM.forEach((kind, row) => label(ctx, t(kind), left - 8, top + row * (cell + GAP) + cell / 2 + 4, theme, "right"));
+  ROWS.forEach((kind, row) => label(ctx, t(kind), left - 8, top + row * (cell + GAP) + cell / 2 + 4, theme, "right"));
   const every = Math.ceil(24 / (cell + GAP));
   steps.forEach((sheet, column) => {
     const x = left + column * (cell + GAP);
     if (column % every === 0) label(ctx, String(sheet.i), x + cell / 2, top - 8, theme, "center", sheet === chosen);
-    const column0 = { x, y: top, w: cell, h: FILM.length * (cell + GAP) - GAP };
+    const column0 = { x, y: top, w: cell, h: ROWS.length * (cell + GAP) - GAP };
     boxes.push({ ...column0, step: sheet.i });
-    FILM.forEach((kind, row) => {
+    ROWS.forEach((kind, row) => {
       tile(ctx, pictures, images(sheet), kinds.indexOf(kind), rowOf(pictures, sample),
         { x, y: top + row * (cell + GAP), w: cell, h: cell }, theme);
     });
@@ -45,7 +45,7 @@ export function film(ctx, pictures, images, { w, h, theme, step, sample, t, font
 }
 
 /** One step large: the two predictions, what the condition changes, and where. */
-export function heat(ctx, pictures, images, { w, h, theme, step, sample, t, font }) {
+export function heatMap(ctx, pictures, images, { w, h, theme, step, sample, t, font }) {
   const sheet = nearestSheet(pictures, step);
   const sizeOf = (columns) => Math.min((w - 16) / columns - 8, (h - 8) / (LARGE.length / columns) - 24);
   const across = [4, 2, 1].reduce((best, columns) => (sizeOf(columns) > sizeOf(best) ? columns : best));

@@ -50,7 +50,7 @@ function tooHigh(record) {
   const length = over(record, end, "M3");
   const tug = star && over(record, star, "M6t");
   if (!length && !tug) {
-    const look = "Look at the Film: burnt colours and flat patches are what too high a \u03b3 looks like.";
+    const look = "Look at the Filmstrip: burnt colours and flat patches are what too high a \u03b3 looks like.";
     return [question, "These numbers cannot tell.", "The size of clean data is not known here, and both signs need it.", look];
   }
   const high = length?.mean > TOO_LONG || tug?.mean < PULLED_BACK;
@@ -72,7 +72,7 @@ function where(record, sample) {
   const question = "Where does guidance act?";
   const { rows, held } = pushesOf(record, sample);
   const place = record.pictures?.steps?.length
-    ? "In the picture: Heat shows where, Film shows what the condition changes at each step."
+    ? "In the picture: the view Where shows the places, Filmstrip what the condition changes at each step."
     : "Where in the picture cannot be shown: no pictures were kept.";
   if (!held) return [question, ...withoutPush(record), both(record).length && place];
   const first = held.first.step;
@@ -82,7 +82,7 @@ function where(record, sample) {
     question,
     `In ${stretch}, noise level \u03c3 ${number(first.sigma)} to ${number(last.sigma_next)}.`,
     `${held.count} of ${rows.length} steps hold 80 % of guidance's push on sample ${sample}. This is the mean of two estimates;`
-      + " Matters shows both. Only runs without guidance at some of the steps would prove it.",
+      + " The view Which steps shows both. Only runs without guidance at some of the steps would prove it.",
     place,
   ];
 }
@@ -116,7 +116,7 @@ function dashes(record, sample) {
     "In Plane: the way to the prediction with the condition.",
     "Plane and What if: dashed green runs from the noisy picture to the prediction with the condition, dotted purple to"
       + ` the guided one, solid blue to the one without. Dashed orange is ${noise}.`,
-    "Matters: dashed green is the push after later steps have taken back part of it. Lengths: dashed orange is noise,"
+    "Which steps: dashed green is the push after later steps have taken back part of it. Lengths: dashed orange is noise,"
       + " dotted purple the guided push. A dashed vertical line marks the step that is shown.",
   ];
 }
@@ -149,7 +149,7 @@ function skippable(record, sample) {
     question,
     `Step ${most.i} matters most; ${spare}.`,
     `Step ${most.i} holds ${percent(leftOf(most))} of what is left of the push at the end; an even share would be`
-      + ` ${percent(1 / rows.length)}. This is the dashed green curve of Matters; its bars count the push before later`
+      + ` ${percent(1 / rows.length)}. This is the dashed green curve of Which steps; its bars count the push before later`
       + " steps take back part of it. It is an estimate, like the interval.",
     idle && `Without guidance from step ${idle.from} on about ${percent(idle.leftOf)} of the push would be missing, and`
       + ` ${idle.count === 1 ? "one pass" : `${idle.count} passes`} without the condition would be saved.`,

@@ -1,6 +1,6 @@
 /** Every view of the panel, in the order of its tabs. A new one is an entry here and a function that draws it.
  *
- * name: in the properties of the node and in names of files. en, zh: the word on the tab, and its tooltip.
+ * name: in the properties of saved nodes, and so for good; in names of files. en, zh: the word on the tab, and its tooltip.
  * figure(record, {w, h, theme, step, sample, gamma}) -> drawing commands. record: the header of a run with "steps", a
  * list of step records in which some may be missing; step, sample: numbers, left out for the ones that tell most;
  * gamma: another scale. Pure: no DOM, no time, no chance. title: of the drawing as a file.
@@ -11,7 +11,7 @@
  */
 import { direction, lengths, matters } from "./curves.mjs";
 import { bar, CURSOR, dashed, NOISE, pale, PREDICTIONS } from "./legend.mjs";
-import { film, heat } from "./panel-pictures.mjs";
+import { filmstrip, heatMap } from "./panel-pictures.mjs";
 import { figure as plane } from "./plane.mjs";
 import { PENS } from "./theme.mjs";
 import { figure as whatif } from "./whatif.mjs";
@@ -44,7 +44,7 @@ export const VIEWS = [
   {
     name: "direction", title: "Direction over the run", figure: direction, available: withPair, partner: "plane",
     tells: ["M2", "M13"],
-    en: ["Turns", "How the difference turns over the run."], zh: ["转向", "差异在整个运行中如何转向。"],
+    en: ["Direction", "How the difference turns over the run."], zh: ["方向", "差异在整个运行中如何转向。"],
     says: "How far the difference \u03b4 turns from one step to the next, in degrees, and its size. A turn of a "
         + "tiny \u03b4 means little.",
     marks: [[dashed("delta", null, "diamond"), "turn to the next step"], [bar("delta", 0.45), "size of \u03b4, rms"], CURSOR],
@@ -52,7 +52,7 @@ export const VIEWS = [
   {
     name: "matters", title: "Where guidance matters", figure: matters, available: withPair, partner: "plane",
     tells: ["M1", "M2"],
-    en: ["Matters", "How far each step's guidance moves the result."], zh: ["作用", "每一步的引导对结果的推动。"],
+    en: ["Which steps", "How far each step's guidance moves the result."], zh: ["哪些步", "每一步的引导对结果的推动。"],
     says: "How much of guidance's push falls on which step: two estimates, and the truth is expected between them. "
         + "The grey band holds 80 %. \u03ba: how far the next state follows the guided "
         + "prediction D.",
@@ -75,15 +75,15 @@ export const VIEWS = [
     ],
   },
   {
-    name: "pictures", pictures: film, available: withPictures, partner: "heat",
-    en: ["Film", "The run as pictures."], zh: ["胶片", "以图片显示整个运行。"],
+    name: "pictures", pictures: filmstrip, available: withPictures, partner: "heat",
+    en: ["Filmstrip", "The run as pictures."], zh: ["胶片条", "以图片显示整个运行。"],
     says: "The run as pictures, a column for a step: the noisy picture, predicted without and with the condition, "
         + "guided, their difference on grey, and where it is large.",
     marks: [],
   },
   {
-    name: "heat", pictures: heat, available: withPictures, partner: "pictures", ofStep: true,
-    en: ["Heat", "Where the condition acts."], zh: ["热图", "条件作用的位置。"],
+    name: "heat", pictures: heatMap, available: withPictures, partner: "pictures", ofStep: true,
+    en: ["Where", "Where the condition acts."], zh: ["位置", "条件作用的位置。"],
     says: "One step large. Warm places are where the condition changes the prediction; grey in the difference means no change.",
     marks: [],
   },
