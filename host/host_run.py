@@ -10,6 +10,7 @@ from typing import Any
 from torch import Tensor
 
 from ..guidance.gradients.term import WatchTerm
+from ..guidance.parts import Packed
 from ..trace.terms import GUIDES, MEASURES, Term
 from . import adapter
 from .adapter import KEY
@@ -22,6 +23,7 @@ class HostRun:
     sampler: the SAMPLER, which knows nothing of us. masked: whether a noise mask is set. chain_run: of our guidance
     chain, None where none is at work. The others are of the sampler and the MODEL, and are unknown until `identified`:
     options: the sampler's own. flow: alpha = 1 - sigma. foreign: the guider combines its predictions itself.
+    packed: how several parts lie in the state.
     """
 
     id: str
@@ -36,6 +38,7 @@ class HostRun:
     patcher: Any = None
     flow: bool = False
     foreign: bool = False
+    packed: Packed = field(default_factory=Packed)
 
     @property
     def function(self) -> Any:
@@ -65,6 +68,7 @@ class HostRun:
             patcher=patcher,
             flow=adapter.is_flow(patcher),
             foreign=adapter.combines_itself(self.guider),
+            packed=self.chain_run.packed if self.chain_run else adapter.packed_in(self.guider),
         )
 
 

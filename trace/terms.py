@@ -9,6 +9,12 @@ from .gram import VECTORS
 
 GUIDES, MEASURES = "guides", "only measures"
 LOG_PROB = "log_prob "  # begins the columns of a trace that hold what energies said
+OF_PASSES = (
+    "evals",
+    "scale",
+    "pass",
+)  # begin the columns of a further pass: its cost [n], the weight of its difference
+# in the guided prediction [n], and the rms of that difference [n, B]
 
 
 @dataclass(frozen=True)

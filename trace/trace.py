@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from torch import Tensor
 
@@ -19,6 +19,8 @@ PER_STEP = ("sigma", "sigma_next", "alpha", "alpha_next", "gamma", "kappa", "eva
 PER_SAMPLE = ("m9", "m9a", "m10", "m10c", "m11", "m11s", "m12", "m13", "m14")
 CAPTURED = ("x", "uncond", "cond", "guided")
 END = "end"
+PART = "part"  # of the header: which part of the sample this is the record of
+OWN = (PART, "latent", "capture", "cfg", "notes", "faults")  # of the header of a part that is not the first
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,6 +35,8 @@ class Trace(Printed):
     stage: one word a step, of STAGES. recur: back to a noisier level, without a prediction of its own.
     tensors: fp16 x, uncond, cond, guided [k, B, *latent] at the steps of header.capture.steps, and end [B, *latent].
     cross: float64 numbers that compare several steps; optional: directions [B, k(k+1)/2], header.directions says which.
+    parts: of a sample that holds several tensors, such as video and sound, this is the first, header.part its name; the
+        records of the others by name. They have the same steps; of the header only what is in OWN is their own.
     """
 
     header: Mapping
@@ -40,6 +44,20 @@ class Trace(Printed):
     stage: list[str]
     tensors: Mapping[str, Tensor] = field(default_factory=dict)
     cross: Mapping[str, Tensor] = field(default_factory=dict)
+    parts: Mapping[str, Trace] = field(default_factory=dict)
+
+    @property
+    def part_names(self) -> list[str]:
+        """The parts of the sample, this one first."""
+        return [str(self.header.get(PART) or ""), *self.parts]
+
+    def part(self, name: str) -> Trace:
+        """The record of one part by itself, with what the header says of the run."""
+        if name == self.part_names[0]:
+            return replace(self, parts={})
+        found = self.parts[name]
+        own = {fact: value for fact, value in found.header.items() if fact in OWN}
+        return replace(found, header={**self.header, **own})
 
     @property
     def n(self) -> int:
