@@ -22,8 +22,7 @@ class HostRun:
 
     sampler: the SAMPLER, which knows nothing of us. masked: whether a noise mask is set. chain_run: of our guidance
     chain, None where none is at work. The others are of the sampler and the MODEL, and are unknown until `identified`:
-    options: the sampler's own. flow: alpha = 1 - sigma. foreign: the guider combines its predictions itself.
-    packed: how several parts lie in the state.
+    options: the sampler's own. flow: alpha = 1 - sigma. packed: how several parts lie in the state.
     """
 
     id: str
@@ -37,8 +36,12 @@ class HostRun:
     options: dict = field(default_factory=dict)
     patcher: Any = None
     flow: bool = False
-    foreign: bool = False
     packed: Packed = field(default_factory=Packed)
+
+    @property
+    def foreign(self) -> bool:
+        """Whether the guider combines its predictions itself."""
+        return adapter.combines_itself(self.guider)
 
     @property
     def function(self) -> Any:
@@ -67,7 +70,6 @@ class HostRun:
             options={**getattr(self.sampler, "extra_options", {}), **getattr(self.function, "options", {})},
             patcher=patcher,
             flow=adapter.is_flow(patcher),
-            foreign=adapter.combines_itself(self.guider),
             packed=self.chain_run.packed if self.chain_run else adapter.packed_in(self.guider),
         )
 

@@ -12,7 +12,7 @@ from ..guidance.extrapolation import predicted_difference
 from . import metrics
 from .gram import GramRecord, added, named, triangle, with_history, with_zeros
 from .rows import LEVELS, RATIOS, Row, Setting
-from .terms import OF_PASSES
+from .terms import columns_of_pass
 from .trace import PER_SAMPLE, PER_STEP
 
 FIT = 1e-4  # residual below which a move counts as a multiple of D - x
@@ -59,7 +59,7 @@ def unknown_columns(levels: list[tuple[float, ...]], setting: Setting, batch: in
     shapes = dict.fromkeys(PER_STEP, (n,)) | dict.fromkeys(samples, (n, batch))
     shapes |= {"K": (n, batch, pairs), "sum": (n, batch, 3)}
     for name in setting.passes:
-        shapes |= dict(zip((f"{what} {name}" for what in OF_PASSES), ((n,), (n,), (n, batch)), strict=True))
+        shapes |= dict(zip(columns_of_pass(name), ((n,), (n,), (n, batch)), strict=True))
     known = torch.tensor(levels, dtype=torch.float64).reshape(n, len(LEVELS))
     unknown = {name: torch.full(shape, torch.nan, dtype=torch.float64) for name, shape in shapes.items()}
     return unknown | dict(zip(names, known.unbind(dim=1), strict=False))
@@ -79,7 +79,7 @@ def _passed(taken: list[Row], setting: Setting) -> dict[str, Tensor]:
         seen = [row.passes.get(name, absent) for row in taken]
         cost, scale, size = zip(*seen, strict=True)
         told = torch.tensor([cost, scale], dtype=torch.float64)
-        found |= dict(zip((f"{what} {name}" for what in OF_PASSES), (*told, torch.stack(size).cpu()), strict=True))
+        found |= dict(zip(columns_of_pass(name), (*told, torch.stack(size).cpu()), strict=True))
     return found
 
 

@@ -42,6 +42,7 @@ from ..guidance.printing import shortened, told, words_of
 from .directions import with_directions
 from .gram import VECTORS
 from .portable import ascii_json, jsonable
+from .terms import columns_of_pass, passes_of
 from .trace import CROSS, END, OWN, PART, PER_SAMPLE, PER_STEP, STAGES, VERSION, Trace
 
 FORMAT = "guidance-geometry/trace"
@@ -295,7 +296,7 @@ def _header(name: str, metadata: Mapping[str, str]) -> dict:
 
 def _part_headers(name: str, header: Mapping, metadata: Mapping[str, str]) -> list[dict]:
     """Headers of the parts beside the first: what is theirs, over what is said of the run."""
-    own = _json(name, metadata, "gg.parts") or []
+    own = _json(name, metadata, "gg.parts") if "gg.parts" in metadata else []
     if not (isinstance(own, list) and len(own) < MOST_PARTS and all(isinstance(facts, dict) for facts in own)):
         raise ValueError(f"{name}: gg.parts is {told(own)}, and a list of tables is needed. {DAMAGED}")
     shared = {fact: value for fact, value in header.items() if fact not in OWN_FACTS}
@@ -330,6 +331,8 @@ def _check_columns(name: str, trace: Trace) -> None:
     n, batch = trace.n, K.shape[1] if K is not None and K.ndim == 3 else 0
     wanted = {"K": (n, batch, pairs), "sum": (n, batch, 3)}
     wanted |= dict.fromkeys(PER_STEP, (n,)) | dict.fromkeys(PER_SAMPLE, (n, batch))
+    for made in passes_of(trace.steps):
+        wanted |= dict(zip(columns_of_pass(made), ((n,), (n,), (n, batch)), strict=True))
     for column, size in wanted.items():
         _check_tensor(name, f"column {column!r}", trace.steps.get(column), size, torch.float64)
 

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from ..guidance.printing import Printed
 from .gram import GramRecord
-from .metrics import METRICS, Metric, term_metrics
+from .metrics import METRICS, Metric, pass_metrics, term_metrics
 from .terms import Term, terms_of
 
 VERSION = 1
@@ -109,8 +109,8 @@ class Trace(Printed):
 
     @property
     def metrics(self) -> dict[str, Metric]:
-        """Every metric that this run has: those of all runs, and those of its gradients and energies."""
-        return METRICS | term_metrics(self.terms, self.steps)
+        """Every metric of this run: those of all runs, of its gradients and energies, and of its further passes."""
+        return METRICS | term_metrics(self.terms, self.steps) | pass_metrics(self.steps)
 
     def column(self, metric: str) -> Tensor:  # -> [n, B] float64
         """A metric of every step and sample, by its number: "M1", "M6t", "M18 gradient", ... ("M6" is M6t)."""
