@@ -27,6 +27,7 @@ ORDER = (  # of the editor's menus; a file that is not named here comes after th
     "classifier_guidance",
     "see",
     "trace_files",
+    "trace_part",
     "compare",
     "inspector",
     "export_html",

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from ..trace.gram import VECTORS, Frame, GramRecord, frame
 from ..trace.metrics import FLOOR_FACTOR, guidance_strength
-from ..trace.trace import END, Trace
+from ..trace.trace import END, PART, Trace
 
 Place = tuple[float, float]
 View = Callable[[GramRecord, float], tuple[GramRecord, float]]
@@ -146,7 +146,8 @@ def no_steps(trace: Trace) -> str:
 def run_words(trace: Trace) -> str:
     """Model and sampler, for captions."""
     model = (trace.header.get("model") or {}).get("name") or "unnamed model"
-    return f"{model}, {trace.header.get('sampler') or 'unknown sampler'}"
+    part = f", {trace.header[PART]}" if trace.header.get(PART) else ""
+    return f"{model}, {trace.header.get('sampler') or 'unknown sampler'}{part}"
 
 
 def kept(trace: Trace, names: tuple[str, ...], step: int, sample: int) -> list[Tensor] | None:  # each [N] float64

@@ -11,6 +11,7 @@ from typing import Any
 
 from ..trace.file import even_positions
 from ..trace.metrics import METRICS, Metric
+from ..trace.terms import columns_of_pass, passes_of
 from ..trace.trace import Trace
 from .scene import checked, median_sample, run_words
 
@@ -46,6 +47,11 @@ def left_out(trace: Trace) -> str:
     return f"The files hold {kept:,} of {trace.n:,} steps, evenly: at most {MOST_ROWS:,} rows. Save Trace keeps all."
 
 
+def spent_on_passes(trace: Trace) -> list[str]:
+    """Columns of what the further passes cost and of their weights."""
+    return [column for name in passes_of(trace.steps) for column in columns_of_pass(name)[:2]]
+
+
 def rows_of(trace: Trace, samples: Sequence[int] | None = None) -> list[dict[str, Any]]:
     """One row per step and sample: step, sample, stage, the noise levels, and every metric; nan where undefined.
 
@@ -55,7 +61,7 @@ def rows_of(trace: Trace, samples: Sequence[int] | None = None) -> list[dict[str
     samples = range(trace.batch) if samples is None else samples
     rows = []
     for step in kept_steps(trace, len(samples)):
-        levels = {name: float(trace.steps[name][step]) for name in LEVELS}
+        levels = {name: float(trace.steps[name][step]) for name in (*LEVELS, *spent_on_passes(trace))}
         for sample in samples:
             found = {name: float(column[step, sample]) for name, column in columns.items()}
             rows.append({"step": step, "sample": sample, "stage": trace.stage[step], **levels, **found})
@@ -69,7 +75,7 @@ def as_text(trace: Trace, sample: int | None = None) -> str:
     rows = rows_of(trace, [chosen] if trace.batch else [])
     known = {name: metric for name, metric in trace.metrics.items() if name in SHOWN or name not in METRICS}
     shown = [name for name in known if any(math.isfinite(row[name]) for row in rows)]
-    head = ["step", "sigma", "gamma", *shown]
+    head = ["step", "sigma", "gamma", *spent_on_passes(trace), *shown]
     cells = [[str(row["step"]), *(_short(row[name]) for name in head[1:])] for row in rows]
     which = f"sample {chosen} of 0-{trace.batch - 1}" + (" (median)" if chosen == median else "")
     widest = max((len(name) for name in shown), default=0)
@@ -80,7 +86,7 @@ def as_text(trace: Trace, sample: int | None = None) -> str:
 def as_csv(trace: Trace) -> str:
     """All steps, samples and metrics as comma-separated values; an undefined number is an empty cell."""
     rows, out = rows_of(trace), io.StringIO()
-    names = ["step", "sample", "stage", *LEVELS, *trace.metrics]
+    names = ["step", "sample", "stage", *LEVELS, *spent_on_passes(trace), *trace.metrics]
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(names)
     writer.writerows([_cell(row[name]) for name in names] for row in rows)

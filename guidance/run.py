@@ -13,11 +13,13 @@ class Run:
 
     sigmas: the schedule, noisiest first, one more than there are steps. flow: alpha = 1 - sigma; else alpha = 1 (VE).
     began: in a further stage of an outer step, the noise level at which that step began; None in its first evaluation.
+    part: which part of the sample is guided, from 0; a sample of one tensor has only that.
     """
 
     sigmas: tuple[float, ...]
     flow: bool = False
     began: float | None = None
+    part: int = 0
 
     @property
     def steps(self) -> int:

@@ -16,6 +16,7 @@ import comfyui_version
 import torch
 from comfy_execution.utils import get_executing_context
 
+from ..guidance.parts import Packed
 from .native_model import card_of
 
 KEY = "guidance_geometry"  # under which the pack's own wrappers and its run stand in the host's options
@@ -42,6 +43,28 @@ def is_active(conds: list[dict] | None, sigma: float) -> bool:
     return any(
         entry.get("timestep_end", -math.inf) <= sigma <= entry.get("timestep_start", math.inf) for entry in conds or []
     )
+
+
+def packed_as(shapes) -> Packed:
+    """How the parts of a nested latent lie in the sampler's state.  shapes: the host's, [B, C, ...] each, or None."""
+    return Packed(tuple(tuple(shape[1:]) for shape in shapes or ()))
+
+
+def is_nested(samples) -> bool:
+    """Whether samples are the host's nested ones, which hold several tensors at once."""
+    return getattr(samples, "is_nested", False) is True
+
+
+def parts_of(samples) -> list[torch.Tensor]:
+    """The tensors of samples that may be nested."""
+    return list(samples.unbind()) if is_nested(samples) else [samples]
+
+
+def packed_in(guider) -> Packed:
+    """The same for a run that has begun: the host tells the shapes to every condition, for the network to unpack."""
+    entries = (entry for entries in getattr(guider, "conds", {}).values() for entry in entries or [])
+    told = (entry.get("model_conds", {}).get("latent_shapes") for entry in entries)
+    return packed_as(next((one.cond for one in told if one is not None), None))
 
 
 def sampler_name(function) -> str:

@@ -15,7 +15,7 @@ import comfy.samplers
 import torch
 from torch import Tensor
 
-from ..guidance.chain import Chain, ChainState
+from ..guidance.parts import PartedChain, PartStates
 from ..guidance.predictions import Predictions
 from ..guidance.run import Run
 from . import adapter
@@ -27,18 +27,18 @@ class ChainEvaluation:
     """The guided x0-hat of a chain at one noise level, without gradient terms.
 
     run: where this stands. state: of the chain when the outer step began. following: when the next one begins.
-    gamma: the scale in force. stage: what was evaluated, a word of the trace.
+    gammas: the scale in force, of each part of the sample. stage: what was evaluated, a word of the trace.
     It may be called again, as after an attempt that failed: each time it starts from `state`.
     One difference from the host is wanted: where the negative covers only part of the schedule, the rest is sampled
     with c alone, while the host would use gamma * c there.
     """
 
     def __init__(
-        self, chain: Chain, models: RunModels, run: Run, sigma: float, state: ChainState, following: ChainState
+        self, chain: PartedChain, models: RunModels, run: Run, sigma: float, state: PartStates, following: PartStates
     ):
         self.chain, self.models, self.run, self.sigma = chain, models, run, sigma
         self.state, self.following = state, following
-        self.gamma, self.stage = 1.0, "step"
+        self.gammas, self.stage = (1.0,), "step"
 
     @property
     def outer(self) -> float:
@@ -60,10 +60,11 @@ class ChainEvaluation:
     def __call__(self, x: Tensor, timestep: Tensor, model_options: dict, seed) -> Tensor:  # x [B, ...] -> [B, ...]
         """Evaluate what the chain needs, and guide by it."""
         guider, sigma = self.models.guider, self.sigma
-        self.gamma = self.chain.scale(self.state.inside(self.run.began), sigma, guider.cfg)
-        needs = self.chain.needs(self.state, self.outer, self.gamma)
+        self.gammas = self.chain.scales(self.state.inside(self.run.began), sigma, guider.cfg)
+        needs = self.chain.needs(self.state, self.outer, self.gammas)
         asked = "uncond" in needs or model_options.get("disable_cfg1_optimization", False)
-        negative, plain = guider.conds.get("negative"), self.chain.is_cfg
+        negative, (gamma, *others) = guider.conds.get("negative"), sorted(set(self.gammas))
+        plain = self.chain.chain.is_cfg and not others
         evaluated = asked and adapter.is_active(negative, sigma)
         changes = {} if plain else self._ruled(model_options, needs)
         if not plain:
@@ -73,7 +74,7 @@ class ChainEvaluation:
         self.stage = "step" if evaluated else "cond_only"
         with adapter.changed(model_options, changes):
             return comfy.samplers.sampling_function(
-                guider.inner_model, x, timestep, negative, guider.conds["positive"], self.gamma, model_options, seed
+                guider.inner_model, x, timestep, negative, guider.conds["positive"], gamma, model_options, seed
             )
 
     def _ruled(self, options: dict, needs: frozenset[str]) -> dict[str, Any]:
@@ -82,7 +83,7 @@ class ChainEvaluation:
         guide = partial(self._guided, extra, "uncond" in needs)
         changes: dict[str, Any] = {"disable_cfg1_optimization": True}
         changes["sampler_post_cfg_function"] = [guide, *options.get("sampler_post_cfg_function", [])]
-        names = [name for name in self.chain.sources if name in needs]
+        names = [name for name in self.chain.chain.sources if name in needs]
         if names:
             before = options.get("sampler_calc_cond_batch_function")
             changes["sampler_calc_cond_batch_function"] = partial(self._evaluated, extra, names, before)
@@ -112,7 +113,7 @@ class ChainEvaluation:
 
     def _further(self, names: list[str]) -> dict[str, list[dict]]:
         """Further conditions for the run's own model, by name."""
-        conds, sources = self.models.guider.conds, self.chain.sources
+        conds, sources = self.models.guider.conds, self.chain.chain.sources
         asked = {name: sources[name].conditioning for name in names if sources[name].model is None}
         return {name: conds[WORDS[word] if isinstance(word, str) else name] for name, word in asked.items()}
 
@@ -123,7 +124,7 @@ class ChainEvaluation:
         uncond = args["uncond_denoised"] if needs_uncond and args["uncond"] is not None else None
         p = Predictions(args["input"], sigma, alpha, uncond, cond, extra)
         if self.run.began is not None:
-            guided = self.chain.stage(self.state, self.following, p, self.gamma)
+            guided = self.chain.stage(self.state, self.following, p, self.gammas)
         else:
             guided = self._first(p)
         if self.stage == "cond_only" and guided is not cond:
@@ -132,9 +133,9 @@ class ChainEvaluation:
 
     def _first(self, p: Predictions) -> Tensor:
         """The chain in the first evaluation of an outer step, whose state counts."""
-        guided, self.following = self.chain.step(self.state, p, self.gamma)
+        guided, self.following = self.chain.step(self.state, p, self.gammas)
         if torch.is_grad_enabled():  # a memory must not hold this step's graph
-            _, self.following = self.chain.step(self.state, p.detached(), self.gamma)
+            _, self.following = self.chain.step(self.state, p.detached(), self.gammas)
         return guided
 
 

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from torch import Tensor
 
-from ..trace.recorder import Evaluation
+from ..guidance.parts import Packed
+from ..trace.recorder import Evaluation, Pass
 from . import adapter
-from .foreign_guiders import settled
+from .foreign_guiders import proven_passes, settled
 from .host_run import HostRun
 from .other_model import FURTHER
+from .passes import Asked, pass_name
 
 
 @dataclass
@@ -20,14 +22,46 @@ class Predicted:
     """The predictions of one model call so far.
 
     uncond, cond: [B, ...], None where not evaluated. unnamed: predictions [B, ...] of which nobody says whether they
-    are u or c. gamma: the scale in force, nan where nobody states it. nfe: function evaluations.
+    are u or c. gammas: the scale in force of each part of the sample, nan where nobody states it. nfe: function
+    evaluations. passes: what else was evaluated, by name. asked: what the network was asked for u and c, by name.
     """
 
     uncond: Tensor | None = None
     cond: Tensor | None = None
     unnamed: list[Tensor] = field(default_factory=list)
-    gamma: float = math.nan
+    gammas: tuple[float, ...] = ()
     nfe: int = 0
+    passes: dict[str, Pass] = field(default_factory=dict)
+    asked: dict[str, Asked] = field(default_factory=dict)
+
+    def take(self, role: str, prediction: Tensor, asked: Asked) -> None:
+        """Note u or c; a further pass if it is there already and something was changed for this one."""
+        known = getattr(self, role)
+        if known is None:
+            setattr(self, role, prediction.detach().clone())
+            self.asked[role] = asked
+        elif name := pass_name(self.asked[role], asked):
+            again = sum(one.partition(" (")[0] == name for one in self.passes)
+            name = f"{name} ({again + 1})" if again else name
+            self.passes[name] = Pass(known - prediction.detach(), 1)
+
+    def split(self, packed: Packed) -> list[Predicted]:
+        """Of each part of a sample by itself."""
+        named = {"uncond": self.uncond, "cond": self.cond}
+        pairs = packed.split_table({name: v for name, v in named.items() if v is not None})
+        differences = packed.split_table({name: one.difference for name, one in self.passes.items()})
+        unnamed = packed.split_table({str(i): v for i, v in enumerate(self.unnamed)})
+        return [
+            replace(
+                self,
+                uncond=pairs[i].get("uncond"),
+                cond=pairs[i].get("cond"),
+                unnamed=list(unnamed[i].values()),
+                gammas=self.gammas[i : i + 1] or (math.nan,),
+                passes={name: replace(self.passes[name], difference=d) for name, d in differences[i].items()},
+            )
+            for i in range(len(packed.names))
+        ]
 
 
 class Evaluations:
@@ -58,32 +92,39 @@ class Evaluations:
             return
         active = [adapter.is_active(cond, float(sigma.flatten()[0])) for cond in conds]
         found.nfe += sum(active)
-        found.gamma = self._scale()
+        found.gammas = self._scales()
         if model_options.get(FURTHER):
             return
         roles = self._roles(conds)
-        for role, position in roles.items():
-            if getattr(found, role) is None and active[position]:
-                setattr(found, role, predictions[position].detach().clone())
+        again = roles or ({"cond": 0} if found.cond is not None else {})  # a copy of c's entries, changed
+        for role, position in again.items():
+            if active[position]:
+                asked = Asked(conds[position], model_options.get("transformer_options", {}))
+                found.take(role, predictions[position], asked)
         unnamed = set(range(len(conds))) - set(roles.values())
         found.unnamed += [predictions[i].detach().clone() for i in unnamed if self.run.foreign and active[i]]
 
     def completed(self, found: Predicted, denoised: Tensor) -> Evaluation:
         """The whole of a call, once its D is known."""
-        uncond, cond, gamma = found.uncond, found.cond, found.gamma
-        if self.run.foreign:
-            uncond, cond, gamma = settled(denoised, uncond, cond, found.unnamed)
-        asked = self.run.chain_run.gradients.latest if self.run.chain_run else ()
-        return Evaluation(
-            denoised=denoised.clone(),
-            uncond=uncond,
-            cond=cond,
-            gamma=gamma,
-            nfe=found.nfe,
-            stage=self._stage(found.nfe, uncond),
+        packed, asked = self.run.packed, self.run.chain_run.gradients.latest if self.run.chain_run else ()
+        parts = zip(found.split(packed), packed.split(denoised.clone()), strict=True)
+        seen = [self._settled(own, guided) for own, guided in parts]
+        if len(seen) > 1:
+            return replace(seen[0], denoised=packed.joined([one.denoised for one in seen]), parts=tuple(seen))
+        return replace(
+            seen[0],
             gradients={a.name: a.shift for a in asked if a.shift is not None},
             log_probs={a.name: a.log_prob for a in asked},
         )
+
+    def _settled(self, found: Predicted, denoised: Tensor) -> Evaluation:
+        """The same of one part, with the scales that its numbers prove."""
+        uncond, cond, (gamma,) = found.uncond, found.cond, found.gammas
+        if self.run.foreign:
+            further = [one.difference for one in found.passes.values()]
+            uncond, cond, gamma = settled(denoised, uncond, cond, found.unnamed, further)
+        passes = proven_passes(denoised, uncond, cond, gamma, found.passes)
+        return Evaluation(denoised, uncond, cond, gamma, found.nfe, self._stage(found.nfe, uncond), passes=passes)
 
     def _stage(self, nfe: int, uncond: Tensor | None) -> str:
         """What was left out of a call, empty if u and c tell it.  skip: another pack handed out a stored prediction."""
@@ -92,12 +133,13 @@ class Evaluations:
             return "skip"
         return self.run.chain_run.stage if self.run.chain_run and uncond is None else ""
 
-    def _scale(self) -> float:
-        """The scale in force, as far as somebody states it."""
+    def _scales(self) -> tuple[float, ...]:
+        """The scale in force of each part, as far as somebody states it."""
         if self.run.chain_run:
-            return float(self.run.chain_run.gamma)
+            return tuple(map(float, self.run.chain_run.gammas))
         # a node may set it for this evaluation alone, so it is read in each
-        return math.nan if self.run.foreign else float(self.run.guider.cfg)
+        stated = math.nan if self.run.foreign else float(self.run.guider.cfg)
+        return (stated,) * len(self.run.packed.names)
 
     def _roles(self, conds: list) -> dict[str, int]:
         """Which of the evaluated conditions are u and c: the guider's own by identity, else the host's order [c, u]."""

@@ -11,11 +11,13 @@ import comfy.sampler_helpers
 from torch import Tensor
 
 from ..guidance.chain import Chain, Guidance, chain_of
+from ..guidance.parts import Packed, PartedChain
 from ..guidance.rules.kinds import Source
+from ..guidance.rules.part_scale import PartScale
 from ..guidance.run import Run
 from ..samplers.stages import Stages, zero_init_note
 from . import adapter
-from .adapter import KEY
+from .adapter import KEY, packed_as
 from .autograd import staying
 from .chain_evaluation import ChainEvaluation
 from .gradient_evaluation import DenoiserCall
@@ -24,6 +26,10 @@ from .other_model import OtherModel, load_together
 from .run_models import RunModels
 
 SURE_TO_WAIT = "Use euler, heun, dpm_2 or ddim, or set zero_init_steps to 0."
+SEVERAL = (
+    "Classifier Guidance reads one picture, and this latent holds {names}. Remove it from the guidance chain, or "
+    "sample one part alone."
+)
 
 
 class GuidedRun:
@@ -33,23 +39,26 @@ class GuidedRun:
     chain asks of this sampler in vain.
     """
 
-    def __init__(self, guider, chain: Chain, sigmas: Tensor, noise: Tensor, sampler):
+    def __init__(self, guider, chain: Chain, sigmas: Tensor, noise: Tensor, sampler, packed: Packed):
         run = Run(tuple(map(float, sigmas)), adapter.is_flow(guider.model_patcher))
         name, options = adapter.sampler_of(sampler)
-        self.chain, self.stages = chain, Stages(name, run.sigmas, options)
+        self.chain, self.packed, self.stages = chain, packed, Stages(name, run.sigmas, options)
         note = zero_init_note(name, options) if chain.waits(run) else ""
         self.notes = [f"{note} {SURE_TO_WAIT}"] if note else []
-        state = chain.init(run)
+        parted = PartedChain(chain, packed)
+        state = parted.init(run)
         refuse_second_rule(guider.model_options, chain)
+        if chain.terms and len(packed.names) > 1:
+            raise ValueError(SEVERAL.format(names=" and ".join(packed.names)))
         self.models = models_of(chain, guider, noise)
-        self.evaluation = ChainEvaluation(chain, self.models, run, run.sigmas[0], state, state)
+        self.evaluation = ChainEvaluation(parted, self.models, run, run.sigmas[0], state, state)
         self.gradients = GradientRun(chain.terms, self.models)
         load_together(guider, self.gradients.decoders)
 
     @property
-    def gamma(self) -> float:
-        """The scale in force at the latest evaluation."""
-        return self.evaluation.gamma
+    def gammas(self) -> tuple[float, ...]:
+        """The scale in force at the latest evaluation, of each part of the sample."""
+        return self.evaluation.gammas
 
     @property
     def stage(self) -> str:
@@ -72,7 +81,7 @@ class GuidedRun:
         """
         noise, latent, mask, *_ = (*sample, None)
         for other in self.models.others:
-            other.prepare(noise, latent, mask, sigmas, extra_args.get("seed"))
+            other.prepare(noise, latent, mask, sigmas, extra_args.get("seed"), self.packed)
         return executor(guider, sigmas, extra_args, callback, *sample)
 
     def predict(self, x, timestep, model_options={}, seed=None):  # noqa: B006  the host's signature
@@ -109,7 +118,8 @@ def models_of(chain: Chain, guider, noise: Tensor) -> RunModels:
 def refuse_second_rule(model_options: dict, chain: Chain) -> None:
     """Raise ValueError when the MODEL has a rule of the host's kind, which the chain would silently replace."""
     other = model_options.get("sampler_cfg_function")
-    if other is not None and not chain.is_cfg:
+    parted = any(isinstance(rule, PartScale) and not rule.neutral for rule in chain.rules)
+    if other is not None and (parted or not chain.is_cfg):
         name = getattr(other, "__qualname__", type(other).__name__).split(".")[0]
         raise ValueError(
             f"The MODEL already has a guidance rule ({name}, as its sampler_cfg_function), and the chain "
@@ -135,7 +145,7 @@ def sample_guided(proceed, guider, guidance: Guidance, *args, **named):
     if len(sigmas) < 2 or not len(noise):  # no step or no sample: the host evaluates nothing that could be guided
         return proceed(*args, **named)
     with fitting_model(guider, chain):
-        run = options[KEY] = GuidedRun(guider, chain, sigmas, noise, sampler)
+        run = options[KEY] = GuidedRun(guider, chain, sigmas, noise, sampler, packed_as(named.get("latent_shapes")))
         for note in run.notes:
             adapter.tell(note)
         kinds = comfy.patcher_extension.WrappersMP

@@ -11,6 +11,7 @@ from typing import Any
 from torch import Tensor
 
 from ..guidance.gradients.term import WatchTerm
+from ..guidance.parts import Packed
 from ..trace.terms import GUIDES, MEASURES, Term
 from . import adapter
 from .adapter import KEY
@@ -22,7 +23,7 @@ class HostRun:
 
     sampler: the SAMPLER, which knows nothing of us. masked: whether a noise mask is set. chain_run: of our guidance
     chain, None where none is at work. The others are of the sampler and the MODEL, and are unknown until `identified`:
-    options: the sampler's own. flow: alpha = 1 - sigma. foreign: the guider combines its predictions itself.
+    options: the sampler's own. flow: alpha = 1 - sigma. packed: how several parts lie in the state.
     """
 
     id: str
@@ -36,7 +37,12 @@ class HostRun:
     options: dict = field(default_factory=dict)
     patcher: Any = None
     flow: bool = False
-    foreign: bool = False
+    packed: Packed = field(default_factory=Packed)
+
+    @property
+    def foreign(self) -> bool:
+        """Whether the guider combines its predictions itself."""
+        return adapter.combines_itself(self.guider)
 
     @property
     def function(self) -> Any:
@@ -71,9 +77,9 @@ class HostRun:
 TOLD: dict[str, Callable[[HostRun], Any]] = {  # by fields of a run
     "name": lambda run: adapter.sampler_name(run.function or run.sampler),
     "options": lambda run: {**getattr(run.sampler, "extra_options", {}), **getattr(run.function, "options", {})},
-    "foreign": lambda run: adapter.combines_itself(run.guider),
     "patcher": lambda run: run.guider.model_patcher,
     "flow": lambda run: run.patcher is not None and adapter.is_flow(run.patcher),
+    "packed": lambda run: run.chain_run.packed if run.chain_run else adapter.packed_in(run.guider),
 }
 
 

@@ -202,6 +202,11 @@ class LabelledModel(comfy.model_base.BaseModel):
     def extra_conds(self, **given: Any) -> dict[str, comfy.conds.CONDRegular]:
         """Check the latent and the labels of one CONDITIONING entry; both fail here with a sentence."""
         noise = given.get("noise")
+        if len(given.get("latent_shapes") or ()) > 1:
+            raise ValueError(
+                f"The latent holds several tensors at once (video with sound), and {self.card.name} works on one. "
+                "Use Empty Canvas."
+            )
         if noise is not None:
             self._check_latent(tuple(noise.shape))
         labels = self._labels(given)

@@ -43,12 +43,15 @@ class OtherModel:
         controls, _ = comfy.sampler_helpers.get_additional_models(self.conds, self.patcher.model_dtype())
         return [*([self.patcher] if self.alone else []), *controls]
 
-    def prepare(self, noise: Tensor, latent: Tensor | None, mask: Tensor | None, sigmas: Tensor, seed) -> None:
+    def prepare(self, noise: Tensor, latent: Tensor | None, mask: Tensor | None, sigmas: Tensor, seed, packed) -> None:
         """Encode the conditions for this run: areas, masks, control and time ranges, as the host does for its own."""
         device = self.patcher.load_device
         self.options.setdefault("transformer_options", {})["sample_sigmas"] = sigmas
         comfy.samplers.cast_to_load_options(self.options, device=device, dtype=self.patcher.model_dtype())
-        self.conds = comfy.samplers.process_conds(self.patcher.model, noise, self.conds, device, latent, mask, seed)
+        shapes = [(len(noise), *shape) for shape in packed.shapes]
+        told = {"latent_shapes": shapes} if shapes else {}
+        facts = (device, latent, mask, seed)
+        self.conds = comfy.samplers.process_conds(self.patcher.model, noise, self.conds, *facts, **told)
         if self.alone:
             self.patcher.pre_run()
 

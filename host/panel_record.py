@@ -11,8 +11,8 @@ import folder_paths
 
 from ..figures.difference import NO_PICTURES
 from ..files.writing import NotWritten, write_atomically
-from ..trace.record import fitting_steps, rounded, size_of
-from ..trace.trace import Trace
+from ..trace.record import fitting_steps, rounded, run_record, size_of
+from ..trace.trace import PART, Trace
 from .thumbnails import Sheets, thumbnails
 from .trace_pictures import pictures_of
 
@@ -40,6 +40,20 @@ def shown(trace: Trace, vae, pictures: int, keep: Keep | None = None) -> dict:
         return {"note": f"The pictures are not shown: {error}"}
 
 
+def of_every_part(trace: Trace, vae, pictures: int) -> dict:
+    """The record of a run with its pictures; of several parts that of the first, and the others by name in "parts"."""
+    record = run_record(trace) | {"pictures": shown(trace, vae, pictures)}
+    others = {name: _of_part(trace.part(name), vae, pictures) for name in trace.parts}
+    return record | ({"parts": others} if others else {})
+
+
+def _of_part(trace: Trace, vae, pictures: int) -> dict:
+    fits = getattr(vae, "latent_channels", None) == trace.latent_shape[0]
+    if not pictures_of(trace, vae if fits else None).can_show(trace.latent_shape):
+        return run_record(trace) | {"pictures": {"note": f"This part ({trace.header[PART]}) has no pictures."}}
+    return run_record(trace) | {"pictures": shown(trace, vae if fits else None, pictures)}
+
+
 def described(sheets: Sheets, keep: Keep) -> dict:
     """Where the sheets are kept, and how to read them."""
     files = [{"i": step, **keep(data, ".jpg")} for step, data in sheets.files.items()]
@@ -64,7 +78,7 @@ def portable(record: dict) -> dict:
 
 def thinned(record: dict, why: str) -> dict:
     """The record with as many of its steps, evenly, as travel inside the node's output."""
-    header = record | {"steps": [], "notes": [*record["notes"], why]}
+    header = record | {"steps": [], "parts": {}, "notes": [*record["notes"], why]}
     return header | {"steps": fitting_steps(record["steps"], IN_MESSAGE - size_of(header))}
 
 

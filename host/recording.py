@@ -18,11 +18,12 @@ import comfy.samplers
 import torch
 from torch import Tensor
 
+from ..guidance.parts import Packed
 from ..samplers.noise_tracking import untracked
 from ..samplers.steps import FORMULAS, READS_UNCOND
 from ..trace.accumulator import LIMITS, Accumulator, Capture
 from ..trace.faults import kept_out, line_of
-from ..trace.recorder import RECUR, Recorded, Recorder, Visited
+from ..trace.recorder import Recorded, Recorder, Visited
 from ..trace.rows import Setting
 from ..trace.trace import Trace
 from . import adapter
@@ -135,31 +136,31 @@ class Watch:
     """The observation of one run.
 
     faults: what ended the record, or a part of it, each in a sentence. ended: whether one has ended the whole of it.
-    live: None where it has failed, or nothing could begin. end: the sampler's result. clean: the last prediction it
-    showed. scales: gamma, by step.
+    accumulators: of each part of the sample. live: of the first part, None where it has failed, or nothing could begin.
+    end: the sampler's result. clean: the last prediction it showed.
     """
 
     def __init__(self, recording: Recording, run: HostRun):
         self.recordings, self.run = [recording], run
-        self.accumulator = Accumulator(Setting(), Capture("numbers"))
+        self.accumulators = [Accumulator(Setting(), Capture("numbers"))]
         self.recorder, self.evaluations, self.noise = Recorder(self._entered, 0.0), Evaluations(run), NoiseHandOver()
         self.live: Live | None = None
         self.faults: list[str] = []
         self.ended = False
         self.end: Tensor | None = None
         self.clean: Tensor | None = None
-        self.scales: list[float] = []
         self.see(self._begin)
 
     def _begin(self) -> None:
         run = self.run = self.run.identified(lambda: kept_out(self._end, STOPS))
         if self.ended:
             return
-        accumulator = Accumulator(_setting(run), _capture(self.recordings[0]))
+        setting, captures = _setting(run), _captures(self.recordings[0], run)
+        self.accumulators = [Accumulator(setting, capture) for capture in captures]
         deviation = adapter.data_deviation(run.patcher)
-        self.live = Live(accumulator, run.id, run.steps, deviation, self._show(job_of_this_node))
+        self.live = Live(self.accumulators[0], run.id, run.steps, deviation, self._show(job_of_this_node))
         late, last = run.name == "dpm_adaptive", adapter.last_sigma(run.name, run.sigmas)
-        self.evaluations, self.accumulator = Evaluations(run), accumulator
+        self.evaluations = Evaluations(run)
         self.recorder = Recorder(self._entered, last, reports_late=late)
 
     def listen(self, options: dict | None) -> None:
@@ -179,19 +180,25 @@ class Watch:
 
     def _end(self, fault: str) -> None:
         self.ended = True
-        self.faults.append(f"not recorded from step {len(self.accumulator.stage) + 1} on: {fault}")
+        self.faults.append(f"not recorded from step {self._recorded + 1} on: {fault}")
+
+    @property
+    def _recorded(self) -> int:
+        return min(len(one.stage) for one in self.accumulators)
 
     def join(self, recording: Recording) -> None:
         """Record for somebody else too: what is captured is the more of what both asked for."""
         self.recordings.append(recording)
         if not self.ended:
-            self.accumulator.capture.widen(_capture(recording))
+            for accumulator, capture in zip(self.accumulators, _captures(recording, self.run), strict=True):
+                accumulator.capture.widen(capture)
 
     def _entered(self, step: Recorded) -> None:
-        self.accumulator.enter(step)
-        self.scales += [] if step.evaluation.stage == RECUR else [step.evaluation.gamma]
+        parts = step.split(self.run.packed)
+        for accumulator, part in zip(self.accumulators, parts, strict=True):
+            accumulator.enter(part)
         if self.live:
-            self._show(self.live.stepped, step.x.shape[1:].numel())
+            self._show(self.live.stepped, parts[0].x.shape[1:].numel())
 
     def _show(self, work: Callable, *args) -> Any:
         """Send to whoever looks on; a fault there ends that alone."""
@@ -200,7 +207,7 @@ class Watch:
 
     def _blind(self, fault: str) -> None:
         self.live = None
-        self.faults.append(f"not shown live from step {len(self.accumulator.stage) + 1} on: {fault}")
+        self.faults.append(f"not shown live from step {self._recorded + 1} on: {fault}")
 
     def sample(self, proceed: Callable, extra_args: dict, callback, rest: tuple) -> Tensor:
         """Sample through `proceed` with a watched copy of the sampler, or a watched guider if it is a foreign one."""
@@ -323,7 +330,7 @@ class Watch:
     def show_stopped(self, stop: BaseException) -> None:
         """Keep for the Guidance tab what there is of a run that did not reach its end."""
         words = "interrupted" if isinstance(stop, STOPS) else line_of(stop)
-        self._show_tab(lambda: self.trace(None), f"stopped at step {len(self.accumulator.stage) + 1}: {words}")
+        self._show_tab(lambda: self.trace(None), f"stopped at step {self._recorded + 1}: {words}")
 
     def _show_tab(self, trace: Callable[[], Trace], ended: str = "") -> None:
         with kept_out(lambda fault: self.faults.append(f"not there for the Guidance tab: {fault}"), STOPS):
@@ -333,29 +340,37 @@ class Watch:
         self.faults.append(f"not available to Read Recorded Trace: {fault}")
 
     def _latents(self, samples: Tensor) -> list[Tensor]:
-        """The latents that the host makes of a run: the sample, and the last clean prediction."""
-        out = self.run.guider.inner_model.process_latent_out
+        """The latents that the host makes of a run: the sample, the last clean prediction, and the parts of both."""
+        out, packed = self.run.guider.inner_model.process_latent_out, self.run.packed
         clean = [] if self.clean is None else [out(self.clean.cpu())]
-        return [out(samples.to(torch.float32)), *clean]
+        latents = [out(samples.to(torch.float32)), *clean]
+        return latents + [part for latent in latents for part in packed.split(latent) if part is not latent]
 
     def trace(self, samples: Tensor | None) -> Trace:
         """All that was seen, as one Trace.  samples: the run's result, None where it has none."""
-        return trace_of(
-            Observed(
-                run=self.run,
-                accumulator=self.accumulator,
-                split=self.noise.split,
-                scales=self.scales,
-                unfollowed=self.recorder.unfollowed,
-                end=untracked(samples) if self.end is None and samples is not None else self.end,
-                faults=self.faults,
-            )
-        )
+        packed = self.run.packed if len(self.accumulators) > 1 else Packed()
+        ends: list[Tensor | None] = [None] * len(packed.names)
+        end = untracked(samples) if self.end is None else self.end
+        if end is not None:
+            with kept_out(self._unsplit):
+                ends[:] = packed.split(end)
+        faults = [self.faults, *(list(self.faults) for _ in packed.names[1:])]
+        seen = [self._observed(*own) for own in zip(self.accumulators, ends, faults, packed.names, strict=True)]
+        first, *others = map(trace_of, seen)
+        return replace(first, parts=dict(zip(packed.names[1:], others, strict=True)))
+
+    def _unsplit(self, fault: str) -> None:
+        self.faults.append(f"the end of the run is not kept: {fault}")
+
+    def _observed(self, accumulator: Accumulator, end: Tensor | None, faults: list[str], part: str) -> Observed:
+        recorder, split = self.recorder, self.noise.split
+        return Observed(self.run, accumulator, split, recorder.unfollowed, end, faults, part)
 
 
 def unsampled(recording: Recording, sampler, guider, samples: Tensor, seed: int) -> Trace:
     """The trace of a run without steps (denoise 0): the host hands the latent back and calls no sampler."""
-    return Watch(recording, host_run(sampler, guider, torch.zeros(0), {"seed": seed}, masked=False)).trace(samples)
+    watch = Watch(recording, host_run(sampler, guider, torch.zeros(0), {"seed": seed}, masked=False))
+    return watch.trace(adapter.parts_of(samples)[0])
 
 
 def _setting(run: HostRun) -> Setting:
@@ -371,8 +386,10 @@ def _setting(run: HostRun) -> Setting:
     )
 
 
-def _capture(recording: Recording) -> Capture:
-    return Capture(recording.capture, recording.budget_mb << 20)
+def _captures(recording: Recording, run: HostRun) -> list[Capture]:
+    """What is captured of each part of the sample, which has its share of the memory."""
+    budget = recording.budget_mb << 20
+    return [Capture(recording.capture, int(share * budget)) for share in run.packed.shares]
 
 
 def _silent(*_) -> None:

@@ -12,7 +12,7 @@ from torch import Tensor
 from ..trace.accumulator import Accumulator
 from ..trace.faults import kept_out
 from ..trace.recorder import RECUR
-from ..trace.trace import VERSION, Trace
+from ..trace.trace import PART, VERSION, Trace
 from . import adapter
 from .host_run import HostRun
 from .saving import mapped
@@ -27,18 +27,18 @@ NO_EFFECT = (
 class Observed:
     """What was seen of a run that has ended.
 
-    split: how move and noise were told apart. scales: gamma, by step. unfollowed: steps whose noise was lost. end: the
-    sampler's result [B, ...], None where it is out of reach. faults: what ended the record or a part of it, a sentence
-    each.
+    accumulator: of the part of the sample that is told of, whose name is `part`. split: how move and noise were told
+    apart. unfollowed: steps whose noise was lost. end: the part of the sampler's result [B, ...], None where it is out
+    of reach. faults: what ended the record or some of it, a sentence each.
     """
 
     run: HostRun
     accumulator: Accumulator
     split: str
-    scales: list[float]
     unfollowed: int
     end: Tensor | None
     faults: list[str]
+    part: str = ""
 
     @property
     def batch(self) -> int:
@@ -65,7 +65,8 @@ def trace_of(seen: Observed) -> Trace:
     notes[:0] = faults
     stage = list(accumulator.stage)
     columns = accumulator.closed(notes) if stage else accumulator.unknown_columns(seen.batch)
-    return Trace(header | {"faults": faults}, columns, stage, tensors)
+    there = {PART: seen.part, "passes": dict(accumulator.passes)}  # of runs that have any
+    return Trace(header | {"faults": faults} | {k: v for k, v in there.items() if v}, columns, stage, tensors)
 
 
 def on_the_node(trace: Trace) -> dict:
@@ -124,7 +125,7 @@ def _cfg(seen: Observed) -> float | None:
     """The guider's scale; of one that combines its predictions itself, what the steps have in common."""
     if not seen.run.foreign:
         return float(getattr(seen.run.guider, "cfg", math.nan))
-    (known, *others) = set(seen.scales) or {math.nan}
+    (known, *others) = set(seen.accumulator.scales) or {math.nan}
     return None if others or not math.isfinite(known) else known
 
 
@@ -168,15 +169,16 @@ def _about_uncond(seen: Observed) -> list[str]:
         return []
     said = [f"uncond was not evaluated in {skipped} of {len(asked)} steps"]
     ruled = seen.run.chain_run is not None and seen.run.chain_run.chain.rules
-    alone = ruled and set(asked) == {"cond_only"} and all(scale == 1 for scale in seen.scales)
+    alone = ruled and set(asked) == {"cond_only"} and all(scale == 1 for scale in seen.accumulator.scales)
     return [*said, NO_EFFECT] if alone else said
 
 
 def _about_scale(seen: Observed) -> list[str]:
-    unknown = sum(math.isnan(scale) for scale in seen.scales)
+    scales = seen.accumulator.scales
+    unknown = sum(map(math.isnan, scales))
     if not seen.run.foreign or not unknown:
         return []
-    name, count = type(seen.run.guider).__name__, len(seen.scales)
+    name, count = type(seen.run.guider).__name__, len(scales)
     return [f"{name} combines its predictions itself: its scale is unknown in {unknown} of {count} steps"]
 
 

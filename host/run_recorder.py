@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import comfy.patcher_extension
+import comfy.utils
 from comfy_execution.utils import get_executing_context
 from torch import Tensor
 
@@ -129,9 +130,10 @@ def marks_of(samples: Tensor | None) -> list[str]:
 
     Nodes that pass a latent on, pick from its batch or repeat it leave the marks as they are.
     """
-    if samples is None or getattr(samples, "is_nested", False):
+    if samples is None:
         return []
-    rows = samples.detach().half().cpu().contiguous()
+    packed = comfy.utils.pack_latents(adapter.parts_of(samples))[0] if adapter.is_nested(samples) else samples
+    rows = packed.detach().half().cpu().contiguous()
     shape = str(tuple(rows.shape[1:])).encode()
     return [hashlib.sha256(shape + row.numpy().tobytes()).hexdigest() for row in rows]
 

@@ -11,11 +11,10 @@ from pathlib import Path
 from threading import Lock
 from typing import Any
 
-from ..trace.record import run_record
 from ..trace.trace import Trace
 from .adapter import prompt_server
 from .jobs import running_job
-from .panel_record import portable, shown, temporary_folder
+from .panel_record import of_every_part, portable, temporary_folder
 
 EVENT = "guidance_geometry.run"
 MOST_RUNS = 1000
@@ -146,7 +145,7 @@ def publish(traced: Callable[[], Trace], ended: str = "") -> None:
     if job is None or not job.wants_records:
         return
     trace = traced()
-    whole = run_record(trace) | {"workflow_id": job.workflow_id, "pictures": shown(trace, None, PICTURES)}
+    whole = of_every_part(trace, None, PICTURES) | {"workflow_id": job.workflow_id}
     record = portable(whole | {"ended": ended})
     node = job.display
     index = STORE.count(job.prompt_id, node, job.list_index)

@@ -11,26 +11,27 @@ import latent_preview
 import torch
 
 from ..trace.trace import Trace
+from .adapter import is_nested
 from .recording import Recording, RecordingSampler, unsampled
 
 SCALES = ("downscale_ratio_spacial", "downscale_ratio_temporal")  # what newer hosts say of an empty latent
 
 
 def latent_of(model, latent: dict) -> dict:
-    """The LATENT as the model takes it: an empty one gets its channels, and on newer hosts its sides and frames.
-
-    Raises ValueError for a nested one.
-    """
+    """The LATENT as the model takes it: an empty one gets its channels, and on newer hosts its sides and frames."""
     samples = latent["samples"]
-    if getattr(samples, "is_nested", False):
-        raise ValueError(
-            "The latent holds several tensors at once (video with sound). A trace follows one tensor: "
-            "sample it with the host's own node, or connect one part."
-        )
     fit = comfy.sample.fix_empty_latent_channels
     scales = {name: latent.get(name) for name in SCALES if name in inspect.signature(fit).parameters}
     kept = {name: value for name, value in latent.items() if name not in SCALES}
     return {**kept, "samples": fit(model, samples, **scales)}
+
+
+def unpacked(x0, samples):
+    """A prediction in the form of the samples: older hosts show their previews the packed one."""
+    if not is_nested(samples) or is_nested(x0):
+        return x0
+    shapes = [part.shape for part in samples.unbind()]
+    return type(samples)(comfy.utils.unpack_latents(x0, shapes))
 
 
 def sampled(
@@ -38,7 +39,8 @@ def sampled(
 ) -> tuple[dict, dict, Trace]:
     """Run a guider under observation, with the host's preview, progress bar and interruption: sample, denoised, trace.
 
-    noise, latent["samples"]: [B, C, ...]. The latent's noise mask is honoured. dtype: of the sample, None for its own.
+    noise, latent["samples"]: [B, C, ...], or several of that kind, nested. The latent's noise mask is honoured. dtype:
+    of the sample, None for its own.
     """
     previewed = {}
     callback = latent_preview.prepare_callback(guider.model_patcher, max(len(sigmas) - 1, 1), previewed)
@@ -55,7 +57,7 @@ def sampled(
     out = {**latent, "samples": samples.to(device=comfy.model_management.intermediate_device(), dtype=dtype)}
     denoised = out
     if "x0" in previewed:
-        clean = guider.model_patcher.model.process_latent_out(previewed["x0"].cpu())
-        denoised = {**latent, "samples": clean}
+        clean = guider.model_patcher.model.process_latent_out(previewed["x0"].to("cpu"))
+        denoised = {**latent, "samples": unpacked(clean, samples)}
     trace = recording.trace or unsampled(recording, sampler, guider, samples, seed)
     return out, denoised, trace

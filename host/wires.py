@@ -43,7 +43,7 @@ def tensor(*axes: int) -> Callable[[Any], bool]:
 def is_latent(value: Any) -> bool:
     """Whether a value is the host's dictionary around samples [B, C, ...], with a mask and places in a batch or none.
 
-    Samples of several kinds at once are nested: who cannot take them says so.
+    Samples of several kinds at once, such as video and sound, are nested.
     """
     if not isinstance(value, Mapping):
         return False

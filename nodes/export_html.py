@@ -10,13 +10,13 @@ from ..figures.html import page
 from ..files.writing import write_atomically
 from ..host.adapter import PACK_VERSION
 from ..host.checks import CheckedNode
+from ..host.panel_record import shown
 from ..host.saving import bad_prefix, next_path, with_provenance
 from ..host.trace_pictures import pictures_of
 from ..host.widgets import HIDDEN, SEE, TRACE_IN, VAE_IN, prefix_input
 from ..trace.checks import check
 from ..trace.record import run_record
 from ..trace.trace import Trace
-from .inspector import shown
 
 RECORD_BYTES = 4_000_000  # of the numbers; steps of longer runs are left out evenly, and the page says so
 PIXELS = "PixelFormat"

@@ -5,9 +5,8 @@ from __future__ import annotations
 from comfy_api.latest import io
 
 from ..host.checks import CheckedNode
-from ..host.panel_record import portable, shown
+from ..host.panel_record import of_every_part, portable
 from ..host.widgets import HIDDEN, SEE, TRACE_IN, TRACE_OUT, VAE_IN
-from ..trace.record import run_record
 
 MOST_PICTURES = 64
 
@@ -45,5 +44,5 @@ class GGInspector(CheckedNode):
     @classmethod
     def execute(cls, trace, vae=None, pictures=8) -> io.NodeOutput:
         workflow = ((cls.hidden.extra_pnginfo if cls.hidden else None) or {}).get("workflow") or {}
-        record = run_record(trace) | {"workflow_id": workflow.get("id"), "pictures": shown(trace, vae, pictures)}
+        record = of_every_part(trace, vae, pictures) | {"workflow_id": workflow.get("id")}
         return io.NodeOutput(trace, ui={"gg_record": [portable(record)]})

@@ -7,6 +7,7 @@ waits. A small run only keeps its steps while it goes on: its numbers are made w
 from __future__ import annotations
 
 import copy
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from threading import Lock
@@ -16,7 +17,7 @@ from torch import Tensor
 
 from .columns import columns_of, unknown_columns
 from .faults import kept_out
-from .recorder import Recorded
+from .recorder import RECUR, Recorded
 from .rows import Measurement, Row, Setting, shares_beyond
 
 LIMITS = {"numbers": 0, "pictures": 24, "tensors": 1 << 30}  # captured steps at most; each mode adds to the one before
@@ -90,6 +91,7 @@ class Accumulator:
 
     stage: one word a step. evaluations: of the network. rows: of the steps that were measured, `waiting` those that are
     not yet. unmeasured: levels of the last steps, whose numbers a fault took. fault: that fault in a sentence, or "".
+    scales: gamma of each step that has one. passes: evaluations of each further pass.
     """
 
     def __init__(self, setting: Setting, capture: Capture):
@@ -99,12 +101,17 @@ class Accumulator:
         self.rows: list[Row] = []
         self.unmeasured: list[tuple[float, ...]] = []
         self.fault = ""
+        self.scales: list[float] = []
+        self.passes: Counter[str] = Counter()
         self.evaluations = self.batch = 0
 
     def enter(self, step: Recorded) -> None:
         """Add one complete step."""
         self.stage.append(step.evaluation.stage or ("cond_only" if step.evaluation.uncond is None else "step"))
         self.waiting.append(step)
+        self.scales += [] if step.evaluation.stage == RECUR else [step.evaluation.gamma]
+        self.setting = self.setting.with_passes(step.spent)
+        self.passes.update(step.spent)
         self.evaluations, self.batch = self.evaluations + step.nfe, len(step.x)
         self.capture.keep(step)
         if len(self.waiting) * step.x.numel() >= WAITING:  # large states are not kept: their sums are worth the time

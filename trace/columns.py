@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from itertools import groupby
 
 import torch
@@ -11,6 +12,7 @@ from ..guidance.extrapolation import predicted_difference
 from . import metrics
 from .gram import GramRecord, added, named, triangle, with_history, with_zeros
 from .rows import LEVELS, RATIOS, Row, Setting
+from .terms import columns_of_pass
 from .trace import PER_SAMPLE, PER_STEP
 
 FIT = 1e-4  # residual below which a move counts as a multiple of D - x
@@ -37,6 +39,7 @@ def columns_of(taken: list[Row], setting: Setting) -> dict[str, Tensor]:
     return {
         **rows,
         **_said(taken, setting),
+        **_passed(taken, setting),
         **{name: _of_the_step_before(values) for name, values in across.items()},
         **_measured(taken, torch.maximum(rows["sigma"], rows["sigma_next"])[:, None]),
         "sum": torch.stack([record.dot(name, "one") for name in ("u", "delta", "D-G")], dim=-1),
@@ -55,6 +58,8 @@ def unknown_columns(levels: list[tuple[float, ...]], setting: Setting, batch: in
     samples = (*PER_SAMPLE, *(term.column for term in setting.terms))
     shapes = dict.fromkeys(PER_STEP, (n,)) | dict.fromkeys(samples, (n, batch))
     shapes |= {"K": (n, batch, pairs), "sum": (n, batch, 3)}
+    for name in setting.passes:
+        shapes |= dict(zip(columns_of_pass(name), ((n,), (n,), (n, batch)), strict=True))
     known = torch.tensor(levels, dtype=torch.float64).reshape(n, len(LEVELS))
     unknown = {name: torch.full(shape, torch.nan, dtype=torch.float64) for name, shape in shapes.items()}
     return unknown | dict(zip(names, known.unbind(dim=1), strict=False))
@@ -64,6 +69,18 @@ def _said(taken: list[Row], setting: Setting) -> dict[str, Tensor]:
     """What the energies said."""
     log_probs = torch.stack([row.log_probs for row in taken]).double().cpu()
     return {term.column: log_probs[:, i] for i, term in enumerate(setting.terms)}
+
+
+def _passed(taken: list[Row], setting: Setting) -> dict[str, Tensor]:
+    """What the further passes cost and did."""
+    found = {}
+    for name in setting.passes:
+        absent = (0, math.nan, torch.full_like(taken[0].unexplained, math.nan))
+        seen = [row.passes.get(name, absent) for row in taken]
+        cost, scale, size = zip(*seen, strict=True)
+        told = torch.tensor([cost, scale], dtype=torch.float64)
+        found |= dict(zip(columns_of_pass(name), (*told, torch.stack(size).cpu()), strict=True))
+    return found
 
 
 def _measured(taken: list[Row], noisier: Tensor) -> dict[str, Tensor]:

@@ -7,7 +7,7 @@ columns up by name.
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -42,14 +42,18 @@ from ..guidance.printing import shortened, told, words_of
 from .directions import with_directions
 from .gram import VECTORS
 from .portable import ascii_json, jsonable
-from .trace import CROSS, END, PER_SAMPLE, PER_STEP, STAGES, VERSION, Trace
+from .terms import columns_of_pass, passes_of
+from .trace import CROSS, END, OWN, PART, PER_SAMPLE, PER_STEP, STAGES, VERSION, Trace
 
 FORMAT = "guidance-geometry/trace"
+ROOM_FOR_NAMES = 1024  # bytes, of the tensors that are added back
 MAX_BYTES = 4 * 10**6  # a trace travels by mail and in browsers; `save` thins the pictures until it fits
 READABLE_BYTES = 64 * 10**6
 MOST_SAMPLES = 65536
 MOST_STEPS = 1_000_000  # 10,000 of a sampler, each repeated 100 times
 MOST_NOTES = 10_000
+OWN_FACTS = (*OWN, CROSS)
+MOST_PARTS = 16
 BESIDE = ("workflow", "prompt")  # what stands beside the header, where other programs look for it
 UNSAVED = "Such a trace cannot be saved: record the run again."
 DAMAGED = "The file is damaged: save the trace again."
@@ -63,6 +67,8 @@ HEADER = {  # what the header of a file may say; a field of a later writer is ke
     "capture.note": maybe(text(PAGE)),
     "capture.budget_mb": maybe(number(0)),
     "run": maybe(text()),
+    "part": maybe(text()),
+    "passes": maybe(table(number(0), 1000)),
     "space": one_of("ve", "flow"),
     "sampler": maybe(text()),
     "scheduler": maybe(text()),
@@ -99,15 +105,18 @@ def save(trace: Trace, path: str | os.PathLike) -> Trace:
     Texts are cut to what is read again. Raises ValueError when the numbers alone exceed it, or where a required
     field of the header does not hold what `load` needs.
     """
-    kept = fitted(with_directions(trace))
+    kept = fitted(_compared(trace))
     write_atomically(path, [_packed(kept)])
     return kept
 
 
 def fitted(trace: Trace, limit: int = MAX_BYTES) -> Trace:
     """The same trace with as many captured steps as fit into a file of `limit` bytes."""
+    if trace.parts:
+        first, *others = _fitted_parts([replace(trace, parts={}), *trace.parts.values()], limit)
+        return replace(first, parts=dict(zip(trace.parts, others, strict=True)))
     bare = _with_capture(trace, [], end=False)
-    numbers = len(_packed(bare)) + 1024  # room for the names of the tensors that are added back
+    numbers = len(_packed(bare)) + ROOM_FOR_NAMES
     if numbers + sum(map(_size, trace.tensors.values())) <= limit:
         return trace
     if numbers > limit and trace.cross:
@@ -122,6 +131,16 @@ def fitted(trace: Trace, limit: int = MAX_BYTES) -> Trace:
     each = sum(map(_size, stacks)) // max(len(trace.captured_steps), 1)
     fit = (limit - numbers - end) // each if each else 0
     return _with_capture(trace, even_positions(len(trace.captured_steps), fit), end=numbers + end <= limit)
+
+
+def _fitted_parts(parts: Sequence[Trace], limit: int) -> list[Trace]:
+    """Each part with what its numbers need, and of the rest of the file as much as its pictures want of all."""
+    needs = [len(_packed(_with_capture(part, [], end=False))) + ROOM_FOR_NAMES for part in parts]
+    wants = [sum(map(_size, part.tensors.values())) for part in parts]
+    spare, all_of_them = max(limit - sum(needs), 0), max(sum(wants), 1)
+    tight = min(limit / sum(needs), 1)
+    rooms = [int(tight * need + spare * want / all_of_them) for need, want in zip(needs, wants, strict=True)]
+    return [fitted(part, room) for part, room in zip(parts, rooms, strict=True)]
 
 
 def even_positions(count: int, kept: int) -> list[int]:
@@ -150,16 +169,36 @@ def _size(tensor: Tensor | None) -> int:
     return 0 if tensor is None else 2 * tensor.numel()  # fp16
 
 
-def _packed(trace: Trace) -> bytes:
+def _compared(trace: Trace) -> Trace:
+    parts = {name: with_directions(part) for name, part in trace.parts.items()}
+    return replace(with_directions(trace), parts=parts)
+
+
+def _facts(trace: Trace) -> dict:
     capture = {**(trace.header.get("capture") or {}), "steps": trace.captured_steps}
-    facts = readable({**trace.header, "capture": capture, "version": VERSION, "stage": list(trace.stage)})
+    return readable({**trace.header, "capture": capture, "version": VERSION, "stage": list(trace.stage)})
+
+
+def _packed(trace: Trace) -> bytes:
+    facts, tensors = _facts(trace), _rooms(trace)
     beside = {name: facts.pop(name, None) for name in BESIDE}
     metadata = {"gg.format": FORMAT, "gg.version": str(VERSION), "gg.header": ascii_json(facts)}
     metadata |= {name: ascii_json(value) for name, value in beside.items() if value is not None}
+    if trace.parts:
+        own = [
+            {name: fact for name, fact in _facts(part).items() if name in OWN_FACTS} for part in trace.parts.values()
+        ]
+        metadata["gg.parts"] = ascii_json(own)
+    for i, part in enumerate(trace.parts.values(), 1):
+        tensors |= {f"part{i}.{name}": tensor for name, tensor in _rooms(part).items()}
+    return safetensors_bytes(tensors, metadata)
+
+
+def _rooms(trace: Trace) -> dict[str, Tensor]:
+    """All tensors of a trace by the names that they have in a file."""
     columns = {f"steps.{name}": column.double() for name, column in trace.steps.items()}
     captured = {f"tensors.{name}": tensor.half() for name, tensor in trace.tensors.items()}
-    cross = {f"cross.{name}": tensor.double() for name, tensor in trace.cross.items()}
-    return safetensors_bytes({**columns, **captured, **cross}, metadata)
+    return {**columns, **captured, **{f"cross.{name}": tensor.double() for name, tensor in trace.cross.items()}}
 
 
 def readable(header: Mapping) -> dict:
@@ -209,13 +248,29 @@ def load(path: str | os.PathLike) -> Trace:
     _, metadata = read_header(path, max_bytes=READABLE_BYTES)
     header = _header(name, metadata)
     stored, _ = read_safetensors(path, dtypes=("F64", "F16"), max_bytes=READABLE_BYTES)
-    stage = header.pop("stage", None)
-    parts = {"steps": {}, "tensors": {}, "cross": {}}
+    first = _trace(name, header, stored)
+    others = [
+        _trace(
+            f"{name}, part {i}",
+            facts,
+            {key.removeprefix(f"part{i}."): tensor for key, tensor in stored.items() if key.startswith(f"part{i}.")},
+        )
+        for i, facts in enumerate(_part_headers(name, header, metadata), 1)
+    ]
+    if any(part.batch != first.batch for part in others):
+        raise ValueError(f"{name}: its parts hold different samples. {DAMAGED}")
+    return replace(first, parts={part.header[PART]: part for part in others})
+
+
+def _trace(name: str, header: dict, stored: Mapping[str, Tensor]) -> Trace:
+    """The record of a part, from the tensors that belong to it; every claim is checked."""
+    rooms: dict[str, dict[str, Tensor]] = {"steps": {}, "tensors": {}, "cross": {}}
     for key, tensor in stored.items():
         room, _, column = key.partition(".")
-        if room in parts:
-            parts[room][column] = tensor.clone()
-    trace = Trace(header, parts["steps"], stage, parts["tensors"], parts["cross"])
+        if room in rooms:
+            rooms[room][column] = tensor.clone()
+    facts = {fact: value for fact, value in header.items() if fact != "stage"}
+    trace = Trace(facts, rooms["steps"], header["stage"], rooms["tensors"], rooms["cross"])
     _check_columns(name, trace)
     _check_captured(name, trace)
     _check_cross(name, trace)
@@ -239,6 +294,22 @@ def _header(name: str, metadata: Mapping[str, str]) -> dict:
     return header
 
 
+def _part_headers(name: str, header: Mapping, metadata: Mapping[str, str]) -> list[dict]:
+    """Headers of the parts beside the first: what is theirs, over what is said of the run."""
+    own = _json(name, metadata, "gg.parts") if "gg.parts" in metadata else []
+    if not (isinstance(own, list) and len(own) < MOST_PARTS and all(isinstance(facts, dict) for facts in own)):
+        raise ValueError(f"{name}: gg.parts is {told(own)}, and a list of tables is needed. {DAMAGED}")
+    shared = {fact: value for fact, value in header.items() if fact not in OWN_FACTS}
+    headers = [shared | {fact: value for fact, value in facts.items() if fact in OWN_FACTS} for facts in own]
+    for i, facts in enumerate(headers, 1):
+        check_claims(f"{name}: the header of part {i}", facts, HEADER, DAMAGED)
+        _check_steps(name, facts)
+    names = [facts.get(PART) for facts in (header, *headers)]
+    if headers and (None in names or len(set(names)) < len(names)):
+        raise ValueError(f"{name}: its parts do not have names of their own. {DAMAGED}")
+    return headers
+
+
 def _json(name: str, metadata: Mapping[str, str], key: str) -> Any:
     return json_of(f"{name}: {key}", metadata[key], DAMAGED) if key in metadata else None
 
@@ -260,6 +331,8 @@ def _check_columns(name: str, trace: Trace) -> None:
     n, batch = trace.n, K.shape[1] if K is not None and K.ndim == 3 else 0
     wanted = {"K": (n, batch, pairs), "sum": (n, batch, 3)}
     wanted |= dict.fromkeys(PER_STEP, (n,)) | dict.fromkeys(PER_SAMPLE, (n, batch))
+    for made in passes_of(trace.steps):
+        wanted |= dict(zip(columns_of_pass(made), ((n,), (n,), (n, batch)), strict=True))
     for column, size in wanted.items():
         _check_tensor(name, f"column {column!r}", trace.steps.get(column), size, torch.float64)
 

@@ -8,7 +8,7 @@ its VE twin give the same numbers; it is written times alpha, which also holds a
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container, Sequence
+from collections.abc import Callable, Container, Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -17,7 +17,7 @@ from torch import Tensor
 
 from ..guidance.vectors import flat, wide
 from .gram import Coefficient, Combination, GramRecord, added, counted, displacement, named
-from .terms import Term
+from .terms import Term, columns_of_pass, passes_of
 
 QUANTILE = 0.999  # of |c| per channel and item: the bound of M10 where the space has no bound of its own
 FLOOR_FACTOR = 10  # a difference below this many precision floors is not meaningful
@@ -308,3 +308,9 @@ def term_metrics(terms: Sequence[Term], columns: Container[str]) -> dict[str, Me
         if term.guides
         for number, (words, unit, function) in kinds.items()
     }
+
+
+def pass_metrics(columns: Iterable[str]) -> dict[str, Metric]:
+    """What the further passes of a run add to METRICS: "pass STG", ..."""
+    words, sizes = "further pass to what it repeats", (columns_of_pass(name)[-1] for name in passes_of(columns))
+    return {size: Metric(words, "rms, data", column=size) for size in sizes}

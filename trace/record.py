@@ -19,6 +19,7 @@ from .directions import directions_of
 from .file import even_positions
 from .gram import GramRecord
 from .metrics import METRICS
+from .terms import columns_of_pass, passes_of
 from .trace import PER_STEP, Trace
 
 VERSION = 1
@@ -31,6 +32,9 @@ PERCENTILES = (10, 50, 90)
 STORED = tuple(name for name, metric in METRICS.items() if metric.column)  # what inner products cannot give
 FROM_GRAM = tuple(name for name, metric in METRICS.items() if metric.function)
 HEADER = ("scheduler", "sampler", "cfg", "seed", "sigmas", "labels", "chain", "model", "notes", "split", "evaluations")
+
+
+OF_SOME_RUNS = ("part", "passes")
 
 
 @dataclass(frozen=True)
@@ -81,6 +85,7 @@ def step_record(
     levels = {name: rounded(columns.get(name)) for name in PER_STEP}
     start = {"v": VERSION, "run": facts.run, "i": index, "n": facts.n, **levels, "stage": stage}
     start |= {"space": facts.space, "N": facts.count, "vectors": list(facts.vectors)}
+    start |= _passes(columns)
     start["evals"] = None if levels["evals"] is None else int(levels["evals"])
     samples = _samples(K, columns)
     batch = len(samples)
@@ -152,6 +157,15 @@ def _samples(K: Tensor, columns: Mapping[str, Tensor]) -> list[dict]:
     ]
 
 
+def _passes(columns: Mapping[str, Tensor]) -> dict:
+    """What each further pass cost at a step, its weight, and the mean size of what it takes away; of runs with any."""
+    found = {}
+    for name in passes_of(columns):
+        values = [rounded(columns[column].mean()) for column in columns_of_pass(name)]
+        found[name] = dict(zip(("evals", "scale", "size"), values, strict=True))
+    return {"passes": found} if found else {}
+
+
 def _percentiles(columns: Mapping[str, Tensor], facts: RunFacts) -> dict:
     """10th, 50th and 90th percentile over all samples; samples without a value are left out."""
     ranks = torch.tensor(PERCENTILES, dtype=torch.float64) / 100
@@ -166,6 +180,7 @@ def _header(trace: Trace, facts: RunFacts, steps: list[dict]) -> dict:
     header |= {"vectors": list(facts.vectors), "batch": trace.batch, "sigma_data": rounded(facts.sigma_data)}
     header |= {name: rounded(trace.header.get(name)) for name in HEADER}
     capture = trace.header.get("capture") or {}
+    header |= {name: trace.header[name] for name in OF_SOME_RUNS if trace.header.get(name)}
     header["capture"] = {name: capture.get(name) for name in ("mode", "steps", "note")}
     header["latent"] = rounded(trace.header.get("latent"))
     header["notes"] = list(header["notes"] or [])

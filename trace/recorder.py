@@ -11,15 +11,31 @@ once step i + 1 is known, or the sampler has returned.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 from torch import Tensor
 
+from ..guidance.parts import Packed
 from ..samplers.noise_tracking import Parts, parts_of, tracked, untracked
 
 RECUR = "recur"  # stage of a step back to a noisier level
+ALL = ""  # among the names of passes: all that the network was asked
 SAME_LEVEL = 1e-4  # relative; a sampler may keep its levels in another precision than it hands to the model
+
+
+@dataclass(frozen=True)
+class Pass:
+    """A further prediction beside u and c, from which guidance moves away.
+
+    difference: the prediction of the same condition, minus this one, [B, ...]. nfe: function evaluations. scale: by
+    which the difference was added to the guided prediction, nan where nothing proves it.
+    """
+
+    difference: Tensor
+    nfe: int
+    scale: float = math.nan
 
 
 @dataclass(frozen=True)
@@ -29,6 +45,8 @@ class Evaluation:
     denoised: D [B, ...]. uncond, cond: [B, ...], None where not evaluated. gamma: the scale in force, nan if unknown.
     nfe: function evaluations, one for each prediction the network made. stage: a word of the trace, empty if u and c
     tell it. gradients: shifts of x0-hat by name, [B, ...]; log_probs: what the energies said, [B].
+    passes: what else was evaluated, by name. parts: the same of each part of a packed sample; the rest of this, but for
+    D and nfe, is then that of the first part.
     """
 
     denoised: Tensor
@@ -39,11 +57,17 @@ class Evaluation:
     stage: str = ""
     gradients: Mapping[str, Tensor] = field(default_factory=dict)
     log_probs: Mapping[str, Tensor] = field(default_factory=dict)
+    passes: Mapping[str, Pass] = field(default_factory=dict)
+    parts: tuple[Evaluation, ...] = ()
 
     @property
     def unguided(self) -> Tensor | None:  # [B, ...]
         """What stands as u: the unconditional prediction, or the only one made, if a gradient is added to it."""
         return self.cond if self.uncond is None and self.gradients else self.uncond
+
+    def split(self, packed: Packed) -> Sequence[Evaluation]:
+        """Of each part of a sample."""
+        return self.parts or [replace(self, denoised=one) for one in packed.split(self.denoised)]
 
 
 @dataclass
@@ -66,6 +90,7 @@ class Recorded:
     """A complete step: x' = x + move + noise.
 
     x, move: [B, ...]; noise: the same, or None where none was injected. nfe: function evaluations of all its stages.
+    spent: those of each further pass.
     """
 
     index: int
@@ -76,11 +101,21 @@ class Recorded:
     move: Tensor
     noise: Tensor | None
     nfe: int
+    spent: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def travel(self) -> Tensor:  # [B, ...]
         """Where the state went: x' - x."""
         return self.move if self.noise is None else self.move + self.noise
+
+    def split(self, packed: Packed) -> list[Recorded]:
+        """The same step of each part of a sample, as views."""
+        seen = self.evaluation.split(packed)
+        if len(seen) == 1:
+            return [self]
+        known = {"x": self.x, "move": self.move} | ({} if self.noise is None else {"noise": self.noise})
+        states = packed.split_table(known)
+        return [replace(self, evaluation=one, **own) for one, own in zip(seen, states, strict=True)]
 
 
 @dataclass
@@ -91,7 +126,7 @@ class Recorder:
     reports_late: the sampler's callback comes after the stages of its step, not before. draws: made so far.
     unfollowed: steps that drew noise of which nothing was found in the state they led to.
     unreported: model calls of a sampler that ended without a single callback.
-    pending: calls since the last callback. primary: the latest step's. nfe: evaluations that count as its, so far.
+    pending: calls since the last callback. primary: the latest step's. spent: evaluations that count as its, so far.
     """
 
     commit: Callable[[Recorded], None]
@@ -103,7 +138,7 @@ class Recorder:
     unreported: int = 0
     pending: list[Visited] = field(default_factory=list)
     primary: Visited | None = None
-    nfe: int = 0
+    spent: Counter[str] = field(default_factory=Counter)
 
     def mark(self, eps: Tensor) -> Tensor:  # [B, ...] -> [B, ...]
         """A draw of the sampler's noise that says which one it was.
@@ -132,12 +167,12 @@ class Recorder:
         if not self.pending:
             return  # a second report of the same step: there was no call since, so no new state is known
         place = self._place(sigma)
-        found, stages = self.pending[place], _nfe(self.pending[:place])
+        found, stages = self.pending[place], _spent(self.pending[:place])
         if self.primary is not None:
-            self.nfe += stages  # of the step before; the first step has none, its own stages may come first
+            self.spent += stages  # of the step before; the first step has none, its own stages may come first
             self._complete(self.primary, found)
-            stages = 0
-        self.nfe = stages + _nfe(self.pending[place:])
+            stages = Counter()
+        self.spent = stages + _spent(self.pending[place:])
         self.pending.clear()
         self.primary, self.steps = found, self.steps + 1
 
@@ -149,14 +184,14 @@ class Recorder:
             if at.evaluation is not None:
                 back.evaluation = Evaluation(at.evaluation.denoised, stage=RECUR)
             self._complete(at, back)
-            self.primary, self.nfe, self.steps = back, 0, self.steps + 1
+            self.primary, self.spent, self.steps = back, Counter(), self.steps + 1
 
     def returned(self, x: Tensor) -> None:
         """Note the sampler's result, which ends the last step."""
         if self.primary is None:
             self.unreported = len(self.pending)
         else:
-            self.nfe += _nfe(self.pending)
+            self.spent += _spent(self.pending)
             self._complete(self.primary, self._visited(untracked(x), self.last_sigma, x))
         self.pending.clear()
         self.primary = None
@@ -198,10 +233,17 @@ class Recorder:
                 evaluation=at.evaluation,
                 move=moved if noise is None else moved - noise,
                 noise=noise,
-                nfe=self.nfe,
+                nfe=self.spent[ALL],
+                spent={name: count for name, count in self.spent.items() if name != ALL},
             )
         )
 
 
-def _nfe(calls: list[Visited]) -> int:
-    return sum(call.evaluation.nfe for call in calls if call.evaluation is not None)
+def _spent(calls: list[Visited]) -> Counter[str]:
+    """Function evaluations of some calls: ALL of them, and those of each further pass."""
+    seen = [call.evaluation for call in calls if call.evaluation is not None]
+    named = [(name, one.nfe) for evaluation in seen for name, one in evaluation.passes.items()]
+    total: Counter[str] = Counter({ALL: sum(evaluation.nfe for evaluation in seen)})
+    for name, nfe in named:
+        total[name] += nfe
+    return total

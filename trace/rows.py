@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 import torch
@@ -28,7 +28,8 @@ class Setting:
 
     flow: alpha = 1 - sigma instead of 1. formula: the step's move from its own statement, None where none is known.
     reads_uncond: that formula needs u. options: the sampler's own. bound: of M10, 1 for pixels, None for the 99.9 %
-    quantile of |c|. dtype: of the network. terms: the energies that are asked, in the order of the chain.
+    quantile of |c|. dtype: of the network. terms: the energies that are asked, in the order of the chain. passes: names
+    of the further passes that were seen so far.
     """
 
     flow: bool = False
@@ -38,6 +39,12 @@ class Setting:
     bound: float | None = 1.0
     dtype: torch.dtype = torch.float32
     terms: tuple[Term, ...] = ()
+    passes: tuple[str, ...] = ()
+
+    def with_passes(self, seen: Iterable[str]) -> Setting:
+        """The same, with these passes too."""
+        fresh = [name for name in seen if name not in self.passes]
+        return replace(self, passes=(*self.passes, *fresh)) if fresh else self
 
     @property
     def gradients(self) -> tuple[str, ...]:
@@ -56,7 +63,8 @@ class Row(NamedTuple):
     products: inner products of the present vectors and gradients with themselves and with the present HISTORY,
     [B, P, P + Q] float64 on the run's device. rows, columns: which ones are present. unexplained: rms of what the move
     has that its formula has not, [B], nan where that is not known. beyond: shares of D and of c beyond the bound,
-    [2, B]. log_probs: of the energies, [terms, B].
+    [2, B]. log_probs: of the energies, [terms, B]. passes: of each further pass its function evaluations, its scale and
+    the rms [B] of its difference.
     """
 
     levels: tuple[float, ...]
@@ -66,6 +74,7 @@ class Row(NamedTuple):
     unexplained: Tensor
     beyond: Tensor
     log_probs: Tensor
+    passes: dict[str, tuple[int, float, Tensor]]
 
 
 class Measurement:
@@ -101,6 +110,7 @@ class Measurement:
             unexplained=self._unexplained(step),
             beyond=beyond,
             log_probs=self._log_probs(step),
+            passes={name: (cost, *self._pulled(step, name)) for name, cost in step.spent.items()},
         )
         self.before = step
         return row
@@ -154,6 +164,13 @@ class Measurement:
             with suppress(ZeroDivisionError):  # from or to a level like the one before
                 return rms(step.move - formula(Update(*facts, before, setting.options)))
         return step.x.new_full((len(step.x),), torch.nan, dtype=torch.float64)
+
+    def _pulled(self, step: Recorded, name: str) -> tuple[float, Tensor]:  # -> scale, [B]
+        """How a further pass took part in the step's own evaluation; unknown where only a later stage made it."""
+        one = step.evaluation.passes.get(name)
+        if one is None:
+            return math.nan, step.x.new_full((len(step.x),), torch.nan, dtype=torch.float64)
+        return one.scale, rms(one.difference)
 
     def _log_probs(self, step: Recorded) -> Tensor:  # -> [terms, B]
         if not self.setting.terms:

@@ -9,6 +9,8 @@ from .gram import VECTORS
 
 GUIDES, MEASURES = "guides", "only measures"
 LOG_PROB = "log_prob "  # begins the columns of a trace that hold what energies said
+PASS = "pass "  # begins the columns [n, B] of a trace that hold how far further passes lie from what they repeat
+OF_PASSES = ("evals ", "scale ", PASS)  # before them their cost [n], and the weight of that difference in D [n]
 
 
 @dataclass(frozen=True)
@@ -31,6 +33,17 @@ class Term:
     def column(self) -> str:
         """Name of the column that holds its log-probabilities."""
         return LOG_PROB + self.name
+
+
+def columns_of_pass(name: str) -> tuple[str, str, str]:
+    """Names of the columns of a further pass: cost, weight, size."""
+    cost, scale, size = (what + name for what in OF_PASSES)
+    return cost, scale, size
+
+
+def passes_of(columns: Iterable[str]) -> list[str]:
+    """Names of the further passes of a record."""
+    return [name.removeprefix(PASS) for name in columns if name.startswith(PASS)]
 
 
 def terms_of(header: Mapping, columns: Iterable[str]) -> tuple[Term, ...]:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from torch import Tensor
 
 from ..guidance.printing import Printed
 from .gram import GramRecord
-from .metrics import METRICS, Metric, term_metrics
+from .metrics import METRICS, Metric, pass_metrics, term_metrics
 from .terms import Term, terms_of
 
 VERSION = 1
@@ -19,6 +19,8 @@ PER_STEP = ("sigma", "sigma_next", "alpha", "alpha_next", "gamma", "kappa", "eva
 PER_SAMPLE = ("m9", "m9a", "m10", "m10c", "m11", "m11s", "m12", "m13", "m14")
 CAPTURED = ("x", "uncond", "cond", "guided")
 END = "end"
+PART = "part"  # of the header: which part of the sample this is the record of
+OWN = (PART, "latent", "capture", "cfg", "notes", "faults")  # of the header of a part that is not the first
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,6 +35,8 @@ class Trace(Printed):
     stage: one word a step, of STAGES. recur: back to a noisier level, without a prediction of its own.
     tensors: fp16 x, uncond, cond, guided [k, B, *latent] at the steps of header.capture.steps, and end [B, *latent].
     cross: float64 numbers that compare several steps; optional: directions [B, k(k+1)/2], header.directions says which.
+    parts: of a sample that holds several tensors, such as video and sound, this is the first, header.part its name; the
+        records of the others by name. They have the same steps; of the header only what is in OWN is their own.
     """
 
     header: Mapping
@@ -40,6 +44,20 @@ class Trace(Printed):
     stage: list[str]
     tensors: Mapping[str, Tensor] = field(default_factory=dict)
     cross: Mapping[str, Tensor] = field(default_factory=dict)
+    parts: Mapping[str, Trace] = field(default_factory=dict)
+
+    @property
+    def part_names(self) -> list[str]:
+        """The parts of the sample, this one first."""
+        return [str(self.header.get(PART) or ""), *self.parts]
+
+    def part(self, name: str) -> Trace:
+        """The record of one part by itself, with what the header says of the run."""
+        if name == self.part_names[0]:
+            return replace(self, parts={})
+        found = self.parts[name]
+        own = {fact: value for fact, value in found.header.items() if fact in OWN}
+        return replace(found, header={**self.header, **own})
 
     @property
     def n(self) -> int:
@@ -91,8 +109,8 @@ class Trace(Printed):
 
     @property
     def metrics(self) -> dict[str, Metric]:
-        """Every metric that this run has: those of all runs, and those of its gradients and energies."""
-        return METRICS | term_metrics(self.terms, self.steps)
+        """Every metric of this run: those of all runs, of its gradients and energies, and of its further passes."""
+        return METRICS | term_metrics(self.terms, self.steps) | pass_metrics(self.steps)
 
     def column(self, metric: str) -> Tensor:  # -> [n, B] float64
         """A metric of every step and sample, by its number: "M1", "M6t", "M18 gradient", ... ("M6" is M6t)."""

@@ -19,7 +19,7 @@ ROOT = Path(__file__).resolve().parents[2]
 DOCS = ROOT / "web" / "docs"
 EXPERIMENTAL = {
     *("GGEnergyPreserving", "GGAngle", "GGTangentialAmplify", "GGLocationNorm", "GGSkim", "GGPowerLaw"),
-    *("GGMagnitudeAware", "GGFeedback", "GGPerturbed", "GGFormula", "GGWindow"),
+    *("GGMagnitudeAware", "GGFeedback", "GGPerturbed", "GGFormula", "GGWindow", "GGPartScale"),
 }
 MOST_SHOWN = 14  # rules that artists see first
 NO_PAPER = {
@@ -28,6 +28,7 @@ NO_PAPER = {
     "GGFormula": "your own",
     "GGPreset": "APG",
     "GGWindow": "any rule",
+    "GGPartScale": "No paper",
 }
 TYPED = ("formula", "values", "middle")  # what a user writes is refused in words of its own
 

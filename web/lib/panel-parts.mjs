@@ -29,6 +29,7 @@ export function parts(views, t) {
     play: element("button", { type: "button", class: "gg-play", "aria-label": t("play"), title: t("play") }, "\u25b6"),
     scrub: element("input", { type: "range", min: 0, max: 0, step: 1, value: 0, "aria-label": t("step") }),
     count: element("output", {}, "\u2013"),
+    part: element("select", { "aria-label": t("part"), title: t("part"), hidden: true }),
     sample: element("select", { "aria-label": t("sample"), title: t("sample") }),
     scale: element("input", { type: "range", min: 0, max: 16, step: 0.1, "aria-label": t("scale") }),
     scaleWords: element("output", {}),
@@ -46,7 +47,7 @@ export function parts(views, t) {
   const gamma = element("span", { "aria-hidden": "true" }, "\u03b3\u2032");
   found.what = element("div", { class: "gg-row gg-what", hidden: true }, gamma, found.scale, found.scaleWords, found.use);
   const space = element("span", { class: "gg-space" });
-  found.files = element("div", { class: "gg-row gg-files" }, found.sample, space, found.numbers, found.csv, found.svg, found.png);
+  found.files = element("div", { class: "gg-row gg-files" }, found.part, found.sample, space, found.numbers, found.csv, found.svg, found.png);
   const style = element("style", {}, STYLE);
   const inside = [style, found.head, found.facts, found.figures, found.words, found.steps, found.what, found.files];
   const whole = { class: "gg-panel", role: "group", "aria-label": t("panel"), tabindex: 0, "data-capture-wheel": "true",

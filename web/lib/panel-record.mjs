@@ -26,6 +26,12 @@ function put(steps, step) {
   steps.splice(at, steps[at]?.i === step.i ? 1 : 0, step);
 }
 
+/** The record of one part of a run; of the first where there is no such part. */
+export const partOf = (run, name) => run?.parts?.[name] ?? run;
+
+/** What the parts of a run's samples are called; one name where they have one part. */
+export const partsOf = (run) => [run?.part ?? "", ...Object.keys(run?.parts ?? {})];
+
 /** Numbers of the samples that the run holds: all of them, or the subset that was sent. */
 export function samplesOf(run) {
   const first = run?.steps?.[0];
@@ -42,11 +48,13 @@ const LEVELS = ["sigma", "sigma_next", "gamma", "kappa", "evals"];
 
 /** One row a step of what a sample did: [[heading, ...], [value, ...], ...]; what is unknown is null or NaN. */
 export function table(run, sample) {
-  const head = ["step", ...LEVELS, "stage", ...Object.entries(NAMES).map(([id, [name]]) => `${id} ${name}`)];
+  const passes = Object.keys(run?.passes ?? {});
+  const head = ["step", ...LEVELS, ...passes.flatMap((name) => [`evals ${name}`, `scale ${name}`, `pass ${name}`]), "stage", ...Object.entries(NAMES).map(([id, [name]]) => `${id} ${name}`)];
   const rows = (run?.steps ?? []).map((step) => {
     const gram = sampleOf(step, sample);
     const levels = LEVELS.map((name) => step[name] ?? null);
-    return [step.i, ...levels, step.stage, ...Object.keys(NAMES).map((name) => metric(name, gram, step, run))];
+    const further = passes.flatMap((name) => ["evals", "scale", "size"].map((what) => step.passes?.[name]?.[what] ?? null));
+    return [step.i, ...levels, ...further, step.stage, ...Object.keys(NAMES).map((name) => metric(name, gram, step, run))];
   });
   return [head, ...rows];
 }

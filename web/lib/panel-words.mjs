@@ -28,7 +28,9 @@ export function facts(run, i, sample, t) {
   const [delta, move, noise] = ["delta", "move", "noise"].map((vector) => lengthOf(step, sample, vector));
   const strength = metric("M1", sampleOf(step, sample), step, run);
   const values = t("values", { strength: number(strength), delta: number(delta), move: number(move) });
-  return [place, values, noise > 0 && t("noisy", { noise: number(noise) })].filter(Boolean).join(" \u00b7 ");
+  const further = Object.entries(step.passes ?? {}).filter(([, { evals }]) => evals > 0)
+    .map(([name, { evals, scale }]) => t("further", { name, evals, scale: number(scale) }));
+  return [place, values, noise > 0 && t("noisy", { noise: number(noise) }), ...further].filter(Boolean).join(" \u00b7 ");
 }
 
 const faultAt = (run) => ({ i: (run.steps?.at(-1)?.i ?? -1) + 1, n: run.n });

@@ -5,7 +5,7 @@ import { scaleSource, writeScale } from "./panel-graph.mjs";
 import { keys, wheel } from "./panel-input.mjs";
 import { download, element, fillTable, markRows, parts, put } from "./panel-parts.mjs";
 import { nearestSheet, rowOf } from "./panel-pictures.mjs";
-import { addressOf, csv, samplesOf, table, withSteps } from "./panel-record.mjs";
+import { addressOf, csv, partOf, partsOf, samplesOf, table, withSteps } from "./panel-record.mjs";
 import { drawView, View } from "./panel-view.mjs";
 import { facts, spoken, status } from "./panel-words.mjs";
 import { speaker } from "./strings.mjs";
@@ -26,7 +26,7 @@ const MOST_SCALE = 100; // of a sampler's cfg
 export class Panel {
   /** node: the editor's. editor: what the panel may ask it (see inspector.js). hosts: locator -> element on the page. */
   constructor(node, editor, hosts) {
-    Object.assign(this, { node, editor, hosts, run: null, at: 0, lit: null, sample: 0, scale: null, follow: true, note: "" });
+    Object.assign(this, { node, editor, hosts, run: null, whole: null, part: "", at: 0, lit: null, sample: 0, scale: null, follow: true, note: "" });
     Object.assign(this, { view: "plane", second: null, room: 0, theme: DARK });
     this.restoreChoices();
     this.t = speaker(editor.locale());
@@ -40,12 +40,13 @@ export class Panel {
   }
 
   listen() {
-    const { tabs, strip, second, scrub, play, sample, scale, use, numbers, csv: copy, svg, png, table: rows } = this.parts;
+    const { tabs, strip, second, scrub, play, part, sample, scale, use, numbers, csv: copy, svg, png, table: rows } = this.parts;
     tabs.forEach((tab) => tab.addEventListener("click", () => this.choose(tab.dataset.view)));
     strip.addEventListener("keydown", (event) => this.turnTab(event));
     second.addEventListener("change", () => this.chooseSecond(second.value));
     scrub.addEventListener("input", () => this.goTo(Number(scrub.value)));
     play.addEventListener("click", () => this.playOrPause());
+    part.addEventListener("change", () => this.choosePart(part.value));
     sample.addEventListener("change", () => this.set({ sample: Number(sample.value) }));
     scale.addEventListener("input", () => this.set({ scale: Number(scale.value), note: "" }));
     use.addEventListener("click", () => this.useScale());
@@ -144,7 +145,8 @@ export class Panel {
     if (this.trouble) return;
     const same = this.run?.run === run.run;
     this.finished = run.run;
-    this.run = run;
+    this.whole = run;
+    this.run = partOf(run, this.part);
     if (!same) Object.assign(this, { scale: null, note: "", follow: true, sample: defaultSample(run) });
     if (this.follow || !stepOf(run, this.at)) this.at = defaultStep(run, this.sample);
     this.images.clear();
@@ -197,6 +199,13 @@ export class Panel {
     this.node.properties ??= {};
     this.node.properties.gg_second = view;
     this.set({ second: view });
+  }
+
+  /** Show another part of the samples, at the same step. */
+  choosePart(name) {
+    Object.assign(this, { part: name, run: partOf(this.whole, name) });
+    this.images.clear();
+    this.set({ scale: null, note: "" });
   }
 
   choose(view) {
@@ -330,6 +339,7 @@ export class Panel {
     put(svg, { disabled: !known || !figure, title: this.t(figure ? "svgTip" : "noSvg") });
     const plays = this.timer ? "pause" : "play";
     put(play, { textContent: SIGNS[plays], "aria-label": this.t(plays), title: this.t(plays) });
+    this.fillParts(this.parts.part);
     this.fillSamples(this.parts.sample);
     put(what, { hidden: ![this.view, partner].some((view) => viewOf(view)?.scales) });
     this.obstacle = null;
@@ -364,6 +374,16 @@ export class Panel {
   keepSample() {
     const samples = samplesOf(this.run);
     if (samples.length && !samples.includes(this.sample)) this.sample = defaultSample(this.run);
+  }
+
+  fillParts(select) {
+    const names = partsOf(this.run?.live ? null : this.whole);
+    const key = names.join("|");
+    if (select.dataset.key !== key) {
+      select.dataset.key = key;
+      select.replaceChildren(...names.map((name) => element("option", { value: name }, name)));
+    }
+    put(select, { value: this.run?.part ?? "", hidden: names.length < 2 });
   }
 
   fillSamples(select) {
@@ -407,7 +427,7 @@ export class Panel {
 
   drawTable() {
     const { table: place } = this.parts;
-    const key = [this.run?.run, this.run?.live, this.run?.steps?.length, this.sample].join();
+    const key = [this.run?.run, this.run?.part, this.run?.live, this.run?.steps?.length, this.sample].join();
     if (place.dataset.key !== key) {
       const words = (value) => (typeof value === "string" ? value : number(value));
       fillTable(place, table(this.run, this.sample), words);

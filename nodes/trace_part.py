@@ -1,0 +1,54 @@
+"""One part of the record of video and sound."""
+
+from __future__ import annotations
+
+from comfy_api.latest import io
+
+from ..host.checks import CheckedNode, insist
+from ..host.widgets import SEE, TRACE_IN
+from ..host.wires import TraceWire
+from ..trace.file import MOST_PARTS
+
+
+class GGTracePart(CheckedNode):
+    """The trace of one part."""
+
+    @classmethod
+    def define_schema(cls):
+        return io.Schema(
+            node_id="GGTracePart",
+            display_name="Trace of a Part (video, audio)",
+            category=SEE,
+            description="Takes the record of one part out of a trace of video and sound, for any node that reads a "
+            "trace. Without this node they read the first part, the video.",
+            inputs=[
+                TRACE_IN,
+                io.Int.Input(
+                    "part",
+                    default=1,
+                    min=0,
+                    max=MOST_PARTS - 1,
+                    tooltip="Which part, from 0: of video and sound 0 is the video and 1 the sound.",
+                ),
+            ],
+            outputs=[
+                TraceWire.Output(display_name="trace", tooltip="The record of that part."),
+                io.String.Output(display_name="name", tooltip="What the part is called."),
+            ],
+        )
+
+    @classmethod
+    def execute(cls, trace, part) -> io.NodeOutput:
+        insist(no_such_part(trace.part_names, part))
+        name = trace.part_names[part]
+        return io.NodeOutput(trace.part(name), name)
+
+
+def no_such_part(names: list[str], part: int) -> str | None:
+    """A complaint about a number beyond the parts that there are."""
+    if part < len(names):
+        return None
+    there = ", ".join(f"{i} ({name})" for i, name in enumerate(names) if name)
+    if not there:
+        return f"part is {part}, and this trace is of one tensor. Set part to 0, or take a trace of video and sound."
+    return f"part is {part}, and this trace has the parts {there}. Choose one of them."

@@ -1,0 +1,94 @@
+"""Packed samples of several parts, and a chain that acts on each of them alone."""
+
+import pytest
+import torch
+
+from guidance_geometry.guidance.chain import Chain
+from guidance_geometry.guidance.parts import Packed, PartedChain
+from guidance_geometry.guidance.predictions import Predictions
+from guidance_geometry.guidance.rules.adaptive_projected import AdaptiveProjected
+from guidance_geometry.guidance.rules.location_norm import LocationNorm
+from guidance_geometry.guidance.rules.part_scale import PartScale
+from guidance_geometry.guidance.run import Run
+
+SHAPES = ((3, 2, 4, 5), (2, 6, 3), (7,))
+RUN = Run((1.0, 0.6, 0.3, 0.0), flow=True)
+
+
+def draw(*shape, seed=0):
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
+
+
+def predictions(packed, seed):
+    count = sum(map(len, (torch.zeros(shape).flatten() for shape in packed.shapes)))
+    x, u, c = (draw(2, 1, count, seed=3 * seed + i) for i in range(3))
+    return Predictions(x, torch.full((2,), 0.6), torch.full((2,), 0.4), u, c)
+
+
+@pytest.mark.parametrize("count", [2, 3])
+def test_parts_are_views_and_joined_they_are_the_whole(count):
+    packed = Packed(SHAPES[:count])
+    v = predictions(packed, 0).x
+    parts = packed.split(v)
+    assert [tuple(part.shape) for part in parts] == [(2, *shape) for shape in SHAPES[:count]]
+    assert torch.equal(packed.joined(parts), v)
+    assert all(part.untyped_storage().data_ptr() == v.untyped_storage().data_ptr() for part in parts)
+    assert sum(packed.shares) == pytest.approx(1)
+
+
+def test_one_tensor_stays_itself():
+    v = draw(2, 3, 4)
+    for packed in (Packed(), Packed(((3, 4),))):
+        assert packed.split(v)[0] is v
+        assert packed.joined([v]) is v
+        assert (packed.names, packed.shares) == (("",), [1])
+
+
+@pytest.mark.parametrize(
+    ("shapes", "names"),
+    [
+        (SHAPES[:2], ("video", "audio")),
+        (SHAPES[:3], ("part 0", "part 1", "part 2")),
+        (((8192, 16), (1, 5)), ("part 0", "part 1")),
+    ],
+)
+def test_parts_have_names(shapes, names):
+    assert Packed(shapes).names == names
+
+
+@pytest.mark.parametrize(
+    "rule", [AdaptiveProjected(eta=0.0, threshold=0.1, momentum=-0.5), LocationNorm(1.0, False, "x0")]
+)
+def test_a_chain_acts_on_each_part_as_if_it_were_alone(rule):
+    packed, chain = Packed(SHAPES[:2]), Chain((rule,))
+    parted, gammas = PartedChain(chain, packed), (3.0, 5.0)
+    state, own = parted.init(RUN), [chain.init(RUN) for _ in gammas]
+    for seed in range(3):
+        p = predictions(packed, seed)
+        found, following = parted.step(state, p, gammas)
+        again = parted.stage(state.inside(0.6), following, p, gammas)
+        for i, gamma in enumerate(gammas):
+            pair = (packed.split(p.uncond)[i], packed.split(p.cond)[i])
+            alone = Predictions(packed.split(p.x)[i], p.sigma, p.alpha, *pair)
+            expected, after = chain.step(own[i], alone, gamma)
+            assert torch.equal(packed.split(found)[i], expected)
+            staged = chain.stage(own[i].inside(0.6), after, alone, gamma)
+            assert torch.equal(packed.split(again)[i], staged)
+            own[i] = after
+        state = following
+
+
+def test_where_every_part_is_c_it_is_c_itself():
+    packed = Packed(SHAPES[:2])
+    p = predictions(packed, 1)
+    alone = Predictions(p.x, p.sigma, p.alpha, None, p.cond)
+    parted = PartedChain(Chain(), packed)
+    assert parted.step(parted.init(RUN), alone, (1.0, 1.0))[0] is p.cond
+
+
+def test_each_part_has_its_own_gamma_and_any_part_asks_for_u():
+    parted = PartedChain(Chain((PartScale(0.0, 3.0),)), Packed(SHAPES))
+    state = parted.init(RUN)
+    assert parted.scales(state, 0.6, 3.0) == (1.0, 7.0, 3.0)
+    assert parted.needs(state, 0.6, (1.0, 7.0, 3.0)) == {"cond", "uncond"}
+    assert parted.needs(state, 0.6, (1.0, 1.0, 1.0)) == {"cond"}

@@ -1,0 +1,326 @@
+"""Latents of video and sound: recorded, guided and drawn part by part, on whichever host nests them."""
+
+import pytest
+import torch
+
+from guidance_geometry.guidance.chain import PLAIN, Chain
+from guidance_geometry.guidance.parts import Packed
+from guidance_geometry.guidance.predictions import Predictions
+from guidance_geometry.guidance.rules.adaptive_projected import AdaptiveProjected
+from guidance_geometry.guidance.rules.part_scale import PartScale
+from guidance_geometry.guidance.rules.rescale import Rescale
+from guidance_geometry.tests.host.runs import CFG, SEED, STEPS, guided, ksampler
+from guidance_geometry.tests.tiny_streams import AUDIO, VIDEO, latent, text, two_streams
+from guidance_geometry.trace.checks import check
+
+PACKED = Packed((VIDEO, AUDIO))
+NAMES = ("video", "audio")
+
+
+@pytest.fixture(scope="module")
+def parts(host):
+    pytest.importorskip("comfy.nested_tensor", reason="this host nests no latents")
+    with torch.inference_mode():
+        return two_streams(), text(1), text(2)
+
+
+def tensors(samples):
+    return samples.unbind()
+
+
+class Evaluated:
+    """A clone of a MODEL that keeps what every call of it predicts: {call: (x, sigma, u, c, D)}, packed."""
+
+    def __init__(self, model):
+        self.calls, self.model = [], model.clone()
+        self.model.set_model_sampler_post_cfg_function(self.after)
+
+    def after(self, args):
+        pair = (args["uncond_denoised"], args["cond_denoised"], args["denoised"])
+        self.calls.append([v.clone() for v in (args["input"], args["sigma"], *pair)])
+        return args["denoised"]
+
+
+@pytest.mark.parametrize("name", ["euler", "heun", "dpmpp_2m", "dpmpp_sde", "uni_pc", "euler_ancestral"])
+@pytest.mark.parametrize("capture", ["numbers", "tensors"])
+def test_plain_guidance_is_the_hosts_bit_for_bit(parts, name, capture):
+    expected = ksampler(*parts, latent(), name)
+    out, denoised, trace = guided(*parts, latent(), name, capture=capture)
+    for mine, theirs, shape in zip(tensors(out["samples"]), tensors(expected), (VIDEO, AUDIO), strict=True):
+        assert torch.equal(mine, theirs)
+        assert mine.shape[1:] == shape
+    assert [tuple(v.shape[1:]) for v in tensors(denoised["samples"])] == [VIDEO, AUDIO]
+    assert trace.header["faults"] == []
+    assert trace.part_names == list(NAMES)
+
+
+def test_a_custom_sampler_and_any_ksampler_sample_the_same(parts):
+    import comfy.samplers
+    from comfy_extras import nodes_custom_sampler as custom
+
+    from guidance_geometry.nodes.guidance_patch import GGGuidancePatch
+    from guidance_geometry.nodes.records import GGReadTrace, GGRecord
+    from guidance_geometry.nodes.sampling import GGGuider, GGInspectedSampler
+
+    model, positive, negative = parts
+    sampling = model.get_model_object("model_sampling")
+    settings = (comfy.samplers.sampler_object("euler"), comfy.samplers.calculate_sigmas(sampling, "simple", STEPS))
+    guider = GGGuider.execute(model, positive, negative, CFG).result[0]
+    start = (custom.Noise_RandomNoise(SEED), guider, *settings, latent())
+    theirs = custom.SamplerCustomAdvanced.execute(*start).result[0]["samples"]
+    mine, _, trace = GGInspectedSampler.execute(*start).result
+    assert all(map(torch.equal, tensors(mine["samples"]), tensors(theirs)))
+    patched = GGGuidancePatch.execute(model, PLAIN).result[0]
+    recorded, recorder = GGRecord.execute(patched).result
+    sampled = ksampler(recorded, positive, negative, latent(), "euler", scheduler="simple")
+    assert all(map(torch.equal, tensors(sampled), tensors(theirs)))
+    found = GGReadTrace.execute(recorder, {"samples": sampled}).result[0]
+    alone = GGReadTrace.execute(recorder, {"samples": tensors(sampled)[1]}).result[0]
+    assert found.part_names == alone.part_names == trace.part_names == list(NAMES)
+    assert torch.equal(found.parts["audio"].steps["K"], trace.parts["audio"].steps["K"])
+
+
+@pytest.mark.parametrize("name", ["euler", "heun", "ddpm"])
+def test_the_numbers_of_each_part_are_those_of_its_own_vectors(parts, name):
+    model, positive, negative = parts
+    seen = Evaluated(model)
+    trace = guided(seen.model, positive, negative, latent(), name)[2]
+    whole = [trace.part(part) for part in NAMES]
+    assert [one.latent_shape for one in whole] == [VIDEO, AUDIO]
+    calls = seen.calls[::2] if name == "heun" else seen.calls
+    for one, place in zip(whole, (0, 1), strict=True):
+        assert not check(one)
+        assert one.n == STEPS
+        for step, call in enumerate(calls[:STEPS]):
+            x, u, c, d = (PACKED.split(v)[place].double().flatten(1) for v in (call[0], *call[2:]))
+            record = one.record
+            for first, second, dot in (
+                ("u", "u", u * u),
+                ("u", "delta", u * (c - u)),
+                ("a", "delta", (u - x) * (c - u)),
+                ("delta", "delta", (c - u).square()),
+            ):
+                found, expected = record.dot(first, second)[step], dot.sum(dim=1)
+                assert (found - expected).abs().max() <= 2e-5 * (u.norm() ** 2 + x.norm() ** 2)
+            assert (one.column("M2")[step] - (c - u).square().mean(dim=1).sqrt()).abs().max() < 1e-6
+            assert (d - (u + CFG * (c - u))).norm() <= 1e-5 * d.norm()
+    assert trace.header["evaluations"] == 2 * (2 * STEPS - 1 if name == "heun" else STEPS)
+
+
+def of_each_part(calls, chain, gammas, sigmas):
+    """What a chain makes of each part of recorded calls by itself, with a memory of its own."""
+    from guidance_geometry.guidance.run import Run
+
+    run, made = Run(sigmas, flow=True), [[], []]
+    for part, gamma in enumerate(gammas):
+        state = chain.init(run)
+        for x, sigma, u, c, _ in calls:
+            own = Predictions(*(PACKED.split(v)[part] if v.ndim > 1 else v for v in (x, sigma, 1 - sigma, u, c)))
+            guided_part, state = chain.step(state, own, gamma)
+            made[part].append(guided_part)
+    return [PACKED.joined([video, audio]) for video, audio in zip(*made, strict=True)]
+
+
+CHAINS = {
+    "APG": Chain((AdaptiveProjected(eta=0.0, threshold=0.1, momentum=-0.5),)),
+    "rescale": Chain((Rescale(0.7, "x0"),)),
+    "both": Chain((AdaptiveProjected(eta=0.0, threshold=0.1), Rescale(0.7, "v"))),
+}
+
+
+@pytest.mark.parametrize("rules", CHAINS)
+@pytest.mark.parametrize("factors", [(1.0, 1.0), (1.0, 3.0), (0.0, 2.0)])
+def test_rules_and_scales_act_on_each_part_alone(parts, rules, factors):
+    model, positive, negative = parts
+    seen, chain = Evaluated(model), CHAINS[rules]
+    trace = guided(seen.model, positive, negative, latent(), "euler", guidance=chain.then(PartScale(*factors)))[2]
+    gammas = [1 + (CFG - 1) * factor for factor in factors]
+    assert [set(trace.part(name).steps["gamma"].tolist()) for name in NAMES] == [{gamma} for gamma in gammas]
+    sigmas = (*trace.steps["sigma"].tolist(), 0.0)
+    for call, expected in zip(seen.calls, of_each_part(seen.calls, chain, gammas, sigmas), strict=True):
+        assert torch.equal(call[4], expected)
+
+
+@pytest.mark.parametrize("factors", [(1.0, 3.0), (0.0, 1.0), (2.0, 2.0)])
+def test_gamma_of_each_part_is_the_formula(parts, factors):
+    model, positive, negative = parts
+    seen = Evaluated(model)
+    trace = guided(seen.model, positive, negative, latent(), "heun", guidance=Chain((PartScale(*factors),)))[2]
+    for _, _, u, c, found in seen.calls:
+        for factor, own_u, own_c, own in zip(factors, *map(PACKED.split, (u, c, found)), strict=True):
+            assert torch.equal(own, own_u + (1 + (CFG - 1) * factor) * (own_c - own_u))
+    assert trace.header["chain"] == f"gamma per part, video x{factors[0]:g}, audio x{factors[1]:g} > CFG"
+    assert trace.part("audio").column("M12").nan_to_num().max() < 1e-4
+
+
+def test_without_any_guidance_only_c_is_evaluated(parts):
+    trace = guided(*parts, latent(), "euler", guidance=Chain((PartScale(0.0, 0.0),)))[2]
+    assert trace.header["evaluations"] == STEPS
+    assert trace.part("audio").stage == ["cond_only"] * STEPS
+
+
+def test_a_rule_of_the_host_is_not_replaced_in_silence(parts):
+    model, positive, negative = parts
+    other = model.clone()
+    other.set_model_sampler_cfg_function(lambda args: args["uncond"])
+    with pytest.raises(ValueError, match="already has a guidance rule"):
+        guided(other, positive, negative, latent(), "euler", guidance=Chain((PartScale(1.0, 2.0),)))
+
+
+class Given:
+    """The host's NOISE, with numbers of ours."""
+
+    seed = SEED
+
+    def __init__(self, streams):
+        self.streams = streams
+
+    def generate_noise(self, latent):
+        from comfy.nested_tensor import NestedTensor
+
+        return NestedTensor(self.streams)
+
+
+def test_an_item_of_a_batch_is_recorded_as_if_it_were_alone(parts):
+    import comfy.samplers
+
+    from guidance_geometry.nodes.sampling import GGGuider, GGInspectedSampler
+
+    model, positive, negative = parts
+    guidance = CHAINS["both"].then(PartScale(1.0, 2.0))
+    guider = GGGuider.execute(model, positive, negative, CFG, guidance).result[0]
+    generator = torch.Generator().manual_seed(3)
+    noise = [torch.randn(2, *shape, generator=generator) for shape in (VIDEO, AUDIO)]
+
+    def run(*items):
+        streams, settings = [v[list(items)] for v in noise], (torch.tensor([1.0, 0.7, 0.3, 0.0]), latent(len(items)))
+        out = GGInspectedSampler.execute(Given(streams), guider, comfy.samplers.sampler_object("euler"), *settings)
+        return out.result[0]["samples"], out.result[2]
+
+    (both, first), (alone, second) = run(0, 1), run(1)
+    for mine, own in zip(tensors(both), tensors(alone), strict=True):
+        assert (mine[1] - own[0]).abs().max() < 1e-5
+    for name in NAMES:
+        mine, own = (trace.part(name).steps["K"] for trace in (first, second))
+        assert (mine[:, 1] - own[:, 0]).abs().max() < 1e-5 * own.abs().max()
+
+
+def test_an_energy_on_a_latent_of_two_parts_is_refused_in_words(parts, exact):
+    from guidance_geometry.guidance.gradients.term import GradientTerm
+
+    guidance = PLAIN.then(GradientTerm(exact["flow"][1]))
+    with pytest.raises(ValueError, match="reads one picture, and this latent holds video and audio"):
+        guided(*parts, latent(), "euler", guidance=guidance)
+
+
+def test_a_run_without_steps_hands_the_latent_back(parts):
+    out, _, trace = guided(*parts, latent(), "euler", denoise=0.0)
+    assert [tuple(v.shape[1:]) for v in tensors(out["samples"])] == [VIDEO, AUDIO]
+    assert trace.n == 0
+
+
+def further(model, scale, kept=None, below=9.0, **options):
+    """A clone of a MODEL that moves away from a pass with other options of the transformer, as the host's STG does."""
+    import comfy.samplers
+
+    def after(args):
+        if float(args["sigma"][0]) > below:
+            return args["denoised"]
+        changed = args["model_options"]["transformer_options"] | options
+        given = (args["model"], [args["cond"]], args["input"], args["sigma"])
+        (other,) = comfy.samplers.calc_cond_batch(*given, args["model_options"] | {"transformer_options": changed})
+        (kept if kept is not None else []).append((args["cond_denoised"].clone(), other.clone()))
+        return args["denoised"] + (args["cond_denoised"] - other) * scale
+
+    patched = model.clone()
+    patched.set_model_sampler_post_cfg_function(after)
+    return patched
+
+
+STG, CUT = {"stg_self_attn_blocks": frozenset({1})}, {"a2v_cross_attn": False, "v2a_cross_attn": False}
+
+
+@pytest.mark.parametrize("name", ["euler", "heun"])
+def test_further_passes_are_named_with_what_they_cost_and_by_how_much_they_push(parts, name):
+    model, positive, negative = parts
+    seen = Evaluated(further(further(model, 0.7, **STG), 2.0, **CUT))
+    trace = guided(seen.model, positive, negative, latent(), name, cfg=CFG)[2]
+    calls = 2 * STEPS - 1 if name == "heun" else STEPS
+    assert trace.header["passes"] == {"STG": calls, "modality": calls}
+    assert trace.header["evaluations"] == 4 * calls
+    for part in map(trace.part, NAMES):
+        assert part.header["passes"] == trace.header["passes"]
+        assert part.steps["evals"].sum() == 4 * calls
+        assert part.steps["evals STG"].sum() == part.steps["evals modality"].sum() == calls
+        assert set(part.steps["scale STG"].tolist()) == {0.7}
+        assert set(part.steps["scale modality"].tolist()) == {2.0}
+        assert (part.steps["pass STG"] > 0).all()
+        assert set(part.steps["gamma"].tolist()) == {CFG}
+
+
+def test_the_size_of_a_pass_is_that_of_what_it_takes_away(parts):
+    model, positive, negative = parts
+    kept = []
+    trace = guided(further(model, 0.0, kept, **CUT), positive, negative, latent(), "euler")[2]
+    for step, (c, other) in enumerate(kept):
+        for name, away in zip(NAMES, PACKED.split((c - other).double()), strict=True):
+            found = trace.part(name).steps["pass modality"][step]
+            assert (found - away.flatten(1).square().mean(dim=1).sqrt()).abs().max() < 1e-6
+            assert trace.part(name).steps["scale modality"][step] == 0
+
+
+def test_a_pass_that_is_made_in_some_steps_is_unknown_in_the_others(parts):
+    model, positive, negative = parts
+    trace = guided(further(model, 1.0, below=0.6, **STG), positive, negative, latent(), "euler")[2].part("audio")
+    asked = trace.steps["evals STG"]
+    assert 0 < asked.sum() < STEPS
+    assert torch.equal(trace.steps["pass STG"][:, 0].isnan(), asked == 0)
+    assert torch.equal(trace.steps["scale STG"].nan_to_num(), asked)
+
+
+@pytest.fixture(scope="module")
+def ltx(host):
+    nodes = pytest.importorskip("comfy_extras.nodes_lt", reason="this host has no LTX nodes")
+    if not hasattr(nodes, "LTXVDualCFGGuider"):
+        pytest.skip("this host has no guiders of video and sound")
+    return nodes
+
+
+def test_the_hosts_own_guidance_of_video_and_sound_is_read(parts, ltx):
+    import comfy.samplers
+    from comfy_extras import nodes_custom_sampler as custom
+
+    from guidance_geometry.nodes.sampling import GGInspectedSampler
+
+    model, positive, negative = parts
+    model = ltx.LTXVSpatioTemporalGuidance.execute(model, 1.5, "3", 0.0, 1.0).result[0]
+    model = ltx.LTXVModalityGuidance.execute(model, 3.0, 0.0, 1.0).result[0]
+    guider = ltx.LTXVDualCFGGuider.execute(model, positive, negative, 3.0, 7.0).result[0]
+    settings = (comfy.samplers.sampler_object("euler"), torch.tensor([1.0, 0.8, 0.5, 0.2, 0.0]), latent())
+    start = (custom.Noise_RandomNoise(SEED), guider, *settings)
+    theirs = custom.SamplerCustomAdvanced.execute(*start).result[0]["samples"]
+    mine, _, trace = GGInspectedSampler.execute(*start).result
+    assert all(map(torch.equal, tensors(mine["samples"]), tensors(theirs)))
+    assert trace.header["passes"] == {"STG": 4, "modality": 4}
+    for name, gamma in zip(NAMES, (3.0, 7.0), strict=True):
+        part = trace.part(name)
+        assert part.steps["gamma"].tolist() == [gamma] * 4
+        assert part.header["cfg"] == gamma
+        assert part.steps["scale STG"].tolist() == [1.5] * 4
+        assert part.steps["scale modality"].tolist() == [2.0] * 4
+
+
+def test_the_hosts_two_scales_are_ours(parts, ltx):
+    import comfy.samplers
+    from comfy_extras import nodes_custom_sampler as custom
+
+    model, positive, negative = parts
+    guider = ltx.LTXVDualCFGGuider.execute(model, positive, negative, 3.0, 7.0).result[0]
+    sampling = model.get_model_object("model_sampling")
+    sigmas = comfy.samplers.calculate_sigmas(sampling, "simple", STEPS)
+    settings = (comfy.samplers.sampler_object("euler"), sigmas, latent())
+    theirs = custom.SamplerCustomAdvanced.execute(custom.Noise_RandomNoise(SEED), guider, *settings).result[0]
+    guidance = Chain((PartScale(1.0, 3.0),))
+    mine = guided(*parts, latent(), "euler", scheduler="simple", cfg=3.0, guidance=guidance)[0]
+    for own, other in zip(tensors(mine["samples"]), tensors(theirs["samples"]), strict=True):
+        assert (own - other).abs().max() < 1e-4 * other.abs().max()
