@@ -117,7 +117,7 @@ def stated_number(file: str, metadata: Mapping[str, str], key: str, usual: float
     value = positive(said)
     if value is None or value > LIMITS[key]:
         needed = f"a number above 0, up to {LIMITS[key]:g},"
-        raise ValueError(f"{file}: {key} is {told(said)}, and {needed} is needed. {REMEDY}")
+        raise ValueError(f"{file}: {key} is {told(said)}; {needed} is needed. {REMEDY}")
     return value
 
 
@@ -125,7 +125,7 @@ def stated_size(file: str, metadata: Mapping[str, str], key: str, usual: int) ->
     """The same where it is a whole number."""
     value = stated_number(file, metadata, key, usual)
     if value != int(value):
-        raise ValueError(f"{file}: {key} is {value:g}, and a whole number is needed. {REMEDY}")
+        raise ValueError(f"{file}: {key} is {value:g}; a whole number is needed. {REMEDY}")
     return int(value)
 
 
@@ -133,5 +133,5 @@ def parsed(file: str, metadata: Mapping[str, str], key: str) -> Any:
     """Read a metadata value that is JSON, of the kind its key has."""
     value = json_of(f"{file}: {key}", metadata[key], REMEDY)
     if not STATED[key].fits(value):
-        raise ValueError(f"{file}: {key} is {told(value)}, and {STATED[key].needed} is needed. {REMEDY}")
+        raise ValueError(f"{file}: {key} is {told(value)}; {STATED[key].needed} is needed. {REMEDY}")
     return value

@@ -84,7 +84,7 @@ def checked_config(folder: Path) -> dict[str, Any]:
 def check_type(folder: Path) -> None:
     """Refuse a config without a type: the library would take one from the folder's name, also that of a wrapper."""
     if not read_json(folder / "config.json").get("model_type"):
-        raise ValueError(f"{folder.name}/config.json: model_type is missing, and a text is needed. {AGAIN}")
+        raise ValueError(f"{folder.name}/config.json: model_type is missing; a text is needed. {AGAIN}")
 
 
 def refuse_links(folder: Path) -> None:

@@ -87,7 +87,7 @@ def check_axes(family: Family, weights: Mapping[str, Tensor], file: str) -> None
     for key, axes in (head | {key: axes for key, axes in AXES.items() if key in weights}).items():
         if weights[key].ndim != axes or not weights[key].numel():
             raise ValueError(
-                f"{file}: {key} is {claim(weights[key])}, and {axes} axes are needed. "
+                f"{file}: {key} is {claim(weights[key])}; {axes} axes are needed. "
                 "Save the whole state_dict of an unchanged torchvision network."
             )
 

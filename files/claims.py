@@ -126,7 +126,7 @@ def check_claims(file: str, claims: Mapping[str, Any], fields: Mapping[str, Fiel
         if value is ABSENT or not field.fits(value):
             where, value, field = faulty(name, value, field)
             found = "is missing" if value is ABSENT else f"is {told(value)}"
-            raise ValueError(f"{file}: {where} {found}, and {field.needed} is needed. {remedy}")
+            raise ValueError(f"{file}: {where} {found}; {field.needed} is needed. {remedy}")
     if too_deep(claims):
         raise ValueError(f"{file}: it holds lists more than {DEEPEST} deep. {remedy}")
 

@@ -90,4 +90,4 @@ def misfit(name: str, kind: str, value: Any) -> str | None:
     wanted = CARRIED.get(kind)
     if wanted is None or wanted.fits(value):
         return None
-    return f"{name} is a {type(value).__name__}, and a {kind} is needed. Connect {wanted.connect}."
+    return f"{name} is a {type(value).__name__}; a {kind} is needed. Connect {wanted.connect}."

@@ -287,7 +287,7 @@ def _header(name: str, metadata: Mapping[str, str]) -> dict:
         raise ValueError(f"{name} is a trace of version {version}; this pack reads up to {VERSION}. Update the pack.")
     header = _json(name, metadata, "gg.header")
     if not isinstance(header, dict):
-        raise ValueError(f"{name}: gg.header is {told(header)}, and a table is needed. {DAMAGED}")
+        raise ValueError(f"{name}: gg.header is {told(header)}; a table is needed. {DAMAGED}")
     header |= {key: _json(name, metadata, key) for key in BESIDE}
     check_claims(f"{name}: the header", header, HEADER, DAMAGED)
     _check_steps(name, header)

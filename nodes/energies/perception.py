@@ -156,7 +156,7 @@ def one_class(entry: str, labels: tuple[str, ...]) -> int:
     """The index of a class by name or number.  Raises ValueError, with the nearest name."""
     found = label_indices(entry, labels, NOBODY, "classifier")
     if len(found) != 1:
-        raise ValueError(f"{entry!r} is {len(found)} classes, and one is needed: a name or an index.")
+        raise ValueError(f"{entry!r} is {len(found)} classes; one is needed: a name or an index.")
     return found[0]
 
 

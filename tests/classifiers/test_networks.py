@@ -89,8 +89,8 @@ def test_stored_file_comes_back_as_the_same_function(name, tmp_path):
         ({"labels": '["a", "b"]'}, r"gg\.labels names 2 labels but gg\.config says 4"),
         ({"labels": "a, b"}, r"gg\.labels is not valid JSON"),
         ({"config": '{"labels": 4, "depth": 3}'}, r"gg\.config is .*depth.* does not take"),
-        ({"config": "[4]"}, r"gg\.config is a list, and a table"),
-        ({"config": '{"labels": 4, "sigma_data": "x"}'}, r"gg\.config is a dict, and a table of at most 100 names"),
+        ({"config": "[4]"}, r"gg\.config is a list; a table"),
+        ({"config": '{"labels": 4, "sigma_data": "x"}'}, r"gg\.config is a dict; a table of at most 100 names"),
         ({"config": '{"labels": 4, "device": 0}'}, r"gg\.config is .* does not take"),
     ],
     ids=[

@@ -46,7 +46,7 @@ def test_the_head_is_applied_to_the_extractors_features(tmp_path, find):
 @pytest.mark.parametrize(
     ("weights", "said", "message"),
     [
-        (LINEAR, {"features": "7"}, "features is 7, and a text"),
+        (LINEAR, {"features": "7"}, "features is 7; a text"),
         (LINEAR, {"activation": "sign"}, "'sign'"),
         (LINEAR, {"labels": '["a"]'}, "1 labels are named but the network has 3"),
         ({"bias": noise((3,))}, {}, "needs a weight"),

@@ -90,8 +90,8 @@ def test_names_and_normalisation_travel_in_the_file(tmp_path):
         (lambda w: w.pop("layer3.0.conv1.weight"), r"Nearest: resnet18, 1 tensors differ, first: layer3\.0\.conv1"),
         (lambda w: w.update({"layer1.0.conv1.weight": torch.zeros(3)}), r"layer1\.0\.conv1\.weight is \(3,\) but"),
         (lambda w: w.update({"extra": torch.zeros(3)}), r"extra is \(3,\) but nothing is needed"),
-        (lambda w: w.update({"fc.weight": torch.zeros(())}), r"fc\.weight is \(\), and 2 axes are needed"),
-        (lambda w: w.update({"fc.weight": torch.zeros(0, 512)}), r"fc\.weight is \(0, 512\), and 2 axes are needed"),
+        (lambda w: w.update({"fc.weight": torch.zeros(())}), r"fc\.weight is \(\); 2 axes are needed"),
+        (lambda w: w.update({"fc.weight": torch.zeros(0, 512)}), r"fc\.weight is \(0, 512\); 2 axes are needed"),
         (lambda w: w.update({"fc.bias": torch.zeros(4).long()}), r"fc\.bias is \(4,\) of whole numbers but \(4,\) is"),
     ],
     ids=["missing", "misshapen", "surplus", "no axes", "no labels", "whole numbers"],
@@ -108,9 +108,9 @@ def test_a_changed_network_is_refused_with_the_nearest_name(tmp_path, change, me
     ("said", "message"),
     [
         ({"gg.labels": '["a"]'}, "1 labels are named but the network has 4"),
-        ({"gg.labels": "cat"}, "labels is .cat., and a list"),
+        ({"gg.labels": "cat"}, "labels is .cat.; a list"),
         ({"gg.std": "[0, 1, 1]"}, "preprocessing .* is not usable"),
-        ({"gg.size": '"large"'}, "size is .large., and a whole number"),
+        ({"gg.size": '"large"'}, "size is .large.; a whole number"),
     ],
 )
 def test_a_wrong_statement_is_named(tmp_path, said, message):
@@ -131,5 +131,5 @@ def test_a_transformer_that_says_no_size_is_refused(tmp_path, key):
         weights = models.vit_b_32(num_classes=4).state_dict()
     weights = {name: torch.zeros(tensor.shape, dtype=torch.float16) for name, tensor in weights.items()}
     write_safetensors(tmp_path / "net.safetensors", weights | {key: torch.zeros(7)}, {})
-    with pytest.raises(ValueError, match=rf"net\.safetensors: {key} is \(7,\), and . axes are needed"):
+    with pytest.raises(ValueError, match=rf"net\.safetensors: {key} is \(7,\); . axes are needed"):
         open_classifier(tmp_path / "net.safetensors", None)

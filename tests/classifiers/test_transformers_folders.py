@@ -304,12 +304,12 @@ def test_a_network_larger_than_its_weights_is_refused_before_memory_is_taken(fol
 @pytest.mark.parametrize(
     ("claim", "message"),
     [
-        ({"architectures": 3}, "architectures is 3, and null or a list"),
-        ({"architectures": [3]}, "architectures.0. is 3, and a text"),
+        ({"architectures": 3}, "architectures is 3; null or a list"),
+        ({"architectures": [3]}, "architectures.0. is 3; a text"),
         ({"id2label": {"0": "cat", "1": "dog", "7": "sky"}}, "names 3 labels but not 2"),
         ({"id2label": {"x": "cat"}}, "net/ cannot be loaded"),
-        ({"id2label": ["cat"]}, "id2label is a list, and null or a table"),
-        ({"id2label": {"0": "x" * 10**5, "1": "dog", "2": "sky"}}, "id2label.0 is a str, and a text"),
+        ({"id2label": ["cat"]}, "id2label is a list; null or a table"),
+        ({"id2label": {"0": "x" * 10**5, "1": "dog", "2": "sky"}}, "id2label.0 is a str; a text"),
         ({"hidden_dropout_prob": -1}, "net/ cannot be loaded"),
         ({"num_attention_heads": "x"}, "net/ cannot be loaded"),
         ({"hidden_size": [32]}, "net/ cannot be loaded"),

@@ -120,13 +120,13 @@ def test_a_text_of_a_file_is_never_set_as_a_formula(good, tmp_path, words):
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        ({"options": {"eta": 1.0, "extra_options": {}}}, "options.extra_options is a dict, and null or a finite number "
+        ({"options": {"eta": 1.0, "extra_options": {}}}, "options.extra_options is a dict; null or a finite number "
          "or a text of at most 200 characters or true or false is needed. "),
-        ({"options": 5}, "options is 5, and null or a table of at most 1,000 names, each with null or a finite number"),
-        ({"sigmas": [1.0, "x"]}, "sigmas[1] is 'x', and null or a finite number is needed. "),
-        ({"notes": ["x"] * 10_001}, "notes is a list, and null or a list of at most 10,000, each a text"),
-        ({"host": {"x" * 5000: "y"}}, "host is a dict, and null or a table of at most 1,000 names"),
-        ({"sampler": 5}, "sampler is 5, and null or a text of at most 200 characters is needed. "),
+        ({"options": 5}, "options is 5; null or a table of at most 1,000 names, each with null or a finite number"),
+        ({"sigmas": [1.0, "x"]}, "sigmas[1] is 'x'; null or a finite number is needed. "),
+        ({"notes": ["x"] * 10_001}, "notes is a list; null or a list of at most 10,000, each a text"),
+        ({"host": {"x" * 5000: "y"}}, "host is a dict; null or a table of at most 1,000 names"),
+        ({"sampler": 5}, "sampler is 5; null or a text of at most 200 characters is needed. "),
     ],
     ids=lambda given: next(iter(given)) if isinstance(given, dict) else "",
 )  # fmt: skip

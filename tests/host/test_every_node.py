@@ -133,7 +133,7 @@ def test_a_literal_or_another_wire_is_named(nodes, wrong):
             if kind not in CARRIED:
                 continue
             said = refusal(node, **{name: wrong})
-            assert said.startswith(f"{name} is a {type(wrong).__name__}, and a {kind} is needed. Connect ")
+            assert said.startswith(f"{name} is a {type(wrong).__name__}; a {kind} is needed. Connect ")
             asked += 1
     assert asked > 50
 
@@ -163,7 +163,7 @@ def test_what_is_no_latent_is_named(nodes, wrong):
     for node in nodes:
         for name, declared in inputs_of(node).items():
             if declared.get_io_type() == "LATENT":
-                assert "and a LATENT is needed" in refusal(node, **{name: wrong})
+                assert "; a LATENT is needed" in refusal(node, **{name: wrong})
                 asked += 1
     assert asked > 2
 

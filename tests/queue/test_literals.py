@@ -28,9 +28,9 @@ LOADED = {"1": {"class_type": "GGLoadTrace", "inputs": {"trace_name": "traces/ho
 @pytest.mark.parametrize(
     ("graph", "words"),
     [
-        (WATCHED, "energy is a str, and a GG_ENERGY is needed. Connect Label Energy"),
-        (PATCHED, "guidance is a str, and a GG_GUIDANCE is needed. Connect a guidance rule"),
-        (MEASURED, "trace is a str, and a GUIDANCE_TRACE is needed. Connect a sampler with trace"),
+        (WATCHED, "energy is a str; a GG_ENERGY is needed. Connect Label Energy"),
+        (PATCHED, "guidance is a str; a GG_GUIDANCE is needed. Connect a guidance rule"),
+        (MEASURED, "trace is a str; a GUIDANCE_TRACE is needed. Connect a sampler with trace"),
     ],
     ids=["energy", "guidance", "trace"],
 )

@@ -233,16 +233,16 @@ BAD = {
     "foreign": (lambda t, m, f: m.pop("gg.format"), "is a safetensors file but not a guidance trace"),
     "header text": (lambda t, m, f: m.update({"gg.header": "broken"}), "gg.header is not valid JSON"),
     "workflow text": (lambda t, m, f: m.update({"workflow": "{"}), "workflow is not valid JSON"),
-    "no stage": (removed("stage"), "stage is missing, and a list"),
-    "odd stage": (lambda t, m, f: f.update(stage=["jump"] * 6), "is .jump., and one of step, skip, reuse"),
+    "no stage": (removed("stage"), "stage is missing; a list"),
+    "odd stage": (lambda t, m, f: f.update(stage=["jump"] * 6), "is .jump.; one of step, skip, reuse"),
     "latent a number": (lambda t, m, f: f.update(latent=5), "latent.shape is missing"),
     "capture a list": (lambda t, m, f: f.update(capture=[]), "capture.steps is missing"),
     "captured beyond": (
         lambda t, m, f: f["capture"].update(steps=[0, 99]),
         "capture.steps are not different steps of 6",
     ),
-    "vectors a word": (lambda t, m, f: f.update(vectors="u"), "vectors is 'u', and a list of 6"),
-    "too few vectors": (lambda t, m, f: f.update(vectors=["u", "a", "delta"]), "vectors is a list, and a list of 6"),
+    "vectors a word": (lambda t, m, f: f.update(vectors="u"), "vectors is 'u'; a list of 6"),
+    "too few vectors": (lambda t, m, f: f.update(vectors=["u", "a", "delta"]), "vectors is a list; a list of 6"),
     "too many vectors": (lambda t, m, f: f["vectors"].append("weak"), "column 'K' is"),
     "no K": (removed("steps.K"), "column 'K' is None"),
     "short column": (lambda t, m, f: t.update({"steps.gamma": t["steps.gamma"][:3]}), "column 'gamma' is"),
@@ -362,6 +362,6 @@ def test_a_workflow_too_deep_to_be_read_is_left_out_and_said(tmp_path):
 
 
 def test_a_header_without_what_every_reader_needs_is_not_written(tmp_path):
-    with pytest.raises(ValueError, match=r"^the header of the trace: vectors is 'u', and a list .* cannot be saved"):
+    with pytest.raises(ValueError, match=r"^the header of the trace: vectors is 'u'; a list .* cannot be saved"):
         saved_and_loaded(tmp_path, {"vectors": "u"})
     assert not list(tmp_path.iterdir())
