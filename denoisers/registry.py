@@ -6,12 +6,14 @@ from collections.abc import Collection
 
 from ..files.safetensors import unwrapped
 from ..guidance.printing import told
+from .adm import ADM
 from .metadata import FORMAT, VERSION, Notes
 from .pocket import POCKET
 from .spec import Format, Shapes
 
 KNOWN = (  # the first that recognises a file has it
     POCKET,
+    ADM,
 )
 FORMATS = {known.name: known for known in KNOWN}
 OTHER_FORMATS = {
