@@ -14,8 +14,8 @@ from torch import Tensor, nn
 
 from ..networks.adm import Plan, time_features
 from ..networks.imagenet import names_of
+from ..networks.unets import coarsest, kept_channels, unet_memory
 from .spec import Format, Published, Shapes
-from .unets import coarsest, unet_memory
 
 COLOURS = 3
 COARSEST = 8  # pixels of a side at the coarsest level of every published network
@@ -59,7 +59,8 @@ class AdmUNet(nn.Module):
 
 def decoder(plan: Plan) -> nn.ModuleList:
     """From the coarsest level to the finest; each block also sees what one of the encoder's left."""
-    blocks, channels, kept = nn.ModuleList(), plan.widths[-1], plan.kept
+    blocks, channels = nn.ModuleList(), plan.widths[-1]
+    kept = kept_channels(plan.widths[0], plan.widths, plan.depth)
     for level in reversed(range(len(plan.widths))):
         width = plan.widths[level]
         for last in (*[False] * plan.depth, level > 0):

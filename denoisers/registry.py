@@ -7,6 +7,8 @@ from collections.abc import Collection
 from ..files.safetensors import unwrapped
 from ..guidance.printing import told
 from .adm import ADM
+from .edm import EDM
+from .edm2 import EDM2
 from .metadata import FORMAT, VERSION, Notes
 from .pocket import POCKET
 from .spec import Format, Shapes
@@ -14,6 +16,8 @@ from .spec import Format, Shapes
 KNOWN = (  # the first that recognises a file has it
     POCKET,
     ADM,
+    EDM,
+    EDM2,
 )
 FORMATS = {known.name: known for known in KNOWN}
 OTHER_FORMATS = {

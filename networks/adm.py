@@ -66,9 +66,7 @@ class Attention(nn.Module):
 
     def __init__(self, channels: int, heads: int, together: bool, operations: Any, **place: Any):
         super().__init__()
-        self.heads, self.together = heads or channels // HEAD, together
-        if channels % (heads or HEAD):
-            raise ValueError(f"has {channels} channels for {f'{heads} heads' if heads else f'heads of {HEAD}'}")
+        self.heads, self.together = heads_of(channels, heads), together
         self.norm = operations.GroupNorm(32, channels, **place)
         self.qkv = operations.Conv1d(channels, 3 * channels, 1, **place)
         self.proj_out = operations.Conv1d(channels, channels, 1, **place)
@@ -80,6 +78,13 @@ class Attention(nn.Module):
         apart = qkv.unflatten(1, (self.heads, 3, -1)) if self.together else qkv.unflatten(1, (3, self.heads, -1))
         q, k, v = apart.unbind(2 if self.together else 1)
         return x + self.proj_out(attended(q, k, v).flatten(1, 2)).view_as(x)
+
+
+def heads_of(channels: int, heads: int = 0) -> int:
+    """The heads that share these channels.  heads: 0 for one per 64.  Raises ValueError where some are left over."""
+    if channels % (heads or HEAD):
+        raise ValueError(f"has {channels} channels for {f'{heads} heads' if heads else f'heads of {HEAD}'}")
+    return heads or channels // HEAD
 
 
 def attended(q: Tensor, k: Tensor, v: Tensor) -> Tensor:  # each [B, heads, channels, places] -> the same
@@ -131,14 +136,6 @@ class Plan:
         """A residual block of a level, with its attention where it has one."""
         attention = [self.attention(self.widths[level])] if level in self.attends else []
         return Timed(self.residual(channels, self.widths[level]), *attention, *more)
-
-    @property
-    def kept(self) -> list[int]:
-        """Channels that each input block leaves."""
-        found = [self.widths[0]]
-        for level, width in enumerate(self.widths):
-            found += [*found[-1:] * bool(level), *[width] * self.depth]
-        return found
 
     def encoder(self) -> nn.ModuleList:
         """From the input to the coarsest level."""
