@@ -1,7 +1,7 @@
 """The noise-aware classifiers of guided-diffusion (ADM): the encoder half of its U-Net with an attention pool.
 
 They read variance-preserving samples, x / sqrt(alpha^2 + sigma^2), and a time in 0 .. 999 of the schedule they were
-trained on. Names follow the released files, so that a state dict fits as it is.
+trained on.
 Source: Dhariwal and Nichol 2021, arXiv 2105.05233, appendix and the released configurations.
 """
 
@@ -15,7 +15,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-HEAD = 64  # channels of one attention head
+from ..networks.adm import HEAD, Plan, attended, time_features
+
 STEPS = 1000
 LABELS = 1000  # of ImageNet, which the released ones tell apart
 MARK = "out.2.positional_embedding"
@@ -47,59 +48,6 @@ SIZES = (
 )
 
 
-class Timed(nn.Sequential):
-    """Layers in a row, of which the residual blocks also get the time embedding."""
-
-    def forward(self, h: Tensor, time: Tensor) -> Tensor:
-        """Apply each in turn."""
-        for layer in self:
-            h = layer(h, time) if isinstance(layer, Residual) else layer(h)
-        return h
-
-
-class Residual(nn.Module):
-    """norm, SiLU, (pool,) conv; then norm scaled and shifted by the time, SiLU, conv; beside the input itself."""
-
-    def __init__(self, channels: int, wanted: int, time: int, down: bool, operations: Any, **place: Any):
-        super().__init__()
-        op = operations
-        self.in_layers = nn.Sequential(
-            op.GroupNorm(32, channels, **place), nn.SiLU(), op.Conv2d(channels, wanted, 3, padding=1, **place)
-        )
-        self.emb_layers = nn.Sequential(nn.SiLU(), op.Linear(time, 2 * wanted, **place))
-        self.out_layers = nn.Sequential(
-            op.GroupNorm(32, wanted, **place),
-            nn.SiLU(),
-            nn.Identity(),
-            op.Conv2d(wanted, wanted, 3, padding=1, **place),
-        )
-        self.skip_connection = nn.Identity() if channels == wanted else op.Conv2d(channels, wanted, 1, **place)
-        self.pool = nn.AvgPool2d(2) if down else nn.Identity()
-
-    def forward(self, x: Tensor, time: Tensor) -> Tensor:  # [B, C, H, W], time [B, T] -> [B, wanted, H', W']
-        """Add what the two convolutions find."""
-        h = self.in_layers[2](self.pool(self.in_layers[1](self.in_layers[0](x))))
-        scale, shift = self.emb_layers(time)[:, :, None, None].chunk(2, dim=1)
-        h = self.out_layers[0](h) * (1 + scale) + shift
-        return self.skip_connection(self.pool(x)) + self.out_layers[1:](h)
-
-
-class Attention(nn.Module):
-    """Self-attention over places. In `qkv` every head's q, k and v lie together (the released, older order)."""
-
-    def __init__(self, channels: int, operations: Any, **place: Any):
-        super().__init__()
-        self.norm = operations.GroupNorm(32, channels, **place)
-        self.qkv = operations.Conv1d(channels, 3 * channels, 1, **place)
-        self.proj_out = operations.Conv1d(channels, channels, 1, **place)
-
-    def forward(self, x: Tensor) -> Tensor:  # [B, C, H, W] -> the same
-        """Add what the places tell each other."""
-        rows = x.flatten(2)
-        heads = self.qkv(self.norm(rows)).unflatten(1, (-1, 3, HEAD))
-        return x + self.proj_out(attended(*heads.unbind(2)).flatten(1, 2)).view_as(x)
-
-
 class AttentionPool(nn.Module):
     """One token, the mean, asks all places. In `qkv_proj` all q come first, then all k, all v (the newer order)."""
 
@@ -123,26 +71,13 @@ class AdmClassifier(nn.Module):
     def __init__(self, size: AdmSize, labels: int = LABELS, width: int = 128, operations: Any = nn, **place: Any):
         super().__init__()
         self.size, self.labels, self.width = size, labels, width
-        time, channels = 4 * width, int(size.widths[0] * width)
-        self.time_embed = nn.Sequential(
-            operations.Linear(width, time, **place), nn.SiLU(), operations.Linear(time, time, **place)
-        )
-        self.input_blocks = nn.ModuleList([Timed(operations.Conv2d(3, channels, 3, padding=1, **place))])
-        for level, factor in enumerate(size.widths):
-            attends = 2**level in size.attends
-            for _ in range(size.depth):
-                wanted = int(factor * width)
-                layers: list[nn.Module] = [Residual(channels, wanted, time, False, operations, **place)]
-                layers += [Attention(wanted, operations, **place)] if attends else []
-                self.input_blocks.append(Timed(*layers))
-                channels = wanted
-            if level < len(size.widths) - 1:
-                self.input_blocks.append(Timed(Residual(channels, channels, time, True, operations, **place)))
-        self.middle_block = Timed(
-            Residual(channels, channels, time, False, operations, **place),
-            Attention(channels, operations, **place),
-            Residual(channels, channels, time, False, operations, **place),
-        )
+        widths = tuple(int(factor * width) for factor in size.widths)
+        attends = tuple(level for level in range(len(widths)) if 2**level in size.attends)
+        plan = Plan(3, widths, size.depth, attends, 4 * width, 0, True, operations, place)
+        self.time_embed = plan.embedding(width)
+        self.input_blocks = plan.encoder()
+        self.middle_block = plan.middle()
+        channels = widths[-1]
         places = (size.side // 2 ** (len(size.widths) - 1)) ** 2
         self.out = nn.Sequential(
             operations.GroupNorm(32, channels, **place),
@@ -157,20 +92,6 @@ class AdmClassifier(nn.Module):
         for block in self.input_blocks:
             h = block(h, e)
         return self.out(self.middle_block(h, e))
-
-
-def attended(q: Tensor, k: Tensor, v: Tensor) -> Tensor:  # each [B, heads, HEAD, places] -> the same
-    """softmax(q^T k / sqrt(HEAD)) v; both factors carry half of the root, the softmax is in float32."""
-    share = ((q * HEAD**-0.25).transpose(2, 3) @ (k * HEAD**-0.25)).float().softmax(dim=3).to(v.dtype)
-    return v @ share.transpose(2, 3)
-
-
-def time_features(time: Tensor, width: int) -> Tensor:  # [B] -> [B, width]
-    """cos, then sin of time * 10000^(-i / half) for i < half = width / 2."""
-    half = width // 2
-    rates = torch.exp(-math.log(10000) * torch.arange(half, device=time.device) / half)
-    angles = time.float()[:, None] * rates
-    return torch.cat([angles.cos(), angles.sin()], dim=1)
 
 
 def schedule_sigmas(schedule: str) -> Tensor:  # [1000] float64, rising

@@ -10,13 +10,22 @@ class LatentSpace:
     """The map from a VAE's latents to a network's samples:  sample = (latent - shift) * scale, per channel.
 
     title: whose latents. downscale: pixels per latent cell, along each side. shift, scale: one number per channel.
+    darkest: value of black in the pictures that the VAE was given; white is 1.
     """
 
     title: str
     downscale: int
     shift: tuple[float, ...] = ()
     scale: tuple[float, ...] = ()
+    darkest: float = -1.0
 
 
 PIXELS = LatentSpace("pixels", 1)
 SD_LATENTS = LatentSpace("Stable Diffusion 1's VAE", 8, (0.0,) * 4, (0.18215,) * 4)
+EDM2_LATENTS = LatentSpace(  # arXiv 2312.02696, its code's encoder: mean and deviation of latents of pictures in 0 .. 1
+    "Stable Diffusion 1's VAE (ft-mse)",
+    8,
+    (5.81, 3.25, 0.12, -2.15),
+    tuple(0.5 / deviation for deviation in (4.17, 4.62, 3.71, 3.28)),
+    darkest=0.0,
+)

@@ -55,9 +55,9 @@ def checked(file: str, tensors: Mapping[str, Tensor], metadata: Mapping[str, str
     notes = Notes(file, metadata or {})
     shapes = {name: tuple(tensor.shape) for name, tensor in tensors.items()}
     known, shapes = format_of(notes, shapes), unwrapped(shapes)
-    sizes, labels = _sizes(file, known, shapes), _labels(file, known, shapes)
+    sizes, labels = _stated(notes, known, _sizes(file, known, shapes)), _labels(file, known, shapes)
     weights = known.own(unwrapped(tensors))
-    _check_weights(file, known.network(sizes, labels, device="meta").state_dict(), weights)
+    _check_weights(file, _wanted(file, known, sizes, labels), weights)
     dtype = max((weight.dtype for weight in weights.values()), key=lambda dtype: dtype.itemsize)
     return DenoiserFile(_spec(notes, known, sizes, labels, dtype), weights)
 
@@ -79,6 +79,23 @@ def _sizes(file: str, known: Format, shapes: Shapes) -> dict[str, Any]:
             f"{file} has no weight {missing}, so it is not a {known.name}. Load Denoiser reads {', '.join(FORMATS)}."
         ) from None
     except (IndexError, ValueError) as wrong:
+        raise ValueError(f"{file} {wrong}, so its weights do not fit.") from None
+
+
+def _stated(notes: Notes, known: Format, sizes: dict[str, Any]) -> dict[str, Any]:
+    """Sizes with what the file states of those that no shape tells.  Raises ValueError for a value of another kind."""
+    stated = {name: said for name, said in notes.json("config", "{}").items() if name in known.assumed}
+    for name, said in stated.items():
+        if type(said) is not type(sizes[name]):
+            kind = type(sizes[name]).__name__
+            raise ValueError(f"{notes.file}: gg.config says {name} = {told(said)} but needs {kind}. Write it anew.")
+    return sizes | stated
+
+
+def _wanted(file: str, known: Format, sizes: dict[str, Any], labels: int) -> Mapping[str, Tensor]:
+    try:
+        return known.network(sizes, labels, device="meta").state_dict()
+    except ValueError as wrong:
         raise ValueError(f"{file} {wrong}, so its weights do not fit.") from None
 
 

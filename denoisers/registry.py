@@ -6,12 +6,18 @@ from collections.abc import Collection
 
 from ..files.safetensors import unwrapped
 from ..guidance.printing import told
+from .adm import ADM
+from .edm import EDM
+from .edm2 import EDM2
 from .metadata import FORMAT, VERSION, Notes
 from .pocket import POCKET
 from .spec import Format, Shapes
 
 KNOWN = (  # the first that recognises a file has it
     POCKET,
+    ADM,
+    EDM,
+    EDM2,
 )
 FORMATS = {known.name: known for known in KNOWN}
 OTHER_FORMATS = {

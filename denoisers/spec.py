@@ -48,7 +48,8 @@ class Format:
     published: of a network of these sizes. network: called with sizes, labels, and operations, device, dtype by name;
     forward(x, t, y) takes labels 0 .. labels, the last of which means "no label". memory: (sizes, batch, cells of one
     sample) -> bytes of activations in float32. own: the file's weights -> those of the network's state_dict.
-    null_label: whether networks with labels were trained without one too; else y is below `labels`.
+    null_label: whether networks with labels were trained without one too; else y is below `labels`. assumed: sizes that
+    no shape tells, which gg.config of a file may state otherwise.
     """
 
     name: str
@@ -61,6 +62,7 @@ class Format:
     memory: Callable[[Mapping[str, Any], int, int], int]
     own: Callable[[Mapping[str, Tensor]], Mapping[str, Tensor]] = dict
     null_label: bool = True
+    assumed: Collection[str] = ()
 
 
 def labels_of_table(shapes: Shapes, name: str) -> int:

@@ -8,14 +8,15 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 ALLOWED = {  # nodes -> host -> {figures, trace, denoisers, classifiers} -> samplers -> guidance, files beside all
     "guidance": set(),
+    "networks": set(),
     "files": {"guidance"},
     "samplers": {"guidance"},
     "trace": {"guidance", "files", "samplers"},
-    "denoisers": {"guidance", "files"},
-    "classifiers": {"guidance", "files"},
+    "denoisers": {"guidance", "files", "networks"},
+    "classifiers": {"guidance", "files", "networks"},
     "figures": {"guidance", "files", "samplers", "trace"},
-    "host": {"guidance", "files", "samplers", "trace", "denoisers", "classifiers", "figures"},
-    "nodes": {"guidance", "files", "samplers", "trace", "denoisers", "classifiers", "figures", "host"},
+    "host": {"guidance", "files", "networks", "samplers", "trace", "denoisers", "classifiers", "figures"},
+    "nodes": {"guidance", "files", "networks", "samplers", "trace", "denoisers", "classifiers", "figures", "host"},
 }
 OF_THE_HOST = ("host", "nodes")  # rooms that know ComfyUI
 HOST = {

@@ -61,7 +61,8 @@ def test_embedded_files_stay_small():
 
 
 @pytest.mark.parametrize(
-    "room", ["guidance", "files", "samplers", "trace", "denoisers", "classifiers", "figures", "host", "nodes"]
+    "room",
+    ["guidance", "files", "networks", "samplers", "trace", "denoisers", "classifiers", "figures", "host", "nodes"],
 )
 def test_no_room_mentions_a_training_package(room):
     for file in (ROOT / room).rglob("*.py"):

@@ -16,7 +16,19 @@ DATA = {
     "docs/evaluation_costs": (),
     "bench/transformers_versions": (),
 }
-CODE = ("guidance", "files", "samplers", "trace", "denoisers", "classifiers", "figures", "host", "nodes", "tools")
+CODE = (
+    "guidance",
+    "files",
+    "networks",
+    "samplers",
+    "trace",
+    "denoisers",
+    "classifiers",
+    "figures",
+    "host",
+    "nodes",
+    "tools",
+)
 KEEP_NO_NUMBERS = {
     "provision",
     "train_demo",

@@ -1,0 +1,158 @@
+"""EDM2 in the host beside a restatement of its paper's loop, guided by an unconditional network and by a weaker one."""
+
+import pytest
+import torch
+
+from guidance_geometry.tests.tiny_edm2 import edm2_weights
+
+from .runs import Counter, guided
+
+STEPS, SCALE = 32, 1.9
+SIDE = 8
+SMALL = {"multipliers": (1, 2), "side": SIDE, "depth": 1, "attends": (4,), "channels": 4}
+EVALUATIONS = 2 * STEPS - 1  # of Heun
+STRONG = {"width": 128, "labels": 5, "seed": 0}
+WEAK = {"width": 64, "labels": 5, "seed": 1}
+UNCONDITIONAL = {"width": 64, "labels": 0, "seed": 2}
+LABELS = (3, 0)
+
+
+def file_of(seed, **sizes):
+    from guidance_geometry.denoisers.reading import checked
+
+    return checked("edm2", edm2_weights(seed, **SMALL, **sizes), None)
+
+
+def model(dtype="fp32", **sizes):
+    from guidance_geometry.denoisers.spec import chosen
+    from guidance_geometry.host.native_model import native_denoiser
+
+    file = file_of(**sizes)
+    return native_denoiser(chosen(file.spec), file.weights, dtype)
+
+
+def denoiser(**sizes):
+    """D(x, sigma, y) of the paper: F between c_skip, c_out, c_in and c_noise, with sigma_data 0.5."""
+    file = file_of(**sizes)
+    network = file.spec.format.network(file.spec.sizes, len(file.spec.labels)).requires_grad_(False)
+    network.load_state_dict(dict(file.weights))
+
+    def denoise(x, sigma, y):
+        total = sigma**2 + 0.25
+        told = (torch.log(sigma) / 4).expand(len(x))
+        return 0.25 / total * x + sigma * 0.5 / total.sqrt() * network(x / total.sqrt(), told, y)
+
+    return denoise
+
+
+def heun(denoise, x):
+    """The deterministic loop of arXiv 2206.00364, algorithm 1, on the noise levels of its eq. 5.  x: at sigma 80"""
+    ramp = torch.arange(STEPS, dtype=torch.float64) / (STEPS - 1)
+    levels = (80 ** (1 / 7) + ramp * (0.002 ** (1 / 7) - 80 ** (1 / 7))) ** 7
+    levels = torch.cat([levels, levels.new_zeros(1)]).float()
+    for i in range(STEPS):
+        now, then = levels[i], levels[i + 1]
+        slope = (x - denoise(x, now)) / now
+        ahead = x + (then - now) * slope
+        if i < STEPS - 1:
+            ahead = x + (then - now) * (slope + (ahead - denoise(ahead, then)) / then) / 2
+        x = ahead
+    return x
+
+
+def inputs(chosen_model):
+    from guidance_geometry.nodes.start import GGClassLabel, GGEmptyCanvas
+
+    labels = GGClassLabel.execute(chosen_model, ";".join(map(str, LABELS))).result
+    return *labels, GGEmptyCanvas.execute(chosen_model, 0, 0, len(LABELS)).result[0]
+
+
+def sampled(chosen_model, scale, chain=None):
+    positive, negative, latent = inputs(chosen_model)
+    more = {} if chain is None else {"guidance": chain}
+    out = guided(chosen_model, positive, negative, latent, "heun", steps=STEPS, cfg=scale, **more)
+    return chosen_model.get_model_object("latent_format").process_in(out[0]["samples"]), out[2]
+
+
+def away_from(weak):
+    from guidance_geometry.nodes.rules.autoguidance import GGAutoguidance
+
+    return GGAutoguidance.execute(1.0, weak).result[0]
+
+
+def started():
+    """The sample that the host starts from: its noise for this seed, of the size of data and noise together."""
+    import comfy.sample
+
+    from .runs import SEED
+
+    return comfy.sample.prepare_noise(torch.zeros(len(LABELS), 4, SIDE, SIDE), SEED) * (1 + 80**2) ** 0.5
+
+
+@pytest.mark.parametrize("other", [WEAK, UNCONDITIONAL], ids=["autoguidance", "unconditional"])
+def test_the_host_samples_what_the_papers_loop_samples(other):
+    strong, weak, y = denoiser(**STRONG), denoiser(**other), torch.tensor(LABELS)
+    wanted = heun(lambda x, s: torch.lerp(weak(x, s, y), strong(x, s, y), SCALE), started())
+    found, _ = sampled(model(**STRONG), SCALE, away_from(model(**other)))
+    assert (found - wanted).abs().max() <= 1e-5 * wanted.abs().max()
+
+
+def test_without_guidance_too():
+    strong, y = denoiser(**STRONG), torch.tensor(LABELS)
+    wanted = heun(lambda x, s: strong(x, s, y), started())
+    found, _ = sampled(model(**STRONG), 1.0)
+    assert (found - wanted).abs().max() <= 1e-5 * wanted.abs().max()
+
+
+def test_each_model_is_evaluated_once_a_stage_and_both_are_loaded():
+    strong, weak, loaded = Counter(model(**STRONG)), Counter(model(**WEAK)), []
+    strong.model.set_model_unet_function_wrapper(lambda *given: (loaded.append(in_memory()), strong.call(*given))[1])
+    _, trace = sampled(strong.model, SCALE, away_from(weak.model))
+    assert strong.items == weak.items == [len(LABELS)] * EVALUATIONS
+    assert all({id(strong.model.model), id(weak.model.model)} <= now for now in loaded)
+    assert trace.n == STEPS
+
+
+def in_memory():
+    import comfy.model_management
+
+    return {id(one.model.model) for one in comfy.model_management.current_loaded_models if one.model is not None}
+
+
+def test_outside_an_interval_only_the_strong_model_is_evaluated():
+    from guidance_geometry.nodes.rules.interval import GGInterval
+
+    def interval(sigma):
+        return 0.2 <= float(sigma) <= 5.0
+
+    strong, weak = Counter(model(**STRONG)), Counter(model(**WEAK))
+    chain = GGInterval.execute("sigma", 5.0, 0.2, away_from(weak.model)).result[0]
+    found, _ = sampled(strong.model, SCALE, chain)
+    assert len(strong.items) == EVALUATIONS
+    assert 0 < len(weak.items) < EVALUATIONS
+    good, bad, y = denoiser(**STRONG), denoiser(**WEAK), torch.tensor(LABELS)
+
+    def denoise(x, s):
+        return torch.lerp(bad(x, s, y), good(x, s, y), SCALE) if interval(s) else good(x, s, y)
+
+    wanted = heun(denoise, started())
+    assert (found - wanted).abs().max() <= 1e-5 * wanted.abs().max()
+
+
+def test_any_ksampler_is_guided_so_through_a_patch():
+    from .chains import patched
+    from .runs import ksampler
+
+    strong, weak = model(**STRONG), model(**WEAK)
+    positive, negative, latent = inputs(strong)
+    found = ksampler(patched(strong, away_from(weak)), positive, negative, latent, "heun", steps=STEPS, cfg=SCALE)
+    wanted, _ = sampled(strong, SCALE, away_from(weak))
+    assert torch.equal(strong.get_model_object("latent_format").process_in(found), wanted)
+
+
+def test_a_share_of_the_missing_null_label_is_refused_with_what_helps():
+    from guidance_geometry.nodes.rules.autoguidance import GGAutoguidance
+
+    chain = GGAutoguidance.execute(0.5, model(**WEAK)).result[0]
+    with pytest.raises(ValueError, match="never trained without a label, so it has no unconditional prediction"):
+        sampled(model(**STRONG), SCALE, chain)
