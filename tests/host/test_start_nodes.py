@@ -294,7 +294,7 @@ def test_impossible_mixtures_are_refused_before_and_during_the_run(lab, values, 
 
 
 def test_the_embedded_denoiser_loads(start):
-    if start.DEFAULT not in start.embedded_files(start.FOLDER):
+    if start.DEFAULT not in start.available():
         pytest.skip("assets/denoisers/pocket-1.safetensors is not there yet: run `python tools/run.py train_demo`")
     model, _, labels = load(start, start.DEFAULT)
     card = start.card_of(model)
