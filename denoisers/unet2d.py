@@ -70,7 +70,7 @@ class Style:
     divisor: float = 1.0
 
 
-class Residual(nn.Module):
+class ResBlock(nn.Module):
     """Two convolutions, the embedding between them, beside the input itself; both may be halved or doubled in size."""
 
     def __init__(self, channels: int, wanted: int, style: Style, operations: Any, resize: str = "", **place: Any):
@@ -143,7 +143,7 @@ class Stage(nn.Module):
 
     def __init__(self, widths: list[tuple[int, int]], attends: bool, style: Style, operations: Any, **place: Any):
         super().__init__()
-        self.resnets = nn.ModuleList(Residual(*pair, style, operations, **place) for pair in widths)
+        self.resnets = nn.ModuleList(ResBlock(*pair, style, operations, **place) for pair in widths)
         self.attentions = nn.ModuleList(
             SelfAttention(wanted, style.groups, style, operations, **place) for _, wanted in widths if attends
         )
@@ -289,7 +289,7 @@ def _down(level: int, said: Mapping[str, Any], style: Style, operations: Any, **
     stage = DownStage(pairs, attends, style, operations, **place)
     sampler = partial(Resampled, up=False, padding=said["downsample_padding"])
     if (kind or said["downsample_type"]) == "resnet":
-        sampler = partial(Residual, wanted=wanted, style=style, resize="down")
+        sampler = partial(ResBlock, wanted=wanted, style=style, resize="down")
     last = level == len(widths) - 1
     stage.downsamplers = nn.ModuleList([] if last else [sampler(wanted, operations=operations, **place)])
     return stage
@@ -304,7 +304,7 @@ def _up(level: int, said: Mapping[str, Any], style: Style, operations: Any, **pl
     stage = UpStage(pairs, attends, style, operations, **place)
     sampler = partial(Resampled, up=True, padding=1)
     if (kind or said["upsample_type"]) == "resnet":
-        sampler = partial(Residual, wanted=wanted, style=style, resize="up")
+        sampler = partial(ResBlock, wanted=wanted, style=style, resize="up")
     stage.upsamplers = nn.ModuleList([sampler(wanted, operations=operations, **place)] if level else [])
     return stage
 

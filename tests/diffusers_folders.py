@@ -58,7 +58,7 @@ def random_weights(shapes, seed=0):
     """Weights of size 0.2, around 1 for those of norms."""
     generator = torch.Generator().manual_seed(seed)
     return {
-        name: torch.randn(shape, generator=generator) * 0.2 + ("norm" in name and name.endswith("weight"))
+        name: torch.randn(shape, generator=generator) * 0.2 + (len(shape) == 1 and name.endswith("weight"))
         for name, shape in shapes.items()
     }
 
