@@ -8,11 +8,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from ..files.claims import check_claims, either, json_of, number, several, switch, text, whole
+from ..files.claims import check_claims, either, number, several, switch, text, whole
+from ..files.folders import read_json
 from .preprocessing import LARGEST_SIDE, Preprocessing
 
 MOST_LABELS = 100_000
-MOST_BYTES = 2**20  # of a JSON file; thousands of labels take a tenth
 PREPARED = ("size", "mean", "std", "mode", "fit")
 CLAIMS = {  # what a file, or the JSON beside it, may say
     "labels": several(text(), MOST_LABELS),
@@ -65,22 +65,6 @@ def contract_of(path: Path, metadata: Mapping[str, str]) -> Contract:
         said |= {key: value for key, value in read_json(beside).items() if key in CLAIMS}
     check_claims(path.name, said, CLAIMS, CORRECT)
     return Contract(path.name, said)
-
-
-def read_json(path: Path) -> dict[str, Any]:
-    """A JSON object from a small file.  Raises FileNotFoundError, or ValueError for anything else."""
-    if not path.is_file():
-        raise FileNotFoundError(f"{path.name} is missing in {path.parent.name}. Fetch the whole folder.")
-    if path.stat().st_size > MOST_BYTES:
-        raise ValueError(f"{path.name} has {path.stat().st_size:,} bytes; at most {MOST_BYTES:,} are read.")
-    try:
-        written = path.read_text(encoding="utf-8")
-    except ValueError as error:
-        raise ValueError(f"{path.name} is not text ({error}). Fetch it again.") from error
-    value = json_of(path.name, written, "Fetch it again.")
-    if not isinstance(value, dict):
-        raise ValueError(f"{path.name} holds a {type(value).__name__}; a JSON object is needed. Fetch it again.")
-    return value
 
 
 def value_of(text: str) -> Any:

@@ -12,9 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from ..files.claims import ANYTHING, check_claims, either, maybe, number, several, switch, table, text, whole
+from ..files.folders import read_json, refuse_links, weight_files
 from ..files.safetensors import read_header
 from ..guidance.printing import told
-from .contract import MOST_LABELS, read_json
+from .contract import MOST_LABELS
 from .preprocessing import LARGEST_SIDE
 
 CODE = (
@@ -55,7 +56,6 @@ AGAIN = "Fetch the whole folder again."
 MOST_PLANNED = 2  # times the numbers in the weights: where a few are missing, the library names them
 LARGEST_SIZE = 10**7  # of any number in config.json: a vocabulary has up to a million words
 LAYERS = re.compile(r"layers?$|^depths?$|_(blocks|stages)$")
-OTHER_WEIGHTS = (".bin", ".pt", ".pth", ".ckpt", ".h5")
 ADAPTER = "adapter_config.json"
 
 
@@ -87,14 +87,6 @@ def check_type(folder: Path) -> None:
         raise ValueError(f"{folder.name}/config.json: model_type is missing; a text is needed. {AGAIN}")
 
 
-def refuse_links(folder: Path) -> None:
-    """Refuse a file that is a link: the library would read what it leads to."""
-    link = next((path for path in sorted(folder.rglob("*")) if path.is_symlink()), None)
-    if link is not None:
-        name = link.relative_to(folder).as_posix()
-        raise ValueError(f"{folder.name}/{name} is a link, and links are not followed. Put the file itself there.")
-
-
 def refuse_depth(folder: Path, config: Mapping[str, Any], tensors: int) -> None:
     """Refuse a config with more layers than the weights have tensors, or a size that no network has."""
     for key, value in settings_in(config):
@@ -105,27 +97,6 @@ def refuse_depth(folder: Path, config: Mapping[str, Any], tensors: int) -> None:
             raise ValueError(
                 f"{folder.name}/config.json says {key} = {told(wrong)} but the weights have {tensors} tensors. {AGAIN}"
             )
-
-
-def weight_files(folder: Path) -> list[Path]:
-    """The safetensors files a folder's weights lie in, each a plain name inside it."""
-    index = folder / "model.safetensors.index.json"
-    if (folder / "model.safetensors").is_file():
-        return [folder / "model.safetensors"]
-    if not index.is_file():
-        others = sorted(path.name for path in folder.iterdir() if path.suffix in OTHER_WEIGHTS)
-        raise ValueError(
-            f"{folder.name}/ holds no model.safetensors ({', '.join(others) or 'no weights at all'}). "
-            "Other forms can run code when loaded: fetch the safetensors of the same model."
-        )
-    places = read_json(index).get("weight_map")
-    names = list(places.values()) if isinstance(places, dict) else []
-    for name in names or [None]:
-        if not isinstance(name, str) or not re.fullmatch(r"[\w.-]+\.safetensors", name):
-            raise ValueError(
-                f"{index.name}: {told(name)} is not a plain file name inside {folder.name}/. Fetch it again."
-            )
-    return [folder / name for name in sorted(set(names))]
 
 
 def refuse_code(file: str, value: Any) -> None:

@@ -13,8 +13,9 @@ import torch
 from torch import Tensor, nn
 
 from ..files.claims import check_claims
+from ..files.folders import read_json
 from ..guidance.printing import shortened
-from .contract import read_json, sides_of
+from .contract import sides_of
 from .folder_checks import AGAIN, PREPARED, TOKENIZER, check_size, check_type, checked_config, refuse_code
 from .optional import library
 from .preprocessing import IMAGENET_MEAN, IMAGENET_STD, Preprocessing

@@ -12,10 +12,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from ..files.claims import switch, whole
 from ..networks.adm import Plan, time_features
 from ..networks.imagenet import names_of
 from ..networks.unets import coarsest, kept_channels, unet_memory
-from .spec import Format, Published, Shapes
+from .spec import MOST_HEADS, Format, Published, Shapes
 
 COLOURS = 3
 COARSEST = 8  # pixels of a side at the coarsest level of every published network
@@ -143,5 +144,5 @@ ADM = Format(
     network=network,
     memory=unet_memory,
     null_label=False,
-    assumed=("heads", "together"),
+    settings={"heads": whole(1, MOST_HEADS), "together": switch()},
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -18,6 +19,7 @@ LIMITS = {  # the largest value of every number that a file may state
     "timesteps": 100_000,
     "beta_start": 1.0,
     "beta_end": 1.0,
+    "beta_power": 10.0,
     "sigma_min": 1e6,
     "sigma_max": 1e6,
     "sigma_data": 1e6,
@@ -37,6 +39,10 @@ class Notes:
     def described(self) -> bool:
         """Whether the file says that it is a denoiser of this pack."""
         return self.metadata.get("gg.format") == FORMAT
+
+    def named(self, word: str) -> bool:
+        """Whether the file's name holds a word, with no letter beside it."""
+        return re.search(rf"(?<![a-z]){word}(?![a-z])", self.file.casefold()) is not None
 
     def text(self, key: str, default: str | None = None) -> str:
         """The text under gg.<key>; the default where it is absent or nothing is described, an error without one."""

@@ -13,10 +13,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ..files.claims import check_claims
 from ..files.safetensors import read_header, read_safetensors, unwrapped
 from ..guidance.predictions import PARAMETRISATIONS
 from ..guidance.printing import Printed, shortened, told
-from .metadata import Notes
+from .folders import read_folder
+from .metadata import REMEDY, Notes
 from .registry import FORMATS, format_of
 from .schedules import SCHEDULES, TIMES, Levels, usual_time
 from .spec import KARRAS_SIGMA_DATA, DenoiserSpec, Format, Published, Shapes
@@ -37,12 +39,16 @@ class DenoiserFile(Printed):
 
 
 def read_denoiser(path: str | Path) -> DenoiserFile:
-    """Read and check a denoiser file.
+    """Read and check a denoiser file, or a folder of the diffusers library.
 
     Raises FileNotFoundError or OSError for a file that cannot be read, ValueError for one that is truncated, no
     safetensors, of another kind, of an unknown architecture or version, or whose weights do not fit.
     """
     path = Path(path)
+    if path.is_dir():
+        found = read_folder(path)
+        file = _checked(Notes(f"{path.name}/", {}), found.known, found.tensors)
+        return replace(file, spec=replace(file.spec, name=path.name, sha256=sha256_of(*found.files)))
     entries, metadata = read_header(path)
     format_of(Notes(path.name, metadata), {name: entry.shape for name, entry in entries.items()})
     tensors, metadata = read_safetensors(path)
@@ -53,49 +59,43 @@ def read_denoiser(path: str | Path) -> DenoiserFile:
 def checked(file: str, tensors: Mapping[str, Tensor], metadata: Mapping[str, str] | None) -> DenoiserFile:
     """Decide what a file's contents are, or say why they are no denoiser.  file: its name, for messages"""
     notes = Notes(file, metadata or {})
-    shapes = {name: tuple(tensor.shape) for name, tensor in tensors.items()}
-    known, shapes = format_of(notes, shapes), unwrapped(shapes)
-    sizes, labels = _stated(notes, known, _sizes(file, known, shapes)), _labels(file, known, shapes)
-    weights = known.own(unwrapped(tensors))
-    _check_weights(file, _wanted(file, known, sizes, labels), weights)
+    return _checked(notes, format_of(notes, _shapes(tensors)), unwrapped(tensors))
+
+
+def _checked(notes: Notes, known: Format, tensors: Mapping[str, Tensor]) -> DenoiserFile:
+    shapes = _shapes(tensors)
+    sizes, labels = _sizes(notes, known, shapes), _labels(notes.file, known, shapes)
+    weights = known.own(tensors)
+    _check_weights(notes.file, _planned(notes.file, known, sizes, labels), weights)
     dtype = max((weight.dtype for weight in weights.values()), key=lambda dtype: dtype.itemsize)
     return DenoiserFile(_spec(notes, known, sizes, labels, dtype), weights)
 
 
-def sha256_of(path: Path) -> str:
-    """Hash of the whole file, in hexadecimal."""
+def _shapes(tensors: Mapping[str, Tensor]) -> Shapes:
+    return {name: tuple(tensor.shape) for name, tensor in tensors.items()}
+
+
+def sha256_of(*paths: Path) -> str:
+    """Hash of whole files, one after the other, in hexadecimal."""
     digest = hashlib.sha256()
-    with path.open("rb") as stream:
-        while chunk := stream.read(1 << 20):
-            digest.update(chunk)
+    for path in paths:
+        with path.open("rb") as stream:
+            while chunk := stream.read(1 << 20):
+                digest.update(chunk)
     return digest.hexdigest()
 
 
-def _sizes(file: str, known: Format, shapes: Shapes) -> dict[str, Any]:
+def _sizes(notes: Notes, known: Format, shapes: Shapes) -> dict[str, Any]:
+    file, said = notes.file, notes.json("config", "{}")
+    fields = {f"gg.config.{key}": field for key, field in known.settings.items()}
+    check_claims(file, {"gg": {"config": said}}, fields, REMEDY)
     try:
-        return known.sizes(shapes)
+        return known.sizes(shapes) | {key: said[key] for key in known.settings if key in said}
     except KeyError as missing:
         raise ValueError(
-            f"{file} has no weight {missing}, so it is not a {known.name}. Load Denoiser reads {', '.join(FORMATS)}."
+            f"{file} has no weight {missing}, so its format is not {known.name}. Load Denoiser reads {', '.join(FORMATS)}."
         ) from None
     except (IndexError, ValueError) as wrong:
-        raise ValueError(f"{file} {wrong}, so its weights do not fit.") from None
-
-
-def _stated(notes: Notes, known: Format, sizes: dict[str, Any]) -> dict[str, Any]:
-    """Sizes with what the file states of those that no shape tells.  Raises ValueError for a value of another kind."""
-    stated = {name: said for name, said in notes.json("config", "{}").items() if name in known.assumed}
-    for name, said in stated.items():
-        if type(said) is not type(sizes[name]):
-            kind = type(sizes[name]).__name__
-            raise ValueError(f"{notes.file}: gg.config says {name} = {told(said)} but needs {kind}. Write it anew.")
-    return sizes | stated
-
-
-def _wanted(file: str, known: Format, sizes: dict[str, Any], labels: int) -> Mapping[str, Tensor]:
-    try:
-        return known.network(sizes, labels, device="meta").state_dict()
-    except ValueError as wrong:
         raise ValueError(f"{file} {wrong}, so its weights do not fit.") from None
 
 
@@ -104,6 +104,14 @@ def _labels(file: str, known: Format, shapes: Shapes) -> int:
         return known.labels(shapes)
     except ValueError as wrong:
         raise ValueError(f"{file}: {wrong}") from None
+
+
+def _planned(file: str, known: Format, sizes: Mapping[str, Any], labels: int) -> Mapping[str, Tensor]:
+    """The weights of a network of these sizes, without their numbers."""
+    try:
+        return known.network(sizes, labels, device="meta").state_dict()
+    except ValueError as wrong:
+        raise ValueError(f"{file}: no {known.title} has the sizes {told(dict(sizes))} ({wrong}).") from None
 
 
 def _check_weights(file: str, wanted: Mapping[str, Tensor], weights: Mapping[str, Tensor]) -> None:
@@ -124,6 +132,8 @@ def _check_weights(file: str, wanted: Mapping[str, Tensor], weights: Mapping[str
 
 def _spec(notes: Notes, known: Format, sizes: dict[str, Any], labels: int, dtype: torch.dtype) -> DenoiserSpec:
     published = known.published(sizes)
+    if known.on_flow and not notes.described and not notes.named(known.name):
+        published = replace(published, parametrisation=None, schedule=None)
     kind, schedule = _parametrisation(notes, published), _schedule(notes, published)
     null = labels if known.null_label or not labels else None
     _check_description(notes, sizes, {"null_index": null, "channels": published.channels, "range": "-1,1"})
@@ -135,7 +145,7 @@ def _spec(notes: Notes, known: Format, sizes: dict[str, Any], labels: int, dtype
         labels=_names(notes, labels, published.labels),
         parametrisation=kind,
         schedule=schedule,
-        time=notes.choice("time", TIMES, usual) if schedule else None,
+        time=notes.choice("time", TIMES, usual) if schedule else published.time,
         levels=_levels(notes, published.levels),
         sigma_data=_sigma_data(notes, kind, published),
         image_size=notes.whole("image_size", published.image_size, published.multiple or 1),
@@ -171,6 +181,7 @@ def _levels(notes: Notes, usual: Levels) -> Levels:
             timesteps=notes.whole("timesteps", usual.timesteps),
             beta_start=notes.number("beta_start", usual.beta_start),
             beta_end=notes.number("beta_end", usual.beta_end),
+            beta_power=notes.number("beta_power", usual.beta_power),
             sigma_min=notes.number("sigma_min", usual.sigma_min),
             sigma_max=notes.number("sigma_max", usual.sigma_max),
         )
@@ -183,7 +194,8 @@ def _names(notes: Notes, count: int, published: tuple[str, ...]) -> tuple[str, .
     usual = published or [str(index) for index in range(count)]
     labels = notes.json("labels", None if notes.described else json.dumps(usual))
     if len(labels) != count:
-        raise ValueError(f"{notes.file}: gg.labels has {len(labels)} names but the weights have {count} classes.")
+        named = "gg.labels has" if notes.described else "it comes with"
+        raise ValueError(f"{notes.file}: {named} {len(labels)} names but the weights have {count} classes.")
     often = Counter(labels)
     for label in labels:
         if label.strip() != label or label in ("", "*") or set(label) & set(";\r\n") or often[label] > 1:

@@ -7,8 +7,10 @@ from collections.abc import Collection
 from ..files.safetensors import unwrapped
 from ..guidance.printing import told
 from .adm import ADM
+from .dit import DIT, SIT
 from .edm import EDM
 from .edm2 import EDM2
+from .jit import JIT
 from .metadata import FORMAT, VERSION, Notes
 from .pocket import POCKET
 from .spec import Format, Shapes
@@ -18,18 +20,26 @@ KNOWN = (  # the first that recognises a file has it
     ADM,
     EDM,
     EDM2,
+    DIT,
+    SIT,
+    JIT,
 )
 FORMATS = {known.name: known for known in KNOWN}
 OTHER_FORMATS = {
     "guidance-geometry/classifier": "a classifier: use Load Classifier",
     "guidance-geometry/trace": "a guidance trace: use Load Guidance Trace",
 }
+PART_OF_FOLDER = "the weights of a diffusers folder: put the whole folder, with its config.json, into models/denoisers"
 FOREIGN_KEYS = (
     ("model.diffusion_model.", "a checkpoint: use Load Checkpoint"),
     ("lora_", "a LoRA: use Load LoRA"),
     ("double_blocks.", "a diffusion model: use Load Diffusion Model"),
+    ("transformer_blocks.0.norm1.emb.class_embedder.", PART_OF_FOLDER),
     ("transformer_blocks.", "a diffusion model: use Load Diffusion Model"),
     ("input_blocks.", "a diffusion model: use Load Diffusion Model"),
+    ("down_blocks.0.attentions.0.transformer_blocks.", "a diffusion model: use Load Diffusion Model"),
+    ("down_blocks.1.attentions.0.transformer_blocks.", "a diffusion model: use Load Diffusion Model"),
+    ("down_blocks.", PART_OF_FOLDER),
     ("first_stage_model.", "a VAE: use Load VAE"),
     ("decoder.conv_in.", "a VAE: use Load VAE"),
     ("text_model.", "a text encoder: use Load CLIP"),
@@ -55,7 +65,7 @@ def format_of(notes: Notes, shapes: Shapes) -> Format:
     found = next((known for known in FORMATS.values() if known.recognises(unwrapped(shapes), notes.metadata)), None)
     if found is None:
         raise ValueError(f"{notes.file} is {foreign(shapes)}")
-    return found
+    return found.on_flow if found.on_flow and notes.named(found.on_flow.name) else found
 
 
 def foreign(names: Collection[str]) -> str:
@@ -64,7 +74,9 @@ def foreign(names: Collection[str]) -> str:
     if kind:
         return f"{kind}. Load Denoiser reads {', '.join(FORMATS)}."
     titles = ", ".join(known.title for known in FORMATS.values())
+    first, more = ", ".join(told(name) for name in sorted(names)[:3]), len(names) - 3
     return (
-        f"not a denoiser that this pack knows: it knows {titles}. Choose a file of such a network, or write its "
-        "gg.architecture when you save it."
+        f"not a denoiser that this pack knows: it knows {titles}, and folders of the diffusers library. Found: "
+        f"{first or 'no weights'}{f' and {more:,} more' if more > 0 else ''}. Choose a file of such a network, or "
+        "write its gg.architecture when you save it."
     )

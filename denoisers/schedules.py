@@ -24,13 +24,14 @@ SMALLEST_ALPHA = 1e-3  # at alpha = 0 an epsilon or score network says nothing a
 class Levels:
     """Numbers that fix a schedule.
 
-    timesteps: entries of the table. beta_start, beta_end: first and last beta of vp_linear.
-    sigma_min, sigma_max: ends of edm.
+    timesteps: entries of the table. beta_start, beta_end: first and last beta of vp_linear, whose root of order
+    beta_power rises evenly (2 is the "scaled linear" of latent diffusion). sigma_min, sigma_max: ends of edm.
     """
 
     timesteps: int = 1000
     beta_start: float = 1e-4
     beta_end: float = 0.02
+    beta_power: float = 1.0
     sigma_min: float = 0.002
     sigma_max: float = 80.0
 
@@ -39,6 +40,8 @@ class Levels:
             raise ValueError(f"timesteps is {self.timesteps} but a schedule needs 2 .. 100000 of them.")
         if not 0 < self.beta_start <= self.beta_end < 1:
             raise ValueError(f"betas {self.beta_start} .. {self.beta_end} must rise inside 0 .. 1.")
+        if not 1 <= self.beta_power <= 10:
+            raise ValueError(f"beta_power is {self.beta_power} but must be a number from 1 to 10.")
         if not 0 < self.sigma_min < self.sigma_max < math.inf:
             raise ValueError(f"sigma {self.sigma_min} .. {self.sigma_max} must be positive, finite and rising.")
 
@@ -46,18 +49,21 @@ class Levels:
 def table(schedule: str, levels: Levels | None = None) -> Tensor:  # -> [timesteps] float64, rising
     """The sampler's noise levels: n for vp_linear, vp_cosine and edm, s for flow.
 
-        vp_linear  beta_i = beta_start + (beta_end - beta_start) * i / (T - 1)      n^2 = 1 / prod(1 - beta) - 1
+        vp_linear  beta_i = (b + (b' - b) * i / (T - 1))^p, b^p = beta_start, b'^p = beta_end, p = beta_power
+                   n^2 = 1 / prod(1 - beta) - 1
         vp_cosine  prod(1 - beta) = f(i + 1) / f(0), f(i) = cos^2(pi/2 * (i / T + o) / (1 + o)), beta <= 0.999
         edm        ln n evenly from ln sigma_min to ln sigma_max
         flow       s_i = (i + 1) / T
 
     Source: Ho et al. 2020, arXiv 2006.11239; Nichol and Dhariwal 2021, arXiv 2102.09672, eq. 17;
+    Rombach et al. 2021, arXiv 2112.10752, released configurations (p = 2);
     Karras et al. 2022, arXiv 2206.00364; Lipman et al. 2022, arXiv 2210.02747.
     """
     levels = levels or Levels()
     count = levels.timesteps
     if schedule == "vp_linear":
-        return _from_betas(torch.linspace(levels.beta_start, levels.beta_end, count, dtype=torch.float64))
+        first, last = (beta ** (1 / levels.beta_power) for beta in (levels.beta_start, levels.beta_end))
+        return _from_betas(torch.linspace(first, last, count, dtype=torch.float64) ** levels.beta_power)
     if schedule == "vp_cosine":
         angle = (torch.arange(count + 1, dtype=torch.float64) / count + COSINE_OFFSET) / (1 + COSINE_OFFSET)
         signal = (angle * math.pi / 2).cos() ** 2

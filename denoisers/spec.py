@@ -9,11 +9,13 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from ..files.claims import Field
 from ..guidance.predictions import PARAMETRISATIONS
 from .latents import PIXELS, LatentSpace
 from .schedules import SCHEDULES, Levels, usual_time
 
 Shapes = Mapping[str, tuple[int, ...]]
+MOST_HEADS = 10_000
 KARRAS_SIGMA_DATA = 0.5  # the paper's value, for files that do not say theirs
 
 
@@ -23,7 +25,8 @@ class Published:
 
     channels, image_size: of a native sample, in its own cells. multiple: what its sides must be divisible by; 0: only
     the native size. parametrisation, schedule, time, levels, sigma_data: as `DenoiserSpec`; None leaves them to the
-    user. labels: names of the classes, or none for their numbers. latents: what the samples are.
+    user. labels: names of the classes, or none for their numbers. latents: what the samples are. doubt: a sentence for
+    the user where parametrisation or schedule are left open.
     """
 
     channels: int
@@ -36,6 +39,7 @@ class Published:
     sigma_data: float | None = None
     labels: tuple[str, ...] = ()
     latents: LatentSpace = PIXELS
+    doubt: str = ""
 
 
 @dataclass(frozen=True)
@@ -48,8 +52,9 @@ class Format:
     published: of a network of these sizes. network: called with sizes, labels, and operations, device, dtype by name;
     forward(x, t, y) takes labels 0 .. labels, the last of which means "no label". memory: (sizes, batch, cells of one
     sample) -> bytes of activations in float32. own: the file's weights -> those of the network's state_dict.
-    null_label: whether networks with labels were trained without one too; else y is below `labels`. assumed: sizes that
-    no shape tells, which gg.config of a file may state otherwise.
+    null_label: whether networks with labels were trained without one too; else y is below `labels`. settings: sizes
+    that no shape tells, and what gg.config may say of each; that goes before `sizes`. on_flow: the format of the same
+    weights where they were trained on flow, if the file's name or the user says so.
     """
 
     name: str
@@ -62,7 +67,8 @@ class Format:
     memory: Callable[[Mapping[str, Any], int, int], int]
     own: Callable[[Mapping[str, Tensor]], Mapping[str, Tensor]] = dict
     null_label: bool = True
-    assumed: Collection[str] = ()
+    settings: Mapping[str, Field] = field(default_factory=dict)
+    on_flow: Format | None = None
 
 
 def labels_of_table(shapes: Shapes, name: str) -> int:
@@ -135,18 +141,26 @@ def chosen(spec: DenoiserSpec, parametrisation: str = "auto", schedule: str = "a
     """
     kind = _decided(spec, "parametrisation", parametrisation, PARAMETRISATIONS)
     levels = _decided(spec, "schedule", schedule, SCHEDULES)
-    time = spec.time if spec.time and levels == spec.schedule else usual_time(levels)
+    known = spec.format.on_flow if levels == "flow" and spec.format.on_flow else spec.format
+    time = _time(spec, levels) if known is spec.format else usual_time(levels)
     if time == "index" and levels == "edm":
         raise ValueError(f"{spec.name} is told table indices but the schedule edm has no table. Choose another.")
     sigma_data = KARRAS_SIGMA_DATA if spec.sigma_data is None and "edm" in (kind, levels) else spec.sigma_data
-    changes = {"parametrisation": kind, "schedule": levels, "time": time, "sigma_data": sigma_data}
+    changes = {"format": known, "parametrisation": kind, "schedule": levels, "time": time, "sigma_data": sigma_data}
     return ChosenSpec(**vars(spec) | changes)
+
+
+def _time(spec: DenoiserSpec, levels: str) -> str:
+    """As the file says for its own schedule. A table's index also stands for the levels of another table."""
+    kept = spec.schedule in (None, levels) or (spec.time == "index" and levels != "edm")
+    return spec.time if spec.time and kept else usual_time(levels)
 
 
 def _decided(spec: DenoiserSpec, what: str, choice: str, options: Collection[str]) -> str:
     value = getattr(spec, what) if choice == "auto" else choice
     if value is None:
-        raise ValueError(f"{spec.name} does not say its {what}. Choose it on the node: {', '.join(options)}.")
+        said = f"{spec.name} does not say its {what}. Choose it on the node: {', '.join(options)}."
+        raise ValueError(f"{said} {spec.format.published(spec.sizes).doubt}".strip())
     if value not in options:
         raise ValueError(f"{what} is {value!r} but must be auto or one of {', '.join(options)}.")
     return value

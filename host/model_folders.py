@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+import hashlib
+from pathlib import Path, PurePosixPath, PureWindowsPath
 
 import folder_paths
 
+from .saving import fingerprint
+
 ASSETS = Path(__file__).resolve().parents[1] / "assets"
+CONFIG = "config.json"
+MARKS = (CONFIG, "model_index.json")  # one of them is in every folder that a library saved a model to
 
 
 def register_folder(kind: str) -> None:
@@ -23,3 +28,50 @@ def embedded_files(kind: str) -> dict[str, Path]:
 def listed_files(kind: str) -> list[str]:
     """Names of the safetensors files in the host's folders of this kind."""
     return [name for name in folder_paths.get_filename_list(kind) if name.endswith(".safetensors")]
+
+
+def roots(kind: str) -> list[Path]:
+    """The host's folders of this kind that exist."""
+    return [Path(root) for root in folder_paths.get_folder_paths(kind) if Path(root).is_dir()]
+
+
+def model_folders(kind: str) -> dict[str, Path]:
+    """Folders of one model each, up to two levels deep, by their names as listed: they end in a slash."""
+    found: dict[str, Path] = {}
+    for root in roots(kind):
+        marked = {path.parent for depth in ("*", "*/*") for mark in MARKS for path in root.glob(f"{depth}/{mark}")}
+        whole = [path for path in sorted(marked) if path.parent not in marked]
+        found |= {f"{path.relative_to(root).as_posix()}/": path for path in whole}
+    return found
+
+
+def listed_models(kind: str) -> list[str]:
+    """Names a loader offers: the pack's own, then folders and single files in the host's folders of this kind."""
+    whole = model_folders(kind)
+    single = [name for name in listed_files(kind) if not Path(name).as_posix().startswith(tuple(whole))]
+    return [*embedded_files(kind), *whole, *single]
+
+
+def path_of_model(kind: str, name: str) -> Path:
+    """Where a listed model lies, links followed.  Raises ValueError where that is outside the host's folders."""
+    own = embedded_files(kind)
+    if name in own:
+        return own[name]
+    path = model_folders(kind).get(name) or Path(folder_paths.get_full_path_or_raise(kind, name))
+    if not any(path.resolve().is_relative_to(root.resolve()) for root in roots(kind)):
+        raise ValueError(f"{name!r} is a link out of models/{kind}. Put the file itself there.")
+    return path.resolve()
+
+
+def is_inside(name: str) -> bool:
+    """Whether a name stays below the folder it is looked up in, on any system."""
+    windows = PureWindowsPath(name)
+    absolute = windows.anchor or PurePosixPath(name).is_absolute()
+    return not (absolute or ".." in windows.parts or "\0" in name or "://" in name)
+
+
+def state_of_files(path: Path) -> str:
+    """A mark of the state of a file and the JSON beside it, or of all files in a folder."""
+    files = sorted(path.rglob("*")) if path.is_dir() else [path, path.with_suffix(".json")]
+    marks = [fingerprint(file) for file in files if file.is_file()]
+    return hashlib.sha256(" ".join(marks).encode()).hexdigest()[:16]

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
-from pathlib import Path, PurePosixPath, PureWindowsPath
+from pathlib import Path
 from typing import ClassVar
 
 import folder_paths
@@ -13,45 +12,24 @@ from comfy_api.latest import io
 from ..classifiers.reading import open_classifier
 from ..classifiers.wired import NoisyClassifier, WiredNetwork
 from ..host.checks import CheckedNode, insist
-from ..host.model_folders import embedded_files, listed_files, register_folder
-from ..host.saving import fingerprint
+from ..host.model_folders import CONFIG, is_inside, listed_models, path_of_model, register_folder, state_of_files
 from ..host.wires import ClassifierWire
 
 FOLDER = "classifiers"
 DEFAULT = "pocket-noisy-1"
-CONFIG = "config.json"
 CONVERT = "python tools/run.py convert_classifier FILE"
 
 register_folder(FOLDER)
 
 
-def roots() -> list[Path]:
-    """The host's folders of this kind that exist."""
-    return [Path(root) for root in folder_paths.get_folder_paths(FOLDER) if Path(root).is_dir()]
-
-
-def folders() -> dict[str, Path]:
-    """Folders with a config.json, up to two levels deep, by their names as listed: they end in a slash."""
-    found = [(root, path) for root in roots() for depth in ("*", "*/*") for path in root.glob(f"{depth}/{CONFIG}")]
-    return {f"{path.parent.relative_to(root).as_posix()}/": path.parent for root, path in sorted(found)}
-
-
 def available() -> list[str]:
-    """Names the loader offers: the pack's own, then folders and single files in the host's folder `classifiers`."""
-    whole = folders()
-    single = [name for name in listed_files(FOLDER) if not Path(name).as_posix().startswith(tuple(whole))]
-    return [*embedded_files(FOLDER), *whole, *single]
+    """Names the loader offers."""
+    return listed_models(FOLDER)
 
 
 def path_of(name: str) -> Path:
-    """Where a listed classifier lies, links followed.  Raises ValueError where that is outside the host's folders."""
-    own = embedded_files(FOLDER)
-    if name in own:
-        return own[name]
-    path = folders().get(name) or Path(folder_paths.get_full_path_or_raise(FOLDER, name))
-    if not any(path.resolve().is_relative_to(root.resolve()) for root in roots()):
-        raise ValueError(f"Classifier {name!r} is a link out of models/{FOLDER}. Put the file itself there.")
-    return path.resolve()
+    """Where a listed classifier lies."""
+    return path_of_model(FOLDER, name)
 
 
 def missing(name: str) -> str | None:
@@ -69,20 +47,6 @@ def missing(name: str) -> str | None:
         f"Classifier {name!r} was not found. Available: {', '.join(available()) or 'none'}. "
         f"Put .safetensors files, or folders with a {CONFIG}, into {folder_paths.get_folder_paths(FOLDER)[0]}."
     )
-
-
-def is_inside(name: str) -> bool:
-    """Whether a name stays below the folder it is looked up in, on any system."""
-    windows = PureWindowsPath(name)
-    absolute = windows.anchor or PurePosixPath(name).is_absolute()
-    return not (absolute or ".." in windows.parts or "\0" in name or "://" in name)
-
-
-def marks_of(path: Path) -> str:
-    """A mark of the state of a file and the JSON beside it, or of all files in a folder."""
-    files = sorted(path.rglob("*")) if path.is_dir() else [path, path.with_suffix(".json")]
-    marks = [fingerprint(file) for file in files if file.is_file()]
-    return hashlib.sha256(" ".join(marks).encode()).hexdigest()[:16]
 
 
 def too_large(path: Path) -> str | None:
@@ -149,7 +113,7 @@ class GGLoadClassifier(CheckedNode):
     def fingerprint_inputs(cls, classifier_name=None) -> str | None:
         if classifier_name is None or missing(classifier_name):
             return None
-        return marks_of(path_of(classifier_name))
+        return state_of_files(path_of(classifier_name))
 
     @classmethod
     def execute(cls, classifier_name) -> io.NodeOutput:

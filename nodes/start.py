@@ -16,10 +16,9 @@ from ..denoisers.reading import read_denoiser
 from ..denoisers.schedules import SCHEDULES
 from ..denoisers.spec import chosen
 from ..host.checks import CheckedNode
-from ..host.model_folders import embedded_files, listed_files, register_folder
+from ..host.model_folders import listed_models, path_of_model, register_folder, state_of_files
 from ..host.native_model import WEIGHT_DTYPES, card_of, conditioning, native_denoiser, null_conditioning
 from ..host.pixel_vae import vae_of
-from ..host.saving import fingerprint
 
 CATEGORY = "guidance geometry/start"
 FOLDER = "denoisers"
@@ -34,14 +33,13 @@ register_folder(FOLDER)
 
 
 def available() -> list[str]:
-    """Names the loader offers: the pack's own, then the files in the host's folder `denoisers`."""
-    return [*embedded_files(FOLDER), *listed_files(FOLDER)]
+    """Names the loader offers."""
+    return listed_models(FOLDER)
 
 
 def path_of(name: str) -> Path:
     """Where a listed denoiser lies."""
-    own = embedded_files(FOLDER)
-    return own[name] if name in own else Path(folder_paths.get_full_path_or_raise(FOLDER, name))
+    return path_of_model(FOLDER, name)
 
 
 def missing(name: str) -> str | None:
@@ -49,8 +47,8 @@ def missing(name: str) -> str | None:
     if name in available():
         return None
     return (
-        f"Denoiser {name!r} was not found. Available: {', '.join(available()) or 'none'}. "
-        f"Put .safetensors files into {folder_paths.get_folder_paths(FOLDER)[0]} and press R."
+        f"Denoiser {name!r} was not found. Available: {', '.join(available()) or 'none'}. Put .safetensors files, or "
+        f"folders that the diffusers library saved, into {folder_paths.get_folder_paths(FOLDER)[0]} and press R."
     )
 
 
@@ -107,7 +105,7 @@ class GGLoadDenoiser(CheckedNode):
     def fingerprint_inputs(cls, denoiser_name=None, **_) -> str | None:
         if denoiser_name is None or missing(denoiser_name):
             return None
-        return fingerprint(path_of(denoiser_name))
+        return state_of_files(path_of(denoiser_name))
 
     @classmethod
     def execute(cls, denoiser_name, parametrisation, schedule, weight_dtype) -> io.NodeOutput:

@@ -136,7 +136,7 @@ def test_a_missing_file_says_what_there_is(start, folder, name):
     [
         (("noise", "auto", "default"), "parametrisation is 'noise', .*: auto, epsilon"),
         (("auto", "ve", "default"), "schedule is 've', .*: auto, vp_linear"),
-        (("auto", "auto", "fp8"), "weight_dtype is 'fp8', .*: default, fp32"),
+        (("auto", "auto", "fp4"), "weight_dtype is 'fp4', .*: default, fp32"),
     ],
 )
 def test_choices_are_checked_before_and_during_the_run(start, folder, choices, message):
@@ -294,7 +294,7 @@ def test_impossible_mixtures_are_refused_before_and_during_the_run(lab, values, 
 
 
 def test_the_embedded_denoiser_loads(start):
-    if start.DEFAULT not in start.embedded_files(start.FOLDER):
+    if start.DEFAULT not in start.available():
         pytest.skip("assets/denoisers/pocket-1.safetensors is not there yet: run `python tools/run.py train_demo`")
     model, _, labels = load(start, start.DEFAULT)
     card = start.card_of(model)

@@ -1,0 +1,399 @@
+"""Folders of the diffusers library: the same function as theirs, what their configs say, and what is refused."""
+
+import json
+import math
+
+import pytest
+import torch
+
+from guidance_geometry.denoisers.latents import PIXELS, SD_LATENTS
+from guidance_geometry.denoisers.reading import read_denoiser
+from guidance_geometry.denoisers.schedules import Levels, table
+from guidance_geometry.denoisers.spec import chosen
+from guidance_geometry.denoisers.unet2d import unet_format
+from guidance_geometry.files.safetensors import write_safetensors
+from guidance_geometry.tests.diffusers_folders import (
+    DIT,
+    DIT_PIPELINE,
+    SCHEDULER,
+    UNET,
+    UNET_PIPELINE,
+    dit_folder,
+    dit_weights,
+    random_weights,
+    unet_folder,
+    unet_weights,
+    write_folder,
+)
+from guidance_geometry.tests.project import ROOT
+
+LEVELS = {"sample_size": 16, "block_out_channels": [16, 32, 32], "norm_num_groups": 8, "layers_per_block": 1}
+PLAIN = LEVELS | {"down_block_types": ["DownBlock2D", "AttnDownBlock2D", "DownBlock2D"]}
+PLAIN |= {"up_block_types": ["UpBlock2D", "AttnUpBlock2D", "UpBlock2D"]}
+UNETS = {
+    "plain": PLAIN,
+    "ddpm": PLAIN
+    | {
+        "downsample_padding": 0,
+        "flip_sin_to_cos": False,
+        "freq_shift": 1,
+        "attention_head_dim": None,
+        "norm_eps": 1e-6,
+    },
+    "classes": PLAIN | {"num_class_embeds": 5, "time_embedding_dim": 48},
+    "scaled": PLAIN
+    | {"resnet_time_scale_shift": "scale_shift", "downsample_type": "resnet", "upsample_type": "resnet"}
+    | {"layers_per_block": 2, "center_input_sample": True},
+    "fourier": PLAIN | {"time_embedding_type": "fourier"},
+    "middle": PLAIN | {"mid_block_scale_factor": 1.4, "attn_norm_num_groups": 4, "out_channels": 6},
+    "no attention": PLAIN | {"add_attention": False},
+    "no middle": PLAIN | {"mid_block_type": None},
+    "resnets": LEVELS
+    | {"down_block_types": ["ResnetDownsampleBlock2D"] * 2 + ["AttnDownBlock2D"]}
+    | {"up_block_types": ["AttnUpBlock2D", "ResnetUpsampleBlock2D", "UpBlock2D"]},
+}
+
+
+def error(found, wanted):
+    return float(((found - wanted).norm() / wanted.norm()).detach())
+
+
+def networks_of(config):
+    """Theirs and ours, with the same random weights."""
+    theirs = pytest.importorskip("diffusers").UNet2DModel(**config).eval()
+    weights = random_weights({name: weight.shape for name, weight in theirs.state_dict().items()})
+    theirs.load_state_dict(weights)
+    form = unet_format(json.loads(json.dumps(dict(theirs.config))))
+    ours = form.network(form.sizes({}), form.labels({}))
+    ours.load_state_dict(weights)
+    return theirs, ours
+
+
+@pytest.mark.parametrize("name", UNETS)
+def test_a_unet_is_the_same_function(name):
+    theirs, ours = networks_of(UNETS[name])
+    x, t, y = torch.randn(2, 3, 16, 16), torch.tensor([3.0, 977.0]), torch.tensor([0, 4])
+    with torch.no_grad():
+        wanted = theirs(x, t, class_labels=y if name == "classes" else None).sample[:, :3]
+    assert error(ours(x, t, y), wanted) < 1e-5
+
+
+@pytest.mark.parametrize("name", ["plain", "scaled"])
+def test_a_unet_has_the_same_slope(name):
+    theirs, ours = (network.double() for network in networks_of(UNETS[name]))
+    t, y = torch.tensor([3.0, 977.0]), torch.tensor([0, 0])
+    x = torch.randn(2, 3, 16, 16, dtype=torch.float64).requires_grad_()
+    (found,) = torch.autograd.grad(ours(x, t, y).square().sum(), x)
+    (wanted,) = torch.autograd.grad(theirs(x, t).sample.square().sum(), x)
+    assert error(found, wanted) < 1e-5
+
+
+def test_the_unet_of_ddpm_has_the_published_size():
+    """CIFAR-10's network: 35.7 million weights, arXiv 2006.11239, appendix B."""
+    config = {"sample_size": 32, "block_out_channels": [128, 256, 256, 256], "norm_eps": 1e-6, "freq_shift": 1}
+    config |= {"down_block_types": ["DownBlock2D", "AttnDownBlock2D", "DownBlock2D", "DownBlock2D"]}
+    config |= {"up_block_types": ["UpBlock2D", "UpBlock2D", "AttnUpBlock2D", "UpBlock2D"], "attention_head_dim": None}
+    form = unet_format(config)
+    weights = form.network(form.sizes({}), 0, device="meta").state_dict()
+    assert round(sum(math.prod(weight.shape) for weight in weights.values()) / 1e5) == 357
+
+
+def test_a_pipeline_of_a_unet_says_everything(tmp_path):
+    file = read_denoiser(unet_folder(tmp_path / "cats.v2"))
+    spec = chosen(file.spec)
+    assert (spec.name, spec.format.title, spec.labels, spec.null_index) == (
+        "cats.v2",
+        "UNet2DModel",
+        ("0", "1", "2"),
+        None,
+    )
+    assert (spec.parametrisation, spec.schedule, spec.time) == ("epsilon", "vp_linear", "index")
+    assert (spec.shape, spec.multiple, spec.latents, len(spec.sha256)) == ((3, 8, 8), 2, PIXELS, 64)
+    assert file.weights.keys() == unet_weights().keys()
+
+
+def test_a_network_with_its_scheduler_beside_it_is_a_folder_too(tmp_path):
+    spec = chosen(read_denoiser(unet_folder(tmp_path / "flat", pipeline=None)).spec)
+    assert (spec.parametrisation, spec.schedule) == ("epsilon", "vp_linear")
+
+
+def test_the_first_releases_of_ddpm_lie_flat_and_name_attention_otherwise(tmp_path):
+    folder = unet_folder(tmp_path / "ddpm", pipeline=None)
+    (folder / "model_index.json").write_text(json.dumps(UNET_PIPELINE))
+    old = {"to_q": "query", "to_k": "key", "to_v": "value", "to_out.0": "proj_attn"}
+    weights = unet_weights()
+    for new, name in old.items():
+        weights = {key.replace(f".{new}.", f".{name}."): weight for key, weight in weights.items()}
+    assert len(weights.keys() - unet_weights().keys()) == 32
+    write_safetensors(folder / "diffusion_pytorch_model.safetensors", weights, {})
+    read = read_denoiser(folder).weights
+    assert all(torch.equal(read[name], weight) for name, weight in unet_weights().items())
+
+
+@pytest.mark.parametrize("kind", ["DiTTransformer2DModel", "Transformer2DModel"])
+def test_a_pipeline_of_a_dit_says_everything(tmp_path, kind):
+    pipeline = DIT_PIPELINE | {"transformer": ["diffusers", kind]}
+    config = DIT | {"_class_name": kind}
+    spec = chosen(read_denoiser(write_folder(tmp_path / "dit", config, dit_weights(), SCHEDULER, pipeline)).spec)
+    assert (spec.format.name, spec.labels, spec.null_index) == (
+        "dit",
+        ("tench, Tinca tinca", "crane (1)", "crane (2)"),
+        3,
+    )
+    assert (spec.parametrisation, spec.schedule, spec.time) == ("epsilon", "vp_linear", "index")
+    assert (spec.shape, spec.multiple, spec.latents) == ((4, 8, 8), 0, SD_LATENTS)
+    assert (spec.sizes["heads"], spec.sizes["shift"], spec.sizes["epsilon"]) == (2, 1, 1e-5)
+
+
+def test_a_dit_folder_is_the_same_function_as_theirs(tmp_path):
+    diffusers = pytest.importorskip("diffusers")
+    file = read_denoiser(dit_folder(tmp_path / "dit"))
+    theirs = diffusers.DiTTransformer2DModel.from_pretrained(tmp_path / "dit" / "transformer").eval()
+    ours = file.spec.format.network(file.spec.sizes, 3)
+    ours.load_state_dict(file.weights)
+    x, t, y = torch.randn(2, 4, 8, 8), torch.tensor([3.0, 977.0]), torch.tensor([0, 3])
+    with torch.no_grad():
+        assert error(ours(x, t, y), theirs(x, timestep=t, class_labels=y).sample[:, :4]) < 1e-5
+
+
+def test_a_folder_their_library_saved_is_read(tmp_path):
+    diffusers = pytest.importorskip("diffusers")
+    unet = diffusers.UNet2DModel(**UNETS["classes"])
+    scheduler = diffusers.DDIMScheduler(beta_schedule="squaredcos_cap_v2", prediction_type="v_prediction")
+    diffusers.DDIMPipeline(unet=unet, scheduler=scheduler).save_pretrained(tmp_path / "saved", max_shard_size="60KB")
+    assert len(list((tmp_path / "saved" / "unet").glob("*.safetensors"))) > 1
+    file = read_denoiser(tmp_path / "saved")
+    spec = chosen(file.spec)
+    assert (spec.parametrisation, spec.schedule, spec.shape, len(spec.labels)) == ("v", "vp_cosine", (3, 16, 16), 5)
+    assert all(torch.equal(file.weights[name], weight) for name, weight in unet.state_dict().items())
+
+
+@pytest.mark.parametrize(
+    ("said", "kind", "schedule", "levels"),
+    [
+        ({}, "epsilon", "vp_linear", Levels()),
+        ({"prediction_type": "sample", "num_train_timesteps": 100}, "x0", "vp_linear", Levels(timesteps=100)),
+        ({"prediction_type": None, "predict_epsilon": False}, "x0", "vp_linear", Levels()),
+        ({"beta_schedule": "squaredcos_cap_v2"}, "epsilon", "vp_cosine", Levels()),
+        (
+            {"beta_schedule": "scaled_linear", "beta_start": 0.00085, "beta_end": 0.012},
+            "epsilon",
+            "vp_linear",
+            Levels(beta_start=0.00085, beta_end=0.012, beta_power=2.0),
+        ),
+        ({"_class_name": "FlowMatchEulerDiscreteScheduler", "beta_schedule": None}, "flow", "flow", Levels()),
+    ],
+)
+def test_the_scheduler_says_what_was_trained(tmp_path, said, kind, schedule, levels):
+    spec = chosen(read_denoiser(unet_folder(tmp_path / "a", scheduler=SCHEDULER | said)).spec)
+    assert (spec.parametrisation, spec.schedule, spec.time, spec.levels) == (kind, schedule, "index", levels)
+
+
+@pytest.mark.parametrize("betas", ["linear", "scaled_linear", "squaredcos_cap_v2"])
+def test_noise_levels_are_those_of_their_schedulers(tmp_path, betas):
+    """1e-5: theirs are products of a thousand numbers in float32."""
+    diffusers = pytest.importorskip("diffusers")
+    ends = {"beta_start": 0.0005, "beta_end": 0.015, "num_train_timesteps": 500}
+    signal = diffusers.DDPMScheduler(beta_schedule=betas, **ends).alphas_cumprod.double()
+    spec = chosen(
+        read_denoiser(unet_folder(tmp_path / "a", scheduler=SCHEDULER | {"beta_schedule": betas} | ends)).spec
+    )
+    found = 1 / (1 + table(spec.schedule, spec.levels) ** 2)
+    assert ((found - signal) / signal).abs()[:-1].max() < 1e-4
+    assert (found - signal).abs().max() < 1e-6
+
+
+@pytest.mark.parametrize("kind", ["epsilon", "v_prediction", "sample"])
+def test_a_step_of_ddim_is_theirs(kind):
+    """Ours in VE coordinates, x / alpha: a deterministic step is a line through x0-hat."""
+    from guidance_geometry.guidance.predictions import denoised_from
+
+    diffusers = pytest.importorskip("diffusers")
+    scheduler = diffusers.DDIMScheduler(prediction_type=kind, clip_sample=False)
+    scheduler.set_timesteps(10)
+    x, output = torch.randn(2, 2, 3, 4, 4, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    n = table("vp_linear")
+    at, after = 800, 700
+    wanted = scheduler.step(output, at, x).prev_sample * (1 + n[after] ** 2).sqrt()
+    alpha = 1 / (1 + n[at] ** 2).sqrt()
+    ours = {"epsilon": "epsilon", "v_prediction": "v", "sample": "x0"}[kind]
+    x0 = denoised_from(ours, output, x, n[at] * alpha, alpha)
+    found = x0 + n[after] / n[at] * (x / alpha - x0)
+    assert error(found, wanted) < 1e-5
+
+
+def test_a_folder_without_scheduler_leaves_the_choice_to_the_user(tmp_path):
+    spec = read_denoiser(unet_folder(tmp_path / "a", scheduler=None)).spec
+    with pytest.raises(ValueError, match=r"a does not say its parametrisation\. Choose.*scheduler_config\.json, which"):
+        chosen(spec)
+    ready = chosen(spec, "epsilon", "vp_cosine")
+    assert (ready.parametrisation, ready.schedule, ready.time) == ("epsilon", "vp_cosine", "index")
+
+
+def test_the_vae_beside_a_dit_says_how_latents_are_scaled(tmp_path):
+    folder = dit_folder(tmp_path / "dit")
+    (folder / "vae").mkdir()
+    (folder / "vae" / "config.json").write_text(json.dumps({"scaling_factor": 0.18215}))
+    assert read_denoiser(folder).spec.latents == SD_LATENTS
+    (folder / "vae" / "config.json").write_text(json.dumps({"scaling_factor": 0.13025}))
+    space = read_denoiser(folder).spec.latents
+    assert (space.title, space.scale, space.downscale) == ("the VAE of dit/", (0.13025,) * 4, 8)
+
+
+def refused(folder, message, error=ValueError):
+    with pytest.raises(error, match=message) as caught:
+        read_denoiser(folder)
+    assert folder.name in str(caught.value)
+
+
+TEXT = {
+    "_class_name": "StableDiffusionPipeline",
+    "unet": ["diffusers", "UNet2DConditionModel"],
+    "text_encoder": ["transformers", "CLIPTextModel"],
+    "scheduler": ["diffusers", "PNDMScheduler"],
+}
+
+
+@pytest.mark.parametrize(
+    ("pipeline", "message"),
+    [
+        (TEXT, r"is a 'StableDiffusionPipeline' with unet \('UNet2DConditionModel'\), .*use Load Checkpoint or"),
+        (
+            UNET_PIPELINE | {"vqvae": ["diffusers", "VQModel"]},
+            r"with vqvae \('VQModel'\)\. Load Denoiser reads folders",
+        ),
+        ({"_class_name": "X", "scheduler": ["diffusers", "DDPMScheduler"]}, "is a 'X' with no network"),
+        ({"_class_name": 5}, "_class_name is 5; null or a text"),
+        ({"_class_name": "X", "unet": ["diffusers", ["UNet2DModel"]]}, r"is a 'X' with unet"),
+        (UNET_PIPELINE | {"id2label": {"1": "a"}}, "id2label does not count from 0 to 0"),
+        (UNET_PIPELINE | {"id2label": {"0": "a"}}, "comes with 1 names but the weights have 3 classes"),
+    ],
+)
+def test_another_pipeline_is_named(tmp_path, pipeline, message):
+    folder = unet_folder(tmp_path / "other")
+    (folder / "model_index.json").write_text(json.dumps(pipeline))
+    refused(folder, message)
+
+
+def test_no_name_of_a_part_leads_out_of_the_folder(tmp_path):
+    unet_folder(tmp_path / "secret", pipeline=None)
+    folder = tmp_path / "a"
+    folder.mkdir()
+    (folder / "model_index.json").write_text(json.dumps({"../secret": ["diffusers", "UNet2DModel"]}))
+    with pytest.raises(FileNotFoundError, match=r"config\.json is missing in a\."):
+        read_denoiser(folder)
+
+
+@pytest.mark.parametrize(
+    ("said", "message"),
+    [
+        ({"prediction_type": "score"}, "prediction_type is 'score'; null or one of epsilon"),
+        ({"beta_schedule": "sigmoid"}, r"the 'DDPMScheduler' has 'sigmoid' betas, .*linear, scaled_linear"),
+        ({"trained_betas": [0.1, 0.2]}, "has 'linear' betas, its own"),
+        ({"rescale_betas_zero_snr": True}, "or rescaled ones"),
+        ({"_class_name": "ScoreSdeVeScheduler", "beta_schedule": None}, "the 'ScoreSdeVeScheduler' has"),
+        ({"_class_name": None}, "_class_name is"),
+        ({"beta_start": 0.5}, r"scheduler_config\.json: betas 0\.5 \.\. 0\.02 must rise"),
+        ({"num_train_timesteps": 1}, "num_train_timesteps is 1"),
+    ],
+)
+def test_a_scheduler_that_is_not_known_is_named(tmp_path, said, message):
+    refused(unet_folder(tmp_path / "a", scheduler=SCHEDULER | said), message)
+
+
+@pytest.mark.parametrize(
+    ("config", "message"),
+    [
+        (
+            UNET | {"down_block_types": ["DownBlock2D", "AttnSkipDownBlock2D"]},
+            "AttnSkipDownBlock2D, which are not built",
+        ),
+        (UNET | {"up_block_types": ["KUpBlock2D", "UpBlock2D"]}, "blocks of the kind KUpBlock2D"),
+        (UNET | {"mid_block_type": "UNetMidBlock2DCrossAttn"}, "blocks of the kind UNetMidBlock2DCrossAttn"),
+        (UNET | {"class_embed_type": "timestep"}, "class_embed_type 'timestep'"),
+        (UNET | {"block_out_channels": [8]}, "not of one length"),
+        (UNET | {"out_channels": 5}, "makes 5 channels of 3"),
+        (
+            UNET | {"num_class_embeds": 5},
+            r"'class_embedding.weight' has shape \(3, 32\) but the network needs \(5, 32\)",
+        ),
+        (UNET | {"norm_num_groups": 3}, "no UNet2DModel has the sizes .*divisible by num_groups"),
+        (UNET | {"attention_head_dim": 5}, "16 channels are not made of heads of 5"),
+        (UNET | {"layers_per_block": 10**9}, "layers_per_block is 1000000000"),
+        (UNET | {"act_fn": "gelu"}, "act_fn is 'gelu'; one of silu, swish"),
+        (UNET | {"_class_name": "UNet2DConditionModel"}, "holds a 'UNet2DConditionModel'. Load Denoiser reads folders"),
+        (UNET | {"_class_name": None, "model_type": "vit"}, "holds a None"),
+        (UNET | {"layers_per_block": 2}, "the weight 'down_blocks.0.resnets.1.* is missing"),
+    ],
+)
+def test_a_unet_that_is_not_built_here_is_named(tmp_path, config, message):
+    refused(write_folder(tmp_path / "a", config, unet_weights()), message)
+
+
+@pytest.mark.parametrize(
+    ("config", "message"),
+    [
+        (DIT | {"num_embeds_ada_norm": 10}, "has num_embeds_ada_norm = 10 in its config.json but 3 in its weights"),
+        (DIT | {"num_layers": 3}, "has num_layers = 3 in its config.json but 2"),
+        (DIT | {"out_channels": 4}, "has weights of 8 output channels"),
+        (DIT | {"norm_type": "layer_norm"}, "norm_type is 'layer_norm'; one of ada_norm_zero"),
+        (DIT | {"activation_fn": "geglu"}, "activation_fn is 'geglu'"),
+        (DIT | {"norm_elementwise_affine": True}, "describes norms with weights"),
+        (DIT | {"sample_size": 10**6}, "sample_size is 1000000"),
+        (DIT | {"num_attention_heads": 3}, "3 heads cannot share 16 channels"),
+        ({key: value for key, value in DIT.items() if key != "patch_size"}, "patch_size is missing"),
+    ],
+)
+def test_a_dit_that_does_not_fit_its_config_is_named(tmp_path, config, message):
+    refused(write_folder(tmp_path / "a", config, dit_weights()), message)
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("transformer_blocks.1.norm1.emb.timestep_embedder.linear_1.bias", "blocks with time embeddings of their own"),
+        ("transformer_blocks.1.attn1.to_k.weight", "has no weight 'transformer_blocks.1.attn1.to_k.weight'"),
+        ("pos_embed.proj.weight", "has no weight 'pos_embed.proj.weight'"),
+        ("proj_out_2.bias", "the weight 'final_layer.linear.bias' is missing"),
+        ("transformer_blocks.0.ff.net.2.bias", "the weight 'blocks.0.mlp.fc2.bias' is missing"),
+    ],
+)
+def test_a_dit_with_other_weights_is_named(tmp_path, name, message):
+    weights = dit_weights()
+    changed = weights.pop(name)
+    refused(write_folder(tmp_path / "a", DIT, weights | ({name: changed + 1} if "emb" in name[20:] else {})), message)
+
+
+def test_weights_that_could_run_code_are_not_opened(tmp_path):
+    folder = unet_folder(tmp_path / "a", pipeline=None)
+    (folder / "diffusion_pytorch_model.safetensors").rename(folder / "diffusion_pytorch_model.bin")
+    refused(folder, r"a/ holds no diffusion_pytorch_model\.safetensors \(diffusion_pytorch_model\.bin\)")
+
+
+def test_links_are_not_followed(tmp_path):
+    folder = unet_folder(tmp_path / "a")
+    (folder / "extra.json").symlink_to(tmp_path / "secret.json")
+    refused(folder, r"a/extra\.json is a link")
+
+
+def test_a_folder_without_config_says_so(tmp_path):
+    (tmp_path / "a").mkdir()
+    with pytest.raises(FileNotFoundError, match=r"config\.json is missing in a\."):
+        read_denoiser(tmp_path / "a")
+
+
+@pytest.mark.parametrize("weights", [unet_weights(), dit_weights()], ids=["unet", "dit"])
+def test_weights_without_their_folder_ask_for_it(tmp_path, weights):
+    write_safetensors(tmp_path / "net.safetensors", weights, {})
+    with pytest.raises(
+        ValueError, match=r"net\.safetensors is the weights of a diffusers folder: put the whole folder"
+    ):
+        read_denoiser(tmp_path / "net.safetensors")
+
+
+def test_nothing_of_the_pack_imports_the_library():
+    files = [file for room in ("denoisers", "host", "nodes", "files") for file in (ROOT / room).rglob("*.py")]
+    assert files
+    assert [
+        file for file in files if "import diffusers" in file.read_text() or "from diffusers" in file.read_text()
+    ] == []

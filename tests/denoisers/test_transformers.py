@@ -1,0 +1,309 @@
+"""DiT, SiT and JiT: the function of independent implementations, the published sizes, and what a file is taken for."""
+
+import math
+
+import pytest
+import torch
+from torch.nn import functional
+
+from guidance_geometry.denoisers.dit import DIT, SIT, DiT, DiTSizes, SiT
+from guidance_geometry.denoisers.dit_folders import own_names
+from guidance_geometry.denoisers.jit import JIT, JiT, JiTSizes
+from guidance_geometry.denoisers.reading import checked
+from guidance_geometry.denoisers.spec import chosen
+from guidance_geometry.denoisers.transformer import positions
+from guidance_geometry.tests.diffusers_folders import random_weights
+
+TINY = DiTSizes(channels=4, out=8, patch=2, grid=4, width=128, depth=2, heads=2, mlp=512)
+SMALL = JiTSizes(
+    channels=3, patch=4, grid=4, bottleneck=8, width=64, depth=6, heads=2, mlp=170, context=5, start=2, noise=1.0
+)
+
+
+def shapes_of(network):
+    return {name: tuple(weight.shape) for name, weight in network.state_dict().items()}
+
+
+def stored(kind=DiT, sizes=TINY, labels=3, seed=0):
+    """What a released file of such a network holds."""
+    return random_weights(shapes_of(kind(sizes, labels, device="meta")), seed)
+
+
+def loaded(kind, sizes, labels, weights):
+    network = kind(sizes, labels).eval()
+    network.load_state_dict(weights)
+    return network
+
+
+def batch(channels=4, side=8):
+    x = torch.randn(3, channels, side, side, generator=torch.Generator().manual_seed(1))
+    return x, torch.tensor([0.0, 417.0, 999.0]), torch.tensor([0, 2, 3])
+
+
+def error(found, wanted):
+    return float(((found - wanted).norm() / wanted.norm()).detach())
+
+
+def written_out(weights, sizes, x, t, y):
+    """DiT a second time, from the paper: patches, adaLN-Zero blocks, final layer, one sample and one head at a time."""
+    dim, p, heads = sizes.width, sizes.patch, sizes.heads
+
+    def linear(name, v):
+        return v @ weights[f"{name}.weight"].T + weights[f"{name}.bias"]
+
+    def norm(v):
+        return (v - v.mean(-1, keepdim=True)) / (v.var(-1, keepdim=True, unbiased=False) + 1e-6).sqrt()
+
+    outs = []
+    for picture, time, label in zip(x, t.tolist(), y.tolist(), strict=True):
+        waves = [time / 10_000 ** (k / 128) for k in range(128)]
+        emb = torch.tensor([math.cos(a) for a in waves] + [math.sin(a) for a in waves])
+        c = linear("t_embedder.mlp.2", functional.silu(linear("t_embedder.mlp.0", emb)))
+        c = functional.silu(c + weights["y_embedder.embedding_table.weight"][label])
+        rows = [picture[:, i : i + p, j : j + p] for i in range(0, 8, p) for j in range(0, 8, p)]
+        kernel = weights["x_embedder.proj.weight"].flatten(1)
+        h = torch.stack([kernel @ row.flatten() for row in rows]) + weights["x_embedder.proj.bias"]
+        h = h + weights["pos_embed"][0]
+        for n in range(sizes.depth):
+            b1, g1, a1, b2, g2, a2 = linear(f"blocks.{n}.adaLN_modulation.1", c).reshape(6, dim)
+            qkv = linear(f"blocks.{n}.attn.qkv", norm(h) * (1 + g1) + b1)
+            read = []
+            for head in range(heads):
+                part = slice(head * dim // heads, (head + 1) * dim // heads)
+                q, k, v = (qkv[:, i * dim : (i + 1) * dim][:, part] for i in range(3))
+                read.append((q @ k.T / math.sqrt(dim // heads)).softmax(-1) @ v)
+            h = h + a1 * linear(f"blocks.{n}.attn.proj", torch.cat(read, dim=1))
+            inner = linear(f"blocks.{n}.mlp.fc1", norm(h) * (1 + g2) + b2)
+            inner = 0.5 * inner * (1 + torch.tanh(math.sqrt(2 / math.pi) * (inner + 0.044715 * inner**3)))
+            h = h + a2 * linear(f"blocks.{n}.mlp.fc2", inner)
+        shift, scale = linear("final_layer.adaLN_modulation.1", c).chunk(2)
+        patches = linear("final_layer.linear", norm(h) * (1 + scale) + shift)
+        out = torch.zeros(sizes.out, 8, 8)
+        for n, patch in enumerate(patches):
+            i, j = p * (n // sizes.grid), p * (n % sizes.grid)
+            out[:, i : i + p, j : j + p] = patch.reshape(p, p, sizes.out).permute(2, 0, 1)
+        outs.append(out[: sizes.channels])
+    return torch.stack(outs)
+
+
+def test_a_dit_is_the_papers():
+    weights, given = stored(), batch()
+    assert error(loaded(DiT, TINY, 3, weights)(*given), written_out(weights, TINY, *given)) < 1e-5
+
+
+def test_a_sit_is_told_the_share_of_data_and_flows_the_other_way():
+    weights, (x, _, y), s = stored(), batch(), torch.tensor([1.0, 0.4, 0.01])
+    assert error(loaded(SiT, TINY, 3, weights)(x, s, y), -written_out(weights, TINY, x, 1 - s, y)) < 1e-5
+
+
+def test_a_velocity_of_sit_gives_its_clean_sample():
+    """x_t = t x0 + (1 - t) eps and v = x0 - eps, so x0 = x_t + (1 - t) v in the public code's own words."""
+    from guidance_geometry.denoisers.conversion import denoised
+
+    weights, (x, _, y), s = stored(), batch(), torch.tensor([0.9, 0.4, 0.01])
+    velocity = written_out(weights, TINY, x, 1 - s, y)
+    found = denoised("flow", "flow", loaded(SiT, TINY, 3, weights)(x, s, y), x, s, None)
+    assert error(found, x + s[:, None, None, None] * velocity) < 1e-5
+
+
+@pytest.mark.parametrize(("learned", "epsilon"), [(True, 1e-5), (False, 1e-3)])
+def test_a_dit_of_diffusers_is_the_same_function(learned, epsilon):
+    diffusers = pytest.importorskip("diffusers")
+    config = {"sample_size": 8, "patch_size": 2, "in_channels": 4, "out_channels": 8 if learned else 4}
+    config |= {"num_attention_heads": 2, "attention_head_dim": 64, "num_layers": 2, "num_embeds_ada_norm": 3}
+    theirs = diffusers.DiTTransformer2DModel(**config, norm_eps=epsilon).eval()
+    weights = random_weights(shapes_of(theirs))
+    shared = "norm1.emb."
+    weights |= {n: weights[n.replace("blocks.1.", "blocks.0.")] for n in weights if f"1.{shared}" in n}
+    theirs.load_state_dict(weights)
+    sizes = DiTSizes(**vars(TINY) | {"out": config["out_channels"], "shift": 1, "epsilon": epsilon})
+    ours, (x, t, y) = loaded(DiT, sizes, 3, own_names(weights, config)), batch()
+    with torch.no_grad():
+        wanted = theirs(x, timestep=t, class_labels=y).sample[:, :4]
+    assert error(ours(x, t, y), wanted) < 1e-5
+
+
+def test_the_position_embedding_is_the_one_of_diffusers():
+    embeddings = pytest.importorskip("diffusers.models.embeddings")
+    wanted = embeddings.get_2d_sincos_pos_embed(64, 6, base_size=6, output_type="pt")
+    assert (positions(6, 64)[0] - wanted).abs().max() < 1e-6
+
+
+PUBLISHED = {"XL": (1152, 28, 16, 675), "L": (1024, 24, 16, 458), "B": (768, 12, 12, 130), "S": (384, 12, 6, 33)}
+
+
+@pytest.mark.parametrize("side", [32, 64])
+@pytest.mark.parametrize("patch", [2, 4, 8])
+@pytest.mark.parametrize("size", PUBLISHED)
+def test_every_published_dit_is_known_by_its_weights(size, patch, side):
+    width, depth, heads, millions = PUBLISHED[size]
+    sizes = DiTSizes(4, 8, patch, side // patch, width, depth, heads, 4 * width)
+    shapes = shapes_of(DIT.network(vars(sizes), 1000, device="meta"))
+    assert DIT.recognises(shapes, {})
+    assert not JIT.recognises(shapes, {})
+    assert (DIT.sizes(shapes), DIT.labels(shapes)) == (vars(sizes), 1000)
+    assert DIT.published(vars(sizes)).image_size == side
+    if (patch, side) == (2, 32):
+        assert sum(map(math.prod, shapes.values())) // 10**6 in (millions, millions - 1)
+
+
+def test_the_names_of_a_released_dit():
+    """As the public repository's class names them."""
+    shapes = shapes_of(DIT.network(vars(DiTSizes(4, 8, 2, 16, 1152, 28, 16, 4608)), 1000, device="meta"))
+    block = {"attn.qkv": (3456, 1152), "attn.proj": (1152, 1152), "mlp.fc1": (4608, 1152), "mlp.fc2": (1152, 4608)}
+    layers = {f"blocks.{n}.{part}": shape for n in range(28) for part, shape in block.items()}
+    layers |= {f"blocks.{n}.adaLN_modulation.1": (6912, 1152) for n in range(28)}
+    layers |= {"final_layer.adaLN_modulation.1": (2304, 1152), "final_layer.linear": (32, 1152)}
+    layers |= {"t_embedder.mlp.0": (1152, 256), "t_embedder.mlp.2": (1152, 1152), "x_embedder.proj": (1152, 4, 2, 2)}
+    wanted = {f"{name}.weight": shape for name, shape in layers.items()}
+    wanted |= {f"{name}.bias": shape[:1] for name, shape in layers.items()}
+    assert shapes == wanted | {"pos_embed": (1, 256, 1152), "y_embedder.embedding_table.weight": (1001, 1152)}
+
+
+def jit_of(sizes=SMALL, labels=3, **changes):
+    model = pytest.importorskip("azula.plugins.jit._src.model")
+    names = {"patch_size": sizes.patch, "hidden_size": sizes.width, "depth": sizes.depth, "num_heads": sizes.heads}
+    names |= {"bottleneck_dim": sizes.bottleneck, "in_context_len": sizes.context, "in_context_start": sizes.start}
+    theirs = model.JiT(input_size=sizes.grid * sizes.patch, num_classes=labels, **names).eval()
+    weights = random_weights(shapes_of(theirs))
+    theirs.load_state_dict(weights)
+    return theirs, weights
+
+
+def eager(module):
+    """The reference compiles its blocks, which takes minutes; the function is the same without."""
+    return torch.compiler.set_stance("force_eager") if hasattr(torch.compiler, "set_stance") else module
+
+
+def test_a_jit_is_the_same_function_as_azulas():
+    theirs, weights = jit_of()
+    ours, (x, _, y), t = loaded(JiT, SMALL, 3, weights), batch(3, 16), torch.tensor([0.0, 0.3, 1.0])
+    with torch.no_grad(), eager(theirs):
+        wanted = theirs(x, t, y)
+    assert error(ours.clean(x, t, y), wanted) < 1e-5
+
+
+@pytest.mark.parametrize("noise", [1.0, 2.0])
+def test_a_jit_sees_its_own_share_of_noise(noise):
+    """z = t x0 + (1 - t) k eps holds for the x0 and eps that our x was made of, at pure noise too."""
+    theirs, weights = jit_of()
+    ours = loaded(JiT, JiTSizes(**vars(SMALL) | {"noise": noise}), 3, weights)
+    x0, _, y = batch(3, 16)
+    eps, s = torch.randn_like(x0), torch.tensor([1.0, 0.6, 0.05])
+    t = noise * (1 - s) / (s + noise * (1 - s))
+    each = (slice(None), None, None, None)
+    with torch.no_grad(), eager(theirs):
+        wanted = theirs(t[each] * x0 + (1 - t[each]) * noise * eps, t, y)
+    assert error(ours((1 - s[each]) * x0 + s[each] * eps, s, y), wanted) < 1e-5
+
+
+JITS = {"B": (131, 12, 768, 128, 4), "L": (459, 24, 1024, 128, 8), "H": (953, 32, 1280, 256, 10)}
+
+
+@pytest.mark.parametrize("patch", [16, 32])
+@pytest.mark.parametrize("size", JITS)
+def test_every_published_jit_is_known_by_its_weights(size, patch):
+    model = pytest.importorskip("azula.plugins.jit._src.model")
+    millions, depth, width, bottleneck, start = JITS[size]
+    with torch.device("meta"):
+        theirs = model.JiT_models[f"JiT-{size}/{patch}"](input_size=16 * patch)
+    shapes = shapes_of(theirs)
+    sizes = JIT.sizes(shapes)
+    assert JIT.recognises(shapes, {})
+    assert not DIT.recognises(shapes, {})
+    assert shapes_of(JIT.network(sizes, JIT.labels(shapes), device="meta")) == shapes
+    assert (sizes["depth"], sizes["width"], sizes["bottleneck"], sizes["start"]) == (depth, width, bottleneck, start)
+    assert (sizes["heads"], sizes["noise"], JIT.labels(shapes)) == (theirs.num_heads, patch / 16, 1000)
+    assert JIT.published(sizes).image_size == 16 * patch
+    if patch == 16:
+        assert round(sum(map(math.prod, shapes.values())) / 10**6) == millions
+
+
+@pytest.mark.parametrize(
+    ("file", "known", "said"),
+    [
+        ("DiT-XL-2-256x256.safetensors", DIT, ("epsilon", "vp_linear", "index")),
+        ("my_dit.safetensors", DIT, ("epsilon", "vp_linear", "index")),
+        ("SiT-XL-2-256.safetensors", SIT, ("flow", "flow", "sigma")),
+    ],
+)
+def test_the_name_of_a_file_tells_dit_from_sit(file, known, said):
+    spec = chosen(checked(file, stored(), None).spec)
+    assert spec.format is known
+    assert (spec.parametrisation, spec.schedule, spec.time) == said
+    assert (spec.shape, spec.multiple, spec.labels, spec.null_index) == ((4, 8, 8), 0, ("0", "1", "2"), 3)
+    assert spec.latents.downscale == 8
+
+
+@pytest.mark.parametrize("file", ["transit.safetensors", "editor.safetensors", "xl-256.safetensors"])
+def test_another_name_leaves_the_choice_to_the_user(file):
+    spec = checked(file, stored(), None).spec
+    with pytest.raises(ValueError, match=r"Choose it on the node.*DiT \(epsilon, vp_linear\).*SiT \(flow, flow\)"):
+        chosen(spec)
+    with pytest.raises(ValueError, match="does not say its schedule"):
+        chosen(spec, "flow")
+    diffusion, flow = chosen(spec, "epsilon", "vp_linear"), chosen(spec, "flow", "flow")
+    assert (diffusion.format, diffusion.time) == (DIT, "index")
+    assert (flow.format, flow.time) == (SIT, "sigma")
+
+
+def test_metadata_tell_them_apart_too():
+    notes = {"gg.format": "guidance-geometry/denoiser", "gg.version": "1", "gg.labels": '["a", "b", "c"]'}
+    notes |= {"gg.parametrisation": "flow", "gg.schedule": "flow", "gg.architecture": "sit"}
+    assert chosen(checked("a", stored(), notes).spec).format is SIT
+
+
+def test_metadata_say_how_many_heads_there_are():
+    notes = {"gg.format": "guidance-geometry/denoiser", "gg.version": "1", "gg.labels": '["a", "b", "c"]'}
+    notes |= {"gg.parametrisation": "epsilon", "gg.schedule": "vp_linear", "gg.architecture": "dit"}
+    assert checked("a", stored(), notes | {"gg.config": '{"heads": 4}'}).spec.sizes["heads"] == 4
+    with pytest.raises(ValueError, match=r"a: no DiT has the sizes .*5 heads cannot share 128 channels"):
+        checked("a", stored(), notes | {"gg.config": '{"heads": 5}'})
+    with pytest.raises(ValueError, match=r"gg\.config\.heads is 0; a whole number from 1"):
+        checked("a", stored(), notes | {"gg.config": '{"heads": 0}'})
+    with pytest.raises(ValueError, match=r"gg\.config says width = 64 but the weights have 128"):
+        checked("a", stored(), notes | {"gg.config": '{"width": 64}'})
+
+
+def test_a_jit_says_everything_of_itself():
+    spec = chosen(checked("a", {f"net.{name}": weight for name, weight in jit_of()[1].items()}, None).spec)
+    assert (spec.format, spec.sizes) == (JIT, vars(SMALL))
+    assert (spec.parametrisation, spec.schedule, spec.time, spec.shape) == ("x0", "flow", "sigma", (3, 16, 16))
+
+
+@pytest.mark.parametrize(
+    ("sizes", "changes", "message"),
+    [
+        (TINY, {"pos_embed": (1, 15, 128)}, "has 15 patches"),
+        (TINY, {"final_layer.linear.weight": (33, 128)}, "33 outputs for each, so its weights do not fit"),
+        (
+            TINY,
+            {"x_embedder.proj.weight": (128, 16, 1, 1), "final_layer.linear.weight": (16, 128)},
+            "16 channels where",
+        ),
+        (TINY, {"y_embedder.embedding_table.weight": (1, 128)}, "has 1 rows but needs one per label"),
+        (TINY, {"projectors.0.weight": (3, 3)}, "'projectors.0.weight' belongs to no part of the network"),
+        (TINY, {"blocks.0.mlp.fc1.weight": None}, "has no weight 'blocks.0.mlp.fc1.weight', so its format is not dit"),
+        (SMALL, {"x_embedder.proj1.weight": (8, 128, 1, 1)}, "works on 128 channels where a JiT has 3"),
+        (SMALL, {"blocks.0.attn.q_norm.weight": (30,)}, "heads of 30 channels in a width of 64"),
+        (SMALL, {"pos_embed": (1, 15, 64)}, "has 15 patches"),
+    ],
+)
+def test_weights_that_do_not_fit_are_named(sizes, changes, message):
+    weights = stored() if sizes is TINY else stored(JiT, SMALL)
+    weights |= {name: None if shape is None else torch.zeros(shape) for name, shape in changes.items()}
+    with pytest.raises(ValueError, match=message):
+        checked("dit.safetensors", {name: weight for name, weight in weights.items() if weight is not None}, None)
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+@pytest.mark.parametrize(("kind", "sizes", "given"), [(DiT, TINY, batch()), (JiT, SMALL, batch(3, 16))])
+def test_half_precision_is_near(kind, sizes, given, dtype):
+    x, t, y = given
+    t = t if kind is DiT else t / 1000
+    weights = stored(kind, sizes)
+    half = kind(sizes, 3, dtype=dtype)
+    half.load_state_dict({name: weight.to(dtype) for name, weight in weights.items()})
+    found = half(x.to(dtype), t, y)
+    assert found.dtype == dtype
+    assert error(found.float(), loaded(kind, sizes, 3, weights)(x, t, y)) < (0.02 if dtype == torch.float16 else 0.1)

@@ -1,0 +1,241 @@
+"""Published formats in the host: from the file or folder to samples, guided ones, and gradients."""
+
+import json
+from dataclasses import dataclass
+
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from guidance_geometry.denoisers.dit import DiT, DiTSizes
+from guidance_geometry.denoisers.jit import JiT, JiTSizes
+from guidance_geometry.guidance.energies.protocol import CLEAN, PictureEnergy
+from guidance_geometry.tests.diffusers_folders import dit_folder, random_weights, unet_folder
+
+from .chains import chain_of
+from .collected import observed
+from .runs import guided, ksampler
+
+DIT = DiTSizes(channels=4, out=8, patch=2, grid=4, width=64, depth=2, heads=1, mlp=128)
+JIT = JiTSizes(
+    channels=3, patch=4, grid=2, bottleneck=8, width=32, depth=3, heads=2, mlp=40, context=3, start=1, noise=1.0
+)
+NAMES = ("DiT-S-2.safetensors", "SiT-S-2.safetensors", "JiT-B-16.safetensors", "unet/", "nested/dit/")
+LATENT = {"DiT-S-2.safetensors", "SiT-S-2.safetensors", "nested/dit/"}
+
+
+def weights_of(kind, sizes):
+    return random_weights({name: w.shape for name, w in kind(sizes, 3, device="meta").state_dict().items()})
+
+
+@pytest.fixture(scope="module")
+def folder(host, tmp_path_factory):
+    """A folder of the host's type `denoisers` with one of each format."""
+    import folder_paths
+
+    from guidance_geometry.nodes.start import FOLDER
+
+    place = tmp_path_factory.mktemp("denoisers")
+    save_file(weights_of(DiT, DIT), place / NAMES[0])
+    save_file(weights_of(DiT, DIT), place / NAMES[1])
+    save_file({f"net.{name}": w for name, w in weights_of(JiT, JIT).items()}, place / NAMES[2])
+    unet_folder(place / "unet")
+    dit_folder(place / "nested" / "dit")
+    folder_paths.add_model_folder_path(FOLDER, str(place))
+    yield place
+    folder_paths.folder_names_and_paths[FOLDER][0].remove(str(place))
+    folder_paths.filename_list_cache.pop(FOLDER, None)
+
+
+def load(name, *choices, dtype="default"):
+    from guidance_geometry.nodes.start import GGLoadDenoiser
+
+    return GGLoadDenoiser.execute(name, *(choices or ("auto", "auto")), dtype).result
+
+
+@pytest.fixture(params=NAMES)
+def name(folder, request):
+    return request.param
+
+
+@pytest.fixture
+def parts(name):
+    """MODEL, labels 0, 1, 2 and the null label; a network without one is guided by its own labels, turned round."""
+    from guidance_geometry.nodes.start import GGClassLabel
+
+    model = load(name)[0]
+    positive, negative = GGClassLabel.execute(model, "0;1;2").result
+    if model.model.card.null_index is None:
+        negative = GGClassLabel.execute(model, "2;1;0").result[0]
+    return model, positive, negative
+
+
+@pytest.fixture
+def canvas(parts):
+    from guidance_geometry.nodes.start import GGEmptyCanvas
+
+    return GGEmptyCanvas.execute(parts[0], 0, 0, 3).result[0]
+
+
+def test_each_is_listed_once_and_its_parts_are_not(folder):
+    from guidance_geometry.nodes.start import available
+
+    names = available()
+    assert set(NAMES) <= set(names)
+    assert not any("diffusion_pytorch_model" in name or name.startswith("unet/unet") for name in names)
+
+
+def test_the_canvas_is_the_networks_own(name, canvas):
+    assert canvas["samples"].shape == (3, 4 if name in LATENT else 3, 8, 8)
+    assert canvas["downscale_ratio_spacial"] == (8 if name in LATENT else 1)
+
+
+@pytest.mark.parametrize("sampler", ["euler", "dpmpp_2m"])
+def test_cfg_is_the_hosts_bit_for_bit(parts, canvas, sampler):
+    scheduler = "simple"
+    plain = ksampler(*parts, canvas, sampler, scheduler)
+    ours, _, trace = guided(*parts, canvas, sampler, scheduler)
+    assert plain.isfinite().all()
+    assert plain.std() > 0.05
+    assert torch.equal(plain, ours["samples"])
+    assert trace.n == 6
+    one = ksampler(*parts, canvas, sampler, scheduler, cfg=1.0)
+    assert (one - plain).abs().max() > 1e-3
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Level(PictureEnergy):
+    """log p = mean x, which no prediction of an untrained network satisfies wholly."""
+
+    def log_prob(self, x, at=CLEAN):
+        return x.flatten(1).mean(dim=1)
+
+
+def slopes(parts, canvas, **options):
+    """The steps of a run guided by a gradient through the network, each with its own."""
+    from guidance_geometry.guidance.gradients.term import GradientOptions
+
+    guidance = chain_of(Level(), evaluation="x0 + backprop", options=GradientOptions(**options))
+    steps = observed(parts, canvas, "euler", guidance)
+    return [(step, step.evaluation.gradients["gradient"]) for step in steps if step.evaluation.gradients]
+
+
+def test_a_gradient_through_the_network_is_its_slope(parts, canvas):
+    """Beside the difference of log p between two places on either side, along the gradient."""
+    from guidance_geometry.host.pictures import picture_of
+
+    model, picture = parts[0], picture_of(parts[0], None)
+    step, found = slopes(parts, canvas)[-2]
+    sigma = torch.full((3,), float(step.sigma))
+    alpha = 1 - sigma[0] if model.model.card.space == "flow" else 1.0
+    way = 0.001 * found * (step.x.flatten(1).norm(dim=1) / found.flatten(1).norm(dim=1))[:, None, None, None]
+    there, back = (
+        Level().log_prob(picture(model.model.apply_model(x, sigma, y=torch.tensor([0, 1, 2]))))
+        for x in (step.x + way, step.x - way)
+    )
+    wanted = (way * found).flatten(1).sum(dim=1) * alpha / sigma**2
+    assert torch.allclose((there - back) / 2, wanted, rtol=0.01)
+
+
+def test_blocks_computed_twice_give_the_same_gradient(parts, canvas):
+    kept, twice = slopes(parts, canvas), slopes(parts, canvas, checkpoint=True)
+    pairs = [(one, other) for (_, one), (_, other) in zip(kept, twice, strict=True)]
+    assert len(pairs) > 2
+    assert all(one.abs().max() > 0 for one, _ in pairs)
+    # The first are of one x; from then on each run's own rounding is part of where it stands.
+    limits = [1e-5] + [1e-3] * (len(pairs) - 1)
+    assert all(
+        (one - other).abs().max() <= limit * one.abs().max() for limit, (one, other) in zip(limits, pairs, strict=True)
+    )
+
+
+@pytest.mark.parametrize("dtype", ["fp16", "bf16"])
+def test_half_precision_samples_alike(name, parts, canvas, dtype):
+    exact = ksampler(*parts, canvas, "euler", "simple", steps=2, cfg=1.0)
+    half = ksampler(load(name, dtype=dtype)[0], *parts[1:], canvas, "euler", "simple", steps=2, cfg=1.0)
+    assert ((half - exact).norm() / exact.norm()) < (0.02 if dtype == "fp16" else 0.15)
+
+
+def test_the_vae_output_is_of_the_right_kind(name):
+    vae = load(name)[1]
+    if name not in LATENT:
+        assert vae.decode(torch.zeros(1, 3, 8, 8)).shape == (1, 8, 8, 3)
+        return
+    with pytest.raises(ValueError, match=r"works on latents of Stable Diffusion 1's VAE\. Load that VAE with Load VAE"):
+        vae.decode(torch.zeros(1, 4, 8, 8))
+
+
+def test_the_latent_of_another_vae_is_refused(name, parts):
+    wanted = r"4 \(Stable Diffusion 1's VAE\)" if name in LATENT else r"3 \(pixels\)"
+    with pytest.raises(
+        ValueError, match=rf"The latent has 16 channels but .* works on {wanted}\. Use Empty Canvas, or"
+    ):
+        ksampler(*parts, {"samples": torch.ones(1, 16, 8, 8)}, "euler", "simple")
+
+
+def test_a_label_of_another_model_is_refused(parts, canvas):
+    wrong = [[None, {"class_label": torch.tensor([7])}]]
+    with pytest.raises(ValueError, match=r"Labels \[7\] do not fit .* it needs whole numbers 0 \.\. "):
+        ksampler(parts[0], wrong, wrong, canvas, "euler", "simple")
+
+
+def test_a_unet_without_null_label_says_what_else_there_is(folder):
+    from guidance_geometry.nodes.start import GGClassLabel, GGEmptyCanvas
+
+    model = load("unet/")[0]
+    positive, negative = GGClassLabel.execute(model, "1").result
+    latent = GGEmptyCanvas.execute(model, 0, 0, 1).result[0]
+    with pytest.raises(ValueError, match=r"unet was never trained without a label.*Autoguidance.*classifier"):
+        ksampler(model, positive, negative, latent, "euler", "simple")
+
+
+def test_a_dit_by_another_name_runs_as_what_the_user_says(folder):
+    save_file(weights_of(DiT, DIT), folder / "own.safetensors")
+    with pytest.raises(ValueError, match=r"own does not say its parametrisation\..*DiT \(epsilon, vp_linear\)"):
+        load("own.safetensors")
+    for name, choices in (("DiT-S-2.safetensors", ("epsilon", "vp_linear")), ("SiT-S-2.safetensors", ("flow", "flow"))):
+        own, said = load("own.safetensors", *choices)[0], load(name)[0]
+        x, sigma, y = torch.randn(1, 4, 8, 8), torch.tensor([0.7]), torch.tensor([1])
+        assert torch.equal(own.model.apply_model(x, sigma, y=y), said.model.apply_model(x, sigma, y=y))
+
+
+def test_a_sit_is_asked_at_its_own_time(folder):
+    """x0 = x + s v(x, 1 - s), v as the file's network gives it."""
+    model = load("SiT-S-2.safetensors")[0]
+    network = DiT(DIT, 3)
+    network.load_state_dict(weights_of(DiT, DIT))
+    x, s, y = torch.randn(2, 4, 8, 8), torch.tensor([0.9, 0.3]), torch.tensor([1, 3])
+    wanted = x + s[:, None, None, None] * network(x, 1 - s, y)
+    assert (model.model.apply_model(x, s, y=y) - wanted).abs().max() < 1e-5
+
+
+def test_a_dit_is_asked_at_the_index_of_its_table(folder):
+    """x0 = x - n eps(x / sqrt(1 + n^2), i)."""
+    from guidance_geometry.denoisers.schedules import table
+
+    model = load("DiT-S-2.safetensors")[0]
+    network = DiT(DIT, 3)
+    network.load_state_dict(weights_of(DiT, DIT))
+    index = torch.tensor([3, 700])
+    n, x, y = table("vp_linear")[index].float(), torch.randn(2, 4, 8, 8) * 3, torch.tensor([1, 3])
+    each = n[:, None, None, None]
+    wanted = x - each * network(x / (1 + each**2).sqrt(), index.float(), y)
+    assert ((model.model.apply_model(x, n, y=y) - wanted).abs().max() / wanted.abs().max()) < 1e-5
+
+
+def test_a_changed_config_changes_the_fingerprint(folder):
+    from guidance_geometry.nodes.start import GGLoadDenoiser
+
+    before = GGLoadDenoiser.fingerprint_inputs(denoiser_name="unet/")
+    assert before == GGLoadDenoiser.fingerprint_inputs(denoiser_name="unet/")
+    file = folder / "unet" / "scheduler" / "scheduler_config.json"
+    file.write_text(json.dumps(json.loads(file.read_text())) + " ")
+    assert before != GGLoadDenoiser.fingerprint_inputs(denoiser_name="unet/")
+
+
+def test_a_link_out_of_the_folder_is_refused(folder, tmp_path):
+    unet_folder(tmp_path / "elsewhere")
+    (folder / "link").symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(ValueError, match=r"'link/' is a link out of models/denoisers"):
+        load("link/")
+    (folder / "link").unlink()
