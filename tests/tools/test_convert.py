@@ -108,7 +108,7 @@ def test_an_average_goes_before_the_raw_weights_unless_they_are_wanted(tmp_path,
     same(path, averaged)
     said = (tmp_path / "0400000.card.txt").read_text(encoding="utf-8")
     assert f"kept: {average} (9 tensors, an average of the weights)" in said
-    assert "dropped: model (9 tensors); opt: dict of 2; args: a argparse.Namespace" in said
+    assert "dropped: model (9 tensors); opt: dict of 2; args: argparse.Namespace" in said
     tensors, _ = read_safetensors(convert(path, weights="model", force=True)[0])
     assert all(torch.equal(tensors[name], raw[name]) for name in raw)
 
@@ -337,6 +337,11 @@ def test_the_command_asks_for_the_licence_only_where_somebody_can_answer():
     assert asked == []
     assert asked_licence(None, lambda words: " CC BY-NC-SA\n4.0 ") == "CC BY-NC-SA 4.0"
     assert asked_licence(None, lambda words: "") == "not stated"
+
+    def ended(words):
+        raise EOFError
+
+    assert asked_licence(None, ended) == "not stated"
 
 
 def test_the_command_prints_the_card_or_one_sentence(tmp_path, capsys):

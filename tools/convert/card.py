@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from torch import Tensor
@@ -74,5 +75,6 @@ def as_metadata(facts: Mapping[str, str]) -> dict[str, str]:
 def asked_licence(given: str | None, ask: Callable[[str], str] | None) -> str:
     """The licence of the weights: as given, else as answered, else not stated.  ask: None where nobody can answer"""
     if given is None and ask is not None:
-        given = ask("Licence of these weights, as their authors state it (Enter: not stated): ")
+        with suppress(EOFError):
+            given = ask("Licence of these weights, as their authors state it (Enter: not stated): ")
     return line(given or "") or NOT_STATED

@@ -11,6 +11,7 @@ from .tensors import DTYPES, STORAGES, parameter, view, view_of_bytes
 from .values import Name, Record, refusal
 
 SCALARS = (str, int, float, bytes, type(None))  # what may be a key: the hash of anything else may take for ever
+LARGEST_KEY = 2**60  # larger numbers can be chosen so that all have one hash
 ENCODINGS = ("latin1", "latin-1", "utf-8")
 LAYERS = re.compile(r"torch\.nn\.modules\.\w+\.\w+")
 EMBEDDED = "torch.storage._load_from_bytes"
@@ -29,7 +30,7 @@ def mapping(*arguments: Any) -> dict:
 
 def key(value: Any) -> Any:
     """The same value, if it may be a key."""
-    if not isinstance(value, SCALARS):
+    if not isinstance(value, SCALARS) or (isinstance(value, int) and abs(value) > LARGEST_KEY):
         raise refusal(f"uses a {class_of(value)} as a key")
     return value
 

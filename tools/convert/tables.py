@@ -163,7 +163,7 @@ def brief(value: Any) -> str:
     if isinstance(value, dict | list | tuple | set):
         return f"{class_of(value)} of {len(value):,}"
     if isinstance(value, Record):
-        return f"a {shortened(value.kind, 60)}"
+        return shortened(value.kind, 60)
     return shortened(value if isinstance(value, str) else told(value), 60)
 
 

@@ -26,4 +26,7 @@ class Record:
 
 def refusal(what: str) -> ValueError:
     """The error for a file that holds more than weights.  what: a verb and its object"""
-    return ValueError(f"it {shortened(what, 300)}. Only tensors and plain values are read, and nothing is ever run.")
+    return ValueError(
+        f"it {shortened(what, 300)}. Only tensors and plain values are read, and nothing is ever run: look for the "
+        "weights as safetensors, or for a state_dict alone."
+    )
