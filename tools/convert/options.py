@@ -18,7 +18,9 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--weights", metavar="NAME", help="which table to take; default: an average (EMA), else the raw one"
     )
-    parser.add_argument("--say", action="append", default=[], metavar="KEY=VALUE", help="such as schedule=linear")
+    parser.add_argument(
+        "--say", action="append", default=[], metavar="KEY=VALUE", help="such as schedule=linear, or labels=imagenet"
+    )
     parser.add_argument("--force", action="store_true", help="write over files that are there")
 
 

@@ -45,7 +45,8 @@ class Table:
         return min(known, default=len(ORDER) + bool(self.path))
 
     def __str__(self) -> str:
-        return f"{self.where} ({len(self.tensors):,} tensors{', an average of the weights' if self.averaged else ''})"
+        count = f"{len(self.tensors):,} tensor{'s' if len(self.tensors) != 1 else ''}"
+        return f"{self.where} ({count}{', an average of the weights' if self.averaged else ''})"
 
 
 def tables_of(found: Any) -> list[Table]:
@@ -112,9 +113,9 @@ def part(module: Record, kind: str) -> list[tuple[str, Any]]:
 
 
 def chosen(tables: Sequence[Table], wanted: str | None = None) -> Table:
-    """The network's weights: a moving average before raw ones.  wanted: the path of a table, with dots
+    """The network's weights: a moving average before raw ones, if it has half as many tensors as the largest table.
 
-    Raises ValueError where there is none, or several that are alike.
+    wanted: the path of a table, with dots. Raises ValueError where there is none, or several that are alike.
     """
     if not tables:
         raise ValueError("it holds no table of tensors. Give the file with the weights, a state_dict().")
@@ -124,7 +125,9 @@ def chosen(tables: Sequence[Table], wanted: str | None = None) -> Table:
         if found is None:
             raise ValueError(f"it has no weights called {told(wanted)}. It has {listed}.")
         return found
-    first, *others = sorted(tables, key=lambda table: (table.rank, len(table.path)))
+    most = max(len(table.tensors) for table in tables)
+    likely = [table for table in tables if 2 * len(table.tensors) >= most]
+    first, *others = sorted(likely, key=lambda table: (table.rank, len(table.path)))
     if others and (others[0].rank, len(others[0].path)) == (first.rank, len(first.path)):
         raise ValueError(f"it holds several tables of tensors: {listed}. Say which with --weights.")
     return first
