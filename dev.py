@@ -1,7 +1,7 @@
-"""One script for everything: `python3 dev.py demo | serve | test | bench | fuzz | check`. Python 3.10 or newer.
+"""One script for everything: `python3 dev.py demo | serve | convert | test | bench | fuzz | check`.
 
-`story` and `gallery` make the pictures and numbers of docs/ again. Each command does the set-up that it needs and
-keeps it in .venv/, .host/ and .cache/.
+Python 3.10 or newer. `story` and `gallery` make the pictures and numbers of docs/ again. Each command does the set-up
+that it needs and keeps it in .venv/, .host/ and .cache/.
 """
 
 from __future__ import annotations
@@ -15,11 +15,13 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 if sys.version_info[:2] < (3, 10):  # noqa: UP036 - the reader may have called it with an older one
     sys.exit(f"Python 3.10 or newer is needed; this is {sys.version.split()[0]}. Call dev.py with a newer python3.")
 
+from tools.convert.options import add_options, as_words
 from tools.host import provision, server
 from tools.places import ROOT
 
@@ -177,6 +179,30 @@ def check(args: argparse.Namespace) -> int:
     return run([python, RUN, "check_rule", f"{Path(file).resolve() if file else ''}{colon}{rule}"])
 
 
+def convert(args: argparse.Namespace) -> int:
+    """Turn published weights (.pt, .pth, .pkl, .ckpt, .bin) into safetensors with a card; nothing in them is run."""
+    python, _ = prepare(args)
+    return run([python, RUN, "convert.convert", *as_words(args)])
+
+
+def add_own_options(command: Callable, sub: argparse.ArgumentParser) -> None:
+    """Let a command take what no other does."""
+    if command is test:
+        whole = "run every case of the long matrices, not a share of them that changes every day"
+        sub.add_argument("--full", action="append_const", const="--full", default=[], dest="matrices", help=whole)
+    if command is serve:
+        sub.add_argument("--port", type=int, default=0, help="default: any free one")
+    if command is fuzz:
+        sub.epilog = "Also: --minutes N, --prompts N, --headers N, --model-files N, --seed S, --replay FILE, --write"
+    if command is convert:
+        add_options(sub)
+    if command is check:
+        sub.add_argument("rule", metavar="FILE:RULE", help="such as my_rule.py:MyRule")
+    if command is bench:
+        sub.add_argument("name", nargs="?", default="*", help="one script of tools/bench; default: all")
+        sub.add_argument("rest", nargs=argparse.REMAINDER, help="handed to the script")
+
+
 def arguments() -> argparse.Namespace:
     """Read the command line."""
     shared = argparse.ArgumentParser(add_help=False)
@@ -191,23 +217,10 @@ def arguments() -> argparse.Namespace:
     shared.add_argument("--cpu", action="store_true", help="do not use a GPU")
     parser = argparse.ArgumentParser(description=__doc__)
     commands = parser.add_subparsers(required=True)
-    for command in (demo, serve, test, bench, fuzz, check, story, gallery):
+    for command in (demo, serve, convert, test, bench, fuzz, check, story, gallery):
         sub = commands.add_parser(command.__name__, help=command.__doc__, parents=[shared])
         sub.set_defaults(command=command)
-        if command is test:
-            whole = "run every case of the long matrices, not a share of them that changes every day"
-            sub.add_argument("--full", action="append_const", const="--full", default=[], dest="matrices", help=whole)
-        if command is serve:
-            sub.add_argument("--port", type=int, default=0, help="default: any free one")
-        if command is fuzz:
-            sub.epilog = (
-                "Also: --minutes N, --prompts N, --headers N, --model-files N, --seed S, --replay FILE, --write"
-            )
-        if command is check:
-            sub.add_argument("rule", metavar="FILE:RULE", help="such as my_rule.py:MyRule")
-        if command is bench:
-            sub.add_argument("name", nargs="?", default="*", help="one script of tools/bench; default: all")
-            sub.add_argument("rest", nargs=argparse.REMAINDER, help="passed to the script")
+        add_own_options(command, sub)
     args, rest = parser.parse_known_args()
     if rest and args.command is not fuzz:
         parser.error(f"unknown: {' '.join(rest)}")

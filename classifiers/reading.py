@@ -12,6 +12,7 @@ from ..files.safetensors import read_header, read_safetensors, unwrapped
 from ..guidance.printing import told
 from .adm import AdmEntrance, is_adm, planned
 from .contract import Contract, contract_of
+from .efficientnet_lite import is_lite, lite_classifier
 from .files import FORMAT, check_weights, labels_of, load_classifier, stated_number, stated_size
 from .networks import PocketNoisy, SmallNoisy
 from .preprocessing import Preprocessing
@@ -34,22 +35,32 @@ def open_classifier(path: Path, find: Callable[[str], Path]) -> WiredNetwork:
     """
     if path.is_dir():
         return folder_classifier(path)
-    names, metadata = read_header(path)
+    _, metadata = read_header(path)
     if "gg.format" in metadata:
         return own_classifier(path, metadata)
     tensors, _ = read_safetensors(path, dtypes=DTYPES, finite=True)
-    weights, contract = unwrapped(tensors), contract_of(path, metadata)
+    return classifier_of(tensors, contract_of(path, metadata), find)
+
+
+def classifier_of(tensors: Mapping[str, Tensor], contract: Contract, find: Callable[[str], Path]) -> WiredNetwork:
+    """The published classifier that these weights are, by their names and shapes.
+
+    Raises ValueError where they are none, or do not fit.
+    """
+    weights = unwrapped(tensors)
     if is_adm(weights):
         return adm_classifier(weights, contract)
+    if is_lite(weights):
+        return lite_classifier(weights, contract)
     if family := family_of(weights):
         found = torchvision_classifier(family, weights, contract)
         return made_noisy(found) if contract.said.get("noisy") is True else found
     if is_probe(weights):
         return probe_classifier(weights, contract, lambda name: folder_classifier(find(name)))
     raise ValueError(
-        f"{path.name} is not a known classifier; its first tensor is {min(names, default='absent')!r}. Known: this "
-        "pack's format, guided-diffusion classifiers, probes, folders with config.json, and of torchvision "
-        f"{', '.join(family.starts[0].strip('_') for family in FAMILIES)}."
+        f"{contract.file} is not a known classifier; its first tensor is {min(tensors, default='absent')!r}. Known: "
+        "this pack's format, guided-diffusion classifiers, EfficientNet-Lite, probes, folders with config.json, and of "
+        f"torchvision {', '.join(family.starts[0].strip('_') for family in FAMILIES)}."
     )
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import math
 import os
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeGuard, TypeVar
@@ -26,8 +26,22 @@ T = TypeVar("T")
 MAX_HEADER = 16 * 2**20  # the largest model files in use carry about 1 MB
 MOST_TENSORS, MOST_AXES, LONGEST_NAME = 100_000, 8, 500
 LARGEST_SIZE = 2**48  # of an axis or an offset, far above any file
-BYTES = {"F64": 8, "F32": 4, "F16": 2, "BF16": 2, "I64": 8, "I32": 4, "I16": 2, "I8": 1, "U8": 1, "BOOL": 1}
-BYTES |= {"F8_E4M3": 1, "F8_E5M2": 1}
+DTYPES = {
+    "F64": torch.float64,
+    "F32": torch.float32,
+    "F16": torch.float16,
+    "BF16": torch.bfloat16,
+    "I64": torch.int64,
+    "I32": torch.int32,
+    "I16": torch.int16,
+    "I8": torch.int8,
+    "U8": torch.uint8,
+    "BOOL": torch.bool,
+    "F8_E4M3": torch.float8_e4m3fn,
+    "F8_E5M2": torch.float8_e5m2,
+}
+BYTES = {name: dtype.itemsize for name, dtype in DTYPES.items()}
+NAMES = {dtype: name for name, dtype in DTYPES.items()}
 PREFIXES = ("module.", "_orig_mod.", "model.", "net.", "ema.")  # what trainers put before every tensor's name
 FOREIGN = {
     b"PK\x03\x04": "a zip archive, the form of PyTorch checkpoints (.pt, .ckpt), which can run code when loaded",
@@ -137,15 +151,39 @@ def positive(text: str) -> float | None:
 def write_safetensors(path: str | os.PathLike, tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> None:
     """Write tensors and text to one safetensors file, all or nothing.
 
-    tensors: any device; they are copied. metadata: text only.
+    tensors: any device; one at a time is copied. metadata: text only.
     """
-    write_atomically(path, [safetensors_bytes(tensors, metadata)])
+    write_atomically(path, safetensors_parts(tensors, metadata))
 
 
 def safetensors_bytes(tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> bytes:
     """The same file as bytes, to know its size or to send it."""
-    own = {name: tensor.detach().cpu().clone(memory_format=torch.contiguous_format) for name, tensor in tensors.items()}
-    return safetensors.torch.save(own, dict(metadata))
+    return b"".join(safetensors_parts(tensors, metadata))
+
+
+def safetensors_parts(tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> Iterator[bytes]:
+    """The header, then tensor after tensor, the widest first so that all are aligned; the same bytes every time.
+
+    The library itself writes metadata in an order of chance. Raises ValueError for a dtype that is in no such file.
+    """
+    order = sorted(tensors, key=lambda name: (-tensors[name].dtype.itemsize, name))
+    header: dict[str, dict] = {"__metadata__": dict(sorted(metadata.items()))} if metadata else {}
+    end = 0
+    for name in order:
+        begin, end = end, end + tensors[name].nbytes
+        dtype = _dtype_name(name, tensors[name].dtype)
+        header[name] = {"dtype": dtype, "shape": [*tensors[name].shape], "data_offsets": [begin, end]}
+    text = json.dumps(header, separators=(",", ":")).encode()
+    text += b" " * (-len(text) % 8)
+    yield len(text).to_bytes(8, "little") + text
+    for name in order:
+        yield tensors[name].detach().cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes()
+
+
+def _dtype_name(name: str, dtype: torch.dtype) -> str:
+    if dtype not in NAMES:
+        raise ValueError(f"Tensor {name!r} is {dtype}, which is not written. Convert it to one of {', '.join(DTYPES)}.")
+    return NAMES[dtype]
 
 
 def _header_length(name: str, start: bytes, size: int, limit: int) -> int:

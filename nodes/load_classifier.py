@@ -17,7 +17,7 @@ from ..host.wires import ClassifierWire
 
 FOLDER = "classifiers"
 DEFAULT = "pocket-noisy-1"
-CONVERT = "python tools/run.py convert_classifier FILE"
+CONVERT = "python3 dev.py convert FILE"
 
 register_folder(FOLDER)
 
@@ -41,7 +41,7 @@ def missing(name: str) -> str | None:
     if not name.endswith((".safetensors", "/")) and "." in name:
         return (
             f"Classifier {name!r} is not a .safetensors file: other formats can run code when they are loaded. "
-            f"Convert a .pt of plain tensors with `{CONVERT}`."
+            f"Convert a .pt of weights with `{CONVERT}`."
         )
     return (
         f"Classifier {name!r} was not found. Available: {', '.join(available()) or 'none'}. "

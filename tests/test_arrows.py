@@ -38,6 +38,7 @@ TOOLS_OF = {  # what a room of tools/ may import of tools/ beside what stands at
     "fixtures": set(),
     "host": set(),
     "train": set(),
+    "convert": set(),
     "templates": {"host"},
     "fuzz": {"fixtures", "host", "templates"},
     "docs": {"fixtures", "host", "templates", "train"},

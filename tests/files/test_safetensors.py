@@ -51,6 +51,26 @@ def test_any_layout_is_written_as_it_reads(tmp_path, tensor):
     assert torch.equal(read_safetensors(path)[0]["t"], tensor)
 
 
+def test_the_same_content_is_the_same_bytes(tmp_path):
+    wide = {"b": torch.zeros(2).double(), "a": torch.ones(3).half(), "c": torch.zeros(1), "d": torch.tensor([True])}
+    metadata = {f"gg.{index}": "\u03b3" for index in range(20)}
+    made = set()
+    for order in (list, reversed):
+        tensors = {name: wide[name] for name in order(list(wide))}
+        write_safetensors(tmp_path / "f", tensors, {key: metadata[key] for key in order(list(metadata))})
+        made.add((tmp_path / "f").read_bytes())
+    assert len(made) == 1
+    again, said = read_safetensors(tmp_path / "f")
+    assert said == metadata
+    assert all(torch.equal(again[name], wide[name]) for name in wide)
+
+
+def test_a_dtype_that_no_file_has_is_refused(tmp_path):
+    with pytest.raises(ValueError, match=r"Tensor 'z' is torch\.complex64, which is not written"):
+        write_safetensors(tmp_path / "f", {"z": torch.zeros(1, dtype=torch.complex64)}, {})
+    assert not list(tmp_path.iterdir())
+
+
 @pytest.mark.parametrize(
     "dtype",
     [torch.float64, torch.float32, torch.float16, torch.bfloat16, torch.int64, torch.int32, torch.int16, torch.int8,
