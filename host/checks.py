@@ -38,7 +38,8 @@ class CheckedNode(io.ComfyNode):
     def __init_subclass__(cls, **named):
         super().__init_subclass__(**named)
         if "define_schema" in vars(cls) and "declared" not in vars(cls):  # the host's clones bring both along
-            cls.declared = {declared.id: declared for declared in cls.define_schema().inputs}
+            widgets_first = sorted(cls.define_schema().inputs, key=lambda declared: declared.get_io_type() in CARRIED)
+            cls.declared = {declared.id: declared for declared in widgets_first}
             absent = cls.validate_inputs.__func__ is io.ComfyNode.validate_inputs.__func__
             together = None if absent else cls.validate_inputs
             # setattr, as the host's types know both as functions
@@ -100,7 +101,7 @@ def _unfitting(together: Callable | None, values: Mapping[str, Any]) -> str | No
 
 def misfits(cls: type[CheckedNode], arguments: Mapping[str, Any]) -> Iterator[str | None]:
     """One sentence for every argument that is not what its input says, widgets first; None for those that are."""
-    for declared in sorted(cls.declared.values(), key=lambda declared: declared.get_io_type() in CARRIED):
+    for declared in cls.declared.values():
         value = arguments.get(declared.id)
         absent = value is None and declared.optional and declared.get_io_type() in CARRIED
         if declared.id in arguments and not absent:

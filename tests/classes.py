@@ -5,6 +5,8 @@ from importlib import import_module
 from inspect import isabstract
 from pkgutil import iter_modules
 
+import pytest
+
 
 def classes_in(package, ancestor):
     """What can be made of a base class, in the modules of a package, by name."""
@@ -18,6 +20,11 @@ def made_without(entries, package, ancestor):
     """One of each of these classes whose name stands in no table and which needs nothing to be made."""
     new = [one for one in classes_in(package, ancestor) if one.__name__ not in entries and is_dataclass(one)]
     return [one() for one in new if all(each.default is not MISSING or not each.init for each in fields(one))]
+
+
+def or_skipped(found, reason):
+    """Parameters of a test; where there are none, one that is skipped with a reason."""
+    return found or [pytest.param(None, id="none", marks=pytest.mark.skip(reason=reason))]
 
 
 def all_below(cls):

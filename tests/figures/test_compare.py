@@ -7,8 +7,7 @@ import torch
 
 from guidance_geometry.figures.compare import compare, draw_comparison, obstacles_of
 from guidance_geometry.figures.pictures import Pictures
-
-from .drawn import assert_apart, marks, run, segment
+from guidance_geometry.tests.drawn import assert_apart, marks, run, segment
 
 HOW = (Pictures(), Pictures())
 

@@ -11,8 +11,7 @@ from guidance_geometry.figures.film import Film
 from guidance_geometry.figures.order import Order
 from guidance_geometry.figures.pictures import Pictures
 from guidance_geometry.figures.registry import BY_NAME, MENU, draw_figure
-
-from .drawn import assert_apart, parts, run
+from guidance_geometry.tests.drawn import assert_apart, parts, run
 
 BUILT_UP = ("sampling animated", "classifier animated", "guidance animated")
 FACTS = {"prompt": {"1": {"text": "caf\u00e9 \u03b3"}}, "workflow": {"nodes": []}}

@@ -8,11 +8,10 @@ from guidance_geometry.figures.order import Order
 from guidance_geometry.figures.pictures import Pictures
 from guidance_geometry.figures.pull import pull_of
 from guidance_geometry.figures.registry import BY_NAME, PULL, draw_still
+from guidance_geometry.tests.drawn import assert_apart, classifier_run, expected, parts, printed_scale, run, segment
 from guidance_geometry.trace.checks import check
 from guidance_geometry.trace.gram import VECTORS, gram
 from guidance_geometry.trace.trace import Trace
-
-from .drawn import assert_apart, classifier_run, expected, parts, printed_scale, run, segment
 
 
 @pytest.mark.parametrize(("sampler", "step", "gamma"), [("euler", 5, 4.0), ("ddpm", 3, 4.0), ("ddpm", 9, 30.0)])

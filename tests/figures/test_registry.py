@@ -8,8 +8,7 @@ import pytest
 from guidance_geometry.figures.order import Order
 from guidance_geometry.figures.pictures import Pictures
 from guidance_geometry.figures.registry import FIGURES, draw_still
-
-from .drawn import assert_apart, run
+from guidance_geometry.tests.drawn import assert_apart, run
 
 
 def broken():

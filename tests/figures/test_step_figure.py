@@ -13,9 +13,8 @@ from guidance_geometry.figures import step_figure
 from guidance_geometry.figures.order import Order
 from guidance_geometry.figures.pictures import Pictures
 from guidance_geometry.figures.registry import STEP, draw_still
+from guidance_geometry.tests.drawn import assert_apart, expected, marks, printed_scale, run, segment
 from guidance_geometry.tests.traces import exact_trace
-
-from .drawn import assert_apart, expected, marks, printed_scale, run, segment
 
 CASES = [
     ("ve", "euler", 1.0, 2),

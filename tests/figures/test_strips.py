@@ -10,9 +10,8 @@ from guidance_geometry.figures.order import Order
 from guidance_geometry.figures.pictures import Pictures
 from guidance_geometry.figures.registry import draw_still
 from guidance_geometry.figures.strips import difference_size_map, heat_colours, photo_of, rows_of
+from guidance_geometry.tests.drawn import assert_apart, parts, run, thumbnails
 from guidance_geometry.trace.trace import Trace
-
-from .drawn import assert_apart, parts, run, thumbnails
 
 STRIPS = ("noise levels", "filmstrip", "heat map")
 

@@ -7,9 +7,8 @@ from guidance_geometry.figures.order import Order
 from guidance_geometry.figures.pictures import Pictures
 from guidance_geometry.figures.registry import WALK, draw_still
 from guidance_geometry.figures.walk import walk_of
+from guidance_geometry.tests.drawn import assert_apart, marks, printed_scale, run, segment, thumbnails
 from guidance_geometry.trace.trace import Trace
-
-from .drawn import assert_apart, marks, printed_scale, run, segment, thumbnails
 
 
 def lengths(trace, step, sample):

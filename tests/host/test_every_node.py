@@ -236,10 +236,14 @@ def test_a_number_of_another_library_is_one(nodes, kind):
 
 
 def test_a_class_is_checked_once_and_its_clones_as_they_are(nodes):
+    from guidance_geometry.host.wires import CARRIED
+
     for node in nodes:
         clone = node.PREPARE_CLASS_CLONE({})
         assert clone.execute.__func__ is node.execute.__func__
         assert clone.declared is node.declared
+        carried = [declared.get_io_type() in CARRIED for declared in node.declared.values()]
+        assert carried == sorted(carried), "widgets first, sorted when the class is made"
         assert not hasattr(node.execute.__func__.__wrapped__, "__wrapped__"), node.__name__
 
 

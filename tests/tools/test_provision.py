@@ -65,6 +65,20 @@ def test_every_environment_notes_what_is_installed_in_itself(tmp_path, monkeypat
     assert ran == pythons
 
 
+def test_what_is_installed_already_is_not_installed_again(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(provision, "run_logged", lambda *_: None)
+    monkeypatch.setattr(provision, "add_sound", lambda *_: None)
+    monkeypatch.setattr(provision, "CACHE", tmp_path / "cache")
+    python = tmp_path / ".venv" / "bin" / "python"
+    python.parents[1].mkdir()
+    provision.install(python, ["torch", "pytest>=8"])
+    assert "installing 2 of 2 requirements" in capsys.readouterr().out
+    provision.install(python, ["torch"])
+    assert capsys.readouterr().out == ""
+    provision.install(python, ["torch", "pytest>=9"])
+    assert "installing 1 of 2 requirements" in capsys.readouterr().out
+
+
 def test_a_sound_library_that_does_not_import_is_replaced_by_a_stand_in(tmp_path):
     venv = tmp_path / "venv"
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", venv], check=True)

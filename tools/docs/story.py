@@ -22,10 +22,7 @@ from torch import Tensor
 from ...figures.canvas import Canvas
 from ...figures.caption import Caption
 from ...figures.contact_sheet import contact_sheet
-from ...figures.density import Panel, draw_panels
-from ...figures.expectation import Shown, draw_expectation
 from ...figures.registry import FIGURES as RUN_FIGURES
-from ...figures.straight_line import Ends, draw_ends
 from ...figures.strips import level_head
 from ...figures.words import SYMBOLS
 from ...trace.trace import Trace
@@ -36,6 +33,8 @@ from ..host.client import Client, Job
 from ..places import ROOT
 from ..train.demo_data import LABELS
 from ..train.demo_files import write_json
+from .density import Panel, draw_panels
+from .expectation import Shown, draw_expectation
 from .pictures import write, write_pixels
 from .pocket_means import card, read_means
 from .run_figures import FIGURES, FREE, draw_words, saved_trace, upstream
@@ -52,6 +51,7 @@ from .story_measures import (
     start_noise,
     straightness,
 )
+from .straight_line import Ends, draw_ends
 
 PAGE = ROOT / "docs" / "the-geometry-of-guidance.md"
 EXPORTED = PAGE.with_name("one-run.html")

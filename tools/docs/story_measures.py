@@ -15,12 +15,12 @@ from torch import Tensor
 
 from ...guidance.mixture import GaussianMixture
 from ...guidance.predictions import Predictions
-from ...guidance.reweighting import PlaneDensity, reweighted, sliced_distance
 from ...guidance.rules.cfg import cfg
 from ...samplers.steps import Level, ddim, level
 from ..train.demo_evaluation import Denoiser, karras_sigmas
 from ..train.demo_files import read_denoiser
 from .pocket_means import CARD, Means
+from .reweighting import PlaneDensity, reweighted, sliced_distance
 
 Pair = Callable[[Tensor, float], tuple[Tensor, Tensor]]  # x, sigma -> u, c
 STEPS = 20

@@ -193,11 +193,11 @@ def requirements(host: Path, testing: bool) -> list[str]:
 
 
 def install(python: Path, wanted: list[str], torch_index: str | None = None) -> None:
-    """Install requirements once; a stamp in the environment makes the next call with the same list do nothing."""
-    wanted_hash = hashlib.sha256("\n".join(wanted).encode()).hexdigest()
-    stamp = python.parents[1] / "installed.txt"  # one hash a line: the lists that are already in
-    done = stamp.read_text(encoding="ascii").split() if stamp.exists() else []
-    if wanted_hash in done:
+    """Install requirements once; a stamp in the environment makes a call with none that is new do nothing."""
+    stamp = python.parents[1] / "installed.txt"  # the requirements that are already in, one a line
+    done = stamp.read_text(encoding="utf-8").splitlines() if stamp.exists() else []
+    new = [line for line in wanted if line not in done]
+    if not new:
         return
     listing = CACHE / "requirements.txt"
     listing.parent.mkdir(parents=True, exist_ok=True)
@@ -210,10 +210,10 @@ def install(python: Path, wanted: list[str], torch_index: str | None = None) -> 
         run_logged([*pip, "torch", "torchvision", *index], CACHE / "logs" / "torch.log", advice)
     elif not done and sys.platform == "linux" and not has_gpu_tool():
         say("no GPU found: if the torch download is a large GPU build, stop and pass --torch-index URL of a CPU index")
-    say(f"installing {len(wanted)} requirements into {stamp.parent} (a few minutes the first time)")
+    say(f"installing {len(new)} of {len(wanted)} requirements into {stamp.parent} (a few minutes the first time)")
     run_logged([*pip, "-r", listing], CACHE / "logs" / "install.log", advice)
     add_sound(python, [*pip, "--no-deps", SOUND, *index])
-    stamp.write_text("\n".join([*done, wanted_hash]) + "\n", encoding="ascii")
+    stamp.write_text("\n".join([*done, *new]) + "\n", encoding="utf-8")
 
 
 def add_sound(python: Path, fetch: list) -> None:

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 import numpy as np
 from torch import Tensor
 
-from ..guidance.reweighting import PlaneDensity
-from .canvas import Box, Canvas, extent
-from .caption import Caption, caption_box, set_caption
-from .palette import THEMES
-from .words import number
+from ...figures.canvas import Box, Canvas, extent
+from ...figures.caption import Caption, caption_box, set_caption
+from ...figures.palette import THEMES
+from ...figures.words import number
+from .reweighting import PlaneDensity
 
 WIDTH, HEIGHT = 960, 448
 LEFT, TOP, GAP, ROOM = 20.0, 40.0, 12.0, 46.0

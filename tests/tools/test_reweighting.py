@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from guidance_geometry.guidance.mixture import GaussianMixture, make_mixture
-from guidance_geometry.guidance.reweighting import reweighted, sliced_distance
+from guidance_geometry.tools.docs.reweighting import reweighted, sliced_distance
 
 
 def two_in_the_plane(variances=(0.2, 0.2)):

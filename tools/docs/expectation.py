@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .canvas import Box, Canvas, extent
-from .caption import Caption, caption_box, set_caption
-from .palette import THEMES
+from ...figures.canvas import Box, Canvas, extent
+from ...figures.caption import Caption, caption_box, set_caption
+from ...figures.palette import THEMES
 
 WIDTH, HEIGHT = 960, 500
 NAMES, TOP, GAP = 136.0, 40.0, 8.0  # width of the names, first row's top, gap between the pictures

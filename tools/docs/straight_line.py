@@ -7,12 +7,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .canvas import Box, Canvas, extent
-from .caption import Caption, caption_box, set_caption
-from .palette import THEMES
-from .strips import Line, set_grid
-from .typeset import set_level
-from .words import number
+from ...figures.canvas import Box, Canvas, extent
+from ...figures.caption import Caption, caption_box, set_caption
+from ...figures.palette import THEMES
+from ...figures.strips import Line, set_grid
+from ...figures.typeset import set_level
+from ...figures.words import number
 
 WIDTH, HEIGHT = 960, 478
 PLOT = Box(70, 52, 304, 244)

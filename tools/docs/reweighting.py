@@ -13,8 +13,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from .mixture import GaussianMixture
-from .vectors import wide
+from ...guidance.mixture import GaussianMixture
+from ...guidance.vectors import wide
 
 
 @dataclass(frozen=True, eq=False)

@@ -5,14 +5,13 @@ import pytest
 import torch
 
 from guidance_geometry.figures.caption import Caption
-from guidance_geometry.figures.density import Panel, contours, draw_panels
-from guidance_geometry.figures.expectation import Shown, draw_expectation
-from guidance_geometry.figures.straight_line import Ends, draw_ends
 from guidance_geometry.figures.strips import level_head
 from guidance_geometry.guidance.mixture import GaussianMixture
-from guidance_geometry.guidance.reweighting import reweighted
-
-from .drawn import assert_apart, marks
+from guidance_geometry.tests.drawn import assert_apart, marks
+from guidance_geometry.tools.docs.density import Panel, contours, draw_panels
+from guidance_geometry.tools.docs.expectation import Shown, draw_expectation
+from guidance_geometry.tools.docs.reweighting import reweighted
+from guidance_geometry.tools.docs.straight_line import Ends, draw_ends
 
 CAPTION = Caption("heading", "One sentence about the figure.", (("numbers", "rms over all samples"),))
 MIXTURE = GaussianMixture(torch.zeros(1, 2), torch.tensor([0.25]), torch.zeros(1), torch.tensor([0]))
