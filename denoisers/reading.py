@@ -93,7 +93,8 @@ def _sizes(notes: Notes, known: Format, shapes: Shapes) -> dict[str, Any]:
         return known.sizes(shapes) | {key: said[key] for key in known.settings if key in said}
     except KeyError as missing:
         raise ValueError(
-            f"{file} has no weight {missing}, so its format is not {known.name}. Load Denoiser reads {', '.join(FORMATS)}."
+            f"{file} has no weight {missing}, so its format is not {known.name}. "
+            f"Load Denoiser reads {', '.join(FORMATS)}."
         ) from None
     except (IndexError, ValueError) as wrong:
         raise ValueError(f"{file} {wrong}, so its weights do not fit.") from None

@@ -81,7 +81,7 @@ def test_the_file_may_state_what_no_shape_tells():
     notes |= {"gg.parametrisation": "epsilon", "gg.schedule": "vp_linear", "gg.labels": json.dumps([*"abcde"])}
     spec = read(weights, **notes, **{"gg.config": '{"together": true, "heads": 2}'}).spec
     assert (spec.sizes["together"], spec.sizes["heads"], spec.schedule) == (True, 2, "vp_linear")
-    with pytest.raises(ValueError, match=r"gg\.config heads is '2'; a whole number from 1"):
+    with pytest.raises(ValueError, match=r"gg\.config\.heads is '2'; a whole number from 1"):
         read(weights, **notes, **{"gg.config": '{"heads": "2"}'})
     with pytest.raises(ValueError, match="has 128 channels for 5 heads, so its weights"):
         read(weights, **notes, **{"gg.config": '{"heads": 5}'})
