@@ -225,6 +225,13 @@ def hashed(depth):
     return b")" + b"".join(b"q%ch%c\x86" % (level, level) for level in range(depth))
 
 
+def held_within():
+    """A storage as it is pickled without torch.save."""
+    held = io.BytesIO()
+    torch.save(torch.zeros(4)._typed_storage(), held, _use_new_zipfile_serialization=False)
+    return call(name("torch.storage", "_load_from_bytes"), data(held.getvalue()))
+
+
 HUGE = 2**62
 STILL = {  # refused too, though a usual reader would only fail, hang or fill the memory
     "GLOBAL alone": SYSTEM,
@@ -275,6 +282,10 @@ STILL = {  # refused too, though a usual reader would only fail, hang or fill th
     ),
     "too few arguments": call(name("torch._utils", "_rebuild_tensor_v2")),
     "a persistent object without a class": call(name("torch_utils.persistence", "_reconstruct_persistent_obj"), b"}"),
+    "a file within that is no storage": call(name("torch.storage", "_load_from_bytes"), data(b"\x80\x02}.")),
+    "a file within a file within": call(
+        name("torch.storage", "_load_from_bytes"), data(b"\x80\x02" + held_within() + b".")
+    ),
     "a sparse tensor": call(name("torch._utils", "_rebuild_sparse_tensor"), NONE, NONE),
     "a quantised tensor": call(name("torch._utils", "_rebuild_qtensor"), NONE),
     "a tensor without numbers": call(name("torch._utils", "_rebuild_meta_tensor_no_storage"), NONE),
@@ -299,13 +310,6 @@ CLAIMS = {  # tensors that lie about their storage of four float32 numbers
     "complex numbers": tensor(shape=(1,), strides=(1,), held=storage("ComplexFloatStorage", 2)),
     "quantised numbers": tensor(held=storage("QInt8Storage")),
 }
-
-
-def held_within():
-    """A storage as it is pickled without torch.save."""
-    held = io.BytesIO()
-    torch.save(torch.zeros(4)._typed_storage(), held, _use_new_zipfile_serialization=False)
-    return call(name("torch.storage", "_load_from_bytes"), data(held.getvalue()))
 
 
 def pickled(payload, weight=tensor()):  # noqa: B008  bytes

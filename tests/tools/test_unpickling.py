@@ -114,7 +114,7 @@ TRICKS = {
     "no pickle": [("net/version", b"3")],
     "another order of bytes": [*(ARCHIVE | {"net/byteorder": b"big"}).items()],
     "a short storage": [*(ARCHIVE | {"net/data/0": bytes(15)}).items()],
-    "a long storage": [*(ARCHIVE | {"net/data/0": bytes(17)}).items()],
+    "a long storage": [*(ARCHIVE | {"net/data/0": bytes(20)}).items()],
 }
 
 
