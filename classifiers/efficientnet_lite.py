@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
+from torch.nn import Linear, functional
 
 from .contract import Contract
 from .files import check_weights
@@ -109,7 +109,7 @@ class EfficientNetLite(nn.Module):
                 self._blocks.append(Block(channels, wanted, stage, 1 if index else stage.stride))
                 channels = wanted
         self._conv_head, self._bn1 = Convolution(channels, HEAD, 1), norm(HEAD)
-        self._fc = nn.Linear(HEAD, labels)
+        self._fc = Linear(HEAD, labels)
 
     def forward(self, x: Tensor) -> Tensor:  # [B, 3, H, W] normalised -> [B, K]
         """Logits of images."""

@@ -52,7 +52,7 @@ class Job:
 def job_of_this_node() -> Job | None:
     """The job in which the calling node runs; None where nobody listens, and where nobody waits for this run."""
     server, job = prompt_server(), running_job()
-    if job is None or not _is_heard(server):
+    if server is None or job is None or not _is_heard(server):
         return None
     targets = inspectors_of(job.prompt, job.node)
     if not targets and not job.wants_records:

@@ -141,8 +141,8 @@ def publish(traced: Callable[[], Trace], ended: str = "") -> None:
 
     traced: makes its trace. ended: why the run stopped before its end.
     """
-    job = running_job()
-    if job is None or not job.wants_records:
+    server, job = prompt_server(), running_job()
+    if server is None or job is None or not job.wants_records:
         return
     trace = traced()
     whole = of_every_part(trace, None, PICTURES) | {"workflow_id": job.workflow_id}
@@ -150,9 +150,8 @@ def publish(traced: Callable[[], Trace], ended: str = "") -> None:
     node = job.display
     index = STORE.count(job.prompt_id, node, job.list_index)
     where = (job.prompt_id, node, job.title, job.list_index, index, job.workflow_id, job.client_id)
-    place = RunPlace(*where, whole["run"], trace.n, ended, time.time())
+    place = RunPlace(*where, str(whole["run"]), trace.n, ended, time.time())
     STORE.add(StoredRun(place, record, size_of(record)))
-    server = prompt_server()
     server.send_sync(EVENT, place.summary(), server.client_id)
 
 

@@ -107,7 +107,7 @@ def _edges(prompt: Mapping[str, Any], node: Any, type_of: Callable[[str], NodeTy
     if declares is None or not SAMPLED.intersection(declares.outputs):
         return []
     wires = [(name, inputs[name]) for name in declares.models if _is_wire(inputs.get(name))]
-    return [(name, *wire) for name, wire in wires if _carries_model(prompt, *wire, type_of)]
+    return [(name, source, slot) for name, (source, slot) in wires if _carries_model(prompt, source, slot, type_of)]
 
 
 def _is_wire(value: Any) -> bool:

@@ -2,6 +2,7 @@
 
 import torch
 from torch import nn
+from torch.nn import Conv2d, Conv3d, Linear
 
 VIDEO, AUDIO = (128, 2, 3, 4), (8, 5, 16)  # of one sample; the channels are those of the host's LTX format
 WIDTH = 24  # of a text
@@ -18,11 +19,11 @@ class Streams(nn.Module):
         place = {"device": device, "dtype": dtype}
         self.dtype = dtype or torch.float32
         self.video, self.audio = (
-            nn.Conv3d(VIDEO[0], VIDEO[0], 1, **place),
-            nn.Conv2d(AUDIO[0], AUDIO[0], 3, 1, 1, **place),
+            Conv3d(VIDEO[0], VIDEO[0], 1, **place),
+            Conv2d(AUDIO[0], AUDIO[0], 3, 1, 1, **place),
         )
-        self.video_text, self.audio_text = nn.Linear(WIDTH, VIDEO[0], **place), nn.Linear(WIDTH, AUDIO[0], **place)
-        self.to_video, self.to_audio = nn.Linear(AUDIO[0], VIDEO[0], **place), nn.Linear(VIDEO[0], AUDIO[0], **place)
+        self.video_text, self.audio_text = Linear(WIDTH, VIDEO[0], **place), Linear(WIDTH, AUDIO[0], **place)
+        self.to_video, self.to_audio = Linear(AUDIO[0], VIDEO[0], **place), Linear(VIDEO[0], AUDIO[0], **place)
 
     def forward(self, x, t, context=None, transformer_options=None, **_):
         v, a = x

@@ -11,6 +11,7 @@ import time
 import numpy as np
 import pytest
 import torch
+from torch.nn import Linear
 
 from guidance_geometry.classifiers.adm import SIZES, AdmClassifier
 from guidance_geometry.classifiers.reading import open_classifier
@@ -63,7 +64,7 @@ def test_every_tensorof_a_plain_pickle_keeps_its_bits(tmp_path, protocol):
 def trained():
     """A network, what its optimizer keeps, and the weights of both kinds."""
     torch.manual_seed(0)
-    network = torch.nn.Sequential(torch.nn.Linear(3, 4), torch.nn.BatchNorm1d(4), torch.nn.Linear(4, 2))
+    network = torch.nn.Sequential(Linear(3, 4), torch.nn.BatchNorm1d(4), Linear(4, 2))
     optimizer = torch.optim.Adam(network.parameters())
     network(torch.randn(5, 3)).sum().backward()
     optimizer.step()
@@ -205,7 +206,7 @@ class Precond(torch.nn.Module):
         super().__init__()
         self.img_resolution, self.label_dim, self.sigma_data = img_resolution, label_dim, sigma_data
         self.sigma_max = float("inf")
-        layers = torch.nn.ModuleList([Layer(2), torch.nn.Linear(2, 2)])
+        layers = torch.nn.ModuleList([Layer(2), Linear(2, 2)])
         self.model = torch.nn.ModuleDict({"32x32_conv": Layer(4), "layers": layers})
 
 torch.manual_seed(0)
