@@ -17,6 +17,7 @@ INPUTS = {
         "parametrisation": "auto",
         "schedule": "auto",
         "weight_dtype": "default",
+        "vae": None,
     },
     "GGClassLabel": {"model": None, "label": "0"},
     "GGEmptyCanvas": {"model": None, "width": 0, "height": 0, "batch_size": 4},
