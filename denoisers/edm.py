@@ -69,16 +69,16 @@ class Style:
         """Whether this is one of the first two."""
         return self.kind != "adm"
 
-    def linear(self, width: int, wanted: int, bias: bool = True) -> nn.Module:
+    def linear(self, width: int, wanted: int, bias: bool = True) -> Any:
         """A linear layer."""
         return self.operations.Linear(width, wanted, bias=bias, **self.place)
 
-    def norm(self, channels: int) -> nn.Module:
+    def norm(self, channels: int) -> Any:
         """Group normalisation: 32 groups, or as many as leave each four channels."""
         groups = max(1, min(32, channels // 4))
         return self.operations.GroupNorm(groups, channels, eps=1e-6 if self.song else 1e-5, **self.place)
 
-    def conv(self, channels: int, wanted: int, kernel: int, side: str = "", wider: int = 0) -> nn.Module:
+    def conv(self, channels: int, wanted: int, kernel: int, side: str = "", wider: int = 0) -> Any:
         """A convolution, with a filter where sides change; kernel 0: the filter alone.  wider: more padding"""
         layer = nn.Module()
         if kernel:
@@ -117,7 +117,7 @@ class Block(nn.Module):
         x = (self.conv1(functional.silu(self._modulated(h, e))) + self._skipped(x)) * shrink
         return (x + self._attended(x)) * shrink if self.heads else x
 
-    def _sized(self, h: Tensor, layer: nn.Module) -> Tensor:
+    def _sized(self, h: Tensor, layer: Any) -> Tensor:
         if not self.side:
             return h
         kernel = layer.resample_filter
@@ -143,6 +143,8 @@ class Block(nn.Module):
 
 class Waves(nn.Module):
     """The frequencies of NCSN++'s Fourier features, in float32 whatever the weights are."""
+
+    freqs: Tensor
 
     def __init__(self, width: int, device: Any = None):
         super().__init__()
@@ -171,7 +173,7 @@ class EdmUNet(nn.Module):
         e, kept, picture = self._embedding(t, y, x.dtype), [], x
         for layer in self.enc.values():
             if hasattr(layer, "resample_filter"):  # NCSN++'s second way in: convolved, then smoothed and halved
-                picture = halved(layer(picture), layer.resample_filter, 0)
+                picture = halved(layer(picture), layer.get_buffer("resample_filter"), 0)
                 kept[-1] = x = picture = (x + picture) * math.sqrt(0.5)
             else:
                 x = layer(x, e) if isinstance(layer, Block) else layer(x)

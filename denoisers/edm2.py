@@ -73,11 +73,11 @@ class Layers:
     operations: Any
     place: Mapping[str, Any]
 
-    def linear(self, width: int, wanted: int) -> nn.Module:
+    def linear(self, width: int, wanted: int) -> Any:
         """A linear layer."""
         return self.operations.Linear(width, wanted, bias=False, **self.place)
 
-    def conv(self, channels: int, wanted: int, kernel: int) -> nn.Module:
+    def conv(self, channels: int, wanted: int, kernel: int) -> Any:
         """A convolution that keeps the sides."""
         return self.operations.Conv2d(channels, wanted, kernel, padding=kernel // 2, bias=False, **self.place)
 
@@ -129,6 +129,9 @@ class Block(nn.Module):
 
 class Waves(nn.Module):
     """sqrt(2) cos(freqs t + phases), in float32 whatever the weights are (eq. 75)."""
+
+    freqs: Tensor
+    phases: Tensor
 
     def __init__(self, width: int, device: Any = None):
         super().__init__()

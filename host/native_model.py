@@ -112,8 +112,8 @@ class VAEFormat(comfy.latent_formats.SD15):
     def _scaled(self, latent: Tensor) -> Tensor:
         return (latent - self.shift.to(latent)) * self.scale.to(latent)
 
-    def _unscaled(self, sample: Tensor) -> Tensor:
-        return sample / self.scale.to(sample) + self.shift.to(sample)
+    def _unscaled(self, latent: Tensor) -> Tensor:
+        return latent / self.scale.to(latent) + self.shift.to(latent)
 
     process_in, process_out = _scaled, _unscaled
 

@@ -103,8 +103,7 @@ class GGLoadDenoiser(CheckedNode):
             outputs=[
                 io.Model.Output(tooltip="The denoiser; any KSampler, guider or guidance node takes it."),
                 io.Vae.Output(
-                    tooltip="Turns samples (-1 .. 1) into images (0 .. 1) and back, pixel for pixel; of a denoiser of "
-                    "latents the VAE that was wired."
+                    tooltip="Turns samples into images and back: pixel for pixel, or by the VAE that was wired."
                 ),
                 io.String.Output(
                     display_name="labels", tooltip="The labels, one a line; wired to Class Label: one image of each."
