@@ -21,11 +21,11 @@ def load(tmp_path):
 
     folder_paths.add_model_folder_path(start.FOLDER, str(tmp_path))
 
-    def loaded(kind, dtype="fp32", labels=3):
+    def loaded(kind, dtype="fp32", labels=3, vae=None):
         name = f"{kind}-{labels}.safetensors".replace(" ", "-")
         write_safetensors(tmp_path / name, NETWORKS[kind](labels), {})
         folder_paths.filename_list_cache.pop(start.FOLDER, None)
-        return start.GGLoadDenoiser.execute(name, "auto", "auto", dtype).args
+        return start.GGLoadDenoiser.execute(name, "auto", "auto", dtype, vae).args
 
     yield loaded
     folder_paths.folder_names_and_paths[start.FOLDER][0].remove(str(tmp_path))
@@ -79,3 +79,6 @@ def test_the_pixels_come_with_their_vae_and_the_latents_say_which_to_load(load):
     assert sampled(model).shape == (1, 4, 16, 16)
     with pytest.raises(ValueError, match="Load that VAE with Load VAE and wire it into Load Denoiser"):
         vae.decode(torch.zeros(1, 4, 16, 16))
+    wired, levels = load("edm2")[1], torch.tensor([0.0, 0.5, 1.0])
+    assert torch.equal(load("edm2 latents", vae=wired)[1].process_output(levels), levels)
+    assert torch.equal(wired.process_output(levels), levels / 2 + 0.5), "as it was"
