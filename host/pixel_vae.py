@@ -33,7 +33,7 @@ def vae_of(name: str, space: LatentSpace, wired: Any = None) -> Any:
     """What turns a denoiser's samples into images (0 .. 1), or says what does.  wired: for latents, their VAE"""
     if space == PIXELS:
         return comfy.sd.VAE(sd={"pixel_space_vae": torch.tensor(1.0)}, dtype=torch.float32)
-    return AbsentVAE(name, space) if wired is None else fitted(wired, space)
+    return AbsentVAE(name, space) if wired is None or isinstance(wired, AbsentVAE) else fitted(wired, space)
 
 
 def fitted(vae: Any, space: LatentSpace) -> Any:

@@ -160,6 +160,8 @@ class TestLatents:
         assert torch.equal(fit.process_output(picture), torch.tensor([0.0, 0.25, 1.0, 1.0]))
         assert torch.equal(fit.process_input(picture), picture)
         assert torch.equal(vae.process_output(picture), torch.tensor([0.5, 0.625, 1.0, 1.0])), "the wired one is kept"
+        with pytest.raises(ValueError, match="b works on latents of Stable Diffusion 1's VAE"):
+            vae_of("b", EDM2_LATENTS, vae_of("a", EDM2_LATENTS)).decode(picture)
 
     def test_an_energy_sees_the_picture_and_not_a_pale_one(self):
         from guidance_geometry.denoisers.latents import EDM2_LATENTS, SD_LATENTS
