@@ -174,7 +174,7 @@ class EdmUNet(nn.Module):
         layers: Any = self.enc.values()
         for layer in layers:
             if hasattr(layer, "resample_filter"):  # NCSN++'s second way in: convolved, then smoothed and halved
-                picture = halved(layer(picture), layer.resample_filter, 0)
+                picture = halved(layer(picture), layer.get_buffer("resample_filter"), 0)
                 kept[-1] = x = picture = (x + picture) * math.sqrt(0.5)
             else:
                 x = layer(x, e) if isinstance(layer, Block) else layer(x)

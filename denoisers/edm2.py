@@ -77,7 +77,7 @@ class Layers:
         """A linear layer."""
         return self.operations.Linear(width, wanted, bias=False, **self.place)
 
-    def conv(self, channels: int, wanted: int, kernel: int) -> nn.Module:
+    def conv(self, channels: int, wanted: int, kernel: int) -> Any:
         """A convolution that keeps the sides."""
         return self.operations.Conv2d(channels, wanted, kernel, padding=kernel // 2, bias=False, **self.place)
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from torch import Tensor
+
 
 @dataclass(frozen=True)
 class LatentSpace:
@@ -18,6 +20,10 @@ class LatentSpace:
     shift: tuple[float, ...] = ()
     scale: tuple[float, ...] = ()
     darkest: float = -1.0
+
+    def shown(self, picture: Tensor) -> Tensor:
+        """What the VAE decodes to, as a picture in -1 .. 1."""
+        return picture if self.darkest == -1 else 2 * (picture - self.darkest) / (1 - self.darkest) - 1
 
 
 PIXELS = LatentSpace("pixels", 1)

@@ -105,8 +105,9 @@ class VAEFormat(comfy.latent_formats.SD15):
         self.shift, self.scale = (torch.tensor(numbers)[None, :, None, None] for numbers in (space.shift, space.scale))
         colours = torch.tensor(self.latent_rgb_factors) * self.scale_factor  # of the VAE's own latents
         bias = torch.tensor(self.latent_rgb_factors_bias or [0.0, 0.0, 0.0])
-        self.latent_rgb_factors = (colours / self.scale[0, :, :, 0]).tolist()
-        self.latent_rgb_factors_bias = (bias + self.shift[0, :, 0, 0] @ colours).tolist()
+        middle = space.shown(bias + self.shift[0, :, 0, 0] @ colours)  # of a sample of zeros
+        self.latent_rgb_factors = (colours * 2 / (1 - space.darkest) / self.scale[0, :, :, 0]).tolist()
+        self.latent_rgb_factors_bias = middle.tolist()
 
     def _scaled(self, latent: Tensor) -> Tensor:
         return (latent - self.shift.to(latent)) * self.scale.to(latent)

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
+from ..denoisers.latents import SD_LATENTS
 from .autograd import differentiable, staying, without_underflow
 from .native_model import PixelFormat
 
@@ -55,7 +56,10 @@ class Decoded(OwnPixels):
 
     def __init__(self, vae, latent_format, shrink: int = 1):
         self.vae, self.latent_format, self.shrink, self.patcher = vae, latent_format, shrink, vae.patcher
-        if not torch.allclose(vae.process_output(torch.tensor(HALF_WAY)), torch.tensor([0.0, 0.5, 0.75])):
+        self.space = getattr(latent_format, "space", SD_LATENTS)
+        levels = torch.tensor(HALF_WAY)
+        usual = [(picture / 2 + 0.5).clamp(0, 1) for picture in (levels, self.space.shown(levels))]
+        if not any(torch.allclose(vae.process_output(levels), images) for images in usual):
             raise ValueError("This VAE does not decode to pictures in -1 .. 1. Use the VAE made for the model.")
 
     def stay(self) -> None:
@@ -78,7 +82,8 @@ class Decoded(OwnPixels):
 
     def _decoded(self, latent: Tensor) -> Tensor:
         decode = self.patcher.model.decode
-        return still(checkpoint(decode, latent.to(self.vae.vae_dtype), use_reentrant=False).float())
+        picture = still(checkpoint(decode, latent.to(self.vae.vae_dtype), use_reentrant=False).float())
+        return self.space.shown(picture)
 
 
 def still(video: Tensor, source: str = "The VAE decodes to") -> Tensor:  # [B, C, (1,) H, W] -> [B, C, H, W]

@@ -1,7 +1,8 @@
-"""The VAE output of a loaded denoiser: a pass-through for pixels, and a sentence for latents."""
+"""The VAE output of a loaded denoiser: a pass-through for pixels, for latents the VAE that was wired, or a sentence."""
 
 from __future__ import annotations
 
+import copy
 from typing import Any
 
 import comfy.sd
@@ -14,7 +15,9 @@ class AbsentVAE:
     """Stands where a latent denoiser's VAE would be: every use says which one to load."""
 
     def __init__(self, name: str, space: LatentSpace):
-        self.sentence = f"{name} works on latents of {space.title}. Load that VAE with Load VAE and wire it here."
+        self.sentence = (
+            f"{name} works on latents of {space.title}. Load that VAE with Load VAE and wire it into Load Denoiser."
+        )
 
     def decode(self, *_: Any, **__: Any) -> Any:
         """Raises ValueError: the file of the denoiser holds no VAE."""
@@ -26,8 +29,18 @@ class AbsentVAE:
         raise AttributeError(self.sentence)
 
 
-def vae_of(name: str, space: LatentSpace) -> Any:
-    """What turns a denoiser's samples (-1 .. 1) into images (0 .. 1), or says what does."""
+def vae_of(name: str, space: LatentSpace, wired: Any = None) -> Any:
+    """What turns a denoiser's samples into images (0 .. 1), or says what does.  wired: for latents, their VAE"""
     if space == PIXELS:
         return comfy.sd.VAE(sd={"pixel_space_vae": torch.tensor(1.0)}, dtype=torch.float32)
-    return AbsentVAE(name, space)
+    return AbsentVAE(name, space) if wired is None or isinstance(wired, AbsentVAE) else fitted(wired, space)
+
+
+def fitted(vae: Any, space: LatentSpace) -> Any:
+    """The same VAE, whose images are brought to the range that this space's pictures had."""
+    if space.darkest == -1:  # as everybody's, and the host's
+        return vae
+    fit, span = copy.copy(vae), 1 - space.darkest
+    fit.process_input = lambda image: image * span + space.darkest
+    fit.process_output = lambda picture: ((picture - space.darkest) / span).clamp(0, 1)
+    return fit

@@ -89,7 +89,7 @@ def heads_of(channels: int, heads: int = 0) -> int:
 
 def attended(q: Tensor, k: Tensor, v: Tensor) -> Tensor:  # each [B, heads, channels, places] -> the same
     """v softmax(q^T k / sqrt(channels))^T"""
-    q, k, v = (part.transpose(2, 3) for part in (q, k, v))
+    q, k, v = (part.transpose(2, 3).contiguous() for part in (q, k, v))  # in tiles only where channels lie together
     return nn.functional.scaled_dot_product_attention(q, k, v).transpose(2, 3)
 
 

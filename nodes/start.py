@@ -63,8 +63,9 @@ class GGLoadDenoiser(CheckedNode):
             node_id="GGLoadDenoiser",
             display_name="Load Denoiser (class-conditional)",
             category=CATEGORY,
-            description="Loads a small pixel denoiser with class labels as a native MODEL, with the VAE that turns "
-            "its samples into images. pocket-1 comes with the pack; your own files go into models/denoisers.",
+            description="Loads a denoiser with class labels as a native MODEL, with the VAE that turns its samples "
+            "into images. pocket-1 comes with the pack. Published networks (guided-diffusion, EDM, EDM2) and your own "
+            "go into models/denoisers as .safetensors.",
             inputs=[
                 io.Combo.Input(
                     "denoiser_name",
@@ -90,10 +91,18 @@ class GGLoadDenoiser(CheckedNode):
                     default="default",
                     tooltip="Type the weights are kept in. default: the host picks, as for its own models.",
                 ),
+                io.Vae.Input(
+                    "vae",
+                    optional=True,
+                    tooltip="For denoisers of latents (EDM2 at 512 pixels): the VAE from Load VAE. It comes out again "
+                    "as VAE, brought to the range of the pictures that the denoiser was trained on.",
+                ),
             ],
             outputs=[
                 io.Model.Output(tooltip="The denoiser; any KSampler, guider or guidance node takes it."),
-                io.Vae.Output(tooltip="Turns samples (-1 .. 1) into images (0 .. 1) and back, pixel for pixel."),
+                io.Vae.Output(
+                    tooltip="Turns samples into images and back: pixel for pixel, or by the VAE that was wired."
+                ),
                 io.String.Output(
                     display_name="labels",
                     tooltip="The labels, one per line; connected to Class Label, they give one image of each.",
@@ -108,11 +117,11 @@ class GGLoadDenoiser(CheckedNode):
         return state_of_files(path_of(denoiser_name))
 
     @classmethod
-    def execute(cls, denoiser_name, parametrisation, schedule, weight_dtype) -> io.NodeOutput:
+    def execute(cls, denoiser_name, parametrisation, schedule, weight_dtype, vae=None) -> io.NodeOutput:
         file = read_denoiser(path_of(denoiser_name))
         spec = chosen(file.spec, parametrisation, schedule)
         model = native_denoiser(spec, file.weights, weight_dtype)
-        return io.NodeOutput(model, vae_of(spec.name, spec.latents), "\n".join(spec.labels))
+        return io.NodeOutput(model, vae_of(spec.name, spec.latents, vae), "\n".join(spec.labels))
 
 
 class GGClassLabel(CheckedNode):

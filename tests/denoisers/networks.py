@@ -1,16 +1,6 @@
-"""Networks with weights that answer something, and how far two answers are apart."""
+"""Networks of checked files, what they are asked, and how far two answers are apart."""
 
 import torch
-
-
-def lively(network, seed=0):
-    """The network with small random weights everywhere, those that start at zero among them; nothing is trained."""
-    generator = torch.Generator().manual_seed(seed)
-    for name, weight in network.named_parameters():
-        values = torch.randn(weight.shape, generator=generator) / max(1, weight[:1].numel()) ** 0.5
-        one = weight.ndim == 1 and name.endswith("weight")  # of a normalisation
-        weight.data = (values * 0.1 + 1 if one else values * 0.8).to(weight.dtype)
-    return network.eval().requires_grad_(False)
 
 
 def network_of(file):

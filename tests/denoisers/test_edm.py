@@ -9,7 +9,8 @@ from torch.nn import functional
 from guidance_geometry.denoisers.edm import EDM
 from guidance_geometry.denoisers.reading import checked
 from guidance_geometry.denoisers.spec import chosen
-from guidance_geometry.tests.denoisers.networks import distance, lively, network_of, pictures
+from guidance_geometry.tests.denoisers.networks import distance, network_of, pictures
+from guidance_geometry.tests.tiny_networks import with_filters
 
 # kind, side, width, multipliers, depth, classes, augmented, parameters in millions
 PUBLISHED = {
@@ -225,7 +226,7 @@ def small(name):
     kind = PUBLISHED[name][0]
     shapes = listed(name, width=SMALL[kind], depth=1)
     file = checked(name, {key: torch.zeros(shape) for key, shape in shapes.items()}, None)
-    network = lively(file.spec.format.network(file.spec.sizes, len(file.spec.labels)))
+    network = with_filters(file.spec.format.network(file.spec.sizes, len(file.spec.labels)))
     if kind == "ncsnpp":
         network.map_noise.freqs.copy_(16 * torch.randn(network.map_noise.freqs.shape))
     return checked(name, {f"model.{key}": weight for key, weight in network.state_dict().items()}, None)

@@ -20,6 +20,22 @@ class Shade(nn.Module):
         return torch.zeros_like(x) + y.to(x)[:, None, None, None]
 
 
+class Squares:
+    """A VAE of the host whose decoder repeats the first three channels, in the host's own range of pictures."""
+
+    vae_dtype = torch.float32
+
+    def __init__(self):
+        decoder = SimpleNamespace(decode=lambda latent: latent[:, :3])
+        self.patcher = SimpleNamespace(model=decoder)
+
+    def process_input(self, image):
+        return image * 2 - 1
+
+    def process_output(self, picture):
+        return (picture / 2 + 0.5).clamp(0, 1)
+
+
 def model(labels=("a", "b", "c"), null_label=True, space=None, channels=3):
     from guidance_geometry.denoisers.latents import PIXELS
     from guidance_geometry.denoisers.schedules import Levels
@@ -132,6 +148,44 @@ class TestLatents:
         with pytest.raises(ValueError, match=r"shade works on latents of Stable Diffusion 1's VAE\. Load that VAE"):
             vae.decode(torch.zeros(1, 4, 8, 8))
         assert not hasattr(vae, "patcher")
+
+    def test_the_vae_is_wired_through_and_fitted_to_pictures_in_0_to_1(self):
+        """EDM2's VAE was given pictures in 0 .. 1: decoded as usual, they would be pale."""
+        from guidance_geometry.denoisers.latents import EDM2_LATENTS, SD_LATENTS
+        from guidance_geometry.host.pixel_vae import vae_of
+
+        vae, picture = Squares(), torch.tensor([0.0, 0.25, 1.0, 1.5])
+        assert vae_of("a", SD_LATENTS, vae) is vae
+        fit = vae_of("a", EDM2_LATENTS, vae)
+        assert torch.equal(fit.process_output(picture), torch.tensor([0.0, 0.25, 1.0, 1.0]))
+        assert torch.equal(fit.process_input(picture), picture)
+        assert torch.equal(vae.process_output(picture), torch.tensor([0.5, 0.625, 1.0, 1.0])), "the wired one is kept"
+        with pytest.raises(ValueError, match="b works on latents of Stable Diffusion 1's VAE"):
+            vae_of("b", EDM2_LATENTS, vae_of("a", EDM2_LATENTS)).decode(picture)
+
+    def test_an_energy_sees_the_picture_and_not_a_pale_one(self):
+        from guidance_geometry.denoisers.latents import EDM2_LATENTS, SD_LATENTS
+        from guidance_geometry.host.pictures import picture_of
+        from guidance_geometry.host.pixel_vae import vae_of
+
+        latent = torch.full((1, 4, 2, 2), 0.5)
+        for space, value in ((SD_LATENTS, 0.5), (EDM2_LATENTS, 0.0)):
+            patcher = model(space=space, channels=4)
+            x0 = patcher.get_model_object("latent_format").process_in(latent)
+            for vae in (Squares(), vae_of("a", space, Squares())):
+                found = picture_of(patcher, vae)(x0)
+                assert torch.allclose(found, torch.full((1, 3, 2, 2), value), atol=1e-6)
+
+    def test_a_preview_of_them_is_not_pale_either(self):
+        from guidance_geometry.denoisers.latents import EDM2_LATENTS, LatentSpace
+
+        space = LatentSpace("the same of -1 .. 1", 8, EDM2_LATENTS.shift, EDM2_LATENTS.scale)
+        sample, shown = torch.randn(2, 4, 3, 3), []
+        for one in (space, EDM2_LATENTS):
+            form = model(space=one, channels=4).get_model_object("latent_format")
+            bias = torch.tensor(form.latent_rgb_factors_bias)[:, None, None]
+            shown.append(torch.einsum("bchw,cr->brhw", sample, torch.tensor(form.latent_rgb_factors)) + bias)
+        assert torch.allclose(shown[1], 2 * shown[0] - 1, atol=1e-5)
 
     def test_two_spaces_are_not_taken_for_one_another(self):
         from guidance_geometry.denoisers.latents import LatentSpace

@@ -1,0 +1,84 @@
+"""Small files of every published format, loaded by the node and sampled by the host."""
+
+import pytest
+import torch
+
+from guidance_geometry.files.safetensors import write_safetensors
+from guidance_geometry.tests.tiny_networks import NETWORKS
+
+from .chains import bright, chain_of
+from .runs import guided, ksampler
+
+CLOSE = {"fp16": 0.05, "bf16": 0.3}  # of the largest value, after three steps
+
+
+@pytest.fixture
+def load(tmp_path):
+    """(format, weight type) -> MODEL, VAE and labels of a file in the host's folder."""
+    import folder_paths
+
+    from guidance_geometry.nodes import start
+
+    folder_paths.add_model_folder_path(start.FOLDER, str(tmp_path))
+
+    def loaded(kind, dtype="fp32", labels=3, vae=None):
+        name = f"{kind}-{labels}.safetensors".replace(" ", "-")
+        write_safetensors(tmp_path / name, NETWORKS[kind](labels), {})
+        folder_paths.filename_list_cache.pop(start.FOLDER, None)
+        return start.GGLoadDenoiser.execute(name, "auto", "auto", dtype, vae).args
+
+    yield loaded
+    folder_paths.folder_names_and_paths[start.FOLDER][0].remove(str(tmp_path))
+    folder_paths.filename_list_cache.pop(start.FOLDER, None)
+
+
+def inputs(model, label="1"):
+    from guidance_geometry.nodes.start import GGClassLabel, GGEmptyCanvas
+
+    return *GGClassLabel.execute(model, label).result, GGEmptyCanvas.execute(model, 0, 0, 1).result[0]
+
+
+def sampled(model, label="1"):
+    return ksampler(model, *inputs(model, label), "euler", steps=3, cfg=1.0)
+
+
+@pytest.mark.parametrize("kind", NETWORKS)
+def test_every_format_samples_and_half_precision_is_near(load, kind):
+    model, _, labels = load(kind)
+    whole = sampled(model)
+    assert whole.isfinite().all()
+    assert labels == "0\n1\n2"
+    assert not torch.allclose(whole, sampled(model, "2")), "the label counts"
+    for dtype, most in CLOSE.items():
+        half = load(kind, dtype)[0]
+        assert half.model_dtype() == {"fp16": torch.float16, "bf16": torch.bfloat16}[dtype]
+        assert (sampled(half) - whole).abs().max() <= most * whole.abs().max()
+
+
+@pytest.mark.parametrize("kind", NETWORKS)
+def test_without_labels_there_is_one_prediction(load, kind):
+    model, _, labels = load(kind, labels=0)
+    assert labels == ""
+    assert sampled(model, "").isfinite().all()
+
+
+@pytest.mark.parametrize("kind", NETWORKS)
+def test_a_gradient_goes_through_every_network(load, kind):
+    model = load(kind)[0]
+    positive, negative, latent = inputs(model)
+    push = chain_of(bright(), evaluation="x0 + backprop", weight=50.0)
+    found = guided(model, positive, negative, latent, "euler", steps=3, cfg=1.0, guidance=push)[0]["samples"]
+    assert not torch.allclose(found, sampled(model), atol=1e-4)
+    assert found.isfinite().all()
+
+
+def test_the_pixels_come_with_their_vae_and_the_latents_say_which_to_load(load):
+    model, vae, _ = load("edm2")
+    assert vae.decode(sampled(model)).shape == (1, 16, 16, 3)
+    model, vae, _ = load("edm2 latents")
+    assert sampled(model).shape == (1, 4, 16, 16)
+    with pytest.raises(ValueError, match="Load that VAE with Load VAE and wire it into Load Denoiser"):
+        vae.decode(torch.zeros(1, 4, 16, 16))
+    wired, levels = load("edm2")[1], torch.tensor([0.0, 0.5, 1.0])
+    assert torch.equal(load("edm2 latents", vae=wired)[1].process_output(levels), levels)
+    assert torch.equal(wired.process_output(levels), levels / 2 + 0.5), "as it was"
