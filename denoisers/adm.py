@@ -14,7 +14,6 @@ from torch import Tensor, nn
 
 from ..files.claims import switch, whole
 from ..networks.adm import Plan, time_features
-from ..networks.imagenet import names_of
 from ..networks.unets import coarsest, kept_channels, unet_memory
 from .spec import MOST_HEADS, Format, Published, Shapes
 
@@ -88,7 +87,6 @@ def sizes_of(shapes: Shapes) -> dict[str, Any]:
         "depth": depth,
         "attends": [n for n, start in enumerate(starts) if f"input_blocks.{start}.1.qkv.weight" in shapes],
         "outputs": outputs,
-        "classes": classes_of(shapes),
         "heads": HEADS_AT_128 if len(starts) == 5 else 0,
         "together": len(starts) != 4,
     }
@@ -121,7 +119,6 @@ def published(sizes: Mapping[str, Any]) -> Published:
         parametrisation="epsilon",
         schedule="vp_cosine" if multiple == 8 else "vp_linear",
         time="index",
-        labels=names_of(sizes["classes"]),
     )
 
 

@@ -17,11 +17,11 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from ..networks.adm import attended, heads_of, time_features
-from ..networks.imagenet import names_of
 from ..networks.unets import classes_of, coarsest, ladder_sizes, unet_memory, way_down, way_up
 from .spec import KARRAS_SIGMA_DATA, Format, Published, Shapes
 
 COLOURS = 3
+CIFAR10 = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 UNUSED = "map_augment.weight"  # says how a training picture was bent; samples are made with none of it
 LABELS = "map_label.weight"
 MARKS = {"map_layer0.weight", "map_layer1.weight"}
@@ -261,7 +261,7 @@ def published(sizes: Mapping[str, Any]) -> Published:
         schedule="edm",
         time="log_sigma",
         sigma_data=KARRAS_SIGMA_DATA,
-        labels=names_of(sizes["classes"]),
+        labels=CIFAR10 if sizes["classes"] == len(CIFAR10) else (),
     )
 
 

@@ -17,7 +17,6 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from ..networks.adm import HEAD, attended, heads_of
-from ..networks.imagenet import names_of
 from ..networks.unets import Step, classes_of, coarsest, ladder_sizes, unet_memory, way_down, way_up
 from .latents import EDM2_LATENTS, PIXELS
 from .spec import KARRAS_SIGMA_DATA, Format, Published, Shapes
@@ -220,7 +219,6 @@ def sizes_of(shapes: Shapes) -> dict[str, Any]:
     return sizes | {
         "noise": shapes["emb_noise.weight"][1],
         "emb": shapes["emb_noise.weight"][0],
-        "classes": labels_of(shapes),
     }
 
 
@@ -239,7 +237,6 @@ def published(sizes: Mapping[str, Any]) -> Published:
         schedule="edm",
         time="log_sigma",
         sigma_data=KARRAS_SIGMA_DATA,
-        labels=names_of(sizes["classes"]),
         latents=SPACES[sizes["seen"] - 1],
     )
 

@@ -17,6 +17,7 @@ from ..files.claims import check_claims
 from ..files.safetensors import read_header, read_safetensors, unwrapped
 from ..guidance.predictions import PARAMETRISATIONS
 from ..guidance.printing import Printed, shortened, told
+from ..networks.imagenet import LABELS
 from .folders import read_folder
 from .metadata import REMEDY, Notes
 from .registry import FORMATS, format_of
@@ -112,7 +113,7 @@ def _planned(file: str, known: Format, sizes: Mapping[str, Any], labels: int) ->
     try:
         return known.network(sizes, labels, device="meta").state_dict()
     except ValueError as wrong:
-        raise ValueError(f"{file}: no {known.title} has the sizes {told(dict(sizes))} ({wrong}).") from None
+        raise ValueError(f"{file}: no {known.title} has these sizes ({wrong}).") from None
 
 
 def _check_weights(file: str, wanted: Mapping[str, Tensor], weights: Mapping[str, Tensor]) -> None:
@@ -191,8 +192,8 @@ def _levels(notes: Notes, usual: Levels) -> Levels:
 
 
 def _names(notes: Notes, count: int, published: tuple[str, ...]) -> tuple[str, ...]:
-    """The names of the classes; their numbers where nobody names them."""
-    usual = published or [str(index) for index in range(count)]
+    """The names of the classes: ImageNet's for a thousand, numbers for others that nobody names."""
+    usual = published or (LABELS if count == len(LABELS) else [str(index) for index in range(count)])
     labels = notes.json("labels", None if notes.described else json.dumps(usual))
     if len(labels) != count:
         named = "gg.labels has" if notes.described else "it comes with"

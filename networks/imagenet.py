@@ -112,10 +112,3 @@ yellow lady's slipper; corn; acorn; hip; buckeye; coral fungus; agaric; gyromitr
 hen-of-the-woods; bolete; ear; toilet tissue
 """
 LABELS = tuple(name.strip() for name in NAMES.replace("\n", " ").split(";"))
-CIFAR10_LABELS = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
-KNOWN = {len(labels): labels for labels in (LABELS, CIFAR10_LABELS)}
-
-
-def names_of(count: int) -> tuple[str, ...]:
-    """Names of the classes of a network that has this many; empty for a number that no known set has."""
-    return KNOWN.get(count, ())

@@ -1,5 +1,7 @@
 """What a format of denoiser files must bring, and which one a file is: with a format that nobody published."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 from torch import nn
@@ -63,6 +65,14 @@ def test_the_metadata_of_the_file_go_before_what_was_published():
     spec = checked("a", stored(), METADATA | own).spec
     assert (spec.format, spec.parametrisation, spec.schedule, spec.image_size) == (TINTED, "v", "edm", 16)
     assert spec.labels == ("a", "b", "c")
+
+
+def test_a_thousand_classes_that_nobody_names_are_imagenets(monkeypatch):
+    unnamed = replace(TINTED, published=lambda sizes: Published(4, 16, 0))
+    monkeypatch.setitem(FORMATS, TINTED.name, unnamed)
+    labels = checked("a", stored(old_tint=torch.zeros(1001, 4)), None).spec.labels
+    assert (len(set(labels)), labels[1], labels[207]) == (1000, "goldfish", "golden retriever")
+    assert checked("a", stored(old_tint=torch.zeros(1000, 4)), None).spec.labels[207] == "207"
 
 
 def test_users_choose_before_both():

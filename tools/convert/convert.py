@@ -13,10 +13,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from ...classifiers.contract import CLAIMS
-from ...classifiers.optional import library
 from ...denoisers.reading import sha256_of
 from ...files.safetensors import write_safetensors
 from ...files.writing import check_place, write_atomically
+from ...networks.imagenet import LABELS
 from .card import NOT_STATED, as_metadata, asked_licence, card_of, line, listed, recognised
 from .checkpoints import read_checkpoint
 from .options import add_options
@@ -85,8 +85,7 @@ def statements(pairs: Sequence[str]) -> dict[str, str]:
     if len(said) < len(pairs) or set(said) - set(CLAIMS):
         raise ValueError(f"--say takes KEY=VALUE with a key out of {', '.join(CLAIMS)}; got {' '.join(pairs)}.")
     if said.get("labels") == "imagenet":
-        weights = library("torchvision", "labels=imagenet").models.ResNet50_Weights.DEFAULT
-        said["labels"] = json.dumps(weights.meta["categories"])
+        said["labels"] = json.dumps(LABELS)
     return {f"gg.{key}": value for key, value in said.items()}
 
 
