@@ -53,7 +53,7 @@ def missing(name: str) -> str | None:
 
 
 class GGLoadDenoiser(CheckedNode):
-    """A denoiser file as MODEL, VAE and labels."""
+    """A denoiser file or folder as MODEL, VAE and labels."""
 
     checks: ClassVar = {"denoiser_name": missing}
 
@@ -63,14 +63,16 @@ class GGLoadDenoiser(CheckedNode):
             node_id="GGLoadDenoiser",
             display_name="Load Denoiser (class-conditional)",
             category=CATEGORY,
-            description="Loads a small pixel denoiser with class labels as a native MODEL, with the VAE that turns "
-            "its samples into images. pocket-1 comes with the pack; your own files go into models/denoisers.",
+            description="Loads a denoiser with class labels as a native MODEL, with the VAE that turns its samples "
+            "into images: DiT, SiT, JiT, a diffusers folder, or a small one. pocket-1 comes with the pack; others go "
+            "into models/denoisers.",
             inputs=[
                 io.Combo.Input(
                     "denoiser_name",
                     options=available() or [DEFAULT],
                     default=DEFAULT,
-                    tooltip="The pack's own denoisers, then the .safetensors files in models/denoisers.",
+                    tooltip="The pack's own denoisers, then what lies in models/denoisers: folders of the diffusers "
+                    "library, shown with a slash, and .safetensors files.",
                 ),
                 io.Combo.Input(
                     "parametrisation",
@@ -93,7 +95,10 @@ class GGLoadDenoiser(CheckedNode):
             ],
             outputs=[
                 io.Model.Output(tooltip="The denoiser; any KSampler, guider or guidance node takes it."),
-                io.Vae.Output(tooltip="Turns samples (-1 .. 1) into images (0 .. 1) and back, pixel for pixel."),
+                io.Vae.Output(
+                    tooltip="Turns samples (-1 .. 1) into images (0 .. 1) and back, pixel for pixel. A denoiser of "
+                    "latents has none: it says which VAE to load."
+                ),
                 io.String.Output(
                     display_name="labels", tooltip="The labels, one a line; wired to Class Label: one image of each."
                 ),
