@@ -186,6 +186,20 @@ def test_without_any_guidance_only_c_is_evaluated(parts):
     assert trace.part("audio").stage == ["cond_only"] * STEPS
 
 
+def test_a_weaker_model_is_told_the_parts_too(parts):
+    from guidance_geometry.nodes.rules.autoguidance import GGAutoguidance
+
+    model, positive, negative = parts
+    weak, strong = Evaluated(two_streams(seed=9)), Evaluated(model)
+    guidance = GGAutoguidance.execute(weak_model=weak.model, weak_share=1.0).result[0].then(PartScale(1.0, 2.0))
+    trace = guided(strong.model, positive, negative, latent(), "euler", steps=1, guidance=guidance)[2]
+    guided(weak.model, positive, negative, latent(), "euler", steps=1)
+    w, c, found = (PACKED.split(v) for v in (weak.calls[-1][3], *strong.calls[0][3:]))
+    for i, gamma in enumerate((CFG, 1 + (CFG - 1) * 2)):
+        assert torch.equal(found[i], w[i] + gamma * (c[i] - w[i]))
+    assert trace.header["evaluations"] == 2
+
+
 def test_a_rule_of_the_host_is_not_replaced_in_silence(parts):
     model, positive, negative = parts
     other = model.clone()
