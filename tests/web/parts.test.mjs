@@ -23,7 +23,7 @@ test("a part of a run is a run by itself", () => {
 
 test("further passes stand behind the step's numbers and in the table", () => {
   const words = speaker("en");
-  assert.match(facts(sound, record.steps[0].i, 0, words), /STG \u00d7 0\.5, evaluations 1$/);
+  assert.match(facts(sound, record.steps[0].i, 0, words), /STG \u00d7 0\.5 \(evals 1\)$/);
   assert.doesNotMatch(facts(record, record.steps[0].i, 0, words), /STG/);
   const [head, first] = table(sound, 0);
   assert.deepEqual(["evals STG", "scale STG", "pass STG"].map((name) => first[head.indexOf(name)]), [1, 0.5, 0.25]);
