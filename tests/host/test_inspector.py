@@ -299,6 +299,7 @@ def test_the_panel_is_given_every_part_and_pictures_where_there_are_some(temp):
     assert sound["pictures"] == {"note": "This part (audio) has no pictures."}
     assert "parts" not in of_every_part(replace(two_parts(), parts={}), None, 0)
     assert size_of(thinned(record, "no room")) < IN_MESSAGE
+    assert "parts" not in thinned(record, "no room")
 
 
 def test_a_part_of_a_trace_goes_to_any_node(host):
