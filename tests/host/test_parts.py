@@ -9,8 +9,8 @@ from guidance_geometry.guidance.predictions import Predictions
 from guidance_geometry.guidance.rules.adaptive_projected import AdaptiveProjected
 from guidance_geometry.guidance.rules.part_scale import PartScale
 from guidance_geometry.guidance.rules.rescale import Rescale
+from guidance_geometry.tests import tiny_families
 from guidance_geometry.tests.host.runs import CFG, SEED, STEPS, guided, ksampler
-from guidance_geometry.tests.tiny_families import fill
 from guidance_geometry.tests.tiny_streams import AUDIO, VIDEO, latent, text, two_streams
 from guidance_geometry.trace.checks import check
 
@@ -63,7 +63,7 @@ def tiny_ltxav():
     config.set_inference_dtype(torch.float32, None)
     offload = comfy.model_management.unet_offload_device()
     model = config.get_model({}, "", device=offload)
-    fill(model.diffusion_model, 0)
+    tiny_families.fill(model.diffusion_model, 0)
     load = comfy.model_management.get_torch_device()
     return comfy.model_patcher.ModelPatcher(model, load_device=load, offload_device=offload)
 
@@ -416,3 +416,15 @@ def test_the_hosts_own_network_of_video_and_sound(ltx):
         assert not check(part)
         assert (part.steps["pass STG"] > 0).all()
     assert plain.part("audio").latent_shape == AUDIO
+
+
+def test_a_pass_on_a_latent_of_one_tensor_is_named_too(host):
+    from comfy_extras.nodes_pag import PerturbedAttentionGuidance
+
+    model = PerturbedAttentionGuidance.execute(tiny_families.family("SD15"), 3.0).result[0]
+    pair = (tiny_families.text("SD15", 1), tiny_families.text("SD15", 2))
+    trace = guided(model, *pair, tiny_families.latent("SD15"), "euler")[2]
+    assert trace.header["passes"] == {"perturbed": STEPS}
+    assert trace.steps["evals"].tolist() == [3.0] * STEPS
+    assert trace.steps["scale perturbed"].tolist() == [3.0] * STEPS
+    assert "part" not in trace.header
