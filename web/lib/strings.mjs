@@ -29,7 +29,7 @@ export const EN = {
   at: "step {i} · σ {sigma} → {next} · γ {gamma}",
   values: "M1 {strength} · δ {delta} · length {move}", noisy: "noise {noise}",
   valuesTip: "M1: guidance strength. δ: difference of the predictions; length of the step; noise: rms per element",
-  further: "{name} \u00d7 {scale}, evaluations {evals}", part: "Part of the sample: each has a record of its own",
+  further: "{name} \u00d7 {scale} (evals {evals})", part: "Part of the sample: each has a record of its own",
   ticksTip: "Square root of the difference at every step", second: "Second view", none: "one view", figure: "Figure",
 };
 export const ZH = {
