@@ -78,7 +78,8 @@ def portable(record: dict) -> dict:
 
 def thinned(record: dict, why: str) -> dict:
     """The record with as many of its steps, evenly, as travel inside the node's output."""
-    header = record | {"steps": [], "parts": {}, "notes": [*record["notes"], why]}
+    alone = {name: fact for name, fact in record.items() if name != "parts"}
+    header = alone | {"steps": [], "notes": [*record["notes"], why]}
     return header | {"steps": fitting_steps(record["steps"], IN_MESSAGE - size_of(header))}
 
 

@@ -40,7 +40,8 @@ class RecordedRun:
     @property
     def size(self) -> int:
         """Bytes of captured tensors."""
-        return sum(tensor.numel() * tensor.element_size() for tensor in self.trace.tensors.values())
+        kept = (tensor for part in self.trace.every_part for tensor in part.tensors.values())
+        return sum(tensor.numel() * tensor.element_size() for tensor in kept)
 
     def has_made(self, marks: list[str]) -> bool:
         """Whether all of these samples are of one of its latents."""
@@ -77,7 +78,8 @@ class RunRecorder(Printed):
         self.runs.append(RecordedRun(trace, [marks_of(latent) for latent in latents], node, job, made))
         self.samplers[node] = (job, made + 1)
         for run in self._replaced():
-            len(run.trace.steps)  # its numbers are made now, and what waits for that on the device is let go
+            for part in run.trace.every_part:
+                len(part.steps)  # its numbers are made now, and what waits for that on the device is let go
         self._let_go()
 
     def _replaced(self) -> list[RecordedRun]:

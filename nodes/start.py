@@ -53,7 +53,7 @@ def missing(name: str) -> str | None:
 
 
 class GGLoadDenoiser(CheckedNode):
-    """A denoiser file as MODEL, VAE and labels."""
+    """A denoiser file or folder as MODEL, VAE and labels."""
 
     checks: ClassVar = {"denoiser_name": missing}
 
@@ -64,14 +64,15 @@ class GGLoadDenoiser(CheckedNode):
             display_name="Load Denoiser (class-conditional)",
             category=CATEGORY,
             description="Loads a denoiser with class labels as a native MODEL, with the VAE that turns its samples "
-            "into images. pocket-1 comes with the pack. Published networks (guided-diffusion, EDM, EDM2) and your own "
-            "go into models/denoisers as .safetensors.",
+            "into images. pocket-1 comes with the pack. Published networks (ADM, EDM, EDM2, "
+            "DiT, SiT, JiT, diffusers folders) and your own go into models/denoisers as .safetensors.",
             inputs=[
                 io.Combo.Input(
                     "denoiser_name",
                     options=available() or [DEFAULT],
                     default=DEFAULT,
-                    tooltip="The pack's own denoisers, then the .safetensors files in models/denoisers.",
+                    tooltip="The pack's own denoisers, then what lies in models/denoisers: folders of the diffusers "
+                    "library, shown with a slash, and .safetensors files.",
                 ),
                 io.Combo.Input(
                     "parametrisation",

@@ -52,7 +52,7 @@ READABLE_BYTES = 64 * 10**6
 MOST_SAMPLES = 65536
 MOST_STEPS = 1_000_000  # 10,000 of a sampler, each repeated 100 times
 MOST_NOTES = 10_000
-OWN_FACTS = (*OWN, CROSS)
+OWN_FACTS = (*OWN, CROSS, "stage")  # a fault may end the record of one part before that of another
 MOST_PARTS = 16
 BESIDE = ("workflow", "prompt")  # what stands beside the header, where other programs look for it
 UNSAVED = "Such a trace cannot be saved: record the run again."
@@ -113,7 +113,7 @@ def save(trace: Trace, path: str | os.PathLike) -> Trace:
 def fitted(trace: Trace, limit: int = MAX_BYTES) -> Trace:
     """The same trace with as many captured steps as fit into a file of `limit` bytes."""
     if trace.parts:
-        first, *others = _fitted_parts([replace(trace, parts={}), *trace.parts.values()], limit)
+        first, *others = _fitted_parts([replace(part, parts={}) for part in trace.every_part], limit)
         return replace(first, parts=dict(zip(trace.parts, others, strict=True)))
     bare = _with_capture(trace, [], end=False)
     numbers = len(_packed(bare)) + ROOM_FOR_NAMES

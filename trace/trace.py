@@ -51,6 +51,11 @@ class Trace(Printed):
         """The parts of the sample, this one first."""
         return [str(self.header.get(PART) or ""), *self.parts]
 
+    @property
+    def every_part(self) -> list[Trace]:
+        """The records of all parts, this one first."""
+        return [self, *self.parts.values()]
+
     def part(self, name: str) -> Trace:
         """The record of one part by itself, with what the header says of the run."""
         if name == self.part_names[0]:
@@ -126,11 +131,12 @@ class Trace(Printed):
 
     def __repr__(self) -> str:
         header = self.header
+        beside = f", {' and '.join(self.part_names)}" if self.parts else ""
         pictures = f"tensors of {len(self.captured_steps)} steps" if self.captured_steps else "numbers only"
         model = (header.get("model") or {}).get("name") or "unnamed model"
         return (
             f"Trace({self.n} steps, {self.batch} samples of {'x'.join(map(str, self.latent_shape))}, {model}, "
-            f"{header.get('sampler') or 'unknown sampler'}, cfg {header.get('cfg')}, {pictures})"
+            f"{header.get('sampler') or 'unknown sampler'}, cfg {header.get('cfg')}, {pictures}{beside})"
         )
 
     __str__ = __repr__

@@ -8,10 +8,12 @@ import torch
 
 from guidance_geometry.denoisers.latents import PIXELS, SD_LATENTS
 from guidance_geometry.denoisers.reading import read_denoiser
-from guidance_geometry.denoisers.schedules import Levels, table
+from guidance_geometry.denoisers.schedules import Levels, coordinates, table
 from guidance_geometry.denoisers.spec import chosen
 from guidance_geometry.denoisers.unet2d import unet_format
 from guidance_geometry.files.safetensors import write_safetensors
+from guidance_geometry.guidance.predictions import denoised_from
+from guidance_geometry.samplers.steps import Level, ddim
 from guidance_geometry.tests.diffusers_folders import (
     DIT,
     DIT_PIPELINE,
@@ -203,23 +205,23 @@ def test_noise_levels_are_those_of_their_schedulers(tmp_path, betas):
     assert (found - signal).abs().max() < 1e-6
 
 
+@pytest.mark.parametrize("eta", [0.0, 1.0])
 @pytest.mark.parametrize("kind", ["epsilon", "v_prediction", "sample"])
-def test_a_step_of_ddim_is_theirs(kind):
-    """Ours in VE coordinates, x / alpha: a deterministic step is a line through x0-hat."""
-    from guidance_geometry.guidance.predictions import denoised_from
-
+def test_a_step_of_ddim_is_theirs(tmp_path, kind, eta):
+    """From one table entry to another, in the network's own coordinates."""
     diffusers = pytest.importorskip("diffusers")
     scheduler = diffusers.DDIMScheduler(prediction_type=kind, clip_sample=False)
     scheduler.set_timesteps(10)
-    x, output = torch.randn(2, 2, 3, 4, 4, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
-    n = table("vp_linear")
-    at, after = 800, 700
-    wanted = scheduler.step(output, at, x).prev_sample * (1 + n[after] ** 2).sqrt()
-    alpha = 1 / (1 + n[at] ** 2).sqrt()
-    ours = {"epsilon": "epsilon", "v_prediction": "v", "sample": "x0"}[kind]
-    x0 = denoised_from(ours, output, x, n[at] * alpha, alpha)
-    found = x0 + n[after] / n[at] * (x / alpha - x0)
-    assert error(found, wanted) < 1e-5
+    x, output, eps = torch.randn(3, 2, 3, 4, 4, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    wanted = scheduler.step(output, 801, x, eta=eta, variance_noise=eps).prev_sample
+    spec = chosen(read_denoiser(unet_folder(tmp_path / "a", scheduler=SCHEDULER | {"prediction_type": kind})).spec)
+    now, then = (Level(float(at.alpha), float(at.sigma)) for at in map(level_of, (801, 701)))
+    x0 = denoised_from(spec.parametrisation, output, x, now.sigma, now.alpha)
+    assert error(x + sum(ddim(x, x0, now, then, eps, eta=eta)), wanted) < 1e-5
+
+
+def level_of(index):
+    return coordinates("vp_linear", table("vp_linear")[index])
 
 
 def test_a_folder_without_scheduler_leaves_the_choice_to_the_user(tmp_path):

@@ -284,3 +284,32 @@ def test_as_many_steps_get_pictures_as_asked_for_and_captured(temp, wanted, kept
     shown = inspected(exact_trace(4.0, batch=1, steps=6), pictures=wanted)["pictures"]
     assert len(shown["steps"]) == kept
     assert shown["steps"][0]["i"] == 0
+
+
+def test_the_panel_is_given_every_part_and_pictures_where_there_are_some(temp):
+    from guidance_geometry.host.panel_record import IN_MESSAGE, of_every_part, thinned
+    from guidance_geometry.tests.two_parts import two_parts
+    from guidance_geometry.trace.record import size_of
+
+    record = of_every_part(two_parts(), None, 8)
+    assert (record["part"], list(record["parts"])) == ("video", ["audio"])
+    sound = record["parts"]["audio"]
+    assert (sound["part"], len(sound["steps"]), sound["latent"]["shape"]) == ("audio", 3, [4, 5, 7])
+    assert [step["gamma"] for step in record["steps"] + sound["steps"]] == [3.0] * 3 + [7.0] * 3
+    assert len(record["pictures"]["steps"]) == 3
+    assert sound["pictures"] == {"note": "This part (audio) has no pictures."}
+    assert "parts" not in of_every_part(replace(two_parts(), parts={}), None, 0)
+    assert size_of(thinned(record, "no room")) < IN_MESSAGE
+    assert "parts" not in thinned(record, "no room")
+
+
+def test_a_part_of_a_trace_goes_to_any_node(host):
+    from guidance_geometry.nodes.trace_part import GGTracePart
+    from guidance_geometry.tests.two_parts import two_parts
+
+    part, name = GGTracePart.execute(two_parts(), 1).result
+    assert (name, part.latent_shape, part.header["cfg"]) == ("audio", (4, 5, 7), 7.0)
+    with pytest.raises(ValueError, match=r"has the parts 0 \(video\), 1 \(audio\)"):
+        GGTracePart.execute(two_parts(), 2)
+    with pytest.raises(ValueError, match="this trace is of one tensor"):
+        GGTracePart.execute(exact_trace(4.0, batch=2, steps=2), 1)

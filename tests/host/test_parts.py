@@ -9,12 +9,24 @@ from guidance_geometry.guidance.predictions import Predictions
 from guidance_geometry.guidance.rules.adaptive_projected import AdaptiveProjected
 from guidance_geometry.guidance.rules.part_scale import PartScale
 from guidance_geometry.guidance.rules.rescale import Rescale
+from guidance_geometry.tests import tiny_families
 from guidance_geometry.tests.host.runs import CFG, SEED, STEPS, guided, ksampler
 from guidance_geometry.tests.tiny_streams import AUDIO, VIDEO, latent, text, two_streams
 from guidance_geometry.trace.checks import check
 
 PACKED = Packed((VIDEO, AUDIO))
 NAMES = ("video", "audio")
+LTXAV = {
+    "image_model": "ltxav",
+    "cross_attention_dim": 32,
+    "audio_cross_attention_dim": 32,
+    "attention_head_dim": 16,
+    "audio_attention_head_dim": 16,
+    "num_attention_heads": 2,
+    "audio_num_attention_heads": 2,
+    "caption_channels": 32,
+    "num_layers": 2,
+}
 
 
 @pytest.fixture(scope="module")
@@ -39,6 +51,21 @@ class Evaluated:
         pair = (args["uncond_denoised"], args["cond_denoised"], args["denoised"])
         self.calls.append([v.clone() for v in (args["input"], args["sigma"], *pair)])
         return args["denoised"]
+
+
+def tiny_ltxav():
+    """The host's network, as small as its class accepts, with random weights."""
+    import comfy.model_management
+    import comfy.model_patcher
+    import comfy.supported_models
+
+    config = comfy.supported_models.LTXAV(LTXAV)
+    config.set_inference_dtype(torch.float32, None)
+    offload = comfy.model_management.unet_offload_device()
+    model = config.get_model({}, "", device=offload)
+    tiny_families.fill(model.diffusion_model, 0)
+    load = comfy.model_management.get_torch_device()
+    return comfy.model_patcher.ModelPatcher(model, load_device=load, offload_device=offload)
 
 
 @pytest.mark.parametrize("name", ["euler", "heun", "dpmpp_2m", "dpmpp_sde", "uni_pc", "euler_ancestral"])
@@ -157,6 +184,20 @@ def test_without_any_guidance_only_c_is_evaluated(parts):
     trace = guided(*parts, latent(), "euler", guidance=Chain((PartScale(0.0, 0.0),)))[2]
     assert trace.header["evaluations"] == STEPS
     assert trace.part("audio").stage == ["cond_only"] * STEPS
+
+
+def test_a_weaker_model_is_told_the_parts_too(parts):
+    from guidance_geometry.nodes.rules.autoguidance import GGAutoguidance
+
+    model, positive, negative = parts
+    weak, strong = Evaluated(two_streams(seed=9)), Evaluated(model)
+    guidance = GGAutoguidance.execute(weak_model=weak.model, weak_share=1.0).result[0].then(PartScale(1.0, 2.0))
+    trace = guided(strong.model, positive, negative, latent(), "euler", steps=1, guidance=guidance)[2]
+    guided(weak.model, positive, negative, latent(), "euler", steps=1)
+    w, c, found = (PACKED.split(v) for v in (weak.calls[-1][3], *strong.calls[0][3:]))
+    for i, gamma in enumerate((CFG, 1 + (CFG - 1) * 2)):
+        assert torch.equal(found[i], w[i] + gamma * (c[i] - w[i]))
+    assert trace.header["evaluations"] == 2
 
 
 def test_a_rule_of_the_host_is_not_replaced_in_silence(parts):
@@ -324,3 +365,66 @@ def test_the_hosts_two_scales_are_ours(parts, ltx):
     mine = guided(*parts, latent(), "euler", scheduler="simple", cfg=3.0, guidance=guidance)[0]
     for own, other in zip(tensors(mine["samples"]), tensors(theirs["samples"]), strict=True):
         assert (own - other).abs().max() < 1e-4 * other.abs().max()
+
+
+def test_the_video_has_pictures_and_the_sound_a_sentence(parts, output):
+    from guidance_geometry.host.panel_record import of_every_part
+
+    record = of_every_part(guided(*parts, latent(), "euler")[2], None, 8)
+    assert len(record["pictures"]["steps"]) == STEPS
+    assert record["parts"]["audio"]["pictures"] == {"note": "This part (audio) has no pictures."}
+
+
+def test_previews_are_the_hosts(parts, ltx, monkeypatch):
+    import latent_preview
+
+    shown = []
+    previewer = latent_preview.Latent2RGBPreviewer
+    method = latent_preview.LatentPreviewMethod.Latent2RGB
+    monkeypatch.setattr(latent_preview.args, "preview_method", method)
+    decode = previewer.decode_latent_to_preview
+    monkeypatch.setattr(
+        previewer, "decode_latent_to_preview", lambda self, x0: shown.append(tuple(x0.shape)) or decode(self, x0)
+    )
+    guided(*parts, latent(), "euler")
+    assert shown == [(2, *VIDEO)] * STEPS
+
+
+def test_what_a_mask_keeps_stays(parts, ltx):
+    from comfy.nested_tensor import NestedTensor
+
+    masks = NestedTensor([torch.zeros(2, 1, *VIDEO[1:]), torch.ones(2, 1, *AUDIO[1:])])
+    start = {"samples": NestedTensor([torch.ones(2, *VIDEO), torch.zeros(2, *AUDIO)]), "noise_mask": masks}
+    expected = ksampler(*parts, start, "euler")
+    out, _, trace = guided(*parts, start, "euler")
+    assert all(map(torch.equal, tensors(out["samples"]), tensors(expected)))
+    assert trace.header["faults"] == []
+
+
+def test_the_hosts_own_network_of_video_and_sound(ltx):
+    model = tiny_ltxav()
+    pair = [[[torch.randn(1, 3, 64, generator=torch.Generator().manual_seed(seed)), {}]] for seed in (1, 2)]
+    expected = ksampler(model, *pair, latent(1), "euler")
+    stg = ltx.LTXVSpatioTemporalGuidance.execute(model, 1.0, "0", 0.0, 1.0).result[0]
+    both = ltx.LTXVModalityGuidance.execute(stg, 3.0, 0.0, 1.0).result[0]
+    out, _, plain = guided(model, *pair, latent(1), "euler")
+    assert all(map(torch.equal, tensors(out["samples"]), tensors(expected)))
+    trace = guided(both, *pair, latent(1), "euler", guidance=CHAINS["APG"].then(PartScale(1.0, 2.0)))[2]
+    assert trace.header["passes"] == {"STG": STEPS, "modality": STEPS}
+    for part in map(trace.part, NAMES):
+        assert part.header["faults"] == []
+        assert not check(part)
+        assert (part.steps["pass STG"] > 0).all()
+    assert plain.part("audio").latent_shape == AUDIO
+
+
+def test_a_pass_on_a_latent_of_one_tensor_is_named_too(host):
+    from comfy_extras.nodes_pag import PerturbedAttentionGuidance
+
+    model = PerturbedAttentionGuidance.execute(tiny_families.family("SD15"), 3.0).result[0]
+    pair = (tiny_families.text("SD15", 1), tiny_families.text("SD15", 2))
+    trace = guided(model, *pair, tiny_families.latent("SD15"), "euler")[2]
+    assert trace.header["passes"] == {"perturbed": STEPS}
+    assert trace.steps["evals"].tolist() == [3.0] * STEPS
+    assert trace.steps["scale perturbed"].tolist() == [3.0] * STEPS
+    assert "part" not in trace.header

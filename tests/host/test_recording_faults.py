@@ -22,6 +22,9 @@ IN_THE_RUN = [
     "host.evaluations.Evaluations.completed",
     "host.host_run.HostRun.identified",
     "host.noise_handover.NoiseHandOver.draws",
+    "host.evaluations.Predicted.split",
+    "host.evaluations.proven_passes",
+    "trace.recorder.Recorded.split",
     "trace.recorder.Recorder.mark",
     "trace.recorder.Recorder._complete",
     "trace.accumulator.Accumulator.enter",
@@ -86,6 +89,34 @@ def test_a_fault_in_the_run_ends_the_record_and_leaves_the_sample(labelled, empt
     assert sentence in trace.header["notes"]
     assert trace.n <= STEPS
     readable(trace)
+
+
+@pytest.mark.parametrize(
+    ("where", "after"),
+    [
+        ("host.evaluations.Predicted.split", 2),
+        ("trace.recorder.Recorded.split", 2),
+        ("trace.accumulator.Accumulator.enter", 3),  # the sound's
+        ("trace.accumulator.Capture.keep", 4),  # the video's
+        ("trace.rows.Measurement.row", 3),
+        ("host.host_run.HostRun.identified", 0),
+        ("host.recording._setting", 0),
+    ],
+)
+def test_a_fault_in_the_record_of_a_part_leaves_the_sample(monkeypatch, tmp_path, where, after):
+    from guidance_geometry.tests.tiny_streams import latent, text, two_streams
+    from guidance_geometry.trace.file import load, save
+
+    arguments = (two_streams(), text(1), text(2), latent(), "euler")
+    expected = ksampler(*arguments)
+    Broken(monkeypatch, where, after)
+    out, _, trace = guided(*arguments, capture="tensors")
+    assert all(map(torch.equal, out["samples"].unbind(), expected.unbind()))
+    assert trace.n <= STEPS
+    save(trace, tmp_path / "run.safetensors")
+    assert any("boom" in sentence for part in trace.every_part for sentence in part.header["notes"])
+    for part in load(tmp_path / "run.safetensors").every_part:
+        readable(part)
 
 
 class Wordless(RuntimeError):

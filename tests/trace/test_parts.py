@@ -32,6 +32,20 @@ def test_each_part_is_a_trace_of_its_own_vectors():
             assert (part.record.dot("a", "delta")[i] - (a * delta).sum(dim=1)).abs().max() < 1e-6
 
 
+def test_a_trace_of_parts_reads_in_one_line():
+    assert str(two_parts()).endswith("euler, cfg 3.0, tensors of 3 steps, video and audio)")
+
+
+def test_a_part_may_have_ended_before_another(tmp_path):
+    trace = two_parts()
+    steps = {name: column[:2] for name, column in trace.parts["audio"].steps.items()}
+    early = replace(trace.parts["audio"], steps=steps, stage=["step", "step"], tensors={})
+    early = replace(early, header={**early.header, "capture": {"steps": []}})
+    save(replace(trace, parts={"audio": early}), tmp_path / "run.safetensors")
+    found = load(tmp_path / "run.safetensors")
+    assert [part.n for part in found.every_part] == [3, 2]
+
+
 def test_a_further_pass_has_columns_and_a_metric():
     part = two_parts().part("audio")
     assert part.steps["evals STG"].tolist() == [0, 1, 1]

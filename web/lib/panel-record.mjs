@@ -29,8 +29,8 @@ function put(steps, step) {
 /** The record of one part of a run; of the first where there is no such part. */
 export const partOf = (run, name) => run?.parts?.[name] ?? run;
 
-/** What the parts of a run's samples are called; one name where they have one part. */
-export const partsOf = (run) => [run?.part ?? "", ...Object.keys(run?.parts ?? {})];
+/** What the parts of a run's samples are called; nothing where there is no choice. */
+export const partsOf = (run) => (run?.parts ? [run.part, ...Object.keys(run.parts)] : []);
 
 /** Numbers of the samples that the run holds: all of them, or the subset that was sent. */
 export function samplesOf(run) {

@@ -383,7 +383,7 @@ export class Panel {
       select.dataset.key = key;
       select.replaceChildren(...names.map((name) => element("option", { value: name }, name)));
     }
-    put(select, { value: this.run?.part ?? "", hidden: names.length < 2 });
+    put(select, { value: this.run?.part ?? "", hidden: !names.length });
   }
 
   fillSamples(select) {

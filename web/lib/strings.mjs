@@ -29,7 +29,7 @@ export const EN = {
   at: "step {i} · σ {sigma} → {next} · γ {gamma}",
   values: "M1 {strength} · δ {delta} · length {move}", noisy: "noise {noise}",
   valuesTip: "M1: guidance strength. δ: difference of the predictions; length of the step; noise: rms per element",
-  further: "{name} \u00d7 {scale}, evaluations {evals}", part: "Part of the sample: each has a record of its own",
+  further: "{name} \u00d7 {scale} (evals {evals})", part: "Part of the sample: each has a record of its own",
   ticksTip: "Square root of the difference at every step", second: "Second view", none: "one view", figure: "Figure",
 };
 export const ZH = {
@@ -62,7 +62,7 @@ export const ZH = {
   noSvg: "图片可保存为 PNG",
   values: "M1 {strength} · δ {delta} · 步长 {move}", noisy: "噪声 {noise}",
   valuesTip: "M1：引导强度。δ：两个预测之差；步长；噪声：每个元素的 rms",
-  further: "{name} \u00d7 {scale}，计算 {evals} 次", part: "样本的部分：各有自己的记录", ticksTip: "各步差异的平方根", second: "第二视图", none: "单视图", figure: "图形",
+  further: "{name} \u00d7 {scale}（计算 {evals} 次）", part: "样本的部分：各有自己的记录", ticksTip: "各步差异的平方根", second: "第二视图", none: "单视图", figure: "图形",
   x: "x_t", uncond: "uncond", cond: "cond", csv: "CSV", svg: "SVG", png: "PNG",
 };
 

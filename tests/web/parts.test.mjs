@@ -1,0 +1,32 @@
+import assert from "node:assert/strict";
+import test from "node:test";
+import { partOf, partsOf, table } from "../../web/lib/panel-record.mjs";
+import { facts } from "../../web/lib/panel-words.mjs";
+import { speaker } from "../../web/lib/strings.mjs";
+import { fixture } from "./records.mjs";
+
+const { record } = fixture("euler");
+const told = { STG: { evals: 1, scale: 0.5, size: 0.25 } };
+const sound = { ...record, part: "audio", passes: { STG: 3 }, steps: record.steps.map((step) => ({ ...step, passes: told })) };
+const whole = { ...record, part: "video", parts: { audio: sound } };
+
+test("a run of one part has nothing to choose", () => {
+  assert.deepEqual([partsOf(record), partsOf(null)], [[], []]);
+  assert.equal(partOf(record, "audio"), record);
+});
+
+test("a part of a run is a run by itself", () => {
+  assert.deepEqual(partsOf(whole), ["video", "audio"]);
+  assert.equal(partOf(whole, "audio"), sound);
+  assert.equal(partOf(whole, "video"), whole);
+});
+
+test("further passes stand behind the step's numbers and in the table", () => {
+  const words = speaker("en");
+  assert.match(facts(sound, record.steps[0].i, 0, words), /STG \u00d7 0\.5 \(evals 1\)$/);
+  assert.doesNotMatch(facts(record, record.steps[0].i, 0, words), /STG/);
+  const [head, first] = table(sound, 0);
+  assert.deepEqual(["evals STG", "scale STG", "pass STG"].map((name) => first[head.indexOf(name)]), [1, 0.5, 0.25]);
+  assert.equal(head.length, first.length);
+  assert.equal(table(record, 0)[0].includes("evals STG"), false);
+});
