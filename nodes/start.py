@@ -64,8 +64,8 @@ class GGLoadDenoiser(CheckedNode):
             display_name="Load Denoiser (class-conditional)",
             category=CATEGORY,
             description="Loads a denoiser with class labels as a native MODEL, with the VAE that turns its samples "
-            "into images. pocket-1 comes with the pack. Published networks (ADM, EDM, EDM2, "
-            "DiT, SiT, JiT, diffusers folders) and your own go into models/denoisers as .safetensors.",
+            "into images. pocket-1 comes with the pack. Published networks (ADM, EDM, EDM2, DiT, SiT, JiT, diffusers "
+            "folders) and your own go into models/denoisers as .safetensors.",
             inputs=[
                 io.Combo.Input(
                     "denoiser_name",
@@ -95,15 +95,13 @@ class GGLoadDenoiser(CheckedNode):
                 io.Vae.Input(
                     "vae",
                     optional=True,
-                    tooltip="For denoisers of latents (EDM2 at 512 pixels): the VAE from Load VAE. It comes out again "
-                    "as VAE, brought to the range of the pictures that the denoiser was trained on.",
+                    tooltip="For denoisers of latents (DiT, SiT, EDM2 at 512): the VAE from Load VAE. It comes out "
+                    "again as VAE, brought to the range of the pictures that the denoiser was trained on.",
                 ),
             ],
             outputs=[
                 io.Model.Output(tooltip="The denoiser; any KSampler, guider or guidance node takes it."),
-                io.Vae.Output(
-                    tooltip="Turns samples into images and back: pixel for pixel, or by the VAE that was wired."
-                ),
+                io.Vae.Output(tooltip="Turns samples into images and back: pixel for pixel, or by the wired VAE."),
                 io.String.Output(
                     display_name="labels",
                     tooltip="The labels, one per line; connected to Class Label, they give one image of each.",

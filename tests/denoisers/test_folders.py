@@ -319,7 +319,7 @@ def test_a_scheduler_that_is_not_known_is_named(tmp_path, said, message):
             UNET | {"num_class_embeds": 5},
             r"'class_embedding.weight' has shape \(3, 32\) but the network needs \(5, 32\)",
         ),
-        (UNET | {"norm_num_groups": 3}, "no UNet2DModel has the sizes .*divisible by num_groups"),
+        (UNET | {"norm_num_groups": 3}, "no UNet2DModel has these sizes .*divisible by num_groups"),
         (UNET | {"attention_head_dim": 5}, "16 channels are not made of heads of 5"),
         (UNET | {"layers_per_block": 10**9}, "layers_per_block is 1000000000"),
         (UNET | {"act_fn": "gelu"}, "act_fn is 'gelu'; one of silu, swish"),

@@ -257,7 +257,7 @@ def test_metadata_say_how_many_heads_there_are():
     notes = {"gg.format": "guidance-geometry/denoiser", "gg.version": "1", "gg.labels": '["a", "b", "c"]'}
     notes |= {"gg.parametrisation": "epsilon", "gg.schedule": "vp_linear", "gg.architecture": "dit"}
     assert checked("a", stored(), notes | {"gg.config": '{"heads": 4}'}).spec.sizes["heads"] == 4
-    with pytest.raises(ValueError, match=r"a: no DiT has the sizes .*5 heads cannot share 128 channels"):
+    with pytest.raises(ValueError, match=r"a: no DiT has these sizes .*5 heads cannot share 128 channels"):
         checked("a", stored(), notes | {"gg.config": '{"heads": 5}'})
     with pytest.raises(ValueError, match=r"gg\.config\.heads is 0; a whole number from 1"):
         checked("a", stored(), notes | {"gg.config": '{"heads": 0}'})

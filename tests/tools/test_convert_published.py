@@ -30,7 +30,6 @@ def published():
 
 @pytest.fixture(scope="module")
 def converted(published, tmp_path_factory):
-    pytest.importorskip("torchvision", reason="torchvision comes with the host, and the names with it")
     target = tmp_path_factory.mktemp("published") / "lite0.safetensors"
     return convert(published[0], target, licence=published[1], said=statements(["labels=imagenet"]))
 
