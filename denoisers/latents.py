@@ -35,3 +35,4 @@ EDM2_LATENTS = LatentSpace(  # arXiv 2312.02696, its code's encoder: mean and de
     tuple(0.5 / deviation for deviation in (4.17, 4.62, 3.71, 3.28)),
     darkest=0.0,
 )
+SPACES = {space.title: space for space in (SD_LATENTS, EDM2_LATENTS)}  # by what traces call them

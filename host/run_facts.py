@@ -15,6 +15,7 @@ from ..trace.recorder import RECUR
 from ..trace.trace import PART, VERSION, Trace
 from . import adapter
 from .host_run import HostRun
+from .native_model import format_name
 from .saving import mapped
 
 NO_EFFECT = (
@@ -108,7 +109,7 @@ def kept_tensors(seen: Observed, capture: dict) -> dict[str, Tensor]:
 
 
 def _latent(seen: Observed) -> dict:
-    form = type(seen.run.patcher.get_model_object("latent_format")).__name__
+    form = format_name(seen.run.patcher.get_model_object("latent_format"))
     return {"shape": seen.shape, "format": form}
 
 

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import comfy.latent_formats
 import torch
 from torch import Tensor
 
 from ..figures.pictures import Pictures
 from ..trace.trace import Trace
+from .native_model import format_named
 
 
 def pictures_of(trace: Trace, vae=None) -> Pictures:
     """How to show this run's tensors: through the VAE, or with the linear colours of its latent format."""
-    kind = getattr(comfy.latent_formats, str((trace.header.get("latent") or {}).get("format")), None)
-    form = kind() if isinstance(kind, type) and issubclass(kind, comfy.latent_formats.LatentFormat) else None
+    form = format_named(str((trace.header.get("latent") or {}).get("format")))
     if vae is not None:
         return Pictures(decode=lambda x: decoded(vae, form, x))
     factors, bias = (getattr(form, name, None) for name in ("latent_rgb_factors", "latent_rgb_factors_bias"))

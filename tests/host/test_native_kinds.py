@@ -196,3 +196,15 @@ class TestLatents:
         check_latents(one, one.clone(), torch.zeros(1, 4, SIDE, SIDE))
         with pytest.raises(ValueError, match="Use two models of one latent space"):
             check_latents(one, two, torch.zeros(1, 4, SIDE, SIDE))
+
+    def test_a_trace_finds_its_latent_format_again(self):
+        import comfy.latent_formats
+
+        from guidance_geometry.denoisers.latents import EDM2_LATENTS
+        from guidance_geometry.host.native_model import format_name, format_named
+
+        for form in (comfy.latent_formats.SDXL(), model(space=EDM2_LATENTS, channels=4).model.latent_format):
+            again = format_named(format_name(form))
+            assert (type(again), again.latent_rgb_factors) == (type(form), form.latent_rgb_factors)
+        assert format_named("torch") is None
+        assert format_named("nobody's") is None
