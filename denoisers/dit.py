@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from ..files.claims import whole
+from ..networks.imagenet import LABELS
 from .latents import PIXELS, SD_LATENTS
 from .spec import MOST_HEADS, Format, Published, Shapes, labels_of_table
 from .transformer import EPSILON, Attention, Block, FinalLayer, LabelEmbedder, TimeEmbedder, activations, picture_of
@@ -33,8 +34,8 @@ class DiTSizes:
     """The size of a DiT.
 
     channels: of a sample. out: of the output; twice as many where the variance is learned too. patch, grid: cells of a
-    patch, and patches, along a side. depth: blocks. mlp: width inside one. shift: of the time's frequencies. epsilon:
-    of the norms before the MLPs.
+    patch, and patches, along a side. depth: blocks. mlp: width inside one. classes: labels, "no label" left out. shift:
+    of the time's frequencies. epsilon: of the norms before the MLPs.
     """
 
     channels: int
@@ -45,6 +46,7 @@ class DiTSizes:
     depth: int
     heads: int
     mlp: int
+    classes: int
     shift: int = 0
     epsilon: float = EPSILON
 
@@ -80,13 +82,13 @@ class DiT(nn.Module):
     operations: where the layers come from (torch.nn, or the host's casting layers). device, dtype: of the weights.
     """
 
-    def __init__(self, sizes: DiTSizes, labels: int, operations: Any = nn, **place: Any):
+    def __init__(self, sizes: DiTSizes, operations: Any = nn, **place: Any):
         super().__init__()
         width = sizes.width
         self.sizes = sizes
         self.x_embedder = PatchEmbedder(sizes.channels, sizes.patch, width, operations, **place)
         self.t_embedder = TimeEmbedder(width, operations, sizes.shift, **place)
-        self.y_embedder = LabelEmbedder(width, labels, operations, **place)
+        self.y_embedder = LabelEmbedder(width, sizes.classes, operations, **place)
         self.pos_embed = nn.Parameter(torch.zeros(1, sizes.grid**2, width, **place), requires_grad=False)
         self.blocks = nn.ModuleList(_block(sizes, operations, **place) for _ in range(sizes.depth))
         self.final_layer = FinalLayer(
@@ -142,7 +144,8 @@ def sizes_of(shapes: Shapes) -> dict[str, Any]:
         raise ValueError(f"works on {channels} channels where a DiT has {' or '.join(map(str, LATENTS))}")
     depth = len({name.split(".")[1] for name in shapes if name.startswith("blocks.")})
     heads, mlp = max(1, width // (72 if width == XL else 64)), shapes["blocks.0.mlp.fc1.weight"][0]
-    return vars(DiTSizes(channels, channels * rows // cells, patch, grid, width, depth, heads, mlp))
+    sizes = (channels, channels * rows // cells, patch, grid, width, depth, heads, mlp)
+    return vars(DiTSizes(*sizes, classes=shapes[CLASSES][0] - 1))
 
 
 def memory(sizes: Mapping[str, Any], batch: int, cells: int) -> int:
@@ -152,10 +155,9 @@ def memory(sizes: Mapping[str, Any], batch: int, cells: int) -> int:
 
 
 def _published(sizes: Mapping[str, Any], **trained: Any) -> Published:
-    side = sizes["grid"] * sizes["patch"]
-    return Published(
-        channels=sizes["channels"], image_size=side, multiple=0, latents=SD_LATENTS, doubt=DOUBT, **trained
-    )
+    channels, side = sizes["channels"], sizes["grid"] * sizes["patch"]
+    space, labels = LATENTS[channels], LABELS if sizes["classes"] == len(LABELS) else ()
+    return Published(channels, side, multiple=0, latents=space, labels=labels, doubt=DOUBT, **trained)
 
 
 def _labels(shapes: Shapes) -> int:
@@ -169,7 +171,7 @@ SIT = Format(
     sizes=sizes_of,
     labels=_labels,
     published=lambda sizes: _published(sizes, parametrisation="flow", schedule="flow", time="sigma"),
-    network=lambda sizes, labels, **place: SiT(DiTSizes(**sizes), labels, **place),
+    network=lambda sizes, labels, **place: SiT(DiTSizes(**sizes), **place),
     memory=memory,
     settings={"heads": whole(1, MOST_HEADS)},
 )
@@ -180,7 +182,7 @@ DIT = Format(
     sizes=sizes_of,
     labels=_labels,
     published=lambda sizes: _published(sizes, parametrisation="epsilon", schedule="vp_linear", time="index"),
-    network=lambda sizes, labels, **place: DiT(DiTSizes(**sizes), labels, **place),
+    network=lambda sizes, labels, **place: DiT(DiTSizes(**sizes), **place),
     memory=memory,
     settings={"heads": whole(1, MOST_HEADS)},
     on_flow=SIT,

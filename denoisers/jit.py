@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from ..files.claims import whole
 from ..guidance.vectors import per_item
+from ..networks.imagenet import LABELS
 from .spec import Format, Published, Shapes, labels_of_table
 from .transformer import EPSILON, Attention, Block, FinalLayer, LabelEmbedder, TimeEmbedder, activations, picture_of
 
@@ -28,8 +29,8 @@ class JiTSizes:
     """The size of a JiT.
 
     channels: of a picture. patch, grid: pixels of a patch, and patches, along a side. bottleneck: numbers a patch is
-    squeezed to first. depth: blocks. mlp: width inside one. context: tokens of the label, which enter at block `start`.
-    noise: size of the noise it was trained with.
+    squeezed to first. depth: blocks. mlp: width inside one. classes: labels, "no label" left out. context: tokens of
+    the label, which enter at block `start`. noise: size of the noise it was trained with.
     """
 
     channels: int
@@ -40,6 +41,7 @@ class JiTSizes:
     depth: int
     heads: int
     mlp: int
+    classes: int
     context: int
     start: int
     noise: float
@@ -104,13 +106,13 @@ class JiT(nn.Module):
     operations: where the layers come from (torch.nn, or the host's casting layers). device, dtype: of the weights.
     """
 
-    def __init__(self, sizes: JiTSizes, labels: int, operations: Any = nn, **place: Any):
+    def __init__(self, sizes: JiTSizes, operations: Any = nn, **place: Any):
         super().__init__()
         width = sizes.width
         self.sizes = sizes
         self.x_embedder = PatchEmbedder(sizes, operations, **place)
         self.t_embedder = TimeEmbedder(width, operations, **place)
-        self.y_embedder = LabelEmbedder(width, labels, operations, **place)
+        self.y_embedder = LabelEmbedder(width, sizes.classes, operations, **place)
         self.pos_embed = nn.Parameter(torch.zeros(1, sizes.grid**2, width, **place), requires_grad=False)
         self.in_context_posemb = nn.Parameter(torch.zeros(1, sizes.context, width, **place))
         self.blocks = nn.ModuleList(_block(sizes, operations, **place) for _ in range(sizes.depth))
@@ -167,7 +169,7 @@ def sizes_of(shapes: Shapes) -> dict[str, Any]:
         raise ValueError(f"works on {channels} channels where a JiT has 3")
     depth = len({name.split(".")[1] for name in shapes if name.startswith("blocks.")})
     mlp, context = shapes["blocks.0.mlp.w3.weight"][1], shapes["in_context_posemb"][1]
-    sizes = (channels, patch, grid, bottleneck, width, depth, width // head, mlp, context)
+    sizes = (channels, patch, grid, bottleneck, width, depth, width // head, mlp, shapes[CLASSES][0] - 1, context)
     return vars(JiTSizes(*sizes, start=depth // 3, noise=max(1.0, grid * patch / UNIT_SIDE)))
 
 
@@ -177,14 +179,19 @@ def memory(sizes: Mapping[str, Any], batch: int, pixels: int) -> int:
     return batch * activations(sizes["width"], sizes["mlp"], sizes["heads"], tokens)
 
 
+def _published(sizes: Mapping[str, Any]) -> Published:
+    labels = LABELS if sizes["classes"] == len(LABELS) else ()
+    return Published(3, sizes["grid"] * sizes["patch"], 0, "x0", "flow", time="sigma", labels=labels)
+
+
 JIT = Format(
     name="jit",
     title="JiT",
     recognises=lambda shapes, metadata: shapes.keys() >= MARKS,
     sizes=sizes_of,
     labels=lambda shapes: labels_of_table(shapes, CLASSES),
-    published=lambda sizes: Published(3, sizes["grid"] * sizes["patch"], 0, "x0", "flow", time="sigma"),
-    network=lambda sizes, labels, **place: JiT(JiTSizes(**sizes), labels, **place),
+    published=_published,
+    network=lambda sizes, labels, **place: JiT(JiTSizes(**sizes), **place),
     memory=memory,
     settings={"start": whole(0, 10_000), "noise": whole(1, 10_000)},
 )

@@ -113,7 +113,7 @@ def _planned(file: str, known: Format, sizes: Mapping[str, Any], labels: int) ->
     try:
         return known.network(sizes, labels, device="meta").state_dict()
     except ValueError as wrong:
-        raise ValueError(f"{file}: no {known.title} has these sizes ({wrong}).") from None
+        raise ValueError(f"{file} {wrong}, so its weights do not fit.") from None
 
 
 def _check_weights(file: str, wanted: Mapping[str, Tensor], weights: Mapping[str, Tensor]) -> None:

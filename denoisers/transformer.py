@@ -9,17 +9,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-FREQUENCIES = 128  # cosines of the time, and as many sines
+from ..networks.adm import time_features
+
+FEATURES = 256  # cosines and sines of the time
 EPSILON = 1e-6  # of every norm
-
-
-def angles_of(t: Tensor, count: int, shift: float = 0.0) -> Tensor:  # [B] -> [B, count] float32
-    """Angles t * 10000^(-k / (count - shift)), k = 0 .. count - 1, of which cosines and sines tell a network the time.
-
-    Source: Ho et al. 2020, arXiv 2006.11239, after Vaswani et al. 2017, arXiv 1706.03762. shift: 1 in the first.
-    """
-    order = torch.arange(count, dtype=torch.float32, device=t.device)
-    return t.float()[:, None] * torch.exp(-math.log(10_000) * order / (count - shift))
 
 
 def positions(side: int, width: int) -> Tensor:  # -> [1, side * side, width]
@@ -53,14 +46,13 @@ class TimeEmbedder(nn.Module):
 
     def __init__(self, width: int, operations: Any, shift: int = 0, **place: Any):
         super().__init__()
-        layers = (operations.Linear(size, width, **place) for size in (2 * FREQUENCIES, width))
+        layers = (operations.Linear(size, width, **place) for size in (FEATURES, width))
         self.mlp = nn.Sequential(next(layers), nn.SiLU(), next(layers))
         self.shift = shift
 
     def forward(self, t: Tensor, dtype: torch.dtype) -> Tensor:  # [B] -> [B, width]
         """Embed the time."""
-        angles = angles_of(t, FREQUENCIES, self.shift)
-        return self.mlp(torch.cat([angles.cos(), angles.sin()], dim=1).to(dtype))
+        return self.mlp(time_features(t, FEATURES, self.shift).to(dtype))
 
 
 class LabelEmbedder(nn.Module):
@@ -83,8 +75,8 @@ class Attention(nn.Module):
 
     def __init__(self, width: int, heads: int, operations: Any, normed: bool = False, **place: Any):
         super().__init__()
-        if width % heads:
-            raise ValueError(f"{heads} heads cannot share {width} channels")
+        if heads < 1 or width % heads:
+            raise ValueError(f"has {heads} heads for {width} channels")
         self.heads = heads
         self.q_norm, self.k_norm = (
             operations.RMSNorm(width // heads, eps=EPSILON, **place) if normed else nn.Identity() for _ in range(2)

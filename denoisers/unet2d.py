@@ -16,9 +16,10 @@ import torch
 from torch import Tensor, nn
 
 from ..files.claims import Field, either, maybe, number, one_of, several, switch, text, whole
+from ..networks.adm import time_features
+from ..networks.unets import coarsest, unet_memory
 from .latents import PIXELS, SD_LATENTS
 from .spec import Format, Published
-from .transformer import angles_of
 
 DOWN = {"DownBlock2D": (False, "conv"), "AttnDownBlock2D": (True, ""), "ResnetDownsampleBlock2D": (False, "resnet")}
 UP = {"UpBlock2D": (False, "conv"), "AttnUpBlock2D": (True, ""), "ResnetUpsampleBlock2D": (False, "resnet")}
@@ -108,7 +109,7 @@ class SelfAttention(nn.Module):
         super().__init__()
         head = style.head or channels
         if channels % head:
-            raise ValueError(f"{channels} channels are not made of heads of {head}")
+            raise ValueError(f"has attention over {channels} channels in heads of {head}")
         self.head, self.divisor = head, style.divisor
         norm = operations.GroupNorm(groups, channels, eps=style.epsilon, **place) if groups else None
         self.group_norm = norm or nn.Identity()
@@ -265,9 +266,9 @@ class UNet2D(nn.Module):
         if self.time_proj is not None:
             angles = self.time_proj(t)
             return torch.cat([angles.sin(), angles.cos()], dim=1)
-        angles = angles_of(t, self.said["block_out_channels"][0] // 2, self.said["freq_shift"])
-        waves = (angles.cos(), angles.sin()) if self.said["flip_sin_to_cos"] else (angles.sin(), angles.cos())
-        return torch.cat(waves, dim=1)
+        width = self.said["block_out_channels"][0]
+        waves = time_features(t, width, self.said["freq_shift"])
+        return waves if self.said["flip_sin_to_cos"] else waves.roll(width // 2, dims=1)
 
 
 def style_of(said: Mapping[str, Any]) -> Style:
@@ -332,7 +333,9 @@ def settings_of(config: Mapping[str, Any]) -> dict[str, Any]:
     if len({len(said[key]) for key in ("down_block_types", "up_block_types", "block_out_channels")}) > 1:
         raise ValueError("has lists of blocks and of channels that are not of one length.")
     if said["out_channels"] not in (said["in_channels"], 2 * said["in_channels"]):
-        raise ValueError(f"makes {said['out_channels']} channels of {said['in_channels']}, which is no prediction.")
+        raise ValueError(
+            f"makes {said['out_channels']} channels of {said['in_channels']}; a prediction has as many, or twice."
+        )
     return said
 
 
@@ -343,19 +346,15 @@ def renamed(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 def memory(sizes: Mapping[str, Any], batch: int, pixels: int) -> int:
-    """Activations of one forward: what the way down keeps, ten tensors of full size, and attention's weights."""
-    widths, layers, kinds = sizes["block_out_channels"], sizes["layers_per_block"], sizes["down_block_types"]
-    kept = sum((layers + 1) * width * pixels // 4**level for level, width in enumerate(widths))
-    attending = [level for level, kind in enumerate(kinds) if DOWN[kind][0]] or [len(widths) - 1]
-    width, places = widths[attending[0]], pixels // 4 ** attending[0]
-    heads = width // (sizes["attention_head_dim"] or width)
-    return 4 * batch * (kept + 10 * widths[0] * pixels + heads * places**2)
+    """Activations of one forward."""
+    levels = {"widths": sizes["block_out_channels"], "depth": sizes["layers_per_block"]}
+    return unet_memory(levels, batch, pixels)
 
 
 def unet_format(config: Mapping[str, Any]) -> Format:
     """The format of one folder's weights."""
     said = settings_of(config)
-    size, multiple = said["sample_size"] or 32, 2 ** (len(said["block_out_channels"]) - 1)
+    size, multiple = said["sample_size"] or 32, coarsest(said["block_out_channels"])
     side = size if isinstance(size, int) else size[0]
     latents = SD_LATENTS if said["in_channels"] == 4 else PIXELS
     return Format(

@@ -93,10 +93,10 @@ def attended(q: Tensor, k: Tensor, v: Tensor) -> Tensor:  # each [B, heads, chan
     return nn.functional.scaled_dot_product_attention(q, k, v).transpose(2, 3)
 
 
-def time_features(time: Tensor, width: int) -> Tensor:  # [B] -> [B, width] float32
-    """cos, then sin of time * 10000^(-i / half) for i < half = width / 2."""
+def time_features(time: Tensor, width: int, shift: float = 0.0) -> Tensor:  # [B] -> [B, width] float32
+    """cos, then sin of time * 10000^(-i / (half - shift)) for i < half = width / 2."""
     half = width // 2
-    rates = torch.exp(-math.log(10000) * torch.arange(half, device=time.device) / half)
+    rates = torch.exp(-math.log(10000) * torch.arange(half, device=time.device) / (half - shift))
     angles = time.float()[:, None] * rates
     return torch.cat([angles.cos(), angles.sin()], dim=1)
 

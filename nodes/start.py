@@ -101,7 +101,7 @@ class GGLoadDenoiser(CheckedNode):
             ],
             outputs=[
                 io.Model.Output(tooltip="The denoiser; any KSampler, guider or guidance node takes it."),
-                io.Vae.Output(tooltip="Turns samples into images and back: pixel for pixel, or by the wired VAE."),
+                io.Vae.Output(tooltip="Turns samples into images and back: pixel for pixel, or by the VAE wired in."),
                 io.String.Output(
                     display_name="labels",
                     tooltip="The labels, one per line; connected to Class Label, they give one image of each.",

@@ -9,14 +9,26 @@ from torch.nn import functional
 from guidance_geometry.denoisers.dit import DIT, SIT, DiT, DiTSizes, SiT
 from guidance_geometry.denoisers.dit_folders import own_names
 from guidance_geometry.denoisers.jit import JIT, JiT, JiTSizes
+from guidance_geometry.denoisers.latents import PIXELS
 from guidance_geometry.denoisers.reading import checked
 from guidance_geometry.denoisers.spec import chosen
 from guidance_geometry.denoisers.transformer import positions
 from guidance_geometry.tests.diffusers_folders import random_weights
 
-TINY = DiTSizes(channels=4, out=8, patch=2, grid=4, width=128, depth=2, heads=2, mlp=512)
+TINY = DiTSizes(channels=4, out=8, patch=2, grid=4, width=128, depth=2, heads=2, mlp=512, classes=3)
 SMALL = JiTSizes(
-    channels=3, patch=4, grid=4, bottleneck=8, width=64, depth=6, heads=2, mlp=170, context=5, start=2, noise=1.0
+    channels=3,
+    patch=4,
+    grid=4,
+    bottleneck=8,
+    width=64,
+    depth=6,
+    heads=2,
+    mlp=170,
+    classes=3,
+    context=5,
+    start=2,
+    noise=1.0,
 )
 
 
@@ -24,13 +36,13 @@ def shapes_of(network):
     return {name: tuple(weight.shape) for name, weight in network.state_dict().items()}
 
 
-def stored(kind=DiT, sizes=TINY, labels=3, seed=0):
+def stored(kind=DiT, sizes=TINY, seed=0):
     """What a released file of such a network holds."""
-    return random_weights(shapes_of(kind(sizes, labels, device="meta")), seed)
+    return random_weights(shapes_of(kind(sizes, device="meta")), seed)
 
 
-def loaded(kind, sizes, labels, weights):
-    network = kind(sizes, labels).eval()
+def loaded(kind, sizes, weights):
+    network = kind(sizes).eval()
     network.load_state_dict(weights)
     return network
 
@@ -88,12 +100,12 @@ def written_out(weights, sizes, x, t, y):
 
 def test_a_dit_is_the_papers():
     weights, given = stored(), batch()
-    assert error(loaded(DiT, TINY, 3, weights)(*given), written_out(weights, TINY, *given)) < 1e-5
+    assert error(loaded(DiT, TINY, weights)(*given), written_out(weights, TINY, *given)) < 1e-5
 
 
 def test_a_sit_is_told_the_share_of_data_and_flows_the_other_way():
     weights, (x, _, y), s = stored(), batch(), torch.tensor([1.0, 0.4, 0.01])
-    assert error(loaded(SiT, TINY, 3, weights)(x, s, y), -written_out(weights, TINY, x, 1 - s, y)) < 1e-5
+    assert error(loaded(SiT, TINY, weights)(x, s, y), -written_out(weights, TINY, x, 1 - s, y)) < 1e-5
 
 
 def test_a_velocity_of_sit_gives_its_clean_sample():
@@ -102,7 +114,7 @@ def test_a_velocity_of_sit_gives_its_clean_sample():
 
     weights, (x, _, y), s = stored(), batch(), torch.tensor([0.9, 0.4, 0.01])
     velocity = written_out(weights, TINY, x, 1 - s, y)
-    found = denoised("flow", "flow", loaded(SiT, TINY, 3, weights)(x, s, y), x, s, None)
+    found = denoised("flow", "flow", loaded(SiT, TINY, weights)(x, s, y), x, s, None)
     assert error(found, x + s[:, None, None, None] * velocity) < 1e-5
 
 
@@ -117,7 +129,7 @@ def test_a_dit_of_diffusers_is_the_same_function(learned, epsilon):
     weights |= {n: weights[n.replace("blocks.1.", "blocks.0.")] for n in weights if f"1.{shared}" in n}
     theirs.load_state_dict(weights)
     sizes = DiTSizes(**vars(TINY) | {"out": config["out_channels"], "shift": 1, "epsilon": epsilon})
-    ours, (x, t, y) = loaded(DiT, sizes, 3, own_names(weights, config)), batch()
+    ours, (x, t, y) = loaded(DiT, sizes, own_names(weights, config)), batch()
     with torch.no_grad():
         wanted = theirs(x, timestep=t, class_labels=y).sample[:, :4]
     assert error(ours(x, t, y), wanted) < 1e-5
@@ -137,7 +149,7 @@ PUBLISHED = {"XL": (1152, 28, 16, 675), "L": (1024, 24, 16, 458), "B": (768, 12,
 @pytest.mark.parametrize("size", PUBLISHED)
 def test_every_published_dit_is_known_by_its_weights(size, patch, side):
     width, depth, heads, millions = PUBLISHED[size]
-    sizes = DiTSizes(4, 8, patch, side // patch, width, depth, heads, 4 * width)
+    sizes = DiTSizes(4, 8, patch, side // patch, width, depth, heads, 4 * width, 1000)
     shapes = shapes_of(DIT.network(vars(sizes), 1000, device="meta"))
     assert DIT.recognises(shapes, {})
     assert not JIT.recognises(shapes, {})
@@ -149,7 +161,7 @@ def test_every_published_dit_is_known_by_its_weights(size, patch, side):
 
 def test_the_names_of_a_released_dit():
     """As the public repository's class names them."""
-    shapes = shapes_of(DIT.network(vars(DiTSizes(4, 8, 2, 16, 1152, 28, 16, 4608)), 1000, device="meta"))
+    shapes = shapes_of(DIT.network(vars(DiTSizes(4, 8, 2, 16, 1152, 28, 16, 4608, 1000)), 1000, device="meta"))
     block = {"attn.qkv": (3456, 1152), "attn.proj": (1152, 1152), "mlp.fc1": (4608, 1152), "mlp.fc2": (1152, 4608)}
     layers = {f"blocks.{n}.{part}": shape for n in range(28) for part, shape in block.items()}
     layers |= {f"blocks.{n}.adaLN_modulation.1": (6912, 1152) for n in range(28)}
@@ -177,7 +189,7 @@ def eager(module):
 
 def test_a_jit_is_the_same_function_as_azulas():
     theirs, weights = jit_of()
-    ours, (x, _, y), t = loaded(JiT, SMALL, 3, weights), batch(3, 16), torch.tensor([0.0, 0.3, 1.0])
+    ours, (x, _, y), t = loaded(JiT, SMALL, weights), batch(3, 16), torch.tensor([0.0, 0.3, 1.0])
     with torch.no_grad(), eager(theirs):
         wanted = theirs(x, t, y)
     assert error(ours.clean(x, t, y), wanted) < 1e-5
@@ -187,7 +199,7 @@ def test_a_jit_is_the_same_function_as_azulas():
 def test_a_jit_sees_its_own_share_of_noise(noise):
     """z = t x0 + (1 - t) k eps holds for the x0 and eps that our x was made of, at pure noise too."""
     theirs, weights = jit_of()
-    ours = loaded(JiT, JiTSizes(**vars(SMALL) | {"noise": noise}), 3, weights)
+    ours = loaded(JiT, JiTSizes(**vars(SMALL) | {"noise": noise}), weights)
     x0, _, y = batch(3, 16)
     eps, s = torch.randn_like(x0), torch.tensor([1.0, 0.6, 0.05])
     t = noise * (1 - s) / (s + noise * (1 - s))
@@ -247,6 +259,19 @@ def test_another_name_leaves_the_choice_to_the_user(file):
     assert (flow.format, flow.time) == (SIT, "sigma")
 
 
+def test_a_dit_of_three_channels_works_on_pixels():
+    sizes = DiTSizes(**vars(TINY) | {"channels": 3, "out": 3})
+    spec = checked("dit", stored(sizes=sizes), None).spec
+    assert (spec.latents, spec.shape) == (PIXELS, (3, 8, 8))
+
+
+@pytest.mark.parametrize(("kind", "sizes"), [(DiT, TINY), (JiT, SMALL)])
+def test_a_thousand_classes_have_the_names_of_imagenet(kind, sizes):
+    weights = stored(kind, type(sizes)(**vars(sizes) | {"classes": 1000}))
+    labels = checked("dit", weights, None).spec.labels
+    assert (labels[0], labels[207], len(labels)) == ("tench", "golden retriever", 1000)
+
+
 def test_metadata_tell_them_apart_too():
     notes = {"gg.format": "guidance-geometry/denoiser", "gg.version": "1", "gg.labels": '["a", "b", "c"]'}
     notes |= {"gg.parametrisation": "flow", "gg.schedule": "flow", "gg.architecture": "sit"}
@@ -257,7 +282,7 @@ def test_metadata_say_how_many_heads_there_are():
     notes = {"gg.format": "guidance-geometry/denoiser", "gg.version": "1", "gg.labels": '["a", "b", "c"]'}
     notes |= {"gg.parametrisation": "epsilon", "gg.schedule": "vp_linear", "gg.architecture": "dit"}
     assert checked("a", stored(), notes | {"gg.config": '{"heads": 4}'}).spec.sizes["heads"] == 4
-    with pytest.raises(ValueError, match=r"a: no DiT has these sizes .*5 heads cannot share 128 channels"):
+    with pytest.raises(ValueError, match=r"has 5 heads for 128 channels"):
         checked("a", stored(), notes | {"gg.config": '{"heads": 5}'})
     with pytest.raises(ValueError, match=r"gg\.config\.heads is 0; a whole number from 1"):
         checked("a", stored(), notes | {"gg.config": '{"heads": 0}'})
@@ -302,8 +327,8 @@ def test_half_precision_is_near(kind, sizes, given, dtype):
     x, t, y = given
     t = t if kind is DiT else t / 1000
     weights = stored(kind, sizes)
-    half = kind(sizes, 3, dtype=dtype)
+    half = kind(sizes, dtype=dtype)
     half.load_state_dict({name: weight.to(dtype) for name, weight in weights.items()})
     found = half(x.to(dtype), t, y)
     assert found.dtype == dtype
-    assert error(found.float(), loaded(kind, sizes, 3, weights)(x, t, y)) < (0.02 if dtype == torch.float16 else 0.1)
+    assert error(found.float(), loaded(kind, sizes, weights)(x, t, y)) < (0.02 if dtype == torch.float16 else 0.1)
