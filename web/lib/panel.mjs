@@ -351,7 +351,7 @@ export class Panel {
     const { pictures } = this.run;
     if (!view.available(this.run)) return this.run.live ? [this.t("loading")] : [pictures?.note || this.t("noPictures")];
     const sheet = nearestSheet(pictures, this.at);
-    const { gain, clipped, scale } = pictures;
+    const { gain, clipped, scale } = sheet.scales ?? pictures;
     const facts = { gain: number(gain), clipped: number(100 * clipped, 2), scale: number(scale) };
     const gone = this.images.get(sheet.filename)?.state === "gone" && this.t("noPicture", { i: sheet.i });
     const nearest = sheet.i !== this.at && this.t("nearest", { i: sheet.i });
@@ -382,13 +382,18 @@ export class Panel {
     return Number.isFinite(scale) ? scale : (this.run?.cfg ?? 1);
   }
 
+  /** Where the scale of the run comes from. */
+  source() {
+    return scaleSource(this.editor.root(), this.node);
+  }
+
   scaleControls() {
     const { scale, scaleWords, use } = this.parts;
     const own = this.ownScale();
     const shown = this.scale ?? own;
     put(scale, { max: String(Math.min(MOST_SCALE, Math.max(8, 2 * Math.ceil(own)))), value: String(shown) });
     put(scaleWords, { textContent: number(shown) });
-    const source = scaleSource(this.editor.root(), this.node);
+    const source = this.source();
     const name = source && `${source.node.title ?? source.node.type} (${source.node.id})`;
     const title = source ? this.t(source.reason ?? "useTip", { node: name }) : this.t("nowhere");
     put(use, { textContent: this.t("use", { value: number(shown) }), disabled: !source?.widget || !this.run, title });
@@ -396,7 +401,7 @@ export class Panel {
   }
 
   useScale() {
-    const source = scaleSource(this.editor.root(), this.node);
+    const source = this.source();
     if (!source?.widget) return;
     const value = Number((this.scale ?? this.ownScale()).toFixed(2));
     writeScale(source, value);

@@ -30,6 +30,18 @@ export const EN = {
   values: "M1 {strength} · δ {delta} · length {move}", noisy: "noise {noise}",
   valuesTip: "M1: guidance strength. δ: difference of the predictions; length of the step; noise: rms per element",
   ticksTip: "Root of the difference at every step", second: "Second view", none: "one view", figure: "Figure",
+  guidance: "Guidance", guidanceTip: "What guidance does in this workflow", record: "Record guidance in this workflow",
+  recordTip: "Every sampler is recorded. Your graph and your pictures stay as they are.",
+  runs: "Recorded run", allStages: "All stages: {title}", stage: "stage {i} of {n}", element: "item {i} of {n}",
+  recording: "recording", stoppedAt: "stopped at step {i}", unchanged: "unchanged since {time}",
+  keep: "Keep an inspector here",
+  keepTip: "Add nodes that record this sampler and show its run in the graph. One undo removes them.",
+  tabOff: "Switch recording on and queue the workflow. Then every sampler shows here what guidance does, step by step. Your graph and your pictures stay as they are.",
+  tabOffNow: "Recording is off: this is an earlier run.",
+  tabWaiting: "Recording is on. Queue the workflow: every step shows here as it happens.",
+  tabNoSampler: "Recording is on, but no node in this workflow samples with a model.",
+  tabRecording: "Recording.",
+  tabLost: "The server no longer has the runs of this workflow: it was restarted, or they made room for newer ones. Queue again.",
 };
 export const ZH = {
   ...viewWords("zh"), panel: "引导检查器", views: "视图", step: "步",
@@ -63,6 +75,17 @@ export const ZH = {
   valuesTip: "M1：引导强度。δ：两个预测之差；步长；噪声：每个元素的 rms",
   ticksTip: "各步差异的平方根", second: "第二视图", none: "单视图", figure: "图形",
   x: "x_t", uncond: "uncond", cond: "cond", csv: "CSV", svg: "SVG", png: "PNG",
+  guidance: "引导", guidanceTip: "查看引导在此工作流中的作用", record: "记录此工作流的引导",
+  recordTip: "记录每个采样器。您的工作流和图片保持不变。",
+  runs: "已记录的运行", allStages: "全部阶段：{title}", stage: "第 {i} 阶段，共 {n}", element: "第 {i} 项，共 {n}",
+  recording: "记录中", stoppedAt: "在第 {i} 步停止", unchanged: "自 {time} 起未变",
+  keep: "在此保留检查器", keepTip: "添加节点，在工作流中记录此采样器并显示其运行。撤销一次即可移除。",
+  tabOff: "打开记录并运行工作流。之后每个采样器都会在此逐步显示引导的作用。您的工作流和图片保持不变。",
+  tabOffNow: "记录已关闭：显示的是较早的运行。",
+  tabWaiting: "记录已打开。运行工作流后，每一步都会在此显示。",
+  tabNoSampler: "记录已打开，但此工作流中没有使用模型采样的节点。",
+  tabRecording: "正在记录。",
+  tabLost: "服务器上已无此工作流的运行记录：服务器已重启，或记录已被较新的运行取代。请重新运行。",
 };
 
 /** t(key, values): words in a language ("zh", "zh-TW", ... or English), with {names} filled in. */
