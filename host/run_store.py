@@ -30,8 +30,8 @@ class RunPlace:
 
     prompt_id: the job. node, title: of the user's graph. list_index: which element of a list the node worked on.
     index: place among its runs in that job. workflow_id, client_id: of the browser that queued it, if one did. run: its
-    id. steps: recorded. ended: why it stopped before its end, else empty. when: seconds since 1970. key: of the workflow,
-    among those of the same id.
+    id. steps: recorded. ended: why it stopped before its end, else empty. when: seconds since 1970. key: of the
+    workflow, among those of the same id.
     """
 
     prompt_id: str

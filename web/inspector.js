@@ -53,6 +53,7 @@ function keepInspector(node) {
   const { graph } = node;
   graph.beforeChange();
   const inspector = keep(root(), node, (type) => LiteGraph.createNode(type));
+  graph.updateExecutionOrder?.(); // the older front end would do it at the next run: another step of undo
   graph.afterChange();
   changed();
   if (app.canvas.graph === graph) app.canvas.centerOnNode?.(inspector);

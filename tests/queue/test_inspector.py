@@ -43,9 +43,9 @@ def test_the_scrubber_and_the_keys_move_through_the_run(page):
     choose(page, "plane")
     panel = page.locator(".gg-panel")
     panel.locator("input[aria-label=Step]").fill("3")
-    shows(page, "3/19")
+    shows(page, "4/20")
     panel.focus()
-    for key, shown in (("ArrowRight", "4/19"), ("ArrowLeft", "3/19"), ("End", "19/19"), ("Home", "0/19")):
+    for key, shown in (("ArrowRight", "5/20"), ("ArrowLeft", "4/20"), ("End", "20/20"), ("Home", "1/20")):
         page.keyboard.press(key)
         shows(page, shown)
     page.keyboard.press("Delete")
@@ -57,7 +57,7 @@ def test_play_runs_to_the_end_and_stops(page):
     page.locator(".gg-panel input[aria-label=Step]").fill("16")
     page.locator(".gg-panel").focus()
     page.keyboard.press("Space")
-    shows(page, "19/19")
+    shows(page, "20/20")
     page.wait_for_function("() => document.querySelector('.gg-play').ariaLabel === 'Play the run'")
 
 
@@ -114,7 +114,7 @@ def test_undo_keeps_the_panel(page):
         tracker.checkState(); await tracker.undo(); }"""
     )
     page.wait_for_function(
-        "() => document.querySelectorAll('.gg-panel').length === 1 && /^[0-9]+.19$/.test("
+        "() => document.querySelectorAll('.gg-panel').length === 1 && /^[0-9]+.20$/.test("
         "document.querySelector('.gg-panel output').textContent)"
     )
     choose(page, "plane")

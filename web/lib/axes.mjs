@@ -1,7 +1,7 @@
 /** Axes of the curves over a run: noise levels to the right as they fall, step numbers below them, a value upwards. */
 import { boxOf, line, marker, rectangle, text } from "./commands.mjs";
 import { meets } from "./layout.mjs";
-import { number } from "./words.mjs";
+import { nth, number } from "./words.mjs";
 
 const LEFT = 52; // room of the value axis
 export const FOOT = 34; // room of the level axis, two rows
@@ -105,7 +105,7 @@ function niceStep(least) {
 export function levelAxis(page, panelOf, record, top) {
   const { commands, theme } = page;
   const { inner, x } = panelOf;
-  const rows = [["\u03c3", 12, (step) => number(step.sigma)], ["step", 27, (step) => String(step.i)]];
+  const rows = [["\u03c3", 12, (step) => number(step.sigma)], ["step", 27, (step) => String(nth(step.i))]];
   for (const [head, down] of rows) {
     commands.push(text(inner.x - 6, top + down, head, { fill: theme.muted, anchor: "end", name: "axis" }));
   }

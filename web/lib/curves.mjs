@@ -8,7 +8,7 @@ import { metric } from "./metrics.mjs";
 import { samplesOf } from "./panel-record.mjs";
 import { captioned, nothing, pageOf } from "./plane.mjs";
 import { still } from "./still.mjs";
-import { number, wordsWidth } from "./words.mjs";
+import { nth, number, wordsWidth } from "./words.mjs";
 
 const TALL = 150; // a figure lower than this has no second panel
 const HELD = 0.8; // share of the sum that the shaded interval holds
@@ -76,7 +76,7 @@ function lengthFacts(chosen, run, noisy) {
   const noise = chosen && noisy && [`noise ${number(chosen.noise)}`, `noise/step ${number(chosen.noise / chosen.step)}`,
     `squares add to ${number(100 * squaresAdd(chosen.gram))} %`];
   const words = noisy ? "noise stands across the step, so squared lengths add" : "this sampler adds no noise";
-  return [chosen ? `step ${chosen.i}: rms ${number(chosen.step)}` : "", ...(noise || []), ...run.facts, words, KAPPA];
+  return [chosen ? `step ${nth(chosen.i)}: rms ${number(chosen.step)}` : "", ...(noise || []), ...run.facts, words, KAPPA];
 }
 
 /** step^2 below and noise^2 above, in percent of their sum: how much of a step's length is chance. */
@@ -143,7 +143,7 @@ function matterCurves(page, area, record, run, rows, held) {
 function most({ commands, theme }, main, rows) {
   const top = mattersMost(rows);
   if (!Number.isFinite(top.contracted)) return;
-  const words = `step ${top.i} matters most`;
+  const words = `step ${nth(top.i)} matters most`;
   const { x, y, w } = main.inner;
   const half = wordsWidth(words, 12) / 2;
   const middle = Math.min(Math.max(main.x(top.i), x + half), x + w - half);
@@ -301,7 +301,7 @@ function sizePanel(page, box, run, rows) {
 
 function directionFacts(chosen, rows, run) {
   const low = rows.filter((row) => row.size < 10 * (row.floor ?? 0)).length;
-  const at = chosen && [`step ${chosen.i}: cos(\u03b4, next \u03b4) ${number(chosen.cos, 5)}`, `rms(\u03b4) ${number(chosen.size)}`];
+  const at = chosen && [`step ${nth(chosen.i)}: cos(\u03b4, next \u03b4) ${number(chosen.cos, 5)}`, `rms(\u03b4) ${number(chosen.size)}`];
   const unknown = rows.some((row) => Number.isFinite(row.cos)) ? "" : "no turn is known";
   return [...(at ?? []), ...run.facts, unknown, low ? `${low} steps at the precision floor` : "", "a turn of a tiny \u03b4 means little"];
 }

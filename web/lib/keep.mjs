@@ -25,10 +25,11 @@ export function keep(root, node, create) {
   const { graph } = node;
   const { node: reader, slot } = modelInput(root, node);
   const [record, trace, inspector] = TYPES.map(create);
-  const place = below(graph, node);
-  const places = [[0, 0], [0, 190], [330, 0]];
+  const [beside, under] = record.size.map((side) => side + GAP);
+  const place = below(graph, node, beside + inspector.size[0]);
+  const places = [[0, 0], [0, under], [beside, 0]];
   [record, trace, inspector].forEach((one, k) => {
-    one.pos = [place[0] + places[k][0], place[1] + places[k][1]];
+    one.pos = place.map((start, axis) => start + places[k][axis]);
     graph.add(one);
   });
   connectAs(graph, linkAt(reader, slot), record);
@@ -48,9 +49,9 @@ function connectAs(graph, { origin_id: id, origin_slot: slot }, node) {
   else graph.inputs[slot].connect(node.inputs[0], node);
 }
 
-/** A free place under all nodes that stand above or below a node. */
-function below(graph, node) {
-  const [left, wide] = [node.pos[0], 330 + 480];
+/** A free place, so wide, under all nodes that stand above or below a node. */
+function below(graph, node, wide) {
+  const left = node.pos[0];
   const under = graph.nodes.filter(({ pos, size }) => pos[0] < left + wide && pos[0] + size[0] > left);
   return [left, Math.max(...under.map(({ pos, size }) => pos[1] + size[1])) + GAP];
 }

@@ -1,4 +1,5 @@
 /** Pictures of a run from its sheets: a film over the steps, and one step large. Paints on a context, knows no DOM. */
+import { nth } from "./words.mjs";
 
 const FILM = ["x", "uncond", "cond", "guided", "difference", "where"];
 const LARGE = ["cond", "guided", "difference", "where"];
@@ -32,7 +33,7 @@ export function film(ctx, pictures, images, { w, h, theme, step, sample, t, font
   const every = Math.ceil(24 / (cell + GAP));
   steps.forEach((sheet, column) => {
     const x = left + column * (cell + GAP);
-    if (column % every === 0) label(ctx, String(sheet.i), x + cell / 2, top - 8, theme, "center", sheet === chosen);
+    if (column % every === 0) label(ctx, String(nth(sheet.i)), x + cell / 2, top - 8, theme, "center", sheet === chosen);
     const column0 = { x, y: top, w: cell, h: FILM.length * (cell + GAP) - GAP };
     boxes.push({ ...column0, step: sheet.i });
     FILM.forEach((kind, row) => {

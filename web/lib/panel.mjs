@@ -12,7 +12,7 @@ import { speaker } from "./strings.mjs";
 import { toSVG } from "./svg.mjs";
 import { DARK, LIGHT } from "./theme.mjs";
 import { viewOf, VIEWS } from "./views.mjs";
-import { number } from "./words.mjs";
+import { nth, number } from "./words.mjs";
 
 const VERSION = 1;
 const TABS = VIEWS.map(({ name }) => name);
@@ -324,7 +324,7 @@ export class Panel {
     put(beside.box, { hidden: !partner });
     put(place, { textContent: aside ? facts(this.run, this.lit, this.sample, this.t) : here, "data-lit": aside ? "" : null });
     put(scrub, { max: String(last), value: String(this.at), "aria-valuetext": here || this.t("empty") });
-    put(count, { textContent: known ? `${this.at}/${last}` : "\u2013" });
+    put(count, { textContent: known ? `${nth(this.at)}/${nth(last)}` : "\u2013" });
     for (const part of [scrub, play, copy, png, numbers]) put(part, { disabled: !known });
     const { figure } = viewOf(this.view);
     put(svg, { disabled: !known || !figure, title: this.t(figure ? "svgTip" : "noSvg") });
@@ -353,8 +353,8 @@ export class Panel {
     const sheet = nearestSheet(pictures, this.at);
     const { gain, clipped, scale } = sheet.scales ?? pictures;
     const facts = { gain: number(gain), clipped: number(100 * clipped, 2), scale: number(scale) };
-    const gone = this.images.get(sheet.filename)?.state === "gone" && this.t("noPicture", { i: sheet.i });
-    const nearest = sheet.i !== this.at && this.t("nearest", { i: sheet.i });
+    const gone = this.images.get(sheet.filename)?.state === "gone" && this.t("noPicture", { i: nth(sheet.i) });
+    const nearest = sheet.i !== this.at && this.t("nearest", { i: nth(sheet.i) });
     const kept = pictures.samples[rowOf(pictures, this.sample)];
     const other = kept !== this.sample && this.t("otherSample", { sample: kept });
     return [gone, nearest, other, this.t("gain", facts)].filter(Boolean);
@@ -430,7 +430,7 @@ export class Panel {
   }
 
   fileName(ending) {
-    return `guidance-${this.view}-step-${this.at}.${ending}`;
+    return `guidance-${this.view}-step-${nth(this.at)}.${ending}`;
   }
 
   async sources() {

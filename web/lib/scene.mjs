@@ -1,7 +1,7 @@
 /** One step of one sample as a figure needs it: positions in rms units and the facts its caption prints. */
 import { added, coordinates, defaultSample, defaultStep, FLOOR_FACTOR, frame, length, named, nextState, sampleOf, stepOf } from "./gram.mjs";
 import { metric } from "./metrics.mjs";
-import { number } from "./words.mjs";
+import { nth, number } from "./words.mjs";
 
 const STILL = 1e-9; // a state that moves less than this share of |a| does not move
 
@@ -82,10 +82,10 @@ export function factsOf(scene, record, scale = `\u03b3 ${number(scene.gamma)}`) 
   const median = record?.sample === scene.sample ? " (median)" : "";
   const batch = record?.batch ?? (scene.subset ? null : scene.samples.length);
   return [
-    `step ${scene.i} of ${scene.n}`,
+    `step ${nth(scene.i)} of ${scene.n}`,
     `\u03c3 ${number(scene.sigma)} \u2192 ${number(scene.sigma_next)}`,
     scale,
-    `M1 ${number(metric("M1", scene.gram, scene, record, scene.shown))}`,
+    `strength ${number(metric("M1", scene.gram, scene, record, scene.shown))}`,
     `x\u2032 out of plane ${scene.exact ? "" : "about "}${number(scene.residual)}`,
     `sample ${scene.sample}${batch ? ` of ${batch}` : ""}${median}`,
     `N ${scene.N}`,
