@@ -123,4 +123,5 @@ test("a film with too little room leaves out steps evenly and keeps both ends", 
   assert.deepEqual(thinned(sheets, 5).map(({ i }) => i), [0, 5, 10, 14, 19]);
   assert.equal(thinned(sheets, 20), sheets);
   assert.equal(thinned(sheets, -3).length, 2);
+  assert.deepEqual(thinned(sheets, 5, sheets[8]).map(({ i }) => i), [0, 5, 8, 14, 19]);
 });

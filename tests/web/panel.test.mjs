@@ -207,6 +207,8 @@ test("one line tells the numbers of a step", () => {
   const run = withSteps(null, { run: "r", steps: [step(0)] });
   assert.equal(facts(run, 0, 0, t), "step 1 \u00b7 \u03c3 5 \u2192 4 \u00b7 \u03b3 3 \u00b7 strength 1 \u00b7 difference 0.5 \u00b7 length 0.5");
   assert.equal(facts(run, 3, 0, t), "");
+  const alone = withSteps(null, { run: "r", steps: [step(0, { samples: [{ K: K.map((value, k) => (k === 18 ? 4 : null)) }] })] });
+  assert.equal(facts(alone, 0, 0, t), "step 1 \u00b7 \u03c3 5 \u2192 4 \u00b7 \u03b3 3 \u00b7 length 1");
   assert.equal(facts(null, 0, 0, t), "");
 });
 

@@ -22,11 +22,11 @@ export function rowOf(pictures, sample) {
 /** Rows of kinds, columns of steps. images: sheet -> image, or null while there is none. Returns [{box, step}]. */
 export function film(ctx, pictures, images, { w, h, theme, step, sample, t, font }) {
   const { kinds } = pictures;
-  const steps = thinned(pictures.steps, Math.floor((w - NAMES - 8) / (LEAST + GAP)));
+  const chosen = nearestSheet(pictures, step);
+  const steps = thinned(pictures.steps, Math.floor((w - NAMES - 8) / (LEAST + GAP)), chosen);
   const cell = Math.max(8, Math.min((w - NAMES - 8) / steps.length, (h - 28) / FILM.length) - GAP);
   const top = 22 + Math.max(0, (h - 28 - FILM.length * (cell + GAP)) / 2);
   const left = NAMES + Math.max(0, (w - NAMES - 8 - steps.length * (cell + GAP)) / 2);
-  const chosen = nearestSheet({ steps }, step);
   const boxes = [];
   ctx.font = `11px ${font}`;
   FILM.forEach((kind, row) => label(ctx, t(kind), left - 8, top + row * (cell + GAP) + cell / 2 + 4, theme, "right"));
@@ -66,11 +66,13 @@ export function heat(ctx, pictures, images, { w, h, theme, step, sample, t, font
   return [];
 }
 
-/** As many sheets, evenly over the run, as there is room for. */
-export function thinned(sheets, room) {
+/** As many sheets, evenly over the run, as there is room for; the chosen one stands for the nearest of them. */
+export function thinned(sheets, room, chosen) {
   const most = Math.max(2, room);
   if (sheets.length <= most) return sheets;
-  return Array.from({ length: most }, (_, k) => sheets[Math.round((k * (sheets.length - 1)) / (most - 1))]);
+  const found = Array.from({ length: most }, (_, k) => sheets[Math.round((k * (sheets.length - 1)) / (most - 1))]);
+  if (chosen) found[found.indexOf(nearestSheet({ steps: found }, chosen.i))] = chosen;
+  return found;
 }
 
 /** A heat map over a picture: the picture dimmed, the warmth added to it. */

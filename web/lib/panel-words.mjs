@@ -27,7 +27,8 @@ export function facts(run, i, sample, t) {
   const place = t("at", { i: nth(i), sigma: number(step.sigma), next: number(step.sigma_next), gamma: number(step.gamma) });
   const [delta, move, noise] = ["delta", "move", "noise"].map((vector) => lengthOf(step, sample, vector));
   const strength = metric("M1", sampleOf(step, sample), step, run);
-  const values = t("values", { strength: number(strength), delta: number(delta), move: number(move) });
+  const known = { strength: number(strength), delta: number(delta), move: number(move) };
+  const values = t(Number.isFinite(delta) ? "values" : "moveOnly", known);
   return [place, values, noise > 0 && t("noisy", { noise: number(noise) })].filter(Boolean).join(" \u00b7 ");
 }
 

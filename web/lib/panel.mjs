@@ -21,6 +21,7 @@ const EXPORT = { w: 960, h: 540, theme: LIGHT };
 const PACE = 220; // milliseconds a step while playing; slower for those who asked for less motion
 const CALM_PACE = 1000;
 const SIGNS = { play: "\u25b6", pause: "\u275a\u275a" };
+const OWNERS = new WeakMap(); // host -> the panel that was there last
 const MOST_SCALE = 100; // of a sampler's cfg
 
 export class Panel {
@@ -34,7 +35,7 @@ export class Panel {
     this.content = this.parts.content;
     const { main, beside, track } = this.parts;
     this.views = { main: new View(main, this), beside: new View(beside, this), track: new View(track, this) };
-    this.host = element("div", { class: "gg-host" }, this.content);
+    this.host = element("div", { class: "gg-host widget-expands" }, this.content); // the second for the older Nodes 2.0
     this.images = new Map();
     this.listen();
   }
@@ -59,6 +60,7 @@ export class Panel {
     rows.addEventListener("keydown", (event) => this.turnRow(event));
     this.content.addEventListener("pointerdown", (event) => event.stopPropagation());
     this.content.addEventListener("pointerenter", () => this.look());
+    this.content.addEventListener("transitionend", ({ target }) => target === this.content && this.look()); // another theme
     this.content.addEventListener("keydown", (event) => keys(this, event));
     this.content.addEventListener("wheel", (event) => wheel(this, event), { passive: false });
   }
@@ -91,12 +93,14 @@ export class Panel {
   adopt(key) {
     this.restoreChoices();
     const old = this.hosts.get(key);
+    this.before = OWNERS.get(old) ?? null;
     if (old && old !== this.host && old.isConnected) {
       old.replaceChildren(this.content);
       this.host = old;
       this.widget.element = old;
     }
     this.hosts.set(key, this.host);
+    OWNERS.set(this.host, this);
     this.redraw();
   }
 
@@ -145,10 +149,16 @@ export class Panel {
     const same = this.run?.run === run.run;
     this.finished = run.run;
     this.run = run;
-    if (!same) Object.assign(this, { scale: null, note: "", follow: true, sample: defaultSample(run) });
+    if (!same) Object.assign(this, { scale: null, note: "", ...this.startAt(run) });
     if (this.follow || !stepOf(run, this.at)) this.at = defaultStep(run, this.sample);
     this.images.clear();
     this.look();
+  }
+
+  /** Where a reader begins: where the node that undo has replaced stood in this very run, else at what tells most. */
+  startAt(run) {
+    const { at, sample, follow } = this.before?.run?.run === run.run ? this.before : {};
+    return { at: at ?? this.at, sample: sample ?? defaultSample(run), follow: follow ?? true };
   }
 
   async fetched({ filename }) {

@@ -31,7 +31,10 @@ function problem(step, gram) {
     return { missing: "noise was added again here, without a prediction", advice: "Choose the step before or after it." };
   }
   if (step.stage && step.stage !== "step") {
-    return { missing: "no unconditional prediction at this step", advice: "Choose a step at which both were made." };
+    const missing = step.gamma === 1 ? "at scale 1 only the conditional prediction is made" : "no unconditional prediction at this step";
+    const [alone, noise] = ["move", "noise"].map((vector) => length(gram, { [vector]: 1 }) / Math.sqrt(gram.count));
+    const advice = "There is no difference to draw. Choose a step at which both were made, or raise cfg.";
+    return { missing, advice, ...(step.stage === "cond_only" && alone > 0 && { alone, noise }) };
   }
   if (!Number.isFinite(step.gamma)) return { missing: "the scale of this step is unknown", advice: "Choose another step." };
   if (!gram.K.every(Number.isFinite)) {
