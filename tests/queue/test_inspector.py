@@ -121,6 +121,52 @@ def test_undo_keeps_the_panel(page):
     page.wait_for_function(DRAWN)
 
 
+def test_undo_keeps_the_step_and_the_sample(page):
+    page.locator(".gg-panel input[aria-label=Step]").fill("5")
+    page.locator(".gg-files select").select_option("1")
+    shows(page, "6/20")
+    page.evaluate(
+        f"""async () => {{ const tracker = app.extensionManager.workflow.activeWorkflow.changeTracker;
+        {SAMPLER}.widgets.find(w => w.name === 'steps').value = 13; tracker.checkState(); await tracker.undo(); }}"""
+    )
+    page.wait_for_function(f"() => {SAMPLER}.widgets.find(w => w.name === 'steps').value !== 13")
+    shows(page, "6/20")
+    assert page.locator(".gg-files select").input_value() == "1"
+
+
+def test_the_panel_is_as_high_as_its_node(page):
+    heights = "() => document.querySelector('.gg-host').offsetHeight"
+    page.evaluate(f"() => {{ {INSPECTOR}.setSize([520, 640]); app.canvas.setDirty(true, true); }}")
+    page.wait_for_timeout(300)
+    before = page.evaluate(heights)
+    page.evaluate(f"() => {{ {INSPECTOR}.setSize([520, 940]); app.canvas.setDirty(true, true); }}")
+    try:
+        page.wait_for_function(f"before => ({heights})() > before + 150", arg=before, timeout=4000)
+    except Exception:
+        assert page.vue, "the canvas hands every pixel on"
+        assert not page.newer, f"{before} {page.evaluate(heights)}"  # the old Nodes 2.0 reads no later size of a node
+    page.evaluate(f"() => {{ {INSPECTOR}.setSize([520, 640]); app.canvas.setDirty(true, true); }}")
+
+
+def test_a_change_of_theme_is_seen_at_once(page):
+    for palette in ("light", "dark"):
+        page.evaluate("palette => app.extensionManager.setting.set('Comfy.ColorPalette', palette)", palette)
+        page.wait_for_function("palette => document.querySelector('.gg-panel').dataset.theme === palette", arg=palette)
+
+
+def test_what_a_node_says_stands_on_it(page):
+    page.evaluate(
+        f"""() => {{ const node = LiteGraph.createNode("GGMetrics"); node.pos = [0, 900]; {SAMPLER}.graph.add(node);
+        {SAMPLER}.connect(2, node, 0); }}"""
+    )
+    queue(page)
+    page.wait_for_function("() => /step +sigma +gamma/.test(document.querySelector('.gg-text')?.textContent)")
+    metrics = NODE.format("GGMetrics")
+    saved = page.evaluate(f"() => {metrics}.serialize().widgets_values")
+    assert len(saved) == 2, "what it says is not saved"
+    page.evaluate(f"() => {{ const node = {metrics}; node.graph.remove(node); }}")
+
+
 def test_another_workflows_messages_are_ignored(page):
     before = page.evaluate(COUNT)
     page.evaluate(

@@ -3,7 +3,7 @@ export const STYLE = `
 .gg-host { display: flex; flex-direction: column; min-height: 430px; height: 100%; width: 0; min-width: 100%; }
 .gg-panel { position: relative; display: flex; flex-direction: column; gap: 6px; flex: 1 1 0; width: 100%; min-height: 430px;
   box-sizing: border-box; padding: 6px; overflow: hidden; border-radius: 6px; font: 12px/1.35 Inter, Arial, sans-serif;
-  color: var(--input-text, #ddd); background: var(--comfy-menu-bg, #353535); transition: color 1ms; }
+  color: var(--input-text, #ddd); background: var(--comfy-menu-bg, #353535); }
 .gg-panel:focus-visible, .gg-panel :focus-visible { outline: 2px solid var(--gg-accent); outline-offset: 1px; }
 .gg-panel[data-theme="dark"] { --gg-accent: #4FA8E0; --gg-paper: #1E1E1E; --gg-soft: rgba(255, 255, 255, .09); --gg-lit: #F0E442; }
 .gg-panel[data-theme="light"] { --gg-accent: #005A8C; --gg-paper: #FFFFFF; --gg-soft: rgba(0, 0, 0, .07); --gg-lit: #8A6500; }

@@ -60,7 +60,6 @@ export class Panel {
     rows.addEventListener("keydown", (event) => this.turnRow(event));
     this.content.addEventListener("pointerdown", (event) => event.stopPropagation());
     this.content.addEventListener("pointerenter", () => this.look());
-    this.content.addEventListener("transitionend", ({ target }) => target === this.content && this.look()); // another theme
     this.content.addEventListener("keydown", (event) => keys(this, event));
     this.content.addEventListener("wheel", (event) => wheel(this, event), { passive: false });
   }
@@ -69,6 +68,8 @@ export class Panel {
   start() {
     this.watcher ??= new ResizeObserver((entries) => this.measured(entries));
     for (const box of [this.parts.figures, ...Object.values(this.views).map((view) => view.box)]) this.watcher.observe(box);
+    this.palette ??= new MutationObserver(() => this.look());
+    this.palette.observe(document.documentElement, { attributeFilter: ["style", "class"] }); // the editor's themes
     this.redraw();
   }
 
@@ -114,6 +115,7 @@ export class Panel {
   dispose() {
     this.pause();
     this.watcher?.disconnect();
+    this.palette?.disconnect();
     cancelAnimationFrame(this.frame);
     this.frame = null;
     this.images.clear();
