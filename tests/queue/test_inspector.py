@@ -135,16 +135,14 @@ def test_undo_keeps_the_step_and_the_sample(page):
 
 
 def test_the_panel_is_as_high_as_its_node(page):
-    heights = "() => document.querySelector('.gg-host').offsetHeight"
-    page.evaluate(f"() => {{ {INSPECTOR}.setSize([520, 640]); app.canvas.setDirty(true, true); }}")
-    page.wait_for_timeout(300)
-    before = page.evaluate(heights)
+    height = page.evaluate("() => document.querySelector('.gg-host').offsetHeight")
+    if page.vue and not page.newer:  # it reads no later size of a node
+        assert height > 500
+        return
     page.evaluate(f"() => {{ {INSPECTOR}.setSize([520, 940]); app.canvas.setDirty(true, true); }}")
-    try:
-        page.wait_for_function(f"before => ({heights})() > before + 150", arg=before, timeout=4000)
-    except Exception:
-        assert page.vue, "the canvas hands every pixel on"
-        assert not page.newer, f"{before} {page.evaluate(heights)}"  # the old Nodes 2.0 reads no later size of a node
+    page.wait_for_function(
+        "least => document.querySelector('.gg-host').offsetHeight > least", arg=height + 150, timeout=5000
+    )
     page.evaluate(f"() => {{ {INSPECTOR}.setSize([520, 640]); app.canvas.setDirty(true, true); }}")
 
 
