@@ -91,7 +91,8 @@ api.addEventListener("guidance_geometry.step", ({ detail }) => {
 api.addEventListener("guidance_geometry.run", ({ detail }) => tab.ended(detail));
 api.addEventListener("execution_cached", ({ detail }) => tab.tookFromCache(detail));
 api.addEventListener("execution_success", ({ detail }) => tab.succeeded(detail.prompt_id, workflowOf));
-for (const kind of ["promptQueued", "reconnected"]) api.addEventListener(kind, () => tab.refresh());
+api.addEventListener("promptQueued", () => tab.refresh());
+api.addEventListener("reconnected", () => tab.stopped());
 api.addEventListener("execution_start", () => {
   executed = new WeakSet();
   doubtful = [];
@@ -168,7 +169,7 @@ function shownIn() {
 
 app.registerExtension({
   name: "guidancegeometry.inspector",
-  bottomPanelTabs: [{ id: "guidancegeometry.tab", type: "custom", title: "Guidance", ...shownIn() }],
+  bottomPanelTabs: [{ id: "guidancegeometry.tab", type: "custom", get title() { return said("guidance"); }, ...shownIn() }],
   settings: [
     {
       id: "GuidanceGeometry.Panel.Live",
@@ -188,6 +189,11 @@ app.registerExtension({
       tooltip: "What the server keeps for the Guidance tab, pictures included. The oldest runs make room for new ones.",
     },
   ],
+  addCustomNodeDefs(definitions) { // so that a search for the pack finds its nodes, in editors that know aliases
+    for (const [type, one] of Object.entries(definitions)) {
+      if (type.startsWith("GG")) one.search_aliases = [...(one.search_aliases ?? []), "guidance geometry"];
+    }
+  },
   setup() {
     const title = said("guidance");
     const about = { title, tooltip: said("guidanceTip"), icon: "pi pi-chart-line" };

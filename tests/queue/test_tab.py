@@ -276,6 +276,19 @@ def test_an_inspector_is_kept_and_undone_in_one_step(page):
     )
 
 
+def test_the_menu_of_a_sampler_offers_the_same(page):
+    begin(page)
+    before = page.evaluate(TYPES)
+    offered = "app.collectNodeMenuItems({}).filter(item => item?.content === 'Keep an inspector here')"
+    assert page.evaluate(f"() => {offered.format(SAMPLER)}.length") == 1
+    latent = f"{ROOT}.nodes.find(node => node.type === 'SaveLatent')"
+    assert page.evaluate(f"() => {offered.format(latent)}.length") == 0
+    page.evaluate(f"() => {offered.format(SAMPLER)}[0].callback()")
+    assert len(page.evaluate(TYPES)) == len(before) + 3
+    page.evaluate(UNDO)
+    page.wait_for_function(f"count => {ROOT}.nodes.length === count", arg=len(before))
+
+
 def test_the_sidebar_shows_the_same_run(page):
     begin(page)
     queue(page)

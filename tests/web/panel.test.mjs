@@ -212,6 +212,16 @@ test("one line tells the numbers of a step", () => {
   assert.equal(facts(null, 0, 0, t), "");
 });
 
+test("legends inside the drawings speak Chinese, too", () => {
+  const { record } = fixture("ddpm");
+  const said = (view) => viewOf(view).figure(record, { w: 900, h: 500, theme: DARK, step: 2, t: speaker("zh") })
+    .filter(({ name }) => ["key", "heading", "most"].includes(name)).map(({ runs }) => runs.map((run) => run.t).join(""));
+  for (const view of ["matters", "lengths", "whatif", "direction"]) {
+    assert.deepEqual(said(view).filter((words) => /[a-z]{4}/.test(words)), [], view);
+  }
+  assert.ok(said("matters").length > 2);
+});
+
 test("every word exists in both languages, with the same values in it", () => {
   const names = (words) => [...words.matchAll(/\{\w+\}/g)].map(([name]) => name).sort();
   assert.deepEqual(Object.keys(ZH).sort(), Object.keys(EN).sort());

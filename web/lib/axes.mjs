@@ -164,7 +164,7 @@ export function keys(page, box, items) {
   const { commands, theme } = page;
   let [x, y] = [box.x, box.y + 12];
   for (const { colour, kind, dash, words, bar } of items) {
-    const label = text(x + 30, y, words, { fill: theme.ink, name: "key" });
+    const label = text(x + 30, y, page.t(words), { fill: theme.ink, name: "key" });
     const wide = boxOf(label).w + 30;
     if (x > box.x && x + wide > box.x + box.w) [x, y] = [box.x, y + 16];
     label.x = x + 30;

@@ -122,7 +122,7 @@ function matterCurves(page, area, record, run, rows, held) {
   const contracted = rows.some((row) => Number.isFinite(row.contracted));
   const items = [{ words: "push at the step, \u03ba|D\u2212c|", colour: delta, bar: 0.45 }];
   if (contracted) items.push({ words: "what is left of it at the end", colour: c, kind: "square", dash: [7, 3] });
-  items.push({ words: `holds ${100 * HELD} %`, colour: muted, bar: 0.3 });
+  items.push({ words: page.t("holds {share} %", { share: 100 * HELD }), colour: muted, bar: 0.3 });
   const [box] = split(area, keys(page, area, items), false);
   const pushed = shareBands(record, rows);
   const values = [...rows.flatMap((row) => [100 * row.push, 100 * row.contracted]), ...pushed.flatMap(([, edges]) => edges)];
@@ -140,10 +140,10 @@ function matterCurves(page, area, record, run, rows, held) {
 }
 
 /** The step that matters most, named at its point of the curve that says so. */
-function most({ commands, theme }, main, rows) {
+function most({ commands, theme, t }, main, rows) {
   const top = mattersMost(rows);
   if (!Number.isFinite(top.contracted)) return;
-  const words = `step ${nth(top.i)} matters most`;
+  const words = t("step {i} leaves most", { i: nth(top.i) });
   const { x, y, w } = main.inner;
   const half = wordsWidth(words, 12) / 2;
   const middle = Math.min(Math.max(main.x(top.i), x + half), x + w - half);
@@ -367,5 +367,5 @@ function overRun(name, page, run, area, { theme }, draw) {
 function heading(page, { inner }, words, anchor = "end") {
   const style = { fill: page.theme.muted, anchor, halo: page.theme.paper, name: "heading" };
   const x = anchor === "end" ? inner.x + inner.w : inner.x + 6;
-  page.commands.push(text(x, inner.y + 6, words, style));
+  page.commands.push(text(x, inner.y + 6, page.t(words), style));
 }

@@ -44,8 +44,9 @@ export const STYLE = `
 .gg-row .gg-play { width: 30px; padding: 2px 0; }
 .gg-row .gg-space { flex: 1 1 0; }
 .gg-files { gap: 3px; flex-wrap: wrap; }
+.gg-host { container-type: inline-size; }
+@container (max-width: 420px) { .gg-panel .gg-facts { white-space: normal; } }
 .gg-tab, .gg-tab .gg-panel { min-height: 0; border-radius: 0; }
-.gg-tab { container-type: inline-size; }
 .gg-tab .gg-panel { overflow: auto; padding: 8px; }
 @container (min-width: 820px) {
   .gg-tab .gg-panel:not([data-empty]) { display: grid; grid-template-columns: 1fr 1fr; gap: 6px 16px;
@@ -70,6 +71,6 @@ export const STYLE = `
 .gg-said { flex: 1 1 auto; margin: 0; opacity: .85; }
 .gg-said:empty { display: none; }
 .gg-panel[data-empty] > :not(style, .gg-bar) { display: none; }
-.gg-panel[data-empty] .gg-bar { flex-direction: column; align-items: flex-start; }
+.gg-panel[data-empty] .gg-bar { flex-direction: column; align-items: flex-start; gap: 10px; padding: 6px; }
 .gg-panel[data-empty] .gg-said { max-width: 64ch; font-size: 14px; line-height: 1.5; flex: none; }
 `;

@@ -3,7 +3,7 @@ import { arrow, boxOf, line, marker, rectangle, sheet, symbol, text } from "./co
 import { arrange, clipped, grown, holds, Placer, stacked } from "./layout.mjs";
 import { factsOf, sceneOf } from "./scene.mjs";
 import { colourOf, completed, PENS } from "./theme.mjs";
-import { cut, nth, number, runsWidth, wrapped } from "./words.mjs";
+import { cut, filled, nth, number, runsWidth, wrapped } from "./words.mjs";
 
 const SYMBOLS = {
   x: [{ t: "x", italic: true }, { t: "t", italic: true, sub: true }],
@@ -34,13 +34,14 @@ export function figure(record, options) {
   return page.commands;
 }
 
-/** A figure under construction: its commands and where labels may go. */
-export function pageOf({ w, h, theme }, label) {
+/** A figure under construction: its commands and where labels may go.  t: `speaker`, for words inside the drawing */
+export function pageOf({ w, h, theme, t = filled }, label) {
   const full = completed(theme);
   const symbolSize = Math.min(w, 2 * h) >= 700 ? 17 : 15;
   return {
     w,
     h,
+    t,
     theme: full,
     symbolSize,
     wordSize: symbolSize > 15 ? 12 : SMALL,
@@ -267,7 +268,8 @@ function gutter({ page, near, frame, points, predictions, lens, area }) {
 }
 
 /** A symbol and a word beside a point; left out where there is no room at all. */
-export function place(page, anchor, role, words, prefer, area) {
+export function place(page, anchor, role, said, prefer, area) {
+  const words = page.t(said);
   const { theme, commands, placer, symbolSize, wordSize } = page;
   const fill = colourOf(theme, role);
   const upright = role === "step";

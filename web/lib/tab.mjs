@@ -44,7 +44,7 @@ export class Tab {
 
   /** Record this workflow, or not; one step of undo. */
   record(on) {
-    const key = flagOf(this.root).key ?? crypto.randomUUID();
+    const key = flagOf(this.root).key ?? freshKey();
     setFlag(this.root, { record: on, key });
     this.editor.changed();
     this.refresh();
@@ -175,6 +175,9 @@ export class Tab {
     for (const place of this.places.values()) place.draw();
   }
 }
+
+/** 96 random bits. crypto.randomUUID is missing where the editor comes over http from another machine. */
+const freshKey = () => [...crypto.getRandomValues(new Uint8Array(12))].map((byte) => byte.toString(16).padStart(2, "0")).join("");
 
 /** The panel of one place, with the bar above it. */
 class Place {
