@@ -11,6 +11,8 @@ from comfy_execution.utils import get_executing_context
 
 from .adapter import KEY, prompt_server
 
+MOST_LETTERS = 64  # of a workflow's key
+
 
 @dataclass(frozen=True)
 class RunningJob:
@@ -31,6 +33,12 @@ class RunningJob:
     def workflow_id(self) -> str | None:
         """The id that the editor gave its workflow; several workflows may have the same."""
         return workflow_of(self.extra).get("id")
+
+    @property
+    def workflow_key(self) -> str | None:
+        """What the Guidance tab wrote into this workflow to tell it from others of the same id."""
+        key = within(workflow_of(self.extra), "extra", KEY, "key")
+        return key[:MOST_LETTERS] if isinstance(key, str) else None
 
     @property
     def wants_records(self) -> bool:

@@ -39,7 +39,8 @@ TRACES = {  # where a trace comes out: (node id, output)
 class Job:
     """The job of the editor that runs now.
 
-    targets: execution ids of the inspectors that show this node's run. node: the id of the node that samples.
+    targets: execution ids of the inspectors that show this node's run. node: the id of the node that samples. key: of
+    the workflow.
     """
 
     send: Callable[[dict], None]
@@ -47,6 +48,7 @@ class Job:
     workflow_id: str | None
     targets: list[str]
     node: str = ""
+    key: str | None = None
 
 
 def job_of_this_node() -> Job | None:
@@ -58,7 +60,8 @@ def job_of_this_node() -> Job | None:
     if not targets and not job.wants_records:
         return None
     to = server.client_id
-    return Job(lambda event: server.send_sync(EVENT, event, to), job.prompt_id, job.workflow_id, targets, job.display)
+    found = (job.prompt_id, job.workflow_id, targets, job.display, job.workflow_key)
+    return Job(lambda event: server.send_sync(EVENT, event, to), *found)
 
 
 def _is_heard(server) -> bool:
@@ -122,7 +125,7 @@ class Live:
         began = self.clock()
         event = {"v": 1, "run": self.run, "prompt_id": self.job.prompt_id}
         event |= {"workflow_id": self.job.workflow_id, "targets": self.job.targets}
-        event |= {"node": self.job.node, "steps": []}
+        event |= {"node": self.job.node, "key": self.job.key, "steps": []}
         event["steps"] = fitting(self._records(), MOST_BYTES - len(json.dumps(event)))
         self.job.send(event)
         self.sent, self.last = len(self.accumulator.stage), self.clock()

@@ -29,7 +29,8 @@ class RunPlace:
 
     prompt_id: the job. node, title: of the user's graph. list_index: which element of a list the node worked on.
     index: place among its runs in that job. workflow_id, client_id: of the browser that queued it, if one did. run: its
-    id. steps: recorded. ended: why it stopped before its end, else empty. when: seconds since 1970.
+    id. steps: recorded. ended: why it stopped before its end, else empty. when: seconds since 1970. key: of the
+    workflow, among those of the same id.
     """
 
     prompt_id: str
@@ -43,11 +44,12 @@ class RunPlace:
     steps: int
     ended: str
     when: float
+    key: str | None = None
 
     @property
     def sampler(self) -> tuple:
         """What samples again in the next job, if the host's cache does not stand in for it."""
-        return self.workflow_id, self.node, self.list_index, self.index
+        return self.workflow_id, self.key, self.node, self.list_index, self.index
 
     def summary(self) -> dict[str, Any]:
         """For the browser, which needs nobody's client id."""
@@ -150,7 +152,7 @@ def publish(traced: Callable[[], Trace], ended: str = "") -> None:
     node = job.display
     index = STORE.count(job.prompt_id, node, job.list_index)
     where = (job.prompt_id, node, job.title, job.list_index, index, job.workflow_id, job.client_id)
-    place = RunPlace(*where, str(whole["run"]), trace.n, ended, time.time())
+    place = RunPlace(*where, str(whole["run"]), trace.n, ended, time.time(), job.workflow_key)
     STORE.add(StoredRun(place, record, size_of(record)))
     server.send_sync(EVENT, place.summary(), server.client_id)
 

@@ -2,7 +2,11 @@
 import { app } from "../../scripts/app.js";
 import { api } from "../../scripts/api.js";
 import { Panel } from "./lib/panel.mjs";
+import { canKeep, keep } from "./lib/keep.mjs";
+import { sayOn } from "./lib/node-text.mjs";
 import { locatorOf, nodeAt, pathOf } from "./lib/panel-graph.mjs";
+import { speaker } from "./lib/strings.mjs";
+import { Tab } from "./lib/tab.mjs";
 
 const TYPE = "GGInspector";
 const STORE = "guidancegeometry:run:"; // + workflow id -> id of the job that made what the panels show
@@ -25,6 +29,36 @@ const editor = {
   zoom: () => app.canvas?.ds?.scale ?? 1,
   sources: async () => (await app.graphToPrompt()),
 };
+
+const asked = async (path) => {
+  const answer = await api.fetchApi(`${KEPT}tab/${path}`).catch(() => null);
+  return answer?.status === 200 ? answer.json() : null;
+};
+const tab = new Tab({
+  ...editor,
+  wheel: null, // here the wheel scrolls
+  runs: (id) => asked(`runs?${new URLSearchParams({ workflow_id: id, client_id: api.clientId ?? "" })}`),
+  run: (id) => asked(`runs/${id}`),
+  changed,
+  keep: (node) => keepInspector(node),
+});
+
+/** The present graph is one step of undo. */
+function changed() {
+  const tracker = app.extensionManager.workflow?.activeWorkflow?.changeTracker;
+  if (tracker?.captureCanvasState) tracker.captureCanvasState();
+  else tracker?.checkState();
+}
+
+function keepInspector(node) {
+  const { graph } = node;
+  graph.beforeChange();
+  const inspector = keep(root(), node, (type) => LiteGraph.createNode(type));
+  graph.updateExecutionOrder?.(); // the older front end would do it at the next run: another step of undo
+  graph.afterChange();
+  changed();
+  if (app.canvas.graph === graph) app.canvas.centerOnNode?.(inspector);
+}
 
 const after = (node, name, then) => {
   const before = node[name];
@@ -51,8 +85,14 @@ const key = (record) => `${root()?.id} ${record.run}`;
 
 api.addEventListener("guidance_geometry.step", ({ detail }) => {
   if (!ofThisWorkflow(detail) || !live()) return;
+  tab.step(detail);
   for (const target of detail.targets ?? []) panels.get(nodeAt(root(), target))?.step(detail);
 });
+api.addEventListener("guidance_geometry.run", ({ detail }) => tab.ended(detail));
+api.addEventListener("execution_cached", ({ detail }) => tab.tookFromCache(detail));
+api.addEventListener("execution_success", ({ detail }) => tab.succeeded(detail.prompt_id, workflowOf));
+api.addEventListener("promptQueued", () => tab.refresh());
+api.addEventListener("reconnected", () => tab.stopped());
 api.addEventListener("execution_start", () => {
   executed = new WeakSet();
   doubtful = [];
@@ -70,14 +110,16 @@ api.addEventListener("executed", ({ detail }) => {
   }
 });
 for (const kind of ["execution_interrupted", "execution_error"]) {
-  api.addEventListener(kind, ({ detail }) => reachable().forEach((panel) => panel.stopped(detail?.prompt_id)));
+  api.addEventListener(kind, ({ detail }) => {
+    reachable().forEach((panel) => panel.stopped(detail?.prompt_id));
+    tab.stopped(detail?.prompt_id);
+  });
 }
 api.addEventListener("execution_success", async ({ detail }) => {
   const taken = doubtful; // from the cache, or of a job of another tab or of the API: the server knows
   const left = [...reachable().values()].filter((panel) => panel.run && !executed.has(panel));
   if (!left.length && !taken.length) return;
-  const job = await jobOf(detail.prompt_id);
-  if (job?.prompt?.[3]?.extra_pnginfo?.workflow?.id !== root()?.id) return;
+  if ((await workflowOf(detail.prompt_id))?.id !== root()?.id) return;
   for (const { panel, record } of taken) {
     known.add(key(record));
     localStorage.setItem(STORE + root().id, detail.prompt_id);
@@ -99,9 +141,10 @@ const kept = (path) =>
     request.send();
   });
 
-async function jobOf(id) {
+/** The workflow that a job was queued from, as far as the server knows. */
+async function workflowOf(id) {
   const answer = await api.fetchApi(`/history/${id}`).catch(() => null);
-  return answer?.ok ? (await answer.json())[id] : null;
+  return answer?.ok ? (await answer.json())[id]?.prompt?.[3]?.extra_pnginfo?.workflow : null;
 }
 
 /** After a reload the page knows nothing, the server still has the run. */
@@ -112,8 +155,21 @@ function restore() {
   }
 }
 
+const said = (key) => speaker(editor.locale())(key);
+
+/** The tab in one place of the editor, which makes and ends it at every opening and closing. */
+function shownIn() {
+  let box = null;
+  const render = (given) => {
+    box = given;
+    tab.mount(box);
+  };
+  return { render, destroy: () => tab.unmount(box) };
+}
+
 app.registerExtension({
   name: "guidancegeometry.inspector",
+  bottomPanelTabs: [{ id: "guidancegeometry.tab", type: "custom", get title() { return said("guidance"); }, ...shownIn() }],
   settings: [
     {
       id: "GuidanceGeometry.Panel.Live",
@@ -123,8 +179,32 @@ app.registerExtension({
       category: ["Guidance Geometry", "Panel", "Live"],
       tooltip: "Off: the Guidance Inspector draws once, when the run has ended.",
     },
+    {
+      id: "GuidanceGeometry.Tab.Megabytes",
+      name: "Memory for recorded runs, in MB",
+      type: "number",
+      defaultValue: 256,
+      attrs: { min: 1, max: 65536, step: 1 },
+      category: ["Guidance Geometry", "Tab", "Megabytes"],
+      tooltip: "What the server keeps for the Guidance tab, pictures included. The oldest runs make room for new ones.",
+    },
   ],
+  addCustomNodeDefs(definitions) { // so that a search for the pack finds its nodes, in editors that know aliases
+    for (const [type, one] of Object.entries(definitions)) {
+      if (type.startsWith("GG")) one.search_aliases = [...(one.search_aliases ?? []), "guidance geometry"];
+    }
+  },
+  setup() {
+    const title = said("guidance");
+    const about = { title, tooltip: said("guidanceTip"), icon: "pi pi-chart-line" };
+    app.extensionManager.registerSidebarTab({ id: "guidancegeometry.sidebar", type: "custom", ...about, ...shownIn() });
+  },
+  getNodeMenuItems(node) {
+    if (!canKeep(root(), node)) return [];
+    return [null, { content: said("keep"), callback: () => keepInspector(node) }];
+  },
   nodeCreated(node) {
+    if (node.comfyClass?.startsWith("GG")) after(node, "onExecuted", (out) => out?.text && sayOn(node, out.text));
     if (node.comfyClass !== TYPE) return;
     const panel = new Panel(node, editor, hosts);
     panel.widget = node.addDOMWidget("gg_panel", "gg_panel", panel.host, {
@@ -155,5 +235,6 @@ app.registerExtension({
   },
   afterConfigureGraph() {
     restore(); // the editor does not wait for it
+    tab.refresh();
   },
 });

@@ -7,7 +7,7 @@ from comfy_api.latest import io
 from ...guidance.chain import Chain
 from ...guidance.presets import PRESETS
 from ...host.checks import CheckedNode
-from ...host.rule_nodes import linked, rule_schema, say
+from ...host.rule_nodes import linked, rule_schema
 
 
 class GGPreset(CheckedNode):
@@ -33,7 +33,5 @@ class GGPreset(CheckedNode):
     @classmethod
     def execute(cls, preset, guidance=None) -> io.NodeOutput:
         rules, advice = PRESETS[preset]
-        output = linked(cls, guidance, *rules)
-        if rules:
-            say(cls, f"{Chain(rules).text}. {advice}")
-        return output
+        said = {"text": [f"{Chain(rules).text}. {advice}"]} if rules else None
+        return io.NodeOutput(*linked(cls, guidance, *rules).args, ui=said)

@@ -162,6 +162,17 @@ def test_a_run_of_a_job_that_asks_is_kept_and_said(job, labelled):
     assert all(len(json.dumps(one)) <= 8965 for one in steps)
 
 
+@pytest.mark.parametrize(("said", "key"), [("mine", "mine"), (7, None), ("x" * 99, "x" * 64)])
+def test_runs_and_steps_carry_the_key_of_their_workflow(job, labelled, said, key):
+    from guidance_geometry.host import run_store
+
+    job.extra["extra_pnginfo"]["workflow"]["extra"] = {"guidance_geometry": {"record": True, "key": said}}
+    sampled(labelled)
+    (run,) = run_store.STORE.listed("default", workflow_id=WORKFLOW)
+    assert run["key"] == key
+    assert {message["key"] for _, message, _ in job.messages} == {key}
+
+
 def test_a_job_that_does_not_ask_leaves_nothing(job, labelled):
     from guidance_geometry.host import run_store
 

@@ -117,7 +117,7 @@ def choose(page, view):
 
 
 def shows(page, count):
-    """Wait for the panel to stand at a step, as "3/19"."""
+    """Wait for the panel to stand at a step, as "4/20"."""
     page.wait_for_function(
         "count => document.querySelector('.gg-panel output')?.textContent === count", arg=count, timeout=8000
     )
@@ -126,8 +126,8 @@ def shows(page, count):
 def shows_run_of(page, steps):
     """Wait for the panel to show a run of so many steps."""
     page.wait_for_function(
-        "last => document.querySelector('.gg-panel output')?.textContent.endsWith('/' + last)",
-        arg=steps - 1,
+        "steps => document.querySelector('.gg-panel output')?.textContent.endsWith('/' + steps)",
+        arg=steps,
         timeout=8000,
     )
 

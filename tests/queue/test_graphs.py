@@ -34,7 +34,7 @@ def test_a_pasted_inspector_is_empty_and_the_old_one_stays(page):
     )
     page.wait_for_function("() => document.querySelectorAll('.gg-panel').length === 2")
     page.wait_for_function(f"() => ({PANELS})()[1][1].startsWith('No run yet')")
-    assert page.evaluate(PANELS)[0][0].endswith("/19")
+    assert page.evaluate(PANELS)[0][0].endswith("/20")
     page.evaluate(
         """() => { const graph = app.rootGraph ?? app.graph;
         graph.remove(graph.nodes.filter(node => node.type === "GGInspector")[1]); }"""
@@ -85,7 +85,7 @@ def test_a_scale_from_outside_a_subgraph_names_the_node_to_change(page):
     )
     queue(page)
     page.evaluate(f"() => app.canvas.setGraph({INSIDE}.graph)")
-    page.wait_for_function(f"() => ({SHOWN})({INSIDE})[0].endsWith('/19')")
+    page.wait_for_function(f"() => ({SHOWN})({INSIDE})[0].endsWith('/20')")
     page.evaluate(f"() => {INSIDE}.widgets.find({PANEL}).element.querySelector('[data-view=whatif]').click()")
     page.wait_for_function(f"() => ({SHOWN})({INSIDE})[1].includes('change Scale (')")
     page.evaluate("() => app.canvas.setGraph(app.rootGraph ?? app.graph)")

@@ -121,7 +121,7 @@ def test_from_the_template_to_pictures_that_reopen_it(editor):
     exported = page.evaluate(f"() => app.nodeOutputs[{NODE.format('GGFigure')}.id].images[0]")
 
     page.locator(".gg-panel input[aria-label=Step]").fill("5")
-    shows(page, f"5/{STEPS - 1}")
+    shows(page, f"6/{STEPS}")
     page.wait_for_function(DRAWN)
     drag_the_scale(page)
 
@@ -133,7 +133,7 @@ def test_from_the_template_to_pictures_that_reopen_it(editor):
 
     reload(page)
     page.wait_for_function(
-        "last => document.querySelector('.gg-panel output')?.textContent.endsWith('/' + last)", arg=STEPS - 1
+        "steps => document.querySelector('.gg-panel output')?.textContent.endsWith('/' + steps)", arg=STEPS
     )
     page.wait_for_function(DRAWN)
 

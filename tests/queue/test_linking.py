@@ -47,7 +47,7 @@ def wide(page):
     choose(page, "plane")
     page.wait_for_function("() => document.querySelectorAll('.gg-figure:not([hidden])').length === 2")
     page.locator(".gg-panel input[aria-label=Step]").fill("3")
-    shows(page, "3/19")
+    shows(page, "4/20")
     yield page
     page.mouse.move(2, 450)
     page.evaluate(SIZE, [520, 640, 760])
@@ -62,16 +62,16 @@ def over(page, place, share):
 
 def test_a_step_under_the_pointer_is_lit_everywhere_and_shown_in_the_plane(wide):
     before = wide.evaluate(FACTS)
-    assert before.startswith("step 3 ")
+    assert before.startswith("step 4 ")
     over(wide, BESIDE, 0.7)
     wide.wait_for_function("() => document.querySelector('.gg-facts').hasAttribute('data-lit')")
     lit = wide.evaluate(FACTS).split(" \u00b7 ")[0]
-    assert lit != "step 3"
+    assert lit != "step 4"
     assert wide.evaluate(LIT, BESIDE)
     assert wide.evaluate(LIT, TICKS)
-    assert wide.evaluate(COUNT) == "3/19"
+    assert wide.evaluate(COUNT) == "4/20"
     over(wide, TICKS, 0.5)
-    wide.wait_for_function("() => /^step (9|10) /.test(document.querySelector('.gg-facts').textContent)")
+    wide.wait_for_function("() => /^step (10|11) /.test(document.querySelector('.gg-facts').textContent)")
     assert wide.evaluate(LIT, BESIDE)
     wide.mouse.move(2, 450)
     wide.wait_for_function("before => document.querySelector('.gg-facts').textContent === before", arg=before)
@@ -82,7 +82,7 @@ def test_a_click_on_a_lit_step_goes_there_and_other_views_keep_it(wide):
     over(wide, TICKS, 0.5)
     wide.mouse.down()
     wide.mouse.up()
-    wide.wait_for_function("() => /^(9|10).19$/.test(document.querySelector('.gg-panel output').textContent)")
+    wide.wait_for_function("() => /^(10|11).20$/.test(document.querySelector('.gg-panel output').textContent)")
     step = wide.evaluate(COUNT)
     for view in ("direction", "heat", "plane"):
         choose(wide, view)
@@ -104,11 +104,11 @@ def test_a_focused_row_of_the_table_lights_its_step(wide):
     wide.locator(".gg-table tr[aria-current]").focus()
     wide.keyboard.press("ArrowDown")
     wide.keyboard.press("ArrowDown")
-    wide.wait_for_function("() => document.querySelector('.gg-facts').textContent.startsWith('step 5 ')")
+    wide.wait_for_function("() => document.querySelector('.gg-facts').textContent.startsWith('step 6 ')")
     assert wide.evaluate(LIT, BESIDE)
     assert wide.evaluate("() => document.querySelector('.gg-table tr[data-lit]').dataset.step") == "5"
     wide.keyboard.press("Enter")
-    shows(wide, "5/19")
+    shows(wide, "6/20")
     wide.get_by_role("button", name="Numbers").click()
 
 
@@ -138,14 +138,14 @@ def test_every_control_is_named_and_reached_with_the_tab_key(page):
 def test_readers_aloud_hear_the_figure_and_the_step(page):
     choose(page, "plane")
     page.locator(".gg-panel input[aria-label=Step]").fill("4")
-    shows(page, "4/19")
+    shows(page, "5/20")
     figure = page.locator(".gg-panel canvas").first
     page.wait_for_function(
-        "() => document.querySelector('.gg-panel canvas').ariaLabel.startsWith('Step plane. step 4 \u00b7 ')"
+        "() => document.querySelector('.gg-panel canvas').ariaLabel.startsWith('Step plane. step 5 \u00b7 ')"
     )
     assert figure.get_attribute("role") == "img"
     spoken = page.locator(".gg-panel input[aria-label=Step]").get_attribute("aria-valuetext")
-    assert spoken.startswith("step 4 \u00b7 \u03c3")
+    assert spoken.startswith("step 5 \u00b7 \u03c3")
     assert page.locator(".gg-panel").get_attribute("aria-label") == "Guidance inspector"
 
 

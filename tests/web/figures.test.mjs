@@ -84,7 +84,7 @@ test("positions are the record's coordinates times the printed scale and gain", 
     const at = stepOf(record, step);
     const gram = sampleOf(at, defaultSample(record));
     const [x] = called(commands, "x");
-    if (!x) continue;
+    if (!x || at.stage === "cond_only") continue; // of that only the step is known
     const [bar] = called(commands, "bar");
     assert.ok(bar || w < 420, `${where} has no scale bar`);
     if (!bar) continue;
@@ -172,6 +172,17 @@ test("what cannot be drawn is said", () => {
     const commands = FIGURES[title].figure(fixture("batch_200").record, { w: 420, h: 300, theme: LIGHT, step: 0, sample: 1 });
     assert.ok(commands.some((command) => command.op === "text" && words(command).includes("sample 1 was not sent")), title);
   }
+});
+
+test("a step with one prediction is drawn at its length, on the way to that prediction", () => {
+  const { record } = fixture("missing_uncond");
+  const at = stepOf(record, 3);
+  const drawn = FIGURES.plane.figure(record, { w: 420, h: 300, theme: LIGHT, step: 3 });
+  const [[step], [bar], [way]] = ["step", "bar", "ray-c"].map((name) => called(drawn, name));
+  const pixels = step.points[0][0] - called(drawn, "next")[0].x;
+  const long = length(sampleOf(at, defaultSample(record)), { move: 1 }) / Math.sqrt(at.N);
+  assert.ok(Math.abs(pixels / (bar.points[1][0] - bar.points[0][0]) - long / bar.length) < 0.01 * (long / bar.length));
+  assert.equal(way.points[0][1], way.points[1][1]);
 });
 
 test("shares of the push add up and the interval is the shortest that holds 80 %", () => {

@@ -107,14 +107,15 @@ test("the step that matters most is the one whose push later steps leave standin
   const { record } = fixture("euler");
   const { rows } = proxies(record, runOf(record, { sample: 0 }));
   const most = rows.reduce((best, row) => (row.contracted > best.contracted ? row : best));
-  assert.match(answers(record, 0)[3].verdict, new RegExp(`^Step ${most.i} matters most`));
+  assert.match(answers(record, 0)[3].verdict, new RegExp(`^Step ${most.i + 1} matters most`));
+  assert.match(answers(record, 0)[3].words.join(" "), /Without guidance from step \d+ on about [\d.]+ % of the push/);
 });
 
 test("the caption names model, sampler, levels, scale, strength, residual and sample", () => {
   const record = { ...madeUp({}), sampler: "euler" };
   const step = stepOf(record, 2);
   const strength = number(metric("M1", sampleOf(step, 0), step, record));
-  assert.match(captionOf(record, 2, 0), new RegExp(`m \u00b7 euler \u00b7 step 2 of 6 .* \u03c3 0.625 \u2192 0.313 \u00b7 \u03b3 1.5 \u00b7 strength M1 ${strength} \u00b7 residual out of the plane 0 \u00b7 sample 0, \u201ccat\u201d`));
+  assert.match(captionOf(record, 2, 0), new RegExp(`m \u00b7 euler \u00b7 step 3 of 6 .* \u03c3 0.625 \u2192 0.313 \u00b7 \u03b3 1.5 \u00b7 strength ${strength} \u00b7 residual out of the plane 0 \u00b7 sample 0, \u201ccat\u201d`));
 });
 
 test("a film with too little room leaves out steps evenly and keeps both ends", () => {
@@ -122,4 +123,5 @@ test("a film with too little room leaves out steps evenly and keeps both ends", 
   assert.deepEqual(thinned(sheets, 5).map(({ i }) => i), [0, 5, 10, 14, 19]);
   assert.equal(thinned(sheets, 20), sheets);
   assert.equal(thinned(sheets, -3).length, 2);
+  assert.deepEqual(thinned(sheets, 5, sheets[8]).map(({ i }) => i), [0, 5, 8, 14, 19]);
 });

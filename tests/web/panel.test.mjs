@@ -42,14 +42,14 @@ test("the table holds one row a step, and what is unknown is an empty cell", () 
   assert.equal(rows[1][rows[0].indexOf("M12 identity residual")], 1e-7);
   const lines = csv(rows).split("\n");
   assert.equal(lines.length, 3);
-  assert.match(lines[2], /^1,4,3,3,,,"a,b",/);
+  assert.match(lines[2], /^2,4,3,3,,,"a,b",/);
 });
 
 test("words say where the panel stands and what is missing", () => {
   const run = withSteps(null, { run: "r", steps: [step(0), step(2)] });
   assert.match(said(null), /No run yet/);
   assert.match(said(run), /step 3 of 5 \u00b7 live/);
-  assert.match(said(run, { step: 1 }), /Step 1 is missing/);
+  assert.match(said(run, { step: 1 }), /Step 2 is missing/);
   assert.match(said({ ...run, fault: "stopped" }), /Stopped at step 3 of 5/);
   assert.match(said({ ...run, fault: "leftOut" }), /not part of the last run/);
   assert.match(said({ ...run, live: false, steps: [] }), /took no step/);
@@ -158,7 +158,7 @@ test("the pointer finds steps, pictures and vectors", () => {
   const about = { view: "lengths", run, step: 0, sample: 0, t };
   const along = [{ op: "sheet", places: { top: 0, bottom: 9, at: [[0, 0], [1, 100], [2, 200]] } }];
   assert.equal(hint(along, { x: 110, y: 5 }, about).step, 1);
-  assert.match(hint(along, { x: 110, y: 5 }, about).words, /step 1 .*\nstep length .*\nnoise length/);
+  assert.match(hint(along, { x: 110, y: 5 }, about).words, /step 2 .*\nstep length .*\nnoise length/);
   assert.equal(hint(along, { x: 150, y: 5 }, about), null);
   assert.equal(stepUnder(along, { x: 110, y: 80 }), null);
   const marks = [{ op: "line", name: "lens-delta", points: [[0, 0], [10, 0]] }, { x: 50, y: 50, w: 10, h: 10, step: 2 }];
@@ -206,9 +206,21 @@ test("a tick stands for every step, as high as the root of its difference", () =
 
 test("one line tells the numbers of a step", () => {
   const run = withSteps(null, { run: "r", steps: [step(0)] });
-  assert.equal(facts(run, 0, 0, t), "step 0 \u00b7 \u03c3 5 \u2192 4 \u00b7 \u03b3 3 \u00b7 M1 1 \u00b7 \u03b4 0.5 \u00b7 length 0.5");
+  assert.equal(facts(run, 0, 0, t), "step 1 \u00b7 \u03c3 5 \u2192 4 \u00b7 \u03b3 3 \u00b7 strength 1 \u00b7 difference 0.5 \u00b7 length 0.5");
   assert.equal(facts(run, 3, 0, t), "");
+  const alone = withSteps(null, { run: "r", steps: [step(0, { samples: [{ K: K.map((value, k) => (k === 18 ? 4 : null)) }] })] });
+  assert.equal(facts(alone, 0, 0, t), "step 1 \u00b7 \u03c3 5 \u2192 4 \u00b7 \u03b3 3 \u00b7 length 1");
   assert.equal(facts(null, 0, 0, t), "");
+});
+
+test("legends inside the drawings speak Chinese, too", () => {
+  const { record } = fixture("ddpm");
+  const said = (view) => viewOf(view).figure(record, { w: 900, h: 500, theme: DARK, step: 2, t: speaker("zh") })
+    .filter(({ name }) => ["key", "heading", "most"].includes(name)).map(({ runs }) => runs.map((run) => run.t).join(""));
+  for (const view of ["matters", "lengths", "whatif", "direction"]) {
+    assert.deepEqual(said(view).filter((words) => /[a-z]{4}/.test(words)), [], view);
+  }
+  assert.ok(said("matters").length > 2);
 });
 
 test("every word exists in both languages, with the same values in it", () => {

@@ -28,6 +28,7 @@ def chromium(path: str | None = CHROMIUM) -> Iterator:
 def page_in(browser, address: str, path: str = "/", vue: bool = False) -> Iterator:
     """Open the editor; yields the page when its graph is there.  vue: draw the nodes with Nodes 2.0."""
     settings = {"Comfy.TutorialCompleted": True, "Comfy.Locale": "en", "Comfy.VueNodes.Enabled": vue}
+    settings["Comfy.Minimap.Visible"] = False  # it would lie over nodes that are clicked
     with Client(address) as client:
         client.post("/settings", settings)
     page = browser.new_page(viewport={"width": 1440, "height": 900})

@@ -1,7 +1,7 @@
 /** Axes of the curves over a run: noise levels to the right as they fall, step numbers below them, a value upwards. */
 import { boxOf, line, marker, rectangle, text } from "./commands.mjs";
 import { meets } from "./layout.mjs";
-import { number } from "./words.mjs";
+import { nth, number } from "./words.mjs";
 
 const LEFT = 52; // room of the value axis
 export const FOOT = 34; // room of the level axis, two rows
@@ -105,7 +105,7 @@ function niceStep(least) {
 export function levelAxis(page, panelOf, record, top) {
   const { commands, theme } = page;
   const { inner, x } = panelOf;
-  const rows = [["\u03c3", 12, (step) => number(step.sigma)], ["step", 27, (step) => String(step.i)]];
+  const rows = [["\u03c3", 12, (step) => number(step.sigma)], ["step", 27, (step) => String(nth(step.i))]];
   for (const [head, down] of rows) {
     commands.push(text(inner.x - 6, top + down, head, { fill: theme.muted, anchor: "end", name: "axis" }));
   }
@@ -164,7 +164,7 @@ export function keys(page, box, items) {
   const { commands, theme } = page;
   let [x, y] = [box.x, box.y + 12];
   for (const { colour, kind, dash, words, bar } of items) {
-    const label = text(x + 30, y, words, { fill: theme.ink, name: "key" });
+    const label = text(x + 30, y, page.t(words), { fill: theme.ink, name: "key" });
     const wide = boxOf(label).w + 30;
     if (x > box.x && x + wide > box.x + box.w) [x, y] = [box.x, y + 16];
     label.x = x + 30;

@@ -8,7 +8,7 @@ import { metric } from "./metrics.mjs";
 import { samplesOf } from "./panel-record.mjs";
 import { captioned, nothing, pageOf } from "./plane.mjs";
 import { still } from "./still.mjs";
-import { number, wordsWidth } from "./words.mjs";
+import { nth, number, wordsWidth } from "./words.mjs";
 
 const TALL = 150; // a figure lower than this has no second panel
 const HELD = 0.8; // share of the sum that the shaded interval holds
@@ -76,7 +76,7 @@ function lengthFacts(chosen, run, noisy) {
   const noise = chosen && noisy && [`noise ${number(chosen.noise)}`, `noise/step ${number(chosen.noise / chosen.step)}`,
     `squares add to ${number(100 * squaresAdd(chosen.gram))} %`];
   const words = noisy ? "noise is perpendicular to the step, so squared lengths add" : "this sampler adds no noise";
-  return [chosen ? `step ${chosen.i}: rms ${number(chosen.step)}` : "", ...(noise || []), ...run.facts, words, KAPPA];
+  return [chosen ? `step ${nth(chosen.i)}: rms ${number(chosen.step)}` : "", ...(noise || []), ...run.facts, words, KAPPA];
 }
 
 /** step^2 below and noise^2 above, in percent of their sum: how much of a step's length is chance. */
@@ -122,7 +122,7 @@ function matterCurves(page, area, record, run, rows, held) {
   const contracted = rows.some((row) => Number.isFinite(row.contracted));
   const items = [{ words: "push at the step, \u03ba|D\u2212c|", colour: delta, bar: 0.45 }];
   if (contracted) items.push({ words: "what is left of it at the end", colour: c, kind: "square", dash: [7, 3] });
-  items.push({ words: `holds ${100 * HELD} %`, colour: muted, bar: 0.3 });
+  items.push({ words: page.t("holds {share} %", { share: 100 * HELD }), colour: muted, bar: 0.3 });
   const [box] = split(area, keys(page, area, items), false);
   const pushed = shareBands(record, rows);
   const values = [...rows.flatMap((row) => [100 * row.push, 100 * row.contracted]), ...pushed.flatMap(([, edges]) => edges)];
@@ -140,10 +140,10 @@ function matterCurves(page, area, record, run, rows, held) {
 }
 
 /** The step that matters most, named at its point of the curve that says so. */
-function most({ commands, theme }, main, rows) {
+function most({ commands, theme, t }, main, rows) {
   const top = mattersMost(rows);
   if (!Number.isFinite(top.contracted)) return;
-  const words = `step ${top.i} matters most`;
+  const words = t("step {i} leaves most", { i: nth(top.i) });
   const { x, y, w } = main.inner;
   const half = wordsWidth(words, 12) / 2;
   const middle = Math.min(Math.max(main.x(top.i), x + half), x + w - half);
@@ -301,7 +301,7 @@ function sizePanel(page, box, run, rows) {
 
 function directionFacts(chosen, rows, run) {
   const low = rows.filter((row) => row.size < 10 * (row.floor ?? 0)).length;
-  const at = chosen && [`step ${chosen.i}: cos(\u03b4, next \u03b4) ${number(chosen.cos, 5)}`, `rms(\u03b4) ${number(chosen.size)}`];
+  const at = chosen && [`step ${nth(chosen.i)}: cos(\u03b4, next \u03b4) ${number(chosen.cos, 5)}`, `rms(\u03b4) ${number(chosen.size)}`];
   const unknown = rows.some((row) => Number.isFinite(row.cos)) ? "" : "turns unknown";
   return [...(at ?? []), ...run.facts, unknown, low ? `${low} steps at the precision floor` : "", "a turn of a tiny \u03b4 means little"];
 }
@@ -367,5 +367,5 @@ function overRun(name, page, run, area, { theme }, draw) {
 function heading(page, { inner }, words, anchor = "end") {
   const style = { fill: page.theme.muted, anchor, halo: page.theme.paper, name: "heading" };
   const x = anchor === "end" ? inner.x + inner.w : inner.x + 6;
-  page.commands.push(text(x, inner.y + 6, words, style));
+  page.commands.push(text(x, inner.y + 6, page.t(words), style));
 }

@@ -2,7 +2,7 @@
 import { line, rectangle, text } from "./commands.mjs";
 import { metric } from "./metrics.mjs";
 import { captioned } from "./plane.mjs";
-import { number } from "./words.mjs";
+import { nth, number } from "./words.mjs";
 
 const MARGIN = 34; // of the step numbers
 const BARS = 90; // room of the norms, at most
@@ -42,7 +42,7 @@ export function matrix(page, record, run) {
   if (!cosines) return null;
   const steps = directions.steps;
   const settled = settledFrom(steps, cosines);
-  const conclusion = settled === null ? "the direction never settles" : `settled from step ${settled}: cos \u2265 ${SETTLED} to all later`;
+  const conclusion = settled === null ? "the direction never settles" : `settled from step ${nth(settled)}: cos \u2265 ${SETTLED} to all later`;
   const rounding = directions.error >= 5e-4 ? `\u00b1${number(directions.error, 1)} at worst, from half precision` : "";
   const legend = ["blue \u22121, background 0, purple 1", "bars rms(\u03b4)"];
   const area = captioned(page, ["cos(\u03b4, \u03b4) of all pairs of steps", conclusion, ...run.facts, rounding, ...legend], 4);
@@ -100,7 +100,7 @@ function ticks({ commands, theme }, steps, side, origin) {
     const middle = (k + 0.5) * side;
     const style = { fill: theme.muted, name: "tick" };
     const foot = origin.y + steps.length * side + 14;
-    commands.push(text(origin.x - 5, origin.y + middle + 4, String(step), { ...style, anchor: "end" }));
-    commands.push(text(origin.x + middle, foot, String(step), { ...style, anchor: "middle" }));
+    commands.push(text(origin.x - 5, origin.y + middle + 4, String(nth(step)), { ...style, anchor: "end" }));
+    commands.push(text(origin.x + middle, foot, String(nth(step)), { ...style, anchor: "middle" }));
   });
 }

@@ -8,7 +8,7 @@ import { rowOf } from "./panel-pictures.mjs";
 import { answers } from "./reading.mjs";
 import { DARK, LIGHT } from "./theme.mjs";
 import { viewOf } from "./views.mjs";
-import { number } from "./words.mjs";
+import { nth, number } from "./words.mjs";
 
 const OPENING = ["plane", "pictures", "lengths"]; // best first; the last is always available
 const SMALL = 64; // pixels of a picture below which its pixels are shown as squares
@@ -70,9 +70,9 @@ export function captionOf(record, i, sample) {
   const value = (name) => number(metric(name, gram, step ?? {}, record));
   const levels = step && `\u03c3 ${number(step.sigma)} \u2192 ${number(step.sigma_next)} \u00b7 \u03b3 ${number(step.gamma)}`;
   const found = step?.stage === "cond_only" ? ["no prediction without the condition"]
-    : [`strength M1 ${value("M1")}`, `residual out of the plane ${value("M11")}`];
+    : [`strength ${value("M1")}`, `residual out of the plane ${value("M11")}`];
   const from = [record.model?.name ?? "unnamed model", record.sampler ?? "unknown sampler", record.scheduler];
-  const words = [...from, `step ${i} of ${record.n} (from 0)`, levels ?? "not recorded", ...found, sampleWords(record, sample), `N ${record.N}`];
+  const words = [...from, `step ${nth(i)} of ${record.n}`, levels ?? "not recorded", ...found, sampleWords(record, sample), `N ${record.N}`];
   return `Measured, not drawn by hand: ${words.filter(Boolean).join(" \u00b7 ")}.`;
 }
 

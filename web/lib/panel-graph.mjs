@@ -30,13 +30,14 @@ const TOWARDS_THE_SAMPLER = ["trace", "guider", "latent", "samples", ""]; // inp
 
 /** The node upstream whose "cfg" widget set the scale of the run, with how to change it.
  *
+ * start: the node of the panel, or with `itself` the sampler.
  * -> {node, widget} where a value can be written; {node, reason: "linked" | "promoted" | "listed"} where another node
  * decides (that one); null where no scale is found.
  */
-export function scaleSource(root, panelNode) {
-  let node = panelNode;
+export function scaleSource(root, start, itself = false) {
+  let node = start;
   for (let hops = 0; node && hops < 32; hops += 1) {
-    const widget = node !== panelNode && node.widgets?.find((one) => one.name === "cfg");
+    const widget = (itself || node !== start) && node.widgets?.find((one) => one.name === "cfg");
     if (widget) return writable(root, node, widget);
     node = upstream(root, node);
   }
@@ -75,11 +76,16 @@ function upstream(root, node) {
   return null;
 }
 
-/** What feeds an input. Links out of a subgraph lead to its input node: then the subgraph's own node decides. */
-function originOf(root, node, slot) {
+/** The link at an input of a node, in graphs of either front end; undefined for none. */
+export function linkAt(node, slot) {
   const links = node.graph?.links;
   const id = node.inputs[slot].link;
-  const link = links?.get?.(id) ?? links?.[id];
+  return links?.get?.(id) ?? links?.[id];
+}
+
+/** What feeds an input. Links out of a subgraph lead to its input node: then the subgraph's own node decides. */
+export function originOf(root, node, slot) {
+  const link = linkAt(node, slot);
   if (!link) return null;
   const origin = node.graph.nodes.find((one) => String(one.id) === String(link.origin_id));
   if (!origin) return throughTheWall(root, node.graph, link.origin_slot);

@@ -4,7 +4,7 @@ import { metric, NAMES } from "./metrics.mjs";
 import { stepUnder } from "./panel-linking.mjs";
 import { lengthOf } from "./panel-record.mjs";
 import { viewOf } from "./views.mjs";
-import { number } from "./words.mjs";
+import { nth, number } from "./words.mjs";
 
 const REACH = 14; // pixels
 const VECTOR = { delta: "delta", step: "move", noise: "noise", u: "u" };
@@ -38,10 +38,10 @@ function fromSegment([ax, ay], [bx, by], x, y) {
 
 function aboutStep(i, { view, run, sample, t }) {
   const step = stepOf(run, i);
-  if (!step) return t("hole", { i });
+  if (!step) return t("hole", { i: nth(i) });
   const tells = viewOf(view)?.tells;
   if (!tells) return "";
-  const place = t("at", { i, sigma: number(step.sigma), next: number(step.sigma_next), gamma: number(step.gamma) });
+  const place = t("at", { i: nth(i), sigma: number(step.sigma), next: number(step.sigma_next), gamma: number(step.gamma) });
   const values = tells.map((id) => `${NAMES[id][0]} ${number(metric(id, sampleOf(step, sample), step, run))}`);
   return [place, ...values].join("\n");
 }

@@ -89,10 +89,10 @@ function surface(attributes) {
   return { canvas, tip, box: element("div", attributes, canvas, tip) };
 }
 
-/** Fill a table element; the first column holds the step that a row stands for. */
+/** Fill a table element; the first column holds the step that a row stands for, counted from 1. */
 export function fillTable(place, [head, ...rows], words) {
   const cells = (row, tag) => row.map((value) => element(tag, tag === "th" ? { scope: "col" } : {}, words(value)));
-  const lines = rows.map((row) => element("tr", { "data-step": row[0], tabindex: -1 }, ...cells(row, "td")));
+  const lines = rows.map((row) => element("tr", { "data-step": row[0] - 1, tabindex: -1 }, ...cells(row, "td")));
   const body = element("tbody", {}, ...lines);
   place.replaceChildren(element("table", {}, element("thead", {}, element("tr", {}, ...cells(head, "th"))), body));
 }

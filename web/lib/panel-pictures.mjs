@@ -1,4 +1,5 @@
 /** Pictures of a run from its sheets: a filmstrip over the steps, and one step large. Paints on a context, knows no DOM. */
+import { nth } from "./words.mjs";
 
 const ROWS = ["x", "uncond", "cond", "guided", "difference", "where"];
 const LARGE = ["cond", "guided", "difference", "where"];
@@ -21,18 +22,18 @@ export function rowOf(pictures, sample) {
 /** Rows of kinds, columns of steps. images: sheet -> image, or null while there is none. Returns [{box, step}]. */
 export function filmstrip(ctx, pictures, images, { w, h, theme, step, sample, t, font }) {
   const { kinds } = pictures;
-  const steps = thinned(pictures.steps, Math.floor((w - NAMES - 8) / (LEAST + GAP)));
+  const chosen = nearestSheet(pictures, step);
+  const steps = thinned(pictures.steps, Math.floor((w - NAMES - 8) / (LEAST + GAP)), chosen);
   const cell = Math.max(8, Math.min((w - NAMES - 8) / steps.length, (h - 28) / ROWS.length) - GAP);
   const top = 22 + Math.max(0, (h - 28 - ROWS.length * (cell + GAP)) / 2);
   const left = NAMES + Math.max(0, (w - NAMES - 8 - steps.length * (cell + GAP)) / 2);
-  const chosen = nearestSheet({ steps }, step);
   const boxes = [];
   ctx.font = `11px ${font}`;
   ROWS.forEach((kind, row) => label(ctx, t(kind), left - 8, top + row * (cell + GAP) + cell / 2 + 4, theme, "right"));
   const every = Math.ceil(24 / (cell + GAP));
   steps.forEach((sheet, column) => {
     const x = left + column * (cell + GAP);
-    if (column % every === 0) label(ctx, String(sheet.i), x + cell / 2, top - 8, theme, "center", sheet === chosen);
+    if (column % every === 0) label(ctx, String(nth(sheet.i)), x + cell / 2, top - 8, theme, "center", sheet === chosen);
     const column0 = { x, y: top, w: cell, h: ROWS.length * (cell + GAP) - GAP };
     boxes.push({ ...column0, step: sheet.i });
     ROWS.forEach((kind, row) => {
@@ -65,11 +66,13 @@ export function heatMap(ctx, pictures, images, { w, h, theme, step, sample, t, f
   return [];
 }
 
-/** As many sheets, evenly over the run, as there is room for. */
-export function thinned(sheets, room) {
+/** As many sheets, evenly over the run, as there is room for; the chosen one stands for the nearest of them. */
+export function thinned(sheets, room, chosen) {
   const most = Math.max(2, room);
   if (sheets.length <= most) return sheets;
-  return Array.from({ length: most }, (_, k) => sheets[Math.round((k * (sheets.length - 1)) / (most - 1))]);
+  const found = Array.from({ length: most }, (_, k) => sheets[Math.round((k * (sheets.length - 1)) / (most - 1))]);
+  if (chosen) found[found.indexOf(nearestSheet({ steps: found }, chosen.i))] = chosen;
+  return found;
 }
 
 /** A heat map over a picture: the picture dimmed, the warmth added to it. */

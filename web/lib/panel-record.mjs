@@ -1,6 +1,7 @@
 /** The run that a panel shows: pieces that arrive live, or the whole record. No DOM. */
 import { sampleOf } from "./gram.mjs";
 import { metric, NAMES, rms } from "./metrics.mjs";
+import { nth } from "./words.mjs";
 
 const FROM_STEP = ["space", "N", "vectors"];
 
@@ -54,7 +55,7 @@ export function table(run, sample) {
     const gram = sampleOf(step, sample);
     const levels = LEVELS.map((name) => step[name] ?? null);
     const further = passes.flatMap((name) => ["evals", "scale", "size"].map((what) => step.passes?.[name]?.[what] ?? null));
-    return [step.i, ...levels, ...further, step.stage, ...Object.keys(NAMES).map((name) => metric(name, gram, step, run))];
+    return [nth(step.i), ...levels, ...further, step.stage, ...Object.keys(NAMES).map((name) => metric(name, gram, step, run))];
   });
   return [head, ...rows];
 }

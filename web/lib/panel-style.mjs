@@ -44,4 +44,33 @@ export const STYLE = `
 .gg-row .gg-play { width: 30px; padding: 2px 0; }
 .gg-row .gg-space { flex: 1 1 0; }
 .gg-files { gap: 3px; flex-wrap: wrap; }
+.gg-host { container-type: inline-size; }
+@container (max-width: 420px) { .gg-panel .gg-facts { white-space: normal; } }
+.gg-tab, .gg-tab .gg-panel { min-height: 0; border-radius: 0; }
+.gg-tab .gg-panel { overflow: auto; padding: 8px; }
+@container (min-width: 820px) {
+  .gg-tab .gg-panel:not([data-empty]) { display: grid; grid-template-columns: 1fr 1fr; gap: 6px 16px;
+    grid-template-rows: auto auto minmax(150px, 1fr) auto auto; }
+  .gg-tab :is(.gg-bar, .gg-figures) { grid-column: 1 / -1; }
+  .gg-tab .gg-facts { align-self: center; }
+  .gg-tab .gg-figures { min-height: 0; }
+  .gg-tab .gg-words { grid-area: 4 / 1; }
+  .gg-tab .gg-what { grid-area: 4 / 2; }
+  .gg-tab .gg-steps { grid-area: 5 / 1; }
+  .gg-tab .gg-files { grid-area: 5 / 2; align-self: end; }
+}
+.gg-bar { display: flex; flex-wrap: wrap; align-items: center; gap: 4px 8px; flex: none; }
+.gg-switch { display: flex; align-items: center; gap: 6px; cursor: pointer; font-weight: 600; }
+.gg-switch input { appearance: none; position: relative; width: 30px; height: 16px; margin: 0; border-radius: 8px; cursor: pointer;
+  background: var(--gg-soft); border: 1px solid currentColor; box-sizing: border-box; flex: none; }
+.gg-switch input::after { content: ""; position: absolute; left: 2px; top: 2px; width: 10px; height: 10px; border-radius: 5px;
+  background: currentColor; }
+.gg-switch input:checked { background: var(--gg-accent); border-color: var(--gg-accent); }
+.gg-switch input:checked::after { left: 16px; background: var(--gg-paper); }
+.gg-runs { flex: 1 1 160px; min-width: 0; max-width: 420px; }
+.gg-said { flex: 1 1 auto; margin: 0; opacity: .85; }
+.gg-said:empty { display: none; }
+.gg-panel[data-empty] > :not(style, .gg-bar) { display: none; }
+.gg-panel[data-empty] .gg-bar { flex-direction: column; align-items: flex-start; gap: 10px; padding: 6px; }
+.gg-panel[data-empty] .gg-said { max-width: 64ch; font-size: 14px; line-height: 1.5; flex: none; }
 `;

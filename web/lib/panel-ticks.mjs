@@ -24,5 +24,9 @@ export function ticks(run, { w, h, theme, step, sample, inset }) {
     const box = { x: x(one.i) - wide / 2, y: h - high, w: wide, h: high };
     commands.push(rectangle(box, chosen ? theme.ink : theme.delta, { alpha: chosen ? 1 : 0.6, name: "tick" }));
   });
+  for (const first of run?.stages ?? []) { // where the next sampler of a series begins
+    const edge = (x(first - 1) + x(first)) / 2;
+    commands.push(line([[edge, 0], [edge, h]], theme.ink, 1, { dash: [3, 2], name: "stage" }));
+  }
   return commands;
 }

@@ -3,7 +3,7 @@ import { sampleOf, stepOf } from "./gram.mjs";
 import { metric } from "./metrics.mjs";
 import { lengthOf, samplesOf } from "./panel-record.mjs";
 import { viewOf } from "./views.mjs";
-import { number } from "./words.mjs";
+import { nth, number } from "./words.mjs";
 
 const STAGES = { skip: "skip", reuse: "reuse", recur: "recur" };
 
@@ -15,8 +15,8 @@ export function status(state, t) {
   const about = run.fault ? [t(run.fault, faultAt(run))] : [];
   if (!run.steps?.length) return [...about, run.n && run.live ? t("running", { i: 0, n: run.n }) : t("nothing")];
   const step = stepOf(run, i);
-  if (!step) return [...about, t("hole", { i })];
-  const going = run.live && !run.fault ? t("running", { i: run.steps.at(-1).i + 1, n: run.n }) : null;
+  if (!step) return [...about, t("hole", { i: nth(i) })];
+  const going = run.live && !run.fault ? t("running", { i: nth(run.steps.at(-1).i), n: run.n }) : null;
   return [...about, going, ...missing(state, step, t), note].filter(Boolean);
 }
 
@@ -24,16 +24,17 @@ export function status(state, t) {
 export function facts(run, i, sample, t) {
   const step = stepOf(run, i);
   if (!step) return "";
-  const place = t("at", { i, sigma: number(step.sigma), next: number(step.sigma_next), gamma: number(step.gamma) });
+  const place = t("at", { i: nth(i), sigma: number(step.sigma), next: number(step.sigma_next), gamma: number(step.gamma) });
   const [delta, move, noise] = ["delta", "move", "noise"].map((vector) => lengthOf(step, sample, vector));
   const strength = metric("M1", sampleOf(step, sample), step, run);
-  const values = t("values", { strength: number(strength), delta: number(delta), move: number(move) });
+  const known = { strength: number(strength), delta: number(delta), move: number(move) };
+  const values = t(Number.isFinite(delta) ? "values" : "moveOnly", known);
   const further = Object.entries(step.passes ?? {}).filter(([, { evals }]) => evals > 0)
     .map(([name, { evals, scale }]) => t("further", { name, evals, scale: number(scale) }));
   return [place, values, noise > 0 && t("noisy", { noise: number(noise) }), ...further].filter(Boolean).join(" \u00b7 ");
 }
 
-const faultAt = (run) => ({ i: (run.steps?.at(-1)?.i ?? -1) + 1, n: run.n });
+const faultAt = (run) => ({ i: nth(run.steps?.at(-1)?.i ?? 0), n: run.sigmas ? run.sigmas.length - 1 : run.n });
 
 function missing({ run, sample, view }, step, t) {
   const found = [];

@@ -12,7 +12,7 @@ import { speaker } from "./strings.mjs";
 import { toSVG } from "./svg.mjs";
 import { DARK, LIGHT } from "./theme.mjs";
 import { viewOf, VIEWS } from "./views.mjs";
-import { number } from "./words.mjs";
+import { nth, number } from "./words.mjs";
 
 const VERSION = 1;
 const TABS = VIEWS.map(({ name }) => name);
@@ -21,6 +21,7 @@ const EXPORT = { w: 960, h: 540, theme: LIGHT };
 const PACE = 220; // milliseconds a step while playing; slower for those who asked for less motion
 const CALM_PACE = 1000;
 const SIGNS = { play: "\u25b6", pause: "\u275a\u275a" };
+const OWNERS = new WeakMap(); // host -> the panel that was there last
 const MOST_SCALE = 100; // of a sampler's cfg
 
 export class Panel {
@@ -34,7 +35,7 @@ export class Panel {
     this.content = this.parts.content;
     const { main, beside, track } = this.parts;
     this.views = { main: new View(main, this), beside: new View(beside, this), track: new View(track, this) };
-    this.host = element("div", { class: "gg-host" }, this.content);
+    this.host = element("div", { class: "gg-host widget-expands" }, this.content); // the second for the older Nodes 2.0
     this.images = new Map();
     this.listen();
   }
@@ -68,6 +69,8 @@ export class Panel {
   start() {
     this.watcher ??= new ResizeObserver((entries) => this.measured(entries));
     for (const box of [this.parts.figures, ...Object.values(this.views).map((view) => view.box)]) this.watcher.observe(box);
+    this.palette ??= new MutationObserver(() => this.look());
+    this.palette.observe(document.documentElement, { attributeFilter: ["style", "class"] }); // the editor's themes
     this.redraw();
   }
 
@@ -92,12 +95,14 @@ export class Panel {
   adopt(key) {
     this.restoreChoices();
     const old = this.hosts.get(key);
+    this.before = OWNERS.get(old) ?? null;
     if (old && old !== this.host && old.isConnected) {
       old.replaceChildren(this.content);
       this.host = old;
       this.widget.element = old;
     }
     this.hosts.set(key, this.host);
+    OWNERS.set(this.host, this);
     this.redraw();
   }
 
@@ -111,6 +116,7 @@ export class Panel {
   dispose() {
     this.pause();
     this.watcher?.disconnect();
+    this.palette?.disconnect();
     cancelAnimationFrame(this.frame);
     this.frame = null;
     this.images.clear();
@@ -147,10 +153,16 @@ export class Panel {
     this.finished = run.run;
     this.whole = run;
     this.run = partOf(run, this.part);
-    if (!same) Object.assign(this, { scale: null, note: "", follow: true, sample: defaultSample(run) });
+    if (!same) Object.assign(this, { scale: null, note: "", ...this.startAt(run) });
     if (this.follow || !stepOf(run, this.at)) this.at = defaultStep(run, this.sample);
     this.images.clear();
     this.look();
+  }
+
+  /** Where a reader begins: where the node that undo has replaced stood in this very run, else at what tells most. */
+  startAt(run) {
+    const { at, sample, follow } = this.before?.run?.run === run.run ? this.before : {};
+    return { at: at ?? this.at, sample: sample ?? defaultSample(run), follow: follow ?? true };
   }
 
   async fetched({ filename }) {
@@ -333,7 +345,7 @@ export class Panel {
     put(beside.box, { hidden: !partner });
     put(place, { textContent: aside ? facts(this.run, this.lit, this.sample, this.t) : here, "data-lit": aside ? "" : null });
     put(scrub, { max: String(last), value: String(this.at), "aria-valuetext": here || this.t("empty") });
-    put(count, { textContent: known ? `${this.at}/${last}` : "\u2013" });
+    put(count, { textContent: known ? `${nth(this.at)}/${nth(last)}` : "\u2013" });
     for (const part of [scrub, play, copy, png, numbers]) put(part, { disabled: !known });
     const { figure } = viewOf(this.view);
     put(svg, { disabled: !known || !figure, title: this.t(figure ? "svgTip" : "noSvg") });
@@ -361,10 +373,10 @@ export class Panel {
     const { pictures } = this.run;
     if (!view.available(this.run)) return this.run.live ? [this.t("loading")] : [pictures?.note || this.t("noPictures")];
     const sheet = nearestSheet(pictures, this.at);
-    const { gain, clipped, scale } = pictures;
+    const { gain, clipped, scale } = sheet.scales ?? pictures;
     const facts = { gain: number(gain), clipped: number(100 * clipped, 2), scale: number(scale) };
-    const gone = this.images.get(sheet.filename)?.state === "gone" && this.t("noPicture", { i: sheet.i });
-    const nearest = sheet.i !== this.at && this.t("nearest", { i: sheet.i });
+    const gone = this.images.get(sheet.filename)?.state === "gone" && this.t("noPicture", { i: nth(sheet.i) });
+    const nearest = sheet.i !== this.at && this.t("nearest", { i: nth(sheet.i) });
     const kept = pictures.samples[rowOf(pictures, this.sample)];
     const other = kept !== this.sample && this.t("otherSample", { sample: kept });
     return [gone, nearest, other, this.t("gain", facts)].filter(Boolean);
@@ -402,13 +414,18 @@ export class Panel {
     return Number.isFinite(scale) ? scale : (this.run?.cfg ?? 1);
   }
 
+  /** Where the scale of the run comes from. */
+  source() {
+    return scaleSource(this.editor.root(), this.node);
+  }
+
   scaleControls() {
     const { scale, scaleWords, use } = this.parts;
     const own = this.ownScale();
     const shown = this.scale ?? own;
     put(scale, { max: String(Math.min(MOST_SCALE, Math.max(8, 2 * Math.ceil(own)))), value: String(shown) });
     put(scaleWords, { textContent: number(shown) });
-    const source = scaleSource(this.editor.root(), this.node);
+    const source = this.source();
     const name = source && `${source.node.title ?? source.node.type} (${source.node.id})`;
     const title = source ? this.t(source.reason ?? "useTip", { node: name }) : this.t("nowhere");
     put(use, { textContent: this.t("use", { value: number(shown) }), disabled: !source?.widget || !this.run, title });
@@ -416,7 +433,7 @@ export class Panel {
   }
 
   useScale() {
-    const source = scaleSource(this.editor.root(), this.node);
+    const source = this.source();
     if (!source?.widget) return;
     const value = Number((this.scale ?? this.ownScale()).toFixed(2));
     writeScale(source, value);
@@ -445,7 +462,7 @@ export class Panel {
   }
 
   fileName(ending) {
-    return `guidance-${this.view}-step-${this.at}.${ending}`;
+    return `guidance-${this.view}-step-${nth(this.at)}.${ending}`;
   }
 
   async sources() {

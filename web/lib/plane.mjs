@@ -3,7 +3,7 @@ import { arrow, boxOf, line, marker, rectangle, sheet, symbol, text } from "./co
 import { arrange, clipped, grown, holds, Placer, stacked } from "./layout.mjs";
 import { factsOf, sceneOf } from "./scene.mjs";
 import { colourOf, completed, PENS } from "./theme.mjs";
-import { cut, number, runsWidth, wrapped } from "./words.mjs";
+import { cut, filled, nth, number, runsWidth, wrapped } from "./words.mjs";
 
 const SYMBOLS = {
   x: [{ t: "x", italic: true }, { t: "t", italic: true, sub: true }],
@@ -27,19 +27,21 @@ const LINE = 15; // of the caption
 export function figure(record, options) {
   const scene = sceneOf(record, { ...options, gamma: undefined });
   const page = pageOf(options, "Step plane to scale");
+  if (scene.alone) return aloneOn(page, scene);
   if (scene.missing) return nothing(page, scene);
   const area = captioned(page, [...factsOf(scene, record), "ray to u level by construction"]);
   drawPlane(page, viewOf(scene), area);
   return page.commands;
 }
 
-/** A figure under construction: its commands and where labels may go. */
-export function pageOf({ w, h, theme }, label) {
+/** A figure under construction: its commands and where labels may go.  t: `speaker`, for words inside the drawing */
+export function pageOf({ w, h, theme, t = filled }, label) {
   const full = completed(theme);
   const symbolSize = Math.min(w, 2 * h) >= 700 ? 17 : 15;
   return {
     w,
     h,
+    t,
     theme: full,
     symbolSize,
     wordSize: symbolSize > 15 ? 12 : SMALL,
@@ -56,6 +58,27 @@ export function nothing(page, { missing, advice }) {
   wrapped((advice ?? "").split(/(?<=\.) /), w - 16, SMALL).forEach((words, k) => {
     commands.push(text(w / 2, 0.44 * h + 22 + LINE * k, words, { fill: theme.muted, anchor: "middle" }));
   });
+  return commands;
+}
+
+/** A step with one prediction: its length to scale, and the way to c, whose distance is not recorded. */
+function aloneOn(page, scene) {
+  const { theme, commands, placer } = page;
+  const { missing, advice, alone, noise } = scene;
+  const area = captioned(page, [missing, ...advice.split(/(?<=\.) /), `step ${nth(scene.i)} of ${scene.n}`, noise > 0 && `noise ${number(noise)} is not drawn`]);
+  const [start, end] = [[area.x + area.w - 40, area.y + area.h / 2], [area.x + GUTTER, area.y + area.h / 2]];
+  const scale = (0.45 * (start[0] - end[0])) / alone;
+  const tip = [start[0] - scale * alone, start[1]];
+  placer.lines.push([start, end]);
+  commands.push(line([start, end], theme.c, PENS.c.width, { dash: PENS.c.dash, name: "ray-c" }));
+  commands.push(...arrow(start, tip, theme.ink, PENS.step.width, { name: "step" }));
+  commands.push(marker(tip, PENS.next.marker, theme.ink, PENS.next.size, theme.paper, { name: "next" }));
+  commands.push(marker(start, "disc", theme.ink, PENS.x.size, null, { name: "x" }));
+  place(page, start, "x", "", "e n s", area);
+  place(page, tip, "next", noise > 0 ? "before noise" : "", "n s", area);
+  place(page, [(start[0] + tip[0]) / 2, tip[1]], "step", `rms ${number(alone)}`, "n s", area);
+  place(page, end, "c", "", "w n s", area);
+  scaleBar(page, { scale }, area, "start", "bar");
   return commands;
 }
 
@@ -245,7 +268,8 @@ function gutter({ page, near, frame, points, predictions, lens, area }) {
 }
 
 /** A symbol and a word beside a point; left out where there is no room at all. */
-export function place(page, anchor, role, words, prefer, area) {
+export function place(page, anchor, role, said, prefer, area) {
+  const words = page.t(said);
   const { theme, commands, placer, symbolSize, wordSize } = page;
   const fill = colourOf(theme, role);
   const upright = role === "step";

@@ -3,7 +3,7 @@ import { contraction, interval, leftOf, mattersMost, proxies, runOf } from "./cu
 import { sampleOf, stepOf } from "./gram.mjs";
 import { metric } from "./metrics.mjs";
 import { samplesOf } from "./panel-record.mjs";
-import { number } from "./words.mjs";
+import { nth, number } from "./words.mjs";
 
 const TOO_LONG = 1.13; // rms(D)/sigma_d that no posterior mean has but by chance: 1 + 2 spreads of clean pictures
 const LONG = 1.065; // 1 + 1 spread
@@ -58,9 +58,9 @@ function tooHigh(record) {
   return [
     question,
     high ? "Probably yes." : near ? "Close to the limit." : "No sign of it.",
-    length && `Length: the guided prediction of step ${end.i} is ${ranged(length)} times as long as clean pictures are.`
+    length && `Length: the guided prediction of step ${nth(end.i)} is ${ranged(length)} times as long as clean pictures are.`
       + ` More than ${TOO_LONG} times is a sign that \u03b3 is too high.`,
-    tug && `Pull-back: cos(\u03b4, direction to x\u0302\u2080) at step ${star.i}, \u03c3 ${number(star.sigma)}, is ${ranged(tug)}.`
+    tug && `Pull-back: cos(\u03b4, direction to x\u0302\u2080) at step ${nth(star.i)}, \u03c3 ${number(star.sigma)}, is ${ranged(tug)}.`
       + ` A value below ${number(PULLED_BACK)} is a sign that \u03b3 is too high; 0 means that guidance has not pushed the`
       + " picture off course.",
     "One sign is enough for the answer above. Both limits come from an exact reference model: a hint, not proof. With a"
@@ -77,7 +77,7 @@ function where(record, sample) {
   if (!held) return [question, ...withoutPush(record), both(record).length && place];
   const first = held.first.step;
   const last = held.last.step;
-  const stretch = held.count === 1 ? `step ${first.i}` : `steps ${first.i} to ${last.i}`;
+  const stretch = held.count === 1 ? `step ${nth(first.i)}` : `steps ${nth(first.i)} to ${nth(last.i)}`;
   return [
     question,
     `In ${stretch}, noise level \u03c3 ${number(first.sigma)} to ${number(last.sigma_next)}.`,
@@ -144,14 +144,14 @@ function skippable(record, sample) {
   const idle = idleEnd(rows);
   const cheap = cheapSteps(record, sample);
   const some = cheap.length ? "some passes could be saved" : "none can be skipped";
-  const spare = idle ? `guidance could end before step ${idle.from}` : some;
+  const spare = idle ? `guidance could end before step ${nth(idle.from)}` : some;
   return [
     question,
-    `Step ${most.i} matters most; ${spare}.`,
-    `Step ${most.i} holds ${percent(leftOf(most))} of what is left of the push at the end; an even share would be`
+    `Step ${nth(most.i)} matters most; ${spare}.`,
+    `Step ${nth(most.i)} holds ${percent(leftOf(most))} of what is left of the push at the end; an even share would be`
       + ` ${percent(1 / rows.length)}. This is the dashed green curve of Which steps; its bars count the push before later`
       + " steps take back part of it. It is an estimate, like the interval.",
-    idle && `Without guidance from step ${idle.from} on about ${percent(idle.leftOf)} of the push would be missing, and`
+    idle && `Without guidance from step ${nth(idle.from)} on about ${percent(idle.share)} of the push would be missing, and`
       + ` ${idle.count === 1 ? "one pass" : `${idle.count} passes`} without the condition would be saved.`,
     reuseWords(record, cheap),
   ];
@@ -163,7 +163,7 @@ function reuseWords(record, cheap) {
   }
   const how = "if the difference is extrapolated from the two steps before";
   if (!cheap.length) return `Between guided steps no pass could be skipped for less than 1 % of the push, even ${how}.`;
-  const list = cheap.map(({ i }) => i).join(", ");
+  const list = cheap.map(({ i }) => nth(i)).join(", ");
   const missed = percent(sumOf(cheap, ({ cost }) => cost));
   return `The pass without the condition could be skipped at step${cheap.length > 1 ? "s" : ""} ${list}, ${how}: an estimated`
     + ` ${missed} of the push would be lost in total.`;

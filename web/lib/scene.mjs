@@ -1,7 +1,7 @@
 /** One step of one sample as a figure needs it: positions in rms units and the facts its caption prints. */
 import { added, coordinates, defaultSample, defaultStep, FLOOR_FACTOR, frame, length, named, nextState, sampleOf, stepOf } from "./gram.mjs";
 import { metric } from "./metrics.mjs";
-import { number } from "./words.mjs";
+import { nth, number } from "./words.mjs";
 
 const STILL = 1e-9; // a state that moves less than this share of |a| does not move
 
@@ -31,7 +31,10 @@ function problem(step, gram) {
     return { missing: "noise was added again here, without a prediction", advice: "Choose the step before or after it." };
   }
   if (step.stage && step.stage !== "step") {
-    return { missing: "no unconditional prediction at this step", advice: "Choose a step at which both were made." };
+    const missing = step.gamma === 1 ? "at scale 1 only the conditional prediction is made" : "no unconditional prediction at this step";
+    const [alone, noise] = ["move", "noise"].map((vector) => length(gram, { [vector]: 1 }) / Math.sqrt(gram.count));
+    const advice = "There is no difference to draw. Choose a step at which both were made, or raise cfg.";
+    return { missing, advice, ...(step.stage === "cond_only" && alone > 0 && { alone, noise }) };
   }
   if (!Number.isFinite(step.gamma)) return { missing: "the scale of this step is unknown", advice: "Choose another step." };
   if (!gram.K.every(Number.isFinite)) {
@@ -82,10 +85,10 @@ export function factsOf(scene, record, scale = `\u03b3 ${number(scene.gamma)}`) 
   const median = record?.sample === scene.sample ? " (median)" : "";
   const batch = record?.batch ?? (scene.subset ? null : scene.samples.length);
   return [
-    `step ${scene.i} of ${scene.n}`,
+    `step ${nth(scene.i)} of ${scene.n}`,
     `\u03c3 ${number(scene.sigma)} \u2192 ${number(scene.sigma_next)}`,
     scale,
-    `M1 ${number(metric("M1", scene.gram, scene, record, scene.shown))}`,
+    `strength ${number(metric("M1", scene.gram, scene, record, scene.shown))}`,
     `x\u2032 out of plane ${scene.exact ? "" : "about "}${number(scene.residual)}`,
     `sample ${scene.sample}${batch ? ` of ${batch}` : ""}${median}`,
     `N ${scene.N}`,

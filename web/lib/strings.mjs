@@ -1,5 +1,6 @@
 /** Words of the panel. English stands alone; another language falls back to it word by word. */
 import { viewWords } from "./views.mjs";
+import { filled } from "./words.mjs";
 
 export const EN = {
   ...viewWords("en"), panel: "Guidance inspector", views: "Views", step: "Step", sample: "Sample", play: "Play the run",
@@ -27,10 +28,22 @@ export const EN = {
   gain: "difference = grey + {gain} × change, {clipped} % clipped; heat = root of its length, up to {scale} rms", noSvg: "Pictures save as PNG",
   x: "x_t", uncond: "uncond", cond: "cond", guided: "guided", difference: "difference", where: "where",
   at: "step {i} · σ {sigma} → {next} · γ {gamma}",
-  values: "M1 {strength} · δ {delta} · length {move}", noisy: "noise {noise}",
-  valuesTip: "M1: guidance strength. δ: difference of the predictions; length of the step; noise: rms per element",
+  values: "strength {strength} · difference {delta} · length {move}", moveOnly: "length {move}", noisy: "noise {noise}",
+  valuesTip: "Strength of guidance (M1); difference of the predictions, length of the step and noise: rms per element",
   further: "{name} \u00d7 {scale} (evals {evals})", part: "Part of the sample: each has a record of its own",
   ticksTip: "Square root of the difference at every step", second: "Second view", none: "one view", figure: "Figure",
+  guidance: "Guidance", guidanceTip: "What guidance does in this workflow", record: "Record guidance in this workflow",
+  recordTip: "Every sampler is recorded. Your graph and your pictures stay as they are.",
+  runs: "Recorded run", allStages: "All stages: {title}", stage: "stage {i} of {n}", element: "item {i} of {n}",
+  recording: "recording", stoppedAt: "stopped at step {i}", unchanged: "unchanged since {time}",
+  keep: "Keep an inspector here",
+  keepTip: "Add nodes that record this sampler and show its run in the graph. One undo removes them.",
+  tabOff: "Switch recording on and queue the workflow. Then every sampler shows here what guidance does, step by step. Your graph and your pictures stay as they are.",
+  tabOffNow: "Recording is off: this is an earlier run.",
+  tabWaiting: "Recording is on. Queue the workflow: every step shows here as it happens.",
+  tabNoSampler: "Recording is on, but no node in this workflow samples with a model.",
+  tabRecording: "Recording.",
+  tabLost: "The server no longer has the runs of this workflow: it was restarted, or they made room for newer ones. Queue again.",
 };
 export const ZH = {
   ...viewWords("zh"), panel: "引导检查器", views: "视图", step: "步",
@@ -43,7 +56,7 @@ export const ZH = {
   empty: "尚未运行。运行工作流后将逐步绘制。", reading: "读取中 …",
   gone: "服务器上已无此记录。请重新运行。", running: "第 {i} 步，共 {n} 步 · 实时",
   stopped: "在第 {i} 步（共 {n} 步）停止。", leftOut: "此节点未参与上次运行；显示的是更早的结果。",
-  condOnly: "未计算 uncond：γ = {gamma}。", condOnlyElse: "此步未计算 uncond。", noPictures: "此次运行没有图片。",
+  condOnly: "未计算无条件预测：γ = {gamma}。", condOnlyElse: "此步未计算无条件预测。", noPictures: "此次运行没有图片。",
   guided: "引导后", difference: "差异", where: "位置", at: "第 {i} 步 · σ {sigma} → {next} · γ {gamma}",
   newer: "此记录为版本 {v}；面板只能读取版本 1。请更新插件并重新加载页面。",
   nothing: "此次运行没有步（降噪为 0？）。",
@@ -52,7 +65,7 @@ export const ZH = {
   recur: "重新加上了噪声：时间旅行的回退步，没有预测。",
   skip: "此步没有计算任何预测。",
   noKappa: "此采样器的步进不是预测的固定比例：假设视图只显示预测，不显示下一状态。",
-  noDifference: "此处 uncond 与 cond 一致：任何强度都不会改变结果。",
+  noDifference: "此处两个预测一致：任何强度都不会改变结果。",
   subset: "保留了 {batch} 个样本中的 {shown} 个。",
   diverged: "数值不是有限数：运行已发散。",
   nearest: "显示第 {i} 步的图片（保留的最近一步）。", otherSample: "显示样本 {sample} 的图片（保留的最近一个）。",
@@ -60,14 +73,35 @@ export const ZH = {
   noPicture: "服务器上已无第 {i} 步的图片。请重新运行。",
   gain: "差异 = 灰 + {gain} × 变化，截断 {clipped} %；热图 = 长度的平方根，上限 {scale} rms",
   noSvg: "图片可保存为 PNG",
-  values: "M1 {strength} · δ {delta} · 步长 {move}", noisy: "噪声 {noise}",
-  valuesTip: "M1：引导强度。δ：两个预测之差；步长；噪声：每个元素的 rms",
-  further: "{name} \u00d7 {scale}（计算 {evals} 次）", part: "样本的部分：各有自己的记录", ticksTip: "各步差异的平方根", second: "第二视图", none: "单视图", figure: "图形",
-  x: "x_t", uncond: "uncond", cond: "cond", csv: "CSV", svg: "SVG", png: "PNG",
+  values: "强度 {strength} · 差异 {delta} · 步长 {move}", moveOnly: "步长 {move}", noisy: "噪声 {noise}",
+  valuesTip: "引导强度（M1）；两个预测之差、步长和噪声：每个元素的 rms",
+  further: "{name} \u00d7 {scale}（计算 {evals} 次）", part: "样本的部分：各有自己的记录",
+  ticksTip: "各步差异的平方根", second: "第二视图", none: "单视图", figure: "图形",
+  x: "x_t", uncond: "无条件", cond: "有条件", csv: "CSV", svg: "SVG", png: "PNG",
+  guidance: "引导", guidanceTip: "查看引导在此工作流中的作用", record: "记录此工作流的引导",
+  recordTip: "记录每个采样器。您的工作流和图片保持不变。",
+  runs: "已记录的运行", allStages: "全部阶段：{title}", stage: "第 {i} 阶段，共 {n}", element: "第 {i} 项，共 {n}",
+  recording: "记录中", stoppedAt: "在第 {i} 步停止", unchanged: "自 {time} 起未变",
+  keep: "在此保留检查器", keepTip: "添加节点，在工作流中记录此采样器并显示其运行。撤销一次即可移除。",
+  tabOff: "打开记录并运行工作流。之后每个采样器都会在此逐步显示引导的作用。您的工作流和图片保持不变。",
+  tabOffNow: "记录已关闭：显示的是较早的运行。",
+  tabWaiting: "记录已打开。运行工作流后，每一步都会在此显示。",
+  tabNoSampler: "记录已打开，但此工作流中没有使用模型采样的节点。",
+  tabRecording: "正在记录。",
+  tabLost: "服务器上已无此工作流的运行记录：服务器已重启，或记录已被较新的运行取代。请重新运行。",
+};
+
+/** Words inside drawings: there the English ones are the keys. */
+const DRAWN_ZH = {
+  "noise \u03b5": "噪声 ε", "guidance, \u03b3\u03ba|\u03b4|": "引导 γκ|δ|", "push at the step, \u03ba|D\u2212c|": "该步的推动 κ|D−c|",
+  "what is left of it at the end": "最终留下的部分", "holds {share} %": "占 {share} %", "% of the sum": "占总和的 %",
+  "step {i} leaves most": "第 {i} 步留下最多", "%: noise\u00b2 on step\u00b2": "%：步长² 之上的噪声²",
+  "turn of \u03b4 to the next step, degrees": "δ 到下一步的转角（度）", "rms(\u03b4)": "rms(δ)", strength: "强度",
+  "size / data": "大小 / 数据", "size / c": "大小 / c", "before noise": "加噪前",
 };
 
 /** t(key, values): words in a language ("zh", "zh-TW", ... or English), with {names} filled in. */
 export function speaker(locale) {
-  const words = String(locale).startsWith("zh") ? { ...EN, ...ZH } : EN;
-  return (key, values = {}) => (words[key] ?? key).replace(/\{(\w+)\}/g, (_, name) => values[name] ?? "");
+  const words = String(locale).startsWith("zh") ? { ...EN, ...ZH, ...DRAWN_ZH } : EN;
+  return (key, values = {}) => filled(words[key] ?? key, values);
 }

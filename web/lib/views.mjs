@@ -25,7 +25,7 @@ export const VIEWS = [
     name: "plane", title: "Step plane", figure: plane, available: withPair, partner: "matters", ofStep: true,
     en: ["Plane", "One step to scale."], zh: ["平面", "按比例绘制的一步。"],
     says: "One step, to scale. The further \u03b3\u03b4 leads away from x\u0302\u2080, the more guidance bends the "
-        + "step: M1 is its length over that of the way from x_t to x\u0302\u2080, and it grows towards the end of "
+        + "step: strength is its length over that of the way from x_t to x\u0302\u2080, and it grows towards the end of "
         + "every run. A lens enlarges what lies too close together; its factor stands above it.",
     marks: [...PREDICTIONS, NOISE],
   },
@@ -34,7 +34,7 @@ export const VIEWS = [
     lacking: (step) => (step.kappa == null && step.stage === "step" ? "noKappa" : null),
     en: ["What if", "The same step at another scale."], zh: ["假设", "同一步，换一个强度。"],
     says: "The same step at another scale \u03b3\u2032: drag the slider. Only this step is exact; later steps would "
-        + "start elsewhere. The curves give strength (M1) and length of the prediction for every \u03b3\u2032.",
+        + "start elsewhere. The curves give strength and length of the prediction for every \u03b3\u2032.",
     marks: [
       ...PREDICTIONS.slice(0, 6),
       [pale, "where the run itself aimed"],

@@ -10,6 +10,7 @@ import { number, wordsWidth } from "./words.mjs";
 const SIDE = 600; // from this width on the curves stand beside the plane
 const TALL = 260; // narrower and lower than this there is no room for curves
 const SAMPLES = 24;
+const MEANING = { M1: "strength", M3: "size / data", M3c: "size / c" };
 
 /** The largest scale the slider offers: twice the run's largest, at least 2. */
 export function gammaRange(record) {
@@ -39,7 +40,7 @@ export function figure(record, options) {
 /** The facts of the plane for the other scale, and how far it can be trusted. */
 function wordsOf(scene, record) {
   const { shown, gram, points, other, kappa } = scene;
-  const length = `${shell(record)} ${number(metric(shell(record), gram, scene, record, shown))}`;
+  const length = `${MEANING[shell(record)]} ${number(metric(shell(record), gram, scene, record, shown))}`;
   const state = Number.isFinite(kappa) ? "x\u2032 exact if one-stage" : "\u03ba unknown: x\u2032 is the run\u2019s own";
   const rules = other > RULED * Math.hypot(...points.G) ? "other rules held fixed" : "";
   return ["this step only", ...factsOf(scene, record, `\u03b3\u2032 ${number(shown)} (run ${number(scene.gamma)})`), length, state, rules];
@@ -78,14 +79,13 @@ function ownScale(page, { near, lens, area, scene }, { own, shownGamma }) {
 function metricCurves(page, record, scene, box, most) {
   const { theme, commands } = page;
   const series = [["M1", theme.delta, null, "diamond"], [shell(record), theme.ink, [5, 3], "disc"]];
-  const meaning = { M1: "M1 strength", M3: "M3 size / data", M3c: "M3c size / c" };
   const low = Math.min(0, scene.shown);
   const scales = Array.from({ length: SAMPLES + 1 }, (_, k) => low + (k / SAMPLES) * (most - low));
   const value = (name, gamma) => metric(name, scene.gram, scene, record, gamma);
   const found = still(scene.gram.K, "curves", [low, most, record?.sigma_data], () => // dragging leaves them as they are
     series.map(([name]) => scales.map((gamma) => value(name, gamma))));
   const where = { at: (gamma) => (gamma - low) / (most - low), n: 2 };
-  const items = series.map(([name, colour, dash, kind]) => ({ words: meaning[name], colour, dash, kind }));
+  const items = series.map(([name, colour, dash, kind]) => ({ words: MEANING[name], colour, dash, kind }));
   const used = keys(page, { ...box, y: box.y - 4 }, items) - 4;
   const plot = panel(page, { ...box, y: box.y + used, h: box.h - used }, where, { values: found.flat(), reserve: 4 });
   rule(page, plot, scene.gamma, theme.muted, [2, 3]);

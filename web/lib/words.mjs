@@ -28,6 +28,12 @@ export const runSize = (run, size) => (run.sub ? Math.max(11, Math.round(0.72 * 
 
 export const runsWidth = (runs, size) => runs.reduce((sum, run) => sum + wordsWidth(run.t, runSize(run, size)), 0);
 
+/** Words with {names} filled in. */
+export const filled = (words, values = {}) => words.replace(/\{(\w+)\}/g, (_, name) => values[name] ?? "");
+
+/** The number of a step as people count: from 1. Records count from 0. */
+export const nth = (i) => i + 1;
+
 /** A number with 3 significant digits: 0.0672, 12.3, 1.7·10⁻⁸; a dash where it is unknown. */
 export function number(value, digits = 3) {
   if (value === null || value === undefined || !Number.isFinite(value)) return "\u2013";

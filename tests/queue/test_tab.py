@@ -1,0 +1,361 @@
+"""The Guidance tab in the real editor: runs of graphs that hold no node of this pack but the model."""
+
+import sys
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+from guidance_geometry.tests.queue import steering
+from guidance_geometry.tests.queue.prompts import HOST, small
+from guidance_geometry.tests.queue.steering import QUEUE, numbers, queue
+from guidance_geometry.tools.host.server import free_port
+
+pytestmark = pytest.mark.browser
+
+ROOT = "(app.rootGraph ?? app.graph)"
+OPEN = steering.OPEN.replace('"GGGuidedSampler"', '"KSampler"').replace(
+    '"inspector.json"', "`sampled-${Date.now()}.json`"
+)
+TOGGLE = "id => app.extensionManager.command.execute(`Workspace.Toggle${id}`)"
+BOTTOM, SIDE = "BottomPanelTab.guidancegeometry.tab", "SidebarTab.guidancegeometry.sidebar"
+TAB = ".gg-tab .gg-panel"
+RUNS = "() => [...document.querySelectorAll('.gg-runs option')].map(option => option.textContent)"
+FLAG = f"() => {ROOT}.extra?.guidance_geometry ?? null"
+TYPES = f"() => {ROOT}.nodes.map(node => node.type).sort()"
+UNDO = "() => app.extensionManager.workflow.activeWorkflow.changeTracker.undo()"
+SAMPLER = f"{ROOT}.nodes.find(node => node.type === 'KSampler')"
+PATH = "() => app.extensionManager.workflow.activeWorkflow.path"
+
+
+def sampled(stages=1, **given):
+    """A graph with the host's own samplers, one after the other."""
+    graph = small(**{"seed": 7000 + 100 * next(numbers), "steps": 6} | given)
+    inputs = {name: value for name, value in graph.pop("4")["inputs"].items() if not name.startswith("capture")}
+    for stage in range(stages):
+        latent = {"latent_image": [str(3 + stage), 0]} if stage else {}
+        title = {"title": f"Stage {stage + 1}" if stages > 1 else "Mine"}
+        graph[str(4 + stage)] = {
+            "class_type": "KSampler",
+            "inputs": {**inputs, "denoise": 1.0, **latent},
+            "_meta": title,
+        }
+    graph["9"]["inputs"]["samples"] = [str(3 + stages), 0]
+    return graph
+
+
+def workflow_id():
+    return f"5d0c1f0e-5a55-4f4e-9d5c-{next(numbers):012}"
+
+
+def load(page, graph, name=None):
+    page.evaluate(steering.SETTLE)
+    page.evaluate(OPEN, [graph, name or workflow_id()])
+    page.wait_for_function(f"count => {ROOT}.nodes.length === count", arg=len(graph))
+    steering.unmask(page)
+
+
+def switch(page, on=True):
+    """Bring the switch where it is wanted, as a user does."""
+    box = page.locator(".gg-tab .gg-switch input").first
+    if box.is_checked() != on:
+        box.click()
+    page.wait_for_function(f"on => ({FLAG})()?.record === on", arg=on)
+
+
+def begin(page, graph=None, name=None):
+    """A workflow of its own with recording on."""
+    load(page, graph or sampled(), name)
+    page.wait_for_function("() => !document.querySelector('.gg-switch input').checked")
+    switch(page)
+
+
+def open_again(page, path):
+    """Turn to a workflow that is open."""
+    for _ in range(30):
+        if page.evaluate(PATH) == path:
+            return
+        page.evaluate("() => app.extensionManager.command.execute('Workspace.PreviousOpenedWorkflow')")
+    raise AssertionError(f"{path} is not open")
+
+
+def offers(page, pattern):
+    """Wait until the chooser is a list of runs, each like a pattern."""
+    page.wait_for_function(
+        f"patterns => {{ const found = ({RUNS})(); return found.length === patterns.length"
+        " && found.every((words, k) => new RegExp(patterns[k]).test(words)); }",
+        arg=pattern,
+        timeout=8000,
+    )
+
+
+def shows_run_of(page, steps):
+    """Wait until the panel of the tab has a run of so many steps."""
+    page.wait_for_function(
+        f"steps => document.querySelector('{TAB} .gg-steps output')?.textContent.split('/')[1] === String(steps)",
+        arg=steps,
+        timeout=8000,
+    )
+
+
+def says(page, words):
+    page.wait_for_function(
+        "words => new RegExp(words).test(document.querySelector('.gg-said').textContent)", arg=words, timeout=8000
+    )
+
+
+def set_widget(page, **values):
+    page.evaluate(
+        f"values => {{ for (const w of {SAMPLER}.widgets) if (w.name in values) w.value = values[w.name]; }}", values
+    )
+
+
+@pytest.fixture(scope="module")
+def page(editor):
+    """The editor with the tab open below; its console must be clean in the end, and the tab closed."""
+    load(editor, sampled())
+    editor.evaluate(TOGGLE, BOTTOM)
+    editor.wait_for_selector(".gg-tab .gg-bar")
+    yield editor
+    editor.evaluate(TOGGLE, BOTTOM)
+    editor.wait_for_selector(".gg-bar", state="detached")
+    steering.clean(editor)
+
+
+def test_the_switch_is_stored_in_the_workflow_and_undone_in_one_step(page):
+    load(page, sampled())
+    says(page, "Switch recording on")
+    switch(page)
+    says(page, "Recording is on. Queue")
+    saved = page.evaluate("async () => (await app.graphToPrompt()).workflow.extra.guidance_geometry")
+    assert saved["record"] is True
+    page.evaluate(UNDO)
+    page.wait_for_function("() => !document.querySelector('.gg-switch input').checked")
+    assert not page.evaluate(FLAG)
+    assert page.evaluate(f"() => {ROOT}.nodes.length") == len(sampled())
+    page.evaluate(UNDO.replace("undo", "redo"))
+    page.wait_for_function("() => document.querySelector('.gg-switch input').checked")
+    switch(page, on=False)
+    says(page, "Switch recording on")
+
+
+def test_a_run_is_shown_with_no_node_in_the_graph(page):
+    begin(page)
+    types = page.evaluate(TYPES)
+    queue(page)
+    heard = page.evaluate("window.heard")
+    assert {(event["node"], len(event["targets"])) for event in heard} == {("4", 0)}
+    offers(page, [r"^Mine \(4\) . \d\d:\d\d$"])
+    shows_run_of(page, 6)
+    page.wait_for_function(steering.DRAWN.replace(".gg-panel", TAB))
+    assert page.evaluate(TYPES) == types
+    assert set(page.evaluate("async () => (await app.graphToPrompt()).output")) == set(sampled())
+
+
+def test_switched_off_nothing_is_recorded_and_the_earlier_run_says_so(page):
+    switch(page, on=False)
+    set_widget(page, steps=3)
+    queue(page)
+    assert not page.evaluate("window.heard")
+    says(page, "Recording is off: this is an earlier run")
+    shows_run_of(page, 6)
+
+
+def test_a_cached_sampler_shows_its_last_run(page):
+    begin(page)
+    queue(page)
+    offers(page, [r"^Mine \(4\) . \d\d:\d\d$"])
+    queue(page)
+    offers(page, [r"^Mine \(4\) . unchanged since \d\d:\d\d$"])
+    shows_run_of(page, 6)
+    set_widget(page, steps=4)
+    queue(page)
+    offers(page, [r"^Mine \(4\) . \d\d:\d\d$"])
+    shows_run_of(page, 4)
+
+
+def test_an_interrupted_run_says_where_it_stopped(page):
+    begin(page, sampled(steps=2000))
+    page.evaluate(QUEUE)
+    says(page, "^Recording")
+    page.wait_for_function("() => window.heard.length > 1")
+    page.evaluate("() => app.api.interrupt()")
+    assert page.evaluate("window.done")[0] == "execution_interrupted"
+    offers(page, [r"^Mine \(4\) . stopped at step \d+ . \d\d:\d\d$"])
+    page.wait_for_function(
+        f"() => /Stopped at step [0-9]+ of 2000/.test(document.querySelector('{TAB} .gg-words').textContent)"
+    )
+
+
+def test_a_scale_tried_out_lands_in_the_sampler(page):
+    begin(page)
+    queue(page)
+    shows_run_of(page, 6)
+    page.locator(f"{TAB} [data-view=whatif]").click()
+    page.locator(f"{TAB} .gg-what input").fill("6.5")
+    page.locator(f"{TAB} .gg-use").click()
+    assert page.evaluate(f"() => {SAMPLER}.widgets.find(widget => widget.name === 'cfg').value") == 6.5
+    page.locator(f"{TAB} [data-view=plane]").click()
+
+
+def test_samplers_in_series_are_stages_and_shown_as_one_run_too(page):
+    begin(page, sampled(stages=2, steps=5))
+    queue(page)
+    stages = [r"^Stage 1 \(4\) . stage 1 of 2 .", r"^Stage 2 \(5\) . stage 2 of 2 .", "^All stages: Stage 1 . Stage 2$"]
+    offers(page, stages)
+    shows_run_of(page, 5)
+    page.locator(".gg-runs").select_option(index=2)
+    shows_run_of(page, 10)
+    page.locator(".gg-runs").select_option(index=0)
+    shows_run_of(page, 5)
+
+
+def test_a_sampler_in_a_subgraph_is_named_by_its_path(page):
+    begin(page)
+    page.evaluate(
+        f"""() => {{ app.canvas.selectItems([{SAMPLER}]); {ROOT}.convertToSubgraph(app.canvas.selectedItems); }}"""
+    )
+    queue(page)
+    offers(page, [r"^Mine \(\d+:4\) . \d\d:\d\d$"])
+    shows_run_of(page, 6)
+    page.locator(".gg-keep").click()
+    inside = f"{ROOT}.nodes.find(node => node.subgraph).subgraph.nodes"
+    assert page.evaluate(f"() => {inside}.length") == 4
+    queue(page)
+    output = page.evaluate("async () => Object.values((await app.graphToPrompt()).output).map(n => n.class_type)")
+    assert {"GGRecord", "GGReadTrace", "GGInspector"} <= set(output)
+    page.evaluate(UNDO)
+    page.wait_for_function(f"() => {inside}.length === 1")
+
+
+def test_workflows_of_one_id_and_with_the_same_nodes_are_not_confused(page):
+    name = workflow_id()
+    begin(page, sampled(steps=6), name)
+    queue(page)
+    shows_run_of(page, 6)
+    first = page.evaluate(PATH)
+    load(page, sampled(steps=4), name)
+    says(page, "Switch recording on")
+    assert page.evaluate(RUNS) == []
+    switch(page)
+    queue(page)
+    shows_run_of(page, 4)
+    second = page.evaluate(PATH)
+    assert first != second
+    open_again(page, first)
+    shows_run_of(page, 6)
+    open_again(page, second)
+    shows_run_of(page, 4)
+
+
+def test_a_workflow_without_a_sampler_says_so(page):
+    load(page, {"1": sampled()["1"]})
+    switch(page)
+    says(page, "no node in this workflow samples")
+
+
+def test_an_inspector_is_kept_and_undone_in_one_step(page):
+    begin(page)
+    queue(page)
+    offers(page, [r"^Mine \(4\)"])
+    before = page.evaluate(TYPES)
+    page.locator(".gg-keep").click()
+    kept = sorted([*before, "GGRecord", "GGReadTrace", "GGInspector"])
+    assert page.evaluate(TYPES) == kept
+    page.evaluate(UNDO)
+    has = f"types => JSON.stringify(({TYPES})()) === JSON.stringify(types)"
+    page.wait_for_function(has, arg=before)
+    source = page.evaluate("async () => (await app.graphToPrompt()).output[4].inputs.model[0]")
+    assert source == "1"
+    page.evaluate(UNDO.replace("undo", "redo"))
+    page.wait_for_function(has, arg=kept)
+    queue(page)
+    page.wait_for_function("() => document.querySelectorAll('.gg-panel').length === 2")
+    page.wait_for_function(
+        "() => [...document.querySelectorAll('.gg-steps output')].every(count => count.textContent.endsWith('/6'))"
+    )
+
+
+def test_the_menu_of_a_sampler_offers_the_same(page):
+    begin(page)
+    before = page.evaluate(TYPES)
+    offered = "app.collectNodeMenuItems({}).filter(item => item?.content === 'Keep an inspector here')"
+    assert page.evaluate(f"() => {offered.format(SAMPLER)}.length") == 1
+    latent = f"{ROOT}.nodes.find(node => node.type === 'SaveLatent')"
+    assert page.evaluate(f"() => {offered.format(latent)}.length") == 0
+    page.evaluate(f"() => {offered.format(SAMPLER)}[0].callback()")
+    assert len(page.evaluate(TYPES)) == len(before) + 3
+    page.evaluate(UNDO)
+    page.wait_for_function(f"count => {ROOT}.nodes.length === count", arg=len(before))
+
+
+def test_the_sidebar_shows_the_same_run(page):
+    begin(page)
+    queue(page)
+    shows_run_of(page, 6)
+    page.evaluate(TOGGLE, SIDE)
+    page.wait_for_function("() => document.querySelectorAll('.gg-bar').length === 2")
+    counts = "() => [...document.querySelectorAll('.gg-tab .gg-steps output')].map(count => count.textContent)"
+    page.wait_for_function(f"() => ({counts})().every(count => count.endsWith('/6'))")
+    page.evaluate(TOGGLE, SIDE)
+    page.wait_for_function("() => document.querySelectorAll('.gg-bar').length === 1")
+
+
+def test_another_browser_at_the_same_server_keeps_its_own_runs(page, browser):
+    from guidance_geometry.tools.host.browser import page_in
+
+    name = workflow_id()
+    begin(page, sampled(steps=6), name)
+    queue(page)
+    shows_run_of(page, 6)
+    with page_in(browser, page.live.address, vue=page.vue) as other:
+        load(other, sampled(steps=4), name)
+        other.evaluate(TOGGLE, BOTTOM)
+        other.wait_for_selector(".gg-tab .gg-bar")
+        switch(other)
+        queue(other)
+        shows_run_of(other, 4)
+        other.evaluate(TOGGLE, BOTTOM)
+    shows_run_of(page, 6)
+    offers(page, [r"^Mine \(4\)"])
+
+
+def test_a_reload_keeps_the_switch_and_brings_the_run_back(page):
+    begin(page)
+    queue(page)
+    shows_run_of(page, 6)
+    page.wait_for_timeout(2000)  # the editor keeps its draft late
+    page.reload()
+    page.wait_for_function(f"() => window.app?.extensionManager && {ROOT}?.nodes?.length")
+    if not page.locator(".gg-tab").count():
+        page.evaluate(TOGGLE, BOTTOM)
+    page.wait_for_selector(".gg-tab .gg-bar")
+    shows_run_of(page, 6)
+    assert page.locator(".gg-switch input").is_checked()
+
+
+def test_after_a_restart_of_the_server_the_tab_says_that_its_runs_are_gone(browser, tmp_path):
+    from guidance_geometry.tools.host import provision
+    from guidance_geometry.tools.host.browser import page_in
+    from guidance_geometry.tools.host.server import own_folders, running
+
+    if not (HOST / "main.py").exists():
+        pytest.skip("no ComfyUI host: run `python3 dev.py test`, or set COMFYUI_PATH")
+    python, port = Path(sys.executable), free_port()
+    options, pack = own_folders(tmp_path)
+    started = python, HOST, tmp_path / "host.log", options + provision.device_options(python), pack, port
+    with ExitStack() as first:
+        live = first.enter_context(running(*started))
+        with page_in(browser, live.address) as page:
+            load(page, sampled())
+            page.evaluate(TOGGLE, BOTTOM)
+            page.wait_for_selector(".gg-tab .gg-bar")
+            switch(page)
+            queue(page)
+            shows_run_of(page, 6)
+            first.close()
+            with running(*started):
+                says(page, "The server no longer has the runs of this workflow")
+                queue(page)
+                offers(page, [r"^Mine \(4\)"])
+                shows_run_of(page, 6)

@@ -1,0 +1,253 @@
+/** The Guidance tab: the runs that the present workflow had recorded, in as many places as the editor shows them.
+ *
+ * What it knows outlives the places: the editor makes them anew at every opening.
+ */
+import { canKeep } from "./keep.mjs";
+import { nodeAt, scaleSource } from "./panel-graph.mjs";
+import { put } from "./panel-parts.mjs";
+import { withSteps } from "./panel-record.mjs";
+import { Panel } from "./panel.mjs";
+import { flagOf, hasSampler, idOf, isOf, joined, latest, nameOf, series, setFlag, slotOf, stateOf } from "./tab-runs.mjs";
+import { offer, tabParts } from "./tab-parts.mjs";
+
+const HAD = "guidancegeometry:tab:"; // + key of a workflow that has had runs
+
+export class Tab {
+  /** editor: what the tab may ask it (see inspector.js). */
+  constructor(editor) {
+    Object.assign(this, { editor, places: new Map(), view: { id: -1, properties: {}, inputs: [] } });
+    this.forget();
+  }
+
+  forget() {
+    Object.assign(this, { key: null, pick: null, lost: false, runs: [], chains: [], cached: null });
+    Object.assign(this, { coming: new Map(), records: new Map(), unchanged: new Set() });
+  }
+
+  mount(box) {
+    const place = new Place(this);
+    this.places.set(box, place);
+    box.style.height = "100%"; // the editor's box is as high as what is in it
+    box.replaceChildren(place.panel.host);
+    place.panel.start();
+    this.refresh();
+  }
+
+  unmount(box) {
+    this.places.get(box)?.panel.dispose();
+    this.places.delete(box);
+  }
+
+  get root() {
+    return this.editor.root();
+  }
+
+  /** Record this workflow, or not; one step of undo. */
+  record(on) {
+    const key = flagOf(this.root).key ?? freshKey();
+    setFlag(this.root, { record: on, key });
+    this.editor.changed();
+    this.refresh();
+  }
+
+  /** The graph is another one, or its runs may be: ask the server. */
+  async refresh() {
+    const key = `${this.root?.id} ${flagOf(this.root).key ?? ""}`;
+    if (key !== this.key) this.forget();
+    this.key = key;
+    this.draw();
+    if (!this.root?.extra?.guidance_geometry) return;
+    const answer = await this.editor.runs(this.root.id);
+    if (key !== this.key) return;
+    this.runs = answer?.runs ?? [];
+    this.lost = !this.entries().length && this.had();
+    await this.order();
+  }
+
+  had() {
+    return localStorage.getItem(HAD + this.key) !== null;
+  }
+
+  /** See which samplers stand in series. */
+  async order() {
+    const entries = this.entries();
+    const prompt = entries.length > 1 ? (await this.editor.sources()).output : null;
+    this.chains = prompt ? series(entries, prompt) : [];
+    this.draw();
+  }
+
+  entries() {
+    return latest([...this.runs, ...this.coming.values()], this.root);
+  }
+
+  /** The run that is shown: the one picked, else the last. */
+  chosen() {
+    const entries = this.entries();
+    const known = [...entries, ...this.whole(entries)];
+    return known.find((run) => slotOf(run) === this.pick) ?? entries.at(-1) ?? null;
+  }
+
+  /** Series of which every run has ended. */
+  whole(entries) {
+    const now = (chain) => chain.map((run) => entries.find((one) => slotOf(one) === slotOf(run)));
+    return this.chains.map(now).filter((chain) => chain.every((run) => run && !run.live)).map((chain) => ({ chain }));
+  }
+
+  choose(slot) {
+    const last = this.entries().at(-1);
+    this.pick = last && slot === slotOf(last) ? null : slot; // the last one is followed
+    this.draw();
+  }
+
+  /** Numbers of a run that is being recorded. */
+  step(message) {
+    if (!isOf(this.root, message) || this.runs.some((run) => run.run === message.run)) return;
+    const { run, prompt_id: job, node, workflow_id: workflow, key } = message;
+    const record = withSteps(this.coming.get(run)?.live ?? null, message);
+    const index = this.runs.filter((one) => one.prompt_id === job && one.node === node).length;
+    const title = nodeAt(this.root, node).title ?? node;
+    this.coming.set(run, { run, prompt_id: job, node, workflow_id: workflow, key, title, list_index: 0, index, live: record });
+    this.lost = false;
+    this.draw();
+    for (const place of this.places.values()) place.step(message);
+  }
+
+  /** A run has ended: {run, node, ...} as the server lists it. */
+  async ended(summary) {
+    this.coming.delete(summary.run);
+    if (!isOf(this.root, summary)) return;
+    localStorage.setItem(HAD + this.key, summary.run);
+    this.runs = [...this.runs.filter(({ run }) => run !== summary.run), summary];
+    this.lost = false;
+    this.unchanged.delete(summary.node);
+    await this.order();
+  }
+
+  /** The host took these nodes of a job from its cache. */
+  tookFromCache({ prompt_id: job, nodes }) {
+    this.cached = { job, nodes: new Set(nodes) };
+  }
+
+  /** A job has ended well.  workflowOf(job) asks the server which workflow that was. */
+  async succeeded(job, workflowOf) {
+    const { cached } = this;
+    const taken = cached?.job === job ? this.entries().filter(({ node }) => cached.nodes.has(node)) : [];
+    if (!taken.length) return;
+    const workflow = await workflowOf(job);
+    const same = workflow?.id === this.root?.id && flagOf(workflow).key === flagOf(this.root).key;
+    if (same) this.unchanged = new Set(taken.map(({ node }) => node));
+    this.draw();
+  }
+
+  /** A job has stopped: what was to come does not. */
+  stopped(job) {
+    for (const [run, one] of this.coming) if (!job || one.prompt_id === job) this.coming.delete(run);
+    this.refresh();
+  }
+
+  /** What a finished run, or a series of them, recorded. */
+  async recordOf({ run, chain }) {
+    if (chain) return joined(await Promise.all(chain.map((one) => this.recordOf(one))));
+    if (!this.records.has(run)) this.records.set(run, await this.editor.run(run));
+    const record = this.records.get(run);
+    return record && { ...record, fault: record.ended ? "stopped" : undefined };
+  }
+
+  /** A name and a slot for every run that can be chosen. */
+  options(t) {
+    const entries = this.entries();
+    const stages = (run) => {
+      const chain = this.chains.find((one) => one.some((other) => slotOf(other) === slotOf(run)));
+      return chain ? [chain.findIndex((other) => slotOf(other) === slotOf(run)) + 1, chain.length] : null;
+    };
+    const elements = (run) => entries.filter(({ node, index }) => node === run.node && index === run.index).length;
+    const named = (run) => nameOf(run, { stages: stages(run), elements: elements(run), unchanged: this.unchanged }, t);
+    return [...entries, ...this.whole(entries)].map((run) => ({ value: slotOf(run), words: named(run) }));
+  }
+
+  state() {
+    const [{ record: on }, chosen] = [flagOf(this.root), this.chosen()];
+    const facts = { on: on === true, runs: this.entries().length, live: Boolean(chosen?.live), lost: this.lost };
+    return { ...facts, chosen, sampler: hasSampler(this.root) };
+  }
+
+  draw() {
+    for (const place of this.places.values()) place.draw();
+  }
+}
+
+/** 96 random bits. crypto.randomUUID is missing where the editor comes over http from another machine. */
+const freshKey = () => [...crypto.getRandomValues(new Uint8Array(12))].map((byte) => byte.toString(16).padStart(2, "0")).join("");
+
+/** The panel of one place, with the bar above it. */
+class Place {
+  constructor(tab) {
+    this.tab = tab;
+    this.panel = new TabPanel(tab);
+    this.panel.host.classList.add("gg-tab");
+    this.parts = tabParts(this.panel.t);
+    this.panel.content.querySelector("style").after(this.parts.bar);
+    this.parts.toggle.addEventListener("change", () => tab.record(this.parts.toggle.checked));
+    this.parts.runs.addEventListener("change", () => tab.choose(this.parts.runs.value));
+    this.parts.keep.addEventListener("click", () => tab.editor.keep(nodeAt(tab.root, tab.chosen().node)));
+  }
+
+  draw() {
+    const { tab, panel, parts } = this;
+    const { t } = panel;
+    const state = tab.state();
+    const { chosen } = state;
+    put(parts.toggle, { checked: state.on });
+    offer(parts.runs, tab.options(t), chosen ? slotOf(chosen) : "");
+    put(parts.keep, { hidden: !chosen?.node || !canKeep(tab.root, nodeAt(tab.root, chosen.node)) });
+    const record = chosen && panel.run?.run === idOf(chosen) ? panel.run : null;
+    const said = [stateOf(state)].filter(Boolean).map((key) => t(key));
+    put(parts.said, { textContent: [...said, ...wordsOf(record)].join(" ") });
+    put(panel.content, { "data-empty": chosen ? null : "" });
+    if (chosen) this.show(chosen);
+  }
+
+  /** Bring the panel to a run. */
+  async show(chosen) {
+    const { tab, panel } = this;
+    const id = idOf(chosen);
+    if (this.shown !== id) {
+      panel.turn();
+      if (chosen.live) panel.step(chosen.live);
+    }
+    this.shown = id;
+    if (chosen.live || this.given === id) return;
+    this.given = id;
+    await panel.show((await tab.recordOf(chosen)) ?? { gone: true });
+    this.draw();
+  }
+
+  step(message) {
+    if (this.shown === message.run) this.panel.step(message);
+  }
+}
+
+/** Why a run broke off, and what the recording has to say of itself. */
+function wordsOf(record) {
+  const ended = record?.ended?.endsWith(": interrupted") ? "" : record?.ended;
+  return [ended, ...(record?.notes ?? [])].filter(Boolean).map((line) => `${line}.`);
+}
+
+class TabPanel extends Panel {
+  constructor(tab) {
+    super(tab.view, tab.editor, new Map());
+    this.tab = tab;
+  }
+
+  /** Another run comes. */
+  turn() {
+    this.begin();
+    Object.assign(this, { shown: null, finished: null });
+  }
+
+  source() {
+    const chosen = this.tab.chosen();
+    const node = chosen?.node ?? chosen?.chain.at(-1).node;
+    return node ? scaleSource(this.tab.root, nodeAt(this.tab.root, node), true) : null;
+  }
+}
