@@ -117,7 +117,8 @@ export class Tab {
     this.coming.delete(summary.run);
     if (!isOf(this.root, summary)) return;
     localStorage.setItem(HAD + this.key, summary.run);
-    this.runs = [...this.runs.filter(({ run }) => run !== summary.run), summary];
+    this.runs = latest([...this.runs.filter(({ run }) => run !== summary.run), summary], this.root);
+    for (const run of this.records.keys()) if (!this.runs.some((one) => one.run === run)) this.records.delete(run);
     this.lost = false;
     this.unchanged.delete(summary.node);
     await this.order();
@@ -147,7 +148,10 @@ export class Tab {
 
   /** What a finished run, or a series of them, recorded. */
   async recordOf({ run, chain }) {
-    if (chain) return joined(await Promise.all(chain.map((one) => this.recordOf(one))));
+    if (chain) {
+      const records = await Promise.all(chain.map((one) => this.recordOf(one)));
+      return records.every(Boolean) ? joined(records) : null;
+    }
     if (!this.records.has(run)) this.records.set(run, await this.editor.run(run));
     const record = this.records.get(run);
     return record && { ...record, fault: record.ended ? "stopped" : undefined };
