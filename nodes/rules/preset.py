@@ -33,5 +33,5 @@ class GGPreset(CheckedNode):
     @classmethod
     def execute(cls, preset, guidance=None) -> io.NodeOutput:
         rules, advice = PRESETS[preset]
-        said = {"text": [f"{Chain(rules).text}. {advice}"]} if rules else None
+        said: dict | None = {"text": [f"{Chain(rules).text}. {advice}"]} if rules else None
         return io.NodeOutput(*linked(cls, guidance, *rules).args, ui=said)

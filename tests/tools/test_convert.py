@@ -187,6 +187,7 @@ def _reconstruct_persistent_obj(meta):
 """
 MAKE = """
 import pickle, sys, torch
+from torch.nn import Linear
 from torch_utils import persistence
 import dnnlib.util
 persistence.SOURCE = f"open({sys.argv[2]!r}, 'w').close()"
@@ -285,7 +286,7 @@ def test_a_denoiser_is_recognised_and_loads(tmp_path):
 def test_what_nobody_knows_says_what_was_looked_for(tmp_path):
     torch.save({"a": torch.zeros(1)}, tmp_path / "net.pt")
     said = convert(tmp_path / "net.pt")[1].read_text(encoding="utf-8")
-    assert "recognised: unknown. As a denoiser: net.safetensors is no denoiser that this pack knows: it" in said
+    assert "recognised: unknown. As a denoiser: net.safetensors is not a denoiser that this pack knows: it" in said
     assert "As a classifier: net.safetensors is no classifier known here; its first tensor is 'a'. Known: " in said
 
 
