@@ -287,7 +287,7 @@ def test_what_nobody_knows_says_what_was_looked_for(tmp_path):
     torch.save({"a": torch.zeros(1)}, tmp_path / "net.pt")
     said = convert(tmp_path / "net.pt")[1].read_text(encoding="utf-8")
     assert "recognised: unknown. As a denoiser: net.safetensors is not a denoiser that this pack knows: it" in said
-    assert "As a classifier: net.safetensors is no classifier known here; its first tensor is 'a'. Known: " in said
+    assert "As a classifier: net.safetensors is not a known classifier; its first tensor is 'a'. Known: " in said
 
 
 def test_a_card_has_one_line_for_each_fact_whatever_the_file_says(tmp_path):
