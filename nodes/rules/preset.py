@@ -33,5 +33,5 @@ class GGPreset(CheckedNode):
     @classmethod
     def execute(cls, preset, guidance=None) -> io.NodeOutput:
         rules, advice = PRESETS[preset]
-        said = {"ui": {"text": [f"{Chain(rules).text}. {advice}"]}} if rules else {}
+        said: dict = {"ui": {"text": [f"{Chain(rules).text}. {advice}"]}} if rules else {}
         return io.NodeOutput(*linked(cls, guidance, *rules).args, **said)
