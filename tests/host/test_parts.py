@@ -9,9 +9,9 @@ from guidance_geometry.guidance.predictions import Predictions
 from guidance_geometry.guidance.rules.adaptive_projected import AdaptiveProjected
 from guidance_geometry.guidance.rules.part_scale import PartScale
 from guidance_geometry.guidance.rules.rescale import Rescale
-from guidance_geometry.tests import tiny_families
 from guidance_geometry.tests.host.runs import CFG, SEED, STEPS, guided, ksampler
 from guidance_geometry.tests.tiny_streams import AUDIO, VIDEO, latent, text, two_streams
+from guidance_geometry.tools.fixtures import tiny_families
 from guidance_geometry.trace.checks import check
 
 PACKED = Packed((VIDEO, AUDIO))
