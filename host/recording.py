@@ -28,6 +28,7 @@ from ..trace.rows import Setting
 from ..trace.trace import Trace
 from . import adapter
 from .adapter import KEY
+from .afterwards import Afterwards
 from .evaluations import Evaluations, Predicted
 from .host_run import HostRun, host_run
 from .live import Live, job_of_this_node
@@ -46,7 +47,8 @@ class Recording:
 
     capture: numbers, pictures or tensors. budget_mb: memory for captured tensors. facts: what the node knows about the
     run (seed, scheduler, workflow, ...) for the trace's header. keep(trace, latents): called when the run has ended,
-    with the latents [B, ...] that the host makes of it. trace: set by then.
+    with the latents [B, ...] that the host makes of it. trace: set by then. uncond_steps: of a run at cfg 1, those at
+    which u is evaluated after it.
     """
 
     capture: str = "pictures"
@@ -54,6 +56,7 @@ class Recording:
     facts: dict = field(default_factory=dict)
     keep: Callable[[Trace, list[Tensor]], None] | None = None
     trace: Trace | None = None
+    uncond_steps: int = 0
 
     def finish(self, trace: Trace, latents: Callable[[], list[Tensor]]) -> None:
         """Take the trace of the run, with the facts of the node."""
@@ -111,6 +114,7 @@ def record(recording, sampler, proceed, guider, sigmas, extra_args, callback, *r
         raise
     finally:
         watch.close()
+    watch.look_back(extra_args)
     watch.hand_out(samples)
     return samples
 
@@ -137,7 +141,7 @@ class Watch:
 
     faults: what ended the record, or a part of it, each in a sentence. ended: whether one has ended the whole of it.
     accumulators: of each part of the sample. live: of the first part, None where it has failed, or nothing could begin.
-    end: the sampler's result. clean: the last prediction it showed.
+    end: the sampler's result. clean: the last prediction it showed. afterwards: of a run whose u is asked for.
     """
 
     def __init__(self, recording: Recording, run: HostRun):
@@ -149,6 +153,7 @@ class Watch:
         self.ended = False
         self.end: Tensor | None = None
         self.clean: Tensor | None = None
+        self.afterwards: Afterwards | None = None
         self.see(self._begin)
 
     def _begin(self) -> None:
@@ -162,6 +167,12 @@ class Watch:
         late, last = run.name == "dpm_adaptive", adapter.last_sigma(run.name, run.sigmas)
         self.evaluations = Evaluations(run)
         self.recorder = Recorder(self._entered, last, reports_late=late)
+        self._keep_for_later(self.recordings[0])
+
+    def _keep_for_later(self, recording: Recording) -> None:
+        alone = len(self.run.packed.names) == 1 and not self.run.foreign
+        if recording.uncond_steps and alone and self.afterwards is None:
+            self.afterwards = Afterwards(self.run, recording.uncond_steps)
 
     def listen(self, options: dict | None) -> None:
         """Hear of every evaluation of the run.  options: the run's own clone; what is put there is gone with it."""
@@ -192,11 +203,14 @@ class Watch:
         if not self.ended:
             for accumulator, capture in zip(self.accumulators, _captures(recording, self.run), strict=True):
                 accumulator.capture.widen(capture)
+            self._keep_for_later(recording)
 
     def _entered(self, step: Recorded) -> None:
         parts = step.split(self.run.packed)
         for accumulator, part in zip(self.accumulators, parts, strict=True):
             accumulator.enter(part)
+        if self.afterwards:
+            self.afterwards.entered(step)
         if self.live:
             self._show(self.live.stepped, parts[0].x.shape[1:].numel())
 
@@ -289,16 +303,28 @@ class Watch:
 
     def _answered(self, call: tuple[Visited, Predicted], denoised: Tensor) -> None:
         visited, found = call
-        self.recorder.answered(visited, self.evaluations.completed(found, denoised))
+        evaluation = self.evaluations.completed(found, denoised)
+        if self.afterwards:
+            self.afterwards.answered(evaluation)
+        self.recorder.answered(visited, evaluation)
 
     def on_conditions(self, executor, model, conds, x, sigma, model_options):
         """Wrapper of the host's batched evaluation: copies u and c before any rule may edit them."""
+        if self.afterwards and self.evaluations.current:
+            self.see(self.afterwards.asked, model, x, sigma)
         predictions = executor(model, conds, x, sigma, model_options)
         self.see(self._evaluated, predictions, conds, sigma, model_options)
         return predictions
 
     def _evaluated(self, predictions: list[Tensor], conds: list, sigma: Tensor, model_options: dict) -> None:
         self.evaluations.add(predictions, conds, sigma, model_options)
+
+    def look_back(self, extra_args: dict) -> None:
+        """Evaluate what was left for after the run; a fault there costs that alone."""
+        if self.afterwards and not self.ended:
+            with kept_out(lambda fault: self.faults.append(f"not evaluated after the run: {fault}"), STOPS):
+                for step in self.afterwards.evaluated(extra_args.get("model_options") or {}):
+                    self.accumulators[0].amend(step)
 
     def _reported(self, callback) -> Callable:
         def report(i, denoised, x, total):
@@ -364,7 +390,8 @@ class Watch:
 
     def _observed(self, accumulator: Accumulator, end: Tensor | None, faults: list[str], part: str) -> Observed:
         recorder, split = self.recorder, self.noise.split
-        return Observed(self.run, accumulator, split, recorder.unfollowed, end, faults, part)
+        afterwards = self.afterwards.said if self.afterwards else {}
+        return Observed(self.run, accumulator, split, recorder.unfollowed, end, faults, part, afterwards)
 
 
 def unsampled(recording: Recording, sampler, guider, samples: Tensor, seed: int) -> Trace:

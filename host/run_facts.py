@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 from torch import Tensor
@@ -12,7 +12,7 @@ from torch import Tensor
 from ..trace.accumulator import Accumulator
 from ..trace.faults import kept_out
 from ..trace.recorder import RECUR
-from ..trace.trace import PART, VERSION, Trace
+from ..trace.trace import AFTERWARDS, PART, VERSION, Trace
 from . import adapter
 from .host_run import HostRun
 from .native_model import format_name
@@ -30,7 +30,7 @@ class Observed:
 
     accumulator: of the part of the sample that is told of, whose name is `part`. split: how move and noise were told
     apart. unfollowed: steps whose noise was lost. end: the part of the sampler's result [B, ...], None where it is out
-    of reach. faults: what ended the record or some of it, a sentence each.
+    of reach. faults: what ended the record or some of it, a sentence each. afterwards: what was evaluated after it.
     """
 
     run: HostRun
@@ -40,6 +40,7 @@ class Observed:
     end: Tensor | None
     faults: list[str]
     part: str = ""
+    afterwards: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def batch(self) -> int:
@@ -66,7 +67,7 @@ def trace_of(seen: Observed) -> Trace:
     notes[:0] = faults
     stage = list(accumulator.stage)
     columns = accumulator.closed(notes) if stage else accumulator.unknown_columns(seen.batch)
-    there = {PART: seen.part, "passes": dict(accumulator.passes)}  # of runs that have any
+    there = {PART: seen.part, "passes": dict(accumulator.passes), AFTERWARDS: dict(seen.afterwards)}  # if any
     return Trace(header | {"faults": faults} | {k: v for k, v in there.items() if v}, columns, stage, tensors)
 
 
@@ -168,10 +169,26 @@ def _about_uncond(seen: Observed) -> list[str]:
     skipped = sum(stage != "step" for stage in asked)
     if not skipped:
         return []
-    said = [f"uncond was not evaluated in {skipped} of {len(asked)} steps"]
+    said = [f"uncond was not evaluated in {skipped} of {len(asked)} steps", *_about_afterwards(seen.afterwards)]
     ruled = seen.run.chain_run is not None and seen.run.chain_run.chain.rules
-    alone = ruled and set(asked) == {"cond_only"} and all(scale == 1 for scale in seen.accumulator.scales)
+    alone = ruled and {*asked} <= {"cond_only", AFTERWARDS} and all(scale == 1 for scale in seen.accumulator.scales)
     return [*said, NO_EFFECT] if alone else said
+
+
+def _about_afterwards(said: Mapping[str, Any]) -> list[str]:
+    """What cfg 1 leaves out was looked at after the run; what a reader should know of that."""
+    if not said:
+        return []
+    asked, found = said["evaluations"] // 2, len(said["steps"])
+    if not asked:
+        return [f"at cfg 1 there was nothing to compare with: {said['against']}"]
+    told = f"at {found} steps it was evaluated after the run, against {said['against']}: {2 * asked} evaluations more"
+    if found == asked:
+        return [told]
+    return [
+        f"{told}. {asked - found} more were dropped: the conditional prediction differed from the run's, so another "
+        "pack answers from a cache or counts calls"
+    ]
 
 
 def _about_scale(seen: Observed) -> list[str]:

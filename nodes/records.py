@@ -14,6 +14,21 @@ from ..host.widgets import HIDDEN
 from ..host.wires import RecorderWire
 from .sampling import CAPTURE, CAPTURE_MB, CATEGORY, MODEL, TRACE
 
+MOST_UNCOND = 64
+
+
+def uncond_steps_input(default: int) -> io.Int.Input:
+    """How often u is evaluated after a run at cfg 1."""
+    return io.Int.Input(
+        "uncond_steps",
+        default=default,
+        min=0,
+        max=MOST_UNCOND,
+        optional=True,
+        tooltip="At cfg 1: the number of steps at which the unconditional prediction is made after the run, to show "
+        "what guidance would do. Each costs two evaluations; no pixel changes. 0: none.",
+    )
+
 
 class GGRecord(CheckedNode):
     """A MODEL that is recorded."""
@@ -26,7 +41,7 @@ class GGRecord(CheckedNode):
             category=CATEGORY,
             description="Put it between the model and any sampler node; the picture stays the same, bit for bit. "
             "Read the record with Read Recorded Trace.",
-            inputs=[MODEL, CAPTURE, CAPTURE_MB],
+            inputs=[MODEL, CAPTURE, CAPTURE_MB, uncond_steps_input(0)],
             outputs=[
                 io.Model.Output(tooltip="The same model; sampling with it is recorded."),
                 RecorderWire.Output(display_name="recorder", tooltip="For Read Recorded Trace."),
@@ -34,8 +49,8 @@ class GGRecord(CheckedNode):
         )
 
     @classmethod
-    def execute(cls, model, capture="pictures", capture_mb=256) -> io.NodeOutput:
-        recorder = RunRecorder(capture, capture_mb)
+    def execute(cls, model, capture="pictures", capture_mb=256, uncond_steps=0) -> io.NodeOutput:
+        recorder = RunRecorder(capture, capture_mb, uncond_steps)
         return io.NodeOutput(recorded(model, recorder.begin), recorder)
 
 

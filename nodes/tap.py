@@ -7,7 +7,7 @@ from comfy_api.latest import io
 from ..host.checks import CheckedNode
 from ..host.recording import Recording
 from ..host.run_recorder import is_recorded, recorded
-from ..host.taps import MOST_UNCOND
+from .records import uncond_steps_input
 from .sampling import CAPTURE
 
 MOST_EPOCHS = 2**31 - 1
@@ -27,15 +27,7 @@ class GGTap(CheckedNode):
             inputs=[
                 io.Model.Input("model", tooltip="The model that is sampled with; it is passed on, and recorded."),
                 CAPTURE,
-                io.Int.Input(
-                    "uncond_steps",
-                    default=3,
-                    min=0,
-                    max=MOST_UNCOND,
-                    optional=True,
-                    tooltip="At cfg 1: the number of steps at which the unconditional prediction is made after the "
-                    "run, to show what guidance would do. 0: none.",
-                ),
+                uncond_steps_input(3),
                 io.Int.Input(
                     "epoch",
                     default=0,
@@ -50,5 +42,5 @@ class GGTap(CheckedNode):
 
     @classmethod
     def execute(cls, model, capture="pictures", uncond_steps=3, epoch=0) -> io.NodeOutput:
-        tapped = model if is_recorded(model) else recorded(model, lambda: Recording(capture))
+        tapped = model if is_recorded(model) else recorded(model, lambda: Recording(capture, uncond_steps=uncond_steps))
         return io.NodeOutput(tapped)

@@ -57,6 +57,13 @@ class Capture:
             self.stride *= 2
             self.kept = {i: t for i, t in self.kept.items() if i % self.stride == 0}
 
+    def amend(self, step: Recorded) -> None:
+        """Keep a step's u beside the rest of it."""
+        if self.latest is not None:
+            self.kept[self.latest[0]] = self.latest[1]
+        if step.index in self.kept:
+            self.kept[step.index] |= self._tensors(step)
+
     def _tensors(self, step: Recorded) -> dict[str, Tensor]:
         seen = step.evaluation
         named = {"x": step.x, "uncond": seen.unguided, "cond": seen.cond, "guided": seen.denoised}
@@ -116,6 +123,15 @@ class Accumulator:
         self.capture.keep(step)
         if len(self.waiting) * step.x.numel() >= WAITING:  # large states are not kept: their sums are worth the time
             self.settle()
+
+    def amend(self, step: Recorded) -> None:
+        """Take the numbers of a step anew, now that its u is known; those across steps stay unknown there."""
+        self.settle()
+        if step.index < len(self.rows):
+            row = Measurement(self.setting).row(step, shares_beyond([step], self.setting.bound)[0])
+            self.rows[step.index] = row._replace(unexplained=self.rows[step.index].unexplained)
+            self.stage[step.index] = step.evaluation.stage
+            self.capture.amend(step)
 
     def settle(self) -> None:
         """Take the numbers of the steps that wait. After a fault there are none, only the noise levels.

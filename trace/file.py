@@ -43,7 +43,7 @@ from .directions import with_directions
 from .gram import VECTORS
 from .portable import ascii_json, jsonable
 from .terms import columns_of_pass, passes_of
-from .trace import CROSS, END, OWN, PART, PER_SAMPLE, PER_STEP, STAGES, VERSION, Trace
+from .trace import AFTERWARDS, CROSS, END, OWN, PART, PER_SAMPLE, PER_STEP, STAGES, VERSION, Trace
 
 FORMAT = "guidance-geometry/trace"
 ROOM_FOR_NAMES = 1024  # bytes, of the tensors that are added back
@@ -69,6 +69,7 @@ HEADER = {  # what the header of a file may say; a field of a later writer is ke
     "run": maybe(text()),
     "part": maybe(text()),
     "passes": maybe(table(number(0), 1000)),
+    AFTERWARDS: maybe(table(maybe(either(text(), number(0), several(whole(0, MOST_STEPS), MOST_STEPS))), 100)),
     "space": one_of("ve", "flow"),
     "sampler": maybe(text()),
     "scheduler": maybe(text()),

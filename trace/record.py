@@ -34,7 +34,7 @@ FROM_GRAM = tuple(name for name, metric in METRICS.items() if metric.function)
 HEADER = ("scheduler", "sampler", "cfg", "seed", "sigmas", "labels", "chain", "model", "notes", "split", "evaluations")
 
 
-OF_SOME_RUNS = ("part", "passes")
+OF_SOME_RUNS = ("part", "passes", "afterwards")
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,8 @@ from .metrics import METRICS, Metric, pass_metrics, term_metrics
 from .terms import Term, terms_of
 
 VERSION = 1
-STAGES = ("step", "skip", "reuse", "cond_only", "recur")
+AFTERWARDS = "afterwards"  # stage of a step at cfg 1 whose u was evaluated after the run, and a field of the header
+STAGES = ("step", "skip", "reuse", "cond_only", "recur", AFTERWARDS)
 PER_STEP = ("sigma", "sigma_next", "alpha", "alpha_next", "gamma", "kappa", "evals", "floor")
 PER_SAMPLE = ("m9", "m9a", "m10", "m10c", "m11", "m11s", "m12", "m13", "m14")
 CAPTURED = ("x", "uncond", "cond", "guided")

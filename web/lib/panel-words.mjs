@@ -5,7 +5,7 @@ import { lengthOf, samplesOf } from "./panel-record.mjs";
 import { viewOf } from "./views.mjs";
 import { nth, number } from "./words.mjs";
 
-const STAGES = { skip: "skip", reuse: "reuse", recur: "recur" };
+const STAGES = { skip: "skip", reuse: "reuse", recur: "recur", afterwards: "afterwards" };
 
 /** Sentences about the step that is shown. state: {run, step, sample, view, trouble, note}; t: `speaker`. */
 export function status(state, t) {
