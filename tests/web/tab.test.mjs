@@ -3,7 +3,7 @@ import test from "node:test";
 import { canKeep, keep } from "../../web/lib/keep.mjs";
 import { scaleSource } from "../../web/lib/panel-graph.mjs";
 import { speaker } from "../../web/lib/strings.mjs";
-import { flagOf, hasSampler, idOf, isOf, joined, latest, nameOf, series, setFlag, slotOf, stateOf } from "../../web/lib/tab-runs.mjs";
+import { endedSince, flagOf, hasSampler, idOf, isOf, joined, latest, nameOf, series, setFlag, slotOf, stateOf } from "../../web/lib/tab-runs.mjs";
 import { ticks } from "../../web/lib/panel-ticks.mjs";
 import { viewOf } from "../../web/lib/views.mjs";
 import { DARK } from "../../web/lib/theme.mjs";
@@ -34,6 +34,13 @@ test("the switch leaves the rest of the workflow's extra as it is", () => {
 test("of every node the runs of its last job are offered, cached ones from earlier", () => {
   const runs = [run("4"), run("5"), run("5", { prompt_id: "k" }), run("5", { prompt_id: "k", index: 1 }), run("9")];
   assert.deepEqual(latest(runs, root(4, 5)).map((one) => [one.node, one.prompt_id, one.index]), [["4", "j", 0], ["5", "k", 0], ["5", "k", 1]]);
+});
+
+test("a run that ends while the server answers is not lost", () => {
+  const [old, late] = [run("4"), run("4", { prompt_id: "k" })];
+  assert.deepEqual(endedSince([old], [old, late], [old]), [late]);
+  assert.deepEqual(endedSince([old], [old, late], [old, late]), []);
+  assert.deepEqual(endedSince([old], [old], []), []);
 });
 
 test("samplers in series are found along the wires of the prompt, whatever stands between them", () => {

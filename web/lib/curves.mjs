@@ -30,7 +30,7 @@ export function lengths(record, options) {
 function lengthCurves(page, area, record, run, rows, noisy) {
   const { ink, noise, delta } = page.theme;
   const series = [
-    { key: "step", words: "step", colour: ink, kind: "disc" },
+    { key: "step", words: "step length", colour: ink, kind: "disc" },
     { key: "noise", words: "noise \u03b5", colour: noise, kind: "circle", dash: [5, 3] },
     { key: "push", words: "guidance, \u03b3\u03ba|\u03b4|", colour: delta, kind: "diamond", dash: [2, 3] },
   ].filter(({ key }) => rows.some((row) => Number.isFinite(row[key]) && (key !== "noise" || noisy)));

@@ -35,6 +35,12 @@ export function latest(runs, root) {
   return own.filter((run) => job.get(run.node) === run.prompt_id);
 }
 
+/** Runs that ended while the server was asked and that its answer does not know yet. */
+export function endedSince(before, now, listed) {
+  const known = new Set([...before, ...listed].map(({ run }) => run));
+  return now.filter(({ run }) => !known.has(run));
+}
+
 /** What samples again in the next job. */
 export const slotOf = ({ node, list_index: element, index, chain }) => chain?.map(slotOf).join("+") ?? `${node}/${element}/${index}`;
 

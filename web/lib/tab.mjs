@@ -7,7 +7,7 @@ import { nodeAt, scaleSource } from "./panel-graph.mjs";
 import { put } from "./panel-parts.mjs";
 import { withSteps } from "./panel-record.mjs";
 import { Panel } from "./panel.mjs";
-import { flagOf, hasSampler, idOf, isOf, joined, latest, nameOf, series, setFlag, slotOf, stateOf } from "./tab-runs.mjs";
+import { endedSince, flagOf, hasSampler, idOf, isOf, joined, latest, nameOf, series, setFlag, slotOf, stateOf } from "./tab-runs.mjs";
 import { offer, tabParts } from "./tab-parts.mjs";
 
 const HAD = "guidancegeometry:tab:"; // + key of a workflow that has had runs
@@ -57,9 +57,10 @@ export class Tab {
     this.key = key;
     this.draw();
     if (!this.root?.extra?.guidance_geometry) return;
-    const answer = await this.editor.runs(this.root.id);
+    const { runs: before } = this;
+    const listed = (await this.editor.runs(this.root.id))?.runs ?? [];
     if (key !== this.key) return;
-    this.runs = answer?.runs ?? [];
+    this.runs = [...listed, ...endedSince(before, this.runs, listed)];
     this.lost = !this.entries().length && this.had();
     await this.order();
   }
