@@ -3,7 +3,7 @@ import test from "node:test";
 import { canKeep, keep } from "../../web/lib/keep.mjs";
 import { scaleSource } from "../../web/lib/panel-graph.mjs";
 import { speaker } from "../../web/lib/strings.mjs";
-import { endedSince, flagOf, hasSampler, idOf, isOf, joined, latest, nameOf, series, setFlag, slotOf, stateOf } from "../../web/lib/tab-runs.mjs";
+import { endedSince, flagOf, hasSampler, hasTwin, idOf, isOf, joined, latest, nameOf, series, setFlag, slotOf, stateOf } from "../../web/lib/tab-runs.mjs";
 import { ticks } from "../../web/lib/panel-ticks.mjs";
 import { viewOf } from "../../web/lib/views.mjs";
 import { DARK } from "../../web/lib/theme.mjs";
@@ -21,6 +21,15 @@ test("a run belongs to the workflow with its id and its key, as long as its node
   assert.ok(!isOf(root(5), run("4")));
   assert.ok(isOf({ id: "w", nodes: [{ id: 4 }] }, run("4", { key: null })));
   assert.ok(!isOf({ id: "w", nodes: [{ id: 4 }] }, run("4")));
+});
+
+test("a copy that keeps id and key is told from its original as soon as both are open", () => {
+  const open = (key, id = "w") => ({ activeState: { id, extra: { guidance_geometry: { key } } } });
+  const [copy, original, other] = [open("k"), open("k"), open("z")];
+  assert.ok(hasTwin(root(4), copy, [original, copy]));
+  assert.ok(!hasTwin(root(4), copy, [other, copy, open("k", "v")]));
+  assert.ok(!hasTwin(root(4), other, [copy, other])); // the editor has not turned to it yet
+  assert.ok(!hasTwin({ id: "w" }, open(undefined), [open(undefined)]));
 });
 
 test("the switch leaves the rest of the workflow's extra as it is", () => {

@@ -7,7 +7,7 @@ import { nodeAt, scaleSource } from "./panel-graph.mjs";
 import { put } from "./panel-parts.mjs";
 import { withSteps } from "./panel-record.mjs";
 import { Panel } from "./panel.mjs";
-import { endedSince, flagOf, hasSampler, idOf, isOf, joined, latest, nameOf, series, setFlag, slotOf, stateOf } from "./tab-runs.mjs";
+import { endedSince, flagOf, hasSampler, hasTwin, idOf, isOf, joined, latest, nameOf, series, setFlag, slotOf, stateOf } from "./tab-runs.mjs";
 import { offer, tabParts } from "./tab-parts.mjs";
 
 const HAD = "guidancegeometry:tab:"; // + key of a workflow that has had runs
@@ -46,6 +46,14 @@ export class Tab {
   record(on) {
     const key = flagOf(this.root).key ?? freshKey();
     setFlag(this.root, { record: on, key });
+    this.editor.changed();
+    this.refresh();
+  }
+
+  /** A copy of an open workflow gets a key of its own. */
+  partFromTwin({ activeWorkflow, openWorkflows }) {
+    if (!hasTwin(this.root, activeWorkflow, openWorkflows)) return;
+    setFlag(this.root, { key: freshKey() });
     this.editor.changed();
     this.refresh();
   }
