@@ -107,6 +107,7 @@ test("two stages are one run of all steps, and drawn as one", () => {
   for (const view of ["plane", "matters", "lengths", "direction"]) {
     const drawn = viewOf(view).figure(whole, { w: 500, h: 400, theme: DARK, step: n + 1, sample: 0 });
     assert.ok(!JSON.stringify(drawn).includes("null,null"), view);
+    assert.equal(called(drawn, "stage").length, view === "matters" || view === "lengths" || view === "direction" ? 1 : 0, view);
   }
   const strip = ticks(whole, { w: 300, h: 26, theme: DARK, step: 0, sample: 0, inset: 8 });
   const [mark] = called(strip, "stage");

@@ -319,7 +319,7 @@ function rowsOf(record, sample) {
   const median = record?.sample === sample ? " (median)" : "";
   const some = rows[0]?.step;
   const facts = [`sample ${sample}${median}`, some ? `N ${some.N}` : "", scaleWords(rows)];
-  return { rows, sample, facts, where: positions(record), empty: emptiness(rows, sample) };
+  return { rows, sample, facts, where: positions(record), stages: record?.stages ?? [], empty: emptiness(rows, sample) };
 }
 
 /** Why a run has nothing to draw, if it has not. */
@@ -359,8 +359,17 @@ function overRun(name, page, run, area, { theme }, draw) {
   page.commands[0].places = kept.places;
   const x = kept.places.at.find(([i]) => i === run.chosen)?.[1];
   if (x !== undefined) cursor(page, x, kept.places.top, kept.places.bottom);
+  stageMarks(page, run.stages, new Map(kept.places.at), kept.places);
   page.commands.push(...kept.commands);
   return page.commands;
+}
+
+/** A line where the next sampler of a series begins. */
+function stageMarks({ commands, theme }, stages, at, { top, bottom }) {
+  for (const first of stages) {
+    const x = (at.get(first - 1) + at.get(first)) / 2;
+    if (Number.isFinite(x)) commands.push(line([[x, top], [x, bottom]], theme.ink, 1, { dash: [3, 2], name: "stage" }));
+  }
 }
 
 /** Words in an upper corner of a panel. */
