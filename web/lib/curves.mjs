@@ -104,6 +104,9 @@ export function matters(record, options) {
   const run = runOf(record, options);
   const page = pageOf(options, "Where guidance matters, two proxies");
   if (!run.rows.some(({ gram }) => gram)) return nothing(page, run.empty);
+  if (run.rows.every(({ step }) => step.stage === "cond_only")) {
+    return nothing(page, { missing: "no push beyond c", advice: "Only the conditional prediction is made here. Raise cfg to guide." });
+  }
   const { rows, known, unknown } = still(run.rows, "proxies", [], () => proxies(record, run));
   if (!known.length) {
     const advice = "The push cannot be told from these numbers. A block ablation can.";

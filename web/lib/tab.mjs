@@ -243,7 +243,8 @@ class Place {
 /** Why a run broke off, and what the recording has to say of itself. */
 function wordsOf(record) {
   const ended = record?.ended?.endsWith(": interrupted") ? "" : record?.ended;
-  return [ended, ...(record?.notes ?? [])].filter(Boolean).map((line) => `${line}.`);
+  const notes = (record?.notes ?? []).filter((note) => !note.startsWith("uncond was not")); // the panel says that itself
+  return [ended, ...notes].filter(Boolean).map((line) => `${line}.`);
 }
 
 class TabPanel extends Panel {
