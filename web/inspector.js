@@ -11,6 +11,7 @@ import { Tab } from "./lib/tab.mjs";
 const TYPE = "GGInspector";
 const STORE = "guidancegeometry:run:"; // + workflow id -> id of the job that made what the panels show
 const KEPT = "/guidance_geometry/"; // where the server answers about runs: host/routes.py
+const SETTLED = 500; // milliseconds after which the editor knows which workflow a graph belongs to
 const panels = new Map(); // node -> Panel, only while the node is in a graph
 const hosts = new Map(); // locator -> the element that Nodes 2.0 keeps on the page for that node
 const known = new Set(); // workflow id + run id of runs that another workflow made and this one took from the cache
@@ -236,5 +237,6 @@ app.registerExtension({
   afterConfigureGraph() {
     restore(); // the editor does not wait for it
     tab.refresh();
+    setTimeout(() => tab.partFromTwin(app.extensionManager.workflow), SETTLED);
   },
 });

@@ -33,6 +33,12 @@ def test_live_steps_arrive_and_name_the_inspector(page):
     assert max(len(json.dumps(event)) for event in heard) <= 9000
 
 
+def test_a_search_for_the_pack_finds_its_nodes(page):
+    aliases = "type => LiteGraph.registered_node_types[type].nodeData.search_aliases ?? []"
+    assert "guidance geometry" in page.evaluate(aliases, "GGInspector")
+    assert "guidance geometry" not in page.evaluate(aliases, "KSampler")
+
+
 @pytest.mark.parametrize("view", VIEWS)
 def test_every_view_is_drawn(page, view):
     choose(page, view)

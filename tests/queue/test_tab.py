@@ -248,6 +248,21 @@ def test_workflows_of_one_id_and_with_the_same_nodes_are_not_confused(page):
     shows_run_of(page, 4)
 
 
+def test_a_copy_of_a_workflow_has_runs_of_its_own(page):
+    begin(page, sampled(steps=6))
+    queue(page)
+    shows_run_of(page, 6)
+    original = page.evaluate(PATH)
+    page.evaluate("() => app.extensionManager.command.execute('Comfy.DuplicateWorkflow')")
+    page.wait_for_function(f"original => ({PATH})() !== original", arg=original)
+    says(page, "Recording is on. Queue")
+    set_widget(page, steps=4)
+    queue(page)
+    shows_run_of(page, 4)
+    open_again(page, original)
+    shows_run_of(page, 6)
+
+
 def test_a_workflow_without_a_sampler_says_so(page):
     load(page, {"1": sampled()["1"]})
     switch(page)

@@ -166,6 +166,10 @@ test("what cannot be drawn is said", () => {
   assert.match(said("hole", 5), /no record of this step/);
   assert.match(said("gamma_1", 0, "matters"), /no push beyond c/);
   assert.match(said("euler", 0, "lengths"), /adds no noise/);
+  const alone = fixture("missing_uncond").record;
+  const steps = alone.steps.map((step) => ({ ...step, stage: "cond_only" }));
+  const drawn = FIGURES.matters.figure({ ...alone, steps }, { w: 420, h: 300, theme: LIGHT, step: 0 });
+  assert.match(drawn.filter(({ op }) => op === "text").map(words).join(" "), /no push beyond c.* Raise cfg/);
   assert.match(said("gamma_30", 2), /collinear/);
   for (const title of Object.keys(FIGURES)) {
     assert.match(said("empty", 0, title), /no steps yet/, title);

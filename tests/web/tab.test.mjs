@@ -3,7 +3,7 @@ import test from "node:test";
 import { canKeep, keep } from "../../web/lib/keep.mjs";
 import { scaleSource } from "../../web/lib/panel-graph.mjs";
 import { speaker } from "../../web/lib/strings.mjs";
-import { flagOf, hasSampler, idOf, isOf, joined, latest, nameOf, series, setFlag, slotOf, stateOf } from "../../web/lib/tab-runs.mjs";
+import { endedSince, flagOf, hasSampler, hasTwin, idOf, isOf, joined, latest, nameOf, series, setFlag, slotOf, stateOf } from "../../web/lib/tab-runs.mjs";
 import { ticks } from "../../web/lib/panel-ticks.mjs";
 import { viewOf } from "../../web/lib/views.mjs";
 import { DARK } from "../../web/lib/theme.mjs";
@@ -23,6 +23,15 @@ test("a run belongs to the workflow with its id and its key, as long as its node
   assert.ok(!isOf({ id: "w", nodes: [{ id: 4 }] }, run("4")));
 });
 
+test("a copy that keeps id and key is told from its original as soon as both are open", () => {
+  const open = (key, id = "w") => ({ activeState: { id, extra: { guidance_geometry: { key } } } });
+  const [copy, original, other] = [open("k"), open("k"), open("z")];
+  assert.ok(hasTwin(root(4), copy, [original, copy]));
+  assert.ok(!hasTwin(root(4), copy, [other, copy, open("k", "v")]));
+  assert.ok(!hasTwin(root(4), other, [copy, other])); // the editor has not turned to it yet
+  assert.ok(!hasTwin({ id: "w" }, open(undefined), [open(undefined)]));
+});
+
 test("the switch leaves the rest of the workflow's extra as it is", () => {
   const graph = { extra: { ds: 1, guidance_geometry: { key: "k" } } };
   setFlag(graph, { record: true });
@@ -34,6 +43,13 @@ test("the switch leaves the rest of the workflow's extra as it is", () => {
 test("of every node the runs of its last job are offered, cached ones from earlier", () => {
   const runs = [run("4"), run("5"), run("5", { prompt_id: "k" }), run("5", { prompt_id: "k", index: 1 }), run("9")];
   assert.deepEqual(latest(runs, root(4, 5)).map((one) => [one.node, one.prompt_id, one.index]), [["4", "j", 0], ["5", "k", 0], ["5", "k", 1]]);
+});
+
+test("a run that ends while the server answers is not lost", () => {
+  const [old, late] = [run("4"), run("4", { prompt_id: "k" })];
+  assert.deepEqual(endedSince([old], [old, late], [old]), [late]);
+  assert.deepEqual(endedSince([old], [old, late], [old, late]), []);
+  assert.deepEqual(endedSince([old], [old], []), []);
 });
 
 test("samplers in series are found along the wires of the prompt, whatever stands between them", () => {
@@ -91,6 +107,7 @@ test("two stages are one run of all steps, and drawn as one", () => {
   for (const view of ["plane", "matters", "lengths", "direction"]) {
     const drawn = viewOf(view).figure(whole, { w: 500, h: 400, theme: DARK, step: n + 1, sample: 0 });
     assert.ok(!JSON.stringify(drawn).includes("null,null"), view);
+    assert.equal(called(drawn, "stage").length, view === "matters" || view === "lengths" || view === "direction" ? 1 : 0, view);
   }
   const strip = ticks(whole, { w: 300, h: 26, theme: DARK, step: 0, sample: 0, inset: 8 });
   const [mark] = called(strip, "stage");

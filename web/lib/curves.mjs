@@ -30,7 +30,7 @@ export function lengths(record, options) {
 function lengthCurves(page, area, record, run, rows, noisy) {
   const { ink, noise, delta } = page.theme;
   const series = [
-    { key: "step", words: "step", colour: ink, kind: "disc" },
+    { key: "step", words: "step length", colour: ink, kind: "disc" },
     { key: "noise", words: "noise \u03b5", colour: noise, kind: "circle", dash: [5, 3] },
     { key: "push", words: "guidance, \u03b3\u03ba|\u03b4|", colour: delta, kind: "diamond", dash: [2, 3] },
   ].filter(({ key }) => rows.some((row) => Number.isFinite(row[key]) && (key !== "noise" || noisy)));
@@ -104,6 +104,9 @@ export function matters(record, options) {
   const run = runOf(record, options);
   const page = pageOf(options, "Where guidance matters, two proxies");
   if (!run.rows.some(({ gram }) => gram)) return nothing(page, run.empty);
+  if (run.rows.every(({ step }) => step.stage === "cond_only")) {
+    return nothing(page, { missing: "no push beyond c", advice: "Only the conditional prediction is made here. Raise cfg to guide." });
+  }
   const { rows, known, unknown } = still(run.rows, "proxies", [], () => proxies(record, run));
   if (!known.length) {
     const advice = "These numbers do not show the push. A block ablation would.";
@@ -319,7 +322,7 @@ function rowsOf(record, sample) {
   const median = record?.sample === sample ? " (median)" : "";
   const some = rows[0]?.step;
   const facts = [`sample ${sample}${median}`, some ? `N ${some.N}` : "", scaleWords(rows)];
-  return { rows, sample, facts, where: positions(record), empty: emptiness(rows, sample) };
+  return { rows, sample, facts, where: positions(record), stages: record?.stages ?? [], empty: emptiness(rows, sample) };
 }
 
 /** Why a run has nothing to draw, if it has not. */
@@ -359,8 +362,17 @@ function overRun(name, page, run, area, { theme }, draw) {
   page.commands[0].places = kept.places;
   const x = kept.places.at.find(([i]) => i === run.chosen)?.[1];
   if (x !== undefined) cursor(page, x, kept.places.top, kept.places.bottom);
+  stageMarks(page, run.stages, new Map(kept.places.at), kept.places);
   page.commands.push(...kept.commands);
   return page.commands;
+}
+
+/** A line where the next sampler of a series begins. */
+function stageMarks({ commands, theme }, stages, at, { top, bottom }) {
+  for (const first of stages) {
+    const x = (at.get(first - 1) + at.get(first)) / 2;
+    if (Number.isFinite(x)) commands.push(line([[x, top], [x, bottom]], theme.ink, 1, { dash: [3, 2], name: "stage" }));
+  }
 }
 
 /** Words in an upper corner of a panel. */

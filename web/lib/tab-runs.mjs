@@ -8,6 +8,12 @@ const SILENT = [2, 4]; // muted, bypassed
 /** What a workflow says about recording. key: tells it from others, for stock templates share their ids. */
 export const flagOf = (root) => root?.extra?.[FLAG] ?? {};
 
+/** Whether a graph is one of two open workflows that nothing tells apart: a copy of the older editor keeps the id, too. */
+export function hasTwin(root, active, open) {
+  const same = (one) => one?.activeState?.id === root.id && flagOf(one.activeState).key === flagOf(root).key;
+  return Boolean(flagOf(root).key) && same(active) && open.some((one) => one !== active && same(one));
+}
+
 /** Say it: the rest of `extra` stays. */
 export function setFlag(root, flag) {
   root.extra = { ...root.extra, [FLAG]: { ...flagOf(root), ...flag } };
@@ -33,6 +39,12 @@ export function latest(runs, root) {
   const own = runs.filter((run) => isOf(root, run));
   const job = new Map(own.map((run) => [run.node, run.prompt_id]));
   return own.filter((run) => job.get(run.node) === run.prompt_id);
+}
+
+/** Runs that ended while the server was asked and that its answer does not know yet. */
+export function endedSince(before, now, listed) {
+  const known = new Set([...before, ...listed].map(({ run }) => run));
+  return now.filter(({ run }) => !known.has(run));
 }
 
 /** What samples again in the next job. */

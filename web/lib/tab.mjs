@@ -2,13 +2,10 @@
  *
  * What it knows outlives the places: the editor makes them anew at every opening.
  */
-import { canKeep } from "./keep.mjs";
-import { nodeAt, scaleSource } from "./panel-graph.mjs";
-import { put } from "./panel-parts.mjs";
+import { nodeAt } from "./panel-graph.mjs";
 import { withSteps } from "./panel-record.mjs";
-import { Panel } from "./panel.mjs";
-import { flagOf, hasSampler, idOf, isOf, joined, latest, nameOf, series, setFlag, slotOf, stateOf } from "./tab-runs.mjs";
-import { offer, tabParts } from "./tab-parts.mjs";
+import { Place } from "./tab-place.mjs";
+import { endedSince, flagOf, hasSampler, hasTwin, isOf, joined, latest, nameOf, series, setFlag, slotOf } from "./tab-runs.mjs";
 
 const HAD = "guidancegeometry:tab:"; // + key of a workflow that has had runs
 
@@ -50,6 +47,14 @@ export class Tab {
     this.refresh();
   }
 
+  /** A copy of an open workflow gets a key of its own. */
+  partFromTwin({ activeWorkflow, openWorkflows }) {
+    if (!hasTwin(this.root, activeWorkflow, openWorkflows)) return;
+    setFlag(this.root, { key: freshKey() });
+    this.editor.changed();
+    this.refresh();
+  }
+
   /** The graph is another one, or its runs may be: ask the server. */
   async refresh() {
     const key = `${this.root?.id} ${flagOf(this.root).key ?? ""}`;
@@ -57,9 +62,10 @@ export class Tab {
     this.key = key;
     this.draw();
     if (!this.root?.extra?.guidance_geometry) return;
-    const answer = await this.editor.runs(this.root.id);
+    const { runs: before } = this;
+    const listed = (await this.editor.runs(this.root.id))?.runs ?? [];
     if (key !== this.key) return;
-    this.runs = answer?.runs ?? [];
+    this.runs = [...listed, ...endedSince(before, this.runs, listed)];
     this.lost = !this.entries().length && this.had();
     await this.order();
   }
@@ -182,76 +188,3 @@ export class Tab {
 
 /** 96 random bits. crypto.randomUUID is missing where the editor comes over http from another machine. */
 const freshKey = () => [...crypto.getRandomValues(new Uint8Array(12))].map((byte) => byte.toString(16).padStart(2, "0")).join("");
-
-/** The panel of one place, with the bar above it. */
-class Place {
-  constructor(tab) {
-    this.tab = tab;
-    this.panel = new TabPanel(tab);
-    this.panel.host.classList.add("gg-tab");
-    this.parts = tabParts(this.panel.t);
-    this.panel.content.querySelector("style").after(this.parts.bar);
-    this.parts.toggle.addEventListener("change", () => tab.record(this.parts.toggle.checked));
-    this.parts.runs.addEventListener("change", () => tab.choose(this.parts.runs.value));
-    this.parts.keep.addEventListener("click", () => tab.editor.keep(nodeAt(tab.root, tab.chosen().node)));
-  }
-
-  draw() {
-    const { tab, panel, parts } = this;
-    const { t } = panel;
-    const state = tab.state();
-    const { chosen } = state;
-    put(parts.toggle, { checked: state.on });
-    offer(parts.runs, tab.options(t), chosen ? slotOf(chosen) : "");
-    put(parts.keep, { hidden: !chosen?.node || !canKeep(tab.root, nodeAt(tab.root, chosen.node)) });
-    const record = chosen && panel.run?.run === idOf(chosen) ? panel.run : null;
-    const said = [stateOf(state)].filter(Boolean).map((key) => t(key));
-    put(parts.said, { textContent: [...said, ...wordsOf(record)].join(" ") });
-    put(panel.content, { "data-empty": chosen ? null : "" });
-    if (chosen) this.show(chosen);
-  }
-
-  /** Bring the panel to a run. */
-  async show(chosen) {
-    const { tab, panel } = this;
-    const id = idOf(chosen);
-    if (this.shown !== id) {
-      panel.turn();
-      if (chosen.live) panel.step(chosen.live);
-    }
-    this.shown = id;
-    if (chosen.live || this.given === id) return;
-    this.given = id;
-    await panel.show((await tab.recordOf(chosen)) ?? { gone: true });
-    this.draw();
-  }
-
-  step(message) {
-    if (this.shown === message.run) this.panel.step(message);
-  }
-}
-
-/** Why a run broke off, and what the recording has to say of itself. */
-function wordsOf(record) {
-  const ended = record?.ended?.endsWith(": interrupted") ? "" : record?.ended;
-  return [ended, ...(record?.notes ?? [])].filter(Boolean).map((line) => `${line}.`);
-}
-
-class TabPanel extends Panel {
-  constructor(tab) {
-    super(tab.view, tab.editor, new Map());
-    this.tab = tab;
-  }
-
-  /** Another run comes. */
-  turn() {
-    this.begin();
-    Object.assign(this, { shown: null, finished: null });
-  }
-
-  source() {
-    const chosen = this.tab.chosen();
-    const node = chosen?.node ?? chosen?.chain.at(-1).node;
-    return node ? scaleSource(this.tab.root, nodeAt(this.tab.root, node), true) : null;
-  }
-}

@@ -1,0 +1,80 @@
+/** The Guidance tab where the editor shows it: a panel, and the bar above it. */
+import { canKeep } from "./keep.mjs";
+import { nodeAt, scaleSource } from "./panel-graph.mjs";
+import { put } from "./panel-parts.mjs";
+import { Panel } from "./panel.mjs";
+import { offer, tabParts } from "./tab-parts.mjs";
+import { idOf, slotOf, stateOf } from "./tab-runs.mjs";
+
+export class Place {
+  constructor(tab) {
+    this.tab = tab;
+    this.panel = new TabPanel(tab);
+    this.panel.host.classList.add("gg-tab");
+    this.parts = tabParts(this.panel.t);
+    this.panel.content.querySelector("style").after(this.parts.bar);
+    this.parts.toggle.addEventListener("change", () => tab.record(this.parts.toggle.checked));
+    this.parts.runs.addEventListener("change", () => tab.choose(this.parts.runs.value));
+    this.parts.keep.addEventListener("click", () => tab.editor.keep(nodeAt(tab.root, tab.chosen().node)));
+  }
+
+  draw() {
+    const { tab, panel, parts } = this;
+    const { t } = panel;
+    const state = tab.state();
+    const { chosen } = state;
+    put(parts.toggle, { checked: state.on });
+    offer(parts.runs, tab.options(t), chosen ? slotOf(chosen) : "");
+    put(parts.keep, { hidden: !chosen?.node || !canKeep(tab.root, nodeAt(tab.root, chosen.node)) });
+    const record = chosen && panel.run?.run === idOf(chosen) ? panel.run : null;
+    const said = [stateOf(state)].filter(Boolean).map((key) => t(key));
+    put(parts.said, { textContent: [...said, ...wordsOf(record)].join(" ") });
+    put(panel.content, { "data-empty": chosen ? null : "" });
+    if (chosen) this.show(chosen);
+  }
+
+  /** Bring the panel to a run. */
+  async show(chosen) {
+    const { tab, panel } = this;
+    const id = idOf(chosen);
+    if (this.shown !== id) {
+      panel.turn();
+      if (chosen.live) panel.step(chosen.live);
+    }
+    this.shown = id;
+    if (chosen.live || this.given === id) return;
+    this.given = id;
+    await panel.show((await tab.recordOf(chosen)) ?? { gone: true });
+    this.draw();
+  }
+
+  step(message) {
+    if (this.shown === message.run) this.panel.step(message);
+  }
+}
+
+/** Why a run broke off, and what the recording has to say of itself. */
+function wordsOf(record) {
+  const ended = record?.ended?.endsWith(": interrupted") ? "" : record?.ended;
+  const notes = (record?.notes ?? []).filter((note) => !note.startsWith("uncond was not")); // the panel says that itself
+  return [ended, ...notes].filter(Boolean).map((line) => `${line}.`);
+}
+
+class TabPanel extends Panel {
+  constructor(tab) {
+    super(tab.view, tab.editor, new Map());
+    this.tab = tab;
+  }
+
+  /** Another run comes. */
+  turn() {
+    this.begin();
+    Object.assign(this, { shown: null, finished: null });
+  }
+
+  source() {
+    const chosen = this.tab.chosen();
+    const node = chosen?.node ?? chosen?.chain.at(-1).node;
+    return node ? scaleSource(this.tab.root, nodeAt(this.tab.root, node), true) : null;
+  }
+}
