@@ -55,5 +55,7 @@ def weight_files(folder: Path, stem: str = "model") -> list[Path]:
     names = list(places.values()) if isinstance(places, dict) else []
     for name in names or [None]:
         if not isinstance(name, str) or not re.fullmatch(r"[\w.-]+\.safetensors", name):
-            raise ValueError(f"{index.name}: {told(name)} is no plain file name inside {folder.name}/. Fetch it again.")
+            raise ValueError(
+                f"{index.name}: {told(name)} is not a plain file name inside {folder.name}/. Fetch it again."
+            )
     return [folder / name for name in sorted(set(names))]

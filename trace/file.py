@@ -7,7 +7,7 @@ columns up by name.
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -106,6 +106,8 @@ def save(trace: Trace, path: str | os.PathLike) -> Trace:
     Texts are cut to what is read again. Raises ValueError when the numbers alone exceed it, or where a required
     field of the header does not hold what `load` needs.
     """
+    if len(trace.parts) >= MOST_PARTS:
+        raise ValueError(f"The trace has {len(trace.parts) + 1} parts; a file holds {MOST_PARTS}. Save one part.")
     kept = fitted(_compared(trace))
     write_atomically(path, [_packed(kept)])
     return kept
@@ -136,12 +138,17 @@ def fitted(trace: Trace, limit: int = MAX_BYTES) -> Trace:
 
 def _fitted_parts(parts: Sequence[Trace], limit: int) -> list[Trace]:
     """Each part with what its numbers need, and of the rest of the file as much as its pictures want of all."""
+    parts = [parts[0], *(_without(part, BESIDE) for part in parts[1:])]  # of which a file has one for all parts
     needs = [len(_packed(_with_capture(part, [], end=False))) + ROOM_FOR_NAMES for part in parts]
     wants = [sum(map(_size, part.tensors.values())) for part in parts]
     spare, all_of_them = max(limit - sum(needs), 0), max(sum(wants), 1)
     tight = min(limit / sum(needs), 1)
     rooms = [int(tight * need + spare * want / all_of_them) for need, want in zip(needs, wants, strict=True)]
     return [fitted(part, room) for part, room in zip(parts, rooms, strict=True)]
+
+
+def _without(trace: Trace, facts: Collection[str]) -> Trace:
+    return replace(trace, header={name: value for name, value in trace.header.items() if name not in facts})
 
 
 def even_positions(count: int, kept: int) -> list[int]:

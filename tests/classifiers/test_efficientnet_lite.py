@@ -137,5 +137,5 @@ def test_weights_that_do_not_fit_are_refused(tmp_path, spoil, words):
 
 def test_an_efficientnet_that_excites_is_not_taken_for_one(tmp_path):
     weights = network_of().state_dict() | {"_blocks.0._se_reduce.weight": torch.zeros(8, 32, 1, 1)}
-    with pytest.raises(ValueError, match="is no classifier known here"):
+    with pytest.raises(ValueError, match="is not a known classifier"):
         open_classifier(stored(tmp_path, weights), None)

@@ -296,7 +296,10 @@ def test_an_attention_without_backward_is_replaced_and_the_gradient_is_whole(hos
         )
 
 
-@pytest.mark.parametrize(("attention", "words"), [(forgetful, "forgetful has no backward"), (unwilling, "by PyTorch")])
+@pytest.mark.parametrize(
+    ("attention", "words"),
+    [(forgetful, "forgetful has no backward"), (unwilling, "PyTorch computes its attention instead")],
+)
 def test_an_attention_without_backward_is_named_once(host, attention, words):
     from guidance_geometry.tools.fixtures.tiny_families import family, text
 

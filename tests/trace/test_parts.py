@@ -139,3 +139,20 @@ def test_the_record_of_a_part_says_what_its_passes_cost():
     assert (told["evals"], told["scale"]) == (1, 0.5)
     assert told["size"] > 0
     assert not check(two_parts().part("audio"))
+
+
+def test_a_loaded_trace_of_parts_with_a_large_workflow_is_saved_again(tmp_path):
+    trace = two_parts()
+    trace = replace(trace, header={**trace.header, "workflow": {"words": "x" * 2_500_000}})
+    save(trace, tmp_path / "a.safetensors")
+    again = load(tmp_path / "a.safetensors")
+    save(again, tmp_path / "b.safetensors")
+    assert load(tmp_path / "b.safetensors").header["workflow"] == trace.header["workflow"]
+
+
+def test_more_parts_than_a_file_holds_are_refused_before_anything_is_written(tmp_path):
+    trace = two_parts()
+    many = replace(trace, parts={f"part {i}": trace.part("audio") for i in range(16)})
+    with pytest.raises(ValueError, match=r"The trace has 17 parts; a file holds 16\. Save one part"):
+        save(many, tmp_path / "a.safetensors")
+    assert not list(tmp_path.iterdir())
