@@ -3,7 +3,11 @@ import test from "node:test";
 import { canKeep, keep } from "../../web/lib/keep.mjs";
 import { scaleSource } from "../../web/lib/panel-graph.mjs";
 import { speaker } from "../../web/lib/strings.mjs";
-import { endedSince, flagOf, hasSampler, hasTwin, idOf, isOf, joined, latest, nameOf, series, setFlag, slotOf, stateOf } from "../../web/lib/tab-runs.mjs";
+import { flagOf, hasSampler, hasTwin, idOf, isOf, joined, latest, merged, nameOf, series, setFlag, slotOf, stateOf } from "../../web/lib/tab-runs.mjs";
+import { Place } from "../../web/lib/tab-place.mjs";
+import { Tab } from "../../web/lib/tab.mjs";
+import { partOf } from "../../web/lib/panel-record.mjs";
+import { status } from "../../web/lib/panel-words.mjs";
 import { ticks } from "../../web/lib/panel-ticks.mjs";
 import { viewOf } from "../../web/lib/views.mjs";
 import { DARK } from "../../web/lib/theme.mjs";
@@ -47,20 +51,39 @@ test("of every node the runs of its last job are offered, cached ones from earli
 
 test("a run that ends while the server answers is not lost", () => {
   const [old, late] = [run("4"), run("4", { prompt_id: "k" })];
-  assert.deepEqual(endedSince([old], [old, late], [old]), [late]);
-  assert.deepEqual(endedSince([old], [old, late], [old, late]), []);
-  assert.deepEqual(endedSince([old], [old], []), []);
+  assert.deepEqual(merged([old], [old, late], [old]), [old, late]);
+  assert.deepEqual(merged([old], [old, late], [old, late]), [old, late]);
+  assert.deepEqual(merged([old], [old], []), []); // the server let it go
 });
 
-test("samplers in series are found along the wires of the prompt, whatever stands between them", () => {
-  const prompt = { 4: { inputs: { model: ["1", 0], seed: 3 } }, 6: { inputs: { samples: ["4", 0] } }, 5: { inputs: { x: ["6", 0] } },
-    7: { inputs: { x: ["4", 0] } }, 8: { inputs: { loop: ["8", 0], size: [512, 512] } } };
-  const found = series([run("4"), run("5"), run("8")], prompt);
-  assert.deepEqual(found.map((chain) => chain.map(({ node }) => node)), [["4", "5"]]);
-  assert.deepEqual(series([run("4"), run("4", { index: 1 })], prompt)[0].length, 2);
-  assert.deepEqual(series([run("4"), run("8")], prompt), []);
+/** A graph whose nodes have the types of their inputs and outputs. prompt: {node: {input: [from, slot]}} */
+const typed = (types) => ({ nodes: Object.entries(types).map(([id, [inputs, outputs]]) => ({ id: Number(id),
+  inputs: Object.entries(inputs).map(([name, type]) => ({ name, type })), outputs: outputs.map((type) => ({ type })) })) });
+const api = (wired) => Object.fromEntries(Object.entries(wired).map(([id, inputs]) => [id, { inputs }]));
+const SAMPLER = [{ model: "MODEL", positive: "CONDITIONING", latent_image: "LATENT" }, ["LATENT"]];
+const DECODE = [{ samples: "LATENT", vae: "VAE" }, ["IMAGE"]];
+const nodesOf = (chains) => chains.map((chain) => chain.map(({ node }) => node));
+
+test("samplers in series are found along latents and images, whatever stands between them", () => {
+  const graph = typed({ 4: SAMPLER, 5: SAMPLER, 6: DECODE, 7: [{ pixels: "IMAGE", vae: "VAE" }, ["LATENT"]], 8: SAMPLER, 9: [{ any: "*" }, ["*"]] });
+  const prompt = api({ 4: { model: ["1", 0], seed: 3 }, 6: { samples: ["4", 0], vae: ["1", 2] }, 9: { any: ["6", 0] }, 7: { pixels: ["9", 0] },
+    5: { model: ["1", 0], latent_image: ["7", 0] }, 8: { latent_image: ["8", 0], size: [512, 512] } });
+  const found = series([run("4"), run("5"), run("8")], prompt, graph);
+  assert.deepEqual(nodesOf(found), [["4", "5"]]);
+  assert.deepEqual(series([run("4"), run("4", { index: 1 })], prompt, graph)[0].length, 2);
+  assert.deepEqual(series([run("4"), run("8")], prompt, graph), []);
   assert.equal(slotOf({ chain: found[0] }), "4/0/0+5/0/0");
   assert.equal(idOf({ chain: found[0] }), "4-j+5-j");
+});
+
+test("a picture that only guides another sampler does not make the two a series", () => {
+  const graph = typed({ 4: SAMPLER, 5: SAMPLER, 6: DECODE, 7: [{ model: "MODEL", image: "IMAGE" }, ["MODEL"]],
+    8: [{ positive: "CONDITIONING", pixels: "IMAGE" }, ["CONDITIONING"]], 10: [{}, ["LATENT"]],
+    11: [{ model: "MODEL", latent_image: "LATENT", reference: "IMAGE" }, ["LATENT"]] });
+  const prompt = api({ 4: { model: ["1", 0] }, 6: { samples: ["4", 0] }, 7: { model: ["1", 0], image: ["6", 0] }, 8: { pixels: ["6", 0] },
+    5: { model: ["7", 0], positive: ["8", 0], latent_image: ["10", 0] }, 11: { latent_image: ["10", 0], reference: ["6", 0] } });
+  assert.deepEqual(series([run("4"), run("5")], prompt, graph), []);
+  assert.deepEqual(series([run("4"), run("11")], prompt, graph), []);
 });
 
 test("a run is called by what tells it from the others", () => {
@@ -71,7 +94,9 @@ test("a run is called by what tells it from the others", () => {
   assert.match(nameOf(one, about({ stages: [1, 2] }), t), /\u00b7 stage 1 of 2 \u00b7/);
   assert.match(nameOf({ ...one, list_index: 2 }, about({ elements: 3 }), t), /item 3 of 3/);
   assert.match(nameOf(one, about({ unchanged: new Set(["4"]) }), t), /unchanged since \d\d:\d\d$/);
-  assert.match(nameOf({ ...one, ended: "stopped at step 5: interrupted" }, about(), t), /stopped at step 4 \u00b7 /);
+  assert.match(nameOf({ ...one, ended: "stopped at step 5: interrupted" }, about(), t), /stopped at step 5 \u00b7 /);
+  assert.match(nameOf({ ...one, ended: "stopped at step 5: interrupted", stopped_at: 6 }, about(), t), /stopped at step 6 \u00b7 /);
+  assert.match(nameOf({ ...one, ended: "no memory" }, about(), t), /no memory \u00b7 /);
   assert.match(nameOf({ ...one, live: {} }, about(), t), /recording$/);
   assert.equal(nameOf({ chain: [one, run("5")] }, about(), t), "All stages: KSampler + T5");
 });
@@ -121,6 +146,112 @@ test("pictures of two stages stand one after the other, each with its own scale"
   const sheets = joined([record(2), record(5)]).pictures.steps;
   assert.deepEqual(sheets.map(({ i, scales }) => [i, scales.gain]), [[0, 2], [3, 2], [4, 5], [7, 5]]);
   assert.equal(joined([record(2), record(5, { size: [9, 9] })]).pictures.steps, undefined);
+});
+
+test("every part of a series is joined with its own kind", () => {
+  const part = (name, sizes, more) => ({ run: "r", part: name, n: sizes, notes: [], steps: Array.from({ length: sizes }, (_, i) => ({ i, n: sizes, of: name })), ...more });
+  const first = part("video", 3, { parts: { audio: part("audio", 2) } });
+  const second = part("video", 2, { parts: { audio: part("audio", 2) } });
+  const whole = joined([first, second]);
+  const audio = partOf(whole, "audio");
+  assert.deepEqual(audio.steps.map(({ i, of, n }) => [i, of, n]), [0, 1, 3, 4].map((i) => [i, "audio", 5]));
+  assert.deepEqual([audio.part, audio.run, audio.stages, audio.n], ["audio", "r+r", [3], 5]);
+  assert.deepEqual(whole.steps.map(({ i, of }) => [i, of]), [0, 1, 2, 3, 4].map((i) => [i, "video"]));
+  assert.equal(audio.parts, undefined);
+  for (const stages of [[first, part("video", 2)], [part("video", 2), second], [first, part(undefined, 2)]]) {
+    const some = joined(stages);
+    assert.equal(some.parts, undefined);
+    assert.deepEqual(some.notes, ["audio is not in every stage: choose one stage to see it"]);
+  }
+});
+
+test("a stopped run says one step, in the list, in the panel and in its record", async () => {
+  const broken = { ...record, ended: "stopped at step 3: no memory", sigmas: [9, 8, 7, 6, 5, 4], n: 2, steps: record.steps.slice(0, 2) };
+  const tab = new Tab({ root: () => null, run: async (id) => (id === "a" ? { ...record, ended: "" } : broken) });
+  const said = (run) => status({ run, step: run.steps[0].i, sample: 0, view: "lengths" }, t).join(" ");
+  assert.match(said(await tab.recordOf({ run: "b" })), /Stopped at step 3 of 5/);
+  assert.match(said(await tab.recordOf({ run: "b", stopped_at: 4 })), /Stopped at step 4 of 5/);
+  const whole = await tab.recordOf({ chain: [{ run: "a" }, { run: "b" }] });
+  assert.match(said(whole), new RegExp(`Stopped at step ${record.n + 3} of ${record.n + 5}`));
+  assert.equal(whole.ended, `stopped at step ${record.n + 3}: no memory`);
+  assert.doesNotMatch(said(await tab.recordOf({ run: "a" })), /Stopped/);
+});
+
+const { record } = fixture("euler");
+
+/** An answer that comes when the test says so. */
+function later() {
+  const made = {};
+  made.answer = new Promise((come) => Object.assign(made, { come }));
+  return made;
+}
+
+/** A place without elements: what its panel was told to show. */
+function placeOf(tab) {
+  const shown = [];
+  const panel = { turn: () => shown.push("nothing"), show: async (one) => shown.push(one.run ?? one), step: (one) => shown.push(one) };
+  return { shown, place: Object.assign(Object.create(Place.prototype), { tab, panel, draw() {} }) };
+}
+
+test("a late answer does not take the place of the run that was chosen after it", async () => {
+  const slow = later();
+  const tab = { recordOf: ({ run: id }) => (id === "a" ? slow.answer : Promise.resolve({ run: id })) };
+  const { place, shown } = placeOf(tab);
+  const first = place.show({ run: "a" });
+  await place.show({ run: "b" });
+  slow.come({ run: "a" });
+  await first;
+  assert.deepEqual(shown, ["nothing", "nothing", "b"]);
+});
+
+test("a finished run shows again after a live one was looked at", async () => {
+  const { place, shown } = placeOf({ recordOf: async ({ run: id }) => ({ run: id }) });
+  await place.show({ run: "a" });
+  await place.show({ run: "c", live: "step" });
+  await place.show({ run: "a" });
+  assert.deepEqual(shown, ["nothing", "a", "nothing", "step", "nothing", "a"]);
+});
+
+test("a record that did not come is asked for again, one that came is not", async () => {
+  const answers = [null, { run: "a" }];
+  const tab = new Tab({ root: () => null, run: async () => answers.shift() });
+  assert.equal(await tab.recordOf({ run: "a" }), null);
+  assert.equal((await tab.recordOf({ run: "a" })).run, "a");
+  assert.equal((await tab.recordOf({ run: "a" })).run, "a");
+});
+
+test("a list that comes late, or not at all, takes no run away and brings none back", async () => {
+  globalThis.localStorage ??= { getItem: () => null, setItem() {} };
+  const asked = [];
+  const runs = () => (asked.push(later()), asked.at(-1).answer);
+  const tab = new Tab({ root: () => root(4, 5), runs, sources: async () => ({ output: {} }) });
+  const names = () => tab.runs.map((one) => one.run);
+  const [early, late] = [run("4"), run("5")];
+  const waiting = [tab.refresh(), tab.refresh()];
+  await tab.ended(late);
+  asked[1].come({ runs: [late] });
+  await waiting[1];
+  asked[0].come({ runs: [early] }); // the server has let it go since
+  await waiting[0];
+  assert.deepEqual(names(), ["5-j"]);
+  tab.coming.set("4-j", { ...early, live: {} });
+  const failed = tab.refresh();
+  asked[2].come(null);
+  await failed;
+  assert.deepEqual([names(), tab.lost], [["5-j"], false]);
+  const last = tab.refresh();
+  asked[3].come({ runs: [early, late] });
+  await last;
+  assert.deepEqual(tab.entries().map((one) => [one.run, Boolean(one.live)]), [["4-j", false], ["5-j", false]]);
+});
+
+test("what was evaluated after the stages of a series keeps its steps", () => {
+  const { record: plain } = fixture("gamma_1");
+  const looked = (more) => ({ ...plain, afterwards: { steps: [0, 3], evaluations: 4, against: "the negative", drift: 1e-5, ...more } });
+  assert.equal(joined([plain, plain]).afterwards, undefined);
+  assert.deepEqual(joined([plain, looked()]).afterwards, { steps: [4, 7], evaluations: 4, against: "the negative", drift: 1e-5 });
+  const both = joined([looked(), looked({ steps: [1], evaluations: 2, against: "embedded guidance 1" })]).afterwards;
+  assert.deepEqual([both.steps, both.evaluations, both.against], [[0, 3, 5], 6, "the negative, embedded guidance 1"]);
 });
 
 /** A graph with the few methods of the editor's that wiring uses. */

@@ -104,7 +104,7 @@ export function matters(record, options) {
   const run = runOf(record, options);
   const page = pageOf(options, "Where guidance matters, two proxies");
   if (!run.rows.some(({ gram }) => gram)) return nothing(page, run.empty);
-  if (run.rows.every(({ step }) => step.stage === "cond_only")) {
+  if (run.rows.every(({ step: { stage } }) => stage === "cond_only" || stage === "afterwards")) { // no pixel had a push
     return nothing(page, { missing: "no push beyond c", advice: "Only the conditional prediction is made here. Raise cfg to guide." });
   }
   const { rows, known, unknown } = still(run.rows, "proxies", [], () => proxies(record, run));

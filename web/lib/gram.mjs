@@ -24,6 +24,9 @@ export function sampleOf(step, sample) {
   return { vectors: step.vectors, K: found.K, sum: found.sum ?? [], m: found.m ?? {}, count: step.N };
 }
 
+/** Whether a step has both predictions, made in the run or, at cfg 1, after it. */
+export const hasPair = ({ stage }) => !stage || stage === "step" || stage === "afterwards";
+
 /** The sample a figure shows unless told otherwise. */
 export function defaultSample(record) {
   const first = (record?.steps ?? []).find(Boolean);

@@ -70,7 +70,8 @@ export function captionOf(record, i, sample) {
   const value = (name) => number(metric(name, gram, step ?? {}, record));
   const levels = step && `\u03c3 ${number(step.sigma)} \u2192 ${number(step.sigma_next)} \u00b7 \u03b3 ${number(step.gamma)}`;
   const found = step?.stage === "cond_only" ? ["no prediction without the condition"]
-    : [`strength ${value("M1")}`, `residual out of the plane ${value("M11")}`];
+    : [`strength ${value("M1")}`, `residual out of the plane ${value("M11")}`,
+      step?.stage === "afterwards" && "prediction without the condition evaluated after the run"];
   const from = [record.model?.name ?? "unnamed model", record.sampler ?? "unknown sampler", record.scheduler];
   const words = [...from, `step ${nth(i)} of ${record.n}`, levels ?? "not recorded", ...found, sampleWords(record, sample), `N ${record.N}`];
   return `Measured, not drawn by hand: ${words.filter(Boolean).join(" \u00b7 ")}.`;

@@ -5,7 +5,9 @@ import { lengthOf, samplesOf } from "./panel-record.mjs";
 import { viewOf } from "./views.mjs";
 import { nth, number } from "./words.mjs";
 
-const STAGES = { skip: "skip", reuse: "reuse", recur: "recur", afterwards: "afterwards" };
+const STAGES = { skip: "skip", reuse: "reuse", recur: "recur" };
+
+const EMBEDDED = "embedded guidance 1"; // what stands for uncond where the model has its scale as an input
 
 /** Sentences about the step that is shown. state: {run, step, sample, view, trouble, note}; t: `speaker`. */
 export function status(state, t) {
@@ -34,10 +36,11 @@ export function facts(run, i, sample, t) {
   return [place, values, noise > 0 && t("noisy", { noise: number(noise) }), ...further].filter(Boolean).join(" \u00b7 ");
 }
 
-const faultAt = (run) => ({ i: nth(run.steps?.at(-1)?.i ?? 0), n: run.sigmas ? run.sigmas.length - 1 : run.n });
+const faultAt = (run) => run.stopped ?? ({ i: nth(run.steps?.at(-1)?.i ?? 0), n: run.sigmas ? run.sigmas.length - 1 : run.n });
 
 function missing({ run, sample, view }, step, t) {
   const found = [];
+  if (step.stage === "afterwards") found.push(t(run.afterwards?.against === EMBEDDED ? "embedded" : "afterwards"));
   if (step.stage === "cond_only") {
     found.push(step.gamma === 1 ? t("condOnly", { gamma: 1 }) : t("condOnlyElse"));
   } else if (STAGES[step.stage]) found.push(t(STAGES[step.stage]));

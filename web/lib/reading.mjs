@@ -12,6 +12,7 @@ const STAR = 1.25; // sigma*, in sigma_d
 const CHEAP = 0.01; // share of the run's whole push that one predicted difference may miss
 const IDLE = 0.02; // share of the push below which the end of a run can do without guidance
 const UNKNOWN = 0.1; // share of guided steps whose push may be unknown
+const SAID = /^uncond was not evaluated|^at \d+ steps it was evaluated after the run[^.]*$/; // notes that are sentences of their own here
 const TRUSTED = 2.5; // sigma in sigma_d up to which that estimate holds
 
 /** -> [{question, verdict, words: [sentence, ...]}] about a run and one of its samples. */
@@ -22,6 +23,7 @@ export function answers(record, sample) {
 
 const steps = (record) => (record.steps ?? []).filter(Boolean);
 const both = (record) => steps(record).filter((step) => step.stage === "step" || step.stage === "reuse");
+const later = (record) => steps(record).filter(({ stage }) => stage === "afterwards");
 const level = (step) => step.sigma / step.alpha;
 
 /** Mean, least and greatest of a metric over the samples that are kept; null where none has it. */
@@ -45,7 +47,11 @@ export function starStep(record) {
 function tooHigh(record) {
   const question = "Is \u03b3 too high?";
   const end = both(record).at(-1);
-  if (!end) return [question, "Guidance was off.", "No step holds both predictions, so nothing was amplified."];
+  if (!end) {
+    const same = "At \u03b3 = 1 the guided prediction is the one with the condition";
+    const why = later(record).length ? same : "No step holds both predictions";
+    return [question, "Guidance was off.", `${why}, so nothing was amplified.`];
+  }
   const star = starStep(record);
   const length = over(record, end, "M3");
   const tug = star && over(record, star, "M6t");
@@ -74,7 +80,7 @@ function where(record, sample) {
   const place = record.pictures?.steps?.length
     ? "In the picture: the view Where shows the places, Filmstrip what the condition changes at each step."
     : "Where in the picture cannot be shown: no pictures were kept.";
-  if (!held) return [question, ...withoutPush(record), both(record).length && place];
+  if (!held) return [question, ...withoutPush(record), both(record).length + later(record).length && place];
   const first = held.first.step;
   const last = held.last.step;
   const stretch = held.count === 1 ? `step ${nth(first.i)}` : `steps ${nth(first.i)} to ${nth(last.i)}`;
@@ -87,8 +93,13 @@ function where(record, sample) {
   ];
 }
 
+const listed = (found) => `step${found.length > 1 ? "s" : ""} ${found.map(({ i }) => nth(i)).join(", ")}`;
+
 function withoutPush(record) {
-  if (!both(record).length) return ["Nowhere: guidance was off.", "The prediction without the condition was evaluated at no step."];
+  if (!both(record).length) {
+    const when = later(record).length ? `only after the run, at ${listed(later(record))}` : "at no step";
+    return ["Nowhere: guidance was off.", `The prediction without the condition was evaluated ${when}.`];
+  }
   if (both(record).every((step) => step.gamma === 1)) {
     return ["Nowhere beyond the condition.", "At \u03b3 = 1 the guided prediction is the one with the condition."];
   }
@@ -98,13 +109,13 @@ function withoutPush(record) {
 
 /** Shares of the push of one sample at every step, and the shortest stretch that holds 80 % of them.
  *
- * held is null where nothing is pushed, or where the push is unknown at so many steps that shares would mislead.
+ * held is null where no step was guided or nothing is pushed, or where the push is unknown at so many steps that shares would mislead.
  */
 function pushesOf(record, sample) {
   const { rows } = proxies(record, runOf(record, { sample }));
   const guided = rows.filter(({ step }) => both(record).includes(step));
   const unknown = guided.filter((row) => !Number.isFinite(row.push)).length;
-  const told = rows.some((row) => row.push > 0) && unknown <= UNKNOWN * guided.length;
+  const told = guided.some((row) => row.push > 0) && unknown <= UNKNOWN * guided.length;
   return { rows, held: told ? interval(rows) : null };
 }
 
@@ -163,9 +174,8 @@ function reuseWords(record, cheap) {
   }
   const how = "if the difference is extrapolated from the two steps before";
   if (!cheap.length) return `Between guided steps no pass could be skipped for less than 1 % of the push, even ${how}.`;
-  const list = cheap.map(({ i }) => nth(i)).join(", ");
   const missed = percent(sumOf(cheap, ({ cost }) => cost));
-  return `The pass without the condition could be skipped at step${cheap.length > 1 ? "s" : ""} ${list}, ${how}: an estimated`
+  return `The pass without the condition could be skipped at ${listed(cheap)}, ${how}: an estimated`
     + ` ${missed} of the push would be lost in total.`;
 }
 
@@ -184,7 +194,7 @@ const percent = (value) => (value < 0.001 ? "under 0.1 %" : `${number(100 * valu
 
 function unmeasured(record) {
   const all = steps(record), asked = all.filter(({ stage }) => stage !== "recur");
-  const alone = asked.length - both(record).length;
+  const alone = asked.length - both(record).length - later(record).length;
   const shown = samplesOf(record).length;
   const blind = both(record).filter((step) => step.kappa == null).length;
   return [
@@ -193,14 +203,22 @@ function unmeasured(record) {
     "Other seeds, and the end of a run at another \u03b3, need sampling again: What if is exact for one step only.",
     alone && `At ${alone} of ${asked.length} steps the prediction without the condition was not evaluated: there is no`
       + " difference to show.",
+    laterWords(record),
     all.length < record.n && `${record.n - all.length} of ${record.n} steps are left out of this page.`,
     record.batch > shown && `${shown} of ${record.batch} samples are kept.`,
     pictureWords(record),
     blind && `At ${blind} steps it is unknown how far the sampler follows the prediction (\u03ba).`,
     !(record.sigma_data > 0) && "The size of clean data is unknown for this model (\u03c3_d).",
-    ...(record.notes ?? []).filter((note) => !note.startsWith("uncond was not evaluated")).map((note) => note.replace(/\.?$/, ".")),
+    ...(record.notes ?? []).filter((note) => !SAID.test(note)).map((note) => note.replace(/\.?$/, ".")),
     ...(record.problems ?? []),
   ];
+}
+
+function laterWords(record) {
+  const { afterwards: { against, evaluations } = {} } = record;
+  const spent = against ? `, against ${against} (${evaluations} evaluations more)` : "";
+  return later(record).length > 0 && `At \u03b3 = 1 the prediction without the condition plays no part. At ${listed(later(record))} it was`
+    + ` evaluated after the run${spent}: what is shown there changed no pixel.`;
 }
 
 function pictureWords({ pictures, n }) {

@@ -1,5 +1,5 @@
 /** One step of one sample as a figure needs it: positions in rms units and the facts its caption prints. */
-import { added, coordinates, defaultSample, defaultStep, FLOOR_FACTOR, frame, length, named, nextState, sampleOf, stepOf } from "./gram.mjs";
+import { added, coordinates, defaultSample, defaultStep, FLOOR_FACTOR, frame, hasPair, length, named, nextState, sampleOf, stepOf } from "./gram.mjs";
 import { metric } from "./metrics.mjs";
 import { nth, number } from "./words.mjs";
 
@@ -30,7 +30,7 @@ function problem(step, gram) {
   if (step.stage === "recur") {
     return { missing: "noise was added again here, without a prediction", advice: "Choose the step before or after it." };
   }
-  if (step.stage && step.stage !== "step") {
+  if (!hasPair(step)) {
     const missing = step.gamma === 1 ? "at scale 1 only the conditional prediction is made" : "no unconditional prediction at this step";
     const [alone, noise] = ["move", "noise"].map((vector) => length(gram, { [vector]: 1 }) / Math.sqrt(gram.count));
     const advice = "There is no difference to draw. Choose a step at which both were made, or raise cfg.";

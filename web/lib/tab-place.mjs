@@ -39,12 +39,15 @@ export class Place {
     const id = idOf(chosen);
     if (this.shown !== id) {
       panel.turn();
+      this.given = null;
       if (chosen.live) panel.step(chosen.live);
     }
     this.shown = id;
     if (chosen.live || this.given === id) return;
     this.given = id;
-    await panel.show((await tab.recordOf(chosen)) ?? { gone: true });
+    const record = await tab.recordOf(chosen);
+    if (this.shown !== id) return; // another one was chosen meanwhile
+    await panel.show(record ?? { gone: true });
     this.draw();
   }
 
@@ -56,8 +59,10 @@ export class Place {
 /** Why a run broke off, and what the recording has to say of itself. */
 function wordsOf(record) {
   const ended = record?.ended?.endsWith(": interrupted") ? "" : record?.ended;
-  const notes = (record?.notes ?? []).filter((note) => !note.startsWith("uncond was not")); // the panel says that itself
-  return [ended, ...notes].filter(Boolean).map((line) => `${line}.`);
+  const notes = record?.notes ?? [];
+  const looked = notes.some((note) => note.includes("evaluated after the run")); // goes on from the note on uncond
+  const others = notes.filter((note) => looked || !note.startsWith("uncond was not")); // the panel says that itself
+  return [ended, ...others].filter(Boolean).map((line) => `${line}.`);
 }
 
 class TabPanel extends Panel {

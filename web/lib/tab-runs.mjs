@@ -1,5 +1,6 @@
 /** Which runs the Guidance tab offers: those of the present workflow, by name, and runs in series as one. No DOM. */
 import { nodeAt } from "./panel-graph.mjs";
+import { partOf, partsOf } from "./panel-record.mjs";
 
 export const FLAG = "guidance_geometry"; // in `extra` of a workflow: {record, key}
 const MADE = ["LATENT", "GUIDER", "IMAGE", "VIDEO", "AUDIO"]; // who makes one of these of a MODEL samples: host/taps.py
@@ -41,10 +42,14 @@ export function latest(runs, root) {
   return own.filter((run) => job.get(run.node) === run.prompt_id);
 }
 
-/** Runs that ended while the server was asked and that its answer does not know yet. */
-export function endedSince(before, now, listed) {
-  const known = new Set([...before, ...listed].map(({ run }) => run));
-  return now.filter(({ run }) => !known.has(run));
+/** The server's list of runs with those that ended while it was asked and that it does not know yet; each run once.
+ *
+ * before, now: what was known when it was asked, and is.
+ */
+export function merged(before, now, listed) {
+  const known = new Set(before.map(({ run }) => run));
+  const since = now.filter(({ run }) => !known.has(run));
+  return [...new Map([...listed, ...since].map((one) => [one.run, one])).values()];
 }
 
 /** What samples again in the next job. */
@@ -53,24 +58,43 @@ export const slotOf = ({ node, list_index: element, index, chain }) => chain?.ma
 /** Id of a run, or of a series of them: as in their record. */
 export const idOf = ({ run, chain }) => chain?.map(idOf).join("+") ?? run;
 
-/** Runs in series, two or more each: every one begins with what the one before it made.  prompt: in API form */
-export function series(runs, prompt) {
+/** Runs in series, two or more each: every one begins with what the one before it made.
+ *
+ * prompt: in API form. root: its graph, which knows the types of its wires.
+ */
+export function series(runs, prompt, root) {
   const chains = [];
   for (const run of runs.filter(({ list_index: element }) => !element)) {
-    const before = chains.find((chain) => follows(prompt, run, chain.at(-1)));
+    const before = chains.find((chain) => follows({ prompt, root }, run, chain.at(-1)));
     if (before) before.push(run);
     else chains.push([run]);
   }
   return chains.filter((chain) => chain.length > 1);
 }
 
-const follows = (prompt, run, last) => run.node === last.node || reaches(prompt, run.node, last.node, new Set());
+/** A sampler begins with its latent; with an image only where it takes no latent: another one is a reference. */
+function follows(graph, run, last) {
+  const from = (type) => wires(graph, run.node, type);
+  const began = from("LATENT").length ? from("LATENT") : from("IMAGE");
+  return run.node === last.node || began.some((node) => reaches(graph, node, last.node, new Set()));
+}
 
-function reaches(prompt, node, source, seen) {
+function reaches(graph, node, source, seen) {
+  if (node === source) return true;
   if (seen.has(node)) return false;
   seen.add(node);
-  const wires = Object.values(prompt?.[node]?.inputs ?? {}).filter((value) => Array.isArray(value) && value.length === 2);
-  return wires.some(([from]) => from === source || reaches(prompt, from, source, seen));
+  return ["LATENT", "IMAGE"].flatMap((type) => wires(graph, node, type)).some((from) => reaches(graph, from, source, seen));
+}
+
+/** Nodes that hand something of a type to a node. */
+const wires = ({ prompt, root }, node, type) =>
+  Object.entries(prompt[node]?.inputs ?? {}).filter(([, value]) => Array.isArray(value) && value.length === 2)
+    .filter(([name, wire]) => typeOf(root, node, name, wire) === type).map(([, [from]]) => from);
+
+/** What a wire carries: as its source says, or where that takes anything, as its target does. */
+function typeOf(root, node, name, [from, slot]) {
+  const made = nodeAt(root, from)?.outputs?.[slot]?.type;
+  return made && made !== "*" ? made : nodeAt(root, node)?.inputs?.find((input) => input.name === name)?.type;
 }
 
 /** What the chooser calls a run. about: {stages: [place, of how many] | null, elements, unchanged: Set of nodes}. */
@@ -84,9 +108,12 @@ export function nameOf(run, { stages, elements, unchanged }, t) {
 function whenOf(run, unchanged, t) {
   if (run.live) return t("recording");
   const time = clock(run.when);
-  const stopped = run.ended && t("stoppedAt", { i: Math.max(1, run.steps) });
+  const stopped = run.ended && (stoppedAt(run) ? t("stoppedAt", { i: stoppedAt(run) }) : run.ended);
   return [stopped, unchanged.has(run.node) ? t("unchanged", { time }) : time].filter(Boolean).join(" \u00b7 ");
 }
+
+/** The step, counted from 1, whose call had begun when a run stopped; NaN where nobody says. */
+export const stoppedAt = ({ stopped_at: i, ended }) => i ?? Number(/^stopped at step (\d+)/.exec(ended)?.[1]);
 
 /** Hours and minutes of a time in seconds since 1970, here. */
 const clock = (seconds) => {
@@ -106,34 +133,56 @@ export function stateOf({ on, runs, live, lost, sampler }) {
   return sampler ? "tabWaiting" : "tabNoSampler";
 }
 
-/** Records of a series as one run: steps one after the other.  stages: steps at which the next sampler begins */
+/** Records of a series as one run: steps one after the other, part by part.  stages: where the next sampler begins */
 export function joined(records) {
-  const n = records.reduce((sum, record) => sum + planned(record), 0);
-  const [steps, stages] = [[], []];
-  let before = 0;
-  for (const record of records) {
-    if (before) stages.push(before);
-    for (const step of record.steps) steps.push({ ...step, i: step.i + before, n });
-    before += planned(record);
-  }
-  const { directions, sigmas, ...first } = records[0]; // of the first alone
+  const sizes = records.map((record) => Math.max(...[record, ...Object.values(record.parts ?? {})].map(planned)));
+  const mains = records.map((record) => namedPart(record, records[0].part));
+  const names = [...new Set(records.flatMap(partsOf))].filter((name) => !mains.some(({ part }) => part === name));
+  const everywhere = (name) => records.every((record) => partsOf(record).includes(name));
+  const [shared, lacking] = [true, false].map((all) => names.filter((name) => everywhere(name) === all));
+  const parts = shared.map((name) => [name, inOne(records.map((record) => namedPart(record, name)), sizes)]);
+  const whole = inOne(mains, sizes);
+  const notes = [...whole.notes, ...lacking.map((name) => `${name} is not in every stage: choose one stage to see it`)];
+  return { ...whole, notes, ...(parts.length && { parts: Object.fromEntries(parts) }) };
+}
+
+const namedPart = (record, name) => (record.part === name ? record : partOf(record, name));
+
+/** Records as one.  sizes: how many steps each takes */
+function inOne(records, sizes) {
+  const firsts = sizes.map((_, k) => sizes.slice(0, k).reduce((sum, size) => sum + size, 0));
+  const n = firsts.at(-1) + sizes.at(-1);
+  const steps = records.flatMap((record, k) => record.steps.map((step) => ({ ...step, i: step.i + firsts[k], n })));
+  const { directions, sigmas, parts, ...first } = records[0]; // of the first alone
   const notes = records.flatMap((record) => record.notes ?? []);
   const run = records.map((record) => record.run).join("+");
-  return { ...first, run, n, steps, stages, notes, fault: records.at(-1).fault, pictures: together(records) };
+  const more = { ...endOf(records.at(-1), firsts.at(-1)), ...lookedAt(records, firsts), pictures: together(records, firsts) };
+  return { ...first, ...more, run, n, steps, stages: firsts.slice(1), notes };
+}
+
+/** How a series ended, in its own numbers of steps. */
+function endOf({ fault, ended, stopped }, first) {
+  if (!stopped) return { fault, ended };
+  const moved = { i: stopped.i + first, n: stopped.n + first };
+  return { fault, stopped: moved, ended: ended.replace(/^stopped at step \d+/, `stopped at step ${moved.i}`) };
+}
+
+/** What was evaluated after the runs of a series at cfg 1, as their headers say. */
+function lookedAt(records, firsts) {
+  const all = records.flatMap(({ afterwards: at }, k) => (at ? { ...at, steps: at.steps.map((i) => i + firsts[k]) } : []));
+  if (!all.length) return {};
+  const against = [...new Set(all.map((one) => one.against))].join(", ");
+  const [evaluations, drift] = [all.reduce((sum, one) => sum + one.evaluations, 0), Math.max(...all.map((one) => one.drift ?? 0))];
+  return { afterwards: { steps: all.flatMap(({ steps }) => steps), evaluations, against, drift } };
 }
 
 const planned = ({ n, steps }) => Math.max(n ?? 0, (steps.at(-1)?.i ?? -1) + 1);
 
 /** Pictures of a series; each sheet keeps the scale of its own run. */
-function together(records) {
+function together(records, firsts) {
   const kinds = records.map(({ pictures: p }) => JSON.stringify([p?.kinds, p?.samples, p?.size]));
   if (!records[0].pictures?.steps || kinds.some((kind) => kind !== kinds[0])) return { note: records[0].pictures?.note };
-  let before = 0;
-  const steps = records.flatMap((record) => {
-    const { gain, clipped, scale, steps: sheets } = record.pictures;
-    const moved = sheets.map((sheet) => ({ ...sheet, i: sheet.i + before, scales: { gain, clipped, scale } }));
-    before += planned(record);
-    return moved;
-  });
+  const steps = records.flatMap(({ pictures: { gain, clipped, scale, steps: sheets } }, k) =>
+    sheets.map((sheet) => ({ ...sheet, i: sheet.i + firsts[k], scales: { gain, clipped, scale } })));
   return { ...records[0].pictures, steps };
 }

@@ -5,19 +5,19 @@
 import { nodeAt } from "./panel-graph.mjs";
 import { withSteps } from "./panel-record.mjs";
 import { Place } from "./tab-place.mjs";
-import { endedSince, flagOf, hasSampler, hasTwin, isOf, joined, latest, nameOf, series, setFlag, slotOf } from "./tab-runs.mjs";
+import { flagOf, hasSampler, hasTwin, isOf, joined, latest, merged, nameOf, series, setFlag, slotOf, stoppedAt } from "./tab-runs.mjs";
 
 const HAD = "guidancegeometry:tab:"; // + key of a workflow that has had runs
 
 export class Tab {
   /** editor: what the tab may ask it (see inspector.js). */
   constructor(editor) {
-    Object.assign(this, { editor, places: new Map(), view: { id: -1, properties: {}, inputs: [] } });
+    Object.assign(this, { editor, asked: 0, places: new Map(), view: { id: -1, properties: {}, inputs: [] } });
     this.forget();
   }
 
   forget() {
-    Object.assign(this, { key: null, pick: null, lost: false, runs: [], chains: [], cached: null });
+    Object.assign(this, { key: null, pick: null, lost: false, runs: [], chains: [], cached: null, answered: 0 });
     Object.assign(this, { coming: new Map(), records: new Map(), unchanged: new Set() });
   }
 
@@ -62,10 +62,13 @@ export class Tab {
     this.key = key;
     this.draw();
     if (!this.root?.extra?.guidance_geometry) return;
-    const { runs: before } = this;
-    const listed = (await this.editor.runs(this.root.id))?.runs ?? [];
-    if (key !== this.key) return;
-    this.runs = [...listed, ...endedSince(before, this.runs, listed)];
+    this.asked += 1;
+    const { runs: before, asked } = this;
+    const answer = await this.editor.runs(this.root.id);
+    if (!answer || key !== this.key || asked < this.answered) return; // a late answer knows less than one that came before it
+    this.answered = asked;
+    this.runs = merged(before, this.runs, answer.runs);
+    for (const { run } of this.runs) this.coming.delete(run);
     this.lost = !this.entries().length && this.had();
     await this.order();
   }
@@ -76,9 +79,10 @@ export class Tab {
 
   /** See which samplers stand in series. */
   async order() {
-    const entries = this.entries();
-    const prompt = entries.length > 1 ? (await this.editor.sources()).output : null;
-    this.chains = prompt ? series(entries, prompt) : [];
+    const { key } = this;
+    const prompt = this.entries().length > 1 ? (await this.editor.sources()).output : null;
+    if (key !== this.key) return;
+    this.chains = prompt ? series(this.entries(), prompt, this.root) : [];
     this.draw();
   }
 
@@ -153,14 +157,16 @@ export class Tab {
   }
 
   /** What a finished run, or a series of them, recorded. */
-  async recordOf({ run, chain }) {
+  async recordOf({ run, chain, stopped_at: at }) {
     if (chain) {
       const records = await Promise.all(chain.map((one) => this.recordOf(one)));
       return records.every(Boolean) ? joined(records) : null;
     }
-    if (!this.records.has(run)) this.records.set(run, await this.editor.run(run));
-    const record = this.records.get(run);
-    return record && { ...record, fault: record.ended ? "stopped" : undefined };
+    const { records } = this; // of this workflow
+    const record = records.get(run) ?? (await this.editor.run(run));
+    if (!record) return null; // asked again at the next choice
+    records.set(run, record);
+    return { ...record, ...faultOf({ stopped_at: at, ...record }) };
   }
 
   /** A name and a slot for every run that can be chosen. */
@@ -184,6 +190,14 @@ export class Tab {
   draw() {
     for (const place of this.places.values()) place.draw();
   }
+}
+
+/** What the panel says of a run that broke off; n: the steps it should have had. */
+function faultOf(record) {
+  if (!record.ended) return {};
+  const i = stoppedAt(record);
+  const n = record.sigmas?.length ? record.sigmas.length - 1 : record.n;
+  return { fault: "stopped", ...(i && { stopped: { i, n: Math.max(n, i) } }) };
 }
 
 /** 96 random bits. crypto.randomUUID is missing where the editor comes over http from another machine. */

@@ -10,6 +10,7 @@
  * tells: metrics that the pointer is told of a step. says, marks: how to read it.
  */
 import { direction, lengths, matters } from "./curves.mjs";
+import { hasPair } from "./gram.mjs";
 import { bar, CURSOR, dashed, NOISE, pale, PREDICTIONS } from "./legend.mjs";
 import { filmstrip, heatMap } from "./panel-pictures.mjs";
 import { figure as plane } from "./plane.mjs";
@@ -31,7 +32,7 @@ export const VIEWS = [
   },
   {
     name: "whatif", title: "What if", figure: whatif, available: withPair, partner: "matters", ofStep: true, scales: true,
-    lacking: (step) => (step.kappa == null && step.stage === "step" ? "noKappa" : null),
+    lacking: (step) => (step.kappa == null && hasPair(step) ? "noKappa" : null),
     en: ["What if", "The same step at another scale."], zh: ["假设", "同一步，换一个强度。"],
     says: "The same step at another scale \u03b3\u2032: drag the slider. Only this step is exact; later steps would "
         + "start elsewhere. The curves give strength and length of the prediction for every \u03b3\u2032.",
