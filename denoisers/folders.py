@@ -48,10 +48,10 @@ class Network:
 
     fields: Mapping[str, Field]
     form: Callable[[Mapping[str, Any]], Format]
-    named: Callable[[Mapping[str, Tensor], Mapping[str, Any]], Mapping[str, Tensor]]
+    named: Callable[[Mapping[str, Tensor]], Mapping[str, Tensor]]
 
 
-UNET = Network({key: kind for key, (_, kind) in SETTINGS.items()}, unet_format, lambda weights, _: renamed(weights))
+UNET = Network({key: kind for key, (_, kind) in SETTINGS.items()}, unet_format, renamed)
 DIT = Network(FIELDS, dit_format, own_names)
 NETWORKS = {
     "UNet2DModel": UNET,
@@ -86,11 +86,13 @@ def read_folder(folder: Path) -> FolderContents:
     files = tuple(weight_files(place, WEIGHTS))
     tensors = {name: tensor for file in files for name, tensor in read_safetensors(file)[0].items()}
     try:
-        form, tensors = network.form(config), network.named(tensors, config)
+        form, tensors = network.form(config), network.named(tensors)
     except KeyError as missing:
         raise ValueError(f"{folder.name}/ has no weight {missing}. {AGAIN}") from None
     except ValueError as wrong:
         raise ValueError(f"{folder.name}/ {wrong}") from None
+    except (ArithmeticError, IndexError, RuntimeError):
+        raise ValueError(f"{folder.name}/ has weights whose shapes do not fit together. {AGAIN}") from None
     said = _trained(folder) | _names(folder, index)
     return FolderContents(_joined(form, said, folder), tensors, files)
 

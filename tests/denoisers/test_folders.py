@@ -355,7 +355,7 @@ def test_a_dit_that_does_not_fit_its_config_is_named(tmp_path, config, message):
     [
         ("transformer_blocks.1.norm1.emb.timestep_embedder.linear_1.bias", "blocks with time embeddings of their own"),
         ("transformer_blocks.1.attn1.to_k.weight", "has no weight 'transformer_blocks.1.attn1.to_k.weight'"),
-        ("pos_embed.proj.weight", "has no weight 'pos_embed.proj.weight'"),
+        ("pos_embed.proj.weight", "has no weight 'x_embedder.proj.weight', so its format"),
         ("proj_out_2.bias", "the weight 'final_layer.linear.bias' is missing"),
         ("transformer_blocks.0.ff.net.2.bias", "the weight 'blocks.0.mlp.fc2.bias' is missing"),
     ],
@@ -364,6 +364,22 @@ def test_a_dit_with_other_weights_is_named(tmp_path, name, message):
     weights = dit_weights()
     changed = weights.pop(name)
     refused(write_folder(tmp_path / "a", DIT, weights | ({name: changed + 1} if "emb" in name[20:] else {})), message)
+
+
+@pytest.mark.parametrize(
+    ("name", "shape", "message"),
+    [
+        ("pos_embed.proj.weight", (2**36, 0, 1, 1), r"'x_embedder\.proj\.weight' has shape .* so no number\. Fetch"),
+        ("pos_embed.proj.weight", (2**20, 4, 2, 2), r"'blocks\.0\..*' has shape .* but the network needs"),
+        ("pos_embed.proj.weight", (), r"of shape \(\) where 4 sizes are needed, so its weights do not fit\. Fetch"),
+        ("transformer_blocks.weight", (3,), "'transformer_blocks.weight' belongs to no part of the network"),
+        ("transformer_blocks.0.weight", (3,), "'transformer_blocks.0.weight' belongs to no part of the network"),
+        ("transformer_blocks.0.attn1.to_k.weight", (), r"a/ has weights whose shapes do not fit together\. Fetch"),
+    ],
+)
+def test_a_dit_whose_weights_claim_anything_is_refused_before_it_takes_memory(tmp_path, name, shape, message):
+    weights = dit_weights() | {name: torch.zeros(shape, dtype=torch.float16)}
+    refused(write_folder(tmp_path / "a", DIT | {"sample_size": 128}, weights), message)
 
 
 def test_weights_that_could_run_code_are_not_opened(tmp_path):
