@@ -147,8 +147,10 @@ class AbsentLabel(comfy.conds.CONDRegular):
 
     def _refused(self, batch_size: int, **_: Any):
         raise ValueError(
-            f"{self.name} was never trained without a label, so it has no unconditional prediction. Set cfg to 1, add "
-            "Autoguidance with a weaker model, or guide it with a classifier."
+            f"{self.name} was never trained without a label, and this run asks for a prediction without one: by a cfg "
+            "other than 1, an empty label, or a sampler or node that always evaluates the negative. Give a label, set "
+            "cfg to 1 with another sampler, add Autoguidance with a weaker model (weak_share 1), or guide it with a "
+            "classifier."
         )
 
     process_cond = _refused
@@ -216,6 +218,10 @@ class LabelledModel(comfy.model_base.BaseModel):
     def extra_conds(self, **given: Any) -> dict[str, comfy.conds.CONDRegular]:
         """Check the latent and the labels of one CONDITIONING entry; both fail here with a sentence."""
         noise = given.get("noise")
+        if given.get("control") is not None:
+            raise ValueError(
+                f"{self.card.name} takes class labels, and a ControlNet steers models of text. Remove Apply ControlNet."
+            )
         if len(given.get("latent_shapes") or ()) > 1:
             raise ValueError(
                 f"The latent holds several tensors at once (video with sound), and {self.card.name} works on one. "
