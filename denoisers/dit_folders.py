@@ -13,6 +13,7 @@ from ..files.claims import Field, maybe, number, one_of, required, switch, whole
 from .dit import DIT
 from .spec import Format, Shapes, axes
 from .transformer import positions
+from .unet2d import native_side
 
 FIELDS: dict[str, Field] = {  # of config.json
     "num_attention_heads": required(whole(1, 256)),
@@ -50,7 +51,7 @@ def dit_format(config: Mapping[str, Any]) -> Format:
     if config.get("norm_elementwise_affine") or config.get("attention_bias") is False:
         raise ValueError("describes norms with weights, or attention without a bias, which no DiT has.")
     usual = {"heads": config["num_attention_heads"], "shift": 1, "epsilon": config.get("norm_eps", 1e-5)}
-    grid = config["sample_size"] // config["patch_size"]
+    grid = native_side(config["sample_size"], config["patch_size"]) // config["patch_size"]
 
     def sizes(shapes: Shapes) -> dict[str, Any]:
         width = axes(shapes, PROJECTION, 4)[0]

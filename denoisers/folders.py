@@ -140,7 +140,7 @@ def _trained(folder: Path) -> dict[str, Any]:
     said, where = read_json(file), f"{folder.name}/{SCHEDULER}"
     check_claims(where, said, TRAINED, AGAIN)
     if said["_class_name"].startswith("FlowMatch"):
-        return {"parametrisation": "flow", "schedule": "flow"}
+        return {"parametrisation": "flow", "schedule": "flow", "levels": _levels(where, said, 1.0)}
     betas = said.get("beta_schedule")
     if betas not in BETAS or said.get("trained_betas") or said.get("rescale_betas_zero_snr"):
         raise ValueError(

@@ -184,6 +184,12 @@ def test_a_folder_their_library_saved_is_read(tmp_path):
             Levels(beta_start=0.00085, beta_end=0.012, beta_power=2.0),
         ),
         ({"_class_name": "FlowMatchEulerDiscreteScheduler", "beta_schedule": None}, "flow", "flow", Levels()),
+        (
+            {"_class_name": "FlowMatchHeunDiscreteScheduler", "num_train_timesteps": 500},
+            "flow",
+            "flow",
+            Levels(timesteps=500),
+        ),
     ],
 )
 def test_the_scheduler_says_what_was_trained(tmp_path, said, kind, schedule, levels):
@@ -325,6 +331,11 @@ def test_a_scheduler_that_is_not_known_is_named(tmp_path, said, message):
         (UNET | {"act_fn": "gelu"}, "act_fn is 'gelu'; one of silu, swish"),
         (UNET | {"_class_name": "UNet2DConditionModel"}, "holds a 'UNet2DConditionModel'. Load Denoiser reads folders"),
         (UNET | {"_class_name": None, "model_type": "vit"}, "holds a None"),
+        (
+            UNET | {"sample_size": [8, 16]},
+            r"a/ has sample_size = \[8, 16\] in its config\.json, and a square is needed",
+        ),
+        (UNET | {"sample_size": 9}, r"sample_size = 9 in its .* whose side is a multiple of 2\. Correct it"),
         (UNET | {"layers_per_block": 2}, "the weight 'down_blocks.0.resnets.1.* is missing"),
     ],
 )
@@ -342,6 +353,8 @@ def test_a_unet_that_is_not_built_here_is_named(tmp_path, config, message):
         (DIT | {"activation_fn": "geglu"}, "activation_fn is 'geglu'"),
         (DIT | {"norm_elementwise_affine": True}, "describes norms with weights"),
         (DIT | {"sample_size": 10**6}, "sample_size is 1000000"),
+        (DIT | {"sample_size": 9}, r"has sample_size = 9 in its .* whose side is a multiple of 2\. Correct it"),
+        (DIT | {"sample_size": 1}, r"has sample_size = 1 in its .* whose side is a multiple of 2\. Correct it"),
         (DIT | {"num_attention_heads": 3}, "has 3 heads for 16 channels"),
         ({key: value for key, value in DIT.items() if key != "patch_size"}, "patch_size is missing"),
     ],
