@@ -15,7 +15,7 @@ from ..files.folders import read_json, refuse_links, weight_files
 from ..files.safetensors import read_safetensors
 from ..guidance.printing import told
 from .dit_folders import FIELDS, dit_format, own_names
-from .latents import PIXELS, SD_LATENTS, LatentSpace
+from .latents import PIXELS, SD_LATENTS, LatentSpace, scaled
 from .schedules import Levels
 from .spec import Format
 from .unet2d import SETTINGS, renamed, unet_format
@@ -185,5 +185,5 @@ def _latents(folder: Path, usual: LatentSpace) -> LatentSpace:
     said = read_json(file)
     check_claims(f"{folder.name}/vae/{CONFIG}", said, {"scaling_factor": number(1e-6, 1e6)}, AGAIN)
     factor = said.get("scaling_factor", SD_LATENTS.scale[0])
-    scale = (factor,) * len(usual.scale)
-    return usual if scale == usual.scale else replace(usual, title=f"the VAE of {folder.name}/", scale=scale)
+    space = scaled(factor, f"the VAE of {folder.name}/")
+    return usual if space == usual else space

@@ -18,7 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from ..denoisers.labels import NO_LABEL
-from ..denoisers.latents import PIXELS, SD_LATENTS, SPACES, LatentSpace
+from ..denoisers.latents import PIXELS, SD_LATENTS, LatentSpace, name_of, space_named
 from ..denoisers.schedules import network_time
 from ..denoisers.spec import ChosenSpec
 from ..guidance.mixture import ANY, GaussianMixture
@@ -127,13 +127,13 @@ def latent_format(space: LatentSpace, shape: tuple[int, ...]) -> comfy.latent_fo
 
 def format_name(form: comfy.latent_formats.LatentFormat) -> str:
     """What a trace calls a latent format, so that `format_named` finds it again."""
-    return form.space.title if isinstance(form, VAEFormat) else type(form).__name__
+    return name_of(form.space) if isinstance(form, VAEFormat) else type(form).__name__
 
 
 def format_named(name: str) -> comfy.latent_formats.LatentFormat | None:
     """The latent format of a name from a trace; None for one that nobody knows here."""
-    if name in SPACES:
-        return VAEFormat(SPACES[name])
+    if space := space_named(name):
+        return VAEFormat(space)
     kind = getattr(comfy.latent_formats, name, None)
     return kind() if isinstance(kind, type) and issubclass(kind, comfy.latent_formats.LatentFormat) else None
 

@@ -246,6 +246,8 @@ def test_the_vae_beside_a_dit_says_how_latents_are_scaled(tmp_path):
     (folder / "vae" / "config.json").write_text(json.dumps({"scaling_factor": 0.13025}))
     space = read_denoiser(folder).spec.latents
     assert (space.title, space.scale, space.downscale) == ("the VAE of dit/", (0.13025,) * 4, 8)
+    folder.rename(tmp_path / "other")
+    assert read_denoiser(tmp_path / "other").spec.latents == space, "the numbers are the space, not the folder"
 
 
 def refused(folder, message, error=ValueError):

@@ -229,18 +229,31 @@ class TestLatents:
 
         spaces = [LatentSpace("a", 8, *EDM2), LatentSpace("b", 8, EDM2[0], (1.0,) * 4)]
         one, two = (model(space=space, channels=4) for space in spaces)
-        check_latents(one, one.clone(), torch.zeros(1, 4, SIDE, SIDE))
+        same = model(space=LatentSpace("the same of another folder", 8, *EDM2), channels=4)
+        for other in (one.clone(), same):
+            check_latents(one, other, torch.zeros(1, 4, SIDE, SIDE))
         with pytest.raises(ValueError, match="Use two models of one latent space"):
             check_latents(one, two, torch.zeros(1, 4, SIDE, SIDE))
 
     def test_a_trace_finds_its_latent_format_again(self):
         import comfy.latent_formats
 
-        from guidance_geometry.denoisers.latents import EDM2_LATENTS
+        from guidance_geometry.denoisers.latents import EDM2_LATENTS, LatentSpace, scaled
         from guidance_geometry.host.native_model import format_name, format_named
 
-        for form in (comfy.latent_formats.SDXL(), model(space=EDM2_LATENTS, channels=4).model.latent_format):
+        spaces = (EDM2_LATENTS, scaled(0.13025, "the VAE of dit/"))
+        forms = [model(space=space, channels=4).model.latent_format for space in spaces]
+        for form in (comfy.latent_formats.SDXL(), *forms):
             again = format_named(format_name(form))
             assert (type(again), again.latent_rgb_factors) == (type(form), form.latent_rgb_factors)
+        assert format_name(forms[1]) == "Stable Diffusion 1's VAE * 0.13025"
+        own = LatentSpace("somebody's VAE", 8, *EDM2)
+        assert format_name(model(space=own, channels=4).model.latent_format) == "somebody's VAE"
+        for name in (
+            "Stable Diffusion 1's VAE * ",
+            "Stable Diffusion 1's VAE * 1e999",
+            "Stable Diffusion 1's VAE * -1",
+        ):
+            assert format_named(name) is None
         assert format_named("torch") is None
         assert format_named("nobody's") is None
