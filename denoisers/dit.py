@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from ..files.claims import whole
 from ..networks.imagenet import LABELS
 from .latents import PIXELS, SD_LATENTS
-from .spec import MOST_HEADS, Format, Published, Shapes, labels_of_table
+from .spec import MOST_HEADS, Format, Published, Shapes, axes, labels_of_table
 from .transformer import EPSILON, Attention, Block, FinalLayer, LabelEmbedder, TimeEmbedder, activations, picture_of
 
 CLASSES = "y_embedder.embedding_table.weight"
@@ -135,8 +135,8 @@ def sizes_of(shapes: Shapes) -> dict[str, Any]:
     Raises KeyError for a missing weight, ValueError for patches that are no square, an output of odd size, or channels
     of an unknown VAE.
     """
-    width, channels, patch, _ = shapes["x_embedder.proj.weight"]
-    tokens, rows = shapes["pos_embed"][1], shapes["final_layer.linear.weight"][0]
+    width, channels, patch, _ = axes(shapes, "x_embedder.proj.weight", 4)
+    tokens, rows = axes(shapes, "pos_embed", 3)[1], shapes["final_layer.linear.weight"][0]
     grid, cells = math.isqrt(tokens), patch**2 * channels
     if grid**2 != tokens or rows not in (cells, 2 * cells):
         raise ValueError(f"has {tokens} patches of {cells} numbers and {rows} outputs for each")

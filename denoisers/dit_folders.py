@@ -11,8 +11,9 @@ from torch import Tensor
 
 from ..files.claims import Field, maybe, number, one_of, required, switch, whole
 from .dit import DIT
-from .spec import Format, Shapes
+from .spec import Format, Shapes, axes
 from .transformer import positions
+from .unet2d import native_side
 
 FIELDS: dict[str, Field] = {  # of config.json
     "num_attention_heads": required(whole(1, 256)),
@@ -29,7 +30,7 @@ FIELDS: dict[str, Field] = {  # of config.json
     "norm_elementwise_affine": switch(),
     "norm_eps": number(0, 1),
 }
-EMBEDDING = "norm1.emb."
+EMBEDDING, PROJECTION = "norm1.emb.", "x_embedder.proj.weight"
 NAMES = {
     "pos_embed.proj": "x_embedder.proj",
     "proj_out_1": "final_layer.adaLN_modulation.1",
@@ -50,13 +51,20 @@ def dit_format(config: Mapping[str, Any]) -> Format:
     if config.get("norm_elementwise_affine") or config.get("attention_bias") is False:
         raise ValueError("describes norms with weights, or attention without a bias, which no DiT has.")
     usual = {"heads": config["num_attention_heads"], "shift": 1, "epsilon": config.get("norm_eps", 1e-5)}
+    grid = native_side(config["sample_size"], config["patch_size"]) // config["patch_size"]
 
     def sizes(shapes: Shapes) -> dict[str, Any]:
-        found = DIT.sizes(shapes)
+        width = axes(shapes, PROJECTION, 4)[0]
+        found = DIT.sizes({**shapes, "pos_embed": (1, grid**2, width)})
         _compare(config, found, DIT.labels(shapes))
         return found | usual
 
-    return replace(DIT, sizes=sizes, on_flow=None)
+    def own(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        projection = weights[PROJECTION]
+        where = positions(grid, projection.shape[0], projection.device).to(projection.dtype)
+        return {**weights, "pos_embed": where}
+
+    return replace(DIT, sizes=sizes, own=own, on_flow=None)
 
 
 def _compare(config: Mapping[str, Any], found: Mapping[str, Any], labels: int) -> None:
@@ -74,8 +82,8 @@ def _compare(config: Mapping[str, Any], found: Mapping[str, Any], labels: int) -
         raise ValueError(f"has weights of {found['out']} output channels, other than its config.json")
 
 
-def own_names(weights: Mapping[str, Tensor], config: Mapping[str, Any]) -> dict[str, Tensor]:
-    """The weights by the names of the released files, with the position embedding that is not saved.
+def own_names(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The weights by the names of the released files; the position embedding is not saved.
 
     Raises KeyError for a missing weight, ValueError for blocks whose time and label embeddings differ.
     """
@@ -93,15 +101,11 @@ def own_names(weights: Mapping[str, Tensor], config: Mapping[str, Any]) -> dict[
         else:
             home = f"blocks.{block}." if block and not part.startswith(EMBEDDING) else ""
             found[f"{home}{NAMES.get(part, part)}.{kind}"] = weight
-    projection = weights["pos_embed.proj.weight"]
-    grid = config["sample_size"] // config["patch_size"]
-    return found | {"pos_embed": positions(grid, projection.shape[0]).to(projection.dtype)}
+    return found
 
 
 def _place(name: str) -> tuple[str, str, str]:
     """Number of the block (or nothing), part of it, and weight or bias."""
     part, _, kind = name.rpartition(".")
-    if not name.startswith("transformer_blocks."):
-        return "", part, kind
-    _, block, inner = part.split(".", maxsplit=2)
-    return block, inner, kind
+    home, block, inner = ([*part.split(".", maxsplit=2), "", ""])[:3]
+    return (block, inner, kind) if home == "transformer_blocks" and inner else ("", part, kind)

@@ -15,7 +15,7 @@ from ..files.folders import read_json, refuse_links, weight_files
 from ..files.safetensors import read_safetensors
 from ..guidance.printing import told
 from .dit_folders import FIELDS, dit_format, own_names
-from .latents import PIXELS, SD_LATENTS, LatentSpace
+from .latents import PIXELS, SD_LATENTS, LatentSpace, scaled
 from .schedules import Levels
 from .spec import Format
 from .unet2d import SETTINGS, renamed, unet_format
@@ -48,10 +48,10 @@ class Network:
 
     fields: Mapping[str, Field]
     form: Callable[[Mapping[str, Any]], Format]
-    named: Callable[[Mapping[str, Tensor], Mapping[str, Any]], Mapping[str, Tensor]]
+    named: Callable[[Mapping[str, Tensor]], Mapping[str, Tensor]]
 
 
-UNET = Network({key: kind for key, (_, kind) in SETTINGS.items()}, unet_format, lambda weights, _: renamed(weights))
+UNET = Network({key: kind for key, (_, kind) in SETTINGS.items()}, unet_format, renamed)
 DIT = Network(FIELDS, dit_format, own_names)
 NETWORKS = {
     "UNet2DModel": UNET,
@@ -86,11 +86,13 @@ def read_folder(folder: Path) -> FolderContents:
     files = tuple(weight_files(place, WEIGHTS))
     tensors = {name: tensor for file in files for name, tensor in read_safetensors(file)[0].items()}
     try:
-        form, tensors = network.form(config), network.named(tensors, config)
+        form, tensors = network.form(config), network.named(tensors)
     except KeyError as missing:
         raise ValueError(f"{folder.name}/ has no weight {missing}. {AGAIN}") from None
     except ValueError as wrong:
         raise ValueError(f"{folder.name}/ {wrong}") from None
+    except (ArithmeticError, IndexError, RuntimeError):
+        raise ValueError(f"{folder.name}/ has weights whose shapes do not fit together. {AGAIN}") from None
     said = _trained(folder) | _names(folder, index)
     return FolderContents(_joined(form, said, folder), tensors, files)
 
@@ -138,7 +140,7 @@ def _trained(folder: Path) -> dict[str, Any]:
     said, where = read_json(file), f"{folder.name}/{SCHEDULER}"
     check_claims(where, said, TRAINED, AGAIN)
     if said["_class_name"].startswith("FlowMatch"):
-        return {"parametrisation": "flow", "schedule": "flow"}
+        return {"parametrisation": "flow", "schedule": "flow", "levels": _levels(where, said, 1.0)}
     betas = said.get("beta_schedule")
     if betas not in BETAS or said.get("trained_betas") or said.get("rescale_betas_zero_snr"):
         raise ValueError(
@@ -183,5 +185,5 @@ def _latents(folder: Path, usual: LatentSpace) -> LatentSpace:
     said = read_json(file)
     check_claims(f"{folder.name}/vae/{CONFIG}", said, {"scaling_factor": number(1e-6, 1e6)}, AGAIN)
     factor = said.get("scaling_factor", SD_LATENTS.scale[0])
-    scale = (factor,) * len(usual.scale)
-    return usual if scale == usual.scale else replace(usual, title=f"the VAE of {folder.name}/", scale=scale)
+    space = scaled(factor, f"the VAE of {folder.name}/")
+    return usual if space == usual else space

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from ..files.claims import whole
 from ..guidance.vectors import per_item
 from ..networks.imagenet import LABELS
-from .spec import Format, Published, Shapes, labels_of_table
+from .spec import Format, Published, Shapes, axes, labels_of_table
 from .transformer import EPSILON, Attention, Block, FinalLayer, LabelEmbedder, TimeEmbedder, activations, picture_of
 
 CLASSES = "y_embedder.embedding_table.weight"
@@ -160,8 +160,8 @@ def sizes_of(shapes: Shapes) -> dict[str, Any]:
 
     Raises KeyError for a missing weight, ValueError for patches that are no square, heads that cannot be, or latents.
     """
-    bottleneck, channels, patch, _ = shapes["x_embedder.proj1.weight"]
-    _, tokens, width = shapes["pos_embed"]
+    bottleneck, channels, patch, _ = axes(shapes, "x_embedder.proj1.weight", 4)
+    _, tokens, width = axes(shapes, "pos_embed", 3)
     grid, head = math.isqrt(tokens), shapes["blocks.0.attn.q_norm.weight"][0]
     if grid**2 != tokens or head < 4 or head % 4 or width % head:
         raise ValueError(f"has {tokens} patches, and heads of {head} channels in a width of {width}")

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 from torch import Tensor
+
+from ..files.safetensors import positive
 
 
 @dataclass(frozen=True)
 class LatentSpace:
     """The map from a VAE's latents to a network's samples:  sample = (latent - shift) * scale, per channel.
 
-    title: whose latents. downscale: pixels per latent cell, along each side. shift, scale: one number per channel.
-    darkest: value of black in the pictures that the VAE was given; white is 1.
+    title: whose latents, in words; spaces of the same numbers are equal. downscale: pixels per latent cell, along each
+    side. shift, scale: one number per channel. darkest: value of black in the pictures that the VAE was given; white
+    is 1.
     """
 
-    title: str
+    title: str = field(compare=False)
     downscale: int
     shift: tuple[float, ...] = ()
     scale: tuple[float, ...] = ()
@@ -36,3 +39,22 @@ EDM2_LATENTS = LatentSpace(  # arXiv 2312.02696, its code's encoder: mean and de
     darkest=0.0,
 )
 SPACES = {space.title: space for space in (SD_LATENTS, EDM2_LATENTS)}  # by what traces call them
+SCALED = f"{SD_LATENTS.title} * "
+
+
+def scaled(factor: float, title: str) -> LatentSpace:
+    """Latents of Stable Diffusion 1's VAE, or of one in its place, under another factor."""
+    return replace(SD_LATENTS, title=title, scale=(factor,) * len(SD_LATENTS.scale))
+
+
+def name_of(space: LatentSpace) -> str:
+    """What a trace calls a space, by its numbers, so that `space_named` finds it again."""
+    known = next((name for name, one in SPACES.items() if one == space), None)
+    name = f"{SCALED}{space.scale[0]!r}"
+    return known or (name if space_named(name) == space else space.title)
+
+
+def space_named(name: str) -> LatentSpace | None:
+    """The space that a trace calls so; None for one that nobody knows here."""
+    factor = positive(name.removeprefix(SCALED)) if name.startswith(SCALED) else None
+    return SPACES.get(name) if factor is None else scaled(factor, name)

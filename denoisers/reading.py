@@ -5,7 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,7 @@ from .schedules import SCHEDULES, TIMES, Levels, usual_time
 from .spec import KARRAS_SIGMA_DATA, DenoiserSpec, Format, Published, Shapes
 
 DTYPES = (torch.float32, torch.float16, torch.bfloat16)
+UNFIT = "so its weights do not fit. Fetch it again, correct its gg.config if it has one, or choose another."
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,15 +67,43 @@ def checked(file: str, tensors: Mapping[str, Tensor], metadata: Mapping[str, str
 
 def _checked(notes: Notes, known: Format, tensors: Mapping[str, Tensor]) -> DenoiserFile:
     shapes = _shapes(tensors)
+    _refuse_empty(notes.file, shapes)
     sizes, labels = _sizes(notes, known, shapes), _labels(notes.file, known, shapes)
+    with _fitting(notes.file, known):
+        planned = _shapes(known.network(sizes, labels, device="meta").state_dict())
+        claimed = _shapes(known.own({name: tensor.to("meta") for name, tensor in tensors.items()}))
+    _check_shapes(notes.file, planned, claimed)  # before any weight is made, which takes as much memory as they claim
     weights = known.own(tensors)
-    _check_weights(notes.file, _planned(notes.file, known, sizes, labels), weights)
+    _check_values(notes.file, weights)
     dtype = max((weight.dtype for weight in weights.values()), key=lambda dtype: dtype.itemsize)
     return DenoiserFile(_spec(notes, known, sizes, labels, dtype), weights)
 
 
 def _shapes(tensors: Mapping[str, Tensor]) -> Shapes:
     return {name: tuple(tensor.shape) for name, tensor in tensors.items()}
+
+
+def _refuse_empty(file: str, shapes: Shapes) -> None:
+    """Refuse a weight without numbers: it takes no place in a file, and its other sizes may be anything."""
+    name = next((name for name, shape in shapes.items() if 0 in shape), None)
+    if name is not None:
+        raise ValueError(f"{file}: the weight {name!r} has shape {shapes[name]}, so no number. Fetch it again.")
+
+
+@contextmanager
+def _fitting(file: str, known: Format) -> Iterator[None]:
+    """Say of a failure to read sizes, or to build with them, that the weights do not fit."""
+    try:
+        yield
+    except KeyError as missing:
+        raise ValueError(
+            f"{file} has no weight {missing}, so its format is not {known.name}. "
+            f"Load Denoiser reads {', '.join(FORMATS)}."
+        ) from None
+    except ValueError as wrong:
+        raise ValueError(f"{file} {wrong}, {UNFIT}") from None
+    except (ArithmeticError, IndexError, RuntimeError):
+        raise ValueError(f"{file} has weights of shapes that no network can have, {UNFIT}") from None
 
 
 def sha256_of(*paths: Path) -> str:
@@ -90,15 +120,8 @@ def _sizes(notes: Notes, known: Format, shapes: Shapes) -> dict[str, Any]:
     file, said = notes.file, notes.json("config", "{}")
     fields = {f"gg.config.{key}": field for key, field in known.settings.items()}
     check_claims(file, {"gg": {"config": said}}, fields, REMEDY)
-    try:
+    with _fitting(file, known):
         return known.sizes(shapes) | {key: said[key] for key in known.settings if key in said}
-    except KeyError as missing:
-        raise ValueError(
-            f"{file} has no weight {missing}, so its format is not {known.name}. "
-            f"Load Denoiser reads {', '.join(FORMATS)}."
-        ) from None
-    except (IndexError, ValueError) as wrong:
-        raise ValueError(f"{file} {wrong}, so its weights do not fit.") from None
 
 
 def _labels(file: str, known: Format, shapes: Shapes) -> int:
@@ -108,24 +131,22 @@ def _labels(file: str, known: Format, shapes: Shapes) -> int:
         raise ValueError(f"{file}: {wrong}") from None
 
 
-def _planned(file: str, known: Format, sizes: Mapping[str, Any], labels: int) -> Mapping[str, Tensor]:
-    """The weights of a network of these sizes, without their numbers."""
-    try:
-        return known.network(sizes, labels, device="meta").state_dict()
-    except ValueError as wrong:
-        raise ValueError(f"{file} {wrong}, so its weights do not fit.") from None
-
-
-def _check_weights(file: str, wanted: Mapping[str, Tensor], weights: Mapping[str, Tensor]) -> None:
-    """Compare every weight's name, shape, type and values with what the network has."""
-    for key in sorted(wanted.keys() | weights.keys()):
-        if key not in weights:
+def _check_shapes(file: str, wanted: Shapes, claimed: Shapes) -> None:
+    """Compare every weight's name and shape with what the network has."""
+    for key in sorted(wanted.keys() | claimed.keys()):
+        if key not in claimed:
             raise ValueError(f"{file}: the weight {key!r} is missing. Save the network's whole state_dict.")
         if key not in wanted:
             raise ValueError(f"{file}: the weight {key!r} belongs to no part of the network. Save only its state_dict.")
-        got, need = tuple(weights[key].shape), tuple(wanted[key].shape)
-        if got != need:
-            raise ValueError(f"{file}: the weight {key!r} has shape {got} but the network needs {need}.")
+        if claimed[key] != wanted[key]:
+            raise ValueError(
+                f"{file}: the weight {key!r} has shape {claimed[key]} but the network needs {wanted[key]}."
+            )
+
+
+def _check_values(file: str, weights: Mapping[str, Tensor]) -> None:
+    """Refuse a type that no network here has, and numbers that are none."""
+    for key in sorted(weights):
         if weights[key].dtype not in DTYPES:
             raise ValueError(f"{file}: the weight {key!r} is {weights[key].dtype}. Save it in float16 or float32.")
         if not torch.isfinite(weights[key]).all():

@@ -82,6 +82,13 @@ def labels_of_table(shapes: Shapes, name: str) -> int:
     return rows - 1
 
 
+def axes(shapes: Shapes, name: str, count: int) -> tuple[int, ...]:
+    """The sizes of a weight that has so many axes.  Raises KeyError where it is missing, else ValueError."""
+    if len(shapes[name]) != count:
+        raise ValueError(f"has a weight {name!r} of shape {shapes[name]} where {count} sizes are needed")
+    return shapes[name]
+
+
 @dataclass(frozen=True)
 class DenoiserSpec:
     """What a denoiser's file says of it: everything but the weights.

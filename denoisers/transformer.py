@@ -15,15 +15,15 @@ FEATURES = 256  # cosines and sines of the time
 EPSILON = 1e-6  # of every norm
 
 
-def positions(side: int, width: int) -> Tensor:  # -> [1, side * side, width]
+def positions(side: int, width: int, device: Any = None) -> Tensor:  # -> [1, side * side, width]
     """The fixed position embedding: sines and cosines of the column in half of the channels, of the row in the others.
 
     Raises ValueError for a width that is no multiple of 4.
     """
     if width % 4:
         raise ValueError(f"width is {width} but must be a multiple of 4")
-    order = torch.arange(width // 4, dtype=torch.float64)
-    angles = torch.arange(side, dtype=torch.float64)[:, None] * 10_000 ** (-4 * order / width)
+    order = torch.arange(width // 4, dtype=torch.float64, device=device)
+    angles = torch.arange(side, dtype=torch.float64, device=device)[:, None] * 10_000 ** (-4 * order / width)
     waves = torch.cat([angles.sin(), angles.cos()], dim=1)
     columns, rows = (waves.expand(side, side, -1), waves[:, None].expand(side, side, -1))
     return torch.cat([columns, rows], dim=2).flatten(0, 1)[None].float()

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -339,6 +339,17 @@ def settings_of(config: Mapping[str, Any]) -> dict[str, Any]:
     return said
 
 
+def native_side(size: int | Sequence[int], multiple: int) -> int:
+    """The side of a native sample.  Raises ValueError for one that is no square, or that the network cannot halve."""
+    side, other = (size, size) if isinstance(size, int) else size
+    if side != other or side % multiple:
+        raise ValueError(
+            f"has sample_size = {size} in its config.json, and a square is needed whose side is a multiple of "
+            f"{multiple}. Correct it, or choose another folder."
+        )
+    return side
+
+
 def renamed(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """The weights by today's names: those of attention were others in 2022."""
     old = re.compile(rf"(attentions\.\d+)\.({'|'.join(OLDER)})\.")
@@ -354,8 +365,8 @@ def memory(sizes: Mapping[str, Any], batch: int, pixels: int) -> int:
 def unet_format(config: Mapping[str, Any]) -> Format:
     """The format of one folder's weights."""
     said = settings_of(config)
-    size, multiple = said["sample_size"] or 32, coarsest(said["block_out_channels"])
-    side = size if isinstance(size, int) else size[0]
+    multiple = coarsest(said["block_out_channels"])
+    side = native_side(said["sample_size"] or 32, multiple)
     latents = SD_LATENTS if said["in_channels"] == 4 else PIXELS
     return Format(
         name="unet2d",

@@ -18,7 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from ..denoisers.labels import NO_LABEL
-from ..denoisers.latents import PIXELS, SD_LATENTS, SPACES, LatentSpace
+from ..denoisers.latents import PIXELS, SD_LATENTS, LatentSpace, name_of, space_named
 from ..denoisers.schedules import network_time
 from ..denoisers.spec import ChosenSpec
 from ..guidance.mixture import ANY, GaussianMixture
@@ -127,13 +127,13 @@ def latent_format(space: LatentSpace, shape: tuple[int, ...]) -> comfy.latent_fo
 
 def format_name(form: comfy.latent_formats.LatentFormat) -> str:
     """What a trace calls a latent format, so that `format_named` finds it again."""
-    return form.space.title if isinstance(form, VAEFormat) else type(form).__name__
+    return name_of(form.space) if isinstance(form, VAEFormat) else type(form).__name__
 
 
 def format_named(name: str) -> comfy.latent_formats.LatentFormat | None:
     """The latent format of a name from a trace; None for one that nobody knows here."""
-    if name in SPACES:
-        return VAEFormat(SPACES[name])
+    if space := space_named(name):
+        return VAEFormat(space)
     kind = getattr(comfy.latent_formats, name, None)
     return kind() if isinstance(kind, type) and issubclass(kind, comfy.latent_formats.LatentFormat) else None
 
@@ -147,8 +147,10 @@ class AbsentLabel(comfy.conds.CONDRegular):
 
     def _refused(self, batch_size: int, **_: Any):
         raise ValueError(
-            f"{self.name} was never trained without a label, so it has no unconditional prediction. Set cfg to 1, add "
-            "Autoguidance with a weaker model, or guide it with a classifier."
+            f"{self.name} was never trained without a label, and this run asks for a prediction without one: by a cfg "
+            "other than 1, an empty label, or a sampler or node that always evaluates the negative. Give a label, set "
+            "cfg to 1 with another sampler, add Autoguidance with a weaker model (weak_share 1), or guide it with a "
+            "classifier."
         )
 
     process_cond = _refused
@@ -216,6 +218,10 @@ class LabelledModel(comfy.model_base.BaseModel):
     def extra_conds(self, **given: Any) -> dict[str, comfy.conds.CONDRegular]:
         """Check the latent and the labels of one CONDITIONING entry; both fail here with a sentence."""
         noise = given.get("noise")
+        if given.get("control") is not None:
+            raise ValueError(
+                f"{self.card.name} takes class labels, and a ControlNet steers models of text. Remove Apply ControlNet."
+            )
         if len(given.get("latent_shapes") or ()) > 1:
             raise ValueError(
                 f"The latent holds several tensors at once (video with sound), and {self.card.name} works on one. "

@@ -119,5 +119,10 @@ def exact_levels(kind: str) -> Sampling:
 
 
 def _settings(spec: ChosenSpec) -> SimpleNamespace:
-    edm = {"sigma_min": spec.levels.sigma_min, "sigma_max": spec.levels.sigma_max, "sigma_data": spec.sigma_data}
-    return SimpleNamespace(sampling_settings=edm if spec.schedule == "edm" else {"shift": 1.0, "multiplier": 1000})
+    levels = spec.levels
+    edm = {"sigma_min": levels.sigma_min, "sigma_max": levels.sigma_max, "sigma_data": spec.sigma_data}
+    flow = {
+        "shift": 1.0,
+        "multiplier": levels.timesteps,
+    }  # what the network is told at s = 1, where it is told an index
+    return SimpleNamespace(sampling_settings=edm if spec.schedule == "edm" else flow)

@@ -26,7 +26,8 @@ class AbsentVAE:
     encode = decode_tiled = encode_tiled = decode
 
     def __getattr__(self, name: str) -> Any:
-        raise AttributeError(self.sentence)
+        said = self.__dict__.get("sentence")  # a copy is asked for names before it has one
+        raise AttributeError(name if said is None or name.startswith("__") else said)
 
 
 def vae_of(name: str, space: LatentSpace, wired: Any = None) -> Any:

@@ -21,6 +21,15 @@ def edm_weights(kind="ncsnpp", labels=3):
     return {f"model.{name}": weight for name, weight in with_filters(network).state_dict().items()}
 
 
+def transformer_weights(kind):
+    """Of a DiT or a JiT."""
+    from guidance_geometry.denoisers.dit import DIT, DiTSizes
+    from guidance_geometry.denoisers.jit import JIT, JiTSizes
+
+    sizes = DiTSizes(4, 8, 2, 4, 64, 1, 1, 64, 3) if kind == "dit" else JiTSizes(3, 4, 4, 8, 64, 3, 2, 64, 3, 2, 1, 1.0)
+    return lively((DIT if kind == "dit" else JIT).network(vars(sizes), 3)).state_dict()
+
+
 def with_filters(network):
     """The network with random weights, but the smoothing filters that it has by its kind."""
     kept = {name: weight.clone() for name, weight in network.state_dict().items() if name.endswith("resample_filter")}

@@ -83,7 +83,9 @@ def test_the_file_may_state_what_no_shape_tells():
     assert (spec.sizes["together"], spec.sizes["heads"], spec.schedule) == (True, 2, "vp_linear")
     with pytest.raises(ValueError, match=r"gg\.config\.heads is '2'; a whole number from 1"):
         read(weights, **notes, **{"gg.config": '{"heads": "2"}'})
-    with pytest.raises(ValueError, match=r"\(ADM\) has these sizes \(has 128 channels for 5 heads\)"):
+    with pytest.raises(
+        ValueError, match=r"has 128 channels for 5 heads, so its weights do not fit\. Fetch it again, c"
+    ):
         read(weights, **notes, **{"gg.config": '{"heads": 5}'})
     with pytest.raises(ValueError, match=r"gg\.config says depth = 9 but the weights have 1"):
         read(weights, **notes, **{"gg.config": '{"depth": 9}'})

@@ -184,6 +184,12 @@ def test_a_folder_their_library_saved_is_read(tmp_path):
             Levels(beta_start=0.00085, beta_end=0.012, beta_power=2.0),
         ),
         ({"_class_name": "FlowMatchEulerDiscreteScheduler", "beta_schedule": None}, "flow", "flow", Levels()),
+        (
+            {"_class_name": "FlowMatchHeunDiscreteScheduler", "num_train_timesteps": 500},
+            "flow",
+            "flow",
+            Levels(timesteps=500),
+        ),
     ],
 )
 def test_the_scheduler_says_what_was_trained(tmp_path, said, kind, schedule, levels):
@@ -240,6 +246,8 @@ def test_the_vae_beside_a_dit_says_how_latents_are_scaled(tmp_path):
     (folder / "vae" / "config.json").write_text(json.dumps({"scaling_factor": 0.13025}))
     space = read_denoiser(folder).spec.latents
     assert (space.title, space.scale, space.downscale) == ("the VAE of dit/", (0.13025,) * 4, 8)
+    folder.rename(tmp_path / "other")
+    assert read_denoiser(tmp_path / "other").spec.latents == space, "the numbers are the space, not the folder"
 
 
 def refused(folder, message, error=ValueError):
@@ -325,6 +333,11 @@ def test_a_scheduler_that_is_not_known_is_named(tmp_path, said, message):
         (UNET | {"act_fn": "gelu"}, "act_fn is 'gelu'; one of silu, swish"),
         (UNET | {"_class_name": "UNet2DConditionModel"}, "holds a 'UNet2DConditionModel'. Load Denoiser reads folders"),
         (UNET | {"_class_name": None, "model_type": "vit"}, "holds a None"),
+        (
+            UNET | {"sample_size": [8, 16]},
+            r"a/ has sample_size = \[8, 16\] in its config\.json, and a square is needed",
+        ),
+        (UNET | {"sample_size": 9}, r"sample_size = 9 in its .* whose side is a multiple of 2\. Correct it"),
         (UNET | {"layers_per_block": 2}, "the weight 'down_blocks.0.resnets.1.* is missing"),
     ],
 )
@@ -342,6 +355,8 @@ def test_a_unet_that_is_not_built_here_is_named(tmp_path, config, message):
         (DIT | {"activation_fn": "geglu"}, "activation_fn is 'geglu'"),
         (DIT | {"norm_elementwise_affine": True}, "describes norms with weights"),
         (DIT | {"sample_size": 10**6}, "sample_size is 1000000"),
+        (DIT | {"sample_size": 9}, r"has sample_size = 9 in its .* whose side is a multiple of 2\. Correct it"),
+        (DIT | {"sample_size": 1}, r"has sample_size = 1 in its .* whose side is a multiple of 2\. Correct it"),
         (DIT | {"num_attention_heads": 3}, "has 3 heads for 16 channels"),
         ({key: value for key, value in DIT.items() if key != "patch_size"}, "patch_size is missing"),
     ],
@@ -355,7 +370,7 @@ def test_a_dit_that_does_not_fit_its_config_is_named(tmp_path, config, message):
     [
         ("transformer_blocks.1.norm1.emb.timestep_embedder.linear_1.bias", "blocks with time embeddings of their own"),
         ("transformer_blocks.1.attn1.to_k.weight", "has no weight 'transformer_blocks.1.attn1.to_k.weight'"),
-        ("pos_embed.proj.weight", "has no weight 'pos_embed.proj.weight'"),
+        ("pos_embed.proj.weight", "has no weight 'x_embedder.proj.weight', so its format"),
         ("proj_out_2.bias", "the weight 'final_layer.linear.bias' is missing"),
         ("transformer_blocks.0.ff.net.2.bias", "the weight 'blocks.0.mlp.fc2.bias' is missing"),
     ],
@@ -364,6 +379,22 @@ def test_a_dit_with_other_weights_is_named(tmp_path, name, message):
     weights = dit_weights()
     changed = weights.pop(name)
     refused(write_folder(tmp_path / "a", DIT, weights | ({name: changed + 1} if "emb" in name[20:] else {})), message)
+
+
+@pytest.mark.parametrize(
+    ("name", "shape", "message"),
+    [
+        ("pos_embed.proj.weight", (2**36, 0, 1, 1), r"'x_embedder\.proj\.weight' has shape .* so no number\. Fetch"),
+        ("pos_embed.proj.weight", (2**20, 4, 2, 2), r"'blocks\.0\..*' has shape .* but the network needs"),
+        ("pos_embed.proj.weight", (), r"of shape \(\) where 4 sizes are needed, so its weights do not fit\. Fetch"),
+        ("transformer_blocks.weight", (3,), "'transformer_blocks.weight' belongs to no part of the network"),
+        ("transformer_blocks.0.weight", (3,), "'transformer_blocks.0.weight' belongs to no part of the network"),
+        ("transformer_blocks.0.attn1.to_k.weight", (), r"a/ has weights whose shapes do not fit together\. Fetch"),
+    ],
+)
+def test_a_dit_whose_weights_claim_anything_is_refused_before_it_takes_memory(tmp_path, name, shape, message):
+    weights = dit_weights() | {name: torch.zeros(shape, dtype=torch.float16)}
+    refused(write_folder(tmp_path / "a", DIT | {"sample_size": 128}, weights), message)
 
 
 def test_weights_that_could_run_code_are_not_opened(tmp_path):

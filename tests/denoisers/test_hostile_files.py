@@ -18,6 +18,7 @@ from guidance_geometry.files.safetensors import read_header, read_safetensors, w
 from guidance_geometry.tests.classifier_files import stored
 from guidance_geometry.tests.hostile import ABSURD, mutated
 from guidance_geometry.tests.tiny_denoiser import write_tiny
+from guidance_geometry.tests.tiny_networks import NETWORKS, transformer_weights
 
 TRIES = 150
 SLOWEST = 20.0  # seconds for one file, on a busy machine
@@ -117,6 +118,27 @@ def test_a_claim_of_any_size_is_refused_at_once(tmp_path, entry):
     text = json.dumps({"a": entry}).encode()
     path.write_bytes(struct.pack("<Q", len(text)) + text + b"\0" * 4 * (entry["data_offsets"][1] == 4))
     assert check(path, read_safetensors)
+
+
+@pytest.mark.parametrize(
+    ("kind", "name"),
+    [
+        ("adm", "time_embed.0.weight"),
+        ("edm2", "unet.emb_noise.weight"),
+        ("dit", "x_embedder.proj.weight"),
+        ("jit", "x_embedder.proj1.weight"),
+    ],
+)
+def test_a_weight_without_numbers_takes_no_memory_and_is_named(tmp_path, kind, name):
+    """Such a weight has no bytes in the file, whatever its other sizes are."""
+    path, weights = (
+        tmp_path / "own.safetensors",
+        transformer_weights(kind) if kind in ("dit", "jit") else NETWORKS[kind](),
+    )
+    for shape in ((2**40, 0), (0, 2**40), (2**47, 0, 2**14, 0), (8, 3, 0, 0)):
+        write_safetensors(path, weights | {name: torch.zeros(shape)}, {})
+        with pytest.raises(ValueError, match=rf"own\.safetensors: the weight '{name}' .* so no number\. Fetch"):
+            read_denoiser(path)
 
 
 @pytest.mark.parametrize("names", [["x" * 10**6], [str(i) for i in range(100_001)]], ids=["long", "many"])

@@ -7,7 +7,7 @@ import torch
 from torch.nn import functional
 
 from guidance_geometry.denoisers.dit import DIT, SIT, DiT, DiTSizes, SiT
-from guidance_geometry.denoisers.dit_folders import own_names
+from guidance_geometry.denoisers.dit_folders import dit_format, own_names
 from guidance_geometry.denoisers.jit import JIT, JiT, JiTSizes
 from guidance_geometry.denoisers.latents import PIXELS
 from guidance_geometry.denoisers.reading import checked
@@ -129,7 +129,7 @@ def test_a_dit_of_diffusers_is_the_same_function(learned, epsilon):
     weights |= {n: weights[n.replace("blocks.1.", "blocks.0.")] for n in weights if f"1.{shared}" in n}
     theirs.load_state_dict(weights)
     sizes = DiTSizes(**vars(TINY) | {"out": config["out_channels"], "shift": 1, "epsilon": epsilon})
-    ours, (x, t, y) = loaded(DiT, sizes, own_names(weights, config)), batch()
+    ours, (x, t, y) = loaded(DiT, sizes, dit_format(config).own(own_names(weights))), batch()
     with torch.no_grad():
         wanted = theirs(x, timestep=t, class_labels=y).sample[:, :4]
     assert error(ours(x, t, y), wanted) < 1e-5
@@ -312,6 +312,9 @@ def test_a_jit_says_everything_of_itself():
         (SMALL, {"x_embedder.proj1.weight": (8, 128, 1, 1)}, "works on 128 channels where a JiT has 3"),
         (SMALL, {"blocks.0.attn.q_norm.weight": (30,)}, "heads of 30 channels in a width of 64"),
         (SMALL, {"pos_embed": (1, 15, 64)}, "has 15 patches"),
+        (SMALL, {"pos_embed": (16, 64)}, r"'pos_embed' of shape \(16, 64\) where 3 sizes are needed, so its weights"),
+        (TINY, {"x_embedder.proj.weight": (128,)}, r"of shape \(128,\) where 4 sizes are needed, so its weights"),
+        (TINY, {"final_layer.linear.weight": ()}, "of shapes that no network can have, so .* Fetch it again, correct"),
     ],
 )
 def test_weights_that_do_not_fit_are_named(sizes, changes, message):

@@ -234,6 +234,17 @@ def test_a_dit_is_asked_at_the_index_of_its_table(folder):
     assert ((model.model.apply_model(x, n, y=y) - wanted).abs().max() / wanted.abs().max()) < 1e-5
 
 
+def test_a_unet_of_flow_is_told_its_own_number_of_timesteps(host, tmp_path):
+    from guidance_geometry.denoisers.reading import read_denoiser
+    from guidance_geometry.denoisers.spec import chosen
+    from guidance_geometry.host.noise_levels import denoiser_levels
+
+    scheduler = {"_class_name": "FlowMatchEulerDiscreteScheduler", "num_train_timesteps": 500}
+    levels = denoiser_levels(chosen(read_denoiser(unet_folder(tmp_path / "flow", scheduler=scheduler)).spec))
+    assert levels.timestep(torch.tensor(0.5)) == 250
+    assert (levels.sigma(torch.tensor(250.0)), levels.sigmas[-1]) == (0.5, 1.0)
+
+
 def test_a_changed_config_changes_the_fingerprint(folder):
     from guidance_geometry.nodes.start import GGLoadDenoiser
 

@@ -82,6 +82,30 @@ class TestLabels:
         with pytest.raises(ValueError, match=r"shade was never trained without a label.*Autoguidance.*classifier"):
             sampled(patcher, "b", 2.0)
 
+    def test_the_sentence_is_right_at_cfg_1_too(self):
+        patcher = model(null_label=False)
+        always = patcher.clone()
+        always.set_model_sampler_post_cfg_function(lambda args: args["denoised"], disable_cfg1_optimization=True)
+        for asked, label in ((patcher, ""), (always, "b")):
+            with pytest.raises(
+                ValueError, match=r"an empty label, or a sampler .*\. Give a label, set cfg to 1 with an"
+            ):
+                sampled(asked, label, 1.0)
+
+    def test_a_controlnet_is_refused(self):
+        import comfy.sample
+        from comfy.controlnet import ControlBase
+
+        patcher = model()
+        positive, negative = pair(patcher, "b")
+        steered = [[positive[0][0], positive[0][1] | {"control": ControlBase()}]]
+        latent = torch.zeros(1, *patcher.model.card.shape)
+        for conditions in ((steered, negative), (positive, steered)):
+            with pytest.raises(ValueError, match=r"shade takes class labels, and a ControlNet .* Remove Apply Contr"):
+                comfy.sample.sample(
+                    patcher, latent, 2, 2.0, "euler", "normal", *conditions, latent, disable_pbar=True, seed=3
+                )
+
     def test_no_number_stands_for_the_missing_null_label(self):
         patcher = model(null_label=False)
         with pytest.raises(ValueError, match=r"needs whole numbers 0 \.\. 2\. Was Class Label wired"):
@@ -149,6 +173,18 @@ class TestLatents:
             vae.decode(torch.zeros(1, 4, 8, 8))
         assert not hasattr(vae, "patcher")
 
+    def test_an_absent_vae_is_copied_and_still_says_so(self):
+        import copy
+
+        from guidance_geometry.denoisers.latents import SD_LATENTS
+        from guidance_geometry.host.pixel_vae import vae_of
+
+        vae = vae_of("shade", SD_LATENTS)
+        for again in (copy.copy(vae), copy.deepcopy(vae)):
+            with pytest.raises(ValueError, match="shade works on latents"):
+                again.encode(None)
+        assert getattr(vae, "__len__", None) is None
+
     def test_the_vae_is_wired_through_and_fitted_to_pictures_in_0_to_1(self):
         """EDM2's VAE was given pictures in 0 .. 1: decoded as usual, they would be pale."""
         from guidance_geometry.denoisers.latents import EDM2_LATENTS, SD_LATENTS
@@ -193,18 +229,31 @@ class TestLatents:
 
         spaces = [LatentSpace("a", 8, *EDM2), LatentSpace("b", 8, EDM2[0], (1.0,) * 4)]
         one, two = (model(space=space, channels=4) for space in spaces)
-        check_latents(one, one.clone(), torch.zeros(1, 4, SIDE, SIDE))
+        same = model(space=LatentSpace("the same of another folder", 8, *EDM2), channels=4)
+        for other in (one.clone(), same):
+            check_latents(one, other, torch.zeros(1, 4, SIDE, SIDE))
         with pytest.raises(ValueError, match="Use two models of one latent space"):
             check_latents(one, two, torch.zeros(1, 4, SIDE, SIDE))
 
     def test_a_trace_finds_its_latent_format_again(self):
         import comfy.latent_formats
 
-        from guidance_geometry.denoisers.latents import EDM2_LATENTS
+        from guidance_geometry.denoisers.latents import EDM2_LATENTS, LatentSpace, scaled
         from guidance_geometry.host.native_model import format_name, format_named
 
-        for form in (comfy.latent_formats.SDXL(), model(space=EDM2_LATENTS, channels=4).model.latent_format):
+        spaces = (EDM2_LATENTS, scaled(0.13025, "the VAE of dit/"))
+        forms = [model(space=space, channels=4).model.latent_format for space in spaces]
+        for form in (comfy.latent_formats.SDXL(), *forms):
             again = format_named(format_name(form))
             assert (type(again), again.latent_rgb_factors) == (type(form), form.latent_rgb_factors)
+        assert format_name(forms[1]) == "Stable Diffusion 1's VAE * 0.13025"
+        own = LatentSpace("somebody's VAE", 8, *EDM2)
+        assert format_name(model(space=own, channels=4).model.latent_format) == "somebody's VAE"
+        for name in (
+            "Stable Diffusion 1's VAE * ",
+            "Stable Diffusion 1's VAE * 1e999",
+            "Stable Diffusion 1's VAE * -1",
+        ):
+            assert format_named(name) is None
         assert format_named("torch") is None
         assert format_named("nobody's") is None

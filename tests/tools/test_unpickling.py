@@ -70,6 +70,13 @@ def test_any_other_trick_is_refused_at_once(tmp_path, kind, form):
     assert time.process_time() - began < 5
 
 
+def test_a_text_that_its_codec_cannot_write_is_refused_in_our_own_words(tmp_path):
+    payload = call(name("_codecs", "encode"), text("\u20ac"), text("latin1"))
+    refused(
+        FORMS["pickle"](tmp_path / "odd.pkl", payload), "as 'latin1', which has not all of its letters. Only tensors"
+    )
+
+
 @pytest.mark.parametrize("form", ["archive", "row"])
 @pytest.mark.parametrize("kind", CLAIMS)
 def test_a_tensor_that_lies_about_its_storage_is_refused(tmp_path, kind, form):

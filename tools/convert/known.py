@@ -50,7 +50,10 @@ def encoded(text: Any, encoding: Any = "utf-8") -> bytes:
     """Bytes, which old protocols write as text."""
     if not isinstance(text, str) or encoding not in ENCODINGS:
         raise refusal(f"encodes {told(text)} as {told(encoding)}")
-    return text.encode(encoding)
+    try:
+        return text.encode(encoding)
+    except UnicodeEncodeError:
+        raise refusal(f"encodes {told(text)} as {told(encoding)}, which has not all of its letters") from None
 
 
 def persistent(meta: Any) -> Record:
