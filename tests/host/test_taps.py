@@ -171,3 +171,24 @@ def test_a_model_that_is_recorded_already_is_passed_on(labelled):
     assert GGTap.execute(recorded).result[0] is recorded
     tapped = GGTap.execute(labelled["pocket"][0]).result[0]
     assert GGTap.execute(tapped).result[0] is tapped
+
+
+@pytest.mark.parametrize("value", [None, 7, "a text", [1], object()], ids=repr)
+def test_what_cannot_be_recorded_goes_on_to_the_sampler_as_it_is(host, value):
+    from guidance_geometry.nodes.tap import GGTap
+
+    assert GGTap.execute(value).result[0] is value
+
+
+def test_a_model_that_cannot_be_copied_is_passed_on_and_the_log_says_so(labelled, monkeypatch, caplog):
+    from guidance_geometry.nodes.tap import GGTap
+
+    model = labelled["pocket"][0]
+
+    def broken(*_, **__):
+        raise RuntimeError("no copy of this")
+
+    monkeypatch.setattr(type(model), "clone", broken)
+    assert GGTap.execute(model).result[0] is model
+    assert "no copy of this" in caplog.text
+    caplog.clear()
