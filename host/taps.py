@@ -13,9 +13,10 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from .adapter import KEY, prompt_server
-from .jobs import within, workflow_of
+from .jobs import within, workflow_id_of, workflow_key_of, workflow_of
 from .recording import CAPTURES
 from .run_store import STORE
+from .users import noting_who_asks, user_who_asks
 
 TAP = "GGTap"
 SAMPLED = {"LATENT", "GUIDER", "IMAGE", "VIDEO", "AUDIO"}  # who reads a MODEL and gives one of these samples with it
@@ -49,17 +50,18 @@ def watch_prompts() -> None:
     """Let the host's server hand every prompt to `on_prompt`; without one nobody asks."""
     server = prompt_server()
     if server is not None:
+        server.app.middlewares.append(noting_who_asks)
         server.add_on_prompt_handler(on_prompt)
 
 
 def on_prompt(body: Mapping[str, Any]) -> Mapping[str, Any]:
-    """The request with taps where it asks for them, else as it came; a fault of ours leaves it as it came too."""
+    """The request with taps where it asks for them, else as it came; a fault of ours costs it its records alone."""
     try:
         wanted = wanted_of(body)
         return body if wanted is None else _tapped(body, wanted)
     except Exception:
         logging.warning("Guidance Geometry: this job is not recorded", exc_info=True)
-        return body
+        return _asking_nothing(body)
 
 
 def wanted_of(body: Mapping[str, Any]) -> Wanted | None:
@@ -73,14 +75,21 @@ def wanted_of(body: Mapping[str, Any]) -> Wanted | None:
     return Wanted(
         capture if capture in CAPTURES else Wanted.capture,
         steps if counted else Wanted.uncond_steps,
-        STORE.epoch(workflow_of(extra).get("id")),
+        STORE.epoch(workflow_id_of(extra), workflow_key_of(extra)),
     )
 
 
 def _tapped(body: Mapping[str, Any], wanted: Wanted) -> dict:
     prompt, _ = with_taps(body["prompt"], declared, asdict(wanted))
-    said = {**(body.get("extra_data") or {}), KEY: {"record": True, **asdict(wanted)}}
-    return {**body, "prompt": prompt, "extra_data": said}
+    said = {"record": True, **asdict(wanted), "user": user_who_asks()}
+    return {**body, "prompt": prompt, "extra_data": {**(body.get("extra_data") or {}), KEY: said}}
+
+
+def _asking_nothing(body: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Without what it says of a user, which nobody has checked."""
+    extra = within(body, "extra_data")
+    known = isinstance(extra, Mapping) and KEY in extra
+    return {**body, "extra_data": {name: said for name, said in extra.items() if name != KEY}} if known else body
 
 
 def with_taps(

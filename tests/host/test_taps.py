@@ -1,6 +1,8 @@
 """Taps in a job's prompt, without a server."""
 
+import asyncio
 import copy
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -134,13 +136,54 @@ def test_a_job_asks_in_its_extra_data_or_in_its_workflow(host, said, wanted, whe
 
 @pytest.mark.parametrize(
     "body",
-    [{}, {"prompt": None}, {"prompt": 5, "extra_data": {"guidance_geometry": {"record": True}}}, {"extra_data": 7}],
+    [{}, {"prompt": None}, {"prompt": 5, "extra_data": {"other": 1}}, {"extra_data": 7}],
     ids=str,
 )
 def test_a_request_that_makes_no_sense_goes_to_the_host_as_it_came(host, body):
     from guidance_geometry.host.taps import on_prompt
 
     assert on_prompt(body) is body
+
+
+def test_a_request_whose_prompt_makes_no_sense_asks_for_nothing(host):
+    from guidance_geometry.host.taps import on_prompt
+
+    body = {"prompt": 5, "extra_data": {"guidance_geometry": {"record": True, "user": "her"}, "other": 1}}
+    assert on_prompt(body) == {"prompt": 5, "extra_data": {"other": 1}}
+
+
+def test_a_workflow_with_a_strange_id_is_recorded(host):
+    from guidance_geometry.host.taps import wanted_of
+
+    workflow = {"id": ["a", "list"], "extra": {"guidance_geometry": {"record": True, "key": {}}}}
+    assert wanted_of({"extra_data": {"extra_pnginfo": {"workflow": workflow}}}).epoch == 0
+
+
+@pytest.mark.parametrize(
+    ("multi_user", "header", "user"),
+    [(False, None, "default"), (True, "her", "her"), (True, "nobody", ""), (True, None, ""), (True, ..., "")],
+    ids=str,
+)
+def test_the_request_says_whose_job_it_is_and_the_job_does_not(host, monkeypatch, multi_user, header, user):
+    from comfy.cli_args import args
+
+    from guidance_geometry.host import users
+    from guidance_geometry.host.taps import on_prompt
+
+    known = {"her": "her"} if multi_user else {"default": "default"}
+    server = SimpleNamespace(
+        user_manager=SimpleNamespace(get_request_user_id=lambda request: known[request or "default"])
+    )
+    monkeypatch.setattr(users, "prompt_server", lambda: server)
+    monkeypatch.setattr(args, "multi_user", multi_user)
+    body = {"prompt": {}, "extra_data": {"guidance_geometry": {"record": True, "user": "him"}}}
+
+    async def answer(request):
+        return on_prompt(body)["extra_data"]["guidance_geometry"]["user"]
+
+    said = asyncio.run(answer(None) if header is ... else users.noting_who_asks(header or False, answer))
+    assert said == user
+    assert users.ASKING.get() is None
 
 
 @pytest.mark.parametrize("sampler", ["euler", "dpmpp_2m_sde", "heunpp2", "uni_pc"])
