@@ -104,6 +104,76 @@ def test_what_carries_no_model_to_a_sampler_is_left_as_it_is(types, node):
     assert with_taps(prompt, types, SETTINGS) == (prompt, [])
 
 
+def sampling(inputs):
+    """A node class that samples and declares these inputs."""
+    return type("Sampling", (), {"RETURN_TYPES": ("LATENT",), "INPUT_TYPES": classmethod(lambda cls: inputs())})
+
+
+def broken():
+    raise RuntimeError("no folder")
+
+
+@pytest.fixture
+def installed(host, monkeypatch):
+    """Put a class into the host."""
+    import nodes
+
+    return lambda name, found: monkeypatch.setitem(nodes.NODE_CLASS_MAPPINGS, name, found)
+
+
+@pytest.mark.parametrize(
+    ("inputs", "told"),
+    [
+        (broken, 1),
+        (lambda: {"required": {"empty": (), "odd": None}}, 0),
+        (lambda: None, 1),
+        (lambda: {"required": 7}, 1),
+    ],
+    ids=["raises", "empty", "none", "number"],
+)
+def test_a_class_that_declares_nonsense_silences_no_other(installed, caplog, inputs, told):
+    from guidance_geometry.host import taps
+
+    taps._left_out.cache_clear()
+    installed("OddSampler", sampling(inputs))
+    odd = {"class_type": "OddSampler", "inputs": {"model": ["1", 0]}}
+    for _ in range(2):
+        tapped, made = taps.with_taps({"0": odd, "1": GRAPH["1"], "2": GRAPH["2"]}, taps.declared, SETTINGS)
+    assert made == ["gg-1-0"]
+    assert tapped["0"] == odd
+    assert len([line for line in caplog.records if "OddSampler" in line.getMessage()]) == told
+
+
+def test_outputs_that_raise_silence_no_other(installed):
+    from guidance_geometry.host import taps
+
+    class Outputs:
+        def __get__(self, *_):
+            broken()
+
+    installed("OddLoader", type("OddLoader", (), {"RETURN_TYPES": Outputs()}))
+    odd = {"class_type": "OddLoader", "inputs": {"model": ["1", 0]}}
+    assert taps.with_taps({"0": odd, "1": GRAPH["1"], "2": GRAPH["2"]}, taps.declared, SETTINGS)[1] == ["gg-1-0"]
+
+
+def test_only_a_node_that_a_model_is_wired_to_is_asked_for_its_inputs_and_once_a_job(installed):
+    from guidance_geometry.host.taps import declared, with_taps
+
+    asked = []
+
+    def inputs():
+        asked.append(None)
+        return {"required": {"model": ("MODEL",)}}
+
+    installed("ListsFolders", sampling(inputs))
+    graph = {"1": GRAPH["1"], "2": {"class_type": "ListsFolders", "inputs": {"image": "a.png", "clip": ["1", 1]}}}
+    assert with_taps(graph, declared, SETTINGS) == (graph, [])
+    assert asked == []
+    many = {str(k): {"class_type": "ListsFolders", "inputs": {"model": ["1", 0]}} for k in range(2, 9)}
+    assert with_taps({**graph, **many}, declared, SETTINGS)[1] == ["gg-1-0"]
+    assert len(asked) == 1
+
+
 @pytest.mark.parametrize(
     ("said", "wanted"),
     [
