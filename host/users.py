@@ -15,11 +15,11 @@ NOBODY = ""  # whom the host does not know
 
 
 @web.middleware
-async def noting_who_asks(request: web.Request, answer) -> web.StreamResponse:
+async def noting_who_asks(request: web.Request, handler) -> web.StreamResponse:
     """Answer a request while ASKING holds it."""
     before = ASKING.set(request)
     try:
-        return await answer(request)
+        return await handler(request)
     finally:
         ASKING.reset(before)
 

@@ -251,7 +251,9 @@ def test_the_request_says_whose_job_it_is_and_the_job_does_not(host, monkeypatch
     async def answer(request):
         return on_prompt(body)["extra_data"]["guidance_geometry"]["user"]
 
-    said = asyncio.run(answer(None) if header is ... else users.noting_who_asks(header or False, answer))
+    said = asyncio.run(
+        answer(None) if header is ... else users.noting_who_asks(request=header or False, handler=answer)
+    )
     assert said == user
     assert users.ASKING.get() is None
 
