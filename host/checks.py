@@ -30,9 +30,11 @@ class CheckedNode(io.ComfyNode):
     stands for a value that comes over a wire, and it is asked again before `execute`.
     checks: of single widgets, name -> what gives a sentence or None. A combo with a check of its own may change its
     options while the host runs; the options of all others are those of the schema when the class was made.
+    unread: inputs that are passed on whatever they are.
     """
 
     checks: ClassVar[Mapping[str, Check]] = {}
+    unread: ClassVar[tuple[str, ...]] = ()
     declared: ClassVar[Mapping[str, Any]]
 
     def __init_subclass__(cls, **named):
@@ -104,7 +106,7 @@ def misfits(cls: type[CheckedNode], arguments: Mapping[str, Any]) -> Iterator[st
     for declared in cls.declared.values():
         value = arguments.get(declared.id)
         absent = value is None and declared.optional and declared.get_io_type() in CARRIED
-        if declared.id in arguments and not absent:
+        if declared.id in arguments and declared.id not in cls.unread and not absent:
             own = cls.checks.get(declared.id)
             yield value_misfit(declared, value) or (own(value) if own else unlisted(declared, value))
 

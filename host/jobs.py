@@ -6,12 +6,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from comfy.cli_args import args
 from comfy_execution.progress import get_progress_state
 from comfy_execution.utils import get_executing_context
 
 from .adapter import KEY, prompt_server
+from .users import NOBODY, ONLY_USER
 
 MOST_LETTERS = 64  # of a workflow's key
+LONGEST = 200  # letters of an id, a title, a user
 
 
 @dataclass(frozen=True)
@@ -19,7 +22,7 @@ class RunningJob:
     """A job that runs now, as one of its nodes sees it.
 
     node: its execution id. list_index: which element of a list it works on. prompt: in API form. extra: the job's
-    extra data. client_id: of the browser that queued it, None without one.
+    extra data.
     """
 
     prompt_id: str
@@ -27,18 +30,21 @@ class RunningJob:
     list_index: int
     prompt: Mapping[str, Any]
     extra: Mapping[str, Any]
-    client_id: str | None
 
     @property
     def workflow_id(self) -> str | None:
         """The id that the editor gave its workflow; several workflows may have the same."""
-        return workflow_of(self.extra).get("id")
+        return workflow_id_of(self.extra)
 
     @property
     def workflow_key(self) -> str | None:
         """What the Guidance tab wrote into this workflow to tell it from others of the same id."""
-        key = within(workflow_of(self.extra), "extra", KEY, "key")
-        return key[:MOST_LETTERS] if isinstance(key, str) else None
+        return workflow_key_of(self.extra)
+
+    @property
+    def user(self) -> str:
+        """Who queued it; the host's request said so, and no job can."""
+        return (worded(within(self.extra, KEY, "user")) or NOBODY) if args.multi_user else ONLY_USER
 
     @property
     def wants_records(self) -> bool:
@@ -54,7 +60,8 @@ class RunningJob:
     def title(self) -> str:
         """What the user calls that node."""
         node = self.prompt.get(self.display)
-        return str(within(node, "_meta", "title") or within(node, "class_type") or self.display)
+        said = within(node, "_meta", "title")
+        return worded(said, LONGEST) or worded(within(node, "class_type"), LONGEST) or self.display[:LONGEST]
 
 
 def running_job() -> RunningJob | None:
@@ -63,7 +70,7 @@ def running_job() -> RunningJob | None:
     for _, prompt_id, prompt, extra, *_ in list(server.prompt_queue.currently_running.values()) if server else []:
         if context and prompt_id == context.prompt_id:
             index = context.list_index or 0
-            return RunningJob(prompt_id, context.node_id, index, prompt, extra, extra.get("client_id"))
+            return RunningJob(prompt_id, context.node_id, index, prompt, extra)
     return None
 
 
@@ -76,6 +83,23 @@ def workflow_of(extra: Any) -> Mapping[str, Any]:
     """The editor's workflow in a job's extra data; empty for a job of the API."""
     found = within(extra, "extra_pnginfo", "workflow")
     return found if isinstance(found, Mapping) else {}
+
+
+def workflow_id_of(extra: Any) -> str | None:
+    """The id of that workflow; one that is too long counts as none."""
+    return worded(workflow_of(extra).get("id"))
+
+
+def workflow_key_of(extra: Any) -> str | None:
+    """The key of that workflow."""
+    return worded(within(workflow_of(extra), "extra", KEY, "key"), MOST_LETTERS)
+
+
+def worded(value: Any, most: int | None = None) -> str | None:
+    """A text, shortened to `most` letters where that is given; None for what is no text, or too long for a name."""
+    if not isinstance(value, str) or (most is None and len(value) > LONGEST):
+        return None
+    return value[:most]
 
 
 def within(value: Any, *names: str) -> Any:

@@ -16,6 +16,7 @@ from ..trace.accumulator import Accumulator
 from ..trace.record import RunFacts, step_record
 from .adapter import prompt_server
 from .jobs import running_job
+from .users import is_heard
 
 EVENT = "guidance_geometry.step"
 MOST_BYTES = 8950  # of one event as the server writes it, without its envelope
@@ -54,7 +55,7 @@ class Job:
 def job_of_this_node() -> Job | None:
     """The job in which the calling node runs; None where nobody listens, and where nobody waits for this run."""
     server, job = prompt_server(), running_job()
-    if server is None or job is None or not _is_heard(server):
+    if server is None or job is None or not is_heard(server):
         return None
     targets = inspectors_of(job.prompt, job.node)
     if not targets and not job.wants_records:
@@ -62,11 +63,6 @@ def job_of_this_node() -> Job | None:
     to = server.client_id
     found = (job.prompt_id, job.workflow_id, targets, job.display, job.workflow_key)
     return Job(lambda event: server.send_sync(EVENT, event, to), *found)
-
-
-def _is_heard(server) -> bool:
-    """Whether a browser is connected that the job's events go to; without a client id they go to all."""
-    return bool(server.sockets) if server.client_id is None else server.client_id in server.sockets
 
 
 def inspectors_of(prompt: Mapping[str, Mapping], sampler: str) -> list[str]:

@@ -40,18 +40,18 @@ def shown(trace: Trace, vae, pictures: int, keep: Keep | None = None) -> dict:
         return {"note": f"The pictures are not shown: {error}"}
 
 
-def of_every_part(trace: Trace, vae, pictures: int) -> dict:
+def of_every_part(trace: Trace, vae, pictures: int, keep: Keep | None = None) -> dict:
     """The record of a run with its pictures; of several parts that of the first, and the others by name in "parts"."""
-    record = run_record(trace) | {"pictures": shown(trace, vae, pictures)}
-    others = {name: _of_part(trace.part(name), vae, pictures) for name in trace.parts}
+    record = run_record(trace) | {"pictures": shown(trace, vae, pictures, keep)}
+    others = {name: _of_part(trace.part(name), vae, pictures, keep) for name in trace.parts}
     return record | ({"parts": others} if others else {})
 
 
-def _of_part(trace: Trace, vae, pictures: int) -> dict:
+def _of_part(trace: Trace, vae, pictures: int, keep: Keep | None) -> dict:
     fits = getattr(vae, "latent_channels", None) == trace.latent_shape[0]
     if not pictures_of(trace, vae if fits else None).can_show(trace.latent_shape):
         return run_record(trace) | {"pictures": {"note": f"This part ({trace.header[PART]}) has no pictures."}}
-    return run_record(trace) | {"pictures": shown(trace, vae if fits else None, pictures)}
+    return run_record(trace) | {"pictures": shown(trace, vae if fits else None, pictures, keep)}
 
 
 def described(sheets: Sheets, keep: Keep) -> dict:
@@ -64,14 +64,14 @@ def described(sheets: Sheets, keep: Keep) -> dict:
     return facts | {"steps": files}
 
 
-def portable(record: dict) -> dict:
+def portable(record: dict, keep: Keep | None = None) -> dict:
     """The record itself, or the file that holds it if it is too large for the node's output."""
     data = json.dumps(record, separators=(",", ":"), allow_nan=False).encode()
     if len(data) <= IN_MESSAGE:
         return record
     known = {name: record.get(name) for name in ("v", "run", "workflow_id")}
     try:
-        return known | {"file": temporary(data, ".json")}
+        return known | {"file": (keep or temporary)(data, ".json")}
     except NotWritten as error:
         return thinned(record, f"Not all steps are shown: {error}")
 
@@ -83,14 +83,14 @@ def thinned(record: dict, why: str) -> dict:
     return header | {"steps": fitting_steps(record["steps"], IN_MESSAGE - size_of(header))}
 
 
-def temporary_folder() -> Path:
+def temporary_folder(subfolder: str = SUBFOLDER) -> Path:
     """Where files are kept until the host starts anew."""
-    return Path(folder_paths.get_temp_directory()) / SUBFOLDER
+    return Path(folder_paths.get_temp_directory()) / subfolder
 
 
-def temporary(data: bytes, ending: str) -> dict:
+def temporary(data: bytes, ending: str, subfolder: str = SUBFOLDER) -> dict:
     """Write a file into the host's temp folder; returns how the host's view route names it."""
     name = hashlib.sha256(data).hexdigest()[:20] + ending  # a name for this content: no browser shows an older one
-    folder = temporary_folder()
+    folder = temporary_folder(subfolder)
     write_atomically(folder / name, [data])
-    return {"filename": name, "subfolder": SUBFOLDER, "type": "temp"}
+    return {"filename": name, "subfolder": subfolder, "type": "temp"}

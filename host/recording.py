@@ -356,11 +356,12 @@ class Watch:
     def show_stopped(self, stop: BaseException) -> None:
         """Keep for the Guidance tab what there is of a run that did not reach its end."""
         words = "interrupted" if isinstance(stop, STOPS) else line_of(stop)
-        self._show_tab(lambda: self.trace(None), f"stopped at step {self._recorded + 1}: {words}")
+        step = self.recorder.begun
+        self._show_tab(lambda: self.trace(None), f"stopped at step {step}: {words}", step)
 
-    def _show_tab(self, trace: Callable[[], Trace], ended: str = "") -> None:
+    def _show_tab(self, trace: Callable[[], Trace], *stopped) -> None:
         with kept_out(lambda fault: self.faults.append(f"not there for the Guidance tab: {fault}"), STOPS):
-            publish(trace, ended)
+            publish(trace, *stopped)
 
     def _unkept(self, fault: str) -> None:
         self.faults.append(f"not available to Read Recorded Trace: {fault}")

@@ -6,19 +6,19 @@ Whatever is gone is answered with 204, no content: an address without a file wou
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from typing import Any
 
 from aiohttp import web
 
 from .adapter import prompt_server
 from .jobs import within
-from .panel_record import temporary_folder
-from .run_store import STORE, RunStore
+from .panel_record import SUBFOLDER, temporary_folder
+from .run_store import STORE, TAB_FOLDER
+from .users import NOBODY, user_of
 
 RUNS = "/guidance_geometry/runs/{job}/{node}"
 RECORDS = "/guidance_geometry/records/{name}"
-TAB_RUNS = "/guidance_geometry/tab/runs"  # ?workflow_id= or ?prompt_id=; client_id= says who listens
+TAB_RUNS = "/guidance_geometry/tab/runs"  # ?workflow_id= or ?prompt_id=
 TAB_RUN = "/guidance_geometry/tab/runs/{run}"
 STORE_SETTING = "GuidanceGeometry.Tab.Megabytes"
 FRESH = {"Cache-Control": "no-store"}
@@ -37,13 +37,13 @@ def answer_panels() -> None:
         return record_named(request.match_info["name"])
 
     async def tab_runs(request: web.Request) -> web.StreamResponse:
-        user = user_of(server, request)
-        STORE.bound(megabytes_of(server, request))
-        return said(json.dumps({"runs": runs_asked(STORE, user, request.query)}).encode())
+        user, query = known(user_of(server, request)), request.query
+        STORE.bound(user, megabytes_of(server, request))
+        return said(json.dumps({"runs": STORE.listed(user, query.get("workflow_id"), query.get("prompt_id"))}).encode())
 
     async def tab_run(request: web.Request) -> web.StreamResponse:
-        found = STORE.found(user_of(server, request), request.match_info["run"])
-        return web.Response(status=204) if found is None else answer(found.record)
+        found = STORE.found(known(user_of(server, request)), request.match_info["run"])
+        return web.Response(status=204) if found is None else answer(json.loads(found.record), TAB_FOLDER)
 
     server.routes.get(RUNS)(run)
     server.routes.get(RECORDS)(record)
@@ -51,24 +51,16 @@ def answer_panels() -> None:
     server.routes.get(TAB_RUN)(tab_run)
 
 
-def user_of(server, request: web.Request) -> str:
-    """The user who asks; without --multi-user there is one.  Raises 401 for one whom the host does not know."""
-    try:
-        return server.user_manager.get_request_user_id(request)
-    except KeyError:
-        raise web.HTTPUnauthorized() from None
+def known(user: str) -> str:
+    """The same user.  Raises 401 for one whom the host does not know."""
+    if user == NOBODY:
+        raise web.HTTPUnauthorized()
+    return user
 
 
 def megabytes_of(server, request: web.Request) -> Any:
     """What this user set as the size of the store; None where nothing is set."""
     return server.user_manager.settings.get_settings(request).get(STORE_SETTING)
-
-
-def runs_asked(store: RunStore, user: str, query: Mapping[str, str]) -> list[dict]:
-    """The runs of the job or the workflow that a browser asks for; who asks owns what his client id queued."""
-    if query.get("client_id"):
-        store.owners.setdefault(query["client_id"], user)
-    return store.listed(user, query.get("workflow_id"), query.get("prompt_id"))
 
 
 def run_of(queue, job: str, node: str) -> web.StreamResponse:
@@ -83,22 +75,22 @@ def run_of(queue, job: str, node: str) -> web.StreamResponse:
     return answer(shown[0] if isinstance(shown, list) and shown and isinstance(shown[0], dict) else None)
 
 
-def answer(record: dict | None) -> web.StreamResponse:
+def answer(record: dict | None, subfolder: str = SUBFOLDER) -> web.StreamResponse:
     """A record, from its file where it has one; 204 where it is none that a browser reads."""
     if record and "file" in record:
-        return record_named(within(record, "file", "filename"))
+        return record_named(within(record, "file", "filename"), subfolder)
     try:
         return said(json.dumps(record, allow_nan=False).encode())
     except (TypeError, ValueError, RecursionError):
         return web.Response(status=204)
 
 
-def record_named(name: Any) -> web.StreamResponse:
+def record_named(name: Any, subfolder: str = SUBFOLDER) -> web.StreamResponse:
     """A record that was too large for its node's output; 204 where its file is gone, or has never been.
 
     The server sends the file outside its event loop: a long run has one of 30 MB.
     """
-    known = {file.name: file for file in temporary_folder().glob("*.json")}  # no name leads out of the folder
+    known = {file.name: file for file in temporary_folder(subfolder).glob("*.json")}  # no name leads out of the folder
     if not isinstance(name, str) or name not in known:
         return web.Response(status=204)
     return web.FileResponse(known[name], headers=FRESH | {"Content-Type": "application/json"})

@@ -13,11 +13,14 @@ from comfy_execution.utils import get_executing_context
 from torch import Tensor
 
 from ..guidance.printing import Printed
+from ..trace.faults import kept_out
 from ..trace.trace import Trace
 from . import adapter
 from .recording import Recording, record
+from .wires import offering
 
 MOST_RUNS = 16
+IS_PATCHER = offering("clone", "get_wrappers", "add_wrapper_with_key")
 STRANGE = (
     "No single recorded run made all of these samples: they were changed after sampling, come from several runs or "
     "from another MODEL, or their run was dropped for newer ones."
@@ -161,3 +164,12 @@ def recorded(model, begin: Callable[[], Recording]):
 def is_recorded(model) -> bool:
     """Whether runs of this MODEL are recorded already."""
     return bool(model.get_wrappers(comfy.patcher_extension.WrappersMP.SAMPLER_SAMPLE, adapter.KEY))
+
+
+def tapped(model, begin: Callable[[], Recording]):
+    """The MODEL with its runs recorded; the same as came in where they are already, and where nothing can be."""
+    found = model
+    with kept_out(lambda fault: None):
+        if IS_PATCHER(model) and not is_recorded(model):
+            found = recorded(model, begin)
+    return found

@@ -6,7 +6,9 @@ import json
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from pathlib import Path
 from threading import Lock
 from typing import Any
@@ -14,13 +16,15 @@ from typing import Any
 from ..trace.trace import Trace
 from .adapter import prompt_server
 from .jobs import running_job
-from .panel_record import of_every_part, portable, temporary_folder
+from .panel_record import SUBFOLDER, of_every_part, portable, temporary, temporary_folder
+from .users import is_heard
 
 EVENT = "guidance_geometry.run"
 MOST_RUNS = 1000
 MOST_BYTES = 256 << 20  # of records and their pictures
 MOST_MEGABYTES = 1 << 20
 PICTURES = 8  # steps of a run that are kept as pictures
+TAB_FOLDER = f"{SUBFOLDER}/tab"  # a file that an inspector shows has the same name, and must stay
 
 
 @dataclass(frozen=True)
@@ -28,9 +32,9 @@ class RunPlace:
     """Where a run was sampled, and how it ended.
 
     prompt_id: the job. node, title: of the user's graph. list_index: which element of a list the node worked on.
-    index: place among its runs in that job. workflow_id, client_id: of the browser that queued it, if one did. run: its
-    id. steps: recorded. ended: why it stopped before its end, else empty. when: seconds since 1970. key: of the
-    workflow, among those of the same id.
+    index: place among its runs in that job. workflow_id: of the browser that queued it, if one did. run: its id.
+    steps: recorded. ended: why it stopped before its end, else empty. stopped_at: in which step, from 1, None where it
+    did not stop. when: seconds since 1970. key: of the workflow, among those of the same id.
     """
 
     prompt_id: str
@@ -39,12 +43,12 @@ class RunPlace:
     list_index: int
     index: int
     workflow_id: str | None
-    client_id: str | None
     run: str
     steps: int
     ended: str
     when: float
     key: str | None = None
+    stopped_at: int | None = None
 
     @property
     def sampler(self) -> tuple:
@@ -52,16 +56,22 @@ class RunPlace:
         return self.workflow_id, self.key, self.node, self.list_index, self.index
 
     def summary(self) -> dict[str, Any]:
-        """For the browser, which needs nobody's client id."""
-        return {"v": 1, **{name: value for name, value in asdict(self).items() if name != "client_id"}}
+        """For the browser."""
+        return {"v": 1, **asdict(self)}
 
 
 @dataclass(frozen=True, eq=False)
 class StoredRun:
-    """A recorded run.  record: as the inspector shows it. size: bytes in memory and on disk"""
+    """A recorded run.
+
+    user: who alone sees it. record: as the inspector shows it, in JSON. files: of TAB_FOLDER, that it names. size:
+    bytes in memory and on disk.
+    """
 
     place: RunPlace
-    record: dict
+    user: str
+    record: bytes
+    files: frozenset[str]
     size: int
 
 
@@ -69,37 +79,44 @@ class StoredRun:
 class RunStore:
     """Runs in the order in which they ended, within bounds; the oldest go first.
 
-    most_runs, most_bytes: the bounds. owners: client id -> the user who listens there. epochs: workflow id -> how often
-    the last record of one of its nodes went, after which the host's cache is of no use for it.
+    most_runs, most_bytes: the bounds. asked: bytes by the users who set that bound, of which the largest holds. epochs:
+    id and key of a workflow -> how often the last record of one of its nodes went, after which the host's cache is of
+    no use for it.
     """
 
     most_runs: int = MOST_RUNS
     most_bytes: int = MOST_BYTES
     runs: dict[str, StoredRun] = field(default_factory=dict)
-    owners: dict[str, str] = field(default_factory=dict)
+    asked: dict[str, int] = field(default_factory=dict)
     epochs: Counter = field(default_factory=Counter)
     lock: Any = field(default_factory=Lock)
 
-    def epoch(self, workflow_id: str | None) -> int:
+    def epoch(self, workflow_id: str | None, key: str | None = None) -> int:
         """A number that changes when this workflow has lost a record that its cached samplers cannot bring back."""
-        return self.epochs[workflow_id]
+        return self.epochs[workflow_id, key]
 
     def count(self, prompt_id: str, node: str, list_index: int) -> int:
         """How many runs of this node in this job there are."""
         places = [(run.place.prompt_id, run.place.node, run.place.list_index) for run in self._all()]
         return places.count((prompt_id, node, list_index))
 
-    def bound(self, megabytes: Any) -> None:
-        """Take another bound for all runs together; what is no sensible number leaves the present one."""
-        if isinstance(megabytes, int) and 1 <= megabytes <= MOST_MEGABYTES:
-            self.most_bytes = megabytes << 20
+    def bound(self, user: str, megabytes: Any) -> None:
+        """Take what a user wants as the bound for all runs; what is no sensible number leaves the present one."""
+        if type(megabytes) is int and 1 <= megabytes <= MOST_MEGABYTES:
+            with self.lock:
+                self.asked[user] = megabytes << 20
+                self.most_bytes = max(self.asked.values())
+                self._keep_within_bounds()
 
     def add(self, run: StoredRun) -> None:
         """Keep a run; older ones are let go until all is within bounds, the new one last."""
         with self.lock:
             self.runs[run.place.run] = run
-            while len(self.runs) > 1 and (len(self.runs) > self.most_runs or self.size > self.most_bytes):
-                self._let_go(next(iter(self.runs)))
+            self._keep_within_bounds()
+
+    def _keep_within_bounds(self) -> None:
+        while len(self.runs) > 1 and (len(self.runs) > self.most_runs or self.size > self.most_bytes):
+            self._let_go(next(iter(self.runs)))
 
     @property
     def size(self) -> int:
@@ -108,64 +125,63 @@ class RunStore:
 
     def _let_go(self, name: str) -> None:
         gone = self.runs.pop(name)
-        kept = {file for run in self.runs.values() for file in files_of(run.record)}
-        for file in files_of(gone.record) - kept:
-            (temporary_folder() / file).unlink(missing_ok=True)
+        for file in gone.files.difference(*(run.files for run in self.runs.values())):
+            with suppress(OSError):  # it is gone, or a browser reads it where an open file stays
+                (temporary_folder(TAB_FOLDER) / file).unlink()
         if all(run.place.sampler != gone.place.sampler for run in self.runs.values()):
-            self.epochs[gone.place.workflow_id] += 1
+            self.epochs[gone.place.workflow_id, gone.place.key] += 1
 
     def _all(self) -> list[StoredRun]:
         with self.lock:
             return list(self.runs.values())
 
     def listed(self, user: str, workflow_id: str | None = None, prompt_id: str | None = None) -> list[dict]:
-        """Summaries of a job's runs, or of a workflow's, as far as this user may see them."""
+        """Summaries of a job's runs, or of a workflow's, that are this user's; none where neither is named."""
         asked = prompt_id or workflow_id
-        seen = [run.place for run in self._all() if self.may_see(user, run)]
+        seen = [run.place for run in self._all() if run.user == user] if asked else []
         return [place.summary() for place in seen if asked == (place.prompt_id if prompt_id else place.workflow_id)]
-
-    def may_see(self, user: str, run: StoredRun) -> bool:
-        """Whether a run is this user's; a job without a browser belongs to whoever knows its id."""
-        return self.owners.get(run.place.client_id or "", user) == user
 
     def found(self, user: str, name: str) -> StoredRun | None:
         """A run by its id, None where it is gone or somebody else's."""
         with self.lock:
             run = self.runs.get(name)
-        return run if run and self.may_see(user, run) else None
+        return run if run and run.user == user else None
 
 
 STORE = RunStore()  # one for the server, as its queue and its history
 
 
-def publish(traced: Callable[[], Trace], ended: str = "") -> None:
+def publish(traced: Callable[[], Trace], ended: str = "", stopped_at: int | None = None) -> None:
     """Keep a run for the Guidance tab and tell the browser, if the running job asked for that.
 
-    traced: makes its trace. ended: why the run stopped before its end.
+    traced: makes its trace. ended: why the run stopped before its end. stopped_at: in which step.
     """
     server, job = prompt_server(), running_job()
     if server is None or job is None or not job.wants_records:
         return
-    trace = traced()
-    whole = of_every_part(trace, None, PICTURES) | {"workflow_id": job.workflow_id}
-    record = portable(whole | {"ended": ended})
+    trace, keep = traced(), partial(temporary, subfolder=TAB_FOLDER)
+    facts = {"workflow_id": job.workflow_id, "ended": ended, "stopped_at": stopped_at}
+    whole = of_every_part(trace, None, PICTURES, keep) | facts
     node = job.display
     index = STORE.count(job.prompt_id, node, job.list_index)
-    where = (job.prompt_id, node, job.title, job.list_index, index, job.workflow_id, job.client_id)
-    place = RunPlace(*where, str(whole["run"]), trace.n, ended, time.time(), job.workflow_key)
-    STORE.add(StoredRun(place, record, size_of(record)))
-    server.send_sync(EVENT, place.summary(), server.client_id)
+    where = (job.prompt_id, node, job.title, job.list_index, index, job.workflow_id)
+    place = RunPlace(*where, str(whole["run"]), trace.n, ended, time.time(), job.workflow_key, stopped_at)
+    STORE.add(stored(place, job.user, portable(whole, keep)))
+    if is_heard(server):
+        server.send_sync(EVENT, place.summary(), server.client_id)
 
 
-def size_of(record: dict) -> int:
-    """Bytes of a record and of the files that it names."""
-    files = (temporary_folder() / name for name in files_of(record))
-    return len(json.dumps(record)) + sum(path.stat().st_size for path in files if path.exists())
+def stored(place: RunPlace, user: str, record: dict) -> StoredRun:
+    """A run as the store keeps it."""
+    data, files = json.dumps(record, separators=(",", ":")).encode(), files_of(record)
+    paths = [path for name in files if (path := temporary_folder(TAB_FOLDER) / name).exists()]
+    size = len(data) + len(json.dumps(place.summary())) + sum(path.stat().st_size for path in paths)
+    return StoredRun(place, user, data, files, size)
 
 
-def files_of(record: Any) -> set[str]:
+def files_of(record: Any) -> frozenset[str]:
     """Names of the temporary files that a record names: its pictures, and its own where it is large."""
-    return {Path(name).name for name in _named(record)}
+    return frozenset(Path(name).name for name in _named(record))
 
 
 def _named(value: Any) -> Iterator[str]:

@@ -10,25 +10,29 @@ import logging
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
+from functools import cache, lru_cache
 from typing import Any
 
+from ..trace.faults import line_of
 from .adapter import KEY, prompt_server
-from .jobs import within, workflow_of
+from .jobs import within, workflow_id_of, workflow_key_of, workflow_of
 from .recording import CAPTURES
 from .run_store import STORE
+from .users import noting_who_asks, user_who_asks
 
 TAP = "GGTap"
 SAMPLED = {"LATENT", "GUIDER", "IMAGE", "VIDEO", "AUDIO"}  # who reads a MODEL and gives one of these samples with it
 OWN = ("GGGuidedSampler", "GGInspectedSampler", "GGRecord", TAP)  # they record by themselves
 TAPPED = ("MODEL", "*")  # outputs that carry a MODEL: behind another type the error would name the tap
+MOST_TOLD = 256  # faults of classes that are remembered as told
 MOST_UNCOND = 64  # further evaluations of a run at cfg 1
 
 
 @dataclass(frozen=True)
 class NodeType:
-    """What a node class declares.  models: names of its MODEL inputs. outputs: types"""
+    """What a node class declares.  models: gives the names of its MODEL inputs. outputs: types"""
 
-    models: tuple[str, ...]
+    models: Callable[[], tuple[str, ...]]
     outputs: tuple[str, ...]
 
 
@@ -49,17 +53,18 @@ def watch_prompts() -> None:
     """Let the host's server hand every prompt to `on_prompt`; without one nobody asks."""
     server = prompt_server()
     if server is not None:
+        server.app.middlewares.append(noting_who_asks)
         server.add_on_prompt_handler(on_prompt)
 
 
 def on_prompt(body: Mapping[str, Any]) -> Mapping[str, Any]:
-    """The request with taps where it asks for them, else as it came; a fault of ours leaves it as it came too."""
+    """The request with taps where it asks for them, else as it came; a fault of ours costs it its records alone."""
     try:
         wanted = wanted_of(body)
         return body if wanted is None else _tapped(body, wanted)
     except Exception:
         logging.warning("Guidance Geometry: this job is not recorded", exc_info=True)
-        return body
+        return _asking_nothing(body)
 
 
 def wanted_of(body: Mapping[str, Any]) -> Wanted | None:
@@ -73,14 +78,21 @@ def wanted_of(body: Mapping[str, Any]) -> Wanted | None:
     return Wanted(
         capture if capture in CAPTURES else Wanted.capture,
         steps if counted else Wanted.uncond_steps,
-        STORE.epoch(workflow_of(extra).get("id")),
+        STORE.epoch(workflow_id_of(extra), workflow_key_of(extra)),
     )
 
 
 def _tapped(body: Mapping[str, Any], wanted: Wanted) -> dict:
     prompt, _ = with_taps(body["prompt"], declared, asdict(wanted))
-    said = {**(body.get("extra_data") or {}), KEY: {"record": True, **asdict(wanted)}}
-    return {**body, "prompt": prompt, "extra_data": said}
+    said = {"record": True, **asdict(wanted), "user": user_who_asks()}
+    return {**body, "prompt": prompt, "extra_data": {**(body.get("extra_data") or {}), KEY: said}}
+
+
+def _asking_nothing(body: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Without what it says of a user, which nobody has checked."""
+    extra = within(body, "extra_data")
+    known = isinstance(extra, Mapping) and KEY in extra
+    return {**body, "extra_data": {name: said for name, said in extra.items() if name != KEY}} if known else body
 
 
 def with_taps(
@@ -91,9 +103,9 @@ def with_taps(
     prompt: in API form. type_of: what a class declares, None for one that is not installed. inputs: of every tap beside
     its model.
     """
-    found, made = dict(prompt), {}
+    found, made, known = dict(prompt), {}, cache(type_of)
     for name, node in prompt.items():
-        for given, source, slot in _edges(prompt, node, type_of):
+        for given, source, slot in _edges(prompt, node, known):
             tap = made.setdefault((source, slot), _free_id(found, source, slot))
             found[tap] = {"class_type": TAP, "inputs": {"model": [source, slot], **inputs}}
             found[name] = {**found[name], "inputs": {**found[name]["inputs"], given: [tap, 0]}}
@@ -106,8 +118,10 @@ def _edges(prompt: Mapping[str, Any], node: Any, type_of: Callable[[str], NodeTy
     declares = type_of(kind) if isinstance(kind, str) and kind not in OWN and isinstance(inputs, Mapping) else None
     if declares is None or not SAMPLED.intersection(declares.outputs):
         return []
-    wires = [(name, inputs[name]) for name in declares.models if _is_wire(inputs.get(name))]
-    return [(name, source, slot) for name, (source, slot) in wires if _carries_model(prompt, source, slot, type_of)]
+    wires = [(name, *value) for name, value in inputs.items() if _is_wire(value)]
+    carrying = [wire for wire in wires if _carries_model(prompt, *wire[1:], type_of)]
+    models = declares.models() if carrying else ()  # asked last: a class may list folders to answer
+    return [wire for wire in carrying if wire[0] in models]
 
 
 def _is_wire(value: Any) -> bool:
@@ -128,15 +142,30 @@ def _free_id(taken: Mapping[str, Any], source: str, slot: int) -> str:
 
 
 def declared(kind: str) -> NodeType | None:
-    """What an installed node class declares; its inputs are read only where it may sample, as that can list folders."""
+    """What an installed node class declares; None for one that is not there, or does not tell."""
     found = sys.modules["nodes"].NODE_CLASS_MAPPINGS.get(kind)  # the host's; this pack has a module of that name too
     if found is None:
         return None
-    outputs = tuple(str(one) for one in getattr(found, "RETURN_TYPES", None) or ())
-    return NodeType(_models(found) if SAMPLED.intersection(outputs) else (), outputs)
+    outputs = _told(kind, lambda: tuple(str(one) for one in getattr(found, "RETURN_TYPES", None) or ()))
+    return NodeType(cache(lambda: _told(kind, lambda: _models(found))), outputs)
 
 
 def _models(found: Any) -> tuple[str, ...]:
     inputs = found.INPUT_TYPES()
     named = {name: spec for part in ("required", "optional") for name, spec in (inputs.get(part) or {}).items()}
-    return tuple(name for name, spec in named.items() if isinstance(spec, list | tuple) and spec[0] == "MODEL")
+    return tuple(name for name, spec in named.items() if isinstance(spec, list | tuple) and spec and spec[0] == "MODEL")
+
+
+def _told(kind: str, ask: Callable[[], tuple[str, ...]]) -> tuple[str, ...]:
+    """What a class of any pack answers, nothing where it raises."""
+    try:
+        return ask()
+    except Exception as fault:  # noqa: BLE001  any fault of any pack
+        _left_out(kind, line_of(fault))
+        return ()
+
+
+@lru_cache(MOST_TOLD)
+def _left_out(kind: str, why: str) -> None:
+    """Say so in the log, once."""
+    logging.warning("Guidance Geometry: samplers of class %s are not recorded: what it declares raises %s", kind, why)

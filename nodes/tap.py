@@ -6,7 +6,7 @@ from comfy_api.latest import io
 
 from ..host.checks import CheckedNode
 from ..host.recording import Recording
-from ..host.run_recorder import is_recorded, recorded
+from ..host.run_recorder import tapped
 from .records import uncond_steps_input
 from .sampling import CAPTURE
 
@@ -14,7 +14,9 @@ MOST_EPOCHS = 2**31 - 1
 
 
 class GGTap(CheckedNode):
-    """A MODEL whose runs the Guidance tab shows."""
+    """A MODEL whose runs the Guidance tab shows; whatever else comes in goes on to the sampler as it is."""
+
+    unread = ("model",)
 
     @classmethod
     def define_schema(cls):
@@ -42,5 +44,4 @@ class GGTap(CheckedNode):
 
     @classmethod
     def execute(cls, model, capture="pictures", uncond_steps=3, epoch=0) -> io.NodeOutput:
-        tapped = model if is_recorded(model) else recorded(model, lambda: Recording(capture, uncond_steps=uncond_steps))
-        return io.NodeOutput(tapped)
+        return io.NodeOutput(tapped(model, lambda: Recording(capture, uncond_steps=uncond_steps)))

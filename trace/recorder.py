@@ -126,7 +126,8 @@ class Recorder:
     reports_late: the sampler's callback comes after the stages of its step, not before. draws: made so far.
     unfollowed: steps that drew noise of which nothing was found in the state they led to.
     unreported: model calls of a sampler that ended without a single callback.
-    pending: calls since the last callback. primary: the latest step's. spent: evaluations that count as its, so far.
+    pending: calls since the last callback. usual: how many there were before it. primary: the latest step's.
+    spent: evaluations that count as its, so far.
     """
 
     commit: Callable[[Recorded], None]
@@ -137,6 +138,7 @@ class Recorder:
     unfollowed: int = 0
     unreported: int = 0
     pending: list[Visited] = field(default_factory=list)
+    usual: int = 1
     primary: Visited | None = None
     spent: Counter[str] = field(default_factory=Counter)
 
@@ -166,6 +168,7 @@ class Recorder:
         """
         if not self.pending:
             return  # a second report of the same step: there was no call since, so no new state is known
+        self.usual = len(self.pending)
         place = self._place(sigma)
         found, stages = self.pending[place], _spent(self.pending[:place])
         if self.primary is not None:
@@ -175,6 +178,12 @@ class Recorder:
         self.spent = stages + _spent(self.pending[place:])
         self.pending.clear()
         self.primary, self.steps = found, self.steps + 1
+
+    @property
+    def begun(self) -> int:
+        """The number, from 1, of the step whose first model call was the latest; stages follow the callback."""
+        ahead = bool(self.pending) and (self.reports_late or len(self.pending) >= self.usual)
+        return max(self.steps + ahead, 1)
 
     def turned(self, x: Tensor, sigma: float) -> None:
         """Note that the sampler makes x noisier again without asking the model: a step of its own, stage `recur`."""

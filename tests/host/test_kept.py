@@ -11,7 +11,7 @@ import pytest
 def kept(host, tmp_path, monkeypatch):
     from guidance_geometry.host import routes
 
-    monkeypatch.setattr(routes, "temporary_folder", lambda: tmp_path)
+    monkeypatch.setattr(routes, "temporary_folder", lambda subfolder: tmp_path)
     return routes
 
 

@@ -14,14 +14,15 @@ def place(run, **changes):
     from guidance_geometry.host.run_store import RunPlace
 
     facts = {"prompt_id": "job", "node": "4", "title": "KSampler", "list_index": 0, "index": 0}
-    facts |= {"workflow_id": WORKFLOW, "client_id": "tab", "run": run, "steps": 3, "ended": "", "when": 1.0}
+    facts |= {"workflow_id": WORKFLOW, "run": run, "steps": 3, "ended": "", "when": 1.0}
     return RunPlace(**facts | changes)
 
 
-def stored(run, size=10, record=None, **changes):
-    from guidance_geometry.host.run_store import StoredRun
+def stored(run, size=10, record=None, user="default", **changes):
+    from guidance_geometry.host.run_store import StoredRun, files_of
 
-    return StoredRun(place(run, **changes), record or {"run": run}, size)
+    record = record or {"run": run}
+    return StoredRun(place(run, **changes), user, json.dumps(record).encode(), files_of(record), size)
 
 
 @pytest.fixture
@@ -46,10 +47,26 @@ def test_the_oldest_runs_go_first_by_number_and_by_bytes(store):
 
 
 def test_the_bound_is_a_setting_and_nonsense_is_none(store):
-    for megabytes in (None, 0, -5, "x", 1 << 40, 2.5):
-        store.bound(megabytes)
+    for megabytes in (None, 0, -5, "x", 1 << 40, 2.5, True):
+        store.bound("default", megabytes)
         assert store.most_bytes == 100
-    store.bound(2)
+    store.bound("default", 2)
+    assert store.most_bytes == 2 << 20
+
+
+def test_a_smaller_bound_holds_at_once(store):
+    store.bound("default", 4)
+    for name in "ab":
+        store.add(stored(name, size=1 << 20))
+    store.bound("default", 1)
+    assert names(store, workflow_id=WORKFLOW) == ["b"]
+
+
+def test_of_several_users_the_one_who_wants_most_sets_the_bound(store):
+    store.bound("her", 4)
+    store.bound("him", 1)
+    assert store.most_bytes == 4 << 20
+    store.bound("her", 2)
     assert store.most_bytes == 2 << 20
 
 
@@ -63,12 +80,13 @@ def test_a_sampler_whose_last_record_went_runs_again(store):
     store.add(stored("e"))  # b goes, the only one of its node
     assert store.epoch(WORKFLOW) == 1
     assert store.epoch("another") == 0
+    assert store.epoch(WORKFLOW, "another of this id") == 0
 
 
 def test_files_go_with_the_last_run_that_shows_them(store, tmp_path, monkeypatch):
     from guidance_geometry.host import run_store
 
-    monkeypatch.setattr(run_store, "temporary_folder", lambda: tmp_path)
+    monkeypatch.setattr(run_store, "temporary_folder", lambda subfolder: tmp_path)
     for name in ("shared.jpg", "own.json"):
         (tmp_path / name).write_text("x")
     sheet = {"pictures": {"steps": [{"i": 0, "type": "temp", "filename": "shared.jpg"}]}}
@@ -83,26 +101,18 @@ def test_files_go_with_the_last_run_that_shows_them(store, tmp_path, monkeypatch
 def test_runs_are_listed_by_job_and_by_workflow(store):
     store.add(stored("a"))
     store.add(stored("b", prompt_id="other"))
-    store.add(stored("c", workflow_id=None, client_id=None, prompt_id="headless"))
+    store.add(stored("c", workflow_id=None, prompt_id="headless"))
     assert names(store, workflow_id=WORKFLOW) == ["a", "b"]
     assert names(store, prompt_id="other") == ["b"]
     assert names(store, prompt_id="headless") == ["c"]
-    assert names(store) == ["c"]
-    assert "client_id" not in store.listed("default", prompt_id="job")[0]
+    assert names(store) == names(store, workflow_id="") == []
 
 
 def test_no_user_sees_another_users_runs(store):
-    from guidance_geometry.host.routes import runs_asked
-
-    store.add(stored("a", client_id="hers"))
-    store.add(stored("b", client_id="his"))
-    assert [run["run"] for run in runs_asked(store, "her", {"client_id": "hers", "workflow_id": WORKFLOW})] == [
-        "a",
-        "b",
-    ]
-    assert [run["run"] for run in runs_asked(store, "him", {"client_id": "his", "workflow_id": WORKFLOW})] == ["b"]
-    assert [run["run"] for run in runs_asked(store, "her", {"workflow_id": WORKFLOW})] == ["a"]
-    assert runs_asked(store, "him", {"client_id": "hers", "prompt_id": "job"})[0]["run"] == "b"
+    store.add(stored("a", user="her"))
+    store.add(stored("b", user="him"))
+    assert [run["run"] for run in store.listed("her", WORKFLOW)] == ["a"]
+    assert [run["run"] for run in store.listed("him", prompt_id="job")] == ["b"]
     assert store.found("her", "a").place.run == "a"
     assert store.found("him", "a") is None
     assert store.found("him", "nothing") is None
@@ -120,9 +130,9 @@ def job(host, monkeypatch, tmp_path):
     monkeypatch.setattr(run_store, "STORE", run_store.RunStore())
     extra = {"client_id": "tab", "guidance_geometry": {"record": True}}
     extra |= {"extra_pnginfo": {"workflow": {"id": WORKFLOW}}}
-    messages = []
-    queue = SimpleNamespace(currently_running={0: (0, "job", PROMPT, extra, [])})
-    server = SimpleNamespace(prompt_queue=queue, client_id="tab", sockets={"tab": None}, extra=extra)
+    messages, prompt = [], dict(PROMPT)
+    queue = SimpleNamespace(currently_running={0: (0, "job", prompt, extra, [])})
+    server = SimpleNamespace(prompt_queue=queue, client_id="tab", sockets={"tab": None}, extra=extra, prompt=prompt)
     server.messages, server.send_sync = messages, lambda *message: messages.append(message)
     monkeypatch.setitem(sys.modules, "server", SimpleNamespace(PromptServer=SimpleNamespace(instance=server)))
     monkeypatch.setattr("guidance_geometry.host.jobs.display_of", lambda node: node)
@@ -130,13 +140,19 @@ def job(host, monkeypatch, tmp_path):
         yield server
 
 
-def sampled(labelled, sampler="euler", **given):
+def sampled(labelled, sampler="euler", asked=None, **given):
+    """Sample with a tap.  asked: is called before the network is."""
     import comfy.sample
     import torch
 
     from guidance_geometry.nodes.tap import GGTap
 
     model, positive, negative = labelled["pocket"]
+    if asked:
+        model = model.clone()
+        model.set_model_unet_function_wrapper(
+            lambda apply, call: (asked(), apply(call["input"], call["timestep"], **call["c"]))[1]
+        )
     tapped, latent = GGTap.execute(model).result[0], torch.zeros(3, 3, 16, 16)
     noise = comfy.sample.prepare_noise(latent, 7)
     return comfy.sample.sample(
@@ -152,7 +168,8 @@ def test_a_run_of_a_job_that_asks_is_kept_and_said(job, labelled):
     first, second = run_store.STORE.listed("default", workflow_id=WORKFLOW)
     assert (first["index"], second["index"], first["title"]) == (0, 1, "My sampler")
     assert (first["steps"], first["ended"], first["node"], first["list_index"]) == (4, "", "4", 0)
-    record = run_store.STORE.found("default", first["run"]).record
+    record = json.loads(run_store.STORE.found("default", first["run"]).record)
+    assert first["stopped_at"] is record["stopped_at"] is None
     assert len(record["steps"]) == 4
     assert record["pictures"]["steps"]
     events = [(kind, to) for kind, message, to in job.messages if kind == "guidance_geometry.run"]
@@ -182,26 +199,105 @@ def test_a_job_that_does_not_ask_leaves_nothing(job, labelled):
     assert job.messages == []
 
 
-@pytest.mark.parametrize("last", [0, 2])
+@pytest.mark.parametrize(("last", "place"), [(0, "callback"), (2, "callback"), (0, "model"), (2, "model")])
 @pytest.mark.parametrize("fault", ["interrupt", "error"])
-def test_a_run_that_stops_is_kept_as_far_as_it_came(job, labelled, fault, last):
+@pytest.mark.parametrize("sampler", ["euler", "uni_pc"])
+def test_a_run_that_stops_is_kept_as_far_as_it_came(job, labelled, fault, last, place, sampler):
     import comfy.model_management
 
     from guidance_geometry.host import run_store
 
     stop = comfy.model_management.InterruptProcessingException() if fault == "interrupt" else OSError("no disk")
+    reached = []
 
-    def stopping(step, x0, x, total):
-        if step == last:
+    def stopping(step, *_):
+        reached.append(step)
+        if step == last and place == "callback":
+            raise stop
+
+    def asked(*_):
+        if len(reached) == last and place == "model":
             raise stop
 
     with pytest.raises(type(stop)):
-        sampled(labelled, callback=stopping)
+        sampled(labelled, sampler, asked, callback=stopping)
     (run,) = run_store.STORE.listed("default", prompt_id="job")
-    assert run["steps"] == last
-    assert run["ended"].startswith(
-        f"stopped at step {last + 1}: {'interrupted' if fault == 'interrupt' else 'OSError'}"
-    )
+    words = f"stopped at step {last + 1}: {'interrupted' if fault == 'interrupt' else 'OSError'}"
+    assert run["ended"].startswith(words)
+    assert run["stopped_at"] == last + 1
+    record = json.loads(run_store.STORE.found("default", run["run"]).record)
+    assert (record["ended"], record["stopped_at"], len(record["steps"])) == (run["ended"], last + 1, run["steps"])
+    if sampler == "euler":
+        assert run["steps"] == max(last - (place == "model"), 0)
+
+
+def test_a_further_stage_of_a_step_is_not_the_next_step(job, labelled):
+    from guidance_geometry.host import run_store
+
+    for calls in (5, 6):  # the first of step 3 of Heun's method, and its second
+        left = iter(range(calls - 1))
+        with pytest.raises(StopIteration):
+            sampled(labelled, "heun", lambda left=left: next(left))
+    assert [run["stopped_at"] for run in run_store.STORE.listed("default", WORKFLOW)] == [3, 3]
+
+
+def test_names_that_are_no_short_text_are_not_taken(job, labelled):
+    from guidance_geometry.host import run_store
+
+    job.extra["extra_pnginfo"]["workflow"] = {"id": ["a", "list"], "extra": {"guidance_geometry": {"key": {}}}}
+    job.prompt["4"] = {"class_type": "KSampler", "_meta": {"title": "x" * 1000}, "inputs": {}}
+    sampled(labelled)
+    job.extra["extra_pnginfo"]["workflow"] = {"id": "y" * 1000}
+    job.prompt["4"]["_meta"]["title"] = [[[]]]
+    sampled(labelled)
+    first, second = run_store.STORE.listed("default", prompt_id="job")
+    assert (first["workflow_id"], first["key"], first["title"]) == (None, None, "x" * 200)
+    assert (second["workflow_id"], second["key"], second["title"]) == (None, None, "KSampler")
+
+
+def test_a_run_belongs_to_the_user_of_the_request_and_only_his_browser_hears_of_it(job, labelled, monkeypatch):
+    from comfy.cli_args import args
+
+    from guidance_geometry.host import run_store
+
+    monkeypatch.setattr(args, "multi_user", True)
+    job.extra["guidance_geometry"]["user"] = "her"
+    sampled(labelled)
+    assert {to for _, _, to in job.messages} == {"tab"}
+    assert len(run_store.STORE.listed("her", WORKFLOW)) == 1
+    assert run_store.STORE.listed("default", WORKFLOW) == run_store.STORE.listed("him", WORKFLOW) == []
+    job.messages.clear()
+    job.client_id = None
+    sampled(labelled)
+    assert job.messages == []
+    assert len(run_store.STORE.listed("her", WORKFLOW)) == 2
+
+
+def test_files_that_an_inspector_shows_stay(job, labelled, tmp_path):
+    from guidance_geometry.host import run_store
+    from guidance_geometry.host.panel_record import temporary
+
+    sampled(labelled)
+    (run,) = run_store.STORE.runs.values()
+    tab = tmp_path / run_store.TAB_FOLDER
+    shown = {file.name: file.read_bytes() for file in tab.iterdir()}
+    assert set(shown) == run.files
+    assert run.size > sum(map(len, shown.values()))
+    for name, data in shown.items():
+        assert temporary(data, name[-4:])["filename"] == name
+    run_store.STORE.add(stored("next", size=run_store.MOST_BYTES))
+    assert not list(tab.iterdir())
+    assert {file.name for file in (tmp_path / "guidance_geometry").glob("*.*")} == set(shown)
+
+
+def test_a_file_that_cannot_be_deleted_stays(store, monkeypatch, tmp_path):
+    from guidance_geometry.host import run_store
+
+    monkeypatch.setattr(run_store, "temporary_folder", lambda subfolder: tmp_path)
+    (tmp_path / "held.jpg").mkdir()
+    store.add(stored("a", record={"type": "temp", "filename": "held.jpg"}))
+    store.add(stored("b", size=100))
+    assert list(store.runs) == ["b"]
 
 
 def test_a_store_that_fails_costs_the_run_nothing(job, labelled, monkeypatch):

@@ -1,6 +1,8 @@
 """Taps in a job's prompt, without a server."""
 
+import asyncio
 import copy
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -102,6 +104,76 @@ def test_what_carries_no_model_to_a_sampler_is_left_as_it_is(types, node):
     assert with_taps(prompt, types, SETTINGS) == (prompt, [])
 
 
+def sampling(inputs):
+    """A node class that samples and declares these inputs."""
+    return type("Sampling", (), {"RETURN_TYPES": ("LATENT",), "INPUT_TYPES": classmethod(lambda cls: inputs())})
+
+
+def broken():
+    raise RuntimeError("no folder")
+
+
+@pytest.fixture
+def installed(host, monkeypatch):
+    """Put a class into the host."""
+    import nodes
+
+    return lambda name, found: monkeypatch.setitem(nodes.NODE_CLASS_MAPPINGS, name, found)
+
+
+@pytest.mark.parametrize(
+    ("inputs", "told"),
+    [
+        (broken, 1),
+        (lambda: {"required": {"empty": (), "odd": None}}, 0),
+        (lambda: None, 1),
+        (lambda: {"required": 7}, 1),
+    ],
+    ids=["raises", "empty", "none", "number"],
+)
+def test_a_class_that_declares_nonsense_silences_no_other(installed, caplog, inputs, told):
+    from guidance_geometry.host import taps
+
+    taps._left_out.cache_clear()
+    installed("OddSampler", sampling(inputs))
+    odd = {"class_type": "OddSampler", "inputs": {"model": ["1", 0]}}
+    for _ in range(2):
+        tapped, made = taps.with_taps({"0": odd, "1": GRAPH["1"], "2": GRAPH["2"]}, taps.declared, SETTINGS)
+    assert made == ["gg-1-0"]
+    assert tapped["0"] == odd
+    assert len([line for line in caplog.records if "OddSampler" in line.getMessage()]) == told
+
+
+def test_outputs_that_raise_silence_no_other(installed):
+    from guidance_geometry.host import taps
+
+    class Outputs:
+        def __get__(self, *_):
+            broken()
+
+    installed("OddLoader", type("OddLoader", (), {"RETURN_TYPES": Outputs()}))
+    odd = {"class_type": "OddLoader", "inputs": {"model": ["1", 0]}}
+    assert taps.with_taps({"0": odd, "1": GRAPH["1"], "2": GRAPH["2"]}, taps.declared, SETTINGS)[1] == ["gg-1-0"]
+
+
+def test_only_a_node_that_a_model_is_wired_to_is_asked_for_its_inputs_and_once_a_job(installed):
+    from guidance_geometry.host.taps import declared, with_taps
+
+    asked = []
+
+    def inputs():
+        asked.append(None)
+        return {"required": {"model": ("MODEL",)}}
+
+    installed("ListsFolders", sampling(inputs))
+    graph = {"1": GRAPH["1"], "2": {"class_type": "ListsFolders", "inputs": {"image": "a.png", "clip": ["1", 1]}}}
+    assert with_taps(graph, declared, SETTINGS) == (graph, [])
+    assert asked == []
+    many = {str(k): {"class_type": "ListsFolders", "inputs": {"model": ["1", 0]}} for k in range(2, 9)}
+    assert with_taps({**graph, **many}, declared, SETTINGS)[1] == ["gg-1-0"]
+    assert len(asked) == 1
+
+
 @pytest.mark.parametrize(
     ("said", "wanted"),
     [
@@ -134,13 +206,56 @@ def test_a_job_asks_in_its_extra_data_or_in_its_workflow(host, said, wanted, whe
 
 @pytest.mark.parametrize(
     "body",
-    [{}, {"prompt": None}, {"prompt": 5, "extra_data": {"guidance_geometry": {"record": True}}}, {"extra_data": 7}],
+    [{}, {"prompt": None}, {"prompt": 5, "extra_data": {"other": 1}}, {"extra_data": 7}],
     ids=str,
 )
 def test_a_request_that_makes_no_sense_goes_to_the_host_as_it_came(host, body):
     from guidance_geometry.host.taps import on_prompt
 
     assert on_prompt(body) is body
+
+
+def test_a_request_whose_prompt_makes_no_sense_asks_for_nothing(host):
+    from guidance_geometry.host.taps import on_prompt
+
+    body = {"prompt": 5, "extra_data": {"guidance_geometry": {"record": True, "user": "her"}, "other": 1}}
+    assert on_prompt(body) == {"prompt": 5, "extra_data": {"other": 1}}
+
+
+def test_a_workflow_with_a_strange_id_is_recorded(host):
+    from guidance_geometry.host.taps import wanted_of
+
+    workflow = {"id": ["a", "list"], "extra": {"guidance_geometry": {"record": True, "key": {}}}}
+    assert wanted_of({"extra_data": {"extra_pnginfo": {"workflow": workflow}}}).epoch == 0
+
+
+@pytest.mark.parametrize(
+    ("multi_user", "header", "user"),
+    [(False, None, "default"), (True, "her", "her"), (True, "nobody", ""), (True, None, ""), (True, ..., "")],
+    ids=str,
+)
+def test_the_request_says_whose_job_it_is_and_the_job_does_not(host, monkeypatch, multi_user, header, user):
+    from comfy.cli_args import args
+
+    from guidance_geometry.host import users
+    from guidance_geometry.host.taps import on_prompt
+
+    known = {"her": "her"} if multi_user else {"default": "default"}
+    server = SimpleNamespace(
+        user_manager=SimpleNamespace(get_request_user_id=lambda request: known[request or "default"])
+    )
+    monkeypatch.setattr(users, "prompt_server", lambda: server)
+    monkeypatch.setattr(args, "multi_user", multi_user)
+    body = {"prompt": {}, "extra_data": {"guidance_geometry": {"record": True, "user": "him"}}}
+
+    async def answer(request):
+        return on_prompt(body)["extra_data"]["guidance_geometry"]["user"]
+
+    said = asyncio.run(
+        answer(None) if header is ... else users.noting_who_asks(request=header or False, handler=answer)
+    )
+    assert said == user
+    assert users.ASKING.get() is None
 
 
 @pytest.mark.parametrize("sampler", ["euler", "dpmpp_2m_sde", "heunpp2", "uni_pc"])
@@ -171,3 +286,24 @@ def test_a_model_that_is_recorded_already_is_passed_on(labelled):
     assert GGTap.execute(recorded).result[0] is recorded
     tapped = GGTap.execute(labelled["pocket"][0]).result[0]
     assert GGTap.execute(tapped).result[0] is tapped
+
+
+@pytest.mark.parametrize("value", [None, 7, "a text", [1], object()], ids=repr)
+def test_what_cannot_be_recorded_goes_on_to_the_sampler_as_it_is(host, value):
+    from guidance_geometry.nodes.tap import GGTap
+
+    assert GGTap.execute(value).result[0] is value
+
+
+def test_a_model_that_cannot_be_copied_is_passed_on_and_the_log_says_so(labelled, monkeypatch, caplog):
+    from guidance_geometry.nodes.tap import GGTap
+
+    model = labelled["pocket"][0]
+
+    def broken(*_, **__):
+        raise RuntimeError("no copy of this")
+
+    monkeypatch.setattr(type(model), "clone", broken)
+    assert GGTap.execute(model).result[0] is model
+    assert "no copy of this" in caplog.text
+    caplog.clear()
