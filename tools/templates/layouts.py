@@ -499,7 +499,7 @@ their best without guidance is 2.56 (EDM2-S at 512 pixels).""",
         "2": "Strong: models/denoisers",
         "3": "Weak: models/denoisers",
     },
-    view=(0.5, 60, 80),
+    view=(0.65, 60, 80),
     downloads={"1": {"name": VAE_FILE, "url": f"https://{VAE_PAGE}/resolve/main/{VAE_FILE}", "directory": "vae"}},
 )
 
@@ -517,7 +517,8 @@ IMAGENET_CLASSIFIER = Layout(
         "7": (1660, 120, 320, 400),
         "8": (1660, 580, 320, 60),
         "9": (2460, 120, 560, 540),
-        "10": (3060, 120, 700, 540),
+        "11": (3060, 120, 700, 540),
+        "10": (3800, 120, 700, 540),
     },
     notes=(
         Note(
@@ -549,7 +550,9 @@ that convince the classifier but nobody else. Keep the seed to compare.
 
 3. The labels are in Label Energy, one a line and one for each picture. Load Classifier knows all 1,000 names.
 
-4. 25 steps of DDIM are quick. For the 250 steps of the paper set steps to 250 and sampler_name to ddpm. The variance \
+4. The figure shows one step, to scale: the gradient, times its scale, beside the step.
+
+5. 25 steps of DDIM are quick. For the 250 steps of the paper set steps to 250 and sampler_name to ddpm. The variance \
 that the network learned is not used.
 
 Scale and networks are those of the paper (arXiv 2105.05233).""",
@@ -558,14 +561,14 @@ Scale and networks are those of the paper (arXiv 2105.05233).""",
     groups={
         "1 \u00b7 Two files": ("Get two files first", "1", "4"),
         "2 \u00b7 A label for a model that knows none": ("2", "3", "5", "6", "7", "8"),
-        "3 \u00b7 The pictures, and the run": ("What to look at", "9", "10"),
+        "3 \u00b7 The pictures, and the run": ("What to look at", "9", "10", "11"),
     },
     titles={
         "1": "Load Denoiser: models/denoisers",
         "2": "Class Label: none",
         "4": "Load Classifier: models/classifiers",
     },
-    view=(0.5, 60, 80),
+    view=(0.65, 60, 80),
 )
 
 ALL = (FIRST_LOOK, THE_GEOMETRY, CLASSIFIER_GUIDANCE, DPS_INPAINTING, TIME_TRAVEL, AUTOGUIDANCE, IMAGENET_CLASSIFIER)
