@@ -16,9 +16,9 @@ import torch
 from torch import Tensor, nn
 
 from ..networks.adm import HEAD, Plan, attended, time_features
+from ..networks.imagenet import LABELS
 
 STEPS = 1000
-LABELS = 1000  # of ImageNet, which the released ones tell apart
 MARK = "out.2.positional_embedding"
 LINEAR_BETAS = (1e-4, 0.02)
 COSINE_OFFSET, COSINE_MOST = 0.008, 0.999
@@ -68,7 +68,7 @@ class AttentionPool(nn.Module):
 class AdmClassifier(nn.Module):
     """The classifier of one size.  labels: number of logits. width: channels at width 1, 128 in the released files."""
 
-    def __init__(self, size: AdmSize, labels: int = LABELS, width: int = 128, operations: Any = nn, **place: Any):
+    def __init__(self, size: AdmSize, labels: int = len(LABELS), width: int = 128, operations: Any = nn, **place: Any):
         super().__init__()
         self.size, self.labels, self.width = size, labels, width
         widths = tuple(int(factor * width) for factor in size.widths)
@@ -153,5 +153,5 @@ def planned(weights: Mapping[str, Tensor]) -> AdmClassifier:
     size, first, last = adm_size(weights), weights["time_embed.0.weight"], weights.get("out.2.c_proj.weight")
     if first.ndim != 2 or not first.numel() or first.shape[1] % HEAD:
         raise ValueError(f"has time_embed.0.weight of {tuple(first.shape)}; the released classifiers have (512, 128).")
-    labels = len(last) if last is not None and last.ndim else LABELS
+    labels = len(last) if last is not None and last.ndim else len(LABELS)
     return AdmClassifier(size, labels, first.shape[1], device="meta")

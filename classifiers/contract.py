@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -37,9 +37,9 @@ class Contract:
     file: str
     said: Mapping[str, Any]
 
-    def labels(self, count: int) -> tuple[str, ...]:
-        """The names of the logits; their numbers where nothing is said, as names are never guessed."""
-        names = self.said.get("labels", [str(index) for index in range(count)])
+    def labels(self, count: int, usual: Sequence[str] = ()) -> tuple[str, ...]:
+        """The names of the logits: as stated; else the usual ones of a family, if as many; else numbers, unguessed."""
+        names = self.said.get("labels", usual if len(usual) == count else [str(index) for index in range(count)])
         if len(names) != count:
             raise ValueError(f"{self.file}: {len(names)} labels are named but the network has {count} logits.")
         return tuple(names)

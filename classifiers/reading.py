@@ -10,6 +10,7 @@ from torch import Tensor
 
 from ..files.safetensors import read_header, read_safetensors, unwrapped
 from ..guidance.printing import told
+from ..networks.imagenet import LABELS
 from .adm import AdmEntrance, is_adm, planned
 from .contract import Contract, contract_of
 from .efficientnet_lite import is_lite, lite_classifier
@@ -97,17 +98,21 @@ def small_classifier(path: Path, network: SmallNoisy, metadata: Mapping[str, str
 
 
 def adm_classifier(weights: Mapping[str, Tensor], contract: Contract) -> NoisyClassifier:
-    """A guided-diffusion classifier with the schedule its file states, or the one its size was released with."""
+    """A guided-diffusion classifier with the schedule and labels its file states, or those it was released with."""
     try:
         network = planned(weights)
     except ValueError as wrong:
         raise ValueError(f"{contract.file} {wrong} Save the whole state_dict of one of these.") from None
-    size, labels = network.size, network.labels
+    size = network.size
     schedule = contract.said.get("schedule", size.schedule)
     if schedule not in SCHEDULES:
         raise ValueError(f"{contract.file}: gg.schedule is {schedule!r} but must be one of {', '.join(SCHEDULES)}.")
     check_weights(contract.file, network.state_dict(), weights)
     fill(network, weights)
     return NoisyClassifier(
-        contract.file, network, contract.labels(labels), AdmEntrance(schedule), (3, size.side, size.side)
+        contract.file,
+        network,
+        contract.labels(network.labels, LABELS),
+        AdmEntrance(schedule),
+        (3, size.side, size.side),
     )

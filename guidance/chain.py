@@ -128,6 +128,14 @@ class Chain(Printed):
             wanted = (wanted - own) | frozenset(n if n in PLAIN_NEEDS else f"{i} {n}" for n in asked)
         return wanted
 
+    def in_place_of_u(self, extra: Mapping[str, Tensor]) -> Tensor | None:
+        """What guides in the place of a u that was not evaluated, such as a weak model's prediction.
+
+        extra: the further predictions of an evaluation, by the names of `sources`.
+        """
+        names = [f"{i} {name}" for i in self._of(Replace) for name in self.rules[i].sources]
+        return next((extra[name] for name in reversed(names) if name in extra), None)
+
     def step(self, state: ChainState, p: Predictions, gamma: float) -> tuple[Tensor, ChainState]:
         """Guide one outer step.  gamma: from `scale`; 0 is u, 1 is c.  Where u is missing and no rule fills it: c."""
         memory, acting = list(state.rules), self._acting(state.run, p.sigma)

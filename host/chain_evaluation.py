@@ -28,6 +28,7 @@ class ChainEvaluation:
 
     run: where this stands. state: of the chain when the outer step began. following: when the next one begins.
     gammas: the scale in force, of each part of the sample. stage: what was evaluated, a word of the trace.
+    in_place_of_u: the prediction [B, ...] that guided in the place of u, where u was not evaluated.
     It may be called again, as after an attempt that failed: each time it starts from `state`.
     One difference from the host is wanted: where the negative covers only part of the schedule, the rest is sampled
     with c alone, while the host would use gamma * c there.
@@ -39,6 +40,7 @@ class ChainEvaluation:
         self.chain, self.models, self.run, self.sigma = chain, models, run, sigma
         self.state, self.following = state, following
         self.gammas, self.stage = (1.0,), "step"
+        self.in_place_of_u: Tensor | None = None
 
     @property
     def outer(self) -> float:
@@ -59,7 +61,7 @@ class ChainEvaluation:
 
     def __call__(self, x: Tensor, timestep: Tensor, model_options: dict, seed) -> Tensor:  # x [B, ...] -> [B, ...]
         """Evaluate what the chain needs, and guide by it."""
-        guider, sigma = self.models.guider, self.sigma
+        guider, sigma, self.in_place_of_u = self.models.guider, self.sigma, None
         self.gammas = self.chain.scales(self.state.inside(self.run.began), sigma, guider.cfg)
         needs = self.chain.needs(self.state, self.outer, self.gammas)
         asked = "uncond" in needs or model_options.get("disable_cfg1_optimization", False)
@@ -122,6 +124,8 @@ class ChainEvaluation:
         sigma, cond = args["sigma"], args["cond_denoised"]
         alpha = 1 - sigma if self.run.flow else torch.ones_like(sigma)
         uncond = args["uncond_denoised"] if needs_uncond and args["uncond"] is not None else None
+        if uncond is None and (found := self.chain.chain.in_place_of_u(extra)) is not None:
+            self.in_place_of_u = found.detach().clone()
         p = Predictions(args["input"], sigma, alpha, uncond, cond, extra)
         if self.run.began is not None:
             guided = self.chain.stage(self.state, self.following, p, self.gammas)

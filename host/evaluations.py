@@ -107,6 +107,8 @@ class Evaluations:
     def completed(self, found: Predicted, denoised: Tensor) -> Evaluation:
         """The whole of a call, once its D is known."""
         packed, asked = self.run.packed, self.run.chain_run.gradients.latest if self.run.chain_run else ()
+        if self.run.chain_run and found.uncond is None:
+            found = replace(found, uncond=self.run.chain_run.in_place_of_u)
         parts = zip(found.split(packed), packed.split(denoised.clone()), strict=True)
         seen = [self._settled(own, guided) for own, guided in parts]
         if len(seen) > 1:

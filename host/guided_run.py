@@ -26,6 +26,7 @@ from .other_model import OtherModel, load_together
 from .run_models import RunModels
 
 SURE_TO_WAIT = "Use euler, heun, dpm_2 or ddim, or set zero_init_steps to 0."
+REPLACED = "u in this record is the weak prediction that autoguidance puts in its place."
 SEVERAL = (
     "Classifier Guidance reads one picture, and this latent holds {names}. Remove it from the guidance chain, or "
     "sample one part alone."
@@ -65,6 +66,11 @@ class GuidedRun:
         """What the latest evaluation was, a word of the trace."""
         return self.evaluation.stage
 
+    @property
+    def in_place_of_u(self) -> Tensor | None:
+        """What guided in the place of u in the latest evaluation."""
+        return self.evaluation.in_place_of_u
+
     def reported(self, callback: Callable | None) -> Callable:
         """The sampler's callback, noted."""
 
@@ -88,7 +94,10 @@ class GuidedRun:
         """Guided x0-hat at one noise level, gradient terms included; what the chain does not need is not evaluated."""
         sigma = float(timestep[0])
         self.evaluation = self.evaluation.next(sigma, self.stages.begins(sigma))
-        return self.gradients.added(DenoiserCall(self.evaluation, x, timestep, model_options, seed))
+        guided = self.gradients.added(DenoiserCall(self.evaluation, x, timestep, model_options, seed))
+        if self.in_place_of_u is not None and REPLACED not in self.notes:
+            self.notes.append(REPLACED)
+        return guided
 
     def needed(self, x, timestep, model_options={}, seed=None) -> int:  # noqa: B006
         """Bytes that `predict` will take beyond what is in use, by the estimate that decides how it is done."""

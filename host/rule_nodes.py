@@ -18,7 +18,7 @@ UPSTREAM = wires.Guidance.Input("guidance", optional=True, tooltip="The chain so
 CHAIN = wires.Guidance.Output(
     display_name="guidance", tooltip="The longer chain, for a sampler, a guider or the next rule."
 )
-PLAIN_CFG = "With these settings every step is plain CFG."
+NOTHING = "With these settings this node changes nothing."
 
 
 def rule_schema(
@@ -66,7 +66,7 @@ def linked(cls, guidance: Guidance | None, *rules: Rule) -> io.NodeOutput:
     chain = chain_of(guidance or PLAIN)
     for rule in rules:
         chain = chain.then(rule)
-    say(cls, PLAIN_CFG if all(rule.neutral for rule in rules) else "")
+    say(cls, NOTHING if all(rule.neutral for rule in rules) else "")
     return io.NodeOutput(chain)
 
 

@@ -14,10 +14,10 @@ from ..classifiers.wired import NoisyClassifier, WiredNetwork
 from ..host.checks import CheckedNode, insist
 from ..host.model_folders import CONFIG, is_inside, listed_models, path_of_model, register_folder, state_of_files
 from ..host.wires import ClassifierWire
+from ..networks.published import CONVERT, published_at
 
 FOLDER = "classifiers"
 DEFAULT = "pocket-noisy-1"
-CONVERT = "python3 dev.py convert FILE"
 
 register_folder(FOLDER)
 
@@ -44,8 +44,8 @@ def missing(name: str) -> str | None:
             f"Convert a .pt of weights with `{CONVERT}`."
         )
     return (
-        f"Classifier {name!r} was not found. Available: {', '.join(available()) or 'none'}. "
-        f"Put .safetensors files, or folders with a {CONFIG}, into {folder_paths.get_folder_paths(FOLDER)[0]}."
+        f"Classifier {name!r} was not found. {published_at(name)}Available: {', '.join(available()) or 'none'}. Put "
+        f".safetensors files, or folders with a {CONFIG}, into {folder_paths.get_folder_paths(FOLDER)[0]}."
     )
 
 

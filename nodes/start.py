@@ -19,6 +19,7 @@ from ..host.checks import CheckedNode
 from ..host.model_folders import listed_models, path_of_model, register_folder, state_of_files
 from ..host.native_model import WEIGHT_DTYPES, card_of, conditioning, native_denoiser, null_conditioning
 from ..host.pixel_vae import vae_of
+from ..networks.published import published_at
 
 CATEGORY = "guidance geometry/start"
 FOLDER = "denoisers"
@@ -43,12 +44,13 @@ def path_of(name: str) -> Path:
 
 
 def missing(name: str) -> str | None:
-    """A sentence with what is available, if no denoiser of this name is listed."""
+    """Sentences with what is available, if no denoiser of this name is listed, and where a published one is."""
     if name in available():
         return None
     return (
-        f"Denoiser {name!r} was not found. Available: {', '.join(available()) or 'none'}. Put .safetensors files, or "
-        f"folders that the diffusers library saved, into {folder_paths.get_folder_paths(FOLDER)[0]} and press R."
+        f"Denoiser {name!r} was not found. {published_at(name)}Available: {', '.join(available()) or 'none'}. Put "
+        ".safetensors files, or folders that the diffusers library saved, into "
+        f"{folder_paths.get_folder_paths(FOLDER)[0]} and press R."
     )
 
 

@@ -9,6 +9,7 @@ from torch.nn import functional
 from guidance_geometry.classifiers.adm import SIZES, AdmClassifier, AdmEntrance, adm_size, schedule_sigmas
 from guidance_geometry.classifiers.reading import open_classifier
 from guidance_geometry.files.safetensors import write_safetensors
+from guidance_geometry.networks import imagenet
 from guidance_geometry.tests.classifiers.slopes import lively, noise, slope_error
 
 COUNTS = {64: (307, 65_438_568), 128: (221, 42_568_040), 256: (249, 54_096_360), 512: (281, 54_448_360)}
@@ -178,6 +179,21 @@ def test_another_size_is_refused_and_not_resized(tmp_path):
     loaded = open_classifier(tmp_path / "adm.safetensors", None)
     with pytest.raises(ValueError, match="reads samples of 3 x 64 x 64 but got 3 x 32 x 32"):
         loaded.logits(torch.zeros(1, 3, 32, 32), 1.0)
+
+
+@pytest.mark.parametrize(
+    ("count", "said", "labels"),
+    [
+        (1000, {}, imagenet.LABELS),
+        (7, {}, tuple("0123456")),
+        (7, {"gg.labels": '["a", "b", "c", "d", "e", "f", "g"]'}, tuple("abcdefg")),
+    ],
+    ids=["a thousand are ImageNet's", "others are numbers", "the file has the last word"],
+)
+def test_labels_are_the_released_ones_unless_the_file_names_them(tmp_path, count, said, labels):
+    network = lively(AdmClassifier(BY_SIDE[64], labels=count, width=64))
+    write_safetensors(tmp_path / "adm.safetensors", network.state_dict(), said)
+    assert open_classifier(tmp_path / "adm.safetensors", None).labels == labels
 
 
 def test_a_schedule_nobody_trained_on_is_refused(tmp_path):

@@ -51,6 +51,12 @@ def test_the_schema_is_explained(room):
     assert (DOCS / "GGLoadClassifier.md").read_text(encoding="utf-8").startswith("# ")
 
 
+def test_a_published_file_that_is_missing_says_where_to_get_it(room, folder):
+    said = refusal(room, "256x256_classifier.safetensors")
+    assert "It is published as 256x256_classifier.pt at https://github.com/openai/guided-diffusion; " in said
+    assert "published" not in refusal(room, "my_classifier.safetensors")
+
+
 def test_own_files_folders_and_single_files_are_listed(room, folder):
     (folder / "old.pt").write_bytes(b"no")
     (folder / "bare").write_bytes(b"no")  # the host's own type of this name lists files without an ending

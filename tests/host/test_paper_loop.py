@@ -113,6 +113,19 @@ def test_each_model_is_evaluated_once_a_stage_and_both_are_loaded():
     assert trace.n == STEPS
 
 
+def test_the_weak_prediction_is_recorded_in_the_place_of_u():
+    strong, weak, y = denoiser(**STRONG), denoiser(**WEAK), torch.tensor(LABELS)
+    _, trace = sampled(model(**STRONG), SCALE, away_from(model(**WEAK)))
+    assert trace.stage == ["step"] * STEPS
+    assert trace.column("M1").isfinite().all()
+    x, u, c, guided_ = (trace.tensors[name][3].float() for name in ("x", "uncond", "cond", "guided"))
+    sigma = torch.tensor(trace.header["sigmas"][trace.captured_steps[3]])
+    assert (u - weak(x, sigma, y)).abs().max() <= 0.01 * u.abs().max()
+    assert (c - strong(x, sigma, y)).abs().max() <= 0.01 * c.abs().max()
+    assert (guided_ - torch.lerp(u, c, SCALE)).abs().max() <= 0.01 * guided_.abs().max()
+    assert "u in this record is the weak prediction" in " ".join(trace.header["notes"])
+
+
 def in_memory():
     import comfy.model_management
 

@@ -123,6 +123,21 @@ def test_user_files_are_listed_and_only_safetensors(start, folder):
     assert not any("ckpt" in name for name in names)
 
 
+@pytest.mark.parametrize(
+    ("name", "file", "page"),
+    [
+        ("edm2-img512-s-2147483-0.070.safetensors", "edm2-img512-s-2147483-0.070.pkl", "NVlabs/edm2"),
+        ("edm-cifar10-32x32-cond-vp.safetensors", "edm-cifar10-32x32-cond-vp.pkl", "NVlabs/edm"),
+        ("adm/256x256_diffusion_uncond.safetensors", "256x256_diffusion_uncond.pt", "openai/guided-diffusion"),
+        ("DiT-XL-2-256x256.safetensors", "DiT-XL-2-256x256.pt", "facebookresearch/DiT"),
+    ],
+)
+def test_a_published_file_that_is_missing_says_where_to_get_it(start, folder, name, file, page):
+    said = start.GGLoadDenoiser.validate_inputs(name, "auto", "auto", "default")
+    assert f"It is published as {file} at https://github.com/{page}; `python3 dev.py convert FILE` makes" in said
+    assert f"into {start.folder_paths.get_folder_paths(start.FOLDER)[0]}" in said
+
+
 @pytest.mark.parametrize("name", ["nothing", "../../tiny.safetensors", "/etc/passwd", "", "tiny"])
 def test_a_missing_file_says_what_there_is(start, folder, name):
     said = start.GGLoadDenoiser.validate_inputs(name, "auto", "auto", "default")

@@ -127,7 +127,7 @@ def test_one_chain_in_two_samplers_keeps_two_states(client):
     assert torch.equal(first, latents(client, job))
 
 
-SAYS = "With these settings every step is plain CFG."
+SAYS = "With these settings this node changes nothing."
 
 
 @pytest.mark.parametrize(

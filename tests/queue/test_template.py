@@ -1,19 +1,29 @@
 """The templates that a new user opens first, in the real editor."""
 
 import json
+from pathlib import Path
 
 import pytest
 
 from guidance_geometry.figures.canvas import Box
+from guidance_geometry.tests.queue.stand_ins import STAND_INS, in_models
 from guidance_geometry.tools.host.browser import page_in
+from guidance_geometry.tools.host.client import RefusedError
 from guidance_geometry.tools.host.server import addressable
-from guidance_geometry.tools.templates.layouts import FIRST_LOOK, LAYOUTS, TITLE
+from guidance_geometry.tools.templates.layouts import AUTOGUIDANCE, FIRST_LOOK, IMAGENET_CLASSIFIER, LAYOUTS, TITLE
 
+FEW = {IMAGENET_CLASSIFIER.name: 2}  # steps for the test: a pass at 256 x 256 takes seconds on a CPU
+SHORTER = """steps => {
+  for (const node of (app.rootGraph ?? app.graph).nodes)
+    for (const widget of node.widgets ?? []) if (widget.name === "steps") widget.value = steps;
+}"""
 RUN = """() => new Promise(resolve => {
   for (const kind of ["execution_success", "execution_error", "execution_interrupted"])
     app.api.addEventListener(kind, ({detail}) => resolve([kind, detail]), {once: true});
   app.queuePrompt(0, 1);
 })"""
+FOLDERS = {"denoiser_name": "denoisers", "classifier_name": "classifiers", "vae_name": "vae"}
+WITH_FILES = (AUTOGUIDANCE, IMAGENET_CLASSIFIER)
 layouts = pytest.mark.parametrize("layout", LAYOUTS.values(), ids=LAYOUTS)
 
 
@@ -21,13 +31,20 @@ def read(file):
     return json.loads(file.read_text(encoding="utf-8"))
 
 
+@pytest.fixture(scope="module")
+def stocked(host, server):
+    """The host, with stand-ins for the files that a user is told to get."""
+    with in_models(server.log.parent / "models"):
+        yield server
+
+
 @pytest.fixture(scope="module", params=LAYOUTS.values(), ids=LAYOUTS)
-def opened(server, browser, request):
+def opened(stocked, browser, request):
     """The editor, opened at the address that `dev.py serve` prints, and what it shows."""
     layout = request.param
     with (
         addressable(layout.template) as name,
-        page_in(browser, server.address, f"/?template={name}&source={server.pack}") as page,
+        page_in(browser, stocked.address, f"/?template={name}&source={stocked.pack}") as page,
     ):
         page.wait_for_function("() => (app.rootGraph ?? app.graph).nodes.some(node => node.type === 'GGGuidedSampler')")
         yield page, layout
@@ -37,6 +54,38 @@ def test_first_template_has_at_most_eight_nodes_and_one_note():
     types = [node["type"] for node in read(FIRST_LOOK.template)["nodes"]]
     assert types.count("Note") == 1
     assert len(types) <= 9
+
+
+def named(layout):
+    """The files that a template names: (id of the loader, folder of models, name)."""
+    for loader, node in read(layout.api).items():
+        for widget, folder in FOLDERS.items():
+            if str(node["inputs"].get(widget, "")).endswith(".safetensors"):
+                yield loader, folder, node["inputs"][widget]
+
+
+@layouts
+def test_files_that_do_not_come_with_the_pack_are_in_a_note_and_have_a_stand_in(layout):
+    notes = " ".join(node["widgets_values"][0] for node in read(layout.template)["nodes"] if node["type"] == "Note")
+    for _, folder, name in named(layout):
+        assert f"{folder}/{name}" in STAND_INS
+        assert Path(name).stem in notes
+        assert f"ComfyUI/models/{folder}" in notes
+
+
+@pytest.mark.parametrize("layout", WITH_FILES, ids=lambda layout: layout.name)
+def test_without_the_files_each_loader_says_what_is_missing(client, layout):
+    with pytest.raises(RefusedError) as caught:
+        client.submit(read(layout.api))
+    found = caught.value.details["node_errors"]
+    assert found.keys() == {loader for loader, *_ in named(layout)}
+    for loader, folder, name in named(layout):
+        details = {error["details"] for error in found[loader]["errors"]}
+        assert all(name in said for said in details)
+        if folder != "vae":  # the loader of the VAE is the host's
+            assert all(
+                f"It is published as {Path(name).stem}.p" in said and f"models/{folder}" in said for said in details
+            )
 
 
 @layouts
@@ -68,6 +117,8 @@ def test_template_and_api_form_agree(opened):
 
 @pytest.mark.browser
 def test_template_runs_from_the_editor(opened):
-    page, _ = opened
+    page, layout = opened
+    if layout.name in FEW:
+        page.evaluate(SHORTER, FEW[layout.name])
     ending, detail = page.evaluate(RUN)
     assert ending == "execution_success", detail

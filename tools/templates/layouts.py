@@ -25,7 +25,8 @@ class Layout:
     """One template. name: of its files; form: the file of its API form. places: by node id.
 
     groups: title -> the node ids, or titles of notes, that it frames. titles: of nodes that have one of their own.
-    thumbnails: the nodes whose pictures make the thumbnail, and which of them. view: scale and offset of the canvas.
+    thumbnails: the nodes whose pictures make the thumbnail, and which of them; none where it is drawn without a run.
+    view: scale and offset of the canvas. downloads: the file that a node needs, for the editor to offer.
     """
 
     name: str
@@ -33,10 +34,11 @@ class Layout:
     workflow_id: str
     places: dict[str, Place]
     notes: tuple[Note, ...]
-    thumbnails: dict[str, tuple[int, ...]]
+    thumbnails: dict[str, tuple[int, ...]] = field(default_factory=dict)
     groups: dict[str, tuple[str, ...]] = field(default_factory=dict)
     titles: dict[str, str] = field(default_factory=dict)
     view: tuple[float, float, float] = (0.75, 90, 160)
+    downloads: dict[str, dict[str, str]] = field(default_factory=dict)
 
     @property
     def api(self):
@@ -428,5 +430,146 @@ connect pictures of your own.""",
     view=(0.45, 60, 80),
 )
 
-ALL = (FIRST_LOOK, THE_GEOMETRY, CLASSIFIER_GUIDANCE, DPS_INPAINTING, TIME_TRAVEL)
+VAE_FILE = "vae-ft-mse-840000-ema-pruned.safetensors"
+VAE_PAGE = "huggingface.co/stabilityai/sd-vae-ft-mse-original"
+CONVERTED = (
+    """In this pack's folder, run python3 dev.py convert FILE for each. It reads the numbers and executes nothing."""
+)
+
+AUTOGUIDANCE = Layout(
+    name="Autoguidance",
+    form="autoguidance.json",
+    workflow_id="4a1d7c60-2b9e-4f83-8c15-6de0f3b92a06",
+    places={
+        "1": (500, 120, 380, 60),
+        "2": (500, 240, 380, 190),
+        "3": (500, 490, 380, 190),
+        "4": (980, 120, 320, 160),
+        "5": (980, 330, 320, 130),
+        "6": (980, 510, 320, 130),
+        "7": (1340, 120, 320, 150),
+        "8": (1340, 320, 320, 400),
+        "9": (980, 690, 320, 60),
+        "10": (2140, 120, 560, 640),
+        "11": (2740, 120, 700, 640),
+    },
+    notes=(
+        Note(
+            "Get three files first",
+            (40, 120, 420, 560),
+            f"""The networks of the paper do not come with this pack.
+
+1. Two networks: edm2-img512-s-2147483-0.070.pkl, the strong one, and edm2-img512-xs-0134217-0.125.pkl, a smaller \
+one with a sixteenth of the training. Get both from
+https://nvlabs-fi-cdn.nvidia.com/edm2/posthoc-reconstructions/
+Their page is github.com/NVlabs/edm2, their licence CC BY-NC-SA 4.0.
+
+2. {CONVERTED} Put the two .safetensors into ComfyUI/models/denoisers.
+
+3. Their VAE: {VAE_FILE} from
+https://{VAE_PAGE}
+Put it into ComfyUI/models/vae.
+
+4. Press R. The three loaders beside this note name the files; choose them again if yours have other names.""",
+        ),
+        Note(
+            "What to look at",
+            (1760, 120, 340, 640),
+            """1. Queue. Both networks get the same label and the same noisy sample. The weak one errs in the same \
+way, only more. So guidance goes from the weak prediction to the strong one and on, 2.1 times that way: cfg.
+
+2. Set cfg to 1 and queue again: the strong network alone. The weak one is not asked. Keep the seed: only then do the \
+pictures show what guidance changes.
+
+3. Limited Interval is open, 0 to 1, as in the paper. With 0.2 and 0.8 the weak network is asked in six of ten steps.
+
+4. In the inspector, u is the weak prediction and c the strong one.
+
+Sampler, steps and cfg are those of the paper (arXiv 2406.02507). Its authors report a FID of 1.34 for this pair; \
+their best without guidance is 2.56 (EDM2-S at 512 pixels).""",
+        ),
+    ),
+    groups={
+        "1 \u00b7 Three files": ("Get three files first", "1", "2", "3"),
+        "2 \u00b7 One run, two networks": ("4", "5", "6", "7", "8", "9"),
+        "3 \u00b7 The pictures, and the run": ("What to look at", "10", "11"),
+    },
+    titles={
+        "1": "Load VAE: models/vae",
+        "2": "Strong: models/denoisers",
+        "3": "Weak: models/denoisers",
+    },
+    view=(0.65, 60, 80),
+    downloads={"1": {"name": VAE_FILE, "url": f"https://{VAE_PAGE}/resolve/main/{VAE_FILE}", "directory": "vae"}},
+)
+
+IMAGENET_CLASSIFIER = Layout(
+    name="ImageNet class with a classifier",
+    form="imagenet_classifier.json",
+    workflow_id="b7e2510d-93c4-4e6f-a1d8-05f7c8e46b07",
+    places={
+        "1": (500, 120, 340, 170),
+        "4": (500, 350, 340, 150),
+        "2": (940, 120, 320, 100),
+        "3": (940, 270, 320, 130),
+        "5": (940, 450, 320, 190),
+        "6": (1300, 120, 320, 350),
+        "7": (1660, 120, 320, 400),
+        "8": (1660, 580, 320, 60),
+        "9": (2460, 120, 560, 540),
+        "11": (3060, 120, 700, 540),
+        "10": (3800, 120, 700, 540),
+    },
+    notes=(
+        Note(
+            "Get two files first",
+            (40, 120, 420, 520),
+            f"""The networks of the paper do not come with this pack.
+
+1. The denoiser, 256x256_diffusion_uncond.pt (2.2 GB): https://openaipublic.blob.core.windows.net/diffusion/jul-2021/\
+256x256_diffusion_uncond.pt
+
+2. The classifier, 256x256_classifier.pt (0.2 GB): https://openaipublic.blob.core.windows.net/diffusion/jul-2021/\
+256x256_classifier.pt
+
+Their page is github.com/openai/guided-diffusion, their licence MIT.
+
+3. {CONVERTED} Put 256x256_diffusion_uncond.safetensors into ComfyUI/models/denoisers and \
+256x256_classifier.safetensors into ComfyUI/models/classifiers.
+
+4. Press R. The two loaders beside this note name the files; choose them again if yours have other names.""",
+        ),
+        Note(
+            "What to look at",
+            (2080, 120, 340, 540),
+            """1. Queue. The denoiser never learned a label. The classifier reads the noisy sample at every step, and \
+the gradient of log p(label) is added to the prediction, ten times: scale.
+
+2. Set scale to 0: the same noise becomes pictures of anything. At 1, which is Bayes' rule, the paper found pictures \
+that convince the classifier but nobody else. Keep the seed to compare.
+
+3. The labels are in Label Energy, one a line and one for each picture. Load Classifier knows all 1,000 names.
+
+4. The figure shows one step, to scale: the gradient, times its scale, beside the step.
+
+5. 25 steps of DDIM are quick. For the 250 steps of the paper set steps to 250 and sampler_name to ddpm. The variance \
+that the network learned is not used.
+
+Scale and networks are those of the paper (arXiv 2105.05233).""",
+        ),
+    ),
+    groups={
+        "1 \u00b7 Two files": ("Get two files first", "1", "4"),
+        "2 \u00b7 A label for a model that knows none": ("2", "3", "5", "6", "7", "8"),
+        "3 \u00b7 The pictures, and the run": ("What to look at", "9", "10", "11"),
+    },
+    titles={
+        "1": "Load Denoiser: models/denoisers",
+        "2": "Class Label: none",
+        "4": "Load Classifier: models/classifiers",
+    },
+    view=(0.65, 60, 80),
+)
+
+ALL = (FIRST_LOOK, THE_GEOMETRY, CLASSIFIER_GUIDANCE, DPS_INPAINTING, TIME_TRAVEL, AUTOGUIDANCE, IMAGENET_CLASSIFIER)
 LAYOUTS = {layout.name: layout for layout in ALL}

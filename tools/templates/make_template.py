@@ -22,10 +22,11 @@ from ..host.provision import PACK, device_options, find_host
 from ..host.server import own_folders, running
 from ..places import ROOT
 from .layouts import LAYOUTS, Layout
+from .thumbnails import DRAWN
 
 PREFIX = "GG"  # of the ids of this pack's nodes
 
-BUILD = """async ([api, name, places, titles, notes]) => {
+BUILD = """async ([api, name, places, titles, downloads, notes]) => {
   await app.loadApiJson(api, name);
   const graph = app.rootGraph ?? app.graph;
   const place = (node, [x, y, w, h]) => { node.pos = [x, y]; node.setSize([w, h]); };
@@ -34,6 +35,7 @@ BUILD = """async ([api, name, places, titles, notes]) => {
     node.title = titles[node.id] ?? node.title;
     for (const widget of node.widgets ?? []) if (widget.name === "control_after_generate") widget.value = "fixed";
   }
+  for (const [id, file] of Object.entries(downloads)) graph.getNodeById(Number(id)).properties.models = [file];
   for (const {title, words, place: spot} of notes) {
     const note = LiteGraph.createNode("Note");
     graph.add(note);
@@ -49,7 +51,8 @@ def build(page, layout: Layout) -> dict:
     """Let the editor turn the API form into a workflow: placed, with notes, seeds kept."""
     api = json.loads(layout.api.read_text(encoding="utf-8"))
     notes = [vars(note) for note in layout.notes]
-    workflow = json.loads(page.evaluate(BUILD, [api, layout.name, layout.places, layout.titles, notes]))
+    given = [api, layout.name, layout.places, layout.titles, layout.downloads, notes]
+    workflow = json.loads(page.evaluate(BUILD, given))
     scale, *offset = layout.view
     framed = {"id": layout.workflow_id, "groups": layout.frames()}
     return signed(workflow | framed | {"extra": {"ds": {"scale": scale, "offset": offset}}})
@@ -74,9 +77,21 @@ def thumbnail(pictures: list, side: int = 512) -> bytes:
     for index, picture in enumerate(pictures):
         place = (index % columns * cell, index // columns * cell)
         sheet.paste(picture.resize((cell, cell), Image.Resampling.NEAREST), place)
+    return jpeg(sheet)
+
+
+def jpeg(picture) -> bytes:
+    """A picture as a file."""
     file = BytesIO()
-    sheet.save(file, "JPEG", quality=90)
+    picture.save(file, "JPEG", quality=90)
     return file.getvalue()
+
+
+def drawn(layout: Layout) -> bytes:
+    """The thumbnail of a template whose networks do not come with the pack."""
+    from PIL import Image
+
+    return jpeg(Image.fromarray(DRAWN[layout.name]().png()).convert("RGB"))
 
 
 def pictures_of(client: Client, layout: Layout) -> list:
@@ -92,8 +107,11 @@ def make(layout: Layout, address: str, chromium: str | None) -> None:
     """Write one template and its thumbnail."""
     with editor(address, program=chromium) as page:
         workflow = build(page, layout)
-    with Client(address) as client:
-        picture = thumbnail(pictures_of(client, layout))
+    if layout.thumbnails:
+        with Client(address) as client:
+            picture = thumbnail(pictures_of(client, layout))
+    else:
+        picture = drawn(layout)
     layout.template.parent.mkdir(exist_ok=True)
     layout.template.write_text(json.dumps(workflow, indent=1) + "\n", encoding="utf-8")
     layout.template.with_suffix(".jpg").write_bytes(picture)

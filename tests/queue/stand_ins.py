@@ -1,0 +1,67 @@
+"""Small networks with random weights, under the names of the published files that templates ask for."""
+
+from contextlib import contextmanager
+
+import torch
+
+from guidance_geometry.classifiers.adm import SIZES, AdmClassifier
+from guidance_geometry.denoisers.adm import ADM
+from guidance_geometry.files.safetensors import write_safetensors
+from guidance_geometry.networks.imagenet import LABELS
+from guidance_geometry.tests.tiny_edm2 import edm2_weights
+from guidance_geometry.tools.fixtures.tiny_folders import lively
+
+EDM2 = {"multipliers": (1, 1), "side": 8, "depth": 1, "attends": (4,), "labels": len(LABELS), "channels": 4}
+ADM_256 = {"width": 32, "widths": [32] * 5 + [64], "depth": 1, "attends": [], "outputs": 6, "heads": 0}
+
+
+def strong():
+    """An EDM2 of latents, with ImageNet's labels."""
+    return edm2_weights(0, width=128, **EDM2)
+
+
+def weak():
+    """One of half the width."""
+    return edm2_weights(1, width=64, **EDM2)
+
+
+def vae():
+    """The smallest that the host takes for a VAE of Stable Diffusion 1's latents: its tiny one."""
+    from comfy.taesd.taesd import TAESD
+
+    return lively(TAESD()).state_dict()
+
+
+def denoiser():
+    """The thinnest ADM of six levels, by which the loader knows that it draws 256 x 256."""
+    return lively(ADM.network(ADM_256 | {"together": True}, 0)).state_dict()
+
+
+def classifier():
+    """The thinnest noise-aware classifier of that size."""
+    (size,) = (size for size in SIZES if size.side == 256)
+    return lively(AdmClassifier(size, width=64)).state_dict()
+
+
+STAND_INS = {
+    "denoisers/edm2-img512-s-2147483-0.070.safetensors": strong,
+    "denoisers/edm2-img512-xs-0134217-0.125.safetensors": weak,
+    "vae/vae-ft-mse-840000-ema-pruned.safetensors": vae,
+    "denoisers/256x256_diffusion_uncond.safetensors": denoiser,
+    "classifiers/256x256_classifier.safetensors": classifier,
+}
+
+
+@contextmanager
+def in_models(folder):
+    """The files, in a host's folder of models, for a while."""
+    with torch.no_grad():
+        made = {folder / name: make() for name, make in STAND_INS.items()}
+    for path, weights in made.items():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_safetensors(path, weights, {})
+    try:
+        yield
+    finally:
+        for path in made:
+            path.unlink()
