@@ -19,6 +19,7 @@ from guidance_geometry.denoisers.reading import read_denoiser
 from guidance_geometry.files.safetensors import read_safetensors
 from guidance_geometry.files.writing import NotWritten
 from guidance_geometry.tests.tiny_denoiser import tiny_weights
+from guidance_geometry.tests.tiny_networks import NETWORKS, transformer_weights
 from guidance_geometry.tests.tools.conversions import USUAL_READER, refused, same
 from guidance_geometry.tools.convert.card import asked_licence
 from guidance_geometry.tools.convert.convert import convert, main, statements
@@ -288,6 +289,20 @@ def test_what_nobody_knows_says_what_was_looked_for(tmp_path):
     said = convert(tmp_path / "net.pt")[1].read_text(encoding="utf-8")
     assert "recognised: unknown. As a denoiser: net.safetensors is not a denoiser that this pack knows: it" in said
     assert "As a classifier: net.safetensors is not a known classifier; its first tensor is 'a'. Known: " in said
+
+
+@pytest.mark.parametrize("name", [*NETWORKS, "dit", "jit"])
+def test_weights_that_claim_any_size_are_written_and_take_no_memory(tmp_path, name, capsys):
+    weights = transformer_weights(name) if name in ("dit", "jit") else NETWORKS[name]()
+    changed = next(key for key, weight in weights.items() if weight.ndim > 1)
+    for shape in ((2**40, 0), (0, 2**40), ()):
+        torch.save(weights | {changed: torch.zeros(shape)}, tmp_path / "net.pt")
+        assert main([str(tmp_path / "net.pt"), "--force", "--licence", "MIT"]) == 0
+        said = capsys.readouterr().out
+        assert "recognised: unknown. As a denoiser: net.safetensors" in said
+        assert (
+            f"the weight {changed.removeprefix('model.')!r} has shape {shape}, so no number. Fetch" in said or not shape
+        )
 
 
 def test_a_card_has_one_line_for_each_fact_whatever_the_file_says(tmp_path):
