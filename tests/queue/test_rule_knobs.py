@@ -149,7 +149,7 @@ def test_a_rule_that_leaves_plain_guidance_says_so_on_its_node(client, name, kno
 
 def test_a_preset_says_what_it_contains_for_whom_and_where_it_was_measured(client):
     job = client.run(with_rule("GGPreset", {"preset": "faster (interval + reuse)"}))
-    text = " ".join(data["bytes"].decode(errors="replace") for kind, data in job.events if kind == "preview")
+    text = " ".join(line for shown in job.outputs.values() for line in shown.get("text", ()))
     for words in (
         "interval percent 0.05 .. 0.6",
         "u every 2 steps (line)",
