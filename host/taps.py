@@ -119,7 +119,7 @@ def _edges(prompt: Mapping[str, Any], node: Any, type_of: Callable[[str], NodeTy
     if declares is None or not SAMPLED.intersection(declares.outputs):
         return []
     wires = [(name, *value) for name, value in inputs.items() if _is_wire(value)]
-    carrying = [wire for wire in wires if _carries_model(prompt, *wire[1:], type_of)]
+    carrying = [(name, source, slot) for name, source, slot in wires if _carries_model(prompt, source, slot, type_of)]
     models = declares.models() if carrying else ()  # asked last: a class may list folders to answer
     return [wire for wire in carrying if wire[0] in models]
 

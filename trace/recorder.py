@@ -181,7 +181,10 @@ class Recorder:
 
     @property
     def begun(self) -> int:
-        """The number, from 1, of the step whose first model call was the latest; stages follow the callback."""
+        """The number, from 1, of the step whose first model call has begun.
+
+        Stages follow the callback, as many as in the step before; those of the first step count as the second's.
+        """
         ahead = bool(self.pending) and (self.reports_late or len(self.pending) >= self.usual)
         return max(self.steps + ahead, 1)
 

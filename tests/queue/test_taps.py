@@ -1,11 +1,15 @@
 """Jobs that ask for their runs, through the queue of a real host."""
 
 import json
+import time
+import urllib.error
 import urllib.parse
+import urllib.request
 
 import pytest
 import torch
 
+from guidance_geometry.tests.queue.conftest import host_in
 from guidance_geometry.tests.queue.prompts import latents, small
 from guidance_geometry.tools.host.client import JobError
 from guidance_geometry.tools.host.server import DIRECT
@@ -97,3 +101,103 @@ def test_what_asks_wrongly_runs_as_ever(client):
     for said in (7, {"record": "yes"}, {"record": True, "capture": {"a": 1}, "uncond_steps": -1}):
         job = client.run(plain(seed=19), extra_data={"guidance_geometry": said})
         assert latents(client, job).isfinite().all()
+
+
+SWITCH = """
+class AnyType(str):
+    def __ne__(self, other):
+        return False
+
+
+class Switch:
+    RETURN_TYPES, FUNCTION, CATEGORY = (AnyType("*"), AnyType("*")), "give", "test"
+
+    @classmethod
+    def INPUT_TYPES(cls):
+        return {"required": {"model": ("MODEL",)}}
+
+    def give(self, model):
+        return model, None
+
+
+class Sampler:
+    RETURN_TYPES, FUNCTION, CATEGORY = ("LATENT",), "give", "test"
+
+    @classmethod
+    def INPUT_TYPES(cls):
+        return {"required": {"latent": ("LATENT",)}, "optional": {"model": ("MODEL",)}}
+
+    def give(self, latent, model=None):
+        return ({**latent, "samples": latent["samples"] + (model is not None)},)
+
+
+NODE_CLASS_MAPPINGS = {"TestSwitch": Switch, "TestSampler": Sampler}
+"""
+
+
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory):
+    """A host of several users, with nodes of another pack."""
+    folder = tmp_path_factory.mktemp("shared")
+    (folder / "custom_nodes").mkdir()
+    (folder / "custom_nodes" / "switch.py").write_text(SWITCH)
+    with host_in(folder, "--multi-user") as live:
+        yield live
+
+
+def asked(server, path, user=None, **body):
+    """The answer to a request of a user, or its status."""
+    data = json.dumps(body).encode() if body else None
+    headers = {"Content-Type": "application/json"} | ({"comfy-user": user} if user else {})
+    request = urllib.request.Request(f"{server.address}/{path}", data, headers)
+    try:
+        with DIRECT.open(request) as answer:
+            return json.loads(answer.read() or b"null")
+    except urllib.error.HTTPError as error:
+        return error.code
+
+
+def finished(server, job):
+    """Wait for a job; its status."""
+    for _ in range(300):
+        if found := asked(server, f"history/{job}"):
+            return found[job]["status"]["status_str"]
+        time.sleep(0.2)
+    raise AssertionError("the job did not end")
+
+
+def test_with_several_users_each_sees_the_runs_that_his_own_requests_queued(shared):
+    her, him = (asked(shared, "users", username=name) for name in ("her", "him"))
+    said = {"guidance_geometry": {"record": True, "user": him}}
+    sent = {"prompt": plain(seed=31), "extra_data": said, "client_id": "his"}
+    job = asked(shared, "api/prompt", her, **sent)["prompt_id"]
+    assert finished(shared, job) == "success"
+    listed = f"guidance_geometry/tab/runs?client_id=his&prompt_id={job}"
+    (run,) = asked(shared, listed, her)["runs"]
+    assert asked(shared, listed, him)["runs"] == []
+    assert asked(shared, listed) == 401
+    one = f"guidance_geometry/tab/runs/{run['run']}"
+    record = asked(shared, one, her)
+    assert len(record["steps"]) == 4
+    assert asked(shared, one, him) is None
+    assert asked(shared, one) == 401
+    assert asked(shared, "guidance_geometry/tab/runs", her)["runs"] == []
+    sheet = {name: record["pictures"]["steps"][0][name] for name in ("filename", "subfolder", "type")}
+    assert sheet["subfolder"] == "guidance_geometry/tab"
+    with DIRECT.open(f"{shared.address}/view?{urllib.parse.urlencode(sheet)}") as answer:
+        assert answer.read().startswith(b"\xff\xd8")
+
+
+@pytest.mark.parametrize("slot", [0, 1], ids=["a MODEL", "None"])
+def test_behind_a_switch_a_job_runs_as_ever(shared, slot):
+    graph = plain(seed=32)
+    source, empty = graph["4"]["inputs"]["model"], graph["4"]["inputs"]["latent_image"]
+    graph["20"] = {"class_type": "TestSwitch", "inputs": {"model": source}}
+    graph["21"] = {"class_type": "TestSampler", "inputs": {"latent": empty, "model": ["20", slot]}}
+    graph["9"]["inputs"]["samples"] = ["21", 0]
+    if slot == 0:
+        graph["4"]["inputs"] |= {"model": ["20", 0], "latent_image": ["21", 0]}
+        graph["9"]["inputs"]["samples"] = ["4", 0]
+    job = asked(shared, "prompt", **{"prompt": graph, **ASKING})["prompt_id"]
+    assert finished(shared, job) == "success"
+    assert "GGTap" in {node["class_type"] for node in asked(shared, f"history/{job}")[job]["prompt"][2].values()}

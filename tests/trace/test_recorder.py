@@ -228,3 +228,28 @@ def test_numbers_keep_no_tensor():
     capture = Capture("numbers")
     capture.keep(many_steps(1)[0])
     assert capture.stacked() == ([], {}, "")
+
+
+def test_the_step_that_has_begun_is_told_by_its_calls():
+    x, recorder = torch.zeros(1, 1, 2), Recorder(lambda step: None, 0.0)
+    seen = [recorder.begun]
+    for calls in (1, 2, 2):  # a sampler with two in each step, which in step 1 nobody can know yet
+        for _ in range(calls):
+            recorder.answered(recorder.called(x, torch.ones(1)), Evaluation(x))
+            seen.append(recorder.begun)
+        recorder.stepped()
+        seen.append(recorder.begun)
+    recorder.called(x, torch.ones(1))
+    assert [*seen, recorder.begun] == [1, 1, 1, 2, 2, 2, 2, 3, 3, 3]
+
+
+def test_the_step_of_a_sampler_that_reports_late_begins_with_its_first_call():
+    x, recorder = torch.zeros(1, 1, 2), Recorder(lambda step: None, 0.0, reports_late=True)
+    seen = []
+    for _ in range(2):
+        for _ in range(3):
+            recorder.answered(recorder.called(x, torch.ones(1)), Evaluation(x))
+            seen.append(recorder.begun)
+        recorder.stepped()
+        seen.append(recorder.begun)
+    assert seen == [1, 1, 1, 1, 2, 2, 2, 2]
