@@ -177,7 +177,8 @@ def safetensors_parts(tensors: Mapping[str, Tensor], metadata: Mapping[str, str]
     text += b" " * (-len(text) % 8)
     yield len(text).to_bytes(8, "little") + text
     for name in order:
-        yield tensors[name].detach().cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes()
+        flat = tensors[name].detach().cpu().flatten().contiguous()
+        yield flat.view(torch.uint8).numpy().tobytes() if flat.numel() else b""  # no view of an empty one's strides
 
 
 def _dtype_name(name: str, dtype: torch.dtype) -> str:

@@ -17,6 +17,7 @@ from torch import Tensor
 
 from ..trace.file import even_positions
 from ..trace.recorder import Evaluation, Recorded
+from ..trace.rows import cond_of
 from ..trace.trace import AFTERWARDS
 from .host_run import HostRun
 
@@ -77,8 +78,8 @@ class Afterwards:
         found, drifts = [], []
         with torch.random.fork_rng():
             for step, call in self.kept if other else []:
-                again, u = (_evaluated(call, conds, options) for conds in (positive, other))
-                drifts.append(_drift(again, step.evaluation.cond))
+                again, u = (_evaluated(call, conds or [], options) for conds in (positive, other))
+                drifts.append(_drift(again, cond_of(step.evaluation)))
                 found += [with_uncond(step, u)] if drifts[-1] <= SAME else []
         spent = {"evaluations": 2 * len(drifts), "drift": max(drifts, default=0.0)}
         self.said |= spent | {"steps": [step.index for step in found]}
@@ -100,7 +101,7 @@ def with_uncond(step: Recorded, u: Tensor) -> Recorded:
 
 
 def _evaluated(call: Call, conds: list[dict], options: Mapping[str, Any]) -> Tensor:
-    return comfy.samplers.calc_cond_batch(call.model, [conds], call.x, call.sigma, options)[0]
+    return comfy.samplers.calc_cond_batch(call.model, [conds], call.x, call.sigma, dict(options))[0]
 
 
 def _drift(again: Tensor, cond: Tensor) -> float:

@@ -45,7 +45,7 @@ def scripted(script: Script, shape: tuple[int, ...], space: str):
 
     card = ModelCard("script", ("cond", "empty"), EMPTY, "", None, shape, 0, space)
     model = LabelledModel(
-        LabelledConfig(shape, torch.float32, None),
+        LabelledConfig(card, torch.float32, None),
         network,
         exact_levels(space),
         card,
