@@ -288,7 +288,7 @@ def test_a_model_that_is_recorded_already_is_passed_on(labelled):
     assert GGTap.execute(tapped).result[0] is tapped
 
 
-@pytest.mark.parametrize("value", [None, 7, "a text", [1], object()], ids=repr)
+@pytest.mark.parametrize("value", [None, 7, "a text", [1], object()], ids=lambda given: type(given).__name__)
 def test_what_cannot_be_recorded_goes_on_to_the_sampler_as_it_is(host, value):
     from guidance_geometry.nodes.tap import GGTap
 

@@ -54,3 +54,13 @@ def test_noise_is_named_by_what_changes_the_run(host):
     assert page.noise_of("ddpm", one, other, one) == "independent, of the seed"
     assert page.noise_of("dpmpp_sde_gpu", one, other, one) == "a Brownian path of the seed"
     assert page.noise_of("heunpp2", one, one, other).startswith("torch's own generator")
+
+
+def test_below_an_error_of_a_thousandth_no_other_solver_needs_fewer_evaluations():
+    text = page.PAGE.read_text(encoding="utf-8").split("## Adaptive")[1]
+    rows = [line.strip("| ").split(" | ") for line in text.splitlines() if line.startswith(("| ve", "| flow"))]
+    found = {(kind, name): [tuple(map(float, cell.split(": "))) for cell in cells] for kind, name, *cells in rows}
+    for (kind, _), cells in found.items():
+        own = found[kind, "dpm_adaptive (host)"]
+        for count, error in cells:
+            assert error >= 1e-3 or min(n for n, e in own if e <= error) <= count

@@ -26,7 +26,7 @@ from ..places import HOST, ROOT
 PAGE = ROOT / "docs" / "compatibility.md"
 STEPS, SEED, CFG = 3, 7, 3.0
 PUSH = 0.001  # gamma of a gradient: small, since the slope of a random network holds for a short way only
-HALF = 0.2  # how far a run in half precision may be from float32, over the sample's rms
+CLOSE = {"float16": 5e-3, "bfloat16": 3e-2, "float8_e4m3fn": 0.2}  # distance from float32, over the sample's rms
 OPENING = """# Which models, and what works with them
 
 Written by `python tools/run.py compatibility`, on ComfyUI {version}. The models have the published architectures, a few
@@ -243,7 +243,7 @@ def kept_in(dtype: torch.dtype) -> Callable[[Subject], None]:
         insist(torch.equal(found, hosts(subject, model, latent, cfg)), "bits differ")
         full = sampled(subject, subject.make(torch.float32), latent, cfg=cfg)[0]
         away = float((found - full).square().mean().sqrt() / full.square().mean().sqrt())
-        insist(away <= HALF, f"{away:.2g} of the sample's size away from float32")
+        insist(away <= CLOSE[str(dtype).removeprefix("torch.")], f"{away:.2g} of the sample's size away from float32")
 
     return ask
 

@@ -32,7 +32,8 @@ OPENING = """# Samplers, measured
 Written by `python tools/run.py samplers`, on ComfyUI {version}: {steps} steps of an exact mixture of Gaussians at cfg
 {cfg:g}, once in variance-exploding and once in flow coordinates.
 
-- **evaluations**: calls of the network for each step; cond and uncond share one.
+- **evaluations**: calls of the network for each step of the schedule; cond and uncond share one. `dpm_adaptive` takes
+  steps of its own.
 - **noise**: whether another seed changes the run from the same starting noise, and where the draws come from.
 - **move and noise**: whether a trace tells them apart. *told apart* also for samplers without noise.
 - **formula**: the trace holds the step against the sampler's own published formula; the number is the largest
@@ -44,9 +45,9 @@ SOLVED = """## Adaptive steps
 ln sigma, dx / d ln sigma = x - D(x, sigma), with the same tolerances. Error: rms distance to a solution at tolerance
 1e-8, in float64; clean samples have an rms of about 0.6. Fewer evaluations and a smaller error are better.
 
-The host's solver has the smaller error at an equal number of evaluations, because its steps are exact where D stands
-still. So this pack adds no solver of its own: choose `dpm_adaptive`, or set its tolerance with the host's
-SamplerDPMAdaptative node.
+The steps of `dpm_adaptive` are exact where D stands still, so its error falls fastest as the tolerance does. Below an
+error of 1e-3 none of these needs fewer evaluations, so this pack adds no solver of its own. Choose `dpm_adaptive`, or
+set its tolerance with the host's SamplerDPMAdaptative node.
 """
 
 
