@@ -80,7 +80,7 @@ def photograph(address: str, chromium: str | None, palette: str) -> None:
         ending, detail = page.evaluate(QUEUE)
         if ending != "execution_success":
             raise RuntimeError(f"the run for the gallery ended with {ending}: {detail}")
-        page.wait_for_function(WHOLE, arg=19)
+        page.wait_for_function(WHOLE, arg=20)
         panel = page.locator(".gg-panel")
         panel.locator("input[aria-label=Step]").fill(str(SHOWN_STEP))
         panel.locator("select[aria-label=Sample]").select_option(index=SHOWN_SAMPLE)
