@@ -129,7 +129,7 @@ def test_undo_keeps_the_panel(page):
 
 def test_undo_keeps_the_step_and_the_sample(page):
     page.locator(".gg-panel input[aria-label=Step]").fill("5")
-    page.locator(".gg-files select").select_option("1")
+    page.locator(".gg-files select[aria-label=Sample]").select_option("1")
     shows(page, "6/20")
     page.evaluate(
         f"""async () => {{ const tracker = app.extensionManager.workflow.activeWorkflow.changeTracker;
@@ -137,7 +137,7 @@ def test_undo_keeps_the_step_and_the_sample(page):
     )
     page.wait_for_function(f"() => {SAMPLER}.widgets.find(w => w.name === 'steps').value !== 13")
     shows(page, "6/20")
-    assert page.locator(".gg-files select").input_value() == "1"
+    assert page.locator(".gg-files select[aria-label=Sample]").input_value() == "1"
 
 
 def test_the_panel_is_as_high_as_its_node(page):

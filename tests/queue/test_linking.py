@@ -67,12 +67,12 @@ def test_a_step_under_the_pointer_is_lit_everywhere_and_shown_in_the_plane(wide)
     wide.wait_for_function("() => document.querySelector('.gg-facts').hasAttribute('data-lit')")
     lit = wide.evaluate(FACTS).split(" \u00b7 ")[0]
     assert lit != "step 4"
-    assert wide.evaluate(LIT, BESIDE)
-    assert wide.evaluate(LIT, TICKS)
+    wide.wait_for_function(LIT, arg=BESIDE)
+    wide.wait_for_function(LIT, arg=TICKS)
     assert wide.evaluate(COUNT) == "4/20"
     over(wide, TICKS, 0.5)
     wide.wait_for_function("() => /^step (10|11) /.test(document.querySelector('.gg-facts').textContent)")
-    assert wide.evaluate(LIT, BESIDE)
+    wide.wait_for_function(LIT, arg=BESIDE)
     wide.mouse.move(2, 450)
     wide.wait_for_function("before => document.querySelector('.gg-facts').textContent === before", arg=before)
     assert not wide.evaluate(LIT, TICKS)
@@ -105,7 +105,7 @@ def test_a_focused_row_of_the_table_lights_its_step(wide):
     wide.keyboard.press("ArrowDown")
     wide.keyboard.press("ArrowDown")
     wide.wait_for_function("() => document.querySelector('.gg-facts').textContent.startsWith('step 6 ')")
-    assert wide.evaluate(LIT, BESIDE)
+    wide.wait_for_function(LIT, arg=BESIDE)
     assert wide.evaluate("() => document.querySelector('.gg-table tr[data-lit]').dataset.step") == "5"
     wide.keyboard.press("Enter")
     shows(wide, "6/20")
