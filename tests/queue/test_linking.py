@@ -42,7 +42,9 @@ WORST = """() => {
 
 @pytest.fixture
 def wide(page):
-    """The node so wide that two views stand side by side."""
+    """The node so wide that two views stand side by side, in the dark theme, whose colour of light is known."""
+    page.evaluate("() => app.extensionManager.setting.set('Comfy.ColorPalette', 'dark')")
+    page.wait_for_function("() => document.querySelector('.gg-panel').dataset.theme === 'dark'")
     page.evaluate(SIZE, [960, 640, 120])
     choose(page, "plane")
     page.wait_for_function("() => document.querySelectorAll('.gg-figure:not([hidden])').length === 2")
