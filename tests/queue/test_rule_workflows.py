@@ -135,7 +135,10 @@ def patched_after(node, inputs):
 
 
 BAD = {
-    "another rule on the model": (patched_after("RescaleCFG", {"multiplier": 0.7}), "already has a guidance rule (RescaleCFG"),
+    "another rule on the model": (
+        patched_after("RescaleCFG", {"multiplier": 0.7}),
+        "already has a guidance rule (RescaleCFG",
+    ),
     "two chains on one model": (
         patched_after("GGGuidancePatch", {"guidance": ["6", 0]}),
         "already has a guidance chain",
