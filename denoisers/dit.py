@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -175,15 +175,12 @@ SIT = Format(
     memory=memory,
     settings={"heads": whole(1, MOST_HEADS)},
 )
-DIT = Format(
+DIT = replace(
+    SIT,
     name="dit",
     title="DiT",
     recognises=lambda shapes, metadata: shapes.keys() >= MARKS,
-    sizes=sizes_of,
-    labels=_labels,
     published=lambda sizes: _published(sizes, parametrisation="epsilon", schedule="vp_linear", time="index"),
     network=lambda sizes, labels, **place: DiT(DiTSizes(**sizes), **place),
-    memory=memory,
-    settings={"heads": whole(1, MOST_HEADS)},
     on_flow=SIT,
 )

@@ -21,6 +21,7 @@ from ..trace.rows import cond_of
 from ..trace.trace import AFTERWARDS
 from .host_run import HostRun
 
+MOST_UNCOND = 64  # steps of a run
 SAME = 1e-3  # of the largest value of c: how far it may be from itself; kernels differ by batch
 EMBEDDED_OFF = 1.0  # embedded guidance without effect
 NO_OTHER = "nothing: the guider has no second condition"

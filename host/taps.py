@@ -15,6 +15,7 @@ from typing import Any
 
 from ..trace.faults import line_of
 from .adapter import KEY, prompt_server
+from .afterwards import MOST_UNCOND
 from .jobs import within, workflow_id_of, workflow_key_of, workflow_of
 from .recording import CAPTURES
 from .run_store import STORE
@@ -25,7 +26,6 @@ SAMPLED = {"LATENT", "GUIDER", "IMAGE", "VIDEO", "AUDIO"}  # who reads a MODEL a
 OWN = ("GGGuidedSampler", "GGInspectedSampler", "GGRecord", TAP)  # they record by themselves
 TAPPED = ("MODEL", "*")  # outputs that carry a MODEL: behind another type the error would name the tap
 MOST_TOLD = 256  # faults of classes that are remembered as told
-MOST_UNCOND = 64  # further evaluations of a run at cfg 1
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from comfy_api.latest import io
 
+from ..host.afterwards import MOST_UNCOND
 from ..host.checks import CheckedNode
 from ..host.run_facts import on_the_node
 from ..host.run_recorder import MOST_RUNS, RunRecorder, recorded
@@ -13,8 +14,6 @@ from ..host.saving import provenance
 from ..host.widgets import HIDDEN
 from ..host.wires import RecorderWire
 from .sampling import CAPTURE, CAPTURE_MB, CATEGORY, MODEL, TRACE
-
-MOST_UNCOND = 64
 
 
 def uncond_steps_input(default: int) -> io.Int.Input:
