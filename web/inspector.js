@@ -38,7 +38,7 @@ const asked = async (path) => {
 const tab = new Tab({
   ...editor,
   wheel: null, // here the wheel scrolls
-  runs: (id) => asked(`runs?${new URLSearchParams({ workflow_id: id, client_id: api.clientId ?? "" })}`),
+  runs: (id) => asked(`runs?${new URLSearchParams({ workflow_id: id })}`),
   run: (id) => asked(`runs/${id}`),
   changed,
   keep: (node) => keepInspector(node),
