@@ -26,6 +26,7 @@ from tools.host import provision, server
 from tools.places import ROOT
 
 RUN = ROOT / "tools" / "run.py"
+PYTEST = ["-ra", "--durations=10", "--numprocesses=2", "--dist=loadfile"]  # a file's tests share hosts and pages
 TEMPLATE = ROOT / "example_workflows" / "First look at guidance.json"
 
 
@@ -112,7 +113,7 @@ def checks(python: Path, host: Path, matrices: list[str]) -> list[tuple[str, lis
             ["node", "--test", *browser_tests],
             no_node or ("" if browser_tests else "no tests/web/*.test.mjs"),
         ),
-        ("pytest", [python, "-m", "pytest", "-ra", "--durations=10", *matrices], ""),
+        ("pytest", [python, "-m", "pytest", *PYTEST, *matrices], ""),
     ]
 
 

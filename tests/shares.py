@@ -1,5 +1,6 @@
 """Long matrices: a test marked `matrix(parts=4)` runs a quarter of its cases each time, another one every day.
 
+`matrix(parts=2, together="a")`: all tests with that word make one case, so they run all or none.
 `--full` runs every case; `--share SEED` runs the share of another day again.
 """
 
@@ -22,9 +23,19 @@ def share_of(config) -> str:
 
 def left_out(items: list, seed: str) -> list:
     """List the collected cases of all matrices that are not in this run's share."""
-    matrices = defaultdict(list)
+    matrices = defaultdict(lambda: defaultdict(list))
     for item in items:
         if mark := item.get_closest_marker("matrix"):
-            matrices[item.nodeid.split("[")[0], mark.kwargs["parts"]].append(item)
-    kept = {item for (name, parts), cases in matrices.items() for item in share(cases, parts, f"{seed} {name}")}
-    return [item for cases in matrices.values() for item in cases if item not in kept]
+            matrix, case = place(item, **mark.kwargs)
+            matrices[matrix][case].append(item)
+    return [
+        item
+        for (name, parts), cases in matrices.items()
+        for case in set(cases) - set(share(list(cases), parts, f"{seed} {name}"))
+        for item in cases[case]
+    ]
+
+
+def place(item, parts: int, together: str = "") -> tuple:
+    """Say to which matrix and case a test belongs; tests that go `together` follow each other in one page's life."""
+    return ("" if together else item.nodeid.split("[")[0], parts), together or item

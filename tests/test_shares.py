@@ -25,11 +25,23 @@ class Case(SimpleNamespace):
     __hash__ = object.__hash__
 
     def get_closest_marker(self, name):
-        return SimpleNamespace(kwargs={"parts": self.parts}) if self.parts else None
+        return SimpleNamespace(kwargs=self.matrix) if self.matrix else None
 
 
 def test_only_matrices_are_shared():
-    long = [Case(nodeid=f"a.py::long[{i}]", parts=4) for i in range(8)]
-    away = left_out([*long, *(Case(nodeid=f"a.py::short[{i}]", parts=None) for i in range(8))], "a day")
+    long = [Case(nodeid=f"a.py::long[{i}]", matrix={"parts": 4}) for i in range(8)]
+    away = left_out([*long, *(Case(nodeid=f"a.py::short[{i}]", matrix=None) for i in range(8))], "a day")
     assert len(away) == 6
     assert set(away) < set(long)
+
+
+@pytest.mark.parametrize("day", range(8))
+def test_tests_that_belong_together_all_run_or_none(day):
+    pages = [
+        Case(nodeid=f"{file}.py::test[{page}]", matrix={"parts": 2, "together": page})
+        for file in "ab"
+        for page in ("one", "other")
+    ]
+    away = {case.matrix["together"] for case in left_out(pages, f"day {day}")}
+    assert len(away) == 1
+    assert len(left_out(pages, f"day {day}")) == 2

@@ -169,13 +169,13 @@ def test_a_plain_picture_has_the_same_pixels_to_the_eye_and_no_text():
     info.add_text("workflow", "{}" * 1000)
     Image.fromarray(pixels).save(file, "PNG", pnginfo=info)
     found = Image.open(BytesIO(pictures.plain_webp(file.getvalue())))
-    assert apart(found, pixels) <= 2
+    assert apart(found, pixels) <= 7
     ends = (pixels == 0) | (pixels == 255)
     assert np.array_equal(np.asarray(found)[ends], pixels[ends]), "paper stays white, ink black"
     assert not {"workflow", "exif"} & set(found.info)
 
 
-def test_a_drawing_takes_a_fifth_less_than_its_exact_copy():
+def test_a_drawing_takes_half_of_its_exact_copy():
     ramps = np.add.outer(np.arange(200), np.arange(300)) // 2
     noise = np.random.default_rng(0).integers(0, 6, (200, 300))
     pixels = np.repeat((ramps + noise)[..., None], 3, axis=2).astype(np.uint8)
@@ -183,7 +183,7 @@ def test_a_drawing_takes_a_fifth_less_than_its_exact_copy():
     Image.fromarray(pixels).save(exact, "WEBP", **pictures.DRAWING)
     drawn = BytesIO()
     Image.fromarray(pixels).save(drawn, "PNG")
-    assert len(pictures.plain_webp(drawn.getvalue())) <= 0.8 * len(exact.getvalue())
+    assert len(pictures.plain_webp(drawn.getvalue())) <= 0.5 * len(exact.getvalue())
 
 
 def test_a_plain_animation_keeps_frames_and_times():
@@ -196,7 +196,7 @@ def test_a_plain_animation_keeps_frames_and_times():
     assert not found.getexif()
     for k in range(found.n_frames):
         found.seek(k)
-        assert apart(found.convert("RGB"), frames[k, ..., :3]) <= 2
+        assert apart(found.convert("RGB"), frames[k, ..., :3]) <= 7
         times.append(found.info["duration"])
     assert times == [500, 600, 700]
     assert pictures.plain_webp(plain) == plain

@@ -21,6 +21,7 @@ from ..templates.layouts import CLASSIFIER_GUIDANCE, THE_GEOMETRY, Layout
 from .pictures import write
 
 FIGURES = ROOT / "docs" / "figures"
+STILL, FILM = {"save": "png"}, {"save": "webp", "size": "column 600"}  # a film is twenty pictures in every clone
 
 
 @dataclass(frozen=True)
@@ -42,11 +43,11 @@ class Source:
         return upstream(self.template, [self.sampler])
 
     def drawn(self, words: Sequence[str]) -> dict:
-        """The run with one figure node a word; animations are saved as WebP."""
+        """The run with one figure node a word; animations are small ones."""
         settings, graph = self.template[self.figure], self.run
         for word in words:
-            chosen = {"figure": word, "save": "webp" if BY_NAME[word].film else "png"}
-            graph[word] = settings | {"inputs": settings["inputs"] | chosen}
+            chosen = FILM if BY_NAME[word].film else STILL
+            graph[word] = settings | {"inputs": settings["inputs"] | chosen | {"figure": word}}
         return graph
 
 
