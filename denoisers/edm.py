@@ -18,6 +18,7 @@ from torch.nn import functional
 
 from ..networks.adm import attended, heads_of, time_features
 from ..networks.unets import classes_of, coarsest, ladder_sizes, unet_memory, way_down, way_up
+from .metadata import settings_of
 from .spec import KARRAS_SIGMA_DATA, Format, Published, Shapes
 
 COLOURS = 3
@@ -166,7 +167,7 @@ class EdmUNet(nn.Module):
         self.dec = nn.ModuleDict(dict(decoder(style, sizes)))
         if not style.song:
             self.out_norm = style.norm(sizes["widths"][0])
-            self.out_conv = style.conv(sizes["widths"][0], COLOURS, 3)
+            self.out_conv = style.conv(sizes["widths"][0], sizes.get("outputs", COLOURS), 3)
 
     def forward(self, x: Tensor, t: Tensor, y: Tensor) -> Tensor:  # x [B, 3, H, W], t [B], y [B] -> [B, 3, H, W]
         """Evaluate F.  x: c_in * noisy picture. t: ln(sigma) / 4. y: labels."""
@@ -251,6 +252,24 @@ def sizes_of(shapes: Shapes) -> dict[str, Any]:
     }
 
 
+def preconditioning(metadata: Mapping[str, str], **constants: float) -> str:
+    """The class that a pickled network was saved with, "" where it says nothing.
+
+    constants: of its settings; where one is another than here, the class does not count as known.
+    """
+    settings = settings_of(metadata)
+    said = settings.get("class")
+    if not isinstance(said, str) or not said.endswith("Precond"):
+        return ""
+    return said if all(settings.get(name, value) == value for name, value in constants.items()) else f"another {said}"
+
+
+def recognises(shapes: Shapes, metadata: Mapping[str, str]) -> bool:
+    """Whether these are weights of such a network, and nothing says that its preconditioning is another."""
+    ours = preconditioning(metadata, sigma_data=KARRAS_SIGMA_DATA) in ("", "EDMPrecond")
+    return ours and shapes.keys() >= MARKS and any(name.startswith("enc.") for name in shapes)
+
+
 def published(sizes: Mapping[str, Any]) -> Published:
     """What all of them share: the preconditioning, with a data deviation of one half."""
     return Published(
@@ -268,7 +287,7 @@ def published(sizes: Mapping[str, Any]) -> Published:
 EDM = Format(
     name="edm",
     title="EDM (DDPM++, NCSN++, ADM)",
-    recognises=lambda shapes, metadata: shapes.keys() >= MARKS and any(name.startswith("enc.") for name in shapes),
+    recognises=recognises,
     sizes=sizes_of,
     labels=lambda shapes: classes_of(shapes, LABELS),
     published=published,

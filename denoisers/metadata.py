@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -80,3 +81,11 @@ class Notes:
         value = json_of(f"{self.file}: gg.{key}", self.text(key, default), "Write it with json.dumps.")
         check_claims(self.file, {"gg": {key: value}}, {f"gg.{key}": JSON[key]}, REMEDY)
         return value
+
+
+def settings_of(metadata: Mapping[str, str]) -> dict[str, Any]:
+    """What a pickled network said of itself, as the converter keeps it; nothing where the file says nothing."""
+    with suppress(ValueError):
+        found = json_of("gg.settings", metadata.get("gg.settings", "{}"), REMEDY)
+        return found if isinstance(found, dict) else {}
+    return {}

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
+from typing import Any
 
 from ..files.safetensors import unwrapped
 from ..guidance.printing import told
@@ -10,8 +11,9 @@ from .adm import ADM
 from .dit import DIT, SIT
 from .edm import EDM
 from .edm2 import EDM2
+from .edm_baselines import IDDPM, VE, VP
 from .jit import JIT
-from .metadata import FORMAT, VERSION, Notes
+from .metadata import FORMAT, VERSION, Notes, settings_of
 from .pocket import POCKET
 from .spec import Format, Shapes
 
@@ -19,6 +21,9 @@ KNOWN = (  # the first that recognises a file has it
     POCKET,
     ADM,
     EDM,
+    VP,
+    VE,
+    IDDPM,
     EDM2,
     DIT,
     SIT,
@@ -64,19 +69,20 @@ def format_of(notes: Notes, shapes: Shapes) -> Format:
         return FORMATS[notes.choice("architecture", FORMATS)]
     found = next((known for known in FORMATS.values() if known.recognises(unwrapped(shapes), notes.metadata)), None)
     if found is None:
-        raise ValueError(f"{notes.file} is {foreign(shapes)}")
+        raise ValueError(f"{notes.file} is {foreign(shapes, settings_of(notes.metadata))}")
     return found.on_flow if found.on_flow and notes.named(found.on_flow.name) else found
 
 
-def foreign(names: Collection[str]) -> str:
-    """What a file is that no format recognises, in words."""
+def foreign(names: Collection[str], settings: Mapping[str, Any]) -> str:
+    """What a file is that no format recognises, in words.  settings: of a pickled network"""
     kind = next((what for start, what in FOREIGN_KEYS if any(name.startswith(start) for name in names)), None)
     if kind:
         return f"{kind}. Load Denoiser reads {', '.join(FORMATS)}."
     titles = ", ".join(known.title for known in FORMATS.values())
+    said = f", pickled as {told(settings['class'])} (class or settings are unknown here)" if "class" in settings else ""
     first, more = ", ".join(told(name) for name in sorted(names)[:3]), len(names) - 3
     return (
         f"not a denoiser that this pack knows: it knows {titles}, and folders of the diffusers library. Found: "
-        f"{first or 'no weights'}{f' and {more:,} more' if more > 0 else ''}. Choose a file of such a network, or "
-        "write its gg.architecture when you save it."
+        f"{first or 'no weights'}{f' and {more:,} more' if more > 0 else ''}{said}. Choose a file of such a network, "
+        "or write its gg.architecture when you save it."
     )

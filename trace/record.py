@@ -30,10 +30,7 @@ ALL_SAMPLES = 24  # up to here every sample is sent; above, 16 and percentiles o
 SOME_SAMPLES = 16
 PERCENTILES = (10, 50, 90)
 STORED = tuple(name for name, metric in METRICS.items() if metric.column)  # what inner products cannot give
-FROM_GRAM = tuple(name for name, metric in METRICS.items() if metric.function)
 HEADER = ("scheduler", "sampler", "cfg", "seed", "sigmas", "labels", "chain", "model", "notes", "split", "evaluations")
-
-
 OF_SOME_RUNS = ("part", "passes", "afterwards")
 
 

@@ -18,7 +18,6 @@ AFTERWARDS = "afterwards"  # stage of a step at cfg 1 whose u was evaluated afte
 STAGES = ("step", "skip", "reuse", "cond_only", "recur", AFTERWARDS)
 PER_STEP = ("sigma", "sigma_next", "alpha", "alpha_next", "gamma", "kappa", "evals", "floor")
 PER_SAMPLE = ("m9", "m9a", "m10", "m10c", "m11", "m11s", "m12", "m13", "m14")
-CAPTURED = ("x", "uncond", "cond", "guided")
 END = "end"
 PART = "part"  # of the header: which part of the sample this is the record of
 OWN = (PART, "latent", "capture", "cfg", "notes", "faults")  # of the header of a part that is not the first

@@ -81,7 +81,10 @@ def away_from(weak):
 
 
 def started():
-    """The sample that the host starts from: its noise for this seed, of the size of data and noise together."""
+    """x_T of both loops: the host's noise for this seed times sqrt(1 + 80^2), where the host starts.
+
+    The papers' code starts at the noise times 80: from there the loop ends about 1e-4 away, which is none of guidance.
+    """
     import comfy.sample
 
     from .runs import SEED

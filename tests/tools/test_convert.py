@@ -19,7 +19,7 @@ from guidance_geometry.denoisers.reading import read_denoiser
 from guidance_geometry.files.safetensors import read_safetensors
 from guidance_geometry.files.writing import NotWritten
 from guidance_geometry.tests.tiny_denoiser import tiny_weights
-from guidance_geometry.tests.tiny_networks import NETWORKS, transformer_weights
+from guidance_geometry.tests.tiny_networks import NETWORKS, edm_weights, transformer_weights
 from guidance_geometry.tests.tools.conversions import USUAL_READER, refused, same
 from guidance_geometry.tools.convert.card import asked_licence
 from guidance_geometry.tools.convert.convert import convert, main, statements
@@ -220,14 +220,48 @@ with open(sys.argv[1], "wb") as file:
 """
 
 
-def edm_like(folder):
-    """A pickle as EDM writes its networks, with a source text that makes a canary; its state_dict; the canary."""
+BASELINES = """
+import pickle, sys, torch
+from torch_utils import persistence
+
+def nested(weights):
+    whole = torch.nn.Module()
+    for name, weight in weights.items():
+        *path, last = name.split(".")
+        here = whole
+        for part in path:
+            if part not in here._modules:
+                here.add_module(part, torch.nn.Module())
+            here = here._modules[part]
+        here.register_buffer(last, weight)
+    return whole
+
+for kind, (settings, weights) in torch.load(sys.argv[1]).items():
+    def __init__(self, **settings):
+        torch.nn.Module.__init__(self)
+        self.__dict__.update(settings)
+        self._modules.update(nested(weights)._modules)
+        self._buffers.update(nested(weights)._buffers)
+    made = type(kind, (torch.nn.Module,), {"__init__": __init__, "__module__": __name__})
+    globals()[kind] = persistence.persistent_class(made)
+    with open(f"{kind}.pkl", "wb") as file:
+        pickle.dump({"ema": globals()[kind](**settings)}, file)
+"""
+
+
+def with_edm(folder):
+    """What EDM's pickles import, in a folder."""
     for package, module, content in (
         ("torch_utils", "persistence", PERSISTENCE),
         ("dnnlib", "util", "class EasyDict(dict): pass"),
     ):
         (folder / package).mkdir()
         (folder / package / f"{module}.py").write_text(content, encoding="utf-8")
+
+
+def edm_like(folder):
+    """A pickle as EDM writes its networks, with a source text that makes a canary; its state_dict; the canary."""
+    with_edm(folder)
     path, canary = folder / "edm.pkl", folder / "canary"
     (folder / "make.py").write_text(MAKE, encoding="utf-8")
     subprocess.run([sys.executable, "make.py", path, canary], cwd=folder, check=True, timeout=120)
@@ -254,6 +288,31 @@ def test_a_pickled_network_of_edm_is_read_and_its_source_never_run(tmp_path):
     assert "source text of Precond" in metadata["gg.dropped"]
     assert "dataset_kwargs: dict of 2" in metadata["gg.dropped"]
     assert metadata["gg.kept"] == "ema (6 tensors, an average of the weights)"
+
+
+def test_a_baseline_of_edm_is_told_by_its_class(tmp_path):
+    with_edm(tmp_path)
+    kinds = {"EDM": "adm", "VP": "ddpmpp", "VE": "ncsnpp", "iDDPM": "adm", "Other": "ddpmpp"}
+    said = {f"{name}Precond": ({"sigma_data": 0.5, "M": 1000}, edm_weights(kind)) for name, kind in kinds.items()}
+    for name in ("weight", "bias"):
+        ours = said["iDDPMPrecond"][1]
+        ours[f"model.out_conv.{name}"] = ours[f"model.out_conv.{name}"].repeat_interleave(2, dim=0)
+    ours["u"] = torch.rand(1001)
+    torch.save(said, tmp_path / "said.pt")
+    (tmp_path / "make.py").write_text(BASELINES, encoding="utf-8")
+    subprocess.run([sys.executable, "make.py", "said.pt"], cwd=tmp_path, check=True, timeout=120)
+    for name, title in {
+        "EDM": "EDM (",
+        "VP": "EDM baseline VP",
+        "VE": "EDM baseline VE",
+        "iDDPM": "EDM baseline iD",
+    }.items():
+        path, card = convert(tmp_path / f"{name}Precond.pkl")
+        assert f"recognised: denoiser {title}" in card.read_text(encoding="utf-8")
+        assert read_denoiser(path).spec.format.title.startswith(title)
+    other = convert(tmp_path / "OtherPrecond.pkl")[1].read_text(encoding="utf-8")
+    assert "recognised: unknown. As a denoiser: OtherPrecond.safetensors is not a denoiser that" in other
+    assert "pickled as 'OtherPrecond' (class or settings are unknown here)" in other
 
 
 def test_modules_in_modules_without_end_are_refused_at_once(tmp_path):
