@@ -10,7 +10,7 @@ import logging
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
-from functools import cache, lru_cache
+from functools import cache, cached_property, lru_cache
 from typing import Any
 
 from ..trace.faults import line_of
@@ -23,17 +23,31 @@ from .users import noting_who_asks, user_who_asks
 
 TAP = "GGTap"
 SAMPLED = {"LATENT", "GUIDER", "IMAGE", "VIDEO", "AUDIO"}  # who reads a MODEL and gives one of these samples with it
+STARTS = {"LATENT", "NOISE"}  # what a run starts from, beside a seed
 OWN = ("GGGuidedSampler", "GGInspectedSampler", "GGRecord", TAP)  # they record by themselves
-TAPPED = ("MODEL", "*")  # outputs that carry a MODEL: behind another type the error would name the tap
+TAPPED = ("MODEL", "*", "COMFY_MATCHTYPE_V3")  # outputs that may carry one: behind others the error would name the tap
 MOST_TOLD = 256  # faults of classes that are remembered as told
 
 
 @dataclass(frozen=True)
 class NodeType:
-    """What a node class declares.  models: gives the names of its MODEL inputs. outputs: types"""
+    """What a node class declares.  outputs: types. inputs: gives the type of each input"""
 
-    models: Callable[[], tuple[str, ...]]
     outputs: tuple[str, ...]
+    inputs: Callable[[], Mapping[str, str]]
+
+    @property
+    def gives_samples(self) -> bool:
+        """Whether a MODEL may be sampled with here."""
+        return not SAMPLED.isdisjoint(self.outputs)
+
+    @cached_property
+    def models(self) -> tuple[str, ...]:
+        """Names of the MODEL inputs that it samples with: whoever hands a MODEL on must start from something, too."""
+        inputs = self.inputs()
+        starts = any("seed" in name or kind in STARTS for name, kind in inputs.items())
+        samples = self.gives_samples and (starts or "MODEL" not in self.outputs)
+        return tuple(name for name, kind in inputs.items() if kind == "MODEL") if samples else ()
 
 
 @dataclass(frozen=True)
@@ -116,11 +130,11 @@ def _edges(prompt: Mapping[str, Any], node: Any, type_of: Callable[[str], NodeTy
     """Of a node that samples: its MODEL inputs that are wired to a MODEL, each with the wire's source and slot."""
     kind, inputs = within(node, "class_type"), within(node, "inputs")
     declares = type_of(kind) if isinstance(kind, str) and kind not in OWN and isinstance(inputs, Mapping) else None
-    if declares is None or not SAMPLED.intersection(declares.outputs):
+    if declares is None or not declares.gives_samples:
         return []
     wires = [(name, *value) for name, value in inputs.items() if _is_wire(value)]
     carrying = [(name, source, slot) for name, source, slot in wires if _carries_model(prompt, source, slot, type_of)]
-    models = declares.models() if carrying else ()  # asked last: a class may list folders to answer
+    models = declares.models if carrying else ()  # asked last: a class may list folders to answer
     return [wire for wire in carrying if wire[0] in models]
 
 
@@ -146,23 +160,24 @@ def declared(kind: str) -> NodeType | None:
     found = sys.modules["nodes"].NODE_CLASS_MAPPINGS.get(kind)  # the host's; this pack has a module of that name too
     if found is None:
         return None
-    outputs = _told(kind, lambda: tuple(str(one) for one in getattr(found, "RETURN_TYPES", None) or ()))
-    return NodeType(cache(lambda: _told(kind, lambda: _models(found))), outputs)
+    outputs = _told(kind, lambda: tuple(map(str, getattr(found, "RETURN_TYPES", None) or ())), ())
+    return NodeType(outputs, lambda: _told(kind, lambda: _inputs(found), {}))
 
 
-def _models(found: Any) -> tuple[str, ...]:
+def _inputs(found: Any) -> dict[str, str]:
     inputs = found.INPUT_TYPES()
     named = {name: spec for part in ("required", "optional") for name, spec in (inputs.get(part) or {}).items()}
-    return tuple(name for name, spec in named.items() if isinstance(spec, list | tuple) and spec and spec[0] == "MODEL")
+    told = ((name, spec[0]) for name, spec in named.items() if isinstance(spec, list | tuple) and spec)
+    return {name: kind for name, kind in told if isinstance(kind, str)}  # the others are lists to choose from
 
 
-def _told(kind: str, ask: Callable[[], tuple[str, ...]]) -> tuple[str, ...]:
+def _told(kind: str, ask: Callable[[], Any], nothing: Any) -> Any:
     """What a class of any pack answers, nothing where it raises."""
     try:
         return ask()
     except Exception as fault:  # noqa: BLE001  any fault of any pack
         _left_out(kind, line_of(fault))
-        return ()
+        return nothing
 
 
 @lru_cache(MOST_TOLD)

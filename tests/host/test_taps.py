@@ -144,6 +144,36 @@ def test_a_class_that_declares_nonsense_silences_no_other(installed, caplog, inp
     assert len([line for line in caplog.records if "OddSampler" in line.getMessage()]) == told
 
 
+@pytest.mark.parametrize("kind", ["*", "COMFY_MATCHTYPE_V3"])
+def test_what_gives_any_type_may_give_a_model(installed, kind):
+    """The host's own switch gives the type of what comes in, and declares that as a type of its own."""
+    from guidance_geometry.host.taps import declared, with_taps
+
+    installed("Switch", type("Switch", (), {"RETURN_TYPES": (kind,)}))
+    graph = {"1": {"class_type": "Switch", "inputs": {}}, "2": GRAPH["2"]}
+    assert with_taps(graph, declared, SETTINGS)[1] == ["gg-1-0"]
+
+
+@pytest.mark.parametrize(
+    ("also", "taken"),
+    [
+        ({"width": ("INT",)}, False),
+        ({"noise_seed": ("INT",)}, True),
+        ({"latent": ("LATENT",)}, True),
+        ({"noise": ("NOISE",)}, True),
+    ],
+    ids=str,
+)
+def test_a_node_that_hands_its_model_on_samples_only_if_it_starts_from_something(installed, also, taken):
+    from guidance_geometry.host.taps import declared, with_taps
+
+    found = sampling(lambda: {"required": {"model": ("MODEL",), **also}})
+    found.RETURN_TYPES = ("MODEL", "LATENT")
+    installed("HandsOn", found)
+    graph = {"1": GRAPH["1"], "2": {"class_type": "HandsOn", "inputs": {"model": ["1", 0]}}}
+    assert with_taps(graph, declared, SETTINGS)[1] == ["gg-1-0"] * taken
+
+
 def test_outputs_that_raise_silence_no_other(installed):
     from guidance_geometry.host import taps
 
