@@ -12,7 +12,7 @@ from guidance_geometry.tests.queue.prompts import HOST, ROOT
 
 @contextmanager
 def host_in(base, *more):
-    """A real ComfyUI with folders of its own, with this pack and the example of another one as its custom nodes."""
+    """A real ComfyUI with folders of its own; its custom nodes are this pack, an example of another, and stand-ins."""
     if not (HOST / "main.py").exists():
         pytest.skip("no ComfyUI host: run `python3 dev.py test`, or set COMFYUI_PATH")
     from guidance_geometry.tools.host import provision
@@ -21,7 +21,8 @@ def host_in(base, *more):
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that a terminated test run still ends its server
     python = Path(sys.executable)
     options, pack = own_folders(base)
-    shutil.copy(ROOT / "tests" / "invariants" / "example_rule.py", base / "custom_nodes")
+    for file in (ROOT / "tests" / "invariants" / "example_rule.py", Path(__file__).parent / "stock_loaders.py"):
+        shutil.copy(file, base / "custom_nodes")
     options += [*provision.device_options(python), *more]
     with running(python, HOST, base / "host.log", options, pack) as live:
         yield live

@@ -3,10 +3,14 @@
 import io
 import json
 import os
+import urllib.parse
 from pathlib import Path
+
+from guidance_geometry.tools.host.server import DIRECT
 
 ROOT = Path(__file__).resolve().parents[2]
 HOST = Path(os.environ.get("COMFYUI_PATH") or ROOT / ".host" / "ComfyUI")
+ASKING = {"extra_data": {"guidance_geometry": {"record": True}}}
 
 
 def first_look() -> dict:
@@ -54,6 +58,18 @@ def latents(client, job):
     from safetensors.torch import load
 
     return load(client.file(job.outputs["9"]["latents"][0]))["latent_tensor"]
+
+
+def fetched(client, path, **query):
+    """What the pack answers at one of its addresses."""
+    with DIRECT.open(f"{client.address}/guidance_geometry/{path}?{urllib.parse.urlencode(query)}") as answer:
+        body = answer.read()
+    return json.loads(body) if body else None
+
+
+def runs_of(client, job):
+    """What the Guidance tab lists of a job."""
+    return fetched(client, "tab/runs", prompt_id=job.prompt_id)["runs"]
 
 
 def picture(client, entry):

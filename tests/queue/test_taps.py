@@ -10,11 +10,9 @@ import pytest
 import torch
 
 from guidance_geometry.tests.queue.conftest import host_in
-from guidance_geometry.tests.queue.prompts import latents, small
+from guidance_geometry.tests.queue.prompts import ASKING, fetched, latents, runs_of, small
 from guidance_geometry.tools.host.client import JobError
 from guidance_geometry.tools.host.server import DIRECT
-
-ASKING = {"extra_data": {"guidance_geometry": {"record": True}}}
 
 
 def plain(node="4", **given):
@@ -25,16 +23,6 @@ def plain(node="4", **given):
     graph[node] = {"class_type": "KSampler", "inputs": {**kept, "denoise": 1.0}, "_meta": {"title": "Mine"}}
     graph["9"]["inputs"]["samples"] = [node, 0]
     return graph
-
-
-def fetched(client, path, **query):
-    with DIRECT.open(f"{client.address}/guidance_geometry/{path}?{urllib.parse.urlencode(query)}") as answer:
-        body = answer.read()
-    return json.loads(body) if body else None
-
-
-def runs_of(client, job):
-    return fetched(client, "tab/runs", prompt_id=job.prompt_id)["runs"]
 
 
 def test_a_job_of_the_api_asks_and_reads_its_run(client):
