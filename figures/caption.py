@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+from ..guidance.printing import nth
 from .canvas import Box, Canvas
 from .palette import LIGHT, Theme
 from .scene import Facts, Positions
@@ -39,7 +40,7 @@ def basic_facts(step: Facts) -> list[tuple[str, str]]:
     strength = "" if math.isnan(step.strength) else f",  strength M1 = {number(step.strength)}{units}"
     return [
         ("run", step.run),
-        ("step", f"{step.step} (0\u2013{step.steps - 1}),  {levels}"),
+        ("step", f"{nth(step.step)} of {step.steps},  {levels}"),
         ("scale", f"\u03b3 = {number(step.gamma)}{strength}"),
         sample_fact(step),
     ]

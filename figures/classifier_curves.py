@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
+from ..guidance.printing import nth
 from ..trace.gram import GramRecord
 from ..trace.metrics import gradient_direction
 from ..trace.terms import GUIDES, MEASURES
@@ -122,7 +123,7 @@ def _facts(order: Order, curves: list[Curve], found: tuple[Tensor, ...] | None) 
         cosine, g, delta = (float(values[step, sample]) for values in found)
         words = f"cosine {number(cosine)}, |g| / |\u03b4| = {number(g / delta)}"
         alone = f"rms of g {number(g)}; with cfg 1 nothing to compare with"
-        facts.append((f"step {step}", alone if order.trace.stage[step] == "cond_only" else words))
+        facts.append((f"step {nth(step)}", alone if order.trace.stage[step] == "cond_only" else words))
     if count := int(fooled(curves).sum()):
         words = f"guide over {SURE}, watch under {DOUBTFUL} at the end: {count} of {order.trace.batch} samples"
         facts.append(("doubt", words))
@@ -193,7 +194,7 @@ def _axes(canvas: Canvas, plot: Plot, order: Order, title: str, marks: Sequence[
     sigmas, count = order.trace.steps["sigma"], plot.count
     stride = max(1, math.ceil(count * 54 / box.w))
     for step in range(0, count, stride):
-        names = (str(step), number(float(sigmas[step])))
+        names = (str(nth(step)), number(float(sigmas[step])))
         set_lines(canvas, (plot.at(step, 1.0)[0], box.bottom + 8), names, 0.5)
     set_lines(canvas, (box.x - 14, box.bottom + 8), ("step", "\u03c3"), 1.0)
 

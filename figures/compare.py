@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from ..guidance.printing import nth
 from ..trace.trace import END, Trace
 from .canvas import Box, Canvas, extent
 from .caption import Caption, caption_box, set_caption
@@ -17,7 +18,7 @@ from .labels import nice_length
 from .palette import THEMES
 from .pictures import Pictures, grey_words, greyed
 from .scene import checked, median_sample, run_words
-from .strips import Line, picture_of, set_grid
+from .strips import Line, picture_of, set_grid, step_heads
 from .typeset import Run, set_level, set_lines, set_rows, wrapped
 from .words import number, percent
 
@@ -148,7 +149,7 @@ def _caption(traces: tuple[Trace, Trace], found: Comparison, sample: int, notes:
 def _parting(trace: Trace, found: Comparison) -> str:
     if found.parted is None:
         return "They never diverge: no state differs by 1 % of its size."
-    where = "only at the end" if found.parted == trace.n else f"from step {found.parted} on"
+    where = "only at the end" if found.parted == trace.n else f"from step {nth(found.parted)} on"
     sigma = found.sigmas[found.steps.index(found.parted)]
     return f"They diverge {where} (\u03c3 {number(sigma)}): there the states differ by more than 1 % of their size."
 
@@ -164,7 +165,8 @@ def _table(found: Comparison) -> str:
     if found.obstacles:
         return ""
     rows = zip(found.steps, found.sigmas, found.distance, found.relative, strict=True)
-    lines = [f"{step:>4}  {number(s):>9}  {number(d):>10}  {percent(r):>8}" for step, s, d, r in rows]
+    name = {**{step: nth(step) for step in found.steps[:-1]}, found.steps[-1]: "end"}
+    lines = [f"{name[step]:>4}  {number(s):>9}  {number(d):>10}  {percent(r):>8}" for step, s, d, r in rows]
     return "\n\n" + "\n".join(["step      sigma    rms(A-B)  of state", *lines])
 
 
@@ -206,7 +208,7 @@ def _axes(canvas: Canvas, found: Comparison, decades: tuple[int, int], at):
         if step % stride == 0 or step == found.steps[-1]:
             if found.steps[-1] - stride < step < found.steps[-1]:
                 continue
-            names = ("end" if step == found.steps[-1] else str(step), number(sigma))
+            names = ("end" if step == found.steps[-1] else str(nth(step)), number(sigma))
             set_lines(canvas, (at(step, 1.0)[0], PLOT.bottom + 10), names, 0.5)
     canvas.text((PLOT.x, PLOT.y - 24), "rms(A \u2212 B) of the states", 12.5, canvas.theme.ink, halo=False)
     set_lines(canvas, (PLOT.x - 24, PLOT.bottom + 10), ("step", "\u03c3"), 1.0)
@@ -232,5 +234,5 @@ def _filmstrips(
         grey = greyed(torch.stack(changes))
         lines.append(Line("", "B \u2212 A", canvas.theme.guided, list(grey.pictures.numpy())))
         notes.append(("B \u2212 A", grey_words(grey, "the difference")))
-    set_grid(canvas, STRIP, [f"step {step}" for step in steps], lines)
+    set_grid(canvas, STRIP, step_heads(steps), lines)
     return notes

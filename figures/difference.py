@@ -11,7 +11,7 @@ from itertools import filterfalse
 import torch
 from torch import Tensor
 
-from ..guidance.printing import shortened
+from ..guidance.printing import nth, shortened
 from ..trace.file import even_positions
 from ..trace.trace import Trace
 from .pictures import Pictures, greyed
@@ -56,7 +56,7 @@ class DifferenceImages:
         change = "decode(c) - decode(u)" if self.how == "decoded" else "F delta"
         return (
             f"difference = grey 0.5 + {self.gain:g} x ({change}), one gain for all; "
-            f"{percent(self.clipped)} of the values clipped; steps {', '.join(map(str, self.steps))}"
+            f"{percent(self.clipped)} of the values clipped; steps {', '.join(str(nth(step)) for step in self.steps)}"
         )
 
 
@@ -119,7 +119,7 @@ def chosen_steps(text: str, trace: Trace) -> list[int]:
     wanted = beyond or ", ".join(map(str, filterfalse(set(kept).__contains__, chosen)))
     if wanted or not chosen:
         raise ValueError(
-            f"steps asks for {shortened(wanted or repr(text), MOST_SAID)}; the trace kept "
+            f"steps asks for {shortened(wanted or repr(text), MOST_SAID)}, counted from 0; the trace kept "
             f"{shortened(', '.join(map(str, kept)), MOST_SAID)}. Choose among these."
         )
     return chosen

@@ -177,7 +177,8 @@ def checked(index: int, count: int, what: str) -> int:
     """The index itself, if the trace has it."""
     if not 0 <= index < count:
         raise ValueError(
-            f"There is no {what} {index}: the trace has {count}, numbered 0 to {count - 1}. Choose one of them."
+            f"There is no {what} {index}: the trace has {count}, counted here from 0 to {count - 1}. "
+            "Choose one of them."
         )
     return index
 

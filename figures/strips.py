@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import interpolate
 
+from ..guidance.printing import nth
 from ..trace.trace import END, Trace
 from .canvas import Box, Canvas, extent
 from .caption import Caption, caption_box, sample_fact, set_caption
@@ -250,11 +251,12 @@ def draw_filmstrip(order: Order, figure: Figure) -> Drawing:
     what = "decode(c) \u2212 decode(u)" if pictures.decode else "F \u03b4"
     words = f"grey 0.5 + {number(grey.gain)} \u00d7 {what}, one gain for the row; {percent(grey.clipped)} clipped"
     facts = [*_run_facts(strip, steps), ("gain", words), *([] if all(paired) else [BLANK])]
-    return strip.filled(figure.caption(facts), _step_heads(steps), lines)
+    return strip.filled(figure.caption(facts), step_heads(steps), lines)
 
 
-def _step_heads(steps: Sequence[int]) -> list[str]:
-    return [f"step {step}" for step in steps]
+def step_heads(steps: Sequence[int]) -> list[str]:
+    """Heads of columns that show a step each."""
+    return [f"step {nth(step)}" for step in steps]
 
 
 def _run_facts(strip: Strip, steps: list[int]) -> list[tuple[str, str]]:
@@ -288,7 +290,7 @@ def draw_heat_map(order: Order, figure: Figure) -> Drawing:
         ("map", "per pixel, the rms of \u03b4 over the channels"),
         *([BLANK] if any(share is None for share in shares) else []),
     ]
-    return strip.filled(figure.caption(facts), _step_heads(steps), lines)
+    return strip.filled(figure.caption(facts), step_heads(steps), lines)
 
 
 def _loudest(trace: Trace, sample: int) -> tuple[float, float]:

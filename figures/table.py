@@ -9,6 +9,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from ..guidance.printing import nth
 from ..trace.file import even_positions
 from ..trace.metrics import METRICS, Metric
 from ..trace.terms import columns_of_pass, passes_of
@@ -76,7 +77,7 @@ def as_text(trace: Trace, sample: int | None = None) -> str:
     known = {name: metric for name, metric in trace.metrics.items() if name in SHOWN or name not in METRICS}
     shown = [name for name in known if any(math.isfinite(row[name]) for row in rows)]
     head = ["step", "sigma", "gamma", *spent_on_passes(trace), *shown]
-    cells = [[str(row["step"]), *(_short(row[name]) for name in head[1:])] for row in rows]
+    cells = [[str(nth(row["step"])), *(_short(row[name]) for name in head[1:])] for row in rows]
     which = f"sample {chosen} of 0-{trace.batch - 1}" + (" (median)" if chosen == median else "")
     widest = max((len(name) for name in shown), default=0)
     legend = [f"{name:<{widest}} {known[name].name}{_unit(known[name])}" for name in shown]

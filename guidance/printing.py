@@ -88,6 +88,11 @@ def words_of(thing: Any) -> str:
         return ""
 
 
+def nth(step: int) -> int:
+    """The number of a step as people count, from 1; traces, files and inputs count from 0."""
+    return step + 1
+
+
 def shortened(text: str, most: int = LONGEST) -> str:
     """At most so many characters that UTF-8 can hold, the last three of them dots where something is left out."""
     return LONE_SURROGATE.sub("\ufffd", text if len(text) <= most else f"{text[: most - 3]}...")

@@ -19,6 +19,7 @@ import torch
 from torch import Tensor
 
 from ..guidance.parts import Packed
+from ..guidance.printing import nth
 from ..samplers.noise_tracking import untracked
 from ..samplers.steps import FORMULAS, READS_UNCOND
 from ..trace.accumulator import LIMITS, Accumulator, Capture
@@ -191,7 +192,7 @@ class Watch:
 
     def _end(self, fault: str) -> None:
         self.ended = True
-        self.faults.append(f"not recorded from step {self._recorded + 1} on: {fault}")
+        self.faults.append(f"not recorded from step {nth(self._recorded)} on: {fault}")
 
     @property
     def _recorded(self) -> int:
@@ -221,7 +222,7 @@ class Watch:
 
     def _blind(self, fault: str) -> None:
         self.live = None
-        self.faults.append(f"not shown live from step {self._recorded + 1} on: {fault}")
+        self.faults.append(f"not shown live from step {nth(self._recorded)} on: {fault}")
 
     def sample(self, proceed: Callable, extra_args: dict, callback, rest: tuple) -> Tensor:
         """Sample through `proceed` with a watched copy of the sampler, or a watched guider if it is a foreign one."""

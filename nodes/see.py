@@ -21,7 +21,7 @@ from ..trace.checks import check
 
 SIZE_WORDS = {"blog 960x540": "blog", "slide 1920x1080": "slide", "column 600": "column"}
 MOST_STEPS, MOST_SAMPLES, MOST_GAIN = 9999, 4095, 1024.0
-STEP = "Step to draw, from 0. -1 chooses one at two fifths of the run with a real difference."
+STEP = "Step to draw. Counted from 0, in captions from 1: 7 draws step 8. -1 chooses one at two fifths of the run."
 FIGURE = (
     "step plane: a whole step in one picture. The next four build it up. Then the figures of the post in order: noise "
     "levels; sampling; with a classifier; noise added; the animations, the last one over all steps. filmstrip and heat "
@@ -113,7 +113,8 @@ class GGDifferenceImages(CheckedNode):
                     "steps",
                     default="auto",
                     optional=True,
-                    tooltip="auto: up to 8 captured steps, evenly. all: every captured one. Or numbers: 0, 5, 8-12.",
+                    tooltip="auto: up to 8 captured steps, evenly. all: every captured one. Or numbers, counted "
+                    "from 0: 0, 5, 8-12.",
                 ),
                 io.Float.Input(
                     "gain",
@@ -153,7 +154,8 @@ class GGMetrics(CheckedNode):
             node_id="GGMetrics",
             display_name="Guidance Metrics",
             category=SEE,
-            description="The run as numbers: a table of one sample; all samples as CSV and JSON in the output folder.",
+            description="The run as numbers: a table of one sample; all samples as CSV and JSON in the output folder. "
+            "The table counts steps from 1, the files from 0.",
             is_output_node=True,
             inputs=[
                 TRACE_IN,

@@ -15,6 +15,7 @@ from threading import Lock
 import torch
 from torch import Tensor
 
+from ..guidance.printing import nth
 from .columns import columns_of, unknown_columns
 from .faults import kept_out
 from .recorder import RECUR, Recorded
@@ -149,7 +150,7 @@ class Accumulator:
             self.rows.append(self.measurement.row(step, beyond))
 
     def _failed(self, fault: str) -> None:
-        self.fault = f"no numbers from step {len(self.rows) + 1} on: {fault}"
+        self.fault = f"no numbers from step {nth(len(self.rows))} on: {fault}"
 
     def columns(self, first: int = 0) -> dict[str, Tensor]:
         """{name: [n] or [n, B, ...] float64 on the CPU} of the steps from `first` on; nan where undefined."""

@@ -7,6 +7,7 @@ import math
 import torch
 from torch import Tensor
 
+from ..guidance.printing import nth
 from .gram import ROUNDING, VECTORS, negativity
 from .trace import Trace
 
@@ -86,5 +87,5 @@ def forward_noise(sigma: Tensor, sigma_next: Tensor, alpha: Tensor, alpha_next: 
 
 def _steps(marked: Tensor) -> str:
     numbers = marked.nonzero()[:, 0].tolist()
-    shown = ", ".join(map(str, numbers[:6])) + (", ..." if len(numbers) > 6 else "")
+    shown = ", ".join(str(nth(step)) for step in numbers[:6]) + (", ..." if len(numbers) > 6 else "")
     return f"step {shown}" if len(numbers) == 1 else f"steps {shown}"

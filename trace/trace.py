@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 
 from torch import Tensor
 
-from ..guidance.printing import Printed
+from ..guidance.printing import Printed, nth
 from .gram import GramRecord
 from .metrics import METRICS, Metric, pass_metrics, term_metrics
 from .terms import Term, terms_of
@@ -104,7 +104,7 @@ class Trace(Printed):
         """One captured tensor that must be there.  Raises ValueError where it was not kept."""
         tensor = self.captured(name, step)
         if tensor is None:
-            raise ValueError(f"The trace keeps no {name} of step {step}. Set capture to pictures and run again.")
+            raise ValueError(f"The trace keeps no {name} of step {nth(step)}. Set capture to pictures and run again.")
         return tensor
 
     @property

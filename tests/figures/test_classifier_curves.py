@@ -46,7 +46,7 @@ def test_probabilities_stand_at_their_height(size):
 def test_an_exact_classifier_is_the_difference():
     trace = asked(classifier_run(), gradient=rising)
     drawing = draw_still(Order(trace, step=5, sample=1), "classifier curves")
-    assert "step 5 cosine 1, |g| / |\u03b4| = 1" in drawing.caption
+    assert "step 6 cosine 1, |g| / |\u03b4| = 1" in drawing.caption
     found = marks(drawing.canvas.svg())
     cosines = [found[f"cosine-{step}"][1] for step in range(trace.n)]
     assert cosines == pytest.approx([WIDE[1].y] * trace.n, abs=0.01)

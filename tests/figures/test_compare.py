@@ -88,4 +88,7 @@ def test_no_words_overlap(gamma, sampler):
     )
     assert_apart(canvas)
     assert "one gain" in text or "grey 0.5" in text
+    words = [t for t, _ in canvas.texts()]
+    assert words.count("0") == 1, "the last noise level alone"
+    assert {"step 1", "step 12", "1", "end"} <= set(words)
     assert torch.from_numpy(canvas.png()).shape == (760, 960, 4)

@@ -38,6 +38,7 @@ def test_one_gain_serves_all_steps_and_is_stated():
     assert len(images.difference) == 24
     assert f"{images.gain:g}" in images.note
     assert "clipped" in images.note
+    assert f"steps 1, {images.steps[1] + 1}, " in images.note
     first = difference_images(RUN, Pictures(), "0", gain=images.gain)
     assert torch.equal(images.difference[:2], first.difference)
 
@@ -82,7 +83,7 @@ def test_steps_are_numbers_ranges_or_words(words, steps):
 @pytest.mark.parametrize(
     ("words", "sentence"),
     [
-        ("12", "asks for 12; the trace kept 0, 1"),
+        ("12", "asks for 12, counted from 0; the trace kept 0, 1"),
         ("x", "has 'x'"),
         ("1-2-3", "has '1-2-3'"),
         (",", "asks for ','"),

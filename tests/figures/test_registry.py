@@ -41,7 +41,7 @@ def test_every_figure_keeps_its_words_apart(name, size):
         assert_apart(drawing.canvas)
         assert "run exact, " in drawing.caption
         if figure.of_step:
-            assert f"step {step} " in drawing.caption
+            assert f"step {step + 1} of " in drawing.caption
             assert "\u03b3 = " in drawing.caption
 
 

@@ -133,7 +133,17 @@ def test_a_deterministic_step_says_that_the_noise_is_zero():
 
 def test_the_caption_prints_what_honesty_asks_for():
     caption = draw_still(Order(run(gamma=4.0, sampler="ddpm"), step=3, sample=0), "step plane").caption
-    for words in ("\u03c3", "\u2192", "\u03b3 = 4", "M1 =", "residual", "sample 0 (0\u20131", "N = 3072", "to scale"):
+    for words in (
+        "step 4 of 12,",
+        "\u03c3",
+        "\u2192",
+        "\u03b3 = 4",
+        "M1 =",
+        "residual",
+        "sample 0 (0\u20131",
+        "N = 3072",
+        "to scale",
+    ):
         assert words in caption
 
 
@@ -182,7 +192,7 @@ def test_an_unknown_choice_names_the_known_ones(setting, value):
 
 
 def test_a_step_outside_the_run_is_refused():
-    with pytest.raises(ValueError, match=r"no step 12: the trace has 12, numbered 0 to 11"):
+    with pytest.raises(ValueError, match=r"no step 12: the trace has 12, counted here from 0 to 11"):
         draw_still(Order(run(gamma=4.0), step=12), "step plane")
     with pytest.raises(ValueError, match=r"no sample 2"):
         draw_still(Order(run(gamma=4.0), sample=2), "step plane")

@@ -57,6 +57,7 @@ def test_the_text_shows_one_sample_and_says_which():
     shown = float(lines[3].split()[3])
     assert math.isclose(shown, float(RUN.column("M1")[2, 1]), rel_tol=5e-3)
     assert lines[2].split()[3] == "-"
+    assert [line.split()[0] for line in lines[1:]] == ["1", "2", "3", "4"], "as people count; files count from 0"
 
 
 def test_a_sample_that_is_not_there_is_refused():

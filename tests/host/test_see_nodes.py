@@ -226,7 +226,7 @@ def test_unusable_widgets_are_refused_before_and_in_the_run(see, trace, output, 
 
 
 def test_a_step_that_the_run_does_not_have_is_named(see, trace, output):
-    with pytest.raises(ValueError, match="no step 6: the trace has 6, numbered 0 to 5"):
+    with pytest.raises(ValueError, match="no step 6: the trace has 6, counted here from 0 to 5"):
         see.GGFigure.execute(trace, **FIGURE | {"step": 6})
 
 

@@ -114,7 +114,7 @@ def changed(trace, name, value, at=(2,)):
 def test_a_step_that_does_not_add_up_is_a_problem():
     trace = changed(recorded(), "m12", 3e-3, (2, 1))
     assert check(trace) == [
-        "move + noise misses x' - x by 3.0e-03 sigma at step 2 (limit 1e-04): "
+        "move + noise misses x' - x by 3.0e-03 sigma at step 3 (limit 1e-04): "
         "the split of the step cannot be trusted there."
     ]
     hidden = replace(trace, header={**trace.header, "split": "noise not observable: some reason"})
@@ -126,7 +126,7 @@ def test_inner_products_of_no_vectors_are_a_problem():
     K = trace.steps["K"].clone()
     K[[1, 4], 0, 2] += 10 * K[[1, 4], 0, 0]
     (problem,) = check(replace(trace, steps={**trace.steps, "K": K}))
-    assert "steps 1, 4 are not those of any set of vectors" in problem
+    assert "steps 2, 5 are not those of any set of vectors" in problem
 
 
 def test_a_wrong_noise_length_is_a_problem():
@@ -135,7 +135,7 @@ def test_a_wrong_noise_length_is_a_problem():
     K = trace.steps["K"].clone()
     K[2, :, -1] *= 1.1**2
     problems = check(replace(trace, steps={**trace.steps, "K": K}))
-    assert any("The noise at step 2 has rms" in problem for problem in problems)
+    assert any("The noise at step 3 has rms" in problem for problem in problems)
     other = replace(trace, steps={**trace.steps, "K": K}, header={**trace.header, "sampler": "euler_ancestral"})
     assert not any("noise at" in problem for problem in check(other))
     eta = replace(trace, header={**trace.header, "options": {"eta": 0.5}})
@@ -144,7 +144,7 @@ def test_a_wrong_noise_length_is_a_problem():
 
 def test_a_run_that_diverged_is_a_problem_but_a_skipped_pass_is_not():
     trace = changed(recorded(), "K", torch.nan, (3, 0))
-    assert check(trace) == ["The state or a prediction is not finite at step 3: the run diverged or overflowed."]
+    assert check(trace) == ["The state or a prediction is not finite at step 4: the run diverged or overflowed."]
     stage = ["step"] * 3 + ["cond_only"] + ["step"] * 2
     noise_known = replace(trace, stage=stage, header={**trace.header, "sampler": "euler"})
     assert check(noise_known) == []

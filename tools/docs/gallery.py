@@ -99,7 +99,7 @@ def page_blocks() -> Iterator[str]:
     yield "# Gallery"
     yield (
         "Every figure of *Guidance Figure* and every view of *Guidance Inspector*, from one run of "
-        "[Pocket](pocket.md): label robot, \u03b3 = 4, 20 DDPM steps, step 5. It is the run of the template "
+        "[Pocket](pocket.md): label robot, \u03b3 = 4, 20 DDPM steps, step 6. It is the run of the template "
         "*The geometry of guidance*; figures with a gradient are of the noise-aware classifier in the template "
         "*Classifier guidance*. [Their story](the-geometry-of-guidance.md) explains them. "
         "`python3 dev.py gallery` makes this page."

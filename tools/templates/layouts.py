@@ -173,10 +173,10 @@ the step. Choose another step or another sample in the figure nodes; they draw t
         Note(
             "What the label adds",
             (3440, 120, 660, 210),
-            """The conditional predictions at step 5, one for each label, and what the label changed in them: grey \
+            """The conditional predictions at step 6, one for each label, and what the label changed in them: grey \
 is nothing, and all pictures share one gain.
 
-The filmstrip follows one sample. In the first steps the difference is a whole picture; from step 8 on almost \
+The filmstrip follows one sample. In the first steps the difference is a whole picture; from step 9 on almost \
 nothing is left of it: the label adds nothing new.""",
         ),
         Note(
@@ -365,7 +365,7 @@ Not all succeed. Backprop misses the robot and the smiley, and the last method t
         Note(
             "The same step, twice",
             (3000, 120, 640, 210),
-            """Step 5 of both methods, to scale. Above, the difference of two predictions, times cfg. Below, the \
+            """Step 6 of both methods, to scale. Above, the difference of two predictions, times cfg. Below, the \
 gradient, times its scale, added to the step: the figures of the blog post.
 
 If both were exact they would be the same arrow. The caption says how close they are: the cosine of the gradient and \
