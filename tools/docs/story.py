@@ -25,6 +25,7 @@ from ...figures.contact_sheet import contact_sheet
 from ...figures.registry import FIGURES as RUN_FIGURES
 from ...figures.strips import level_head
 from ...figures.words import SYMBOLS
+from ...guidance.printing import nth
 from ...trace.trace import Trace
 from .. import markdown
 from ..first_look import array, judged
@@ -115,7 +116,7 @@ def run_numbers(trace: Trace) -> dict:
     gamma, strength = float(trace.steps["gamma"][FIGURE_STEP]), float(trace.column("M1")[at])
     found = {
         "gamma": gamma,
-        "step": FIGURE_STEP,
+        "step": nth(FIGURE_STEP),
         "steps": trace.n,
         "sigma": float(trace.steps["sigma"][FIGURE_STEP]),
         "sigma_next": float(trace.steps["sigma_next"][FIGURE_STEP]),
