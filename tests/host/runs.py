@@ -54,6 +54,23 @@ class Counter:
         return apply(arguments["input"], arguments["timestep"], **arguments["c"])
 
 
+def counted(model, answers=None):
+    """A clone that counts the network's calls, and the calls; after so many answers it only gives the last again.
+
+    A function, not a method: a further clone would copy what a method is bound to.
+    """
+    calls, kept, clone = [], [], model.clone()
+
+    def call(apply, given):
+        calls.append(len(given["input"]))
+        if answers is None or len(calls) <= answers:
+            kept[:] = [apply(given["input"], given["timestep"], **given["c"])]
+        return kept[0]
+
+    clone.set_model_unet_function_wrapper(call)
+    return clone, calls
+
+
 def outcome(run):
     """What a run makes: its samples, or the kind and words of its exception."""
     try:

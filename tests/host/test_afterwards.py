@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from guidance_geometry.tests.host.runs import counted
 from guidance_geometry.tools.fixtures.tiny_families import family, latent, text
 from guidance_geometry.trace.checks import check
 
@@ -66,23 +67,6 @@ def test_with_guidance_nothing_is_evaluated_twice(parts, cfg):
     trace = run(model, *parts[1:], cfg=cfg)[1]
     assert len(calls) == STEPS
     assert not trace.header.get("afterwards")
-
-
-def counted(model, answers=None):
-    """A clone that counts the network's calls, and the calls; after so many answers it only gives the last again.
-
-    A function, not a method: a further clone would copy what a method is bound to.
-    """
-    calls, kept, clone = [], [], model.clone()
-
-    def call(apply, given):
-        calls.append(len(given["input"]))
-        if answers is None or len(calls) <= answers:
-            kept[:] = [apply(given["input"], given["timestep"], **given["c"])]
-        return kept[0]
-
-    clone.set_model_unet_function_wrapper(call)
-    return clone, calls
 
 
 def test_the_answer_of_a_cache_is_not_believed(parts):

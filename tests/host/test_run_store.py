@@ -1,13 +1,10 @@
 """Runs kept for the Guidance tab, without a server."""
 
 import json
-import sys
-from types import SimpleNamespace
 
 import pytest
 
-WORKFLOW = "1234"
-PROMPT = {"4": {"class_type": "KSampler", "_meta": {"title": "My sampler"}, "inputs": {}}}
+from guidance_geometry.tests.host.conftest import WORKFLOW
 
 
 def place(run, **changes):
@@ -116,28 +113,6 @@ def test_no_user_sees_another_users_runs(store):
     assert store.found("her", "a").place.run == "a"
     assert store.found("him", "a") is None
     assert store.found("him", "nothing") is None
-
-
-@pytest.fixture
-def job(host, monkeypatch, tmp_path):
-    """Node 4 of a job that wants records runs; the store is empty."""
-    import folder_paths
-    from comfy_execution.utils import CurrentNodeContext
-
-    from guidance_geometry.host import run_store
-
-    monkeypatch.setattr(folder_paths, "temp_directory", str(tmp_path))
-    monkeypatch.setattr(run_store, "STORE", run_store.RunStore())
-    extra = {"client_id": "tab", "guidance_geometry": {"record": True}}
-    extra |= {"extra_pnginfo": {"workflow": {"id": WORKFLOW}}}
-    messages, prompt = [], dict(PROMPT)
-    queue = SimpleNamespace(currently_running={0: (0, "job", prompt, extra, [])})
-    server = SimpleNamespace(prompt_queue=queue, client_id="tab", sockets={"tab": None}, extra=extra, prompt=prompt)
-    server.messages, server.send_sync = messages, lambda *message: messages.append(message)
-    monkeypatch.setitem(sys.modules, "server", SimpleNamespace(PromptServer=SimpleNamespace(instance=server)))
-    monkeypatch.setattr("guidance_geometry.host.jobs.display_of", lambda node: node)
-    with CurrentNodeContext("job", "4"):
-        yield server
 
 
 def sampled(labelled, sampler="euler", asked=None, **given):

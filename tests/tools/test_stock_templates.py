@@ -150,6 +150,13 @@ def test_widgets_have_their_names_and_what_follows_a_seed_is_none():
     assert widgets([7, "fixed"], declared) == {"seed": 7}
 
 
+def test_a_choice_brings_widgets_of_its_own():
+    options = [{"key": "mp4", "inputs": {"required": {"codec": ["COMBO", {}]}}}, {"key": "auto", "inputs": {}}]
+    declared = {"format": ["COMFY_DYNAMICCOMBO_V3", {"options": options}], "name": ["STRING"]}
+    assert widgets(["mp4", "h264", "a"], declared) == {"format": "mp4", "format.codec": "h264", "name": "a"}
+    assert widgets(["auto", "a"], declared) == {"format": "auto", "name": "a"}
+
+
 def test_a_prompt_has_wires_widgets_and_what_a_subgraph_sets():
     declared = {"KSampler": {"model": ["MODEL"], "seed": ["INT"], "steps": ["INT"], "cfg": ["FLOAT"]}}
     prompt = prompt_of(flattened(outside(widgets_values=[3.5])), lambda kind: declared.get(kind, {}))
