@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import math
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from ..trace.accumulator import Accumulator
@@ -22,7 +22,7 @@ EVENT = "guidance_geometry.step"
 MOST_BYTES = 8950  # of one event as the server writes it, without its envelope
 MOST_RECORD = 7700  # of one step as compact JSON; the server's has a space after each comma and colon
 MOST_STEPS = 16  # of one event; a record has 500 bytes or more
-PAUSE = 1 / 19  # seconds between two events; with the one at the end, at most 20 in any second
+MOST_EVENTS = 20  # in any second, with those at the end
 SHARE = 1 / 100  # of the run that making events between its first and last may take: a fast run has fewer, larger ones
 LONGEST_PAUSE = 1.0  # seconds; a slow first event says little about the next
 INSPECTOR = "GGInspector"
@@ -90,49 +90,56 @@ def _carries(prompt, source: str, node: Mapping, name: str, value: object) -> bo
 
 @dataclass
 class Live:
-    """Sends the steps of an accumulator as they come in.
+    """Sends the steps of a run as they come in, an event for each part of its samples.
 
-    run: its id. n: steps planned. sigma_data: rms of clean data or None. clock: seconds. count: elements of a sample.
-    sent: steps that went out. last: when. cost: seconds that the cheapest event took to make.
+    parts: the numbers of each, by its name. run: its id. n: steps planned. sigma_data: rms of clean data or None.
+    clock: seconds. counts: elements of a sample, part by part. sent: steps that went out. last: when. cost: seconds
+    that the cheapest events took to make.
     """
 
-    accumulator: Accumulator
+    parts: Mapping[str, Accumulator]
     run: str
     n: int
     sigma_data: float | None = None
     job: Job | None = field(default_factory=job_of_this_node)
     clock: Callable[[], float] = time.monotonic
-    count: int = 0
+    counts: Sequence[int] = ()
     sent: int = 0
     last: float = -LONGEST_PAUSE
     cost: float = math.inf
 
-    def stepped(self, count: int) -> None:
-        """A row was added for samples of `count` elements; sends what has gathered unless an event just went out."""
-        self.count = count
-        pause = max(PAUSE, min(LONGEST_PAUSE, self.cost / SHARE))
+    def stepped(self, *counts: int) -> None:
+        """Each part has a further row, of samples of so many elements; sends what has gathered unless it just sent."""
+        self.counts, each = counts, len(counts)
+        pause = max(each / max(MOST_EVENTS - each, 1), min(LONGEST_PAUSE, self.cost / SHARE))
         if self.job is not None and self.clock() - self.last >= pause:
             self.flush()
 
     def flush(self) -> None:
         """Send what has not been sent; of more than one event can hold, the latest steps."""
-        if self.job is None or self.sent == len(self.accumulator.stage):
+        known = min(len(part.stage) for part in self.parts.values())
+        if self.job is None or self.sent == known:
             return
         began = self.clock()
-        event = {"v": 1, "run": self.run, "prompt_id": self.job.prompt_id}
-        event |= {"workflow_id": self.job.workflow_id, "targets": self.job.targets}
-        event |= {"node": self.job.node, "key": self.job.key, "steps": []}
-        event["steps"] = fitting(self._records(), MOST_BYTES - len(json.dumps(event)))
-        self.job.send(event)
-        self.sent, self.last = len(self.accumulator.stage), self.clock()
+        for (name, part), count in zip(self.parts.items(), self.counts, strict=True):
+            event = self._about(self.job, name)
+            event["steps"] = fitting(self._records(part, count), MOST_BYTES - len(json.dumps(event)))
+            self.job.send(event)
+        self.sent, self.last = known, self.clock()
         self.cost = min(self.cost, self.last - began)
 
-    def _records(self) -> list[dict]:
-        stages = self.accumulator.stage
+    def _about(self, job: Job, part: str) -> dict:
+        """An event without its steps.  part, parts: of a sample that has several"""
+        event = {"v": 1, "run": self.run, "prompt_id": job.prompt_id, "workflow_id": job.workflow_id}
+        event |= {"targets": job.targets, "node": job.node, "key": job.key, "steps": []}
+        return event | ({"part": part, "parts": list(self.parts)} if len(self.parts) > 1 else {})
+
+    def _records(self, part: Accumulator, count: int) -> list[dict]:
+        stages = part.stage
         first = max(self.sent, len(stages) - MOST_STEPS)
-        columns, setting = self.accumulator.columns(first), self.accumulator.setting
+        columns, setting = part.columns(first), part.setting
         space = "flow" if setting.flow else "ve"
-        facts = RunFacts(self.run, self.n, space, self.count, setting.vectors, self.sigma_data)
+        facts = RunFacts(self.run, self.n, space, count, setting.vectors, self.sigma_data)
         rows = [{name: column[i] for name, column in columns.items()} for i in range(len(stages) - first)]
         return [step_record(row, facts, first + i, stages[first + i], MOST_RECORD) for i, row in enumerate(rows)]
 

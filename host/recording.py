@@ -141,7 +141,7 @@ class Watch:
     """The observation of one run.
 
     faults: what ended the record, or a part of it, each in a sentence. ended: whether one has ended the whole of it.
-    accumulators: of each part of the sample. live: of the first part, None where it has failed, or nothing could begin.
+    accumulators: of each part of the sample. live: None where it has failed, or nothing could begin.
     end: the sampler's result. clean: the last prediction it showed. afterwards: of a run whose u is asked for.
     """
 
@@ -164,7 +164,8 @@ class Watch:
         setting, captures = _setting(run), _captures(self.recordings[0], run)
         self.accumulators = [Accumulator(setting, capture) for capture in captures]
         deviation = adapter.data_deviation(run.patcher)
-        self.live = Live(self.accumulators[0], run.id, run.steps, deviation, self._show(job_of_this_node))
+        named = dict(zip(run.packed.names, self.accumulators, strict=True))
+        self.live = Live(named, run.id, run.steps, deviation, self._show(job_of_this_node))
         late, last = run.name == "dpm_adaptive", adapter.last_sigma(run.name, run.sigmas)
         self.evaluations = Evaluations(run)
         self.recorder = Recorder(self._entered, last, reports_late=late)
@@ -213,7 +214,7 @@ class Watch:
         if self.afterwards:
             self.afterwards.entered(step)
         if self.live:
-            self._show(self.live.stepped, parts[0].x.shape[1:].numel())
+            self._show(self.live.stepped, *(part.x.shape[1:].numel() for part in parts))
 
     def _show(self, work: Callable, *args) -> Any:
         """Send to whoever looks on; a fault there ends that alone."""

@@ -1,6 +1,7 @@
 """The inspector's node and the live messages, in the host's process, with a server that only writes down."""
 
 import json
+import math
 import sys
 from dataclasses import replace
 from io import BytesIO
@@ -113,7 +114,7 @@ def test_inspectors_are_found_downstream_of_the_trace_and_nowhere_else(host):
 def test_a_run_sends_each_step_once_and_ends_with_the_same_record(sent, labelled, empty_latent, monkeypatch):
     from guidance_geometry.host import live
 
-    monkeypatch.setattr(live, "PAUSE", 0.0)
+    monkeypatch.setattr(live, "MOST_EVENTS", math.inf)
     trace = sampled(labelled, empty_latent)[2]
     kinds, events, tabs = zip(*sent, strict=True)
     assert set(kinds) == {"guidance_geometry.step"}
@@ -140,7 +141,7 @@ def test_no_message_exceeds_9_kilobytes(host, batch, steps, rule):
     accumulator = Accumulator(Setting(), Capture("numbers"))
     now = iter(range(10**6))
     job = Job(sent.append, "job-" + "0" * 32, WORKFLOW, ["6", "12:7", "8"])
-    live = Live(accumulator, "0123456789ab", steps, 0.5, job, lambda: next(now))
+    live = Live({"": accumulator}, "0123456789ab", steps, 0.5, job, lambda: next(now))
     x = torch.randn(batch, 3, 4, 4, generator=torch.Generator().manual_seed(batch))
     for i in range(steps):
         u, c = (x, 2 * x) if rule == "zeros" else (0.123456 * x, 0.1 * x + 0.01)
@@ -155,19 +156,21 @@ def test_no_message_exceeds_9_kilobytes(host, batch, steps, rule):
     assert all(step["samples"] for event in sent for step in event["steps"])
 
 
-def test_at_most_20_messages_a_second(host):
+@pytest.mark.parametrize("parts", [("",), ("video", "audio")])
+def test_at_most_20_messages_a_second(host, parts):
     from guidance_geometry.host.live import Job, Live
     from guidance_geometry.trace.accumulator import Accumulator, Capture
     from guidance_geometry.trace.recorder import Evaluation, Recorded
     from guidance_geometry.trace.rows import Setting
 
     now, times = [0.0], []
-    accumulator = Accumulator(Setting(), Capture("numbers"))
-    live = Live(accumulator, "run", 200, None, Job(lambda _: times.append(now[0]), "job", None, ["6"]), lambda: now[0])
+    named = {name: Accumulator(Setting(), Capture("numbers")) for name in parts}
+    live = Live(named, "run", 200, None, Job(lambda _: times.append(now[0]), "job", None, ["6"]), lambda: now[0])
     x = torch.ones(1, 4)
     for i in range(200):
-        accumulator.enter(Recorded(i, x, 2.0, 1.0, Evaluation(x, x, 2 * x, 2.0, 2), x, None, nfe=2))
-        live.stepped(4)
+        for accumulator in named.values():
+            accumulator.enter(Recorded(i, x, 2.0, 1.0, Evaluation(x, x, 2 * x, 2.0, 2), x, None, nfe=2))
+        live.stepped(*(4 for _ in parts))
         now[0] += 0.01
     live.flush()
     assert max(sum(start <= t < start + 1 for t in times) for start in times) <= 20
@@ -187,7 +190,7 @@ def test_events_take_a_small_share_of_the_run(host):
         spent[0] += 0.004
 
     accumulator = Accumulator(Setting(), Capture("numbers"))
-    live = Live(accumulator, "run", 500, None, Job(send, "job", None, ["6"]), lambda: now[0])
+    live = Live({"": accumulator}, "run", 500, None, Job(send, "job", None, ["6"]), lambda: now[0])
     x = torch.ones(1, 4)
     for i in range(500):
         accumulator.enter(Recorded(i, x, 2.0, 1.0, Evaluation(x, x, 2 * x, 2.0, 2), x, None, nfe=2))

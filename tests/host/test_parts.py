@@ -13,6 +13,7 @@ from guidance_geometry.tests.host.runs import CFG, SEED, STEPS, guided, ksampler
 from guidance_geometry.tests.tiny_streams import AUDIO, VIDEO, latent, text, two_streams
 from guidance_geometry.tools.fixtures import tiny_families
 from guidance_geometry.trace.checks import check
+from guidance_geometry.trace.record import run_record
 
 PACKED = Packed((VIDEO, AUDIO))
 NAMES = ("video", "audio")
@@ -132,6 +133,25 @@ def test_the_numbers_of_each_part_are_those_of_its_own_vectors(parts, name):
             assert (one.column("M2")[step] - (c - u).square().mean(dim=1).sqrt()).abs().max() < 1e-6
             assert (d - (u + CFG * (c - u))).norm() <= 1e-5 * d.norm()
     assert trace.header["evaluations"] == 2 * (2 * STEPS - 1 if name == "heun" else STEPS)
+
+
+def test_each_part_is_shown_while_the_run_goes_on(parts, monkeypatch):
+    from guidance_geometry.host import live
+
+    sent = []
+    monkeypatch.setattr(live, "MOST_EVENTS", float("inf"))
+    monkeypatch.setattr(
+        "guidance_geometry.host.recording.job_of_this_node", lambda: live.Job(sent.append, "job", None, ["6"])
+    )
+    trace = guided(*parts, latent(), "euler")[2]
+    assert {(event["part"], *event["parts"]) for event in sent} == {("video", *NAMES), ("audio", *NAMES)}
+    for name in NAMES:
+        steps = [step for event in sent if event["part"] == name for step in event["steps"]]
+        early, late = (
+            [(step["i"], step["N"], [sample["K"] for sample in step["samples"]]) for step in found]
+            for found in (steps, run_record(trace.part(name))["steps"])
+        )
+        assert early == late
 
 
 def of_each_part(calls, chain, gammas, sigmas):

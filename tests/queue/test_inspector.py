@@ -204,6 +204,26 @@ def test_an_interrupted_run_says_where_it_stopped(page):
     reseed(page, steps=20, cfg=3.0)
 
 
+def test_each_part_of_a_run_can_be_seen_while_it_goes_on(page):
+    """Messages as of a run of video and sound."""
+    page.evaluate(
+        """() => { const [event] = window.heard;
+        for (const [part, gamma] of [["audio", 5], ["video", 5.25]])
+          app.api.dispatchEvent(new CustomEvent("guidance_geometry.step", {detail: {...event, run: "two", part,
+            parts: ["video", "audio"], steps: event.steps.map(step => ({...step, gamma}))}})); }"""
+    )
+    says(page, "step [0-9]+ of 2000 . live")
+    part = page.locator(".gg-panel select[aria-label^='Part of']")
+    gamma = "words => document.querySelector('.gg-facts').textContent.includes(words)"
+    for name, scale in (("audio", "\u03b3 5 "), ("video", "\u03b3 5.25 ")):
+        part.select_option(name)
+        page.wait_for_function(gamma, arg=scale)
+    page.evaluate("() => app.api.dispatchEvent(new CustomEvent('execution_interrupted', {detail: {}}))")
+    says(page, "Stopped at step")
+    part.select_option("audio")
+    says(page, "Stopped at step")
+
+
 def test_a_linked_scale_names_the_node_to_change(page):
     page.evaluate(
         f"""() => {{ const graph = app.rootGraph ?? app.graph; const source = LiteGraph.createNode("PrimitiveFloat");

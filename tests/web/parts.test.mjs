@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import test from "node:test";
-import { partOf, partsOf, table } from "../../web/lib/panel-record.mjs";
+import { blame, partOf, partsOf, table, withSteps } from "../../web/lib/panel-record.mjs";
 import { facts } from "../../web/lib/panel-words.mjs";
 import { speaker } from "../../web/lib/strings.mjs";
 import { fixture } from "./records.mjs";
@@ -29,4 +29,20 @@ test("further passes stand behind the step's numbers and in the table", () => {
   assert.deepEqual(["evals STG", "scale STG", "pass STG"].map((name) => first[head.indexOf(name)]), [1, 0.5, 0.25]);
   assert.equal(head.length, first.length);
   assert.equal(table(record, 0)[0].includes("evals STG"), false);
+});
+
+test("live, every part gathers its own steps, whichever comes first", () => {
+  const parts = ["video", "audio"];
+  const message = (part, i) => ({ run: "r", part, parts, steps: [{ ...record.steps[i], i, n: 9, N: part.length }] });
+  const order = [["audio", 0], ["video", 0], ["video", 1], ["audio", 1], ["audio", 0]];
+  const live = order.reduce((run, [part, i]) => withSteps(run, message(part, i)), null);
+  assert.deepEqual(partsOf(live), parts);
+  for (const part of parts) {
+    const run = partOf(live, part);
+    assert.deepEqual([run.part, run.live, run.n, run.N, run.steps.map(({ i }) => i)], [part, true, 9, 5, [0, 1]]);
+  }
+  blame(live, { fault: "stopped" });
+  assert.deepEqual(parts.map((part) => partOf(live, part).fault), ["stopped", "stopped"]);
+  const alone = withSteps(null, { run: "r", steps: [record.steps[0]] });
+  assert.deepEqual([partsOf(alone), alone.steps.length], [[], 1]);
 });

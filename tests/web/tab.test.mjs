@@ -189,7 +189,7 @@ function later() {
 /** A place without elements: what its panel was told to show. */
 function placeOf(tab) {
   const shown = [];
-  const panel = { turn: () => shown.push("nothing"), show: async (one) => shown.push(one.run ?? one), step: (one) => shown.push(one) };
+  const panel = { turn: () => shown.push("nothing"), show: async (one) => shown.push(one.run ?? one), goOn: (one) => shown.push(one) };
   return { shown, place: Object.assign(Object.create(Place.prototype), { tab, panel, draw() {} }) };
 }
 

@@ -10,15 +10,21 @@ export const addressOf = ({ filename, subfolder, type }) => `/view?${new URLSear
 
 /** A run with a live message added. Steps are kept by their number: messages may be lost or come twice. */
 export function withSteps(run, message) {
-  const kept = run?.run === message.run ? run : { v: 1, run: message.run, live: true, workflow_id: message.workflow_id,
-    prompt_id: message.prompt_id, n: 0, notes: [], steps: [] };
+  const whole = run?.run === message.run ? run : begun(message);
+  const kept = partOf(whole, message.part);
   for (const step of message.steps ?? []) {
     put(kept.steps, step);
     kept.n = step.n ?? kept.n;
     for (const name of FROM_STEP) kept[name] ??= step[name];
     kept.batch = Math.max(kept.batch ?? 0, step.samples?.length ?? 0, ...(step.subset ?? []).map((b) => b + 1));
   }
-  return kept;
+  return whole;
+}
+
+/** The record of a run without its steps, part by part. */
+function begun({ run, workflow_id, prompt_id, parts: [first, ...others] = [] }) {
+  const empty = (part) => ({ v: 1, run, part, live: true, workflow_id, prompt_id, n: 0, notes: [], steps: [] });
+  return { ...empty(first), ...(others.length && { parts: Object.fromEntries(others.map((name) => [name, empty(name)])) }) };
 }
 
 function put(steps, step) {
@@ -29,6 +35,11 @@ function put(steps, step) {
 
 /** The record of one part of a run; of the first where there is no such part. */
 export const partOf = (run, name) => run?.parts?.[name] ?? run;
+
+/** Say of a run, and so of each of its parts, why it is not what one might think. */
+export function blame(run, fault) {
+  for (const part of [run, ...Object.values(run.parts ?? {})]) Object.assign(part, fault);
+}
 
 /** What the parts of a run's samples are called; nothing where there is no choice. */
 export const partsOf = (run) => (run?.parts ? [run.part, ...Object.keys(run.parts)] : []);

@@ -5,7 +5,7 @@ import { scaleSource, writeScale } from "./panel-graph.mjs";
 import { keys, wheel } from "./panel-input.mjs";
 import { download, element, fillTable, markRows, parts, put } from "./panel-parts.mjs";
 import { nearestSheet, rowOf } from "./panel-pictures.mjs";
-import { addressOf, csv, partOf, partsOf, samplesOf, table, withSteps } from "./panel-record.mjs";
+import { addressOf, blame, csv, partOf, partsOf, samplesOf, table, withSteps } from "./panel-record.mjs";
 import { drawView, View } from "./panel-view.mjs";
 import { facts, spoken, status } from "./panel-words.mjs";
 import { speaker } from "./strings.mjs";
@@ -125,16 +125,20 @@ export class Panel {
   /** Numbers that arrive while the sampler runs. */
   step(message) {
     if (this.finished === message.run) return;
-    if (this.run?.run !== message.run) this.begin();
-    this.run = withSteps(this.run, message);
-    this.trouble = null;
+    if (this.whole?.run !== message.run) this.begin();
+    this.goOn(withSteps(this.whole, message));
+  }
+
+  /** A run as far as it has come. */
+  goOn(whole) {
+    Object.assign(this, { whole, run: partOf(whole, this.part), trouble: null });
     if (this.follow && this.run.steps.length) this.at = this.run.steps.at(-1).i;
     this.redraw();
   }
 
   begin() {
     this.pause();
-    Object.assign(this, { run: null, lit: null, follow: true, scale: null, note: "" });
+    Object.assign(this, { run: null, whole: null, lit: null, follow: true, scale: null, note: "" });
   }
 
   /** A finished run: the record, or the file that holds it. */
@@ -174,13 +178,13 @@ export class Panel {
   /** The job ended early. */
   stopped(job) {
     if (!this.run?.live || (job && this.run.prompt_id !== job)) return;
-    this.run.fault = "stopped";
+    blame(this.whole, { fault: "stopped" });
     this.redraw();
   }
 
   /** A job of this workflow ran without this node. */
   leftOut() {
-    this.run.fault = "leftOut";
+    blame(this.whole, { fault: "leftOut" });
     this.redraw();
   }
 
@@ -389,7 +393,7 @@ export class Panel {
   }
 
   fillParts(select) {
-    const names = partsOf(this.run?.live ? null : this.whole);
+    const names = partsOf(this.whole);
     const key = names.join("|");
     if (select.dataset.key !== key) {
       select.dataset.key = key;

@@ -40,7 +40,7 @@ export class Place {
     if (this.shown !== id) {
       panel.turn();
       this.given = null;
-      if (chosen.live) panel.step(chosen.live);
+      if (chosen.live) panel.goOn(chosen.live);
     }
     this.shown = id;
     if (chosen.live || this.given === id) return;

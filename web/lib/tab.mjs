@@ -3,7 +3,7 @@
  * What it knows outlives the places: the editor makes them anew at every opening.
  */
 import { nodeAt } from "./panel-graph.mjs";
-import { withSteps } from "./panel-record.mjs";
+import { blame, withSteps } from "./panel-record.mjs";
 import { Place } from "./tab-place.mjs";
 import { flagOf, hasSampler, hasTwin, isOf, joined, latest, merged, nameOf, series, setFlag, slotOf, stoppedAt } from "./tab-runs.mjs";
 
@@ -166,7 +166,9 @@ export class Tab {
     const record = records.get(run) ?? (await this.editor.run(run));
     if (!record) return null; // asked again at the next choice
     records.set(run, record);
-    return { ...record, ...faultOf({ stopped_at: at, ...record }) };
+    const whole = { ...record };
+    blame(whole, faultOf({ stopped_at: at, ...record }));
+    return whole;
   }
 
   /** A name and a slot for every run that can be chosen. */
@@ -197,7 +199,7 @@ function faultOf(record) {
   if (!record.ended) return {};
   const i = stoppedAt(record);
   const n = record.sigmas?.length ? record.sigmas.length - 1 : record.n;
-  return { fault: "stopped", ...(i && { stopped: { i, n: Math.max(n, i) } }) };
+  return { fault: "stopped", ended: record.ended, ...(i && { stopped: { i, n: Math.max(n, i) } }) };
 }
 
 /** 96 random bits. crypto.randomUUID is missing where the editor comes over http from another machine. */
