@@ -1,0 +1,107 @@
+"""The features of a run follow from its vectors, in both spaces, for one sample and for a batch."""
+
+import math
+from dataclasses import replace
+
+import pytest
+import torch
+
+from guidance_geometry.tests.traces import exact_trace
+from guidance_geometry.trace.features import features_of, value_at, whole_run
+
+DATA = 0.4684
+
+
+def rms(x):
+    return float(x.double().square().mean().sqrt())
+
+
+def from_tensors(trace, data):
+    """The same features from the predictions themselves, batch and all, straight from their definitions."""
+    lengths, push, strength = [], [], []
+    for i in range(trace.n):
+        x, u, c, guided = (trace.captured(name, i).double() for name in ("x", "uncond", "cond", "guided"))
+        sigma, alpha = float(trace.steps["sigma"][i]), float(trace.steps["alpha"][i])
+        lengths.append((sigma / alpha / data, rms(guided) / rms(trace.tensors["end"])))
+        push.append((sigma / alpha / data, math.log(float(trace.steps["gamma"][i]) * rms(c - u) / data)))
+        strength.append((sigma / alpha / data, math.log(rms(guided - u) / rms(u - x / alpha))))
+    noisy = [math.log(length) for r, length in lengths if r > 1]
+    return {
+        "overmax": max(length for _, length in lengths),
+        "overmean": sum(noisy) / len(noisy),
+        "push8": between(push, 8.0),
+        "strength": math.exp(between(strength, 1.25)),
+        "end": rms(trace.tensors["end"]),
+    }
+
+
+def between(pairs, where):
+    above = min((p for p in pairs if p[0] >= where), key=lambda p: p[0])
+    below = max((p for p in pairs if p[0] <= where), key=lambda p: p[0])
+    share = math.log(where / below[0]) / math.log(above[0] / below[0])
+    return below[1] + share * (above[1] - below[1])
+
+
+@pytest.mark.parametrize("space", ["ve", "flow"])
+@pytest.mark.parametrize("batch", [1, 3])
+def test_the_inner_products_say_what_the_tensors_say(space, batch):
+    trace = exact_trace(4.0, space=space, batch=batch, steps=12, rule=lambda u, c, g: 0.9 * g)
+    found = features_of(trace)
+    for name, value in from_tensors(trace, DATA).items():
+        assert math.isclose(getattr(found, name), value, rel_tol=5e-3, abs_tol=2e-3), name  # captured in half precision
+
+
+def test_a_flow_run_and_its_twin_say_the_same_of_the_start():
+    ve, flow = (features_of(exact_trace(4.0, space=space, batch=1, steps=16)) for space in ("ve", "flow"))
+    assert math.isclose(ve.push8, flow.push8, abs_tol=0.1)
+    assert math.isclose(ve.strength, flow.strength, rel_tol=0.1)
+
+
+def test_more_scale_is_longer_predictions():
+    runs = [features_of(exact_trace(gamma, batch=2, steps=8, capture=False)) for gamma in (1.0, 4.0, 16.0)]
+    for name in ("overmax", "overmean", "push8", "strength"):
+        values = [getattr(run, name) for run in runs]
+        assert values == sorted(values), name
+    assert runs[0].overmax <= 1.1, "a posterior mean is not longer than the data"
+
+
+def test_what_is_not_known_is_nan():
+    trace = exact_trace(4.0, batch=1, steps=8, capture=False)
+    unsized = features_of(replace(trace, header={**trace.header, "sigma_data": None}))
+    assert unsized.overmax == features_of(trace).overmax
+    assert math.isnan(unsized.overmean) and math.isnan(unsized.push8) and math.isnan(unsized.strength)
+    skipped = features_of(exact_trace(4.0, batch=1, steps=8, capture=False, skip=range(8)))
+    assert all(math.isnan(v) for v in (skipped.overmax, skipped.overmean, skipped.push8, skipped.strength))
+    assert skipped.longest is None
+    half = exact_trace(4.0, batch=1, steps=8, skip=(0, 7))
+    assert math.isnan(features_of(half).overmean), "a mean over a part of the steps is another number"
+    assert features_of(half).overmax > 0, "the kept end stands in for the last step's"
+
+
+def test_a_sample_that_is_not_finite_is_never_left_out():
+    trace = exact_trace(4.0, batch=2, steps=8, capture=False)
+    broken = trace.steps["K"].clone()
+    broken[:, 1] = torch.nan
+    found = features_of(replace(trace, steps={**trace.steps, "K": broken}))
+    assert math.isnan(found.overmax)
+
+
+def test_a_value_is_read_between_steps_or_near_one():
+    levels = torch.tensor([16.0, 4.0, 1.0]).double()
+    values = torch.tensor([4.0, 2.0, 0.0]).double()
+    assert value_at(values, levels, 8.0) == 3.0
+    assert value_at(values, levels, 4.0) == 2.0
+    assert value_at(values, levels, 0.6) == 0.0
+    assert math.isnan(value_at(values, levels, 0.4))
+    assert math.isnan(value_at(values * math.nan, levels, 4.0))
+    assert value_at(values, torch.tensor([math.inf, 4.0, 1.0]).double(), 6.0) == 2.0
+
+
+def test_a_run_is_whole_from_noise_to_the_end():
+    trace = exact_trace(4.0, batch=1, steps=8, capture=False)
+    assert whole_run(trace, DATA)
+    first, last = ({name: column[part] for name, column in trace.steps.items()} for part in (slice(5), slice(5, None)))
+    assert not whole_run(replace(trace, steps=first, stage=trace.stage[:5]), DATA)
+    assert not whole_run(replace(trace, steps=last, stage=trace.stage[5:]), DATA)
+    assert not whole_run(replace(trace, steps={k: v[:0] for k, v in trace.steps.items()}, stage=[]), DATA)
+    assert whole_run(exact_trace(4.0, space="flow", batch=1, steps=4, capture=False), DATA)

@@ -1,0 +1,115 @@
+"""What a run says of its scale in a few numbers: how long its predictions are, and how hard they are pushed.
+
+The inner products of all samples are summed first, so a batch of one label is steadier than one sample. What is not
+known is nan: a pass that was not evaluated, a step that is not there, a size of clean data that nobody told.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from .gram import displacement, named
+from .metrics import difference_combination, ratio
+from .trace import END, Trace
+
+NOISY, STAR, EARLY = 1.0, 1.25, 8.0  # noise levels in units of sigma_d, r = sigma / (alpha sigma_d)
+NEAR = math.log(2)  # how far the nearest step may be, in ln r
+CLEAN = 0.1  # r at which a run has ended
+
+
+@dataclass(frozen=True)
+class Features:
+    """Numbers of one run.
+
+    overmax: max over the steps of rms(D) / rms(x_end); longest: that step. overmean: mean over r > 1 of
+    ln(rms(D) / rms(x_end)). push8: ln(gamma rms(delta) / sigma_d) at r = 8. strength: M1 at r = 1.25. end: rms(x_end).
+    """
+
+    overmax: float
+    longest: int | None
+    overmean: float
+    push8: float
+    strength: float
+    end: float
+
+
+def features_of(trace: Trace, sigma_data: float | None = None) -> Features:
+    """The features of a run.  sigma_data: rms of clean data; None: what the trace says, else unknown."""
+    sigma_data = sigma_data or trace.header.get("sigma_data") or math.nan
+    levels, over = noise_levels(trace) / sigma_data, length_over_end(trace)
+    known, noisy = over[over.isfinite()], over[(levels > NOISY) & _own_prediction(trace)]
+    longest = int(over.nan_to_num(nan=-1.0).argmax()) if len(known) else None
+    return Features(
+        overmax=float(over[longest]) if longest is not None else math.nan,
+        longest=longest,
+        overmean=float(noisy.log().mean()) if len(noisy) else math.nan,
+        push8=value_at(push_in_data(trace, sigma_data).log(), levels, EARLY),
+        strength=math.exp(value_at(strength_of(trace).log(), levels, STAR)),
+        end=float(end_square(trace) / trace.batch / trace.count) ** 0.5 if trace.n and trace.batch else math.nan,
+    )
+
+
+def noise_levels(trace: Trace) -> Tensor:  # -> [n]
+    """sigma / alpha at every step: the same number for a flow model and its VE twin; inf where alpha is 0."""
+    return trace.steps["sigma"] / trace.steps["alpha"]
+
+
+def length_over_end(trace: Trace) -> Tensor:  # -> [n], >= 0
+    """rms(D) / rms(x_end) at every step, over all samples."""
+    guided = trace.record.square(named("D", trace.steps["gamma"][:, None])).sum(dim=1)
+    return ratio(guided, end_square(trace)).sqrt()
+
+
+def end_square(trace: Trace) -> Tensor:  # -> []
+    """|x_end|^2 over all samples: from the last step's inner products, else from the state that was kept."""
+    last = trace.record.square(named("next"))[-1:].sum()
+    if trace.n and last.isfinite():
+        return last
+    kept = trace.tensors.get(END)
+    return last.new_tensor(math.nan) if kept is None else kept.double().square().sum()
+
+
+def strength_of(trace: Trace) -> Tensor:  # -> [n], >= 0
+    """M1 at every step, over all samples: |D - u| / |u - x / alpha|."""
+    gamma, alpha = (trace.steps[name][:, None] for name in ("gamma", "alpha"))
+    bent, way = difference_combination(gamma), displacement(alpha)
+    squares = [trace.record.square(v).sum(dim=1) for v in (bent, way)]
+    return trace.steps["alpha"] * ratio(*squares).sqrt()
+
+
+def push_in_data(trace: Trace, sigma_data: float) -> Tensor:  # -> [n]
+    """gamma rms(delta) / sigma_d at every step, over all samples."""
+    delta = trace.record.dot("delta", "delta").sum(dim=1) / (trace.batch * trace.count)
+    return trace.steps["gamma"] * delta.sqrt() / sigma_data
+
+
+def value_at(values: Tensor, levels: Tensor, level: float) -> float:  # [n] x2
+    """A value at a noise level: between the two steps beside it in ln r; beyond all steps, at the nearest within 2x."""
+    known = values.isfinite() & levels.isfinite() & (levels > 0)
+    places, found = (levels[known] / level).log(), values[known]
+    above, below = (torch.where(side, places.abs(), math.inf) for side in (places >= 0, places <= 0))
+    if not len(found):
+        return math.nan
+    (high, up), (low, down) = above.min(dim=0), below.min(dim=0)
+    if bool(high + low < math.inf):
+        share = float(low / (high + low)) if high + low > 0 else 0.0
+        return float(found[down] + share * (found[up] - found[down]))
+    near, at = torch.minimum(high, low), up if high < low else down
+    return float(found[at]) if near <= NEAR else math.nan
+
+
+def whole_run(trace: Trace, sigma_data: float) -> bool:
+    """Whether a run goes from noise to a clean sample.  sigma_data: rms of clean data, nan: only its end is asked."""
+    if not trace.n:
+        return False
+    start, last = noise_levels(trace)[0], trace.steps["sigma_next"][-1] / trace.steps["alpha_next"][-1]
+    return not bool(start < EARLY * sigma_data) and bool(last <= (CLEAN * sigma_data if sigma_data > 0 else 0.0))
+
+
+def _own_prediction(trace: Trace) -> Tensor:  # -> [n] bool
+    """Steps that are no way back to a noisier level."""
+    return torch.tensor([stage != "recur" for stage in trace.stage], dtype=torch.bool)
