@@ -69,7 +69,9 @@ def test_what_is_not_known_is_nan():
     trace = exact_trace(4.0, batch=1, steps=8, capture=False)
     unsized = features_of(replace(trace, header={**trace.header, "sigma_data": None}))
     assert unsized.overmax == features_of(trace).overmax
-    assert math.isnan(unsized.overmean) and math.isnan(unsized.push8) and math.isnan(unsized.strength)
+    assert math.isnan(unsized.overmean)
+    assert math.isnan(unsized.push8)
+    assert math.isnan(unsized.strength)
     skipped = features_of(exact_trace(4.0, batch=1, steps=8, capture=False, skip=range(8)))
     assert all(math.isnan(v) for v in (skipped.overmax, skipped.overmean, skipped.push8, skipped.strength))
     assert skipped.longest is None

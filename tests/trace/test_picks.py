@@ -1,0 +1,64 @@
+"""Picks and the templates' table are read as they were written, or what is wrong is named."""
+
+import json
+
+import pytest
+
+from guidance_geometry.trace.known import TEMPLATES_FILE, template_of
+from guidance_geometry.trace.picks import Pick, Picks, model_key, picks_of, read_picks, write_picks
+
+PICKS = Picks("m", "ab12", (Pick(4.0, "ode", True), Pick(8.0, "ode", False, "APG eta 0 > CFG", "CLIP", "2026-11-27")))
+
+
+def claims():
+    return json.loads(json.dumps({
+        "format": "guidance-geometry/picks", "version": 1, "model": {"name": "m", "key": "ab12"},
+        "picks": [{"cfg": 4.0, "sampler_class": "ode", "good": True}],
+    }))  # fmt: skip
+
+
+def test_what_is_written_is_read(tmp_path):
+    write_picks(PICKS, tmp_path / "p.json")
+    assert read_picks(tmp_path / "p.json") == PICKS
+    assert picks_of(claims(), "p").picks == PICKS.picks[:1]
+
+
+def test_picks_of_runs_with_rules_are_kept_apart():
+    assert PICKS.tried("ode") == [PICKS.picks[0]]
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"version": 3}, "version is 3"),
+        ({"model": {"name": "m"}}, "model.key is missing"),
+        ({"picks": None}, "a list of at most"),
+        ({"picks": [{"cfg": 0, "sampler_class": "ode", "good": True}]}, "cfg is 0"),
+        ({"picks": [{"cfg": 1, "sampler_class": "euler", "good": True}]}, "sampler_class is 'euler'"),
+        ({"picks": [{"cfg": 1, "sampler_class": "ode", "good": 1}]}, "good is 1"),
+        ({"picks": [7]}, "cfg is missing"),
+    ],
+)
+def test_damaged_picks_are_named(tmp_path, change, words):
+    (tmp_path / "p.json").write_text(json.dumps(claims() | change))
+    with pytest.raises(ValueError, match=r"^p\.json") as told:
+        read_picks(tmp_path / "p.json")
+    assert words in str(told.value)
+
+
+def test_a_model_is_told_by_its_weights_or_their_file():
+    assert model_key({"name": "a", "hash": "AB"}) == "ab"
+    assert model_key({"name": "a", "hash": None, "file": "b.safetensors"}) == "file:b.safetensors"
+    assert model_key({"name": "SDXL", "hash": None}) is None
+
+
+def test_a_template_is_found_by_the_file_it_loads():
+    table = json.loads(TEMPLATES_FILE.read_text())
+    file, facts = next(iter(table["files"].items()))
+    for name in (file, f"folder/{file}", f"folder\\{file}"):
+        found = template_of([name, "unheard-of.safetensors"])
+        assert (found.file, list(found.scales), found.count) == (file, facts["cfg"], facts["templates"])
+    assert found.package == table["package"]
+    assert template_of(["unheard-of.safetensors"]) is None
+    assert template_of(list(table["files"])[:2]) is None, "of two models nothing says which sampled"
+    assert all(facts["cfg"] and facts["templates"] > 0 for facts in table["files"].values())

@@ -1,0 +1,384 @@
+"""Every sentence of a report is provoked by a run; what cannot be told is not told."""
+
+import json
+import math
+import re
+from dataclasses import replace
+from functools import cache
+from pathlib import Path
+from string import Formatter
+
+import pytest
+import torch
+
+from guidance_geometry.tests.random_runs import random_run
+from guidance_geometry.tests.traces import exact_trace
+from guidance_geometry.trace.card import Band, Card
+from guidance_geometry.trace.findings import Judged
+from guidance_geometry.trace.gram import VECTORS, GramRecord
+from guidance_geometry.trace.known import Known, Template
+from guidance_geometry.trace.odds import ODDS, odds_of
+from guidance_geometry.trace.picks import Pick, Picks
+from guidance_geometry.trace.report import AGAINST, COLOURS, report_of
+from guidance_geometry.trace.sampler_class import CLASSES
+from guidance_geometry.trace.sentences import LANGUAGES, SENTENCES, say
+
+HASH = "ab" * 32
+RUNS = {}
+EDGES = {"high": {"overmean": 0.3, "strength": 0.35}}
+
+
+def run(gamma=4.0, changes=(), **how):
+    """An exact run of 20 steps, made once, with other facts in its header."""
+    key = (gamma, *sorted((name, str(value)) for name, value in how.items()))
+    if key not in RUNS:
+        RUNS[key] = exact_trace(gamma, batch=2, **{"steps": 20, **how})
+    trace = RUNS[key]
+    return replace(trace, header={**trace.header, "model": {"name": "m", "hash": HASH}, **dict(changes)})
+
+
+def with_columns(trace, **columns):
+    return replace(trace, steps={**trace.steps, **columns})
+
+
+def part_of(trace, first, last):
+    steps = {name: column[first:last] for name, column in trace.steps.items()}
+    return replace(trace, steps=steps, stage=trace.stage[first:last], tensors={})
+
+
+def staged(trace, stage, steps=None):
+    """Some steps of a run made another stage."""
+    chosen = range(trace.n) if steps is None else steps
+    return replace(trace, stage=[stage if i in chosen else s for i, s in enumerate(trace.stage)])
+
+
+def card(low=2.0, centre=3.0, high=5.0, edges=EDGES, sampler="ode", sha256=HASH):
+    band = Band(low, centre, high, 2000, "J", {"low": {}, "high": {}, **edges})
+    return Card("m", sha256, 0.4684, "data", {sampler: band}, "a judge", "2026-11-27")
+
+
+def picks(*pairs, by=None, sampler="ode"):
+    return Picks("m", HASH, tuple(Pick(cfg, sampler, good, by=by) for cfg, good in pairs))
+
+
+def template(*scales):
+    return Template("m.safetensors", scales, 2, "templates 1.0")
+
+
+def extended(trace, name, vector, log_prob=None):
+    """The same run with one more vector in its record: a gradient of so many differences, and what its energy says."""
+    record, n = trace.record, len(VECTORS)
+    full = torch.zeros(*record.K.shape[:-1], n + 1, n + 1, dtype=torch.float64)
+    full[..., :n, :n] = record.matrix()
+    along = vector * record.matrix()[..., VECTORS.index("delta"), :]
+    full[..., n, :n] = full[..., :n, n] = along
+    full[..., n, n] = vector**2 * record.dot("delta", "delta")
+    rows, columns = torch.triu_indices(n + 1, n + 1)
+    steps = {**trace.steps, "K": full[..., rows, columns]}
+    if log_prob is not None:
+        steps[f"log_prob {name}"] = torch.full((trace.n, trace.batch), log_prob, dtype=torch.float64)
+    return replace(trace, steps=steps, header={**trace.header, "vectors": [*VECTORS, name]})
+
+
+def equal_predictions(trace):
+    """The same run, had the condition added nothing."""
+    full = trace.record.matrix().clone()
+    at = VECTORS.index("delta")
+    full[..., at, :] = 0
+    full[..., :, at] = 0
+    rows, columns = torch.triu_indices(len(VECTORS), len(VECTORS))
+    return with_columns(trace, K=full[..., rows, columns])
+
+
+def unsized(trace):
+    return replace(trace, header={**trace.header, "sigma_data": None})
+
+
+def nan(trace, name, steps=slice(None)):
+    column = trace.steps[name].clone()
+    column[steps] = math.nan
+    return with_columns(trace, **{name: column})
+
+
+def scheduled(trace):
+    """A run whose rule changed cfg from step to step: D stays what it was, so D - G makes up for the other scale."""
+    gamma = trace.steps["gamma"] + torch.linspace(-1, 1, trace.n).double()
+    full = trace.record.matrix().clone()
+    i, d = VECTORS.index("D-G"), VECTORS.index("delta")
+    off = (trace.steps["gamma"] - gamma)[:, None]
+    full[..., i, :] = off[..., None] * full[..., d, :]
+    full[..., :, i] = off[..., None] * full[..., :, d]
+    full[..., i, i] = off**2 * full[..., d, d]
+    rows, columns = torch.triu_indices(len(VECTORS), len(VECTORS))
+    return with_columns(trace, gamma=gamma, K=full[..., rows, columns])
+
+
+def twin(gamma, fault=(), **how):
+    return run(gamma, fault, **how)
+
+
+def shrunk(u, c, guided):
+    return 0.8 * guided
+
+
+def report(trace, known=None, **more):
+    return report_of(trace, known, **more)
+
+
+BURNT = 40.0  # scale at which the exact run burns
+LEAST, MOST, MIXED = ({"high": {"overmean": a, "strength": b}} for a, b in ((-9.0, 1e-3), (9.0, 9.0), (9.0, 1e-3)))
+RULED = {"chain": "rescale 0.7 > CFG"}
+LATER = {"afterwards": {"against": "the negative"}}
+CASES = {
+    "head.picks.above": lambda: report(run(8.0), Known(picks((3.0, True), (4.0, True)))),
+    "head.picks.below": lambda: report(run(1.5), Known(picks((3.0, True)))),
+    "head.picks.inside": lambda: report(run(), Known(picks((3.0, True), (5.0, True)))),
+    "head.card.above": lambda: report(run(8.0), Known(card=card())),
+    "head.card.below": lambda: report(run(1.5), Known(card=card())),
+    "head.card.inside": lambda: report(run(), Known(card=card())),
+    "head.card.further": lambda: report(run(16.0, RULED, rule=shrunk), Known(card=card(edges=LEAST))),
+    "head.card.no_further": lambda: report(run(4.0, RULED, rule=shrunk), Known(card=card(edges=MOST))),
+    "head.template.above": lambda: report(run(8.0), Known(template=template(4.0))),
+    "head.template.alike": lambda: report(run(), Known(template=template(1.0, 4.0, 4.5))),
+    "head.template.below": lambda: report(run(1.5), Known(template=template(4.0))),
+    "head.burns": lambda: report(run(BURNT)),
+    "head.may_burn": lambda: report(run(16.0)),
+    "head.inside_burns": lambda: report(run(BURNT), Known(card=card(20, 40, 60))),
+    "head.no_sign": lambda: report(run()),
+    "head.off": lambda: report(run(1.0)),
+    "head.weak": lambda: report(run(0.5)),
+    "head.same": lambda: report(equal_predictions(run())),
+    "head.empty": lambda: report(part_of(run(), 0, 0)),
+    "head.not_finite": lambda: report(nan(run(), "K", slice(3, None))),
+    "head.one_step": lambda: report(run(steps=20, skip=()) and part_of(run(), 19, 20)),
+    "head.stage": lambda: report(part_of(run(), 0, 9)),
+    "head.no_uncond": lambda: report(unseen(run())),
+    "head.scale": lambda: report(unknown_scale(run(changes={"chain": "TheirGuider"}))),
+    "head.passes": lambda: report(run(changes={"passes": {"STG": 20}}), Known(card=card())),
+    "head.changed": lambda: report(run(3.0, RULED, rule=shrunk), Known(card=card(edges=MIXED))),
+    "why.picks": lambda: report(run(), Known(picks((3.0, True), (9.0, False)))),
+    "why.picks.judge": lambda: report(run(), Known(picks((3.0, True), by="CLIP"))),
+    "why.card": lambda: report(run(), Known(card=card())),
+    "why.card.lengths": lambda: report(scheduled(run(4.0, {"chain": "linear > CFG"})), Known(card=card())),
+    "why.template": lambda: report(run(), Known(template=template(4.0))),
+    "why.template.distilled": lambda: report(run(), Known(template=template(1.0))),
+    "why.template.rules": lambda: report(run(4.0, RULED, rule=shrunk), Known(template=template(4.0))),
+    "why.nothing": lambda: report(run()),
+    "why.burns": lambda: report(run(BURNT)),
+    "why.not_long": lambda: report(run()),
+    "why.card.damaged": lambda: report(run(), Known(trouble=(say("why.card.damaged", fault="a.json: version is 2."),))),
+    "why.card.other": lambda: report(run(), Known(card=card(sha256="cd" * 32))),
+    "why.card.class": lambda: report(run(), Known(card=card(sampler="sde"))),
+    "why.card.features": lambda: report(run(4.0, RULED, rule=shrunk), Known(card=card(edges={}))),
+    "why.picks.damaged": lambda: report(
+        run(), Known(trouble=(say("why.picks.damaged", fault="b.json: it is empty."),))
+    ),
+    "why.picks.class": lambda: report(run(), Known(picks((3.0, True), sampler="sde"))),
+    "help.half": lambda: report(run(BURNT)),
+    "help.picks": lambda: report(run()),
+    "help.whole": lambda: report(part_of(run(), 9, 20)),
+    "help.steps": lambda: report(part_of(run(), 19, 20)),
+    "help.record": lambda: report(nan(run(), "evals")),
+    "help.uncond": lambda: report(unseen(run())),
+    "help.guider": lambda: report(unknown_scale(run())),
+    "help.plain": lambda: report(run(changes={"beside": ["conditions + -1"]})),
+    "help.precision": lambda: report(nan(run(), "K")),
+    "odds.burn": lambda: report(run(BURNT)),
+    "odds.may_burn": lambda: report(run(16.0)),
+    "odds.silent": lambda: report(run()),
+    "odds.card": lambda: report(run(), Known(card=card())),
+    "odds.picks": lambda: report(run(), Known(picks((3.0, True)))),
+    "odds.template": lambda: report(run(), Known(template=template(4.0))),
+    "acts.steps": lambda: report(run()),
+    "acts.step": lambda: report(pushed_once(run())),
+    "acts.nowhere": lambda: report(run(1.0)),
+    "acts.unknown": lambda: report(nan(run(), "kappa")),
+    "passes.spent": lambda: report(run()),
+    "passes.further": lambda: report(run(changes={"passes": {"STG": 20}})),
+    "skip.some": lambda: report(with_columns(run(), m14=torch.full((20, 2), 1e-3).double())),
+    "skip.none": lambda: report(nan(run(), "m14")),
+    "skip.unknown": lambda: report(unsized(run())),
+    "skip.end": lambda: report(run()),
+    "negative.same": lambda: report(equal_predictions(run())),
+    "negative.unused": lambda: report(run(1.0)),
+    "negative.unknown": lambda: report(run()),
+    "rule.none": lambda: report(run(4.0, {"chain": "APG eta 1 > CFG"})),
+    "rule.off": lambda: report(run(1.0, {"chain": "APG eta 0 > CFG"})),
+    "rule.moved": lambda: report(run(4.0, RULED, rule=shrunk)),
+    "rule.scaled": lambda: report(scheduled(run(4.0, {"chain": "linear > CFG"}))),
+    "distilled.told": lambda: report(run(changes={"distilled_guidance": 3.5})),
+    "distilled.push": lambda: report(staged(run(1.0, LATER), "afterwards")),
+    "distilled.embedded": lambda: report(
+        staged(run(1.0, {"afterwards": {"against": "embedded guidance 1"}}), "afterwards", [4])
+    ),
+    "classifier.zero": lambda: report(extended(run(), "gradient", 0.0)),
+    "classifier.unknown": lambda: report(extended(run(), "gradient", math.nan)),
+    "classifier.moved": lambda: report(extended(run(), "gradient", 0.5)),
+    "classifier.fooled": lambda: report(
+        extended(run(), "gradient", 0.5, -0.01), judge=Judged("CLIP", torch.tensor([-3.0, -0.1]))
+    ),
+    "clipped.share": lambda: report(with_columns(run(), m10c=torch.full((20, 2), 0.01).double())),
+    "judge.found": lambda: report(run(), judge=Judged("CLIP", torch.tensor([-3.0, -0.1]))),
+    "half.same": lambda: report(run(2.0), half=run(1.0)),
+    "half.other": lambda: report(run(2.0), half=replace(run(1.0), tensors={"end": -run(2.0).tensors["end"]})),
+    "half.strange": lambda: report(run(2.0), half=run(1.0, {"seed": 1})),
+    "half.lost": lambda: report(run(2.0), half=run(1.0, capture=False)),
+    "record.fault": lambda: report(run(changes={"faults": ["no numbers from step 3 on: disk"]})),
+    "record.size": lambda: report(run()),
+    "size.card": lambda: report(run(), Known(card=card())),
+    "size.model": lambda: report(run()),
+    **{f"sampler.{key}": lambda key=key: report(of_class(key), Known(card=card(sampler=key))) for key in CLASSES},
+}
+
+
+def unseen(trace):
+    """Runs without u have no inner products of it, nor of the difference."""
+    full = trace.record.matrix().clone()
+    for name in ("u", "a", "delta"):
+        full[..., VECTORS.index(name), :] = math.nan
+        full[..., :, VECTORS.index(name)] = math.nan
+    rows, columns = torch.triu_indices(len(VECTORS), len(VECTORS))
+    return staged(with_columns(trace, K=full[..., rows, columns]), "cond_only")
+
+
+def unknown_scale(trace):
+    """A guider that combines by itself: gamma is nan, and D - G counts from u."""
+    full = trace.record.matrix().clone()
+    i, d = VECTORS.index("D-G"), VECTORS.index("delta")
+    gamma = trace.steps["gamma"][:, None]
+    full[..., i, :] = gamma[..., None] * full[..., d, :]
+    full[..., :, i] = gamma[..., None] * full[..., :, d]
+    full[..., i, i] = gamma**2 * full[..., d, d]
+    rows, columns = torch.triu_indices(len(VECTORS), len(VECTORS))
+    return with_columns(trace, K=full[..., rows, columns], gamma=torch.full_like(trace.steps["gamma"], math.nan))
+
+
+def pushed_once(trace):
+    kappa = torch.full_like(trace.steps["kappa"], 1e-9)
+    kappa[5] = 1.0
+    return with_columns(trace, kappa=kappa)
+
+
+def of_class(key):
+    return run(4.0, steps={"few": 6, "": 16, "many": 40}[key[4:]], sampler="ddpm" if key[:3] == "sde" else "euler")
+
+
+@cache
+def made(name):
+    return CASES[name]()
+
+
+def said(found):
+    """Ids of everything that a report says, also inside other sentences."""
+    within = [v for one in found.sentences for v in one.facts.values() if hasattr(v, "id")]
+    return {one.id for one in (*found.sentences, *within)}
+
+
+@pytest.mark.parametrize("name", SENTENCES)
+def test_every_sentence_is_provoked_by_a_run(name):
+    assert name in said(made(name))
+
+
+def test_no_case_is_about_a_sentence_that_is_gone():
+    assert set(CASES) == set(SENTENCES)
+
+
+@pytest.mark.parametrize("name", SENTENCES)
+def test_what_is_said_reads_well(name):
+    found = made(name)
+    for one in found.sentences:
+        for language in LANGUAGES:
+            text = one.text(language)
+            assert not re.search(r"nan|inf\b|None|[{}]", text), text
+            assert text.endswith("." if language == "en" else ("\u3002", ".")), text
+    assert len(found.answer.headline.text().split()) <= 25
+    assert found.answer.colour in COLOURS
+    assert found.answer.against in AGAINST
+    assert 1 <= len(found.answer.reasons) <= 4 or found.answer.colour == "off"
+    json.loads(json.dumps(found.as_json(), allow_nan=False))
+
+
+@pytest.mark.parametrize("name", SENTENCES)
+def test_every_language_has_the_sentence_with_the_same_facts(name):
+    named = [
+        {field for _, field, _, _ in Formatter().parse(SENTENCES[name][language]) if field} for language in LANGUAGES
+    ]
+    assert named[0] == named[1]
+    assert set(SENTENCES[name]) == set(LANGUAGES)
+
+
+def test_cannot_tell_suggests_nothing_and_says_what_would_help():
+    for name in CASES:
+        found = made(name)
+        if found.answer.headline.text().startswith("Cannot tell"):
+            answer = found.answer
+            assert (answer.colour, answer.suggested, answer.range, answer.odds) == ("unclear", None, None, None), name
+            assert any(one.id.startswith("help.") for one in answer.reasons), name
+
+
+def test_the_order_is_picks_card_template_nothing():
+    all_of_them = {"picks": picks((3.0, True)), "card": card(), "template": template(4.0)}
+    for against in AGAINST:
+        assert report(run(), Known(**all_of_them)).answer.against == against
+        all_of_them.pop(against, None)
+
+
+def test_an_answer_names_the_scale_to_take_and_never_one_of_an_unseen_model():
+    assert report(run(8.0), Known(card=card())).answer.suggested == 3.0
+    assert report(run(8.0), Known(picks((2.0, True), (8.1, False), (4.5, True)))).answer.suggested == 3.5
+    assert report(run(8.0), Known(template=template(4.0, 5.0))).answer.suggested == 5.0
+    assert report(run(), Known(card=card())).answer.suggested is None
+    for gamma in (1.0, 1.5, 4.0, 16.0, BURNT):
+        assert report(run(gamma)).answer.suggested is None
+        assert report(run(gamma)).answer.range is None
+
+
+def test_burning_is_said_of_a_run_whose_scale_nobody_knows():
+    assert report(unknown_scale(run(BURNT))).answer.headline.id == "head.burns"
+    assert report(run(BURNT, {"passes": {"STG": 20}})).answer.headline.id == "head.burns"
+
+
+def test_a_stage_of_a_run_is_no_run():
+    for first, last in ((0, 12), (8, 20)):
+        found = report(part_of(run(BURNT), first, last), Known(card=card()))
+        assert found.answer.headline.id == "head.stage"
+
+
+def test_without_a_size_of_data_only_lengths_are_read():
+    found = report(unsized(run(BURNT)))
+    assert found.answer.headline.id == "head.burns"
+    assert math.isnan(found.features.strength)
+    assert found.as_json()["features"]["strength"] is None
+
+
+def test_a_range_of_picks_ends_half_way_to_what_was_not_chosen():
+    found = picks((1.0, False), (4.0, True), (6.0, True), (24.0, False)).range("ode")
+    assert found == pytest.approx((2.0, 12.0))
+    assert picks((4.0, False)).range("ode") is None
+    assert picks((4.0, True)).range("sde") is None
+
+
+@pytest.mark.parametrize("seed", range(48))
+def test_no_run_is_too_strange_for_a_report(seed):
+    found = report(random_run(seed), Known(card=card(), template=template(4.0)))
+    for one in found.sentences:
+        assert not re.search(r"\bnan\b|[{}]", one.text()), one.text()
+    json.dumps(found.as_json(), allow_nan=False)
+
+
+def test_one_fact_has_one_sentence():
+    """The interval is of the shares that the report holds, so nothing can name another step."""
+    found = report(run())
+    acts = next(one for one in found.findings if one.id == "acts.steps")
+    record = GramRecord(VECTORS, run().steps["K"])
+    assert record.K.shape[0] == acts.facts["n"]
+    assert sum(one.id.startswith("acts.") for one in found.findings) == 1
+
+
+def test_odds_are_numbers_of_one_file():
+    written = json.loads((Path(__file__).parents[2] / "trace" / "odds.json").read_text())
+    assert odds_of(written) == ODDS
+    with pytest.raises(ValueError, match=r"burn\.sure"):
+        odds_of({**written, "burn": {**written["burn"], "sure": "high"}})
+    high = odds_of({**written, "burn": {**written["burn"], "sure": 100.0, "likely": 99.0}})
+    assert report(run(BURNT), odds=high).answer.headline.id == "head.no_sign"

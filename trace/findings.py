@@ -1,0 +1,263 @@
+"""What a run tells besides its verdict: where guidance acted, what it cost, what could be left out, what did nothing.
+
+One fact has one place: a sentence here is the only statement of it, and whoever shows it takes it from here.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from .checks import check
+from .features import noise_levels
+from .gram import added, named
+from .metrics import ratio
+from .pushes import contraction, interval, shares
+from .scale import Scale, is_off, predictions_agree
+from .sentences import Sentence, percent, say
+from .terms import Term
+from .trace import AFTERWARDS, Trace
+
+CHEAP = 0.01  # share of the run's push that one predicted difference may miss
+IDLE = 0.02  # share of the push below which the end of a run can do without guidance
+UNKNOWN = 0.1  # share of guided steps whose push may be unknown
+TRUSTED = 2.5  # sigma in sigma_d up to which the estimate of that cost holds
+GUIDED = ("step", "reuse")
+SURE, UNSURE = math.log(0.9), math.log(0.3)  # log p of a classifier
+
+
+@dataclass(frozen=True)
+class Judged:
+    """What an energy that did not guide finds in the finished pictures.  log_prob: [B]"""
+
+    name: str
+    log_prob: Tensor
+
+
+@dataclass(frozen=True)
+class Watched:
+    """A run, and what of it the findings share.
+
+    sigma_data: rms of clean data, nan where unknown. source: who says so, the id of a fragment.
+    """
+
+    trace: Trace
+    scale: Scale
+    sigma_data: float
+    source: str = "size.model"
+    judge: Judged | None = None
+
+
+def findings_of(run: Watched) -> tuple[Sentence, ...]:
+    """Everything that can be said, in this order; nothing about what does not apply."""
+    return tuple(sentence for find in FINDINGS for sentence in find(run))
+
+
+def _acts(run: Watched) -> Iterator[Sentence]:
+    """Where guidance pushed: the shortest stretch that holds 80 % of the mean of two estimates, over all samples."""
+    found, guided = Pushes.of(run), _marked(run.trace, *GUIDED)
+    unknown = int((guided & ~found.push.isfinite()).sum())
+    if not guided.any() or not bool((found.push.nan_to_num() > 0).any()):
+        yield say("acts.nowhere") if not unknown else say("acts.unknown", count=unknown, n=int(guided.sum()))
+    elif unknown > UNKNOWN * int(guided.sum()):
+        yield say("acts.unknown", count=unknown, n=int(guided.sum()))
+    elif held := interval(found.push, found.left):
+        first, last = held
+        steps = run.trace.steps
+        where = {"high": float(steps["sigma"][first]), "low": float(steps["sigma_next"][last]), "n": run.trace.n}
+        name = "acts.step" if first == last else "acts.steps"
+        yield say(name, first=first + 1, last=last + 1, count=last - first + 1, **where)
+
+
+def _passes(run: Watched) -> Iterator[Sentence]:
+    trace = run.trace
+    counted = trace.header.get("evaluations")
+    evaluations = int(trace.steps["evals"].nansum()) if counted is None else int(counted)
+    yield say("passes.spent", evaluations=evaluations, n=trace.n, both=int(_marked(trace, "step").sum()))
+    for name, count in (trace.header.get("passes") or {}).items():
+        share = percent(count / max(evaluations, 1))
+        yield say("passes.further", name=name, count=int(count), evaluations=evaluations, percent=share)
+
+
+def _skippable(run: Watched) -> Iterator[Sentence]:
+    """Passes without the condition whose difference could be extrapolated: never two in a row, nor the first two."""
+    found = Pushes.of(run)
+    if not bool((found.push.nan_to_num() > 0).any()):
+        return
+    if not run.sigma_data > 0:
+        yield say("skip.unknown")
+        return
+    cheap = cheap_steps(run.trace, found, run.sigma_data)
+    if cheap:
+        steps = ", ".join(str(i + 1) for i in cheap)
+        yield say("skip.some", count=len(cheap), steps=steps, percent=percent(sum(cheap.values())))
+    else:
+        yield say("skip.none")
+    count, share = idle_end(found.best)
+    saved = int(_marked(run.trace, "step")[run.trace.n - count :].sum()) if count else 0
+    if saved:
+        yield say("skip.end", step=run.trace.n - count + 1, percent=percent(share), count=saved)
+
+
+def _negative(run: Watched) -> Iterator[Sentence]:
+    if predictions_agree(run.trace):
+        yield say("negative.same")
+    elif is_off(run.trace, run.scale):
+        yield say("negative.unused")
+    elif _marked(run.trace, "step").any():
+        yield say("negative.unknown")
+
+
+def _rules(run: Watched) -> Iterator[Sentence]:
+    scale = run.scale
+    if not scale.rules:
+        return
+    if not scale.constant:
+        yield say("rule.scaled", low=scale.low, high=scale.high)
+    if scale.moved > 0 and scale.at is not None:
+        yield say("rule.moved", percent=percent(scale.moved), step=scale.at + 1)
+    elif is_off(run.trace, scale):
+        yield say("rule.off", chain=scale.rules)
+    elif scale.constant and scale.moved == 0 and scale.low == run.trace.header.get("cfg"):
+        yield say("rule.none", chain=scale.rules)
+
+
+def _distilled(run: Watched) -> Iterator[Sentence]:
+    """What a distilled model is told, and what another scale would push where u was evaluated after the run."""
+    trace = run.trace
+    told, later = trace.header.get("distilled_guidance"), _marked(trace, AFTERWARDS)
+    if told is not None:
+        yield say("distilled.told", value=float(told))
+    share = ratio(*(trace.record.square(named(v)).sum(dim=1) for v in ("delta", "c"))).sqrt()
+    share = torch.where(later, share, torch.nan)
+    if share.isfinite().any():
+        at = int(share.nan_to_num(nan=-1.0).argmax())
+        embedded = "embedded" in str((trace.header.get(AFTERWARDS) or {}).get("against", ""))
+        name = "distilled.embedded" if embedded else "distilled.push"
+        yield say(name, percent=percent(float(share[at])), step=at + 1)
+
+
+def _classifiers(run: Watched) -> Iterator[Sentence]:
+    trace, guides = run.trace, [term for term in run.trace.terms if term.guides]
+    length = trace.record.square(named("D", trace.steps["gamma"][:, None]))
+    for term in guides:
+        square = trace.record.dot(term.name, term.name)
+        known = square.isfinite().all(dim=1)
+        share = ratio(square, length).sqrt().nan_to_num(nan=0.0).amax(dim=1)
+        if not known.any():
+            yield say("classifier.unknown", name=term.name)
+        elif not bool((square[known] > 0).any()):
+            yield say("classifier.zero", name=term.name)
+        elif share.any():
+            at = int(share.argmax())
+            yield say("classifier.moved", name=term.name, percent=percent(float(share[at])), step=at + 1)
+        yield from _fooled(run, term)
+
+
+def _fooled(run: Watched, term: Term) -> Iterator[Sentence]:
+    """Samples of whose label a guide is sure at the end, and a judge is not: p >= 0.9 against p <= 0.3."""
+    trace = run.trace
+    own = _last_known(trace.steps.get(term.column))
+    others = {one.name: _last_known(trace.steps.get(one.column)) for one in trace.terms if not one.guides}
+    others |= {run.judge.name: run.judge.log_prob.double()} if run.judge else {}
+    for name, other in others.items():
+        if own is None or other is None or len(other) != len(own) or bool((own > 0).any() | (other > 0).any()):
+            continue  # what exceeds 0 is no log-probability
+        count = int(((own >= SURE) & (other <= UNSURE)).sum())
+        if count:
+            yield say("classifier.fooled", count=count, batch=trace.batch, name=term.name, judge=name)
+
+
+def _clipped(run: Watched) -> Iterator[Sentence]:
+    share, more = (_last_known(run.trace.steps.get(name)) for name in ("m10", "m10c"))
+    if share is not None and more is not None:
+        yield say("clipped.share", percent=percent(float(share.mean())), more=percent(float(more.mean())))
+
+
+def _judged(run: Watched) -> Iterator[Sentence]:
+    if run.judge and bool(run.judge.log_prob.isfinite().all()) and bool((run.judge.log_prob <= 0).all()):
+        found = run.judge.log_prob
+        yield say("judge.found", judge=run.judge.name, count=int((found > math.log(0.5)).sum()), batch=len(found))
+
+
+def _size(run: Watched) -> Iterator[Sentence]:
+    if run.sigma_data > 0:
+        yield say("record.size", value=run.sigma_data, source=say(run.source))
+
+
+def _faults(run: Watched) -> Iterator[Sentence]:
+    for fault in (*(run.trace.header.get("faults") or ()), *check(run.trace)):
+        yield say("record.fault", fault=f"{str(fault).rstrip('.')}.")
+
+
+FINDINGS: tuple[Callable[[Watched], Iterator[Sentence]], ...] = (
+    _acts,
+    _passes,
+    _skippable,
+    _negative,
+    _rules,
+    _distilled,
+    _classifiers,
+    _clipped,
+    _judged,
+    _size,
+    _faults,
+)
+
+
+@dataclass(frozen=True)
+class Pushes:
+    """Every step's share of the push beyond the condition, over all samples: when made, and what is left at the end.
+
+    best: what is left, the push itself where that is unknown.
+    """
+
+    push: Tensor
+    left: Tensor
+
+    @property
+    def best(self) -> Tensor:
+        """What is left, as far as it is known."""
+        return torch.where(self.left.isfinite(), self.left, self.push)
+
+    @classmethod
+    def of(cls, run: Watched) -> Pushes:
+        """Of one run."""
+        steps, record = run.trace.steps, run.trace.record
+        beyond = added(named("D", steps["gamma"][:, None]), named("c"), -1.0)
+        push = steps["kappa"].abs() * record.square(beyond).sum(dim=1).sqrt()
+        noisy = bool((record.dot("noise", "noise") > 0).any())
+        kept = contraction(steps["sigma_next"], steps["alpha_next"], run.sigma_data, noisy)
+        return cls(shares(push), shares(push * kept))
+
+
+def cheap_steps(trace: Trace, pushes: Pushes, sigma_data: float) -> dict[int, float]:
+    """{step: share of the push that is lost} where the difference could be extrapolated from the two steps before."""
+    error = trace.column("M14").mean(dim=1)  # of the step after its row
+    levels, found = noise_levels(trace), {}
+    for i in range(2, trace.n):
+        cost = float(pushes.left[i] * error[i - 1])
+        usable = trace.stage[i] == "step" and i - 1 not in found and float(levels[i]) <= TRUSTED * sigma_data
+        if usable and cost < CHEAP:
+            found[i] = cost
+    return found
+
+
+def idle_end(left: Tensor) -> tuple[int, float]:
+    """How many steps at the end hold at most 2 % of the push together, and their share."""
+    tail = left.nan_to_num(nan=0.0).flip(0).cumsum(dim=0)
+    count = int((tail <= IDLE).sum()) if bool((tail > 0).any()) else 0
+    return count, float(tail[count - 1]) if count else 0.0
+
+
+def _marked(trace: Trace, *stages: str) -> Tensor:  # -> [n] bool
+    return torch.tensor([stage in stages for stage in trace.stage], dtype=torch.bool)
+
+
+def _last_known(column: Tensor | None) -> Tensor | None:  # [n, B] -> [B]
+    known = [] if column is None else column.isfinite().all(dim=1).nonzero()[:, 0].tolist()
+    return column[known[-1]] if column is not None and known else None

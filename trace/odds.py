@@ -1,0 +1,54 @@
+"""The thresholds of the verdict and how often they err: odds.json beside this file, written by the command it names."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ..files.claims import check_claims, number, required, several, table
+
+SHARE = required(number(0, 1))
+ODDS_FILE = Path(__file__).with_name("odds.json")
+FIELDS = {
+    "burn.sure": required(number(1, 1e6)),
+    "burn.likely": required(number(1, 1e6)),
+    "burn.false": SHARE,
+    "burn.hits": required(several(table(number(0, 1e6), 2), 100, 1)),
+    "card.false": SHARE,
+    "card.coverage": SHARE,
+    "card.ratio": required(number(1, 1e6)),
+    "half.same": required(number(0, 1e6)),
+    "half.changed": SHARE,
+}
+
+
+@dataclass(frozen=True)
+class Odds:
+    """What was measured of the verdict itself; docs/verdict-card.md says what each number is.
+
+    sure, likely: of overmax. false: share of fine runs above `sure`. hits: (times the good scale, share found) pairs.
+    same: distance of two ends that show one picture.
+    """
+
+    sure: float
+    likely: float
+    false: float
+    hits: tuple[tuple[float, float], ...]
+    card_false: float
+    card_coverage: float
+    same: float
+    changed: float
+
+
+def odds_of(claims: Any, file: str = ODDS_FILE.name) -> Odds:
+    """The odds that a file says.  Raises ValueError for a field that is not what it must be."""
+    check_claims(file, claims, FIELDS, "Write it again with the command that it names.")
+    burn, card, half = claims["burn"], claims["card"], claims["half"]
+    hits = tuple(sorted((float(hit["times"]), float(hit["share"])) for hit in burn["hits"]))
+    return Odds(burn["sure"], burn["likely"], burn["false"], hits, card["false"], card["coverage"], half["same"],
+                half["changed"])  # fmt: skip
+
+
+ODDS = odds_of(json.loads(ODDS_FILE.read_text(encoding="utf-8")))

@@ -1,0 +1,118 @@
+"""Which scales a person, or a judge, found good: kept for each model, compared within one class of samplers.
+
+The file is JSON: {"format": "guidance-geometry/picks", "version": 1, "model": {"name", "key"}, "picks": [{"cfg",
+"sampler_class", "chain", "good", "by", "when"}, ...]}. The routes that show and change it are, for whoever adds them,
+GET and PUT /guidance_geometry/picks/KEY: both carry this object, where KEY is `model_key` of a run's header.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from ..files.claims import check_claims, json_of, maybe, number, one_of, required, switch, text, whole
+from ..files.writing import write_atomically
+from .sampler_class import CLASSES
+
+FORMAT, VERSION = "guidance-geometry/picks", 1
+MOST = 1000
+LARGEST = 1_000_000  # bytes
+REMEDY = "Choose your runs again, or delete the file."
+PLAIN = "CFG"  # chain of a run without rules
+FILE = {
+    "format": required(one_of(FORMAT)),
+    "version": required(whole(VERSION, VERSION)),
+    "model.name": required(text()),
+    "model.key": required(text()),
+}
+PICK = {
+    "cfg": required(number(1e-6, 1e6)),
+    "sampler_class": required(one_of(*CLASSES)),
+    "chain": maybe(text(2000)),
+    "good": required(switch()),
+    "by": maybe(text()),
+    "when": maybe(text()),
+}
+
+
+@dataclass(frozen=True)
+class Pick:
+    """One run that somebody judged.  by: the judge's name, None for the user. when: date, or None."""
+
+    cfg: float
+    sampler_class: str
+    good: bool
+    chain: str = PLAIN
+    by: str | None = None
+    when: str | None = None
+
+
+@dataclass(frozen=True)
+class Picks:
+    """What was chosen of one model.  key: of `model_key`."""
+
+    name: str
+    key: str
+    picks: tuple[Pick, ...] = ()
+
+    def tried(self, sampler_class: str) -> list[Pick]:
+        """Those of runs without rules with one class of samplers."""
+        return [pick for pick in self.picks if pick.sampler_class == sampler_class and pick.chain == PLAIN]
+
+    def range(self, sampler_class: str) -> tuple[float, float] | None:
+        """The good scales: from the least to the largest that was chosen, each half way to what was tried beyond it.
+
+        Half way is the geometric mean with the nearest scale that was tried and not chosen. None: none was chosen.
+        """
+        tried = self.tried(sampler_class)
+        good = [pick.cfg for pick in tried if pick.good]
+        if not good:
+            return None
+        low, high = min(good), max(good)
+        below, above = ([p.cfg for p in tried if (p.cfg < low, p.cfg > high)[side]] for side in (0, 1))
+        return math.sqrt(low * max(below, default=low)), math.sqrt(high * min(above, default=high))
+
+
+def model_key(model: Mapping[str, Any]) -> str | None:
+    """What tells a model from others: the hash of its weights, else the name of their file; None if neither is known.
+
+    model: of a trace's header.
+    """
+    sha256, file = model.get("hash"), model.get("file")
+    return str(sha256).lower() if sha256 else f"file:{file}" if file else None
+
+
+def read_picks(path: str | os.PathLike) -> Picks:
+    """The picks in a file.  Raises ValueError that says what is damaged, OSError where it cannot be read."""
+    path = Path(path)
+    if path.stat().st_size > LARGEST:
+        raise ValueError(f"{path.name}: it has more than {LARGEST:,} bytes. {REMEDY}")
+    return picks_of(json_of(path.name, path.read_bytes().decode("utf-8", errors="replace"), REMEDY), path.name)
+
+
+def write_picks(picks: Picks, path: str | os.PathLike) -> None:
+    """Write picks so that `read_picks` finds the same, all or nothing.  Raises ValueError as it does, NotWritten."""
+    claims = {"format": FORMAT, "version": VERSION, "model": {"name": picks.name, "key": picks.key}}
+    claims |= {"picks": [asdict(pick) for pick in picks.picks]}
+    picks_of(claims, Path(path).name)
+    write_atomically(path, [(json.dumps(claims, indent=1) + "\n").encode()])
+
+
+def picks_of(claims: Any, file: str) -> Picks:
+    """What such a file says.  Raises ValueError for the first field that is not what it must be."""
+    if not isinstance(claims, Mapping) or not isinstance(claims.get("picks"), list) or len(claims["picks"]) > MOST:
+        raise ValueError(f"{file}: a JSON object with a list of at most {MOST:,} picks is needed. {REMEDY}")
+    check_claims(file, claims, FILE, REMEDY)
+    for i, one in enumerate(claims["picks"]):
+        check_claims(f"{file}, picks[{i}]", one if isinstance(one, Mapping) else {}, PICK, REMEDY)
+    return Picks(claims["model"]["name"], claims["model"]["key"], tuple(map(_pick, claims["picks"])))
+
+
+def _pick(one: Mapping[str, Any]) -> Pick:
+    facts = (float(one["cfg"]), one["sampler_class"], one["good"])
+    return Pick(*facts, one.get("chain") or PLAIN, one.get("by"), one.get("when"))

@@ -1,0 +1,377 @@
+"""What a run says of its scale: one line with a colour, reasons, odds, a scale to take instead, and what else it tells.
+
+From the trace and what is known of its model alone. The best scale is not in one trace: a model trained on sloppy
+labels is the exact model of another world. So a run is compared with what is known, and says with what: a person's
+choices, the model's card, the cfg of its stock template, or nothing; then only a sign that held in every world is
+read, how long the guided predictions were. What cannot be told is not told; a sentence says what would help.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import torch
+
+from .card import Band
+from .features import Features, features_of, length_over_end, noise_levels, whole_run
+from .findings import Judged, Watched, findings_of
+from .halved import compared
+from .known import Known, Template
+from .odds import ODDS, Odds
+from .picks import Picks
+from .portable import jsonable
+from .sampler_class import sampler_class
+from .scale import Scale, is_off, own_steps, predictions_agree, scale_of
+from .sentences import LANGUAGES, Sentence, listed, percent, say, short
+from .trace import Trace
+
+VERSION = 1
+FINE, ABOVE, UNCLEAR, OFF = COLOURS = ("fine", "above", "unclear", "off")
+ALIKE, FAR = 1.2, 1.5  # times a template's cfg: up to which it is about the same, from which it is far above
+AGAINST = ("picks", "card", "template", "nothing")
+
+
+@dataclass(frozen=True)
+class Answer:
+    """The verdict itself.
+
+    headline: one line. colour: of COLOURS. against: of AGAINST. reasons: two or three, what would help last. odds: how
+    often such an answer errs, None where nothing is claimed. suggested: a scale to take instead. range: good scales.
+    """
+
+    headline: Sentence
+    colour: str
+    against: str = "nothing"
+    reasons: tuple[Sentence, ...] = ()
+    odds: Sentence | None = None
+    suggested: float | None = None
+    range: tuple[float, float] | None = None
+
+
+@dataclass(frozen=True)
+class Report:
+    """All that is said of a run.  cfg: of the run, None where it is unknown or not constant."""
+
+    answer: Answer
+    findings: tuple[Sentence, ...]
+    features: Features
+    sampler: str
+    cfg: float | None
+
+    @property
+    def sentences(self) -> list[Sentence]:
+        """Every sentence, in the order in which they are read."""
+        answer = self.answer
+        return [answer.headline, *answer.reasons, *([answer.odds] if answer.odds else []), *self.findings]
+
+    def text(self, language: str = "en") -> str:
+        """The report as lines of text."""
+        answer = self.answer
+        first = [answer.headline, *answer.reasons, *([answer.odds] if answer.odds else [])]
+        blocks = ([one.text(language) for one in part] for part in (first, self.findings))
+        return "\n\n".join("\n".join(lines) for lines in blocks if lines)
+
+    def as_json(self) -> dict[str, Any]:
+        """The report for scripts and browsers: docs/verdict-card.md names every field."""
+        answer = self.answer
+        return jsonable({
+            "v": VERSION,
+            "colour": answer.colour,
+            "against": answer.against,
+            "headline": answer.headline.as_json(),
+            "reasons": [one.as_json() for one in answer.reasons],
+            "odds": answer.odds.as_json() if answer.odds else None,
+            "cfg": self.cfg,
+            "suggested": answer.suggested,
+            "range": answer.range,
+            "sampler_class": self.sampler,
+            "features": asdict(self.features),
+            "findings": [one.as_json() for one in self.findings],
+        })  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Case:
+    """A run, and what its verdict rests on.  sigma_data: rms of clean data, nan where unknown."""
+
+    trace: Trace
+    known: Known
+    odds: Odds
+    scale: Scale
+    features: Features
+    sampler: str
+    sigma_data: float
+
+    @classmethod
+    def of(cls, trace: Trace, known: Known, odds: Odds) -> Case:
+        """Of one run; a card of other weights counts as trouble, and not as a card."""
+        card, trouble = known.card, known.trouble
+        if card is not None and str((trace.header.get("model") or {}).get("hash") or "").lower() != card.sha256:
+            card, trouble = None, (*trouble, say("why.card.other", model=known.card.name if known.card else ""))
+        data = card.sigma_data if card else trace.header.get("sigma_data") or math.nan
+        known = Known(known.picks, card, known.template, trouble)
+        return cls(trace, known, odds, scale_of(trace), features_of(trace, data), sampler_class(trace), float(data))
+
+    @property
+    def model(self) -> str:
+        """Its name."""
+        return str((self.trace.header.get("model") or {}).get("name") or "this model")
+
+    @property
+    def source(self) -> str:
+        """Where sigma_d is from, as the id of a fragment."""
+        return "size.card" if self.known.card else "size.model"
+
+    @property
+    def whole(self) -> bool:
+        """Whether the run goes from noise to a clean sample; without a known sigma_d the end stands for it."""
+        return whole_run(self.trace, self.sigma_data if self.sigma_data > 0 else self.features.end)
+
+    @property
+    def burns(self) -> bool:
+        """Whether it shows what no fine run in any world showed but by chance."""
+        return self.whole and self.features.overmax > self.odds.sure
+
+    def times(self) -> str:
+        """How long the longest prediction was."""
+        return short(round(self.features.overmax, 1))
+
+
+def report_of(
+    trace: Trace, known: Known | None = None, half: Trace | None = None, judge: Judged | None = None, odds: Odds = ODDS
+) -> Report:
+    """The report on a run.
+
+    known: of its model. half: a run at half the scale with the same noise. judge: what an energy that did not guide
+    finds in the finished pictures.
+    """
+    case = Case.of(trace, known or Known(), odds)
+    answer = answer_of(case)
+    findings: tuple[Sentence, ...] = ()
+    if trace.n and trace.batch:
+        findings = findings_of(Watched(trace, case.scale, case.sigma_data, case.source, judge))
+    findings += (compared(trace, half, odds),) if half is not None else ()
+    cfg = case.scale.low if case.scale.constant else None
+    return Report(answer, findings, case.features, case.sampler, cfg)
+
+
+def answer_of(case: Case) -> Answer:
+    """The verdict: the first of these that has something to say."""
+    answers = (ask(case) for ask in (_nothing_to_judge, _not_guided, _seen_whole, *COMPARISONS))
+    return next((answer for answer in answers if answer), None) or _alone(case)
+
+
+def _nothing_to_judge(case: Case) -> Answer | None:
+    trace, lengths = case.trace, length_over_end(case.trace) if case.trace.n and case.trace.batch else torch.zeros(0)
+    own = own_steps(trace)
+    measured = own & trace.steps["evals"].isfinite() if trace.n else own
+    if not bool(measured.any()) or not trace.batch:
+        return Answer(say("head.empty"), UNCLEAR, reasons=(say("help.record"),))
+    if (step := _broken(trace, measured)) is not None:
+        return Answer(say("head.not_finite", step=step + 1), UNCLEAR, reasons=(say("help.precision"),))
+    if int(own.sum()) == 1:
+        return Answer(say("head.one_step"), UNCLEAR, reasons=(say("help.steps"),))
+    if not bool(lengths.isfinite().any()) and not is_off(trace, case.scale):
+        return Answer(say("head.no_uncond"), UNCLEAR, reasons=(say("help.uncond"),))
+    return None
+
+
+def _broken(trace: Trace, measured: torch.Tensor) -> int | None:
+    """The first step whose numbers are not finite: those of the state's own move, which need no u."""
+    moved = trace.record.dot("move", "move")
+    full = torch.tensor([stage in ("step", "reuse") for stage in trace.stage], dtype=torch.bool)
+    bad = ~moved.isfinite() | (full[:, None] & ~trace.record.dot("u", "u").isfinite())
+    places = (bad.any(dim=1) & measured).nonzero()
+    return int(places[0]) if len(places) else None
+
+
+def _not_guided(case: Case) -> Answer | None:
+    scale = case.scale
+    if is_off(case.trace, scale) and not scale.further:
+        return Answer(say("head.off"), OFF)
+    if predictions_agree(case.trace) and not scale.moved > 0 and not scale.further:
+        return Answer(say("head.same"), OFF)
+    if scale.constant and scale.low < 1 and not scale.further:
+        return Answer(say("head.weak", cfg=scale.low), OFF)
+    return None
+
+
+def _seen_whole(case: Case) -> Answer | None:
+    """What forbids every comparison, unless the run burns: that is a fact of its own."""
+    scale, levels = case.scale, noise_levels(case.trace)
+    if not case.whole:
+        ends = {"first": float(case.trace.steps["sigma"][0]), "last": float(case.trace.steps["sigma_next"][-1])}
+        return Answer(say("head.stage", **ends), UNCLEAR, reasons=(say("help.whole"),))
+    if case.burns or not len(levels):
+        return None
+    if math.isnan(scale.low):
+        guider = str(case.trace.header.get("chain") or "the guider")
+        return Answer(say("head.scale", guider=guider), UNCLEAR, reasons=(_not_long(case), say("help.guider")))
+    if scale.further:
+        names = ", ".join(scale.further)
+        return Answer(say("head.passes", names=names), UNCLEAR, reasons=(_not_long(case), say("help.plain")))
+    return None
+
+
+def _of_picks(case: Case) -> Answer | None:
+    picks, scale = case.known.picks, case.scale
+    found = picks.range(case.sampler) if picks and scale.plain else None
+    if picks is None or found is None:
+        return None
+    return _placed(case, "picks", found, None, (_tried(picks, case.sampler),), say("odds.picks"))
+
+
+def _tried(picks: Picks, sampler: str) -> Sentence:
+    tried = picks.tried(sampler)
+    all_of_them, chosen = (sorted({p.cfg for p in tried if p.good or not only}) for only in (False, True))
+    judges = sorted({pick.by for pick in tried if pick.by})
+    facts = {"tried": listed(all_of_them), "chosen": listed(chosen)}
+    return say("why.picks.judge", judge=", ".join(judges), **facts) if judges else say("why.picks", **facts)
+
+
+def _of_card(case: Case) -> Answer | None:
+    card, scale = case.known.card, case.scale
+    band = card.bands.get(case.sampler) if card else None
+    if card is None or band is None or math.isnan(scale.low) or scale.further:
+        return None
+    facts = {"objective": band.objective, "samples": band.samples, "sampler": say(f"sampler.{case.sampler}")}
+    why, odds = say("why.card", model=card.name, **facts), _odds_of_card(case.odds)
+    if scale.plain:
+        return _placed(case, "card", (band.low, band.high), band.centre, (why,), odds)
+    return _by_lengths(case, band, why, odds)
+
+
+def _placed(
+    case: Case,
+    against: str,
+    edges: tuple[float, float],
+    centre: float | None,
+    reasons: tuple[Sentence, ...],
+    odds: Sentence,
+) -> Answer:  # fmt: skip
+    """Where a run with one plain scale lies: below, inside or above the good ones."""
+    low, high = edges
+    cfg = case.scale.low
+    place = "above" if cfg > high else "below" if cfg < low else "inside"
+    facts = {"cfg": cfg, "low": low, "high": high}
+    if place == "inside" and case.burns:
+        return Answer(say("head.inside_burns", times=case.times(), **facts), UNCLEAR, against,
+                      (*reasons, _burning(case), _halved(cfg)), _odds_of_burning(case.odds), None, edges)  # fmt: skip
+    more = {"model": case.model} if against == "card" else {}
+    colour = {"above": ABOVE, "below": UNCLEAR, "inside": FINE}[place]
+    reasons += (_burning(case),) if case.burns else ()
+    suggested = None if place == "inside" else centre or math.sqrt(low * high)
+    return Answer(
+        say(f"head.{against}.{place}", **facts, **more), colour, against, reasons, odds, _rounded(suggested), edges
+    )
+
+
+def _by_lengths(case: Case, band: Band, why: Sentence, odds: Sentence) -> Answer:
+    """A run whose rules change what cfg does, against runs at the top of the band: both features or none."""
+    top, own = band.edges["high"], case.features
+    chain = case.scale.rules or "a schedule"
+    limits = [top.get(name, math.nan) for name in ("overmean", "strength")]
+    over = [value > limit for value, limit in zip((own.overmean, own.strength), limits, strict=True)]
+    if not all(map(math.isfinite, (*limits, own.overmean, own.strength))):
+        missing = (say("why.card.features", model=case.model),)
+        return Answer(say("head.changed", chain=chain), UNCLEAR, "card", (*missing, say("help.plain")))
+    lengths = say("why.card.lengths", overmean=own.overmean, limit=limits[0], strength=own.strength, top=limits[1])
+    if all(over) == any(over) and (all(over) or not case.burns):
+        name, colour = ("further", ABOVE) if all(over) else ("no_further", FINE)
+        headline = say(f"head.card.{name}", model=case.model, high=band.high)
+        return Answer(headline, colour, "card", (why, lengths), odds, None, (band.low, band.high))
+    return Answer(say("head.changed", chain=chain), UNCLEAR, "card", (lengths, _not_long(case), say("help.plain")))
+
+
+def _of_template(case: Case) -> Answer | None:
+    template, scale = case.known.template, case.scale
+    if template is None or case.burns or not scale.constant or scale.further:
+        return None
+    cfg, used = scale.low, _used(template)
+    ratio = cfg / used[-1]
+    place = "above" if ratio > ALIKE else "below" if cfg * ALIKE < used[0] else "alike"
+    plain = not scale.moved > 0
+    colour = {"above": ABOVE if ratio >= FAR and plain else UNCLEAR, "alike": FINE if plain else UNCLEAR}.get(
+        place, UNCLEAR
+    )
+    facts = {"cfg": cfg, "used": listed(used)} | ({"times": short(ratio)} if place == "above" else {})
+    why = say("why.template", package=template.package, count=template.count, file=template.file, used=facts["used"])
+    reasons = [*_trouble(case), why, *([say("why.template.distilled")] if used == [1.0] else [])]
+    reasons += [] if plain else [say("why.template.rules", chain=scale.rules)]
+    suggested = min(used, key=lambda one: abs(math.log(one / cfg))) if place != "alike" else None
+    edges = (used[0], used[-1])
+    return Answer(say(f"head.template.{place}", **facts), colour, "template", (*reasons, _not_long(case)),
+                  say("odds.template"), suggested, edges)  # fmt: skip
+
+
+def _used(template: Template) -> list[float]:
+    """Its cfg values; where some run a distilled LoRA at cfg 1, those that guide."""
+    guiding = [scale for scale in template.scales if scale > 1]
+    return guiding or [1.0]
+
+
+COMPARISONS: tuple[Callable[[Case], Answer | None], ...] = (_of_picks, _of_card, _of_template)
+
+
+def _alone(case: Case) -> Answer:
+    """What is safe in every world."""
+    odds, cfg = case.odds, case.scale.low if case.scale.constant else math.nan
+    more = (
+        *_trouble(case),
+        *([] if case.known.picks or case.known.card or case.known.trouble else [say("why.nothing")]),
+    )
+    if case.burns:
+        return Answer(say("head.burns", times=case.times()), ABOVE, reasons=(_burning(case), *more, _halved(cfg)),
+                      odds=_odds_of_burning(odds))  # fmt: skip
+    if case.features.overmax > odds.likely:
+        likely = say("odds.may_burn", sure=odds.sure, false=percent(odds.false))
+        return Answer(say("head.may_burn", times=case.times()), UNCLEAR, reasons=(_burning(case), *more, _halved(cfg)),
+                      odds=likely)  # fmt: skip
+    least, share = odds.hits[0]
+    silent = say("odds.silent", least=least, missed=percent(1 - share))
+    return Answer(say("head.no_sign"), UNCLEAR, reasons=(_not_long(case), *more, say("help.picks")), odds=silent)
+
+
+def _trouble(case: Case) -> Iterator[Sentence]:
+    """Why what is there could not be compared with."""
+    yield from case.known.trouble
+    card, picks, sampler = case.known.card, case.known.picks, say(f"sampler.{case.sampler}")
+    if card is not None and case.sampler not in card.bands:
+        yield say("why.card.class", model=card.name, sampler=sampler)
+    if picks is not None and picks.range(case.sampler) is None:
+        yield say("why.picks.class", sampler=sampler)
+
+
+def _burning(case: Case) -> Sentence:
+    step = (case.features.longest or 0) + 1
+    return say("why.burns", step=step, times=case.times(), sure=case.odds.sure)
+
+
+def _not_long(case: Case) -> Sentence:
+    return say("why.not_long", times=case.times(), sure=case.odds.sure)
+
+
+def _halved(cfg: float) -> Sentence:
+    return say("help.half", half=cfg / 2) if cfg > 1 else say("help.picks")
+
+
+def _odds_of_burning(odds: Odds) -> Sentence:
+    (least, few), (most, many) = odds.hits[0], odds.hits[-1]
+    return say("odds.burn", false=percent(odds.false), few=percent(few), least=least, many=percent(many), most=most)
+
+
+def _odds_of_card(odds: Odds) -> Sentence:
+    return say("odds.card", coverage=percent(odds.card_coverage), false=percent(odds.card_false))
+
+
+def _rounded(cfg: float | None) -> float | None:
+    """A scale as widgets show it."""
+    return None if cfg is None else round(cfg, 1) if cfg >= 1 else round(cfg, 2)
+
+
+def words_of(report: Report) -> dict[str, str]:
+    """The whole report as text, by language."""
+    return {language: report.text(language) for language in LANGUAGES}

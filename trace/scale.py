@@ -1,0 +1,89 @@
+"""The scale of a run: what cfg was in force, and whether anything beside it took part."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from .gram import named
+from .metrics import FLOOR_FACTOR
+from .recorder import RECUR
+from .trace import AFTERWARDS, Trace
+
+NEGLIGIBLE = 1e-3  # share of D below which D - G is rounding
+OFF = ("cond_only", AFTERWARDS)
+
+
+@dataclass(frozen=True)
+class Scale:
+    """What guided a run.
+
+    low, high: least and largest gamma of its steps, nan where one is unknown. moved: largest |D - G| / |D| over the
+    steps that know it, 0 where that is rounding, nan where none knows it; at: that step. further: names of what else
+    took part: further passes, further conditions, classifiers. rules: the chain as text, empty where there is none.
+    """
+
+    low: float
+    high: float
+    moved: float
+    at: int | None
+    further: tuple[str, ...]
+    rules: str
+
+    @property
+    def constant(self) -> bool:
+        """Whether every step had the same."""
+        return self.low == self.high
+
+    @property
+    def plain(self) -> bool:
+        """Whether nothing but one cfg combined the two predictions."""
+        return self.constant and not self.moved > 0 and not self.further
+
+
+def scale_of(trace: Trace) -> Scale:
+    """What guided a run, from its steps and its header."""
+    own = own_steps(trace)
+    gamma = trace.steps["gamma"][own]
+    moved, at = _moved(trace)
+    header = trace.header
+    gradients = [f"{term.name} ({term.text})" if term.text else term.name for term in trace.terms if term.guides]
+    further = (*(header.get("passes") or {}), *(header.get("beside") or ()), *gradients)
+    chain = str(header.get("chain") or "")
+    known = len(gamma) > 0 and bool(gamma.isfinite().all())
+    low, high = (float(gamma.min()), float(gamma.max())) if known else (math.nan, math.nan)
+    return Scale(low, high, moved, at, further, chain if " " in chain else "")  # a chain of plain CFG, or a class name
+
+
+def own_steps(trace: Trace) -> Tensor:  # -> [n] bool
+    """Steps with a prediction of their own: none back to a noisier level."""
+    return torch.tensor([stage != RECUR for stage in trace.stage], dtype=torch.bool)
+
+
+def is_off(trace: Trace, scale: Scale) -> bool:
+    """Whether guidance was off: every step has scale 1."""
+    return scale.low == scale.high == 1
+
+
+def predictions_agree(trace: Trace) -> bool:
+    """Whether u and c are the same to rounding at every step that has both, of which there is one."""
+    size = (trace.record.dot("delta", "delta") / trace.count).sqrt()
+    known = size.isfinite().all(dim=1)
+    return bool(known.any()) and bool((size[known] <= FLOOR_FACTOR * trace.steps["floor"][known][:, None]).all())
+
+
+def _moved(trace: Trace) -> tuple[float, int | None]:
+    """Largest |D - G| / |D| over the steps, and where."""
+    gamma, floor = (trace.steps[name][:, None] for name in ("gamma", "floor"))
+    moved, guided = (trace.record.square(v).sqrt() for v in ({"D-G": 1.0}, named("D", gamma)))
+    rounding = FLOOR_FACTOR * (1 + gamma.abs()) * floor * trace.count**0.5
+    share = torch.where(moved > torch.maximum(NEGLIGIBLE * guided, rounding), moved / guided, 0.0)
+    share = torch.where(moved.isfinite() & guided.isfinite() & ~gamma.isnan(), share, torch.nan)
+    most = share.nan_to_num(nan=-1.0).amax(dim=1) if trace.batch else share.new_zeros(0)
+    if not len(most) or bool((most < 0).all()):
+        return math.nan, None
+    at = int(most.argmax())
+    return float(most[at]), at if most[at] > 0 else None

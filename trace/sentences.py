@@ -1,0 +1,59 @@
+"""Every sentence that a report can say, by its id, in every language: the one list is sentences.json."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+SENTENCES: Mapping[str, Mapping[str, str]] = json.loads(
+    Path(__file__).with_name("sentences.json").read_text(encoding="utf-8")
+)
+LANGUAGES = ("en", "zh")
+DIGITS = 3
+
+
+@dataclass(frozen=True)
+class Sentence:
+    """One sentence of a report.  facts: what its template names; numbers, texts, or sentences that stand inside it."""
+
+    id: str
+    facts: Mapping[str, Any] = field(default_factory=dict)
+
+    def text(self, language: str = "en") -> str:
+        """The sentence in a language of LANGUAGES."""
+        return SENTENCES[self.id][language].format_map({name: _told(v, language) for name, v in self.facts.items()})
+
+    def as_json(self) -> dict[str, Any]:
+        """Id, facts and the sentence in all languages, for scripts and browsers."""
+        facts = {name: v.id if isinstance(v, Sentence) else v for name, v in self.facts.items()}
+        return {"id": self.id, "facts": facts} | {language: self.text(language) for language in LANGUAGES}
+
+
+def say(name: str, /, **facts: Any) -> Sentence:
+    """The sentence of an id of SENTENCES."""
+    return Sentence(name, facts)
+
+
+def short(value: float) -> str:
+    """A number with three digits; whole ones stay whole."""
+    return f"{value:.0f}" if abs(value) >= 100 and math.isfinite(value) else f"{value:.{DIGITS}g}"
+
+
+def percent(share: float) -> str:
+    """A share in percent, with two digits."""
+    return f"{100 * share:.2g}" if abs(share) < 0.995 else f"{100 * share:.0f}"
+
+
+def listed(values: Any) -> str:
+    """Numbers in a row."""
+    return ", ".join(map(short, values))
+
+
+def _told(value: Any, language: str) -> str:
+    if isinstance(value, Sentence):
+        return value.text(language)
+    return short(value) if isinstance(value, float) else str(value)
