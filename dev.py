@@ -1,4 +1,4 @@
-"""One script for everything: `python3 dev.py demo | serve | convert | test | bench | fuzz | check`.
+"""One script for everything: `python3 dev.py demo | serve | convert | report | test | bench | fuzz | check`.
 
 Python 3.10 or newer. `story` and `gallery` make the pictures and numbers of docs/ again. Each command does the set-up
 that it needs and keeps it in .venv/, .host/ and .cache/.
@@ -180,6 +180,13 @@ def check(args: argparse.Namespace) -> int:
     return run([python, RUN, "check_rule", f"{Path(file).resolve() if file else ''}{colon}{rule}"])
 
 
+def report(args: argparse.Namespace) -> int:
+    """Print what a saved trace says of its cfg; --json, --half, --card, --picks and --language are passed on."""
+    python, _ = prepare(args)
+    words = [Path(word).resolve() if Path(word).exists() else word for word in (args.trace, *args.rest)]
+    return run([python, RUN, "report_trace", *words])
+
+
 def convert(args: argparse.Namespace) -> int:
     """Turn published weights (.pt, .pth, .pkl, .ckpt, .bin) into safetensors with a card; nothing in them is run."""
     python, _ = prepare(args)
@@ -197,6 +204,9 @@ def add_own_options(command: Callable, sub: argparse.ArgumentParser) -> None:
         sub.epilog = "Also: --minutes N, --prompts N, --headers N, --model-files N, --seed S, --replay FILE, --write"
     if command is convert:
         add_options(sub)
+    if command is report:
+        sub.add_argument("trace", help="a file that Save Trace wrote")
+        sub.add_argument("rest", nargs=argparse.REMAINDER, help="handed to the tool")
     if command is check:
         sub.add_argument("rule", metavar="FILE:RULE", help="such as my_rule.py:MyRule")
     if command is bench:
@@ -218,7 +228,7 @@ def arguments() -> argparse.Namespace:
     shared.add_argument("--cpu", action="store_true", help="do not use a GPU")
     parser = argparse.ArgumentParser(description=__doc__)
     commands = parser.add_subparsers(required=True)
-    for command in (demo, serve, convert, test, bench, fuzz, check, story, gallery):
+    for command in (demo, serve, convert, report, test, bench, fuzz, check, story, gallery):
         sub = commands.add_parser(command.__name__, help=command.__doc__, parents=[shared])
         sub.set_defaults(command=command)
         add_own_options(command, sub)

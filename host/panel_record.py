@@ -11,8 +11,10 @@ import folder_paths
 
 from ..figures.difference import NO_PICTURES
 from ..files.writing import NotWritten, write_atomically
+from ..trace.faults import kept_out
 from ..trace.record import fitting_steps, rounded, run_record, size_of
 from ..trace.trace import PART, Trace
+from .knowledge import reported
 from .thumbnails import Sheets, thumbnails
 from .trace_pictures import pictures_of
 
@@ -42,9 +44,17 @@ def shown(trace: Trace, vae, pictures: int, keep: Keep | None = None) -> dict:
 
 def of_every_part(trace: Trace, vae, pictures: int, keep: Keep | None = None) -> dict:
     """The record of a run with its pictures; of several parts that of the first, and the others by name in "parts"."""
-    record = run_record(trace) | {"pictures": shown(trace, vae, pictures, keep)}
+    record = run_record(trace) | {"pictures": shown(trace, vae, pictures, keep)} | report_on(trace)
     others = {name: _of_part(trace.part(name), vae, pictures, keep) for name in trace.parts}
     return record | ({"parts": others} if others else {})
+
+
+def report_on(trace: Trace) -> dict:
+    """The report on a run, in "report": nothing there where a fault of ours kept it from being made."""
+    found: dict = {}
+    with kept_out(lambda fault: None):
+        found["report"] = reported(trace).as_json()
+    return found
 
 
 def _of_part(trace: Trace, vae, pictures: int, keep: Keep | None) -> dict:

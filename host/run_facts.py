@@ -15,8 +15,10 @@ from ..trace.recorder import RECUR
 from ..trace.trace import AFTERWARDS, PART, VERSION, Trace
 from . import adapter
 from .host_run import HostRun
+from .jobs import running_job
 from .native_model import format_name
 from .saving import mapped
+from .weights import file_of
 
 NO_EFFECT = (
     "the rules of the chain had no effect: at cfg 1 only the conditional prediction is made, and they need the "
@@ -137,6 +139,18 @@ def _chain(seen: Observed) -> str:
     return getattr(guidance, "text", type(guider).__name__)
 
 
+def _file() -> dict:
+    """The file of the weights, where the job says which it is."""
+    name = file_of(running_job())
+    return {"file": name} if name else {}
+
+
+def _beside(seen: Observed) -> list[str]:
+    """Rules that read further predictions than u and c."""
+    chain_run = seen.run.chain_run
+    return [rule.chain_text for rule in chain_run.chain.rules if rule.sources and not rule.neutral] if chain_run else []
+
+
 FACTS: dict[str, Callable[[Observed], Any]] = {
     "latent": _latent,
     "terms": lambda seen: {term.name: term.text for term in seen.run.terms},
@@ -145,7 +159,8 @@ FACTS: dict[str, Callable[[Observed], Any]] = {
     "distilled_guidance": lambda seen: adapter.distilled_guidance(seen.run.guider),
     "labels": lambda seen: adapter.labels_of(seen.run.guider, seen.batch),
     "chain": _chain,
-    "model": lambda seen: adapter.describe_model(seen.run.patcher),
+    "model": lambda seen: adapter.describe_model(seen.run.patcher) | _file(),
+    "beside": lambda seen: _beside(seen),
     "host": lambda seen: adapter.describe_host(seen.run.patcher),
     "sigma_data": lambda seen: adapter.data_deviation(seen.run.patcher),
     "split": _split,

@@ -1,0 +1,86 @@
+"""What is known of the model of a run: the cards that are included or made, the user's picks, the stock templates.
+
+In the host's user folder: guidance_geometry/cards/ holds cards, guidance_geometry/picks/ picks, a file for each model.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import TypeVar
+
+import folder_paths
+
+from ..guidance.printing import shortened, words_of
+from ..trace.card import Card, read_card
+from ..trace.findings import Judged
+from ..trace.known import Known, template_of
+from ..trace.picks import Picks, model_key, read_picks
+from ..trace.report import Report, report_of
+from ..trace.sentences import Sentence, say
+from ..trace.trace import Trace
+from .jobs import running_job
+from .model_folders import ASSETS
+from .saving import fingerprint
+from .users import ONLY_USER
+
+FOLDER = "guidance_geometry"
+CARDS, PICKS = "cards", "picks"
+INCLUDED = "*.guidance.json"  # beside the weights that they are of
+LONGEST = 300  # characters of what is wrong with a file
+Found = TypeVar("Found", Card, Picks)
+
+
+def known_of(trace: Trace, user: str | None = None) -> Known:
+    """What is known of the model of this run.  user: whose picks; None: of whoever queued the running job."""
+    model, trouble = trace.header.get("model") or {}, []
+    key = model_key(model)
+    picks = _read(place_of(PICKS, key, user), read_picks, "why.picks.damaged", trouble) if key else None
+    template = template_of([str(model["file"])]) if model.get("file") else None
+    return Known(picks if picks and picks.key == key else None, _card(key, user, trouble), template, tuple(trouble))
+
+
+def place_of(kind: str, key: str, user: str | None = None) -> Path | None:
+    """The file for a model, by its `model_key`; None for a user without a folder.  kind: CARDS or PICKS."""
+    job = running_job() if user is None else None
+    root = _folder_of(user or (job.user if job else ONLY_USER))
+    mark = hashlib.sha256(key.encode()).hexdigest()[:16]
+    return Path(root) / FOLDER / kind / f"{mark}.json" if root else None
+
+
+def state_of_files() -> str:
+    """A mark that changes when a card or a pick does: a report is of no use beyond that."""
+    job = running_job()
+    root = _folder_of(job.user if job else ONLY_USER)
+    files = sorted(Path(root, FOLDER).rglob("*.json")) if root else []
+    return " ".join(map(fingerprint, files))
+
+
+def _folder_of(user: str) -> str | None:
+    """The folder of a user.  Older hosts have no function that refuses names of their own."""
+    known = getattr(folder_paths, "get_public_user_directory", None)
+    return known(user) if known else str(Path(folder_paths.get_user_directory()) / user)
+
+
+def reported(trace: Trace, half: Trace | None = None, judge: Judged | None = None) -> Report:
+    """The report on a run with what is known of its model."""
+    return report_of(trace, known_of(trace), half, judge)
+
+
+def _card(key: str | None, user: str | None, trouble: list[Sentence]) -> Card | None:
+    """The user's own card of a model, else the included one."""
+    if key is None:
+        return None
+    own = _read(place_of(CARDS, key, user), read_card, "why.card.damaged", trouble)
+    included = (_read(path, read_card, "why.card.damaged", trouble) for path in sorted(ASSETS.rglob(INCLUDED)))
+    return own or next((card for card in included if card and card.sha256 == key), None)
+
+
+def _read(path: Path | None, read: Callable[[Path], Found], fault: str, trouble: list[Sentence]) -> Found | None:
+    """What a file holds; what is wrong with it is added to `trouble`."""
+    try:
+        return read(path) if path and path.is_file() else None
+    except (ValueError, OSError) as error:
+        trouble.append(say(fault, fault=shortened(words_of(error), LONGEST)))
+        return None

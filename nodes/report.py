@@ -1,0 +1,75 @@
+"""The report on a run: is the scale too high, what should be changed."""
+
+from __future__ import annotations
+
+from comfy_api.latest import io
+from comfy_execution.graph_utils import ExecutionBlocker
+
+from ..host.checks import CheckedNode
+from ..host.judging import judged
+from ..host.knowledge import reported, state_of_files
+from ..host.widgets import SEE, TRACE_IN, TRACE_OUT, VAE_IN
+from ..host.wires import EnergyWire, TraceWire
+from ..trace.portable import ascii_json
+from ..trace.report import Report
+
+NO_SCALE = "The report suggests no cfg, and that of the run is unknown: {}"
+NO_RANGE = "There is no range of good cfg values: {}"
+
+
+class GGReport(CheckedNode):
+    """What a run says of its scale."""
+
+    @classmethod
+    def define_schema(cls):
+        return io.Schema(
+            node_id="GGReport",
+            display_name="Guidance Report (what to change)",
+            category=SEE,
+            description="Says whether cfg is too high, compared with what is known of the model, how often such an "
+            "answer errs, and what else the run tells: where guidance acted, which passes could be left out, which "
+            "rule had no effect.",
+            is_output_node=True,
+            inputs=[
+                TRACE_IN,
+                VAE_IN,
+                EnergyWire.Input(
+                    "energy", optional=True, tooltip="A judge: what it finds in the finished pictures is reported."
+                ),
+                TraceWire.Input(
+                    "half",
+                    optional=True,
+                    tooltip="A run at half the cfg, same seed: are the pictures the same?",
+                ),
+            ],
+            outputs=[
+                io.String.Output(display_name="report", tooltip="The report as text."),
+                io.String.Output(display_name="json", tooltip="The same for scripts and agents."),
+                io.Float.Output(
+                    display_name="cfg", tooltip="The cfg to take; that of the run where there is nothing to change."
+                ),
+                io.Float.Output(
+                    display_name="low", tooltip="Lower end of the good range; nothing runs on it where none is known."
+                ),
+                io.Float.Output(display_name="high", tooltip="Upper end of the good range."),
+                TRACE_OUT,
+            ],
+        )
+
+    @classmethod
+    def fingerprint_inputs(cls, **given) -> str:
+        return state_of_files()
+
+    @classmethod
+    def execute(cls, trace, vae=None, energy=None, half=None) -> io.NodeOutput:
+        found = reported(trace, half, None if energy is None else judged(trace, energy, vae))
+        text = found.text()
+        return io.NodeOutput(text, ascii_json(found.as_json()), *scales_of(found), trace, ui={"text": [text]})
+
+
+def scales_of(found: Report) -> list:
+    """The scale to take and both ends of the range; in the place of one that nobody knows, a stop that says why."""
+    answer, why = found.answer, found.answer.headline.text()
+    cfg = found.cfg if answer.suggested is None else answer.suggested
+    low, high = answer.range or [ExecutionBlocker(NO_RANGE.format(why))] * 2
+    return [ExecutionBlocker(NO_SCALE.format(why)) if cfg is None else cfg, low, high]

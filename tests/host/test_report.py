@@ -1,0 +1,217 @@
+"""The report in the host: what is known of a model is found, the node gives scales or says why there is none."""
+
+import json
+from dataclasses import replace
+from types import SimpleNamespace
+
+import pytest
+import torch
+
+from guidance_geometry.tests.traces import exact_trace
+from guidance_geometry.trace.card import write_card
+from guidance_geometry.trace.picks import Pick, Picks, write_picks
+from guidance_geometry.trace.sentences import SENTENCES
+
+from .runs import guided
+
+HASH = "ab" * 32
+BAND = {
+    "low": 2.0,
+    "centre": 3.0,
+    "high": 5.0,
+    "steps": 20,
+    "seeds": [0],
+    "samples": 9,
+    "objective": {"name": "J", "points": []},
+}
+CARD = {
+    "format": "guidance-geometry/card",
+    "version": 1,
+    "model": {"name": "m", "sha256": HASH},
+    "sigma_data": {"value": 0.4684, "source": "data"},
+    "bands": {"ode": BAND},
+    "date": "2026-11-27",
+    "pack": "0.1.0",
+}
+
+
+@pytest.fixture
+def knowledge(host, tmp_path, monkeypatch):
+    import folder_paths
+
+    from guidance_geometry.host import knowledge
+
+    monkeypatch.setattr(folder_paths, "get_user_directory", lambda: str(tmp_path))
+    return knowledge
+
+
+def of_model(trace, **facts):
+    return replace(trace, header={**trace.header, "model": {"name": "m", "hash": HASH, **facts}})
+
+
+@pytest.fixture(scope="module")
+def traces():
+    return {gamma: of_model(exact_trace(gamma, batch=1, steps=16)) for gamma in (1.0, 4.0, 8.0)}
+
+
+def test_a_card_and_picks_of_the_user_are_found(knowledge, traces):
+    assert knowledge.reported(traces[8.0]).answer.against == "nothing"
+    before = knowledge.state_of_files()
+    write_card(CARD, knowledge.place_of(knowledge.CARDS, HASH))
+    assert knowledge.reported(traces[8.0]).answer.headline.id == "head.card.above"
+    write_picks(Picks("m", HASH, (Pick(8.0, "ode", True),)), knowledge.place_of(knowledge.PICKS, HASH))
+    assert knowledge.reported(traces[8.0]).answer.headline.id == "head.picks.inside"
+    assert knowledge.state_of_files() != before
+    assert not knowledge.known_of(traces[8.0], "somebody else").card
+
+
+def test_what_is_damaged_is_said_and_not_used(knowledge, traces):
+    for kind in (knowledge.CARDS, knowledge.PICKS):
+        place = knowledge.place_of(kind, HASH)
+        place.parent.mkdir(parents=True)
+        place.write_text("{")
+    found = knowledge.reported(traces[8.0])
+    assert {"why.card.damaged", "why.picks.damaged"} <= {one.id for one in found.answer.reasons}
+    assert place.name in found.text()
+    assert found.answer.suggested is None
+
+
+def test_a_template_is_known_by_the_file_of_the_weights(knowledge):
+    trace = exact_trace(8.0, batch=1, steps=16)
+    trace = of_model(trace, hash=None, file="z_image_bf16.safetensors")
+    assert knowledge.reported(trace).answer.against == "template"
+    patched = of_model(trace, hash=None, file="z_image_bf16.safetensors + fast.safetensors")
+    assert knowledge.reported(patched).answer.against == "nothing"
+
+
+def test_every_included_card_can_be_read(knowledge):
+    from guidance_geometry.host.model_folders import ASSETS
+    from guidance_geometry.trace.card import read_card
+
+    for path in ASSETS.rglob(knowledge.INCLUDED):
+        assert read_card(path).sha256
+
+
+@pytest.fixture
+def report(knowledge):
+    from guidance_geometry.nodes.report import GGReport
+
+    return GGReport.execute
+
+
+def test_the_node_gives_text_json_and_scales(report, knowledge, traces):
+    write_card(CARD, knowledge.place_of(knowledge.CARDS, HASH))
+    out = report(traces[8.0])
+    text, written, cfg, low, high, trace = out.result
+    assert (cfg, low, high, trace) == (3.0, 2.0, 5.0, traces[8.0])
+    assert out.ui == {"text": [text]}
+    data = json.loads(written)
+    assert (data["suggested"], data["range"], data["colour"]) == (3.0, [2.0, 5.0], "above")
+    assert data["headline"]["en"] == text.splitlines()[0]
+    assert all(one["id"] in SENTENCES and one["zh"] for one in [data["headline"], *data["reasons"], *data["findings"]])
+
+
+def test_without_a_range_nothing_runs_on_it_and_the_runs_own_scale_stays(report, traces):
+    from comfy_execution.graph_utils import ExecutionBlocker
+
+    _, _, cfg, low, high, _ = report(traces[4.0]).result
+    assert cfg == 4.0
+    assert isinstance(low, ExecutionBlocker)
+    assert "There is no range" in high.message
+    trace = traces[4.0]
+    unknown = replace(trace, steps={**trace.steps, "gamma": trace.steps["gamma"] * torch.nan})
+    assert "unknown" in report(unknown).result[2].message
+
+
+def test_a_judge_and_a_second_run_are_read(report, labelled):
+    from guidance_geometry.guidance.energies.label import LabelEnergy
+    from guidance_geometry.nodes.load_classifier import GGLoadClassifier
+
+    model, positive, negative = labelled["pocket"]
+    latent = {"samples": torch.zeros(3, 3, 32, 32)}
+    runs = [
+        guided(model, positive, negative, latent, "euler", steps=4, cfg=cfg, capture="pictures")[2] for cfg in (4, 2)
+    ]
+    judge = GGLoadClassifier.execute("pocket-judge-1").result[0]
+    text = report(runs[0], energy=LabelEnergy(judge, ((0,), (1,), (2,))), half=runs[1]).result[0]
+    assert "of 3 samples." in text
+    assert "At cfg 2" in text
+
+
+class Fixed:
+    """An energy that says the same of every picture, and keeps what it saw."""
+
+    text, noise_aware, classifiers = "fixed", False, ()
+
+    def log_prob(self, x):
+        self.seen = x
+        return torch.full((len(x),), -0.1)
+
+
+def test_latents_are_judged_through_a_vae_alone(report, traces):
+    from guidance_geometry.host.native_model import format_named
+
+    trace = replace(traces[4.0], header={**traces[4.0].header, "latent": {"shape": [3, 32, 32], "format": "SD15"}})
+    assert format_named("SD15") is not None
+    with pytest.raises(ValueError, match="Connect the model's VAE"):
+        report(trace, energy=Fixed())
+    energy, vae = Fixed(), SimpleNamespace(latent_channels=3, decode=lambda x: torch.ones(len(x), 8, 8, 3))
+    assert "fixed finds what was asked for in 1 of 1 samples." in report(trace, vae=vae, energy=energy).result[0]
+    assert energy.seen.shape == (1, 3, 8, 8)
+    assert energy.seen.eq(1).all()
+    with pytest.raises(ValueError, match="Set capture to pictures"):
+        report(replace(trace, tensors={}), vae=vae, energy=energy)
+
+
+def test_the_record_of_a_panel_holds_the_report(knowledge, traces):
+    from guidance_geometry.host import panel_record
+
+    record = panel_record.of_every_part(traces[4.0], None, 0)
+    assert record["report"]["headline"]["en"] == knowledge.reported(traces[4.0]).answer.headline.text()
+
+
+def test_a_fault_of_a_report_costs_the_report_alone(knowledge, traces, monkeypatch, caplog):
+    from guidance_geometry.host import panel_record
+
+    monkeypatch.setattr(panel_record, "reported", lambda trace: 1 / 0)
+    record = panel_record.of_every_part(traces[4.0], None, 0)
+    assert "report" not in record
+    assert len(record["steps"]) == 16
+    assert "ZeroDivisionError" in caplog.text
+    caplog.clear()
+
+
+PROMPT = {
+    "1": {"class_type": "UNETLoader", "inputs": {"unet_name": "flux\\m.safetensors"}},
+    "2": {"class_type": "LoraLoaderModelOnly", "inputs": {"model": ["1", 0], "lora_name": "a/fast.safetensors"}},
+    "3": {"class_type": "KSampler", "inputs": {"model": ["1", 0], "cfg": 4, "positive": ["9", 0]}},
+    "4": {"class_type": "KSampler", "inputs": {"model": ["2", 0]}},
+    "5": {"class_type": "Merge", "inputs": {"model1": ["1", 0], "model2": ["6", 0]}},
+    "6": {"class_type": "CheckpointLoaderSimple", "inputs": {"ckpt_name": "other.ckpt"}},
+    "7": {"class_type": "KSampler", "inputs": {"model": ["5", 0]}},
+    "8": {"class_type": "Loop", "inputs": {"model": ["8", 0], "guider": 3}},
+    "9": {"class_type": "CLIPTextEncode", "inputs": {"text": "x", "model": "no wire"}},
+}
+
+
+@pytest.mark.parametrize(
+    ("node", "file"),
+    [("3", "m.safetensors"), ("4", "m.safetensors + fast.safetensors"), ("7", None), ("8", None), ("absent", None)],
+)
+def test_the_file_of_the_weights_is_read_from_the_prompt(host, node, file):
+    from guidance_geometry.host.jobs import RunningJob
+    from guidance_geometry.host.weights import file_of
+
+    assert file_of(RunningJob("job", node, 0, PROMPT, {})) == file
+    assert file_of(None) is None
+
+
+def test_further_conditions_of_a_rule_are_in_the_header(labelled, knowledge):
+    from guidance_geometry.nodes.rules.perp_neg import GGPerpNeg
+
+    model, positive, negative = labelled["ve"]
+    rule = GGPerpNeg.execute(negative, 1.0).result[0]
+    latent = {"samples": torch.zeros(3, 3, 8, 8)}
+    trace = guided(model, positive, negative, latent, "euler", steps=4, cfg=3.0, guidance=rule)[2]
+    assert trace.header["beside"] == ["Perp-Neg 1"]
+    assert knowledge.reported(trace).answer.headline.id == "head.passes"

@@ -1,0 +1,58 @@
+"""The report on a saved trace, as text or JSON: `python3 dev.py report TRACE`. docs/verdict-card.md names every field.
+
+Needs no host. Compared with the card of the model where one is included or given, and with picks where they are given.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from pathlib import Path
+
+from ..trace.card import Card, read_card
+from ..trace.file import load
+from ..trace.known import Known, template_of
+from ..trace.picks import read_picks
+from ..trace.report import report_of
+from ..trace.sentences import LANGUAGES
+from ..trace.trace import Trace
+from .places import ROOT
+
+INCLUDED = "assets/denoisers/*.guidance.json"
+
+
+def card_for(trace: Trace, given: Path | None) -> Card | None:
+    """The card that was given, else the included one of the trace's model."""
+    if given is not None:
+        return read_card(given)
+    mark = str((trace.header.get("model") or {}).get("hash") or "").lower()
+    return next((card for card in map(read_card, sorted(ROOT.glob(INCLUDED))) if card.sha256 == mark), None)
+
+
+def main() -> int:
+    """Print the report; 1 for a file that cannot be read."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("trace", type=Path, help="a file that Save Trace wrote")
+    parser.add_argument("--json", action="store_true", help="as JSON, for scripts and agents")
+    parser.add_argument("--half", type=Path, metavar="TRACE", help="a run at half the cfg, same seed")
+    parser.add_argument("--card", type=Path, metavar="FILE", help="the model's card")
+    parser.add_argument("--picks", type=Path, metavar="FILE", help="what was chosen of this model")
+    parser.add_argument("--language", choices=LANGUAGES, default=LANGUAGES[0])
+    options = parser.parse_args()
+    try:
+        trace = load(options.trace)
+        picks = read_picks(options.picks) if options.picks else None
+        file = (trace.header.get("model") or {}).get("file")
+        known = Known(picks, card_for(trace, options.card), template_of([str(file)]) if file else None)
+        report = report_of(trace, known, load(options.half) if options.half else None)
+    except (ValueError, OSError) as error:
+        print(error, file=sys.stderr)
+        return 1
+    text = report.text(options.language)
+    print(json.dumps(report.as_json(), indent=1, ensure_ascii=False) if options.json else text)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
