@@ -175,7 +175,8 @@ def fuzz(args: argparse.Namespace) -> int:
 
 def check(args: argparse.Namespace) -> int:
     """Test a guidance rule of any pack, named FILE:RULE, against the invariants; fails if any fails."""
-    python, _ = prepare(args)
+    here = Path(sys.executable)  # where torch is installed, nothing else is needed
+    python = here if provision.imports(here, "torch, safetensors") else prepare(args)[0]
     file, colon, rule = args.rule.rpartition(":")
     return run([python, RUN, "check_rule", f"{Path(file).resolve() if file else ''}{colon}{rule}"])
 

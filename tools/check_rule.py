@@ -1,7 +1,8 @@
 """Hold a rule against the invariants: `python3 dev.py check FILE:RULE` prints the table, and fails when the rule does.
 
-FILE is a Python file, RULE the name in it of a rule: an object with `init` and `step`, a rule or chain of this pack, or
-a class or function that makes one without arguments. Nothing of this pack has to be imported there.
+FILE is a Python file, RULE the name in it of a rule: a function rule(u, c, x, gamma, sigma), an object with `init` and
+`step`, a rule or chain of this pack, or a class or function that makes one of these without arguments. Nothing of this
+pack has to be imported there. What does not fit is told once, with a rule that works.
 """
 
 from __future__ import annotations
@@ -9,14 +10,22 @@ from __future__ import annotations
 import argparse
 import importlib
 import importlib.util
+import inspect
 import sys
 from pathlib import Path
+from traceback import extract_tb
 from types import ModuleType
 from typing import Any
 
-from ..guidance.chain import PLAIN, Chain
+from torch import Tensor
+
+from ..guidance.chain import Chain
+from ..guidance.contract import chain_from, explained, is_function, misfit
+from ..guidance.printing import class_of
+from ..guidance.rules.function import FunctionRule
 from ..guidance.rules.kinds import Rule
 from .fixtures.invariants import INVARIANTS, OPTIONAL, Verdict, claims_of, examine, failed
+from .fixtures.made_up_run import GAMMA, asked, run_of, steps_of
 from .places import ROOT
 
 
@@ -43,26 +52,67 @@ def found(words: str) -> Any:
     if not hasattr(module, name):
         known = ", ".join(key for key in vars(module) if not key.startswith("_"))
         raise ValueError(f"{file.name} has no {name!r}. It has {known}.")
-    made = getattr(module, name)
-    return as_guidance(made if hasattr(made, "step") and not isinstance(made, type) else made())
+    return as_guidance(getattr(module, name))
 
 
-def as_guidance(rule: Any) -> Any:
-    """A rule of this pack as the chain that holds it alone; whatever else has `init` and `step`, as it is."""
-    if isinstance(rule, Rule):
-        return PLAIN.then(rule)
-    if isinstance(rule, Chain) or all(callable(getattr(rule, method, None)) for method in ("init", "step")):
-        return rule
-    raise ValueError(
-        f"{type(rule).__name__} is no rule: it needs init(run) -> state and step(state, predictions, gamma) -> "
-        "(guided, state)."
-    )
+def as_guidance(named: Any) -> Any:
+    """What a name stands for, ready to be examined: what this pack makes as a chain, an object of any other as it is.
+
+    Raises ValueError with the contract where it is no rule, or fails at its first step.
+    """
+    rule = made_by(named) if isinstance(named, type) or is_maker(named) else named
+    if fault := misfit(rule):
+        raise ValueError(explained(fault))
+    if is_function(rule):  # not as a chain, which would not ask it at gamma = 1
+        rule = FunctionRule(rule)
+    elif isinstance(rule, Rule):
+        rule = chain_from(rule)
+    if fault := first_fault(rule):
+        raise ValueError(explained(fault))
+    return rule
+
+
+def made_by(maker: Any) -> Any:
+    """What a class or function makes without arguments.  Raises ValueError with the contract where it makes nothing."""
+    try:
+        return maker()
+    except Exception as error:
+        raise ValueError(explained(f"{maker.__name__}() makes no rule: {told(error)}.")) from error
+
+
+def is_maker(named: Any) -> bool:
+    """Whether it is a function that is called without arguments, and then gives the rule."""
+    return is_function(named) and not inspect.signature(named).parameters
+
+
+def first_fault(rule: Any) -> str:
+    """What goes wrong at the first step of a made-up run, in a sentence; empty where nothing does."""
+    steps = steps_of(rule)
+    try:
+        state = rule.init(run_of(steps))
+        p, gamma = asked(rule, state, steps[0], GAMMA) if isinstance(rule, Chain) else (steps[0], GAMMA)
+        made = rule.step(state, p, gamma)
+    except Exception as error:  # noqa: BLE001  anybody's code may raise anything
+        return f"The rule fails at its first step: {told(error)}"
+    if not (isinstance(made, tuple) and len(made) == 2 and isinstance(made[0], Tensor)):
+        return f"{class_of(rule)}.step returned {class_of(made)}, but a pair (D, next state) is needed."
+    if made[0].shape != p.cond.shape:
+        return f"{class_of(rule)}.step gave D the shape {[*made[0].shape]}, but that of c is {[*p.cond.shape]}."
+    return ""
+
+
+def told(error: Exception) -> str:
+    """An exception with the line that raised it; of what this pack says, its words are enough."""
+    last = extract_tb(error.__traceback__)[-1]
+    if Path(last.filename).is_relative_to(ROOT / "guidance"):
+        return str(error)
+    return f"{type(error).__name__}: {error} ({Path(last.filename).name}, line {last.lineno}: {last.line})"
 
 
 def lines(verdicts: dict[str, Verdict]) -> list[str]:
     """The table for a terminal, with what each invariant means."""
     meanings = {one.name: one.meaning for one in INVARIANTS}
-    return [f"  {name:20} {verdict!s:24} {meanings[name]}" for name, verdict in verdicts.items()]
+    return [f"  {name:21} {verdict!s:24} {meanings[name]}" for name, verdict in verdicts.items()]
 
 
 def main() -> int:

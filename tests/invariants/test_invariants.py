@@ -224,7 +224,7 @@ def test_a_chain_is_played_with_what_it_asks_for_and_no_more():
         (f"{Path(__file__)}:OneTooMuch", 1, "FAILED: gamma 1 is c, gamma 0 is u"),
         (f"{ROOT / 'guidance' / 'rules' / 'reuse.py'}:Reuse", 0, "u every 2 steps (line)"),
         (f"{EXAMPLE}:NoSuch", 2, "has no 'NoSuch'. It has HalfwayBack"),
-        (f"{EXAMPLE}:HalfwayBackNode", 2, "needs init(run)"),
+        (f"{EXAMPLE}:HalfwayBackNode", 2, "is no rule: it has no init and no step."),
         ("nowhere.py:Rule", 2, "names no file"),
         ("HalfwayBack", 2, "names no file"),
     ],
