@@ -5,13 +5,16 @@ from __future__ import annotations
 import io
 import json
 import math
+import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ..files.writing import write_atomically
 from .order import Drawing
 
 if TYPE_CHECKING:
@@ -80,6 +83,22 @@ class Film:
         out = io.BytesIO()
         sheet.save(out, "PNG", pnginfo=_png_info(embedded or {}))
         return out.getvalue()
+
+    def save(self, path: str | os.PathLike) -> None:
+        """Write one file, by its ending: .png (of an animation an animated one), .webp or .svg (the last page).
+
+        Raises ValueError for another ending.
+        """
+        ending = Path(path).suffix
+        if ending not in (".png", ".webp", ".svg"):
+            raise ValueError(f"{Path(path).name} does not end in .png, .webp or .svg. Give it one of these endings.")
+        made = {".png": self.apng, ".webp": self.webp, ".svg": lambda: self.last.svg().encode()}[ending]()
+        write_atomically(path, [made])
+
+    def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, bytes | str]:
+        """What a notebook shows."""
+        shown = {"image/webp": self.webp()} if len(self.durations) > 1 else {"image/png": self.apng()}
+        return {**shown, "text/plain": self.caption}
 
     def _in_few_colours(self) -> list[Image]:
         """The frames with one palette of 256 colours for all of them, as an animated PNG needs it."""

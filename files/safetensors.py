@@ -6,6 +6,7 @@ and the tensors without a gap. Nothing here unpickles, and nothing is allocated 
 
 from __future__ import annotations
 
+import ctypes
 import json
 import math
 import os
@@ -178,7 +179,7 @@ def safetensors_parts(tensors: Mapping[str, Tensor], metadata: Mapping[str, str]
     yield len(text).to_bytes(8, "little") + text
     for name in order:
         flat = tensors[name].detach().cpu().flatten().contiguous()
-        yield flat.view(torch.uint8).numpy().tobytes() if flat.numel() else b""  # no view of an empty one's strides
+        yield (ctypes.c_char * flat.nbytes).from_address(flat.data_ptr()).raw if flat.numel() else b""  # without NumPy
 
 
 def _dtype_name(name: str, dtype: torch.dtype) -> str:

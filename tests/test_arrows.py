@@ -15,6 +15,7 @@ ALLOWED = {  # nodes -> host -> {figures, trace, denoisers, classifiers} -> samp
     "denoisers": {"guidance", "files", "networks"},
     "classifiers": {"guidance", "files", "networks"},
     "figures": {"guidance", "files", "samplers", "trace"},
+    "library": {"guidance", "files", "networks", "samplers", "trace", "denoisers", "figures"},
     "host": {"guidance", "files", "networks", "samplers", "trace", "denoisers", "classifiers", "figures"},
     "nodes": {"guidance", "files", "networks", "samplers", "trace", "denoisers", "classifiers", "figures", "host"},
 }
@@ -30,7 +31,7 @@ HOST = {
     "server",
     "app",
 }
-LAZY = {"matplotlib", "PIL", "torchvision", "transformers", "kornia"}  # never at module level: start-up time
+LAZY = {"matplotlib", "pandas", "PIL", "torchvision", "transformers", "kornia"}  # never at module level: start-up time
 FILES = [file for room in ALLOWED for file in sorted((ROOT / room).rglob("*.py"))]
 TOOLS, TESTS = (sorted((ROOT / folder).rglob("*.py")) for folder in ("tools", "tests"))
 TOOLS_OF = {  # what a room of tools/ may import of tools/ beside what stands at its top

@@ -9,6 +9,8 @@ import pytest
 from .project import PROJECT, ROOT
 
 ROOMS = {"guidance", "files", "networks", "samplers", "trace", "denoisers", "classifiers", "figures", "host", "nodes"}
+INSTALLED = ROOMS - {"host", "nodes"}
+PACKAGE = "guidance_geometry"
 NEEDED = {"__init__.py", "extension.py", *ROOMS, "web", "assets"}
 NEEDED |= {"example_workflows", "pyproject.toml", "requirements.txt", "README.md", "LICENSE", "CHANGELOG.md"}
 ALLOWED = NEEDED | {"locales", "subgraphs"}
@@ -50,15 +52,29 @@ def test_the_editor_loads_no_script_but_the_inspector():
     assert {str(file.relative_to(ROOT)) for file in (ROOT / "web").rglob("*.js")} <= {"web/inspector.js"}
 
 
-def test_requirements_say_the_same_twice():
-    lines = (ROOT / "requirements.txt").read_text(encoding="utf-8").split()
-    assert lines == PROJECT["project"]["dependencies"]
+def requirements():
+    return (ROOT / "requirements.txt").read_text(encoding="utf-8").split()
 
 
-def test_requirements_are_lower_bounds_and_never_the_hosts():
-    for line in PROJECT["project"]["dependencies"]:
-        assert re.fullmatch(r"[a-z-]+>=[0-9.]+", line)
-        assert line.split(">=")[0] not in {"torch", "numpy", "pillow", "torchvision", "safetensors"}
+def test_the_host_is_asked_for_what_figures_need_and_never_for_what_it_has():
+    """The host installs requirements.txt, and torch must stay the one that it has."""
+    assert requirements() == PROJECT["project"]["optional-dependencies"]["figures"]
+    assert not {line.split(">=")[0] for line in requirements()} & {"torch", "numpy", "pillow", "safetensors"}
+
+
+def test_requirements_are_lower_bounds():
+    needed = PROJECT["project"]["dependencies"]
+    assert {line.split(">=")[0] for line in needed} == {"torch", "safetensors"}
+    for line in [*needed, *(line for extra in PROJECT["project"]["optional-dependencies"].values() for line in extra)]:
+        assert re.fullmatch(r"[a-z-]+(\[[a-z]+\])?>=[0-9.]+", line)
+
+
+def test_an_installation_has_every_room_that_does_not_need_the_host():
+    setup = PROJECT["tool"]["setuptools"]
+    rooms = {file.parent.relative_to(ROOT) for room in (*INSTALLED, "library") for file in (ROOT / room).rglob("*.py")}
+    named = {f"{PACKAGE}.{'.'.join(room.parts)}" for room in rooms - {Path("library/installed")}}
+    assert set(setup["packages"]) == named | {PACKAGE, f"{PACKAGE}.assets"}
+    assert set(setup["package-dir"].values()) == {*INSTALLED, "library", "library/installed", "assets"}
 
 
 def test_the_registry_fields_are_complete():

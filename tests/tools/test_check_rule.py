@@ -8,7 +8,6 @@ import pytest
 from guidance_geometry.guidance.contract import CONTRACT
 from guidance_geometry.tools import check_rule
 
-
 FITTING = {  # rules of every form, as files of ten lines at most
     "function": "def rule(u, c, x, gamma, sigma):\n    return u + gamma * (c - u)",
     "with_a_default": "def rule(u, c, x, gamma, sigma, share=0.5):\n    return c + share * (gamma - 1) * (c - u)",

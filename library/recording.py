@@ -1,0 +1,201 @@
+"""Guidance and its record in any sampling loop, around any denoiser that is a function."""
+
+from __future__ import annotations
+
+import math
+import uuid
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ..guidance.chain import Chain
+from ..guidance.contract import chain_from
+from ..guidance.predictions import Predictions
+from ..guidance.rules.kinds import Source
+from ..guidance.run import Run
+from ..samplers.noise_tracking import untracked
+from ..samplers.steps import FORMULAS, READS_UNCOND, level
+from ..trace.accumulator import Accumulator, Capture
+from ..trace.recorder import Evaluation, Recorded, Recorder
+from ..trace.rows import Setting
+from ..trace.trace import END, VERSION
+from .sampling import SAMPLERS, sample
+from .traces import Trace
+
+Denoiser = Callable[[Tensor, float, Any], Tensor]  # x [B, ...], sigma, condition -> x0-hat [B, ...]
+PICTURES = (1, 3)  # channels of samples that are pixels in -1 .. 1
+
+
+class Guided:
+    """A denoiser under a chain in one run.
+
+    denoiser(x, sigma, condition) -> x0-hat. conditions: by the names "cond" and "uncond".
+    """
+
+    def __init__(self, denoiser: Denoiser, conditions: Mapping[str, Any], chain: Chain, run: Run, gamma: float):
+        if chain.terms:
+            raise ValueError(
+                f"{chain.text} holds gradients of energies. They are added in ComfyUI only: leave them out."
+            )
+        if not math.isfinite(gamma):
+            raise ValueError(f"gamma is {gamma}, but a number is needed.")
+        self.denoiser, self.conditions, self.chain, self.run, self.gamma = denoiser, conditions, chain, run, gamma
+        self.state = self.following = chain.init(run)
+        self.outer = math.nan
+
+    def __call__(self, x: Tensor, sigma: float, stage: bool = False) -> Evaluation:
+        """D at a noisy sample, and what it was made of.  stage: it is a further one of the same step."""
+        if not stage:
+            self.state, self.outer = self.following, sigma
+        state = self.state.inside(self.outer if stage else None)
+        gamma = self.chain.scale(state, sigma, self.gamma)
+        made = {name: self._predicted(name, x, sigma) for name in sorted(self.chain.needs(state, self.outer, gamma))}
+        nfe, cond, uncond = len(made), made.pop("cond"), made.pop("uncond", None)
+        level_here, signal = (x.new_full((len(x),), v) for v in (sigma, level(sigma, self.run.flow).alpha))
+        p = Predictions(x, level_here, signal, uncond, cond, made)
+        if stage:
+            guided = self.chain.stage(state, self.following, p, gamma)
+        else:
+            guided, self.following = self.chain.step(state, p, gamma)
+        word = "reuse" if uncond is None and guided is not cond else ""
+        seen = self.chain.in_place_of_u(made) if uncond is None else uncond
+        return Evaluation(guided, seen, cond, gamma, nfe, word)
+
+    def _predicted(self, name: str, x: Tensor, sigma: float) -> Tensor:
+        """One of the predictions that the chain asks for."""
+        source = self.chain.sources.get(name, Source(name))
+        condition = source.conditioning
+        known = isinstance(condition, str) and condition in self.conditions
+        found = (source.model or self.denoiser)(x, sigma, self.conditions[condition] if known else condition)
+        if not isinstance(found, Tensor) or found.shape != x.shape:
+            told = [*found.shape] if isinstance(found, Tensor) else type(found).__name__
+            raise ValueError(f"The denoiser returned {told}, but x0-hat has the shape of x, {[*x.shape]}.")
+        return found
+
+
+class Recording:
+    """The record of one run, step by step; called like a function it guides, too.
+
+    `guided(x, sigma)` in any loop gives D. A loop that evaluates a step more than once says `stage=True` from the
+    second time on, and one that adds noise adds `mark(eps)` in the place of eps, so that move and noise are told apart.
+    `finish(x)` ends the run. trace: set by then. end: the last x.
+    """
+
+    trace: Trace
+    end: Tensor
+
+    def __init__(self, run: Run, guided: Callable[..., Evaluation] | None, capture: str, facts: Mapping[str, Any]):
+        self.run, self.guided, self.facts = run, guided, dict(facts)
+        self.capture = Capture(capture)
+        self.recorder = Recorder(self._entered, run.sigmas[-1])
+        self.accumulator: Accumulator | None = None
+
+    def __call__(self, x: Tensor, sigma: float | Tensor, stage: bool = False) -> Tensor:  # x [B, ...] -> [B, ...]
+        """D, noted with what it was made of."""
+        if self.guided is None:
+            raise ValueError("This recording watches a run of somebody else's, and guides none.")
+        sigma = float(torch.as_tensor(sigma).flatten()[0])
+        seen = self.guided(untracked(x), sigma, stage)
+        self.observe(x, sigma, seen, stage)
+        return seen.denoised
+
+    def observe(self, x: Tensor, sigma: float, seen: Evaluation, stage: bool = False) -> None:
+        """Note an evaluation that was made at x, by whomever."""
+        self.recorder.answered(self.recorder.called(x, torch.tensor(sigma)), seen)
+        if not stage:
+            self.recorder.stepped()
+
+    def mark(self, eps: Tensor) -> Tensor:  # [B, ...] -> [B, ...]
+        """Noise that a loop adds, so that the record knows it."""
+        return self.recorder.mark(eps)
+
+    def sample(self, x: Tensor, sampler: str = "euler", seed: int = 0) -> Trace:  # x [B, ...]
+        """Run one of SAMPLERS from x at the first noise level, and end the run."""
+        self.facts = {"sampler": SAMPLERS[sampler].name if sampler in SAMPLERS else sampler, "seed": seed} | self.facts
+        return self.finish(sample(self, x, self.run.sigmas, sampler, seed=seed, flow=self.run.flow, mark=self.mark))
+
+    def finish(self, x: Tensor) -> Trace:  # [B, ...]
+        """End the run with the state that it led to."""
+        self.end = untracked(x)
+        self.recorder.returned(x)
+        if self.accumulator is None:
+            raise ValueError(
+                "Nothing was recorded: call the recording in your loop, guided(x, sigma), before finish(x)."
+            )
+        steps, tensors, note = self.capture.stacked()
+        tensors |= {} if self.capture.mode == "numbers" else {END: self.end.half().cpu()}
+        capture = {"mode": self.capture.mode, "steps": steps, "note": note}
+        self.trace = Trace(
+            self._header(self.accumulator) | {"capture": capture},
+            self.accumulator.columns(),
+            self.accumulator.stage,
+            tensors,
+        )
+        return self.trace
+
+    def _entered(self, step: Recorded) -> None:
+        if self.accumulator is None:
+            self.accumulator = Accumulator(self._setting(step.x), self.capture)
+        self.accumulator.enter(step)
+
+    def _setting(self, x: Tensor) -> Setting:
+        sampler, bound = str(self.facts.get("sampler")), 1.0 if x.shape[1] in PICTURES else None
+        return Setting(self.run.flow, FORMULAS.get(sampler), sampler in READS_UNCOND, {}, bound, x.dtype)
+
+    def _header(self, accumulator: Accumulator) -> dict[str, Any]:
+        lost = self.recorder.unfollowed
+        notes = [f"the noise of {lost} steps could not be followed: it counts as part of the move"] if lost else []
+        return {
+            "version": VERSION,
+            "run": uuid.uuid4().hex,
+            "space": "flow" if self.run.flow else "ve",
+            "vectors": list(accumulator.setting.vectors),
+            "sigmas": list(self.run.sigmas),
+            "model": {},
+            "latent": {"shape": [*self.end.shape[1:]], "format": None},
+            "evaluations": accumulator.evaluations,
+            "split": "by marked noise",
+            "notes": notes,
+            "host": {"torch": torch.__version__, "device": str(self.end.device), "dtype": str(self.end.dtype)[6:]},
+        } | self.facts
+
+
+def record(
+    denoiser: Denoiser,
+    sigmas: Sequence[float],
+    cond: Any,
+    *,
+    uncond: Any = None,
+    gamma: float = 4.0,
+    rule: Any = None,
+    capture: str = "pictures",
+    **facts: Any,
+) -> Recording:
+    """A recording that guides a denoiser.
+
+    denoiser(x, sigma, condition) -> x0-hat [B, ...]; x [B, ...], sigma a number. sigmas: the noise levels, noisiest
+    first, and the one at which the run ends. cond, uncond: conditions, handed to the denoiser as they are. rule: of
+    this pack, a chain, a function of (u, c, x, gamma, sigma), or None for plain guidance. capture: numbers, pictures
+    or tensors. facts: of the trace's header; space="flow" says x = (1 - sigma) x0 + sigma eps, else x = x0 + sigma eps.
+    Raises ValueError for a rule that is none, a gamma that is no number, or noise levels that do not fall.
+    """
+    facts = {**getattr(denoiser, "facts", {}), **facts}
+    run, chain = run_of(sigmas, facts.get("space", "ve")), chain_from(rule)
+    guided = Guided(denoiser, {"cond": cond, "uncond": uncond}, chain, run, float(gamma))
+    return Recording(run, guided, capture, {"cfg": float(gamma), "chain": chain.text} | facts)
+
+
+def run_of(sigmas: Sequence[float], space: str) -> Run:
+    """The noise levels of a run.  Raises ValueError where they do not fall, or for an unknown space."""
+    levels = tuple(float(sigma) for sigma in sigmas)
+    if len(levels) < 2 or list(levels) != sorted(set(levels), reverse=True) or levels[-1] < 0:
+        raise ValueError(
+            f"sigmas must fall from the noisiest to the last, two or more, none below 0; got {levels[:6]}."
+        )
+    if space not in ("ve", "flow"):
+        raise ValueError(
+            f"space is {space!r}. Use 've' (x = x0 + sigma eps) or 'flow' (x = (1 - sigma) x0 + sigma eps)."
+        )
+    return Run(levels, space == "flow")

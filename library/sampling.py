@@ -1,0 +1,59 @@
+"""Samplers as functions of any denoiser, and a schedule of noise levels."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+from torch import Tensor
+
+from ..samplers.loop import item_noise, run
+from ..samplers.noise_tracking import untracked
+from ..samplers.steps import Level, ddim, ddpm, level
+
+
+class Sampler(NamedTuple):
+    """A step, and what a trace calls it."""
+
+    step: Callable
+    name: str
+
+
+SAMPLERS = {"euler": Sampler(ddim, "euler"), "ddpm": Sampler(ddpm, "gg_ddpm")}
+
+
+def sample(
+    denoise: Callable[[Tensor, float], Tensor],
+    x: Tensor,
+    sigmas: Sequence[float],
+    sampler: str = "euler",
+    *,
+    seed: int = 0,
+    flow: bool = False,
+    mark: Callable[[Tensor], Tensor] = untracked,
+) -> Tensor:  # x [B, ...] -> [B, ...]
+    """Sample from x at sigmas[0] to sigmas[-1].
+
+    denoise(x, sigma) -> D [B, ...]. sampler: euler (also called DDIM) or ddpm, whose noise comes from seed, item by
+    item. flow: x = (1 - sigma) x0 + sigma eps instead of x0 + sigma eps. mark: what to do with each draw of noise.
+    Raises ValueError for an unknown sampler.
+    """
+    if sampler not in SAMPLERS:
+        raise ValueError(f"Sampler {sampler!r} is unknown. Use one of {', '.join(SAMPLERS)}, or a loop of your own.")
+    draw, levels = item_noise(x, seed), [level(sigma, flow) for sigma in sigmas]
+
+    def denoised(x: Tensor, at: Level) -> Tensor:
+        return denoise(x, at.sigma)
+
+    for state in run(denoised, x, levels, SAMPLERS[sampler].step, lambda *_: mark(draw())):
+        x = x if state.x_next is None else state.x_next
+    return x
+
+
+def karras(steps: int, lowest: float = 0.02, highest: float = 20.0, rho: float = 7.0) -> list[float]:
+    """Noise levels, evenly spaced in sigma^(1/rho), then 0.
+
+    Source: Karras et al. 2022, arXiv 2206.00364, eq. 5.
+    """
+    first, last = highest ** (1 / rho), lowest ** (1 / rho)
+    return [*((first + i / max(steps - 1, 1) * (last - first)) ** rho for i in range(steps)), 0.0]

@@ -1,0 +1,70 @@
+"""Many runs of one denoiser, as a table."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from itertools import product
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from .recording import Denoiser, Recording, record
+
+AXES: dict[str, Sequence[Any]] = {"gamma": (4.0,), "rule": (None,), "sampler": ("euler",), "seed": (0,)}
+Measure = Callable[[Tensor], Tensor]
+
+
+def sweep(
+    denoiser: Denoiser,
+    shape: Sequence[int],
+    sigmas: Sequence[float],
+    cond: Any,
+    *,
+    measures: Mapping[str, Measure] | None = None,
+    axes: Mapping[str, Any],
+    **facts: Any,
+) -> list[dict[str, Any]]:
+    """One row a run, of every combination on the axes: its place on them, metrics, evaluations, seconds, measures.
+
+    shape: [B, ...] of the samples. axes: values of gamma, rule, sampler and seed; rules may have names, {name: rule}.
+    A seed is the noise of the start and of the steps. Metrics are means over steps and samples.
+    measures: {name: function of the last x [B, ...] -> [B]}, of which the mean is taken. facts: as for `record`.
+    Raises ValueError for an axis that is unknown or empty.
+    """
+    names = checked(axes)
+    rows = []
+    for cell in product(*names.values()):
+        place = dict(zip(names, (name for name, _ in cell), strict=True))
+        gamma, rule, sampler, seed = (value for _, value in cell)
+        run = record(denoiser, sigmas, cond, gamma=gamma, rule=rule, capture="numbers", **facts)
+        noise = torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
+        began = time.perf_counter()
+        run.sample(run.run.sigmas[0] * noise, sampler, seed)
+        rows.append(place | told(run, measures or {}) | {"seconds": time.perf_counter() - began})
+    return rows
+
+
+def checked(axes: Mapping[str, Any]) -> dict[str, list[tuple[Any, Any]]]:
+    """Every axis in order, as pairs of what a row says and the value."""
+    if unknown := axes.keys() - AXES.keys():
+        raise ValueError(f"Unknown axis {', '.join(sorted(unknown))}. There are {', '.join(AXES)}.")
+    full = {**AXES, **axes}
+    pairs = {name: list(full[name].items() if isinstance(full[name], Mapping) else named(full[name])) for name in AXES}
+    if empty := [name for name, values in pairs.items() if not values]:
+        raise ValueError(f"The axis {empty[0]} is empty. Give it a value, or leave it out.")
+    return pairs
+
+
+def named(values: Sequence[Any]) -> list[tuple[Any, Any]]:
+    """The values with their own names: numbers and words are theirs, a function has one, a rule has its text."""
+    plain = (int, float, str)
+    return [(v if isinstance(v, plain) else getattr(v, "text", getattr(v, "__name__", "CFG")), v) for v in values]
+
+
+def told(run: Recording, measures: Mapping[str, Measure]) -> dict[str, float]:
+    """What a row says of a finished run."""
+    metrics = {name: float(run.trace.column(name).nanmean()) for name in run.trace.metrics}
+    found = {name: float(measure(run.end).double().mean()) for name, measure in measures.items()}
+    return {"evaluations": run.trace.header["evaluations"], **found, **metrics}

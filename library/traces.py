@@ -1,0 +1,85 @@
+"""A trace for notebooks: as a table and as figures."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib import import_module
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+
+from ..trace import file, trace
+from ..trace.trace import PER_STEP
+
+if TYPE_CHECKING:
+    from ..figures.film import Film
+
+
+@dataclass(frozen=True, eq=False)
+class Trace(trace.Trace):
+    """One run, as `trace.trace.Trace`, with what a notebook wants of it."""
+
+    @classmethod
+    def of(cls, found: trace.Trace) -> Trace:
+        """The same record."""
+        parts = {name: cls.of(part) for name, part in found.parts.items()}
+        return cls(found.header, found.steps, found.stage, found.tensors, found.cross, parts)
+
+    def to_pandas(self) -> Any:
+        """A DataFrame with one row a step and sample: noise levels, gamma, and every metric by its code.
+
+        Steps and samples count from 0, as in `steps`; nan is unknown.
+        """
+        n, batch = self.n, self.batch
+        columns: dict[str, Any] = {
+            "step": torch.arange(n).repeat_interleave(batch),
+            "sample": torch.arange(batch).repeat(n),
+        }
+        columns |= {name: self.steps[name].repeat_interleave(batch) for name in PER_STEP}
+        columns |= {name: self.column(name).flatten() for name in self.metrics}
+        table = needed("pandas", "pandas").DataFrame({name: column.numpy() for name, column in columns.items()})
+        table.insert(2, "stage", [word for word in self.stage for _ in range(batch)])
+        return table
+
+    def plot(
+        self,
+        figure: str = "step plane",
+        step: int | None = None,
+        sample: int | None = None,
+        *,
+        decode: Callable[[Tensor], Tensor] | None = None,
+        **look: Any,
+    ) -> Film:
+        """A figure, which a notebook shows and `save` writes.
+
+        figure: a word of the gallery; step, sample: from 0, None chooses. decode: latents [B, ...] to pictures
+        [B, H, W, 3] in 0..1. look: size (blog, slide, column) and theme (light, dark, transparent).
+        Raises ValueError for an unknown figure, step or sample, with those that there are.
+        """
+        needed("matplotlib", "figures")
+        from ..figures.order import Order
+        from ..figures.pictures import Pictures
+        from ..figures.registry import draw_figure
+
+        return draw_figure(Order(self, step, sample, pictures=Pictures(decode), **look), figure)
+
+    def save(self, path: str | os.PathLike) -> Trace:
+        """Write one file, and return the trace as written: `trace.file.save`."""
+        return Trace.of(file.save(self, path))
+
+
+def load(path: str | os.PathLike) -> Trace:
+    """Read a trace file, as `trace.file.load`."""
+    return Trace.of(file.load(path))
+
+
+def needed(module: str, extra: str) -> ModuleType:
+    """A package that only some uses need.  Raises ImportError that says how to install it."""
+    try:
+        return import_module(module)
+    except ImportError as error:
+        raise ImportError(f"This needs {module}: pip install '.[{extra}]' in the folder of the project.") from error
