@@ -96,14 +96,14 @@ class Recording:
         """D, noted with what it was made of."""
         if self.guided is None:
             raise ValueError("This recording watches a run of somebody else's, and guides none.")
-        sigma = float(torch.as_tensor(sigma).flatten()[0])
+        sigma = float(sigma.flatten()[0] if isinstance(sigma, Tensor) else sigma)
         seen = self.guided(untracked(x), sigma, stage)
         self.observe(x, sigma, seen, stage)
         return seen.denoised
 
     def observe(self, x: Tensor, sigma: float, seen: Evaluation, stage: bool = False) -> None:
         """Note an evaluation that was made at x, by whomever."""
-        self.recorder.answered(self.recorder.called(x, torch.tensor(sigma)), seen)
+        self.recorder.answered(self.recorder.called(x, torch.tensor(sigma, dtype=torch.float64)), seen)
         if not stage:
             self.recorder.stepped()
 

@@ -1,0 +1,191 @@
+"""Any loop around any denoiser: the record says what happened, and nothing that did not."""
+
+import math
+from itertools import pairwise
+
+import pytest
+import torch
+
+from guidance_geometry.guidance.chain import PLAIN
+from guidance_geometry.guidance.rules.adaptive_projected import AdaptiveProjected
+from guidance_geometry.guidance.rules.autoguidance import Autoguidance
+from guidance_geometry.guidance.rules.interval import Interval
+from guidance_geometry.guidance.rules.kinds import Source
+from guidance_geometry.guidance.rules.perp_neg import PerpNeg, perp_neg
+from guidance_geometry.guidance.predictions import Predictions
+from guidance_geometry.library.recording import record
+from guidance_geometry.library.sampling import sample
+from guidance_geometry.library.traces import load
+from guidance_geometry.samplers.noise_tracking import Tracked
+from guidance_geometry.trace.checks import check
+
+from .worlds import DENOISER, FLOW, FLOW_SIGMAS, SIGMAS, WORLD, noise
+
+
+def guided(x, sigma, gamma=4.0, label=1):
+    u, c = (WORLD.denoised(x, sigma, label=y) for y in (None, label))
+    return u + gamma * (c - u)
+
+
+def euler(denoise, x, sigmas=SIGMAS):
+    for now, then in pairwise(sigmas):
+        x = x + (then - now) * (x - denoise(x, now)) / now
+    return x
+
+
+def test_a_loop_of_ones_own_gets_what_plain_guidance_gives_it():
+    run = record(DENOISER, SIGMAS, cond=1)
+    x = euler(run, noise())
+    assert (x - euler(guided, noise())).abs().max() < 1e-12
+    trace = run.finish(x)
+    assert (trace.n, trace.stage, trace.header["evaluations"]) == (8, ["step"] * 8, 16)
+    assert trace.steps["sigma"].tolist() == SIGMAS[:-1]
+    assert check(trace) == []
+    u, c = (WORLD.denoised(noise(), SIGMAS[0], label=y) for y in (None, 1))
+    assert torch.allclose(trace.record.dot("delta", "delta")[0], (c - u).square().flatten(1).sum(dim=1))
+
+
+def test_our_samplers_are_loops_like_any_other():
+    trace = record(DENOISER, SIGMAS, cond=1).sample(noise())
+    assert torch.allclose(trace.tensors["end"].double(), euler(guided, noise()), atol=2e-3)
+    assert trace.header["sampler"] == "euler"
+    assert trace.column("M12").max() < 1e-12  # against the formula of the step
+    assert (sample(guided, noise(), SIGMAS) - euler(guided, noise())).abs().max() < 1e-12
+
+
+def test_noise_and_move_are_told_apart():
+    run = record(DENOISER, SIGMAS, cond=1)
+    trace = run.sample(noise(), "ddpm", seed=3)
+    assert check(trace) == []  # the length of DDPM's noise among it
+    assert (trace.column("M8")[:-1] > 0).all()
+    assert type(run.end) is torch.Tensor
+    again = sample(guided, noise(), SIGMAS, "ddpm", seed=3)
+    assert (run.end - again).abs().max() < 1e-12
+
+
+def ancestral(denoise, x, mark):
+    draws = torch.Generator().manual_seed(0)
+    for now, then in pairwise(SIGMAS):
+        x = x + (then**2 / now - now) * (x - denoise(x, now)) / now
+        eps = torch.randn(x.shape, generator=draws, dtype=x.dtype)
+        x = x + then * math.sqrt(1 - (then / now) ** 2) * mark(eps)
+    return x
+
+
+@pytest.mark.parametrize("marks", [True, False])
+def test_a_loop_marks_its_noise_or_it_counts_as_move(marks):
+    run = record(DENOISER, SIGMAS, cond=1)
+    x = ancestral(run, noise(), run.mark if marks else lambda eps: eps)
+    assert isinstance(x, Tracked) is marks
+    found = run.finish(x).column("M8")[:-1]
+    assert (found > 0).all() if marks else (found == 0).all()
+
+
+def test_further_stages_belong_to_their_step():
+    run = record(DENOISER, SIGMAS, cond=1, rule=AdaptiveProjected())
+    x = noise()
+    for now, then in pairwise(SIGMAS):
+        slope = (x - run(x, now)) / now
+        guess = x + (then - now) * slope
+        again = slope if then == 0 else (guess - run(guess, then, stage=True)) / then
+        x = x + (then - now) * (slope + again) / 2
+    trace = run.finish(x)
+    assert trace.n == 8
+    assert trace.steps["sigma"].tolist() == SIGMAS[:-1]
+    assert trace.steps["evals"].tolist() == [4.0] * 7 + [2.0]
+    plain, start = record(DENOISER, SIGMAS, cond=1, rule=AdaptiveProjected()), noise()
+    first = plain(start, SIGMAS[0])
+    twice = record(DENOISER, SIGMAS, cond=1, rule=AdaptiveProjected())
+    twice(start, SIGMAS[0])
+    twice(noise(seed=5), SIGMAS[1], stage=True)  # leaves no momentum behind
+    assert torch.equal(plain(first, SIGMAS[1]), twice(first, SIGMAS[1]))
+
+
+def test_what_is_not_needed_is_not_evaluated():
+    trace = record(DENOISER, SIGMAS, cond=1, rule=Interval("percent", 0.3, 0.7)).sample(noise())
+    outside = trace.stage.count("cond_only")
+    assert 0 < outside < 8
+    assert trace.header["evaluations"] == 16 - outside
+    assert record(DENOISER, SIGMAS, cond=1, gamma=1.0).sample(noise()).header["evaluations"] == 8
+
+
+class OfAnotherPack:
+    def init(self, run):
+        return 0
+
+    def step(self, state, p, gamma):
+        return p.uncond + gamma * (p.cond - p.uncond), state + 1
+
+
+def by_hand(u, c, x, gamma, sigma):
+    assert sigma.shape == (2, 1, 1, 1)
+    return u + gamma * (c - u)
+
+
+@pytest.mark.parametrize("rule", [PLAIN, OfAnotherPack(), by_hand, AdaptiveProjected(1.0, 0.0, 0.0)])
+def test_a_rule_may_have_any_form(rule):
+    run, plain = (record(DENOISER, SIGMAS, cond=1, rule=one) for one in (rule, None))
+    run.sample(noise())
+    plain.sample(noise())
+    assert (run.end - plain.end).abs().max() < 1e-6  # a function's state is float64 too, a chain's terms are not
+
+
+def test_a_rule_that_is_none_is_told_the_contract():
+    with pytest.raises(ValueError, match=r"takes \(u, c\).*\n\nA rule is a function"):
+        record(DENOISER, SIGMAS, cond=1, rule=lambda u, c: c)
+
+
+def test_rules_are_given_the_further_predictions_that_they_ask_for():
+    run = record(DENOISER, SIGMAS, cond=1, uncond=2, rule=PerpNeg(empty=None))
+    x = noise()
+    e, n, c = (WORLD.denoised(x, SIGMAS[0], label=y) for y in (None, 2, 1))
+    p = Predictions(x, torch.tensor([SIGMAS[0]] * 2), torch.ones(2), n, c)
+    assert (run(x, SIGMAS[0]) - perp_neg(p, e, gamma=4.0, weight=1.0)).abs().max() < 1e-12
+
+
+def test_a_weak_model_guides_in_the_place_of_u():
+    weak = Source("cond", lambda x, sigma, label: 0.9 * DENOISER(x, sigma, label))
+    run = record(DENOISER, SIGMAS, cond=1, rule=Autoguidance(weak))
+    c = WORLD.denoised(noise(), SIGMAS[0], label=1)
+    assert (run(noise(), SIGMAS[0]) - (0.9 * c + 4 * 0.1 * c)).abs().max() < 1e-12
+
+
+def test_flow_is_recorded_as_flow(tmp_path):
+    trace = record(FLOW, FLOW_SIGMAS, cond=1).sample(noise(scale=0.96), "ddpm")
+    assert trace.header["space"] == "flow"
+    assert check(trace) == []
+    assert trace.column("M12").max() < 1e-12
+    trace.save(tmp_path / "run.safetensors")
+    found = load(tmp_path / "run.safetensors")
+    assert type(found) is type(trace)
+    assert torch.equal(found.steps["K"], trace.steps["K"])
+    assert found.header["sigma_data"] == WORLD.rms
+
+
+WRONG = {
+    "sigmas must fall": {"sigmas": [1.0, 2.0]},
+    "sigmas must fall ": {"sigmas": [1.0]},
+    "space is 'vp'": {"space": "vp"},
+    "gamma is nan": {"gamma": math.nan},
+}
+
+
+@pytest.mark.parametrize("words", WRONG)
+def test_what_cannot_be_is_refused_before_any_work(words):
+    with pytest.raises(ValueError, match=words.strip()):
+        record(DENOISER, **{"sigmas": SIGMAS, "cond": 1, **WRONG[words]})
+
+
+def test_a_denoiser_that_returns_something_else_is_named():
+    with pytest.raises(ValueError, match=r"The denoiser returned \[3, 8, 8\], but"):
+        record(lambda x, sigma, label: x[0], SIGMAS, cond=1)(noise(), 1.0)
+
+
+def test_a_run_without_a_step_has_no_trace():
+    with pytest.raises(ValueError, match="Nothing was recorded"):
+        record(DENOISER, SIGMAS, cond=1).finish(noise())
+
+
+def test_an_unknown_sampler_is_refused_with_those_there_are():
+    with pytest.raises(ValueError, match="'heun' is unknown. Use one of euler, ddpm"):
+        record(DENOISER, SIGMAS, cond=1).sample(noise(), "heun")
