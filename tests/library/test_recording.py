@@ -7,12 +7,12 @@ import pytest
 import torch
 
 from guidance_geometry.guidance.chain import PLAIN
+from guidance_geometry.guidance.predictions import Predictions
 from guidance_geometry.guidance.rules.adaptive_projected import AdaptiveProjected
 from guidance_geometry.guidance.rules.autoguidance import Autoguidance
 from guidance_geometry.guidance.rules.interval import Interval
 from guidance_geometry.guidance.rules.kinds import Source
 from guidance_geometry.guidance.rules.perp_neg import PerpNeg, perp_neg
-from guidance_geometry.guidance.predictions import Predictions
 from guidance_geometry.library.recording import record
 from guidance_geometry.library.sampling import sample
 from guidance_geometry.library.traces import load
@@ -187,5 +187,5 @@ def test_a_run_without_a_step_has_no_trace():
 
 
 def test_an_unknown_sampler_is_refused_with_those_there_are():
-    with pytest.raises(ValueError, match="'heun' is unknown. Use one of euler, ddpm"):
+    with pytest.raises(ValueError, match=r"'heun' is unknown\. Use one of euler, ddpm"):
         record(DENOISER, SIGMAS, cond=1).sample(noise(), "heun")

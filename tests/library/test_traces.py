@@ -20,7 +20,7 @@ def test_the_table_has_a_row_a_step_and_sample(trace):
     assert len(table) == trace.n * trace.batch
     assert list(table.columns[:4]) == ["step", "sample", "stage", "sigma"]
     row = table[(table.step == 5) & (table["sample"] == 1)].iloc[0]
-    assert row.M1 == float(trace.column("M1")[5, 1])
+    assert float(trace.column("M1")[5, 1]) == row.M1
     assert row.sigma == SIGMAS[5]
     assert {*trace.metrics} <= {*table.columns}
 
