@@ -24,7 +24,7 @@ from ..samplers.noise_tracking import untracked
 from ..samplers.steps import FORMULAS, READS_UNCOND
 from ..trace.accumulator import LIMITS, Accumulator, Capture
 from ..trace.faults import kept_out, line_of
-from ..trace.recorder import Recorded, Recorder, Visited
+from ..trace.recorder import MOST_CALLS, Recorded, Recorder, Visited
 from ..trace.rows import Setting
 from ..trace.trace import Trace
 from . import adapter
@@ -292,6 +292,8 @@ class Watch:
         return {"noise_sampler": noise_sampler}
 
     def _call(self, model, x, sigma, *args, **kwargs):
+        if len(self.recorder.pending) == MOST_CALLS and not self.ended:
+            self._end(f"{self.run.name} called the model {MOST_CALLS} times and reported no step")
         call = self.see(self._asked, x, sigma)
         try:
             denoised = model(untracked(x), sigma, *args, **kwargs)

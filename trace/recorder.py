@@ -22,6 +22,7 @@ from ..samplers.noise_tracking import Parts, parts_of, tracked, untracked
 
 RECUR = "recur"  # stage of a step back to a noisier level
 ALL = ""  # among the names of passes: all that the network was asked
+MOST_CALLS = 64  # of one step, that wait for its report: a sampler that never reports must not fill the memory
 SAME_LEVEL = 1e-4  # relative; a sampler may keep its levels in another precision than it hands to the model
 
 

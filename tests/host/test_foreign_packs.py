@@ -348,6 +348,28 @@ def test_a_sampler_whose_report_is_no_table_is_sampled_and_said(labelled, empty_
     readable(trace)
 
 
+def test_a_sampler_that_never_reports_does_not_fill_the_memory(labelled, empty_latent, monkeypatch):
+    from guidance_geometry.trace import recorder
+
+    waiting = []
+    watched = recorder.Recorder.answered
+    monkeypatch.setattr(
+        recorder.Recorder, "answered", lambda self, *given: waiting.append(len(self.pending)) or watched(self, *given)
+    )
+
+    def tireless(model, x, sigmas, extra_args=None, callback=None, disable=None):
+        for _ in range(recorder.MOST_CALLS + 20):
+            denoised = model(x, sigmas[:1].expand(len(x)), **(extra_args or {}))
+        return denoised
+
+    expected, found, trace = both(labelled["ve"], empty_latent("ve", 2), ksampler_of(tireless), LEVELS)
+    assert torch.equal(expected, found), found
+    assert max(waiting) == recorder.MOST_CALLS
+    said = "not recorded from step 1 on: tireless called the model 64 times and reported no step"
+    assert trace.header["faults"] == [said]
+    readable(trace)
+
+
 def test_a_sampler_that_reports_no_step_is_named(labelled, empty_latent):
     def silent(model, x, sigmas, extra_args=None, callback=None, disable=None):
         return two_stages(model, x, sigmas, extra_args, lambda info: None)

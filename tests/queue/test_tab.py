@@ -269,6 +269,25 @@ def test_a_workflow_without_a_sampler_says_so(page):
     says(page, "no node in this workflow samples")
 
 
+def test_forty_samplers_are_forty_runs_and_one(page):
+    begin(page, sampled(stages=40, steps=1))
+    queue(page)
+    page.wait_for_function(f"() => ({RUNS})().length === 41", timeout=20000)
+    page.locator(".gg-runs").select_option(index=40)
+    shows_run_of(page, 40)
+
+
+def test_a_record_of_another_version_is_named(page):
+    begin(page)
+    there = "**/guidance_geometry/tab/runs/*"
+    page.route(there, lambda route: route.fulfill(json={"v": 2, "run": route.request.url.rsplit("/", 1)[1]}))
+    queue(page)
+    page.wait_for_function(
+        f"() => /is of version 2; .* Update/.test(document.querySelector('{TAB} .gg-words').textContent)"
+    )
+    page.unroute(there)
+
+
 def test_an_inspector_is_kept_and_undone_in_one_step(page):
     begin(page)
     queue(page)

@@ -61,6 +61,23 @@ def test_two_samplers_in_a_row_are_two_runs(client):
     assert [(run["node"], run["steps"]) for run in runs_of(client, job)] == [("8:4", 4), ("8:5", 4)]
 
 
+def test_forty_samplers_in_a_row_are_forty_runs(client):
+    graph = plain("100", seed=40, steps=1)
+    for i in range(101, 140):
+        graph[str(i)] = json.loads(json.dumps(graph["100"]))
+        graph[str(i)]["inputs"] |= {"latent_image": [str(i - 1), 0], "seed": i}
+    graph["9"]["inputs"]["samples"] = ["139", 0]
+    job = client.run(graph, **ASKING)
+    assert [run["node"] for run in runs_of(client, job)] == [str(i) for i in range(100, 140)]
+
+
+def test_a_job_without_a_client_is_recorded_and_read_too(client, server):
+    job = asked(server, "prompt", prompt=plain(seed=41), **ASKING)["prompt_id"]
+    assert finished(server, job) == "success"
+    (run,) = asked(server, f"guidance_geometry/tab/runs?prompt_id={job}")["runs"]
+    assert (run["node"], run["workflow_id"]) == ("4", None)
+
+
 def test_an_error_of_the_users_wire_names_the_users_node(client):
     graph = plain(seed=16)
     graph["4"]["inputs"]["model"] = ["1", 1]  # the VAE
@@ -119,7 +136,29 @@ class Sampler:
         return ({**latent, "samples": latent["samples"] + (model is not None)},)
 
 
-NODE_CLASS_MAPPINGS = {"TestSwitch": Switch, "TestSampler": Sampler}
+class Endless:
+    RETURN_TYPES, FUNCTION, CATEGORY = ("SAMPLER",), "give", "test"
+
+    @classmethod
+    def INPUT_TYPES(cls):
+        return {"required": {}}
+
+    def give(self):
+        from itertools import count
+        from comfy.model_management import interrupt_current_processing
+        from comfy.samplers import KSAMPLER
+
+        def endless(model, x, sigmas, extra_args=None, callback=None, disable=None):
+            for i in count():
+                denoised = model(x, sigmas[0].expand(len(x)), **(extra_args or {}))
+                callback({"x": x, "i": i, "sigma": sigmas[0], "sigma_hat": sigmas[0], "denoised": denoised})
+                if i == 40:
+                    interrupt_current_processing()  # as the user's button does
+
+        return (KSAMPLER(endless),)
+
+
+NODE_CLASS_MAPPINGS = {"TestSwitch": Switch, "TestSampler": Sampler, "TestEndless": Endless}
 """
 
 
@@ -189,3 +228,20 @@ def test_behind_a_switch_a_job_runs_as_ever(shared, slot):
     job = asked(shared, "prompt", **{"prompt": graph, **ASKING})["prompt_id"]
     assert finished(shared, job) == "success"
     assert "GGTap" in {node["class_type"] for node in asked(shared, f"history/{job}")[job]["prompt"][2].values()}
+
+
+def test_a_sampler_that_never_ends_is_kept_as_far_as_it_came(shared):
+    her = asked(shared, "users", username="patient")
+    graph = plain(seed=33)
+    given = {name: graph["4"]["inputs"][name] for name in ("model", "positive", "negative", "cfg", "latent_image")}
+    levels = {"model": given["model"], "scheduler": "karras", "steps": 3, "denoise": 1.0}
+    graph["20"] = {"class_type": "TestEndless", "inputs": {}}
+    graph["21"] = {"class_type": "BasicScheduler", "inputs": levels}
+    sampled = {"add_noise": True, "noise_seed": 33, "sampler": ["20", 0], "sigmas": ["21", 0]}
+    graph["4"] = {"class_type": "SamplerCustom", "inputs": given | sampled}
+    job = asked(shared, "prompt", her, prompt=graph, **ASKING)["prompt_id"]
+    assert finished(shared, job) == "error"
+    (run,) = asked(shared, f"guidance_geometry/tab/runs?prompt_id={job}", her)["runs"]
+    assert (run["ended"], run["stopped_at"]) == ("stopped at step 42: interrupted", 42)
+    record = asked(shared, f"guidance_geometry/tab/runs/{run['run']}", her)
+    assert [step["i"] for step in record["steps"]] == list(range(40)), "a step is known when the next begins"

@@ -306,3 +306,14 @@ test("every role has its own marker or dash in every plane", () => {
   const dashes = ["u", "c", "G", "D"].map((role) => JSON.stringify(called(commands, `ray-${role}`)[0].dash));
   assert.equal(new Set(dashes).size, dashes.length);
 });
+
+test("40,000 steps, as of several long stages, are drawn", () => {
+  const { record } = fixture("euler");
+  const n = 40_000;
+  const steps = Array.from({ length: n }, (_, i) => ({ ...record.steps[i % record.steps.length], i, n }));
+  const long = { ...record, n, steps };
+  for (const view of VIEWS.filter(({ figure }) => figure)) {
+    const commands = view.figure(long, { w: 700, h: 400, theme: DARK, step: n / 2, sample: 0 });
+    assert.ok(commands.length > 2, view.name);
+  }
+});

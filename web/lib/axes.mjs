@@ -1,7 +1,7 @@
 /** Axes of the curves over a run: noise levels to the right as they fall, step numbers below them, a value upwards. */
 import { boxOf, line, marker, rectangle, text } from "./commands.mjs";
 import { meets } from "./layout.mjs";
-import { nth, number } from "./words.mjs";
+import { greatest, least, nth, number } from "./words.mjs";
 
 const LEFT = 52; // room of the value axis
 export const FOOT = 34; // room of the level axis, two rows
@@ -42,7 +42,7 @@ export function panel(page, box, where, { values, log = false, low = 0, high, re
   const inner = { x: box.x + LEFT, y: box.y + 8, w: box.w - LEFT - 6, h: box.h - 12 };
   const x = (i) => inner.x + pad + where.at(i) * (inner.w - 2 * pad);
   const shown = values.filter(Number.isFinite);
-  const scale = log ? logScale(shown, inner) : linearScale(low, high ?? Math.max(low, ...shown), inner, reserve);
+  const scale = log ? logScale(shown, inner) : linearScale(low, high ?? greatest(shown, low), inner, reserve);
   const { commands, theme } = page;
   const taken = [];
   for (const tick of scale.ticks) {
@@ -59,9 +59,8 @@ export function panel(page, box, where, { values, log = false, low = 0, high, re
 
 /** Least distance in pixels of two steps. */
 function gapOf(x, n) {
-  let least = Infinity;
-  for (let i = 1; i < n; i++) least = Math.min(least, x(i) - x(i - 1));
-  return Number.isFinite(least) ? least : 60;
+  const gap = least(Array.from({ length: Math.max(n - 1, 0) }, (_, i) => x(i + 1) - x(i)));
+  return Number.isFinite(gap) ? gap : 60;
 }
 
 function linearScale(low, high, { y, h }, reserve) {
@@ -78,8 +77,8 @@ function logScale(values, { y, h }) {
   const positive = values.filter((value) => value > 0);
   const zeros = values.some((value) => value === 0) || !positive.length;
   const foot = zeros ? 18 : 0;
-  const low = Math.log10(positive.length ? Math.min(...positive) : 0.1);
-  const high = Math.max(Math.log10(positive.length ? Math.max(...positive) : 1), low + 0.3);
+  const low = Math.log10(positive.length ? least(positive) : 0.1);
+  const high = Math.max(Math.log10(positive.length ? greatest(positive) : 1), low + 0.3);
   const [bottom, top] = [low - 0.06 * (high - low), high + 0.06 * (high - low)];
   const base = y + h - foot;
   const place = (value) => (value === 0 ? y + h - 4 : base - ((Math.log10(value) - bottom) / (top - bottom)) * (base - y));
@@ -96,9 +95,9 @@ function logScale(values, { y, h }) {
   return { y: place, ticks, print: (value) => number(value), base };
 }
 
-function niceStep(least) {
-  const power = 10 ** Math.floor(Math.log10(least));
-  return power * ([1, 2, 5, 10].find((factor) => power * factor >= least * (1 - 1e-9)) ?? 10);
+function niceStep(smallest) {
+  const power = 10 ** Math.floor(Math.log10(smallest));
+  return power * ([1, 2, 5, 10].find((factor) => power * factor >= smallest * (1 - 1e-9)) ?? 10);
 }
 
 /** Two rows below a panel: sigma, and step numbers; as many as fit. */

@@ -8,7 +8,7 @@ import { metric } from "./metrics.mjs";
 import { samplesOf } from "./panel-record.mjs";
 import { captioned, nothing, pageOf } from "./plane.mjs";
 import { still } from "./still.mjs";
-import { nth, number, wordsWidth } from "./words.mjs";
+import { greatest, least, nth, number, wordsWidth } from "./words.mjs";
 
 const TALL = 150; // a figure lower than this has no second panel
 const HELD = 0.8; // share of the sum that the shaded interval holds
@@ -288,7 +288,7 @@ function directionCurves(page, area, record, run, rows) {
 }
 
 function turnPanel(page, box, run, rows, turn) {
-  const high = Math.max(1, ...[...turn, ...rows.flatMap((row) => row.turns)].filter(Number.isFinite));
+  const high = greatest([...turn, ...rows.flatMap((row) => row.turns)].filter(Number.isFinite), 1);
   const main = panel(page, box, run.where, { values: turn, high, reserve: 6 });
   band(page, main, rows.map((row) => [row.i, row.turns]), page.theme.delta);
   const points = rows.map((row, k) => [main.x(row.i), main.y(turn[k])]);
@@ -336,7 +336,7 @@ function emptiness(rows, sample) {
 function scaleWords(rows) {
   const scales = [...new Set(rows.map(({ step }) => step.gamma).filter(Number.isFinite))];
   if (!scales.length) return "";
-  const [low, high] = [Math.min(...scales), Math.max(...scales)];
+  const [low, high] = [least(scales), greatest(scales)];
   return low === high ? `\u03b3 ${number(low)}` : `\u03b3 ${number(low)} to ${number(high)}`;
 }
 
@@ -363,7 +363,7 @@ function overRun(name, page, run, area, { theme }, draw) {
   const x = kept.places.at.find(([i]) => i === run.chosen)?.[1];
   if (x !== undefined) cursor(page, x, kept.places.top, kept.places.bottom);
   stageMarks(page, run.stages, new Map(kept.places.at), kept.places);
-  page.commands.push(...kept.commands);
+  for (const command of kept.commands) page.commands.push(command);
   return page.commands;
 }
 

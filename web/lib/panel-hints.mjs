@@ -4,7 +4,7 @@ import { metric, NAMES } from "./metrics.mjs";
 import { stepUnder } from "./panel-linking.mjs";
 import { lengthOf } from "./panel-record.mjs";
 import { viewOf } from "./views.mjs";
-import { nth, number } from "./words.mjs";
+import { least, nth, number } from "./words.mjs";
 
 const REACH = 14; // pixels
 const VECTOR = { delta: "delta", step: "move", noise: "noise", u: "u" };
@@ -26,7 +26,7 @@ export function hint(marks, place, about) {
 }
 
 function distance(mark, x, y) {
-  if (mark.points) return Math.min(...mark.points.slice(1).map((b, k) => fromSegment(mark.points[k], b, x, y)));
+  if (mark.points) return least(mark.points.slice(1).map((b, k) => fromSegment(mark.points[k], b, x, y)));
   return Math.hypot((mark.x ?? Infinity) - x, (mark.y ?? Infinity) - y);
 }
 

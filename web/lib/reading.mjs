@@ -113,7 +113,8 @@ function withoutPush(record) {
  */
 function pushesOf(record, sample) {
   const { rows } = proxies(record, runOf(record, { sample }));
-  const guided = rows.filter(({ step }) => both(record).includes(step));
+  const pairs = new Set(both(record));
+  const guided = rows.filter(({ step }) => pairs.has(step));
   const unknown = guided.filter((row) => !Number.isFinite(row.push)).length;
   const told = guided.some((row) => row.push > 0) && unknown <= UNKNOWN * guided.length;
   return { rows, held: told ? interval(rows) : null };

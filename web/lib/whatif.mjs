@@ -5,7 +5,7 @@ import { metric } from "./metrics.mjs";
 import { captioned, drawPlane, nothing, pageOf, RULED } from "./plane.mjs";
 import { factsOf, sceneOf } from "./scene.mjs";
 import { still } from "./still.mjs";
-import { number, wordsWidth } from "./words.mjs";
+import { greatest, number, wordsWidth } from "./words.mjs";
 
 const SIDE = 600; // from this width on the curves stand beside the plane
 const TALL = 260; // narrower and lower than this there is no room for curves
@@ -15,7 +15,7 @@ const MEANING = { M1: "strength", M3: "size / data", M3c: "size / c" };
 /** The largest scale the slider offers: twice the run's largest, at least 2. */
 export function gammaRange(record) {
   const scales = (record?.steps ?? []).map((step) => step?.gamma).filter(Number.isFinite);
-  return Math.max(2, 2 * Math.max(0, ...scales));
+  return Math.max(2, 2 * greatest(scales, 0));
 }
 
 /** D5: figure(record, {w, h, theme, step, sample, gamma}) -> commands. gamma: the other scale. */

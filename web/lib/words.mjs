@@ -34,6 +34,10 @@ export const filled = (words, values = {}) => words.replace(/\{(\w+)\}/g, (_, na
 /** The number of a step as people count: from 1. Records count from 0. */
 export const nth = (i) => i + 1;
 
+/** The greatest and the least of however many values; Math.max takes 100,000 arguments or so. */
+export const greatest = (values, start = -Infinity) => values.reduce((most, value) => Math.max(most, value), start);
+export const least = (values, start = Infinity) => values.reduce((few, value) => Math.min(few, value), start);
+
 /** A number with 3 significant digits: 0.0672, 12.3, 1.7·10⁻⁸; a dash where it is unknown. */
 export function number(value, digits = 3) {
   if (value === null || value === undefined || !Number.isFinite(value)) return "\u2013";
