@@ -27,3 +27,22 @@ def test_the_page_of_the_exact_toy_is_what_it_prints(tmp_path, capsys, monkeypat
     ]
     assert len(errors) == 6
     assert max(errors) <= 1e-9
+
+
+def test_the_operations_of_an_evaluation_and_of_the_sums_are_those_of_their_formulas(host):
+    import torch
+
+    bench = importlib.import_module("guidance_geometry.tools.bench.gram")
+    latent, words, (width, inner, depth) = (16, 3, 8, 10), (7, 40), (96, 128, 2)
+    model = {"dim": width, "ffn_dim": inner, "num_heads": 2, "num_layers": depth}
+    tokens = 3 * 4 * 5
+    itself = 8 * tokens * width**2 + 4 * tokens**2 * width
+    text = 4 * tokens * width**2 + 4 * words[0] * width**2 + 4 * tokens * words[0] * width
+    layer = itself + text + 4 * tokens * width * inner
+    ends = 2 * tokens * width * (64 + 64) + 2 * words[0] * (words[1] * width + width**2)
+    times = 2 * (256 * width + width**2 + 6 * width**2)
+    with torch.inference_mode():
+        found = bench.flops(bench.evaluation(latent, model, words))
+        assert found == pytest.approx(depth * layer + ends + times, rel=1e-3)
+        assert bench.flops(bench.sums(latent)) == 2 * 6 * 11 * 16 * 3 * 8 * 10
+    assert bench.speed(64) > 0
