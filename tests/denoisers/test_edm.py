@@ -7,6 +7,7 @@ import torch
 from torch.nn import functional
 
 from guidance_geometry.denoisers.edm import EDM
+from guidance_geometry.denoisers.edm_baselines import IDDPM
 from guidance_geometry.denoisers.reading import checked
 from guidance_geometry.denoisers.spec import chosen
 from guidance_geometry.tests.denoisers.networks import distance, network_of, pictures
@@ -255,6 +256,16 @@ def test_a_published_file_is_known_by_its_shapes(name):
     published = EDM.published(sizes)
     assert (labels, published.image_size, published.multiple) == (classes, side, 2 ** (len(multipliers) - 1))
     assert (sizes["kind"], len(published.labels)) == (kind, 10 if classes == 10 else 0)
+
+
+def test_the_published_iddpm_is_known_by_its_shapes():
+    shapes = listed("edm-imagenet-64x64-cond-adm")
+    shapes |= {"model.out_conv.weight": (6, 192, 3, 3), "model.out_conv.bias": (6,), "u": (1001,)}
+    assert IDDPM.recognises(shapes, {"gg.settings": '{"class": "iDDPMPrecond"}'})
+    assert not EDM.recognises(shapes, {"gg.settings": '{"class": "iDDPMPrecond"}'})
+    network = IDDPM.network(IDDPM.sizes(shapes), IDDPM.labels(shapes), device="meta")
+    assert {key: tuple(weight.shape) for key, weight in network.state_dict().items()} == IDDPM.own(shapes)
+    assert IDDPM.labels(shapes) == 1000
 
 
 def test_the_spec_says_what_the_paper_says():

@@ -159,9 +159,10 @@ def test_every_published_dit_is_known_by_its_weights(size, patch, side):
         assert sum(map(math.prod, shapes.values())) // 10**6 in (millions, millions - 1)
 
 
-def test_the_names_of_a_released_dit():
-    """As the public repository's class names them."""
-    shapes = shapes_of(DIT.network(vars(DiTSizes(4, 8, 2, 16, 1152, 28, 16, 4608, 1000)), 1000, device="meta"))
+@pytest.mark.parametrize("known", [DIT, SIT], ids=["DiT", "SiT"])
+def test_the_names_of_a_released_dit_and_sit(known):
+    """As the public repositories' classes name them."""
+    shapes = shapes_of(known.network(vars(DiTSizes(4, 8, 2, 16, 1152, 28, 16, 4608, 1000)), 1000, device="meta"))
     block = {"attn.qkv": (3456, 1152), "attn.proj": (1152, 1152), "mlp.fc1": (4608, 1152), "mlp.fc2": (1152, 4608)}
     layers = {f"blocks.{n}.{part}": shape for n in range(28) for part, shape in block.items()}
     layers |= {f"blocks.{n}.adaLN_modulation.1": (6912, 1152) for n in range(28)}

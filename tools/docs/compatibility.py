@@ -12,6 +12,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -26,13 +27,14 @@ from ..places import HOST, ROOT
 PAGE = ROOT / "docs" / "compatibility.md"
 STEPS, SEED, CFG = 3, 7, 3.0
 PUSH = 0.001  # gamma of a gradient: small, since the slope of a random network holds for a short way only
-CLOSE = {"float16": 5e-3, "bfloat16": 3e-2, "float8_e4m3fn": 0.2}  # distance from float32, over the sample's rms
+CLOSE = {"float16": 5e-3, "bfloat16": 0.1, "float8_e4m3fn": 0.2}  # distance from float32, over the sample's rms
 OPENING = """# Which models, and what works with them
 
 Written by `python tools/run.py compatibility`, on ComfyUI {version}. The models have the published architectures, a few
 thousand random weights, and run {steps} steps of euler at cfg {cfg:g}. A test runs the same checks.
 
-**yes**: holds. **no**: does not; the cause is below. **\u2013**: cannot exist; the reason is below.
+**yes**: holds. **no**: does not; the cause is below. **\u2013**: cannot exist, or not on this ComfyUI; the reason is
+below.
 """
 
 
@@ -68,18 +70,36 @@ def sampled(subject: Subject, model: Any, latent: dict, **more: Any) -> tuple[Te
     conditions = given.pop("conditions", None) or (subject.positive(model), subject.negative(model))
     cfg, names = given.pop("cfg"), (given.pop("sampler_name"), given.pop("scheduler"))
     out = GGGuidedSampler.execute(model, SEED, STEPS, cfg, *names, *conditions, dict(latent), **given).result
-    return out[0]["samples"], out[2]
+    return joined(out[0]["samples"]), out[2]
 
 
 def hosts(subject: Subject, model: Any, latent: dict, cfg: float = CFG, conditions: tuple | None = None) -> Tensor:
     """The host's KSampler on the same."""
+    return joined(hosts_latent(subject, model, latent, cfg, conditions)["samples"])
+
+
+def hosts_latent(subject: Subject, model: Any, latent: dict, cfg: float, conditions: tuple | None = None) -> dict:
+    """Its LATENT."""
     both = conditions or (subject.positive(model), subject.negative(model))
-    return host_nodes().common_ksampler(model, SEED, STEPS, cfg, "euler", "simple", *both, dict(latent))[0]["samples"]
+    return host_nodes().common_ksampler(model, SEED, STEPS, cfg, "euler", "simple", *both, dict(latent))[0]
+
+
+def joined(samples: Any) -> Tensor:
+    """A sample as one tensor: the parts of a nested one side by side."""
+    from ...host.adapter import parts_of
+
+    parts = parts_of(samples)
+    return torch.cat([part.flatten(1) for part in parts], dim=1) if len(parts) > 1 else samples
 
 
 def host_nodes() -> Any:
     """The host's module of that name; this pack has one too."""
     return import_module("nodes")
+
+
+def version() -> str:
+    """Of the host."""
+    return import_module("comfyui_version").__version__
 
 
 def scale_of(subject: Subject) -> float:
@@ -101,9 +121,9 @@ def recorded(subject: Subject) -> None:
     model, cfg = subject.make(torch.float32), scale_of(subject)
     latent = subject.latent(model, 2)
     tapped, recorder = GGRecord.execute(model).result
-    out = hosts(subject, tapped, latent, cfg)
-    insist(torch.equal(out, hosts(subject, model, latent, cfg)), "bits differ")
-    trace = GGReadTrace.execute(recorder, {"samples": out}).result[0]
+    out = hosts_latent(subject, tapped, latent, cfg)
+    insist(torch.equal(joined(out["samples"]), hosts(subject, model, latent, cfg)), "bits differ")
+    trace = GGReadTrace.execute(recorder, out).result[0]
     insist(trace.n == STEPS, f"{trace.n} of {STEPS} steps recorded")
     insist(not trace.header.get("faults"), "; ".join(trace.header.get("faults") or []))
 
@@ -113,7 +133,8 @@ def adds_up(subject: Subject) -> None:
     from ...trace.checks import check
 
     model = subject.make(torch.float32)
-    found = check(sampled(subject, model, subject.latent(model, 2), cfg=scale_of(subject))[1])
+    trace = sampled(subject, model, subject.latent(model, 2), cfg=scale_of(subject))[1]
+    found = [fault for one in (trace, *trace.parts.values()) for fault in check(one)]
     insist(not found, "; ".join(map(str, found)))
 
 
@@ -136,27 +157,35 @@ def steered_by(evaluation: str) -> Callable[[Subject], None]:
     """A gradient that darkens the sample, by one way of evaluating it."""
 
     def ask(subject: Subject) -> None:
-        from ...guidance.chain import PLAIN
-        from ...guidance.gradients.term import GradientTerm
-
         model = subject.make(torch.float32)
         latent = one_frame(subject.latent(model, 2))
-        runs = {}
-        for weight in (0.0, PUSH):
-            term = GradientTerm(Small(), weight=weight, evaluation=evaluation)
-            runs[weight] = sampled(subject, model, latent, cfg=1.0, guidance=PLAIN.then(term))[0]
         plain = sampled(subject, model, latent, cfg=1.0)[0]
-        insist(torch.equal(runs[0.0], plain), "weight 0 changes bits")
-        insist(bool(runs[PUSH].isfinite().all()), "not finite")
-        insist(bool((energy_of(runs[PUSH]) > energy_of(plain)).all()), "the energy does not rise")
+        try:
+            kept, pushed = (pushed_by(weight, evaluation, subject, model, latent) for weight in (0.0, PUSH))
+        except ValueError as refusal:
+            if "parts" in subject.has:
+                raise CannotExistError(str(refusal)) from refusal
+            raise
+        insist(torch.equal(kept, plain), "weight 0 changes bits")
+        insist(bool(pushed.isfinite().all()), "not finite")
+        insist(bool((energy_of(pushed) > energy_of(plain)).all()), "the energy does not rise")
 
     return ask
+
+
+def pushed_by(weight: float, evaluation: str, subject: Subject, model: Any, latent: dict) -> Tensor:
+    """A sample with a gradient of this weight."""
+    from ...guidance.chain import PLAIN
+    from ...guidance.gradients.term import GradientTerm
+
+    term = GradientTerm(Small(), weight=weight, evaluation=evaluation)
+    return sampled(subject, model, latent, cfg=1.0, guidance=PLAIN.then(term))[0]
 
 
 def one_frame(latent: dict) -> dict:
     """Energies read single pictures, so a video is asked for one."""
     samples = latent["samples"]
-    return {**latent, "samples": samples[:, :, :1] if samples.ndim == 5 else samples}
+    return {**latent, "samples": samples[:, :, :1] if getattr(samples, "ndim", 4) == 5 else samples}
 
 
 class Small:
@@ -194,10 +223,25 @@ def masked(subject: Subject) -> None:
     """Inpainting, every bit."""
     model, cfg = subject.make(torch.float32), scale_of(subject)
     latent = subject.latent(model, 2)
-    mask = torch.ones(1, 1, *latent["samples"].shape[-2:])
-    mask[..., : mask.shape[-1] // 2] = 0
-    latent = {**latent, "samples": latent["samples"] + 0.25, "noise_mask": mask}
-    insist(torch.equal(sampled(subject, model, latent, cfg=cfg)[0], hosts(subject, model, latent, cfg)), "bits differ")
+    latent = {**latent, "samples": latent["samples"] + 0.25, "noise_mask": half_masks(latent["samples"])}
+    try:
+        theirs = hosts(subject, model, latent, cfg)
+    except AttributeError as fault:
+        if "parts" not in subject.has:
+            raise
+        raise CannotExistError(f"ComfyUI {version()} takes no mask of several parts; newer ones do") from fault
+    insist(torch.equal(sampled(subject, model, latent, cfg=cfg)[0], theirs), "bits differ")
+
+
+def half_masks(samples: Any) -> Any:
+    """A mask that keeps the left half, of each part."""
+    from ...host.adapter import parts_of
+
+    parts = parts_of(samples)
+    masks = [
+        (torch.arange(part.shape[-1]) >= part.shape[-1] // 2).float().expand(1, 1, *part.shape[2:]) for part in parts
+    ]
+    return type(samples)(masks) if len(parts) > 1 else masks[0]
 
 
 def controlled(subject: Subject) -> None:
@@ -259,11 +303,17 @@ def batched(subject: Subject) -> None:
 
     def alone(part: slice) -> Tensor:
         given = (STEPS, cfg, "euler", "simple", *both, latent[part])
-        return comfy.sample.sample(model, noise[part], *given, disable_pbar=True, seed=SEED)
+        return joined(comfy.sample.sample(model, noise[part], *given, disable_pbar=True, seed=SEED))
 
     together, single = alone(slice(None)), torch.cat([alone(slice(i, i + 1)) for i in range(2)])
     error = float((together - single).abs().max() / single.abs().max())
     insist(error <= 1e-4, f"{error:.1e} of the largest value apart")
+
+
+def need_parts(subject: Subject) -> None:
+    """Old hosts sample one tensor."""
+    if "parts" in subject.has and find_spec("comfy.nested_tensor") is None:
+        raise CannotExistError(f"ComfyUI {version()} has no latents of several parts")
 
 
 def need_unconditional(subject: Subject) -> None:
@@ -309,6 +359,7 @@ COLUMNS = (
 def answer(column: Column, subject: Subject) -> Answer:
     """Ask one question of one kind of model."""
     try:
+        need_parts(subject)
         column.ask(subject)
     except CannotExistError as reason:
         return Answer("\u2013", str(reason))
@@ -319,8 +370,6 @@ def answer(column: Column, subject: Subject) -> Answer:
 
 def page(subjects: list[Subject]) -> str:
     """The whole page."""
-    import comfyui_version
-
     found = {subject.name: [answer(column, subject) for column in COLUMNS] for subject in subjects}
     head = " | ".join(["model", *(column.name for column in COLUMNS)])
     rows = [[name, *(one.word for one in answers)] for name, answers in found.items()]
@@ -333,7 +382,7 @@ def page(subjects: list[Subject]) -> str:
         f"{word} {column}, {', '.join(names)}: {why.rstrip('.')}."
         for (word, column, why), names in sorted(causes.items())
     ]
-    opening = OPENING.format(version=comfyui_version.__version__, steps=STEPS, cfg=CFG)
+    opening = OPENING.format(version=version(), steps=STEPS, cfg=CFG)
     meanings = markdown.bullets(f"**{column.name}**: {column.meaning}" for column in COLUMNS)
     return markdown.page(opening, meanings, markdown.table(head, rows), "## Causes", markdown.bullets(notes))
 
