@@ -46,3 +46,17 @@ def test_the_operations_of_an_evaluation_and_of_the_sums_are_those_of_their_form
         assert found == pytest.approx(depth * layer + ends + times, rel=1e-3)
         assert bench.flops(bench.sums(latent)) == 2 * 6 * 11 * 16 * 3 * 8 * 10
     assert bench.speed(64) > 0
+
+
+def test_recording_is_measured_on_the_architectures_that_are_named(host, monkeypatch, capsys):
+    bench = importlib.import_module("guidance_geometry.tools.bench.sampler_overhead")
+    for name in ("keep_freed_memory", "enter_host"):
+        monkeypatch.setattr(bench, name, lambda *_: None)
+    monkeypatch.setattr(bench.torch, "set_num_threads", lambda count: None)
+    monkeypatch.setattr(bench, "FAMILY_LIMITS", {"numbers": 1e9, "pictures": 0.0})
+    monkeypatch.setattr("sys.argv", ["sampler_overhead", "--families", "SiT", "--pairs", "2", "--steps", "2"])
+    assert bench.main() == 1, "one of the limits cannot hold"
+    first, numbers, pictures = capsys.readouterr().out.splitlines()[-3:]
+    assert first.startswith("SiT, batch 2, ")
+    assert numbers.endswith("limit 1000000000.00)")
+    assert pictures.endswith("limit 0.00)  above the limit")

@@ -5,10 +5,9 @@ ratio of the fastest runs, which a machine with other work on it disturbs least;
 the numbers of the trace, which happens in the node that reads them first. The process keeps the memory it has freed:
 giving it back and fetching it again, as the C library does by chance, differs by a tenth of a run from run to run.
 
-With --families a line per architecture instead, of networks with a few thousand weights. Alone they answer in a few
-milliseconds, in which no real one answers, and what recording costs once a step would be all that is seen. So the
-batch is doubled until a step of KSampler takes 50 ms; what recording costs per element is in it as it is. One thread,
-and its processor time, which other work on the machine disturbs least.
+With --families a line for each architecture instead, with random weights and about half as wide as published, or as the
+smallest that was: networks of a few thousand weights answer in a few milliseconds, and what recording costs once a step
+would be all that is seen. One thread, and its processor time, which other work on the machine disturbs least.
 """
 
 from __future__ import annotations
@@ -22,13 +21,13 @@ from pathlib import Path
 
 import torch
 
-from ..fixtures.subjects import Subject, every_subject
+from ..fixtures.subjects import Subject, hosted, networks
 from ..fixtures.timing import keep_freed_memory, seconds
+from ..fixtures.tiny_families import CONFIGS
 from ..host.inside import enter_host
 from ..places import HOST
 
-STEP = 0.05  # seconds that a step of KSampler must take
-MOST = 256  # samples of a batch
+BATCH = 2  # samples of a family
 FAMILY_LIMITS = {"numbers": 1.03, "pictures": 1.10}
 LIMITS = {"numbers": 1.03, "pictures": 1.10, "tensors": 1.10}
 
@@ -65,7 +64,7 @@ def paired(
     return times
 
 
-def of_family(subject: Subject, batch: int, steps: int) -> tuple[Callable, Callable]:
+def of_family(subject: Subject, steps: int) -> tuple[Callable, Callable]:
     """The same of a small network with random weights."""
     import nodes as host_nodes  # noqa: TID251  the host's own sampler is what we compare with
 
@@ -74,23 +73,11 @@ def of_family(subject: Subject, batch: int, steps: int) -> tuple[Callable, Calla
     model = subject.make(torch.float32)
     cfg = 4.0 if "unconditional" in subject.has else 1.0
     both = (subject.positive(model), subject.negative(model))
-    settings = (model, 1, steps, cfg, "euler", "simple", *both, subject.latent(model, batch))
+    settings = (model, 1, steps, cfg, "euler", "simple", *both, subject.latent(model, BATCH))
     return (
         lambda: host_nodes.common_ksampler(*settings),
         lambda capture: GGGuidedSampler.execute(*settings, capture=capture),
     )
-
-
-def large_enough(subject: Subject, steps: int) -> tuple[int, float]:
-    """The batch at which a step takes long enough, and the seconds it takes."""
-    batch = 1
-    while True:
-        plain, _ = of_family(subject, batch, steps)
-        plain()
-        taken = min(seconds(plain, time.process_time) for _ in range(2)) / steps
-        if taken >= STEP or batch >= MOST:
-            return batch, taken
-        batch *= 2
 
 
 def families(pairs: int, steps: int, only: str) -> bool:
@@ -99,10 +86,12 @@ def families(pairs: int, steps: int, only: str) -> bool:
 
     comfy.utils.PROGRESS_BAR_ENABLED, kept = False, True
     torch.set_num_threads(1)
-    for subject in (one for one in every_subject() if "weights" in one.has and only in one.name):
-        batch, taken = large_enough(subject, steps)
-        plain, traced = of_family(subject, batch, steps)
-        print(f"{subject.name}, batch {batch}, {1e3 * taken:.0f} ms a step, {steps} steps, {pairs} pairs", flush=True)
+    wide = [*(hosted(name, wide=True) for name in CONFIGS), *networks(wide=True)]
+    for subject in (one for one in wide if only in one.name):
+        plain, traced = of_family(subject, steps)
+        plain()
+        taken = 1e3 * seconds(plain, time.process_time) / steps
+        print(f"{subject.name}, batch {BATCH}, {taken:.0f} ms a step, {steps} steps, {pairs} pairs", flush=True)
         for capture, limit in FAMILY_LIMITS.items():
             traced(capture)
             ratio = shown(capture, *paired(plain, traced, capture, pairs, time.process_time), limit)
