@@ -10,7 +10,7 @@ from ..figures.html import page
 from ..files.writing import write_atomically
 from ..host.adapter import PACK_VERSION
 from ..host.checks import CheckedNode
-from ..host.panel_record import shown
+from ..host.panel_record import report_on, shown
 from ..host.saving import bad_prefix, next_path, with_provenance
 from ..host.trace_pictures import pictures_of
 from ..host.widgets import HIDDEN, SEE, TRACE_IN, VAE_IN, prefix_input
@@ -76,7 +76,7 @@ def exported(trace: Trace, vae, pictures: int) -> tuple[bytes, str]:
     pixels = (trace.header.get("latent") or {}).get("format") == PIXELS  # a VAE only passes them on
     most = DIRECT if pixels or pictures_of(trace, vae).decode is None else DECODED
     kept = {"pictures": shown(trace, vae, min(pictures, most), keep), "problems": check(trace)}
-    record = run_record(trace, RECORD_BYTES) | kept | {"host": trace.header.get("host") or {}}
+    record = run_record(trace, RECORD_BYTES) | kept | report_on(trace) | {"host": trace.header.get("host") or {}}
     sources = {name: trace.header.get(name) for name in ("workflow", "prompt")}
     known = {name: value for name, value in sources.items() if value is not None}
     text = page(record, sheets, known, PACK_VERSION)

@@ -17,12 +17,13 @@ import torch
 
 from .card import Band
 from .features import Features, features_of, length_over_end, noise_levels, whole_run
-from .findings import Judged, Watched, findings_of
+from .findings import GUIDED, Judged, Watched, findings_of
+from .gram import VECTORS
 from .halved import compared
 from .known import Known, Template
 from .odds import ODDS, Odds
 from .picks import Picks
-from .portable import jsonable
+from .record import rounded
 from .sampler_class import sampler_class
 from .scale import Scale, is_off, own_steps, predictions_agree, scale_of
 from .sentences import LANGUAGES, Sentence, listed, percent, say, short
@@ -77,7 +78,7 @@ class Report:
     def as_json(self) -> dict[str, Any]:
         """The report for scripts and browsers: docs/verdict-card.md names every field."""
         answer = self.answer
-        return jsonable({
+        return rounded({
             "v": VERSION,
             "colour": answer.colour,
             "against": answer.against,
@@ -180,11 +181,10 @@ def _nothing_to_judge(case: Case) -> Answer | None:
 
 
 def _broken(trace: Trace, measured: torch.Tensor) -> int | None:
-    """The first step whose numbers are not finite: those of the state's own move, which need no u."""
-    moved = trace.record.dot("move", "move")
-    full = torch.tensor([stage in ("step", "reuse") for stage in trace.stage], dtype=torch.bool)
-    bad = ~moved.isfinite() | (full[:, None] & ~trace.record.dot("u", "u").isfinite())
-    places = (bad.any(dim=1) & measured).nonzero()
+    """The first step with both predictions whose numbers are not finite."""
+    full = torch.tensor([stage in GUIDED for stage in trace.stage], dtype=torch.bool) & measured
+    known = trace.record.part(VECTORS).K.isfinite().all(dim=-1).all(dim=1)
+    places = (full & ~known).nonzero()
     return int(places[0]) if len(places) else None
 
 

@@ -138,7 +138,6 @@ def test_a_result_chooses_its_sample_everywhere(page):
     page.wait_for_function("() => document.querySelector('#caption').textContent.includes('sample 1')")
     assert page.locator("#results button").nth(1).get_attribute("aria-pressed") == "true"
     assert page.get_by_label("Sample", exact=True).input_value() == "1"
-    assert "on sample 1" in page.locator("#answers").inner_text()
 
 
 def test_the_keys_and_the_caption_follow_the_step(page):
@@ -228,7 +227,7 @@ def test_words_of_the_run_stay_words(browser, tmp_path):
     ("given", "words"),
     [
         ({"capture": False}, "There are no pictures"),
-        ({"capture": False, "skip": range(6)}, "guidance was off"),
+        ({"capture": False, "skip": range(6)}, "no step the prediction without the condition was recorded"),
         ({"capture": False, "skip": (2, 3)}, "At 2 of 6 steps the prediction without the condition was not evaluated"),
         ({"capture": False, "space": "flow", "sampler": "ddpm"}, "Dashed orange is noise"),
     ],

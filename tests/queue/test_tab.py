@@ -1,5 +1,7 @@
 """The Guidance tab in the real editor: runs of graphs that hold no node of this pack but the model."""
 
+import hashlib
+import json
 import sys
 from contextlib import ExitStack
 from pathlib import Path
@@ -10,9 +12,11 @@ from guidance_geometry.tests.queue import steering
 from guidance_geometry.tests.queue.prompts import HOST, small
 from guidance_geometry.tests.queue.steering import QUEUE, numbers, queue
 from guidance_geometry.tools.host.server import free_port
+from guidance_geometry.trace.sampler_class import CLASSES
 
 pytestmark = pytest.mark.browser
 
+POCKET = Path(__file__).resolve().parents[2] / "assets" / "denoisers"
 ROOT = "(app.rootGraph ?? app.graph)"
 OPEN = steering.OPEN.replace('"GGGuidedSampler"', '"KSampler"').replace(
     '"inspector.json"', "`sampled-${Date.now()}.json`"
@@ -25,6 +29,22 @@ FLAG = f"() => {ROOT}.extra?.guidance_geometry ?? null"
 TYPES = f"() => {ROOT}.nodes.map(node => node.type).sort()"
 UNDO = "() => app.extensionManager.workflow.activeWorkflow.changeTracker.undo()"
 SAMPLER = f"{ROOT}.nodes.find(node => node.type === 'KSampler')"
+KEY = json.loads((POCKET / "pocket-1.json").read_text(encoding="utf-8"))["sha256"]
+PICKS = json.dumps(
+    {
+        "format": "guidance-geometry/picks",
+        "version": 1,
+        "model": {"name": "pocket-1", "key": KEY},
+        "picks": [{"cfg": 2.0, "sampler_class": kind, "good": True} for kind in CLASSES],
+    }
+)
+CHOOSE = """([body, mark]) => fetch(`api/userdata/${encodeURIComponent(`guidance_geometry/picks/${mark}.json`)}`,
+    body ? { method: "POST", body } : { method: "DELETE" })"""  # as the host lets a browser write for its user
+TONE = """theme => { const panel = document.querySelector(".gg-tab .gg-panel"), before = panel.dataset.theme;
+    panel.dataset.theme = theme;
+    const tone = getComputedStyle(panel.querySelector(".gg-sign")).color;
+    panel.dataset.theme = before;
+    return tone; }"""
 PATH = "() => app.extensionManager.workflow.activeWorkflow.path"
 
 
@@ -102,6 +122,10 @@ def says(page, words):
     page.wait_for_function(
         "words => new RegExp(words).test(document.querySelector('.gg-said').textContent)", arg=words, timeout=8000
     )
+
+
+def mark_of(key):
+    return hashlib.sha256(key.encode()).hexdigest()[:16]
 
 
 def set_widget(page, **values):
@@ -198,14 +222,43 @@ def test_a_scale_tried_out_lands_in_the_sampler(page):
     page.locator(f"{TAB} [data-view=plane]").click()
 
 
+def test_the_verdict_stands_on_top_and_what_it_suggests_is_applied(page):
+    begin(page, sampled(cfg=3.0))
+    queue(page)
+    shows_run_of(page, 6)
+    line, details = page.locator(f"{TAB} .gg-headline"), page.locator(f"{TAB} .gg-reasons")
+    line.wait_for(state="visible")
+    assert details.is_hidden()
+    page.evaluate(CHOOSE, [PICKS, mark_of(KEY)])
+    page.evaluate(f"() => {{ {SAMPLER}.widgets.find(widget => widget.name === 'seed').value += 1; }}")
+    queue(page)
+    page.wait_for_function(
+        "words => document.querySelector('.gg-tab .gg-headline').textContent.startsWith(words)",
+        arg="cfg 3 is above your range",
+    )
+    assert page.locator(f"{TAB} .gg-verdict").get_attribute("data-colour") == "above"
+    tones = [page.evaluate(TONE, theme) for theme in ("dark", "light")]
+    assert len(set(tones)) == 2
+    page.locator(f"{TAB} .gg-why").click()
+    details.wait_for(state="visible")
+    assert "This is your choice: nothing is estimated." in details.inner_text()
+    assert "Guidance acted in" in details.inner_text()
+    page.get_by_role("button", name="Use cfg 2").click()
+    assert page.evaluate(f"() => {SAMPLER}.widgets.find(widget => widget.name === 'cfg').value") == 2.0
+    page.locator(f"{TAB} .gg-why").click()
+    page.evaluate(CHOOSE, ["", mark_of(KEY)])
+
+
 def test_samplers_in_series_are_stages_and_shown_as_one_run_too(page):
     begin(page, sampled(stages=2, steps=5))
     queue(page)
     stages = [r"^Stage 1 \(4\) . stage 1 of 2 .", r"^Stage 2 \(5\) . stage 2 of 2 .", "^All stages: Stage 1 . Stage 2$"]
     offers(page, stages)
     shows_run_of(page, 5)
+    assert page.locator(f"{TAB} .gg-verdict").is_visible()
     page.locator(".gg-runs").select_option(index=2)
     shows_run_of(page, 10)
+    assert page.locator(f"{TAB} .gg-verdict").is_hidden()
     page.locator(".gg-runs").select_option(index=0)
     shows_run_of(page, 5)
 

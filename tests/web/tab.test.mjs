@@ -124,7 +124,8 @@ test("a sampler is whatever reads a MODEL and makes a sample, also in a subgraph
 
 test("two stages are one run of all steps, and drawn as one", () => {
   const { record } = fixture("euler");
-  const whole = joined([{ ...record, run: "a" }, { ...record, run: "b", fault: "stopped", notes: ["n"] }]);
+  const whole = joined([{ ...record, run: "a", report: {} }, { ...record, run: "b", fault: "stopped", notes: ["n"] }]);
+  assert.ok(!("report" in whole)); // that of a stage is not one of the whole
   const n = record.steps.length;
   assert.deepEqual([whole.run, whole.n, whole.steps.length, whole.stages, whole.fault], ["a+b", 2 * n, 2 * n, [n], "stopped"]);
   assert.deepEqual(whole.steps.map(({ i }) => i), Array.from({ length: 2 * n }, (_, i) => i));

@@ -25,6 +25,8 @@ class PagePanel extends Panel {
     this.parts.use.hidden = true;
     this.obstacle = null;
   }
+
+  offerScale() {}
 }
 
 /** Fill a page. place(id): its element; data: {record, sheets: {name: data URI}, sources: {workflow, prompt}}. */

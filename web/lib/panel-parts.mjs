@@ -20,6 +20,12 @@ export function parts(views, t) {
     strip: element("div", { class: "gg-tabs", role: "tablist", "aria-label": t("views") }, ...tabs),
     second: element("select", { class: "gg-second", "aria-label": t("second"), title: t("second"), hidden: true },
       ...["none", ...views].map((view) => element("option", { value: view }, t(view)))),
+    verdict: element("section", { class: "gg-verdict", "aria-label": t("verdict"), hidden: true }),
+    sign: element("span", { class: "gg-sign", "aria-hidden": "true" }),
+    headline: element("span", { class: "gg-headline" }),
+    why: element("button", { type: "button", class: "gg-why", "aria-expanded": "false", title: t("why") }),
+    apply: element("button", { type: "button", class: "gg-apply", hidden: true }),
+    reasons: element("div", { class: "gg-reasons", hidden: true, tabindex: 0 }),
     facts: element("p", { class: "gg-facts", title: t("valuesTip") }),
     main: surface({ class: "gg-figure", role: "tabpanel", "aria-label": t("figure") }),
     beside: surface({ class: "gg-figure", hidden: true }),
@@ -40,6 +46,8 @@ export function parts(views, t) {
     png: element("button", { type: "button", title: t("pngTip") }, t("png")),
   };
   found.main.box.append(found.table);
+  found.why.append(found.sign, found.headline);
+  found.verdict.append(element("div", { class: "gg-row" }, found.why, found.apply), found.reasons);
   found.head = element("div", { class: "gg-head" }, found.strip, found.second);
   found.figures = element("div", { class: "gg-figures" }, found.main.box, found.beside.box);
   const track = element("div", { class: "gg-track" }, found.track.box, found.scrub);
@@ -49,7 +57,7 @@ export function parts(views, t) {
   const space = element("span", { class: "gg-space" });
   found.files = element("div", { class: "gg-row gg-files" }, found.part, found.sample, space, found.numbers, found.csv, found.svg, found.png);
   const style = element("style", {}, STYLE);
-  const inside = [style, found.head, found.facts, found.figures, found.words, found.steps, found.what, found.files];
+  const inside = [style, found.verdict, found.head, found.facts, found.figures, found.words, found.steps, found.what, found.files];
   const whole = { class: "gg-panel", role: "group", "aria-label": t("panel"), tabindex: 0, "data-capture-wheel": "true",
     "data-theme": "dark" };
   found.content = element("div", whole, ...inside);
@@ -95,6 +103,12 @@ export function fillTable(place, [head, ...rows], words) {
   const lines = rows.map((row) => element("tr", { "data-step": row[0] - 1, tabindex: -1 }, ...cells(row, "td")));
   const body = element("tbody", {}, ...lines);
   place.replaceChildren(element("table", {}, element("thead", {}, element("tr", {}, ...cells(head, "th"))), body));
+}
+
+/** Fill the details of a verdict: why, and below a line what else a run tells. */
+export function fillReasons(place, { reasons, findings }) {
+  const list = (lines) => element("ul", {}, ...lines.map((line) => element("li", {}, line)));
+  place.replaceChildren(...[reasons, findings].filter((lines) => lines.length).map(list));
 }
 
 /** Mark the chosen row, which the Tab key reaches, and the lit one. */

@@ -5,14 +5,27 @@ export const STYLE = `
   box-sizing: border-box; padding: 6px; overflow: hidden; border-radius: 6px; font: 12px/1.35 Inter, Arial, sans-serif;
   color: var(--input-text, #ddd); background: var(--comfy-menu-bg, #353535); }
 .gg-panel:focus-visible, .gg-panel :focus-visible { outline: 2px solid var(--gg-accent); outline-offset: 1px; }
-.gg-panel[data-theme="dark"] { --gg-accent: #4FA8E0; --gg-paper: #1E1E1E; --gg-soft: rgba(255, 255, 255, .09); --gg-lit: #F0E442; }
-.gg-panel[data-theme="light"] { --gg-accent: #005A8C; --gg-paper: #FFFFFF; --gg-soft: rgba(0, 0, 0, .07); --gg-lit: #8A6500; }
+.gg-panel[data-theme="dark"] { --gg-accent: #4FA8E0; --gg-paper: #1E1E1E; --gg-soft: rgba(255, 255, 255, .09); --gg-lit: #F0E442;
+  --gg-fine: #2DC08F; --gg-above: #F08A3C; --gg-unclear: #C8C8C8; }
+.gg-panel[data-theme="light"] { --gg-accent: #005A8C; --gg-paper: #FFFFFF; --gg-soft: rgba(0, 0, 0, .07); --gg-lit: #8A6500;
+  --gg-fine: #00785A; --gg-above: #B04700; --gg-unclear: #595959; }
 .gg-panel [hidden] { display: none; }
 .gg-panel button, .gg-panel select { font: inherit; color: inherit; background: var(--gg-soft); border: 1px solid transparent;
   border-radius: 4px; padding: 2px 8px; min-height: 24px; cursor: pointer; margin: 0; }
 .gg-panel select option { color: #222; background: #fff; }
 .gg-panel button:hover:not(:disabled), .gg-panel select:hover { border-color: var(--gg-accent); }
 .gg-panel button:disabled { opacity: .5; cursor: default; }
+.gg-verdict { display: flex; flex-direction: column; gap: 4px; flex: none; border-left: 4px solid var(--gg-tone); padding-left: 6px; --gg-tone: var(--gg-unclear); }
+.gg-verdict[data-colour="fine"] { --gg-tone: var(--gg-fine); }
+.gg-verdict[data-colour="above"] { --gg-tone: var(--gg-above); }
+.gg-panel .gg-why { flex: 1 1 auto; display: flex; gap: 6px; align-items: baseline; min-width: 0; text-align: left; font-weight: 600; background: none; padding: 2px; }
+.gg-sign { flex: none; color: var(--gg-tone); }
+.gg-why::after { content: "\\25be"; flex: none; margin-left: auto; opacity: .7; }
+.gg-why[aria-expanded="true"]::after { content: "\\25b4"; }
+.gg-panel .gg-apply { background: var(--gg-accent); color: var(--gg-paper); font-weight: 600; }
+.gg-reasons { max-height: 150px; overflow: auto; user-select: text; }
+.gg-reasons ul { margin: 0 0 4px; padding-left: 18px; }
+.gg-reasons ul + ul { border-top: 1px solid var(--gg-soft); padding-top: 4px; }
 .gg-head { display: flex; gap: 8px; flex: none; }
 .gg-tabs { display: flex; flex-wrap: wrap; gap: 2px; flex: 1 1 auto; }
 .gg-facts { flex: none; margin: 0; padding: 0 2px; min-height: 16px; white-space: nowrap; overflow: hidden; text-overflow: ellipsis;
@@ -53,14 +66,18 @@ export const STYLE = `
 .gg-tab .gg-panel { overflow: auto; padding: 8px; }
 @container (min-width: 820px) {
   .gg-tab .gg-panel:not([data-empty]) { display: grid; grid-template-columns: 1fr 1fr; gap: 6px 16px;
-    grid-template-rows: auto auto minmax(150px, 1fr) auto auto; }
-  .gg-tab :is(.gg-bar, .gg-figures) { grid-column: 1 / -1; }
+    grid-template-rows: auto auto auto minmax(150px, 1fr) auto auto; }
+  .gg-tab :is(.gg-bar, .gg-verdict, .gg-figures) { grid-column: 1 / -1; }
+  .gg-tab .gg-bar { grid-row: 1; }
+  .gg-tab .gg-verdict { grid-row: 2; }
+  .gg-tab :is(.gg-head, .gg-facts) { grid-row: 3; }
+  .gg-tab .gg-figures { grid-row: 4; }
   .gg-tab .gg-facts { align-self: center; }
   .gg-tab .gg-figures { min-height: 0; }
-  .gg-tab .gg-words { grid-area: 4 / 1; }
-  .gg-tab .gg-what { grid-area: 4 / 2; }
-  .gg-tab .gg-steps { grid-area: 5 / 1; }
-  .gg-tab .gg-files { grid-area: 5 / 2; align-self: end; }
+  .gg-tab .gg-words { grid-area: 5 / 1; }
+  .gg-tab .gg-what { grid-area: 5 / 2; }
+  .gg-tab .gg-steps { grid-area: 6 / 1; }
+  .gg-tab .gg-files { grid-area: 6 / 2; align-self: end; }
 }
 .gg-bar { display: flex; flex-wrap: wrap; align-items: center; gap: 4px 8px; flex: none; }
 .gg-switch { display: flex; align-items: center; gap: 6px; cursor: pointer; font-weight: 600; }

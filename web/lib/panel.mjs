@@ -3,7 +3,7 @@ import { defaultSample, defaultStep, stepOf } from "./gram.mjs";
 import { pngWithSources, svgWithSources } from "./panel-files.mjs";
 import { scaleSource, writeScale } from "./panel-graph.mjs";
 import { keys, wheel } from "./panel-input.mjs";
-import { download, element, fillTable, markRows, parts, put } from "./panel-parts.mjs";
+import { download, element, fillReasons, fillTable, markRows, parts, put } from "./panel-parts.mjs";
 import { nearestSheet, rowOf } from "./panel-pictures.mjs";
 import { addressOf, blame, csv, partOf, partsOf, samplesOf, table, withSteps } from "./panel-record.mjs";
 import { drawView, View } from "./panel-view.mjs";
@@ -11,6 +11,7 @@ import { facts, spoken, status } from "./panel-words.mjs";
 import { speaker } from "./strings.mjs";
 import { toSVG } from "./svg.mjs";
 import { DARK, LIGHT } from "./theme.mjs";
+import { verdictOf } from "./verdict.mjs";
 import { viewOf, VIEWS } from "./views.mjs";
 import { nth, number } from "./words.mjs";
 
@@ -41,7 +42,7 @@ export class Panel {
   }
 
   listen() {
-    const { tabs, strip, second, scrub, play, part, sample, scale, use, numbers, csv: copy, svg, png, table: rows } = this.parts;
+    const { tabs, strip, second, scrub, play, part, sample, scale, use, why, apply, numbers, csv: copy, svg, png, table: rows } = this.parts;
     tabs.forEach((tab) => tab.addEventListener("click", () => this.choose(tab.dataset.view)));
     strip.addEventListener("keydown", (event) => this.turnTab(event));
     second.addEventListener("change", () => this.chooseSecond(second.value));
@@ -51,6 +52,8 @@ export class Panel {
     sample.addEventListener("change", () => this.set({ sample: Number(sample.value) }));
     scale.addEventListener("input", () => this.set({ scale: Number(scale.value), note: "" }));
     use.addEventListener("click", () => this.useScale());
+    why.addEventListener("click", () => this.set({ open: !this.open }));
+    apply.addEventListener("click", () => this.applyVerdict());
     numbers.addEventListener("click", () => this.toggleTable());
     copy.addEventListener("click", () => this.copyNumbers());
     svg.addEventListener("click", () => this.saveSVG());
@@ -355,6 +358,7 @@ export class Panel {
     put(svg, { disabled: !known || !figure, title: this.t(figure ? "svgTip" : "noSvg") });
     const plays = this.timer ? "pause" : "play";
     put(play, { textContent: SIGNS[plays], "aria-label": this.t(plays), title: this.t(plays) });
+    this.tellVerdict();
     this.fillParts(this.parts.part);
     this.fillSamples(this.parts.sample);
     put(what, { hidden: ![this.view, partner].some((view) => viewOf(view)?.scales) });
@@ -434,6 +438,33 @@ export class Panel {
     const title = source ? this.t(source.reason ?? "useTip", { node: name }) : this.t("nowhere");
     put(use, { textContent: this.t("use", { value: number(shown) }), disabled: !source?.widget || !this.run, title });
     this.obstacle = source?.widget ? null : title;
+  }
+
+  /** The verdict on the run that is shown: a line with a colour, its reasons, and the scale that it suggests. */
+  tellVerdict() {
+    const { verdict: place, sign, headline, why, apply, reasons } = this.parts;
+    const ended = this.run && !this.run.live && !this.trouble;
+    const found = ended ? verdictOf(this.whole, this.editor.locale()) : null;
+    put(place, { hidden: !found, "data-colour": found?.colour ?? null });
+    if (!found) return;
+    put(sign, { textContent: found.sign });
+    put(headline, { textContent: found.headline });
+    put(why, { "aria-expanded": String(Boolean(this.open)) });
+    put(reasons, { hidden: !this.open });
+    if (this.told !== this.whole) fillReasons(reasons, found);
+    this.told = this.whole;
+    this.offerScale(apply, found.suggested);
+  }
+
+  /** The button that writes the suggested scale, where there is one and a node that takes it. */
+  offerScale(button, suggested) {
+    put(button, { hidden: suggested === null || !this.source()?.widget });
+    if (!button.hidden) put(button, { textContent: this.t("apply", { value: number(suggested) }) });
+  }
+
+  applyVerdict() {
+    this.scale = verdictOf(this.whole).suggested;
+    this.useScale();
   }
 
   useScale() {

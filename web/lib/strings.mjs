@@ -8,6 +8,7 @@ export const EN = {
   useTip: "Write this scale into {node}", linked: "γ comes in through a link: change {node} instead",
   listed: "γ is listed step by step: change {node} instead",
   promoted: "γ is set outside this subgraph: change {node} instead", nowhere: "No node with a cfg was found upstream",
+  apply: "Use cfg {value}", verdict: "What the report says", why: "Show the reasons and what else this run tells",
   written: "cfg of {node} is now {value}. Queue to see it.", numbers: "Numbers", numbersTip: "Show the numbers as a table",
   csv: "CSV", csvTip: "Copy this sample's numbers as CSV; steps count from 1", svg: "SVG", svgTip: "Save this view as SVG; it reopens the workflow",
   png: "PNG", pngTip: "Save this view as PNG; it reopens the workflow", copied: "Copied {rows} rows",
@@ -51,7 +52,7 @@ export const EN = {
 export const ZH = {
   ...viewWords("zh"), panel: "引导检查器", views: "视图", step: "步",
   sample: "样本", play: "播放", pause: "暂停", scale: "假设的 γ",
-  use: "使用 γ {value}", useTip: "将此值写入 {node}",
+  use: "使用 γ {value}", apply: "使用 cfg {value}", verdict: "报告", why: "显示理由以及此次运行的其他信息", useTip: "将此值写入 {node}",
   linked: "γ 来自连线：请改动 {node}", listed: "γ 已逐步列出：请改动 {node}", promoted: "γ 在子图外设置：请改动 {node}",
   nowhere: "上游没有带 cfg 的节点", written: "{node} 的 cfg 现为 {value}。请重新运行。",
   numbers: "数值", numbersTip: "以表格显示数值", csvTip: "复制为 CSV（步数从 1 起）", svgTip: "保存为 SVG（可重新打开工作流）",

@@ -153,7 +153,7 @@ function inOne(records, sizes) {
   const firsts = sizes.map((_, k) => sizes.slice(0, k).reduce((sum, size) => sum + size, 0));
   const n = firsts.at(-1) + sizes.at(-1);
   const steps = records.flatMap((record, k) => record.steps.map((step) => ({ ...step, i: step.i + firsts[k], n })));
-  const { directions, sigmas, parts, ...first } = records[0]; // of the first alone
+  const { directions, sigmas, parts, report, ...first } = records[0]; // of the first alone
   const notes = records.flatMap((record) => record.notes ?? []);
   const run = records.map((record) => record.run).join("+");
   const more = { ...endOf(records.at(-1), firsts.at(-1)), ...lookedAt(records, firsts), pictures: together(records, firsts) };
