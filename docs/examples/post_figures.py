@@ -6,7 +6,7 @@
 The cells run in a notebook, too.
 """
 
-# %% One run of four robots
+# %% One run of eight robots. In one of them u is far from c: without the label it is no robot yet
 import sys
 from pathlib import Path
 
@@ -18,9 +18,9 @@ folder = Path(sys.argv[1] if len(sys.argv) > 1 else "post-figures")
 folder.mkdir(parents=True, exist_ok=True)
 
 denoiser = gg.load_denoiser("pocket-1")
-sigmas = gg.karras(20, highest=80.0)
-noise = sigmas[0] * torch.randn(4, *denoiser.shape, generator=torch.Generator().manual_seed(7))
-trace = gg.record(denoiser, sigmas, cond="robot", gamma=4.0, labels=["robot"] * 4).sample(noise, "ddpm", seed=7)
+sigmas = gg.karras(20, highest=40.0)
+noise = sigmas[0] * torch.randn(8, *denoiser.shape, generator=torch.Generator().manual_seed(2))
+trace = gg.record(denoiser, sigmas, cond="robot", gamma=4.0, labels=["robot"] * 8).sample(noise, "ddpm", seed=2)
 trace.save(folder / "run.safetensors")
 
 # %% Sampling: predict, take a small step, add some noise, repeat
@@ -34,9 +34,9 @@ GUIDANCE = ("two predictions", "difference", "scaled difference", "step", "step 
 
 # %% All of them, at one step of one picture, and the run as a whole
 for figure in (*SAMPLING, *CLASSIFIER, *GUIDANCE, "filmstrip", "heat map"):
-    film = trace.plot(figure, step=7, sample=0)
+    film = trace.plot(figure, step=7, sample=6)
     film.save(folder / f"{figure.replace(' ', '-')}.png")
     print(film.caption)
 
 # %% The step plane at every step
-trace.plot("run animated", sample=0, size="column").save(folder / "run-animated.webp")
+trace.plot("run animated", sample=6, size="column").save(folder / "run-animated.webp")

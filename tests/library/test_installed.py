@@ -1,0 +1,115 @@
+"""What `pip install .` gives: the library in a process that knows no ComfyUI, and every line of its page."""
+
+import importlib.util
+import os
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+
+import pytest
+
+from guidance_geometry.tests.project import PROJECT, ROOT
+from guidance_geometry.tests.traces import exact_trace
+from guidance_geometry.trace.file import save
+
+PAGE = (ROOT / "docs" / "library.md").read_text(encoding="utf-8")
+BLOCKS = re.findall(r"(Save this as `[\w.]+`:\n\n)?```(python)?\n(.*?)```", PAGE, re.DOTALL)
+PYTHON = [text for _, language, text in BLOCKS if language]
+COMMANDS = [text.strip() for _, language, text in BLOCKS if not language]
+WITHOUT = "import sys\nfor name in {}: sys.modules[name] = None\n"
+HOST = ["comfy", "comfy_api", "folder_paths", "server"]
+BARE = [*HOST, "numpy", "matplotlib", "PIL", "pandas", "diffusers"]
+EVERY_NAME = """
+import guidance_geometry as gg
+assert "torch" not in sys.modules, "an import costs no more than it needs"
+import torch
+for name in dir(gg):
+    getattr(gg, name)
+assert not [name for name in sys.modules if name.startswith("guidance_geometry.figures")]
+world = gg.make_mixture((3, 8, 8), classes=2, seed=0)
+trace = gg.record(gg.ExactDenoiser(world), gg.karras(4), cond=1).sample(20 * torch.randn(1, 3, 8, 8))
+trace.save("run.safetensors")
+print(gg.load("run.safetensors"))
+try:
+    gg.host
+except AttributeError as error:
+    print(error)
+"""
+
+
+@pytest.fixture(scope="module")
+def installed(tmp_path_factory):
+    """The folder of an installation, and one to work in with a trace of somebody's run."""
+    source, site, work = (tmp_path_factory.mktemp(name) for name in ("source", "site", "work"))
+    for place in {name.split("/")[0] for name in PROJECT["tool"]["setuptools"]["package-dir"].values()}:
+        shutil.copytree(ROOT / place, source / place, ignore=shutil.ignore_patterns("__pycache__"))
+    for name in ("pyproject.toml", "README.md", "LICENSE"):
+        shutil.copy(ROOT / name, source)
+    options = ["--no-deps", "--no-build-isolation", "--no-index", "--no-cache-dir", "--quiet"]
+    subprocess.run([sys.executable, "-m", "pip", "install", *options, "--target", site, source], check=True)
+    save(exact_trace(steps=12, batch=2), work / "trace.safetensors")
+    return site, work
+
+
+def ran(installed, code, without=HOST):
+    """What a fresh process prints that has only the installation, and not these modules."""
+    site, work = installed
+    command = [sys.executable, "-c", WITHOUT.format(without) + code]
+    alone = {**os.environ, "PYTHONPATH": str(site), "OMP_NUM_THREADS": "1"}
+    ended = subprocess.run(command, cwd=work, env=alone, capture_output=True, text=True, check=False)
+    assert ended.returncode == 0, ended.stderr
+    return ended.stdout
+
+
+def test_torch_and_safetensors_are_enough(installed):
+    said = ran(installed, EVERY_NAME, BARE)
+    assert "Trace(4 steps, 1 samples of 3x8x8, exact mixture, euler" in said
+    assert "guidance_geometry has no 'host'. It has AdaptiveProjected, Angle," in said
+
+
+def test_nothing_of_the_host_or_the_tools_is_installed(installed):
+    files = {file.name for file in (installed[0] / "guidance_geometry").iterdir()}
+    assert not files & {"host", "nodes", "web", "tools", "tests", "dev.py", "extension.py"}
+    assert (installed[0] / "guidance_geometry" / "assets" / "denoisers" / "pocket-1.safetensors").is_file()
+
+
+def test_every_block_of_the_page_runs(installed):
+    """Each block sees what those before it made, as in a notebook."""
+    for before, _, text in BLOCKS:
+        if name := re.findall("`(.*)`", before):
+            (installed[1] / name[0]).write_text(text, encoding="utf-8")
+    known = importlib.util.find_spec("pandas") is not None
+    code = "".join(text for text in PYTHON if known or "pandas" not in text)
+    assert code.count("gg.") > 10
+    said = ran(installed, code)
+    assert "Trace(12 steps, 2 samples" in said
+
+
+def test_the_page_was_run_whole():
+    pytest.importorskip("pandas")
+
+
+def test_its_commands_are_those_that_work(installed):
+    install, check = COMMANDS
+    extras = re.fullmatch(r"pip install '\.\[(.*)\]'", install.splitlines()[-1]).group(1).split(",")
+    assert set(extras) <= PROJECT["project"]["optional-dependencies"].keys()
+    python, script, *words = shlex.split(check)
+    assert (python, script) == ("python3", "dev.py")
+    ended = subprocess.run(
+        [sys.executable, ROOT / script, *words], cwd=installed[1], capture_output=True, text=True, check=False
+    )
+    assert ended.returncode == 0, ended.stderr
+    assert "Everything that is claimed holds." in ended.stdout
+
+
+@pytest.mark.parametrize("name", ["post_figures", "diffusers_guider"])
+def test_an_example_runs(installed, name):
+    if name == "diffusers_guider":
+        pytest.importorskip("diffusers")
+    script = ROOT / "docs" / "examples" / f"{name}.py"
+    said = ran(installed, f"sys.argv = ['', {name!r}]\nexec(open({str(script)!r}, encoding='utf-8').read())")
+    made = {file.suffix for file in (installed[1] / name).iterdir() if file.stat().st_size > 1000}
+    assert {".png", ".safetensors"} <= made
+    assert ("the guided step" if name == "post_figures" else "guidance strength") in said
