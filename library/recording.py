@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import uuid
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -59,6 +60,8 @@ class Guided:
             guided = self.chain.stage(state, self.following, p, gamma)
         else:
             guided, self.following = self.chain.step(state, p, gamma)
+            if guided.requires_grad:  # a memory must not hold this step's graph
+                _, self.following = self.chain.step(state, p.detached(), gamma)
         word = "reuse" if uncond is None and guided is not cond else ""
         seen = self.chain.in_place_of_u(made) if uncond is None else uncond
         return Evaluation(guided, seen, cond, gamma, nfe, word)
@@ -102,8 +105,10 @@ class Recording:
         return seen.denoised
 
     def observe(self, x: Tensor, sigma: float, seen: Evaluation, stage: bool = False) -> None:
-        """Note an evaluation that was made at x, by whomever."""
-        self.recorder.answered(self.recorder.called(x, torch.tensor(sigma, dtype=torch.float64)), seen)
+        """Note an evaluation that was made at x, by whomever; no graph of it is kept."""
+        kept = [None if one is None else one.detach() for one in (seen.denoised, seen.uncond, seen.cond)]
+        visited = self.recorder.called(x.detach(), torch.tensor(sigma, dtype=torch.float64))
+        self.recorder.answered(visited, replace(seen, denoised=kept[0], uncond=kept[1], cond=kept[2]))
         if not stage:
             self.recorder.stepped()
 
@@ -118,8 +123,8 @@ class Recording:
 
     def finish(self, x: Tensor) -> Trace:  # [B, ...]
         """End the run with the state that it led to."""
-        self.end = untracked(x)
-        self.recorder.returned(x)
+        self.end = untracked(x).detach()
+        self.recorder.returned(x.detach())
         if self.accumulator is None:
             raise ValueError(
                 "Nothing was recorded: call the recording in your loop, guided(x, sigma), before finish(x)."

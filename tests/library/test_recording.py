@@ -162,6 +162,19 @@ def test_flow_is_recorded_as_flow(tmp_path):
     assert found.header["sigma_data"] == WORLD.rms
 
 
+def test_a_network_with_gradients_leaves_no_graph_in_the_record():
+    weight = torch.ones((), dtype=torch.float64, requires_grad=True)
+    run = record(lambda x, sigma, y: weight * DENOISER(x, sigma, y), SIGMAS, cond=1, rule=AdaptiveProjected())
+    x = euler(run, noise())
+    assert x.requires_grad  # the loop has its graph
+    trace = run.finish(x)
+    assert not run.end.requires_grad
+    assert not any(tensor.requires_grad for tensor in (*trace.steps.values(), *trace.tensors.values()))
+    assert run.guided.following.rules[0].mean.grad_fn is None
+    plain = record(DENOISER, SIGMAS, cond=1, rule=AdaptiveProjected()).sample(noise())
+    assert torch.allclose(plain.steps["K"], trace.steps["K"], rtol=1e-9)
+
+
 WRONG = {
     "sigmas must fall": {"sigmas": [1.0, 2.0]},
     "sigmas must fall ": {"sigmas": [1.0]},
