@@ -59,7 +59,7 @@ class IddpmUNet(EdmUNet):
         return super().forward(x, t, y)[:, :COLOURS]
 
 
-def baseline(name: str, network: type[EdmUNet], facts: Mapping[str, Any], **constants: float) -> Format:
+def baseline(name: str, network: type[EdmUNet], facts: dict[str, Any], **constants: float) -> Format:
     """One of them.  facts: of `Published`. constants: of the network's settings, where it says them"""
 
     def recognises(shapes: Shapes, metadata: Mapping[str, str]) -> bool:
