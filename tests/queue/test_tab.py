@@ -335,9 +335,8 @@ def test_a_record_of_another_version_is_named(page):
     there = "**/guidance_geometry/tab/runs/*"
     page.route(there, lambda route: route.fulfill(json={"v": 2, "run": route.request.url.rsplit("/", 1)[1]}))
     queue(page)
-    page.wait_for_function(
-        f"() => /is of version 2; .* Update/.test(document.querySelector('{TAB} .gg-words').textContent)"
-    )
+    named = f"() => /is of version 2; .* Update/.test(document.querySelector('{TAB} .gg-words').textContent)"
+    page.wait_for_function(named)
     page.unroute(there)
 
 

@@ -245,3 +245,32 @@ def test_a_sampler_that_never_ends_is_kept_as_far_as_it_came(shared):
     assert (run["ended"], run["stopped_at"]) == ("stopped at step 42: interrupted", 42)
     record = asked(shared, f"guidance_geometry/tab/runs/{run['run']}", her)
     assert [step["i"] for step in record["steps"]] == list(range(40)), "a step is known when the next begins"
+
+
+@pytest.mark.browser
+def test_the_editor_of_each_of_several_users_shows_his_own_runs(shared, browser):
+    """One workflow with one key, as of a file that both opened."""
+    from guidance_geometry.tests.queue import test_tab as tab
+    from guidance_geometry.tools.host.browser import READY
+
+    graph, name = tab.sampled(), tab.workflow_id()
+    settings = {"Comfy.TutorialCompleted": True, "Comfy.Locale": "en"}
+    said = {}
+    for user in ("anna", "ben"):
+        known = asked(shared, "users", username=user)
+        asked(shared, "settings", known, **settings)
+        page = browser.new_page(viewport={"width": 1440, "height": 900})
+        page.add_init_script(f"localStorage['Comfy.userId'] = {known!r}; localStorage['Comfy.userName'] = {user!r}")
+        page.goto(shared.address)
+        page.wait_for_function(READY)
+        tab.load(page, graph, name)
+        page.evaluate(f"() => {{ {tab.ROOT}.extra.guidance_geometry = {{record: true, key: 'shared'}}; }}")
+        page.evaluate(tab.TOGGLE, tab.BOTTOM)
+        page.wait_for_selector(".gg-tab .gg-bar")
+        page.wait_for_timeout(500)  # for an answer that should not come
+        said[user] = page.evaluate(tab.RUNS)
+        if user == "anna":
+            tab.queue(page)
+            tab.shows_run_of(page, 6)
+        page.close()
+    assert said == {"anna": [], "ben": []}
