@@ -26,7 +26,7 @@ from tools.host import provision, server
 from tools.places import ROOT
 
 RUN = ROOT / "tools" / "run.py"
-PYTEST = ["-ra", "--durations=10", "--numprocesses=2", "--dist=loadfile"]  # a file's tests share hosts and pages
+PYTEST = ["-ra", "--durations=10", "--numprocesses=2", "--dist=loadfile", "--no-loadscope-reorder"]
 TEMPLATE = ROOT / "example_workflows" / "First look at guidance.json"
 
 
