@@ -191,7 +191,7 @@ def _broken(trace: Trace, measured: torch.Tensor) -> int | None:
 def _not_guided(case: Case) -> Answer | None:
     scale = case.scale
     if is_off(case.trace, scale) and not scale.further:
-        return Answer(say("head.off"), OFF)
+        return Answer(say("head.off"), OFF, reasons=tuple(_of_the_template(case)))
     if predictions_agree(case.trace) and not scale.moved > 0 and not scale.further:
         return Answer(say("head.same"), OFF)
     if scale.constant and scale.low < 1 and not scale.further:
@@ -298,13 +298,24 @@ def _of_template(case: Case) -> Answer | None:
         place, UNCLEAR
     )
     facts = {"cfg": cfg, "used": listed(used)} | ({"times": short(ratio)} if place == "above" else {})
-    why = say("why.template", package=template.package, count=template.count, file=template.file, used=facts["used"])
-    reasons = [*_trouble(case), why, *([say("why.template.distilled")] if used == [1.0] else [])]
+    reasons = [*_trouble(case), *_of_the_template(case)]
     reasons += [] if plain else [say("why.template.rules", chain=scale.rules)]
     suggested = min(used, key=lambda one: abs(math.log(one / cfg))) if place != "alike" else None
     edges = (used[0], used[-1])
     return Answer(say(f"head.template.{place}", **facts), colour, "template", (*reasons, _not_long(case)),
                   say("odds.template"), suggested, edges)  # fmt: skip
+
+
+def _of_the_template(case: Case) -> Iterator[Sentence]:
+    """What the template of the model uses, if one is known."""
+    template = case.known.template
+    if template is None:
+        return
+    used = _used(template)
+    facts = {"package": template.package, "count": template.count, "file": template.file}
+    yield say("why.template", **facts, used=listed(used))
+    if used == [1.0]:
+        yield say("why.template.distilled")
 
 
 def _used(template: Template) -> list[float]:
@@ -343,6 +354,8 @@ def _trouble(case: Case) -> Iterator[Sentence]:
         yield say("why.card.class", model=card.name, sampler=sampler)
     if picks is not None and picks.range(case.sampler) is None:
         yield say("why.picks.class", sampler=sampler)
+    elif picks is not None and not case.scale.plain:
+        yield say("why.picks.plain", chain=case.scale.rules or "a schedule")
 
 
 def _burning(case: Case) -> Sentence:

@@ -174,6 +174,7 @@ CASES = {
         run(), Known(trouble=(say("why.picks.damaged", fault="b.json: it is empty."),))
     ),
     "why.picks.class": lambda: report(run(), Known(picks((3.0, True), sampler="sde"))),
+    "why.picks.plain": lambda: report(run(4.0, RULED, rule=shrunk), Known(picks((3.0, True)))),
     "help.half": lambda: report(run(BURNT)),
     "help.picks": lambda: report(run()),
     "help.whole": lambda: report(part_of(run(), 9, 20)),

@@ -451,8 +451,8 @@ export class Panel {
     put(headline, { textContent: found.headline });
     put(why, { "aria-expanded": String(Boolean(this.open)) });
     put(reasons, { hidden: !this.open });
-    if (this.told !== this.whole) fillReasons(reasons, found);
-    this.told = this.whole;
+    if (this.reasoned !== this.whole) fillReasons(reasons, found);
+    this.reasoned = this.whole;
     this.offerScale(apply, found.suggested);
   }
 
