@@ -74,7 +74,7 @@ def _card(key: str | None, user: str | None, trouble: list[Sentence]) -> Card | 
         return None
     own = _read(place_of(CARDS, key, user), read_card, "why.card.damaged", trouble)
     included = (_read(path, read_card, "why.card.damaged", trouble) for path in sorted(ASSETS.rglob(INCLUDED)))
-    return own or next((card for card in included if card and card.sha256 == key), None)
+    return own or next((card for card in included if card and card.sha256 == key.lower()), None)
 
 
 def _read(path: Path | None, read: Callable[[Path], Found], fault: str, trouble: list[Sentence]) -> Found | None:

@@ -22,7 +22,7 @@ from .gram import VECTORS
 from .halved import compared
 from .known import Known, Template
 from .odds import ODDS, Odds
-from .picks import Picks
+from .picks import Picks, model_key
 from .record import rounded
 from .sampler_class import sampler_class
 from .scale import Scale, is_off, own_steps, predictions_agree, scale_of
@@ -110,7 +110,7 @@ class Case:
     def of(cls, trace: Trace, known: Known, odds: Odds) -> Case:
         """Of one run; a card of other weights counts as trouble, and not as a card."""
         card, trouble = known.card, known.trouble
-        if card is not None and str((trace.header.get("model") or {}).get("hash") or "").lower() != card.sha256:
+        if card is not None and (model_key(trace.header.get("model") or {}) or "").lower() != card.sha256:
             card, trouble = None, (*trouble, say("why.card.other", model=known.card.name if known.card else ""))
         data = card.sigma_data if card else trace.header.get("sigma_data") or math.nan
         known = Known(known.picks, card, known.template, trouble)

@@ -80,6 +80,9 @@ def test_a_template_is_known_by_the_file_of_the_weights(knowledge):
     trace = exact_trace(8.0, batch=1, steps=16)
     trace = of_model(trace, hash=None, file="z_image_bf16.safetensors")
     assert knowledge.reported(trace).answer.against == "template"
+    own = {**CARD, "model": {"name": "z", "sha256": "file:z_image_bf16.safetensors"}}
+    write_card(own, knowledge.place_of(knowledge.CARDS, "file:z_image_bf16.safetensors"))
+    assert knowledge.reported(trace).answer.against == "card"
     patched = of_model(trace, hash=None, file="z_image_bf16.safetensors + fast.safetensors")
     assert knowledge.reported(patched).answer.against == "nothing"
 
