@@ -11,6 +11,7 @@ from guidance_geometry.figures.html import page as html_page
 from guidance_geometry.tests.queue.prompts import small
 from guidance_geometry.tests.traces import exact_trace
 from guidance_geometry.trace.record import RunFacts, run_record, step_metrics
+from guidance_geometry.trace.report import report_of
 
 LARGEST = 500_000  # bytes of a page of 20 Pocket steps, batch 4
 TOLERANCE = 1e-6
@@ -204,7 +205,8 @@ def test_a_change_of_the_readers_colours_reaches_the_figure(browser, file):
 
 def written_page(folder, trace, **more):
     """A page of numbers only."""
-    record = run_record(trace) | {"pictures": {"note": "No pictures."}, "problems": []} | more
+    told = {"pictures": {"note": "No pictures."}, "problems": [], "report": report_of(trace).as_json()}
+    record = run_record(trace) | told | more
     path = folder / "page.html"
     path.write_text(html_page(record, {}, {}, "0"), encoding="utf-8")
     return path
