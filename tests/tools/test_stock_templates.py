@@ -35,7 +35,7 @@ def test_every_sampler_is_tapped_and_no_other_node_is(host, graphs):
     for title, nodes in graphs.items():
         prompt = wired(nodes)
         tapped, taps = with_taps(prompt, stock_templates.types_of(nodes), {})
-        sources = {name: tapped[tap]["inputs"]["model"] for tap in taps for name in [tap]}
+        sources = {tap: tapped[tap]["inputs"]["model"] for tap in taps}
         for name, node in prompt.items():
             reads = MODELS if node["class_type"] in SAMPLERS | GUIDERS else set()
             for slot, wire in node["inputs"].items():
@@ -61,11 +61,7 @@ def test_every_scale_stands_in_the_workflow(graphs):
 
 def node(name, kind, inputs=(), outputs=(), **more):
     """A node as the editor saves it.  inputs: name, type, link. outputs: types"""
-    slots = [
-        {"name": slot, "type": given, "link": link} | rest
-        for slot, given, link, *rests in inputs
-        for rest in rests or [{}]
-    ]
+    slots = [{"name": slot, "type": given, "link": link} for slot, given, link in inputs]
     return {"id": name, "type": kind, "inputs": slots, "outputs": [{"type": one} for one in outputs], **more}
 
 
@@ -76,7 +72,7 @@ INNER = {
         node(
             3,
             "KSampler",
-            [("model", "MODEL", 1), ("cfg", "FLOAT", 2, {"widget": {}})],
+            [("model", "MODEL", 1), ("cfg", "FLOAT", 2)],
             ["LATENT"],
             widgets_values=[0, "fixed", 20, 8.0],
         )
@@ -87,6 +83,7 @@ INNER = {
         {"id": 3, "origin_id": 3, "origin_slot": 0, "target_id": -20, "target_slot": 0},
     ],
 }
+INNER["nodes"][0]["inputs"][1]["widget"] = {"name": "cfg"}
 
 
 def outside(**instance):
