@@ -10,11 +10,10 @@ from .figure import IN_STORY, Figure, series, sharing
 from .film import Film, still_film
 from .order import Drawing, Order, check_choices
 from .pull import draw_pull
-from .step_figure import draw_step
 from .strips import draw_filmstrip, draw_heat_map, draw_noise_levels
-from .walk import draw_walk
+from .walk import draw_guided, draw_walk
 
-_step = partial(Figure, draw=draw_step)
+_step = partial(Figure, draw=draw_guided)
 _walk = partial(Figure, draw=draw_walk)
 _pull = partial(Figure, draw=draw_pull, shown=IN_STORY, by_classifier=True)
 STEP = series(

@@ -23,12 +23,14 @@ from .layout import Sheet, fitted
 from .order import Drawing, Order
 from .page import Plot, nothing, tallest_box
 from .scene import Place, Scene, kept
-from .step_figure import set_draws
+from .step_figure import draw_step, set_draws
 from .words import SYMBOLS, number
 
 JOINED = "two triangles, joined at the move; distances across are not true"
 LAST = "The last step of the run has no next one. Choose an earlier step."
 LOST = "Set capture to pictures and run again."
+ALONE = ("x", "end", "c", "step", "noise", "next")  # parts of a step towards the conditional prediction alone
+ONE = "Only the conditional prediction was made here, {c}. The step goes there; there is no difference to draw."
 SURE = 0.01  # of the way: below this share what is off the ray is rounding, not noise
 HEADROOM = 46  # for the pictures of states above the highest point
 
@@ -45,7 +47,10 @@ class Stage:
 
 @dataclass(frozen=True)
 class Walk:
-    """Two steps in one plane. points: x, p, tip, next, and where known end, p2, tip2, next2. why: nothing to draw."""
+    """Two steps in one plane.
+
+    points: x, p (c where it is that alone), tip, next, and where known end, p2, tip2, next2. why: nothing to draw.
+    """
 
     points: Mapping[str, Place]
     noise: float = 0.0
@@ -81,7 +86,7 @@ def walk_of(trace: Trace, step: int, sample: int) -> Walk:
         return Walk({}, why="the numbers of this step are not known")
     tip = (first.along, first.off)
     after = (tip[0], tip[1] - first.noise)
-    points = {"x": (0.0, 0.0), "p": (first.ray, 0.0), "tip": tip, "next": after}
+    points = {"x": (0.0, 0.0), "p": (first.ray, 0.0), "c": (first.ray, 0.0), "tip": tip, "next": after}
     points |= _end(trace, step, sample, first)
     second = _stage(trace, step + 1, sample) if step + 1 < trace.n else None
     turn = _turn(trace, step, sample, after, second) if second else None
@@ -158,7 +163,7 @@ def _turned(start: Place, turn: float, along: float, across: float) -> Place:
 def walk_pictures(order: Order) -> dict[str, np.ndarray]:
     """Thumbnails of two steps, by the roles of these figures."""
     shown, after = order.shown, order.scene.facts.step + 1
-    found = {"x": shown.get("x"), "p": shown.get("D"), "next": shown.get("next"), "end": shown.get("end")}
+    found = {role: shown.get(role) for role in ("x", "c", "next", "end")} | {"p": shown.get("D")}
     if after < order.trace.n:
         later = order.at(after)
         found |= {"p2": later.get("D"), "next2": later.get("next")}
@@ -183,13 +188,24 @@ def draw_walk(order: Order, figure: Figure) -> Drawing:
     return Drawing(plot.canvas, caption.text, scene)
 
 
+def draw_guided(order: Order, figure: Figure) -> Drawing:
+    """Draw a guided step; where only c was made and the figure shows the step, the step towards c."""
+    step, sample = order.scene.facts.step, order.scene.facts.sample
+    alone = order.trace.stage[step] == "cond_only" and order.scene.missing and "step" in figure.parts
+    if not alone or walk_of(order.trace, step, sample).why:
+        return draw_step(order, figure)
+    one = replace(figure, heading="a step without guidance", sentence=ONE, parts=ALONE)
+    return draw_walk(order, replace(one, series=(one,)))
+
+
 def _caption(figure: Figure, scene: Scene, walk: Walk) -> Caption:
     facts = basic_facts(scene.facts)
     if "noise" in figure.parts:
         words = f"rms {number(walk.noise)}, turned into the plane; pale: other draws, schematic"
         facts.append(("noise", words if walk.noise else "\u03b5 = 0, the sampler adds none"))
     if "end" in walk.points:
-        facts.append(("end", f"true distances to {SYMBOLS['x']} and {SYMBOLS['p']} only"))
+        towards = SYMBOLS["c" if "c" in figure.parts else "p"]
+        facts.append(("end", f"true distances to {SYMBOLS['x']} and {towards} only"))
     if "p2" in figure.parts:
         facts.append(("note", JOINED))
     facts.append(("axes", "to scale, equal, in rms"))
@@ -211,8 +227,8 @@ def _draw(plot: Plot, walk: Walk, parts: Sequence[str], caption: Box):
     known = [(points[a], points[b]) for a, b in lines if a in points and b in points]
     plane = fitted(known, _room(plot.sheet, caption))
     at = {name: plane.at(place) for name, place in points.items()}
-    if "p" in parts:
-        plot.stroke((at["x"], at["p"]), "p", "overview-ray-p")
+    for role in {"p", "c"}.intersection(parts):
+        plot.stroke((at["x"], at[role]), role, f"overview-ray-{role}")
     if "end" in at:
         plot.stroke((at["x"], at["end"]), "end", "overview-ray-end")
     if "p2" in parts:
@@ -236,7 +252,7 @@ def _move(plot: Plot, at: Mapping[str, Point], leg: Leg, noise: float):
 def _labels(plot: Plot, walk: Walk, at: Mapping[str, Point], parts: Sequence[str]):
     area = plot.sheet.plot
     noisy_sample(plot, at["x"], area, lift=0.75)
-    column = [role for role in ("p2", "p", "end") if role in at]
+    column = [role for role in ("p2", "c" if "c" in parts else "p", "end") if role in at]
     set_gutter(plot, column, [at[role] for role in column], area, parts)
     legs = [leg for leg in LEGS if leg.step in parts]
     for leg in legs:

@@ -120,10 +120,16 @@ def test_the_four_figures_add_parts_and_move_nothing():
             assert seen[-1][name] == place
 
 
-def test_a_step_without_unconditional_prediction_says_so():
-    drawing = draw_still(Order(run(gamma=4.0, skip=(5,)), step=5, sample=0), "step plane")
-    assert "no unconditional prediction at this step" in [t for t, _ in drawing.canvas.texts()]
-    assert "overview-x" not in drawing.svg()
+@pytest.mark.parametrize("made", [{"gamma": 4.0, "skip": (5,)}, {"gamma": 1.0, "skip": tuple(range(12))}])
+def test_of_one_prediction_the_step_towards_it_is_drawn_and_the_caption_says_why(made):
+    trace = run(**made)
+    drawing = draw_still(Order(trace, step=5, sample=0), "step plane")
+    assert "Only the conditional prediction was made" in drawing.canvas.svg("t", "")
+    assert {"overview-x", "overview-c", "overview-next"} <= set(marks(drawing.svg()))
+    assert "overview-step" in drawing.svg()
+    difference = draw_still(Order(trace, step=5, sample=0), "difference")
+    assert "no unconditional prediction at this step" in [t for t, _ in difference.canvas.texts()]
+    assert "overview-x" not in difference.svg()
 
 
 def test_a_deterministic_step_says_that_the_noise_is_zero():

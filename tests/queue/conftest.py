@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from guidance_geometry.tests.queue import steering
+from guidance_geometry.tests.queue.other_pack import SOURCE
 from guidance_geometry.tests.queue.prompts import HOST, ROOT
 
 
@@ -89,6 +90,16 @@ def page(editor):
     steering.start(editor)
     yield editor
     steering.clean(editor)
+
+
+@pytest.fixture(scope="session")
+def shared(tmp_path_factory):
+    """A host of several users, with nodes of another pack."""
+    folder = tmp_path_factory.mktemp("shared")
+    (folder / "custom_nodes").mkdir()
+    (folder / "custom_nodes" / "switch.py").write_text(SOURCE)
+    with host_in(folder, "--multi-user") as live:
+        yield live
 
 
 @pytest.fixture

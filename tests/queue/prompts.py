@@ -3,7 +3,9 @@
 import io
 import json
 import os
+import urllib.error
 import urllib.parse
+import urllib.request
 from pathlib import Path
 
 from guidance_geometry.tools.host.server import DIRECT
@@ -83,3 +85,15 @@ def picture(client, entry):
 def forget(client):
     """Empty the server's cache, so that the next job computes everything again."""
     client.post("/free", {"unload_models": True, "free_memory": True})
+
+
+def asked(server, path, user=None, **body):
+    """The answer to a request of a user, or its status."""
+    data = json.dumps(body).encode() if body else None
+    headers = {"Content-Type": "application/json"} | ({"comfy-user": user} if user else {})
+    request = urllib.request.Request(f"{server.address}/{path}", data, headers)
+    try:
+        with DIRECT.open(request) as answer:
+            return json.loads(answer.read() or b"null")
+    except urllib.error.HTTPError as error:
+        return error.code

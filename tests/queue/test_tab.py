@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from guidance_geometry.tests.queue import steering
-from guidance_geometry.tests.queue.prompts import HOST, small
+from guidance_geometry.tests.queue.prompts import HOST, asked, small
 from guidance_geometry.tests.queue.steering import QUEUE, numbers, queue
 from guidance_geometry.tools.host.server import free_port
 from guidance_geometry.trace.sampler_class import CLASSES
@@ -445,3 +445,30 @@ def test_after_a_restart_of_the_server_the_tab_says_that_its_runs_are_gone(brows
                 queue(page)
                 offers(page, [r"^Mine \(4\)"])
                 shows_run_of(page, 6)
+
+
+def test_the_editor_of_each_of_several_users_shows_his_own_runs(shared, browser):
+    """One workflow with one key, as of a file that both opened."""
+    from guidance_geometry.tools.host.browser import READY
+
+    graph, name = sampled(), workflow_id()
+    settings = {"Comfy.TutorialCompleted": True, "Comfy.Locale": "en"}
+    said = {}
+    for user in ("anna", "ben"):
+        known = asked(shared, "users", username=user)
+        asked(shared, "settings", known, **settings)
+        page = browser.new_page(viewport={"width": 1440, "height": 900})
+        page.add_init_script(f"localStorage['Comfy.userId'] = {known!r}; localStorage['Comfy.userName'] = {user!r}")
+        page.goto(shared.address)
+        page.wait_for_function(READY)
+        load(page, graph, name)
+        page.evaluate(f"() => {{ {ROOT}.extra.guidance_geometry = {{record: true, key: 'shared'}}; }}")
+        page.evaluate(TOGGLE, BOTTOM)
+        page.wait_for_selector(".gg-tab .gg-bar")
+        page.wait_for_timeout(500)  # for an answer that should not come
+        said[user] = page.evaluate(RUNS)
+        if user == "anna":
+            queue(page)
+            shows_run_of(page, 6)
+        page.close()
+    assert said == {"anna": [], "ben": []}

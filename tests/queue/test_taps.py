@@ -2,15 +2,12 @@
 
 import json
 import time
-import urllib.error
 import urllib.parse
-import urllib.request
 
 import pytest
 import torch
 
-from guidance_geometry.tests.queue.conftest import host_in
-from guidance_geometry.tests.queue.prompts import ASKING, fetched, latents, runs_of, small
+from guidance_geometry.tests.queue.prompts import ASKING, asked, fetched, latents, runs_of, small
 from guidance_geometry.tools.host.client import JobError
 from guidance_geometry.tools.host.server import DIRECT
 
@@ -108,82 +105,6 @@ def test_what_asks_wrongly_runs_as_ever(client):
         assert latents(client, job).isfinite().all()
 
 
-SWITCH = """
-class AnyType(str):
-    def __ne__(self, other):
-        return False
-
-
-class Switch:
-    RETURN_TYPES, FUNCTION, CATEGORY = (AnyType("*"), AnyType("*")), "give", "test"
-
-    @classmethod
-    def INPUT_TYPES(cls):
-        return {"required": {"model": ("MODEL",)}}
-
-    def give(self, model):
-        return model, None
-
-
-class Sampler:
-    RETURN_TYPES, FUNCTION, CATEGORY = ("LATENT",), "give", "test"
-
-    @classmethod
-    def INPUT_TYPES(cls):
-        return {"required": {"latent": ("LATENT",)}, "optional": {"model": ("MODEL",)}}
-
-    def give(self, latent, model=None):
-        return ({**latent, "samples": latent["samples"] + (model is not None)},)
-
-
-class Endless:
-    RETURN_TYPES, FUNCTION, CATEGORY = ("SAMPLER",), "give", "test"
-
-    @classmethod
-    def INPUT_TYPES(cls):
-        return {"required": {}}
-
-    def give(self):
-        from itertools import count
-        from comfy.model_management import interrupt_current_processing
-        from comfy.samplers import KSAMPLER
-
-        def endless(model, x, sigmas, extra_args=None, callback=None, disable=None):
-            for i in count():
-                denoised = model(x, sigmas[0].expand(len(x)), **(extra_args or {}))
-                callback({"x": x, "i": i, "sigma": sigmas[0], "sigma_hat": sigmas[0], "denoised": denoised})
-                if i == 40:
-                    interrupt_current_processing()  # as the user's button does
-
-        return (KSAMPLER(endless),)
-
-
-NODE_CLASS_MAPPINGS = {"TestSwitch": Switch, "TestSampler": Sampler, "TestEndless": Endless}
-"""
-
-
-@pytest.fixture(scope="module")
-def shared(tmp_path_factory):
-    """A host of several users, with nodes of another pack."""
-    folder = tmp_path_factory.mktemp("shared")
-    (folder / "custom_nodes").mkdir()
-    (folder / "custom_nodes" / "switch.py").write_text(SWITCH)
-    with host_in(folder, "--multi-user") as live:
-        yield live
-
-
-def asked(server, path, user=None, **body):
-    """The answer to a request of a user, or its status."""
-    data = json.dumps(body).encode() if body else None
-    headers = {"Content-Type": "application/json"} | ({"comfy-user": user} if user else {})
-    request = urllib.request.Request(f"{server.address}/{path}", data, headers)
-    try:
-        with DIRECT.open(request) as answer:
-            return json.loads(answer.read() or b"null")
-    except urllib.error.HTTPError as error:
-        return error.code
-
-
 def finished(server, job):
     """Wait for a job; its status."""
     for _ in range(300):
@@ -245,32 +166,3 @@ def test_a_sampler_that_never_ends_is_kept_as_far_as_it_came(shared):
     assert (run["ended"], run["stopped_at"]) == ("stopped at step 42: interrupted", 42)
     record = asked(shared, f"guidance_geometry/tab/runs/{run['run']}", her)
     assert [step["i"] for step in record["steps"]] == list(range(40)), "a step is known when the next begins"
-
-
-@pytest.mark.browser
-def test_the_editor_of_each_of_several_users_shows_his_own_runs(shared, browser):
-    """One workflow with one key, as of a file that both opened."""
-    from guidance_geometry.tests.queue import test_tab as tab
-    from guidance_geometry.tools.host.browser import READY
-
-    graph, name = tab.sampled(), tab.workflow_id()
-    settings = {"Comfy.TutorialCompleted": True, "Comfy.Locale": "en"}
-    said = {}
-    for user in ("anna", "ben"):
-        known = asked(shared, "users", username=user)
-        asked(shared, "settings", known, **settings)
-        page = browser.new_page(viewport={"width": 1440, "height": 900})
-        page.add_init_script(f"localStorage['Comfy.userId'] = {known!r}; localStorage['Comfy.userName'] = {user!r}")
-        page.goto(shared.address)
-        page.wait_for_function(READY)
-        tab.load(page, graph, name)
-        page.evaluate(f"() => {{ {tab.ROOT}.extra.guidance_geometry = {{record: true, key: 'shared'}}; }}")
-        page.evaluate(tab.TOGGLE, tab.BOTTOM)
-        page.wait_for_selector(".gg-tab .gg-bar")
-        page.wait_for_timeout(500)  # for an answer that should not come
-        said[user] = page.evaluate(tab.RUNS)
-        if user == "anna":
-            tab.queue(page)
-            tab.shows_run_of(page, 6)
-        page.close()
-    assert said == {"anna": [], "ben": []}
