@@ -51,6 +51,7 @@ PATH = "() => app.extensionManager.workflow.activeWorkflow.path"
 def sampled(stages=1, **given):
     """A graph with the host's own samplers, one after the other."""
     graph = small(**{"seed": 7000 + 100 * next(numbers), "steps": 6} | given)
+    last = graph.pop("9")
     inputs = {name: value for name, value in graph.pop("4")["inputs"].items() if not name.startswith("capture")}
     for stage in range(stages):
         latent = {"latent_image": [str(3 + stage), 0]} if stage else {}
@@ -60,8 +61,8 @@ def sampled(stages=1, **given):
             "inputs": {**inputs, "denoise": 1.0, **latent},
             "_meta": title,
         }
-    graph["9"]["inputs"]["samples"] = [str(3 + stages), 0]
-    return graph
+    last["inputs"]["samples"] = [str(3 + stages), 0]
+    return graph | {str(max(9, 4 + stages)): last}
 
 
 def workflow_id():
