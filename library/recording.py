@@ -22,7 +22,7 @@ from ..trace.accumulator import Accumulator, Capture
 from ..trace.recorder import Evaluation, Recorded, Recorder
 from ..trace.rows import Setting
 from ..trace.trace import END, VERSION
-from .sampling import SAMPLERS, sample
+from .sampling import sample, sampler_of
 from .traces import Trace
 
 Denoiser = Callable[[Tensor, float, Any], Tensor]  # x [B, ...], sigma, condition -> x0-hat [B, ...]
@@ -117,8 +117,8 @@ class Recording:
         return self.recorder.mark(eps)
 
     def sample(self, x: Tensor, sampler: str = "euler", seed: int = 0) -> Trace:  # x [B, ...]
-        """Run one of SAMPLERS from x at the first noise level, and end the run."""
-        self.facts = {"sampler": SAMPLERS[sampler].name if sampler in SAMPLERS else sampler, "seed": seed} | self.facts
+        """Run a sampler (euler, ddpm) from x at the first noise level, and end the run."""
+        self.facts = {"sampler": sampler_of(sampler).name, "seed": seed} | self.facts
         return self.finish(sample(self, x, self.run.sigmas, sampler, seed=seed, flow=self.run.flow, mark=self.mark))
 
     def finish(self, x: Tensor) -> Trace:  # [B, ...]

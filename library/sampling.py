@@ -22,6 +22,13 @@ class Sampler(NamedTuple):
 SAMPLERS = {"euler": Sampler(ddim, "euler"), "ddpm": Sampler(ddpm, "gg_ddpm")}
 
 
+def sampler_of(word: str) -> Sampler:
+    """The sampler of a word.  Raises ValueError for an unknown one."""
+    if word not in SAMPLERS:
+        raise ValueError(f"Sampler {word!r} is unknown. Use one of {', '.join(SAMPLERS)}, or a loop of your own.")
+    return SAMPLERS[word]
+
+
 def sample(
     denoise: Callable[[Tensor, float], Tensor],
     x: Tensor,
@@ -38,14 +45,13 @@ def sample(
     item. flow: x = (1 - sigma) x0 + sigma eps instead of x0 + sigma eps. mark: what to do with each draw of noise.
     Raises ValueError for an unknown sampler.
     """
-    if sampler not in SAMPLERS:
-        raise ValueError(f"Sampler {sampler!r} is unknown. Use one of {', '.join(SAMPLERS)}, or a loop of your own.")
+    step = sampler_of(sampler).step
     draw, levels = item_noise(x, seed), [level(sigma, flow) for sigma in sigmas]
 
     def denoised(x: Tensor, at: Level) -> Tensor:
         return denoise(x, at.sigma)
 
-    for state in run(denoised, x, levels, SAMPLERS[sampler].step, lambda *_: mark(draw())):
+    for state in run(denoised, x, levels, step, lambda *_: mark(draw())):
         x = x if state.x_next is None else state.x_next
     return x
 

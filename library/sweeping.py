@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from .recording import Denoiser, Recording, record
+from .sampling import sampler_of
 
 AXES: dict[str, Sequence[Any]] = {"gamma": (4.0,), "rule": (None,), "sampler": ("euler",), "seed": (0,)}
 Measure = Callable[[Tensor], Tensor]
@@ -31,18 +32,21 @@ def sweep(
     shape: [B, ...] of the samples. axes: values of gamma, rule, sampler and seed; rules may have names, {name: rule}.
     A seed is the noise of the start and of the steps. Metrics are means over steps and samples.
     measures: {name: function of the last x [B, ...] -> [B]}, of which the mean is taken. facts: as for `record`.
-    Raises ValueError for an axis that is unknown or empty.
+    Raises ValueError, before any run, for an axis that is unknown or empty and for a value that no run could have.
     """
     names = checked(axes)
+    places = [dict(zip(names, cell, strict=True)) for cell in product(*names.values())]
+    runs = [  # all of them first, so that what is wrong with any is told before the work begins
+        record(denoiser, sigmas, cond, gamma=at["gamma"][1], rule=at["rule"][1], capture="numbers", **facts)
+        for at in places
+    ]
     rows = []
-    for cell in product(*names.values()):
-        place = dict(zip(names, (name for name, _ in cell), strict=True))
-        gamma, rule, sampler, seed = (value for _, value in cell)
-        run = record(denoiser, sigmas, cond, gamma=gamma, rule=rule, capture="numbers", **facts)
+    for at, run in zip(places, runs, strict=True):
+        began, seed = time.perf_counter(), at["seed"][1]
         noise = torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
-        began = time.perf_counter()
-        run.sample(run.run.sigmas[0] * noise, sampler, seed)
-        rows.append(place | told(run, measures or {}) | {"seconds": time.perf_counter() - began})
+        run.sample(run.run.sigmas[0] * noise, at["sampler"][1], seed)
+        place = {name: word for name, (word, _) in at.items()}
+        rows.append({**place, **told(run, measures or {}), "seconds": time.perf_counter() - began})
     return rows
 
 
@@ -54,6 +58,8 @@ def checked(axes: Mapping[str, Any]) -> dict[str, list[tuple[Any, Any]]]:
     pairs = {name: list(full[name].items() if isinstance(full[name], Mapping) else named(full[name])) for name in AXES}
     if empty := [name for name, values in pairs.items() if not values]:
         raise ValueError(f"The axis {empty[0]} is empty. Give it a value, or leave it out.")
+    for _, sampler in pairs["sampler"]:
+        sampler_of(sampler)
     return pairs
 
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from guidance_geometry.guidance.rules.adaptive_projected import AdaptiveProjected
-from guidance_geometry.library.recording import record
+from guidance_geometry.library.recording import Recording, record
 from guidance_geometry.library.sweeping import sweep
 
 from .worlds import DENOISER, SIGMAS, WORLD
@@ -45,10 +45,17 @@ def test_rules_without_a_name_have_their_own():
     assert [row["rule"][:11] for row in found] == ["CFG", "halfway", "APG eta 0.5"]
 
 
-@pytest.mark.parametrize(
-    ("axes", "words"),
-    [({"cfg": [1]}, "Unknown axis cfg. There are gamma, rule"), ({"gamma": []}, "The axis gamma is empty")],
-)
-def test_a_wrong_axis_is_refused(axes, words):
+WRONG = [
+    ({"cfg": [1]}, "Unknown axis cfg. There are gamma, rule"),
+    ({"gamma": []}, "The axis gamma is empty"),
+    ({"gamma": [1.0, float("nan")]}, "gamma is nan"),
+    ({"sampler": ["euler", "heun"]}, "'heun' is unknown"),
+    ({"rule": [None, lambda u, c: c]}, "is called with"),
+]
+
+
+@pytest.mark.parametrize(("axes", "words"), WRONG, ids=lambda value: value if isinstance(value, str) else "")
+def test_a_wrong_axis_is_refused_before_the_first_run(axes, words, monkeypatch):
+    monkeypatch.setattr(Recording, "sample", None)
     with pytest.raises(ValueError, match=words):
         rows(**axes)
