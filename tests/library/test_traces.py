@@ -27,7 +27,7 @@ def test_the_table_has_a_row_a_step_and_sample(trace):
 
 def test_a_figure_shows_itself_and_is_written(trace, tmp_path):
     film = trace.plot("step plane", step=5, sample=1, theme="dark")
-    assert "step 5 (0" in film.caption
+    assert "step 6 of 8" in film.caption
     assert film._repr_mimebundle_()["image/png"].startswith(b"\x89PNG")
     for name, start in {"a.png": b"\x89PNG", "a.svg": b"<?xml", "a.webp": b"RIFF"}.items():
         film.save(tmp_path / name)
