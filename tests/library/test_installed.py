@@ -41,7 +41,7 @@ except AttributeError as error:
 
 @pytest.fixture(scope="module")
 def installed(tmp_path_factory):
-    """The folder of an installation, and one to work in with a trace of somebody's run."""
+    """The folder of an installation, and one to work in, with a trace and the files that the page saves."""
     source, site, work = (tmp_path_factory.mktemp(name) for name in ("source", "site", "work"))
     for place in {name.split("/")[0] for name in PROJECT["tool"]["setuptools"]["package-dir"].values()}:
         shutil.copytree(ROOT / place, source / place, ignore=shutil.ignore_patterns("__pycache__"))
@@ -50,6 +50,9 @@ def installed(tmp_path_factory):
     options = ["--no-deps", "--no-build-isolation", "--no-index", "--no-cache-dir", "--quiet"]
     subprocess.run([sys.executable, "-m", "pip", "install", *options, "--target", site, source], check=True)
     save(exact_trace(steps=12, batch=2), work / "trace.safetensors")
+    for before, _, text in BLOCKS:
+        if name := re.findall("`(.*)`", before):
+            (work / name[0]).write_text(text, encoding="utf-8")
     return site, work
 
 
@@ -78,9 +81,6 @@ def test_nothing_of_the_host_or_the_tools_is_installed(installed):
 
 def test_every_block_of_the_page_runs(installed):
     """Each block sees what those before it made, as in a notebook."""
-    for before, _, text in BLOCKS:
-        if name := re.findall("`(.*)`", before):
-            (installed[1] / name[0]).write_text(text, encoding="utf-8")
     known = importlib.util.find_spec("pandas") is not None
     code = "".join(text for text in PYTHON if known or "pandas" not in text)
     assert code.count("gg.") > 10
