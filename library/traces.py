@@ -17,6 +17,8 @@ from ..trace.trace import PER_STEP
 
 if TYPE_CHECKING:
     from ..figures.film import Film
+    from ..trace.card import Card
+    from ..trace.report import Report
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,6 +68,16 @@ class Trace(trace.Trace):
         from ..figures.registry import draw_figure
 
         return draw_figure(Order(self, step, sample, pictures=Pictures(decode), **look), figure)
+
+    def report(self, card: Card | None = None, half: trace.Trace | None = None) -> Report:
+        """What the run says of its scale, with odds, and what else it tells: `trace.report.report_of`.
+
+        card: of its model, read by `trace.card.read_card`. half: a run at half the scale with the same noise.
+        """
+        from ..trace.known import Known
+        from ..trace.report import report_of
+
+        return report_of(self, Known(card=card), half)
 
     def save(self, path: str | os.PathLike) -> Trace:
         """Write one file, and return the trace as written: `trace.file.save`."""

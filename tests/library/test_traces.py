@@ -46,6 +46,13 @@ def test_a_trace_is_read_as_it_was_written(trace, tmp_path):
     assert torch.equal(found.tensors["end"], trace.tensors["end"])
 
 
+def test_a_trace_reports_on_its_run(trace):
+    report = trace.report()
+    assert len(report.answer.headline.text("en").split()) <= 25
+    assert report.cfg == 4.0
+    assert report.as_json()["colour"] in {"fine", "above", "unclear", "off"}
+
+
 def test_a_missing_package_is_named_with_its_extra():
     with pytest.raises(ImportError, match=r"This needs no_such_package: pip install '.\[figures\]'"):
         needed("no_such_package", "figures")
