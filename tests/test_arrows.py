@@ -15,8 +15,20 @@ ALLOWED = {  # nodes -> host -> {figures, trace, denoisers, classifiers} -> samp
     "denoisers": {"guidance", "files", "networks"},
     "classifiers": {"guidance", "files", "networks"},
     "figures": {"guidance", "files", "samplers", "trace"},
-    "host": {"guidance", "files", "networks", "samplers", "trace", "denoisers", "classifiers", "figures"},
-    "nodes": {"guidance", "files", "networks", "samplers", "trace", "denoisers", "classifiers", "figures", "host"},
+    "studies": {"guidance", "files", "samplers", "trace", "figures"},
+    "host": {"guidance", "files", "networks", "samplers", "trace", "denoisers", "classifiers", "figures", "studies"},
+    "nodes": {
+        "guidance",
+        "files",
+        "networks",
+        "samplers",
+        "trace",
+        "denoisers",
+        "classifiers",
+        "figures",
+        "studies",
+        "host",
+    },
 }
 OF_THE_HOST = ("host", "nodes")  # rooms that know ComfyUI
 HOST = {

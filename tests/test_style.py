@@ -8,7 +8,19 @@ from statistics import median, quantiles
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
-ROOMS = ("guidance", "files", "networks", "samplers", "trace", "denoisers", "classifiers", "figures", "host", "nodes")
+ROOMS = (
+    "guidance",
+    "files",
+    "networks",
+    "samplers",
+    "trace",
+    "denoisers",
+    "classifiers",
+    "figures",
+    "studies",
+    "host",
+    "nodes",
+)
 PACK = [
     ROOT / "__init__.py",
     ROOT / "extension.py",
