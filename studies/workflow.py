@@ -21,8 +21,6 @@ TRACED = {"KSampler": "GGGuidedSampler", "SamplerCustomAdvanced": "GGInspectedSa
 TRACE_OUTPUT = 2  # of both
 SHOWING = ("SaveImage", "PreviewImage", "SaveAnimatedWEBP", "SaveAnimatedPNG")
 NO_SAMPLER = "The workflow has no sampler that records a trace. Use KSampler, SamplerCustomAdvanced, or their twins."
-    "The workflow has no sampler that records a trace. Use KSampler or SamplerCustomAdvanced, or their twins here."
-)
 NO_PICTURE = "The workflow shows no picture. Add Preview Image behind the decoder."
 
 
