@@ -114,12 +114,15 @@ def count(axes: Sequence[Axis]) -> int:
     return math.prod(len(axis.values) for axis in axes)
 
 
-def check_count(cells: int, seconds_each: float, confirmed: bool = False) -> None:
-    """Raise TooManyCells for more cells than anybody wants by mistake.  seconds_each: of one cell, about"""
+def check_count(cells: int, seconds_each: float, confirmed: bool = False, how: str = "confirm it") -> None:
+    """Raise TooManyCells for more cells than anybody wants by mistake.
+
+    seconds_each: of one cell, about. how: what to do where so many are wanted.
+    """
     if cells > MOST_CELLS and not confirmed:
         raise TooManyCells(
             f"The axes make {cells:,} cells, about {duration(cells * seconds_each)} at {seconds_each:.2g} s each; up "
-            f"to {MOST_CELLS:,} run without being asked for twice. Take fewer values, or confirm it."
+            f"to {MOST_CELLS:,} run without being asked for twice. Take fewer values, or {how}."
         )
 
 
