@@ -1,4 +1,4 @@
-"""One script for everything: `python3 dev.py demo | serve | convert | test | bench | fuzz | check`.
+"""One script for everything: `python3 dev.py demo | serve | sweep | convert | test | bench | fuzz | check`.
 
 Python 3.10 or newer. `story` and `gallery` make the pictures and numbers of docs/ again. Each command does the set-up
 that it needs and keeps it in .venv/, .host/ and .cache/.
@@ -67,6 +67,14 @@ def on_a_host(args: argparse.Namespace, tool: str, *arguments, testing: bool = F
 def demo(args: argparse.Namespace) -> int:
     """Run the first-look workflow at several guidance scales on its own host and keep the results."""
     return on_a_host(args, "first_look", "--output", ROOT / "output" / "demo")
+
+
+def sweep(args: argparse.Namespace) -> int:
+    """Run every combination of settings, write a page, a sheet and tables; other arguments go to tools/sweep.py."""
+    if any(one.partition("=")[0] == "--server" for one in args.rest):
+        python, _ = prepare(args)
+        return run([python, RUN, "sweep", *args.rest])
+    return on_a_host(args, "sweep", *args.rest)
 
 
 def story(args: argparse.Namespace) -> int:
@@ -195,6 +203,10 @@ def add_own_options(command: Callable, sub: argparse.ArgumentParser) -> None:
         sub.add_argument("--port", type=int, default=0, help="default: any free one")
     if command is fuzz:
         sub.epilog = "Also: --minutes N, --prompts N, --headers N, --model-files N, --seed S, --replay FILE, --write"
+    if command is sweep:
+        sub.epilog = (
+            "Also: --cfg 1,2,4 --seeds 4 --rule 'cfg, APG' --axis 'NODE.widget: 1, 2' --workflow FILE --server URL"
+        )
     if command is convert:
         add_options(sub)
     if command is check:
@@ -218,12 +230,12 @@ def arguments() -> argparse.Namespace:
     shared.add_argument("--cpu", action="store_true", help="do not use a GPU")
     parser = argparse.ArgumentParser(description=__doc__)
     commands = parser.add_subparsers(required=True)
-    for command in (demo, serve, convert, test, bench, fuzz, check, story, gallery):
+    for command in (demo, serve, sweep, convert, test, bench, fuzz, check, story, gallery):
         sub = commands.add_parser(command.__name__, help=command.__doc__, parents=[shared])
         sub.set_defaults(command=command)
         add_own_options(command, sub)
     args, rest = parser.parse_known_args()
-    if rest and args.command is not fuzz:
+    if rest and args.command not in (fuzz, sweep):
         parser.error(f"unknown: {' '.join(rest)}")
     args.rest = [*getattr(args, "rest", []), *rest]
     return args
