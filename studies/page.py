@@ -6,6 +6,7 @@ import html
 from collections.abc import Mapping, Sequence
 from io import BytesIO
 from string import Template
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -17,9 +18,14 @@ from .cells import Cell
 from .curves import curves, is_draw, titles, with_diversity
 from .results import Row
 
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
 PICTURE_BYTES = 3_400_000  # of all pictures: with base64 and the rest a page stays below 5 MB
 SIDES, QUALITY = (512, 384, 256, 192, 128, 96, 64, 32), 85
+SAMPLED = 8  # pictures by which a side is chosen
 PIXELATED = 96  # pixels below which a picture is kept as it is and shown as squares
+COMPARED = 128  # pixels of a side at which pictures of two seeds are compared
 
 
 def study_page(
@@ -34,8 +40,8 @@ def study_page(
 
     rows: of the cells that are done. pictures: files by cell. note: how the cells were run.
     """
-    shown = {name: _decoded(data) for name, data in pictures.items()}
-    told = with_diversity(rows, shown)
+    shown = {name: _opened(data) for name, data in pictures.items()}
+    told = with_diversity(rows, {name: compared(image) for name, image in shown.items()})
     study = {
         "title": title,
         "note": note,
@@ -44,7 +50,7 @@ def study_page(
         "rows": [{key: value for key, value in row.items() if key != "trace_bytes"} for row in told],
         "curves": curves(told, axes),
         "pictures": _small(shown),
-        "square": max((max(p.shape[:2]) for p in shown.values()), default=0) <= PIXELATED,
+        "square": max((max(image.size) for image in shown.values()), default=0) <= PIXELATED,
     }
     return Template((WEB / "page" / "study.html").read_text(encoding="utf-8")).substitute(
         title=html.escape(title),
@@ -56,29 +62,41 @@ def study_page(
     )
 
 
-def _decoded(data: bytes) -> Tensor:  # -> [H, W, 3] in 0 .. 1
+def _opened(data: bytes) -> Image:
+    """A picture at no more than the largest side that is shown."""
     from PIL import Image
 
-    return torch.from_numpy(np.asarray(Image.open(BytesIO(data)).convert("RGB")).copy()).float() / 255
+    image = Image.open(BytesIO(data)).convert("RGB")
+    image.thumbnail((SIDES[0], SIDES[0]))
+    return image
 
 
-def _small(pictures: Mapping[str, Tensor]) -> dict[str, str]:
+def compared(image: Image) -> Tensor:  # -> [H, W, 3] in 0 .. 1
+    """A picture as it is compared with that of another seed."""
+    small = image.copy()
+    small.thumbnail((COMPARED, COMPARED))
+    return torch.from_numpy(np.asarray(small).copy()).float() / 255
+
+
+def _small(pictures: Mapping[str, Image]) -> dict[str, str]:
     """Pictures as addresses, at the largest side at which all of them fit."""
+    images = list(pictures.values())
+    some = images[:: max(1, len(images) // SAMPLED)]
     for side in SIDES:
-        found = {name: _encoded(picture, side) for name, picture in pictures.items()}
+        share = sum(len(_encoded(image, side)[1]) for image in some) * len(images) / max(len(some), 1)
+        if share > PICTURE_BYTES:
+            continue
+        found = {name: _encoded(image, side) for name, image in pictures.items()}
         if sum(len(data) for _, data in found.values()) <= PICTURE_BYTES:
-            break
-    return {name: data_uri(*one) for name, one in found.items()} if pictures else {}
+            return {name: data_uri(*one) for name, one in found.items()}
+    return {}
 
 
-def _encoded(picture: Tensor, side: int) -> tuple[str, bytes]:
-    from PIL import Image
-
-    image = Image.fromarray((picture * 255).round().byte().numpy())
-    sink = BytesIO()
+def _encoded(image: Image, side: int) -> tuple[str, bytes]:
+    sink, small = BytesIO(), image.copy()
     if max(image.size) <= min(side, PIXELATED):
-        image.save(sink, "PNG", optimize=True)
+        small.save(sink, "PNG", optimize=True)
         return "image/png", sink.getvalue()
-    image.thumbnail((side, side))
-    image.save(sink, "WEBP", quality=QUALITY)
+    small.thumbnail((side, side))
+    small.save(sink, "WEBP", quality=QUALITY)
     return "image/webp", sink.getvalue()

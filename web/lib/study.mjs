@@ -11,11 +11,11 @@ export function worded(value, unit) {
   return `${Number(value.toPrecision(4))}${unit === "seconds" ? " s" : ""}`;
 }
 
-/** Round numbers that cover [low, high], four or so. */
+/** Round numbers within [low, high], three to five or so. */
 export function ticks(low, high) {
   const span = high - low || Math.abs(high) || 1;
   const power = 10 ** Math.floor(Math.log10(span / 3));
-  const step = [1, 2, 5, 10].map((one) => one * power).find((one) => span / one <= 4);
+  const step = [1, 2, 5, 10].map((one) => one * power).find((one) => span / one <= 5);
   const first = Math.ceil(low / step - 1e-9);
   const count = Math.floor((low + span) / step + 1e-9) - first;
   return Array.from({ length: count + 1 }, (_, i) => Number(((first + i) * step).toPrecision(12)));
