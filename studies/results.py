@@ -32,20 +32,23 @@ class Folder:
     def __init__(self, path: Path):
         self.path, self.cells = path, path / CELLS
 
-    def begin(self, plan: Plan) -> Plan:
-        """Keep a plan here, with what an earlier one of the same study asked for beside it.
+    def widened(self, plan: Plan) -> Plan:
+        """A plan with what an earlier one of the same study asked for here.
 
         Raises ValueError where another study has its results here.
         """
-        if (self.path / PLAN).exists():
-            try:
-                plan = plan.widened(read_plan(self.path / PLAN))
-            except ValueError as error:
-                raise ValueError(
-                    f"{self.path} holds the results of another plan. {error} Choose another folder, or delete that one."
-                ) from error
+        if not (self.path / PLAN).exists():
+            return plan
+        try:
+            return plan.widened(read_plan(self.path / PLAN))
+        except ValueError as error:
+            raise ValueError(
+                f"{self.path} holds the results of another plan. {error} Choose another folder, or delete that one."
+            ) from error
+
+    def keep(self, plan: Plan) -> None:
+        """Write the plan whose cells come here."""
         write_atomically(self.path / PLAN, [plan.text().encode()])
-        return plan
 
     def trace_of(self, cell: str) -> Path:
         """Where the trace of a cell is."""

@@ -122,6 +122,7 @@ def run_study(ray: Any, plan: Plan, folder: Folder, args: argparse.Namespace) ->
     told, models = known_of(servers or [args.server])
     cells = cells_of(plan, rule_nodes(next(iter(told.values()))), models, pack_version())
     refuse_misfits(cells, told)
+    folder.keep(plan)
     reports = all(REPORT_NODE in nodes for nodes in told.values())
     runner = {
         "root": str(ROOT),
@@ -155,7 +156,7 @@ def main() -> int:
         plan = read_plan(args.plan)
         check_count(count(plan.varied), SECONDS, args.yes, "add --yes")
         folder = Folder(args.output or ROOT / "output" / args.plan.stem)
-        plan = folder.begin(plan)
+        plan = folder.widened(plan)
         ray.init(address=args.ray, log_to_driver=False, logging_level="warning")
         return run_study(ray, plan, folder, args)
     except ValueError as error:

@@ -39,7 +39,7 @@ SHEET_SIDE, SHEET_COLUMNS, SHEET_ROWS = 192, 16, 32
 VERSION = re.compile(r'^version = "(.+)"$', re.MULTILINE)  # in pyproject.toml
 
 
-def options() -> argparse.Namespace:
+def options(words: Sequence[str] | None) -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--server", default="http://127.0.0.1:8188", help="a running ComfyUI with this pack")
@@ -54,7 +54,7 @@ def options() -> argparse.Namespace:
     parser.add_argument("--measures", default=",".join(USUAL), help="what is measured")
     parser.add_argument("--rerun", type=Path, help="marks saved on the page: run those cells again")
     parser.add_argument("--yes", action="store_true", help="also for more than 2,000 cells")
-    return parser.parse_args()
+    return parser.parse_args(words)
 
 
 def plan_from(args: argparse.Namespace) -> Plan:
@@ -176,18 +176,19 @@ def forget_marked(folder: Folder, marks: Path) -> int:
     return len(there)
 
 
-def main() -> int:
-    """Plan, check, run what is missing, and write what came out."""
-    args = options()
+def main(words: Sequence[str] | None = None) -> int:
+    """Plan, check, run what is missing, and write what came out.  words: of the command line, None for its own"""
+    args = options(words)
     try:
         plan = plan_from(args)
         check_count(count(plan.varied), SECONDS, args.yes, "add --yes")
         folder = Folder(args.output)
-        plan = folder.begin(plan)
+        plan = folder.widened(plan)
         with Client(args.server) as client:
             told = told_by(client)
             cells = cells_of(plan, rule_nodes(told), models_of(client), pack_version())
             refuse_misfits(cells, {args.server: told})
+            folder.keep(plan)
             if args.rerun:
                 print(f"{forget_marked(folder, args.rerun)} cells run again")
             missing = folder.missing(cells)

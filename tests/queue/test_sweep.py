@@ -36,28 +36,3 @@ def test_a_sweep_runs_once_and_more_values_run_alone(swept):
     rows = json.loads((swept.folder / "results.json").read_text())["rows"]
     assert len(rows) == len({row["id"] for row in rows}) == 6
     assert all("difference" in row["measures"] for row in rows)
-
-
-def test_a_cell_that_fails_is_set_aside_and_the_others_run(swept):
-    code, said = swept(*SMALL, "4", "--axis", "label: robot, robt")
-    assert (code, "1 failed" in said) == (1, True), said
-    (aside,) = (swept.folder / "rejected").iterdir()
-    assert "robt" in json.loads(aside.read_text())["error"]
-
-
-@pytest.mark.parametrize(
-    ("arguments", "words"),
-    [
-        (["--cfg", ""], "no value"),
-        (["--cfg", "1,nan"], "not finite"),
-        (["--cfg", "1", "--axis", "stpes: 2"], "Did you mean steps"),
-        (["--cfg", "1..100", "--seeds", "100"], "10,000 cells, about 5.6 h"),
-        (["--cfg", "1", "--rule", "Rescael"], "Did you mean Rescale CFG"),
-        (["--cfg", "1", "--axis", "sampler: eulre"], "Did you mean euler"),
-        (["--cfg", "1", "--measures", "strenth"], "Did you mean strength"),
-    ],
-)
-def test_bad_input_is_named_before_any_work(swept, arguments, words):
-    code, said = swept(*arguments)
-    assert (code, words in said) == (2, True), said
-    assert not (swept.folder / "cells").exists()

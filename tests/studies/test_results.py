@@ -31,7 +31,8 @@ def trace(tmp_path_factory):
 def half_done(tmp_path, trace):
     """A folder of two cells, the first of them done."""
     folder = Folder(tmp_path / "study")
-    plan = folder.begin(plan_with())
+    plan = plan_with()
+    folder.keep(plan)
     folder.write(cells(plan)[0], trace, b"png", {"seconds": 0.5}, ["strength"])
     return folder
 
@@ -52,7 +53,7 @@ def test_a_row_that_is_not_whole_counts_as_missing(half_done, left):
 
 
 def test_an_extended_axis_leaves_what_is_done(half_done):
-    wider = half_done.begin(plan_with(cfg=(2, 4)))
+    wider = half_done.widened(plan_with(cfg=(2, 4)))
     assert wider.axes[0].values == (1, 2, 4)
     assert [cell.place["cfg"] for cell in half_done.missing(cells(wider))] == [2, 4]
 
@@ -67,9 +68,9 @@ def test_an_added_measure_is_read_from_the_trace(half_done, trace):
 
 def test_another_plan_in_the_folder_is_refused(half_done):
     with pytest.raises(ValueError, match=r"results of another plan.*another workflow"):
-        half_done.begin(plan_with(overrides={"steps": 3}))
+        half_done.widened(plan_with(overrides={"steps": 3}))
     with pytest.raises(ValueError, match="They vary cfg, this plan varies steps"):
-        half_done.begin(Plan(workflow(), (Axis("steps", (1,)),)))
+        half_done.widened(Plan(workflow(), (Axis("steps", (1,)),)))
 
 
 def test_a_trace_that_cannot_be_read_leaves_no_row(tmp_path):
