@@ -92,7 +92,6 @@ def one_pass(ray: Any, cells: Sequence[Cell], actors: int, runner: dict[str, Any
         compute=ray.data.ActorPoolStrategy(size=actors),
         num_cpus=0,
         num_gpus=gpus,
-        max_restarts=-1,
     )
     for row in done.iter_rows():
         if row["error"]:

@@ -45,8 +45,8 @@ def test_a_study_runs_on_two_servers_sets_poison_aside_and_resumes(ray, two, tmp
     assert "poisoned" in json.loads(aside.read_text())["error"]
     assert sum(one.ran for one in made) == len(SEEDS) + 1  # the poisoned one twice
     folder.trace_of(rows[0]["id"]).write_bytes(b"half")  # as if killed
-    run_study(ray, PLAN, folder, arguments(tmp_path, addresses))
-    assert sum(one.ran for one in made) == len(SEEDS) + 1 + 3  # that one, and the poisoned one twice again
+    assert run_study(ray, plan_of_seeds(SEEDS[:-1]), folder, arguments(tmp_path, addresses)) == 0
+    assert sum(one.ran for one in made) == len(SEEDS) + 1 + 1
     assert not list(folder.cells.glob(".*"))
     assert "left" in capsys.readouterr().out
 
