@@ -1,4 +1,4 @@
-"""One script for everything: `python3 dev.py demo | serve | convert | report | test | bench | fuzz | check`.
+"""One script for everything: `python3 dev.py demo | serve | sweep | study | convert | report | test | bench | fuzz | check`.
 
 Python 3.10 or newer. `story` and `gallery` make the pictures and numbers of docs/ again. Each command does the set-up
 that it needs and keeps it in .venv/, .host/ and .cache/.
@@ -67,6 +67,26 @@ def on_a_host(args: argparse.Namespace, tool: str, *arguments, testing: bool = F
 def demo(args: argparse.Namespace) -> int:
     """Run the first-look workflow at several guidance scales on its own host and keep the results."""
     return on_a_host(args, "first_look", "--output", ROOT / "output" / "demo")
+
+
+def sweep(args: argparse.Namespace) -> int:
+    """Run every combination of settings, write a page, a sheet and tables; other arguments go to tools/run_sweep.py."""
+    if any(one.partition("=")[0] == "--server" for one in args.rest):
+        python, _ = prepare(args)
+        return run([python, RUN, "run_sweep", *args.rest])
+    return on_a_host(args, "run_sweep", *args.rest)
+
+
+def study(args: argparse.Namespace) -> int:
+    """Run a plan, on this machine, on servers or on a Ray cluster; other arguments go to tools/run_study.py."""
+    named = {one.partition("=")[0] for one in args.rest}
+    if "--servers" in named:
+        python, _ = prepare(args, testing=True)
+        return run([python, RUN, "run_study", args.plan, *args.rest])
+    if "--ray" in named:
+        return on_a_host(args, "run_study", args.plan, *args.rest, testing=True)
+    folder = ROOT / "output" / args.plan.stem
+    return on_a_host(args, "run_sweep", "--plan", args.plan, "--output", folder, *args.rest)
 
 
 def story(args: argparse.Namespace) -> int:
@@ -194,15 +214,23 @@ def convert(args: argparse.Namespace) -> int:
     return run([python, RUN, "convert.convert", *as_words(args)])
 
 
+PASSED_ON = {  # commands that hand arguments to their tool, and which it knows
+    fuzz: "--minutes N, --prompts N, --headers N, --model-files N, --seed S, --replay FILE, --write",
+    sweep: "--cfg 1,2,4 --seeds 4 --rule 'cfg, APG' --axis 'NODE.widget: 1, 2' --workflow FILE --server URL",
+    study: "--servers URL,URL; or --ray auto --actors N; --output FOLDER",
+}
+
+
 def add_own_options(command: Callable, sub: argparse.ArgumentParser) -> None:
     """Let a command take what no other does."""
+    sub.epilog = f"Also: {PASSED_ON[command]}" if command in PASSED_ON else None
     if command is test:
         whole = "run every case of the long matrices, not a share of them that changes every day"
         sub.add_argument("--full", action="append_const", const="--full", default=[], dest="matrices", help=whole)
     if command is serve:
         sub.add_argument("--port", type=int, default=0, help="default: any free one")
-    if command is fuzz:
-        sub.epilog = "Also: --minutes N, --prompts N, --headers N, --model-files N, --seed S, --replay FILE, --write"
+    if command is study:
+        sub.add_argument("plan", type=lambda name: Path(name).resolve(), help="YAML or JSON")
     if command is convert:
         add_options(sub)
     if command is report:
@@ -229,12 +257,12 @@ def arguments() -> argparse.Namespace:
     shared.add_argument("--cpu", action="store_true", help="do not use a GPU")
     parser = argparse.ArgumentParser(description=__doc__)
     commands = parser.add_subparsers(required=True)
-    for command in (demo, serve, convert, report, test, bench, fuzz, check, story, gallery):
+    for command in (demo, serve, sweep, study, convert, report, test, bench, fuzz, check, story, gallery):
         sub = commands.add_parser(command.__name__, help=command.__doc__, parents=[shared])
         sub.set_defaults(command=command)
         add_own_options(command, sub)
     args, rest = parser.parse_known_args()
-    if rest and args.command is not fuzz:
+    if rest and args.command not in PASSED_ON:
         parser.error(f"unknown: {' '.join(rest)}")
     args.rest = [*getattr(args, "rest", []), *rest]
     return args

@@ -13,6 +13,7 @@ NODES = Path(__file__).parent / "nodes"
 ORDER = (  # of the editor's menus; a file that is not named here comes after these
     "start",
     "sampling",
+    "sweep",
     "guidance_patch",
     "blog_samplers",
     "records",

@@ -7,11 +7,13 @@ from typing import Any
 
 from comfy_api.latest import io
 
-from ..guidance.chain import PLAIN, Guidance, chain_of
+from ..guidance.chain import PLAIN, Chain, Guidance, chain_of
 from ..guidance.rules.kinds import Rule
 from ..guidance.rules.spaces import SPACES
+from ..studies.rules import RuleNode, chain_named
 from . import wires
 from .adapter import prompt_server
+from .checks import CheckedNode
 
 CATEGORY = "guidance geometry/rules"
 UPSTREAM = wires.Guidance.Input("guidance", optional=True, tooltip="The chain so far; this node adds to its end.")
@@ -87,3 +89,29 @@ def refused(rule: Callable[..., Any], *knobs) -> str | None:
     except ValueError as reason:
         return str(reason)
     return None
+
+
+def rules_by_name() -> list[RuleNode]:
+    """The rule nodes that are loaded, as an axis may name them."""
+    return [_as_named(node) for node in CheckedNode.__subclasses__() if _is_rule(node)]
+
+
+def _is_rule(node: type[CheckedNode]) -> bool:
+    return "declared" in vars(node) and node.define_schema().category.startswith(CATEGORY)
+
+
+def _as_named(node: type[CheckedNode]) -> RuleNode:
+    schema = node.define_schema()
+    known = {one.id: getattr(one, "default", None) for one in schema.inputs}
+    defaults = {name: value for name, value in known.items() if value is not None}
+    sockets = tuple(one.id for one in schema.inputs if one.id not in defaults and not one.optional)
+    return RuleNode(schema.node_id, schema.display_name or schema.node_id, defaults, sockets)
+
+
+def chain_by_name(text: str) -> Chain:
+    """A chain of rules with their default settings, from their names with + between them.  Raises ValueError."""
+    nodes = {node.define_schema().node_id: node for node in CheckedNode.__subclasses__() if _is_rule(node)}
+    chain = PLAIN
+    for rule in chain_named(text, rules_by_name()):
+        chain = nodes[rule.id].execute(**rule.defaults, guidance=chain).result[0]
+    return chain

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import inspect
+from typing import NamedTuple
 
 import comfy.model_management
 import comfy.sample
+import comfy.samplers
 import comfy.utils
 import latent_preview
 import torch
@@ -24,6 +26,24 @@ def latent_of(model, latent: dict) -> dict:
     scales = {name: latent.get(name) for name in SCALES if name in inspect.signature(fit).parameters}
     kept = {name: value for name, value in latent.items() if name not in SCALES}
     return {**kept, "samples": fit(model, samples, **scales)}
+
+
+class Start(NamedTuple):
+    """Where a run of KSampler starts: its latent, its noise and its noise levels."""
+
+    latent: dict
+    noise: torch.Tensor
+    sigmas: torch.Tensor
+
+
+def started(
+    model, latent_image: dict, seed: int, steps: int, sampler_name: str, scheduler: str, denoise: float = 1.0
+) -> Start:
+    """The start of KSampler with the same inputs."""
+    latent = latent_of(model, latent_image)
+    noise = comfy.sample.prepare_noise(latent["samples"], seed, latent.get("batch_index"))
+    schedule = comfy.samplers.KSampler(model, steps, model.load_device, sampler_name, scheduler, denoise)
+    return Start(latent, noise, schedule.sigmas)
 
 
 def unpacked(x0, samples):

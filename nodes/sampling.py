@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-import comfy.sample
 import comfy.samplers
 import torch
 from comfy_api.latest import io
@@ -15,7 +14,7 @@ from ..host.checks import CheckedNode, choice, insist
 from ..host.guider import chain_guider
 from ..host.recording import CAPTURES, Recording
 from ..host.run_facts import on_the_node
-from ..host.sampling import latent_of, sampled
+from ..host.sampling import latent_of, sampled, started
 from ..host.saving import provenance
 from ..host.widgets import HIDDEN
 from ..host.wires import Guidance, TraceWire
@@ -143,10 +142,8 @@ class GGGuidedSampler(CheckedNode):
         capture_mb=256,
     ) -> io.NodeOutput:
         insist(too_fine(steps, denoise))
-        latent = latent_of(model, latent_image)
-        noise = comfy.sample.prepare_noise(latent["samples"], seed, latent.get("batch_index"))
         named = "euler" if sampler else sampler_name
-        schedule = comfy.samplers.KSampler(model, steps, model.load_device, named, scheduler, denoise).sigmas
+        latent, noise, schedule = started(model, latent_image, seed, steps, named, scheduler, denoise)
         guider = chain_guider(model, positive, negative, cfg, guidance)
         facts = {"scheduler": scheduler, "steps": steps, "denoise": denoise, **provenance(cls)}
         recording = Recording(capture, capture_mb, facts)

@@ -16,8 +16,20 @@ ALLOWED = {  # nodes -> host -> {figures, trace, denoisers, classifiers} -> samp
     "classifiers": {"guidance", "files", "networks"},
     "figures": {"guidance", "files", "samplers", "trace"},
     "library": {"guidance", "files", "networks", "samplers", "trace", "denoisers", "figures"},
-    "host": {"guidance", "files", "networks", "samplers", "trace", "denoisers", "classifiers", "figures"},
-    "nodes": {"guidance", "files", "networks", "samplers", "trace", "denoisers", "classifiers", "figures", "host"},
+    "studies": {"guidance", "files", "samplers", "trace", "figures"},
+    "host": {"guidance", "files", "networks", "samplers", "trace", "denoisers", "classifiers", "figures", "studies"},
+    "nodes": {
+        "guidance",
+        "files",
+        "networks",
+        "samplers",
+        "trace",
+        "denoisers",
+        "classifiers",
+        "figures",
+        "studies",
+        "host",
+    },
 }
 OF_THE_HOST = ("host", "nodes")  # rooms that know ComfyUI
 HOST = {

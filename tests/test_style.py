@@ -18,6 +18,7 @@ ROOMS = (
     "classifiers",
     "figures",
     "library",
+    "studies",
     "host",
     "nodes",
 )

@@ -1,0 +1,95 @@
+"""Several runs in one batch: each has its own chain, scale and memory, and all share the evaluations of the network."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import NamedTuple
+
+from torch import Tensor, cat
+
+from .chain import PLAIN_NEEDS, Chain, ChainState
+from .predictions import Predictions
+from .rules.kinds import Replace
+from .run import Run
+
+
+class Lane(NamedTuple):
+    """One of the runs."""
+
+    chain: Chain
+    gamma: float
+
+
+class Lanes(NamedTuple):
+    """State of all runs.  began: noise level at which the latest outer step began."""
+
+    states: tuple[ChainState, ...]
+    began: float | None = None
+
+
+@dataclass(frozen=True)
+class SideBySide(Replace):
+    """What every run of a batch makes of its own rows, in the place of c; there is no u left to guide by.
+
+    lanes: the runs, in the order of their rows. size: rows of each. A run is handed u only where it asks for it, so
+    that gamma = 1 is c, as in a run by itself.
+    Raises ValueError for a run that needs more than u and c.
+    """
+
+    lanes: tuple[Lane, ...] = ()
+    size: int = 1
+
+    def __post_init__(self):
+        if more := [lane.chain.text for lane in self.lanes if lane.chain.terms or lane.chain.sources]:
+            raise ValueError(f"{more[0]} needs more than u and c, which runs side by side do not share. Run it alone.")
+
+    @property
+    def text(self) -> str:
+        """One phrase for the trace."""
+        return f"{len(self.lanes)} runs side by side"
+
+    def init(self, run: Run) -> Lanes:
+        """The state of each run.  Raises ValueError where a rule does not fit it."""
+        return Lanes(tuple(lane.chain.init(run) for lane in self.lanes))
+
+    def waits(self, run: Run) -> int:
+        """The most that one of them waits."""
+        return max((lane.chain.waits(run) for lane in self.lanes), default=0)
+
+    def needs(self, state: Lanes, sigma: float, wanted: frozenset[str]) -> frozenset[str]:
+        """Whatever one of them needs."""
+        return frozenset().union(*(self._needs(state, i, sigma) for i in range(len(self.lanes))))
+
+    def step(self, state: Lanes, p: Predictions, gamma: float) -> tuple[Predictions, Lanes]:
+        """Guide one outer step of each.  gamma: of the batch, which has none."""
+        sigma = float(p.sigma[0])
+        made = [lane.chain.step(state.states[i], *self._own(state, p, i, sigma)) for i, lane in enumerate(self.lanes)]
+        return joined(p, [guided for guided, _ in made]), Lanes(tuple(after for _, after in made), sigma)
+
+    def stage(self, state: Lanes, following: Lanes, p: Predictions, gamma: float) -> Predictions:
+        """The same in a further evaluation of an outer step."""
+        inside = Lanes(tuple(one.inside(following.began) for one in state.states))
+        states = list(zip(inside.states, following.states, strict=True))
+        sigma = float(p.sigma[0])
+        made = [lane.chain.stage(*states[i], *self._own(inside, p, i, sigma)) for i, lane in enumerate(self.lanes)]
+        return joined(p, made)
+
+    def _scale(self, state: Lanes, i: int, sigma: float) -> float:
+        return self.lanes[i].chain.scale(state.states[i], sigma, self.lanes[i].gamma)
+
+    def _needs(self, state: Lanes, i: int, sigma: float) -> frozenset[str]:
+        scale = self._scale(state, i, sigma)
+        return self.lanes[i].chain.needs(state.states[i], sigma, scale) & PLAIN_NEEDS
+
+    def _own(self, state: Lanes, p: Predictions, i: int, sigma: float) -> tuple[Predictions, float]:
+        """The rows of a run, and its scale."""
+        rows = slice(i * self.size, (i + 1) * self.size)
+        asked = "uncond" in self._needs(state, i, sigma)
+        uncond = p.uncond[rows] if asked and p.uncond is not None else None
+        own = Predictions(p.x[rows], p.sigma[rows], p.alpha[rows], uncond, p.cond[rows])
+        return own, self._scale(state, i, sigma)
+
+
+def joined(p: Predictions, guided: list[Tensor]) -> Predictions:
+    """Guided predictions of all rows as the only prediction."""
+    return replace(p, uncond=None, cond=cat(guided))

@@ -1,0 +1,86 @@
+"""From a place on the axes of a sweep to the settings of one run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import fields, replace
+from typing import Any
+
+import comfy.samplers
+
+from ..guidance.chain import Chain
+from ..studies.axes import Axis, Value, meant, places
+from ..studies.rules import rule_named
+from ..studies.workflow import RULE
+from .checks import choice, insist, number
+from .rule_nodes import chain_by_name, rules_by_name
+from .sweeping import Settings
+
+FIELDS = {
+    "cfg": "cfg",
+    "seed": "seed",
+    "steps": "steps",
+    "sampler": "sampler_name",
+    "sampler_name": "sampler_name",
+    "scheduler": "scheduler",
+}
+CHECKS: Mapping[str, Callable[[Any], str | None]] = {
+    "cfg": lambda value: number("cfg", value, 0.0, 100.0),
+    "seed": lambda value: number("seed", value, 0, 2**64 - 1, whole=True),
+    "steps": lambda value: number("steps", value, 1, 10_000, whole=True),
+    "sampler_name": lambda value: choice("sampler", value, comfy.samplers.KSampler.SAMPLERS),
+    "scheduler": lambda value: choice("scheduler", value, comfy.samplers.KSampler.SCHEDULERS),
+}
+NO_CFG = "The axes have no cfg, and this node has no other place for it. Add a line, for example: cfg: 4"
+
+
+def runs_of(axes: Sequence[Axis], usual: Settings) -> list[tuple[dict[str, Value], Settings]]:
+    """Every place on the axes, and the settings there.  usual: of what no axis names.
+
+    Raises ValueError for an axis that is unknown or a value that cannot be used, before anything runs.
+    """
+    names = [axis.name for axis in axes]
+    if "cfg" not in names:
+        raise ValueError(NO_CFG)
+    for axis in axes:
+        if axis.name not in (*FIELDS, RULE) and "." not in axis.name:
+            raise ValueError(f"There is no axis {axis.name!r}. {meant(axis.name, [*FIELDS, RULE, 'APG.eta'])}")
+    return [(place, settings_at(place, usual)) for place in places(axes)]
+
+
+def settings_at(place: Mapping[str, Value], usual: Settings) -> Settings:
+    """The settings at one place."""
+    own = {FIELDS[name]: value for name, value in place.items() if name in FIELDS}
+    insist(*(CHECKS[name](value) for name, value in own.items()))
+    chain = chain_by_name(str(place[RULE])) if RULE in place else usual.chain
+    for name, value in place.items():
+        if "." in name:
+            chain = _changed(chain, name, value, RULE in place)
+    return replace(usual, **own, chain=chain)
+
+
+def _changed(chain: Chain, name: str, value: Value, by_rule: bool) -> Chain:
+    """The chain with another value of a knob, named `Rule.knob`.
+
+    by_rule: an axis names rules, so that some chains have the rule and others do not.
+    """
+    owner, _, knob = name.rpartition(".")
+    kind = _kind(chain, owner)
+    mine = [i for i, rule in enumerate(chain.rules) if type(rule) is kind]
+    if not mine:
+        if by_rule:
+            return chain
+        raise ValueError(f"{name} is on no rule of the chain {chain.text!r}. Connect that rule to guidance.")
+    rule = chain.rules[mine[0]]
+    known = [each.name for each in fields(rule) if each.name != "windows"]
+    if knob not in known:
+        raise ValueError(f"{owner} has no knob {knob!r}. {meant(knob, known)}")
+    return replace(chain, rules=tuple(replace(r, **{knob: value}) if r is rule else r for r in chain.rules))
+
+
+def _kind(chain: Chain, owner: str) -> type:
+    """The class of a rule, by its own name or by that of its node."""
+    mine = {type(rule).__name__.lower(): type(rule) for rule in chain.rules}
+    if owner.lower() in mine:
+        return mine[owner.lower()]
+    return type(chain_by_name(rule_named(owner, rules_by_name()).id).rules[-1])

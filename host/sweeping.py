@@ -1,0 +1,238 @@
+"""Many runs of one model inside one node: one by one, each as KSampler's bit for bit; or several in one batch."""
+
+from __future__ import annotations
+
+import inspect
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import groupby
+from typing import Any, NamedTuple
+
+import comfy.model_management
+import comfy.samplers
+import torch
+from torch import Tensor
+
+from ..guidance.chain import Chain
+from ..guidance.side_by_side import Lane, SideBySide
+from ..trace.trace import PER_STEP, Trace
+from . import adapter
+from .adapter import intermediate_dtype
+from .guider import chain_guider
+from .recording import Recording
+from .sampling import Start, latent_of, sampled, started
+
+MODES = ("exact", "shared")
+MOST_ROWS = 64  # of a shared batch: beyond that a network gains nothing more
+HEADROOM = 1.5  # the host's own, between what it reckons a batch takes and what is free
+ONE_ERROR_FOR_ALL = ("dpm_adaptive",)  # one step size for all rows
+OWN_NOISE = ("heunpp2",)  # draws from the process's generator, in the shape of the batch
+PATCHES = ("sampler_cfg_function", "sampler_pre_cfg_function", "sampler_post_cfg_function")
+OUT_OF_MEMORY = "Memory ran out at {} runs in a batch; from there on {} at a time."
+
+
+class Subject(NamedTuple):
+    """What all runs have in common."""
+
+    model: Any
+    positive: Any
+    negative: Any
+    latent: dict
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What one run is, beside the subject."""
+
+    cfg: float
+    seed: int
+    steps: int
+    sampler_name: str
+    scheduler: str
+    chain: Chain
+
+    @property
+    def schedule(self) -> tuple[int, str, str]:
+        """What runs in one batch must agree on."""
+        return self.steps, self.sampler_name, self.scheduler
+
+
+class Outcome(NamedTuple):
+    """What a run left.  samples: LATENT. trace: of its own rows. seconds: its share of its batch. shared: not alone"""
+
+    samples: dict
+    trace: Trace
+    seconds: float
+    shared: bool
+
+
+def alone(subject: Subject, settings: Settings, facts: Mapping, capture: str = "numbers") -> Outcome:
+    """One run, whose samples are those of KSampler bit for bit."""
+    began = time.monotonic()
+    start = _start(subject, settings)
+    guider = chain_guider(subject.model, subject.positive, subject.negative, settings.cfg, settings.chain)
+    sampler = comfy.samplers.sampler_object(settings.sampler_name)
+    samples, trace = _sampled(guider, start, sampler, settings, facts, capture)
+    return Outcome(samples, trace, time.monotonic() - began, False)
+
+
+def _start(subject: Subject, settings: Settings) -> Start:
+    return started(subject.model, subject.latent, settings.seed, *settings.schedule)
+
+
+def _sampled(guider, start: Start, sampler, settings: Settings, facts: Mapping, capture: str) -> tuple[dict, Trace]:
+    own = {"scheduler": settings.scheduler, "steps": settings.steps, "denoise": 1.0, **facts}
+    recording = Recording(capture, facts=own)
+    found = sampled(guider, start.noise, start.latent, sampler, start.sigmas, settings.seed, recording,
+                    intermediate_dtype())  # fmt: skip
+    return found[0], found[2]
+
+
+def every_run(subject: Subject, runs: Sequence[Settings], mode: str, facts: Mapping) -> Iterator[tuple[int, Outcome]]:
+    """Every run with its place in the list, as soon as it is done; shared ones out of order.
+
+    Where a batch does not fit into memory, it is halved.
+    """
+    together = groups(subject, runs) if mode == "shared" else [[i] for i in range(len(runs))]
+    for group in together:
+        yield from _batches(subject, runs, group, facts)
+
+
+def _batches(subject: Subject, runs: Sequence[Settings], group: list[int], facts: Mapping):
+    """The runs of a group, as many at a time as memory has room for."""
+    most = room(subject) if len(group) > 1 else 1
+    while group:
+        now, group = group[:most], group[most:]
+        try:
+            found = _batch(subject, [runs[i] for i in now], facts)
+        except comfy.model_management.OOM_EXCEPTION:
+            if len(now) == 1:
+                raise
+            group, most = [*now, *group], len(now) // 2
+            adapter.tell(OUT_OF_MEMORY.format(len(now), most))
+            comfy.model_management.soft_empty_cache()
+            continue
+        yield from zip(now, found, strict=True)
+
+
+def _batch(subject: Subject, runs: Sequence[Settings], facts: Mapping) -> list[Outcome]:
+    return [alone(subject, runs[0], facts)] if len(runs) == 1 else shared(subject, runs, facts)
+
+
+def groups(subject: Subject, runs: Sequence[Settings]) -> list[list[int]]:
+    """The places of runs that can share batches: those on one schedule; each by itself where there is an obstacle."""
+    places = sorted(range(len(runs)), key=lambda i: runs[i].schedule)
+    by_schedule = [list(found) for _, found in groupby(places, key=lambda i: runs[i].schedule)]
+    return [part for group in by_schedule for part in _split(subject, runs, group)]
+
+
+def _split(subject: Subject, runs: Sequence[Settings], group: list[int]) -> list[list[int]]:
+    free = [i for i in group if not obstacle(subject, runs[i])]
+    return [*([free] if free else []), *([i] for i in group if i not in free)]
+
+
+def obstacle(subject: Subject, settings: Settings) -> str:
+    """Why a run cannot share a batch with others, in a sentence; empty where it can."""
+    name = settings.sampler_name
+    function = getattr(comfy.samplers.sampler_object(name), "sampler_function", None)
+    if name in ONE_ERROR_FOR_ALL:
+        return f"{name} chooses one step size for all rows of a batch"
+    if name in OWN_NOISE or not adapter.is_hosts_own(function):
+        return f"{name} draws its noise in the shape of the batch"
+    if settings.chain.terms or settings.chain.sources:
+        return f"{settings.chain.text} needs more than u and c"
+    if patch := next((one for one in PATCHES if subject.model.model_options.get(one)), ""):
+        return f"another node has put its own guidance on the MODEL ({patch})"
+    if adapter.is_nested(subject.latent["samples"]):
+        return "the latent holds several parts"
+    return _of_conditions(subject)
+
+
+def _of_conditions(subject: Subject) -> str:
+    rows = len(subject.latent["samples"])
+    for tensor, options in [*subject.positive, *subject.negative]:
+        for name, value in {"cond": tensor, **options}.items():
+            if not isinstance(value, Tensor | int | float | str | None):
+                return f"a condition has {name}, which may look at the whole batch"
+            if isinstance(value, Tensor) and value.ndim and rows % len(value):
+                return f"a condition has {len(value)} entries ({name}) for {rows} pictures"
+    return ""
+
+
+def room(subject: Subject) -> int:
+    """How many runs a batch has room for, by what the host reckons and what is free; at least one."""
+    model = subject.model
+    shape = list(latent_of(model, subject.latent)["samples"].shape)
+    free = comfy.model_management.get_free_memory(model.load_device)
+    needed = [model.model.memory_required([2 * runs * shape[0], *shape[1:]]) for runs in (1, 2)]
+    each = max(needed[1] - needed[0], 1)
+    fits = int((free / HEADROOM - (needed[0] - each)) // each)
+    return max(1, min(fits, MOST_ROWS // shape[0]))
+
+
+def shared(subject: Subject, runs: Sequence[Settings], facts: Mapping) -> list[Outcome]:
+    """Several runs in one batch: the same noise as single runs, one evaluation of the network for all.
+
+    Their samples differ from single runs by rounding, which some samplers amplify.
+    """
+    began = time.monotonic()
+    starts = [_start(subject, one) for one in runs]
+    start = _side_by_side(starts)
+    size = len(starts[0].noise)
+    lanes = tuple(Lane(one.chain, one.cfg) for one in runs)
+    chain = Chain((SideBySide(lanes=lanes, size=size),))
+    guider = chain_guider(subject.model, subject.positive, subject.negative, max(one.cfg for one in runs), chain)
+    sampler = separately_drawn(runs[0].sampler_name, start, [one.seed for one in runs])
+    samples, trace = _sampled(guider, start, sampler, runs[0], facts, "numbers")
+    seconds = (time.monotonic() - began) / len(runs)
+    places = [slice(i * size, (i + 1) * size) for i in range(len(runs))]
+    return [
+        Outcome({**starts[i].latent, "samples": samples["samples"][rows]}, rows_of(trace, rows, runs[i]), seconds, True)
+        for i, rows in enumerate(places)
+    ]
+
+
+def _side_by_side(starts: Sequence[Start]) -> Start:
+    """The starts of several runs on one schedule as one; masks and places in a batch are those of each."""
+    first, count = starts[0].latent, len(starts)
+    rows = len(first["samples"])
+    latent = {**first, "samples": torch.cat([one.latent["samples"] for one in starts])}
+    if (mask := first.get("noise_mask")) is not None:
+        whole = mask.reshape(-1, 1, *mask.shape[-2:])
+        latent["noise_mask"] = whole.repeat(-(-rows // len(whole)), 1, 1, 1)[:rows].repeat(count, 1, 1, 1)
+    return Start(latent, torch.cat([one.noise for one in starts]), starts[0].sigmas)
+
+
+def separately_drawn(name: str, start: Start, seeds: Sequence[int]):
+    """The host's SAMPLER of this name, drawing for each run what it would draw by itself."""
+    sampler = comfy.samplers.sampler_object(name)
+    if len(start.sigmas) > 1 and "noise_sampler" in inspect.signature(sampler.sampler_function).parameters:
+        known = adapter.sampler_name(sampler.sampler_function)
+        sampler.extra_options = {**sampler.extra_options, "noise_sampler": SeparateDraws(known, start, seeds)}
+    return sampler
+
+
+class SeparateDraws:
+    """A noise sampler for a batch of runs, each with its own seed; made at the first draw, on the run's device."""
+
+    def __init__(self, name: str, start: Start, seeds: Sequence[int]):
+        self.name, self.start, self.seeds = name, start, seeds
+        self.draws: list[Callable] = []
+
+    def __call__(self, sigma: Tensor, sigma_next: Tensor) -> Tensor:  # -> [B, ...]
+        if not self.draws:
+            noise = self.start.noise.to(self.start.sigmas.device)
+            rows = zip(noise.chunk(len(self.seeds)), self.seeds, strict=True)
+            self.draws = [adapter.default_noise(self.name, own, self.start.sigmas, seed) for own, seed in rows]
+        return torch.cat([draw(sigma, sigma_next) for draw in self.draws])
+
+
+def rows_of(trace: Trace, rows: slice, settings: Settings) -> Trace:
+    """The record of one run of a batch."""
+    steps = {name: value if name in PER_STEP else value[:, rows] for name, value in trace.steps.items()}
+    tensors = {name: value[rows] for name, value in trace.tensors.items() if name == "end"}
+    own = {"cfg": settings.cfg, "seed": settings.seed, "chain": settings.chain.text}
+    labels = trace.header.get("labels")
+    own |= {"labels": labels[rows]} if labels else {}
+    return replace(trace, header={**trace.header, **own}, steps=steps, tensors=tensors, cross={})

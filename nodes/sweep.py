@@ -1,0 +1,172 @@
+"""A sweep: one model at many settings, as one node."""
+
+from __future__ import annotations
+
+import time
+from typing import ClassVar
+
+import comfy.samplers
+import torch
+from comfy_api.latest import io
+from comfy_execution.graph_utils import ExecutionBlocker
+
+from ..guidance.chain import PLAIN, chain_of
+from ..host.adapter import is_nested
+from ..host.checks import CheckedNode, choice
+from ..host.rule_nodes import say
+from ..host.saving import preview, provenance, shown_or_said
+from ..host.sweep_axes import runs_of
+from ..host.sweep_results import BEST_BY, UNKNOWN, best_cfg, cell_of, sheet, table
+from ..host.sweeping import MODES, Settings, Subject, alone, every_run, obstacle
+from ..host.widgets import HIDDEN, VAE_IN
+from ..host.wires import EnergyWire
+from ..studies.axes import axes_of, check_count, count, duration
+from .sampling import CATEGORY, GUIDANCE, LATENT, MAX_SEED, MODEL, NEGATIVE, POSITIVE, TRACE
+
+TRACE_PLACE = 4  # of the outputs
+AXES = "cfg: 1, 2, 4, 8\nseed: 0..3"
+SECONDS = 1.0  # of a run, where nothing is known of it
+TITLE = "Guidance sweep"
+EXACT = "Exact: every run is the same as its own KSampler, bit for bit."
+SHARED = "Shared: {} of {} runs were evaluated in batches; their pictures differ from single runs by rounding."
+PARTS = (
+    "The latent holds several parts, such as video and sound, which a sweep cannot put into one batch. Sample alone."
+)
+MODE_TIP = (
+    "exact: one run after the other, each the same as its own KSampler, bit for bit. shared: several runs in one "
+    "batch, about twice as fast with small models; pictures differ from single runs by rounding."
+)
+BEST_TIP = (
+    "What makes a cfg the best one. judge: the energy's mean log-probability. saturation: the largest cfg that does "
+    "not burn, an upper end. auto: the judge if an energy is connected."
+)
+
+
+class GGSweep(CheckedNode):
+    """Every combination of some settings, measured."""
+
+    checks: ClassVar = {
+        "sampler_name": lambda name: choice("sampler_name", name, comfy.samplers.KSampler.SAMPLERS),
+        "scheduler": lambda name: choice("scheduler", name, comfy.samplers.KSampler.SCHEDULERS),
+    }
+
+    @classmethod
+    def define_schema(cls):
+        return io.Schema(
+            node_id="GGSweep",
+            display_name="Guidance Sweep (grid)",
+            category=CATEGORY,
+            description="Samples every combination of settings, such as cfg and seed, measures each, and shows them "
+            "on one labelled sheet.",
+            is_output_node=True,
+            inputs=[
+                MODEL,
+                POSITIVE,
+                NEGATIVE,
+                LATENT,
+                io.Int.Input("seed", default=0, min=0, max=MAX_SEED, tooltip="Seed where no axis gives one."),
+                io.Int.Input("steps", default=20, min=1, max=10000, tooltip="Steps where no axis gives them."),
+                io.Combo.Input(
+                    "sampler_name",
+                    options=list(comfy.samplers.KSampler.SAMPLERS),
+                    tooltip="Sampler where no axis gives one.",
+                ),
+                io.Combo.Input(
+                    "scheduler",
+                    options=list(comfy.samplers.KSampler.SCHEDULERS),
+                    tooltip="Scheduler where no axis gives one.",
+                ),
+                io.String.Input(
+                    "axes",
+                    default=AXES,
+                    multiline=True,
+                    tooltip="A line for each: cfg, seed, steps, sampler, scheduler, rule (names, + between rules of a "
+                    "chain), or a knob of a connected rule such as APG.eta. Values with commas, or 0..3.",
+                ),
+                GUIDANCE,
+                VAE_IN,
+                EnergyWire.Input("energy", optional=True, tooltip="A judge: how well each picture fits."),
+                io.Combo.Input("best_by", options=list(BEST_BY), default=BEST_BY[0], optional=True, tooltip=BEST_TIP),
+                io.Combo.Input("mode", options=list(MODES), default=MODES[0], optional=True, tooltip=MODE_TIP),
+            ],
+            outputs=[
+                io.Latent.Output(display_name="latent", tooltip="All samples, in the order of the table."),
+                io.Image.Output(display_name="grid", tooltip="The first picture of every run, labelled."),
+                io.String.Output(display_name="table", tooltip="Every run with what was measured."),
+                io.Float.Output(display_name="best_cfg", tooltip="The best cfg; nothing runs on it where none is."),
+                TRACE,
+            ],
+            hidden=HIDDEN,
+        )
+
+    @classmethod
+    def validate_inputs(cls, axes):
+        return None if axes is None else _complaint(axes)
+
+    @classmethod
+    def execute(
+        cls,
+        model,
+        positive,
+        negative,
+        latent_image,
+        seed,
+        steps,
+        sampler_name,
+        scheduler,
+        axes,
+        guidance=PLAIN,
+        vae=None,
+        energy=None,
+        best_by="auto",
+        mode="exact",
+    ) -> io.NodeOutput:
+        if is_nested(latent_image["samples"]):
+            raise ValueError(PARTS)
+        if best_by == "judge" and energy is None:
+            raise ValueError("best_by is judge, and no energy is connected. Connect one, or set best_by to auto.")
+        usual = Settings(1.0, seed, steps, sampler_name, scheduler, chain_of(guidance))
+        wanted = runs_of(axes_of(axes), usual)
+        subject, facts = Subject(model, positive, negative, latent_image), provenance(cls)
+        began, cells = time.monotonic(), {}
+        for i, run in every_run(subject, [settings for _, settings in wanted], mode, facts):
+            cells[i] = cell_of(subject, wanted[i][0], run, vae, energy)
+            left = (time.monotonic() - began) * (len(wanted) / len(cells) - 1)
+            say(cls, f"{len(cells)} of {len(wanted)} runs, about {duration(left)} left")
+        done = [cells[i] for i in range(len(wanted))]
+        best = best_cfg(done, best_by)
+        chosen = next((i for i, cell in enumerate(done) if cell.place["cfg"] == best), 0)
+        trace = done[chosen].outcome.trace
+        if _is_connected(cls, TRACE_PLACE):
+            trace = alone(subject, wanted[chosen][1], facts, "pictures").trace
+        grid, words = sheet(done, TITLE, _note(subject, wanted, done, mode)), table(done)
+        latent = {**done[0].outcome.samples, "samples": torch.cat([c.outcome.samples["samples"] for c in done])}
+        latent.pop("noise_mask", None)
+        scale = ExecutionBlocker(UNKNOWN) if best is None else best
+        return io.NodeOutput(latent, grid, words, scale, trace, ui=shown_or_said(preview, grid, cls, said=[words]))
+
+
+def _is_connected(cls, place: int) -> bool:
+    """Whether anything reads an output; yes where that cannot be told."""
+    prompt, own = getattr(cls.hidden, "prompt", None), getattr(cls.hidden, "unique_id", None)
+    if not prompt or own is None:
+        return True
+    return any([str(own), place] == value for node in prompt.values() for value in node["inputs"].values())
+
+
+def _note(subject: Subject, wanted, cells, mode: str) -> str:
+    """How the runs were made, for the foot of the sheet."""
+    if mode == "exact":
+        return EXACT
+    reasons = dict.fromkeys(filter(None, (obstacle(subject, settings) for _, settings in wanted)))
+    together = sum(cell.outcome.shared for cell in cells)
+    return " ".join([SHARED.format(together, len(cells)), *(f"Alone: {reason}." for reason in reasons)])
+
+
+def _complaint(axes: str) -> str | None:
+    """What is wrong with the text of the axes, as far as it can be known before the wires are there."""
+    try:
+        check_count(count(axes_of(axes)), SECONDS, how="use several nodes")
+    except ValueError as error:
+        return str(error)
+    return None

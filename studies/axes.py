@@ -1,0 +1,141 @@
+"""What is varied in a study: a line of text for each axis, and how many cells that makes."""
+
+from __future__ import annotations
+
+import csv
+import difflib
+import math
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import product
+
+Value = int | float | str | bool
+MOST_CELLS = 2_000  # without a confirmation
+LONGEST_RANGE = 100_000  # values of a range such as 0..3
+_RANGE = re.compile(r"(-?\d+)\s*\.\.\s*(-?\d+)")
+_WHOLE = re.compile(r"[+-]?\d+")
+
+
+class TooManyCells(ValueError):
+    """A study is larger than anybody asks for by mistake; the text says how large, and how long it takes."""
+
+
+@dataclass(frozen=True)
+class Axis:
+    """A name, and the values it takes.  Raises ValueError where there is none, or one is not finite."""
+
+    name: str
+    values: tuple[Value, ...]
+
+    def __post_init__(self):
+        if not self.values:
+            raise ValueError(f"The axis {self.name} has no value. Write for example: {self.name}: 1, 2, 4")
+        if bad := [value for value in self.values if isinstance(value, float) and not math.isfinite(value)]:
+            raise ValueError(f"The axis {self.name} has the value {bad[0]}, which is not finite. Give numbers.")
+
+    @property
+    def text(self) -> str:
+        """The axis as a line, which reads back as the same."""
+        return f"{self.name}: {', '.join(map(_written, self.values))}"
+
+
+def axes_of(text: str) -> tuple[Axis, ...]:
+    """The axes of a text with one line an axis: `cfg: 1, 2, 4`, `seed: 0..3`, `prompt: "a cat, asleep", "a dog"`.
+
+    Empty lines and lines that begin with # are left out. Raises ValueError that says which line, and what to write.
+    """
+    lines = (line.strip() for line in text.splitlines())
+    return distinct(axis_of(line) for line in lines if line and not line.startswith("#"))
+
+
+def axis_of(line: str) -> Axis:
+    """One line.  Raises ValueError where it has no colon or no value."""
+    name, colon, values = line.partition(":")
+    if not colon or not name.strip():
+        raise ValueError(f"The line {line!r} names no axis. Write its name, a colon and its values: cfg: 1, 2, 4")
+    return Axis(name.strip(), values_of(values))
+
+
+def distinct(axes: Iterable[Axis]) -> tuple[Axis, ...]:
+    """The axes as they are.  Raises ValueError where two have one name, or there is none."""
+    found = tuple(axes)
+    names = [axis.name for axis in found]
+    if twice := [name for name in names if names.count(name) > 1]:
+        raise ValueError(f"The axis {twice[0]} is there twice. Put all its values on one line.")
+    if not found:
+        raise ValueError("There is no axis. Write at least one line, for example: cfg: 1, 2, 4, 8")
+    return found
+
+
+def values_of(text: str) -> tuple[Value, ...]:
+    """The values of a text with commas between them; each once.  Text in double quotes may hold commas."""
+    parts = next(csv.reader([text.strip()], skipinitialspace=True), [])
+    return tuple(dict.fromkeys(value for part in parts if part.strip() for value in _ranged(part.strip())))
+
+
+def _ranged(text: str) -> list[Value]:
+    found = _RANGE.fullmatch(text)
+    if not found:
+        return [value_of(text)]
+    first, last = map(int, found.groups())
+    if not 0 <= last - first < LONGEST_RANGE:
+        raise ValueError(f"The range {text} holds {last - first + 1:,} values. Write the smaller number first: 0..3")
+    return list(range(first, last + 1))
+
+
+def value_of(text: str) -> Value:
+    """A number where it is one, true and false, and else the words."""
+    if text.lower() in ("true", "false"):
+        return text.lower() == "true"
+    if _WHOLE.fullmatch(text):
+        return int(text)
+    try:
+        return float(text)
+    except ValueError:
+        return text
+
+
+def _written(value: Value) -> str:
+    plain = isinstance(value, str) and value_of(value) == value and not set(value) & set(',"')
+    return str(value).lower() if isinstance(value, bool) else str(value) if plain or not isinstance(value, str) else (
+        '"' + value.replace('"', '""') + '"'
+    )  # fmt: skip
+
+
+def places(axes: Sequence[Axis]) -> Iterator[dict[str, Value]]:
+    """Every cell as its place on the axes; the last axis changes first."""
+    for values in product(*(axis.values for axis in axes)):
+        yield dict(zip((axis.name for axis in axes), values, strict=True))
+
+
+def count(axes: Sequence[Axis]) -> int:
+    """How many cells that makes."""
+    return math.prod(len(axis.values) for axis in axes)
+
+
+def check_count(cells: int, seconds_each: float, confirmed: bool = False, how: str = "confirm it") -> None:
+    """Raise TooManyCells for more cells than anybody wants by mistake.
+
+    seconds_each: of one cell, about. how: what to do where so many are wanted.
+    """
+    if cells > MOST_CELLS and not confirmed:
+        raise TooManyCells(
+            f"The axes make {cells:,} cells, about {duration(cells * seconds_each)} at {seconds_each:.2g} s each; up "
+            f"to {MOST_CELLS:,} run without being asked for twice. Take fewer values, or {how}."
+        )
+
+
+def duration(seconds: float) -> str:
+    """A time in words: 40 s, 12 min, 3.4 h, 2.1 days."""
+    for size, unit in ((86_400, "days"), (3_600, "h")):
+        if seconds >= 1.5 * size:
+            return f"{seconds / size:.1f} {unit}"
+    return f"{seconds / 60:.0f} min" if seconds >= 90 else f"{seconds:.0f} s"
+
+
+def meant(word: str, known: Iterable[str]) -> str:
+    """A sentence with what a word may have meant, or with all there is."""
+    names = {name.lower(): name for name in known}
+    close = difflib.get_close_matches(word.lower(), names, n=1, cutoff=0.5)
+    return f"Did you mean {names[close[0]]}?" if close else f"There are {', '.join(names.values())}."

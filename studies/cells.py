@@ -1,0 +1,50 @@
+"""The cells of a plan: the workflow of each, and an id that two cells share only if they would make the same."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from .axes import Value, places
+from .plan import Plan
+from .rules import RuleNode
+from .workflow import Workflow, with_results, with_values
+
+HEX = 16  # digits of an id: two of a million cells share one with a chance of 3e-8
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One run of a study.  id: of its content. place: its value on every axis. prompt: what a server is sent."""
+
+    id: str
+    place: Mapping[str, Value]
+    prompt: Workflow
+
+
+def cells_of(plan: Plan, known: Sequence[RuleNode], models: Mapping[str, Any], version: str) -> list[Cell]:
+    """Every cell of a plan, each prompt once.
+
+    known: the rule nodes of the server. models: what tells the model files apart, {name: size or hash}. version: of
+    the pack. Raises ValueError for an axis or an override that the workflow does not have, before anything runs.
+    """
+    workflow = with_values(with_results(plan.workflow), plan.overrides, known)
+    made = (_cell(workflow, place, known, models, version) for place in places(plan.varied))
+    return list({cell.id: cell for cell in made}.values())
+
+
+def _cell(workflow: Workflow, place: dict, known: Sequence[RuleNode], models: Mapping, version: str) -> Cell:
+    prompt = with_values(workflow, place, known)
+    return Cell(cell_id(prompt, models, version), place, prompt)
+
+
+def cell_id(prompt: Workflow, models: Mapping[str, Any], version: str) -> str:
+    """The hash of what decides the result: the nodes without their titles, the models that they name, the version."""
+    content = {name: {"class_type": node["class_type"], "inputs": node["inputs"]} for name, node in prompt.items()}
+    named = {str(value) for node in prompt.values() for value in node["inputs"].values() if isinstance(value, str)}
+    used = {name: mark for name, mark in models.items() if name in named}
+    text = json.dumps([content, used, version], sort_keys=True, ensure_ascii=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:HEX]

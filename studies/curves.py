@@ -1,0 +1,74 @@
+"""Means over the cells of a study, along every axis."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+
+from .axes import Axis, Value
+from .measures import MEASURES, OTHERS, diversity_of, spread_of
+from .results import Row
+from .workflow import REPEAT
+
+DRAWS = ("seed", "noise_seed", REPEAT)  # axes that only draw again
+MOST_SERIES = 8  # curves in one plot that can still be told apart
+
+
+def is_draw(axis: str) -> bool:
+    """Whether an axis is one of seeds: what differs along it is chance."""
+    return axis.rpartition(".")[2] in DRAWS
+
+
+def with_diversity(rows: Sequence[Row], pictures: dict[str, torch.Tensor]) -> list[Row]:
+    """The rows, each with the diversity of the seeds at its place.  pictures: [H, W, 3] in 0 .. 1, by cell."""
+    groups: dict[tuple, list[Row]] = {}
+    for row in rows:
+        groups.setdefault(_without_draws(row), []).append(row)
+    found = {place: diversity_of([pictures[r["id"]] for r in group if r["id"] in pictures])
+             for place, group in groups.items()}  # fmt: skip
+    return [{**row, "measures": {**row["measures"], "diversity": found[_without_draws(row)]}} for row in rows]
+
+
+def _without_draws(row: Row) -> tuple:
+    return tuple((name, value) for name, value in row["place"].items() if not is_draw(name))
+
+
+def curves(rows: Sequence[Row], axes: Sequence[Axis]) -> list[dict[str, Any]]:
+    """Every measure along every axis, alone and split by each other axis that is not of seeds.
+
+    {measure, axis, split, series: [{name, points: [{x, mean, half, n}]}]}: half the width of the 95 % interval of the
+    mean over all other axes, None where one value is all there is.
+    """
+    varied = [axis for axis in axes if len(axis.values) > 1]
+    names = list(dict.fromkeys(name for row in rows for name in row["measures"]))
+    return [
+        {"measure": name, "axis": axis.name, "split": split.name if split else None,
+         "series": _series(rows, name, axis, split)}
+        for name in names for axis in varied for split in (None, *(a for a in varied if a != axis and _splits(a)))
+    ]  # fmt: skip
+
+
+def _splits(axis: Axis) -> bool:
+    return not is_draw(axis.name) and len(axis.values) <= MOST_SERIES
+
+
+def _series(rows: Sequence[Row], measure: str, axis: Axis, split: Axis | None) -> list[dict[str, Any]]:
+    made = []
+    for value in split.values if split else (None,):
+        own = [row for row in rows if split is None or row["place"].get(split.name) == value]
+        made.append({"name": value, "points": [_point(own, measure, axis.name, x) for x in axis.values]})
+    return made
+
+
+def _point(rows: Sequence[Row], measure: str, axis: str, x: Value) -> dict[str, Any]:
+    found = spread_of([row["measures"].get(measure) for row in rows if row["place"].get(axis) == x])
+    return {"x": x, "mean": found.mean, "half": found.half, "n": found.count}
+
+
+def titles(rows: Sequence[Row]) -> dict[str, dict[str, str]]:
+    """What every measure of the rows is called, and its unit."""
+    known = {**MEASURES, **OTHERS}
+    names = dict.fromkeys(name for row in rows for name in row["measures"])
+    return {name: {"title": known[name].title, "unit": known[name].unit} for name in names if name in known}

@@ -1,0 +1,102 @@
+"""A study as one HTML file: the grid of its pictures, curves along every axis, and the workflow of each cell."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Mapping, Sequence
+from io import BytesIO
+from string import Template
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ..figures.html import WEB, data_uri, modules, named, packed, script_json
+from .axes import Axis
+from .cells import Cell
+from .curves import curves, is_draw, titles, with_diversity
+from .results import Row
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+PICTURE_BYTES = 3_400_000  # of all pictures: with base64 and the rest a page stays below 5 MB
+SIDES, QUALITY = (512, 384, 256, 192, 128, 96, 64, 32), 85
+SAMPLED = 8  # pictures by which a side is chosen
+PIXELATED = 96  # pixels below which a picture is kept as it is and shown as squares
+COMPARED = 128  # pixels of a side at which pictures of two seeds are compared
+
+
+def study_page(
+    title: str,
+    axes: Sequence[Axis],
+    cells: Sequence[Cell],
+    rows: Sequence[Row],
+    pictures: Mapping[str, bytes],
+    note: str,
+) -> str:
+    """The whole file as text.
+
+    rows: of the cells that are done. pictures: files by cell. note: how the cells were run.
+    """
+    shown = {name: _opened(data) for name, data in pictures.items()}
+    told = with_diversity(rows, {name: compared(image) for name, image in shown.items()})
+    study = {
+        "title": title,
+        "note": note,
+        "axes": [{"name": axis.name, "values": list(axis.values), "draw": is_draw(axis.name)} for axis in axes],
+        "measures": titles(told),
+        "rows": [{key: value for key, value in row.items() if key != "trace_bytes"} for row in told],
+        "curves": curves(told, axes),
+        "pictures": _small(shown),
+        "square": max((max(image.size) for image in shown.values()), default=0) <= PIXELATED,
+    }
+    return Template((WEB / "page" / "study.html").read_text(encoding="utf-8")).substitute(
+        title=html.escape(title),
+        note=html.escape(note),
+        style=(WEB / "page" / "study.css").read_text(encoding="utf-8"),
+        modules=packed(named(modules("study.mjs"))),
+        study=script_json(study),
+        prompts=packed({cell.id: cell.prompt for cell in cells}),
+    )
+
+
+def _opened(data: bytes) -> Image:
+    """A picture at no more than the largest side that is shown."""
+    from PIL import Image
+
+    image = Image.open(BytesIO(data)).convert("RGB")
+    image.thumbnail((SIDES[0], SIDES[0]))
+    return image
+
+
+def compared(image: Image) -> Tensor:  # -> [H, W, 3] in 0 .. 1
+    """A picture as it is compared with that of another seed."""
+    small = image.copy()
+    small.thumbnail((COMPARED, COMPARED))
+    return torch.from_numpy(np.asarray(small).copy()).float() / 255
+
+
+def _small(pictures: Mapping[str, Image]) -> dict[str, str]:
+    """Pictures as addresses, at the largest side at which all of them fit."""
+    images = list(pictures.values())
+    some = images[:: max(1, len(images) // SAMPLED)]
+    for side in SIDES:
+        share = sum(len(_encoded(image, side)[1]) for image in some) * len(images) / max(len(some), 1)
+        if share > PICTURE_BYTES:
+            continue
+        found = {name: _encoded(image, side) for name, image in pictures.items()}
+        if sum(len(data) for _, data in found.values()) <= PICTURE_BYTES:
+            return {name: data_uri(*one) for name, one in found.items()}
+    return {}
+
+
+def _encoded(image: Image, side: int) -> tuple[str, bytes]:
+    sink, small = BytesIO(), image.copy()
+    if max(image.size) <= min(side, PIXELATED):
+        small.save(sink, "PNG", optimize=True)
+        return "image/png", sink.getvalue()
+    small.thumbnail((side, side))
+    small.save(sink, "WEBP", quality=QUALITY)
+    return "image/webp", sink.getvalue()

@@ -1,0 +1,121 @@
+"""The folder of a study: its plan, a row and a trace for every cell that is done, and what is still missing."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from ..files.writing import write_atomically
+from ..trace.file import load
+from ..trace.portable import ascii_json
+from .axes import Value
+from .cells import Cell
+from .measures import measured
+from .plan import Plan, read_plan
+
+PLAN, CELLS, REJECTED = "plan.json", "cells", "rejected"
+Row = dict[str, Any]
+
+
+class Folder:
+    """A study on disk.
+
+    A cell is done when its row and its trace are there; the row is written last, and both are written whole or not at
+    all. So whatever is killed, at whatever time, leaves cells that are done and cells that are missing.
+    """
+
+    def __init__(self, path: Path):
+        self.path, self.cells = path, path / CELLS
+
+    def widened(self, plan: Plan) -> Plan:
+        """A plan with what an earlier one of the same study asked for here.
+
+        Raises ValueError where another study has its results here.
+        """
+        if not (self.path / PLAN).exists():
+            return plan
+        try:
+            return plan.widened(read_plan(self.path / PLAN))
+        except ValueError as error:
+            raise ValueError(
+                f"{self.path} holds the results of another plan. {error} Choose another folder, or delete that one."
+            ) from error
+
+    def keep(self, plan: Plan) -> None:
+        """Write the plan whose cells come here."""
+        write_atomically(self.path / PLAN, [plan.text().encode()])
+
+    def trace_of(self, cell: str) -> Path:
+        """Where the trace of a cell is."""
+        return self.cells / f"{cell}.safetensors"
+
+    def picture_of(self, cell: str) -> Path:
+        """Where the picture of a cell is."""
+        return self.cells / f"{cell}.png"
+
+    def row(self, cell: Cell) -> Row | None:
+        """The row of a cell that is done; its place is that of this plan."""
+        try:
+            found = json.loads((self.cells / f"{cell.id}.json").read_text(encoding="utf-8"))
+            whole = self.trace_of(cell.id).stat().st_size == found["trace_bytes"]
+        except (OSError, ValueError, KeyError, TypeError):
+            return None
+        return {**found, "place": dict(cell.place)} if whole else None
+
+    def missing(self, cells: Iterable[Cell]) -> list[Cell]:
+        """The cells that are not done."""
+        return [cell for cell in cells if self.row(cell) is None]
+
+    def write(self, cell: Cell, trace: bytes, picture: bytes, facts: Mapping[str, Any], names: Sequence[str]) -> Row:
+        """Write what a cell made: its trace, its picture, then its row.  facts: seconds, judge, ... names: of measures
+
+        Raises ValueError for a trace that cannot be read.
+        """
+        write_atomically(self.picture_of(cell.id), [picture])
+        write_atomically(self.trace_of(cell.id), [trace])
+        values = measured(load(self.trace_of(cell.id)), names)
+        row = {"id": cell.id, "place": dict(cell.place), "measures": values, **facts, "trace_bytes": len(trace)}
+        self._write_row(row)
+        return row
+
+    def measure(self, cell: Cell, names: Sequence[str]) -> Row | None:
+        """The row of a cell that is done, with these measures: those that it lacks are read from its trace."""
+        row = self.row(cell)
+        lacking = [name for name in names if row and name not in row["measures"]]
+        if row and lacking:
+            row["measures"] |= measured(load(self.trace_of(cell.id)), lacking)
+            self._write_row(row)
+        return row
+
+    def _write_row(self, row: Row) -> None:
+        write_atomically(self.cells / f"{row['id']}.json", [ascii_json(row).encode()])
+
+    def reject(self, cell: Cell, error: str) -> None:
+        """Set a cell aside with its error."""
+        told = {"id": cell.id, "place": dict(cell.place), "error": error, "prompt": cell.prompt}
+        write_atomically(self.path / REJECTED / f"{cell.id}.json", [ascii_json(told).encode()])
+
+
+def table(rows: Sequence[Row]) -> str:
+    """All rows as CSV: the axes, then the measures, then the other facts; empty where nothing is known."""
+    axes, names = (list(dict.fromkeys(n for row in rows for n in row[part])) for part in ("place", "measures"))
+    facts = [n for n in dict.fromkeys(n for row in rows for n in row) if n not in ("id", "place", "measures")]
+    sink = io.StringIO()
+    write = csv.writer(sink, lineterminator="\n").writerow
+    write(["id", *axes, *names, *facts])
+    for row in rows:
+        found = [*(row["place"].get(n) for n in axes), *(row["measures"].get(n) for n in names), *map(row.get, facts)]
+        write([row["id"], *map(_entry, found)])
+    return sink.getvalue()
+
+
+def _entry(value: Any) -> Value:
+    """What a table holds of a value: nothing where it is unknown; a text never begins as a formula does."""
+    if value is None or (isinstance(value, float) and not math.isfinite(value)):
+        return ""
+    return f"'{value}" if isinstance(value, str) and value[:1] in ("=", "+", "-", "@") else value

@@ -1,0 +1,77 @@
+"""Rules by name: `APG`, `CFG-Zero*`, `TCFG + Rescale CFG`, as nodes with their default settings."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from .axes import meant
+
+CATEGORY = "guidance geometry/rules"
+PLAIN = ("cfg", "plaincfg", "none")
+SOCKET = "guidance"
+
+
+@dataclass(frozen=True)
+class RuleNode:
+    """A node that makes a guidance chain longer.  defaults: of its widgets; sockets: inputs that must be connected."""
+
+    id: str
+    title: str
+    defaults: Mapping[str, Any]
+    sockets: tuple[str, ...] = ()
+
+    @property
+    def names(self) -> list[str]:
+        """What it may be called: its id, its title, and what stands before and inside the brackets there."""
+        head, _, inside = self.title.partition("(")
+        return [head.strip(), self.title, self.id.removeprefix("GG"), self.id, *re.split(r"[/,]", inside.rstrip(") "))]
+
+
+def rule_nodes(told: Mapping[str, Mapping]) -> list[RuleNode]:
+    """The rule nodes of a server.  told: its /object_info, {node id: {display_name, category, input, ...}}."""
+    return [_rule_node(name, facts) for name, facts in told.items() if facts["category"].startswith(CATEGORY)]
+
+
+def _rule_node(name: str, facts: Mapping) -> RuleNode:
+    required = facts["input"].get("required", {})
+    inputs = {**required, **facts["input"].get("optional", {})}
+    known = {one: default_of(declared) for one, declared in inputs.items()}
+    defaults = {one: value for one, value in known.items() if value is not None}
+    return RuleNode(name, facts["display_name"], defaults, tuple(one for one in required if one not in defaults))
+
+
+def default_of(declared: Sequence) -> Any:
+    """What a widget shows at first, by what /object_info says of it; None of a socket."""
+    kind, more = declared[0], declared[1] if len(declared) > 1 else {}
+    options = kind if isinstance(kind, list) else more.get("options") or []
+    return more.get("default", options[0] if options else None)
+
+
+def chain_named(text: str, known: Sequence[RuleNode]) -> list[RuleNode]:
+    """The nodes of a chain of rules, in wire order: names with + between them; `cfg` is none.
+
+    Raises ValueError for a name that no node has, and for a rule that needs more than its widgets.
+    """
+    words = [word.strip() for word in text.split("+")]
+    return [rule_named(word, known) for word in words if _plain(word) not in PLAIN]
+
+
+def rule_named(word: str, known: Sequence[RuleNode]) -> RuleNode:
+    """The node of a rule."""
+    found = next((rule for rule in known if _plain(word) in map(_plain, rule.names)), None)
+    if found is None:
+        usable = [rule for rule in known if not rule.sockets]
+        raise ValueError(f"No rule is called {word!r}. {meant(word, ['cfg', *(rule.names[0] for rule in usable)])}")
+    if found.sockets:
+        raise ValueError(
+            f"The rule {word!r} needs {' and '.join(found.sockets)}, which an axis cannot give. Connect it in the "
+            "workflow, and vary one of its widgets."
+        )
+    return found
+
+
+def _plain(word: str) -> str:
+    return re.sub(r"[^a-z0-9+]", "", word.lower())

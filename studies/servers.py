@@ -1,0 +1,45 @@
+"""What a server must have for a study, read from what it tells of itself, before any work."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from .axes import meant
+from .cells import Cell
+from .workflow import Workflow, linked, title_of
+
+Told = Mapping[str, Mapping[str, Any]]  # /object_info of a server
+
+
+def misfits(prompts: Iterable[Workflow], told: Told, server: str) -> list[str]:
+    """What the server lacks, a sentence each, each once: node classes, inputs, models and other words of a list."""
+    found = (words for prompt in prompts for node in prompt.values() for words in _of_node(node, told))
+    return [f"{server}: {words}" for words in dict.fromkeys(found)]
+
+
+def _of_node(node: Mapping, told: Told) -> list[str]:
+    name = node["class_type"]
+    if name not in told:
+        return [f"it has no node {name}. {meant(name, told)} Is it another version, or is a pack missing?"]
+    declared = {**told[name]["input"].get("required", {}), **told[name]["input"].get("optional", {})}
+    lacking = [one for one in told[name]["input"].get("required", {}) if one not in node["inputs"]]
+    words = [f"{name} there needs an input {lacking[0]}, so it is another version."] if lacking else []
+    for one, value in node["inputs"].items():
+        options = options_of(declared.get(one, ()))
+        if options and not linked(value) and value not in options:
+            words.append(f"{title_of(node)} has no {one} {value!r}. {meant(str(value), map(str, options))}")
+    return words
+
+
+def options_of(declared: Sequence) -> list:
+    """The words of a combo; nothing for any other input."""
+    kind, more = (declared or [None])[0], declared[1] if len(declared) > 1 else {}
+    return list(kind) if isinstance(kind, list) else list(more.get("options") or []) if kind == "COMBO" else []
+
+
+def refuse_misfits(cells: Sequence[Cell], told: Mapping[str, Told]) -> None:
+    """Raise ValueError with all that the servers lack.  told: by address."""
+    lacking = [words for server, info in told.items() for words in misfits((c.prompt for c in cells), info, server)]
+    if lacking:
+        raise ValueError("\n".join(lacking))

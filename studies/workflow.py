@@ -1,0 +1,167 @@
+"""Workflows in API form: which input an axis means, and the workflow of a cell."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from .axes import Value, meant
+from .rules import SOCKET, RuleNode, chain_named
+
+Workflow = Mapping[str, Mapping[str, Any]]
+INPUTS = {  # of a word that an axis may be called, the names of the widget
+    "seed": ("seed", "noise_seed"),
+    "sampler": ("sampler_name",),
+    "prompt": ("text",),
+}
+PICTURES, TRACE = "gg-sweep-pictures", "gg-sweep-trace"  # ids of the nodes that a cell adds
+RULE, REPEAT = "rule", "repeat"
+TRACED = {"KSampler": "GGGuidedSampler", "SamplerCustomAdvanced": "GGInspectedSampler"}  # same inputs, same pixels
+TRACE_OUTPUT = 2  # of both
+SHOWING = ("SaveImage", "PreviewImage", "SaveAnimatedWEBP", "SaveAnimatedPNG")
+NO_SAMPLER = "The workflow has no sampler that records a trace. Use KSampler, SamplerCustomAdvanced, or their twins."
+NO_PICTURE = "The workflow shows no picture. Add Preview Image behind the decoder."
+
+
+def checked(workflow: Any) -> dict[str, dict]:
+    """A workflow in API form.  Raises ValueError for one of the editor, and for what is none."""
+    if isinstance(workflow, Mapping) and isinstance(workflow.get("nodes"), list):
+        raise ValueError(
+            "This is a workflow as the editor saves it; one in API form is needed. In ComfyUI choose Export (API)."
+        )
+    nodes = workflow.values() if isinstance(workflow, Mapping) else []
+    if not nodes or not all(isinstance(n, Mapping) and "class_type" in n and "inputs" in n for n in nodes):
+        raise ValueError("This is no workflow in API form: {node id: {class_type, inputs}}. Choose Export (API).")
+    return {str(name): copy.deepcopy(dict(node)) for name, node in workflow.items()}
+
+
+def linked(value: Any) -> bool:
+    """Whether an input is a wire."""
+    return isinstance(value, list) and len(value) == 2 and isinstance(value[1], int)
+
+
+def upstream(workflow: Workflow, node: str) -> Iterator[str]:
+    """A node and all that it needs, nearest first."""
+    waiting, seen = [node], set()
+    while waiting:
+        name = waiting.pop(0)
+        if name in seen or name not in workflow:
+            continue
+        seen.add(name)
+        yield name
+        waiting += [str(value[0]) for value in workflow[name]["inputs"].values() if linked(value)]
+
+
+def with_results(workflow: Workflow) -> dict[str, dict]:
+    """The workflow with a trace of its last sampler saved and its picture previewed, and without what neither needs.
+
+    Raises ValueError where there is no sampler that can be traced, or no picture.
+    """
+    made = checked(workflow)
+    shown = [name for name, node in made.items() if node["class_type"] in SHOWING]
+    decoded = [name for name, node in made.items() if node["class_type"].startswith("VAEDecode")]
+    if not shown and not decoded:
+        raise ValueError(NO_PICTURE)
+    images = made[shown[-1]]["inputs"]["images"] if shown else [decoded[-1], 0]
+    made[PICTURES] = {"class_type": "PreviewImage", "inputs": {"images": images}}
+    sampler = sampler_of(made)
+    made[sampler]["class_type"] = TRACED.get(made[sampler]["class_type"], made[sampler]["class_type"])
+    saved = {"trace": [sampler, TRACE_OUTPUT], "filename_prefix": "sweep"}
+    made[TRACE] = {"class_type": "GGSaveTrace", "inputs": saved}
+    kept = {*upstream(made, PICTURES), *upstream(made, TRACE)}
+    return {name: node for name, node in made.items() if name in kept}
+
+
+def sampler_of(workflow: Workflow) -> str:
+    """The sampler nearest to the picture."""
+    classes = (*TRACED, *TRACED.values())
+    near = upstream(workflow, PICTURES) if PICTURES in workflow else reversed(list(workflow))
+    found = next((name for name in near if workflow[name]["class_type"] in classes), None)
+    if found is None:
+        raise ValueError(NO_SAMPLER)
+    return found
+
+
+def widgets(workflow: Workflow) -> list[tuple[str, str]]:
+    """Every input that is no wire, as (node, input)."""
+    return [(n, name) for n, node in workflow.items() for name, value in node["inputs"].items() if not linked(value)]
+
+
+def title_of(node: Mapping) -> str:
+    """What a person calls it."""
+    return str((node.get("_meta") or {}).get("title") or node["class_type"])
+
+
+def place_of(workflow: Workflow, name: str) -> tuple[str, str]:
+    """The node and the input that an axis means: `cfg`, `prompt`, `4.steps`, `KSampler.steps`.
+
+    Raises ValueError for none, with what may have been meant, and for several, with all of them.
+    """
+    owner, dot, widget = name.rpartition(".")
+    names = INPUTS.get(widget, (widget,))
+    found = [(n, one) for n, one in widgets(workflow) if one in names and (not dot or _is(workflow, n, owner))]
+    if widget == "prompt" and len(found) > 1:
+        found = _of_positive(workflow, found)
+    if len(found) == 1:
+        return found[0]
+    if not found:
+        words = [f"{n}.{one}" for n, one in widgets(workflow)] if dot else [*INPUTS, *(w for _, w in widgets(workflow))]
+        titled = [f"{title_of(workflow[n])}.{one}" for n, one in widgets(workflow)] if dot else [RULE]
+        raise ValueError(f"The workflow has no widget {name!r}. {meant(name, dict.fromkeys([*titled, *words]))}")
+    several = ", ".join(f"{n}.{one} ({title_of(workflow[n])})" for n, one in found)
+    raise ValueError(f"{name} may be one of {len(found)} widgets. Write which: {several}.")
+
+
+def _is(workflow: Workflow, node: str, owner: str) -> bool:
+    return owner == node or owner.lower() in (title_of(workflow[node]).lower(), workflow[node]["class_type"].lower())
+
+
+def _of_positive(workflow: Workflow, found: list[tuple[str, str]]) -> list[tuple[str, str]]:
+    """The text nearest to what a sampler takes as its positive."""
+    asked = (node["inputs"].get("positive") for node in workflow.values())
+    near = [name for wire in asked if linked(wire) for name in upstream(workflow, str(wire[0]))]
+    return sorted((one for one in found if one[0] in near), key=lambda one: near.index(one[0]))[:1] or found
+
+
+def with_values(workflow: Workflow, values: Mapping[str, Value], rules: Sequence[RuleNode] = ()) -> dict[str, dict]:
+    """The workflow with these values: a widget each, `rule` a chain of rules, `repeat` what is added to the seed."""
+    made = checked(workflow)
+    for name, value in values.items():
+        if name == RULE:
+            _wire_rules(made, chain_named(str(value), rules))
+        elif name == REPEAT:
+            node, widget = place_of(made, "seed")
+            made[node]["inputs"][widget] = _of_kind("seed", made[node]["inputs"][widget], 0) + int(value)
+        else:
+            node, widget = place_of(made, name)
+            made[node]["inputs"][widget] = _of_kind(name, value, made[node]["inputs"][widget])
+    return made
+
+
+def _of_kind(name: str, value: Value, before: Any) -> Any:
+    """The value as the widget holds it: text stays text, numbers stay numbers."""
+    if isinstance(before, str):
+        return value if isinstance(value, str) else str(value)
+    if isinstance(before, int | float) and isinstance(value, str):
+        raise ValueError(f"{name} is {value!r}, but a number is needed there. Give for example {before}.")
+    return value
+
+
+def _wire_rules(workflow: dict[str, dict], chain: Sequence[RuleNode]) -> None:
+    """Put a chain of rules on the guidance wire of the sampler, in the place of what is there."""
+    sampler = workflow[sampler_of(workflow)]
+    if sampler["class_type"] == "GGInspectedSampler":
+        near = upstream(workflow, sampler_of(workflow))
+        sampler = next((workflow[n] for n in near if workflow[n]["class_type"] == "GGGuider"), None)
+        if sampler is None:
+            raise ValueError("The axis rule needs KSampler, or the guider of this pack (GGGuider) in the workflow.")
+    sampler["inputs"].pop(SOCKET, None)
+    before = None
+    for number, rule in enumerate(chain):
+        name = f"gg-sweep-rule-{number}"
+        wire = {} if before is None else {SOCKET: [before, 0]}
+        workflow[name] = {"class_type": rule.id, "inputs": {**rule.defaults, **wire}}
+        before = name
+    if before:
+        sampler["inputs"][SOCKET] = [before, 0]

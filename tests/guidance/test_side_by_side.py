@@ -1,0 +1,74 @@
+from dataclasses import replace
+
+import pytest
+import torch
+
+from guidance_geometry.guidance.chain import Chain
+from guidance_geometry.guidance.predictions import Predictions
+from guidance_geometry.guidance.rules.adaptive_projected import AdaptiveProjected
+from guidance_geometry.guidance.rules.autoguidance import Autoguidance
+from guidance_geometry.guidance.rules.interval import Interval
+from guidance_geometry.guidance.rules.kinds import Source
+from guidance_geometry.guidance.rules.reuse import Reuse
+from guidance_geometry.guidance.run import Run
+from guidance_geometry.guidance.side_by_side import Lane, SideBySide
+
+RUN = Run((8.0, 4.0, 2.0, 1.0, 0.5, 0.0))
+LANES = (
+    Lane(Chain(), 0.0),
+    Lane(Chain(), 1.0),
+    Lane(Chain(), 4.0),
+    Lane(Chain((AdaptiveProjected(momentum=-0.5),)), 4.0),
+    Lane(Chain((Interval("percent", 0.2, 0.7),)), 3.0),
+    Lane(Chain((Reuse(2),)), 3.0),
+)
+SIZE = 2
+
+
+def predictions(step, rows):
+    """Predictions of a step; every run of a batch is at a place of its own."""
+    draw = torch.Generator().manual_seed(step)
+    x, u, c = torch.randn(3, rows, 3, 4, 4, generator=draw)
+    return Predictions(x, torch.full((rows,), RUN.sigmas[step]), torch.ones(rows), u, c)
+
+
+def rows_of(p, i):
+    rows = slice(i * SIZE, (i + 1) * SIZE)
+    return Predictions(p.x[rows], p.sigma[rows], p.alpha[rows], p.uncond[rows], p.cond[rows])
+
+
+def alone(lane, i):
+    """The guided predictions of a run by itself."""
+    state, made = lane.chain.init(RUN), []
+    for step in range(RUN.steps):
+        p = rows_of(predictions(step, SIZE * len(LANES)), i)
+        scale = lane.chain.scale(state, RUN.sigmas[step], lane.gamma)
+        asked = "uncond" in lane.chain.needs(state, RUN.sigmas[step], scale)
+        guided, state = lane.chain.step(state, p if asked else replace(p, uncond=None), scale)
+        made.append(guided)
+    return made
+
+
+def test_every_run_of_a_batch_is_guided_as_by_itself():
+    chain = Chain((SideBySide(lanes=LANES, size=SIZE),))
+    state, made = chain.init(RUN), []
+    for step in range(RUN.steps):
+        p = predictions(step, SIZE * len(LANES))
+        guided, state = chain.step(state, p, 9.0)
+        made.append(guided)
+    for i, lane in enumerate(LANES):
+        for together, own in zip(made, alone(lane, i), strict=True):
+            assert torch.equal(together[i * SIZE : (i + 1) * SIZE], own), lane
+
+
+def test_u_is_asked_for_where_a_run_needs_it():
+    pair, one = frozenset({"cond", "uncond"}), frozenset({"cond"})
+    for lanes, wanted in ((LANES, pair), (LANES[1:2], one), ((Lane(Chain((Interval(),)), 3.0),), one)):
+        chain = Chain((SideBySide(lanes=lanes),))
+        assert chain.needs(chain.init(RUN), RUN.sigmas[0], 9.0) == wanted
+
+
+def test_a_run_that_needs_more_than_u_and_c_is_refused():
+    weak = Chain((Autoguidance(Source("uncond", object())),))
+    with pytest.raises(ValueError, match="more than u and c"):
+        SideBySide(lanes=(Lane(weak, 2.0),))

@@ -1,0 +1,184 @@
+import math
+
+import pytest
+import torch
+
+from guidance_geometry.tests.host.runs import Counter, ksampler
+
+CFGS = (0.0, 1.0, 4.0)
+SEEDS = (3, 7)  # the second is that of the shared runs of this room
+STEPS = 4
+AXES = "cfg: 0, 1, 4\nseed: 3, 7"
+
+
+@pytest.fixture
+def swept(labelled, empty_latent):
+    """name, settings -> the outputs of a sweep over that model."""
+    from guidance_geometry.extension import every_node
+    from guidance_geometry.nodes.sweep import GGSweep
+
+    every_node()  # rules are named by their nodes
+
+    def run(name="ve", axes=AXES, sampler="euler", model=None, batch=3, **more):
+        own, positive, negative = labelled[name]
+        latent = empty_latent(name, batch)
+        return GGSweep.execute(
+            model or own, positive, negative, latent, 7, STEPS, sampler, "karras", axes, **more
+        ).result
+
+    return run
+
+
+def alone(labelled, empty_latent, name, sampler, cfg):
+    model, positive, negative = labelled[name]
+    return ksampler(model, positive, negative, empty_latent(name), sampler, steps=STEPS, cfg=cfg)
+
+
+@pytest.mark.parametrize("name", ["pocket", "flow"])
+def test_exact_runs_are_ksamplers_bit_for_bit(swept, labelled, empty_latent, name):
+    latent, grid, table, best, trace = swept(name)
+    rows = latent["samples"].chunk(6)
+    for i, cfg in enumerate(CFGS):
+        assert torch.equal(rows[2 * i + 1], alone(labelled, empty_latent, name, "euler", cfg))
+    assert (trace.n, trace.batch, grid.shape[0], table.count("\n")) == (STEPS, 3, 1, 6)
+    assert best in CFGS
+
+
+@pytest.mark.parametrize(
+    "sampler",
+    [
+        "euler",
+        "heun",
+        "euler_ancestral",
+        "dpmpp_2m_sde",
+        "dpmpp_sde",
+        "uni_pc",
+        "lcm",
+        "euler_cfg_pp",
+        "seeds_2",
+        "ddim",
+    ],
+)
+def test_shared_runs_differ_by_rounding_alone(swept, sampler):
+    exact, shared = (swept("ve", sampler=sampler, mode=mode)[0]["samples"] for mode in ("exact", "shared"))
+    assert float((exact - shared).abs().max()) < 2e-4 * float(exact.abs().max())
+
+
+def test_shared_rules_keep_their_own_memory_and_skip_u_alone(swept):
+    axes = "cfg: 1, 4\nrule: cfg, APG + Rescale CFG, Limited Interval, Skip and Reuse\nseed: 3, 7"
+    exact, shared = (swept("ve", axes, mode=mode)[0]["samples"] for mode in ("exact", "shared"))
+    assert float((exact - shared).abs().max()) < 2e-4 * float(exact.abs().max())
+
+
+def test_a_shared_sweep_asks_the_network_less_often(swept, labelled):
+    calls = {}
+    for mode in ("exact", "shared"):
+        counter = Counter(labelled["ve"][0])
+        swept("ve", mode=mode, model=counter.model)
+        calls[mode] = len(counter.items)
+    assert calls["shared"] < calls["exact"] / 2
+
+
+def test_samplers_that_cannot_share_run_alone_and_the_sheet_says_so(labelled, empty_latent):
+    from guidance_geometry.guidance.chain import PLAIN
+    from guidance_geometry.host.sweeping import Settings, Subject, every_run, obstacle
+
+    subject = Subject(*labelled["ve"], empty_latent("ve"))
+    runs = [Settings(2.0, seed, STEPS, name, "karras", PLAIN) for name in ("heunpp2", "euler") for seed in SEEDS]
+    found = dict(every_run(subject, runs, "shared", {}))
+    assert [found[i].shared for i in range(4)] == [False, False, True, True]
+    assert "draws its noise" in obstacle(subject, runs[0])
+    assert "step size" in obstacle(subject, Settings(2.0, 1, STEPS, "dpm_adaptive", "karras", PLAIN))
+
+
+def test_a_patched_model_and_uneven_conditions_run_alone(labelled, empty_latent):
+    from guidance_geometry.guidance.chain import PLAIN
+    from guidance_geometry.host.sweeping import Settings, Subject, obstacle
+
+    model, positive, negative = labelled["ve"]
+    settings = Settings(2.0, 1, STEPS, "euler", "karras", PLAIN)
+    patched = model.clone()
+    patched.set_model_sampler_cfg_function(lambda args: args["cond"])
+    assert "own guidance" in obstacle(Subject(patched, positive, negative, empty_latent("ve")), settings)
+    assert "3 entries" in obstacle(Subject(model, positive, negative, empty_latent("ve", 2)), settings)
+    assert obstacle(Subject(model, positive, negative, empty_latent("ve")), settings) == ""
+
+
+def test_a_batch_that_does_not_fit_is_halved(labelled, empty_latent, monkeypatch):
+    from comfy.model_management import OOM_EXCEPTION
+
+    from guidance_geometry.guidance.chain import PLAIN
+    from guidance_geometry.host import sweeping
+
+    subject = sweeping.Subject(*labelled["ve"], empty_latent("ve"))
+    runs = [sweeping.Settings(2.0, seed, 2, "euler", "karras", PLAIN) for seed in range(5)]
+    tried, whole = [], sweeping.shared
+
+    def small(subject, runs, facts):
+        tried.append(len(runs))
+        if len(runs) > 2:
+            raise OOM_EXCEPTION("out of memory")
+        return whole(subject, runs, facts)
+
+    monkeypatch.setattr(sweeping, "shared", small)
+    found = dict(sweeping.every_run(subject, runs, "shared", {}))
+    assert (sorted(found), tried) == ([0, 1, 2, 3, 4], [5, 2, 2])
+
+
+def test_a_judge_chooses_the_scale(swept):
+    class Bright:
+        text, noise_aware, classifiers = "bright", False, ()
+
+        def log_prob(self, x, at=None):
+            return x.flatten(1).mean(dim=1)
+
+    latent, _, table, best, _ = swept("pocket", "cfg: 0, 1, 8\nseed: 3", energy=Bright())
+    means = latent["samples"].clamp(-1, 1).chunk(3)
+    assert best == (0.0, 1.0, 8.0)[max(range(3), key=lambda i: float(means[i].mean()))]
+    assert "judge" in table.splitlines()[0]
+
+
+def test_saturation_gives_an_upper_end():
+    from guidance_geometry.host.sweep_results import Cell, best_cfg
+
+    cells = [Cell({"cfg": g}, None, None, {"saturation": s}) for g, s in ((1, 0.02), (4, 0.025), (8, 0.2))]
+    assert best_cfg(cells, "auto") == 4
+    assert best_cfg([Cell({"cfg": 1}, None, None, {"saturation": math.nan})], "auto") is None
+
+
+def test_knobs_of_a_connected_rule_are_axes(swept):
+    from guidance_geometry.guidance.chain import Chain
+    from guidance_geometry.guidance.rules.rescale import Rescale
+
+    chain = Chain((Rescale(),))
+    latent = swept("ve", "cfg: 4\nRescale CFG.phi: 0, 1", guidance=chain)[0]["samples"]
+    plain = swept("ve", "cfg: 4")[0]["samples"]
+    assert torch.equal(latent.chunk(2)[0], plain)
+    assert not torch.equal(latent.chunk(2)[1], plain)
+
+
+@pytest.mark.parametrize(
+    ("axes", "words"),
+    [
+        ("seed: 0..3", "have no cfg"),
+        ("cfg: 1\nstpes: 4", "Did you mean steps"),
+        ("cfg: 1\nrule: Rescael", "Did you mean Rescale CFG"),
+        ("cfg: 1\nAPG.eta: 0", "on no rule of the chain"),
+        ("cfg: 1\nsampler: eulre", "sampler is 'eulre'"),
+        ("cfg: -1", "outside 0 to 100"),
+        ("cfg: high", "not a number"),
+        ("cfg: 1, nan", "not finite"),
+        ("cfg:", "no value"),
+        ("cfg: 1\nsteps: 2.5", "whole number"),
+    ],
+)
+def test_bad_axes_are_refused_before_any_run(swept, axes, words):
+    with pytest.raises(ValueError, match=words):
+        swept("ve", axes)
+
+
+def test_ten_thousand_runs_are_refused_in_the_queue():
+    from guidance_geometry.nodes.sweep import GGSweep
+
+    assert "10,000 cells, about 2.8 h" in GGSweep.validate_inputs(axes="cfg: 1..100\nseed: 1..100")
+    assert GGSweep.validate_inputs(axes="cfg: 1, 2") is True

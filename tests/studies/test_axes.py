@@ -1,0 +1,71 @@
+import pytest
+
+from guidance_geometry.studies.axes import (
+    Axis,
+    TooManyCells,
+    axes_of,
+    check_count,
+    count,
+    duration,
+    meant,
+    places,
+)
+
+
+def test_lines_are_axes():
+    axes = axes_of('cfg: 1, 2.5, 4\n# a remark\n\nseed: 0..3\nrule: cfg, APG + CFG-Zero*\nprompt: "a cat, asleep", dog')
+    assert [axis.name for axis in axes] == ["cfg", "seed", "rule", "prompt"]
+    assert [axis.values for axis in axes] == [
+        (1, 2.5, 4), (0, 1, 2, 3), ("cfg", "APG + CFG-Zero*"), ("a cat, asleep", "dog")
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("values", [(1, 2.5, -3), ("a, b", 'say "so"', "plain"), (True, False)])
+def test_an_axis_reads_back_from_its_text(values):
+    assert axes_of(Axis("n.w", values).text) == (Axis("n.w", values),)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("cfg:", "no value"),
+        ("cfg: ,", "no value"),
+        ("cfg: 1, nan", "not finite"),
+        ("cfg: inf", "not finite"),
+        ("cfg 1, 2", "a colon"),
+        (": 1", "names no axis"),
+        ("cfg: 1\ncfg: 2", "there twice"),
+        ("", "no axis"),
+        ("seed: 5..2", "smaller number first"),
+        ("seed: 0..99999999", "100,000,000 values"),
+    ],
+)
+def test_what_cannot_be_read_is_named(text, words):
+    with pytest.raises(ValueError, match=words):
+        axes_of(text)
+
+
+def test_a_value_that_stands_twice_is_one_cell():
+    assert axes_of("cfg: 1, 1, 2")[0].values == (1, 2)
+
+
+def test_every_combination_is_a_place():
+    axes = axes_of("cfg: 1, 2\nseed: 0..2")
+    assert count(axes) == 6
+    assert list(places(axes))[:2] == [{"cfg": 1, "seed": 0}, {"cfg": 1, "seed": 1}]
+
+
+def test_ten_thousand_cells_are_refused_with_their_count_and_time_unless_confirmed():
+    with pytest.raises(TooManyCells, match=r"10,000 cells, about 5.6 h at 2 s each"):
+        check_count(10_000, 2.0)
+    check_count(10_000, 2.0, confirmed=True)
+    check_count(2_000, 2.0)
+
+
+def test_times_are_in_words():
+    assert [duration(s) for s in (40, 720, 12_240, 181_440)] == ["40 s", "12 min", "3.4 h", "2.1 days"]
+
+
+def test_a_word_close_by_is_offered():
+    assert meant("schedular", ["steps", "scheduler"]) == "Did you mean scheduler?"
+    assert meant("zzz", ["steps", "cfg"]) == "There are steps, cfg."

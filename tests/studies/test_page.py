@@ -1,0 +1,101 @@
+import io
+import re
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from guidance_geometry.studies.axes import Axis
+from guidance_geometry.studies.cells import cells_of
+from guidance_geometry.studies.curves import curves, with_diversity
+from guidance_geometry.studies.page import _opened, compared, study_page
+from guidance_geometry.studies.plan import Plan
+from guidance_geometry.studies.servers import misfits, refuse_misfits
+from guidance_geometry.tests.studies.plans import RULES, workflow
+
+AXES = (Axis("cfg", (1, 4)), Axis("rule", ("cfg", "APG")), Axis("seed", (0, 1, 2)))
+
+
+def picture(shade, side=32):
+    sink = io.BytesIO()
+    noise = np.random.default_rng(shade).integers(0, 256, (side, side, 3), dtype=np.uint8)
+    Image.fromarray(noise if side > 32 else np.full((side, side, 3), shade, np.uint8)).save(sink, "PNG")
+    return sink.getvalue()
+
+
+def rows_of(cells):
+    """Rows whose strength is cfg plus a tenth of the seed."""
+    strength = [cell.place["cfg"] + 0.1 * cell.place["seed"] for cell in cells]
+    pairs = zip(cells, strength, strict=True)
+    return [{"id": c.id, "place": dict(c.place), "measures": {"strength": s}, "seconds": 1.0} for c, s in pairs]
+
+
+@pytest.fixture(scope="module")
+def cells():
+    return cells_of(Plan(workflow(), AXES), RULES, {}, "1")
+
+
+def test_curves_have_the_means_and_intervals_over_seeds(cells):
+    found = {(c["measure"], c["axis"], c["split"]): c for c in curves(rows_of(cells), AXES)}
+    split_by = {"cfg": (None, "rule"), "rule": (None, "cfg"), "seed": (None, "cfg", "rule")}
+    assert {key[1:] for key in found} == {(axis, split) for axis, splits in split_by.items() for split in splits}
+    (plain, apg) = found["strength", "cfg", "rule"]["series"]
+    assert (plain["name"], apg["name"]) == ("cfg", "APG")
+    first = plain["points"][0]
+    assert (first["x"], first["n"], first["mean"]) == (1, 3, pytest.approx(1.1))
+    assert first["half"] == pytest.approx(4.303 * 0.1 / 3**0.5)
+
+
+def test_diversity_is_that_of_the_seeds_at_a_place(cells):
+    shades = {cell.id: 100 * (cell.place["cfg"] == 4) * (cell.place["seed"] == 0) for cell in cells}
+    told = with_diversity(rows_of(cells), {name: compared(_opened(picture(shade))) for name, shade in shades.items()})
+    found = {row["place"]["cfg"]: row["measures"]["diversity"] for row in told}
+    assert found == {1: 0.0, 4: pytest.approx(2 / 3 * 100 / 255, abs=1e-6)}
+
+
+def test_a_page_of_a_hundred_large_pictures_stays_below_five_megabytes():
+    axes = (Axis("cfg", tuple(range(1, 11))), Axis("seed", tuple(range(10))))
+    cells = cells_of(Plan(workflow(), axes), RULES, {}, "1")
+    noise = picture(1, side=200)  # nothing compresses worse
+    text = study_page("A study", axes, cells, rows_of(cells), {cell.id: noise for cell in cells}, "")
+    assert 500_000 < len(text) < 5_000_000
+    assert text.count("data:image/") == 100
+    assert not re.search(r'(src|href)="http', text)
+
+
+def test_words_of_a_plan_cannot_leave_their_place(cells):
+    hostile = "</script><script>alert(1)</script>"
+    rows = [{**row, "verdict": hostile} for row in rows_of(cells)]
+    text = study_page(hostile, AXES, cells, rows, {}, hostile)
+    assert "<script>alert" not in text
+
+
+def told(**changes):
+    """What a server with the nodes of the first look says of itself."""
+    nodes = {
+        node["class_type"]: {"input": {"required": {name: ["STRING", {}] for name in node["inputs"]}}}
+        for node in cells_of(Plan(workflow(), (Axis("cfg", (1,)),)), RULES, {}, "1")[0].prompt.values()
+    }
+    nodes["GGLoadDenoiser"]["input"]["required"]["denoiser_name"] = [["pocket-1"], {}]
+    nodes["GGGuidedSampler"]["input"]["required"]["sampler_name"] = ["COMBO", {"options": ["euler", "heun"]}]
+    return nodes | changes
+
+
+def test_a_server_that_lacks_nothing_is_taken():
+    assert misfits([cells_of(Plan(workflow(), (Axis("cfg", (1,)),)), RULES, {}, "1")[0].prompt], told(), "A") == []
+
+
+def test_what_servers_lack_is_said_before_any_work():
+    cells = cells_of(Plan(workflow(), (Axis("sampler", ("euler", "huen")),)), RULES, {}, "1")
+    old = told(GGEmptyCanvas={"input": {"required": {"model": ["MODEL"], "size": ["INT", {}]}}})
+    poor = told(GGLoadDenoiser={"input": {"required": {"denoiser_name": [["other-1"], {}]}}})
+    bare = told()
+    del bare["GGSaveTrace"]
+    with pytest.raises(ValueError, match="huen") as refused:
+        refuse_misfits(cells, {"A": old, "B": poor, "C": bare})
+    text = str(refused.value)
+    assert "A: GGEmptyCanvas there needs an input size, so it is another version." in text
+    assert "B: GGLoadDenoiser has no denoiser_name 'pocket-1'." in text
+    assert "C: it has no node GGSaveTrace." in text
+    assert "Did you mean heun" in text
+    assert len(text.splitlines()) == 6

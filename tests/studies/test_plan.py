@@ -1,0 +1,78 @@
+import json
+
+import pytest
+
+from guidance_geometry.studies.axes import Axis
+from guidance_geometry.studies.cells import cells_of
+from guidance_geometry.studies.plan import Plan, plan_of, read_plan
+from guidance_geometry.tests.studies.plans import RULES, workflow
+
+AXES = (Axis("cfg", (1, 4)), Axis("seed", (0, 1)))
+
+
+def cells(plan, models=None, version="1"):
+    return cells_of(plan, RULES, models or {}, version)
+
+
+def test_a_plan_is_read_from_yaml_and_json(tmp_path):
+    (tmp_path / "look.json").write_text(json.dumps(workflow()))
+    (tmp_path / "plan.yaml").write_text(
+        "workflow: look.json\naxes:\n  cfg: [1, 2.5]\n  seed: 0..3\noverrides: {steps: 4}\nrepeats: 2\n"
+    )
+    plan = read_plan(tmp_path / "plan.yaml")
+    assert plan.axes == (Axis("cfg", (1, 2.5)), Axis("seed", (0, 1, 2, 3)))
+    (tmp_path / "again.json").write_text(plan.text())
+    assert read_plan(tmp_path / "again.json") == plan
+    assert len(cells(plan)) == 2 * (4 + 1)  # seeds 0..3 and one more: what is the same is run once
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"axis": {}}, "unknown field 'axis'. Did you mean axes"),
+        ({"axes": None}, "no axes"),
+        ({"axes": {"cfg": []}}, "no value"),
+        ({"axes": {"cfg": [1, float("nan")]}}, "not finite"),
+        ({"axes": {"cfg": [[1]]}}, "a list"),
+        ({"measures": ["satturation"]}, "Did you mean saturation"),
+        ({"repeats": 0}, "repeats is 0"),
+        ({"overrides": {"steps": None}}, "NoneType"),
+        ({"workflow": "absent.json"}, "absent.json cannot be read"),
+    ],
+)
+def test_what_a_plan_cannot_be_is_said(changes, words):
+    told = {"workflow": workflow(), "axes": {"cfg": [1, 2]}} | changes
+    with pytest.raises(ValueError, match=words):
+        plan_of(told)
+
+
+def test_a_file_that_is_no_plan_is_named(tmp_path):
+    (tmp_path / "broken.yaml").write_text("axes: [1, 2")
+    with pytest.raises(ValueError, match=r"broken.yaml: This is no YAML"):
+        read_plan(tmp_path / "broken.yaml")
+    with pytest.raises(ValueError, match="cannot be read"):
+        read_plan(tmp_path / "absent.yaml")
+
+
+def test_an_id_depends_on_what_decides_the_result_and_on_nothing_else():
+    plan = Plan(workflow(), AXES)
+    ids = [cell.id for cell in cells(plan)]
+    assert len(set(ids)) == 4
+    titled = workflow()
+    titled["4"]["_meta"] = {"title": "mine"}
+    assert ids == [cell.id for cell in cells(Plan(titled, AXES))]
+    assert ids[:2] == [cell.id for cell in cells(Plan(workflow(), (Axis("cfg", (1,)), AXES[1])))]
+    assert not set(ids) & {cell.id for cell in cells(plan, version="2")}
+    assert not set(ids) & {cell.id for cell in cells(plan, models={"pocket-1": 2})}
+    assert ids == [cell.id for cell in cells(plan, models={"another": 2})]
+
+
+def test_an_unknown_axis_is_refused_before_anything_runs():
+    with pytest.raises(ValueError, match="Did you mean steps"):
+        cells(Plan(workflow(), (Axis("stesp", (1,)),)))
+
+
+def test_overrides_are_in_every_cell():
+    found = cells(Plan(workflow(), AXES, {"steps": 3, "rule": "APG"}))
+    assert {cell.prompt["4"]["inputs"]["steps"] for cell in found} == {3}
+    assert all("guidance" in cell.prompt["4"]["inputs"] for cell in found)

@@ -1,0 +1,116 @@
+import csv
+import json
+import math
+
+import pytest
+import torch
+
+from guidance_geometry.studies.axes import Axis
+from guidance_geometry.studies.cells import cells_of
+from guidance_geometry.studies.measures import MEASURES, diversity_of, measured, spread_of
+from guidance_geometry.studies.plan import Plan
+from guidance_geometry.studies.results import Folder, table
+from guidance_geometry.tests.studies.plans import RULES, trace_bytes, workflow
+from guidance_geometry.tests.traces import exact_trace
+
+
+def plan_with(cfg=(1, 2), **more):
+    return Plan(workflow(), (Axis("cfg", cfg),), **more)
+
+
+def cells(plan):
+    return cells_of(plan, RULES, {}, "1")
+
+
+@pytest.fixture(scope="module")
+def trace(tmp_path_factory):
+    return trace_bytes(tmp_path_factory.mktemp("trace"))
+
+
+@pytest.fixture
+def half_done(tmp_path, trace):
+    """A folder of two cells, the first of them done."""
+    folder = Folder(tmp_path / "study")
+    plan = plan_with()
+    folder.keep(plan)
+    folder.write(cells(plan)[0], trace, b"png", {"seconds": 0.5}, ["strength"])
+    return folder
+
+
+def test_a_cell_is_done_when_its_row_and_its_trace_are_there(half_done):
+    first, second = cells(plan_with())
+    assert half_done.missing([first, second]) == [second]
+    assert half_done.row(first)["place"] == {"cfg": 1}
+    half_done.trace_of(first.id).write_bytes(b"half")
+    assert half_done.missing([first]) == [first]
+
+
+@pytest.mark.parametrize("left", [b"", b"{", b"{}", b"[]"])
+def test_a_row_that_is_not_whole_counts_as_missing(half_done, left):
+    first = cells(plan_with())[0]
+    (half_done.cells / f"{first.id}.json").write_bytes(left)
+    assert half_done.row(first) is None
+
+
+def test_an_extended_axis_leaves_what_is_done(half_done):
+    wider = half_done.widened(plan_with(cfg=(2, 4)))
+    assert wider.axes[0].values == (1, 2, 4)
+    assert [cell.place["cfg"] for cell in half_done.missing(cells(wider))] == [2, 4]
+
+
+def test_an_added_measure_is_read_from_the_trace(half_done, trace):
+    first, second = cells(plan_with())
+    row = half_done.measure(first, ["strength", "difference"])
+    assert row["measures"]["difference"] == pytest.approx(measured(exact_trace(), ["difference"])["difference"])
+    assert half_done.row(first)["measures"].keys() == {"strength", "difference"}
+    assert half_done.measure(second, ["strength"]) is None
+
+
+def test_another_plan_in_the_folder_is_refused(half_done):
+    with pytest.raises(ValueError, match=r"results of another plan.*another workflow"):
+        half_done.widened(plan_with(overrides={"steps": 3}))
+    with pytest.raises(ValueError, match="They vary cfg, this plan varies steps"):
+        half_done.widened(Plan(workflow(), (Axis("steps", (1,)),)))
+
+
+def test_a_trace_that_cannot_be_read_leaves_no_row(tmp_path):
+    folder, (first, _) = Folder(tmp_path), cells(plan_with())
+    with pytest.raises(ValueError, match="safetensors"):
+        folder.write(first, b"cut off", b"", {}, ["strength"])
+    assert folder.missing([first]) == [first]
+
+
+def test_a_rejected_cell_keeps_its_error(half_done):
+    second = cells(plan_with())[1]
+    half_done.reject(second, "out of memory")
+    told = json.loads((half_done.path / "rejected" / f"{second.id}.json").read_text())
+    assert (told["error"], told["prompt"]) == ("out of memory", second.prompt)
+
+
+def test_the_table_holds_axes_and_measures_and_no_formula():
+    rows = [
+        {"id": "a", "place": {"cfg": 1, "prompt": "=1+1"}, "measures": {"strength": 0.5}, "seconds": 2.0},
+        {"id": "b", "place": {"cfg": 2}, "measures": {"strength": None}},
+    ]
+    first, second = csv.DictReader(table(rows).splitlines())
+    assert first == {"id": "a", "cfg": "1", "prompt": "'=1+1", "strength": "0.5", "seconds": "2.0"}
+    assert second["strength"] == ""
+
+
+def test_every_measure_is_a_number_of_an_exact_run():
+    assert all(math.isfinite(value) for value in measured(exact_trace(), list(MEASURES)).values())
+
+
+def test_an_interval_covers_the_mean_as_often_as_it_says():
+    draws = torch.randn(4000, 4, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    covered = sum(abs(s.mean) <= s.half for s in map(spread_of, draws.tolist())) / 4000
+    assert 0.94 < covered < 0.96
+    assert spread_of([1.0, None, math.nan]).count == 1
+    assert math.isnan(spread_of([1.0]).half)
+
+
+def test_diversity_is_the_distance_of_the_seeds():
+    flat = torch.zeros(1, 4, 4, 3)
+    assert diversity_of([flat, flat + 0.5]) == pytest.approx(0.5)
+    assert diversity_of([flat, flat]) == 0
+    assert math.isnan(diversity_of([flat]))

@@ -1,0 +1,148 @@
+import pytest
+
+from guidance_geometry.studies.rules import rule_named, rule_nodes
+from guidance_geometry.studies.workflow import (
+    PICTURES,
+    TRACE,
+    checked,
+    place_of,
+    with_results,
+    with_values,
+)
+from guidance_geometry.tests.studies.plans import RULES, workflow
+
+
+def two_stages():
+    graph = workflow()
+    graph["14"] = {"class_type": "KSampler", "inputs": {**graph["4"]["inputs"], "latent_image": ["4", 0]}}
+    graph["5"]["inputs"]["samples"] = ["14", 0]
+    graph["14"]["_meta"] = {"title": "Refiner"}
+    return graph
+
+
+def texts():
+    graph = workflow()
+    graph["2"] = {"class_type": "CLIPTextEncode", "inputs": {"text": "a cat", "clip": ["1", 1]}}
+    graph["12"] = {"class_type": "CLIPTextEncode", "inputs": {"text": "", "clip": ["1", 1]}}
+    graph["4"]["inputs"] |= {"positive": ["2", 0], "negative": ["12", 0]}
+    return graph
+
+
+def test_a_workflow_keeps_what_its_picture_and_its_trace_need():
+    made = with_results(workflow())
+    assert set(made) == {"1", "2", "3", "4", "5", "6", PICTURES, TRACE}
+    assert made[TRACE]["inputs"]["trace"] == ["4", 2]
+
+
+def test_ksampler_becomes_its_twin_with_a_trace():
+    graph = workflow()
+    graph["4"]["class_type"] = "KSampler"
+    assert with_results(graph)["4"]["class_type"] == "GGGuidedSampler"
+    assert graph["4"]["class_type"] == "KSampler"
+
+
+@pytest.mark.parametrize(
+    ("name", "place"),
+    [
+        ("cfg", ("4", "cfg")),
+        ("sampler", ("4", "sampler_name")),
+        ("4.steps", ("4", "steps")),
+        ("ggguidedsampler.steps", ("4", "steps")),
+        ("label", ("2", "label")),
+    ],
+)
+def test_an_axis_finds_its_widget(name, place):
+    assert place_of(workflow(), name) == place
+
+
+def test_prompt_is_the_text_of_the_positive():
+    assert place_of(texts(), "prompt") == ("2", "text")
+
+
+def test_a_scale_for_each_stage():
+    graph = two_stages()
+    with pytest.raises(ValueError, match=r"one of 2 widgets.*4\.cfg \(GGGuidedSampler\), 14\.cfg \(Refiner\)"):
+        place_of(graph, "cfg")
+    made = with_values(graph, {"4.cfg": 2.0, "Refiner.cfg": 5.0})
+    assert (made["4"]["inputs"]["cfg"], made["14"]["inputs"]["cfg"]) == (2.0, 5.0)
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("stpes", "Did you mean steps"),
+        ("4.cgf", "Did you mean 4.cfg"),
+        ("GGGuidedSampler.sead", "GGGuidedSampler.seed"),
+    ],
+)
+def test_an_unknown_widget_is_answered_with_what_was_meant(name, words):
+    with pytest.raises(ValueError, match=words):
+        place_of(workflow(), name)
+
+
+def test_values_keep_the_kind_of_their_widget():
+    made = with_values(workflow(), {"label": 3, "cfg": 2})
+    assert (made["2"]["inputs"]["label"], made["4"]["inputs"]["cfg"]) == ("3", 2)
+    with pytest.raises(ValueError, match="cfg is 'high', but a number is needed"):
+        with_values(workflow(), {"cfg": "high"})
+
+
+def test_repeats_count_from_the_seed():
+    assert with_values(workflow(), {"seed": 7, "repeat": 2})["4"]["inputs"]["seed"] == 9
+
+
+def test_rules_by_name_stand_on_the_guidance_wire():
+    made = with_values(workflow(), {"rule": "APG + cfg zero*"}, RULES)
+    last = made["4"]["inputs"]["guidance"][0]
+    first = made[last]["inputs"]["guidance"][0]
+    assert [made[n]["class_type"] for n in (first, last)] == ["GGAdaptiveProjected", "GGZeroStar"]
+    assert made[first]["inputs"] == {"eta": 0.0}
+    assert "guidance" not in with_values(made, {"rule": "cfg"}, RULES)["4"]["inputs"]
+
+
+@pytest.mark.parametrize("name", ["APG", "apg", "GGAdaptiveProjected", "Adaptive Projected Guidance"])
+def test_a_rule_has_several_names(name):
+    assert rule_named(name, RULES).id == "GGAdaptiveProjected"
+
+
+def test_a_rule_that_cannot_be_named_is_refused():
+    with pytest.raises(ValueError, match="Did you mean APG"):
+        rule_named("AGP", RULES)
+    with pytest.raises(ValueError, match="needs weak_model"):
+        rule_named("Autoguidance", RULES)
+
+
+def test_rule_nodes_are_read_from_what_a_server_tells():
+    told = {
+        "GGRescale": {
+            "display_name": "Rescale CFG (std)",
+            "category": "guidance geometry/rules",
+            "input": {"required": {"phi": ["FLOAT", {"default": 0.7}], "mode": [["a", "b"], {}], "m": ["MODEL", {}]}},
+        },
+        "KSampler": {"display_name": "KSampler", "category": "sampling", "input": {}},
+    }
+    (found,) = rule_nodes(told)
+    assert (found.defaults, found.sockets) == ({"phi": 0.7, "mode": "a"}, ("m",))
+
+
+@pytest.mark.parametrize(
+    ("graph", "words"),
+    [
+        ({"nodes": [], "links": []}, "as the editor saves it"),
+        ({}, "no workflow in API form"),
+        ([1], "no workflow in API form"),
+        ({"1": {"class_type": "X"}}, "no workflow in API form"),
+    ],
+)
+def test_only_the_api_form_is_taken(graph, words):
+    with pytest.raises(ValueError, match=words):
+        checked(graph)
+
+
+def test_a_workflow_without_sampler_or_picture_is_refused():
+    with pytest.raises(ValueError, match="no picture"):
+        with_results({n: workflow()[n] for n in "1234"})
+    graph = workflow()
+    graph["4"]["class_type"] = "KSamplerAdvanced"
+    with pytest.raises(ValueError, match="no sampler"):
+        with_results(graph)

@@ -1,0 +1,69 @@
+import json
+
+import pytest
+
+from guidance_geometry.tools.run_sweep import main
+
+from .stubbed import stubs
+
+
+@pytest.fixture(scope="module")
+def stub(tmp_path_factory):
+    with stubs(tmp_path_factory.mktemp("stub"), 1) as (made, addresses):
+        yield made[0], addresses[0]
+
+
+@pytest.fixture
+def swept(stub, tmp_path, capsys):
+    """Words of a command line -> the exit code and what was printed."""
+
+    def run(*words):
+        code = main(["--server", stub[1], "--output", str(tmp_path / "out"), *words])
+        return code, "".join(capsys.readouterr())
+
+    run.folder = tmp_path / "out"
+    return run
+
+
+def test_a_cell_that_fails_is_set_aside_and_the_others_run(swept, stub):
+    before = stub[0].ran
+    code, said = swept("--cfg", "4", "--axis", "seed: 1, 666", "--rule", "cfg, Rescale CFG")
+    assert (code, "2 failed" in said) == (1, True), said
+    asides = [json.loads(path.read_text()) for path in (swept.folder / "rejected").iterdir()]
+    assert [("poisoned" in aside["error"], aside["place"]["seed"]) for aside in asides] == [(True, 666)] * 2
+    assert stub[0].ran - before == 2 + 2 * 2
+    assert len(json.loads((swept.folder / "results.json").read_text())["rows"]) == 2
+
+
+def test_marked_cells_run_again(swept, stub, tmp_path):
+    swept("--cfg", "1,2")
+    rows = json.loads((swept.folder / "results.json").read_text())["rows"]
+    (tmp_path / "marks.json").write_text(json.dumps({"marks": {rows[0]["id"]: "rerun", rows[1]["id"]: "mark"}}))
+    before = stub[0].ran
+    code, said = swept("--cfg", "1,2", "--rerun", str(tmp_path / "marks.json"))
+    assert (code, stub[0].ran - before, "1 to run" in said) == (0, 1, True), said
+
+
+def test_two_plans_in_one_folder_are_refused(swept):
+    swept("--cfg", "1")
+    code, said = swept("--cfg", "1", "--set", "steps=3")
+    assert (code, "results of another plan" in said) == (2, True), said
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["--cfg", ""], "no value"),
+        (["--cfg", "1,nan"], "not finite"),
+        (["--cfg", "1", "--axis", "stpes: 2"], "Did you mean steps"),
+        (["--cfg", "1..100", "--seeds", "100"], "10,000 cells, about 5.6 h"),
+        (["--cfg", "1", "--rule", "Rescael"], "Did you mean Rescale CFG"),
+        (["--cfg", "1", "--axis", "sampler: eulre"], "Did you mean euler"),
+        (["--cfg", "1", "--measures", "strenth"], "Did you mean strength"),
+    ],
+)
+def test_bad_input_is_named_before_any_work(swept, stub, words, told):
+    before = stub[0].ran
+    code, said = swept(*words)
+    assert (code, told in said, stub[0].ran - before) == (2, True, 0), said
+    assert not swept.folder.exists(), "a plan that cannot run would stand in the way of the next"

@@ -1,0 +1,62 @@
+"""A study on Ray with two actors, against servers that compute nothing."""
+
+import argparse
+import json
+
+import pytest
+
+from guidance_geometry.studies.results import Folder
+from guidance_geometry.tools.fixtures.stub_server import POISON
+
+from .stubbed import plan_of_seeds, stubs
+
+SEEDS = (*range(11), POISON)
+PLAN = plan_of_seeds(SEEDS)
+
+
+@pytest.fixture(scope="module")
+def ray():
+    ray = pytest.importorskip("ray", reason="ray is not installed: pip install 'ray[data]'")
+    ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False, logging_level="error")
+    yield ray
+    ray.shutdown()
+
+
+@pytest.fixture
+def two(tmp_path):
+    with stubs(tmp_path, 2) as found:
+        yield found
+
+
+def arguments(tmp_path, servers):
+    return argparse.Namespace(servers=",".join(servers), server=None, host=None, actors=2, plan=tmp_path / "plan.yaml")
+
+
+def test_a_study_runs_on_two_servers_sets_poison_aside_and_resumes(ray, two, tmp_path, capsys):
+    from guidance_geometry.tools.run_study import run_study
+
+    made, addresses = two
+    folder = Folder(tmp_path / "study")
+    assert run_study(ray, PLAN, folder, arguments(tmp_path, addresses)) == 1
+    rows = json.loads((folder.path / "results.json").read_text())["rows"]
+    assert len(rows) == len({row["id"] for row in rows}) == len(SEEDS) - 1
+    assert {row["server"] for row in rows} == set(addresses)
+    (aside,) = (folder.path / "rejected").iterdir()
+    assert "poisoned" in json.loads(aside.read_text())["error"]
+    assert sum(one.ran for one in made) == len(SEEDS) + 1  # the poisoned one twice
+    folder.trace_of(rows[0]["id"]).write_bytes(b"half")  # as if killed
+    assert run_study(ray, plan_of_seeds(SEEDS[:-1]), folder, arguments(tmp_path, addresses)) == 0
+    assert sum(one.ran for one in made) == len(SEEDS) + 1 + 1
+    assert not list(folder.cells.glob(".*"))
+    assert "left" in capsys.readouterr().out
+
+
+def test_servers_that_do_not_fit_are_named_before_any_work(ray, two, tmp_path):
+    from guidance_geometry.tools.run_study import run_study
+
+    made, addresses = two
+    del made[1].told["GGSaveTrace"]
+    folder = Folder(tmp_path / "study")
+    with pytest.raises(ValueError, match=f"{addresses[1]}: it has no node GGSaveTrace"):
+        run_study(ray, PLAN, folder, arguments(tmp_path, addresses))
+    assert [one.ran for one in made] == [0, 0]

@@ -1,0 +1,206 @@
+"""A sweep from the command line: every combination of settings on a server, and a page, a sheet and tables of it.
+
+    python3 dev.py sweep --cfg 1,2,4,6,8 --seeds 4 --rule "cfg, APG" --axis "steps: 10, 20"
+
+What is done is kept in the output folder: the same command again runs only what is missing, and so do more values.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import re
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from ..figures.contact_sheet import contact_sheet
+from ..studies.axes import Axis, axis_of, check_count, count, distinct, duration, value_of, values_of
+from ..studies.cells import Cell, cells_of
+from ..studies.page import study_page
+from ..studies.plan import USUAL, Plan, plan_of, read_plan
+from ..studies.results import Folder, Row, table
+from ..studies.rules import rule_nodes
+from ..studies.servers import refuse_misfits
+from ..trace.portable import ascii_json
+from .host.client import Client, JobError, RefusedError
+from .places import ROOT
+from .study_cell import REPORT_NODE, models_of, run_cell, told_by
+
+FIRST_LOOK = ROOT / "tools" / "templates" / "first_look.json"
+ONE_ROBOT = {"label": "robot", "batch_size": 1}  # of the first look, which shows ten labels
+SECONDS = 2.0  # of a cell, before one has run
+ATTEMPTS = 2  # of a cell that fails, before it is set aside
+SHEET_SIDE, SHEET_COLUMNS, SHEET_ROWS = 192, 16, 32
+VERSION = re.compile(r'^version = "(.+)"$', re.MULTILINE)  # in pyproject.toml
+
+
+def options(words: Sequence[str] | None) -> argparse.Namespace:
+    """The command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--server", default="http://127.0.0.1:8188", help="a running ComfyUI with this pack")
+    parser.add_argument("--output", type=Path, default=ROOT / "output" / "sweep", help="folder of the results")
+    parser.add_argument("--plan", type=Path, help="a plan in YAML or JSON, in place of the options below")
+    parser.add_argument("--workflow", type=Path, help="a workflow in API form; default: the first look, one robot")
+    parser.add_argument("--cfg", help="values, such as 1,2,4,8")
+    parser.add_argument("--seeds", type=int, help="how many, from 0")
+    parser.add_argument("--rule", help='chains of rules, such as "cfg, APG, TCFG + Rescale CFG"')
+    parser.add_argument("--axis", action="append", default=[], help='any other, such as "4.steps: 10, 20"')
+    parser.add_argument("--set", action="append", default=[], metavar="WIDGET=VALUE", help="of every cell")
+    parser.add_argument("--measures", default=",".join(USUAL), help="what is measured")
+    parser.add_argument("--rerun", type=Path, help="marks saved on the page: run those cells again")
+    parser.add_argument("--yes", action="store_true", help="also for more than 2,000 cells")
+    return parser.parse_args(words)
+
+
+def plan_from(args: argparse.Namespace) -> Plan:
+    """The plan of the command line.  Raises ValueError."""
+    if args.plan:
+        return read_plan(args.plan)
+    axes = [Axis("cfg", values_of(args.cfg))] if args.cfg is not None else []
+    axes += [Axis("rule", values_of(args.rule))] if args.rule is not None else []
+    axes += [axis_of(line) for line in args.axis]
+    axes += [Axis("seed", tuple(range(args.seeds)))] if args.seeds is not None else []
+    overrides = {} if args.workflow else dict(ONE_ROBOT)
+    overrides |= {name.strip(): value_of(value.strip()) for name, _, value in (one.partition("=") for one in args.set)}
+    mine = {axis.name for axis in axes}
+    told = {
+        "workflow": json.loads((args.workflow or FIRST_LOOK).read_text(encoding="utf-8")),
+        "axes": {axis.name: list(axis.values) for axis in distinct(axes)},
+        "overrides": {name: value for name, value in overrides.items() if name not in mine},
+        "measures": [name.strip() for name in args.measures.split(",")],
+    }
+    return plan_of(told)
+
+
+def pack_version() -> str:
+    """The version of this pack."""
+    return VERSION.findall((ROOT / "pyproject.toml").read_text(encoding="utf-8"))[0]
+
+
+class Progress:
+    """One line a cell: how many are done, how many failed, and what time is left."""
+
+    def __init__(self, missing: int):
+        self.missing, self.done, self.failed, self.began = missing, 0, 0, time.monotonic()
+
+    def tell(self, cell: Cell, words: str = "") -> None:
+        """Print the line after a cell."""
+        rate = (self.done + self.failed) / max(time.monotonic() - self.began, 1e-9)
+        left = duration((self.missing - self.done - self.failed) / max(rate, 1e-9))
+        failed = f", {self.failed} failed" if self.failed else ""
+        place = " ".join(f"{name}={value}" for name, value in cell.place.items())
+        print(f"{self.done} of {self.missing}{failed}, {rate:.2f}/s, {left} left  {place}  {words}", flush=True)
+
+
+def run_missing(client: Client, folder: Folder, cells: Sequence[Cell], names: Sequence[str], reports: bool) -> None:
+    """Run cells one after the other; one that fails again is set aside with its error."""
+    progress = Progress(len(cells))
+    for cell in cells:
+        error = ""
+        for _ in range(ATTEMPTS):
+            try:
+                trace, picture, facts = run_cell(client, cell, reports)
+                folder.write(cell, trace, picture, facts, names)
+                error = ""
+                break
+            except (JobError, RefusedError, ValueError) as failure:
+                error = str(failure)
+        if error:
+            folder.reject(cell, error)
+        progress.failed += bool(error)
+        progress.done += not error
+        progress.tell(cell, error)
+
+
+def written(folder: Folder, plan: Plan, cells: Sequence[Cell], title: str, note: str) -> list[Row]:
+    """Write the page, the sheet and the tables of what is done; returns the rows."""
+    rows = [row for cell in cells if (row := folder.measure(cell, plan.measures))]
+    pictures = {row["id"]: folder.picture_of(row["id"]).read_bytes() for row in rows}
+    files = {
+        "results.csv": table(rows),
+        "results.json": ascii_json({"plan": plan.as_mapping(), "rows": rows}),
+        "index.html": study_page(title, plan.varied, cells, rows, pictures, note),
+    }
+    for name, text in files.items():
+        (folder.path / name).write_text(text, encoding="utf-8")
+    if rows:
+        sheet(plan, rows, pictures, title, note).save(folder.path / "sheet.png")
+    return rows
+
+
+def sheet(plan: Plan, rows: Sequence[Row], pictures: Mapping[str, bytes], title: str, note: str):
+    """The contact sheet: a column for each value of the first axis, a row for each place on the others."""
+    first, *others = plan.varied
+    lines = list(dict.fromkeys(_line(row, others) for row in rows))[:SHEET_ROWS]
+    found = {(row["place"][first.name], _line(row, others)): row for row in rows}
+    size = 0
+    columns = []
+    for value in first.values[:SHEET_COLUMNS]:
+        own = [found.get((value, line)) for line in lines]
+        images = [_picture(pictures[row["id"]]) if row else None for row in own]
+        size = size or max(max(image.shape[:2]) for image in images if image is not None)
+        blank = next(torch.ones_like(image) for image in images if image is not None)
+        stack = torch.stack([blank if image is None else image for image in images])
+        columns.append((f"{first.name} {value}" if not isinstance(value, str) else value, stack, ""))
+    return contact_sheet(columns, title=title, scale=max(1, 128 // size), rows=lines if any(lines) else (), note=note)
+
+
+def _line(row: Row, others: Sequence[Axis]) -> str:
+    values = ((axis.name, row["place"][axis.name]) for axis in others if len(axis.values) > 1)
+    return " \u00b7 ".join(value if isinstance(value, str) else f"{name} {value}" for name, value in values)
+
+
+def _picture(data: bytes) -> torch.Tensor:  # -> [H, W, 3] in 0 .. 1
+    from io import BytesIO
+
+    from PIL import Image
+
+    image = Image.open(BytesIO(data)).convert("RGB")
+    if max(image.size) > SHEET_SIDE:
+        image.thumbnail((SHEET_SIDE, SHEET_SIDE))
+    return torch.from_numpy(np.asarray(image).copy()).float() / 255
+
+
+def forget_marked(folder: Folder, marks: Path) -> int:
+    """Drop the rows of the cells that are marked to run again; returns how many."""
+    told = json.loads(marks.read_text(encoding="utf-8"))["marks"]
+    again = [folder.cells / f"{cell}.json" for cell, kind in told.items() if kind == "rerun" and cell.isalnum()]
+    there = [path for path in again if path.exists()]
+    for path in there:
+        path.unlink()
+    return len(there)
+
+
+def main(words: Sequence[str] | None = None) -> int:
+    """Plan, check, run what is missing, and write what came out.  words: of the command line, None for its own"""
+    args = options(words)
+    try:
+        plan = plan_from(args)
+        check_count(count(plan.varied), SECONDS, args.yes, "add --yes")
+        folder = Folder(args.output)
+        plan = folder.widened(plan)
+        with Client(args.server) as client:
+            told = told_by(client)
+            cells = cells_of(plan, rule_nodes(told), models_of(client), pack_version())
+            refuse_misfits(cells, {args.server: told})
+            folder.keep(plan)
+            if args.rerun:
+                print(f"{forget_marked(folder, args.rerun)} cells run again")
+            missing = folder.missing(cells)
+            print(f"{len(cells)} cells, {len(cells) - len(missing)} done before, {len(missing)} to run")
+            run_missing(client, folder, missing, plan.measures, REPORT_NODE in told)
+    except ValueError as error:
+        print(error, file=sys.stderr)
+        return 2
+    rows = written(folder, plan, cells, "Guidance sweep", f"{len(cells)} cells, each its own run of the workflow.")
+    print(f"{len(rows)} of {len(cells)} cells are in {folder.path}: index.html, sheet.png, results.csv, results.json")
+    return int(len(rows) < len(cells))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
