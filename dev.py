@@ -1,7 +1,7 @@
-"""One script for everything: `python3 dev.py demo | serve | sweep | study | convert | report | test | bench | fuzz | check`.
+"""One script for everything: `python3 dev.py demo | serve | sweep | study | convert | report | test | bench | fuzz`.
 
-Python 3.10 or newer. `story` and `gallery` make the pictures and numbers of docs/ again. Each command does the set-up
-that it needs and keeps it in .venv/, .host/ and .cache/.
+Also `check`. Python 3.10 or newer. `story` and `gallery` make the pictures and numbers of docs/ again. Each command
+does the set-up that it needs and keeps it in .venv/, .host/ and .cache/.
 """
 
 from __future__ import annotations
