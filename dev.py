@@ -214,6 +214,18 @@ def convert(args: argparse.Namespace) -> int:
     return run([python, RUN, "convert.convert", *as_words(args)])
 
 
+def card(args: argparse.Namespace) -> int:
+    """Measure the good scales of a demo model; other arguments go to tools/verdict/card.py."""
+    python, _ = prepare(args)
+    return run([python, RUN, "verdict.card", *args.rest])
+
+
+def verdict(args: argparse.Namespace) -> int:
+    """Measure how often the verdict errs, for docs/verdict.md; other arguments go to tools/verdict/calibrate.py."""
+    python, _ = prepare(args)
+    return run([python, RUN, "verdict.calibrate", *args.rest])
+
+
 PASSED_ON = {  # commands that hand arguments to their tool, and which it knows
     fuzz: "--minutes N, --prompts N, --headers N, --model-files N, --seed S, --replay FILE, --write",
     sweep: "--cfg 1,2,4 --seeds 4 --rule 'cfg, APG' --axis 'NODE.widget: 1, 2' --workflow FILE --server URL",
@@ -238,6 +250,8 @@ def add_own_options(command: Callable, sub: argparse.ArgumentParser) -> None:
         sub.add_argument("rest", nargs=argparse.REMAINDER, help="handed to the tool")
     if command is check:
         sub.add_argument("rule", metavar="FILE:RULE", help="such as my_rule.py:MyRule")
+    if command in (card, verdict):
+        sub.add_argument("rest", nargs=argparse.REMAINDER, help="handed to the script; --help lists them")
     if command is bench:
         sub.add_argument("name", nargs="?", default="*", help="one script of tools/bench; default: all")
         sub.add_argument("rest", nargs=argparse.REMAINDER, help="handed to the script")
@@ -257,7 +271,8 @@ def arguments() -> argparse.Namespace:
     shared.add_argument("--cpu", action="store_true", help="do not use a GPU")
     parser = argparse.ArgumentParser(description=__doc__)
     commands = parser.add_subparsers(required=True)
-    for command in (demo, serve, sweep, study, convert, report, test, bench, fuzz, check, story, gallery):
+    own = (demo, serve, sweep, study, convert, report, card, verdict, test, bench, fuzz, check, story, gallery)
+    for command in own:
         sub = commands.add_parser(command.__name__, help=command.__doc__, parents=[shared])
         sub.set_defaults(command=command)
         add_own_options(command, sub)

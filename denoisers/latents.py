@@ -15,7 +15,8 @@ class LatentSpace:
 
     title: whose latents, in words; spaces of the same numbers are equal. downscale: pixels per latent cell, along each
     side. shift, scale: one number per channel. darkest: value of black in the pictures that the VAE was given; white
-    is 1.
+    is 1. colours: RGB per channel of a sample and, last, of a sample of zeros, in -1 .. 1, for previews; none where the
+    host has them.
     """
 
     title: str = field(compare=False)
@@ -23,6 +24,7 @@ class LatentSpace:
     shift: tuple[float, ...] = ()
     scale: tuple[float, ...] = ()
     darkest: float = -1.0
+    colours: tuple[tuple[float, float, float], ...] = field(default=(), compare=False)
 
     def shown(self, picture: Tensor) -> Tensor:
         """What the VAE decodes to, as a picture in -1 .. 1."""
@@ -38,7 +40,20 @@ EDM2_LATENTS = LatentSpace(  # arXiv 2312.02696, its code's encoder: mean and de
     tuple(0.5 / deviation for deviation in (4.17, 4.62, 3.71, 3.28)),
     darkest=0.0,
 )
-SPACES = {space.title: space for space in (SD_LATENTS, EDM2_LATENTS)}  # by what traces call them
+POCKET_LATENTS = LatentSpace(  # measured on the training pictures by tools/train/train_flow.py
+    "Pocket Flow's VAE",
+    4,
+    (0.02808, -0.0449, 0.32768, 0.12186),
+    (0.8721, 0.79585, 0.53029, 0.91347),
+    colours=(
+        (0.07057, 0.13798, -0.17673),
+        (0.21102, -0.16029, -0.16806),
+        (0.4326, 0.4153, 0.25063),
+        (0.16244, 0.0109, 0.18923),
+        (0.25619, 0.24209, 0.25166),
+    ),
+)
+SPACES = {space.title: space for space in (SD_LATENTS, EDM2_LATENTS, POCKET_LATENTS)}  # by what traces call them
 SCALED = f"{SD_LATENTS.title} * "
 
 

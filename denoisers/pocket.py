@@ -225,14 +225,15 @@ def sizes_of(shapes: Shapes) -> dict[str, Any]:
     """
     ch = tuple(shapes[name][0] for name in ("stem.weight", "to_quarter.weight", "to_eighth.weight"))
     head, emb = shapes["head.look.weight"][0], shapes["embedding.first.weight"][0]
-    blocks = tuple(_blocks(shapes, stage) for stage in STAGES)
+    blocks = tuple(blocks_of(shapes, stage) for stage in STAGES)
     for channels, divisor in ((ch[0], 8), (ch[1], HEAD_WIDTH), (ch[2], HEAD_WIDTH), (head, 4)):
         if channels < 1 or channels % divisor:
             raise ValueError(f"has {channels} channels where pocket-unet-1 needs a multiple of {divisor}")
     return {"ch": ch, "emb": emb, "head": head, "blocks": blocks}
 
 
-def _blocks(shapes: Shapes, stage: str) -> int:
+def blocks_of(shapes: Shapes, stage: str) -> int:
+    """How many residual blocks the weights have for a stage."""
     return len({found[1] for key in shapes if (found := re.match(rf"{stage}\.blocks\.(\d+)\.", key))})
 
 

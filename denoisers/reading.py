@@ -7,7 +7,7 @@ import json
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -25,16 +25,18 @@ from .registry import FORMATS, format_of
 from .schedules import SCHEDULES, TIMES, Levels, usual_time
 from .spec import KARRAS_SIGMA_DATA, DenoiserSpec, Format, Published, Shapes
 
+VAE = "vae."  # how the names of a VAE's weights begin, in a file that holds it
 DTYPES = (torch.float32, torch.float16, torch.bfloat16)
 UNFIT = "so its weights do not fit. Fetch it again, correct its gg.config if it has one, or choose another."
 
 
 @dataclass(frozen=True, eq=False)
 class DenoiserFile(Printed):
-    """A checked denoiser: its spec and its weights by the network's own names."""
+    """A checked denoiser: its spec and its weights by the network's own names; of its VAE too, if the file has it."""
 
     spec: DenoiserSpec
     weights: Mapping[str, Tensor]
+    vae: Mapping[str, Tensor] = field(default_factory=dict)
 
     def __repr__(self) -> str:
         count = sum(weight.numel() for weight in self.weights.values())
@@ -70,13 +72,24 @@ def _checked(notes: Notes, known: Format, tensors: Mapping[str, Tensor]) -> Deno
     _refuse_empty(notes.file, shapes)
     sizes, labels = _sizes(notes, known, shapes), _labels(notes.file, known, shapes)
     with _fitting(notes.file, known):
-        planned = _shapes(known.network(sizes, labels, device="meta").state_dict())
+        planned = _planned(known, sizes, labels)
         claimed = _shapes(known.own({name: tensor.to("meta") for name, tensor in tensors.items()}))
     _check_shapes(notes.file, planned, claimed)  # before any weight is made, which takes as much memory as they claim
     weights = known.own(tensors)
     _check_values(notes.file, weights)
     dtype = max((weight.dtype for weight in weights.values()), key=lambda dtype: dtype.itemsize)
-    return DenoiserFile(_spec(notes, known, sizes, labels, dtype), weights)
+    inside = {name for name in weights if name.startswith(VAE)} if known.published(sizes).vae else set()
+    vae = {name.removeprefix(VAE): weights[name] for name in inside}
+    own = {name: weight for name, weight in weights.items() if name not in inside}
+    return DenoiserFile(_spec(notes, known, sizes, labels, dtype), own, vae)
+
+
+def _planned(known: Format, sizes: dict[str, Any], labels: int) -> Shapes:
+    """Every weight that the file must hold: the network's, and its VAE's."""
+    found = known.network(sizes, labels, device="meta").state_dict()
+    vae = known.published(sizes).vae
+    inside = vae(device="meta").state_dict() if vae else {}
+    return _shapes(found | {VAE + name: weight for name, weight in inside.items()})
 
 
 def _shapes(tensors: Mapping[str, Tensor]) -> Shapes:

@@ -15,6 +15,7 @@ from .edm_baselines import IDDPM, VE, VP
 from .jit import JIT
 from .metadata import FORMAT, VERSION, Notes, settings_of
 from .pocket import POCKET
+from .pocket_flow import POCKET_FLOW
 from .spec import Format, Shapes
 
 KNOWN = (  # the first that recognises a file has it
@@ -28,6 +29,7 @@ KNOWN = (  # the first that recognises a file has it
     DIT,
     SIT,
     JIT,
+    POCKET_FLOW,
 )
 FORMATS = {known.name: known for known in KNOWN}
 OTHER_FORMATS = {

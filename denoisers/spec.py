@@ -26,7 +26,8 @@ class Published:
     channels, image_size: of a native sample, in its own cells. multiple: what its sides must be divisible by; 0: only
     the native size. parametrisation, schedule, time, levels, sigma_data: as `DenoiserSpec`; None leaves them to the
     user. labels: names of the classes, or none for their numbers. latents: what the samples are. doubt: a sentence for
-    the user where parametrisation or schedule are left open.
+    the user where parametrisation or schedule are left open. vae: the VAE of the latents, called with device by name,
+    where the same file holds its weights, under names that begin with `vae.`.
     """
 
     channels: int
@@ -40,6 +41,7 @@ class Published:
     labels: tuple[str, ...] = ()
     latents: LatentSpace = PIXELS
     doubt: str = ""
+    vae: Callable[..., nn.Module] | None = None
 
 
 @dataclass(frozen=True)
@@ -125,6 +127,11 @@ class DenoiserSpec:
     def latents(self) -> LatentSpace:
         """What its samples are."""
         return self.format.published(self.sizes).latents
+
+    @property
+    def vae(self) -> Callable[..., nn.Module] | None:
+        """The VAE that its file holds."""
+        return self.format.published(self.sizes).vae
 
     @property
     def multiple(self) -> int:

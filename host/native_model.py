@@ -96,18 +96,12 @@ class PixelFormat(comfy.latent_formats.LatentFormat):
             self.latent_rgb_factors = grey if channels == 1 else colours
 
 
-class VAEFormat(comfy.latent_formats.SD15):
-    """Latents of Stable Diffusion 1's VAE, scaled as a network was trained:  sample = (latent - shift) * scale."""
+class ScaledFormat(comfy.latent_formats.LatentFormat):
+    """Latents scaled as a network was trained:  sample = (latent - shift) * scale."""
 
     def __init__(self, space: LatentSpace):
-        super().__init__()
         self.space = space
         self.shift, self.scale = (torch.tensor(numbers)[None, :, None, None] for numbers in (space.shift, space.scale))
-        colours = torch.tensor(self.latent_rgb_factors) * self.scale_factor  # of the VAE's own latents
-        bias = torch.tensor(self.latent_rgb_factors_bias or [0.0, 0.0, 0.0])
-        middle = space.shown(bias + self.shift[0, :, 0, 0] @ colours)  # of a sample of zeros
-        self.latent_rgb_factors = (colours * 2 / (1 - space.darkest) / self.scale[0, :, :, 0]).tolist()
-        self.latent_rgb_factors_bias = middle.tolist()
 
     def _scaled(self, latent: Tensor) -> Tensor:
         return (latent - self.shift.to(latent)) * self.scale.to(latent)
@@ -118,22 +112,48 @@ class VAEFormat(comfy.latent_formats.SD15):
     process_in, process_out = _scaled, _unscaled
 
 
+class OwnFormat(ScaledFormat):
+    """Latents of a VAE that comes with a denoiser, with its own colours for previews."""
+
+    def __init__(self, space: LatentSpace):
+        super().__init__(space)
+        self.latent_channels, self.spacial_downscale_ratio = len(space.scale), space.downscale
+        *self.latent_rgb_factors, self.latent_rgb_factors_bias = map(list, space.colours)
+
+
+class VAEFormat(ScaledFormat, comfy.latent_formats.SD15):
+    """Latents of Stable Diffusion 1's VAE under another scale."""
+
+    def __init__(self, space: LatentSpace):
+        comfy.latent_formats.SD15.__init__(self)
+        super().__init__(space)
+        colours = torch.tensor(self.latent_rgb_factors) * self.scale_factor  # of the VAE's own latents
+        bias = torch.tensor(self.latent_rgb_factors_bias or [0.0, 0.0, 0.0])
+        middle = space.shown(bias + self.shift[0, :, 0, 0] @ colours)  # of a sample of zeros
+        self.latent_rgb_factors = (colours * 2 / (1 - space.darkest) / self.scale[0, :, :, 0]).tolist()
+        self.latent_rgb_factors_bias = middle.tolist()
+
+
 def latent_format(space: LatentSpace, shape: tuple[int, ...]) -> comfy.latent_formats.LatentFormat:
     """The host's description of a space: its own where it has one.  shape: of one sample, [C, ...]"""
     if space == PIXELS:
         return PixelFormat(shape)
-    return comfy.latent_formats.SD15() if space == SD_LATENTS else VAEFormat(space)
+    return comfy.latent_formats.SD15() if space == SD_LATENTS else _format_of(space)
+
+
+def _format_of(space: LatentSpace) -> ScaledFormat:
+    return OwnFormat(space) if space.colours else VAEFormat(space)
 
 
 def format_name(form: comfy.latent_formats.LatentFormat) -> str:
     """What a trace calls a latent format, so that `format_named` finds it again."""
-    return name_of(form.space) if isinstance(form, VAEFormat) else type(form).__name__
+    return name_of(form.space) if isinstance(form, ScaledFormat) else type(form).__name__
 
 
 def format_named(name: str) -> comfy.latent_formats.LatentFormat | None:
     """The latent format of a name from a trace; None for one that nobody knows here."""
     if space := space_named(name):
-        return VAEFormat(space)
+        return _format_of(space)
     kind = getattr(comfy.latent_formats, name, None)
     return kind() if isinstance(kind, type) and issubclass(kind, comfy.latent_formats.LatentFormat) else None
 

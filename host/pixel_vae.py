@@ -1,14 +1,19 @@
-"""The VAE output of a loaded denoiser: a pass-through for pixels, for latents the VAE that was wired, or a sentence."""
+"""The VAE output of a loaded denoiser: nothing for pixels; for latents the wired one, the file's own, or a sentence."""
 
 from __future__ import annotations
 
 import copy
+from collections.abc import Mapping
 from typing import Any
 
+import comfy.model_patcher
 import comfy.sd
 import torch
+from torch import Tensor, nn
 
 from ..denoisers.latents import PIXELS, LatentSpace
+
+BYTES_PER_PIXEL = 400  # activations of a small VAE alive at once, in float32
 
 
 class AbsentVAE:
@@ -33,8 +38,26 @@ class AbsentVAE:
 def vae_of(name: str, space: LatentSpace, wired: Any = None) -> Any:
     """What turns a denoiser's samples into images (0 .. 1), or says what does.  wired: for latents, their VAE"""
     if space == PIXELS:
-        return comfy.sd.VAE(sd={"pixel_space_vae": torch.tensor(1.0)}, dtype=torch.float32)
+        return _pixels()
     return AbsentVAE(name, space) if wired is None or isinstance(wired, AbsentVAE) else fitted(wired, space)
+
+
+def _pixels() -> comfy.sd.VAE:
+    return comfy.sd.VAE(sd={"pixel_space_vae": torch.tensor(1.0)}, dtype=torch.float32)
+
+
+def included(network: nn.Module, weights: Mapping[str, Tensor], space: LatentSpace) -> comfy.sd.VAE:
+    """The VAE that lies in a denoiser's file, as the host's own object: its memory, tiles and devices all apply."""
+    network.load_state_dict(dict(weights))
+    vae = _pixels()
+    vae.first_stage_model = network.eval().requires_grad_(False).to(vae.vae_dtype)
+    vae.patcher = comfy.model_patcher.ModelPatcher(network, vae.patcher.load_device, vae.patcher.offload_device)
+    vae.latent_channels, vae.downscale_ratio, vae.upscale_ratio = len(space.scale), space.downscale, space.downscale
+    vae.memory_used_encode = lambda shape, dtype: BYTES_PER_PIXEL * shape[2] * shape[3]
+    vae.memory_used_decode = lambda shape, dtype: BYTES_PER_PIXEL * shape[2] * shape[3] * space.downscale**2
+    vae.size = None
+    vae.model_size()
+    return vae
 
 
 def fitted(vae: Any, space: LatentSpace) -> Any:

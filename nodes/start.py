@@ -18,7 +18,7 @@ from ..denoisers.spec import chosen
 from ..host.checks import CheckedNode
 from ..host.model_folders import listed_models, path_of_model, register_folder, state_of_files
 from ..host.native_model import WEIGHT_DTYPES, card_of, conditioning, native_denoiser, null_conditioning
-from ..host.pixel_vae import vae_of
+from ..host.pixel_vae import included, vae_of
 from ..networks.published import published_at
 
 CATEGORY = "guidance geometry/start"
@@ -122,6 +122,8 @@ class GGLoadDenoiser(CheckedNode):
         file = read_denoiser(path_of(denoiser_name))
         spec = chosen(file.spec, parametrisation, schedule)
         model = native_denoiser(spec, file.weights, weight_dtype)
+        if vae is None and spec.vae:
+            vae = included(spec.vae(), file.vae, spec.latents)
         return io.NodeOutput(model, vae_of(spec.name, spec.latents, vae), "\n".join(spec.labels))
 
 

@@ -214,13 +214,22 @@ class Bench:
         g = torch.Generator().manual_seed(self.protocol.seed)
         return SIGMA_MAX * torch.randn(count, 3, 32, 32, generator=g)
 
+    def levels(self) -> Tensor:  # [steps + 1]
+        """The protocol's noise levels."""
+        return karras_sigmas(self.protocol.steps)
+
+    def pictures(self, samples: Tensor) -> Tensor:  # -> [N, 3, 32, 32]
+        """What samples look like, unclipped."""
+        return samples
+
     def sample(self, rule: Callable[[Tensor], Callable], count: int, ancestral: bool = False) -> tuple[Tensor, float]:
-        """Unclipped samples, and milliseconds of CPU an image.  rule: labels -> prediction(x, sigma)"""
-        sigmas, g = karras_sigmas(self.protocol.steps), torch.Generator().manual_seed(self.protocol.seed + 1)
+        """Unclipped pictures, and milliseconds of CPU an image.  rule: labels -> prediction(x, sigma)"""
+        sigmas, g = self.levels(), torch.Generator().manual_seed(self.protocol.seed + 1)
         begun, parts = time.process_time(), []
         size = self.protocol.batch
         for x, y in zip(self.noise(count).split(size), self.labels(count).split(size), strict=True):
-            parts.append(euler_ancestral(rule(y), x, sigmas, g) if ancestral else dpmpp_2m(rule(y), x, sigmas))
+            ended = euler_ancestral(rule(y), x, sigmas, g) if ancestral else dpmpp_2m(rule(y), x, sigmas)
+            parts.append(self.pictures(ended))
         return torch.cat(parts), 1000 * (time.process_time() - begun) / count
 
     def guided_samples(self, gamma: float, count: int) -> tuple[Tensor, float]:
@@ -312,6 +321,6 @@ def nearest_distance(x0: Tensor, images: Tensor) -> dict[str, float]:  # [n, 3, 
     return {"median": round(scaled.median().item(), 3), "least": round(scaled.min().item(), 3)}
 
 
-def protocol_facts(protocol: Protocol) -> dict[str, Any]:
+def protocol_facts(protocol: Protocol, sigma_max: float = SIGMA_MAX, sigma_min: float = SIGMA_MIN) -> dict[str, Any]:
     """The protocol as the card states it."""
-    return asdict(protocol) | {"sigma_max": SIGMA_MAX, "sigma_min": SIGMA_MIN, "rounded_to_8_bits_before_judging": True}
+    return asdict(protocol) | {"sigma_max": sigma_max, "sigma_min": sigma_min, "rounded_to_8_bits_before_judging": True}

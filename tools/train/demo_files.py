@@ -40,24 +40,34 @@ def half(weights: dict[str, Tensor]) -> dict[str, Tensor]:
     return stored
 
 
-def write_denoiser(
-    path: Path,
-    weights: dict[str, Tensor],
-    *,
-    config: dict[str, Any],
-    sigma_data: float,
-    labels: list[str],
-    data: dict[str, Any],
-    training: dict[str, Any],
-) -> None:
-    """Write the denoiser with everything a loader needs to know."""
-    facts = {
+def write_denoiser(path: Path, weights: dict[str, Tensor], facts: dict[str, Any]) -> None:
+    """Write a denoiser with everything a loader needs to know."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_safetensors(path, half(weights), prefixed(facts))
+
+
+def denoiser_facts(
+    name: str, *, config: dict[str, Any], labels: list[str], data: dict[str, Any], training: dict[str, Any]
+) -> dict[str, Any]:
+    """What the files of both demo denoisers say."""
+    return {
         "format": "guidance-geometry/denoiser",
         "version": "1",
-        "name": DENOISER,
+        "name": name,
         "licence": LICENCE,
-        "architecture": "pocket-unet-1",
         "config": config,
+        "range": "-1,1",
+        "labels": labels,
+        "null_index": str(len(labels)),
+        "data": data,
+        "training": training,
+    }
+
+
+def pocket_facts(sigma_data: float) -> dict[str, str]:
+    """What only Pocket's file says."""
+    return {
+        "architecture": "pocket-unet-1",
         "parametrisation": "F",
         "preconditioning": "edm",
         "schedule": "ve",
@@ -66,14 +76,18 @@ def write_denoiser(
         "sigma_data": f"{sigma_data:.6f}",
         "image_size": "32",
         "channels": "3",
-        "range": "-1,1",
-        "labels": labels,
-        "null_index": str(len(labels)),
-        "data": data,
-        "training": training,
     }
-    path.parent.mkdir(parents=True, exist_ok=True)
-    write_safetensors(path, half(weights), prefixed(facts))
+
+
+FLOW_FACTS = {
+    "architecture": "pocket-flow-1",
+    "parametrisation": "flow",
+    "schedule": "flow",
+    "time": "log_sigma",
+    "sigma_data": "1.000000",
+    "image_size": "8",
+    "channels": "4",
+}
 
 
 def write_classifier(
@@ -123,10 +137,10 @@ def read_denoiser(path: Path) -> tuple[PocketUNet, dict[str, str]]:
     return network.to(memory_format=torch.channels_last).eval().requires_grad_(False), metadata
 
 
-def multiply_adds(network: PocketUNet) -> int:
-    """Multiply-adds of one image and one evaluation."""
+def multiply_adds(network: nn.Module, shape: tuple[int, ...] = (3, 32, 32)) -> int:
+    """Multiply-adds of one image and one evaluation.  shape: of its sample"""
     with torch.no_grad(), FlopCounterMode(display=False) as counter:
-        network(torch.zeros(1, 3, 32, 32), torch.zeros(1), torch.zeros(1, dtype=torch.long))
+        network(torch.zeros(1, *shape), torch.zeros(1), torch.zeros(1, dtype=torch.long))
     return counter.get_total_flops() // 2
 
 

@@ -25,18 +25,13 @@ BY_ADAMW = ("stem", "head.look", "head.mix", "head.blocks", "head.colour", "embe
 
 
 @dataclass(frozen=True)
-class Recipe:
-    """Everything that decides the weights; the run is counted in steps, never in minutes."""
+class Course:
+    """What decides the weights of either demo denoiser; the run is counted in steps, never in minutes."""
 
     steps: int = 9000
     batch: int = 48
     wrong: float = 0.3  # rho: share of labels replaced by a uniform one
     null: float = 0.15  # share of labels dropped
-    sigma_mean: float = -0.6  # of ln(sigma), for `sigma_normal` of the batch; the rest is log-uniform
-    sigma_mean_late: float = -0.9  # in the last part, where edges and flat areas are finished
-    late: float = 2 / 3  # share of the run after which that part begins
-    sigma_std: float = 1.3
-    sigma_normal: float = 0.88
     warm_up: int = 50
     falls: tuple[tuple[float, float], ...] = ((5 / 9, 1.0), (1.0, 0.0))  # corners: share of the run, learning rate
     muon_rate: float = 0.02
@@ -46,6 +41,17 @@ class Recipe:
     ema_power: int = 17  # beta = (1 - 1/step)^17
     seed_weights: int = 0
     seed_data: int = 1
+
+
+@dataclass(frozen=True)
+class Recipe(Course):
+    """Noise levels that Pocket sees: log-normal and log-uniform."""
+
+    sigma_mean: float = -0.6  # of ln(sigma), for `sigma_normal` of the batch; the rest is log-uniform
+    sigma_mean_late: float = -0.9  # in the last part, where edges and flat areas are finished
+    late: float = 2 / 3  # share of the run after which that part begins
+    sigma_std: float = 1.3
+    sigma_normal: float = 0.88
 
 
 def to_images(pixels: np.ndarray) -> Tensor:  # uint8 [N, H, W, 3] -> [N, 3, H, W] in [-1, 1]
@@ -69,7 +75,7 @@ def weighted_loss(denoised: Tensor, x0: Tensor, sigma: Tensor, sigma_data: float
 class Muon:
     """Momentum, made orthogonal by five Newton-Schulz steps; matrices of equal shape go through together."""
 
-    def __init__(self, weights: list[nn.Parameter], recipe: Recipe):
+    def __init__(self, weights: list[nn.Parameter], recipe: Any):  # with muon_momentum and muon_decay
         self.groups: dict[tuple[int, int], list[nn.Parameter]] = defaultdict(list)
         for weight in weights:
             self.groups[weight.shape[0], weight[0].numel()].append(weight)
@@ -140,12 +146,14 @@ class Share:
 class Training:
     """State of one run: network, average, optimisers, noise-level balance, random generator, step."""
 
+    by_adamw: tuple[str, ...] = BY_ADAMW
+
     def __init__(
         self,
         images: Tensor,
         labels: Tensor,
         sigma_data: float,
-        recipe: Recipe,
+        recipe: Course,
         config: dict[str, Any],
         share: Share = Share(),
     ):
@@ -153,10 +161,10 @@ class Training:
         self.share = share
         self.images, self.labels, self.sigma_data, self.recipe = images, labels, sigma_data, recipe
         self.config = config
-        self.network = PocketUNet(PocketSizes(**config)).to(memory_format=torch.channels_last)
+        self.network = self.built()
         self.average = {name: p.detach().clone() for name, p in self.network.named_parameters()}
         named = list(self.network.named_parameters())
-        by_muon = [p for name, p in named if p.ndim > 1 and not name.startswith(BY_ADAMW)]
+        by_muon = [p for name, p in named if p.ndim > 1 and not name.startswith(self.by_adamw)]
         taken = {id(p) for p in by_muon}
         self.muon = Muon(by_muon, recipe)
         rest = [p for _, p in named if id(p) not in taken]
@@ -165,6 +173,10 @@ class Training:
         self.generator = torch.Generator().manual_seed(recipe.seed_data)
         self.order = torch.empty(0, dtype=torch.long)
         self.step, self.seconds = 0, 0.0
+
+    def built(self) -> nn.Module:
+        """The network before training."""
+        return PocketUNet(PocketSizes(**self.config)).to(memory_format=torch.channels_last)
 
     def rate(self) -> float:
         """Learning rate as a share of its peak: warm-up, then along the recipe's corners, flat before the first."""
@@ -194,10 +206,18 @@ class Training:
         y = y.masked_fill(torch.rand(r.batch, generator=g) < r.null, null_index)
         return self.images[chosen], y
 
+    def position(self, sigma: Tensor) -> Tensor:  # [batch] -> 0 .. 1
+        """Where a noise level stands between the lowest and the highest."""
+        return (sigma / SIGMA_MIN).log() / math.log(SIGMA_MAX / SIGMA_MIN)
+
+    def loss(self, network: nn.Module, x0: Tensor, eps: Tensor, sigma: Tensor, y: Tensor) -> Tensor:  # -> [B]
+        """Each item's loss before weighting."""
+        x = x0 + sigma[:, None, None, None] * eps
+        return weighted_loss(evaluate(network, x, sigma, y, self.sigma_data).float(), x0, sigma, self.sigma_data)
+
     def rebalance(self, loss: Tensor, sigma: Tensor) -> Tensor:  # [batch], [batch] -> weights [batch]
-        """w(sigma) = 1 / running mean of the loss in the sample's bin of ln(sigma)."""
-        share = (sigma / SIGMA_MIN).log() / math.log(SIGMA_MAX / SIGMA_MIN)
-        bins = (share * BINS).long().clamp(0, BINS - 1)
+        """w(sigma) = 1 / running mean of the loss in the sample's bin."""
+        bins = (self.position(sigma) * BINS).long().clamp(0, BINS - 1)
         rate = 0.2 if self.step < 200 else 0.02
         for place, value in zip(bins.tolist(), loss.tolist(), strict=True):
             self.balance[place] += rate * (value - self.balance[place])
@@ -207,11 +227,10 @@ class Training:
         """One step; returns the mean loss before weighting."""
         x0, y = self.draw_batch()
         sigma = self.draw_sigma()
-        x = x0 + sigma[:, None, None, None] * torch.randn(x0.shape, generator=self.generator)
+        eps = torch.randn(x0.shape, generator=self.generator)
         mine = self.share.part(len(x0))
         with autocast("cpu", torch.bfloat16):
-            denoised = evaluate(self.network, x[mine], sigma[mine], y[mine], self.sigma_data)
-        loss = weighted_loss(denoised.float(), x0[mine], sigma[mine], self.sigma_data)
+            loss = self.loss(self.network, x0[mine], eps[mine], sigma[mine], y[mine])
         losses = self.share.collect(loss.detach(), len(x0))
         weight = self.rebalance(losses, sigma)[mine]
         ((loss * weight).sum() / len(x0)).backward()
@@ -237,9 +256,9 @@ class Training:
         current = [p.detach() for p in self.network.parameters()]
         torch._foreach_lerp_(list(self.average.values()), current, 1 - beta)
 
-    def averaged_network(self) -> PocketUNet:
+    def averaged_network(self) -> nn.Module:
         """A network that carries the averaged weights."""
-        network = PocketUNet(PocketSizes(**self.config)).to(memory_format=torch.channels_last)
+        network = self.built()
         network.load_state_dict(self.average)
         return network.eval().requires_grad_(False)
 
@@ -267,6 +286,10 @@ class Training:
         self.generator.set_state(state["generator"])
         self.step, self.seconds = state["step"], state["seconds"]
 
+    def validation(self, images: Tensor, labels: Tensor) -> dict[str, float]:
+        """Loss of the averaged weights by noise level."""
+        return validation_loss(self.averaged_network(), images, labels, self.sigma_data)
+
 
 @torch.no_grad()
 def validation_loss(network: nn.Module, images: Tensor, labels: Tensor, sigma_data: float) -> dict[str, float]:
@@ -292,16 +315,15 @@ def write_checkpoint(training: Training, path: Path) -> None:
 
 def report_progress(training: Training, losses: list[float], validation: tuple[Tensor, Tensor]) -> None:
     """Print one line: step, time, training loss, and validation loss of the averaged weights."""
-    measured = validation_loss(training.averaged_network(), *validation, training.sigma_data)
+    measured = training.validation(*validation)
     shown = " ".join(f"{sigma}:{loss:.4f}" for sigma, loss in measured.items())
     mean = sum(losses) / max(1, len(losses))
     print(f"step {training.step} seconds {training.seconds:.0f} loss {mean:.4f} validation {shown}", flush=True)
 
 
-def train(training: Training, validation: tuple[Tensor, Tensor], cache: Path, every: int = 1000) -> list[float]:
+def train(training: Training, validation: tuple[Tensor, Tensor], checkpoint: Path, every: int = 1000) -> list[float]:
     """Run to the recipe's last step; every `every` steps store the state and print the losses.  -> loss of each step"""
     history: list[float] = []
-    checkpoint = cache / "denoiser.checkpoint"
     if checkpoint.exists():
         training.resume(torch.load(checkpoint, weights_only=True))
     begun = time.monotonic() - training.seconds
@@ -319,6 +341,6 @@ def train(training: Training, validation: tuple[Tensor, Tensor], cache: Path, ev
     return history
 
 
-def recipe_facts(recipe: Recipe) -> dict[str, Any]:
+def recipe_facts(recipe: Course) -> dict[str, Any]:
     """The recipe as the card and the weight file state it."""
     return {**asdict(recipe), "optimiser": "Muon (matrices) + AdamW (rest)", "torch": torch.__version__}

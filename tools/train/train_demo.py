@@ -54,7 +54,7 @@ class Workshop:
         self.images, self.labels = to_images(self.drawn.training), torch.from_numpy(self.drawn.training_labels)
         self.held_out = to_images(self.drawn.validation)
         self.held_out_labels = torch.from_numpy(self.drawn.validation_labels)
-        self.recipe = Recipe(steps=options.steps)
+        self.recipe = Recipe(steps=options.steps, wrong=options.wrong)
         self.denoiser_path = options.out / "denoisers" / f"{demo_files.DENOISER}.safetensors"
         self.card_path = self.denoiser_path.with_suffix(".json")
 
@@ -76,7 +76,7 @@ def train_part(rank: int, shop: Workshop) -> None:
         torch.distributed.init_process_group("gloo", init_method=f"file://{meeting}", rank=rank, world_size=processes)
     validation = shop.held_out[:PROGRESS], shop.held_out_labels[:PROGRESS]
     training = shop.started(Share(rank, processes))
-    losses = train(training, validation, shop.options.cache, every=min(1000, shop.recipe.steps))
+    losses = train(training, validation, shop.options.cache / "denoiser.checkpoint", every=min(1000, shop.recipe.steps))
     if rank == 0 and losses:
         print(f"loss of the first steps {np.mean(losses[:5]):.4f}, of the last {np.mean(losses[-5:]):.4f}")
 
@@ -120,15 +120,14 @@ def export(shop: Workshop) -> None:
         "processes": shop.options.processes,
         "date": date.today().isoformat(),
     }
-    demo_files.write_denoiser(
-        shop.denoiser_path,
-        state["average"],
+    told = demo_files.denoiser_facts(
+        demo_files.DENOISER,
         config=CONFIG,
-        sigma_data=shop.sigma_data,
         labels=list(demo_data.LABELS),
         data=demo_data.provenance(shop.drawn),
         training=facts,
     )
+    demo_files.write_denoiser(shop.denoiser_path, state["average"], told | demo_files.pocket_facts(shop.sigma_data))
     judge, _ = load_classifier(shop.classifier_path("pocket-judge-1"))
     demo_files.write_fixtures(shop.options.fixtures, shop.drawn.validation[:STORED], real_statistics(shop, judge))
 
@@ -223,6 +222,7 @@ def parsed_options(arguments: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="Make the embedded demo model again.")
     parser.add_argument("--stage", choices=("all", *STAGES, "table"), default="all")
     parser.add_argument("--steps", type=int, default=Recipe.steps, help="training steps of the denoiser")
+    parser.add_argument("--wrong", type=float, default=Recipe.wrong, help="share of labels replaced by a random one")
     parser.add_argument("--images", type=int, default=10 * demo_data.TRAINING, help="training images in all")
     parser.add_argument("--samples", type=int, help="samples a gamma for the card; 2,000, or 20 in a short run")
     parser.add_argument("--out", type=Path, default=ROOT / "assets", help="folder for the weights and the card")
@@ -231,8 +231,11 @@ def parsed_options(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--processes", type=int, default=2, help="processes that share the work; same result")
     options = parser.parse_args(arguments)
     own = options.out == ROOT / "assets"
-    if own and (options.steps, options.images) != (Recipe.steps, 10 * demo_data.TRAINING):
-        parser.error("a run with other --steps or --images would overwrite the pack's weights: give --out FOLDER.")
+    usual = (Recipe.steps, 10 * demo_data.TRAINING, Recipe.wrong)
+    if own and (options.steps, options.images, options.wrong) != usual:
+        parser.error(
+            "a run with other --steps, --images or --wrong would overwrite the pack's weights: give --out FOLDER."
+        )
     options.cache = options.cache or (ROOT / ".cache" / "train" if own else options.out / "cache")
     options.fixtures = options.fixtures or (ROOT / "tests" / "fixtures" if own else options.out / "fixtures")
     options.samples = options.samples or (2000 if options.steps >= 1000 else 20)

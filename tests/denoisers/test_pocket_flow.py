@@ -1,0 +1,71 @@
+"""The latent demo model's format: two networks in one file."""
+
+import pytest
+import torch
+
+from guidance_geometry.denoisers.latents import POCKET_LATENTS
+from guidance_geometry.denoisers.pocket_flow import PocketVAE
+from guidance_geometry.denoisers.reading import checked
+from guidance_geometry.denoisers.spec import chosen
+from guidance_geometry.tests.denoisers.networks import network_of, pictures
+from guidance_geometry.tests.denoisers.test_memory import Peak
+from guidance_geometry.tests.flow_files import LABELS, NOTES, flow_weights
+
+
+def test_the_file_says_what_it_is_and_holds_a_vae():
+    file = checked("a", flow_weights(), NOTES)
+    spec = chosen(file.spec)
+    assert (spec.parametrisation, spec.schedule, spec.time, spec.sigma_data) == ("flow", "flow", "log_sigma", 1.0)
+    assert (spec.shape, spec.multiple, spec.labels, spec.null_index) == ((4, 8, 8), 2, tuple(LABELS), 3)
+    assert spec.latents is POCKET_LATENTS
+    spec.vae().load_state_dict(file.vae)
+    assert not any(name.startswith("vae.") for name in file.weights)
+
+
+def test_weights_alone_are_recognised():
+    assert checked("a", flow_weights(), None).spec.format.name == "pocket-flow-1"
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda weights: weights.pop("vae.decoder.0.weight"), r"weight 'vae\.decoder\.0\.weight' is missing"),
+        (lambda weights: weights.update({"vae.more": torch.zeros(1)}), r"weight 'vae\.more' belongs to no part"),
+        (lambda weights: weights["vae.decoder.0.bias"].fill_(torch.nan), r"'vae\.decoder\.0\.bias' holds inf or nan"),
+        (lambda weights: weights.update({"stem.weight": torch.zeros(20, 4, 3, 3)}), "20 and 32 channels"),
+    ],
+    ids=["missing", "stray", "nan", "odd"],
+)
+def test_a_damaged_file_is_refused(change, said):
+    weights = flow_weights()
+    change(weights)
+    with pytest.raises(ValueError, match=said):
+        checked("a", weights, NOTES)
+
+
+def test_a_forward_takes_no_more_than_is_told_and_not_much_less():
+    file = checked("a", flow_weights(), NOTES)
+    network, spec = network_of(file), file.spec
+    x, t, y = pictures(2, 4, 16), torch.zeros(2), torch.tensor([1, 2])
+    network(x, t, y)
+    with Peak() as peak:
+        network(x, t, y)
+    told = spec.format.memory(spec.sizes, 2, 16 * 16)
+    assert 0.3 * told <= peak.most <= 1.2 * told
+
+
+def test_item_alone_equals_item_in_batch():
+    network, x = network_of(checked("a", flow_weights(), NOTES)), pictures(4, 4, 8)
+    t, y = torch.linspace(-1.5, 1.1, 4), torch.tensor([0, 1, 2, 3])
+    batch = network(x, t, y)
+    for i in range(4):
+        alone = network(x[i : i + 1], t[i : i + 1], y[i : i + 1])
+        assert (alone - batch[i : i + 1]).abs().max() <= 1e-5 * batch.abs().max()  # order of float32 sums
+
+
+@pytest.mark.parametrize("side", [(4, 4), (32, 32), (36, 64)])
+def test_latents_are_a_quarter_of_the_picture(side):
+    vae, picture = PocketVAE(), pictures(1, 3, 64)[:, :, : side[0], : side[1]]
+    latent = vae.encode(picture)
+    assert latent.shape == (1, 4, side[0] // 4, side[1] // 4)
+    assert vae.decode(latent).shape == picture.shape

@@ -1,0 +1,73 @@
+"""The latent demo model in the host: its own VAE, its latent format, and a run."""
+
+import pytest
+import torch
+
+from guidance_geometry.files.safetensors import write_safetensors
+from guidance_geometry.tests.flow_files import NOTES, flow_weights
+
+
+@pytest.fixture
+def loaded(tmp_path, host):
+    """MODEL, VAE and labels of a small file."""
+    import folder_paths
+
+    from guidance_geometry.nodes import start
+
+    folder_paths.add_model_folder_path(start.FOLDER, str(tmp_path))
+    write_safetensors(tmp_path / "tiny-flow.safetensors", flow_weights(), NOTES)
+    folder_paths.filename_list_cache.pop(start.FOLDER, None)
+    yield start.GGLoadDenoiser.execute("tiny-flow.safetensors", "auto", "auto", "default").args
+    folder_paths.folder_names_and_paths[start.FOLDER][0].remove(str(tmp_path))
+    folder_paths.filename_list_cache.pop(start.FOLDER, None)
+
+
+def test_the_vae_is_the_hosts_own_object_with_the_files_network(loaded):
+    import comfy.sd
+
+    vae = loaded[1]
+    assert isinstance(vae, comfy.sd.VAE)
+    picture = torch.rand(2, 33, 32, 3, generator=torch.Generator().manual_seed(0))
+    latent = vae.encode(picture)
+    assert latent.shape == (2, 4, 8, 8), "a picture is cropped to whole cells"
+    network = vae.first_stage_model
+    back = (network.decode(latent).movedim(1, -1) + 1) / 2
+    assert torch.allclose(vae.decode(latent), back.clamp(0, 1), atol=1e-5)
+    assert vae.decode_tiled(latent, tile_x=8, tile_y=8, overlap=2).shape == (2, 32, 32, 3)
+
+
+def test_latents_are_scaled_and_previews_have_their_own_colours(loaded):
+    from guidance_geometry.denoisers.latents import POCKET_LATENTS
+    from guidance_geometry.host.native_model import format_name, format_named
+
+    form = loaded[0].get_model_object("latent_format")
+    latent = torch.randn(2, 4, 8, 8, generator=torch.Generator().manual_seed(0))
+    shift, scale = (torch.tensor(v)[:, None, None] for v in (POCKET_LATENTS.shift, POCKET_LATENTS.scale))
+    assert torch.allclose(form.process_in(latent), (latent - shift) * scale, atol=1e-6)
+    assert torch.allclose(form.process_out(form.process_in(latent)), latent, atol=1e-5)
+    assert (len(form.latent_rgb_factors), form.taesd_decoder_name, form.latent_channels) == (4, None, 4)
+    again = format_named(format_name(form))
+    assert (type(again), again.latent_rgb_factors) == (type(form), form.latent_rgb_factors)
+
+
+def test_it_samples_and_the_energies_see_its_pictures(loaded):
+    from guidance_geometry.host.pictures import picture_of
+    from guidance_geometry.nodes.start import GGClassLabel, GGEmptyCanvas
+
+    from .runs import ksampler
+
+    model, vae, labels = loaded
+    assert labels == "a\nb\nc"
+    canvas = GGEmptyCanvas.execute(model, 0, 0, 2).result[0]
+    assert canvas["samples"].shape == (2, 4, 8, 8)
+    found = [
+        ksampler(model, *GGClassLabel.execute(model, label).result, canvas, "euler", steps=3, cfg=3.0) for label in "ab"
+    ]
+    assert found[0].isfinite().all()
+    assert not torch.allclose(*found), "the label counts"
+    x0 = model.get_model_object("latent_format").process_in(found[0]).requires_grad_(True)
+    with torch.enable_grad():  # the host switches it off
+        picture = picture_of(model, vae)(x0)
+        shift = torch.autograd.grad(picture.sum(), x0)[0]
+    assert picture.shape == (2, 3, 32, 32)
+    assert shift.abs().max() > 0

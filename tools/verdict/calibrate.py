@@ -1,0 +1,107 @@
+"""Measure how often the verdict errs: in exact worlds, in the demo models, and in every world left out.
+
+    python3 dev.py verdict                 everything: a night on two cores; a run that was stopped goes on
+    python3 dev.py verdict --quick         a look at two exact worlds and Pocket, in a minute
+    python3 dev.py verdict --worlds exact  only the exact ones (minutes); or names of worlds
+    python3 dev.py verdict --stage odds    from the cells that are there: trace/odds.json and docs/verdict.md
+
+The sisters of Pocket are trained by `python tools/run.py train_demo --wrong 0 --out CACHE/pocket-wrong-0` (and 0.15).
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+
+from ..places import ROOT
+from .card import CACHE, measure_all
+from .cells import Cell, Plan
+from .evidence import Setting, real_statistics, settings_of
+from .odds import odds_json
+from .page import PAGE, page_of
+from .worlds import World, exact_worlds, trained_worlds
+
+ODDS = ROOT / "trace" / "odds.json"
+SPECTRAL = 480  # samples of the world of 3072 dimensions: eight of each of its 60 labels
+EXACT, TRAINED = Plan(count=1000), Plan(count=400)
+QUICK = {"mixture-2": Plan(("A",), (0,), 60), "mixture-32": Plan(("A",), (0,), 60)}
+QUICK |= {"pocket-1": Plan(("A",), (0, 1), 40, (2.0, 4.0, 8.0))}
+
+
+def worlds_of(options: argparse.Namespace) -> dict[str, World]:
+    """The worlds that were asked for."""
+    everything = exact_worlds() | trained_worlds(options.cache)
+    if options.quick:
+        return {name: everything[name] for name in QUICK}
+    kinds = {
+        "all": lambda world: True,
+        "exact": lambda world: not world.trained,
+        "trained": lambda world: world.trained,
+    }
+    chosen = [
+        name for name, world in everything.items() if any(_fits(name, world, one, kinds) for one in options.worlds)
+    ]
+    return {name: everything[name] for name in chosen}
+
+
+def _fits(name: str, world: World, asked: str, kinds: dict) -> bool:
+    return kinds[asked](world) if asked in kinds else name == asked
+
+
+def plan_of(world: World, options: argparse.Namespace) -> Plan:
+    """What is measured of a world."""
+    if options.quick:
+        return QUICK[world.name]
+    count = SPECTRAL if world.name == "spectral" else (TRAINED if world.trained else EXACT).count
+    return Plan(tuple(options.samplers), tuple(range(options.seeds)), options.samples or count)
+
+
+def cells_of(options: argparse.Namespace) -> list[Cell]:
+    """Every cell, cheap worlds first; of each world the usual sampler first."""
+    worlds = worlds_of(options).values()
+    return [cell for world in worlds for cell in plan_of(world, options).cells(world, options.cache)]
+
+
+def write(settings: Sequence[Setting], options: argparse.Namespace) -> None:
+    """Print the odds; keep them in the pack where everything was measured, else beside the cells."""
+    command = "python3 dev.py verdict" + (" --quick" if options.quick else "")
+    odds, page = odds_json(settings, command), page_of(settings, command)
+    own = options.write
+    path, text = (ODDS, PAGE) if own else (options.cache / "odds.json", options.cache / "verdict.md")
+    path.write_text(json.dumps(odds, indent=1) + "\n", encoding="utf-8")
+    text.write_text(page, encoding="utf-8")
+    print(json.dumps(odds, indent=1), f"wrote {path} and {text}", sep="\n")
+
+
+def parsed_options(arguments: list[str] | None = None) -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(description="Measure how often the verdict errs.")
+    parser.add_argument("--stage", choices=("all", "cells", "odds"), default="all")
+    parser.add_argument("--quick", action="store_true", help="a look, in a minute")
+    parser.add_argument("--worlds", nargs="+", default=["all"], help="all, exact, trained, or names")
+    parser.add_argument("--samplers", nargs="+", default=list("ABCDEF"), choices=list("ABCDEF"))
+    parser.add_argument("--seeds", type=int, default=2)
+    parser.add_argument("--samples", type=int, help="a cell; 1,000 of exact worlds, 400 of trained ones")
+    parser.add_argument("--cache", type=Path, default=CACHE, help="folder where cells are kept")
+    parser.add_argument("--write", action="store_true", help="write trace/odds.json and docs/verdict.md")
+    return parser.parse_args(arguments)
+
+
+def main() -> None:
+    """Run the stages that were asked for."""
+    options = parsed_options()
+    torch.set_num_threads(1)
+    options.cache.mkdir(parents=True, exist_ok=True)
+    cells = cells_of(options)
+    if options.stage != "odds":
+        measure_all(cells)
+    if options.stage != "cells":
+        write(settings_of(cells, real_statistics()), options)
+
+
+if __name__ == "__main__":
+    main()

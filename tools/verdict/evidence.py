@@ -1,0 +1,134 @@
+"""What the cells show: for every world and sampler the good scales, and every run with what is known of its scale."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+
+from ...files.safetensors import read_safetensors
+from ..places import ROOT
+from ..train.demo_evaluation import Statistics
+from .cells import Cell
+from .objectives import Band, band_of, objective_e, objective_j, objective_l, seen_of
+from .runs import FEATURES, SAMPLERS
+from .worlds import BLURS
+
+HIGH = 2.0  # times the centre of the band: clearly too high
+
+
+@dataclass(frozen=True)
+class Run:
+    """A batch of one label.  times: its scale over the centre of the band; features: by name"""
+
+    gamma: float
+    times: float
+    fine: bool
+    features: Mapping[str, float]
+
+    @property
+    def too_high(self) -> bool:
+        """Whether its scale is clearly too high."""
+        return self.times > HIGH
+
+
+@dataclass(frozen=True)
+class Setting:
+    """A world with a sampler: its cells by scale, one a seed, and what the objective says of them."""
+
+    world: str
+    sampler: str
+    gammas: tuple[float, ...]
+    cells: tuple[tuple[Mapping[str, np.ndarray], ...], ...]  # [scales][seeds]
+    values: tuple[float, ...]
+    band: Band
+    rows: tuple[Mapping[str, float], ...] = ()  # of the judge, by scale
+    real: Statistics | None = None  # what it is compared with
+    flow: bool = False
+
+    @property
+    def trained(self) -> bool:
+        """Whether a judge measured it."""
+        return bool(self.rows)
+
+    @property
+    def group(self) -> str:
+        """The class of its sampler."""
+        return SAMPLERS[self.sampler].group
+
+    def runs(self, size: int) -> list[Run]:
+        """All batches of `size` samples."""
+        return [
+            Run(gamma, gamma / self.band.centre, self.band.holds(gamma), dict(zip(FEATURES, row, strict=True)))
+            for gamma, seeds in zip(self.gammas, self.cells, strict=True)
+            for cell in seeds
+            for row in cell[f"f{size}"].tolist()
+        ]
+
+
+def real_statistics() -> Statistics:
+    """Of the validation pictures, as the judge sees them."""
+    tensors, _ = read_safetensors(ROOT / "tests" / "fixtures" / "pocket_judge_statistics.safetensors")
+    return Statistics(**{name: tensor.double() for name, tensor in tensors.items()})
+
+
+def setting_of(cells: Sequence[Cell], real: Statistics) -> Setting:
+    """One world and sampler, from cells of several scales and seeds."""
+    world, sampler = cells[0].world, cells[0].sampler.key
+    gammas = tuple(sorted({cell.gamma for cell in cells}))
+    held = tuple(tuple(cell.measured() for cell in cells if cell.gamma == gamma) for gamma in gammas)
+    if not world.trained:
+        values = tuple(objective_e(seeds) for seeds in held)
+        return Setting(world.name, sampler, gammas, held, values, band_of(gammas, values))
+    rows = tuple(seen_of(seeds).numbers(real) for seeds in held)
+    values = tuple(objective_j(rows))
+    return Setting(world.name, sampler, gammas, held, values, band_of(gammas, values), rows, real, world.flow)
+
+
+def settings_of(cells: Iterable[Cell], real: Statistics) -> list[Setting]:
+    """Every world and sampler whose cells are all there."""
+    grouped: dict[tuple[str, str], list[Cell]] = {}
+    for cell in cells:
+        grouped.setdefault((cell.world.name, cell.sampler.key), []).append(cell)
+    return [setting_of(group, real) for group in grouped.values() if all(cell.path.exists() for cell in group)]
+
+
+def by_world(settings: Sequence[Setting]) -> dict[str, list[Setting]]:
+    """The settings of every world."""
+    found: dict[str, list[Setting]] = {}
+    for setting in settings:
+        found.setdefault(setting.world, []).append(setting)
+    return found
+
+
+def band_by_l(setting: Setting) -> Band:
+    """The band by the other objective."""
+    return band_of(setting.gammas, objective_l(setting.rows))
+
+
+def quantile(values: Iterable[float], share: float) -> float:
+    """A quantile; nan of nothing."""
+    known = [value for value in values if math.isfinite(value)]
+    return float(torch.tensor(known, dtype=torch.float64).quantile(share)) if known else math.nan
+
+
+def share(truths: Iterable[bool]) -> float:
+    """How many are true; nan of none."""
+    found = list(truths)
+    return sum(found) / len(found) if found else math.nan
+
+
+def blurred(setting: Setting) -> list[Setting]:
+    """The worlds that differ from this one by a blur of the condition alone."""
+    return [
+        replace(
+            setting,
+            world=f"{setting.world} / {k:g}",
+            gammas=tuple(k * gamma for gamma in setting.gammas),
+            band=setting.band.times(k),
+        )
+        for k in BLURS
+    ]

@@ -1,0 +1,121 @@
+"""What is best: objectives of the ends of runs, and the band of good scales that follows from one.
+
+    J = cFD / min cFD + FD / min FD               trained worlds; the minima are over the scales
+    L = ln cFD_rec + 20 (1 - accuracy)            trained worlds; cFD_rec of the recognised pictures alone
+    E = 0.01 + energy distance / mean distance    exact worlds; of samples to the truth, and between true samples
+
+A band is where the objective is at most 1.25 times its minimum (L, a logarithm: its minimum + ln 1.25). Between two
+scales the objective is linear in ln gamma. A choice: by another objective other scales are good.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ..train.demo_evaluation import Statistics, classwise_frechet, frechet, statistics_of
+
+SLACK = 1.25
+FLOOR = 0.01
+STILL_COVERED = 1e-9
+
+
+@dataclass(frozen=True)
+class Band:
+    """Good scales.  open: whether an edge lies beyond the scales that were measured"""
+
+    low: float
+    centre: float
+    high: float
+    open: bool = False
+
+    def times(self, k: float) -> Band:
+        """The band of the world blurred by k."""
+        return Band(k * self.low, k * self.centre, k * self.high, self.open)
+
+    def holds(self, gamma: float) -> bool:
+        """Whether a scale is in it."""
+        return self.low <= gamma * (1 + STILL_COVERED) and gamma <= self.high * (1 + STILL_COVERED)
+
+
+def band_of(gammas: Sequence[float], values: Sequence[float], slack: float = SLACK) -> Band:
+    """Where an objective is at most `slack` times its minimum; the centre is the geometric mean of the edges."""
+    bound, logs = slack * min(values), [math.log(gamma) for gamma in gammas]
+    best = int(np.argmin(values))
+    low = _edge(logs[best::-1], values[best::-1], bound)
+    high = _edge(logs[best:], values[best:], bound)
+    closed = values[0] > bound and values[-1] > bound
+    return Band(math.exp(low), math.exp((low + high) / 2), math.exp(high), not closed)
+
+
+def _edge(logs: Sequence[float], values: Sequence[float], bound: float) -> float:
+    """Going away from the minimum, where the bound is first crossed."""
+    for here, there, value, after in zip(logs, logs[1:], values, values[1:], strict=False):
+        if after > bound:
+            return here + (there - here) * (bound - value) / (after - value)
+    return logs[-1]
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What the judge saw of a scale's samples: features [n, 64], the label named [n]; labels cycle."""
+
+    features: Tensor
+    named: Tensor
+
+    @property
+    def labels(self) -> Tensor:
+        """The wanted ones."""
+        return torch.arange(len(self.named)) % 10
+
+    def numbers(self, real: Statistics, chosen: Tensor | None = None) -> dict[str, float]:
+        """Accuracy, FD, cFD and cFD of the recognised; chosen: indices of a resample."""
+        chosen = torch.arange(len(self.named)) if chosen is None else chosen
+        labels, seen, right = self.labels[chosen], self.features[chosen], (self.named == self.labels)[chosen]
+        found = statistics_of(seen, labels)
+        known = statistics_of(seen[right], labels[right]) if _all_classes(labels[right]) else found
+        distances = {"frechet": frechet(found, real), "classwise": classwise_frechet(found, real)}
+        return {"accuracy": float(right.double().mean()), **distances, "recognised": classwise_frechet(known, real)}
+
+
+def _all_classes(labels: Tensor) -> bool:
+    return bool((torch.bincount(labels, minlength=10) >= 2).all())
+
+
+def seen_of(cells: Sequence[Mapping[str, np.ndarray]]) -> Seen:
+    """The samples of one scale, of all seeds, so that labels cycle on."""
+    features = torch.from_numpy(np.concatenate([cell["judged"] for cell in cells])).float()
+    return Seen(features, torch.from_numpy(np.concatenate([cell["named"] for cell in cells])).long())
+
+
+def objective_j(rows: Sequence[Mapping[str, float]]) -> list[float]:
+    """J of every scale."""
+    least = {name: min(row[name] for row in rows) for name in ("classwise", "frechet")}
+    return [sum(row[name] / least[name] for name in least) for row in rows]
+
+
+def objective_l(rows: Sequence[Mapping[str, float]]) -> list[float]:
+    """exp(L) of every scale, so that a ratio of 1.25 is a difference of ln 1.25."""
+    return [row["recognised"] * math.exp(20 * (1 - row["accuracy"])) for row in rows]
+
+
+def objective_e(cells: Sequence[Mapping[str, np.ndarray]]) -> float:
+    """E of one scale, over its seeds."""
+    energy, size = (np.mean([cell[name].mean() for cell in cells]) for name in ("energy", "size"))
+    return FLOOR + max(0.0, float(energy / size))
+
+
+def resampled(seen: Sequence[Seen], real: Statistics, draws: int, seed: int = 0) -> np.ndarray:  # -> [draws, scales]
+    """J of resamples of the samples, the same ones at every scale: its error bar.  Each keeps the count per label."""
+    g, count, found = torch.Generator().manual_seed(seed), len(seen[0].named), []
+    for _ in range(draws):
+        chosen = (torch.randint(count // 10, (count // 10 * 10,), generator=g) * 10) + torch.arange(
+            count // 10 * 10
+        ) % 10
+        found.append(objective_j([one.numbers(real, chosen) for one in seen]))
+    return np.array(found)

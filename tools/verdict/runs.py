@@ -1,0 +1,163 @@
+"""Guided runs of a world, recorded as traces: the same inner products that the pack records inside a sampler."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from itertools import pairwise
+
+import torch
+from torch import Tensor
+
+from ...trace.features import features_of
+from ...trace.gram import VECTORS, gram
+from ...trace.sampler_class import class_of_sampler
+from ...trace.trace import Trace
+from .worlds import World
+
+FEATURES = ("overmax", "overmean", "push8", "strength")
+
+
+@dataclass(frozen=True)
+class Sampler:
+    """A sampler of the host, a schedule and a number of steps.  noisy: adds noise at every step"""
+
+    key: str
+    name: str
+    scheduler: str
+    steps: int
+
+    @property
+    def noisy(self) -> bool:
+        """Whether it draws fresh noise."""
+        return self.name == "euler_ancestral"
+
+    @property
+    def group(self) -> str:
+        """The class within which one scale means the same."""
+        return class_of_sampler(self.noisy, self.steps)
+
+    def levels(self, world: World) -> Tensor:  # -> [steps + 1] float64, noisiest first, the last is 0
+        """Noise levels as the host's schedule has them."""
+        if world.flow:
+            return torch.linspace(1, 0, self.steps + 1, dtype=torch.float64)
+        low, high, share = world.lowest, world.highest, torch.linspace(0, 1, self.steps, dtype=torch.float64)
+        rho = 7.0
+        even = (math.log(high) + share * (math.log(low) - math.log(high))).exp()
+        curved = (high ** (1 / rho) + share * (low ** (1 / rho) - high ** (1 / rho))) ** rho
+        return torch.cat([curved if self.scheduler == "karras" else even, torch.zeros(1, dtype=torch.float64)])
+
+
+SAMPLERS = {
+    sampler.key: sampler
+    for sampler in (
+        Sampler("A", "dpmpp_2m", "karras", 20),
+        Sampler("B", "euler_ancestral", "karras", 20),
+        Sampler("C", "euler", "normal", 10),
+        Sampler("D", "dpmpp_2m", "karras", 10),
+        Sampler("E", "euler_ancestral", "karras", 40),
+        Sampler("F", "euler", "karras", 30),
+    )
+}
+
+
+@dataclass
+class Memory:
+    """What a multistep sampler remembers: the prediction before, and how far it went."""
+
+    denoised: Tensor | None = None
+    step: float = 0.0
+
+
+def step_of(sampler: Sampler, flow: bool) -> Callable[[Tensor, Tensor, float, float, Memory], tuple[Tensor, float]]:
+    """One step of a sampler: x, D, sigma, sigma', memory -> state before noise, size of the noise.
+
+    euler            x' = r x + (1 - r) D, r = sigma' / sigma, in both spaces
+    dpmpp_2m         the same with D extrapolated from the step before (Lu et al. 2022, arXiv 2211.01095, alg. 2)
+    euler_ancestral  to sigma_down, then noise; on flow the state is rescaled first, so that alpha' is 1 - sigma'
+    """
+    named = {"euler": _euler, "dpmpp_2m": _second_order, "euler_ancestral": _flow_ancestral if flow else _ancestral}
+    return named[sampler.name]
+
+
+def _euler(x: Tensor, denoised: Tensor, sigma: float, after: float, memory: Memory) -> tuple[Tensor, float]:
+    return denoised + after / sigma * (x - denoised), 0.0
+
+
+def _second_order(x: Tensor, denoised: Tensor, sigma: float, after: float, memory: Memory) -> tuple[Tensor, float]:
+    if after == 0:
+        return denoised, 0.0
+    step, target = math.log(sigma / after), denoised
+    if memory.denoised is not None:
+        share = step / (2 * memory.step)
+        target = (1 + share) * denoised - share * memory.denoised
+    memory.denoised, memory.step = denoised, step
+    return after / sigma * x - math.expm1(-step) * target, 0.0
+
+
+def _ancestral(x: Tensor, denoised: Tensor, sigma: float, after: float, memory: Memory) -> tuple[Tensor, float]:
+    up = after * math.sqrt(max(0.0, 1 - (after / sigma) ** 2))
+    down = math.sqrt(after**2 - up**2)
+    return denoised + down / sigma * (x - denoised), up
+
+
+def _flow_ancestral(x: Tensor, denoised: Tensor, sigma: float, after: float, memory: Memory) -> tuple[Tensor, float]:
+    down = after * after / sigma
+    scale = (1 - after) / (1 - down)
+    up = math.sqrt(max(0.0, after**2 - (down * scale) ** 2))
+    return scale * (denoised + down / sigma * (x - denoised)), up
+
+
+def recorded(world: World, sampler: Sampler, gamma: float, count: int, seed: int) -> tuple[Tensor, Trace]:
+    """Run `count` samples whose labels cycle; -> ends [count, ...] and the trace of all.
+
+    The start noise depends on the seed alone, so it is the same for every scale.
+    """
+    parts = [
+        _run(world, sampler, gamma, x, first, torch.Generator().manual_seed(1_000_003 * (seed + 1) + first))
+        for first, x in world.starts(count, seed)
+    ]
+    ends, records = (list(one) for one in zip(*parts, strict=True))
+    first = records[0]
+    joined = first.steps | {"K": torch.cat([record.steps["K"] for record in records], dim=1)}
+    return torch.cat(ends), Trace(first.header, joined, first.stage)
+
+
+def _run(
+    world: World, sampler: Sampler, gamma: float, x: Tensor, first: int, draws: torch.Generator
+) -> tuple[Tensor, Trace]:
+    step, memory, levels = step_of(sampler, world.flow), Memory(), sampler.levels(world).tolist()
+    predict, rows = world.predictions(first, len(x)), []
+    for sigma, after in pairwise(levels):
+        uncond, cond = predict(x, sigma)
+        delta = cond - uncond
+        moved, size = step(x, uncond + gamma * delta, sigma, after, memory)
+        noise = size * torch.randn(x.shape, generator=draws, dtype=x.dtype) if size else None
+        rows.append(gram(dict(zip(VECTORS, (uncond, uncond - x, delta, None, moved - x, noise), strict=True))))
+        x = moved if noise is None else moved + noise
+    return x, _trace(world, gamma, levels, torch.stack(rows), tuple(x.shape[1:]))
+
+
+def _trace(world: World, gamma: float, levels: list[float], products: Tensor, shape: tuple[int, ...]) -> Trace:
+    now, after = torch.tensor(levels[:-1], dtype=torch.float64), torch.tensor(levels[1:], dtype=torch.float64)
+    one = torch.ones_like(now)
+    steps = {"sigma": now, "sigma_next": after, "gamma": gamma * one, "K": products}
+    steps |= {"alpha": 1 - now if world.flow else one, "alpha_next": 1 - after if world.flow else one}
+    header = {"vectors": list(VECTORS), "latent": {"shape": list(shape)}, "sigma_data": world.sigma_data}
+    return Trace(header, steps, ["step"] * len(now))
+
+
+def batches(trace: Trace, labels: int, size: int) -> Iterator[Trace]:
+    """The trace in batches of one label each; samples that fill no batch are left out."""
+    for label in range(min(labels, trace.batch)):
+        own = torch.arange(label, trace.batch, labels)
+        for chosen in own[: len(own) // size * size].split(size) if len(own) >= size else ():
+            yield Trace(trace.header, trace.steps | {"K": trace.steps["K"][:, chosen]}, trace.stage)
+
+
+def features(trace: Trace, labels: int, size: int) -> Tensor:  # -> [batches, 4] float64
+    """FEATURES of every batch of one label."""
+    found = [features_of(part) for part in batches(trace, labels, size)]
+    rows = [[getattr(one, name) for name in FEATURES] for one in found]
+    return torch.tensor(rows, dtype=torch.float64).reshape(-1, len(FEATURES))
