@@ -101,15 +101,19 @@ class ScaledFormat(comfy.latent_formats.LatentFormat):
 
     def __init__(self, space: LatentSpace):
         self.space = space
-        self.shift, self.scale = (torch.tensor(numbers)[None, :, None, None] for numbers in (space.shift, space.scale))
 
     def _scaled(self, latent: Tensor) -> Tensor:
-        return (latent - self.shift.to(latent)) * self.scale.to(latent)
+        return (latent - _per_channel(self.space.shift, latent)) * _per_channel(self.space.scale, latent)
 
     def _unscaled(self, latent: Tensor) -> Tensor:
-        return latent / self.scale.to(latent) + self.shift.to(latent)
+        return latent / _per_channel(self.space.scale, latent) + _per_channel(self.space.shift, latent)
 
     process_in, process_out = _scaled, _unscaled
+
+
+def _per_channel(numbers: tuple[float, ...], like: Tensor) -> Tensor:  # -> [C, 1, 1]
+    """Made anew: a tensor that the loader made under inference mode could not be on the way of a gradient."""
+    return like.new_tensor(numbers)[:, None, None]
 
 
 class OwnFormat(ScaledFormat):
@@ -129,8 +133,9 @@ class VAEFormat(ScaledFormat, comfy.latent_formats.SD15):
         super().__init__(space)
         colours = torch.tensor(self.latent_rgb_factors) * self.scale_factor  # of the VAE's own latents
         bias = torch.tensor(self.latent_rgb_factors_bias or [0.0, 0.0, 0.0])
-        middle = space.shown(bias + self.shift[0, :, 0, 0] @ colours)  # of a sample of zeros
-        self.latent_rgb_factors = (colours * 2 / (1 - space.darkest) / self.scale[0, :, :, 0]).tolist()
+        shift, scale = torch.tensor(space.shift), torch.tensor(space.scale)
+        middle = space.shown(bias + shift @ colours)  # of a sample of zeros
+        self.latent_rgb_factors = (colours * 2 / (1 - space.darkest) / scale[:, None]).tolist()
         self.latent_rgb_factors_bias = middle.tolist()
 
 

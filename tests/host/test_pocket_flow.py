@@ -65,9 +65,10 @@ def test_it_samples_and_the_energies_see_its_pictures(loaded):
     ]
     assert found[0].isfinite().all()
     assert not torch.allclose(*found), "the label counts"
-    x0 = model.get_model_object("latent_format").process_in(found[0]).requires_grad_(True)
-    with torch.enable_grad():  # the host switches it off
-        picture = picture_of(model, vae)(x0)
-        shift = torch.autograd.grad(picture.sum(), x0)[0]
-    assert picture.shape == (2, 3, 32, 32)
+    picture = picture_of(model, vae)
+    with torch.inference_mode(False), torch.enable_grad(), picture.ready():
+        x0 = model.get_model_object("latent_format").process_in(found[0].clone()).requires_grad_(True)
+        seen = picture(x0)
+        shift = torch.autograd.grad(seen.sum(), x0)[0]
+    assert seen.shape == (2, 3, 32, 32)
     assert shift.abs().max() > 0

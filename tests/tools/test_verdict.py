@@ -84,7 +84,7 @@ def test_a_blurred_condition_makes_the_same_run_at_a_larger_scale():
         for one, gamma in ((world, 2.0), (Blurred("blurred", world.mixture), 4.0))
     )
     assert torch.allclose(sharp[0], blurred[0], atol=1e-9)
-    assert torch.allclose(*(runs.features(trace, world.labels, 4) for _, trace in (sharp, blurred)), atol=1e-6)
+    assert torch.allclose(*(runs.features(trace, world.labels, 4, 9) for _, trace in (sharp, blurred)), atol=1e-6)
 
 
 def test_runs_of_a_smaller_count_are_the_first_of_a_larger_one():

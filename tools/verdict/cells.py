@@ -19,6 +19,8 @@ from .runs import SAMPLERS, Sampler, features, recorded
 from .worlds import World, judge
 
 SIZES = (1, 4, 8)  # samples of a batch
+MOST = 240  # batches of each size whose features are kept
+ENDS = 400  # final samples that are kept
 
 
 @dataclass(frozen=True)
@@ -73,13 +75,13 @@ class Cell:
 def measure(world: World, sampler: Sampler, gamma: float, count: int, seed: int) -> dict[str, np.ndarray]:
     """Sample and look.
 
-    f1, f4, f8: [batches, 4] features of batches of that many samples of one label; ends: the final samples in half
-    precision; of trained worlds judged [n, 64], named [n], clipped [n] and pixel rms; of exact ones the energy
-    distance of every class, and what it is measured by.
+    count: samples. f1, f4, f8: [batches, 4] features of batches of that many samples of one label. Of trained worlds
+    judged [n, 64], named [n], clipped [n], and ends, the first samples in half precision; of exact ones the energy
+    distance of every class, and the distance between true samples.
     """
     ends, trace = recorded(world, sampler, gamma, count, seed)
-    found = {f"f{size}": features(trace, world.labels, size).float().numpy() for size in SIZES}
-    found["ends"] = ends.half().numpy()
+    found = {f"f{size}": features(trace, world.labels, size, MOST).float().numpy() for size in SIZES}
+    found["count"] = np.array(len(ends))
     return found | (judged(world, ends) if world.trained else compared(world, ends, seed))
 
 
@@ -94,6 +96,7 @@ def judged(world: World, ends: Tensor) -> dict[str, np.ndarray]:
         "judged": seen.half().numpy(),
         "named": network.out(seen).argmax(1).to(torch.int8).numpy(),
         "clipped": clipped.float().numpy(),
+        "ends": ends[:ENDS].half().numpy(),
     }
 
 

@@ -151,7 +151,7 @@ def halved(settings: Sequence[Setting]) -> Halved:
                 ends, others = (np.float32(one["ends"]).reshape(len(one["ends"]), -1) for one in (cell, half))
                 distance = np.linalg.norm(ends - others, axis=1) / np.linalg.norm(ends, axis=1)
                 near.append(distance < SAME)
-                flips.append(cell["named"] != half["named"])
+                flips.append((cell["named"] != half["named"])[: len(ends)])
     if not near:
         return Halved(math.nan, math.nan, math.nan, 0)
     close, flipped = np.concatenate(near), np.concatenate(flips)

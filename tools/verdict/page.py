@@ -84,7 +84,7 @@ def settings_table(settings: Sequence[Setting]) -> str:
     for one in settings:
         sampler, band = SAMPLERS[one.sampler], one.band
         by_l = f"{band_by_l(one).low:.2g} to {band_by_l(one).high:.2g}" if one.trained else "\u2013"
-        count = sum(len(cell["f1"]) for cell in one.cells[0])
+        count = sum(int(cell["count"]) for cell in one.cells[0])
         edges = f"{band.low:.2g} to {band.high:.2g}" + (" (open)" if band.open else "")
         kind = f"{sampler.name} {'simple' if one.flow else sampler.scheduler}"
         rows.append((one.world, kind, sampler.steps, one.group, count, edges, f"{band.centre:.2g}", by_l))

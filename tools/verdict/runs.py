@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from ...trace.features import features_of
+from ...trace.file import even_positions
 from ...trace.gram import VECTORS, gram
 from ...trace.sampler_class import class_of_sampler
 from ...trace.trace import Trace
@@ -156,8 +157,10 @@ def batches(trace: Trace, labels: int, size: int) -> Iterator[Trace]:
             yield Trace(trace.header, trace.steps | {"K": trace.steps["K"][:, chosen]}, trace.stage)
 
 
-def features(trace: Trace, labels: int, size: int) -> Tensor:  # -> [batches, 4] float64
-    """FEATURES of every batch of one label."""
-    found = [features_of(part) for part in batches(trace, labels, size)]
+def features(trace: Trace, labels: int, size: int, most: int) -> Tensor:  # -> [batches, 4] float64
+    """FEATURES of batches of one label, of at most so many, evenly chosen."""
+    parts = list(batches(trace, labels, size))
+    chosen = even_positions(len(parts), min(most, len(parts))) if parts else []
+    found = [features_of(parts[place]) for place in chosen]
     rows = [[getattr(one, name) for name in FEATURES] for one in found]
     return torch.tensor(rows, dtype=torch.float64).reshape(-1, len(FEATURES))
