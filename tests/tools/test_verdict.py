@@ -148,3 +148,12 @@ def test_odds_of_a_small_exact_world_are_written_with_every_field(tmp_path, monk
     assert written.keys() == stated.keys()
     assert written["burn"].keys() == stated["burn"].keys()
     assert "mixture-2" in (tmp_path / "verdict.md").read_text()
+
+
+def test_odds_of_exact_worlds_alone_are_not_written_into_the_pack(tmp_path, monkeypatch):
+    monkeypatch.setattr(calibrate, "QUICK", {"mixture-2": cells.Plan(("C",), (0,), 24, (0.5, 1.0, 2.0))})
+    monkeypatch.setattr("sys.argv", ["calibrate", "--quick", "--write", "--cache", str(tmp_path)])
+    before = calibrate.ODDS.read_bytes()
+    with pytest.raises(SystemExit, match="exact and trained worlds together"):
+        calibrate.main()
+    assert calibrate.ODDS.read_bytes() == before

@@ -17,6 +17,7 @@ from pathlib import Path
 
 import torch
 
+from ...trace.portable import jsonable
 from ..places import ROOT
 from .card import CACHE, measure_all
 from .cells import Cell, Plan
@@ -68,13 +69,16 @@ def cells_of(options: argparse.Namespace) -> list[Cell]:
 
 def write(settings: Sequence[Setting], options: argparse.Namespace) -> None:
     """Print the odds; keep them in the pack where everything was measured, else beside the cells."""
+    if options.write and not {one.trained for one in settings} == {True, False}:
+        raise SystemExit("Odds are written from exact and trained worlds together. Measure both, or leave --write out.")
     command = "python3 dev.py verdict" + (" --quick" if options.quick else "")
     odds, page = odds_json(settings, command), page_of(settings, command)
     own = options.write
     path, text = (ODDS, PAGE) if own else (options.cache / "odds.json", options.cache / "verdict.md")
-    path.write_text(json.dumps(odds, indent=1) + "\n", encoding="utf-8")
+    written = json.dumps(jsonable(odds), indent=1, allow_nan=False)
+    path.write_text(written + "\n", encoding="utf-8")
     text.write_text(page, encoding="utf-8")
-    print(json.dumps(odds, indent=1), f"wrote {path} and {text}", sep="\n")
+    print(written, f"wrote {path} and {text}", sep="\n")
 
 
 def parsed_options(arguments: list[str] | None = None) -> argparse.Namespace:

@@ -189,7 +189,7 @@ def odds_json(settings: Sequence[Setting], command: str, size: int = 4) -> dict:
     hits = worlds_together(found)
     return {
         "command": command,
-        "source": f"{len(by_world(settings))} worlds and {len(settings)} samplers in them: {', '.join(found)}",
+        "source": f"{', '.join(found)}; {len(settings)} pairs of a world and a sampler",
         "burn": {
             "sure": round(sure, 2),
             "likely": round(likely, 2),

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from ..markdown import page, table
 from ..places import ROOT
-from .evidence import Setting, band_by_l, by_world
+from .evidence import Setting, band_by_l
 from .odds import NEAR, RATIO, SAME, TIMES, Carded, burning, cards, halved, ranges, share, sisters
 from .runs import SAMPLERS
 
@@ -118,7 +118,7 @@ def page_of(settings: Sequence[Setting], command: str) -> str:
         OPENING.format(command=command),
         WHY,
         OBJECTIVE,
-        f"## Worlds\n\n{len(by_world(settings))} worlds.",
+        "## Worlds",
         settings_table(settings),
         *burn_section(settings),
         *((CARD.format(ratio=RATIO), card_rows(known)) if known else ()),
