@@ -233,6 +233,15 @@ PASSED_ON = {  # commands that hand arguments to their tool, and which it knows
 }
 
 
+OPERANDS = {
+    study: ("plan", {"type": lambda name: Path(name).resolve(), "help": "YAML or JSON"}),
+    report: ("trace", {"help": "a file that Save Trace wrote"}),
+    check: ("rule", {"metavar": "FILE:RULE", "help": "such as my_rule.py:MyRule"}),
+    bench: ("name", {"nargs": "?", "default": "*", "help": "one script of tools/bench; default: all"}),
+}
+WITH_REST = (report, card, verdict, bench)
+
+
 def add_own_options(command: Callable, sub: argparse.ArgumentParser) -> None:
     """Let a command take what no other does."""
     sub.epilog = f"Also: {PASSED_ON[command]}" if command in PASSED_ON else None
@@ -241,20 +250,13 @@ def add_own_options(command: Callable, sub: argparse.ArgumentParser) -> None:
         sub.add_argument("--full", action="append_const", const="--full", default=[], dest="matrices", help=whole)
     if command is serve:
         sub.add_argument("--port", type=int, default=0, help="default: any free one")
-    if command is study:
-        sub.add_argument("plan", type=lambda name: Path(name).resolve(), help="YAML or JSON")
     if command is convert:
         add_options(sub)
-    if command is report:
-        sub.add_argument("trace", help="a file that Save Trace wrote")
-        sub.add_argument("rest", nargs=argparse.REMAINDER, help="handed to the tool")
-    if command is check:
-        sub.add_argument("rule", metavar="FILE:RULE", help="such as my_rule.py:MyRule")
-    if command in (card, verdict):
+    if command in OPERANDS:
+        name, settings = OPERANDS[command]
+        sub.add_argument(name, **settings)
+    if command in WITH_REST:
         sub.add_argument("rest", nargs=argparse.REMAINDER, help="handed to the script; --help lists them")
-    if command is bench:
-        sub.add_argument("name", nargs="?", default="*", help="one script of tools/bench; default: all")
-        sub.add_argument("rest", nargs=argparse.REMAINDER, help="handed to the script")
 
 
 def arguments() -> argparse.Namespace:
