@@ -98,8 +98,7 @@ class GGLoadDenoiser(CheckedNode):
                     "vae",
                     optional=True,
                     tooltip="For denoisers of latents (DiT, SiT, EDM2 at 512): the VAE from Load VAE. It comes out "
-                    "again as VAE, brought to the range of the pictures that the denoiser was trained on. Not needed "
-                    "where the denoiser's file holds its VAE.",
+                    "again as VAE, in the range of the denoiser's pictures. Not needed where its file holds a VAE.",
                 ),
             ],
             outputs=[
