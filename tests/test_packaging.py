@@ -8,7 +8,8 @@ import pytest
 
 from .project import PROJECT, ROOT
 
-ROOMS = {"guidance", "files", "networks", "samplers", "trace", "denoisers", "classifiers", "figures", "host", "nodes"}
+ROOMS = {"guidance", "files", "networks", "samplers", "trace", "denoisers", "classifiers", "figures", "studies"}
+ROOMS |= {"host", "nodes"}
 NEEDED = {"__init__.py", "extension.py", *ROOMS, "web", "assets"}
 NEEDED |= {"example_workflows", "pyproject.toml", "requirements.txt", "README.md", "LICENSE", "CHANGELOG.md"}
 ALLOWED = NEEDED | {"locales", "subgraphs"}
