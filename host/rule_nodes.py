@@ -113,5 +113,6 @@ def chain_by_name(text: str) -> Chain:
     nodes = {node.define_schema().node_id: node for node in CheckedNode.__subclasses__() if _is_rule(node)}
     chain = PLAIN
     for rule in chain_named(text, rules_by_name()):
-        chain = nodes[rule.id].execute(**rule.defaults, guidance=chain).result[0]
+        made: Any = nodes[rule.id].execute(**rule.defaults, guidance=chain)
+        chain = made.result[0]
     return chain

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import comfy.model_management
 import comfy.sample
@@ -29,10 +29,10 @@ def latent_of(model, latent: dict) -> dict:
 
 
 class Start(NamedTuple):
-    """Where a run of KSampler starts: its latent, its noise and its noise levels."""
+    """Where a run of KSampler starts: its latent, its noise, nested where the latent is, and its noise levels."""
 
     latent: dict
-    noise: torch.Tensor
+    noise: Any
     sigmas: torch.Tensor
 
 

@@ -164,7 +164,7 @@ def room(subject: Subject) -> int:
     """How many runs a batch has room for, by what the host reckons and what is free; at least one."""
     model = subject.model
     shape = list(latent_of(model, subject.latent)["samples"].shape)
-    free = comfy.model_management.get_free_memory(model.load_device)
+    free: Any = comfy.model_management.get_free_memory(model.load_device)
     needed = [model.model.memory_required([2 * runs * shape[0], *shape[1:]]) for runs in (1, 2)]
     each = max(needed[1] - needed[0], 1)
     fits = int((free / HEADROOM - (needed[0] - each)) // each)

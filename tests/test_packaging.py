@@ -8,19 +8,8 @@ import pytest
 
 from .project import PROJECT, ROOT
 
-ROOMS = {
-    "guidance",
-    "files",
-    "networks",
-    "samplers",
-    "trace",
-    "denoisers",
-    "classifiers",
-    "figures",
-    "studies",
-    "host",
-    "nodes",
-}
+ROOMS = {"guidance", "files", "networks", "samplers", "trace", "denoisers", "classifiers", "figures", "studies"}
+ROOMS |= {"host", "nodes"}
 INSTALLED = ROOMS - {"host", "nodes"}
 PACKAGE = "guidance_geometry"
 NEEDED = {"__init__.py", "extension.py", *ROOMS, "web", "assets"}

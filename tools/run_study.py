@@ -84,12 +84,13 @@ def passes(ray: Any, folder: Folder, cells: Sequence[Cell], actors: int, runner:
 def one_pass(ray: Any, cells: Sequence[Cell], actors: int, runner: dict[str, Any]) -> dict[str, str]:
     """Hand every cell to an actor once; returns the errors by cell.  Rows come back one by one: nothing piles up."""
     by_id, progress, errors = {cell.id: cell for cell in cells}, Progress(len(cells)), {}
+    ray.data.DataContext.get_current().enable_progress_bars = False  # our line tells more
     data = ray.data.from_items(as_rows(cells), override_num_blocks=len(cells))
     gpus = 0 if runner["servers"] or not ray.cluster_resources().get("GPU") else 1
     done = data.map(
         study_worker.CellRunner,
         fn_constructor_kwargs=runner,
-        compute=ray.data.ActorPoolStrategy(size=actors),
+        compute=ray.data.ActorPoolStrategy(size=min(actors, len(cells))),
         num_cpus=0,
         num_gpus=gpus,
     )

@@ -138,16 +138,15 @@ def sheet(plan: Plan, rows: Sequence[Row], pictures: Mapping[str, bytes], title:
     first, *others = plan.varied
     lines = list(dict.fromkeys(_line(row, others) for row in rows))[:SHEET_ROWS]
     found = {(row["place"][first.name], _line(row, others)): row for row in rows}
-    size = 0
+    there = [value for value in first.values if any(row["place"][first.name] == value for row in rows)]
+    blank = torch.ones_like(_picture(pictures[rows[0]["id"]]))
     columns = []
-    for value in first.values[:SHEET_COLUMNS]:
+    for value in there[:SHEET_COLUMNS]:
         own = [found.get((value, line)) for line in lines]
-        images = [_picture(pictures[row["id"]]) if row else None for row in own]
-        size = size or max(max(image.shape[:2]) for image in images if image is not None)
-        blank = next(torch.ones_like(image) for image in images if image is not None)
-        stack = torch.stack([blank if image is None else image for image in images])
+        stack = torch.stack([_picture(pictures[row["id"]]) if row else blank for row in own])
         columns.append((f"{first.name} {value}" if not isinstance(value, str) else value, stack, ""))
-    return contact_sheet(columns, title=title, scale=max(1, 128 // size), rows=lines if any(lines) else (), note=note)
+    scale = max(1, 128 // max(blank.shape[:2]))
+    return contact_sheet(columns, title=title, scale=scale, rows=lines if any(lines) else (), note=note)
 
 
 def _line(row: Row, others: Sequence[Axis]) -> str:

@@ -27,12 +27,17 @@ def swept(stub, tmp_path, capsys):
 
 def test_a_cell_that_fails_is_set_aside_and_the_others_run(swept, stub):
     before = stub[0].ran
-    code, said = swept("--cfg", "4", "--axis", "seed: 1, 666", "--rule", "cfg, Rescale CFG")
+    code, said = swept("--axis", "seed: 1, 666", "--rule", "cfg, Rescale CFG")
     assert (code, "2 failed" in said) == (1, True), said
     asides = [json.loads(path.read_text()) for path in (swept.folder / "rejected").iterdir()]
     assert [("poisoned" in aside["error"], aside["place"]["seed"]) for aside in asides] == [(True, 666)] * 2
     assert stub[0].ran - before == 2 + 2 * 2
     assert len(json.loads((swept.folder / "results.json").read_text())["rows"]) == 2
+
+
+def test_a_value_without_a_cell_has_no_column(swept):
+    code, said = swept("--axis", "seed: 1, 666")
+    assert (code, (swept.folder / "sheet.png").exists()) == (1, True), said
 
 
 def test_marked_cells_run_again(swept, stub, tmp_path):

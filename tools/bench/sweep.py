@@ -54,10 +54,10 @@ def latents(client: Client, prompt: dict) -> torch.Tensor:
     return load(client.file(done.outputs["7"]["latents"][0]))["latent_tensor"]
 
 
-def deviation(client: Client, mode: str, settings: dict) -> float:
-    """The largest difference of any number of any sample from that of its own job."""
+def deviations(client: Client, settings: dict) -> dict[str, float]:
+    """The largest difference of any number of any sample from that of its own job, for each mode."""
     single = torch.cat([latents(client, job(cfg, seed, settings)) for cfg in CFGS for seed in SEEDS])
-    return float((latents(client, sweep(mode, settings, -1)) - single).abs().max())
+    return {mode: float((latents(client, sweep(mode, settings, -1)) - single).abs().max()) for mode in LIMITS}
 
 
 def queued(client: Client, settings: dict, salt: int) -> None:
@@ -104,7 +104,7 @@ def main() -> int:
             server.running(Path(sys.executable), args.host, log, options, pack) as live,
             Client(live.address) as client,
         ):
-            apart = {mode: deviation(client, mode, settings) for mode in LIMITS}
+            apart = deviations(client, settings)
             times = measured(client, settings, args.rounds)
     print(f"{len(CFGS)} scales x {len(SEEDS)} seeds, pocket-1, {args.sampler}, {args.steps} steps; fastest of "
           f"{args.rounds}: 20 jobs {times['jobs']:.2f} s")  # fmt: skip
