@@ -10,29 +10,40 @@ from .sentences import Sentence, percent, say
 from .trace import END, Trace
 
 ALIKE = ("seed", "sampler", "sigmas", "labels", "chain")  # what the headers of two such runs share
+TOLD = 0.05  # of the clipped values: what a smaller share has less is not worth a word
 
 
-def compared(trace: Trace, half: Trace, odds: Odds) -> Sentence:
-    """What the second run says of the first.  d = |x_end - x_end'| / |x_end|, a picture below odds.same is the same."""
+def compared(trace: Trace, half: Trace, odds: Odds) -> tuple[Sentence, ...]:
+    """What the second run says of the first, and how often that errs.  A picture with d < odds.same is the same."""
     strange = next((name for name in ALIKE if trace.header.get(name) != half.header.get(name)), None)
     if strange or trace.batch != half.batch or trace.latent_shape != half.latent_shape:
-        return say("half.strange", fact=strange or "the size of the batch")
+        return (say("half.strange", fact=strange or "the size of the batch"),)
     ends = [run.tensors.get(END) for run in (trace, half)]
     if any(end is None for end in ends):
-        return say("half.lost")
-    first, second = (end.double().flatten(1) for end in ends if end is not None)
-    distance = ratio((first - second).norm(dim=1), first.norm(dim=1))
-    count = int((distance < odds.same).sum())
-    facts = {"half": _scale(half), "batch": trace.batch, "distance": float(distance.median())}
+        return (say("half.lost"),)
+    found = distance(*(end for end in ends if end is not None))
+    if not bool(found.isfinite().any()):
+        return (say("half.lost"),)
+    count, less = int((found < odds.same).sum()), less_clipped(trace, half)
+    facts = {"half": _scale(half), "distance": float(found.nanmedian())}
     if not count:
-        return say("half.other", **facts)
-    return say("half.same", count=count, clipped=percent(_less_clipped(trace, half)), **facts)
+        return (say("half.other", **facts),)
+    sure = say("half.odds", same=odds.same, changed=percent(odds.changed))
+    if count < trace.batch:
+        return say("half.some", count=count, batch=trace.batch, **facts), sure
+    return (say("half.same", less=percent(less), **facts) if less >= TOLD else say("half.same.plain", **facts)), sure
 
 
-def _less_clipped(trace: Trace, half: Trace) -> float:
-    """How many values fewer are clipped at the last step, as a share of all."""
-    last = [run.column("M10")[-1].mean() for run in (trace, half)]
-    return float((last[0] - last[1]).nan_to_num())
+def distance(end: torch.Tensor, other: torch.Tensor) -> torch.Tensor:  # 2 x [B, ...] -> [B], >= 0
+    """d = |x - x'| / |x| of the ends x and x' of two runs; nan where x is zero or not finite."""
+    first, second = end.double().flatten(1), other.double().flatten(1)
+    return ratio((first - second).norm(dim=1), first.norm(dim=1))
+
+
+def less_clipped(trace: Trace, half: Trace) -> float:
+    """1 - m'/m of the shares m and m' of clipped values (M10) at the last step; 0 where none is, or it is unknown."""
+    own, other = (float(run.column("M10")[-1].mean()) for run in (trace, half))
+    return 1 - other / own if own > 0 and other >= 0 else 0.0
 
 
 def _scale(trace: Trace) -> float:

@@ -154,7 +154,7 @@ def report_of(
     findings: tuple[Sentence, ...] = ()
     if trace.n and trace.batch:
         findings = findings_of(Watched(trace, case.scale, case.sigma_data, case.source, judge))
-    findings += (compared(trace, half, odds),) if half is not None else ()
+    findings += compared(trace, half, odds) if half is not None else ()
     cfg = case.scale.low if case.scale.constant else None
     return Report(answer, findings, case.features, case.sampler, cfg)
 

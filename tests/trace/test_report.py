@@ -220,8 +220,11 @@ CASES = {
     ),
     "clipped.share": lambda: report(with_columns(run(), m10c=torch.full((20, 2), 0.01).double())),
     "judge.found": lambda: report(run(), judge=Judged("CLIP", torch.tensor([-3.0, -0.1]))),
-    "half.same": lambda: report(run(2.0), half=run(1.0)),
-    "half.other": lambda: report(run(2.0), half=replace(run(1.0), tensors={"end": -run(2.0).tensors["end"]})),
+    "half.same": lambda: report(clipped(run(2.0), 0.5), half=clipped(ending(1.01), 0.3)),
+    "half.same.plain": lambda: report(clipped(run(2.0), 0.0), half=clipped(ending(1.01), 0.0)),
+    "half.some": lambda: report(run(2.0), half=ending(1.0, -1.0)),
+    "half.other": lambda: report(run(2.0), half=ending(-1.0)),
+    "half.odds": lambda: report(run(2.0), half=ending(1.0)),
     "half.strange": lambda: report(run(2.0), half=run(1.0, {"seed": 1})),
     "half.lost": lambda: report(run(2.0), half=run(1.0, capture=False)),
     "record.fault": lambda: report(run(changes={"faults": ["no numbers from step 3 on: disk"]})),
@@ -230,6 +233,16 @@ CASES = {
     "size.model": lambda: report(run()),
     **{f"sampler.{key}": lambda key=key: report(of_class(key), Known(card=card(sampler=key))) for key in CLASSES},
 }
+
+
+def ending(*factors):
+    """A run at cfg 1 whose samples end where those at cfg 2 do, times a factor each."""
+    end = run(2.0).tensors["end"]
+    return replace(run(1.0), tensors={"end": torch.stack([end[b] * factors[b % len(factors)] for b in range(2)])})
+
+
+def clipped(trace, share):
+    return with_columns(trace, m10=torch.full((20, 2), share).double())
 
 
 def unseen(trace):
@@ -350,6 +363,16 @@ def test_without_a_size_of_data_only_lengths_are_read():
     assert found.answer.headline.id == "head.burns"
     assert math.isnan(found.features.strength)
     assert found.as_json()["features"]["strength"] is None
+
+
+def test_half_the_scale_is_compared_at_the_end_of_both_runs():
+    found = [one.text() for one in report(clipped(run(2.0), 0.5), half=clipped(ending(1.1), 0.3)).findings[-2:]]
+    assert found[0] == "At cfg 1 it is the same picture with 40 % less clipping (distance 0.1)."
+    assert "0.4" in found[1]
+    assert "0.9 %" in found[1]
+    edge = [report(run(2.0), half=ending(factor)).findings[-1].id for factor in (1.39, 1.41)]
+    assert edge == ["half.odds", "half.other"]
+    assert report(run(2.0), half=ending(math.nan)).findings[-1].id == "half.lost"
 
 
 def test_a_range_of_picks_ends_half_way_to_what_was_not_chosen():
