@@ -63,9 +63,11 @@ def _folder_of(user: str) -> str | None:
     return known(user) if known else str(Path(folder_paths.get_user_directory()) / user)
 
 
-def reported(trace: Trace, half: Trace | None = None, judge: Judged | None = None) -> Report:
-    """The report on a run with what is known of its model."""
-    return report_of(trace, known_of(trace), half, judge)
+def reported(
+    trace: Trace, half: Trace | None = None, judge: Judged | None = None, user: str | None = None
+) -> Report:  # fmt: skip
+    """The report on a run with what is known of its model.  user: as in `known_of`"""
+    return report_of(trace, known_of(trace, user), half, judge)
 
 
 def _card(key: str | None, user: str | None, trouble: list[Sentence]) -> Card | None:

@@ -11,10 +11,11 @@ from typing import Any
 from aiohttp import web
 
 from .adapter import prompt_server
+from .choices import answer_choices
 from .jobs import within
 from .panel_record import SUBFOLDER, temporary_folder
 from .run_store import STORE, TAB_FOLDER
-from .users import NOBODY, user_of
+from .users import known, user_of
 
 RUNS = "/guidance_geometry/runs/{job}/{node}"
 RECORDS = "/guidance_geometry/records/{name}"
@@ -49,13 +50,7 @@ def answer_panels() -> None:
     server.routes.get(RECORDS)(record)
     server.routes.get(TAB_RUNS)(tab_runs)
     server.routes.get(TAB_RUN)(tab_run)
-
-
-def known(user: str) -> str:
-    """The same user.  Raises 401 for one whom the host does not know."""
-    if user == NOBODY:
-        raise web.HTTPUnauthorized()
-    return user
+    answer_choices(server)
 
 
 def megabytes_of(server, request: web.Request) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import time
 from collections import Counter
@@ -13,6 +14,9 @@ from pathlib import Path
 from threading import Lock
 from typing import Any
 
+from ..files.writing import NotWritten
+from ..trace.faults import kept_out
+from ..trace.file import save, with_end_alone
 from ..trace.trace import Trace
 from .adapter import prompt_server
 from .jobs import running_job
@@ -161,19 +165,28 @@ def publish(traced: Callable[[], Trace], ended: str = "", stopped_at: int | None
         return
     trace, keep = traced(), partial(temporary, subfolder=TAB_FOLDER)
     facts = {"workflow_id": job.workflow_id, "ended": ended, "stopped_at": stopped_at}
-    whole = of_every_part(trace, None, PICTURES, keep) | facts
+    whole = of_every_part(trace, None, PICTURES, keep) | facts | kept_trace(trace)
     node = job.display
     index = STORE.count(job.prompt_id, node, job.list_index)
     where = (job.prompt_id, node, job.title, job.list_index, index, job.workflow_id)
     place = RunPlace(*where, str(whole["run"]), trace.n, ended, time.time(), job.workflow_key, stopped_at)
-    STORE.add(stored(place, job.user, portable(whole, keep)))
+    STORE.add(stored(place, job.user, portable(whole, keep), whole))
     if is_heard(server):
         server.send_sync(EVENT, place.summary(), server.client_id)
 
 
-def stored(place: RunPlace, user: str, record: dict) -> StoredRun:
-    """A run as the store keeps it."""
-    data, files = json.dumps(record, separators=(",", ":")).encode(), files_of(record)
+def kept_trace(trace: Trace) -> dict[str, Any]:
+    """Where the numbers and the end of a run are kept, for another run to be compared with; nothing on a full disk."""
+    name, found = hashlib.sha256(str(trace.header["run"]).encode()).hexdigest()[:20] + ".safetensors", {}
+    with kept_out(lambda fault: None), suppress(ValueError, NotWritten):  # of a very long run
+        save(with_end_alone(trace), temporary_folder(TAB_FOLDER) / name)
+        found = {"trace": {"filename": name, "subfolder": TAB_FOLDER, "type": "temp"}}
+    return found
+
+
+def stored(place: RunPlace, user: str, record: dict, whole: dict) -> StoredRun:
+    """A run as the store keeps it.  whole: its record, where `record` only names the file that holds it"""
+    data, files = json.dumps(record, separators=(",", ":")).encode(), files_of([record, whole])
     paths = [path for name in files if (path := temporary_folder(TAB_FOLDER) / name).exists()]
     size = len(data) + len(json.dumps(place.summary())) + sum(path.stat().st_size for path in paths)
     return StoredRun(place, user, data, files, size)

@@ -40,6 +40,13 @@ def user_of(server, request: web.Request) -> str:
         return NOBODY
 
 
+def known(user: str) -> str:
+    """The same user.  Raises 401 for one whom the host does not know."""
+    if user == NOBODY:
+        raise web.HTTPUnauthorized()
+    return user
+
+
 def is_heard(server) -> bool:
     """Whether a browser is connected that the running job's events go to.
 

@@ -176,6 +176,14 @@ def _with_capture(trace: Trace, positions: list[int], end: bool) -> Trace:
     return replace(trace, header={**trace.header, "capture": capture}, tensors=tensors)
 
 
+def with_end_alone(trace: Trace) -> Trace:
+    """The numbers of a run, and of its tensors where it ended."""
+    capture = {**(trace.header.get("capture") or {}), "steps": []}
+    tensors = {name: tensor for name, tensor in trace.tensors.items() if name == END}
+    parts = {name: with_end_alone(part) for name, part in trace.parts.items()}
+    return replace(trace, header={**trace.header, "capture": capture}, tensors=tensors, parts=parts)
+
+
 def _size(tensor: Tensor | None) -> int:
     return 0 if tensor is None else 2 * tensor.numel()  # fp16
 

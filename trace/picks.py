@@ -1,8 +1,7 @@
 """Which scales a person, or a judge, found good: kept for each model, compared within one class of samplers.
 
 The file is JSON: {"format": "guidance-geometry/picks", "version": 1, "model": {"name", "key"}, "picks": [{"cfg",
-"sampler_class", "chain", "good", "by", "when"}, ...]}. The routes that show and change it are, for whoever adds them,
-GET and PUT /guidance_geometry/picks/KEY: both carry this object, where KEY is `model_key` of a run's header.
+"sampler_class", "chain", "good", "by", "when"}, ...]}. host/choices.py shows and changes it.
 """
 
 from __future__ import annotations
@@ -10,8 +9,8 @@ from __future__ import annotations
 import json
 import math
 import os
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -51,6 +50,11 @@ class Pick:
     by: str | None = None
     when: str | None = None
 
+    @property
+    def of(self) -> tuple:
+        """What was judged, and by whom."""
+        return self.cfg, self.sampler_class, self.chain, self.by
+
 
 @dataclass(frozen=True)
 class Picks:
@@ -77,6 +81,23 @@ class Picks:
         below, above = ([p.cfg for p in tried if (p.cfg < low, p.cfg > high)[side]] for side in (0, 1))
         return math.sqrt(low * max(below, default=low)), math.sqrt(high * min(above, default=high))
 
+    def ranges(self) -> dict[str, tuple[float, float]]:
+        """The good scales of every class of samplers that has any."""
+        return {key: found for key in CLASSES if (found := self.range(key))}
+
+    def joined(self, others: Iterable[Pick]) -> Picks:
+        """With further ones; one of the same run takes the place of what was said of it before."""
+        return replace(self, picks=tuple({pick.of: pick for pick in (*self.picks, *others)}.values()))
+
+    def without(self, sampler_class: str) -> Picks:
+        """What is left when one class of samplers is forgotten."""
+        return replace(self, picks=tuple(pick for pick in self.picks if pick.sampler_class != sampler_class))
+
+    def as_json(self) -> dict[str, Any]:
+        """As the file says it."""
+        claims = {"format": FORMAT, "version": VERSION, "model": {"name": self.name, "key": self.key}}
+        return claims | {"picks": [asdict(pick) for pick in self.picks]}
+
 
 def model_key(model: Mapping[str, Any]) -> str | None:
     """What tells a model from others: the hash of its weights, else the name of their file; None if neither is known.
@@ -97,8 +118,7 @@ def read_picks(path: str | os.PathLike) -> Picks:
 
 def write_picks(picks: Picks, path: str | os.PathLike) -> None:
     """Write picks so that `read_picks` finds the same, all or nothing.  Raises ValueError as it does, NotWritten."""
-    claims = {"format": FORMAT, "version": VERSION, "model": {"name": picks.name, "key": picks.key}}
-    claims |= {"picks": [asdict(pick) for pick in picks.picks]}
+    claims = picks.as_json()
     picks_of(claims, Path(path).name)
     write_atomically(path, [(json.dumps(claims, indent=1) + "\n").encode()])
 

@@ -54,13 +54,17 @@ class Answer:
 
 @dataclass(frozen=True)
 class Report:
-    """All that is said of a run.  cfg: of the run, None where it is unknown or not constant."""
+    """All that is said of a run.
+
+    cfg: of the run, None where it is unknown or not constant. plain: nothing but one cfg combined its predictions.
+    """
 
     answer: Answer
     findings: tuple[Sentence, ...]
     features: Features
     sampler: str
     cfg: float | None
+    plain: bool
 
     @property
     def sentences(self) -> list[Sentence]:
@@ -86,6 +90,7 @@ class Report:
             "reasons": [one.as_json() for one in answer.reasons],
             "odds": answer.odds.as_json() if answer.odds else None,
             "cfg": self.cfg,
+            "plain": self.plain,
             "suggested": answer.suggested,
             "range": answer.range,
             "sampler_class": self.sampler,
@@ -156,7 +161,7 @@ def report_of(
         findings = findings_of(Watched(trace, case.scale, case.sigma_data, case.source, judge))
     findings += compared(trace, half, odds) if half is not None else ()
     cfg = case.scale.low if case.scale.constant else None
-    return Report(answer, findings, case.features, case.sampler, cfg)
+    return Report(answer, findings, case.features, case.sampler, cfg, case.scale.plain)
 
 
 def answer_of(case: Case) -> Answer:

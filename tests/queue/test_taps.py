@@ -130,10 +130,24 @@ def test_with_several_users_each_sees_the_runs_that_his_own_requests_queued(shar
     assert asked(shared, one, him) is None
     assert asked(shared, one) == 401
     assert asked(shared, "guidance_geometry/tab/runs", her)["runs"] == []
+    assert asked(shared, f"{one}/report", her)["v"] == 1
+    assert asked(shared, f"{one}/report", him) is None
     sheet = {name: record["pictures"]["steps"][0][name] for name in ("filename", "subfolder", "type")}
     assert sheet["subfolder"] == "guidance_geometry/tab"
     with DIRECT.open(f"{shared.address}/view?{urllib.parse.urlencode(sheet)}") as answer:
         assert answer.read().startswith(b"\xff\xd8")
+
+
+def test_with_several_users_each_has_picks_of_his_own(shared):
+    her, him = (asked(shared, "users", username=name) for name in ("she", "he"))
+    picks = {"format": "guidance-geometry/picks", "version": 1, "model": {"name": "m", "key": "k"}}
+    picks["picks"] = [{"cfg": 4.0, "sampler_class": "ode", "good": True}]
+    address = "guidance_geometry/picks?key=k"
+    assert asked(shared, address, her, **picks)["ranges"] == {"ode": [4.0, 4.0]}
+    assert asked(shared, address, her)["picks"][0]["cfg"] == 4.0
+    assert asked(shared, address, him) is None
+    assert asked(shared, address) == 401
+    assert asked(shared, address, "../default") == 401
 
 
 @pytest.mark.parametrize("slot", [0, 1], ids=["a MODEL", "None"])

@@ -1,0 +1,125 @@
+"""A user's picks, shown to browsers and scripts, added to, and forgotten; and reports that are made anew with them.
+
+All work on files is done in a thread: the host answers its browsers meanwhile.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from datetime import date
+from pathlib import Path
+from threading import Lock
+from typing import Any
+
+from aiohttp import web
+
+from ..files.claims import json_of
+from ..trace.file import load
+from ..trace.picks import LARGEST, Picks, picks_of, read_picks, write_picks
+from .knowledge import PICKS, place_of, reported
+from .panel_record import temporary_folder
+from .run_store import STORE, TAB_FOLDER
+from .users import known, user_of
+
+ROUTE = "/guidance_geometry/picks"  # ?key= of `model_key`
+REPORT = "/guidance_geometry/tab/runs/{run}/report"  # ?half= another run
+FRESH = {"Cache-Control": "no-store"}
+CHANGING = Lock()  # between reading a file and writing it
+SENT = "What was sent"
+
+
+def answer_choices(server) -> None:
+    """Let the host's server answer at ROUTE and REPORT."""
+
+    async def picks(request: web.Request) -> web.Response:
+        user, query = known(user_of(server, request)), request.query
+        body = await request.read() if request.method == "POST" else b""
+        act = {"GET": shown, "POST": added, "DELETE": forgotten}[request.method]
+        return await _answered(act, user, query.get("key") or "", query.get("sampler_class"), body)
+
+    async def report(request: web.Request) -> web.Response:
+        user = known(user_of(server, request))
+        return await _answered(report_on, user, request.match_info["run"], request.query.get("half"))
+
+    for method in ("get", "post", "delete"):
+        getattr(server.routes, method)(ROUTE)(picks)
+    server.routes.get(REPORT)(report)
+
+
+async def _answered(act: Callable[..., Mapping | None], *given: Any) -> web.Response:
+    """What `act` says, as JSON; 204 for nothing, and a sentence for what is wrong."""
+    try:
+        said, status = await asyncio.to_thread(act, *given), 200
+    except ValueError as error:
+        said, status = {"error": str(error)}, 400
+    except OSError as error:
+        said, status = {"error": str(error)}, 500
+    body = None if said is None else json.dumps(said, allow_nan=False).encode()
+    status = 204 if body is None else status
+    return web.Response(body=body, status=status, content_type="application/json", headers=FRESH)
+
+
+def shown(user: str, key: str, sampler_class: str | None = None, body: bytes = b"") -> Mapping | None:
+    """The picks of a model as their file says them, and "ranges" by sampler class; None where there are none."""
+    path = _place(user, key)
+    return told(read_picks(path)) if path.is_file() else None
+
+
+def added(user: str, key: str, sampler_class: str | None, body: bytes) -> Mapping:
+    """Add the picks of a body, which is such a file; those of today that do not say when.
+
+    Raises ValueError for what is no such file, NotWritten.
+    """
+    if len(body) > LARGEST:
+        raise ValueError(f"{SENT} has {len(body):,} bytes; picks have at most {LARGEST:,}. Send fewer.")
+    claims = json_of(SENT, body.decode("utf-8", errors="replace"), "Send the picks as a JSON object.")
+    path, sent, today = _place(user, key), picks_of(claims, SENT), date.today().isoformat()
+    if sent.key != key:
+        raise ValueError(f"{SENT} is of model {sent.key!r}, the address of {key!r}. Send the picks of this model.")
+    with CHANGING:
+        before = read_picks(path) if path.is_file() else Picks(sent.name, key)
+        after = before.joined(replace(pick, when=pick.when or today) for pick in sent.picks)
+        write_picks(after, path)
+    return told(after)
+
+
+def forgotten(user: str, key: str, sampler_class: str | None, body: bytes = b"") -> Mapping | None:
+    """Forget one class of samplers, or all that is known of a model, even where its file is damaged."""
+    path = _place(user, key)
+    with CHANGING:
+        after = read_picks(path).without(sampler_class) if sampler_class and path.is_file() else None
+        if after is None or not after.picks:
+            path.unlink(missing_ok=True)
+            return None
+        write_picks(after, path)
+    return told(after)
+
+
+def told(picks: Picks) -> Mapping:
+    """For browsers."""
+    return picks.as_json() | {"ranges": picks.ranges()}
+
+
+def report_on(user: str, run: str, half: str | None) -> Mapping | None:
+    """The report on a kept run with what is known of its model now.  half: id of a run at half its scale, or None"""
+    files = [_trace_of(user, name) for name in (run, half) if name]
+    if None in files:
+        return None
+    traces = [load(file) for file in files if file]
+    return reported(*traces, user=user).as_json()
+
+
+def _trace_of(user: str, run: str) -> Path | None:
+    found = STORE.found(user, run)
+    name = next((name for name in found.files if name.endswith(".safetensors")), None) if found else None
+    return temporary_folder(TAB_FOLDER) / name if name else None
+
+
+def _place(user: str, key: str) -> Path:
+    path = place_of(PICKS, key, user) if key else None
+    if path is None:
+        raise ValueError("The address needs ?key= of a model, and a user whom the host knows.")
+    return path

@@ -1,0 +1,99 @@
+"""What a user chose, and a second run, over the addresses that browsers and scripts ask."""
+
+import json
+import urllib.error
+import urllib.parse
+import urllib.request
+
+import pytest
+
+from guidance_geometry.tests.queue.prompts import ASKING, fetched, runs_of, small
+from guidance_geometry.tools.host.server import DIRECT
+from guidance_geometry.trace.picks import model_key
+
+PICKS = "guidance_geometry/picks"
+
+
+def recorded(client, seed=4242, **sampler):
+    """The record of a run at some cfg."""
+    (run,) = runs_of(client, client.run(small(seed=seed, steps=6, **sampler), **ASKING))
+    return fetched(client, f"tab/runs/{run['run']}")
+
+
+def sent(client, method, key, body=None, **query):
+    """Status and JSON of a request about picks."""
+    address = f"{client.address}/{PICKS}?{urllib.parse.urlencode({'key': key, **query})}"
+    data = body if body is None or isinstance(body, bytes) else json.dumps(body).encode()
+    try:
+        with DIRECT.open(urllib.request.Request(address, data, method=method)) as answer:
+            status, words = answer.status, answer.read()
+    except urllib.error.HTTPError as error:
+        status, words = error.code, error.read()
+    return status, json.loads(words or b"null")
+
+
+def picks(key, **chosen):
+    """Picks as they are sent: good or not, by cfg."""
+    one = [{"cfg": float(cfg[1:]), "sampler_class": "ode-few", "good": good} for cfg, good in chosen.items()]
+    return {"format": "guidance-geometry/picks", "version": 1, "model": {"name": "m", "key": key}, "picks": one}
+
+
+@pytest.fixture(scope="module")
+def key():
+    """Of a model that no run of these tests has."""
+    return "file:a folder/some model & more.safetensors"
+
+
+def test_picks_are_added_shown_and_forgotten(client, key):
+    assert sent(client, "GET", key) == (204, None)
+    status, first = sent(client, "POST", key, picks(key, _2=True, _4=False))
+    assert status == 200
+    assert first["ranges"]["ode-few"] == pytest.approx([2, 8**0.5])
+    status, more = sent(client, "POST", key, picks(key, _4=True, _8=False))
+    assert {one["cfg"]: one["good"] for one in more["picks"]} == {2: True, 4: True, 8: False}
+    assert all(len(one["when"]) == 10 for one in more["picks"])
+    assert sent(client, "GET", key) == (200, more)
+    assert sent(client, "POST", key, more)[1] == more, "what was exported can be sent again"
+    assert sent(client, "DELETE", key, sampler_class="sde")[1] == more
+    assert sent(client, "DELETE", key, sampler_class="ode-few") == (204, None)
+    assert sent(client, "GET", key) == (204, None)
+
+
+def test_what_is_no_pick_is_refused_and_nothing_is_written(client, key):
+    wrong = {
+        b"{": "not valid JSON",
+        b"[" * 5000: "not valid JSON|deep",
+        json.dumps(picks(key, _0=True)).encode(): "cfg is 0",
+        json.dumps(picks("other", _2=True)).encode(): "of model 'other'",
+        b" " * 1_100_000: "1,100,000 bytes",
+    }
+    for body, words in wrong.items():
+        status, said = sent(client, "POST", key, body)
+        assert status == 400
+        assert any(word in said["error"] for word in words.split("|")), said
+    assert sent(client, "POST", "", picks("", _2=True))[0] == 400
+    assert sent(client, "GET", key) == (204, None)
+
+
+def test_the_next_run_is_compared_with_the_picks_and_so_is_an_earlier_one(client):
+    before = recorded(client, cfg=8.0)
+    assert before["report"]["against"] != "picks"
+    own = model_key(before["model"])
+    chosen = picks(own, _2=True, _4=True, _8=False)
+    for one in chosen["picks"]:
+        one["sampler_class"] = before["report"]["sampler_class"]
+    try:
+        assert sent(client, "POST", own, chosen)[0] == 200
+        report = fetched(client, f"tab/runs/{before['run']}/report")
+        assert report["headline"]["id"] == "head.picks.above"
+        assert recorded(client, cfg=3.0)["report"]["headline"]["id"] == "head.picks.inside"
+    finally:
+        sent(client, "DELETE", own)
+
+
+def test_half_the_scale_is_compared_from_the_two_runs_that_the_server_keeps(client):
+    own, half = (recorded(client, seed=4343, cfg=cfg, capture="pictures")["run"] for cfg in (3.0, 1.5))
+    said = [one["id"] for one in fetched(client, f"tab/runs/{own}/report", half=half)["findings"]]
+    assert sum(name in ("half.same", "half.same.plain", "half.some", "half.other") for name in said) == 1
+    assert fetched(client, f"tab/runs/{own}/report", half="gone") is None
+    assert fetched(client, "tab/runs/gone/report") is None
