@@ -46,8 +46,11 @@ class Pictures:
         x = x.float().nan_to_num(0.0)
         if self.decode is not None:
             return self.decode(x).float().cpu().clamp(0, 1)
-        shown = self._mixed(x)
-        return (0.5 + 0.5 * (shown + (0.0 if self.bias is None else self.bias))).clamp(0, 1)
+        return self.linear(x).clamp(0, 1)
+
+    def linear(self, x: Tensor) -> Tensor:  # [B, C, ...] -> [B, H, W, 3]
+        """Colours without a decoder, 0..1 and beyond: linear in x but for an offset."""
+        return 0.5 + 0.5 * (self._mixed(x) + (0.0 if self.bias is None else self.bias))
 
     def difference(self, uncond: Tensor, cond: Tensor) -> Tensor:  # 2 x [B, C, ...] -> [B, H, W, 3], signed
         """What the condition changes in the picture: decode(c) - decode(u), or 0.5 F delta; nan where u is unknown.

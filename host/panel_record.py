@@ -15,6 +15,7 @@ from ..trace.faults import kept_out
 from ..trace.record import fitting_steps, rounded, run_record, size_of
 from ..trace.trace import PART, Trace
 from .knowledge import reported
+from .mixable import mixable
 from .thumbnails import Sheets, thumbnails
 from .trace_pictures import pictures_of
 
@@ -44,7 +45,7 @@ def shown(trace: Trace, vae, pictures: int, keep: Keep | None = None) -> dict:
 
 def of_every_part(trace: Trace, vae, pictures: int, keep: Keep | None = None) -> dict:
     """The record of a run with its pictures; of several parts that of the first, and the others by name in "parts"."""
-    record = run_record(trace) | {"pictures": shown(trace, vae, pictures, keep)} | report_on(trace)
+    record = run_record(trace) | {"pictures": shown_and_mixable(trace, vae, pictures, keep)} | report_on(trace)
     others = {name: _of_part(trace.part(name), vae, pictures, keep) for name in trace.parts}
     return record | ({"parts": others} if others else {})
 
@@ -61,7 +62,15 @@ def _of_part(trace: Trace, vae, pictures: int, keep: Keep | None) -> dict:
     fits = getattr(vae, "latent_channels", None) == trace.latent_shape[0]
     if not pictures_of(trace, vae if fits else None).can_show(trace.latent_shape):
         return run_record(trace) | {"pictures": {"note": f"This part ({trace.header[PART]}) has no pictures."}}
-    return run_record(trace) | {"pictures": shown(trace, vae if fits else None, pictures, keep)}
+    return run_record(trace) | {"pictures": shown_and_mixable(trace, vae if fits else None, pictures, keep)}
+
+
+def shown_and_mixable(trace: Trace, vae, pictures: int, keep: Keep | None) -> dict:
+    """The pictures, and beside them what the panel mixes at other scales."""
+    found, more = shown(trace, vae, pictures, keep), {}
+    with kept_out(lambda fault: None):
+        more = mixable(trace, found, keep or temporary)
+    return found | more
 
 
 def described(sheets: Sheets, keep: Keep) -> dict:

@@ -3,6 +3,7 @@ import { sheet } from "./commands.mjs";
 import { paint } from "./canvas.mjs";
 import { hint } from "./panel-hints.mjs";
 import { lighting, stepUnder } from "./panel-linking.mjs";
+import { paintMix } from "./mix.mjs";
 import { ticks } from "./panel-ticks.mjs";
 import { viewOf } from "./views.mjs";
 
@@ -17,6 +18,8 @@ export function drawView(canvas, name, state, scale) {
   const ctx = canvas.getContext("2d");
   const marks = marksOf(name, state);
   paint(marks, ctx, scale);
+  const place = marks[0]?.picture;
+  if (place) paintMix(ctx, place.pair, place.pair.row, place.gamma, place);
   const view = viewOf(name);
   if (!view?.pictures || !view.available(run)) return marks;
   ctx.setTransform(scale, 0, 0, scale, 0, 0);

@@ -199,7 +199,8 @@ export class Panel {
   /** What every view draws. */
   state() {
     const { run, at: step, sample, t } = this;
-    return { run, step, sample, t, gamma: this.scale ?? undefined, image: (sheet) => this.image(sheet) };
+    const scale = { gamma: this.scale ?? undefined, mix: (at) => this.mix(at) };
+    return { run, step, sample, t, ...scale, image: (sheet) => this.image(sheet) };
   }
 
   /** Light a step wherever it is shown; null for none. */
@@ -334,6 +335,27 @@ export class Panel {
       known.image.src = this.editor.address(addressOf(sheet));
     }
     return known.state === "there" ? known.image : null;
+  }
+
+  /** Both predictions of the step nearest to `step`, to be mixed, once they are there: see mix.mjs; else null. */
+  mix(step) {
+    const { mix, samples } = this.run?.pictures ?? {};
+    const sheet = nearestSheet(mix, step);
+    if (!sheet) return null;
+    if (!this.images.has(sheet.filename)) {
+      this.images.set(sheet.filename, null);
+      this.fetchMix(sheet, { i: sheet.i, scale: sheet.scale, size: mix.size, rows: samples.length });
+    }
+    const pair = this.images.get(sheet.filename);
+    return pair && { ...pair, row: rowOf(this.run.pictures, this.sample) };
+  }
+
+  async fetchMix(sheet, about) {
+    const { images } = this;
+    const answer = await fetch(this.editor.address(addressOf(sheet))).catch(() => null);
+    if (!answer?.ok) return; // it went with its run
+    images.set(sheet.filename, { ...about, values: new Int16Array(await answer.arrayBuffer()) });
+    this.redraw();
   }
 
   /** Bring every control in line with the state; returns the sentences that the panel says. */
@@ -507,7 +529,7 @@ export class Panel {
 
   async saveSVG() {
     const { figure, title } = viewOf(this.view);
-    const svg = toSVG(figure(this.run, { ...this.state(), ...EXPORT }), { title });
+    const svg = toSVG(figure(this.run, { ...this.state(), ...EXPORT, mix: null }), { title });
     const whole = svgWithSources(svg, await this.sources());
     download(new Blob([whole], { type: "image/svg+xml" }), this.fileName("svg"));
   }

@@ -3,7 +3,7 @@
  * name: in the properties of saved nodes, and so for good; in names of files. en, zh: the word on the tab, and its tooltip.
  * figure(record, {w, h, theme, step, sample, gamma}) -> drawing commands. record: the header of a run with "steps", a
  * list of step records in which some may be missing; step, sample: numbers, left out for the ones that tell most;
- * gamma: another scale. Pure: no DOM, no time, no chance. title: of the drawing as a file.
+ * gamma: another scale; mix: its picture (whatif.mjs). Pure: no DOM, no time, no chance. title: of the drawing as a file.
  * pictures(context, pictures, images, state) -> boxes with a step: instead of `figure`, a view of the run's pictures.
  * available(record): whether there is something to see. lacking(step): key of a sentence about what is missing there.
  * partner: the view beside it. ofStep: it shows the lit step itself, where others mark it. scales: it reads gamma.
@@ -35,7 +35,8 @@ export const VIEWS = [
     lacking: (step) => (step.kappa == null && hasPair(step) ? "noKappa" : null),
     en: ["What if", "The same step at another scale."], zh: ["假设", "同一步，换一个强度。"],
     says: "The same step at another scale \u03b3\u2032: drag the slider. Only this step is exact; later steps would "
-        + "start elsewhere. The curves give strength and length of the prediction for every \u03b3\u2032.",
+        + "start elsewhere. The curves give strength and length of the prediction for every \u03b3\u2032; "
+        + "the picture is the prediction itself.",
     marks: [
       ...PREDICTIONS.slice(0, 6),
       [pale, "where the run itself aimed"],

@@ -5,11 +5,12 @@ import { metric } from "./metrics.mjs";
 import { captioned, drawPlane, nothing, pageOf, RULED } from "./plane.mjs";
 import { factsOf, sceneOf } from "./scene.mjs";
 import { still } from "./still.mjs";
-import { greatest, number, wordsWidth } from "./words.mjs";
+import { greatest, nth, number, wordsWidth } from "./words.mjs";
 
 const SIDE = 600; // from this width on the curves stand beside the plane
 const TALL = 260; // narrower and lower than this there is no room for curves
 const SAMPLES = 24;
+const LINE = 14; // height of words below the picture
 const MEANING = { M1: "strength", M3: "size / data", M3c: "size / c" };
 
 /** The largest scale the slider offers: twice the run's largest, at least 2. */
@@ -18,7 +19,10 @@ export function gammaRange(record) {
   return Math.max(2, 2 * greatest(scales, 0));
 }
 
-/** D5: figure(record, {w, h, theme, step, sample, gamma}) -> commands. gamma: the other scale. */
+/** D5: figure(record, {w, h, theme, step, sample, gamma, mix}) -> commands. gamma: the other scale.
+ *
+ * mix(step): both predictions as colours (mix.mjs), null where they are not known. The sheet says where their mix belongs.
+ */
 export function figure(record, options) {
   const scene = sceneOf(record, options);
   const page = pageOf(options, "What another scale does to this step");
@@ -33,8 +37,21 @@ export function figure(record, options) {
   const left = beside ? { ...area, w: 0.66 * area.w } : { ...area, h: area.h - (curves ? 100 : 0) };
   const view = viewOf(scene, most);
   ownScale(page, drawPlane(page, view, left), view);
-  if (curves) metricCurves(page, record, scene, side, most);
+  const pair = (curves && options.mix?.(scene.i)) || null;
+  if (curves) metricCurves(page, record, scene, pair ? besidePicture(page, scene, side, pair) : side, most);
   return page.commands;
+}
+
+/** Room for the picture of the prediction: above the curves, or left of them where they lie low; the rest is returned. */
+function besidePicture({ commands, theme }, scene, side, pair) {
+  const upright = side.h > side.w;
+  const size = upright ? Math.min(side.w, 0.55 * side.h) : Math.min(side.h, 0.4 * side.w);
+  const words = `x\u0302\u2080 at \u03b3\u2032 ${number(scene.shown)}${pair.i === scene.i ? "" : `, step ${nth(pair.i)}`}`;
+  const box = { x: side.x, y: side.y, w: size, h: size - LINE };
+  commands[0].picture = { ...box, pair, gamma: scene.shown };
+  commands.push(text(box.x + size / 2, box.y + size - 2, words, { fill: theme.ink, anchor: "middle", name: "picture" }));
+  if (upright) return { ...side, y: side.y + size + LINE, h: side.h - size - LINE };
+  return { ...side, x: side.x + size + LINE, w: side.w - size - LINE };
 }
 
 /** The facts of the plane for the other scale, and how far it can be trusted. */

@@ -1,0 +1,33 @@
+/** u + gamma (c - u) of a step as a picture. Colours of pixels and of previews are linear, so that colours are mixed. */
+
+/** The prediction at a scale as RGBA.  pair: {values: Int16Array [u and c, rows, h, w, 3], scale, size: [w, h], rows} */
+export function mixed({ values, scale, size: [w, h], rows }, row, gamma, target) {
+  const count = w * h * 3;
+  const [u, c] = [row * count, (rows + row) * count];
+  const factor = 255 * scale;
+  for (let k = 0, at = 0; k < count; k += 3, at += 4) {
+    for (let colour = 0; colour < 3; colour += 1) {
+      const low = values[u + k + colour];
+      target[at + colour] = factor * (low + gamma * (values[c + k + colour] - low)); // the array rounds and clips
+    }
+    target[at + 3] = 255;
+  }
+  return target;
+}
+
+let canvas = null; // one for all: it is painted and read in one go
+let image = null;
+
+/** Paint it into a box, as large as it fits. */
+export function paintMix(ctx, pair, row, gamma, { x, y, w, h }) {
+  const [pw, ph] = pair.size;
+  if (image?.width !== pw || image?.height !== ph) {
+    canvas = new OffscreenCanvas(pw, ph);
+    image = new ImageData(pw, ph);
+  }
+  mixed(pair, row, gamma, image.data);
+  canvas.getContext("2d").putImageData(image, 0, 0);
+  const factor = Math.min(w / pw, h / ph);
+  ctx.imageSmoothingEnabled = factor < 2;
+  ctx.drawImage(canvas, x + (w - factor * pw) / 2, y + (h - factor * ph) / 2, factor * pw, factor * ph);
+}
