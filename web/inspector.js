@@ -12,6 +12,7 @@ const TYPE = "GGInspector";
 const STORE = "guidancegeometry:run:"; // + workflow id -> id of the job that made what the panels show
 const KEPT = "/guidance_geometry/"; // where the server answers about runs: host/routes.py
 const SETTLED = 500; // milliseconds after which the editor knows which workflow a graph belongs to
+const JSON_BODY = { "Content-Type": "application/json" };
 const panels = new Map(); // node -> Panel, only while the node is in a graph
 const hosts = new Map(); // locator -> the element that Nodes 2.0 keeps on the page for that node
 const known = new Set(); // workflow id + run id of runs that another workflow made and this one took from the cache
@@ -40,6 +41,12 @@ const tab = new Tab({
   wheel: null, // here the wheel scrolls
   runs: (id) => asked(`runs?${new URLSearchParams({ workflow_id: id })}`),
   run: (id) => asked(`runs/${id}`),
+  runsOf: async (job) => (await asked(`runs?${new URLSearchParams({ prompt_id: job })}`))?.runs,
+  report: (run, half) => asked(`runs/${run}/report${half ? `?${new URLSearchParams({ half })}` : ""}`),
+  picks: (...given) => picks(...given),
+  job: (id) => jobOf(id),
+  queue: async (output, workflow) => (await api.queuePrompt(0, { output, workflow }).catch(() => null))?.prompt_id ?? null,
+  dequeue: (jobs) => api.fetchApi("/queue", { method: "POST", headers: JSON_BODY, body: JSON.stringify({ delete: jobs }) }),
   changed,
   keep: (node) => keepInspector(node),
 });
@@ -142,10 +149,24 @@ const kept = (path) =>
     request.send();
   });
 
-/** The workflow that a job was queued from, as far as the server knows. */
-async function workflowOf(id) {
+/** A job that has ended: {prompt, workflow, outputs, ended: well}, null as long as the server does not know it. */
+async function jobOf(id) {
   const answer = await api.fetchApi(`/history/${id}`).catch(() => null);
-  return answer?.ok ? (await answer.json())[id]?.prompt?.[3]?.extra_pnginfo?.workflow : null;
+  const entry = answer?.ok ? (await answer.json())[id] : null;
+  if (!entry?.prompt) return null;
+  const [, , prompt, extra] = entry.prompt;
+  return { prompt, workflow: extra?.extra_pnginfo?.workflow, outputs: entry.outputs ?? {}, ended: entry.status?.status_str === "success" };
+}
+
+/** The workflow that a job was queued from, as far as the server knows. */
+const workflowOf = async (id) => (await jobOf(id))?.workflow;
+
+/** What the server stores of a model's good scales after a request; {error} where it refuses, null where nothing is stored. */
+async function picks(method, key, body, sampler_class) {
+  const query = new URLSearchParams({ key, ...(sampler_class && { sampler_class }) });
+  const sent = body ? { body: JSON.stringify(body), headers: JSON_BODY } : {};
+  const answer = await api.fetchApi(`${KEPT}picks?${query}`, { method, ...sent }).catch(() => null);
+  return answer && answer.status !== 204 ? answer.json() : null;
 }
 
 /** After a reload the page knows nothing, the server still has the run. */

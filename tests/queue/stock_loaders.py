@@ -63,6 +63,24 @@ class Loader:
             return families().family(family), Text(family), Pictures()
 
 
+class NamedLoader(Loader):
+    """The same with the name of a file, by which models are told apart, and predictions of a picture's size."""
+
+    @classmethod
+    def INPUT_TYPES(cls):
+        return {"required": {"ckpt_name": ("STRING",), "family": ("STRING",)}}
+
+    def load(self, ckpt_name, family):
+        model, *others = super().load(family)
+        model.set_model_unet_function_wrapper(self.sized)
+        return model, *others
+
+    @staticmethod
+    def sized(predict, given):
+        x0 = predict(given["input"], given["timestep"], **given["c"])
+        return x0 / x0.square().mean().sqrt()
+
+
 class ModelLoader(Loader):
     RETURN_TYPES = ("MODEL",)
 
@@ -99,6 +117,7 @@ class Patch:
 
 NODE_CLASS_MAPPINGS = {
     "TestCheckpoint": Loader,
+    "TestNamedCheckpoint": NamedLoader,
     "TestModel": ModelLoader,
     "TestText": TextLoader,
     "TestPictures": PictureLoader,

@@ -90,6 +90,19 @@ export const STYLE = `
 .gg-runs { flex: 1 1 160px; min-width: 0; max-width: 420px; }
 .gg-said { flex: 1 1 auto; margin: 0; opacity: .85; }
 .gg-said:empty { display: none; }
+.gg-tries { flex: 1 1 100%; display: flex; flex-direction: column; gap: 6px; padding: 6px; border-radius: 4px; background: var(--gg-soft); min-width: 0; }
+.gg-cards { display: flex; gap: 6px; overflow-x: auto; }
+.gg-panel .gg-card { flex: 1 1 0; min-width: 92px; max-width: 240px; margin: 0; padding: 4px; display: flex; flex-direction: column; gap: 4px;
+  align-items: center; border: 2px solid transparent; border-radius: 6px; background: var(--gg-paper); box-sizing: border-box; }
+.gg-panel button.gg-card[aria-pressed="true"] { border-color: var(--gg-fine); }
+.gg-shots { display: grid; grid-template-columns: repeat(auto-fit, minmax(40px, 1fr)); gap: 2px; width: 100%; min-height: 88px; }
+.gg-panel .gg-shots :is(img, canvas) { position: static; width: 100%; height: auto; max-height: 150px; object-fit: contain; image-rendering: auto; }
+.gg-card[data-state="waiting"] .gg-shots { background: var(--gg-soft); border-radius: 4px; }
+.gg-card[data-state="failed"] { opacity: .5; }
+.gg-name { font-variant-numeric: tabular-nums; }
+.gg-tries .gg-row { flex-wrap: wrap; }
+.gg-tried { flex: 1 1 200px; margin: 0; }
+.gg-panel .gg-take { background: var(--gg-accent); color: var(--gg-paper); font-weight: 600; }
 .gg-panel[data-empty] > :not(style, .gg-bar) { display: none; }
 .gg-panel[data-empty] .gg-bar { flex-direction: column; align-items: flex-start; gap: 10px; padding: 6px; }
 .gg-panel[data-empty] .gg-said { max-width: 64ch; font-size: 14px; line-height: 1.5; flex: none; }

@@ -5,6 +5,7 @@ import { put } from "./panel-parts.mjs";
 import { Panel } from "./panel.mjs";
 import { offer, tabParts } from "./tab-parts.mjs";
 import { idOf, slotOf, stateOf } from "./tab-runs.mjs";
+import { TriesView } from "./tries-parts.mjs";
 
 export class Place {
   constructor(tab) {
@@ -13,6 +14,9 @@ export class Place {
     this.panel.host.classList.add("gg-tab");
     this.parts = tabParts(this.panel.t);
     this.panel.content.querySelector("style").after(this.parts.bar);
+    this.tries = new TriesView(tab, this.panel);
+    this.parts.keep.before(this.tries.find, this.tries.half);
+    this.parts.bar.append(this.tries.box);
     this.parts.toggle.addEventListener("change", () => tab.record(this.parts.toggle.checked));
     this.parts.runs.addEventListener("change", () => tab.choose(this.parts.runs.value));
     this.parts.keep.addEventListener("click", () => tab.editor.keep(nodeAt(tab.root, tab.chosen().node)));
@@ -30,6 +34,7 @@ export class Place {
     const said = [stateOf(state)].filter(Boolean).map((key) => t(key));
     put(parts.said, { textContent: [...said, ...wordsOf(record)].join(" ") });
     put(panel.content, { "data-empty": chosen ? null : "" });
+    this.tries.draw(chosen);
     if (chosen) this.show(chosen);
   }
 

@@ -2,10 +2,12 @@
  *
  * What it knows outlives the places: the editor makes them anew at every opening.
  */
+import { FindRange, modelKey, rangeOf } from "./find-range.mjs";
 import { nodeAt } from "./panel-graph.mjs";
 import { blame, withSteps } from "./panel-record.mjs";
 import { Place } from "./tab-place.mjs";
 import { flagOf, hasSampler, hasTwin, isOf, joined, latest, merged, nameOf, series, setFlag, slotOf, stoppedAt } from "./tab-runs.mjs";
+import { TryHalf } from "./try-half.mjs";
 
 const HAD = "guidancegeometry:tab:"; // + key of a workflow that has had runs
 
@@ -19,6 +21,8 @@ export class Tab {
   forget() {
     Object.assign(this, { key: null, pick: null, lost: false, runs: [], chains: [], cached: null, answered: 0 });
     Object.assign(this, { coming: new Map(), records: new Map(), unchanged: new Set() });
+    this.tries?.stop();
+    Object.assign(this, { tries: null, opened: null, stored: null, storedOf: null, unkept: null });
   }
 
   mount(box) {
@@ -169,6 +173,90 @@ export class Tab {
     const whole = { ...record };
     blame(whole, faultOf({ stopped_at: at, ...record }));
     return whole;
+  }
+
+  /** The one run that is shown; of a series its last. */
+  single() {
+    const chosen = this.chosen();
+    return chosen?.chain?.at(-1) ?? chosen;
+  }
+
+  /** The record of the run whose scale is judged. */
+  judgedRecord() {
+    return this.tries?.record ?? this.records.get(this.single()?.run) ?? null;
+  }
+
+  /** What is stored of the model of the run that is shown; asked once for each run. */
+  async askStored() {
+    const [run, record] = [this.single()?.run, this.judgedRecord()];
+    if (!record || this.storedOf === run) return;
+    this.storedOf = run;
+    const key = modelKey(record);
+    const stored = key ? await this.editor.picks("GET", key) : null;
+    if (this.storedOf === run) this.stored = stored;
+    this.draw();
+  }
+
+  /** Show what is known, or find it. */
+  openRange() {
+    if (this.opened === "range") return this.closeTries();
+    if (!rangeOf(this.stored, this.judgedRecord())) return this.findRange();
+    this.tries?.stop();
+    Object.assign(this, { tries: null, opened: "range" });
+    return this.draw();
+  }
+
+  findRange() {
+    return this.begin("range", (about, changed) => new FindRange(this.editor, about, changed, (picks) => this.keepPicks(picks)));
+  }
+
+  openHalf() {
+    if (this.opened === "half") return this.closeTries();
+    return this.begin("half", (about, changed) => new TryHalf(this.editor, about, changed));
+  }
+
+  begin(kind, make) {
+    const about = { run: this.single(), record: this.judgedRecord() };
+    this.tries?.stop();
+    this.tries = make(about, () => this.draw());
+    Object.assign(this, { opened: kind, unkept: null });
+    this.draw();
+    return this.tries.begin();
+  }
+
+  closeTries() {
+    this.tries?.stop();
+    Object.assign(this, { tries: null, opened: null });
+    this.draw();
+  }
+
+  /** Store what a person finds good; what is stored by then is what the report is of. */
+  async keepPicks(picks) {
+    const { key } = picks.model;
+    const stored = key ? await this.editor.picks("POST", key, picks) : null;
+    const { plain } = this.judgedRecord()?.report ?? {};
+    this.unkept = stored?.ranges ? (plain ? null : "notPlain") : key ? "unkept" : "noKey";
+    if (stored?.ranges) this.stored = stored;
+    await this.reportAnew();
+  }
+
+  async forgetPicks() {
+    const record = this.judgedRecord();
+    this.stored = await this.editor.picks("DELETE", modelKey(record), null, record.report.sampler_class);
+    for (const card of this.tries?.cards ?? []) card.good = false;
+    await this.reportAnew();
+  }
+
+  /** The verdict on the run that is shown, with what is known by now. */
+  async reportAnew() {
+    this.draw();
+    const { run } = this.single() ?? {};
+    const report = run && (await this.editor.report(run));
+    if (!report) return;
+    Object.assign(this.records.get(run) ?? {}, { report });
+    for (const { panel } of this.places.values()) {
+      if (panel.whole?.run === run) panel.set({ whole: Object.assign(panel.whole, { report }) });
+    }
   }
 
   /** A name and a slot for every run that can be chosen. */

@@ -1,0 +1,166 @@
+"""From a workflow that only knows KSampler to a range of one's own and an applied cfg, in the real editor."""
+
+import json
+
+import pytest
+
+from guidance_geometry.tests.queue import steering
+from guidance_geometry.tests.queue.steering import numbers, queue
+
+pytestmark = pytest.mark.browser
+
+CHECKPOINT = "a-checkpoint-of-no-template.safetensors"
+ROOT = "(app.rootGraph ?? app.graph)"
+TAB = ".gg-tab .gg-panel"
+CARD = ".gg-tab .gg-card"
+CFG = f"() => {ROOT}.nodes.find(node => node.type === 'KSampler').widgets.find(one => one.name === 'cfg').value"
+WIDGETS = f"() => JSON.stringify({ROOT}.serialize().nodes.map(node => node.widgets_values))"
+OPEN = steering.OPEN.replace('"inspector.json"', "`stock-${Date.now()}.json`").replace(
+    'if (type === "GGGuidedSampler") values[values.indexOf("randomize")] = "fixed";',
+    'if (type === "KSampler") values[1] = "randomize";',
+)
+PICTURES = (
+    """() => [...document.querySelectorAll('.gg-tab .gg-card :is(img, canvas)')].every(one => one.complete ?? true)"""
+)
+COLOURS = f"""() => {{ const canvas = document.querySelector('{TAB} .gg-figure canvas');
+  const {{ data }} = canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height);
+  const found = new Set(new Uint32Array(data.buffer));
+  return found.size; }}"""
+
+
+def stock(**sampler):
+    """A text-to-image workflow as ComfyUI ships it, with a tiny stand-in for its checkpoint."""
+    text = {"class_type": "CLIPTextEncode"}
+    inputs = {"seed": 9000 + 10 * next(numbers), "steps": 3, "cfg": 8.0, "sampler_name": "euler", "scheduler": "normal"}
+    wires = {"model": ["1", 0], "positive": ["2", 0], "negative": ["3", 0], "latent_image": ["5", 0], "denoise": 1.0}
+    return {
+        "1": {"class_type": "TestNamedCheckpoint", "inputs": {"ckpt_name": CHECKPOINT, "family": "SD15"}},
+        "2": text | {"inputs": {"clip": ["1", 1], "text": "a cat"}},
+        "3": text | {"inputs": {"clip": ["1", 1], "text": ""}},
+        "5": {"class_type": "EmptyLatentImage", "inputs": {"width": 64, "height": 64, "batch_size": 1}},
+        "4": {"class_type": "KSampler", "inputs": inputs | wires | sampler},
+        "8": {"class_type": "VAEDecode", "inputs": {"samples": ["4", 0], "vae": ["1", 2]}},
+        "9": {"class_type": "SaveImage", "inputs": {"images": ["8", 0], "filename_prefix": "stock"}},
+    }
+
+
+def load(page, graph):
+    page.evaluate(steering.SETTLE)
+    page.evaluate(OPEN, [graph, f"7a0c1f0e-5a55-4f4e-9d5c-{next(numbers):012}"])
+    page.wait_for_function(f"count => {ROOT}.nodes.length === count", arg=len(graph))
+    steering.unmask(page)
+
+
+def says(page, words, place=".gg-tried"):
+    page.wait_for_function(
+        "([place, words]) => new RegExp(words).test(document.querySelector(`.gg-tab ${place}`)?.textContent)",
+        arg=[place, words],
+        timeout=60000,
+    )
+
+
+@pytest.fixture(scope="module")
+def page(editor):
+    load(editor, stock())
+    yield editor
+    editor.evaluate("() => app.extensionManager.command.execute('Workspace.ToggleBottomPanelTab.guidancegeometry.tab')")
+    steering.clean(editor)
+
+
+class Newcomer:
+    """Somebody who only clicks, and whose clicks are counted."""
+
+    def __init__(self, page):
+        self.page, self.actions = page, []
+
+    def does(self, name, act):
+        self.actions.append(name)
+        return act()
+
+    def clicks(self, place):
+        self.page.locator(f".gg-tab {place} >> visible=true").first.wait_for(timeout=20000)
+        self.does(place, self.page.locator(f".gg-tab {place} >> visible=true").first.click)
+
+
+def test_somebody_who_only_knows_ksampler_finds_a_range_and_takes_it(page):
+    user = Newcomer(page)
+    toggle = "Workspace.ToggleBottomPanelTab.guidancegeometry.tab"
+    user.does("open the tab", lambda: page.evaluate("id => app.extensionManager.command.execute(id)", toggle))
+    user.clicks(".gg-switch input")
+    user.does("queue", lambda: queue(page))
+    before = page.evaluate(WIDGETS)
+    saved = len(page.request.get(f"{page.live.address}/history").json())
+    user.clicks(".gg-find")
+    says(page, "Click the pictures that you like")
+    cards = page.locator(f"{CARD} .gg-name").all_inner_texts()
+    assert cards == ["cfg 4", "cfg 5.7", "cfg 8", "cfg 11.3", "cfg 16"], "around the run's own"
+    page.wait_for_function(PICTURES)
+    assert page.locator(f"{CARD} img").count() == 5
+    assert page.evaluate(WIDGETS) == before, "the graph and its seed stay as they were"
+    history = page.request.get(f"{page.live.address}/history").json()
+    assert len(history) == saved + 4
+    prompts = [entry["prompt"][2]["4"]["inputs"] for entry in list(history.values())[-5:]]
+    assert len({(one["seed"], one["steps"]) for one in prompts}) == 1
+    user.clicks(f"{CARD.removeprefix('.gg-tab ')}:nth-child(1)")
+    user.clicks(f"{CARD.removeprefix('.gg-tab ')}:nth-child(2)")
+    says(page, "You chose cfg 4, 5.7: your range is 4 to 6.75")
+    says(page, "cfg 8 is above your range", ".gg-headline")
+    user.clicks(".gg-take")
+    assert page.evaluate(CFG) == 5.2
+    assert len(user.actions) == 7, user.actions
+    assert page.locator(".gg-runs option").count() == 1, "the tries are no runs of the workflow"
+
+
+def test_later_runs_are_compared_with_the_choice(page):
+    page.locator(".gg-tab .gg-close").click()
+    queue(page)
+    says(page, "cfg 5.2 is inside your range", ".gg-headline")
+    assert page.locator(".gg-tab .gg-find").inner_text() == "My range: 4 to 6.75"
+
+
+def test_what_was_chosen_is_shown_exported_and_forgotten(page):
+    page.locator(".gg-tab .gg-find").click()
+    says(page, "You chose cfg 4, 5.7")
+    assert page.locator(CARD).count() == 0
+    with page.expect_download() as found:
+        page.locator(".gg-tab .gg-save").click()
+    saved = json.loads(found.value.path().read_text())
+    assert saved["format"] == "guidance-geometry/picks"
+    assert [one["cfg"] for one in saved["picks"] if one["good"]] == [4, 5.7]
+    page.locator(".gg-tab .gg-forget").click()
+    page.wait_for_function("() => document.querySelector('.gg-tab .gg-find').textContent === 'Find my range'")
+    page.wait_for_function("() => !document.querySelector('.gg-headline').textContent.includes('your range')")
+    page.locator(".gg-tab .gg-close").click()
+
+
+def test_half_the_scale_is_shown_beside_the_run(page):
+    page.locator(".gg-tab .gg-half").click()
+    says(page, "it is (the same|another) picture")
+    assert page.locator(f"{CARD} .gg-name").all_inner_texts() == ["cfg 5.2", "cfg 2.6"]
+    page.locator(".gg-tab .gg-close").click()
+
+
+def test_what_if_shows_the_prediction_at_that_scale(page):
+    with page.expect_response(lambda answer: ".i16" in answer.url):
+        page.locator(f"{TAB} [data-view=whatif]").click()
+    shown = []
+    for gamma in ("1", "16", "1"):
+        page.locator(f"{TAB} .gg-what input").fill(gamma)
+        page.wait_for_timeout(300)
+        shown.append(page.evaluate(COLOURS))
+    assert shown[0] > 50, "a picture of colours that no figure has"
+    assert shown[0] == shown[2] != shown[1]
+    page.locator(f"{TAB} [data-view=plane]").click()
+
+
+def test_a_scale_that_a_wire_brings_is_named_and_nothing_is_queued(page):
+    graph = stock()
+    graph["7"] = {"class_type": "PrimitiveFloat", "inputs": {"value": 6.0}, "_meta": {"title": "My number"}}
+    graph["4"]["inputs"]["cfg"] = ["7", 0]
+    load(page, graph)
+    page.locator(".gg-tab .gg-switch input").click()
+    queue(page)
+    page.locator(".gg-tab .gg-find").click()
+    says(page, r"link: change My number \(7\) instead")
+    assert page.locator(CARD).count() == 0
+    page.locator(".gg-tab .gg-close").click()

@@ -1,0 +1,149 @@
+import assert from "node:assert/strict";
+import test from "node:test";
+import { centreOf, FindRange, ladder, modelKey, picksOf, rangeOf } from "../../web/lib/find-range.mjs";
+import { mixed } from "../../web/lib/mix.mjs";
+import { LIGHT } from "../../web/lib/theme.mjs";
+import { obstacle, promptAt, scalePlace, shotsOf } from "../../web/lib/tries.mjs";
+import { TryHalf } from "../../web/lib/try-half.mjs";
+import { viewOf } from "../../web/lib/views.mjs";
+import { called, fixture } from "./records.mjs";
+
+const PROMPT = {
+  1: { class_type: "Loader", inputs: {} },
+  4: { class_type: "KSampler", inputs: { cfg: 8, seed: 5, model: ["1", 0] } },
+  6: { class_type: "CFGGuider", inputs: { cfg: 3, model: ["1", 0] } },
+  7: { class_type: "SamplerCustomAdvanced", inputs: { guider: ["6", 0] } },
+  8: { class_type: "VAEDecode", inputs: { samples: ["4", 0] } },
+  9: { class_type: "SaveImage", inputs: { images: ["8", 0], filename_prefix: "x" } },
+};
+const RUN = { run: "r", prompt_id: "job", node: "4", list_index: 0, index: 0 };
+const RECORD = { run: "r", cfg: 8, chain: "CFG", model: { name: "m", hash: "AB" }, report: { sampler_class: "ode", range: null, plain: true } };
+
+/** An editor whose jobs end at once; what was queued is kept. */
+function editor({ known = true, fails = [] } = {}) {
+  const queued = new Map();
+  const root = { nodes: [{ id: 4, widgets: [{ name: "cfg", value: 8 }], inputs: [] }] };
+  const outputs = { 9: { images: [{ filename: "a.png" }] } };
+  return {
+    queued, root: () => root, dropped: [],
+    sources: async () => ({ workflow: { id: "w" }, output: PROMPT }),
+    job: async (id) => (queued.has(id) || known ? { prompt: PROMPT, workflow: { id: "w", extra: { guidance_geometry: { key: "k" } } }, outputs, ended: !fails.includes(queued.get(id)?.prompt[4].inputs.cfg) } : null),
+    queue: async (prompt, workflow) => { queued.set(`q${queued.size}`, { prompt, workflow }); return `q${queued.size - 1}`; },
+    runsOf: async (job) => [{ ...RUN, run: `of ${job}`, prompt_id: job }],
+    run: async (run) => ({ ...RECORD, run }),
+    report: async (...runs) => ({ findings: [{ id: "acts.steps" }, { id: "half.same", en: runs.join(" ") }] }),
+    dequeue(jobs) { this.dropped.push(...jobs); },
+  };
+}
+
+test("scales are even in ratio, none turns guidance off below 1, and the run's own is among them", () => {
+  assert.deepEqual(ladder(4, 4), [2, 2.8, 4, 5.7, 8]);
+  assert.deepEqual(ladder(4, 8), [2, 2.8, 4, 5.7, 8]);
+  assert.deepEqual(ladder(4.01, 4.01), [2, 2.8, 4.01, 5.7, 8]);
+  assert.deepEqual(ladder(1, 1), [1, 1.4, 2]);
+  for (let own = 1; own < 30; own += 0.7) {
+    const found = ladder(own, own);
+    assert.ok(found.length >= 3 && found.length <= 5 && found.includes(own) && Math.min(...found) >= 1, String(found));
+  }
+  assert.equal(centreOf({ report: { range: [2, 8] } }, 20), 4);
+  assert.equal(centreOf({ report: null }, 7), 7);
+});
+
+test("the scale is the sampler's own or its guider's; where a wire brings it, that node is named", () => {
+  assert.deepEqual(["4", "7", "1", "99"].map((id) => scalePlace(PROMPT, id)), ["4", "6", null, null]);
+  const wired = { ...PROMPT, 4: { ...PROMPT[4], inputs: { ...PROMPT[4].inputs, cfg: ["2", 0] } } };
+  assert.equal(scalePlace(wired, "4"), null);
+  const source = { id: 2, title: "Number" };
+  const graph = { links: { 5: { id: 5, origin_id: 2, origin_slot: 0 } } };
+  const node = { id: 4, graph, inputs: [{ name: "cfg", link: 5 }], widgets: [{ name: "cfg" }] };
+  const root = Object.assign(graph, { nodes: [source, node] });
+  assert.deepEqual(obstacle(root, wired, "4"), { key: "linked", node: source });
+  assert.equal(obstacle({ nodes: [{ id: 4, widgets: [{ name: "cfg" }], inputs: [] }] }, PROMPT, "4"), null);
+  assert.equal(obstacle({ nodes: [] }, PROMPT, "1").key, "nowhere");
+});
+
+test("only the scale is another one, and nothing is saved", () => {
+  const found = promptAt(PROMPT, "4", 2);
+  assert.deepEqual(found[4].inputs, { ...PROMPT[4].inputs, cfg: 2 });
+  assert.deepEqual(found[9], { class_type: "PreviewImage", inputs: { images: ["8", 0] } });
+  assert.deepEqual([found[1], found[6], PROMPT[4].inputs.cfg, PROMPT[9].class_type], [PROMPT[1], PROMPT[6], 8, "SaveImage"]);
+});
+
+test("the pictures of a run are the nearest downstream of its sampler", () => {
+  const outputs = { 9: { images: [{ filename: "a.png" }, { filename: "b.mp4" }] }, 20: { images: [{ filename: "else.png" }] } };
+  assert.deepEqual(shotsOf({ prompt: PROMPT, outputs }, "4"), [{ filename: "a.png" }]);
+  assert.deepEqual(shotsOf({ prompt: PROMPT, outputs }, "7"), []);
+});
+
+test("a range is found with one job for each scale but the run's own, and every click is stored", async () => {
+  const host = editor({ fails: [16] });
+  const stored = [];
+  const tries = new FindRange(host, { run: RUN, record: RECORD }, () => {}, (picks) => stored.push(picks));
+  await tries.begin();
+  assert.deepEqual([...host.queued.values()].map(({ prompt }) => prompt[4].inputs.cfg), [4, 5.7, 11.3, 16]);
+  const keys = [...host.queued.values()].map(({ workflow }) => workflow.extra.guidance_geometry);
+  assert.ok(keys.every(({ record, key }) => record && key.startsWith("try-") && key.length <= 64), "the tab does not list them");
+  assert.deepEqual(tries.cards.map(({ cfg, state }) => [cfg, state]), [[4, "there"], [5.7, "there"], [8, "there"], [11.3, "there"], [16, "failed"]]);
+  assert.ok(tries.done);
+  tries.judge(tries.cards[1]);
+  assert.deepEqual(stored[0].model, { name: "m", key: "ab" });
+  assert.deepEqual(stored[0].picks.map(({ cfg, good }) => [cfg, good]), [[4, false], [5.7, true], [8, false], [11.3, false]]);
+  tries.judge(tries.cards[1]);
+  assert.ok(stored[1].picks.every(({ good }) => !good));
+});
+
+test("where the server has forgotten the job, the canvas is queued; who closes takes the rest out of the queue", async () => {
+  const host = editor({ known: false });
+  const tries = new FindRange(host, { run: RUN, record: RECORD }, () => {}, () => {});
+  host.runsOf = async () => [];
+  const queued = host.queue;
+  host.queue = async (...given) => { const id = await queued(...given); if (host.queued.size === 5) tries.stop(); return id; };
+  await tries.begin();
+  assert.equal(host.queued.size, 5);
+  assert.deepEqual(host.dropped.sort(), ["q0", "q1", "q2", "q3", "q4"]);
+});
+
+test("half the scale is compared by the server", async () => {
+  const host = editor();
+  const tries = new TryHalf(host, { run: RUN, record: RECORD }, () => {});
+  await tries.begin();
+  assert.deepEqual(tries.cards.map(({ cfg }) => cfg), [8, 4]);
+  assert.deepEqual(tries.said, [{ id: "half.same", en: "r of q0" }]);
+});
+
+test("what is stored is told for the model and the kind of sampler of the run alone", () => {
+  assert.deepEqual([modelKey({ model: { hash: "AB" } }), modelKey({ model: { file: "f" } }), modelKey({})], ["ab", "file:f", null]);
+  const picks = [[4, true], [6, true], [9, false]].map(([cfg, good]) => ({ cfg, good, sampler_class: "ode" }));
+  const stored = { picks: [...picks, { cfg: 1, good: true, sampler_class: "sde" }], ranges: { ode: [4, 7.3] } };
+  assert.deepEqual(rangeOf(stored, RECORD), { low: 4, high: 7.3, middle: 5.4, chosen: [4, 6] });
+  assert.equal(rangeOf(stored, { report: { sampler_class: "ode-few" } }), null);
+  assert.equal(rangeOf(null, RECORD), null);
+  assert.equal(picksOf({ ...RECORD, model: { file: "f" } }, []).model.name, "f");
+  const chains = [true, false].map((plain) => picksOf({ ...RECORD, chain: "CFGGuider", report: { ...RECORD.report, plain } }, [{ cfg: 4, state: "there" }]).picks[0].chain);
+  assert.deepEqual(chains, ["CFG", "CFGGuider"]); // what another pack's patch changed is no plain run
+});
+
+test("a mix is u + gamma (c - u) of the row that is shown, rounded and clipped once", () => {
+  const values = new Int16Array([0, 0, 0, 100, 200, 301, 9, 9, 9, 200, 100, 32767]); // u and c, two rows, one pixel
+  const pair = { values, scale: 1 / 1000, size: [1, 1], rows: 2 };
+  const target = new Uint8ClampedArray(4);
+  assert.deepEqual([...mixed(pair, 1, 0, target)], [26, 51, 77, 255]); // .1, .2, .3
+  assert.deepEqual([...mixed(pair, 1, 3, target)], [102, 0, 255, 255]); // .4, -.1, 97.7
+});
+
+test("what if leaves room for the picture only where there is one, and says of which step it is", () => {
+  const { record } = fixture("euler");
+  const { figure } = viewOf("whatif");
+  const pair = { i: 3, row: 0 };
+  for (const [w, h] of [[900, 420], [420, 400], [300, 560]]) {
+    const options = { w, h, theme: LIGHT, step: 3, gamma: 5, mix: () => pair };
+    const [sheet] = figure(record, options);
+    const { x, y, w: pw, h: ph, gamma } = sheet.picture;
+    assert.ok(x >= 0 && y >= 0 && x + pw <= w && y + ph <= h && pw > 40 && ph > 30, `${w} x ${h}`);
+    assert.equal(gamma, 5);
+    assert.equal(figure(record, { ...options, mix: () => null })[0].picture, undefined);
+  }
+  const words = (i) => called(figure(record, { w: 900, h: 420, theme: LIGHT, step: 3, mix: () => ({ i, row: 0 }) }), "picture")[0];
+  assert.doesNotMatch(JSON.stringify(words(3)), /step/);
+  assert.match(JSON.stringify(words(5)), /step 6/);
+});

@@ -1,0 +1,60 @@
+/** Find my range: one picture at several scales, and which of them a person finds good. No DOM. */
+import { Tries } from "./tries.mjs";
+
+const STEPS = [-2, -1, 0, 1, 2].map((k) => Math.SQRT2 ** k); // one good scale gives a range of high / low 1.4, two give 2
+const NEAR = 1.1; // times the own scale: that one is tried instead
+const PLAIN = "CFG";
+
+/** Three to five scales around `centre`, of which none turns guidance off below 1; the run's own among them if near. */
+export function ladder(centre, own) {
+  const near = (cfg) => Math.max(cfg, own) / Math.min(cfg, own) < NEAR;
+  const scales = STEPS.map((factor) => rounded(Math.max(1, factor * centre)));
+  return [...new Set(scales.map((cfg) => (near(cfg) ? own : cfg)))];
+}
+
+/** Where to look first: in the middle of what is known of the model, else at the run's own scale. */
+export function centreOf({ report }, own) {
+  const [low, high] = report?.range ?? [own, own];
+  return Math.sqrt(low * high) || own;
+}
+
+/** As widgets show it. */
+export const rounded = (cfg) => Number(cfg.toFixed(1));
+
+/** What tells a model from others: `model_key` in trace/picks.py; null where nothing does. */
+export function modelKey({ model }) {
+  if (model?.hash) return String(model.hash).toLowerCase();
+  return model?.file ? `file:${model.file}` : null;
+}
+
+/** The judged cards as the server takes them. */
+export function picksOf(record, cards) {
+  const { report, chain, model } = record;
+  const judged = cards.filter(({ state }) => state === "there");
+  const picks = judged.map(({ cfg, good }) => ({ cfg, good: Boolean(good), sampler_class: report.sampler_class, chain: report.plain ? PLAIN : chain || "rules" }));
+  return { format: "guidance-geometry/picks", version: 1, model: { name: String(model.name ?? model.file ?? "?").slice(0, 200), key: modelKey(record) }, picks };
+}
+
+/** What is stored of a run's model with its kind of sampler: {low, high, middle, chosen}, null where nothing is good. */
+export function rangeOf(stored, { report }) {
+  const kind = report?.sampler_class;
+  const range = stored?.ranges?.[kind];
+  if (!range) return null;
+  const own = stored.picks.filter((pick) => pick.sampler_class === kind && (pick.chain ?? PLAIN) === PLAIN && pick.good);
+  return { low: range[0], high: range[1], middle: rounded(Math.sqrt(range[0] * range[1])), chosen: own.map(({ cfg }) => cfg).sort((a, b) => a - b) };
+}
+
+export class FindRange extends Tries {
+  /** keep(picks): the server takes them. */
+  constructor(editor, about, changed, keep) {
+    super(editor, about, (own) => ladder(centreOf(about.record, own), own), changed);
+    Object.assign(this, { kind: "range", keep });
+  }
+
+  /** A person changes her mind about a card; at once on the server, so that nothing has to be confirmed. */
+  judge(card) {
+    card.good = !card.good;
+    this.changed();
+    return this.keep(picksOf(this.record, this.cards));
+  }
+}

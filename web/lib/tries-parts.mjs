@@ -1,0 +1,119 @@
+/** What the tab shows of runs at other scales: a row of pictures that can be judged, what is known, and what to do. */
+import { rangeOf } from "./find-range.mjs";
+import { scaleSource, nodeAt, writeScale } from "./panel-graph.mjs";
+import { download, element, put } from "./panel-parts.mjs";
+import { addressOf } from "./panel-record.mjs";
+import { number } from "./words.mjs";
+
+const ROWS = 4; // samples of a sheet
+
+export class TriesView {
+  /** tab: owns the tries. panel: speaks, and says which theme it is. */
+  constructor(tab, panel) {
+    Object.assign(this, { tab, panel, t: panel.t });
+    const { t } = this;
+    const button = (name, act) => {
+      const made = element("button", { type: "button", class: `gg-${name}`, title: t(`${name}Tip`) }, t(name));
+      made.addEventListener("click", act);
+      return made;
+    };
+    this.find = button("find", () => tab.openRange());
+    this.half = button("half", () => tab.openHalf());
+    this.again = button("again", () => tab.findRange());
+    this.forget = button("forget", () => tab.forgetPicks());
+    this.save = button("save", () => download(new Blob([`${JSON.stringify(tab.stored, null, 1)}\n`], { type: "application/json" }), "picks.json"));
+    this.take = button("take", () => this.apply());
+    this.close = button("close", () => tab.closeTries());
+    this.cards = element("div", { class: "gg-cards", role: "group", "aria-label": t("find") });
+    this.words = element("p", { class: "gg-tried", role: "status" });
+    const row = element("div", { class: "gg-row" }, this.words, this.take, this.again, this.forget, this.save, this.close);
+    this.box = element("div", { class: "gg-tries", hidden: true }, this.cards, row);
+    this.drawn = [];
+  }
+
+  draw(chosen) {
+    const { tab, t } = this;
+    const { tries, opened } = tab;
+    const record = tab.judgedRecord();
+    tab.askStored();
+    const range = record && rangeOf(tab.stored, record);
+    const ready = Boolean(chosen && !chosen.live && !chosen.ended && record);
+    put(this.find, { hidden: !ready, textContent: range ? t("range", ends(range)) : t("find"), title: t(range ? "rangeTip" : "findTip") });
+    put(this.half, { hidden: !ready || !(record?.cfg > 1) });
+    put(this.box, { hidden: !opened });
+    if (!opened) return;
+    this.drawCards(tries?.cards ?? [], tries?.kind);
+    const judging = opened === "range";
+    put(this.words, { textContent: this.said(tries, range, judging) });
+    put(this.again, { hidden: !judging || (tries && !tries.done) });
+    put(this.forget, { hidden: !judging || !range });
+    put(this.save, { hidden: !judging || !range });
+    put(this.take, { hidden: !judging || !range || !this.source()?.widget, textContent: t("take", { value: number(range?.middle) }) });
+  }
+
+  said(tries, range, judging) {
+    const { t, tab } = this;
+    if (tries?.trouble) return t(tries.trouble.key, { node: nameOf(tries.trouble.node) });
+    const waiting = tries?.cards.filter(({ state }) => state === "waiting").length ?? 0;
+    if (tries && (waiting || !tries.cards.length)) return t("trying", { i: tries.cards.length - waiting, n: tries.cards.length });
+    if (!judging) return (tries?.said ?? []).map((one) => told(one, tab.editor.locale())).join(" ") || t("noHalf");
+    const source = range && this.source();
+    const elsewhere = source?.reason ? t(source.reason, { node: nameOf(source.node) }) : "";
+    const known = range ? t("rangeWords", { ...ends(range), chosen: range.chosen.map((cfg) => number(cfg)).join(", ") }) : t(tries ? "judge" : "noneStored");
+    return [tab.unkept ? t(tab.unkept) : known, elsewhere].filter(Boolean).join(" ");
+  }
+
+  drawCards(cards, kind) {
+    if (this.drawn.length !== cards.length || cards.some((card, k) => card !== this.drawn[k]?.card)) {
+      this.drawn = cards.map((card) => this.cardOf(card, kind));
+      this.cards.replaceChildren(...this.drawn.map(({ box }) => box));
+    }
+    for (const { card, box, name, shots } of this.drawn) {
+      put(box, { "data-state": card.state, "aria-pressed": kind === "range" ? String(Boolean(card.good)) : null, disabled: kind === "range" && card.state !== "there" });
+      put(name, { textContent: `${card.good ? "\u2713 " : ""}cfg ${number(card.cfg)}` });
+      if (card.state === "there" && !shots.childElementCount) shots.replaceChildren(...this.picturesOf(card));
+    }
+  }
+
+  cardOf(card, kind) {
+    const [name, shots] = [element("span", { class: "gg-name" }), element("span", { class: "gg-shots" })];
+    const box = element(kind === "range" ? "button" : "figure", { class: "gg-card", ...(kind === "range" && { type: "button" }) }, shots, name);
+    if (kind === "range") box.addEventListener("click", () => this.tab.tries.judge(card));
+    return { card, box, name, shots };
+  }
+
+  /** Pictures that the job made; where it makes none, the last prediction of the record. */
+  picturesOf({ shots, record, cfg }) {
+    const address = (file) => this.tab.editor.address(addressOf({ type: "output", subfolder: "", ...file }));
+    if (shots.length) return shots.map((file) => element("img", { src: address(file), alt: `cfg ${cfg}` }));
+    const { pictures } = record;
+    const [w, h] = pictures.size;
+    const sheet = new Image();
+    const made = pictures.samples.slice(0, ROWS).map((_, row) => {
+      const canvas = element("canvas", { width: w, height: h, role: "img", "aria-label": `cfg ${cfg}` });
+      sheet.addEventListener("load", () => canvas.getContext("2d").drawImage(sheet, -pictures.kinds.indexOf("guided") * w, -row * h));
+      return canvas;
+    });
+    sheet.src = address(pictures.steps.at(-1));
+    return made;
+  }
+
+  source() {
+    const { tab } = this;
+    const run = tab.tries?.run ?? tab.single();
+    const node = run && nodeAt(tab.root, run.node);
+    return node ? scaleSource(tab.root, node, true) : null;
+  }
+
+  apply() {
+    const [source, range] = [this.source(), rangeOf(this.tab.stored, this.tab.judgedRecord())];
+    writeScale(source, range.middle);
+    this.tab.editor.refresh();
+    this.tab.editor.changed();
+    put(this.words, { textContent: this.t("written", { node: nameOf(source.node), value: number(range.middle) }) });
+  }
+}
+
+const nameOf = (node) => (node ? `${node.title ?? node.type} (${node.id})` : "");
+const ends = ({ low, high }) => ({ low: number(low), high: number(high) });
+const told = (one, locale) => (String(locale).startsWith("zh") && one.zh) || one.en;

@@ -1,0 +1,120 @@
+/** The workflow of a run queued again at other scales, with the same noise: how, and where its pictures are. No DOM.
+ *
+ * The graph on the canvas stays as it is: what is queued is the job that made the run, with another cfg.
+ */
+import { scaleSource, nodeAt } from "./panel-graph.mjs";
+import { FLAG, slotOf } from "./tab-runs.mjs";
+
+const MOST_GUIDERS = 8; // one inside another
+const MOST_SHOTS = 4; // pictures of one run
+const PICTURE = /\.(png|jpe?g|webp|gif)$/i;
+const PAUSE = 400; // milliseconds between two looks at a job
+
+/** Id of the node in a prompt whose cfg is the scale of a sampler; null where a wire brings it, or nobody has one. */
+export function scalePlace(prompt, sampler) {
+  let id = sampler;
+  for (let hops = 0; prompt[id] && hops < MOST_GUIDERS; hops += 1) {
+    const { cfg, guider } = prompt[id].inputs ?? {};
+    if (cfg !== undefined) return typeof cfg === "number" ? id : null;
+    id = Array.isArray(guider) ? String(guider[0]) : null;
+  }
+  return null;
+}
+
+/** What keeps a sampler from being queued at another scale: {key, node} of a sentence, null for nothing. */
+export function obstacle(root, prompt, sampler) {
+  const source = scaleSource(root, nodeAt(root, sampler) ?? {}, true);
+  if (source?.reason === "linked" || source?.reason === "listed") return { key: source.reason, node: source.node };
+  return scalePlace(prompt, sampler) ? null : { key: "nowhere", node: null };
+}
+
+/** The prompt with another scale; pictures that it would save are only shown. */
+export function promptAt(prompt, place, cfg) {
+  const shown = ([id, node]) => [id, node.class_type === "SaveImage" ? { ...node, class_type: "PreviewImage", inputs: { images: node.inputs.images } } : node];
+  const { inputs } = prompt[place];
+  return Object.fromEntries(Object.entries({ ...prompt, [place]: { ...prompt[place], inputs: { ...inputs, cfg } } }).map(shown));
+}
+
+/** Pictures of a job that are nearest downstream of a sampler: files of the server. */
+export function shotsOf({ prompt, outputs }, sampler) {
+  let front = [String(sampler)];
+  for (const seen = new Set(); front.length;) {
+    const found = front.flatMap((id) => outputs[id]?.images ?? []).filter(({ filename }) => PICTURE.test(filename));
+    if (found.length) return found.slice(0, MOST_SHOTS);
+    front.forEach((id) => seen.add(id));
+    const reads = (node) => Object.values(node.inputs ?? {}).some((wire) => Array.isArray(wire) && front.includes(String(wire[0])));
+    front = Object.keys(prompt).filter((id) => !seen.has(id) && reads(prompt[id]));
+  }
+  return [];
+}
+
+export class Tries {
+  /** run: as the tab lists it. record: of it. scales(own): cfg values to try. changed(): something is to be drawn. */
+  constructor(editor, { run, record }, scales, changed) {
+    Object.assign(this, { editor, run, record, scales, changed, cards: [], trouble: null, over: false });
+  }
+
+  /** Queue, and follow until every picture is there. */
+  async begin() {
+    const { editor, run } = this;
+    const job = await editor.job(run.prompt_id);
+    const sources = job ?? { ...(await editor.sources()), outputs: {} };
+    const prompt = sources.prompt ?? sources.output;
+    const root = editor.root();
+    this.trouble = obstacle(root, prompt, run.node);
+    if (this.trouble || this.over) return this.changed();
+    const place = scalePlace(prompt, run.node);
+    const own = prompt[place].inputs.cfg;
+    this.cards = this.scales(own).map((cfg) => ({ cfg, state: "waiting", shots: [], record: null, own: cfg === own }));
+    this.changed();
+    const workflow = apart(sources.workflow ?? {});
+    for (const card of this.cards) {
+      if (card.own && job) this.take(card, job, this.run, this.record);
+      else await this.queue(card, promptAt(prompt, place, card.cfg), workflow);
+    }
+    return Promise.all(this.cards.map((card) => card.job && this.follow(card)));
+  }
+
+  async queue(card, prompt, workflow) {
+    const job = this.over ? null : await this.editor.queue(prompt, workflow);
+    Object.assign(card, job ? { job } : { state: "failed" });
+    if (job && this.over) this.editor.dequeue([job]);
+  }
+
+  async follow(card) {
+    let job = null;
+    while (!job && !this.over) {
+      await new Promise((done) => setTimeout(done, PAUSE));
+      job = await this.editor.job(card.job);
+    }
+    if (this.over) return;
+    const runs = (await this.editor.runsOf(card.job)) ?? [];
+    const run = runs.find((one) => slotOf(one) === slotOf(this.run)) ?? null;
+    this.take(card, job, run, run && (await this.editor.run(run.run)));
+  }
+
+  take(card, job, run, record) {
+    const shots = shotsOf(job, this.run.node);
+    const there = job.ended && (shots.length || record?.pictures?.steps?.length);
+    Object.assign(card, { run, record, shots, state: there ? "there" : "failed" });
+    this.changed();
+  }
+
+  /** All pictures are there, or will not come. */
+  get done() {
+    return this.cards.length > 0 && this.cards.every(({ state }) => state !== "waiting");
+  }
+
+  /** Nobody waits any longer. */
+  stop() {
+    this.over = true;
+    const jobs = this.cards.filter(({ job, state }) => job && state === "waiting").map(({ job }) => job);
+    if (jobs.length) this.editor.dequeue(jobs);
+  }
+}
+
+/** The workflow under a key of its own: its runs are recorded, and the tab does not list them. */
+function apart(workflow) {
+  const key = `try-${[...crypto.getRandomValues(new Uint8Array(12))].map((byte) => byte.toString(16).padStart(2, "0")).join("")}`;
+  return { ...workflow, extra: { ...workflow.extra, [FLAG]: { ...workflow.extra?.[FLAG], record: true, key } } };
+}

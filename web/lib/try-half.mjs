@@ -1,0 +1,22 @@
+/** Try half: the same noise at half the scale, and whether that is the same picture. No DOM. */
+import { Tries } from "./tries.mjs";
+
+const SAYS = /^half\./;
+
+/** Sentences of a report about a second run. */
+export const halfOf = (report) => (report?.findings ?? []).filter(({ id }) => SAYS.test(id));
+
+export class TryHalf extends Tries {
+  constructor(editor, about, changed) {
+    super(editor, about, (own) => [own, own / 2], changed);
+    Object.assign(this, { kind: "half", said: [] });
+  }
+
+  async begin() {
+    await super.begin();
+    const [own, half] = this.cards.map(({ run }) => run?.run);
+    if (this.over || !own || !half) return;
+    this.said = halfOf(await this.editor.report(own, half));
+    this.changed();
+  }
+}
