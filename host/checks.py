@@ -57,6 +57,8 @@ def _checked(execute: Callable, together: Callable | None) -> Callable:
     @wraps(execute)
     def run(cls, *given, **named):
         bound = form.bind(cls, *given, **named)
+        for name in unconnected(cls, bound.arguments):
+            del bound.arguments[name]
         bound.apply_defaults()
         insist(*misfits(cls, bound.arguments))
         bound.arguments.update({name: plain(value) for name, value in bound.arguments.items()})
@@ -101,13 +103,18 @@ def _unfitting(together: Callable | None, values: Mapping[str, Any]) -> str | No
     return together(**known) if together else None
 
 
+def unconnected(cls: type[CheckedNode], arguments: Mapping[str, Any]) -> list[str]:
+    """Optional wires with None on them: some callers say so what others leave out, and the default must hold for both."""
+    wires = (declared for declared in cls.declared.values() if declared.get_io_type() in CARRIED)
+    return [wire.id for wire in wires if wire.optional and arguments.get(wire.id, wire) is None]
+
+
 def misfits(cls: type[CheckedNode], arguments: Mapping[str, Any]) -> Iterator[str | None]:
     """One sentence for every argument that is not what its input says, widgets first; None for those that are."""
+    passed = {*cls.unread, *unconnected(cls, arguments)}
     for declared in cls.declared.values():
-        value = arguments.get(declared.id)
-        absent = value is None and declared.optional and declared.get_io_type() in CARRIED
-        if declared.id in arguments and declared.id not in cls.unread and not absent:
-            own = cls.checks.get(declared.id)
+        if declared.id in arguments and declared.id not in passed:
+            value, own = arguments[declared.id], cls.checks.get(declared.id)
             yield value_misfit(declared, value) or (own(value) if own else unlisted(declared, value))
 
 

@@ -132,6 +132,11 @@ def test_a_constant_schedule_is_plain_cfg(labelled, empty_latent):
     assert torch.equal(guided(*arguments, guidance=chain)[0]["samples"], ksampler(*arguments))
 
 
+def test_none_on_an_optional_wire_is_a_wire_that_is_not_there(labelled, empty_latent):
+    arguments = (*labelled["ve"], empty_latent("ve"), "euler")
+    assert torch.equal(guided(*arguments, guidance=None, sampler=None)[0]["samples"], ksampler(*arguments))
+
+
 def test_a_foreign_chain_needs_two_methods_only(labelled, empty_latent):
     class Elsewhere:
         def init(self, run):
