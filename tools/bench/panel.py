@@ -97,7 +97,7 @@ WATCH = """(() => { performance.setResourceTimingBufferSize(5000);
     if (!count) return requestAnimationFrame(look);
     const channel = new MessageChannel(); // its message is read once the frame has been painted
     channel.port1.onmessage = () => { window.painted ??= performance.now(); };
-    const there = () => /^[0-9]+.49$/.test(count.textContent) && channel.port2.postMessage(null);
+    const there = () => /^[0-9]+.50$/.test(count.textContent) && channel.port2.postMessage(null);
     new MutationObserver(there).observe(count, {characterData: true, childList: true, subtree: true});
     there(); };
   requestAnimationFrame(look); })()"""
@@ -191,7 +191,7 @@ def measured(browser, live, vue: bool, options: argparse.Namespace) -> list[Row]
         page.evaluate(OPEN, [graph(), WORKFLOW])
         page.wait_for_selector(".gg-panel")
         page.evaluate(RUN)
-        page.wait_for_function("() => /.49$/.test(document.querySelector('.gg-panel output').textContent)")
+        page.wait_for_function("() => /.50$/.test(document.querySelector('.gg-panel output').textContent)")
         parts = {  # looking into the heap slows what comes after it
             "redraw": lambda: redraws(page, live.pack, options.redraws),
             "memory": lambda: [growth(page, options.runs)],
