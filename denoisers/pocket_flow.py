@@ -74,12 +74,12 @@ class PocketFlow(nn.Module):
 class Residual(nn.Module):
     """Two 3 x 3 convolutions beside a straight line."""
 
-    def __init__(self, channels: int, **place: Any):
+    def __init__(self, channels: int, operations: Any, **place: Any):
         super().__init__()
-        self.first_norm = nn.GroupNorm(8, channels, **place)
-        self.first = nn.Conv2d(channels, channels, 3, padding=1, **place)
-        self.second_norm = nn.GroupNorm(8, channels, **place)
-        self.second = zeroed(nn.Conv2d(channels, channels, 3, padding=1, **place))
+        self.first_norm = operations.GroupNorm(8, channels, **place)
+        self.first = operations.Conv2d(channels, channels, 3, padding=1, **place)
+        self.second_norm = operations.GroupNorm(8, channels, **place)
+        self.second = zeroed(operations.Conv2d(channels, channels, 3, padding=1, **place))
 
     def forward(self, h: Tensor) -> Tensor:  # [B, C, H, W] -> [B, C, H, W]
         """Add to `h` what the convolutions make of it."""
@@ -98,30 +98,31 @@ class PocketVAE(nn.Module):
         channels: int = 4,
         encoder: tuple[int, int] = (24, 48),
         decoder: tuple[int, int, int] = (64, 32, 16),
+        operations: Any = nn,
         **place: Any,
     ):
         super().__init__()
         half, quarter = encoder
         self.encoder = nn.Sequential(
             nn.PixelUnshuffle(2),
-            nn.Conv2d(12, half, 3, padding=1, **place),
-            Residual(half, **place),
-            nn.Conv2d(half, quarter, 2, stride=2, **place),
-            Residual(quarter, **place),
+            operations.Conv2d(12, half, 3, padding=1, **place),
+            Residual(half, operations, **place),
+            operations.Conv2d(half, quarter, 2, stride=2, **place),
+            Residual(quarter, operations, **place),
             nn.SiLU(),
-            nn.Conv2d(quarter, 2 * channels, 3, padding=1, **place),
+            operations.Conv2d(quarter, 2 * channels, 3, padding=1, **place),
         )
         quarter, half, full = decoder
         self.decoder = nn.Sequential(
-            nn.Conv2d(channels, quarter, 3, padding=1, **place),
-            Residual(quarter, **place),
-            Residual(quarter, **place),
-            Upsample(quarter, half, nn, **place),
-            Residual(half, **place),
-            Upsample(half, full, nn, **place),
-            Residual(full, **place),
+            operations.Conv2d(channels, quarter, 3, padding=1, **place),
+            Residual(quarter, operations, **place),
+            Residual(quarter, operations, **place),
+            Upsample(quarter, half, operations, **place),
+            Residual(half, operations, **place),
+            Upsample(half, full, operations, **place),
+            Residual(full, operations, **place),
             nn.SiLU(),
-            nn.Conv2d(full, 3, 3, padding=1, **place),
+            operations.Conv2d(full, 3, 3, padding=1, **place),
         )
 
     def posterior(self, picture: Tensor) -> tuple[Tensor, Tensor]:  # [B, 3, H, W] -> two [B, C, H/4, W/4]

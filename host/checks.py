@@ -104,7 +104,7 @@ def _unfitting(together: Callable | None, values: Mapping[str, Any]) -> str | No
 
 
 def unconnected(cls: type[CheckedNode], arguments: Mapping[str, Any]) -> list[str]:
-    """Optional wires with None on them: some callers say so what others leave out, and the default must hold for both."""
+    """Optional wires that carry None: some callers say so what others leave out; the default holds for both."""
     wires = (declared for declared in cls.declared.values() if declared.get_io_type() in CARRIED)
     return [wire.id for wire in wires if wire.optional and arguments.get(wire.id, wire) is None]
 

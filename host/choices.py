@@ -108,8 +108,8 @@ def report_on(user: str, run: str, half: str | None) -> Mapping | None:
     files = [_trace_of(user, name) for name in (run, half) if name]
     if None in files:
         return None
-    traces = [load(file) for file in files if file]
-    return reported(*traces, user=user).as_json()
+    trace, *halved = (load(file) for file in files if file)
+    return reported(trace, halved[0] if halved else None, user=user).as_json()
 
 
 def _trace_of(user: str, run: str) -> Path | None:

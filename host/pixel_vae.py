@@ -50,7 +50,8 @@ def included(network: nn.Module, weights: Mapping[str, Tensor], space: LatentSpa
     """The VAE that lies in a denoiser's file, as the host's own object: its memory, tiles and devices all apply."""
     network.load_state_dict(dict(weights))
     vae = _pixels()
-    vae.first_stage_model = network.eval().requires_grad_(False).to(vae.vae_dtype)
+    # setattr, as the host's types list its own networks only
+    setattr(vae, "first_stage_model", network.eval().requires_grad_(False).to(vae.vae_dtype))  # noqa: B010
     vae.patcher = comfy.model_patcher.ModelPatcher(network, vae.patcher.load_device, vae.patcher.offload_device)
     vae.latent_channels, vae.downscale_ratio, vae.upscale_ratio = len(space.scale), space.downscale, space.downscale
     vae.memory_used_encode = lambda shape, dtype: BYTES_PER_PIXEL * shape[2] * shape[3]

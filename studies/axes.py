@@ -53,7 +53,9 @@ def axis_of(line: str) -> Axis:
     """One line.  Raises ValueError where it has no colon or no value."""
     name, colon, values = line.partition(":")
     if not colon or not name.strip():
-        raise ValueError(f"The line {line!r} names no axis. Write its name, a colon and its values: cfg: 1, 2, 4")
+        raise ValueError(
+            f"The line {line!r} names no axis. Write its name, a colon and its values, such as cfg: 1, 2, 4."
+        )
     return Axis(name.strip(), values_of(values))
 
 
