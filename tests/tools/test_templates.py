@@ -9,9 +9,15 @@ from guidance_geometry.tests.project import PROJECT, ROOT
 from guidance_geometry.tools.templates.layouts import LAYOUTS
 from guidance_geometry.tools.templates.make_template import signed
 from guidance_geometry.tools.templates.thumbnails import DRAWN, SIDE
+from guidance_geometry.tools.templates.wires import behind, ends, led_around
+
+BESIDE = 80  # pixels that Nodes 2.0 puts above and below a picture that is as high as the node is wide
+workflows = pytest.mark.parametrize(
+    "workflow", sorted((ROOT / "example_workflows").glob("*.json")), ids=lambda file: file.stem
+)
 
 
-@pytest.mark.parametrize("workflow", sorted((ROOT / "example_workflows").glob("*.json")), ids=lambda file: file.stem)
+@workflows
 def test_the_nodes_of_a_template_say_which_pack_they_come_from(workflow):
     def number(version):
         return tuple(map(int, version.split(".")))
@@ -42,3 +48,52 @@ def test_a_drawn_thumbnail_is_small_and_its_words_are_whole_and_apart(name):
 
 def test_every_template_has_pictures_of_a_run_or_a_drawing():
     assert {name for name, layout in LAYOUTS.items() if not layout.thumbnails} == set(DRAWN)
+
+
+def bends_of(saved):
+    """Link id -> the points between its ends."""
+    points = {point["id"]: point for point in saved["extra"].get("reroutes", [])}
+    for link in saved["extra"].get("linkExtensions", []):
+        bends, name = [], link["parentId"]
+        while name:
+            bends.insert(0, tuple(points[name]["pos"]))
+            name = points[name].get("parentId")
+        yield link["id"], bends
+
+
+@workflows
+def test_no_wire_of_a_template_passes_behind_a_node(workflow):
+    saved = json.loads(workflow.read_text(encoding="utf-8"))
+    nodes, bends = {node["id"]: node for node in saved["nodes"]}, dict(bends_of(saved))
+    for link in saved["links"]:
+        start, end = ends(nodes, link)
+        assert not behind([start, *bends.get(link[0], []), end], nodes), link
+
+
+def test_a_wire_is_led_around_the_node_before_it_and_shares_its_bends():
+    nodes = [{"id": k, "pos": [300 * k, 100 * (k == 3)], "size": [200, 60 + 200 * (k == 1)]} for k in range(4)]
+    links = [[1, 0, 0, 2, 0, "MODEL"], [2, 0, 0, 3, 0, "MODEL"], [3, 0, 0, 1, 0, "MODEL"]]
+    made = led_around({"nodes": nodes, "links": links, "groups": [], "extra": {"ds": {}}})
+    bends = dict(bends_of(made))
+    assert bends.keys() == {1, 2}, "the third wire has nothing in its way"
+    by_name = {node["id"]: node for node in nodes}
+    assert behind(list(ends(by_name, links[0])), by_name) == {1}
+    assert not [link for link in links[:2] if behind([*bends[link[0]]], by_name)]
+    assert bends[1][0] == bends[2][0]
+    assert made["extra"]["reroutes"][0]["linkIds"] == [1, 2]
+
+
+@workflows
+def test_pictures_that_grow_in_nodes_2_cover_no_other_node(workflow):
+    nodes = json.loads(workflow.read_text(encoding="utf-8"))["nodes"]
+    for node in (one for one in nodes if one["type"] == "PreviewImage"):
+        (left, top), (w, h) = node["pos"], node["size"]
+        grown = Box(left, top, w, max(h, w + BESIDE))
+        assert not [one for one in nodes if one is not node and Box(*one["pos"], *one["size"]).meets(grown)]
+
+
+@workflows
+def test_nodes_that_sample_have_titles_of_their_own(workflow):
+    nodes = json.loads(workflow.read_text(encoding="utf-8"))["nodes"]
+    titles = [node.get("title") for node in nodes if node["type"] == "GGGuidedSampler"]
+    assert len({*titles}) == len(titles)

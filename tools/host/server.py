@@ -84,15 +84,14 @@ def running(python: Path, host: Path, log: Path, options: list[str], pack: str, 
 @contextmanager
 def addressable(template: Path) -> Iterator[str]:
     """Give a template a twin for a while: the editor opens names of letters, digits, - and _ only by their address."""
-    twin = template.with_name(template.name.replace(" ", "-"))
-    if twin == template:
-        yield template.stem
-        return
-    shutil.copyfile(template, twin)
+    stem = template.stem.replace(" ", "-")
+    there = [template, template.with_suffix(".jpg")] if stem != template.stem else []  # the list shows its picture
+    twins = [shutil.copyfile(file, file.with_stem(stem)) for file in there if file.exists()]
     try:
-        yield twin.stem
+        yield stem
     finally:
-        twin.unlink(missing_ok=True)
+        for twin in twins:
+            twin.unlink(missing_ok=True)
 
 
 def apart() -> dict:

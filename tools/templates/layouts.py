@@ -78,8 +78,8 @@ FIRST_LOOK = Layout(
         "4": (370, 60, 320, 380),
         "5": (370, 490, 320, 60),
         "6": (370, 600, 320, 150),
-        "7": (740, 60, 640, 300),
-        "8": (740, 410, 640, 540),
+        "7": (740, 60, 440, 620),
+        "8": (1220, 60, 640, 660),
     },
     notes=(
         Note(
@@ -97,6 +97,7 @@ Keep the seed: only then do the pictures show what cfg alone changes.""",
         ),
     ),
     thumbnails={"7": tuple(range(9))},
+    view=(0.7, 90, 160),
 )
 
 THE_GEOMETRY = Layout(
@@ -112,19 +113,19 @@ THE_GEOMETRY = Layout(
         "6": (480, 840, 320, 400),
         "7": (840, 380, 300, 60),
         "8": (840, 490, 300, 150),
-        "9": (1180, 380, 620, 400),
+        "9": (1180, 380, 350, 430),
         "10": (840, 840, 300, 60),
         "11": (840, 950, 300, 150),
-        "12": (1180, 840, 620, 400),
+        "12": (1180, 840, 350, 430),
         "13": (1920, 380, 640, 660),
         "14": (1920, 1090, 640, 660),
         "15": (2680, 380, 640, 660),
         "23": (2680, 1090, 640, 660),
         "16": (3440, 380, 320, 170),
         "17": (3800, 380, 320, 150),
-        "18": (3440, 600, 500, 400),
+        "18": (3440, 600, 330, 410),
         "19": (4160, 380, 320, 150),
-        "20": (3980, 600, 500, 400),
+        "20": (3800, 600, 330, 410),
         "21": (3440, 1050, 1040, 700),
         "22": (4600, 380, 760, 760),
         "24": (5420, 380, 760, 820),
@@ -200,6 +201,7 @@ The whole story, with numbers: docs/the-geometry-of-guidance.md in this pack's r
         "5 \u00b7 What the label adds": ("What the label adds", "16", "17", "18", "19", "20", "21"),
         "6 \u00b7 The run from inside": ("From inside", "22", "24"),
     },
+    titles={"5": "KSampler + Trace: without guidance", "6": "KSampler + Trace: with guidance"},
     view=(0.65, 120, 160),
 )
 
@@ -225,8 +227,8 @@ DPS_INPAINTING = Layout(
         "15": (1110, 720, 340, 170),
         "16": (1500, 640, 320, 150),
         "18": (1500, 840, 320, 150),
-        "17": (1870, 60, 640, 440),
-        "19": (1870, 550, 640, 440),
+        "17": (1870, 60, 380, 460),
+        "19": (1870, 570, 380, 460),
     },
     notes=(
         Note(
@@ -244,6 +246,12 @@ The DPS scale is per step: with twice the steps the pull is about twice as stron
         ),
     ),
     thumbnails={"17": (0, 1), "19": (0, 1)},
+    titles={
+        "4": "Draw: with labels",
+        "12": "Make up the rest: without labels",
+        "17": "The half that is kept",
+        "19": "Made up from the half",
+    },
     view=(0.6, 60, 60),
 )
 
@@ -266,8 +274,8 @@ TIME_TRAVEL = Layout(
         "12": (1480, 550, 300, 60),
         "13": (1480, 170, 300, 150),
         "14": (1480, 660, 300, 150),
-        "15": (1830, 60, 760, 440),
-        "16": (1830, 550, 760, 440),
+        "15": (1830, 60, 380, 460),
+        "16": (1830, 570, 380, 460),
     },
     notes=(
         Note(
@@ -284,14 +292,20 @@ correct the push.
         ),
     ),
     thumbnails={"15": (0, 7), "16": (0, 7)},
+    titles={
+        "9": "Every step once",
+        "10": "Every step four times",
+        "15": "Every step once",
+        "16": "Every step four times",
+    },
     view=(0.6, 60, 60),
 )
 
 
 def branch(top: int, *nodes: str) -> dict[str, Place]:
     """A row of the template: gradient, sampler, decoder, enlarger, preview; without the first, four of them."""
-    places = ((1200, 330), (1560, 400), (1920, 60), (1920, 150), (2260, 400))[-len(nodes) :]
-    widths = {1920: 300, 2260: 620}
+    places = ((1200, 330), (1560, 400), (1920, 60), (1920, 150), (2260, 440))[-len(nodes) :]
+    widths = {1920: 300, 2260: 360}
     return {
         node: (left, top + 110 * (tall == 150), widths.get(left, 320), tall)
         for node, (left, tall) in zip(nodes, places, strict=True)
@@ -424,7 +438,9 @@ connect pictures of your own.""",
         "71": "Green",
         "72": "Blue",
         "73": "Yellow",
+        "79": "A colour",
         "82": "A colour",
+        "85": "A robot, and a colour",
         "88": "A robot, and a colour",
     },
     view=(0.45, 60, 80),
@@ -516,7 +532,7 @@ IMAGENET_CLASSIFIER = Layout(
         "6": (1300, 120, 320, 350),
         "7": (1660, 120, 320, 400),
         "8": (1660, 580, 320, 60),
-        "9": (2460, 120, 560, 540),
+        "9": (2460, 120, 460, 540),
         "11": (3060, 120, 700, 540),
         "10": (3800, 120, 700, 540),
     },

@@ -23,6 +23,7 @@ from ..host.server import own_folders, running
 from ..places import ROOT
 from .layouts import LAYOUTS, Layout
 from .thumbnails import DRAWN
+from .wires import led_around
 
 PREFIX = "GG"  # of the ids of this pack's nodes
 
@@ -55,7 +56,7 @@ def build(page, layout: Layout) -> dict:
     workflow = json.loads(page.evaluate(BUILD, given))
     scale, *offset = layout.view
     framed = {"id": layout.workflow_id, "groups": layout.frames()}
-    return signed(workflow | framed | {"extra": {"ds": {"scale": scale, "offset": offset}}})
+    return led_around(signed(workflow | framed | {"extra": {"ds": {"scale": scale, "offset": offset}}}))
 
 
 def signed(workflow: dict) -> dict:

@@ -1,0 +1,194 @@
+"""Wires that go round the nodes of a workflow: where a straight one would pass behind a node, it gets bends."""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from collections.abc import Iterator
+from heapq import heappop, heappush
+from itertools import pairwise
+
+PITCH = 10  # pixels between two places where a wire may run
+TITLE, ROW, FIRST = 30, 20, 14  # height of a node's title; of a slot; from a node's top to its first slot
+STUB = 20  # pixels that a wire leaves a node, and meets one, straight
+CLEAR = 5  # pixels that it keeps from other nodes
+TURN, CROWD = 12, 4  # what a bend costs, and a place that another wire has, in places
+EDGE = 2  # pixels of a node's sides where its wires meet it
+WORD = 14  # pixels of a letter in the title of a group
+AROUND = ((1, 0), (0, 1), (-1, 0), (0, -1))
+
+Cell = tuple[int, int]
+Point = tuple[float, float]
+
+
+def slot(node: dict, index: int, right: bool) -> Point:
+    """Where a wire leaves a node (right) or meets it."""
+    x, y = node["pos"]
+    return x + node["size"][0] * right, y + FIRST + ROW * index
+
+
+def ends(nodes: dict, link: list) -> tuple[Point, Point]:
+    """Where a wire begins and ends."""
+    _, source, output, target, entry, _ = link
+    return slot(nodes[source], output, True), slot(nodes[target], entry, False)
+
+
+def drawn(points: list[Point], pieces: int = 40) -> Iterator[Point]:
+    """Points of a wire as the editor draws it: level at its ends, a curve from place to place."""
+    for (ax, ay), (bx, by) in pairwise(points):
+        reach = ((ax - bx) ** 2 + (ay - by) ** 2) ** 0.5 / 4 if len(points) == 2 else 0
+        for k in range(pieces + 1):
+            t = k / pieces
+            s = 1 - t
+            weights = s**3, 3 * s * s * t, 3 * s * t * t, t**3
+            xs, ys = (ax, ax + reach, bx - reach, bx), (ay, ay, by, by)
+            yield (
+                sum(w * x for w, x in zip(weights, xs, strict=True)),
+                sum(w * y for w, y in zip(weights, ys, strict=True)),
+            )
+
+
+def behind(points: list[Point], nodes: dict) -> set:
+    """The nodes that a wire passes behind, its own among them."""
+    found = set()
+    for x, y in drawn(points):
+        for name, node in nodes.items():
+            (left, top), (w, h) = node["pos"], node["size"]
+            if left + EDGE < x < left + w - EDGE and top - TITLE < y < top + h:
+                found.add(name)
+    return found
+
+
+class Floor:
+    """The places between the nodes.  taken: place -> the outputs whose wires run there."""
+
+    def __init__(self, workflow: dict):
+        self.full: set[Cell] = set()
+        self.taken: dict[Cell, set] = defaultdict(set)
+        for node in workflow["nodes"]:
+            (left, top), (w, h) = node["pos"], node["size"]
+            self.fill(left - CLEAR, top - TITLE - CLEAR, w + 2 * CLEAR, h + TITLE + 2 * CLEAR)
+        for group in workflow["groups"]:
+            left, top, *_ = group["bounding"]
+            self.fill(left, top, WORD * len(group["title"]), TITLE)
+
+    def fill(self, left: float, top: float, w: float, h: float) -> None:
+        """No wire runs here."""
+        columns, rows = (
+            range(math.ceil(near / PITCH), int((near + far) // PITCH) + 1) for near, far in ((left, w), (top, h))
+        )
+        self.full |= {(x, y) for x in columns for y in rows}
+
+    def steps(self, state: tuple[Cell, Cell], output: tuple) -> Iterator[tuple[float, tuple[Cell, Cell]]]:
+        """Where a wire may go on, and what that costs."""
+        (x, y), way = state
+        for dx, dy in AROUND:
+            place = (x + dx, y + dy)
+            if (dx, dy) != (-way[0], -way[1]) and place not in self.full:
+                crowd = CROWD * bool(self.taken[place] - {output})
+                yield 1 + TURN * ((dx, dy) != way) + crowd, (place, (dx, dy))
+
+    def path(self, starts: dict[Cell, Cell], goal: Cell, output: tuple) -> list[Cell]:
+        """The cheapest way from one of the places (place -> direction there) to another (A*, Hart et al. 1968)."""
+        heap = [(0.0, 0.0, (place, way), None) for place, way in starts.items()]
+        came: dict = {}
+        while heap:
+            _, cost, state, before = heappop(heap)
+            if state in came:
+                continue
+            came[state] = before
+            place, _ = state
+            if place == goal:
+                return [place for place, _ in walked(came, state)]
+            for more, after in self.steps(state, output):
+                (x, y), way = after
+                left = abs(x - goal[0]) + abs(y - goal[1]) + TURN * (way != (1, 0))
+                heappush(heap, (cost + more + left, cost + more, after, state))
+        raise ValueError(f"no way to {goal}: leave more room between the nodes")
+
+
+def walked(came: dict, state) -> list:
+    """The states that led to one, in order."""
+    found = []
+    while state is not None:
+        found.append(state)
+        state = came[state]
+    return found[::-1]
+
+
+def cell(point: Point) -> Cell:
+    """The place next to a point."""
+    return round(point[0] / PITCH), round(point[1] / PITCH)
+
+
+class Tree:
+    """All bent wires of one output.  before: place -> the place before it; goals: link id -> its last place."""
+
+    def __init__(self, floor: Floor, output: tuple, start: Cell):
+        self.floor, self.output = floor, output
+        self.before: dict[Cell, Cell | None] = {start: None}
+        self.goals: dict[int, Cell] = {}
+
+    def grow(self, link: int, goal: Cell) -> None:
+        """Lead another wire to a place, from wherever is nearest."""
+        starts = {place: self.way(place) for place in self.before}
+        path = self.floor.path(starts, goal, self.output)
+        for old, new in pairwise(path):
+            self.before.setdefault(new, old)
+        self.goals[link] = goal
+        for place in path:
+            self.floor.taken[place].add(self.output)
+
+    def way(self, place: Cell) -> Cell:
+        """The direction in which a wire reaches a place."""
+        old = self.before[place]
+        return (place[0] - old[0], place[1] - old[1]) if old else (1, 0)
+
+    def bends(self) -> set[Cell]:
+        """Where wires turn, part or end."""
+        after = defaultdict(set)
+        for place, old in self.before.items():
+            after[old].add(place)
+        turns = {old for old, news in after.items() if old and any(self.way(new) != self.way(old) for new in news)}
+        return turns | {old for old, news in after.items() if len(news) > 1} | set(self.goals.values())
+
+    def bends_to(self, link: int) -> list[Cell]:
+        """The bends of a wire, in order."""
+        bends = self.bends()
+        return [place for place in walked(self.before, self.goals[link]) if place in bends]
+
+
+def bent(workflow: dict) -> dict[int, list[tuple]]:
+    """Link id -> the bends (output, x, y) of every wire that would pass behind a node."""
+    nodes = {node["id"]: node for node in workflow["nodes"]}
+    floor, trees = Floor(workflow), {}
+    for link in workflow["links"]:
+        name, source, index, *_ = link
+        start, end = ends(nodes, link)
+        if not behind([start, end], nodes):
+            continue
+        output = (source, index)
+        tree = trees.setdefault(output, Tree(floor, output, cell((start[0] + STUB, start[1]))))
+        tree.grow(name, cell((end[0] - STUB, end[1])))
+    return {
+        name: [(output, x * PITCH, y * PITCH) for x, y in tree.bends_to(name)]
+        for output, tree in trees.items()
+        for name in tree.goals
+    }
+
+
+def led_around(workflow: dict) -> dict:
+    """The same workflow; wires that passed behind nodes go round them, by the editor's own reroute points."""
+    found: dict[tuple, dict] = {}
+    last = []
+    for link, bends in bent(workflow).items():
+        parent = None
+        for bend in bends:
+            _, x, y = bend
+            point = found.setdefault(bend, {"id": len(found) + 1, "pos": [x, y], "linkIds": []})
+            point |= {"parentId": parent} if parent else {}
+            point["linkIds"].append(link)
+            parent = point["id"]
+        last.append({"id": link, "parentId": parent})
+    points = {"reroutes": list(found.values()), "linkExtensions": last} if found else {}
+    return workflow | {"extra": workflow["extra"] | points}
