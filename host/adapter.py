@@ -166,17 +166,21 @@ def describe_host(patcher) -> dict:
     }
 
 
-def labels_of(guider, batch: int) -> list[str] | None:
-    """Name of the class that each sample of a batch was asked for, None for a model without classes."""
-    card = card_of(guider.model_patcher)
+def classes_of(guider) -> list[int]:
+    """The labels that were asked for, as numbers; none without labels."""
     entries = guider.original_conds.get("positive") or []
     asked = next((entry["class_label"] for entry in entries if "class_label" in entry), None)
-    if card is None or asked is None:
+    return [] if asked is None else torch.as_tensor(asked).flatten().tolist()
+
+
+def labels_of(guider, batch: int) -> list[str] | None:
+    """Name of the class that each sample of a batch was asked for, None for a model without classes."""
+    card, values = card_of(guider.model_patcher), classes_of(guider)
+    if card is None or not values:
         return None
     names = dict(enumerate([*card.labels, "unconditional"]))
-    values = torch.as_tensor(asked).flatten().tolist()
     found = [names.get(value, f"{value}, a label of another model") for value in values]
-    return [found[i % len(found)] for i in range(batch)] if found else None
+    return [found[i % len(found)] for i in range(batch)]
 
 
 def data_deviation(patcher) -> float | None:

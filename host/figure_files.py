@@ -13,7 +13,7 @@ from ..figures.film import Film
 from ..figures.table import as_csv, as_json
 from ..files.writing import write_atomically
 from ..trace.trace import Trace
-from .saving import by_host, embedded, next_path, numbered, output_path, preview
+from .saving import by_host, embedded, entry_of, next_path, numbered, output_path, preview
 
 SAVES = ("none", "png", "svg", "all", "webp", "apng")
 
@@ -86,5 +86,4 @@ def _place(film: Film, prefix: str) -> Path:
 
 def _write(path: Path, data: bytes) -> dict:
     write_atomically(path, [data])
-    inside = path.parent.resolve().relative_to(Path(folder_paths.get_output_directory()).resolve())
-    return {"filename": path.name, "subfolder": "" if inside == Path() else inside.as_posix(), "type": "output"}
+    return entry_of(path)

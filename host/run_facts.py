@@ -16,7 +16,7 @@ from ..trace.trace import AFTERWARDS, PART, VERSION, Trace
 from . import adapter
 from .host_run import HostRun
 from .jobs import running_job
-from .native_model import format_name
+from .native_model import card_of, format_name
 from .saving import mapped
 from .weights import file_of
 
@@ -24,6 +24,13 @@ NO_EFFECT = (
     "the rules of the chain had no effect: at cfg 1 only the conditional prediction is made, and they need the "
     "difference between two. Raise cfg above 1"
 )
+
+
+OTHER_SIZE = (
+    "{name} draws pictures of {native}; these are {got}, and may show a thing several times or none. For its own size "
+    "use Empty Canvas, with 0 as width and height"
+)
+REPEATED = "{asked} labels for {batch} pictures: they repeat in turn"
 
 
 @dataclass(frozen=True)
@@ -74,9 +81,9 @@ def trace_of(seen: Observed) -> Trace:
 
 
 def on_the_node(trace: Trace) -> dict:
-    """What a node shows beside a trace: what ended its record, if anything did."""
-    faults = trace.header.get("faults")
-    return {"ui": {"text": faults}} if faults else {}
+    """What a node shows beside a trace: what ended its record, if anything did, and what was asked by mistake."""
+    words = [*trace.header.get("faults", ()), *trace.header.get("advice", ())]
+    return {"ui": {"text": words}} if words else {}
 
 
 def least_header(seen: Observed) -> dict:
@@ -164,7 +171,8 @@ FACTS: dict[str, Callable[[Observed], Any]] = {
     "host": lambda seen: adapter.describe_host(seen.run.patcher),
     "sigma_data": lambda seen: adapter.data_deviation(seen.run.patcher),
     "split": _split,
-    "notes": lambda seen: notes_of(seen),
+    "notes": lambda seen: [*notes_of(seen), *advice_on(seen)],
+    "advice": lambda seen: advice_on(seen),
 }
 
 
@@ -177,6 +185,20 @@ def notes_of(seen: Observed) -> list[str]:
         notes.append(f"{run.name} adds VE noise to a flow state: its samples are wrong on flow models")
     notes += [*_about_uncond(seen), *_about_scale(seen), *_about_noise(seen)]
     return [*notes, *(run.chain_run.told() if run.chain_run else ())]
+
+
+def advice_on(seen: Observed) -> list[str]:
+    """What a user of a class-conditional model probably did not mean, and may do."""
+    card, asked = card_of(seen.run.patcher), adapter.classes_of(seen.run.guider)
+    if card is None:
+        return []
+    cell, said = card.latents.downscale, []
+    if seen.shape and tuple(seen.shape) != card.shape:
+        native, got = ("x".join(str(cell * side) for side in sides[1:]) for sides in (card.shape, seen.shape))
+        said.append(OTHER_SIZE.format(name=card.name, native=native, got=got))
+    if 1 < len(asked) < seen.batch:
+        said.append(REPEATED.format(asked=len(asked), batch=seen.batch))
+    return said
 
 
 def _about_uncond(seen: Observed) -> list[str]:

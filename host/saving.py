@@ -85,6 +85,12 @@ def preview(image: Tensor, cls) -> dict:  # [B, H, W, C]
     return by_host(str(where), ui.PreviewImage, image, cls=cls).as_dict()
 
 
+def entry_of(path: Path) -> dict:
+    """How the editor asks for a file in the output folder."""
+    inside = path.parent.resolve().relative_to(Path(folder_paths.get_output_directory()).resolve())
+    return {"filename": path.name, "subfolder": "" if inside == Path() else inside.as_posix(), "type": "output"}
+
+
 def output_path(saved: dict) -> Path:
     """Where a file lies that the host saved into the output folder."""
     return Path(folder_paths.get_output_directory()) / saved["subfolder"] / saved["filename"]

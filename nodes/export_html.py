@@ -11,7 +11,7 @@ from ..files.writing import write_atomically
 from ..host.adapter import PACK_VERSION
 from ..host.checks import CheckedNode
 from ..host.panel_record import report_on, shown
-from ..host.saving import bad_prefix, next_path, with_provenance
+from ..host.saving import bad_prefix, entry_of, next_path, with_provenance
 from ..host.trace_pictures import pictures_of
 from ..host.widgets import HIDDEN, SEE, TRACE_IN, VAE_IN, prefix_input
 from ..trace.checks import check
@@ -61,7 +61,7 @@ class GGExportHTML(CheckedNode):
         data, kept = exported(with_provenance(cls, trace), vae, pictures)
         write_atomically(path, [data])
         words = f"{path.name}: {len(data) / 1000:,.0f} kB, {kept}. Open it in a browser."
-        return io.NodeOutput(str(path), ui={"text": [words]})
+        return io.NodeOutput(str(path), ui={"text": [words], "gg_files": [entry_of(path)]})
 
 
 def exported(trace: Trace, vae, pictures: int) -> tuple[bytes, str]:

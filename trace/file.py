@@ -90,6 +90,7 @@ HEADER = {  # what the header of a file may say; a field of a later writer is ke
     "host": maybe(table(maybe(text()), 1000)),
     "notes": maybe(several(text(PAGE), MOST_NOTES)),
     "faults": maybe(several(text(PAGE), MOST_NOTES)),
+    "advice": maybe(several(text(PAGE), MOST_NOTES)),
     "distilled_guidance": maybe(number()),
     "split": maybe(text(PAGE)),
     "evaluations": maybe(number(0)),

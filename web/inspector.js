@@ -226,7 +226,7 @@ app.registerExtension({
     return [null, { content: said("keep"), callback: () => keepInspector(node) }];
   },
   nodeCreated(node) {
-    if (node.comfyClass?.startsWith("GG")) after(node, "onExecuted", (out) => out?.text && sayOn(node, out.text));
+    if (node.comfyClass?.startsWith("GG")) after(node, "onExecuted", (out) => out?.text && sayOn(node, out.text, out.gg_files, editor.address));
     if (node.comfyClass !== TYPE) return;
     const panel = new Panel(node, editor, hosts);
     panel.widget = node.addDOMWidget("gg_panel", "gg_panel", panel.host, {

@@ -33,6 +33,8 @@ def written(node, trace, prefix="page", **more):
     """Run the node; returns the file, what the node says, and the data in the page by name."""
     out = in_a_workflow(node).execute(trace, prefix, **more)
     (said,) = out.ui["text"]
+    (file,) = out.ui["gg_files"]
+    assert said.startswith(file["filename"]), "the name in the words becomes a link"
     return out.result[0], said, data_of(out.result[0])
 
 

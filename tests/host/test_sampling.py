@@ -381,3 +381,21 @@ def test_the_sample_has_the_dtype_that_ksampler_hands_on(monkeypatch, labelled, 
     found = guided(*labelled["ve"], empty_latent("ve"), "euler")[0]["samples"]
     assert found.dtype == torch.float16
     assert torch.equal(found, ksampler(*labelled["ve"], empty_latent("ve"), "euler").half())
+
+
+def test_a_canvas_of_another_size_and_labels_that_repeat_are_told(host, labelled):
+    from guidance_geometry.nodes.sampling import GGGuidedSampler
+    from guidance_geometry.nodes.start import GGClassLabel
+
+    model, _, null = labelled["pocket"]
+    two, one = (GGClassLabel.execute(model, words).result[0] for words in ("0; 1", "0"))
+    said = []
+    for positive, side in ((two, 64), (one, 32)):
+        latent = {"samples": torch.zeros(3, 3, side, side)}
+        out = GGGuidedSampler.execute(model, 0, 1, 2.0, "euler", "karras", positive, null, latent)
+        said.append((out.ui or {}).get("text", []))
+        assert [note for note in out.result[2].header["notes"] if note in said[-1]] == said[-1]
+    size, repeated = said[0]
+    assert size.startswith("pocket-1 draws pictures of 32x32; these are 64x64")
+    assert repeated == "2 labels for 3 pictures: they repeat in turn"
+    assert not said[1]

@@ -8,14 +8,25 @@ const BOX = "position: relative; height: 100%; width: 0; min-width: 100%;"; // a
 const TEXT = `position: absolute; inset: 0; margin: 0; padding: 6px; overflow: auto; border-radius: 6px; user-select: text;
   font: 11px/1.4 ui-monospace, monospace; color: var(--input-text, #ddd); background: var(--comfy-input-bg, #222);`;
 
-/** Show lines on a node; the first time it gets a place for them. */
-export function sayOn(node, lines) {
+const LINK = "color: inherit; text-decoration: underline;";
+
+/** Show lines on a node; the first time it gets a place for them. files: what the server kept; their names become links. */
+export function sayOn(node, lines, files, address) {
   const words = lines.join("\n");
   const table = /\S {3,}\S/.test(words); // columns, which a line break would tear
   const widget = node.widgets?.find(({ name }) => name === NAME) ?? placeOn(node, table ? TABLE : PROSE);
   const [place] = widget.element.children;
-  place.textContent = words;
+  place.replaceChildren(...linked(words, files, address));
   place.style.whiteSpace = table ? "pre" : "pre-wrap";
+}
+
+/** The words in pieces; the name of every file in them is a link that fetches it. */
+export function linked(words, files = [], address = String) {
+  const [file, ...others] = files;
+  const [before, ...rest] = file ? words.split(file.filename) : [words];
+  if (!rest.length) return others.length ? linked(words, others, address) : [words];
+  const link = element("a", { href: address(`/view?${new URLSearchParams(file)}`), download: file.filename, style: LINK }, file.filename);
+  return [before, link, ...linked(rest.join(file.filename), others, address)];
 }
 
 function placeOn(node, least) {
