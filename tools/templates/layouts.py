@@ -72,9 +72,9 @@ FIRST_LOOK = Layout(
     form="first_look.json",
     workflow_id="5b0f6a34-7c1d-4f0e-9a58-2d7c61f4e9b1",
     places={
-        "1": (20, 60, 300, 170),
-        "2": (20, 280, 300, 120),
-        "3": (20, 450, 300, 130),
+        "1": (20, 60, 300, 210),
+        "2": (20, 320, 300, 150),
+        "3": (20, 520, 300, 150),
         "4": (370, 60, 320, 380),
         "5": (370, 490, 320, 60),
         "6": (370, 600, 320, 150),
@@ -84,7 +84,7 @@ FIRST_LOOK = Layout(
     notes=(
         Note(
             "Read me",
-            (20, 640, 300, 310),
+            (20, 720, 300, 330),
             """What to look at
 
 1. Queue. Ten pictures appear, one for each label.
@@ -105,10 +105,10 @@ THE_GEOMETRY = Layout(
     form="geometry_of_guidance.json",
     workflow_id="c3d2a7e8-91f4-4b36-8a0e-6e54b1d7f002",
     places={
-        "1": (40, 380, 320, 170),
-        "2": (40, 600, 320, 120),
-        "3": (40, 770, 320, 130),
-        "4": (40, 950, 320, 230),
+        "1": (40, 380, 320, 210),
+        "2": (40, 640, 320, 150),
+        "3": (40, 840, 320, 150),
+        "4": (40, 1040, 320, 230),
         "5": (480, 380, 320, 400),
         "6": (480, 840, 320, 400),
         "7": (840, 380, 300, 60),
@@ -210,9 +210,9 @@ DPS_INPAINTING = Layout(
     form="dps_inpainting.json",
     workflow_id="8e0c1f52-46ab-4d7e-b0a9-3f5d2c9e7a04",
     places={
-        "1": (20, 60, 300, 170),
-        "2": (20, 280, 300, 120),
-        "3": (20, 450, 300, 130),
+        "1": (20, 60, 300, 210),
+        "2": (20, 320, 300, 150),
+        "3": (20, 520, 300, 150),
         "4": (370, 60, 320, 400),
         "5": (370, 510, 320, 60),
         "6": (740, 60, 320, 110),
@@ -233,7 +233,7 @@ DPS_INPAINTING = Layout(
     notes=(
         Note(
             "Read me",
-            (20, 640, 300, 350),
+            (20, 720, 300, 350),
             """Half a picture, and the model makes up the rest
 
 1. Queue. Four pictures are drawn with their labels, and only the left half of each is kept (above).
@@ -260,9 +260,9 @@ TIME_TRAVEL = Layout(
     form="time_travel.json",
     workflow_id="2f7b9d10-c8e3-4a55-9d61-7b0e4c1a8f05",
     places={
-        "1": (20, 60, 300, 170),
-        "2": (20, 280, 300, 120),
-        "3": (20, 450, 300, 130),
+        "1": (20, 60, 300, 210),
+        "2": (20, 320, 300, 150),
+        "3": (20, 520, 300, 150),
         "4": (370, 60, 320, 120),
         "5": (370, 230, 320, 150),
         "6": (370, 430, 320, 320),
@@ -280,7 +280,7 @@ TIME_TRAVEL = Layout(
     notes=(
         Note(
             "Read me",
-            (20, 640, 300, 350),
+            (20, 720, 300, 350),
             """The same steps, once and four times
 
 1. Queue. The model is asked without a label; a classifier of clean pictures wants the ten labels in turn, and every \
@@ -322,10 +322,10 @@ CLASSIFIER_GUIDANCE = Layout(
     form="classifier_guidance.json",
     workflow_id="8d0c0f5e-53f7-4c57-9a4e-2f1a6f5b7c03",
     places={
-        "1": (40, 380, 320, 170),
-        "2": (40, 600, 320, 120),
-        "3": (40, 770, 320, 130),
-        "4": (40, 950, 320, 230),
+        "1": (40, 380, 320, 210),
+        "2": (40, 640, 320, 150),
+        "3": (40, 840, 320, 150),
+        "4": (40, 1040, 320, 230),
         "5": (400, 380, 320, 130),
         "6": (400, 610, 320, 130),
         "7": (400, 840, 320, 130),
