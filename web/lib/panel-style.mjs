@@ -59,6 +59,8 @@ export const STYLE = `
 .gg-files { gap: 3px; flex-wrap: wrap; }
 .gg-host { container-type: inline-size; }
 @container (max-width: 420px) {
+  .gg-panel { overflow-y: auto; }
+  .gg-figures { min-height: 120px; }
   .gg-panel .gg-facts { white-space: normal; }
   .gg-files select:not([hidden]) { flex-basis: 100%; max-width: none; }
 }
