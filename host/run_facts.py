@@ -83,7 +83,7 @@ def trace_of(seen: Observed) -> Trace:
 def on_the_node(trace: Trace) -> dict:
     """What a node shows beside a trace: what ended its record, if anything did, and what was asked by mistake."""
     words = [*trace.header.get("faults", ()), *trace.header.get("advice", ())]
-    return {"ui": {"text": words}} if words else {}
+    return {"ui": {"text": words}}  # none, too: else the words of an earlier run would stay
 
 
 def least_header(seen: Observed) -> dict:

@@ -208,7 +208,7 @@ def test_the_node_itself_says_what_ended_its_record(labelled, empty_latent, monk
     from guidance_geometry.nodes.sampling import GGGuidedSampler
 
     settings = (labelled["ve"][0], 1, 3, CFG, "euler", "karras", *labelled["ve"][1:], empty_latent("ve"))
-    assert GGGuidedSampler.execute(*settings).ui is None
+    assert GGGuidedSampler.execute(*settings).ui == {"text": []}
     Broken(monkeypatch, "trace.accumulator.Accumulator.enter", 1)
     (said,) = GGGuidedSampler.execute(*settings).ui["text"]
     assert said.startswith("not recorded from step 2 on: RuntimeError at ")

@@ -393,7 +393,7 @@ def test_a_canvas_of_another_size_and_labels_that_repeat_are_told(host, labelled
     for positive, side in ((two, 64), (one, 32)):
         latent = {"samples": torch.zeros(3, 3, side, side)}
         out = GGGuidedSampler.execute(model, 0, 1, 2.0, "euler", "karras", positive, null, latent)
-        said.append((out.ui or {}).get("text", []))
+        said.append(out.ui["text"])
         assert [note for note in out.result[2].header["notes"] if note in said[-1]] == said[-1]
     size, repeated = said[0]
     assert size.startswith("pocket-1 draws pictures of 32x32; these are 64x64")

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import test from "node:test";
-import { linked } from "../../web/lib/node-text.mjs";
+import { linked, sayOn } from "../../web/lib/node-text.mjs";
 
 class Element {
   constructor(tag) {
@@ -23,4 +23,8 @@ test("the name of a file in what a node says fetches that file", () => {
   assert.equal(link.attributes.download, file.filename);
   assert.deepEqual(linked("no file", undefined, String), ["no file"]);
   delete globalThis.document;
+});
+
+test("a run with nothing to say puts no place for words on a node", () => {
+  sayOn({ widgets: [], addDOMWidget: () => assert.fail("a place was made") }, []);
 });

@@ -14,7 +14,9 @@ const LINK = "color: inherit; text-decoration: underline;";
 export function sayOn(node, lines, files, address) {
   const words = lines.join("\n");
   const table = /\S {3,}\S/.test(words); // columns, which a line break would tear
-  const widget = node.widgets?.find(({ name }) => name === NAME) ?? placeOn(node, table ? TABLE : PROSE);
+  const placed = node.widgets?.find(({ name }) => name === NAME);
+  if (!placed && !lines.length) return;
+  const widget = placed ?? placeOn(node, table ? TABLE : PROSE);
   const [place] = widget.element.children;
   place.replaceChildren(...linked(words, files, address));
   place.style.whiteSpace = table ? "pre" : "pre-wrap";

@@ -58,10 +58,12 @@ export const STYLE = `
 .gg-row .gg-space { flex: 1 1 0; }
 .gg-files { gap: 3px; flex-wrap: wrap; }
 .gg-host { container-type: inline-size; }
+@container (max-width: 560px) {
+  .gg-panel .gg-facts { white-space: normal; }
+}
 @container (max-width: 420px) {
   .gg-panel { overflow-y: auto; }
   .gg-figures { min-height: 120px; }
-  .gg-panel .gg-facts { white-space: normal; }
   .gg-files select:not([hidden]) { flex-basis: 100%; max-width: none; }
 }
 .gg-tab, .gg-tab .gg-panel { min-height: 0; border-radius: 0; }
