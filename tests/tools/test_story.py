@@ -202,6 +202,14 @@ def test_a_plain_animation_keeps_frames_and_times():
     assert pictures.plain_webp(plain) == plain
 
 
+def test_a_long_film_keeps_its_last_frame_and_its_time():
+    pixels = [np.full((4, 4, 3), k, dtype=np.uint8) for k in range(23)]
+    found = pictures.shortened(pictures.Frames(pixels, [100] * 23))
+    assert [frame[0, 0, 0] for frame in found.pixels] == [1, 4, 7, 10, 13, 16, 19, 22]
+    assert found.times == [300] * 8
+    assert pictures.shortened(found) == found
+
+
 def test_a_picture_that_shows_the_same_is_not_written_again(tmp_path):
     pixels = np.random.default_rng(0).integers(0, 255, (200, 300, 3), dtype=np.uint8)
     assert pictures.colours(pixels) > pictures.MOST_COLOURS, "a photograph: stored with a loss"

@@ -21,7 +21,7 @@ from ..templates.layouts import CLASSIFIER_GUIDANCE, THE_GEOMETRY, Layout
 from .pictures import write
 
 FIGURES = ROOT / "docs" / "figures"
-STILL, FILM = {"save": "png"}, {"save": "webp", "size": "column 600"}  # a film is twenty pictures in every clone
+STILL, FILM = {"save": "png", "theme": "light"}, {"save": "webp", "theme": "light", "size": "column 600"}
 
 
 @dataclass(frozen=True)
