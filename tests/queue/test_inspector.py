@@ -131,6 +131,7 @@ def test_undo_keeps_the_step_and_the_sample(page):
     page.locator(".gg-panel input[aria-label=Step]").fill("5")
     page.locator(".gg-files select[aria-label=Sample]").select_option("1")
     shows(page, "6/20")
+    assert page.evaluate(f"() => {INSPECTOR}.properties.gg_sample") == 1, "saved with the workflow"
     page.evaluate(
         f"""async () => {{ const tracker = app.extensionManager.workflow.activeWorkflow.changeTracker;
         {SAMPLER}.widgets.find(w => w.name === 'steps').value = 13; tracker.checkState(); await tracker.undo(); }}"""

@@ -1,5 +1,6 @@
 """How the templates are made."""
 
+import copy
 import json
 
 import pytest
@@ -7,7 +8,7 @@ import pytest
 from guidance_geometry.figures.canvas import Box
 from guidance_geometry.tests.project import PROJECT, ROOT
 from guidance_geometry.tools.templates.layouts import LAYOUTS
-from guidance_geometry.tools.templates.make_template import signed
+from guidance_geometry.tools.templates.make_template import of_one_sample, signed
 from guidance_geometry.tools.templates.thumbnails import DRAWN, SIDE
 from guidance_geometry.tools.templates.wires import behind, ends, led_around
 
@@ -97,3 +98,16 @@ def test_nodes_that_sample_have_titles_of_their_own(workflow):
     nodes = json.loads(workflow.read_text(encoding="utf-8"))["nodes"]
     titles = [node.get("title") for node in nodes if node["type"] == "GGGuidedSampler"]
     assert len({*titles}) == len(titles)
+
+
+@workflows
+def test_an_inspector_opens_on_the_sample_that_the_figures_draw(workflow):
+    kept = json.loads(workflow.read_text(encoding="utf-8"))
+    assert of_one_sample(copy.deepcopy(kept)) == kept
+
+
+def test_figures_of_several_samples_leave_the_choice_to_the_inspector():
+    nodes = [{"type": "GGFigure", "widgets_values": ["step plane", -1, k]} for k in (2, 4)]
+    nodes.append({"type": "GGInspector", "properties": {}})
+    assert of_one_sample({"nodes": nodes})["nodes"][2]["properties"] == {}
+    assert of_one_sample({"nodes": nodes[1:]})["nodes"][1]["properties"] == {"gg_sample": 4}

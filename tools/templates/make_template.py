@@ -26,6 +26,7 @@ from .thumbnails import DRAWN
 from .wires import led_around
 
 PREFIX = "GG"  # of the ids of this pack's nodes
+SAMPLE = 2  # the place of this widget on a figure node
 
 BUILD = """async ([api, name, places, titles, downloads, notes]) => {
   await app.loadApiJson(api, name);
@@ -56,7 +57,16 @@ def build(page, layout: Layout) -> dict:
     workflow = json.loads(page.evaluate(BUILD, given))
     scale, *offset = layout.view
     framed = {"id": layout.workflow_id, "groups": layout.frames()}
-    return led_around(signed(workflow | framed | {"extra": {"ds": {"scale": scale, "offset": offset}}}))
+    return led_around(of_one_sample(signed(workflow | framed | {"extra": {"ds": {"scale": scale, "offset": offset}}})))
+
+
+def of_one_sample(workflow: dict) -> dict:
+    """The same, with inspectors that open on the sample which all figures beside them draw."""
+    drawn = {node["widgets_values"][SAMPLE] for node in workflow["nodes"] if node["type"] == "GGFigure"}
+    for node in workflow["nodes"]:
+        if node["type"] == "GGInspector" and len(drawn) == 1:
+            node["properties"]["gg_sample"] = min(drawn)
+    return workflow
 
 
 def signed(workflow: dict) -> dict:

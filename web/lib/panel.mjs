@@ -49,7 +49,7 @@ export class Panel {
     scrub.addEventListener("input", () => this.goTo(Number(scrub.value)));
     play.addEventListener("click", () => this.playOrPause());
     part.addEventListener("change", () => this.choosePart(part.value));
-    sample.addEventListener("change", () => this.set({ sample: Number(sample.value) }));
+    sample.addEventListener("change", () => this.chooseSample(Number(sample.value)));
     scale.addEventListener("input", () => this.set({ scale: Number(scale.value), note: "" }));
     use.addEventListener("click", () => this.useScale());
     why.addEventListener("click", () => this.set({ open: !this.open }));
@@ -169,7 +169,13 @@ export class Panel {
   /** Where a reader begins: where the node that undo has replaced stood in this very run, else at what tells most. */
   startAt(run) {
     const { at, sample, follow } = this.before?.run?.run === run.run ? this.before : {};
-    return { at: at ?? this.at, sample: sample ?? defaultSample(run), follow: follow ?? true };
+    return { at: at ?? this.at, sample: sample ?? this.usualSample(run), follow: follow ?? true };
+  }
+
+  /** The one that was chosen on this node, saved with the workflow; else the one that stands for the batch. */
+  usualSample(run) {
+    const chosen = this.node.properties?.gg_sample;
+    return samplesOf(run).includes(chosen) ? chosen : defaultSample(run);
   }
 
   async fetched({ filename }) {
@@ -226,6 +232,12 @@ export class Panel {
     Object.assign(this, { part: name, run: partOf(this.whole, name) });
     this.images.clear();
     this.set({ scale: null, note: "" });
+  }
+
+  chooseSample(sample) {
+    this.node.properties ??= {};
+    this.node.properties.gg_sample = sample;
+    this.set({ sample });
   }
 
   choose(view) {
@@ -415,7 +427,7 @@ export class Panel {
   /** The first steps of a run tell which samples there are. */
   keepSample() {
     const samples = samplesOf(this.run);
-    if (samples.length && !samples.includes(this.sample)) this.sample = defaultSample(this.run);
+    if (samples.length && !samples.includes(this.sample)) this.sample = this.usualSample(this.run);
   }
 
   fillParts(select) {
