@@ -221,7 +221,7 @@ def card(args: argparse.Namespace) -> int:
 
 
 def verdict(args: argparse.Namespace) -> int:
-    """Measure how often the verdict errs, for docs/verdict.md; other arguments go to tools/verdict/calibrate.py."""
+    """Measure how often the verdict errs, for trace/odds.json; other arguments go to tools/verdict/calibrate.py."""
     python, _ = prepare(args)
     return run([python, RUN, "verdict.calibrate", *args.rest])
 
@@ -229,6 +229,8 @@ def verdict(args: argparse.Namespace) -> int:
 PASSED_ON = {  # commands that hand arguments to their tool, and which it knows
     fuzz: "--minutes N, --prompts N, --headers N, --model-files N, --seed S, --replay FILE, --write",
     sweep: "--cfg 1,2,4 --seeds 4 --rule 'cfg, APG' --axis 'NODE.widget: 1, 2' --workflow FILE --server URL",
+    card: "MODEL --quick --samples N --samplers A B --cache FOLDER --out FILE",
+    verdict: "--quick --worlds NAMES --stage cells|odds --cache FOLDER --write",
     study: "--servers URL,URL; or --ray auto --actors N; --output FOLDER",
 }
 
@@ -239,7 +241,7 @@ OPERANDS = {
     check: ("rule", {"metavar": "FILE:RULE", "help": "such as my_rule.py:MyRule"}),
     bench: ("name", {"nargs": "?", "default": "*", "help": "one script of tools/bench; default: all"}),
 }
-WITH_REST = (report, card, verdict, bench)
+WITH_REST = (report, bench)
 
 
 def add_own_options(command: Callable, sub: argparse.ArgumentParser) -> None:

@@ -1,4 +1,4 @@
-"""The second demo model, as people's models are: flow matching in the latents of a small VAE that lies in the file."""
+"""A small model as people's models are: flow matching in the latents of a VAE that lies in the file."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Make the second demo model again: a small VAE, and a denoiser trained by flow matching on its latents.
+"""Make the latent demo model, which is not in the pack yet: a small VAE, and a denoiser of its latents (flow).
 
     python tools/run.py train_flow                                        everything (an hour or so on two cores)
     python tools/run.py train_flow --stage table                          print the card's table
@@ -233,7 +233,7 @@ def print_table(options: argparse.Namespace) -> None:
 
 def parsed_options(arguments: list[str] | None = None) -> argparse.Namespace:
     """Read the command line; a short run keeps its files out of the pack's folders."""
-    parser = argparse.ArgumentParser(description="Make the embedded latent demo model again.")
+    parser = argparse.ArgumentParser(description="Make the latent demo model.")
     parser.add_argument("--stage", choices=("all", *STAGES, "table"), default="all")
     parser.add_argument("--steps", type=int, default=FlowRecipe.steps, help="training steps of the denoiser")
     parser.add_argument("--images", type=int, default=10 * demo_data.TRAINING, help="training images in all")

@@ -3,7 +3,7 @@
     python3 dev.py verdict                 everything: a night on two cores; a run that was stopped goes on
     python3 dev.py verdict --quick         a look at two exact worlds and Pocket, in a minute
     python3 dev.py verdict --worlds exact  only the exact ones (minutes); or names of worlds
-    python3 dev.py verdict --stage odds    from the cells that are there: trace/odds.json and docs/verdict.md
+    python3 dev.py verdict --stage odds    from the cells that are there; --write keeps them in trace/ and docs/
 
 The sisters of Pocket are trained by `python tools/run.py train_demo --wrong 0 --out CACHE/pocket-wrong-0` (and 0.15).
 """

@@ -135,7 +135,7 @@ def table_of(card: Mapping[str, Any]) -> str:
 def parsed_options(arguments: list[str] | None = None) -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(description="Measure the card of a demo model.")
-    parser.add_argument("model", help="pocket-1, pocket-flow-1, or a sister in the cache")
+    parser.add_argument("model", help="pocket-1, or a model that was trained into the cache")
     parser.add_argument("--quick", action="store_true", help="a look, written to the cache")
     parser.add_argument("--samples", type=int, help=f"a scale and seed; {FULL.count:,}")
     parser.add_argument("--samplers", nargs="+", choices=tuple(SAMPLERS), help=f"{' '.join(FULL.samplers)}")
