@@ -62,16 +62,15 @@ def browser():
 @pytest.fixture(
     scope="session",
     params=[
-        pytest.param((server, vue), id=f"{name}, {renderer}", marks=pytest.mark.matrix(parts=2, together=day))
-        for server, name, days in (
-            ("server", "host's editor", ("even", "odd")),
-            ("newer_server", "newer editor", ("odd", "even")),
+        pytest.param(
+            (server, vue), id=f"{name}, {renderer}", marks=pytest.mark.matrix(parts=4, together=name + renderer)
         )
-        for (vue, renderer), day in zip(((False, "canvas"), (True, "nodes 2.0")), days, strict=True)
+        for server, name in (("server", "host's editor"), ("newer_server", "newer editor"))
+        for vue, renderer in ((False, "canvas"), (True, "nodes 2.0"))
     ],
 )
 def editor(request, browser):
-    """The page of an editor: the host's own or a newer one, with either renderer; each day both in one pairing."""
+    """The page of an editor: the host's own or a newer one, with either renderer; each day another of the four."""
     from guidance_geometry.tools.host.browser import page_in
 
     name, vue = request.param
