@@ -9,8 +9,10 @@ from torch import Tensor, cat
 
 from .chain import PLAIN_NEEDS, Chain, ChainState
 from .predictions import Predictions
-from .rules.kinds import Replace
+from .rules.kinds import Replace, Schedule
 from .run import Run
+
+GUIDED = 2.0  # any scale but 1
 
 
 class Lane(NamedTuple):
@@ -25,6 +27,26 @@ class Lanes(NamedTuple):
 
     states: tuple[ChainState, ...]
     began: float | None = None
+
+
+@dataclass(frozen=True)
+class Farthest(Schedule):
+    """The scale of the run that is farthest from 1 at a noise level: 1 only where none of them is guided there.
+
+    So an evaluation inside a step has u where a run wants it at that level, though none did as the step began.
+    """
+
+    lanes: tuple[Lane, ...] = ()
+
+    @property
+    def text(self) -> str:
+        """One phrase for the trace."""
+        return "gamma of each run"
+
+    def scale(self, gamma: float, run: Run, sigma: float) -> float:
+        """Gamma of that run.  gamma: of the batch, which has none."""
+        scales = (lane.chain.scale(ChainState(run, ()), sigma, lane.gamma) for lane in self.lanes)
+        return max(scales, key=lambda scale: abs(scale - 1), default=gamma)
 
 
 @dataclass(frozen=True)
@@ -57,8 +79,9 @@ class SideBySide(Replace):
         return max((lane.chain.waits(run) for lane in self.lanes), default=0)
 
     def needs(self, state: Lanes, sigma: float, wanted: frozenset[str]) -> frozenset[str]:
-        """Whatever one of them needs."""
-        return frozenset().union(*(self._needs(state, i, sigma) for i in range(len(self.lanes))))
+        """Whatever one of them would need if it were guided.  wanted: with u where one of them is."""
+        guided = (self._needs(state, i, sigma, GUIDED) for i in range(len(self.lanes)))
+        return wanted & frozenset().union(*guided)
 
     def step(self, state: Lanes, p: Predictions, gamma: float) -> tuple[Predictions, Lanes]:
         """Guide one outer step of each.  gamma: of the batch, which has none."""
@@ -70,24 +93,25 @@ class SideBySide(Replace):
         """The same in a further evaluation of an outer step."""
         inside = Lanes(tuple(one.inside(following.began) for one in state.states))
         states = list(zip(inside.states, following.states, strict=True))
-        sigma = float(p.sigma[0])
-        made = [lane.chain.stage(*states[i], *self._own(inside, p, i, sigma)) for i, lane in enumerate(self.lanes)]
+        began = float(p.sigma[0]) if following.began is None else following.began
+        made = [lane.chain.stage(*states[i], *self._own(inside, p, i, began)) for i, lane in enumerate(self.lanes)]
         return joined(p, made)
 
-    def _scale(self, state: Lanes, i: int, sigma: float) -> float:
-        return self.lanes[i].chain.scale(state.states[i], sigma, self.lanes[i].gamma)
+    def _needs(self, state: Lanes, i: int, began: float, scale: float) -> frozenset[str]:
+        return self.lanes[i].chain.needs(state.states[i], began, scale) & PLAIN_NEEDS
 
-    def _needs(self, state: Lanes, i: int, sigma: float) -> frozenset[str]:
-        scale = self._scale(state, i, sigma)
-        return self.lanes[i].chain.needs(state.states[i], sigma, scale) & PLAIN_NEEDS
-
-    def _own(self, state: Lanes, p: Predictions, i: int, sigma: float) -> tuple[Predictions, float]:
-        """The rows of a run, and its scale."""
-        rows = slice(i * self.size, (i + 1) * self.size)
-        asked = "uncond" in self._needs(state, i, sigma)
+    def _own(self, state: Lanes, p: Predictions, i: int, began: float) -> tuple[Predictions, float]:
+        """The rows of a run, and its scale at their noise level.  began: level at which the outer step began."""
+        rows, lane = slice(i * self.size, (i + 1) * self.size), self.lanes[i]
+        scale = lane.chain.scale(state.states[i], float(p.sigma[0]), lane.gamma)
+        asked = "uncond" in self._needs(state, i, began, scale)
         uncond = p.uncond[rows] if asked and p.uncond is not None else None
-        own = Predictions(p.x[rows], p.sigma[rows], p.alpha[rows], uncond, p.cond[rows])
-        return own, self._scale(state, i, sigma)
+        return Predictions(p.x[rows], p.sigma[rows], p.alpha[rows], uncond, p.cond[rows]), scale
+
+
+def batch_chain(lanes: tuple[Lane, ...], size: int = 1) -> Chain:
+    """The chain of a batch of runs.  size: rows of each."""
+    return Chain((Farthest(lanes=lanes), SideBySide(lanes=lanes, size=size)))
 
 
 def joined(p: Predictions, guided: list[Tensor]) -> Predictions:

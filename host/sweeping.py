@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from ..guidance.chain import Chain
-from ..guidance.side_by_side import Lane, SideBySide
+from ..guidance.side_by_side import Lane, batch_chain
 from ..trace.trace import PER_STEP, Trace
 from . import adapter
 from .adapter import intermediate_dtype
@@ -181,7 +181,7 @@ def shared(subject: Subject, runs: Sequence[Settings], facts: Mapping) -> list[O
     start = _side_by_side(starts)
     size = len(starts[0].noise)
     lanes = tuple(Lane(one.chain, one.cfg) for one in runs)
-    chain = Chain((SideBySide(lanes=lanes, size=size),))
+    chain = batch_chain(lanes, size)
     guider = chain_guider(subject.model, subject.positive, subject.negative, max(one.cfg for one in runs), chain)
     sampler = separately_drawn(runs[0].sampler_name, start, [one.seed for one in runs])
     samples, trace = _sampled(guider, start, sampler, runs[0], facts, "numbers")

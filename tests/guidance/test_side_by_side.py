@@ -7,11 +7,13 @@ from guidance_geometry.guidance.chain import Chain
 from guidance_geometry.guidance.predictions import Predictions
 from guidance_geometry.guidance.rules.adaptive_projected import AdaptiveProjected
 from guidance_geometry.guidance.rules.autoguidance import Autoguidance
+from guidance_geometry.guidance.rules.cfg import cfg
 from guidance_geometry.guidance.rules.interval import Interval
 from guidance_geometry.guidance.rules.kinds import Source
 from guidance_geometry.guidance.rules.reuse import Reuse
+from guidance_geometry.guidance.rules.schedule import ScaleSchedule
 from guidance_geometry.guidance.run import Run
-from guidance_geometry.guidance.side_by_side import Lane, SideBySide
+from guidance_geometry.guidance.side_by_side import Lane, SideBySide, batch_chain
 
 RUN = Run((8.0, 4.0, 2.0, 1.0, 0.5, 0.0))
 LANES = (
@@ -50,7 +52,7 @@ def alone(lane, i):
 
 
 def test_every_run_of_a_batch_is_guided_as_by_itself():
-    chain = Chain((SideBySide(lanes=LANES, size=SIZE),))
+    chain = batch_chain(LANES, SIZE)
     state, made = chain.init(RUN), []
     for step in range(RUN.steps):
         p = predictions(step, SIZE * len(LANES))
@@ -64,8 +66,29 @@ def test_every_run_of_a_batch_is_guided_as_by_itself():
 def test_u_is_asked_for_where_a_run_needs_it():
     pair, one = frozenset({"cond", "uncond"}), frozenset({"cond"})
     for lanes, wanted in ((LANES, pair), (LANES[1:2], one), ((Lane(Chain((Interval(),)), 3.0),), one)):
-        chain = Chain((SideBySide(lanes=lanes),))
-        assert chain.needs(chain.init(RUN), RUN.sigmas[0], 9.0) == wanted
+        assert needed(batch_chain(lanes), RUN.sigmas[0]) == wanted
+
+
+def needed(chain, sigma, began=None):
+    """What an evaluation asks for, of a step that began at another level or at this one."""
+    state = chain.init(RUN)
+    scale = chain.scale(state.inside(began), sigma, 9.0)
+    return chain.needs(state, sigma if began is None else began, scale)
+
+
+@pytest.mark.parametrize("schedule", [ScaleSchedule("linear"), Interval("sigma", 6.0, 5.0)])
+def test_u_is_asked_for_inside_a_step_that_began_at_scale_1(schedule):
+    lanes = (Lane(Chain(), 1.0), Lane(Chain((schedule,)), 3.0))
+    chain, alone = batch_chain(lanes), lanes[1].chain
+    assert needed(chain, 8.0) == frozenset({"cond"})
+    assert needed(chain, 5.5, began=8.0) == frozenset({"cond", "uncond"})
+    first, inside = (replace(predictions(0, 2), sigma=torch.full((2,), sigma)) for sigma in (8.0, 5.5))
+    _, following = chain.step(chain.init(RUN), replace(first, uncond=None), 1.0)
+    made = chain.stage(chain.init(RUN).inside(8.0), following, inside, 1.0)
+    scale = alone.scale(alone.init(RUN).inside(8.0), 5.5, 3.0)
+    assert scale != 1
+    assert torch.equal(made[:1], inside.cond[:1])
+    assert torch.equal(made[1:], cfg(inside, gamma=scale)[1:])
 
 
 def test_a_run_that_needs_more_than_u_and_c_is_refused():

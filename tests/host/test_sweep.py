@@ -64,6 +64,16 @@ def test_shared_runs_differ_by_rounding_alone(swept, sampler):
     assert float((exact - shared).abs().max()) < 2e-4 * float(exact.abs().max())
 
 
+def test_shared_runs_with_a_schedule_guide_the_stages_of_a_step_too(swept):
+    from guidance_geometry.guidance.chain import Chain
+    from guidance_geometry.guidance.rules.schedule import ScaleSchedule
+
+    chain, axes = Chain((ScaleSchedule("linear"),)), "cfg: 2, 6\nseed: 3, 7"
+    made = (swept("ve", axes, "heun", guidance=chain, mode=mode)[0]["samples"] for mode in ("exact", "shared"))
+    exact, shared = made
+    assert float((exact - shared).abs().max()) < 2e-4 * float(exact.abs().max())
+
+
 def test_shared_rules_keep_their_own_memory_and_skip_u_alone(swept):
     axes = "cfg: 1, 4\nrule: cfg, APG + Rescale CFG, Limited Interval, Skip and Reuse\nseed: 3, 7"
     exact, shared = (swept("ve", axes, mode=mode)[0]["samples"] for mode in ("exact", "shared"))
