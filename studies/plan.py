@@ -10,7 +10,7 @@ from typing import Any
 
 from .axes import Axis, Value, distinct, meant, values_of
 from .measures import MEASURES
-from .workflow import REPEAT, checked
+from .workflow import INPUTS, REPEAT, checked
 
 FIELDS = ("workflow", "axes", "overrides", "measures", "repeats")
 USUAL = ("strength", "saturation", "evaluations")
@@ -23,6 +23,7 @@ class Plan:
 
     workflow: in API form. axes: what is varied. overrides: what is set in every cell, named as axes are. measures: of
     MEASURES. repeats: each cell again with so many seeds, counted from the workflow's own.
+    Raises ValueError for repeats beside an axis of seeds, which would give some cells the same seed.
     """
 
     workflow: Mapping[str, Any]
@@ -30,6 +31,11 @@ class Plan:
     overrides: Mapping[str, Value] = field(default_factory=dict)
     measures: tuple[str, ...] = USUAL
     repeats: int = 1
+
+    def __post_init__(self):
+        seeds = [axis.name for axis in self.axes if axis.name.rpartition(".")[2] in (*INPUTS["seed"], REPEAT)]
+        if seeds and self.repeats > 1:
+            raise ValueError(f"{seeds[0]} is an axis of seeds, and repeats is {self.repeats}. Leave out one of them.")
 
     @property
     def varied(self) -> tuple[Axis, ...]:

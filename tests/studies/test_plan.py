@@ -17,13 +17,13 @@ def cells(plan, models=None, version="1"):
 def test_a_plan_is_read_from_yaml_and_json(tmp_path):
     (tmp_path / "look.json").write_text(json.dumps(workflow()))
     (tmp_path / "plan.yaml").write_text(
-        "workflow: look.json\naxes:\n  cfg: [1, 2.5]\n  seed: 0..3\noverrides: {steps: 4}\nrepeats: 2\n"
+        "workflow: look.json\naxes:\n  cfg: [1, 2.5]\n  steps: 1..3\noverrides: {sampler: heun}\nrepeats: 2\n"
     )
     plan = read_plan(tmp_path / "plan.yaml")
-    assert plan.axes == (Axis("cfg", (1, 2.5)), Axis("seed", (0, 1, 2, 3)))
+    assert plan.axes == (Axis("cfg", (1, 2.5)), Axis("steps", (1, 2, 3)))
     (tmp_path / "again.json").write_text(plan.text())
     assert read_plan(tmp_path / "again.json") == plan
-    assert len(cells(plan)) == 2 * (4 + 1)  # seeds 0..3 and one more: what is the same is run once
+    assert len(cells(plan)) == 2 * 3 * 2
 
 
 @pytest.mark.parametrize(
@@ -36,6 +36,8 @@ def test_a_plan_is_read_from_yaml_and_json(tmp_path):
         ({"axes": {"cfg": [[1]]}}, "a list"),
         ({"measures": ["satturation"]}, "Did you mean saturation"),
         ({"repeats": 0}, "repeats is 0"),
+        ({"axes": {"cfg": [1], "4.seed": [0, 1]}, "repeats": 2}, "4.seed is an axis of seeds, and repeats is 2"),
+        ({"axes": {"repeat": [0, 1]}, "repeats": 2}, "repeat is an axis of seeds"),
         ({"overrides": {"steps": None}}, "NoneType"),
         ({"workflow": "absent.json"}, "absent.json cannot be read"),
     ],
