@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
+from statistics import fmean
 from typing import Any
 
 import torch
@@ -13,6 +15,7 @@ from .results import Row
 from .workflow import REPEAT
 
 DRAWS = ("seed", "noise_seed", REPEAT)  # axes that only draw again
+OF_ALL_SEEDS = ("diversity",)  # measures with one value for all seeds at a place
 MOST_SERIES = 8  # curves in one plot that can still be told apart
 
 
@@ -35,11 +38,16 @@ def _without_draws(row: Row) -> tuple:
     return tuple((name, value) for name, value in row["place"].items() if not is_draw(name))
 
 
+def _draws(row: Row) -> tuple:
+    return tuple((name, value) for name, value in row["place"].items() if is_draw(name))
+
+
 def curves(rows: Sequence[Row], axes: Sequence[Axis]) -> list[dict[str, Any]]:
     """Every measure along every axis, alone and split by each other axis that is not of seeds.
 
-    {measure, axis, split, series: [{name, points: [{x, mean, half, n}]}]}: half the width of the 95 % interval of the
-    mean over all other axes, None where one value is all there is.
+    {measure, axis, split, series: [{name, points: [{x, mean, half, n}]}]}: the mean over all other axes of n cells.
+    half: half the width of its 95 % interval over seeds, each averaged over the other axes; nan for one seed, for seeds
+    with different numbers of cells, and for a measure of all seeds together.
     """
     varied = [axis for axis in axes if len(axis.values) > 1]
     names = list(dict.fromkeys(name for row in rows for name in row["measures"]))
@@ -63,8 +71,16 @@ def _series(rows: Sequence[Row], measure: str, axis: Axis, split: Axis | None) -
 
 
 def _point(rows: Sequence[Row], measure: str, axis: str, x: Value) -> dict[str, Any]:
-    found = spread_of([row["measures"].get(measure) for row in rows if row["place"].get(axis) == x])
-    return {"x": x, "mean": found.mean, "half": found.half, "n": found.count}
+    apart = _without_draws if measure in OF_ALL_SEEDS else _draws
+    groups: dict[tuple, list[float]] = {}
+    for row in rows:
+        value = row["measures"].get(measure)
+        if row["place"].get(axis) == x and value is not None and math.isfinite(value):
+            groups.setdefault(apart(row), []).append(value)
+    sizes = [len(group) for group in groups.values()]
+    found = spread_of([fmean(group) for group in groups.values()])
+    told = measure not in OF_ALL_SEEDS and len(set(sizes)) == 1
+    return {"x": x, "mean": found.mean, "half": found.half if told else math.nan, "n": sum(sizes)}
 
 
 def titles(rows: Sequence[Row]) -> dict[str, dict[str, str]]:

@@ -1,4 +1,5 @@
 import io
+import math
 import re
 
 import numpy as np
@@ -51,6 +52,25 @@ def test_diversity_is_that_of_the_seeds_at_a_place(cells):
     told = with_diversity(rows_of(cells), {name: compared(_opened(picture(shade))) for name, shade in shades.items()})
     found = {row["place"]["cfg"]: row["measures"]["diversity"] for row in told}
     assert found == {1: 0.0, 4: pytest.approx(2 / 3 * 100 / 255, abs=1e-6)}
+
+
+def test_an_interval_is_of_the_seeds_alone(cells):
+    wide = [
+        {**row, "measures": {"strength": 10 * row["place"]["cfg"] + row["place"]["seed"]}} for row in rows_of(cells)
+    ]
+    found = {(c["axis"], c["split"]): c["series"][0]["points"][0] for c in curves(wide, AXES)}
+    rule, seed = found["rule", None], found["seed", None]
+    assert (rule["mean"], rule["n"], rule["half"]) == (26, 6, pytest.approx(4.303 / 3**0.5))
+    assert (seed["mean"], seed["n"], math.isnan(seed["half"])) == (25, 4, True)
+    uneven = {(c["axis"], c["split"]): c["series"][0]["points"][0] for c in curves(wide[1:], AXES)}
+    assert math.isnan(uneven["rule", None]["half"])
+
+
+def test_diversity_has_no_interval_and_counts_a_place_once(cells):
+    rows = [row for row in rows_of(cells) if row["place"]["cfg"] == 1 or row["place"]["seed"] < 2]
+    told = [{**row, "measures": {"diversity": float(row["place"]["cfg"])}} for row in rows]
+    point = next(c for c in curves(told, AXES) if (c["axis"], c["split"]) == ("rule", None))["series"][0]["points"][0]
+    assert (point["mean"], math.isnan(point["half"])) == (2.5, True)
 
 
 def test_a_page_of_a_hundred_large_pictures_stays_below_five_megabytes():
