@@ -16,7 +16,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from ..studies.axes import check_count, count
 from ..studies.cells import Cell, cells_of
 from ..studies.plan import Plan, read_plan
 from ..studies.results import Folder
@@ -25,7 +24,7 @@ from ..studies.servers import Told, refuse_misfits
 from . import study_worker
 from .host.client import Client
 from .places import HOST, ROOT
-from .run_sweep import ATTEMPTS, SECONDS, Progress, pack_version, written
+from .run_sweep import ATTEMPTS, Progress, agreed, pack_version, written
 from .study_cell import REPORT_NODE, models_of, told_by
 
 NOBODY = "No server is given. Add --servers URL,URL, or with --ray one that is asked what there is: --server URL."
@@ -154,9 +153,8 @@ def main() -> int:
         return 2
     try:
         plan = read_plan(args.plan)
-        check_count(count(plan.varied), SECONDS, args.yes, "add --yes")
         folder = Folder(args.output or ROOT / "output" / args.plan.stem)
-        plan = folder.widened(plan)
+        plan = agreed(plan, folder, args.yes)
         ray.init(address=args.ray, log_to_driver=False, logging_level="warning")
         return run_study(ray, plan, folder, args)
     except ValueError as error:

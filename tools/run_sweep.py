@@ -77,6 +77,14 @@ def plan_from(args: argparse.Namespace) -> Plan:
     return plan_of(told)
 
 
+def agreed(plan: Plan, folder: Folder, confirmed: bool) -> Plan:
+    """The plan with what the folder holds already, its size told.  Raises ValueError for too many cells in all."""
+    whole = folder.widened(plan)
+    print(" x ".join(f"{len(axis.values)} {axis.name}" for axis in whole.varied), "=", f"{count(whole.varied):,} cells")
+    check_count(count(whole.varied), SECONDS, confirmed, "add --yes")
+    return whole
+
+
 def pack_version() -> str:
     """The version of this pack."""
     return VERSION.findall((ROOT / "pyproject.toml").read_text(encoding="utf-8"))[0]
@@ -180,9 +188,8 @@ def main(words: Sequence[str] | None = None) -> int:
     args = options(words)
     try:
         plan = plan_from(args)
-        check_count(count(plan.varied), SECONDS, args.yes, "add --yes")
         folder = Folder(args.output)
-        plan = folder.widened(plan)
+        plan = agreed(plan, folder, args.yes)
         with Client(args.server) as client:
             told = told_by(client)
             cells = cells_of(plan, rule_nodes(told), models_of(client), pack_version())

@@ -55,6 +55,16 @@ def test_two_plans_in_one_folder_are_refused(swept):
     assert (code, "results of another plan" in said) == (2, True), said
 
 
+def test_what_the_folder_holds_counts_towards_the_limit(swept, stub):
+    swept("--cfg", "1", "--axis", "steps: 2")
+    before = stub[0].ran
+    plan = json.loads((swept.folder / "plan.json").read_text())
+    plan["axes"]["steps"] = list(range(1, 51))  # as if fifty had been asked for
+    (swept.folder / "plan.json").write_text(json.dumps(plan))
+    code, said = swept("--cfg", "1..50", "--axis", "steps: 2")
+    assert (code, "50 cfg x 50 steps = 2,500 cells" in said, stub[0].ran - before) == (2, True, 0), said
+
+
 @pytest.mark.parametrize(
     ("words", "told"),
     [
