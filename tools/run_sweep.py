@@ -19,6 +19,7 @@ import numpy as np
 import torch
 
 from ..figures.contact_sheet import contact_sheet
+from ..files.writing import NotWritten
 from ..studies.axes import Axis, axis_of, check_count, count, distinct, duration, value_of, values_of
 from ..studies.cells import Cell, cells_of
 from ..studies.page import study_page
@@ -27,9 +28,9 @@ from ..studies.results import Folder, Row, table
 from ..studies.rules import rule_nodes
 from ..studies.servers import refuse_misfits
 from ..trace.portable import ascii_json
-from .host.client import Client, JobError, RefusedError
+from .host.client import Client, JobError
 from .places import ROOT
-from .study_cell import REPORT_NODE, models_of, run_cell, told_by
+from .study_cell import FAULTS, PAUSES, REPORT_NODE, Connection, models_of, told_by
 
 FIRST_LOOK = ROOT / "tools" / "templates" / "first_look.json"
 ONE_ROBOT = {"label": "robot", "batch_size": 1}  # of the first look, which shows ten labels
@@ -53,6 +54,7 @@ def options(words: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--set", action="append", default=[], metavar="WIDGET=VALUE", help="of every cell")
     parser.add_argument("--measures", default=",".join(USUAL), help="what is measured")
     parser.add_argument("--rerun", type=Path, help="marks saved on the page: run those cells again")
+    parser.add_argument("--timeout", type=float, default=300.0, help="seconds of a cell, after which it has failed")
     parser.add_argument("--yes", action="store_true", help="also for more than 2,000 cells")
     return parser.parse_args(words)
 
@@ -105,18 +107,17 @@ class Progress:
         print(f"{self.done} of {self.missing}{failed}, {rate:.2f}/s, {left} left  {place}  {words}", flush=True)
 
 
-def run_missing(client: Client, folder: Folder, cells: Sequence[Cell], names: Sequence[str], reports: bool) -> None:
-    """Run cells one after the other; one that fails again is set aside with its error."""
+def run_missing(server: Connection, folder: Folder, cells: Sequence[Cell], names: Sequence[str], reports: bool) -> None:
+    """Run cells one after the other; one that fails again is set aside with its error.  Raises what a server does."""
     progress = Progress(len(cells))
     for cell in cells:
         error = ""
         for _ in range(ATTEMPTS):
             try:
-                trace, picture, facts = run_cell(client, cell, reports)
-                folder.write(cell, trace, picture, facts, names)
+                folder.write(cell, *server.run(cell, reports), names)
                 error = ""
                 break
-            except (JobError, RefusedError, ValueError) as failure:
+            except (JobError, ValueError) as failure:
                 error = str(failure)
         if error:
             folder.reject(cell, error)
@@ -183,6 +184,15 @@ def forget_marked(folder: Folder, marks: Path) -> int:
     return len(there)
 
 
+def in_words(error: Exception, server: str) -> str:
+    """What a person reads of a failure."""
+    if isinstance(error, (ValueError, NotWritten)):
+        return str(error)
+    if isinstance(error, OSError) and error.filename:
+        return f"{error.filename} cannot be read: {error.strerror}. Give another file."
+    return f"{server} does not answer: {error}. Start it, then give the same command again: it runs what is missing."
+
+
 def main(words: Sequence[str] | None = None) -> int:
     """Plan, check, run what is missing, and write what came out.  words: of the command line, None for its own"""
     args = options(words)
@@ -193,18 +203,31 @@ def main(words: Sequence[str] | None = None) -> int:
         with Client(args.server) as client:
             told = told_by(client)
             cells = cells_of(plan, rule_nodes(told), models_of(client), pack_version())
-            refuse_misfits(cells, {args.server: told})
-            folder.keep(plan)
-            if args.rerun:
-                print(f"{forget_marked(folder, args.rerun)} cells run again")
-            missing = folder.missing(cells)
-            print(f"{len(cells)} cells, {len(cells) - len(missing)} done before, {len(missing)} to run")
-            run_missing(client, folder, missing, plan.measures, REPORT_NODE in told)
-    except ValueError as error:
-        print(error, file=sys.stderr)
+        refuse_misfits(cells, {args.server: told})
+        folder.keep(plan)
+        if args.rerun:
+            print(f"{forget_marked(folder, args.rerun)} cells run again")
+    except (ValueError, *FAULTS) as error:
+        print(in_words(error, args.server), file=sys.stderr)
         return 2
-    rows = written(folder, plan, cells, "Guidance sweep", f"{len(cells)} cells, each its own run of the workflow.")
-    print(f"{len(rows)} of {len(cells)} cells are in {folder.path}: index.html, sheet.png, results.csv, results.json")
+    return run_and_show(args, plan, folder, cells, REPORT_NODE in told)
+
+
+def run_and_show(args: argparse.Namespace, plan: Plan, folder: Folder, cells: Sequence[Cell], reports: bool) -> int:
+    """Run what is missing; whatever a server does, the page shows what is done.  Returns the exit code."""
+    missing = folder.missing(cells)
+    print(f"{len(cells)} cells, {len(cells) - len(missing)} done before, {len(missing)} to run")
+    server = Connection(args.server, args.timeout, PAUSES)
+    try:
+        run_missing(server, folder, missing, plan.measures, reports)
+    except FAULTS as fault:
+        print(in_words(fault, args.server), file=sys.stderr)
+    finally:
+        server.close()
+        rows = written(folder, plan, cells, "Guidance sweep", f"{len(cells)} cells, each its own run of the workflow.")
+        print(
+            f"{len(rows)} of {len(cells)} cells are in {folder.path}: index.html, sheet.png, results.csv, results.json"
+        )
     return int(len(rows) < len(cells))
 
 

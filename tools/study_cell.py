@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import json
+import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
+
+from websocket import WebSocketException, WebSocketTimeoutException
 
 from ..studies.cells import Cell
 from ..studies.workflow import PICTURES, TRACE
 from .host.client import Client, Listener
 
+FAULTS = (OSError, WebSocketException)  # of a server, not of a cell
+PAUSES = (1.0, 4.0, 15.0)  # s, before a server that does not answer is asked again
 REPORT, REPORT_NODE = "gg-sweep-report", "GGReport"
 
 
@@ -32,16 +37,57 @@ def models_of(client: Client) -> dict[str, int]:
 def run_cell(client: Client, cell: Cell, reports: bool, listener: Listener | None = None) -> tuple[bytes, bytes, dict]:
     """The trace, the first picture and other facts of a cell.  reports: whether the server has GGReport.
 
-    Raises JobError or RefusedError where the server fails.
+    Raises JobError, RefusedError or ValueError where the cell fails, one of FAULTS where the server does.
     """
     prompt: dict[str, Any] = dict(cell.prompt)
     if reports:
         prompt[REPORT] = {"class_type": REPORT_NODE, "inputs": {"trace": cell.prompt[TRACE]["inputs"]["trace"]}}
     began = time.monotonic()
-    job = client.run(prompt, listener)
+    try:
+        job = client.run(prompt, listener)
+    except (TimeoutError, WebSocketTimeoutException) as late:
+        raise ValueError(f"The job had not ended after {client.timeout:.0f} s. Give it longer: --timeout.") from late
     facts: dict[str, Any] = {"seconds": round(time.monotonic() - began, 3), "server": client.address}
     if reports and job.outputs.get(REPORT):
         facts["verdict"] = job.outputs[REPORT]["text"][0]
+    if not job.outputs.keys() >= {TRACE, PICTURES}:
+        raise ValueError("The job ended, but the server keeps no trace and no picture of it. Run the cell again.")
     saved = job.outputs[TRACE]["text"][0].split(":")[0]
     trace = client.file({"filename": saved, "subfolder": "traces", "type": "output"})
     return trace, client.file(job.outputs[PICTURES]["images"][0]), facts
+
+
+class Connection:
+    """A server for one cell after the other, with a new websocket after each fault.  pauses: s, before asking again"""
+
+    def __init__(self, address: str, timeout: float, pauses: Sequence[float]):
+        self.address, self.timeout, self.pauses = address, timeout, pauses
+        self.client: Client | None = None
+
+    def run(self, cell: Cell, reports: bool) -> tuple[bytes, bytes, dict]:
+        """The trace, the picture and the facts of a cell.
+
+        Raises JobError or ValueError where the cell fails, and one of FAULTS where the server does not answer for as
+        long as all pauses together.
+        """
+        for pause in self.pauses:
+            try:
+                return self._once(cell, reports)
+            except FAULTS as fault:
+                print(f"{self.address}: {fault}. It is asked again in {pause:g} s.", file=sys.stderr, flush=True)
+            time.sleep(pause)
+        return self._once(cell, reports)
+
+    def _once(self, cell: Cell, reports: bool) -> tuple[bytes, bytes, dict]:
+        try:
+            self.client = self.client or Client(self.address, self.timeout)
+            return run_cell(self.client, cell, reports)
+        except FAULTS:
+            self.close()
+            raise
+
+    def close(self) -> None:
+        """Leave the server; what it runs for us goes on."""
+        client, self.client = self.client, None
+        if client:
+            client.socket.shutdown()

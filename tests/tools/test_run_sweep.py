@@ -2,6 +2,7 @@ import json
 
 import pytest
 
+from guidance_geometry.tools import run_sweep, study_cell
 from guidance_geometry.tools.run_sweep import main
 
 from .stubbed import stubs
@@ -53,6 +54,38 @@ def test_two_plans_in_one_folder_are_refused(swept):
     swept("--cfg", "1")
     code, said = swept("--cfg", "1", "--set", "steps=3")
     assert (code, "results of another plan" in said) == (2, True), said
+
+
+def test_a_server_that_goes_away_leaves_a_page(swept, stub, monkeypatch):
+    real, calls = study_cell.run_cell, []
+
+    def flaky(client, cell, reports):
+        calls.append(client)
+        if len(calls) in (1, 3, 4):
+            raise ConnectionRefusedError("gone")
+        return real(client, cell, reports)
+
+    monkeypatch.setattr(study_cell, "run_cell", flaky)
+    monkeypatch.setattr(run_sweep, "PAUSES", (0.01,))
+    code, said = swept("--cfg", "1,2")
+    assert (code, "does not answer: gone" in said, len(set(calls))) == (1, True, 3), said
+    assert len(json.loads((swept.folder / "results.json").read_text())["rows"]) == 1
+    assert (swept.folder / "index.html").exists()
+    assert not (swept.folder / "rejected").exists()
+
+
+def test_a_job_that_takes_too_long_is_set_aside(swept, stub, monkeypatch):
+    monkeypatch.setattr(stub[0], "seconds", 0.5)
+    code, said = swept("--cfg", "1", "--timeout", "0.2")
+    assert (code, "1 failed" in said, "Give it longer: --timeout" in said) == (1, True, True), said
+
+
+def test_a_server_or_a_file_that_is_not_there_is_a_sentence(swept, tmp_path):
+    code, said = swept("--cfg", "1", "--server", "http://127.0.0.1:9")
+    assert (code, "http://127.0.0.1:9 does not answer" in said) == (2, True), said
+    for option in ("--workflow", "--rerun"):
+        code, said = swept("--cfg", "1", option, str(tmp_path / "none.json"))
+        assert (code, "none.json cannot be read" in said) == (2, True), said
 
 
 def test_what_the_folder_holds_counts_towards_the_limit(swept, stub):
