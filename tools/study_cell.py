@@ -16,6 +16,7 @@ from .host.client import Client, Listener
 
 FAULTS = (OSError, WebSocketException)  # of a server, not of a cell
 PAUSES = (1.0, 4.0, 15.0)  # s, before a server that does not answer is asked again
+OWN = "sweep"  # folder in the traces of a server
 REPORT, REPORT_NODE = "gg-sweep-report", "GGReport"
 
 
@@ -39,7 +40,9 @@ def run_cell(client: Client, cell: Cell, reports: bool, listener: Listener | Non
 
     Raises JobError, RefusedError or ValueError where the cell fails, one of FAULTS where the server does.
     """
-    prompt: dict[str, Any] = dict(cell.prompt)
+    saving = cell.prompt[TRACE]
+    named = {**saving["inputs"], "filename_prefix": f"{OWN}/{cell.id}"}  # not of the id; servers may share a folder
+    prompt: dict[str, Any] = {**cell.prompt, TRACE: {**saving, "inputs": named}}
     if reports:
         prompt[REPORT] = {"class_type": REPORT_NODE, "inputs": {"trace": cell.prompt[TRACE]["inputs"]["trace"]}}
     began = time.monotonic()
@@ -53,7 +56,7 @@ def run_cell(client: Client, cell: Cell, reports: bool, listener: Listener | Non
     if not job.outputs.keys() >= {TRACE, PICTURES}:
         raise ValueError("The job ended, but the server keeps no trace and no picture of it. Run the cell again.")
     saved = job.outputs[TRACE]["text"][0].split(":")[0]
-    trace = client.file({"filename": saved, "subfolder": "traces", "type": "output"})
+    trace = client.file({"filename": saved, "subfolder": f"traces/{OWN}", "type": "output"})
     return trace, client.file(job.outputs[PICTURES]["images"][0]), facts
 
 

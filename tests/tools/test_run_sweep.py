@@ -36,6 +36,13 @@ def test_a_cell_that_fails_is_set_aside_and_the_others_run(swept, stub):
     assert len(json.loads((swept.folder / "results.json").read_text())["rows"]) == 2
 
 
+def test_servers_that_share_a_folder_never_write_one_name(swept, stub):
+    swept("--cfg", "1,2", "--set", "steps=7")
+    rows = json.loads((swept.folder / "results.json").read_text())["rows"]
+    assert len(rows) == 2
+    assert {f"traces/sweep/{row['id']}_00001_.safetensors" for row in rows} <= stub[0].files.keys()
+
+
 def test_a_value_without_a_cell_has_no_column(swept):
     code, said = swept("--axis", "seed: 1, 666")
     assert (code, (swept.folder / "sheet.png").exists()) == (1, True), said
