@@ -60,11 +60,11 @@ def findings_of(run: Watched) -> tuple[Sentence, ...]:
 def _acts(run: Watched) -> Iterator[Sentence]:
     """Where guidance pushed: the shortest stretch that holds 80 % of the mean of two estimates, over all samples."""
     found, guided = Pushes.of(run), _marked(run.trace, *GUIDED)
-    unknown = int((guided & ~found.push.isfinite()).sum())
-    if not guided.any() or not bool((found.push.nan_to_num() > 0).any()):
-        yield say("acts.nowhere") if not unknown else say("acts.unknown", count=unknown, n=int(guided.sum()))
-    elif unknown > UNKNOWN * int(guided.sum()):
+    unknown, pushed = found.unknown(run.trace), bool((found.push.nan_to_num() > 0).any())
+    if unknown > UNKNOWN * int(guided.sum()) or (unknown and not pushed):
         yield say("acts.unknown", count=unknown, n=int(guided.sum()))
+    elif not pushed:
+        yield from () if run.scale.further else (say("acts.nowhere"),)
     elif held := interval(found.push, found.left):
         first, last = held
         steps = run.trace.steps
@@ -86,18 +86,19 @@ def _passes(run: Watched) -> Iterator[Sentence]:
 def _skippable(run: Watched) -> Iterator[Sentence]:
     """Passes without the condition whose difference could be extrapolated: never two in a row, nor the first two."""
     found = Pushes.of(run)
-    if not bool((found.push.nan_to_num() > 0).any()):
+    guided = _marked(run.trace, *GUIDED)
+    if not bool((found.push.nan_to_num() > 0).any()) or found.unknown(run.trace) > UNKNOWN * int(guided.sum()):
         return
     if not run.sigma_data > 0:
         yield say("skip.unknown")
         return
-    cheap = cheap_steps(run.trace, found, run.sigma_data)
-    if cheap:
+    cost = skip_costs(run.trace, found, run.sigma_data)
+    if cheap := cheap_steps(cost):
         steps = ", ".join(str(i + 1) for i in cheap)
         yield say("skip.some", count=len(cheap), steps=steps, percent=percent(sum(cheap.values())))
-    else:
+    elif all(map(math.isfinite, cost.values())):
         yield say("skip.none")
-    count, share = idle_end(found.best)
+    count, share = idle_end(torch.where(guided, found.best, found.best.nan_to_num()))
     saved = int(_marked(run.trace, "step")[run.trace.n - count :].sum()) if count else 0
     if saved:
         yield say("skip.end", step=run.trace.n - count + 1, percent=percent(share), count=saved)
@@ -224,6 +225,10 @@ class Pushes:
         """What is left, as far as it is known."""
         return torch.where(self.left.isfinite(), self.left, self.push)
 
+    def unknown(self, trace: Trace) -> int:
+        """At how many guided steps the push is unknown."""
+        return int((_marked(trace, *GUIDED) & ~self.push.isfinite()).sum())
+
     @classmethod
     def of(cls, run: Watched) -> Pushes:
         """Of one run."""
@@ -235,22 +240,27 @@ class Pushes:
         return cls(shares(push), shares(push * kept))
 
 
-def cheap_steps(trace: Trace, pushes: Pushes, sigma_data: float) -> dict[int, float]:
-    """{step: share of the push that is lost} where the difference could be extrapolated from the two steps before."""
+def skip_costs(trace: Trace, pushes: Pushes, sigma_data: float) -> dict[int, float]:
+    """{step: share of the push that is lost} had the difference been extrapolated from the two steps before."""
     error = trace.column("M14").mean(dim=1)  # of the step after its row
-    levels, found = noise_levels(trace), {}
-    for i in range(2, trace.n):
-        cost = float(pushes.left[i] * error[i - 1])
-        usable = trace.stage[i] == "step" and i - 1 not in found and float(levels[i]) <= TRUSTED * sigma_data
-        if usable and cost < CHEAP:
+    levels = noise_levels(trace)
+    usable = (i for i in range(2, trace.n) if trace.stage[i] == "step" and float(levels[i]) <= TRUSTED * sigma_data)
+    return {i: float(pushes.left[i] * error[i - 1]) for i in usable}
+
+
+def cheap_steps(costs: dict[int, float]) -> dict[int, float]:
+    """Those that cost less than 1 % of the push, never two in a row."""
+    found: dict[int, float] = {}
+    for i, cost in costs.items():
+        if cost < CHEAP and i - 1 not in found:
             found[i] = cost
     return found
 
 
 def idle_end(left: Tensor) -> tuple[int, float]:
-    """How many steps at the end hold at most 2 % of the push together, and their share."""
-    tail = left.nan_to_num(nan=0.0).flip(0).cumsum(dim=0)
-    count = int((tail <= IDLE).sum()) if bool((tail > 0).any()) else 0
+    """How many steps at the end hold at most 2 % of the push together, and their share; an unknown one is no such."""
+    tail = left.flip(0).cumsum(dim=0)
+    count = int((tail <= IDLE).sum()) if bool((left > 0).any()) else 0
     return count, float(tail[count - 1]) if count else 0.0
 
 

@@ -31,6 +31,7 @@ from .trace import Trace
 
 VERSION = 1
 FINE, ABOVE, UNCLEAR, OFF = COLOURS = ("fine", "above", "unclear", "off")
+SCALED = 1.0  # rms that latents are scaled to: what clean data of an unknown size hardly exceeds
 ALIKE, FAR = 1.2, 1.5  # times a template's cfg: up to which it is about the same, from which it is far above
 AGAINST = ("picks", "card", "template", "nothing")
 
@@ -133,8 +134,11 @@ class Case:
 
     @property
     def whole(self) -> bool:
-        """Whether the run goes from noise to a clean sample; without a known sigma_d the end stands for it."""
-        return whole_run(self.trace, self.sigma_data if self.sigma_data > 0 else self.features.end)
+        """Whether the run goes from noise to a clean sample; without a known sigma_d its end stands for it, up to 1.
+
+        A burnt end is longer than the data, and would make of a whole run a part.
+        """
+        return whole_run(self.trace, self.sigma_data if self.sigma_data > 0 else min(self.features.end, SCALED))
 
     @property
     def burns(self) -> bool:
@@ -214,10 +218,10 @@ def _seen_whole(case: Case) -> Answer | None:
         return None
     if math.isnan(scale.low):
         guider = str(case.trace.header.get("chain") or "the guider")
-        return Answer(say("head.scale", guider=guider), UNCLEAR, reasons=(_not_long(case), say("help.guider")))
+        return Answer(say("head.scale", guider=guider), UNCLEAR, reasons=(*_not_long(case), say("help.guider")))
     if scale.further:
         names = ", ".join(scale.further)
-        return Answer(say("head.passes", names=names), UNCLEAR, reasons=(_not_long(case), say("help.plain")))
+        return Answer(say("head.passes", names=names), UNCLEAR, reasons=(*_not_long(case), say("help.plain")))
     return None
 
 
@@ -288,7 +292,7 @@ def _by_lengths(case: Case, band: Band, why: Sentence, odds: Sentence) -> Answer
         name, colour = ("further", ABOVE) if all(over) else ("no_further", FINE)
         headline = say(f"head.card.{name}", model=case.model, high=band.high)
         return Answer(headline, colour, "card", (why, lengths), odds, None, (band.low, band.high))
-    return Answer(say("head.changed", chain=chain), UNCLEAR, "card", (lengths, _not_long(case), say("help.plain")))
+    return Answer(say("head.changed", chain=chain), UNCLEAR, "card", (lengths, *_not_long(case), say("help.plain")))
 
 
 def _of_template(case: Case) -> Answer | None:
@@ -307,7 +311,7 @@ def _of_template(case: Case) -> Answer | None:
     reasons += [] if plain else [say("why.template.rules", chain=scale.rules)]
     suggested = min(used, key=lambda one: abs(math.log(one / cfg))) if place != "alike" else None
     edges = (used[0], used[-1])
-    return Answer(say(f"head.template.{place}", **facts), colour, "template", (*reasons, _not_long(case)),
+    return Answer(say(f"head.template.{place}", **facts), colour, "template", (*reasons, *_not_long(case)),
                   say("odds.template"), suggested, edges)  # fmt: skip
 
 
@@ -348,7 +352,7 @@ def _alone(case: Case) -> Answer:
                       odds=likely)  # fmt: skip
     least, share = odds.hits[0]
     silent = say("odds.silent", least=least, missed=percent(1 - share))
-    return Answer(say("head.no_sign"), UNCLEAR, reasons=(_not_long(case), *more, say("help.picks")), odds=silent)
+    return Answer(say("head.no_sign"), UNCLEAR, reasons=(*_not_long(case), *more, say("help.picks")), odds=silent)
 
 
 def _trouble(case: Case) -> Iterator[Sentence]:
@@ -368,8 +372,10 @@ def _burning(case: Case) -> Sentence:
     return say("why.burns", step=step, times=case.times(), sure=case.odds.sure)
 
 
-def _not_long(case: Case) -> Sentence:
-    return say("why.not_long", times=case.times(), sure=case.odds.sure)
+def _not_long(case: Case) -> Iterator[Sentence]:
+    """How long the predictions were, where that is known."""
+    if math.isfinite(case.features.overmax):
+        yield say("why.not_long", times=case.times(), sure=case.odds.sure)
 
 
 def _halved(cfg: float) -> Sentence:

@@ -197,7 +197,7 @@ CASES = {
     "passes.spent": lambda: report(run()),
     "passes.further": lambda: report(run(changes={"passes": {"STG": 20}})),
     "skip.some": lambda: report(with_columns(run(), m14=torch.full((20, 2), 1e-3).double())),
-    "skip.none": lambda: report(nan(run(), "m14")),
+    "skip.none": lambda: report(with_columns(run(), m14=torch.full((20, 2), 9.0).double())),
     "skip.unknown": lambda: report(unsized(run())),
     "skip.end": lambda: report(run()),
     "negative.same": lambda: report(equal_predictions(run())),
@@ -356,6 +356,25 @@ def test_a_stage_of_a_run_is_no_run():
     for first, last in ((0, 12), (8, 20)):
         found = report(part_of(run(BURNT), first, last), Known(card=card()))
         assert found.answer.headline.id == "head.stage"
+
+
+def test_a_burnt_end_does_not_make_a_whole_run_a_part():
+    trace = unsized(run(BURNT))
+    longer = with_columns(trace, K=100 * trace.steps["K"])
+    assert report(longer).features.end > float(trace.steps["sigma"][0]) / 8
+    assert report(longer).answer.headline.id == "head.burns"
+
+
+def test_what_is_unknown_is_neither_needed_nor_idle():
+    assert not any(name.startswith("skip.") for name in said(report(nan(run(), "kappa", slice(0, 5)))))
+    assert "skip.none" not in said(report(nan(run(), "m14")))
+    assert "skip.end" not in said(report(nan(run(), "kappa", slice(19, 20))))
+
+
+def test_of_a_further_pass_at_cfg_1_no_length_is_told_and_no_idleness():
+    found = said(report(unseen(run(1.0, {"passes": {"STG": 20}}))))
+    assert "head.passes" in found
+    assert not found & {"why.not_long", "acts.nowhere"}
 
 
 def test_without_a_size_of_data_only_lengths_are_read():
