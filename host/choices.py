@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import replace
 from datetime import date
 from pathlib import Path
@@ -90,7 +91,10 @@ def forgotten(user: str, key: str, sampler_class: str | None, body: bytes = b"")
     """Forget one class of samplers, or all that is known of a model, even where its file is damaged."""
     path = _place(user, key)
     with CHANGING:
-        after = read_picks(path).without(sampler_class) if sampler_class and path.is_file() else None
+        after = None
+        if sampler_class and path.is_file():
+            with suppress(ValueError):  # nothing of a damaged file can be kept
+                after = read_picks(path).without(sampler_class)
         if after is None or not after.picks:
             path.unlink(missing_ok=True)
             return None

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ..files.claims import check_claims, json_of, maybe, number, one_of, required, several, table, text, whole
+from ..files.claims import PAGE, check_claims, json_of, maybe, number, one_of, required, several, table, text, whole
 from ..files.writing import write_atomically
 from .portable import jsonable
 from .sampler_class import CLASSES
@@ -27,7 +27,7 @@ CARD = {
     "format": required(one_of(FORMAT)),
     "version": required(whole(VERSION, VERSION)),
     "model.name": required(text()),
-    "model.sha256": required(text()),
+    "model.sha256": required(text(PAGE)),
     "sigma_data.value": required(number(1e-9, 1e9)),
     "sigma_data.source": required(one_of("data", "vae", "latent format")),
     "judge": maybe(text()),

@@ -85,7 +85,7 @@ HEADER = {  # what the header of a file may say; a field of a later writer is ke
     "terms": maybe(table(text(PAGE), 1000)),
     "options": maybe(table(maybe(either(number(), text(), switch())), 1000)),
     "options.eta": maybe(number()),
-    "model": maybe(table(maybe(either(text(), several(text(), 100_000))), 1000)),
+    "model": maybe(table(maybe(either(text(PAGE), several(text(), 100_000))), 1000)),
     "model.name": maybe(text()),
     "host": maybe(table(maybe(text()), 1000)),
     "notes": maybe(several(text(PAGE), MOST_NOTES)),

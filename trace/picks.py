@@ -14,7 +14,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from ..files.claims import check_claims, json_of, maybe, number, one_of, required, switch, text, whole
+from ..files.claims import PAGE, check_claims, json_of, maybe, number, one_of, required, switch, text, whole
 from ..files.writing import write_atomically
 from .sampler_class import CLASSES
 
@@ -22,12 +22,13 @@ FORMAT, VERSION = "guidance-geometry/picks", 1
 MOST = 1000
 LARGEST = 1_000_000  # bytes
 REMEDY = "Choose your runs again, or delete the file."
+FORGET = "Forget a kind of sampler first."
 PLAIN = "CFG"  # chain of a run without rules
 FILE = {
     "format": required(one_of(FORMAT)),
     "version": required(whole(VERSION, VERSION)),
     "model.name": required(text()),
-    "model.key": required(text()),
+    "model.key": required(text(PAGE)),
 }
 PICK = {
     "cfg": required(number(1e-6, 1e6)),
@@ -120,7 +121,10 @@ def write_picks(picks: Picks, path: str | os.PathLike) -> None:
     """Write picks so that `read_picks` finds the same, all or nothing.  Raises ValueError as it does, NotWritten."""
     claims = picks.as_json()
     picks_of(claims, Path(path).name)
-    write_atomically(path, [(json.dumps(claims, indent=1) + "\n").encode()])
+    written = (json.dumps(claims, indent=1) + "\n").encode()
+    if len(written) > LARGEST:
+        raise ValueError(f"{Path(path).name}: it would have {len(written):,} bytes; {LARGEST:,} are read. {FORGET}")
+    write_atomically(path, [written])
 
 
 def picks_of(claims: Any, file: str) -> Picks:

@@ -1,9 +1,12 @@
 """Picks and the templates' table are read as they were written, or what is wrong is named."""
 
 import json
+from dataclasses import replace
 
 import pytest
 
+from guidance_geometry.tests.traces import exact_trace
+from guidance_geometry.trace.file import load, save
 from guidance_geometry.trace.known import TEMPLATES_FILE, template_of
 from guidance_geometry.trace.picks import Pick, Picks, model_key, picks_of, read_picks, write_picks
 
@@ -50,6 +53,23 @@ def test_a_model_is_told_by_its_weights_or_their_file():
     assert model_key({"name": "a", "hash": "AB"}) == "ab"
     assert model_key({"name": "a", "hash": None, "file": "b.safetensors"}) == "file:b.safetensors"
     assert model_key({"name": "SDXL", "hash": None}) is None
+
+
+def test_a_model_with_many_loras_keeps_one_name_and_its_picks(tmp_path):
+    model = {"name": "m", "file": " + ".join(f"a rather long name of a file {i}.safetensors" for i in range(12))}
+    trace = exact_trace(4.0, batch=1, steps=2)
+    save(replace(trace, header={**trace.header, "model": model}), tmp_path / "t.safetensors")
+    assert model_key(load(tmp_path / "t.safetensors").header["model"]) == model_key(model)
+    long = Picks("m", model_key(model), PICKS.picks)
+    write_picks(long, tmp_path / "p.json")
+    assert read_picks(tmp_path / "p.json") == long
+
+
+def test_more_than_can_be_read_is_not_written(tmp_path):
+    many = tuple(Pick(float(i), "ode", True, f"{i} {'rule ' * 300}") for i in range(1, 800))
+    with pytest.raises(ValueError, match="Forget a kind of sampler"):
+        write_picks(Picks("m", "ab", many), tmp_path / "p.json")
+    assert not (tmp_path / "p.json").exists()
 
 
 def test_a_template_is_found_by_the_file_it_loads():
