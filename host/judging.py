@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import logging
+
 import comfy.model_management
 import torch
 from torch import Tensor
 
 from ..guidance.energies.protocol import Energy
-from ..guidance.printing import text_of
+from ..guidance.printing import shortened, text_of, words_of
 from ..trace.findings import Judged
 from ..trace.trace import END, Trace
 from .native_model import PixelFormat, format_named
@@ -16,6 +18,20 @@ from .trace_pictures import decoded
 
 NO_END = "The trace keeps no finished pictures, which the energy would judge. Set capture to pictures and run again."
 NO_VAE = "The energy judges pictures, and this trace holds latents. Connect the model's VAE."
+
+
+LONGEST = 300  # characters of what went wrong
+
+
+def heard(trace: Trace, energy: Energy, vae=None) -> Judged:
+    """What `judged` finds; a judge that fails says why, and stops no prompt."""
+    try:
+        return judged(trace, energy, vae)
+    except comfy.model_management.InterruptProcessingException:
+        raise
+    except Exception as error:
+        logging.warning("Guidance Geometry: a judge failed", exc_info=True)
+        return Judged(text_of(energy), torch.zeros(0), shortened(words_of(error), LONGEST))
 
 
 def judged(trace: Trace, energy: Energy, vae=None) -> Judged:

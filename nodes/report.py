@@ -6,14 +6,14 @@ from comfy_api.latest import io
 from comfy_execution.graph_utils import ExecutionBlocker
 
 from ..host.checks import CheckedNode
-from ..host.judging import judged
+from ..host.judging import heard
 from ..host.knowledge import reported, state_of_files
 from ..host.widgets import SEE, TRACE_IN, TRACE_OUT, VAE_IN
 from ..host.wires import EnergyWire, TraceWire
 from ..trace.portable import ascii_json
-from ..trace.report import Report
+from ..trace.report import FINE, OFF, Report
 
-NO_SCALE = "The report suggests no cfg, and that of the run is unknown: {}"
+NO_SCALE = "The report suggests no cfg: {}"
 NO_RANGE = "There is no range of good cfg values: {}"
 
 
@@ -46,7 +46,9 @@ class GGReport(CheckedNode):
                 io.String.Output(display_name="report", tooltip="The report as text."),
                 io.String.Output(display_name="json", tooltip="The same for scripts and agents."),
                 io.Float.Output(
-                    display_name="cfg", tooltip="The cfg to take; that of the run where there is nothing to change."
+                    display_name="cfg",
+                    tooltip="The cfg to take; that of the run where it is fine or was off. Nothing runs on it where "
+                    "none is known.",
                 ),
                 io.Float.Output(
                     display_name="low", tooltip="Lower end of the good range; nothing runs on it where none is known."
@@ -62,7 +64,7 @@ class GGReport(CheckedNode):
 
     @classmethod
     def execute(cls, trace, vae=None, energy=None, half=None) -> io.NodeOutput:
-        found = reported(trace, half, None if energy is None else judged(trace, energy, vae))
+        found = reported(trace, half, None if energy is None else heard(trace, energy, vae))
         text = found.text()
         return io.NodeOutput(text, ascii_json(found.as_json()), *scales_of(found), trace, ui={"text": [text]})
 
@@ -70,6 +72,7 @@ class GGReport(CheckedNode):
 def scales_of(found: Report) -> list:
     """The scale to take and both ends of the range; in the place of one that nobody knows, a stop that says why."""
     answer, why = found.answer, found.answer.headline.text()
-    cfg = found.cfg if answer.suggested is None else answer.suggested
+    own = found.cfg if answer.colour in (FINE, OFF) else None
+    cfg = own if answer.suggested is None else answer.suggested
     low, high = answer.range or [ExecutionBlocker(NO_RANGE.format(why))] * 2
     return [ExecutionBlocker(NO_SCALE.format(why)) if cfg is None else cfg, low, high]

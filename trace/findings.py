@@ -32,10 +32,11 @@ SURE, UNSURE = math.log(0.9), math.log(0.3)  # log p of a classifier
 
 @dataclass(frozen=True)
 class Judged:
-    """What an energy that did not guide finds in the finished pictures.  log_prob: [B]"""
+    """What an energy that did not guide finds in the finished pictures.  log_prob: [B]; fault: why it found nothing."""
 
     name: str
     log_prob: Tensor
+    fault: str = ""
 
 
 @dataclass(frozen=True)
@@ -176,11 +177,14 @@ def _fooled(run: Watched, term: Term) -> Iterator[Sentence]:
 def _clipped(run: Watched) -> Iterator[Sentence]:
     share, more = (_last_known(run.trace.steps.get(name)) for name in ("m10", "m10c"))
     if share is not None and more is not None:
-        yield say("clipped.share", percent=percent(float(share.mean())), more=percent(float(more.mean())))
+        name = "clipped.share" if run.trace.pixels else "clipped.beyond"
+        yield say(name, percent=percent(float(share.mean())), more=percent(float(more.mean())))
 
 
 def _judged(run: Watched) -> Iterator[Sentence]:
-    if run.judge and bool(run.judge.log_prob.isfinite().all()) and bool((run.judge.log_prob <= 0).all()):
+    if run.judge and run.judge.fault:
+        yield say("judge.failed", judge=run.judge.name, fault=f"{run.judge.fault.rstrip('.')}.")
+    elif run.judge and bool(run.judge.log_prob.isfinite().all()) and bool((run.judge.log_prob <= 0).all()):
         found = run.judge.log_prob
         yield say("judge.found", judge=run.judge.name, count=int((found > math.log(0.5)).sum()), batch=len(found))
 

@@ -6,6 +6,7 @@ import torch
 
 from .metrics import ratio
 from .odds import Odds
+from .picks import model_key
 from .sentences import Sentence, percent, say
 from .trace import END, Trace
 
@@ -15,9 +16,8 @@ TOLD = 0.05  # of the clipped values: what a smaller share has less is not worth
 
 def compared(trace: Trace, half: Trace, odds: Odds) -> tuple[Sentence, ...]:
     """What the second run says of the first, and how often that errs.  A picture with d < odds.same is the same."""
-    strange = next((name for name in ALIKE if trace.header.get(name) != half.header.get(name)), None)
-    if strange or trace.batch != half.batch or trace.latent_shape != half.latent_shape:
-        return (say("half.strange", fact=strange or "the size of the batch"),)
+    if strange := _strange(trace, half):
+        return (strange,)
     ends = [run.tensors.get(END) for run in (trace, half)]
     if any(end is None for end in ends):
         return (say("half.lost"),)
@@ -31,7 +31,22 @@ def compared(trace: Trace, half: Trace, odds: Odds) -> tuple[Sentence, ...]:
     sure = say("half.odds", same=odds.same, changed=percent(odds.changed))
     if count < trace.batch:
         return say("half.some", count=count, batch=trace.batch, **facts), sure
-    return (say("half.same", less=percent(less), **facts) if less >= TOLD else say("half.same.plain", **facts)), sure
+    if less < TOLD:
+        return say("half.same.plain", **facts), sure
+    return say("half.same" if trace.pixels else "half.same.beyond", less=percent(less), **facts), sure
+
+
+def _strange(trace: Trace, half: Trace) -> Sentence | None:
+    """Why the two are no pair that differs in cfg alone."""
+    for name in ALIKE:
+        if trace.header.get(name) != half.header.get(name):
+            return say("half.strange", fact=name)
+    models = [run.header.get("model") or {} for run in (trace, half)]
+    if len({(model.get("name"), model_key(model)) for model in models}) > 1:
+        return say("half.strange", fact="the model")
+    if trace.batch != half.batch or trace.latent_shape != half.latent_shape:
+        return say("half.strange", fact="the size of the batch")
+    return say("half.equal", cfg=_scale(half)) if _scale(trace) == _scale(half) else None
 
 
 def distance(end: torch.Tensor, other: torch.Tensor) -> torch.Tensor:  # 2 x [B, ...] -> [B], >= 0
@@ -42,6 +57,8 @@ def distance(end: torch.Tensor, other: torch.Tensor) -> torch.Tensor:  # 2 x [B,
 
 def less_clipped(trace: Trace, half: Trace) -> float:
     """1 - m'/m of the shares m and m' of clipped values (M10) at the last step; 0 where none is, or it is unknown."""
+    if not trace.n or not half.n:
+        return 0.0
     own, other = (float(run.column("M10")[-1].mean()) for run in (trace, half))
     return 1 - other / own if own > 0 and other >= 0 else 0.0
 

@@ -33,6 +33,7 @@ VERSION = 1
 FINE, ABOVE, UNCLEAR, OFF = COLOURS = ("fine", "above", "unclear", "off")
 SCALED = 1.0  # rms that latents are scaled to: what clean data of an unknown size hardly exceeds
 ALIKE, FAR = 1.2, 1.5  # times a template's cfg: up to which it is about the same, from which it is far above
+MOST_TRIED = 2  # sentences on who chose what
 AGAINST = ("picks", "card", "template", "nothing")
 
 
@@ -230,15 +231,29 @@ def _of_picks(case: Case) -> Answer | None:
     found = picks.range(case.sampler) if picks and scale.plain else None
     if picks is None or found is None:
         return None
-    return _placed(case, "picks", found, None, (_tried(picks, case.sampler),), say("odds.picks"))
+    reasons, judges = tuple(_tried(picks, case.sampler))[:MOST_TRIED], _judges(picks, case.sampler)
+    odds = say("odds.picks.judge", judge=", ".join(judges)) if judges else say("odds.picks")
+    tried = [pick.cfg for pick in picks.tried(case.sampler)]
+    if not case.burns and scale.low > found[1] >= max(tried):
+        return Answer(say("head.picks.untried", cfg=scale.low, high=found[1]), UNCLEAR, "picks",
+                      (*reasons, say("help.picks")), odds, None, found)  # fmt: skip
+    return _placed(case, "picks", found, None, reasons, odds)
 
 
-def _tried(picks: Picks, sampler: str) -> Sentence:
+def _judges(picks: Picks, sampler: str) -> list[str]:
+    """Who chose, where none of it was the user."""
+    chose = {pick.by for pick in picks.tried(sampler) if pick.good}
+    return [] if None in chose else sorted(map(str, chose))
+
+
+def _tried(picks: Picks, sampler: str) -> Iterator[Sentence]:
+    """What everyone who chose any tried and chose, the user first."""
     tried = picks.tried(sampler)
-    all_of_them, chosen = (sorted({p.cfg for p in tried if p.good or not only}) for only in (False, True))
-    judges = sorted({pick.by for pick in tried if pick.by})
-    facts = {"tried": listed(all_of_them), "chosen": listed(chosen)}
-    return say("why.picks.judge", judge=", ".join(judges), **facts) if judges else say("why.picks", **facts)
+    for by in sorted({pick.by for pick in tried if pick.good}, key=lambda name: name or ""):
+        own = [pick for pick in tried if pick.by == by]
+        all_of_them, chosen = (sorted({p.cfg for p in own if p.good or not only}) for only in (False, True))
+        facts = {"tried": listed(all_of_them), "chosen": listed(chosen)}
+        yield say("why.picks.judge", judge=by, **facts) if by else say("why.picks", **facts)
 
 
 def _of_card(case: Case) -> Answer | None:
@@ -379,7 +394,7 @@ def _not_long(case: Case) -> Iterator[Sentence]:
 
 
 def _halved(cfg: float) -> Sentence:
-    return say("help.half", half=cfg / 2) if cfg > 1 else say("help.picks")
+    return say("help.half", half=max(1.0, cfg / 2)) if cfg > 1 else say("help.picks")
 
 
 def _odds_of_burning(odds: Odds) -> Sentence:

@@ -80,6 +80,11 @@ class Trace(Printed):
         return tuple(self.header["latent"]["shape"])
 
     @property
+    def pixels(self) -> bool:
+        """Whether the samples are pictures, so that values have a bound of their own."""
+        return self.latent_shape[:1] == (3,)
+
+    @property
     def count(self) -> int:
         """N: elements of one sample."""
         return math.prod(self.latent_shape)

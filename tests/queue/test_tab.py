@@ -35,7 +35,7 @@ PICKS = json.dumps(
         "format": "guidance-geometry/picks",
         "version": 1,
         "model": {"name": "pocket-1", "key": KEY},
-        "picks": [{"cfg": 2.0, "sampler_class": kind, "good": True} for kind in CLASSES],
+        "picks": [{"cfg": c, "sampler_class": kind, "good": c < 2.1} for c in (2.0, 2.2) for kind in CLASSES],
     }
 )
 CHOOSE = """([body, mark]) => fetch(`api/userdata/${encodeURIComponent(`guidance_geometry/picks/${mark}.json`)}`,
@@ -242,7 +242,7 @@ def test_the_verdict_stands_on_top_and_what_it_suggests_is_applied(page):
     assert len(set(tones)) == 2
     page.locator(f"{TAB} .gg-why").click()
     details.wait_for(state="visible")
-    assert "This is your choice: nothing is estimated." in details.inner_text()
+    assert "This is your choice." in details.inner_text()
     assert "Guidance acted in" in details.inner_text()
     page.get_by_role("button", name="Use cfg 2").click()
     assert page.evaluate(f"() => {SAMPLER}.widgets.find(widget => widget.name === 'cfg').value") == 2.0

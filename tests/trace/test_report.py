@@ -130,7 +130,8 @@ LEAST, MOST, MIXED = ({"high": {"overmean": a, "strength": b}} for a, b in ((-9.
 RULED = {"chain": "rescale 0.7 > CFG"}
 LATER = {"afterwards": {"against": "the negative"}}
 CASES = {
-    "head.picks.above": lambda: report(run(8.0), Known(picks((3.0, True), (4.0, True)))),
+    "head.picks.above": lambda: report(run(8.0), Known(picks((3.0, True), (4.0, True), (6.0, False)))),
+    "head.picks.untried": lambda: report(run(8.0), Known(picks((3.0, True), (4.0, True)))),
     "head.picks.below": lambda: report(run(1.5), Known(picks((3.0, True)))),
     "head.picks.inside": lambda: report(run(), Known(picks((3.0, True), (5.0, True)))),
     "head.card.above": lambda: report(run(8.0), Known(card=card())),
@@ -189,6 +190,7 @@ CASES = {
     "odds.silent": lambda: report(run()),
     "odds.card": lambda: report(run(), Known(card=card())),
     "odds.picks": lambda: report(run(), Known(picks((3.0, True)))),
+    "odds.picks.judge": lambda: report(run(), Known(picks((3.0, True), by="CLIP"))),
     "odds.template": lambda: report(run(), Known(template=template(4.0))),
     "acts.steps": lambda: report(run()),
     "acts.step": lambda: report(pushed_once(run())),
@@ -219,8 +221,17 @@ CASES = {
         extended(run(), "gradient", 0.5, -0.01), judge=Judged("CLIP", torch.tensor([-3.0, -0.1]))
     ),
     "clipped.share": lambda: report(with_columns(run(), m10c=torch.full((20, 2), 0.01).double())),
+    "clipped.beyond": lambda: report(
+        with_columns(run(changes={"latent": {"shape": [4, 32, 24]}}), m10c=torch.full((20, 2), 0.01).double())
+    ),
+    "judge.failed": lambda: report(run(), judge=Judged("CLIP", torch.zeros(0), "out of memory")),
     "judge.found": lambda: report(run(), judge=Judged("CLIP", torch.tensor([-3.0, -0.1]))),
     "half.same": lambda: report(clipped(run(2.0), 0.5), half=clipped(ending(1.01), 0.3)),
+    "half.same.beyond": lambda: report(
+        clipped(run(2.0, {"latent": {"shape": [4, 32, 24]}}), 0.5),
+        half=clipped(replace(ending(1.01), header={**ending(1.01).header, "latent": {"shape": [4, 32, 24]}}), 0.3),
+    ),
+    "half.equal": lambda: report(run(2.0), half=run(2.0)),
     "half.same.plain": lambda: report(clipped(run(2.0), 0.0), half=clipped(ending(1.01), 0.0)),
     "half.some": lambda: report(run(2.0), half=ending(1.0, -1.0)),
     "half.other": lambda: report(run(2.0), half=ending(-1.0)),
@@ -375,6 +386,27 @@ def test_of_a_further_pass_at_cfg_1_no_length_is_told_and_no_idleness():
     found = said(report(unseen(run(1.0, {"passes": {"STG": 20}}))))
     assert "head.passes" in found
     assert not found & {"why.not_long", "acts.nowhere"}
+
+
+def test_a_second_run_without_steps_or_of_another_model_is_no_half():
+    empty = replace(part_of(ending(1.0), 0, 0), tensors=ending(1.0).tensors)
+    assert all(one.id.startswith("half.") for one in report(run(2.0), half=empty).findings[-2:])
+    other = replace(ending(1.0), header={**ending(1.0).header, "model": {"name": "m", "hash": "cd" * 32}})
+    strange = report(run(2.0), half=other).findings[-1]
+    assert (strange.id, strange.facts["fact"]) == ("half.strange", "the model")
+
+
+def test_half_a_low_cfg_is_no_less_than_1():
+    thick = replace(ODDS, sure=1e-3)
+    assert next(one.facts["half"] for one in report(run(1.5), odds=thick).answer.reasons if one.id == "help.half") == 1
+
+
+def test_everyone_who_chose_is_told_apart():
+    mixed = Picks("m", HASH, (*picks((3.0, True)).picks, *picks((6.0, True), (9.0, False), by="CLIP").picks))
+    found = report(run(8.0), Known(mixed)).answer
+    told = {one.id: one.facts for one in found.reasons}
+    assert (told["why.picks"]["tried"], told["why.picks.judge"]["chosen"]) == ("3", "6")
+    assert found.odds.id == "odds.picks"
 
 
 def test_without_a_size_of_data_only_lengths_are_read():
