@@ -6,6 +6,7 @@ import { speaker } from "../../web/lib/strings.mjs";
 import { flagOf, hasSampler, hasTwin, idOf, isOf, joined, latest, merged, nameOf, series, setFlag, slotOf, stateOf } from "../../web/lib/tab-runs.mjs";
 import { Place } from "../../web/lib/tab-place.mjs";
 import { Tab } from "../../web/lib/tab.mjs";
+import { Panel } from "../../web/lib/panel.mjs";
 import { partOf } from "../../web/lib/panel-record.mjs";
 import { status } from "../../web/lib/panel-words.mjs";
 import { ticks } from "../../web/lib/panel-ticks.mjs";
@@ -317,4 +318,34 @@ test("the scale of a run is that of the sampler itself, or of its guider", () =>
   const graph = graphOf([guider, custom]);
   guider.connect(0, custom, 0);
   assert.equal(scaleSource(graph, custom, true).node, guider);
+});
+
+test("the report is that of what is stored by now, and who shows the run gets it as a new object", async () => {
+  const keyed = { ...record, model: { hash: "AB" }, report: { headline: "old" } };
+  const said = ["newer", "newest"];
+  const asked = async () => (said.length ? { headline: said.shift() } : null);
+  const tab = new Tab({ root: () => null, run: async () => ({ ...keyed }), report: asked });
+  assert.equal((await tab.recordOf({ run: "a" })).report.headline, "newer"); // picks came since the run
+  tab.single = () => ({ run: "a" });
+  const whole = { ...keyed, run: "a" };
+  const panel = Object.assign(Object.create(Panel.prototype), { whole, part: "", set(given) { Object.assign(this, given); } });
+  tab.places.set("box", { panel, draw() {} });
+  await tab.reportAnew();
+  assert.notEqual(panel.whole, whole);
+  assert.deepEqual([panel.whole.report.headline, whole.report.headline], ["newest", "old"]);
+  assert.equal(panel.run.report.headline, "newest");
+  assert.equal((await tab.recordOf({ run: "a" })).report.headline, "newest"); // without an answer the last one stands
+});
+
+test("what is stored is that of the model that is shown, and of no other", async () => {
+  const asked = [];
+  const tab = new Tab({ root: () => null, picks: async (method, key) => (asked.push(key), key === "ab" ? { ranges: {} } : null) });
+  const show = (run, model) => (Object.assign(tab, { tries: { record: { run, model }, stop() {} } }), tab.askStored());
+  await show("a", { hash: "AB" });
+  assert.deepEqual(tab.stored, { ranges: {} });
+  const other = show("a", { hash: "CD" });
+  assert.equal(tab.stored, null); // at once, not when the answer comes
+  await other;
+  await show("b", {});
+  assert.deepEqual([asked, tab.stored], [["ab", "cd"], null]);
 });

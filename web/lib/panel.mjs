@@ -166,6 +166,12 @@ export class Panel {
     this.look();
   }
 
+  /** Another report on the same run; a new object, so that its reasons are written anew. */
+  takeReport(report) {
+    const whole = { ...this.whole, report };
+    this.set({ whole, run: partOf(whole, this.part) });
+  }
+
   /** Where a reader begins: where the node that undo has replaced stood in this very run, else at what tells most. */
   startAt(run) {
     const { at, sample, follow } = this.before?.run?.run === run.run ? this.before : {};

@@ -169,6 +169,8 @@ export class Tab {
     const { records } = this; // of this workflow
     const record = records.get(run) ?? (await this.editor.run(run));
     if (!record) return null; // asked again at the next choice
+    const report = modelKey(record) && (await this.editor.report(run)); // what is stored may have changed since
+    if (report) record.report = report;
     records.set(run, record);
     const whole = { ...record };
     blame(whole, faultOf({ stopped_at: at, ...record }));
@@ -186,14 +188,14 @@ export class Tab {
     return this.tries?.record ?? this.records.get(this.single()?.run) ?? null;
   }
 
-  /** What is stored of the model of the run that is shown; asked once for each run. */
+  /** What is stored of the model of the run that is shown; asked once for each model in a row. */
   async askStored() {
-    const [run, record] = [this.single()?.run, this.judgedRecord()];
-    if (!record || this.storedOf === run) return;
-    this.storedOf = run;
-    const key = modelKey(record);
+    const record = this.judgedRecord();
+    const key = record && modelKey(record);
+    if (!record || this.storedOf === key) return;
+    Object.assign(this, { storedOf: key, stored: null });
     const stored = key ? await this.editor.picks("GET", key) : null;
-    if (this.storedOf === run) this.stored = stored;
+    if (this.storedOf === key) this.stored = stored;
     this.draw();
   }
 
@@ -236,7 +238,7 @@ export class Tab {
     const stored = key ? await this.editor.picks("POST", key, picks) : null;
     const { plain } = this.judgedRecord()?.report ?? {};
     this.unkept = stored?.ranges ? (plain ? null : "notPlain") : key ? "unkept" : "noKey";
-    if (stored?.ranges) this.stored = stored;
+    if (stored?.ranges) Object.assign(this, { stored, storedOf: key });
     await this.reportAnew();
   }
 
@@ -255,7 +257,7 @@ export class Tab {
     if (!report) return;
     Object.assign(this.records.get(run) ?? {}, { report });
     for (const { panel } of this.places.values()) {
-      if (panel.whole?.run === run) panel.set({ whole: Object.assign(panel.whole, { report }) });
+      if (panel.whole?.run === run) panel.takeReport(report);
     }
   }
 
