@@ -27,7 +27,7 @@ UNKNOWN = "No measure tells the cfg values apart. Connect an energy as a judge, 
 
 
 class Cell(NamedTuple):
-    """One run of a sweep.  place: its value on every axis. picture: [H, W, 3] in 0 .. 1, of its first sample."""
+    """One run of a sweep.  place: its value on every axis. picture: [H, W, 3] in 0 .. 1, of its first sample, small."""
 
     place: Mapping[str, Value]
     outcome: Outcome
@@ -43,7 +43,7 @@ def cell_of(subject: Subject, place: Mapping[str, Value], outcome: Outcome, vae,
     if energy is not None:
         pixels = images.movedim(-1, 1).to(comfy.model_management.get_torch_device()) * 2 - 1
         found["judge"] = float(energy.log_prob(pixels).double().mean())
-    return Cell(place, outcome, images[0], found)
+    return Cell(place, outcome, _small(images[0]).clone(), found)  # a view would keep all pictures
 
 
 def best_cfg(cells: Sequence[Cell], by: str) -> float | None:
@@ -93,7 +93,7 @@ def sheet(cells: Sequence[Cell], title: str, note: str) -> Tensor:  # -> [1, H, 
     note += f" {left_out} more runs are not on this sheet." if left_out else ""
     rows = [" \u00b7 ".join(_named(name, v) for name, v in c.place.items() if name != axis) for c in shown[0]]
     size = max(cells[0].picture.shape[:2])
-    drawn = [(_named(axis, g[0].place[axis]), torch.stack([_small(c.picture) for c in g]), _caption(g)) for g in shown]
+    drawn = [(_named(axis, g[0].place[axis]), torch.stack([c.picture for c in g]), _caption(g)) for g in shown]
     scale = max(1, LEAST_SIDE // size)
     page = contact_sheet(drawn, title=title, scale=scale, rows=rows if any(rows) else (), note=note)
     return torch.from_numpy(np.asarray(page).copy()).float().div_(255)[None]

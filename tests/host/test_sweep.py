@@ -187,8 +187,27 @@ def test_bad_axes_are_refused_before_any_run(swept, axes, words):
         swept("ve", axes)
 
 
-def test_ten_thousand_runs_are_refused_in_the_queue():
+def test_ten_thousand_runs_are_refused_in_the_queue_and_where_the_axes_are_wired(swept):
     from guidance_geometry.nodes.sweep import GGSweep
+
+    with pytest.raises(ValueError, match="10,000 cells"):
+        swept("ve", "cfg: 1..100\nseed: 1..100")
 
     assert "10,000 cells, about 2.8 h" in GGSweep.validate_inputs(axes="cfg: 1..100\nseed: 1..100")
     assert GGSweep.validate_inputs(axes="cfg: 1, 2") is True
+
+
+def test_a_run_keeps_no_more_of_its_pictures_than_the_sheet_shows(labelled, empty_latent, monkeypatch):
+    from guidance_geometry.figures.pictures import Pictures
+    from guidance_geometry.guidance.chain import PLAIN
+    from guidance_geometry.host import sweep_results
+    from guidance_geometry.host.sweeping import Settings, Subject, alone
+
+    subject = Subject(*labelled["pocket"], empty_latent("pocket", 3))
+    run = alone(subject, Settings(2.0, 1, 2, "euler", "karras", PLAIN), {})
+    monkeypatch.setattr(Pictures, "image", lambda own, x: torch.zeros(3, 600, 300, 3))
+    kept = sweep_results.cell_of(subject, {"cfg": 2}, run, None, None).picture
+    assert kept.shape == (sweep_results.SIDE, sweep_results.SIDE // 2, 3)
+    monkeypatch.setattr(Pictures, "image", lambda own, x: torch.zeros(3, 32, 32, 3))
+    kept = sweep_results.cell_of(subject, {"cfg": 2}, run, None, None).picture
+    assert kept.untyped_storage().nbytes() == kept.nbytes
