@@ -14,6 +14,7 @@ from ..trace.findings import Judged
 from ..trace.trace import END, Trace
 from .native_model import PixelFormat, format_named
 from .pictures import still
+from .recording import STOPS
 from .trace_pictures import decoded
 
 NO_END = "The trace keeps no finished pictures, which the energy would judge. Set capture to pictures and run again."
@@ -27,7 +28,7 @@ def heard(trace: Trace, energy: Energy, vae=None) -> Judged:
     """What `judged` finds; a judge that fails says why, and stops no prompt."""
     try:
         return judged(trace, energy, vae)
-    except comfy.model_management.InterruptProcessingException:
+    except STOPS:
         raise
     except Exception as error:
         logging.warning("Guidance Geometry: a judge failed", exc_info=True)

@@ -8,12 +8,15 @@ from comfy_execution.graph_utils import ExecutionBlocker
 from ..host.checks import CheckedNode
 from ..host.judging import heard
 from ..host.knowledge import reported, state_of_files
+from ..host.recording import STOPS
 from ..host.widgets import SEE, TRACE_IN, TRACE_OUT, VAE_IN
 from ..host.wires import EnergyWire, TraceWire
+from ..trace.faults import kept_out
 from ..trace.portable import ascii_json
 from ..trace.report import FINE, OFF, Report
 
 NO_SCALE = "The report suggests no cfg: {}"
+FAILED = "There is no report on this run: {}. Save the trace and report the fault; the log has all of it."
 NO_RANGE = "There is no range of good cfg values: {}"
 
 
@@ -64,9 +67,13 @@ class GGReport(CheckedNode):
 
     @classmethod
     def execute(cls, trace, vae=None, energy=None, half=None) -> io.NodeOutput:
-        found = reported(trace, half, None if energy is None else heard(trace, energy, vae))
-        text = found.text()
-        return io.NodeOutput(text, ascii_json(found.as_json()), *scales_of(found), trace, ui={"text": [text]})
+        faults: list[str] = []
+        with kept_out(faults.append, STOPS):
+            found = reported(trace, half, None if energy is None else heard(trace, energy, vae))
+            text = found.text()
+            return io.NodeOutput(text, ascii_json(found.as_json()), *scales_of(found), trace, ui={"text": [text]})
+        text = FAILED.format(*faults)
+        return io.NodeOutput(text, "{}", *[ExecutionBlocker(text)] * 3, trace, ui={"text": [text]})
 
 
 def scales_of(found: Report) -> list:
