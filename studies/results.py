@@ -81,6 +81,7 @@ class Folder:
         values = measured(load(self.trace_of(cell.id)), names)
         row = {"id": cell.id, "place": dict(cell.place), "measures": values, **facts, "trace_bytes": len(trace)}
         self._write_row(row)
+        (self.path / REJECTED / f"{cell.id}.json").unlink(missing_ok=True)
         return row
 
     def measure(self, cell: Cell, names: Sequence[str]) -> Row | None:

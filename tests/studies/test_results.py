@@ -80,6 +80,13 @@ def test_a_trace_that_cannot_be_read_leaves_no_row(tmp_path):
     assert folder.missing([first]) == [first]
 
 
+def test_a_cell_that_succeeds_later_is_no_longer_set_aside(half_done, trace):
+    second = cells(plan_with())[1]
+    half_done.reject(second, "out of memory")
+    half_done.write(second, trace, b"png", {}, ["strength"])
+    assert not list((half_done.path / "rejected").iterdir())
+
+
 def test_a_rejected_cell_keeps_its_error(half_done):
     second = cells(plan_with())[1]
     half_done.reject(second, "out of memory")
