@@ -25,7 +25,7 @@ from . import study_worker
 from .host.client import Client
 from .places import HOST, ROOT
 from .run_sweep import ATTEMPTS, Progress, agreed, pack_version, written
-from .study_cell import REPORT_NODE, models_of, told_by
+from .study_cell import FAULTS, REPORT_NODE, models_of, told_by
 
 NOBODY = "No server is given. Add --servers URL,URL, or with --ray one that is asked what there is: --server URL."
 NO_RAY = "Ray is not installed. Run: pip install 'ray[data]', or leave out --servers and --ray."
@@ -46,13 +46,24 @@ def options() -> argparse.Namespace:
 
 
 def known_of(servers: Sequence[str]) -> tuple[dict[str, Told], dict[str, int]]:
-    """What every server says of its nodes, and the models of the first.  Raises ValueError where they differ."""
+    """What every server that answers says of its nodes, and the models of the first of them.
+
+    Raises ValueError where they differ, or none answers.
+    """
     told, models = {}, {}
     for address in servers:
-        with Client(address) as client:
-            told[address], models[address] = told_by(client), models_of(client)
-    first = servers[0]
-    for address in servers[1:]:
+        fault = None
+        try:
+            with Client(address) as client:
+                told[address], models[address] = told_by(client), models_of(client)
+        except FAULTS as error:
+            fault = error
+        if fault:
+            print(f"{address} does not answer and is left out: {fault}", file=sys.stderr)
+    if not told:
+        raise ValueError("No server answers. Start one, then give the same command again: it runs what is missing.")
+    first, *others = told
+    for address in others:
         shared = models[first].keys() & models[address].keys()
         if other := [name for name in shared if models[first][name] != models[address][name]]:
             raise ValueError(
@@ -119,6 +130,7 @@ def run_study(ray: Any, plan: Plan, folder: Folder, args: argparse.Namespace) ->
     """Run a plan on Ray, which has been started."""
     servers = [one.strip() for one in args.servers.split(",") if one.strip()]
     told, models = known_of(servers or [args.server])
+    servers = [one for one in servers if one in told]
     cells = cells_of(plan, rule_nodes(next(iter(told.values()))), models, pack_version())
     refuse_misfits(cells, told)
     folder.keep(plan)

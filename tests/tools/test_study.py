@@ -60,3 +60,13 @@ def test_servers_that_do_not_fit_are_named_before_any_work(ray, two, tmp_path):
     with pytest.raises(ValueError, match=f"{addresses[1]}: it has no node GGSaveTrace"):
         run_study(ray, PLAN, folder, arguments(tmp_path, addresses))
     assert [one.ran for one in made] == [0, 0]
+
+
+def test_servers_that_do_not_answer_are_left_out_at_the_start(two, capsys):
+    from guidance_geometry.tools.run_study import known_of
+
+    gone = "http://127.0.0.1:9"
+    assert list(known_of([gone, two[1][0]])[0]) == [two[1][0]]
+    assert f"{gone} does not answer" in capsys.readouterr().err
+    with pytest.raises(ValueError, match="No server answers"):
+        known_of([gone])
