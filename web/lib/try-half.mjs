@@ -8,7 +8,7 @@ export const halfOf = (report) => (report?.findings ?? []).filter(({ id }) => SA
 
 export class TryHalf extends Tries {
   constructor(editor, about, changed) {
-    super(editor, about, (own) => [own, own / 2], changed);
+    super(editor, about, (own) => [own, Math.max(1, own / 2)], changed);
     Object.assign(this, { kind: "half", said: [] });
   }
 
