@@ -56,8 +56,10 @@ async def _answered(act: Callable[..., Mapping | None], *given: Any) -> web.Resp
         said, status = await asyncio.to_thread(act, *given), 200
     except ValueError as error:
         said, status = {"error": str(error)}, 400
+    except FileNotFoundError:  # the run was let go between the look for it and its reading
+        said, status = None, 204
     except OSError as error:
-        said, status = {"error": str(error)}, 500
+        said, status = {"error": error.strerror or str(error)}, 500
     body = None if said is None else json.dumps(said, allow_nan=False).encode()
     status = 204 if body is None else status
     return web.Response(body=body, status=status, content_type="application/json", headers=FRESH)

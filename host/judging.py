@@ -40,8 +40,8 @@ def judged(trace: Trace, energy: Energy, vae=None) -> Judged:
     end = trace.tensors.get(END)
     if end is None:
         raise ValueError(NO_END)
-    form = format_named(str((trace.header.get("latent") or {}).get("format")))
-    pictures = end.float() if isinstance(form, PixelFormat) or form is None else _decoded(vae, form, end.float())
+    name = str((trace.header.get("latent") or {}).get("format"))
+    pictures = end.float() if name == PixelFormat.__name__ else _decoded(vae, format_named(name), end.float())
     with torch.no_grad():
         found = energy.log_prob(still(pictures).to(comfy.model_management.get_torch_device()))
     return Judged(text_of(energy), found.double().cpu())

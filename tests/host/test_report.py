@@ -1,5 +1,6 @@
 """The report in the host: what is known of a model is found, the node gives scales or says why there is none."""
 
+import asyncio
 import json
 from dataclasses import replace
 from types import SimpleNamespace
@@ -175,11 +176,15 @@ class Fixed:
 
 
 def test_latents_are_judged_through_a_vae_alone(report, traces):
+    from guidance_geometry.host.judging import judged
     from guidance_geometry.host.native_model import format_named
 
     trace = replace(traces[4.0], header={**traces[4.0].header, "latent": {"shape": [3, 32, 32], "format": "SD15"}})
     assert format_named("SD15") is not None
-    assert "fixed could not judge the pictures. The energy judges" in report(trace, energy=Fixed()).result[0]
+    strange = replace(trace, header={**trace.header, "latent": {"shape": [3, 32, 32], "format": "nobody's"}})
+    for latents in (trace, strange):
+        told = report(latents, energy=Fixed()).result[0]
+        assert "fixed could not judge the pictures. The energy judges" in told
     energy, vae = Fixed(), SimpleNamespace(latent_channels=3, decode=lambda x: torch.ones(len(x), 8, 8, 3))
     assert "fixed finds what was asked for in 1 of 1 samples." in report(trace, vae=vae, energy=energy).result[0]
     assert energy.seen.shape == (1, 3, 8, 8)
@@ -239,3 +244,15 @@ def test_further_conditions_of_a_rule_are_in_the_header(labelled, knowledge):
     trace = guided(model, positive, negative, latent, "euler", steps=4, cfg=3.0, guidance=rule)[2]
     assert trace.header["beside"] == ["Perp-Neg 1"]
     assert knowledge.reported(trace).answer.headline.id == "head.passes"
+
+
+def test_a_run_that_goes_meanwhile_is_gone_and_no_fault_tells_a_place_of_the_server(tmp_path):
+    from guidance_geometry.host.choices import _answered
+
+    said = {}
+    for name in ("gone.safetensors", "."):  # a folder is no file to read
+        answer = asyncio.run(_answered((tmp_path / name).read_bytes))
+        said[answer.status] = json.loads(answer.body or b"null")
+    assert said[204] is None
+    assert said[500]["error"]
+    assert str(tmp_path) not in said[500]["error"]
