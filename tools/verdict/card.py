@@ -22,14 +22,13 @@ import torch
 
 from ...trace.card import FEATURES, write_card
 from ..places import ROOT
-from .cells import Cell, Plan
+from .cells import CACHE, Cell, Plan
 from .evidence import Setting, real_statistics, setting_of
 from .objectives import resampled, seen_of
 from .runs import FEATURES as MEASURED
 from .runs import SAMPLERS
 from .worlds import Flow, Pocket, trained_worlds
 
-CACHE = ROOT / ".cache" / "verdict"
 FULL = Plan(samplers=("A", "B", "C", "E"), seeds=(0, 1), count=2000)
 QUICK = Plan(samplers=("A",), seeds=(0,), count=40, gammas=(1.5, 3.0, 6.0))
 DRAWS = 50  # resamples behind an error bar

@@ -6,14 +6,18 @@ the ends. Objectives, bands and odds are made of cells by `odds.py`, in seconds.
 
 from __future__ import annotations
 
+import hashlib
 import os
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from ..docs.sources import origin
+from ..places import ROOT
 from ..train.demo_evaluation import to_pixels
 from .runs import SAMPLERS, Sampler, features, recorded
 from .worlds import World, judge
@@ -21,6 +25,9 @@ from .worlds import World, judge
 SIZES = (1, 4, 8)  # samples of a batch
 MOST = 240  # batches of each size whose features are kept
 ENDS = 400  # final samples that are kept
+
+
+CACHE = ROOT / ".cache" / "verdict"
 
 
 @dataclass(frozen=True)
@@ -56,9 +63,11 @@ class Cell:
 
     @property
     def path(self) -> Path:
-        """Where it is kept."""
+        """Where it is kept: under the checksum of the code that measures it, and of the world's weights."""
         name = f"{self.sampler.key}-{self.seed}-{self.gamma:g}-{self.count}.npz"
-        return self.folder / "cells" / self.world.name / name
+        weights = getattr(self.world, "path", None)
+        world = f"{self.world.name}-{_digest(weights)}" if weights else self.world.name
+        return self.folder / "cells" / origin(Path(__file__)) / world / name
 
     def measured(self) -> dict[str, np.ndarray]:
         """What it holds; measured first if nobody did."""
@@ -70,6 +79,11 @@ class Cell:
             partial.replace(self.path)
         with np.load(self.path) as stored:
             return dict(stored)
+
+
+@cache
+def _digest(weights: Path) -> str:
+    return hashlib.sha256(weights.read_bytes()).hexdigest()[:12]
 
 
 def measure(world: World, sampler: Sampler, gamma: float, count: int, seed: int) -> dict[str, np.ndarray]:
