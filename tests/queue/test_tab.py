@@ -256,10 +256,10 @@ def test_samplers_in_series_are_stages_and_shown_as_one_run_too(page):
     stages = [r"^Stage 1 \(4\) . stage 1 of 2 .", r"^Stage 2 \(5\) . stage 2 of 2 .", "^All stages: Stage 1 . Stage 2$"]
     offers(page, stages)
     shows_run_of(page, 5)
-    assert page.locator(f"{TAB} .gg-verdict").is_visible()
+    page.locator(f"{TAB} .gg-verdict").wait_for(state="visible")  # it comes with the record, after the live steps
     page.locator(".gg-runs").select_option(index=2)
     shows_run_of(page, 10)
-    assert page.locator(f"{TAB} .gg-verdict").is_hidden()
+    page.locator(f"{TAB} .gg-verdict").wait_for(state="hidden")
     page.locator(".gg-runs").select_option(index=0)
     shows_run_of(page, 5)
 
