@@ -12,7 +12,7 @@ from comfy_execution.graph_utils import ExecutionBlocker
 
 from ..guidance.chain import PLAIN, chain_of
 from ..host.adapter import is_nested
-from ..host.checks import CheckedNode, choice
+from ..host.checks import CheckedNode
 from ..host.rule_nodes import say
 from ..host.saving import preview, provenance, shown_or_said
 from ..host.sweep_axes import runs_of
@@ -21,7 +21,7 @@ from ..host.sweeping import MODES, Settings, Subject, alone, every_run, obstacle
 from ..host.widgets import HIDDEN, VAE_IN
 from ..host.wires import EnergyWire
 from ..studies.axes import axes_of, check_count, count, duration
-from .sampling import CATEGORY, GUIDANCE, LATENT, MAX_SEED, MODEL, NEGATIVE, POSITIVE, TRACE
+from .sampling import CATEGORY, GUIDANCE, LATENT, MAX_SEED, MODEL, NEGATIVE, POSITIVE, SAMPLER_CHECKS, TRACE
 
 TRACE_PLACE = 4  # of the outputs
 AXES = "cfg: 1, 2, 4, 8\nseed: 0..3"
@@ -45,10 +45,7 @@ BEST_TIP = (
 class GGSweep(CheckedNode):
     """Every combination of some settings, measured."""
 
-    checks: ClassVar = {
-        "sampler_name": lambda name: choice("sampler_name", name, comfy.samplers.KSampler.SAMPLERS),
-        "scheduler": lambda name: choice("scheduler", name, comfy.samplers.KSampler.SCHEDULERS),
-    }
+    checks: ClassVar = SAMPLER_CHECKS
 
     @classmethod
     def define_schema(cls):
