@@ -89,6 +89,15 @@ def test_interrupted_run_ends_where_the_whole_one_does():
         assert torch.equal(weight, after.average[name]), name
 
 
+def test_fine_tuning_begins_with_the_weights_it_is_given():
+    first, second = tiny_training(1), tiny_training(1)
+    first.advance()
+    second.begin_from(first.averaged_network().state_dict())
+    for name, weight in second.network.named_parameters():
+        assert torch.equal(weight, first.average[name]), name
+        assert torch.equal(second.average[name], first.average[name]), name
+
+
 def test_learning_rate_rises_stays_and_falls_to_zero():
     run, found = tiny_training(90), {}
     for run.step in (0, 20, 50, 70, 90):

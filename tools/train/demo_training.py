@@ -262,6 +262,11 @@ class Training:
         network.load_state_dict(self.average)
         return network.eval().requires_grad_(False)
 
+    def begin_from(self, weights: dict[str, Tensor]) -> None:
+        """Fine-tune: begin from these weights instead of random ones."""
+        self.network.load_state_dict(weights)
+        self.average = {name: p.detach().clone() for name, p in self.network.named_parameters()}
+
     def state(self) -> dict[str, Any]:
         """Everything needed to go on exactly where the run stopped."""
         return {

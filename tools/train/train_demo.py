@@ -4,8 +4,11 @@
     python tools/run.py train_demo --stage table                          print the card's table
     python tools/run.py train_demo --steps 20 --images 200 --out /tmp/x   a quick look at every part
 
-Stages run in this order: data, classifiers, denoiser, export, evaluate, grids. A stage finds what earlier ones left in
-the cache folder. The run is counted in steps; an interrupted training goes on from its last checkpoint.
+    python tools/run.py train_demo --stage denoiser export --start assets/denoisers/pocket-1.safetensors \\
+        --wrong 0 --steps 1500 --out DIR                                  fine-tune it on labels that are all right
+
+Stages run in this order: data, classifiers, denoiser, export, fixtures, evaluate, grids. A stage finds what earlier
+ones left in the cache folder. The run is counted in steps; an interrupted training goes on from its last checkpoint.
 """
 
 from __future__ import annotations
@@ -26,10 +29,11 @@ from ..places import ROOT
 from . import demo_classifiers, demo_data, demo_evaluation, demo_files
 from .demo_training import Recipe, Share, Training, recipe_facts, to_images, train, validation_loss
 
-STAGES = ("data", "classifiers", "denoiser", "export", "evaluate", "grids")
+STAGES = ("data", "classifiers", "denoiser", "export", "fixtures", "evaluate", "grids")
 CONFIG: dict[str, Any] = {"ch": [48, 96, 160], "emb": 128, "head": 16, "blocks": [1, 2, 2, 1, 1, 1]}
 STORED = 100  # validation images kept for the tests: ten rows of the ten labels in order
 PROGRESS = 500  # validation images behind the printed losses
+FINE_TUNING = ((0.0, 0.3), (1.0, 0.0))  # corners of the learning rate where the weights are not random
 GRID_GAMMAS = (0.0, 1.0, 2.0, 4.0, 8.0)
 LABEL_NOISE_NOTE = (
     "While the denoiser learned, 30 % of its labels were replaced by random ones, on purpose (so 27 % were wrong). "
@@ -54,7 +58,8 @@ class Workshop:
         self.images, self.labels = to_images(self.drawn.training), torch.from_numpy(self.drawn.training_labels)
         self.held_out = to_images(self.drawn.validation)
         self.held_out_labels = torch.from_numpy(self.drawn.validation_labels)
-        self.recipe = Recipe(steps=options.steps, wrong=options.wrong)
+        falls = Recipe.falls if options.start is None else FINE_TUNING
+        self.recipe = Recipe(steps=options.steps, wrong=options.wrong, falls=falls)
         self.denoiser_path = options.out / "denoisers" / f"{demo_files.DENOISER}.safetensors"
         self.card_path = self.denoiser_path.with_suffix(".json")
 
@@ -64,7 +69,10 @@ class Workshop:
 
     def started(self, share: Share) -> Training:
         """A run at step zero."""
-        return Training(self.images, self.labels, self.sigma_data, self.recipe, CONFIG, share)
+        training = Training(self.images, self.labels, self.sigma_data, self.recipe, CONFIG, share)
+        if self.options.start is not None:
+            training.begin_from(demo_files.read_denoiser(self.options.start)[0].state_dict())
+        return training
 
 
 def train_part(rank: int, shop: Workshop) -> None:
@@ -112,14 +120,19 @@ def make_classifiers(shop: Workshop) -> None:
 
 
 def export(shop: Workshop) -> None:
-    """Write the averaged weights of the last checkpoint, and the pictures and statistics the tests need."""
+    """Write the averaged weights of the last checkpoint."""
     state = torch.load(shop.options.cache / "denoiser.checkpoint", weights_only=True)
-    facts = recipe_facts(shop.recipe) | {
-        "steps_done": state["step"],
-        "seconds": round(state["seconds"]),
-        "processes": shop.options.processes,
-        "date": date.today().isoformat(),
-    }
+    start = {} if shop.options.start is None else {"start": demo_files.file_facts(shop.options.start)}
+    facts = (
+        recipe_facts(shop.recipe)
+        | start
+        | {
+            "steps_done": state["step"],
+            "seconds": round(state["seconds"]),
+            "processes": shop.options.processes,
+            "date": date.today().isoformat(),
+        }
+    )
     told = demo_files.denoiser_facts(
         demo_files.DENOISER,
         config=CONFIG,
@@ -128,6 +141,10 @@ def export(shop: Workshop) -> None:
         training=facts,
     )
     demo_files.write_denoiser(shop.denoiser_path, state["average"], told | demo_files.pocket_facts(shop.sigma_data))
+
+
+def fixtures(shop: Workshop) -> None:
+    """Write the pictures and statistics that the tests need."""
     judge, _ = load_classifier(shop.classifier_path("pocket-judge-1"))
     demo_files.write_fixtures(shop.options.fixtures, shop.drawn.validation[:STORED], real_statistics(shop, judge))
 
@@ -220,9 +237,10 @@ def print_table(options: argparse.Namespace) -> None:
 def parsed_options(arguments: list[str] | None = None) -> argparse.Namespace:
     """Read the command line; a short run keeps its files out of the pack's folders."""
     parser = argparse.ArgumentParser(description="Make the embedded demo model again.")
-    parser.add_argument("--stage", choices=("all", *STAGES, "table"), default="all")
+    parser.add_argument("--stage", nargs="+", choices=("all", *STAGES, "table"), default=["all"])
     parser.add_argument("--steps", type=int, default=Recipe.steps, help="training steps of the denoiser")
     parser.add_argument("--wrong", type=float, default=Recipe.wrong, help="share of labels replaced by a random one")
+    parser.add_argument("--start", type=Path, help="a denoiser's file to fine-tune, instead of random weights")
     parser.add_argument("--images", type=int, default=10 * demo_data.TRAINING, help="training images in all")
     parser.add_argument("--samples", type=int, help="samples a gamma for the card; 2,000, or 20 in a short run")
     parser.add_argument("--out", type=Path, default=ROOT / "assets", help="folder for the weights and the card")
@@ -231,10 +249,11 @@ def parsed_options(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--processes", type=int, default=2, help="processes that share the work; same result")
     options = parser.parse_args(arguments)
     own = options.out == ROOT / "assets"
-    usual = (Recipe.steps, 10 * demo_data.TRAINING, Recipe.wrong)
-    if own and (options.steps, options.images, options.wrong) != usual:
+    usual = (Recipe.steps, 10 * demo_data.TRAINING, Recipe.wrong, None)
+    if own and (options.steps, options.images, options.wrong, options.start) != usual:
         parser.error(
-            "a run with other --steps, --images or --wrong would overwrite the pack's weights: give --out FOLDER."
+            "a run with other --steps, --images, --wrong or --start would overwrite the pack's weights: "
+            "give --out FOLDER."
         )
     options.cache = options.cache or (ROOT / ".cache" / "train" if own else options.out / "cache")
     options.fixtures = options.fixtures or (ROOT / "tests" / "fixtures" if own else options.out / "fixtures")
@@ -245,7 +264,7 @@ def parsed_options(arguments: list[str] | None = None) -> argparse.Namespace:
 def main() -> None:
     """Run the stages that were asked for."""
     options = parsed_options()
-    if options.stage == "table":
+    if "table" in options.stage:
         print_table(options)
         return
     torch.set_num_threads(1)  # before the first tensor: the training's processes are forked
@@ -254,11 +273,12 @@ def main() -> None:
         "classifiers": make_classifiers,
         "denoiser": make_denoiser,
         "export": export,
+        "fixtures": fixtures,
         "evaluate": evaluate,
         "grids": grids,
     }
     for name, part in parts.items():
-        if options.stage in (name, "all"):
+        if {name, "all"} & set(options.stage):
             part(shop)
 
 
