@@ -290,7 +290,6 @@ def arguments() -> argparse.Namespace:
 def main() -> int:
     """Run one command; a termination signal unwinds like Ctrl-C, so that no host stays behind."""
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
-    os.environ.setdefault("OMP_WAIT_POLICY", server.SETTINGS["OMP_WAIT_POLICY"])
     args = arguments()
     try:
         return args.command(args)

@@ -6,7 +6,10 @@ from pathlib import Path
 
 import hypothesis
 import pytest
-import torch
+
+# Ours and our servers': on busy cores threads that wait for each other make a small network many times slower.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+import torch  # noqa: E402  reads it when it is imported
 
 ROOT = Path(__file__).resolve().parents[1]
 HOST = Path(os.environ.get("COMFYUI_PATH") or ROOT / ".host" / "ComfyUI")
@@ -75,7 +78,6 @@ def pytest_collection_modifyitems(config, items):
 
 
 def pytest_configure(config):
-    torch.set_num_threads(1)  # small tensors on busy cores: waiting for a second thread costs more than it does
     os.environ.setdefault("GG_TEST_SHARE", date.today().isoformat())  # worker processes agree around midnight
     config.pluginmanager.register(PlainRoot(), "plain-root")
 

@@ -23,12 +23,7 @@ from .provision import SetUpError, end, link_pack, tail
 DIRECT = urllib.request.build_opener(
     urllib.request.ProxyHandler({})
 )  # never ask a proxy for an address of this machine
-SETTINGS = {
-    "PYTHONUNBUFFERED": "1",
-    "HF_HUB_OFFLINE": "1",
-    "DO_NOT_TRACK": "1",
-    "OMP_WAIT_POLICY": "PASSIVE",  # on a busy machine spinning threads make a small network many times slower
-}
+SETTINGS = {"PYTHONUNBUFFERED": "1", "HF_HUB_OFFLINE": "1", "DO_NOT_TRACK": "1"}
 WAIT_SECONDS = 120  # a loaded machine needs 40 s for the very first start
 
 
