@@ -46,6 +46,7 @@ const tab = new Tab({
   picks: (...given) => picks(...given),
   job: (id) => jobOf(id),
   queue: async (output, workflow) => (await api.queuePrompt(0, { output, workflow }).catch(() => null))?.prompt_id ?? null,
+  inQueue,
   dequeue: (jobs) => api.fetchApi("/queue", { method: "POST", headers: JSON_BODY, body: JSON.stringify({ delete: jobs }) }),
   changed,
   keep: (node) => keepInspector(node),
@@ -156,6 +157,13 @@ async function jobOf(id) {
   if (!entry?.prompt) return null;
   const [, , prompt, extra] = entry.prompt;
   return { prompt, workflow: extra?.extra_pnginfo?.workflow, outputs: entry.outputs ?? {}, ended: entry.status?.status_str === "success" };
+}
+
+/** Whether a job waits or runs; null where the server does not say. */
+async function inQueue(id) {
+  const answer = await api.fetchApi("/queue").catch(() => null);
+  const said = answer?.ok ? await answer.json() : null;
+  return said && [...said.queue_running, ...said.queue_pending].some(([, job]) => job === id);
 }
 
 /** The workflow that a job was queued from, as far as the server knows. */

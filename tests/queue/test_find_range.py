@@ -140,6 +140,40 @@ def test_half_the_scale_is_shown_beside_the_run(page):
     page.locator(".gg-tab .gg-close").click()
 
 
+def test_a_try_makes_a_picture_and_nothing_else(page):
+    graph = stock()
+    saved = {"filename_prefix": "tried", "fps": 6.0, "lossless": True, "quality": 80, "method": "default"}
+    graph["10"] = {"class_type": "SaveAnimatedWEBP", "inputs": {"images": ["8", 0]} | saved}
+    graph["11"] = {"class_type": "SaveLatent", "inputs": {"samples": ["4", 0], "filename_prefix": "tried"}}
+    graph["12"] = {"class_type": "EmptyImage", "inputs": {"width": 8, "height": 8, "batch_size": 1, "color": 0}}
+    graph["13"] = {"class_type": "SaveImage", "inputs": {"images": ["12", 0], "filename_prefix": "tried"}}
+    load(page, graph)
+    page.locator(".gg-tab .gg-switch input").click()
+    queue(page)
+    page.locator(".gg-tab .gg-half >> visible=true").click()
+    says(page, "it is (the same|another) picture")
+    page.wait_for_function(PICTURES)
+    assert page.locator(f"{CARD} img").count() == 2
+    history = list(page.request.get(f"{page.live.address}/history").json().values())
+    outputs = [sorted(entry["outputs"]) for entry in history[-2:]]
+    assert [len(one) for one in outputs] == [4, 1], outputs
+    files = [file for shown in history[-1]["outputs"].values() for file in shown["images"]]
+    assert [file["type"] for file in files] == ["temp"], files
+    page.locator(".gg-tab .gg-close").click()
+
+
+def test_a_try_that_is_cleared_from_the_queue_is_given_up(page):
+    long = {"prompt": stock(steps=2000) | {"9": {"class_type": "PreviewImage", "inputs": {"images": ["8", 0]}}}}
+    assert page.request.post(f"{page.live.address}/prompt", data=long).ok
+    page.locator(".gg-tab .gg-half").click()
+    page.wait_for_selector(f"{CARD}[data-state=waiting]")
+    page.wait_for_function("async () => (await (await app.api.fetchApi('/queue')).json()).queue_pending.length === 1")
+    page.request.post(f"{page.live.address}/queue", data={"clear": True})
+    page.wait_for_selector(f"{CARD}[data-state=failed]")
+    page.request.post(f"{page.live.address}/interrupt")
+    page.locator(".gg-tab .gg-close").click()
+
+
 def test_what_if_shows_the_prediction_at_that_scale(page):
     with page.expect_response(lambda answer: ".i16" in answer.url):
         page.locator(f"{TAB} [data-view=whatif]").click()

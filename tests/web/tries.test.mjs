@@ -3,7 +3,8 @@ import test from "node:test";
 import { centreOf, FindRange, ladder, modelKey, picksOf, rangeOf } from "../../web/lib/find-range.mjs";
 import { mixed } from "../../web/lib/mix.mjs";
 import { LIGHT } from "../../web/lib/theme.mjs";
-import { obstacle, promptAt, scalePlace, shotsOf } from "../../web/lib/tries.mjs";
+import { obstacle, scalePlace } from "../../web/lib/tries.mjs";
+import { picturesOf, promptAt, shownBy } from "../../web/lib/try-prompt.mjs";
 import { TryHalf } from "../../web/lib/try-half.mjs";
 import { viewOf } from "../../web/lib/views.mjs";
 import { called, fixture } from "./records.mjs";
@@ -32,6 +33,7 @@ function editor({ known = true, fails = [] } = {}) {
     runsOf: async (job) => [{ ...RUN, run: `of ${job}`, prompt_id: job }],
     run: async (run) => ({ ...RECORD, run }),
     report: async (...runs) => ({ findings: [{ id: "acts.steps" }, { id: "half.same", en: runs.join(" ") }] }),
+    inQueue: async () => true,
     dequeue(jobs) { this.dropped.push(...jobs); },
   };
 }
@@ -62,17 +64,68 @@ test("the scale is the sampler's own or its guider's; where a wire brings it, th
   assert.equal(obstacle({ nodes: [] }, PROMPT, "1").key, "nowhere");
 });
 
-test("only the scale is another one, and nothing is saved", () => {
-  const found = promptAt(PROMPT, "4", 2);
+const NO_GRAPH = { nodes: [] };
+const FRAMES = { nodes: [{ id: 8, outputs: [{ type: "IMAGE" }] }, { id: 20, outputs: [{ type: "VIDEO" }] }, { id: 4, outputs: [{ type: "LATENT" }] }] };
+const [{ 9: SAVED, ...NO_SAVER }, SAVES] = [PROMPT, { filename_prefix: "x" }];
+const classes = (prompt) => Object.fromEntries(Object.entries(prompt).map(([id, node]) => [id, node.class_type]));
+const tried = (prompt, root = NO_GRAPH, outputs = {}) => promptAt(prompt, "4", 2, shownBy({ prompt, outputs }, "4", root));
+
+test("only the scale is another one, nothing is saved, and what the picture does not need is left out", () => {
+  const found = tried({ ...PROMPT, 30: { class_type: "SaveLatent", inputs: { samples: ["4", 0], ...SAVES } }, 31: { class_type: "SaveImage", inputs: { images: ["32", 0], ...SAVES } }, 32: { class_type: "LoadImage", inputs: {} } });
+  assert.deepEqual(classes(found), { 1: "Loader", 4: "KSampler", 8: "VAEDecode", 9: "PreviewImage" });
   assert.deepEqual(found[4].inputs, { ...PROMPT[4].inputs, cfg: 2 });
-  assert.deepEqual(found[9], { class_type: "PreviewImage", inputs: { images: ["8", 0] } });
-  assert.deepEqual([found[1], found[6], PROMPT[4].inputs.cfg, PROMPT[9].class_type], [PROMPT[1], PROMPT[6], 8, "SaveImage"]);
+  assert.deepEqual(found[9].inputs, { images: ["8", 0] });
+  assert.deepEqual([found[1], PROMPT[4].inputs.cfg, PROMPT[9].class_type], [PROMPT[1], 8, "SaveImage"]);
 });
 
-test("the pictures of a run are the nearest downstream of its sampler", () => {
+test("a video is not saved: its frames are shown, and where nothing has a type, the latent is only made", () => {
+  const video = { ...NO_SAVER, 20: { class_type: "CreateVideo", inputs: { images: ["8", 0], fps: 24 } }, 21: { class_type: "SaveVideo", inputs: { video: ["20", 0], ...SAVES } } };
+  const found = tried(video, FRAMES, { 21: { images: [{ filename: "a.mp4" }] } });
+  assert.deepEqual(classes(found), { 1: "Loader", 4: "KSampler", 8: "VAEDecode", 20: "PreviewImage" });
+  assert.deepEqual(found[20].inputs, { images: ["8", 0] });
+  const latent = { 1: PROMPT[1], 4: PROMPT[4], 30: { class_type: "SaveLatent", inputs: { samples: ["4", 0], ...SAVES } } };
+  assert.deepEqual(tried(latent)[30], { class_type: "PreviewAny", inputs: { source: ["4", 0] } });
+  assert.deepEqual(tried({ 1: PROMPT[1], 4: PROMPT[4] }), { 1: PROMPT[1], 4: { ...PROMPT[4], inputs: { ...PROMPT[4].inputs, cfg: 2 } } });
+});
+
+test("the picture of a try is the nearest that the job showed, whatever saved it", () => {
+  const animated = { ...NO_SAVER, 12: { class_type: "ImageScale", inputs: { image: ["8", 0] } }, 13: { class_type: "SaveAnimatedWEBP", inputs: { images: ["12", 0], ...SAVES } } };
+  const graph = { nodes: [...FRAMES.nodes, { id: 12, outputs: [{ type: "IMAGE" }] }] };
+  assert.deepEqual(tried(animated, graph, { 13: { images: [{ filename: "a.webp" }] } })[13], { class_type: "PreviewImage", inputs: { images: ["12", 0] } });
+  const own = { ...NO_SAVER, 5: { class_type: "Figure", inputs: { trace: ["4", 2] } } }; // draws no picture that is wired to it
+  assert.deepEqual(classes(tried(own, NO_GRAPH, { 5: { images: [{ filename: "a.png" }] } })), { 1: "Loader", 4: "KSampler", 5: "Figure" });
+  assert.equal(shownBy({ prompt: { ...own, 9: SAVED }, outputs: { 5: { images: [{ filename: "a.png" }] }, 9: {} } }, "4", NO_GRAPH).id, "9");
   const outputs = { 9: { images: [{ filename: "a.png" }, { filename: "b.mp4" }] }, 20: { images: [{ filename: "else.png" }] } };
-  assert.deepEqual(shotsOf({ prompt: PROMPT, outputs }, "4"), [{ filename: "a.png" }]);
-  assert.deepEqual(shotsOf({ prompt: PROMPT, outputs }, "7"), []);
+  assert.deepEqual(picturesOf(outputs, shownBy({ prompt: PROMPT, outputs }, "4", NO_GRAPH).id), [{ filename: "a.png" }]);
+});
+
+test("a guide, a stage before and a tap stay; a stage after stays if the picture is its", () => {
+  const stages = { ...PROMPT, "gg-1-0": { class_type: "GGTap", inputs: { model: ["1", 0] } },
+    4: { ...PROMPT[4], inputs: { ...PROMPT[4].inputs, model: ["gg-1-0", 0], latent_image: ["3", 0] } },
+    3: { class_type: "KSampler", inputs: { cfg: 5 } }, 8: { class_type: "VAEDecode", inputs: { samples: ["10", 0] } }, 10: { class_type: "KSampler", inputs: { cfg: 6, latent_image: ["4", 0] } } };
+  assert.deepEqual(Object.keys(tried(stages)), ["1", "3", "4", "8", "9", "10", "gg-1-0"]);
+});
+
+test("a job that was cleared from the queue is not waited for", { timeout: 20000 }, async () => {
+  const host = editor();
+  const known = host.job;
+  host.job = async (id) => (id === "q1" ? null : known(id));
+  host.inQueue = async (id) => id !== "q1";
+  const tries = new TryHalf(host, { run: RUN, record: RECORD }, () => {});
+  tries.scales = () => [4, 2];
+  await tries.begin();
+  assert.deepEqual(tries.cards.map(({ state }) => state), ["there", "failed"]);
+  assert.ok(tries.done);
+});
+
+test("a job that is long in the queue, on a server that does not always answer, is waited for", { timeout: 20000 }, async () => {
+  const host = editor();
+  const [known, answers] = [host.job, [true, null, true]];
+  host.job = async (id) => (id === "q0" && answers.length ? null : known(id));
+  host.inQueue = async () => answers.shift();
+  const tries = new TryHalf(host, { run: RUN, record: RECORD }, () => {});
+  await tries.begin();
+  assert.deepEqual(tries.cards.map(({ state }) => state), ["there", "there"]);
 });
 
 test("a range is found with one job for each scale but the run's own, and every click is stored", async () => {

@@ -92,7 +92,7 @@ const wires = ({ prompt, root }, node, type) =>
     .filter(([name, wire]) => typeOf(root, node, name, wire) === type).map(([, [from]]) => from);
 
 /** What a wire carries: as its source says, or where that takes anything, as its target does. */
-function typeOf(root, node, name, [from, slot]) {
+export function typeOf(root, node, name, [from, slot]) {
   const made = nodeAt(root, from)?.outputs?.[slot]?.type;
   return made && made !== "*" ? made : nodeAt(root, node)?.inputs?.find((input) => input.name === name)?.type;
 }

@@ -1,14 +1,14 @@
-/** The workflow of a run queued again at other scales, with the same noise: how, and where its pictures are. No DOM.
+/** The sampler of a run queued again at other scales, with the same noise: how, and what became of it. No DOM.
  *
  * The graph on the canvas stays as it is: what is queued is the job that made the run, with another cfg.
  */
 import { scaleSource, nodeAt } from "./panel-graph.mjs";
 import { FLAG, slotOf } from "./tab-runs.mjs";
+import { picturesOf, promptAt, shownBy } from "./try-prompt.mjs";
 
 const MOST_GUIDERS = 8; // one inside another
-const MOST_SHOTS = 4; // pictures of one run
-const PICTURE = /\.(png|jpe?g|webp|gif)$/i;
 const PAUSE = 400; // milliseconds between two looks at a job
+const LOOKS = 5; // between two at the queue, whose answer holds every prompt in it
 
 /** Id of the node in a prompt whose cfg is the scale of a sampler; null where a wire brings it, or nobody has one. */
 export function scalePlace(prompt, sampler) {
@@ -28,26 +28,6 @@ export function obstacle(root, prompt, sampler) {
   return scalePlace(prompt, sampler) ? null : { key: "nowhere", node: null };
 }
 
-/** The prompt with another scale; pictures that it would save are only shown. */
-export function promptAt(prompt, place, cfg) {
-  const shown = ([id, node]) => [id, node.class_type === "SaveImage" ? { ...node, class_type: "PreviewImage", inputs: { images: node.inputs.images } } : node];
-  const { inputs } = prompt[place];
-  return Object.fromEntries(Object.entries({ ...prompt, [place]: { ...prompt[place], inputs: { ...inputs, cfg } } }).map(shown));
-}
-
-/** Pictures of a job that are nearest downstream of a sampler: files of the server. */
-export function shotsOf({ prompt, outputs }, sampler) {
-  let front = [String(sampler)];
-  for (const seen = new Set(); front.length;) {
-    const found = front.flatMap((id) => outputs[id]?.images ?? []).filter(({ filename }) => PICTURE.test(filename));
-    if (found.length) return found.slice(0, MOST_SHOTS);
-    front.forEach((id) => seen.add(id));
-    const reads = (node) => Object.values(node.inputs ?? {}).some((wire) => Array.isArray(wire) && front.includes(String(wire[0])));
-    front = Object.keys(prompt).filter((id) => !seen.has(id) && reads(prompt[id]));
-  }
-  return [];
-}
-
 export class Tries {
   /** run: as the tab lists it. record: of it. scales(own): cfg values to try. changed(): something is to be drawn. */
   constructor(editor, { run, record }, scales, changed) {
@@ -65,12 +45,13 @@ export class Tries {
     if (this.trouble || this.over) return this.changed();
     const place = scalePlace(prompt, run.node);
     const own = prompt[place].inputs.cfg;
+    this.shown = shownBy({ prompt, outputs: sources.outputs }, run.node, root);
     this.cards = this.scales(own).map((cfg) => ({ cfg, state: "waiting", shots: [], record: null, own: cfg === own }));
     this.changed();
     const workflow = apart(sources.workflow ?? {});
     for (const card of this.cards) {
       if (card.own && job) this.take(card, job, this.run, this.record);
-      else await this.queue(card, promptAt(prompt, place, card.cfg), workflow);
+      else await this.queue(card, promptAt(prompt, place, card.cfg, this.shown), workflow);
     }
     return Promise.all(this.cards.map((card) => card.job && this.follow(card)));
   }
@@ -82,20 +63,27 @@ export class Tries {
   }
 
   async follow(card) {
-    let job = null;
-    while (!job && !this.over) {
-      await new Promise((done) => setTimeout(done, PAUSE));
-      job = await this.editor.job(card.job);
-    }
+    const job = await this.ended(card.job);
     if (this.over) return;
-    const runs = (await this.editor.runsOf(card.job)) ?? [];
+    const runs = (job && (await this.editor.runsOf(card.job))) ?? [];
     const run = runs.find((one) => slotOf(one) === slotOf(this.run)) ?? null;
     this.take(card, job, run, run && (await this.editor.run(run.run)));
   }
 
+  /** A job once it has ended; null where it left the queue without a trace, as those do that are cleared from it. */
+  async ended(id) {
+    for (let look = 1; !this.over; look += 1) {
+      await new Promise((done) => setTimeout(done, PAUSE));
+      const left = look % LOOKS === 0 && (await this.editor.inQueue(id)) === false; // before the history: it moves there
+      const job = await this.editor.job(id);
+      if (job || left) return job;
+    }
+    return null;
+  }
+
   take(card, job, run, record) {
-    const shots = shotsOf(job, this.run.node);
-    const there = job.ended && (shots.length || record?.pictures?.steps?.length);
+    const shots = picturesOf(job?.outputs ?? {}, this.shown.id);
+    const there = job?.ended && (shots.length || record?.pictures?.steps?.length);
     Object.assign(card, { run, record, shots, state: there ? "there" : "failed" });
     this.changed();
   }

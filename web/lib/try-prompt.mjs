@@ -1,0 +1,56 @@
+/** The job of a try: the sampler at another scale, what it needs, and one preview of what it made. No DOM. */
+import { typeOf } from "./tab-runs.mjs";
+
+const MOST_SHOTS = 4; // pictures of one run
+const PICTURE = /\.(png|jpe?g|webp|gif)$/i;
+const SHOWS = ["SaveImage", "PreviewImage"]; // the host's own
+
+/** Pictures that a node of a job showed: files of the server. */
+export const picturesOf = (outputs, id) => (outputs[id]?.images ?? []).filter(({ filename }) => PICTURE.test(filename)).slice(0, MOST_SHOTS);
+
+/** The one output that a try has: {id, node}. Nothing is saved by it, and it shows the nearest picture of the sampler.
+ *
+ * A picture that the job showed comes before one that it saved, as a video, or did not show at all. root: of the graph,
+ * which knows the types of wires.
+ */
+export function shownBy({ prompt, outputs }, sampler, root) {
+  const ids = downstream(prompt, String(sampler));
+  const wire = (id) => pictureInto(prompt, id, ids, root);
+  const showing = ids.filter((id) => picturesOf(outputs, id).length);
+  const id = showing.find(wire) ?? ids.find((one) => SHOWS.includes(prompt[one].class_type)) ?? showing[0] ?? ids.find(wire);
+  if (id && wire(id)) return { id, node: { class_type: "PreviewImage", inputs: { images: wire(id) } } };
+  if (id || ids.length === 1) return { id: id ?? ids[0], node: prompt[id ?? ids[0]] };
+  return { id: ids[1], node: { class_type: "PreviewAny", inputs: { source: [ids[0], 0] } } }; // so that the sampler runs
+}
+
+/** The prompt with another scale and one output, without what that does not need. */
+export function promptAt(prompt, place, cfg, { id, node }) {
+  const { inputs } = prompt[place];
+  const changed = { ...prompt, [id]: node, [place]: { ...prompt[place], inputs: { ...inputs, cfg } } };
+  const needed = upstream(changed, id);
+  return Object.fromEntries(Object.entries(changed).filter(([one]) => needed.has(one)));
+}
+
+/** A wire that brings a picture which the sampler had a part in. */
+function pictureInto(prompt, id, made, root) {
+  const own = SHOWS.includes(prompt[id].class_type);
+  const found = wiresOf(prompt[id]).find(([name, wire]) => made.includes(String(wire[0])) && (own || typeOf(root, id, name, wire) === "IMAGE"));
+  return found?.[1];
+}
+
+const wiresOf = (node) => Object.entries(node?.inputs ?? {}).filter(([, value]) => Array.isArray(value) && value.length === 2);
+
+/** Ids of a node and of all that read it, directly or not, the nearest first. */
+function downstream(prompt, id) {
+  const reads = (one, of) => wiresOf(prompt[one]).some(([, [from]]) => String(from) === of);
+  const found = new Set([id]); // grows while it is walked
+  for (const of of found) Object.keys(prompt).filter((one) => reads(one, of)).forEach((one) => found.add(one));
+  return [...found];
+}
+
+/** Ids of a node and of all that it reads, directly or not. */
+function upstream(prompt, id) {
+  const found = new Set([id]);
+  for (const of of found) wiresOf(prompt[of]).forEach(([, [from]]) => prompt[from] && found.add(String(from)));
+  return found;
+}
