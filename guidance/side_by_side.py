@@ -86,16 +86,17 @@ class SideBySide(Replace):
     def step(self, state: Lanes, p: Predictions, gamma: float) -> tuple[Predictions, Lanes]:
         """Guide one outer step of each.  gamma: of the batch, which has none."""
         sigma = float(p.sigma[0])
-        made = [lane.chain.step(state.states[i], *self._own(state, p, i, sigma)) for i, lane in enumerate(self.lanes)]
-        return joined(p, [guided for guided, _ in made]), Lanes(tuple(after for _, after in made), sigma)
+        own = [self._own(state, p, i, sigma) for i in range(len(self.lanes))]
+        made = [lane.chain.step(state.states[i], *own[i]) for i, lane in enumerate(self.lanes)]
+        return joined(p, own, [guided for guided, _ in made]), Lanes(tuple(after for _, after in made), sigma)
 
     def stage(self, state: Lanes, following: Lanes, p: Predictions, gamma: float) -> Predictions:
         """The same in a further evaluation of an outer step."""
         inside = Lanes(tuple(one.inside(following.began) for one in state.states))
         states = list(zip(inside.states, following.states, strict=True))
         began = float(p.sigma[0]) if following.began is None else following.began
-        made = [lane.chain.stage(*states[i], *self._own(inside, p, i, began)) for i, lane in enumerate(self.lanes)]
-        return joined(p, made)
+        own = [self._own(inside, p, i, began) for i in range(len(self.lanes))]
+        return joined(p, own, [lane.chain.stage(*states[i], *own[i]) for i, lane in enumerate(self.lanes)])
 
     def _needs(self, state: Lanes, i: int, began: float, scale: float) -> frozenset[str]:
         return self.lanes[i].chain.needs(state.states[i], began, scale) & PLAIN_NEEDS
@@ -114,6 +115,11 @@ def batch_chain(lanes: tuple[Lane, ...], size: int = 1) -> Chain:
     return Chain((Farthest(lanes=lanes), SideBySide(lanes=lanes, size=size)))
 
 
-def joined(p: Predictions, guided: list[Tensor]) -> Predictions:
-    """Guided predictions of all rows as the only prediction."""
+def joined(p: Predictions, own: list[tuple[Predictions, float]], guided: list[Tensor]) -> Predictions:
+    """Guided predictions of all rows as the only prediction; p itself where every run left c as it is.
+
+    own: what each run was given. A copy of c would count as a step that was guided.
+    """
+    if p.uncond is None and all(made is given.cond for made, (given, _) in zip(guided, own, strict=True)):
+        return p
     return replace(p, uncond=None, cond=cat(guided))

@@ -9,6 +9,7 @@ from typing import Any
 
 from torch import Tensor
 
+from ..guidance.side_by_side import SideBySide
 from ..trace.accumulator import Accumulator
 from ..trace.faults import kept_out
 from ..trace.recorder import RECUR
@@ -26,6 +27,7 @@ NO_EFFECT = (
 )
 
 
+SIDE_BY_SIDE = "several runs share this batch: gamma is of the one farthest from 1, and D - G holds the others' scales"
 OTHER_SIZE = (
     "{name} draws pictures of {native}; these are {got}, and may show a thing several times or none. For its own size "
     "use Empty Canvas, with 0 as width and height"
@@ -158,6 +160,15 @@ def _beside(seen: Observed) -> list[str]:
     return [rule.chain_text for rule in chain_run.chain.rules if rule.sources and not rule.neutral] if chain_run else []
 
 
+def _lanes(seen: Observed) -> list[dict]:
+    """What each of several runs side by side was guided by, where they differ; else none."""
+    chain_run = seen.run.chain_run
+    rules = chain_run.chain.rules if chain_run else ()
+    lanes = [lane for rule in rules if isinstance(rule, SideBySide) for lane in rule.lanes]
+    told = [{"cfg": float(lane.gamma), "chain": lane.chain.text} for lane in lanes]
+    return told if any(one != told[0] for one in told) else []
+
+
 FACTS: dict[str, Callable[[Observed], Any]] = {
     "latent": _latent,
     "terms": lambda seen: {term.name: term.text for term in seen.run.terms},
@@ -168,6 +179,7 @@ FACTS: dict[str, Callable[[Observed], Any]] = {
     "chain": _chain,
     "model": lambda seen: adapter.describe_model(seen.run.patcher) | _file(),
     "beside": lambda seen: _beside(seen),
+    "lanes": _lanes,
     "host": lambda seen: adapter.describe_host(seen.run.patcher),
     "sigma_data": lambda seen: adapter.data_deviation(seen.run.patcher),
     "split": _split,
@@ -183,6 +195,7 @@ def notes_of(seen: Observed) -> list[str]:
         notes.append("a noise mask was set: D is the original outside it, so D - G does not come from a rule there")
     if run.flow and run.name in adapter.WRONG_ON_FLOW:
         notes.append(f"{run.name} adds VE noise to a flow state: its samples are wrong on flow models")
+    notes += [SIDE_BY_SIDE] if _lanes(seen) else []
     notes += [*_about_uncond(seen), *_about_scale(seen), *_about_noise(seen)]
     return [*notes, *(run.chain_run.told() if run.chain_run else ())]
 

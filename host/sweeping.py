@@ -14,8 +14,10 @@ import comfy.samplers
 import torch
 from torch import Tensor
 
-from ..guidance.chain import Chain
+from ..guidance.chain import Chain, ChainState
+from ..guidance.run import Run
 from ..guidance.side_by_side import Lane, batch_chain
+from ..trace.gram import GramRecord, recounted
 from ..trace.trace import PER_STEP, Trace
 from . import adapter
 from .adapter import intermediate_dtype
@@ -229,10 +231,28 @@ class SeparateDraws:
 
 
 def rows_of(trace: Trace, rows: slice, settings: Settings) -> Trace:
-    """The record of one run of a batch."""
+    """The record of one run of a batch, at its own scale: the batch has that of the run farthest from 1."""
     steps = {name: value if name in PER_STEP else value[:, rows] for name, value in trace.steps.items()}
+    steps = _at_scale(steps, trace, own_scales(trace, settings))
     tensors = {name: value[rows] for name, value in trace.tensors.items() if name == "end"}
-    own = {"cfg": settings.cfg, "seed": settings.seed, "chain": settings.chain.text}
+    own = {"cfg": settings.cfg, "seed": settings.seed, "chain": settings.chain.text, "lanes": []}
     labels = trace.header.get("labels")
     own |= {"labels": labels[rows]} if labels else {}
     return replace(trace, header={**trace.header, **own}, steps=steps, tensors=tensors, cross={})
+
+
+def own_scales(trace: Trace, settings: Settings) -> Tensor:  # -> [n] float64
+    """The scale that was in force at each step of one run of a batch."""
+    state = ChainState(Run(tuple(trace.header["sigmas"]), trace.header["space"] == "flow"), ())
+    scales = [settings.chain.scale(state, sigma, settings.cfg) for sigma in trace.steps["sigma"].tolist()]
+    return torch.tensor(scales, dtype=torch.float64)
+
+
+def _at_scale(steps: Mapping[str, Tensor], trace: Trace, gamma: Tensor) -> dict[str, Tensor]:
+    """The steps with D - G counted from this scale.  trace: of the batch."""
+    off = torch.where(steps["gamma"].isnan(), 0.0, steps["gamma"] - gamma)[:, None]
+    record = recounted(GramRecord(tuple(trace.header["vectors"]), steps["K"]), off)
+    u, delta, moved = steps["sum"].unbind(dim=-1)
+    moved = moved + torch.where(off == 0, 0.0, off * delta)
+    gamma = torch.where(steps["gamma"].isnan(), torch.nan, gamma)
+    return {**steps, "gamma": gamma, "K": record.K, "sum": torch.stack([u, delta, moved], dim=-1)}

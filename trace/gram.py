@@ -180,6 +180,18 @@ def named(name: str, gamma: Coefficient = 1.0) -> dict[str, Coefficient]:
     return points.get(name, {name: 1.0})
 
 
+def recounted(record: GramRecord, off: Tensor) -> GramRecord:
+    """The record with D - G counted from another scale.  off: the scale it was counted from, less the other; [...].
+
+    D - G' = D - G + off delta.  Where the scales are the same a delta that nobody evaluated stays unknown there.
+    """
+    full, (i, d) = record.matrix(), map(record.vectors.index, ("D-G", "delta"))
+    change = off.expand(full.shape[:-2])[..., None]
+    full[..., i, :] += torch.where(change == 0, 0.0, change * full[..., d, :])
+    full[..., :, i] += torch.where(change == 0, 0.0, change * full[..., :, d])
+    return GramRecord(record.vectors, triangle(full))
+
+
 def added(first: Combination, second: Combination, factor: Coefficient = 1.0) -> dict[str, Coefficient]:
     """Coefficients of first + factor * second."""
     total = dict(first)

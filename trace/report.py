@@ -25,7 +25,7 @@ from .odds import ODDS, Odds
 from .picks import Picks, model_key
 from .record import rounded
 from .sampler_class import sampler_class
-from .scale import Scale, is_off, own_steps, predictions_agree, scale_of
+from .scale import Scale, is_off, own_steps, predictions_agree, scale_of, several_of
 from .sentences import LANGUAGES, Sentence, listed, percent, say, short
 from .trace import Trace
 
@@ -162,16 +162,17 @@ def report_of(
     case = Case.of(trace, known or Known(), odds)
     answer = answer_of(case)
     findings: tuple[Sentence, ...] = ()
-    if trace.n and trace.batch:
+    one = not any(several_of(trace).values())
+    if one and trace.n and trace.batch:
         findings = findings_of(Watched(trace, case.scale, case.sigma_data, case.source, judge))
-    findings += compared(trace, half, odds) if half is not None else ()
+    findings += compared(trace, half, odds) if one and half is not None else ()
     cfg = case.scale.low if case.scale.constant else None
     return Report(answer, findings, case.features, case.sampler, cfg, case.scale.plain)
 
 
 def answer_of(case: Case) -> Answer:
     """The verdict: the first of these that has something to say."""
-    answers = (ask(case) for ask in (_nothing_to_judge, _not_guided, _seen_whole, *COMPARISONS))
+    answers = (ask(case) for ask in (_nothing_to_judge, _several, _not_guided, _seen_whole, *COMPARISONS))
     return next((answer for answer in answers if answer), None) or _alone(case)
 
 
@@ -187,6 +188,16 @@ def _nothing_to_judge(case: Case) -> Answer | None:
         return Answer(say("head.one_step"), UNCLEAR, reasons=(say("help.steps"),))
     if not bool(lengths.isfinite().any()) and not is_off(trace, case.scale):
         return Answer(say("head.no_uncond"), UNCLEAR, reasons=(say("help.uncond"),))
+    return None
+
+
+def _several(case: Case) -> Answer | None:
+    """Runs that share a batch and not their settings: one answer on all of them would be on none."""
+    several = several_of(case.trace)
+    if several["cfg"]:
+        return Answer(say("head.scales", scales=listed(sorted(several["cfg"]))), UNCLEAR, reasons=(say("help.alone"),))
+    if several["chain"]:
+        return Answer(say("head.chains", count=len(several["chain"])), UNCLEAR, reasons=(say("help.alone"),))
     return None
 
 

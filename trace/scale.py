@@ -53,9 +53,16 @@ def scale_of(trace: Trace) -> Scale:
     gradients = [f"{term.name} ({term.text})" if term.text else term.name for term in trace.terms if term.guides]
     further = (*(header.get("passes") or {}), *(header.get("beside") or ()), *gradients)
     chain = str(header.get("chain") or "")
-    known = len(gamma) > 0 and bool(gamma.isfinite().all())
+    known = len(gamma) > 0 and bool(gamma.isfinite().all()) and not several_of(trace)["cfg"]
     low, high = (float(gamma.min()), float(gamma.max())) if known else (math.nan, math.nan)
     return Scale(low, high, moved, at, further, chain if " " in chain else "")  # a chain of plain CFG, or a class name
+
+
+def several_of(trace: Trace) -> dict[str, list]:
+    """What differs between runs that share the batch: their "cfg" and "chain" in turn, each empty where all agree."""
+    lanes = trace.header.get("lanes") or ()
+    told = {name: list(dict.fromkeys(lane[name] for lane in lanes)) for name in ("cfg", "chain")}
+    return {name: values if len(values) > 1 else [] for name, values in told.items()}
 
 
 def own_steps(trace: Trace) -> Tensor:  # -> [n] bool

@@ -69,6 +69,12 @@ def test_u_is_asked_for_where_a_run_needs_it():
         assert needed(batch_chain(lanes), RUN.sigmas[0]) == wanted
 
 
+def test_runs_that_leave_c_alone_leave_it_as_it_is():
+    p = replace(predictions(0, 2), uncond=None)
+    chain = batch_chain((Lane(Chain(), 1.0), Lane(Chain(), 1.0)))
+    assert chain.step(chain.init(RUN), p, 1.0)[0] is p.cond
+
+
 def needed(chain, sigma, began=None):
     """What an evaluation asks for, of a step that began at another level or at this one."""
     state = chain.init(RUN)

@@ -1,4 +1,5 @@
 import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -72,6 +73,44 @@ def test_shared_runs_with_a_schedule_guide_the_stages_of_a_step_too(swept):
     made = (swept("ve", axes, "heun", guidance=chain, mode=mode)[0]["samples"] for mode in ("exact", "shared"))
     exact, shared = made
     assert float((exact - shared).abs().max()) < 2e-4 * float(exact.abs().max())
+
+
+@pytest.mark.parametrize("schedule", [None, "linear"])
+def test_a_run_of_a_shared_batch_is_judged_by_its_own_scale(labelled, empty_latent, schedule):
+    from guidance_geometry.guidance.chain import Chain
+    from guidance_geometry.guidance.rules.schedule import ScaleSchedule
+    from guidance_geometry.host.sweeping import Settings, Subject, every_run
+    from guidance_geometry.trace.report import report_of
+    from guidance_geometry.trace.scale import scale_of
+
+    subject = Subject(*labelled["ve"], empty_latent("ve"))
+    chain = Chain((ScaleSchedule(schedule),) if schedule else ())
+    runs = [Settings(cfg, 7, 16, "euler", "karras", chain) for cfg in CFGS]
+    shared, exact = ({i: one.trace for i, one in every_run(subject, runs, mode, {})} for mode in ("shared", "exact"))
+    for i in range(len(runs)):
+        assert shared[i].header["lanes"] == []
+        assert torch.equal(shared[i].steps["gamma"], exact[i].steps["gamma"])
+        assert scale_of(shared[i]).moved == 0, "D is u + gamma (c - u) with the scale that it has"
+        assert scale_of(shared[i]) == replace(scale_of(exact[i]), moved=0.0)
+        told, expected = report_of(shared[i]), report_of(exact[i])
+        assert "reuse" not in shared[i].stage
+        assert (told.answer.headline.id, told.cfg) == (expected.answer.headline.id, expected.cfg)
+
+
+def test_the_batch_itself_gets_no_verdict_where_it_has_several_scales(swept, labelled):
+    from guidance_geometry.host.recording import Recording
+    from guidance_geometry.host.run_recorder import recorded
+    from guidance_geometry.trace.report import report_of
+
+    kept = []
+    begin = lambda: Recording("numbers", keep=lambda trace, latents: kept.append(trace))  # noqa: E731
+    swept("ve", mode="shared", model=recorded(labelled["ve"][0], begin))
+    swept("ve", "cfg: 4\nseed: 3, 7", mode="shared", model=recorded(labelled["ve"][0], begin))
+    several, one = (trace for trace in kept if trace.batch > 3)  # the others are the reference of each sweep
+    assert (several.batch, one.batch) == (18, 6)
+    assert [lane["cfg"] for lane in several.header["lanes"]] == [0, 0, 1, 1, 4, 4]
+    assert report_of(several).answer.headline.text().endswith("several scales (cfg 0, 1, 4).")
+    assert report_of(one).answer.headline.id != "head.scales"
 
 
 def test_shared_rules_keep_their_own_memory_and_skip_u_alone(swept):

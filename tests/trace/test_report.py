@@ -155,6 +155,8 @@ CASES = {
     "head.stage": lambda: report(part_of(run(), 0, 9)),
     "head.no_uncond": lambda: report(unseen(run())),
     "head.scale": lambda: report(unknown_scale(run(changes={"chain": "TheirGuider"}))),
+    "head.scales": lambda: report(run(4.0, {"lanes": lanes(1.0, 4.0, 4.0)}), Known(card=card())),
+    "head.chains": lambda: report(run(4.0, {"lanes": lanes(4.0, 4.0, chain="APG eta 0 > CFG")})),
     "head.passes": lambda: report(run(changes={"passes": {"STG": 20}}), Known(card=card())),
     "head.changed": lambda: report(run(3.0, RULED, rule=shrunk), Known(card=card(edges=MIXED))),
     "why.picks": lambda: report(run(), Known(picks((3.0, True), (9.0, False)))),
@@ -183,6 +185,7 @@ CASES = {
     "help.record": lambda: report(nan(run(), "evals")),
     "help.uncond": lambda: report(unseen(run())),
     "help.guider": lambda: report(unknown_scale(run())),
+    "help.alone": lambda: report(run(4.0, {"lanes": lanes(1.0, 4.0)})),
     "help.plain": lambda: report(run(changes={"beside": ["conditions + -1"]})),
     "help.precision": lambda: report(nan(run(), "K")),
     "odds.burn": lambda: report(run(BURNT)),
@@ -244,6 +247,11 @@ CASES = {
     "size.model": lambda: report(run()),
     **{f"sampler.{key}": lambda key=key: report(of_class(key), Known(card=card(sampler=key))) for key in CLASSES},
 }
+
+
+def lanes(*scales, chain="CFG"):
+    """Runs side by side, the last with a chain of its own."""
+    return [{"cfg": cfg, "chain": chain if i + 1 == len(scales) else "CFG"} for i, cfg in enumerate(scales)]
 
 
 def ending(*factors):
@@ -457,3 +465,15 @@ def test_odds_are_numbers_of_one_file():
         odds_of({**written, "burn": {**written["burn"], "sure": "high"}})
     high = odds_of({**written, "burn": {**written["burn"], "sure": 100.0, "likely": 99.0}})
     assert report(run(BURNT), odds=high).answer.headline.id == "head.no_sign"
+
+
+def test_runs_side_by_side_with_one_setting_are_judged_as_one():
+    found = report(run(4.0, {"lanes": lanes(4.0, 4.0)}), Known(card=card()))
+    assert found.answer == report(run(4.0), Known(card=card())).answer
+
+
+def test_of_several_scales_nothing_is_told_but_that():
+    found = report(run(BURNT, {"lanes": lanes(1.0, BURNT)}), Known(picks((3.0, True))), half=run(2.0))
+    assert [one.id for one in found.sentences] == ["head.scales", "help.alone"]
+    assert (found.cfg, found.plain, found.answer.colour) == (None, False, "unclear")
+    assert "1, 40" in found.answer.headline.text()
