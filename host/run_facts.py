@@ -160,13 +160,13 @@ def _beside(seen: Observed) -> list[str]:
     return [rule.chain_text for rule in chain_run.chain.rules if rule.sources and not rule.neutral] if chain_run else []
 
 
-def _lanes(seen: Observed) -> list[dict]:
-    """What each of several runs side by side was guided by, where they differ; else none."""
+def _lanes(seen: Observed) -> dict[str, list]:
+    """What each of several runs side by side was guided by, where they differ; else nothing."""
     chain_run = seen.run.chain_run
     rules = chain_run.chain.rules if chain_run else ()
     lanes = [lane for rule in rules if isinstance(rule, SideBySide) for lane in rule.lanes]
-    told = [{"cfg": float(lane.gamma), "chain": lane.chain.text} for lane in lanes]
-    return told if any(one != told[0] for one in told) else []
+    told = {"cfg": [float(lane.gamma) for lane in lanes], "chain": [lane.chain.text for lane in lanes]}
+    return told if any(len(set(values)) > 1 for values in told.values()) else {}
 
 
 FACTS: dict[str, Callable[[Observed], Any]] = {

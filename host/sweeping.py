@@ -235,7 +235,7 @@ def rows_of(trace: Trace, rows: slice, settings: Settings) -> Trace:
     steps = {name: value if name in PER_STEP else value[:, rows] for name, value in trace.steps.items()}
     steps = _at_scale(steps, trace, own_scales(trace, settings))
     tensors = {name: value[rows] for name, value in trace.tensors.items() if name == "end"}
-    own = {"cfg": settings.cfg, "seed": settings.seed, "chain": settings.chain.text, "lanes": []}
+    own = {"cfg": settings.cfg, "seed": settings.seed, "chain": settings.chain.text, "lanes": {}}
     labels = trace.header.get("labels")
     own |= {"labels": labels[rows]} if labels else {}
     return replace(trace, header={**trace.header, **own}, steps=steps, tensors=tensors, cross={})

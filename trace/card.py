@@ -15,7 +15,7 @@ from typing import Any
 from ..files.claims import PAGE, check_claims, json_of, maybe, number, one_of, required, several, table, text, whole
 from ..files.writing import write_atomically
 from .portable import jsonable
-from .sampler_class import CLASSES
+from .sampler_class import MEASURED
 
 FORMAT, VERSION = "guidance-geometry/card", 1
 LARGEST = 1_000_000  # bytes of a card
@@ -106,8 +106,8 @@ def card_of(claims: Any, file: str) -> Card:
         raise ValueError(f"{file}: it is no card; a JSON object is needed. {REMEDY}")
     check_claims(file, claims, CARD, REMEDY)
     bands = claims.get("bands")
-    if not isinstance(bands, Mapping) or not bands or not bands.keys() <= CLASSES.keys():
-        raise ValueError(f"{file}: bands needs entries, each named one of {', '.join(CLASSES)}. {REMEDY}")
+    if not isinstance(bands, Mapping) or not bands or not bands.keys() <= {*MEASURED}:
+        raise ValueError(f"{file}: bands needs entries, each named one of {', '.join(MEASURED)}. {REMEDY}")
     model, size = claims["model"], claims["sigma_data"]
     found = {key: _band(band, f"{file}, bands.{key}") for key, band in bands.items()}
     facts = (model["name"], model["sha256"].lower(), float(size["value"]), size["source"])

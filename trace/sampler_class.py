@@ -1,6 +1,12 @@
-"""The classes of samplers within which one scale means the same: with or without fresh noise, and how many steps."""
+"""The classes of samplers within which one scale means the same: with or without fresh noise, and how many steps.
+
+A record does not see the noise of every sampler: some draw for themselves. Such a run is of a class of its own, unless
+its steps follow the guided prediction to rounding, which leaves no room for noise.
+"""
 
 from __future__ import annotations
+
+import torch
 
 from .recorder import RECUR
 from .trace import Trace
@@ -13,15 +19,32 @@ CLASSES = {
     "sde-few": "a sampler that adds noise, with fewer than 15 steps",
     "sde": "a sampler that adds noise, with 15 to 35 steps",
     "sde-many": "a sampler that adds noise, with more than 35 steps",
+    "unseen-few": "a sampler whose noise is not seen, with fewer than 15 steps",
+    "unseen": "a sampler whose noise is not seen, with 15 to 35 steps",
+    "unseen-many": "a sampler whose noise is not seen, with more than 35 steps",
 }
+MEASURED = tuple(key for key in CLASSES if not key.startswith("unseen"))  # what a card can know
+HIDDEN = ("not observable", "counts as part of the move")  # words of header.split and header.notes
 
 
-def class_of_sampler(noisy: bool, steps: int) -> str:
-    """The key of a class.  steps: of the sampler, whatever each of them evaluates."""
-    return ("sde" if noisy else "ode") + ("-few" if steps < FEW else "-many" if steps > MANY else "")
+def class_of_sampler(noisy: bool | None, steps: int) -> str:
+    """The key of a class.  noisy: None where nobody saw. steps: of the sampler, whatever each of them evaluates."""
+    return ("unseen" if noisy is None else "sde" if noisy else "ode") + (
+        "-few" if steps < FEW else "-many" if steps > MANY else ""
+    )
 
 
 def sampler_class(trace: Trace) -> str:
     """The key of the class of a run: whether any of its steps added noise, and how many there were."""
-    noise = trace.record.dot("noise", "noise")
-    return class_of_sampler(bool((noise > 0).any()), sum(stage != RECUR for stage in trace.stage))
+    return class_of_sampler(_noisy(trace), sum(stage != RECUR for stage in trace.stage))
+
+
+def _noisy(trace: Trace) -> bool | None:
+    """Whether a run added noise; None where it may have, unseen."""
+    if bool((trace.record.dot("noise", "noise") > 0).any()):
+        return True
+    said = (trace.header.get("split"), *(trace.header.get("notes") or ()))
+    if not any(words in str(one) for one in said for words in HIDDEN):
+        return False
+    own = torch.tensor([stage != RECUR for stage in trace.stage], dtype=torch.bool)
+    return False if bool(trace.steps["kappa"][own].isfinite().all()) else None

@@ -60,8 +60,8 @@ def scale_of(trace: Trace) -> Scale:
 
 def several_of(trace: Trace) -> dict[str, list]:
     """What differs between runs that share the batch: their "cfg" and "chain" in turn, each empty where all agree."""
-    lanes = trace.header.get("lanes") or ()
-    told = {name: list(dict.fromkeys(lane[name] for lane in lanes)) for name in ("cfg", "chain")}
+    lanes = trace.header.get("lanes") or {}
+    told = {name: list(dict.fromkeys(lanes.get(name) or ())) for name in ("cfg", "chain")}
     return {name: values if len(values) > 1 else [] for name, values in told.items()}
 
 

@@ -1,5 +1,7 @@
 """Sampling under observation gives the bits of sampling without it."""
 
+from itertools import pairwise
+
 import pytest
 import torch
 
@@ -190,6 +192,41 @@ def test_a_foreign_sampler_object_is_recorded_without_changing_a_bit(labelled, e
     assert torch.equal(out["samples"], expected)
     assert trace.n == STEPS
     assert trace.header["split"].startswith("noise not observable: a sampler of another kind")
+
+
+@pytest.mark.parametrize(("noise", "expected"), [(0.0, "ode-few"), (0.1, "unseen-few")])
+def test_noise_that_nobody_sees_is_not_taken_for_none(labelled, empty_latent, noise, expected):
+    import comfy.samplers
+
+    from guidance_geometry.nodes.sampling import GGGuidedSampler
+    from guidance_geometry.trace.sampler_class import sampler_class
+
+    def sample_theirs(model, x, sigmas, extra_args=None, callback=None, disable=None):
+        for i, (sigma, following) in enumerate(pairwise(sigmas)):
+            denoised = model(x, sigma * x.new_ones(len(x)), **extra_args)
+            if callback:
+                callback({"x": x, "i": i, "sigma": sigma, "sigma_hat": sigma, "denoised": denoised})
+            x = denoised + (x - denoised) * following / sigma + noise * following * torch.randn_like(x)
+        return x
+
+    model, positive, negative = labelled["ve"]
+    sampler = comfy.samplers.KSAMPLER(sample_theirs)
+    given = (model, SEED, STEPS, CFG, "euler", "karras", positive, negative, empty_latent("ve"))
+    trace = GGGuidedSampler.execute(*given, sampler=sampler).result[2]
+    assert sampler_class(trace) == expected
+
+
+@pytest.mark.parametrize(("churn", "expected"), [(0.0, "ode-few"), (5.0, "unseen-few")])
+def test_churned_noise_is_not_taken_for_none(labelled, empty_latent, churn, expected):
+    import comfy.samplers
+
+    from guidance_geometry.nodes.sampling import GGGuidedSampler
+    from guidance_geometry.trace.sampler_class import sampler_class
+
+    model, positive, negative = labelled["ve"]
+    sampler = comfy.samplers.ksampler("euler", {"s_churn": churn})
+    given = (model, SEED, STEPS, CFG, "euler", "karras", positive, negative, empty_latent("ve"))
+    assert sampler_class(GGGuidedSampler.execute(*given, sampler=sampler).result[2]) == expected
 
 
 def foreign_guiders(model, positive, negative):

@@ -88,7 +88,7 @@ def test_a_run_of_a_shared_batch_is_judged_by_its_own_scale(labelled, empty_late
     runs = [Settings(cfg, 7, 16, "euler", "karras", chain) for cfg in CFGS]
     shared, exact = ({i: one.trace for i, one in every_run(subject, runs, mode, {})} for mode in ("shared", "exact"))
     for i in range(len(runs)):
-        assert shared[i].header["lanes"] == []
+        assert shared[i].header["lanes"] == {}
         assert torch.equal(shared[i].steps["gamma"], exact[i].steps["gamma"])
         assert scale_of(shared[i]).moved == 0, "D is u + gamma (c - u) with the scale that it has"
         assert scale_of(shared[i]) == replace(scale_of(exact[i]), moved=0.0)
@@ -108,7 +108,7 @@ def test_the_batch_itself_gets_no_verdict_where_it_has_several_scales(swept, lab
     swept("ve", "cfg: 4\nseed: 3, 7", mode="shared", model=recorded(labelled["ve"][0], begin))
     several, one = (trace for trace in kept if trace.batch > 3)  # the others are the reference of each sweep
     assert (several.batch, one.batch) == (18, 6)
-    assert [lane["cfg"] for lane in several.header["lanes"]] == [0, 0, 1, 1, 4, 4]
+    assert several.header["lanes"]["cfg"] == [0, 0, 1, 1, 4, 4]
     assert report_of(several).answer.headline.text().endswith("several scales (cfg 0, 1, 4).")
     assert report_of(one).answer.headline.id != "head.scales"
 

@@ -20,7 +20,7 @@ from guidance_geometry.trace.known import Known, Template
 from guidance_geometry.trace.odds import ODDS, odds_of
 from guidance_geometry.trace.picks import Pick, Picks
 from guidance_geometry.trace.report import AGAINST, COLOURS, report_of
-from guidance_geometry.trace.sampler_class import CLASSES
+from guidance_geometry.trace.sampler_class import CLASSES, MEASURED
 from guidance_geometry.trace.sentences import LANGUAGES, SENTENCES, say
 
 HASH = "ab" * 32
@@ -125,6 +125,7 @@ def report(trace, known=None, **more):
     return report_of(trace, known, **more)
 
 
+UNSEEN = [key for key in CLASSES if key not in MEASURED]
 BURNT = 40.0  # scale at which the exact run burns
 LEAST, MOST, MIXED = ({"high": {"overmean": a, "strength": b}} for a, b in ((-9.0, 1e-3), (9.0, 9.0), (9.0, 1e-3)))
 RULED = {"chain": "rescale 0.7 > CFG"}
@@ -245,13 +246,14 @@ CASES = {
     "record.size": lambda: report(run()),
     "size.card": lambda: report(run(), Known(card=card())),
     "size.model": lambda: report(run()),
-    **{f"sampler.{key}": lambda key=key: report(of_class(key), Known(card=card(sampler=key))) for key in CLASSES},
+    **{f"sampler.{key}": lambda key=key: report(of_class(key), Known(card=card(sampler=key))) for key in MEASURED},
+    **{f"sampler.{key}": lambda key=key: report(of_class(key), Known(card=card())) for key in UNSEEN},
 }
 
 
 def lanes(*scales, chain="CFG"):
     """Runs side by side, the last with a chain of its own."""
-    return [{"cfg": cfg, "chain": chain if i + 1 == len(scales) else "CFG"} for i, cfg in enumerate(scales)]
+    return {"cfg": [*scales], "chain": [*["CFG"] * (len(scales) - 1), chain]}
 
 
 def ending(*factors):
@@ -293,7 +295,10 @@ def pushed_once(trace):
 
 
 def of_class(key):
-    return run(4.0, steps={"few": 6, "": 16, "many": 40}[key[4:]], sampler="ddpm" if key[:3] == "sde" else "euler")
+    kind, _, steps = key.partition("-")
+    changes = {"split": "noise not observable"} if kind == "unseen" else {}
+    found = run(4.0, changes, steps={"few": 6, "": 16, "many": 40}[steps], sampler="ddpm" if kind == "sde" else "euler")
+    return nan(found, "kappa") if kind == "unseen" else found
 
 
 @cache
