@@ -9,7 +9,7 @@ read, how long the guided predictions were. What cannot be told is not told; a s
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -34,6 +34,7 @@ FINE, ABOVE, UNCLEAR, OFF = COLOURS = ("fine", "above", "unclear", "off")
 SCALED = 1.0  # rms that latents are scaled to: what clean data of an unknown size hardly exceeds
 ALIKE, FAR = 1.2, 1.5  # times a template's cfg: up to which it is about the same, from which it is far above
 MOST_TRIED = 2  # sentences on who chose what
+NOBODY: Mapping[str, Any] = {}
 AGAINST = ("picks", "card", "template", "nothing")
 
 
@@ -242,19 +243,28 @@ def _of_picks(case: Case) -> Answer | None:
     found = picks.range(case.sampler) if picks and scale.plain else None
     if picks is None or found is None:
         return None
-    reasons, judges = tuple(_tried(picks, case.sampler))[:MOST_TRIED], _judges(picks, case.sampler)
-    odds = say("odds.picks.judge", judge=", ".join(judges)) if judges else say("odds.picks")
+    reasons, (judge, odds) = tuple(_tried(picks, case.sampler))[:MOST_TRIED], _who_chose(picks, case.sampler)
     tried = [pick.cfg for pick in picks.tried(case.sampler)]
     if not case.burns and scale.low > found[1] >= max(tried):
-        return Answer(say("head.picks.untried", cfg=scale.low, high=found[1]), UNCLEAR, "picks",
-                      (*reasons, say("help.picks")), odds, None, found)  # fmt: skip
-    return _placed(case, "picks", found, None, reasons, odds)
+        headline = say(f"head.{_name_of('picks', judge)}.untried", cfg=scale.low, high=found[1], **judge)
+        return Answer(headline, UNCLEAR, "picks", (*reasons, say("help.picks")), odds, None, found)
+    return _placed(case, "picks", found, None, reasons, odds, judge)
 
 
-def _judges(picks: Picks, sampler: str) -> list[str]:
-    """Who chose, where none of it was the user."""
+def _who_chose(picks: Picks, sampler: str) -> tuple[dict[str, Any], Sentence]:
+    """The fact `judge`, where it was not the user alone, and what that says of the range."""
     chose = {pick.by for pick in picks.tried(sampler) if pick.good}
-    return [] if None in chose else sorted(map(str, chose))
+    judges = ", ".join(sorted(by for by in chose if by))
+    if not judges:
+        return {}, say("odds.picks")
+    if None in chose:
+        return {"judge": say("chose.both", judge=judges)}, say("odds.picks.both", judge=judges)
+    return {"judge": judges}, say("odds.picks.judge", judge=judges)
+
+
+def _name_of(against: str, judge: Mapping[str, Any]) -> str:
+    """What the headlines of a comparison are called."""
+    return "judged" if judge else against
 
 
 def _tried(picks: Picks, sampler: str) -> Iterator[Sentence]:
@@ -286,8 +296,9 @@ def _placed(
     centre: float | None,
     reasons: tuple[Sentence, ...],
     odds: Sentence,
+    judge: Mapping[str, Any] = NOBODY,
 ) -> Answer:  # fmt: skip
-    """Where a run with one plain scale lies: below, inside or above the good ones."""
+    """Where a run with one plain scale lies: below, inside or above the good ones.  judge: the fact, if one chose."""
     low, high = edges
     cfg = case.scale.low
     place = "above" if cfg > high else "below" if cfg < low else "inside"
@@ -295,13 +306,14 @@ def _placed(
     if place == "inside" and case.burns:
         return Answer(say("head.inside_burns", times=case.times(), **facts), UNCLEAR, against,
                       (*reasons, _burning(case), _halved(cfg)), _odds_of_burning(case.odds), None, edges)  # fmt: skip
-    more = {"model": case.model} if against == "card" else {}
+    more = {"model": case.model} if against == "card" else judge
     colour = {"above": ABOVE, "below": UNCLEAR, "inside": FINE}[place]
     reasons += (_burning(case),) if case.burns else ()
     suggested = None if place == "inside" else centre or math.sqrt(low * high)
     return Answer(
-        say(f"head.{against}.{place}", **facts, **more), colour, against, reasons, odds, _rounded(suggested), edges
-    )
+        say(f"head.{_name_of(against, judge)}.{place}", **facts, **more),
+        colour, against, reasons, odds, _rounded(suggested), edges,
+    )  # fmt: skip
 
 
 def _by_lengths(case: Case, band: Band, why: Sentence, odds: Sentence) -> Answer:

@@ -61,6 +61,11 @@ def picks(*pairs, by=None, sampler="ode"):
     return Picks("m", HASH, tuple(Pick(cfg, sampler, good, by=by) for cfg, good in pairs))
 
 
+def of_both():
+    """A range whose lower end a judge chose, and the upper end the user."""
+    return picks((3.0, True), by="CLIP").joined(picks((5.0, True)).picks)
+
+
 def template(*scales):
     return Template("m.safetensors", scales, 2, "templates 1.0")
 
@@ -135,6 +140,11 @@ CASES = {
     "head.picks.untried": lambda: report(run(8.0), Known(picks((3.0, True), (4.0, True)))),
     "head.picks.below": lambda: report(run(1.5), Known(picks((3.0, True)))),
     "head.picks.inside": lambda: report(run(), Known(picks((3.0, True), (5.0, True)))),
+    "head.judged.above": lambda: report(run(8.0), Known(picks((3.0, True), (6.0, False), by="CLIP"))),
+    "head.judged.untried": lambda: report(run(8.0), Known(picks((3.0, True), by="CLIP"))),
+    "head.judged.below": lambda: report(run(1.5), Known(picks((3.0, True), by="CLIP"))),
+    "head.judged.inside": lambda: report(run(), Known(picks((3.0, True), (5.0, True), by="CLIP"))),
+    "chose.both": lambda: report(run(), Known(of_both())),
     "head.card.above": lambda: report(run(8.0), Known(card=card())),
     "head.card.below": lambda: report(run(1.5), Known(card=card())),
     "head.card.inside": lambda: report(run(), Known(card=card())),
@@ -195,6 +205,7 @@ CASES = {
     "odds.card": lambda: report(run(), Known(card=card())),
     "odds.picks": lambda: report(run(), Known(picks((3.0, True)))),
     "odds.picks.judge": lambda: report(run(), Known(picks((3.0, True), by="CLIP"))),
+    "odds.picks.both": lambda: report(run(), Known(of_both())),
     "odds.template": lambda: report(run(), Known(template=template(4.0))),
     "acts.steps": lambda: report(run()),
     "acts.step": lambda: report(pushed_once(run())),
@@ -419,7 +430,7 @@ def test_everyone_who_chose_is_told_apart():
     found = report(run(8.0), Known(mixed)).answer
     told = {one.id: one.facts for one in found.reasons}
     assert (told["why.picks"]["tried"], told["why.picks.judge"]["chosen"]) == ("3", "6")
-    assert found.odds.id == "odds.picks"
+    assert found.odds.id == "odds.picks.both"
 
 
 def test_without_a_size_of_data_only_lengths_are_read():
@@ -482,3 +493,18 @@ def test_of_several_scales_nothing_is_told_but_that():
     assert [one.id for one in found.sentences] == ["head.scales", "help.alone"]
     assert (found.cfg, found.plain, found.answer.colour) == (None, False, "unclear")
     assert "1, 40" in found.answer.headline.text()
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+@pytest.mark.parametrize("gamma", [1.5, 3.5, 8.0, 9.0])
+def test_a_range_is_called_yours_only_where_you_alone_chose_it(gamma, language):
+    chosen = (3.0, True), (4.0, True), (8.5, False)
+    mine, theirs = (report(run(gamma), Known(picks(*chosen, by=by))).answer for by in (None, "CLIP"))
+    both = report(run(gamma), Known(picks(*chosen, by="CLIP").joined(picks((3.2, True)).picks))).answer
+    texts = [one.headline.text(language) for one in (mine, theirs, both)]
+    assert [("CLIP" in text, bool(re.search("\\byou|\u60a8", text))) for text in texts] == [
+        (False, True),
+        (True, False),
+        (True, True),
+    ], texts
+    assert mine.range == theirs.range == both.range

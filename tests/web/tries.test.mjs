@@ -168,8 +168,10 @@ test("what is stored is told for the model and the kind of sampler of the run al
   assert.deepEqual([modelKey({ model: { hash: "AB" } }), modelKey({ model: { file: "f" } }), modelKey({})], ["ab", "file:f", null]);
   const picks = [[4, true], [6, true], [9, false]].map(([cfg, good]) => ({ cfg, good, sampler_class: "ode" }));
   const stored = { picks: [...picks, { cfg: 1, good: true, sampler_class: "sde" }], ranges: { ode: [4, 7.3] } };
-  assert.deepEqual(rangeOf(stored, RECORD), { low: 4, high: 7.3, middle: 5.4, chosen: [4, 6] });
+  assert.deepEqual(rangeOf(stored, RECORD), { low: 4, high: 7.3, middle: 5.4, chosen: [4, 6], judges: [], yours: true });
   assert.equal(rangeOf(stored, { report: { sampler_class: "ode-few" } }), null);
+  const judged = rangeOf({ ...stored, picks: picks.map((pick, i) => ({ ...pick, by: i ? "CLIP" : null })) }, RECORD);
+  assert.deepEqual([judged.judges, judged.yours], [["CLIP"], true]);
   assert.equal(rangeOf(null, RECORD), null);
   assert.equal(picksOf({ ...RECORD, model: { file: "f" } }, []).model.name, "f");
   const chains = [true, false].map((plain) => picksOf({ ...RECORD, chain: "CFGGuider", report: { ...RECORD.report, plain } }, [{ cfg: 4, state: "there" }]).picks[0].chain);

@@ -35,13 +35,17 @@ export function picksOf(record, cards) {
   return { format: "guidance-geometry/picks", version: 1, model: { name: String(model.name ?? model.file ?? "?").slice(0, 200), key: modelKey(record) }, picks };
 }
 
-/** What is stored of a run's model with its kind of sampler: {low, high, middle, chosen}, null where nothing is good. */
+/** What is stored of a run's model with its kind of sampler: {low, high, middle, chosen, judges, yours}, null where nothing is good.
+ *
+ * judges: names of those who chose. yours: the user did, too.
+ */
 export function rangeOf(stored, { report }) {
   const kind = report?.sampler_class;
   const range = stored?.ranges?.[kind];
   if (!range) return null;
   const own = stored.picks.filter((pick) => pick.sampler_class === kind && (pick.chain ?? PLAIN) === PLAIN && pick.good);
-  return { low: range[0], high: range[1], middle: rounded(Math.sqrt(range[0] * range[1])), chosen: own.map(({ cfg }) => cfg).sort((a, b) => a - b) };
+  const judges = [...new Set(own.map(({ by }) => by).filter(Boolean))].sort();
+  return { judges, yours: own.some(({ by }) => !by), low: range[0], high: range[1], middle: rounded(Math.sqrt(range[0] * range[1])), chosen: own.map(({ cfg }) => cfg).sort((a, b) => a - b) };
 }
 
 export class FindRange extends Tries {

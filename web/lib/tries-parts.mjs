@@ -38,7 +38,7 @@ export class TriesView {
     tab.askStored();
     const range = record && rangeOf(tab.stored, record);
     const ready = Boolean(chosen && !chosen.live && !chosen.ended && record);
-    put(this.find, { hidden: !ready, textContent: range ? t("range", ends(range)) : t("find"), title: t(range ? "rangeTip" : "findTip") });
+    put(this.find, { hidden: !ready, textContent: range ? this.named("range", range) : t("find"), title: t(range ? "rangeTip" : "findTip") });
     put(this.half, { hidden: !ready || !(record?.cfg > 1) });
     put(this.box, { hidden: !opened });
     if (!opened) return;
@@ -59,8 +59,16 @@ export class TriesView {
     if (!judging) return (tries?.said ?? []).map((one) => told(one, tab.editor.locale())).join(" ") || t("noHalf");
     const source = range && this.source();
     const elsewhere = source?.reason ? t(source.reason, { node: nameOf(source.node) }) : "";
-    const known = range ? t("rangeWords", { ...ends(range), chosen: range.chosen.map((cfg) => number(cfg)).join(", ") }) : t(tries ? "judge" : "noneStored");
+    const known = range ? this.named("rangeWords", range) : t(tries ? "judge" : "noneStored");
     return [tab.unkept ? t(tab.unkept) : known, elsewhere].filter(Boolean).join(" ");
+  }
+
+  /** A sentence on a range, which is not called the user's where a judge chose some of it. */
+  named(key, range) {
+    const judge = range.judges.join(", ");
+    const facts = { ...ends(range), chosen: range.chosen.map((cfg) => number(cfg)).join(", ") };
+    if (!judge) return this.t(key, facts);
+    return this.t(key.replace("range", "rangeJudged"), { ...facts, judge: range.yours ? this.t("youAnd", { judge }) : judge });
   }
 
   drawCards(cards, kind) {
