@@ -1,4 +1,8 @@
-"""Many runs of one model inside one node: one by one, each as KSampler's bit for bit; or several in one batch."""
+"""Many runs of one model inside one node: each as KSampler's bit for bit, or several in one batch.
+
+A batch is also exact where the device gives every row of it the bits that the run has by itself. Whether it does
+follows the shapes alone, so it is asked once for each size of a batch, at one noise level.
+"""
 
 from __future__ import annotations
 
@@ -15,13 +19,14 @@ import torch
 from torch import Tensor
 
 from ..guidance.chain import Chain, ChainState
+from ..guidance.rules.kinds import Schedule
 from ..guidance.run import Run
 from ..guidance.side_by_side import Lane, batch_chain
 from ..trace.gram import GramRecord, recounted
 from ..trace.trace import PER_STEP, Trace
 from . import adapter
 from .adapter import intermediate_dtype
-from .guider import chain_guider
+from .guider import ChainGuider, chain_guider
 from .recording import Recording
 from .sampling import Start, latent_of, sampled, started
 
@@ -30,6 +35,7 @@ MOST_ROWS = 64  # of a shared batch: beyond that a network gains nothing more
 HEADROOM = 1.5  # the host's own, between what it reckons a batch takes and what is free
 ONE_ERROR_FOR_ALL = ("dpm_adaptive",)  # one step size for all rows
 OWN_NOISE = ("heunpp2",)  # draws from the process's generator, in the shape of the batch
+TIMED = ("start_percent", "end_percent", "timestep_start", "timestep_end")  # of a condition: it is not always there
 PATCHES = ("sampler_cfg_function", "sampler_pre_cfg_function", "sampler_post_cfg_function")
 OUT_OF_MEMORY = "Memory ran out at {} runs in a batch; from there on {} at a time."
 
@@ -73,7 +79,7 @@ def alone(subject: Subject, settings: Settings, facts: Mapping, capture: str = "
     """One run, whose samples are those of KSampler bit for bit."""
     began = time.monotonic()
     start = _start(subject, settings)
-    guider = chain_guider(subject.model, subject.positive, subject.negative, settings.cfg, settings.chain)
+    guider = _guider(subject, [settings], len(start.noise))
     sampler = comfy.samplers.sampler_object(settings.sampler_name)
     samples, trace = _sampled(guider, start, sampler, settings, facts, capture)
     return Outcome(samples, trace, time.monotonic() - began, False)
@@ -92,20 +98,20 @@ def _sampled(guider, start: Start, sampler, settings: Settings, facts: Mapping, 
 
 
 def every_run(subject: Subject, runs: Sequence[Settings], mode: str, facts: Mapping) -> Iterator[tuple[int, Outcome]]:
-    """Every run with its place in the list, as soon as it is done; shared ones out of order.
+    """Every run with its place in the list, as soon as it is done; those of a batch out of order.
 
     Where a batch does not fit into memory, it is halved.
     """
-    together = groups(subject, runs) if mode == "shared" else [[i] for i in range(len(runs))]
-    for group in together:
-        yield from _batches(subject, runs, group, facts)
+    for group in groups(subject, runs, mode):
+        yield from _batches(subject, runs, group, facts, SameBits(subject) if mode == "exact" else None)
 
 
-def _batches(subject: Subject, runs: Sequence[Settings], group: list[int], facts: Mapping):
-    """The runs of a group, as many at a time as memory has room for."""
+def _batches(subject: Subject, runs: Sequence[Settings], group: list[int], facts: Mapping, exact: SameBits | None):
+    """The runs of a group, as many at a time as memory has room for, and as give the same bits."""
     most = room(subject) if len(group) > 1 else 1
     while group:
-        now, group = group[:most], group[most:]
+        now = group[: most if exact is None else exact.most([runs[i] for i in group[:most]])]
+        group = group[len(now) :]
         try:
             found = _batch(subject, [runs[i] for i in now], facts)
         except comfy.model_management.OOM_EXCEPTION:
@@ -122,16 +128,69 @@ def _batch(subject: Subject, runs: Sequence[Settings], facts: Mapping) -> list[O
     return [alone(subject, runs[0], facts)] if len(runs) == 1 else shared(subject, runs, facts)
 
 
-def groups(subject: Subject, runs: Sequence[Settings]) -> list[list[int]]:
+def groups(subject: Subject, runs: Sequence[Settings], mode: str) -> list[list[int]]:
     """The places of runs that can share batches: those on one schedule; each by itself where there is an obstacle."""
     places = sorted(range(len(runs)), key=lambda i: runs[i].schedule)
     by_schedule = [list(found) for _, found in groupby(places, key=lambda i: runs[i].schedule)]
-    return [part for group in by_schedule for part in _split(subject, runs, group)]
+    return [part for group in by_schedule for part in _split(subject, runs, group, mode)]
 
 
-def _split(subject: Subject, runs: Sequence[Settings], group: list[int]) -> list[list[int]]:
-    free = [i for i in group if not obstacle(subject, runs[i])]
+def _split(subject: Subject, runs: Sequence[Settings], group: list[int], mode: str) -> list[list[int]]:
+    uneven = changes_its_batch if mode == "exact" else (lambda subject, settings: False)
+    free = [i for i in group if not obstacle(subject, runs[i]) and not uneven(subject, runs[i])]
     return [*([free] if free else []), *([i] for i in group if i not in free)]
+
+
+def changes_its_batch(subject: Subject, settings: Settings) -> bool:
+    """Whether a run by itself does not evaluate u and c together at every noise level."""
+    timed = any(options.get(name) for _, options in [*subject.positive, *subject.negative] for name in TIMED)
+    return timed or settings.cfg == 1 or any(isinstance(rule, Schedule) for rule in settings.chain.rules)
+
+
+class SameBits:
+    """How many runs may share a batch so that each has the bits that it has by itself.
+
+    found: whether they do, by their number.
+    """
+
+    def __init__(self, subject: Subject):
+        self.subject = subject
+        self.found = {1: True}
+
+    def most(self, runs: Sequence[Settings]) -> int:
+        """All of them, or a half, a quarter and so on; two are tried first, since most devices fail there."""
+        if len(runs) == 1 or not self.hold(runs[:2]):
+            return 1
+        size = len(runs)
+        while not self.hold(runs[:size]):
+            size //= 2
+        return size
+
+    def hold(self, runs: Sequence[Settings]) -> bool:
+        """Whether a batch of so many has them; asked at the schedule's middle noise level."""
+        if len(runs) not in self.found:
+            size, whole = len(self.subject.latent["samples"]), predicted(self.subject, runs)
+            parts = zip(whole.split(size), runs, strict=True)
+            self.found[len(runs)] = all(torch.equal(part, predicted(self.subject, [one])) for part, one in parts)
+        return self.found[len(runs)]
+
+
+def predicted(subject: Subject, runs: Sequence[Settings]) -> Tensor:  # -> [runs * B, C, ...]
+    """The guided predictions at the schedule's middle noise level, each run on noise of its own, in one batch."""
+    starts = [_start(subject, one) for one in runs]
+    start = _side_by_side(starts)
+    guider = _guider(subject, runs, len(starts[0].noise))
+    mask, seed = start.latent.get("noise_mask"), runs[0].seed
+    sampler = comfy.samplers.KSAMPLER(at_the_middle)
+    return guider.sample(
+        start.noise, start.latent["samples"], sampler, start.sigmas, mask, disable_pbar=True, seed=seed
+    )
+
+
+def at_the_middle(model, x: Tensor, sigmas: Tensor, extra_args: dict, **_) -> Tensor:
+    """A sampler that only evaluates once:  D(x sigma_k / sigma_0, sigma_k) with k half of the steps."""
+    sigma = sigmas[(len(sigmas) - 1) // 2]
+    return model(x * (sigma / sigmas[0]), sigma * x.new_ones(len(x)), **extra_args)
 
 
 def obstacle(subject: Subject, settings: Settings) -> str:
@@ -182,9 +241,7 @@ def shared(subject: Subject, runs: Sequence[Settings], facts: Mapping) -> list[O
     starts = [_start(subject, one) for one in runs]
     start = _side_by_side(starts)
     size = len(starts[0].noise)
-    lanes = tuple(Lane(one.chain, one.cfg) for one in runs)
-    chain = batch_chain(lanes, size)
-    guider = chain_guider(subject.model, subject.positive, subject.negative, max(one.cfg for one in runs), chain)
+    guider = _guider(subject, runs, size)
     sampler = separately_drawn(runs[0].sampler_name, start, [one.seed for one in runs])
     samples, trace = _sampled(guider, start, sampler, runs[0], facts, "numbers")
     seconds = (time.monotonic() - began) / len(runs)
@@ -193,6 +250,14 @@ def shared(subject: Subject, runs: Sequence[Settings], facts: Mapping) -> list[O
         Outcome({**starts[i].latent, "samples": samples["samples"][rows]}, rows_of(trace, rows, runs[i]), seconds, True)
         for i, rows in enumerate(places)
     ]
+
+
+def _guider(subject: Subject, runs: Sequence[Settings], size: int) -> ChainGuider:
+    """The guider of a run, or of several in one batch.  size: rows of each"""
+    own = (subject.model, subject.positive, subject.negative, max(one.cfg for one in runs))
+    if len(runs) == 1:
+        return chain_guider(*own, runs[0].chain)
+    return chain_guider(*own, batch_chain(tuple(Lane(one.chain, one.cfg) for one in runs), size))
 
 
 def _side_by_side(starts: Sequence[Start]) -> Start:

@@ -27,14 +27,14 @@ TRACE_PLACE = 4  # of the outputs
 AXES = "cfg: 1, 2, 4, 8\nseed: 0..3"
 SECONDS = 1.0  # of a run, where nothing is known of it
 TITLE = "Guidance sweep"
-EXACT = "Exact: every run is the same as its own KSampler, bit for bit."
+EXACT = "Exact: every run is the same as its own KSampler, bit for bit; {} of {} runs were evaluated in batches."
 SHARED = "Shared: {} of {} runs were evaluated in batches; their pictures differ from single runs by rounding."
 PARTS = (
     "The latent holds several parts, such as video and sound, which a sweep cannot put into one batch. Sample alone."
 )
 MODE_TIP = (
-    "exact: one run after the other, each the same as its own KSampler, bit for bit. shared: several runs in one "
-    "batch, about twice as fast with small models; pictures differ from single runs by rounding."
+    "exact: each run is the same as its own KSampler, bit for bit. Runs share a batch only where the device gives the "
+    "same bits there. shared: several runs in one batch on any device; pictures differ from single runs by rounding."
 )
 BEST_TIP = (
     "What makes a cfg the best one. judge: the energy's mean log-probability. saturation: the largest cfg that does "
@@ -153,10 +153,10 @@ def _is_connected(cls, place: int) -> bool:
 
 def _note(subject: Subject, wanted, cells, mode: str) -> str:
     """How the runs were made, for the foot of the sheet."""
-    if mode == "exact":
-        return EXACT
-    reasons = dict.fromkeys(filter(None, (obstacle(subject, settings) for _, settings in wanted)))
     together = sum(cell.outcome.shared for cell in cells)
+    if mode == "exact":
+        return EXACT.format(together, len(cells))
+    reasons = dict.fromkeys(filter(None, (obstacle(subject, settings) for _, settings in wanted)))
     return " ".join([SHARED.format(together, len(cells)), *(f"Alone: {reason}." for reason in reasons)])
 
 

@@ -7,9 +7,9 @@ from pathlib import Path
 import hypothesis
 import pytest
 
-# Ours and our servers': on busy cores threads that wait for each other make a small network many times slower.
+# Before torch is imported; for our servers too: threads that wait for each other make a small network much slower.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
-import torch  # noqa: E402  reads it when it is imported
+import torch
 
 ROOT = Path(__file__).resolve().parents[1]
 HOST = Path(os.environ.get("COMFYUI_PATH") or ROOT / ".host" / "ComfyUI")

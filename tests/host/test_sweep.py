@@ -4,7 +4,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from guidance_geometry.tests.host.runs import Counter, ksampler
+from guidance_geometry.tests.host.runs import Counter, ksampler, names
 
 CFGS = (0.0, 1.0, 4.0)
 SEEDS = (3, 7)  # the second is that of the shared runs of this room
@@ -20,9 +20,9 @@ def swept(labelled, empty_latent):
 
     every_node()  # rules are named by their nodes
 
-    def run(name="ve", axes=AXES, sampler="euler", model=None, batch=3, **more):
+    def run(name="ve", axes=AXES, sampler="euler", model=None, **more):
         own, positive, negative = labelled[name]
-        latent = empty_latent(name, batch)
+        latent = empty_latent(name)
         return GGSweep.execute(
             model or own, positive, negative, latent, 7, STEPS, sampler, "karras", axes, **more
         ).result
@@ -30,9 +30,27 @@ def swept(labelled, empty_latent):
     return run
 
 
-def alone(labelled, empty_latent, name, sampler, cfg):
-    model, positive, negative = labelled[name]
-    return ksampler(model, positive, negative, empty_latent(name), sampler, steps=STEPS, cfg=cfg)
+def alone(subject, sampler, cfg):
+    return ksampler(*subject, sampler, steps=STEPS, cfg=cfg)
+
+
+@pytest.fixture
+def robot(labelled):
+    """One picture of the size that Pocket was trained for, where a row has the same bits in any batch."""
+    from guidance_geometry.host.sweeping import Subject
+    from guidance_geometry.nodes.start import GGClassLabel
+
+    model = labelled["pocket"][0]
+    positive, negative = GGClassLabel.execute(model, "robot").result[:2]
+    return Subject(model, positive, negative, {"samples": torch.zeros(1, 3, 32, 32)})
+
+
+def exactly(subject, sampler="euler"):
+    """The samples of cfg 2 and 4 with seeds 3 and 7."""
+    from guidance_geometry.nodes.sweep import GGSweep
+
+    settings = (7, STEPS, sampler, "karras", "cfg: 2, 4\nseed: 3, 7")
+    return GGSweep.execute(*subject, *settings).result[0]["samples"]
 
 
 @pytest.mark.parametrize("name", ["pocket", "flow"])
@@ -40,9 +58,45 @@ def test_exact_runs_are_ksamplers_bit_for_bit(swept, labelled, empty_latent, nam
     latent, grid, table, best, trace = swept(name)
     rows = latent["samples"].chunk(6)
     for i, cfg in enumerate(CFGS):
-        assert torch.equal(rows[2 * i + 1], alone(labelled, empty_latent, name, "euler", cfg))
+        assert torch.equal(rows[2 * i + 1], alone((*labelled[name], empty_latent(name)), "euler", cfg))
     assert (trace.n, trace.batch, grid.shape[0], table.count("\n")) == (STEPS, 3, 1, 6)
     assert best in CFGS
+
+
+def test_exact_batches_of_every_sampler_are_ksamplers_bit_for_bit(robot):
+    for sampler in names():
+        counter = Counter(robot.model)
+        rows = exactly(robot._replace(model=counter.model), sampler)
+        for i, cfg in ((1, 2.0), (3, 4.0)):
+            assert torch.equal(rows[i : i + 1], alone(robot, sampler, cfg)), sampler
+        assert (max(counter.items) > 2) == (sampler not in ("dpm_adaptive", "heunpp2")), sampler
+
+
+def test_on_a_device_whose_bits_follow_the_batch_runs_are_exact_one_by_one(robot):
+    model, sizes = robot.model.clone(), []
+
+    def rounded(apply, arguments):
+        sizes.append(len(arguments["input"]))
+        return apply(arguments["input"], arguments["timestep"], **arguments["c"]) * (1 + 1e-6 * (sizes[-1] > 2))
+
+    model.set_model_unet_function_wrapper(rounded)
+    assert torch.equal(exactly(robot._replace(model=model))[3:], alone(robot, "euler", 4.0))
+    assert [size for size in sizes if size > 2] == [4], "two runs were asked together, once"
+
+
+@pytest.mark.parametrize("one", ["scale 1", "schedule", "timed"])
+def test_runs_that_change_their_batch_on_the_way_are_exact_alone(robot, one):
+    from guidance_geometry.guidance.chain import PLAIN, Chain
+    from guidance_geometry.guidance.rules.schedule import ScaleSchedule
+    from guidance_geometry.host.sweeping import Settings, groups
+
+    if one == "timed":
+        condition, options = robot.positive[0]
+        robot = robot._replace(positive=[[condition, {**options, "start_percent": 0.5}]])
+    chain = Chain((ScaleSchedule("linear"),)) if one == "schedule" else PLAIN
+    runs = [Settings(1.0 if one == "scale 1" else 4.0, seed, 4, "euler", "karras", chain) for seed in range(3)]
+    assert groups(robot, runs, "exact") == [[0], [1], [2]]
+    assert groups(robot, runs, "shared") == [[0, 1, 2]]
 
 
 @pytest.mark.parametrize(
