@@ -1,11 +1,14 @@
 """Newer hosts page weights in and out by themselves: a gradient takes a copy that stays, or says what to do."""
 
+import copy
+import re
 from types import SimpleNamespace
 
 import pytest
 import torch
 
 from guidance_geometry.guidance.chain import PLAIN
+from guidance_geometry.tests.project import ROOT
 
 from .chains import Away, bright, chain_of, mixture
 from .runs import guided
@@ -21,28 +24,40 @@ def test_a_patcher_says_whether_it_pages(host, labelled):
     assert not pages_weights(None)
 
 
-@pytest.fixture
-def paged(monkeypatch):
-    """patcher, the one that stays or None -> a clone that counts as paged; `paged.loaded` counts the loads."""
+@pytest.fixture(params=["clones", "keeps"])
+def paged(request, monkeypatch):
+    """patcher, the one that stays or None -> a clone that counts as paged; `paged.loaded` counts the loads.
+
+    The first hosts that page weights load them again for every clone that stays; newer ones keep what they loaded.
+    """
     from guidance_geometry.host import autograd, gradient_run
 
     def made(patcher, stays=None):
         plain = type(patcher)
 
         class Paged(plain):
-            def clone(self, disable_dynamic=False, **named):
+            kept = None
+
+            def clone(self, disable_dynamic=False, model_override=None, **named):
                 if not disable_dynamic:
                     return super().clone(**named)
-                made.loaded += 1
-                return stays
+                made.loaded += model_override is None
+                found = (model_override or stays).clone()
+                found.model_options = copy.deepcopy(self.model_options)
+                return found
+
+        class Keeping(Paged):
+            def get_non_dynamic_delegate(self):
+                self.kept = self.clone(disable_dynamic=True, model_override=self.kept)
+                return self.kept
 
         clone = patcher.clone()
-        clone.__class__ = Paged
+        clone.__class__ = Keeping if made.keeps else Paged
         clone.cached_patcher_init = None if stays is None else (plain, ())
         made.kinds.append(Paged)
         return clone
 
-    made.kinds, made.loaded = [], 0
+    made.kinds, made.loaded, made.keeps = [], 0, request.param == "keeps"
     for module in (autograd, gradient_run):
         monkeypatch.setattr(module, "pages_weights", lambda patcher: isinstance(patcher, tuple(made.kinds)))
     return made
@@ -59,6 +74,23 @@ def test_a_gradient_goes_through_weights_that_stay(paged, labelled, empty_latent
     expected, notes = ran(labelled["ve"][0], labelled, empty_latent, chain)
     assert torch.equal(ran(model, labelled, empty_latent, chain)[0], expected)
     assert ran(model, labelled, empty_latent, chain)[1] == notes
+
+
+def test_weights_that_stay_are_loaded_once_where_the_host_keeps_them(paged, labelled, empty_latent):
+    model, chain = paged(mixture(seed=7), mixture(seed=0)), chain_of(bright(), weight=1.0, evaluation=BACKPROP)
+    first, again = (ran(model, labelled, empty_latent, chain)[0] for _ in range(2))
+    assert torch.equal(first, again)
+    assert paged.loaded == (1 if paged.keeps else 2)
+
+
+def test_patches_of_the_model_act_on_weights_that_stay(paged, labelled, empty_latent):
+    chain = chain_of(bright(), weight=1.0, evaluation=BACKPROP)
+    plain, there = labelled["ve"][0].clone(), paged(mixture(seed=7), mixture(seed=0))
+    for model in (plain, there):
+        model.set_model_sampler_post_cfg_function(lambda given: 0.5 * given["denoised"])
+    expected = ran(plain, labelled, empty_latent, chain)[0]
+    assert not torch.equal(expected, ran(labelled["ve"][0], labelled, empty_latent, chain)[0])
+    assert torch.equal(ran(there, labelled, empty_latent, chain)[0], expected)
 
 
 def test_a_guider_has_its_model_back_afterwards(paged, labelled, empty_latent):
@@ -113,9 +145,17 @@ def test_a_decoder_is_loaded_with_weights_that_stay_or_refused(paged, labelled):
     kept, other = labelled["ve"][0], mixture(seed=1)
     decoded = picture(paged(kept, other))
     decoded.stay()
-    assert decoded.patcher is other
+    assert decoded.patcher.model is other.model
     with pytest.raises(ValueError, match="--disable-dynamic-vram"):
         picture(paged(kept)).stay()
     decoded = picture(kept)
     decoded.stay()
     assert decoded.patcher is kept
+
+
+def test_the_help_page_names_every_option_that_a_message_asks_for():
+    code = "".join(file.read_text(encoding="utf-8") for file in (ROOT / "host").glob("*.py"))
+    asked = set(re.findall(r"--(?:disable|use)-[a-z-]+", code))
+    page = (ROOT / "web" / "docs" / "GGClassifierGradient.md").read_text(encoding="utf-8")
+    assert "--disable-dynamic-vram" in asked
+    assert [option for option in sorted(asked) if f"`{option}`" not in page] == []
