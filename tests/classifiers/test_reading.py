@@ -166,6 +166,16 @@ def test_numbers_that_are_none_are_named(tmp_path, key, value):
         open_classifier(path, None)
 
 
+@pytest.mark.parametrize(
+    ("key", "value"), [("image_size", "4097"), ("image_size", "1e6"), ("channels", "4097"), ("sigma_min", "1e7")]
+)
+def test_numbers_that_are_too_large_are_named(tmp_path, key, value):
+    path = stored(tmp_path, "pocket-noisy-1", {key: value})
+    most = "1e\\+06" if key == "sigma_min" else "4096"
+    with pytest.raises(ValueError, match=rf"gg\.{key} is '{value}'; a number above 0, up to {most}, is needed"):
+        open_classifier(path, None)
+
+
 def test_a_network_larger_than_its_weights_is_refused_before_it_is_made(tmp_path):
     """It would need 60 TB."""
     config = {"labels": 4, "width": 1 << 20}

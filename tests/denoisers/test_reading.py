@@ -101,6 +101,8 @@ def test_a_users_schedule_keeps_its_numbers(path):
         ("sigma_data", "much", "gg.sigma_data is 'much'"),
         ("sigma_min", "90", "sigma 90.0 .. 80.0 must be"),
         ("image_size", "30", "gg.image_size is 30 but must be a whole number divisible by 8"),
+        ("image_size", "4104", "gg.image_size is '4104' but must be a positive number up to 4096"),
+        ("image_size", "1e6", "gg.image_size is '1e6' but must be a positive number up to 4096"),
         ("timesteps", "1e9", "gg.timesteps is '1e9'"),
         ("time", "clock", "gg.time is 'clock'"),
         ("channels", "4", "gg.channels is '4' but this file needs 3"),
@@ -121,6 +123,10 @@ def test_a_users_schedule_keeps_its_numbers(path):
 )
 def test_wrong_metadata_is_named(path, key, value, message):
     refused(write_tiny(path, **{key: value}), message)
+
+
+def test_the_largest_picture_is_read(path):
+    assert read_denoiser(write_tiny(path, image_size="4096")).spec.image_size == 4096
 
 
 def changed(**weights):
