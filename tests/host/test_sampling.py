@@ -7,7 +7,7 @@ from guidance_geometry.guidance.chain import PLAIN
 from guidance_geometry.trace.checks import check
 
 from .queued import queued
-from .runs import CFG, SEED, STEPS, Counter, guided, ksampler
+from .runs import CFG, SEED, STEPS, Counter, fitted, guided, ksampler
 
 DETERMINISTIC = ("euler", "heun", "dpmpp_2m", "uni_pc", "deis")
 
@@ -328,13 +328,6 @@ def test_large_captures_are_mapped_from_a_file_that_nobody_has_to_delete(host):
     assert not list(Path(folder_paths.get_temp_directory()).glob("guidance_geometry-*"))
 
 
-def fitted(model, latent, downscale_ratio_spacial=None, downscale_ratio_temporal=None):
-    """As newer hosts fit an empty latent: a ratio of 2 below a model whose latents are pixels is twice the sides."""
-    channels = model.get_model_object("latent_format").latent_channels
-    latent = latent[:, :1].repeat(1, channels, 1, 1)
-    return latent.repeat_interleave(downscale_ratio_spacial or 1, 2).repeat_interleave(downscale_ratio_spacial or 1, 3)
-
-
 @pytest.mark.parametrize("node", ["GGGuidedSampler", "GGInspectedSampler"])
 def test_an_empty_latent_gets_its_sides_and_loses_what_they_came_from(monkeypatch, labelled, node):
     import comfy.sample
@@ -354,6 +347,26 @@ def test_an_empty_latent_gets_its_sides_and_loses_what_they_came_from(monkeypatc
         found = sampling.GGInspectedSampler.execute(Noise(), guider, sampler, sigmas, latent).result
     assert [one["samples"].shape for one in found[:2]] == [(1, 3, 8, 8)] * 2
     assert [set(one) for one in found[:2]] == [{"samples"}] * 2
+
+
+@pytest.mark.parametrize(("spacial", "temporal"), [(2, 2), (None, 2), (2, None)], ids=str)
+def test_an_empty_video_gets_its_frames_too(monkeypatch, spacial, temporal):
+    """As Wan 2.2 and LTXV do, whose latents hold fewer frames than those of the node that made an empty one."""
+    import comfy.sample
+
+    from guidance_geometry.nodes.lab import GGMixtureModel
+    from guidance_geometry.nodes.start import GGClassLabel
+
+    monkeypatch.setattr(comfy.sample, "fix_empty_latent_channels", fitted)
+    frames, side = 4 // (temporal or 1), 8 // (spacial or 1)
+    latent = {"samples": torch.zeros(1, 4, frames, side, side)}
+    latent |= {"downscale_ratio_spacial": spacial, "downscale_ratio_temporal": temporal}
+    model = GGMixtureModel.execute(shape="3x4x8x8", classes=3, kind="ve", seed=0).result[0]
+    positive, negative = GGClassLabel.execute(model, "1").result
+    out, denoised, trace = guided(model, positive, negative, latent, "euler")
+    assert [one["samples"].shape for one in (out, denoised)] == [(1, 3, 4, 8, 8)] * 2
+    assert [set(one) for one in (out, denoised)] == [{"samples"}] * 2
+    assert trace.latent_shape == (3, 4, 8, 8)
 
 
 class Noise:

@@ -4,7 +4,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from guidance_geometry.tests.host.runs import Counter, ksampler, names
+from guidance_geometry.tests.host.runs import Counter, fitted, ksampler, names
 
 CFGS = (0.0, 1.0, 4.0)
 SEEDS = (3, 7)  # the second is that of the shared runs of this room
@@ -171,6 +171,30 @@ def test_shared_rules_keep_their_own_memory_and_skip_u_alone(swept):
     axes = "cfg: 1, 4\nrule: cfg, APG + Rescale CFG, Limited Interval, Skip and Reuse\nseed: 3, 7"
     exact, shared = (swept("ve", axes, mode=mode)[0]["samples"] for mode in ("exact", "shared"))
     assert float((exact - shared).abs().max()) < 2e-4 * float(exact.abs().max())
+
+
+@pytest.mark.parametrize("mode", ["exact", "shared"])
+def test_an_empty_latent_of_another_downscale_gets_its_sides(monkeypatch, labelled, mode):
+    import comfy.sample
+
+    from guidance_geometry.nodes.sweep import GGSweep
+
+    monkeypatch.setattr(comfy.sample, "fix_empty_latent_channels", fitted)
+    latent = {"samples": torch.zeros(3, 4, 4, 4), "downscale_ratio_spacial": 2, "downscale_ratio_temporal": None}
+    found = GGSweep.execute(*labelled["ve"], latent, 7, STEPS, "euler", "karras", AXES, mode=mode).result[0]
+    assert found["samples"].shape == (18, 3, 8, 8)
+    assert set(found) == {"samples"}
+
+
+@pytest.mark.parametrize("mode", ["exact", "shared"])
+def test_samples_have_the_dtype_that_ksampler_hands_on(monkeypatch, swept, labelled, empty_latent, mode):
+    import comfy.model_management
+
+    monkeypatch.setattr(comfy.model_management, "intermediate_dtype", lambda: torch.float16, raising=False)
+    found = swept("ve", mode=mode)[0]["samples"]
+    assert found.dtype == torch.float16
+    expected = alone((*labelled["ve"], empty_latent("ve")), "euler", 4.0).half()
+    assert (found.chunk(6)[5] - expected).abs().max() <= (0 if mode == "exact" else 2e-3 * expected.abs().max())
 
 
 def test_a_shared_sweep_asks_the_network_less_often(swept, labelled):
