@@ -85,6 +85,15 @@ def test_the_files_of_a_long_run_are_bounded_and_say_so(monkeypatch):
     assert len(as_text(trace).splitlines()) < 130
 
 
+def test_the_files_of_the_longest_runs_stay_below_twenty_megabytes():
+    """A run of 4,000 steps with 24 samples once wrote 122 MB."""
+    trace = long_run(6_000)
+    told = json.loads(text := as_json(trace))
+    assert len(told["rows"]) == 10_000
+    assert told["note"] == "The files hold 5,000 of 6,000 steps, evenly: at most 10,000 rows. Save Trace keeps all."
+    assert len(text) < 20e6
+
+
 def test_the_files_of_a_usual_run_hold_every_step():
     assert left_out(RUN) == ""
     assert json.loads(as_json(RUN))["note"] == ""
