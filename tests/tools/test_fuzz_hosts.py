@@ -14,7 +14,7 @@ from guidance_geometry.tools.fuzz.cases import Case, read_case
 from guidance_geometry.tools.fuzz.catalogue import catalogue_of
 from guidance_geometry.tools.fuzz.edits import put
 from guidance_geometry.tools.fuzz.graphs import seeds
-from guidance_geometry.tools.fuzz.run import campaign_on, fuzz
+from guidance_geometry.tools.fuzz.run import KINDS, campaign_on, fuzz
 from guidance_geometry.tools.fuzz.verdicts import Judge
 from guidance_geometry.tools.fuzz.watched import Limits, watched
 from guidance_geometry.tools.places import HOST
@@ -112,4 +112,6 @@ def test_a_short_run_finds_no_fault(ours):
     """The same cases each time; a busy machine tries fewer of them."""
     fuzz(ours, seed=3, counts={"prompt": 150, "header": 50, "model file": 15}, minutes=0.75)
     assert [f"{verdict.kind}: {verdict.message} at {verdict.place}" for _, verdict in ours.faults.values()] == []
-    assert sum(ours.counts["prompt"].values()) > 10
+    tried = {kind: sum(ours.counts.get(kind, {}).values()) for kind in KINDS}
+    assert tried["prompt"] > 10
+    assert min(tried.values()) > 0, f"some kind of case was never tried: {tried}"
