@@ -1,3 +1,4 @@
+import re
 import subprocess
 import sys
 import zipfile
@@ -5,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from guidance_geometry.tests.project import PROJECT, ROOT
 from guidance_geometry.tools.host import provision, server
 
 
@@ -87,6 +89,53 @@ def test_a_sound_library_that_does_not_import_is_replaced_by_a_stand_in(tmp_path
     provision.add_sound(python, [sys.executable, "-c", "raise SystemExit('no wheel')"])
     assert provision.imports(python, "torchaudio, torchaudio.functional as functional")
     assert not provision.imports(python, "torchaudio.functional.resample")
+
+
+def test_a_sound_library_that_was_built_for_another_torch_is_taken_out_again(tmp_path):
+    """It installs, but its import fails on a symbol that this torch lacks."""
+    wheel = tmp_path / "torchaudio-2.0-py3-none-any.whl"
+    with zipfile.ZipFile(wheel, "w") as archive:
+        archive.writestr("torchaudio/__init__.py", "from . import lib\n")
+        archive.writestr("torchaudio/lib.py", "raise OSError('undefined symbol')\n")
+        about = {"METADATA": "Name: torchaudio\nVersion: 2.0\n", "WHEEL": "Wheel-Version: 1.0\n", "RECORD": ""}
+        about = {name: "Metadata-Version: 2.1\n" * (name == "METADATA") + text for name, text in about.items()}
+        about["WHEEL"] += "Root-Is-Purelib: true\nTag: py3-none-any\n"
+        about["RECORD"] = "".join(f"{name},,\n" for name in ("torchaudio/__init__.py", "torchaudio/lib.py"))
+        for name, text in about.items():
+            archive.writestr(f"torchaudio-2.0.dist-info/{name}", text)
+    venv = tmp_path / "venv"
+    subprocess.run([sys.executable, "-m", "venv", venv], check=True)
+    python = provision.interpreter(venv)
+    provision.add_sound(python, [python, "-m", "pip", "install", "--no-index", "--no-deps", wheel])
+    assert provision.imports(python, "torchaudio, torchaudio.transforms")
+    assert [file.name for file in venv.rglob("torchaudio*")] == ["torchaudio"], "pip no longer counts it as there"
+    assert not list(venv.rglob("torchaudio/lib.py"))
+
+
+def test_sound_is_added_once_torch_is_there_and_from_the_same_index(tmp_path, monkeypatch):
+    monkeypatch.setattr(provision, "CACHE", tmp_path)
+    done = []
+    monkeypatch.setattr(provision, "run_logged", lambda command, *_: done.append(command[-2:]))
+    monkeypatch.setattr(provision, "add_sound", lambda python, fetch: done.append(fetch[-4:]))
+    python = tmp_path / "venv" / "bin" / "python"
+    python.parents[1].mkdir()
+    provision.install(python, ["torch"], "an-index")
+    index = ["--index-url", "an-index"]
+    assert done == [index, ["-r", tmp_path / "requirements.txt"], ["--no-deps", "torchaudio", *index]]
+
+
+def test_the_readme_names_the_releases_that_the_set_up_takes():
+    section = (
+        (ROOT / "README.md").read_text(encoding="utf-8").partition("## Supported versions")[2].partition("\n## ")[0]
+    )
+    oldest = PROJECT["tool"]["comfy"]["requires-comfyui"].removeprefix(">=")
+    assert f"ComfyUI {oldest} is the oldest supported release" in section
+    host, newer = provision.HOSTS / "ComfyUI", provision.FRONT_END_PACKAGE.partition("==")[2]
+    if not host.exists():
+        pytest.skip("no ComfyUI host: run `python3 dev.py test`")
+    version = re.search(r'"(.+)"', (host / "comfyui_version.py").read_text(encoding="utf-8"))[1]
+    editor = re.search(r"comfyui-frontend-package==(\S+)", provision.listed_by(host).read_text(encoding="utf-8"))[1]
+    assert f"ComfyUI {version} with its editor {editor} and the newer {newer}" in section
 
 
 def test_one_folder_is_moved_out_of_a_wheel_and_stays(tmp_path):
