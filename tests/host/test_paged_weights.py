@@ -83,6 +83,31 @@ def test_weights_that_stay_are_loaded_once_where_the_host_keeps_them(paged, labe
     assert paged.loaded == (1 if paged.keeps else 2)
 
 
+def test_the_hosts_own_paged_model_is_loaded_once_to_stay(labelled, empty_latent):
+    """On a CPU the host makes no such MODEL, but its clone that stays is made there in the same way."""
+    from comfy import model_patcher
+
+    if not hasattr(model_patcher, "ModelPatcherDynamic"):
+        pytest.skip("this host pages no weights")
+    loaded, model = [], mixture(seed=7).clone()
+
+    def load(disable_dynamic):
+        loaded.append(disable_dynamic)
+        return mixture(seed=0)
+
+    model.__class__ = model_patcher.ModelPatcherDynamic
+    model.non_dynamic_delegate_model, model.cached_patcher_init = None, (load, ())
+    try:
+        chain = chain_of(bright(), weight=1.0, evaluation=BACKPROP)
+        expected = ran(labelled["ve"][0], labelled, empty_latent, chain)
+        for found in (ran(model, labelled, empty_latent, chain) for _ in range(2)):
+            assert torch.equal(found[0], expected[0])
+            assert found[1] == expected[1]
+        assert loaded == [True]
+    finally:
+        model.__class__ = model_patcher.ModelPatcher  # the other kind has memory of a GPU to give back
+
+
 def test_patches_of_the_model_act_on_weights_that_stay(paged, labelled, empty_latent):
     chain = chain_of(bright(), weight=1.0, evaluation=BACKPROP)
     plain, there = labelled["ve"][0].clone(), paged(mixture(seed=7), mixture(seed=0))
