@@ -124,6 +124,20 @@ def test_sound_is_added_once_torch_is_there_and_from_the_same_index(tmp_path, mo
     assert done == [index, ["-r", tmp_path / "requirements.txt"], ["--no-deps", "torchaudio", *index]]
 
 
+def test_a_host_may_name_another_version_of_the_templates_than_the_tests_read(tmp_path, monkeypatch, host):
+    monkeypatch.setattr(provision, "CACHE", tmp_path)
+    done = []
+    monkeypatch.setattr(provision, "run_logged", lambda command, *_: done.append(command[-2:]))
+    monkeypatch.setattr(provision, "add_sound", lambda *_: None)
+    python = tmp_path / "venv" / "bin" / "python"
+    python.parents[1].mkdir()
+    templates = "comfyui-workflow-templates-json==0.1.123"
+    provision.install(python, ["comfyui-workflow-templates==0.11.44", templates, "torch"])
+    assert done == [["-r", tmp_path / "requirements.txt"], ["--no-deps", templates]]
+    assert templates not in (tmp_path / "requirements.txt").read_text(encoding="utf-8").splitlines()
+    assert templates in provision.requirements(host, testing=True)
+
+
 def test_the_readme_names_the_releases_that_the_set_up_takes():
     section = (
         (ROOT / "README.md").read_text(encoding="utf-8").partition("## Supported versions")[2].partition("\n## ")[0]

@@ -34,6 +34,7 @@ BESIDE_THE_HOST = (
     "websocket-client",
 )  # the host imports the first without naming it; our client needs the second
 SOUND = "torchaudio"  # newer hosts import it at their start; its wheels are built for a GPU, and not for every torch
+TEMPLATES = "comfyui-workflow-templates-json"  # newer hosts name a version of their own; the tests read this one
 STAND_IN = '"""Stands in for torchaudio, of which no wheel fits this torch: nodes that work on sound fail here."""\n'
 QUIET_SECONDS = 15  # how often a long command says that it is still at work
 END_SECONDS = 10  # what a child gets to end by itself
@@ -201,7 +202,8 @@ def install(python: Path, wanted: list[str], torch_index: str | None = None) -> 
         return
     listing = CACHE / "requirements.txt"
     listing.parent.mkdir(parents=True, exist_ok=True)
-    listing.write_text("\n".join(wanted) + "\n", encoding="utf-8")
+    templates = [line for line in wanted if line.startswith(TEMPLATES)]
+    listing.write_text("\n".join(line for line in wanted if line not in templates) + "\n", encoding="utf-8")
     pip = [python, "-m", "pip", "install", "--disable-pip-version-check", "--no-input"]
     advice = "check network and disk space (about 3 GB), then call again: what is installed already is kept"
     index = ["--index-url", torch_index] if torch_index else []
@@ -212,6 +214,8 @@ def install(python: Path, wanted: list[str], torch_index: str | None = None) -> 
         say("no GPU found: if the torch download is a large GPU build, stop and pass --torch-index URL of a CPU index")
     say(f"installing {len(new)} of {len(wanted)} requirements into {stamp.parent} (a few minutes the first time)")
     run_logged([*pip, "-r", listing], CACHE / "logs" / "install.log", advice)
+    for line in templates:
+        run_logged([*pip, "--no-deps", line], CACHE / "logs" / "templates.log", advice)
     add_sound(python, [*pip, "--no-deps", SOUND, *index])
     stamp.write_text("\n".join([*done, *new]) + "\n", encoding="utf-8")
 

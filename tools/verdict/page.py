@@ -52,8 +52,8 @@ scales, in ln \u03b3, that lie above the card's band.
 """
 SISTERS = """## From Pocket's card to its sisters
 
-The same network, fine-tuned on another share of sloppy labels. A card is never used for other weights; this is what would
-happen if it were.
+The same network, fine-tuned on another share of sloppy labels. A card is never used for other weights; this is what
+would happen if it were.
 """
 HALF = """## Half the scale, the same noise
 
