@@ -108,9 +108,14 @@ def serve(args: argparse.Namespace) -> int:
         (ROOT / "output").mkdir(exist_ok=True)
         options += ["--output-directory", str(ROOT / "output")]
     provision.say("starting ComfyUI")
+    provision.CACHE.mkdir(exist_ok=True)
     log = provision.CACHE / "logs" / "serve-host.log"
-    with server.addressable(TEMPLATE) as name, server.running(python, host, log, options, pack, args.port) as live:
-        print(f"\n  {live.address}/?template={name}&source={pack}\n\nCtrl-C ends it. Log: {log}", flush=True)
+    with (
+        tempfile.TemporaryDirectory(prefix="serve-", dir=provision.CACHE, ignore_cleanup_errors=True) as base,
+        server.running(python, host, log, options + server.beside(Path(base)), pack, args.port) as live,
+        server.addressable(TEMPLATE, Path(base)) as address,
+    ):
+        print(f"\n  {live.address}{address}\n\nCtrl-C ends it. Log: {log}", flush=True)
         return live.process.wait()
 
 

@@ -17,14 +17,14 @@ def host_in(base, *more):
     if not (HOST / "main.py").exists():
         pytest.skip("no ComfyUI host: run `python3 dev.py test`, or set COMFYUI_PATH")
     from guidance_geometry.tools.host import provision
-    from guidance_geometry.tools.host.server import own_folders, running
+    from guidance_geometry.tools.host.server import beside, own_folders, running
 
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that a terminated test run still ends its server
     python = Path(sys.executable)
     options, pack = own_folders(base)
     for file in (ROOT / "tests" / "invariants" / "example_rule.py", Path(__file__).parent / "stock_loaders.py"):
         shutil.copy(file, base / "custom_nodes")
-    options += [*provision.device_options(python), *more]
+    options += [*provision.device_options(python), *beside(base / "opened"), *more]
     with running(python, HOST, base / "host.log", options, pack) as live:
         yield live
 

@@ -6,10 +6,11 @@ from pathlib import Path
 import pytest
 
 from guidance_geometry.figures.canvas import Box
+from guidance_geometry.tests.queue.prompts import ROOT
 from guidance_geometry.tests.queue.stand_ins import STAND_INS, in_models
 from guidance_geometry.tools.host.browser import page_in
 from guidance_geometry.tools.host.client import RefusedError
-from guidance_geometry.tools.host.server import addressable
+from guidance_geometry.tools.host.server import DIRECT, addressable
 from guidance_geometry.tools.templates.layouts import AUTOGUIDANCE, FIRST_LOOK, IMAGENET_CLASSIFIER, LAYOUTS, TITLE
 
 FEW = {IMAGENET_CLASSIFIER.name: 2}  # steps for the test: a pass at 256 x 256 takes seconds on a CPU
@@ -43,8 +44,8 @@ def opened(stocked, browser, request):
     """The editor, opened at the address that `dev.py serve` prints, and what it shows."""
     layout = request.param
     with (
-        addressable(layout.template) as name,
-        page_in(browser, stocked.address, f"/?template={name}&source={stocked.pack}") as page,
+        addressable(layout.template, stocked.log.parent / "opened") as address,
+        page_in(browser, stocked.address, address) as page,
     ):
         page.wait_for_function("() => (app.rootGraph ?? app.graph).nodes.some(node => node.type === 'GGGuidedSampler')")
         yield page, layout
@@ -122,3 +123,13 @@ def test_template_runs_from_the_editor(opened):
         page.evaluate(SHORTER, FEW[layout.name])
     ending, detail = page.evaluate(RUN)
     assert ending == "execution_success", detail
+
+
+def test_a_template_has_an_address_without_a_file_in_this_checkout(server):
+    before = sorted((ROOT / "example_workflows").iterdir())
+    with addressable(FIRST_LOOK.template, server.log.parent / "opened") as address:
+        assert sorted((ROOT / "example_workflows").iterdir()) == before
+        name, source = (part.split("=")[1] for part in address.removeprefix("/?").split("&"))
+        with DIRECT.open(f"{server.address}/api/workflow_templates/{source}/{name}.json") as answer:
+            assert json.load(answer) == read(FIRST_LOOK.template)
+    assert not list((server.log.parent / "opened").rglob("*.jpg"))

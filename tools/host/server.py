@@ -24,6 +24,7 @@ DIRECT = urllib.request.build_opener(
     urllib.request.ProxyHandler({})
 )  # never ask a proxy for an address of this machine
 SETTINGS = {"PYTHONUNBUFFERED": "1", "HF_HUB_OFFLINE": "1", "DO_NOT_TRACK": "1"}
+SHELF = "guidance-geometry-opened"
 WAIT_SECONDS = 120  # a loaded machine needs 40 s for the very first start
 
 
@@ -76,14 +77,30 @@ def running(python: Path, host: Path, log: Path, options: list[str], pack: str, 
         end(process)
 
 
+def beside(base: Path) -> list[str]:
+    """Make a custom node without nodes below `base`, for templates with an address; returns the options for the host.
+
+    The host serves the templates of the custom nodes that are there when it starts.
+    """
+    shelf = base / "custom_nodes" / SHELF
+    (shelf / "example_workflows").mkdir(parents=True, exist_ok=True)
+    (shelf / "__init__.py").write_text("NODE_CLASS_MAPPINGS = {}\n", encoding="utf-8")
+    paths = base / "paths.yaml"
+    paths.write_text(json.dumps({SHELF: {"custom_nodes": str(shelf.parent)}}), encoding="utf-8")
+    return ["--extra-model-paths-config", str(paths)]
+
+
 @contextmanager
-def addressable(template: Path) -> Iterator[str]:
-    """Give a template a twin for a while: the editor opens names of letters, digits, - and _ only by their address."""
-    stem = template.stem.replace(" ", "-")
-    there = [template, template.with_suffix(".jpg")] if stem != template.stem else []  # the list shows its picture
-    twins = [shutil.copyfile(file, file.with_stem(stem)) for file in there if file.exists()]
+def addressable(template: Path, base: Path) -> Iterator[str]:
+    """Give a template an address for a while: the editor opens only names of letters, digits, - and _ by theirs.
+
+    base: that of `beside`; a twin of the template lies there as long.
+    """
+    stem, folder = template.stem.replace(" ", "-"), base / "custom_nodes" / SHELF / "example_workflows"
+    there = [file for file in (template, template.with_suffix(".jpg")) if file.exists()]  # the list shows its picture
+    twins = [shutil.copyfile(file, folder / f"{stem}{file.suffix}") for file in there]
     try:
-        yield stem
+        yield f"/?template={stem}&source={SHELF}"
     finally:
         for twin in twins:
             twin.unlink(missing_ok=True)
