@@ -1,7 +1,8 @@
 """Long matrices: a test marked `matrix(parts=4)` runs a quarter of its cases each time, another one every day.
 
 `matrix(parts=2, together="a")`: all tests with that word make one case, so they run all or none.
-`--full` runs every case; `--share SEED` runs the share of another day again.
+`--full` runs every case; `--share SEED` runs the share of another day again. A test of one long run asks
+`share_of_steps` how many steps of it to run.
 """
 
 import math
@@ -19,6 +20,13 @@ def share(cases: list, parts: int, seed: str) -> list:
 def share_of(config) -> str:
     """The seed of this run's share."""
     return config.getoption("share") or os.environ["GG_TEST_SHARE"]
+
+
+def share_of_steps(config, most: int, parts: int = 25) -> int:
+    """How long a long run is: a part in `parts` of it or somewhat less, another length every day; all with --full."""
+    if config.getoption("full"):
+        return most
+    return random.Random(f"{share_of(config)} {most}").randint(most // (2 * parts), most // parts)
 
 
 def left_out(items: list, seed: str) -> list:

@@ -2,7 +2,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from guidance_geometry.tests.shares import left_out, share
+from guidance_geometry.tests.shares import left_out, share, share_of_steps
 
 
 @pytest.mark.parametrize("count", [1, 3, 8, 27])
@@ -17,6 +17,17 @@ def test_a_share_is_a_part_of_the_cases_in_their_order(count):
 def test_every_case_has_its_day():
     cases = list(range(27))
     assert {case for day in range(60) for case in share(cases, 4, f"day {day}")} == set(cases)
+
+
+@pytest.mark.parametrize("most", [100, 10_000])
+def test_a_long_run_is_whole_with_full_and_else_another_part_every_day(most):
+    def config(day, full=False):
+        return SimpleNamespace(getoption={"full": full, "share": day}.get)
+
+    days = [share_of_steps(config(f"day {day}"), most) for day in range(60)]
+    assert most // 50 <= min(days) < max(days) <= most // 25
+    assert days[3] == share_of_steps(config("day 3"), most)
+    assert share_of_steps(config("day 3", full=True), most) == most
 
 
 class Case(SimpleNamespace):

@@ -9,23 +9,31 @@ from pathlib import Path
 import pytest
 
 from guidance_geometry.tests.queue import steering
-from guidance_geometry.tests.queue.prompts import HOST, asked, small
-from guidance_geometry.tests.queue.steering import QUEUE, numbers, queue
+from guidance_geometry.tests.queue.prompts import HOST, asked
+from guidance_geometry.tests.queue.steering import QUEUE, queue
+from guidance_geometry.tests.queue.tab_steering import (
+    BOTTOM,
+    FLAG,
+    ROOT,
+    RUNS,
+    SIDE,
+    TAB,
+    TOGGLE,
+    begin,
+    load,
+    offers,
+    sampled,
+    says,
+    shows_run_of,
+    switch,
+    workflow_id,
+)  # fmt: skip
 from guidance_geometry.tools.host.server import free_port
 from guidance_geometry.trace.sampler_class import CLASSES
 
 pytestmark = pytest.mark.browser
 
 POCKET = Path(__file__).resolve().parents[2] / "assets" / "denoisers"
-ROOT = "(app.rootGraph ?? app.graph)"
-OPEN = steering.OPEN.replace('"GGGuidedSampler"', '"KSampler"').replace(
-    '"inspector.json"', "`sampled-${Date.now()}.json`"
-)
-TOGGLE = "id => app.extensionManager.command.execute(`Workspace.Toggle${id}`)"
-BOTTOM, SIDE = "BottomPanelTab.guidancegeometry.tab", "SidebarTab.guidancegeometry.sidebar"
-TAB = ".gg-tab .gg-panel"
-RUNS = "() => [...document.querySelectorAll('.gg-runs option')].map(option => option.textContent)"
-FLAG = f"() => {ROOT}.extra?.guidance_geometry ?? null"
 TYPES = f"() => {ROOT}.nodes.map(node => node.type).sort()"
 UNDO = "() => app.extensionManager.workflow.activeWorkflow.changeTracker.undo()"
 SAMPLER = f"{ROOT}.nodes.find(node => node.type === 'KSampler')"
@@ -48,49 +56,6 @@ TONE = """theme => { const panel = document.querySelector(".gg-tab .gg-panel"), 
 PATH = "() => app.extensionManager.workflow.activeWorkflow.path"
 
 
-def sampled(stages=1, **given):
-    """A graph with the host's own samplers, one after the other."""
-    graph = small(**{"seed": 7000 + 100 * next(numbers), "steps": 6} | given)
-    last = graph.pop("9")
-    inputs = {name: value for name, value in graph.pop("4")["inputs"].items() if not name.startswith("capture")}
-    for stage in range(stages):
-        latent = {"latent_image": [str(3 + stage), 0]} if stage else {}
-        title = {"title": f"Stage {stage + 1}" if stages > 1 else "Mine"}
-        graph[str(4 + stage)] = {
-            "class_type": "KSampler",
-            "inputs": {**inputs, "denoise": 1.0, **latent},
-            "_meta": title,
-        }
-    last["inputs"]["samples"] = [str(3 + stages), 0]
-    return graph | {str(max(9, 4 + stages)): last}
-
-
-def workflow_id():
-    return f"5d0c1f0e-5a55-4f4e-9d5c-{next(numbers):012}"
-
-
-def load(page, graph, name=None):
-    page.evaluate(steering.SETTLE)
-    page.evaluate(OPEN, [graph, name or workflow_id()])
-    page.wait_for_function(f"count => {ROOT}.nodes.length === count", arg=len(graph))
-    steering.unmask(page)
-
-
-def switch(page, on=True):
-    """Bring the switch where it is wanted, as a user does."""
-    box = page.locator(".gg-tab .gg-switch input").first
-    if box.is_checked() != on:
-        box.click()
-    page.wait_for_function(f"on => ({FLAG})()?.record === on", arg=on)
-
-
-def begin(page, graph=None, name=None):
-    """A workflow of its own with recording on."""
-    load(page, graph or sampled(), name)
-    page.wait_for_function("() => !document.querySelector('.gg-switch input').checked")
-    switch(page)
-
-
 def open_again(page, path):
     """Turn to a workflow that is open."""
     for _ in range(30):
@@ -98,31 +63,6 @@ def open_again(page, path):
             return
         page.evaluate("() => app.extensionManager.command.execute('Workspace.PreviousOpenedWorkflow')")
     raise AssertionError(f"{path} is not open")
-
-
-def offers(page, pattern):
-    """Wait until the chooser is a list of runs, each like a pattern."""
-    page.wait_for_function(
-        f"patterns => {{ const found = ({RUNS})(); return found.length === patterns.length"
-        " && found.every((words, k) => new RegExp(patterns[k]).test(words)); }",
-        arg=pattern,
-        timeout=8000,
-    )
-
-
-def shows_run_of(page, steps):
-    """Wait until the panel of the tab has a run of so many steps."""
-    page.wait_for_function(
-        f"steps => document.querySelector('{TAB} .gg-steps output')?.textContent.split('/')[1] === String(steps)",
-        arg=steps,
-        timeout=8000,
-    )
-
-
-def says(page, words):
-    page.wait_for_function(
-        "words => new RegExp(words).test(document.querySelector('.gg-said').textContent)", arg=words, timeout=8000
-    )
 
 
 def mark_of(key):
