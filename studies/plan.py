@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from .addresses import Place
 from .axes import Axis, Value, distinct, meant, values_of
 from .measures import MEASURES
 from .workflow import INPUTS, REPEAT, checked
@@ -70,7 +71,7 @@ class Plan:
         return replace(self, axes=axes, measures=measures, repeats=max(self.repeats, other.repeats))
 
 
-def read_plan(path: Path) -> Plan:
+def read_plan(path: Place) -> Plan:
     """The plan in a file.  Raises ValueError that names the file and what is wrong in it."""
     try:
         return plan_of(_parsed(path), path.parent)
@@ -80,7 +81,7 @@ def read_plan(path: Path) -> Plan:
         raise ValueError(f"{path.name}: {error}") from error
 
 
-def _parsed(path: Path) -> Any:
+def _parsed(path: Place) -> Any:
     text = path.read_text(encoding="utf-8")
     if path.suffix.lower() == ".json":
         return json.loads(text)
@@ -92,7 +93,7 @@ def _parsed(path: Path) -> Any:
         raise ValueError(f"This is no YAML: {' '.join(str(error).split())}. Mend that line.") from error
 
 
-def plan_of(told: Any, folder: Path = Path()) -> Plan:
+def plan_of(told: Any, folder: Place = Path()) -> Plan:
     """The plan of a table.  folder: where the file of its workflow is looked for.
 
     Raises ValueError for a field, a measure or a value that is not known.
@@ -111,7 +112,7 @@ def plan_of(told: Any, folder: Path = Path()) -> Plan:
     return Plan(_workflow(told["workflow"], folder), axes, overrides, measures, _repeats(told.get("repeats", 1)))
 
 
-def _workflow(told: Any, folder: Path) -> dict[str, dict]:
+def _workflow(told: Any, folder: Place) -> dict[str, dict]:
     if not isinstance(told, str):
         return checked(told)
     try:

@@ -6,30 +6,32 @@ import csv
 import io
 import json
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from ..files.writing import write_atomically
 from ..trace.file import load
 from ..trace.portable import ascii_json
+from .addresses import Place, local, write_whole
 from .axes import Value
 from .cells import Cell
 from .measures import measured
 from .plan import Plan, read_plan
 
 PLAN, CELLS, REJECTED = "plan.json", "cells", "rejected"
+REQUESTS = 16  # at once, of an address
 Row = dict[str, Any]
 
 
 class Folder:
-    """A study on disk.
+    """A study on disk, or behind an address.
 
     A cell is done when its row and its trace are there; the row is written last, and both are written whole or not at
     all. So whatever is killed, at whatever time, leaves cells that are done and cells that are missing.
     """
 
-    def __init__(self, path: Path):
+    def __init__(self, path: Place):
         self.path, self.cells = path, path / CELLS
 
     def widened(self, plan: Plan) -> Plan:
@@ -48,13 +50,13 @@ class Folder:
 
     def keep(self, plan: Plan) -> None:
         """Write the plan whose cells come here."""
-        write_atomically(self.path / PLAN, [plan.text().encode()])
+        write_whole(self.path / PLAN, [plan.text().encode()])
 
-    def trace_of(self, cell: str) -> Path:
+    def trace_of(self, cell: str) -> Place:
         """Where the trace of a cell is."""
         return self.cells / f"{cell}.safetensors"
 
-    def picture_of(self, cell: str) -> Path:
+    def picture_of(self, cell: str) -> Place:
         """Where the picture of a cell is."""
         return self.cells / f"{cell}.png"
 
@@ -69,16 +71,33 @@ class Folder:
 
     def missing(self, cells: Iterable[Cell]) -> list[Cell]:
         """The cells that are not done."""
-        return [cell for cell in cells if self.row(cell) is None]
+        cells = list(cells)
+        return [cell for cell, row in zip(cells, self.rows(cells), strict=True) if row is None]
+
+    def rows(self, cells: Iterable[Cell]) -> Iterator[Row | None]:
+        """The row of every cell, in turn."""
+        return self._of_each(self.row, cells)
+
+    def measured_rows(self, cells: Iterable[Cell], names: Sequence[str]) -> Iterator[Row | None]:
+        """The row of every cell with these measures, in turn."""
+        return self._of_each(lambda cell: self.measure(cell, names), cells)
+
+    def _of_each(self, act: Callable[[Cell], Row | None], cells: Iterable[Cell]) -> Iterator[Row | None]:
+        """Several are asked for at once where each has to travel."""
+        if isinstance(self.path, Path):
+            yield from map(act, cells)
+            return
+        with ThreadPoolExecutor(REQUESTS) as pool:
+            yield from pool.map(act, cells)
 
     def write(self, cell: Cell, trace: bytes, picture: bytes, facts: Mapping[str, Any], names: Sequence[str]) -> Row:
         """Write what a cell made: its trace, its picture, then its row.  facts: seconds, judge, ... names: of measures
 
         Raises ValueError for a trace that cannot be read.
         """
-        write_atomically(self.picture_of(cell.id), [picture])
-        write_atomically(self.trace_of(cell.id), [trace])
-        values = measured(load(self.trace_of(cell.id)), names)
+        write_whole(self.picture_of(cell.id), [picture])
+        write_whole(self.trace_of(cell.id), [trace])
+        values = self._measured(cell, names)
         row = {"id": cell.id, "place": dict(cell.place), "measures": values, **facts, "trace_bytes": len(trace)}
         self._write_row(row)
         (self.path / REJECTED / f"{cell.id}.json").unlink(missing_ok=True)
@@ -89,17 +108,21 @@ class Folder:
         row = self.row(cell)
         lacking = [name for name in names if row and name not in row["measures"]]
         if row and lacking:
-            row["measures"] |= measured(load(self.trace_of(cell.id)), lacking)
+            row["measures"] |= self._measured(cell, lacking)
             self._write_row(row)
         return row
 
+    def _measured(self, cell: Cell, names: Sequence[str]) -> dict[str, float]:
+        with local(self.trace_of(cell.id)) as trace:
+            return measured(load(trace), names)
+
     def _write_row(self, row: Row) -> None:
-        write_atomically(self.cells / f"{row['id']}.json", [ascii_json(row).encode()])
+        write_whole(self.cells / f"{row['id']}.json", [ascii_json(row).encode()])
 
     def reject(self, cell: Cell, error: str) -> None:
         """Set a cell aside with its error."""
         told = {"id": cell.id, "place": dict(cell.place), "error": error, "prompt": cell.prompt}
-        write_atomically(self.path / REJECTED / f"{cell.id}.json", [ascii_json(told).encode()])
+        write_whole(self.path / REJECTED / f"{cell.id}.json", [ascii_json(told).encode()])
 
 
 def table(rows: Sequence[Row]) -> str:
