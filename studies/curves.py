@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from statistics import fmean
 from typing import Any
 
@@ -24,7 +24,7 @@ def is_draw(axis: str) -> bool:
     return axis.rpartition(".")[2] in DRAWS
 
 
-def with_diversity(rows: Sequence[Row], pictures: dict[str, torch.Tensor]) -> list[Row]:
+def with_diversity(rows: Sequence[Row], pictures: Mapping[str, torch.Tensor]) -> list[Row]:
     """The rows, each with the diversity of the seeds at its place.  pictures: [H, W, 3] in 0 .. 1, by cell."""
     groups: dict[tuple, list[Row]] = {}
     for row in rows:

@@ -22,11 +22,15 @@ NORMAL = 1.96
 
 
 class Measure(NamedTuple):
-    """title: for people. unit: percent, number or seconds. of: the value of a trace, nan where it tells none."""
+    """title: for people. unit: percent, number or seconds. of: the value of a trace, nan where it tells none.
+
+    better: high or low, "" where neither is.
+    """
 
     title: str
     unit: str
     of: Callable[[Trace], float]
+    better: str = ""
 
 
 def _mean(code: str) -> Callable[[Trace], float]:
@@ -39,18 +43,18 @@ def _last(code: str) -> Callable[[Trace], float]:
 
 MEASURES: Mapping[str, Measure] = {
     "strength": Measure("Guidance strength (M1)", "number", _mean("M1")),
-    "saturation": Measure("Saturated values (M10)", "percent", _last("M10")),
+    "saturation": Measure("Saturated values (M10)", "percent", _last("M10"), "low"),
     "difference": Measure("Difference size (M2)", "number", _mean("M2")),
     "tug": Measure("Tug of the difference (M6t)", "number", _mean("M6t")),
     "out_of_plane": Measure("Out-of-plane share (M11)", "percent", _mean("M11")),
     "evaluations": Measure(
-        "Evaluations of the network", "number", lambda trace: float(trace.header.get("evaluations") or math.nan)
+        "Evaluations of the network", "number", lambda trace: float(trace.header.get("evaluations") or math.nan), "low"
     ),
 }
 OTHERS = {  # what is known without a trace
-    "diversity": Measure("Diversity over seeds", "number", lambda _: math.nan),
-    "seconds": Measure("Time", "seconds", lambda _: math.nan),
-    "judge": Measure("Judge, mean log-probability", "number", lambda _: math.nan),
+    "diversity": Measure("Diversity over seeds", "number", lambda _: math.nan, "high"),
+    "seconds": Measure("Time", "seconds", lambda _: math.nan, "low"),
+    "judge": Measure("Judge, mean log-probability", "number", lambda _: math.nan, "high"),
 }
 
 

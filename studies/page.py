@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import html
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from io import BytesIO
 from string import Template
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -35,26 +35,27 @@ def study_page(
     rows: Sequence[Row],
     pictures: Mapping[str, bytes],
     note: str,
+    summary: str = "",
 ) -> str:
     """The whole file as text.
 
-    rows: of the cells that are done. pictures: files by cell. note: how the cells were run.
+    rows: of the cells that are done. pictures: files by cell. note: how the cells were run. summary: what was found.
     """
-    shown = {name: _opened(data) for name, data in pictures.items()}
-    told = with_diversity(rows, {name: compared(image) for name, image in shown.items()})
+    small, largest = _small(AsAsked(pictures, opened))
     study = {
         "title": title,
         "note": note,
         "axes": [{"name": axis.name, "values": list(axis.values), "draw": is_draw(axis.name)} for axis in axes],
-        "measures": titles(told),
-        "rows": [{key: value for key, value in row.items() if key != "trace_bytes"} for row in told],
-        "curves": curves(told, axes),
-        "pictures": _small(shown),
-        "square": max((max(image.size) for image in shown.values()), default=0) <= PIXELATED,
+        "measures": titles(rows),
+        "rows": [{key: value for key, value in row.items() if key != "trace_bytes"} for row in rows],
+        "curves": curves(rows, axes),
+        "pictures": small,
+        "square": largest <= PIXELATED,
     }
     return Template((WEB / "page" / "study.html").read_text(encoding="utf-8")).substitute(
         title=html.escape(title),
         note=html.escape(note),
+        summary=html.escape(summary),
         style=(WEB / "page" / "study.css").read_text(encoding="utf-8"),
         modules=packed(named(modules("study.mjs"))),
         study=script_json(study),
@@ -62,7 +63,31 @@ def study_page(
     )
 
 
-def _opened(data: bytes) -> Image:
+def diverse(rows: Sequence[Row], pictures: Mapping[str, bytes]) -> list[Row]:
+    """The rows, each with the diversity of the seeds at its place."""
+    return with_diversity(rows, AsAsked(pictures, lambda data: compared(opened(data))))
+
+
+class AsAsked(Mapping[str, Any]):
+    """Pictures as something else, made anew whenever one is asked for, so that they are never all in memory."""
+
+    def __init__(self, pictures: Mapping[str, bytes], made: Callable[[bytes], Any]):
+        self.pictures, self.made = pictures, made
+
+    def __getitem__(self, cell: str) -> Any:
+        return self.made(self.pictures[cell])
+
+    def __contains__(self, cell: object) -> bool:
+        return cell in self.pictures
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.pictures)
+
+    def __len__(self) -> int:
+        return len(self.pictures)
+
+
+def opened(data: bytes) -> Image:
     """A picture at no more than the largest side that is shown."""
     from PIL import Image
 
@@ -78,18 +103,24 @@ def compared(image: Image) -> Tensor:  # -> [H, W, 3] in 0 .. 1
     return torch.from_numpy(np.asarray(small).copy()).float() / 255
 
 
-def _small(pictures: Mapping[str, Image]) -> dict[str, str]:
-    """Pictures as addresses, at the largest side at which all of them fit."""
-    images = list(pictures.values())
-    some = images[:: max(1, len(images) // SAMPLED)]
+def _small(pictures: Mapping[str, Image]) -> tuple[dict[str, str], int]:
+    """Pictures as addresses, at the largest side at which all of them fit; and the largest side that one had."""
+    names, largest = list(pictures), 0
+    some = names[:: max(1, len(names) // SAMPLED)]
     for side in SIDES:
-        share = sum(len(_encoded(image, side)[1]) for image in some) * len(images) / max(len(some), 1)
+        share = sum(len(_encoded(pictures[name], side)[1]) for name in some) * len(names) / max(len(some), 1)
         if share > PICTURE_BYTES:
             continue
-        found = {name: _encoded(image, side) for name, image in pictures.items()}
-        if sum(len(data) for _, data in found.values()) <= PICTURE_BYTES:
-            return {name: data_uri(*one) for name, one in found.items()}
-    return {}
+        found, left = {}, PICTURE_BYTES
+        for name, image in pictures.items():
+            kind, data = _encoded(image, side)
+            left, largest = left - len(data), max(largest, *image.size)
+            if left < 0:
+                break
+            found[name] = data_uri(kind, data)
+        if left >= 0:
+            return found, largest
+    return {}, largest
 
 
 def _encoded(image: Image, side: int) -> tuple[str, bytes]:

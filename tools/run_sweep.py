@@ -12,31 +12,26 @@ import json
 import re
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
-import torch
-
-from ..figures.contact_sheet import contact_sheet
 from ..files.writing import NotWritten
 from ..studies.axes import Axis, axis_of, check_count, count, distinct, duration, value_of, values_of
 from ..studies.cells import Cell, cells_of
-from ..studies.page import study_page
 from ..studies.plan import USUAL, Plan, plan_of, read_plan
-from ..studies.results import Folder, Row, table
+from ..studies.report import report_text
+from ..studies.results import Folder
 from ..studies.rules import rule_nodes
 from ..studies.servers import refuse_misfits
-from ..trace.portable import ascii_json
 from .host.client import Client, JobError
 from .places import ROOT
-from .study_cell import FAULTS, PAUSES, REPORT_NODE, Connection, models_of, told_by
+from .study_cell import FAULTS, PAUSES, REPORT_NODE, Connection, answers, models_of, told_by
+from .study_files import written
 
 FIRST_LOOK = ROOT / "tools" / "templates" / "first_look.json"
 ONE_ROBOT = {"label": "robot", "batch_size": 1}  # of the first look, which shows ten labels
 SECONDS = 2.0  # of a cell, before one has run
 ATTEMPTS = 2  # of a cell that fails, before it is set aside
-SHEET_SIDE, SHEET_COLUMNS, SHEET_ROWS = 192, 16, 32
 VERSION = re.compile(r'^version = "(.+)"$', re.MULTILINE)  # in pyproject.toml
 
 
@@ -113,12 +108,9 @@ def run_missing(server: Connection, folder: Folder, cells: Sequence[Cell], names
     for cell in cells:
         error = ""
         for _ in range(ATTEMPTS):
-            try:
-                folder.write(cell, *server.run(cell, reports), names)
-                error = ""
+            error = error_of(server, folder, cell, names, reports)
+            if not error:
                 break
-            except (JobError, ValueError) as failure:
-                error = str(failure)
         if error:
             folder.reject(cell, error)
         progress.failed += bool(error)
@@ -126,52 +118,15 @@ def run_missing(server: Connection, folder: Folder, cells: Sequence[Cell], names
         progress.tell(cell, error)
 
 
-def written(folder: Folder, plan: Plan, cells: Sequence[Cell], title: str, note: str) -> list[Row]:
-    """Write the page, the sheet and the tables of what is done; returns the rows."""
-    rows = [row for cell in cells if (row := folder.measure(cell, plan.measures))]
-    pictures = {row["id"]: folder.picture_of(row["id"]).read_bytes() for row in rows}
-    files = {
-        "results.csv": table(rows),
-        "results.json": ascii_json({"plan": plan.as_mapping(), "rows": rows}),
-        "index.html": study_page(title, plan.varied, cells, rows, pictures, note),
-    }
-    for name, text in files.items():
-        (folder.path / name).write_text(text, encoding="utf-8")
-    if rows:
-        sheet(plan, rows, pictures, title, note).save(folder.path / "sheet.png")
-    return rows
-
-
-def sheet(plan: Plan, rows: Sequence[Row], pictures: Mapping[str, bytes], title: str, note: str):
-    """The contact sheet: a column for each value of the first axis, a row for each place on the others."""
-    first, *others = plan.varied
-    lines = list(dict.fromkeys(_line(row, others) for row in rows))[:SHEET_ROWS]
-    found = {(row["place"][first.name], _line(row, others)): row for row in rows}
-    there = [value for value in first.values if any(row["place"][first.name] == value for row in rows)]
-    blank = torch.ones_like(_picture(pictures[rows[0]["id"]]))
-    columns = []
-    for value in there[:SHEET_COLUMNS]:
-        own = [found.get((value, line)) for line in lines]
-        stack = torch.stack([_picture(pictures[row["id"]]) if row else blank for row in own])
-        columns.append((f"{first.name} {value}" if not isinstance(value, str) else value, stack, ""))
-    scale = max(1, 128 // max(blank.shape[:2]))
-    return contact_sheet(columns, title=title, scale=scale, rows=lines if any(lines) else (), note=note)
-
-
-def _line(row: Row, others: Sequence[Axis]) -> str:
-    values = ((axis.name, row["place"][axis.name]) for axis in others if len(axis.values) > 1)
-    return " \u00b7 ".join(value if isinstance(value, str) else f"{name} {value}" for name, value in values)
-
-
-def _picture(data: bytes) -> torch.Tensor:  # -> [H, W, 3] in 0 .. 1
-    from io import BytesIO
-
-    from PIL import Image
-
-    image = Image.open(BytesIO(data)).convert("RGB")
-    if max(image.size) > SHEET_SIDE:
-        image.thumbnail((SHEET_SIDE, SHEET_SIDE))
-    return torch.from_numpy(np.asarray(image).copy()).float() / 255
+def error_of(server: Connection, folder: Folder, cell: Cell, names: Sequence[str], reports: bool) -> str:
+    """Run a cell and keep what it made; returns its error, "" where it has none.  Raises one of FAULTS of a server."""
+    try:
+        folder.write(cell, *server.run(cell, reports), names)
+    except (JobError, ValueError) as failure:
+        if not answers(server.address):  # no fault of the cell
+            raise ConnectionError(str(failure)) from failure
+        return str(failure)
+    return ""
 
 
 def forget_marked(folder: Folder, marks: Path) -> int:
@@ -225,9 +180,8 @@ def run_and_show(args: argparse.Namespace, plan: Plan, folder: Folder, cells: Se
     finally:
         server.close()
         rows = written(folder, plan, cells, "Guidance sweep", f"{len(cells)} cells, each its own run of the workflow.")
-        print(
-            f"{len(rows)} of {len(cells)} cells are in {folder.path}: index.html, sheet.png, results.csv, results.json"
-        )
+        print(report_text(rows, plan.varied))
+        print(f"{len(rows)} of {len(cells)} cells are in {folder.path}: index.html, report.txt, sheet.png, results.csv")
     return int(len(rows) < len(cells))
 
 

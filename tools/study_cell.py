@@ -16,6 +16,7 @@ from .host.client import Client, Listener
 
 FAULTS = (OSError, WebSocketException)  # of a server, not of a cell
 PAUSES = (1.0, 4.0, 15.0)  # s, before a server that does not answer is asked again
+ASKED = 10.0  # s, in which a server that is there answers
 OWN = "sweep"  # folder in the traces of a server
 REPORT, REPORT_NODE = "gg-sweep-report", "GGReport"
 
@@ -33,6 +34,15 @@ def models_of(client: Client) -> dict[str, int]:
     except (OSError, ValueError):
         return {}
     return {one["name"]: one.get("size") for one in listed}
+
+
+def answers(address: str) -> bool:
+    """Whether a server is there."""
+    try:
+        Client(address, ASKED).close()
+    except FAULTS:
+        return False
+    return True
 
 
 def run_cell(client: Client, cell: Cell, reports: bool, listener: Listener | None = None) -> tuple[bytes, bytes, dict]:

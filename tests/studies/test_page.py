@@ -9,7 +9,7 @@ from PIL import Image
 from guidance_geometry.studies.axes import Axis
 from guidance_geometry.studies.cells import cells_of
 from guidance_geometry.studies.curves import curves, with_diversity
-from guidance_geometry.studies.page import _opened, compared, study_page
+from guidance_geometry.studies.page import compared, opened, study_page
 from guidance_geometry.studies.plan import Plan
 from guidance_geometry.studies.servers import misfits, refuse_misfits
 from guidance_geometry.tests.studies.plans import RULES, workflow
@@ -49,7 +49,7 @@ def test_curves_have_the_means_and_intervals_over_seeds(cells):
 
 def test_diversity_is_that_of_the_seeds_at_a_place(cells):
     shades = {cell.id: 100 * (cell.place["cfg"] == 4) * (cell.place["seed"] == 0) for cell in cells}
-    told = with_diversity(rows_of(cells), {name: compared(_opened(picture(shade))) for name, shade in shades.items()})
+    told = with_diversity(rows_of(cells), {name: compared(opened(picture(shade))) for name, shade in shades.items()})
     found = {row["place"]["cfg"]: row["measures"]["diversity"] for row in told}
     assert found == {1: 0.0, 4: pytest.approx(2 / 3 * 100 / 255, abs=1e-6)}
 

@@ -1,0 +1,117 @@
+"""What a study leaves beside its cells, in a folder and at an address."""
+
+import io
+import json
+import subprocess
+import sys
+import weakref
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from guidance_geometry.files import writing
+from guidance_geometry.files.writing import NotWritten
+from guidance_geometry.studies import page
+from guidance_geometry.studies.addresses import place_at
+from guidance_geometry.studies.axes import Axis
+from guidance_geometry.studies.cells import cells_of
+from guidance_geometry.studies.plan import Plan
+from guidance_geometry.studies.results import Folder
+from guidance_geometry.tools.places import ROOT
+from guidance_geometry.tools.study_files import written
+
+from .stubbed import plan_of_seeds, trace_in
+
+WORKFLOW = plan_of_seeds([0]).workflow
+PLAN = Plan(WORKFLOW, (Axis("cfg", (1, 2)),))
+WRITTEN = ["report.txt", "results.csv", "results.json", "index.html", "sheet.png"]
+FILES = {"plan.json", *WRITTEN}
+
+
+def picture(seed=0):
+    sink = io.BytesIO()
+    noise = np.random.default_rng(seed).integers(0, 256, (100, 100, 3), dtype=np.uint8)
+    Image.fromarray(noise).save(sink, "PNG")
+    return sink.getvalue()
+
+
+def filled(folder, plan, tmp_path):
+    """The cells of a plan, all of them done."""
+    trace, cells = trace_in(tmp_path), cells_of(plan, [], {}, "1")
+    folder.keep(plan)
+    for seed, cell in enumerate(cells):
+        folder.write(cell, trace, picture(seed), {"seconds": 0.5}, ["strength"])
+    return cells
+
+
+def test_few_pictures_are_in_memory_at_once(tmp_path, monkeypatch):
+    plan, alive, most = Plan(WORKFLOW, (Axis("cfg", tuple(range(1, 25))),)), set(), []
+    cells, real = filled(Folder(tmp_path / "study"), plan, tmp_path), page.opened
+
+    def watched(data):
+        image = real(data)
+        alive.add(id(image))
+        weakref.finalize(image, alive.discard, id(image))
+        most.append(len(alive))
+        return image
+
+    monkeypatch.setattr(page, "opened", watched)
+    assert len(written(Folder(tmp_path / "study"), plan, cells, "A study", "")) == 24
+    assert (len(most) >= 48, max(most) <= 3) == (True, True), max(most)
+
+
+@pytest.mark.parametrize("name", WRITTEN)
+def test_a_file_that_cannot_be_written_leaves_the_old_one(tmp_path, monkeypatch, name):
+    folder = Folder(tmp_path / "study")
+    cells = filled(folder, PLAN, tmp_path)
+    written(folder, PLAN, cells, "A study", "")
+    before = {path.name: path.read_bytes() for path in folder.path.iterdir() if path.is_file()}
+    real, order = writing.os.fsync, iter(WRITTEN)
+
+    def full(number):
+        if next(order) == name:
+            raise OSError(28, "No space left on device")
+        real(number)
+
+    monkeypatch.setattr(writing.os, "fsync", full)
+    with pytest.raises(NotWritten, match=f"{name} could not be written"):
+        written(folder, PLAN, cells, "Another title", "")
+    after = {path.name: path.read_bytes() for path in folder.path.iterdir() if path.is_file()}
+    assert (after.keys(), after[name]) == (before.keys(), before[name])
+
+
+@pytest.fixture
+def address():
+    """An empty address in memory."""
+    fsspec = pytest.importorskip("fsspec", reason="fsspec is not installed: it comes with pip install 'ray[data]'")
+    yield place_at("memory://bucket/study")
+    fsspec.filesystem("memory").store.clear()
+
+
+def test_a_study_resumes_from_an_address_and_leaves_its_files_there(address, tmp_path):
+    trace, (first, second) = trace_in(tmp_path), cells_of(PLAN, [], {}, "1")
+    folder = Folder(address)
+    assert folder.missing([first, second]) == [first, second]
+    folder.keep(folder.widened(PLAN))
+    folder.reject(first, "once")
+    folder.write(first, trace, picture(), {"seconds": 0.5}, ["strength"])
+    assert Folder(address).missing([first, second]) == [second]
+    assert Folder(address).widened(Plan(WORKFLOW, (Axis("cfg", (4,)),))).axes[0].values == (1, 2, 4)
+    rows = written(folder, PLAN, [first, second], "A study", "")
+    assert rows[0]["measures"]["strength"] == Folder(address).row(first)["measures"]["strength"]
+    names = {path.rpartition("/")[2] for path in address.system.find("bucket")}
+    ends = {f"{first.id}.{end}" for end in ("json", "png", "safetensors")}
+    assert names == FILES | ends
+    assert len(json.loads((address / "results.json").read_text())["rows"]) == 1
+
+
+def test_a_report_is_told_again_from_the_folder(tmp_path):
+    folder = Folder(tmp_path / "study")
+    written(folder, PLAN, filled(folder, PLAN, tmp_path), "A study", "")
+    command = [sys.executable, ROOT / "tools" / "run.py", "report_study", "plan.yaml", "--report", "--output"]
+    again = subprocess.run([*command, folder.path], capture_output=True, text=True, check=True)
+    assert again.stdout == (folder.path / "report.txt").read_text(encoding="utf-8")
+    assert "cfg (too few draws to tell)" in again.stdout
+    none = subprocess.run([*command, tmp_path], capture_output=True, text=True, check=False)
+    assert (none.returncode, "holds no results.json. Run the study first" in none.stderr) == (2, True)

@@ -1,0 +1,34 @@
+"""The report of a study again, from what its folder holds: `python3 dev.py study plan.yaml --report`."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from pathlib import Path
+
+from ..studies.addresses import place_at
+from ..studies.plan import plan_of
+from ..studies.report import report_text
+from .places import ROOT
+
+
+def main() -> int:
+    """Print it; nothing runs."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("plan", type=Path)
+    parser.add_argument("--report", action="store_true")
+    parser.add_argument("--output", help="folder or address of the study; default: output/<name of the plan>")
+    args = parser.parse_args()
+    folder = place_at(args.output) if args.output else ROOT / "output" / args.plan.stem
+    try:
+        told = json.loads((folder / "results.json").read_text(encoding="utf-8"))
+    except OSError:
+        print(f"{folder} holds no results.json. Run the study first, or give its --output.", file=sys.stderr)
+        return 2
+    print(report_text(told["rows"], plan_of(told["plan"]).varied), end="")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

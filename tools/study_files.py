@@ -1,0 +1,113 @@
+"""What a study leaves beside its cells: the page, the sheet and the tables.
+
+One picture at a time is in memory, and every file is written whole or not at all.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from io import BytesIO
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from ..figures.contact_sheet import contact_sheet
+from ..studies.addresses import write_whole
+from ..studies.axes import Axis
+from ..studies.cells import Cell
+from ..studies.page import diverse, study_page
+from ..studies.plan import Plan
+from ..studies.report import report_text
+from ..studies.results import Folder, Row, table
+from ..trace.portable import ascii_json
+
+REPORT = "report.txt"
+SHEET_SIDE, SHEET_COLUMNS, SHEET_ROWS = 192, 16, 32
+
+
+class Pictures(Mapping[str, bytes]):
+    """The pictures of cells, each read when it is asked for; one that has to travel does so once, to `near`."""
+
+    def __init__(self, folder: Folder, cells: Sequence[str], near: Path):
+        self.folder, self.cells, self.near = folder, dict.fromkeys(cells), near
+
+    def __getitem__(self, cell: str) -> bytes:
+        if cell not in self.cells:
+            raise KeyError(cell)
+        far = self.folder.picture_of(cell)
+        if isinstance(far, Path):
+            return far.read_bytes()
+        copy = self.near / cell
+        if not copy.exists():
+            copy.write_bytes(far.read_bytes())
+        return copy.read_bytes()
+
+    def __contains__(self, cell: object) -> bool:
+        return cell in self.cells
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.cells)
+
+    def __len__(self) -> int:
+        return len(self.cells)
+
+
+@contextmanager
+def pictures_of(folder: Folder, rows: Sequence[Row]) -> Iterator[Pictures]:
+    """The pictures of these rows."""
+    with tempfile.TemporaryDirectory(prefix="study-") as near:
+        yield Pictures(folder, [row["id"] for row in rows], Path(near))
+
+
+def written(folder: Folder, plan: Plan, cells: Sequence[Cell], title: str, note: str) -> list[Row]:
+    """Write the page, the sheet and the tables of what is done; returns the rows."""
+    rows = [row for row in folder.measured_rows(cells, plan.measures) if row]
+    with pictures_of(folder, rows) as pictures:
+        rows = diverse(rows, pictures)
+        summary = report_text(rows, plan.varied)
+        _write(folder, REPORT, summary)
+        _write(folder, "results.csv", table(rows))
+        _write(folder, "results.json", ascii_json({"plan": plan.as_mapping(), "rows": rows}))
+        _write(folder, "index.html", study_page(title, plan.varied, cells, rows, pictures, note, summary))
+        if rows:
+            sink = BytesIO()
+            sheet(plan, rows, pictures, title, note).save(sink, "PNG")
+            write_whole(folder.path / "sheet.png", [sink.getvalue()])
+    return rows
+
+
+def _write(folder: Folder, name: str, text: str) -> None:
+    write_whole(folder.path / name, [text.encode()])
+
+
+def sheet(plan: Plan, rows: Sequence[Row], pictures: Mapping[str, bytes], title: str, note: str):
+    """The contact sheet: a column for each value of the first axis, a row for each place on the others."""
+    first, *others = plan.varied
+    lines = list(dict.fromkeys(_line(row, others) for row in rows))[:SHEET_ROWS]
+    found = {(row["place"][first.name], _line(row, others)): row for row in rows}
+    there = [value for value in first.values if any(row["place"][first.name] == value for row in rows)]
+    blank = torch.ones_like(_picture(pictures[rows[0]["id"]]))
+    columns = []
+    for value in there[:SHEET_COLUMNS]:
+        own = [found.get((value, line)) for line in lines]
+        stack = torch.stack([_picture(pictures[row["id"]]) if row else blank for row in own])
+        columns.append((f"{first.name} {value}" if not isinstance(value, str) else value, stack, ""))
+    scale = max(1, 128 // max(blank.shape[:2]))
+    return contact_sheet(columns, title=title, scale=scale, rows=lines if any(lines) else (), note=note)
+
+
+def _line(row: Row, others: Sequence[Axis]) -> str:
+    values = ((axis.name, row["place"][axis.name]) for axis in others if len(axis.values) > 1)
+    return " \u00b7 ".join(value if isinstance(value, str) else f"{name} {value}" for name, value in values)
+
+
+def _picture(data: bytes) -> torch.Tensor:  # -> [H, W, 3] in 0 .. 1
+    from PIL import Image
+
+    image = Image.open(BytesIO(data)).convert("RGB")
+    if max(image.size) > SHEET_SIDE:
+        image.thumbnail((SHEET_SIDE, SHEET_SIDE))
+    return torch.from_numpy(np.asarray(image).copy()).float() / 255
