@@ -80,11 +80,14 @@ def sweep(args: argparse.Namespace) -> int:
 def study(args: argparse.Namespace) -> int:
     """Run a plan, on this machine, on servers or on a Ray cluster; other arguments go to tools/run_study.py."""
     named = {one.partition("=")[0] for one in args.rest}
+    if "--report" in named:
+        return run([prepare(args)[0], RUN, "report_study", args.plan, *args.rest])
     if "--servers" in named:
         python, _ = prepare(args, testing=True)
         return run([python, RUN, "run_study", args.plan, *args.rest])
     if "--ray" in named:
-        return on_a_host(args, "run_study", args.plan, *args.rest, testing=True)
+        host = provision.find_host(args.host, args.comfyui_tag).resolve()  # the one that actors start too
+        return on_a_host(args, "run_study", args.plan, "--host", host, *args.rest, testing=True)
     folder = ROOT / "output" / args.plan.stem
     return on_a_host(args, "run_sweep", "--plan", args.plan, "--output", folder, *args.rest)
 
@@ -236,7 +239,7 @@ PASSED_ON = {  # commands that hand arguments to their tool, and which it knows
     sweep: "--cfg 1,2,4 --seeds 4 --rule 'cfg, APG' --axis 'NODE.widget: 1, 2' --workflow FILE --server URL",
     card: "MODEL --quick --samples N --samplers A B --cache FOLDER --out FILE",
     verdict: "--quick --worlds NAMES --stage cells|odds --cache FOLDER --write",
-    study: "--servers URL,URL; or --ray auto --actors N; --output FOLDER",
+    study: "--servers URL,URL; or --ray auto --actors N; --output FOLDER; --report prints what was found before",
 }
 
 

@@ -4,28 +4,33 @@
     python3 dev.py study plan.yaml --ray auto --actors 8
 
 Ray Data hands the cells to actors, restarts those that die and tries their cells again. A cell that fails is tried
-again in a second pass, by whichever actor is free, and then set aside with its error.
+again in a second pass, by whichever actor is free, and then set aside with its error. A server that is gone fails no
+cell: its actor takes another server, and what it was at is run again there.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ..studies.cells import Cell, cells_of
+from ..files.writing import NotWritten
+from ..studies.addresses import place_at
+from ..studies.cells import cells_of
+from ..studies.parquet import write_parquet
 from ..studies.plan import Plan, read_plan
+from ..studies.report import report_text
 from ..studies.results import Folder
 from ..studies.rules import rule_nodes
 from ..studies.servers import Told, refuse_misfits
-from . import study_worker
 from .host.client import Client
 from .places import HOST, ROOT
-from .run_sweep import ATTEMPTS, Progress, agreed, pack_version, written
-from .study_cell import FAULTS, REPORT_NODE, models_of, told_by
+from .run_sweep import agreed, pack_version
+from .study_cell import FAULTS, PAUSES, REPORT_NODE, models_of, told_by
+from .study_files import written
+from .study_passes import OnRay, left_over, passes
 
 NOBODY = "No server is given. Add --servers URL,URL, or with --ray one that is asked what there is: --server URL."
 NO_RAY = "Ray is not installed. Run: pip install 'ray[data]', or leave out --servers and --ray."
@@ -39,8 +44,12 @@ def options() -> argparse.Namespace:
     parser.add_argument("--server", help="with --ray: a ComfyUI that is asked what there is; it runs no cell")
     parser.add_argument("--ray", help="address of a cluster, or auto; without it Ray runs on this machine")
     parser.add_argument("--actors", type=int, default=1, help="with --ray: how many, each with a ComfyUI of its own")
+    parser.add_argument("--batch", type=int, default=1, help="cells that an actor takes at once: 20 for 50 ms each")
     parser.add_argument("--host", type=Path, default=HOST, help="the ComfyUI that actors start, on their machines")
-    parser.add_argument("--output", type=Path, help="folder that all machines see; default: output/<name of the plan>")
+    parser.add_argument(
+        "--output", help="folder that all machines see, or an address such as s3://bucket/study; default: output/<plan>"
+    )
+    parser.add_argument("--timeout", type=float, default=300.0, help="seconds of a cell, after which it has failed")
     parser.add_argument("--yes", action="store_true", help="also for more than 2,000 cells")
     return parser.parse_args()
 
@@ -72,60 +81,6 @@ def known_of(servers: Sequence[str]) -> tuple[dict[str, Told], dict[str, int]]:
     return told, models[first]
 
 
-def as_rows(cells: Sequence[Cell]) -> list[dict[str, str]]:
-    """Cells as Ray carries them."""
-    return [{"id": c.id, "place": json.dumps(dict(c.place)), "prompt": json.dumps(c.prompt)} for c in cells]
-
-
-def passes(ray: Any, folder: Folder, cells: Sequence[Cell], actors: int, runner: dict[str, Any]) -> None:
-    """Run what is missing, and what failed again; then set aside what failed every time."""
-    ray.cloudpickle.register_pickle_by_value(study_worker)
-    errors: dict[str, str] = {}
-    for attempt in range(ATTEMPTS):
-        missing = folder.missing(cells)
-        if not missing:
-            return
-        print(f"pass {attempt + 1}: {len(missing)} cells on {actors} actors", flush=True)
-        errors = one_pass(ray, missing, actors, runner)
-    for cell in folder.missing(cells):
-        folder.reject(cell, errors.get(cell.id, "It never ended."))
-
-
-def one_pass(ray: Any, cells: Sequence[Cell], actors: int, runner: dict[str, Any]) -> dict[str, str]:
-    """Hand every cell to an actor once; returns the errors by cell.  Rows come back one by one: nothing piles up."""
-    by_id, progress, errors = {cell.id: cell for cell in cells}, Progress(len(cells)), {}
-    ray.data.DataContext.get_current().enable_progress_bars = False  # our line tells more
-    data = ray.data.from_items(as_rows(cells), override_num_blocks=len(cells))
-    gpus = 0 if runner["servers"] or not ray.cluster_resources().get("GPU") else 1
-    done = data.map(
-        study_worker.CellRunner,
-        fn_constructor_kwargs=runner,
-        compute=ray.data.ActorPoolStrategy(size=min(actors, len(cells))),
-        num_cpus=0,
-        num_gpus=gpus,
-    )
-    for row in done.iter_rows():
-        if row["error"]:
-            errors[row["id"]] = row["error"]
-        progress.failed, progress.done = len(errors), progress.done + (not row["error"])
-        progress.tell(by_id[row["id"]], row["error"])
-    return errors
-
-
-def turns(ray: Any) -> Any:
-    """Counts the actors of a study."""
-
-    class Turns:
-        def __init__(self):
-            self.taken = -1
-
-        def next(self):
-            self.taken += 1
-            return self.taken
-
-    return ray.remote(num_cpus=0)(Turns).remote()
-
-
 def run_study(ray: Any, plan: Plan, folder: Folder, args: argparse.Namespace) -> int:
     """Run a plan on Ray, which has been started."""
     servers = [one.strip() for one in args.servers.split(",") if one.strip()]
@@ -134,22 +89,26 @@ def run_study(ray: Any, plan: Plan, folder: Folder, args: argparse.Namespace) ->
     cells = cells_of(plan, rule_nodes(next(iter(told.values()))), models, pack_version())
     refuse_misfits(cells, told)
     folder.keep(plan)
-    reports = all(REPORT_NODE in nodes for nodes in told.values())
-    runner = {
-        "root": str(ROOT),
-        "folder": str(folder.path.resolve()),
-        "measures": list(plan.measures),
-        "servers": servers,
-        "turns": turns(ray),
-        "host": str(args.host),
-        "reports": reports,
-    }
-    actors = len(servers) or args.actors
-    passes(ray, folder, cells, actors, runner)
-    note = f"{len(cells)} cells on {actors} actors."
-    rows = written(folder, plan, cells, args.plan.stem, note)
-    print(f"{len(rows)} of {len(cells)} cells are in {folder.path}")
+    crew = OnRay(ray, runner_of(plan, folder, args, told), servers, len(servers) or args.actors, args.batch)
+    tally = passes(folder, cells, crew)
+    rows = written(folder, plan, cells, args.plan.stem, f"{len(cells)} cells on {crew.actors} actors.")
+    write_parquet(folder.path / "results.parquet", rows)
+    print(f"{report_text(rows, plan.varied)}\n{len(rows)} of {len(cells)} cells are in {folder.path}")
+    if words := left_over(folder, cells, tally, [one for one in servers if one not in crew.servers]):
+        print(words, file=sys.stderr)
     return int(len(rows) < len(cells))
+
+
+def runner_of(plan: Plan, folder: Folder, args: argparse.Namespace, told: Mapping[str, Told]) -> dict[str, Any]:
+    """What every actor is made with."""
+    return {
+        "root": str(ROOT),
+        "output": str(folder.path.resolve() if isinstance(folder.path, Path) else folder.path),
+        "measures": list(plan.measures),
+        "host": str(args.host),
+        "reports": all(REPORT_NODE in nodes for nodes in told.values()),
+        "patience": (args.timeout, PAUSES),
+    }
 
 
 def main() -> int:
@@ -165,11 +124,11 @@ def main() -> int:
         return 2
     try:
         plan = read_plan(args.plan)
-        folder = Folder(args.output or ROOT / "output" / args.plan.stem)
+        folder = Folder(place_at(args.output) if args.output else ROOT / "output" / args.plan.stem)
         plan = agreed(plan, folder, args.yes)
         ray.init(address=args.ray, log_to_driver=False, logging_level="warning")
         return run_study(ray, plan, folder, args)
-    except ValueError as error:
+    except (ValueError, NotWritten) as error:
         print(error, file=sys.stderr)
         return 2
 

@@ -17,7 +17,9 @@ PLAN = plan_of_seeds(SEEDS)
 @pytest.fixture(scope="module")
 def ray():
     ray = pytest.importorskip("ray", reason="ray is not installed: pip install 'ray[data]'")
-    ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False, logging_level="error")
+    even = {"worker_niceness": 0}  # Ray's own 15 would wait for everything else on a busy machine
+    ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False, logging_level="error", _system_config=even)
+    ray.data.DataContext.get_current().wait_for_min_actors_s = 600  # or the first takes all cells on a busy machine
     yield ray
     ray.shutdown()
 
@@ -29,7 +31,9 @@ def two(tmp_path):
 
 
 def arguments(tmp_path, servers):
-    return argparse.Namespace(servers=",".join(servers), server=None, host=None, actors=2, plan=tmp_path / "plan.yaml")
+    return argparse.Namespace(
+        servers=",".join(servers), server=None, host=None, actors=2, plan=tmp_path / "plan.yaml", timeout=60.0, batch=1
+    )
 
 
 def test_a_study_runs_on_two_servers_sets_poison_aside_and_resumes(ray, two, tmp_path, capsys):
@@ -49,6 +53,20 @@ def test_a_study_runs_on_two_servers_sets_poison_aside_and_resumes(ray, two, tmp
     assert sum(one.ran for one in made) == len(SEEDS) + 1 + 1
     assert not list(folder.cells.glob(".*"))
     assert "left" in capsys.readouterr().out
+
+
+def test_a_server_that_dies_is_named_and_its_cells_run_elsewhere(ray, two, tmp_path, capsys, monkeypatch):
+    from guidance_geometry.tools import run_study
+
+    monkeypatch.setattr(run_study, "PAUSES", (0.1,), raising=False)
+    made, addresses = two
+    made[1].dies_at = 1
+    folder = Folder(tmp_path / "study")
+    assert run_study.run_study(ray, plan_of_seeds(range(12)), folder, arguments(tmp_path, addresses)) == 0
+    assert not (folder.path / "rejected").exists()
+    rows = json.loads((folder.path / "results.json").read_text())["rows"]
+    assert len(rows) == len({row["id"] for row in rows}) == 12
+    assert f"{addresses[1]} is gone" in capsys.readouterr().err
 
 
 def test_servers_that_do_not_fit_are_named_before_any_work(ray, two, tmp_path):

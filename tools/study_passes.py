@@ -1,0 +1,123 @@
+"""The passes of a study over its cells, on Ray: what is tried again, what is set aside, and what has no result."""
+
+from __future__ import annotations
+
+import json
+import math
+import sys
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+from ..files.writing import NotWritten
+from ..studies.cells import Cell
+from ..studies.results import Folder
+from . import study_worker
+from .run_sweep import ATTEMPTS, Progress
+from .study_worker import DONE, FAILED, LOST, UNWRITTEN, WAITING, Seats, SeatsOnRay
+
+NOT_SEEN = "{} does not hold what the actors wrote. Give --output a folder that all machines see, or an address."
+AGAIN = "Give the same command again: it runs what is missing."
+
+
+def as_rows(cells: Sequence[Cell]) -> list[dict[str, str]]:
+    """Cells as Ray carries them."""
+    return [{"id": c.id, "place": json.dumps(dict(c.place)), "prompt": json.dumps(c.prompt)} for c in cells]
+
+
+class Tally:
+    """What came of the cells of a study so far.  failed: errors by cell. lost: how many servers died at a cell."""
+
+    def __init__(self):
+        self.failed: dict[str, list[str]] = {}
+        self.lost: Counter[str] = Counter()
+        self.tried: set[str] = set()  # in this pass, and not done
+        self.why: Counter[str] = Counter()  # of what did not run
+
+    def add(self, row: Mapping[str, Any]) -> None:
+        """Count how a cell ended.  Raises NotWritten where its result could not be kept: no cell fares better."""
+        end, cell = row["end"], row["id"]
+        if end == UNWRITTEN:
+            raise NotWritten(row["words"])
+        if end == FAILED:
+            self.failed.setdefault(cell, []).append(row["words"])
+        elif end == LOST:
+            self.lost[cell] += 1
+        elif end == WAITING:
+            self.why[row["words"]] += 1
+        self.tried |= {cell} if end in (FAILED, LOST) else set()
+
+    def again(self, missing: Sequence[Cell]) -> list[Cell]:
+        """The cells that are worth another pass; begins it."""
+        tried, self.tried = self.tried, set()
+        return [c for c in missing if c.id in tried and max(len(self.failed.get(c.id, ())), self.lost[c.id]) < ATTEMPTS]
+
+    def poison(self, missing: Sequence[Cell]) -> list[tuple[Cell, str]]:
+        """The cells that failed every time on a server that was there, with their errors."""
+        failed = ((cell, self.failed.get(cell.id, ())) for cell in missing)
+        return [(cell, errors[-1]) for cell, errors in failed if len(errors) >= ATTEMPTS]
+
+
+def passes(folder: Folder, cells: Sequence[Cell], one_pass: Callable[[Sequence[Cell], Tally], None]) -> Tally:
+    """Run what is missing, and what failed or lost its server again; then set aside what failed every time."""
+    tally, todo, number = Tally(), folder.missing(cells), 1
+    while todo:
+        print(f"pass {number}: {len(todo)} cells", flush=True)
+        one_pass(todo, tally)
+        todo, number = tally.again(folder.missing(todo)), number + 1
+    for cell, error in tally.poison(folder.missing(cells)):
+        folder.reject(cell, error)
+    return tally
+
+
+class OnRay:
+    """Passes over cells on a cluster.
+
+    servers: addresses, of which those that die are left out. batch: cells that an actor takes, and gives back, at once.
+    kind: of the actors.
+    """
+
+    def __init__(self, ray: Any, runner: Mapping[str, Any], servers: Sequence[str], actors: int, batch: int = 1):
+        self.ray, self.runner, self.servers, self.actors, self.batch = ray, runner, list(servers), actors, batch
+        self.lent, self.kind = bool(servers), study_worker.CellRunner
+        ray.cloudpickle.register_pickle_by_value(study_worker)
+
+    def __call__(self, cells: Sequence[Cell], tally: Tally) -> None:
+        """Hand every cell to an actor once.  Rows come back one by one: nothing piles up."""
+        by_id, progress = {cell.id: cell for cell in cells}, Progress(len(cells))
+        seats = self.ray.remote(num_cpus=0, max_restarts=-1, max_task_retries=-1)(Seats).remote(self.servers)
+        for row in self._rows(cells, SeatsOnRay(seats) if self.lent else None):
+            tally.add(row)
+            if row["end"] == LOST:
+                print(f"{row['server']} is gone ({row['words']}). Its cells go to others.", file=sys.stderr, flush=True)
+            if row["end"] in (DONE, FAILED):
+                progress.done, progress.failed = progress.done + (row["end"] == DONE), len(tally.failed)
+                progress.tell(by_id[row["id"]], row["words"])
+        self.servers = self.ray.get(seats.left.remote())
+
+    def _rows(self, cells: Sequence[Cell], seats: SeatsOnRay | None) -> Iterator[dict[str, Any]]:
+        data = self.ray.data
+        data.DataContext.get_current().enable_progress_bars = False  # our line tells more
+        batches = math.ceil(len(cells) / self.batch)
+        gpus = 0 if self.lent or not self.ray.cluster_resources().get("GPU") else 1
+        done = data.from_items(as_rows(cells), override_num_blocks=batches).map(
+            self.kind,
+            fn_constructor_kwargs={**self.runner, "seats": seats},
+            compute=data.ActorPoolStrategy(size=min(self.actors, batches)),
+            num_cpus=0,
+            num_gpus=gpus,
+        )
+        yield from done.iter_rows()
+
+
+def left_over(folder: Folder, cells: Sequence[Cell], tally: Tally, gone: Sequence[str]) -> str:
+    """Which cells are neither done nor set aside, why, and what to do; "" where there is none."""
+    missing = folder.missing(cells)
+    count = len(missing) - len(tally.poison(missing))
+    if not count:
+        return ""
+    reasons = [f"Gone: {', '.join(gone)}."] if gone else []
+    reasons += [words for words, _ in tally.why.most_common(1)]
+    if not reasons and not any(tally.lost[cell.id] for cell in missing):
+        reasons = [NOT_SEEN.format(folder.path)]
+    return " ".join([f"{count} of {len(cells)} cells have no result.", *reasons, AGAIN])
