@@ -6,8 +6,10 @@ import csv
 import io
 import json
 import math
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +22,7 @@ from .measures import measured
 from .plan import Plan, read_plan
 
 PLAN, CELLS, REJECTED = "plan.json", "cells", "rejected"
+WRITTEN_BY = 60.0  # s, in which any file of a study is written
 REQUESTS = 16  # at once, of an address
 Row = dict[str, Any]
 
@@ -111,6 +114,14 @@ class Folder:
             row["measures"] |= self._measured(cell, lacking)
             self._write_row(row)
         return row
+
+    def tidy(self) -> None:
+        """Delete what was being written when something was killed; what is being written now is younger."""
+        if isinstance(self.path, Path):
+            for part in [*self.path.glob(".*.part"), *self.path.glob("*/.*.part")]:
+                with suppress(FileNotFoundError):
+                    if time.time() - part.stat().st_mtime > WRITTEN_BY:
+                        part.unlink()
 
     def _measured(self, cell: Cell, names: Sequence[str]) -> dict[str, float]:
         with local(self.trace_of(cell.id)) as trace:

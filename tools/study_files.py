@@ -63,7 +63,8 @@ def pictures_of(folder: Folder, rows: Sequence[Row]) -> Iterator[Pictures]:
 
 
 def written(folder: Folder, plan: Plan, cells: Sequence[Cell], title: str, note: str) -> list[Row]:
-    """Write the page, the sheet and the tables of what is done; returns the rows."""
+    """Write the page, the report, the sheet and the tables of what is done; returns the rows."""
+    folder.tidy()
     rows = [row for row in folder.measured_rows(cells, plan.measures) if row]
     with pictures_of(folder, rows) as pictures:
         rows = diverse(rows, pictures)

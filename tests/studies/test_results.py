@@ -1,6 +1,8 @@
 import csv
 import json
 import math
+import os
+import time
 
 import pytest
 import torch
@@ -50,6 +52,16 @@ def test_a_row_that_is_not_whole_counts_as_missing(half_done, left):
     first = cells(plan_with())[0]
     (half_done.cells / f"{first.id}.json").write_bytes(left)
     assert half_done.row(first) is None
+
+
+def test_what_a_kill_left_is_deleted_once_it_is_old(half_done):
+    old, fresh = half_done.cells / ".0123456789ab.part", half_done.path / ".ba9876543210.part"
+    for part in (old, fresh):
+        part.write_bytes(b"half")
+    os.utime(old, (time.time() - 100,) * 2)
+    before = {*half_done.path.rglob("*")} - {old}
+    half_done.tidy()
+    assert {*half_done.path.rglob("*")} == before
 
 
 def test_an_extended_axis_leaves_what_is_done(half_done):
