@@ -117,11 +117,12 @@ class Folder:
 
     def tidy(self) -> None:
         """Delete what was being written when something was killed; what is being written now is younger."""
-        if isinstance(self.path, Path):
-            for part in [*self.path.glob(".*.part"), *self.path.glob("*/.*.part")]:
-                with suppress(FileNotFoundError):
-                    if time.time() - part.stat().st_mtime > WRITTEN_BY:
-                        part.unlink()
+        if not isinstance(self.path, Path):
+            return
+        for part in [*self.path.glob(".*.part"), *self.path.glob("*/.*.part")]:
+            with suppress(FileNotFoundError):
+                if time.time() - part.stat().st_mtime > WRITTEN_BY:
+                    part.unlink()
 
     def _measured(self, cell: Cell, names: Sequence[str]) -> dict[str, float]:
         with local(self.trace_of(cell.id)) as trace:
