@@ -30,9 +30,11 @@ from .places import HOST, ROOT
 from .run_sweep import agreed, pack_version
 from .study_cell import FAULTS, PAUSES, REPORT_NODE, models_of, told_by
 from .study_files import written
-from .study_passes import OnRay, left_over, passes
+from .study_passes import AGAIN, OnRay, left_over, passes
 
 NOBODY = "No server is given. Add --servers URL,URL, or with --ray one that is asked what there is: --server URL."
+NO_CLUSTER = "No Ray cluster answers at {}. Start one with ray start --head, or leave out --ray."
+GAVE_UP = "Ray gave up: ... {} Is this folder at the same place on every machine? " + AGAIN
 NO_RAY = "Ray is not installed. Run: pip install 'ray[data]', or leave out --servers and --ray."
 
 
@@ -67,6 +69,8 @@ def known_of(servers: Sequence[str]) -> tuple[dict[str, Told], dict[str, int]]:
                 told[address], models[address] = told_by(client), models_of(client)
         except FAULTS as error:
             fault = error
+        except ValueError as error:
+            raise ValueError(f"{address} answers, but not as ComfyUI does. Give the address of a ComfyUI.") from error
         if fault:
             print(f"{address} does not answer and is left out: {fault}", file=sys.stderr)
     if not told:
@@ -79,6 +83,14 @@ def known_of(servers: Sequence[str]) -> tuple[dict[str, Told], dict[str, int]]:
                 f"The model {other[0]} on {address} is another one than on {first}. Copy one over the other."
             )
     return told, models[first]
+
+
+def joined(ray: Any, address: str | None) -> None:
+    """Join a cluster, or start Ray on this machine.  Raises ValueError where no cluster is there."""
+    try:
+        ray.init(address=address, log_to_driver=False, logging_level="warning")
+    except ConnectionError as error:
+        raise ValueError(NO_CLUSTER.format(address)) from error
 
 
 def run_study(ray: Any, plan: Plan, folder: Folder, args: argparse.Namespace) -> int:
@@ -126,11 +138,13 @@ def main() -> int:
         plan = read_plan(args.plan)
         folder = Folder(place_at(args.output) if args.output else ROOT / "output" / args.plan.stem)
         plan = agreed(plan, folder, args.yes)
-        ray.init(address=args.ray, log_to_driver=False, logging_level="warning")
+        joined(ray, args.ray)
         return run_study(ray, plan, folder, args)
     except (ValueError, NotWritten) as error:
         print(error, file=sys.stderr)
-        return 2
+    except ray.exceptions.RayError as error:
+        print(GAVE_UP.format(" ".join(str(error).split())[-300:]), file=sys.stderr)
+    return 2
 
 
 if __name__ == "__main__":

@@ -88,3 +88,22 @@ def test_servers_that_do_not_answer_are_left_out_at_the_start(two, capsys):
     assert f"{gone} does not answer" in capsys.readouterr().err
     with pytest.raises(ValueError, match="No server answers"):
         known_of([gone])
+
+
+def test_a_server_of_another_kind_and_a_cluster_that_is_not_there_are_named(two, monkeypatch):
+    import types
+
+    from guidance_geometry.tools import run_study
+
+    def told_by(client):
+        return json.loads("<html>")
+
+    monkeypatch.setattr(run_study, "told_by", told_by)
+    with pytest.raises(ValueError, match=rf"^{two[1][0]} answers, but not as ComfyUI does"):
+        run_study.known_of(two[1])
+
+    def nobody(**_):
+        raise ConnectionError("Could not find any running Ray instance")
+
+    with pytest.raises(ValueError, match=r"^No Ray cluster answers at auto\."):
+        run_study.joined(types.SimpleNamespace(init=nobody), "auto")
