@@ -209,7 +209,7 @@ def _said(effect: Effect, passed: bool) -> str:
 def _recommended(best: Best) -> str:
     one = {**MEASURES, **OTHERS}[best.measure]
     word = {"high": "highest", "low": "lowest"}[one.better]
-    told = "" if math.isnan(best.share) else f"; {word} in {best.share:.0%} of resamples of the draws"
+    told = "" if math.isnan(best.share) else f"; {word} in {100 * best.share:.0f} % of resamples of the draws"
     names = [_named(setting) for setting in best.rivals[:MOST_RIVALS]]
     more = f" and {len(best.rivals) - MOST_RIVALS} more" if len(best.rivals) > MOST_RIVALS else ""
     rivals = f". Not told apart: {'; '.join(names)}{more}" if names else ""

@@ -44,7 +44,7 @@ def options() -> argparse.Namespace:
     parser.add_argument("plan", type=Path, help="YAML or JSON")
     parser.add_argument("--servers", default="", help="addresses with commas; each gets an actor")
     parser.add_argument("--server", help="with --ray: a ComfyUI that is asked what there is; it runs no cell")
-    parser.add_argument("--ray", help="address of a cluster, or auto; without it Ray runs on this machine")
+    parser.add_argument("--ray", help="address of a cluster, auto for the one that is there, or local")
     parser.add_argument("--actors", type=int, default=1, help="with --ray: how many, each with a ComfyUI of its own")
     parser.add_argument("--batch", type=int, default=1, help="cells that an actor takes at once: 20 for 50 ms each")
     parser.add_argument("--host", type=Path, default=HOST, help="the ComfyUI that actors start, on their machines")

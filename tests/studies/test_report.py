@@ -119,7 +119,7 @@ def test_the_text_says_what_differs_and_what_does_not():
     assert text.startswith("24 cells, 6 draws of seeds and prompts.")
     assert "cfg (differs, p < 0.0001): 1: 1.025 \u00b1 0.02 %, 4: 4.025 \u00b1 0.02 %" in text
     assert "sampler (not significant, p 1): euler: 2.525 \u00b1 0.02 %" in text
-    assert "lowest: cfg 1, sampler euler: 1.025 \u00b1 0.02 %; lowest in 100% of resamples of the draws." in text
+    assert "lowest: cfg 1, sampler euler: 1.025 \u00b1 0.02 %; lowest in 100 % of resamples of the draws." in text
     assert "Not told apart: cfg 1, sampler heun." in text
     assert text.endswith("No significant difference in any measure: sampler.\n")
 
