@@ -180,7 +180,8 @@ def report_text(rows: Sequence[Row], axes: Sequence[Axis]) -> str:
     if not found:
         return "There is nothing to compare: no axis of settings has two values, or no cell is done.\n"
     draws = len({_drawn(row, "") for row in rows})
-    lines = [f"{len(rows)} cells, {draws} draws of seeds and prompts. Means with 95 % intervals over the draws."]
+    drawn = f"{draws} draw{'s' * (draws != 1)} of seeds and prompts"
+    lines = [f"{len(rows)} cells, {drawn}. Means with 95 % intervals over the draws."]
     best = {one.measure: one for one in bests(rows, axes)}
     passed = significant(found)
     for name in measures_of(rows):

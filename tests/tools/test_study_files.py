@@ -1,5 +1,6 @@
 """What a study leaves beside its cells, in a folder and at an address."""
 
+import html
 import io
 import json
 import subprocess
@@ -58,6 +59,9 @@ def test_few_pictures_are_in_memory_at_once(tmp_path, monkeypatch):
 
     monkeypatch.setattr(page, "opened", watched)
     assert len(written(Folder(tmp_path / "study"), plan, cells, "A study", "")) == 24
+    report = (tmp_path / "study" / "report.txt").read_text(encoding="utf-8")
+    assert report.startswith("24 cells, 1 draw of seeds and prompts.")
+    assert html.escape(report) in (tmp_path / "study" / "index.html").read_text(encoding="utf-8")
     assert (len(most) >= 48, max(most) <= 3) == (True, True), max(most)
 
 
