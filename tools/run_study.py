@@ -53,7 +53,10 @@ def options() -> argparse.Namespace:
     )
     parser.add_argument("--timeout", type=float, default=300.0, help="seconds of a cell, after which it has failed")
     parser.add_argument("--yes", action="store_true", help="also for more than 2,000 cells")
-    return parser.parse_args()
+    args = parser.parse_args()
+    if min(args.actors, args.batch) < 1:
+        parser.error(f"--actors {args.actors} --batch {args.batch}: both are whole numbers from 1 on")
+    return args
 
 
 def known_of(servers: Sequence[str]) -> tuple[dict[str, Told], dict[str, int]]:

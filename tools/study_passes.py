@@ -17,6 +17,7 @@ from .run_sweep import ATTEMPTS, Progress
 from .study_worker import DONE, FAILED, LOST, UNWRITTEN, WAITING, Seats, SeatsOnRay
 
 NOT_SEEN = "{} does not hold what the actors wrote. Give --output a folder that all machines see, or an address."
+GONE = "{} is gone ({}). What it was at runs again on another."
 AGAIN = "Give the same command again: it runs what is missing."
 
 
@@ -89,9 +90,10 @@ class OnRay:
         for row in self._rows(cells, SeatsOnRay(seats) if self.lent else None):
             tally.add(row)
             if row["end"] == LOST:
-                print(f"{row['server']} is gone ({row['words']}). Its cells go to others.", file=sys.stderr, flush=True)
+                print(GONE.format(row["server"], row["words"]), file=sys.stderr, flush=True)
             if row["end"] in (DONE, FAILED):
-                progress.done, progress.failed = progress.done + (row["end"] == DONE), len(tally.failed)
+                progress.done += row["end"] == DONE
+                progress.failed += row["end"] == FAILED
                 progress.tell(by_id[row["id"]], row["words"])
         self.servers = self.ray.get(seats.left.remote())
 
