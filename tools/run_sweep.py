@@ -16,6 +16,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ..files.writing import NotWritten
+from ..studies.addresses import place_at
 from ..studies.axes import Axis, axis_of, check_count, count, distinct, duration, value_of, values_of
 from ..studies.cells import Cell, cells_of
 from ..studies.plan import USUAL, Plan, plan_of, read_plan
@@ -39,7 +40,11 @@ def options(words: Sequence[str] | None) -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--server", default="http://127.0.0.1:8188", help="a running ComfyUI with this pack")
-    parser.add_argument("--output", type=Path, default=ROOT / "output" / "sweep", help="folder of the results")
+    parser.add_argument(
+        "--output",
+        default=str(ROOT / "output" / "sweep"),
+        help="folder of the results, or an address that fsspec knows",
+    )
     parser.add_argument("--plan", type=Path, help="a plan in YAML or JSON, in place of the options below")
     parser.add_argument("--workflow", type=Path, help="a workflow in API form; default: the first look, one robot")
     parser.add_argument("--cfg", help="values, such as 1,2,4,8")
@@ -153,7 +158,7 @@ def main(words: Sequence[str] | None = None) -> int:
     args = options(words)
     try:
         plan = plan_from(args)
-        folder = Folder(args.output)
+        folder = Folder(place_at(args.output))
         plan = agreed(plan, folder, args.yes)
         with Client(args.server) as client:
             told = told_by(client)

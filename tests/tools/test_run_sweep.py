@@ -57,6 +57,16 @@ def test_marked_cells_run_again(swept, stub, tmp_path):
     assert (code, stub[0].ran - before, "1 to run" in said) == (0, 1, True), said
 
 
+def test_an_address_takes_the_results_and_resumes(stub, capsys):
+    fsspec = pytest.importorskip("fsspec", reason="fsspec is not installed: it comes with pip install 'ray[data]'")
+    words = ["--server", stub[1], "--output", "memory://sweep/a", "--cfg", "1,2"]
+    before = stub[0].ran
+    assert (main(words), main([*words, "--set", "steps=3"]), stub[0].ran - before) == (0, 2, 2)
+    assert "memory://sweep/a holds the results of another plan" in capsys.readouterr().err
+    assert (main(words), stub[0].ran - before) == (0, 2)
+    assert "/sweep/a/index.html" in fsspec.filesystem("memory").find("sweep")
+
+
 def test_two_plans_in_one_folder_are_refused(swept):
     swept("--cfg", "1")
     code, said = swept("--cfg", "1", "--set", "steps=3")
