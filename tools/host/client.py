@@ -1,6 +1,19 @@
 """Talks to a running ComfyUI: queue a workflow in API form, follow it, read what it made.
 
 The websocket is opened before a job is posted, so that no message is missed. Errors of a job are exceptions here.
+
+Why not the official client: comfy-sdk 0.5.0 speaks API v2. ComfyUI 0.3.75 answers that with 405, so comfy-api-proxy
+0.1.6 would have to run before every server. Tried with both, this is what sweeps, studies and benches would lose:
+
+- Extra data: anything but an API key is refused (400), so no job can ask for its runs to be recorded.
+- This pack's messages, live steps and finished runs. Progress comes at most twice a second.
+- Refusals of a part: where the server accepts the other nodes, the job succeeds and nothing says what is missing.
+- What a node says: the verdict, the name of a saved trace, the record of an inspector. Pictures and latents can be
+  fetched, traces cannot.
+- All other addresses (404): /object_info and the lists of models, asked before any work, /view, /history, our own.
+- Cancelling: this ComfyUI lacks the address that the proxy calls. The proxy says "canceling", and the job runs on.
+
+Not lost: refusals of a whole workflow and errors of a run name the node, and a job is found again by its id.
 """
 
 from __future__ import annotations
