@@ -17,7 +17,7 @@ from ...trace.file import load
 from ...trace.trace import Trace
 from ..host.client import Client, Job
 from ..places import ROOT
-from ..templates.layouts import CLASSIFIER_GUIDANCE, THE_GEOMETRY, Layout
+from ..templates.layouts import CLASSIFIER_GUIDANCE, COLOURS, THE_GEOMETRY, Layout
 from .pictures import write
 
 FIGURES = ROOT / "docs" / "figures"
@@ -52,6 +52,7 @@ class Source:
 
 
 FREE, BY_GRADIENT = Source(THE_GEOMETRY, "6", "23"), Source(CLASSIFIER_GUIDANCE, "31", "61")
+COLOURED = json.loads(COLOURS.api.read_text(encoding="utf-8"))
 
 
 def upstream(template: Mapping, ends: Sequence[str]) -> dict:

@@ -1,4 +1,7 @@
-"""The classifier half of the story: its figures and numbers, from the runs of the template `Classifier guidance`."""
+"""The classifier half of the story: its figures and numbers.
+
+They are of the runs of the templates `Classifier guidance` and `A colour by a gradient`.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +22,7 @@ from ..first_look import array, judged
 from ..fixtures.classifier_run import ClassifierRun
 from ..host.client import Client, Job
 from .pictures import write, write_pixels
-from .run_figures import BY_GRADIENT, FIGURES, saved_trace, upstream
+from .run_figures import BY_GRADIENT, COLOURED, FIGURES, saved_trace, upstream
 
 CANVAS, FOOLED = "3", "63"  # node ids of the template: the canvas, and the figure that shows a classifier fooled
 METHODS = {"CFG": ("20", "21"), "noise-aware": ("31", "32"), "x0 + backprop": ("41", "42"), "x0": ("51", "52")}
@@ -57,9 +60,10 @@ def classifier_half(client: Client) -> dict:
 
 
 def shown_run(client: Client) -> Job:
-    """The template's runs, with the pictures and the trace of every method."""
+    """The runs of both templates, with the pictures and the trace of every method."""
     template = BY_GRADIENT.template
-    graph = upstream(template, [FOOLED, *(decode for _, decode in METHODS.values()), *COLOURS.values()])
+    graph = upstream(COLOURED, [*COLOURS.values()])  # the nodes that both templates have are the same
+    graph |= upstream(template, [FOOLED, *(decode for _, decode in METHODS.values())])
     graph[FOOLED] = template[FOOLED] | {"inputs": template[FOOLED]["inputs"] | {"save": "png"}}
     shown = {f"{name} pictures": decode for name, (_, decode) in METHODS.items()} | COLOURS
     for name, decode in shown.items():

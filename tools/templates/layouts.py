@@ -302,19 +302,10 @@ correct the push.
 )
 
 
-def branch(top: int, *nodes: str) -> dict[str, Place]:
-    """A row of the template: gradient, sampler, decoder, enlarger, preview; without the first, four of them."""
-    places = ((1200, 330), (1560, 400), (1920, 60), (1920, 150), (2260, 440))[-len(nodes) :]
-    widths = {1920: 300, 2260: 360}
-    return {
-        node: (left, top + 110 * (tall == 150), widths.get(left, 320), tall)
-        for node, (left, tall) in zip(nodes, places, strict=True)
-    }
-
-
-def shifted(places: dict[str, Place], by: int) -> dict[str, Place]:
-    """The same further to the right."""
-    return {node: (x + by, y, w, h) for node, (x, y, w, h) in places.items()}
+def branch(top: int, *nodes: str, left: int = 1180) -> dict[str, Place]:
+    """A row of the template: gradient, sampler, decoder, preview; without the first, three of them."""
+    places = ((0, 320, 330), (360, 320, 400), (720, 220, 60), (980, 360, 440))[-len(nodes) :]
+    return {node: (left + x, top, wide, tall) for node, (x, wide, tall) in zip(nodes, places, strict=True)}
 
 
 CLASSIFIER_GUIDANCE = Layout(
@@ -333,25 +324,12 @@ CLASSIFIER_GUIDANCE = Layout(
         "9": (760, 610, 320, 180),
         "10": (760, 840, 320, 180),
         "11": (760, 1070, 320, 90),
-        **branch(380, "20", "21", "22", "23"),
-        **branch(850, "30", "31", "32", "33", "34"),
-        **branch(1320, "40", "41", "42", "43", "44"),
-        **branch(1790, "50", "51", "52", "53", "54"),
-        "60": (3000, 380, 640, 660),
-        "61": (3000, 1090, 640, 660),
-        "62": (3760, 380, 640, 660),
-        "63": (3760, 1090, 640, 660),
-        "70": (4520, 380, 270, 130),
-        "71": (4520, 560, 270, 130),
-        "72": (4520, 740, 270, 130),
-        "73": (4520, 920, 270, 130),
-        "74": (4830, 380, 260, 60),
-        "75": (4830, 490, 260, 60),
-        "76": (4830, 600, 260, 60),
-        "77": (4830, 710, 260, 170),
-        "83": (4830, 930, 260, 120),
-        **shifted(branch(380, "78", "79", "80", "81", "82"), 3960),
-        **shifted(branch(850, "84", "85", "86", "87", "88"), 3960),
+        **branch(380, "20", "21", "23"),
+        **branch(850, "30", "31", "32", "34"),
+        **branch(1320, "40", "41", "42", "44"),
+        **branch(1790, "50", "51", "52", "54"),
+        "61": (2580, 380, 760, 780),
+        "63": (2580, 1320, 760, 780),
     },
     notes=(
         Note(
@@ -366,56 +344,28 @@ The third is the judge: it measures and never guides. Queue the graph as it is; 
         ),
         Note(
             "Four methods",
-            (1200, 120, 1680, 210),
-            """Same model, same noise, same eight labels (plant, monster, robot, person, planet, smiley, stones, \
-landscape). From above: CFG; the noise-aware classifier at the noisy sample; the clean classifier at the prediction, \
-its gradient taken back through the model (twice the time); the same without that.
+            (1180, 90, 1340, 240),
+            """1. Four rows: same model, same noise, same eight labels (plant, monster, robot, person, planet, smiley, \
+stones, landscape). From above: CFG; the noise-aware classifier at the noisy sample; the clean classifier at the \
+prediction, its gradient taken back through the model (twice the time); the same without that.
 
-cfg is 0 in the lower three: the sampler is given the prediction without a label, so that all of the label comes from \
-the classifier. The prediction with the label is only recorded, to compare with. Set cfg to 1 to leave it out.
+2. cfg is 0 in the lower three: the sampler is given the prediction without a label, so that all of the label comes \
+from the classifier. The prediction with the label is only recorded, to compare with. Set cfg to 1 to leave it out.
 
-Not all succeed. Backprop misses the robot and the smiley, and the last method turns the planet into a blue blur.""",
-        ),
-        Note(
-            "The same step, twice",
-            (3000, 120, 640, 210),
-            """Step 6 of both methods, to scale. Above, the difference of two predictions, times cfg. Below, the \
-gradient, times its scale, added to the step: the figures of the blog post.
+3. Not all succeed. Backprop misses the robot and the smiley, and the last method turns the planet into a blue blur. \
+On the right: its classifier is confident, and the judge is not. Never let a classifier mark its own work.
 
-If both were exact they would be the same arrow. The caption says how close they are: the cosine of the gradient and \
-the difference, and the ratio of their lengths.""",
-        ),
-        Note(
-            "Who is convinced?",
-            (3760, 120, 640, 210),
-            """The planet, as seen by the classifier that guides, and by the judge, which only watches (Watch an \
-Energy). At the noisy sample (above) both end near 1.
-
-Without backprop (below) the guiding classifier is confident and the judge is not. Look at the picture: the gradient \
-found something that only this classifier calls a planet. Never let a classifier mark its own work.""",
-        ),
-        Note(
-            "Never learned",
-            (4520, 120, 2320, 210),
-            """The model never learned colours as a condition. An energy can ask for one: here the mean colour of \
-the picture, red, green, blue, yellow in turn.
-
-Above, only a colour is asked for: what the picture shows is up to the model, and it chooses things that come in that \
-colour. Below, robots by CFG and their colour by a gradient, in one run: both methods at once. Change the colours, or \
-connect pictures of your own.""",
+4. Above that, one step of the second row, to scale: the gradient beside the difference that CFG would take. If both \
+networks were exact they would be the same arrow; the caption says how close they are.""",
         ),
     ),
-    thumbnails={"34": (2, 4), "88": (0, 3)},
+    thumbnails={"34": (2, 4), "44": (3, 7)},
     groups={
         "1 \u00b7 A model, and others who know the labels": ("Two ways to a label", *map(str, range(1, 12))),
         "2 \u00b7 One label, four methods": (
             "Four methods",
-            *("20", "21", "22", "23", "30", "31", "32", "33", "34"),
-            *("40", "41", "42", "43", "44", "50", "51", "52", "53", "54"),
+            *("20", "21", "23", "30", "31", "32", "34", "40", "41", "42", "44", "50", "51", "52", "54", "61", "63"),
         ),
-        "3 \u00b7 The difference and the gradient": ("The same step, twice", "60", "61"),
-        "4 \u00b7 The judge": ("Who is convinced?", "62", "63"),
-        "5 \u00b7 A condition the model never learned": ("Never learned", *map(str, range(70, 89))),
     },
     titles={
         "5": "Load Classifier: noise-aware",
@@ -432,8 +382,47 @@ connect pictures of your own.""",
         "50": "At the prediction, without backprop",
         "51": "x0 without backprop",
         "54": "x0 without backprop",
-        "62": "At the noisy sample: both agree",
+        "61": "At the noisy sample: the gradient and the difference",
         "63": "x0 without backprop: only one is convinced",
+    },
+    view=(0.45, 60, 80),
+)
+
+COLOURS = Layout(
+    name="A colour by a gradient",
+    form="colours.json",
+    workflow_id="6b1e7c40-3d8a-4f92-8e15-90c7d2a4b606",
+    places={
+        "1": (40, 380, 320, 210),
+        "2": (40, 640, 320, 150),
+        "83": (40, 840, 320, 150),
+        "3": (40, 1040, 320, 150),
+        "4": (400, 840, 320, 230),
+        "70": (400, 380, 270, 130),
+        "71": (400, 580, 270, 130),
+        "72": (720, 580, 270, 130),
+        "73": (1040, 580, 270, 130),
+        "74": (720, 380, 270, 60),
+        "75": (1040, 380, 270, 60),
+        "76": (1360, 380, 270, 60),
+        "77": (1360, 580, 270, 170),
+        **branch(380, "78", "79", "80", "82", left=1720),
+        **branch(850, "84", "85", "86", "88", left=1720),
+    },
+    notes=(
+        Note(
+            "Read me",
+            (40, 120, 1590, 190),
+            """The model never learned colours as a condition. An energy can ask for one: here the mean colour of \
+the picture, red, green, blue, yellow in turn.
+
+1. Queue. Above, only a colour is asked for: what the picture shows is up to the model, and it chooses things that \
+come in that colour. Below, robots by CFG and their colour by a gradient, in one run: both methods at once.
+2. Change the colours, or connect pictures of your own to Reference Energy.""",
+        ),
+    ),
+    thumbnails={"88": (0, 1, 2, 3)},
+    titles={
         "70": "Red",
         "71": "Green",
         "72": "Blue",
@@ -443,7 +432,7 @@ connect pictures of your own.""",
         "85": "A robot, and a colour",
         "88": "A robot, and a colour",
     },
-    view=(0.45, 60, 80),
+    view=(0.55, 60, 80),
 )
 
 VAE_FILE = "vae-ft-mse-840000-ema-pruned.safetensors"
@@ -587,5 +576,14 @@ Scale and networks are those of the paper (arXiv 2105.05233).""",
     view=(0.65, 60, 80),
 )
 
-ALL = (FIRST_LOOK, THE_GEOMETRY, CLASSIFIER_GUIDANCE, DPS_INPAINTING, TIME_TRAVEL, AUTOGUIDANCE, IMAGENET_CLASSIFIER)
+ALL = (
+    FIRST_LOOK,
+    THE_GEOMETRY,
+    CLASSIFIER_GUIDANCE,
+    COLOURS,
+    DPS_INPAINTING,
+    TIME_TRAVEL,
+    AUTOGUIDANCE,
+    IMAGENET_CLASSIFIER,
+)
 LAYOUTS = {layout.name: layout for layout in ALL}
