@@ -23,7 +23,7 @@ from ..guidance.rules.kinds import Schedule
 from ..guidance.run import Run
 from ..guidance.side_by_side import Lane, batch_chain
 from ..trace.gram import GramRecord, recounted
-from ..trace.trace import PER_STEP, Trace
+from ..trace.trace import Trace
 from . import adapter
 from .adapter import intermediate_dtype
 from .guider import ChainGuider, chain_guider
@@ -297,13 +297,11 @@ class SeparateDraws:
 
 def rows_of(trace: Trace, rows: slice, settings: Settings) -> Trace:
     """The record of one run of a batch, at its own scale: the batch has that of the run farthest from 1."""
-    steps = {name: value if name in PER_STEP else value[:, rows] for name, value in trace.steps.items()}
-    steps = _at_scale(steps, trace, own_scales(trace, settings))
+    found = trace.of_samples(rows)
+    steps = _at_scale(found.steps, trace, own_scales(trace, settings))
     tensors = {name: value[rows] for name, value in trace.tensors.items() if name == "end"}
     own = {"cfg": settings.cfg, "seed": settings.seed, "chain": settings.chain.text, "lanes": {}}
-    labels = trace.header.get("labels")
-    own |= {"labels": labels[rows]} if labels else {}
-    return replace(trace, header={**trace.header, **own}, steps=steps, tensors=tensors, cross={})
+    return replace(found, header={**found.header, **own}, steps=steps, tensors=tensors, cross={})
 
 
 def own_scales(trace: Trace, settings: Settings) -> Tensor:  # -> [n] float64

@@ -21,7 +21,7 @@ from .results import Row
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-PICTURE_BYTES = 3_400_000  # of all pictures: with base64 and the rest a page stays below 5 MB
+PAGE_BYTES = 4_900_000  # pictures get what the rest leaves, and never less than a third of it
 SIDES, QUALITY = (512, 384, 256, 192, 128, 96, 64, 32), 85
 SAMPLED = 8  # pictures by which a side is chosen
 PIXELATED = 96  # pixels below which a picture is kept as it is and shown as squares
@@ -36,12 +36,13 @@ def study_page(
     pictures: Mapping[str, bytes],
     note: str,
     summary: str = "",
+    runs: Mapping[str, Mapping] | None = None,
 ) -> str:
     """The whole file as text.
 
     rows: of the cells that are done. pictures: files by cell. note: how the cells were run. summary: what was found.
+    runs: the records of the cells.
     """
-    small, largest = _small(AsAsked(pictures, opened))
     study = {
         "title": title,
         "note": note,
@@ -49,18 +50,22 @@ def study_page(
         "measures": titles(rows),
         "rows": [{key: value for key, value in row.items() if key != "trace_bytes"} for row in rows],
         "curves": curves(rows, axes),
-        "pictures": small,
-        "square": largest <= PIXELATED,
+        "runs": bool(runs),
     }
-    return Template((WEB / "page" / "study.html").read_text(encoding="utf-8")).substitute(
-        title=html.escape(title),
-        note=html.escape(note),
-        summary=html.escape(summary),
-        style=(WEB / "page" / "study.css").read_text(encoding="utf-8"),
-        modules=packed(named(modules("study.mjs"))),
-        study=script_json(study),
-        prompts=packed({cell.id: cell.prompt for cell in cells}),
-    )
+    parts = {
+        "title": html.escape(title),
+        "note": html.escape(note),
+        "summary": html.escape(summary),
+        "style": (WEB / "page" / "study.css").read_text(encoding="utf-8"),
+        "modules": packed(named(modules("study.mjs") | (modules("page-panel.mjs") if runs else {}))),
+        "runs": packed(runs or {}),
+        "prompts": packed({cell.id: cell.prompt for cell in cells}),
+    }
+    rest = sum(map(len, parts.values())) + len(script_json(study))
+    room = max(PAGE_BYTES - rest, PAGE_BYTES // 3) * 3 // 4  # of base64
+    small, largest = _small(AsAsked(pictures, opened), room)
+    page = Template((WEB / "page" / "study.html").read_text(encoding="utf-8"))
+    return page.substitute(parts, study=script_json(study | {"pictures": small, "square": largest <= PIXELATED}))
 
 
 def diverse(rows: Sequence[Row], pictures: Mapping[str, bytes]) -> list[Row]:
@@ -103,15 +108,18 @@ def compared(image: Image) -> Tensor:  # -> [H, W, 3] in 0 .. 1
     return torch.from_numpy(np.asarray(small).copy()).float() / 255
 
 
-def _small(pictures: Mapping[str, Image]) -> tuple[dict[str, str], int]:
-    """Pictures as addresses, at the largest side at which all of them fit; and the largest side that one had."""
+def _small(pictures: Mapping[str, Image], room: int) -> tuple[dict[str, str], int]:
+    """Pictures as addresses, at the largest side at which all of them fit; and the largest side that one had.
+
+    room: bytes of all of them.
+    """
     names, largest = list(pictures), 0
     some = names[:: max(1, len(names) // SAMPLED)]
     for side in SIDES:
         share = sum(len(_encoded(pictures[name], side)[1]) for name in some) * len(names) / max(len(some), 1)
-        if share > PICTURE_BYTES:
+        if share > room:
             continue
-        found, left = {}, PICTURE_BYTES
+        found, left = {}, room
         for name, image in pictures.items():
             kind, data = _encoded(image, side)
             left, largest = left - len(data), max(largest, *image.size)

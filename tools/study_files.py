@@ -15,14 +15,17 @@ import numpy as np
 import torch
 
 from ..figures.contact_sheet import contact_sheet
-from ..studies.addresses import write_whole
+from ..studies.addresses import local, write_whole
 from ..studies.axes import Axis
 from ..studies.cells import Cell
 from ..studies.page import diverse, study_page
 from ..studies.plan import Plan
 from ..studies.report import report_text
 from ..studies.results import Folder, Row, table
+from ..studies.runs import records_of
+from ..trace.file import load
 from ..trace.portable import ascii_json
+from ..trace.trace import Trace
 
 REPORT = "report.txt"
 SHEET_SIDE, SHEET_COLUMNS, SHEET_ROWS = 192, 16, 32
@@ -69,15 +72,22 @@ def written(folder: Folder, plan: Plan, cells: Sequence[Cell], title: str, note:
     with pictures_of(folder, rows) as pictures:
         rows = diverse(rows, pictures)
         summary = report_text(rows, plan.varied)
+        runs = records_of(list(pictures), lambda cell: trace_at(folder, cell))
         _write(folder, REPORT, summary)
         _write(folder, "results.csv", table(rows))
         _write(folder, "results.json", ascii_json({"plan": plan.as_mapping(), "rows": rows}))
-        _write(folder, "index.html", study_page(title, plan.varied, cells, rows, pictures, note, summary))
+        _write(folder, "index.html", study_page(title, plan.varied, cells, rows, pictures, note, summary, runs))
         if rows:
             sink = BytesIO()
             sheet(plan, rows, pictures, title, note).save(sink, "PNG")
             write_whole(folder.path / "sheet.png", [sink.getvalue()])
     return rows
+
+
+def trace_at(folder: Folder, cell: str) -> Trace:
+    """The trace of a cell that is done."""
+    with local(folder.trace_of(cell)) as file:
+        return load(file)
 
 
 def _write(folder: Folder, name: str, text: str) -> None:

@@ -89,6 +89,14 @@ class Trace(Printed):
         """N: elements of one sample."""
         return math.prod(self.latent_shape)
 
+    def of_samples(self, rows: slice) -> Trace:
+        """The numbers of some of the samples, first part; labels are those of these samples, tensors are left out."""
+        steps = {name: value if value.ndim == 1 else value[:, rows] for name, value in self.steps.items()}
+        labels = self.header.get("labels")
+        header = {**self.header, **({"labels": labels[rows]} if labels else {})}
+        cross = {name: value[rows] for name, value in self.cross.items()}
+        return replace(self, header=header, steps=steps, tensors={}, cross=cross, parts={})
+
     @property
     def record(self) -> GramRecord:
         """Inner products of every step and sample: leading shape [n, B]."""

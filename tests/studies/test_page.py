@@ -1,34 +1,20 @@
-import io
 import math
 import re
 
-import numpy as np
 import pytest
-from PIL import Image
 
 from guidance_geometry.studies.axes import Axis
 from guidance_geometry.studies.cells import cells_of
 from guidance_geometry.studies.curves import curves, with_diversity
 from guidance_geometry.studies.page import compared, opened, study_page
 from guidance_geometry.studies.plan import Plan
+from guidance_geometry.studies.runs import MOST_CELLS, records_of
 from guidance_geometry.studies.servers import misfits, refuse_misfits
-from guidance_geometry.tests.studies.plans import RULES, workflow
+from guidance_geometry.tests.studies.plans import RULES, picture, rows_of, workflow
+from guidance_geometry.tests.traces import exact_trace
+from guidance_geometry.trace.record import run_record, size_of
 
 AXES = (Axis("cfg", (1, 4)), Axis("rule", ("cfg", "APG")), Axis("seed", (0, 1, 2)))
-
-
-def picture(shade, side=32):
-    sink = io.BytesIO()
-    noise = np.random.default_rng(shade).integers(0, 256, (side, side, 3), dtype=np.uint8)
-    Image.fromarray(noise if side > 32 else np.full((side, side, 3), shade, np.uint8)).save(sink, "PNG")
-    return sink.getvalue()
-
-
-def rows_of(cells):
-    """Rows whose strength is cfg plus a tenth of the seed."""
-    strength = [cell.place["cfg"] + 0.1 * cell.place["seed"] for cell in cells]
-    pairs = zip(cells, strength, strict=True)
-    return [{"id": c.id, "place": dict(c.place), "measures": {"strength": s}, "seconds": 1.0} for c, s in pairs]
 
 
 @pytest.fixture(scope="module")
@@ -73,14 +59,34 @@ def test_diversity_has_no_interval_and_counts_a_place_once(cells):
     assert (point["mean"], math.isnan(point["half"])) == (2.5, True)
 
 
-def test_a_page_of_a_hundred_large_pictures_stays_below_five_megabytes():
+@pytest.fixture(scope="module")
+def trace():
+    return exact_trace(steps=50, batch=2)
+
+
+def test_a_page_of_a_hundred_large_pictures_and_long_runs_stays_below_five_megabytes(trace):
     axes = (Axis("cfg", tuple(range(1, 11))), Axis("seed", tuple(range(10))))
     cells = cells_of(Plan(workflow(), axes), RULES, {}, "1")
     noise = picture(1, side=200)  # nothing compresses worse
-    text = study_page("A study", axes, cells, rows_of(cells), {cell.id: noise for cell in cells}, "")
+    runs = records_of([cell.id for cell in cells], lambda _: trace)
+    text = study_page("A study", axes, cells, rows_of(cells), {cell.id: noise for cell in cells}, "", runs=runs)
     assert 500_000 < len(text) < 5_000_000
     assert text.count("data:image/") == 100
     assert not re.search(r'(src|href)="http', text)
+
+
+def test_the_record_of_a_cell_is_of_the_sample_in_its_picture(trace):
+    (record,) = records_of(["a"], lambda _: trace).values()
+    assert (record["batch"], record["sample"], {len(step["samples"]) for step in record["steps"]}) == (1, 0, {1})
+    of_all = run_record(trace)["steps"]
+    assert [step["samples"][0] for step in record["steps"]] == [step["samples"][0] for step in of_all]
+
+
+def test_many_records_keep_fewer_steps_and_too_many_are_left_out(trace):
+    names = [str(i) for i in range(200)]
+    record = records_of(names, lambda _: trace)["0"]
+    assert (size_of(record) < 20_000, 5 < len(record["steps"]) < 50, "left out" in record["notes"][-1]) == (True,) * 3
+    assert records_of([str(i) for i in range(MOST_CELLS + 1)], lambda _: trace) == {}
 
 
 def test_words_of_a_plan_cannot_leave_their_place(cells):

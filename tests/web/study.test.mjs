@@ -1,6 +1,11 @@
 import assert from "node:assert/strict";
 import test from "node:test";
-import { at, escaped, grid, plot, positions, said, ticks, worded } from "../../web/lib/study.mjs";
+import { at, drawnRuns, grid, titled } from "../../web/lib/study.mjs";
+import { escaped, plot, positions, said, ticks, worded } from "../../web/lib/study-plot.mjs";
+import { hue, keyOf, metricsOf, plotRuns, pointsOf, scaleOf } from "../../web/lib/study-runs.mjs";
+import { metric } from "../../web/lib/metrics.mjs";
+import { sampleOf } from "../../web/lib/gram.mjs";
+import { fixture, NAMES } from "./records.mjs";
 
 const axes = [{ name: "cfg", values: [1, 2, 8] }, { name: "rule", values: ["cfg", "APG"] }, { name: "seed", values: [0, 1] }];
 const rows = axes[0].values.flatMap((cfg) => axes[1].values.flatMap((rule) => [0, 1].map((seed) => ({ id: `${cfg}${rule}${seed}`, place: { cfg, rule, seed } }))));
@@ -42,4 +47,59 @@ test("words of a plan are text and never markup", () => {
   assert.equal(escaped("<&\">"), "&#60;&#38;&#34;&#62;");
   assert.equal(worded(null, "number"), "\u2013");
   assert.equal(said(curve, curve.series[0], curve.series[0].points[1], "percent"), "cfg 2, rule cfg: 20.0 % (1 cell)");
+});
+
+const { record } = fixture(NAMES[0]);
+const runs = Object.fromEntries(rows.map((row) => [row.id, { ...record, sample: 0 }]));
+const asked = { name: "M1", along: "step", axis: axes[0], words: titled({ axes }), w: 900 };
+
+test("a run's line goes through the metric of every step", () => {
+  const points = pointsOf(runs[rows[0].id], "M1", "step");
+  assert.deepEqual(points, record.steps.map((step) => ({ x: step.i + 1, y: metric("M1", sampleOf(step, 0), step, record) })));
+  const levels = pointsOf(runs[rows[0].id], "M1", "level").map((p) => p.x);
+  assert.deepEqual(levels, record.steps.filter((step) => step.sigma > 0).map((step) => Math.log(step.sigma)));
+  assert.ok(metricsOf(runs).some(([name, title]) => name === "M1" && title === "Guidance strength (M1)"));
+});
+
+test("the plot of runs has a line for each cell, in the colour of its value, inside its frame", () => {
+  const shown = rows.slice(0, 5);
+  for (const along of ["step", "level"]) {
+    const svg = plotRuns(runs, shown, { ...asked, along });
+    assert.deepEqual([...svg.matchAll(/data-id="([^"]*)"/g)].map(([, id]) => id), shown.map((row) => row.id));
+    assert.ok(svg.includes(`<title>cfg 1 \u00b7 rule cfg \u00b7 seed 0</title>`));
+    for (const [, path] of svg.matchAll(/class="seen" d="([^"]*)"/g)) {
+      for (const [, x, y] of path.matchAll(/([\d.-]+) ([\d.-]+)/g)) assert.ok(x >= 0 && x <= 900 && y >= 0 && y <= 340, `${x} ${y}`);
+    }
+    assert.doesNotMatch(svg, /NaN|undefined|Infinity/);
+  }
+  assert.equal(plotRuns(runs, shown, { ...asked, name: "M99" }), "");
+  assert.equal(plotRuns({}, shown, asked), "");
+});
+
+test("a step without a value is a gap and no zero", () => {
+  const bare = { ...record, steps: record.steps.map((step, i) => (i === 3 ? { ...step, samples: [] } : step)) };
+  const [row] = rows;
+  const path = plotRuns({ [row.id]: bare }, [row], asked).match(/class="seen" d="([^"]*)"/)[1];
+  assert.equal(path.split("M").length - 1, 2);
+});
+
+test("values that are far apart are drawn by their logarithm, zeros on a row of their own, negative ones never", () => {
+  const far = scaleOf([0, 0.001, 1], 100, 0);
+  assert.deepEqual([far.log, far.at(0), far.marks[0], far.at(1)], [true, 100, 0, 0]);
+  assert.ok(Math.abs(far.at(0.1) - 82 / 3) < 1e-9 && far.at(0.001) === 82);
+  assert.equal(scaleOf([-0.001, 1], 100, 0).log, false);
+  assert.equal(scaleOf([0.5, 1], 100, 0).log, false);
+  assert.equal(scaleOf([0, 0], 100, 0).at(0), 100);
+});
+
+test("numbers are a ramp of colours and words a palette", () => {
+  assert.match(hue([1, 2, 8], 1), /^color-mix\(in oklch, var\(--s3\) 50%/);
+  assert.deepEqual(["a", "b"].map((_, k) => hue(["a", "b"], k)), ["var(--s0)", "var(--s1)"]);
+  assert.deepEqual(keyOf(axes[1]).map((one) => one.words), ["rule cfg", "rule APG"]);
+});
+
+test("picked cells are drawn alone, and all of the grid where none is picked", () => {
+  const { cells } = grid({ axes, rows }, "cfg", "rule", { seed: 1 });
+  assert.equal(drawnRuns({ rows }, cells, new Set()).length, 6);
+  assert.deepEqual(drawnRuns({ rows }, cells, new Set(["1cfg0"])).map((row) => row.id), ["1cfg0"]);
 });

@@ -2,7 +2,7 @@
 import { sampleOf, stepOf } from "./gram.mjs";
 import { swatch } from "./legend.mjs";
 import { metric } from "./metrics.mjs";
-import { Panel } from "./panel.mjs";
+import { opened, panelOf } from "./page-panel.mjs";
 import { download, element } from "./panel-parts.mjs";
 import { rowOf } from "./panel-pictures.mjs";
 import { answers } from "./reading.mjs";
@@ -10,34 +10,11 @@ import { DARK, LIGHT } from "./theme.mjs";
 import { viewOf } from "./views.mjs";
 import { nth, number } from "./words.mjs";
 
-const OPENING = ["plane", "pictures", "lengths"]; // best first; the last is always available
 const SMALL = 64; // pixels of a picture below which its pixels are shown as squares
-
-class PagePanel extends Panel {
-  draw() {
-    super.draw();
-    this.told?.();
-  }
-
-  /** A page has no sampler to write a scale to. */
-  scaleControls() {
-    super.scaleControls();
-    this.parts.use.hidden = true;
-    this.obstacle = null;
-  }
-
-  offerScale() {}
-}
 
 /** Fill a page. place(id): its element; data: {record, sheets: {name: data URI}, sources: {workflow, prompt}}. */
 export function mount(place, { record, sheets, sources }) {
-  const editor = {
-    root: () => null,
-    locale: () => "en",
-    address: (path) => sheets[new URLSearchParams(path.split("?")[1]).get("filename")],
-    sources: async () => ({ workflow: sources.workflow, output: sources.prompt }),
-  };
-  const panel = new PagePanel({ properties: { gg_view: openingView(record) } }, editor, new Map());
+  const panel = panelOf(record, sheets, async () => ({ workflow: sources.workflow, output: sources.prompt }));
   const results = resultsOf(panel, record, sheets);
   place("results").replaceChildren(...results);
   place("panel").replaceChildren(panel.host);
@@ -53,16 +30,8 @@ export function mount(place, { record, sheets, sources }) {
     [legend, read] = [panel.view + theme, panel.sample];
     results.forEach((one) => one.setAttribute("aria-pressed", String(Number(one.dataset.sample) === panel.sample)));
   };
-  panel.start();
-  panel.show(record);
-  const scheme = matchMedia("(prefers-color-scheme: dark)");
-  scheme.addEventListener("change", () => panel.content.dispatchEvent(new Event("pointerenter"))); // it looks at its colours then
+  opened(panel, record);
   return panel;
-}
-
-/** The view that has something to show. */
-function openingView(record) {
-  return OPENING.find((name) => viewOf(name).available(record));
 }
 
 /** What stands under the figure: where the numbers come from, and those of the step that is shown. */

@@ -1,0 +1,42 @@
+/** The editor's panel in a page of its own, without an editor. */
+import { Panel } from "./panel.mjs";
+import { viewOf } from "./views.mjs";
+
+const OPENING = ["plane", "pictures", "lengths"]; // best first; the last is always available
+
+class PagePanel extends Panel {
+  draw() {
+    super.draw();
+    this.told?.();
+  }
+
+  /** A page has no sampler to write a scale to. */
+  scaleControls() {
+    super.scaleControls();
+    this.parts.use.hidden = true;
+    this.obstacle = null;
+  }
+
+  offerScale() {}
+}
+
+/** A panel for a record. sheets: {name: data URI} of its pictures; sources(): {workflow, output}, for files that it saves. */
+export function panelOf(record, sheets, sources) {
+  const editor = {
+    root: () => null,
+    locale: () => "en",
+    address: (path) => sheets[new URLSearchParams(path.split("?")[1]).get("filename")],
+    sources,
+  };
+  const opening = OPENING.find((name) => viewOf(name).available(record)); // what has something to show
+  return new PagePanel({ properties: { gg_view: opening } }, editor, new Map());
+}
+
+/** Show the record in its panel, which is on the page already; its colours follow the reader's. */
+export function opened(panel, record) {
+  panel.start();
+  panel.show(record);
+  const scheme = matchMedia("(prefers-color-scheme: dark)");
+  scheme.addEventListener("change", () => panel.content.dispatchEvent(new Event("pointerenter"))); // it looks at its colours then
+  return panel;
+}

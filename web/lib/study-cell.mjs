@@ -1,0 +1,89 @@
+/** One cell of a study's page in a dialog: its picture, its numbers, its verdict, its run in the panel, its workflow. */
+import { worded } from "./study-plot.mjs";
+
+const MARKS = { mark: "Mark", reject: "Reject", rerun: "Run again" };
+
+/** The dialog. page: of study.mjs; make: makes elements; changed(): after a mark. -> {open(row)} */
+export function cellDialog(page, make, changed) {
+  const { study, files, title, marks } = page;
+  const dialog = page.place("cell");
+  const state = { row: null, panel: null };
+
+  const button = (words, act, facts = {}) => {
+    const made = make("button", { type: "button", textContent: words, ...facts });
+    made.addEventListener("click", act);
+    return made;
+  };
+
+  const order = () => page.shown.flat().filter(Boolean);
+  const turn = (by) => {
+    const cells = order();
+    const next = cells[cells.findIndex((one) => one.id === state.row.id) + by];
+    if (next) open(next, by < 0 ? "back" : "on");
+  };
+
+  const head = (row) => {
+    const cells = order();
+    const i = cells.findIndex((one) => one.id === row.id);
+    const back = button("\u2039", () => turn(-1), { id: "back", title: "The cell before", ariaLabel: "The cell before", disabled: i <= 0 });
+    const on = button("\u203a", () => turn(1), { id: "on", title: "The next cell", ariaLabel: "The next cell", disabled: i < 0 || i === cells.length - 1 });
+    return make("div", { className: "head" }, make("h3", { id: "cell-name", textContent: title(row) }), back, on, button("Close", () => dialog.close()));
+  };
+
+  const facts = (row) => {
+    const told = [...Object.entries(row.place), ...Object.entries(row.measures).map(([name, value]) => [study.measures[name]?.title ?? name, worded(value, study.measures[name]?.unit)]),
+      ["Time", worded(row.seconds, "seconds")]];
+    return make("dl", {}, ...told.flatMap(([name, value]) => [make("dt", { textContent: name }), make("dd", { textContent: value })]));
+  };
+
+  const marking = (row) => Object.entries(MARKS).map(([kind, words]) => button(words, () => {
+    marks.turn(row.id, kind);
+    changed();
+    open(row, kind);
+  }, { id: kind, ariaPressed: String(marks.of(row.id) === kind) }));
+
+  const verdict = (row) => (row.verdict ? [make("p", { className: "verdict", textContent: row.verdict })] : []);
+
+  const about = (row) => make("div", { className: "about" },
+    ...(study.pictures[row.id] ? [make("img", { src: study.pictures[row.id], alt: title(row) })] : []),
+    make("div", { className: "buttons" }, ...marking(row)),
+    facts(row),
+    ...(study.runs ? [] : verdict(row)),
+    make("div", { className: "buttons" }, button("Save its workflow", async () => download(`${row.id}.json`, (await files.prompts())[row.id]))),
+    make("p", { className: "note", textContent: "Drop the workflow on ComfyUI to open it." }));
+
+  /** The pack's own panel, one for all cells: the view that was chosen stays. */
+  const show = async (row, room) => {
+    const record = (await files.runs())[row.id];
+    if (!record || state.row !== row) return;
+    const { opened, panelOf } = await files.panel();
+    if (state.row !== row) return;
+    const first = !state.panel;
+    state.panel ??= panelOf(record, {}, async () => ({ output: (await files.prompts())[state.row.id] }));
+    room.replaceChildren(state.panel.host);
+    if (first) opened(state.panel, record);
+    else state.panel.show(record);
+  };
+
+  function open(row, focused) {
+    state.row = row;
+    const room = make("div", { className: "panel" });
+    dialog.className = [study.square && "square", study.runs && "with-panel"].filter(Boolean).join(" ");
+    if (study.runs && state.panel) room.append(state.panel.host);
+    dialog.replaceChildren(head(row), make("div", { className: "body" }, about(row),
+      ...(study.runs ? [make("div", {}, room, ...verdict(row))] : [])));
+    if (!dialog.open) dialog.showModal();
+    const place = focused && dialog.querySelector(`#${focused}`);
+    if (place && !place.disabled) place.focus();
+    if (study.runs) show(row, room);
+  }
+
+  return { open };
+}
+
+/** Save a value as a file. */
+export function download(name, value) {
+  const link = Object.assign(document.createElement("a"), { download: name, href: URL.createObjectURL(new Blob([JSON.stringify(value, null, 1)], { type: "application/json" })) });
+  link.click();
+  setTimeout(() => URL.revokeObjectURL(link.href), 1000);
+}

@@ -1,0 +1,93 @@
+/** The plots of a study's page, as SVG text: measures along an axis. No DOM. */
+const [W, H, PAD] = [380, 220, { left: 52, right: 12, top: 12, bottom: 30 }];
+export const SERIES = 8; // colours
+export const SHAPES = ["circle", "square", "triangle", "diamond"];
+
+/** A value for people: percent where the unit says so. */
+export function worded(value, unit) {
+  if (value == null || !Number.isFinite(value)) return "\u2013";
+  if (unit === "percent") return `${(100 * value).toFixed(Math.abs(value) < 0.1 ? 2 : 1)} %`;
+  return `${Number(value.toPrecision(4))}${unit === "seconds" ? " s" : ""}`;
+}
+
+/** Round numbers within [low, high], three to five or so. */
+export function ticks(low, high) {
+  const span = high - low || Math.abs(high) || 1;
+  const power = 10 ** Math.floor(Math.log10(span / 3));
+  const step = [1, 2, 5, 10].map((one) => one * power).find((one) => span / one <= 5);
+  const first = Math.ceil(low / step - 1e-9);
+  const count = Math.floor((low + span) / step + 1e-9) - first;
+  return Array.from({ length: count + 1 }, (_, i) => Number(((first + i) * step).toPrecision(12)));
+}
+
+/** Where values of an axis lie, 0 .. 1: numbers by their size, words evenly. */
+export function positions(values) {
+  const numbers = values.every((value) => typeof value === "number");
+  const [low, high] = [Math.min(...values), Math.max(...values)];
+  if (numbers && high > low) return values.map((value) => (value - low) / (high - low));
+  return values.map((_, i) => (values.length > 1 ? i / (values.length - 1) : 0.5));
+}
+
+/** A line across a plot with its value. */
+export const level = (y, left, right, words) => `<path class="axis" d="M${left} ${f(y)}H${right}"/>`
+  + `<text x="${left - 6}" y="${f(y + 4)}" text-anchor="end">${escaped(words)}</text>`;
+
+/** Values below a plot, those that find room. */
+export function footWords(values, xs, y) {
+  const parts = [];
+  let free = -Infinity; // where the next word may begin
+  for (const [i, value] of values.entries()) {
+    const half = String(value).length * 3.3;
+    if (xs[i] - half < free) continue;
+    free = xs[i] + half + 4;
+    parts.push(`<text x="${f(xs[i])}" y="${f(y)}" text-anchor="middle">${escaped(String(value).slice(0, 24))}</text>`);
+  }
+  return parts;
+}
+
+/** One plot as SVG text. curve: of the study; unit: of its measure. */
+export function plot(curve, unit) {
+  const points = curve.series.flatMap((one) => one.points).filter((p) => p.mean != null);
+  if (!points.length) return "";
+  const low = Math.min(...points.map((p) => p.mean - (p.half ?? 0)));
+  const high = Math.max(...points.map((p) => p.mean + (p.half ?? 0)));
+  const marks = ticks(low, high);
+  const [bottom, top] = [Math.min(low, marks[0]), Math.max(high, marks.at(-1), low + 1e-12)];
+  const values = curve.series[0].points.map((p) => p.x);
+  const [right, foot] = [W - PAD.right, H - PAD.bottom];
+  const inset = 14; // the first and the last value stand off the frame
+  const xs = positions(values).map((at) => PAD.left + inset + at * (right - PAD.left - 2 * inset));
+  const y = (value) => foot - ((value - bottom) / (top - bottom)) * (foot - PAD.top);
+  const parts = [...marks.map((mark) => level(y(mark), PAD.left, right, worded(mark, unit))), ...footWords(values, xs, foot + 18)];
+  for (const [k, one] of curve.series.entries()) {
+    const shown = one.points.map((p, i) => [xs[i] + 3 * (k - (curve.series.length - 1) / 2), p]).filter(([, p]) => p.mean != null);
+    const colour = `var(--s${k % SERIES})`;
+    parts.push(`<path d="M${shown.map(([x, p]) => `${f(x)} ${f(y(p.mean))}`).join("L")}" fill="none" stroke="${colour}" stroke-width="2"/>`);
+    for (const [x, p] of shown) {
+      if (p.half != null) parts.push(`<path d="M${f(x)} ${f(y(p.mean - p.half))}V${f(y(p.mean + p.half))}" stroke="${colour}" stroke-width="1.5"/>`);
+      parts.push(`<g fill="${colour}">${shape(SHAPES[k % SHAPES.length], x, y(p.mean))}<title>${escaped(said(curve, one, p, unit))}</title></g>`);
+    }
+  }
+  return `<svg viewBox="0 0 ${W} ${H}" role="img" aria-label="${escaped(spoken(curve, unit))}">${parts.join("")}</svg>`;
+}
+
+export const f = (value) => Number(value.toFixed(1));
+export const escaped = (text) => String(text).replace(/[&<>"]/g, (letter) => `&#${letter.charCodeAt(0)};`);
+
+/** A mark of its own kind around a point. */
+export function shape(kind, x, y) {
+  const r = 4.5;
+  if (kind === "circle") return `<circle cx="${f(x)}" cy="${f(y)}" r="${r}"/>`;
+  if (kind === "square") return `<rect x="${f(x - r)}" y="${f(y - r)}" width="${2 * r}" height="${2 * r}"/>`;
+  if (kind === "triangle") return `<path d="M${f(x)} ${f(y - r - 1)}l${r + 1} ${2 * r}h${-2 * r - 2}z"/>`;
+  return `<path d="M${f(x)} ${f(y - r - 1)}l${r + 1} ${r + 1}l${-r - 1} ${r + 1}l${-r - 1} ${-r - 1}z"/>`;
+}
+
+/** A point in words. */
+export function said(curve, series, point, unit) {
+  const where = [`${curve.axis} ${point.x}`, curve.split && `${curve.split} ${series.name}`].filter(Boolean).join(", ");
+  const range = point.half == null ? "" : ` \u00b1 ${worded(point.half, unit)}`;
+  return `${where}: ${worded(point.mean, unit)}${range} (${point.n} cell${point.n === 1 ? "" : "s"})`;
+}
+
+const spoken = (curve, unit) => curve.series.flatMap((one) => one.points.map((p) => said(curve, one, p, unit))).join("; ");
