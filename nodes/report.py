@@ -12,6 +12,7 @@ from ..host.recording import STOPS
 from ..host.widgets import SEE, TRACE_IN, TRACE_OUT, VAE_IN
 from ..host.wires import EnergyWire, TraceWire
 from ..trace.faults import kept_out
+from ..trace.findings import Judged
 from ..trace.portable import ascii_json
 from ..trace.report import FINE, OFF, Report
 
@@ -69,11 +70,25 @@ class GGReport(CheckedNode):
     def execute(cls, trace, vae=None, energy=None, half=None) -> io.NodeOutput:
         faults: list[str] = []
         with kept_out(faults.append, STOPS):
-            found = reported(trace, half, None if energy is None else heard(trace, energy, vae))
-            text = found.text()
-            return io.NodeOutput(text, ascii_json(found.as_json()), *scales_of(found), trace, ui={"text": [text]})
+            judge = None if energy is None else heard(trace, energy, vae)
+            found = reported(trace, half, judge)
+            text, score = found.text(), scored(judge)
+            told = ascii_json(found.as_json() | ({"judge": score} if score else {}))
+            ui = {"text": [text], **({"judge": [score["mean"]]} if score else {})}
+            return io.NodeOutput(text, told, *scales_of(found), trace, ui=ui)
         text = FAILED.format(*faults)
         return io.NodeOutput(text, "{}", *[ExecutionBlocker(text)] * 3, trace, ui={"text": [text]})
+
+
+def scored(judge: Judged | None) -> dict | None:
+    """What a judge found in numbers: the mean of what is finite, and each; None where it found nothing."""
+    if judge is None or judge.fault or not judge.log_prob.isfinite().any():
+        return None
+    return {
+        "name": judge.name,
+        "mean": float(judge.log_prob[judge.log_prob.isfinite()].mean()),
+        "log_prob": judge.log_prob.tolist(),
+    }
 
 
 def scales_of(found: Report) -> list:

@@ -9,9 +9,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from .axes import Value, places
+from .graph import Workflow
 from .plan import Plan
 from .rules import RuleNode
-from .workflow import Workflow, with_results, with_values
+from .workflow import with_results, with_values
 
 HEX = 16  # digits of an id: two of a million cells share one with a chance of 3e-8
 
@@ -31,7 +32,7 @@ def cells_of(plan: Plan, known: Sequence[RuleNode], models: Mapping[str, Any], v
     known: the rule nodes of the server. models: what tells the model files apart, {name: size or hash}. version: of
     the pack. Raises ValueError for an axis or an override that the workflow does not have, before anything runs.
     """
-    workflow = with_values(with_results(plan.workflow), plan.overrides, known)
+    workflow = with_values(with_results(plan.workflow, plan.judge), plan.overrides, known)
     made = (_cell(workflow, place, known, models, version) for place in places(plan.varied))
     return list({cell.id: cell for cell in made}.values())
 

@@ -13,7 +13,7 @@ from .axes import Axis, Value, distinct, meant, values_of
 from .measures import MEASURES
 from .workflow import INPUTS, REPEAT, checked
 
-FIELDS = ("workflow", "axes", "overrides", "measures", "repeats")
+FIELDS = ("workflow", "axes", "overrides", "measures", "repeats", "judge")
 USUAL = ("strength", "saturation", "evaluations")
 MOST_REPEATS = 10_000
 
@@ -23,7 +23,7 @@ class Plan:
     """What a study is.
 
     workflow: in API form. axes: what is varied. overrides: what is set in every cell, named as axes are. measures: of
-    MEASURES. repeats: each cell again with so many seeds, counted from the workflow's own.
+    MEASURES. repeats: each cell again with so many seeds, counted from the workflow's own. judge: as in `judge_of`.
     Raises ValueError for repeats beside an axis of seeds, which would give some cells the same seed.
     """
 
@@ -32,6 +32,7 @@ class Plan:
     overrides: Mapping[str, Value] = field(default_factory=dict)
     measures: tuple[str, ...] = USUAL
     repeats: int = 1
+    judge: str = ""
 
     def __post_init__(self):
         seeds = [axis.name for axis in self.axes if axis.name.rpartition(".")[2] in (*INPUTS["seed"], REPEAT)]
@@ -53,6 +54,7 @@ class Plan:
             "overrides": dict(self.overrides),
             "measures": list(self.measures),
             "repeats": self.repeats,
+            **({"judge": self.judge} if self.judge else {}),
         }
 
     def text(self) -> str:
@@ -61,8 +63,8 @@ class Plan:
 
     def widened(self, other: Plan) -> Plan:
         """This plan with the values, measures and repeats of both; ValueError where they are not of one study."""
-        if (self.workflow, self.overrides) != (other.workflow, other.overrides):
-            raise ValueError("They have another workflow or other overrides.")
+        if (self.workflow, self.overrides, self.judge) != (other.workflow, other.overrides, other.judge):
+            raise ValueError("They have another workflow, other overrides or another judge.")
         mine, theirs = ({axis.name: axis for axis in plan.axes} for plan in (self, other))
         if mine.keys() != theirs.keys():
             raise ValueError(f"They vary {', '.join(theirs)}, this plan varies {', '.join(mine)}.")
@@ -109,7 +111,8 @@ def plan_of(told: Any, folder: Place = Path()) -> Plan:
         raise ValueError(f"There is no measure {unknown[0]!r}. {meant(str(unknown[0]), MEASURES)}")
     axes = distinct(Axis(str(name), _values(values)) for name, values in told["axes"].items())
     overrides = {str(name): _value(str(name), value) for name, value in (told.get("overrides") or {}).items()}
-    return Plan(_workflow(told["workflow"], folder), axes, overrides, measures, _repeats(told.get("repeats", 1)))
+    facts = {"repeats": _repeats(told.get("repeats", 1)), "judge": str(told.get("judge") or "")}
+    return Plan(_workflow(told["workflow"], folder), axes, overrides, measures, **facts)
 
 
 def _workflow(told: Any, folder: Place) -> dict[str, dict]:

@@ -24,6 +24,7 @@ from .plan import Plan, read_plan
 PLAN, CELLS, REJECTED = "plan.json", "cells", "rejected"
 WRITTEN_BY = 60.0  # s, in which any file of a study is written
 REQUESTS = 16  # at once, of an address
+SCORES = ("judge",)  # facts that are measures
 Row = dict[str, Any]
 
 
@@ -100,7 +101,8 @@ class Folder:
         """
         write_whole(self.picture_of(cell.id), [picture])
         write_whole(self.trace_of(cell.id), [trace])
-        values = self._measured(cell, names)
+        values = self._measured(cell, names) | {name: facts[name] for name in SCORES if name in facts}
+        facts = {name: fact for name, fact in facts.items() if name not in SCORES}
         row = {"id": cell.id, "place": dict(cell.place), "measures": values, **facts, "trace_bytes": len(trace)}
         self._write_row(row)
         (self.path / REJECTED / f"{cell.id}.json").unlink(missing_ok=True)

@@ -7,7 +7,7 @@ from typing import Any
 
 from .axes import meant
 from .cells import Cell
-from .workflow import Workflow, linked, title_of
+from .graph import Workflow, linked, title_of
 
 Told = Mapping[str, Mapping[str, Any]]  # /object_info of a server
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from .axes import Value, meant
+from .graph import Workflow, linked, title_of, upstream, widgets
+from .judges import ENERGIES, JUDGE, followers, judge_of, judging_node
 from .rules import SOCKET, RuleNode, chain_named
 
-Workflow = Mapping[str, Mapping[str, Any]]
 INPUTS = {  # of a word that an axis may be called, the names of the widget
     "seed": ("seed", "noise_seed"),
     "sampler": ("sampler_name",),
@@ -36,27 +37,11 @@ def checked(workflow: Any) -> dict[str, dict]:
     return {str(name): copy.deepcopy(dict(node)) for name, node in workflow.items()}
 
 
-def linked(value: Any) -> bool:
-    """Whether an input is a wire."""
-    return isinstance(value, list) and len(value) == 2 and isinstance(value[1], int)
-
-
-def upstream(workflow: Workflow, node: str) -> Iterator[str]:
-    """A node and all that it needs, nearest first."""
-    waiting, seen = [node], set()
-    while waiting:
-        name = waiting.pop(0)
-        if name in seen or name not in workflow:
-            continue
-        seen.add(name)
-        yield name
-        waiting += [str(value[0]) for value in workflow[name]["inputs"].values() if linked(value)]
-
-
-def with_results(workflow: Workflow) -> dict[str, dict]:
+def with_results(workflow: Workflow, judge: str = "") -> dict[str, dict]:
     """The workflow with a trace of its last sampler saved and its picture previewed, and without what neither needs.
 
-    Raises ValueError where there is no sampler that can be traced, or no picture.
+    judge: as in `judge_of`. Raises ValueError where there is no sampler that can be traced, no picture, or no such
+    judge.
     """
     made = checked(workflow)
     shown = [name for name, node in made.items() if node["class_type"] in SHOWING]
@@ -69,7 +54,10 @@ def with_results(workflow: Workflow) -> dict[str, dict]:
     made[sampler]["class_type"] = TRACED.get(made[sampler]["class_type"], made[sampler]["class_type"])
     saved = {"trace": [sampler, TRACE_OUTPUT], "filename_prefix": "sweep"}
     made[TRACE] = {"class_type": "GGSaveTrace", "inputs": saved}
-    kept = {*upstream(made, PICTURES), *upstream(made, TRACE)}
+    energy = judge_of(made, judge)
+    if energy:
+        made[JUDGE] = judging_node(made, energy, [sampler, TRACE_OUTPUT], PICTURES)
+    kept = {name for end in (PICTURES, TRACE, JUDGE) for name in upstream(made, end)}
     return {name: node for name, node in made.items() if name in kept}
 
 
@@ -83,16 +71,6 @@ def sampler_of(workflow: Workflow) -> str:
     return found
 
 
-def widgets(workflow: Workflow) -> list[tuple[str, str]]:
-    """Every input that is no wire, as (node, input)."""
-    return [(n, name) for n, node in workflow.items() for name, value in node["inputs"].items() if not linked(value)]
-
-
-def title_of(node: Mapping) -> str:
-    """What a person calls it."""
-    return str((node.get("_meta") or {}).get("title") or node["class_type"])
-
-
 def place_of(workflow: Workflow, name: str) -> tuple[str, str]:
     """The node and the input that an axis means: `cfg`, `prompt`, `4.steps`, `KSampler.steps`.
 
@@ -101,6 +79,8 @@ def place_of(workflow: Workflow, name: str) -> tuple[str, str]:
     owner, dot, widget = name.rpartition(".")
     names = INPUTS.get(widget, (widget,))
     found = [(n, one) for n, one in widgets(workflow) if one in names and (not dot or _is(workflow, n, owner))]
+    if not dot:
+        found = [one for one in found if workflow[one[0]]["class_type"] not in ENERGIES] or found
     if widget == "prompt" and len(found) > 1:
         found = _of_positive(workflow, found)
     if len(found) == 1:
@@ -134,8 +114,9 @@ def with_values(workflow: Workflow, values: Mapping[str, Value], rules: Sequence
             node, widget = place_of(made, "seed")
             made[node]["inputs"][widget] = _of_kind("seed", made[node]["inputs"][widget], 0) + int(value)
         else:
-            node, widget = place_of(made, name)
-            made[node]["inputs"][widget] = _of_kind(name, value, made[node]["inputs"][widget])
+            place = place_of(made, name)
+            for node, widget in (place, *followers(made, name, place)):
+                made[node]["inputs"][widget] = _of_kind(name, value, made[node]["inputs"][widget])
     return made
 
 

@@ -26,7 +26,17 @@ from ..studies.rules import rule_nodes
 from ..studies.servers import refuse_misfits
 from .host.client import Client, JobError
 from .places import ROOT
-from .study_cell import FAULTS, PAUSES, REPORT_NODE, Connection, answers, models_of, told_by
+from .study_cell import (
+    FAULTS,
+    PAUSES,
+    REPORT_NODE,
+    SHOWS_ANY,
+    Connection,
+    answers,
+    models_of,
+    refuse_deaf_judges,
+    told_by,
+)
 from .study_files import written
 
 FIRST_LOOK = ROOT / "tools" / "templates" / "first_look.json"
@@ -53,6 +63,8 @@ def options(words: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--axis", action="append", default=[], help='any other, such as "4.steps: 10, 20"')
     parser.add_argument("--set", action="append", default=[], metavar="WIDGET=VALUE", help="of every cell")
     parser.add_argument("--measures", default=",".join(USUAL), help="what is measured")
+    parser.add_argument("--judge", default="", help="the energy node that scores every cell, or none; default: what "
+                        "the workflow measures with, or its only energy")  # fmt: skip
     parser.add_argument("--rerun", type=Path, help="marks saved on the page: run those cells again")
     parser.add_argument("--timeout", type=float, default=300.0, help="seconds of a cell, after which it has failed")
     parser.add_argument("--yes", action="store_true", help="also for more than 2,000 cells")
@@ -75,6 +87,7 @@ def plan_from(args: argparse.Namespace) -> Plan:
         "axes": {axis.name: list(axis.values) for axis in distinct(axes)},
         "overrides": {name: value for name, value in overrides.items() if name not in mine},
         "measures": [name.strip() for name in args.measures.split(",")],
+        "judge": args.judge,
     }
     return plan_of(told)
 
@@ -163,7 +176,9 @@ def main(words: Sequence[str] | None = None) -> int:
         with Client(args.server) as client:
             told = told_by(client)
             cells = cells_of(plan, rule_nodes(told), models_of(client), pack_version())
-        refuse_misfits(cells, {args.server: told})
+            refuse_misfits(cells, {args.server: told})
+            if SHOWS_ANY in told:
+                refuse_deaf_judges(client, cells)
         folder.keep(plan)
         if args.rerun:
             print(f"{forget_marked(folder, args.rerun)} cells run again")

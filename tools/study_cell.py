@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import sys
 import time
@@ -11,13 +12,17 @@ from typing import Any
 from websocket import WebSocketException, WebSocketTimeoutException
 
 from ..studies.cells import Cell
+from ..studies.graph import linked, upstream
+from ..studies.judges import JUDGE
 from ..studies.workflow import PICTURES, TRACE
-from .host.client import Client, Listener
+from .host.client import Client, JobError, Listener
 
 FAULTS = (OSError, WebSocketException)  # of a server, not of a cell
 PAUSES = (1.0, 4.0, 15.0)  # s, before a server that does not answer is asked again
 ASKED = 10.0  # s, in which a server that is there answers
 OWN = "sweep"  # folder in the traces of a server
+HEX = 12  # digits of a mark of a judge
+SHOWS_ANY = "PreviewAny"  # a node of the host that runs whatever is wired to it
 REPORT, REPORT_NODE = "gg-sweep-report", "GGReport"
 
 
@@ -53,7 +58,8 @@ def run_cell(client: Client, cell: Cell, reports: bool, listener: Listener | Non
     saving = cell.prompt[TRACE]
     named = {**saving["inputs"], "filename_prefix": f"{OWN}/{cell.id}"}  # not of the id; servers may share a folder
     prompt: dict[str, Any] = {**cell.prompt, TRACE: {**saving, "inputs": named}}
-    if reports:
+    report = JUDGE if JUDGE in prompt else REPORT
+    if reports and report == REPORT:
         prompt[REPORT] = {"class_type": REPORT_NODE, "inputs": {"trace": cell.prompt[TRACE]["inputs"]["trace"]}}
     began = time.monotonic()
     try:
@@ -61,13 +67,39 @@ def run_cell(client: Client, cell: Cell, reports: bool, listener: Listener | Non
     except (TimeoutError, WebSocketTimeoutException) as late:
         raise ValueError(f"The job had not ended after {client.timeout:.0f} s. Give it longer: --timeout.") from late
     facts: dict[str, Any] = {"seconds": round(time.monotonic() - began, 3), "server": client.address}
-    if reports and job.outputs.get(REPORT):
-        facts["verdict"] = job.outputs[REPORT]["text"][0]
+    if found := job.outputs.get(report):
+        facts |= {"verdict": found["text"][0]} | ({"judge": found["judge"][0]} if found.get("judge") else {})
     if not job.outputs.keys() >= {TRACE, PICTURES}:
         raise ValueError("The job ended, but the server keeps no trace and no picture of it. Run the cell again.")
     saved = job.outputs[TRACE]["text"][0].split(":")[0]
     trace = client.file({"filename": saved, "subfolder": f"traces/{OWN}", "type": "output"})
     return trace, client.file(job.outputs[PICTURES]["images"][0]), facts
+
+
+def refuse_deaf_judges(client: Client, cells: Sequence[Cell]) -> None:
+    """Make every judge of these cells on the server, and no picture: one without a label that it is asked for fails.
+
+    Raises ValueError with what it says.
+    """
+    prompt: dict[str, Any] = {}
+    for cell in cells:
+        if JUDGE not in cell.prompt:
+            continue
+        energy, place = cell.prompt[JUDGE]["inputs"]["energy"]
+        graph = {name: cell.prompt[name] for name in upstream(cell.prompt, energy)}
+        mark = hashlib.sha256(json.dumps(graph, sort_keys=True).encode()).hexdigest()[:HEX]
+        prompt |= {f"{mark}-{name}": _renamed(node, f"{mark}-") for name, node in graph.items()}
+        prompt[mark] = {"class_type": SHOWS_ANY, "inputs": {"source": [f"{mark}-{energy}", place]}}
+    try:
+        if prompt:
+            client.run(prompt)
+    except JobError as error:
+        raise ValueError(f"The judge cannot be asked: {error} Change it, or add --judge none.") from error
+
+
+def _renamed(node: Mapping, before: str) -> dict[str, Any]:
+    inputs = {n: [f"{before}{v[0]}", v[1]] if linked(v) else v for n, v in node["inputs"].items()}
+    return {"class_type": node["class_type"], "inputs": inputs}
 
 
 class Connection:

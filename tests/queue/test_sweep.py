@@ -12,6 +12,18 @@ SMALL = ["--set", "steps=2", "--cfg"]
 
 
 @pytest.fixture
+def judged(tmp_path):
+    """A workflow of one robot with a judge that asks for it too, as a file."""
+    graph = json.loads((ROOT / "tools" / "templates" / "first_look.json").read_text())
+    graph["2"]["inputs"]["label"] = "robot"
+    graph["3"]["inputs"]["batch_size"] = 1
+    graph["7"] = {"class_type": "GGLoadClassifier", "inputs": {"classifier_name": "pocket-judge-1"}}
+    graph["8"] = {"class_type": "GGLabelEnergy", "inputs": {"classifier": ["7", 0], "label": "robot", "kind": "label"}}
+    (tmp_path / "judged.json").write_text(json.dumps(graph))
+    return str(tmp_path / "judged.json")
+
+
+@pytest.fixture
 def swept(server, tmp_path):
     """Arguments -> the exit code and what was printed."""
 
@@ -36,3 +48,20 @@ def test_a_sweep_runs_once_and_more_values_run_alone(swept):
     rows = json.loads((swept.folder / "results.json").read_text())["rows"]
     assert len(rows) == len({row["id"] for row in rows}) == 6
     assert all("difference" in row["measures"] for row in rows)
+
+
+def test_a_judge_scores_every_cell_by_the_label_that_it_has(swept, judged):
+    words = ["--workflow", judged, "--set", "steps=6", "--cfg", "3", "--axis", "label: robot, plant"]
+    code, said = swept(*words)
+    assert code == 0, said
+    rows = json.loads((swept.folder / "results.json").read_text())["rows"]
+    scores = {row["place"]["label"]: row["measures"]["judge"] for row in rows}
+    assert len(scores) == 2
+    assert all(-3 < score <= 0 for score in scores.values()), scores
+    assert "judge" in (swept.folder / "results.csv").read_text().splitlines()[0].split(",")
+
+
+def test_a_judge_without_the_label_is_refused_before_any_picture(swept, judged):
+    code, said = swept("--workflow", judged, "--cfg", "3", "--axis", "label: robot, robto")
+    assert (code, "The judge cannot be asked: GGLabelEnergy" in said, "robot" in said) == (2, True, True), said
+    assert not swept.folder.exists()

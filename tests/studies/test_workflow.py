@@ -1,11 +1,13 @@
 import pytest
 
+from guidance_geometry.studies.judges import JUDGE
 from guidance_geometry.studies.rules import rule_named, rule_nodes
 from guidance_geometry.studies.workflow import (
     PICTURES,
     TRACE,
     checked,
     place_of,
+    sampler_of,
     with_results,
     with_values,
 )
@@ -146,3 +148,68 @@ def test_a_workflow_without_sampler_or_picture_is_refused():
     graph["4"]["class_type"] = "KSamplerAdvanced"
     with pytest.raises(ValueError, match="no sampler"):
         with_results(graph)
+
+
+def judged(watched=True):
+    """The first look with a classifier that guides and another that watches, or with the second alone."""
+    graph = workflow() | {
+        "7": {"class_type": "GGLoadClassifier", "inputs": {"classifier_name": "pocket-judge-1"}},
+        "8": {"class_type": "GGLabelEnergy", "inputs": {"classifier": ["7", 0], "label": "*", "kind": "label"}},
+    }
+    if watched:
+        graph["9"] = {"class_type": "GGTextEnergy", "inputs": {"classifier": ["7", 0], "text": "a cat"}}
+        graph["9"]["_meta"] = {"title": "Taste"}
+        graph["10"] = {"class_type": "GGWatchEnergy", "inputs": {"energy": ["8", 0]}}
+    return graph
+
+
+@pytest.mark.parametrize(
+    ("graph", "chosen", "judge"),
+    [
+        (judged(), "", ["8", 0]),
+        (judged(watched=False), "", ["8", 0]),
+        (judged(), "taste", ["9", 0]),
+        (judged(), "9", ["9", 0]),
+        (judged(), "none", None),
+        (workflow(), "", None),
+        ({name: node for name, node in judged().items() if name != "10"}, "", None),
+    ],
+)
+def test_the_judge_is_the_energy_that_watches_or_the_only_one(graph, chosen, judge):
+    made = with_results(graph, chosen)
+    found = made.get(JUDGE, {"inputs": {}})["inputs"]
+    assert found.get("energy") == judge
+    assert ("7" in made) == (judge is not None)
+    if judge:
+        assert (found["trace"], found["vae"]) == ([sampler_of(made), 2], ["1", 1])
+
+
+def test_an_energy_inside_another_is_no_judge_of_its_own():
+    graph = judged(watched=False)
+    inputs = {"energy_a": ["8", 0], "weight_a": 1.0, "combine": "all of them", "weight_b": 1.0, "energy_b": ["8", 0]}
+    graph["11"] = {"class_type": "GGCombineEnergies", "inputs": inputs}
+    assert with_results(graph)[JUDGE]["inputs"]["energy"] == ["11", 0]
+
+
+def test_a_judge_that_is_no_energy_is_refused():
+    with pytest.raises(ValueError, match=r"no energy 'tatse'\. Did you mean Taste"):
+        with_results(judged(), "tatse")
+    with pytest.raises(ValueError, match="could judge"):
+        with_results(workflow(), "8")
+
+
+def test_a_judge_that_asks_for_the_label_of_the_picture_follows_it():
+    moved = with_values(with_results(judged()), {"label": "cat"})
+    assert (moved["2"]["inputs"]["label"], moved["8"]["inputs"]["label"]) == ("cat", "cat")
+    graph = judged()
+    graph["8"]["inputs"]["label"] = "dog"
+    kept = with_values(with_results(graph), {"label": "cat"})
+    assert (kept["2"]["inputs"]["label"], kept["8"]["inputs"]["label"]) == ("cat", "dog")
+    alone = with_values(with_results(judged()), {"8.label": "cat"})
+    assert (alone["2"]["inputs"]["label"], alone["8"]["inputs"]["label"]) == ("*", "cat")
+
+
+def test_a_judge_that_asks_for_the_prompt_follows_it():
+    graph = judged() | texts()
+    moved = with_values(with_results(graph, "9"), {"prompt": "a dog"})
+    assert (moved["2"]["inputs"]["text"], moved["9"]["inputs"]["text"]) == ("a dog", "a dog")

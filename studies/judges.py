@@ -1,0 +1,83 @@
+"""The judge of a study: an energy of its workflow that scores the picture of every cell."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from .axes import meant
+from .graph import Workflow, linked, title_of, upstream
+
+JUDGE = "gg-sweep-judge"  # id of the node that a cell adds
+NONE = "none"  # in the place of a judge's name
+ENERGIES = (
+    "GGLabelEnergy",
+    "GGTextEnergy",
+    "GGSegmentationEnergy",
+    "GGDepthEnergy",
+    "GGReferenceEnergy",
+    "GGMaskedEnergy",
+    "GGCombineEnergies",
+)
+WATCHING = ("GGWatchEnergy", "GGReport", "GGSweep")  # what they are given measures and does not guide
+FOLLOWS = {"label": ("GGLabelEnergy", "label"), "prompt": ("GGTextEnergy", "text")}  # by the axis
+NO_ENERGY = "The workflow has no energy, such as Label Energy or Text Energy, that could judge. Leave out the judge."
+
+
+def judge_of(workflow: Workflow, chosen: str = "") -> list | None:
+    """The wire of the energy that judges; None where there is none.
+
+    chosen: a node by its number or title, "none" for no judge; "": the energy that only watches, or the only one there
+    is. Raises ValueError for a chosen one that is no energy.
+    """
+    energies = [name for name, node in workflow.items() if node["class_type"] in ENERGIES]
+    if chosen == NONE:
+        return None
+    if chosen:
+        return [_named(workflow, energies, chosen), 0]
+    watched = [wire for node in workflow.values() if node["class_type"] in WATCHING for wire in _energies_into(node)]
+    if watched:
+        return watched[-1]
+    inner = {wire[0] for name in energies for wire in _wires(workflow[name])}
+    last = [name for name in energies if name not in inner]
+    return [last[0], 0] if len(last) == 1 else None
+
+
+def _named(workflow: Workflow, energies: list[str], chosen: str) -> str:
+    found = [name for name in energies if chosen == name or chosen.lower() == title_of(workflow[name]).lower()]
+    if found:
+        return found[0]
+    if not energies:
+        raise ValueError(NO_ENERGY)
+    known = [*energies, *(title_of(workflow[name]) for name in energies)]
+    raise ValueError(f"The workflow has no energy {chosen!r}. {meant(chosen, dict.fromkeys(known))}")
+
+
+def _wires(node: Mapping[str, Any]) -> Iterator[list]:
+    return (value for value in node["inputs"].values() if linked(value))
+
+
+def _energies_into(node: Mapping[str, Any]) -> list[list]:
+    wire = node["inputs"].get("energy")
+    return [wire] if linked(wire) else []
+
+
+def judging_node(workflow: Workflow, energy: list, trace: list, pictures: str) -> dict[str, Any]:
+    """The node that scores the finished pictures of a trace.  pictures: of the node that shows them."""
+    near = [workflow[name] for name in upstream(workflow, pictures)]
+    vae = next((node["inputs"]["vae"] for node in near if linked(node["inputs"].get("vae"))), None)
+    return {"class_type": "GGReport", "inputs": {"trace": trace, "energy": energy, **({"vae": vae} if vae else {})}}
+
+
+def followers(workflow: Workflow, axis: str, place: tuple[str, str]) -> list[tuple[str, str]]:
+    """The widgets of energies that ask for what the axis sets, and go on asking for it: node, input.
+
+    place: the widget of the axis. An energy that asks for something else stays as it is.
+    """
+    kind, widget = FOLLOWS.get(axis.rpartition(".")[2], ("", ""))
+    node, name = place
+    if workflow[node]["class_type"] in ENERGIES:
+        return []
+    before = workflow[node]["inputs"][name]
+    asking = [one for one, other in workflow.items() if other["class_type"] == kind and one != node]
+    return [(one, widget) for one in asking if workflow[one]["inputs"].get(widget) == before]
