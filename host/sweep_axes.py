@@ -14,6 +14,7 @@ from ..studies.rules import rule_named
 from ..studies.workflow import RULE
 from .checks import choice, insist, number
 from .rule_nodes import chain_by_name, rules_by_name
+from .sweep_conditions import DISTILLED, Asked
 from .sweeping import Settings
 
 FIELDS = {
@@ -24,13 +25,16 @@ FIELDS = {
     "sampler_name": "sampler_name",
     "scheduler": "scheduler",
 }
+ASKED: Mapping[str, Callable[[Any], Any]] = {"label": str, "prompt": str, DISTILLED: float}
 CHECKS: Mapping[str, Callable[[Any], str | None]] = {
     "cfg": lambda value: number("cfg", value, 0.0, 100.0),
     "seed": lambda value: number("seed", value, 0, 2**64 - 1, whole=True),
     "steps": lambda value: number("steps", value, 1, 10_000, whole=True),
     "sampler_name": lambda value: choice("sampler", value, comfy.samplers.KSampler.SAMPLERS),
     "scheduler": lambda value: choice("scheduler", value, comfy.samplers.KSampler.SCHEDULERS),
+    DISTILLED: lambda value: number(DISTILLED, value, 0.0, 100.0),
 }
+BOTH = "The axes have a label and a prompt, and a model has one of them. Leave out the other."
 NO_CFG = "The axes have no cfg, and this node has no other place for it. Add a line, for example: cfg: 4"
 
 
@@ -42,21 +46,25 @@ def runs_of(axes: Sequence[Axis], usual: Settings) -> list[tuple[dict[str, Value
     names = [axis.name for axis in axes]
     if "cfg" not in names:
         raise ValueError(NO_CFG)
+    if {"label", "prompt"} <= set(names):
+        raise ValueError(BOTH)
     for axis in axes:
-        if axis.name not in (*FIELDS, RULE) and "." not in axis.name:
-            raise ValueError(f"There is no axis {axis.name!r}. {meant(axis.name, [*FIELDS, RULE, 'APG.eta'])}")
+        if axis.name not in (*FIELDS, *ASKED, RULE) and "." not in axis.name:
+            raise ValueError(f"There is no axis {axis.name!r}. {meant(axis.name, [*FIELDS, *ASKED, RULE, 'APG.eta'])}")
     return [(place, settings_at(place, usual)) for place in places(axes)]
 
 
 def settings_at(place: Mapping[str, Value], usual: Settings) -> Settings:
     """The settings at one place."""
     own = {FIELDS[name]: value for name, value in place.items() if name in FIELDS}
-    insist(*(CHECKS[name](value) for name, value in own.items()))
+    checked = own | {name: value for name, value in place.items() if name in CHECKS}
+    insist(*(CHECKS[name](value) for name, value in checked.items()))
+    asked = Asked(**{name: kind(place[name]) for name, kind in ASKED.items() if name in place})
     chain = chain_by_name(str(place[RULE])) if RULE in place else usual.chain
     for name, value in place.items():
         if "." in name:
             chain = _changed(chain, name, value, RULE in place)
-    return replace(usual, **own, chain=chain)
+    return replace(usual, **own, chain=chain, asked=asked)
 
 
 def _changed(chain: Chain, name: str, value: Value, by_rule: bool) -> Chain:

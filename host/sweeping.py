@@ -29,6 +29,7 @@ from .adapter import intermediate_dtype
 from .guider import ChainGuider, chain_guider
 from .recording import Recording
 from .sampling import Start, latent_of, sampled, started
+from .sweep_conditions import NOTHING, Asked, Wanted
 
 MODES = ("exact", "shared")
 MOST_ROWS = 64  # of a shared batch: beyond that a network gains nothing more
@@ -41,12 +42,18 @@ OUT_OF_MEMORY = "Memory ran out at {} runs in a batch; from there on {} at a tim
 
 
 class Subject(NamedTuple):
-    """What all runs have in common."""
+    """What all runs have in common.  wanted: what a run has in the place of positive, where an axis says so"""
 
     model: Any
     positive: Any
     negative: Any
     latent: dict
+    wanted: Mapping[Asked, Wanted] = {}
+
+    def positive_of(self, settings: Settings) -> Any:
+        """What a run is asked for."""
+        own = self.wanted.get(settings.asked)
+        return self.positive if own is None else own.positive
 
 
 @dataclass(frozen=True)
@@ -59,10 +66,16 @@ class Settings:
     sampler_name: str
     scheduler: str
     chain: Chain
+    asked: Asked = NOTHING
+
+    @property
+    def batch(self) -> tuple[int, str, str, str]:
+        """What runs in one batch must agree on."""
+        return self.steps, self.sampler_name, self.scheduler, str(self.asked)
 
     @property
     def schedule(self) -> tuple[int, str, str]:
-        """What runs in one batch must agree on."""
+        """What its noise levels are."""
         return self.steps, self.sampler_name, self.scheduler
 
 
@@ -129,10 +142,10 @@ def _batch(subject: Subject, runs: Sequence[Settings], facts: Mapping) -> list[O
 
 
 def groups(subject: Subject, runs: Sequence[Settings], mode: str) -> list[list[int]]:
-    """The places of runs that can share batches: those on one schedule; each by itself where there is an obstacle."""
-    places = sorted(range(len(runs)), key=lambda i: runs[i].schedule)
-    by_schedule = [list(found) for _, found in groupby(places, key=lambda i: runs[i].schedule)]
-    return [part for group in by_schedule for part in _split(subject, runs, group, mode)]
+    """The places of runs that share batches: those that agree in `batch`; each by itself where there is an obstacle."""
+    places = sorted(range(len(runs)), key=lambda i: runs[i].batch)
+    by_batch = [list(found) for _, found in groupby(places, key=lambda i: runs[i].batch)]
+    return [part for group in by_batch for part in _split(subject, runs, group, mode)]
 
 
 def _split(subject: Subject, runs: Sequence[Settings], group: list[int], mode: str) -> list[list[int]]:
@@ -143,7 +156,8 @@ def _split(subject: Subject, runs: Sequence[Settings], group: list[int], mode: s
 
 def changes_its_batch(subject: Subject, settings: Settings) -> bool:
     """Whether a run by itself does not evaluate u and c together at every noise level."""
-    timed = any(options.get(name) for _, options in [*subject.positive, *subject.negative] for name in TIMED)
+    conditions = [*subject.positive_of(settings), *subject.negative]
+    timed = any(options.get(name) for _, options in conditions for name in TIMED)
     return timed or settings.cfg == 1 or any(isinstance(rule, Schedule) for rule in settings.chain.rules)
 
 
@@ -207,12 +221,12 @@ def obstacle(subject: Subject, settings: Settings) -> str:
         return f"another node has put its own guidance on the MODEL ({patch})"
     if adapter.is_nested(subject.latent["samples"]):
         return "the latent holds several parts"
-    return _of_conditions(subject)
+    return _of_conditions(subject, settings)
 
 
-def _of_conditions(subject: Subject) -> str:
+def _of_conditions(subject: Subject, settings: Settings) -> str:
     rows = len(subject.latent["samples"])
-    for tensor, options in [*subject.positive, *subject.negative]:
+    for tensor, options in [*subject.positive_of(settings), *subject.negative]:
         for name, value in {"cond": tensor, **options}.items():
             if not isinstance(value, Tensor | int | float | str | None):
                 return f"a condition has {name}, which may look at the whole batch"
@@ -254,7 +268,7 @@ def shared(subject: Subject, runs: Sequence[Settings], facts: Mapping) -> list[O
 
 def _guider(subject: Subject, runs: Sequence[Settings], size: int) -> ChainGuider:
     """The guider of a run, or of several in one batch.  size: rows of each"""
-    own = (subject.model, subject.positive, subject.negative, max(one.cfg for one in runs))
+    own = (subject.model, subject.positive_of(runs[0]), subject.negative, max(one.cfg for one in runs))
     if len(runs) == 1:
         return chain_guider(*own, runs[0].chain)
     return chain_guider(*own, batch_chain(tuple(Lane(one.chain, one.cfg) for one in runs), size))

@@ -73,6 +73,7 @@ CARRIED = {
     "GUIDANCE_TRACE": Carried(offering("header", "steps", "stage"), "a sampler with trace, or Load Trace"),
     "GG_GRADIENT_OPTIONS": Carried(offering("temperature", "draws", "checkpoint"), "Gradient Options"),
     "MODEL": Carried(offering("model"), "a model loader, or Load Denoiser"),
+    "CLIP": Carried(offering("tokenize", "encode_from_tokens_scheduled"), "the CLIP of the model"),
     "VAE": Carried(offering("decode"), "the VAE of the model"),
     "CONDITIONING": Carried(is_conditioning, "CLIP Text Encode or Class Label"),
     "LATENT": Carried(is_latent, "an empty latent, or the output of a sampler"),

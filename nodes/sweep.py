@@ -16,6 +16,7 @@ from ..host.checks import CheckedNode
 from ..host.rule_nodes import say
 from ..host.saving import preview, provenance, shown_or_said
 from ..host.sweep_axes import runs_of
+from ..host.sweep_conditions import wanted_of
 from ..host.sweep_results import BEST_BY, UNKNOWN, best_cfg, cell_of, sheet, table
 from ..host.sweeping import MODES, Settings, Subject, alone, every_run, obstacle
 from ..host.widgets import HIDDEN, VAE_IN
@@ -77,14 +78,16 @@ class GGSweep(CheckedNode):
                     "axes",
                     default=AXES,
                     multiline=True,
-                    tooltip="A line for each: cfg, seed, steps, sampler, scheduler, rule (names, + between rules of a "
-                    "chain), or a knob of a connected rule such as APG.eta. Values with commas, or 0..3.",
+                    tooltip="A line for each: cfg, seed, steps, sampler, scheduler, label, prompt, guidance "
+                    "(distilled), rule (names, + between rules of a chain), or a knob of a connected rule such as "
+                    "APG.eta. Values with commas, or 0..3.",
                 ),
                 GUIDANCE,
                 VAE_IN,
                 EnergyWire.Input("energy", optional=True, tooltip="A judge: how well each picture fits."),
                 io.Combo.Input("best_by", options=list(BEST_BY), default=BEST_BY[0], optional=True, tooltip=BEST_TIP),
                 io.Combo.Input("mode", options=list(MODES), default=MODES[0], optional=True, tooltip=MODE_TIP),
+                io.Clip.Input("clip", optional=True, tooltip="Encodes the prompts of an axis named prompt."),
             ],
             outputs=[
                 io.Latent.Output(display_name="latent", tooltip="All samples, in the order of the table."),
@@ -117,6 +120,7 @@ class GGSweep(CheckedNode):
         energy=None,
         best_by="auto",
         mode="exact",
+        clip=None,
     ) -> io.NodeOutput:
         if is_nested(latent_image["samples"]):
             raise ValueError(PARTS)
@@ -124,10 +128,11 @@ class GGSweep(CheckedNode):
             raise ValueError("best_by is judge, and no energy is connected. Connect one, or set best_by to auto.")
         usual = Settings(1.0, seed, steps, sampler_name, scheduler, chain_of(guidance))
         wanted = runs_of(axes_of(axes), usual)
-        subject, facts = Subject(model, positive, negative, latent_image), provenance(cls)
+        asked = wanted_of(model, positive, energy, clip, (settings.asked for _, settings in wanted))
+        subject, facts = Subject(model, positive, negative, latent_image, asked), provenance(cls)
         began, cells = time.monotonic(), {}
         for i, run in every_run(subject, [settings for _, settings in wanted], mode, facts):
-            cells[i] = cell_of(subject, wanted[i][0], run, vae, energy)
+            cells[i] = cell_of(subject, wanted[i][0], run, vae, asked[wanted[i][1].asked].energy)
             left = (time.monotonic() - began) * (len(wanted) / len(cells) - 1)
             say(cls, f"{len(cells)} of {len(wanted)} runs, about {duration(left)} left")
         done = [cells[i] for i in range(len(wanted))]

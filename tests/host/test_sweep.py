@@ -20,9 +20,9 @@ def swept(labelled, empty_latent):
 
     every_node()  # rules are named by their nodes
 
-    def run(name="ve", axes=AXES, sampler="euler", model=None, **more):
+    def run(name="ve", axes=AXES, sampler="euler", model=None, batch=3, **more):
         own, positive, negative = labelled[name]
-        latent = empty_latent(name)
+        latent = empty_latent(name, batch)
         return GGSweep.execute(
             model or own, positive, negative, latent, 7, STEPS, sampler, "karras", axes, **more
         ).result
@@ -31,7 +31,7 @@ def swept(labelled, empty_latent):
 
 
 def alone(subject, sampler, cfg):
-    return ksampler(*subject, sampler, steps=STEPS, cfg=cfg)
+    return ksampler(*subject[:4], sampler, steps=STEPS, cfg=cfg)
 
 
 @pytest.fixture
@@ -50,7 +50,7 @@ def exactly(subject, sampler="euler"):
     from guidance_geometry.nodes.sweep import GGSweep
 
     settings = (7, STEPS, sampler, "karras", "cfg: 2, 4\nseed: 3, 7")
-    return GGSweep.execute(*subject, *settings).result[0]["samples"]
+    return GGSweep.execute(*subject[:4], *settings).result[0]["samples"]
 
 
 @pytest.mark.parametrize("name", ["pocket", "flow"])
@@ -282,6 +282,125 @@ def test_knobs_of_a_connected_rule_are_axes(swept):
     plain = swept("ve", "cfg: 4")[0]["samples"]
     assert torch.equal(latent.chunk(2)[0], plain)
     assert not torch.equal(latent.chunk(2)[1], plain)
+
+
+def bright_judge(labels, wanted):
+    """A judge of ten classes that finds every picture to be of its first one, and label energies of it."""
+    from guidance_geometry.guidance.energies.label import LabelEnergy
+
+    class First:
+        noise_aware, judge, output = False, True, "labels"
+
+        def __init__(self):
+            self.labels = labels
+
+        def logits(self, x, sigma, alpha):
+            return torch.eye(len(labels))[0].expand(len(x), -1) * 10
+
+    return LabelEnergy(First(), tuple((labels.index(name),) for name in wanted))
+
+
+def test_labels_are_an_axis_and_each_run_is_as_its_own_ksampler(swept, labelled, empty_latent):
+    from guidance_geometry.host.native_model import card_of
+    from guidance_geometry.host.sweep_conditions import labelled as asked_for
+
+    model = labelled["pocket"][0]
+    first, second = card_of(model).labels[:2]
+    for mode, most in (("exact", 0.0), ("shared", 1e-3)):
+        latent, _, _, _, trace = swept("pocket", f"cfg: 4\nlabel: {first}, 1\nseed: 7", mode=mode, batch=2)
+        for rows, name in zip(latent["samples"].chunk(2), (first, second), strict=True):
+            positive, negative = asked_for(model, name), labelled["pocket"][2]
+            own = ksampler(model, positive, negative, empty_latent("pocket", 2), "euler", steps=STEPS, cfg=4.0)
+            assert float((rows - own).abs().max()) <= most
+        assert set(trace.header["labels"]) == {first}
+
+
+def test_a_judge_follows_the_labels_of_the_pictures(swept, labelled):
+    from guidance_geometry.host.native_model import card_of
+    from guidance_geometry.host.sweep_conditions import labels_of
+
+    model, positive, _ = labelled["pocket"]
+    own, labels = labels_of(model, positive), card_of(model).labels
+    judge = bright_judge(labels, own)
+    table = swept("pocket", f"cfg: 4\nlabel: {labels[0]}, {labels[1]}", energy=judge)[2]
+    at = table.splitlines()[0].split().index("judge")
+    first, second = (float(line.split()[at]) for line in table.splitlines()[1:])
+    assert (first > -0.01, second < -9) == (True, True), table
+
+
+def test_a_judge_with_other_labels_is_refused_before_any_run(swept, labelled):
+    from guidance_geometry.host.native_model import card_of
+    from guidance_geometry.host.sweep_conditions import labels_of
+
+    model, positive, _ = labelled["pocket"]
+    labels, own = card_of(model).labels, labels_of(model, positive)
+    counter = Counter(model)
+    other = next(name for name in labels if name not in own)
+    with pytest.raises(ValueError, match=f"The judge asks for {other}, and the pictures are of {own[0]}"):
+        swept("pocket", "cfg: 4", energy=bright_judge(labels, [other]), model=counter.model)
+    fewer = bright_judge((*own, "tabby"), own)
+    missing = next(name for name in labels if name not in own)
+    with pytest.raises(ValueError, match=f"'{missing}' is not one of the judge's"):
+        swept("pocket", f"cfg: 4\nlabel: {missing}", energy=fewer, model=counter.model)
+    assert counter.items == []
+    table = swept("pocket", "cfg: 4", energy=bright_judge(("tabby", "hen"), ["tabby"]))[2]
+    assert "judge" in table, "a judge that does not know the label asks for what it was told to"
+
+
+class Words:
+    """A CLIP that puts the number of letters where the distilled guidance is looked for."""
+
+    def tokenize(self, text):
+        return len(text)
+
+    def encode_from_tokens_scheduled(self, tokens):
+        return [[torch.full((1, 1, 1), float(tokens)), {"guidance": 3.5}]]
+
+
+def test_prompts_are_encoded_once_and_carry_another_distilled_guidance():
+    from guidance_geometry.host.sweep_conditions import Asked, wanted_of
+
+    usual = [[torch.zeros(1, 1, 1), {"guidance": 3.5}]]
+    every = [Asked(prompt=text, guidance=g) for text in ("a", "abc") for g in (1.0, 2.0)] * 2
+    found = wanted_of(None, usual, None, Words(), every)
+    seen = {(float(w.positive[0][0]), w.positive[0][1]["guidance"]) for w in found.values()}
+    assert seen == {(1.0, 1.0), (1.0, 2.0), (3.0, 1.0), (3.0, 2.0)}
+    assert usual[0][1] == {"guidance": 3.5}
+    assert wanted_of(None, usual, None, None, [Asked()])[Asked()].positive is usual
+
+
+def test_a_judge_of_texts_follows_the_prompts():
+    from guidance_geometry.guidance.energies.perception import TextEnergy
+    from guidance_geometry.host.sweep_conditions import Asked, wanted_of
+
+    class Letters:
+        scale, bias, noise_aware, judge, output = 1.0, None, False, True, "text"
+
+        def text_features(self, texts):
+            return torch.tensor([[float(len(text))] for text in texts])
+
+    every = [Asked(prompt="a cat"), Asked(prompt="a dog or two")]
+    for text, heard in (("a cat", ["a cat", "a dog or two"]), ("a hen", ["a hen", "a hen"])):
+        found = wanted_of(None, [], TextEnergy(Letters(), (text,), ("x",)), Words(), every)
+        assert [found[asked].energy.texts[0] for asked in every] == heard
+
+
+@pytest.mark.parametrize(
+    ("axes", "words"),
+    [
+        ("cfg: 1\nlabel: robto", "Nearest: 'robot'"),
+        ("cfg: 1\nprompt: a cat", "needs the CLIP"),
+        ("cfg: 1\nguidance: 3", "Put FluxGuidance before positive"),
+        ("cfg: 1\nguidance: high", "not a number"),
+        ("cfg: 1\nlabel: robot\nprompt: a robot", "Leave out the other"),
+        ("cfg: 1\nlable: robot", "Did you mean label"),
+    ],
+)
+def test_what_a_run_cannot_be_asked_for_is_refused_before_any_run(swept, labelled, axes, words):
+    counter = Counter(labelled["pocket"][0])
+    with pytest.raises(ValueError, match=words):
+        swept("pocket", axes, model=counter.model)
+    assert counter.items == []
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,137 @@
+"""What the runs of a sweep are asked for where an axis says so: labels, prompts, distilled guidance; and their judge.
+
+All of it is made before any run, each once, so that what cannot be asked for is refused before any work.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple
+
+import torch
+
+from ..denoisers.labels import label_indices
+from ..guidance.energies.label import LabelEnergy
+from ..guidance.energies.perception import TextEnergy
+from .native_model import card_of, conditioning
+
+DISTILLED = "guidance"  # an option of a CONDITIONING
+NO_LABELS = "The axis label needs a MODEL with class labels, from Load Denoiser. Vary prompt, and connect clip."
+NO_CLIP = "The axis prompt needs the CLIP of the model. Connect it to clip."
+NOT_DISTILLED = (
+    "The axis guidance is the distilled guidance of models such as Flux, and positive has none. Put FluxGuidance "
+    "before positive, or vary cfg."
+)
+OTHER_LABEL = (
+    "The judge asks for {asked}, and the pictures are of {label}, which it knows. Ask it for {label}, or leave out the "
+    "energy."
+)
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What an axis asks for; None where no axis does.  guidance: the distilled one"""
+
+    label: str | None = None
+    prompt: str | None = None
+    guidance: float | None = None
+
+
+NOTHING = Asked()
+
+
+class Wanted(NamedTuple):
+    """What a run is asked for.  energy: its judge, or None"""
+
+    positive: Any
+    energy: Any
+
+
+def wanted_of(model, positive, energy, clip, every: Iterable[Asked]) -> dict[Asked, Wanted]:
+    """The CONDITIONING and the judge of everything that is asked for.
+
+    Raises ValueError for what the model, the CLIP or the judge does not know, and for a judge that asks for another
+    label than that of the pictures.
+    """
+    found, every = {}, list(dict.fromkeys(every))
+    prompts = [asked.prompt for asked in every]
+    encoded: dict[str | None, Any] = {
+        prompt: encode(clip, prompt) for prompt in dict.fromkeys(prompts) if prompt is not None
+    }
+    for asked in every:
+        mine = labelled(model, asked.label) if asked.label is not None else encoded.get(asked.prompt, positive)
+        judge = aimed(energy, model, positive, mine) if asked.prompt is None else told(energy, asked.prompt, prompts)
+        found[asked] = Wanted(mine if asked.guidance is None else distilled(mine, positive, asked.guidance), judge)
+    return found
+
+
+def labelled(model, label: str) -> list:
+    """The CONDITIONING of a label, as Class Label reads it."""
+    card = card_of(model)
+    if card is None:
+        raise ValueError(NO_LABELS)
+    return conditioning(label_indices(label, card.labels, card.null_index))
+
+
+def encode(clip, prompt: str) -> list:
+    """The CONDITIONING of a text, as CLIP Text Encode makes it."""
+    if clip is None:
+        raise ValueError(NO_CLIP)
+    return clip.encode_from_tokens_scheduled(clip.tokenize(prompt))
+
+
+def distilled(positive, usual, guidance: float) -> list:
+    """The CONDITIONING with another distilled guidance.  usual: what is connected, which must have one"""
+    if not any(DISTILLED in options for _, options in usual):
+        raise ValueError(NOT_DISTILLED)
+    return [[tensor, {**options, DISTILLED: float(guidance)}] for tensor, options in positive]
+
+
+def labels_of(model, positive) -> list[str]:
+    """The labels that a CONDITIONING asks for by name; none for models without classes."""
+    card = card_of(model)
+    given = next((options["class_label"] for _, options in positive if "class_label" in options), None)
+    if card is None or given is None:
+        return []
+    names: Mapping[int, str] = dict(enumerate(card.labels))
+    return [names.get(index, "") for index in torch.as_tensor(given).flatten().tolist()]
+
+
+def aimed(energy, model, usual, positive):
+    """The judge of pictures of these labels: one that asks for what `usual` asks for follows, any other stays.
+
+    Raises ValueError where it lacks the label that it would follow, or asks for another one than it could.
+    """
+    labels = labels_of(model, positive)
+    if not isinstance(energy, LabelEnergy) or energy.kind != "label" or not all(labels) or not labels:
+        return energy
+    known = energy.classifier.labels
+    if same(asked_of(energy), [[label] for label in labels_of(model, usual)]):
+        wanted = tuple((index,) for index in label_indices("\n".join(labels), known, None, "judge"))
+        return replace(energy, wanted=wanted)
+    asked = asked_of(energy)
+    for i in range(max(len(asked), len(labels))):  # both repeat to fill the batch
+        names, label = asked[i % len(asked)], labels[i % len(labels)]
+        if label.casefold() in map(str.casefold, known) and label.casefold() not in map(str.casefold, names):
+            raise ValueError(OTHER_LABEL.format(asked=" or ".join(names), label=label))
+    return energy
+
+
+def asked_of(energy: LabelEnergy) -> list[list[str]]:
+    """The labels that a judge asks for by name, of every picture."""
+    return [[energy.classifier.labels[index] for index in indices] for indices in energy.wanted]
+
+
+def same(first: list[list[str]], second: list[list[str]]) -> bool:
+    """Whether two lists of labels are the same; capitals do not matter."""
+    return [[name.casefold() for name in names] for names in first] == [
+        [name.casefold() for name in names] for names in second
+    ]
+
+
+def told(energy, prompt: str, prompts: Iterable[str | None]):
+    """The judge of a prompt: one that asks for one of the prompts follows, any other stays."""
+    if isinstance(energy, TextEnergy) and len(energy.texts) == 1 and energy.texts[0] in prompts:
+        return replace(energy, texts=(prompt,))
+    return energy
