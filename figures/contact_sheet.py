@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -62,6 +62,14 @@ class _Style:
 
 
 TITLE, HEAD, SMALL = _Style(24, bold=True, colour=LIGHT.ink), _Style(17, bold=True, colour=LIGHT.ink), _Style(13)
+USUAL, LARGEST = 144, 2.0  # width of a picture up to which words have these sizes; they grow with it to so many times
+
+
+def _styles(cell: int) -> tuple[_Style, _Style, _Style]:
+    """Title, heads and small words for pictures of this width: a page of large ones is seen from further away."""
+    times = min(max(cell / USUAL, 1.0), LARGEST)
+    title, head, small = (replace(style, size=round(style.size * times)) for style in (TITLE, HEAD, SMALL))
+    return title, head, small
 
 
 def contact_sheet(
@@ -76,25 +84,26 @@ def contact_sheet(
 
     _check(columns, scale)
     cell = (columns[0][1].shape[2] * scale, columns[0][1].shape[1] * scale)
-    pitch = max(cell[0], *(HEAD.width(head) for head, _, _ in columns)) + COLUMN_GAP
-    left = MARGIN + (ROW_NAME_GAP + max(map(SMALL.width, rows)) if rows else 0)
+    big, bold, small = _styles(cell[0])
+    pitch = max(cell[0], *(bold.width(head) for head, _, _ in columns)) + COLUMN_GAP
+    left = MARGIN + (ROW_NAME_GAP + max(map(small.width, rows)) if rows else 0)
     width = max(left + len(columns) * pitch - COLUMN_GAP + MARGIN, LEAST)
-    titles, notes = TITLE.lines(title, width - 2 * MARGIN), SMALL.lines(note, width - 2 * MARGIN)
-    captions = [SMALL.lines(words, pitch - COLUMN_GAP // 2) for _, _, words in columns]
-    top = MARGIN + TITLE.height(len(titles)) + 16 + HEAD.height()
+    titles, notes = big.lines(title, width - 2 * MARGIN), small.lines(note, width - 2 * MARGIN)
+    captions = [small.lines(words, pitch - COLUMN_GAP // 2) for _, _, words in columns]
+    top = MARGIN + big.height(len(titles)) + 16 + bold.height()
     foot = top + max(len(images) for _, images, _ in columns) * (cell[1] + GAP) - GAP + 10
-    below = foot + SMALL.height(max(map(len, captions))) + (16 if notes else 0)
-    page = Image.new("RGB", (width, below + SMALL.height(len(notes)) + MARGIN - 10), LIGHT.paper)
+    below = foot + small.height(max(map(len, captions))) + (16 if notes else 0)
+    page = Image.new("RGB", (width, below + small.height(len(notes)) + MARGIN - 10), LIGHT.paper)
     pen = ImageDraw.Draw(page)
-    TITLE.write(pen, (MARGIN, MARGIN), titles)
+    big.write(pen, (MARGIN, MARGIN), titles)
     for row, name in enumerate(rows):
-        SMALL.write(pen, (left - ROW_NAME_GAP, top + row * (cell[1] + GAP) + cell[1] / 2), [name], "rm")
+        small.write(pen, (left - ROW_NAME_GAP, top + row * (cell[1] + GAP) + cell[1] / 2), [name], "rm")
     for k, (head, images, _) in enumerate(columns):
         middle = left + k * pitch + (pitch - COLUMN_GAP) // 2
-        HEAD.write(pen, (middle, top - 9), [head], "ms")
+        bold.write(pen, (middle, top - 9), [head], "ms")
         _paste(page, images, cell, (middle - cell[0] // 2, top))
-        SMALL.write(pen, (middle, foot), captions[k], "mt")
-    SMALL.write(pen, (MARGIN, below), notes)
+        small.write(pen, (middle, foot), captions[k], "mt")
+    small.write(pen, (MARGIN, below), notes)
     return page
 
 

@@ -74,3 +74,14 @@ def test_nothing_is_written_at_the_edge():
 def test_unusable_pictures_are_refused(parts, scale, sentence):
     with pytest.raises(ValueError, match=sentence):
         contact_sheet(parts, title="t", scale=scale)
+
+
+def test_words_grow_with_large_pictures():
+    title = {scale: dark_rows(contact_sheet(columns(), title="H", scale=scale)) for scale in (4, 20, 40, 60)}
+    assert title[4] == title[20] < title[40] < title[60]
+
+
+def dark_rows(page):
+    """Height of the title's only letter."""
+    pixels = np.array(page)[: int(36 + 2 * 24 * 1.35)]
+    return int((pixels.max(axis=2) < 60).any(axis=1).sum())

@@ -69,9 +69,20 @@ def test_a_scale_for_each_stage():
     assert (made["4"]["inputs"]["cfg"], made["14"]["inputs"]["cfg"]) == (2.0, 5.0)
 
 
+def test_the_distilled_guidance_is_that_of_its_node():
+    graph = texts()
+    graph["13"] = {"class_type": "FluxGuidance", "inputs": {"guidance": 3.5, "conditioning": ["2", 0]}}
+    graph["4"]["inputs"]["positive"] = ["13", 0]
+    made = with_values(with_results(graph), {"guidance": 5})
+    assert (made["13"]["inputs"]["guidance"], made["4"]["inputs"]["cfg"]) == (5, graph["4"]["inputs"]["cfg"])
+    with pytest.raises(ValueError, match="Did you mean guidance"):
+        place_of(graph, "guidanec")
+
+
 @pytest.mark.parametrize(
     ("name", "words"),
     [
+        ("lable", "Did you mean label"),
         ("stpes", "Did you mean steps"),
         ("4.cgf", "Did you mean 4.cfg"),
         ("GGGuidedSampler.sead", "GGGuidedSampler.seed"),
