@@ -43,13 +43,14 @@ def study_page(
     rows: of the cells that are done. pictures: files by cell. note: how the cells were run. summary: what was found.
     runs: the records of the cells.
     """
+    told = [{**row, "measures": row["measures"] | {"seconds": row.get("seconds")}} for row in rows]
     study = {
         "title": title,
         "note": note,
         "axes": [{"name": axis.name, "values": list(axis.values), "draw": is_draw(axis.name)} for axis in axes],
-        "measures": titles(rows),
-        "rows": [{key: value for key, value in row.items() if key != "trace_bytes"} for row in rows],
-        "curves": curves(rows, axes),
+        "measures": titles(told),
+        "rows": [{key: value for key, value in row.items() if key != "trace_bytes"} for row in told],
+        "curves": curves(told, axes),
         "runs": bool(runs),
     }
     parts = {

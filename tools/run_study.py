@@ -28,7 +28,7 @@ from ..studies.servers import Told, refuse_misfits
 from .host.client import Client
 from .places import HOST, ROOT
 from .run_sweep import agreed, pack_version
-from .study_cell import FAULTS, PAUSES, REPORT_NODE, models_of, told_by
+from .study_cell import FAULTS, PAUSES, REPORT_NODE, models_of, refuse_deaf_judges, told_by
 from .study_files import written
 from .study_passes import AGAIN, OnRay, left_over, passes
 
@@ -103,6 +103,9 @@ def run_study(ray: Any, plan: Plan, folder: Folder, args: argparse.Namespace) ->
     servers = [one for one in servers if one in told]
     cells = cells_of(plan, rule_nodes(next(iter(told.values()))), models, pack_version())
     refuse_misfits(cells, told)
+    first = next(iter(told))
+    with Client(first) as client:
+        refuse_deaf_judges(client, cells, told[first])
     folder.keep(plan)
     crew = OnRay(ray, runner_of(plan, folder, args, told), servers, len(servers) or args.actors, args.batch)
     tally = passes(folder, cells, crew)

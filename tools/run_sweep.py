@@ -30,7 +30,6 @@ from .study_cell import (
     FAULTS,
     PAUSES,
     REPORT_NODE,
-    SHOWS_ANY,
     Connection,
     answers,
     models_of,
@@ -177,8 +176,7 @@ def main(words: Sequence[str] | None = None) -> int:
             told = told_by(client)
             cells = cells_of(plan, rule_nodes(told), models_of(client), pack_version())
             refuse_misfits(cells, {args.server: told})
-            if SHOWS_ANY in told:
-                refuse_deaf_judges(client, cells)
+            refuse_deaf_judges(client, cells, told)
         folder.keep(plan)
         if args.rerun:
             print(f"{forget_marked(folder, args.rerun)} cells run again")

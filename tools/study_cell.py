@@ -76,14 +76,14 @@ def run_cell(client: Client, cell: Cell, reports: bool, listener: Listener | Non
     return trace, client.file(job.outputs[PICTURES]["images"][0]), facts
 
 
-def refuse_deaf_judges(client: Client, cells: Sequence[Cell]) -> None:
+def refuse_deaf_judges(client: Client, cells: Sequence[Cell], told: Mapping[str, Mapping]) -> None:
     """Make every judge of these cells on the server, and no picture: one without a label that it is asked for fails.
 
-    Raises ValueError with what it says.
+    told: by the server; an old one without Preview as Text is not asked. Raises ValueError with what it says.
     """
     prompt: dict[str, Any] = {}
     for cell in cells:
-        if JUDGE not in cell.prompt:
+        if JUDGE not in cell.prompt or SHOWS_ANY not in told:
             continue
         energy, place = cell.prompt[JUDGE]["inputs"]["energy"]
         graph = {name: cell.prompt[name] for name in upstream(cell.prompt, energy)}

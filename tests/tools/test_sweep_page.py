@@ -46,6 +46,7 @@ def page(browser, file):
 
 def test_picked_runs_are_drawn_alone(page):
     assert page.locator("#run-plot .line").count() == 4
+    assert page.locator("#curves figcaption", has_text="Time").count() == 1
     assert "6 cells, all in the grid, 2 without a value of this metric." in page.locator("#run-words").text_content()
     boxes = page.locator(".place input")
     for k in (1, 5):

@@ -31,8 +31,7 @@ export function cellDialog(page, make, changed) {
   };
 
   const facts = (row) => {
-    const told = [...Object.entries(row.place), ...Object.entries(row.measures).map(([name, value]) => [study.measures[name]?.title ?? name, worded(value, study.measures[name]?.unit)]),
-      ["Time", worded(row.seconds, "seconds")]];
+    const told = [...Object.entries(row.place), ...Object.entries(row.measures).map(([name, value]) => [study.measures[name]?.title ?? name, worded(value, study.measures[name]?.unit)])];
     return make("dl", {}, ...told.flatMap(([name, value]) => [make("dt", { textContent: name }), make("dd", { textContent: value })]));
   };
 

@@ -184,9 +184,9 @@ function drawRuns(page) {
 }
 
 function drawTable({ place, study }) {
-  const heads = [...study.axes.map((axis) => axis.name), ...Object.values(study.measures).map((one) => one.title), "Time"];
+  const heads = [...study.axes.map((axis) => axis.name), ...Object.values(study.measures).map((one) => one.title)];
   const lines = study.rows.map((row) => [...study.axes.map((axis) => row.place[axis.name]),
-    ...Object.entries(study.measures).map(([name, one]) => worded(row.measures[name], one.unit)), worded(row.seconds, "seconds")]);
+    ...Object.entries(study.measures).map(([name, one]) => worded(row.measures[name], one.unit))]);
   const line = (tag, words) => make("tr", {}, ...words.map((word) => make(tag, { textContent: word })));
   place("rows").replaceChildren(make("table", {}, make("thead", {}, line("th", heads)), make("tbody", {}, ...lines.map((one) => line("td", one)))));
 }
