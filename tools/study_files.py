@@ -5,6 +5,7 @@ One picture at a time is in memory, and every file is written whole or not at al
 
 from __future__ import annotations
 
+import math
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -18,6 +19,7 @@ from ..figures.contact_sheet import contact_sheet
 from ..studies.addresses import local, write_whole
 from ..studies.axes import Axis
 from ..studies.cells import Cell
+from ..studies.measures import spread_of
 from ..studies.page import diverse, study_page
 from ..studies.plan import Plan
 from ..studies.report import report_text
@@ -105,9 +107,22 @@ def sheet(plan: Plan, rows: Sequence[Row], pictures: Mapping[str, bytes], title:
     for value in there[:SHEET_COLUMNS]:
         own = [found.get((value, line)) for line in lines]
         stack = torch.stack([_picture(pictures[row["id"]]) if row else blank for row in own])
-        columns.append((f"{first.name} {value}" if not isinstance(value, str) else value, stack, ""))
+        columns.append(
+            (
+                f"{first.name} {value}" if not isinstance(value, str) else value,
+                stack,
+                caption([row for row in rows if row["place"][first.name] == value]),
+            )
+        )
     scale = max(1, 128 // max(blank.shape[:2]))
     return contact_sheet(columns, title=title, scale=scale, rows=lines if any(lines) else (), note=note)
+
+
+def caption(rows: Sequence[Row]) -> str:
+    """What was found in a column of the sheet, on the average, for the foot of it."""
+    words = {"judge": "judge {:.2f}", "saturation": "{:.1%} saturated"}
+    found = {name: spread_of([row["measures"].get(name) for row in rows]).mean for name in words}
+    return "\n".join(words[name].format(mean) for name, mean in found.items() if math.isfinite(mean))
 
 
 def _line(row: Row, others: Sequence[Axis]) -> str:

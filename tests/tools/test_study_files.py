@@ -3,6 +3,7 @@
 import html
 import io
 import json
+import math
 import subprocess
 import sys
 import weakref
@@ -20,7 +21,7 @@ from guidance_geometry.studies.cells import cells_of
 from guidance_geometry.studies.plan import Plan
 from guidance_geometry.studies.results import Folder
 from guidance_geometry.tools.places import ROOT
-from guidance_geometry.tools.study_files import written
+from guidance_geometry.tools.study_files import caption, written
 
 from .stubbed import plan_of_seeds, trace_in
 
@@ -119,3 +120,9 @@ def test_a_report_is_told_again_from_the_folder(tmp_path):
     assert "cfg (too few draws to tell)" in again.stdout
     none = subprocess.run([*command, tmp_path], capture_output=True, text=True, check=False)
     assert (none.returncode, "holds no results.json. Run the study first" in none.stderr) == (2, True)
+
+
+def test_a_column_of_the_sheet_has_the_means_of_its_cells():
+    rows = [{"measures": {"judge": score, "saturation": share}} for score, share in ((-1.0, 0.1), (-2.0, 0.3))]
+    assert caption(rows) == "judge -1.50\n20.0% saturated"
+    assert caption([{"measures": {"judge": None, "saturation": math.nan}}]) == ""

@@ -4,6 +4,7 @@ import { plot, SERIES, worded } from "./study-plot.mjs";
 import { keyOf, metricsOf, plotRuns } from "./study-runs.mjs";
 
 const FIRST_METRIC = "M1";
+const BELOW = ["judge", "strength", "saturation", "evaluations"]; // a picture at first: what tells most
 const LEAST_WIDTH = 340; // of the plot of the runs
 const WAYS = [["step", "step"], ["level", "noise level"]];
 
@@ -43,7 +44,7 @@ export function mount(place, study, files) {
   const varied = study.axes.filter((axis) => axis.values.length > 1);
   const names = varied.map((axis) => axis.name);
   const page = { place, study, files, varied, names, title: titled(study), picked: new Set(), runs: {}, marks: marksOf(study) };
-  page.state = { columns: names[0] ?? "", rows: names[1] ?? "", held: {}, shown: Object.keys(study.measures)[0] ?? "", axis: names[0] ?? "", split: "",
+  page.state = { columns: names[0] ?? "", rows: names[1] ?? "", held: {}, shown: BELOW.find((name) => name in study.measures) ?? "", axis: names[0] ?? "", split: "",
     metric: FIRST_METRIC, along: "step", colour: names[0] ?? "" };
   page.dialog = cellDialog(page, make, () => drawGrid(page));
   drawGrid(page);
@@ -167,7 +168,9 @@ function drawRuns(page) {
     const line = event.target.closest("[data-id]");
     if (line) page.dialog.open(study.rows.find((row) => row.id === line.dataset.id));
   };
-  place("run-key").replaceChildren(...(axis ? keyOf(axis).filter((_, k) => rows.some((row) => row.place[axis.name] === axis.values[k])) : []).map((one) => {
+  const lines = [...place("run-plot").querySelectorAll(".line")].map((line) => line.dataset.id);
+  const seen = rows.filter((row) => lines.includes(row.id));
+  place("run-key").replaceChildren(...(axis ? keyOf(axis).filter((_, k) => seen.some((row) => row.place[axis.name] === axis.values[k])) : []).map((one) => {
     const entry = make("span", { innerHTML: `<svg viewBox="0 0 14 14" aria-hidden="true">${one.mark}</svg>` });
     entry.style.setProperty("--hue", one.hue);
     entry.append(one.words);
@@ -178,7 +181,7 @@ function drawRuns(page) {
     picked.clear();
     drawGrid(page);
   });
-  const bare = rows.length - place("run-plot").querySelectorAll(".line").length;
+  const bare = rows.length - lines.length;
   const said = `${rows.length} cell${rows.length === 1 ? "" : "s"}, ${picked.size ? "picked" : "all in the grid"}${bare ? `, ${bare} without a value of this metric` : ""}.`;
   place("run-words").replaceChildren(...(picked.size ? [`${said} `, clear] : [`${said} Tick cells there to see only those; click a line to open its cell.`]));
 }
