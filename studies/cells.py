@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from .axes import Value, places
@@ -19,11 +19,16 @@ HEX = 16  # digits of an id: two of a million cells share one with a chance of 3
 
 @dataclass(frozen=True)
 class Cell:
-    """One run of a study.  id: of its content. place: its value on every axis. prompt: what a server is sent."""
+    """One run of a study.
+
+    id: of its content. place: its value on every axis. prompt: what a server is sent. also: other places with the same
+    prompt, such as those of a widget of a rule that the chain has not.
+    """
 
     id: str
     place: Mapping[str, Value]
     prompt: Workflow
+    also: tuple[Mapping[str, Value], ...] = ()
 
 
 def cells_of(plan: Plan, known: Sequence[RuleNode], models: Mapping[str, Any], version: str) -> list[Cell]:
@@ -33,8 +38,13 @@ def cells_of(plan: Plan, known: Sequence[RuleNode], models: Mapping[str, Any], v
     the pack. Raises ValueError for an axis or an override that the workflow does not have, before anything runs.
     """
     workflow = with_values(with_results(plan.workflow, plan.judge), plan.overrides, known)
-    made = (_cell(workflow, place, known, models, version) for place in places(plan.varied))
-    return list({cell.id: cell for cell in made}.values())
+    found: dict[str, Cell] = {}
+    for place in places(plan.varied):
+        cell = _cell(workflow, place, known, models, version)
+        first = found.setdefault(cell.id, cell)
+        if first is not cell:
+            found[cell.id] = replace(first, also=(*first.also, place))
+    return list(found.values())
 
 
 def _cell(workflow: Workflow, place: dict, known: Sequence[RuleNode], models: Mapping, version: str) -> Cell:

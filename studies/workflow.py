@@ -105,11 +105,16 @@ def _of_positive(workflow: Workflow, found: list[tuple[str, str]]) -> list[tuple
 
 
 def with_values(workflow: Workflow, values: Mapping[str, Value], rules: Sequence[RuleNode] = ()) -> dict[str, dict]:
-    """The workflow with these values: a widget each, `rule` a chain of rules, `repeat` what is added to the seed."""
+    """The workflow with these values: a widget each, `rule` a chain of rules, `repeat` what is added to the seed.
+
+    A widget of a rule, such as `Limited Interval.start`, is left out where the chain is another.
+    """
     made = checked(workflow)
-    for name, value in values.items():
+    for name, value in sorted(values.items(), key=lambda one: one[0] != RULE):
         if name == RULE:
             _wire_rules(made, chain_named(str(value), rules))
+        elif RULE in values and _is_elsewhere(made, name, rules):
+            continue
         elif name == REPEAT:
             node, widget = place_of(made, "seed")
             made[node]["inputs"][widget] = _of_kind("seed", made[node]["inputs"][widget], 0) + int(value)
@@ -118,6 +123,13 @@ def with_values(workflow: Workflow, values: Mapping[str, Value], rules: Sequence
             for node, widget in (place, *followers(made, name, place)):
                 made[node]["inputs"][widget] = _of_kind(name, value, made[node]["inputs"][widget])
     return made
+
+
+def _is_elsewhere(workflow: Workflow, name: str, rules: Sequence[RuleNode]) -> bool:
+    """Whether an axis is a widget of a rule that is not in this workflow; `name` may have no such widget at all."""
+    owner, _, widget = name.rpartition(".")
+    named = [rule for rule in rules if owner.lower() in map(str.lower, rule.names) and widget in rule.defaults]
+    return bool(named) and not any(_is(workflow, node, owner) for node in workflow)
 
 
 def _of_kind(name: str, value: Value, before: Any) -> Any:
@@ -142,7 +154,8 @@ def _wire_rules(workflow: dict[str, dict], chain: Sequence[RuleNode]) -> None:
     for number, rule in enumerate(chain):
         name = f"gg-sweep-rule-{number}"
         wire = {} if before is None else {SOCKET: [before, 0]}
-        workflow[name] = {"class_type": rule.id, "inputs": {**rule.defaults, **wire}}
+        inputs = {**rule.defaults, **wire}
+        workflow[name] = {"class_type": rule.id, "inputs": inputs, "_meta": {"title": rule.names[0]}}
         before = name
     if before:
         sampler["inputs"][SOCKET] = [before, 0]

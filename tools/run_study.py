@@ -111,10 +111,11 @@ def run_study(ray: Any, plan: Plan, folder: Folder, args: argparse.Namespace) ->
     tally = passes(folder, cells, crew)
     rows = written(folder, plan, cells, args.plan.stem, f"{len(cells)} cells on {crew.actors} actors.")
     write_parquet(folder.path / "results.parquet", rows)
-    print(f"{report_text(rows, plan.varied)}\n{len(rows)} of {len(cells)} cells are in {folder.path}")
+    done = len({row["id"] for row in rows})
+    print(f"{report_text(rows, plan.varied)}\n{done} of {len(cells)} cells are in {folder.path}")
     if words := left_over(folder, cells, tally, [one for one in servers if one not in crew.servers]):
         print(words, file=sys.stderr)
-    return int(len(rows) < len(cells))
+    return int(done < len(cells))
 
 
 def runner_of(plan: Plan, folder: Folder, args: argparse.Namespace, told: Mapping[str, Told]) -> dict[str, Any]:

@@ -198,9 +198,10 @@ def run_and_show(args: argparse.Namespace, plan: Plan, folder: Folder, cells: Se
     finally:
         server.close()
         rows = written(folder, plan, cells, "Guidance sweep", f"{len(cells)} cells, each its own run of the workflow.")
+        done = len({row["id"] for row in rows})
         print(report_text(rows, plan.varied))
-        print(f"{len(rows)} of {len(cells)} cells are in {folder.path}: index.html, report.txt, sheet.png, results.csv")
-    return int(len(rows) < len(cells))
+        print(f"{done} of {len(cells)} cells are in {folder.path}: index.html, report.txt, sheet.png, results.csv")
+    return int(done < len(cells))
 
 
 if __name__ == "__main__":

@@ -68,9 +68,10 @@ def pictures_of(folder: Folder, rows: Sequence[Row]) -> Iterator[Pictures]:
 
 
 def written(folder: Folder, plan: Plan, cells: Sequence[Cell], title: str, note: str) -> list[Row]:
-    """Write the page, the report, the sheet and the tables of what is done; returns the rows."""
+    """Write the page, the report, the sheet and the tables of what is done; returns the rows, one for every place."""
     folder.tidy()
-    rows = [row for row in folder.measured_rows(cells, plan.measures) if row]
+    found = zip(cells, folder.measured_rows(cells, plan.measures), strict=True)
+    rows = [{**row, "place": dict(place)} for cell, row in found if row for place in (cell.place, *cell.also)]
     with pictures_of(folder, rows) as pictures:
         rows = diverse(rows, pictures)
         summary = report_text(rows, plan.varied)

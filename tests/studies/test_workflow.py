@@ -113,6 +113,18 @@ def test_rules_by_name_stand_on_the_guidance_wire():
     assert "guidance" not in with_values(made, {"rule": "cfg"}, RULES)["4"]["inputs"]
 
 
+def test_a_widget_of_a_rule_is_an_axis_where_the_rule_is():
+    for owner in ("APG", "apg", "GGAdaptiveProjected"):
+        made = with_values(workflow(), {f"{owner}.eta": 0.5, "rule": "APG"}, RULES)
+        assert made["gg-sweep-rule-0"]["inputs"]["eta"] == 0.5
+        plain = with_values(workflow(), {f"{owner}.eta": 0.5, "rule": "cfg"}, RULES)
+        assert "gg-sweep-rule-0" not in plain
+    with pytest.raises(ValueError, match=r"Did you mean APG\.eta"):
+        with_values(workflow(), {"APG.etta": 0.5, "rule": "APG"}, RULES)
+    with pytest.raises(ValueError, match=r"no widget .APG\.eta."):
+        with_values(workflow(), {"APG.eta": 0.5}, RULES)
+
+
 @pytest.mark.parametrize("name", ["APG", "apg", "GGAdaptiveProjected", "Adaptive Projected Guidance"])
 def test_a_rule_has_several_names(name):
     assert rule_named(name, RULES).id == "GGAdaptiveProjected"

@@ -43,6 +43,14 @@ def test_servers_that_share_a_folder_never_write_one_name(swept, stub):
     assert {f"traces/sweep/{row['id']}_00001_.safetensors" for row in rows} <= stub[0].files.keys()
 
 
+def test_a_widget_of_a_rule_runs_where_the_rule_is_and_shows_everywhere(swept, stub):
+    before = stub[0].ran
+    code, said = swept("--rule", "cfg, Rescale CFG", "--axis", "Rescale CFG.phi: 0.2, 0.4, 0.6")
+    assert (code, "4 of 4 cells are in" in said, stub[0].ran - before) == (0, True, 4), said
+    places = [row["place"] for row in json.loads((swept.folder / "results.json").read_text())["rows"]]
+    assert len({json.dumps(place) for place in places}) == len(places) == 6
+
+
 def test_a_value_without_a_cell_has_no_column(swept):
     code, said = swept("--axis", "seed: 1, 666")
     assert (code, (swept.folder / "sheet.png").exists()) == (1, True), said
