@@ -14,7 +14,7 @@ from websocket import WebSocketException, WebSocketTimeoutException
 from ..studies.cells import Cell
 from ..studies.graph import linked, upstream
 from ..studies.judges import JUDGE
-from ..studies.workflow import PICTURES, TRACE
+from ..studies.workflow import PICTURES, TRACE, TRACED
 from .host.client import Client, JobError, Listener
 
 FAULTS = (OSError, WebSocketException)  # of a server, not of a cell
@@ -87,6 +87,8 @@ def refuse_deaf_judges(client: Client, cells: Sequence[Cell], told: Mapping[str,
             continue
         energy, place = cell.prompt[JUDGE]["inputs"]["energy"]
         graph = {name: cell.prompt[name] for name in upstream(cell.prompt, energy)}
+        if any(node["class_type"] in TRACED.values() for node in graph.values()):
+            continue  # it cannot be made without a picture
         mark = hashlib.sha256(json.dumps(graph, sort_keys=True).encode()).hexdigest()[:HEX]
         prompt |= {f"{mark}-{name}": _renamed(node, f"{mark}-") for name, node in graph.items()}
         prompt[mark] = {"class_type": SHOWS_ANY, "inputs": {"source": [f"{mark}-{energy}", place]}}

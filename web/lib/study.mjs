@@ -6,6 +6,8 @@ import { keyOf, metricsOf, plotRuns } from "./study-runs.mjs";
 const FIRST_METRIC = "M1";
 const BELOW = ["judge", "strength", "saturation", "evaluations"]; // a picture at first: what tells most
 const LEAST_WIDTH = 340; // of the plot of the runs
+const OPEN = "Open a cell to see its run, and to mark it, reject it or have it run again.";
+const OPEN_BARE = "Open a cell to mark it, reject it or have it run again. Its run is not in this page, which has too many cells; its trace is in the folder cells.";
 const WAYS = [["step", "step"], ["level", "noise level"]];
 
 /** The rows at a place: those that agree with every value in it. */
@@ -124,7 +126,7 @@ function drawGrid(page) {
   save.addEventListener("click", () => download("marks.json", { marks: marks.all }));
   const count = (kind) => Object.values(marks.all).filter((one) => one === kind).length;
   const counted = `${count("mark")} marked, ${count("reject")} rejected, ${count("rerun")} to run again (dev.py sweep --rerun marks.json). `;
-  const words = Object.keys(marks.all).length ? [counted, save] : ["Open a cell to see its run, and to mark it, reject it or have it run again."];
+  const words = Object.keys(marks.all).length ? [counted, save] : [study.runs ? OPEN : OPEN_BARE];
   place("marks").replaceChildren(...words);
   if (page.metrics) drawRuns(page);
 }
