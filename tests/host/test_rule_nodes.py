@@ -107,6 +107,7 @@ def test_a_value_out_of_range_is_refused_in_the_queue_and_over_a_wire(name, knob
         chain(name, NODES[name][0] | {knob: value}, wires["ve"])
 
 
+@pytest.mark.matrix(parts=3)
 @pytest.mark.parametrize("model", ["pocket", "ve", "flow"])
 @pytest.mark.parametrize("name", ALL)
 def test_a_run_is_finite_and_not_plain_guidance(labelled, empty_latent, wires, model, name):

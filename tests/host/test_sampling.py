@@ -32,6 +32,7 @@ def test_the_guided_prediction_is_the_closed_form(labelled, empty_latent, model,
         assert (step.evaluation.denoised - (u + gamma * (c - u))).abs().max() <= 1e-4
 
 
+@pytest.mark.matrix(parts=3)
 @pytest.mark.parametrize("model", ["pocket", "ve", "flow"])
 @pytest.mark.parametrize("name", DETERMINISTIC)
 def test_an_item_alone_is_the_item_in_a_batch(labelled, empty_latent, model, name):
@@ -93,6 +94,7 @@ def test_ddpm_noise_has_the_posterior_length(labelled, empty_latent, model):
     assert found[-1] == 0
 
 
+@pytest.mark.matrix(parts=3)
 @pytest.mark.parametrize("name", ["euler", "heun", "dpm_2_ancestral", "dpmpp_2m", "dpmpp_sde", "euler_cfg_pp"])
 @pytest.mark.parametrize("cfg", [0.0, 1.0, 3.0])
 def test_recording_makes_no_call_more_than_ksampler(labelled, empty_latent, name, cfg):

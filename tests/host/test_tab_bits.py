@@ -75,7 +75,7 @@ def hold_equal(plain, watched):
     assert torch.equal(plain[1], watched[1])
 
 
-@pytest.mark.matrix(parts=6)
+@pytest.mark.matrix(parts=10)
 @pytest.mark.parametrize("cfg", SCALES)
 @pytest.mark.parametrize("name", MODELS)
 @pytest.mark.parametrize("sampler", names_in_the_source())

@@ -27,6 +27,7 @@ def run(labelled, latent, guidance, sampler="euler", model="ve"):
     return counter.items, out["samples"], trace.tensors["x"]
 
 
+@pytest.mark.matrix(parts=4)
 @pytest.mark.parametrize("sampler", ["euler", "heun", "dpmpp_2m"])
 @pytest.mark.parametrize("model", ["ve", "flow"])
 @pytest.mark.parametrize("name", RULES)
@@ -37,6 +38,7 @@ def test_a_window_without_a_step_gives_the_host_pixels(labelled, empty_latent, w
     assert torch.equal(run(labelled, empty_latent(model), rules, sampler, model)[1], expected)
 
 
+@pytest.mark.matrix(parts=2)
 @pytest.mark.parametrize("name", RULES)
 def test_before_and_behind_the_window_the_run_is_that_of_a_run_without_it(labelled, empty_latent, wires, name):
     """A window over the first half parts from the bare rule at its end; one over the second parts from plain there."""

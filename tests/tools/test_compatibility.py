@@ -28,7 +28,7 @@ def test_every_format_is_a_row(host):
     assert [known.title for known in KNOWN if known.title.split()[0].lower() not in rows] == []
 
 
-@pytest.mark.matrix(parts=4)
+@pytest.mark.matrix(parts=6)
 @pytest.mark.parametrize("column", COLUMNS, ids=lambda column: column.name)
 @pytest.mark.parametrize("name", SUBJECTS)
 def test_a_cell_says_what_a_run_shows(host, table, name, column):
