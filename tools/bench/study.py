@@ -257,27 +257,29 @@ class Waiting:
         import time
 
         time.sleep(self.seconds)
-        return {"id": row["id"], "end": "done", "words": "", "server": "", "process": 0}
+        return {"id": row["id"], "end": "done", "words": "", "server": "", "process": time.time()}
 
 
 class Watched(Tally):
-    """Counts rows, and notes when they came and how large the driver was.  warm: rows that are not timed"""
+    """Notes when rows were done, by their actors' clock, and the driver's memory after a quarter and after all."""
 
-    def __init__(self, total: int, warm: int):
+    def __init__(self, total: int):
         super().__init__()
-        self.total, self.warm, self.rows = total, warm, 0
-        self.began = self.ended = 0.0
+        self.total = total
+        self.times: list[float] = []
         self.memory: list[float] = []
 
     def add(self, row: Mapping[str, Any]) -> None:
         """Count a row."""
         super().add(row)
-        self.rows += row["end"] == DONE
-        if self.rows == self.warm:
-            self.began = time.perf_counter()
-        self.ended = time.perf_counter()
-        if self.rows in (self.total // 4, self.total):
+        self.times += [row["process"]] if row["end"] == DONE else []
+        if len(self.times) in (self.total // 4, self.total):
             self.memory.append(psutil.Process().memory_info().rss / 2**20)
+
+    def rate(self, warm: int) -> float:
+        """Rows per second, from when so many were done to the last."""
+        times = sorted(self.times)
+        return (len(times) - warm) / (times[-1] - times[warm - 1])
 
 
 def rate_of(ray: Any, actors: int, per_actor: int, batch: int) -> tuple[float, float]:
@@ -285,11 +287,10 @@ def rate_of(ray: Any, actors: int, per_actor: int, batch: int) -> tuple[float, f
     cells = [Cell(f"{number:016x}", {"seed": number}, {}) for number in range(actors * per_actor)]
     crew = OnRay(ray, {"seconds": SECONDS}, [], actors, batch)
     crew.kind = Waiting
-    tally = Watched(len(cells), actors * batch)
+    tally = Watched(len(cells))
     with contextlib.redirect_stdout(None):
         crew(cells, tally)
-    rate = (tally.rows - tally.warm) / (tally.ended - tally.began)
-    return rate, tally.memory[-1] - tally.memory[0]
+    return tally.rate(actors * batch), tally.memory[-1] - tally.memory[0]
 
 
 def scaled(counts: Sequence[int], per_actor: int, batch: int) -> Iterator[tuple[str, bool]]:
