@@ -28,6 +28,18 @@ from .fixtures.invariants import INVARIANTS, OPTIONAL, Verdict, claims_of, exami
 from .fixtures.made_up_run import GAMMA, asked, run_of, steps_of
 from .places import ROOT
 
+STATE = "Keep no state outside the rule. What it remembers is the state that step returns."
+MENDING = {  # what is usually wrong where one of these fails
+    "gamma 1 is c": "At gamma = 1 return c, such as c + (gamma - 1) * (c - u).",
+    "c = u gives c": "Where c - u is 0, dividing by its length gives nan. Give it a floor: length.clamp(min=1e-8).",
+    "batch is singles": "Sums, means and norms must be of one sample: x.flatten(1).norm(dim=1), not x.norm().",
+    "rank 3, 4, 5": "Do not write dimensions out. Shape a number per sample as v.view(-1, *[1] * (x.ndim - 1)).",
+    "second run is first": STATE,
+    "half precision": "Compute in float32 and return the dtype of c: guided.to(c.dtype).",
+    "inputs kept": "Change no input in place: c = c - u, not c -= u.",
+    "stages leave no state": STATE,
+}
+
 
 def loaded(file: Path) -> ModuleType:
     """The module in a file; one of this pack under its own name, so that its relative imports work."""
@@ -115,6 +127,13 @@ def lines(verdicts: dict[str, Verdict]) -> list[str]:
     return [f"  {name:21} {verdict!s:24} {meanings[name]}" for name, verdict in verdicts.items()]
 
 
+def faults(verdicts: dict[str, Verdict]) -> list[str]:
+    """A line for each failure and each error: what the rule raised, and what usually mends it."""
+    broken = failed(verdicts)
+    said = {name: (one.note, MENDING.get(name, "") if name in broken else "") for name, one in verdicts.items()}
+    return [f"  {name}: {' | '.join(filter(None, words))}" for name, words in said.items() if any(words)]
+
+
 def main() -> int:
     """Print the table of one rule; 1 when an invariant fails that every rule must hold or this one claims."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -130,6 +149,7 @@ def main() -> int:
     print(f"  claims: {', '.join(sorted(claims_of(rule))) or 'nothing'} (of {', '.join(OPTIONAL)})")
     broken = failed(verdicts)
     print(f"FAILED: {', '.join(broken)}" if broken else "Everything that is claimed holds.")
+    print("".join(f"{line}\n" for line in faults(verdicts)), end="")
     return int(bool(broken))
 
 

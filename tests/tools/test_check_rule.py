@@ -48,6 +48,20 @@ def test_a_wrong_function_fails(tmp_path, capsys, monkeypatch):
     assert judged(tmp_path, text, capsys, monkeypatch)[0] == 1
 
 
+FAILING = {  # the first line of a rule, and what is said of mending it
+    "c -= u; return c + u": "inputs kept: Change no input in place",
+    "return c + (gamma - 1) * (c - u) / (c - u).norm()": "c = u gives c: Where c - u is 0",
+    "return c + (gamma - 1) * (c - u) * sigma.view(-1, 1, 1, 1)": "has the shape of c, [3, 4, 64]. | ",
+}
+
+
+@pytest.mark.parametrize("line", FAILING)
+def test_a_failure_is_told_whole_with_what_mends_it(line, tmp_path, capsys, monkeypatch):
+    code, said = judged(tmp_path, f"def rule(u, c, x, gamma, sigma):\n    {line}", capsys, monkeypatch)
+    assert code == 1
+    assert FAILING[line] in said.partition("FAILED")[2]
+
+
 @pytest.mark.parametrize("text", UNFIT)
 def test_what_is_no_rule_is_told_once_with_one_that_works(text, tmp_path, capsys, monkeypatch):
     code, said = judged(tmp_path, text, capsys, monkeypatch)
