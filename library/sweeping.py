@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import product
 from typing import Any
 
@@ -34,6 +34,8 @@ def sweep(
     measures: {name: function of the last x [B, ...] -> [B]}, of which the mean is taken. facts: as for `record`.
     Raises ValueError, before any run, for an axis that is unknown or empty and for a value that no run could have.
     """
+    if fixed := sorted(facts.keys() & AXES.keys()):
+        raise ValueError(f"{fixed[0]} is an axis. Give it as axes={{{fixed[0]!r}: [{facts[fixed[0]]!r}]}}.")
     names = checked(axes)
     places = [dict(zip(names, cell, strict=True)) for cell in product(*names.values())]
     runs = [  # all of them first, so that what is wrong with any is told before the work begins
@@ -55,6 +57,9 @@ def checked(axes: Mapping[str, Any]) -> dict[str, list[tuple[Any, Any]]]:
     if unknown := axes.keys() - AXES.keys():
         raise ValueError(f"Unknown axis {', '.join(sorted(unknown))}. There are {', '.join(AXES)}.")
     full = {**AXES, **axes}
+    for name, values in full.items():
+        if isinstance(values, str) or not isinstance(values, Iterable):
+            raise ValueError(f"The axis {name} is {values!r}, but needs a list of values: {{{name!r}: [{values!r}]}}.")
     pairs = {name: list(full[name].items() if isinstance(full[name], Mapping) else named(full[name])) for name in AXES}
     if empty := [name for name, values in pairs.items() if not values]:
         raise ValueError(f"The axis {empty[0]} is empty. Give it a value, or leave it out.")

@@ -60,13 +60,15 @@ class Trace(trace.Trace):
 
         figure: a word of the gallery; step, sample: from 0, None chooses. decode: latents [B, ...] to pictures
         [B, H, W, 3] in 0..1. look: size (blog, slide, column) and theme (light, dark, transparent).
-        Raises ValueError for an unknown figure, step or sample, with those that there are.
+        Raises ValueError for an unknown figure, step or sample, with those that there are; TypeError for another look.
         """
         needed("matplotlib", "figures")
         from ..figures.order import Order
         from ..figures.pictures import Pictures
         from ..figures.registry import draw_figure
 
+        if unknown := look.keys() - {"size", "theme", "photo", "steady"}:
+            raise TypeError(f"plot takes no {', '.join(sorted(unknown))}. Give it step, sample, decode, size or theme.")
         return draw_figure(Order(self, step, sample, pictures=Pictures(decode), **look), figure)
 
     def report(self, card: Card | None = None, half: trace.Trace | None = None) -> Report:

@@ -49,6 +49,8 @@ WRONG = [
     ({"cfg": [1]}, "Unknown axis cfg. There are gamma, rule"),
     ({"gamma": []}, "The axis gamma is empty"),
     ({"gamma": [1.0, float("nan")]}, "gamma is nan"),
+    ({"seed": 3}, r"The axis seed is 3, but needs a list of values: \{'seed': \[3\]\}"),
+    ({"sampler": "ddpm"}, "The axis sampler is 'ddpm', but needs a list"),
     ({"sampler": ["euler", "heun"]}, "'heun' is unknown"),
     ({"rule": [None, lambda u, c: c]}, "is called with"),
 ]
@@ -59,3 +61,9 @@ def test_a_wrong_axis_is_refused_before_the_first_run(axes, words, monkeypatch):
     monkeypatch.setattr(Recording, "sample", None)
     with pytest.raises(ValueError, match=words):
         rows(**axes)
+
+
+@pytest.mark.parametrize("name", ["gamma", "sampler"])
+def test_an_axis_beside_the_axes_is_refused(name):
+    with pytest.raises(ValueError, match=rf"{name} is an axis. Give it as axes=\{{'{name}': \[1\]\}}"):
+        sweep(DENOISER, (2, 3, 8, 8), SIGMAS, cond=1, axes={}, **{name: 1})

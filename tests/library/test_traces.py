@@ -36,6 +36,8 @@ def test_a_figure_shows_itself_and_is_written(trace, tmp_path):
         film.save(tmp_path / "a.gif")
     with pytest.raises(ValueError, match="Unknown figure"):
         trace.plot("stepplane")
+    with pytest.raises(TypeError, match=r"plot takes no steps\. Give it step, sample"):
+        trace.plot("step plane", steps=5)
 
 
 def test_a_trace_is_read_as_it_was_written(trace, tmp_path):
