@@ -54,6 +54,18 @@ def host():
     return comfy
 
 
+@pytest.fixture(scope="session")
+def browser():
+    """One Chromium for all tests of a process: its loop runs until the end, and there can be no second."""
+    from guidance_geometry.tools.host.browser import CHROMIUM, chromium
+
+    if CHROMIUM is None:
+        pytest.skip("no Chromium on the path")
+    pytest.importorskip("playwright", reason="playwright is not installed")
+    with chromium() as one:
+        yield one
+
+
 def pytest_addoption(parser):
     parser.addoption("--full", action="store_true", help="run every case of the long matrices, not a share of them")
     parser.addoption("--share", metavar="SEED", help="which share of the long matrices; default: another one every day")

@@ -125,18 +125,14 @@ def size_of(value: object) -> int:
 
 def rounded(value: Any) -> Any:
     """A tensor, number or list of them with 6 significant digits; None for what is not finite."""
+    if isinstance(value, float):  # first: a record is made of thousands
+        short = float(f"{value:.{DIGITS}g}") if math.isfinite(value) else None
+        return short if short is None or not short.is_integer() or abs(short) >= 1e15 else int(short)
     if isinstance(value, Tensor):
         value = value.tolist()
     if isinstance(value, list | tuple):
         return [rounded(item) for item in value]
-    if isinstance(value, Mapping):
-        return {str(name): rounded(item) for name, item in value.items()}
-    if not isinstance(value, float):
-        return value
-    if not math.isfinite(value):
-        return None
-    short = float(f"{value:.{DIGITS}g}")
-    return int(short) if short.is_integer() and abs(short) < 1e15 else short
+    return {str(name): rounded(item) for name, item in value.items()} if isinstance(value, Mapping) else value
 
 
 def _row(trace: Trace, i: int) -> dict[str, Tensor]:

@@ -47,18 +47,6 @@ def newer_server(tmp_path_factory):
         yield live
 
 
-@pytest.fixture(scope="session")
-def browser():
-    """One Chromium for all tests."""
-    from guidance_geometry.tools.host.browser import CHROMIUM, chromium
-
-    if CHROMIUM is None:
-        pytest.skip("no Chromium on the path")
-    pytest.importorskip("playwright", reason="playwright is not installed")
-    with chromium() as one:
-        yield one
-
-
 @pytest.fixture(
     scope="session",
     params=[

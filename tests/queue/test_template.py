@@ -132,4 +132,4 @@ def test_a_template_has_an_address_without_a_file_in_this_checkout(server):
         name, source = (part.split("=")[1] for part in address.removeprefix("/?").split("&"))
         with DIRECT.open(f"{server.address}/api/workflow_templates/{source}/{name}.json") as answer:
             assert json.load(answer) == read(FIRST_LOOK.template)
-    assert not list((server.log.parent / "opened").rglob("*.jpg"))
+    assert not list((server.log.parent / "opened").rglob(f"{name}.*"))

@@ -3,7 +3,6 @@
 import pytest
 
 from guidance_geometry.tools.bench import sweep_page
-from guidance_geometry.tools.host.browser import CHROMIUM, chromium
 
 DARK = 0.3  # brightness below which a colour counts as dark
 PAINTED = """() => { const c = document.querySelector("dialog .gg-figure canvas");
@@ -11,15 +10,6 @@ PAINTED = """() => { const c = document.querySelector("dialog .gg-figure canvas"
   let sum = 0;
   for (let i = 0; i < data.length; i += 4) sum += data[i];
   return [new Set(data).size, sum / (data.length / 4) / 255]; }"""
-
-
-@pytest.fixture(scope="module")
-def browser():
-    if CHROMIUM is None:
-        pytest.skip("no Chromium on the path")
-    pytest.importorskip("playwright", reason="playwright is not installed")
-    with chromium() as one:
-        yield one
 
 
 @pytest.fixture(scope="module")
