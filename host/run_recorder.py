@@ -20,6 +20,7 @@ from .recording import Recording, record
 from .wires import offering
 
 MOST_RUNS = 16
+RECORDS = (comfy.patcher_extension.WrappersMP.SAMPLER_SAMPLE, adapter.KEY)  # kind and key of the wrapper
 IS_PATCHER = offering("clone", "get_wrappers", "add_wrapper_with_key")
 STRANGE = (
     "No single recorded run made all of these samples: they were changed after sampling, come from several runs or "
@@ -157,13 +158,22 @@ def recorded(model, begin: Callable[[], Recording]):
         return record(begin(), executor.class_obj, proceed, *arguments)
 
     clone = model.clone()
-    clone.add_wrapper_with_key(comfy.patcher_extension.WrappersMP.SAMPLER_SAMPLE, adapter.KEY, sampler_sample)
+    clone.add_wrapper_with_key(*RECORDS, sampler_sample)
     return clone
 
 
 def is_recorded(model) -> bool:
     """Whether runs of this MODEL are recorded already."""
-    return bool(model.get_wrappers(comfy.patcher_extension.WrappersMP.SAMPLER_SAMPLE, adapter.KEY))
+    return bool(model.get_wrappers(*RECORDS))
+
+
+def unrecorded(model):
+    """A MODEL whose runs are not recorded; the same where they are not."""
+    if not is_recorded(model):
+        return model
+    clone = model.clone()
+    clone.remove_wrappers_with_key(*RECORDS)
+    return clone
 
 
 def tapped(model, begin: Callable[[], Recording]):

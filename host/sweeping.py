@@ -14,12 +14,13 @@ from itertools import groupby
 from typing import Any, NamedTuple
 
 import comfy.model_management
+import comfy.patcher_extension
 import comfy.samplers
 import torch
 from torch import Tensor
 
 from ..guidance.chain import Chain, ChainState
-from ..guidance.rules.kinds import Schedule
+from ..guidance.rules.kinds import Rule, Schedule
 from ..guidance.run import Run
 from ..guidance.side_by_side import Lane, batch_chain
 from ..trace.gram import GramRecord, recounted
@@ -28,6 +29,7 @@ from . import adapter
 from .adapter import intermediate_dtype
 from .guider import ChainGuider, chain_guider
 from .recording import Recording
+from .run_recorder import RECORDS, unrecorded
 from .sampling import Start, latent_of, sampled, started
 from .sweep_conditions import NOTHING, Asked, Wanted
 
@@ -37,7 +39,9 @@ HEADROOM = 1.5  # the host's own, between what it reckons a batch takes and what
 ONE_ERROR_FOR_ALL = ("dpm_adaptive",)  # one step size for all rows
 OWN_NOISE = ("heunpp2",)  # draws from the process's generator, in the shape of the batch
 TIMED = ("start_percent", "end_percent", "timestep_start", "timestep_end")  # of a condition: it is not always there
+SEEDED = "noise_augmentation"  # of a condition: upscalers and refiners draw for it by the seed of the call
 PATCHES = ("sampler_cfg_function", "sampler_pre_cfg_function", "sampler_post_cfg_function")
+GUIDES = (comfy.patcher_extension.WrappersMP.OUTER_SAMPLE, adapter.KEY)  # kind and key of a wrapper
 OUT_OF_MEMORY = "Memory ran out at {} runs in a batch; from there on {} at a time."
 
 
@@ -123,17 +127,18 @@ def _batches(subject: Subject, runs: Sequence[Settings], group: list[int], facts
     """The runs of a group, as many at a time as memory has room for, and as give the same bits."""
     most = room(subject) if len(group) > 1 else 1
     while group:
-        now = group[: most if exact is None else exact.most([runs[i] for i in group[:most]])]
-        group = group[len(now) :]
+        now = group[:most]
         try:
+            now = now if exact is None else now[: exact.most([runs[i] for i in now])]
             found = _batch(subject, [runs[i] for i in now], facts)
         except comfy.model_management.OOM_EXCEPTION:
             if len(now) == 1:
                 raise
-            group, most = [*now, *group], len(now) // 2
+            most = len(now) // 2
             adapter.tell(OUT_OF_MEMORY.format(len(now), most))
             comfy.model_management.soft_empty_cache()
             continue
+        group = group[len(now) :]
         yield from zip(now, found, strict=True)
 
 
@@ -155,10 +160,23 @@ def _split(subject: Subject, runs: Sequence[Settings], group: list[int], mode: s
 
 
 def changes_its_batch(subject: Subject, settings: Settings) -> bool:
-    """Whether a run by itself does not evaluate u and c together at every noise level."""
+    """Whether a run by itself does not evaluate u and c together at every noise level, or may not.
+
+    A rule with needs of its own skips u at times; another node's patch may do anything: a cache of steps decides by all
+    rows of a batch, and one evaluation does not show it.
+    """
     conditions = [*subject.positive_of(settings), *subject.negative]
     timed = any(options.get(name) for _, options in conditions for name in TIMED)
-    return timed or settings.cfg == 1 or any(isinstance(rule, Schedule) for rule in settings.chain.rules)
+    skips = any(isinstance(rule, Schedule) or type(rule).needs is not Rule.needs for rule in settings.chain.rules)
+    return timed or settings.cfg == 1 or skips or is_patched(subject.model)
+
+
+def is_patched(model) -> bool:
+    """Whether another node has put work of its own on a MODEL; recording its runs is none."""
+    options = dict(model.model_options)
+    inside = [value for value in options.pop("transformer_options", {}).values() if value]
+    around = [(kind, key) for kind, found in model.wrappers.items() for key, wrappers in found.items() if wrappers]
+    return any([*options.values(), *inside, *(place != RECORDS for place in around)])
 
 
 class SameBits:
@@ -190,7 +208,11 @@ class SameBits:
 
 
 def predicted(subject: Subject, runs: Sequence[Settings]) -> Tensor:  # -> [runs * B, C, ...]
-    """The guided predictions at the schedule's middle noise level, each run on noise of its own, in one batch."""
+    """The guided predictions at the schedule's middle noise level, each run on noise of its own, in one batch.
+
+    That is no run of the user's: nobody records it.
+    """
+    subject = subject._replace(model=unrecorded(subject.model))
     starts = [_start(subject, one) for one in runs]
     start = _side_by_side(starts)
     guider = _guider(subject, runs, len(starts[0].noise))
@@ -219,14 +241,20 @@ def obstacle(subject: Subject, settings: Settings) -> str:
         return f"{settings.chain.text} needs more than u and c"
     if patch := next((one for one in PATCHES if subject.model.model_options.get(one)), ""):
         return f"another node has put its own guidance on the MODEL ({patch})"
+    if subject.model.get_wrappers(*GUIDES):
+        return "the MODEL has a guidance chain of its own"
     if adapter.is_nested(subject.latent["samples"]):
         return "the latent holds several parts"
+    if subject.latent.get("noise_mask") is not None and subject.latent["samples"].ndim != 4:
+        return "the noise mask is of no picture, and has its frames where a batch has its rows"
     return _of_conditions(subject, settings)
 
 
 def _of_conditions(subject: Subject, settings: Settings) -> str:
     rows = len(subject.latent["samples"])
     for tensor, options in [*subject.positive_of(settings), *subject.negative]:
+        if options.get(SEEDED):
+            return f"a condition draws noise by the seed ({SEEDED}), and a batch has one"
         for name, value in {"cond": tensor, **options}.items():
             if not isinstance(value, Tensor | int | float | str | None):
                 return f"a condition has {name}, which may look at the whole batch"

@@ -143,7 +143,8 @@ class GGSweep(CheckedNode):
             trace = alone(subject, wanted[chosen][1], facts, "pictures").trace
         grid, words = sheet(done, TITLE, _note(subject, wanted, done, mode)), table(done)
         latent = {**done[0].outcome.samples, "samples": torch.cat([c.outcome.samples["samples"] for c in done])}
-        latent.pop("noise_mask", None)
+        for of_one_run in ("noise_mask", "batch_index"):
+            latent.pop(of_one_run, None)
         scale = ExecutionBlocker(UNKNOWN) if best is None else best
         return io.NodeOutput(latent, grid, words, scale, trace, ui=shown_or_said(preview, grid, cls, said=[words]))
 

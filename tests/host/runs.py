@@ -1,5 +1,7 @@
 """Runs of the host's sampler and of ours, and models that count and collect what is asked of them."""
 
+from contextlib import contextmanager
+
 import torch
 
 from guidance_geometry.trace.checks import check
@@ -63,6 +65,22 @@ class Counter:
     def call(self, apply, arguments):
         self.items.append(len(arguments["input"]))
         return apply(arguments["input"], arguments["timestep"], **arguments["c"])
+
+
+@contextmanager
+def watched(model, changed=lambda found: found):
+    """The items in each call of a MODEL's network, with nothing put on the MODEL.  changed: what it answers instead"""
+    items = []
+
+    def seen(network, given, found):
+        items.append(len(given[0]))
+        return changed(found)
+
+    handle = model.model.diffusion_model.register_forward_hook(seen)
+    try:
+        yield items
+    finally:
+        handle.remove()
 
 
 def counted(model, answers=None):

@@ -4,7 +4,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from guidance_geometry.tests.host.runs import Counter, fitted, ksampler, names
+from guidance_geometry.tests.host.runs import Counter, fitted, ksampler, names, watched
 
 CFGS = (0.0, 1.0, 4.0)
 SEEDS = (3, 7)  # the second is that of the shared runs of this room
@@ -67,22 +67,16 @@ def test_exact_runs_are_ksamplers_bit_for_bit(swept, labelled, empty_latent, nam
 @pytest.mark.parametrize("part", range(6))
 def test_exact_batches_of_every_sampler_are_ksamplers_bit_for_bit(robot, part):
     for sampler in names()[part::6]:
-        counter = Counter(robot.model)
-        rows = exactly(robot._replace(model=counter.model), sampler)
+        with watched(robot.model) as items:
+            rows = exactly(robot, sampler)
         for i, cfg in ((1, 2.0), (3, 4.0)):
             assert torch.equal(rows[i : i + 1], alone(robot, sampler, cfg)), sampler
-        assert (max(counter.items) > 2) == (sampler not in ("dpm_adaptive", "heunpp2")), sampler
+        assert (max(items) > 2) == (sampler not in ("dpm_adaptive", "heunpp2")), sampler
 
 
 def test_on_a_device_whose_bits_follow_the_batch_runs_are_exact_one_by_one(robot):
-    model, sizes = robot.model.clone(), []
-
-    def rounded(apply, arguments):
-        sizes.append(len(arguments["input"]))
-        return apply(arguments["input"], arguments["timestep"], **arguments["c"]) * (1 + 1e-6 * (sizes[-1] > 2))
-
-    model.set_model_unet_function_wrapper(rounded)
-    assert torch.equal(exactly(robot._replace(model=model))[3:], alone(robot, "euler", 4.0))
+    with watched(robot.model, lambda found: found * (1 + 1e-6 * (len(found) > 2))) as sizes:
+        assert torch.equal(exactly(robot)[3:], alone(robot, "euler", 4.0))
     assert [size for size in sizes if size > 2] == [4], "two runs were asked together, once"
 
 
@@ -99,6 +93,87 @@ def test_runs_that_change_their_batch_on_the_way_are_exact_alone(robot, one):
     runs = [Settings(1.0 if one == "scale 1" else 4.0, seed, 4, "euler", "karras", chain) for seed in range(3)]
     assert groups(robot, runs, "exact") == [[0], [1], [2]]
     assert groups(robot, runs, "shared") == [[0, 1, 2]]
+
+
+def assert_exact(subject, chain, steps=12):
+    """Runs in exact mode are those of a sampler by itself."""
+    from guidance_geometry.host import sweeping
+
+    runs = [sweeping.Settings(cfg, seed, steps, "euler", "karras", chain) for cfg in (2.0, 6.0) for seed in SEEDS]
+    found = dict(sweeping.every_run(subject, runs, "exact", {}))
+    for i, one in enumerate(runs):
+        assert torch.equal(found[i].samples["samples"], sweeping.alone(subject, one, {}).samples["samples"]), one
+
+
+def test_runs_of_a_rule_that_skips_u_are_exact(robot):
+    from guidance_geometry.guidance.chain import Chain
+    from guidance_geometry.guidance.rules.reuse import Reuse
+
+    assert_exact(robot, Chain((Reuse(every=3, predictor="hold"),)))
+
+
+def test_runs_with_a_cache_of_steps_are_exact(robot):
+    """EasyCache skips a step by the mean change of all rows."""
+    from guidance_geometry.guidance.chain import PLAIN
+
+    nodes = pytest.importorskip("comfy_extras.nodes_easycache", reason="this host has no EasyCache: newer ones have it")
+    cached = nodes.EasyCacheNode.execute(robot.model, 0.3, 0.1, 0.95, False).args[0]
+    assert_exact(robot._replace(model=cached), PLAIN)
+
+
+@pytest.mark.parametrize("mode", ["exact", "shared"])
+def test_a_model_with_a_guidance_chain_of_its_own_can_be_swept(robot, mode):
+    from guidance_geometry.guidance.chain import Chain
+    from guidance_geometry.guidance.rules.rescale import Rescale
+    from guidance_geometry.nodes.guidance_patch import guided
+    from guidance_geometry.nodes.sweep import GGSweep
+
+    guided_by = robot._replace(model=guided(robot.model, Chain((Rescale(),))))
+    settings = (7, STEPS, "euler", "karras", "cfg: 4\nseed: 3, 7")
+    rows = GGSweep.execute(*guided_by[:4], *settings, mode=mode).result[0]["samples"]
+    assert torch.equal(rows[1:], alone(guided_by, "euler", 4.0))
+
+
+def test_places_in_a_batch_are_those_of_no_sweep(robot):
+    from guidance_geometry.nodes.sweep import GGSweep
+
+    subject = robot._replace(latent={**robot.latent, "batch_index": [2], "noise_mask": torch.ones(1, 1, 32, 32)})
+    made = GGSweep.execute(*subject[:4], 7, 2, "euler", "karras", "cfg: 2, 4").result[0]
+    assert (set(made), len(made["samples"])) == ({"samples"}, 2)
+
+
+def test_noise_of_a_condition_follows_the_seed_of_its_run(robot):
+    from guidance_geometry.guidance.chain import PLAIN
+    from guidance_geometry.host.sweeping import Settings, obstacle
+
+    condition, options = robot.positive[0]
+    settings = Settings(2.0, 1, STEPS, "euler", "karras", PLAIN)
+    for strength, words in ((0.0, ""), (0.2, "noise_augmentation")):
+        augmented = robot._replace(positive=[[condition, {**options, "noise_augmentation": strength}]])
+        assert words in obstacle(augmented, settings)
+        assert bool(words) == bool(obstacle(augmented, settings))
+
+
+def test_a_mask_of_frames_is_no_mask_of_a_batch(labelled):
+    from guidance_geometry.guidance.chain import PLAIN
+    from guidance_geometry.host.sweeping import Settings, Subject, obstacle
+
+    film = {"samples": torch.zeros(1, 3, 5, 8, 8), "noise_mask": torch.rand(5, 1, 8, 8)}
+    condition = [[torch.zeros(1, 1, 1), {}]]
+    settings = Settings(2.0, 1, STEPS, "euler", "karras", PLAIN)
+    assert "noise mask" in obstacle(Subject(labelled["ve"][0], condition, condition, film), settings)
+
+
+def test_only_runs_are_recorded_and_not_what_they_were_preceded_by(robot):
+    from guidance_geometry.host.recording import Recording
+    from guidance_geometry.host.run_recorder import recorded
+
+    kept = []
+    begin = lambda: Recording("numbers", keep=lambda trace, latents: kept.append(trace))  # noqa: E731
+    with watched(robot.model) as items:
+        exactly(robot._replace(model=recorded(robot.model, begin)))
+    assert [(trace.n, trace.batch) for trace in kept] == [(STEPS, 4), (STEPS, 1)], "the second is the one that is read"
+    assert max(items) == 8, "the runs share a batch"
 
 
 @pytest.mark.parametrize(
@@ -252,6 +327,25 @@ def test_a_batch_that_does_not_fit_is_halved(labelled, empty_latent, monkeypatch
     monkeypatch.setattr(sweeping, "shared", small)
     found = dict(sweeping.every_run(subject, runs, "shared", {}))
     assert (sorted(found), tried) == ([0, 1, 2, 3, 4], [5, 2, 2])
+
+
+def test_memory_that_runs_out_in_the_probe_is_no_end(robot, monkeypatch):
+    from comfy.model_management import OOM_EXCEPTION
+
+    from guidance_geometry.guidance.chain import PLAIN
+    from guidance_geometry.host import sweeping
+
+    whole = sweeping.predicted
+
+    def small(subject, runs):
+        if len(runs) > 2:
+            raise OOM_EXCEPTION("out of memory")
+        return whole(subject, runs)
+
+    monkeypatch.setattr(sweeping, "predicted", small)
+    runs = [sweeping.Settings(2.0, seed, 2, "euler", "karras", PLAIN) for seed in range(5)]
+    found = dict(sweeping.every_run(robot, runs, "exact", {}))
+    assert [found[i].shared for i in range(5)] == [True] * 4 + [False]
 
 
 def test_a_judge_chooses_the_scale(swept):
