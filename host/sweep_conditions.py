@@ -19,6 +19,10 @@ from .native_model import card_of, conditioning
 DISTILLED = "guidance"  # an option of a CONDITIONING
 NO_LABELS = "The axis label needs a MODEL with class labels, from Load Denoiser. Vary prompt, and connect clip."
 NO_CLIP = "The axis prompt needs the CLIP of the model. Connect it to clip."
+SEVERAL = (
+    "An axis of labels or prompts takes the place of positive, and positive holds {} conditionings. Connect one, "
+    "without Conditioning (Combine) before it."
+)
 NOT_DISTILLED = (
     "The axis guidance is the distilled guidance of models such as Flux, and positive has none. Put FluxGuidance "
     "before positive, or vary cfg."
@@ -57,13 +61,25 @@ def wanted_of(model, positive, energy, clip, every: Iterable[Asked]) -> dict[Ask
     found, every = {}, list(dict.fromkeys(every))
     prompts = [asked.prompt for asked in every]
     encoded: dict[str | None, Any] = {
-        prompt: encode(clip, prompt) for prompt in dict.fromkeys(prompts) if prompt is not None
+        prompt: beside(positive, encode(clip, prompt)) for prompt in dict.fromkeys(prompts) if prompt is not None
     }
     for asked in every:
-        mine = labelled(model, asked.label) if asked.label is not None else encoded.get(asked.prompt, positive)
+        mine = encoded.get(asked.prompt, positive)
+        mine = mine if asked.label is None else beside(positive, labelled(model, asked.label))
         judge = aimed(energy, model, positive, mine) if asked.prompt is None else told(energy, asked.prompt, prompts)
         found[asked] = Wanted(mine if asked.guidance is None else distilled(mine, positive, asked.guidance), judge)
     return found
+
+
+def beside(usual, own) -> list:
+    """A CONDITIONING with what else the usual one says: its ControlNet, its mask, its distilled guidance.
+
+    Raises ValueError where several are usual: it is not known which of them has the words.
+    """
+    if len(usual) > 1:
+        raise ValueError(SEVERAL.format(len(usual)))
+    more = dict(usual[0][1]) if usual else {}
+    return [[tensor, {**more, **options}] for tensor, options in own]
 
 
 def labelled(model, label: str) -> list:

@@ -465,6 +465,21 @@ def test_prompts_are_encoded_once_and_carry_another_distilled_guidance():
     assert wanted_of(None, usual, None, None, [Asked()])[Asked()].positive is usual
 
 
+def test_a_prompt_keeps_what_else_positive_says():
+    from guidance_geometry.host.sweep_conditions import Asked, wanted_of
+
+    class Plain(Words):
+        def encode_from_tokens_scheduled(self, tokens):
+            return [[torch.full((1, 1, 1), float(tokens)), {"pooled_output": tokens}]]
+
+    usual = [[torch.zeros(1, 1, 1), {"guidance": 2.5, "control": "a net", "pooled_output": 0}]]
+    asked = Asked(prompt="abc")
+    [(tensor, options)] = wanted_of(None, usual, None, Plain(), [asked])[asked].positive
+    assert (float(tensor), options) == (3.0, {"guidance": 2.5, "control": "a net", "pooled_output": 3})
+    with pytest.raises(ValueError, match="positive holds 2 conditionings"):
+        wanted_of(None, usual * 2, None, Plain(), [asked])
+
+
 def test_a_judge_of_texts_follows_the_prompts():
     from guidance_geometry.guidance.energies.perception import TextEnergy
     from guidance_geometry.host.sweep_conditions import Asked, wanted_of
