@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import test from "node:test";
 import { at, drawnRuns, grid, titled } from "../../web/lib/study.mjs";
+import { placeOf } from "../../web/lib/study-cell.mjs";
 import { escaped, plot, positions, said, ticks, worded } from "../../web/lib/study-plot.mjs";
 import { hue, keyOf, metricsOf, plotRuns, pointsOf, scaleOf } from "../../web/lib/study-runs.mjs";
 import { metric } from "../../web/lib/metrics.mjs";
@@ -31,6 +32,13 @@ test("the grid finds the cell of every place and leaves gaps", () => {
   const found = grid({ axes, rows: rows.filter((row) => row.id !== "2APG1") }, "cfg", "rule", { seed: 1 });
   assert.deepEqual(found.cells.map((line) => line.map((row) => row?.id ?? null)), [["1cfg1", "2cfg1", "8cfg1"], ["1APG1", null, "8APG1"]]);
   assert.equal(at(rows, { cfg: 1 }).length, 4);
+});
+
+test("a cell that stands at several places is each of them in turn", () => {
+  const cells = [{ id: "a", place: 1 }, { id: "a", place: 2 }, { id: "b", place: 3 }];
+  assert.deepEqual(cells.map((row) => placeOf(cells, row)), [0, 1, 2]);
+  assert.equal(placeOf(cells, { id: "b" }), 2);
+  assert.equal(placeOf(cells, { id: "c" }), -1);
 });
 
 test("a plot draws means and intervals, leaves out what is unknown, and stays on its sheet", () => {

@@ -3,6 +3,9 @@ import { worded } from "./study-plot.mjs";
 
 const MARKS = { mark: "Mark", reject: "Reject", rerun: "Run again" };
 
+/** Where a row is among others: one cell may have several rows, at places where it would be the same. */
+export const placeOf = (cells, row) => (cells.includes(row) ? cells.indexOf(row) : cells.findIndex((one) => one.id === row.id));
+
 /** The dialog. page: of study.mjs; make: makes elements; changed(): after a mark. -> {open(row)} */
 export function cellDialog(page, make, changed) {
   const { study, files, title, marks } = page;
@@ -18,13 +21,13 @@ export function cellDialog(page, make, changed) {
   const order = () => page.shown.flat().filter(Boolean);
   const turn = (by) => {
     const cells = order();
-    const next = cells[cells.findIndex((one) => one.id === state.row.id) + by];
+    const next = cells[placeOf(cells, state.row) + by];
     if (next) open(next, by < 0 ? "back" : "on");
   };
 
   const head = (row) => {
     const cells = order();
-    const i = cells.findIndex((one) => one.id === row.id);
+    const i = placeOf(cells, row);
     const back = button("\u2039", () => turn(-1), { id: "back", title: "The cell before", ariaLabel: "The cell before", disabled: i <= 0 });
     const on = button("\u203a", () => turn(1), { id: "on", title: "The next cell", ariaLabel: "The next cell", disabled: i < 0 || i === cells.length - 1 });
     return make("div", { className: "head" }, make("h3", { id: "cell-name", textContent: title(row) }), back, on, button("Close", () => dialog.close()));
