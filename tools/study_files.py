@@ -103,19 +103,23 @@ def sheet(plan: Plan, rows: Sequence[Row], pictures: Mapping[str, bytes], title:
     lines = list(dict.fromkeys(_line(row, others) for row in rows))[:SHEET_ROWS]
     found = {(row["place"][first.name], _line(row, others)): row for row in rows}
     there = [value for value in first.values if any(row["place"][first.name] == value for row in rows)]
-    blank = torch.ones_like(_picture(pictures[rows[0]["id"]]))
     columns = []
     for value in there[:SHEET_COLUMNS]:
         own = [found.get((value, line)) for line in lines]
-        stack = torch.stack([_picture(pictures[row["id"]]) if row else blank for row in own])
         columns.append(
             (
                 f"{first.name} {value}" if not isinstance(value, str) else value,
-                stack,
+                [_picture(pictures[row["id"]]) if row else None for row in own],
                 caption([row for row in rows if row["place"][first.name] == value]),
             )
         )
-    scale = max(1, 128 // max(blank.shape[:2]))
+    shapes = [shown.shape for _, column, _ in columns for shown in column if shown is not None]
+    height, width = (max(shape[side] for shape in shapes) for side in (0, 1))
+    columns = [
+        (head, torch.stack([_framed(shown, height, width) for shown in column]), words)
+        for head, column, words in columns
+    ]
+    scale = max(1, 128 // max(height, width))
     return contact_sheet(columns, title=title, scale=scale, rows=lines if any(lines) else (), note=note)
 
 
@@ -129,6 +133,15 @@ def caption(rows: Sequence[Row]) -> str:
 def _line(row: Row, others: Sequence[Axis]) -> str:
     values = ((axis.name, row["place"][axis.name]) for axis in others if len(axis.values) > 1)
     return " \u00b7 ".join(value if isinstance(value, str) else f"{name} {value}" for name, value in values)
+
+
+def _framed(picture: torch.Tensor | None, height: int, width: int) -> torch.Tensor:  # -> [height, width, 3]
+    """A picture in the middle of white; white alone for none.  An axis may be of the size of the pictures."""
+    frame = torch.ones(height, width, 3)
+    if picture is not None:
+        top, left = (height - picture.shape[0]) // 2, (width - picture.shape[1]) // 2
+        frame[top : top + picture.shape[0], left : left + picture.shape[1]] = picture
+    return frame
 
 
 def _picture(data: bytes) -> torch.Tensor:  # -> [H, W, 3] in 0 .. 1

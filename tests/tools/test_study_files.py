@@ -31,9 +31,9 @@ WRITTEN = ["report.txt", "results.csv", "results.json", "index.html", "sheet.png
 FILES = {"plan.json", *WRITTEN}
 
 
-def picture(seed=0):
+def picture(seed=0, height=100, width=100):
     sink = io.BytesIO()
-    noise = np.random.default_rng(seed).integers(0, 256, (100, 100, 3), dtype=np.uint8)
+    noise = np.random.default_rng(seed).integers(0, 256, (height, width, 3), dtype=np.uint8)
     Image.fromarray(noise).save(sink, "PNG")
     return sink.getvalue()
 
@@ -45,6 +45,14 @@ def filled(folder, plan, tmp_path):
     for seed, cell in enumerate(cells):
         folder.write(cell, trace, picture(seed), {"seconds": 0.5}, ["strength"])
     return cells
+
+
+def test_pictures_of_several_sizes_share_a_sheet(tmp_path):
+    folder = Folder(tmp_path / "study")
+    cells = filled(folder, PLAN, tmp_path)
+    folder.picture_of(cells[1].id).write_bytes(picture(1, 60, 120))
+    assert len(written(folder, PLAN, cells, "a title", "")) == 2
+    assert (folder.path / "sheet.png").exists()
 
 
 def test_few_pictures_are_in_memory_at_once(tmp_path, monkeypatch):
