@@ -7,7 +7,7 @@ import json
 import sys
 from pathlib import Path
 
-from ..studies.addresses import place_at
+from ..studies.addresses import Place, place_at
 from ..studies.plan import plan_of
 from ..studies.report import report_text
 from .places import ROOT
@@ -20,14 +20,24 @@ def main() -> int:
     parser.add_argument("--report", action="store_true")
     parser.add_argument("--output", help="folder or address of the study; default: output/<name of the plan>")
     args = parser.parse_args()
-    folder = place_at(args.output) if args.output else ROOT / "output" / args.plan.stem
+    try:
+        folder = place_at(args.output) if args.output else ROOT / "output" / args.plan.stem
+        print(report_of(folder), end="")
+    except ValueError as error:
+        print(error, file=sys.stderr)
+        return 2
+    return 0
+
+
+def report_of(folder: Place) -> str:
+    """The report of what a folder holds.  Raises ValueError where that is no study."""
     try:
         told = json.loads((folder / "results.json").read_text(encoding="utf-8"))
-    except OSError:
-        print(f"{folder} holds no results.json. Run the study first, or give its --output.", file=sys.stderr)
-        return 2
-    print(report_text(told["rows"], plan_of(told["plan"]).varied), end="")
-    return 0
+        return report_text(told["rows"], plan_of(told["plan"]).varied)
+    except OSError as error:
+        raise ValueError(f"{folder} holds no results.json. Run the study first, or give its --output.") from error
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise ValueError(f"{folder / 'results.json'} is not of a study. Give the folder of one.") from error
 
 
 if __name__ == "__main__":

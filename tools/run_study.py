@@ -149,6 +149,8 @@ def main() -> int:
         return run_study(ray, plan, folder, args)
     except (ValueError, NotWritten) as error:
         print(error, file=sys.stderr)
+    except FAULTS as error:
+        print(f"A server does not answer any more: {error}. {AGAIN}", file=sys.stderr)
     except ray.exceptions.RayError as error:
         print(GAVE_UP.format(" ".join(str(error).split())[-300:]), file=sys.stderr)
     return 2

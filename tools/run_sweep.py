@@ -197,11 +197,21 @@ def run_and_show(args: argparse.Namespace, plan: Plan, folder: Folder, cells: Se
         print(in_words(fault, args.server), file=sys.stderr)
     finally:
         server.close()
-        rows = written(folder, plan, cells, "Guidance sweep", f"{len(cells)} cells, each its own run of the workflow.")
-        done = len({row["id"] for row in rows})
-        print(report_text(rows, plan.varied))
-        print(f"{done} of {len(cells)} cells are in {folder.path}: index.html, report.txt, sheet.png, results.csv")
+        done = shown(plan, folder, cells)
     return int(done < len(cells))
+
+
+def shown(plan: Plan, folder: Folder, cells: Sequence[Cell]) -> int:
+    """Write the page and the tables; returns how many cells are done, none where nothing can be written."""
+    try:
+        rows = written(folder, plan, cells, "Guidance sweep", f"{len(cells)} cells, each its own run of the workflow.")
+    except NotWritten as error:
+        print(error, file=sys.stderr)
+        return 0
+    done = len({row["id"] for row in rows})
+    print(report_text(rows, plan.varied))
+    print(f"{done} of {len(cells)} cells are in {folder.path}: index.html, report.txt, sheet.png, results.csv")
+    return done
 
 
 if __name__ == "__main__":

@@ -75,6 +75,12 @@ def test_an_address_takes_the_results_and_resumes(stub, capsys):
     assert "/sweep/a/index.html" in fsspec.filesystem("memory").find("sweep")
 
 
+def test_a_page_that_cannot_be_written_is_a_sentence(swept):
+    (swept.folder / "index.html").mkdir(parents=True)
+    code, said = swept("--cfg", "1")
+    assert (code, "index.html could not be written" in said) == (1, True), said
+
+
 def test_two_plans_in_one_folder_are_refused(swept):
     swept("--cfg", "1")
     code, said = swept("--cfg", "1", "--set", "steps=3")

@@ -107,3 +107,19 @@ def test_a_server_of_another_kind_and_a_cluster_that_is_not_there_are_named(two,
 
     with pytest.raises(ValueError, match=r"^No Ray cluster answers at auto\."):
         run_study.joined(types.SimpleNamespace(init=nobody), "auto")
+
+
+def test_a_server_that_ends_after_it_was_asked_is_a_sentence(tmp_path, capsys, monkeypatch):
+    pytest.importorskip("ray", reason="ray is not installed: pip install 'ray[data]'")
+    from guidance_geometry.tools import run_study
+
+    def gone(*_):
+        raise ConnectionRefusedError("refused")
+
+    (tmp_path / "plan.json").write_text(PLAN.text())
+    words = ["run_study", str(tmp_path / "plan.json"), "--servers", "http://a", "--output", str(tmp_path / "out")]
+    monkeypatch.setattr("sys.argv", words)
+    monkeypatch.setattr(run_study, "joined", lambda *_: None)
+    monkeypatch.setattr(run_study, "run_study", gone)
+    assert run_study.main() == 2
+    assert "does not answer any more: refused" in capsys.readouterr().err
