@@ -129,7 +129,7 @@ def rounded(value: Any) -> Any:
         short = float(f"{value:.{DIGITS}g}") if math.isfinite(value) else None
         return short if short is None or not short.is_integer() or abs(short) >= 1e15 else int(short)
     if isinstance(value, Tensor):
-        value = value.tolist()
+        return rounded(value.tolist())
     if isinstance(value, list | tuple):
         return [rounded(item) for item in value]
     return {str(name): rounded(item) for name, item in value.items()} if isinstance(value, Mapping) else value
