@@ -38,6 +38,7 @@ MOST_ROWS = 64  # of a shared batch: beyond that a network gains nothing more
 HEADROOM = 1.5  # the host's own, between what it reckons a batch takes and what is free
 ONE_ERROR_FOR_ALL = ("dpm_adaptive",)  # one step size for all rows
 OWN_NOISE = ("heunpp2",)  # draws from the process's generator, in the shape of the batch
+PRODUCTS = ("sa_solver", "sa_solver_pece", "uni_pc", "uni_pc_bh2")  # sum predictions in an order that follows the batch
 TIMED = ("start_percent", "end_percent", "timestep_start", "timestep_end")  # of a condition: it is not always there
 SEEDED = "noise_augmentation"  # of a condition: upscalers and refiners draw for it by the seed of the call
 PATCHES = ("sampler_cfg_function", "sampler_pre_cfg_function", "sampler_post_cfg_function")
@@ -163,12 +164,12 @@ def changes_its_batch(subject: Subject, settings: Settings) -> bool:
     """Whether a run by itself does not evaluate u and c together at every noise level, or may not.
 
     A rule with needs of its own skips u at times; another node's patch may do anything: a cache of steps decides by all
-    rows of a batch, and one evaluation does not show it.
+    rows of a batch, and one evaluation does not show it. Nor does it show what a sampler makes of its predictions.
     """
     conditions = [*subject.positive_of(settings), *subject.negative]
     timed = any(options.get(name) for _, options in conditions for name in TIMED)
     skips = any(isinstance(rule, Schedule) or type(rule).needs is not Rule.needs for rule in settings.chain.rules)
-    return timed or settings.cfg == 1 or skips or is_patched(subject.model)
+    return timed or settings.cfg == 1 or skips or settings.sampler_name in PRODUCTS or is_patched(subject.model)
 
 
 def is_patched(model) -> bool:

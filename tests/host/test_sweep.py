@@ -66,12 +66,14 @@ def test_exact_runs_are_ksamplers_bit_for_bit(swept, labelled, empty_latent, nam
 @pytest.mark.matrix(parts=6)
 @pytest.mark.parametrize("part", range(6))
 def test_exact_batches_of_every_sampler_are_ksamplers_bit_for_bit(robot, part):
+    from guidance_geometry.host.sweeping import PRODUCTS
+
     for sampler in names()[part::6]:
         with watched(robot.model) as items:
             rows = exactly(robot, sampler)
         for i, cfg in ((1, 2.0), (3, 4.0)):
             assert torch.equal(rows[i : i + 1], alone(robot, sampler, cfg)), sampler
-        assert (max(items) > 2) == (sampler not in ("dpm_adaptive", "heunpp2")), sampler
+        assert (max(items) > 2) == (sampler not in ("dpm_adaptive", "heunpp2", *PRODUCTS)), sampler
 
 
 def test_on_a_device_whose_bits_follow_the_batch_runs_are_exact_one_by_one(robot):
@@ -95,11 +97,11 @@ def test_runs_that_change_their_batch_on_the_way_are_exact_alone(robot, one):
     assert groups(robot, runs, "shared") == [[0, 1, 2]]
 
 
-def assert_exact(subject, chain, steps=12):
+def assert_exact(subject, chain, steps=12, sampler="euler"):
     """Runs in exact mode are those of a sampler by itself."""
     from guidance_geometry.host import sweeping
 
-    runs = [sweeping.Settings(cfg, seed, steps, "euler", "karras", chain) for cfg in (2.0, 6.0) for seed in SEEDS]
+    runs = [sweeping.Settings(cfg, seed, steps, sampler, "karras", chain) for cfg in (2.0, 6.0) for seed in SEEDS]
     found = dict(sweeping.every_run(subject, runs, "exact", {}))
     for i, one in enumerate(runs):
         assert torch.equal(found[i].samples["samples"], sweeping.alone(subject, one, {}).samples["samples"]), one
@@ -110,6 +112,14 @@ def test_runs_of_a_rule_that_skips_u_are_exact(robot):
     from guidance_geometry.guidance.rules.reuse import Reuse
 
     assert_exact(robot, Chain((Reuse(every=3, predictor="hold"),)))
+
+
+@pytest.mark.parametrize("sampler", ["sa_solver", "sa_solver_pece", "uni_pc", "uni_pc_bh2"])
+def test_samplers_that_sum_by_a_product_are_exact_in_longer_runs(robot, sampler):
+    """The order of a sum over three or more predictions follows the size of the batch."""
+    from guidance_geometry.guidance.chain import PLAIN
+
+    assert_exact(robot, PLAIN, sampler=sampler)
 
 
 def test_runs_with_a_cache_of_steps_are_exact(robot):
