@@ -12,7 +12,7 @@ import json
 import re
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from ..files.writing import NotWritten
@@ -146,9 +146,18 @@ def error_of(server: Connection, folder: Folder, cell: Cell, names: Sequence[str
     return ""
 
 
+def marks_of(file: Path) -> Mapping[str, str]:
+    """What the page's Save marks wrote: a word by the id of a cell.  Raises ValueError for another file."""
+    told = json.loads(file.read_text(encoding="utf-8"))
+    marks = told.get("marks") if isinstance(told, dict) else None
+    if not isinstance(marks, dict):
+        raise ValueError(f"{file} holds no marks. Give the file that the page of the sweep saved.")
+    return marks
+
+
 def forget_marked(folder: Folder, marks: Path) -> int:
     """Drop the rows of the cells that are marked to run again; returns how many."""
-    told = json.loads(marks.read_text(encoding="utf-8"))["marks"]
+    told = marks_of(marks)
     again = [folder.cells / f"{cell}.json" for cell, kind in told.items() if kind == "rerun" and cell.isalnum()]
     there = [path for path in again if path.exists()]
     for path in there:

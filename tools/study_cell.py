@@ -65,6 +65,7 @@ def run_cell(client: Client, cell: Cell, reports: bool, listener: Listener | Non
     try:
         job = client.run(prompt, listener)
     except (TimeoutError, WebSocketTimeoutException) as late:
+        client.cancel(client.submitted[-1])  # or the next cells would wait behind it
         raise ValueError(f"The job had not ended after {client.timeout:.0f} s. Give it longer: --timeout.") from late
     facts: dict[str, Any] = {"seconds": round(time.monotonic() - began, 3), "server": client.address}
     if found := job.outputs.get(report):

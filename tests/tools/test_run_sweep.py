@@ -1,4 +1,5 @@
 import json
+import time
 
 import pytest
 
@@ -65,6 +66,12 @@ def test_marked_cells_run_again(swept, stub, tmp_path):
     assert (code, stub[0].ran - before, "1 to run" in said) == (0, 1, True), said
 
 
+def test_a_file_without_marks_is_no_file_of_marks(swept, tmp_path):
+    (tmp_path / "marks.json").write_text("[1]")
+    code, said = swept("--cfg", "1,2", "--rerun", str(tmp_path / "marks.json"))
+    assert (code, "holds no marks. Give the file that the page of the sweep saved." in said) == (2, True), said
+
+
 def test_an_address_takes_the_results_and_resumes(stub, capsys):
     fsspec = pytest.importorskip("fsspec", reason="fsspec is not installed: it comes with pip install 'ray[data]'")
     words = ["--server", stub[1], "--output", "memory://sweep/a", "--cfg", "1,2"]
@@ -105,10 +112,14 @@ def test_a_server_that_goes_away_leaves_a_page(swept, stub, monkeypatch):
     assert not (swept.folder / "rejected").exists()
 
 
-def test_a_job_that_takes_too_long_is_set_aside(swept, stub, monkeypatch):
-    monkeypatch.setattr(stub[0], "seconds", 0.5)
+def test_a_job_that_takes_too_long_is_stopped_and_set_aside(swept, stub, monkeypatch):
+    monkeypatch.setattr(stub[0], "seconds", 60.0)
     code, said = swept("--cfg", "1", "--timeout", "0.2")
     assert (code, "1 failed" in said, "Give it longer: --timeout" in said) == (1, True, True), said
+    patience = time.monotonic() + 5
+    while stub[0].working and time.monotonic() < patience:
+        time.sleep(0.05)
+    assert not stub[0].working
 
 
 def test_a_server_or_a_file_that_is_not_there_is_a_sentence(swept, tmp_path):

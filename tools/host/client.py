@@ -163,6 +163,11 @@ class Client:
         """Fetch a file that an output names: {"filename", "subfolder", "type"}."""
         return self.get("/view", **{key: entry[key] for key in ("filename", "subfolder", "type") if key in entry})
 
+    def cancel(self, prompt_id: str) -> None:
+        """Take a job out of the queue, or stop it where it runs; other jobs go on."""
+        self.post("/queue", {"delete": [prompt_id]})
+        self.post("/interrupt", {"prompt_id": prompt_id})
+
     def interrupt(self) -> None:
         """Stop the job that runs now."""
         self.post("/interrupt", {})
