@@ -35,6 +35,7 @@ from ...studies.cells import Cell, cells_of
 from ...studies.plan import Plan
 from ...studies.results import CELLS
 from ...trace.file import load, save
+from .. import markdown
 from ..fixtures.stub_server import POISON, keep, told_of, white_picture
 from ..places import ROOT
 from ..run_sweep import FIRST_LOOK
@@ -42,6 +43,14 @@ from ..study_passes import OnRay, Tally
 from ..study_worker import DONE
 from .report import made_up_run
 
+PAGE = ROOT / "docs" / "numbers" / "study.md"
+OPENING = """# Studies under kills, and on many actors
+
+Written by `python3 dev.py bench study --write`, on {cores} cores, with servers that compute nothing. First a study of
+two actors on two servers: at random moments an actor, a server or the driver is killed, and the same command is given
+again until it has ended well. Then cells on more and more Ray actors, each of which waits 50 ms for a cell; the driver
+and Ray are the real ones.
+"""
 RUN = [sys.executable, str(ROOT / "tools" / "run.py")]
 KINDS = ("actor", "server", "driver")
 FRESH = 30.0  # s, of files that are read after a kill
@@ -326,22 +335,27 @@ def options() -> argparse.Namespace:
     parser.add_argument("--actors", default="1,4,16,64")
     parser.add_argument("--per-actor", type=int, default=400, help="cells of every simulated actor")
     parser.add_argument("--batch", type=int, default=20, help="cells that a simulated actor takes at once")
+    parser.add_argument("--write", action="store_true", help="keep what is printed in docs/numbers/study.md")
     return parser.parse_args()
 
 
 def main() -> int:
     """Measure, print, and fail beyond a limit."""
-    args, fine = options(), True
+    args, said, fine = options(), [], True
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that nothing stays behind
     if args.part != "scaling":
         lines, fine = killed_study(args.cells, args.kills, args.seed)
         print("\n".join(lines), flush=True)
+        said += lines
     if args.part != "kills":
         print(f"simulated servers of {1000 * SECONDS:.0f} ms, {args.per_actor} cells an actor, {args.batch} at once; "
               f"limits: {LEAST_EFFICIENCY:.0%} of linear, {MOST_GROWN:.0f} MB", flush=True)  # fmt: skip
         for line, well in scaled([int(one) for one in args.actors.split(",")], args.per_actor, args.batch):
             print(line, flush=True)
+            said.append(line.strip())
             fine = fine and well
+    if args.write:
+        markdown.write(PAGE, markdown.page(OPENING.format(cores=os.cpu_count()), markdown.bullets(said)))
     return int(not fine)
 
 

@@ -7,6 +7,7 @@ several rounds, whose order turns, and the largest deviation of any sample from 
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 import tempfile
 import time
@@ -15,10 +16,18 @@ from pathlib import Path
 
 import torch
 
+from .. import markdown
 from ..host import server
 from ..host.client import Client
 from ..places import HOST, ROOT
 
+PAGE = ROOT / "docs" / "numbers" / "sweep.md"
+OPENING = """# What a sweep in one node saves
+
+Written by `python3 dev.py bench sweep --write`, on {cores} cores: a grid of scales and seeds in one node, against as
+many jobs of KSampler in the queue of the same server. Each way samples, decodes and previews. Deviation is the largest
+difference of any number of any sample from that of its own job.
+"""
 CFGS, SEEDS = (1.0, 2.0, 4.0, 6.0, 8.0), (0, 1, 2, 3)
 LIMITS = {"exact": 1.2, "shared": 2.4}
 DENOISER = {"denoiser_name": "pocket-1", "parametrisation": "auto", "schedule": "auto", "weight_dtype": "default"}
@@ -87,6 +96,16 @@ def measured(client: Client, settings: dict, rounds: int) -> dict[str, float]:
     return {name: min(times) for name, times in found.items()}
 
 
+def in_words(args: argparse.Namespace, times: dict[str, float], apart: dict[str, float]) -> list[str]:
+    """What was measured, the jobs first."""
+    grid = f"{len(CFGS)} scales x {len(SEEDS)} seeds, pocket-1, {args.sampler}, {args.steps} steps"
+    lines = [f"{grid}; fastest of {args.rounds}: 20 jobs {times['jobs']:.2f} s"]
+    for mode, limit in LIMITS.items():
+        ratio = f"{times['jobs'] / times[mode]:.2f} x (at least {limit:.1f})"
+        lines.append(f"{mode}: {times[mode]:.2f} s, {ratio}, deviation {apart[mode]:.1e}")
+    return lines
+
+
 def main() -> int:
     """Measure, print, and fail below a limit."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -94,6 +113,7 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--steps", type=int, default=20)
     parser.add_argument("--sampler", default="euler")
+    parser.add_argument("--write", action="store_true", help="keep what is printed in docs/numbers/sweep.md")
     args = parser.parse_args()
     settings = {"steps": args.steps, "sampler_name": args.sampler, "scheduler": "karras"}
     with tempfile.TemporaryDirectory(prefix="bench-", ignore_cleanup_errors=True) as folder:
@@ -106,14 +126,11 @@ def main() -> int:
         ):
             apart = deviations(client, settings)
             times = measured(client, settings, args.rounds)
-    print(f"{len(CFGS)} scales x {len(SEEDS)} seeds, pocket-1, {args.sampler}, {args.steps} steps; fastest of "
-          f"{args.rounds}: 20 jobs {times['jobs']:.2f} s")  # fmt: skip
-    ratios = {mode: times["jobs"] / times[mode] for mode in LIMITS}
-    for mode, limit in LIMITS.items():
-        print(
-            f"{mode:7} {times[mode]:6.2f} s  {ratios[mode]:.2f} x (at least {limit:.1f})  deviation {apart[mode]:.1e}"
-        )
-    return int(apart["exact"] > 0 or any(ratios[mode] < limit for mode, limit in LIMITS.items()))
+    lines = in_words(args, times, apart)
+    print("\n".join(lines))
+    if args.write:
+        markdown.write(PAGE, markdown.page(OPENING.format(cores=os.cpu_count()), markdown.bullets(lines)))
+    return int(apart["exact"] > 0 or any(times["jobs"] < limit * times[mode] for mode, limit in LIMITS.items()))
 
 
 if __name__ == "__main__":
