@@ -58,7 +58,8 @@ TOOLS_OF = {  # what a room of tools/ may import of tools/ beside what stands at
     "docs": {"fixtures", "host", "templates", "train"},
     "bench": {"fixtures", "host", "templates", "train", "docs", "fuzz"},
 }
-TESTED = {"queue": {"fixtures", "host", "templates"}, "tools": {*TOOLS_OF}}  # the same of tests; others: fixtures
+TESTED = {"": {"fixtures", "host"}, "queue": {"fixtures", "host", "templates"}, "tools": {*TOOLS_OF}}  # the same of
+# tests, whose top has the one browser; others: fixtures
 
 
 def imported(node: ast.AST, file: Path) -> list[tuple[str, ...]]:
