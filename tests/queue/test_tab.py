@@ -53,12 +53,13 @@ TONE = """theme => { const panel = document.querySelector(".gg-tab .gg-panel"), 
     const tone = getComputedStyle(panel.querySelector(".gg-sign")).color;
     panel.dataset.theme = before;
     return tone; }"""
+OPENED = "() => app.extensionManager.workflow.openWorkflows.length"
 PATH = "() => app.extensionManager.workflow.activeWorkflow.path"
 
 
 def open_again(page, path):
     """Turn to a workflow that is open."""
-    for _ in range(30):
+    for _ in range(page.evaluate(OPENED)):
         if page.evaluate(PATH) == path:
             return
         page.evaluate("() => app.extensionManager.command.execute('Workspace.PreviousOpenedWorkflow')")
