@@ -15,13 +15,14 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import torch
 
 from ...trace.portable import jsonable
 from ..places import ROOT
-from .card import measure_all
+from .card import CARDED, FULL, measure_all
 from .cells import CACHE, Cell, Plan
 from .evidence import Setting, real_statistics, settings_of
 from .odds import odds_json
@@ -30,7 +31,9 @@ from .worlds import World, exact_worlds, trained_worlds
 
 ODDS = ROOT / "trace" / "odds.json"
 SPECTRAL = 480  # samples of the world of 3072 dimensions: eight of each of its 60 labels
-EXACT, TRAINED = Plan(count=1000), Plan(count=400)
+EXACT = Plan(count=1000)
+SISTER = Plan(("A", "B", "C"), count=400)
+BESIDE = Plan(("D", "F"), count=400)  # of a model with a card: the samplers that the card leaves out
 QUICK = {"mixture-2": Plan(("A",), (0,), 60), "mixture-32": Plan(("A",), (0,), 60)}
 QUICK |= {"pocket-1": Plan(("A",), (0, 1), 40, (2.0, 4.0, 8.0))}
 
@@ -55,18 +58,26 @@ def _fits(name: str, world: World, asked: str, kinds: dict) -> bool:
     return kinds[asked](world) if asked in kinds else name == asked
 
 
-def plan_of(world: World, options: argparse.Namespace) -> Plan:
-    """What is measured of a world."""
+def plans_of(world: World, options: argparse.Namespace) -> list[Plan]:
+    """What is measured of a world; the cells of a card are not measured twice."""
     if options.quick:
-        return QUICK[world.name]
-    count = SPECTRAL if world.name == "spectral" else (TRAINED if world.trained else EXACT).count
-    return Plan(tuple(options.samplers), tuple(range(options.seeds)), options.samples or count)
+        return [QUICK[world.name]]
+    if not world.trained:
+        return [replace(EXACT, count=SPECTRAL) if world.name == "spectral" else EXACT]
+    return [FULL, BESIDE] if world.name in CARDED else [SISTER]
 
 
 def cells_of(options: argparse.Namespace) -> list[Cell]:
     """Every cell, cheap worlds first; of each world the usual sampler first."""
     worlds = worlds_of(options).values()
-    return [cell for world in worlds for cell in plan_of(world, options).cells(world, options.cache)]
+    plans = [(world, plan) for world in worlds for plan in plans_of(world, options)]
+    return [cell for world, plan in plans for cell in asked(plan, options).cells(world, options.cache)]
+
+
+def asked(plan: Plan, options: argparse.Namespace) -> Plan:
+    """A plan, cut to the samplers and samples of the command line."""
+    samplers = tuple(key for key in plan.samplers if key in options.samplers)
+    return replace(plan, samplers=samplers, count=options.samples or plan.count)
 
 
 def write(settings: Sequence[Setting], options: argparse.Namespace) -> None:
@@ -90,8 +101,7 @@ def parsed_options(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--quick", action="store_true", help="a look, in a minute")
     parser.add_argument("--worlds", nargs="+", default=["all"], help="all, exact, trained, or names")
     parser.add_argument("--samplers", nargs="+", default=list("ABCDEF"), choices=list("ABCDEF"))
-    parser.add_argument("--seeds", type=int, default=2)
-    parser.add_argument("--samples", type=int, help="a cell; 1,000 of exact worlds, 400 of trained ones")
+    parser.add_argument("--samples", type=int, help="a cell; 1,000 of exact worlds and of cards, 400 of the others")
     parser.add_argument("--cache", type=Path, default=CACHE, help="folder where cells are kept")
     parser.add_argument("--write", action="store_true", help="write trace/odds.json and docs/verdict.md")
     return parser.parse_args(arguments)
