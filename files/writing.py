@@ -53,15 +53,16 @@ def replacing(path: str | os.PathLike) -> Iterator[Path]:
         raise
 
 
-def write_atomically(path: str | os.PathLike, parts: Iterable[bytes]) -> None:
+def write_atomically(path: str | os.PathLike, parts: Iterable[bytes], lasting: bool = True) -> None:
     """Write bytes under a temporary name in the same folder, then rename: a failure leaves the old file alone.
 
-    Raises NotWritten.
+    lasting: wait until the disk has them, as a file needs that is to outlive a power cut. Raises NotWritten.
     """
     with replacing(path) as temporary, temporary.open("xb") as file:
         file.writelines(parts)
-        file.flush()
-        os.fsync(file.fileno())
+        if lasting:
+            file.flush()
+            os.fsync(file.fileno())
 
 
 def write_for_mapping(path: str | os.PathLike, tensors: dict[str, Tensor]) -> dict[str, Tensor]:

@@ -43,18 +43,21 @@ def known_of(trace: Trace, user: str | None = None) -> Known:
 
 def place_of(kind: str, key: str, user: str | None = None) -> Path | None:
     """The file for a model, by its `model_key`; None for a user without a folder.  kind: CARDS or PICKS."""
-    job = running_job() if user is None else None
-    root = _folder_of(user or (job.user if job else ONLY_USER))
+    root = _folder_of(_who_queued() if user is None else user)
     mark = hashlib.sha256(key.encode()).hexdigest()[:16]
     return Path(root) / FOLDER / kind / f"{mark}.json" if root else None
 
 
 def state_of_files() -> str:
     """A mark that changes when a card or a pick does: a report is of no use beyond that."""
-    job = running_job()
-    root = _folder_of(job.user if job else ONLY_USER)
+    root = _folder_of(_who_queued())
     files = sorted(Path(root, FOLDER).rglob("*.json")) if root else []
     return " ".join(map(fingerprint, files))
+
+
+def _who_queued() -> str:
+    job = running_job()
+    return job.user if job else ONLY_USER
 
 
 def _folder_of(user: str) -> str | None:

@@ -1,19 +1,18 @@
 """Numbers of a run while it runs, for the inspectors that will show it. Without an editor's job nothing happens.
 
 Steps are collected and sent at most 20 times a second, less often where that would be felt: making events takes at most
-a hundredth of the run. Nobody waits for the browser, and nothing is evaluated.
+a two-hundredth of the run. Nobody waits for the browser, and nothing is evaluated.
 """
 
 from __future__ import annotations
 
 import json
-import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from ..trace.accumulator import Accumulator
-from ..trace.record import RunFacts, step_record
+from ..trace.record import RunFacts, step_records
 from .adapter import prompt_server
 from .jobs import running_job
 from .users import is_heard
@@ -23,8 +22,9 @@ MOST_BYTES = 8950  # of one event as the server writes it, without its envelope
 MOST_RECORD = 7700  # of one step as compact JSON; the server's has a space after each comma and colon
 MOST_STEPS = 16  # of one event; a record has 500 bytes or more
 MOST_EVENTS = 20  # in any second, with those at the end
-SHARE = 1 / 100  # of the run that making events between its first and last may take: a fast run has fewer, larger ones
-LONGEST_PAUSE = 1.0  # seconds; a slow first event says little about the next
+SHARE = 1 / 200  # of the run that making events may take: a fast run has fewer, larger ones
+FIRST_COST = 0.004  # seconds that an event takes to make, before one was made
+LONGEST_PAUSE = 1.0  # seconds; a slow event says little about the next
 INSPECTOR = "GGInspector"
 TRACES = {  # where a trace comes out: (node id, output)
     ("GGGuidedSampler", 2),
@@ -93,8 +93,8 @@ class Live:
     """Sends the steps of a run as they come in, an event for each part of its samples.
 
     parts: the numbers of each, by its name. run: its id. n: steps planned. sigma_data: rms of clean data or None.
-    clock: seconds. counts: elements of a sample, part by part. sent: steps that went out. last: when. cost: seconds
-    that the cheapest events took to make.
+    clock: seconds. counts: elements of a sample, part by part. sent: steps that went out. last: when; before
+    that, when the run began. cost: seconds that the last event took to make.
     """
 
     parts: Mapping[str, Accumulator]
@@ -105,14 +105,22 @@ class Live:
     clock: Callable[[], float] = time.monotonic
     counts: Sequence[int] = ()
     sent: int = 0
-    last: float = -LONGEST_PAUSE
-    cost: float = math.inf
+    last: float = field(init=False)
+    cost: float = FIRST_COST
+
+    def __post_init__(self):
+        self.last = self.clock()
 
     def stepped(self, *counts: int) -> None:
         """Each part has a further row, of samples of so many elements; sends what has gathered unless it just sent."""
         self.counts, each = counts, len(counts)
         pause = max(each / max(MOST_EVENTS - each, 1), min(LONGEST_PAUSE, self.cost / SHARE))
         if self.job is not None and self.clock() - self.last >= pause:
+            self.flush()
+
+    def close(self) -> None:
+        """Send the last steps to inspectors, whose record comes with their node; the tab gets its own at once."""
+        if self.job is not None and self.job.targets:
             self.flush()
 
     def flush(self) -> None:
@@ -126,7 +134,7 @@ class Live:
             event["steps"] = fitting(self._records(part, count), MOST_BYTES - len(json.dumps(event)))
             self.job.send(event)
         self.sent, self.last = known, self.clock()
-        self.cost = min(self.cost, self.last - began)
+        self.cost = self.last - began
 
     def _about(self, job: Job, part: str) -> dict:
         """An event without its steps.  part, parts: of a sample that has several"""
@@ -140,8 +148,7 @@ class Live:
         columns, setting = part.columns(first), part.setting
         space = "flow" if setting.flow else "ve"
         facts = RunFacts(self.run, self.n, space, count, setting.vectors, self.sigma_data)
-        rows = [{name: column[i] for name, column in columns.items()} for i in range(len(stages) - first)]
-        return [step_record(row, facts, first + i, stages[first + i], MOST_RECORD) for i, row in enumerate(rows)]
+        return step_records(columns, facts, stages[first:], first, MOST_RECORD)
 
 
 def fitting(records: list[dict], room: int) -> list[dict]:

@@ -43,18 +43,21 @@ def shown(trace: Trace, vae, pictures: int, keep: Keep | None = None) -> dict:
         return {"note": f"The pictures are not shown: {error}"}
 
 
-def of_every_part(trace: Trace, vae, pictures: int, keep: Keep | None = None) -> dict:
-    """The record of a run with its pictures; of several parts that of the first, and the others by name in "parts"."""
-    record = run_record(trace) | {"pictures": shown_and_mixable(trace, vae, pictures, keep)} | report_on(trace)
+def of_every_part(trace: Trace, vae, pictures: int, keep: Keep | None = None, user: str | None = None) -> dict:
+    """The record of a run with its pictures; of several parts that of the first, and the others by name in "parts".
+
+    user: whose picks the report knows; None: of whoever queued the running job.
+    """
+    record = run_record(trace) | {"pictures": shown_and_mixable(trace, vae, pictures, keep)} | report_on(trace, user)
     others = {name: _of_part(trace.part(name), vae, pictures, keep) for name in trace.parts}
     return record | ({"parts": others} if others else {})
 
 
-def report_on(trace: Trace) -> dict:
+def report_on(trace: Trace, user: str | None = None) -> dict:
     """The report on a run, in "report": nothing there where a fault of ours kept it from being made."""
     found: dict = {}
     with kept_out(lambda fault: None):
-        found["report"] = reported(trace).as_json()
+        found["report"] = reported(trace, user=user).as_json()
     return found
 
 
@@ -108,8 +111,8 @@ def temporary_folder(subfolder: str = SUBFOLDER) -> Path:
 
 
 def temporary(data: bytes, ending: str, subfolder: str = SUBFOLDER) -> dict:
-    """Write a file into the host's temp folder; returns how the host's view route names it."""
+    """Write a file into the host's temp folder, which goes with the host; returns how its view route names it."""
     name = hashlib.sha256(data).hexdigest()[:20] + ending  # a name for this content: no browser shows an older one
     folder = temporary_folder(subfolder)
-    write_atomically(folder / name, [data])
+    write_atomically(folder / name, [data], lasting=False)
     return {"filename": name, "subfolder": subfolder, "type": "temp"}

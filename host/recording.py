@@ -347,7 +347,7 @@ class Watch:
     def close(self) -> None:
         """Send what has not been sent, also when the run did not end well."""
         if self.live:
-            self._show(self.live.flush)
+            self._show(self.live.close)
 
     def hand_out(self, samples: Tensor) -> None:
         """Give every recording its trace."""
@@ -364,8 +364,11 @@ class Watch:
         self._show_tab(lambda: self.trace(None), f"stopped at step {step}: {words}", step)
 
     def _show_tab(self, trace: Callable[[], Trace], *stopped) -> None:
-        with kept_out(lambda fault: self.faults.append(f"not there for the Guidance tab: {fault}"), STOPS):
-            publish(trace, *stopped)
+        with kept_out(self._unshown, STOPS):
+            publish(trace, self._unshown, *stopped)
+
+    def _unshown(self, fault: str) -> None:
+        self.faults.append(f"not there for the Guidance tab: {fault}")
 
     def _unkept(self, fault: str) -> None:
         self.faults.append(f"not available to Read Recorded Trace: {fault}")

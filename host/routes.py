@@ -5,6 +5,7 @@ Whatever is gone is answered with 204, no content: an address without a file wou
 
 from __future__ import annotations
 
+import asyncio
 import json
 from typing import Any
 
@@ -40,10 +41,12 @@ def answer_panels() -> None:
     async def tab_runs(request: web.Request) -> web.StreamResponse:
         user, query = known(user_of(server, request)), request.query
         STORE.bound(user, megabytes_of(server, request))
-        return said(json.dumps({"runs": STORE.listed(user, query.get("workflow_id"), query.get("prompt_id"))}).encode())
+        runs = await asyncio.to_thread(STORE.listed, user, query.get("workflow_id"), query.get("prompt_id"))
+        return said(json.dumps({"runs": runs}).encode())
 
     async def tab_run(request: web.Request) -> web.StreamResponse:
-        found = STORE.found(known(user_of(server, request)), request.match_info["run"])
+        user = known(user_of(server, request))
+        found = await asyncio.to_thread(STORE.found, user, request.match_info["run"])
         return web.Response(status=204) if found is None else answer(json.loads(found.record), TAB_FOLDER)
 
     server.routes.get(RUNS)(run)

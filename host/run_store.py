@@ -6,13 +6,13 @@ import hashlib
 import json
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import asdict, dataclass, field
-from functools import partial
-from pathlib import Path
-from threading import Lock
+from dataclasses import asdict, dataclass, field, replace
+from threading import Lock, Thread
 from typing import Any
+
+import torch
 
 from ..files.writing import NotWritten
 from ..trace.faults import kept_out
@@ -27,6 +27,7 @@ EVENT = "guidance_geometry.run"
 MOST_RUNS = 1000
 MOST_BYTES = 256 << 20  # of records and their pictures
 MOST_MEGABYTES = 1 << 20
+HEAD_START = 0.01  # seconds in which the sampler hands its sample on, before the interpreter is shared
 PICTURES = 8  # steps of a run that are kept as pictures
 TAB_FOLDER = f"{SUBFOLDER}/tab"  # a file that an inspector shows has the same name, and must stay
 
@@ -85,7 +86,7 @@ class RunStore:
 
     most_runs, most_bytes: the bounds. asked: bytes by the users who set that bound, of which the largest holds. epochs:
     id and key of a workflow -> how often the last record of one of its nodes went, after which the host's cache is of
-    no use for it.
+    no use for it. coming: makes the record of a run that has just ended.
     """
 
     most_runs: int = MOST_RUNS
@@ -94,6 +95,31 @@ class RunStore:
     asked: dict[str, int] = field(default_factory=dict)
     epochs: Counter = field(default_factory=Counter)
     lock: Any = field(default_factory=Lock)
+    coming: Thread | None = None
+
+    def soon(self, work: Callable[[], None]) -> None:
+        """Do this beside the job, after what was begun before: its sampler waits for nothing.
+
+        The thread ends with its work. One that lives on would keep a team of OpenMP, and with more threads than cores
+        the teams of samplers on a processor sleep between two operations.
+        """
+        before = self.coming
+
+        def turn() -> None:
+            time.sleep(HEAD_START)
+            if before:
+                before.join()
+            with torch.inference_mode():  # as the job was: its tensors know no other
+                work()
+
+        self.coming = Thread(target=turn, name=EVENT)
+        self.coming.start()
+
+    def settled(self) -> RunStore:
+        """The store, when the runs that have ended are in it; not for the event loop, which would wait too."""
+        if self.coming:
+            self.coming.join()
+        return self
 
     def epoch(self, workflow_id: str | None, key: str | None = None) -> int:
         """A number that changes when this workflow has lost a record that its cached samplers cannot bring back."""
@@ -140,13 +166,18 @@ class RunStore:
             return list(self.runs.values())
 
     def listed(self, user: str, workflow_id: str | None = None, prompt_id: str | None = None) -> list[dict]:
-        """Summaries of a job's runs, or of a workflow's, that are this user's; none where neither is named."""
+        """Summaries of a job's runs, or of a workflow's, that are this user's; none where neither is named.
+
+        Waits for runs on their way, as `found` does: a job is over before its last record is there.
+        """
+        self.settled()
         asked = prompt_id or workflow_id
         seen = [run.place for run in self._all() if run.user == user] if asked else []
         return [place.summary() for place in seen if asked == (place.prompt_id if prompt_id else place.workflow_id)]
 
     def found(self, user: str, name: str) -> StoredRun | None:
         """A run by its id, None where it is gone or somebody else's."""
+        self.settled()
         with self.lock:
             run = self.runs.get(name)
         return run if run and run.user == user else None
@@ -155,54 +186,62 @@ class RunStore:
 STORE = RunStore()  # one for the server, as its queue and its history
 
 
-def publish(traced: Callable[[], Trace], ended: str = "", stopped_at: int | None = None) -> None:
+def publish(
+    traced: Callable[[], Trace], failed: Callable[[str], None], ended: str = "", stopped_at: int | None = None
+) -> None:
     """Keep a run for the Guidance tab and tell the browser, if the running job asked for that.
 
-    traced: makes its trace. ended: why the run stopped before its end. stopped_at: in which step.
+    traced: makes its trace. failed: is told a fault. ended: why the run stopped before its end. stopped_at: in which
+    step. What the job alone knows is asked here, the rest is done beside it.
     """
     server, job = prompt_server(), running_job()
     if server is None or job is None or not job.wants_records:
         return
-    trace, keep = traced(), partial(temporary, subfolder=TAB_FOLDER)
-    facts = {"workflow_id": job.workflow_id, "ended": ended, "stopped_at": stopped_at}
-    whole = of_every_part(trace, None, PICTURES, keep) | facts | kept_trace(trace)
-    node = job.display
-    index = STORE.count(job.prompt_id, node, job.list_index)
-    where = (job.prompt_id, node, job.title, job.list_index, index, job.workflow_id)
-    place = RunPlace(*where, str(whole["run"]), trace.n, ended, time.time(), job.workflow_key, stopped_at)
-    STORE.add(stored(place, job.user, portable(whole, keep), whole))
-    if is_heard(server):
-        server.send_sync(EVENT, place.summary(), server.client_id)
+    trace, node = traced(), job.display
+    where = (job.prompt_id, node, job.title, job.list_index, 0, job.workflow_id)
+    place = RunPlace(*where, str(trace.header["run"]), trace.n, ended, time.time(), job.workflow_key, stopped_at)
+    client = server.client_id
+    tell = (lambda said: server.send_sync(EVENT, said, client)) if is_heard(server) else None
+
+    def kept(store: RunStore = STORE) -> None:
+        with kept_out(failed):
+            index = store.count(place.prompt_id, place.node, place.list_index)
+            found = kept_run(trace, replace(place, index=index), job.user)
+            store.add(found)
+            if tell:
+                tell(found.place.summary())
+
+    STORE.soon(kept)
 
 
-def kept_trace(trace: Trace) -> dict[str, Any]:
+def kept_run(trace: Trace, place: RunPlace, user: str) -> StoredRun:
+    """A run as the store keeps it: its record, and the files that this names."""
+    files: list[str] = []
+
+    def keep(data: bytes, ending: str) -> dict:
+        found = temporary(data, ending, TAB_FOLDER)
+        files.append(found["filename"])
+        return found
+
+    facts = {"workflow_id": place.workflow_id, "ended": place.ended, "stopped_at": place.stopped_at}
+    whole = of_every_part(trace, None, PICTURES, keep, user) | facts
+    if numbers := kept_trace(trace):
+        files.append(numbers["filename"])
+        whole["trace"] = numbers
+    data = json.dumps(portable(whole, keep), separators=(",", ":")).encode()
+    size = len(data) + len(json.dumps(place.summary())) + sum(map(_size, files))
+    return StoredRun(place, user, data, frozenset(files), size)
+
+
+def _size(name: str) -> int:
+    path = temporary_folder(TAB_FOLDER) / name
+    return path.stat().st_size if path.exists() else 0
+
+
+def kept_trace(trace: Trace) -> dict[str, str]:
     """Where the numbers and the end of a run are kept, for another run to be compared with; nothing on a full disk."""
-    name, found = hashlib.sha256(str(trace.header["run"]).encode()).hexdigest()[:20] + ".safetensors", {}
+    name = hashlib.sha256(str(trace.header["run"]).encode()).hexdigest()[:20] + ".safetensors"
     with kept_out(lambda fault: None), suppress(ValueError, NotWritten):  # of a very long run
         save(with_end_alone(trace), temporary_folder(TAB_FOLDER) / name)
-        found = {"trace": {"filename": name, "subfolder": TAB_FOLDER, "type": "temp"}}
-    return found
-
-
-def stored(place: RunPlace, user: str, record: dict, whole: dict) -> StoredRun:
-    """A run as the store keeps it.  whole: its record, where `record` only names the file that holds it"""
-    data, files = json.dumps(record, separators=(",", ":")).encode(), files_of([record, whole])
-    paths = [path for name in files if (path := temporary_folder(TAB_FOLDER) / name).exists()]
-    size = len(data) + len(json.dumps(place.summary())) + sum(path.stat().st_size for path in paths)
-    return StoredRun(place, user, data, files, size)
-
-
-def files_of(record: Any) -> frozenset[str]:
-    """Names of the temporary files that a record names: its pictures, and its own where it is large."""
-    return frozenset(Path(name).name for name in _named(record))
-
-
-def _named(value: Any) -> Iterator[str]:
-    if isinstance(value, dict):
-        if value.get("type") == "temp" and isinstance(value.get("filename"), str):
-            yield value["filename"]
-        for inner in value.values():
-            yield from _named(inner)
-    elif isinstance(value, list):
-        for inner in value:
-            yield from _named(inner)
+        return {"filename": name, "subfolder": TAB_FOLDER, "type": "temp"}
+    return {}

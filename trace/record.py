@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,12 +24,14 @@ from .trace import PER_STEP, Trace
 
 VERSION = 1
 DIGITS = 6
+POWERS = torch.tensor([10.0**k for k in range(23)], dtype=torch.float64)  # of ten, all exact
 COSINE_PLACES = 5  # of the directions: colours and words, no further arithmetic
 STEP_BYTES = 9000  # of compact JSON: one live event carries a step, and 20 events a second must not be felt
 ALL_SAMPLES = 24  # up to here every sample is sent; above, 16 and percentiles of all
 SOME_SAMPLES = 16
 PERCENTILES = (10, 50, 90)
 STORED = tuple(name for name, metric in METRICS.items() if metric.column)  # what inner products cannot give
+WRITTEN = (*PER_STEP, "K", "sum", *(METRICS[name].column for name in STORED))  # columns of a step's record
 HEADER = ("scheduler", "sampler", "cfg", "seed", "sigmas", "labels", "chain", "model", "notes", "split", "evaluations")
 OF_SOME_RUNS = ("part", "passes", "afterwards")
 
@@ -57,7 +59,7 @@ def run_record(trace: Trace, limit: int | None = None) -> dict:
     notes say so. None: all steps. Each step takes 9 kB at most, whatever the batch.
     """
     facts = facts_of(trace)
-    steps = [step_record(_row(trace, i), facts, i, trace.stage[i]) for i in range(trace.n)]
+    steps = step_records(trace.steps, facts, trace.stage)
     header = _header(trace, facts, steps)
     if limit is None:
         return header | {"steps": steps}
@@ -69,26 +71,42 @@ def run_record(trace: Trace, limit: int | None = None) -> dict:
     return header | {"steps": kept}
 
 
-def step_record(
-    columns: Mapping[str, Tensor], facts: RunFacts, index: int, stage: str = "step", limit: int = STEP_BYTES
-) -> dict:
-    """One step as JSON-able data, from its row of the trace's columns: live, or from a finished trace.
+def step_records(
+    columns: Mapping[str, Tensor], facts: RunFacts, stages: Sequence[str], first: int = 0, limit: int = STEP_BYTES
+) -> list[dict]:
+    """Steps as JSON-able data, from their rows of the trace's columns: live, or from a finished trace.
 
-    columns: scalars sigma, sigma_next, alpha, alpha_next, gamma, kappa, evals, floor; K [B, pairs], sum [B, 3] and
-    m9 .. m14 [B]. What is missing is unknown. limit: bytes of compact JSON; more than 24 samples, or more than fit, are
-    thinned evenly, and then "subset" names those kept and "percentiles" covers every metric of all of them.
+    columns: sigma, sigma_next, alpha, alpha_next, gamma, kappa, evals, floor [n]; K [n, B, pairs], sum [n, B, 3] and
+    m9 .. m14 [n, B]. What is missing is unknown. stages: a word a step. first: number of the first one. limit: bytes of
+    compact JSON of a step; more than 24 samples, or more than fit, are thinned evenly, and then "subset" names those
+    kept and "percentiles" covers every metric of all of them.
     """
-    K = columns["K"].double().cpu()
-    levels = {name: rounded(columns.get(name)) for name in PER_STEP}
-    start = {"v": VERSION, "run": facts.run, "i": index, "n": facts.n, **levels, "stage": stage}
+    short = {name: rounded(columns[name]) for name in WRITTEN if name in columns}  # of all steps at once: far faster
+    steps = []
+    for i, stage in enumerate(stages):
+        row = {name: column[i] for name, column in columns.items()}
+        start = _start_of(row, {name: short[name][i] for name in PER_STEP if name in short}, facts)
+        start |= {"i": first + i, "stage": stage}
+        samples = _samples({name: values[i] for name, values in short.items()})
+        steps.append(_thinned(start, samples, row, facts, limit))
+    return steps
+
+
+def _start_of(row: Mapping[str, Tensor], levels: Mapping[str, Any], facts: RunFacts) -> dict:
+    """A step without its samples."""
+    start = {"v": VERSION, "run": facts.run, "i": 0, "n": facts.n, **dict.fromkeys(PER_STEP), **levels, "stage": ""}
     start |= {"space": facts.space, "N": facts.count, "vectors": list(facts.vectors)}
-    start |= _passes(columns)
-    start["evals"] = None if levels["evals"] is None else int(levels["evals"])
-    samples = _samples(K, columns)
+    start |= _passes(row)
+    start["evals"] = None if start["evals"] is None else int(start["evals"])
+    return start
+
+
+def _thinned(start: dict, samples: list[dict], row: Mapping[str, Tensor], facts: RunFacts, limit: int) -> dict:
+    """A step with its samples, or with as many as fit."""
     batch = len(samples)
     if batch <= ALL_SAMPLES and size_of(start | {"samples": samples}) <= limit:
         return start | {"samples": samples}
-    start["percentiles"] = _percentiles(columns, facts)
+    start["percentiles"] = _percentiles(row, facts)
     for count in range(min(SOME_SAMPLES, batch), 0, -1):
         chosen = even_positions(batch, count) or [0]
         thinned = start | {"subset": chosen, "samples": [samples[b] for b in chosen]}
@@ -126,27 +144,46 @@ def size_of(value: object) -> int:
 def rounded(value: Any) -> Any:
     """A tensor, number or list of them with 6 significant digits; None for what is not finite."""
     if isinstance(value, float):  # first: a record is made of thousands
-        short = float(f"{value:.{DIGITS}g}") if math.isfinite(value) else None
-        return short if short is None or not short.is_integer() or abs(short) >= 1e15 else int(short)
+        return _shortest(float(f"{value:.{DIGITS}g}")) if math.isfinite(value) else None
     if isinstance(value, Tensor):
-        return rounded(value.tolist())
+        return _rounded(value)
     if isinstance(value, list | tuple):
         return [rounded(item) for item in value]
     return {str(name): rounded(item) for name, item in value.items()} if isinstance(value, Mapping) else value
 
 
-def _row(trace: Trace, i: int) -> dict[str, Tensor]:
-    return {name: column[i] for name, column in trace.steps.items()}
+def _rounded(values: Tensor) -> Any:
+    """The same for all numbers of a tensor at once.
+
+    A whole number below 2^53 divided by an exact power of ten is the double nearest to that decimal, so it is written
+    with as few digits. Numbers that are not finite, or need a power that is not exact, go one by one.
+    """
+    x = values.double().cpu()
+    places = DIGITS - 1 - x.abs().log10().floor().nan_to_num(neginf=DIGITS - 1)
+    if not x.isfinite().all() or (places.abs() >= len(POWERS)).any():
+        return rounded(x.tolist())
+    power, small = POWERS[places.abs().long()], places >= 0
+    whole = torch.where(small, x * power, x / power).round()
+    return _shortest(torch.where(small, whole / power, whole * power).tolist())
 
 
-def _samples(K: Tensor, columns: Mapping[str, Tensor]) -> list[dict]:
-    """Inner products, sums and stored metrics of every sample."""
-    unknown = torch.full((len(K),), torch.nan)
-    sums = rounded(columns.get("sum", unknown[:, None].expand(-1, 3)))
-    stored = {name: rounded(columns.get(METRICS[name].column, unknown)) for name in STORED}
+def _shortest(value: Any) -> Any:
+    """A number, or lists of them, without a point where it is whole."""
+    if isinstance(value, float):
+        return int(value) if value.is_integer() and abs(value) < 1e15 else value
+    if value and isinstance(value[0], float):  # a call for each of thousands of numbers would take longer
+        return [int(v) if v.is_integer() and abs(v) < 1e15 else v for v in value]
+    return [_shortest(item) for item in value]
+
+
+def _samples(short: Mapping[str, list]) -> list[dict]:
+    """Inner products, sums and stored metrics of every sample of a step."""
+    batch = len(short["K"])
+    sums, unknown = short.get("sum", [[None] * 3] * batch), [None] * batch
+    stored = {name: short.get(METRICS[name].column, unknown) for name in STORED}
     return [
         {"K": row, "sum": sums[b], "m": {name: values[b] for name, values in stored.items()}}
-        for b, row in enumerate(rounded(K))
+        for b, row in enumerate(short["K"])
     ]
 
 

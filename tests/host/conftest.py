@@ -152,3 +152,4 @@ def job(host, monkeypatch, tmp_path):
     monkeypatch.setattr("guidance_geometry.host.jobs.display_of", lambda node: node)
     with CurrentNodeContext("job", "4"):
         yield server
+    run_store.STORE.settled()

@@ -174,7 +174,7 @@ def test_at_most_20_messages_a_second(host, parts):
         now[0] += 0.01
     live.flush()
     assert max(sum(start <= t < start + 1 for t in times) for start in times) <= 20
-    assert len(times) >= 30
+    assert len(times) >= 20
 
 
 def test_events_take_a_small_share_of_the_run(host):

@@ -181,7 +181,7 @@ def test_a_fault_in_the_numbers_leaves_the_steps_before_it(labelled, empty_laten
     readable(trace)
 
 
-@pytest.mark.parametrize("where", ["host.recording.job_of_this_node", "host.live.Live.stepped", "host.live.Live.flush"])
+@pytest.mark.parametrize("where", ["host.recording.job_of_this_node", "host.live.Live.stepped", "host.live.Live.close"])
 def test_a_fault_of_the_live_view_ends_that_alone(labelled, empty_latent, monkeypatch, where):
     Broken(monkeypatch, where)
     (out, _, trace), expected = run(labelled, empty_latent)

@@ -1,6 +1,8 @@
 """Runs kept for the Guidance tab, without a server."""
 
 import json
+import math
+import threading
 
 import pytest
 
@@ -15,11 +17,10 @@ def place(run, **changes):
     return RunPlace(**facts | changes)
 
 
-def stored(run, size=10, record=None, user="default", **changes):
-    from guidance_geometry.host.run_store import StoredRun, files_of
+def stored(run, size=10, files=(), user="default", **changes):
+    from guidance_geometry.host.run_store import StoredRun
 
-    record = record or {"run": run}
-    return StoredRun(place(run, **changes), user, json.dumps(record).encode(), files_of(record), size)
+    return StoredRun(place(run, **changes), user, json.dumps({"run": run}).encode(), frozenset(files), size)
 
 
 @pytest.fixture
@@ -86,9 +87,8 @@ def test_files_go_with_the_last_run_that_shows_them(store, tmp_path, monkeypatch
     monkeypatch.setattr(run_store, "temporary_folder", lambda subfolder: tmp_path)
     for name in ("shared.jpg", "own.json"):
         (tmp_path / name).write_text("x")
-    sheet = {"pictures": {"steps": [{"i": 0, "type": "temp", "filename": "shared.jpg"}]}}
-    store.add(stored("a", record=sheet | {"file": {"type": "temp", "filename": "own.json"}}))
-    store.add(stored("b", record=sheet))
+    store.add(stored("a", files=["shared.jpg", "own.json"]))
+    store.add(stored("b", files=["shared.jpg"]))
     store.add(stored("c", size=85))
     assert {file.name for file in tmp_path.iterdir()} == {"shared.jpg"}
     store.add(stored("d", size=99))
@@ -135,9 +135,11 @@ def sampled(labelled, sampler="euler", asked=None, **given):
     )
 
 
-def test_a_run_of_a_job_that_asks_is_kept_and_said(job, labelled):
-    from guidance_geometry.host import run_store
+def test_a_run_of_a_job_that_asks_is_kept_and_said(job, labelled, monkeypatch):
+    from guidance_geometry.host import live, run_store
 
+    monkeypatch.setattr(live, "MOST_EVENTS", math.inf)
+    monkeypatch.setattr(live, "SHARE", math.inf)
     sampled(labelled)
     sampled(labelled)
     first, second = run_store.STORE.listed("default", workflow_id=WORKFLOW)
@@ -152,6 +154,23 @@ def test_a_run_of_a_job_that_asks_is_kept_and_said(job, labelled):
     steps = [message for kind, message, _ in job.messages if kind == "guidance_geometry.step"]
     assert {(one["node"], tuple(one["targets"])) for one in steps} == {("4", ())}
     assert all(len(json.dumps(one)) <= 8965 for one in steps)
+
+
+def test_a_sampler_does_not_wait_for_its_record_and_a_reader_does(job, labelled, monkeypatch):
+    from guidance_geometry.host import run_store
+
+    may_go, whole = threading.Event(), run_store.of_every_part
+    monkeypatch.setattr(run_store, "of_every_part", lambda *a: may_go.wait(60) and whole(*a))
+    sampled(labelled)
+    sampled(labelled)
+    assert not run_store.STORE.runs
+    job.prompt_queue.currently_running.clear()  # the job is over, and another browser has the next one
+    job.client_id = "another"
+    threading.Timer(0.2, may_go.set).start()
+    first, second = run_store.STORE.listed("default", WORKFLOW)
+    assert (first["index"], second["index"], first["title"]) == (0, 1, "My sampler")
+    assert json.loads(run_store.STORE.found("default", second["run"]).record)["report"]["headline"]
+    assert {to for _, _, to in job.messages} == {"tab"}
 
 
 @pytest.mark.parametrize(("said", "key"), [("mine", "mine"), (7, None), ("x" * 99, "x" * 64)])
@@ -170,7 +189,7 @@ def test_a_job_that_does_not_ask_leaves_nothing(job, labelled):
 
     job.extra["guidance_geometry"] = {"record": 1}
     sampled(labelled)
-    assert run_store.STORE.runs == {}
+    assert run_store.STORE.settled().runs == {}
     assert job.messages == []
 
 
@@ -238,14 +257,14 @@ def test_a_run_belongs_to_the_user_of_the_request_and_only_his_browser_hears_of_
     monkeypatch.setattr(args, "multi_user", True)
     job.extra["guidance_geometry"]["user"] = "her"
     sampled(labelled)
-    assert {to for _, _, to in job.messages} == {"tab"}
     assert len(run_store.STORE.listed("her", WORKFLOW)) == 1
+    assert {to for _, _, to in job.messages} == {"tab"}
     assert run_store.STORE.listed("default", WORKFLOW) == run_store.STORE.listed("him", WORKFLOW) == []
     job.messages.clear()
     job.client_id = None
     sampled(labelled)
-    assert job.messages == []
     assert len(run_store.STORE.listed("her", WORKFLOW)) == 2
+    assert job.messages == []
 
 
 def test_files_that_an_inspector_shows_stay(job, labelled, tmp_path):
@@ -253,7 +272,7 @@ def test_files_that_an_inspector_shows_stay(job, labelled, tmp_path):
     from guidance_geometry.host.panel_record import temporary
 
     sampled(labelled)
-    (run,) = run_store.STORE.runs.values()
+    (run,) = run_store.STORE.settled().runs.values()
     tab = tmp_path / run_store.TAB_FOLDER
     shown = {file.name: file.read_bytes() for file in tab.iterdir()}
     assert set(shown) == run.files
@@ -272,7 +291,7 @@ def test_a_file_that_cannot_be_deleted_stays(store, monkeypatch, tmp_path):
 
     monkeypatch.setattr(run_store, "temporary_folder", lambda subfolder: tmp_path)
     (tmp_path / "held.jpg").mkdir()
-    store.add(stored("a", record={"type": "temp", "filename": "held.jpg"}))
+    store.add(stored("a", files=["held.jpg"]))
     store.add(stored("b", size=100))
     assert list(store.runs) == ["b"]
 
@@ -283,10 +302,11 @@ def test_a_store_that_fails_costs_the_run_nothing(job, labelled, monkeypatch):
     from guidance_geometry.host import run_store
 
     whole = sampled(labelled)
+    run_store.STORE.settled()
 
     def broken(*_):
         raise RuntimeError("no room")
 
     monkeypatch.setattr(run_store, "portable", broken)
     assert torch.equal(sampled(labelled), whole)
-    assert len(run_store.STORE.runs) == 1
+    assert len(run_store.STORE.settled().runs) == 1

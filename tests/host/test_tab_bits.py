@@ -67,7 +67,7 @@ def records():
     """What the store keeps, the oldest first."""
     from guidance_geometry.host import run_store
 
-    return [json.loads(run.record) for run in run_store.STORE.runs.values()]
+    return [json.loads(run.record) for run in run_store.STORE.settled().runs.values()]
 
 
 def hold_equal(plain, watched):

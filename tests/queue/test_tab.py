@@ -48,6 +48,7 @@ PICKS = json.dumps(
 )
 CHOOSE = """([body, mark]) => fetch(`api/userdata/${encodeURIComponent(`guidance_geometry/picks/${mark}.json`)}`,
     body ? { method: "POST", body } : { method: "DELETE" })"""  # as the host lets a browser write for its user
+LONG = 200  # steps of a run that is longer than the browser waits for its first event
 TONE = """theme => { const panel = document.querySelector(".gg-tab .gg-panel"), before = panel.dataset.theme;
     panel.dataset.theme = theme;
     const tone = getComputedStyle(panel.querySelector(".gg-sign")).color;
@@ -106,13 +107,13 @@ def test_the_switch_is_stored_in_the_workflow_and_undone_in_one_step(page):
 
 
 def test_a_run_is_shown_with_no_node_in_the_graph(page):
-    begin(page)
+    begin(page, sampled(steps=LONG))
     types = page.evaluate(TYPES)
     queue(page)
     heard = page.evaluate("window.heard")
     assert {(event["node"], len(event["targets"])) for event in heard} == {("4", 0)}
     offers(page, [r"^Mine \(4\) . \d\d:\d\d$"])
-    shows_run_of(page, 6)
+    shows_run_of(page, LONG)
     page.wait_for_function(steering.DRAWN.replace(".gg-panel", TAB))
     assert page.evaluate(TYPES) == types
     assert set(page.evaluate("async () => (await app.graphToPrompt()).output")) == set(sampled())
@@ -124,7 +125,7 @@ def test_switched_off_nothing_is_recorded_and_the_earlier_run_says_so(page):
     queue(page)
     assert not page.evaluate("window.heard")
     says(page, "Recording is off: this is an earlier run")
-    shows_run_of(page, 6)
+    shows_run_of(page, LONG)
 
 
 def test_a_cached_sampler_shows_its_last_run(page):

@@ -19,7 +19,7 @@ from guidance_geometry.trace.record import (
     run_record,
     size_of,
     step_metrics,
-    step_record,
+    step_records,
 )
 
 FILES = sorted(record_fixtures.FOLDER.glob("*.json"))
@@ -79,23 +79,41 @@ def close(found, expected, limit):
     return found == expected
 
 
+def step_record(columns, index=1, stage="step", limit=STEP_BYTES):
+    """The record of one step, from its row."""
+    rows = {name: column[None] for name, column in columns.items() if column is not None}
+    (found,) = step_records(rows, FACTS, [stage], index, limit)
+    return found
+
+
 @pytest.mark.parametrize("batch", [1, 8, 16, 24, 25, 200])
 def test_a_step_stays_below_nine_kilobytes(batch):
-    record = step_record(row(batch), FACTS, 1)
+    record = step_record(row(batch))
     assert len(compact(record)) <= STEP_BYTES
     assert len(record["samples"]) == len(record.get("subset", record["samples"]))
     assert record["samples"]
 
 
+def test_numbers_of_a_tensor_are_those_of_a_list_in_as_few_letters():
+    g = torch.Generator().manual_seed(5)
+    sizes = 10 ** (40 * torch.rand(2000, generator=g, dtype=torch.float64) - 20)
+    drawn = sizes * torch.randn(2000, generator=g, dtype=torch.float64)
+    edges = [0.0, -0.0, 0.1, 1.0, 1e5, 999_999.5, 1e6, 123_456.5, -1e-9, 1e300, -1e-300]
+    for values in (drawn[drawn.abs() > 1e-15], drawn, torch.tensor(edges), torch.tensor([math.nan, 1 / 3, math.inf])):
+        whole, one_by_one = rounded(values), rounded(values.tolist())
+        assert whole == one_by_one
+        assert list(map(repr, whole)) == list(map(repr, one_by_one))
+
+
 @pytest.mark.parametrize("limit", [300, 1500, 4000])
 def test_a_tighter_limit_is_kept_too(limit):
-    record = step_record(row(16), FACTS, 1, limit=limit)
+    record = step_record(row(16), limit=limit)
     assert len(compact(record)) <= limit or record["samples"] == []
 
 
 def test_many_samples_are_thinned_evenly_with_percentiles_of_all():
     columns = row(200, noise=None)
-    record = step_record(columns, FACTS, 1)
+    record = step_record(columns)
     subset = record["subset"]
     assert (subset[0], subset[-1]) == (0, 199)
     gaps = [b - a for a, b in pairwise(subset)]
@@ -110,7 +128,7 @@ def test_a_small_batch_is_sent_whole():
     columns = row(ALL_SAMPLES)
     plain = torch.zeros_like(columns["K"])
     plain[..., :3] = columns["K"][..., :3]
-    record = step_record(columns | {"K": plain}, FACTS, 1)
+    record = step_record(columns | {"K": plain})
     assert "subset" not in record
     assert len(record["samples"]) == ALL_SAMPLES
 
@@ -120,7 +138,7 @@ def test_unknown_numbers_are_null_and_missing_columns_unknown():
     columns["K"][1, 3] = math.nan
     columns["m9"][0] = math.inf
     del columns["m14"], columns["floor"]
-    record = json.loads(compact(step_record(columns, FACTS, 2, "cond_only")))
+    record = json.loads(compact(step_record(columns, 2, "cond_only")))
     assert record["kappa"] is None
     assert record["floor"] is None
     assert record["samples"][1]["K"][3] is None
@@ -132,7 +150,8 @@ def test_unknown_numbers_are_null_and_missing_columns_unknown():
 
 def test_a_live_step_equals_the_step_of_the_finished_record():
     trace = exact_trace(steps=3, batch=2, capture=False)
-    live = step_record({name: column[1] for name, column in trace.steps.items()}, facts_of(trace), 1, trace.stage[1])
+    later = {name: column[1:] for name, column in trace.steps.items()}
+    live, *_ = step_records(later, facts_of(trace), trace.stage[1:], 1)
     assert live == run_record(trace)["steps"][1]
 
 
