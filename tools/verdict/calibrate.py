@@ -1,6 +1,6 @@
 """Measure how often the verdict errs: in exact worlds, in the demo models, and in every world left out.
 
-    python3 dev.py verdict                 everything: a night on two cores; a run that was stopped goes on
+    python3 dev.py verdict                 everything: hours on two cores; a run that was stopped goes on
     python3 dev.py verdict --quick         a look at two exact worlds and Pocket, in a minute
     python3 dev.py verdict --worlds exact  only the exact ones (minutes); or names of worlds
     python3 dev.py verdict --stage odds    from the cells that are there; --write keeps them in trace/ and docs/
@@ -33,7 +33,7 @@ ODDS = ROOT / "trace" / "odds.json"
 SPECTRAL = 480  # samples of the world of 3072 dimensions: eight of each of its 60 labels
 EXACT = Plan(count=1000)
 SISTER = Plan(("A", "B", "C"), count=400)
-BESIDE = Plan(("D", "F"), count=400)  # of a model with a card: the samplers that the card leaves out
+BESIDE = Plan(("D", "E", "F"), count=400)  # of a model with a card: the samplers that the card leaves out
 QUICK = {"mixture-2": Plan(("A",), (0,), 60), "mixture-32": Plan(("A",), (0,), 60)}
 QUICK |= {"pocket-1": Plan(("A",), (0, 1), 40, (2.0, 4.0, 8.0))}
 
