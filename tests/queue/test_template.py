@@ -3,10 +3,13 @@
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
+import torch
 
+from guidance_geometry.classifiers.files import load_classifier
 from guidance_geometry.figures.canvas import Box
-from guidance_geometry.tests.queue.prompts import ROOT
+from guidance_geometry.tests.queue.prompts import ROOT, first_look, picture
 from guidance_geometry.tests.queue.stand_ins import STAND_INS, in_models
 from guidance_geometry.tools.host.browser import page_in
 from guidance_geometry.tools.host.client import RefusedError
@@ -123,6 +126,19 @@ def test_template_runs_from_the_editor(opened):
         page.evaluate(SHORTER, FEW[layout.name])
     ending, detail = page.evaluate(RUN)
     assert ending == "execution_success", detail
+
+
+def test_the_first_look_runs_on_the_latent_model_by_one_widget(client):
+    prompt = first_look()
+    prompt["1"]["inputs"]["denoiser_name"] = "pocket-flow-1"
+    job = client.run(prompt)
+    made = {prompt[node]["class_type"]: output["images"] for node, output in job.outputs.items()}
+    small = np.stack([picture(client, entry)[4::8, 4::8] for entry in made["PreviewImage"]])  # it is enlarged 8 times
+    judge, _ = load_classifier(ROOT / "assets" / "classifiers" / "pocket-judge-1.safetensors")
+    named = judge(torch.from_numpy(small).permute(0, 3, 1, 2).float() / 127.5 - 1).argmax(1)
+    assert small.shape == (10, 32, 32, 3)
+    assert (named == torch.arange(10)).sum() >= 9
+    assert made["GGFigure"]
 
 
 def test_a_template_has_an_address_without_a_file_in_this_checkout(server):
