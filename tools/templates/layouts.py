@@ -303,9 +303,10 @@ correct the push.
 
 
 def branch(top: int, *nodes: str, left: int = 1180) -> dict[str, Place]:
-    """A row of the template: gradient, sampler, decoder, preview; without the first, three of them."""
-    places = ((0, 320, 330), (360, 320, 400), (720, 220, 60), (980, 360, 440))[-len(nodes) :]
-    return {node: (left + x, top, wide, tall) for node, (x, wide, tall) in zip(nodes, places, strict=True)}
+    """A row of the template: gradient, sampler, decoder, below it an enlarger, preview; the gradient may be missing."""
+    places = ((0, 0, 320, 330), (360, 0, 320, 400), (720, 0, 220, 60), (720, 120, 220, 130), (980, 0, 360, 440))
+    rows = zip(nodes, places[-len(nodes) :], strict=True)
+    return {node: (left + x, top + y, wide, tall) for node, (x, y, wide, tall) in rows}
 
 
 CLASSIFIER_GUIDANCE = Layout(
@@ -324,10 +325,10 @@ CLASSIFIER_GUIDANCE = Layout(
         "9": (760, 610, 320, 180),
         "10": (760, 840, 320, 180),
         "11": (760, 1070, 320, 90),
-        **branch(380, "20", "21", "23"),
-        **branch(850, "30", "31", "32", "34"),
-        **branch(1320, "40", "41", "42", "44"),
-        **branch(1790, "50", "51", "52", "54"),
+        **branch(380, "20", "21", "22", "23"),
+        **branch(850, "30", "31", "32", "33", "34"),
+        **branch(1320, "40", "41", "42", "43", "44"),
+        **branch(1790, "50", "51", "52", "53", "54"),
         "61": (2580, 380, 760, 780),
         "63": (2580, 1320, 760, 780),
     },
@@ -364,7 +365,7 @@ networks were exact they would be the same arrow; the caption says how close the
         "1 \u00b7 A model, and others who know the labels": ("Two ways to a label", *map(str, range(1, 12))),
         "2 \u00b7 One label, four methods": (
             "Four methods",
-            *("20", "21", "23", "30", "31", "32", "34", "40", "41", "42", "44", "50", "51", "52", "54", "61", "63"),
+            *("20", "21", "22", "23", "30", "31", "32", "33", "34", "40", "41", "42", "43", "44", "50", "51", "52", "53", "54", "61", "63"),
         ),
     },
     titles={
@@ -406,8 +407,8 @@ COLOURS = Layout(
         "75": (1040, 380, 270, 60),
         "76": (1360, 380, 270, 60),
         "77": (1360, 580, 270, 170),
-        **branch(380, "78", "79", "80", "82", left=1720),
-        **branch(850, "84", "85", "86", "88", left=1720),
+        **branch(380, "78", "79", "80", "81", "82", left=1720),
+        **branch(850, "84", "85", "86", "87", "88", left=1720),
     },
     notes=(
         Note(
