@@ -101,7 +101,7 @@ def parsed_options(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--quick", action="store_true", help="a look, in a minute")
     parser.add_argument("--worlds", nargs="+", default=["all"], help="all, exact, trained, or names")
     parser.add_argument("--samplers", nargs="+", default=list("ABCDEF"), choices=list("ABCDEF"))
-    parser.add_argument("--samples", type=int, help="a cell; 1,000 of exact worlds and of cards, 400 of the others")
+    parser.add_argument("--samples", type=int, help="a cell; 1,000 of exact worlds, 500 of cards, 400 of the others")
     parser.add_argument("--cache", type=Path, default=CACHE, help="folder where cells are kept")
     parser.add_argument("--write", action="store_true", help="write trace/odds.json and docs/verdict.md")
     return parser.parse_args(arguments)

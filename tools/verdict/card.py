@@ -1,6 +1,6 @@
 """The card of a demo model: its good scales for every class of samplers, with error bars, and what runs there are.
 
-    python3 dev.py card pocket-1            full: 2,000 samples a scale, half of each seed, three samplers (an hour)
+    python3 dev.py card pocket-1            full: 1,000 samples a scale, half of each seed, three samplers (half an hour)
     python3 dev.py card pocket-1 --quick    a look: 40 samples, one sampler, in a minute; written to the cache only
 
 Cells that were measured before are read from the cache, so a run that was stopped goes on.
@@ -29,7 +29,7 @@ from .runs import FEATURES as MEASURED
 from .runs import SAMPLERS
 from .worlds import Flow, Pocket, trained_worlds
 
-FULL = Plan(samplers=("A", "B", "C"), seeds=(0, 1), count=1000)
+FULL = Plan(samplers=("A", "B", "C"), seeds=(0, 1), count=500)
 QUICK = Plan(samplers=("A",), seeds=(0,), count=40, gammas=(1.5, 3.0, 6.0))
 DRAWS = 50  # resamples behind an error bar
 JUDGE = "pocket-judge-1"
