@@ -188,9 +188,16 @@ def report_text(rows: Sequence[Row], axes: Sequence[Axis]) -> str:
         lines += ["", {**MEASURES, **OTHERS}[name].title]
         lines += [f"  {_said(e, ok)}" for e, ok in zip(found, passed, strict=True) if e.measure == name]
         lines += [f"  {_recommended(best[name])}"] if name in best else []
-    calm = [axis for axis in dict.fromkeys(e.axis for e in found) if _calm(axis, found, passed)]
-    lines += ["", f"No significant difference in any measure: {', '.join(calm) or 'none of the axes'}."]
-    return "\n".join(lines) + "\n"
+    return "\n".join([*lines, "", _conclusion(found, passed)]) + "\n"
+
+
+def _conclusion(found: Sequence[Effect], passed: Sequence[bool]) -> str:
+    """Which axes may be left alone, as far as can be told."""
+    if calm := [axis for axis in dict.fromkeys(e.axis for e in found) if _calm(axis, found, passed)]:
+        return f"No significant difference in any measure: {', '.join(calm)}."
+    if any(passed):
+        return "Every axis of which anything can be told makes a difference in some measure."
+    return "Too few draws to tell any difference. Run more seeds or prompts."
 
 
 def _calm(axis: str, found: Sequence[Effect], passed: Sequence[bool]) -> bool:
@@ -222,6 +229,10 @@ def _named(setting: Setting) -> str:
 
 
 def _number(spread: Spread, unit: str) -> str:
+    """A mean to the second digit of its interval, which says that the next is chance."""
     scale, mark = (100, " %") if unit == "percent" else (1, " s") if unit == "seconds" else (1, "")
-    half = "" if math.isnan(spread.half) else f" \u00b1 {scale * spread.half:.2g}"
-    return f"{scale * spread.mean:.4g}{half}{mark}"
+    mean, half = scale * spread.mean, scale * spread.half
+    if not half > EXACT * abs(mean):
+        return f"{mean:.4g}{mark}"
+    digits = max(0, 1 - math.floor(math.log10(half)))
+    return f"{mean:.{digits}f} \u00b1 {half:.{digits}f}{mark}"

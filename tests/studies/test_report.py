@@ -117,9 +117,9 @@ def test_the_text_says_what_differs_and_what_does_not():
     axes = (Axis("cfg", (1, 4)), Axis("sampler", ("euler", "heun")), Axis("seed", tuple(range(6))))
     text = report_text(rows_with(lambda p: p["cfg"] / 100 + 0.0001 * p["seed"], axes), axes)
     assert text.startswith("24 cells, 6 draws of seeds and prompts.")
-    assert "cfg (differs, p < 0.0001): 1: 1.025 \u00b1 0.02 %, 4: 4.025 \u00b1 0.02 %" in text
-    assert "sampler (not significant, p 1): euler: 2.525 \u00b1 0.02 %" in text
-    assert "lowest: cfg 1, sampler euler: 1.025 \u00b1 0.02 %; lowest in 100 % of resamples of the draws." in text
+    assert "cfg (differs, p < 0.0001): 1: 1.025 \u00b1 0.020 %, 4: 4.025 \u00b1 0.020 %" in text
+    assert "sampler (not significant, p 1): euler: 2.525 \u00b1 0.020 %" in text
+    assert "lowest: cfg 1, sampler euler: 1.025 \u00b1 0.020 %; lowest in 100 % of resamples of the draws." in text
     assert "Not told apart: cfg 1, sampler heun." in text
     assert text.endswith("No significant difference in any measure: sampler.\n")
 
@@ -128,5 +128,25 @@ def test_a_study_of_one_draw_tells_no_difference():
     axes = AXES[:2]
     text = report_text(rows_with(lambda p: p["cfg"], axes), axes)
     assert "cfg (too few draws to tell): 1: 100 %, 4: 400 %" in text
-    assert text.endswith("No significant difference in any measure: none of the axes.\n")
+    assert text.endswith("Too few draws to tell any difference. Run more seeds or prompts.\n")
     assert report_text([], AXES).startswith("There is nothing to compare")
+
+
+@pytest.mark.parametrize(
+    ("mean", "half", "unit", "words"),
+    [
+        (0.0443812, 0.1371, "percent", "4 \u00b1 14 %"),
+        (0.10479, 0.00903, "number", "0.1048 \u00b1 0.0090"),
+        (35.0, 0.0, "number", "35"),
+        (0.3123, math.nan, "number", "0.3123"),
+        (1.25, 0.31, "seconds", "1.25 \u00b1 0.31 s"),
+    ],
+)
+def test_a_mean_has_no_more_digits_than_its_interval(mean, half, unit, words):
+    assert report._number(report.Spread(mean, half, 3), unit) == words
+
+
+def test_a_study_in_which_every_axis_counts_says_so():
+    axes = (Axis("cfg", (1, 4)), Axis("seed", tuple(range(6))))
+    text = report_text(rows_with(lambda p: p["cfg"] + 0.01 * p["seed"], axes), axes)
+    assert text.endswith("Every axis of which anything can be told makes a difference in some measure.\n")

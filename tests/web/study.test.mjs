@@ -21,6 +21,15 @@ test("numbers lie by their size and words evenly", () => {
   assert.deepEqual(positions([3]), [0.5]);
 });
 
+test("an interval ends where a share or a time does, and ticks have few digits", () => {
+  const points = [{ x: 1, mean: 0.04, half: 0.14, n: 3 }, { x: 2, mean: 0.06, half: 0.01, n: 3 }];
+  const curve = { measure: "m", axis: "cfg", split: null, series: [{ name: null, points }] };
+  const svg = plot(curve, "percent");
+  const words = [...svg.matchAll(/text-anchor="end">([^<]+)/g)].map((one) => one[1]);
+  assert.deepEqual(words, ["0 %", "5 %", "10 %", "15 %"]);
+  assert.ok(plot(curve, "number").includes('text-anchor="end">-0.1<'));
+});
+
 test("ticks are round, few and within the range", () => {
   for (const [low, high] of [[0, 1], [0.031, 0.2], [-7, 12000], [3, 3], [1e-7, 4e-7]]) {
     const found = ticks(low, high);

@@ -10,6 +10,12 @@ export function worded(value, unit) {
   return `${Number(value.toPrecision(4))}${unit === "seconds" ? " s" : ""}`;
 }
 
+/** A round number beside a plot: as few digits as tell it from the next. */
+export const ticked = (mark, unit) => (unit === "percent" ? `${Number((100 * mark).toPrecision(4))} %` : worded(mark, unit));
+
+/** Below what no value of a unit can be: an interval around a small mean may well be wider than it. */
+export const floorOf = (unit) => (unit === "number" ? -Infinity : 0);
+
 /** Round numbers within [low, high], three to five or so. */
 export function ticks(low, high) {
   const span = high - low || Math.abs(high) || 1;
@@ -49,7 +55,8 @@ export function footWords(values, xs, y) {
 export function plot(curve, unit) {
   const points = curve.series.flatMap((one) => one.points).filter((p) => p.mean != null);
   if (!points.length) return "";
-  const low = Math.min(...points.map((p) => p.mean - (p.half ?? 0)));
+  const least = (p) => Math.max(p.mean - (p.half ?? 0), Math.min(p.mean, floorOf(unit)));
+  const low = Math.min(...points.map(least));
   const high = Math.max(...points.map((p) => p.mean + (p.half ?? 0)));
   const marks = ticks(low, high);
   const [bottom, top] = [Math.min(low, marks[0]), Math.max(high, marks.at(-1), low + 1e-12)];
@@ -58,13 +65,13 @@ export function plot(curve, unit) {
   const inset = 14; // the first and the last value stand off the frame
   const xs = positions(values).map((at) => PAD.left + inset + at * (right - PAD.left - 2 * inset));
   const y = (value) => foot - ((value - bottom) / (top - bottom)) * (foot - PAD.top);
-  const parts = [...marks.map((mark) => level(y(mark), PAD.left, right, worded(mark, unit))), ...footWords(values, xs, foot + 18)];
+  const parts = [...marks.map((mark) => level(y(mark), PAD.left, right, ticked(mark, unit))), ...footWords(values, xs, foot + 18)];
   for (const [k, one] of curve.series.entries()) {
     const shown = one.points.map((p, i) => [xs[i] + 3 * (k - (curve.series.length - 1) / 2), p]).filter(([, p]) => p.mean != null);
     const colour = `var(--s${k % SERIES})`;
     parts.push(`<path d="M${shown.map(([x, p]) => `${f(x)} ${f(y(p.mean))}`).join("L")}" fill="none" stroke="${colour}" stroke-width="2"/>`);
     for (const [x, p] of shown) {
-      if (p.half != null) parts.push(`<path d="M${f(x)} ${f(y(p.mean - p.half))}V${f(y(p.mean + p.half))}" stroke="${colour}" stroke-width="1.5"/>`);
+      if (p.half != null) parts.push(`<path d="M${f(x)} ${f(y(least(p)))}V${f(y(p.mean + p.half))}" stroke="${colour}" stroke-width="1.5"/>`);
       parts.push(`<g fill="${colour}">${shape(SHAPES[k % SHAPES.length], x, y(p.mean))}<title>${escaped(said(curve, one, p, unit))}</title></g>`);
     }
   }
