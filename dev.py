@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import platform
 import shutil
 import signal
 import subprocess
@@ -27,6 +28,7 @@ from tools.places import ROOT
 
 RUN = ROOT / "tools" / "run.py"
 PYTEST = ["-ra", "--durations=10", "--numprocesses=2", "--dist=loadfile", "--no-loadscope-reorder"]
+NAMED = ("--name", f"own ComfyUI on {platform.node()}")  # in results; its port tells nobody anything
 TEMPLATE = ROOT / "example_workflows" / "First look at guidance.json"
 
 
@@ -74,7 +76,7 @@ def sweep(args: argparse.Namespace) -> int:
     if any(one.partition("=")[0] == "--server" for one in args.rest):
         python, _ = prepare(args)
         return run([python, RUN, "run_sweep", *args.rest])
-    return on_a_host(args, "run_sweep", *args.rest)
+    return on_a_host(args, "run_sweep", *NAMED, *args.rest)
 
 
 def study(args: argparse.Namespace) -> int:
@@ -87,9 +89,10 @@ def study(args: argparse.Namespace) -> int:
         return run([python, RUN, "run_study", args.plan, *args.rest])
     if "--ray" in named:
         host = provision.find_host(args.host, args.comfyui_tag).resolve()  # the one that actors start too
-        return on_a_host(args, "run_study", args.plan, "--host", host, *args.rest, testing=True)
+        own = ["--host", host, *(["--cpu"] if args.cpu else [])]  # of each actor
+        return on_a_host(args, "run_study", args.plan, *own, *args.rest, testing=True)
     folder = ROOT / "output" / args.plan.stem
-    return on_a_host(args, "run_sweep", "--plan", args.plan, "--output", folder, *args.rest)
+    return on_a_host(args, "run_sweep", *NAMED, "--plan", args.plan, "--output", folder, *args.rest)
 
 
 def story(args: argparse.Namespace) -> int:

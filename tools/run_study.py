@@ -48,6 +48,7 @@ def options() -> argparse.Namespace:
     parser.add_argument("--actors", type=int, default=1, help="with --ray: how many, each with a ComfyUI of its own")
     parser.add_argument("--batch", type=int, default=1, help="cells that an actor takes at once: 20 for 50 ms each")
     parser.add_argument("--host", type=Path, default=HOST, help="the ComfyUI that actors start, on their machines")
+    parser.add_argument("--cpu", action="store_true", help="the ComfyUI that actors start use no GPU")
     parser.add_argument(
         "--output", help="folder that all machines see, or an address such as s3://bucket/study; default: output/<plan>"
     )
@@ -124,7 +125,8 @@ def runner_of(plan: Plan, folder: Folder, args: argparse.Namespace, told: Mappin
         "root": str(ROOT),
         "output": str(folder.path.resolve() if isinstance(folder.path, Path) else folder.path),
         "measures": list(plan.measures),
-        "host": str(args.host),
+        "host": "" if args.servers else str(args.host),
+        "cpu": args.cpu,
         "reports": all(REPORT_NODE in nodes for nodes in told.values()),
         "patience": (args.timeout, PAUSES),
     }

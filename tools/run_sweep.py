@@ -11,13 +11,12 @@ import argparse
 import json
 import re
 import sys
-import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from ..files.writing import NotWritten
 from ..studies.addresses import place_at
-from ..studies.axes import Axis, axis_of, check_count, count, distinct, duration, value_of, values_of
+from ..studies.axes import Axis, axis_of, check_count, count, distinct, value_of, values_of
 from ..studies.cells import Cell, cells_of
 from ..studies.plan import USUAL, Plan, plan_of, read_plan
 from ..studies.report import report_text
@@ -37,6 +36,7 @@ from .study_cell import (
     told_by,
 )
 from .study_files import written
+from .study_progress import Progress
 
 FIRST_LOOK = ROOT / "tools" / "templates" / "first_look.json"
 ONE_ROBOT = {"label": "robot", "batch_size": 1}  # of the first look, which shows ten labels
@@ -49,6 +49,7 @@ def options(words: Sequence[str] | None) -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--server", default="http://127.0.0.1:8188", help="a running ComfyUI with this pack")
+    parser.add_argument("--name", default="", help="what the results call the server; default: its address")
     parser.add_argument(
         "--output",
         default=str(ROOT / "output" / "sweep"),
@@ -104,21 +105,6 @@ def pack_version() -> str:
     return VERSION.findall((ROOT / "pyproject.toml").read_text(encoding="utf-8"))[0]
 
 
-class Progress:
-    """One line a cell: how many are done, how many failed, and what time is left."""
-
-    def __init__(self, missing: int):
-        self.missing, self.done, self.failed, self.began = missing, 0, 0, time.monotonic()
-
-    def tell(self, cell: Cell, words: str = "") -> None:
-        """Print the line after a cell."""
-        rate = (self.done + self.failed) / max(time.monotonic() - self.began, 1e-9)
-        left = duration((self.missing - self.done - self.failed) / max(rate, 1e-9))
-        failed = f", {self.failed} failed" if self.failed else ""
-        place = " ".join(f"{name}={value}" for name, value in cell.place.items())
-        print(f"{self.done} of {self.missing}{failed}, {rate:.2f}/s, {left} left  {place}  {words}", flush=True)
-
-
 def run_missing(server: Connection, folder: Folder, cells: Sequence[Cell], names: Sequence[str], reports: bool) -> None:
     """Run cells one after the other; one that fails again is set aside with its error.  Raises what a server does."""
     progress = Progress(len(cells))
@@ -130,8 +116,6 @@ def run_missing(server: Connection, folder: Folder, cells: Sequence[Cell], names
                 break
         if error:
             folder.reject(cell, error)
-        progress.failed += bool(error)
-        progress.done += not error
         progress.tell(cell, error)
 
 
@@ -199,7 +183,7 @@ def run_and_show(args: argparse.Namespace, plan: Plan, folder: Folder, cells: Se
     """Run what is missing; whatever a server does, the page shows what is done.  Returns the exit code."""
     missing = folder.missing(cells)
     print(f"{len(cells)} cells, {len(cells) - len(missing)} done before, {len(missing)} to run")
-    server = Connection(args.server, args.timeout, PAUSES)
+    server = Connection(args.server, args.timeout, PAUSES, args.name)
     try:
         run_missing(server, folder, missing, plan.measures, reports)
     except FAULTS as fault:

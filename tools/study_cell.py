@@ -41,13 +41,30 @@ def models_of(client: Client) -> dict[str, int]:
     return {one["name"]: one.get("size") for one in listed}
 
 
-def answers(address: str) -> bool:
-    """Whether a server is there."""
+def answers(address: str, pauses: Sequence[float] = ()) -> bool:
+    """Whether a server is there.  pauses: s, after each of which it is asked again while it is silent."""
+    for pause in pauses:
+        if _answers_now(address):
+            return True
+        time.sleep(pause)
+    return _answers_now(address)
+
+
+def _answers_now(address: str) -> bool:
     try:
         Client(address, ASKED).close()
     except FAULTS:
         return False
     return True
+
+
+def machine_of(client: Client) -> str:
+    """What a server is and computes on, such as ComfyUI 0.3.75, cpu; "" where it does not tell."""
+    try:
+        told = json.loads(client.get("/system_stats"))
+        return f"ComfyUI {told['system']['comfyui_version']}, {told['devices'][0]['name']}"
+    except (OSError, ValueError, LookupError, TypeError):
+        return ""
 
 
 def run_cell(client: Client, cell: Cell, reports: bool, listener: Listener | None = None) -> tuple[bytes, bytes, dict]:
@@ -67,7 +84,7 @@ def run_cell(client: Client, cell: Cell, reports: bool, listener: Listener | Non
     except (TimeoutError, WebSocketTimeoutException) as late:
         client.cancel(client.submitted[-1])  # or the next cells would wait behind it
         raise ValueError(f"The job had not ended after {client.timeout:.0f} s. Give it longer: --timeout.") from late
-    facts: dict[str, Any] = {"seconds": round(time.monotonic() - began, 3), "server": client.address}
+    facts: dict[str, Any] = {"seconds": round(time.monotonic() - began, 3)}
     if found := job.outputs.get(report):
         facts |= {"verdict": found["text"][0]} | ({"judge": found["judge"][0]} if found.get("judge") else {})
     if not job.outputs.keys() >= {TRACE, PICTURES}:
@@ -106,11 +123,15 @@ def _renamed(node: Mapping, before: str) -> dict[str, Any]:
 
 
 class Connection:
-    """A server for one cell after the other, with a new websocket after each fault.  pauses: s, before asking again"""
+    """A server for one cell after the other, with a new websocket after each fault.
 
-    def __init__(self, address: str, timeout: float, pauses: Sequence[float]):
-        self.address, self.timeout, self.pauses = address, timeout, pauses
+    pauses: s, before asking again. name: what results call it; "" is its address.
+    """
+
+    def __init__(self, address: str, timeout: float, pauses: Sequence[float], name: str = ""):
+        self.address, self.timeout, self.pauses, self.name = address, timeout, pauses, name or address
         self.client: Client | None = None
+        self.machine = ""
 
     def run(self, cell: Cell, reports: bool) -> tuple[bytes, bytes, dict]:
         """The trace, the picture and the facts of a cell.
@@ -128,8 +149,11 @@ class Connection:
 
     def _once(self, cell: Cell, reports: bool) -> tuple[bytes, bytes, dict]:
         try:
-            self.client = self.client or Client(self.address, self.timeout)
-            return run_cell(self.client, cell, reports)
+            if not self.client:
+                self.client = Client(self.address, self.timeout)
+                self.machine = machine_of(self.client)
+            trace, picture, facts = run_cell(self.client, cell, reports)
+            return trace, picture, {**facts, "server": self.name, **({"machine": self.machine} if self.machine else {})}
         except FAULTS:
             self.close()
             raise

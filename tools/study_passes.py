@@ -13,11 +13,13 @@ from ..files.writing import NotWritten
 from ..studies.cells import Cell
 from ..studies.results import Folder
 from . import study_worker
-from .run_sweep import ATTEMPTS, Progress
+from .run_sweep import ATTEMPTS
+from .study_progress import Progress
 from .study_worker import DONE, FAILED, LOST, UNWRITTEN, WAITING, Seats, SeatsOnRay
 
 NOT_SEEN = "{} does not hold what the actors wrote. Give --output a folder that all machines see, or an address."
 GONE = "{} is gone ({}). What it was at runs again on another."
+MOST_BARREN = 2  # passes in a row in which nobody has a ComfyUI; none of them is the first
 AGAIN = "Give the same command again: it runs what is missing."
 
 
@@ -27,13 +29,20 @@ def as_rows(cells: Sequence[Cell]) -> list[dict[str, str]]:
 
 
 class Tally:
-    """What came of the cells of a study so far.  failed: errors by cell. lost: how many servers died at a cell."""
+    """What came of the cells of a study so far.
+
+    failed: errors by cell. lost: how many servers died at a cell. idle: processes that had no ComfyUI in this pass.
+    """
 
     def __init__(self):
         self.failed: dict[str, list[str]] = {}
         self.lost: Counter[str] = Counter()
         self.tried: set[str] = set()  # in this pass, and not done
+        self.waiting: set[str] = set()  # given back in this pass by an actor without a ComfyUI
+        self.idle: set[int] = set()
         self.why: Counter[str] = Counter()  # of what did not run
+        self.worked = 0  # cells that a ComfyUI ran in this pass
+        self.barren = MOST_BARREN  # passes without any since the last with one
 
     def add(self, row: Mapping[str, Any]) -> None:
         """Count how a cell ended.  Raises NotWritten where its result could not be kept: no cell fares better."""
@@ -46,11 +55,20 @@ class Tally:
             self.lost[cell] += 1
         elif end == WAITING:
             self.why[row["words"]] += 1
+            self.idle.add(row["process"])
         self.tried |= {cell} if end in (FAILED, LOST) else set()
+        self.waiting |= {cell} if end == WAITING else set()
+        self.worked += end in (DONE, FAILED)
 
     def again(self, missing: Sequence[Cell]) -> list[Cell]:
-        """The cells that are worth another pass; begins it."""
-        tried, self.tried = self.tried, set()
+        """The cells that are worth another pass; begins it.
+
+        One that was given back is worth it while anybody runs cells, and once more when nobody did.
+        """
+        self.barren = 0 if self.worked else self.barren + 1
+        given_back = self.waiting if self.barren < MOST_BARREN else set()
+        tried = self.tried | given_back
+        self.tried, self.waiting, self.worked = set(), set(), 0
         return [c for c in missing if c.id in tried and max(len(self.failed.get(c.id, ())), self.lost[c.id]) < ATTEMPTS]
 
     def poison(self, missing: Sequence[Cell]) -> list[tuple[Cell, str]]:
@@ -74,40 +92,42 @@ def passes(folder: Folder, cells: Sequence[Cell], one_pass: Callable[[Sequence[C
 class OnRay:
     """Passes over cells on a cluster.
 
-    servers: addresses, of which those that die are left out. batch: cells that an actor takes, and gives back, at once.
-    kind: of the actors.
+    servers: addresses, of which those that are silent at the end are left out. batch: cells that an actor takes, and
+    gives back, at once. kind: of the actors. gpus: that each actor needs.
     """
 
     def __init__(self, ray: Any, runner: Mapping[str, Any], servers: Sequence[str], actors: int, batch: int = 1):
         self.ray, self.runner, self.servers, self.actors, self.batch = ray, runner, list(servers), actors, batch
-        self.lent, self.kind = bool(servers), study_worker.CellRunner
+        self.kind = study_worker.CellRunner
+        on_gpu = not servers and not runner.get("cpu") and ray.cluster_resources().get("GPU")
+        self.gpus = 1 if on_gpu else 0
         ray.cloudpickle.register_pickle_by_value(study_worker)
+        self.seats = ray.remote(num_cpus=0, max_restarts=-1, max_task_retries=-1)(Seats).remote(self.servers)
 
     def __call__(self, cells: Sequence[Cell], tally: Tally) -> None:
         """Hand every cell to an actor once.  Rows come back one by one: nothing piles up."""
         by_id, progress = {cell.id: cell for cell in cells}, Progress(len(cells))
-        seats = self.ray.remote(num_cpus=0, max_restarts=-1, max_task_retries=-1)(Seats).remote(self.servers)
-        for row in self._rows(cells, SeatsOnRay(seats) if self.lent else None):
+        self.ray.get(self.seats.begin.remote())
+        spare, tally.idle = len(tally.idle), set()  # actors that may have no ComfyUI again
+        for row in self._rows(cells, spare):
             tally.add(row)
             if row["end"] == LOST:
+                progress.wipe()
                 print(GONE.format(row["server"], row["words"]), file=sys.stderr, flush=True)
             if row["end"] in (DONE, FAILED):
-                progress.done += row["end"] == DONE
-                progress.failed += row["end"] == FAILED
-                progress.tell(by_id[row["id"]], row["words"])
-        self.servers = self.ray.get(seats.left.remote())
+                progress.tell(by_id[row["id"]], row["words"], row["server"])
+        self.servers = self.ray.get(self.seats.left.remote())
 
-    def _rows(self, cells: Sequence[Cell], seats: SeatsOnRay | None) -> Iterator[dict[str, Any]]:
+    def _rows(self, cells: Sequence[Cell], spare: int) -> Iterator[dict[str, Any]]:
         data = self.ray.data
-        data.DataContext.get_current().enable_progress_bars = False  # our line tells more
+        data.DataContext.get_current().enable_progress_bars = False  # our table tells more
         batches = math.ceil(len(cells) / self.batch)
-        gpus = 0 if self.lent or not self.ray.cluster_resources().get("GPU") else 1
         done = data.from_items(as_rows(cells), override_num_blocks=batches).map(
             self.kind,
-            fn_constructor_kwargs={**self.runner, "seats": seats},
-            compute=data.ActorPoolStrategy(size=min(self.actors, batches)),
+            fn_constructor_kwargs={**self.runner, "seats": SeatsOnRay(self.seats)},
+            compute=data.ActorPoolStrategy(size=min(self.actors, batches + spare)),
             num_cpus=0,
-            num_gpus=gpus,
+            num_gpus=self.gpus,
         )
         yield from done.iter_rows()
 

@@ -5,16 +5,22 @@ where they run, from `root`, the folder of this repository on that machine.
 """
 
 import contextlib
+import functools
 import importlib.util
 import json
 import os
+import platform
 import sys
 import tempfile
+import time
 from pathlib import Path
 
 DONE, FAILED, LOST, UNWRITTEN, WAITING = "done", "failed", "lost", "unwritten", "waiting"  # how a cell ended
 NO_SERVER = "No server is left."
 MOST_STARTS = 3  # of an actor's own ComfyUI, which may have died of a cell
+ASK_AGAIN, MOST_SILENT = 30.0, 600.0  # s, until a silent server is asked again, at first and at most
+HOLD_GROWS, MOST_HELD = 4, 64.0  # an actor without a ComfyUI keeps each cell so many times longer, up to so many s
+BY_ACTOR = ("take", "owns")  # what actors say of themselves
 
 
 def named_pack(root):
@@ -27,21 +33,61 @@ def named_pack(root):
 
 
 class Seats:
-    """Which actor works on which server, and which servers are gone."""
+    """Which actor works on which server, which servers are silent, and which actors have a ComfyUI of their own.
 
-    def __init__(self, servers):
-        self.alive, self.taken = list(servers), {}
+    after: s, until a silent server is asked again; each time twice as long, up to MOST_SILENT.
+    """
+
+    def __init__(self, servers, after=ASK_AGAIN):
+        self.alive, self.taken, self.after = list(servers), {}, after
+        self.silent = {}  # address -> when it is asked again, and how long after that
+        self.own = {}  # actor with a ComfyUI of its own -> when it said so
+
+    def begin(self):
+        """A new pass, with new actors."""
+        self.taken, self.own = {}, {}
 
     def take(self, actor):
-        """The server of an actor, the same again after a restart; "" where none is left."""
-        if self.taken.get(actor) not in self.alive:
-            used = [*self.taken.values()]
-            self.taken[actor] = min(self.alive, key=used.count, default="")
+        """The server of an actor, the same again after a restart, unless another has it and one is free; "" for none.
+
+        So actors that share a server part when another one answers again.
+        """
+        mine, used = self.taken.get(actor), [*self.taken.values()]
+        free = next((one for one in self.alive if one not in used), None)
+        if mine not in self.alive or (free and used.count(mine) > 1):
+            self.taken[actor] = free or min(self.alive, key=used.count, default="")
         return self.taken[actor]
 
     def lose(self, address):
-        """A server does not answer any more: nobody gets it again."""
-        self.alive = [one for one in self.alive if one != address]
+        """A server does not answer: nobody gets it until it does."""
+        if address in self.alive:
+            self.alive.remove(address)
+            self.silent[address] = time.monotonic() + self.after, 2 * self.after
+
+    def due(self):
+        """A silent server that is to be asked again now, by whoever calls this; "" for none."""
+        now = time.monotonic()
+        for address, (when, pause) in self.silent.items():
+            if now >= when:
+                self.silent[address] = now + pause, min(2 * pause, MOST_SILENT)
+                return address
+        return ""
+
+    def regain(self, address):
+        """A silent server answers again."""
+        if self.silent.pop(address, None):
+            self.alive.append(address)
+
+    def owns(self, actor, there):
+        """An actor tells whether it has a ComfyUI of its own."""
+        self.own.pop(actor, None)
+        if there:
+            self.own[actor] = time.monotonic()
+
+    def able(self, within):
+        """Whether anybody can run a cell, as far as was heard within so many seconds."""
+        heard = time.monotonic() - within
+        return bool(self.alive) or any(when >= heard for when in self.own.values())
 
     def left(self):
         """The servers that answer."""
@@ -54,27 +100,28 @@ class SeatsOnRay:
     def __init__(self, handle):
         self.handle = handle
 
-    def take(self, _):
-        """The server of this actor."""
+    def __getattr__(self, name):
+        if name.startswith("_"):  # of pickle, before the handle is there
+            raise AttributeError(name)
+        return functools.partial(self._asked, name)
+
+    def _asked(self, name, *given):
         import ray
 
-        return ray.get(self.handle.take.remote(ray.get_runtime_context().get_actor_id()))
-
-    def lose(self, address):
-        """A server does not answer any more."""
-        import ray
-
-        ray.get(self.handle.lose.remote(address))
+        if name in BY_ACTOR:
+            given = (ray.get_runtime_context().get_actor_id(), *given[1:])
+        return ray.get(getattr(self.handle, name).remote(*given))
 
 
 class CellRunner:
     """One ComfyUI, and the cells that are handed to it one by one.
 
-    output: folder or address of the results. seats: who gives it a running server; None starts an own one, on this
-    machine's GPU if it has one, from `host`, the folder of ComfyUI there. timeout, pauses: of study_cell.Connection.
+    output: folder or address of the results. seats: who gives it a running server, and knows what others have. host:
+    folder of the ComfyUI that it starts for itself on this machine, "" for none. cpu: not on its GPU. patience: the
+    timeout and the pauses of study_cell.Connection; between two starts of a ComfyUI it makes the same pauses.
     """
 
-    def __init__(self, root, output, measures, seats, host, reports, patience):
+    def __init__(self, root, output, measures, seats, host, reports, patience, cpu=False):
         named_pack(root)
         from guidance_geometry.studies.addresses import place_at
         from guidance_geometry.studies.cells import Cell
@@ -82,69 +129,111 @@ class CellRunner:
         from guidance_geometry.tools import study_cell
 
         self.tools, self.cell, self.folder = study_cell, Cell, Folder(place_at(output))
-        self.measures, self.reports, self.patience = measures, reports, patience
-        self.seats, self.host, self.starts = seats, host, 0
-        self.ended = contextlib.ExitStack()
-        self.server, self.why = None, NO_SERVER
+        self.given = measures, reports, patience
+        self.seats, self.ended = seats, contextlib.ExitStack()
+        self.own = OwnComfyUI(host, cpu, patience[1], self.ended) if host else None
+        self.server, self.why, self.held = None, NO_SERVER, 0
         self._connect()
 
     def _connect(self):
         """Find a server, or start one; none leaves the reason."""
+        if not self.own:
+            self._sit_on(self.seats.take(id(self)), "")
+            return
         self.ended.close()
-        try:
-            address = self.seats.take(id(self)) if self.seats else self._own()
-        except Exception as error:  # noqa: BLE001  whatever keeps a host from starting is told with the cells
-            address, self.why = "", f"ComfyUI does not start in {self.host}: {error}"
-        self.server = self.tools.Connection(address, *self.patience) if address else None
+        address, why = self.own.started()
+        self.why = why or self.why
+        self._sit_on(address, f"own ComfyUI on {platform.node()}, process {os.getpid()}")
+        self.seats.owns(id(self), bool(address))
 
-    def _own(self):
-        """Start a ComfyUI that ends with this actor."""
-        from guidance_geometry.tools.host import provision, server
+    def _sit_on(self, address, name):
+        if self.server and self.server.address == address:
+            return
+        if self.server:
+            self.server.close()
+        self.server = self.tools.Connection(address, *self.given[2], name) if address else None
 
-        if self.starts == MOST_STARTS:
-            return ""
-        self.starts += 1
-        here = self.ended.enter_context(tempfile.TemporaryDirectory(prefix="study-", ignore_cleanup_errors=True))
-        options, pack = server.own_folders(Path(here))
-        python = Path(sys.executable)
-        options += provision.device_options(python)
-        log = Path(here) / "host.log"
-        return self.ended.enter_context(server.running(python, Path(self.host), log, options, pack)).address
+    def _look_around(self):
+        """Ask a silent server again when its time has come, and move to where there is room."""
+        if self.own:
+            self.seats.owns(id(self), bool(self.server))
+            return
+        silent = self.seats.due()
+        if silent and self.tools.answers(silent):
+            self.seats.regain(silent)
+        self._connect()
 
     def __call__(self, row):
         """Run the cell of a row unless it is done; returns its id, how it ended, and why."""
         cell = self.cell(row["id"], json.loads(row["place"]), json.loads(row["prompt"]))
-        address = self.server.address if self.server else ""
-        end, words = self._ended(cell)
-        return {"id": cell.id, "end": end, "words": words, "server": address, "process": os.getpid()}
+        end, words, server = self._ended(cell)
+        return {"id": cell.id, "end": end, "words": words, "server": server, "process": os.getpid()}
 
     def _ended(self, cell):
         from guidance_geometry.files.writing import NotWritten
 
         if self.folder.row(cell):  # a task that is tried again after its actor died
-            return DONE, ""
+            return DONE, "", ""
+        self._look_around()
         if not self.server:
-            self._connect()
-        if not self.server:
-            return WAITING, self.why
+            self._hold()
+            return WAITING, self.why, ""
+        server, (measures, reports, _) = self.server.name, self.given
         try:
-            made = self.server.run(cell, self.reports)
-            self.folder.write(cell, *made, self.measures)
+            self.folder.write(cell, *self.server.run(cell, reports), measures)
         except NotWritten as error:
-            return UNWRITTEN, str(error)
+            return UNWRITTEN, str(error), server
         except Exception as error:  # noqa: BLE001  whatever a server does is a fact of this cell
-            return self._blamed(f"{type(error).__name__}: {error}")
-        return DONE, ""
+            return self._blamed(), f"{type(error).__name__}: {error}", server
+        return DONE, "", server
 
-    def _blamed(self, words):
+    def _hold(self):
+        """Wait before a cell is given back while others can run cells, or they would hardly get any."""
+        timeout, pauses = self.given[2]
+        if pauses and self.seats.able(timeout + MOST_HELD):
+            time.sleep(min(pauses[0] * HOLD_GROWS**self.held, MOST_HELD))
+            self.held += 1
+
+    def _blamed(self):
         """A cell has failed only if its server is still there; else another server gets it, and this actor too."""
-        if self.tools.answers(self.server.address):
-            return FAILED, words
-        if self.seats:
-            self.seats.lose(self.server.address)
+        address = self.server.address
+        if self.tools.answers(address, self.given[2][1]):
+            return FAILED
+        if not self.own:
+            self.seats.lose(address)
         self._connect()
-        return LOST, words
+        return LOST
 
     def __del__(self):
         with contextlib.suppress(AttributeError):  # of one that never began
             self.ended.close()
+
+
+class OwnComfyUI:
+    """Starts a ComfyUI for an actor, at most MOST_STARTS times.  ended: ends it."""
+
+    def __init__(self, host, cpu, pauses, ended):
+        self.host, self.cpu, self.ended = host, cpu, ended
+        self.pauses = [0.0, *pauses, *[0.0] * MOST_STARTS][:MOST_STARTS]  # s, before each start
+
+    def started(self):
+        """The address of one that answers and why there is none, one of them "".  Pauses grow after each failure."""
+        why = ""
+        while self.pauses:
+            time.sleep(self.pauses.pop(0))
+            try:
+                return self._start(), ""
+            except Exception as error:  # noqa: BLE001  whatever keeps a host from starting is told with the cells
+                self.ended.close()
+                why = f"ComfyUI does not start in {self.host}: {error}"
+        return "", why
+
+    def _start(self):
+        from guidance_geometry.tools.host import provision, server
+
+        here = self.ended.enter_context(tempfile.TemporaryDirectory(prefix="study-", ignore_cleanup_errors=True))
+        options, pack = server.own_folders(Path(here))
+        python = Path(sys.executable)
+        options += ["--cpu"] if self.cpu else provision.device_options(python)
+        log = Path(here) / "host.log"
+        return self.ended.enter_context(server.running(python, Path(self.host), log, options, pack)).address

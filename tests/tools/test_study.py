@@ -32,7 +32,14 @@ def two(tmp_path):
 
 def arguments(tmp_path, servers):
     return argparse.Namespace(
-        servers=",".join(servers), server=None, host=None, actors=2, plan=tmp_path / "plan.yaml", timeout=60.0, batch=1
+        servers=",".join(servers),
+        server=None,
+        host=None,
+        cpu=False,
+        actors=2,
+        plan=tmp_path / "plan.yaml",
+        timeout=60.0,
+        batch=1,
     )
 
 
