@@ -1,7 +1,7 @@
 """One script for everything: `python3 dev.py demo | serve | sweep | study | convert | report | test | bench | fuzz`.
 
-Also `check`. Python 3.10 or newer. `story` and `gallery` make the pictures and numbers of docs/ again. Each command
-does the set-up that it needs and keeps it in .venv/, .host/ and .cache/.
+Also `check`. Python 3.10 or newer. `story`, `gallery` and `example` make the pictures and numbers of docs/ again. Each
+command does the set-up that it needs and keeps it in .venv/, .host/ and .cache/.
 """
 
 from __future__ import annotations
@@ -103,6 +103,11 @@ def story(args: argparse.Namespace) -> int:
 def gallery(args: argparse.Namespace) -> int:
     """Redraw every figure and every view of the inspector for docs/gallery.md; needs a Chromium."""
     return on_a_host(args, "gallery", testing=True)
+
+
+def example(args: argparse.Namespace) -> int:
+    """Run the sweep and the study of docs/example-study.md again, and keep their page, sheet and report."""
+    return on_a_host(args, "example_study")
 
 
 def serve(args: argparse.Namespace) -> int:
@@ -286,7 +291,7 @@ def arguments() -> argparse.Namespace:
     shared.add_argument("--cpu", action="store_true", help="do not use a GPU")
     parser = argparse.ArgumentParser(description=__doc__)
     commands = parser.add_subparsers(required=True)
-    own = (demo, serve, sweep, study, convert, report, card, verdict, test, bench, fuzz, check, story, gallery)
+    own = (demo, serve, sweep, study, convert, report, card, verdict, test, bench, fuzz, check, story, gallery, example)
     for command in own:
         sub = commands.add_parser(command.__name__, help=command.__doc__, parents=[shared])
         sub.set_defaults(command=command)

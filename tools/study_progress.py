@@ -12,7 +12,7 @@ from typing import TextIO
 from ..studies.axes import duration
 from ..studies.cells import Cell
 
-RECENT = 60.0  # s, over which the rate is taken
+RECENT, FEWEST = 60.0, 20  # the rate is that of the last cells: of so many s, and of no fewer cells
 FIRST_LINE, MOST_BETWEEN, GROWS = 5.0, 60.0, 1.5  # s between two lines of a log
 MOST_SERVERS = 10  # with a line of their own
 UP, CLEAR = "\033[{}A", "\033[0J"  # of a terminal: to the first line of the table, and nothing below
@@ -37,7 +37,7 @@ class Progress:
         now = self.now()
         self.ended[server, bool(words)] += 1
         self.times.append(now)
-        while now - self.times[0] >= RECENT:
+        while len(self.times) > FEWEST and now - self.times[0] >= RECENT:
             self.times.popleft()
         place = " ".join(f"{name}={value}" for name, value in cell.place.items())
         if words:
@@ -54,8 +54,9 @@ class Progress:
 
     def rate(self) -> float:
         """Cells per second of late."""
-        since = max(self.began, self.now() - RECENT)
-        return len(self.times) / max(self.now() - since, 1e-9)
+        whole = len(self.times) == self._count()
+        since = self.began if whole else self.times[0]
+        return (len(self.times) - (not whole)) / max(self.now() - since, 1e-9)
 
     def line(self) -> str:
         """All in one line."""

@@ -63,4 +63,7 @@ def test_the_rate_is_that_of_late_and_many_servers_are_counted():
         now[0] += 10.0 if number < 20 else 0.5
         progress.tell(CELL, "", f"http://{number % 14}")
     assert 1.9 < progress.rate() < 2.1
+    now[0] += 90.0  # one that hangs
+    progress.tell(CELL, "", "http://1")
+    assert 0.1 < progress.rate() < 0.3, "no rate of a single cell"
     assert out.shown()[-2] == "  and 4 more"

@@ -27,7 +27,7 @@ test("an interval ends where a share or a time does, and ticks have few digits",
   const svg = plot(curve, "percent");
   const words = [...svg.matchAll(/text-anchor="end">([^<]+)/g)].map((one) => one[1]);
   assert.deepEqual(words, ["0 %", "5 %", "10 %", "15 %"]);
-  assert.ok(plot(curve, "number").includes('text-anchor="end">-0.1<'));
+  assert.ok(plot(curve, "number").includes('text-anchor="end">\u22120.1<'));
 });
 
 test("ticks are round, few and within the range", () => {

@@ -6,12 +6,14 @@ export const SHAPES = ["circle", "square", "triangle", "diamond"];
 /** A value for people: percent where the unit says so. */
 export function worded(value, unit) {
   if (value == null || !Number.isFinite(value)) return "\u2013";
-  if (unit === "percent") return `${(100 * value).toFixed(Math.abs(value) < 0.1 ? 2 : 1)} %`;
-  return `${Number(value.toPrecision(4))}${unit === "seconds" ? " s" : ""}`;
+  if (unit === "percent") return minus(`${(100 * value).toFixed(Math.abs(value) < 0.1 ? 2 : 1)} %`);
+  return minus(`${Number(value.toPrecision(4))}${unit === "seconds" ? " s" : ""}`);
 }
 
+const minus = (words) => words.replace(/^-/, "\u2212"); // as wide as a digit
+
 /** A round number beside a plot: as few digits as tell it from the next. */
-export const ticked = (mark, unit) => (unit === "percent" ? `${Number((100 * mark).toPrecision(4))} %` : worded(mark, unit));
+export const ticked = (mark, unit) => (unit === "percent" ? minus(`${Number((100 * mark).toPrecision(4))} %`) : worded(mark, unit));
 
 /** Below what no value of a unit can be: an interval around a small mean may well be wider than it. */
 export const floorOf = (unit) => (unit === "number" ? -Infinity : 0);
