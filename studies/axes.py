@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import difflib
 import math
 import re
@@ -14,6 +13,8 @@ Value = int | float | str | bool
 MOST_CELLS = 2_000  # without a confirmation
 LONGEST_RANGE = 100_000  # values of a range such as 0..3
 _RANGE = re.compile(r"(-?\d+)\s*\.\.\s*(-?\d+)")
+TEXTS = ("prompt", "text")  # widgets of words alone
+_PART = re.compile(r'\s*(?:"(?P<quoted>(?:[^"]|"")*)"\s*|(?P<plain>[^,]*))(?:,|$)')
 _WHOLE = re.compile(r"[+-]?\d+")
 
 
@@ -56,7 +57,7 @@ def axis_of(line: str) -> Axis:
         raise ValueError(
             f"The line {line!r} names no axis. Write its name, a colon and its values, such as cfg: 1, 2, 4."
         )
-    return Axis(name.strip(), values_of(values))
+    return Axis(name.strip(), values_of(values, name.strip()))
 
 
 def distinct(axes: Iterable[Axis]) -> tuple[Axis, ...]:
@@ -70,10 +71,20 @@ def distinct(axes: Iterable[Axis]) -> tuple[Axis, ...]:
     return found
 
 
-def values_of(text: str) -> tuple[Value, ...]:
-    """The values of a text with commas between them; each once.  Text in double quotes may hold commas."""
-    parts = next(csv.reader([text.strip()], skipinitialspace=True), [])
-    return tuple(dict.fromkeys(value for part in parts if part.strip() for value in _ranged(part.strip())))
+def values_of(text: str, name: str = "") -> tuple[Value, ...]:
+    """The values of a text with commas between them; each once.
+
+    Text in double quotes may hold commas, and stays text whatever it reads as. name: of the axis; one of a prompt has
+    nothing but text.
+    """
+    return tuple(dict.fromkeys(value for part in _PART.finditer(text.strip()) for value in _values_in(part, name)))
+
+
+def _values_in(part: re.Match, name: str) -> list[Value]:
+    quoted, plain = part["quoted"], (part["plain"] or "").strip()
+    if quoted is not None:
+        return [quoted.replace('""', '"')]
+    return [value_of(plain, name)] if plain and holds_text(name) else _ranged(plain) if plain else []
 
 
 def _ranged(text: str) -> list[Value]:
@@ -86,8 +97,15 @@ def _ranged(text: str) -> list[Value]:
     return list(range(first, last + 1))
 
 
-def value_of(text: str) -> Value:
-    """A number where it is one, true and false, and else the words."""
+def holds_text(name: str) -> bool:
+    """Whether an axis of this name is of words, so that 007 or true are words too."""
+    return name.rpartition(".")[2] in TEXTS
+
+
+def value_of(text: str, name: str = "") -> Value:
+    """A number where it is one, true and false, and else the words.  name: of the axis or widget that takes it"""
+    if holds_text(name):
+        return text
     if text.lower() in ("true", "false"):
         return text.lower() == "true"
     if _WHOLE.fullmatch(text):
@@ -99,10 +117,10 @@ def value_of(text: str) -> Value:
 
 
 def _written(value: Value) -> str:
-    plain = isinstance(value, str) and value_of(value) == value and not set(value) & set(',"')
-    return str(value).lower() if isinstance(value, bool) else str(value) if plain or not isinstance(value, str) else (
-        '"' + value.replace('"', '""') + '"'
-    )  # fmt: skip
+    if not isinstance(value, str):
+        return str(value).lower() if isinstance(value, bool) else str(value)
+    plain = value_of(value) == value == value.strip() and not _RANGE.fullmatch(value) and not set(value) & set(',"')
+    return value if plain and value else '"' + value.replace('"', '""') + '"'
 
 
 def places(axes: Sequence[Axis]) -> Iterator[dict[str, Value]]:

@@ -109,7 +109,7 @@ def plan_of(told: Any, folder: Place = Path()) -> Plan:
     measures = tuple(told.get("measures") or USUAL)
     if unknown := [name for name in measures if name not in MEASURES]:
         raise ValueError(f"There is no measure {unknown[0]!r}. {meant(str(unknown[0]), MEASURES)}")
-    axes = distinct(Axis(str(name), _values(values)) for name, values in told["axes"].items())
+    axes = distinct(Axis(str(name), _values(str(name), values)) for name, values in told["axes"].items())
     overrides = {str(name): _value(str(name), value) for name, value in (told.get("overrides") or {}).items()}
     facts = {"repeats": _repeats(told.get("repeats", 1)), "judge": str(told.get("judge") or "")}
     return Plan(_workflow(told["workflow"], folder), axes, overrides, measures, **facts)
@@ -124,10 +124,10 @@ def _workflow(told: Any, folder: Place) -> dict[str, dict]:
         raise ValueError(f"The workflow {told} cannot be read: {error.strerror}. Give a file in API form.") from error
 
 
-def _values(told: Any) -> tuple[Value, ...]:
+def _values(name: str, told: Any) -> tuple[Value, ...]:
     """A list as it is; a text as an axis is written, such as 0..3; a single value alone."""
     if isinstance(told, str):
-        return values_of(told)
+        return values_of(told, name)
     return tuple(_value("an axis", one) for one in told) if isinstance(told, list) else (_value("an axis", told),)
 
 

@@ -135,7 +135,7 @@ def _is_elsewhere(workflow: Workflow, name: str, rules: Sequence[RuleNode]) -> b
 def _of_kind(name: str, value: Value, before: Any) -> Any:
     """The value as the widget holds it: text stays text, numbers stay numbers."""
     if isinstance(before, str):
-        return value if isinstance(value, str) else str(value)
+        return value if isinstance(value, str) else str(value).lower() if isinstance(value, bool) else str(value)
     if isinstance(before, int | float) and isinstance(value, str):
         raise ValueError(f"{name} is {value!r}, but a number is needed there. Give for example {before}.")
     return value

@@ -80,7 +80,8 @@ def plan_from(args: argparse.Namespace) -> Plan:
     axes += [axis_of(line) for line in args.axis]
     axes += [Axis("seed", tuple(range(args.seeds)))] if args.seeds is not None else []
     overrides = {} if args.workflow else dict(ONE_ROBOT)
-    overrides |= {name.strip(): value_of(value.strip()) for name, _, value in (one.partition("=") for one in args.set)}
+    settings = [(name.strip(), value.strip()) for name, _, value in (one.partition("=") for one in args.set)]
+    overrides |= {name: value_of(value, name) for name, value in settings}
     mine = {axis.name for axis in axes}
     told = {
         "workflow": json.loads((args.workflow or FIRST_LOOK).read_text(encoding="utf-8")),

@@ -20,7 +20,16 @@ def test_lines_are_axes():
     ]  # fmt: skip
 
 
-@pytest.mark.parametrize("values", [(1, 2.5, -3), ("a, b", 'say "so"', "plain"), (True, False)])
+def test_words_stay_words():
+    axes = axes_of('prompt: 007, true, 1.50, 0..3\n6.text: 1e3\nname: 1.50, "1.50", "true", a "quoted" word')
+    assert [axis.values for axis in axes] == [
+        ("007", "true", "1.50", "0..3"), ("1e3",), (1.5, "1.50", "true", 'a "quoted" word')
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "values", [(1, 2.5, -3), ("a, b", 'say "so"', "plain"), (True, False), ("007", "0..3", " a", "")]
+)
 def test_an_axis_reads_back_from_its_text(values):
     assert axes_of(Axis("n.w", values).text) == (Axis("n.w", values),)
 
