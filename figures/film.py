@@ -27,9 +27,9 @@ SHEET_CELL, SHEET_GAP = 480, 8  # width of a still on the contact sheet, and the
 MODEL_TAG, MAKE_TAG = 0x0110, 0x010F  # where the host keeps the prompt, and from where downwards the rest
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Film:
-    """Drawn frames [k, H, W, 4] uint8, how long each is shown in ms, and their captions."""
+    """Drawn frames [k, H, W, 4] uint8, how long each is shown in ms, and their captions; printed, it is its text."""
 
     frames: np.ndarray
     durations: tuple[int, ...]
@@ -45,6 +45,10 @@ class Film:
             return self.captions[0]
         lines = [f"{k + 1}. {words}" for k, words in enumerate(self.captions)]
         return "\n".join([*lines, self.note] if self.note else lines)
+
+    def __repr__(self) -> str:
+        count, height, width = self.frames.shape[:3]
+        return f"{self.caption}\n({count} frame{'s' * (count != 1)} of {width} x {height}; save(path) writes them)"
 
     @cached_property
     def pages(self) -> list[Image]:

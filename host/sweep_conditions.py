@@ -31,6 +31,11 @@ OTHER_LABEL = (
     "The judge asks for {asked}, and the pictures are of {label}, which it knows. Ask it for {label}, or leave out the "
     "energy."
 )
+KNOWS_SOME = (
+    "The judge asks for {asked} in every picture. Of the labels of the axis it knows {known}, and not {unknown}. "
+    "Connect a judge that knows all of them and asks for what positive asks for, or leave out the energy."
+)
+STEADY = "The judge asks for {} in every picture."
 
 
 @dataclass(frozen=True)
@@ -58,7 +63,8 @@ def wanted_of(model, positive, energy, clip, every: Iterable[Asked]) -> dict[Ask
     Raises ValueError for what the model, the CLIP or the judge does not know, and for a judge that asks for another
     label than that of the pictures.
     """
-    found, every = {}, list(dict.fromkeys(every))
+    found: dict[Asked, Wanted] = {}
+    every = list(dict.fromkeys(every))
     prompts = [asked.prompt for asked in every]
     encoded: dict[str | None, Any] = {
         prompt: beside(positive, encode(clip, prompt)) for prompt in dict.fromkeys(prompts) if prompt is not None
@@ -68,6 +74,8 @@ def wanted_of(model, positive, energy, clip, every: Iterable[Asked]) -> dict[Ask
         mine = mine if asked.label is None else beside(positive, labelled(model, asked.label))
         judge = aimed(energy, model, positive, mine) if asked.prompt is None else told(energy, asked.prompt, prompts)
         found[asked] = Wanted(mine if asked.guidance is None else distilled(mine, positive, asked.guidance), judge)
+    labels = (labels_of(model, found[asked].positive) for asked in every if asked.label is not None)
+    refuse_half_deaf(energy, [name for names in labels for name in names if name])
     return found
 
 
@@ -132,6 +140,35 @@ def aimed(energy, model, usual, positive):
         if label.casefold() in map(str.casefold, known) and label.casefold() not in map(str.casefold, names):
             raise ValueError(OTHER_LABEL.format(asked=" or ".join(names), label=label))
     return energy
+
+
+def refuse_half_deaf(energy, labels: list[str]) -> None:
+    """Raise ValueError for a judge that knows some labels of an axis and not others: which it scores, nobody sees.
+
+    One that knows none of them judges something else, such as how bright a picture is.
+    """
+    if not isinstance(energy, LabelEnergy) or energy.kind != "label":
+        return
+    names = set(map(str.casefold, energy.classifier.labels))
+    known, unknown = ([one for one in dict.fromkeys(labels) if (one.casefold() in names) == there] for there in (1, 0))
+    if known and unknown:
+        asked = listed(asked_of(energy))
+        raise ValueError(KNOWS_SOME.format(asked=asked, known=", ".join(known), unknown=", ".join(unknown)))
+
+
+def steady(energy, wanted: Mapping[Asked, Wanted]) -> str:
+    """A sentence where an axis asks for one thing after the other and the judge for one alone; "" where it follows."""
+    varied = any(asked.label is not None or asked.prompt is not None for asked in wanted)
+    if not varied or any(one.energy is not energy for one in wanted.values()):
+        return ""
+    if isinstance(energy, LabelEnergy) and energy.kind == "label":
+        return STEADY.format(listed(asked_of(energy)))
+    return STEADY.format(", ".join(energy.texts)) if isinstance(energy, TextEnergy) else ""
+
+
+def listed(asked: list[list[str]]) -> str:
+    """What a judge asks for, in words."""
+    return ", ".join(dict.fromkeys(" or ".join(names) for names in asked))
 
 
 def asked_of(energy: LabelEnergy) -> list[list[str]]:

@@ -1,7 +1,7 @@
 """Many runs of one model inside one node: each as KSampler's bit for bit, or several in one batch.
 
 A batch is also exact where the device gives every row of it the bits that the run has by itself. Whether it does
-follows the shapes alone, so it is asked once for each size of a batch, at one noise level.
+follows the shapes alone, so it is asked once for each size of a batch and shape of its conditions, at one noise level.
 """
 
 from __future__ import annotations
@@ -120,8 +120,9 @@ def every_run(subject: Subject, runs: Sequence[Settings], mode: str, facts: Mapp
 
     Where a batch does not fit into memory, it is halved.
     """
+    exact = SameBits(subject) if mode == "exact" else None
     for group in groups(subject, runs, mode):
-        yield from _batches(subject, runs, group, facts, SameBits(subject) if mode == "exact" else None)
+        yield from _batches(subject, runs, group, facts, exact)
 
 
 def _batches(subject: Subject, runs: Sequence[Settings], group: list[int], facts: Mapping, exact: SameBits | None):
@@ -183,29 +184,42 @@ def is_patched(model) -> bool:
 class SameBits:
     """How many runs may share a batch so that each has the bits that it has by itself.
 
-    found: whether they do, by their number.
+    found: whether they do, by their number and the shapes of what they are asked for.
     """
 
     def __init__(self, subject: Subject):
         self.subject = subject
-        self.found = {1: True}
+        self.found: dict[tuple, bool] = {}
 
     def most(self, runs: Sequence[Settings]) -> int:
         """All of them, or a half, a quarter and so on; two are tried first, since most devices fail there."""
         if len(runs) == 1 or not self.hold(runs[:2]):
             return 1
         size = len(runs)
-        while not self.hold(runs[:size]):
+        while size > 1 and not self.hold(runs[:size]):
             size //= 2
         return size
 
     def hold(self, runs: Sequence[Settings]) -> bool:
         """Whether a batch of so many has them; asked at the schedule's middle noise level."""
-        if len(runs) not in self.found:
+        key = len(runs), shapes_of(self.subject, runs[0])
+        if key not in self.found:
             size, whole = len(self.subject.latent["samples"]), predicted(self.subject, runs)
             parts = zip(whole.split(size), runs, strict=True)
-            self.found[len(runs)] = all(torch.equal(part, predicted(self.subject, [one])) for part, one in parts)
-        return self.found[len(runs)]
+            self.found[key] = all(torch.equal(part, predicted(self.subject, [one])) for part, one in parts)
+        return self.found[key]
+
+
+def shapes_of(subject: Subject, settings: Settings) -> tuple:
+    """All that the size of a computation follows in what a run is asked for."""
+    conditions = (*subject.positive_of(settings), *subject.negative)
+    return tuple(tuple(sorted((name, *_form(value)) for name, value in {"": tensor, **options}.items()))
+                 for tensor, options in conditions)  # fmt: skip
+
+
+def _form(value: Any) -> tuple[str, ...]:
+    """A tensor by its shape, anything else by what it is: a strength of 0 may leave a part out."""
+    return (str([*value.shape]), str(value.dtype)) if isinstance(value, Tensor) else (repr(value),)
 
 
 def predicted(subject: Subject, runs: Sequence[Settings]) -> Tensor:  # -> [runs * B, C, ...]

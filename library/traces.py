@@ -21,15 +21,22 @@ if TYPE_CHECKING:
     from ..trace.report import Report
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Trace(trace.Trace):
-    """One run, as `trace.trace.Trace`, with what a notebook wants of it."""
+    """One run, as `trace.trace.Trace`, with what a notebook wants of it; printed, it is one line."""
 
     @classmethod
     def of(cls, found: trace.Trace) -> Trace:
         """The same record."""
         parts = {name: cls.of(part) for name, part in found.parts.items()}
         return cls(found.header, found.steps, found.stage, found.tensors, found.cross, parts)
+
+    def __repr__(self) -> str:
+        head = self.header
+        facts = [head.get("model", {}).get("name"), head.get("sampler"), head.get("chain")]
+        facts += [f"cfg {head['cfg']:g}"] if head.get("cfg") is not None else []
+        size = [f"{count} {word}{'s' * (count != 1)}" for count, word in ((self.n, "step"), (self.batch, "sample"))]
+        return f"Trace of {', '.join([*filter(None, facts), *size])}: to_pandas(), plot(), report(), save(path)"
 
     def to_pandas(self) -> Any:
         """A DataFrame with one row a step and sample: noise levels, gamma, and every metric by its code.

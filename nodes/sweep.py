@@ -16,7 +16,7 @@ from ..host.checks import CheckedNode
 from ..host.rule_nodes import say
 from ..host.saving import preview, provenance, shown_or_said
 from ..host.sweep_axes import runs_of
-from ..host.sweep_conditions import wanted_of
+from ..host.sweep_conditions import steady, wanted_of
 from ..host.sweep_results import BEST_BY, UNKNOWN, best_cfg, cell_of, sheet, table
 from ..host.sweeping import MODES, Settings, Subject, alone, every_run, obstacle
 from ..host.widgets import HIDDEN, VAE_IN
@@ -141,7 +141,8 @@ class GGSweep(CheckedNode):
         trace = done[chosen].outcome.trace
         if _is_connected(cls, TRACE_PLACE):
             trace = alone(subject, wanted[chosen][1], facts, "pictures").trace
-        grid, words = sheet(done, TITLE, _note(subject, wanted, done, mode)), table(done)
+        note = " ".join(filter(None, (_note(subject, wanted, done, mode), steady(energy, asked))))
+        grid, words = sheet(done, TITLE, note), table(done)
         latent = {**done[0].outcome.samples, "samples": torch.cat([c.outcome.samples["samples"] for c in done])}
         for of_one_run in ("noise_mask", "batch_index"):
             latent.pop(of_one_run, None)

@@ -2,7 +2,8 @@
 
 FILE is a Python file, RULE the name in it of a rule: a function rule(u, c, x, gamma, sigma), an object with `init` and
 `step`, a rule or chain of this pack, or a class or function that makes one of these without arguments. Nothing of this
-pack has to be imported there. What does not fit is told once, with a rule that works.
+pack has to be imported there. What does not fit is told once, with a rule that works. Any of them may have `claims`, a
+set of what else it promises; of a function it is an attribute.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from ..guidance.contract import chain_from, explained, is_function, misfit
 from ..guidance.printing import class_of
 from ..guidance.rules.function import FunctionRule
 from ..guidance.rules.kinds import Rule
+from ..studies.axes import meant
 from .fixtures.invariants import INVARIANTS, OPTIONAL, Verdict, claims_of, examine, failed
 from .fixtures.made_up_run import GAMMA, asked, run_of, steps_of
 from .places import ROOT
@@ -81,7 +83,15 @@ def as_guidance(named: Any) -> Any:
         rule = chain_from(rule)
     if fault := first_fault(rule):
         raise ValueError(explained(fault))
+    refuse_unknown_claims(rule)
     return rule
+
+
+def refuse_unknown_claims(rule: Any) -> None:
+    """Raise ValueError for a claim that nothing here tests: it would stand there and never fail."""
+    for claim in sorted(claims_of(rule) - {*OPTIONAL}):
+        known = ", ".join(f'"{name}"' for name in OPTIONAL)
+        raise ValueError(f'The rule claims "{claim}". {meant(claim, OPTIONAL)} claims is a set of these: {known}.')
 
 
 def made_by(maker: Any) -> Any:

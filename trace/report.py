@@ -55,9 +55,9 @@ class Answer:
     range: tuple[float, float] | None = None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Report:
-    """All that is said of a run.
+    """All that is said of a run; printed, it is its text.
 
     cfg: of the run, None where it is unknown or not constant. plain: nothing but one cfg combined its predictions.
     """
@@ -81,6 +81,9 @@ class Report:
         first = [answer.headline, *answer.reasons, *([answer.odds] if answer.odds else [])]
         blocks = ([one.text(language) for one in part] for part in (first, self.findings))
         return "\n\n".join("\n".join(lines) for lines in blocks if lines)
+
+    def __repr__(self) -> str:
+        return self.text()
 
     def as_json(self) -> dict[str, Any]:
         """The report for scripts and browsers: docs/verdict-card.md names every field."""

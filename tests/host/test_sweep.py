@@ -453,6 +453,50 @@ def test_a_judge_with_other_labels_is_refused_before_any_run(swept, labelled):
     assert "judge" in table, "a judge that does not know the label asks for what it was told to"
 
 
+def test_a_judge_that_knows_half_of_the_labels_is_refused_and_one_of_none_is_told(swept, labelled):
+    from guidance_geometry.host.native_model import card_of
+    from guidance_geometry.host.sweep_conditions import labels_of, steady, wanted_of
+
+    model, positive, _ = labelled["pocket"]
+    other, missing = [one for one in card_of(model).labels if one not in labels_of(model, positive)][:2]
+    counter = Counter(model)
+    half = bright_judge((other, "tabby"), [other])
+    with pytest.raises(ValueError, match=f"it knows {other}, and not {missing}"):
+        swept("pocket", f"cfg: 4\nlabel: {other}, {missing}", energy=half, model=counter.model)
+    assert counter.items == []
+    for known, words in ((("tabby", "hen"), "The judge asks for tabby in every picture."), (card_of(model).labels, "")):
+        energy = bright_judge(known, ["tabby"] if words else labels_of(model, positive))
+        assert steady(energy, wanted_of(model, positive, energy, None, asked_of_labels(other, missing))) == words
+
+
+def asked_of_labels(*labels):
+    from guidance_geometry.host.sweep_conditions import Asked
+
+    return [Asked(label=label) for label in labels]
+
+
+def test_the_bits_of_a_batch_are_asked_for_once_for_equal_shapes(robot, monkeypatch):
+    from guidance_geometry.host import sweeping
+    from guidance_geometry.nodes.sweep import GGSweep
+
+    asked, real = [], sweeping.predicted
+    monkeypatch.setattr(sweeping, "predicted", lambda subject, runs: asked.append(len(runs)) or real(subject, runs))
+    settings = (7, STEPS, "euler", "karras", "cfg: 4\nseed: 3, 7\nlabel: robot, face, monster")
+    GGSweep.execute(*robot[:4], *settings)
+    assert asked == [2, 1, 1]
+
+
+def test_shapes_tell_prompts_of_other_lengths_and_options_apart(robot):
+    from guidance_geometry.host.sweeping import Settings, shapes_of
+
+    def shapes(tokens, **options):
+        own = [[torch.zeros(1, tokens, 8), options]]
+        return shapes_of(robot._replace(positive=own), Settings(4.0, 0, 4, "euler", "karras", None))
+
+    assert shapes(77) == shapes(77)
+    assert len({shapes(77), shapes(154), shapes(77, strength=0.5), shapes(77, mask=torch.zeros(1, 4, 4))}) == 4
+
+
 class Words:
     """A CLIP that puts the number of letters where the distilled guidance is looked for."""
 

@@ -55,6 +55,17 @@ def test_a_trace_reports_on_its_run(trace):
     assert report.as_json()["colour"] in {"fine", "above", "unclear", "off"}
 
 
+def test_what_is_printed_reads_as_words(trace):
+    report, film = trace.report(), trace.plot("step plane", step=5)
+    assert repr(report) == str(report) == report.text()
+    assert repr(film).splitlines()[-1] == "(1 frame of 960 x 540; save(path) writes them)"
+    assert repr(film).startswith(film.caption)
+    assert repr(trace).startswith("Trace of ")
+    assert "8 steps, 2 samples: to_pandas(), plot(), report(), save(path)" in repr(trace)
+    assert "as the trace says" in str(report)
+    assert not any(word in f"{report}{film}{trace}" for word in ("tensor(", "array(", "Sentence("))
+
+
 def test_a_missing_package_is_named_with_its_extra():
     with pytest.raises(ImportError, match=r"This needs no_such_package: pip install '.\[figures\]'"):
         needed("no_such_package", "figures")

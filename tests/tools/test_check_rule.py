@@ -43,6 +43,25 @@ def test_a_plain_function_is_a_rule(text, tmp_path, capsys, monkeypatch):
     assert "Everything that is claimed holds." in said
 
 
+CLAIMED = "def rule(u, c, x, gamma, sigma):\n    return {}\n\nrule.claims = {}"
+MIXED = "c + (gamma - 1) * (c - u) * (c - u).std() / (1 + (c - u).std())"
+
+
+def test_a_function_may_claim_more_and_is_held_to_it(tmp_path, capsys, monkeypatch):
+    plain = "u + gamma * (c - u)"
+    code, said = judged(tmp_path, CLAIMED.format(plain, '{"per item", "in plane"}'), capsys, monkeypatch)
+    assert (code, "claims: in plane, per item (of " in said) == (0, True), said
+    code, said = judged(tmp_path, CLAIMED.format(MIXED, "set()"), capsys, monkeypatch)
+    assert code == 0, said
+    code, said = judged(tmp_path, CLAIMED.format(MIXED, '{"per item"}'), capsys, monkeypatch)
+    assert (code, "FAILED: batch is singles" in said) == (1, True), said
+
+
+def test_a_claim_that_nobody_tests_is_refused(tmp_path, capsys, monkeypatch):
+    code, said = judged(tmp_path, CLAIMED.format("c", '{"per itm"}'), capsys, monkeypatch)
+    assert (code, said.startswith('The rule claims "per itm". Did you mean per item?')) == (2, True), said
+
+
 def test_a_wrong_function_fails(tmp_path, capsys, monkeypatch):
     text = "def rule(u, c, x, gamma, sigma):\n    return c + gamma * (c - u)"
     assert judged(tmp_path, text, capsys, monkeypatch)[0] == 1
