@@ -9,7 +9,7 @@ from PIL import Image
 
 from guidance_geometry.figures.registry import FIGURES, MENU
 from guidance_geometry.tools import markdown
-from guidance_geometry.tools.docs import gallery, run_figures
+from guidance_geometry.tools.docs import example_study, gallery, run_figures
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
 PAGES = sorted(DOCS.glob("*.md"))
@@ -28,8 +28,19 @@ def test_pictures_are_small_enough_for_a_clone():
     assert sum(file.stat().st_size for file in PICTURES) <= LARGEST
 
 
-def test_the_exported_run_is_small_enough_too():
-    assert (DOCS / "one-run.html").stat().st_size <= LARGEST_PAGE
+@pytest.mark.parametrize("name", ["one-run.html", "example-sweep.html"])
+def test_exported_pages_are_small_enough_too(name):
+    assert (DOCS / name).stat().st_size <= LARGEST_PAGE
+
+
+def test_the_example_is_of_the_plan_and_the_commands_that_it_shows():
+    from guidance_geometry.studies.axes import count
+    from guidance_geometry.studies.plan import read_plan
+
+    page = example_study.REPORT.read_text(encoding="utf-8")
+    report = page.split("```\n")[-2]
+    assert page == markdown.page(*example_study.blocks(report))
+    assert report.startswith(f"{count(read_plan(example_study.PLAN).varied)} cells, ")
 
 
 @pytest.mark.parametrize("file", PICTURES, ids=lambda file: file.name)

@@ -66,7 +66,7 @@ def main() -> None:
         run(server, sweep, "--workflow", str(WORKFLOW), *SWEEP)
         run(server, study, "--plan", str(PLAN))
         shutil.copyfile(sweep / "index.html", PAGE)
-        write(SHEET, (sweep / "sheet.png").read_bytes())
+        write(SHEET, (sweep / "sheet.png").read_bytes(), grain=1)
         markdown.write(REPORT, markdown.page(*blocks((study / "report.txt").read_text(encoding="utf-8"))))
 
 

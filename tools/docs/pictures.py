@@ -24,10 +24,13 @@ class Frames(NamedTuple):
     times: list[int]
 
 
-def write(path: Path, content: bytes) -> None:
-    """Keep a picture; a file that shows the same already is left alone, so that no history grows by it."""
+def write(path: Path, content: bytes, grain: int = GRAIN) -> None:
+    """Keep a picture; a file that shows the same already is left alone, so that no history grows by it.
+
+    grain: of a drawing; 1 keeps every value, as pictures with flat colours in a drawing need it.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
-    plain = plain_webp(content)
+    plain = plain_webp(content, grain)
     if not path.exists() or not same(frames_of(path.read_bytes()), frames_of(plain)):
         path.write_bytes(plain)
 
@@ -39,11 +42,11 @@ def write_pixels(path: Path, pixels) -> None:
     write(path, out.getvalue())
 
 
-def plain_webp(content: bytes) -> bytes:
+def plain_webp(content: bytes, grain: int = GRAIN) -> bytes:
     """The same frames and times as WebP, without EXIF block or text: a drawing to 7 of 255, a photograph nearly."""
     pixels, times = shortened(frames_of(content))
     drawn = colours(*pixels) <= MOST_COLOURS
-    first, *rest = (Image.fromarray(grained(frame) if drawn else frame) for frame in pixels)
+    first, *rest = (Image.fromarray(grained(frame, grain) if drawn else frame) for frame in pixels)
     how = DRAWING if drawn else PHOTOGRAPH
     film = {"save_all": True, "append_images": rest, "duration": times, "loop": 0} if rest else {}
     out = BytesIO()
@@ -57,9 +60,9 @@ def shortened(film: Frames) -> Frames:
     return Frames(film.pixels[::-stride][::-1], [stride * time for time in film.times[::-stride][::-1]])
 
 
-def grained(pixels: ndarray) -> ndarray:
+def grained(pixels: ndarray, grain: int = GRAIN) -> ndarray:
     """Values as the nearest multiples of the grain; black and white are two of them."""
-    return ((pixels.astype(np.uint16) + GRAIN // 2) // GRAIN * GRAIN).astype(np.uint8)
+    return ((pixels.astype(np.uint16) + grain // 2) // grain * grain).astype(np.uint8)
 
 
 def frames_of(content: bytes) -> Frames:
