@@ -172,8 +172,8 @@ class CellRunner:
     def _ended(self, cell):
         from guidance_geometry.files.writing import NotWritten
 
-        if self.folder.row(cell):  # a task that is tried again after its actor died
-            return DONE, "", ""
+        if done := self.folder.row(cell):  # a task that is tried again after its actor died
+            return DONE, "", done.get("server", "")
         self._look_around()
         if not self.server:
             self._hold()
