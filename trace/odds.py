@@ -16,6 +16,7 @@ FIELDS = {
     "burn.likely": required(number(1, 1e6)),
     "burn.false": SHARE,
     "burn.hits": required(several(table(number(0, 1e6), 2), 100, 1)),
+    "card.beyond": required(number(1, 1e6)),
     "card.false": SHARE,
     "card.coverage": SHARE,
     "card.ratio": required(number(1, 1e6)),
@@ -29,13 +30,16 @@ class Odds:
     """What was measured of the verdict itself; docs/verdict-card.md says what each number is.
 
     sure, likely: of overmax. false: share of fine runs above `sure`. hits: (times the good scale, share found) pairs.
-    same: distance of two ends that show one picture.
+    beyond: times the upper end of a card's band, from which a scale is too high. ratio: high / low of the range about
+    its centre that holds the best scale in a share `card_coverage`. same: distance of two ends that show one picture.
     """
 
     sure: float
     likely: float
     false: float
     hits: tuple[tuple[float, float], ...]
+    beyond: float
+    ratio: float
     card_false: float
     card_coverage: float
     same: float
@@ -47,8 +51,8 @@ def odds_of(claims: Any, file: str = ODDS_FILE.name) -> Odds:
     check_claims(file, claims, FIELDS, "Write it again with the command that it names.")
     burn, card, half = claims["burn"], claims["card"], claims["half"]
     hits = tuple(sorted((float(hit["times"]), float(hit["share"])) for hit in burn["hits"]))
-    return Odds(burn["sure"], burn["likely"], burn["false"], hits, card["false"], card["coverage"], half["same"],
-                half["changed"])  # fmt: skip
+    return Odds(burn["sure"], burn["likely"], burn["false"], hits, card["beyond"], card["ratio"], card["false"],
+                card["coverage"], half["same"], half["changed"])  # fmt: skip
 
 
 ODDS = odds_of(json.loads(ODDS_FILE.read_text(encoding="utf-8")))

@@ -286,7 +286,7 @@ def _of_card(case: Case) -> Answer | None:
     if card is None or band is None or math.isnan(scale.low) or scale.further:
         return None
     facts = {"objective": band.objective, "samples": band.samples, "sampler": say(f"sampler.{case.sampler}")}
-    why, odds = say("why.card", model=card.name, **facts), _odds_of_card(case.odds)
+    why, odds = say("why.card", model=card.name, **facts), _odds_of_card(case.odds, band)
     if scale.plain:
         return _placed(case, "card", (band.low, band.high), band.centre, (why,), odds)
     return _by_lengths(case, band, why, odds)
@@ -301,16 +301,21 @@ def _placed(
     odds: Sentence,
     judge: Mapping[str, Any] = NOBODY,
 ) -> Answer:  # fmt: skip
-    """Where a run with one plain scale lies: below, inside or above the good ones.  judge: the fact, if one chose."""
+    """Where a run with one plain scale lies: below, inside or above the good ones.  judge: the fact, if one chose.
+
+    A card is measured on samples, so a little above its range is not yet too high: `beyond` times it is, or burning.
+    """
     low, high = edges
     cfg = case.scale.low
     place = "above" if cfg > high else "below" if cfg < low else "inside"
+    if place == "above" and against == "card" and cfg <= case.odds.beyond * high and not case.burns:
+        place = "edge"
     facts = {"cfg": cfg, "low": low, "high": high}
     if place == "inside" and case.burns:
         return Answer(say("head.inside_burns", times=case.times(), **facts), UNCLEAR, against,
                       (*reasons, _burning(case), _halved(cfg)), _odds_of_burning(case.odds), None, edges)  # fmt: skip
     more = {"model": case.model} if against == "card" else judge
-    colour = {"above": ABOVE, "below": UNCLEAR, "inside": FINE}[place]
+    colour = {"above": ABOVE, "inside": FINE}.get(place, UNCLEAR)
     reasons += (_burning(case),) if case.burns else ()
     suggested = None if place == "inside" else centre or math.sqrt(low * high)
     return Answer(
@@ -428,8 +433,9 @@ def _odds_of_burning(odds: Odds) -> Sentence:
     return say("odds.burn", false=percent(odds.false), few=percent(few), least=least, many=percent(many), most=most)
 
 
-def _odds_of_card(odds: Odds) -> Sentence:
-    return say("odds.card", coverage=percent(odds.card_coverage), false=percent(odds.card_false))
+def _odds_of_card(odds: Odds, band: Band) -> Sentence:
+    low, high = (band.centre * odds.ratio**side for side in (-0.5, 0.5))
+    return say("odds.card", low=low, high=high, coverage=percent(odds.card_coverage), false=percent(odds.card_false))
 
 
 def _rounded(cfg: float | None) -> float | None:

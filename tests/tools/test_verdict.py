@@ -8,7 +8,22 @@ import numpy as np
 import pytest
 import torch
 
-from guidance_geometry.tools.verdict import calibrate, card, cells, evidence, objectives, odds, runs, worlds
+from guidance_geometry.tools.verdict import (
+    calibrate,
+    card,
+    cells,
+    clicked,
+    evidence,
+    limits,
+    misses,
+    objectives,
+    odds,
+    page,
+    runs,
+    twins,
+    worlds,
+    wrong,
+)
 from guidance_geometry.trace.card import read_card
 
 
@@ -93,39 +108,177 @@ def test_runs_of_a_smaller_count_are_the_first_of_a_larger_one():
     assert torch.equal(few, many[:50])
 
 
+SCALES = (1.0, 2.0, 4.0, 8.0, 16.0)
+
+
+def held(lengths, **more):
+    """A cell whose runs have these lengths, whatever the size of the batch."""
+    rows = np.array([[length, 0.0, 0.0, 0.0] for length in lengths])
+    return {"f1": rows, "f4": rows, "f8": rows, "count": np.array(len(lengths)), **more}
+
+
 def made_up(world, overmax, centre=4.0):
     """A setting whose runs have given lengths at three scales: inside the band, and two and four times its centre."""
-    held = tuple(({"f4": np.array([[length, 0.0, 0.0, 0.0] for length in lengths])},) for lengths in overmax)
+    cells_of = tuple((held(lengths),) for lengths in overmax)
     band = objectives.Band(0.8 * centre, centre, 1.25 * centre)
-    return evidence.Setting(world, "A", (centre, 2 * centre, 4 * centre), held, (1.0, 2.0, 3.0), band)
+    return evidence.Setting(world, "A", (centre, 2 * centre, 4 * centre), cells_of, (1.0, 2.0, 3.0), band)
 
 
-def test_the_alarm_is_set_by_the_world_with_the_longest_fine_runs():
+def judged(values, overmax=1.0, name="pocket-1", sampler="A", shift=0.0):
+    """A setting that a judge measured, at SCALES: ten samples of one pixel, which grow by `shift` a scale."""
+    ends = [np.full((10, 3, 1, 1), 0.5 + shift * k) for k in range(len(SCALES))]
+    named = [np.arange(10) if k < 4 else np.full(10, 3) for k in range(len(SCALES))]
+    cells_of = tuple(
+        (held([overmax * gamma] * 10, ends=end, named=label, f4=np.zeros((0, 4)), f8=np.zeros((0, 4))),)
+        for gamma, end, label in zip(SCALES, ends, named, strict=True)
+    )
+    band = objectives.band_of(SCALES, values)
+    rows = tuple({"classwise": value, "frechet": value, "accuracy": 1.0, "recognised": value} for value in values)
+    return evidence.Setting(name, sampler, SCALES, cells_of, tuple(values), band, rows)
+
+
+GOOD = (9.0, 3.0, 1.0, 3.0, 9.0)
+
+
+def carded(band, other, kind="seed"):
+    return odds.Carded("a card", band, other, kind)
+
+
+def test_the_alarm_is_set_by_the_world_with_the_longest_fine_runs_and_holds_in_every_world_left_out():
     short = made_up("short", ([1.0] * 20, [1.2] * 20, [1.4] * 20))
-    long = made_up("long", ([3.0] * 20, [3.5] * 20, [9.0] * 20))
+    long = made_up("long", ([1.25] * 20, [3.5] * 20, [9.0] * 20))
     sure, likely, found = odds.burning([short, long], 4)
-    assert (sure, likely) == (3.0, 2.0)
-    assert found["long"].false == 0
-    assert found["long"].left_out == 1, "the other world's threshold is too low for it"
+    assert math.isclose(sure, 1.25 * 1.25), "a fine run of the long world is 1.25 times as long as any of the short one"
+    assert math.isclose(likely, 1.125)
+    assert found["long"].left_out == found["long"].false == 0
     assert found["long"].hits[4.0] == 1
     assert found["short"].hits[4.0] == 0
 
 
+def test_an_alarm_that_no_margin_saves_is_published_as_it_is():
+    short = made_up("short", ([1.0] * 20, [1.2] * 20, [1.4] * 20))
+    long = made_up("long", ([30.0] * 20, [35.0] * 20, [90.0] * 20))
+    _, _, found = odds.burning([short, long], 4)
+    assert found["long"].left_out == 1
+    rows = limits.limits_of([], 1.0, found, [], odds.Halved(math.nan, math.nan, math.nan, 0), [])
+    assert [row.holds for row in rows] == [False]
+    assert "long" in rows[0].measured
+
+
 def test_a_card_holds_what_is_near_and_errs_by_what_lies_above():
-    own = objectives.Band(2.0, 3.0, 4.5)
-    assert odds.carded(own, objectives.Band(2.5, 3.5, 4.4), ("a", "b")) == odds.Carded("a", "b", True, 0.0)
-    far = odds.carded(own, objectives.Band(4.5, 6.0, 9.0), ("a", "c"))
-    assert (far.held, far.false) == (False, 1.0)
+    own, near, far = objectives.Band(2.0, 3.0, 4.5), judged(GOOD), judged((9.0, 9.0, 9.0, 1.0, 9.0))
+    near, far = carded(own, near), carded(own, far)
+    assert (near.holds(2.0), near.holds(1.6), near.false(1.0)) == (True, False, 0.0)
+    assert near.other.band.high < 4.5
+    assert (far.holds(2.0), far.false(1.0), far.false(3.0)) == (False, 1.0, 0.0)
 
 
-def test_find_my_range_takes_five_runs_and_follows_the_minimum():
-    gammas = tuple(2.0**n for n in range(-1, 5))
-    values = tuple(1 + abs(math.log2(gamma / 6)) for gamma in gammas)
-    setting = evidence.Setting("w", "A", gammas, (), values, objectives.Band(5, 6, 7))
-    for start in (2.0, 4.0, 8.0):
-        found, asked = odds.found_range(setting, start)
-        assert found.holds(6.0)
-        assert asked == 5
+def test_a_card_claims_only_what_holds_for_what_it_was_not_made_of():
+    own = objectives.Band(3.0, 3.5, 4.0)
+    high = [carded(own, judged((9.0, 9.0, 9.0, 1.0, 9.0)))]
+    beyond, ratio = odds.least_beyond(high), odds.least_ratio(high)
+    assert odds.false_of(high, beyond) <= odds.FALSE < odds.false_of(high, beyond - 0.05)
+    assert ratio == odds.RATIOS[-1], "no range that is worth saying holds it"
+    rows = limits.limits_of(high, beyond, {"w": odds.WorldOdds(1, 0, 0, {})}, [], odds.halved([]), [])
+    assert [row.holds for row in rows] == [False, True, True]
+
+
+def test_every_other_label_is_counted_anew():
+    features = torch.arange(40.0)[:, None].expand(40, 4)
+    seen = objectives.Seen(features, torch.arange(40) % 10).half(1)
+    assert seen.features[:, 0].tolist() == list(range(1, 40, 2))
+    assert torch.equal(seen.named, seen.labels)
+    wrong_half = objectives.Seen(features, torch.zeros(40, dtype=torch.long)).half(1)
+    assert (wrong_half.named == -1).all(), "a name of the other half is no name of this one"
+
+
+def test_statistics_of_half_of_the_labels_are_those_of_their_pictures():
+    g = torch.Generator().manual_seed(0)
+    means = 3 * torch.randn(10, 4, generator=g, dtype=torch.float64)
+    labels = torch.arange(40_000) % 10
+    features = means[labels] + torch.randn(40_000, 4, generator=g, dtype=torch.float64)
+    own = labels % 2 == 1
+    told = objectives.half_of(objectives.statistics_of(features, labels), 1)
+    found = objectives.statistics_of(features[own], labels[own] // 2)
+    for name in ("mean", "covariance", "class_means", "within"):
+        assert torch.allclose(getattr(told, name), getattr(found, name), atol=0.05), name
+
+
+@pytest.mark.parametrize("minimum", [3.0, 4.0, 5.0])
+def test_find_my_range_takes_five_runs_and_follows_the_minimum(minimum):
+    gammas = tuple(2.0 ** (n / 4) for n in range(21))
+    values = tuple(1 + 3 * abs(math.log2(gamma / minimum)) for gamma in gammas)
+    band = objectives.band_of(gammas, values)
+    setting = evidence.Setting("w", "A", gammas, (), values, band)
+    for start in clicked.STARTS:
+        found = clicked.found_range(setting, start)
+        assert found.held, (start, found)
+        assert found.asked <= 5
+        assert found.high / found.low <= 2.02
+
+
+def test_the_range_is_looked_for_where_the_panel_looks():
+    words = (page.ROOT / "web" / "lib" / "find-range.mjs").read_text(encoding="utf-8")
+    assert f"const CLOSE = {clicked.CLOSE:g};" in words
+    assert f"const FAR = {clicked.FAR:g};" in words
+
+
+def test_two_worlds_give_the_same_run_and_have_different_best_scales():
+    found = twins.twins(400, (1.0, 1.4))
+    assert found.apart <= 1e-6
+    assert found.best == (1.4, 1.0)
+    assert found.energy[0][0] >= 2 * found.energy[0][1]
+
+
+def test_the_batch_behind_a_row_of_features_is_found():
+    world = small_mixture()
+    _, trace = runs.recorded(world, runs.SAMPLERS["C"], 2.0, 40, 0)
+    wide = runs.Trace(trace.header, trace.steps, trace.stage)
+    rows = runs.features(wide, 10, 4, cells.MOST)
+    for place in range(len(rows)):
+        chosen = list(misses.samples_of(place, 40, 4))
+        own = runs.Trace(trace.header, trace.steps | {"K": trace.steps["K"][:, chosen]}, trace.stage)
+        assert math.isclose(runs.features_of(own).overmax, float(rows[place, 0]))
+
+
+def test_every_kind_of_miss_is_found_with_its_neighbours():
+    setting = judged(GOOD)
+    alarm = misses.false_alarm([setting], 3.5, 2.0)
+    assert (alarm.gammas[alarm.framed], "called burning" in alarm.words) == (4.0, True)
+    assert "perhaps" in misses.false_alarm([setting], 9.0, 2.0).words
+    assert misses.false_alarm([setting], 9.0, 5.0) is None
+    missed = misses.missed_burn([setting], 20.0, 4)
+    assert missed is None, "no batch of four is there"
+    missed = misses.missed_burn([setting], 20.0, 1)
+    assert (missed.gammas, missed.framed) == ((4.0, 8.0, 16.0), 2)
+    assert "16" in missed.words
+    assert misses.missed_burn([setting], 1.0, 1) is None
+    far = carded(objectives.Band(0.9, 1.0, 1.1), setting)
+    shown = misses.uncovered([far], 1.6)
+    assert (shown.gammas, shown.gammas[shown.framed]) == ((1.0, 4.0), 4.0)
+    assert misses.uncovered([far], 40.0) is None
+    changed = misses.changed_label([setting])
+    assert changed.gammas == (8.0, 16.0)
+    assert changed.named == ((0, 3),)
+
+
+def test_the_verdict_is_shown_where_it_is_wrong(monkeypatch):
+    setting, low = judged(GOOD), objectives.Band(0.8, 1.0, 1.2)
+    monkeypatch.setattr(wrong, "own_run", lambda world, setting, gamma: own(gamma))
+    text, shown = wrong.worst_case([carded(low, setting)], 1.5, {"pocket-1": None})
+    assert "> cfg 4 is above the good range of pocket-1" in text
+    assert "It is wrong" in text
+    assert shown.gammas[shown.framed] == 4.0
+    assert wrong.worst_case([carded(setting.band, setting)], 1.0, {}) is None
+    good = wrong.candidates([carded(objectives.Band(3.0, 6.0, 9.0), setting)], 2.0)
+    assert [one.gamma for one in good] == [8.0], "called good, and it is not"
+
+
+def own(gamma):
+    """A run of the exact world under the name that the case has."""
+    _, trace = runs.recorded(small_mixture(), runs.SAMPLERS["A"], gamma, 4, 0)
+    steps = trace.steps | {"floor": torch.zeros(trace.n), "evals": torch.full((trace.n,), 2.0)}
+    return runs.Trace(trace.header | {"model": {"name": "pocket-1", "hash": wrong.MARK}}, steps, trace.stage)
 
 
 def test_a_look_measures_keeps_and_writes(tmp_path, monkeypatch, capsys):

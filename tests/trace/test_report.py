@@ -146,6 +146,7 @@ CASES = {
     "head.judged.inside": lambda: report(run(), Known(picks((3.0, True), (5.0, True), by="CLIP"))),
     "chose.both": lambda: report(run(), Known(of_both())),
     "head.card.above": lambda: report(run(8.0), Known(card=card())),
+    "head.card.edge": lambda: report(run(7.0), Known(card=card())),
     "head.card.below": lambda: report(run(1.5), Known(card=card())),
     "head.card.inside": lambda: report(run(), Known(card=card())),
     "head.card.further": lambda: report(run(16.0, RULED, rule=shrunk), Known(card=card(edges=LEAST))),

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import test from "node:test";
-import { centreOf, FindRange, ladder, modelKey, picksOf, rangeOf } from "../../web/lib/find-range.mjs";
+import { centreOf, closer, FindRange, ladder, modelKey, picksOf, rangeOf } from "../../web/lib/find-range.mjs";
 import { mixed } from "../../web/lib/mix.mjs";
 import { LIGHT } from "../../web/lib/theme.mjs";
 import { obstacle, scalePlace } from "../../web/lib/tries.mjs";
@@ -39,14 +39,20 @@ function editor({ known = true, fails = [] } = {}) {
 }
 
 test("scales are even in ratio, none turns guidance off below 1, and the run's own is among them", () => {
-  assert.deepEqual(ladder(4, 4), [2, 2.8, 4, 5.7, 8]);
-  assert.deepEqual(ladder(4, 8), [2, 2.8, 4, 5.7, 8]);
-  assert.deepEqual(ladder(4.01, 4.01), [2, 2.8, 4.01, 5.7, 8]);
-  assert.deepEqual(ladder(1, 1), [1, 1.4, 2]);
+  const [unknown, known] = [{ report: null }, { report: { range: [2, 8] } }];
+  assert.deepEqual(ladder(unknown, 4), [2, 4, 8]);
+  assert.deepEqual(ladder(unknown, 1), [1, 2, 4]);
+  assert.deepEqual(ladder(known, 8), [2, 2.9, 4, 5.6, 8]);
+  assert.deepEqual(ladder(known, 4.01), [2, 2.9, 4.01, 5.6, 7.8]);
+  assert.deepEqual(ladder({ report: { range: [1, 1] } }, 1), [1, 1.4, 2]);
   for (let own = 1; own < 30; own += 0.7) {
-    const found = ladder(own, own);
-    assert.ok(found.length >= 3 && found.length <= 5 && found.includes(own) && Math.min(...found) >= 1, String(found));
+    for (const record of [unknown, { report: { range: [own, own] } }]) {
+      const found = ladder(record, own);
+      assert.ok(found.length >= 3 && found.length <= 5 && found.includes(own) && Math.min(...found) >= 1, String(found));
+    }
   }
+  assert.deepEqual(closer(4, [2, 4, 8]), [2.9, 5.6]);
+  assert.deepEqual(closer(1, [1, 2, 4]), [1.4], "below 1 guidance is off");
   assert.equal(centreOf({ report: { range: [2, 8] } }, 20), 4);
   assert.equal(centreOf({ report: null }, 7), 7);
 });
@@ -128,21 +134,37 @@ test("a job that is long in the queue, on a server that does not always answer, 
   assert.deepEqual(tries.cards.map(({ state }) => state), ["there", "there"]);
 });
 
-test("a range is found with one job for each scale but the run's own, and every click is stored", async () => {
-  const host = editor({ fails: [16] });
+test("three jobs at first; about the first good picture two closer ones are queued, once, and every click is stored", async () => {
+  const host = editor({ fails: [11.2] });
   const stored = [];
   const tries = new FindRange(host, { run: RUN, record: RECORD }, () => {}, (picks) => stored.push(picks));
   await tries.begin();
-  assert.deepEqual([...host.queued.values()].map(({ prompt }) => prompt[4].inputs.cfg), [4, 5.7, 11.3, 16]);
+  const asked = () => [...host.queued.values()].map(({ prompt }) => prompt[4].inputs.cfg);
+  assert.deepEqual(asked(), [4, 16]);
   const keys = [...host.queued.values()].map(({ workflow }) => workflow.extra.guidance_geometry);
   assert.ok(keys.every(({ record, key }) => record && key.startsWith("try-") && key.length <= 64), "the tab does not list them");
-  assert.deepEqual(tries.cards.map(({ cfg, state }) => [cfg, state]), [[4, "there"], [5.7, "there"], [8, "there"], [11.3, "there"], [16, "failed"]]);
-  assert.ok(tries.done);
   tries.judge(tries.cards[1]);
   assert.deepEqual(stored[0].model, { name: "m", key: "ab" });
-  assert.deepEqual(stored[0].picks.map(({ cfg, good }) => [cfg, good]), [[4, false], [5.7, true], [8, false], [11.3, false]]);
+  assert.deepEqual(stored[0].picks.map(({ cfg, good }) => [cfg, good]), [[4, false], [8, true], [16, false]]);
+  await tries.looked;
+  assert.deepEqual(asked(), [4, 16, 5.7, 11.2]);
+  assert.deepEqual(tries.cards.map(({ cfg, state }) => [cfg, state]), [[4, "there"], [5.7, "there"], [8, "there"], [11.2, "failed"], [16, "there"]]);
+  assert.ok(tries.done);
   tries.judge(tries.cards[1]);
-  assert.ok(stored[1].picks.every(({ good }) => !good));
+  assert.deepEqual(stored[1].picks.map(({ cfg, good }) => [cfg, good]), [[4, false], [5.7, true], [8, true], [16, false]]);
+  tries.judge(tries.cards[1]);
+  assert.ok(stored[2].picks.every(({ cfg, good }) => good === (cfg === 8)));
+  assert.equal(host.queued.size, 4, "at most five runs in all");
+});
+
+test("about what is known of the model five close ones are queued at once", async () => {
+  const host = editor();
+  const record = { ...RECORD, report: { ...RECORD.report, range: [4, 16] } };
+  const tries = new FindRange(host, { run: RUN, record }, () => {}, () => {});
+  await tries.begin();
+  tries.judge(tries.cards[1]);
+  assert.deepEqual(tries.cards.map(({ cfg }) => cfg), [4.1, 5.7, 8, 11.2, 15.7]);
+  assert.equal(host.queued.size, 4);
 });
 
 test("where the server has forgotten the job, the canvas is queued; who closes takes the rest out of the queue", async () => {
@@ -150,10 +172,10 @@ test("where the server has forgotten the job, the canvas is queued; who closes t
   const tries = new FindRange(host, { run: RUN, record: RECORD }, () => {}, () => {});
   host.runsOf = async () => [];
   const queued = host.queue;
-  host.queue = async (...given) => { const id = await queued(...given); if (host.queued.size === 5) tries.stop(); return id; };
+  host.queue = async (...given) => { const id = await queued(...given); if (host.queued.size === 3) tries.stop(); return id; };
   await tries.begin();
-  assert.equal(host.queued.size, 5);
-  assert.deepEqual(host.dropped.sort(), ["q0", "q1", "q2", "q3", "q4"]);
+  assert.equal(host.queued.size, 3);
+  assert.deepEqual(host.dropped.sort(), ["q0", "q1", "q2"]);
 });
 
 test("half the scale is compared by the server", async () => {

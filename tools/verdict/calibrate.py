@@ -26,7 +26,7 @@ from .card import CARDED, FULL, measure_all
 from .cells import CACHE, Cell, Plan
 from .evidence import Setting, real_statistics, settings_of
 from .odds import odds_json
-from .page import PAGE, page_of
+from .page import PAGE, Study, page_of
 from .worlds import World, exact_worlds, trained_worlds
 
 ODDS = ROOT / "trace" / "odds.json"
@@ -85,9 +85,10 @@ def write(settings: Sequence[Setting], options: argparse.Namespace) -> None:
     if options.write and not {one.trained for one in settings} == {True, False}:
         raise SystemExit("Odds are written from exact and trained worlds together. Measure both, or leave --write out.")
     command = "python3 dev.py verdict" + (" --quick" if options.quick else "")
-    odds, page = odds_json(settings, command), page_of(settings, command)
     own = options.write
     path, text = (ODDS, PAGE) if own else (options.cache / "odds.json", options.cache / "verdict.md")
+    page = page_of(Study(settings, worlds_of(options)), command, text.parent / "figures")
+    odds = odds_json(settings, command)
     written = json.dumps(jsonable(odds), indent=1, allow_nan=False)
     path.write_text(written + "\n", encoding="utf-8")
     text.write_text(page, encoding="utf-8")

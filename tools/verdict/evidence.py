@@ -37,7 +37,10 @@ class Run:
 
 @dataclass(frozen=True)
 class Setting:
-    """A world with a sampler: its cells by scale, one a seed, and what the objective says of them."""
+    """A world with a sampler: its cells by scale, one a seed, and what the objective says of them.
+
+    part: which of its samples, empty for all of them.
+    """
 
     world: str
     sampler: str
@@ -48,6 +51,19 @@ class Setting:
     rows: tuple[Mapping[str, float], ...] = ()  # of the judge, by scale
     real: Statistics | None = None  # what it is compared with
     flow: bool = False
+    part: str = ""
+
+    @property
+    def words(self) -> str:
+        """What it is."""
+        sampler = SAMPLERS[self.sampler]
+        kind = f"{self.world}, {sampler.name} {self.schedule} {sampler.steps}"
+        return f"{kind}, {self.part}" if self.part else kind
+
+    @property
+    def schedule(self) -> str:
+        """Name of its schedule."""
+        return "simple" if self.flow else SAMPLERS[self.sampler].scheduler
 
     @property
     def trained(self) -> bool:

@@ -22,6 +22,7 @@ from ..train.demo_evaluation import Statistics, classwise_frechet, frechet, stat
 
 SLACK = 1.25
 FLOOR = 0.01
+CLASSES = 10  # labels of the demo models
 STILL_COVERED = 1e-9
 
 
@@ -63,28 +64,39 @@ def _edge(logs: Sequence[float], values: Sequence[float], bound: float) -> float
 
 @dataclass(frozen=True)
 class Seen:
-    """What the judge saw of a scale's samples: features [n, 64], the label named [n]; labels cycle."""
+    """What the judge saw of a scale's samples: features [n, 64], the label named [n]; `classes` labels cycle."""
 
     features: Tensor
     named: Tensor
+    classes: int = CLASSES
 
     @property
     def labels(self) -> Tensor:
         """The wanted ones."""
-        return torch.arange(len(self.named)) % 10
+        return torch.arange(len(self.named)) % self.classes
+
+    def half(self, parity: int) -> Seen:
+        """The samples of every other label, which are counted anew; a name of the other half is -1."""
+        own = self.labels % 2 == parity
+        named = torch.where(self.named % 2 == parity, self.named // 2, -1)
+        return Seen(self.features[own], named[own], self.classes // 2)
 
     def numbers(self, real: Statistics, chosen: Tensor | None = None) -> dict[str, float]:
         """Accuracy, FD, cFD and cFD of the recognised; chosen: indices of a resample."""
         chosen = torch.arange(len(self.named)) if chosen is None else chosen
         labels, seen, right = self.labels[chosen], self.features[chosen], (self.named == self.labels)[chosen]
         found = statistics_of(seen, labels)
-        known = statistics_of(seen[right], labels[right]) if _all_classes(labels[right]) else found
+        enough = bool((torch.bincount(labels[right], minlength=self.classes) >= 2).all())
+        known = statistics_of(seen[right], labels[right]) if enough else found
         distances = {"frechet": frechet(found, real), "classwise": classwise_frechet(found, real)}
         return {"accuracy": float(right.double().mean()), **distances, "recognised": classwise_frechet(known, real)}
 
 
-def _all_classes(labels: Tensor) -> bool:
-    return bool((torch.bincount(labels, minlength=10) >= 2).all())
+def half_of(real: Statistics, parity: int) -> Statistics:
+    """What every other label of equally many pictures amounts to."""
+    means = real.class_means[parity::2]
+    apart = means - means.mean(0)
+    return Statistics(means.mean(0), real.within + apart.T @ apart / len(means), means, real.within)
 
 
 def seen_of(cells: Sequence[Mapping[str, np.ndarray]]) -> Seen:

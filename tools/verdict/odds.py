@@ -1,9 +1,14 @@
 """How often the verdict errs: every threshold and rate of trace/odds.json, from the cells alone.
 
 **Alarm of burning.** A posterior mean is never longer than the data, so guided predictions that are many times as long
-as the final picture are a fault in any world. `sure` is the smallest threshold on overmax that at most 5 % of the fine
-runs of every world exceed; `likely` the one that at most 5 % exceed in the middle of all worlds. Left out: with the
-threshold of the other worlds.
+as the final picture are a fault in any world. `sure` is a margin times the smallest threshold on overmax that at most
+5 % of the fine runs of every world exceed, whatever the size of the batch; `likely` the one that at most 5 % exceed in
+the middle of all worlds. Left out: with the threshold that follows from the other worlds alone. The next world is none
+of those that were measured, so the margin is the least with which no world that was left out has more false alarms.
+
+**Card.** Too high is a run beyond `beyond` times the upper end of the card's band: the least factor with which at most
+5 % of the runs inside the bands of held-out seeds, labels and samplers are called so. `ratio` is the least high / low
+of a range about the card's centre that holds the centre of 80 % of them.
 """
 
 from __future__ import annotations
@@ -14,22 +19,29 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from .cells import SIZES
 from .evidence import Run, Setting, by_world, quantile, share
-from .objectives import Band, band_of, objective_j, seen_of
+from .objectives import Band, band_of, half_of, objective_j, seen_of
 
-FALSE = 0.05
+FALSE, COVERED = 0.05, 0.8
+MARGINS = (1.0, 1.05, 1.1, 1.15, 1.2, 1.25, 1.3, 1.4, 1.5, 1.75, 2.0, 2.5, 3.0)
+SIZE = 4  # samples of a batch whose hits are published
 TIMES = (2.0, 3.0, 4.0, 6.0)
 NEAR = 1.25  # times such a multiple, either way
 RATIO = 1.6
+RATIOS = (RATIO, 1.8, 2.0, 2.25, 2.5, 3.0, 3.5, 4.0)
+BEYOND = tuple(round(1 + 0.05 * n, 2) for n in range(61))
 SAME = 0.4
+KINDS = ("seed", "labels", "sampler")  # what a card is held against; and "sister"
 
 
 @dataclass(frozen=True)
 class WorldOdds:
-    """Of one world, at one size of batch.
+    """Of one world.
 
-    limit: 95 % of its fine runs are below. false: share of its fine runs above the threshold of all worlds. left_out:
-    above the threshold of the other worlds. hits: share of runs above it, by how many times the centre their scale is.
+    limit: 95 % of its fine runs are below, in batches of any of SIZES. false: share of its fine runs above the
+    threshold of all worlds, of the size of batch where it is largest. left_out: above that of the other worlds. hits:
+    share of runs of batches of one size above it, by how many times the centre their scale is.
     """
 
     limit: float
@@ -38,22 +50,45 @@ class WorldOdds:
     hits: Mapping[float, float]
 
 
-def burning(settings: Sequence[Setting], size: int) -> tuple[float, float, dict[str, WorldOdds]]:
-    """Thresholds `sure` and `likely`, and the odds of every world."""
-    runs = {world: [run for one in own for run in one.runs(size)] for world, own in by_world(settings).items()}
-    limits = {world: quantile(_lengths(own, fine=True), 1 - FALSE) for world, own in runs.items()}
-    sure, likely = (float(of(list(limits.values()))) for of in (np.nanmax, np.nanmedian))
+def burning(settings: Sequence[Setting], size: int = SIZE) -> tuple[float, float, dict[str, WorldOdds]]:
+    """Thresholds `sure` and `likely`, and the odds of every world.  size: of the batches whose hits are counted"""
+    worlds = {world: lengths_of(own) for world, own in by_world(settings).items()}
+    limits = {world: limit_of(fine, FALSE) for world, fine in worlds.items()}
+    margin = margin_of(worlds)
+    sure, likely = margin * float(np.nanmax(list(limits.values()))), float(np.nanmedian(list(limits.values())))
     found = {}
-    for world, own in runs.items():
-        others = max((limit for name, limit in limits.items() if name != world), default=math.inf)
-        above = [length > sure for length in _lengths(own, fine=True)]
-        beyond = [length > others for length in _lengths(own, fine=True)]
-        found[world] = WorldOdds(limits[world], share(above), share(beyond), {t: _hits(own, t, sure) for t in TIMES})
+    for world, own in by_world(settings).items():
+        others = margin * max((limit for name, limit in limits.items() if name != world), default=math.inf)
+        false, left_out = (above(worlds[world], limit) for limit in (sure, others))
+        runs = [run for one in own for run in one.runs(size)]
+        found[world] = WorldOdds(limits[world], false, left_out, {t: _hits(runs, t, sure) for t in TIMES})
     return sure, likely, found
 
 
-def _lengths(runs: Sequence[Run], fine: bool) -> list[float]:
-    return [run.features["overmax"] for run in runs if run.fine == fine]
+def margin_of(worlds: Mapping[str, Sequence[Sequence[float]]]) -> float:
+    """The least margin with which the limits of all other worlds hold in every world.  worlds: of `lengths_of`"""
+    limits = {world: limit_of(fine, FALSE) for world, fine in worlds.items()}
+    others = {world: max((v for name, v in limits.items() if name != world), default=math.inf) for world in worlds}
+
+    def holds(margin: float) -> bool:
+        return all(above(fine, margin * others[world]) <= FALSE for world, fine in worlds.items())
+
+    return next((margin for margin in MARGINS if holds(margin)), MARGINS[-1])
+
+
+def lengths_of(settings: Sequence[Setting]) -> list[list[float]]:
+    """overmax of the fine runs, for every size of batch."""
+    return [[run.features["overmax"] for one in settings for run in one.runs(size) if run.fine] for size in SIZES]
+
+
+def limit_of(fine: Sequence[Sequence[float]], false: float) -> float:
+    """The threshold that a share of the fine runs exceeds, in batches of the size that needs the highest."""
+    return float(np.nanmax([quantile(lengths, 1 - false) for lengths in fine]))
+
+
+def above(fine: Sequence[Sequence[float]], threshold: float) -> float:
+    """The share of fine runs beyond a threshold, in batches of the size where it is largest."""
+    return float(np.nanmax([share(length > threshold for length in lengths) for lengths in fine]))
 
 
 def _hits(runs: Sequence[Run], times: float, sure: float) -> float:
@@ -61,57 +96,67 @@ def _hits(runs: Sequence[Run], times: float, sure: float) -> float:
     return share(run.features["overmax"] > sure for run in near)
 
 
-def worlds_together(found: Mapping[str, WorldOdds]) -> dict[float, float]:
-    """Mean share of hits over the worlds, by how many times the centre."""
-    hits = {t: [one.hits[t] for one in found.values() if math.isfinite(one.hits[t])] for t in TIMES}
-    return {t: float(np.mean(known)) for t, known in hits.items() if known}
+def worlds_together(found: Mapping[str, WorldOdds], settings: Sequence[Setting]) -> dict[float, float]:
+    """Mean share of hits over the demo models (of all worlds, if none is there), by how many times the centre."""
+    trained = {one.world for one in settings if one.trained} or found.keys()
+    hits = {t: [one.hits[t] for world, one in found.items() if world in trained] for t in TIMES}
+    known = {t: [hit for hit in values if math.isfinite(hit)] for t, values in hits.items()}
+    return {t: float(np.mean(values)) for t, values in known.items() if values}
 
 
 @dataclass(frozen=True)
 class Carded:
-    """A card's range against a setting that it was not made from.
+    """A band as a card, against a setting that it was not made from.
 
-    held: the range of RATIO about the card's centre holds the other's. false: share of the other's band, in ln gamma,
-    that lies above the card's.
+    card: what it was made from. band: its own. other: the setting. kind: of KINDS, what differs between the two.
     """
 
     card: str
-    other: str
-    held: bool
-    false: float
+    band: Band
+    other: Setting
+    kind: str
 
+    def holds(self, ratio: float) -> bool:
+        """Whether a range of high / low `ratio` about the card's centre holds the other's."""
+        return abs(math.log(self.other.band.centre / self.band.centre)) <= math.log(ratio) / 2
 
-def carded(card: Band, other: Band, names: tuple[str, str]) -> Carded:
-    """How one band tells the other."""
-    held = abs(math.log(other.centre / card.centre)) <= math.log(RATIO) / 2
-    width = math.log(other.high / other.low)
-    above = max(0.0, math.log(other.high / max(card.high, other.low)))
-    return Carded(*names, held, above / width if width > 0 else float(above > 0))
-
-
-def halves(setting: Setting) -> list[tuple[str, Setting]]:
-    """A trained setting, one part a seed."""
-    seeds = range(len(setting.cells[0]))
-    return [(f"seed {n}", _part(setting, [cells[n : n + 1] for cells in setting.cells])) for n in seeds]
-
-
-def _part(setting: Setting, cells: Sequence[Sequence[Mapping[str, np.ndarray]]]) -> Setting:
-    rows = tuple(seen_of(seeds).numbers(setting.real) for seeds in cells)
-    values = tuple(objective_j(rows))
-    band = band_of(setting.gammas, values)
-    return replace(setting, cells=tuple(map(tuple, cells)), values=values, band=band, rows=rows)
+    def false(self, beyond: float) -> float:
+        """Share of the other's band, in ln gamma, that is more than `beyond` times the upper end of the card's."""
+        other = self.other.band
+        width, above = math.log(other.high / other.low), math.log(other.high / max(beyond * self.band.high, other.low))
+        return max(0.0, above) / width if width > 0 else float(above > 0)
 
 
 def cards(settings: Sequence[Setting]) -> list[Carded]:
-    """Every trained setting's first seed as the card; its other seeds, and samplers of its class, against it."""
+    """Every trained setting as a card: against its other seeds, labels, and samplers of its class."""
     found = []
     for setting in (one for one in settings if one.trained):
-        (name, card), *rest = halves(setting)
-        found += [carded(card.band, other.band, (_named(setting, name), _named(setting, more))) for more, other in rest]
-        found += [
-            carded(setting.band, other.band, (_named(setting), _named(other))) for other in alike(setting, settings)
-        ]
+        (card, *rest), labels = seeds_of(setting), labels_of(setting)
+        found += [Carded(card.words, card.band, other, "seed") for other in rest]
+        found += [Carded(one.words, one.band, other, "labels") for one, other in (labels, labels[::-1])]
+        found += [Carded(setting.words, setting.band, other, "sampler") for other in alike(setting, settings)]
     return found
+
+
+def seeds_of(setting: Setting) -> list[Setting]:
+    """A trained setting, one part a seed."""
+    seeds = range(len(setting.cells[0]))
+    parts = [[seen_of(cells[n : n + 1]).numbers(setting.real) for cells in setting.cells] for n in seeds]
+    cells = [tuple(cells[n : n + 1] for cells in setting.cells) for n in seeds]
+    return [replace(_part(setting, parts[n], f"seed {n}"), cells=cells[n]) for n in seeds]
+
+
+def labels_of(setting: Setting) -> list[Setting]:
+    """A trained setting, one part every other label."""
+    seen, halves = [seen_of(cells) for cells in setting.cells], (0, 1)
+    parts = [[one.half(n).numbers(half_of(setting.real, n)) for one in seen] for n in halves]
+    return [_part(setting, parts[n], ("even labels", "odd labels")[n]) for n in halves]
+
+
+def _part(setting: Setting, rows: Sequence[Mapping[str, float]], part: str) -> Setting:
+    values = tuple(objective_j(rows))
+    band = band_of(setting.gammas, values)
+    return replace(setting, values=values, band=band, rows=tuple(rows), part=part)
 
 
 def alike(setting: Setting, settings: Sequence[Setting]) -> list[Setting]:
@@ -121,14 +166,34 @@ def alike(setting: Setting, settings: Sequence[Setting]) -> list[Setting]:
 
 
 def sisters(settings: Sequence[Setting], own: str) -> list[Carded]:
-    """One model's bands as the card of its sisters, with the same sampler."""
+    """One model's bands as the card of its sisters, which have its architecture, with the same sampler."""
     cards_of = {one.sampler: one for one in settings if one.world == own}
-    others = [one for one in settings if one.trained and one.world != own and one.sampler in cards_of]
-    return [carded(cards_of[one.sampler].band, one.band, (own, _named(one))) for one in others]
+    others = [one for one in settings if one.trained and not one.flow and one.world != own]
+    return [
+        Carded(cards_of[one.sampler].words, cards_of[one.sampler].band, one, "sister")
+        for one in others
+        if one.sampler in cards_of
+    ]
 
 
-def _named(setting: Setting, more: str = "") -> str:
-    return " ".join(filter(None, (setting.world, setting.sampler, more)))
+def false_of(known: Sequence[Carded], beyond: float) -> float:
+    """Share of the runs inside a band that a card calls too high, on average."""
+    return float(np.mean([one.false(beyond) for one in known])) if known else math.nan
+
+
+def coverage_of(known: Sequence[Carded], ratio: float) -> float:
+    """Share of the settings whose centre a range of that ratio holds."""
+    return share(one.holds(ratio) for one in known)
+
+
+def least_beyond(known: Sequence[Carded]) -> float:
+    """How many times the upper end of a card a run must have, to be called too high with at most FALSE errors."""
+    return next((beyond for beyond in BEYOND if false_of(known, beyond) <= FALSE), BEYOND[-1])
+
+
+def least_ratio(known: Sequence[Carded]) -> float:
+    """The least width of a range, from RATIO on, that holds the centre in COVERED of the settings."""
+    return next((ratio for ratio in RATIOS if coverage_of(known, ratio) >= COVERED), RATIOS[-1])
 
 
 @dataclass(frozen=True)
@@ -158,48 +223,26 @@ def halved(settings: Sequence[Setting]) -> Halved:
     return Halved(float(close.mean()), share(flipped[close]), share(flipped[~close]), len(close))
 
 
-def found_range(setting: Setting, start: float) -> tuple[Band, int]:
-    """Find my range with the objective as the user: three scales about `start`, then two about the best of them.
-
-    Scales in between are read off the measured curve. The range is a factor of 2 wide, about the best.
-    """
-    tried: dict[float, float] = {}
-
-    def best_of(scales: Sequence[float]) -> float:
-        for gamma in scales:
-            tried[gamma] = float(np.interp(math.log(gamma), np.log(setting.gammas), setting.values))
-        return min(tried, key=lambda gamma: tried[gamma])
-
-    first = best_of((start / 2, start, 2 * start))
-    beside = {start / 2: (start / 4, start / 2**0.5), start: (start / 2**0.5, start * 2**0.5)}
-    best = best_of(beside.get(first, (start * 2**0.5, start * 4)))
-    return Band(best / 2**0.5, best, best * 2**0.5), len(tried)
-
-
-def ranges(settings: Sequence[Setting], starts: Sequence[float] = (2.0, 4.0, 6.0)) -> list[bool]:
-    """Whether the range that was found holds the centre of the band: of every trained setting and start."""
-    trained = [one for one in settings if one.trained]
-    return [found_range(one, start)[0].holds(one.band.centre) for one in trained for start in starts]
-
-
-def odds_json(settings: Sequence[Setting], command: str, size: int = 4) -> dict:
+def odds_json(settings: Sequence[Setting], command: str, size: int = SIZE) -> dict:
     """trace/odds.json."""
     sure, likely, found = burning(settings, size)
     known, half = cards(settings), halved(settings)
-    hits = worlds_together(found)
+    beyond, ratio = least_beyond(known), least_ratio(known)
+    false = false_of(known, beyond)
     return {
         "command": command,
         "source": f"{', '.join(found)}; {len(settings)} pairs of a world and a sampler",
         "burn": {
             "sure": round(sure, 2),
             "likely": round(likely, 2),
-            "false": round(max(one.false for one in found.values()), 3),
-            "hits": [{"times": t, "share": round(hit, 3)} for t, hit in hits.items()],
+            "false": round(max(one.left_out for one in found.values()), 3),
+            "hits": [{"times": t, "share": round(hit, 3)} for t, hit in worlds_together(found, settings).items()],
         },
         "card": {
-            "false": round(float(np.mean([one.false for one in known])), 3) if known else FALSE,
-            "coverage": round(share(one.held for one in known), 3) if known else math.nan,
-            "ratio": RATIO,
+            "beyond": beyond,
+            "false": round(false, 3) if known else FALSE,
+            "coverage": round(coverage_of(known, ratio), 3) if known else math.nan,
+            "ratio": ratio,
         },
         "half": {"same": SAME, "changed": round(half.changed, 4)},
     }

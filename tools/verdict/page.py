@@ -2,30 +2,78 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
 
+import numpy as np
+import torch
+
+from ..docs.pictures import write_pixels
 from ..markdown import page, table
 from ..places import ROOT
+from ..train.demo_data import LABELS
+from .clicked import STARTS, Found, ranges
+from .curves import plots_of
+from .drawing import draw_curves, draw_grid
 from .evidence import Setting, band_by_l
-from .odds import NEAR, RATIO, SAME, TIMES, Carded, burning, cards, halved, ranges, share, sisters
-from .runs import SAMPLERS
+from .limits import limits_of, percent
+from .misses import Shown, changed_label, false_alarm, missed_burn, uncovered
+from .odds import (
+    COVERED,
+    KINDS,
+    NEAR,
+    RATIO,
+    SAME,
+    SIZE,
+    TIMES,
+    Carded,
+    Halved,
+    WorldOdds,
+    burning,
+    cards,
+    coverage_of,
+    false_of,
+    halved,
+    least_beyond,
+    least_ratio,
+    sisters,
+)
+from .runs import FEATURES, SAMPLERS
+from .twins import RANDOM, Twins, twins
+from .twins import SAMPLER as TWINS
+from .worlds import World
+from .wrong import worst_case
 
 PAGE = ROOT / "docs" / "verdict.md"
+STEM = "verdict-"  # of the names of its pictures
+POCKET = "pocket-1"
 OPENING = """# How sure the verdict is
 
 Written by `{command}`; every number is from that run. A verdict compares the scale \u03b3 of a run
 (`cfg`) with what is known of the model. This page says what is known, how it was measured, and how often it errs.
 """
+LIMITED = """## What it is held to
+
+Each limit, and what was measured. Where a limit is missed, the verdict claims only what the measurement allows.
+"""
 WHY = """## Why one run cannot know the best \u03b3
 
-Train a network on labels of which 30 % are random. Ideally trained, it predicts exactly what the world of sloppy labels
-asks for, p' = 0.7 p(x|y) + 0.3 p(x). A second network whose world *is* p' predicts the same. Their runs agree in every
-number at every \u03b3. For the first, \u03b3 > 1 repairs the labels; for the second, \u03b3 = 1 is right. No number of
-the run tells them apart, so the verdict never says which \u03b3 is best for a model that nobody measured.
+Train a network on labels of which {share:.0f} % are random. Ideally trained, it predicts exactly what the world of
+sloppy labels asks for, p' = {rest:g} p(x|y) + {random:g} p(x). A second network whose world *is* p' predicts the same.
+Their runs agree in every number at every \u03b3. For the first, \u03b3 > 1 repairs the labels; for the second,
+\u03b3 = 1 is right. No number of the run tells them apart, so the verdict never says which \u03b3 is best for a model
+that nobody measured.
 
-The same holds for a weak condition: c' = u + (c \u2212 u)/k makes the same pictures at k\u03b3 as c at \u03b3. So every
-world below also stands for itself blurred by 0.5, 1, 2 and 4, and a feature may count only if a blur leaves it as it
-is. All features here do: they use u, D and \u03b3(c \u2212 u).
+Here are two such worlds: four labels in two dimensions, the same noise, {sampler}. The first network's predictions are
+made of those of the clean world, the second's of a mixture with all components of p'. The features of a batch of four
+are shown to eight digits; of all batches none differs by more than {apart:.0e}, which is rounding. E is the distance to
+the truth of each world (below), least at \u03b3 {first:g} in the first and at \u03b3 {second:g} in the second.
+"""
+BLUR = """The same holds for a weak condition. c' = u + (c \u2212 u)/k makes the same pictures at k\u03b3 as c at
+\u03b3. So every world below also stands for itself blurred by 0.5, 1, 2 and 4, and a feature may count only if a blur
+leaves it as it is. All features here do: they use u, D and \u03b3(c \u2212 u).
 """
 OBJECTIVE = """## What counts as good
 
@@ -36,24 +84,42 @@ scales with J \u2264 1.25 min J; the centre is the geometric mean of the edges. 
 class, divided by the mean distance between true samples. It is a choice: who asks for diversity wants less.
 """
 SETTINGS = "world | sampler | steps | class | samples | good \u03b3 | centre | by L"
+CURVES = """## What is promised, and what was observed
+
+![calibration of the alarm and of a card](figures/{name})
+
+Left: the share of fine runs whose `overmax` is above a threshold; the broken line is the promise of 5 %. Middle: the
+threshold is set so that the other worlds have so many false alarms (across), and counted is how many this world has
+(up); on the dotted line it keeps the promise, above it breaks it. Right: the share of held-out centres that a range
+about a card's centre holds, by its width; the broken line is the promise of {covered:.0f} %.
+"""
 BURN = """## The alarm of burning
 
 `overmax` is the largest rms(D) / rms(x_end) over the steps: how many times as long as the final picture a guided
-prediction was. A posterior mean is not longer than the data in any world. The alarm is sure above **{sure:.2f}**: at
-most 5 % of the fine runs of *every* world are above. Above **{likely:.2f}** it is a sign: at most 5 % in half of the
-worlds. Batches of {size} samples of one label. *Left out*: fine runs of this world above the threshold of all others.
-Hits: runs above the alarm whose \u03b3 is so many times the centre (within a factor of {near}).
+prediction was. A posterior mean is not longer than the data in any world. The alarm is sure above **{sure:.2f}**:
+95 % of the fine runs of *every* world stay below, in batches of 1, 4 and 8 samples of one label, with a margin: the
+least with which that holds in every world when the threshold is set without it.
+Above **{likely:.2f}** it is a sign: at most 5 % in half of the worlds. *Left out*: fine runs of this world above the
+threshold that follows from all others. Hits: runs (batches of {size}) above the alarm whose \u03b3 is so many times the
+centre (within a factor of {near}).
 """
 CARD = """## With a card
 
-A card is made from one seed; other seeds, and other samplers of the same class, are held against it. *Covered*: a range
-of {ratio} (high / low) about the card's centre holds the other's centre. *Too high in vain*: share of the other's good
-scales, in ln \u03b3, that lie above the card's band.
+A card is made from one part of the measurements and held against another: another seed, the other labels, or another
+sampler of its class. A run is called too high beyond **{beyond:g}** times the upper end of the card's band; between the
+two the verdict says "a little above", and does not decide. *Too high in vain*: share of the other's good scales, in ln
+\u03b3, beyond that. *Covered*: a range of so many times high / low about the card's centre holds the other's centre;
+the verdict promises **{ratio:g}**, the least with which that holds in {covered:.0f} % of the cases.
+
+Not measured: cards and rules together. A run with rules is compared with a card by lengths only, and never by its
+\u03b3.
 """
 SISTERS = """## From Pocket's card to its sisters
 
-The same network, fine-tuned on another share of sloppy labels. A card is never used for other weights; this is what
-would happen if it were.
+The same network, fine-tuned on another share of sloppy labels: Pocket's card, as if it were theirs, holds {held} of
+their centres in a range of {ratio} (high / low); {false} of their good scales would be called too high. The verdict
+makes no use of that: a card counts only for the weights whose hash it names, and for all others the verdict says that
+it was not used.
 """
 HALF = """## Half the scale, the same noise
 
@@ -62,8 +128,17 @@ pairs. The judge's label changes in {changed} of these, and in {otherwise} of th
 """
 RANGE = """## Find my range
 
-With J as the person who clicks, five runs, starting at \u03b3 = 2, 4 or 6: the range found, a factor of 2 wide, holds
-the centre of the band in {held} of {count} cases.
+With J as the person who clicks, and nothing known of the model: three scales about cfg {starts}, of which the best is
+clicked, and the two closer ones that the panel then queues; chosen are the best and the next best beside it, if its J
+is at most 1.25 times as large. The range that these picks give holds the centre of the band in {held} of {count} cases.
+"""
+MISSES = """## Every kind of miss, shown
+
+Each picture shows one run in the framed column, and runs of the same noise at other scales beside it. Below each
+picture stands what the judge sees. The cases are the worst that were found, not typical ones.
+"""
+ABSENT = "Not found among these cells: {names}."
+WRONG = """## A case where the verdict is wrong
 """
 LIMITS = """## What this does not tell
 
@@ -71,11 +146,6 @@ LIMITS = """## What this does not tell
 - "Below the alarm" is not "fine": most runs that are twice too high raise no alarm.
 - "Too low" is never said from one run, and neither is "obeys the prompt".
 """
-
-
-def percent(value: float) -> str:
-    """A share in percent; a dash where there is none."""
-    return "\u2013" if value != value else f"{100 * value:.1f} %"
 
 
 def settings_table(settings: Sequence[Setting]) -> str:
@@ -86,46 +156,198 @@ def settings_table(settings: Sequence[Setting]) -> str:
         by_l = f"{band_by_l(one).low:.2g} to {band_by_l(one).high:.2g}" if one.trained else "\u2013"
         count = sum(int(cell["count"]) for cell in one.cells[0])
         edges = f"{band.low:.2g} to {band.high:.2g}" + (" (open)" if band.open else "")
-        kind = f"{sampler.name} {'simple' if one.flow else sampler.scheduler}"
+        kind = f"{sampler.name} {one.schedule}"
         rows.append((one.world, kind, sampler.steps, one.group, count, edges, f"{band.centre:.2g}", by_l))
     return table(SETTINGS, rows)
 
 
-def burn_section(settings: Sequence[Setting], size: int = 4) -> tuple[str, str]:
+@dataclass(frozen=True)
+class Study:
+    """All that the page tells, each part computed once.  worlds: by name, of the settings"""
+
+    settings: Sequence[Setting]
+    worlds: Mapping[str, World]
+
+    @cached_property
+    def alarm(self) -> tuple[float, float, dict[str, WorldOdds]]:
+        """Thresholds, and the odds of every world."""
+        return burning(self.settings)
+
+    @cached_property
+    def known(self) -> list[Carded]:
+        """Cards, each against another part."""
+        return cards(self.settings)
+
+    @cached_property
+    def family(self) -> list[Carded]:
+        """Pocket's card against its sisters."""
+        return sisters(self.settings, POCKET)
+
+    @cached_property
+    def half(self) -> Halved:
+        """Pairs at gamma and gamma / 2."""
+        return halved(self.settings)
+
+    @cached_property
+    def clicked(self) -> list[Found]:
+        """Ranges that were found."""
+        return ranges(self.settings)
+
+    @cached_property
+    def rule(self) -> tuple[float, float]:
+        """Of a card: how far beyond its band is too high, and the width of the range that is promised."""
+        return least_beyond(self.known), least_ratio(self.known)
+
+
+def limits_section(study: Study) -> tuple[str, str]:
+    """Every limit with what was measured."""
+    found = limits_of(study.known, study.rule[0], study.alarm[2], study.clicked, study.half, study.family)
+    rows = [(one.what, one.limit, one.measured, "yes" if one.holds else "**no**") for one in found]
+    return LIMITED, table("what | limit | measured | holds", rows)
+
+
+def why_section(found: Twins) -> tuple[str, str, str]:
+    """Two worlds with the same runs, and different best scales."""
+    words = WHY.format(
+        share=100 * RANDOM, rest=1 - RANDOM, random=RANDOM, sampler=SAMPLERS[TWINS].name, apart=found.apart,
+        first=found.best[0], second=found.best[1],
+    )  # fmt: skip
+    rows = []
+    for k, gamma in enumerate(found.gammas):
+        for world in (0, 1):
+            told = [f"{found.features[name][k][world]:.8f}" for name in FEATURES]
+            rows.append(
+                (f"{gamma:g}", ("sloppy labels", "the world is p'")[world], *told, f"{found.energy[k][world]:.3f}")
+            )
+    return words, table("\u03b3 | world | " + " | ".join(FEATURES) + " | E", rows), BLUR
+
+
+def curves_section(study: Study, folder: Path) -> str:
+    """The calibration curves."""
+    name = f"{STEM}calibration.webp"
+    plots = plots_of(study.settings, study.alarm[0], study.known, study.rule[1])
+    write_pixels(folder / name, draw_curves(plots).png())
+    return CURVES.format(name=name, covered=100 * COVERED)
+
+
+def burn_section(study: Study) -> tuple[str, str]:
     """Thresholds, and a row a world."""
-    sure, likely, found = burning(settings, size)
+    sure, likely, found = study.alarm
     head = "world | 95 % of fine runs below | false | left out | " + " | ".join(f"hits at {t:g}x" for t in TIMES)
     rows = [
         (world, f"{one.limit:.2f}", percent(one.false), percent(one.left_out), *map(percent, one.hits.values()))
         for world, one in found.items()
     ]
-    return BURN.format(sure=sure, likely=likely, size=size, near=NEAR), table(head, rows)
+    return BURN.format(sure=sure, likely=likely, size=SIZE, near=NEAR), table(head, rows)
 
 
-def card_rows(found: Sequence[Carded]) -> str:
+def card_rows(found: Sequence[Carded], beyond: float) -> str:
     """One band against another."""
-    rows = [(one.card, one.other, "yes" if one.held else "no", percent(one.false)) for one in found]
-    total = ("all", "", percent(share(one.held for one in found)), percent(sum(o.false for o in found) / len(found)))
-    return table("card of | held against | covered | too high in vain", [*rows, total])
+    rows = [
+        (
+            one.card,
+            one.other.words,
+            one.kind,
+            *_bands(one),
+            "yes" if one.holds(RATIO) else "no",
+            percent(one.false(beyond)),
+        )
+        for one in found
+    ]
+    kinds = [kind for kind in (*KINDS, "sister") if any(one.kind == kind for one in found)]
+    parts = [(kind, [one for one in found if one.kind == kind]) for kind in kinds]
+    total = [
+        (f"**all, other {kind}**", "", kind, "", "", percent(coverage_of(own, RATIO)), percent(false_of(own, beyond)))
+        for kind, own in parts
+    ]
+    head = f"card of | held against | other | its band | that band | covered ({RATIO}) | too high in vain"
+    return table(head, [*rows, *total])
 
 
-def page_of(settings: Sequence[Setting], command: str) -> str:
-    """The whole page; what was not measured is left out."""
-    known, family, half = cards(settings), sisters(settings, "pocket-1"), halved(settings)
-    clicked = ranges(settings)
+def _bands(one: Carded) -> list[str]:
+    return [f"{band.low:.2g} to {band.high:.2g}" for band in (one.band, one.other.band)]
+
+
+def card_section(study: Study) -> tuple[str, ...]:
+    """Cards against other parts, and Pocket's against its sisters."""
+    beyond, ratio = study.rule
+    if not study.known:
+        return ()
+    words = CARD.format(beyond=beyond, ratio=ratio, covered=100 * COVERED)
+    found = (words, card_rows(study.known, beyond))
+    if not study.family:
+        return found
+    held, false = percent(coverage_of(study.family, RATIO)), percent(false_of(study.family, beyond))
+    return (*found, SISTERS.format(held=held, ratio=RATIO, false=false), card_rows(study.family, beyond))
+
+
+def half_section(half: Halved) -> str:
+    """Half the scale."""
     close, changed, otherwise = (percent(v) for v in (half.same, half.changed, half.otherwise))
+    told = {"same": SAME, "close": close, "pairs": half.pairs, "changed": changed, "otherwise": otherwise}
+    return HALF.format(**told) if half.pairs else ""
+
+
+def range_section(clicked: Sequence[Found]) -> str:
+    """Find my range."""
+    if not clicked:
+        return ""
+    starts, held = ", ".join(f"{start:g}" for start in STARTS), sum(one.held for one in clicked)
+    return RANGE.format(starts=starts, held=held, count=len(clicked))
+
+
+def misses_section(study: Study, folder: Path) -> tuple[str, ...]:
+    """A picture of every kind of miss."""
+    sure, likely, _ = study.alarm
+    found = {
+        "a fine run that raises the alarm": false_alarm(study.settings, sure, likely),
+        "a run far too high without an alarm": missed_burn(study.settings, sure, SIZE),
+        "a card whose range does not hold the centre": uncovered(study.known, RATIO),
+        "the same picture with another label": changed_label(study.settings),
+    }
+    if not study.known:
+        return ()
+    absent = [name for name, shown in found.items() if shown is None]
+    shown = [f"**{name[0].upper()}{name[1:]}.** {picture(one, study, folder)}" for name, one in found.items() if one]
+    return (MISSES, *shown, ABSENT.format(names="; ".join(absent)) if absent else "")
+
+
+def picture(shown: Shown, study: Study, folder: Path) -> str:
+    """Draw a miss; its words and the link to it."""
+    name, world = f"{STEM}{shown.name}.webp", study.worlds[shown.setting.world]
+    pictures = [list(world.pictures(torch.from_numpy(np.stack(row))).numpy()) for row in shown.ends]
+    heads = [f"\u03b3 {gamma:g}" for gamma in shown.gammas]
+    names = [[LABELS[label] for label in row] for row in shown.named]
+    write_pixels(folder / name, draw_grid(pictures, heads, shown.framed, names).png())
+    return f"{shown.words[0].upper()}{shown.words[1:]}.\n\n![{shown.words}](figures/{name})"
+
+
+def wrong_section(study: Study, folder: Path) -> tuple[str, ...]:
+    """The worst case."""
+    found = worst_case(study.known, study.rule[0], study.worlds)
+    if found is None:
+        return ()
+    text, shown = found
+    return (WRONG, text, picture(shown, study, folder).partition("\n\n")[2])
+
+
+def page_of(study: Study, command: str, folder: Path) -> str:
+    """The whole page; what was not measured is left out.  folder: for the pictures, beside the page"""
+    for stale in folder.glob(f"{STEM}*.webp"):
+        stale.unlink()
     return page(
         OPENING.format(command=command),
-        WHY,
+        *limits_section(study),
+        *why_section(twins()),
         OBJECTIVE,
         "## Worlds",
-        settings_table(settings),
-        *burn_section(settings),
-        *((CARD.format(ratio=RATIO), card_rows(known)) if known else ()),
-        *((SISTERS, card_rows(family)) if family else ()),
-        HALF.format(same=SAME, close=close, pairs=half.pairs, changed=changed, otherwise=otherwise)
-        if half.pairs
-        else "",
-        RANGE.format(held=sum(clicked), count=len(clicked)) if clicked else "",
+        settings_table(study.settings),
+        curves_section(study, folder),
+        *burn_section(study),
+        *card_section(study),
+        half_section(study.half),
+        range_section(study.clicked),
+        *misses_section(study, folder),
+        *wrong_section(study, folder),
         LIMITS,
     )

@@ -1,15 +1,28 @@
 /** Find my range: one picture at several scales, and which of them a person finds good. No DOM. */
 import { Tries } from "./tries.mjs";
 
-const STEPS = [-2, -1, 0, 1, 2].map((k) => Math.SQRT2 ** k); // one good scale gives a range of high / low 1.4, two give 2
+const CLOSE = 1.4; // from one scale to the next: one good one gives a range of high / low 1.4, two give 2
+const FAR = 2; // where nothing is known of the model
 const NEAR = 1.1; // times the own scale: that one is tried instead
 const PLAIN = "CFG";
 
-/** Three to five scales around `centre`, of which none turns guidance off below 1; the run's own among them if near. */
-export function ladder(centre, own) {
+/** Scales to try first: five close ones about the middle of what is known, else three wide apart about the run's own.
+ *
+ * None turns guidance off below 1; the run's own is among them if near.
+ */
+export function ladder(record, own) {
+  const known = Boolean(record.report?.range);
+  const [step, places] = known ? [CLOSE, [-2, -1, 0, 1, 2]] : [FAR, [-1, 0, 1, 2]];
+  const centre = centreOf(record, own);
   const near = (cfg) => Math.max(cfg, own) / Math.min(cfg, own) < NEAR;
-  const scales = STEPS.map((factor) => rounded(Math.max(1, factor * centre)));
-  return [...new Set(scales.map((cfg) => (near(cfg) ? own : cfg)))];
+  const scales = places.map((k) => rounded(Math.max(1, step ** k * centre)));
+  return [...new Set(scales.map((cfg) => (near(cfg) ? own : cfg)))].slice(0, known ? 5 : 3);
+}
+
+/** Closer scales about a good one that were not tried yet. */
+export function closer(cfg, tried) {
+  const scales = [cfg / CLOSE, cfg * CLOSE].map((one) => rounded(Math.max(1, one)));
+  return scales.filter((one) => !tried.some((other) => Math.max(one, other) / Math.min(one, other) < NEAR));
 }
 
 /** Where to look first: in the middle of what is known of the model, else at the run's own scale. */
@@ -51,14 +64,26 @@ export function rangeOf(stored, { report }) {
 export class FindRange extends Tries {
   /** keep(picks): the server takes them. */
   constructor(editor, about, changed, keep) {
-    super(editor, about, (own) => ladder(centreOf(about.record, own), own), changed);
-    Object.assign(this, { kind: "range", keep });
+    super(editor, about, (own) => ladder(about.record, own), changed);
+    Object.assign(this, { kind: "range", keep, wide: !about.record.report?.range });
   }
 
-  /** A person changes her mind about a card; at once on the server, so that nothing has to be confirmed. */
+  arranged(cards) {
+    return cards.sort((one, other) => one.cfg - other.cfg);
+  }
+
+  /** A person changes her mind about a card; at once on the server, so that nothing has to be confirmed.
+   *
+   * About the first that she likes after a wide look, two closer ones are queued.
+   */
   judge(card) {
     card.good = !card.good;
     this.changed();
-    return this.keep(picksOf(this.record, this.cards));
+    const kept = this.keep(picksOf(this.record, this.cards));
+    if (card.good && this.wide) {
+      this.wide = false;
+      this.looked = this.add(closer(card.cfg, this.cards.map(({ cfg }) => cfg)));
+    }
+    return kept;
   }
 }

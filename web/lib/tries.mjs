@@ -46,14 +46,26 @@ export class Tries {
     const place = scalePlace(prompt, run.node);
     const own = prompt[place].inputs.cfg;
     this.shown = shownBy({ prompt, outputs: sources.outputs }, run.node, root);
-    this.cards = this.scales(own).map((cfg) => ({ cfg, state: "waiting", shots: [], record: null, own: cfg === own }));
+    this.made = { prompt, place, own, job, workflow: apart(sources.workflow ?? {}) };
+    return this.add(this.scales(own));
+  }
+
+  /** Cards of these scales, queued and followed until every picture is there. */
+  async add(scales) {
+    const { prompt, place, own, job, workflow } = this.made;
+    const cards = scales.map((cfg) => ({ cfg, state: "waiting", shots: [], record: null, own: cfg === own }));
+    this.cards = this.arranged([...this.cards, ...cards]);
     this.changed();
-    const workflow = apart(sources.workflow ?? {});
-    for (const card of this.cards) {
+    for (const card of cards) {
       if (card.own && job) this.take(card, job, this.run, this.record);
       else await this.queue(card, promptAt(prompt, place, card.cfg, this.shown), workflow);
     }
-    return Promise.all(this.cards.map((card) => card.job && this.follow(card)));
+    return Promise.all(cards.map((card) => card.job && this.follow(card)));
+  }
+
+  /** In the order in which they are shown. */
+  arranged(cards) {
+    return cards;
   }
 
   async queue(card, prompt, workflow) {

@@ -1,0 +1,61 @@
+"""Find my range, with the objective as the person who clicks: what the panel queues, and which range follows.
+
+Nothing is known of the model yet. The scales are those of `ladder` and `closer` in web/lib/find-range.mjs;
+the range is the one that trace/picks.py makes of the picks.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from ...trace.picks import Pick, Picks
+from .evidence import Setting
+
+FAR, CLOSE = 2.0, 1.4  # from one scale to the next, at first and about the one that was liked
+STARTS = (2.0, 3.0, 4.0, 6.0, 8.0)
+NEXT = 1.6  # times a scale: what is no further than that is beside it
+LIKED = 1.25  # times the least J: the next best beside it is chosen too
+
+
+@dataclass(frozen=True)
+class Found:
+    """A range.  asked: runs that it took. held: whether it holds the centre of the band."""
+
+    low: float
+    high: float
+    asked: int
+    held: bool
+
+
+def found_range(setting: Setting, start: float) -> Found:
+    """The range when the best is clicked, and then, of that and what is queued about it, the best and its like.
+
+    Scales in between are read off the measured curve of the objective.
+    """
+
+    def value(gamma: float) -> float:
+        return float(np.interp(math.log(gamma), np.log(setting.gammas), setting.values))
+
+    first = [_shown(start * factor) for factor in (1 / FAR, 1.0, FAR)]
+    middle = min(first, key=value)
+    tried = sorted({*first, *(_shown(middle * factor) for factor in (1 / CLOSE, CLOSE))})
+    best = min(tried, key=value)
+    beside = [gamma for gamma in tried if 1 < max(gamma, best) / min(gamma, best) < NEXT]
+    alike = sorted((gamma for gamma in beside if value(gamma) <= LIKED * value(best)), key=value)
+    picks = Picks("", "", tuple(Pick(gamma, "ode", gamma in (best, *alike[:1])) for gamma in tried))
+    low, high = picks.range("ode") or (math.nan, math.nan)
+    return Found(low, high, len(tried), low <= setting.band.centre <= high)
+
+
+def _shown(gamma: float) -> float:
+    """As widgets show it; guidance stays on."""
+    return round(max(1.0, gamma), 1)
+
+
+def ranges(settings: Sequence[Setting], starts: Sequence[float] = STARTS) -> list[Found]:
+    """Of every trained setting and start."""
+    return [found_range(one, start) for one in settings if one.trained for start in starts]

@@ -1,0 +1,98 @@
+"""A case in which the verdict is wrong: its own sentences, what is true, and the pictures.
+
+A card is made of one part of the measurements, and the pack's own engine judges a run of another part with it.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import torch
+
+from ...trace.card import Band, Card
+from ...trace.known import Known
+from ...trace.odds import ODDS
+from ...trace.report import Case, answer_of
+from ...trace.trace import Trace
+from .evidence import Setting
+from .misses import Shown, grid
+from .odds import Carded
+from .runs import SAMPLERS, recorded
+from .worlds import World
+
+MARK = "0" * 64  # hash of the weights of a run that was made here
+SAMPLES = 4
+
+
+@dataclass(frozen=True)
+class Wrong:
+    """A card, a setting it is held against, and a scale of that setting of which it says what is not so."""
+
+    carded: Carded
+    gamma: float
+
+    @property
+    def error(self) -> float:
+        """How wrong: ln of the objective over its least value where it says good, of 1.25 times that over it else."""
+        setting, band = self.carded.other, self.carded.band
+        excess = math.log(setting.values[setting.gammas.index(self.gamma)] / min(setting.values))
+        return excess if band.holds(self.gamma) else math.log(1.25) - excess
+
+
+def candidates(known: Sequence[Carded], beyond: float) -> list[Wrong]:
+    """Scales that a card places on the wrong side; those that it calls too high in vain come first."""
+    found = [Wrong(one, gamma) for one in known for gamma in one.other.gammas if _is_wrong(one, gamma, beyond)]
+    return sorted(found, key=lambda one: (one.carded.band.holds(one.gamma), -one.error))
+
+
+def _is_wrong(one: Carded, gamma: float, beyond: float) -> bool:
+    if one.other.band.holds(gamma):
+        return gamma > beyond * one.band.high
+    return one.band.holds(gamma)
+
+
+def worst_case(known: Sequence[Carded], beyond: float, worlds: Mapping[str, World]) -> tuple[str, Shown] | None:
+    """What the verdict says in the worst case, what is true, and its picture; None where it never errs."""
+    found = next(iter(candidates(known, beyond)), None)
+    if found is None:
+        return None
+    one, setting = found.carded, found.carded.other
+    odds = replace(ODDS, beyond=beyond)
+    run = own_run(worlds[setting.world], setting, found.gamma)
+    said = answer_of(Case.of(run, Known(card=card_of(one)), odds))
+    value = setting.values[setting.gammas.index(found.gamma)]
+    true = (
+        f"J is {value:.2f} there, {value / min(setting.values):.2f} times the least; the good scales of that part are "
+    )
+    truth = f"{true}{setting.band.low:.2g} to {setting.band.high:.2g}."
+    words = f"> {said.headline.text()}"
+    text = f"A card made of {one.card}, and a run of {setting.words} at \u03b3 {found.gamma:g}. The verdict:\n\n{words}"
+    return f"{text}\n\nIt is wrong: {truth}", _picture(setting, found.gamma)
+
+
+def own_run(world: World, setting: Setting, gamma: float) -> Trace:
+    """A small run of that kind, with what a verdict reads of a record beside its inner products."""
+    _, trace = recorded(world, SAMPLERS[setting.sampler], gamma, SAMPLES, 0)
+    header = trace.header | {"model": {"name": setting.world, "hash": MARK}}
+    steps = trace.steps | {"floor": torch.zeros(trace.n), "evals": torch.full((trace.n,), 2.0)}
+    return Trace(header, steps, trace.stage)
+
+
+def card_of(one: Carded) -> Card:
+    """The band as a card of the weights of `own_run`."""
+    band = Band(one.band.low, one.band.centre, one.band.high, _samples(one.other), "J", {"low": {}, "high": {}})
+    return Card(one.other.world, MARK, 1.0, "data", {one.other.group: band}, None, "")
+
+
+def _samples(setting: Setting) -> int:
+    return sum(int(cell["count"]) for cell in setting.cells[0])
+
+
+def _picture(setting: Setting, gamma: float) -> Shown:
+    at = setting.gammas.index(gamma)
+    columns = range(max(0, at - 2), min(len(setting.gammas), at + 2))
+    scales = tuple(setting.gammas[k] for k in columns)
+    cells = [setting.cells[k][0] for k in columns]
+    return grid("wrong", "the verdict is wrong", setting, (scales, scales.index(gamma)), cells, range(SAMPLES))
