@@ -1,6 +1,7 @@
 """What is known of the model of a run: the cards that are included or made, the user's picks, the stock templates.
 
-In the host's user folder: guidance_geometry/cards/ holds cards, guidance_geometry/picks/ picks, a file for each model.
+In the host's user folder: guidance_geometry/cards/ holds cards, picks/ picks, and sizes/ how large clean data are in
+the model's space, a file for each model.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from pathlib import Path
 from typing import TypeVar
 
 import folder_paths
+from torch import Tensor
 
 from ..guidance.printing import shortened, words_of
 from ..trace.card import Card, read_card
@@ -19,17 +21,20 @@ from ..trace.known import Known, template_of
 from ..trace.picks import Picks, model_key, read_picks
 from ..trace.report import Report, report_of
 from ..trace.sentences import Sentence, say
+from ..trace.size import Size, read_size, write_size
 from ..trace.trace import Trace
+from .data_size import by_construction, measured
 from .jobs import running_job
 from .model_folders import ASSETS
 from .saving import fingerprint
 from .users import ONLY_USER
 
 FOLDER = "guidance_geometry"
-CARDS, PICKS = "cards", "picks"
+CARDS, PICKS, SIZES = "cards", "picks", "sizes"
 INCLUDED = "*.guidance.json"  # beside the weights that they are of
+UNKNOWN = "Nothing tells the model of this run from others, so \u03c3_d cannot be kept. Disconnect the pictures."
 LONGEST = 300  # characters of what is wrong with a file
-Found = TypeVar("Found", Card, Picks)
+Found = TypeVar("Found", Card, Picks, Size)
 
 
 def known_of(trace: Trace, user: str | None = None) -> Known:
@@ -38,7 +43,10 @@ def known_of(trace: Trace, user: str | None = None) -> Known:
     key = model_key(model)
     picks = _read(place_of(PICKS, key, user), read_picks, "why.picks.damaged", trouble) if key else None
     template = template_of([str(model["file"])]) if model.get("file") else None
-    return Known(picks if picks and picks.key == key else None, _card(key, user, trouble), template, tuple(trouble))
+    size = _read(place_of(SIZES, key, user), read_size, "why.size.damaged", trouble) if key else None
+    size = size if size and size.key == key else by_construction(trace)
+    card = _card(key, user, trouble)
+    return Known(picks if picks and picks.key == key else None, card, template, tuple(trouble), size)
 
 
 def place_of(kind: str, key: str, user: str | None = None) -> Path | None:
@@ -46,6 +54,20 @@ def place_of(kind: str, key: str, user: str | None = None) -> Path | None:
     root = _folder_of(_who_queued() if user is None else user)
     mark = hashlib.sha256(key.encode()).hexdigest()[:16]
     return Path(root) / FOLDER / kind / f"{mark}.json" if root else None
+
+
+def keep_size(trace: Trace, vae, pictures: Tensor) -> None:
+    """Measure how large clean data are, and keep it for the model of a run.
+
+    Raises ValueError as `measured`, and where nothing tells the model from others; NotWritten.
+    """
+    found = measured(trace, vae, pictures)
+    path = place_of(SIZES, found.key) if found.key else None
+    if path is None:
+        raise ValueError(UNKNOWN)
+    if not path.is_file() or _read(path, read_size, "why.size.damaged", []) != found:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_size(found, path)  # only what is new: a changed file makes every report anew
 
 
 def state_of_files() -> str:

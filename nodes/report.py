@@ -7,7 +7,7 @@ from comfy_execution.graph_utils import ExecutionBlocker
 
 from ..host.checks import CheckedNode
 from ..host.judging import heard
-from ..host.knowledge import reported, state_of_files
+from ..host.knowledge import keep_size, reported, state_of_files
 from ..host.recording import STOPS
 from ..host.widgets import SEE, TRACE_IN, TRACE_OUT, VAE_IN
 from ..host.wires import EnergyWire, TraceWire
@@ -45,6 +45,12 @@ class GGReport(CheckedNode):
                     optional=True,
                     tooltip="A run at half the cfg, same seed: are the pictures the same?",
                 ),
+                io.Image.Input(
+                    "pictures",
+                    optional=True,
+                    tooltip="Pictures like those that the model learned from: with a VAE, the size of its data "
+                    "(\u03c3_d) is measured on them and kept for the model.",
+                ),
             ],
             outputs=[
                 io.String.Output(display_name="report", tooltip="The report as text."),
@@ -67,7 +73,9 @@ class GGReport(CheckedNode):
         return state_of_files()
 
     @classmethod
-    def execute(cls, trace, vae=None, energy=None, half=None) -> io.NodeOutput:
+    def execute(cls, trace, vae=None, energy=None, half=None, pictures=None) -> io.NodeOutput:
+        if pictures is not None:
+            keep_size(trace, vae, pictures)
         faults: list[str] = []
         with kept_out(faults.append, STOPS):
             judge = None if energy is None else heard(trace, energy, vae)

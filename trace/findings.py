@@ -43,13 +43,13 @@ class Judged:
 class Watched:
     """A run, and what of it the findings share.
 
-    sigma_data: rms of clean data, nan where unknown. source: who says so, the id of a fragment.
+    sigma_data: rms of clean data, nan where unknown. source: who says so.
     """
 
     trace: Trace
     scale: Scale
     sigma_data: float
-    source: str = "size.model"
+    source: Sentence
     judge: Judged | None = None
 
 
@@ -191,7 +191,7 @@ def _judged(run: Watched) -> Iterator[Sentence]:
 
 def _size(run: Watched) -> Iterator[Sentence]:
     if run.sigma_data > 0:
-        yield say("record.size", value=run.sigma_data, source=say(run.source))
+        yield say("record.size", value=run.sigma_data, source=run.source)
 
 
 def _faults(run: Watched) -> Iterator[Sentence]:

@@ -11,6 +11,7 @@ from pathlib import Path
 from .card import Card
 from .picks import Picks
 from .sentences import Sentence
+from .size import Size
 
 TEMPLATES_FILE = Path(__file__).with_name("template_scales.json")
 
@@ -30,12 +31,16 @@ class Template:
 
 @dataclass(frozen=True)
 class Known:
-    """What is known of the model of a run.  trouble: why something that is there could not be used."""
+    """What is known of the model of a run.
+
+    trouble: why something that is there could not be used. size: of its data, where neither card nor model says it.
+    """
 
     picks: Picks | None = None
     card: Card | None = None
     template: Template | None = None
     trouble: tuple[Sentence, ...] = ()
+    size: Size | None = None
 
 
 def template_of(files: Iterable[str]) -> Template | None:

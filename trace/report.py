@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import torch
@@ -35,6 +35,7 @@ SCALED = 1.0  # rms that latents are scaled to: what clean data of an unknown si
 ALIKE, FAR = 1.2, 1.5  # times a template's cfg: up to which it is about the same, from which it is far above
 MOST_TRIED = 2  # sentences on who chose what
 NOBODY: Mapping[str, Any] = {}
+CARDED = {"data": "size.card.data", "vae": "size.card.vae", "latent format": "size.card.format"}  # sigma_d of a card
 AGAINST = ("picks", "card", "template", "nothing")
 
 
@@ -107,7 +108,7 @@ class Report:
 
 @dataclass(frozen=True)
 class Case:
-    """A run, and what its verdict rests on.  sigma_data: rms of clean data, nan where unknown."""
+    """A run, and what its verdict rests on.  sigma_data: rms of clean data, nan where unknown. source: who says so."""
 
     trace: Trace
     known: Known
@@ -116,6 +117,7 @@ class Case:
     features: Features
     sampler: str
     sigma_data: float
+    source: Sentence
 
     @classmethod
     def of(cls, trace: Trace, known: Known, odds: Odds) -> Case:
@@ -123,19 +125,14 @@ class Case:
         card, trouble = known.card, known.trouble
         if card is not None and (model_key(trace.header.get("model") or {}) or "").lower() != card.sha256:
             card, trouble = None, (*trouble, say("why.card.other", model=known.card.name if known.card else ""))
-        data = card.sigma_data if card else trace.header.get("sigma_data") or math.nan
-        known = Known(known.picks, card, known.template, trouble)
-        return cls(trace, known, odds, scale_of(trace), features_of(trace, data), sampler_class(trace), float(data))
+        known = replace(known, card=card, trouble=trouble)
+        data, source = _size(trace, known)
+        return cls(trace, known, odds, scale_of(trace), features_of(trace, data), sampler_class(trace), data, source)
 
     @property
     def model(self) -> str:
         """Its name."""
         return str((self.trace.header.get("model") or {}).get("name") or "this model")
-
-    @property
-    def source(self) -> str:
-        """Where sigma_d is from, as the id of a fragment."""
-        return "size.card" if self.known.card else "size.model"
 
     @property
     def whole(self) -> bool:
@@ -153,6 +150,16 @@ class Case:
     def times(self) -> str:
         """How long the longest prediction was."""
         return short(round(self.features.overmax, 1))
+
+
+def _size(trace: Trace, known: Known) -> tuple[float, Sentence]:
+    """sigma_d and who says so: the card, the model's file, a measurement, or the latent format by construction."""
+    own, size = trace.header.get("sigma_data"), known.size
+    if known.card:
+        return known.card.sigma_data, say(CARDED[known.card.source])
+    if own or size is None:
+        return float(own or math.nan), say("size.model")
+    return size.value, size.source
 
 
 def report_of(

@@ -191,6 +191,57 @@ def test_latents_are_judged_through_a_vae_alone(report, traces):
     assert "Set capture to pictures" in report(replace(trace, tensors={}), vae=vae, energy=energy).result[0]
 
 
+def unsized(trace, form, **model):
+    """Latents of a model whose file says nothing of its data."""
+    header = {**trace.header, "sigma_data": None, "latent": {"shape": [3, 32, 32], "format": form}}
+    return replace(trace, header=header | {"model": {**header["model"], **model}})
+
+
+def encoder(encode):
+    return SimpleNamespace(encode=encode, decode=None, latent_channels=3)
+
+
+def sizes(trace_report):
+    return [line for line in trace_report.splitlines() if line.startswith("\u03c3_d is")]
+
+
+def test_the_size_of_data_is_by_construction_only_where_a_format_scales_latents(report, traces):
+    assert sizes(report(unsized(traces[4.0], "SD15")).result[0]) == [
+        "\u03c3_d is 1, by construction of the latent format SD15 and not measured."
+    ]
+    for form in ("PixelFormat", "LatentFormat", "nobody's"):
+        assert sizes(report(unsized(traces[4.0], form)).result[0]) == [], form
+
+
+def test_the_size_of_data_is_measured_through_the_vae_and_kept_for_the_model(report, knowledge, traces):
+    trace, pictures = unsized(traces[4.0], "SD15"), torch.rand(8, 16, 16, 4)
+    vae = encoder(lambda x: torch.full((len(x), x.shape[-1], 2, 2), 5.0))
+    measured = ["\u03c3_d is 0.911, measured through the VAE on 8 pictures."]  # 5 times the format's 0.18215
+    assert sizes(report(trace, vae=vae, pictures=pictures).result[0]) == measured
+    kept = knowledge.place_of(knowledge.SIZES, HASH)
+    before = kept.stat().st_mtime_ns
+    assert sizes(report(trace, vae=vae, pictures=pictures).result[0]) == measured
+    assert kept.stat().st_mtime_ns == before, "a changed file would make every report anew"
+    assert sizes(report(trace).result[0]) == measured
+    assert "construction" in sizes(report(unsized(traces[4.0], "SD15", hash="cd" * 32)).result[0])[0]
+    kept.write_text("{}")
+    told = report(trace).result[0]
+    assert "was not used" in told
+    assert "construction" in sizes(told)[0]
+
+
+def test_what_is_missing_for_the_size_of_data_is_said(report, traces):
+    trace, pictures = unsized(traces[4.0], "SD15"), torch.rand(2, 16, 16, 3)
+    flat, other = (encoder(lambda x, c=c: torch.zeros(len(x), c, 2, 2)) for c in (3, 16))
+    for vae, words in ((None, "Connect the model's VAE"), (other, "16 channels"), (flat, "came out as 0.0")):
+        with pytest.raises(ValueError, match=words):
+            report(trace, vae=vae, pictures=pictures)
+    nameless = replace(trace, header={**trace.header, "model": {}})
+    vae = encoder(lambda x: torch.ones(len(x), 3, 2, 2))
+    with pytest.raises(ValueError, match="Nothing tells the model"):
+        report(nameless, vae=vae, pictures=pictures)
+
+
 def test_the_record_of_a_panel_holds_the_report(knowledge, traces):
     from guidance_geometry.host import panel_record
 

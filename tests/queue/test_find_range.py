@@ -22,9 +22,7 @@ OPEN = steering.OPEN.replace('"inspector.json"', "`stock-${Date.now()}.json`").r
 PICTURES = (
     """() => [...document.querySelectorAll('.gg-tab .gg-card :is(img, canvas)')].every(one => one.complete ?? true)"""
 )
-SHOWN = (
-    "count => [...document.querySelectorAll('.gg-tab .gg-card img')].filter(one => one.complete).length === count"
-)
+SHOWN = "count => [...document.querySelectorAll('.gg-tab .gg-card img')].filter(one => one.complete).length === count"
 COLOURS = f"""() => {{ const canvas = document.querySelector('{TAB} .gg-figure canvas');
   const {{ data }} = canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height);
   const found = new Set(new Uint32Array(data.buffer));
@@ -100,7 +98,8 @@ def test_somebody_who_only_knows_ksampler_finds_a_range_and_takes_it(page):
     page.wait_for_function(SHOWN, arg=3)
     user.clicks(f"{CARD.removeprefix('.gg-tab ')}:nth-child(1)")
     page.wait_for_function(SHOWN, arg=5)
-    assert cards.all_inner_texts() == ["cfg 2.9", "\u2713 cfg 4", "cfg 5.6", "cfg 8", "cfg 16"], "closer about the good one"
+    closer = ["cfg 2.9", "\u2713 cfg 4", "cfg 5.6", "cfg 8", "cfg 16"]
+    assert cards.all_inner_texts() == closer, "about the good one"
     assert page.evaluate(WIDGETS) == before, "the graph and its seed stay as they were"
     history = page.request.get(f"{page.live.address}/history").json()
     assert len(history) == saved + 4

@@ -22,6 +22,7 @@ from guidance_geometry.trace.picks import Pick, Picks
 from guidance_geometry.trace.report import AGAINST, COLOURS, report_of
 from guidance_geometry.trace.sampler_class import CLASSES, MEASURED
 from guidance_geometry.trace.sentences import LANGUAGES, SENTENCES, say
+from guidance_geometry.trace.size import Size, read_size, write_size
 
 HASH = "ab" * 32
 RUNS = {}
@@ -188,6 +189,7 @@ CASES = {
     "why.picks.damaged": lambda: report(
         run(), Known(trouble=(say("why.picks.damaged", fault="b.json: it is empty."),))
     ),
+    "why.size.damaged": lambda: report(run(), Known(trouble=(say("why.size.damaged", fault="c.json: version is 2."),))),
     "why.picks.class": lambda: report(run(), Known(picks((3.0, True), sampler="sde"))),
     "why.picks.plain": lambda: report(run(4.0, RULED, rule=shrunk), Known(picks((3.0, True)))),
     "help.half": lambda: report(run(BURNT)),
@@ -256,7 +258,11 @@ CASES = {
     "half.lost": lambda: report(run(2.0), half=run(1.0, capture=False)),
     "record.fault": lambda: report(run(changes={"faults": ["no numbers from step 3 on: disk"]})),
     "record.size": lambda: report(run()),
-    "size.card": lambda: report(run(), Known(card=card())),
+    "size.card.data": lambda: report(run(), Known(card=card())),
+    "size.card.vae": lambda: report(run(), Known(card=replace(card(), source="vae"))),
+    "size.card.format": lambda: report(run(), Known(card=replace(card(), source="latent format"))),
+    "size.vae": lambda: report(unsized(run()), Known(size=Size(0.9, 8))),
+    "size.format": lambda: report(unsized(run()), Known(size=Size(1.0, format="SD15"))),
     "size.model": lambda: report(run()),
     **{f"sampler.{key}": lambda key=key: report(of_class(key), Known(card=card(sampler=key))) for key in MEASURED},
     **{f"sampler.{key}": lambda key=key: report(of_class(key), Known(card=card())) for key in UNSEEN},
@@ -509,3 +515,34 @@ def test_a_range_is_called_yours_only_where_you_alone_chose_it(gamma, language):
         (True, True),
     ], texts
     assert mine.range == theirs.range == both.range
+
+
+def test_the_size_of_data_is_the_cards_then_the_files_then_measured_then_by_construction():
+    told = [
+        report(trace, known).findings[-1].text()
+        for trace, known in (
+            (run(), Known(card=card(), size=Size(0.9, 8))),
+            (run(), Known(size=Size(0.9, 8))),
+            (unsized(run()), Known(size=Size(0.9, 8))),
+            (unsized(run()), Known(size=Size(1.0, format="SD15"))),
+        )
+    ]
+    assert ["card" in told[0], "file" in told[1], "8 pictures" in told[2], "SD15 and not measured" in told[3]] == [
+        True
+    ] * 4
+    own, twice = (report(unsized(run()), Known(size=Size(value, 8))).features for value in (0.4, 0.8))
+    assert math.isclose(
+        own.push8 - report(replace(run(), header={**run().header, "sigma_data": 0.4})).features.push8, 0
+    )
+    assert own.push8 != twice.push8
+    assert own.overmax == twice.overmax
+
+
+def test_a_measured_size_is_read_as_it_was_written_and_damage_is_told(tmp_path):
+    path = tmp_path / "a.json"
+    write_size(Size(0.9, 8, key=HASH), path)
+    assert read_size(path) == Size(0.9, 8, key=HASH)
+    for damage in ('{"format": "guidance-geometry/size"}', "[]", "{", path.read_text().replace("0.9", '"x"')):
+        path.write_text(damage)
+        with pytest.raises(ValueError, match="Measure it again"):
+            read_size(path)
