@@ -337,6 +337,18 @@ test("the report is that of what is stored by now, and who shows the run gets it
   assert.equal((await tab.recordOf({ run: "a" })).report.headline, "newest"); // without an answer the last one stands
 });
 
+test("a run that ends this very moment is shown with the report that it brings, without another question", async () => {
+  let asked = 0;
+  const keyed = { ...record, model: { hash: "AB" }, report: { headline: "own" } };
+  const tab = new Tab({ root: () => null, run: async () => ({ ...keyed }), report: async () => ((asked += 1), { headline: "newer" }) });
+  tab.last = { run: "a", at: Date.now() };
+  assert.equal((await tab.recordOf({ run: "a" })).report.headline, "own");
+  assert.equal(asked, 0);
+  assert.equal((await tab.recordOf({ run: "a" })).report.headline, "newer", "chosen once more: picks may have come");
+  tab.last = { run: "b", at: Date.now() - 60_000 };
+  assert.equal((await tab.recordOf({ run: "b" })).report.headline, "newer", "looked at a minute later");
+});
+
 test("what is stored is that of the model that is shown, and of no other", async () => {
   const asked = [];
   const tab = new Tab({ root: () => null, picks: async (method, key) => (asked.push(key), key === "ab" ? { ranges: {} } : null) });

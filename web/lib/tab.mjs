@@ -10,6 +10,7 @@ import { flagOf, hasSampler, hasTwin, isOf, joined, latest, merged, nameOf, seri
 import { TryHalf } from "./try-half.mjs";
 
 const HAD = "guidancegeometry:tab:"; // + key of a workflow that has had runs
+const JUST = 2000; // milliseconds since a run ended: its record holds the report of now
 
 export class Tab {
   /** editor: what the tab may ask it (see inspector.js). */
@@ -135,6 +136,7 @@ export class Tab {
     for (const run of this.records.keys()) if (!this.runs.some((one) => one.run === run)) this.records.delete(run);
     this.lost = false;
     this.unchanged.delete(summary.node);
+    this.last = { run: summary.run, at: Date.now() };
     await this.order();
   }
 
@@ -169,7 +171,8 @@ export class Tab {
     const { records } = this; // of this workflow
     const record = records.get(run) ?? (await this.editor.run(run));
     if (!record) return null; // asked again at the next choice
-    const report = modelKey(record) && (await this.editor.report(run)); // what is stored may have changed since
+    const fresh = !records.has(run) && this.last?.run === run && Date.now() - this.last.at < JUST;
+    const report = !fresh && modelKey(record) && (await this.editor.report(run)); // what is stored may have changed since
     if (report) record.report = report;
     records.set(run, record);
     const whole = { ...record };
