@@ -35,6 +35,12 @@ def heard(trace: Trace, energy: Energy, vae=None) -> Judged:
         return Judged(text_of(energy), torch.zeros(0), shortened(words_of(error), LONGEST))
 
 
+def judge_name(energy: Energy) -> str:
+    """What a judge is called on what it chose: its networks, whatever they are asked for; else what it is asked for."""
+    networks = (getattr(network, "name", None) for network in energy.classifiers)
+    return ", ".join(dict.fromkeys(map(str, filter(None, networks)))) or text_of(energy)
+
+
 def judged(trace: Trace, energy: Energy, vae=None) -> Judged:
     """Log-probabilities of the finished pictures.  Raises ValueError where there are none, or no VAE for latents."""
     end = trace.tensors.get(END)

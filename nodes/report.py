@@ -6,7 +6,7 @@ from comfy_api.latest import io
 from comfy_execution.graph_utils import ExecutionBlocker
 
 from ..host.checks import CheckedNode
-from ..host.judging import heard
+from ..host.judging import heard, judge_name
 from ..host.knowledge import keep_size, reported, state_of_files
 from ..host.recording import STOPS
 from ..host.widgets import SEE, TRACE_IN, TRACE_OUT, VAE_IN
@@ -82,7 +82,9 @@ class GGReport(CheckedNode):
             found = reported(trace, half, judge)
             text, score = found.text(), scored(judge)
             told = ascii_json(found.as_json() | ({"judge": score} if score else {}))
-            ui = {"text": [text], **({"judge": [score["mean"]]} if score else {})}
+            ui: dict = {"text": [text]}
+            if energy is not None and score:
+                ui |= {"judge": [score["mean"]], "judge_name": [judge_name(energy)]}
             return io.NodeOutput(text, told, *scales_of(found), trace, ui=ui)
         text = FAILED.format(*faults)
         return io.NodeOutput(text, "{}", *[ExecutionBlocker(text)] * 3, trace, ui={"text": [text]})

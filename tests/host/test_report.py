@@ -149,7 +149,10 @@ def test_a_judge_and_a_second_run_are_read(report, labelled):
         guided(model, positive, negative, latent, "euler", steps=4, cfg=cfg, capture="pictures")[2] for cfg in (4, 2)
     ]
     judge = GGLoadClassifier.execute("pocket-judge-1").result[0]
-    text = report(runs[0], energy=LabelEnergy(judge, ((0,), (1,), (2,))), half=runs[1]).result[0]
+    out = report(runs[0], energy=LabelEnergy(judge, ((0,), (1,), (2,))), half=runs[1])
+    text = out.result[0]
+    assert out.ui["judge"] == [json.loads(out.result[1])["judge"]["mean"]]
+    assert out.ui["judge_name"] == ["pocket-judge-1"], "whatever it is asked for"
     assert "of 3 samples." in text
     assert "At cfg 2" in text
 
@@ -185,7 +188,9 @@ def test_latents_are_judged_through_a_vae_alone(report, traces):
         told = report(latents, energy=Fixed()).result[0]
         assert "fixed could not judge the pictures. The energy judges" in told
     energy, vae = Fixed(), SimpleNamespace(latent_channels=3, decode=lambda x: torch.ones(len(x), 8, 8, 3))
-    assert "fixed finds what was asked for in 1 of 1 samples." in report(trace, vae=vae, energy=energy).result[0]
+    out = report(trace, vae=vae, energy=energy)
+    assert "fixed finds what was asked for in 1 of 1 samples." in out.result[0]
+    assert out.ui["judge_name"] == ["fixed"]
     assert energy.seen.shape == (1, 3, 8, 8)
     assert energy.seen.eq(1).all()
     assert "Set capture to pictures" in report(replace(trace, tensors={}), vae=vae, energy=energy).result[0]

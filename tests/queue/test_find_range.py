@@ -5,6 +5,7 @@ import json
 import pytest
 
 from guidance_geometry.tests.queue import steering
+from guidance_geometry.tests.queue.prompts import first_look
 from guidance_geometry.tests.queue.steering import numbers, queue
 
 pytestmark = pytest.mark.browser
@@ -200,4 +201,37 @@ def test_a_scale_that_a_wire_brings_is_named_and_nothing_is_queued(page):
     page.locator(".gg-tab .gg-find").click()
     says(page, r"link: change My number \(7\) instead")
     assert page.locator(CARD).count() == 0
+    page.locator(".gg-tab .gg-close").click()
+
+
+def test_a_judge_that_is_wired_clicks_instead_and_its_name_stands_on_the_range(page):
+    graph = {node: first_look()[node] for node in ("1", "2", "3", "4", "5")}
+    graph["2"]["inputs"]["label"] = "robot"
+    graph["3"]["inputs"]["batch_size"] = 2
+    graph["4"]["inputs"] |= {"steps": 4, "cfg": 2.0}
+    graph["9"] = {"class_type": "PreviewImage", "inputs": {"images": ["5", 0]}}
+    graph["20"] = {"class_type": "GGLoadClassifier", "inputs": {"classifier_name": "pocket-judge-1"}}
+    graph["21"] = {
+        "class_type": "GGLabelEnergy",
+        "inputs": {"classifier": ["20", 0], "label": "robot", "kind": "label"},
+    }
+    graph["22"] = {"class_type": "GGReport", "inputs": {"trace": ["4", 2], "energy": ["21", 0]}}
+    load(page, graph)
+    page.locator(".gg-tab .gg-switch input").click()
+    queue(page)
+    assert page.locator(".gg-tab .gg-ask >> visible=true").count() == 0
+    page.locator(".gg-tab .gg-find").click()
+    ask = page.locator(".gg-tab .gg-ask >> visible=true")
+    ask.wait_for(timeout=60000)
+    assert ask.inner_text() == "Let pocket-judge-1 choose"
+    ask.click()
+    says(page, "was chosen by .*pocket-judge-1")
+    page.wait_for_function(SHOWN, arg=10)  # five scales, two samples each
+    says(page, "that .*pocket-judge-1.* chose", ".gg-headline")
+    with page.expect_download() as found:
+        page.locator(".gg-tab .gg-save").click()
+    picks = json.loads(found.value.path().read_text())["picks"]
+    assert {one["by"] for one in picks} == {"pocket-judge-1"}
+    assert any(one["good"] for one in picks)
+    page.locator(".gg-tab .gg-forget").click()
     page.locator(".gg-tab .gg-close").click()

@@ -4,7 +4,7 @@ import { centreOf, closer, FindRange, ladder, modelKey, picksOf, rangeOf } from 
 import { mixed } from "../../web/lib/mix.mjs";
 import { LIGHT } from "../../web/lib/theme.mjs";
 import { obstacle, scalePlace } from "../../web/lib/tries.mjs";
-import { picturesOf, promptAt, shownBy } from "../../web/lib/try-prompt.mjs";
+import { judgedBy, judgeOf, picturesOf, promptAt, shownBy } from "../../web/lib/try-prompt.mjs";
 import { TryHalf } from "../../web/lib/try-half.mjs";
 import { viewOf } from "../../web/lib/views.mjs";
 import { called, fixture } from "./records.mjs";
@@ -165,6 +165,48 @@ test("about what is known of the model five close ones are queued at once", asyn
   tries.judge(tries.cards[1]);
   assert.deepEqual(tries.cards.map(({ cfg }) => cfg), [4.1, 5.7, 8, 11.2, 15.7]);
   assert.equal(host.queued.size, 4);
+});
+
+const JUDGED = {
+  ...PROMPT,
+  20: { class_type: "GGLabelEnergy", inputs: { classifier: ["21", 0] } },
+  21: { class_type: "GGLoadClassifier", inputs: {} },
+  22: { class_type: "GGReport", inputs: { trace: ["4", 2], energy: ["20", 0], half: ["30", 2], pictures: ["31", 0] } },
+  30: { class_type: "GGGuidedSampler", inputs: {} },
+  31: { class_type: "LoadImage", inputs: {} },
+};
+
+test("a judge that is wired to the report of the run goes along, without what it need not be asked again", () => {
+  const judge = judgeOf(JUDGED, "4");
+  assert.deepEqual([judge.id, judge.node.inputs], ["22", { trace: ["4", 2], energy: ["20", 0] }]);
+  assert.equal(judgeOf(PROMPT, "4"), null);
+  assert.equal(judgeOf({ ...JUDGED, 22: { class_type: "GGReport", inputs: { trace: ["4", 2] } } }, "4"), null, "it has no judge");
+  const found = promptAt(JUDGED, "4", 2, shownBy({ prompt: JUDGED, outputs: {} }, "4", NO_GRAPH), judge);
+  assert.deepEqual(Object.keys(found).sort(), ["1", "20", "21", "22", "4", "8", "9"]);
+  assert.deepEqual(judgedBy({ 22: { judge: [-0.5], judge_name: ["CLIP"] } }, "22"), { name: "CLIP", score: -0.5 });
+  for (const none of [undefined, {}, { 22: { text: ["x"] } }, { 22: { judge: [NaN], judge_name: ["CLIP"] } }]) assert.equal(judgedBy(none, "22"), null);
+});
+
+test("a judge clicks what it finds about as good as its best, after a closer look, and its name is stored with it", async () => {
+  const host = editor();
+  const scores = { 4: -0.3, 5.7: -0.1, 8: -0.05, 11.2: -0.2, 16: -4 };
+  const job = host.job;
+  host.job = async (id) => {
+    const done = await job(id);
+    const cfg = host.queued.get(id)?.prompt[4].inputs.cfg ?? 8;
+    return { ...done, prompt: JUDGED, outputs: { ...done.outputs, 22: { judge: [scores[cfg]], judge_name: ["CLIP"] } } };
+  };
+  const stored = [];
+  const tries = new FindRange(host, { run: RUN, record: RECORD }, () => {}, async (picks) => stored.push(picks));
+  assert.equal(tries.judgeName(), null, "nothing is there yet");
+  await tries.begin();
+  assert.equal(tries.judgeName(), "CLIP");
+  await tries.judgeChooses();
+  assert.equal(stored.length, 1);
+  assert.deepEqual(stored[0].picks.map(({ cfg, good, by }) => [cfg, good, by]), [[4, false, "CLIP"], [5.7, true, "CLIP"], [8, true, "CLIP"], [11.2, true, "CLIP"], [16, false, "CLIP"]]);
+  assert.ok(tries.cards.every(({ good }) => !good), "the user has chosen nothing");
+  tries.cards[0].found = null;
+  assert.equal(tries.judgeName(), null, "it did not score every picture");
 });
 
 test("where the server has forgotten the job, the canvas is queued; who closes takes the rest out of the queue", async () => {

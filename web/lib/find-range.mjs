@@ -5,6 +5,8 @@ const CLOSE = 1.4; // from one scale to the next: one good one gives a range of 
 const FAR = 2; // where nothing is known of the model
 const NEAR = 1.1; // times the own scale: that one is tried instead
 const PLAIN = "CFG";
+const ALIKE = Math.log(1.25); // below the best mean log-probability: as good to a judge
+const LONGEST = 200; // characters of a name
 
 /** Scales to try first: five close ones about the middle of what is known, else three wide apart about the run's own.
  *
@@ -40,11 +42,11 @@ export function modelKey({ model }) {
   return model?.file ? `file:${model.file}` : null;
 }
 
-/** The judged cards as the server takes them. */
-export function picksOf(record, cards) {
+/** The judged cards as the server takes them.  by: the judge that chose, null for the user */
+export function picksOf(record, cards, by = null) {
   const { report, chain, model } = record;
   const judged = cards.filter(({ state }) => state === "there");
-  const picks = judged.map(({ cfg, good }) => ({ cfg, good: Boolean(good), sampler_class: report.sampler_class, chain: report.plain ? PLAIN : chain || "rules" }));
+  const picks = judged.map(({ cfg, good, liked }) => ({ cfg, good: Boolean(by ? liked : good), ...(by && { by: by.slice(0, LONGEST) }), sampler_class: report.sampler_class, chain: report.plain ? PLAIN : chain || "rules" }));
   return { format: "guidance-geometry/picks", version: 1, model: { name: String(model.name ?? model.file ?? "?").slice(0, 200), key: modelKey(record) }, picks };
 }
 
@@ -85,5 +87,27 @@ export class FindRange extends Tries {
       this.looked = this.add(closer(card.cfg, this.cards.map(({ cfg }) => cfg)));
     }
     return kept;
+  }
+
+  /** Name of the judge that scored every picture; null where none did. */
+  judgeName() {
+    const there = this.cards.filter(({ state }) => state === "there");
+    return this.done && there.length && there.every(({ found }) => found) ? there[0].found.name : null;
+  }
+
+  /** The judge clicks instead: all that it finds about as good as the best; after a wide look it looks closer first. */
+  async judgeChooses() {
+    const name = this.judgeName();
+    const there = this.cards.filter(({ state }) => state === "there");
+    const best = there.reduce((one, other) => (other.found.score > one.found.score ? other : one));
+    if (this.wide) {
+      this.wide = false;
+      await (this.looked = this.add(closer(best.cfg, this.cards.map(({ cfg }) => cfg))));
+      if (!this.over && this.judgeName()) await this.judgeChooses();
+      return;
+    }
+    for (const card of there) card.liked = card.found.score >= best.found.score - ALIKE;
+    this.changed();
+    await this.keep(picksOf(this.record, this.cards, name));
   }
 }

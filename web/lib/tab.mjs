@@ -248,7 +248,7 @@ export class Tab {
   async forgetPicks() {
     const record = this.judgedRecord();
     this.stored = await this.editor.picks("DELETE", modelKey(record), null, record.report.sampler_class);
-    for (const card of this.tries?.cards ?? []) card.good = false;
+    for (const card of this.tries?.cards ?? []) Object.assign(card, { good: false, liked: false });
     await this.reportAnew();
   }
 

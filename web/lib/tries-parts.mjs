@@ -20,13 +20,14 @@ export class TriesView {
     this.find = button("find", () => tab.openRange());
     this.half = button("half", () => tab.openHalf());
     this.again = button("again", () => tab.findRange());
+    this.ask = button("ask", () => tab.tries.judgeChooses());
     this.forget = button("forget", () => tab.forgetPicks());
     this.save = button("save", () => download(new Blob([`${JSON.stringify(tab.stored, null, 1)}\n`], { type: "application/json" }), "picks.json"));
     this.take = button("take", () => this.apply());
     this.close = button("close", () => tab.closeTries());
     this.cards = element("div", { class: "gg-cards", role: "group", "aria-label": t("find") });
     this.words = element("p", { class: "gg-tried", role: "status" });
-    const row = element("div", { class: "gg-row" }, this.words, this.take, this.again, this.forget, this.save, this.close);
+    const row = element("div", { class: "gg-row" }, this.words, this.take, this.ask, this.again, this.forget, this.save, this.close);
     this.box = element("div", { class: "gg-tries", hidden: true }, this.cards, row);
     this.drawn = [];
   }
@@ -46,6 +47,8 @@ export class TriesView {
     const judging = opened === "range";
     put(this.words, { textContent: this.said(tries, range, judging) });
     put(this.again, { hidden: !judging || (tries && !tries.done) });
+    const judge = judging && tries?.judgeName();
+    put(this.ask, { hidden: !judge, textContent: t("ask", { judge }) });
     put(this.forget, { hidden: !judging || !range });
     put(this.save, { hidden: !judging || !range });
     put(this.take, { hidden: !judging || !range || !this.source()?.widget, textContent: t("take", { value: number(range?.middle) }) });
@@ -78,7 +81,7 @@ export class TriesView {
     }
     for (const { card, box, name, shots } of this.drawn) {
       put(box, { "data-state": card.state, "aria-pressed": kind === "range" ? String(Boolean(card.good)) : null, disabled: kind === "range" && card.state !== "there" });
-      put(name, { textContent: `${card.good ? "\u2713 " : ""}cfg ${number(card.cfg)}` });
+      put(name, { textContent: `${card.good || card.liked ? "\u2713 " : ""}cfg ${number(card.cfg)}` });
       if (card.state === "there" && !shots.childElementCount) shots.replaceChildren(...this.picturesOf(card));
     }
   }

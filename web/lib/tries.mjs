@@ -4,7 +4,7 @@
  */
 import { scaleSource, nodeAt } from "./panel-graph.mjs";
 import { FLAG, slotOf } from "./tab-runs.mjs";
-import { picturesOf, promptAt, shownBy } from "./try-prompt.mjs";
+import { judgedBy, judgeOf, picturesOf, promptAt, shownBy } from "./try-prompt.mjs";
 
 const MOST_GUIDERS = 8; // one inside another
 const PAUSE = 400; // milliseconds between two looks at a job
@@ -46,6 +46,7 @@ export class Tries {
     const place = scalePlace(prompt, run.node);
     const own = prompt[place].inputs.cfg;
     this.shown = shownBy({ prompt, outputs: sources.outputs }, run.node, root);
+    this.judging = judgeOf(prompt, run.node);
     this.made = { prompt, place, own, job, workflow: apart(sources.workflow ?? {}) };
     return this.add(this.scales(own));
   }
@@ -58,7 +59,7 @@ export class Tries {
     this.changed();
     for (const card of cards) {
       if (card.own && job) this.take(card, job, this.run, this.record);
-      else await this.queue(card, promptAt(prompt, place, card.cfg, this.shown), workflow);
+      else await this.queue(card, promptAt(prompt, place, card.cfg, ...[this.shown, this.judging].filter(Boolean)), workflow);
     }
     return Promise.all(cards.map((card) => card.job && this.follow(card)));
   }
@@ -96,7 +97,8 @@ export class Tries {
   take(card, job, run, record) {
     const shots = picturesOf(job?.outputs ?? {}, this.shown.id);
     const there = job?.ended && (shots.length || record?.pictures?.steps?.length);
-    Object.assign(card, { run, record, shots, state: there ? "there" : "failed" });
+    const found = judgedBy(job?.outputs, this.judging?.id);
+    Object.assign(card, { run, record, shots, found, state: there ? "there" : "failed" });
     this.changed();
   }
 

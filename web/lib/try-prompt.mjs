@@ -23,11 +23,27 @@ export function shownBy({ prompt, outputs }, sampler, root) {
   return { id: ids[1], node: { class_type: "PreviewAny", inputs: { source: [ids[0], 0] } } }; // so that the sampler runs
 }
 
-/** The prompt with another scale and one output, without what that does not need. */
-export function promptAt(prompt, place, cfg, { id, node }) {
+/** The Guidance Report that asks a judge about this sampler's run: {id, node}; null where none is wired. */
+export function judgeOf(prompt, sampler) {
+  const asks = (id) => prompt[id].class_type === "GGReport" && Array.isArray(prompt[id].inputs.energy);
+  const id = downstream(prompt, String(sampler)).find(asks);
+  if (!id) return null;
+  const { half, pictures, ...inputs } = prompt[id].inputs; // of these it knows already
+  return { id, node: { ...prompt[id], inputs } };
+}
+
+/** What the judge found in a job's pictures: {name, score}; null for nothing.  score: mean log-probability */
+export function judgedBy(outputs, id) {
+  const { judge: [score] = [], judge_name: [name] = [] } = outputs?.[id] ?? {};
+  return name && Number.isFinite(score) ? { name, score } : null;
+}
+
+/** The prompt with another scale and these outputs, without what they do not need. */
+export function promptAt(prompt, place, cfg, ...shown) {
   const { inputs } = prompt[place];
-  const changed = { ...prompt, [id]: node, [place]: { ...prompt[place], inputs: { ...inputs, cfg } } };
-  const needed = upstream(changed, id);
+  const made = Object.fromEntries(shown.map(({ id, node }) => [id, node]));
+  const changed = { ...prompt, ...made, [place]: { ...prompt[place], inputs: { ...inputs, cfg } } };
+  const needed = new Set(shown.flatMap(({ id }) => [...upstream(changed, id)]));
   return Object.fromEntries(Object.entries(changed).filter(([one]) => needed.has(one)));
 }
 
