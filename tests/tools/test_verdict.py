@@ -155,6 +155,13 @@ def test_the_alarm_is_set_by_the_world_with_the_longest_fine_runs_and_holds_in_e
     assert found["short"].hits[4.0] == 0
 
 
+def test_without_any_demo_model_the_exact_worlds_set_the_threshold():
+    exact = made_up("exact", ([1.0] * 20, [1.2] * 20, [1.4] * 20))
+    threshold, false = odds.relatives_out([exact, judged(GOOD, overmax=2.0)])
+    assert (threshold, false) == (3.0, 1.0), "with the widest margin, and its fine runs are 8 times as long"
+    assert math.isnan(odds.relatives_out([exact])[1])
+
+
 def test_an_alarm_that_no_margin_saves_is_published_as_it_is():
     short = made_up("short", ([1.0] * 20, [1.2] * 20, [1.4] * 20))
     long = made_up("long", ([30.0] * 20, [35.0] * 20, [90.0] * 20))
@@ -181,6 +188,14 @@ def test_a_card_claims_only_what_holds_for_what_it_was_not_made_of():
     assert ratio == odds.RATIOS[-1], "no range that is worth saying holds it"
     rows = limits.limits_of(high, beyond, {"w": odds.WorldOdds(1, 0, 0, {})}, [], odds.halved([]), [])
     assert [row.holds for row in rows] == [False, True, True]
+
+
+def test_a_kind_of_difference_counts_alike_however_many_cases_it_has():
+    band = judged(GOOD).band
+    known = [carded(band, judged(GOOD), "labels")] * 3 + [carded(band, judged((9.0, 9.0, 9.0, 1.0, 9.0)))]
+    assert odds.coverage_of(known, 1.6) == 0.5
+    assert odds.false_of(known, 1.0) == 0.5
+    assert math.isnan(odds.coverage_of([], 1.6))
 
 
 def test_every_other_label_is_counted_anew():

@@ -14,7 +14,7 @@ of a range about the card's centre that holds the centre of 80 % of them.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -74,6 +74,17 @@ def margin_of(worlds: Mapping[str, Sequence[Sequence[float]]]) -> float:
         return all(above(fine, margin * others[world]) <= FALSE for world, fine in worlds.items())
 
     return next((margin for margin in MARGINS if holds(margin)), MARGINS[-1])
+
+
+def relatives_out(settings: Sequence[Setting]) -> tuple[float, float]:
+    """The threshold of the exact worlds alone, and the share of fine runs above it in the worst demo model."""
+    worlds = {world: lengths_of(own) for world, own in by_world(settings).items()}
+    trained = {one.world for one in settings if one.trained}
+    limits = [limit_of(fine, FALSE) for world, fine in worlds.items() if world not in trained]
+    if not limits or not trained:
+        return math.nan, math.nan
+    threshold = margin_of(worlds) * max(limits)
+    return threshold, max(above(worlds[world], threshold) for world in trained)
 
 
 def lengths_of(settings: Sequence[Setting]) -> list[list[float]]:
@@ -177,13 +188,18 @@ def sisters(settings: Sequence[Setting], own: str) -> list[Carded]:
 
 
 def false_of(known: Sequence[Carded], beyond: float) -> float:
-    """Share of the runs inside a band that a card calls too high, on average."""
-    return float(np.mean([one.false(beyond) for one in known])) if known else math.nan
+    """Share of the runs inside a band that a card calls too high, on average; every kind of difference counts alike."""
+    return _over_kinds(known, lambda one: one.false(beyond))
 
 
 def coverage_of(known: Sequence[Carded], ratio: float) -> float:
-    """Share of the settings whose centre a range of that ratio holds."""
-    return share(one.holds(ratio) for one in known)
+    """Share of the settings whose centre a range of that ratio holds; every kind of difference counts alike."""
+    return _over_kinds(known, lambda one: float(one.holds(ratio)))
+
+
+def _over_kinds(known: Sequence[Carded], value: Callable[[Carded], float]) -> float:
+    kinds = [[value(one) for one in known if one.kind == kind] for kind in {one.kind for one in known}]
+    return float(np.mean([np.mean(values) for values in kinds])) if kinds else math.nan
 
 
 def least_beyond(known: Sequence[Carded]) -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -38,6 +39,7 @@ from .odds import (
     halved,
     least_beyond,
     least_ratio,
+    relatives_out,
     sisters,
 )
 from .runs import FEATURES, SAMPLERS
@@ -51,8 +53,8 @@ STEM = "verdict-"  # of the names of its pictures
 POCKET = "pocket-1"
 OPENING = """# How sure the verdict is
 
-Written by `{command}`; every number is from that run. A verdict compares the scale \u03b3 of a run
-(`cfg`) with what is known of the model. This page says what is known, how it was measured, and how often it errs.
+Written by `{command}`; every number is from that run. A verdict compares the scale \u03b3 of a run (`cfg`)
+with what is known of the model. This page says what is known, how it was measured, and how often it errs.
 """
 LIMITED = """## What it is held to
 
@@ -103,13 +105,18 @@ Above **{likely:.2f}** it is a sign: at most 5 % in half of the worlds. *Left ou
 threshold that follows from all others. Hits: runs (batches of {size}) above the alarm whose \u03b3 is so many times the
 centre (within a factor of {near}).
 """
+FAMILY = """A demo model that is left out still has relatives among the others. With none of them the exact worlds alone
+would set the threshold, at {threshold:.2f}, and in the worst demo model {false} of the fine runs would be above it:
+what holds here holds for models that are like some model of the study, and nobody knows whether yours is.
+"""
 CARD = """## With a card
 
 A card is made from one part of the measurements and held against another: another seed, the other labels, or another
 sampler of its class. A run is called too high beyond **{beyond:g}** times the upper end of the card's band; between the
 two the verdict says "a little above", and does not decide. *Too high in vain*: share of the other's good scales, in ln
 \u03b3, beyond that. *Covered*: a range of so many times high / low about the card's centre holds the other's centre;
-the verdict promises **{ratio:g}**, the least with which that holds in {covered:.0f} % of the cases.
+the verdict promises **{ratio:g}**, the least with which that holds in {covered:.0f} % of the cases. Other seeds, labels
+and samplers count alike, however many there are of each.
 
 Not measured: cards and rules together. A run with rules is compared with a card by lengths only, and never by its
 \u03b3.
@@ -128,9 +135,10 @@ pairs. The judge's label changes in {changed} of these, and in {otherwise} of th
 """
 RANGE = """## Find my range
 
-With J as the person who clicks, and nothing known of the model: three scales about cfg {starts}, of which the best is
-clicked, and the two closer ones that the panel then queues; chosen are the best and the next best beside it, if its J
-is at most 1.25 times as large. The range that these picks give holds the centre of the band in {held} of {count} cases.
+With J as the person who clicks, and nothing known of the model: three scales about cfg {starts}, of which the best
+is clicked, and the two closer ones that the panel then queues; chosen are the best and the next best beside it, if its
+J is at most 1.25 times as large. The range that these picks give holds the centre of the band in {held} of {count}
+cases.
 """
 MISSES = """## Every kind of miss, shown
 
@@ -230,15 +238,17 @@ def curves_section(study: Study, folder: Path) -> str:
     return CURVES.format(name=name, covered=100 * COVERED)
 
 
-def burn_section(study: Study) -> tuple[str, str]:
-    """Thresholds, and a row a world."""
+def burn_section(study: Study) -> tuple[str, ...]:
+    """Thresholds, a row a world, and what relatives are worth."""
     sure, likely, found = study.alarm
     head = "world | 95 % of fine runs below | false | left out | " + " | ".join(f"hits at {t:g}x" for t in TIMES)
     rows = [
         (world, f"{one.limit:.2f}", percent(one.false), percent(one.left_out), *map(percent, one.hits.values()))
         for world, one in found.items()
     ]
-    return BURN.format(sure=sure, likely=likely, size=SIZE, near=NEAR), table(head, rows)
+    threshold, false = relatives_out(study.settings)
+    family = "" if math.isnan(false) else FAMILY.format(threshold=threshold, false=percent(false))
+    return BURN.format(sure=sure, likely=likely, size=SIZE, near=NEAR), table(head, rows), family
 
 
 def card_rows(found: Sequence[Carded], beyond: float) -> str:
