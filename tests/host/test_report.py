@@ -257,7 +257,7 @@ def test_the_record_of_a_panel_holds_the_report(knowledge, traces):
 def test_a_fault_of_a_report_costs_the_report_alone(knowledge, traces, monkeypatch, caplog):
     from guidance_geometry.host import panel_record
 
-    monkeypatch.setattr(panel_record, "reported", lambda trace: 1 / 0)
+    monkeypatch.setattr(panel_record, "reported", lambda trace, user: 1 / 0)
     record = panel_record.of_every_part(traces[4.0], None, 0)
     assert "report" not in record
     assert len(record["steps"]) == 16

@@ -198,6 +198,16 @@ def test_a_kind_of_difference_counts_alike_however_many_cases_it_has():
     assert math.isnan(odds.coverage_of([], 1.6))
 
 
+def test_a_feature_that_rises_tells_every_pair_apart_and_one_that_does_not_tells_half():
+    setting = made_up("w", ([1.0, 2.0], [3.0, 3.0], [2.0, 9.0]))
+    runs_of = setting.runs(4)
+    high = [run for run in runs_of if run.too_high]
+    assert {run.times for run in high} == {4.0}, "twice the centre is not more than twice"
+    assert evidence.told_apart(runs_of, "overmax") == 0.875, "of four pairs three, and one is a draw"
+    assert evidence.told_apart(runs_of, "push8") == 0.5
+    assert math.isnan(evidence.told_apart([run for run in runs_of if run.fine], "overmax"))
+
+
 def test_every_other_label_is_counted_anew():
     features = torch.arange(40.0)[:, None].expand(40, 4)
     seen = objectives.Seen(features, torch.arange(40) % 10).half(1)

@@ -137,6 +137,19 @@ def share(truths: Iterable[bool]) -> float:
     return sum(found) / len(found) if found else math.nan
 
 
+def told_apart(runs: Sequence[Run], feature: str) -> float:
+    """How often a run that is too high has more of a feature than a fine one (AUC); nan where one kind is missing."""
+    known = [run for run in runs if math.isfinite(run.features[feature])]
+    fine, high = (
+        np.array([run.features[feature] for run in known if chosen(run)])
+        for chosen in (lambda run: run.fine, lambda run: run.too_high and not run.fine)
+    )
+    if not len(fine) or not len(high):
+        return math.nan
+    below = np.searchsorted(np.sort(fine), high, side="left"), np.searchsorted(np.sort(fine), high, side="right")
+    return float((below[0] + below[1]).mean() / (2 * len(fine)))
+
+
 def blurred(setting: Setting) -> list[Setting]:
     """The worlds that differ from this one by a blur of the condition alone."""
     return [

@@ -18,7 +18,7 @@ from ..train.demo_data import LABELS
 from .clicked import STARTS, Found, ranges
 from .curves import plots_of
 from .drawing import draw_curves, draw_grid
-from .evidence import Setting, band_by_l
+from .evidence import Setting, band_by_l, by_world, told_apart
 from .limits import limits_of, percent
 from .misses import Shown, changed_label, false_alarm, missed_burn, uncovered
 from .odds import (
@@ -86,6 +86,13 @@ scales with J \u2264 1.25 min J; the centre is the geometric mean of the edges. 
 class, divided by the mean distance between true samples. It is a choice: who asks for diversity wants less.
 """
 SETTINGS = "world | sampler | steps | class | samples | good \u03b3 | centre | by L"
+TOLD = """## What the features tell
+
+How often a run at more than twice the centre has more of a feature than a fine run of the same world and sampler
+(0.50: chance; batches of {size}), averaged over the samplers. [The formulas](verdict-card.md#a-card). Within one world
+a threshold tells more than between worlds, since no two have the same. `overmean`, `push8` and `strength` at the edges
+of a band stand on a card; without one only `overmax` is read.
+"""
 CURVES = """## What is promised, and what was observed
 
 ![calibration of the alarm and of a card](figures/{name})
@@ -230,6 +237,21 @@ def why_section(found: Twins) -> tuple[str, str, str]:
     return words, table("\u03b3 | world | " + " | ".join(FEATURES) + " | E", rows), BLUR
 
 
+def features_section(settings: Sequence[Setting]) -> tuple[str, str]:
+    """How well each feature tells too high from fine, in every world."""
+    rows = []
+    for world, own in by_world(settings).items():
+        runs = [one.runs(SIZE) for one in own]
+        shares = [[told_apart(of_one, name) for of_one in runs] for name in FEATURES]
+        rows.append((world, *(_mean(known) for known in shares)))
+    return TOLD.format(size=SIZE), table("world | " + " | ".join(FEATURES), rows)
+
+
+def _mean(values: Sequence[float]) -> str:
+    known = [value for value in values if not math.isnan(value)]
+    return f"{sum(known) / len(known):.2f}" if known else "\u2013"
+
+
 def curves_section(study: Study, folder: Path) -> str:
     """The calibration curves."""
     name = f"{STEM}calibration.webp"
@@ -352,6 +374,7 @@ def page_of(study: Study, command: str, folder: Path) -> str:
         OBJECTIVE,
         "## Worlds",
         settings_table(study.settings),
+        *features_section(study.settings),
         curves_section(study, folder),
         *burn_section(study),
         *card_section(study),
