@@ -365,7 +365,8 @@ networks were exact they would be the same arrow; the caption says how close the
         "1 \u00b7 A model, and others who know the labels": ("Two ways to a label", *map(str, range(1, 12))),
         "2 \u00b7 One label, four methods": (
             "Four methods",
-            *("20", "21", "22", "23", "30", "31", "32", "33", "34", "40", "41", "42", "43", "44", "50", "51", "52", "53", "54", "61", "63"),
+            *("20", "21", "22", "23", *map(str, range(30, 35)), *map(str, range(40, 45)), *map(str, range(50, 55))),
+            *("61", "63"),
         ),
     },
     titles={

@@ -1,6 +1,6 @@
 """The card of a demo model: its good scales for every class of samplers, with error bars, and what runs there are.
 
-    python3 dev.py card pocket-1            full: 1,000 samples a scale, half of each seed, three samplers (half an hour)
+    python3 dev.py card pocket-1            full: 1,000 samples a scale, half of each seed (half an hour)
     python3 dev.py card pocket-1 --quick    a look: 40 samples, one sampler, in a minute; written to the cache only
 
 Cells that were measured before are read from the cache, so a run that was stopped goes on.
