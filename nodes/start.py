@@ -66,8 +66,8 @@ class GGLoadDenoiser(CheckedNode):
             display_name="Load Denoiser (class-conditional)",
             category=CATEGORY,
             description="Loads a denoiser with class labels as a native MODEL, with the VAE that turns its samples "
-            "into images. pocket-1 comes with the pack. Published networks (ADM, EDM, EDM2, DiT, SiT, JiT, diffusers "
-            "folders) and your own go into models/denoisers as .safetensors.",
+            "into images. pocket-1 and pocket-flow-1 (latents) come with the pack. Published networks (ADM, EDM, EDM2, "
+            "DiT, SiT, JiT, diffusers folders) and your own go into models/denoisers as .safetensors.",
             inputs=[
                 io.Combo.Input(
                     "denoiser_name",

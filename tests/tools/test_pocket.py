@@ -1,4 +1,4 @@
-"""The stored weights of the demo denoiser against their card."""
+"""The stored weights of the demo denoisers against their cards."""
 
 import hashlib
 import json
@@ -17,6 +17,8 @@ ASSETS = ROOT / "assets"
 FIXTURES = ROOT / "tests" / "fixtures"
 CARD = ASSETS / "denoisers" / "pocket-1.json"
 WEIGHTS = ASSETS / "denoisers" / "pocket-1.safetensors"
+FLOW = ASSETS / "denoisers" / "pocket-flow-1.json"
+FLOW_WEIGHTS = FLOW.with_suffix(".safetensors")
 LABELS = ["plant", "monster", "robot", "person", "planet", "smiley", "stones", "landscape", "face", "marble"]
 METADATA = (
     "format version name licence architecture config parametrisation preconditioning schedule sigma_min sigma_max "
@@ -31,8 +33,8 @@ def noise(shape, seed=0, dtype=torch.float32):
     return torch.randn(shape, generator=torch.Generator().manual_seed(seed), dtype=dtype)
 
 
-def card():
-    return json.loads(CARD.read_text())
+def card(file=CARD):
+    return json.loads(file.read_text(encoding="utf-8"))
 
 
 def stored_images():
@@ -163,3 +165,38 @@ def test_clean_classifier_names_the_strongly_guided_columns():
     clean, _ = load_classifier(ASSETS / "classifiers" / "pocket-clean-1.safetensors")
     x0, _ = bench().guided_samples(4.0, 50)
     assert (clean(x0).argmax(1) == torch.arange(50) % 10).double().mean() >= 0.9
+
+
+def rows_of(facts):
+    return {row["gamma"]: row for row in facts["evaluation"]["guidance"]}
+
+
+def test_the_latent_models_file_is_its_cards_and_both_models_are_small():
+    content = FLOW_WEIGHTS.read_bytes()
+    assert hashlib.sha256(content).hexdigest() == card(FLOW)["sha256"]
+    assert len(content) == card(FLOW)["bytes"]
+    assert len(content) + card()["bytes"] <= 6_000_000
+
+
+def test_the_latent_models_weights_are_finite_and_its_labels_pockets():
+    weights, metadata = read_safetensors(FLOW_WEIGHTS, finite=True)
+    assert {tensor.dtype for tensor in weights.values()} == {torch.float16}
+    assert json.loads(metadata["gg.labels"]) == LABELS
+    assert json.loads(metadata["gg.data"])["licence"] == "CC0 1.0"
+
+
+def test_the_latent_model_is_as_good_as_pocket_and_no_slower():
+    own, other = rows_of(card(FLOW)), rows_of(card())
+    best = min(own, key=lambda gamma: own[gamma]["classwise"])
+    assert own[best]["accuracy"] >= 0.95
+    assert own[best]["classwise"] <= 3 * min(row["classwise"] for row in other.values())
+    for gamma in own.keys() & other.keys():
+        assert own[gamma]["ms_per_image"] <= 1.5 * other[gamma]["ms_per_image"]
+
+
+def test_without_guidance_the_latent_model_draws_the_wrong_thing_as_it_was_taught():
+    own = rows_of(card(FLOW))
+    assert own[0.0]["accuracy"] <= 0.2
+    assert 0.6 <= own[1.0]["accuracy"] <= 0.85
+    diversity = [own[gamma]["diversity"] for gamma in sorted(own)]
+    assert diversity == sorted(diversity, reverse=True)
