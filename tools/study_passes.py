@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import math
 import sys
 from collections import Counter
@@ -89,6 +90,13 @@ def passes(folder: Folder, cells: Sequence[Cell], one_pass: Callable[[Sequence[C
     return tally
 
 
+def quiet() -> None:
+    """Keep what Ray Data tells of its work out of the table; its own log has it, and errors are still shown."""
+    for handler in logging.getLogger("ray.data").handlers:
+        if handler.level == logging.INFO:  # that of the console; the file's takes everything
+            handler.setLevel(logging.ERROR)
+
+
 class OnRay:
     """Passes over cells on a cluster.
 
@@ -121,6 +129,7 @@ class OnRay:
     def _rows(self, cells: Sequence[Cell], spare: int) -> Iterator[dict[str, Any]]:
         data = self.ray.data
         data.DataContext.get_current().enable_progress_bars = False  # our table tells more
+        quiet()
         batches = math.ceil(len(cells) / self.batch)
         done = data.from_items(as_rows(cells), override_num_blocks=batches).map(
             self.kind,

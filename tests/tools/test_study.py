@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import logging
 
 import pytest
 
@@ -74,6 +75,26 @@ def test_a_server_that_dies_is_named_and_its_cells_run_elsewhere(ray, two, tmp_p
     rows = json.loads((folder.path / "results.json").read_text())["rows"]
     assert len(rows) == len({row["id"] for row in rows}) == 12
     assert f"{addresses[1]} is gone" in capsys.readouterr().err
+
+
+def test_actors_whose_comfyui_does_not_start_say_why(ray, two, tmp_path, capsys, monkeypatch):
+    from guidance_geometry.tools import run_study
+
+    monkeypatch.setattr(run_study, "PAUSES", (0.01,))
+    args = arguments(tmp_path, [])
+    args.server, args.host, args.cpu = two[1][0], tmp_path / "nowhere", True
+    assert run_study.run_study(ray, plan_of_seeds(range(4)), Folder(tmp_path / "study"), args) == 1
+    said = capsys.readouterr().err
+    assert f"4 of 4 cells have no result. ComfyUI does not start in {tmp_path / 'nowhere'}: " in said
+
+
+def test_ray_tells_nothing_where_the_table_is(ray):
+    from guidance_geometry.tools.study_passes import quiet
+
+    quiet()
+    console = [one for one in logging.getLogger("ray.data").handlers if one.level]
+    assert [one.level for one in console] == [logging.ERROR]
+    assert any(not one.level for one in logging.getLogger("ray.data").handlers), "the file still has all of it"
 
 
 def test_servers_that_do_not_fit_are_named_before_any_work(ray, two, tmp_path):
