@@ -112,8 +112,9 @@ class RunStore:
             with torch.inference_mode():  # as the job was: its tensors know no other
                 work()
 
-        self.coming = Thread(target=turn, name=EVENT)
-        self.coming.start()
+        coming = Thread(target=turn, name=EVENT)
+        coming.start()
+        self.coming = coming  # only now: a thread that has not begun cannot be waited for
 
     def settled(self) -> RunStore:
         """The store, when the runs that have ended are in it; not for the event loop, which would wait too."""

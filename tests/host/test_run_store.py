@@ -310,3 +310,20 @@ def test_a_store_that_fails_costs_the_run_nothing(job, labelled, monkeypatch):
     monkeypatch.setattr(run_store, "portable", broken)
     assert torch.equal(sampled(labelled), whole)
     assert len(run_store.STORE.settled().runs) == 1
+
+
+def test_who_asks_while_a_run_is_handed_over_waits_for_no_thread_that_has_not_begun(store, monkeypatch):
+    from guidance_geometry.host import run_store
+
+    done = []
+
+    class Late(run_store.Thread):
+        def start(self):
+            store.settled()  # as a request would, from a thread of the server
+            super().start()
+
+    monkeypatch.setattr(run_store, "Thread", Late)
+    store.soon(lambda: done.append("first"))
+    store.soon(lambda: done.append("second"))
+    store.settled()
+    assert done == ["first", "second"]
