@@ -155,6 +155,14 @@ def test_the_alarm_is_set_by_the_world_with_the_longest_fine_runs_and_holds_in_e
     assert found["short"].hits[4.0] == 0
 
 
+def test_a_sign_is_set_by_the_demo_models_since_exact_worlds_hardly_burn():
+    exact = [made_up(f"exact {n}", ([1.0] * 20, [1.2] * 20, [1.4] * 20)) for n in range(3)]
+    own = [judged(GOOD, overmax=0.5, name="a"), judged(GOOD, overmax=0.52, name="b")]
+    sure, likely, _ = odds.burning([*exact, *own], 1)
+    assert math.isclose(likely, 4 * 0.51)
+    assert likely < sure
+
+
 def test_without_any_demo_model_the_exact_worlds_set_the_threshold():
     exact = made_up("exact", ([1.0] * 20, [1.2] * 20, [1.4] * 20))
     threshold, false = odds.relatives_out([exact, judged(GOOD, overmax=2.0)])

@@ -3,8 +3,9 @@
 **Alarm of burning.** A posterior mean is never longer than the data, so guided predictions that are many times as long
 as the final picture are a fault in any world. `sure` is a margin times the smallest threshold on overmax that at most
 5 % of the fine runs of every world exceed, whatever the size of the batch; `likely` the one that at most 5 % exceed in
-the middle of all worlds. Left out: with the threshold that follows from the other worlds alone. The next world is none
-of those that were measured, so the margin is the least with which no world that was left out has more false alarms.
+the middle of the demo models, since the exact worlds hardly ever burn. Left out: with the threshold that follows from
+the other worlds alone. The next world is none of those that were measured, so the margin is the least with which no
+world that was left out has more false alarms.
 
 **Card.** Too high is a run beyond `beyond` times the upper end of the card's band: the least factor with which at most
 5 % of the runs inside the bands of held-out seeds, labels and samplers are called so. `ratio` is the least high / low
@@ -55,7 +56,9 @@ def burning(settings: Sequence[Setting], size: int = SIZE) -> tuple[float, float
     worlds = {world: lengths_of(own) for world, own in by_world(settings).items()}
     limits = {world: limit_of(fine, FALSE) for world, fine in worlds.items()}
     margin = margin_of(worlds)
-    sure, likely = margin * float(np.nanmax(list(limits.values()))), float(np.nanmedian(list(limits.values())))
+    trained = {one.world for one in settings if one.trained} or worlds.keys()
+    sure = margin * float(np.nanmax(list(limits.values())))
+    likely = min(sure, float(np.nanmedian([limits[world] for world in trained])))
     found = {}
     for world, own in by_world(settings).items():
         others = margin * max((limit for name, limit in limits.items() if name != world), default=math.inf)

@@ -108,9 +108,9 @@ BURN = """## The alarm of burning
 prediction was. A posterior mean is not longer than the data in any world. The alarm is sure above **{sure:.2f}**:
 95 % of the fine runs of *every* world stay below, in batches of 1, 4 and 8 samples of one label, with a margin: the
 least with which that holds in every world when the threshold is set without it.
-Above **{likely:.2f}** it is a sign: at most 5 % in half of the worlds. *Left out*: fine runs of this world above the
-threshold that follows from all others. Hits: runs (batches of {size}) above the alarm whose \u03b3 is so many times the
-centre (within a factor of {near}).
+Above **{likely:.2f}** it is a sign: at most 5 % in half of the demo models. *Left out*: fine runs of this world above
+the threshold that follows from all others. Hits: runs (batches of {size}) above the alarm whose \u03b3 is so many times
+the centre (within a factor of {near}).
 """
 FAMILY = """A demo model that is left out still has relatives among the others. With none of them the exact worlds alone
 would set the threshold, at {threshold:.2f}, and in the worst demo model {false} of the fine runs would be above it:
