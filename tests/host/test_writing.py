@@ -2,8 +2,10 @@
 
 import errno
 import inspect
+import io
 import os
 import re
+from pathlib import Path
 
 import pytest
 import torch
@@ -35,13 +37,19 @@ def full(monkeypatch):
     def none_either(*_, **__):
         raise safetensors.SafetensorError("Error while serializing: I/O error: No space left on device (os error 28)")
 
-    encode = PIL.Image.Image.save
+    class NoRoom(io.FileIO):
+        write = writelines = none
+
+    encode, opened = PIL.Image.Image.save, Path.open
 
     def nothing_on_disk(image, place, *more, **named):
         return none() if isinstance(place, str | os.PathLike) else encode(image, place, *more, **named)
 
+    def without_room(path, mode="r", *more, **named):
+        return NoRoom(path, mode) if mode == "xb" else opened(path, mode, *more, **named)
+
     def fill():
-        monkeypatch.setattr(os, "fsync", none)
+        monkeypatch.setattr(Path, "open", without_room)
         monkeypatch.setattr(PIL.Image.Image, "save", nothing_on_disk)
         monkeypatch.setattr(safetensors.torch, "save_file", none_either)
 

@@ -132,7 +132,7 @@ def test_the_first_look_runs_on_the_latent_model_by_one_widget(client):
     prompt = first_look()
     prompt["1"]["inputs"]["denoiser_name"] = "pocket-flow-1"
     job = client.run(prompt)
-    made = {prompt[node]["class_type"]: output["images"] for node, output in job.outputs.items()}
+    made = {prompt[node]["class_type"]: output.get("images") for node, output in job.outputs.items()}
     small = np.stack([picture(client, entry)[4::8, 4::8] for entry in made["PreviewImage"]])  # it is enlarged 8 times
     judge, _ = load_classifier(ROOT / "assets" / "classifiers" / "pocket-judge-1.safetensors")
     named = judge(torch.from_numpy(small).permute(0, 3, 1, 2).float() / 127.5 - 1).argmax(1)

@@ -517,7 +517,7 @@ def test_a_range_is_called_yours_only_where_you_alone_chose_it(gamma, language):
     assert mine.range == theirs.range == both.range
 
 
-def test_the_size_of_data_is_the_cards_then_the_files_then_measured_then_by_construction():
+def test_the_size_of_data_is_the_cards_then_the_traces_then_measured_then_by_construction():
     told = [
         report(trace, known).findings[-1].text()
         for trace, known in (
@@ -527,7 +527,7 @@ def test_the_size_of_data_is_the_cards_then_the_files_then_measured_then_by_cons
             (unsized(run()), Known(size=Size(1.0, format="SD15"))),
         )
     ]
-    assert ["card" in told[0], "file" in told[1], "8 pictures" in told[2], "SD15 and not measured" in told[3]] == [
+    assert ["card" in told[0], "trace" in told[1], "8 pictures" in told[2], "SD15 and not measured" in told[3]] == [
         True
     ] * 4
     own, twice = (report(unsized(run()), Known(size=Size(value, 8))).features for value in (0.4, 0.8))

@@ -30,9 +30,10 @@ from .page import PAGE, Study, page_of
 from .worlds import World, exact_worlds, trained_worlds
 
 ODDS = ROOT / "trace" / "odds.json"
+ALL = list("ABCDEF")  # samplers
 SPECTRAL = 480  # samples of the world of 3072 dimensions: eight of each of its 60 labels
 EXACT = Plan(count=1000)
-SISTER = Plan(("A", "B", "C"), count=400)
+SISTER = Plan(("A", "C"), count=400)
 BESIDE = Plan(("D", "E", "F"), count=400)  # of a model with a card: the samplers that the card leaves out
 QUICK = {"mixture-2": Plan(("A",), (0,), 60), "mixture-32": Plan(("A",), (0,), 60)}
 QUICK |= {"pocket-1": Plan(("A",), (0, 1), 40, (2.0, 4.0, 8.0))}
@@ -84,8 +85,7 @@ def write(settings: Sequence[Setting], options: argparse.Namespace) -> None:
     """Print the odds; keep them in the pack where everything was measured, else beside the cells."""
     if options.write and not {one.trained for one in settings} == {True, False}:
         raise SystemExit("Odds are written from exact and trained worlds together. Measure both, or leave --write out.")
-    command = "python3 dev.py verdict" + (" --quick" if options.quick else "")
-    own = options.write
+    command, own = command_of(options), options.write
     path, text = (ODDS, PAGE) if own else (options.cache / "odds.json", options.cache / "verdict.md")
     page = page_of(Study(settings, worlds_of(options)), command, text.parent / "figures")
     odds = odds_json(settings, command)
@@ -95,13 +95,19 @@ def write(settings: Sequence[Setting], options: argparse.Namespace) -> None:
     print(written, f"wrote {path} and {text}", sep="\n")
 
 
+def command_of(options: argparse.Namespace) -> str:
+    """What to type for the same page."""
+    some = "" if options.samplers == ALL else f" --samplers {' '.join(options.samplers)}"
+    return f"python3 dev.py verdict{' --quick' if options.quick else some}"
+
+
 def parsed_options(arguments: list[str] | None = None) -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(description="Measure how often the verdict errs.")
     parser.add_argument("--stage", choices=("all", "cells", "odds"), default="all")
     parser.add_argument("--quick", action="store_true", help="a look, in a minute")
     parser.add_argument("--worlds", nargs="+", default=["all"], help="all, exact, trained, or names")
-    parser.add_argument("--samplers", nargs="+", default=list("ABCDEF"), choices=list("ABCDEF"))
+    parser.add_argument("--samplers", nargs="+", default=ALL, choices=ALL)
     parser.add_argument("--samples", type=int, help="a cell; 1,000 of exact worlds, 500 of cards, 400 of the others")
     parser.add_argument("--cache", type=Path, default=CACHE, help="folder where cells are kept")
     parser.add_argument("--write", action="store_true", help="write trace/odds.json and docs/verdict.md")
