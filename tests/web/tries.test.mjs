@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import test from "node:test";
-import { centreOf, closer, FindRange, ladder, modelKey, picksOf, rangeOf } from "../../web/lib/find-range.mjs";
+import { centreOf, FindRange, further, ladder, modelKey, picksOf, rangeOf } from "../../web/lib/find-range.mjs";
 import { mixed } from "../../web/lib/mix.mjs";
 import { LIGHT } from "../../web/lib/theme.mjs";
 import { obstacle, scalePlace } from "../../web/lib/tries.mjs";
@@ -51,8 +51,11 @@ test("scales are even in ratio, none turns guidance off below 1, and the run's o
       assert.ok(found.length >= 3 && found.length <= 5 && found.includes(own) && Math.min(...found) >= 1, String(found));
     }
   }
-  assert.deepEqual(closer(4, [2, 4, 8]), [2.9, 5.6]);
-  assert.deepEqual(closer(1, [1, 2, 4]), [1.4], "below 1 guidance is off");
+  assert.deepEqual(further(4, [2, 4, 8]), [2.9, 5.6]);
+  assert.deepEqual(further(4, [4, 8, 16]), [2, 1], "beyond the lowest");
+  assert.deepEqual(further(4, [1, 2, 4]), [8, 16], "beyond the highest");
+  assert.deepEqual(further(2, [2, 4, 8]), [1, 1.4], "below 1 guidance is off");
+  assert.deepEqual(further(1, [1, 2, 4]), [1.4], "below 1 guidance is off");
   assert.equal(centreOf({ report: { range: [2, 8] } }, 20), 4);
   assert.equal(centreOf({ report: null }, 7), 7);
 });
@@ -134,7 +137,7 @@ test("a job that is long in the queue, on a server that does not always answer, 
   assert.deepEqual(tries.cards.map(({ state }) => state), ["there", "there"]);
 });
 
-test("three jobs at first; about the first good picture two closer ones are queued, once, and every click is stored", async () => {
+test("three jobs at first; about the first good picture two more are queued, once, and every click is stored", async () => {
   const host = editor({ fails: [11.2] });
   const stored = [];
   const tries = new FindRange(host, { run: RUN, record: RECORD }, () => {}, (picks) => stored.push(picks));
@@ -150,10 +153,11 @@ test("three jobs at first; about the first good picture two closer ones are queu
   assert.deepEqual(asked(), [4, 16, 5.7, 11.2]);
   assert.deepEqual(tries.cards.map(({ cfg, state }) => [cfg, state]), [[4, "there"], [5.7, "there"], [8, "there"], [11.2, "failed"], [16, "there"]]);
   assert.ok(tries.done);
+  assert.deepEqual(stored[1].picks.map(({ cfg, good }) => [cfg, good]), [[4, false], [5.7, false], [8, true], [16, false]]);
   tries.judge(tries.cards[1]);
-  assert.deepEqual(stored[1].picks.map(({ cfg, good }) => [cfg, good]), [[4, false], [5.7, true], [8, true], [16, false]]);
+  assert.deepEqual(stored[2].picks.map(({ cfg, good }) => [cfg, good]), [[4, false], [5.7, true], [8, true], [16, false]]);
   tries.judge(tries.cards[1]);
-  assert.ok(stored[2].picks.every(({ cfg, good }) => good === (cfg === 8)));
+  assert.ok(stored[3].picks.every(({ cfg, good }) => good === (cfg === 8)));
   assert.equal(host.queued.size, 4, "at most five runs in all");
 });
 
@@ -187,7 +191,7 @@ test("a judge that is wired to the report of the run goes along, without what it
   for (const none of [undefined, {}, { 22: { text: ["x"] } }, { 22: { judge: [NaN], judge_name: ["CLIP"] } }]) assert.equal(judgedBy(none, "22"), null);
 });
 
-test("a judge clicks what it finds about as good as its best, after a closer look, and its name is stored with it", async () => {
+test("a judge clicks what it finds about as good as its best, after a further look, and its name is stored with it", async () => {
   const host = editor();
   const scores = { 4: -0.3, 5.7: -0.1, 8: -0.05, 11.2: -0.2, 16: -4 };
   const job = host.job;

@@ -1,6 +1,6 @@
 """Find my range, with the objective as the person who clicks: what the panel queues, and which range follows.
 
-Nothing is known of the model yet. The scales are those of `ladder` and `closer` in web/lib/find-range.mjs;
+Nothing is known of the model yet. The scales are those of `ladder` and `further` in web/lib/find-range.mjs;
 the range is the one that trace/picks.py makes of the picks.
 """
 
@@ -17,6 +17,8 @@ from .evidence import Setting
 
 FAR, CLOSE = 2.0, 1.4  # from one scale to the next, at first and about the one that was liked
 STARTS = (2.0, 3.0, 4.0, 6.0, 8.0)
+NEAR = 1.1  # times a scale: as good as tried
+MORE = 2  # scales that are queued about the one that was liked
 NEXT = 1.6  # times a scale: what is no further than that is beside it
 LIKED = 1.25  # times the least J: the next best beside it is chosen too
 
@@ -40,15 +42,26 @@ def found_range(setting: Setting, start: float) -> Found:
     def value(gamma: float) -> float:
         return float(np.interp(math.log(gamma), np.log(setting.gammas), setting.values))
 
-    first = [_shown(start * factor) for factor in (1 / FAR, 1.0, FAR)]
+    first = sorted({_shown(start * factor) for factor in (1 / FAR, 1.0, FAR)})
     middle = min(first, key=value)
-    tried = sorted({*first, *(_shown(middle * factor) for factor in (1 / CLOSE, CLOSE))})
+    tried = sorted(first + further(middle, first))
     best = min(tried, key=value)
     beside = [gamma for gamma in tried if 1 < max(gamma, best) / min(gamma, best) < NEXT]
     alike = sorted((gamma for gamma in beside if value(gamma) <= LIKED * value(best)), key=value)
     picks = Picks("", "", tuple(Pick(gamma, "ode", gamma in (best, *alike[:1])) for gamma in tried))
     low, high = picks.range("ode") or (math.nan, math.nan)
     return Found(low, high, len(tried), low <= setting.band.centre <= high)
+
+
+def further(liked: float, tried: Sequence[float]) -> list[float]:
+    """Scales to look at next: beyond the one that was liked where it is the last on its side, else close about it."""
+    side = {min(tried): 1 / FAR, max(tried): FAR}.get(liked)
+    beyond = [liked * side, liked * side**2] if side else []
+    found: list[float] = []
+    for gamma in map(_shown, [*beyond, liked / CLOSE, liked * CLOSE]):
+        if not any(max(gamma, one) / min(gamma, one) < NEAR for one in (*tried, *found)):
+            found.append(gamma)
+    return found[:MORE]
 
 
 def _shown(gamma: float) -> float:

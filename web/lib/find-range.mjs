@@ -3,6 +3,7 @@ import { Tries } from "./tries.mjs";
 
 const CLOSE = 1.4; // from one scale to the next: one good one gives a range of high / low 1.4, two give 2
 const FAR = 2; // where nothing is known of the model
+const MORE = 2; // scales that are queued about a good one
 const NEAR = 1.1; // times the own scale: that one is tried instead
 const PLAIN = "CFG";
 const ALIKE = Math.log(1.25); // below the best mean log-probability: as good to a judge
@@ -21,10 +22,15 @@ export function ladder(record, own) {
   return [...new Set(scales.map((cfg) => (near(cfg) ? own : cfg)))].slice(0, known ? 5 : 3);
 }
 
-/** Closer scales about a good one that were not tried yet. */
-export function closer(cfg, tried) {
-  const scales = [cfg / CLOSE, cfg * CLOSE].map((one) => rounded(Math.max(1, one)));
-  return scales.filter((one) => !tried.some((other) => Math.max(one, other) / Math.min(one, other) < NEAR));
+/** Scales to try next: beyond a good one that is the last on its side, else close about it; of those not tried yet. */
+export function further(cfg, tried) {
+  const side = cfg === Math.min(...tried) ? 1 / FAR : cfg === Math.max(...tried) ? FAR : null;
+  const beyond = side ? [cfg * side, cfg * side ** 2] : [];
+  const found = [];
+  for (const one of [...beyond, cfg / CLOSE, cfg * CLOSE].map((scale) => rounded(Math.max(1, scale)))) {
+    if (![...tried, ...found].some((other) => Math.max(one, other) / Math.min(one, other) < NEAR)) found.push(one);
+  }
+  return found.slice(0, MORE);
 }
 
 /** Where to look first: in the middle of what is known of the model, else at the run's own scale. */
@@ -76,7 +82,7 @@ export class FindRange extends Tries {
 
   /** A person changes her mind about a card; at once on the server, so that nothing has to be confirmed.
    *
-   * About the first that she likes after a wide look, two closer ones are queued.
+   * About the first that she likes after a wide look, two more are queued.
    */
   judge(card) {
     card.good = !card.good;
@@ -84,9 +90,15 @@ export class FindRange extends Tries {
     const kept = this.keep(picksOf(this.record, this.cards));
     if (card.good && this.wide) {
       this.wide = false;
-      this.looked = this.add(closer(card.cfg, this.cards.map(({ cfg }) => cfg)));
+      this.looked = this.lookFurther(card.cfg);
     }
     return kept;
+  }
+
+  /** What was shown and not chosen is stored too: the range ends before it. */
+  async lookFurther(cfg) {
+    await this.add(further(cfg, this.cards.map((card) => card.cfg)));
+    if (!this.over) await this.keep(picksOf(this.record, this.cards));
   }
 
   /** Name of the judge that scored every picture; null where none did. */
@@ -95,14 +107,14 @@ export class FindRange extends Tries {
     return this.done && there.length && there.every(({ found }) => found) ? there[0].found.name : null;
   }
 
-  /** The judge clicks instead: all that it finds about as good as the best; after a wide look it looks closer first. */
+  /** The judge clicks instead: all that it finds about as good as the best; after a wide look it looks further first. */
   async judgeChooses() {
     const name = this.judgeName();
     const there = this.cards.filter(({ state }) => state === "there");
     const best = there.reduce((one, other) => (other.found.score > one.found.score ? other : one));
     if (this.wide) {
       this.wide = false;
-      await (this.looked = this.add(closer(best.cfg, this.cards.map(({ cfg }) => cfg))));
+      await (this.looked = this.add(further(best.cfg, this.cards.map(({ cfg }) => cfg))));
       if (!this.over && this.judgeName()) await this.judgeChooses();
       return;
     }
