@@ -17,7 +17,7 @@ from guidance_geometry.trace.card import Band, Card
 from guidance_geometry.trace.findings import Judged
 from guidance_geometry.trace.gram import VECTORS, GramRecord
 from guidance_geometry.trace.known import Known, Template
-from guidance_geometry.trace.odds import ODDS, odds_of
+from guidance_geometry.trace.odds import ODDS, Odds, odds_of
 from guidance_geometry.trace.picks import Pick, Picks
 from guidance_geometry.trace.report import AGAINST, COLOURS, report_of
 from guidance_geometry.trace.sampler_class import CLASSES, MEASURED
@@ -26,6 +26,10 @@ from guidance_geometry.trace.size import Size, read_size, write_size
 
 HASH = "ab" * 32
 RUNS = {}
+STATED = Odds(  # no measurement: a sentence must not go when odds are measured anew
+    sure=4.5, likely=2.5, false=0.05, hits=((2.0, 0.23), (3.0, 0.76), (4.0, 0.91)), beyond=1.5, ratio=1.6,
+    card_false=0.05, card_coverage=0.8, same=0.4, changed=0.009,
+)  # fmt: skip
 EDGES = {"high": {"overmean": 0.3, "strength": 0.35}}
 
 
@@ -127,8 +131,8 @@ def shrunk(u, c, guided):
     return 0.8 * guided
 
 
-def report(trace, known=None, **more):
-    return report_of(trace, known, **more)
+def report(trace, known=None, odds=STATED, **more):
+    return report_of(trace, known, odds=odds, **more)
 
 
 UNSEEN = [key for key in CLASSES if key not in MEASURED]
