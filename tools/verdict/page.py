@@ -144,8 +144,8 @@ RANGE = """## Find my range
 
 With J as the person who clicks, and nothing known of the model: three scales about cfg {starts}, of which the best
 is clicked, and the two that the panel then queues: beyond it where it is the last on its side, else close about it.
-Chosen are the best and the next best beside it, if its J is at most 1.25 times as large. The range that these picks give holds the centre of the band in {held} of {count}
-cases.
+Chosen are the best and the next best beside it, if its J is at most 1.25 times as large. The range that these picks
+give holds the centre of the band in {held} of {count} cases.
 """
 MISSES = """## Every kind of miss, shown
 
