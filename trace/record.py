@@ -94,7 +94,7 @@ def step_records(
 
 def _start_of(row: Mapping[str, Tensor], levels: Mapping[str, Any], facts: RunFacts) -> dict:
     """A step without its samples."""
-    start = {"v": VERSION, "run": facts.run, "i": 0, "n": facts.n, **dict.fromkeys(PER_STEP), **levels, "stage": ""}
+    start = {"v": VERSION, "run": facts.run, "n": facts.n, **dict.fromkeys(PER_STEP), **levels}
     start |= {"space": facts.space, "N": facts.count, "vectors": list(facts.vectors)}
     start |= _passes(row)
     start["evals"] = None if start["evals"] is None else int(start["evals"])
