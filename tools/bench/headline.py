@@ -40,7 +40,7 @@ SHOWN = """(place) => new Promise((done, failed) => {
   const began = performance.now();
   const look = () => {
     const found = panel();
-    if (!found || found.hidden) fresh = true;  // a run that goes on has no verdict
+    if (!found?.checkVisibility()) fresh = true;  // a run that goes on, or has not begun, has no verdict
     else if (fresh && last !== null) return requestAnimationFrame(() => over([performance.now() - last,
       found.querySelector(".gg-headline").textContent]));
     if (performance.now() - began > 120000) return failed(`no verdict in ${place}`);
@@ -72,10 +72,9 @@ def _record(page, opened: bool) -> None:
     """Open the tab and switch recording on in the graph that is shown."""
     if not opened:
         page.evaluate(TOGGLE)
-    switch = page.locator(".gg-tab .gg-switch input >> visible=true").first
-    switch.wait_for(timeout=20000)
-    if not switch.is_checked():
-        switch.click()
+    # a switch that is on still belongs to the graph before, whose tab has not gone yet
+    page.locator(".gg-tab .gg-switch input:not(:checked) >> visible=true").first.click(timeout=20000)
+    page.wait_for_selector(".gg-tab .gg-verdict", state="hidden", timeout=20000)
 
 
 def line_of(place: str, found: list[float]) -> tuple[str, bool]:
