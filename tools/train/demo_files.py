@@ -207,9 +207,14 @@ def write_grid(path: Path, pixels: np.ndarray, zoom: int = 4) -> None:
     Image.fromarray(sheet_of(pixels).repeat(zoom, 0).repeat(zoom, 1)).save(path)
 
 
-def write_fixtures(folder: Path, pixels: np.ndarray, real: Statistics) -> None:
-    """Write what the tests need: validation images (ten rows of the ten labels in order) and the judge's statistics."""
+def write_fixtures(folder: Path, pixels: np.ndarray, real: Statistics, halves: Tensor) -> None:
+    """Write validation images (ten rows of the ten labels in order) and the judge's statistics.
+
+    halves [2, F, F]: the pooled covariance about the class means, of even labels and of odd ones.
+    """
     write_grid(folder / "pocket_validation.png", pixels, zoom=1)
     tensors = {name: tensor.float() for name, tensor in vars(real).items()}
     note = {"gg.note": "features of pocket-judge-1 on all validation images; see Statistics in demo_evaluation.py"}
     write_safetensors(folder / "pocket_judge_statistics.safetensors", tensors, note)
+    note = {"gg.note": "covariance about the class means of the same features, of even labels and of odd ones"}
+    write_safetensors(folder / "pocket_judge_halves.safetensors", {"within": halves.float()}, note)

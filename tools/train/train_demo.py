@@ -146,14 +146,29 @@ def export(shop: Workshop) -> None:
 def fixtures(shop: Workshop) -> None:
     """Write the pictures and statistics that the tests need."""
     judge, _ = load_classifier(shop.classifier_path("pocket-judge-1"))
-    demo_files.write_fixtures(shop.options.fixtures, shop.drawn.validation[:STORED], real_statistics(shop, judge))
+    features, labels = judged(shop, judge), shop.held_out_labels
+    halves = torch.stack(
+        [demo_evaluation.statistics_of(features[own], labels[own] // 2).within for own in halved(labels)]
+    )
+    demo_files.write_fixtures(
+        shop.options.fixtures, shop.drawn.validation[:STORED], real_statistics(shop, judge), halves
+    )
+
+
+def halved(labels: torch.Tensor) -> list[torch.Tensor]:
+    """Which are of even labels, and which of odd ones."""
+    return [labels % 2 == parity for parity in (0, 1)]
 
 
 @torch.no_grad()
-def real_statistics(shop: Workshop, judge: torch.nn.Module) -> demo_evaluation.Statistics:
+def judged(shop: Workshop, judge: torch.nn.Module) -> torch.Tensor:
     """Judge features of all validation images."""
-    features = torch.cat([judge.features(part) for part in shop.held_out.split(250)])
-    return demo_evaluation.statistics_of(features, shop.held_out_labels)
+    return torch.cat([judge.features(part) for part in shop.held_out.split(250)])
+
+
+def real_statistics(shop: Workshop, judge: torch.nn.Module) -> demo_evaluation.Statistics:
+    """Of the judge's features of all validation images."""
+    return demo_evaluation.statistics_of(judged(shop, judge), shop.held_out_labels)
 
 
 def evaluate(shop: Workshop) -> None:
