@@ -54,8 +54,8 @@ BAND = {
 class Band:
     """The scales that were good with one class of samplers.
 
-    low, centre, high: 0 < low <= centre <= high. samples: of each scale and seed. objective: its name. edges: features
-    of runs at the scales low and high, as in FEATURES; what was not measured is absent.
+    low, centre, high: 0 < low <= centre <= high. samples: of each scale, over all seeds. objective: its name. edges:
+    features of runs at the scales low and high, as in FEATURES; what was not measured is absent.
     """
 
     low: float
@@ -124,4 +124,5 @@ def _band(claims: Any, where: str) -> Band:
         edge: {name: float(value) for name in FEATURES if (value := (stated.get(edge) or {}).get(name)) is not None}
         for edge in ("low", "high")
     }
-    return Band(low, centre, high, claims["samples"], claims["objective"]["name"], edges)
+    samples = claims["samples"] * len(claims["seeds"])
+    return Band(low, centre, high, samples, claims["objective"]["name"], edges)

@@ -7,6 +7,7 @@ known is nan: a pass that was not evaluated, a step that is not there, a size of
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
@@ -18,6 +19,7 @@ from .trace import END, Trace
 
 NOISY, STAR, EARLY = 1.0, 1.25, 8.0  # noise levels in units of sigma_d, r = sigma / (alpha sigma_d)
 NEAR = math.log(2)  # how far the nearest step may be, in ln r
+LARGEST_LOG = 700.0  # of what exp can still say
 CLEAN = 0.1  # r at which a run has ended
 
 
@@ -85,6 +87,12 @@ def push_in_data(trace: Trace, sigma_data: float) -> Tensor:  # -> [n]
     """gamma rms(delta) / sigma_d at every step, over all samples."""
     delta = trace.record.dot("delta", "delta").sum(dim=1) / (trace.batch * trace.count)
     return trace.steps["gamma"] * delta.sqrt() / sigma_data
+
+
+def times_as_far(overmean: float, strength: float, top: Mapping[str, float]) -> tuple[float, float]:
+    """Lengths of a run in units of another's: exp(overmean - overmean'), strength / strength'.  top: of that, > 0"""
+    apart = min(overmean - top["overmean"], LARGEST_LOG)
+    return math.exp(apart), strength / top["strength"]
 
 
 def value_at(values: Tensor, levels: Tensor, level: float) -> float:  # [n] x2

@@ -20,9 +20,25 @@ FIELDS = {
     "card.false": SHARE,
     "card.coverage": SHARE,
     "card.ratio": required(number(1, 1e6)),
+    "rules.further": required(number(1, 1e6)),
+    "rules.false": SHARE,
+    "rules.missed": SHARE,
     "half.same": required(number(0, 1e6)),
     "half.changed": SHARE,
 }
+
+
+@dataclass(frozen=True)
+class RuleOdds:
+    """Of runs with rules.
+
+    further: times both lengths at the top of a card's band, from which such a run pushes further. false: share of good
+    runs of which that is said. missed: share of runs far too high that are said to push no further.
+    """
+
+    further: float
+    false: float
+    missed: float
 
 
 @dataclass(frozen=True)
@@ -42,6 +58,7 @@ class Odds:
     ratio: float
     card_false: float
     card_coverage: float
+    rules: RuleOdds
     same: float
     changed: float
 
@@ -49,10 +66,11 @@ class Odds:
 def odds_of(claims: Any, file: str = ODDS_FILE.name) -> Odds:
     """The odds that a file says.  Raises ValueError for a field that is not what it must be."""
     check_claims(file, claims, FIELDS, "Write it again with the command that it names.")
-    burn, card, half = claims["burn"], claims["card"], claims["half"]
+    burn, card, rules, half = (claims[name] for name in ("burn", "card", "rules", "half"))
     hits = tuple(sorted((float(hit["times"]), float(hit["share"])) for hit in burn["hits"]))
-    return Odds(burn["sure"], burn["likely"], burn["false"], hits, card["beyond"], card["ratio"], card["false"],
-                card["coverage"], half["same"], half["changed"])  # fmt: skip
+    told = (card["beyond"], card["ratio"], card["false"], card["coverage"])
+    told += (RuleOdds(rules["further"], rules["false"], rules["missed"]), half["same"], half["changed"])
+    return Odds(burn["sure"], burn["likely"], burn["false"], hits, *told)
 
 
 ODDS = odds_of(json.loads(ODDS_FILE.read_text(encoding="utf-8")))

@@ -16,7 +16,7 @@ from typing import Any
 import torch
 
 from .card import Band
-from .features import Features, features_of, length_over_end, noise_levels, whole_run
+from .features import Features, features_of, length_over_end, noise_levels, times_as_far, whole_run
 from .findings import GUIDED, Judged, Watched, findings_of
 from .gram import VECTORS
 from .halved import compared
@@ -293,10 +293,10 @@ def _of_card(case: Case) -> Answer | None:
     if card is None or band is None or math.isnan(scale.low) or scale.further:
         return None
     facts = {"objective": band.objective, "samples": band.samples, "sampler": say(f"sampler.{case.sampler}")}
-    why, odds = say("why.card", model=card.name, **facts), _odds_of_card(case.odds, band)
+    why = say("why.card", model=card.name, **facts)
     if scale.plain:
-        return _placed(case, "card", (band.low, band.high), band.centre, (why,), odds)
-    return _by_lengths(case, band, why, odds)
+        return _placed(case, "card", (band.low, band.high), band.centre, (why,), _odds_of_card(case.odds, band))
+    return _by_lengths(case, band, why)
 
 
 def _placed(
@@ -331,21 +331,25 @@ def _placed(
     )  # fmt: skip
 
 
-def _by_lengths(case: Case, band: Band, why: Sentence, odds: Sentence) -> Answer:
-    """A run whose rules change what cfg does, against runs at the top of the band: both features or none."""
-    top, own = band.edges["high"], case.features
-    chain = case.scale.rules or "a schedule"
-    limits = [top.get(name, math.nan) for name in ("overmean", "strength")]
-    over = [value > limit for value, limit in zip((own.overmean, own.strength), limits, strict=True)]
-    if not all(map(math.isfinite, (*limits, own.overmean, own.strength))):
+def _by_lengths(case: Case, band: Band, why: Sentence) -> Answer:
+    """A run whose rules change what cfg does, against runs at the top of the band: by both lengths or none.
+
+    Good runs with rules lie a little beyond the top, too: from there to `further` times as far nothing is said.
+    """
+    top, own, facts = band.edges["high"], case.features, {"model": case.model, "high": band.high}
+    chain, rules = case.scale.rules or "a schedule", case.odds.rules
+    known = [*(top.get(name, math.nan) for name in ("overmean", "strength")), own.overmean, own.strength]
+    if not all(map(math.isfinite, known)) or not top["strength"] > 0:
         missing = (say("why.card.features", model=case.model),)
         return Answer(say("head.changed", chain=chain), UNCLEAR, "card", (*missing, say("help.plain")))
-    lengths = say("why.card.lengths", overmean=own.overmean, limit=limits[0], strength=own.strength, top=limits[1])
-    if all(over) == any(over) and (all(over) or not case.burns):
-        name, colour = ("further", ABOVE) if all(over) else ("no_further", FINE)
-        headline = say(f"head.card.{name}", model=case.model, high=band.high)
-        return Answer(headline, colour, "card", (why, lengths), odds, None, (band.low, band.high))
-    return Answer(say("head.changed", chain=chain), UNCLEAR, "card", (lengths, *_not_long(case), say("help.plain")))
+    length, push = times_as_far(own.overmean, own.strength, top)
+    lengths = say("why.card.lengths", length=length, push=push, further=rules.further, **facts)
+    name = "further" if min(length, push) > rules.further else "no_further" if max(length, push) <= 1 else None
+    if name is None or (name == "no_further" and case.burns):
+        return Answer(say("head.changed", chain=chain), UNCLEAR, "card", (lengths, *_not_long(case), say("help.plain")))
+    colour, odds = (ABOVE, {"false": rules.false}) if name == "further" else (FINE, {"missed": rules.missed})
+    told = say(f"odds.card.{name}", **{key: percent(share) for key, share in odds.items()})
+    return Answer(say(f"head.card.{name}", **facts), colour, "card", (why, lengths), told, None, (band.low, band.high))
 
 
 def _of_template(case: Case) -> Answer | None:

@@ -2,12 +2,14 @@
 
 import json
 import math
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
 import pytest
 import torch
 
+from guidance_geometry.tools.places import ROOT
 from guidance_geometry.tools.verdict import (
     calibrate,
     card,
@@ -19,6 +21,7 @@ from guidance_geometry.tools.verdict import (
     objectives,
     odds,
     page,
+    rules,
     runs,
     twins,
     worlds,
@@ -38,6 +41,12 @@ def test_band_ends_where_the_objective_crosses_five_quarters_of_its_minimum():
     assert math.isclose(band.centre, math.sqrt(band.low * band.high))
     assert not band.open
     assert objectives.band_of((1, 2, 4), (3.0, 1.0, 1.1)).open, "its upper edge was not measured"
+
+
+def test_l_counts_a_wrong_picture_once():
+    right, wrong = {"recognised": 0.5, "accuracy": 1.0}, {"recognised": 0.5, "accuracy": 0.95}
+    values = objectives.objective_l([right, wrong])
+    assert math.isclose(math.log(values[1] / values[0]), 20 * 0.05)
 
 
 def test_j_is_two_where_one_scale_is_best_at_both():
@@ -67,7 +76,7 @@ def test_spectral_world_has_the_deviation_that_its_page_states():
 
 
 @pytest.mark.parametrize("flow", [False, True], ids=["ve", "flow"])
-@pytest.mark.parametrize("key", runs.SAMPLERS)
+@pytest.mark.parametrize("key", card.PLAIN)
 def test_samplers_keep_gaussian_noise_at_the_level_they_state(key, flow):
     """Clean data of one point, so that D is exact: the state is alpha' x0 + sigma' eps at every level."""
     sampler, x0, g = runs.SAMPLERS[key], 0.5, torch.Generator().manual_seed(0)
@@ -175,7 +184,7 @@ def test_an_alarm_that_no_margin_saves_is_published_as_it_is():
     long = made_up("long", ([30.0] * 20, [35.0] * 20, [90.0] * 20))
     _, _, found = odds.burning([short, long], 4)
     assert found["long"].left_out == 1
-    rows = limits.limits_of([], 1.0, found, [], odds.Halved(math.nan, math.nan, math.nan, 0), [])
+    rows = limits.of_the_alarm(found)
     assert [row.holds for row in rows] == [False]
     assert "long" in rows[0].measured
 
@@ -194,8 +203,103 @@ def test_a_card_claims_only_what_holds_for_what_it_was_not_made_of():
     beyond, ratio = odds.least_beyond(high), odds.least_ratio(high)
     assert odds.false_of(high, beyond) <= odds.FALSE < odds.false_of(high, beyond - 0.05)
     assert ratio == odds.RATIOS[-1], "no range that is worth saying holds it"
-    rows = limits.limits_of(high, beyond, {"w": odds.WorldOdds(1, 0, 0, {})}, [], odds.halved([]), [])
-    assert [row.holds for row in rows] == [False, True, True]
+    assert [row.holds for row in limits.of_cards(high, beyond)] == [False, True]
+
+
+def lengths(world, sampler, overmean, strength):
+    """A setting whose runs have given lengths at three scales, of which the first two are good."""
+    rows = [np.array([[1.0, far, 0.0, near]] * 10) for far, near in zip(overmean, strength, strict=True)]
+    cells_of = tuple(({"f1": row, "f4": row, "f8": row},) for row in rows)
+    return evidence.Setting(world, sampler, (2.0, 4.0, 16.0), cells_of, (1.0, 1.0, 9.0), objectives.Band(2.0, 2.8, 4.0))
+
+
+def test_a_run_with_a_rule_goes_further_only_by_both_lengths_and_beyond_what_good_runs_do():
+    of_card = lengths("pocket-1", "A", (0.0, 0.0, 1.0), (0.1, 0.1, 0.4))
+    near = lengths("pocket-1", "A-rescale", (0.0, math.log(1.1), 1.0), (0.1, 0.11, 0.2))
+    far = lengths("pocket-1", "A-apg", (0.0, math.log(1.3), 1.0), (0.5, 0.12, 0.2))
+    found = rules.rules_of([of_card, near, far, lengths("other", "A-apg", (0, 0, 0), (0, 0, 0))])
+    assert [one.other for one in found.found] == [near, far], "without a card of its sampler there is no row"
+    assert math.isclose(found.margin, 1.1), "with it the threshold of the one holds for the other"
+    assert math.isclose(found.further, 1.32)
+    assert found.false == 0
+    assert [one.found(found.further) for one in found.found] == [1.0, 1.0]
+    assert [one.found(2.1) for one in found.found] == [0.0, 0.0], "the push is only twice as strong"
+    assert rules.Rules([]).further == 1.0
+
+
+def test_a_run_that_is_too_high_and_said_to_push_no_further_is_counted():
+    of_card = lengths("pocket-1", "A", (0.0, 0.0, 1.0), (0.1, 0.1, 0.4))
+    short = lengths("pocket-1", "A-apg", (0.0, 0.0, -0.1), (0.1, 0.1, 0.1))
+    assert rules.rules_of([of_card, short]).missed == 1.0
+    assert rules.rules_of([of_card, lengths("pocket-1", "A-apg", (0, 0, 1), (0.1, 0.1, 0.1))]).missed == 0.0
+
+
+@pytest.mark.parametrize("world", ["mixture-32", "pocket-flow-1"])
+@pytest.mark.parametrize("key", ["A-rescale", "A-apg"])
+def test_a_rule_guides_what_is_recorded(world, key):
+    """D of the record, with what the rule added, is the prediction that a step of Euler goes to."""
+    own = (worlds.exact_worlds() | worlds.trained_worlds(ROOT / "assets"))[world]
+    sampler = replace(runs.SAMPLERS[key], name="euler", steps=3)
+    _, trace = runs.recorded(own, sampler, 4.0, 3, 0)
+    plain_ends, _ = runs.recorded(own, replace(sampler, chain=runs.PLAIN), 4.0, 3, 0)
+    ends, _ = runs.recorded(own, sampler, 4.0, 3, 0)
+    assert (ends - plain_ends).abs().max() > 1e-3
+    gap = trace.record.square({"move": 1.0} | {name: -w for name, w in euler_step(trace).items()})
+    assert (gap.sqrt() / trace.record.square({"move": 1.0}).sqrt()).max() <= 1e-3
+
+
+def euler_step(trace):
+    """The move of Euler in vectors of the record: (1 - r) (D - x) in VE and in flow, with x = u - a."""
+    share = (1 - trace.steps["sigma_next"] / trace.steps["sigma"])[:, None]
+    return {"a": share, "delta": share * trace.steps["gamma"][:, None], "D-G": share}
+
+
+def two_seeds(setting):
+    """A Pocket of noise that a judge saw, with two seeds: of odd labels the first misses more as scales grow."""
+    g, cells_of = torch.Generator().manual_seed(0), []
+    for k in range(len(SCALES)):
+        seeds = []
+        for seed in (0, 1):
+            named = torch.arange(60) % 10
+            named[(named % 2 == 1) & (torch.arange(60) < 20 * k * (1 - seed))] = 0
+            seeds.append({"judged": torch.randn(60, 64, generator=g).numpy(), "named": named.numpy()})
+        cells_of.append(tuple(seeds))
+    return replace(setting, cells=tuple(cells_of), real=evidence.real_statistics())
+
+
+def test_halves_of_seeds_and_of_labels_see_their_own_samples():
+    setting = two_seeds(judged(GOOD))
+    (first, last), (even, odd) = odds.seeds_of(setting), odds.labels_of(setting)
+    wrong_of = {one.part: [round(1 - row["accuracy"], 3) for row in one.rows] for one in (first, last, even, odd)}
+    assert wrong_of["first seeds"] == [0.0, 0.167, 0.333, 0.5, 0.5]
+    assert wrong_of["last seeds"] == wrong_of["even labels"] == [0.0] * 5
+    assert wrong_of["odd labels"] == [0.0, 0.167, 0.333, 0.5, 0.5]
+    assert [len(one.cells[0]) for one in (first, last)] == [1, 1]
+    kinds = [one.kind for one in odds.cards([setting])]
+    assert kinds == ["seed", "seed", "labels", "labels"]
+    assert odds.seeds_of(judged(GOOD)) == (), "of one seed there are no halves"
+    by_other = odds.labels_of(evidence.by_j(setting))[0]
+    assert by_other.objective is objectives.objective_j, "parts are judged as the whole is"
+
+
+def test_a_rule_is_no_other_sampler_of_a_card():
+    own, with_rule = judged(GOOD), judged(GOOD, sampler="A-rescale")
+    assert odds.alike(own, [own, with_rule, judged(GOOD, sampler="F")])[0].sampler == "F"
+    assert len(odds.alike(own, [own, with_rule])) == 0
+    assert len(clicked.ranges([with_rule])) == 0, "picks are of cfg alone"
+
+
+def test_a_card_that_misses_its_sisters_is_no_fault_only_where_nothing_is_said_of_them():
+    missed = [carded(objectives.Band(0.8, 1.0, 1.2), judged(GOOD), "sister")]
+    assert [limits.of_sisters(missed, silent)[0].holds for silent in (True, False)] == [True, False]
+
+
+def test_the_verdict_keeps_silent_with_a_card_of_other_weights(monkeypatch):
+    monkeypatch.setattr(wrong, "own_run", lambda world, setting, gamma: own(gamma))
+    found = carded(judged(GOOD).band, judged(GOOD))
+    assert wrong.keeps_silent(found, {"pocket-1": None})
+    monkeypatch.setattr(wrong, "OTHER", wrong.MARK)
+    assert not wrong.keeps_silent(found, {"pocket-1": None})
 
 
 def test_a_kind_of_difference_counts_alike_however_many_cases_it_has():
@@ -229,12 +333,21 @@ def test_statistics_of_half_of_the_labels_are_those_of_their_pictures():
     g = torch.Generator().manual_seed(0)
     means = 3 * torch.randn(10, 4, generator=g, dtype=torch.float64)
     labels = torch.arange(40_000) % 10
-    features = means[labels] + torch.randn(40_000, 4, generator=g, dtype=torch.float64)
+    spread = 1 + labels[:, None] / 10
+    features = means[labels] + spread * torch.randn(40_000, 4, generator=g, dtype=torch.float64)
     own = labels % 2 == 1
-    told = objectives.half_of(objectives.statistics_of(features, labels), 1)
     found = objectives.statistics_of(features[own], labels[own] // 2)
-    for name in ("mean", "covariance", "class_means", "within"):
+    told = objectives.half_of(objectives.statistics_of(features, labels), found.within, 1)
+    for name in ("mean", "covariance"):
         assert torch.allclose(getattr(told, name), getattr(found, name), atol=0.05), name
+
+
+def test_the_labels_of_each_half_vary_by_their_own_measure():
+    """Held against the deviations of all labels, a half of them would seem bad at every scale."""
+    even, odd = (within.trace() for within in evidence.within_halves())
+    whole = evidence.real_statistics().within.trace()
+    assert abs((even + odd) / 2 - whole) <= 1e-5 * whole
+    assert odd >= 1.2 * even
 
 
 @pytest.mark.parametrize("minimum", [3.0, 4.0, 5.0])
@@ -314,6 +427,31 @@ def own(gamma):
     return runs.Trace(trace.header | {"model": {"name": "pocket-1", "hash": wrong.MARK}}, steps, trace.stage)
 
 
+def test_a_card_has_one_band_for_each_class(monkeypatch, tmp_path):
+    monkeypatch.setattr("sys.argv", ["card", "pocket-1", "--samplers", "A", "F", "--cache", str(tmp_path)])
+    with pytest.raises(SystemExit, match="of one class"):
+        card.main()
+
+
+def test_what_is_told_of_rules_and_objectives_is_counted():
+    of_card, ruled = (judged_well(sampler) for sampler in ("A", "A-apg"))
+    study = page.Study([of_card, ruled], {})
+    words = "\n".join(page.rules_section(study.rules))
+    assert "more than **1** times" in words
+    assert ruled.words in words
+    told = page.objective_section(study)
+    assert len(told) == 2
+    assert [row.holds for row in limits.of_rules(study.rules)] == [True]
+
+
+def judged_well(sampler):
+    """A setting with two seeds of one seen world, and runs of the same lengths at every scale."""
+    setting = two_seeds(judged(GOOD, sampler=sampler))
+    runs_of = {f"f{size}": np.full((10, 4), 0.1) for size in (1, 4, 8)}
+    cells_of = tuple(tuple(cell | runs_of | {"count": np.array(60)} for cell in seeds) for seeds in setting.cells)
+    return replace(setting, cells=cells_of)
+
+
 def test_a_look_measures_keeps_and_writes(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(card, "QUICK", cells.Plan(("C",), (0,), 20, (1.0, 4.0, 8.0)))
     monkeypatch.setattr("sys.argv", ["card", "pocket-1", "--quick", "--cache", str(tmp_path)])
@@ -332,7 +470,8 @@ def test_odds_of_a_small_exact_world_are_written_with_every_field(tmp_path, monk
     calibrate.main()
     written, stated = (json.loads(path.read_text()) for path in (tmp_path / "odds.json", calibrate.ODDS))
     assert written.keys() == stated.keys()
-    assert written["burn"].keys() == stated["burn"].keys()
+    for part in ("burn", "card", "rules", "half"):
+        assert written[part].keys() == stated[part].keys()
     assert "mixture-2" in (tmp_path / "verdict.md").read_text()
 
 

@@ -40,7 +40,9 @@ def test_what_is_written_is_read(tmp_path):
     assert read_card(tmp_path / "a.json") == written == card_of(CARD, "a")
     assert (written.name, written.sha256, written.sigma_data, written.source) == ("pocket-1", "ab12", 0.6, "data")
     band = written.bands["sde-many"]
-    assert (band.low, band.centre, band.high, band.samples, band.objective) == (2.5, 3.5, 5.4, 2000, "J")
+    assert (band.low, band.centre, band.high, band.samples, band.objective) == (2.5, 3.5, 5.4, 4000, "J"), (
+        "of both seeds"
+    )
     assert band.edges == {"low": {"overmean": 0.05}, "high": {"overmean": 0.3, "strength": 0.06}}
 
 

@@ -17,7 +17,7 @@ from guidance_geometry.trace.card import Band, Card
 from guidance_geometry.trace.findings import Judged
 from guidance_geometry.trace.gram import VECTORS, GramRecord
 from guidance_geometry.trace.known import Known, Template
-from guidance_geometry.trace.odds import ODDS, Odds, odds_of
+from guidance_geometry.trace.odds import ODDS, Odds, RuleOdds, odds_of
 from guidance_geometry.trace.picks import Pick, Picks
 from guidance_geometry.trace.report import AGAINST, COLOURS, report_of
 from guidance_geometry.trace.sampler_class import CLASSES, MEASURED
@@ -28,6 +28,7 @@ HASH = "ab" * 32
 RUNS = {}
 STATED = Odds(  # no measurement: a sentence must not go when odds are measured anew
     sure=4.5, likely=2.5, false=0.05, hits=((2.0, 0.23), (3.0, 0.76), (4.0, 0.91)), beyond=1.5, ratio=1.6,
+    rules=RuleOdds(further=1.2, false=0.04, missed=0.3),
     card_false=0.05, card_coverage=0.8, same=0.4, changed=0.009,
 )  # fmt: skip
 EDGES = {"high": {"overmean": 0.3, "strength": 0.35}}
@@ -156,6 +157,8 @@ CASES = {
     "head.card.inside": lambda: report(run(), Known(card=card())),
     "head.card.further": lambda: report(run(16.0, RULED, rule=shrunk), Known(card=card(edges=LEAST))),
     "head.card.no_further": lambda: report(run(4.0, RULED, rule=shrunk), Known(card=card(edges=MOST))),
+    "odds.card.further": lambda: report(run(16.0, RULED, rule=shrunk), Known(card=card(edges=LEAST))),
+    "odds.card.no_further": lambda: report(run(4.0, RULED, rule=shrunk), Known(card=card(edges=MOST))),
     "head.template.above": lambda: report(run(8.0), Known(template=template(4.0))),
     "head.template.alike": lambda: report(run(), Known(template=template(1.0, 4.0, 4.5))),
     "head.template.below": lambda: report(run(1.5), Known(template=template(4.0))),
@@ -550,3 +553,25 @@ def test_a_measured_size_is_read_as_it_was_written_and_damage_is_told(tmp_path):
         path.write_text(damage)
         with pytest.raises(ValueError, match="Measure it again"):
             read_size(path)
+
+
+@pytest.mark.parametrize(("times", "said"), [(1.0, "no_further"), (1.1, None), (1.3, "further")])
+def test_between_the_top_of_a_card_and_the_factor_that_was_measured_nothing_is_said_of_a_run_with_rules(times, said):
+    ruled = run(4.0, RULED, rule=shrunk)
+    own = report(ruled).features
+    top = {"overmean": own.overmean - math.log(times), "strength": own.strength / times * (1 + 1e-9)}
+    found = report(ruled, Known(card=card(edges={"high": top}))).answer
+    assert found.headline.id == (f"head.card.{said}" if said else "head.changed")
+    assert (found.odds.id if found.odds else None) == (f"odds.card.{said}" if said else None)
+
+
+@pytest.mark.parametrize(
+    ("overmean", "strength", "said"),
+    [(-1e300, 1e-300, "card.further"), (1e300, 1e300, "card.no_further"), (-1e300, 0.0, "changed")],
+)
+def test_a_card_of_absurd_lengths_is_compared_with_like_any_other_and_no_push_with_nothing(overmean, strength, said):
+    edges = {"high": {"overmean": overmean, "strength": strength}}
+    found = report(run(4.0, RULED, rule=shrunk), Known(card=card(edges=edges)))
+    assert found.answer.headline.id == f"head.{said}"
+    assert found.text()
+    assert json.dumps(found.as_json(), allow_nan=False)

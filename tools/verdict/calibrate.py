@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -25,16 +26,17 @@ from ..places import ROOT
 from .card import CARDED, FULL, measure_all
 from .cells import CACHE, Cell, Plan
 from .evidence import Setting, real_statistics, settings_of
-from .odds import odds_json
+from .odds import FALSE, SAME, coverage_of, false_of, worlds_together
 from .page import PAGE, Study, page_of
+from .runs import SAMPLERS
 from .worlds import World, exact_worlds, trained_worlds
 
 ODDS = ROOT / "trace" / "odds.json"
-ALL = list("ABCDEF")  # samplers
+ALL = list(SAMPLERS)
 SPECTRAL = 480  # samples of the world of 3072 dimensions: eight of each of its 60 labels
-EXACT = Plan(count=1000)
+EXACT = Plan(("A", "B", "C"), count=1000)
 SISTER = Plan(("A", "C"), count=400)
-BESIDE = Plan(("D", "E", "F"), count=400)  # of a model with a card: the samplers that the card leaves out
+BESIDE = Plan(("D", "F", "A-rescale", "A-apg"), count=400)  # of a model with a card: what the card leaves out
 QUICK = {"mixture-2": Plan(("A",), (0,), 60), "mixture-32": Plan(("A",), (0,), 60)}
 QUICK |= {"pocket-1": Plan(("A",), (0, 1), 40, (2.0, 4.0, 8.0))}
 
@@ -81,15 +83,47 @@ def asked(plan: Plan, options: argparse.Namespace) -> Plan:
     return replace(plan, samplers=samplers, count=options.samples or plan.count)
 
 
+def odds_json(study: Study, command: str) -> dict:
+    """trace/odds.json."""
+    (sure, likely, found), (beyond, ratio), rules = study.alarm, study.promised, study.rules
+    known = bool(study.known)
+    return {
+        "command": command,
+        "source": f"{', '.join(found)}; {len(study.settings)} combinations of a world, a sampler and rules",
+        "burn": {
+            "sure": round(sure, 2),
+            "likely": round(likely, 2),
+            "false": round(max(one.left_out for one in found.values()), 3),
+            "hits": [{"times": t, "share": round(hit, 3)} for t, hit in worlds_together(found, study.settings).items()],
+        },
+        "card": {
+            "beyond": beyond,
+            "false": round(false_of(study.known, beyond), 3) if known else FALSE,
+            "coverage": round(coverage_of(study.known, ratio), 3) if known else math.nan,
+            "ratio": ratio,
+        },
+        "rules": {
+            "further": rules.further,
+            "false": round(rules.false, 3) if rules.found else FALSE,
+            "missed": round(rules.missed, 3) if rules.found else 1.0,
+        },
+        "half": {"same": SAME, "changed": round(study.half.changed, 4)},
+    }
+
+
 def write(settings: Sequence[Setting], options: argparse.Namespace) -> None:
     """Print the odds; keep them in the pack where everything was measured, else beside the cells."""
-    if options.write and not {one.trained for one in settings} == {True, False}:
-        raise SystemExit("Odds are written from exact and trained worlds together. Measure both, or leave --write out.")
+    if options.write and not (
+        {one.trained for one in settings} == {True, False} and any(one.rules for one in settings)
+    ):
+        raise SystemExit(
+            "Odds are written from exact and trained worlds together, with rules. Measure them, or leave --write out."
+        )
     command, own = command_of(options), options.write
     path, text = (ODDS, PAGE) if own else (options.cache / "odds.json", options.cache / "verdict.md")
-    page = page_of(Study(settings, worlds_of(options)), command, text.parent / "figures")
-    odds = odds_json(settings, command)
-    written = json.dumps(jsonable(odds), indent=1, allow_nan=False)
+    study = Study(settings, worlds_of(options))
+    page = page_of(study, command, text.parent / "figures")
+    written = json.dumps(jsonable(odds_json(study, command)), indent=1, allow_nan=False)
     path.write_text(written + "\n", encoding="utf-8")
     text.write_text(page, encoding="utf-8")
     print(written, f"wrote {path} and {text}", sep="\n")

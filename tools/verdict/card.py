@@ -1,6 +1,6 @@
 """The card of a demo model: its good scales for every class of samplers, with error bars, and what runs there are.
 
-    python3 dev.py card pocket-1            full: 1,000 samples a scale, half of each seed (half an hour)
+    python3 dev.py card pocket-1            full: 2,000 samples a scale, in four seeds (an hour)
     python3 dev.py card pocket-1 --quick    a look: 40 samples, one sampler, in a minute; written to the cache only
 
 Cells that were measured before are read from the cache, so a run that was stopped goes on.
@@ -25,12 +25,12 @@ from ..places import ROOT
 from .cells import CACHE, Cell, Plan
 from .evidence import Setting, real_statistics, setting_of
 from .objectives import resampled, seen_of
-from .runs import FEATURES as MEASURED
 from .runs import SAMPLERS
 from .worlds import Flow, Pocket, trained_worlds
 
-FULL = Plan(samplers=("A", "B", "C"), seeds=(0, 1), count=500)
+FULL = Plan(samplers=("A", "B", "C"), seeds=(0, 1, 2, 3), count=500)
 QUICK = Plan(samplers=("A",), seeds=(0,), count=40, gammas=(1.5, 3.0, 6.0))
+PLAIN = tuple(key for key, sampler in SAMPLERS.items() if sampler.chain.is_cfg)
 DRAWS = 50  # resamples behind an error bar
 JUDGE = "pocket-judge-1"
 CARDED = ("pocket-1", "pocket-flow-1")  # the models whose cards the pack ships
@@ -94,15 +94,15 @@ def band_claims(setting: Setting, plan: Plan) -> dict[str, Any]:
         "steps": sampler.steps,
         "seeds": list(plan.seeds),
         "samples": plan.count,
-        "objective": {"name": "J", "points": points(setting)},
-        "edges": {name: edge(setting, gamma) for name, gamma in (("low", band.low), ("high", band.high))},
+        "objective": {"name": "L", "points": points(setting)},
+        "edges": {"low": edge(setting, band.low), "high": edge(setting, band.high)},
     }
 
 
 def points(setting: Setting) -> list[dict[str, float]]:
-    """J of every scale with its error bar, and what it is made of."""
+    """L of every scale with its error bar, and what it is made of."""
     spread = resampled([seen_of(seeds) for seeds in setting.cells], real_statistics(), DRAWS).std(axis=0)
-    rows = zip(setting.gammas, setting.values, spread, setting.rows, strict=True)
+    rows = zip(setting.gammas, np.log(setting.values), spread, setting.rows, strict=True)
     return [
         {"gamma": gamma, "value": rounded(value), "error": rounded(error), **{k: rounded(v, 4) for k, v in row.items()}}
         for gamma, value, error, row in rows
@@ -110,15 +110,9 @@ def points(setting: Setting) -> list[dict[str, float]]:
 
 
 def edge(setting: Setting, gamma: float) -> dict[str, float]:
-    """Median features of runs of one sample at a scale, in between linear in ln gamma."""
-    found = {}
-    for name in FEATURES:
-        column = MEASURED.index(name)
-        medians = [
-            float(np.median(np.concatenate([cell["f1"][:, column] for cell in seeds]))) for seeds in setting.cells
-        ]
-        found[name] = rounded(np.interp(np.log(gamma), np.log(setting.gammas), medians), 4)
-    return found
+    """What runs of one sample look like at an end of the band."""
+    found = setting.features_at(gamma)
+    return {name: rounded(found[name], 4) for name in FEATURES}
 
 
 def rounded(value: float, digits: int = 3) -> float:
@@ -138,7 +132,7 @@ def parsed_options(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("model", help="pocket-1, or a model that was trained into the cache")
     parser.add_argument("--quick", action="store_true", help="a look, written to the cache")
     parser.add_argument("--samples", type=int, help=f"a scale and seed; {FULL.count:,}")
-    parser.add_argument("--samplers", nargs="+", choices=tuple(SAMPLERS), help=f"{' '.join(FULL.samplers)}")
+    parser.add_argument("--samplers", nargs="+", choices=PLAIN, help=f"one of each class; {' '.join(FULL.samplers)}")
     parser.add_argument("--cache", type=Path, default=CACHE, help="folder where cells are kept")
     parser.add_argument("--out", type=Path, help="file to write; the pack's own if it is full")
     return parser.parse_args(arguments)
@@ -162,6 +156,8 @@ def main() -> None:
     worlds, plan = trained_worlds(options.cache), plan_of(options)
     if options.model not in worlds:
         raise SystemExit(f"No model is called {options.model!r}. Choose one of {', '.join(worlds)}.")
+    if len({SAMPLERS[key].group for key in plan.samplers}) < len(plan.samplers):
+        raise SystemExit("Two of these samplers are of one class, and a card has one band for each. Leave one out.")
     command = f"python3 dev.py card {options.model}" + ("" if plan == FULL else f" --samples {plan.count}")
     card = claims(make(worlds[options.model], plan, options.cache), command)
     own = plan == FULL and options.model in CARDED

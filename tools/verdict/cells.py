@@ -34,7 +34,7 @@ CACHE = ROOT / ".cache" / "verdict"
 class Plan:
     """What to measure of a world."""
 
-    samplers: tuple[str, ...] = ("A", "B", "C", "D", "E", "F")
+    samplers: tuple[str, ...]
     seeds: tuple[int, ...] = (0, 1)
     count: int = 400
     gammas: tuple[float, ...] | None = None  # None: the world's own

@@ -14,13 +14,14 @@ import numpy as np
 
 from ...trace.picks import Pick, Picks
 from .evidence import Setting
+from .odds import plain
 
 FAR, CLOSE = 2.0, 1.4  # from one scale to the next, at first and about the one that was liked
 STARTS = (2.0, 3.0, 4.0, 6.0, 8.0)
 NEAR = 1.1  # times a scale: as good as tried
 MORE = 2  # scales that are queued about the one that was liked
-NEXT = 1.6  # times a scale: what is no further than that is beside it
-LIKED = 1.25  # times the least J: the next best beside it is chosen too
+NEXT = 1.5  # times a scale: what is closer than that is beside it
+LIKED = 1.25  # times the least objective: the next best beside it is chosen too
 
 
 @dataclass(frozen=True)
@@ -70,5 +71,5 @@ def _shown(gamma: float) -> float:
 
 
 def ranges(settings: Sequence[Setting], starts: Sequence[float] = STARTS) -> list[Found]:
-    """Of every trained setting and start."""
-    return [found_range(one, start) for one in settings if one.trained for start in starts]
+    """Of every trained setting that cfg alone guides, and start."""
+    return [found_range(one, start) for one in plain(settings) if one.trained for start in starts]

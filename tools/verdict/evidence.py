@@ -5,15 +5,18 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cache
+from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from ...files.safetensors import read_safetensors
 from ..places import ROOT
 from ..train.demo_evaluation import Statistics
 from .cells import Cell
-from .objectives import Band, band_of, objective_e, objective_j, objective_l, seen_of
+from .objectives import Band, Objective, band_of, objective_e, objective_j, objective_l, seen_of
 from .runs import FEATURES, SAMPLERS
 from .worlds import BLURS
 
@@ -39,7 +42,7 @@ class Run:
 class Setting:
     """A world with a sampler: its cells by scale, one a seed, and what the objective says of them.
 
-    part: which of its samples, empty for all of them.
+    part: which of its samples, empty for all of them. objective: of what a judge found.
     """
 
     world: str
@@ -52,13 +55,19 @@ class Setting:
     real: Statistics | None = None  # what it is compared with
     flow: bool = False
     part: str = ""
+    objective: Objective = objective_l
 
     @property
     def words(self) -> str:
         """What it is."""
         sampler = SAMPLERS[self.sampler]
-        kind = f"{self.world}, {sampler.name} {self.schedule} {sampler.steps}"
-        return f"{kind}, {self.part}" if self.part else kind
+        parts = (self.world, f"{sampler.name} {self.schedule} {sampler.steps}", *self.rules, self.part)
+        return ", ".join(part for part in parts if part)
+
+    @property
+    def rules(self) -> tuple[str, ...]:
+        """What guides it beside cfg."""
+        return tuple(rule.chain_text for rule in SAMPLERS[self.sampler].chain.rules)
 
     @property
     def schedule(self) -> str:
@@ -75,6 +84,18 @@ class Setting:
         """The class of its sampler."""
         return SAMPLERS[self.sampler].group
 
+    def judged(self, rows: Sequence[Mapping[str, float]], **more: Any) -> Setting:
+        """The same with other findings of the judge, by scale, and what follows from them."""
+        found = replace(self, rows=tuple(rows), **more)
+        values = tuple(found.objective(rows))
+        return replace(found, values=values, band=band_of(self.gammas, values))
+
+    def features_at(self, gamma: float) -> dict[str, float]:
+        """Median features of runs of one sample at a scale, in between linear in ln gamma."""
+        medians = np.array([np.median(np.concatenate([cell["f1"] for cell in seeds]), axis=0) for seeds in self.cells])
+        logs = np.log(self.gammas)
+        return {name: float(np.interp(math.log(gamma), logs, medians[:, k])) for k, name in enumerate(FEATURES)}
+
     def runs(self, size: int) -> list[Run]:
         """All batches of `size` samples."""
         return [
@@ -85,10 +106,20 @@ class Setting:
         ]
 
 
+FIXTURES = ROOT / "tests" / "fixtures"
+
+
 def real_statistics() -> Statistics:
     """Of the validation pictures, as the judge sees them."""
-    tensors, _ = read_safetensors(ROOT / "tests" / "fixtures" / "pocket_judge_statistics.safetensors")
+    tensors, _ = read_safetensors(FIXTURES / "pocket_judge_statistics.safetensors")
     return Statistics(**{name: tensor.double() for name, tensor in tensors.items()})
+
+
+@cache
+def within_halves() -> Tensor:  # -> [2, F, F]
+    """The same pictures' pooled covariance about the class means, of even labels and of odd ones."""
+    tensors, _ = read_safetensors(FIXTURES / "pocket_judge_halves.safetensors")
+    return tensors["within"].double()
 
 
 def setting_of(cells: Sequence[Cell], real: Statistics) -> Setting:
@@ -100,7 +131,7 @@ def setting_of(cells: Sequence[Cell], real: Statistics) -> Setting:
         values = tuple(objective_e(seeds) for seeds in held)
         return Setting(world.name, sampler, gammas, held, values, band_of(gammas, values))
     rows = tuple(seen_of(seeds).numbers(real) for seeds in held)
-    values = tuple(objective_j(rows))
+    values = tuple(objective_l(rows))
     return Setting(world.name, sampler, gammas, held, values, band_of(gammas, values), rows, real, world.flow)
 
 
@@ -120,9 +151,9 @@ def by_world(settings: Sequence[Setting]) -> dict[str, list[Setting]]:
     return found
 
 
-def band_by_l(setting: Setting) -> Band:
-    """The band by the other objective."""
-    return band_of(setting.gammas, objective_l(setting.rows))
+def by_j(setting: Setting) -> Setting:
+    """The same, judged by the other objective."""
+    return setting.judged(setting.rows, objective=objective_j)
 
 
 def quantile(values: Iterable[float], share: float) -> float:

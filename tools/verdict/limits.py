@@ -7,7 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from .clicked import STARTS, Found
-from .odds import FALSE, RATIO, Carded, Halved, WorldOdds, coverage_of, false_of
+from .odds import COVERED, FALSE, KINDS, RATIO, Carded, Halved, WorldOdds, coverage_of, false_of
+from .rules import Rules
 
 SISTERS = 0.7  # of the sisters' centres: a card that holds fewer says nothing of other weights
 FOUND, WIDEST, RUNS = 0.9, 2.0, 5
@@ -29,42 +30,42 @@ def percent(value: float) -> str:
     return "\u2013" if math.isnan(value) else f"{100 * value:.1f} %"
 
 
-def limits_of(
-    known: Sequence[Carded],
-    beyond: float,
-    worlds: Mapping[str, WorldOdds],
-    clicked: Sequence[Found],
-    half: Halved,
-    family: Sequence[Carded],
-) -> list[Limit]:
-    """Every row of what was measured."""
-    return [
-        *(_card(known, beyond) if known else ()),
-        _alarm(worlds),
-        *(_clicked(clicked) if clicked else ()),
-        *([_half(half)] if half.pairs else ()),
-        *([_sisters(family)] if family else ()),
-    ]
-
-
-def _card(known: Sequence[Carded], beyond: float) -> list[Limit]:
+def of_cards(known: Sequence[Carded], beyond: float) -> list[Limit]:
+    """The range, and what is called too high: beyond so many times the upper end of the band."""
+    if not known:
+        return []
     held, false = coverage_of(known, RATIO), false_of(known, beyond)
     what = f"with a card, a range of high / low {RATIO} holds the centre of held-out seeds, labels, samplers"
     high = f"with a card, runs inside the band that are called too high (beyond {beyond:g} times its upper end)"
+    kinds = [(kind, coverage_of([one for one in known if one.kind == kind], RATIO)) for kind in KINDS]
+    each = ", ".join(f"{kind} {percent(share)}" for kind, share in kinds if not math.isnan(share))
     return [
-        Limit(what, "at least 80 %", percent(held), held >= 0.8),
+        Limit(what, f"at least {100 * COVERED:.0f} %", f"{percent(held)} ({each})", held >= COVERED),
         Limit(high, "at most 5 %", percent(false), false <= FALSE),
     ]
 
 
-def _alarm(worlds: Mapping[str, WorldOdds]) -> Limit:
+def of_rules(rules: Rules) -> list[Limit]:
+    """What is said of good runs with rules."""
+    if not rules.found:
+        return []
+    false, words = max((rules.left_out(one), one.other.words) for one in rules.found)
+    what = "with a card and a rule, fine runs that are said to push further, by the threshold of the others"
+    return [Limit(what, "at most 5 %", f"{percent(false)} ({words})", false <= FALSE)]
+
+
+def of_the_alarm(worlds: Mapping[str, WorldOdds]) -> list[Limit]:
+    """The alarm of burning, left one world out."""
     world = max(worlds, key=lambda name: worlds[name].left_out)
     worst = worlds[world].left_out
     what = "without a card, fine runs with the alarm, in the worst world, by the threshold of the others"
-    return Limit(what, "at most 5 %", f"{percent(worst)} ({world})", worst <= FALSE)
+    return [Limit(what, "at most 5 %", f"{percent(worst)} ({world})", worst <= FALSE)]
 
 
-def _clicked(clicked: Sequence[Found]) -> list[Limit]:
+def of_ranges(clicked: Sequence[Found]) -> list[Limit]:
+    """Find my range."""
+    if not clicked:
+        return []
     held, wide = sum(one.held for one in clicked) / len(clicked), max(one.high / one.low for one in clicked)
     asked = max(one.asked for one in clicked)
     starts = ", ".join(f"{start:g}" for start in STARTS)
@@ -76,12 +77,19 @@ def _clicked(clicked: Sequence[Found]) -> list[Limit]:
     ]
 
 
-def _half(half: Halved) -> Limit:
+def of_half(half: Halved) -> list[Limit]:
+    """Try half."""
+    if not half.pairs:
+        return []
     what = "*Try half* says the same picture, and the judge's label changes"
-    return Limit(what, "at most 2 %", percent(half.changed), half.changed <= FLIPPED)
+    return [Limit(what, "at most 2 %", percent(half.changed), half.changed <= FLIPPED)]
 
 
-def _sisters(family: Sequence[Carded]) -> Limit:
+def of_sisters(family: Sequence[Carded], silent: bool) -> list[Limit]:
+    """A card of other weights.  silent: whether the verdict makes no use of it"""
+    if not family:
+        return []
     held = coverage_of(family, RATIO)
     what = f"Pocket's card holds the centre of its sisters (high / low {RATIO})"
-    return Limit(what, "at least 70 %, or silent", f"{percent(held)}; the verdict is silent", True)
+    measured = f"{percent(held)}; the verdict {'keeps silent' if silent else 'uses it'}"
+    return [Limit(what, "at least 70 %, or silent", measured, silent or held >= SISTERS)]

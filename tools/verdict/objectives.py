@@ -1,17 +1,20 @@
 """What is best: objectives of the ends of runs, and the band of good scales that follows from one.
 
-    J = cFD / min cFD + FD / min FD               trained worlds; the minima are over the scales
     L = ln cFD_rec + 20 (1 - accuracy)            trained worlds; cFD_rec of the recognised pictures alone
+    J = cFD / min cFD + FD / min FD               trained worlds, beside it; the minima are over the scales
     E = 0.01 + energy distance / mean distance    exact worlds; of samples to the truth, and between true samples
 
-A band is where the objective is at most 1.25 times its minimum (L, a logarithm: its minimum + ln 1.25). Between two
-scales the objective is linear in ln gamma. A choice: by another objective other scales are good.
+A band is where exp(L), J or E is at most 1.25 times its minimum. Between two scales that is linear in ln gamma. A
+choice: by another objective other scales are good.
+
+L is the steadier of the two: a wrong picture counts once, in the accuracy. In J it counts in both terms, and both are
+divided by a minimum that is itself a guess.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -24,6 +27,7 @@ SLACK = 1.25
 FLOOR = 0.01
 CLASSES = 10  # labels of the demo models
 STILL_COVERED = 1e-9
+Objective = Callable[[Sequence[Mapping[str, float]]], list[float]]  # what a judge found, by scale -> its value
 
 
 @dataclass(frozen=True)
@@ -82,7 +86,10 @@ class Seen:
         return Seen(self.features[own], named[own], self.classes // 2)
 
     def numbers(self, real: Statistics, chosen: Tensor | None = None) -> dict[str, float]:
-        """Accuracy, FD, cFD and cFD of the recognised; chosen: indices of a resample."""
+        """Accuracy, FD, cFD and cFD of the recognised; of all, where a label has less than two of these.
+
+        chosen: indices of a resample.
+        """
         chosen = torch.arange(len(self.named)) if chosen is None else chosen
         labels, seen, right = self.labels[chosen], self.features[chosen], (self.named == self.labels)[chosen]
         found = statistics_of(seen, labels)
@@ -92,11 +99,14 @@ class Seen:
         return {"accuracy": float(right.double().mean()), **distances, "recognised": classwise_frechet(known, real)}
 
 
-def half_of(real: Statistics, parity: int) -> Statistics:
-    """What every other label of equally many pictures amounts to."""
+def half_of(real: Statistics, within: Tensor, parity: int) -> Statistics:  # within [F, F]
+    """What every other label of equally many pictures amounts to.
+
+    within: pooled covariance about the class means of that half alone: the labels differ in how much they vary.
+    """
     means = real.class_means[parity::2]
     apart = means - means.mean(0)
-    return Statistics(means.mean(0), real.within + apart.T @ apart / len(means), means, real.within)
+    return Statistics(means.mean(0), within + apart.T @ apart / len(means), means, within)
 
 
 def seen_of(cells: Sequence[Mapping[str, np.ndarray]]) -> Seen:
@@ -112,7 +122,7 @@ def objective_j(rows: Sequence[Mapping[str, float]]) -> list[float]:
 
 
 def objective_l(rows: Sequence[Mapping[str, float]]) -> list[float]:
-    """exp(L) of every scale, so that a ratio of 1.25 is a difference of ln 1.25."""
+    """exp(L) of every scale, so that its difference of ln 1.25 is a ratio of 1.25."""
     return [row["recognised"] * math.exp(20 * (1 - row["accuracy"])) for row in rows]
 
 
@@ -123,11 +133,10 @@ def objective_e(cells: Sequence[Mapping[str, np.ndarray]]) -> float:
 
 
 def resampled(seen: Sequence[Seen], real: Statistics, draws: int, seed: int = 0) -> np.ndarray:  # -> [draws, scales]
-    """J of resamples of the samples, the same ones at every scale: its error bar.  Each keeps the count per label."""
-    g, count, found = torch.Generator().manual_seed(seed), len(seen[0].named), []
+    """L of resamples of the samples, the same ones at every scale: its error bar.  Each keeps the count per label."""
+    g, rounds, found = torch.Generator().manual_seed(seed), len(seen[0].named) // CLASSES, []
     for _ in range(draws):
-        chosen = (torch.randint(count // 10, (count // 10 * 10,), generator=g) * 10) + torch.arange(
-            count // 10 * 10
-        ) % 10
-        found.append(objective_j([one.numbers(real, chosen) for one in seen]))
-    return np.array(found)
+        place = torch.randint(rounds, (rounds * CLASSES,), generator=g)
+        chosen = place * CLASSES + torch.arange(rounds * CLASSES) % CLASSES
+        found.append(objective_l([one.numbers(real, chosen) for one in seen]))
+    return np.log(found)

@@ -3,9 +3,9 @@
 **Alarm of burning.** A posterior mean is never longer than the data, so guided predictions that are many times as long
 as the final picture are a fault in any world. `sure` is a margin times the smallest threshold on overmax that at most
 5 % of the fine runs of every world exceed, whatever the size of the batch; `likely` the one that at most 5 % exceed in
-the middle of the demo models, since the exact worlds hardly ever burn. Left out: with the threshold that follows from
-the other worlds alone. The next world is none of those that were measured, so the margin is the least with which no
-world that was left out has more false alarms.
+the middle of the demo models, since the exact worlds hardly ever burn. Fine runs with rules count, too. Left out: with
+the threshold that follows from the other worlds alone. The next world is none of those that were measured, so the
+margin is the least with which no world that was left out has more false alarms.
 
 **Card.** Too high is a run beyond `beyond` times the upper end of the card's band: the least factor with which at most
 5 % of the runs inside the bands of held-out seeds, labels and samplers are called so. `ratio` is the least high / low
@@ -16,13 +16,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
 from .cells import SIZES
-from .evidence import Run, Setting, by_world, quantile, share
-from .objectives import Band, band_of, half_of, objective_j, seen_of
+from .evidence import Run, Setting, by_world, quantile, share, within_halves
+from .objectives import Band, half_of, seen_of
 
 FALSE, COVERED = 0.05, 0.8
 MARGINS = (1.0, 1.05, 1.1, 1.15, 1.2, 1.25, 1.3, 1.4, 1.5, 1.75, 2.0, 2.5, 3.0)
@@ -63,7 +63,7 @@ def burning(settings: Sequence[Setting], size: int = SIZE) -> tuple[float, float
     for world, own in by_world(settings).items():
         others = margin * max((limit for name, limit in limits.items() if name != world), default=math.inf)
         false, left_out = (above(worlds[world], limit) for limit in (sure, others))
-        runs = [run for one in own for run in one.runs(size)]
+        runs = [run for one in plain(own) for run in one.runs(size)]
         found[world] = WorldOdds(limits[world], false, left_out, {t: _hits(runs, t, sure) for t in TIMES})
     return sure, likely, found
 
@@ -142,41 +142,46 @@ class Carded:
 
 
 def cards(settings: Sequence[Setting]) -> list[Carded]:
-    """Every trained setting as a card: against its other seeds, labels, and samplers of its class."""
+    """Every trained setting of cfg alone as a card: against its other seeds, labels, and samplers of its class."""
     found = []
-    for setting in (one for one in settings if one.trained):
-        (card, *rest), labels = seeds_of(setting), labels_of(setting)
-        found += [Carded(card.words, card.band, other, "seed") for other in rest]
-        found += [Carded(one.words, one.band, other, "labels") for one, other in (labels, labels[::-1])]
+    for setting in plain(settings):
+        if not setting.trained:
+            continue
+        for kind, halves in (("seed", seeds_of(setting)), ("labels", labels_of(setting))):
+            found += [Carded(one.words, one.band, other, kind) for one, other in (halves, halves[::-1]) if halves]
         found += [Carded(setting.words, setting.band, other, "sampler") for other in alike(setting, settings)]
     return found
 
 
-def seeds_of(setting: Setting) -> list[Setting]:
-    """A trained setting, one part a seed."""
-    seeds = range(len(setting.cells[0]))
-    parts = [[seen_of(cells[n : n + 1]).numbers(setting.real) for cells in setting.cells] for n in seeds]
-    cells = [tuple(cells[n : n + 1] for cells in setting.cells) for n in seeds]
-    return [replace(_part(setting, parts[n], f"seed {n}"), cells=cells[n]) for n in seeds]
+def plain(settings: Sequence[Setting]) -> list[Setting]:
+    """Those that cfg alone guides."""
+    return [one for one in settings if not one.rules]
 
 
-def labels_of(setting: Setting) -> list[Setting]:
-    """A trained setting, one part every other label."""
-    seen, halves = [seen_of(cells) for cells in setting.cells], (0, 1)
-    parts = [[one.half(n).numbers(half_of(setting.real, n)) for one in seen] for n in halves]
-    return [_part(setting, parts[n], ("even labels", "odd labels")[n]) for n in halves]
+def seeds_of(setting: Setting) -> tuple[Setting, ...]:
+    """A trained setting in two parts, its first seeds and its last; nothing of one seed."""
+    count = len(setting.cells[0])
+    parts = (("first seeds", slice(0, count // 2)), ("last seeds", slice(count // 2, None)))
+    return tuple(_seeds(setting, chosen, name) for name, chosen in parts) if count > 1 else ()
 
 
-def _part(setting: Setting, rows: Sequence[Mapping[str, float]], part: str) -> Setting:
-    values = tuple(objective_j(rows))
-    band = band_of(setting.gammas, values)
-    return replace(setting, values=values, band=band, rows=tuple(rows), part=part)
+def _seeds(setting: Setting, chosen: slice, part: str) -> Setting:
+    cells = tuple(seeds[chosen] for seeds in setting.cells)
+    return setting.judged([seen_of(seeds).numbers(setting.real) for seeds in cells], cells=cells, part=part)
+
+
+def labels_of(setting: Setting) -> tuple[Setting, ...]:
+    """A trained setting in two parts: every other label, and the others."""
+    seen, within = [seen_of(cells) for cells in setting.cells], within_halves()
+    parts = enumerate(("even labels", "odd labels"))
+    reals = [half_of(setting.real, within[n], n) for n in (0, 1)]
+    return tuple(setting.judged([one.half(n).numbers(reals[n]) for one in seen], part=part) for n, part in parts)
 
 
 def alike(setting: Setting, settings: Sequence[Setting]) -> list[Setting]:
     """Other samplers of the same class in the same world."""
     place = (setting.world, setting.group)
-    return [one for one in settings if (one.world, one.group) == place and one.sampler != setting.sampler]
+    return [one for one in plain(settings) if (one.world, one.group) == place and one.sampler != setting.sampler]
 
 
 def sisters(settings: Sequence[Setting], own: str) -> list[Carded]:
@@ -228,7 +233,7 @@ class Halved:
 def halved(settings: Sequence[Setting]) -> Halved:
     """d = |x(gamma) - x(gamma / 2)| / |x(gamma)|, and whether the judge's label changes."""
     near, flips = [], []
-    for setting in (one for one in settings if one.trained):
+    for setting in (one for one in plain(settings) if one.trained):
         at = dict(zip(setting.gammas, setting.cells, strict=True))
         for gamma in (gamma for gamma in setting.gammas if gamma / 2 in at):
             for cell, half in zip(at[gamma], at[gamma / 2], strict=True):
@@ -240,28 +245,3 @@ def halved(settings: Sequence[Setting]) -> Halved:
         return Halved(math.nan, math.nan, math.nan, 0)
     close, flipped = np.concatenate(near), np.concatenate(flips)
     return Halved(float(close.mean()), share(flipped[close]), share(flipped[~close]), len(close))
-
-
-def odds_json(settings: Sequence[Setting], command: str, size: int = SIZE) -> dict:
-    """trace/odds.json."""
-    sure, likely, found = burning(settings, size)
-    known, half = cards(settings), halved(settings)
-    beyond, ratio = least_beyond(known), least_ratio(known)
-    false = false_of(known, beyond)
-    return {
-        "command": command,
-        "source": f"{', '.join(found)}; {len(settings)} pairs of a world and a sampler",
-        "burn": {
-            "sure": round(sure, 2),
-            "likely": round(likely, 2),
-            "false": round(max(one.left_out for one in found.values()), 3),
-            "hits": [{"times": t, "share": round(hit, 3)} for t, hit in worlds_together(found, settings).items()],
-        },
-        "card": {
-            "beyond": beyond,
-            "false": round(false, 3) if known else FALSE,
-            "coverage": round(coverage_of(known, ratio), 3) if known else math.nan,
-            "ratio": ratio,
-        },
-        "half": {"same": SAME, "changed": round(half.changed, 4)},
-    }

@@ -15,12 +15,14 @@ from ..docs.pictures import write_pixels
 from ..markdown import page, table
 from ..places import ROOT
 from ..train.demo_data import LABELS
+from . import limits
 from .clicked import STARTS, Found, ranges
 from .curves import plots_of
 from .drawing import draw_curves, draw_grid
-from .evidence import Setting, band_by_l, by_world, told_apart
-from .limits import limits_of, percent
+from .evidence import Setting, by_j, by_world, told_apart
+from .limits import percent
 from .misses import Shown, changed_label, false_alarm, missed_burn, uncovered
+from .objectives import Band
 from .odds import (
     COVERED,
     KINDS,
@@ -32,6 +34,7 @@ from .odds import (
     Carded,
     Halved,
     WorldOdds,
+    above,
     burning,
     cards,
     coverage_of,
@@ -39,14 +42,16 @@ from .odds import (
     halved,
     least_beyond,
     least_ratio,
+    plain,
     relatives_out,
     sisters,
 )
+from .rules import Ruled, Rules, rules_of
 from .runs import FEATURES, SAMPLERS
 from .twins import RANDOM, Twins, twins
 from .twins import SAMPLER as TWINS
 from .worlds import World
-from .wrong import worst_case
+from .wrong import keeps_silent, worst_case
 
 PAGE = ROOT / "docs" / "verdict.md"
 STEM = "verdict-"  # of the names of its pictures
@@ -79,13 +84,18 @@ leaves it as it is. All features here do: they use u, D and \u03b3(c \u2212 u).
 """
 OBJECTIVE = """## What counts as good
 
-With a judge (`pocket-judge-1`, which never guides): **J** = cFD / min cFD + FD / min FD, class-wise and plain Frechet
-distance of its features to those of real pictures, each divided by its least value over the scales. Good are the
-scales with J \u2264 1.25 min J; the centre is the geometric mean of the edges. **L** = ln cFD of the recognised ones
-+ 20 (1 \u2212 accuracy) is given beside it. In the exact worlds: **E** = 0.01 + energy distance to true samples of the
-class, divided by the mean distance between true samples. It is a choice: who asks for diversity wants less.
+With a judge (`pocket-judge-1`, which never guides): **L** = ln cFD + 20 (1 \u2212 accuracy). cFD is the class-wise
+Frechet distance between the judge's features of the samples that it recognises and those of real pictures. Good are the
+scales whose L is at most ln 1.25 above the least; the centre is the geometric mean of the edges. In the exact worlds:
+**E** = 0.01 + energy distance to true samples of the class, divided by the mean distance between true samples; good is
+up to 1.25 times the least. It is a choice: who asks for diversity wants less.
 """
-SETTINGS = "world | sampler | steps | class | samples | good \u03b3 | centre | by L"
+STEADY = """Beside it stands **J** = cFD / min cFD + FD / min FD of all pictures, class-wise and plain, each divided by
+its least value over the scales; good is up to 1.25 times the least. In J a few wrong pictures count in both terms, and
+it divides twice by a minimum that is itself a guess. About a card's centre by J, a range of {ratio} (high / low) holds
+{by_j} of the held-out centres; by L, {by_l}. L was chosen for that, on these same settings.
+"""
+SETTINGS = "world | sampler | steps | class | samples | good \u03b3 | centre | by J"
 TOLD = """## What the features tell
 
 How often a run at more than twice the centre has more of a feature than a fine run of the same world and sampler
@@ -109,8 +119,8 @@ prediction was. A posterior mean is not longer than the data in any world. The a
 95 % of the fine runs of *every* world stay below, in batches of 1, 4 and 8 samples of one label, with a margin: the
 least with which that holds in every world when the threshold is set without it.
 Above **{likely:.2f}** it is a sign: at most 5 % in half of the demo models. *Left out*: fine runs of this world above
-the threshold that follows from all others. Hits: runs (batches of {size}) above the alarm whose \u03b3 is so many times
-the centre (within a factor of {near}).
+the threshold that follows from all others. Fine runs with rules count, too. Hits: runs of cfg alone (batches of {size})
+above the alarm whose \u03b3 is so many times the centre (within a factor of {near}).
 """
 FAMILY = """A demo model that is left out still has relatives among the others. With none of them the exact worlds alone
 would set the threshold, at {threshold:.2f}, and in the worst demo model {false} of the fine runs would be above it:
@@ -118,15 +128,23 @@ what holds here holds for models that are like some model of the study, and nobo
 """
 CARD = """## With a card
 
-A card is made from one part of the measurements and held against another: another seed, the other labels, or another
-sampler of its class. A run is called too high beyond **{beyond:g}** times the upper end of the card's band; between the
-two the verdict says "a little above", and does not decide. *Too high in vain*: share of the other's good scales, in ln
-\u03b3, beyond that. *Covered*: a range of so many times high / low about the card's centre holds the other's centre;
-the verdict promises **{ratio:g}**, the least with which that holds in {covered:.0f} % of the cases. Other seeds, labels
-and samplers count alike, however many there are of each.
+A card is made from one part of the measurements and held against another: the other half of the seeds, the other half
+of the labels, or another sampler of its class. A run is called too high beyond **{beyond:g}** times the upper end of
+the card's band; between the two the verdict says "a little above", and does not decide. *Too high in vain*: share of
+the other's good scales, in ln \u03b3, beyond that. *Covered*: a range of so many times high / low about the card's
+centre holds the other's centre; the verdict promises **{ratio:g}**, the least with which that holds in {covered:.0f} %
+of the cases. Other seeds, labels and samplers count alike, however many there are of each.
+"""
+RULES = """## With a card and a rule
 
-Not measured: cards and rules together. A run with rules is compared with a card by lengths only, and never by its
-\u03b3.
+A rule changes what \u03b3 does: the middle of its good scales lies {times} times as high as the card says. So the
+verdict never compares a run with rules by its \u03b3. It compares two lengths, exp(`overmean`) and `strength`, with
+those of a run at the top of the card's band. A run *pushes further* if both are more than **{further:g}** times as
+large, and *no further* if neither is larger; in between the verdict cannot tell. The factor is set like the alarm, so
+that at most 5 % of the fine runs of every rule and model go further, with a margin. *In vain*: fine runs that are said
+to push further, in batches of the size with the highest share. *Left out*: by the factor that follows from all other
+rows. *Found*: runs at more than twice the centre of their own band that are said to push further (batches of {size});
+*missed*: that are said to push no further. The card is made of other seeds.
 """
 SISTERS = """## From Pocket's card to its sisters
 
@@ -142,9 +160,9 @@ pairs. The judge's label changes in {changed} of these, and in {otherwise} of th
 """
 RANGE = """## Find my range
 
-With J as the person who clicks, and nothing known of the model: three scales about cfg {starts}, of which the best
+With L as the person who clicks, and nothing known of the model: three scales about cfg {starts}, of which the best
 is clicked, and the two that the panel then queues: beyond it where it is the last on its side, else close about it.
-Chosen are the best and the next best beside it, if its J is at most 1.25 times as large. The range that these picks
+Chosen are the best and the next best beside it, if its L is at most ln 1.25 larger. The range that these picks
 give holds the centre of the band in {held} of {count} cases.
 """
 MISSES = """## Every kind of miss, shown
@@ -163,17 +181,30 @@ LIMITS = """## What this does not tell
 """
 
 
+def objective_section(study: Study) -> tuple[str, ...]:
+    """What is good, and how steady that is by either objective."""
+    if not study.known:
+        return (OBJECTIVE,)
+    other = cards([by_j(one) for one in study.settings if one.trained])
+    by = {"by_j": percent(coverage_of(other, RATIO)), "by_l": percent(coverage_of(study.known, RATIO))}
+    return OBJECTIVE, STEADY.format(ratio=RATIO, **by)
+
+
 def settings_table(settings: Sequence[Setting]) -> str:
     """The band of every world and sampler."""
     rows = []
     for one in settings:
         sampler, band = SAMPLERS[one.sampler], one.band
-        by_l = f"{band_by_l(one).low:.2g} to {band_by_l(one).high:.2g}" if one.trained else "\u2013"
+        other = _edges(by_j(one).band) if one.trained else "\u2013"
         count = sum(int(cell["count"]) for cell in one.cells[0])
-        edges = f"{band.low:.2g} to {band.high:.2g}" + (" (open)" if band.open else "")
-        kind = f"{sampler.name} {one.schedule}"
-        rows.append((one.world, kind, sampler.steps, one.group, count, edges, f"{band.centre:.2g}", by_l))
+        edges = _edges(band)
+        kind = ", ".join((f"{sampler.name} {one.schedule}", *one.rules))
+        rows.append((one.world, kind, sampler.steps, one.group, count, edges, f"{band.centre:.2g}", other))
     return table(SETTINGS, rows)
+
+
+def _edges(band: Band) -> str:
+    return f"{band.low:.2g} to {band.high:.2g}" + (" (open)" if band.open else "")
 
 
 @dataclass(frozen=True)
@@ -199,6 +230,16 @@ class Study:
         return sisters(self.settings, POCKET)
 
     @cached_property
+    def plain(self) -> list[Setting]:
+        """Those that cfg alone guides."""
+        return plain(self.settings)
+
+    @cached_property
+    def rules(self) -> Rules:
+        """Runs with rules against the cards of their samplers."""
+        return rules_of(self.settings)
+
+    @cached_property
     def half(self) -> Halved:
         """Pairs at gamma and gamma / 2."""
         return halved(self.settings)
@@ -209,14 +250,22 @@ class Study:
         return ranges(self.settings)
 
     @cached_property
-    def rule(self) -> tuple[float, float]:
+    def promised(self) -> tuple[float, float]:
         """Of a card: how far beyond its band is too high, and the width of the range that is promised."""
         return least_beyond(self.known), least_ratio(self.known)
 
 
 def limits_section(study: Study) -> tuple[str, str]:
     """Every limit with what was measured."""
-    found = limits_of(study.known, study.rule[0], study.alarm[2], study.clicked, study.half, study.family)
+    silent = all(keeps_silent(one, study.worlds) for one in study.family)
+    found = [
+        *limits.of_cards(study.known, study.promised[0]),
+        *limits.of_rules(study.rules),
+        *limits.of_the_alarm(study.alarm[2]),
+        *limits.of_ranges(study.clicked),
+        *limits.of_half(study.half),
+        *limits.of_sisters(study.family, silent),
+    ]
     rows = [(one.what, one.limit, one.measured, "yes" if one.holds else "**no**") for one in found]
     return LIMITED, table("what | limit | measured | holds", rows)
 
@@ -255,7 +304,7 @@ def _mean(values: Sequence[float]) -> str:
 def curves_section(study: Study, folder: Path) -> str:
     """The calibration curves."""
     name = f"{STEM}calibration.webp"
-    plots = plots_of(study.settings, study.alarm[0], study.known, study.rule[1])
+    plots = plots_of(study.settings, study.alarm[0], study.known, study.promised[1])
     write_pixels(folder / name, draw_curves(plots).png())
     return CURVES.format(name=name, covered=100 * COVERED)
 
@@ -280,7 +329,8 @@ def card_rows(found: Sequence[Carded], beyond: float) -> str:
             one.card,
             one.other.words,
             one.kind,
-            *_bands(one),
+            _edges(one.band),
+            _edges(one.other.band),
             "yes" if one.holds(RATIO) else "no",
             percent(one.false(beyond)),
         )
@@ -296,13 +346,9 @@ def card_rows(found: Sequence[Carded], beyond: float) -> str:
     return table(head, [*rows, *total])
 
 
-def _bands(one: Carded) -> list[str]:
-    return [f"{band.low:.2g} to {band.high:.2g}" for band in (one.band, one.other.band)]
-
-
 def card_section(study: Study) -> tuple[str, ...]:
     """Cards against other parts, and Pocket's against its sisters."""
-    beyond, ratio = study.rule
+    beyond, ratio = study.promised
     if not study.known:
         return ()
     words = CARD.format(beyond=beyond, ratio=ratio, covered=100 * COVERED)
@@ -311,6 +357,23 @@ def card_section(study: Study) -> tuple[str, ...]:
         return found
     held, false = percent(coverage_of(study.family, RATIO)), percent(false_of(study.family, beyond))
     return (*found, SISTERS.format(held=held, ratio=RATIO, false=false), card_rows(study.family, beyond))
+
+
+def rules_section(rules: Rules) -> tuple[str, ...]:
+    """Runs with a rule against the card of their sampler."""
+    if not rules.found:
+        return ()
+    times = [one.other.band.centre / one.card.band.centre for one in rules.found]
+    words = RULES.format(times=f"{min(times):.1f} to {max(times):.1f}", size=SIZE, further=rules.further)
+    rows = [
+        (one.other.words, _edges(one.card.band), _edges(one.other.band), *map(percent, _said(one, rules)))
+        for one in rules.found
+    ]
+    return words, table("runs | band of the card | band with the rule | in vain | left out | found | missed", rows)
+
+
+def _said(one: Ruled, rules: Rules) -> tuple[float, ...]:
+    return above(one.fine, rules.further), rules.left_out(one), one.found(rules.further), one.missed
 
 
 def half_section(half: Halved) -> str:
@@ -332,10 +395,10 @@ def misses_section(study: Study, folder: Path) -> tuple[str, ...]:
     """A picture of every kind of miss."""
     sure, likely, _ = study.alarm
     found = {
-        "a fine run that raises the alarm": false_alarm(study.settings, sure, likely),
-        "a run far too high without an alarm": missed_burn(study.settings, sure, SIZE),
+        "a fine run that raises the alarm": false_alarm(study.plain, sure, likely),
+        "a run far too high without an alarm": missed_burn(study.plain, sure, SIZE),
         "a card whose range does not hold the centre": uncovered(study.known, RATIO),
-        "the same picture with another label": changed_label(study.settings),
+        "the same picture with another label": changed_label(study.plain),
     }
     if not study.known:
         return ()
@@ -356,7 +419,7 @@ def picture(shown: Shown, study: Study, folder: Path) -> str:
 
 def wrong_section(study: Study, folder: Path) -> tuple[str, ...]:
     """The worst case."""
-    found = worst_case(study.known, study.rule[0], study.worlds)
+    found = worst_case(study.known, study.promised[0], study.worlds)
     if found is None:
         return ()
     text, shown = found
@@ -371,13 +434,14 @@ def page_of(study: Study, command: str, folder: Path) -> str:
         OPENING.format(command=command),
         *limits_section(study),
         *why_section(twins()),
-        OBJECTIVE,
+        *objective_section(study),
         "## Worlds",
         settings_table(study.settings),
-        *features_section(study.settings),
+        *features_section(study.plain),
         curves_section(study, folder),
         *burn_section(study),
         *card_section(study),
+        *rules_section(study.rules),
         half_section(study.half),
         range_section(study.clicked),
         *misses_section(study, folder),

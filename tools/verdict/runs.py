@@ -10,6 +10,11 @@ from itertools import pairwise
 import torch
 from torch import Tensor
 
+from ...guidance.chain import PLAIN, Chain
+from ...guidance.predictions import Predictions
+from ...guidance.rules.adaptive_projected import AdaptiveProjected
+from ...guidance.rules.rescale import Rescale
+from ...guidance.run import Run
 from ...trace.features import features_of
 from ...trace.file import even_positions
 from ...trace.gram import VECTORS, gram
@@ -22,12 +27,13 @@ FEATURES = ("overmax", "overmean", "push8", "strength")
 
 @dataclass(frozen=True)
 class Sampler:
-    """A sampler of the host, a schedule and a number of steps.  noisy: adds noise at every step"""
+    """A sampler of the host, a schedule, a number of steps, and the rules that guide it."""
 
     key: str
     name: str
     scheduler: str
     steps: int
+    chain: Chain = PLAIN
 
     @property
     def noisy(self) -> bool:
@@ -57,8 +63,9 @@ SAMPLERS = {
         Sampler("B", "euler_ancestral", "karras", 20),
         Sampler("C", "euler", "normal", 10),
         Sampler("D", "dpmpp_2m", "karras", 10),
-        Sampler("E", "euler_ancestral", "karras", 40),
         Sampler("F", "euler", "karras", 30),
+        Sampler("A-rescale", "dpmpp_2m", "karras", 20, Chain((Rescale(),))),
+        Sampler("A-apg", "dpmpp_2m", "karras", 20, Chain((AdaptiveProjected(),))),
     )
 }
 
@@ -129,13 +136,18 @@ def _run(
     world: World, sampler: Sampler, gamma: float, x: Tensor, first: int, draws: torch.Generator
 ) -> tuple[Tensor, Trace]:
     step, memory, levels = step_of(sampler, world.flow), Memory(), sampler.levels(world).tolist()
-    predict, rows = world.predictions(first, len(x)), []
+    predict, rows, chain = world.predictions(first, len(x)), [], sampler.chain
+    state = chain.init(Run(tuple(levels), world.flow))
     for sigma, after in pairwise(levels):
         uncond, cond = predict(x, sigma)
+        level = torch.full((len(x),), sigma, dtype=x.dtype)
+        signal = 1 - level if world.flow else torch.ones_like(level)
+        guided, state = chain.step(state, Predictions(x, level, signal, uncond, cond), gamma)
         delta = cond - uncond
-        moved, size = step(x, uncond + gamma * delta, sigma, after, memory)
+        further = None if chain.is_cfg else guided - (uncond + gamma * delta)
+        moved, size = step(x, guided, sigma, after, memory)
         noise = size * torch.randn(x.shape, generator=draws, dtype=x.dtype) if size else None
-        rows.append(gram(dict(zip(VECTORS, (uncond, uncond - x, delta, None, moved - x, noise), strict=True))))
+        rows.append(gram(dict(zip(VECTORS, (uncond, uncond - x, delta, further, moved - x, noise), strict=True))))
         x = moved if noise is None else moved + noise
     return x, _trace(world, gamma, levels, torch.stack(rows), tuple(x.shape[1:]))
 

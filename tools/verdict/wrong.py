@@ -1,6 +1,7 @@
-"""A case in which the verdict is wrong: its own sentences, what is true, and the pictures.
+"""What the pack's own engine says with a card that was made of one part of the measurements, of a run of another part.
 
-A card is made of one part of the measurements, and the pack's own engine judges a run of another part with it.
+A case in which that is wrong: its sentences, what is true, and the pictures. And whether it keeps silent with a card of
+other weights.
 """
 
 from __future__ import annotations
@@ -18,11 +19,12 @@ from ...trace.report import Case, answer_of
 from ...trace.trace import Trace
 from .evidence import Setting
 from .misses import Shown, grid
+from .objectives import SLACK
 from .odds import Carded
 from .runs import SAMPLERS, recorded
 from .worlds import World
 
-MARK = "0" * 64  # hash of the weights of a run that was made here
+MARK, OTHER = "0" * 64, "1" * 64  # hash of the weights of a run that was made here, and of others
 SAMPLES = 4
 
 
@@ -38,7 +40,7 @@ class Wrong:
         """How wrong: ln of the objective over its least value where it says good, of 1.25 times that over it else."""
         setting, band = self.carded.other, self.carded.band
         excess = math.log(setting.values[setting.gammas.index(self.gamma)] / min(setting.values))
-        return excess if band.holds(self.gamma) else math.log(1.25) - excess
+        return excess if band.holds(self.gamma) else math.log(SLACK) - excess
 
 
 def candidates(known: Sequence[Carded], beyond: float) -> list[Wrong]:
@@ -62,14 +64,20 @@ def worst_case(known: Sequence[Carded], beyond: float, worlds: Mapping[str, Worl
     odds = replace(ODDS, beyond=beyond)
     run = own_run(worlds[setting.world], setting, found.gamma)
     said = answer_of(Case.of(run, Known(card=card_of(one)), odds))
-    value = setting.values[setting.gammas.index(found.gamma)]
-    true = (
-        f"J is {value:.2f} there, {value / min(setting.values):.2f} times the least; the good scales of that part are "
-    )
-    truth = f"{true}{setting.band.low:.2g} to {setting.band.high:.2g}."
+    above = math.log(setting.values[setting.gammas.index(found.gamma)] / min(setting.values))
+    true = f"L is {above:.2f} above the least there (good: at most {math.log(SLACK):.2f})"
+    truth = f"{true}; the good scales of that part are {setting.band.low:.2g} to {setting.band.high:.2g}."
     words = f"> {said.headline.text()}"
     text = f"A card made of {one.card}, and a run of {setting.words} at \u03b3 {found.gamma:g}. The verdict:\n\n{words}"
     return f"{text}\n\nIt is wrong: {truth}", _picture(setting, found.gamma)
+
+
+def keeps_silent(one: Carded, worlds: Mapping[str, World]) -> bool:
+    """Whether the verdict on a run refuses a card of other weights, and uses the same card of its own."""
+    setting, card = one.other, card_of(one)
+    run = own_run(worlds[setting.world], setting, setting.band.centre)
+    own, other = (answer_of(Case.of(run, Known(card=known), ODDS)) for known in (card, replace(card, sha256=OTHER)))
+    return own.against == "card" and "why.card.other" in {why.id for why in other.reasons}
 
 
 def own_run(world: World, setting: Setting, gamma: float) -> Trace:
@@ -82,7 +90,7 @@ def own_run(world: World, setting: Setting, gamma: float) -> Trace:
 
 def card_of(one: Carded) -> Card:
     """The band as a card of the weights of `own_run`."""
-    band = Band(one.band.low, one.band.centre, one.band.high, _samples(one.other), "J", {"low": {}, "high": {}})
+    band = Band(one.band.low, one.band.centre, one.band.high, _samples(one.other), "L", {"low": {}, "high": {}})
     return Card(one.other.world, MARK, 1.0, "data", {one.other.group: band}, None, "")
 
 
