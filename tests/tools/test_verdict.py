@@ -278,6 +278,7 @@ def test_halves_of_seeds_and_of_labels_see_their_own_samples():
     kinds = [one.kind for one in odds.cards([setting])]
     assert kinds == ["seed", "seed", "labels", "labels"]
     assert odds.seeds_of(judged(GOOD)) == (), "of one seed there are no halves"
+    assert [one.first(3) for one in (first, even, odd)] == [[0, 1, 2], [0, 2, 4], [1, 3, 5]], "shown of each"
     by_other = odds.labels_of(evidence.by_j(setting))[0]
     assert by_other.objective is objectives.objective_j, "parts are judged as the whole is"
 

@@ -42,7 +42,8 @@ class Run:
 class Setting:
     """A world with a sampler: its cells by scale, one a seed, and what the objective says of them.
 
-    part: which of its samples, empty for all of them. objective: of what a judge found.
+    part: which of its samples, empty for all of them; parity: of their labels, where it is one of the halves of these.
+    objective: of what a judge found.
     """
 
     world: str
@@ -55,6 +56,7 @@ class Setting:
     real: Statistics | None = None  # what it is compared with
     flow: bool = False
     part: str = ""
+    parity: int | None = None
     objective: Objective = objective_l
 
     @property
@@ -83,6 +85,10 @@ class Setting:
     def group(self) -> str:
         """The class of its sampler."""
         return SAMPLERS[self.sampler].group
+
+    def first(self, count: int) -> list[int]:
+        """Places of its first samples in a cell, whose labels cycle."""
+        return list(range(count)) if self.parity is None else [2 * k + self.parity for k in range(count)]
 
     def judged(self, rows: Sequence[Mapping[str, float]], **more: Any) -> Setting:
         """The same with other findings of the judge, by scale, and what follows from them."""

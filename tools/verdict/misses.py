@@ -168,7 +168,7 @@ def uncovered(known: Sequence[Carded], ratio: float) -> Shown | None:
     )
     columns = sorted((promised, own))
     cells, gammas = [setting.cells[k][0] for k in columns], tuple(setting.gammas[k] for k in columns)
-    return grid("uncovered", words, setting, (gammas, columns.index(own)), cells, range(ROWS))
+    return grid("uncovered", words, setting, (gammas, columns.index(own)), cells, setting.first(ROWS))
 
 
 def changed_label(settings: Sequence[Setting]) -> Shown | None:

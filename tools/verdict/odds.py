@@ -175,7 +175,8 @@ def labels_of(setting: Setting) -> tuple[Setting, ...]:
     seen, within = [seen_of(cells) for cells in setting.cells], within_halves()
     parts = enumerate(("even labels", "odd labels"))
     reals = [half_of(setting.real, within[n], n) for n in (0, 1)]
-    return tuple(setting.judged([one.half(n).numbers(reals[n]) for one in seen], part=part) for n, part in parts)
+    rows = [[one.half(n).numbers(reals[n]) for one in seen] for n in (0, 1)]
+    return tuple(setting.judged(rows[n], part=part, parity=n) for n, part in parts)
 
 
 def alike(setting: Setting, settings: Sequence[Setting]) -> list[Setting]:

@@ -103,4 +103,4 @@ def _picture(setting: Setting, gamma: float) -> Shown:
     columns = range(max(0, at - 2), min(len(setting.gammas), at + 2))
     scales = tuple(setting.gammas[k] for k in columns)
     cells = [setting.cells[k][0] for k in columns]
-    return grid("wrong", "the verdict is wrong", setting, (scales, scales.index(gamma)), cells, range(SAMPLES))
+    return grid("wrong", "the verdict is wrong", setting, (scales, scales.index(gamma)), cells, setting.first(SAMPLES))
