@@ -27,11 +27,6 @@ def available() -> list[str]:
     return listed_models(FOLDER)
 
 
-def path_of(name: str) -> Path:
-    """Where a listed classifier lies."""
-    return path_of_model(FOLDER, name)
-
-
 def missing(name: str) -> str | None:
     """A sentence with what is wrong with a name that is not listed, and what is available."""
     if name in available():
@@ -113,11 +108,11 @@ class GGLoadClassifier(CheckedNode):
     def fingerprint_inputs(cls, classifier_name=None) -> str | None:
         if classifier_name is None or missing(classifier_name):
             return None
-        return state_of_files(path_of(classifier_name))
+        return state_of_files(path_of_model(FOLDER, classifier_name))
 
     @classmethod
     def execute(cls, classifier_name) -> io.NodeOutput:
-        path = path_of(classifier_name)
+        path = path_of_model(FOLDER, classifier_name)
         insist(too_large(path))
         classifier = open_classifier(path, listed_path)
         said = about(classifier)
@@ -128,4 +123,4 @@ def listed_path(name: str) -> Path:
     """Where the feature network of a probe lies, under its name with or without the slash."""
     name = name if name in available() else f"{name}/"
     insist(missing(name))
-    return path_of(name)
+    return path_of_model(FOLDER, name)

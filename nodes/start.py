@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from pathlib import Path
 from typing import ClassVar
 
 import comfy.model_management
@@ -36,11 +35,6 @@ register_folder(FOLDER)
 def available() -> list[str]:
     """Names the loader offers."""
     return listed_models(FOLDER)
-
-
-def path_of(name: str) -> Path:
-    """Where a listed denoiser lies."""
-    return path_of_model(FOLDER, name)
 
 
 def missing(name: str) -> str | None:
@@ -115,11 +109,11 @@ class GGLoadDenoiser(CheckedNode):
     def fingerprint_inputs(cls, denoiser_name=None, **_) -> str | None:
         if denoiser_name is None or missing(denoiser_name):
             return None
-        return state_of_files(path_of(denoiser_name))
+        return state_of_files(path_of_model(FOLDER, denoiser_name))
 
     @classmethod
     def execute(cls, denoiser_name, parametrisation, schedule, weight_dtype, vae=None) -> io.NodeOutput:
-        file = read_denoiser(path_of(denoiser_name))
+        file = read_denoiser(path_of_model(FOLDER, denoiser_name))
         spec = chosen(file.spec, parametrisation, schedule)
         model = native_denoiser(spec, file.weights, weight_dtype)
         if vae is None and spec.vae:

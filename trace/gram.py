@@ -208,16 +208,6 @@ def displacement(alpha: Coefficient = 1.0) -> dict[str, Coefficient]:
     return {"u": alpha - 1.0, "a": 1.0}
 
 
-def next_state(gamma: Coefficient, kappa: Coefficient, other: Coefficient) -> dict[str, Coefficient]:
-    """Coefficients of the next state had this step used another scale, with the same noise.
-
-        x'(other) = x' + kappa (other - gamma) delta,  kappa = dx'/dD
-
-    Exact for one-stage samplers; for multistep ones with the history held fixed.
-    """
-    return added(named("next"), {"delta": kappa * (other - gamma)})
-
-
 @dataclass(frozen=True, eq=False)
 class Frame:
     """The step plane: x is the origin, the first axis points at u, delta has a positive second coordinate.

@@ -30,10 +30,9 @@ FIELDS = {
 
 @dataclass(frozen=True)
 class RuleOdds:
-    """Of runs with rules.
+    """Of runs with rules.  further: times both lengths at the top of a card's band, from which one pushes further.
 
-    further: times both lengths at the top of a card's band, from which such a run pushes further. false: share of good
-    runs of which that is said. missed: share of runs far too high that are said to push no further.
+    false: share of good runs of which that is said. missed: of runs far too high that are said to push no further.
     """
 
     further: float

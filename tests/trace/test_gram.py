@@ -16,7 +16,6 @@ from guidance_geometry.trace.gram import (
     gram,
     named,
     negativity,
-    next_state,
     repaired,
 )
 
@@ -173,7 +172,7 @@ def test_the_next_state_at_another_scale_is_the_step_made_again(kappa_of):
 
     record = record_of(dict(zip(VECTORS, (u, u - x, c - u, None, move(gamma), noise), strict=True)))
     again = x + move(other) + noise
-    found = next_state(gamma, kappa, other)
+    found = added(named("next"), {"delta": kappa * (other - gamma)})
     assert (record.square(found) - again.square().flatten(1).sum(dim=1)).abs().max() < 1e-12
     assert (record.square(added(found, named("u"), -1.0)) - (again - u).square().flatten(1).sum(1)).abs().max() < 1e-12
 

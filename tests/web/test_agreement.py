@@ -12,7 +12,7 @@ import torch
 from guidance_geometry.figures.scene import default_step, scene_of
 from guidance_geometry.figures.words import number
 from guidance_geometry.tests.random_runs import random_run
-from guidance_geometry.trace.gram import added, coordinates, frame, named, next_state
+from guidance_geometry.trace.gram import added, coordinates, frame, named
 from guidance_geometry.trace.metrics import METRICS, direction_angle, turn_per_scale
 from guidance_geometry.trace.pushes import contraction, interval, push, shares
 from guidance_geometry.trace.record import run_record
@@ -182,7 +182,7 @@ def tried(trace, other):
     gamma, kappa, alpha = (trace.steps[name][:, None] for name in ("gamma", "kappa", "alpha"))
     data = trace.header["sigma_data"]
     given = {"gamma": other, "alpha": alpha, "count": trace.count, "sigma_data": math.nan if data is None else data}
-    state, origin = next_state(gamma, kappa, other), named("x")
+    state, origin = added(named("next"), {"delta": kappa * (other - gamma)}), named("x")
     prediction, step = added(named("G", other), origin, -1.0), added(added(state, {"noise": 1.0}, -1.0), origin, -1.0)
     return {
         "metrics": [METRICS[m].function(record, **{need: given[need] for need in METRICS[m].needs}) for m in OF_SCALE],
