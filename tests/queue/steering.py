@@ -42,6 +42,8 @@ QUEUE = """() => { let refuse; window.done = new Promise(resolve => { refuse = r
   window.hear ??= app.api.addEventListener("guidance_geometry.step", ({detail}) => window.heard.push(detail)) ?? true;
   const refused = () => Object.keys(app.lastNodeErrors ?? {}).length && refuse(["refused", app.lastNodeErrors]);
   return app.queuePrompt(0, 1).then(refused); }"""
+PAINTED = """() => new Promise(done => { setTimeout(done, 500);  // a page in the background has no frames
+  requestAnimationFrame(() => requestAnimationFrame(done)); })"""
 NODE = "(app.rootGraph ?? app.graph).nodes.find(node => node.type === '{}')"
 SAMPLER, INSPECTOR = NODE.format("GGGuidedSampler"), NODE.format("GGInspector")
 CFG = f"() => {SAMPLER}.widgets.find(widget => widget.name === 'cfg').value"
@@ -93,10 +95,11 @@ def clean(page):
 
 
 def queue(page, ending="execution_success"):
-    """Queue what the editor shows, wait for the end of the job, and return what the server said."""
+    """Queue what the editor shows, wait for the end of the job and its drawing, and return what the server said."""
     page.evaluate(QUEUE)
     kind, detail = page.evaluate("window.done")
     assert kind == ending, detail
+    page.evaluate(PAINTED)
     return detail
 
 
