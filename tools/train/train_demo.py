@@ -150,9 +150,8 @@ def fixtures(shop: Workshop) -> None:
     halves = torch.stack(
         [demo_evaluation.statistics_of(features[own], labels[own] // 2).within for own in halved(labels)]
     )
-    demo_files.write_fixtures(
-        shop.options.fixtures, shop.drawn.validation[:STORED], real_statistics(shop, judge), halves
-    )
+    real = demo_evaluation.statistics_of(features, labels)
+    demo_files.write_fixtures(shop.options.fixtures, shop.drawn.validation[:STORED], real, halves)
 
 
 def halved(labels: torch.Tensor) -> list[torch.Tensor]:
