@@ -166,10 +166,8 @@ class Canvas:
     def picture(self, pixels: np.ndarray, box: Box, frame: str, **more):
         """An RGB picture [H, W, 3] in 0..1, nearest-neighbour, with a coloured frame."""
         from matplotlib.image import BboxImage
-        from matplotlib.transforms import Bbox, TransformedBbox
 
-        place = TransformedBbox(Bbox.from_extents(box.x, box.bottom, box.right, box.y), self._place)
-        artist = BboxImage(place, interpolation="nearest", origin="lower")
+        artist = BboxImage(self._placed(box), interpolation="nearest", origin="upper")
         artist.set_data(np.clip(pixels, 0, 1))
         self._add(artist, **more)
         self.rectangle(box, None, frame, 1.5)
@@ -203,16 +201,19 @@ class Canvas:
         return re.sub(r'(<svg [^>]*?)width="[^"]*"([^>]*?)height="[^"]*"', rf"\1{size}\2", text, count=1)
 
     def _add(self, artist, name: str | None = None, alpha: float | None = None, within: Box | None = None):
-        from matplotlib.transforms import Bbox, TransformedBbox
-
         self._count += 1
         artist.set(zorder=2 + self._count * 1e-3, transform=self._place, gid=name, clip_on=within is not None)
         if alpha is not None:
             artist.set_alpha(alpha)
         if within is not None:
-            box = Bbox.from_extents(within.x, within.bottom, within.right, within.y)
-            artist.set_clip_box(TransformedBbox(box, self._place))
+            artist.set_clip_box(self._placed(within))
         self._figure.add_artist(artist)
+
+    def _placed(self, box: Box):
+        """A box for matplotlib. It keeps the order of the corners: another one is a rectangle of negative size."""
+        from matplotlib.transforms import Bbox, TransformedBbox
+
+        return TransformedBbox(Bbox.from_extents(box.x, box.y, box.right, box.bottom), self._place)
 
     def _box(self, extent) -> Box:
         y = self.height - extent.y1 / self.unit
