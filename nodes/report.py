@@ -43,7 +43,7 @@ class GGReport(CheckedNode):
                 TraceWire.Input(
                     "half",
                     optional=True,
-                    tooltip="A run at half the cfg, same seed: are the pictures the same?",
+                    tooltip="A run at half the cfg, same seed: how far does the picture move, how much is clipped?",
                 ),
                 io.Image.Input(
                     "pictures",
@@ -57,8 +57,8 @@ class GGReport(CheckedNode):
                 io.String.Output(display_name="json", tooltip="The same for scripts and agents."),
                 io.Float.Output(
                     display_name="cfg",
-                    tooltip="The cfg to take; that of the run where it is fine or was off. Nothing runs on it where "
-                    "none is known.",
+                    tooltip="The cfg to take; that of the run where it is fine, or where guidance was off and nothing "
+                    "is known. Nothing runs on it where none is known.",
                 ),
                 io.Float.Output(
                     display_name="low", tooltip="Lower end of the good range; nothing runs on it where none is known."

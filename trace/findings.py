@@ -17,7 +17,7 @@ from .features import noise_levels
 from .gram import added, named
 from .metrics import ratio
 from .pushes import contraction, interval, shares
-from .scale import Scale, is_off, predictions_agree
+from .scale import Scale, is_off, predictions_agree, rounding
 from .sentences import Sentence, percent, say
 from .terms import Term
 from .trace import AFTERWARDS, Trace
@@ -175,10 +175,8 @@ def _fooled(run: Watched, term: Term) -> Iterator[Sentence]:
 
 
 def _clipped(run: Watched) -> Iterator[Sentence]:
-    share, more = (_last_known(run.trace.steps.get(name)) for name in ("m10", "m10c"))
-    if share is not None and more is not None:
-        name = "clipped.share" if run.trace.pixels else "clipped.beyond"
-        yield say(name, percent=percent(float(share.mean())), more=percent(float(more.mean())))
+    if (share := clipped_share(run.trace)) is not None:
+        yield say("clipped.share" if run.trace.pixels else "clipped.beyond", percent=percent(share))
 
 
 def _judged(run: Watched) -> Iterator[Sentence]:
@@ -237,8 +235,9 @@ class Pushes:
     def of(cls, run: Watched) -> Pushes:
         """Of one run."""
         steps, record = run.trace.steps, run.trace.record
-        beyond = added(named("D", steps["gamma"][:, None]), named("c"), -1.0)
-        push = steps["kappa"].abs() * record.square(beyond).sum(dim=1).sqrt()
+        square = record.square(added(named("D", steps["gamma"][:, None]), named("c"), -1.0))
+        square = torch.where(square.sqrt() <= rounding(run.trace), 0.0, square)
+        push = steps["kappa"].abs() * square.sum(dim=1).sqrt()
         noisy = bool((record.dot("noise", "noise") > 0).any())
         kept = contraction(steps["sigma_next"], steps["alpha_next"], run.sigma_data, noisy)
         return cls(shares(push), shares(push * kept))
@@ -266,6 +265,12 @@ def idle_end(left: Tensor) -> tuple[int, float]:
     tail = left.flip(0).cumsum(dim=0)
     count = int((tail <= IDLE).sum()) if bool((left > 0).any()) else 0
     return count, float(tail[count - 1]) if count else 0.0
+
+
+def clipped_share(trace: Trace) -> float | None:  # 0 .. 1
+    """M10 of the last step that knows it, over all samples: what both sentences on clipping are about."""
+    share = _last_known(trace.steps.get("m10"))
+    return None if share is None or not len(share) else float(share.mean())
 
 
 def _marked(trace: Trace, *stages: str) -> Tensor:  # -> [n] bool

@@ -1,9 +1,12 @@
-"""A run against another with the same noise at another scale: the same picture, or not."""
+"""A run against another with the same noise at another scale: does the subject stay, and how much is clipped."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import torch
 
+from .findings import clipped_share
 from .metrics import ratio
 from .odds import Odds
 from .picks import model_key
@@ -11,11 +14,13 @@ from .sentences import Sentence, percent, say
 from .trace import END, Trace
 
 ALIKE = ("seed", "sampler", "sigmas", "labels", "chain")  # what the headers of two such runs share
-TOLD = 0.05  # of the clipped values: what a smaller share has less is not worth a word
 
 
 def compared(trace: Trace, half: Trace, odds: Odds) -> tuple[Sentence, ...]:
-    """What the second run says of the first, and how often that errs.  A picture with d < odds.same is the same."""
+    """What the second run says of the first, and how often that errs.
+
+    A judge's label stays where d < odds.same; whether eyes see one picture is not known from d.
+    """
     if strange := _strange(trace, half):
         return (strange,)
     ends = [run.tensors.get(END) for run in (trace, half)]
@@ -24,16 +29,19 @@ def compared(trace: Trace, half: Trace, odds: Odds) -> tuple[Sentence, ...]:
     found = distance(*(end for end in ends if end is not None))
     if not bool(found.isfinite().any()):
         return (say("half.lost"),)
-    count, less = int((found < odds.same).sum()), less_clipped(trace, half)
-    facts = {"half": _scale(half), "distance": float(found.nanmedian())}
-    if not count:
-        return (say("half.other", **facts),)
-    sure = say("half.odds", same=odds.same, changed=percent(odds.changed))
-    if count < trace.batch:
-        return say("half.some", count=count, batch=trace.batch, **facts), sure
-    if less < TOLD:
-        return say("half.same.plain", **facts), sure
-    return say("half.same" if trace.pixels else "half.same.beyond", less=percent(less), **facts), sure
+    count = int((found < odds.same).sum())
+    name = {0: "half.other", trace.batch: "half.same"}.get(count, "half.some")
+    facts = {"half": _scale(half), "distance": float(found.nanmedian()), "count": count, "batch": trace.batch}
+    sure = (say("half.odds", same=odds.same, changed=percent(odds.changed)),) if count else ()
+    return say(name, **facts), *_clipped(trace, half), *sure
+
+
+def _clipped(trace: Trace, half: Trace) -> Iterator[Sentence]:
+    """How much of each run is clipped: the share of all values that the report states of one."""
+    own, other = clipped_share(trace), clipped_share(half)
+    if own is not None and other is not None and max(own, other) > 0:
+        name = "half.clipped" if trace.pixels else "half.beyond"
+        yield say(name, half=_scale(half), own=percent(own), other=percent(other))
 
 
 def _strange(trace: Trace, half: Trace) -> Sentence | None:
@@ -53,14 +61,6 @@ def distance(end: torch.Tensor, other: torch.Tensor) -> torch.Tensor:  # 2 x [B,
     """d = |x - x'| / |x| of the ends x and x' of two runs; nan where x is zero or not finite."""
     first, second = end.double().flatten(1), other.double().flatten(1)
     return ratio((first - second).norm(dim=1), first.norm(dim=1))
-
-
-def less_clipped(trace: Trace, half: Trace) -> float:
-    """1 - m'/m of the shares m and m' of clipped values (M10) at the last step; 0 where none is, or it is unknown."""
-    if not trace.n or not half.n:
-        return 0.0
-    own, other = (float(run.column("M10")[-1].mean()) for run in (trace, half))
-    return 1 - other / own if own > 0 and other >= 0 else 0.0
 
 
 def _scale(trace: Trace) -> float:

@@ -221,14 +221,23 @@ def _broken(trace: Trace, measured: torch.Tensor) -> int | None:
 
 
 def _not_guided(case: Case) -> Answer | None:
-    scale = case.scale
-    if is_off(case.trace, scale) and not scale.further:
-        return Answer(say("head.off"), OFF, reasons=tuple(_of_the_template(case)))
-    if predictions_agree(case.trace) and not scale.moved > 0 and not scale.further:
+    scale, alone = case.scale, not case.scale.further and not case.scale.moved > 0
+    if is_off(case.trace, scale) and alone:
+        return _advised(case, say("head.off"))
+    if predictions_agree(case.trace) and alone:
         return Answer(say("head.same"), OFF)
     if scale.constant and scale.low < 1 and not scale.further:
-        return Answer(say("head.weak", cfg=scale.low), OFF)
+        return _advised(case, say("head.weak", cfg=scale.low))
     return None
+
+
+def _advised(case: Case, headline: Sentence) -> Answer:
+    """A run without guidance is not judged, but told which scales are good, where that is known."""
+    answers = (ask(case) for ask in COMPARISONS) if case.whole else ()
+    found = next((answer for answer in answers if answer), None)
+    if found is None:
+        return Answer(headline, OFF)
+    return replace(found, headline=headline, colour=OFF, reasons=(found.headline, *found.reasons))
 
 
 def _seen_whole(case: Case) -> Answer | None:
@@ -366,8 +375,8 @@ def _of_template(case: Case) -> Answer | None:
     facts = {"cfg": cfg, "used": listed(used)} | ({"times": short(ratio)} if place == "above" else {})
     reasons = [*_trouble(case), *_of_the_template(case)]
     reasons += [] if plain else [say("why.template.rules", chain=scale.rules)]
-    suggested = min(used, key=lambda one: abs(math.log(one / cfg))) if place != "alike" else None
     edges = (used[0], used[-1])
+    suggested = {"below": used[0], "above": used[-1]}.get(place)
     return Answer(say(f"head.template.{place}", **facts), colour, "template", (*reasons, *_not_long(case)),
                   say("odds.template"), suggested, edges)  # fmt: skip
 

@@ -82,12 +82,17 @@ def predictions_agree(trace: Trace) -> bool:
     return bool(known.any()) and bool((size[known] <= FLOOR_FACTOR * trace.steps["floor"][known][:, None]).all())
 
 
+def rounding(trace: Trace) -> Tensor:  # -> [n, 1]
+    """How long a difference of predictions may be and still be rounding; 0 where no floor is known."""
+    gamma, floor = (trace.steps[name].nan_to_num()[:, None] for name in ("gamma", "floor"))
+    return FLOOR_FACTOR * (1 + gamma.abs()) * floor * trace.count**0.5
+
+
 def _moved(trace: Trace) -> tuple[float, int | None]:
     """Largest |D - G| / |D| over the steps, and where."""
-    gamma, floor = (trace.steps[name][:, None] for name in ("gamma", "floor"))
+    gamma = trace.steps["gamma"][:, None]
     moved, guided = (trace.record.square(v).sqrt() for v in ({"D-G": 1.0}, named("D", gamma)))
-    rounding = FLOOR_FACTOR * (1 + gamma.abs()) * floor * trace.count**0.5
-    share = torch.where(moved > torch.maximum(NEGLIGIBLE * guided, rounding), moved / guided, 0.0)
+    share = torch.where(moved > torch.maximum(NEGLIGIBLE * guided, rounding(trace)), moved / guided, 0.0)
     share = torch.where(moved.isfinite() & guided.isfinite() & ~gamma.isnan(), share, torch.nan)
     most = share.nan_to_num(nan=-1.0).amax(dim=1) if trace.batch else share.new_zeros(0)
     if not len(most) or bool((most < 0).all()):

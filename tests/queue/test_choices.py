@@ -94,6 +94,16 @@ def test_the_next_run_is_compared_with_the_picks_and_so_is_an_earlier_one(client
 def test_half_the_scale_is_compared_from_the_two_runs_that_the_server_keeps(client):
     own, half = (recorded(client, seed=4343, cfg=cfg, capture="pictures")["run"] for cfg in (3.0, 1.5))
     said = [one["id"] for one in fetched(client, f"tab/runs/{own}/report", half=half)["findings"]]
-    assert sum(name in ("half.same", "half.same.plain", "half.some", "half.other") for name in said) == 1
+    assert sum(name in ("half.same", "half.some", "half.other") for name in said) == 1
     assert fetched(client, f"tab/runs/{own}/report", half="gone") is None
     assert fetched(client, "tab/runs/gone/report") is None
+
+
+def test_a_run_at_cfg_1_is_offered_the_good_scale_of_its_card_and_claims_no_push(client):
+    found = recorded(client, cfg=1.0)["report"]
+    low, high = found["range"]
+    assert (found["colour"], found["headline"]["id"], found["against"]) == ("off", "head.off", "card")
+    assert 1 < low < found["suggested"] < high
+    said = {one["id"] for one in found["findings"]}
+    assert "acts.nowhere" in said
+    assert not {name for name in said if name.startswith(("acts.step", "skip."))}

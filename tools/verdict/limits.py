@@ -81,7 +81,7 @@ def of_half(half: Halved) -> list[Limit]:
     """Try half."""
     if not half.pairs:
         return []
-    what = "*Try half* says the same picture, and the judge's label changes"
+    what = "*Try half* says that the subject stays, and the judge's label changes"
     return [Limit(what, "at most 2 %", percent(half.changed), half.changed <= FLIPPED)]
 
 

@@ -3,7 +3,7 @@
     false alarm      a fine run whose predictions are longer than the alarm allows
     missed burn      a run far above the good scales, without an alarm
     uncovered        a setting whose centre lies outside of the range that a card promises
-    changed label    two ends that count as the same picture, and the judge names them differently
+    changed label    two ends that count as one subject, and the judge names them differently
 
 Neighbours are runs of the same noise at the scales beside. Of exact worlds there are no pictures to show.
 """
@@ -172,15 +172,15 @@ def uncovered(known: Sequence[Carded], ratio: float) -> Shown | None:
 
 
 def changed_label(settings: Sequence[Setting]) -> Shown | None:
-    """Of the pairs at gamma and gamma / 2 that count as the same picture with another label, the nearest."""
+    """Of the pairs at gamma and gamma / 2 that count as one subject with another label, the nearest."""
     found = [one for setting in settings if setting.trained for one in _changed(setting)]
     if not found:
         return None
     distance, setting, seed, gamma, sample = min(found, key=lambda one: one[0])
     cells = [setting.cells[setting.gammas.index(g)][seed] for g in (gamma / 2, gamma)]
     words = (
-        f"called the same picture, and the judge's label changes: {setting.words}, \u03b3 {gamma / 2:g} and {gamma:g}, "
-        f"d = {distance:.2f} (below {SAME} it is the same)"
+        f"the subject is said to stay, and the judge's label changes: {setting.words}, \u03b3 {gamma / 2:g} "
+        f"and {gamma:g}, d = {distance:.2f} (below {SAME} it stays)"
     )
     return grid("changed-label", words, setting, ((gamma / 2, gamma), 1), cells, [sample])
 

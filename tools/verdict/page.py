@@ -155,8 +155,9 @@ it was not used.
 """
 HALF = """## Half the scale, the same noise
 
-d = |x(\u03b3) \u2212 x(\u03b3/2)| / |x(\u03b3)|. Below {same} it is called the same picture: {close} of {pairs:,}
-pairs. The judge's label changes in {changed} of these, and in {otherwise} of the others.
+d = |x(\u03b3) \u2212 x(\u03b3/2)| / |x(\u03b3)|. Below {same} the subject is said to stay: {close} of {pairs:,}
+pairs. The judge's label changes in {changed} of these, and in {otherwise} of the others. Whether eyes see one
+picture was not measured: colours and details may differ.
 """
 RANGE = """## Find my range
 
@@ -398,7 +399,7 @@ def misses_section(study: Study, folder: Path) -> tuple[str, ...]:
         "a fine run that raises the alarm": false_alarm(study.plain, sure, likely),
         "a run far too high without an alarm": missed_burn(study.plain, sure, SIZE),
         "a card whose range does not hold the centre": uncovered(study.known, RATIO),
-        "the same picture with another label": changed_label(study.plain),
+        "a subject that changes": changed_label(study.plain),
     }
     if not study.known:
         return ()

@@ -1,4 +1,4 @@
-/** Try half: the same noise at half the scale, and whether that is the same picture. No DOM. */
+/** Try half: the same noise at half the scale, and what becomes of the picture. No DOM. */
 import { Tries } from "./tries.mjs";
 
 const SAYS = /^half\./;
