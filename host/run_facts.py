@@ -77,7 +77,7 @@ def trace_of(seen: Observed) -> Trace:
     notes = header["notes"]
     notes[:0] = faults
     stage = list(accumulator.stage)
-    columns = accumulator.closed(notes) if stage else accumulator.unknown_columns(seen.batch)
+    columns = accumulator.closed(notes, faults) if stage else accumulator.unknown_columns(seen.batch)
     there = {PART: seen.part, "passes": dict(accumulator.passes), AFTERWARDS: dict(seen.afterwards)}  # if any
     return Trace(header | {"faults": faults} | {k: v for k, v in there.items() if v}, columns, stage, tensors)
 

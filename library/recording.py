@@ -18,7 +18,7 @@ from ..guidance.rules.kinds import Source
 from ..guidance.run import Run
 from ..samplers.noise_tracking import untracked
 from ..samplers.steps import FORMULAS, READS_UNCOND, level
-from ..trace.accumulator import Accumulator, Capture
+from ..trace.accumulator import Accumulator, Capture, of_no_mode
 from ..trace.recorder import Evaluation, Recorded, Recorder
 from ..trace.rows import Setting
 from ..trace.trace import END, VERSION
@@ -105,8 +105,8 @@ class Recording:
         return seen.denoised
 
     def observe(self, x: Tensor, sigma: float, seen: Evaluation, stage: bool = False) -> None:
-        """Note an evaluation that was made at x, by whomever; no graph of it is kept."""
-        kept = [None if one is None else one.detach() for one in (seen.denoised, seen.uncond, seen.cond)]
+        """Note an evaluation that was made at x, by whomever; copies are kept, since a loop may work in place."""
+        kept = [None if one is None else one.detach().clone() for one in (seen.denoised, seen.uncond, seen.cond)]
         visited = self.recorder.called(x.detach(), torch.tensor(sigma, dtype=torch.float64))
         self.recorder.answered(visited, replace(seen, denoised=kept[0], uncond=kept[1], cond=kept[2]))
         if not stage:
@@ -121,6 +121,7 @@ class Recording:
         self.facts = {"sampler": sampler_of(sampler).name, "seed": seed} | self.facts
         return self.finish(sample(self, x, self.run.sigmas, sampler, seed=seed, flow=self.run.flow, mark=self.mark))
 
+    @of_no_mode
     def finish(self, x: Tensor) -> Trace:  # [B, ...]
         """End the run with the state that it led to."""
         self.end = untracked(x).detach()
@@ -132,12 +133,9 @@ class Recording:
         steps, tensors, note = self.capture.stacked()
         tensors |= {} if self.capture.mode == "numbers" else {END: self.end.half().cpu()}
         capture = {"mode": self.capture.mode, "steps": steps, "note": note}
-        self.trace = Trace(
-            self._header(self.accumulator) | {"capture": capture},
-            self.accumulator.columns(),
-            self.accumulator.stage,
-            tensors,
-        )
+        columns = self.accumulator.columns()  # first of all: the header tells their fault
+        header = self._header(self.accumulator) | {"capture": capture}
+        self.trace = Trace(header, columns, self.accumulator.stage, tensors)
         return self.trace
 
     def _entered(self, step: Recorded) -> None:
@@ -151,6 +149,7 @@ class Recording:
 
     def _header(self, accumulator: Accumulator) -> dict[str, Any]:
         lost = self.recorder.unfollowed
+        faults = [accumulator.fault] if accumulator.fault else []
         notes = [f"the noise of {lost} steps could not be followed: it counts as part of the move"] if lost else []
         return {
             "version": VERSION,
@@ -162,7 +161,8 @@ class Recording:
             "latent": {"shape": [*self.end.shape[1:]], "format": None},
             "evaluations": accumulator.evaluations,
             "split": "by marked noise",
-            "notes": notes,
+            "notes": [*faults, *notes],
+            "faults": faults,
             "host": {"torch": torch.__version__, "device": str(self.end.device), "dtype": str(self.end.dtype)[6:]},
         } | self.facts
 

@@ -36,7 +36,8 @@ class Trace(trace.Trace):
         facts = [head.get("model", {}).get("name"), head.get("sampler"), head.get("chain")]
         facts += [f"cfg {head['cfg']:g}"] if head.get("cfg") is not None else []
         size = [f"{count} {word}{'s' * (count != 1)}" for count, word in ((self.n, "step"), (self.batch, "sample"))]
-        return f"Trace of {', '.join([*filter(None, facts), *size])}: to_pandas(), plot(), report(), save(path)"
+        lost = [f"the record is incomplete ({fault})" for fault in (head.get("faults") or ())[:1]]
+        return f"Trace of {', '.join([*filter(None, facts), *size, *lost])}: to_pandas(), plot(), report(), save(path)"
 
     def to_pandas(self) -> Any:
         """A DataFrame with one row a step and sample: noise levels, gamma, and every metric by its code.

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import copy
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from threading import Lock
+from typing import TypeVar
 
 import torch
 from torch import Tensor
@@ -23,6 +24,16 @@ from .rows import Measurement, Row, Setting, shares_beyond
 
 LIMITS = {"numbers": 0, "pictures": 24, "tensors": 1 << 30}  # captured steps at most; each mode adds to the one before
 WAITING = 1 << 20  # elements of states that wait until somebody reads the numbers, or there are more
+
+Work = TypeVar("Work", bound=Callable)
+
+
+def of_no_mode(work: Work) -> Work:
+    """The same work with ordinary tensors and no graph, in whichever mode of autograd it is called.
+
+    A run and whoever reads its record may be in different modes, and what inference mode makes is read-only outside it.
+    """
+    return torch.inference_mode(False)(torch.no_grad()(work))
 
 
 @dataclass
@@ -113,6 +124,7 @@ class Accumulator:
         self.passes: Counter[str] = Counter()
         self.evaluations = self.batch = 0
 
+    @of_no_mode
     def enter(self, step: Recorded) -> None:
         """Add one complete step."""
         self.stage.append(step.evaluation.stage or ("cond_only" if step.evaluation.uncond is None else "step"))
@@ -125,6 +137,7 @@ class Accumulator:
         if len(self.waiting) * step.x.numel() >= WAITING:  # large states are not kept: their sums are worth the time
             self.settle()
 
+    @of_no_mode
     def amend(self, step: Recorded) -> None:
         """Take the numbers of a step anew, now that its u is known; those across steps stay unknown there."""
         self.settle()
@@ -134,6 +147,7 @@ class Accumulator:
             self.stage[step.index] = step.evaluation.stage
             self.capture.amend(step)
 
+    @of_no_mode
     def settle(self) -> None:
         """Take the numbers of the steps that wait. After a fault there are none, only the noise levels.
 
@@ -152,6 +166,7 @@ class Accumulator:
     def _failed(self, fault: str) -> None:
         self.fault = f"no numbers from step {nth(len(self.rows))} on: {fault}"
 
+    @of_no_mode
     def columns(self, first: int = 0) -> dict[str, Tensor]:
         """{name: [n] or [n, B, ...] float64 on the CPU} of the steps from `first` on; nan where undefined."""
         self.settle()
@@ -173,18 +188,18 @@ class Accumulator:
         """The columns of the steps whose numbers nobody took; without any step, empty ones of so many samples."""
         return unknown_columns(self.unmeasured, self.setting, batch)
 
-    def closed(self, notes: list[str]) -> Columns:
-        """The columns of a run that has ended, without its pictures.  notes: where a fault of theirs is told."""
+    def closed(self, *lists: list[str]) -> Columns:
+        """The columns of a run that has ended, without its pictures.  lists: where a fault of theirs is told."""
         ended = copy.copy(self)
         ended.capture = Capture("numbers")
-        return Columns(ended, notes)
+        return Columns(ended, *lists)
 
 
 class Columns(Mapping):
     """The columns of a run, made when the first of them is read; what waited for that is let go then."""
 
-    def __init__(self, accumulator: Accumulator, notes: list[str]):
-        self._accumulator, self._notes, self._one_reader = accumulator, notes, Lock()
+    def __init__(self, accumulator: Accumulator, *lists: list[str]):
+        self._accumulator, self._lists, self._one_reader = accumulator, lists, Lock()
         self._columns: dict[str, Tensor] | None = None
 
     @property
@@ -196,8 +211,9 @@ class Columns(Mapping):
         with self._one_reader:  # of two at once the second waits, since the accumulator goes
             if self._columns is None:
                 self._columns = self._accumulator.columns()
-                if self._accumulator.fault and self._accumulator.fault not in self._notes:
-                    self._notes.append(self._accumulator.fault)
+                fault = self._accumulator.fault
+                for told in self._lists:
+                    told += [fault] if fault and fault not in told else []
                 del self._accumulator
             return self._columns
 

@@ -172,6 +172,7 @@ def report_of(
     """
     case = Case.of(trace, known or Known(), odds)
     answer = answer_of(case)
+    answer = replace(answer, reasons=(*_lost(trace), *answer.reasons))
     findings: tuple[Sentence, ...] = ()
     one = not any(several_of(trace).values())
     if one and trace.n and trace.batch:
@@ -198,8 +199,17 @@ def _nothing_to_judge(case: Case) -> Answer | None:
     if int(own.sum()) == 1:
         return Answer(say("head.one_step"), UNCLEAR, reasons=(say("help.steps"),))
     if not bool(lengths.isfinite().any()) and not is_off(trace, case.scale):
+        if _lost(trace):
+            return Answer(say("head.lost"), UNCLEAR, reasons=(say("help.lost"),))
         return Answer(say("head.no_uncond"), UNCLEAR, reasons=(say("help.uncond"),))
     return None
+
+
+def _lost(trace: Trace) -> tuple[Sentence, ...]:
+    """What took steps or their numbers from the record, where something did."""
+    planned, faults = len(trace.header.get("sigmas") or ()) - 1, trace.header.get("faults") or ()
+    gap = trace.n < planned or bool(trace.steps["evals"].isnan().any())
+    return (say("why.lost", fault=str(faults[0])),) if gap and faults else ()
 
 
 def _several(case: Case) -> Answer | None:

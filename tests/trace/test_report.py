@@ -52,6 +52,12 @@ def part_of(trace, first, last):
     return replace(trace, steps=steps, stage=trace.stage[first:last], tensors={})
 
 
+def faulty(trace, first=12):
+    """The record of a run whose numbers a fault took from a step on."""
+    faults = {"faults": [f"no numbers from step {first + 1} on: RuntimeError (boom)"]}
+    return replace(nan(trace, "evals", slice(first, None)), header={**trace.header, **faults})
+
+
 def staged(trace, stage, steps=None):
     """Some steps of a run made another stage."""
     chosen = range(trace.n) if steps is None else steps
@@ -173,12 +179,14 @@ CASES = {
     "head.not_finite": lambda: report(nan(run(), "K", slice(3, None))),
     "head.one_step": lambda: report(run(steps=20, skip=()) and part_of(run(), 19, 20)),
     "head.stage": lambda: report(part_of(run(), 0, 9)),
+    "head.lost": lambda: report(unseen(faulty(run()))),
     "head.no_uncond": lambda: report(unseen(run())),
     "head.scale": lambda: report(unknown_scale(run(changes={"chain": "TheirGuider"}))),
     "head.scales": lambda: report(run(4.0, {"lanes": lanes(1.0, 4.0, 4.0)}), Known(card=card())),
     "head.chains": lambda: report(run(4.0, {"lanes": lanes(4.0, 4.0, chain="APG eta 0 > CFG")})),
     "head.passes": lambda: report(run(changes={"passes": {"STG": 20}}), Known(card=card())),
     "head.changed": lambda: report(run(3.0, RULED, rule=shrunk), Known(card=card(edges=MIXED))),
+    "why.lost": lambda: report(faulty(run())),
     "why.picks": lambda: report(run(), Known(picks((3.0, True), (9.0, False)))),
     "why.picks.judge": lambda: report(run(), Known(picks((3.0, True), by="CLIP"))),
     "why.card": lambda: report(run(), Known(card=card())),
@@ -204,6 +212,7 @@ CASES = {
     "help.whole": lambda: report(part_of(run(), 9, 20)),
     "help.steps": lambda: report(part_of(run(), 19, 20)),
     "help.record": lambda: report(nan(run(), "evals")),
+    "help.lost": lambda: report(unseen(faulty(run()))),
     "help.uncond": lambda: report(unseen(run())),
     "help.guider": lambda: report(unknown_scale(run())),
     "help.alone": lambda: report(run(4.0, {"lanes": lanes(1.0, 4.0)})),

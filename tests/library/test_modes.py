@@ -1,0 +1,106 @@
+"""A loop may run in one mode of autograd and its record be read in another: no step is lost, no number changed."""
+
+from contextlib import nullcontext
+from itertools import pairwise, product
+
+import pytest
+import torch
+
+from guidance_geometry.library.recording import record
+from guidance_geometry.trace import accumulator
+from guidance_geometry.trace.checks import check
+
+from .worlds import DENOISER, SIGMAS, noise
+
+MODES = {
+    "plain": nullcontext,
+    "no_grad": torch.no_grad,
+    "enable_grad": torch.enable_grad,
+    "inference": torch.inference_mode,
+}
+
+
+def euler(run, weight, modes=(nullcontext,)):
+    """The run's loop, each step in the next of these modes."""
+    x = noise()
+    for i, (now, then) in enumerate(pairwise(SIGMAS)):
+        with modes[i % len(modes)]():
+            x = x + (then - now) * (x - weight * run(x, now)) / now
+    return x
+
+
+def recorded(loop, end, read, waiting, monkeypatch, capture="tensors"):
+    monkeypatch.setattr(accumulator, "WAITING", waiting)
+    run = record(DENOISER, SIGMAS, cond=1, capture=capture)
+    weight = torch.ones((), dtype=torch.float64, requires_grad=True)
+    x = euler(run, weight.detach() if torch.inference_mode in loop else weight, loop)
+    with end():
+        trace = run.finish(x)
+    with read():
+        return trace, {name: trace.column(name).clone() for name in trace.metrics}
+
+
+@pytest.fixture(scope="module")
+def expected():
+    return recorded([nullcontext], nullcontext, nullcontext, 1 << 20, pytest.MonkeyPatch())
+
+
+@pytest.mark.parametrize("waiting", [0, 2 * 2 * 192, 1 << 20])
+@pytest.mark.parametrize(("loop", "end", "read"), list(product(MODES, MODES, MODES)))
+def test_every_step_is_measured_in_every_mode(expected, loop, end, read, waiting, monkeypatch):
+    trace, columns = recorded([MODES[loop]], MODES[end], MODES[read], waiting, monkeypatch)
+    assert trace.header["notes"] == []
+    assert check(trace) == []
+    for name, column in expected[1].items():
+        assert torch.allclose(columns[name], column, rtol=1e-9, equal_nan=True), name
+    for name, tensor in trace.tensors.items():
+        assert torch.equal(tensor, expected[0].tensors[name]), name
+
+
+def test_modes_may_change_between_steps(expected, monkeypatch):
+    for waiting in (0, 1 << 20):
+        trace, columns = recorded(
+            [torch.inference_mode, nullcontext, torch.no_grad], nullcontext, torch.inference_mode, waiting, monkeypatch
+        )
+        assert trace.header["notes"] == []
+        assert torch.allclose(columns["M1"], expected[1]["M1"], rtol=1e-9, equal_nan=True)
+
+
+def test_what_was_recorded_under_inference_mode_can_be_worked_with(monkeypatch):
+    trace, _ = recorded([torch.inference_mode], torch.inference_mode, nullcontext, 0, monkeypatch)
+    for tensor in (*trace.steps.values(), *trace.tensors.values()):
+        assert not tensor.is_inference()
+        assert not tensor.requires_grad
+    weight = torch.ones((), requires_grad=True)
+    (weight * trace.tensors["cond"].float()).sum().backward()
+
+
+def test_a_fault_says_what_is_missing(monkeypatch):
+    monkeypatch.setattr(accumulator, "WAITING", 0)
+    run = record(DENOISER, SIGMAS, cond=1)
+    taken = accumulator.Measurement.row
+
+    def broken(self, step, beyond):
+        if step.index == 1:
+            raise RuntimeError("boom")
+        return taken(self, step, beyond)
+
+    monkeypatch.setattr(accumulator.Measurement, "row", broken)
+    trace = run.finish(euler(run, torch.ones(())))
+    lost = "no numbers from step 2 on: RuntimeError"
+    assert lost in trace.header["notes"][0]
+    assert lost in trace.header["faults"][0]
+    assert lost in trace.report().text()
+    assert "the record is incomplete" in repr(trace)
+
+
+def test_the_loops_own_work_in_place_changes_nothing_that_was_recorded():
+    run, other = (record(DENOISER, SIGMAS, cond=1) for _ in range(2))
+    x = noise()
+    euler_end = euler(other, torch.ones(()))
+    for now, then in pairwise(SIGMAS):
+        guided = run(x, now)
+        guided.sub_(x).mul_(-1)  # x - D, where D was
+        x = x + (then - now) / now * guided
+    found, wanted = run.finish(x), other.finish(euler_end)
+    assert torch.allclose(found.steps["K"], wanted.steps["K"], rtol=1e-6, equal_nan=True)
