@@ -1,5 +1,6 @@
 """Which tool `dev.py study` runs, and with what."""
 
+import os
 import subprocess
 import sys
 
@@ -9,8 +10,9 @@ from guidance_geometry.tools.places import ROOT
 
 CALL = """
 import argparse, dev, pathlib, sys
-dev.prepare = lambda args, testing=False: (pathlib.Path("python"), pathlib.Path("host"))
-dev.on_a_host = lambda args, tool, *words, **_: print(tool, *words) or 0
+lists = lambda further: "-".join(file.stem.split("_")[0] for file in further) or "no-further-list"
+dev.prepare = lambda args, further=(): print(lists(further)) or (pathlib.Path("python"), pathlib.Path("host"))
+dev.on_a_host = lambda args, tool, *words, further=(): print(lists(further), tool, *words) or 0
 dev.run = lambda command: print(*command[2:]) or 0
 host, *rest = sys.argv[1:]
 cpu = '--cpu' in rest
@@ -34,16 +36,44 @@ def called(tmp_path):
 
 def test_the_host_of_the_command_line_is_that_of_the_actors(called, tmp_path):
     found = called("--ray", "auto", "--actors", "3")
-    assert found == ["run_study", "plan.yaml", "--host", str(tmp_path), "--ray", "auto", "--actors", "3"]
+    assert found == ["study", "run_study", "plan.yaml", "--host", str(tmp_path), "--ray", "auto", "--actors", "3"]
 
 
 def test_actors_use_no_gpu_where_the_command_may_not(called, tmp_path):
     found = called("--cpu", "--ray", "auto")
-    assert found == ["run_study", "plan.yaml", "--host", str(tmp_path), "--cpu", "--ray", "auto"]
+    assert found == ["study", "run_study", "plan.yaml", "--host", str(tmp_path), "--cpu", "--ray", "auto"]
 
 
 def test_a_report_runs_nothing_and_servers_need_no_host(called):
-    assert called("--report") == ["report_study", "plan.yaml", "--report"]
-    assert called("--servers", "http://a") == ["run_study", "plan.yaml", "--servers", "http://a"]
+    assert called("--report") == ["no-further-list", "report_study", "plan.yaml", "--report"]
+    assert called("--servers", "http://a") == ["study", "run_study", "plan.yaml", "--servers", "http://a"]
     found = called()
-    assert (found[:2], found[found.index("--plan") + 1]) == (["run_sweep", "--name"], "plan.yaml")
+    assert found[:3] == ["no-further-list", "run_sweep", "--name"]
+    assert found[found.index("--plan") + 1] == "plan.yaml"
+
+
+def command(*words):
+    """dev.py itself, with a Python that has nothing installed and no network."""
+    return subprocess.run([sys.executable, ROOT / "dev.py", *words], capture_output=True, text=True, timeout=60)
+
+
+def test_without_a_command_the_help_is_printed():
+    done = command()
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith("usage: dev.py")
+    assert "demo" in done.stdout
+
+
+def test_a_misspelt_measurement_is_named_before_anything_is_set_up():
+    done = command("bench", "grams")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith("No measurement is called 'grams'. There are classifier_guidance, ")
+
+
+def test_host_and_tool_have_two_threads_each(monkeypatch, tmp_path):
+    threads = "import dev, os, tools.host.server; dev.prepare = lambda *_: 1 / 0\ntry: dev.demo(None)\n"
+    threads += "except ZeroDivisionError: print(os.environ['OMP_NUM_THREADS'])"
+    free = {name: value for name, value in os.environ.items() if name != "OMP_NUM_THREADS"}
+    for given, wanted in (({}, str(min(2, os.cpu_count()))), ({"OMP_NUM_THREADS": "7"}, "7")):
+        done = subprocess.run([sys.executable, "-c", threads], cwd=ROOT, env=free | given, capture_output=True, text=True)
+        assert done.stdout.strip() == wanted, done.stderr

