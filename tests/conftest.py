@@ -1,7 +1,6 @@
 import importlib.util
 import os
 import sys
-from datetime import date
 from pathlib import Path
 
 import hypothesis
@@ -37,6 +36,22 @@ class PlainRoot:
         return pytest.Dir.from_parent(parent, path=path) if path.resolve() == ROOT else None
 
 
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport():
+    from guidance_geometry.tests.skips import fail_for_a_missing_tool
+
+    outcome = yield
+    fail_for_a_missing_tool(outcome.get_result())
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_make_collect_report():
+    from guidance_geometry.tests.skips import fail_for_a_missing_tool
+
+    outcome = yield
+    fail_for_a_missing_tool(outcome.get_result())
+
+
 @pytest.fixture(scope="session")
 def host():
     """Skip when there is no host; otherwise fix its device before anything else of it is imported."""
@@ -68,7 +83,7 @@ def browser():
 
 def pytest_addoption(parser):
     parser.addoption("--full", action="store_true", help="run every case of the long matrices, not a share of them")
-    parser.addoption("--share", metavar="SEED", help="which share of the long matrices; default: another one every day")
+    parser.addoption("--share", metavar="SEED", help="which share of the long matrices; default: another one for every state of the files")
 
 
 def pytest_report_header(config):
@@ -90,7 +105,9 @@ def pytest_collection_modifyitems(config, items):
 
 
 def pytest_configure(config):
-    os.environ.setdefault("GG_TEST_SHARE", date.today().isoformat())  # worker processes agree around midnight
+    from guidance_geometry.tests.shares import tree_of
+
+    os.environ.setdefault("GG_TEST_SHARE", tree_of(ROOT))  # asked once, so that worker processes agree
     config.pluginmanager.register(PlainRoot(), "plain-root")
 
 

@@ -1,13 +1,15 @@
-"""Long matrices: a test marked `matrix(parts=4)` runs a quarter of its cases each time, another one every day.
+"""Long matrices: a test marked `matrix(parts=4)` runs a quarter of its cases, chosen by the tree of the
+commit: the same files run the same tests, the next commit runs others.
 
 `matrix(parts=2, together="a")`: all tests with that word make one case, so they run all or none.
-`--full` runs every case; `--share SEED` runs the share of another day again. A test of one long run asks
+`--full` runs every case; `--share SEED` runs another share. A test of one long run asks
 `share_of_steps` how many steps of it to run.
 """
 
 import math
 import os
 import random
+import subprocess
 from collections import defaultdict
 
 
@@ -17,13 +19,22 @@ def share(cases: list, parts: int, seed: str) -> list:
     return [cases[i] for i in sorted(picked)]
 
 
+def tree_of(root) -> str:
+    """The checksum of the files of the last commit; that of nothing where there is no git."""
+    ask = ["git", "rev-parse", "HEAD^{tree}"]
+    try:
+        return subprocess.run(ask, cwd=root, capture_output=True, text=True, check=True).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        return "no commit"
+
+
 def share_of(config) -> str:
     """The seed of this run's share."""
     return config.getoption("share") or os.environ["GG_TEST_SHARE"]
 
 
 def share_of_steps(config, most: int, parts: int = 25) -> int:
-    """How long a long run is: a part in `parts` of it or somewhat less, another length every day; all with --full."""
+    """How long a long run is: a part in `parts` of it or somewhat less, another length for every tree; all with --full."""
     if config.getoption("full"):
         return most
     return random.Random(f"{share_of(config)} {most}").randint(most // (2 * parts), most // parts)

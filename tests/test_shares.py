@@ -1,8 +1,9 @@
+import subprocess
 from types import SimpleNamespace
 
 import pytest
 
-from guidance_geometry.tests.shares import left_out, share, share_of_steps
+from guidance_geometry.tests.shares import left_out, share, share_of_steps, tree_of
 
 
 @pytest.mark.parametrize("count", [1, 3, 8, 27])
@@ -12,6 +13,22 @@ def test_a_share_is_a_part_of_the_cases_in_their_order(count):
     assert found == sorted(found)
     assert len(found) == -(-count // 4)
     assert found == share(cases, 4, "a day")
+
+
+def test_the_same_files_run_the_same_share(tmp_path):
+    def git(*words):
+        name = ["-c", "user.name=a", "-c", "user.email=a@example.com"]
+        subprocess.run(["git", *name, *words], cwd=tmp_path, check=True, capture_output=True)
+
+    assert tree_of(tmp_path) == "no commit"
+    git("init")
+    trees = []
+    for text in ("one", "two", "one"):
+        (tmp_path / "file").write_text(text)
+        git("add", "file")
+        git("commit", "-m", text)
+        trees.append(tree_of(tmp_path))
+    assert trees[0] == trees[2] != trees[1]
 
 
 def test_every_case_has_its_day():

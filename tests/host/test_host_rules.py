@@ -44,7 +44,7 @@ KNOBS = {
 @pytest.mark.parametrize("name", KNOBS)
 def test_a_run_is_the_hosts_where_the_host_is_right(labelled, empty_latent, model, name):
     if (name, model) == ("GGRescale", "flow"):
-        pytest.skip("the host's rescale knows no flow models")
+        pytest.skip("this host's rescale knows no flow models")
     patcher, positive, negative = labelled[model]
     latent = empty_latent(model)
     scale = GAMMA - (name == "GGAdaptiveProjected")  # the host's APG is guidance at cfg + 1

@@ -78,7 +78,7 @@ def run(labelled, empty_latent, name="euler_ancestral", **more):
 @pytest.mark.parametrize("after", [0, 3])
 def test_a_fault_in_the_run_ends_the_record_and_leaves_the_sample(labelled, empty_latent, monkeypatch, where, after):
     if after and where.rpartition(".")[2] in ONCE:
-        pytest.skip("called once in a run: the other case covers it")
+        pytest.skip("covered: it is called once in a run, in the other case")
     Broken(monkeypatch, where, after)
     (out, denoised, trace), expected = run(labelled, empty_latent, capture="tensors")
     assert torch.equal(out["samples"], expected)

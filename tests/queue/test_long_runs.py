@@ -1,6 +1,6 @@
 """As many steps as the host's sampler makes, 10,000, through the queue of a real host with the tab's recording on.
 
-By default fewer, another number every day: `--full` runs all.
+By default fewer, another number for every commit: `--full` runs all.
 """
 
 import re
