@@ -83,7 +83,7 @@ def browser():
 
 def pytest_addoption(parser):
     parser.addoption("--full", action="store_true", help="run every case of the long matrices, not a share of them")
-    parser.addoption("--share", metavar="SEED", help="which share of the long matrices; default: another one for every state of the files")
+    parser.addoption("--share", metavar="SEED", help="which share of the long matrices; default: that of the commit")
 
 
 def pytest_report_header(config):

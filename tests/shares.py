@@ -34,7 +34,7 @@ def share_of(config) -> str:
 
 
 def share_of_steps(config, most: int, parts: int = 25) -> int:
-    """How long a long run is: a part in `parts` of it or somewhat less, another length for every tree; all with --full."""
+    """How long a long run is: a part in `parts` of it or somewhat less, by the commit; all with --full."""
     if config.getoption("full"):
         return most
     return random.Random(f"{share_of(config)} {most}").randint(most // (2 * parts), most // parts)

@@ -147,7 +147,7 @@ def test_a_fault_that_is_no_matter_of_files_goes_on(tmp_path):
 
 
 @pytest.mark.skipif(
-    getattr(os, "geteuid", int)() != 0 or os.name == "nt", reason="this machine lets nobody but root mount a small file system"
+    getattr(os, "geteuid", int)() != 0 or os.name == "nt", reason="this machine has no root to mount with"
 )
 def test_a_file_system_that_is_really_full(tmp_path):
     import subprocess

@@ -75,5 +75,6 @@ def test_host_and_tool_have_two_threads_each(monkeypatch, tmp_path):
     threads += "except ZeroDivisionError: print(os.environ['OMP_NUM_THREADS'])"
     free = {name: value for name, value in os.environ.items() if name != "OMP_NUM_THREADS"}
     for given, wanted in (({}, str(min(2, os.cpu_count()))), ({"OMP_NUM_THREADS": "7"}, "7")):
-        done = subprocess.run([sys.executable, "-c", threads], cwd=ROOT, env=free | given, capture_output=True, text=True)
+        call = [sys.executable, "-c", threads]
+        done = subprocess.run(call, cwd=ROOT, env=free | given, capture_output=True, text=True)
         assert done.stdout.strip() == wanted, done.stderr
