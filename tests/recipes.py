@@ -1,26 +1,33 @@
 """The recipes of CONTRIBUTING.md as a program follows them: files to create, and lines to add to others."""
 
 import re
+import subprocess
+import sys
 from dataclasses import dataclass
 
 HEADING = re.compile(r"^## Recipe: (?P<name>.+)$")
 CREATE = re.compile(r"^Create `(?P<path>[^`]+)`:$")
+RUN = re.compile(r"^Run `python tools/run\.py (?P<command>\w+)`, which writes `(?P<path>[^`]+)`")
 ADD = re.compile(r"^In `(?P<path>[^`]+)`, (?P<where>below|above) the line `(?P<anchor>[^`]+)`, add:$")
 FENCE = "```"
 
 
 @dataclass(frozen=True)
 class Change:
-    """A file to create, or lines to add below or above one line of a file that is there."""
+    """A file to create, lines to add below or above one line of a file that is there, or a command that writes one."""
 
     path: str
-    text: str
+    text: str = ""
     anchor: str = ""
     where: str = ""
+    command: str = ""
 
     def follow(self, root):
         """Make the change in a copy of the pack."""
         file = root / self.path
+        if self.command:
+            subprocess.run([sys.executable, root / "tools" / "run.py", self.command], check=True)
+            return
         if not self.anchor:
             assert not file.exists(), f"{self.path} is there already"
             file.parent.mkdir(parents=True, exist_ok=True)
@@ -40,6 +47,8 @@ def recipes(page: str) -> dict[str, list[Change]]:
             changes = found.setdefault(heading["name"], [])
         elif order := CREATE.match(line) or ADD.match(line):
             changes.append(Change(text=code_after(lines), **order.groupdict()))
+        elif order := RUN.match(line):
+            changes.append(Change(**order.groupdict()))
     return found
 
 

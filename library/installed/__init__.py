@@ -6,4 +6,4 @@ An installation has this file for its package; in ComfyUI the folder of the pack
 from importlib import import_module
 
 _library = import_module(f"{__name__}.library")
-__all__, __getattr__, __dir__ = _library.__all__, _library.__getattr__, _library.__dir__
+__getattr__, __dir__ = _library.__getattr__, _library.__dir__

@@ -193,7 +193,24 @@ def test_every_invariant_is_caught_by_some_broken_rule():
     assert {name for _, name in CAUGHT} | {"neutral is CFG"} == {one.name for one in INVARIANTS}
 
 
-def test_a_rule_of_ours_that_calls_itself_neutral_is_tried_all_the_same():
+def test_a_rule_that_a_chain_leaves_out_is_not_failed_for_its_formula():
+    """Its knob 0 means off, and the formula would divide by it, which no chain ever asks."""
+
+    @dataclasses.dataclass(frozen=True)
+    class Softer(Before):
+        text = "softer"
+        share: float = 2.0
+        neutral = property(lambda self: self.share == 0)
+
+        def step(self, state, p, gamma):
+            return with_difference(p, p.delta / self.share), state
+
+    verdict = examine(PLAIN.then(Softer()))["neutral is CFG"]
+    assert (verdict.word, verdict.size) == ("pass", 0.0)
+    assert "leaves the rule out" in verdict.note
+
+
+def test_a_formula_that_is_not_neutral_where_it_says_so_is_remarked_on():
     """A chain leaves a neutral rule out, so that a wrong claim would hide."""
 
     @dataclasses.dataclass(frozen=True)
@@ -205,7 +222,9 @@ def test_a_rule_of_ours_that_calls_itself_neutral_is_tried_all_the_same():
         def step(self, state, p, gamma):
             return with_difference(p, p.delta * self.factor), state
 
-    assert failed(examine(PLAIN.then(Longer()))) == ["neutral is CFG"]
+    verdicts = examine(PLAIN.then(Longer()))
+    assert failed(verdicts) == []
+    assert "its formula is not asked there" in verdicts["neutral is CFG"].note
 
 
 def test_a_chain_is_played_with_what_it_asks_for_and_no_more():

@@ -16,8 +16,8 @@ from guidance_geometry.tests.recipes import recipes
 
 RECIPES = recipes((ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8"))
 MOST_FILES = {
-    "a guidance rule": 5,
-    "an energy": 4,
+    "a guidance rule": 7,
+    "an energy": 5,
     "a denoiser format": 3,
     "a figure": 4,
     "a view in the panel": 4,
@@ -45,9 +45,9 @@ def live(tmp_path_factory):
     copy = base / "custom_nodes" / pack
     copy.unlink()
     shutil.copytree(ROOT, copy, ignore=LEFT_OUT)
-    for changes in RECIPES.values():
-        for change in changes:
-            change.follow(copy)
+    changes = [change for changes in RECIPES.values() for change in changes]
+    for change in sorted(changes, key=lambda change: bool(change.command)):  # what is written from all of the others
+        change.follow(copy)
     save_tinted(base / "models" / "denoisers" / "tinted.safetensors")
     options += provision.device_options(Path(sys.executable))
     with running(Path(sys.executable), HOST, base / "host.log", options, pack) as server:
@@ -91,6 +91,8 @@ def test_the_tests_of_the_recipes_pass_in_the_copy(copy):
     python = [path for path in written if path.endswith(".py")]
     always = ["tests/test_arrows.py", "tests/test_style.py", "tests/denoisers/test_registry.py"]
     always += ["tests/figures/test_registry.py", "tests/tools/test_pages.py", "tests/tools/test_translations.py"]
+    always += ["tests/host/test_energies_at_work.py", "tests/host/test_readme.py", "tests/library/test_names.py"]
+    always += ["tests/tools/test_rules_table.py::test_the_page_is_fresh"]
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *python, *always]
     done = subprocess.run(
         command, cwd=copy, env=os.environ | {"COMFYUI_PATH": str(HOST)}, capture_output=True, text=True
@@ -120,6 +122,56 @@ def test_the_energy_steers_a_run(client):
         for scale in (0.0, None)
     )
     assert ((found - 0.8).abs() < 0.5 * (plain - 0.8).abs()).all()
+
+
+def test_in_a_sweep_the_rule_is_a_value_and_the_energy_the_judge(client):
+    graph = {node: small()[node] for node in "123"}
+    wires = {"model": ["1", 0], "positive": ["2", 0], "negative": ["2", 1], "latent_image": ["3", 0]}
+    settings = {"seed": 3, "steps": 4, "sampler_name": "euler", "scheduler": "karras", "best_by": "judge"}
+    graph["21"] = {"class_type": "GGBrightnessEnergy", "inputs": {"wanted": 0.8, "spread": 0.1}}
+    axes = {"axes": "rule: cfg, Halfway\ncfg: 2, 4", "energy": ["21", 0]}
+    graph["4"] = {"class_type": "GGSweep", "inputs": wires | settings | axes}
+    graph["5"] = {"class_type": "PreviewAny", "inputs": {"source": ["4", 2]}}
+    (table,) = client.run(graph).outputs["5"]["text"]
+    head, *rows = table.strip().splitlines()
+    assert "judge" in head
+    assert sum("Halfway" in row for row in rows) == 2, table
+
+
+def test_the_energy_judges_a_run(client):
+    graph = small(cfg=3.0, seed=5, capture="pictures")
+    graph["21"] = {"class_type": "GGBrightnessEnergy", "inputs": {"wanted": 0.8, "spread": 0.1}}
+    graph["22"] = {"class_type": "GGReport", "inputs": {"trace": ["4", 2], "energy": ["21", 0]}}
+    graph["23"] = {"class_type": "PreviewAny", "inputs": {"source": ["22", 0]}}
+    (report,) = client.run(graph).outputs["23"]["text"]
+    assert "Brightness" in report, report
+
+
+LIBRARY = """
+import sys
+sys.path.insert(0, sys.argv[1])
+from run import name_the_pack
+name_the_pack()
+import torch
+from guidance_geometry import library as gg
+from guidance_geometry.guidance.energies.brightness import BrightnessEnergy
+
+world = gg.make_mixture((3, 8, 8), classes=3, seed=0)
+start = 14 * torch.randn(2, 3, 8, 8, generator=torch.Generator().manual_seed(0))
+runs = [gg.record(gg.ExactDenoiser(world), gg.karras(6), cond=1, gamma=gamma, rule=rule)
+        for gamma, rule in ((5.0, gg.Halfway(0.5)), (3.0, None))]
+for run in runs:
+    run.sample(start)
+assert torch.allclose(runs[0].end, runs[1].end, atol=1e-4)
+rows = gg.sweep(gg.ExactDenoiser(world), (2, 3, 8, 8), gg.karras(4), 1, measures={"fits": BrightnessEnergy().log_prob},
+                axes={"rule": {"half": gg.Halfway()}, "gamma": [1.0, 3.0]})
+assert [row["rule"] for row in rows] == ["half", "half"] and rows[0]["fits"] != rows[1]["fits"]
+"""
+
+
+def test_rule_and_energy_work_in_the_library(copy):
+    done = subprocess.run([sys.executable, "-c", LIBRARY, copy / "tools"], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[-2000:]
 
 
 def test_a_file_of_the_new_format_samples(client):

@@ -1,0 +1,13 @@
+"""The README lists every node that there is."""
+
+from guidance_geometry.tests.project import ROOT
+
+
+def test_every_node_stands_in_the_readme():
+    from guidance_geometry.extension import every_node
+
+    section = (ROOT / "README.md").read_text(encoding="utf-8").partition("\n## Nodes\n")[2].partition("\n## ")[0]
+    cells = [line.split("|")[1] for line in section.splitlines() if line.startswith("| ")]
+    names = {name.partition(" (")[0].strip() for cell in cells for name in cell.split(", ")}
+    shown = {node.define_schema().display_name.partition(" (")[0] for node in every_node()}
+    assert shown - names == set()
