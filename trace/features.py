@@ -27,11 +27,12 @@ CLEAN = 0.1  # r at which a run has ended
 class Features:
     """Numbers of one run.
 
-    overmax: max over the steps of rms(D) / rms(x_end); longest: that step. overmean: mean over r > 1 of
-    ln(rms(D) / rms(x_end)). push8: ln(gamma rms(delta) / sigma_d) at r = 8. strength: M1 at r = 1.25. end: rms(x_end).
+    overshoot: max rms(D) / max(rms(u), rms(c)), each over all steps; longest: the step of that D. overmean: mean over
+    r > 1 of ln(rms(D) / rms(x_end)). push8: ln(gamma rms(delta) / sigma_d) at r = 8. strength: M1 at r = 1.25.
+    end: rms(x_end).
     """
 
-    overmax: float
+    overshoot: float
     longest: int | None
     overmean: float
     push8: float
@@ -42,11 +43,11 @@ class Features:
 def features_of(trace: Trace, sigma_data: float | None = None) -> Features:
     """The features of a run.  sigma_data: rms of clean data; None: what the trace says, else unknown."""
     sigma_data = sigma_data or trace.header.get("sigma_data") or math.nan
-    levels, over = noise_levels(trace) / sigma_data, length_over_end(trace)
-    known, noisy = over[over.isfinite()], over[(levels > NOISY) & _own_prediction(trace)]
-    longest = int(over.nan_to_num(nan=-1.0).argmax()) if len(known) else None
+    levels, over = noise_levels(trace) / sigma_data, overshoots(trace)
+    noisy = length_over_end(trace)[(levels > NOISY) & _own_prediction(trace)]
+    longest = int(over.nan_to_num(nan=-1.0).argmax()) if over.isfinite().any() else None
     return Features(
-        overmax=float(over[longest]) if longest is not None else math.nan,
+        overshoot=float(over[longest]) if longest is not None else math.nan,
         longest=longest,
         overmean=float(noisy.log().mean()) if len(noisy) else math.nan,
         push8=value_at(push_in_data(trace, sigma_data).log(), levels, EARLY),
@@ -60,10 +61,29 @@ def noise_levels(trace: Trace) -> Tensor:  # -> [n]
     return trace.steps["sigma"] / trace.steps["alpha"]
 
 
+def overshoots(trace: Trace) -> Tensor:  # -> [n], >= 0
+    """rms(D) of every step over the longest unguided prediction of the run.
+
+    For plain guidance with gamma in 0 .. 1 D lies between u and c, so it is at most 1, however dark the pictures are.
+    """
+    return ratio(guided_square(trace), unguided_square(trace)).sqrt()
+
+
+def unguided_square(trace: Trace) -> Tensor:  # -> []
+    """max over the steps of max(|u|^2, |c|^2), over all samples; nan where none is known."""
+    own = torch.cat([trace.record.square(named(name)).sum(dim=1) for name in ("u", "c")])
+    known = own[own.isfinite()]
+    return known.max() if len(known) else own.new_tensor(math.nan)
+
+
 def length_over_end(trace: Trace) -> Tensor:  # -> [n], >= 0
     """rms(D) / rms(x_end) at every step, over all samples."""
-    guided = trace.record.square(named("D", trace.steps["gamma"][:, None])).sum(dim=1)
-    return ratio(guided, end_square(trace)).sqrt()
+    return ratio(guided_square(trace), end_square(trace)).sqrt()
+
+
+def guided_square(trace: Trace) -> Tensor:  # -> [n]
+    """|D|^2 at every step, over all samples."""
+    return trace.record.square(named("D", trace.steps["gamma"][:, None])).sum(dim=1)
 
 
 def end_square(trace: Trace) -> Tensor:  # -> []

@@ -44,7 +44,7 @@ class RuleOdds:
 class Odds:
     """What was measured of the verdict itself; docs/verdict-card.md says what each number is.
 
-    sure, likely: of overmax. false: share of fine runs above `sure`. hits: (times the good scale, share found) pairs.
+    sure, likely: of overshoot. false: share of fine runs above `sure`. hits: (times the good scale, share found) pairs.
     beyond: times the upper end of a card's band, from which a scale is too high. ratio: high / low of the range about
     its centre that holds the best scale in a share `card_coverage`. same: distance of two ends that show one picture.
     """

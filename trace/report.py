@@ -16,7 +16,7 @@ from typing import Any
 import torch
 
 from .card import Band
-from .features import Features, features_of, length_over_end, noise_levels, times_as_far, whole_run
+from .features import Features, features_of, noise_levels, times_as_far, unguided_square, whole_run
 from .findings import GUIDED, Judged, Watched, findings_of
 from .gram import VECTORS
 from .halved import compared
@@ -136,20 +136,22 @@ class Case:
 
     @property
     def whole(self) -> bool:
-        """Whether the run goes from noise to a clean sample; without a known sigma_d its end stands for it, up to 1.
-
-        A burnt end is longer than the data, and would make of a whole run a part.
+        """Whether the run goes from noise to a clean sample; without a known sigma_d the longest unguided prediction
+        stands for it, up to 1: a posterior mean is not longer than the data, and a picture may be far shorter.
         """
-        return whole_run(self.trace, self.sigma_data if self.sigma_data > 0 else min(self.features.end, SCALED))
+        if self.sigma_data > 0 or not self.trace.batch:
+            return whole_run(self.trace, self.sigma_data)
+        length = float(unguided_square(self.trace) / self.trace.batch / self.trace.count) ** 0.5
+        return whole_run(self.trace, min(length, SCALED))
 
     @property
     def burns(self) -> bool:
         """Whether it shows what no fine run in any world showed but by chance."""
-        return self.whole and self.features.overmax > self.odds.sure
+        return self.whole and self.features.overshoot > self.odds.sure
 
     def times(self) -> str:
         """How long the longest prediction was."""
-        return short(round(self.features.overmax, 1))
+        return short(round(self.features.overshoot, 1))
 
 
 def _size(trace: Trace, known: Known) -> tuple[float, Sentence]:
@@ -189,7 +191,7 @@ def answer_of(case: Case) -> Answer:
 
 
 def _nothing_to_judge(case: Case) -> Answer | None:
-    trace, lengths = case.trace, length_over_end(case.trace) if case.trace.n and case.trace.batch else torch.zeros(0)
+    trace = case.trace
     own = own_steps(trace)
     measured = own & trace.steps["evals"].isfinite() if trace.n else own
     if not bool(measured.any()) or not trace.batch:
@@ -198,7 +200,7 @@ def _nothing_to_judge(case: Case) -> Answer | None:
         return Answer(say("head.not_finite", step=step + 1), UNCLEAR, reasons=(say("help.precision"),))
     if int(own.sum()) == 1:
         return Answer(say("head.one_step"), UNCLEAR, reasons=(say("help.steps"),))
-    if not bool(lengths.isfinite().any()) and not is_off(trace, case.scale):
+    if bool(unguided_square(trace).isnan()) and not is_off(trace, case.scale):
         if _lost(trace):
             return Answer(say("head.lost"), UNCLEAR, reasons=(say("help.lost"),))
         return Answer(say("head.no_uncond"), UNCLEAR, reasons=(say("help.uncond"),))
@@ -422,7 +424,7 @@ def _alone(case: Case) -> Answer:
     if case.burns:
         return Answer(say("head.burns", times=case.times()), ABOVE, reasons=(_burning(case), *more, _halved(cfg)),
                       odds=_odds_of_burning(odds))  # fmt: skip
-    if case.features.overmax > odds.likely:
+    if case.features.overshoot > odds.likely:
         likely = say("odds.may_burn", sure=odds.sure, false=percent(odds.false))
         return Answer(say("head.may_burn", times=case.times()), UNCLEAR, reasons=(_burning(case), *more, _halved(cfg)),
                       odds=likely)  # fmt: skip
@@ -450,7 +452,7 @@ def _burning(case: Case) -> Sentence:
 
 def _not_long(case: Case) -> Iterator[Sentence]:
     """How long the predictions were, where that is known."""
-    if math.isfinite(case.features.overmax):
+    if math.isfinite(case.features.overshoot):
         yield say("why.not_long", times=case.times(), sure=case.odds.sure)
 
 

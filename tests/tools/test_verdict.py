@@ -11,6 +11,7 @@ import torch
 
 from guidance_geometry.tools.places import ROOT
 from guidance_geometry.tools.verdict import (
+    batches,
     calibrate,
     card,
     cells,
@@ -23,11 +24,16 @@ from guidance_geometry.tools.verdict import (
     page,
     rules,
     runs,
+    sampling,
     twins,
+    unseen,
     worlds,
     wrong,
 )
 from guidance_geometry.trace.card import read_card
+from guidance_geometry.trace.known import Known
+from guidance_geometry.trace.odds import ODDS
+from guidance_geometry.trace.report import Case
 
 
 def small_mixture():
@@ -56,8 +62,8 @@ def test_j_is_two_where_one_scale_is_best_at_both():
 
 def test_energy_distance_of_equal_worlds_vanishes_and_of_shifted_ones_does_not():
     x, y = torch.randn(2, 4000, 3, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
-    assert abs(cells.energy_distance(x, y)) <= 5e-3
-    assert cells.energy_distance(x, y + 1) >= 0.5
+    assert abs(sampling.energy_distance(x, y)) <= 5e-3
+    assert sampling.energy_distance(x, y + 1) >= 0.5
 
 
 @pytest.mark.parametrize("name", ["mixture-32", "spectral"])
@@ -90,6 +96,18 @@ def test_samplers_keep_gaussian_noise_at_the_level_they_state(key, flow):
         assert abs(x.mean() - (1 - after if flow else 1.0) * x0) <= 4 * after / 20_000**0.5 + 1e-9
 
 
+@pytest.mark.parametrize("name", unseen.made_worlds())
+def test_a_run_without_guidance_is_never_called_burnt_where_pictures_differ_in_length(name):
+    world = unseen.made_worlds()[name]
+    _, trace = runs.recorded(world, runs.SAMPLERS["A"], 1.0, 60, 0)
+    for size in (1, 4, 8):
+        for part in batches.batches(trace, world.labels, size):
+            steps = part.steps | {"floor": torch.zeros(part.n), "evals": torch.full((part.n,), 2.0)}
+            case = Case.of(batches.Trace(part.header, steps, part.stage), Known(), ODDS)
+            assert not case.burns
+            assert case.features.overshoot <= 1
+
+
 def test_a_blurred_condition_makes_the_same_run_at_a_larger_scale():
     world, sampler = small_mixture(), runs.SAMPLERS["A"]
 
@@ -108,7 +126,7 @@ def test_a_blurred_condition_makes_the_same_run_at_a_larger_scale():
         for one, gamma in ((world, 2.0), (Blurred("blurred", world.mixture), 4.0))
     )
     assert torch.allclose(sharp[0], blurred[0], atol=1e-9)
-    assert torch.allclose(*(runs.features(trace, world.labels, 4, 9) for _, trace in (sharp, blurred)), atol=1e-6)
+    assert torch.allclose(*(batches.features(trace, world.labels, 4, 9) for _, trace in (sharp, blurred)), atol=1e-6)
 
 
 def test_runs_of_a_smaller_count_are_the_first_of_a_larger_one():
@@ -126,19 +144,19 @@ def held(lengths, **more):
     return {"f1": rows, "f4": rows, "f8": rows, "count": np.array(len(lengths)), **more}
 
 
-def made_up(world, overmax, centre=4.0):
+def made_up(world, overshoot, centre=4.0):
     """A setting whose runs have given lengths at three scales: inside the band, and two and four times its centre."""
-    cells_of = tuple((held(lengths),) for lengths in overmax)
+    cells_of = tuple((held(lengths),) for lengths in overshoot)
     band = objectives.Band(0.8 * centre, centre, 1.25 * centre)
     return evidence.Setting(world, "A", (centre, 2 * centre, 4 * centre), cells_of, (1.0, 2.0, 3.0), band)
 
 
-def judged(values, overmax=1.0, name="pocket-1", sampler="A", shift=0.0):
+def judged(values, overshoot=1.0, name="pocket-1", sampler="A", shift=0.0):
     """A setting that a judge measured, at SCALES: ten samples of one pixel, which grow by `shift` a scale."""
     ends = [np.full((10, 3, 1, 1), 0.5 + shift * k) for k in range(len(SCALES))]
     named = [np.arange(10) if k < 4 else np.full(10, 3) for k in range(len(SCALES))]
     cells_of = tuple(
-        (held([overmax * gamma] * 10, ends=end, named=label, f4=np.zeros((0, 4)), f8=np.zeros((0, 4))),)
+        (held([overshoot * gamma] * 10, ends=end, named=label, f4=np.zeros((0, 4)), f8=np.zeros((0, 4))),)
         for gamma, end, label in zip(SCALES, ends, named, strict=True)
     )
     band = objectives.band_of(SCALES, values)
@@ -166,7 +184,7 @@ def test_the_alarm_is_set_by_the_world_with_the_longest_fine_runs_and_holds_in_e
 
 def test_a_sign_is_set_by_the_demo_models_since_exact_worlds_hardly_burn():
     exact = [made_up(f"exact {n}", ([1.0] * 20, [1.2] * 20, [1.4] * 20)) for n in range(3)]
-    own = [judged(GOOD, overmax=0.5, name="a"), judged(GOOD, overmax=0.52, name="b")]
+    own = [judged(GOOD, overshoot=0.5, name="a"), judged(GOOD, overshoot=0.52, name="b")]
     sure, likely, _ = odds.burning([*exact, *own], 1)
     assert math.isclose(likely, 4 * 0.51)
     assert likely < sure
@@ -174,7 +192,7 @@ def test_a_sign_is_set_by_the_demo_models_since_exact_worlds_hardly_burn():
 
 def test_without_any_demo_model_the_exact_worlds_set_the_threshold():
     exact = made_up("exact", ([1.0] * 20, [1.2] * 20, [1.4] * 20))
-    threshold, false = odds.relatives_out([exact, judged(GOOD, overmax=2.0)])
+    threshold, false = odds.relatives_out([exact, judged(GOOD, overshoot=2.0)])
     assert (threshold, false) == (3.0, 1.0), "with the widest margin, and its fine runs are 8 times as long"
     assert math.isnan(odds.relatives_out([exact])[1])
 
@@ -316,9 +334,9 @@ def test_a_feature_that_rises_tells_every_pair_apart_and_one_that_does_not_tells
     runs_of = setting.runs(4)
     high = [run for run in runs_of if run.too_high]
     assert {run.times for run in high} == {4.0}, "twice the centre is not more than twice"
-    assert evidence.told_apart(runs_of, "overmax") == 0.875, "of four pairs three, and one is a draw"
+    assert evidence.told_apart(runs_of, "overshoot") == 0.875, "of four pairs three, and one is a draw"
     assert evidence.told_apart(runs_of, "push8") == 0.5
-    assert math.isnan(evidence.told_apart([run for run in runs_of if run.fine], "overmax"))
+    assert math.isnan(evidence.told_apart([run for run in runs_of if run.fine], "overshoot"))
 
 
 def test_every_other_label_is_counted_anew():
@@ -381,11 +399,11 @@ def test_the_batch_behind_a_row_of_features_is_found():
     world = small_mixture()
     _, trace = runs.recorded(world, runs.SAMPLERS["C"], 2.0, 40, 0)
     wide = runs.Trace(trace.header, trace.steps, trace.stage)
-    rows = runs.features(wide, 10, 4, cells.MOST)
+    rows = batches.features(wide, 10, 4, cells.MOST)
     for place in range(len(rows)):
         chosen = list(misses.samples_of(place, 40, 4))
         own = runs.Trace(trace.header, trace.steps | {"K": trace.steps["K"][:, chosen]}, trace.stage)
-        assert math.isclose(runs.features_of(own).overmax, float(rows[place, 0]))
+        assert math.isclose(batches.features_of(own).overshoot, float(rows[place, 0]))
 
 
 def test_every_kind_of_miss_is_found_with_its_neighbours():

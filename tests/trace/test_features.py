@@ -5,9 +5,16 @@ from dataclasses import replace
 
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 
 from guidance_geometry.tests.traces import exact_trace
 from guidance_geometry.trace.features import features_of, value_at, whole_run
+from guidance_geometry.trace.gram import VECTORS, gram
+from guidance_geometry.trace.known import Known
+from guidance_geometry.trace.picks import Pick, Picks
+from guidance_geometry.trace.report import report_of
+from guidance_geometry.trace.trace import PER_SAMPLE, Trace
 
 DATA = 0.4684
 
@@ -18,16 +25,17 @@ def rms(x):
 
 def from_tensors(trace, data):
     """The same features from the predictions themselves, batch and all, straight from their definitions."""
-    lengths, push, strength = [], [], []
+    lengths, push, strength, unguided = [], [], [], []
     for i in range(trace.n):
         x, u, c, guided = (trace.captured(name, i).double() for name in ("x", "uncond", "cond", "guided"))
         sigma, alpha = float(trace.steps["sigma"][i]), float(trace.steps["alpha"][i])
         lengths.append((sigma / alpha / data, rms(guided) / rms(trace.tensors["end"])))
+        unguided += [rms(u), rms(c)]
         push.append((sigma / alpha / data, math.log(float(trace.steps["gamma"][i]) * rms(c - u) / data)))
         strength.append((sigma / alpha / data, math.log(rms(guided - u) / rms(u - x / alpha))))
     noisy = [math.log(length) for r, length in lengths if r > 1]
     return {
-        "overmax": max(length for _, length in lengths),
+        "overshoot": max(length for _, length in lengths) * rms(trace.tensors["end"]) / max(unguided),
         "overmean": sum(noisy) / len(noisy),
         "push8": between(push, 8.0),
         "strength": math.exp(between(strength, 1.25)),
@@ -59,25 +67,57 @@ def test_a_flow_run_and_its_twin_say_the_same_of_the_start():
 
 def test_more_scale_is_longer_predictions():
     runs = [features_of(exact_trace(gamma, batch=2, steps=8, capture=False)) for gamma in (1.0, 4.0, 16.0)]
-    for name in ("overmax", "overmean", "push8", "strength"):
+    for name in ("overshoot", "overmean", "push8", "strength"):
         values = [getattr(run, name) for run in runs]
         assert values == sorted(values), name
-    assert runs[0].overmax <= 1.1, "a posterior mean is not longer than the data"
+    assert runs[0].overshoot == 1, "at gamma 1 every guided prediction is the one with the condition"
+
+
+@given(
+    gamma=st.floats(0, 1), batch=st.integers(1, 8), flow=st.booleans(), seed=st.integers(0, 2**31),
+    sizes=st.lists(st.tuples(st.floats(0, 1e3), st.floats(0, 1e3)), min_size=2, max_size=9), end=st.floats(0, 1e-3),
+)  # fmt: skip
+def test_no_run_with_gamma_up_to_one_overshoots_however_dark_its_picture_is(gamma, batch, flow, seed, sizes, end):
+    trace = random_trace(gamma, batch, flow, seed, sizes, end)
+    found = features_of(trace)
+    assert math.isnan(found.overshoot) or found.overshoot <= 1 + 1e-9
+    known = Known(picks=Picks("m", "k", (Pick(0.5, "ode-few", True), Pick(2.0, "ode-few", False))))
+    said = {one.id for known in (Known(), known) for one in report_of(trace, known).sentences}
+    assert not said & {"head.burns", "head.may_burn", "head.inside_burns", "why.burns"}
+
+
+def random_trace(gamma, batch, flow, seed, sizes, end):
+    """Plain guidance of predictions of any lengths.  sizes: of u and of delta, a pair a step. end: of the picture."""
+    g = torch.Generator().manual_seed(seed)
+    n, sigmas = len(sizes), torch.linspace(0.99 if flow else 80.0, 0, len(sizes) + 1, dtype=torch.float64)
+    rows, x = [], torch.randn(batch, 5, generator=g, dtype=torch.float64)
+    for i, (size, apart) in enumerate(sizes):
+        u, delta = (scale * torch.randn(batch, 5, generator=g, dtype=torch.float64) for scale in (size, apart))
+        after = end * x if i == n - 1 else u + gamma * delta
+        rows.append(gram(dict(zip(VECTORS, (u, u - x, delta, None, after - x, None), strict=True))))
+        x = after
+    one = torch.ones(n, dtype=torch.float64)
+    steps = {"K": torch.stack(rows), "sigma": sigmas[:-1], "sigma_next": sigmas[1:], "gamma": gamma * one}
+    steps |= {"alpha": 1 - sigmas[:-1] if flow else one, "alpha_next": 1 - sigmas[1:] if flow else one}
+    steps |= {"kappa": math.nan * one, "evals": 2 * one, "floor": 0 * one}
+    steps |= {name: torch.full((n, batch), math.nan, dtype=torch.float64) for name in PER_SAMPLE}
+    return Trace({"vectors": list(VECTORS), "latent": {"shape": [5]}}, steps, ["step"] * n)
 
 
 def test_what_is_not_known_is_nan():
     trace = exact_trace(4.0, batch=1, steps=8, capture=False)
     unsized = features_of(replace(trace, header={**trace.header, "sigma_data": None}))
-    assert unsized.overmax == features_of(trace).overmax
+    assert unsized.overshoot == features_of(trace).overshoot
     assert math.isnan(unsized.overmean)
     assert math.isnan(unsized.push8)
     assert math.isnan(unsized.strength)
     skipped = features_of(exact_trace(4.0, batch=1, steps=8, capture=False, skip=range(8)))
-    assert all(math.isnan(v) for v in (skipped.overmax, skipped.overmean, skipped.push8, skipped.strength))
+    assert all(math.isnan(v) for v in (skipped.overshoot, skipped.overmean, skipped.push8, skipped.strength))
     assert skipped.longest is None
     half = exact_trace(4.0, batch=1, steps=8, skip=(0, 7))
     assert math.isnan(features_of(half).overmean), "a mean over a part of the steps is another number"
-    assert features_of(half).overmax > 0, "the kept end stands in for the last step's"
+    assert features_of(half).end > 0, "the kept end stands in for the last step's"
+    assert features_of(half).overshoot > 1, "of the steps that have both predictions"
 
 
 def test_a_sample_that_is_not_finite_is_never_left_out():
@@ -85,7 +125,7 @@ def test_a_sample_that_is_not_finite_is_never_left_out():
     broken = trace.steps["K"].clone()
     broken[:, 1] = torch.nan
     found = features_of(replace(trace, steps={**trace.steps, "K": broken}))
-    assert math.isnan(found.overmax)
+    assert math.isnan(found.overshoot)
 
 
 def test_a_value_is_read_between_steps_or_near_one():

@@ -604,7 +604,7 @@ def test_the_size_of_data_is_the_cards_then_the_traces_then_measured_then_by_con
         own.push8 - report(replace(run(), header={**run().header, "sigma_data": 0.4})).features.push8, 0
     )
     assert own.push8 != twice.push8
-    assert own.overmax == twice.overmax
+    assert own.overshoot == twice.overshoot
 
 
 def test_a_measured_size_is_read_as_it_was_written_and_damage_is_told(tmp_path):

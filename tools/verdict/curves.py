@@ -32,7 +32,7 @@ def plots_of(settings: Sequence[Setting], sure: float, known: Sequence[Carded], 
     ]
     shares = tuple(PROMISED)
     return [
-        Plot("fine runs above a threshold", "overmax; diamond: the alarm", Axes(FRAMES[0], LENGTHS, shares, log=True),
+        Plot("fine runs above a threshold", "overshoot; diamond: the alarm", Axes(FRAMES[0], LENGTHS, shares, log=True),
              first, FALSE, (sure, FALSE)),
         Plot("false alarms, in a world left out", "promised by the other worlds", Axes(FRAMES[1], shares, shares),
              second, None, None, even=True),

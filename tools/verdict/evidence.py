@@ -15,9 +15,10 @@ from torch import Tensor
 from ...files.safetensors import read_safetensors
 from ..places import ROOT
 from ..train.demo_evaluation import Statistics
+from .batches import FEATURES
 from .cells import Cell
 from .objectives import Band, Objective, band_of, objective_e, objective_j, objective_l, seen_of
-from .runs import FEATURES, SAMPLERS
+from .runs import SAMPLERS
 from .worlds import BLURS
 
 HIGH = 2.0  # times the centre of the band: clearly too high

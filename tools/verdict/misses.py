@@ -18,13 +18,13 @@ import numpy as np
 from numpy import ndarray
 
 from ...trace.file import even_positions
+from .batches import FEATURES
 from .cells import MOST
 from .evidence import Setting
 from .odds import SAME, Carded
-from .runs import FEATURES
 
 LABELS = 10
-OVERMAX = FEATURES.index("overmax")
+OVERSHOOT = FEATURES.index("overshoot")
 AROUND = 1  # scales shown on either side
 ROWS = 4  # samples shown of a setting
 
@@ -37,7 +37,7 @@ class Batch:
     seed: int
     gamma: float
     samples: tuple[int, ...]
-    overmax: float
+    overshoot: float
 
     @property
     def label(self) -> int:
@@ -67,7 +67,7 @@ class Shown:
 
 
 def samples_of(place: int, count: int, size: int, labels: int = LABELS) -> tuple[int, ...]:
-    """The samples of the batch in row `place` of the features of a cell, as runs.features cuts its `count` samples."""
+    """The samples of the batch in row `place` of the features of a cell, as `features` cuts its `count` samples."""
     own = [range(label, count, labels) for label in range(min(labels, count))]
     parts = [tuple(one[k : k + size]) for one in own for k in range(0, len(one) // size * size, size)]
     return parts[even_positions(len(parts), min(MOST, len(parts)))[place]]
@@ -78,20 +78,21 @@ def batches_of(setting: Setting, size: int) -> Iterator[Batch]:
     for gamma, seeds in zip(setting.gammas, setting.cells, strict=True):
         for seed, cell in enumerate(seeds):
             places = [samples_of(place, int(cell["count"]), size) for place in range(len(cell[f"f{size}"]))]
-            rows = zip(places, cell[f"f{size}"][:, OVERMAX].tolist(), strict=True)
+            rows = zip(places, cell[f"f{size}"][:, OVERSHOOT].tolist(), strict=True)
             yield from (Batch(setting, seed, gamma, own, top) for own, top in rows if max(own) < len(cell["ends"]))
 
 
 def false_alarm(settings: Sequence[Setting], sure: float, likely: float) -> Shown | None:
     """The longest predictions of a fine run: of one sample, whose lengths spread most."""
     fine = [one for one in _trained(settings, 1) if one.setting.band.holds(one.gamma)]
-    worst = max(fine, key=lambda one: one.overmax, default=None)
-    if worst is None or worst.overmax <= likely:
+    worst = max(fine, key=lambda one: one.overshoot, default=None)
+    if worst is None or worst.overshoot <= likely:
         return None
-    called = "called burning" if worst.overmax > sure else "said to be perhaps burning"
+    called = "called burning" if worst.overshoot > sure else "said to be perhaps burning"
     words = (
-        f"a fine run is {called}: {_where(worst)} lies inside {_edges(worst.setting)}, and its predictions were "
-        f"{worst.overmax:.2f} times as long as the final picture (a sign above {likely:.2f}, an alarm above {sure:.2f})"
+        f"a fine run is {called}: {_where(worst)} lies inside {_edges(worst.setting)}, and a guided prediction was "
+        f"{worst.overshoot:.2f} times as long as any without guidance (a sign above {likely:.2f}, an alarm above "
+        f"{sure:.2f})"
     )
     return _shown("false-alarm", words, worst)
 
@@ -99,13 +100,13 @@ def false_alarm(settings: Sequence[Setting], sure: float, likely: float) -> Show
 def missed_burn(settings: Sequence[Setting], sure: float, size: int) -> Shown | None:
     """The shortest predictions of a run as far above the good scales as any."""
     high = [one for one in _trained(settings, size) if one.setting.band.high < one.gamma and one.times > 2]
-    silent = [one for one in high if one.overmax <= sure]
-    worst = max(silent, key=lambda one: (one.times, -one.overmax), default=None)
+    silent = [one for one in high if one.overshoot <= sure]
+    worst = max(silent, key=lambda one: (one.times, -one.overshoot), default=None)
     if worst is None:
         return None
     words = (
-        f"no alarm at {worst.times:.1f} times the centre of {_edges(worst.setting)}: {_where(worst)}, predictions "
-        f"{worst.overmax:.2f} times as long as the final picture at most (alarm above {sure:.2f})"
+        f"no alarm at {worst.times:.1f} times the centre of {_edges(worst.setting)}: {_where(worst)}, guided "
+        f"predictions at most {worst.overshoot:.2f} times as long as any without guidance (alarm above {sure:.2f})"
     )
     return _shown("missed-burn", words, worst)
 

@@ -1,11 +1,11 @@
 """How often the verdict errs: every threshold and rate of trace/odds.json, from the cells alone.
 
-**Alarm of burning.** A posterior mean is never longer than the data, so guided predictions that are many times as long
-as the final picture are a fault in any world. `sure` is a margin times the smallest threshold on overmax that at most
-5 % of the fine runs of every world exceed, whatever the size of the batch; `likely` the one that at most 5 % exceed in
-the middle of the demo models, since the exact worlds hardly ever burn. Fine runs with rules count, too. Left out: with
-the threshold that follows from the other worlds alone. The next world is none of those that were measured, so the
-margin is the least with which no world that was left out has more false alarms.
+**Alarm of burning.** At gamma 0 to 1 a guided prediction lies between two unguided ones, so one that is many times as
+long as any of these is the work of guidance in any world. `sure` is a margin times the smallest threshold on overshoot
+that at most 5 % of the fine runs of every world exceed, whatever the size of the batch; `likely` the one that at most
+5 % exceed in the middle of the demo models, since the exact worlds hardly ever burn. Fine runs with rules count, too.
+Left out: with the threshold that follows from the other worlds alone. The next world is none of those that were
+measured, so the margin is the least with which no world that was left out has more false alarms.
 
 **Card.** Too high is a run beyond `beyond` times the upper end of the card's band: the least factor with which at most
 5 % of the runs inside the bands of held-out seeds, labels and samplers are called so. `ratio` is the least high / low
@@ -91,8 +91,8 @@ def relatives_out(settings: Sequence[Setting]) -> tuple[float, float]:
 
 
 def lengths_of(settings: Sequence[Setting]) -> list[list[float]]:
-    """overmax of the fine runs, for every size of batch."""
-    return [[run.features["overmax"] for one in settings for run in one.runs(size) if run.fine] for size in SIZES]
+    """overshoot of the fine runs, for every size of batch."""
+    return [[run.features["overshoot"] for one in settings for run in one.runs(size) if run.fine] for size in SIZES]
 
 
 def limit_of(fine: Sequence[Sequence[float]], false: float) -> float:
@@ -107,7 +107,7 @@ def above(fine: Sequence[Sequence[float]], threshold: float) -> float:
 
 def _hits(runs: Sequence[Run], times: float, sure: float) -> float:
     near = [run for run in runs if times / NEAR <= run.times <= times * NEAR]
-    return share(run.features["overmax"] > sure for run in near)
+    return share(run.features["overshoot"] > sure for run in near)
 
 
 def worlds_together(found: Mapping[str, WorldOdds], settings: Sequence[Setting]) -> dict[float, float]:

@@ -16,6 +16,7 @@ from ..markdown import page, table
 from ..places import ROOT
 from ..train.demo_data import LABELS
 from . import limits
+from .batches import FEATURES
 from .clicked import STARTS, Found, ranges
 from .curves import plots_of
 from .drawing import draw_curves, draw_grid
@@ -47,7 +48,7 @@ from .odds import (
     sisters,
 )
 from .rules import Ruled, Rules, rules_of
-from .runs import FEATURES, SAMPLERS
+from .runs import SAMPLERS
 from .twins import RANDOM, Twins, twins
 from .twins import SAMPLER as TWINS
 from .worlds import World
@@ -101,23 +102,23 @@ TOLD = """## What the features tell
 How often a run at more than twice the centre has more of a feature than a fine run of the same world and sampler
 (0.50: chance; batches of {size}), averaged over the samplers. [The formulas](verdict-card.md#a-card). Within one world
 a threshold tells more than between worlds, since no two have the same. `overmean`, `push8` and `strength` at the edges
-of a band stand on a card; without one only `overmax` is read.
+of a band stand on a card; without one only `overshoot` is read.
 """
 CURVES = """## What is promised, and what was observed
 
 ![calibration of the alarm and of a card](figures/{name})
 
-Left: the share of fine runs whose `overmax` is above a threshold; the broken line is the promise of 5 %. Middle: the
+Left: the share of fine runs whose `overshoot` is above a threshold; the broken line is the promise of 5 %. Middle: the
 threshold is set so that the other worlds have so many false alarms (across), and counted is how many this world has
 (up); on the dotted line it keeps the promise, above it breaks it. Right: the share of held-out centres that a range
 about a card's centre holds, by its width; the broken line is the promise of {covered:.0f} %.
 """
 BURN = """## The alarm of burning
 
-`overmax` is the largest rms(D) / rms(x_end) over the steps: how many times as long as the final picture a guided
-prediction was. A posterior mean is not longer than the data in any world. The alarm is sure above **{sure:.2f}**:
-95 % of the fine runs of *every* world stay below, in batches of 1, 4 and 8 samples of one label, with a margin: the
-least with which that holds in every world when the threshold is set without it.
+`overshoot` is the largest rms(D) of a run over its largest rms(u) or rms(c): how many times as long as any unguided
+prediction a guided one was. At \u03b3 0 to 1 it is at most 1, whatever the pictures are. The alarm is sure above
+**{sure:.2f}**: 95 % of the fine runs of *every* world stay below, in batches of 1, 4 and 8 samples of one label, with a
+margin: the least with which that holds in every world when the threshold is set without it.
 Above **{likely:.2f}** it is a sign: at most 5 % in half of the demo models. *Left out*: fine runs of this world above
 the threshold that follows from all others. Fine runs with rules count, too. Hits: runs of cfg alone (batches of {size})
 above the alarm whose \u03b3 is so many times the centre (within a factor of {near}).

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -15,14 +15,10 @@ from ...guidance.predictions import Predictions
 from ...guidance.rules.adaptive_projected import AdaptiveProjected
 from ...guidance.rules.rescale import Rescale
 from ...guidance.run import Run
-from ...trace.features import features_of
-from ...trace.file import even_positions
 from ...trace.gram import VECTORS, gram
 from ...trace.sampler_class import class_of_sampler
 from ...trace.trace import Trace
 from .worlds import World
-
-FEATURES = ("overmax", "overmean", "push8", "strength")
 
 
 @dataclass(frozen=True)
@@ -127,14 +123,12 @@ def recorded(world: World, sampler: Sampler, gamma: float, count: int, seed: int
         for first, x in world.starts(count, seed)
     ]
     ends, records = (list(one) for one in zip(*parts, strict=True))
-    first = records[0]
-    joined = first.steps | {"K": torch.cat([record.steps["K"] for record in records], dim=1)}
-    return torch.cat(ends), Trace(first.header, joined, first.stage)
+    return torch.cat(ends), trace_of(world, sampler, gamma, torch.cat(records, dim=1))
 
 
 def _run(
     world: World, sampler: Sampler, gamma: float, x: Tensor, first: int, draws: torch.Generator
-) -> tuple[Tensor, Trace]:
+) -> tuple[Tensor, Tensor]:  # -> ends [count, ...], K [steps, count, pairs]
     step, memory, levels = step_of(sampler, world.flow), Memory(), sampler.levels(world).tolist()
     predict, rows, chain = world.predictions(first, len(x)), [], sampler.chain
     state = chain.init(Run(tuple(levels), world.flow))
@@ -149,30 +143,14 @@ def _run(
         noise = size * torch.randn(x.shape, generator=draws, dtype=x.dtype) if size else None
         rows.append(gram(dict(zip(VECTORS, (uncond, uncond - x, delta, further, moved - x, noise), strict=True))))
         x = moved if noise is None else moved + noise
-    return x, _trace(world, gamma, levels, torch.stack(rows), tuple(x.shape[1:]))
+    return x, torch.stack(rows)
 
 
-def _trace(world: World, gamma: float, levels: list[float], products: Tensor, shape: tuple[int, ...]) -> Trace:
-    now, after = torch.tensor(levels[:-1], dtype=torch.float64), torch.tensor(levels[1:], dtype=torch.float64)
-    one = torch.ones_like(now)
+def trace_of(world: World, sampler: Sampler, gamma: float, products: Tensor) -> Trace:
+    """The trace of runs of which only the inner products were kept.  products: K [steps, count, pairs]"""
+    levels = sampler.levels(world)
+    now, after, one = levels[:-1], levels[1:], torch.ones(sampler.steps, dtype=torch.float64)
     steps = {"sigma": now, "sigma_next": after, "gamma": gamma * one, "K": products}
     steps |= {"alpha": 1 - now if world.flow else one, "alpha_next": 1 - after if world.flow else one}
-    header = {"vectors": list(VECTORS), "latent": {"shape": list(shape)}, "sigma_data": world.sigma_data}
-    return Trace(header, steps, ["step"] * len(now))
-
-
-def batches(trace: Trace, labels: int, size: int) -> Iterator[Trace]:
-    """The trace in batches of one label each; samples that fill no batch are left out."""
-    for label in range(min(labels, trace.batch)):
-        own = torch.arange(label, trace.batch, labels)
-        for chosen in own[: len(own) // size * size].split(size) if len(own) >= size else ():
-            yield Trace(trace.header, trace.steps | {"K": trace.steps["K"][:, chosen]}, trace.stage)
-
-
-def features(trace: Trace, labels: int, size: int, most: int) -> Tensor:  # -> [batches, 4] float64
-    """FEATURES of batches of one label, of at most so many, evenly chosen."""
-    parts = list(batches(trace, labels, size))
-    chosen = even_positions(len(parts), min(most, len(parts))) if parts else []
-    found = [features_of(parts[place]) for place in chosen]
-    rows = [[getattr(one, name) for name in FEATURES] for one in found]
-    return torch.tensor(rows, dtype=torch.float64).reshape(-1, len(FEATURES))
+    header = {"vectors": list(VECTORS), "latent": {"shape": list(world.shape)}, "sigma_data": world.sigma_data}
+    return Trace(header, steps, ["step"] * sampler.steps)

@@ -17,9 +17,10 @@ import torch
 from torch import Tensor
 
 from ...guidance.mixture import GaussianMixture
-from .cells import compared
+from .batches import FEATURES, features
 from .objectives import objective_e
-from .runs import FEATURES, SAMPLERS, features, recorded
+from .runs import SAMPLERS, recorded
+from .sampling import compared
 from .worlds import Mixture, Predictions
 
 RANDOM = 0.3  # share of the labels

@@ -33,12 +33,14 @@ SIDE = 32
 class World(Protocol):
     """Somewhere to sample.
 
-    labels: how many there are. sigma_data: rms of clean samples. flow: x = (1 - s) x0 + s eps; else x = x0 + sigma eps
-    from `highest` to `lowest`. gammas: where it is measured. trained: measured by a judge instead of the truth.
+    labels: how many there are. shape: of a sample. sigma_data: rms of clean samples. flow: x = (1 - s) x0 + s eps; else
+    x = x0 + sigma eps from `highest` to `lowest`. gammas: where it is measured. trained: measured by a judge instead of
+    the truth.
     """
 
     name: str
     labels: int
+    shape: tuple[int, ...]
     sigma_data: float
     flow: bool
     highest: float
@@ -81,13 +83,18 @@ class Mixture:
         return self.mixture.classes
 
     @property
+    def shape(self) -> tuple[int, ...]:
+        """Of the mixture."""
+        return self.mixture.shape
+
+    @property
     def sigma_data(self) -> float:
         """Exact."""
         return self.mixture.rms
 
     def starts(self, count: int, seed: int) -> Iterator[tuple[int, Tensor]]:
         """In float64."""
-        return start_noise(self.mixture.shape, self.highest, count, seed, torch.float64)
+        return start_noise(self.shape, self.highest, count, seed, torch.float64)
 
     def predictions(self, first: int, count: int) -> Predictions:
         """In closed form."""
@@ -116,6 +123,7 @@ class Spectral:
     name: str = "spectral"
 
     labels: ClassVar[int] = 60  # of the pairs of a class and an attribute
+    shape: ClassVar[tuple[int, ...]] = (3 * SIDE * SIDE,)
     flow: ClassVar[bool] = False
     trained: ClassVar[bool] = False
     highest: ClassVar[float] = 20.0
@@ -159,7 +167,7 @@ class Spectral:
 
     def starts(self, count: int, seed: int) -> Iterator[tuple[int, Tensor]]:
         """In float64."""
-        return start_noise((3 * SIDE * SIDE,), self.highest, count, seed, torch.float64)
+        return start_noise(self.shape, self.highest, count, seed, torch.float64)
 
     def predictions(self, first: int, count: int) -> Predictions:
         """In closed form; the means of all classes for u, those of a label for c."""
@@ -199,6 +207,7 @@ class Pocket:
     path: Path
 
     labels: ClassVar[int] = 10
+    shape: ClassVar[tuple[int, ...]] = (3, SIDE, SIDE)
     flow: ClassVar[bool] = False
     trained: ClassVar[bool] = True
     highest: ClassVar[float] = 80.0
@@ -223,7 +232,7 @@ class Pocket:
 
     def starts(self, count: int, seed: int) -> Iterator[tuple[int, Tensor]]:
         """Noise of the highest level."""
-        return start_noise((3, SIDE, SIDE), self.highest, count, seed, torch.float32)
+        return start_noise(self.shape, self.highest, count, seed, torch.float32)
 
     def predictions(self, first: int, count: int) -> Predictions:
         """Both in one batch."""
@@ -238,6 +247,7 @@ class Pocket:
 class Flow(Pocket):
     """The latent flow model, in float32."""
 
+    shape: ClassVar[tuple[int, ...]] = (4, 8, 8)
     flow: ClassVar[bool] = True
     highest: ClassVar[float] = 1.0
     lowest: ClassVar[float] = 0.0
@@ -259,7 +269,7 @@ class Flow(Pocket):
 
     def starts(self, count: int, seed: int) -> Iterator[tuple[int, Tensor]]:
         """Pure noise."""
-        return start_noise((4, 8, 8), 1.0, count, seed, torch.float32)
+        return start_noise(self.shape, 1.0, count, seed, torch.float32)
 
     def pictures(self, ends: Tensor) -> Tensor:
         """Decoded."""
