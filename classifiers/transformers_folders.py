@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from ..files.claims import check_claims
 from ..files.folders import read_json
 from ..guidance.printing import shortened
+from ..guidance.vectors import gradient_mode
 from .contract import sides_of
 from .folder_checks import AGAIN, PREPARED, TOKENIZER, check_size, check_type, checked_config, refuse_code
 from .optional import library
@@ -144,10 +145,10 @@ def image_text_model(name: str, network: Any, folder: Path, transformers: Any) -
 def loaded(kind: Any, folder: Path) -> Any:
     """The network with all its weights: the library itself would fill missing ones with random numbers."""
     check_type(folder)
-    with explained(f"{folder.name}/ cannot be loaded"), torch.inference_mode(False):
+    with explained(f"{folder.name}/ cannot be loaded"), gradient_mode():
         planned = planned_size(kind, folder)
     check_size(folder, planned)
-    with explained(f"{folder.name}/ cannot be loaded"), torch.inference_mode(False):
+    with explained(f"{folder.name}/ cannot be loaded"), gradient_mode():
         network, found = kind.from_pretrained(
             str(folder),
             use_safetensors=True,

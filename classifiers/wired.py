@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from ..guidance.printing import Printed
+from ..guidance.vectors import gradient_mode
 from .preprocessing import Preprocessing
 
 
@@ -181,7 +182,7 @@ def maps_of(network: nn.Module, ask: Callable[[], Tensor]) -> tuple[Tensor, ...]
 def make_guiding(network: nn.Module) -> None:
     """Freeze a network, switch it to evaluation, and make its tensors ones that autograd can use (float32)."""
     network.eval().requires_grad_(False)
-    with torch.inference_mode(False):
+    with gradient_mode():
         for store, name, tensor in stored_tensors(network):
             store[name] = guiding(tensor)
 

@@ -6,10 +6,23 @@ because a small difference of large predictions drowns in float32 sums; tensors 
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import torch
 from torch import Tensor
 
 HALF = (torch.float16, torch.bfloat16)
+
+
+@contextmanager
+def gradient_mode(recording: bool = True) -> Iterator[None]:
+    """Outside the host's inference mode, where what is made can be saved for a backward.
+
+    recording: operations note their way back too. This is the only place that leaves inference mode.
+    """
+    with torch.inference_mode(False), torch.set_grad_enabled(recording):
+        yield
 
 
 def flat(v: Tensor) -> Tensor:  # [B, ...] -> [B, N]

@@ -18,7 +18,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from ..guidance.vectors import per_item
+from ..guidance.vectors import gradient_mode, per_item
 
 BLOCKS = (  # of models that call further parts beside their blocks, or keep them in several lists
     "ResBlock",
@@ -48,8 +48,9 @@ def alias(t: Tensor) -> Tensor:
         names, how = cast(Any, t).__tensor_flatten__()
         inner = {name: alias(getattr(t, name)) for name in names}
         return kind.__tensor_unflatten__(inner, how, t.size(), t.stride())
-    empty = torch.empty(0, dtype=t.dtype, device=t.device)
-    plain = empty.set_(t.untyped_storage(), t.storage_offset(), t.size(), t.stride())
+    with gradient_mode(recording=False):  # under inference mode it would be one of its tensors again
+        empty = torch.empty(0, dtype=t.dtype, device=t.device)
+        plain = empty.set_(t.untyped_storage(), t.storage_offset(), t.size(), t.stride())
     if kind in (Tensor, nn.Parameter):
         return plain
     found = plain.as_subclass(kind)
@@ -58,23 +59,33 @@ def alias(t: Tensor) -> Tensor:
 
 
 @contextmanager
-def differentiable(module: nn.Module) -> Iterator[None]:
-    """Replace a module's inference tensors and trainable ones by normal ones, frozen, while the context lasts."""
-    held: list[tuple[dict[str, Any], str, Tensor]] = [
-        (place, name, t)
-        for part in module.modules()
-        for place in (part._parameters, part._buffers)
+def differentiable(module: nn.Module, *owners: Any) -> Iterator[None]:
+    """Replace inference tensors and trainable ones by normal ones, frozen, while the context lasts.
+
+    Those of a module, also the ones it keeps as plain attributes, and those of other objects. What somebody else has
+    put in their place by the end stays there.
+    """
+    parts: list[Any] = [*module.modules()]
+    own = [place for part in parts for place in (part._parameters, part._buffers, part.__dict__)]
+    held = [
+        (place, name, t, _frozen(t))
+        for place in (*own, *(owner.__dict__ for owner in owners))
         for name, t in place.items()
-        if t is not None and (t.is_inference() or t.requires_grad)
+        if isinstance(t, Tensor) and (t.is_inference() or t.requires_grad)
     ]
     try:
-        for place, name, t in held:
-            normal = alias(t)
-            place[name] = nn.Parameter(normal, requires_grad=False) if isinstance(t, nn.Parameter) else normal
+        for place, name, _, frozen in held:
+            place[name] = frozen
         yield
     finally:
-        for place, name, t in held:
-            place[name] = t
+        for place, name, t, frozen in held:
+            if place.get(name) is frozen:
+                place[name] = t
+
+
+def _frozen(t: Tensor) -> Tensor:
+    normal = alias(t)
+    return nn.Parameter(normal, requires_grad=False) if isinstance(t, nn.Parameter) else normal
 
 
 @contextmanager
@@ -141,8 +152,7 @@ def graph(module: nn.Module, recompute: bool, in_place: bool) -> Iterator[None]:
     recompute: keep less and compute twice. in_place: the model's residuals are added in place.
     """
     with ExitStack() as stack:
-        stack.enter_context(torch.inference_mode(False))
-        stack.enter_context(torch.enable_grad())
+        stack.enter_context(gradient_mode())
         stack.enter_context(differentiable(module))
         stack.enter_context(_training())
         if recompute:
@@ -200,7 +210,7 @@ def hosts_without_backward() -> str | None:
 def _forgets(attention: Callable) -> bool:
     device = comfy.model_management.get_torch_device()
     kind = torch.float32 if device.type == "cpu" else torch.float16
-    with torch.inference_mode(False), torch.enable_grad():
+    with gradient_mode():
         q = torch.zeros(1, 64, 64, device=device, dtype=kind, requires_grad=True)
         return not attention(q, q, q, 1).requires_grad
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import torch
 from comfy_api.latest import io
 from torch import Tensor
 
 from ..guidance.printing import shown
+from ..guidance.vectors import gradient_mode
 from .wires import EnergyWire, offering
 
 CATEGORY = "guidance geometry/classifier"
@@ -42,13 +42,13 @@ def answering(classifier, *wanted: str) -> str | None:
 
 def pictures(image: Tensor) -> Tensor:  # IMAGE [B, H, W, C] in 0 .. 1 -> [B, 3, H, W] in -1 .. 1
     """Pictures as energies see them, on memory that allows gradients."""
-    with torch.inference_mode(False):
+    with gradient_mode():
         return image.clone()[..., :3].movedim(-1, 1) * 2 - 1
 
 
 def region(mask: Tensor) -> Tensor:  # MASK [B, H, W] or [H, W] -> [B, H, W]
     """A mask on memory that allows gradients."""
-    with torch.inference_mode(False):
+    with gradient_mode():
         return mask.clone().reshape(-1, *mask.shape[-2:])
 
 

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from ..guidance.gradients.estimators import bounded
 from ..guidance.gradients.term import BACKPROP, NOISY, GradientTerm, Place, Strength, Term
 from ..guidance.run import Run
-from ..guidance.vectors import rms
+from ..guidance.vectors import gradient_mode, rms
 from . import adapter
 from .autograd import OVERRIDE, DifferentiableAttention, graph, hosts_without_backward, without_underflow
 from .chain_evaluation import ChainEvaluation
@@ -74,7 +74,7 @@ class ActiveTerm(NamedTuple):
         """What the term says there.  again: the graph of the denoiser is needed once more."""
         if isinstance(self.term, GradientTerm):
             return self.kept or self._asked(self.term, place, again)
-        with torch.inference_mode(False), torch.no_grad(), self.picture.ready():
+        with gradient_mode(recording=False), self.picture.ready():
             found = self.term.log_prob(replace(place, denoised=place.denoised.detach().clone()))
         return Answer(self.name, None, found)
 

@@ -73,8 +73,8 @@ class Decoded(OwnPixels):
         self.patcher = patcher
 
     def ready(self) -> AbstractContextManager:
-        """The decoder's weights allow gradients."""
-        return differentiable(self.patcher.model)
+        """The decoder's weights allow gradients, and so do the numbers that scale its latents."""
+        return differentiable(self.patcher.model, self.latent_format)
 
     def __call__(self, x0: Tensor) -> Tensor:  # [B, C, H, W] -> [B, 3, 8 H, 8 W]
         """Pictures in -1 .. 1, not clamped; of a video model the only frame."""

@@ -5,12 +5,12 @@ from __future__ import annotations
 import math
 import re
 
-import torch
 from comfy_api.latest import io
 
 from ..classifiers.exact import MixtureClassifier
 from ..guidance.mixture import make_mixture
 from ..guidance.printing import shortened
+from ..guidance.vectors import gradient_mode
 from ..host.checks import CheckedNode
 from ..host.native_model import native_mixture
 from ..host.wires import ClassifierWire
@@ -92,7 +92,7 @@ class GGMixtureModel(CheckedNode):
 
     @classmethod
     def execute(cls, shape, classes, kind, seed) -> io.NodeOutput:
-        with torch.inference_mode(False):  # gradients are taken through it
+        with gradient_mode():  # gradients are taken through it
             mixture = make_mixture(parse_shape(shape), classes, seed, LOOKS)
         labels = tuple(f"class {index}" for index in range(classes))
         name = f"mixture {shape.strip()}, {classes} classes, {kind}, seed {seed}"

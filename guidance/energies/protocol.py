@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, NamedTuple, Protocol, TypeVar
 
-import torch
 from torch import Tensor
 
 from ..printing import Printed, class_and_knobs, text_of
+from ..vectors import gradient_mode
 
 Answer = TypeVar("Answer")
 
@@ -111,7 +111,7 @@ class NetworkEnergy(PictureEnergy):
 
 def unmoved(ask: Callable[[], Answer]) -> Answer:
     """What a network says of something that stays as it is: without a gradient, on memory that allows others'."""
-    with torch.inference_mode(False), torch.no_grad():
+    with gradient_mode(recording=False):
         return ask()
 
 

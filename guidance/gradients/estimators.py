@@ -19,7 +19,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from ..vectors import norm, per_item, promoted, rms
+from ..vectors import gradient_mode, norm, per_item, promoted, rms
 
 LogProb = Callable[[Tensor], Tensor]  # [B, ...] -> [B], each from its own item alone
 LEAST_ALPHA = 0.02  # below it sigma^2 / alpha multiplies what a network's gradient leaves instead of an exact 0
@@ -36,7 +36,7 @@ class Shift(NamedTuple):
 
 def gradient_of(log_prob: LogProb, point: Tensor) -> Shift:  # point [B, ...]
     """Gradient of log p at a point, also where the host forbids gradients."""
-    with torch.inference_mode(False), torch.enable_grad():
+    with gradient_mode():
         leaf = point.detach().clone().requires_grad_()
         found = log_prob(leaf)
         (gradient,) = torch.autograd.grad(found.sum(), leaf)
@@ -82,7 +82,7 @@ def through_denoiser(
     Asked at the mean of what x leaves open, it is too sure at high noise: gamma = 1 is not Bayes.
     Source: Bansal et al. 2023, arXiv 2302.07121, eq. 6.
     """
-    with torch.inference_mode(False), torch.enable_grad():
+    with gradient_mode():
         found = log_prob(denoised)
         (gradient,) = torch.autograd.grad(found.sum(), x, retain_graph=again)
     return Shift(gradient * gain(sigma, alpha), found.detach())

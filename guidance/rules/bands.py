@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from ..predictions import Predictions
+from ..vectors import gradient_mode
 from .kinds import Before, with_difference
 
 METHODS = ("FDG", "FreSca")
@@ -106,7 +107,7 @@ def pyramid_low(v: Tensor, level: int = 1) -> Tensor:  # [B, C, ...] -> [B, C, .
 
 @functools.lru_cache(maxsize=2 * MOST_BANDS)
 def _kept(side: int, level: int, dtype: torch.dtype, device: torch.device) -> Tensor:  # row j: what unit j becomes
-    with torch.inference_mode(False), torch.no_grad():
+    with gradient_mode(recording=False):
         v, sides = torch.eye(side, dtype=torch.float64)[:, None], [side]
         for _ in range(level):
             sides.append(max(sides[-1] // 2, 1))

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import re
 
-import torch
 from comfy_api.latest import io
 from torch import Tensor
 
 from ...denoisers.labels import entries_of, label_indices
 from ...guidance.energies.perception import DISTANCES, TEXT_KINDS, DepthEnergy, SegmentationEnergy, TextEnergy
 from ...guidance.energies.pictures import map_of_colours, map_of_levels, map_of_mask
+from ...guidance.vectors import gradient_mode
 from ...host.checks import CheckedNode, insist
 from ...host.energy_inputs import CATEGORY, NOBODY, OUT, answering, region, spread_input
 from ...host.widgets import choice_input
@@ -111,7 +111,7 @@ class GGSegmentationEnergy(CheckedNode):
     @classmethod
     def execute(cls, classifier, classes, average, ignore_index, image=None, mask=None) -> io.NodeOutput:
         insist(answering(classifier, "segmentation"))
-        with torch.inference_mode(False):
+        with gradient_mode():
             wanted = drawn_map(tuple(classifier.labels), classes, ignore_index, image, mask)
             return io.NodeOutput(SegmentationEnergy(classifier, wanted, average == "classes"))
 

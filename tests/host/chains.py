@@ -102,6 +102,25 @@ class Bright:
         return torch.stack([level, -level], dim=1)
 
 
+class Failing(Bright):
+    """Says that memory ran out in the first evaluations that keep a graph through the denoiser."""
+
+    def __init__(self, times, error=None, backwards=False):
+        self.left, self.backwards = times, backwards
+        self.error = error or RuntimeError("DefaultCPUAllocator: not enough memory: you tried to allocate 9 bytes")
+
+    def logits(self, x0, sigma, alpha):
+        if x0.grad_fn is not None and self.left:
+            self.left -= 1
+            if not self.backwards:
+                raise self.error
+            x0.register_hook(self.fail)
+        return super().logits(x0, sigma, alpha)
+
+    def fail(self, gradient):
+        raise self.error
+
+
 def bright():
     from guidance_geometry.guidance.energies.label import LabelEnergy
 

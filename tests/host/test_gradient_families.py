@@ -11,6 +11,7 @@ from torch.nn import LayerNorm, Linear
 
 from guidance_geometry.tests.toy_tables import BY_STEPS, SHORT, holds
 from guidance_geometry.tools.fixtures import exact_toy as toy
+from guidance_geometry.tools.fixtures.tiny_families import latent_formats
 
 
 class ToyMixture:
@@ -335,46 +336,12 @@ def test_an_attention_that_nothing_can_replace_is_said(host, pocket, empty_laten
     assert said == (name == "Pocket")
 
 
-SMALL_VAE = {
-    "embed_dim": 4,
-    "ddconfig": {
-        "double_z": True, "z_channels": 4, "resolution": 32, "in_channels": 3, "out_ch": 3, "ch": 32,
-        "ch_mult": [1, 2], "num_res_blocks": 1, "attn_resolutions": [], "dropout": 0.0,
-    },
-}  # fmt: skip
-
-
-def fill(weights, draws):
-    """Random weights of a useful size: the host's layers start as whatever lay in memory."""
-    for name, weight in weights.items():
-        fresh = torch.randn(weight.shape, generator=draws) * (0.5 / max(weight[0].numel(), 1)) ** 0.5
-        weight.copy_(fresh if weight.ndim > 1 else 0.1 * fresh + name.endswith("weight"))
-
-
 @pytest.fixture
 def latent_model(host):
     """A tiny model of the SD1.5 family with random weights, its condition, and a tiny VAE."""
-    import comfy.model_patcher
-    import comfy.sd
-    import comfy.supported_models
+    from guidance_geometry.tools.fixtures.tiny_families import decoder, family, text
 
-    sizes = {
-        "image_size": 32, "in_channels": 4, "out_channels": 4, "model_channels": 32, "channel_mult": [1, 2],
-        "num_res_blocks": [1, 1], "transformer_depth": [1, 1], "transformer_depth_middle": 1,
-        "transformer_depth_output": [1, 1, 1, 1], "context_dim": 32, "use_spatial_transformer": True, "legacy": False,
-        "use_temporal_attention": False,
-    }  # fmt: skip
-    config = comfy.supported_models.SD15(sizes)
-    config.set_inference_dtype(torch.float32, None)
-    model = config.get_model({}, "", device="cpu")
-    draws = torch.Generator().manual_seed(0)
-    fill(dict(model.named_parameters()), draws)
-    patcher = comfy.model_patcher.ModelPatcher(model, torch.device("cpu"), torch.device("cpu"))
-    sd = comfy.ldm.models.autoencoder.AutoencoderKL(**SMALL_VAE).state_dict()
-    fill(sd, draws)
-    vae = comfy.sd.VAE(sd=sd, config={"params": SMALL_VAE})
-    context = [[torch.randn(1, 7, 32, generator=draws), {}]]
-    return patcher, context, vae
+    return family("SD15"), text("SD15", 0), decoder()
 
 
 def test_the_decoded_picture_is_the_hosts_before_it_clamps(latent_model):
@@ -401,14 +368,6 @@ def test_a_smaller_picture_reaches_every_place_of_the_latent(latent_model):
         (gradient,) = torch.autograd.grad(seen.square().sum(), x0)
     assert seen.shape == (1, 3, 8, 8)
     assert (gradient == 0).sum() == 0
-
-
-def latent_formats():
-    """The host's latents of pictures and video, by name."""
-    import comfy.latent_formats as formats
-
-    every = [one for one in vars(formats).values() if isinstance(one, type) and issubclass(one, formats.LatentFormat)]
-    return {one.__name__: made for one in every if (made := one()).latent_dimensions >= 2}
 
 
 def test_preview_colours_are_the_hosts(host):

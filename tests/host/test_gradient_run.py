@@ -5,7 +5,7 @@ import torch
 
 from guidance_geometry.trace.checks import check
 
-from .chains import Bright, bright, chain_of
+from .chains import Bright, Failing, bright, chain_of
 from .collected import observed
 from .runs import STEPS, guided
 
@@ -182,25 +182,6 @@ def test_recomputed_blocks_give_the_same_gradient(pocket, empty_latent):
     for one, other in zip(kept, twice, strict=True):
         assert torch.equal(one.evaluation.gradients["gradient"], other.evaluation.gradients["gradient"])
     assert not any("forward" in vars(part) for part in parts[0].model.modules())
-
-
-class Failing(Bright):
-    """Says that memory ran out in the first evaluations that keep a graph through the denoiser."""
-
-    def __init__(self, times, error=None, backwards=False):
-        self.left, self.backwards = times, backwards
-        self.error = error or RuntimeError("DefaultCPUAllocator: not enough memory: you tried to allocate 9 bytes")
-
-    def logits(self, x0, sigma, alpha):
-        if x0.grad_fn is not None and self.left:
-            self.left -= 1
-            if not self.backwards:
-                raise self.error
-            x0.register_hook(self.fail)
-        return super().logits(x0, sigma, alpha)
-
-    def fail(self, gradient):
-        raise self.error
 
 
 @pytest.mark.parametrize("backwards", [False, True])

@@ -1,11 +1,12 @@
 """Classifier guidance through the real queue: every evaluation, many samplers, both weight types, and an interrupt."""
 
+import numpy as np
 import pytest
 import torch
 
 from guidance_geometry.classifiers.reading import open_classifier
 from guidance_geometry.guidance.energies.label import LabelEnergy
-from guidance_geometry.tests.queue.prompts import ROOT, forget, in_batches, latents, small, steered
+from guidance_geometry.tests.queue.prompts import ROOT, forget, in_batches, latents, picture, small, steered
 from guidance_geometry.tools.host.client import JobError
 
 SAMPLERS = ["euler", "euler_ancestral", "heun", "dpmpp_2m", "dpmpp_2m_sde", "uni_pc"]
@@ -52,6 +53,20 @@ def test_backprop_works_with_many_samplers(client, belief, name, dtype):
 )
 def test_the_other_evaluations_work_with_them_too(client, belief, classifier, evaluation, scale, name, dtype):
     check_pull(client, belief, classifier, evaluation, scale, sampler_name=name, dtype=dtype)
+
+
+@pytest.mark.parametrize("evaluation", ["x0", "x0 + backprop"])
+def test_the_included_latent_model_is_guided_through_its_own_decoder(client, belief, evaluation):
+    found = []
+    for scale in (0.0, None):
+        graph = in_batches(guided(evaluation=evaluation, scale=scale, steps=12, seed=39))
+        graph["1"]["inputs"]["denoiser_name"] = "pocket-flow-1"
+        graph["22"]["inputs"]["vae"] = ["1", 1]
+        graph["40"] = {"class_type": "VAEDecode", "inputs": {"samples": ["4", 0], "vae": ["1", 1]}}
+        graph["41"] = {"class_type": "PreviewImage", "inputs": {"images": ["40", 0]}}
+        shown = [picture(client, entry) for entry in client.run(graph).outputs["41"]["images"]]
+        found.append(belief(torch.tensor(np.stack(shown)).permute(0, 3, 1, 2) / 127.5 - 1))
+    assert found[1] > found[0] + 3
 
 
 def test_scale_nought_is_the_run_without_the_node(client):

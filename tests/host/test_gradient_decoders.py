@@ -1,0 +1,152 @@
+"""x0 without backprop through a decoder: wherever a run can ask for it, on latents of every kind."""
+
+from types import SimpleNamespace
+
+import pytest
+import torch
+from torch.nn import Conv2d
+
+from guidance_geometry.tools.fixtures.tiny_families import decoder, family, latent, latent_formats, text
+
+from .chains import Failing, bright, chain_of
+from .runs import guided, ksampler
+
+
+@pytest.fixture(scope="module")
+def latent_parts(host):
+    """MODEL, two conditions and the VAE of a tiny SD15."""
+    with torch.inference_mode():
+        return family("SD15"), text("SD15", 0), text("SD15", 1), decoder()
+
+
+def term_of(vae, evaluation="x0", energy=None, **knobs):
+    return chain_of(energy or bright(), evaluation=evaluation, decoder=vae, **knobs)
+
+
+def pushed(parts, chain, **run):
+    """The samples of a run with the chain, which differ from those without it, and its notes."""
+    model, positive, negative = parts[:3]
+    given = (model, positive, negative, latent("SD15"), "euler", "normal", 4)
+    out, _, trace = guided(*given, guidance=chain, **run)
+    plain = guided(*given, guidance=chain_of(bright(), weight=0.0), **run)[0]["samples"]
+    assert out["samples"].isfinite().all()
+    assert (out["samples"] - plain).abs().max() > 1e-3
+    return out["samples"], trace.header["notes"]
+
+
+def test_a_latent_model_is_guided_at_x0_through_its_decoder(latent_parts):
+    from guidance_geometry.guidance.gradients.term import GradientOptions
+
+    _, notes = pushed(latent_parts, term_of(latent_parts[3]))
+    assert notes == []
+    several = GradientOptions(backward_steps=2, draws=2, views=2, shrink=2)
+    pushed(latent_parts, term_of(latent_parts[3], options=several))
+    assert all(weight.is_inference() for weight in latent_parts[3].first_stage_model.parameters())
+
+
+def test_the_gradient_at_x0_is_that_of_finite_differences(latent_parts):
+    from guidance_geometry.host.pictures import picture_of
+
+    from .collected import observed
+
+    model, vae = latent_parts[0], latent_parts[3]
+    picture, way = picture_of(model, vae), torch.randn(2, 4, 8, 8, generator=torch.Generator().manual_seed(0))
+    for step in observed(latent_parts[:3], latent("SD15"), "euler", term_of(vae, weight=1e-3))[:3]:
+        denoised, sigma = step.evaluation.denoised, step.sigma
+        above, below = (bright().log_prob(picture(denoised + side * 1e-2 * way).double()) for side in (1, -1))
+        slope = (step.evaluation.gradients["gradient"] * way).flatten(1).sum(dim=1) * (sigma**2 + 1) / sigma**2
+        assert torch.allclose(slope.double(), (above - below) / 2e-2, rtol=1e-2, atol=1e-6)
+        assert slope.abs().max() > 1e-5
+
+
+def test_the_hosts_own_ksampler_is_guided_through_a_decoder(latent_parts):
+    from .chains import patched
+
+    model, *conds, vae = latent_parts
+    given = (*conds, latent("SD15"), "euler", "normal", 3)
+    found = ksampler(patched(model, term_of(vae)), *given)
+    assert found.isfinite().all()
+    assert (found - ksampler(model, *given)).abs().max() > 1e-3
+
+
+@pytest.mark.parametrize("way", ["rate", "MPGD", "TFG", "DSG"])
+def test_our_ddim_shifts_its_steps_by_a_decoders_gradient(latent_parts, way):
+    from guidance_geometry.nodes.blog_samplers import GGSamplerDDIM
+
+    model, *conds, vae = latent_parts
+    sampler = GGSamplerDDIM.execute(1.0, 0, gradient=way).result[0]
+    given = (model, *conds, latent("SD15"), "euler", "normal", 3)
+    weak, strong = (
+        guided(*given, guidance=term_of(vae, weight=w), sampler=sampler)[0]["samples"] for w in (0.1, 100.0)
+    )
+    assert strong.isfinite().all()
+    assert (strong - weak).abs().max() > 1e-3 or way == "DSG"
+
+
+@pytest.mark.parametrize("until", [0.5, 1.0])
+@pytest.mark.parametrize("first", ["x0 + backprop", "x0"])
+def test_terms_of_both_evaluations_read_one_decoder(latent_parts, first, until):
+    """Together, or one after the other."""
+    from guidance_geometry.guidance.gradients.term import GradientTerm, WatchTerm
+
+    vae, second = latent_parts[3], {"x0": "x0 + backprop", "x0 + backprop": "x0"}[first]
+    more = GradientTerm(bright(), evaluation=second, decoder=vae, weight=1.0, start=1 - until)
+    pushed(latent_parts, term_of(vae, first, end=until).then(more).then(WatchTerm(bright(), decoder=vae)))
+
+
+def test_a_reference_colour_is_reached_through_a_decoder(latent_parts):
+    from guidance_geometry.nodes.energies.reference import GGReferenceEnergy
+
+    with torch.inference_mode():
+        image = torch.rand(1, 16, 16, 3)
+        energy = GGReferenceEnergy.execute("mean colour", 0.1, image=image).result[0]
+    pushed(latent_parts, term_of(latent_parts[3], energy=energy, weight=1.0))
+
+
+def test_where_memory_ends_x0_takes_over_behind_a_decoder(latent_parts):
+    from guidance_geometry.guidance.energies.label import LabelEnergy
+
+    energy = LabelEnergy(Failing(2), ((0,),))
+    _, notes = pushed(latent_parts, term_of(latent_parts[3], "x0 + backprop", energy))
+    assert any("x0 without backprop" in note for note in notes)
+
+
+def test_latents_of_every_kind_of_the_host_have_a_gradient(host):
+    """Some are scaled by tensors, which the host's loaders make under inference mode."""
+    from guidance_geometry.guidance.gradients.estimators import gradient_of
+
+    formats = latent_formats()
+    assert {"SD15", "Flux", "Wan21", "HunyuanVideo", "LTXV"} <= set(formats)
+    for name, form in formats.items():
+        frames = (1,) * (form.latent_dimensions - 2)
+        x0 = torch.randn(2, form.latent_channels, *frames, 4, 4, generator=torch.Generator().manual_seed(0))
+        picture = decoded(form, form.process_out(x0).shape[1])
+        with picture.ready():
+            found = gradient_of(lambda x, seen=picture: seen(x).square().flatten(1).sum(dim=1), x0)
+        assert found.shift.abs().max() > 0, name
+        assert all(value.is_inference() for value in vars(form).values() if isinstance(value, torch.Tensor)), name
+
+
+def decoded(form, channels):
+    """Pictures of latents of a form, by a decoder of one layer."""
+    from guidance_geometry.host.pictures import Decoded
+
+    network = Conv2d(channels, 3, 1)
+    network.decode = lambda latent: network(latent.flatten(2, -2))
+    return Decoded(
+        SimpleNamespace(patcher=SimpleNamespace(model=network), vae_dtype=torch.float32, process_output=shown), form
+    )
+
+
+def shown(picture):
+    return ((picture + 1) / 2).clamp(0, 1)
+
+
+def test_only_one_place_leaves_the_hosts_inference_mode():
+    """Who does it by hand forgets that alone it is not enough."""
+    from guidance_geometry.tests.project import ROOT
+
+    rooms = ("guidance", "networks", "files", "samplers", "trace", "denoisers", "classifiers", "host")
+    files = [file for room in rooms for file in sorted((ROOT / room).rglob("*.py"))]
+    leaving = [f"{f.relative_to(ROOT)}" for f in files if "inference_mode(False)" in f.read_text(encoding="utf-8")]
+    assert leaving == ["guidance/vectors.py"]
