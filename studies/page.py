@@ -16,6 +16,7 @@ from ..figures.html import WEB, data_uri, modules, named, packed, script_json
 from .axes import Axis
 from .cells import Cell
 from .curves import curves, is_draw, titles, with_diversity
+from .pictures import open_picture
 from .results import Row
 
 if TYPE_CHECKING:
@@ -95,11 +96,7 @@ class AsAsked(Mapping[str, Any]):
 
 def opened(data: bytes) -> Image:
     """A picture at no more than the largest side that is shown."""
-    from PIL import Image
-
-    image = Image.open(BytesIO(data)).convert("RGB")
-    image.thumbnail((SIDES[0], SIDES[0]))
-    return image
+    return open_picture(data, SIDES[0])
 
 
 def compared(image: Image) -> Tensor:  # -> [H, W, 3] in 0 .. 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import hashlib
 import io
 import json
 import math
@@ -13,26 +14,40 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from ..files.claims import PAGE, check_claims, json_of, maybe, number, required, table, text, whole
 from ..trace.file import load
 from ..trace.portable import ascii_json
 from .addresses import Place, local, write_whole
 from .axes import Value
 from .cells import Cell
-from .measures import measured
+from .measures import MEASURES, OTHERS, measured
+from .pictures import open_picture
 from .plan import Plan, read_plan
 
 PLAN, CELLS, REJECTED = "plan.json", "cells", "rejected"
 WRITTEN_BY = 60.0  # s, in which any file of a study is written
 REQUESTS = 16  # at once, of an address
 SCORES = ("judge",)  # facts that are measures
+DIGESTS = "sha256"  # of the files of a row, which have been opened
+PNG, TRACE = "png", "safetensors"
+AGAIN = "The cell runs again."
+ROW = {
+    "id": required(text()),
+    "measures": required(table(maybe(number()), 100)),
+    "trace_bytes": required(whole(1, 2**40)),
+    DIGESTS: table(text(), 2),
+    **dict.fromkeys(("seconds",), maybe(number(0))),
+    **dict.fromkeys(("verdict", "server", "machine"), maybe(text(PAGE))),
+}
 Row = dict[str, Any]
 
 
 class Folder:
     """A study on disk, or behind an address.
 
-    A cell is done when its row and its trace are there; the row is written last, and both are written whole or not at
-    all. So whatever is killed, at whatever time, leaves cells that are done and cells that are missing.
+    A cell is done when its row, its trace and its picture are there, and each is what it should be; the row is written
+    last, and all are written whole or not at all. So whatever is killed, at whatever time, leaves cells that are done
+    and cells that are missing. What somebody else changed is set aside with the reason, and is missing too.
     """
 
     def __init__(self, path: Place):
@@ -58,20 +73,73 @@ class Folder:
 
     def trace_of(self, cell: str) -> Place:
         """Where the trace of a cell is."""
-        return self.cells / f"{cell}.safetensors"
+        return self.cells / f"{cell}.{TRACE}"
 
     def picture_of(self, cell: str) -> Place:
         """Where the picture of a cell is."""
-        return self.cells / f"{cell}.png"
+        return self.cells / f"{cell}.{PNG}"
 
     def row(self, cell: Cell) -> Row | None:
         """The row of a cell that is done; its place is that of this plan."""
         try:
-            found = json.loads((self.cells / f"{cell.id}.json").read_text(encoding="utf-8"))
-            whole = self.trace_of(cell.id).stat().st_size == found["trace_bytes"]
-        except (OSError, ValueError, KeyError, TypeError):
+            return self._row(cell)
+        except (OSError, ValueError):
             return None
-        return {**found, "place": dict(cell.place)} if whole else None
+
+    def _row(self, cell: Cell) -> Row:
+        """The same.  Raises OSError where there is none, ValueError for one that is not what it should be."""
+        file = self.cells / f"{cell.id}.json"
+        row = json_of(file.name, file.read_text(encoding="utf-8"), AGAIN)
+        check_claims(file.name, row, ROW, AGAIN)
+        if row["id"] != cell.id:
+            raise ValueError(f"{file.name} is the row of {row['id']}. {AGAIN}")
+        trace, _ = (self._size(place) for place in (self.trace_of(cell.id), self.picture_of(cell.id)))
+        if trace != row["trace_bytes"]:
+            raise ValueError(f"Its trace has {trace:,} bytes, of {row['trace_bytes']:,}. {AGAIN}")
+        known = {name: value for name, value in row["measures"].items() if name in MEASURES or name in OTHERS}
+        return {**row, "place": dict(cell.place), "measures": known}
+
+    def _size(self, place: Place) -> int:
+        try:
+            return place.stat().st_size
+        except OSError as error:
+            raise ValueError(f"{place.name} is not there. {AGAIN}") from error
+
+    def fault_of(self, cell: Cell) -> str:
+        """What is wrong with a cell that has a row, "" for nothing: its files are read, and opened where they changed.
+
+        A cell without a row is missing, and nothing is wrong with it.
+        """
+        try:
+            row = self._row(cell)
+            if row.get(DIGESTS) != self._digests(cell):
+                open_picture(self.picture_of(cell.id).read_bytes())
+                self._measured(cell, ())
+        except FileNotFoundError:
+            return ""
+        except ValueError as error:
+            return str(error)
+        except OSError as error:
+            if isinstance(self.path, Path):
+                return str(error)
+            raise  # a network that fails says nothing of the cell
+        return ""
+
+    def _digests(self, cell: Cell) -> dict[str, str]:
+        places = {PNG: self.picture_of(cell.id), TRACE: self.trace_of(cell.id)}
+        return {kind: digest_of(place.read_bytes()) for kind, place in places.items()}
+
+    def set_aside(self, cells: Iterable[Cell]) -> dict[str, str]:
+        """Take the cells with a fault out of those that are done; returns the fault of each by its id."""
+        cells = list(cells)
+        faults = {
+            cell.id: fault for cell, fault in zip(cells, self._of_each(self.fault_of, cells), strict=True) if fault
+        }
+        for cell in cells:
+            if cell.id in faults:
+                self.reject(cell, faults[cell.id])
+                (self.cells / f"{cell.id}.json").unlink(missing_ok=True)
+        return faults
 
     def missing(self, cells: Iterable[Cell]) -> list[Cell]:
         """The cells that are not done."""
@@ -86,7 +154,7 @@ class Folder:
         """The row of every cell with these measures, in turn."""
         return self._of_each(lambda cell: self.measure(cell, names), cells)
 
-    def _of_each(self, act: Callable[[Cell], Row | None], cells: Iterable[Cell]) -> Iterator[Row | None]:
+    def _of_each(self, act: Callable[[Cell], Any], cells: Iterable[Cell]) -> Iterator[Any]:
         """Several are asked for at once where each has to travel."""
         if isinstance(self.path, Path):
             yield from map(act, cells)
@@ -97,14 +165,18 @@ class Folder:
     def write(self, cell: Cell, trace: bytes, picture: bytes, facts: Mapping[str, Any], names: Sequence[str]) -> Row:
         """Write what a cell made: its trace, its picture, then its row.  facts: seconds, judge, ... names: of measures
 
-        Raises ValueError for a trace that cannot be read.
+        Raises ValueError for a picture or a trace that cannot be read, and for facts that no row may have.
         """
+        open_picture(picture)
         write_whole(self.picture_of(cell.id), [picture])
         write_whole(self.trace_of(cell.id), [trace])
         values = self._measured(cell, names) | {name: facts[name] for name in SCORES if name in facts}
         facts = {name: fact for name, fact in facts.items() if name not in SCORES}
+        digests = {PNG: digest_of(picture), TRACE: digest_of(trace)}
         row = {"id": cell.id, "place": dict(cell.place), "measures": values, **facts, "trace_bytes": len(trace)}
-        self._write_row(row)
+        written = json.loads(ascii_json({**row, DIGESTS: digests}))
+        check_claims(f"the row of cell {cell.id}", written, ROW, "The server told it.")
+        self._write_row(written)
         (self.path / REJECTED / f"{cell.id}.json").unlink(missing_ok=True)
         return row
 
@@ -139,7 +211,12 @@ class Folder:
         write_whole(self.path / REJECTED / f"{cell.id}.json", [ascii_json(told).encode()])
 
 
-def table(rows: Sequence[Row]) -> str:
+def digest_of(data: bytes) -> str:
+    """By which a file is known again."""
+    return hashlib.sha256(data).hexdigest()
+
+
+def csv_of(rows: Sequence[Row]) -> str:
     """All rows as CSV: the axes, then the measures, then the other facts; empty where nothing is known."""
     axes, names = (list(dict.fromkeys(n for row in rows for n in row[part])) for part in ("place", "measures"))
     facts = [n for n in dict.fromkeys(n for row in rows for n in row) if n not in ("id", "place", "measures")]

@@ -6,6 +6,7 @@ One picture at a time is in memory, and every file is written whole or not at al
 from __future__ import annotations
 
 import math
+import sys
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -21,9 +22,10 @@ from ..studies.axes import Axis
 from ..studies.cells import Cell
 from ..studies.measures import spread_of
 from ..studies.page import diverse, study_page
+from ..studies.pictures import open_picture
 from ..studies.plan import Plan
 from ..studies.report import report_text
-from ..studies.results import Folder, Row, table
+from ..studies.results import DIGESTS, Folder, Row, csv_of
 from ..studies.runs import records_of
 from ..trace.file import load
 from ..trace.portable import ascii_json
@@ -70,14 +72,17 @@ def pictures_of(folder: Folder, rows: Sequence[Row]) -> Iterator[Pictures]:
 def written(folder: Folder, plan: Plan, cells: Sequence[Cell], title: str, note: str) -> list[Row]:
     """Write the page, the report, the sheet and the tables of what is done; returns the rows, one for every place."""
     folder.tidy()
+    told_aside(folder, cells)
     found = zip(cells, folder.measured_rows(cells, plan.measures), strict=True)
     rows = [{**row, "place": dict(place)} for cell, row in found if row for place in (cell.place, *cell.also)]
+    for row in rows:
+        row.pop(DIGESTS, None)
     with pictures_of(folder, rows) as pictures:
         rows = diverse(rows, pictures)
         summary = report_text(rows, plan.varied)
         runs = records_of(list(pictures), lambda cell: trace_at(folder, cell))
         _write(folder, REPORT, summary)
-        _write(folder, "results.csv", table(rows))
+        _write(folder, "results.csv", csv_of(rows))
         _write(folder, "results.json", ascii_json({"plan": plan.as_mapping(), "rows": rows}))
         _write(folder, "index.html", study_page(title, plan.varied, cells, rows, pictures, note, summary, runs))
         if rows:
@@ -85,6 +90,14 @@ def written(folder: Folder, plan: Plan, cells: Sequence[Cell], title: str, note:
             sheet(plan, rows, pictures, title, note).save(sink, "PNG")
             write_whole(folder.path / "sheet.png", [sink.getvalue()])
     return rows
+
+
+def told_aside(folder: Folder, cells: Sequence[Cell]) -> None:
+    """Set aside what cannot be used, and say what and why: it runs again with the next command."""
+    places = {cell.id: cell.place for cell in cells}
+    for cell, fault in folder.set_aside(cells).items():
+        place = " ".join(f"{name}={value}" for name, value in places[cell].items())
+        print(f"set aside: {place}: {fault}", file=sys.stderr)
 
 
 def trace_at(folder: Folder, cell: str) -> Trace:
@@ -145,9 +158,4 @@ def _framed(picture: torch.Tensor | None, height: int, width: int) -> torch.Tens
 
 
 def _picture(data: bytes) -> torch.Tensor:  # -> [H, W, 3] in 0 .. 1
-    from PIL import Image
-
-    image = Image.open(BytesIO(data)).convert("RGB")
-    if max(image.size) > SHEET_SIDE:
-        image.thumbnail((SHEET_SIDE, SHEET_SIDE))
-    return torch.from_numpy(np.asarray(image).copy()).float() / 255
+    return torch.from_numpy(np.asarray(open_picture(data, SHEET_SIDE)).copy()).float() / 255

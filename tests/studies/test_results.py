@@ -11,9 +11,10 @@ from guidance_geometry.studies.axes import Axis
 from guidance_geometry.studies.cells import cells_of
 from guidance_geometry.studies.measures import MEASURES, diversity_of, measured, spread_of
 from guidance_geometry.studies.plan import Plan
-from guidance_geometry.studies.results import Folder, table
-from guidance_geometry.tests.studies.plans import RULES, trace_bytes, workflow
+from guidance_geometry.studies.results import Folder, csv_of
+from guidance_geometry.tests.studies.plans import RULES, picture, trace_bytes, workflow
 from guidance_geometry.tests.traces import exact_trace
+from guidance_geometry.tools.fixtures.hostile_answers import large_picture
 
 
 def plan_with(cfg=(1, 2), **more):
@@ -35,7 +36,7 @@ def half_done(tmp_path, trace):
     folder = Folder(tmp_path / "study")
     plan = plan_with()
     folder.keep(plan)
-    folder.write(cells(plan)[0], trace, b"png", {"seconds": 0.5}, ["strength"])
+    folder.write(cells(plan)[0], trace, picture(0), {"seconds": 0.5}, ["strength"])
     return folder
 
 
@@ -52,6 +53,67 @@ def test_a_row_that_is_not_whole_counts_as_missing(half_done, left):
     first = cells(plan_with())[0]
     (half_done.cells / f"{first.id}.json").write_bytes(left)
     assert half_done.row(first) is None
+
+
+def row_with(folder, cell, **changes):
+    file = folder.cells / f"{cell.id}.json"
+    file.write_text(json.dumps(json.loads(file.read_text()) | changes))
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"measures": {"strength": "much"}}, {"measures": [1]}, {"id": "another"}, {"seconds": "soon"}, {"verdict": [1]},
+     {"measures": {"strength": 10**400}}],
+)  # fmt: skip
+def test_an_edited_row_is_set_aside_with_the_reason(half_done, changes):
+    first, second = cells(plan_with())
+    row_with(half_done, first, **changes)
+    assert half_done.missing([first]) == [first]
+    (fault,) = half_done.set_aside([first, second]).values()
+    assert f"{first.id}.json" in fault
+    assert json.loads((half_done.path / "rejected" / f"{first.id}.json").read_text())["error"] == fault
+    assert half_done.set_aside([first, second]) == {}, "a cell that is missing has no fault"
+
+
+def test_a_measure_that_nobody_knows_is_left_out(half_done):
+    first = cells(plan_with())[0]
+    row_with(half_done, first, measures={"strength": 1.0, "charm": 2.0})
+    assert half_done.row(first)["measures"] == {"strength": 1.0}
+
+
+@pytest.mark.parametrize("data", [None, b"", b"<html>", "half", "large"])
+@pytest.mark.parametrize("known", [True, False], ids=["with digests", "of an older version"])
+def test_a_picture_that_cannot_be_opened_is_no_result(half_done, data, known):
+    first = cells(plan_with())[0]
+    if not known:
+        row_with(half_done, first, sha256={})
+    assert half_done.set_aside([first]) == {}
+    place = half_done.picture_of(first.id)
+    kinds = {"half": place.read_bytes()[:60], "large": large_picture()}
+    place.unlink() if data is None else place.write_bytes(kinds.get(data, data))
+    (fault,) = half_done.set_aside([first]).values()
+    assert ("picture" in fault or "is not there" in fault, half_done.missing([first])) == (True, [first])
+
+
+def test_a_trace_of_the_same_size_that_cannot_be_read_is_no_result(half_done):
+    first = cells(plan_with())[0]
+    place = half_done.trace_of(first.id)
+    place.write_bytes(bytes(len(place.read_bytes())))
+    assert half_done.set_aside([first]).keys() == {first.id}
+
+
+def test_nothing_is_kept_of_a_picture_that_cannot_be_opened(tmp_path, trace):
+    folder, (first, _) = Folder(tmp_path), cells(plan_with())
+    with pytest.raises(ValueError, match=r"picture of 6 bytes, which begins with b'<html>', cannot be opened\."):
+        folder.write(first, trace, b"<html>", {}, ["strength"])
+    assert folder.missing([first]) == [first]
+
+
+def test_facts_that_no_row_may_have_are_refused(tmp_path, trace):
+    folder, (first, _) = Folder(tmp_path), cells(plan_with())
+    with pytest.raises(ValueError, match=r"verdict is a str; .* is needed"):
+        folder.write(first, trace, picture(0), {"verdict": "x" * 30_000}, ["strength"])
+    assert folder.missing([first]) == [first]
 
 
 def test_what_a_kill_left_is_deleted_once_it_is_old(half_done):
@@ -88,14 +150,14 @@ def test_another_plan_in_the_folder_is_refused(half_done):
 def test_a_trace_that_cannot_be_read_leaves_no_row(tmp_path):
     folder, (first, _) = Folder(tmp_path), cells(plan_with())
     with pytest.raises(ValueError, match="safetensors"):
-        folder.write(first, b"cut off", b"", {}, ["strength"])
+        folder.write(first, b"cut off", picture(0), {}, ["strength"])
     assert folder.missing([first]) == [first]
 
 
 def test_a_cell_that_succeeds_later_is_no_longer_set_aside(half_done, trace):
     second = cells(plan_with())[1]
     half_done.reject(second, "out of memory")
-    half_done.write(second, trace, b"png", {}, ["strength"])
+    half_done.write(second, trace, picture(0), {}, ["strength"])
     assert not list((half_done.path / "rejected").iterdir())
 
 
@@ -111,7 +173,7 @@ def test_the_table_holds_axes_and_measures_and_no_formula():
         {"id": "a", "place": {"cfg": 1, "prompt": "=1+1"}, "measures": {"strength": 0.5}, "seconds": 2.0},
         {"id": "b", "place": {"cfg": 2}, "measures": {"strength": None}},
     ]
-    first, second = csv.DictReader(table(rows).splitlines())
+    first, second = csv.DictReader(csv_of(rows).splitlines())
     assert first == {"id": "a", "cfg": "1", "prompt": "'=1+1", "strength": "0.5", "seconds": "2.0"}
     assert second["strength"] == ""
 

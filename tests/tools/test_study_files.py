@@ -55,6 +55,18 @@ def test_pictures_of_several_sizes_share_a_sheet(tmp_path):
     assert (folder.path / "sheet.png").exists()
 
 
+@pytest.mark.parametrize("data", [b"", b"<html>", None], ids=["empty", "html", "missing"])
+def test_the_page_is_written_with_the_cells_that_are_good(tmp_path, capsys, data):
+    folder = Folder(tmp_path / "study")
+    cells = filled(folder, PLAN, tmp_path)
+    place = folder.picture_of(cells[0].id)
+    place.unlink() if data is None else place.write_bytes(data)
+    assert [row["id"] for row in written(folder, PLAN, cells, "a title", "")] == [cells[1].id]
+    assert "set aside: cfg=1: " in capsys.readouterr().err
+    assert cells[0].id not in (folder.path / "results.csv").read_text()
+    assert (folder.missing(cells), (folder.path / "index.html").exists()) == ([cells[0]], True)
+
+
 def test_few_pictures_are_in_memory_at_once(tmp_path, monkeypatch):
     plan, alive, most = Plan(WORKFLOW, (Axis("cfg", tuple(range(1, 25))),)), set(), []
     cells, real = filled(Folder(tmp_path / "study"), plan, tmp_path), page.opened
