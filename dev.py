@@ -263,7 +263,7 @@ def verdict(args: argparse.Namespace) -> int:
 
 
 PASSED_ON = {  # commands that hand arguments to their tool, and which it knows
-    fuzz: "--minutes N, --prompts N, --headers N, --model-files N, --seed S, --replay FILE, --write",
+    fuzz: "--minutes N, --prompts N, --headers N, --model-files N, --answers N, --seed S, --replay FILE, --write",
     sweep: "--cfg 1,2,4 --seeds 4 --rule 'cfg, APG' --axis 'NODE.widget: 1, 2' --workflow FILE --server URL",
     card: "MODEL --quick --samples N --samplers A B --cache FOLDER --out FILE",
     verdict: "--quick --worlds NAMES --stage cells|odds --cache FOLDER --write",

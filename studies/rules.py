@@ -30,9 +30,9 @@ class RuleNode:
         return [head.strip(), self.title, self.id.removeprefix("GG"), self.id, *re.split(r"[/,]", inside.rstrip(") "))]
 
 
-def rule_nodes(told: Mapping[str, Mapping]) -> list[RuleNode]:
-    """The rule nodes of a server.  told: its /object_info, {node id: {display_name, category, input, ...}}."""
-    return [_rule_node(name, facts) for name, facts in told.items() if facts["category"].startswith(CATEGORY)]
+def rule_nodes(told: Mapping[str, Mapping | None]) -> list[RuleNode]:
+    """The rule nodes of a server.  told: its /object_info, {node id: {display_name, category, input, ...} or None}."""
+    return [_rule_node(name, facts) for name, facts in told.items() if facts and facts["category"].startswith(CATEGORY)]
 
 
 def _rule_node(name: str, facts: Mapping) -> RuleNode:

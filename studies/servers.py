@@ -9,7 +9,7 @@ from .axes import meant
 from .cells import Cell
 from .graph import Workflow, linked, title_of
 
-Told = Mapping[str, Mapping[str, Any]]  # /object_info of a server
+Told = Mapping[str, Mapping[str, Any] | None]  # /object_info of a server; None of a node that it describes oddly
 
 
 def misfits(prompts: Iterable[Workflow], told: Told, server: str) -> list[str]:
@@ -22,8 +22,11 @@ def _of_node(node: Mapping, told: Told) -> list[str]:
     name = node["class_type"]
     if name not in told:
         return [f"it has no node {name}. {meant(name, told)} Is it another version, or is a pack missing?"]
-    declared = {**told[name]["input"].get("required", {}), **told[name]["input"].get("optional", {})}
-    lacking = [one for one in told[name]["input"].get("required", {}) if one not in node["inputs"]]
+    if (said := told[name]) is None:
+        return [f"what it says of its node {name} cannot be read. Is another pack in the way?"]
+    needed, optional = said["input"].get("required", {}), said["input"].get("optional", {})
+    declared = {**needed, **optional}
+    lacking = [one for one in needed if one not in node["inputs"]]
     words = [f"{name} there needs an input {lacking[0]}, so it is another version."] if lacking else []
     for one, value in node["inputs"].items():
         options = options_of(declared.get(one, ()))

@@ -16,7 +16,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ..files.writing import NotWritten
 from ..studies.addresses import place_at
 from ..studies.cells import cells_of
 from ..studies.parquet import write_parquet
@@ -27,10 +26,10 @@ from ..studies.rules import rule_nodes
 from ..studies.servers import Told, refuse_misfits
 from .host.client import Client
 from .places import HOST, ROOT
-from .run_sweep import agreed, pack_version
+from .run_sweep import AGAIN, agreed, in_words, pack_version
 from .study_cell import FAULTS, PAUSES, REPORT_NODE, models_of, refuse_deaf_judges, told_by
-from .study_files import written
-from .study_passes import AGAIN, OnRay, left_over, passes
+from .study_files import told_aside, written
+from .study_passes import OnRay, left_over, passes
 
 NOBODY = "No server is given. Add --servers URL,URL, or with --ray one that is asked what there is: --server URL."
 NO_CLUSTER = "No Ray cluster answers at {}. Start one with ray start --head, or leave out --ray."
@@ -60,23 +59,13 @@ def options() -> argparse.Namespace:
     return args
 
 
-def known_of(servers: Sequence[str]) -> tuple[dict[str, Told], dict[str, int]]:
+def known_of(servers: Sequence[str]) -> tuple[dict[str, Told], dict[str, int | None]]:
     """What every server that answers says of its nodes, and the models of the first of them.
 
-    Raises ValueError where they differ, or none answers.
+    Raises ValueError where they differ, where one is no ComfyUI, or none answers.
     """
-    told, models = {}, {}
-    for address in servers:
-        fault = None
-        try:
-            with Client(address) as client:
-                told[address], models[address] = told_by(client), models_of(client)
-        except FAULTS as error:
-            fault = error
-        except ValueError as error:
-            raise ValueError(f"{address} answers, but not as ComfyUI does. Give the address of a ComfyUI.") from error
-        if fault:
-            print(f"{address} does not answer and is left out: {fault}", file=sys.stderr)
+    known = {address: described for address in servers if (described := description_of(address))}
+    told, models = ({address: each[part] for address, each in known.items()} for part in (0, 1))
     if not told:
         raise ValueError("No server answers. Start one, then give the same command again: it runs what is missing.")
     first, *others = told
@@ -87,6 +76,16 @@ def known_of(servers: Sequence[str]) -> tuple[dict[str, Told], dict[str, int]]:
                 f"The model {other[0]} on {address} is another one than on {first}. Copy one over the other."
             )
     return told, models[first]
+
+
+def description_of(address: str) -> tuple[Told, dict[str, int | None]] | None:
+    """What a server says of its nodes and its models; None, with a line of it, where it does not answer."""
+    try:
+        with Client(address) as client:
+            return told_by(client), models_of(client)
+    except FAULTS as error:
+        print(f"{error} It is left out.", file=sys.stderr)
+    return None
 
 
 def joined(ray: Any, address: str | None) -> None:
@@ -108,6 +107,7 @@ def run_study(ray: Any, plan: Plan, folder: Folder, args: argparse.Namespace) ->
     with Client(first) as client:
         refuse_deaf_judges(client, cells, told[first])
     folder.keep(plan)
+    told_aside(folder, cells)
     crew = OnRay(ray, runner_of(plan, folder, args, told), servers, len(servers) or args.actors, args.batch)
     tally = passes(folder, cells, crew)
     rows = written(folder, plan, cells, args.plan.stem, f"{len(cells)} cells on {crew.actors} actors.")
@@ -149,10 +149,8 @@ def main() -> int:
         plan = agreed(plan, folder, args.yes)
         joined(ray, args.ray)
         return run_study(ray, plan, folder, args)
-    except (ValueError, NotWritten) as error:
-        print(error, file=sys.stderr)
-    except FAULTS as error:
-        print(f"A server does not answer any more: {error}. {AGAIN}", file=sys.stderr)
+    except (ValueError, *FAULTS) as error:
+        print(in_words(error, "A server"), file=sys.stderr)
     except ray.exceptions.RayError as error:
         print(GAVE_UP.format(" ".join(str(error).split())[-300:]), file=sys.stderr)
     return 2

@@ -14,6 +14,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from ..files.claims import check_claims, json_of, required, table, text
 from ..files.writing import NotWritten
 from ..studies.addresses import place_at
 from ..studies.axes import Axis, axis_of, check_count, count, distinct, value_of, values_of
@@ -23,6 +24,7 @@ from ..studies.report import report_text
 from ..studies.results import Folder
 from ..studies.rules import rule_nodes
 from ..studies.servers import refuse_misfits
+from .host.answers import ServerFault
 from .host.client import Client, JobError
 from .places import ROOT
 from .study_cell import (
@@ -30,17 +32,20 @@ from .study_cell import (
     PAUSES,
     REPORT_NODE,
     Connection,
-    answers,
+    is_there,
     models_of,
     refuse_deaf_judges,
     told_by,
 )
-from .study_files import written
+from .study_files import told_aside, written
 from .study_progress import Progress
 
 FIRST_LOOK = ROOT / "tools" / "templates" / "first_look.json"
 ONE_ROBOT = {"label": "robot", "batch_size": 1}  # of the first look, which shows ten labels
 SECONDS = 2.0  # of a cell, before one has run
+MOST_MARKS = 1_000_000
+NO_MARKS = "Give the file that the page of the sweep saved."
+AGAIN = "Give the same command again: it runs what is missing."
 ATTEMPTS = 2  # of a cell that fails, before it is set aside
 VERSION = re.compile(r'^version = "(.+)"$', re.MULTILINE)  # in pyproject.toml
 
@@ -125,7 +130,7 @@ def error_of(server: Connection, folder: Folder, cell: Cell, names: Sequence[str
     try:
         folder.write(cell, *server.run(cell, reports), names)
     except (JobError, ValueError) as failure:
-        if not answers(server.address):  # no fault of the cell
+        if not is_there(server.address):  # no fault of the cell
             raise ConnectionError(str(failure)) from failure
         return str(failure)
     return ""
@@ -133,11 +138,9 @@ def error_of(server: Connection, folder: Folder, cell: Cell, names: Sequence[str
 
 def marks_of(file: Path) -> Mapping[str, str]:
     """What the page's Save marks wrote: a word by the id of a cell.  Raises ValueError for another file."""
-    told = json.loads(file.read_text(encoding="utf-8"))
-    marks = told.get("marks") if isinstance(told, dict) else None
-    if not isinstance(marks, dict):
-        raise ValueError(f"{file} holds no marks. Give the file that the page of the sweep saved.")
-    return marks
+    told = json_of(str(file), file.read_text(encoding="utf-8"), "Save the marks again.")
+    check_claims(str(file), told, {"marks": required(table(text(), MOST_MARKS))}, NO_MARKS)
+    return told["marks"]
 
 
 def forget_marked(folder: Folder, marks: Path) -> int:
@@ -154,9 +157,11 @@ def in_words(error: Exception, server: str) -> str:
     """What a person reads of a failure."""
     if isinstance(error, (ValueError, NotWritten)):
         return str(error)
+    if isinstance(error, ServerFault):
+        return f"{error} {AGAIN}"
     if isinstance(error, OSError) and error.filename:
         return f"{error.filename} cannot be read: {error.strerror}. Give another file."
-    return f"{server} does not answer: {error}. Start it, then give the same command again: it runs what is missing."
+    return f"{server} does not answer: {error}. Start it. {AGAIN}"
 
 
 def main(words: Sequence[str] | None = None) -> int:
@@ -166,7 +171,7 @@ def main(words: Sequence[str] | None = None) -> int:
         plan = plan_from(args)
         folder = Folder(place_at(args.output))
         plan = agreed(plan, folder, args.yes)
-        with Client(args.server) as client:
+        with Client(args.server, args.timeout) as client:
             told = told_by(client)
             cells = cells_of(plan, rule_nodes(told), models_of(client), pack_version())
             refuse_misfits(cells, {args.server: told})
@@ -182,6 +187,7 @@ def main(words: Sequence[str] | None = None) -> int:
 
 def run_and_show(args: argparse.Namespace, plan: Plan, folder: Folder, cells: Sequence[Cell], reports: bool) -> int:
     """Run what is missing; whatever a server does, the page shows what is done.  Returns the exit code."""
+    told_aside(folder, cells)
     missing = folder.missing(cells)
     print(f"{len(cells)} cells, {len(cells) - len(missing)} done before, {len(missing)} to run")
     server = Connection(args.server, args.timeout, PAUSES, args.name)
@@ -199,7 +205,7 @@ def shown(plan: Plan, folder: Folder, cells: Sequence[Cell]) -> int:
     """Write the page and the tables; returns how many cells are done, none where nothing can be written."""
     try:
         rows = written(folder, plan, cells, "Guidance sweep", f"{len(cells)} cells, each its own run of the workflow.")
-    except NotWritten as error:
+    except OSError as error:  # NotWritten, and what reading from an address raises
         print(error, file=sys.stderr)
         return 0
     done = len({row["id"] for row in rows})

@@ -8,16 +8,17 @@ import sys
 import time
 from collections.abc import Mapping, Sequence
 from typing import Any
-
-from websocket import WebSocketException, WebSocketTimeoutException
+from urllib.parse import quote
 
 from ..studies.cells import Cell
 from ..studies.graph import linked, upstream
 from ..studies.judges import JUDGE
 from ..studies.workflow import PICTURES, TRACE, TRACED
-from .host.client import Client, JobError, Listener
+from .host import answers
+from .host.answers import AnswerError, ServerFault
+from .host.client import Client, JobError, LateError, Listener, RefusedError
 
-FAULTS = (OSError, WebSocketException)  # of a server, not of a cell
+FAULTS = (OSError,)  # of a server, not of a cell
 PAUSES = (1.0, 4.0, 15.0)  # s, before a server that does not answer is asked again
 ASKED = 10.0  # s, in which a server that is there answers
 OWN = "sweep"  # folder in the traces of a server
@@ -27,33 +28,34 @@ REPORT, REPORT_NODE = "gg-sweep-report", "GGReport"
 
 
 def told_by(client: Client) -> Mapping[str, Mapping]:
-    """What a server says of its nodes."""
-    return json.loads(client.get("/object_info"))
+    """What a server says of its nodes; None of one that it describes as no ComfyUI does."""
+    return client.read("/object_info", answers.NODES, answers.MOST_NODES)
 
 
-def models_of(client: Client) -> dict[str, int]:
+def models_of(client: Client) -> dict[str, int | None]:
     """Every model file of a server with its size, by which two of one name are told apart; none on older servers."""
-    try:
-        folders = [folder["name"] for folder in json.loads(client.get("/experiment/models"))]
-        listed = [one for folder in folders for one in json.loads(client.get(f"/experiment/models/{folder}"))]
-    except (OSError, ValueError):
+    status, data = client.ask("/experiment/models", refusal=404)
+    if status == 404:
         return {}
-    return {one["name"]: one.get("size") for one in listed}
+    where = f"{client.address} answered /experiment/models"
+    names = [folder["name"] for folder in answers.read_as(answers.FOLDERS, data, where)]
+    listed = [client.read(f"/experiment/models/{quote(name, '')}", answers.FILES) for name in names]
+    return {one["name"]: one["size"] for files in listed for one in files}
 
 
-def answers(address: str, pauses: Sequence[float] = ()) -> bool:
+def is_there(address: str, pauses: Sequence[float] = ()) -> bool:
     """Whether a server is there.  pauses: s, after each of which it is asked again while it is silent."""
     for pause in pauses:
-        if _answers_now(address):
+        if _is_there_now(address):
             return True
         time.sleep(pause)
-    return _answers_now(address)
+    return _is_there_now(address)
 
 
-def _answers_now(address: str) -> bool:
+def _is_there_now(address: str) -> bool:
     try:
         Client(address, ASKED).close()
-    except FAULTS:
+    except (*FAULTS, AnswerError):
         return False
     return True
 
@@ -61,16 +63,16 @@ def _answers_now(address: str) -> bool:
 def machine_of(client: Client) -> str:
     """What a server is and computes on, such as ComfyUI 0.3.75, cpu; "" where it does not tell."""
     try:
-        told = json.loads(client.get("/system_stats"))
-        return f"ComfyUI {told['system']['comfyui_version']}, {told['devices'][0]['name']}"
-    except (OSError, ValueError, LookupError, TypeError):
+        told = client.read("/system_stats", answers.STATS)
+    except (ServerFault, AnswerError):
         return ""
+    return f"ComfyUI {told['system']['comfyui_version']}, {told['devices'][0]['name']}"
 
 
 def run_cell(client: Client, cell: Cell, reports: bool, listener: Listener | None = None) -> tuple[bytes, bytes, dict]:
     """The trace, the first picture and other facts of a cell.  reports: whether the server has GGReport.
 
-    Raises JobError, RefusedError or ValueError where the cell fails, one of FAULTS where the server does.
+    Raises JobError, RefusedError, AnswerError or ValueError where the cell fails, one of FAULTS where the server does.
     """
     saving = cell.prompt[TRACE]
     named = {**saving["inputs"], "filename_prefix": f"{OWN}/{cell.id}"}  # not of the id; servers may share a folder
@@ -81,17 +83,18 @@ def run_cell(client: Client, cell: Cell, reports: bool, listener: Listener | Non
     began = time.monotonic()
     try:
         job = client.run(prompt, listener)
-    except (TimeoutError, WebSocketTimeoutException) as late:
+    except LateError as late:
         client.cancel(client.submitted[-1])  # or the next cells would wait behind it
         raise ValueError(f"The job had not ended after {client.timeout:.0f} s. Give it longer: --timeout.") from late
     facts: dict[str, Any] = {"seconds": round(time.monotonic() - began, 3)}
-    if found := job.outputs.get(report):
-        facts |= {"verdict": found["text"][0]} | ({"judge": found["judge"][0]} if found.get("judge") else {})
-    if not job.outputs.keys() >= {TRACE, PICTURES}:
-        raise ValueError("The job ended, but the server keeps no trace and no picture of it. Run the cell again.")
-    saved = job.outputs[TRACE]["text"][0].split(":")[0]
-    trace = client.file({"filename": saved, "subfolder": f"traces/{OWN}", "type": "output"})
-    return trace, client.file(job.outputs[PICTURES]["images"][0]), facts
+    shown = answers.OUTPUTS.dump_python(answers.OUTPUTS.validate_python(job.outputs))
+    if (found := shown.get(report)) and found["text"]:
+        facts |= {"verdict": found["text"][0]} | ({"judge": found["judge"][0]} if found["judge"] else {})
+    texts, pictures = (shown.get(TRACE) or {}).get("text"), (shown.get(PICTURES) or {}).get("images")
+    if not texts or not pictures:
+        raise ValueError(f"{client.address} ended the job, but tells no trace and no picture of it. Run it again.")
+    trace = client.file({"filename": texts[0].split(":")[0], "subfolder": f"traces/{OWN}", "type": "output"})
+    return trace, client.file(pictures[0]), facts
 
 
 def refuse_deaf_judges(client: Client, cells: Sequence[Cell], told: Mapping[str, Mapping]) -> None:
@@ -113,7 +116,7 @@ def refuse_deaf_judges(client: Client, cells: Sequence[Cell], told: Mapping[str,
     try:
         if prompt:
             client.run(prompt)
-    except JobError as error:
+    except (JobError, RefusedError) as error:
         raise ValueError(f"The judge cannot be asked: {error} Change it, or add --judge none.") from error
 
 
@@ -162,4 +165,4 @@ class Connection:
         """Leave the server; what it runs for us goes on."""
         client, self.client = self.client, None
         if client:
-            client.socket.shutdown()
+            client.close()

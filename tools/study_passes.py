@@ -14,14 +14,13 @@ from ..files.writing import NotWritten
 from ..studies.cells import Cell
 from ..studies.results import Folder
 from . import study_worker
-from .run_sweep import ATTEMPTS
+from .run_sweep import AGAIN, ATTEMPTS
 from .study_progress import Progress
 from .study_worker import DONE, FAILED, LOST, UNWRITTEN, WAITING, Seats, SeatsOnRay
 
 NOT_SEEN = "{} does not hold what the actors wrote. Give --output a folder that all machines see, or an address."
 GONE = "{} is gone ({}). What it was at runs again on another."
 MOST_BARREN = 2  # passes in a row in which nobody has a ComfyUI; none of them is the first
-AGAIN = "Give the same command again: it runs what is missing."
 
 
 def as_rows(cells: Sequence[Cell]) -> list[dict[str, str]]:

@@ -159,7 +159,7 @@ class CellRunner:
             self.seats.owns(id(self), bool(self.server))
             return
         silent = self.seats.due()
-        if silent and self.tools.answers(silent):
+        if silent and self.tools.is_there(silent):
             self.seats.regain(silent)
         self._connect()
 
@@ -197,7 +197,7 @@ class CellRunner:
     def _blamed(self):
         """A cell has failed only if its server is still there; else another server gets it, and this actor too."""
         address = self.server.address
-        if self.tools.answers(address, self.given[2][1]):
+        if self.tools.is_there(address, self.given[2][1]):
             return FAILED
         if not self.own:
             self.seats.lose(address)

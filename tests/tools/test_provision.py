@@ -30,7 +30,7 @@ def test_a_folder_that_is_no_host_is_refused(tmp_path):
 
 def test_requirements_are_the_hosts_without_torchaudio_and_ours(host):
     wanted = provision.requirements(host)
-    assert wanted == ["torch", "torchsde>=0.2", "matplotlib>=3.8", "requests", "websocket-client"]
+    assert wanted == ["torch", "torchsde>=0.2", "matplotlib>=3.8", "requests"]
     studies, tests = (set(provision.requirements(host, more)) for more in (provision.STUDIES, provision.TESTS))
     assert set(wanted) < studies < tests
     assert not [line for line in studies if line.startswith(("pytest", "ruff", "playwright"))]

@@ -37,6 +37,19 @@ def test_a_cell_that_fails_is_set_aside_and_the_others_run(swept, stub):
     assert len(json.loads((swept.folder / "results.json").read_text())["rows"]) == 2
 
 
+def test_what_was_changed_in_the_folder_is_said_and_runs_again(swept, stub):
+    swept("--cfg", "1,2,4")
+    one, other, _ = sorted((swept.folder / "cells").glob("*.json"))
+    one.with_suffix(".png").write_bytes(b"<html>")
+    other.write_text(other.read_text().replace('"strength":', '"strength":"much","was":'))
+    before = stub[0].ran
+    code, said = swept("--cfg", "1,2,4")
+    assert (code, said.count("set aside: cfg="), stub[0].ran - before) == (0, 2, 2), said
+    assert "3 cells, 1 done before, 2 to run" in said
+    assert not list((swept.folder / "rejected").iterdir())
+    assert len(json.loads((swept.folder / "results.json").read_text())["rows"]) == 3
+
+
 def test_servers_that_share_a_folder_never_write_one_name(swept, stub):
     swept("--cfg", "1,2", "--set", "steps=7")
     rows = json.loads((swept.folder / "results.json").read_text())["rows"]
@@ -69,7 +82,11 @@ def test_marked_cells_run_again(swept, stub, tmp_path):
 def test_a_file_without_marks_is_no_file_of_marks(swept, tmp_path):
     (tmp_path / "marks.json").write_text("[1]")
     code, said = swept("--cfg", "1,2", "--rerun", str(tmp_path / "marks.json"))
-    assert (code, "holds no marks. Give the file that the page of the sweep saved." in said) == (2, True), said
+    assert (code, "marks is missing" in said, "Give the file that the page of the sweep saved." in said) == (
+        2,
+        True,
+        True,
+    ), said
 
 
 def test_an_address_takes_the_results_and_resumes(stub, capsys):

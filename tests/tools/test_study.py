@@ -118,16 +118,14 @@ def test_servers_that_do_not_answer_are_left_out_at_the_start(two, capsys):
         known_of([gone])
 
 
-def test_a_server_of_another_kind_and_a_cluster_that_is_not_there_are_named(two, monkeypatch):
+def test_a_server_of_another_kind_and_a_cluster_that_is_not_there_are_named(two):
     import types
 
     from guidance_geometry.tools import run_study
+    from guidance_geometry.tools.fixtures.hostile_answers import html
 
-    def told_by(client):
-        return json.loads("<html>")
-
-    monkeypatch.setattr(run_study, "told_by", told_by)
-    with pytest.raises(ValueError, match=rf"^{two[1][0]} answers, but not as ComfyUI does"):
+    two[0][0].spoilt = {"/object_info": html}
+    with pytest.raises(ValueError, match=rf"^{two[1][0]} answered /object_info with '<html>.*Is it a ComfyUI"):
         run_study.known_of(two[1])
 
     def nobody(**_):
@@ -150,4 +148,4 @@ def test_a_server_that_ends_after_it_was_asked_is_a_sentence(tmp_path, capsys, m
     monkeypatch.setattr(run_study, "joined", lambda *_: None)
     monkeypatch.setattr(run_study, "run_study", gone)
     assert run_study.main() == 2
-    assert "does not answer any more: refused" in capsys.readouterr().err
+    assert "A server does not answer: refused." in capsys.readouterr().err

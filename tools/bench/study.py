@@ -36,12 +36,12 @@ from ...studies.plan import Plan
 from ...studies.results import CELLS
 from ...trace.file import load, save
 from .. import markdown
+from ..fixtures.made_up_trace import made_up_trace
 from ..fixtures.stub_server import POISON, keep, told_of, white_picture
 from ..places import ROOT
 from ..run_sweep import FIRST_LOOK
 from ..study_passes import OnRay, Tally
 from ..study_worker import DONE
-from .report import made_up_run
 
 PAGE = ROOT / "docs" / "numbers" / "study.md"
 OPENING = """# Studies under kills, and on many actors
@@ -236,7 +236,7 @@ def killed_study(cells: int, count: int, seed: int) -> tuple[list[str], bool]:
         seeds = tuple(POISON + 1 + number for number in range(cells))
         plan = Plan(json.loads(FIRST_LOOK.read_text(encoding="utf-8")), (Axis("seed", seeds),))
         (site.place / "plan.json").write_text(plan.text(), encoding="utf-8")
-        save(made_up_run(), site.place / "made_up.safetensors")
+        save(made_up_trace(), site.place / "made_up.safetensors")
         told = told_of(cells_of(plan, [], {}, "1")[0].prompt)
         keep(site.place, told, (site.place / "made_up.safetensors").read_bytes(), white_picture())
         began = time.monotonic()

@@ -3,6 +3,7 @@
 Prints how many were refused, ran, ended in a clear error or in a fault; every new fault is made small and kept as a
 file that `--replay` tries again. Fails when there is a fault: a raw error of this pack, a worker that died, more than
 2 GB of memory, more than 60 s, or code of a file that was run. `--write` keeps the table in docs/reliability.md.
+`--answers N` runs N sweeps on a server that answers as no ComfyUI does, and nothing else.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from random import Random
 
 from ..host.provision import CACHE
 from ..places import HOST
+from .answers import print_fuzz
 from .campaign import Campaign
 from .cases import Case, Stock, read_case
 from .catalogue import catalogue_of
@@ -95,6 +97,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--prompts", type=int, default=5000)
     parser.add_argument("--headers", type=int, default=1000)
     parser.add_argument("--model-files", type=int, default=300)
+    parser.add_argument("--answers", type=int, default=0, metavar="N", help="sweeps on a hostile server, and no more")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--replay", type=Path, metavar="FILE", help="try one kept case again")
     parser.add_argument("--keep", type=Path, default=CACHE / "fuzz", help="where cases are kept (.cache/fuzz)")
@@ -105,6 +108,8 @@ def arguments() -> argparse.Namespace:
 def main() -> int:
     """Fuzz, or replay one case; 1 where there is a fault."""
     options = arguments()
+    if options.answers:
+        return print_fuzz(options.answers, options.seed)
     with campaign_on(options.host.resolve(), options.keep.resolve(), Limits()) as campaign:
         if options.replay:
             verdict = campaign.verdict_of(read_case(options.replay))

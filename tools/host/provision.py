@@ -30,10 +30,7 @@ FRONT_END_FOLDER = "comfyui_frontend_package/static/"
 FRONT_END = HOSTS / "front-end-1.58.1"
 SETTINGS_OF_OTHERS = "extra_model_paths.yaml"  # the host package brings one that points to its maker's folders
 HOST_REPOSITORY = "https://github.com/comfyanonymous/ComfyUI"
-BESIDE_THE_HOST = (
-    "requests",
-    "websocket-client",
-)  # the host imports the first without naming it; our client needs the second
+BESIDE_THE_HOST = ("requests",)  # the host imports it without naming it
 SOUND = "torchaudio"  # newer hosts import it at their start; its wheels are built for a GPU, and not for every torch
 TEMPLATES = "comfyui-workflow-templates-json"  # newer hosts name a version of their own; the tests read this one
 STAND_IN = '"""Stands in for torchaudio, of which no wheel fits this torch: nodes that work on sound fail here."""\n'
