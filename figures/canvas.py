@@ -70,6 +70,12 @@ class Box:
         """The same box with a margin on all sides."""
         return Box(self.x - by, self.y - by, self.w + 2 * by, self.h + 2 * by)
 
+    def middle(self, width: float, height: float) -> Box:
+        """The largest box of these proportions in its middle."""
+        scale = min(self.w / width, self.h / height)
+        w, h = scale * width, scale * height
+        return Box(self.x + (self.w - w) / 2, self.y + (self.h - h) / 2, w, h)
+
 
 @lru_cache(maxsize=4096)
 def extent(words: str, size: float = 12.0, bold: bool = False) -> tuple[float, float, float]:
@@ -164,9 +170,11 @@ class Canvas:
         return Box(at[0], at[1], w, ascent + descent)
 
     def picture(self, pixels: np.ndarray, box: Box, frame: str, **more):
-        """An RGB picture [H, W, 3] in 0..1, nearest-neighbour, with a coloured frame."""
+        """An RGB picture [H, W, 3] in 0..1, nearest-neighbour, with a coloured frame, as large as the box holds it."""
         from matplotlib.image import BboxImage
 
+        height, width = pixels.shape[:2]
+        box = box.middle(width, height)
         artist = BboxImage(self._placed(box), interpolation="nearest", origin="upper")
         artist.set_data(np.clip(pixels, 0, 1))
         self._add(artist, **more)

@@ -9,12 +9,13 @@ from ..guidance.printing import nth
 from .canvas import Box, Canvas
 from .palette import LIGHT, Theme
 from .scene import Facts, Positions
-from .typeset import Row, Run, set_rows, words_size, wrapped
+from .typeset import Row, Run, few_lines, set_rows, words_size, wrapped
 from .words import SYMBOLS, number, percent, spoken
 
 PAD = 14.0
 KEY = 60.0  # width of the column of names
 SMALL = 11.5
+MOST_LINES = 4  # of a fact: a model, a chain or a classifier may have any name
 AXES = ("axes", f"to scale, equal, in rms; the ray to {SYMBOLS['u']} is level by construction")
 
 
@@ -83,7 +84,7 @@ def _paragraphs(theme: Theme, width: float, caption: Caption) -> list[tuple[tupl
     lines = tuple((Run(line, 12.5, theme.ink),) for line in wrapped(caption.sentence, 12.5, room))
     facts = []
     for name, value in caption.facts:
-        for k, line in enumerate(wrapped(value, SMALL, room - KEY)):
+        for k, line in enumerate(few_lines(value, SMALL, room - KEY, MOST_LINES)):
             key = Run("" if k else name, SMALL, theme.muted, column=KEY)
             facts.append((key, Run(line, SMALL, theme.ink)))
     return [(heading, 7.0), *([(lines, 9.0)] if lines else []), (tuple(facts), 0.0)]

@@ -21,7 +21,7 @@ from .order import Drawing, Order
 from .page import nothing
 from .palette import Theme
 from .scene import run_words
-from .typeset import set_level, set_lines
+from .typeset import cut, set_level, set_lines
 from .words import SYMBOLS, number
 
 SMALL = 11.5
@@ -159,7 +159,7 @@ def _sure(canvas: Canvas, order: Order, curves: list[Curve], box: Box):
     _axes(canvas, plot, order, title, [low + (high - low) * k / 4 for k in range(5)])
     for curve in reversed(shown):
         _curve(canvas, plot, curve, order.scene.facts.sample)
-    _keys(canvas, (box.right, box.y - (26 if box.w > 600 else 44)), shown)
+    _keys(canvas, box, 26 if box.w > 600 else 44, shown)
 
 
 def _beside(canvas: Canvas, order: Order, found: tuple[Tensor, ...], boxes: Sequence[Box]):
@@ -183,7 +183,7 @@ def _beside(canvas: Canvas, order: Order, found: tuple[Tensor, ...], boxes: Sequ
     seen = [replace(c, values=torch.where(c.values >= 10.0**low, c.values, torch.nan)) for c in curves]
     for curve in seen:
         _curve(canvas, plot, curve, sample)
-    _keys(canvas, (box.right, box.y - 26), seen)
+    _keys(canvas, box, 26, seen)
 
 
 def _axes(canvas: Canvas, plot: Plot, order: Order, title: str, marks: Sequence[float]):
@@ -235,14 +235,15 @@ def _band(canvas: Canvas, plot: Plot, values: Tensor, colour: str):
         canvas.polygon(edge, colour, alpha=0.15, name="band")
 
 
-def _keys(canvas: Canvas, corner: Point, curves: Sequence[Curve]):
-    """Names with a piece of their curves, in a row that ends at the corner."""
-    x = corner[0]
+def _keys(canvas: Canvas, box: Box, above: float, curves: Sequence[Curve]):
+    """Names with a piece of their curves, in a row over a plot that ends at its right."""
+    x, top = box.right, box.y - above
     for curve in reversed(curves):
         colour, marker, dash = styles(canvas.theme)[curve.style % 4]
-        x -= extent(curve.label, SMALL)[0] + 32
-        y = corner[1] + 7
+        words = cut(curve.label, box.w / len(curves) - 46, lambda some: extent(some, SMALL)[0])
+        x -= extent(words, SMALL)[0] + 32
+        y = top + 7
         canvas.line([(x, y), (x + 26, y)], colour, 2.0, dash)
         canvas.marker((x + 13, y), marker, colour, 5.0)
-        canvas.text((x + 32, corner[1]), curve.label, SMALL, canvas.theme.ink, halo=False)
+        canvas.text((x + 32, top), words, SMALL, canvas.theme.ink, halo=False)
         x -= 14

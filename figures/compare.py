@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -15,7 +15,7 @@ from .canvas import Box, Canvas, extent
 from .caption import Caption, caption_box, set_caption
 from .difference import AUTO_STEPS, evenly
 from .labels import nice_length
-from .palette import THEMES
+from .palette import THEMES, Theme
 from .pictures import Pictures, grey_words, greyed
 from .scene import checked, median_sample, run_words
 from .strips import Line, picture_of, set_grid, step_heads
@@ -27,7 +27,7 @@ HALF = 2**-11  # rounding of one captured value
 WIDTH, HEIGHT = 960, 760
 PLOT = Box(74, 40, 520, 262)
 CAPTION = Box(622, 24, 318, 320)
-STRIP = Box(20, 372, 920, 372)
+STRIP = Box(20, 372, 920, 372)  # its top is lower where the caption is
 SMALL = 11.5
 
 
@@ -118,10 +118,13 @@ def draw_comparison(
     chosen = min(chosen, second.batch - 1)
     found = compare(first, second, chosen)
     canvas = Canvas(WIDTH, HEIGHT, THEMES[theme])
-    notes = _filmstrips(canvas, (first, second), chosen, pictures, bool(found.obstacles))
+    steps, lines, notes = _filmstrips(canvas.theme, (first, second), chosen, pictures, bool(found.obstacles))
     caption = _caption((first, second), found, chosen, notes)
-    box = caption_box(CAPTION, caption)
-    set_caption(canvas, Box(box.x, CAPTION.y, box.w, box.h), caption)
+    box = replace(caption_box(CAPTION, caption), y=CAPTION.y)
+    set_caption(canvas, box, caption)
+    if lines:
+        top = max(STRIP.y, box.bottom + 16)
+        set_grid(canvas, replace(STRIP, y=top, h=STRIP.bottom - top), step_heads(steps), lines)
     if found.obstacles:
         _not_comparable(canvas, found.obstacles)
     else:
@@ -155,10 +158,11 @@ def _parting(trace: Trace, found: Comparison) -> str:
 
 
 def _described(trace: Trace) -> str:
-    header = trace.header
-    words = [run_words(trace), f"cfg {number(_known(header.get('cfg')))}", f"seed {header.get('seed')}"]
-    chain = str(header.get("chain") or "")
-    return ", ".join([*words, chain] if chain and chain.lower() != "cfg" else words)
+    """What tells it from the other run, then its model, of which a figure may cut the end."""
+    header, chain = trace.header, str(trace.header.get("chain") or "")
+    rules = [chain] if chain and chain.lower() != "cfg" else []
+    words = [f"cfg {number(_known(header.get('cfg')))}", f"seed {header.get('seed')}", *rules, run_words(trace)]
+    return ", ".join(words)
 
 
 def _table(found: Comparison) -> str:
@@ -215,15 +219,15 @@ def _axes(canvas: Canvas, found: Comparison, decades: tuple[int, int], at):
 
 
 def _filmstrips(
-    canvas: Canvas, traces: tuple[Trace, Trace], sample: int, pictures: Sequence[Pictures], apart: bool
-) -> list[tuple[str, str]]:
-    """The guided predictions of both runs, and their difference where it means something; returns notes about it."""
+    theme: Theme, traces: tuple[Trace, Trace], sample: int, pictures: Sequence[Pictures], apart: bool
+) -> tuple[list[int], list[Line], list[tuple[str, str]]]:
+    """Steps, the guided predictions of both runs, their difference where it means something, and notes about it."""
     shared = [step for step in traces[0].captured_steps if step in traces[1].captured_steps]
     if not shared or not all("guided" in trace.tensors for trace in traces):
-        return []
+        return [], [], []
     steps = evenly(shared, AUTO_STEPS)
     rows = [[trace.held("guided", step)[sample][None].float() for step in steps] for trace in traces]
-    names = (("A", canvas.theme.uncond), ("B", canvas.theme.cond))
+    names = (("A", theme.uncond), ("B", theme.cond))
     lines = [
         Line("", name, colour, [picture_of(x, how) for x in row])
         for (name, colour), row, how in zip(names, rows, pictures, strict=True)
@@ -232,7 +236,6 @@ def _filmstrips(
     if not apart:
         changes = [pictures[0].difference(a, b)[0] for a, b in zip(*rows, strict=True)]
         grey = greyed(torch.stack(changes))
-        lines.append(Line("", "B \u2212 A", canvas.theme.guided, list(grey.pictures.numpy())))
+        lines.append(Line("", "B \u2212 A", theme.guided, list(grey.pictures.numpy())))
         notes.append(("B \u2212 A", grey_words(grey, "the difference")))
-    set_grid(canvas, STRIP, step_heads(steps), lines)
-    return notes
+    return steps, lines, notes

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from torch import Tensor
 
 from .palette import LIGHT
+from .typeset import cut
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -43,11 +44,11 @@ class _Style:
         return round(lines * self.size * LINE)
 
     def lines(self, words: str, width: float) -> list[str]:
-        """The words in lines no wider than `width`; their own line breaks stay."""
+        """The words in lines no wider than `width`; their own line breaks stay, and a word that is wider is cut."""
         lines = []
         for paragraph in words.splitlines():
             line = ""
-            for word in paragraph.split():
+            for word in (cut(word, width, self.width) for word in paragraph.split()):
                 longer = f"{line} {word}" if line else word
                 if line and self.width(longer) > width:
                     lines.append(line)

@@ -28,6 +28,7 @@ LOUD = 0.99  # the colour scale of a heat map ends at this quantile of the run
 NARROW = 5  # columns on a narrow sheet
 BLANK = ("blank", "not predicted at that step, or not finite")
 HEAD, NAME, GAP = 12.0, 12.0, 6.0
+NAMED = 42.0  # height of a row with a name
 COVER = 0.85  # of a picture at most, by the heat laid over it
 
 # Matplotlib's magma at nine places: even in lightness, readable without colour
@@ -93,21 +94,29 @@ def set_grid(canvas: Canvas, area: Box, heads: Sequence[str], lines: Sequence[Li
     """Pictures in rows and columns, as large as the area allows and in its middle; heads above, names on the left."""
     named = max((_name_width(line) for line in lines), default=0.0)
     names = named + 14 if named else 0.0
-    side = min((area.w - names + GAP) / len(heads), (area.h - 22 + GAP) / len(lines)) - GAP
-    start = area.x + (area.w - names - len(heads) * (side + GAP) + GAP) / 2
-    top = 22 + area.y + (area.h - 22 - len(lines) * (side + GAP) + GAP) / 2
+    room = Box(0, 0, (area.w - names + GAP) / len(heads) - GAP, (area.h - 22 + GAP) / len(lines) - GAP)
+    cell = room.middle(_proportion(lines), 1.0)
+    across = max(cell.w, *(extent(head, HEAD)[0] for head in heads)) + GAP
+    down = max(cell.h, *(NAMED if line.name else 0.0 for line in lines)) + GAP
+    start = area.x + (area.w - names - len(heads) * across + GAP) / 2
+    top = 22 + area.y + (area.h - 22 - len(lines) * down + GAP) / 2
     left = start + names
     for k, head in enumerate(heads):
-        w = extent(head, HEAD)[0]
-        at = (left + k * (side + GAP) + (side - w) / 2, top - 22)
+        at = (left + k * across + (across - GAP - extent(head, HEAD)[0]) / 2, top - 22)
         canvas.text(at, head, HEAD, canvas.theme.muted, halo=False)
     for row, line in enumerate(lines):
-        y = top + row * (side + GAP)
-        _set_name(canvas, (start, y + side / 2), line)
+        y = top + row * down
+        _set_name(canvas, (start, y + (down - GAP) / 2), line)
         for k, picture in enumerate(line.pictures):
             if picture is not None:
-                box = Box(left + k * (side + GAP), y, side, side)
+                box = Box(left + k * across, y, across - GAP, down - GAP).middle(cell.w, cell.h)
                 canvas.picture(picture, box, line.colour, name=f"{line.name}-{k}")
+
+
+def _proportion(lines: Sequence[Line]) -> float:
+    """Width over height of the widest picture; the others stand in the middle of their cells."""
+    shapes = [picture.shape for line in lines for picture in line.pictures if picture is not None]
+    return max((width / height for height, width, _ in shapes), default=1.0)
 
 
 def _name_width(line: Line) -> float:
@@ -153,12 +162,10 @@ def _set_levels(strip: Strip, shown: Sequence[np.ndarray], heads: Sequence[str],
     """One row, or two on a narrow sheet, in the middle of what the caption leaves."""
     columns = LEVELS + 2 if strip.sheet.width > 700 else LEVELS // 2 + 1
     rows = [(shown[k : k + columns], heads[k : k + columns]) for k in range(0, len(shown), columns)]
-    side = (strip.width + GAP) / columns - GAP
-    y = max((foot - (side + 46) * len(rows) + 24) / 2, 12.0)
-    for some, names in rows:
-        line = Line("", "", strip.canvas.theme.ink, [_square(picture) for picture in some])
-        set_grid(strip.canvas, Box(strip.left, y, strip.width, side + 22), names, [line])
-        y += side + 46
+    height = (foot - 24) / len(rows)
+    for k, (some, names) in enumerate(rows):
+        area = Box(strip.left, 12 + k * height, strip.width, height - 2 * GAP)
+        set_grid(strip.canvas, area, names, [Line("", "", strip.canvas.theme.ink, some)])
 
 
 def _level_steps(trace: Trace, from_run: bool) -> list[int]:
@@ -196,18 +203,11 @@ def _noised(photo: Tensor, trace: Trace, steps: list[int]) -> list[np.ndarray]:
 
 def photo_of(image: Tensor, most: int = 160) -> Tensor:  # [H, W, 3 or 4] -> [h, w, 3], both at most `most`
     """A photo at about the size at which it is drawn: noise on single pixels of a large one would look grey."""
-    factor = min(1.0, most / min(image.shape[:2]))
+    factor = min(1.0, most / max(image.shape[:2]))
     if factor == 1.0:
         return image[..., :3].float()
     size = tuple(max(1, round(factor * n)) for n in image.shape[:2])
     return interpolate(image[..., :3].float().movedim(-1, 0)[None], size=size, mode="area")[0].movedim(0, -1)
-
-
-def _square(picture: np.ndarray) -> np.ndarray:
-    """The middle square of a picture."""
-    h, w = picture.shape[:2]
-    side = min(h, w)
-    return picture[(h - side) // 2 : (h + side) // 2, (w - side) // 2 : (w + side) // 2]
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from bisect import bisect_right
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -33,7 +34,7 @@ Row = tuple[Run, ...]
 
 @dataclass(frozen=True)
 class Block:
-    """Rows of runs; picture [H, W, 3] in 0..1 with side length `side` stands left of them, or above."""
+    """Rows of runs; picture [H, W, 3] in 0..1, whose longer side is `side`, stands left of them, or above."""
 
     rows: tuple[Row, ...]
     picture: np.ndarray | None = None
@@ -42,11 +43,21 @@ class Block:
     above: bool = False
 
     @property
+    def pictured(self) -> tuple[float, float]:
+        """Width and height of the picture."""
+        if self.picture is None:
+            return (0.0, 0.0)
+        height, width = self.picture.shape[:2]
+        box = Box(0, 0, self.side, self.side).middle(width, height)
+        return (box.w, box.h)
+
+    @property
     def shift(self) -> Point:
         """From the block's corner to the corner of its words, along the side where the picture stands."""
         if self.picture is None:
             return (0.0, 0.0)
-        return (0.0, self.side + 4) if self.above else (self.side + BESIDE, 0.0)
+        w, h = self.pictured
+        return (0.0, h + 4) if self.above else (w + BESIDE, 0.0)
 
 
 def words_size(rows: tuple[Row, ...]) -> tuple[float, float]:
@@ -57,16 +68,17 @@ def words_size(rows: tuple[Row, ...]) -> tuple[float, float]:
 
 def block_size(block: Block) -> tuple[float, float]:
     """Width and height of a block, its picture included."""
-    (w, h), (dx, dy) = words_size(block.rows), block.shift
-    side = block.side if block.picture is not None else 0.0
-    return max(w + dx, side), max(h + dy, side)
+    (w, h), (dx, dy), (wide, high) = words_size(block.rows), block.shift, block.pictured
+    return max(w + dx, wide), max(h + dy, high)
 
 
 def set_block(canvas: Canvas, block: Block, at: Point, name: str | None = None) -> Box:
-    """Draw a block with its left upper corner at `at`; words beside a picture are centred on it."""
-    size, (dx, dy) = block_size(block), block.shift
+    """Draw a block with its left upper corner at `at`; words and a picture beside them are centred on each other."""
+    size, (dx, dy), (wide, high) = block_size(block), block.shift, block.pictured
     if block.picture is not None:
-        canvas.picture(block.picture, Box(*at, block.side, block.side), block.frame, name=name and f"{name}-picture")
+        lower = 0.0 if block.above else (size[1] - high) / 2
+        box = Box(at[0], at[1] + lower, wide, high)
+        canvas.picture(block.picture, box, block.frame, name=name and f"{name}-picture")
     top = at[1] + dy if block.above else at[1] + (size[1] - words_size(block.rows)[1]) / 2
     set_rows(canvas, block.rows, (at[0] + dx, top), name)
     return Box(*at, *size)
@@ -101,11 +113,26 @@ def set_level(canvas: Canvas, box: Box, y: float, words: str, gap: float):
     set_lines(canvas, (box.x - gap, y - (up + down) / 2), [words], 1.0)
 
 
+def cut(words: str, width: float, measure: Callable[[str], float]) -> str:
+    """Words no wider than `width`, with an ellipsis where not all of them are.  measure: the width of some words."""
+    if measure(words) <= width:
+        return words
+    kept = bisect_right(range(len(words)), width, key=lambda count: measure(f"{words[:count]}\u2026")) - 1
+    return f"{words[: max(kept, 0)].rstrip()}\u2026"
+
+
+def few_lines(words: str, size: float, width: float, most: int) -> list[str]:
+    """At most so many lines no wider than `width`: the last one is cut where there are more."""
+    lines = list(wrapped(words, size, width))
+    last = cut(" ".join(lines[most - 1 :]), width, lambda some: extent(some, size)[0])
+    return [*lines[: most - 1], last] if len(lines) > most else lines
+
+
 def wrapped(words: str, size: float, width: float) -> Iterator[str]:
-    """Lines no wider than `width`, broken at spaces outside of equations."""
+    """Lines no wider than `width`, broken at spaces outside of equations; a word that is wider is cut."""
     space = extent("n n", size)[0] - 2 * extent("n", size)[0]
     line, filled = [], 0.0
-    for word in _GAPS.split(words):
+    for word in (cut(word, width, lambda some: extent(some, size)[0]) for word in _GAPS.split(words)):
         more = extent(word, size)[0] + space
         if line and filled + more - space > width:
             yield " ".join(line)

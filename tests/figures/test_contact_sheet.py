@@ -56,8 +56,9 @@ def test_words_make_room_for_themselves():
     )
 
 
-def test_nothing_is_written_at_the_edge():
-    page = np.array(contact_sheet(columns(), title="A title " * 9, scale=8, note="note " * 60, rows=["one", "two"]))
+@pytest.mark.parametrize(("title", "note"), [("A title " * 9, "note " * 60), ("t" * 120, "n" * 400)])
+def test_nothing_is_written_at_the_edge(title, note):
+    page = np.array(contact_sheet(columns(), title=title, scale=8, note=note, rows=["one", "two"]))
     for edge in (page[:12], page[-12:], page[:, :12], page[:, -12:]):
         assert (edge == 255).all()
 

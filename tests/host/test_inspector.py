@@ -255,6 +255,28 @@ def test_pictures_are_files_that_the_record_names(temp, batch, pictures):
     assert total <= 300_000
 
 
+@pytest.mark.parametrize(("shape", "size"), [((24, 36), [36, 24]), ((36, 24), [24, 36]), ((152, 104), [66, 96])])
+def test_pictures_of_the_inspector_keep_their_proportions(shape, size):
+    from PIL import Image
+
+    from guidance_geometry.figures.pictures import Pictures
+    from guidance_geometry.host.thumbnails import KINDS, thumbnails
+
+    trace = exact_trace(4.0, batch=1, steps=2)
+    across = torch.linspace(-1, 1, shape[1]).expand(3, *shape)
+    tensors = {name: across.expand(*tensor.shape[:-3], *across.shape) for name, tensor in trace.tensors.items()}
+    sheets = thumbnails(replace(trace, tensors=tensors), Pictures(), 2)
+    assert sheets.size == size
+    guided, where = (KINDS.index(kind) * size[0] for kind in ("guided", "where"))
+    for data in sheets.files.values():
+        page = Image.open(BytesIO(data))
+        assert page.size == (len(KINDS) * size[0], size[1])
+        heat = page.crop((where + 8, 0, where + size[0], size[1])).getextrema()  # a JPEG blurs what is next to it
+        assert all(high - low < 12 for low, high in heat), "no difference anywhere: one colour, and no bars"
+        left, right = (page.getpixel((guided + at, size[1] // 2))[0] for at in (1, size[0] - 2))
+        assert left < 60 < 200 < right, "the whole picture, from edge to edge"
+
+
 def test_a_run_without_pictures_says_so(temp, labelled, empty_latent):
     trace = sampled(labelled, empty_latent)[2]
     assert "no pictures" in inspected(trace)["pictures"]["note"]

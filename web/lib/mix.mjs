@@ -1,4 +1,5 @@
 /** u + gamma (c - u) of a step as a picture. Colours of pixels and of previews are linear, so that colours are mixed. */
+import { middleOf } from "./panel-pictures.mjs";
 
 /** The prediction at a scale as RGBA.  pair: {values: Int16Array [u and c, rows, h, w, 3], scale, size: [w, h], rows} */
 export function mixed({ values, scale, size: [w, h], rows }, row, gamma, target) {
@@ -19,7 +20,7 @@ let canvas = null; // one for all: it is painted and read in one go
 let image = null;
 
 /** Paint it into a box, as large as it fits. */
-export function paintMix(ctx, pair, row, gamma, { x, y, w, h }) {
+export function paintMix(ctx, pair, row, gamma, box) {
   const [pw, ph] = pair.size;
   if (image?.width !== pw || image?.height !== ph) {
     canvas = new OffscreenCanvas(pw, ph);
@@ -27,7 +28,7 @@ export function paintMix(ctx, pair, row, gamma, { x, y, w, h }) {
   }
   mixed(pair, row, gamma, image.data);
   canvas.getContext("2d").putImageData(image, 0, 0);
-  const factor = Math.min(w / pw, h / ph);
-  ctx.imageSmoothingEnabled = factor < 2;
-  ctx.drawImage(canvas, x + (w - factor * pw) / 2, y + (h - factor * ph) / 2, factor * pw, factor * ph);
+  const place = middleOf(pair, box);
+  ctx.imageSmoothingEnabled = place.w < 2 * pw;
+  ctx.drawImage(canvas, place.x, place.y, place.w, place.h);
 }

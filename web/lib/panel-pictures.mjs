@@ -24,21 +24,23 @@ export function filmstrip(ctx, pictures, images, { w, h, theme, step, sample, t,
   const { kinds } = pictures;
   const chosen = nearestSheet(pictures, step);
   const steps = thinned(pictures.steps, Math.floor((w - NAMES - 8) / (LEAST + GAP)), chosen);
-  const cell = Math.max(8, Math.min((w - NAMES - 8) / steps.length, (h - 28) / ROWS.length) - GAP);
-  const top = 22 + Math.max(0, (h - 28 - ROWS.length * (cell + GAP)) / 2);
-  const left = NAMES + Math.max(0, (w - NAMES - 8 - steps.length * (cell + GAP)) / 2);
+  const room = { x: 0, y: 0, w: Math.max(8, (w - NAMES - 8) / steps.length - GAP), h: Math.max(8, (h - 28) / ROWS.length - GAP) };
+  const cell = middleOf(pictures, room);
+  const [across, down] = [cell.w + GAP, cell.h + GAP];
+  const top = 22 + Math.max(0, (h - 28 - ROWS.length * down) / 2);
+  const left = NAMES + Math.max(0, (w - NAMES - 8 - steps.length * across) / 2);
   const boxes = [];
   ctx.font = `11px ${font}`;
-  ROWS.forEach((kind, row) => label(ctx, t(kind), left - 8, top + row * (cell + GAP) + cell / 2 + 4, theme, "right"));
-  const every = Math.ceil(24 / (cell + GAP));
+  ROWS.forEach((kind, row) => label(ctx, t(kind), left - 8, top + row * down + cell.h / 2 + 4, theme, "right"));
+  const every = Math.ceil(24 / across);
   steps.forEach((sheet, column) => {
-    const x = left + column * (cell + GAP);
-    if (column % every === 0) label(ctx, String(nth(sheet.i)), x + cell / 2, top - 8, theme, "center", sheet === chosen);
-    const column0 = { x, y: top, w: cell, h: ROWS.length * (cell + GAP) - GAP };
+    const x = left + column * across;
+    if (column % every === 0) label(ctx, String(nth(sheet.i)), x + cell.w / 2, top - 8, theme, "center", sheet === chosen);
+    const column0 = { x, y: top, w: cell.w, h: ROWS.length * down - GAP };
     boxes.push({ ...column0, step: sheet.i });
     ROWS.forEach((kind, row) => {
       tile(ctx, pictures, images(sheet), kinds.indexOf(kind), rowOf(pictures, sample),
-        { x, y: top + row * (cell + GAP), w: cell, h: cell }, theme);
+        { x, y: top + row * down, w: cell.w, h: cell.h }, theme);
     });
     if (sheet === chosen) frame(ctx, column0, theme);
   });
@@ -48,22 +50,28 @@ export function filmstrip(ctx, pictures, images, { w, h, theme, step, sample, t,
 /** One step large: the two predictions, what the condition changes, and where. */
 export function heatMap(ctx, pictures, images, { w, h, theme, step, sample, t, font }) {
   const sheet = nearestSheet(pictures, step);
-  const sizeOf = (columns) => Math.min((w - 16) / columns - 8, (h - 8) / (LARGE.length / columns) - 24);
-  const across = [4, 2, 1].reduce((best, columns) => (sizeOf(columns) > sizeOf(best) ? columns : best));
-  const cell = sizeOf(across);
-  const start = (w - across * (cell + 8) + 8) / 2;
+  const cellOf = (columns) => middleOf(pictures, { x: 0, y: 0, w: (w - 16) / columns - 8, h: (h - 8) / (LARGE.length / columns) - 24 });
+  const across = [4, 2, 1].reduce((best, columns) => (cellOf(columns).w > cellOf(best).w ? columns : best));
+  const cell = cellOf(across);
+  const start = (w - across * (cell.w + 8) + 8) / 2;
   ctx.font = `12px ${font}`;
-  const top = 20 + Math.max(0, (h - 8 - (LARGE.length / across) * (cell + 24)) / 2);
+  const top = 20 + Math.max(0, (h - 8 - (LARGE.length / across) * (cell.h + 24)) / 2);
   LARGE.forEach((kind, k) => {
-    const x = start + (k % across) * (cell + 8);
-    const y = top + Math.floor(k / across) * (cell + 24);
-    label(ctx, t(kind), x + cell / 2, y - 6, theme, "center");
-    const place = { x, y, w: cell, h: cell };
+    const x = start + (k % across) * (cell.w + 8);
+    const y = top + Math.floor(k / across) * (cell.h + 24);
+    label(ctx, t(kind), x + cell.w / 2, y - 6, theme, "center");
+    const place = { x, y, w: cell.w, h: cell.h };
     const show = (name) => tile(ctx, pictures, images(sheet), pictures.kinds.indexOf(name), rowOf(pictures, sample), place, theme);
     if (kind === "where") overDimmed(ctx, place, () => show("guided"), () => show(kind));
     else show(kind);
   });
   return [];
+}
+
+/** The largest box of a run's pictures in the middle of another. */
+export function middleOf({ size: [tw, th] }, { x, y, w, h }) {
+  const scale = Math.min(w / tw, h / th);
+  return { x: x + (w - tw * scale) / 2, y: y + (h - th * scale) / 2, w: tw * scale, h: th * scale };
 }
 
 /** As many sheets, evenly over the run, as there is room for; the chosen one stands for the nearest of them. */
@@ -88,16 +96,16 @@ function overDimmed(ctx, { x, y, w, h }, picture, warmth) {
   ctx.restore();
 }
 
-function tile(ctx, { size: [tw, th] }, image, column, row, { x, y, w, h }, theme) {
+function tile(ctx, pictures, image, column, row, place, theme) {
+  const { x, y, w, h } = middleOf(pictures, place);
   if (!image) {
     ctx.strokeStyle = theme.hair;
     ctx.strokeRect(x + 0.5, y + 0.5, w - 1, h - 1);
     return;
   }
-  const scale = Math.min(w / tw, h / th);
-  ctx.imageSmoothingEnabled = scale < 2;
-  const [dw, dh] = [tw * scale, th * scale];
-  ctx.drawImage(image, column * tw, row * th, tw, th, x + (w - dw) / 2, y + (h - dh) / 2, dw, dh);
+  const [tw, th] = pictures.size;
+  ctx.imageSmoothingEnabled = w < 2 * tw;
+  ctx.drawImage(image, column * tw, row * th, tw, th, x, y, w, h);
 }
 
 function frame(ctx, { x, y, w, h }, theme) {

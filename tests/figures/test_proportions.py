@@ -1,0 +1,105 @@
+"""Pictures keep their proportions on every figure, and no name leaves its sheet, however long."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from matplotlib.image import BboxImage
+
+from guidance_geometry.figures.canvas import extent
+from guidance_geometry.figures.compare import draw_comparison
+from guidance_geometry.figures.order import Order
+from guidance_geometry.figures.pictures import Pictures
+from guidance_geometry.figures.registry import FIGURES, draw_figure
+from guidance_geometry.figures.typeset import cut
+from guidance_geometry.tests.drawn import assert_apart, classifier_run, parts, run
+
+SHAPES = ((24, 36), (36, 24))
+NAMES = {"one word": "a" * 120, "words": "a model of many words " * 5 + "and no end", "a novel": "never ending " * 99}
+NAMED = [("one word", "blog"), ("words", "column"), ("a novel", "blog")]
+TRACES = {}
+
+
+def shaped(shape, by_classifier=False):
+    """A run whose pictures are of another shape, made once for all tests."""
+    key = (shape, by_classifier)
+    if key not in TRACES:
+        trace = classifier_run() if by_classifier else run(gamma=4.0, sampler="ddpm")
+        TRACES[key] = of_shape(trace, shape)
+    return TRACES[key]
+
+
+def of_shape(trace, shape):
+    """The same numbers with smooth pictures of another shape in the place of its own."""
+    sides = torch.linspace(-1, 1, shape[0])[:, None], torch.linspace(-1, 1, shape[1])[None]
+    latent = torch.stack([sides[0].expand(shape), sides[1].expand(shape), sides[0] * sides[1]])
+    tensors = {
+        name: latent.to(tensor) * tensor.flatten(-3).float().std(dim=-1)[..., None, None, None].to(tensor)
+        for name, tensor in trace.tensors.items()
+    }
+    return replace(trace, header=trace.header | {"latent": {"shape": [3, *shape]}}, tensors=tensors)
+
+
+def named(trace, name):
+    return replace(trace, header=trace.header | {"model": {"name": name}})
+
+
+def proportions(canvas):
+    """Width over height of every picture as it is drawn, and of its pixels."""
+    for image in parts(canvas, BboxImage):
+        box = image.get_window_extent()
+        height, width = image.get_array().shape[:2]
+        yield image.get_gid(), abs(box.width / box.height), width / height
+
+
+@pytest.mark.parametrize(("shape", "size"), zip(SHAPES, ("blog", "column"), strict=True), ids=str)
+@pytest.mark.parametrize("figure", FIGURES, ids=lambda figure: figure.name)
+def test_pictures_keep_their_proportions(figure, shape, size):
+    order = Order(shaped(shape, figure.by_classifier), 4 if figure.of_step else None, 0, size, pictures=Pictures())
+    canvas = draw_figure(order, figure.name).last.canvas
+    for name, drawn, own in proportions(canvas):
+        assert drawn == pytest.approx(own, rel=1e-6), name
+        assert own == shape[1] / shape[0], name
+    assert_apart(canvas)
+
+
+@pytest.mark.parametrize("shapes", [SHAPES[:1] * 2, SHAPES[1:] * 2, SHAPES], ids=str)
+def test_so_do_those_of_two_runs(shapes):
+    canvas, _ = draw_comparison(*(shaped(shape) for shape in shapes), sample=0, pictures=[Pictures()] * 2)
+    found = list(proportions(canvas))
+    assert {own for _, _, own in found} == {shape[1] / shape[0] for shape in shapes}
+    for name, drawn, own in found:
+        assert drawn == pytest.approx(own, rel=1e-6), name
+    assert_apart(canvas)
+
+
+def test_a_photo_is_shown_whole():
+    photo = torch.rand(40, 120, 3, generator=torch.Generator().manual_seed(0))
+    canvas = draw_figure(Order(shaped((24, 36)), photo=photo, pictures=Pictures()), "noise levels").last.canvas
+    assert np.allclose(parts(canvas, BboxImage)[0].get_array(), photo.numpy())
+
+
+@pytest.mark.parametrize(("name", "size"), NAMED)
+@pytest.mark.parametrize("figure", FIGURES, ids=lambda figure: figure.name)
+def test_no_name_leaves_the_sheet(figure, name, size):
+    trace = named(shaped((24, 36), figure.by_classifier), NAMES[name])
+    drawing = draw_figure(Order(trace, 4 if figure.of_step else None, 0, size, pictures=Pictures()), figure.name).last
+    assert_apart(drawing.canvas)
+    assert NAMES[name] in drawing.caption, "the words beside the picture have all of it"
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_no_name_of_two_runs_leaves_the_sheet(name):
+    first, second = (named(run(gamma=gamma), NAMES[name]) for gamma in (2.0, 4.0))
+    second = replace(second, header=second.header | {"chain": "Rescale CFG 0.7 + " * 20})
+    assert_apart(draw_comparison(first, second, sample=0, pictures=[Pictures()] * 2)[0])
+
+
+def test_words_are_cut_at_a_width():
+    measure = lambda words: extent(words, 12.0)[0]  # noqa: E731
+    assert cut("short", 100, measure) == "short"
+    short = cut("w" * 200, 100, measure)
+    assert short.endswith("w\u2026")
+    assert 85 < measure(short) <= 100
+    assert cut("wide", 1, measure) == "\u2026"
