@@ -88,10 +88,15 @@ def angle(a: Tensor, b: Tensor) -> Tensor:  # [B, ...], [B, ...] -> [B] float64 
     return 2 * torch.atan2(norm(a - b), norm(a + b))
 
 
+def share_along(v: Tensor, onto: Tensor) -> Tensor:  # [B, ...], [B, ...] -> [B] float64
+    """How many times `onto` lies in v, zero where `onto` is zero: <v, onto> / <onto, onto>."""
+    length = square(onto)
+    return torch.where(length == 0, 0.0, dot(v, onto) / length)
+
+
 def project(v: Tensor, onto: Tensor) -> Tensor:  # [B, ...], [B, ...] -> [B, ...] in v's dtype
     """The part of v along `onto`, zero where `onto` is zero: onto * <v, onto> / <onto, onto>."""
-    length = square(onto)
-    share = torch.where(length == 0, 0.0, dot(v, onto) / length)
+    share = share_along(v, onto)
     wider = promoted(onto)
     return (per_item(share, wider) * wider).to(v.dtype)
 

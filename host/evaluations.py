@@ -117,6 +117,7 @@ class Evaluations:
             seen[0],
             gradients={a.name: a.shift for a in asked if a.shift is not None},
             log_probs={a.name: a.log_prob for a in asked},
+            weights={a.name: a.weight for a in asked if a.weight is not None},
         )
 
     def _settled(self, found: Predicted, denoised: Tensor) -> Evaluation:

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from ..guidance.gradients.estimators import bounded
 from ..guidance.gradients.term import BACKPROP, NOISY, GradientTerm, Place, Strength, Term
 from ..guidance.run import Run
-from ..guidance.vectors import gradient_mode, rms
+from ..guidance.vectors import gradient_mode, rms, share_along
 from . import adapter
 from .autograd import OVERRIDE, DifferentiableAttention, graph, hosts_without_backward, without_underflow
 from .chain_evaluation import ChainEvaluation
@@ -41,7 +41,8 @@ class Answer(NamedTuple):
     """What one term said in one evaluation.
 
     shift: of x0-hat at gamma 1, [B, ...]; None for a term that only measures. log_prob: [B]. broken: how many numbers
-    of the shift were not finite; they are 0. notes: sentences about it.
+    of the shift were not finite; they are 0. notes: sentences about it. weight: of the shift in the push that acted,
+    [B].
     """
 
     name: str
@@ -49,6 +50,7 @@ class Answer(NamedTuple):
     log_prob: Tensor
     broken: int = 0
     notes: tuple[str, ...] = ()
+    weight: Tensor | None = None
 
 
 class ActiveTerm(NamedTuple):
@@ -200,7 +202,8 @@ class GradientEvaluation:
             answer = one.answer(place, again=one.through_denoiser and one is not waiting[-1])
             if answer.shift is not None:
                 push, notes = self._push(one, answer.shift, seen)
-                total, answer = total + push.to(total), answer._replace(notes=notes)
+                total = total + push.to(total)
+                answer = answer._replace(notes=notes, weight=share_along(push, answer.shift))
             answers.append(answer)
         return total, answers
 

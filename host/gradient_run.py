@@ -200,6 +200,10 @@ def as_rate(term: GradientTerm, evaluation: str, sigma: float) -> Strength:
 
 def names_of(terms: tuple) -> list[str]:
     """Names of the terms in the trace: gradient, gradient 2, ..., watch, watch 2, ..."""
-    kinds = ["watch" if isinstance(term, WatchTerm) else "gradient" for term in terms]
-    counts = [kinds[: i + 1].count(kind) for i, kind in enumerate(kinds)]
-    return [kind if count == 1 else f"{kind} {count}" for kind, count in zip(kinds, counts, strict=True)]
+    return numbered(["watch" if isinstance(term, WatchTerm) else "gradient" for term in terms])
+
+
+def numbered(names: list[str]) -> list[str]:
+    """The same, each by itself: a name that was there before has its count behind it."""
+    counts = [names[: i + 1].count(name) for i, name in enumerate(names)]
+    return [name if count == 1 or not name else f"{name} {count}" for name, count in zip(names, counts, strict=True)]

@@ -59,9 +59,17 @@ class RunningJob:
     @property
     def title(self) -> str:
         """What the user calls that node."""
-        node = self.prompt.get(self.display)
-        said = within(node, "_meta", "title")
-        return worded(said, LONGEST) or worded(within(node, "class_type"), LONGEST) or self.display[:LONGEST]
+        return self.title_of(self.display)
+
+    def title_of(self, node: str) -> str:
+        """What the user calls a node; its class where nothing says."""
+        said, kind = (within(self.prompt.get(node), *names) for names in (("_meta", "title"), ("class_type",)))
+        return worded(said, LONGEST) or worded(kind, LONGEST) or node[:LONGEST]
+
+    def feeds(self, name: str) -> str:
+        """Title of the node that is wired to an input of this one; empty where none is."""
+        wire = within(self.prompt.get(self.display), "inputs", name)
+        return self.title_of(str(wire[0])) if isinstance(wire, list) and wire else ""
 
 
 def running_job() -> RunningJob | None:
@@ -72,6 +80,12 @@ def running_job() -> RunningJob | None:
             index = context.list_index or 0
             return RunningJob(prompt_id, context.node_id, index, prompt, extra)
     return None
+
+
+def title_here() -> str:
+    """What the user calls the node that runs; empty outside the queue."""
+    job = running_job()
+    return job.title if job else ""
 
 
 def display_of(node: str) -> str:

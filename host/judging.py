@@ -24,15 +24,16 @@ NO_VAE = "The energy judges pictures, and this trace holds latents. Connect the 
 LONGEST = 300  # characters of what went wrong
 
 
-def heard(trace: Trace, energy: Energy, vae=None) -> Judged:
-    """What `judged` finds; a judge that fails says why, and stops no prompt."""
+def heard(trace: Trace, energy: Energy, vae=None, title: str = "") -> Judged:
+    """What `judged` finds; a judge that fails says why, and stops no prompt.  title: of the judge's node."""
+    name = f"{title} ({text_of(energy)})" if title else text_of(energy)
     try:
-        return judged(trace, energy, vae)
+        return Judged(name, judged(trace, energy, vae))
     except STOPS:
         raise
     except Exception as error:
         logging.warning("Guidance Geometry: a judge failed", exc_info=True)
-        return Judged(text_of(energy), torch.zeros(0), shortened(words_of(error), LONGEST))
+        return Judged(name, torch.zeros(0), shortened(words_of(error), LONGEST))
 
 
 def judge_name(energy: Energy) -> str:
@@ -41,7 +42,7 @@ def judge_name(energy: Energy) -> str:
     return ", ".join(dict.fromkeys(map(str, filter(None, networks)))) or text_of(energy)
 
 
-def judged(trace: Trace, energy: Energy, vae=None) -> Judged:
+def judged(trace: Trace, energy: Energy, vae=None) -> Tensor:  # -> [B]
     """Log-probabilities of the finished pictures.  Raises ValueError where there are none, or no VAE for latents."""
     end = trace.tensors.get(END)
     if end is None:
@@ -50,7 +51,7 @@ def judged(trace: Trace, energy: Energy, vae=None) -> Judged:
     pictures = end.float() if name == PixelFormat.__name__ else _decoded(vae, format_named(name), end.float())
     with torch.no_grad():
         found = energy.log_prob(still(pictures).to(comfy.model_management.get_torch_device()))
-    return Judged(text_of(energy), found.double().cpu())
+    return found.double().cpu()
 
 
 def _decoded(vae, form, latents: Tensor) -> Tensor:  # [B, C, ...] -> [B, 3, H, W] in -1 .. 1

@@ -9,6 +9,7 @@ from typing import Any
 
 from torch import Tensor
 
+from ..guidance.gradients.term import Term
 from ..guidance.side_by_side import SideBySide
 from ..trace.accumulator import Accumulator
 from ..trace.faults import kept_out
@@ -172,6 +173,8 @@ def _lanes(seen: Observed) -> dict[str, list]:
 FACTS: dict[str, Callable[[Observed], Any]] = {
     "latent": _latent,
     "terms": lambda seen: {term.name: term.text for term in seen.run.terms},
+    "titles": lambda seen: {term.name: term.title for term in seen.run.terms if term.title},
+    "scales": lambda seen: {term.name: term.scale for term in seen.run.terms if term.guides},
     "options": _options,
     "cfg": _cfg,
     "distilled_guidance": lambda seen: adapter.distilled_guidance(seen.run.guider),
@@ -220,7 +223,8 @@ def _about_uncond(seen: Observed) -> list[str]:
     if not skipped:
         return []
     said = [f"uncond was not evaluated in {skipped} of {len(asked)} steps", *_about_afterwards(seen.afterwards)]
-    ruled = seen.run.chain_run is not None and seen.run.chain_run.chain.rules
+    chain = seen.run.chain_run.chain.rules if seen.run.chain_run else ()
+    ruled = any(not isinstance(rule, Term) for rule in chain)
     alone = ruled and {*asked} <= {"cond_only", AFTERWARDS} and all(scale == 1 for scale in seen.accumulator.scales)
     return [*said, NO_EFFECT] if alone else said
 

@@ -11,6 +11,7 @@ from ..guidance.gradients.estimators import EVALUATIONS, NORMALISATIONS
 from ..guidance.gradients.term import MEASURED, USUAL, GradientOptions, GradientTerm, WatchTerm
 from ..host.checks import CheckedNode, empty_window
 from ..host.energy_inputs import CATEGORY, ENERGY
+from ..host.jobs import title_here
 from ..host.rule_nodes import CHAIN, UPSTREAM, say
 from ..host.widgets import choice_input
 from ..host.wires import OptionsWire
@@ -149,7 +150,8 @@ class GGClassifierGradient(CheckedNode):
         preset="scale",
     ) -> io.NodeOutput:
         place = (start_percent, end_percent, vae)
-        term = GradientTerm(energy, *place, scale, evaluation, normalise, limit, every_k, options or USUAL)
+        asked = (scale, evaluation, normalise, limit, every_k, options or USUAL)
+        term = GradientTerm(energy, *place, *asked, title=title_here())
         measured = MEASURED[term.effective_evaluation]
         if PRESETS[preset] is not None:
             term = replace(term, weight=PRESETS[preset] * measured, measured=True)
@@ -228,4 +230,4 @@ class GGWatchEnergy(CheckedNode):
 
     @classmethod
     def execute(cls, energy, guidance=None, vae=None) -> io.NodeOutput:
-        return io.NodeOutput(chain_of(guidance or PLAIN).then(WatchTerm(energy, decoder=vae)))
+        return io.NodeOutput(chain_of(guidance or PLAIN).then(WatchTerm(energy, decoder=vae, title=title_here())))

@@ -6,6 +6,7 @@ from comfy_api.latest import io
 from comfy_execution.graph_utils import ExecutionBlocker
 
 from ..host.checks import CheckedNode
+from ..host.jobs import running_job
 from ..host.judging import heard, judge_name
 from ..host.knowledge import keep_size, reported, state_of_files
 from ..host.recording import STOPS
@@ -78,7 +79,7 @@ class GGReport(CheckedNode):
             keep_size(trace, vae, pictures)
         faults: list[str] = []
         with kept_out(faults.append, STOPS):
-            judge = None if energy is None else heard(trace, energy, vae)
+            judge = None if energy is None else heard(trace, energy, vae, _judge_title())
             found = reported(trace, half, judge)
             text, score = found.text(), scored(judge)
             told = ascii_json(found.as_json() | ({"judge": score} if score else {}))
@@ -88,6 +89,11 @@ class GGReport(CheckedNode):
             return io.NodeOutput(text, told, *scales_of(found), trace, ui=ui)
         text = FAILED.format(*faults)
         return io.NodeOutput(text, "{}", *[ExecutionBlocker(text)] * 3, trace, ui={"text": [text]})
+
+
+def _judge_title() -> str:
+    job = running_job()
+    return job.feeds("energy") if job else ""
 
 
 def scored(judge: Judged | None) -> dict | None:

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from ..guidance.extrapolation import predicted_difference
 from . import metrics
-from .gram import GramRecord, added, named, triangle, with_history, with_zeros
+from .gram import GramRecord, added, fill_absent, named, triangle, with_history, with_zeros
 from .rows import LEVELS, RATIOS, Row, Setting
 from .terms import columns_of_pass
 from .trace import PER_SAMPLE, PER_STEP
@@ -55,7 +55,7 @@ def unknown_columns(levels: list[tuple[float, ...]], setting: Setting, batch: in
     """The columns of steps whose numbers nobody took: their noise levels and gamma, else nan."""
     names, n = LEVELS[: LEVELS.index("evals")], len(levels)
     pairs = len(setting.vectors) * (len(setting.vectors) + 1) // 2
-    samples = (*PER_SAMPLE, *(term.column for term in setting.terms))
+    samples = (*PER_SAMPLE, *setting.columns)
     shapes = dict.fromkeys(PER_STEP, (n,)) | dict.fromkeys(samples, (n, batch))
     shapes |= {"K": (n, batch, pairs), "sum": (n, batch, 3)}
     for name in setting.passes:
@@ -66,9 +66,9 @@ def unknown_columns(levels: list[tuple[float, ...]], setting: Setting, batch: in
 
 
 def _said(taken: list[Row], setting: Setting) -> dict[str, Tensor]:
-    """What the energies said."""
-    log_probs = torch.stack([row.log_probs for row in taken]).double().cpu()
-    return {term.column: log_probs[:, i] for i, term in enumerate(setting.terms)}
+    """What the energies said, and with which weight their gradients acted."""
+    said = torch.stack([row.said for row in taken]).cpu().double()
+    return {column: said[:, i] for i, column in enumerate(setting.columns)}
 
 
 def _passed(taken: list[Row], setting: Setting) -> dict[str, Tensor]:
@@ -101,8 +101,7 @@ def _of_the_step_before(values: Tensor) -> Tensor:  # [n, B] -> [n, B]
 
 def _kappa(record: GramRecord, gamma: Tensor) -> Tensor:  # record [n, B], gamma [n] -> [n], nan where nothing fits
     """How far the next state follows the guided prediction: dx'/dD.  kappa = <move, D - x> / |D - x|^2"""
-    known = record.dot("u", "u").isfinite()[..., None]  # a delta that is not, was never asked for: D is u + D - G
-    record = GramRecord(record.vectors, torch.where(known & record.K.isnan(), 0.0, record.K))
+    record = fill_absent(record)
     towards = added(named("D", gamma[:, None]), named("x"), -1.0)
     kappa = record.combination({"move": 1.0}, towards) / record.square(towards)
     missed = record.square(added({"move": 1.0}, towards, -kappa)) / record.square({"move": 1.0})

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from .gram import displacement, named
+from .gram import displacement, fill_absent, named
 from .metrics import difference_combination, ratio
 from .trace import END, Trace
 
@@ -83,7 +83,7 @@ def length_over_end(trace: Trace) -> Tensor:  # -> [n], >= 0
 
 def guided_square(trace: Trace) -> Tensor:  # -> [n]
     """|D|^2 at every step, over all samples."""
-    return trace.record.square(named("D", trace.steps["gamma"][:, None])).sum(dim=1)
+    return fill_absent(trace.record).square(named("D", trace.steps["gamma"][:, None])).sum(dim=1)
 
 
 def end_square(trace: Trace) -> Tensor:  # -> []

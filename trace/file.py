@@ -86,6 +86,8 @@ HEADER = {  # what the header of a file may say; a field of a later writer is ke
     "model.hash": maybe(text()),
     "model.file": maybe(text(PAGE)),
     "terms": maybe(table(text(PAGE), 1000)),
+    "titles": maybe(table(text(PAGE), 1000)),
+    "scales": maybe(table(number(), 1000)),
     "options": maybe(table(maybe(either(number(), text(), switch())), 1000)),
     "options.eta": maybe(number()),
     "model": maybe(table(maybe(either(text(PAGE), several(text(), 100_000))), 1000)),

@@ -14,10 +14,10 @@ from torch import Tensor
 
 from .checks import check
 from .features import noise_levels
-from .gram import added, named
+from .gram import named
 from .metrics import ratio
-from .pushes import contraction, interval, shares
-from .scale import Scale, is_off, predictions_agree, rounding
+from .pushes import GUIDANCE, beyond_c, contraction, interval, lengths, parts_of, push_shares, shares
+from .scale import Scale, is_off, predictions_agree
 from .sentences import Sentence, percent, say
 from .terms import Term
 from .trace import AFTERWARDS, Trace
@@ -27,7 +27,8 @@ IDLE = 0.02  # share of the push below which the end of a run can do without gui
 UNKNOWN = 0.1  # share of guided steps whose push may be unknown
 TRUSTED = 2.5  # sigma in sigma_d up to which the estimate of that cost holds
 GUIDED = ("step", "reuse")
-SURE, UNSURE = math.log(0.9), math.log(0.3)  # log p of a classifier
+HALF = math.log(0.5)  # log p above which a classifier finds what was asked for
+CHANCE = 0.05  # probability below which a difference is no chance
 
 
 @dataclass(frozen=True)
@@ -71,7 +72,16 @@ def _acts(run: Watched) -> Iterator[Sentence]:
         steps = run.trace.steps
         where = {"high": float(steps["sigma"][first]), "low": float(steps["sigma_next"][last]), "n": run.trace.n}
         name = "acts.step" if first == last else "acts.steps"
-        yield say(name, first=first + 1, last=last + 1, count=last - first + 1, **where)
+        yield say(name, who=_who(run.trace), first=first + 1, last=last + 1, count=last - first + 1, **where)
+
+
+def _who(trace: Trace) -> Sentence:
+    """Whose the push was."""
+    shares = push_shares(trace)
+    names = ", ".join(term.shown for term in trace.terms if shares.get(term.name, 0.0) > 0)
+    if not names:
+        return say("who.guidance")
+    return say("who.both" if shares[GUIDANCE] > 0 else "who.gradients", names=names)
 
 
 def _passes(run: Watched) -> Iterator[Sentence]:
@@ -86,7 +96,7 @@ def _passes(run: Watched) -> Iterator[Sentence]:
 
 def _skippable(run: Watched) -> Iterator[Sentence]:
     """Passes without the condition whose difference could be extrapolated: never two in a row, nor the first two."""
-    found = Pushes.of(run)
+    found = Pushes.of(run, GUIDANCE)
     guided = _marked(run.trace, *GUIDED)
     if not bool((found.push.nan_to_num() > 0).any()) or found.unknown(run.trace) > UNKNOWN * int(guided.sum()):
         return
@@ -116,7 +126,7 @@ def _negative(run: Watched) -> Iterator[Sentence]:
 
 def _rules(run: Watched) -> Iterator[Sentence]:
     scale = run.scale
-    if not scale.rules:
+    if not scale.rules or any(term.guides for term in run.trace.terms):  # what moved D is not told apart
         return
     if not scale.constant:
         yield say("rule.scaled", low=scale.low, high=scale.high)
@@ -144,34 +154,44 @@ def _distilled(run: Watched) -> Iterator[Sentence]:
 
 
 def _classifiers(run: Watched) -> Iterator[Sentence]:
-    trace, guides = run.trace, [term for term in run.trace.terms if term.guides]
-    length = trace.record.square(named("D", trace.steps["gamma"][:, None]))
-    for term in guides:
-        square = trace.record.dot(term.name, term.name)
+    trace, parts, shares = run.trace, parts_of(run.trace), push_shares(run.trace)
+    guided = lengths(trace, named("D", trace.steps["gamma"][:, None]))
+    for term in (term for term in trace.terms if term.guides):
+        square, pushed = trace.record.dot(term.name, term.name), parts.get(term.name)
         known = square.isfinite().all(dim=1)
-        share = ratio(square, length).sqrt().nan_to_num(nan=0.0).amax(dim=1)
-        if not known.any():
-            yield say("classifier.unknown", name=term.name)
-        elif not bool((square[known] > 0).any()):
-            yield say("classifier.zero", name=term.name)
-        elif share.any():
-            at = int(share.argmax())
-            yield say("classifier.moved", name=term.name, percent=percent(float(share[at])), step=at + 1)
+        if known.any() and not bool((square[known] > 0).any()):
+            yield say("classifier.zero", name=term.shown)
+        elif not known.any() or pushed is None:
+            yield say("classifier.unknown", name=term.shown)
+        elif (moved := ratio(lengths(trace, pushed), guided).nan_to_num().amax(dim=1)).any():
+            facts = {"percent": percent(float(moved.max())), "share": percent(shares.get(term.name, 0.0))}
+            yield say("classifier.moved", name=term.shown, step=int(moved.argmax()) + 1, **facts)
         yield from _fooled(run, term)
 
 
 def _fooled(run: Watched, term: Term) -> Iterator[Sentence]:
-    """Samples of whose label a guide is sure at the end, and a judge is not: p >= 0.9 against p <= 0.3."""
-    trace = run.trace
-    own = _last_known(trace.steps.get(term.column))
-    others = {one.name: _last_known(trace.steps.get(one.column)) for one in trace.terms if not one.guides}
+    """More samples in which a guide finds what was asked for and a judge does not than the other way, beyond chance.
+
+    The sign test of the samples on which they differ (McNemar's exact test).
+    """
+    own = _last_known(run.trace.steps.get(term.column))
+    others = {one.shown: _last_known(run.trace.steps.get(one.column)) for one in run.trace.terms if not one.guides}
     others |= {run.judge.name: run.judge.log_prob.double()} if run.judge else {}
     for name, other in others.items():
         if own is None or other is None or len(other) != len(own) or bool((own > 0).any() | (other > 0).any()):
             continue  # what exceeds 0 is no log-probability
-        count = int(((own >= SURE) & (other <= UNSURE)).sum())
-        if count:
-            yield say("classifier.fooled", count=count, batch=trace.batch, name=term.name, judge=name)
+        right = [found > HALF for found in (own, other)]
+        alone, reverse = (int((one & ~two).sum()) for one, two in (right, right[::-1]))
+        if alone and binomial_tail(alone, alone + reverse) < CHANCE:
+            facts = {"alone": alone, "reverse": reverse, "batch": run.trace.batch}
+            yield say("classifier.fooled", name=term.shown, judge=name, **facts)
+
+
+def binomial_tail(count: int, of: int) -> float:
+    """Probability of at least so many heads of a fair coin."""
+    from scipy.stats import binomtest  # only here: it takes longer to import than the whole pack
+
+    return float(binomtest(count, of, alternative="greater").pvalue)
 
 
 def _clipped(run: Watched) -> Iterator[Sentence]:
@@ -184,7 +204,7 @@ def _judged(run: Watched) -> Iterator[Sentence]:
         yield say("judge.failed", judge=run.judge.name, fault=f"{run.judge.fault.rstrip('.')}.")
     elif run.judge and bool(run.judge.log_prob.isfinite().all()) and bool((run.judge.log_prob <= 0).all()):
         found = run.judge.log_prob
-        yield say("judge.found", judge=run.judge.name, count=int((found > math.log(0.5)).sum()), batch=len(found))
+        yield say("judge.found", judge=run.judge.name, count=int((found > HALF).sum()), batch=len(found))
 
 
 def _size(run: Watched) -> Iterator[Sentence]:
@@ -232,13 +252,12 @@ class Pushes:
         return int((_marked(trace, *GUIDED) & ~self.push.isfinite()).sum())
 
     @classmethod
-    def of(cls, run: Watched) -> Pushes:
-        """Of one run."""
-        steps, record = run.trace.steps, run.trace.record
-        square = record.square(added(named("D", steps["gamma"][:, None]), named("c"), -1.0))
-        square = torch.where(square.sqrt() <= rounding(run.trace), 0.0, square)
-        push = steps["kappa"].abs() * square.sum(dim=1).sqrt()
-        noisy = bool((record.dot("noise", "noise") > 0).any())
+    def of(cls, run: Watched, name: str | None = None) -> Pushes:
+        """Of one run; name: of a part of D - c alone."""
+        trace, steps = run.trace, run.trace.steps
+        part = beyond_c(steps["gamma"][:, None]) if name is None else parts_of(trace)[name]
+        push = steps["kappa"].abs() * lengths(trace, part).square().sum(dim=1).sqrt()
+        noisy = bool((trace.record.dot("noise", "noise") > 0).any())
         kept = contraction(steps["sigma_next"], steps["alpha_next"], run.sigma_data, noisy)
         return cls(shares(push), shares(push * kept))
 

@@ -85,6 +85,15 @@ def with_history(names: tuple[str, ...], products: Tensor) -> GramRecord:  # [n,
     return GramRecord(names, triangle(full))
 
 
+def fill_absent(record: GramRecord) -> GramRecord:
+    """The same where a vector that was not asked for counts as zero; nothing is known where u is not.
+
+    So without a difference c is u, the only prediction that was made.
+    """
+    known = record.dot("u", "u").isfinite()[..., None]
+    return GramRecord(record.vectors, torch.where(known & record.K.isnan(), 0.0, record.K))
+
+
 def triangle(full: Tensor) -> Tensor:  # [..., V, V] -> [..., V(V+1)/2]
     """The upper triangle of a symmetric matrix, row by row."""
     rows, columns = torch.triu_indices(*full.shape[-2:], device=full.device)

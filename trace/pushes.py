@@ -11,15 +11,47 @@ import math
 import torch
 from torch import Tensor
 
-from .gram import Coefficient, GramRecord, added, named
+from .gram import Coefficient, Combination, GramRecord, added, fill_absent, named
+from .scale import rounding
+from .trace import Trace
 
 HELD = 0.8  # share of the sum that `interval` holds
+GUIDANCE = "guidance"  # among the names of what pushes: cfg and rules
 
 
 def push(record: GramRecord, gamma: Coefficient, kappa: Coefficient) -> Tensor:  # -> [...], units of the state
     """How far the next state went beyond the conditional one's.  |kappa (D - c)|, kappa = dx'/dD; nan: unknown."""
-    beyond = added(named("D", gamma), named("c"), -1.0)
-    return torch.as_tensor(kappa, dtype=torch.float64).abs() * record.square(beyond).sqrt()
+    beyond = fill_absent(record).square(beyond_c(gamma)).sqrt()
+    return torch.as_tensor(kappa, dtype=torch.float64).abs() * beyond
+
+
+def beyond_c(gamma: Coefficient) -> Combination:
+    """D - c."""
+    return added(named("D", gamma), named("c"), -1.0)
+
+
+def parts_of(trace: Trace) -> dict[str, Combination]:
+    """What D - c is made of: w g of each gradient g, by its name, and GUIDANCE is the rest."""
+    guides = [term for term in trace.terms if term.guides and term.weight in trace.steps]
+    found: dict[str, Combination] = {term.name: {term.name: trace.steps[term.weight].nan_to_num()} for term in guides}
+    rest = beyond_c(trace.steps["gamma"][:, None])
+    for part in found.values():
+        rest = added(rest, part, -1.0)
+    return {GUIDANCE: rest} | found
+
+
+def lengths(trace: Trace, part: Combination) -> Tensor:  # -> [n, B], units of x0-hat
+    """How long a part of D - c is; 0 where that is rounding."""
+    found = fill_absent(trace.record).square(part).sqrt()
+    return torch.where(found <= rounding(trace), 0.0, found)
+
+
+def push_shares(trace: Trace) -> dict[str, float]:
+    """Whose the push of a run was: sums over steps and samples of |kappa v|, each over their sum; empty without any."""
+    kappa = trace.steps["kappa"].abs()[:, None]
+    sums = {name: float((kappa * lengths(trace, part)).nansum()) for name, part in parts_of(trace).items()}
+    total = sum(sums.values())
+    return {name: value / total for name, value in sums.items()} if total > 0 else {}
 
 
 def contraction(sigma_next: Tensor, alpha_next: Tensor, sigma_data: float | None, noisy: bool) -> Tensor:  # 0 .. 1

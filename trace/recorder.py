@@ -45,9 +45,9 @@ class Evaluation:
 
     denoised: D [B, ...]. uncond, cond: [B, ...], None where not evaluated. gamma: the scale in force, nan if unknown.
     nfe: function evaluations, one for each prediction the network made. stage: a word of the trace, empty if u and c
-    tell it. gradients: shifts of x0-hat by name, [B, ...]; log_probs: what the energies said, [B].
-    passes: what else was evaluated, by name. parts: the same of each part of a packed sample; the rest of this, but for
-    D and nfe, is then that of the first part.
+    tell it. gradients: shifts of x0-hat by name, [B, ...]; weights: of each in D, [B]. log_probs: what the energies
+    said, [B]. passes: what else was evaluated, by name. parts: the same of each part of a packed sample; the rest of
+    this, but for D and nfe, is then that of the first part.
     """
 
     denoised: Tensor
@@ -57,6 +57,7 @@ class Evaluation:
     nfe: int = 0
     stage: str = ""
     gradients: Mapping[str, Tensor] = field(default_factory=dict)
+    weights: Mapping[str, Tensor] = field(default_factory=dict)
     log_probs: Mapping[str, Tensor] = field(default_factory=dict)
     passes: Mapping[str, Pass] = field(default_factory=dict)
     parts: tuple[Evaluation, ...] = ()

@@ -15,6 +15,7 @@ from typing import Any
 
 import torch
 
+from ..guidance.gradients.term import MEASURED
 from .card import Band
 from .features import Features, features_of, noise_levels, times_as_far, unguided_square, whole_run
 from .findings import GUIDED, Judged, Watched, findings_of
@@ -23,10 +24,12 @@ from .halved import compared
 from .known import Known, Template
 from .odds import ODDS, Odds
 from .picks import Picks, model_key
+from .pushes import GUIDANCE, push_shares
 from .record import rounded
 from .sampler_class import sampler_class
 from .scale import Scale, is_off, own_steps, predictions_agree, scale_of, several_of
 from .sentences import LANGUAGES, Sentence, listed, percent, say, short
+from .terms import Term
 from .trace import Trace
 
 VERSION = 1
@@ -61,6 +64,7 @@ class Report:
     """All that is said of a run; printed, it is its text.
 
     cfg: of the run, None where it is unknown or not constant. plain: nothing but one cfg combined its predictions.
+    push: shares of it, by who pushed.
     """
 
     answer: Answer
@@ -69,6 +73,7 @@ class Report:
     sampler: str
     cfg: float | None
     plain: bool
+    push: Mapping[str, float]
 
     @property
     def sentences(self) -> list[Sentence]:
@@ -102,13 +107,17 @@ class Report:
             "range": answer.range,
             "sampler_class": self.sampler,
             "features": asdict(self.features),
+            "push": self.push,
             "findings": [one.as_json() for one in self.findings],
         })  # fmt: skip
 
 
 @dataclass(frozen=True)
 class Case:
-    """A run, and what its verdict rests on.  sigma_data: rms of clean data, nan where unknown. source: who says so."""
+    """A run, and what its verdict rests on.
+
+    sigma_data: rms of clean data, nan where unknown. source: who says so. push: whose the push was, as `push_shares`.
+    """
 
     trace: Trace
     known: Known
@@ -118,6 +127,7 @@ class Case:
     sampler: str
     sigma_data: float
     source: Sentence
+    push: Mapping[str, float]
 
     @classmethod
     def of(cls, trace: Trace, known: Known, odds: Odds) -> Case:
@@ -127,12 +137,19 @@ class Case:
             card, trouble = None, (*trouble, say("why.card.other", model=known.card.name if known.card else ""))
         known = replace(known, card=card, trouble=trouble)
         data, source = _size(trace, known)
-        return cls(trace, known, odds, scale_of(trace), features_of(trace, data), sampler_class(trace), data, source)
+        facts = (scale_of(trace), features_of(trace, data), sampler_class(trace), data, source)
+        return cls(trace, known, odds, *facts, push_shares(trace) if trace.n else {})
 
     @property
     def model(self) -> str:
         """Its name."""
         return str((self.trace.header.get("model") or {}).get("name") or "this model")
+
+    @property
+    def guide(self) -> Term | None:
+        """The gradient that pushed most; None where that was guidance, or nothing is known of it."""
+        most = max(self.push, key=lambda name: self.push[name], default=GUIDANCE)
+        return next((term for term in self.trace.terms if term.name == most), None)
 
     @property
     def whole(self) -> bool:
@@ -181,7 +198,9 @@ def report_of(
         findings = findings_of(Watched(trace, case.scale, case.sigma_data, case.source, judge))
     findings += compared(trace, half, odds) if one and half is not None else ()
     cfg = case.scale.low if case.scale.constant else None
-    return Report(answer, findings, case.features, case.sampler, cfg, case.scale.plain)
+    titles = {term.name: term.shown for term in trace.terms}
+    push = {titles.get(name, name): share for name, share in case.push.items()}
+    return Report(answer, findings, case.features, case.sampler, cfg, case.scale.plain, push)
 
 
 def answer_of(case: Case) -> Answer:
@@ -263,8 +282,12 @@ def _seen_whole(case: Case) -> Answer | None:
     if math.isnan(scale.low):
         guider = str(case.trace.header.get("chain") or "the guider")
         return Answer(say("head.scale", guider=guider), UNCLEAR, reasons=(*_not_long(case), say("help.guider")))
+    names = ", ".join(scale.further)
+    if names == ", ".join(term.shown for term in case.trace.terms if term.guides) != "":
+        best = say("why.gradient", best=", ".join(f"{scale:g} ({at})" for at, scale in MEASURED.items()))
+        return Answer(say("head.gradient", names=names), UNCLEAR, reasons=(best, *_not_long(case),
+                      say("help.scales", names=names)))  # fmt: skip
     if scale.further:
-        names = ", ".join(scale.further)
         return Answer(say("head.passes", names=names), UNCLEAR, reasons=(*_not_long(case), say("help.plain")))
     return None
 
@@ -341,7 +364,7 @@ def _placed(
     facts = {"cfg": cfg, "low": low, "high": high}
     if place == "inside" and case.burns:
         return Answer(say("head.inside_burns", times=case.times(), **facts), UNCLEAR, against,
-                      (*reasons, _burning(case), _halved(cfg)), _odds_of_burning(case.odds), None, edges)  # fmt: skip
+                      (*reasons, _burning(case), _halved(case)), _odds_of_burning(case), None, edges)  # fmt: skip
     more = {"model": case.model} if against == "card" else judge
     colour = {"above": ABOVE, "inside": FINE}.get(place, UNCLEAR)
     reasons += (_burning(case),) if case.burns else ()
@@ -416,17 +439,16 @@ COMPARISONS: tuple[Callable[[Case], Answer | None], ...] = (_of_picks, _of_card,
 
 def _alone(case: Case) -> Answer:
     """What is safe in every world."""
-    odds, cfg = case.odds, case.scale.low if case.scale.constant else math.nan
-    more = (
-        *_trouble(case),
-        *([] if case.known.picks or case.known.card or case.known.trouble else [say("why.nothing")]),
-    )
+    odds, more = case.odds, [*_trouble(case)]
+    if not (case.known.picks or case.known.card or case.known.trouble or case.guide):
+        more.append(say("why.nothing"))
     if case.burns:
-        return Answer(say("head.burns", times=case.times()), ABOVE, reasons=(_burning(case), *more, _halved(cfg)),
-                      odds=_odds_of_burning(odds))  # fmt: skip
+        name, by = ("head.burns.gradient", {"name": case.guide.shown}) if case.guide else ("head.burns", {})
+        return Answer(say(name, times=case.times(), **by), ABOVE, reasons=(_burning(case), *more, _halved(case)),
+                      odds=_odds_of_burning(case))  # fmt: skip
     if case.features.overshoot > odds.likely:
         likely = say("odds.may_burn", sure=odds.sure, false=percent(odds.false))
-        return Answer(say("head.may_burn", times=case.times()), UNCLEAR, reasons=(_burning(case), *more, _halved(cfg)),
+        return Answer(say("head.may_burn", times=case.times()), UNCLEAR, reasons=(_burning(case), *more, _halved(case)),
                       odds=likely)  # fmt: skip
     least, share = odds.hits[0]
     silent = say("odds.silent", least=least, missed=percent(1 - share))
@@ -456,11 +478,21 @@ def _not_long(case: Case) -> Iterator[Sentence]:
         yield say("why.not_long", times=case.times(), sure=case.odds.sure)
 
 
-def _halved(cfg: float) -> Sentence:
+def _halved(case: Case) -> Sentence:
+    """What to lower: the scale of the gradient that pushed most, else cfg."""
+    guide, cfg = case.guide, case.scale.low if case.scale.constant else math.nan
+    if guide:
+        scale = guide.scale
+        return (
+            say("help.plain") if scale is None else say("help.gradient", name=guide.shown, half=scale / 2, scale=scale)
+        )
     return say("help.half", half=max(1.0, cfg / 2)) if cfg > 1 else say("help.picks")
 
 
-def _odds_of_burning(odds: Odds) -> Sentence:
+def _odds_of_burning(case: Case) -> Sentence:
+    if case.guide:
+        return say("odds.gradient")
+    odds = case.odds
     (least, few), (most, many) = odds.hits[0], odds.hits[-1]
     return say("odds.burn", false=percent(odds.false), few=percent(few), least=least, many=percent(many), most=most)
 

@@ -16,7 +16,7 @@ from ..samplers.steps import Level, Update, back, level
 from . import metrics
 from .gram import VECTORS, counted, inner_products, room_for
 from .recorder import RECUR, Evaluation, Recorded
-from .terms import Term
+from .terms import LOG_PROB, WEIGHT, Term
 
 RATIOS = ("ratio", "ratio-1", "ratio-2")  # noise over signal at a step and the two before
 LEVELS = ("sigma", "sigma_next", "alpha", "alpha_next", "gamma", "evals", "count", *RATIOS)
@@ -52,6 +52,11 @@ class Setting:
         return tuple(term.name for term in self.terms if term.guides)
 
     @property
+    def columns(self) -> tuple[str, ...]:
+        """Names of the columns that the terms fill."""
+        return (*(term.column for term in self.terms), *(term.weight for term in self.terms if term.guides))
+
+    @property
     def vectors(self) -> tuple[str, ...]:
         """Names of the vectors of the record."""
         return (*VECTORS, *self.gradients)
@@ -63,8 +68,8 @@ class Row(NamedTuple):
     products: inner products of the present vectors and gradients with themselves and with the present HISTORY,
     [B, P, P + Q] float64 on the run's device. rows, columns: which ones are present. unexplained: rms of what the move
     has that its formula has not, [B], nan where that is not known. beyond: shares of D and of c beyond the bound,
-    [2, B]. log_probs: of the energies, [terms, B]. passes: of each further pass its function evaluations, its scale and
-    the rms [B] of its difference.
+    [2, B]. said: what the terms fill, [columns, B]. passes: of each further pass its function evaluations, its scale
+    and the rms [B] of its difference.
     """
 
     levels: tuple[float, ...]
@@ -73,7 +78,7 @@ class Row(NamedTuple):
     columns: list[bool]
     unexplained: Tensor
     beyond: Tensor
-    log_probs: Tensor
+    said: Tensor
     passes: dict[str, tuple[int, float, Tensor]]
 
 
@@ -109,7 +114,7 @@ class Measurement:
             columns=[*present, *(v is not None for v in history)],
             unexplained=self._unexplained(step),
             beyond=beyond,
-            log_probs=self._log_probs(step),
+            said=self._said(step),
             passes={name: (cost, *self._pulled(step, name)) for name, cost in step.spent.items()},
         )
         self.before = step
@@ -172,11 +177,12 @@ class Measurement:
             return math.nan, step.x.new_full((len(step.x),), torch.nan, dtype=torch.float64)
         return one.scale, rms(one.difference)
 
-    def _log_probs(self, step: Recorded) -> Tensor:  # -> [terms, B]
-        if not self.setting.terms:
-            return step.x.new_empty(0, len(step.x))
-        unknown, said = step.x.new_full((len(step.x),), torch.nan), step.evaluation.log_probs
-        return torch.stack([said.get(term.name, unknown).to(unknown) for term in self.setting.terms])
+    def _said(self, step: Recorded) -> Tensor:  # -> [columns, B]
+        seen, unknown = step.evaluation, step.x.new_full((len(step.x),), torch.nan)
+        said = {LOG_PROB + name: value for name, value in seen.log_probs.items()}
+        said |= {WEIGHT + name: value for name, value in seen.weights.items()}
+        known = [said.get(column, unknown).to(unknown) for column in self.setting.columns]
+        return torch.stack(known) if known else step.x.new_empty(0, len(step.x))
 
 
 def shares_beyond(steps: list[Recorded], bound: float | None) -> list[Tensor]:  # -> n x [2, B]

@@ -50,12 +50,20 @@ def scale_of(trace: Trace) -> Scale:
     gamma = trace.steps["gamma"][own]
     moved, at = _moved(trace)
     header = trace.header
-    gradients = [f"{term.name} ({term.text})" if term.text else term.name for term in trace.terms if term.guides]
+    gradients = [term.shown for term in trace.terms if term.guides]
     further = (*(header.get("passes") or {}), *(header.get("beside") or ()), *gradients)
-    chain = str(header.get("chain") or "")
+    chain = _rules_of(trace)
     known = len(gamma) > 0 and bool(gamma.isfinite().all()) and not several_of(trace)["cfg"]
     low, high = (float(gamma.min()), float(gamma.max())) if known else (math.nan, math.nan)
     return Scale(low, high, moved, at, further, chain if " " in chain else "")  # a chain of plain CFG, or a class name
+
+
+def _rules_of(trace: Trace) -> str:
+    """The chain without its gradients and watched energies, which are no rules."""
+    chain = str(trace.header.get("chain") or "")
+    for term in trace.terms:
+        chain = chain.replace(f" > {term.text}", "") if term.text else chain
+    return chain
 
 
 def several_of(trace: Trace) -> dict[str, list]:

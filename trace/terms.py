@@ -9,6 +9,7 @@ from .gram import VECTORS
 
 GUIDES, MEASURES = "guides", "only measures"
 LOG_PROB = "log_prob "  # begins the columns of a trace that hold what energies said
+WEIGHT = "weight "  # begins the columns [n, B] that hold the weights of gradients in the push that acted
 PASS = "pass "  # begins the columns [n, B] of a trace that hold how far further passes lie from what they repeat
 OF_PASSES = ("evals ", "scale ", PASS)  # before them their cost [n], and the weight of that difference in D [n]
 
@@ -18,11 +19,19 @@ class Term:
     """An energy that was asked in a run.
 
     name: of its column, and of its gradient in the record. role: GUIDES or MEASURES. text: as the chain prints it.
+    title: of its node. scale: that node's, None where unknown or where there is none.
     """
 
     name: str
     role: str
     text: str = ""
+    title: str = ""
+    scale: float | None = None
+
+    @property
+    def shown(self) -> str:
+        """What users call it."""
+        return self.title or self.name
 
     @property
     def guides(self) -> bool:
@@ -33,6 +42,11 @@ class Term:
     def column(self) -> str:
         """Name of the column that holds its log-probabilities."""
         return LOG_PROB + self.name
+
+    @property
+    def weight(self) -> str:
+        """Name of the column that holds the weights of its gradient."""
+        return WEIGHT + self.name
 
 
 def columns_of_pass(name: str) -> tuple[str, str, str]:
@@ -52,9 +66,10 @@ def terms_of(header: Mapping, columns: Iterable[str]) -> tuple[Term, ...]:
     Format 1 writes no roles: a term guides if its gradient stands among the header's vectors, after the six that every
     run has, and only measures if it has nothing but a column.
     """
-    texts = header.get("terms") or {}
+    texts, titles, scales = (header.get(field) or {} for field in ("terms", "titles", "scales"))
     guide = [name for name in header["vectors"] if name not in VECTORS]
     said = sorted(name.removeprefix(LOG_PROB) for name in columns if name.startswith(LOG_PROB))
     measure = [name for name in said if name not in guide]
     roles = dict.fromkeys(guide, GUIDES) | dict.fromkeys(measure, MEASURES)
-    return tuple(Term(name, role, texts.get(name, "")) for name, role in roles.items())
+    told = {name: (texts.get(name, ""), titles.get(name, ""), scales.get(name)) for name in roles}
+    return tuple(Term(name, role, *told[name]) for name, role in roles.items())

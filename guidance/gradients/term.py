@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
 import torch
@@ -96,12 +96,14 @@ class Term(Rule):
     """An energy at work in a chain between two shares of the run.
 
     start, end: 0 is the first step, 1 the last. decoder: the host's decoder from latents to pictures, if one is wired.
+    title: of the node that made it.
     """
 
     energy: Energy
     start: float = 0.0
     end: float = 1.0
     decoder: Any = None
+    title: str = field(default="", kw_only=True)
 
     @property
     def window(self) -> Window:

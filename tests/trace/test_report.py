@@ -38,7 +38,7 @@ def run(gamma=4.0, changes=(), **how):
     """An exact run of 20 steps, made once, with other facts in its header."""
     key = (gamma, *sorted((name, str(value)) for name, value in how.items()))
     if key not in RUNS:
-        RUNS[key] = exact_trace(gamma, batch=2, **{"steps": 20, **how})
+        RUNS[key] = exact_trace(gamma, **{"steps": 20, "batch": 2, **how})
     trace = RUNS[key]
     return replace(trace, header={**trace.header, "model": {"name": "m", "hash": HASH}, **dict(changes)})
 
@@ -82,19 +82,41 @@ def template(*scales):
     return Template("m.safetensors", scales, 2, "templates 1.0")
 
 
-def extended(trace, name, vector, log_prob=None):
-    """The same run with one more vector in its record: a gradient of so many differences, and what its energy says."""
+def extended(trace, name, vector, log_prob=None, weight=2.0, scale=2.0):
+    """The same run with one more vector in its record: a gradient of so many differences, and what its energy says.
+
+    weight: of the gradient in D. scale: of its node, which is called "Steer NAME".
+    """
     record, n = trace.record, len(VECTORS)
     full = torch.zeros(*record.K.shape[:-1], n + 1, n + 1, dtype=torch.float64)
     full[..., :n, :n] = record.matrix()
     along = vector * record.matrix()[..., VECTORS.index("delta"), :]
     full[..., n, :n] = full[..., :n, n] = along
     full[..., n, n] = vector**2 * record.dot("delta", "delta")
+    at = VECTORS.index("D-G")
+    full[..., at, :] += (weight or 0.0) * full[..., n, :]
+    full[..., :, at] += (weight or 0.0) * full[..., :, n]
     rows, columns = torch.triu_indices(n + 1, n + 1)
     steps = {**trace.steps, "K": full[..., rows, columns]}
     if log_prob is not None:
-        steps[f"log_prob {name}"] = torch.full((trace.n, trace.batch), log_prob, dtype=torch.float64)
-    return replace(trace, steps=steps, header={**trace.header, "vectors": [*VECTORS, name]})
+        steps[f"log_prob {name}"] = torch.as_tensor(log_prob).double().expand(trace.n, trace.batch)
+    if weight is not None:
+        steps[f"weight {name}"] = torch.full((trace.n, trace.batch), weight, dtype=torch.float64)
+    titles = {"titles": {name: f"Steer {name}"}} | ({"scales": {name: scale}} if scale is not None else {})
+    return replace(trace, steps=steps, header={**trace.header, "vectors": [*VECTORS, name], **titles})
+
+
+def steered(gamma=1.0, weight=40.0, batch=2, **changes):
+    """A run that a gradient pushed further than cfg did."""
+    return extended(run(gamma, changes.items(), batch=batch), "gradient", 1.0, weight=weight, scale=weight)
+
+
+def fooled(alone, reverse, batch=12):
+    """What a report says where a guide finds so many samples that a judge does not, and the other way round."""
+    own, judge = torch.full((batch,), -0.1), torch.full((batch,), -0.1)
+    judge[:alone], own[alone : alone + reverse] = -3.0, -3.0
+    trace = extended(run(batch=batch), "gradient", 0.5, own)
+    return report(trace, judge=Judged("CLIP", judge))
 
 
 def equal_predictions(trace):
@@ -169,6 +191,8 @@ CASES = {
     "head.template.alike": lambda: report(run(), Known(template=template(1.0, 4.0, 4.5))),
     "head.template.below": lambda: report(run(1.5), Known(template=template(4.0))),
     "head.burns": lambda: report(run(BURNT)),
+    "head.burns.gradient": lambda: report(steered()),
+    "head.gradient": lambda: report(steered(weight=1.0)),
     "head.may_burn": lambda: report(run(16.0)),
     "head.inside_burns": lambda: report(run(BURNT), Known(card=card(20, 40, 60))),
     "head.no_sign": lambda: report(run()),
@@ -197,6 +221,7 @@ CASES = {
     "why.nothing": lambda: report(run()),
     "why.burns": lambda: report(run(BURNT)),
     "why.not_long": lambda: report(run()),
+    "why.gradient": lambda: report(steered(weight=1.0)),
     "why.card.damaged": lambda: report(run(), Known(trouble=(say("why.card.damaged", fault="a.json: version is 2."),))),
     "why.card.other": lambda: report(run(), Known(card=card(sha256="cd" * 32))),
     "why.card.class": lambda: report(run(), Known(card=card(sampler="sde"))),
@@ -209,6 +234,8 @@ CASES = {
     "why.picks.plain": lambda: report(run(4.0, RULED, rule=shrunk), Known(picks((3.0, True)))),
     "help.half": lambda: report(run(BURNT)),
     "help.picks": lambda: report(run()),
+    "help.gradient": lambda: report(steered()),
+    "help.scales": lambda: report(steered(weight=1.0)),
     "help.whole": lambda: report(part_of(run(), 9, 20)),
     "help.steps": lambda: report(part_of(run(), 19, 20)),
     "help.record": lambda: report(nan(run(), "evals")),
@@ -219,6 +246,7 @@ CASES = {
     "help.plain": lambda: report(run(changes={"beside": ["conditions + -1"]})),
     "help.precision": lambda: report(nan(run(), "K")),
     "odds.burn": lambda: report(run(BURNT)),
+    "odds.gradient": lambda: report(steered()),
     "odds.may_burn": lambda: report(run(16.0)),
     "odds.silent": lambda: report(run()),
     "odds.card": lambda: report(run(), Known(card=card())),
@@ -228,6 +256,9 @@ CASES = {
     "odds.template": lambda: report(run(), Known(template=template(4.0))),
     "acts.steps": lambda: report(run()),
     "acts.step": lambda: report(pushed_once(run())),
+    "who.guidance": lambda: report(run()),
+    "who.gradients": lambda: report(steered()),
+    "who.both": lambda: report(steered(4.0)),
     "acts.nowhere": lambda: report(run(1.0)),
     "acts.unknown": lambda: report(nan(run(), "kappa")),
     "passes.spent": lambda: report(run()),
@@ -249,11 +280,9 @@ CASES = {
         staged(run(1.0, {"afterwards": {"against": "embedded guidance 1"}}), "afterwards", [4])
     ),
     "classifier.zero": lambda: report(extended(run(), "gradient", 0.0)),
-    "classifier.unknown": lambda: report(extended(run(), "gradient", math.nan)),
+    "classifier.unknown": lambda: report(extended(run(), "gradient", 0.5, weight=None)),
     "classifier.moved": lambda: report(extended(run(), "gradient", 0.5)),
-    "classifier.fooled": lambda: report(
-        extended(run(), "gradient", 0.5, -0.01), judge=Judged("CLIP", torch.tensor([-3.0, -0.1]))
-    ),
+    "classifier.fooled": lambda: fooled(6, 0),
     "clipped.share": lambda: report(run()),
     "clipped.beyond": lambda: report(run(changes={"latent": {"shape": [4, 32, 24]}})),
     "judge.failed": lambda: report(run(), judge=Judged("CLIP", torch.zeros(0), "out of memory")),
@@ -637,3 +666,74 @@ def test_a_card_of_absurd_lengths_is_compared_with_like_any_other_and_no_push_wi
     assert found.answer.headline.id == f"head.{said}"
     assert found.text()
     assert json.dumps(found.as_json(), allow_nan=False)
+
+
+def texts(found):
+    return " ".join(one.text() for one in found.sentences)
+
+
+def test_burning_is_ascribed_to_who_pushed_more_and_the_advice_names_its_widget():
+    found = report(steered(), Known(card=card(), template=template(4.0))).answer
+    assert found.headline.id == "head.burns.gradient"
+    assert "Steer gradient" in found.headline.text()
+    assert {one.id: one.facts.get("half") for one in found.reasons}["help.gradient"] == 20.0
+    assert (found.odds.id, found.suggested) == ("odds.gradient", None)
+    both = report(extended(run(BURNT), "gradient", 1.0, weight=0.5)).answer
+    assert both.headline.id == "head.burns"
+    assert {"why.burns", "help.half"} <= {one.id for one in both.reasons}
+
+
+def test_shares_of_the_push_are_those_of_the_vectors_that_acted():
+    """D - c = 3 delta + 2 x 0.5 delta: three quarters are guidance's."""
+    found = report(extended(run(), "gradient", 0.5, weight=2.0))
+    assert found.push == pytest.approx({"guidance": 0.75, "Steer gradient": 0.25})
+    assert found.as_json()["push"]["Steer gradient"] == 0.25
+    assert report(steered()).push == pytest.approx({"guidance": 0.0, "Steer gradient": 1.0})
+    assert report(run()).push == {"guidance": 1.0}
+    assert report(run(1.0)).push == {}
+
+
+@pytest.mark.parametrize("weight", [0.25, 2.0, 10.0])
+def test_a_percentage_of_a_gradient_states_the_push_that_acted(weight):
+    """|w g| over |D|, and not |g|."""
+    trace = extended(run(), "gradient", 0.5, weight=weight)
+    record = trace.record
+    guided = record.square({"u": 1.0, "delta": 4.0, "D-G": 1.0}).sqrt()
+    share = weight * record.dot("gradient", "gradient").sqrt() / guided
+    told = next(one for one in report(trace).findings if one.id == "classifier.moved")
+    assert float(told.facts["percent"]) == pytest.approx(100 * float(share.max()), rel=0.02)
+
+
+def test_where_a_gradient_acted_nothing_is_said_of_rules():
+    for gamma in (1.0, 4.0):
+        trace = steered(gamma, chain="rescale 0.7 > CFG > + 4 x g", terms={"gradient": "+ 4 x g"})
+        assert not {name for name in said(report(trace)) if name.startswith("rule.")}
+
+
+def test_an_energy_that_only_watches_is_no_rule():
+    terms = {"chain": "CFG > watch p", "terms": {"watch": "watch p"}}
+    trace = with_columns(run(changes=terms), **{"log_prob watch": torch.zeros(20, 2).double()})
+    assert not {name for name in said(report(trace)) if name.startswith("rule.")}
+
+
+def test_at_cfg_1_the_push_of_a_gradient_is_known_without_a_difference():
+    """No u was made: what the gradient was added to stands for it, and c is the same."""
+    full = steered().record.matrix().clone()
+    for name in ("delta",):
+        full[..., VECTORS.index(name), :] = full[..., :, VECTORS.index(name)] = math.nan
+    rows, columns = torch.triu_indices(*full.shape[-2:])
+    found = report(staged(with_columns(steered(), K=full[..., rows, columns]), "cond_only"))
+    assert found.push == pytest.approx({"guidance": 0.0, "Steer gradient": 1.0})
+    assert {"acts.steps", "classifier.moved"} <= said(found)
+    assert "Steer gradient acted" in texts(found)
+
+
+@pytest.mark.parametrize(("alone", "reverse", "told"), [(2, 0, False), (5, 0, True), (6, 3, False), (4, 0, False)])
+def test_a_guide_is_called_fooled_only_beyond_chance(alone, reverse, told):
+    assert ("classifier.fooled" in said(fooled(alone, reverse))) == told
+
+
+def test_guide_and_judge_bear_the_titles_of_their_nodes():
+    found = texts(fooled(6, 0))
+    assert "Steer gradient finds" in found
+    assert "CLIP does not" in found

@@ -2,7 +2,7 @@
 import { band, bandOf, bandWords, once, spread } from "./bands.mjs";
 import { FOOT, bars, cursor, curve, keys, levelAxis, panel, positions, stepsOf } from "./axes.mjs";
 import { line, polygon, rectangle, text } from "./commands.mjs";
-import { added, defaultSample, defaultStep, length, named, sampleOf, stepOf } from "./gram.mjs";
+import { added, defaultSample, defaultStep, fillAbsent, length, named, sampleOf, stepOf, VECTORS } from "./gram.mjs";
 import { matrix } from "./matrix.mjs";
 import { metric } from "./metrics.mjs";
 import { samplesOf } from "./panel-record.mjs";
@@ -104,7 +104,8 @@ export function matters(record, options) {
   const run = runOf(record, options);
   const page = pageOf(options, "Where guidance matters, two proxies");
   if (!run.rows.some(({ gram }) => gram)) return nothing(page, run.empty);
-  if (run.rows.every(({ step: { stage } }) => stage === "cond_only" || stage === "afterwards")) { // no pixel had a push
+  const alone = ({ step: { stage, vectors } }) => (stage === "cond_only" || stage === "afterwards") && vectors.length === VECTORS;
+  if (run.rows.every(alone)) { // no pixel had a push
     return nothing(page, { missing: "no push beyond c", advice: "Only the conditional prediction is made here. Raise cfg to guide." });
   }
   const { rows, known, unknown } = still(run.rows, "proxies", [], () => proxies(record, run));
@@ -174,7 +175,7 @@ export function pushesOf(record, sample) {
 
 /** The push at one step, and the noise that tells how much of it survives. */
 function pushAt(step, gram) {
-  const beyond = gram ? length(gram, added(named("D", step.gamma), named("c"), -1)) : NaN;
+  const beyond = gram ? length(fillAbsent(gram), added(named("D", step.gamma), named("c"), -1)) : NaN;
   return { step, push: Math.abs(step.kappa ?? NaN) * beyond, noise: metric("M8", gram, step) };
 }
 

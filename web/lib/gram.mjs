@@ -5,6 +5,7 @@
  */
 
 const COLLINEAR = 1e-6; // delta across a, in units of the longer of the two, below which x, u and c lie on a line
+export const VECTORS = 6; // that every record has; further ones are gradients
 export const FLOOR_FACTOR = 10; // a difference below this many precision floors means little
 const STILL = 0.4; // where in a run the default still lies
 const ROUNDING = 2e-6; // share of |delta|^2 that 6 printed digits leave undecided
@@ -46,6 +47,11 @@ export function defaultStep(record, sample) {
 }
 
 const isReal = (step, gram) => gram && length(gram, { delta: 1 }) / Math.sqrt(gram.count) > FLOOR_FACTOR * (step.floor ?? 0);
+
+/** The same where a vector that was not asked for counts as zero: then c is u, the only prediction that was made. */
+export function fillAbsent(gram) {
+  return Number.isFinite(dot(gram, "u", "u")) ? { ...gram, K: gram.K.map((value) => value ?? 0) } : gram;
+}
 
 /** <v, w> of two recorded vectors; NaN where unknown. */
 export function dot(gram, first, second) {
