@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -9,6 +10,7 @@ from .axes import meant
 from .cells import Cell
 from .graph import Workflow, linked, title_of
 
+KINDS = {"INT": "whole number", "FLOAT": "number"}  # of widgets
 Told = Mapping[str, Mapping[str, Any] | None]  # /object_info of a server; None of a node that it describes oddly
 
 
@@ -32,7 +34,21 @@ def _of_node(node: Mapping, told: Told) -> list[str]:
         options = options_of(declared.get(one, ()))
         if options and not linked(value) and value not in options:
             words.append(f"{title_of(node)} has no {one} {value!r}. {meant(str(value), map(str, options))}")
+        if not linked(value) and (needs := unheld(declared.get(one, ()), value)):
+            words.append(f"{title_of(node)} has {one} {value}, and {needs}.")
     return words
+
+
+def unheld(declared: Sequence, value: Any) -> str:
+    """What a widget of numbers takes, where it cannot hold a value; "" where it can, and of any other input."""
+    kind, limits = (*declared, {}, {})[:2] if declared else ("", {})
+    if isinstance(kind, list) or kind not in KINDS or value is None:
+        return ""
+    low, high = (limits.get(end, side * math.inf) for end, side in (("min", -1), ("max", 1)))
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    if not number or (kind == "INT" and value != int(value)):
+        return f"needs a {KINDS[kind]} from {low:g} to {high:g}"
+    return "" if low <= value <= high else f"takes {low:g} to {high:g}"
 
 
 def options_of(declared: Sequence) -> list:

@@ -18,6 +18,7 @@ INPUTS = {  # of a word that an axis may be called, the names of the widget
 }
 PICTURES, TRACE = "gg-sweep-pictures", "gg-sweep-trace"  # ids of the nodes that a cell adds
 RULE, REPEAT = "rule", "repeat"
+PRESET, PRESET_SCALE = "preset", "scale"  # a widget that stands in for another, unless it holds the other's name
 TRACED = {"KSampler": "GGGuidedSampler", "SamplerCustomAdvanced": "GGInspectedSampler"}  # same inputs, same pixels
 TRACE_OUTPUT = 2  # of both
 SHOWING = ("SaveImage", "PreviewImage", "SaveAnimatedWEBP", "SaveAnimatedPNG")
@@ -121,7 +122,9 @@ def with_values(workflow: Workflow, values: Mapping[str, Value], rules: Sequence
         else:
             place = place_of(made, name)
             for node, widget in (place, *followers(made, name, place)):
-                made[node]["inputs"][widget] = _of_kind(name, value, made[node]["inputs"][widget])
+                inputs = made[node]["inputs"]
+                inputs[widget] = _of_kind(name, value, inputs[widget])
+                inputs |= {PRESET: widget} if widget == PRESET_SCALE and PRESET in inputs else {}
     return made
 
 

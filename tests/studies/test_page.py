@@ -111,6 +111,28 @@ def test_a_server_that_lacks_nothing_is_taken():
     assert misfits([cells_of(Plan(workflow(), (Axis("cfg", (1,)),)), RULES, {}, "1")[0].prompt], told(), "A") == []
 
 
+@pytest.mark.parametrize(
+    ("kind", "value", "words"),
+    [
+        ("FLOAT", 1e300, "GGGuidedSampler has cfg 1e+300, and takes 0 to 100."),
+        ("FLOAT", -1, "has cfg -1, and takes 0 to 100."),
+        ("INT", 2.5, "has cfg 2.5, and needs a whole number from 0 to 100."),
+        ("FLOAT", True, "has cfg True, and needs a number from 0 to 100."),
+        ("INT", 3, ""),
+        ("FLOAT", 3, ""),
+        ("FLOAT", 100.0, ""),
+    ],
+)
+def test_a_number_that_a_widget_cannot_hold_is_said_before_any_work(kind, value, words):
+    """By the range that the node itself states."""
+    cell = cells_of(Plan(workflow(), (Axis("cfg", (value,)),)), RULES, {}, "1")[0]
+    server = told()
+    server["GGGuidedSampler"]["input"]["required"]["cfg"] = [kind, {"min": 0.0, "max": 100.0}]
+    found = misfits([cell.prompt], server, "A")
+    assert bool(found) == bool(words)
+    assert words in "".join(found)
+
+
 def test_what_servers_lack_is_said_before_any_work():
     cells = cells_of(Plan(workflow(), (Axis("sampler", ("euler", "huen")),)), RULES, {}, "1")
     old = told(GGEmptyCanvas={"input": {"required": {"model": ["MODEL"], "size": ["INT", {}]}}})

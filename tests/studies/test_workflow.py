@@ -236,3 +236,32 @@ def test_a_judge_that_asks_for_the_prompt_follows_it():
     graph = judged() | texts()
     moved = with_values(with_results(graph, "9"), {"prompt": "a dog"})
     assert (moved["2"]["inputs"]["text"], moved["9"]["inputs"]["text"]) == ("a dog", "a dog")
+
+
+def steered(count=1, preset="measured"):
+    """The first look with so many links of Classifier Guidance."""
+    graph = workflow()
+    for number in range(count):
+        wire = {"guidance": [str(29 + number), 0]} if number else {}
+        inputs = {"energy": ["40", 0], "scale": 2.0, "preset": preset, **wire}
+        graph[str(30 + number)] = {
+            "class_type": "GGClassifierGradient", "inputs": inputs, "_meta": {"title": "Classifier Guidance"}
+        }  # fmt: skip
+    graph["4"]["inputs"]["guidance"] = [str(29 + count), 0]
+    return graph
+
+
+@pytest.mark.parametrize("name", ["Classifier Guidance.scale", "classifier guidance.scale", "30.scale", "scale"])
+def test_the_scale_of_a_gradient_is_an_axis_and_no_preset_takes_its_place(name):
+    made = with_values(steered(), {name: 5})
+    assert (made["30"]["inputs"]["scale"], made["30"]["inputs"]["preset"]) == (5, "scale")
+    assert with_values(steered(), {"cfg": 3})["30"]["inputs"]["preset"] == "measured"
+
+
+def test_of_several_gradients_an_axis_says_which_by_number():
+    with pytest.raises(ValueError, match=r"30\.scale \(Classifier Guidance\), 31\.scale \(Classifier Guidance\)"):
+        with_values(steered(2), {"Classifier Guidance.scale": 5})
+    made = with_values(steered(2), {"31.scale": 5})
+    assert [made[number]["inputs"]["scale"] for number in ("30", "31")] == [2.0, 5]
+    with pytest.raises(ValueError, match="scale is 'robot', but a number is needed"):
+        with_values(steered(), {"Classifier Guidance.scale": "robot"})

@@ -36,12 +36,12 @@ def or_else(fallback: Any) -> WrapValidator:
 
 
 def _kind_and_settings(value: Any) -> Any:
-    """Of an input: its kind, and a table of settings whose `options`, if there are any, are a list."""
+    """Of an input: its kind, and a table of settings; `options` are a list there, `min` and `max` are numbers."""
     if not isinstance(value, list) or not value or not isinstance(value[0], str | list):
         raise ValueError("a kind, and settings, are needed")
     settings = value[1] if len(value) > 1 and isinstance(value[1], dict) else {}
     good = settings if isinstance(settings.get("options") or [], list) else {**settings, "options": []}
-    return [value[0], good]
+    return [value[0], {k: v for k, v in good.items() if k not in ("min", "max") or isinstance(v, int | float)}]
 
 
 class Inputs(BaseModel, extra="ignore"):
