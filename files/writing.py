@@ -26,6 +26,7 @@ REMEDIES = {
     errno.ENOTDIR: FOLDER,
     errno.EEXIST: FOLDER,
     errno.EISDIR: "A folder has that name: choose another name, or move the folder.",
+    errno.ENOTSUP: "Something other than a file has that name, such as a device: choose another name.",
 }
 
 
@@ -43,6 +44,7 @@ def replacing(path: str | os.PathLike) -> Iterator[Path]:
     temporary = path.with_name(f".{uuid4().hex[:12]}.part")  # shorter than any name that is given
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+        _refuse_no_file(path)
         yield temporary
         temporary.replace(path)
     except (OSError, safetensors.SafetensorError) as error:
@@ -83,8 +85,7 @@ def check_place(path: str | os.PathLike, size: int = 1) -> None:
     path = Path(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        if path.is_dir():
-            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+        _refuse_no_file(path)
         probe = _unused(path)
         with probe.open("xb"):
             pass
@@ -94,6 +95,13 @@ def check_place(path: str | os.PathLike, size: int = 1) -> None:
             raise OSError(errno.ENOSPC, f"{size:,} bytes are needed, {free:,} are free")
     except OSError as error:
         raise NotWritten(unwritten(path, error)) from error
+
+
+def _refuse_no_file(path: Path) -> None:
+    """Raise OSError for a folder, a device, a pipe or a socket, or a link to one, in whose place a file would come."""
+    if path.exists() and not path.is_file():
+        code = errno.EISDIR if path.is_dir() else errno.ENOTSUP
+        raise OSError(code, os.strerror(code))
 
 
 def _unused(path: Path) -> Path:

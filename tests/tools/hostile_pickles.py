@@ -312,6 +312,234 @@ CLAIMS = {  # tensors that lie about their storage of four float32 numbers
 }
 
 
+MEGABYTE = 2**20
+SET, FROZEN, ORDERED, SIZE = (
+    name(*path.rsplit(".", 1))
+    for path in ("builtins.set", "builtins.frozenset", "collections.OrderedDict", "torch.Size")
+)
+ENCODE = name("_codecs", "encode")
+
+
+def put(index):
+    return b"r" + struct.pack("<I", index)
+
+
+def get(index):
+    return b"j" + struct.pack("<I", index)
+
+
+def again(count, called, *arguments):
+    """The same call many times, in a list: what it is called with stands in the file once."""
+    return b"](" + called + put(1) + several(*arguments) + put(2) + (get(1) + get(2) + b"R") * count + b"e"
+
+
+def many(count, item=b"K\x01"):
+    """A list of so many values."""
+    return b"](" + item * count + b"e"
+
+
+def numbered(count):
+    """A list of so many different numbers."""
+    return b"](" + b"".join(b"J" + struct.pack("<i", index) for index in range(count)) + b"e"
+
+
+def zipped_entries(count):
+    """The directory of an archive alone, with as many entries as fit."""
+    entry = struct.pack("<4s6H3I5H2I", b"PK\x01\x02", 20, 20, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0) + b"a"
+    size = len(entry) * count
+    end = struct.pack("<4s4H2IH", b"PK\x05\x06", 0, 0, 0xFFFF, 0xFFFF, size, 4, 0)
+    return b"PK\x03\x04" + entry * count + end
+
+
+def pairs(count):
+    return b"](" + b"".join(b"J" + struct.pack("<i", index) + b"N\x86" for index in range(count)) + b"e"
+
+
+def shared(count, state):
+    """Objects that have one state, each under a name of its own."""
+    made = name("argparse", "Namespace") + put(1)
+    held = table(*((text(f"m{index}"), get(1) + b")\x81" + get(2) + b"b") for index in range(count)))
+    return b"](" + made + state + put(2) + held + b"e"
+
+
+def module(parameters, modules=b"}"):
+    return table((text("_parameters"), parameters), (text("_modules"), modules), (text("_buffers"), b"}"))
+
+
+def many_modules(count, width):
+    """A module whose many parts have the same many parameters."""
+    weight, cls = tensor(held=held_within()), name("torch.nn.modules.linear", "Linear")
+    wide = table(*((text(f"p{index}"), get(3)) for index in range(width)))
+    part = cls + b")\x81" + module(wide) + b"b"
+    parts = table(*((text(f"m{index}"), get(4)) for index in range(count)))
+    whole = get(5) + b")\x81" + module(b"}", parts) + b"b"
+    return b"](" + weight + put(3) + cls + put(5) + part + put(4) + whole + b"e"
+
+
+def inner_program(size):
+    """A file within the pickle that is a long program of its own."""
+    return data(b"\x80\x02" + many(size) + b".")
+
+
+def broad(count, axes=8):
+    """Tensors without numbers, of many axes and huge sizes."""
+    sizes = (2**47,) * (axes - 1) + (0,)
+    return table(
+        *((text(f"w{index}"), tensor(shape=sizes, strides=sizes, held=held_within())) for index in range(count))
+    )
+
+
+BOMBS = {  # each below 10 MB, each with more than it seems: instructions that copy, share, or make much of little
+    "a text encoded again and again": lambda: again(4000, ENCODE, text("x" * 3_000_000), text("latin1")),
+    "a text of 200 kB encoded again and again": lambda: again(100_000, ENCODE, text("x" * 200_000), text("latin1")),
+    "sets of one list": lambda: again(3000, SET, many(900_000)),
+    "frozen sets of one list": lambda: again(3000, FROZEN, many(900_000)),
+    "sizes of one list": lambda: again(3000, SIZE, many(900_000)),
+    "dictionaries of one list of pairs": lambda: again(3000, ORDERED, pairs(200_000)),
+    "dictionaries of one dictionary": lambda: again(3000, ORDERED, call(ORDERED, pairs(20_000))),
+    "sets of a short list": lambda: again(300_000, SET, many(400)),
+    "sizes of a tuple": lambda: again(300_000, SIZE, SIZE + b"(" + many(30_000) + b"tR"),
+    "a call with many arguments": lambda: again(300_000, ORDERED, b")", *[NONE] * 300_000),
+    "a parameter with many arguments": lambda: again(
+        300_000, name("torch._utils", "_rebuild_parameter"), tensor(held=held_within()), *[NONE] * 300_000
+    ),
+    "a long name again and again": lambda: (
+        b"]("
+        + text("torch.nn.modules." + "x" * 200_000)
+        + put(1)
+        + text("Linear")
+        + put(2)
+        + (get(1) + get(2) + b"\x93") * 200_000
+        + b"e"
+    ),
+    "a program within, again and again": lambda: again(
+        10_000, name("torch.storage", "_load_from_bytes"), inner_program(500_000)
+    ),
+    "marks": lambda: b"(" * 900_000,
+    "lists": lambda: b"]" * 900_000,
+    "sets": lambda: b"\x8f" * 900_000,
+    "dictionaries": lambda: b"}" * 900_000,
+    "tuples in tuples": lambda: b")" + b"\x85" * 900_000,
+    "small numbers": lambda: many(2_500_000),
+    "different numbers": lambda: numbered(900_000),
+    "fractions": lambda: many(500_000, b"G" + bytes(8)),
+    "short texts": lambda: many(900_000, b"\x8c\x01a"),
+    "a value from the memo": lambda: b"N" + put(1) + b"](" + b"h\x01" * 900_000 + b"e",
+    "a memo that grows": lambda: b"N" + b"\x94" * 900_000,
+    "a memo with holes": lambda: b"N" + b"".join(put(index) for index in range(0, 900_000, 2)),
+    "one list that is appended to": lambda: b"]" + b"Na" * 500_000,
+    "one dictionary that is set": lambda: b"}" + b"".join(b"J%bNs" % struct.pack("<i", i) for i in range(300_000)),
+    "one set that is added to": lambda: b"\x8f" + b"".join(b"(J%b\x90" % struct.pack("<i", i) for i in range(200_000)),
+    "names": lambda: b"](" + SIZE * 200_000 + b"e",
+    "objects": lambda: b"](" + name("argparse", "Namespace") + put(1) + (get(1) + b")\x81") * 300_000 + b"e",
+    "storages": lambda: b"](" + held_within() * 8_000 + b"e",
+    "views of one storage": lambda: again(
+        600_000,
+        name("torch._utils", "_rebuild_tensor_v2"),
+        held_within(),
+        number(0),
+        several(number(1)),
+        several(number(1)),
+        TRUE,
+        b"}",
+    ),
+    "objects of one state": lambda: shared(50_000, table(*((text(f"x{i}"), NONE) for i in range(50_000)))),
+    "modules of the same parameters": lambda: many_modules(30_000, 30_000),
+    "tensors of many axes": lambda: broad(4_000),
+    "letters of four bytes": lambda: text("x" * 9_000_000 + "\U0001f600"),
+    "shorter letters of four bytes": lambda: text("x" * 60_000 + "\U0001f600") * 140,
+    "half letters": lambda: b"X" + struct.pack("<I", 9_000_000) + b"\xed\xa0\x80" * 3_000_000,
+    "short half letters": lambda: (b"X" + struct.pack("<I", 60_000) + b"\xed\xa0\x80" * 20_000) * 140,
+    "a number of nine million bytes": lambda: b"\x8b" + struct.pack("<I", 9_000_000) + b"\x7f" * 9_000_000,
+    "nine million digits": lambda: b"I" + b"9" * 9_000_000 + b"\n",
+    "a line of nine million letters": lambda: b"c" + b"x" * 9_000_000 + b"\ny\n",
+    "a name under a long one": lambda: table(
+        (
+            text("n" * 60_000),
+            table(*((text(f"m{i}"), table((text("w"), tensor(held=held_within())))) for i in range(2_000))),
+        )
+    ),
+    "settings without end": lambda: table(
+        (
+            text("ema"),
+            name("torch.nn.modules.linear", "Linear")
+            + b")\x81"
+            + table(
+                *((text(f"a{i}"), number(i)) for i in range(100_000)),
+                (text("_parameters"), table((text("w"), tensor(held=held_within())))),
+            )
+            + b"b",
+        )
+    ),
+    "entries beside the weights": lambda: table(*((number(index), NONE) for index in range(200_000))),
+}
+
+
+SOME = (
+    OS,
+    SET,
+    FROZEN,
+    ORDERED,
+    SIZE,
+    ENCODE,
+    name("argparse", "Namespace"),
+    name("torch._utils", "_rebuild_parameter"),
+)
+ATOMS = (NONE, TRUE, b")", b"]", b"}", b"\x8f", b"h\x01", b"K\x07", b"G" + bytes(8), b"\x8c\x01a", b"C\x01a")
+FEW = (
+    b"R",
+    b"\x81",
+    b"t",
+    b"e",
+    b"u",
+    b"a",
+    b"s",
+    b"b",
+    b"\x85",
+    b"\x86",
+    b"\x87",
+    b"\x90",
+    b"\x91",
+    b"\x93",
+    b"Q",
+    b"\x94",
+)
+
+
+def random_value(dice, depth=0):
+    """A value that may be large, and may hold others."""
+    count = int(2 ** dice.uniform(0, 19))
+    makers = [
+        lambda: many(count, dice.choice(ATOMS)),
+        lambda: numbered(count),
+        lambda: text(dice.choice("x\xe9\u20ac\U0001f600") * count),
+        lambda: data(bytes(count)),
+        lambda: b"(" + dice.choice(ATOMS) * count + b"t",
+        lambda: tensor(held=held_within(), shape=(dice.randint(0, 5),) * 2),
+        lambda: number(dice.getrandbits(dice.choice((8, 60, 127, 900)))),
+    ]
+    if depth < 3:
+        inner = [lambda: random_value(dice, depth + 1)] * 2
+        makers += [
+            lambda: again(count, dice.choice(SOME[1:]), *(make() for make in inner[: dice.randint(0, 2)])),
+            lambda: table(*((text(f"k{i}"), inner[0]()) for i in range(dice.randint(0, 4)))),
+            lambda: shared(min(count, 30_000), table((text("_modules"), inner[0]()))),
+            lambda: call(dice.choice(SOME), *(make() for make in inner)),
+            lambda: data(b"\x80\x04" + inner[0]() + b"."),
+        ]
+    return dice.choice(makers)()
+
+
+def random_program(dice, most=9_900_000):
+    """A pickle of values that grow, with single instructions strewn in, and now and then a spoiled byte."""
+    content = bytearray(b"(N" + put(1))
+    while len(content) < most and dice.random() < 0.8:
+        content += random_value(dice) if dice.random() < 0.8 else dice.choice(FEW) * dice.choice((1, 1, 2, 100_000))
+    for _ in range(dice.choice((0, 0, 0, 1, 3))):
+        content[dice.randrange(len(content))] = dice.randrange(256)
+    return bytes(content[:most]) + b"t"
+
+
 def pickled(payload, weight=tensor()):  # noqa: B008  bytes
     """A pickle of a network's table with the payload in it."""
     return b"\x80\x04" + table((text("weight"), weight), (text("more"), payload)) + b"."

@@ -4,9 +4,12 @@ import argparse
 import json
 import os
 import pickle  # noqa: TID251  made here, never read here
+import socket
+import stat
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -320,7 +323,7 @@ def test_modules_in_modules_without_end_are_refused_at_once(tmp_path):
     for _ in range(40):
         network = torch.nn.Sequential(network, network)
     torch.save(network, tmp_path / "net.pt")
-    refused(tmp_path / "net.pt", "modules in modules")
+    refused(tmp_path / "net.pt", "takes more than 8,388,608 bytes of memory beside its tensors")
     assert time.process_time() - began < 10
 
 
@@ -409,6 +412,32 @@ def test_a_place_that_cannot_be_written_is_said_before_anything_is_read(tmp_path
     with pytest.raises(NotWritten, match="A file stands where a folder is needed"):
         convert(tmp_path / "net.pt", tmp_path / "file" / "net.safetensors")
     assert sorted(place.name for place in tmp_path.iterdir()) == ["file", "net.pt"]
+
+
+SPECIAL = {
+    "a folder": lambda path: path.mkdir(),
+    "a pipe": lambda path: os.mkfifo(path),
+    "a device": lambda path: os.mknod(path, 0o666 | stat.S_IFCHR, os.makedev(1, 3)),
+    "a socket": lambda path: socket.socket(socket.AF_UNIX).bind(str(path)),
+    "a link to a device": lambda path: path.symlink_to("/dev/null"),
+    "a link to a folder": lambda path: path.symlink_to(path.parent),
+}
+
+
+@pytest.mark.parametrize("kind", SPECIAL)
+@pytest.mark.parametrize("ending", ["safetensors", "card.txt"])
+def test_what_is_no_regular_file_is_never_written_over(tmp_path, kind, ending, monkeypatch):
+    monkeypatch.chdir(tmp_path)  # a socket's address is short
+    place = Path(f"net.{ending}")
+    try:
+        SPECIAL[kind](place)
+    except PermissionError as error:
+        pytest.skip(f"{kind} cannot be made here: {error}")
+    before = place.lstat()
+    (tmp_path / "net.pt").write_bytes(b"nothing of this is read")
+    with pytest.raises(NotWritten, match=r"(A folder|Something other than a file) has that name"):
+        convert(tmp_path / "net.pt", force=True)
+    assert (place.lstat().st_ino, place.lstat().st_mode) == (before.st_ino, before.st_mode)
 
 
 def test_the_command_asks_for_the_licence_only_where_somebody_can_answer():

@@ -4,7 +4,9 @@ import subprocess
 import sys
 import time
 import zipfile
+from collections import Counter
 from pathlib import Path
+from random import Random
 
 import pytest
 import torch
@@ -12,8 +14,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from guidance_geometry.tests.programs import ARCHIVES, PROGRAMS, Payload
-from guidance_geometry.tests.tools.conversions import USUAL_READER, refused, same
+from guidance_geometry.tests.shares import share_of
+from guidance_geometry.tests.tools.conversions import USUAL_READER, complaints_about, measured, refused, same
 from guidance_geometry.tests.tools.hostile_pickles import (
+    BOMBS,
     CLAIMS,
     FORMS,
     LIVE,
@@ -24,9 +28,11 @@ from guidance_geometry.tests.tools.hostile_pickles import (
     members,
     name,
     number,
+    random_program,
     row,
     text,
     zipped,
+    zipped_entries,
 )
 from guidance_geometry.tools.convert.convert import convert
 
@@ -70,6 +76,34 @@ def test_any_other_trick_is_refused_at_once(tmp_path, kind, form):
     assert time.process_time() - began < 5
 
 
+@pytest.mark.slow
+def test_what_a_file_costs_is_counted_before_it_is_spent(tmp_path):
+    """Memory beyond its tensors, and seconds, of files below 10 MB that make much of little."""
+    files = {FORMS["pickle"](tmp_path / f"{index}.pkl", BOMBS[kind]()): kind for index, kind in enumerate(BOMBS)}
+    (directory := tmp_path / "directory.pt").write_bytes(zipped_entries(200_000))
+    files[directory] = "the directory of an archive"
+    assert max(file.stat().st_size for file in files) < 10_000_000
+    found = dict(zip(files.values(), measured(files, tmp_path), strict=True))
+    assert {kind: wrong for kind, facts in found.items() if (wrong := complaints_about(facts))} == {}
+
+
+@pytest.mark.slow
+def test_random_programs_are_read_or_refused_within_their_costs(tmp_path, pytestconfig):
+    """500 with --full; `--share SEED` makes others."""
+    seed, count, kinds = share_of(pytestconfig), 500 if pytestconfig.getoption("full") else 10, Counter()
+    for first in range(0, count, 25):
+        files = []
+        for index in range(first, min(first + 25, count)):
+            program = random_program(Random(f"{seed} {index}"))
+            files.append(FORMS[list(FORMS)[index % len(FORMS)]](tmp_path / f"{index}.pt", program))
+        found = measured(files, tmp_path)
+        kinds.update(facts["kind"] for facts in found)
+        assert {facts["file"]: wrong for facts in found if (wrong := complaints_about(facts))} == {}, f"--share {seed}"
+        for file in files:
+            file.unlink()
+    assert kinds["read"] + kinds["refused"] == count
+
+
 def test_a_text_that_its_codec_cannot_write_is_refused_in_our_own_words(tmp_path):
     payload = call(name("_codecs", "encode"), text("\u20ac"), text("latin1"))
     refused(
@@ -88,7 +122,7 @@ HARMLESS = {
     "lists that would never end": laughs(60),
     "tuples that would never end": hashed(60),
     "a list within itself": b"]q\x00h\x00a",
-    "100,000 lists in each other": b"]" * 100_000 + b"a" * 99_999,
+    "50,000 lists in each other": b"]" * 50_000 + b"a" * 49_999,
     "a state that would be a method": name("argparse", "Namespace")
     + b")\x81}"
     + text("__setstate__")

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
+from itertools import islice
 from pathlib import Path
 
 from torch import Tensor
@@ -61,10 +62,12 @@ def line(text: str, most: int = MOST_WORDS) -> str:
     return " ".join(printable.split())
 
 
-def listed(items: Sequence[str]) -> str:
+def listed(items: Iterable[str]) -> str:
     """Some texts in one line, the first of them where there are many."""
-    more = len(items) - MOST_ITEMS
-    return "; ".join(map(line, items[:MOST_ITEMS])) + (f"; and {more:,} more" if more > 0 else "") or "nothing"
+    rest = iter(items)
+    first = [line(item) for item in islice(rest, MOST_ITEMS)]
+    more = sum(1 for _ in rest)
+    return "; ".join(first) + (f"; and {more:,} more" if more else "") or "nothing"
 
 
 def as_metadata(facts: Mapping[str, str]) -> dict[str, str]:

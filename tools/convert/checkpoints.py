@@ -5,31 +5,34 @@ Everything is read where it lies in the file: no member of an archive is unpacke
 
 from __future__ import annotations
 
-import io
 import mmap
 import struct
 import zipfile
 from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import IO, Any, cast
 
 from ...guidance.printing import shortened, told
-from .machine import Machine, damaged
+from .budget import OBJECT, Budget
+from .machine import Machine
+from .tape import Directory, Tape, damaged
 from .tensors import Storage, storage_of
 from .values import refusal
 
 ZIP, PICKLE = b"PK\x03\x04", b"\x80"
 MAGIC, PROTOCOL = 0x1950A86A20F9469CFC6C, 1001  # what a row of pickles begins with
 LOCAL_HEADER = struct.Struct("<4s22xHH")  # of a member: its mark, the lengths of its name and of what comes after it
-COUNT = struct.Struct("<q")  # of the numbers that follow
+COUNT = 8  # bytes of how many numbers follow
 ENCRYPTED = 1
+LONGEST_ORDER = 20  # bytes
 
 
-def read_checkpoint(path: Path) -> Any:
+def read_checkpoint(path: Path) -> tuple[Any, Budget]:
     """What a file of weights holds: plain values, records, and a `View` for each tensor, whose bytes stay in the file.
 
-    Raises FileNotFoundError, or ValueError that says what the file is or holds instead.
+    With it, what may still be spent on the file. Raises FileNotFoundError, or ValueError that says what the file is or
+    holds instead, or that reading it would cost too much.
     """
     if not path.is_file():
         raise FileNotFoundError(f"{path} is not a file. Check the name and the folder.")
@@ -41,47 +44,47 @@ def read_checkpoint(path: Path) -> Any:
                 "Give a .pt, .pth, .ckpt, .bin or .pkl as it was published."
             )
         content = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+    view, budget = memoryview(content), Budget(len(content))
     try:
-        return archive(content) if start == ZIP else row(content, memoryview(content), embedded)
+        return (archive(view, budget) if start == ZIP else row(Tape(view, budget), inner=True)), budget
     except ValueError as error:
         raise ValueError(f"{path.name}: {error}") from error
 
 
-def archive(content: mmap.mmap) -> Any:
+def archive(content: memoryview, budget: Budget) -> Any:
     """What an archive of torch.save holds."""
-    members = members_of(content)
+    members = members_of(content, budget)
     roots = [name.removesuffix("data.pkl") for name in members if name.count("/") == 1 and name.endswith("/data.pkl")]
     if len(roots) != 1:
         raise ValueError(f"the archive has {len(roots)} members data.pkl, and torch.save writes one. Give its file.")
-    if (order := bytes(members.get(f"{roots[0]}byteorder", b"little"))) != b"little":
+    if (order := bytes(members.get(f"{roots[0]}byteorder", b"little")[:LONGEST_ORDER])) != b"little":
         raise ValueError(f"its numbers are {told(order.decode('latin-1'))} endian. Save it again on a usual machine.")
     storages: dict[tuple[str, str], Storage] = {}
 
     def outside(named: Any) -> Storage:
-        storage = announced(named, storages)
+        storage = announced(named, storages, budget)
         if storage.data is None:
             storage.fill(members.get(f"{roots[0]}data/{named[2]}", memoryview(b"")))
         return storage
 
-    return Machine(outside, embedded).run(io.BytesIO(members[f"{roots[0]}data.pkl"]))
+    return Machine(budget, outside, embedded(budget)).run(Tape(members[f"{roots[0]}data.pkl"], budget))
 
 
-def members_of(content: mmap.mmap) -> dict[str, memoryview]:
+def members_of(content: memoryview, budget: Budget) -> dict[str, memoryview]:
     """The members of an archive by name, as they lie in the file.
 
     Raises ValueError for one that is compressed, encrypted, named twice or as if it lay elsewhere, or not whole.
     """
     try:
-        with zipfile.ZipFile(content) as directory:
+        with zipfile.ZipFile(cast("IO[bytes]", Directory(content, budget))) as directory:
             found = directory.infolist()
-    except (zipfile.BadZipFile, NotImplementedError, struct.error, ValueError) as error:
-        raise ValueError(f"its archive is damaged ({error}). Fetch the file again.") from error
+    except (zipfile.BadZipFile, NotImplementedError, struct.error, UnicodeDecodeError, OSError) as error:
+        raise ValueError(f"its archive is damaged ({shortened(str(error), 200)}). Fetch the file again.") from error
     names, spans = [checked_name(member.filename) for member in found], [span_of(content, member) for member in found]
     overlap = any(start < end for (_, end), (start, _) in pairwise(sorted(spans)))
     if overlap or len({*names}) < len(names):
         raise refusal("has two archive members of one name, or in one place")
-    view = memoryview(content)
-    return {name: view[start:end] for name, (start, end) in zip(names, spans, strict=True)}
+    return {name: content[start:end] for name, (start, end) in zip(names, spans, strict=True)}
 
 
 def checked_name(name: str) -> str:
@@ -91,14 +94,14 @@ def checked_name(name: str) -> str:
     return name
 
 
-def span_of(content: mmap.mmap, member: zipfile.ZipInfo) -> tuple[int, int]:
+def span_of(content: memoryview, member: zipfile.ZipInfo) -> tuple[int, int]:
     """Where the bytes of a member begin and end."""
     what = f"the archive member {shortened(member.filename, 60)!r}"
     if member.compress_type != zipfile.ZIP_STORED or member.compress_size != member.file_size:
         raise refusal(f"has {what} compressed, as torch.save never does")
     if member.flag_bits & ENCRYPTED:
         raise refusal(f"has {what} encrypted")
-    header = content[member.header_offset : member.header_offset + LOCAL_HEADER.size]
+    header = bytes(content[member.header_offset : member.header_offset + LOCAL_HEADER.size])
     mark, name, extra = LOCAL_HEADER.unpack(header.ljust(LOCAL_HEADER.size))
     start = member.header_offset + LOCAL_HEADER.size + name + extra
     if mark != ZIP or start + member.file_size > len(content):
@@ -106,42 +109,37 @@ def span_of(content: mmap.mmap, member: zipfile.ZipInfo) -> tuple[int, int]:
     return start, start + member.file_size
 
 
-def row(stream: Any, view: memoryview, inner: Callable[[bytes], Any] | None) -> Any:
-    """What a row of pickles holds, or one pickle alone.
-
-    view: the bytes that the stream reads. inner: reads a file within a pickle.
-    """
-    first = Machine(embedded=inner).run(stream)
+def row(tape: Tape, inner: bool) -> Any:
+    """What a row of pickles holds, or one pickle alone.  inner: whether a file within it may be read"""
+    budget = tape.budget
+    first = Machine(budget, embedded=embedded(budget) if inner else None).run(tape)
     if type(first) is not int or first != MAGIC:
         return first
-    protocol, system = Machine().run(stream), Machine().run(stream)
+    protocol, system = Machine(budget).run(tape), Machine(budget).run(tape)
     if protocol != PROTOCOL or not isinstance(system, dict) or system.get("little_endian") is not True:
         raise ValueError("it was written by another version of torch.save. Save it again with a newer one.")
     storages: dict[tuple[str, str], Storage] = {}
-    found = Machine(lambda named: announced(named, storages)).run(stream)
-    fill(stream, view, storages, Machine().run(stream))
+    found = Machine(budget, lambda named: announced(named, storages, budget)).run(tape)
+    fill(tape, storages, Machine(budget).run(tape))
     return found
 
 
-def fill(stream: Any, view: memoryview, storages: dict[tuple[str, str], Storage], keys: Any) -> None:
+def fill(tape: Tape, storages: dict[tuple[str, str], Storage], keys: Any) -> None:
     """Give the storages their bytes, which follow in the order of the keys, each after its number of elements."""
-    known = {key: storage for (key, _), storage in storages.items()}
+    by_key = {key: storage for (key, _), storage in storages.items()}
     if (
         not isinstance(keys, list)
-        or len(known) < len(storages)
-        or not all(isinstance(k, str) and k in known for k in keys)
+        or len(by_key) < len(storages)
+        or not all(isinstance(k, str) and k in by_key for k in keys)
     ):
         raise damaged("its list of storages is another one than its tensors use")
-    for key in keys:
-        (count,) = COUNT.unpack(stream.read(COUNT.size).ljust(COUNT.size))
-        start = stream.tell()
-        if count != known[key].count:
-            raise damaged(f"a storage has {count:,} numbers instead of {known[key].count:,}")
-        known[key].fill(view[start : start + known[key].size])
-        stream.seek(start + known[key].size)
+    for storage in map(by_key.__getitem__, keys):
+        if (count := tape.number(COUNT)) != storage.count:
+            raise damaged(f"a storage has {count:,} numbers instead of {storage.count:,}")
+        storage.fill(tape.take(storage.size))
 
 
-def announced(named: Any, storages: dict[tuple[str, str], Storage]) -> Storage:
+def announced(named: Any, storages: dict[tuple[str, str], Storage], budget: Budget) -> Storage:
     """The storage that an object outside of a pickle is, the same one under the same name.
 
     named: "storage", its kind, its key, a device, its number of elements and None.
@@ -152,6 +150,7 @@ def announced(named: Any, storages: dict[tuple[str, str], Storage]) -> Storage:
         raise refusal(f"refers to {told(named[0])} outside itself, in {len(named)} parts")
     if named[5:] not in ((), (None,)):
         raise refusal("holds part of a storage, as very old versions of torch.save wrote (save it again)")
+    budget.charge(2 * OBJECT)
     fresh = storage_of(named[1], named[4])
     storage = storages.setdefault((named[2], named[1].text), fresh)
     if storage.count != fresh.count:
@@ -159,9 +158,13 @@ def announced(named: Any, storages: dict[tuple[str, str], Storage]) -> Storage:
     return storage
 
 
-def embedded(content: bytes) -> Storage:
-    """The storage in a file within a pickle, as tensors are pickled without torch.save."""
-    found = row(io.BytesIO(content), memoryview(content), None)
-    if not isinstance(found, Storage):
-        raise refusal("holds a file that is no tensor storage")
-    return found
+def embedded(budget: Budget) -> Callable[[bytes | memoryview], Storage]:
+    """What reads the storage in a file within a pickle, as tensors are pickled without torch.save."""
+
+    def storage(content: bytes | memoryview) -> Storage:
+        found = row(Tape(memoryview(content), budget), inner=False)
+        if not isinstance(found, Storage):
+            raise refusal("holds a file that is no tensor storage")
+        return found
+
+    return storage

@@ -43,11 +43,11 @@ def convert(
     target = target or path.with_suffix(".safetensors")
     card = target.with_suffix(".card.txt")
     check_free(path, [target, card], force)
-    found = read_checkpoint(path)
+    found, budget = read_checkpoint(path)
     try:
-        tables = tables_of(found)
+        tables = tables_of(found, budget)
         table = chosen(tables, weights)
-        views = checked_tensors(table, MOST_TIMES * path.stat().st_size + SLACK)
+        views = checked_tensors(table, MOST_TIMES * path.stat().st_size + SLACK, budget)
         tensors = {name: view.tensor() for name, view in views.items()}
     except ValueError as error:
         raise ValueError(f"{path.name}: {error}") from error

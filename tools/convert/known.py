@@ -7,6 +7,8 @@ from collections.abc import Callable
 from typing import Any
 
 from ...guidance.printing import class_of, shortened, told
+from .budget import ENTRY, OBJECT, SLOT, Budget
+from .tape import Text
 from .tensors import DTYPES, STORAGES, parameter, view, view_of_bytes
 from .values import Name, Record, refusal
 
@@ -14,18 +16,22 @@ SCALARS = (str, int, float, bytes, type(None))  # what may be a key: the hash of
 LARGEST_KEY = 2**60  # larger numbers can be chosen so that all have one hash
 ENCODINGS = ("latin1", "latin-1", "utf-8")
 LAYERS = re.compile(r"torch\.nn\.modules\.\w+\.\w+")
+LONGEST_NAME = 200  # letters of a module's, and of what is in it
 EMBEDDED = "torch.storage._load_from_bytes"
 
 
-def mapping(*arguments: Any) -> dict:
+def mapping(budget: Budget, *arguments: Any) -> dict:
     """A dictionary in the place of OrderedDict, defaultdict, Counter and EasyDict, from pairs or from another one."""
     given = arguments[0] if arguments and not isinstance(arguments[0], Name) else ()  # a name: what a defaultdict makes
-    pairs = list(given.items()) if isinstance(given, dict) else given
-    if not isinstance(pairs, list | tuple) or not all(
-        isinstance(each, list | tuple) and len(each) == 2 for each in pairs
-    ):
+    if not isinstance(given, list | tuple | dict):
         raise refusal(f"makes a dictionary of {told(given)}")
-    return {key(name): value for name, value in pairs}
+    budget.step(len(given))
+    budget.charge(ENTRY * len(given))
+    if isinstance(given, dict):
+        return dict(given)
+    if not all(isinstance(each, list | tuple) and len(each) == 2 for each in given):
+        raise refusal(f"makes a dictionary of {told(given)}")
+    return {key(name): value for name, value in given}
 
 
 def key(value: Any) -> Any:
@@ -38,25 +44,32 @@ def key(value: Any) -> Any:
 def several(kind: Callable[[Any], Any]) -> Callable[..., Any]:
     """What makes a set of the scalars in a list, or a tuple of anything in it."""
 
-    def made(items: Any = ()) -> Any:
+    def made(budget: Budget, items: Any = ()) -> Any:
         if not isinstance(items, list | tuple | set | frozenset):
             raise refusal(f"makes a collection of {told(items)}")
+        budget.step(len(items))
+        budget.charge((SLOT if kind is tuple else ENTRY) * len(items))
         return kind(items) if kind is tuple else kind(map(key, items))
 
     return made
 
 
-def encoded(text: Any, encoding: Any = "utf-8") -> bytes:
+def encoded(budget: Budget, text: Any, encoding: Any = "utf-8") -> bytes:
     """Bytes, which old protocols write as text."""
-    if not isinstance(text, str) or encoding not in ENCODINGS:
+    if not isinstance(text, str | Text) or encoding not in ENCODINGS:
         raise refusal(f"encodes {told(text)} as {told(encoding)}")
     try:
+        if isinstance(text, Text):
+            return text.encoded(encoding, budget)
+        budget.charge(len(text) * (4 if encoding == "utf-8" else 1))
         return text.encode(encoding)
+    except UnicodeDecodeError:
+        raise refusal("holds a text that is not UTF-8") from None
     except UnicodeEncodeError:
         raise refusal(f"encodes {told(text)} as {told(encoding)}, which has not all of its letters") from None
 
 
-def persistent(meta: Any) -> Record:
+def persistent(_: Budget, meta: Any) -> Record:
     """A module as EDM and its kin save it: its class and state. The source text that comes along stays a text."""
     if not isinstance(meta, dict) or not isinstance(meta.get("class_name"), str):
         raise refusal("holds a persistent object without a class name")
@@ -99,7 +112,8 @@ OTHER_TENSORS = {  # what a tensor may be besides dense numbers, and what to do
 
 def name_of(module: Any, attribute: Any) -> Name:
     """A name, if it is a known one.  Raises ValueError for every other"""
-    if not isinstance(module, str) or not isinstance(attribute, str):
+    parts = (module, attribute)
+    if not all(isinstance(part, str) and len(part) <= LONGEST_NAME for part in parts):
         raise refusal(f"calls for {told(module)}, {told(attribute)}, which is no name")
     text = f"{module}.{attribute}".replace("__builtin__.", "builtins.", 1)
     if attribute in OTHER_TENSORS:
@@ -109,13 +123,15 @@ def name_of(module: Any, attribute: Any) -> Name:
     return Name(text)
 
 
-def made(called: Any, arguments: Any) -> Any:
-    """What takes the place of a call.  Raises ValueError for arguments that do not belong to it"""
+def made(called: Any, arguments: Any, budget: Budget) -> Any:
+    """What takes the place of a call.  Raises ValueError for arguments that do not belong to it, or are too many"""
     if not isinstance(called, Name) or not isinstance(arguments, tuple):
         raise refusal(f"calls {told(called)} with {told(arguments)}")
+    budget.charge(OBJECT)
     if called.text in REBUILT:
+        budget.step(len(arguments))
         try:
-            return REBUILT[called.text](*arguments)
+            return REBUILT[called.text](budget, *arguments)
         except TypeError:  # too many, or too few
             raise refusal(f"calls {called.text!r} with {len(arguments)} arguments") from None
     if called.text in RECORDED or LAYERS.fullmatch(called.text):

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from heapq import nsmallest
+from itertools import chain
 from typing import Any
 
 from ...files.safetensors import LONGEST_NAME, MOST_TENSORS
 from ...guidance.printing import LONE_SURROGATE, class_of, shortened, told
+from .budget import ENTRY, OBJECT, Budget
+from .tape import Text
 from .tensors import View
 from .values import Record, refusal
 
@@ -31,7 +35,7 @@ class Table:
     @property
     def where(self) -> str:
         """The path in words."""
-        return shortened(".".join(self.path), LONGEST_TEXT) or "the file itself"
+        return shortened(".".join(part[: LONGEST_TEXT + 1] for part in self.path), LONGEST_TEXT) or "the file itself"
 
     @property
     def averaged(self) -> bool:
@@ -49,43 +53,58 @@ class Table:
         return f"{self.where} ({count}{', an average of the weights' if self.averaged else ''})"
 
 
-def tables_of(found: Any) -> list[Table]:
-    """Every table of tensors in a file, except what an optimizer keeps; one that has two names, under the first."""
+def tables_of(found: Any, budget: Budget) -> list[Table]:
+    """Every table of tensors in a file, except what an optimizer keeps; one that has two names, under the first.
+
+    Raises ValueError where parts are shared so that looking at them all would take more than is left for the file.
+    """
     tables: list[Table] = []
     level: list[tuple[tuple[str, ...], Any]] = [((), found)]
     seen = {id(found)}
     for _ in range(DEEPEST):
         inner = []
         for path, owner in level:
-            tensors = tensors_of(owner)
+            tensors = tensors_of(owner, budget)
             tables += [Table(path, owner, tensors)] if tensors else []
-            inner += [((*path, name), value) for name, value in entries(owner, seen)]
+            inner += [((*path, name), value) for name, value in entries(owner, seen, budget)]
         level = inner
     return tables
 
 
-def entries(owner: Any, seen: set[int]) -> Iterator[tuple[str, Any]]:
+def entries(owner: Any, seen: set[int], budget: Budget) -> Iterator[tuple[str, Any]]:
     """Dictionaries and objects in a dictionary, by name, that were not seen before."""
-    for name, value in owner.items() if isinstance(owner, dict) else ():
+    for name, value in pairs_of(owner, budget):
         if (
             isinstance(name, str)
             and name not in TRAINERS
             and isinstance(value, dict | Record)
             and id(value) not in seen
         ):
+            budget.charge(ENTRY + OBJECT)
             seen.add(id(value))
             yield name, value
 
 
-def tensors_of(owner: Any) -> dict[str, View]:
+def pairs_of(owner: Any, budget: Budget) -> Iterable[tuple[Any, Any]]:
+    """What a dictionary holds, nothing of anything else; each of its entries is a step."""
+    if not isinstance(owner, dict):
+        return ()
+    budget.step(len(owner))
+    return owner.items()
+
+
+def tensors_of(owner: Any, budget: Budget) -> dict[str, View]:
     """The tensors of a dictionary or of a module, by name."""
-    if isinstance(owner, Record):
-        return dict(module_tensors(owner))
-    pairs = owner.items() if isinstance(owner, dict) else ()
-    return {name: value for name, value in pairs if isinstance(name, str) and isinstance(value, View)}
+    pairs = module_tensors(owner, budget) if isinstance(owner, Record) else pairs_of(owner, budget)
+    tensors = {}
+    for name, value in pairs:
+        if isinstance(name, str) and isinstance(value, View):
+            budget.charge(ENTRY)
+            tensors[name] = value
+    return tensors
 
 
-def module_tensors(module: Record) -> Iterator[tuple[str, View]]:
+def module_tensors(module: Record, budget: Budget) -> Iterator[tuple[str, View]]:
     """Parameters and lasting buffers of a module and those within it, by the names that its state_dict has."""
     waiting, visits = [("", module)], 0
     while waiting:
@@ -93,23 +112,31 @@ def module_tensors(module: Record) -> Iterator[tuple[str, View]]:
         visits += 1
         if visits > MOST_TENSORS or len(prefix) > LONGEST_NAME:
             raise refusal(f"holds modules in modules, more than {MOST_TENSORS:,} or very deep")
-        yield from ((prefix + name, tensor) for name, tensor in own_tensors(one))
-        children = [(f"{prefix}{name}.", child) for name, child in part(one, "_modules") if isinstance(child, Record)]
-        waiting += reversed(children)
+        for name, tensor in own_tensors(one, budget):
+            yield joined(prefix, name, budget), tensor
+        children = [(name, child) for name, child in part(one, "_modules", budget) if isinstance(child, Record)]
+        waiting += [(joined(prefix, f"{name}.", budget), child) for name, child in reversed(children)]
 
 
-def own_tensors(module: Record) -> Iterator[tuple[str, View]]:
+def joined(prefix: str, name: str, budget: Budget) -> str:
+    """A longer name, which takes memory of its own."""
+    budget.charge(OBJECT + len(prefix) + len(name))
+    return prefix + name
+
+
+def own_tensors(module: Record, budget: Budget) -> Iterator[tuple[str, View]]:
     """Parameters of a module, and those of its buffers that its state_dict has."""
     fleeting = module.state.get("_non_persistent_buffers_set") if isinstance(module.state, dict) else None
     left_out = fleeting if isinstance(fleeting, set | frozenset) else ()
-    held = part(module, "_parameters") + [pair for pair in part(module, "_buffers") if pair[0] not in left_out]
+    lasting = (pair for pair in part(module, "_buffers", budget) if pair[0] not in left_out)
+    held = chain(part(module, "_parameters", budget), lasting)
     yield from ((name, value) for name, value in held if isinstance(value, View))
 
 
-def part(module: Record, kind: str) -> list[tuple[str, Any]]:
+def part(module: Record, kind: str, budget: Budget) -> Iterator[tuple[str, Any]]:
     """One of a module's dictionaries."""
     held = module.state.get(kind) if isinstance(module.state, dict) else None
-    return [pair for pair in held.items() if isinstance(pair[0], str)] if isinstance(held, dict) else []
+    yield from (pair for pair in pairs_of(held, budget) if isinstance(pair[0], str))
 
 
 def chosen(tables: Sequence[Table], wanted: str | None = None) -> Table:
@@ -133,7 +160,7 @@ def chosen(tables: Sequence[Table], wanted: str | None = None) -> Table:
     return first
 
 
-def checked_tensors(table: Table, most: int) -> dict[str, View]:
+def checked_tensors(table: Table, most: int, budget: Budget) -> dict[str, View]:
     """The tensors of a table, sorted by name, if a safetensors file can hold them.  most: bytes of all together"""
     size = sum(view.size for view in table.tensors.values())
     if len(table.tensors) > MOST_TENSORS or size > most:
@@ -141,19 +168,20 @@ def checked_tensors(table: Table, most: int) -> dict[str, View]:
     for name in table.tensors:
         if not 0 < len(name) <= LONGEST_NAME or name == "__metadata__" or LONE_SURROGATE.search(name):
             raise refusal(f"holds a tensor called {told(name)}")
+    budget.charge(ENTRY * len(table.tensors))
     return dict(sorted(table.tensors.items()))
 
 
-def dropped(tables: Sequence[Table], table: Table, found: Any) -> list[str]:
+def dropped(tables: Sequence[Table], table: Table, found: Any) -> Iterator[str]:
     """What is not taken, in words: other tables, what lies beside this one and above it, and a module's source text."""
-    left = [str(other) for other in tables if other is not table]
+    yield from (str(other) for other in tables if other is not table)
     taken = {id(other.owner) for other in tables}
     owner = found
     for name in (*table.path, None):
         pairs = owner.items() if isinstance(owner, dict) else ()
-        left += [f"{brief(key)}: {brief(value)}" for key, value in pairs if key != name and not is_table(value, taken)]
+        yield from (f"{brief(k)}: {brief(value)}" for k, value in pairs if k != name and not is_table(value, taken))
         owner = owner.get(name) if isinstance(owner, dict) else None
-    return left + unused(table.owner)
+    yield from unused(table.owner)
 
 
 def is_table(value: Any, taken: set[int]) -> bool:
@@ -165,6 +193,8 @@ def brief(value: Any) -> str:
     """A key or a value in a few words."""
     if isinstance(value, dict | list | tuple | set):
         return f"{class_of(value)} of {len(value):,}"
+    if isinstance(value, Text | bytes | memoryview):
+        return f"{'text' if isinstance(value, Text) else 'data'} of {len(value):,} bytes"
     if isinstance(value, Record):
         return shortened(value.kind, 60)
     return shortened(value if isinstance(value, str) else told(value), 60)
@@ -174,8 +204,8 @@ def unused(owner: dict | Record) -> list[str]:
     """What a module holds besides lasting tensors: source text, which is never run."""
     if not isinstance(owner, Record):
         return []
-    texts = [given for given in owner.arguments if isinstance(given, str)]
-    return [f"source text of {owner.kind}: {len(text):,} characters, never run" for text in texts]
+    texts = [given for given in owner.arguments[:MOST_SETTINGS] if isinstance(given, str | Text)]
+    return [f"source text of {shortened(owner.kind, 60)}: {len(text):,} characters, never run" for text in texts]
 
 
 def settings_of(owner: dict | Record) -> dict[str, Any]:
@@ -183,9 +213,10 @@ def settings_of(owner: dict | Record) -> dict[str, Any]:
     if not isinstance(owner, Record) or not isinstance(owner.state, dict):
         return {}
     made_with = owner.state.get("_init_kwargs")
-    said = {**(made_with if isinstance(made_with, dict) else {}), **owner.state}
-    plain = {name: value for name, value in said.items() if isinstance(name, str) and is_plain(name, value)}
-    return {"class": owner.kind[:LONGEST_TEXT], **dict(sorted(plain.items())[:MOST_SETTINGS])}
+    before = made_with.items() if isinstance(made_with, dict) else ()
+    said = chain((pair for pair in before if pair[0] not in owner.state), owner.state.items())
+    plain = (pair for pair in said if isinstance(pair[0], str) and is_plain(*pair))
+    return {"class": owner.kind[:LONGEST_TEXT], **dict(nsmallest(MOST_SETTINGS, plain))}
 
 
 def is_plain(name: str, value: Any) -> bool:

@@ -13,6 +13,7 @@ from torch import Tensor
 from ...files.safetensors import DTYPES as WRITABLE
 from ...files.safetensors import LARGEST_SIZE, MOST_AXES
 from ...guidance.printing import told
+from .budget import TENSOR, Budget
 from .values import Name, refusal
 
 DTYPES = {str(dtype): dtype for dtype in vars(torch).values() if isinstance(dtype, torch.dtype)}
@@ -34,7 +35,7 @@ STORAGES = {f"torch.{kind}Storage": dtype for kind, dtype in LEGACY.items()}
 STORAGES |= {"torch.storage.UntypedStorage": torch.uint8}
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, slots=True)
 class Storage:
     """Numbers in a row.  count: of elements. data: their bytes; None until they are found"""
 
@@ -54,7 +55,7 @@ class Storage:
         self.data = data
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, slots=True)
 class View:
     """A tensor of a pickle: what it shows of its storage, in elements of its dtype."""
 
@@ -93,19 +94,20 @@ def whole(value: Any) -> bool:
     return type(value) is int and 0 <= value <= LARGEST_SIZE
 
 
-def view(storage: Any, offset: Any, shape: Any, strides: Any, *_: Any) -> View:
+def view(budget: Budget, storage: Any, offset: Any, shape: Any, strides: Any, *_: Any) -> View:
     """A tensor that shows part of a storage, if all of it lies inside and no number is shown twice."""
+    budget.charge(TENSOR)
     return checked(storage, getattr(storage, "dtype", None), offset, shape, strides)
 
 
-def view_of_bytes(
-    storage: Any, offset: Any, shape: Any, strides: Any, grad: Any, hooks: Any, kind: Any, *_: Any
-) -> View:
-    """The same of a storage of bytes, which does not know its dtype."""
+def view_of_bytes(budget: Budget, storage: Any, offset: Any, shape: Any, strides: Any, *more: Any) -> View:
+    """The same of a storage of bytes, which does not know its dtype.  more: what nobody reads, and the dtype third"""
+    budget.charge(TENSOR)
+    kind = more[2] if len(more) > 2 else None
     return checked(storage, DTYPES.get(getattr(kind, "text", "")), offset, shape, strides)
 
 
-def parameter(inner: Any, *_: Any) -> View:
+def parameter(_: Budget, inner: Any, *more: Any) -> View:
     """A parameter is its tensor."""
     if not isinstance(inner, View):
         raise refusal(f"makes a parameter of {told(inner)}")

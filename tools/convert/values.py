@@ -8,14 +8,14 @@ from typing import Any
 from ...guidance.printing import shortened
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Name:
     """What a pickle calls by its name.  text: module.name"""
 
     text: str
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, slots=True)
 class Record:
     """An object that was not made: what its class is called, what it was called with, and its state."""
 
