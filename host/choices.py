@@ -22,32 +22,44 @@ from ..trace.file import load
 from ..trace.picks import LARGEST, Picks, picks_of, read_picks, write_picks
 from .knowledge import PICKS, place_of, reported
 from .panel_record import temporary_folder
-from .run_store import STORE, TAB_FOLDER
-from .users import known, user_of
+from .run_store import STORE, TAB_FOLDER, StoredRun
+from .users import JSON, known, user_of
 
 ROUTE = "/guidance_geometry/picks"  # ?key= of `model_key`
 REPORT = "/guidance_geometry/tab/runs/{run}/report"  # ?half= another run
 FRESH = {"Cache-Control": "no-store"}
 CHANGING = Lock()  # between reading a file and writing it
 SENT = "What was sent"
+MOST_MODELS = 1000  # of one user
 
 
 def answer_choices(server) -> None:
     """Let the host's server answer at ROUTE and REPORT."""
 
-    async def picks(request: web.Request) -> web.Response:
-        user, query = known(user_of(server, request)), request.query
-        body = await request.read() if request.method == "POST" else b""
-        act = {"GET": shown, "POST": added, "DELETE": forgotten}[request.method]
-        return await _answered(act, user, query.get("key") or "", query.get("sampler_class"), body)
+    def picks(act: Callable[..., Mapping | None]) -> Callable:
+        async def answer(request: web.Request) -> web.Response:
+            user, query = known(user_of(server, request)), request.query
+            body = await _body_of(request) if act is added else b""
+            return await _answered(act, user, query.get("key") or "", query.get("sampler_class"), body)
+
+        return answer
 
     async def report(request: web.Request) -> web.Response:
         user = known(user_of(server, request))
         return await _answered(report_on, user, request.match_info["run"], request.query.get("half"))
 
-    for method in ("get", "post", "delete"):
-        getattr(server.routes, method)(ROUTE)(picks)
+    for method, act in (("get", shown), ("post", added), ("delete", forgotten)):
+        getattr(server.routes, method)(ROUTE)(picks(act))
     server.routes.get(REPORT)(report)
+
+
+async def _body_of(request: web.Request) -> bytes:
+    """What was sent.  Raises 413 where it is more than picks can be, which is not read then."""
+    try:
+        return await request.clone(client_max_size=LARGEST).read()
+    except web.HTTPRequestEntityTooLarge:
+        words = json.dumps({"error": f"{SENT} has more than {LARGEST:,} bytes. Send fewer picks."})
+        raise web.HTTPRequestEntityTooLarge(LARGEST, text=words, content_type=JSON) from None
 
 
 async def _answered(act: Callable[..., Mapping | None], *given: Any) -> web.Response:
@@ -76,13 +88,13 @@ def added(user: str, key: str, sampler_class: str | None, body: bytes) -> Mappin
 
     Raises ValueError for what is no such file, NotWritten.
     """
-    if len(body) > LARGEST:
-        raise ValueError(f"{SENT} has {len(body):,} bytes; picks have at most {LARGEST:,}. Send fewer.")
     claims = json_of(SENT, body.decode("utf-8", errors="replace"), "Send the picks as a JSON object.")
     path, sent, today = _place(user, key), picks_of(claims, SENT), date.today().isoformat()
     if sent.key != key:
         raise ValueError(f"{SENT} is of model {sent.key!r}, the address of {key!r}. Send the picks of this model.")
     with CHANGING:
+        if not path.is_file() and sum(1 for _ in path.parent.glob("*.json")) >= MOST_MODELS:
+            raise ValueError(f"Picks of {MOST_MODELS:,} models are kept, and no more. Forget those of one model first.")
         before = read_picks(path) if path.is_file() else Picks(sent.name, key)
         after = before.joined(replace(pick, when=pick.when or today) for pick in sent.picks)
         write_picks(after, path)
@@ -118,8 +130,16 @@ def report_on(user: str, run: str, half: str | None) -> Mapping | None:
     return reported(trace, halved[0] if halved else None, user=user).as_json()
 
 
-def _trace_of(user: str, run: str) -> Path | None:
+def own_run(user: str, run: str) -> StoredRun | None:
+    """A kept run of this user, None where it is gone.  Raises 404 for one of somebody else's."""
     found = STORE.found(user, run)
+    if found is None and run in STORE.runs:
+        raise web.HTTPNotFound()
+    return found
+
+
+def _trace_of(user: str, run: str) -> Path | None:
+    found = own_run(user, run)
     name = next((name for name in found.files if name.endswith(".safetensors")), None) if found else None
     return temporary_folder(TAB_FOLDER) / name if name else None
 

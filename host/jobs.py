@@ -43,8 +43,8 @@ class RunningJob:
 
     @property
     def user(self) -> str:
-        """Who queued it; the host's request said so, and no job can."""
-        return (worded(within(self.extra, KEY, "user")) or NOBODY) if args.multi_user else ONLY_USER
+        """Who queued it."""
+        return owner_of(self.extra)
 
     @property
     def wants_records(self) -> bool:
@@ -86,6 +86,17 @@ def title_here() -> str:
     """What the user calls the node that runs; empty outside the queue."""
     job = running_job()
     return job.title if job else ""
+
+
+def who_queued() -> str:
+    """The user whose job runs now; in scripts and tests the only one."""
+    job = running_job()
+    return job.user if job else ONLY_USER
+
+
+def owner_of(extra: Any) -> str:
+    """Who queued a job, by its extra data: `taps.on_prompt` wrote that there, and no request can."""
+    return (worded(within(extra, KEY, "user")) or NOBODY) if args.multi_user else ONLY_USER
 
 
 def display_of(node: str) -> str:

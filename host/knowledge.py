@@ -11,7 +11,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
 
-import folder_paths
 from torch import Tensor
 
 from ..guidance.printing import shortened, words_of
@@ -24,10 +23,10 @@ from ..trace.sentences import Sentence, say
 from ..trace.size import Size, read_size, write_size
 from ..trace.trace import Trace
 from .data_size import by_construction, measured
-from .jobs import running_job
+from .jobs import who_queued
 from .model_folders import ASSETS
 from .saving import fingerprint
-from .users import ONLY_USER
+from .users import folder_of
 
 FOLDER = "guidance_geometry"
 CARDS, PICKS, SIZES = "cards", "picks", "sizes"
@@ -51,9 +50,9 @@ def known_of(trace: Trace, user: str | None = None) -> Known:
 
 def place_of(kind: str, key: str, user: str | None = None) -> Path | None:
     """The file for a model, by its `model_key`; None for a user without a folder.  kind: CARDS or PICKS."""
-    root = _folder_of(_who_queued() if user is None else user)
+    root = folder_of(who_queued() if user is None else user)
     mark = hashlib.sha256(key.encode()).hexdigest()[:16]
-    return Path(root) / FOLDER / kind / f"{mark}.json" if root else None
+    return root / FOLDER / kind / f"{mark}.json" if root else None
 
 
 def keep_size(trace: Trace, vae, pictures: Tensor) -> None:
@@ -72,20 +71,9 @@ def keep_size(trace: Trace, vae, pictures: Tensor) -> None:
 
 def state_of_files() -> str:
     """A mark that changes when a card or a pick does: a report is of no use beyond that."""
-    root = _folder_of(_who_queued())
-    files = sorted(Path(root, FOLDER).rglob("*.json")) if root else []
+    root = folder_of(who_queued())
+    files = sorted((root / FOLDER).rglob("*.json")) if root else []
     return " ".join(map(fingerprint, files))
-
-
-def _who_queued() -> str:
-    job = running_job()
-    return job.user if job else ONLY_USER
-
-
-def _folder_of(user: str) -> str | None:
-    """The folder of a user.  Older hosts have no function that refuses names of their own."""
-    known = getattr(folder_paths, "get_public_user_directory", None)
-    return known(user) if known else str(Path(folder_paths.get_user_directory()) / user)
 
 
 def reported(

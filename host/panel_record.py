@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections import defaultdict
 from collections.abc import Callable
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from ..files.writing import NotWritten, write_atomically
 from ..trace.faults import kept_out
 from ..trace.record import fitting_steps, rounded, run_record, size_of
 from ..trace.trace import PART, Trace
+from .jobs import who_queued
 from .knowledge import reported
 from .mixable import mixable
 from .thumbnails import Sheets, thumbnails
@@ -21,6 +23,7 @@ from .trace_pictures import pictures_of
 
 IN_MESSAGE = 64_000  # bytes of a record that travels inside the node's output; a larger one becomes a file
 SUBFOLDER = "guidance_geometry"
+READERS: dict[str, set[str]] = defaultdict(set)  # file of a record -> the users whose jobs made it
 Keep = Callable[[bytes, str], dict]  # content, ending -> how the panel asks for it
 
 
@@ -93,9 +96,15 @@ def portable(record: dict, keep: Keep | None = None) -> dict:
         return record
     known = {name: record.get(name) for name in ("v", "run", "workflow_id")}
     try:
-        return known | {"file": (keep or temporary)(data, ".json")}
+        return known | {"file": (keep or _for_who_queued)(data, ".json")}
     except NotWritten as error:
         return thinned(record, f"Not all steps are shown: {error}")
+
+
+def _for_who_queued(data: bytes, ending: str) -> dict:
+    place = temporary(data, ending)
+    READERS[place["filename"]].add(who_queued())
+    return place
 
 
 def thinned(record: dict, why: str) -> dict:

@@ -1,6 +1,7 @@
 """What the server still holds of a run, for panels that ask for it.
 
 Whatever is gone is answered with 204, no content: an address without a file would be an error in the browser's console.
+What is somebody else's is answered with 404, and with 401 to whom the host does not know.
 """
 
 from __future__ import annotations
@@ -12,9 +13,9 @@ from typing import Any
 from aiohttp import web
 
 from .adapter import prompt_server
-from .choices import answer_choices
-from .jobs import within
-from .panel_record import SUBFOLDER, temporary_folder
+from .choices import answer_choices, own_run
+from .jobs import owner_of, within
+from .panel_record import READERS, SUBFOLDER, temporary_folder
 from .run_store import STORE, TAB_FOLDER
 from .users import known, user_of
 
@@ -33,10 +34,14 @@ def answer_panels() -> None:
         return
 
     async def run(request: web.Request) -> web.StreamResponse:
-        return run_of(server.prompt_queue, request.match_info["job"], request.match_info["node"])
+        user = known(user_of(server, request))
+        return run_of(server.prompt_queue, user, request.match_info["job"], request.match_info["node"])
 
     async def record(request: web.Request) -> web.StreamResponse:
-        return record_named(request.match_info["name"])
+        user, name = known(user_of(server, request)), request.match_info["name"]
+        if user not in READERS.get(name, ()) and not was_shown(server.prompt_queue, user, name):
+            raise web.HTTPNotFound()
+        return record_named(name)
 
     async def tab_runs(request: web.Request) -> web.StreamResponse:
         user, query = known(user_of(server, request)), request.query
@@ -46,7 +51,7 @@ def answer_panels() -> None:
 
     async def tab_run(request: web.Request) -> web.StreamResponse:
         user = known(user_of(server, request))
-        found = await asyncio.to_thread(STORE.found, user, request.match_info["run"])
+        found = await asyncio.to_thread(own_run, user, request.match_info["run"])
         return web.Response(status=204) if found is None else answer(json.loads(found.record), TAB_FOLDER)
 
     server.routes.get(RUNS)(run)
@@ -61,16 +66,31 @@ def megabytes_of(server, request: web.Request) -> Any:
     return server.user_manager.settings.get_settings(request).get(STORE_SETTING)
 
 
-def run_of(queue, job: str, node: str) -> web.StreamResponse:
+def run_of(queue, user: str, job: str, node: str) -> web.StreamResponse:
     """The record that an inspector showed in a job; null where it was not in it, 204 where the job is forgotten.
 
     Of several, which an inspector shows that is given a list of traces, the first: the panel shows that too.
+    Raises 404 for the job of somebody else.
     """
-    outputs = queue.get_history(prompt_id=job, map_function=lambda entry: entry["outputs"])
-    if job not in outputs:
+    jobs = queue.get_history(prompt_id=job, map_function=_owner_and_outputs)
+    if job not in jobs:
         return web.Response(status=204)
-    shown = within(outputs[job], node, "gg_record")
+    owner, outputs = jobs[job]
+    if owner != user:
+        raise web.HTTPNotFound()
+    shown = within(outputs, node, "gg_record")
     return answer(shown[0] if isinstance(shown, list) and shown and isinstance(shown[0], dict) else None)
+
+
+def _owner_and_outputs(entry: dict) -> tuple[str, dict]:
+    return owner_of(entry["prompt"][3]), entry["outputs"]
+
+
+def was_shown(queue, user: str, name: str) -> bool:
+    """Whether a job of this user showed the record of this name, made by whatever job: the host keeps outputs."""
+    jobs = queue.get_history(map_function=_owner_and_outputs).values()
+    shown = (node.get("gg_record") for owner, outputs in jobs if owner == user for node in outputs.values())
+    return any(within(one, "file", "filename") == name for several in shown for one in several or ())
 
 
 def answer(record: dict | None, subfolder: str = SUBFOLDER) -> web.StreamResponse:

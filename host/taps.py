@@ -13,13 +13,15 @@ from dataclasses import asdict, dataclass
 from functools import cache, cached_property, lru_cache
 from typing import Any
 
+from comfy.cli_args import args
+
 from ..trace.faults import line_of
 from .adapter import KEY, prompt_server
 from .afterwards import MOST_UNCOND
 from .jobs import within, workflow_id_of, workflow_key_of, workflow_of
 from .recording import CAPTURES
 from .run_store import STORE
-from .users import noting_who_asks, user_who_asks
+from .users import guarding_our_routes, noting_who_asks, user_who_asks
 
 TAP = "GGTap"
 SAMPLED = {"LATENT", "GUIDER", "IMAGE", "VIDEO", "AUDIO"}  # who reads a MODEL and gives one of these samples with it
@@ -67,18 +69,18 @@ def watch_prompts() -> None:
     """Let the host's server hand every prompt to `on_prompt`; without one nobody asks."""
     server = prompt_server()
     if server is not None:
-        server.app.middlewares.append(noting_who_asks)
+        server.app.middlewares.extend((guarding_our_routes, noting_who_asks))
         server.add_on_prompt_handler(on_prompt)
 
 
 def on_prompt(body: Mapping[str, Any]) -> Mapping[str, Any]:
-    """The request with taps where it asks for them, else as it came; a fault of ours costs it its records alone."""
+    """The request with taps where it asks for them, and with its user; a fault of ours costs it its records alone."""
     try:
         wanted = wanted_of(body)
-        return body if wanted is None else _tapped(body, wanted)
+        return _saying(body, {}) if wanted is None else _tapped(body, wanted)
     except Exception:
         logging.warning("Guidance Geometry: this job is not recorded", exc_info=True)
-        return _asking_nothing(body)
+        return _saying(body, {})
 
 
 def wanted_of(body: Mapping[str, Any]) -> Wanted | None:
@@ -96,17 +98,20 @@ def wanted_of(body: Mapping[str, Any]) -> Wanted | None:
     )
 
 
-def _tapped(body: Mapping[str, Any], wanted: Wanted) -> dict:
+def _tapped(body: Mapping[str, Any], wanted: Wanted) -> Mapping[str, Any]:
     prompt, _ = with_taps(body["prompt"], declared, asdict(wanted))
-    said = {"record": True, **asdict(wanted), "user": user_who_asks()}
-    return {**body, "prompt": prompt, "extra_data": {**(body.get("extra_data") or {}), KEY: said}}
+    return _saying({**body, "prompt": prompt}, {"record": True, **asdict(wanted)})
 
 
-def _asking_nothing(body: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Without what it says of a user, which nobody has checked."""
-    extra = within(body, "extra_data")
-    known = isinstance(extra, Mapping) and KEY in extra
-    return {**body, "extra_data": {name: said for name, said in extra.items() if name != KEY}} if known else body
+def _saying(body: Mapping[str, Any], said: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The request with this under our key, and the user who asks: nothing of what it says there itself is kept."""
+    extra = within(body, "extra_data") or {}
+    if not isinstance(body, Mapping) or not isinstance(extra, Mapping):
+        return body  # the host refuses it
+    ours = {KEY: {**said, "user": user_who_asks()}} if said or args.multi_user else {}
+    if not ours and KEY not in extra:
+        return body
+    return {**body, "extra_data": {name: value for name, value in extra.items() if name != KEY} | ours}
 
 
 def with_taps(

@@ -145,6 +145,7 @@ const kept = (path) =>
   new Promise((done) => {
     const request = new XMLHttpRequest();
     request.open("GET", api.apiURL(KEPT + path));
+    if (api.user) request.setRequestHeader("Comfy-User", api.user); // as the host's own requests do
     request.responseType = "json";
     request.onloadend = () => done(request.status === 200 ? request.response : { gone: true });
     request.send();

@@ -230,7 +230,7 @@ def test_a_job_asks_in_its_extra_data_or_in_its_workflow(host, said, wanted, whe
     body = {"prompt": GRAPH, "extra_data": extra}
     found = wanted_of(body)
     assert (found and (found.capture, found.uncond_steps)) == wanted
-    if wanted is None:
+    if wanted is None and where == "workflow":
         assert on_prompt(body) is body
 
 
@@ -286,6 +286,27 @@ def test_the_request_says_whose_job_it_is_and_the_job_does_not(host, monkeypatch
     )
     assert said == user
     assert users.ASKING.get() is None
+
+
+@pytest.mark.parametrize("multi_user", [False, True])
+@pytest.mark.parametrize(
+    "said", [{"record": False}, {"record": "yes"}, {}, {"record": True, "capture": []}, [], 7, None, "user"], ids=str
+)
+def test_no_request_says_whose_job_it_is(host, monkeypatch, said, multi_user):
+    """Whatever else it says of us, and whether it is recorded."""
+    from comfy.cli_args import args
+
+    from guidance_geometry.host import jobs, taps
+
+    monkeypatch.setattr(args, "multi_user", multi_user)
+    monkeypatch.setattr(taps, "user_who_asks", lambda: "her" if multi_user else "default")
+    forged = {**said, "user": "../him"} if isinstance(said, dict) else said
+    body = {"prompt": {}, "extra_data": {"guidance_geometry": forged, "other": 1}}
+    extra = taps.on_prompt(body)["extra_data"]
+    assert extra["other"] == 1
+    assert "../him" not in str(extra)
+    assert jobs.owner_of(extra) == ("her" if multi_user else "default")
+    assert jobs.owner_of(taps.on_prompt({"prompt": {}}).get("extra_data")) == jobs.owner_of(extra)
 
 
 @pytest.mark.parametrize("sampler", ["euler", "dpmpp_2m_sde", "heunpp2", "uni_pc"])

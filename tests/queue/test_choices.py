@@ -25,7 +25,8 @@ def sent(client, method, key, body=None, **query):
     address = f"{client.address}/{PICKS}?{urllib.parse.urlencode({'key': key, **query})}"
     data = body if body is None or isinstance(body, bytes) else json.dumps(body).encode()
     try:
-        with DIRECT.open(urllib.request.Request(address, data, method=method)) as answer:
+        headers = {"Content-Type": "application/json"}
+        with DIRECT.open(urllib.request.Request(address, data, headers, method=method)) as answer:
             status, words = answer.status, answer.read()
     except urllib.error.HTTPError as error:
         status, words = error.code, error.read()
@@ -65,14 +66,34 @@ def test_what_is_no_pick_is_refused_and_nothing_is_written(client, key):
         b"[" * 5000: "not valid JSON|deep",
         json.dumps(picks(key, _0=True)).encode(): "cfg is 0",
         json.dumps(picks("other", _2=True)).encode(): "of model 'other'",
-        b" " * 1_100_000: "1,100,000 bytes",
+        b" " * 1_100_000: "more than 1,000,000 bytes",
     }
     for body, words in wrong.items():
         status, said = sent(client, "POST", key, body)
-        assert status == 400
+        assert status in (400, 413)
         assert any(word in said["error"] for word in words.split("|")), said
     assert sent(client, "POST", "", picks("", _2=True))[0] == 400
     assert sent(client, "GET", key) == (204, None)
+
+
+@pytest.mark.parametrize("called", [None, "studio.lan:8188"])
+def test_pages_of_other_sites_write_and_read_nothing(client, key, called):
+    foreign = {"Origin": "http://evil.example", "Content-Type": "text/plain"} | ({"Host": called} if called else {})
+    own = {"Host": called, "Origin": f"http://{called}", "Content-Type": "application/json"}
+    address = f"{client.address}/{PICKS}?{urllib.parse.urlencode({'key': key})}"
+    for method, headers, wanted in (
+        ("POST", foreign, 403),
+        ("GET", foreign, 403),
+        *([("POST", own, 200)] if called else []),
+    ):
+        data = json.dumps(picks(key, _2=True)).encode() if method == "POST" else None
+        try:
+            status = DIRECT.open(urllib.request.Request(address, data, headers, method=method)).status
+        except urllib.error.HTTPError as error:
+            status = error.code
+        assert status == wanted, method
+        assert sent(client, "GET", key)[0] == (200 if wanted == 200 else 204)
+    assert sent(client, "DELETE", key)[0] == 204
 
 
 def test_the_next_run_is_compared_with_the_picks_and_so_is_an_earlier_one(client):

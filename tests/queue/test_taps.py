@@ -127,11 +127,11 @@ def test_with_several_users_each_sees_the_runs_that_his_own_requests_queued(shar
     one = f"guidance_geometry/tab/runs/{run['run']}"
     record = asked(shared, one, her)
     assert len(record["steps"]) == 4
-    assert asked(shared, one, him) is None
+    assert asked(shared, one, him) == 404
     assert asked(shared, one) == 401
     assert asked(shared, "guidance_geometry/tab/runs", her)["runs"] == []
     assert asked(shared, f"{one}/report", her)["v"] == 1
-    assert asked(shared, f"{one}/report", him) is None
+    assert asked(shared, f"{one}/report", him) == 404
     sheet = {name: record["pictures"]["steps"][0][name] for name in ("filename", "subfolder", "type")}
     assert sheet["subfolder"] == "guidance_geometry/tab"
     with DIRECT.open(f"{shared.address}/view?{urllib.parse.urlencode(sheet)}") as answer:
@@ -148,6 +148,19 @@ def test_with_several_users_each_has_picks_of_his_own(shared):
     assert asked(shared, address, him) is None
     assert asked(shared, address) == 401
     assert asked(shared, address, "../default") == 401
+
+
+@pytest.mark.parametrize("said", [{"record": False}, {"record": True}, 7, {}], ids=str)
+def test_no_job_says_whose_it_is(shared, said):
+    her, him = (asked(shared, "users", username=f"{name} who says {said}") for name in ("she", "he"))
+    for claimed in (him, "default", "../outside"):
+        forged = {**said, "user": claimed} if isinstance(said, dict) else said
+        sent = {"prompt": plain(seed=35), "extra_data": {"guidance_geometry": forged}}
+        job = asked(shared, "prompt", her, **sent)["prompt_id"]
+        assert finished(shared, job) == "success"
+        (extra,) = [entry["prompt"][3] for entry in asked(shared, f"history/{job}").values()]
+        assert extra["guidance_geometry"]["user"] == her
+        assert [asked(shared, f"guidance_geometry/runs/{job}/8", user) for user in (her, him, None)] == [None, 404, 401]
 
 
 @pytest.mark.parametrize("slot", [0, 1], ids=["a MODEL", "None"])

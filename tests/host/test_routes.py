@@ -1,0 +1,251 @@
+"""Every address of this pack, asked by its owner, by others, by nobody and by pages of other sites.
+
+The host's own user manager and a router as it has one stand around it; its queue is a stand-in.
+"""
+
+import asyncio
+import json
+import sys
+from itertools import product
+from types import SimpleNamespace
+
+import pytest
+
+JSON = {"Content-Type": "application/json"}
+PICKS = {"format": "guidance-geometry/picks", "version": 1, "model": {"name": "m", "key": "k"}}
+PICKS["picks"] = [{"cfg": 4.0, "sampler_class": "ode", "good": True}]
+SMALL, LARGE = "a" * 20 + ".json", "b" * 20 + ".json"
+OUTPUTS = {"8": {"gg_record": [{"v": 1, "mine": True}]}, "9": {"gg_record": [{"v": 1, "file": {"filename": LARGE}}]}}
+
+
+class Queue:
+    """What the host remembers of the jobs that ran."""
+
+    def __init__(self):
+        self.history = {}
+
+    def get_history(self, prompt_id=None, map_function=lambda entry: entry):
+        return {name: map_function(entry) for name, entry in self.history.items() if prompt_id in (None, name)}
+
+
+@pytest.fixture(params=[False, True], ids=["one user", "several users"])
+def live(request, host, monkeypatch, tmp_path):
+    """What the host's server has, with its own user manager, for one user or for several."""
+    import folder_paths
+    from aiohttp import web
+    from app.user_manager import UserManager
+    from comfy.cli_args import args
+
+    monkeypatch.setattr(args, "multi_user", request.param)
+    monkeypatch.setattr(folder_paths, "user_directory", str(tmp_path / "user"))
+    monkeypatch.setattr(folder_paths, "temp_directory", str(tmp_path / "temp"))
+    app = web.Application(client_max_size=1 << 26)
+    live = SimpleNamespace(app=app, routes=web.RouteTableDef(), user_manager=UserManager(), prompt_queue=Queue())
+    live.user_manager.users |= {"her": "her", "him": "him"} if request.param else {}
+    live.add_on_prompt_handler = lambda handler: None
+    monkeypatch.setitem(sys.modules, "server", SimpleNamespace(PromptServer=SimpleNamespace(instance=live)))
+    live.several, live.owner = request.param, "her" if request.param else "default"
+    live.picks = tmp_path / "user" / live.owner / "guidance_geometry" / "picks"
+    return live
+
+
+@pytest.fixture
+def site(live, monkeypatch, tmp_path):
+    """The addresses of this pack, with a run, a job and a record of "her"; the host serves each below /api too."""
+    from aiohttp import web
+    from aiohttp.test_utils import TestClient, TestServer
+
+    from guidance_geometry.host import choices, panel_record, routes, run_store, taps
+
+    store, readers = run_store.RunStore(), {SMALL: {live.owner}}
+    for module in (run_store, routes, choices, taps):
+        monkeypatch.setattr(module, "STORE", store)
+    monkeypatch.setattr(routes, "READERS", readers)
+    routes.answer_panels()
+    taps.watch_prompts()
+    live.app.add_routes(live.routes)
+    live.app.add_routes([web.route(one.method, f"/api{one.path}", one.handler) for one in live.routes])
+    (tmp_path / "web").mkdir()
+    live.app.add_routes([web.static("/", tmp_path / "web")])
+    place = run_store.RunPlace("j", "4", "KSampler", 0, 0, "1234", "r", 3, "", 1.0)
+    store.add(run_store.StoredRun(place, live.owner, b'{"run": "r"}', frozenset(), 10))
+    job = (0, "j", {}, {"guidance_geometry": {"user": live.owner}}, [])
+    live.prompt_queue.history["j"] = {"prompt": job, "outputs": OUTPUTS}
+    folder = panel_record.temporary_folder()
+    folder.mkdir(parents=True)
+    for name in (SMALL, LARGE):
+        (folder / name).write_text('{"v": 1}')
+    live.loop = asyncio.new_event_loop()
+
+    async def client():
+        started = TestClient(TestServer(live.app))
+        await started.start_server()
+        return started
+
+    live.client = live.loop.run_until_complete(client())
+    yield live
+    live.loop.run_until_complete(live.client.close())
+    live.loop.close()
+
+
+def asked(site, *requests):
+    """Status and body of each of several requests: (method, path, headers, body), one after another."""
+
+    async def answers():
+        found = []
+        for method, path, headers, body in requests:
+            answer = await site.client.request(method, path, headers=headers, data=body)
+            found.append((answer.status, await answer.read()))
+        return found
+
+    return site.loop.run_until_complete(answers())
+
+
+def ours(site):
+    """Method and path of everything of ours that the host's router knows, with what we have filled in."""
+    filled = {"{job}": "j", "{node}": "8", "{name}": SMALL, "{run}": "r"}
+    found = []
+    for route in site.app.router.routes():
+        path = route.resource.canonical if route.resource else ""
+        if "/guidance_geometry/" in path:
+            for name, value in filled.items():
+                path = path.replace(name, value)
+            assert "{" not in path, "a new address: say here what to fill in"
+            query = "?key=k" if path.endswith("/picks") else "?workflow_id=1234" if path.endswith("/runs") else ""
+            found.append((route.method, path + query))
+    assert len(found) >= 2 * 8
+    return found
+
+
+def as_user(site, name):
+    return {"comfy-user": name} if name and site.several else {}
+
+
+def with_body(method):
+    return json.dumps(PICKS) if method == "POST" else None
+
+
+def test_the_owner_gets_everything(site):
+    requests = [(method, path, as_user(site, "her") | JSON, with_body(method)) for method, path in ours(site)]
+    for (method, path, *_), (status, _) in zip(requests, asked(site, *requests), strict=True):
+        assert status in (200, 204), (method, path)
+
+
+def test_others_get_nothing_of_it(site):
+    """Who owns nothing sees that there is nothing, or that it is not his; the host decides whom it knows."""
+    if not site.several:
+        pytest.skip("there is one user")
+    for user, wanted in (("him", {404}), ("nobody", {401}), (None, {401}), ("../her", {401}), ("__system", {401})):
+        requests = [("POST", "/guidance_geometry/picks?key=k", as_user(site, "her") | JSON, json.dumps(PICKS))]
+        requests += [(method, path, as_user(site, user) | JSON, with_body(method)) for method, path in ours(site)]
+        for (method, path, *_), (status, body) in list(zip(requests, asked(site, *requests), strict=True))[1:]:
+            personal = "/picks" in path or path.endswith("/runs?workflow_id=1234")  # each has his own
+            assert status in ({200, 204} if personal and user == "him" else wanted), (user, method, path, status)
+            assert b'"mine"' not in body
+            assert user != "him" or method == "POST" or b'"cfg"' not in body
+            assert b'"run": "r"' not in body
+        assert json.loads((site.picks / next(iter(site.picks.iterdir())).name).read_text())["picks"]
+
+
+@pytest.mark.parametrize(
+    "called", ["127.0.0.1:8188", "localhost", "studio.lan:8188", "192.168.1.20:8188", "studio.lan"]
+)
+@pytest.mark.parametrize("origin", ["http://evil.example", "http://evil.example:8188", "null", "https://studio.lan:1"])
+def test_pages_of_other_sites_get_and_write_nothing(site, called, origin):
+    headers = as_user(site, "her") | JSON | {"Host": called, "Origin": origin}
+    requests = [(method, path, headers, with_body(method)) for method, path in ours(site)]
+    for (method, path, *_), (status, body) in zip(requests, asked(site, *requests), strict=True):
+        assert status == 403, (method, path)
+        assert b"cfg" not in body
+    assert not site.picks.exists()
+
+
+@pytest.mark.parametrize("called", ["127.0.0.1:8188", "studio.lan:8188", "studio.lan"])
+def test_its_own_pages_and_those_that_the_host_lets_in_are_answered(site, called, monkeypatch):
+    from comfy.cli_args import args
+
+    headers = as_user(site, "her") | JSON | {"Host": called}
+    post = ("POST", "/guidance_geometry/picks?key=k", headers | {"Origin": f"http://{called}"}, json.dumps(PICKS))
+    behind = headers | {"Origin": "https://elsewhere.example", "Sec-Fetch-Site": "same-origin"}
+    assert asked(site, post)[0][0] == 200
+    if "127" not in called:  # behind a server that calls the host by another name, as a browser says itself
+        assert asked(site, (*post[:2], behind, post[3]))[0][0] == 200
+        monkeypatch.setattr(args, "enable_cors_header", "https://friend.example")
+        friend, other = ({"Origin": f"https://{name}.example"} for name in ("friend", "other"))
+        assert asked(site, (*post[:2], headers | friend, post[3]))[0][0] == 200
+        assert asked(site, (*post[:2], headers | other, post[3]))[0][0] == 403
+
+
+@pytest.mark.parametrize("kind", ["text/plain", "application/x-www-form-urlencoded", "multipart/form-data", None])
+def test_what_is_sent_must_be_json(site, kind):
+    headers = as_user(site, "her") | ({"Content-Type": kind} if kind else {})
+    for method, path in ours(site):
+        if method in ("POST", "DELETE", "PUT", "PATCH"):
+            ((status, body),) = asked(site, (method, path, headers, json.dumps(PICKS)))
+            assert (status, "application/json" in json.loads(body)["error"]) == (415, True), (method, path)
+    assert not site.picks.exists()
+
+
+@pytest.mark.parametrize("chunked", [False, True])
+def test_what_is_sent_is_bounded_before_it_is_read(site, chunked):
+    async def pieces():
+        for _ in range(40):
+            yield b" " * 100_000
+
+    body = pieces() if chunked else b" " * 4_000_000
+    ((status, said),) = asked(site, ("POST", "/guidance_geometry/picks?key=k", as_user(site, "her") | JSON, body))
+    assert (status, "more than 1,000,000 bytes" in json.loads(said)["error"]) == (413, True)
+    assert not site.picks.exists()
+
+
+def test_the_models_that_one_has_picks_of_are_bounded(site, monkeypatch):
+    from guidance_geometry.host import choices
+
+    monkeypatch.setattr(choices, "MOST_MODELS", 3)
+    headers = as_user(site, "her") | JSON
+    requests = []
+    for key in "abcda":
+        sent = json.dumps(PICKS | {"model": {"name": "m", "key": key}})
+        requests.append(("POST", f"/guidance_geometry/picks?key={key}", headers, sent))
+    answers = asked(site, *requests)
+    assert [status for status, _ in answers] == [200, 200, 200, 400, 200]
+    assert "Forget" in json.loads(answers[3][1])["error"]
+    assert len(list(site.picks.iterdir())) == 3
+
+
+def test_no_method_is_an_error_of_the_server(site):
+    methods = ("HEAD", "OPTIONS", "GET", "POST", "PUT", "PATCH", "DELETE", "TRACE", "PROPFIND")
+    for user, (method, path) in product(("her", None), product(methods, {path for _, path in ours(site)})):
+        (status, _), *_ = asked(site, (method, path, as_user(site, user) | JSON, None))
+        expected = (
+            {200, 204, 405} | ({400} if method == "POST" else set()) | (set() if user or not site.several else {401})
+        )
+        assert status in expected, (user, method, path, status)
+
+
+def test_a_record_from_the_hosts_cache_is_for_everybody_whose_job_showed_it(site):
+    if not site.several:
+        pytest.skip("there is one user")
+    his = ("GET", f"/guidance_geometry/records/{LARGE}", as_user(site, "him"), None)
+    hers = ("GET", f"/guidance_geometry/records/{LARGE}", as_user(site, "her"), None)
+    assert [status for status, _ in asked(site, his, hers)] == [404, 200]
+    extra = {"guidance_geometry": {"user": "him"}}
+    site.prompt_queue.history["his"] = {"prompt": (1, "his", {}, extra, []), "outputs": OUTPUTS}
+    assert [status for status, _ in asked(site, his)] == [200]
+
+
+@pytest.mark.parametrize("user", ["", ".", "..", "../x", "/tmp/x", "a/../..", "a\0b", "__system", "linked", "inside"])
+def test_the_folder_of_a_user_lies_below_the_hosts(host, monkeypatch, tmp_path, user):
+    import folder_paths
+
+    from guidance_geometry.host.users import folder_of
+
+    root = tmp_path / "user"
+    (root / "her").mkdir(parents=True)
+    (root / "linked").symlink_to(tmp_path)
+    (root / "inside").symlink_to(root / "her")
+    monkeypatch.setattr(folder_paths, "user_directory", str(root))
+    assert folder_of("her") == root / "her"
+    assert folder_of(user) == (root / "her" if user == "inside" else None)
+    monkeypatch.delattr(folder_paths, "get_public_user_directory", raising=False)
+    assert user == "__system" or folder_of(user) == (root / "her" if user == "inside" else None)
