@@ -11,6 +11,7 @@ cell: its actor takes another server, and what it was at is run again there.
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -34,7 +35,12 @@ from .study_passes import OnRay, left_over, passes
 NOBODY = "No server is given. Add --servers URL,URL, or with --ray one that is asked what there is: --server URL."
 NO_CLUSTER = "No Ray cluster answers at {}. Start one with ray start --head, or leave out --ray."
 GAVE_UP = "Ray gave up: ... {} Is this folder at the same place on every machine? " + AGAIN
-NO_RAY = "Ray is not installed. Run: pip install 'ray[data]', or leave out --servers and --ray."
+LOCAL = "local"  # what Ray calls a cluster of its own on this machine
+ALONE = {  # of a Ray that has no other machine, read when it is imported
+    "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",  # its servers listen to this machine alone, as on the systems of its name
+    "RAY_AUTH_MODE": "token",  # and ask whoever else is on this machine for the token
+}
+NO_RAY = "Ray is not installed. Run: pip install 'ray[data]>=2.52', or leave out --servers and --ray."
 
 
 def options() -> argparse.Namespace:
@@ -43,7 +49,7 @@ def options() -> argparse.Namespace:
     parser.add_argument("plan", type=Path, help="YAML or JSON")
     parser.add_argument("--servers", default="", help="addresses with commas; each gets an actor")
     parser.add_argument("--server", help="with --ray: a ComfyUI that is asked what there is; it runs no cell")
-    parser.add_argument("--ray", help="address of a cluster, auto for the one that is there, or local")
+    parser.add_argument("--ray", help="address of a cluster, auto for the one that is there, or local (default)")
     parser.add_argument("--actors", type=int, default=1, help="with --ray: how many, each with a ComfyUI of its own")
     parser.add_argument("--batch", type=int, default=1, help="cells that an actor takes at once: 20 for 50 ms each")
     parser.add_argument("--host", type=Path, default=HOST, help="the ComfyUI that actors start, on their machines")
@@ -88,7 +94,17 @@ def description_of(address: str) -> tuple[Told, dict[str, int | None]] | None:
     return None
 
 
-def joined(ray: Any, address: str | None) -> None:
+def keep_to_this_machine() -> None:
+    """Let no other machine reach the Ray that is started here; before it is imported.
+
+    Its servers listen to every network unless it takes 127.0.0.1 for the address of the machine, and it does that only
+    where it is said to have no cluster: `_node_ip_address` and `--node-ip-address` put the real address in its place.
+    """
+    for name, value in ALONE.items():
+        os.environ.setdefault(name, value)
+
+
+def joined(ray: Any, address: str) -> None:
     """Join a cluster, or start Ray on this machine.  Raises ValueError where no cluster is there."""
     try:
         ray.init(address=address, log_to_driver=False, logging_level="warning")
@@ -138,6 +154,9 @@ def main() -> int:
     if not (args.servers or args.server):
         print(NOBODY, file=sys.stderr)
         return 2
+    cluster = args.ray or os.environ.get("RAY_ADDRESS") or LOCAL
+    if cluster == LOCAL:
+        keep_to_this_machine()
     try:
         import ray
     except ImportError:
@@ -147,7 +166,7 @@ def main() -> int:
         plan = read_plan(args.plan)
         folder = Folder(place_at(args.output) if args.output else ROOT / "output" / args.plan.stem)
         plan = agreed(plan, folder, args.yes)
-        joined(ray, args.ray)
+        joined(ray, cluster)
         return run_study(ray, plan, folder, args)
     except (ValueError, *FAULTS) as error:
         print(in_words(error, "A server"), file=sys.stderr)

@@ -1,13 +1,20 @@
 """A study on Ray with two actors, against servers that compute nothing."""
 
 import argparse
+import contextlib
+import ipaddress
 import json
 import logging
+import os
+import sys
+import time
 
+import psutil
 import pytest
 
 from guidance_geometry.studies.results import Folder
 from guidance_geometry.tools.fixtures.stub_server import POISON
+from guidance_geometry.tools.places import ROOT
 
 from .stubbed import plan_of_seeds, stubs
 
@@ -23,6 +30,35 @@ def ray():
     ray.data.DataContext.get_current().wait_for_min_actors_s = 600  # or the first takes all cells on a busy machine
     yield ray
     ray.shutdown()
+
+
+def listening(process):
+    """Name and address of every socket on which a process and its children listen."""
+    found = set()
+    for one in (process, *process.children(recursive=True)):
+        with contextlib.suppress(psutil.Error):  # it has ended meanwhile
+            sockets = one.net_connections(kind="inet")
+            found |= {(one.name(), socket.laddr.ip) for socket in sockets if socket.status == psutil.CONN_LISTEN}
+    return found
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("words", [["--ray", "local"], []], ids=["--ray local", "servers alone"])
+def test_the_ray_of_a_study_listens_to_its_own_machine_alone(tmp_path, two, words):
+    pytest.importorskip("ray", reason="ray is not installed: pip install 'ray[data]'")
+    (tmp_path / "plan.json").write_text(PLAN.text())
+    tool = [sys.executable, ROOT / "tools" / "run.py", "run_study", tmp_path / "plan.json", *words]
+    given = ["--servers", ",".join(two[1]), "--output", tmp_path / "out"]
+    clean = {name: value for name, value in os.environ.items() if not name.startswith("RAY_")}
+    found = set()
+    with (tmp_path / "log").open("wb") as log:
+        study = psutil.Popen([*tool, *given], stdout=log, stderr=log, env=clean | {"HOME": str(tmp_path)})
+        while study.poll() is None:
+            found |= listening(study)
+            time.sleep(0.1)
+    assert study.wait() == 1, (tmp_path / "log").read_text()  # one cell is poisoned
+    assert {"gcs_server", "raylet"} <= {name for name, _ in found}
+    assert [one for one in found if not ipaddress.ip_address(one[1].removeprefix("::ffff:")).is_loopback] == []
 
 
 @pytest.fixture

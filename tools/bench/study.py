@@ -39,6 +39,7 @@ from .. import markdown
 from ..fixtures.made_up_trace import made_up_trace
 from ..fixtures.stub_server import POISON, keep, told_of, white_picture
 from ..places import ROOT
+from ..run_study import keep_to_this_machine
 from ..run_sweep import FIRST_LOOK
 from ..study_passes import OnRay, Tally
 from ..study_worker import DONE
@@ -304,6 +305,7 @@ def rate_of(ray: Any, actors: int, per_actor: int, batch: int) -> tuple[float, f
 
 def scaled(counts: Sequence[int], per_actor: int, batch: int) -> Iterator[tuple[str, bool]]:
     """A line for every count of actors, and whether it is within the limits."""
+    keep_to_this_machine()
     import ray
 
     ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False, logging_level="error", _system_config=EVEN)
