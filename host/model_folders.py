@@ -53,14 +53,12 @@ def listed_models(kind: str) -> list[str]:
 
 
 def path_of_model(kind: str, name: str) -> Path:
-    """Where a listed model lies, links followed.  Raises ValueError where that is outside the host's folders."""
-    own = embedded_files(kind)
-    if name in own:
-        return own[name]
-    path = model_folders(kind).get(name) or Path(folder_paths.get_full_path_or_raise(kind, name))
-    if not any(path.resolve().is_relative_to(root.resolve()) for root in roots(kind)):
-        raise ValueError(f"{name!r} is a link out of models/{kind}. Put the file itself there.")
-    return path.resolve()
+    """Where a listed model lies.
+
+    A file or a folder may be a link, as everywhere in the host; what lies in a folder may not (`files.folders`).
+    """
+    path = embedded_files(kind).get(name) or model_folders(kind).get(name)
+    return path or Path(folder_paths.get_full_path_or_raise(kind, name))
 
 
 def is_inside(name: str) -> bool:

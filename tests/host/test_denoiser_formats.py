@@ -255,9 +255,17 @@ def test_a_changed_config_changes_the_fingerprint(folder):
     assert before != GGLoadDenoiser.fingerprint_inputs(denoiser_name="unet/")
 
 
-def test_a_link_out_of_the_folder_is_refused(folder, tmp_path):
-    unet_folder(tmp_path / "elsewhere")
-    (folder / "link").symlink_to(tmp_path / "elsewhere")
-    with pytest.raises(ValueError, match=r"'link/' is a link out of models/denoisers"):
-        load("link/")
-    (folder / "link").unlink()
+def test_a_linked_folder_is_read_and_nothing_that_it_leads_out_to(folder, tmp_path):
+    from guidance_geometry.nodes.start import GGLoadDenoiser
+
+    place = unet_folder(tmp_path / "elsewhere")
+    (folder / "link").symlink_to(place)
+    try:
+        assert load("link/")[2] == load("unet/")[2]
+        before = GGLoadDenoiser.fingerprint_inputs(denoiser_name="link/")
+        (place / "secret.json").symlink_to("/etc/hostname")
+        assert before != GGLoadDenoiser.fingerprint_inputs(denoiser_name="link/")
+        with pytest.raises(ValueError, match=r"link/secret\.json is a link, and links are not followed"):
+            load("link/")
+    finally:
+        (folder / "link").unlink()

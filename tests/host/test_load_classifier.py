@@ -1,5 +1,7 @@
 """Load Classifier in the host: what it lists, what it refuses, and that a gradient comes out of it."""
 
+import os
+import shutil
 from pathlib import Path
 
 import pytest
@@ -106,16 +108,30 @@ def test_an_absent_name_is_answered_with_the_list(room, folder):
     assert "Available: pocket-clean-1, pocket-judge-1" in refusal(room, "absent.safetensors")
 
 
-@pytest.mark.parametrize("whole", [True, False], ids=["folder", "file"])
-def test_a_link_out_of_the_folder_is_refused(room, folder, tmp_path, whole):
-    name = "link/" if whole else "link.safetensors"
-    target = tmp_path / ("elsewhere" if whole else "out.safetensors")
-    if whole:
-        target.mkdir()
-        (target / "config.json").write_text("{}")
-    (folder / name.rstrip("/")).symlink_to(target)
-    with pytest.raises(ValueError, match=r"is a link out of models/classifiers"):
-        room.GGLoadClassifier.execute(name)
+@pytest.mark.parametrize("name", ["linked.safetensors", "shared/linked.safetensors"])
+def test_a_linked_file_is_read_under_its_own_name_with_the_notes_beside_it(room, folder, tmp_path, name):
+    """People keep their models on another disk, and link files and folders."""
+    from guidance_geometry.host.model_folders import embedded_files
+
+    (kept := tmp_path / "elsewhere").mkdir()
+    shutil.copy(embedded_files("classifiers")["pocket-clean-1"], kept / "a7f3c0")  # as a cache names it
+    (folder / "shared").symlink_to(kept)
+    place = folder / name
+    place.symlink_to(kept / "a7f3c0")
+    classifier, labels, _ = room.GGLoadClassifier.execute(name).result
+    assert labels == room.GGLoadClassifier.execute("pocket-clean-1").result[1]
+    assert classifier.name == "linked"
+    before = room.GGLoadClassifier.fingerprint_inputs(classifier_name=name)
+    place.with_suffix(".json").write_text("{}")
+    assert before != room.GGLoadClassifier.fingerprint_inputs(classifier_name=name)
+
+
+@pytest.mark.parametrize("target", ["gone", "pipe", "/dev/zero"])
+def test_a_link_to_what_is_no_file_is_not_read(room, folder, tmp_path, target):
+    os.mkfifo(tmp_path / "pipe")
+    (folder / "link.safetensors").symlink_to(tmp_path / target)
+    with pytest.raises((ValueError, FileNotFoundError), match=r"not found"):
+        room.GGLoadClassifier.execute("link.safetensors")
 
 
 def test_a_bad_file_is_named_when_it_is_read(room, folder):
