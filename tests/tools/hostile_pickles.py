@@ -508,7 +508,7 @@ FEW = (
 
 def random_value(dice, depth=0):
     """A value that may be large, and may hold others."""
-    count = int(2 ** dice.uniform(0, 19))
+    count = int(2 ** dice.uniform(0, 20))
     makers = [
         lambda: many(count, dice.choice(ATOMS)),
         lambda: numbered(count),
