@@ -7,7 +7,7 @@ import json
 import math
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor, nn
@@ -24,6 +24,13 @@ from .wired import CleanClassifier, NoisyClassifier, Shown, Unit, WiredNetwork, 
 
 WARM_UP, DECAY = 20, 0.02
 LEVELS_TOLD = 5  # noise levels whose accuracy is reported
+HELD_OUT = 5  # of so many samples of a label, one is held out
+CHANCE = 0.05  # probability below which an accuracy is no chance
+FEW = f"None is held out: that takes {HELD_OUT} of a label. So this shows memory, and nothing of other pictures"
+NOTHING = (
+    "It learned nothing that shows: at the least noise it names {right} of {count} right, and one label for all would "
+    "name {chance:.0%}. Take more steps or pictures, or check that the labels are in the order of the pictures"
+)
 
 
 @dataclass(frozen=True)
@@ -49,6 +56,28 @@ class Lesson:
         """Smallest and largest sigma / alpha."""
         found = self.sigmas / (1 - self.sigmas).clamp(min=1e-3) if self.flow else self.sigmas
         return float(found[found > 0].min()), float(found.max())
+
+    def parted(self, seed: int) -> tuple[Lesson, Lesson]:
+        """What is learned from, and what is held out: one of five samples of each label, drawn by a seed."""
+        order = torch.randperm(len(self.x0), generator=torch.Generator().manual_seed(seed))
+        place = nn.functional.one_hot(self.targets[order]).cumsum(dim=0)  # of each among those of its label, from 1
+        last = place.gather(1, self.targets[order][:, None])[:, 0] % HELD_OUT == 0
+        rows = (order[~last].sort().values, order[last].sort().values)
+        learned, held = (replace(self, x0=self.x0[own], targets=self.targets[own]) for own in rows)
+        return learned, held
+
+    def check(self) -> None:
+        """Raise ValueError for samples from which nothing can be learned."""
+        bad = (~self.x0.isfinite()).flatten(1).any(dim=1).nonzero()[:, 0]
+        if len(bad):
+            raise ValueError(
+                f"{len(bad)} of {len(self.x0)} samples hold numbers that are not finite, the first is number "
+                f"{int(bad[0]) + 1}. Leave them out, or make them again: half precision may overflow."
+            )
+        if bool((self.x0 == self.x0[:1]).all()):
+            raise ValueError(
+                f"All {len(self.x0)} samples are the same, so nothing tells their labels apart. Give others."
+            )
 
     def drawn(self, count: int, draws: torch.Generator) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Noisy samples [count, ...], their sigma and alpha [count], and their targets."""
@@ -218,8 +247,10 @@ def fit_last_layer(network: nn.Module, known: tuple[str, ...], wanted: tuple[str
 def learn(student: Student, lesson: Lesson, course: Course) -> Iterator[float]:
     """Train, and yield the loss of every step: mean -log p(label | x, sigma).
 
-    The same seed gives the same network. Raises ValueError where the loss is no number any more.
+    The same seed gives the same network. Raises ValueError for samples that teach nothing, and where the loss is no
+    number any more.
     """
+    lesson.check()
     draws = torch.Generator().manual_seed(course.seed)
     network = student.network.to(course.device).train()
     optimiser = torch.optim.AdamW(network.parameters(), lr=course.rate, weight_decay=DECAY)
@@ -238,7 +269,7 @@ def learn(student: Student, lesson: Lesson, course: Course) -> Iterator[float]:
 
 @torch.no_grad()
 def accuracies(classifier: NoisyClassifier, lesson: Lesson, seed: int = 1, most: int = 256) -> dict[float, float]:
-    """{sigma: share of right labels} over the MODEL's noise levels, on the samples it learned from, with new noise."""
+    """{sigma: share of right labels} over the MODEL's noise levels, on the samples of a lesson, with new noise."""
     draws, found = torch.Generator().manual_seed(seed), {}
     chosen = torch.randperm(len(lesson.x0), generator=draws)[:most]
     for place in torch.linspace(0, len(lesson.sigmas) - 1, LEVELS_TOLD).long():
@@ -247,3 +278,33 @@ def accuracies(classifier: NoisyClassifier, lesson: Lesson, seed: int = 1, most:
         right = classifier.logits(x.to(device), sigma, alpha).argmax(1).cpu() == lesson.targets[chosen]
         found[float(lesson.sigmas[place])] = float(right.double().mean())
     return found
+
+
+def told_of(classifier: NoisyClassifier, learned: Lesson, held: Lesson) -> str:
+    """What became of a training: accuracies on what was held out and what was learned, and whether that is chance."""
+    own, count = accuracies(classifier, learned), len(learned.x0)
+    if not len(held.x0):
+        lines = [f"accuracy on the {count} pictures it learned from, with new noise: {shares_told(own)}", f"{FEW}."]
+        return "\n".join([*lines, *no_better(own, learned)])
+    new = accuracies(classifier, held)
+    return "\n".join([
+        f"accuracy on {len(held.x0)} held-out pictures with new noise: {shares_told(new)}",
+        f"on the {count} it learned from: {shares_told(own)}",
+        *no_better(new, held),
+    ])  # fmt: skip
+
+
+def shares_told(levels: Mapping[float, float]) -> str:
+    """Accuracies in words."""
+    return ", ".join(f"{share:.0%} at sigma {sigma:.3g}" for sigma, share in levels.items())
+
+
+def no_better(levels: Mapping[float, float], lesson: Lesson, most: int = 256) -> list[str]:
+    """A sentence where the accuracy at the least noise is not above that of the most frequent label, beyond chance."""
+    from scipy.stats import binomtest  # only here: it takes longer to import than the whole pack
+
+    count = min(len(lesson.x0), most)
+    right, chance = round(levels[min(levels)] * count), float(lesson.targets.bincount().max()) / len(lesson.targets)
+    if chance == 1 or binomtest(right, count, chance, alternative="greater").pvalue < CHANCE:
+        return []
+    return [f"{NOTHING.format(right=right, count=count, chance=chance)}."]

@@ -12,12 +12,12 @@ import torch
 from comfy_api.latest import io
 from torch import Tensor
 
-from ..classifiers.training import Course, Lesson, Student, accuracies, advanced, beginner, learn
+from ..classifiers.training import Course, Lesson, Student, advanced, beginner, learn, told_of
 from ..denoisers.labels import entries_of
 from ..figures.loss import draw_loss
 from ..files.writing import check_place, write_atomically
 from ..host.adapter import PIXELS, is_flow
-from ..host.checks import CheckedNode
+from ..host.checks import CheckedNode, insist
 from ..host.saving import bad_prefix, numbered, preview, shown_or_said
 from ..host.widgets import HIDDEN
 from ..host.wires import ClassifierWire
@@ -25,6 +25,7 @@ from .load_classifier import FOLDER
 
 MOST_STEPS, MOST_BATCH, MOST_WIDTH = 1_000_000, 4096, 512
 WIDTH_STEP = 8  # group norms have eight groups
+HALF_RANGE = 0.5  # how far pictures may leave 0 .. 1
 LARGEST_SEED = 0xFFFFFFFFFFFFFFFF
 
 SUBJECT: list[io.Input] = [
@@ -115,6 +116,14 @@ def targets_of(text: str, count: int) -> tuple[Tensor, tuple[str, ...]]:
     return torch.tensor([names.index(entries[i % len(entries)]) for i in range(count)]), names
 
 
+def beyond_pixels(image: Tensor) -> str | None:
+    """A sentence if pictures are of another range than the host's; a little beyond, as after resizing, is none."""
+    low, high = (float(end) for end in image[image.isfinite()].aminmax()) if image.isfinite().any() else (0.0, 1.0)
+    if low >= -HALF_RANGE and high <= 1 + HALF_RANGE:
+        return None
+    return f"The pictures hold values from {low:.3g} to {high:.3g}, and an IMAGE has 0 to 1. Scale them to that."
+
+
 def clean_samples(model, latent: dict | None, image: Tensor | None) -> Tensor:  # -> [N, C, H, W]
     """What is learned from, in the MODEL's own scale.  Raises ValueError unless exactly one is given and fits."""
     space = model.model.latent_format
@@ -124,6 +133,7 @@ def clean_samples(model, latent: dict | None, image: Tensor | None) -> Tensor:  
     elif image is None or latent is not None:
         raise ValueError("Connect either latent or image to learn from.")
     elif channels == PIXELS and getattr(space, "spacial_downscale_ratio", 8) == 1:
+        insist(beyond_pixels(image))
         found = image.clone()[..., :PIXELS].movedim(-1, 1).float().cpu() * 2 - 1
     else:
         raise ValueError("This MODEL works on latents. Encode the pictures with VAE Encode and connect latent.")
@@ -175,7 +185,8 @@ class GGTrainNoisyClassifier(CheckedNode):
                 ClassifierWire.Output(display_name="classifier", tooltip="The trained classifier, ready to guide."),
                 io.Image.Output(display_name="loss_curve", tooltip="Loss of every step, compared with guessing."),
                 io.String.Output(
-                    display_name="about", tooltip="The file, and the accuracy on the training pictures by noise level."
+                    display_name="about",
+                    tooltip="The file, and the accuracy by noise level on pictures that were held out.",
                 ),
             ],
             hidden=HIDDEN,
@@ -199,9 +210,9 @@ class GGTrainNoisyClassifier(CheckedNode):
     ) -> io.NodeOutput:
         path = target_file(filename_prefix)
         with torch.inference_mode(False), torch.enable_grad():
-            lesson = lesson_of(model, latent, image, labels)
             device = comfy.model_management.get_torch_device()
             course = Course(steps, batch_size, learning_rate, seed & (2**63 - 1), device)
+            lesson, held = lesson_of(model, latent, image, labels).parted(course.seed)
             if start_from is None:
                 student = beginner(lesson, width, sigma_conditioning, course.seed)
             else:
@@ -210,9 +221,7 @@ class GGTrainNoisyClassifier(CheckedNode):
             losses = trained(student, lesson, course)
             classifier = student.classifier(path.stem, lesson)
             kept = shown_or_said(_write, path, student, lesson).get("text") or [f"{path.name} in models/{FOLDER}"]
-            levels = accuracies(classifier, lesson)
-        said = ", ".join(f"{share:.0%} at sigma {sigma:.3g}" for sigma, share in levels.items())
-        about = f"{kept[0]}\naccuracy on its training pictures with new noise: {said}"
+            about = f"{kept[0]}\n{told_of(classifier, lesson, held)}"
         curve = torch.from_numpy(draw_loss(losses, len(lesson.labels)).png()).float()[None, ..., :3] / 255
         return io.NodeOutput(classifier, curve, about, ui=shown_or_said(preview, curve, cls, said=[about]))
 

@@ -1,6 +1,7 @@
 """Training a noise-aware classifier: it learns, from a seed, and what is saved is what was learned."""
 
 import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -9,7 +10,7 @@ from guidance_geometry.classifiers.adm import SIZES, AdmClassifier, AdmEntrance
 from guidance_geometry.classifiers.exact import MixtureClassifier
 from guidance_geometry.classifiers.preprocessing import Preprocessing
 from guidance_geometry.classifiers.reading import open_classifier
-from guidance_geometry.classifiers.training import Course, Lesson, accuracies, advanced, beginner, learn
+from guidance_geometry.classifiers.training import Course, Lesson, accuracies, advanced, beginner, learn, told_of
 from guidance_geometry.classifiers.wired import CleanClassifier, NoisyClassifier
 from guidance_geometry.files.writing import write_atomically
 from guidance_geometry.guidance.mixture import make_mixture
@@ -69,6 +70,52 @@ def test_the_least_noise_is_read_best():
     assert shares[0] > shares[-1]
 
 
+def test_every_fifth_sample_of_each_label_is_held_out():
+    lesson = lesson_of(count=43)
+    learned, held = lesson.parted(3)
+    assert [int((held.targets == label).sum()) for label in (0, 1)] == [4, 4]
+    rows = torch.cat([learned.x0, held.x0]).flatten(1)
+    assert len(rows.unique(dim=0)) == len(rows) == 43
+    assert torch.equal(lesson.parted(3)[1].x0, held.x0)
+    assert not torch.equal(lesson.parted(4)[1].x0, held.x0)
+    few, none = lesson_of(count=8).parted(3)
+    assert (len(few.x0), len(none.x0)) == (8, 0)
+
+
+@pytest.mark.parametrize(("shuffled", "told"), [(False, ""), (True, "learned nothing")])
+def test_what_was_not_learned_is_said(shuffled, told):
+    """Labels that are random are named on the pictures that were learned, and not on others."""
+    lesson = lesson_of(count=96)
+    if shuffled:
+        order = torch.randperm(96, generator=torch.Generator().manual_seed(1))
+        lesson = replace(lesson, targets=lesson.targets[order])
+    learned, held = lesson.parted(0)
+    student, _ = taught(learned, course=Course(steps=120, batch=32, rate=3e-3))
+    found = told_of(student.classifier("mine", learned), learned, held)
+    assert "held-out pictures" in found
+    assert (told in found) if told else "learned nothing" not in found
+
+
+def test_without_enough_pictures_it_is_said_that_none_is_held_out():
+    lesson = lesson_of(count=8)
+    student, _ = taught(lesson, course=Course(steps=2, batch=4))
+    found = told_of(student.classifier("mine", lesson), *lesson.parted(0))
+    assert "None is held out: that takes 5 of a label" in found
+
+
+@pytest.mark.parametrize(
+    ("value", "words"),
+    [(math.nan, "5 of 96 samples hold numbers that are not finite, the first is number 1"), (None, "are the same")],
+)
+def test_samples_that_teach_nothing_are_refused_before_any_step(value, words):
+    lesson = lesson_of()
+    x0 = lesson.x0[:1].expand_as(lesson.x0) if value is None else lesson.x0.clone()
+    if value is not None:
+        x0[:5, 0, 0, 0] = value
+    with pytest.raises(ValueError, match=words):
+        taught(replace(lesson, x0=x0))
+
+
 def test_the_same_seed_is_the_same_network_and_disturbs_no_other_draws():
     lesson, course = lesson_of(), Course(steps=3, batch=4)
     torch.manual_seed(5)
@@ -100,7 +147,7 @@ def test_flow_at_full_noise_is_finite():
 
 def test_a_loss_that_is_no_number_is_named():
     lesson = lesson_of()
-    broken = Lesson(lesson.x0 * torch.nan, lesson.targets, lesson.labels, lesson.sigmas)
+    broken = replace(lesson, sigmas=lesson.sigmas * math.inf)
     with pytest.raises(ValueError, match=r"The loss is nan at step 1\. Lower learning_rate"):
         taught(broken)
 

@@ -115,12 +115,17 @@ def test_pictures_are_learned_from_where_the_model_works_on_pixels(node, folder,
         ({"learning_rate": float("nan")}, "learning_rate is nan"),
         ({"filename_prefix": "../out"}, "a name inside the output folder"),
         ({"latent": None}, "either latent or image"),
+        (
+            {"latent": {"samples": torch.full((6, 3, 8, 8), torch.nan)}},
+            "6 of 6 samples hold numbers that are not finite",
+        ),
+        ({"latent": {"samples": torch.zeros(6, 3, 8, 8)}}, "are the same"),
         ({"latent": {"samples": torch.zeros(6, 4, 8, 8)}}, r"the MODEL has 3 channels"),
     ],
 )
 def test_bad_input_is_named_and_leaves_no_file(node, folder, labelled, empty_latent, change, words):
     model, *_ = labelled["ve"]
-    inputs = WIDGETS | {"latent": empty_latent("ve", 6)} | change
+    inputs = WIDGETS | {"latent": {"samples": torch.randn_like(empty_latent("ve", 6)["samples"])}} | change
     with pytest.raises(ValueError, match=words):
         node.execute(model, **inputs)
     assert not [*folder.rglob("*")]
@@ -175,7 +180,7 @@ def test_the_judge_is_not_trained_further(node, folder, labelled, empty_latent):
 
     judge = GGLoadClassifier.execute("pocket-judge-1").args[0]
     with pytest.raises(ValueError, match="pocket-judge-1 cannot be trained further: it only measures"):
-        node.execute(labelled["ve"][0], **WIDGETS, latent=empty_latent("ve", 6), start_from=judge)
+        node.execute(labelled["ve"][0], **WIDGETS, latent=dark_and_bright(empty_latent, "ve"), start_from=judge)
     assert not [*folder.rglob("*")]
 
 
@@ -184,5 +189,21 @@ def test_an_interrupted_training_leaves_no_file(node, folder, labelled, empty_la
 
     comfy.model_management.interrupt_current_processing(True)
     with pytest.raises(comfy.model_management.InterruptProcessingException):
-        node.execute(labelled["ve"][0], **WIDGETS, latent=empty_latent("ve", 6))
+        node.execute(labelled["ve"][0], **WIDGETS, latent=dark_and_bright(empty_latent, "ve"))
     assert not [*folder.rglob("*")]
+
+
+@pytest.mark.parametrize("image", [torch.rand(4, 32, 32, 3) * 2 - 1, torch.rand(4, 32, 32, 3) * 255])
+def test_pictures_of_another_range_are_refused(node, folder, labelled, image):
+    with pytest.raises(ValueError, match="0 to 1"):
+        node.execute(labelled["pocket"][0], **WIDGETS, image=image)
+    assert not [*folder.rglob("*")]
+
+
+def test_what_is_told_is_of_pictures_that_were_held_out(node, folder, labelled, empty_latent):
+    clean = torch.tensor([-1.0, 1.0] * 10)[:, None, None, None]
+    latent = {"samples": clean + 0.1 * torch.randn(20, 3, 8, 8)}
+    inputs = WIDGETS | {"labels": "dark; bright", "steps": 60, "batch_size": 16, "learning_rate": 5e-3}
+    about = node.execute(labelled["ve"][0], **inputs, latent=latent).args[2]
+    assert "accuracy on 4 held-out pictures with new noise: 100%" in about
+    assert "on the 16 it learned from" in about
