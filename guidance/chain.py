@@ -35,6 +35,7 @@ from .run import Run
 from .vectors import narrowed, promoted
 
 ORDER = (Schedule, Replace, Conditions, Before, Combine, After, Add, Term)  # in which the rules of a step act
+MOST_RULES = 64  # a host needs a node for each, and more time for each than for the one before
 PLAIN_NEEDS = frozenset({"cond", "uncond"})
 Act = Callable[..., Any]  # index of a rule, predictions, and what else its kind is handed -> what it makes of that
 
@@ -72,14 +73,18 @@ class Chain(Printed):
 
     Gradient terms, which need more than predictions, are added to the result by whoever evaluates: `terms`.
 
-    An empty chain is plain classifier-free guidance.
+    An empty chain is plain classifier-free guidance. Raises ValueError for more than MOST_RULES.
     """
 
     rules: tuple[Rule, ...] = ()
 
+    def __post_init__(self):
+        if len(self.rules) > MOST_RULES:
+            raise ValueError(f"The chain has {len(self.rules)} rules, and {MOST_RULES} is the most. Take rules away.")
+
     def then(self, rule: Rule) -> Chain:
         """A longer chain; this one stays as it is.  Raises ValueError for two rules that combine in one step."""
-        combining = [mine for mine in self.rules if isinstance(mine, Combination) and isinstance(rule, Combination)]
+        combining = [one for one in self.rules if isinstance(one, Combination)] if isinstance(rule, Combination) else ()
         if there := [mine for mine in combining if not mine.window.shared(rule.window).empty]:
             raise ValueError(
                 f"Two rules combine the predictions: {there[0].chain_text!r} and {rule.chain_text!r}. A step can have "

@@ -109,3 +109,11 @@ def test_unknown_shapes_and_empty_lists_are_refused():
         ScaleSchedule("wobbly")
     with pytest.raises(ValueError, match="no values"):
         ScaleSchedule("list")
+
+
+def test_a_chain_has_at_most_64_rules():
+    from guidance_geometry.guidance.rules.rescale import Rescale
+
+    whole = Chain(tuple(Rescale() for _ in range(64)))
+    with pytest.raises(ValueError, match=r"^The chain has 65 rules, and 64 is the most\. Take rules away\.$"):
+        whole.then(Rescale())
