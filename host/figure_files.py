@@ -45,11 +45,10 @@ def _still_files(cls, film: Film, image: Tensor, save: str, prefix: str) -> list
     if save in ("png", "all"):
         where = str(Path(folder_paths.get_output_directory()) / f"{prefix}.png")
         files = by_host(where, ui.ImageSaveHelper.save_images, image, prefix, io.FolderType.output, cls)
-        path = output_path(files[0])
     else:
         files = preview(image, cls)["images"]
-        path = _place(film, prefix)
     if save in ("svg", "all"):
+        path = _place(film, prefix) if save == "svg" else output_path(files[0])
         _write(path.with_suffix(".svg"), film.last.svg(embedded(cls)).encode())
     return files
 

@@ -59,15 +59,16 @@ def numbered(prefix: str, root: str, ending: str, size: tuple[int, int] = (0, 0)
     return path
 
 
-def shown_or_said(work: Callable[..., dict], *args, said: Sequence[str] = ()) -> dict:
+def shown_or_said(work: Callable[..., dict], *args, said: Sequence[str] = (), instead: Callable = dict) -> dict:
     """What a node shows of a file that it writes beside its result; or why that could not be written.
 
-    work: writes, and returns what to show. said: the node's own words. The result stays in the graph either way.
+    work: writes, and returns what to show. said: the node's own words. instead: what is shown where the file cannot be
+    written, such as a picture in the temp folder. The result stays in the graph either way.
     """
     try:
         shown = work(*args)
     except NotWritten as error:
-        shown, said = {}, [*said, f"Not written: {error}"]
+        shown, said = shown_or_said(instead), [*said, f"Not written: {error}"]
     return {**shown, "text": list(said)} if said else shown
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import ClassVar
 
 from comfy_api.latest import io
@@ -91,7 +92,9 @@ class GGFigure(CheckedNode):
         )
         film = draw_figure(order, figure)
         frames = image_of(film)
-        shown = shown_or_said(saved, cls, film, frames, save, filename_prefix)
+        figure = (cls, film, frames)
+        unsaved = partial(saved, *figure, "none", "")
+        shown = shown_or_said(saved, *figure, save, filename_prefix, instead=unsaved)
         return io.NodeOutput(frames, film.caption, ui=shown)
 
 
