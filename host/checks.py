@@ -28,14 +28,26 @@ class CheckedNode(io.ComfyNode):
     A subclass writes `define_schema` and `execute`; and, for how its widgets belong together, `validate_inputs`, which
     names the widgets that it reads and returns a sentence or None. The host asks it before anything runs, when None
     stands for a value that comes over a wire, and it is asked again before `execute`.
-    checks: of single widgets, name -> what gives a sentence or None. A combo with a check of its own may change its
-    options while the host runs; the options of all others are those of the schema when the class was made.
+    checks: of single widgets, name -> what gives a sentence or None.
     unread: inputs that are passed on whatever they are.
+
+    What the host refuses stands under the widget at fault, but a `validate_inputs` that refuses is shown under every
+    widget that it names. So it names as few as it can, and combos are handed to the host as lists, which it checks.
     """
 
     checks: ClassVar[Mapping[str, Check]] = {}
     unread: ClassVar[tuple[str, ...]] = ()
     declared: ClassVar[Mapping[str, Any]]
+
+    @classmethod
+    def INPUT_TYPES(cls, *given, **named):
+        """The inputs as the host checks them, by category: (kind, settings)."""
+        found: Any = super().INPUT_TYPES(*given, **named)
+        for inputs in (found[0] if isinstance(found, tuple) else found).values():
+            for name, (kind, *settings) in inputs.items():
+                if str(kind) == "COMBO":
+                    inputs[name] = (Options(settings[0]["options"]), *settings)
+        return found
 
     def __init_subclass__(cls, **named):
         super().__init_subclass__(**named)
@@ -50,6 +62,13 @@ class CheckedNode(io.ComfyNode):
                 setattr(cls, "validate_inputs", classmethod(_validated(names, together)))  # noqa: B010
 
 
+class Options(list):
+    """The words of a combo, of which the host takes no other; a wire of the type COMBO fits it still."""
+
+    def __ne__(self, other: object) -> bool:
+        return "COMBO" not in str(other).split(",") and list.__ne__(self, other)
+
+
 def _checked(execute: Callable, together: Callable | None) -> Callable:
     """An `execute` that raises ValueError for arguments that do not fit; numbers of other libraries become Python's."""
     form = signature(execute)
@@ -57,6 +76,8 @@ def _checked(execute: Callable, together: Callable | None) -> Callable:
     @wraps(execute)
     def run(cls, *given, **named):
         bound = form.bind(cls, *given, **named)
+        if cls.hidden:
+            cls.hidden.extra_pnginfo = named_facts(cls.hidden.extra_pnginfo)
         for name in unconnected(cls, bound.arguments):
             del bound.arguments[name]
         bound.apply_defaults()
@@ -66,6 +87,12 @@ def _checked(execute: Callable, together: Callable | None) -> Callable:
         return execute(*bound.args, **bound.kwargs)
 
     return run
+
+
+def named_facts(given: Any) -> dict[str, Any]:
+    """What of a job's `extra_pnginfo`, where anything may stand, a picture can carry: facts by names in Latin-1."""
+    facts = given.items() if isinstance(given, Mapping) else ()
+    return {name: fact for name, fact in facts if max(map(ord, name), default=0) < 256}
 
 
 def _validated(names: Iterable[str], together: Callable | None) -> Callable:
@@ -87,9 +114,9 @@ def _validated(names: Iterable[str], together: Callable | None) -> Callable:
 
 
 def _asked(cls: type[CheckedNode], together: Callable | None) -> list[str]:
-    """The widgets that `validate_inputs` names: those that the node itself checks, and all combos."""
+    """The widgets that `validate_inputs` names: those that the node itself checks."""
     own = {*cls.checks, *(signature(together).parameters if together else ())}
-    return [name for name, declared in cls.declared.items() if name in own or declared.get_io_type() == "COMBO"]
+    return [name for name in cls.declared if name in own]
 
 
 def _unfitting(together: Callable | None, values: Mapping[str, Any]) -> str | None:
@@ -115,7 +142,7 @@ def misfits(cls: type[CheckedNode], arguments: Mapping[str, Any]) -> Iterator[st
     for declared in cls.declared.values():
         if declared.id in arguments and declared.id not in passed:
             value, own = arguments[declared.id], cls.checks.get(declared.id)
-            yield value_misfit(declared, value) or (own(value) if own else unlisted(declared, value))
+            yield value_misfit(declared, value) or (own(value) if own else unlisted(cls, declared, value))
 
 
 def value_misfit(declared, value: Any) -> str | None:
@@ -130,9 +157,12 @@ def value_misfit(declared, value: Any) -> str | None:
     return misfit(declared.id, kind, value)
 
 
-def unlisted(declared, value: Any) -> str | None:
-    """A sentence if an input is a combo that does not have this option."""
-    return choice(declared.id, value, declared.options) if declared.get_io_type() == "COMBO" else None
+def unlisted(cls: type[CheckedNode], declared, value: Any) -> str | None:
+    """A sentence if an input is a combo that does not have this option now: other packs may have added some."""
+    if declared.get_io_type() != "COMBO" or value in declared.options:
+        return None
+    now: Any = next(one for one in cls.define_schema().inputs if one.id == declared.id)
+    return choice(declared.id, value, now.options)
 
 
 def number(name: str, value: Any, low: float, high: float, whole: bool = False) -> str | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -98,6 +99,12 @@ def rules_by_name() -> list[RuleNode]:
 
 def _is_rule(node: type[CheckedNode]) -> bool:
     return "declared" in vars(node) and node.define_schema().category.startswith(CATEGORY)
+
+
+def rule_node_of(rule: type) -> type[CheckedNode] | None:
+    """The node that makes rules of this class, which its module imports; None where there is none."""
+    every = (node for node in CheckedNode.__subclasses__() if _is_rule(node))
+    return next((node for node in every if vars(sys.modules[node.__module__]).get(rule.__name__) is rule), None)
 
 
 def _as_named(node: type[CheckedNode]) -> RuleNode:

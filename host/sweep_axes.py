@@ -6,14 +6,12 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields, replace
 from typing import Any
 
-import comfy.samplers
-
 from ..guidance.chain import Chain
 from ..studies.axes import Axis, Value, meant, places
 from ..studies.rules import rule_named
 from ..studies.workflow import RULE
-from .checks import choice, insist, number
-from .rule_nodes import chain_by_name, rules_by_name
+from .checks import CheckedNode, insist, misfits, number
+from .rule_nodes import chain_by_name, rule_node_of, rules_by_name
 from .sweep_conditions import DISTILLED, Asked
 from .sweeping import Settings
 
@@ -26,20 +24,13 @@ FIELDS = {
     "scheduler": "scheduler",
 }
 ASKED: Mapping[str, Callable[[Any], Any]] = {"label": str, "prompt": str, DISTILLED: float}
-CHECKS: Mapping[str, Callable[[Any], str | None]] = {
-    "cfg": lambda value: number("cfg", value, 0.0, 100.0),
-    "seed": lambda value: number("seed", value, 0, 2**64 - 1, whole=True),
-    "steps": lambda value: number("steps", value, 1, 10_000, whole=True),
-    "sampler_name": lambda value: choice("sampler", value, comfy.samplers.KSampler.SAMPLERS),
-    "scheduler": lambda value: choice("scheduler", value, comfy.samplers.KSampler.SCHEDULERS),
-    DISTILLED: lambda value: number(DISTILLED, value, 0.0, 100.0),
-}
+SCALES = ("cfg", DISTILLED)  # which no widget of the node has
 BOTH = "The axes have a label and a prompt, and a model has one of them. Leave out the other."
 NO_CFG = "The axes have no cfg, and this node has no other place for it. Add a line, for example: cfg: 4"
 
 
-def runs_of(axes: Sequence[Axis], usual: Settings) -> list[tuple[dict[str, Value], Settings]]:
-    """Every place on the axes, and the settings there.  usual: of what no axis names.
+def runs_of(axes: Sequence[Axis], usual: Settings, node: type[CheckedNode]) -> list[tuple[dict[str, Value], Settings]]:
+    """Every place on the axes, and the settings there.  usual: of what no axis names. node: whose widgets they are.
 
     Raises ValueError for an axis that is unknown or a value that cannot be used, before anything runs.
     """
@@ -51,14 +42,15 @@ def runs_of(axes: Sequence[Axis], usual: Settings) -> list[tuple[dict[str, Value
     for axis in axes:
         if axis.name not in (*FIELDS, *ASKED, RULE) and "." not in axis.name:
             raise ValueError(f"There is no axis {axis.name!r}. {meant(axis.name, [*FIELDS, *ASKED, RULE, 'APG.eta'])}")
+        for value in axis.values:
+            own = misfits(node, {FIELDS.get(axis.name, ""): value})
+            insist(*([number(axis.name, value, 0.0, 100.0)] if axis.name in SCALES else own))
     return [(place, settings_at(place, usual)) for place in places(axes)]
 
 
 def settings_at(place: Mapping[str, Value], usual: Settings) -> Settings:
     """The settings at one place."""
     own = {FIELDS[name]: value for name, value in place.items() if name in FIELDS}
-    checked = own | {name: value for name, value in place.items() if name in CHECKS}
-    insist(*(CHECKS[name](value) for name, value in checked.items()))
     asked = Asked(**{name: kind(place[name]) for name, kind in ASKED.items() if name in place})
     chain = chain_by_name(str(place[RULE])) if RULE in place else usual.chain
     for name, value in place.items():
@@ -79,10 +71,13 @@ def _changed(chain: Chain, name: str, value: Value, by_rule: bool) -> Chain:
         if by_rule:
             return chain
         raise ValueError(f"{name} is on no rule of the chain {chain.text!r}. Connect that rule to guidance.")
-    rule = chain.rules[mine[0]]
-    known = [each.name for each in fields(rule) if each.name != "windows"]
-    if knob not in known:
-        raise ValueError(f"{owner} has no knob {knob!r}. {meant(knob, known)}")
+    rule, node = chain.rules[mine[0]], rule_node_of(kind)
+    known = [each.name for each in fields(rule) if each.name in node.declared] if node else []
+    if not node or knob not in known:
+        words = meant(knob, known) if known else "None of its knobs can be an axis."
+        raise ValueError(f"{owner} has no knob {knob!r} that an axis can set. {words}")
+    value = str(value) if node.declared[knob].get_io_type() == "STRING" else value
+    insist(*misfits(node, {knob: value}))
     return replace(chain, rules=tuple(replace(r, **{knob: value}) if r is rule else r for r in chain.rules))
 
 

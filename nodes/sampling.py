@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
-
 import comfy.samplers
 import torch
 from comfy_api.latest import io
 
 from ..guidance.chain import PLAIN
 from ..host.adapter import intermediate_dtype
-from ..host.checks import CheckedNode, choice, insist
+from ..host.checks import CheckedNode, insist
 from ..host.guider import chain_guider
 from ..host.recording import CAPTURES, Recording
 from ..host.run_facts import on_the_node
@@ -62,16 +60,10 @@ CAPTURE_MB = io.Int.Input(
 OUT = io.Latent.Output(display_name="latent", tooltip="The sample.")
 DENOISED = io.Latent.Output(display_name="denoised", tooltip="The last guided prediction, clean at any step.")
 TRACE = TraceWire.Output(display_name="trace", tooltip="The record of the run: what guidance did at every step.")
-SAMPLER_CHECKS = {  # other packs add to both lists
-    "sampler_name": lambda name: choice("sampler_name", name, comfy.samplers.KSampler.SAMPLERS),
-    "scheduler": lambda name: choice("scheduler", name, comfy.samplers.KSampler.SCHEDULERS),
-}
 
 
 class GGGuidedSampler(CheckedNode):
     """KSampler with a guidance chain and a trace."""
-
-    checks: ClassVar = SAMPLER_CHECKS
 
     @classmethod
     def define_schema(cls):

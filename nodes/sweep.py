@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from typing import ClassVar
 
 import comfy.samplers
 import torch
@@ -22,7 +21,7 @@ from ..host.sweeping import MODES, Settings, Subject, alone, every_run, obstacle
 from ..host.widgets import HIDDEN, VAE_IN
 from ..host.wires import EnergyWire
 from ..studies.axes import axes_of, check_count, count, duration
-from .sampling import CATEGORY, GUIDANCE, LATENT, MAX_SEED, MODEL, NEGATIVE, POSITIVE, SAMPLER_CHECKS, TRACE
+from .sampling import CATEGORY, GUIDANCE, LATENT, MAX_SEED, MODEL, NEGATIVE, POSITIVE, TRACE
 
 TRACE_PLACE = 4  # of the outputs
 AXES = "cfg: 1, 2, 4, 8\nseed: 0..3"
@@ -45,8 +44,6 @@ BEST_TIP = (
 
 class GGSweep(CheckedNode):
     """Every combination of some settings, measured."""
-
-    checks: ClassVar = SAMPLER_CHECKS
 
     @classmethod
     def define_schema(cls):
@@ -127,7 +124,7 @@ class GGSweep(CheckedNode):
         if best_by == "judge" and energy is None:
             raise ValueError("best_by is judge, and no energy is connected. Connect one, or set best_by to auto.")
         usual = Settings(1.0, seed, steps, sampler_name, scheduler, chain_of(guidance))
-        wanted = runs_of(axes_of(axes), usual)
+        wanted = runs_of(axes_of(axes), usual, cls)
         asked = wanted_of(model, positive, energy, clip, (settings.asked for _, settings in wanted))
         subject, facts = Subject(model, positive, negative, latent_image, asked), provenance(cls)
         began, cells = time.monotonic(), {}

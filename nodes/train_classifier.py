@@ -169,7 +169,7 @@ def target_file(prefix: str) -> Path:
 class GGTrainNoisyClassifier(CheckedNode):
     """A noise-aware classifier of one's own."""
 
-    checks: ClassVar = {"width": uneven, "filename_prefix": bad_prefix}
+    checks: ClassVar = {"filename_prefix": bad_prefix}
 
     @classmethod
     def define_schema(cls) -> io.Schema:
@@ -208,6 +208,7 @@ class GGTrainNoisyClassifier(CheckedNode):
         image=None,
         start_from=None,
     ) -> io.NodeOutput:
+        insist(uneven(width))
         path = target_file(filename_prefix)
         with torch.inference_mode(False), torch.enable_grad():
             device = comfy.model_management.get_torch_device()

@@ -92,8 +92,10 @@ def _ranged(text: str) -> list[Value]:
     if not found:
         return [value_of(text)]
     first, last = map(int, found.groups())
-    if not 0 <= last - first < LONGEST_RANGE:
-        raise ValueError(f"The range {text} holds {last - first + 1:,} values. Write the smaller number first: 0..3")
+    if last < first:
+        raise ValueError(f"The range {text} runs downwards. Write the smaller number first: {last}..{first}")
+    if (size := last - first + 1) > LONGEST_RANGE:
+        raise ValueError(f"The range {text} holds {size:,} values; a range holds {LONGEST_RANGE:,}. Write fewer.")
     return list(range(first, last + 1))
 
 

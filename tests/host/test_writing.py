@@ -223,6 +223,7 @@ def test_a_figure_comes_out_though_its_file_cannot_be_written(output, trace, ful
         out = see.GGFigure.execute(trace, **asked | {"filename_prefix": blocked})
         assert out.result[0].isfinite().all()
         assert "A file stands where a folder is needed" in out.ui["text"][0]
+        assert out.ui["images"][0]["type"] == "temp", "what is seen needs no room in the output folder"
     full()
     out = see.GGFigure.execute(trace, **asked)
     assert out.result[0].isfinite().all()
@@ -230,6 +231,23 @@ def test_a_figure_comes_out_though_its_file_cannot_be_written(output, trace, ful
     (said,) = out.ui["text"]
     assert said.startswith("Not written: ")
     assert said.endswith(FREE)
+
+
+@pytest.mark.parametrize("given", [5, [1], "x", True, {"workflow": 5}, {"workflow": [1], "x": None}, {"\u4e16": 2}])
+def test_what_a_job_says_beside_its_prompt_costs_no_file(output, trace, given):
+    from guidance_geometry.nodes import export_html, see, trace_files
+
+    def prepared(node):
+        made = in_a_workflow(node)
+        made.hidden.extra_pnginfo = given
+        return made
+
+    for save in ("png", "svg", "apng"):
+        shown = prepared(see.GGFigure).execute(trace, **FIGURE | {"save": save, "size": "column 600"}).ui
+        assert "Not written" not in str(shown)
+    prepared(export_html.GGExportHTML).execute(trace, "page")
+    prepared(trace_files.GGSaveTrace).execute(trace, "saved")
+    assert {path.suffix for path in files_in(output)} >= {".png", ".svg", ".html", ".safetensors"}
 
 
 def test_tables_and_comparisons_come_out_though_their_files_cannot_be_written(output, trace, full, blocked):
