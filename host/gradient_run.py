@@ -26,10 +26,8 @@ PAGED = (
     f"{STAND_IN}: the host pages the weights, which breaks gradients, and there is no file to reload them from. Start "
     "ComfyUI with --disable-dynamic-vram"
 )
-DEAD = (
-    "{name} is exactly zero{some} at sigma {sigma:.3g}. Does the energy clamp, round, detach or take an argmax, or is "
-    "the classifier already certain?"
-)
+DEAD = "{name} is exactly zero{some} at sigma {sigma:.3g}: {why}"
+GUESS = "does the energy clamp, round, detach or take an argmax, or is the classifier already certain?"
 
 
 class GradientRun:
@@ -162,7 +160,8 @@ class GradientRun:
         elif answer.shift is not None and name not in self.dead and (dead := int(is_dead(answer.shift).sum())):
             self.dead.add(name)
             some = "" if dead == len(answer.shift) else f" in {dead} of {len(answer.shift)} samples"
-            self.tell(DEAD.format(name=name, some=some, sigma=sigma))
+            energy = next(term.energy for term, own in self.names.items() if own == name)
+            self.tell(DEAD.format(name=name, some=some, sigma=sigma, why=getattr(energy, "why_zero", "") or GUESS))
 
     def tell(self, words: str) -> None:
         """Say it in the log, on the node and in the trace, once a run."""

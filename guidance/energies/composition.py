@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from ..printing import text_of
 from ..vectors import promoted
-from .pictures import resized_mask
+from .pictures import resized_mask, why_black
 from .protocol import CLEAN, At, Energy, Network, PictureEnergy
 
 
@@ -27,6 +27,11 @@ class Wrapped(PictureEnergy):
     def classifiers(self) -> tuple[Network, ...]:
         """As the energy within."""
         return self.energy.classifiers
+
+    @property
+    def why_zero(self) -> str:
+        """As the energy within."""
+        return getattr(self.energy, "why_zero", "")
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -58,6 +63,14 @@ class CombinedEnergy(PictureEnergy):
         return tuple(classifier for energy in self.energies for classifier in energy.classifiers)
 
     @property
+    def why_zero(self) -> str:
+        """All weights are 0, or every part that counts has a reason."""
+        found = [
+            getattr(one, "why_zero", "") for one, weight in zip(self.energies, self.weights, strict=True) if weight
+        ]
+        return "; ".join(dict.fromkeys(found)) if all(found) and found else "" if found else "all its weights are 0"
+
+    @property
     def text(self) -> str:
         """The parts with their weights."""
         named = zip(self.weights, map(text_of, self.energies), strict=True)
@@ -79,11 +92,16 @@ class MaskedEnergy(Wrapped):
 
         E(m x + (1 - m) stop(x))        grad = m grad E
 
-    mask: [1 or B, H, W], 0 .. 1; it is resized to the picture.
+    mask: [1 or B, H, W], 0 .. 1; it is resized to the picture, its middle where the proportions differ.
     """
 
     energy: Energy
     mask: Tensor
+
+    @property
+    def why_zero(self) -> str:
+        """A black mask, or as the energy within."""
+        return why_black(self.mask) or super().why_zero
 
     @property
     def text(self) -> str:

@@ -35,14 +35,29 @@ def map_of_colours(image: Tensor, colours: Sequence[int], classes: Sequence[int]
     return torch.where(least <= NEAREST, torch.tensor(classes).to(index)[index], IGNORED)
 
 
+def crop_to(picture: Tensor, like: Tensor) -> Tensor:  # [..., H, W] -> [..., h', w'] with the proportions of `like`
+    """The middle of a picture, as much as has other proportions: what the host's common_upscale keeps."""
+    (height, width), (h, w) = picture.shape[-2:], like.shape[-2:]
+    rows, columns = min(height, round(width * h / w)), min(width, round(height * w / h))
+    top, left = (height - rows) // 2, (width - columns) // 2
+    return picture[..., top : top + rows, left : left + columns]
+
+
+def why_black(mask: Tensor | None) -> str:  # [n, H, W]
+    """That masks let nothing through, in words; empty where they do, or there is none."""
+    dark = 0 if mask is None else int((mask.flatten(1).amax(dim=1) <= 0).sum())
+    if mask is None or not dark:
+        return ""
+    return (
+        "its mask is black everywhere" if dark == len(mask) else f"{dark} of its {len(mask)} masks is black everywhere"
+    )
+
+
 def resized_mask(mask: Tensor, x: Tensor) -> Tensor:  # [n, H, W] -> [B or 1, 1, h, w]
-    """A mask at the size of pictures [B, C, h, w], repeated to fill the batch."""
+    """A mask at the size of pictures [B, C, h, w], cropped to their proportions and repeated to fill the batch."""
     if x.ndim != 4:
         raise ValueError(f"A mask needs pictures [batch, channels, height, width] but the sample has {x.ndim} axes.")
-    sized = nn.functional.interpolate(
-        mask.reshape(-1, 1, *mask.shape[-2:]).to(x), x.shape[-2:], mode="bilinear", antialias=True
-    )
-    return in_turn(sized, len(x))
+    return in_turn(resized(crop_to(mask, x)[:, None].to(x), x.shape[-2:]), len(x))
 
 
 def in_turn(values: Tensor, count: int) -> Tensor:  # [n, ...] -> [count or 1, ...]

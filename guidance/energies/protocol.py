@@ -90,6 +90,11 @@ class PictureEnergy(Printed):
         return ()
 
     @property
+    def why_zero(self) -> str:
+        """What makes its gradient zero whatever the picture, in words; empty where nothing does."""
+        return ""
+
+    @property
     def text(self) -> str:
         """One phrase for the trace; unless an energy has its own, its class and its knobs."""
         return class_and_knobs(self)

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from ..vectors import flat, promoted
-from .pictures import in_turn, resized_mask
+from .pictures import crop_to, in_turn, resized, resized_mask, why_black
 from .protocol import CLEAN, At, Network, NetworkEnergy, PictureEnergy, unmoved
 
 ROOT = 1e-12  # under a root: its slope at 0 is infinite
@@ -38,7 +38,8 @@ class MeasuredEnergy(PictureEnergy):
         -mean((y - A x)^2) / (2 spread^2)     mean over the measured pixels, so that size does not matter
         -|y - A x| / spread                   `length`: its gradient is as long far off as close by
 
-    A: the identity where mask is 1 (inpainting), and an antialiased reduction to y's size (super-resolution).
+    A: the identity where mask is 1 (inpainting), and an antialiased reduction to y's size (super-resolution). Of a
+    reference with other proportions the middle counts.
     reference: y [1 or B, C, h, w] in -1 .. 1. mask: [n, H, W] or None for everything. spread: noise of y.
     Source: Chung et al. 2023, arXiv 2209.14687 (with the mean in place of the sum); its step size is zeta over the
     length of the residual, which is `length`.
@@ -50,6 +51,11 @@ class MeasuredEnergy(PictureEnergy):
     length: bool = False
 
     @property
+    def why_zero(self) -> str:
+        """A black mask."""
+        return why_black(self.mask)
+
+    @property
     def text(self) -> str:
         """What is measured."""
         distance = "the distance to " if self.length else ""
@@ -57,10 +63,8 @@ class MeasuredEnergy(PictureEnergy):
 
     def log_prob(self, x: Tensor, at: At = CLEAN) -> Tensor:
         """Minus the error in units of the measurement's noise.  x: [B, C, H, W]"""
-        wanted = in_turn(self.reference.to(x), len(x))
-        seen = x
-        if wanted.shape[-2:] != x.shape[-2:]:
-            seen = nn.functional.interpolate(x, wanted.shape[-2:], mode="bilinear", antialias=True)
+        wanted = in_turn(crop_to(self.reference.to(x), x), len(x))
+        seen = resized(x, wanted.shape[-2:])
         mask = x.new_ones(1, 1, 1) if self.mask is None else resized_mask(self.mask, seen)[:, 0]
         square = (wanted - seen).square()
         if self.length:
@@ -114,6 +118,11 @@ class TintEnergy(PictureEnergy):
     reference: Tensor
     mask: Tensor | None = None
     spread: float = 0.1
+
+    @property
+    def why_zero(self) -> str:
+        """A black mask."""
+        return why_black(self.mask)
 
     @property
     def text(self) -> str:

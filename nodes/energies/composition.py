@@ -26,7 +26,11 @@ class GGMaskedEnergy(CheckedNode):
             description="Lets an energy change only a region. It still sees the whole picture.",
             inputs=[
                 ENERGY,
-                io.Mask.Input("mask", tooltip="White areas change, black areas stay; resized to the picture."),
+                io.Mask.Input(
+                    "mask",
+                    tooltip="White areas change, black areas stay. It is resized to the picture; of other "
+                    "proportions the middle counts.",
+                ),
             ],
             outputs=[OUT],
         )

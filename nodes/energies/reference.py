@@ -45,7 +45,12 @@ class GGReferenceEnergy(CheckedNode):
                     "textures, wherever they are (Gram matrices).",
                 ),
                 spread_input(),
-                io.Image.Input("image", optional=True, tooltip="The reference; ignored for smoothness."),
+                io.Image.Input(
+                    "image",
+                    optional=True,
+                    tooltip="The reference; ignored for smoothness. Pixels and distance take its middle if it has "
+                    "other proportions.",
+                ),
                 io.Mask.Input(
                     "mask",
                     optional=True,

@@ -84,7 +84,7 @@ def test_the_second_run_is_the_first(client):
 
 
 def test_what_a_run_has_to_say_stands_on_its_node(client):
-    """A mask without a white place leaves no gradient; the host shows the sentence on the sampler while it runs."""
+    """A mask without a white place leaves no gradient, and is named; the sampler shows it while it runs."""
     loader = {"20": {"class_type": "GGLoadClassifier", "inputs": {"classifier_name": "pocket-clean-1"}}}
     label = {"class_type": "GGLabelEnergy", "inputs": {"classifier": ["20", 0], "label": "0", "kind": "label"}}
     black = {"class_type": "SolidMask", "inputs": {"value": 0.0, "width": 32, "height": 32}}
@@ -92,6 +92,7 @@ def test_what_a_run_has_to_say_stands_on_its_node(client):
     done = client.run(steered(masked, loader | {"30": label, "31": black}, None, "x0", seed=38))
     said = [data["bytes"] for kind, data in done.events if kind == "preview"]
     assert any(b"Classifier guidance: gradient is exactly zero" in text for text in said)
+    assert any(b"its mask is black everywhere." in text for text in said)
 
 
 def test_an_interrupt_in_the_middle_leaves_the_host_healthy(client):

@@ -1,6 +1,7 @@
 """Energies: values by hand, gradients by finite differences, each item from itself alone."""
 
 import math
+from functools import partial
 
 import pytest
 import torch
@@ -9,6 +10,7 @@ from guidance_geometry.guidance import energies
 from guidance_geometry.guidance.energies.composition import AugmentedEnergy, CombinedEnergy, MaskedEnergy
 from guidance_geometry.guidance.energies.label import LabelEnergy
 from guidance_geometry.guidance.energies.perception import DepthEnergy, SegmentationEnergy, TextEnergy
+from guidance_geometry.guidance.energies.pictures import resized_mask
 from guidance_geometry.guidance.energies.protocol import At, PictureEnergy, judges
 from guidance_geometry.guidance.energies.reference import (
     ColourEnergy,
@@ -200,3 +202,49 @@ def test_an_energy_knows_its_judges_and_says_what_it_is():
         float(ENERGIES["product"].log_prob(pictures())[0]),
         float(2 * LABEL.log_prob(pictures())[0] - 0.5 * SmoothEnergy().log_prob(pictures())[0]),
     )
+
+
+@pytest.mark.parametrize(
+    ("energy", "why"),
+    [
+        (MaskedEnergy(LABEL, torch.zeros(1, 8, 8)), "its mask is black everywhere"),
+        (
+            MaskedEnergy(LABEL, torch.stack([torch.zeros(8, 8), torch.ones(8, 8)])),
+            "1 of its 2 masks is black everywhere",
+        ),
+        (MaskedEnergy(LABEL, torch.ones(1, 8, 8)), ""),
+        (MeasuredEnergy(torch.zeros(1, 3, 8, 8), torch.zeros(1, 8, 8)), "its mask is black everywhere"),
+        (TintEnergy(torch.zeros(1, 3, 8, 8), torch.zeros(1, 8, 8)), "its mask is black everywhere"),
+        (CombinedEnergy((LABEL, LABEL), (0.0, 0.0)), "all its weights are 0"),
+        (
+            CombinedEnergy((MaskedEnergy(LABEL, torch.zeros(1, 8, 8)), LABEL), (1.0, 0.0)),
+            "its mask is black everywhere",
+        ),
+        (CombinedEnergy((MaskedEnergy(LABEL, torch.zeros(1, 8, 8)), LABEL), (1.0, 1.0)), ""),
+        (AugmentedEnergy(CombinedEnergy((LABEL,), (0.0,))), "all its weights are 0"),
+        (LABEL, ""),
+    ],
+)
+def test_an_energy_knows_why_it_has_no_gradient(energy, why):
+    assert energy.why_zero == why
+    shift = gradient_of(energy.log_prob, pictures()).shift
+    assert bool(why) == bool((shift == 0).flatten(1).all(dim=1).any())
+
+
+@pytest.mark.parametrize("size", [(8, 16), (16, 8), (8, 8)])
+def test_a_mask_of_other_proportions_is_cropped_about_the_middle_and_not_squashed(size):
+    """As the host's common_upscale with crop center: a disc stays round."""
+    mask = torch.zeros(1, *size)
+    top, left = ((side - 4) // 2 for side in size)
+    mask[:, top : top + 4, left : left + 4] = 1
+    found = resized_mask(mask, torch.zeros(1, 3, 8, 8))
+    expected = torch.zeros(8, 8)
+    expected[2:6, 2:6] = 1
+    assert torch.equal(found[0, 0], expected)
+
+
+@pytest.mark.parametrize("compare", [MeasuredEnergy, partial(MeasuredEnergy, length=True)])
+def test_a_reference_of_other_proportions_is_cropped_about_the_middle(compare):
+    x, wide = pictures(), torch.rand(1, 3, 8, 12)
+    found, expected = (compare(reference).log_prob(x) for reference in (wide, wide[..., 2:10]))
+    assert torch.equal(found, expected)
