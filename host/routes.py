@@ -89,8 +89,10 @@ def _owner_and_outputs(entry: dict) -> tuple[str, dict]:
 def was_shown(queue, user: str, name: str) -> bool:
     """Whether a job of this user showed the record of this name, made by whatever job: the host keeps outputs."""
     jobs = queue.get_history(map_function=_owner_and_outputs).values()
-    shown = (node.get("gg_record") for owner, outputs in jobs if owner == user for node in outputs.values())
-    return any(within(one, "file", "filename") == name for several in shown for one in several or ())
+    own = (outputs for owner, outputs in jobs if owner == user and isinstance(outputs, dict))
+    shown = (within(outputs, node, "gg_record") for outputs in own for node in outputs)
+    lists = (several for several in shown if isinstance(several, list))  # other nodes leave what they like
+    return any(within(one, "file", "filename") == name for several in lists for one in several)
 
 
 def answer(record: dict | None, subfolder: str = SUBFOLDER) -> web.StreamResponse:

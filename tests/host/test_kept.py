@@ -16,7 +16,8 @@ def kept(host, tmp_path, monkeypatch):
 
 
 def queue_with(outputs):
-    return SimpleNamespace(get_history=lambda prompt_id, map_function: {"job": map_function({"outputs": outputs})})
+    entry = {"prompt": (0, "job", {}, {}, []), "outputs": outputs}
+    return SimpleNamespace(get_history=lambda prompt_id=None, map_function=None: {"job": map_function(entry)})
 
 
 @pytest.mark.parametrize(
@@ -32,7 +33,7 @@ def queue_with(outputs):
     ids=["a list of traces", "one", "none", "nothing", "another node's", "no node"],
 )
 def test_a_panel_gets_one_record_whatever_its_node_showed(kept, outputs, answer):
-    response = kept.run_of(queue_with(outputs), "job", "8")
+    response = kept.run_of(queue_with(outputs), "default", "job", "8")
     assert (response.status, json.loads(response.body)) == (200, answer)
 
 
@@ -58,9 +59,10 @@ def test_a_panel_gets_one_record_whatever_its_node_showed(kept, outputs, answer)
     ids=str,
 )
 def test_what_other_nodes_left_in_a_history_is_no_fault(kept, outputs, status):
-    response = kept.run_of(queue_with(outputs), "job", "8")
+    response = kept.run_of(queue_with(outputs), "default", "job", "8")
     assert response.status == status
     assert status == 204 or json.loads(response.body) is None
+    assert not kept.was_shown(queue_with(outputs), "default", "small.json")
 
 
 def test_a_large_record_is_sent_from_its_file_and_not_read_in_the_event_loop(kept, tmp_path, monkeypatch):
@@ -69,7 +71,8 @@ def test_a_large_record_is_sent_from_its_file_and_not_read_in_the_event_loop(kep
     (tmp_path / "large.json").write_text("{}")
     monkeypatch.setattr(Path, "read_bytes", lambda path: pytest.fail("read in the event loop"))
     outputs = {"8": {"gg_record": [{"file": {"filename": "large.json"}}]}}
-    for response in (kept.run_of(queue_with(outputs), "job", "8"), kept.record_named("large.json")):
+    assert kept.was_shown(queue_with(outputs), "default", "large.json")
+    for response in (kept.run_of(queue_with(outputs), "default", "job", "8"), kept.record_named("large.json")):
         assert isinstance(response, web.FileResponse)
         assert response.headers["Cache-Control"] == "no-store"
     assert kept.record_named("gone.json").status == 204
