@@ -30,7 +30,7 @@ def sweep(
     """One row a run, of every combination on the axes: its place on them, metrics, evaluations, seconds, measures.
 
     shape: [B, ...] of the samples. axes: values of gamma, rule, sampler and seed; rules may have names, {name: rule}.
-    A seed is the noise of the start and of the steps. Metrics are means over steps and samples.
+    A seed is the noise of the start and of the steps. Metrics are medians over the steps, averaged over the samples.
     measures: {name: function of the last x [B, ...] -> [B]}, of which the mean is taken. facts: as for `record`.
     Raises ValueError, before any run, for an axis that is unknown or empty and for a value that no run could have.
     """
@@ -76,6 +76,6 @@ def named(values: Sequence[Any]) -> list[tuple[Any, Any]]:
 
 def told(run: Recording, measures: Mapping[str, Measure]) -> dict[str, float]:
     """What a row says of a finished run."""
-    metrics = {name: float(run.trace.column(name).nanmean()) for name in run.trace.metrics}
+    metrics = {name: run.trace.middle_of(name) for name in run.trace.metrics}
     found = {name: float(measure(run.end).double().mean()) for name, measure in measures.items()}
     return {"evaluations": run.trace.header["evaluations"], **found, **metrics}

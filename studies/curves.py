@@ -10,9 +10,9 @@ from typing import Any
 import torch
 
 from .axes import Axis, Value
-from .measures import MEASURES, OTHERS, diversity_of, spread_of
+from .measures import ANY, KNOWN, diversity_of, spread_of
 from .results import Row
-from .workflow import REPEAT
+from .workflow import REPEAT, RULE
 
 DRAWS = ("seed", "noise_seed", REPEAT)  # axes that only draw again
 OF_ALL_SEEDS = ("diversity",)  # measures with one value for all seeds at a place
@@ -45,9 +45,9 @@ def _draws(row: Row) -> tuple:
 def curves(rows: Sequence[Row], axes: Sequence[Axis]) -> list[dict[str, Any]]:
     """Every measure along every axis, alone and split by each other axis that is not of seeds.
 
-    {measure, axis, split, series: [{name, points: [{x, mean, half, n}]}]}: the mean over all other axes of n cells.
-    half: half the width of its 95 % interval over seeds, each averaged over the other axes; nan for one seed, for seeds
-    with different numbers of cells, and for a measure of all seeds together.
+    {measure, axis, split, series: [{name, points: [{x, mean, low, high, n}]}]}: the mean over all other axes of n
+    cells. low, high: its 95 % interval over seeds, each averaged over the other axes; nan for one seed, for seeds with
+    different numbers of cells, and for a measure of all seeds together.
     """
     varied = [axis for axis in axes if len(axis.values) > 1]
     names = list(dict.fromkeys(name for row in rows for name in row["measures"]))
@@ -56,6 +56,15 @@ def curves(rows: Sequence[Row], axes: Sequence[Axis]) -> list[dict[str, Any]]:
          "series": _series(rows, name, axis, split)}
         for name in names for axis in varied for split in (None, *(a for a in varied if a != axis and _splits(a)))
     ]  # fmt: skip
+
+
+def first_view(axes: Sequence[Axis]) -> dict[str, str]:
+    """The axis and the split of the curves that a page shows first: no curve is a mean over rules."""
+    varied = sorted((axis for axis in axes if len(axis.values) > 1), key=lambda axis: is_draw(axis.name))
+    rule = next((axis for axis in varied if axis.name == RULE), None)
+    if rule is None or rule is varied[0]:
+        return {"axis": varied[0].name if varied else "", "split": ""}
+    return {"axis": varied[0].name, "split": RULE} if _splits(rule) else {"axis": RULE, "split": ""}
 
 
 def _splits(axis: Axis) -> bool:
@@ -78,13 +87,13 @@ def _point(rows: Sequence[Row], measure: str, axis: str, x: Value) -> dict[str, 
         if row["place"].get(axis) == x and value is not None and math.isfinite(value):
             groups.setdefault(apart(row), []).append(value)
     sizes = [len(group) for group in groups.values()]
-    found = spread_of([fmean(group) for group in groups.values()])
+    found = spread_of([fmean(group) for group in groups.values()], KNOWN[measure].within if measure in KNOWN else ANY)
     told = measure not in OF_ALL_SEEDS and len(set(sizes)) == 1
-    return {"x": x, "mean": found.mean, "half": found.half if told else math.nan, "n": sum(sizes)}
+    low, high = (found.low, found.high) if told else (math.nan, math.nan)
+    return {"x": x, "mean": found.mean, "low": low, "high": high, "n": sum(sizes)}
 
 
 def titles(rows: Sequence[Row]) -> dict[str, dict[str, str]]:
     """What every measure of the rows is called, and its unit."""
-    known = {**MEASURES, **OTHERS}
     names = dict.fromkeys(name for row in rows for name in row["measures"])
-    return {name: {"title": known[name].title, "unit": known[name].unit} for name in names if name in known}
+    return {name: {"title": KNOWN[name].title, "unit": KNOWN[name].unit} for name in names if name in KNOWN}

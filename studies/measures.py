@@ -12,25 +12,22 @@ from torch import Tensor
 
 from ..trace.trace import Trace
 
-# Two-sided 95 % points of Student's t for 1 .. 30 degrees of freedom, to three figures; beyond that the normal one.
-STUDENT = (
-    *(12.71, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228),
-    *(2.201, 2.179, 2.160, 2.145, 2.131, 2.120, 2.110, 2.101, 2.093, 2.086),
-    *(2.080, 2.074, 2.069, 2.064, 2.060, 2.056, 2.052, 2.048, 2.045, 2.042),
-)
-NORMAL = 1.96
+JUDGE = "judge"  # the only measure that knows what a good picture is
+Range = tuple[float, float]
+ANY: Range = (-math.inf, math.inf)
+SHARE, COSINE, LENGTH, LOGARITHM = (0.0, 1.0), (-1.0, 1.0), (0.0, math.inf), (-math.inf, 0.0)
 
 
 class Measure(NamedTuple):
-    """title: for people. unit: percent, number or seconds. of: the value of a trace, nan where it tells none.
+    """title: for people. unit: percent, number or seconds. within: the least and the largest value that is possible.
 
-    better: high or low, "" where neither is.
+    of: the value of a trace, nan where it tells none.
     """
 
     title: str
     unit: str
-    of: Callable[[Trace], float]
-    better: str = ""
+    within: Range
+    of: Callable[[Trace], float] = lambda _: math.nan
 
 
 def _mean(code: str) -> Callable[[Trace], float]:
@@ -41,21 +38,26 @@ def _last(code: str) -> Callable[[Trace], float]:
     return lambda trace: float(trace.column(code)[-1].nanmean()) if trace.n else math.nan
 
 
+def _middle(code: str) -> Callable[[Trace], float]:
+    return lambda trace: trace.middle_of(code)
+
+
 MEASURES: Mapping[str, Measure] = {
-    "strength": Measure("Guidance strength (M1)", "number", _mean("M1")),
-    "saturation": Measure("Saturated values (M10)", "percent", _last("M10"), "low"),
-    "difference": Measure("Difference size (M2)", "number", _mean("M2")),
-    "tug": Measure("Tug of the difference (M6t)", "number", _mean("M6t")),
-    "out_of_plane": Measure("Out-of-plane share (M11)", "percent", _mean("M11")),
+    "strength": Measure("Guidance strength (M1), median over the steps", "number", LENGTH, _middle("M1")),
+    "saturation": Measure("Saturated values (M10), last step", "percent", SHARE, _last("M10")),
+    "difference": Measure("Difference size (M2), mean over the steps", "number", LENGTH, _mean("M2")),
+    "tug": Measure("Tug of the difference (M6t), mean over the steps", "number", COSINE, _mean("M6t")),
+    "out_of_plane": Measure("Out-of-plane share (M11), mean over the steps", "percent", SHARE, _mean("M11")),
     "evaluations": Measure(
-        "Evaluations of the network", "number", lambda trace: float(trace.header.get("evaluations") or math.nan), "low"
+        "Evaluations of the network", "number", LENGTH, lambda trace: float(trace.header.get("evaluations") or math.nan)
     ),
 }
 OTHERS = {  # what is known without a trace
-    "diversity": Measure("Diversity over seeds", "number", lambda _: math.nan, "high"),
-    "seconds": Measure("Time", "seconds", lambda _: math.nan, "low"),
-    "judge": Measure("Judge, mean log-probability", "number", lambda _: math.nan, "high"),
+    "diversity": Measure("Diversity over seeds", "number", SHARE),
+    "seconds": Measure("Time", "seconds", LENGTH),
+    JUDGE: Measure("Judge, mean log-probability", "number", LOGARITHM),
 }
+KNOWN: Mapping[str, Measure] = {**MEASURES, **OTHERS}
 
 
 def measured(trace: Trace, names: Sequence[str]) -> dict[str, float]:
@@ -64,20 +66,41 @@ def measured(trace: Trace, names: Sequence[str]) -> dict[str, float]:
 
 
 class Spread(NamedTuple):
-    """Several values in one.  half: half the width of the 95 % interval of the mean, nan for fewer than two."""
+    """Several values in one.  low, high: the 95 % interval of their mean, nan for fewer than two."""
 
     mean: float
-    half: float
+    low: float
+    high: float
     count: int
 
 
-def spread_of(values: Sequence[float | None]) -> Spread:
-    """Mean and interval of the values that are finite: mean +- t s / sqrt(n), by Student's t."""
+def spread_of(values: Sequence[float | None], within: Range = ANY) -> Spread:
+    """Mean and interval of the values that are finite, by Student's t; it never leaves what is possible.
+
+    Between two ends, as of a share p, it is that of log p / (1 - p), by the delta method; at a single end it is cut.
+    within: the ends. Values beyond them show that they hold for something else, such as a judge without probabilities.
+    """
+    from scipy.special import stdtrit  # scipy.stats has the same, a thousand times slower
+
     known = [value for value in values if value is not None and math.isfinite(value)]
     if len(known) < 2:
-        return Spread(known[0] if known else math.nan, math.nan, len(known))
-    t = STUDENT[len(known) - 2] if len(known) - 2 < len(STUDENT) else NORMAL
-    return Spread(fmean(known), t * stdev(known) / math.sqrt(len(known)), len(known))
+        return Spread(known[0] if known else math.nan, math.nan, math.nan, len(known))
+    mean, half = fmean(known), float(stdtrit(len(known) - 1, 0.975)) * stdev(known) / math.sqrt(len(known))
+    least, most = min(within[0], *known), max(within[1], *known)
+    if half > 0 and math.isfinite(most - least):
+        low, high = _between(mean, half, least, most)
+    else:
+        low, high = max(mean - half, least), min(mean + half, most)
+    return Spread(mean, low, high, len(known))
+
+
+def _between(mean: float, half: float, least: float, most: float) -> Range:
+    """An interval on the logit of a mean between two ends."""
+    from scipy.special import expit, logit
+
+    share, reach = (mean - least) / (most - least), half * (most - least) / ((mean - least) * (most - mean))
+    low, high = (least + (most - least) * float(expit(logit(share) + side * reach)) for side in (-1, 1))
+    return low, high
 
 
 def diversity_of(pictures: Sequence[Tensor]) -> float:  # [B, H, W, C] in 0 .. 1, one a seed

@@ -15,7 +15,7 @@ from torch import Tensor
 from ..figures.html import WEB, data_uri, modules, named, packed, script_json
 from .axes import Axis
 from .cells import Cell
-from .curves import curves, is_draw, titles, with_diversity
+from .curves import curves, first_view, is_draw, titles, with_diversity
 from .pictures import open_picture
 from .results import Row
 
@@ -52,6 +52,7 @@ def study_page(
         "measures": titles(told),
         "rows": [{key: value for key, value in row.items() if key != "trace_bytes"} for row in told],
         "curves": curves(told, axes),
+        "first": first_view(axes),
         "runs": bool(runs),
     }
     parts = {

@@ -1,7 +1,8 @@
-"""What a study found: means along every axis, which axes make a difference, and the best settings.
+"""What a study found: means along every axis, which axes make a difference, and what its judge prefers.
 
 A draw is one combination of seeds and prompts: chance, and not a setting. Every setting runs with the same draws, so
-what is compared is compared within draws.
+what is compared is compared within draws. Only a judge ranks settings: less guidance, fewer saturated values and fewer
+evaluations are no better by themselves, and are all had by ignoring the condition.
 """
 
 from __future__ import annotations
@@ -15,14 +16,17 @@ import torch
 
 from .axes import Axis, Value
 from .curves import OF_ALL_SEEDS, is_draw
-from .measures import MEASURES, OTHERS, Spread, spread_of
+from .measures import JUDGE, KNOWN, Spread, spread_of
 from .results import Row
 
 PROMPTS = ("prompt", "text", "label")  # axes that are drawn as seeds are
 LEVEL = 0.05  # of being wrong in one of all that is called a difference
-RESAMPLES = 1_000
 MOST_RIVALS = 5  # that are named
 EXACT = 1e-12  # share of the size of the values below which two are the same
+NO_JUDGE = (
+    "Nothing here tells which pictures are better: no judge scored them. A small saturation, a short push or few "
+    "evaluations are no sign of quality. Connect an energy as a judge, or look at the pictures."
+)
 
 Setting = tuple[tuple[str, Value], ...]
 
@@ -37,15 +41,13 @@ class Effect(NamedTuple):
 
 
 class Best(NamedTuple):
-    """The setting with the best mean.  share: of resamples of the draws in which it is the best.
+    """The setting with the judge's best mean, on the axes that make a difference to it.
 
-    rivals: settings that may be as good: the 95 % interval of their difference from it holds 0.
+    rivals: settings whose difference from it may be chance.
     """
 
-    measure: str
     setting: Setting
     mean: Spread
-    share: float
     rivals: tuple[Setting, ...]
 
 
@@ -84,6 +86,8 @@ def chance_of(grid: Sequence[Sequence[float]]) -> float:  # [settings][draws]
     Analysis of variance with repeated measures: F is compared with that of 1 and n - 1 degrees of freedom, which holds
     however the settings go together (Geisser and Greenhouse 1958); for two settings it is the paired t test.
     """
+    from scipy.special import fdtrc
+
     x = torch.tensor(grid, dtype=torch.float64)
     if x.ndim < 2 or min(x.shape) < 2:
         return math.nan
@@ -94,19 +98,7 @@ def chance_of(grid: Sequence[Sequence[float]]) -> float:  # [settings][draws]
     least = (EXACT * float(x.abs().max())) ** 2
     if within <= least:
         return 0.0 if between > least else 1.0
-    return student_tail(math.sqrt(between / within), n - 1)
-
-
-def student_tail(t: float, freedom: int) -> float:
-    """The chance of |t| or more, for whole degrees of freedom (Abramowitz and Stegun 26.7.3 and 26.7.4)."""
-    angle = math.atan2(t, math.sqrt(freedom))
-    square, odd = math.cos(angle) ** 2, freedom % 2
-    term, total = (math.cos(angle), 0.0) if odd else (1.0, 0.0)
-    for step in range(1 + odd, freedom, 2):
-        total += term
-        term *= square * step / (step + 1)
-    inside = (2 / math.pi) * (angle + math.sin(angle) * total) if odd else math.sin(angle) * total
-    return max(0.0, 1 - inside)
+    return float(fdtrc(1, n - 1, between / within))
 
 
 def effects(rows: Sequence[Row], axes: Sequence[Axis]) -> list[Effect]:
@@ -118,7 +110,7 @@ def effects(rows: Sequence[Row], axes: Sequence[Axis]) -> list[Effect]:
 def _effect(rows: Sequence[Row], measure: str, axis: Axis) -> Effect:
     grid = grid_of(rows, measure, [axis.name])
     found = {value: grid[(axis.name, value),] for value in axis.values if ((axis.name, value),) in grid}
-    means = {value: spread_of(values) for value, values in found.items()}
+    means = {value: spread_of(values, KNOWN[measure].within) for value, values in found.items()}
     return Effect(measure, axis.name, means, chance_of(list(found.values())))
 
 
@@ -129,49 +121,27 @@ def measures_of(rows: Sequence[Row]) -> list[str]:
     return list(dict.fromkeys(known))
 
 
-def significant(found: Sequence[Effect]) -> list[bool]:
-    """Which effects are differences: all are tested together, so that LEVEL is of one mistake in all (Holm 1979)."""
-    told = sorted((effect.p, number) for number, effect in enumerate(found) if math.isfinite(effect.p))
+def significant(chances: Sequence[float]) -> list[bool]:
+    """Which are differences: all are tested together, so that LEVEL is of one mistake in all (Holm 1979)."""
+    told = sorted((p, number) for number, p in enumerate(chances) if math.isfinite(p))
     passed: set[int] = set()
     for rank, (p, number) in enumerate(told):
         if p > LEVEL / (len(told) - rank):
             break
         passed.add(number)
-    return [number in passed for number in range(len(found))]
+    return [number in passed for number in range(len(chances))]
 
 
-def bests(rows: Sequence[Row], axes: Sequence[Axis]) -> Iterator[Best]:
-    """The best setting by every measure of which more or less is better."""
-    keys = [axis.name for axis in axes if len(axis.values) > 1 and not is_drawn(axis.name)]
-    for name in measures_of(rows) if keys else ():
-        sign = {"high": 1, "low": -1}.get({**MEASURES, **OTHERS}[name].better)
-        grid = grid_of(rows, name, keys)
-        if sign and len(grid) > 1:
-            yield _best(name, grid, sign)
-
-
-def _best(measure: str, grid: Mapping[Setting, list[float]], sign: int) -> Best:
-    settings, values = list(grid), torch.tensor(list(grid.values()), dtype=torch.float64)
-    best = int((sign * values.mean(1)).argmax())
-    apart = [spread_of((values[best] - one).tolist()) for one in values]
-    same = EXACT * float(values.abs().max())
-    rivals = (
-        s for s, d in zip(settings, apart, strict=True) if not abs(d.mean) > d.half + same and s != settings[best]
-    )
-    return Best(measure, settings[best], spread_of(values[best].tolist()), share_of(sign * values, best), tuple(rivals))
-
-
-def share_of(values: torch.Tensor, best: int) -> float:  # [settings, draws]
-    """How often a setting has the largest mean when the draws are drawn again; nan for one draw.  Ties count for it."""
-    n = values.shape[1]
-    if n < 2:
-        return math.nan
-    picks = torch.randint(n, (RESAMPLES, n), generator=torch.Generator().manual_seed(0))
-    counts = torch.zeros(RESAMPLES, n, dtype=values.dtype).scatter_add_(
-        1, picks, torch.ones_like(picks, dtype=values.dtype)
-    )
-    means = counts @ values.T / n
-    return float((means[:, best] >= means.amax(1) - EXACT * float(values.abs().max())).double().mean())
+def best_of(rows: Sequence[Row], axes: Sequence[str]) -> Best | None:
+    """What the judge prefers on these axes; None where there is nothing to choose from."""
+    grid = grid_of(rows, JUDGE, axes) if axes else {}
+    if len(grid) < 2:
+        return None
+    best = max(grid, key=lambda setting: fmean(grid[setting]))
+    others = [setting for setting in grid if setting != best]
+    apart = significant([chance_of([grid[best], grid[other]]) for other in others])
+    rivals = tuple(other for other, differs in zip(others, apart, strict=True) if not differs)
+    return Best(best, spread_of(grid[best], KNOWN[JUDGE].within), rivals)
 
 
 def report_text(rows: Sequence[Row], axes: Sequence[Axis]) -> str:
@@ -181,14 +151,14 @@ def report_text(rows: Sequence[Row], axes: Sequence[Axis]) -> str:
         return "There is nothing to compare: no axis of settings has two values, or no cell is done.\n"
     draws = len({_drawn(row, "") for row in rows})
     drawn = f"{draws} draw{'s' * (draws != 1)} of seeds and prompts"
-    lines = [f"{len(rows)} cells, {drawn}. Means with 95 % intervals over the draws."]
-    best = {one.measure: one for one in bests(rows, axes)}
-    passed = significant(found)
+    lines = [f"{len(rows)} cells, {drawn}. Means, and in brackets 95 % intervals over the draws."]
+    passed = significant([effect.p for effect in found])
     for name in measures_of(rows):
-        lines += ["", {**MEASURES, **OTHERS}[name].title]
-        lines += [f"  {_said(e, ok)}" for e, ok in zip(found, passed, strict=True) if e.measure == name]
-        lines += [f"  {_recommended(best[name])}"] if name in best else []
-    return "\n".join([*lines, "", _conclusion(found, passed)]) + "\n"
+        told = [(effect, differs) for effect, differs in zip(found, passed, strict=True) if effect.measure == name]
+        lines += ["", KNOWN[name].title, *(f"  {_said(effect, differs)}" for effect, differs in told)]
+        lines += [f"  {words}" for words in _preferred(rows, told)] if name == JUDGE else []
+    judged = [] if JUDGE in measures_of(rows) else [NO_JUDGE]
+    return "\n".join([*lines, "", *judged, _conclusion(found, passed)]) + "\n"
 
 
 def _conclusion(found: Sequence[Effect], passed: Sequence[bool]) -> str:
@@ -207,21 +177,24 @@ def _calm(axis: str, found: Sequence[Effect], passed: Sequence[bool]) -> bool:
 
 
 def _said(effect: Effect, passed: bool) -> str:
-    unit = {**MEASURES, **OTHERS}[effect.measure].unit
+    unit = KNOWN[effect.measure].unit
     means = ", ".join(f"{value}: {_number(spread, unit)}" for value, spread in effect.means.items())
     p = f"p {effect.p:.2g}" if effect.p >= 0.0001 else "p < 0.0001"
     words = "too few draws to tell" if math.isnan(effect.p) else f"differs, {p}" if passed else f"not significant, {p}"
     return f"{effect.axis} ({words}): {means}"
 
 
-def _recommended(best: Best) -> str:
-    one = {**MEASURES, **OTHERS}[best.measure]
-    word = {"high": "highest", "low": "lowest"}[one.better]
-    told = "" if math.isnan(best.share) else f"; {word} in {100 * best.share:.0f} % of resamples of the draws"
-    names = [_named(setting) for setting in best.rivals[:MOST_RIVALS]]
+def _preferred(rows: Sequence[Row], told: Sequence[tuple[Effect, bool]]) -> Iterator[str]:
+    """What the judge prefers, of the axes that make a difference to it; nothing where none does."""
+    best = best_of(rows, [effect.axis for effect, differs in told if differs])
+    if best is None:
+        return
+    if not best.rivals:
+        yield f"best for the judge: {_named(best.setting)}: {_number(best.mean, KNOWN[JUDGE].unit)}"
+        return
+    names = [_named(setting) for setting in (best.setting, *best.rivals[:MOST_RIVALS])]
     more = f" and {len(best.rivals) - MOST_RIVALS} more" if len(best.rivals) > MOST_RIVALS else ""
-    rivals = f". Not told apart: {'; '.join(names)}{more}" if names else ""
-    return f"{word}: {_named(best.setting)}: {_number(best.mean, one.unit)}{told}{rivals}."
+    yield f"the judge prefers one of these, and it cannot be told which: {'; '.join(names)}{more}"
 
 
 def _named(setting: Setting) -> str:
@@ -229,10 +202,11 @@ def _named(setting: Setting) -> str:
 
 
 def _number(spread: Spread, unit: str) -> str:
-    """A mean to the second digit of its interval, which says that the next is chance."""
+    """A mean and its interval, to the second digit of the interval's half: the next one is chance."""
     scale, mark = (100, " %") if unit == "percent" else (1, " s") if unit == "seconds" else (1, "")
-    mean, half = scale * spread.mean, scale * spread.half
-    if not half > EXACT * abs(mean):
+    mean, low, high = (scale * value for value in spread[:3])
+    if not high - low > EXACT * abs(mean):
         return f"{mean:.4g}{mark}"
-    digits = max(0, 1 - math.floor(math.log10(half)))
-    return f"{mean:.{digits}f} \u00b1 {half:.{digits}f}{mark}"
+    digits = max(0, 1 - math.floor(math.log10((high - low) / 2)))
+    mean, low, high = (f"{round(value, digits) + 0.0:.{digits}f}" for value in (mean, low, high))
+    return f"{mean}{mark} ({low} to {high})"

@@ -1,10 +1,15 @@
 """What a user gets: the files that the registry's archive carries, and metadata that say the same everywhere."""
 
+import ast
 import re
 import subprocess
+import sys
+from contextlib import suppress
+from importlib import metadata
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
 
 from .project import PROJECT, ROOT
 
@@ -68,6 +73,38 @@ def test_requirements_are_lower_bounds():
     assert {line.split(">=")[0] for line in needed} == {"torch", "safetensors"}
     for line in [*needed, *(line for extra in PROJECT["project"]["optional-dependencies"].values() for line in extra)]:
         assert re.fullmatch(r"[a-z-]+(\[[a-z]+\])?>=[0-9.]+", line)
+
+
+def with_what_they_need(lines):
+    """The packages of some requirements, and those that come with them."""
+    found, waiting = set(), [Requirement(line) for line in lines]
+    while waiting:
+        one = waiting.pop()
+        if one.name.lower() in found:
+            continue
+        found.add(one.name.lower())
+        with suppress(metadata.PackageNotFoundError):
+            for more in map(Requirement, metadata.requires(one.name) or ()):
+                names = ("", *one.extras)
+                asked = not more.marker or any(more.marker.evaluate({"extra": name}) for name in names)
+                waiting += [more] if asked else []
+    return found
+
+
+def test_whatever_the_library_imports_is_among_its_dependencies_or_extras():
+    files = [file for room in (*INSTALLED, "library") for file in (ROOT / room).rglob("*.py")]
+    nodes = [node for file in files for node in ast.walk(ast.parse(file.read_text(encoding="utf-8")))]
+    imported = {alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names}
+    imported |= {node.module for node in nodes if isinstance(node, ast.ImportFrom) and not node.level}
+    modules = {name.split(".")[0] for name in imported} - sys.stdlib_module_names
+    project = PROJECT["project"]
+    named = [*project["dependencies"], *(line for lines in project["optional-dependencies"].values() for line in lines)]
+    there, owners = with_what_they_need(named), metadata.packages_distributions()
+    there = {name.replace("_", "-") for name in there}
+    found = {module: {owner.lower().replace("_", "-") for owner in owners.get(module, ())} for module in modules}
+    absent = {module for module, names in found.items() if names and not names & there}
+    assert not absent, f"{absent} come with nothing that pyproject names"
+    assert {"torch", "scipy", "yaml"} <= modules
 
 
 def test_an_installation_has_every_room_that_does_not_need_the_host():

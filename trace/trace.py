@@ -125,6 +125,15 @@ class Trace(Printed):
         """The energies that guided this run, then those that only measured it."""
         return terms_of(self.header, self.steps)
 
+    def middle_of(self, metric: str) -> float:
+        """A metric of the run in one number, its median over the steps, averaged over the samples; nan without any.
+
+        A mean over the steps may be the value of one step: M1 divides by what is left to denoise, next to nothing at
+        the last one.
+        """
+        values = self.column(metric)
+        return float(values.nanquantile(0.5, dim=0).nanmean()) if self.n else math.nan
+
     @property
     def metrics(self) -> dict[str, Metric]:
         """Every metric of this run: those of all runs, of its gradients and energies, and of its further passes."""

@@ -44,6 +44,17 @@ def test_the_oldest_runs_go_first_by_number_and_by_bytes(store):
     assert names(store, workflow_id=WORKFLOW) == ["f"]
 
 
+def test_256_megabytes_are_kept_unless_somebody_says_otherwise(host):
+    from guidance_geometry.host.run_store import RunStore
+
+    usual = RunStore()
+    for name in "abc":
+        usual.add(stored(name, size=100 << 20))
+    assert names(usual, workflow_id=WORKFLOW) == ["b", "c"]
+    usual.add(stored("d", size=56 << 20))
+    assert names(usual, workflow_id=WORKFLOW) == ["b", "c", "d"]
+
+
 def test_the_bound_is_a_setting_and_nonsense_is_none(store):
     for megabytes in (None, 0, -5, "x", 1 << 40, 2.5, True):
         store.bound("default", megabytes)

@@ -37,7 +37,7 @@ def test_a_row_is_the_run_by_itself():
     run = record(DENOISER, SIGMAS, cond=1, gamma=3.0)
     trace = run.sample(start, "ddpm", seed=7)
     assert row["sure"] == float(sure(run.end).double().mean())
-    assert row["M1"] == float(trace.column("M1").nanmean())
+    assert row["M1"] == pytest.approx(float(trace.column("M1").quantile(0.5, dim=0).mean()))
 
 
 def test_rules_without_a_name_have_their_own():

@@ -5,7 +5,7 @@ import pytest
 
 from guidance_geometry.studies.axes import Axis
 from guidance_geometry.studies.cells import cells_of
-from guidance_geometry.studies.curves import curves, with_diversity
+from guidance_geometry.studies.curves import curves, first_view, with_diversity
 from guidance_geometry.studies.page import compared, opened, study_page
 from guidance_geometry.studies.plan import Plan
 from guidance_geometry.studies.runs import MOST_CELLS, records_of
@@ -30,7 +30,31 @@ def test_curves_have_the_means_and_intervals_over_seeds(cells):
     assert (plain["name"], apg["name"]) == ("cfg", "APG")
     first = plain["points"][0]
     assert (first["x"], first["n"], first["mean"]) == (1, 3, pytest.approx(1.1))
-    assert first["half"] == pytest.approx(4.303 * 0.1 / 3**0.5)
+    assert first["high"] - first["mean"] == pytest.approx(4.302653 * 0.1 / 3**0.5)
+    assert first["mean"] - first["low"] == pytest.approx(4.302653 * 0.1 / 3**0.5)
+
+
+@pytest.mark.parametrize(
+    ("measure", "ends", "values"),
+    [("saturation", (0, 1), (0.0, 0.21, 0.0)), ("judge", (-math.inf, 0), (-0.9, 0.0, -0.01))],
+)
+def test_an_interval_never_leaves_what_a_measure_can_be(cells, measure, ends, values):
+    rows = [{**row, "measures": {measure: values[row["place"]["seed"]]}} for row in rows_of(cells)]
+    points = [point for curve in curves(rows, AXES) for one in curve["series"] for point in one["points"]]
+    told = [point for point in points if not math.isnan(point["low"])]
+    assert len(told) == 12
+    assert all(ends[0] <= point["low"] < point["mean"] < point["high"] <= ends[1] for point in told)
+
+
+def test_the_first_curves_are_no_means_over_rules():
+    cfg, rule, seed = AXES
+    assert first_view(AXES) == {"axis": "cfg", "split": "rule"}
+    assert first_view((seed, cfg, rule)) == {"axis": "cfg", "split": "rule"}
+    assert first_view((rule, cfg)) == first_view((rule,)) == {"axis": "rule", "split": ""}
+    assert first_view((cfg, Axis("rule", tuple("abcdefghi")))) == {"axis": "rule", "split": ""}
+    assert first_view((cfg, Axis("rule", ("cfg",)), seed)) == {"axis": "cfg", "split": ""}
+    assert first_view((seed,)) == {"axis": "seed", "split": ""}
+    assert first_view(()) == {"axis": "", "split": ""}
 
 
 def test_diversity_is_that_of_the_seeds_at_a_place(cells):
@@ -46,17 +70,17 @@ def test_an_interval_is_of_the_seeds_alone(cells):
     ]
     found = {(c["axis"], c["split"]): c["series"][0]["points"][0] for c in curves(wide, AXES)}
     rule, seed = found["rule", None], found["seed", None]
-    assert (rule["mean"], rule["n"], rule["half"]) == (26, 6, pytest.approx(4.303 / 3**0.5))
-    assert (seed["mean"], seed["n"], math.isnan(seed["half"])) == (25, 4, True)
+    assert (rule["mean"], rule["n"], rule["high"]) == (26, 6, pytest.approx(26 + 4.302653 / 3**0.5))
+    assert (seed["mean"], seed["n"], math.isnan(seed["low"])) == (25, 4, True)
     uneven = {(c["axis"], c["split"]): c["series"][0]["points"][0] for c in curves(wide[1:], AXES)}
-    assert math.isnan(uneven["rule", None]["half"])
+    assert math.isnan(uneven["rule", None]["high"])
 
 
 def test_diversity_has_no_interval_and_counts_a_place_once(cells):
     rows = [row for row in rows_of(cells) if row["place"]["cfg"] == 1 or row["place"]["seed"] < 2]
     told = [{**row, "measures": {"diversity": float(row["place"]["cfg"])}} for row in rows]
     point = next(c for c in curves(told, AXES) if (c["axis"], c["split"]) == ("rule", None))["series"][0]["points"][0]
-    assert (point["mean"], math.isnan(point["half"])) == (2.5, True)
+    assert (point["mean"], math.isnan(point["low"])) == (2.5, True)
 
 
 @pytest.fixture(scope="module")

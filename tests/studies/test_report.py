@@ -1,21 +1,22 @@
 """The report of a study, against numbers worked out by hand."""
 
 import math
+import re
 
 import pytest
 import torch
 
 from guidance_geometry.studies import report
 from guidance_geometry.studies.axes import Axis
+from guidance_geometry.studies.measures import Spread
 from guidance_geometry.studies.report import (
-    bests,
+    NO_JUDGE,
+    best_of,
     chance_of,
     effects,
     grid_of,
     report_text,
-    share_of,
     significant,
-    student_tail,
 )
 
 AXES = (Axis("cfg", (1, 4)), Axis("sampler", ("euler", "heun")), Axis("seed", (0, 1, 2)))
@@ -29,16 +30,10 @@ def rows_with(value, axes=AXES, measure="saturation"):
 
 
 # cfg 4 is above cfg 1 by 1, 2 and 3 at the seeds 0, 1 and 2; the sampler changes nothing.
-ROWS = rows_with(lambda p: 10 + p["seed"] + (p["cfg"] == 4) * (1 + p["seed"]))
+ROWS = rows_with(lambda p: 10 + p["seed"] + (p["cfg"] == 4) * (1 + p["seed"]), measure="difference")
 
 
-@pytest.mark.parametrize(
-    ("t", "freedom", "p"),
-    [(1, 1, 0.5), (math.sqrt(2), 2, 1 - math.sqrt(0.5)), (12.7062, 1, 0.05), (3.18245, 3, 0.05), (2.04227, 30, 0.05)],
-)
-def test_the_tail_of_student(t, freedom, p):
-    assert student_tail(t, freedom) == pytest.approx(p, abs=2e-6)
-    assert (student_tail(0, freedom), student_tail(math.inf, freedom)) == (1, pytest.approx(0, abs=1e-15))
+RANKED = re.compile(r"\b(lowest|highest|best|prefers)\b")
 
 
 def test_two_settings_are_the_paired_t_test():
@@ -49,7 +44,8 @@ def test_two_settings_are_the_paired_t_test():
 
 def test_three_settings_by_hand():
     # means 2, 3, 7; draws 3, 5; between 2 (4 + 1 + 9) / 2 = 14; residuals 0, +-1, -+1: within 4 / 2 = 2, so F = 7
-    assert chance_of([[1, 3], [1, 5], [7, 7]]) == pytest.approx(student_tail(math.sqrt(7), 1))
+    # with one degree of freedom t = sqrt 7 is Cauchy's: p = 1 - 2 atan(t) / pi
+    assert chance_of([[1, 3], [1, 5], [7, 7]]) == pytest.approx(1 - 2 * math.atan(math.sqrt(7)) / math.pi)
 
 
 def test_what_has_no_chance_in_it():
@@ -68,7 +64,7 @@ def test_an_axis_without_a_difference_is_told_so_as_often_as_it_says():
 def test_the_effect_of_every_axis():
     cfg, sampler = effects(ROWS, AXES)
     assert {value: (s.mean, s.count) for value, s in cfg.means.items()} == {1: (11, 3), 4: (13, 3)}
-    assert cfg.means[4].half == pytest.approx(4.303 * 2 / math.sqrt(3))
+    assert cfg.means[4].high - 13 == 13 - cfg.means[4].low == pytest.approx(4.302653 * 2 / math.sqrt(3))
     assert cfg.p == pytest.approx(1 - math.sqrt(12 / 14))
     assert sampler.p == 1
 
@@ -81,47 +77,76 @@ def test_prompts_are_drawn_as_seeds_are():
 
 
 def test_only_draws_with_every_cell_are_compared():
-    assert grid_of(ROWS[:-1], "saturation", ["cfg"]) == {(("cfg", 1),): [10, 11], (("cfg", 4),): [11, 13]}
+    assert grid_of(ROWS[:-1], "difference", ["cfg"]) == {(("cfg", 1),): [10, 11], (("cfg", 4),): [11, 13]}
     lone = [row for row in ROWS if row["place"]["cfg"] == 1]
-    assert grid_of(lone, "saturation", ["cfg"]) == {(("cfg", 1),): [10, 11, 12]}
+    assert grid_of(lone, "difference", ["cfg"]) == {(("cfg", 1),): [10, 11, 12]}
 
 
 def test_many_axes_share_one_chance_of_a_mistake():
-    found = [report.Effect("m", name, {}, p) for name, p in (("a", 0.02), ("b", 0.001), ("c", 0.03), ("d", math.nan))]
-    assert significant(found) == [True, True, True, False]
-    assert significant([report.Effect("m", "a", {}, 0.03), report.Effect("m", "b", {}, 0.04)]) == [False, False]
+    assert significant([0.02, 0.001, 0.03, math.nan]) == [True, True, True, False]
+    assert significant([0.03, 0.04]) == [False, False]
 
 
-def test_the_best_setting_has_its_rivals_and_its_share():
-    (best,) = bests(ROWS, AXES)
-    assert best.setting == (("cfg", 1), ("sampler", "euler"))
-    assert (best.mean.mean, best.share) == (11, 1)
-    # cfg 4 differs by 2 on average, half 4.303 / sqrt 3 = 2.48: not told apart
-    assert set(best.rivals) == {(("cfg", c), ("sampler", s)) for c in (1, 4) for s in ("euler", "heun")} - {
-        best.setting
-    }
-    far = rows_with(lambda p: p["cfg"] + 0.01 * p["seed"])
-    assert next(bests(far, AXES)).rivals == ((("cfg", 1), ("sampler", "heun")),)
-    assert next(bests(rows_with(lambda p: p["cfg"], measure="diversity"), AXES)).setting[0] == ("cfg", 4)
-    assert list(bests(rows_with(lambda p: p["cfg"], measure="strength"), AXES)) == []
+def judged(value, axes=AXES):
+    return rows_with(value, axes, "judge")
 
 
-def test_how_often_a_setting_is_best_is_that_of_its_draws():
-    # of two draws, the second setting is ahead only where the draw in which it leads is drawn twice: 1 time in 4
-    values = torch.tensor([[3.0, 0.0], [0.0, 1.0]], dtype=torch.float64)
-    assert share_of(values, 0) == pytest.approx(0.75, abs=0.04)
-    assert math.isnan(share_of(values[:, :1], 0))
+MANY = (Axis("cfg", (1, 4)), Axis("sampler", ("euler", "heun")), Axis("seed", tuple(range(6))))
+
+
+def test_the_judge_prefers_what_it_can_tell_apart():
+    best = best_of(judged(lambda p: -p["cfg"] - 0.01 * p["seed"] * p["cfg"]), ["cfg"])
+    assert (best.setting, best.rivals) == ((("cfg", 1),), ())
+    assert best.mean.mean == pytest.approx(-1.01)
+    # cfg 4 is below cfg 1 by 1, 2 and 3: t = 2 sqrt 3 with 2 degrees of freedom, p .074
+    close = judged(lambda p: -10 - p["seed"] - (p["cfg"] == 4) * (1 + p["seed"]))
+    assert best_of(close, ["cfg"]).rivals == ((("cfg", 4),),)
+    assert best_of(close, []) is None
 
 
 def test_the_text_says_what_differs_and_what_does_not():
-    axes = (Axis("cfg", (1, 4)), Axis("sampler", ("euler", "heun")), Axis("seed", tuple(range(6))))
-    text = report_text(rows_with(lambda p: p["cfg"] / 100 + 0.0001 * p["seed"], axes), axes)
+    text = report_text(rows_with(lambda p: p["cfg"] / 100 + 0.0001 * p["seed"], MANY), MANY)
     assert text.startswith("24 cells, 6 draws of seeds and prompts.")
-    assert "cfg (differs, p < 0.0001): 1: 1.025 \u00b1 0.020 %, 4: 4.025 \u00b1 0.020 %" in text
-    assert "sampler (not significant, p 1): euler: 2.525 \u00b1 0.020 %" in text
-    assert "lowest: cfg 1, sampler euler: 1.025 \u00b1 0.020 %; lowest in 100 % of resamples of the draws." in text
-    assert "Not told apart: cfg 1, sampler heun." in text
+    assert "cfg (differs, p < 0.0001): 1: 1.025 % (1.006 to 1.045), 4: 4.025 % (4.005 to 4.045)" in text
+    assert "sampler (not significant, p 1): euler: 2.525 % (2.505 to 2.545)" in text
     assert text.endswith("No significant difference in any measure: sampler.\n")
+
+
+def test_without_a_judge_nothing_is_ranked_and_the_text_says_that_nothing_tells_quality():
+    for measure in ("saturation", "strength", "evaluations", "seconds", "diversity"):
+        text = report_text(rows_with(lambda p: p["cfg"] / 100 + 0.0001 * p["seed"], MANY, measure), MANY)
+        assert "cfg (differs" in text or measure == "diversity", "one value for all seeds is one draw"
+        assert NO_JUDGE in text
+        assert not RANKED.search(text.replace(NO_JUDGE, "")), text
+
+
+def test_a_judge_ranks_on_the_axes_that_make_a_difference_and_no_other_measure_does():
+    rows = judged(lambda p: -p["cfg"] - 0.01 * p["seed"] * p["cfg"], MANY)
+    for row in rows:
+        row["measures"]["saturation"] = row["place"]["cfg"] / 100
+    text = report_text(rows, MANY)
+    assert NO_JUDGE not in text
+    assert RANKED.findall(text) == ["best"]
+    assert re.search(r"^  best for the judge: cfg 1: -1\.025 \(-1\.045 to -1\.005\)$", text, re.M)
+
+
+def test_what_the_judge_cannot_tell_apart_is_named_together():
+    axes = (Axis("cfg", (1, 4, 8)), MANY[2])
+    wobble = (0.1, -0.1, 0.2, -0.2, 0.15, -0.15)
+    rows = judged(lambda p: -5.0 * (p["cfg"] == 1) - 1 - wobble[p["seed"]] * (p["cfg"] == 8), axes)
+    text = report_text(rows, axes)
+    assert re.search(r"prefers one of these, and it cannot be told which: cfg (4; cfg 8|8; cfg 4)\n", text)
+    assert "best" not in text
+
+
+def test_chance_alone_is_never_called_the_best():
+    draws = torch.Generator().manual_seed(0)
+    claims = 0
+    for _ in range(200):
+        text = report_text(judged(lambda _: -float(torch.rand((), generator=draws)), MANY), MANY)
+        claims += bool(RANKED.search(text))
+        assert not (RANKED.search(text) and text.count("not significant") == 2)
+    assert claims <= 0.08 * 200
 
 
 def test_a_study_of_one_draw_tells_no_difference():
@@ -133,17 +158,19 @@ def test_a_study_of_one_draw_tells_no_difference():
 
 
 @pytest.mark.parametrize(
-    ("mean", "half", "unit", "words"),
+    ("spread", "unit", "words"),
     [
-        (0.0443812, 0.1371, "percent", "4 \u00b1 14 %"),
-        (0.10479, 0.00903, "number", "0.1048 \u00b1 0.0090"),
-        (35.0, 0.0, "number", "35"),
-        (0.3123, math.nan, "number", "0.3123"),
-        (1.25, 0.31, "seconds", "1.25 \u00b1 0.31 s"),
+        ((0.0443812, 0.00012, 0.291), "percent", "4 % (0 to 29)"),
+        ((0.10479, 0.09576, 0.11382), "number", "0.1048 (0.0958 to 0.1138)"),
+        ((35.0, 35.0, 35.0), "number", "35"),
+        ((0.3123, math.nan, math.nan), "number", "0.3123"),
+        ((1.25, 0.94, 1.56), "seconds", "1.25 s (0.94 to 1.56)"),
+        ((-0.07, -0.82, 0.0), "number", "-0.07 (-0.82 to 0.00)"),
+        ((-0.0001, -0.82, 0.0), "number", "0.00 (-0.82 to 0.00)"),
     ],
 )
-def test_a_mean_has_no_more_digits_than_its_interval(mean, half, unit, words):
-    assert report._number(report.Spread(mean, half, 3), unit) == words
+def test_a_mean_has_no_more_digits_than_its_interval(spread, unit, words):
+    assert report._number(Spread(*spread, 3), unit) == words
 
 
 def test_a_study_in_which_every_axis_counts_says_so():

@@ -3,13 +3,17 @@ import json
 import math
 import os
 import time
+from dataclasses import replace
+from statistics import fmean, stdev
 
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 
 from guidance_geometry.studies.axes import Axis
 from guidance_geometry.studies.cells import cells_of
-from guidance_geometry.studies.measures import MEASURES, diversity_of, measured, spread_of
+from guidance_geometry.studies.measures import KNOWN, MEASURES, SHARE, diversity_of, measured, spread_of
 from guidance_geometry.studies.plan import Plan
 from guidance_geometry.studies.results import Folder, csv_of
 from guidance_geometry.tests.studies.plans import RULES, picture, trace_bytes, workflow
@@ -182,12 +186,61 @@ def test_every_measure_is_a_number_of_an_exact_run():
     assert all(math.isfinite(value) for value in measured(exact_trace(), list(MEASURES)).values())
 
 
+def test_saturation_is_that_of_the_last_step_and_strength_is_not_that_of_one_step():
+    trace = exact_trace(8.0, batch=2, steps=6)
+    steps = {name: value.clone() for name, value in trace.steps.items()}
+    steps["m10"] = torch.arange(12.0, dtype=torch.float64).reshape(6, 2) / 100
+    found = measured(replace(trace, steps=steps), ["saturation", "strength"])
+    assert found["saturation"] == pytest.approx(0.105)
+    usual = trace.column("M1")
+    assert found["strength"] == pytest.approx(float(usual.quantile(0.5, dim=0).mean()))
+    steps["gamma"] = torch.cat([steps["gamma"][:-1], torch.tensor([1e4], dtype=torch.float64)])
+    burst = replace(trace, steps=steps)
+    assert float(burst.column("M1").nanmean()) > 100 * found["strength"]
+    assert measured(burst, ["strength"])["strength"] < 2 * found["strength"]
+
+
+# two-sided 95 % points of Student's t as tables print them
+@pytest.mark.parametrize(
+    ("count", "t"), [(2, 12.706), (3, 4.303), (4, 3.182), (5, 2.776), (6, 2.571), (31, 2.042), (1001, 1.962)]
+)
+def test_an_interval_of_few_is_that_of_student(count, t):
+    values = [(-1.0) ** k for k in range(count)]
+    found, mean = spread_of(values), fmean(values)
+    half = t * stdev(values) / math.sqrt(count)
+    assert (found.low, found.high) == (pytest.approx(mean - half, rel=1e-3), pytest.approx(mean + half, rel=1e-3))
+
+
 def test_an_interval_covers_the_mean_as_often_as_it_says():
     draws = torch.randn(4000, 4, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
-    covered = sum(abs(s.mean) <= s.half for s in map(spread_of, draws.tolist())) / 4000
+    covered = sum(s.low <= 0 <= s.high for s in map(spread_of, draws.tolist())) / 4000
     assert 0.94 < covered < 0.96
     assert spread_of([1.0, None, math.nan]).count == 1
-    assert math.isnan(spread_of([1.0]).half)
+    assert math.isnan(spread_of([1.0]).low)
+
+
+def test_an_interval_of_shares_covers_their_mean():
+    draws = torch.distributions.Beta(torch.tensor(2.0).double(), torch.tensor(18.0).double()).sample
+    torch.manual_seed(0)
+    spreads = [spread_of(values, SHARE) for values in draws((2000, 6)).tolist()]
+    assert 0.92 < sum(s.low <= 0.1 <= s.high for s in spreads) / 2000 <= 0.98
+
+
+@given(st.data())
+def test_an_interval_holds_the_mean_and_only_what_is_possible(data):
+    measure = data.draw(st.sampled_from(list(KNOWN.values())))
+    low, high = (max(min(end, 1e6), -1e6) for end in measure.within)
+    values = data.draw(st.lists(st.floats(low, high), min_size=2, max_size=6))
+    found = spread_of(values, measure.within)
+    close = 1e-9 * max(map(abs, values))
+    assert low - close <= measure.within[0] or found.low >= measure.within[0]
+    assert measure.within[0] <= found.low <= found.mean + close
+    assert found.mean - close <= found.high <= measure.within[1]
+
+
+def test_a_judge_without_probabilities_has_an_interval_too():
+    found = spread_of([2.0, 3.0, 4.0], KNOWN["judge"].within)
+    assert found.low < found.mean == 3 < found.high
 
 
 def test_diversity_is_the_distance_of_the_seeds():

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import test from "node:test";
-import { at, drawnRuns, grid, titled } from "../../web/lib/study.mjs";
+import { at, drawnRuns, grid, mount, titled } from "../../web/lib/study.mjs";
 import { placeOf } from "../../web/lib/study-cell.mjs";
 import { escaped, plot, positions, said, ticks, worded } from "../../web/lib/study-plot.mjs";
 import { hue, keyOf, metricsOf, plotRuns, pointsOf, scaleOf } from "../../web/lib/study-runs.mjs";
@@ -12,7 +12,7 @@ const axes = [{ name: "cfg", values: [1, 2, 8] }, { name: "rule", values: ["cfg"
 const rows = axes[0].values.flatMap((cfg) => axes[1].values.flatMap((rule) => [0, 1].map((seed) => ({ id: `${cfg}${rule}${seed}`, place: { cfg, rule, seed } }))));
 const curve = {
   measure: "saturation", axis: "cfg", split: "rule",
-  series: [{ name: "cfg", points: [{ x: 1, mean: 0.1, half: 0.05, n: 2 }, { x: 2, mean: 0.2, half: null, n: 1 }, { x: 8, mean: null, half: null, n: 0 }] }],
+  series: [{ name: "cfg", points: [{ x: 1, mean: 0.1, low: 0.05, high: 0.16, n: 2 }, { x: 2, mean: 0.2, low: null, high: null, n: 1 }, { x: 8, mean: null, low: null, high: null, n: 0 }] }],
 };
 
 test("numbers lie by their size and words evenly", () => {
@@ -21,13 +21,35 @@ test("numbers lie by their size and words evenly", () => {
   assert.deepEqual(positions([3]), [0.5]);
 });
 
-test("an interval ends where a share or a time does, and ticks have few digits", () => {
-  const points = [{ x: 1, mean: 0.04, half: 0.14, n: 3 }, { x: 2, mean: 0.06, half: 0.01, n: 3 }];
+test("an interval is drawn from its lower to its upper end, inside the frame, and ticks have few digits", () => {
+  const points = [{ x: 1, mean: 0.04, low: 0.002, high: 0.18, n: 3 }, { x: 2, mean: 0.06, low: 0.05, high: 0.07, n: 3 }];
   const curve = { measure: "m", axis: "cfg", split: null, series: [{ name: null, points }] };
   const svg = plot(curve, "percent");
   const words = [...svg.matchAll(/text-anchor="end">([^<]+)/g)].map((one) => one[1]);
-  assert.deepEqual(words, ["0 %", "5 %", "10 %", "15 %"]);
-  assert.ok(plot(curve, "number").includes('text-anchor="end">\u22120.1<'));
+  assert.deepEqual(words, ["5 %", "10 %", "15 %"]);
+  const bars = [...svg.matchAll(/<path d="M[\d.]+ ([\d.]+)V([\d.]+)"/g)].map((one) => one.slice(1).map(Number));
+  assert.deepEqual(bars[0], [190, 12]); // the frame: the least and the largest end of all
+  assert.ok(bars[1][0] < 190 && bars[1][1] > 12 && bars[1][0] > bars[1][1]);
+});
+
+test("a page opens with the view that its study names, and goes back to its split along another axis", () => {
+  const study = { title: "", note: "", axes, rows: rows.map((row) => ({ ...row, measures: { judge: 1 } })), pictures: {}, runs: false,
+    measures: { judge: { title: "Judge", unit: "number" } }, curves: [], first: { axis: "cfg", split: "rule" } };
+  const places = {};
+  const element = () => new Proxy({ style: { setProperty() {} }, dataset: {}, children: [], listeners: {} }, {
+    get: (target, name) => target[name] ?? (name === "append" || name === "replaceChildren" ? (...all) => { target.children = all; }
+      : name === "addEventListener" ? (kind, act) => { target.listeners[kind] = act; } : () => {}),
+    set: (target, name, value) => Reflect.set(target, name, value),
+  });
+  globalThis.document = { createElement: element };
+  const page = mount((id) => places[id] ??= element(), study, {});
+  assert.deepEqual([page.state.axis, page.state.split], ["cfg", "rule"]);
+  const along = places["curve-controls"].children[0].children[1];
+  for (const [value, split] of [["rule", ""], ["seed", "rule"]]) {
+    along.value = value;
+    along.listeners.change();
+    assert.deepEqual([page.state.axis, page.state.split], [value, split]);
+  }
 });
 
 test("ticks are round, few and within the range", () => {
@@ -53,17 +75,17 @@ test("a cell that stands at several places is each of them in turn", () => {
 test("a plot draws means and intervals, leaves out what is unknown, and stays on its sheet", () => {
   const svg = plot(curve, "percent");
   assert.equal(svg.match(/<circle/g).length, 2);
-  assert.ok(svg.includes("cfg 1, rule cfg: 10.0 % \u00b1 5.00 % (2 cells)"));
+  assert.ok(svg.includes("cfg 1, rule cfg: 10.0 % (5.00 % to 16.0 %), 2 cells"));
   for (const [, x, y] of svg.matchAll(/cx="([\d.]+)" cy="([\d.]+)"/g)) assert.ok(x > 0 && x < 380 && y > 0 && y < 220);
   assert.equal(plot({ ...curve, series: [{ name: "a", points: [{ x: 1, mean: null }] }] }, "number"), "");
 });
 
 test("words of a plan are text and never markup", () => {
-  const hostile = { ...curve, split: null, series: [{ name: null, points: [{ x: "<img src=x>\"", mean: 1, half: null, n: 1 }] }] };
+  const hostile = { ...curve, split: null, series: [{ name: null, points: [{ x: "<img src=x>\"", mean: 1, low: null, high: null, n: 1 }] }] };
   assert.ok(!plot(hostile, "number").includes("<img"));
   assert.equal(escaped("<&\">"), "&#60;&#38;&#34;&#62;");
   assert.equal(worded(null, "number"), "\u2013");
-  assert.equal(said(curve, curve.series[0], curve.series[0].points[1], "percent"), "cfg 2, rule cfg: 20.0 % (1 cell)");
+  assert.equal(said(curve, curve.series[0], curve.series[0].points[1], "percent"), "cfg 2, rule cfg: 20.0 %, 1 cell");
 });
 
 const { record } = fixture(NAMES[0]);

@@ -15,9 +15,6 @@ const minus = (words) => words.replace(/^-/, "\u2212"); // as wide as a digit
 /** A round number beside a plot: as few digits as tell it from the next. */
 export const ticked = (mark, unit) => (unit === "percent" ? minus(`${Number((100 * mark).toPrecision(4))} %`) : worded(mark, unit));
 
-/** Below what no value of a unit can be: an interval around a small mean may well be wider than it. */
-export const floorOf = (unit) => (unit === "number" ? -Infinity : 0);
-
 /** Round numbers within [low, high], three to five or so. */
 export function ticks(low, high) {
   const span = high - low || Math.abs(high) || 1;
@@ -57,9 +54,8 @@ export function footWords(values, xs, y) {
 export function plot(curve, unit) {
   const points = curve.series.flatMap((one) => one.points).filter((p) => p.mean != null);
   if (!points.length) return "";
-  const least = (p) => Math.max(p.mean - (p.half ?? 0), Math.min(p.mean, floorOf(unit)));
-  const low = Math.min(...points.map(least));
-  const high = Math.max(...points.map((p) => p.mean + (p.half ?? 0)));
+  const low = Math.min(...points.map((p) => p.low ?? p.mean));
+  const high = Math.max(...points.map((p) => p.high ?? p.mean));
   const marks = ticks(low, high);
   const [bottom, top] = [Math.min(low, marks[0]), Math.max(high, marks.at(-1), low + 1e-12)];
   const values = curve.series[0].points.map((p) => p.x);
@@ -73,7 +69,7 @@ export function plot(curve, unit) {
     const colour = `var(--s${k % SERIES})`;
     parts.push(`<path d="M${shown.map(([x, p]) => `${f(x)} ${f(y(p.mean))}`).join("L")}" fill="none" stroke="${colour}" stroke-width="2"/>`);
     for (const [x, p] of shown) {
-      if (p.half != null) parts.push(`<path d="M${f(x)} ${f(y(least(p)))}V${f(y(p.mean + p.half))}" stroke="${colour}" stroke-width="1.5"/>`);
+      if (p.low != null) parts.push(`<path d="M${f(x)} ${f(y(p.low))}V${f(y(p.high))}" stroke="${colour}" stroke-width="1.5"/>`);
       parts.push(`<g fill="${colour}">${shape(SHAPES[k % SHAPES.length], x, y(p.mean))}<title>${escaped(said(curve, one, p, unit))}</title></g>`);
     }
   }
@@ -95,8 +91,8 @@ export function shape(kind, x, y) {
 /** A point in words. */
 export function said(curve, series, point, unit) {
   const where = [`${curve.axis} ${point.x}`, curve.split && `${curve.split} ${series.name}`].filter(Boolean).join(", ");
-  const range = point.half == null ? "" : ` \u00b1 ${worded(point.half, unit)}`;
-  return `${where}: ${worded(point.mean, unit)}${range} (${point.n} cell${point.n === 1 ? "" : "s"})`;
+  const range = point.low == null ? "" : ` (${worded(point.low, unit)} to ${worded(point.high, unit)})`;
+  return `${where}: ${worded(point.mean, unit)}${range}, ${point.n} cell${point.n === 1 ? "" : "s"}`;
 }
 
 const spoken = (curve, unit) => curve.series.flatMap((one) => one.points.map((p) => said(curve, one, p, unit))).join("; ");

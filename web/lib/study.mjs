@@ -46,7 +46,7 @@ export function mount(place, study, files) {
   const varied = study.axes.filter((axis) => axis.values.length > 1);
   const names = varied.map((axis) => axis.name);
   const page = { place, study, files, varied, names, title: titled(study), picked: new Set(), runs: {}, marks: marksOf(study) };
-  page.state = { columns: names[0] ?? "", rows: names[1] ?? "", held: {}, shown: BELOW.find((name) => name in study.measures) ?? "", axis: names[0] ?? "", split: "",
+  page.state = { columns: names[0] ?? "", rows: names[1] ?? "", held: {}, shown: BELOW.find((name) => name in study.measures) ?? "", ...study.first,
     metric: FIRST_METRIC, along: "step", colour: names[0] ?? "" };
   page.dialog = cellDialog(page, make, () => drawGrid(page));
   drawGrid(page);
@@ -136,7 +136,11 @@ function drawCurves(page) {
   if (state.split === state.axis) state.split = "";
   const splits = varied.filter((axis) => !axis.draw && axis.name !== state.axis && axis.values.length <= SERIES).map((axis) => [axis.name, axis.name]);
   const redraw = () => drawCurves(page);
-  place("curve-controls").replaceChildren(choose(page, "along", names.map((name) => [name, name]), "axis", redraw),
+  const turn = () => {
+    state.split = study.first.split;
+    redraw();
+  };
+  place("curve-controls").replaceChildren(choose(page, "along", names.map((name) => [name, name]), "axis", turn),
     choose(page, "a curve for each", [["", "\u2013"], ...splits], "split", redraw));
   const shown = study.curves.filter((one) => one.axis === state.axis && (one.split ?? "") === state.split);
   place("curves").replaceChildren(...shown.map((curve) => figureOf(curve, study.measures[curve.measure])));
