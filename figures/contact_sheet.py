@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from torch import Tensor
 
 from .palette import LIGHT
-from .typeset import cut
+from .typeset import filled
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -45,17 +45,7 @@ class _Style:
 
     def lines(self, words: str, width: float) -> list[str]:
         """The words in lines no wider than `width`; their own line breaks stay, and a word that is wider is cut."""
-        lines = []
-        for paragraph in words.splitlines():
-            line = ""
-            for word in (cut(word, width, self.width) for word in paragraph.split()):
-                longer = f"{line} {word}" if line else word
-                if line and self.width(longer) > width:
-                    lines.append(line)
-                    longer = word
-                line = longer
-            lines.append(line)
-        return lines
+        return [line for paragraph in words.splitlines() for line in [*filled(paragraph, width, self.width)] or [""]]
 
     def write(self, pen: ImageDraw, at: tuple[float, float], lines: Sequence[str], anchor: str = "lt"):
         for k, line in enumerate(lines):

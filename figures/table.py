@@ -6,12 +6,13 @@ import csv
 import io
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from ..guidance.printing import nth
 from ..trace.file import even_positions
 from ..trace.metrics import METRICS, Metric
+from ..trace.portable import jsonable
 from ..trace.terms import columns_of_pass, passes_of
 from ..trace.trace import Trace
 from .scene import checked, median_sample, run_words
@@ -98,9 +99,8 @@ def as_json(trace: Trace) -> str:
     """The same rows with the facts of the run and the names and units of the metrics; undefined numbers are null."""
     facts = {name: trace.header.get(name) for name in FACTS}
     metrics = {name: {"name": metric.name, "unit": metric.unit} for name, metric in trace.metrics.items()}
-    rows = [{name: _plain(value) for name, value in row.items()} for row in rows_of(trace)]
-    told = {"run": _finite(facts), "metrics": metrics, "note": left_out(trace), "rows": rows}
-    return json.dumps(told, indent=1, default=str)
+    told = {"run": facts, "metrics": metrics, "note": left_out(trace), "rows": rows_of(trace)}
+    return json.dumps(jsonable(told), indent=1)
 
 
 def _run(trace: Trace) -> str:
@@ -122,16 +122,3 @@ def _aligned(rows: Sequence[Sequence[str]]) -> list[str]:
 
 def _cell(value: float | int | str) -> float | int | str:
     return "" if isinstance(value, float) and not math.isfinite(value) else value
-
-
-def _plain(value: object) -> object:
-    return None if isinstance(value, float) and not math.isfinite(value) else value
-
-
-def _finite(value: object) -> object:
-    """JSON has no nan: null instead, at any depth."""
-    if isinstance(value, Mapping):
-        return {str(name): _finite(item) for name, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_finite(item) for item in value]
-    return _plain(value)

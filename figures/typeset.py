@@ -130,15 +130,20 @@ def few_lines(words: str, size: float, width: float, most: int) -> list[str]:
 
 def wrapped(words: str, size: float, width: float) -> Iterator[str]:
     """Lines no wider than `width`, broken at spaces outside of equations; a word that is wider is cut."""
-    space = extent("n n", size)[0] - 2 * extent("n", size)[0]
-    line, filled = [], 0.0
-    for word in (cut(word, width, lambda some: extent(some, size)[0]) for word in _GAPS.split(words)):
-        more = extent(word, size)[0] + space
-        if line and filled + more - space > width:
+    return filled(words, width, lambda some: extent(some, size)[0])
+
+
+def filled(words: str, width: float, measure: Callable[[str], float]) -> Iterator[str]:
+    """The same in any type.  measure: the width of some words."""
+    space = measure("n n") - 2 * measure("n")
+    line, taken = [], 0.0
+    for word in (cut(word, width, measure) for word in _GAPS.split(words)):
+        more = measure(word) + space
+        if line and taken + more - space > width:
             yield " ".join(line)
-            line, filled = [], 0.0
+            line, taken = [], 0.0
         line.append(word)
-        filled += more
+        taken += more
     if any(line):
         yield " ".join(line)
 

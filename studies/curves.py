@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Sequence
 from statistics import fmean
 from typing import Any
 
@@ -24,22 +24,18 @@ def is_draw(axis: str) -> bool:
     return axis.rpartition(".")[2] in DRAWS
 
 
-def with_diversity(rows: Sequence[Row], pictures: Mapping[str, torch.Tensor]) -> list[Row]:
-    """The rows, each with the diversity of the seeds at its place.  pictures: [H, W, 3] in 0 .. 1, by cell."""
+def with_diversity(rows: Sequence[Row], picture_of: Callable[[str], torch.Tensor | None]) -> list[Row]:
+    """The rows, each with the diversity of the seeds at its place.  picture_of: a cell's, [H, W, 3] in 0 .. 1."""
     groups: dict[tuple, list[Row]] = {}
     for row in rows:
-        groups.setdefault(_without_draws(row), []).append(row)
-    found = {place: diversity_of([pictures[r["id"]] for r in group if r["id"] in pictures])
+        groups.setdefault(_place(row), []).append(row)
+    found = {place: diversity_of([shown for row in group if (shown := picture_of(row["id"])) is not None])
              for place, group in groups.items()}  # fmt: skip
-    return [{**row, "measures": {**row["measures"], "diversity": found[_without_draws(row)]}} for row in rows]
+    return [{**row, "measures": {**row["measures"], "diversity": found[_place(row)]}} for row in rows]
 
 
-def _without_draws(row: Row) -> tuple:
-    return tuple((name, value) for name, value in row["place"].items() if not is_draw(name))
-
-
-def _draws(row: Row) -> tuple:
-    return tuple((name, value) for name, value in row["place"].items() if is_draw(name))
+def _place(row: Row, draws: bool = False) -> tuple:
+    return tuple((name, value) for name, value in row["place"].items() if is_draw(name) == draws)
 
 
 def curves(rows: Sequence[Row], axes: Sequence[Axis]) -> list[dict[str, Any]]:
@@ -80,12 +76,11 @@ def _series(rows: Sequence[Row], measure: str, axis: Axis, split: Axis | None) -
 
 
 def _point(rows: Sequence[Row], measure: str, axis: str, x: Value) -> dict[str, Any]:
-    apart = _without_draws if measure in OF_ALL_SEEDS else _draws
     groups: dict[tuple, list[float]] = {}
     for row in rows:
         value = row["measures"].get(measure)
         if row["place"].get(axis) == x and value is not None and math.isfinite(value):
-            groups.setdefault(apart(row), []).append(value)
+            groups.setdefault(_place(row, draws=measure not in OF_ALL_SEEDS), []).append(value)
     sizes = [len(group) for group in groups.values()]
     found = spread_of([fmean(group) for group in groups.values()], KNOWN[measure].within if measure in KNOWN else ANY)
     told = measure not in OF_ALL_SEEDS and len(set(sizes)) == 1

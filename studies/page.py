@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import html
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from io import BytesIO
 from string import Template
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -66,33 +66,14 @@ def study_page(
     }
     rest = sum(map(len, parts.values())) + len(script_json(study))
     room = max(PAGE_BYTES - rest, PAGE_BYTES // 3) * 3 // 4  # of base64
-    small, largest = _small(AsAsked(pictures, opened), room)
+    small, largest = _small(pictures, room)
     page = Template((WEB / "page" / "study.html").read_text(encoding="utf-8"))
     return page.substitute(parts, study=script_json(study | {"pictures": small, "square": largest <= PIXELATED}))
 
 
 def diverse(rows: Sequence[Row], pictures: Mapping[str, bytes]) -> list[Row]:
     """The rows, each with the diversity of the seeds at its place."""
-    return with_diversity(rows, AsAsked(pictures, lambda data: compared(opened(data))))
-
-
-class AsAsked(Mapping[str, Any]):
-    """Pictures as something else, made anew whenever one is asked for, so that they are never all in memory."""
-
-    def __init__(self, pictures: Mapping[str, bytes], made: Callable[[bytes], Any]):
-        self.pictures, self.made = pictures, made
-
-    def __getitem__(self, cell: str) -> Any:
-        return self.made(self.pictures[cell])
-
-    def __contains__(self, cell: object) -> bool:
-        return cell in self.pictures
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self.pictures)
-
-    def __len__(self) -> int:
-        return len(self.pictures)
+    return with_diversity(rows, lambda cell: compared(opened(pictures[cell])) if cell in pictures else None)
 
 
 def opened(data: bytes) -> Image:
@@ -107,20 +88,20 @@ def compared(image: Image) -> Tensor:  # -> [H, W, 3] in 0 .. 1
     return torch.from_numpy(np.asarray(small).copy()).float() / 255
 
 
-def _small(pictures: Mapping[str, Image], room: int) -> tuple[dict[str, str], int]:
+def _small(pictures: Mapping[str, bytes], room: int) -> tuple[dict[str, str], int]:
     """Pictures as addresses, at the largest side at which all of them fit; and the largest side that one had.
 
-    room: bytes of all of them.
+    Never are all open at once. room: bytes of all of them.
     """
     names, largest = list(pictures), 0
     some = names[:: max(1, len(names) // SAMPLED)]
     for side in SIDES:
-        share = sum(len(_encoded(pictures[name], side)[1]) for name in some) * len(names) / max(len(some), 1)
+        share = sum(len(_encoded(opened(pictures[name]), side)[1]) for name in some) * len(names) / max(len(some), 1)
         if share > room:
             continue
         found, left = {}, room
-        for name, image in pictures.items():
-            kind, data = _encoded(image, side)
+        for name in names:
+            kind, data = _encoded(image := opened(pictures[name]), side)
             left, largest = left - len(data), max(largest, *image.size)
             if left < 0:
                 break

@@ -117,8 +117,7 @@ def _effect(rows: Sequence[Row], measure: str, axis: Axis) -> Effect:
 def measures_of(rows: Sequence[Row]) -> list[str]:
     """The measures that any row has a number of."""
     found = (item for row in rows for item in row["measures"].items())
-    known = (name for name, value in found if value is not None and math.isfinite(value))
-    return list(dict.fromkeys(known))
+    return list(dict.fromkeys(name for name, value in found if value is not None and math.isfinite(value)))
 
 
 def significant(chances: Sequence[float]) -> list[bool]:
@@ -163,17 +162,13 @@ def report_text(rows: Sequence[Row], axes: Sequence[Axis]) -> str:
 
 def _conclusion(found: Sequence[Effect], passed: Sequence[bool]) -> str:
     """Which axes may be left alone, as far as can be told."""
-    if calm := [axis for axis in dict.fromkeys(e.axis for e in found) if _calm(axis, found, passed)]:
+    told = dict.fromkeys(effect.axis for effect in found if math.isfinite(effect.p))
+    busy = {effect.axis for effect, differs in zip(found, passed, strict=True) if differs}
+    if calm := [axis for axis in told if axis not in busy]:
         return f"No significant difference in any measure: {', '.join(calm)}."
-    if any(passed):
+    if busy:
         return "Every axis of which anything can be told makes a difference in some measure."
     return "Too few draws to tell any difference. Run more seeds or prompts."
-
-
-def _calm(axis: str, found: Sequence[Effect], passed: Sequence[bool]) -> bool:
-    """Whether something could be told of an axis, and nothing differs."""
-    own = [(math.isfinite(e.p), ok) for e, ok in zip(found, passed, strict=True) if e.axis == axis]
-    return any(told for told, _ in own) and not any(ok for _, ok in own)
 
 
 def _said(effect: Effect, passed: bool) -> str:
