@@ -3,122 +3,202 @@
 from __future__ import annotations
 
 import functools
+import inspect
 import math
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, NamedTuple
 
-import torch
 from torch import Tensor
 
-from ..guidance.predictions import denoised_from
+from ..guidance.run import Run
+from ..samplers.steps import Level
+from ..trace.accumulator import of_no_mode
+from ..trace.faults import kept_out, line_of
 from ..trace.recorder import Evaluation
-from .recording import Recording, run_of
+from .probes import Coordinates, NotFollowed
+from .recording import Recording
 from .traces import Trace
 
-KINDS = {"epsilon": "epsilon", "v_prediction": "v", "sample": "x0", "flow_prediction": "flow"}
+NO_STEP = "The pipeline took no step with this guider and scheduler. Watch the ones that it uses."
+NEEDED = ("model_output", "timestep", "sample")  # of a scheduler's step
 
 
-class Coordinates:
-    """The noise levels of a diffusers scheduler, and its latents as x = x0 + sigma eps, or as they are on flow."""
+class Step(NamedTuple):
+    """A step that has begun: copies of its state, of what the network put out, and of what was made of that.
 
-    def __init__(self, scheduler: Any):
-        self.flow = "FlowMatch" in type(scheduler).__name__
-        self.scaled = not self.flow and float(scheduler.init_noise_sigma) == 1  # such latents have unit variance
-        self.kind = KINDS[scheduler.config.get("prediction_type", "flow_prediction" if self.flow else "epsilon")]
-        self.sigmas = [float(sigma) for sigma in self._sigmas(scheduler)]
+    within: whether its state is one inside a step of the sampler, and this a further stage.
+    """
 
-    @staticmethod
-    def _sigmas(scheduler: Any) -> list[Any]:
-        if hasattr(scheduler, "sigmas"):
-            return list(scheduler.sigmas[getattr(scheduler, "begin_index", None) or 0 :])
-        kept = [*scheduler.alphas_cumprod[scheduler.timesteps], getattr(scheduler, "final_alpha_cumprod", 1.0)]
-        return [math.sqrt((1 - float(signal)) / float(signal)) for signal in kept]
-
-    def state(self, latents: Tensor, step: int) -> Tensor:
-        """The latents at the beginning of a step."""
-        return latents.float() * (math.sqrt(1 + self.sigmas[step] ** 2) if self.scaled else 1.0)
-
-    def clean(self, output: Tensor, x: Tensor, step: int) -> Tensor:
-        """x0-hat from what the network put out."""
-        sigma = self.sigmas[step]
-        return denoised_from(self.kind, output.float(), x, sigma, 1 - sigma if self.flow else 1.0)
+    latents: Tensor
+    output: Tensor
+    predictions: Mapping[str, Tensor]
+    gamma: float
+    within: bool
 
 
 class GuiderWatch:
-    """The record of one run of a pipeline.  trace: set when the run has ended."""
+    """The record of one run of a pipeline.
 
-    trace: Trace
+    fault: what ended the record before the run, else empty. reached: where the last recorded step led, and its level.
+    """
 
     def __init__(self, guider: Any, scheduler: Any, facts: Mapping[str, Any]):
-        self.guider, self.scheduler, self.facts = guider, scheduler, facts
-        self.predictions: dict[str, Tensor] = {}
+        self.guider, self.scheduler, self.fault = guider, scheduler, ""
+        self.facts = {"chain": type(guider).__name__, "sampler": type(scheduler).__name__, "cfg": self._gamma}
+        self.facts |= {"split": "noise counts as part of the move", **facts}
+        self.predictions: list[Mapping[str, Any]] = []
         self.at: Coordinates | None = None
+        self.begun: Step | None = None
+        self.reached: tuple[Tensor, float] | None = None
+        self.latents: Tensor | None = None
         self.recording: Recording | None = None
-        self.latents, self.steps = torch.empty(0), 0
+        self.made: Trace | None = None
+
+    @property
+    def trace(self) -> Trace:
+        """The trace of the run.  Raises ValueError where no step of it was followed, with the reason."""
+        if self.made is None:
+            raise ValueError(self.fault or "The run has not ended yet: read its trace after the `with`.")
+        return self.made
 
     def guided(self, forward: Callable) -> Callable:
         """The guider's `forward`, whose predictions are noted."""
-
-        @functools.wraps(forward)
-        def noted(**predictions: Tensor) -> Any:
-            self.predictions = predictions
-            return forward(**predictions)
-
-        return noted
+        return self._noted(forward, lambda call: self.predictions.append(call.arguments), lambda found: None)
 
     def stepped(self, step: Callable) -> Callable:
-        """The scheduler's `step`, whose state is noted."""
+        """The scheduler's `step`, whose states are noted."""
+        return self._noted(step, self._begin, self._arrive)
 
-        @functools.wraps(step)
-        def noted(model_output: Tensor, timestep: Any, sample: Tensor, *rest: Any, **named: Any) -> Any:
-            self._observe(model_output, sample)
-            found = step(model_output, timestep, sample, *rest, **named)
-            self.latents, self.steps = found[0], self.steps + 1
+    def _noted(self, work: Callable, before: Callable, after: Callable) -> Callable:
+        signature = inspect.signature(work)
+
+        @functools.wraps(work)
+        def noted(*given: Any, **named: Any) -> Any:
+            self._see(lambda: before(signature.bind(*given, **named)))
+            found = work(*given, **named)
+            self._see(lambda: after(found))
             return found
 
         return noted
 
-    def _observe(self, output: Tensor, latents: Tensor) -> None:
-        if self.at is None or self.recording is None:
-            self.at = Coordinates(self.scheduler)
-            space = "flow" if self.at.flow else "ve"
-            self.recording = Recording(run_of(self.at.sigmas, space), None, "pictures", {**self._told(), **self.facts})
-        x = self.at.state(latents, self.steps)
-        made = {name: self.at.clean(one, x, self.steps) for name, one in self.predictions.items()}
-        cond, uncond = made["pred_cond"], made.get("pred_uncond")
-        gamma = 1.0 if uncond is None else self._gamma
-        seen = Evaluation(self.at.clean(output, x, self.steps), uncond, cond, gamma, len(made))
-        self.recording.observe(x, self.at.sigmas[self.steps], seen)
+    def _see(self, work: Callable[[], Any]) -> None:
+        """Do what belongs to the record: what fails in it ends the record, and nothing else."""
+        if not self.fault:
+            try:
+                with kept_out(self._end, (NotFollowed,)):
+                    of_no_mode(work)()
+            except NotFollowed as reason:
+                self._end(f"{type(self.scheduler).__name__} is not followed: {reason}")
+
+    def _end(self, fault: str) -> None:
+        self.fault = fault
+
+    def _begin(self, call: inspect.BoundArguments) -> None:
+        """Note a step that begins, and record the one before, whose end is known now."""
+        if missing := [name for name in NEEDED if name not in call.arguments]:
+            raise NotFollowed(f"its step takes no {missing[0]}")
+        sample, when = call.arguments["sample"], call.arguments["timestep"]
+        if not sample.is_floating_point():
+            raise NotFollowed("its samples are tokens")
+        within = not getattr(self.scheduler, "state_in_first_order", True)
+        with asked():
+            at = self.at = self.at or Coordinates(self.scheduler, when, sample.ndim)
+            level = at.level(when, sample.ndim)
+        if self.begun:
+            self._conclude(at, self.begun, None if within else level)
+            self.reached = None if within else (at.state(precise(sample), level), at.sigma(level))
+        self.begun = self._step(call.arguments, within)
+        with asked():
+            at.step(call, level, within)
+
+    def _step(self, given: Mapping[str, Any], within: bool) -> Step:
+        calls, self.predictions = self.predictions, []
+        if len(calls) != 1 or "pred_cond" not in calls[0]:
+            raise NotFollowed(f"its guider was asked {len(calls)} times before a step, or gives no pred_cond")
+        made = {name: one.clone() for name, one in calls[0].items() if isinstance(one, Tensor)}
+        latents, output = given["sample"].clone(), given["model_output"].clone()
+        if odd := [list(one.shape) for one in (output, *made.values()) if one.shape != latents.shape]:
+            raise NotFollowed(f"the network puts out {odd[0]} for a state of {list(latents.shape)}")
+        return Step(latents, output, made, self._gamma if "pred_uncond" in made else 1.0, within)
+
+    def _arrive(self, found: Any) -> None:
+        self.latents = found[0]
+
+    def _conclude(self, at: Coordinates, step: Step, then: Level | None) -> None:
+        """Record a step that led to a level, None inside a step of several stages."""
+        if then is not None:
+            at.settle(then)
+        still = then is not None and at.sigma(then) >= at.sigma(at.best.at)
+        self._record(at, step, stage=step.within or still)
+
+    def _record(self, at: Coordinates, step: Step, stage: bool) -> None:
+        """Record a step.  stage: it is a further evaluation of the one before."""
+        one, sigma, x, self.reached = at.best, at.sigma(at.best.at), precise(step.latents), None
+        if self.recording is None:
+            self.recording = Recording(Run((sigma, 0.0), at.flow), None, "pictures", self.facts, step.output.dtype)
+        made = {name: one.clean(precise(found), x) for name, found in step.predictions.items()}
+        guided = one.clean(precise(step.output), x)
+        seen = Evaluation(guided, made.get("pred_uncond"), made["pred_cond"], step.gamma, len(made))
+        self.recording.observe(at.state(x, one.at), sigma, seen, stage)
 
     @property
     def _gamma(self) -> float:
         """The scale at which 1 is c: the original formulation counts from c."""
-        scale = float(getattr(self.guider, "guidance_scale", math.nan))
-        return scale + bool(getattr(self.guider, "use_original_formulation", False))
-
-    def _told(self) -> dict[str, Any]:
-        names = {"chain": type(self.guider).__name__, "sampler": type(self.scheduler).__name__}
-        return names | {"cfg": self._gamma, "split": "noise counts as part of the move"}
+        scale = getattr(self.guider, "guidance_scale", None)
+        known = float(scale) if isinstance(scale, int | float) else math.nan
+        return known + bool(getattr(self.guider, "use_original_formulation", False))
 
     def finish(self) -> None:
-        """Take the trace of a run that took all its steps."""
-        if self.at is None or self.recording is None:
-            raise ValueError("The pipeline took no step with this guider and scheduler. Watch the ones that it uses.")
-        self.trace = self.recording.finish(self.at.state(self.latents, self.steps))
+        """Take the trace of the run, or of as much of it as was followed."""
+        self._see(self._finish)
+        if self.fault and self.recording and (self.reached or self.recording.steps):
+            with kept_out(self._end):
+                self.made = self.recording.stop(self.fault, self.reached)
+
+    def _finish(self) -> None:
+        """The trace of a run that took all its steps."""
+        if self.at is None or self.begun is None or self.latents is None:
+            self._end(NO_STEP)
+            return
+        end = self.at.end()
+        self._record(self.at, self.begun, stage=self.begun.within)
+        if self.recording:
+            self.made = self.recording.finish(self.at.state(precise(self.latents), end), self.at.sigma(end))
+
+
+def precise(v: Tensor) -> Tensor:
+    """In float64, where the device has that: predictions may differ by less than float32 tells of x0."""
+    return v.float() if v.device.type == "mps" else v.double()
+
+
+@contextmanager
+def asked() -> Iterator[None]:
+    """What goes wrong with a copy of a scheduler is a reason not to follow it.  Raises NotFollowed."""
+    try:
+        yield
+    except NotFollowed:
+        raise
+    except Exception as fault:
+        raise NotFollowed(f"a copy of it cannot be asked: {line_of(fault)}") from fault
 
 
 @contextmanager
 def watch_guider(guider: Any, scheduler: Any, **facts: Any) -> Iterator[GuiderWatch]:
     """Watch one run of a diffusers pipeline with this guider and this scheduler; its `trace` is there afterwards.
 
-    Both are as they were when it has ended. A scheduler's noise counts as part of the move. facts: of the trace's
-    header. Raises ValueError where the pipeline took no step.
+    Both are as they were when it has ended, and no number of the run changes. What cannot be followed never stops it:
+    the record ends there, and `fault` says why. A scheduler's noise counts as part of the move. facts: of the trace's
+    header. `trace` raises ValueError where no step was recorded.
     """
     watch = GuiderWatch(guider, scheduler, facts)
-    guider.forward, scheduler.step = watch.guided(guider.forward), watch.stepped(scheduler.step)
+    replaced = {(guider, "forward"): watch.guided, (scheduler, "step"): watch.stepped}
+    for (owner, name), noted in replaced.items():
+        if hasattr(owner, name):
+            setattr(owner, name, noted(getattr(owner, name)))
     try:
         yield watch
     finally:
-        del guider.forward, scheduler.step
+        for owner, name in replaced:
+            getattr(owner, "__dict__", {}).pop(name, None)
     watch.finish()

@@ -14,6 +14,7 @@ from torch import Tensor
 from ..guidance.chain import Chain
 from ..guidance.contract import chain_from
 from ..guidance.predictions import Predictions
+from ..guidance.printing import nth
 from ..guidance.rules.kinds import Source
 from ..guidance.run import Run
 from ..samplers.noise_tracking import untracked
@@ -83,17 +84,25 @@ class Recording:
 
     `guided(x, sigma)` in any loop gives D. A loop that evaluates a step more than once says `stage=True` from the
     second time on, and one that adds noise adds `mark(eps)` in the place of eps, so that move and noise are told apart.
-    `finish(x)` ends the run. trace: set by then. end: the last x.
+    `finish(x)` ends the run. trace: set by then. end: the last x. dtype: of the network, None for that of x.
     """
 
     trace: Trace
     end: Tensor
 
-    def __init__(self, run: Run, guided: Callable[..., Evaluation] | None, capture: str, facts: Mapping[str, Any]):
-        self.run, self.guided, self.facts = run, guided, dict(facts)
+    def __init__(
+        self,
+        run: Run,
+        guided: Callable[..., Evaluation] | None,
+        capture: str,
+        facts: Mapping[str, Any],
+        dtype: torch.dtype | None = None,
+    ):
+        self.run, self.guided, self.facts, self.dtype = run, guided, dict(facts), dtype
         self.capture = Capture(capture)
         self.recorder = Recorder(self._entered, run.sigmas[-1])
         self.accumulator: Accumulator | None = None
+        self.stopped = ""
 
     def __call__(self, x: Tensor, sigma: float | Tensor, stage: bool = False) -> Tensor:  # x [B, ...] -> [B, ...]
         """D, noted with what it was made of."""
@@ -121,9 +130,22 @@ class Recording:
         self.facts = {"sampler": sampler_of(sampler).name, "seed": seed} | self.facts
         return self.finish(sample(self, x, self.run.sigmas, sampler, seed=seed, flow=self.run.flow, mark=self.mark))
 
+    @property
+    def steps(self) -> int:
+        """Steps whose end is known."""
+        return len(self.accumulator.stage) if self.accumulator else 0
+
+    def stop(self, why: str, reached: tuple[Tensor, float] | None = None) -> Trace:
+        """End the record before its run.  reached: where the last step led and its noise level, if they are known."""
+        self.stopped, last = why, self.recorder.primary
+        if reached is None and last is not None:  # that step is left out, and the record ends where it began
+            self.recorder.primary, reached = None, (last.x, last.sigma)
+        return self.finish(*(reached or (self.end, None)))
+
     @of_no_mode
-    def finish(self, x: Tensor) -> Trace:  # [B, ...]
-        """End the run with the state that it led to."""
+    def finish(self, x: Tensor, sigma: float | None = None) -> Trace:  # [B, ...]
+        """End the run with the state that it led to.  sigma: its noise level, if the run did not say so."""
+        self.recorder.last_sigma = self.recorder.last_sigma if sigma is None else sigma
         self.end = untracked(x).detach()
         self.recorder.returned(x.detach())
         if self.accumulator is None:
@@ -135,6 +157,10 @@ class Recording:
         capture = {"mode": self.capture.mode, "steps": steps, "note": note}
         columns = self.accumulator.columns()  # first of all: the header tells their fault
         header = self._header(self.accumulator) | {"capture": capture}
+        if self.guided is None:  # nobody said beforehand which levels there would be
+            header["sigmas"] = [*columns["sigma"].tolist(), float(columns["sigma_next"][-1])] + [None] * bool(
+                self.stopped
+            )
         self.trace = Trace(header, columns, self.accumulator.stage, tensors)
         return self.trace
 
@@ -145,11 +171,12 @@ class Recording:
 
     def _setting(self, x: Tensor) -> Setting:
         sampler, bound = str(self.facts.get("sampler")), 1.0 if x.shape[1] in PICTURES else None
-        return Setting(self.run.flow, FORMULAS.get(sampler), sampler in READS_UNCOND, {}, bound, x.dtype)
+        return Setting(self.run.flow, FORMULAS.get(sampler), sampler in READS_UNCOND, {}, bound, self.dtype or x.dtype)
 
     def _header(self, accumulator: Accumulator) -> dict[str, Any]:
         lost = self.recorder.unfollowed
-        faults = [accumulator.fault] if accumulator.fault else []
+        stopped = f"not recorded from step {nth(self.steps)} on: {self.stopped}" if self.stopped else ""
+        faults = [fault for fault in (stopped, accumulator.fault) if fault]
         notes = [f"the noise of {lost} steps could not be followed: it counts as part of the move"] if lost else []
         return {
             "version": VERSION,

@@ -92,7 +92,7 @@ def test_guidance_that_begins_late_and_a_rule_of_theirs(unet):
     assert watch.trace.stage == ["cond_only"] * 3 + ["step"] * 3
     assert watch.trace.steps["gamma"].tolist() == [1.0] * 3 + [5.0] * 3
     assert (watch.trace.record.dot("D-G", "D-G")[3:] < 1e-8 * watch.trace.record.dot("u", "u")[3:]).all()
-    pipe, sampled = pipeline(unet, schedulers()["euler"], AdaptiveProjectedGuidance(guidance_scale=4.0))
+    pipe, sampled = pipeline(unet, schedulers()["euler"], AdaptiveProjectedGuidance(guidance_scale=4.0, eta=0.0))
     with watch_guider(pipe.guider, pipe.scheduler, model={"name": "tiny"}) as watch:
         sampled()
     assert watch.trace.header["chain"] == "AdaptiveProjectedGuidance"
@@ -102,5 +102,7 @@ def test_guidance_that_begins_late_and_a_rule_of_theirs(unet):
 def test_another_pipelines_guider_sees_nothing():
     from diffusers.guiders import ClassifierFreeGuidance
 
-    with pytest.raises(ValueError, match="took no step"), watch_guider(ClassifierFreeGuidance(), schedulers()["euler"]):
-        pass
+    with watch_guider(ClassifierFreeGuidance(), schedulers()["euler"]) as watch:
+        assert watch.made is None
+    with pytest.raises(ValueError, match="took no step"):
+        _ = watch.trace

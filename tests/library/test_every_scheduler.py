@@ -1,0 +1,181 @@
+"""Every scheduler that diffusers exports, watched: no bit of the run changes, and what is recorded is true."""
+
+import pytest
+import torch
+
+from guidance_geometry.library.guiders import watch_guider
+from guidance_geometry.trace.gram import named
+
+from .scheduler_loops import LOOPS, SCALE, Loop, is_stage, rms, sampled, stated
+
+diffusers = pytest.importorskip("diffusers")
+NAMES = sorted(name for name in dir(diffusers) if name.endswith("Scheduler"))
+NOT_FOLLOWED = {  # and what the reason says
+    "AmusedScheduler": "its samples are tokens",
+    "BlockRefinementScheduler": "its samples are tokens",
+    "CMStochasticIterativeScheduler": "does not lead to the next one",  # an EDM whose lowest level is not 0
+    "CogVideoXDPMScheduler": "does not lead to the next one",  # the pipeline keeps its history
+    "DDIMInverseScheduler": "neither add_noise nor scale_noise",
+    "DPMSolverMultistepInverseScheduler": "its noise level rises",
+    "DiscreteDDIMScheduler": "its samples are tokens",
+    "EntropyBoundScheduler": "its samples are tokens",
+    "HeliosDMDScheduler": "cannot be asked",
+    "HeliosScheduler": "neither add_noise nor scale_noise",
+    "IPNDMScheduler": "neither add_noise nor scale_noise",
+    "KarrasVeScheduler": "its step takes no timestep",
+    "LTXEulerAncestralRFScheduler": "neither add_noise nor scale_noise",
+    "PiflowScheduler": "neither add_noise nor scale_noise",
+    "RePaintScheduler": "cannot be asked",
+    "SCMScheduler": "neither add_noise nor scale_noise",
+    "ScoreSdeVeScheduler": "The pipeline took no step",
+    "VQDiffusionScheduler": "its samples are tokens",
+}
+SETTINGS = [
+    ("EulerDiscreteScheduler", {"final_sigmas_type": "sigma_min"}),
+    ("EulerDiscreteScheduler", {"prediction_type": "v_prediction", "use_karras_sigmas": True}),
+    ("EulerDiscreteScheduler", {"rescale_betas_zero_snr": True, "timestep_spacing": "trailing"}),
+    ("EulerAncestralDiscreteScheduler", {"prediction_type": "v_prediction"}),
+    ("DDIMScheduler", {"set_alpha_to_one": False}),
+    ("DDIMScheduler", {"prediction_type": "sample"}),
+    ("DDIMScheduler", {"timestep_spacing": "trailing"}),
+    (
+        "DDIMScheduler",
+        {"rescale_betas_zero_snr": True, "timestep_spacing": "trailing", "prediction_type": "v_prediction"},
+    ),
+    ("DDPMScheduler", {"prediction_type": "v_prediction"}),
+    ("PNDMScheduler", {"skip_prk_steps": True}),
+    ("PNDMScheduler", {"skip_prk_steps": True, "set_alpha_to_one": True}),
+    ("HeunDiscreteScheduler", {"prediction_type": "v_prediction"}),
+    ("KDPM2DiscreteScheduler", {"prediction_type": "v_prediction"}),
+    ("UniPCMultistepScheduler", {"prediction_type": "flow_prediction", "use_flow_sigmas": True}),
+    ("UniPCMultistepScheduler", {"prediction_type": "v_prediction", "solver_order": 3}),
+    ("DPMSolverMultistepScheduler", {"prediction_type": "flow_prediction", "use_flow_sigmas": True}),
+    ("DPMSolverMultistepScheduler", {"algorithm_type": "sde-dpmsolver++", "use_karras_sigmas": True}),
+    ("DPMSolverMultistepScheduler", {"thresholding": True, "prediction_type": "sample"}),
+    ("EDMEulerScheduler", {"prediction_type": "v_prediction"}),
+    ("FlowMatchEulerDiscreteScheduler", {"shift": 3.0}),
+    ("FlowMatchEulerDiscreteScheduler", {"stochastic_sampling": True}),
+]
+
+
+def scheduler_of(name, config):
+    cls, loop = getattr(diffusers, name), LOOPS.get(name, Loop())
+    return cls(**{**loop.config, **config}), loop
+
+
+def watched(name, config):
+    """A run without and with the watch, with it again, what it recorded, and what the scheduler says of each step."""
+    scheduler, loop = scheduler_of(name, config)
+    guider, told = diffusers.guiders.ClassifierFreeGuidance(guidance_scale=SCALE), []
+
+    def seen(asked, u, c, guided, x, given):
+        told.append((is_stage(asked, len(told)), [stated(asked, output, x, given) for output in (u, c, guided)], x))
+
+    plain = sampled(scheduler, guider, loop)
+    with watch_guider(guider, scheduler) as watch:
+        found = sampled(scheduler, guider, loop)
+    assert torch.equal(plain, found)
+    assert "step" not in vars(scheduler)
+    assert "forward" not in vars(guider)
+    if name not in NOT_FOLLOWED:
+        assert torch.equal(sampled(scheduler, guider, loop, seen), plain)
+    return watch, [one for one in told if not one[0]]
+
+
+@pytest.mark.parametrize(("name", "config"), [*((name, {}) for name in NAMES), *SETTINGS])
+def test_no_bit_changes_and_what_is_recorded_is_true(name, config):
+    watch, told = watched(name, config)
+    if name in NOT_FOLLOWED:
+        assert NOT_FOLLOWED[name] in watch.fault
+        return
+    assert watch.fault == ""
+    trace = watch.trace
+    assert trace.n == len(told)
+    assert trace.stage == ["step"] * trace.n
+    for i, (_, (u, c, guided), _) in enumerate(told):
+        sizes = {"u": u, "delta": c - u}
+        for vector, expected in sizes.items():
+            length = (trace.record.dot(vector, vector)[i] / trace.count).sqrt()
+            assert torch.allclose(length, rms(expected), rtol=1e-5, atol=0), (i, vector)
+        assert torch.allclose(trace.column("M2")[i], rms(c - u), rtol=1e-5, atol=0), i
+        length = (trace.record.square(named("D", SCALE))[i] / trace.count).sqrt()
+        assert torch.allclose(length, rms(guided), rtol=1e-4), i
+
+
+@pytest.mark.parametrize("name", ["DDIMScheduler", "HeunDiscreteScheduler", "FlowMatchEulerDiscreteScheduler"])
+def test_what_was_watched_goes_on_from_one_state_to_the_next(name):
+    trace = watched(name, {})[0].trace
+    x, tip = ({"u": 1.0, "a": -1.0}, {"u": 1.0, "a": -1.0, "move": 1.0})
+    for i in range(trace.n - 1):
+        reached, begun = trace.record.square(tip)[i], trace.record.square(x)[i + 1]
+        assert torch.allclose(reached, begun, rtol=1e-6)
+        assert trace.steps["sigma_next"][i] == trace.steps["sigma"][i + 1]
+
+
+def test_a_scheduler_whose_steps_do_not_fit_its_levels_ends_the_record_with_a_sentence():
+    watch, _ = watched("DDIMScheduler", {"timestep_spacing": "linspace"})
+    assert "DDIMScheduler is not followed: its step from noise level" in watch.fault
+    with pytest.raises(ValueError, match="does not lead to the next one"):
+        _ = watch.trace
+
+
+@pytest.mark.parametrize("name", ["DDPMScheduler", "EulerAncestralDiscreteScheduler", "DPMSolverSDEScheduler"])
+def test_noise_of_the_one_generator_of_all_is_left_alone(name):
+    scheduler, guider = scheduler_of(name, {})[0], diffusers.guiders.ClassifierFreeGuidance(guidance_scale=SCALE)
+    loop = Loop(arguments=lambda scheduler, i, x, past: {"generator": None} if "SDE" not in name else {})
+    plain, after = sampled(scheduler, guider, loop), torch.rand(1)
+    with watch_guider(guider, scheduler) as watch:
+        assert torch.equal(sampled(scheduler, guider, loop), plain)
+        assert torch.equal(torch.rand(1), after)
+    assert watch.fault == ""
+
+
+def broken(monkeypatch, after):
+    """The watch, with a fault in what it does at a step after so many."""
+    from guidance_geometry.library import guiders
+
+    calls, taken = [], guiders.GuiderWatch._step
+
+    def step(self, *given):
+        calls.append(given)
+        if len(calls) > after:
+            raise RuntimeError("boom")
+        return taken(self, *given)
+
+    monkeypatch.setattr(guiders.GuiderWatch, "_step", step)
+
+
+@pytest.mark.parametrize("after", range(7))
+def test_a_fault_ends_the_record_and_not_the_run(monkeypatch, after):
+    whole = watched("EulerDiscreteScheduler", {})[0].trace
+    broken(monkeypatch, after)
+    watch, _ = watched("EulerDiscreteScheduler", {})
+    if after == 6:
+        assert watch.fault == ""
+        return
+    assert "RuntimeError" in watch.fault
+    if after == 0:
+        with pytest.raises(ValueError, match="boom"):
+            _ = watch.trace
+        return
+    trace = watch.trace
+    assert trace.n == after
+    assert trace.header["faults"] == [f"not recorded from step {after + 1} on: {watch.fault}"]
+    assert torch.allclose(trace.steps["K"][:, :, :6], whole.steps["K"][:after, :, :6], equal_nan=True)
+    assert "boom" in trace.report().text()
+    assert "incomplete" in repr(trace)
+
+
+@pytest.mark.parametrize("mode", [torch.no_grad, torch.enable_grad, torch.inference_mode])
+def test_a_pipeline_may_run_in_any_mode_of_autograd(mode):
+    with mode():
+        watch, _ = watched("UniPCMultistepScheduler", {})
+    assert watch.fault == ""
+    assert torch.equal(watch.trace.steps["K"], watched("UniPCMultistepScheduler", {})[0].trace.steps["K"])
+
+
+def test_what_is_no_guider_and_no_scheduler_is_told_and_stops_nothing():
+    with watch_guider(object(), object()) as watch:
+        pass
+    with pytest.raises(ValueError, match="took no step"):
+        _ = watch.trace
