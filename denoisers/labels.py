@@ -1,10 +1,11 @@
-"""Labels as a user types them: names or numbers, one per picture."""
+"""Labels as a user types them, or a script gives them: names or numbers, one per picture."""
 
 from __future__ import annotations
 
 import difflib
 import re
 from collections.abc import Sequence
+from typing import Any
 
 from ..guidance.printing import shortened
 
@@ -12,6 +13,32 @@ MODEL = "model"  # the one kind that has a null label
 NO_LABEL = -1  # asks a model for its prediction without a label, which one without a null label refuses
 MOST = 4096  # labels of one text: the largest batch
 LONGEST = 200  # characters of a name
+
+
+UNTRAINED = "{} was never trained without a label, and this run asks for a prediction without one"
+
+
+def label_numbers(given: Any, labels: Sequence[str], null_index: int | None) -> list[int]:
+    """Labels as a script gives them: a name, a number, None for no label, or a list or 1-d array of these.
+
+    null_index: as in `label_indices`; that number means no label, too. A model without labels has one prediction for
+    all, 0. Raises ValueError for anything else, with the nearest name.
+    """
+    plain = given.tolist() if hasattr(given, "tolist") else given
+    several = plain if isinstance(plain, list | tuple) else [plain]
+    if not several:
+        raise ValueError("There are no labels in the list. Give one label, or one for each sample.")
+    return [number for one in several for number in _numbers(one, labels, null_index)] if labels else [0] * len(several)
+
+
+def _numbers(one: Any, labels: Sequence[str], null_index: int | None) -> list[int]:
+    one = one.item() if getattr(one, "ndim", None) == 0 else one
+    if one is None or isinstance(one, str):
+        return _entry((one or "").strip(), labels, null_index, MODEL)
+    if isinstance(one, bool) or not isinstance(one, int):
+        raise ValueError(f"{shortened(repr(one), 60)} is no label. Give names, or whole numbers from 0.")
+    null = NO_LABEL if null_index is None else null_index
+    return [null if one == null else _index(str(one), labels, null_index, MODEL)]
 
 
 def label_indices(text: str, labels: Sequence[str], null_index: int | None, owner: str = MODEL) -> list[int]:
@@ -53,13 +80,13 @@ def _entry(entry: str, labels: Sequence[str], null_index: int | None, owner: str
     lowered = [label.casefold() for label in labels]
     if lowered.count(entry.casefold()) == 1:
         return [lowered.index(entry.casefold())]
-    return [_index(entry, labels, owner)]
+    return [_index(entry, labels, null_index, owner)]
 
 
-def _index(entry: str, labels: Sequence[str], owner: str) -> int:
+def _index(entry: str, labels: Sequence[str], null_index: int | None, owner: str) -> int:
     if len(entry) > LONGEST:
         raise ValueError(f"A label has {len(entry):,} characters; at most {LONGEST} are read. Put ';' between labels.")
-    empty = " Empty means unconditional." if owner == MODEL else ""
+    empty = " Empty means unconditional." if owner == MODEL and null_index is not None else ""
     if re.fullmatch(r"[+-]?\d{1,9}", entry):
         if 0 <= int(entry) < len(labels):
             return int(entry)

@@ -17,7 +17,7 @@ import comfy.supported_models_base
 import torch
 from torch import Tensor, nn
 
-from ..denoisers.labels import NO_LABEL
+from ..denoisers.labels import NO_LABEL, UNTRAINED, label_numbers
 from ..denoisers.latents import PIXELS, SD_LATENTS, LatentSpace, name_of, space_named
 from ..denoisers.schedules import network_time
 from ..denoisers.spec import ChosenSpec
@@ -172,10 +172,9 @@ class AbsentLabel(comfy.conds.CONDRegular):
 
     def _refused(self, batch_size: int, **_: Any):
         raise ValueError(
-            f"{self.name} was never trained without a label, and this run asks for a prediction without one: by a cfg "
-            "other than 1, an empty label, or a sampler or node that always evaluates the negative. Give a label, set "
-            "cfg to 1 with another sampler, add Autoguidance with a weaker model (weak_share 1), or guide it with a "
-            "classifier."
+            f"{UNTRAINED.format(self.name)}: by a cfg other than 1, an empty label, or a sampler or node that always "
+            "evaluates the negative. Give a label, set cfg to 1 with another sampler, add Autoguidance with a weaker "
+            "model (weak_share 1), or guide it with a classifier."
         )
 
     process_cond = _refused
@@ -287,17 +286,11 @@ class LabelledModel(comfy.model_base.BaseModel):
                 f"{self.card.name} takes class labels but the {given.get('prompt_type', 'positive')} input has text. "
                 "Use Class Label."
             )
-        null = self.card.null_index
-        labels = torch.as_tensor(given.get("class_label", NO_LABEL if null is None else null)).reshape(-1)
-        if not self.card.labels:  # one prediction for all labels: what a weak model for autoguidance may be
-            return torch.zeros(max(1, len(labels)), dtype=torch.int64)
-        least, last = (NO_LABEL, len(self.card.labels) - 1) if null is None else (0, null)
-        if labels.is_floating_point() or len(labels) == 0 or labels.min() < least or labels.max() > last:
-            raise ValueError(
-                f"Labels {labels.tolist()} do not fit {self.card.name}: it needs whole numbers 0 .. "
-                f"{last}{'' if null is None else ' (no label)'}. Was Class Label wired to another model?"
-            )
-        return labels.to(torch.int64)
+        labels, null = given.get("class_label"), self.card.null_index
+        try:
+            return torch.tensor(label_numbers(labels, self.card.labels, null), dtype=torch.int64)
+        except ValueError as error:
+            raise ValueError(f"{error} Was Class Label wired to another model than {self.card.name}?") from error
 
 
 def native_denoiser(

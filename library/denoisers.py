@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,11 +9,16 @@ import torch
 from torch import Tensor, nn
 
 from ..denoisers.conversion import denoised, network_input
+from ..denoisers.labels import NO_LABEL, UNTRAINED, label_numbers
 from ..denoisers.reading import read_denoiser
 from ..denoisers.schedules import index_of, network_time, table
 from ..denoisers.spec import ChosenSpec, chosen
-from ..guidance.mixture import GaussianMixture
+from ..guidance.mixture import ANY, GaussianMixture
 
+WITHOUT = (
+    "Set gamma to 1, give uncond a label, or guide with a weaker network: "
+    "rule=gg.Autoguidance(gg.Source('cond', weaker))."
+)
 ASSETS = Path(__file__).parents[1] / "assets" / "denoisers"
 
 
@@ -34,13 +38,16 @@ class ExactDenoiser:
 
     def __call__(self, x: Tensor, sigma: float, label: Any = None) -> Tensor:  # x [B, ...] -> [B, ...]
         """The posterior mean."""
-        return self.mixture.denoised(x, sigma, 1 - sigma if self.flow else 1.0, label)
+        names = tuple(map(str, range(self.mixture.classes)))
+        labels = torch.tensor(one_each(label_numbers(label, names, ANY), len(x)), device=x.device)
+        return self.mixture.denoised(x, sigma, 1 - sigma if self.flow else 1.0, labels)
 
 
 class NetworkDenoiser:
     """A network from a file, as a function.  labels: names of its classes. shape: of one native sample.
 
-    A condition is a name or number of a label, a list of one for each sample, or None for no label.
+    A condition is a name or number of a label, or None for no label; for all samples, or a list or array of one for
+    each. Raises ValueError for what is no label, and for None where the network was never trained without one.
     """
 
     def __init__(self, spec: ChosenSpec, network: nn.Module):
@@ -57,7 +64,7 @@ class NetworkDenoiser:
         """x0-hat."""
         spec, at = self.spec, x.new_full((len(x),), sigma)
         how = (spec.parametrisation, spec.schedule)
-        y = torch.tensor([self._label(one) for one in self._each(condition, len(x))], device=x.device)
+        y = torch.tensor(self._labels(condition, len(x)), device=x.device)
         output = self.network(network_input(*how, x, at, spec.sigma_data), self._time(at), y)
         return denoised(*how, output, x, at, spec.sigma_data)
 
@@ -69,17 +76,19 @@ class NetworkDenoiser:
             sigma * spec.levels.timesteps if spec.schedule == "flow" else index_of(self.table, sigma).round().to(sigma)
         )
 
-    @staticmethod
-    def _each(condition: Any, batch: int) -> Sequence[Any]:
-        return condition if isinstance(condition, list | tuple) else [condition] * batch
+    def _labels(self, condition: Any, batch: int) -> list[int]:
+        """One label for each sample.  Raises ValueError for what is none, and where one is needed and absent."""
+        found = label_numbers(condition, self.labels, self.spec.null_index)
+        if self.spec.null_index is None and NO_LABEL in found:
+            raise ValueError(f"{UNTRAINED.format(self.spec.name)}. {WITHOUT}")
+        return one_each(found, batch)
 
-    def _label(self, condition: Any) -> int:
-        """The number of a label.  Raises ValueError for one that is unknown."""
-        known = {**{name: i for i, name in enumerate(self.labels)}, **{i: i for i in range(len(self.labels))}}
-        known[None] = len(self.labels)
-        if condition not in known:
-            raise ValueError(f"{self.spec.name} has no label {condition!r}. It has {', '.join(self.labels)}.")
-        return known[condition]
+
+def one_each(labels: list[int], batch: int) -> list[int]:
+    """A label for each sample, from one for all or one for each.  Raises ValueError for another number of them."""
+    if len(labels) not in (1, batch):
+        raise ValueError(f"There are {len(labels)} labels for {batch} samples. Give one label, or one for each sample.")
+    return labels * (batch // len(labels))
 
 
 def load_denoiser(path: str | Path = "pocket-1", device: str = "cpu") -> NetworkDenoiser:

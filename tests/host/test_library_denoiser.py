@@ -31,8 +31,3 @@ def test_the_function_is_the_model(host, tmp_path, name):
             with torch.no_grad():
                 wanted = model.apply_model(x, torch.tensor([sigma] * 2), y=torch.tensor(y))
             assert torch.allclose(denoiser(x, sigma, condition), wanted, atol=1e-4)
-
-
-def test_an_unknown_label_is_refused():
-    with pytest.raises(ValueError, match=r"pocket-1 has no label 'robt'\. It has plant"):
-        load_denoiser()(torch.zeros(1, 3, 32, 32), 1.0, "robt")

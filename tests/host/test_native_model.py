@@ -331,9 +331,17 @@ def test_a_mixture_runs_at_its_own_size_only():
         sampled(model, latent=torch.ones(1, 3, SIDE, 16))
 
 
-@pytest.mark.parametrize("label", [torch.tensor([9]), torch.tensor([-1]), torch.tensor([0.5]), torch.zeros(0).long()])
-def test_foreign_labels_are_refused(label):
-    with pytest.raises(ValueError, match=r"do not fit tiny: it needs whole numbers 0 \.\. 4"):
+@pytest.mark.parametrize(
+    ("label", "words"),
+    [
+        (torch.tensor([9]), r"Label index 9 is outside 0 \.\. 3"),
+        (torch.tensor([-1]), r"Label index -1 is outside 0 \.\. 3"),
+        (torch.tensor([0.5]), r"0\.5 is no label"),
+        (torch.zeros(0).long(), "no labels in the list"),
+    ],
+)
+def test_foreign_labels_are_refused(label, words):
+    with pytest.raises(ValueError, match=rf"{words}.* Was Class Label wired to another model than tiny\?"):
         pocket().model.extra_conds(class_label=label)
 
 

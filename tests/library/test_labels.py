@@ -1,0 +1,124 @@
+"""Labels in any form a script may give them, and networks that were never trained without one."""
+
+import re
+
+import numpy
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from guidance_geometry.library.denoisers import ExactDenoiser, load_denoiser
+from guidance_geometry.library.recording import record
+from guidance_geometry.tests.diffusers_folders import unet_folder
+from guidance_geometry.tests.tiny_edm2 import edm2_weights
+from guidance_geometry.tests.tiny_networks import adm_weights, edm_weights
+
+from .worlds import SIGMAS, WORLD, noise
+
+EDM2 = {"width": 64, "multipliers": (1, 2), "side": 16, "depth": 2, "attends": (8,), "labels": 3, "channels": 3}
+NETWORKS = {
+    "ADM": lambda: {name: weight.contiguous() for name, weight in adm_weights(3).items()},
+    "EDM": lambda: edm_weights(),
+    "EDM2": lambda: edm2_weights(**EDM2),
+}
+WITHOUT = "was never trained without a label, and this run asks for a prediction without one. Set gamma to 1, give"
+
+
+@pytest.fixture(scope="module")
+def networks(tmp_path_factory):
+    place, found = tmp_path_factory.mktemp("denoisers"), {}
+    for name, weights in NETWORKS.items():
+        save_file(weights(), place / f"{name}.safetensors")
+        found[name] = load_denoiser(place / f"{name}.safetensors")
+    found["UNet2D"] = load_denoiser(unet_folder(place / "unet"))
+    return found
+
+
+@pytest.fixture(scope="module")
+def pocket():
+    return load_denoiser()
+
+
+@pytest.mark.parametrize("name", [*NETWORKS, "UNet2D"])
+def test_a_network_without_a_null_label_says_so(networks, name):
+    denoiser = networks[name]
+    x = torch.randn(2, *denoiser.shape, generator=torch.Generator().manual_seed(0))
+    assert denoiser.spec.null_index is None
+    with pytest.raises(ValueError, match=re.escape(WITHOUT)):
+        record(denoiser, [1.0, 0.5, 0.0], cond=1, gamma=3.0).sample(x)
+    for alone in ({"gamma": 1.0}, {"gamma": 3.0, "uncond": 0}):
+        assert record(denoiser, [1.0, 0.5, 0.0], cond=1, **alone).sample(x).n == 2
+
+
+FORMS = {
+    "name": "robot",
+    "capitals": " ROBOT ",
+    "number": 2,
+    "number as text": "2",
+    "0-d tensor": torch.tensor(2),
+    "1-d tensor": torch.tensor([2, 2]),
+    "one in a tensor": torch.tensor([2]),
+    "numpy number": numpy.int64(2),
+    "numpy array": numpy.array([2, 2]),
+    "numpy texts": numpy.array(["robot", "2"]),
+    "list": ["robot", 2],
+    "list of tensors": [torch.tensor(2), numpy.int32(2)],
+    "tuple": ("robot",),
+}
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_a_label_has_many_forms(pocket, form):
+    x = torch.randn(2, 3, 32, 32, generator=torch.Generator().manual_seed(0))
+    assert pocket.labels[2] == "robot"
+    assert torch.equal(pocket(x, 1.0, FORMS[form]), pocket(x, 1.0, 2))
+
+
+@pytest.mark.parametrize("none", [None, [None], "", 10, torch.tensor([10, 10]), [None, 10]])
+def test_no_label_has_some_too(pocket, none):
+    x = torch.randn(2, 3, 32, 32, generator=torch.Generator().manual_seed(0))
+    assert torch.equal(pocket(x, 1.0, none), pocket(x, 1.0))
+
+
+WRONG = {
+    "robt": "Label 'robt' is not one of the model's 10 labels. Nearest: 'robot'.",
+    "outside": (11, "Label index 11 is outside 0 .. 9: the model has 10 labels."),
+    "below": (-1, "Label index -1 is outside 0 .. 9"),
+    "three of two": ([1, 2, 3], "There are 3 labels for 2 samples. Give one label, or one for each sample."),
+    "three in a tensor": (torch.tensor([1, 2, 3]), "There are 3 labels for 2 samples."),
+    "none": ([], "There are no labels in the list."),
+    "fraction": (1.5, "1.5 is no label. Give names, or whole numbers from 0."),
+    "fractions": (torch.tensor([1.0, 2.0]), "1.0 is no label."),
+    "truth": (True, "True is no label."),
+    "deep": (torch.zeros(2, 2, dtype=torch.int64), "[0, 0] is no label."),
+    "one wrong": (["face", "robott"], "Nearest: 'robot'"),
+}
+
+
+@pytest.mark.parametrize("case", WRONG)
+def test_what_is_no_label_is_told_in_a_sentence(pocket, case):
+    given, words = WRONG[case] if isinstance(WRONG[case], tuple) else (case, WRONG[case])
+    with pytest.raises(ValueError, match=re.escape(words)):
+        pocket(torch.zeros(2, 3, 32, 32), 1.0, given)
+
+
+def test_networks_with_numbers_for_names_and_without_labels(networks, tmp_path):
+    denoiser = networks["EDM"]
+    x = torch.zeros(2, *denoiser.shape)
+    assert torch.equal(denoiser(x, 1.0, "1"), denoiser(x, 1.0, 1))
+    with pytest.raises(ValueError, match=r"Label index 3 is outside 0 \.\. 2: the model has 3 labels\.$"):
+        denoiser(x, 1.0, 3)
+    save_file(edm_weights(labels=0), tmp_path / "plain.safetensors")
+    plain = load_denoiser(tmp_path / "plain.safetensors")
+    assert torch.equal(plain(x, 1.0), plain(x, 1.0, "whatever its guide was asked"))
+
+
+def test_the_exact_denoiser_takes_labels_alike():
+    denoiser, x = ExactDenoiser(WORLD), noise()
+    for form in (1, "1", torch.tensor(1), [1, 1], numpy.array([1, 1])):
+        assert torch.equal(denoiser(x, SIGMAS[0], form), WORLD.denoised(x, SIGMAS[0], label=1))
+    assert torch.equal(denoiser(x, SIGMAS[0], [None, 2])[1], denoiser(x, SIGMAS[0], 2)[1])
+    assert torch.equal(denoiser(x, SIGMAS[0]), WORLD.denoised(x, SIGMAS[0]))
+    for wrong in (3, "cat", [0, 1, 2], 0.5):
+        with pytest.raises(ValueError, match="label"):
+            denoiser(x, SIGMAS[0], wrong)
