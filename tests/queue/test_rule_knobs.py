@@ -30,7 +30,7 @@ def with_rule(name, knobs):
 
 BAD = {
     "phi is NaN": ("GGRescale", {"phi": math.nan, "space": "v"}, "phi is nan"),
-    "space of no rule": ("GGTangential", {"space": "score"}, "'score', which"),
+    "space of no rule": ("GGTangential", {"space": "score"}, "'score' not in"),
     "two middle conditions": ("GGNegative", SECOND | {"third": NULL, "form": "nested"}, "one middle condition, but 2"),
     "momentum of one": ("GGAdaptiveProjected", APG | {"momentum": 1.0}, "0.95"),
     "a gamma list of the wrong length": (
