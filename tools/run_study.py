@@ -19,18 +19,18 @@ from typing import Any
 
 from ..studies.addresses import place_at
 from ..studies.cells import cells_of
-from ..studies.parquet import write_parquet
 from ..studies.plan import Plan, read_plan
 from ..studies.report import report_text
 from ..studies.results import Folder
 from ..studies.rules import rule_nodes
-from ..studies.servers import Told, refuse_misfits
 from .host.client import Client
 from .places import HOST, ROOT
 from .run_sweep import AGAIN, agreed, in_words, pack_version
 from .study_cell import FAULTS, PAUSES, REPORT_NODE, models_of, refuse_deaf_judges, told_by
 from .study_files import told_aside, written
+from .study_parquet import write_parquet
 from .study_passes import OnRay, left_over, passes
+from .study_servers import Told, refuse_misfits
 
 NOBODY = "No server is given. Add --servers URL,URL, or with --ray one that is asked what there is: --server URL."
 NO_CLUSTER = "No Ray cluster answers at {}. Start one with ray start --head, or leave out --ray."

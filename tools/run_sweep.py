@@ -23,7 +23,6 @@ from ..studies.plan import USUAL, Plan, plan_of, read_plan
 from ..studies.report import report_text
 from ..studies.results import Folder
 from ..studies.rules import rule_nodes
-from ..studies.servers import refuse_misfits
 from .host.answers import ServerFault
 from .host.client import Client, JobError
 from .places import ROOT
@@ -39,6 +38,7 @@ from .study_cell import (
 )
 from .study_files import told_aside, written
 from .study_progress import Progress
+from .study_servers import refuse_misfits
 
 FIRST_LOOK = ROOT / "tools" / "templates" / "first_look.json"
 ONE_ROBOT = {"label": "robot", "batch_size": 1}  # of the first look, which shows ten labels

@@ -9,7 +9,6 @@ from guidance_geometry.studies.curves import curves, first_view, with_diversity
 from guidance_geometry.studies.page import compared, opened, study_page
 from guidance_geometry.studies.plan import Plan
 from guidance_geometry.studies.runs import MOST_CELLS, records_of
-from guidance_geometry.studies.servers import misfits, refuse_misfits
 from guidance_geometry.tests.studies.plans import RULES, picture, rows_of, workflow
 from guidance_geometry.tests.traces import exact_trace
 from guidance_geometry.trace.record import run_record, size_of
@@ -119,56 +118,3 @@ def test_words_of_a_plan_cannot_leave_their_place(cells):
     rows = [{**row, "verdict": hostile} for row in rows_of(cells)]
     text = study_page(hostile, AXES, cells, rows, {}, hostile)
     assert "<script>alert" not in text
-
-
-def told(**changes):
-    """What a server with the nodes of the first look says of itself."""
-    nodes = {
-        node["class_type"]: {"input": {"required": {name: ["STRING", {}] for name in node["inputs"]}}}
-        for node in cells_of(Plan(workflow(), (Axis("cfg", (1,)),)), RULES, {}, "1")[0].prompt.values()
-    }
-    nodes["GGLoadDenoiser"]["input"]["required"]["denoiser_name"] = [["pocket-1"], {}]
-    nodes["GGGuidedSampler"]["input"]["required"]["sampler_name"] = ["COMBO", {"options": ["euler", "heun"]}]
-    return nodes | changes
-
-
-def test_a_server_that_lacks_nothing_is_taken():
-    assert misfits([cells_of(Plan(workflow(), (Axis("cfg", (1,)),)), RULES, {}, "1")[0].prompt], told(), "A") == []
-
-
-@pytest.mark.parametrize(
-    ("kind", "value", "words"),
-    [
-        ("FLOAT", 1e300, "GGGuidedSampler has cfg 1e+300, and takes 0 to 100."),
-        ("FLOAT", -1, "has cfg -1, and takes 0 to 100."),
-        ("INT", 2.5, "has cfg 2.5, and needs a whole number from 0 to 100."),
-        ("FLOAT", True, "has cfg True, and needs a number from 0 to 100."),
-        ("INT", 3, ""),
-        ("FLOAT", 3, ""),
-        ("FLOAT", 100.0, ""),
-    ],
-)
-def test_a_number_that_a_widget_cannot_hold_is_said_before_any_work(kind, value, words):
-    """By the range that the node itself states."""
-    cell = cells_of(Plan(workflow(), (Axis("cfg", (value,)),)), RULES, {}, "1")[0]
-    server = told()
-    server["GGGuidedSampler"]["input"]["required"]["cfg"] = [kind, {"min": 0.0, "max": 100.0}]
-    found = misfits([cell.prompt], server, "A")
-    assert bool(found) == bool(words)
-    assert words in "".join(found)
-
-
-def test_what_servers_lack_is_said_before_any_work():
-    cells = cells_of(Plan(workflow(), (Axis("sampler", ("euler", "huen")),)), RULES, {}, "1")
-    old = told(GGEmptyCanvas={"input": {"required": {"model": ["MODEL"], "size": ["INT", {}]}}})
-    poor = told(GGLoadDenoiser={"input": {"required": {"denoiser_name": [["other-1"], {}]}}})
-    bare = told()
-    del bare["GGSaveTrace"]
-    with pytest.raises(ValueError, match="huen") as refused:
-        refuse_misfits(cells, {"A": old, "B": poor, "C": bare})
-    text = str(refused.value)
-    assert "A: GGEmptyCanvas there needs an input size, so it is another version." in text
-    assert "B: GGLoadDenoiser has no denoiser_name 'pocket-1'." in text
-    assert "C: it has no node GGSaveTrace." in text
-    assert "Did you mean heun" in text
-    assert len(text.splitlines()) == 6

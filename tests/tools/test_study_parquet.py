@@ -1,8 +1,8 @@
 import pytest
 
-from guidance_geometry.studies import parquet
 from guidance_geometry.studies.addresses import place_at
-from guidance_geometry.studies.parquet import columns_of, write_parquet
+from guidance_geometry.tools import study_parquet
+from guidance_geometry.tools.study_parquet import columns_of, write_parquet
 
 arrow = pytest.importorskip("pyarrow.parquet", reason="pyarrow is not installed: it comes with pip install 'ray[data]'")
 ROWS = [
@@ -14,7 +14,7 @@ ROWS = [
 
 @pytest.mark.parametrize("block", [1, 2, 100])
 def test_every_value_comes_back(tmp_path, monkeypatch, block):
-    monkeypatch.setattr(parquet, "BLOCK", block)
+    monkeypatch.setattr(study_parquet, "BLOCK", block)
     write_parquet(tmp_path / "results.parquet", ROWS)
     found = arrow.read_table(tmp_path / "results.parquet").to_pydict()
     assert found == {
