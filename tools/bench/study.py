@@ -1,8 +1,9 @@
-"""Studies under kills and on many actors, with servers that compute nothing.
+"""Sweeps and studies under kills, and studies on many actors, with servers that compute nothing.
 
-Kills: a study of 2,000 cells by two actors on two servers, started by its command line; at ten random moments an actor,
-a server or the driver is killed (SIGKILL), and the same command is given again until it has ended well. No row may be
-lost or be there twice, and no file may be cut off.
+Kills: a study by two actors on two servers, started by its command line; at random moments an actor, a server or the
+driver is killed (SIGKILL), and the same command is given again until it has ended well. No row may be lost or be there
+twice, and no file may be cut off. Sweep: the same with one server and no Ray. In both the servers give bad pictures now
+and then, and after each kill somebody spoils a cell that is done: none may count, and all must be there in the end.
 
 Scaling: Ray Data hands cells to up to 64 actors. Here an actor waits for as long as a server would take, and needs
 neither torch nor a connection, since a machine with few cores cannot hold 64 of the real ones: what is measured is
@@ -32,10 +33,12 @@ import psutil
 
 from ...studies.axes import Axis
 from ...studies.cells import Cell, cells_of
+from ...studies.measures import measured
 from ...studies.plan import Plan
 from ...studies.results import CELLS
 from ...trace.file import load, save
 from .. import markdown
+from ..fixtures.hostile_answers import large_picture
 from ..fixtures.made_up_trace import made_up_trace
 from ..fixtures.stub_server import POISON, keep, told_of, white_picture
 from ..places import ROOT
@@ -54,6 +57,8 @@ and Ray are the real ones.
 """
 RUN = [sys.executable, str(ROOT / "tools" / "run.py")]
 KINDS = ("actor", "server", "driver")
+ALONE = KINDS[1:]  # of a sweep
+BAD = 0.05  # share of the servers' pictures
 FRESH = 30.0  # s, of files that are read after a kill
 LEAST_EFFICIENCY, MOST_GROWN = 0.9, 20.0  # MB
 EVEN = {"worker_niceness": 0}  # Ray's own 15 would wait for everything else on a busy machine
@@ -62,16 +67,18 @@ SECONDS = 0.05  # of a simulated cell
 
 @dataclass
 class Site:
-    """A study under kills.  servers: by port. driver: the command that runs now."""
+    """A study under kills, or a sweep.  kinds: of kills. servers: by port. driver: the command that runs now."""
 
     place: Path
     cells: int
     rng: Random
+    kinds: Sequence[str] = KINDS
     servers: dict[int, subprocess.Popen] = field(default_factory=dict)
     driver: subprocess.Popen | None = None
     starts: int = 0
     killed: list[str] = field(default_factory=list)
     halves: list[str] = field(default_factory=list)
+    spoilt: list[str] = field(default_factory=list)  # files
 
     @property
     def folder(self) -> Path:
@@ -79,11 +86,12 @@ class Site:
         return self.place / "study"
 
     def serve(self) -> None:
-        """Start the servers that are not there, two in all, at the ports that they had."""
-        for port in list(self.servers) or [0, 0]:
+        """Start the servers that are not there, at the ports that they had: two in all, for a sweep one."""
+        for port in list(self.servers) or [0] * (len(self.kinds) - 1):
             if port and self.servers[port].poll() is None:
                 continue
-            command = [*RUN, "fixtures.stub_server", str(self.place), "0", str(port)]
+            seed = str(self.rng.random())
+            command = [*RUN, "fixtures.hostile_answers", str(self.place), "0", str(port), str(BAD), seed]
             process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
             self.servers[int(process.stdout.readline().rpartition(":")[2])] = process
 
@@ -91,8 +99,9 @@ class Site:
         """Give the command."""
         self.serve()
         self.starts += 1
-        addresses = ",".join(f"http://127.0.0.1:{port}" for port in self.servers)
-        command = [*RUN, "run_study", str(self.place / "plan.json"), "--servers", addresses, "--output"]
+        plan, addresses = str(self.place / "plan.json"), ",".join(f"http://127.0.0.1:{port}" for port in self.servers)
+        study, sweep = ["run_study", plan, "--servers"], ["run_sweep", "--plan", plan, "--name", "bench", "--server"]
+        command = [*RUN, *(sweep if self.kinds == ALONE else study), addresses, "--output"]
         with (self.place / f"driver-{self.starts}.log").open("w") as log:
             env = os.environ | {f"RAY_{name}": str(value) for name, value in EVEN.items()}
             self.driver = subprocess.Popen([*command, str(self.folder)], stdout=log, stderr=log, env=env)
@@ -131,6 +140,9 @@ def kill(site: Site, kind: str) -> bool:
             victim = site.rng.choice(alive)
             victim.kill()
             victim.wait()
+        if site.kinds == ALONE:
+            time.sleep(site.rng.uniform(0, 2))
+            site.serve()
         return bool(alive)
     actors = [process for process in psutil.Process(site.driver.pid).children(recursive=True) if is_actor(process)]
     if actors:
@@ -157,7 +169,7 @@ def wait_for(site: Site, count: int) -> bool:
 
 def kills(site: Site, count: int) -> None:
     """Kill one after the other, each after some more rows; then let the study end."""
-    kinds = [KINDS[number % 3] for number in range(count)]
+    kinds = [site.kinds[number % len(site.kinds)] for number in range(count)]
     site.rng.shuffle(kinds)
     marks = sorted(site.rng.sample(range(site.cells // 50 + 1, site.cells - site.cells // 20), count))
     site.start()
@@ -166,7 +178,8 @@ def kills(site: Site, count: int) -> None:
             again(site)
         site.killed.append(kind)
         print(f"  {site.done()} of {site.cells} rows: killed the {kind}", flush=True)
-        site.halves += broken(site.folder, FRESH)
+        site.halves += [fault for fault in broken(site.folder, FRESH) if fault.split(":")[0] not in site.spoilt]
+        spoil(site)
     while site.driver.wait():
         again(site)
 
@@ -194,13 +207,12 @@ def broken(folder: Path, fresh: float | None = None) -> list[str]:
 def fault_of(path: Path) -> str:
     """What is wrong with a file, "" for nothing."""
     from PIL import Image
-    from pyarrow import parquet
 
     readers = {
         ".json": lambda: json.loads(path.read_bytes()),
         ".safetensors": lambda: load(path),
         ".png": lambda: Image.open(path).load(),
-        ".parquet": lambda: parquet.read_table(path),
+        ".parquet": lambda: ids_of(path),
     }
     try:
         readers.get(path.suffix, path.read_bytes)()
@@ -209,31 +221,58 @@ def fault_of(path: Path) -> str:
     return ""
 
 
-def counted(site: Site) -> dict[str, Any]:
-    """What the study left, counted."""
+def ids_of(file: Path) -> list[str]:
+    """The ids in a table of Parquet."""
     from pyarrow import parquet
 
+    return parquet.read_table(file)["id"].to_pylist()
+
+
+def counted(site: Site) -> dict[str, Any]:
+    """What the study left, counted."""
     rows = json.loads((site.folder / "results.json").read_text(encoding="utf-8"))["rows"]
     ids = [row["id"] for row in rows]
-    tables = [
-        parquet.read_table(site.folder / "results.parquet")["id"].to_pylist(),
-        [line["id"] for line in csv.DictReader((site.folder / "results.csv").read_text(encoding="utf-8").splitlines())],
-    ]
+    lines = csv.DictReader((site.folder / "results.csv").read_text(encoding="utf-8").splitlines())
+    tables = [[line["id"] for line in lines]]
+    if site.kinds != ALONE:
+        tables.append(ids_of(site.folder / "results.parquet"))
     rejected = site.folder / "rejected"
     return {
         "lost": site.cells - len({row["place"]["seed"] for row in rows}),
         "doubled": len(ids) - len(set(ids)),
         "tables that differ": sum(table != ids for table in tables),
         "set aside": len(list(rejected.iterdir())) if rejected.exists() else 0,
+        "wrong": sum(is_wrong(site, row) for row in rows),
         "half files": len(site.halves) + len(broken(site.folder)),
         "hidden files left": len(list(site.folder.rglob(".*"))),
     }
 
 
-def killed_study(cells: int, count: int, seed: int) -> tuple[list[str], bool]:
+def spoil(site: Site) -> None:
+    """Change, cut off or delete a file of a cell that is done."""
+    row = site.rng.choice(sorted((site.folder / CELLS).glob("[!.]*.json")))
+    told = json.loads(row.read_bytes())
+    picture, trace = row.with_suffix(".png"), row.with_suffix(".safetensors")
+    ways = [(picture, data) for data in (None, b"", b"<html>", picture.read_bytes()[:50], large_picture())]
+    ways += [(trace, data) for data in (None, trace.read_bytes()[:-1], bytes(trace.stat().st_size))]
+    odd = ({"measures": {"strength": "much"}}, {"id": "another"}, {"trace_bytes": None})
+    ways += [(row, data) for data in (b"{", *(json.dumps(told | one).encode() for one in odd))]
+    file, data = site.rng.choice(ways)
+    file.unlink() if data is None else file.write_bytes(data)
+    site.spoilt.append(file.name)
+
+
+def is_wrong(site: Site, row: Mapping[str, Any]) -> bool:
+    """Whether a row has something else than the servers made."""
+    trace, picture = ((site.folder / CELLS / f"{row['id']}.{end}").read_bytes() for end in ("safetensors", "png"))
+    same = (trace, picture) == tuple((site.place / name).read_bytes() for name in ("trace", "picture"))
+    return not same or row["measures"]["strength"] != measured(made_up_trace(), ["strength"])["strength"]
+
+
+def killed_study(cells: int, count: int, seed: int, kinds: Sequence[str] = KINDS) -> tuple[list[str], bool]:
     """The kill test, in words, and whether all is well."""
     with tempfile.TemporaryDirectory(prefix="bench-study-", ignore_cleanup_errors=True) as place:
-        site = Site(Path(place), cells, Random(seed))
+        site = Site(Path(place), cells, Random(seed), kinds)
         seeds = tuple(POISON + 1 + number for number in range(cells))
         plan = Plan(json.loads(FIRST_LOOK.read_text(encoding="utf-8")), (Axis("seed", seeds),))
         (site.place / "plan.json").write_text(plan.text(), encoding="utf-8")
@@ -246,11 +285,13 @@ def killed_study(cells: int, count: int, seed: int) -> tuple[list[str], bool]:
             found = counted(site)
         finally:
             site.end()
-        by_kind = ", ".join(f"{site.killed.count(kind)} of the {kind}" for kind in KINDS)
+        by_kind = ", ".join(f"{site.killed.count(kind)} of the {kind}" for kind in kinds)
+        whose = "no Ray" if kinds == ALONE else "2 actors"
         lines = [
-            f"{cells:,} cells, 2 actors, {count} kills ({by_kind}), seed {seed}: {site.starts} starts of the command, "
+            f"{cells:,} cells, {whose}, {count} kills ({by_kind}), seed {seed}: {site.starts} starts of the command, "
             f"{time.monotonic() - began:.0f} s",
-            ", ".join(f"{name}: {value}" for name, value in found.items()),
+            ", ".join(f"{name}: {value}" for name, value in found.items())
+            + f"; {len(site.spoilt)} cells were spoilt, {BAD:.0%} of the pictures bad",
             *site.halves,
         ]
     return lines, not any(value for name, value in found.items() if name != "hidden files left")
@@ -330,9 +371,9 @@ def scaled(counts: Sequence[int], per_actor: int, batch: int) -> Iterator[tuple[
 def options() -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--part", choices=("kills", "scaling"), help="one of the two; default: both")
-    parser.add_argument("--cells", type=int, default=2000, help="under kills")
-    parser.add_argument("--kills", type=int, default=10)
+    parser.add_argument("--part", choices=("kills", "sweep", "scaling"), help="one of them; default: all")
+    parser.add_argument("--cells", type=int, default=600, help="under kills")
+    parser.add_argument("--kills", type=int, default=15, help="in a study, and as many in a sweep")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--actors", default="1,4,16,64")
     parser.add_argument("--per-actor", type=int, default=400, help="cells of every simulated actor")
@@ -345,11 +386,12 @@ def main() -> int:
     """Measure, print, and fail beyond a limit."""
     args, said, fine = options(), [], True
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that nothing stays behind
-    if args.part != "scaling":
-        lines, fine = killed_study(args.cells, args.kills, args.seed)
-        print("\n".join(lines), flush=True)
-        said += lines
-    if args.part != "kills":
+    for part, kinds in (("kills", KINDS), ("sweep", ALONE)):
+        if args.part in (None, part):
+            lines, well = killed_study(args.cells, args.kills, args.seed, kinds)
+            print("\n".join(lines), flush=True)
+            said, fine = said + lines, fine and well
+    if args.part in (None, "scaling"):
         print(f"simulated servers of {1000 * SECONDS:.0f} ms, {args.per_actor} cells an actor, {args.batch} at once; "
               f"limits: {LEAST_EFFICIENCY:.0%} of linear, {MOST_GROWN:.0f} MB", flush=True)  # fmt: skip
         for line, well in scaled([int(one) for one in args.actors.split(",")], args.per_actor, args.batch):
