@@ -82,10 +82,10 @@ def running_job() -> RunningJob | None:
     return None
 
 
-def title_here() -> str:
-    """What the user calls the node that runs; empty outside the queue."""
+def names_here() -> dict[str, str]:
+    """What the user calls the node that runs, and its number; empty outside the queue."""
     job = running_job()
-    return job.title if job else ""
+    return {"title": job.title, "node": job.display} if job else {}
 
 
 def who_queued() -> str:

@@ -7,6 +7,8 @@ from dataclasses import fields, replace
 from typing import Any
 
 from ..guidance.chain import Chain
+from ..guidance.gradients.term import GradientTerm
+from ..guidance.rules.kinds import Rule
 from ..studies.axes import Axis, Value, meant, places
 from ..studies.rules import rule_named
 from ..studies.workflow import RULE
@@ -25,6 +27,16 @@ FIELDS = {
 }
 ASKED: Mapping[str, Callable[[Any], Any]] = {"label": str, "prompt": str, DISTILLED: float}
 SCALES = ("cfg", DISTILLED)  # which no widget of the node has
+GRADIENT = "GGClassifierGradient"
+GRADIENTS = ("classifier guidance", GRADIENT.lower(), GradientTerm.__name__.lower())  # what any gradient is called
+KNOBS = {
+    "scale": "weight",
+    "every_k": "every",
+    "start_percent": "start",
+    "end_percent": "end",
+}  # others keep their name
+WIRES = {"energy", "options"}
+NO_GRADIENT = "{name} is on no gradient of the chain {chain!r}. Connect Classifier Guidance to guidance."
 BOTH = "The axes have a label and a prompt, and a model has one of them. Leave out the other."
 NO_CFG = "The axes have no cfg, and this node has no other place for it. Add a line, for example: cfg: 4"
 
@@ -65,6 +77,8 @@ def _changed(chain: Chain, name: str, value: Value, by_rule: bool) -> Chain:
     by_rule: an axis names rules, so that some chains have the rule and others do not.
     """
     owner, _, knob = name.rpartition(".")
+    if owner.lower() in GRADIENTS or any(owner.lower() in _names(rule) for rule in chain.rules):
+        return _steered(chain, name, value, by_rule)
     kind = _kind(chain, owner)
     mine = [i for i, rule in enumerate(chain.rules) if type(rule) is kind]
     if not mine:
@@ -79,6 +93,30 @@ def _changed(chain: Chain, name: str, value: Value, by_rule: bool) -> Chain:
     value = str(value) if node.declared[knob].get_io_type() == "STRING" else value
     insist(*misfits(node, {knob: value}))
     return replace(chain, rules=tuple(replace(r, **{knob: value}) if r is rule else r for r in chain.rules))
+
+
+def _names(rule: Rule) -> list[str]:
+    """What an axis may call the node of a gradient."""
+    return [rule.title.lower(), rule.node, *GRADIENTS] if isinstance(rule, GradientTerm) else []
+
+
+def _steered(chain: Chain, name: str, value: Value, by_rule: bool) -> Chain:
+    """The chain with another value of a gradient's widget; as `_changed`."""
+    owner, _, knob = name.rpartition(".")
+    mine = [rule for rule in chain.rules if isinstance(rule, GradientTerm) and owner.lower() in _names(rule)]
+    if by_rule and not mine:
+        return chain
+    if len(mine) != 1:
+        which = ", ".join(f"{rule.node or rule.title}.{knob}" for rule in mine)
+        several = f"{name} may be one of {len(mine)} gradients. Write which: {which}."
+        raise ValueError(several if mine else NO_GRADIENT.format(name=name, chain=chain.text))
+    (node,) = (one for one in CheckedNode.__subclasses__() if one.__name__ == GRADIENT and "declared" in vars(one))
+    known = [one for one in node.declared if KNOBS.get(one, one) in {each.name for each in fields(mine[0])} - WIRES]
+    if knob not in known:
+        raise ValueError(f"{owner} has no knob {knob!r} that an axis can set. {meant(knob, known)}")
+    insist(*misfits(node, {knob: value}))
+    own = {KNOBS.get(knob, knob): value} | ({"measured": False} if knob == "scale" else {})
+    return replace(chain, rules=tuple(replace(r, **own) if r is mine[0] else r for r in chain.rules))
 
 
 def _kind(chain: Chain, owner: str) -> type:

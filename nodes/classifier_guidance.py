@@ -11,7 +11,7 @@ from ..guidance.gradients.estimators import EVALUATIONS, NORMALISATIONS
 from ..guidance.gradients.term import MEASURED, USUAL, GradientOptions, GradientTerm, WatchTerm
 from ..host.checks import CheckedNode, empty_window
 from ..host.energy_inputs import CATEGORY, ENERGY
-from ..host.jobs import title_here
+from ..host.jobs import names_here
 from ..host.rule_nodes import CHAIN, UPSTREAM, say
 from ..host.widgets import choice_input
 from ..host.wires import OptionsWire
@@ -151,7 +151,7 @@ class GGClassifierGradient(CheckedNode):
     ) -> io.NodeOutput:
         place = (start_percent, end_percent, vae)
         asked = (scale, evaluation, normalise, limit, every_k, options or USUAL)
-        term = GradientTerm(energy, *place, *asked, title=title_here())
+        term = GradientTerm(energy, *place, *asked, **names_here())
         measured = MEASURED[term.effective_evaluation]
         if PRESETS[preset] is not None:
             term = replace(term, weight=PRESETS[preset] * measured, measured=True)
@@ -230,4 +230,4 @@ class GGWatchEnergy(CheckedNode):
 
     @classmethod
     def execute(cls, energy, guidance=None, vae=None) -> io.NodeOutput:
-        return io.NodeOutput(chain_of(guidance or PLAIN).then(WatchTerm(energy, decoder=vae, title=title_here())))
+        return io.NodeOutput(chain_of(guidance or PLAIN).then(WatchTerm(energy, decoder=vae, **names_here())))

@@ -76,8 +76,8 @@ class GGSweep(CheckedNode):
                     default=AXES,
                     multiline=True,
                     tooltip="A line for each: cfg, seed, steps, sampler, scheduler, label, prompt, guidance "
-                    "(distilled), rule (names, + between rules of a chain), or a knob of a connected rule such as "
-                    "APG.eta. Values with commas, or 0..3.",
+                    "(distilled), rule (names, + between rules of a chain), or a knob of a connected rule or "
+                    "gradient such as APG.eta or Classifier Guidance.scale. Values with commas, or 0..3.",
                 ),
                 GUIDANCE,
                 VAE_IN,

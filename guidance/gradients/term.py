@@ -96,7 +96,7 @@ class Term(Rule):
     """An energy at work in a chain between two shares of the run.
 
     start, end: 0 is the first step, 1 the last. decoder: the host's decoder from latents to pictures, if one is wired.
-    title: of the node that made it.
+    title, node: of the node that made it, what it is called and its number.
     """
 
     energy: Energy
@@ -104,6 +104,7 @@ class Term(Rule):
     end: float = 1.0
     decoder: Any = None
     title: str = field(default="", kw_only=True)
+    node: str = field(default="", kw_only=True)
 
     @property
     def window(self) -> Window:

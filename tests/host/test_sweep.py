@@ -390,6 +390,61 @@ def test_knobs_of_a_connected_rule_are_axes(swept):
     assert not torch.equal(latent.chunk(2)[1], plain)
 
 
+def steered(*scales, **named):
+    """A chain of gradients of the demo's noisy classifier, the last node's number first where several are named."""
+    from dataclasses import replace
+
+    from .test_classifier_nodes import chain, energy
+
+    found = None
+    for number, scale in enumerate(scales):
+        found = chain(energy("clean", "0"), guidance=found, scale=scale, evaluation="x0")
+        term = replace(found.rules[-1], **{"node": str(20 + number), "title": "Steer", **named})
+        found = replace(found, rules=(*found.rules[:-1], term))
+    return found
+
+
+@pytest.mark.parametrize("name", ["Classifier Guidance", "classifier guidance", "Steer", "20", "GGClassifierGradient"])
+def test_the_scale_of_a_gradient_is_an_axis_like_cfg(swept, name):
+    """0 is the run without it, and each run is that of a node with this scale; a preset is given up."""
+    axes = f"cfg: 1\n{name}.scale: 0, 90"
+    latent = swept("pocket", axes, guidance=steered(2.0, measured=True))[0]["samples"]
+    plain = swept("pocket", "cfg: 1")[0]["samples"]
+    own = swept("pocket", "cfg: 1", guidance=steered(90.0))[0]["samples"]
+    assert torch.equal(latent.chunk(2)[0], plain)
+    assert torch.equal(latent.chunk(2)[1], own)
+    assert not torch.equal(own, plain)
+
+
+@pytest.mark.parametrize(
+    ("axis", "scales", "words"),
+    [
+        ("Classifier Guidance.scale: robot", (2.0,), "scale is 'robot', which is not a number"),
+        ("Classifier Guidance.scale: 1e300", (2.0,), r"scale is 1e\+300, outside"),
+        ("Classifier Guidance.sclae: 1", (2.0,), "Did you mean scale"),
+        ("Classifier Guidance.evaluation: robot", (2.0,), "evaluation is 'robot'"),
+        ("Classifier Guidance.scale: 1", (), "Connect Classifier Guidance to guidance"),
+        (
+            "Classifier Guidance.scale: 1",
+            (2.0, 3.0),
+            r"may be one of 2 gradients\. Write which: 20\.scale, 21\.scale\.",
+        ),
+    ],
+)
+def test_a_scale_that_no_gradient_takes_is_refused_before_any_run(swept, axis, scales, words):
+    with pytest.raises(ValueError, match=words):
+        swept("pocket", f"cfg: 1\n{axis}", **({"guidance": steered(*scales)} if scales else {}))
+
+
+def test_of_two_gradients_the_number_says_which(swept):
+    latent = swept("pocket", "cfg: 1\n21.scale: 0, 90", guidance=steered(50.0, 3.0))[0]["samples"]
+    first, both = (
+        swept("pocket", "cfg: 1", guidance=steered(*scales))[0]["samples"] for scales in ((50.0,), (50.0, 90.0))
+    )
+    assert torch.equal(latent.chunk(2)[0], first)
+    assert torch.equal(latent.chunk(2)[1], both)
+
+
 def bright_judge(labels, wanted):
     """A judge of ten classes that finds every picture to be of its first one, and label energies of it."""
     from guidance_geometry.guidance.energies.label import LabelEnergy
