@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
 
@@ -16,7 +17,7 @@ from torch import Tensor
 from ..guidance.printing import shortened, words_of
 from ..trace.card import Card, read_card
 from ..trace.findings import Judged
-from ..trace.known import Known, template_of
+from ..trace.known import Known, included_card, known_without_host
 from ..trace.picks import Picks, model_key, read_picks
 from ..trace.report import Report, report_of
 from ..trace.sentences import Sentence, say
@@ -24,13 +25,11 @@ from ..trace.size import Size, read_size, write_size
 from ..trace.trace import Trace
 from .data_size import by_construction, measured
 from .jobs import who_queued
-from .model_folders import ASSETS
 from .saving import fingerprint
 from .users import folder_of
 
 FOLDER = "guidance_geometry"
 CARDS, PICKS, SIZES = "cards", "picks", "sizes"
-INCLUDED = "*.guidance.json"  # beside the weights that they are of
 UNKNOWN = "Nothing tells the model of this run from others, so \u03c3_d cannot be kept. Disconnect the pictures."
 LONGEST = 300  # characters of what is wrong with a file
 Found = TypeVar("Found", Card, Picks, Size)
@@ -41,11 +40,12 @@ def known_of(trace: Trace, user: str | None = None) -> Known:
     model, trouble = trace.header.get("model") or {}, []
     key = model_key(model)
     picks = _read(place_of(PICKS, key, user), read_picks, "why.picks.damaged", trouble) if key else None
-    template = template_of([str(model["file"])]) if model.get("file") else None
     size = _read(place_of(SIZES, key, user), read_size, "why.size.damaged", trouble) if key else None
     size = size if size and size.key == key else by_construction(trace)
-    card = _card(key, user, trouble)
-    return Known(picks if picks and picks.key == key else None, card, template, tuple(trouble), size)
+    own = _read(place_of(CARDS, key, user), read_card, "why.card.damaged", trouble) if key else None
+    card = own or included_card(model, lambda path: _read(path, read_card, "why.card.damaged", trouble))
+    known = known_without_host(model, card, picks if picks and picks.key == key else None)
+    return replace(known, trouble=tuple(trouble), size=size)
 
 
 def place_of(kind: str, key: str, user: str | None = None) -> Path | None:
@@ -81,15 +81,6 @@ def reported(
 ) -> Report:  # fmt: skip
     """The report on a run with what is known of its model.  user: as in `known_of`"""
     return report_of(trace, known_of(trace, user), half, judge)
-
-
-def _card(key: str | None, user: str | None, trouble: list[Sentence]) -> Card | None:
-    """The user's own card of a model, else the included one."""
-    if key is None:
-        return None
-    own = _read(place_of(CARDS, key, user), read_card, "why.card.damaged", trouble)
-    included = (_read(path, read_card, "why.card.damaged", trouble) for path in sorted(ASSETS.rglob(INCLUDED)))
-    return own or next((card for card in included if card and card.sha256 == key.lower()), None)
 
 
 def _read(path: Path | None, read: Callable[[Path], Found], fault: str, trouble: list[Sentence]) -> Found | None:

@@ -54,7 +54,7 @@ class NetworkDenoiser:
         self.spec, self.network, self.labels, self.shape = spec, network.eval(), spec.labels, spec.shape
         self.facts = {
             "space": "flow" if spec.schedule == "flow" else "ve",
-            "model": {"name": spec.name, "sha256": spec.sha256},
+            "model": {"name": spec.name, "hash": spec.sha256},
             "sigma_data": spec.sigma_data,
         }
         self.table = table(spec.schedule, spec.levels).log()

@@ -82,12 +82,13 @@ class Trace(trace.Trace):
     def report(self, card: Card | None = None, half: trace.Trace | None = None) -> Report:
         """What the run says of its scale, with odds, and what else it tells: `trace.report.report_of`.
 
-        card: of its model, read by `trace.card.read_card`. half: a run at half the scale with the same noise.
+        card: of its model, read by `trace.card.read_card`; None: the one that came with the pack, if any. half: a
+        run at half the scale with the same noise.
         """
-        from ..trace.known import Known
+        from ..trace.known import known_without_host
         from ..trace.report import report_of
 
-        return report_of(self, Known(card=card), half)
+        return report_of(self, known_without_host(self.header.get("model") or {}, card), half)
 
     def save(self, path: str | os.PathLike) -> Trace:
         """Write one file, and return the trace as written: `trace.file.save`."""

@@ -10,24 +10,12 @@ import json
 import sys
 from pathlib import Path
 
-from ..trace.card import Card, read_card
+from ..trace.card import read_card
 from ..trace.file import load
-from ..trace.known import Known, template_of
+from ..trace.known import known_without_host
 from ..trace.picks import read_picks
 from ..trace.report import report_of
 from ..trace.sentences import LANGUAGES
-from ..trace.trace import Trace
-from .places import ROOT
-
-INCLUDED = "assets/denoisers/*.guidance.json"
-
-
-def card_for(trace: Trace, given: Path | None) -> Card | None:
-    """The card that was given, else the included one of the trace's model."""
-    if given is not None:
-        return read_card(given)
-    mark = str((trace.header.get("model") or {}).get("hash") or "").lower()
-    return next((card for card in map(read_card, sorted(ROOT.glob(INCLUDED))) if card.sha256 == mark), None)
 
 
 def main() -> int:
@@ -43,8 +31,8 @@ def main() -> int:
     try:
         trace = load(options.trace)
         picks = read_picks(options.picks) if options.picks else None
-        file = (trace.header.get("model") or {}).get("file")
-        known = Known(picks, card_for(trace, options.card), template_of([str(file)]) if file else None)
+        card = read_card(options.card) if options.card else None
+        known = known_without_host(trace.header.get("model") or {}, card, picks)
         report = report_of(trace, known, load(options.half) if options.half else None)
     except (ValueError, OSError) as error:
         print(error, file=sys.stderr)

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import Any
 
-from .card import Card
-from .picks import Picks
+from .card import Card, read_card
+from .picks import Picks, model_key
 from .sentences import Sentence
 from .size import Size
 
+CARDS = Path(__file__).parents[1] / "assets" / "denoisers"  # of the models that are included, beside their weights
 TEMPLATES_FILE = Path(__file__).with_name("template_scales.json")
 
 
@@ -41,6 +43,19 @@ class Known:
     template: Template | None = None
     trouble: tuple[Sentence, ...] = ()
     size: Size | None = None
+
+
+def known_without_host(model: Mapping[str, Any], card: Card | None = None, picks: Picks | None = None) -> Known:
+    """What is known of a model by itself, with a card or picks that somebody gave.  model: of a trace's header."""
+    template = template_of([str(model["file"])]) if model.get("file") else None
+    return Known(picks, card or included_card(model), template)
+
+
+def included_card(model: Mapping[str, Any], read: Callable[[Path], Card | None] = read_card) -> Card | None:
+    """The card that came with the pack for the weights of a model.  Raises as `read`."""
+    key, files = model_key(model), sorted(CARDS.glob("*.guidance.json"))
+    cards = map(read, files) if key else ()
+    return next((card for card in cards if card and card.sha256 == key), None)
 
 
 def template_of(files: Iterable[str]) -> Template | None:

@@ -3,7 +3,11 @@
 import json
 
 import pytest
+import torch
 
+from guidance_geometry.library.denoisers import load_denoiser
+from guidance_geometry.library.recording import record
+from guidance_geometry.library.sampling import karras
 from guidance_geometry.tests.traces import exact_trace
 from guidance_geometry.tools import report_trace
 from guidance_geometry.trace.file import save
@@ -38,3 +42,20 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path, printed):
     assert (code, text) == (1, "")
     assert "card.json" in said
     assert printed(tmp_path / "absent.safetensors")[0] == 1
+
+
+def test_the_included_card_is_found_as_the_library_and_the_host_find_it(host, tmp_path, printed):
+    from guidance_geometry.host.knowledge import reported
+
+    trace = load_denoiser_run()
+    trace.save(tmp_path / "t.safetensors")
+    assert trace.report().answer.against == "card"
+    assert "pocket-1" in trace.report().text()
+    assert printed(tmp_path / "t.safetensors")[1] == trace.report().text() + "\n" == reported(trace).text() + "\n"
+
+
+def load_denoiser_run():
+    """A short run of the included network, by the library."""
+    pocket = load_denoiser()
+    start = 80.0 * torch.randn(2, *pocket.shape, generator=torch.Generator().manual_seed(0))
+    return record(pocket, karras(12, highest=80.0), cond="robot", gamma=3.0).sample(start)
