@@ -228,7 +228,8 @@ def test_a_record_from_the_hosts_cache_is_for_everybody_whose_job_showed_it(site
         pytest.skip("there is one user")
     his = ("GET", f"/guidance_geometry/records/{LARGE}", as_user(site, "him"), None)
     hers = ("GET", f"/guidance_geometry/records/{LARGE}", as_user(site, "her"), None)
-    assert [status for status, _ in asked(site, his, hers)] == [404, 200]
+    gone = ("GET", f"/guidance_geometry/records/{'c' * 20}.json", as_user(site, "him"), None)
+    assert [status for status, _ in asked(site, his, hers, gone)] == [404, 200, 204]
     extra = {"guidance_geometry": {"user": "him"}}
     site.prompt_queue.history["his"] = {"prompt": (1, "his", {}, extra, []), "outputs": OUTPUTS}
     assert [status for status, _ in asked(site, his)] == [200]
