@@ -82,10 +82,10 @@ def running_job() -> RunningJob | None:
     return None
 
 
-def names_here() -> dict[str, str]:
+def names_here() -> tuple[str, str]:
     """What the user calls the node that runs, and its number; empty outside the queue."""
     job = running_job()
-    return {"title": job.title, "node": job.display} if job else {}
+    return (job.title, job.display) if job else ("", "")
 
 
 def who_queued() -> str:

@@ -150,8 +150,8 @@ class GGClassifierGradient(CheckedNode):
         preset="scale",
     ) -> io.NodeOutput:
         place = (start_percent, end_percent, vae)
-        asked = (scale, evaluation, normalise, limit, every_k, options or USUAL)
-        term = GradientTerm(energy, *place, *asked, **names_here())
+        asked, (title, node) = (scale, evaluation, normalise, limit, every_k, options or USUAL), names_here()
+        term = GradientTerm(energy, *place, *asked, title=title, node=node)
         measured = MEASURED[term.effective_evaluation]
         if PRESETS[preset] is not None:
             term = replace(term, weight=PRESETS[preset] * measured, measured=True)
@@ -230,4 +230,5 @@ class GGWatchEnergy(CheckedNode):
 
     @classmethod
     def execute(cls, energy, guidance=None, vae=None) -> io.NodeOutput:
-        return io.NodeOutput(chain_of(guidance or PLAIN).then(WatchTerm(energy, decoder=vae, **names_here())))
+        title, node = names_here()
+        return io.NodeOutput(chain_of(guidance or PLAIN).then(WatchTerm(energy, decoder=vae, title=title, node=node)))

@@ -391,17 +391,15 @@ def test_knobs_of_a_connected_rule_are_axes(swept):
 
 
 def steered(*scales, **named):
-    """A chain of gradients of the demo's noisy classifier, the last node's number first where several are named."""
-    from dataclasses import replace
+    """A chain of gradients of the demo's clean classifier, by nodes 20, 21, ..."""
+    from guidance_geometry.guidance.chain import Chain
+    from guidance_geometry.guidance.energies.label import LabelEnergy
+    from guidance_geometry.guidance.gradients.term import GradientTerm
+    from guidance_geometry.nodes.load_classifier import GGLoadClassifier
 
-    from .test_classifier_nodes import chain, energy
-
-    found = None
-    for number, scale in enumerate(scales):
-        found = chain(energy("clean", "0"), guidance=found, scale=scale, evaluation="x0")
-        term = replace(found.rules[-1], **{"node": str(20 + number), "title": "Steer", **named})
-        found = replace(found, rules=(*found.rules[:-1], term))
-    return found
+    energy = LabelEnergy(GGLoadClassifier.execute("pocket-clean-1").result[0], ((0,),))
+    own = {"evaluation": "x0", "title": "Steer", **named}
+    return Chain(tuple(GradientTerm(energy, weight=w, node=str(20 + i), **own) for i, w in enumerate(scales)))
 
 
 @pytest.mark.parametrize("name", ["Classifier Guidance", "classifier guidance", "Steer", "20", "GGClassifierGradient"])
