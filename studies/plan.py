@@ -8,12 +8,19 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from ..files.claims import ANYTHING, check_claims, maybe, several, table, text
 from .addresses import Place
 from .axes import Axis, Value, distinct, meant, values_of
 from .measures import MEASURES
 from .workflow import INPUTS, REPEAT, checked
 
+MOST_NAMES = 1000  # of axes, overrides, measures
 FIELDS = ("workflow", "axes", "overrides", "measures", "repeats", "judge")
+TABLES = {
+    "axes": table(ANYTHING, MOST_NAMES),
+    "overrides": maybe(table(ANYTHING, MOST_NAMES)),
+    "measures": maybe(several(text(), MOST_NAMES)),
+}
 USUAL = ("strength", "saturation", "evaluations")
 MOST_REPEATS = 10_000
 
@@ -106,6 +113,7 @@ def plan_of(told: Any, folder: Place = Path()) -> Plan:
         raise ValueError(f"The plan has an unknown field {unknown[0]!r}. {meant(str(unknown[0]), FIELDS)}")
     if missing := [name for name in FIELDS[:2] if not told.get(name)]:
         raise ValueError(f"The plan has no {missing[0]}. Write what each cell runs, and what is varied.")
+    check_claims("the plan", told, TABLES, "Mend the plan.")
     measures = tuple(told.get("measures") or USUAL)
     if unknown := [name for name in measures if name not in MEASURES]:
         raise ValueError(f"There is no measure {unknown[0]!r}. {meant(str(unknown[0]), MEASURES)}")

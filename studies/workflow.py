@@ -33,9 +33,14 @@ def checked(workflow: Any) -> dict[str, dict]:
             "This is a workflow as the editor saves it; one in API form is needed. In ComfyUI choose Export (API)."
         )
     nodes = workflow.values() if isinstance(workflow, Mapping) else []
-    if not nodes or not all(isinstance(n, Mapping) and "class_type" in n and "inputs" in n for n in nodes):
+    if not nodes or not all(map(_is_node, nodes)):
         raise ValueError("This is no workflow in API form: {node id: {class_type, inputs}}. Choose Export (API).")
     return {str(name): copy.deepcopy(dict(node)) for name, node in workflow.items()}
+
+
+def _is_node(told: Any) -> bool:
+    kind, inputs = (told.get("class_type"), told.get("inputs")) if isinstance(told, Mapping) else (None, None)
+    return isinstance(kind, str) and isinstance(inputs, Mapping)
 
 
 def with_results(workflow: Workflow, judge: str = "") -> dict[str, dict]:
@@ -45,7 +50,7 @@ def with_results(workflow: Workflow, judge: str = "") -> dict[str, dict]:
     judge.
     """
     made = checked(workflow)
-    shown = [name for name, node in made.items() if node["class_type"] in SHOWING]
+    shown = [name for name, node in made.items() if node["class_type"] in SHOWING and "images" in node["inputs"]]
     decoded = [name for name, node in made.items() if node["class_type"].startswith("VAEDecode")]
     if not shown and not decoded:
         raise ValueError(NO_PICTURE)

@@ -184,7 +184,8 @@ class CellRunner:
         except NotWritten as error:
             return UNWRITTEN, str(error), server
         except Exception as error:  # noqa: BLE001  whatever a server does is a fact of this cell
-            return self._blamed(), f"{type(error).__name__}: {error}", server
+            words = str(error) if isinstance(error, ValueError | RuntimeError | OSError) else repr(error)
+            return self._blamed(), words or type(error).__name__, server
         return DONE, "", server
 
     def _hold(self):

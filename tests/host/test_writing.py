@@ -12,6 +12,7 @@ import torch
 
 from guidance_geometry.files.writing import NotWritten, check_place, replacing, unwritten, write_atomically
 from guidance_geometry.tests.traces import exact_trace
+from guidance_geometry.trace.file import load
 
 from .runs import guided, ksampler
 from .shown import FIGURE, in_a_workflow
@@ -248,6 +249,8 @@ def test_what_a_job_says_beside_its_prompt_costs_no_file(output, trace, given):
     prepared(export_html.GGExportHTML).execute(trace, "page")
     prepared(trace_files.GGSaveTrace).execute(trace, "saved")
     assert {path.suffix for path in files_in(output)} >= {".png", ".svg", ".html", ".safetensors"}
+    (saved,) = (path for path in files_in(output) if path.suffix == ".safetensors")
+    assert load(saved).n == trace.n
 
 
 def test_tables_and_comparisons_come_out_though_their_files_cannot_be_written(output, trace, full, blocked):

@@ -1,4 +1,6 @@
+import contextlib
 import json
+from random import Random
 
 import pytest
 
@@ -6,12 +8,20 @@ from guidance_geometry.studies.axes import Axis
 from guidance_geometry.studies.cells import cells_of
 from guidance_geometry.studies.plan import Plan, plan_of, read_plan
 from guidance_geometry.tests.studies.plans import RULES, workflow
+from guidance_geometry.tools.fixtures.hostile_answers import odd
 
 AXES = (Axis("cfg", (1, 4)), Axis("seed", (0, 1)))
 
 
 def cells(plan, models=None, version="1"):
     return cells_of(plan, RULES, models or {}, version)
+
+
+def test_a_plan_of_anything_is_refused_in_a_sentence():
+    whole = {"workflow": workflow(), "axes": {"cfg": [1, 2], "rule": "cfg"}, "overrides": {"steps": 3}}
+    for seed in range(500):
+        with contextlib.suppress(ValueError):
+            cells(plan_of(odd(whole, Random(seed))))
 
 
 def test_a_plan_is_read_from_yaml_and_json(tmp_path):
@@ -34,6 +44,12 @@ def test_a_plan_is_read_from_yaml_and_json(tmp_path):
         ({"axes": {"cfg": []}}, "no value"),
         ({"axes": {"cfg": [1, float("nan")]}}, "not finite"),
         ({"axes": {"cfg": [[1]]}}, "a list"),
+        ({"axes": [1]}, "axes is a list; a table"),
+        ({"overrides": "steps"}, "overrides is 'steps'"),
+        ({"measures": 5}, "measures is 5"),
+        ({"measures": [[1]]}, "measures"),
+        ({"workflow": {"1": {"class_type": "KSampler", "inputs": [1]}}}, "no workflow in API form"),
+        ({"workflow": {"1": {"class_type": {}, "inputs": {}}}}, "no workflow in API form"),
         ({"measures": ["satturation"]}, "Did you mean saturation"),
         ({"repeats": 0}, "repeats is 0"),
         ({"axes": {"cfg": [1], "4.seed": [0, 1]}, "repeats": 2}, "4.seed is an axis of seeds, and repeats is 2"),
