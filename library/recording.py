@@ -174,7 +174,7 @@ class Recording:
         return Setting(self.run.flow, FORMULAS.get(sampler), sampler in READS_UNCOND, {}, bound, self.dtype or x.dtype)
 
     def _header(self, accumulator: Accumulator) -> dict[str, Any]:
-        lost = self.recorder.unfollowed
+        lost, dtype = self.recorder.unfollowed, str(self.dtype or self.end.dtype)[6:]
         stopped = f"not recorded from step {nth(self.steps)} on: {self.stopped}" if self.stopped else ""
         faults = [fault for fault in (stopped, accumulator.fault) if fault]
         notes = [f"the noise of {lost} steps could not be followed: it counts as part of the move"] if lost else []
@@ -190,7 +190,7 @@ class Recording:
             "split": "by marked noise",
             "notes": [*faults, *notes],
             "faults": faults,
-            "host": {"torch": torch.__version__, "device": str(self.end.device), "dtype": str(self.end.dtype)[6:]},
+            "host": {"torch": torch.__version__, "device": str(self.end.device), "dtype": dtype},
         } | self.facts
 
 

@@ -1,5 +1,7 @@
 """Every scheduler that diffusers exports, watched: no bit of the run changes, and what is recorded is true."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -63,9 +65,10 @@ def scheduler_of(name, config):
     return cls(**{**loop.config, **config}), loop
 
 
-def watched(name, config):
+def watched(name, config, **loop_too):
     """A run without and with the watch, with it again, what it recorded, and what the scheduler says of each step."""
     scheduler, loop = scheduler_of(name, config)
+    loop = replace(loop, **loop_too)
     guider, told = diffusers.guiders.ClassifierFreeGuidance(guidance_scale=SCALE), []
 
     def seen(asked, u, c, guided, x, given):
@@ -87,7 +90,12 @@ def test_no_bit_changes_and_what_is_recorded_is_true(name, config):
     watch, told = watched(name, config)
     if name in NOT_FOLLOWED:
         assert NOT_FOLLOWED[name] in watch.fault
-        return
+    else:
+        holds(watch, told)
+
+
+def holds(watch, told):
+    """Hold a record against what the scheduler said of each step."""
     assert watch.fault == ""
     trace = watch.trace
     assert trace.n == len(told)
@@ -100,6 +108,36 @@ def test_no_bit_changes_and_what_is_recorded_is_true(name, config):
         assert torch.allclose(trace.column("M2")[i], rms(c - u), rtol=1e-5, atol=0), i
         length = (trace.record.square(named("D", SCALE))[i] / trace.count).sqrt()
         assert torch.allclose(length, rms(guided), rtol=1e-4), i
+
+
+def later(scheduler):
+    """The timesteps of a run that begins with a picture: all but the first two of six steps."""
+    first = 2 * scheduler.order
+    if hasattr(scheduler, "set_begin_index"):
+        scheduler.set_begin_index(first)
+    return scheduler.timesteps[first:]
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "DDIMScheduler",
+        "EulerDiscreteScheduler",
+        "DPMSolverMultistepScheduler",
+        "UniPCMultistepScheduler",
+        "HeunDiscreteScheduler",
+        "KDPM2DiscreteScheduler",
+        "LCMScheduler",
+        "FlowMatchEulerDiscreteScheduler",
+    ],
+)
+def test_a_run_may_begin_with_a_picture_and_its_network_have_half_precision(name):
+    watch, told = watched(name, {}, timesteps=later)
+    holds(watch, told)
+    assert watch.trace.n == 4
+    half = watched(name, {}, output=lambda x, y: Loop.output(x, y).bfloat16())[0]
+    assert (half.fault, half.trace.n, half.trace.header["host"]["dtype"]) == ("", 6, "bfloat16")
+    assert half.trace.steps["floor"][0] > 100 * watch.trace.steps["floor"][0]
 
 
 @pytest.mark.parametrize("name", ["DDIMScheduler", "HeunDiscreteScheduler", "FlowMatchEulerDiscreteScheduler"])
