@@ -65,12 +65,12 @@ def options() -> argparse.Namespace:
     return args
 
 
-def known_of(servers: Sequence[str]) -> tuple[dict[str, Told], dict[str, int | None]]:
+def known_of(servers: Sequence[str], timeout: float = 300.0) -> tuple[dict[str, Told], dict[str, int | None]]:
     """What every server that answers says of its nodes, and the models of the first of them.
 
     Raises ValueError where they differ, where one is no ComfyUI, or none answers.
     """
-    known = {address: described for address in servers if (described := description_of(address))}
+    known = {address: described for address in servers if (described := description_of(address, timeout))}
     told, models = ({address: each[part] for address, each in known.items()} for part in (0, 1))
     if not told:
         raise ValueError("No server answers. Start one, then give the same command again: it runs what is missing.")
@@ -84,10 +84,10 @@ def known_of(servers: Sequence[str]) -> tuple[dict[str, Told], dict[str, int | N
     return told, models[first]
 
 
-def description_of(address: str) -> tuple[Told, dict[str, int | None]] | None:
+def description_of(address: str, timeout: float) -> tuple[Told, dict[str, int | None]] | None:
     """What a server says of its nodes and its models; None, with a line of it, where it does not answer."""
     try:
-        with Client(address) as client:
+        with Client(address, timeout) as client:
             return told_by(client), models_of(client)
     except FAULTS as error:
         print(f"{error} It is left out.", file=sys.stderr)
@@ -115,12 +115,12 @@ def joined(ray: Any, address: str) -> None:
 def run_study(ray: Any, plan: Plan, folder: Folder, args: argparse.Namespace) -> int:
     """Run a plan on Ray, which has been started."""
     servers = [one.strip() for one in args.servers.split(",") if one.strip()]
-    told, models = known_of(servers or [args.server])
+    told, models = known_of(servers or [args.server], args.timeout)
     servers = [one for one in servers if one in told]
     cells = cells_of(plan, rule_nodes(next(iter(told.values()))), models, pack_version())
     refuse_misfits(cells, told)
     first = next(iter(told))
-    with Client(first) as client:
+    with Client(first, args.timeout) as client:
         refuse_deaf_judges(client, cells, told[first])
     folder.keep(plan)
     told_aside(folder, cells)

@@ -126,6 +126,14 @@ def test_an_answer_that_never_ends_is_left_in_time(served, stub):
     assert time.monotonic() - began < 10
 
 
+def test_a_server_that_hangs_is_left_soon_however_long_a_job_may_take(swept, stub, monkeypatch):
+    monkeypatch.setattr(client, "ANSWERED_BY", 1.0)
+    stub.spoilt["/object_info"] = hostile.hang
+    began = time.monotonic()
+    code, words = swept("--cfg", "1", "--timeout", "300")
+    assert (code, "does not answer /object_info within 1 s" in words, time.monotonic() - began < 20) == (2, True, True)
+
+
 def test_a_word_that_is_no_address_is_said():
     with pytest.raises(ValueError, match=r"^nowhere is no address\. Write one such as"):
         Client("nowhere", 1.0)

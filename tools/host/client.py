@@ -40,6 +40,7 @@ from .answers import MOST_FILE, MOST_JSON, MOST_MESSAGE, AnswerError, ServerFaul
 ENDINGS = ("execution_success", "execution_error", "execution_interrupted")
 MOST_HEARD = 256 * answers.MB  # bytes of the messages of one job that are kept
 AGAIN = (0.5, 2.0)  # s, before a server is asked again that answered HTTP 5xx
+ANSWERED_BY = 45.0  # s, in which anything but a file and a job is there, however patient the caller is
 GOODBYE = 1.0  # s, which a server has to close a connection with us
 KEPT_FOR = 2.5  # s, in which the history has a job after its last message
 Listener = Callable[[str, dict], None]
@@ -107,7 +108,7 @@ class Client:
         self.session: aiohttp.ClientSession = self._wait(self._session(), "")
         weakref.finalize(self, end_later, self.session)
         try:
-            self.socket: aiohttp.ClientWebSocketResponse = self._wait(self._listen(), "/ws")
+            self.socket: aiohttp.ClientWebSocketResponse = self._wait(self._listen(), "/ws", self.soon)
         except BaseException:
             self._wait(self.session.close(), "")
             raise
@@ -117,6 +118,11 @@ class Client:
 
     def __exit__(self, *_) -> None:
         self.close()
+
+    @property
+    def soon(self) -> float:
+        """Seconds, in which a server answers that is there."""
+        return min(self.timeout, ANSWERED_BY)
 
     def close(self) -> None:
         """Leave the server, which forgets this client; what it runs for us goes on."""
@@ -165,7 +171,8 @@ class Client:
         body: sent as JSON. most: bytes. refusal: a status that is an answer too.
         """
         for pause in (*AGAIN, None):
-            status, data = self._wait(self._answer(path, body, most), path)
+            seconds = self.timeout if most == MOST_FILE else self.soon  # a file may be long on its way
+            status, data = self._wait(self._answer(path, body, most), path, seconds)
             words = f"{self.address} answered {path} with HTTP {status}: {excerpt(data)}. "
             if 200 <= status < 300 or status == refusal:
                 return status, data
