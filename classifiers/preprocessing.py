@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
-from torch.nn import functional
+
+from ..guidance.energies import pictures
 
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 HALF = (0.5, 0.5, 0.5)
@@ -67,8 +68,7 @@ class Preprocessing:
 def resized(x: Tensor, size: tuple[int, int], mode: str, fit: str) -> Tensor:  # [B, C, H, W] -> [B, C, *size]
     """Scale with antialiasing, so that every pixel has a share in the result; then cut the middle if fit is crop."""
     sides = covering(tuple(x.shape[-2:]), size) if fit == "crop" else size
-    if tuple(x.shape[-2:]) != sides:
-        x = functional.interpolate(x, size=sides, mode=mode, antialias=True)
+    x = pictures.resized(x, sides, mode)
     top, left = ((have - want) // 2 for have, want in zip(sides, size, strict=True))
     return x[..., top : top + size[0], left : left + size[1]]
 

@@ -32,7 +32,7 @@ from .rules.kinds import (
 )
 from .rules.window import WHOLE
 from .run import Run
-from .vectors import narrowed, promoted
+from .vectors import narrowed, promoted, where_float64_is
 
 ORDER = (Schedule, Replace, Conditions, Before, Combine, After, Add, Term)  # in which the rules of a step act
 MOST_RULES = 64  # a host needs a node for each, and more time for each than for the one before
@@ -173,15 +173,16 @@ class Chain(Printed):
         """What the chain makes of u and c, and what its rules add to that from the predictions as evaluated.
 
         Rules see half precision as float32: a difference that they stretch may lie beyond it and lead to a result that
-        does not. Plain CFG stays in its own dtype, whose bits are the host's.
+        does not. Plain CFG stays in its own dtype, whose bits are the host's. Where a device has no float64, rules act
+        on the CPU, so that none of them can ask that device for what it cannot do.
         """
         if self.is_cfg:
             return p.cond if p.uncond is None else cfg(p, gamma=gamma)
-        wide = p.promoted()
+        wide = where_float64_is(p).promoted()
         guided = self._combined(wide, gamma, act)
         shifts = [act(i, wide, gamma) for i in self._of(Add)]
         guided = sum((promoted(shift) for shift in shifts if shift is not None), guided)
-        return p.cond if guided is wide.cond else narrowed(guided, p.cond.dtype)
+        return p.cond if guided is wide.cond else narrowed(guided, p.cond.dtype).to(p.cond.device)
 
     def _combined(self, p: Predictions, gamma: float, act: Act) -> Tensor:
         still = p.x.to(p.cond.dtype)

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from .vectors import flat, wide
+from .vectors import flat, where_float64_is, wide
 
 Label = int | Tensor | None
 ANY = -1  # the label that means "no label"
@@ -71,7 +71,7 @@ class GaussianMixture:
         Differentiable in x. sigma = 0 gives x / alpha, alpha = 0 the mean of the data.
         """
         rows, sigma, alpha = self._enter(x, sigma, alpha)
-        means, variances = self._at(x.device)
+        means, variances = self._at(rows.device)
         joint = self._log_joint(rows, sigma, alpha)
         share = self._masked(joint, label).softmax(dim=1)
         gain = share * alpha * variances / (alpha**2 * variances + sigma**2)
@@ -81,7 +81,7 @@ class GaussianMixture:
     def log_prob(self, x: Tensor, sigma: Tensor | float, alpha: Tensor | float = 1.0, label: Label = None) -> Tensor:
         """Log density of the noisy sample: log p(x | label) at this noise level.  -> [B]"""
         joint = self._log_joint(*self._enter(x, sigma, alpha))
-        prior = self.log_weights.to(x.device).expand_as(joint)
+        prior = self.log_weights.to(joint.device).expand_as(joint)
         within = self._masked(joint, label).logsumexp(dim=1) - self._masked(prior, label).logsumexp(dim=1)
         return within.to(x)
 
@@ -112,13 +112,13 @@ class GaussianMixture:
             )
         rows = wide(flat(x))
         sigma, alpha = (
-            torch.as_tensor(v, dtype=torch.float64, device=rows.device).reshape(-1, 1) for v in (sigma, alpha)
+            torch.as_tensor(where_float64_is(v), dtype=torch.float64, device=rows.device).reshape(-1, 1)
+            for v in (sigma, alpha)
         )
         return rows, sigma, alpha
 
     def _at(self, device: torch.device) -> tuple[Tensor, Tensor]:
-        place = "cpu" if device.type == "mps" else device
-        return flat(self.means).to(place), self.variances.to(place)
+        return flat(self.means).to(device), self.variances.to(device)
 
     def _log_joint(self, rows: Tensor, sigma: Tensor, alpha: Tensor) -> Tensor:  # [B, N] -> [B, M]
         """log weight_m + log N(x; alpha mean_m, t_m I).

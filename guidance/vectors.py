@@ -6,8 +6,11 @@ because a small difference of large predictions drowns in float32 sums; tensors 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import fields, is_dataclass, replace
+from functools import cache
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -35,9 +38,25 @@ def wide(v: Tensor) -> Tensor:
     return where_float64_is(v).double()
 
 
-def where_float64_is(v: Tensor) -> Tensor:
-    """The same tensor, on the CPU where its device has no float64."""
-    return v.cpu() if v.device.type == "mps" else v
+@cache
+def has_float64(device: torch.device) -> bool:
+    """Whether a device computes in float64: it is asked once, because a Mac's GPU is not the only one that cannot."""
+    try:
+        torch.ones(1, dtype=torch.float64, device=device).add_(1)
+    except (RuntimeError, TypeError):
+        return False
+    return True
+
+
+def where_float64_is(v: Any) -> Any:
+    """The same tensor, or table or dataclass of tensors, on the CPU where its device has no float64."""
+    if isinstance(v, Tensor):
+        return v if has_float64(v.device) else v.cpu()
+    if isinstance(v, Mapping):
+        return {name: where_float64_is(one) for name, one in v.items()}
+    if is_dataclass(v) and not isinstance(v, type):
+        return replace(v, **{one.name: where_float64_is(getattr(v, one.name)) for one in fields(v)})
+    return tuple(map(where_float64_is, v)) if type(v) is tuple else v
 
 
 def promoted(v: Tensor) -> Tensor:

@@ -5,10 +5,11 @@ from __future__ import annotations
 from contextlib import AbstractContextManager, nullcontext
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
 from ..denoisers.latents import SD_LATENTS
+from ..guidance.energies.pictures import resized
 from .autograd import differentiable, staying, without_underflow
 from .native_model import PixelFormat
 
@@ -100,8 +101,7 @@ def smaller(latent: Tensor, times: int) -> Tensor:  # [B, ..., H, W] -> [B, ...,
     if times == 1:
         return latent
     sides = [max(1, side // times) for side in latent.shape[-2:]]
-    sized = nn.functional.interpolate(latent.flatten(1, -3), sides, mode="bilinear", antialias=True)
-    return sized.unflatten(1, latent.shape[1:-2])
+    return resized(latent.flatten(1, -3), sides).unflatten(1, latent.shape[1:-2])
 
 
 def has_colours(latent_format) -> bool:

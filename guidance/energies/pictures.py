@@ -10,6 +10,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+from ..vectors import where_float64_is
+
 IGNORED = -1  # class of a place that does not count
 PROPORTION = 0.05  # by which a map's sides may be rounded
 LEVELS = 255  # of a grey picture
@@ -65,10 +67,15 @@ def in_turn(values: Tensor, count: int) -> Tensor:  # [n, ...] -> [count or 1, .
     return values if len(values) == 1 else values[torch.arange(count, device=values.device) % len(values)]
 
 
-def resized(x: Tensor, sides: torch.Size | tuple[int, int]) -> Tensor:  # [B, C, H, W] -> [B, C, *sides]
-    """Scaled with antialiasing, so that every place has a share."""
-    same = x.shape[-2:] == torch.Size(sides)
-    return x if same else nn.functional.interpolate(x, tuple(sides), mode="bilinear", antialias=True)
+def resized(x: Tensor, sides: Sequence[int], mode: str = "bilinear") -> Tensor:  # [B, C, H, W] -> [B, C, *sides]
+    """Scaled with antialiasing, so that every place has a share.  mode: bilinear or bicubic
+
+    A Mac's GPU, which has no float64 either, has no gradient of this: there it is done on the CPU.
+    """
+    if x.shape[-2:] == torch.Size(sides):
+        return x
+    scaled = nn.functional.interpolate(where_float64_is(x), tuple(sides), mode=mode, antialias=True)
+    return scaled.to(x.device)
 
 
 def check_proportions(name: str, wanted: Tensor, x: Tensor) -> None:

@@ -19,7 +19,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from ..vectors import gradient_mode, norm, per_item, promoted, rms
+from ..vectors import gradient_mode, norm, per_item, promoted, rms, where_float64_is
 
 LogProb = Callable[[Tensor], Tensor]  # [B, ...] -> [B], each from its own item alone
 LEAST_ALPHA = 0.02  # below it sigma^2 / alpha multiplies what a network's gradient leaves instead of an exact 0
@@ -138,7 +138,7 @@ def bounded(push: Tensor, kind: str, longest: Tensor | float) -> Tensor:  # [B, 
     if kind == "none":
         return push
     size = rms(push)
-    longest = torch.as_tensor(longest, dtype=size.dtype, device=size.device)
+    longest = torch.as_tensor(where_float64_is(longest), dtype=size.dtype, device=size.device)
     wanted = torch.minimum(size, longest) if kind == "clip" else longest
     factor = torch.where(size == 0, torch.ones_like(size), wanted / size)
     return (promoted(push) * per_item(factor, promoted(push))).to(push.dtype)

@@ -88,8 +88,8 @@ def box_low(v: Tensor, cutoff: float) -> Tensor:  # [B, C, ...] -> [B, C, ...]
     axes = _axes(v)
     spectrum = torch.fft.fftn(v.float() if v.dtype != torch.float64 else v, dim=axes)
     for axis in axes:
-        share = 2 * torch.fft.fftfreq(v.shape[axis], device=v.device, dtype=torch.float64).abs()
-        inside = (share <= cutoff).to(v.dtype)
+        share = 2 * torch.fft.fftfreq(v.shape[axis], dtype=torch.float64).abs()
+        inside = (share <= cutoff).to(v)
         spectrum = spectrum * inside.reshape(-1, *(1,) * (-1 - axis))
     return torch.fft.ifftn(spectrum, dim=axes).real.to(v.dtype)
 

@@ -41,6 +41,8 @@ from guidance_geometry.tests.classes import classes_in, made_without, or_skipped
 from guidance_geometry.tests.rule_formulas import ORDER, ByHand, Moment
 from guidance_geometry.tests.toys import draw
 from guidance_geometry.tools.fixtures.invariants import examine, failed
+from guidance_geometry.tools.fixtures.mac_tensor import MacTensor, mac
+from guidance_geometry.tools.fixtures.made_up_run import mapped
 
 STEPS, BATCH, SHAPE, GAMMA = 5, 2, (2, 4, 6), 4.0
 SIGMAS = {"ve": (8.0, 4.0, 2.0, 1.0, 0.5, 0.0), "flow": (1.0, 0.85, 0.7, 0.5, 0.2, 0.0)}
@@ -143,10 +145,10 @@ def asked_for(chain, state, p, sigma, gamma):
     return replace(p, uncond=p.uncond if "uncond" in needs else None, extra=extra)
 
 
-def in_chain(chain, family, gamma):
+def in_chain(chain, family, gamma, evaluated=evaluations):
     """Guided predictions of a run whose steps have two stages, as a sampler asks for them."""
     state = following = chain.init(Run(SIGMAS[family], family == "flow"))
-    for i, further, p in evaluations(chain, family):
+    for i, further, p in evaluated(chain, family):
         began = SIGMAS[family][i]
         state = state if further else following
         scale = chain.scale(state.inside(began if further else None), float(p.sigma[0]), gamma)
@@ -182,6 +184,26 @@ def test_a_chain_is_its_formulas_in_every_stage(names, family):
             assert (own[b] - right).abs().max() <= 1e-11 * right.abs().max().clamp(min=1.0)
 
 
+def on(device):
+    """The evaluations of a run as a device has them: in float32, there."""
+
+    def moved(p):
+        return mapped(p, lambda v: v.to(device, torch.float32), lambda v: v.to(device, torch.float32))
+
+    return lambda chain, family: ((i, further, moved(p)) for i, further, p in evaluations(chain, family))
+
+
+@pytest.mark.matrix(parts=3)
+@pytest.mark.parametrize("family", SIGMAS)
+def test_a_chain_is_the_same_on_a_device_without_float64(names, family):
+    chain, gamma = made_of(names)
+    expected = list(in_chain(chain, family, gamma, on("cpu")))
+    with mac() as device:
+        found = list(in_chain(chain, family, gamma, on(device)))
+    assert all(isinstance(one, MacTensor) for one in found)
+    assert all(torch.equal(one.cpu(), right) for one, right in zip(found, expected, strict=True))
+
+
 def test_a_chain_holds_what_all_its_rules_claim(names):
     chain, _ = made_of(names)
     if "list" in names:
@@ -212,6 +234,9 @@ def test_a_rule_without_a_formula_keeps_its_claims_beside_every_other(rule):
     pairs = [pair for name in COMPANY for pair in itertools.permutations((rule, RULES[name])) if not refused(pair)]
     chains = [Chain(pair) for pair in ((rule,), *pairs)]
     assert {chain.text: bad for chain in chains if (bad := failed(examine(chain)))} == {}
+    with mac() as device:
+        moved = [list(in_chain(chains[0], "ve", GAMMA, on(place))) for place in (device, "cpu")]
+    assert all(torch.equal(one.cpu(), right) for one, right in zip(*moved, strict=True))
 
 
 def kind_of(rule):

@@ -23,6 +23,7 @@ from guidance_geometry.guidance.energies.reference import (
 from guidance_geometry.guidance.gradients.estimators import gradient_of, smoothed
 from guidance_geometry.tests.classes import made_without
 from guidance_geometry.tests.guidance.fake_networks import Depth, Extractor, Segmenter, Towers
+from guidance_geometry.tools.fixtures.mac_tensor import mac
 
 LABELS = ("cat", "dog", "robot", "plant")
 
@@ -87,6 +88,17 @@ def test_the_gradient_is_that_of_finite_differences(energy):
     by_hand = (energy.log_prob(x + 1e-5 * way) - energy.log_prob(x - 1e-5 * way)) / 2e-5
     assert (found - by_hand).abs().max() <= 1e-6 * by_hand.abs().max().clamp(min=1)
     assert found.abs().min() > 0
+
+
+@pytest.mark.parametrize("energy", ENERGIES.values(), ids=ENERGIES.keys())
+def test_a_device_without_float64_gives_the_same(energy):
+    x = pictures().float()
+    here = gradient_of(energy.log_prob, x)
+    with mac() as device:
+        there = gradient_of(energy.log_prob, x.to(device))
+        assert there.log_prob.device == there.shift.device == device
+    assert torch.allclose(there.log_prob.cpu(), here.log_prob, rtol=1e-4, atol=1e-4)
+    assert (there.shift.cpu() - here.shift).abs().max() <= 2e-4 * here.shift.abs().max()
 
 
 @pytest.mark.parametrize("energy", ENERGIES.values(), ids=ENERGIES.keys())

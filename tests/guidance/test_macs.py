@@ -1,0 +1,186 @@
+"""On a device without float64 that does not meet the CPU's tensors: others' rules, terms, pushes and mixtures.
+
+Rules and chains are tried where they are held to their formulas, energies where they are held to theirs.
+"""
+
+import math
+from dataclasses import replace
+
+import pytest
+import torch
+
+from guidance_geometry.guidance import vectors
+from guidance_geometry.guidance.chain import PLAIN, Chain, chain_of
+from guidance_geometry.guidance.gradients.estimators import EVALUATIONS, NORMALISATIONS, bounded, is_dead
+from guidance_geometry.guidance.gradients.term import GradientOptions, GradientTerm, Place
+from guidance_geometry.guidance.mixture import make_mixture
+from guidance_geometry.guidance.parts import Packed, PartedChain
+from guidance_geometry.guidance.rules.adaptive_projected import AdaptiveProjected
+from guidance_geometry.guidance.rules.feedback import Feedback
+from guidance_geometry.guidance.rules.function import FunctionRule
+from guidance_geometry.guidance.rules.rescale import Rescale
+from guidance_geometry.guidance.side_by_side import Lane, batch_chain
+from guidance_geometry.tests.toys import draw
+from guidance_geometry.tools.fixtures.mac_tensor import MacTensor, mac
+from guidance_geometry.tools.fixtures.made_up_run import mapped, play, run_of, steps_of
+
+APG = AdaptiveProjected(0.2, 0.3, -0.5)
+PICTURES = 0.3 * draw((3, 3, 8, 8), 0, torch.float32)
+
+
+class LeastSquares:
+    """Another pack's rule: it computes in float64, by a kernel that a Mac has not, and remembers."""
+
+    text = "least squares"
+
+    def init(self, run):
+        return torch.zeros(1, dtype=torch.float64)
+
+    def step(self, state, p, gamma):
+        delta = (p.cond - p.uncond).double()
+        rows = delta.flatten(1)
+        state = 0.5 * state + torch.linalg.eigvalsh(rows @ rows.mT).mean()
+        return (p.cond + (gamma - 1) * delta * (1 + 0.01 * state)).to(p.cond.dtype), state
+
+
+def through_numpy(u, c, x, gamma, sigma):
+    return u + gamma * torch.from_numpy((c - u).numpy())
+
+
+CHAINS = {
+    "another pack's": chain_of(LeastSquares()),
+    "a function": Chain((FunctionRule(through_numpy),)),
+    "side by side": batch_chain((Lane(Chain((APG,)), 3.0), Lane(PLAIN, 2.0), Lane(Chain((Feedback(),)), 5.0))),
+    "plain": PLAIN,
+}
+
+
+def there(p, device):
+    return mapped(p, lambda v: v.to(device), lambda v: v.to(device))
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float16], ids=["fp32", "fp16"])
+@pytest.mark.parametrize("chain", CHAINS.values(), ids=CHAINS.keys())
+def test_what_a_rule_does_here_it_does_there(chain, dtype):
+    steps = [mapped(p, lambda v: v.to(dtype)) for p in steps_of(chain)]
+    with mac() as device:
+        found = play(chain, [there(p, device) for p in steps])
+    assert all(isinstance(one, MacTensor) and one.dtype == dtype for one in found)
+    assert all(torch.equal(one.cpu(), right) for one, right in zip(found, play(chain, steps), strict=True))
+
+
+def test_a_sample_of_parts_is_guided_there():
+    """Video and sound, each with lengths of its own."""
+    parted = PartedChain(Chain((APG,)), Packed(((4, 4, 8), (4, 4, 8))))
+    steps = [mapped(p, lambda v: v.repeat(1, 1, 1, 1).reshape(3, 1, 256)) for p in steps_of(parted.chain)]
+
+    def guided(steps):
+        return parted.step(parted.init(run_of(steps)), steps[0], (3.0, 5.0))[0]
+
+    with mac() as device:
+        assert torch.equal(guided([there(p, device) for p in steps]).cpu(), guided(steps))
+
+
+def test_a_gradient_goes_through_rules_there():
+    chain = Chain((APG, Rescale(0.6)))
+    p = steps_of(chain)[0]
+
+    def slopes(p):
+        both = [v.clone().requires_grad_() for v in (p.uncond, p.cond)]
+        made = chain.step(chain.init(run_of([p])), replace(p, uncond=both[0], cond=both[1]), 3.0)[0]
+        return torch.autograd.grad(made.square().sum(), both)
+
+    with mac() as device:
+        found = [slope.cpu() for slope in slopes(there(p, device))]
+    assert all(torch.allclose(a, b, rtol=1e-5, atol=1e-6) for a, b in zip(found, slopes(p), strict=True))
+
+
+class Bright:
+    """An energy that reads noisy samples too."""
+
+    text, noise_aware, classifiers = "bright", True, ()
+
+    def log_prob(self, x, at=None):
+        return -(x - 1).square().flatten(1).sum(dim=1) / (1 + at.sigma) / at.temperature
+
+
+TERMS = {
+    "noisy": {"evaluation": EVALUATIONS[0]},
+    "backprop": {"evaluation": EVALUATIONS[1]},
+    "x0": {"evaluation": EVALUATIONS[2], "options": GradientOptions(backward_steps=3)},
+    "a cloud": {"evaluation": EVALUATIONS[2], "options": GradientOptions(draws=4)},
+    "views": {"evaluation": EVALUATIONS[1], "options": GradientOptions(views=3, temperature=2.0)},
+}
+
+
+def test_every_evaluation_is_tried():
+    assert {knobs["evaluation"] for knobs in TERMS.values()} == set(EVALUATIONS)
+
+
+@pytest.mark.parametrize("knobs", TERMS.values(), ids=TERMS.keys())
+def test_a_term_shifts_there_as_here(knobs):
+    term = GradientTerm(Bright(), weight=2.0, **knobs)
+
+    def shifted(start):
+        x = start.clone().requires_grad_()
+        place = Place(x, 0.5 * x, 0.7, 1.0, 0.6, lambda x0: x0)
+        return term.shift(place, term.effective_evaluation)
+
+    with mac() as device:
+        found = shifted(PICTURES.to(device))
+    right = shifted(PICTURES)
+    assert torch.allclose(found.shift.cpu(), right.shift, rtol=1e-4, atol=1e-6)
+    assert torch.allclose(found.log_prob.cpu(), right.log_prob, rtol=1e-4)
+
+
+@pytest.mark.parametrize("kind", NORMALISATIONS)
+def test_a_push_is_bounded_there(kind):
+    longest = torch.tensor([0.1, 0.2, 0.3])
+    with mac() as device:
+        found = bounded(PICTURES.to(device), kind, longest.to(device))
+        assert found.device == device
+        assert not is_dead(found).any()
+    assert torch.allclose(found.cpu(), bounded(PICTURES, kind, longest))
+
+
+MIXTURE = make_mixture((3, 8, 8), classes=3, seed=2)
+ASKED = {
+    "denoised": MIXTURE.denoised,
+    "of classes": lambda x, *at: MIXTURE.denoised(x, *at, torch.tensor([0, 1, -1]).to(x.device)),
+    "density": lambda x, *at: MIXTURE.log_prob(x, *at, 1),
+    "classifier": MIXTURE.label_log_prob,
+}
+
+
+@pytest.mark.parametrize("levels", ["numbers", "tensors"])
+@pytest.mark.parametrize("ask", ASKED.values(), ids=ASKED.keys())
+def test_a_mixture_answers_there(ask, levels):
+    at = (0.5, 0.8) if levels == "numbers" else (torch.full((3,), 0.5), torch.full((3,), 0.8))
+    with mac() as device:
+        found = ask(PICTURES.to(device), *(v.to(device) if levels == "tensors" else v for v in at))
+        assert found.device == device
+    assert torch.equal(found.cpu(), ask(PICTURES, *at))
+    assert math.isfinite(float(found.sum()))
+
+
+MEASURED = [vectors.square, vectors.norm, vectors.rms, vectors.std, vectors.wide]
+COMPARED = [vectors.dot, vectors.cosine, vectors.angle, vectors.project, vectors.reject]
+
+
+@pytest.mark.parametrize("measure", [*MEASURED, *COMPARED], ids=lambda measure: measure.__name__)
+def test_vectors_are_measured_there_in_float64(measure):
+    given = [PICTURES, PICTURES.roll(1, 2)][: 1 + (measure in COMPARED)]
+    with mac() as device:
+        found = measure(*(v.to(device) for v in given))
+    assert torch.equal(found.cpu(), measure(*given))
+
+
+def test_a_device_is_asked_whether_it_has_float64():
+    assert vectors.has_float64(torch.device("cpu"))
+    with mac() as device:
+        vectors.has_float64.cache_clear()
+        assert not vectors.has_float64(device)
+        table = vectors.where_float64_is({"x": PICTURES.to(device), "more": (PICTURES.to(device), 1.0, None)})
+    assert type(table["x"]) is type(table["more"][0]) is torch.Tensor
+    assert table["more"][1:] == (1.0, None)
+    assert vectors.where_float64_is(PICTURES) is PICTURES
