@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 
 from ..guidance.printing import nth
+from ..guidance.vectors import where_float64_is
 from .columns import columns_of, unknown_columns
 from .faults import kept_out
 from .recorder import RECUR, Recorded
@@ -126,7 +127,8 @@ class Accumulator:
 
     @of_no_mode
     def enter(self, step: Recorded) -> None:
-        """Add one complete step."""
+        """Add one complete step.  Its tensors leave a device without float64, where nothing can be summed for it."""
+        step = where_float64_is(step)
         self.stage.append(step.evaluation.stage or ("cond_only" if step.evaluation.uncond is None else "step"))
         self.waiting.append(step)
         self.scales += [] if step.evaluation.stage == RECUR else [step.evaluation.gamma]
@@ -141,6 +143,7 @@ class Accumulator:
     def amend(self, step: Recorded) -> None:
         """Take the numbers of a step anew, now that its u is known; those across steps stay unknown there."""
         self.settle()
+        step = where_float64_is(step)
         if step.index < len(self.rows):
             row = Measurement(self.setting).row(step, shares_beyond([step], self.setting.bound)[0])
             self.rows[step.index] = row._replace(unexplained=self.rows[step.index].unexplained)

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ..guidance.vectors import flat
+from ..guidance.vectors import flat, has_float64, where_float64_is
 
 VECTORS = ("u", "a", "delta", "D-G", "move", "noise")
 HISTORY = ("delta-1", "delta-2", "move-1", "noise-1", "one")  # of the steps before; a vector of ones gives sums
@@ -55,7 +55,7 @@ def inner_products(rows: Sequence[Tensor], others: Sequence[Tensor], room: Tenso
 
 
 def _products(lines: Sequence[Tensor], start: int, block: Tensor, rows: int) -> Tensor:  # block [B, V + W, n]
-    block.copy_(torch.stack([line[:, start : start + block.shape[2]] for line in lines], dim=1))
+    block.copy_(where_float64_is(torch.stack([line[:, start : start + block.shape[2]] for line in lines], dim=1)))
     return block[:, :rows] @ block.mT
 
 
@@ -102,7 +102,7 @@ def triangle(full: Tensor) -> Tensor:  # [..., V, V] -> [..., V(V+1)/2]
 
 def room_for(like: Tensor, count: int) -> Tensor:  # like [B, ...] -> [B, count, at most CHUNK] float64
     """Memory in which `inner_products` widens `count` vectors like this one, piece by piece."""
-    device = "cpu" if like.device.type == "mps" else like.device
+    device = like.device if has_float64(like.device) else "cpu"
     return torch.empty(len(like), count, min(flat(like).shape[1], CHUNK), dtype=torch.float64, device=device)
 
 

@@ -15,7 +15,7 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from ..guidance.vectors import flat, wide
+from ..guidance.vectors import flat, where_float64_is, wide
 from .gram import Coefficient, Combination, GramRecord, added, counted, displacement, named
 from .terms import Term, columns_of_pass, passes_of
 
@@ -128,6 +128,7 @@ def saturation(denoised: Tensor, bound: Tensor | float = 1.0) -> Tensor:  # [B, 
 
     Excess cut off at the smallest positive number counts as one of it, and nan stays nan.
     """
+    denoised, bound = where_float64_is((denoised, bound))
     excess = flat(denoised.abs() - bound)
     least = torch.finfo(excess.dtype).tiny
     return excess.clamp_(0, least).sum(dim=1).double() / (least * excess.shape[1])
