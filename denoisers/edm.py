@@ -202,7 +202,7 @@ class EdmUNet(nn.Module):
         """sin, then cos of t at log-spaced frequencies from 1 to 1e-4 (DDPM++), or at random ones (NCSN++)."""
         half = self.map_layer0.in_features // 2
         if self.map_noise is None:
-            rates = torch.logspace(0, -4, half, device=t.device)
+            rates = torch.logspace(0, -4, half).to(t.device)
         else:
             rates = 2 * math.pi * self.map_noise.freqs.to(t.device)
         angles = t.float()[:, None] * rates

@@ -34,7 +34,7 @@ def measured(trace: Trace, vae, pictures: Tensor) -> Size:  # pictures: [B, H, W
     if latents.shape[1] != own:
         raise ValueError(OTHER_VAE.format(theirs=latents.shape[1], own=own))
     inside = form.process_in(latents) if form else latents
-    value = float(inside.double().square().mean().sqrt())
+    value = float(inside.cpu().double().square().mean().sqrt())
     if not 1e-9 < value < 1e9:
         raise ValueError(FLAT.format(value=value))
     return Size(value, len(pictures), key=model_key(trace.header.get("model") or {}) or "")

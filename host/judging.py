@@ -51,7 +51,7 @@ def judged(trace: Trace, energy: Energy, vae=None) -> Tensor:  # -> [B]
     pictures = end.float() if name == PixelFormat.__name__ else _decoded(vae, format_named(name), end.float())
     with torch.no_grad():
         found = energy.log_prob(still(pictures).to(comfy.model_management.get_torch_device()))
-    return found.double().cpu()
+    return found.cpu().double()
 
 
 def _decoded(vae, form, latents: Tensor) -> Tensor:  # [B, C, ...] -> [B, 3, H, W] in -1 .. 1

@@ -42,7 +42,7 @@ def cell_of(subject: Subject, place: Mapping[str, Value], outcome: Outcome, vae,
     found = measured(outcome.trace, MEASURES)
     if energy is not None:
         pixels = images.movedim(-1, 1).to(comfy.model_management.get_torch_device()) * 2 - 1
-        found["judge"] = float(energy.log_prob(pixels).double().mean())
+        found["judge"] = float(energy.log_prob(pixels).cpu().double().mean())
     return Cell(place, outcome, _small(images[0]).clone(), found)  # a view would keep all pictures
 
 

@@ -77,5 +77,5 @@ def named(values: Sequence[Any]) -> list[tuple[Any, Any]]:
 def told(run: Recording, measures: Mapping[str, Measure]) -> dict[str, float]:
     """What a row says of a finished run."""
     metrics = {name: run.trace.middle_of(name) for name in run.trace.metrics}
-    found = {name: float(measure(run.end).double().mean()) for name, measure in measures.items()}
+    found = {name: float(measure(run.end).cpu().double().mean()) for name, measure in measures.items()}
     return {"evaluations": run.trace.header["evaluations"], **found, **metrics}
