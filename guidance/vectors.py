@@ -54,9 +54,11 @@ def where_float64_is(v: Any) -> Any:
         return v if has_float64(v.device) else v.cpu()
     if isinstance(v, Mapping):
         return {name: where_float64_is(one) for name, one in v.items()}
+    if isinstance(v, tuple):
+        return tuple(map(where_float64_is, v))
     if is_dataclass(v) and not isinstance(v, type):
         return replace(v, **{one.name: where_float64_is(getattr(v, one.name)) for one in fields(v)})
-    return tuple(map(where_float64_is, v)) if type(v) is tuple else v
+    return v
 
 
 def promoted(v: Tensor) -> Tensor:

@@ -100,6 +100,13 @@ def test_gradients_cross_over(there):
     assert type(y.grad) is torch.Tensor
 
 
+def test_a_tensor_of_gradients_is_detached_in_inference_mode(there):
+    x = torch.rand(2, 3).to(there).requires_grad_()
+    with torch.inference_mode():
+        found = (x.detach(), x[0], x * 2)
+    assert [one.is_inference() for one in found] == [False, False, True]
+
+
 def test_a_network_moves_there_and_learns_there(there):
     network = nn.Sequential(nn.Conv2d(3, 4, 3), nn.GroupNorm(2, 4), nn.SiLU(), nn.Flatten(), nn.Linear(144, 3))
     x = torch.rand(2, 3, 8, 8)
