@@ -14,6 +14,7 @@ from ..denoisers.reading import read_denoiser
 from ..denoisers.schedules import index_of, network_time, table
 from ..denoisers.spec import ChosenSpec, chosen
 from ..guidance.mixture import ANY, GaussianMixture
+from ..guidance.vectors import where_float64_is
 
 WITHOUT = (
     "Set gamma to 1, give uncond a label, or guide with a weaker network: "
@@ -61,20 +62,21 @@ class NetworkDenoiser:
 
     @torch.no_grad()
     def __call__(self, x: Tensor, sigma: float, condition: Any = None) -> Tensor:  # x [B, ...] -> [B, ...]
-        """x0-hat."""
-        spec, at = self.spec, x.new_full((len(x),), sigma)
+        """x0-hat, where x is and in its dtype, wherever the network is."""
+        seen = x.to(next(self.network.parameters()))
+        spec, at = self.spec, seen.new_full((len(x),), sigma)
         how = (spec.parametrisation, spec.schedule)
-        y = torch.tensor(self._labels(condition, len(x)), device=x.device)
-        output = self.network(network_input(*how, x, at, spec.sigma_data), self._time(at), y)
-        return denoised(*how, output, x, at, spec.sigma_data)
+        y = torch.tensor(self._labels(condition, len(x)), device=seen.device)
+        output = self.network(network_input(*how, seen, at, spec.sigma_data), self._time(at), y)
+        return denoised(*how, output, seen, at, spec.sigma_data).to(x)
 
     def _time(self, sigma: Tensor) -> Tensor:
         spec = self.spec
         if spec.time != "index":
             return network_time(spec.time, spec.schedule, sigma)
-        return (
-            sigma * spec.levels.timesteps if spec.schedule == "flow" else index_of(self.table, sigma).round().to(sigma)
-        )
+        if spec.schedule == "flow":
+            return sigma * spec.levels.timesteps
+        return index_of(self.table, where_float64_is(sigma)).round().to(sigma)
 
     def _labels(self, condition: Any, batch: int) -> list[int]:
         """One label for each sample.  Raises ValueError for what is none, and where one is needed and absent."""

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 from torch import Tensor
 
 from ..guidance.run import Run
+from ..guidance.vectors import has_float64
 from ..samplers.steps import Level
 from ..trace.accumulator import of_no_mode
 from ..trace.faults import kept_out, line_of
@@ -169,7 +170,7 @@ class GuiderWatch:
 
 def precise(v: Tensor) -> Tensor:
     """In float64, where the device has that: predictions may differ by less than float32 tells of x0."""
-    return v.float() if v.device.type == "mps" else v.double()
+    return v.double() if has_float64(v.device) else v.float()
 
 
 @contextmanager

@@ -1,0 +1,89 @@
+"""Loops, sweeps and networks on a device without float64 that does not meet the CPU's tensors."""
+
+from inspect import signature
+from itertools import pairwise
+
+import pytest
+import torch
+
+from guidance_geometry.library import rules
+from guidance_geometry.library.denoisers import load_denoiser
+from guidance_geometry.library.recording import record
+from guidance_geometry.library.sampling import SAMPLERS, karras
+from guidance_geometry.library.sweeping import sweep
+from guidance_geometry.tools.fixtures.mac_tensor import MacTensor, mac
+
+from .worlds import DENOISER, FLOW, FLOW_SIGMAS, SIGMAS, WORLD, noise
+
+
+def made():
+    """Every rule that needs nothing to be made."""
+    return {name: rule() for name, rule in rules().items() if not needs(rule)}
+
+
+def needs(rule):
+    return [one for one in signature(rule).parameters.values() if one.default is one.empty]
+
+
+def same(there, here):
+    assert list(there.steps) == list(here.steps)
+    assert there.header["notes"] == here.header["notes"]
+    pairs = [(there.steps[name], here.steps[name]) for name in here.steps]
+    pairs += [(there.tensors[name], here.tensors[name]) for name in here.tensors]
+    return all(torch.equal(a.nan_to_num(7.0), b.nan_to_num(7.0)) for a, b in pairs)
+
+
+@pytest.mark.parametrize("rule", made().values(), ids=made().keys())
+def test_a_run_with_a_rule_is_the_same_there(rule):
+    def run(device):
+        return record(DENOISER, SIGMAS, cond=1, rule=rule).sample(noise().float().to(device), "ddpm", seed=3)
+
+    with mac() as device:
+        there = run(device)
+    assert same(there, run("cpu"))
+
+
+@pytest.mark.parametrize("denoiser", [DENOISER, FLOW], ids=["ve", "flow"])
+def test_a_loop_of_ones_own_in_two_stages_is_too(denoiser):
+    levels = SIGMAS if denoiser is DENOISER else FLOW_SIGMAS
+
+    def run(device):
+        guided = record(denoiser, levels, cond=1, uncond=None, space=denoiser.facts["space"])
+        x = noise(scale=levels[0]).float().to(device)
+        for now, then in pairwise(levels):
+            slope = (x - guided(x, now)) / now
+            half = x + (then - now) / 2 * slope
+            x = x + (then - now) * (half - guided(half, (now + then) / 2, stage=True)) / ((now + then) / 2)
+        return guided.finish(x)
+
+    with mac() as device:
+        there = run(device)
+    assert same(there, run("cpu"))
+    assert there.header["host"]["device"] == "mps:0"
+
+
+def test_a_network_answers_there_wherever_it_is_asked():
+    x = noise(1, 2.0).float().repeat(1, 1, 4, 4)
+    here = load_denoiser()(x, 2.0, "robot")
+    with mac() as device:
+        network = load_denoiser(device=device)
+        found = network(x.to(device), 2.0, "robot")
+        assert isinstance(found, MacTensor)
+        assert torch.equal(network(x, 2.0, "robot"), found.cpu())
+    assert (found.cpu() - here).abs().max() <= 1e-5 * here.abs().max()
+
+
+@pytest.mark.parametrize("there", [True, False], ids=["network there", "all here"])
+def test_a_sweep_is_the_same(there):
+    def rows(denoiser):
+        measures = {"sure": lambda x: WORLD.label_log_prob(x[..., ::4, ::4], 0.02)[:, 1].exp()}
+        axes = {"gamma": [1.0, 3.0], "sampler": list(SAMPLERS)}
+        return sweep(denoiser, (2, 3, 32, 32), karras(3), "robot", axes=axes, measures=measures)
+
+    expected = rows(load_denoiser())
+    with mac() as device:
+        found = rows(load_denoiser(device=device if there else "cpu"))
+    for row, right in zip(found, expected, strict=True):
+        assert row["evaluations"] == right["evaluations"]
+        assert row["M2"] == pytest.approx(right["M2"], rel=1e-4, nan_ok=True)
+        assert row["sure"] == pytest.approx(right["sure"], abs=1e-3)
