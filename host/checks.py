@@ -90,9 +90,13 @@ def _checked(execute: Callable, together: Callable | None) -> Callable:
 
 
 def named_facts(given: Any) -> dict[str, Any]:
-    """What of a job's `extra_pnginfo`, where anything may stand, a picture can carry: facts by names in Latin-1."""
+    """What of a job's `extra_pnginfo`, where anything may stand, can be used: facts by names in Latin-1.
+
+    A workflow is a table.
+    """
     facts = given.items() if isinstance(given, Mapping) else ()
-    return {name: fact for name, fact in facts if max(map(ord, name), default=0) < 256}
+    sound = ((name, fact) for name, fact in facts if max(map(ord, name), default=0) < 256)
+    return {name: fact for name, fact in sound if name != "workflow" or isinstance(fact, Mapping)}
 
 
 def _validated(names: Iterable[str], together: Callable | None) -> Callable:

@@ -52,6 +52,24 @@ def test_a_trace_whose_model_is_a_word_is_refused_and_the_next_job_runs(client, 
     assert latents(client, client.run(small())).isfinite().all()
 
 
+KEEPING = {
+    "5": {"class_type": "GGFigure", "inputs": {"trace": ["4", 2], "figure": "step plane", "step": -1, "sample": 0,
+          "size": "column 600", "theme": "light", "save": "all", "filename_prefix": "odd"}},
+    "6": {"class_type": "GGSaveTrace", "inputs": {"trace": ["4", 2], "filename_prefix": "odd"}},
+    "7": {"class_type": "GGInspector", "inputs": {"trace": ["4", 2]}},
+    "8": {"class_type": "GGExportHTML", "inputs": {"trace": ["4", 2], "filename_prefix": "odd"}},
+    "10": {"class_type": "GGReport", "inputs": {"trace": ["4", 2]}},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("given", [5, [1], "x", {"workflow": 5}, {"workflow": {"extra": [], "id": 3}}, {"\u4e16": 1}])
+def test_what_a_job_says_beside_its_prompt_is_no_error_of_our_nodes(client, given):
+    graph = {name: node for name, node in small(seed=hash(str(given)) % 10**6).items() if name != "9"} | KEEPING
+    done = client.run(graph, extra_data={"extra_pnginfo": given, "guidance_geometry": {"record": True}})
+    assert {"5", "6", "7", "8", "10"} <= done.outputs.keys()
+    assert "Not written" not in str(done.outputs["5"])
+
+
 def test_a_number_out_of_its_range_is_said_once(client):
     with pytest.raises((RefusedError, urllib.error.HTTPError)) as caught:
         client.run(small(cfg=-3.0))
