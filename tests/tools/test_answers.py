@@ -1,5 +1,6 @@
 """Servers that answer as no ComfyUI does: a sweep says so in a sentence, and counts nothing that it did not get."""
 
+import asyncio
 import json
 import time
 from functools import partial
@@ -152,3 +153,10 @@ def test_strange_answers_from_a_seed_have_no_fault(monkeypatch):
         monkeypatch.setattr(module, name, ())  # both are changed, and put back afterwards
     tally, faults, _ = fuzz(6, 3)
     assert (tally.total(), faults) == (6, [])
+
+
+def test_a_server_too_busy_for_a_goodbye_is_left_all_the_same(served, monkeypatch):
+    one = Client(served[1], 30.0)
+    monkeypatch.setattr(one.socket, "close", lambda: asyncio.sleep(9))
+    one.close()
+    assert one.session.closed

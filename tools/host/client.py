@@ -28,6 +28,7 @@ import urllib.parse
 import uuid
 import weakref
 from collections.abc import Callable, Coroutine, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -143,7 +144,8 @@ class Client:
 
     async def _leave(self) -> None:
         try:
-            await asyncio.wait_for(self.socket.close(), GOODBYE)
+            with suppress(asyncio.TimeoutError):  # a busy server is left without its answer
+                await asyncio.wait_for(self.socket.close(), GOODBYE)
         finally:
             await self.session.close()
 
