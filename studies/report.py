@@ -8,7 +8,7 @@ evaluations are no better by themselves, and are all had by ignoring the conditi
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from statistics import fmean
 from typing import NamedTuple
 
@@ -155,7 +155,7 @@ def report_text(rows: Sequence[Row], axes: Sequence[Axis]) -> str:
     for name in measures_of(rows):
         told = [(effect, differs) for effect, differs in zip(found, passed, strict=True) if effect.measure == name]
         lines += ["", KNOWN[name].title, *(f"  {_said(effect, differs)}" for effect, differs in told)]
-        lines += [f"  {words}" for words in _preferred(rows, told)] if name == JUDGE else []
+        lines += [f"  {_preferred(rows, told)}"] if name == JUDGE else []
     judged = [] if JUDGE in measures_of(rows) else [NO_JUDGE]
     return "\n".join([*lines, "", *judged, _conclusion(found, passed)]) + "\n"
 
@@ -179,17 +179,16 @@ def _said(effect: Effect, passed: bool) -> str:
     return f"{effect.axis} ({words}): {means}"
 
 
-def _preferred(rows: Sequence[Row], told: Sequence[tuple[Effect, bool]]) -> Iterator[str]:
-    """What the judge prefers, of the axes that make a difference to it; nothing where none does."""
+def _preferred(rows: Sequence[Row], told: Sequence[tuple[Effect, bool]]) -> str:
+    """What the judge prefers, of the axes that make a difference to it."""
     best = best_of(rows, [effect.axis for effect, differs in told if differs])
     if best is None:
-        return
+        return "the judge tells no setting from another"
     if not best.rivals:
-        yield f"best for the judge: {_named(best.setting)}: {_number(best.mean, KNOWN[JUDGE].unit)}"
-        return
+        return f"best for the judge: {_named(best.setting)}: {_number(best.mean, KNOWN[JUDGE].unit)}"
     names = [_named(setting) for setting in (best.setting, *best.rivals[:MOST_RIVALS])]
     more = f" and {len(best.rivals) - MOST_RIVALS} more" if len(best.rivals) > MOST_RIVALS else ""
-    yield f"the judge prefers one of these, and it cannot be told which: {'; '.join(names)}{more}"
+    return f"the judge prefers one of these, and it cannot be told which: {'; '.join(names)}{more}"
 
 
 def _named(setting: Setting) -> str:

@@ -145,6 +145,7 @@ def test_chance_alone_is_never_called_the_best():
     for _ in range(200):
         text = report_text(judged(lambda _: -float(torch.rand((), generator=draws)), MANY), MANY)
         claims += bool(RANKED.search(text))
+        assert bool(RANKED.search(text)) != ("the judge tells no setting from another" in text)
         assert not (RANKED.search(text) and text.count("not significant") == 2)
     assert claims <= 0.08 * 200
 
