@@ -47,6 +47,7 @@ def test_other_noise_is_not_comparable(node, trace, output):
 def test_unusable_widgets_are_refused(node, trace, sample, theme, words):
     with pytest.raises(ValueError, match=words):
         node.execute(trace, trace, sample, theme)
-    assert "Choose one of: light" in node.validate_inputs("pink")
+    with pytest.raises(ValueError, match="Choose one of: light"):
+        node.execute(trace, trace, 0, "pink")
     with pytest.raises(ValueError, match="no sample 5"):
         node.execute(trace, trace, 5, "light")
