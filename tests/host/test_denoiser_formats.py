@@ -186,7 +186,7 @@ def test_the_latent_of_another_vae_is_refused(name, parts):
 
 def test_a_label_of_another_model_is_refused(parts, canvas):
     wrong = [[None, {"class_label": torch.tensor([7])}]]
-    with pytest.raises(ValueError, match=r"Labels \[7\] do not fit .* it needs whole numbers 0 \.\. "):
+    with pytest.raises(ValueError, match=r"Label index 7 is outside 0 \.\. .* Was Class Label wired to another model"):
         ksampler(parts[0], wrong, wrong, canvas, "euler", "simple")
 
 
