@@ -203,7 +203,7 @@ def test(args: argparse.Namespace) -> int:
         provision.unpack_front_end(python)
     except provision.SetUpError as error:  # its tests say that they are skipped, and in CI they fail
         provision.say(str(error))
-    parts = {part[0]: run_check(*part) for part in checks(python, host, args.matrices)}
+    parts = {name: run_check(name, *rest) for name, *rest in checks(python, host, args.matrices)}
     summary = [f"  {name:16} {words}" for name, (words, _) in parts.items()]
     print("\n=== summary\n" + "\n".join([*summary, f"  {'import time':16} {import_time(python)}"]), flush=True)
     return int(any(failed for _, failed in parts.values()))
@@ -266,7 +266,7 @@ PASSED_ON = {  # commands that hand arguments to their tool, and which it knows
     fuzz: "--minutes N, --prompts N, --headers N, --model-files N, --answers N, --seed S, --replay FILE, --write",
     sweep: "--cfg 1,2,4 --seeds 4 --rule 'cfg, APG' --axis 'NODE.widget: 1, 2' --workflow FILE --server URL",
     card: "MODEL --quick --samples N --samplers A B --cache FOLDER --out FILE",
-    verdict: "--quick --worlds NAMES --stage cells|odds --cache FOLDER --write",
+    verdict: "--quick --worlds NAMES --stage cells|odds|alarm --cache FOLDER --write",
     study: "--servers URL,URL; or --ray auto --actors N; --output FOLDER; --report prints what was found before",
 }
 

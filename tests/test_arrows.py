@@ -51,7 +51,7 @@ TOOLS_OF = {  # what a room of tools/ may import of tools/ beside what stands at
     "fixtures": set(),
     "host": set(),
     "train": set(),
-    "verdict": {"train", "docs"},
+    "verdict": {"train", "docs", "host"},
     "convert": set(),
     "templates": {"host"},
     "fuzz": {"fixtures", "host", "templates"},

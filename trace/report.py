@@ -378,7 +378,8 @@ def _placed(
 def _by_lengths(case: Case, band: Band, why: Sentence) -> Answer:
     """A run whose rules change what cfg does, against runs at the top of the band: by both lengths or none.
 
-    Good runs with rules lie a little beyond the top, too: from there to `further` times as far nothing is said.
+    Good runs with rules lie a little beyond the top, too: from there to `further` times as far nothing is said. Both
+    lengths depend on how bright a picture is, so further is told only with a sign that does not.
     """
     top, own, facts = band.edges["high"], case.features, {"model": case.model, "high": band.high}
     chain, rules = case.scale.rules or "a schedule", case.odds.rules
@@ -387,8 +388,9 @@ def _by_lengths(case: Case, band: Band, why: Sentence) -> Answer:
         missing = (say("why.card.features", model=case.model),)
         return Answer(say("head.changed", chain=chain), UNCLEAR, "card", (*missing, say("help.plain")))
     length, push = times_as_far(own.overmean, own.strength, top)
-    lengths = say("why.card.lengths", length=length, push=push, further=rules.further, **facts)
-    name = "further" if min(length, push) > rules.further else "no_further" if max(length, push) <= 1 else None
+    lengths = say("why.card.lengths", length=length, push=push, further=rules.further, likely=case.odds.likely, **facts)
+    far = min(length, push) > rules.further and own.overshoot > case.odds.likely
+    name = "further" if far else "no_further" if max(length, push) <= 1 else None
     if name is None or (name == "no_further" and case.burns):
         return Answer(say("head.changed", chain=chain), UNCLEAR, "card", (lengths, *_not_long(case), say("help.plain")))
     colour, odds = (ABOVE, {"false": rules.false}) if name == "further" else (FINE, {"missed": rules.missed})

@@ -30,10 +30,12 @@ from guidance_geometry.tools.verdict import (
     worlds,
     wrong,
 )
-from guidance_geometry.trace.card import read_card
+from guidance_geometry.trace.card import Band, Card, read_card
+from guidance_geometry.trace.features import features_of, overshoots, times_as_far
+from guidance_geometry.trace.gram import VECTORS, triangle
 from guidance_geometry.trace.known import Known
 from guidance_geometry.trace.odds import ODDS
-from guidance_geometry.trace.report import Case
+from guidance_geometry.trace.report import Case, answer_of
 
 
 def small_mixture():
@@ -100,12 +102,32 @@ def test_samplers_keep_gaussian_noise_at_the_level_they_state(key, flow):
 def test_a_run_without_guidance_is_never_called_burnt_where_pictures_differ_in_length(name):
     world = unseen.made_worlds()[name]
     _, trace = runs.recorded(world, runs.SAMPLERS["A"], 1.0, 60, 0)
+    steps = trace.steps | wrong.unmeasured(trace.n)
     for size in (1, 4, 8):
-        for part in batches.batches(trace, world.labels, size):
-            steps = part.steps | {"floor": torch.zeros(part.n), "evals": torch.full((part.n,), 2.0)}
-            case = Case.of(batches.Trace(part.header, steps, part.stage), Known(), ODDS)
+        for own in batches.batches(trace.batch, world.labels, size, 100):
+            case = Case.of(
+                runs.Trace(trace.header, steps | {"K": trace.steps["K"][:, own]}, trace.stage), Known(), ODDS
+            )
             assert not case.burns
             assert case.features.overshoot <= 1
+
+
+def test_a_good_run_with_a_rule_is_not_said_to_push_further_because_its_picture_is_dark():
+    world, facts = unseen.made_worlds()["dark"], {"model": {"name": "dark", "hash": wrong.MARK}}
+    _, plain = runs.recorded(world, runs.SAMPLERS["A"], 1.4, 80, 0)  # the top of its band
+    top = dict(
+        zip(batches.ROW, batches.features(plain, world.labels, 1, 80).median(dim=0).values.tolist(), strict=True)
+    )
+    edges = {"low": {}, "high": {name: top[name] for name in ("overmean", "strength")}}
+    known = Known(card=Card("dark", wrong.MARK, 1.0, "data", {"ode": Band(0.9, 1.1, 1.4, 80, "E", edges)}, None, ""))
+    _, trace = runs.recorded(world, runs.SAMPLERS["A-rescale"], 1.4, 80, 0)
+    rows = batches.features(trace, world.labels, 1, 80)
+    times = [min(times_as_far(float(row[1]), float(row[3]), top)) for row in rows]
+    assert sum(time > ODDS.rules.further for time in times) >= 8, "both lengths tell how bright its picture is"
+    steps = trace.steps | wrong.unmeasured(trace.n)
+    for one in range(trace.batch):
+        part = runs.Trace(trace.header | facts, steps | {"K": trace.steps["K"][:, [one]]}, trace.stage)
+        assert answer_of(Case.of(part, known, ODDS)).headline.id in ("head.card.no_further", "head.changed")
 
 
 def test_a_blurred_condition_makes_the_same_run_at_a_larger_scale():
@@ -126,7 +148,8 @@ def test_a_blurred_condition_makes_the_same_run_at_a_larger_scale():
         for one, gamma in ((world, 2.0), (Blurred("blurred", world.mixture), 4.0))
     )
     assert torch.allclose(sharp[0], blurred[0], atol=1e-9)
-    assert torch.allclose(*(batches.features(trace, world.labels, 4, 9) for _, trace in (sharp, blurred)), atol=1e-6)
+    rows = (batches.features(trace, world.labels, 4, 9)[:, 1:4] for _, trace in (sharp, blurred))
+    assert torch.allclose(*rows, atol=1e-6), "all but overshoot, which tells where gamma is 1"
 
 
 def test_runs_of_a_smaller_count_are_the_first_of_a_larger_one():
@@ -140,8 +163,8 @@ SCALES = (1.0, 2.0, 4.0, 8.0, 16.0)
 
 def held(lengths, **more):
     """A cell whose runs have these lengths, whatever the size of the batch."""
-    rows = np.array([[length, 0.0, 0.0, 0.0] for length in lengths])
-    return {"f1": rows, "f4": rows, "f8": rows, "count": np.array(len(lengths)), **more}
+    rows, count = np.array([[length, 0.0, 0.0, 0.0, length] for length in lengths]), np.array(len(lengths))
+    return {"f1": rows, "f4": rows, "f8": rows, "count": count, "recorded": count, **more}
 
 
 def made_up(world, overshoot, centre=4.0):
@@ -156,7 +179,7 @@ def judged(values, overshoot=1.0, name="pocket-1", sampler="A", shift=0.0):
     ends = [np.full((10, 3, 1, 1), 0.5 + shift * k) for k in range(len(SCALES))]
     named = [np.arange(10) if k < 4 else np.full(10, 3) for k in range(len(SCALES))]
     cells_of = tuple(
-        (held([overshoot * gamma] * 10, ends=end, named=label, f4=np.zeros((0, 4)), f8=np.zeros((0, 4))),)
+        (held([overshoot * gamma] * 10, ends=end, named=label, f4=np.zeros((0, 5)), f8=np.zeros((0, 5))),)
         for gamma, end, label in zip(SCALES, ends, named, strict=True)
     )
     band = objectives.band_of(SCALES, values)
@@ -226,7 +249,7 @@ def test_a_card_claims_only_what_holds_for_what_it_was_not_made_of():
 
 def lengths(world, sampler, overmean, strength):
     """A setting whose runs have given lengths at three scales, of which the first two are good."""
-    rows = [np.array([[1.0, far, 0.0, near]] * 10) for far, near in zip(overmean, strength, strict=True)]
+    rows = [np.array([[1.0, far, 0.0, near, 1.0]] * 10) for far, near in zip(overmean, strength, strict=True)]
     cells_of = tuple(({"f1": row, "f4": row, "f8": row},) for row in rows)
     return evidence.Setting(world, sampler, (2.0, 4.0, 16.0), cells_of, (1.0, 1.0, 9.0), objectives.Band(2.0, 2.8, 4.0))
 
@@ -395,15 +418,25 @@ def test_two_worlds_give_the_same_run_and_have_different_best_scales():
     assert found.energy[0][0] >= 2 * found.energy[0][1]
 
 
-def test_the_batch_behind_a_row_of_features_is_found():
-    world = small_mixture()
-    _, trace = runs.recorded(world, runs.SAMPLERS["C"], 2.0, 40, 0)
-    wide = runs.Trace(trace.header, trace.steps, trace.stage)
-    rows = batches.features(wide, 10, 4, cells.MOST)
-    for place in range(len(rows)):
-        chosen = list(misses.samples_of(place, 40, 4))
-        own = runs.Trace(trace.header, trace.steps | {"K": trace.steps["K"][:, chosen]}, trace.stage)
-        assert math.isclose(batches.features_of(own).overshoot, float(rows[place, 0]))
+@pytest.mark.parametrize("name", ["mixture-2", "pocket-flow-1"])
+@pytest.mark.parametrize("size", [1, 4])
+def test_a_row_of_a_cell_is_what_the_pack_reads_of_that_batch(name, size):
+    world = (worlds.exact_worlds() | worlds.trained_worlds(ROOT / "assets"))[name]
+    _, trace = runs.recorded(world, runs.SAMPLERS["A-apg"], 2.0, 40, 0)
+    rows = batches.features(trace, world.labels, size, 9)
+    for row, own in zip(rows, batches.batches(40, world.labels, size, 9), strict=True):
+        one = runs.Trace(trace.header, trace.steps | {"K": trace.steps["K"][:, own]}, trace.stage)
+        found, weak = features_of(one), overshoots(blurred(one, 4.0))
+        expected = [*(getattr(found, feature) for feature in batches.FEATURES), float(weak.max())]
+        assert row.tolist() == pytest.approx(expected, rel=1e-9)
+        assert found.overshoot <= float(weak.max()), "a blur makes it larger"
+
+
+def blurred(trace, k):
+    """The same run as the world gives it whose condition is blurred by k: delta / k at k gamma."""
+    scale = torch.tensor([1 / k if name == "delta" else 1.0 for name in VECTORS], dtype=torch.float64)
+    products = triangle(trace.record.matrix() * scale * scale[:, None])
+    return runs.Trace(trace.header, trace.steps | {"gamma": k * trace.steps["gamma"], "K": products}, trace.stage)
 
 
 def test_every_kind_of_miss_is_found_with_its_neighbours():
@@ -442,7 +475,7 @@ def test_the_verdict_is_shown_where_it_is_wrong(monkeypatch):
 def own(gamma):
     """A run of the exact world under the name that the case has."""
     _, trace = runs.recorded(small_mixture(), runs.SAMPLERS["A"], gamma, 4, 0)
-    steps = trace.steps | {"floor": torch.zeros(trace.n), "evals": torch.full((trace.n,), 2.0)}
+    steps = trace.steps | wrong.unmeasured(trace.n)
     return runs.Trace(trace.header | {"model": {"name": "pocket-1", "hash": wrong.MARK}}, steps, trace.stage)
 
 
@@ -466,7 +499,7 @@ def test_what_is_told_of_rules_and_objectives_is_counted():
 def judged_well(sampler):
     """A setting with two seeds of one seen world, and runs of the same lengths at every scale."""
     setting = two_seeds(judged(GOOD, sampler=sampler))
-    runs_of = {f"f{size}": np.full((10, 4), 0.1) for size in (1, 4, 8)}
+    runs_of = {f"f{size}": np.full((10, 5), 0.1) for size in (1, 4, 8)}
     cells_of = tuple(tuple(cell | runs_of | {"count": np.array(60)} for cell in seeds) for seeds in setting.cells)
     return replace(setting, cells=cells_of)
 

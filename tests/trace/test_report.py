@@ -483,6 +483,22 @@ def test_everyone_who_chose_is_told_apart():
     assert found.odds.id == "odds.picks.both"
 
 
+def test_a_part_of_a_run_that_ends_in_a_dark_picture_is_still_a_part():
+    part = part_of(darkened(run()), 8, 20)
+    assert report(part).answer.headline.id == report(unsized(part)).answer.headline.id == "head.stage"
+    assert report(unsized(darkened(run()))).answer.headline.id != "head.stage"
+
+
+def darkened(trace):
+    """The same run, had its last step gone to zero: move = -x."""
+    full, (u, a, move) = trace.record.matrix().clone(), map(VECTORS.index, ("u", "a", "move"))
+    row = full[-1, :, a] - full[-1, :, u]
+    full[-1, :, move], full[-1, :, :, move] = row, row
+    full[-1, :, move, move] = row[:, a] - row[:, u]
+    rows, columns = torch.triu_indices(len(VECTORS), len(VECTORS))
+    return with_columns(trace, K=full[..., rows, columns])
+
+
 def test_without_a_size_of_data_only_lengths_are_read():
     found = report(unsized(run(BURNT)))
     assert found.answer.headline.id == "head.burns"
@@ -648,12 +664,19 @@ def test_a_measured_size_is_read_as_it_was_written_and_damage_is_told(tmp_path):
 
 @pytest.mark.parametrize(("times", "said"), [(1.0, "no_further"), (1.1, None), (1.3, "further")])
 def test_between_the_top_of_a_card_and_the_factor_that_was_measured_nothing_is_said_of_a_run_with_rules(times, said):
-    ruled = run(4.0, RULED, rule=shrunk)
+    ruled = run(16.0, RULED, rule=shrunk)
     own = report(ruled).features
+    assert STATED.likely < own.overshoot < STATED.sure
     top = {"overmean": own.overmean - math.log(times), "strength": own.strength / times * (1 + 1e-9)}
     found = report(ruled, Known(card=card(edges={"high": top}))).answer
     assert found.headline.id == (f"head.card.{said}" if said else "head.changed")
     assert (found.odds.id if found.odds else None) == (f"odds.card.{said}" if said else None)
+
+
+def test_a_run_with_rules_pushes_further_only_where_its_own_predictions_show_it():
+    mild = report(run(4.0, RULED, rule=shrunk), Known(card=card(edges=LEAST)))
+    assert mild.features.overshoot < STATED.likely
+    assert mild.answer.headline.id == "head.changed"
 
 
 @pytest.mark.parametrize(
@@ -662,7 +685,7 @@ def test_between_the_top_of_a_card_and_the_factor_that_was_measured_nothing_is_s
 )
 def test_a_card_of_absurd_lengths_is_compared_with_like_any_other_and_no_push_with_nothing(overmean, strength, said):
     edges = {"high": {"overmean": overmean, "strength": strength}}
-    found = report(run(4.0, RULED, rule=shrunk), Known(card=card(edges=edges)))
+    found = report(run(16.0, RULED, rule=shrunk), Known(card=card(edges=edges)))
     assert found.answer.headline.id == f"head.{said}"
     assert found.text()
     assert json.dumps(found.as_json(), allow_nan=False)

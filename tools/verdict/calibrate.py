@@ -4,6 +4,7 @@
     python3 dev.py verdict --quick         a look at two exact worlds and Pocket, in a minute
     python3 dev.py verdict --worlds exact  only the exact ones (minutes); or names of worlds
     python3 dev.py verdict --stage odds    from the cells that are there; --write keeps them in trace/ and docs/
+    python3 dev.py verdict --stage alarm   the alarm of burning alone, with the good scales of the page: an hour
 
 The sisters of Pocket are fine-tunes of it, on labels of which none (and 15 %) are wrong:
 `python tools/run.py train_demo --stage denoiser export --start assets/denoisers/pocket-1.safetensors --steps 1500
@@ -15,6 +16,7 @@ from __future__ import annotations
 import argparse
 import json
 import math
+import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -22,13 +24,18 @@ from pathlib import Path
 import torch
 
 from ...trace.portable import jsonable
+from ..host.provision import unpack
+from ..markdown import put_section
 from ..places import ROOT
+from . import alarm
 from .card import CARDED, FULL, measure_all
 from .cells import CACHE, Cell, Plan
 from .evidence import Setting, real_statistics, settings_of
-from .odds import FALSE, SAME, coverage_of, false_of, worlds_together
+from .galaxies import PACKAGE, galaxy_worlds
+from .odds import FALSE, SAME, coverage_of, false_of
 from .page import PAGE, Study, page_of
 from .runs import SAMPLERS
+from .unseen import made_worlds
 from .worlds import World, exact_worlds, trained_worlds
 
 ODDS = ROOT / "trace" / "odds.json"
@@ -83,19 +90,33 @@ def asked(plan: Plan, options: argparse.Namespace) -> Plan:
     return replace(plan, samplers=samplers, count=options.samples or plan.count)
 
 
-def odds_json(study: Study, command: str) -> dict:
-    """trace/odds.json."""
-    (sure, likely, found), (beyond, ratio), rules = study.alarm, study.promised, study.rules
+def alarm_cells(options: argparse.Namespace) -> list[Cell]:
+    """The cells of the alarm, and of worlds that set no threshold; of a quick look those that it has."""
+    if options.quick:
+        return cells_of(options)
+    everything = [
+        *worlds_of(options).values(),
+        *made_worlds().values(),
+        *galaxy_worlds(galaxies_in(options.cache)).values(),
+    ]
+    return [cell for world in everything for cell in alarm.plan_of(world).cells(world, options.cache)]
+
+
+def galaxies_in(cache: Path) -> Path:
+    """Folder of the galaxies' weights, fetched once; the package itself is not installed."""
+    advice = f"check the network, or unpack the folder galaxygrad of {PACKAGE} into {cache}"
+    return unpack(Path(sys.executable), PACKAGE, "galaxygrad", cache / "galaxygrad", advice)
+
+
+def odds_json(study: Study, command: str, burn: dict) -> dict:
+    """trace/odds.json.  burn: of the alarm, which is measured by itself"""
+    (beyond, ratio), rules = study.promised, study.rules
     known = bool(study.known)
+    worlds = dict.fromkeys(one.world for one in study.settings)
     return {
         "command": command,
-        "source": f"{', '.join(found)}; {len(study.settings)} combinations of a world, a sampler and rules",
-        "burn": {
-            "sure": round(sure, 2),
-            "likely": round(likely, 2),
-            "false": round(max(one.left_out for one in found.values()), 3),
-            "hits": [{"times": t, "share": round(hit, 3)} for t, hit in worlds_together(found, study.settings).items()],
-        },
+        "source": f"{', '.join(worlds)}; {len(study.settings)} combinations of a world, a sampler and rules",
+        "burn": burn,
         "card": {
             "beyond": beyond,
             "false": round(false_of(study.known, beyond), 3) if known else FALSE,
@@ -113,20 +134,47 @@ def odds_json(study: Study, command: str) -> dict:
 
 def write(settings: Sequence[Setting], options: argparse.Namespace) -> None:
     """Print the odds; keep them in the pack where everything was measured, else beside the cells."""
-    if options.write and not (
-        {one.trained for one in settings} == {True, False} and any(one.rules for one in settings)
-    ):
+    refuse_a_part(settings, options)
+    command, (path, text) = command_of(options), places_of(options)
+    study = Study(settings, worlds_of(options))
+    burn = json.loads(path.read_text(encoding="utf-8"))["burn"] if path.exists() else {}
+    page = page_of(study, command, text.parent / "figures", alarm.section_in(text))
+    text.write_text(page, encoding="utf-8")
+    keep(odds_json(study, command, burn), path)
+
+
+def write_alarm(cells: Sequence[Cell], options: argparse.Namespace) -> None:
+    """Put the alarm into the page and the odds; the good scales are the page's own."""
+    path, text = places_of(options)
+    for own, published in ((path, ODDS), (text, PAGE)):
+        if not own.exists():
+            own.write_bytes(published.read_bytes())
+    found = alarm.Alarm.of(cells, alarm.bands_in(text.read_text(encoding="utf-8")))
+    refuse_a_part(found.known, options)
+    command = command_of(options) + ("" if options.quick else " --stage alarm")
+    put_section(text, alarm.HEADING, *found.blocks(command, text.parent / "figures"))
+    keep(json.loads(path.read_text(encoding="utf-8")) | {"burn": found.odds(command)}, path)
+
+
+def refuse_a_part(settings: Sequence[Setting], options: argparse.Namespace) -> None:
+    """What the pack ships is of exact and trained worlds together, with rules."""
+    kinds, ruled = {one.trained for one in settings}, any(one.rules for one in settings)
+    if options.write and not (kinds == {True, False} and ruled):
         raise SystemExit(
             "Odds are written from exact and trained worlds together, with rules. Measure them, or leave --write out."
         )
-    command, own = command_of(options), options.write
-    path, text = (ODDS, PAGE) if own else (options.cache / "odds.json", options.cache / "verdict.md")
-    study = Study(settings, worlds_of(options))
-    page = page_of(study, command, text.parent / "figures")
-    written = json.dumps(jsonable(odds_json(study, command)), indent=1, allow_nan=False)
+
+
+def places_of(options: argparse.Namespace) -> tuple[Path, Path]:
+    """Files of the odds and of the page."""
+    return (ODDS, PAGE) if options.write else (options.cache / "odds.json", options.cache / "verdict.md")
+
+
+def keep(odds: dict, path: Path) -> None:
+    """Write the odds, and print them."""
+    written = json.dumps(jsonable(odds), indent=1, allow_nan=False)
     path.write_text(written + "\n", encoding="utf-8")
-    text.write_text(page, encoding="utf-8")
-    print(written, f"wrote {path} and {text}", sep="\n")
+    print(written, f"wrote {path}", sep="\n")
 
 
 def command_of(options: argparse.Namespace) -> str:
@@ -138,7 +186,7 @@ def command_of(options: argparse.Namespace) -> str:
 def parsed_options(arguments: list[str] | None = None) -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(description="Measure how often the verdict errs.")
-    parser.add_argument("--stage", choices=("all", "cells", "odds"), default="all")
+    parser.add_argument("--stage", choices=("all", "cells", "odds", "alarm"), default="all")
     parser.add_argument("--quick", action="store_true", help="a look, in a minute")
     parser.add_argument("--worlds", nargs="+", default=["all"], help="all, exact, trained, or names")
     parser.add_argument("--samplers", nargs="+", default=ALL, choices=ALL)
@@ -153,11 +201,17 @@ def main() -> None:
     options = parsed_options()
     torch.set_num_threads(1)
     options.cache.mkdir(parents=True, exist_ok=True)
-    cells = cells_of(options)
+    if options.stage != "alarm":
+        cells = cells_of(options)
+        if options.stage != "odds":
+            measure_all(cells)
+        if options.stage != "cells":
+            write(settings_of(cells, real_statistics()), options)
     if options.stage != "odds":
+        cells = alarm_cells(options)
         measure_all(cells)
-    if options.stage != "cells":
-        write(settings_of(cells, real_statistics()), options)
+        if options.stage != "cells":
+            write_alarm(cells, options)
 
 
 if __name__ == "__main__":

@@ -69,8 +69,8 @@ class Cell:
         return self.folder / "cells" / origin(SAMPLING) / world / name
 
     def measured(self) -> dict[str, np.ndarray]:
-        """What it holds, with the features f1, f4, f8 [batches, FEATURES] of batches of one label; measured first if
-        nobody did.
+        """What it holds, and in place of the inner products of so many `recorded` samples the features f1, f4, f8
+        [batches, ROW] of batches of one label; measured first if nobody did.
         """
         if not self.path.exists():
             found = measure(self.world, self.sampler, self.gamma, self.count, self.seed)
@@ -81,6 +81,7 @@ class Cell:
         with np.load(self.path) as stored:
             held = dict(stored)
         trace = trace_of(self.world, self.sampler, self.gamma, torch.from_numpy(held.pop("K")).double())
+        held["recorded"] = np.array(trace.batch)
         return held | {f"f{size}": features(trace, self.world.labels, size, MOST).numpy() for size in SIZES}
 
 

@@ -17,28 +17,28 @@ RATIOS = (1.0, 1.5, 2.0, 2.5, 3.0)
 MANY = 60  # points of a curve
 
 
-def plots_of(settings: Sequence[Setting], sure: float, known: Sequence[Carded], ratio: float) -> list[Plot]:
-    """Three panels: threshold, promise, and width of the range against what was observed."""
+def alarm_plots(settings: Sequence[Setting], sure: float) -> list[Plot]:
+    """Two panels: threshold and promise against what was observed."""
     fine = {world: lengths_of(own) for world, own in by_world(settings).items()}
     margin = margin_of(fine)
     style = {world: k for k, world in enumerate(fine)}
     first = [Line(world, false_alarms(own), style[world]) for world, own in fine.items()]
     second = [Line(world, kept_promises(fine, world, margin), style[world]) for world in fine] if len(fine) > 1 else []
-    kinds = {kind: [one for one in known if one.kind == kind] for kind in KINDS}
-    third = [
-        Line(f"card against other {kind}", covered(own), k)
-        for k, (kind, own) in enumerate(kinds.items(), start=len(fine))
-        if own
-    ]
-    shares = tuple(PROMISED)
+    lengths = Axes(FRAMES[0], LENGTHS, PROMISED, log=True)
     return [
-        Plot("fine runs above a threshold", "overshoot; diamond: the alarm", Axes(FRAMES[0], LENGTHS, shares, log=True),
-             first, FALSE, (sure, FALSE)),
-        Plot("false alarms, in a world left out", "promised by the other worlds", Axes(FRAMES[1], shares, shares),
+        Plot("fine runs above a threshold", "overshoot; diamond: the alarm", lengths, first, FALSE, (sure, FALSE)),
+        Plot("false alarms, in a world left out", "promised by the other worlds", Axes(FRAMES[1], PROMISED, PROMISED),
              second, None, None, even=True),
-        Plot("centres inside a card's range", "high / low; diamond: promised", Axes(FRAMES[2], RATIOS, SHARES),
-             third, COVERED, (ratio, coverage_of(known, ratio)) if known else None),
     ]  # fmt: skip
+
+
+def card_plots(known: Sequence[Carded], ratio: float) -> list[Plot]:
+    """One panel: width of the range against the share of centres that it holds."""
+    kinds = {kind: [one for one in known if one.kind == kind] for kind in KINDS}
+    lines = [Line(f"card against other {kind}", covered(own), k) for k, (kind, own) in enumerate(kinds.items()) if own]
+    goal = (ratio, coverage_of(known, ratio))
+    axes = Axes(FRAMES[0], RATIOS, SHARES)
+    return [Plot("centres inside a card's range", "high / low; diamond: promised", axes, lines, COVERED, goal)]
 
 
 def false_alarms(fine: Sequence[Sequence[float]]) -> list[tuple[float, float]]:

@@ -15,6 +15,7 @@ from ...figures.palette import THEMES, Theme
 SMALL, TITLE = 11.5, 12.5
 SIZE = (960, 366)
 FRAMES = tuple(Box(62 + 308 * k, 50, 240, 206) for k in range(3))
+MARGIN = SIZE[0] - FRAMES[-1].right
 SIDE, GAP = 96.0, 10.0  # of a picture of a miss
 LEFT = 20.0
 DASHES = (None, (6, 4), (2, 3), (7, 2, 2, 2))
@@ -63,7 +64,7 @@ class Plot:
 
 def draw_curves(plots: Sequence[Plot], theme: Theme = THEMES["light"]) -> Canvas:
     """The panels side by side, with one legend below for all names."""
-    canvas = Canvas(*SIZE, theme, unit=2.0)
+    canvas = Canvas(FRAMES[len(plots) - 1].right + MARGIN, SIZE[1], theme, unit=2.0)
     for plot in plots:
         _panel(canvas, plot)
     named = {line.name: line.style for plot in plots for line in plot.lines}
@@ -107,7 +108,7 @@ def _text(canvas: Canvas, at: Point, words: str, left: float) -> None:
 def _legend(canvas: Canvas, named: Mapping[str, int]) -> None:
     x, y = LEFT, SIZE[1] - 56.0
     for name, style in named.items():
-        if x + extent(name, SMALL)[0] + 34 > SIZE[0] - LEFT:
+        if x + extent(name, SMALL)[0] + 34 > canvas.width - LEFT:
             x, y = LEFT, y + 22
         canvas.line([(x, y + 7), (x + 26, y + 7)], _colour(canvas.theme, style), 2.0, DASHES[style % len(DASHES)])
         x = canvas.text((x + 32, y), name, SMALL).right + 22

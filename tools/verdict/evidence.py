@@ -15,7 +15,7 @@ from torch import Tensor
 from ...files.safetensors import read_safetensors
 from ..places import ROOT
 from ..train.demo_evaluation import Statistics
-from .batches import FEATURES
+from .batches import FEATURES, ROW
 from .cells import Cell
 from .objectives import Band, Objective, band_of, objective_e, objective_j, objective_l, seen_of
 from .runs import SAMPLERS
@@ -68,6 +68,11 @@ class Setting:
         return ", ".join(part for part in parts if part)
 
     @property
+    def kind(self) -> str:
+        """Its sampler, schedule and rules."""
+        return ", ".join((f"{SAMPLERS[self.sampler].name} {self.schedule}", *self.rules))
+
+    @property
     def rules(self) -> tuple[str, ...]:
         """What guides it beside cfg."""
         return tuple(rule.chain_text for rule in SAMPLERS[self.sampler].chain.rules)
@@ -106,7 +111,7 @@ class Setting:
     def runs(self, size: int) -> list[Run]:
         """All batches of `size` samples."""
         return [
-            Run(gamma, gamma / self.band.centre, self.band.holds(gamma), dict(zip(FEATURES, row, strict=True)))
+            Run(gamma, gamma / self.band.centre, self.band.holds(gamma), dict(zip(ROW, row, strict=True)))
             for gamma, seeds in zip(self.gammas, self.cells, strict=True)
             for cell in seeds
             for row in cell[f"f{size}"].tolist()

@@ -62,6 +62,21 @@ def of_the_alarm(worlds: Mapping[str, WorldOdds]) -> list[Limit]:
     return [Limit(what, "at most 5 %", f"{percent(worst)} ({world})", worst <= FALSE)]
 
 
+def of_unseen(worlds: Mapping[str, float]) -> list[Limit]:
+    """The alarm in worlds that set no threshold.  worlds: the share of fine runs with it"""
+    if not worlds:
+        return []
+    world = max(worlds, key=lambda name: worlds[name])
+    what = "fine runs with the alarm, in the worst world that sets no threshold"
+    return [Limit(what, "at most 5 %", f"{percent(worlds[world])} ({world})", worlds[world] <= FALSE)]
+
+
+def without_guidance(alarms: int, count: int, largest: float) -> Limit:
+    """The alarm at scale 1."""
+    what = "runs without guidance (\u03b3 1) with the alarm, in any world"
+    return Limit(what, "none", f"{alarms} of {count:,}; the largest `overshoot` is {largest:.3f}", alarms == 0)
+
+
 def of_ranges(clicked: Sequence[Found]) -> list[Limit]:
     """Find my range."""
     if not clicked:

@@ -17,8 +17,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy import ndarray
 
-from ...trace.file import even_positions
-from .batches import FEATURES
+from .batches import FEATURES, batches
 from .cells import MOST
 from .evidence import Setting
 from .odds import SAME, Carded
@@ -66,18 +65,11 @@ class Shown:
     setting: Setting
 
 
-def samples_of(place: int, count: int, size: int, labels: int = LABELS) -> tuple[int, ...]:
-    """The samples of the batch in row `place` of the features of a cell, as `features` cuts its `count` samples."""
-    own = [range(label, count, labels) for label in range(min(labels, count))]
-    parts = [tuple(one[k : k + size]) for one in own for k in range(0, len(one) // size * size, size)]
-    return parts[even_positions(len(parts), min(MOST, len(parts)))[place]]
-
-
 def batches_of(setting: Setting, size: int) -> Iterator[Batch]:
     """Every batch whose ends are kept."""
     for gamma, seeds in zip(setting.gammas, setting.cells, strict=True):
         for seed, cell in enumerate(seeds):
-            places = [samples_of(place, int(cell["count"]), size) for place in range(len(cell[f"f{size}"]))]
+            places = [tuple(one) for one in batches(int(cell["recorded"]), LABELS, size, MOST)]
             rows = zip(places, cell[f"f{size}"][:, OVERSHOOT].tolist(), strict=True)
             yield from (Batch(setting, seed, gamma, own, top) for own, top in rows if max(own) < len(cell["ends"]))
 

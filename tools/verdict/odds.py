@@ -91,8 +91,8 @@ def relatives_out(settings: Sequence[Setting]) -> tuple[float, float]:
 
 
 def lengths_of(settings: Sequence[Setting]) -> list[list[float]]:
-    """overshoot of the fine runs, for every size of batch."""
-    return [[run.features["overshoot"] for one in settings for run in one.runs(size) if run.fine] for size in SIZES]
+    """overshoot of the fine runs, in the world blurred most, for every size of batch."""
+    return [[run.features["blurred"] for one in settings for run in one.runs(size) if run.fine] for size in SIZES]
 
 
 def limit_of(fine: Sequence[Sequence[float]], false: float) -> float:

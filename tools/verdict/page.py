@@ -8,35 +8,28 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-import numpy as np
-import torch
-
+from ...trace.card import FEATURES as OF_A_BAND
 from ..docs.pictures import write_pixels
 from ..markdown import page, table
 from ..places import ROOT
-from ..train.demo_data import LABELS
 from . import limits
 from .batches import FEATURES
 from .clicked import STARTS, Found, ranges
-from .curves import plots_of
-from .drawing import draw_curves, draw_grid
+from .curves import card_plots
+from .drawing import draw_curves
 from .evidence import Setting, by_j, by_world, told_apart
 from .limits import percent
-from .misses import Shown, changed_label, false_alarm, missed_burn, uncovered
+from .misses import changed_label, uncovered
 from .objectives import Band
 from .odds import (
     COVERED,
     KINDS,
-    NEAR,
     RATIO,
     SAME,
     SIZE,
-    TIMES,
     Carded,
     Halved,
-    WorldOdds,
     above,
-    burning,
     cards,
     coverage_of,
     false_of,
@@ -44,9 +37,9 @@ from .odds import (
     least_beyond,
     least_ratio,
     plain,
-    relatives_out,
     sisters,
 )
+from .pictures import STEM, picture
 from .rules import Ruled, Rules, rules_of
 from .runs import SAMPLERS
 from .twins import RANDOM, Twins, twins
@@ -55,12 +48,12 @@ from .worlds import World
 from .wrong import keeps_silent, worst_case
 
 PAGE = ROOT / "docs" / "verdict.md"
-STEM = "verdict-"  # of the names of its pictures
 POCKET = "pocket-1"
 OPENING = """# How sure the verdict is
 
-Written by `{command}`; every number is from that run. A verdict compares the scale \u03b3 of a run (`cfg`)
-with what is known of the model. This page says what is known, how it was measured, and how often it errs.
+Written by `{command}`; every number is from that run, but for the
+[alarm of burning](#the-alarm-of-burning), which is measured by itself. A verdict compares the scale \u03b3 of a run
+(`cfg`) with what is known of the model. This page says what is known, how it was measured, and how often it errs.
 """
 LIMITED = """## What it is held to
 
@@ -81,7 +74,8 @@ the truth of each world (below), least at \u03b3 {first:g} in the first and at \
 """
 BLUR = """The same holds for a weak condition. c' = u + (c \u2212 u)/k makes the same pictures at k\u03b3 as c at
 \u03b3. So every world below also stands for itself blurred by 0.5, 1, 2 and 4, and a feature may count only if a blur
-leaves it as it is. All features here do: they use u, D and \u03b3(c \u2212 u).
+leaves it as it is. `overmean`, `push8` and `strength` do: they use u, D and \u03b3(c \u2212 u). `overshoot` uses c too,
+because only c tells where \u03b3 is 1; a blur makes it larger, and its false alarms are counted where it is largest.
 """
 OBJECTIVE = """## What counts as good
 
@@ -102,30 +96,12 @@ TOLD = """## What the features tell
 How often a run at more than twice the centre has more of a feature than a fine run of the same world and sampler
 (0.50: chance; batches of {size}), averaged over the samplers. [The formulas](verdict-card.md#a-card). Within one world
 a threshold tells more than between worlds, since no two have the same. `overmean`, `push8` and `strength` at the edges
-of a band stand on a card; without one only `overshoot` is read.
+of a band stand on a card; without one only the [alarm](#the-alarm-of-burning) is read.
 """
-CURVES = """## What is promised, and what was observed
+CURVES = """![calibration of a card](figures/{name})
 
-![calibration of the alarm and of a card](figures/{name})
-
-Left: the share of fine runs whose `overshoot` is above a threshold; the broken line is the promise of 5 %. Middle: the
-threshold is set so that the other worlds have so many false alarms (across), and counted is how many this world has
-(up); on the dotted line it keeps the promise, above it breaks it. Right: the share of held-out centres that a range
-about a card's centre holds, by its width; the broken line is the promise of {covered:.0f} %.
-"""
-BURN = """## The alarm of burning
-
-`overshoot` is the largest rms(D) of a run over its largest rms(u) or rms(c): how many times as long as any unguided
-prediction a guided one was. At \u03b3 0 to 1 it is at most 1, whatever the pictures are. The alarm is sure above
-**{sure:.2f}**: 95 % of the fine runs of *every* world stay below, in batches of 1, 4 and 8 samples of one label, with a
-margin: the least with which that holds in every world when the threshold is set without it.
-Above **{likely:.2f}** it is a sign: at most 5 % in half of the demo models. *Left out*: fine runs of this world above
-the threshold that follows from all others. Fine runs with rules count, too. Hits: runs of cfg alone (batches of {size})
-above the alarm whose \u03b3 is so many times the centre (within a factor of {near}).
-"""
-FAMILY = """A demo model that is left out still has relatives among the others. With none of them the exact worlds alone
-would set the threshold, at {threshold:.2f}, and in the worst demo model {false} of the fine runs would be above it:
-what holds here holds for models that are like some model of the study, and nobody knows whether yours is.
+The share of held-out centres that a range about a card's centre holds, by its width; the broken line is the promise of
+{covered:.0f} %, the diamond what is promised.
 """
 CARD = """## With a card
 
@@ -140,12 +116,13 @@ RULES = """## With a card and a rule
 
 A rule changes what \u03b3 does: the middle of its good scales lies {times} times as high as the card says. So the
 verdict never compares a run with rules by its \u03b3. It compares two lengths, exp(`overmean`) and `strength`, with
-those of a run at the top of the card's band. A run *pushes further* if both are more than **{further:g}** times as
-large, and *no further* if neither is larger; in between the verdict cannot tell. The factor is set like the alarm, so
-that at most 5 % of the fine runs of every rule and model go further, with a margin. *In vain*: fine runs that are said
-to push further, in batches of the size with the highest share. *Left out*: by the factor that follows from all other
-rows. *Found*: runs at more than twice the centre of their own band that are said to push further (batches of {size});
-*missed*: that are said to push no further. The card is made of other seeds.
+those of a run at the top of the card's band. A run *goes further* if both are more than **{further:g}** times as
+large, and *no further* if neither is larger; in between the verdict cannot tell. It says that a run pushes further
+only if its `overshoot` is a [sign of burning](#the-alarm-of-burning), too. The factor is set like the alarm, so that at
+most 5 % of the fine runs of every rule and model go further, with a margin. *In vain*: fine runs that go further, in
+batches of the size with the highest share. *Left out*: by the factor that follows from all other rows. *Found*: runs
+at more than twice the centre of their own band that go further (batches of {size}); *missed*: that are said to push no
+further. The card is made of other seeds.
 """
 SISTERS = """## From Pocket's card to its sisters
 
@@ -200,8 +177,7 @@ def settings_table(settings: Sequence[Setting]) -> str:
         other = _edges(by_j(one).band) if one.trained else "\u2013"
         count = sum(int(cell["count"]) for cell in one.cells[0])
         edges = _edges(band)
-        kind = ", ".join((f"{sampler.name} {one.schedule}", *one.rules))
-        rows.append((one.world, kind, sampler.steps, one.group, count, edges, f"{band.centre:.2g}", other))
+        rows.append((one.world, one.kind, sampler.steps, one.group, count, edges, f"{band.centre:.2g}", other))
     return table(SETTINGS, rows)
 
 
@@ -215,11 +191,6 @@ class Study:
 
     settings: Sequence[Setting]
     worlds: Mapping[str, World]
-
-    @cached_property
-    def alarm(self) -> tuple[float, float, dict[str, WorldOdds]]:
-        """Thresholds, and the odds of every world."""
-        return burning(self.settings)
 
     @cached_property
     def known(self) -> list[Carded]:
@@ -263,7 +234,6 @@ def limits_section(study: Study) -> tuple[str, str]:
     found = [
         *limits.of_cards(study.known, study.promised[0]),
         *limits.of_rules(study.rules),
-        *limits.of_the_alarm(study.alarm[2]),
         *limits.of_ranges(study.clicked),
         *limits.of_half(study.half),
         *limits.of_sisters(study.family, silent),
@@ -293,9 +263,9 @@ def features_section(settings: Sequence[Setting]) -> tuple[str, str]:
     rows = []
     for world, own in by_world(settings).items():
         runs = [one.runs(SIZE) for one in own]
-        shares = [[told_apart(of_one, name) for of_one in runs] for name in FEATURES]
+        shares = [[told_apart(of_one, name) for of_one in runs] for name in OF_A_BAND]
         rows.append((world, *(_mean(known) for known in shares)))
-    return TOLD.format(size=SIZE), table("world | " + " | ".join(FEATURES), rows)
+    return TOLD.format(size=SIZE), table("world | " + " | ".join(OF_A_BAND), rows)
 
 
 def _mean(values: Sequence[float]) -> str:
@@ -303,25 +273,11 @@ def _mean(values: Sequence[float]) -> str:
     return f"{sum(known) / len(known):.2f}" if known else "\u2013"
 
 
-def curves_section(study: Study, folder: Path) -> str:
-    """The calibration curves."""
-    name = f"{STEM}calibration.webp"
-    plots = plots_of(study.settings, study.alarm[0], study.known, study.promised[1])
-    write_pixels(folder / name, draw_curves(plots).png())
+def curve_of_cards(study: Study, folder: Path) -> str:
+    """How often a range about a card's centre holds the centre, by its width."""
+    name = f"{STEM}card.webp"
+    write_pixels(folder / name, draw_curves(card_plots(study.known, study.promised[1])).png())
     return CURVES.format(name=name, covered=100 * COVERED)
-
-
-def burn_section(study: Study) -> tuple[str, ...]:
-    """Thresholds, a row a world, and what relatives are worth."""
-    sure, likely, found = study.alarm
-    head = "world | 95 % of fine runs below | false | left out | " + " | ".join(f"hits at {t:g}x" for t in TIMES)
-    rows = [
-        (world, f"{one.limit:.2f}", percent(one.false), percent(one.left_out), *map(percent, one.hits.values()))
-        for world, one in found.items()
-    ]
-    threshold, false = relatives_out(study.settings)
-    family = "" if math.isnan(false) else FAMILY.format(threshold=threshold, false=percent(false))
-    return BURN.format(sure=sure, likely=likely, size=SIZE, near=NEAR), table(head, rows), family
 
 
 def card_rows(found: Sequence[Carded], beyond: float) -> str:
@@ -348,13 +304,13 @@ def card_rows(found: Sequence[Carded], beyond: float) -> str:
     return table(head, [*rows, *total])
 
 
-def card_section(study: Study) -> tuple[str, ...]:
+def card_section(study: Study, folder: Path) -> tuple[str, ...]:
     """Cards against other parts, and Pocket's against its sisters."""
     beyond, ratio = study.promised
     if not study.known:
         return ()
     words = CARD.format(beyond=beyond, ratio=ratio, covered=100 * COVERED)
-    found = (words, card_rows(study.known, beyond))
+    found = (words, curve_of_cards(study, folder), card_rows(study.known, beyond))
     if not study.family:
         return found
     held, false = percent(coverage_of(study.family, RATIO)), percent(false_of(study.family, beyond))
@@ -395,28 +351,17 @@ def range_section(clicked: Sequence[Found]) -> str:
 
 def misses_section(study: Study, folder: Path) -> tuple[str, ...]:
     """A picture of every kind of miss."""
-    sure, likely, _ = study.alarm
     found = {
-        "a fine run that raises the alarm": false_alarm(study.plain, sure, likely),
-        "a run far too high without an alarm": missed_burn(study.plain, sure, SIZE),
         "a card whose range does not hold the centre": uncovered(study.known, RATIO),
         "a subject that changes": changed_label(study.plain),
     }
     if not study.known:
         return ()
     absent = [name for name, shown in found.items() if shown is None]
-    shown = [f"**{name[0].upper()}{name[1:]}.** {picture(one, study, folder)}" for name, one in found.items() if one]
+    shown = [
+        f"**{name[0].upper()}{name[1:]}.** {picture(one, study.worlds, folder)}" for name, one in found.items() if one
+    ]
     return (MISSES, *shown, ABSENT.format(names="; ".join(absent)) if absent else "")
-
-
-def picture(shown: Shown, study: Study, folder: Path) -> str:
-    """Draw a miss; its words and the link to it."""
-    name, world = f"{STEM}{shown.name}.webp", study.worlds[shown.setting.world]
-    pictures = [list(world.pictures(torch.from_numpy(np.stack(row))).numpy()) for row in shown.ends]
-    heads = [f"\u03b3 {gamma:g}" for gamma in shown.gammas]
-    names = [[LABELS[label] for label in row] for row in shown.named]
-    write_pixels(folder / name, draw_grid(pictures, heads, shown.framed, names).png())
-    return f"{shown.words[0].upper()}{shown.words[1:]}.\n\n![{shown.words}](figures/{name})"
 
 
 def wrong_section(study: Study, folder: Path) -> tuple[str, ...]:
@@ -425,13 +370,17 @@ def wrong_section(study: Study, folder: Path) -> tuple[str, ...]:
     if found is None:
         return ()
     text, shown = found
-    return (WRONG, text, picture(shown, study, folder).partition("\n\n")[2])
+    return (WRONG, text, picture(shown, study.worlds, folder).partition("\n\n")[2])
 
 
-def page_of(study: Study, command: str, folder: Path) -> str:
-    """The whole page; what was not measured is left out.  folder: for the pictures, beside the page"""
+def page_of(study: Study, command: str, folder: Path, alarm: str = "") -> str:
+    """The whole page; what was not measured is left out.
+
+    folder: for the pictures, beside the page. alarm: the section of what is measured by itself.
+    """
     for stale in folder.glob(f"{STEM}*.webp"):
-        stale.unlink()
+        if stale.name not in alarm:
+            stale.unlink()
     return page(
         OPENING.format(command=command),
         *limits_section(study),
@@ -440,9 +389,8 @@ def page_of(study: Study, command: str, folder: Path) -> str:
         "## Worlds",
         settings_table(study.settings),
         *features_section(study.plain),
-        curves_section(study, folder),
-        *burn_section(study),
-        *card_section(study),
+        alarm,
+        *card_section(study, folder),
         *rules_section(study.rules),
         half_section(study.half),
         range_section(study.clicked),

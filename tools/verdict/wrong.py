@@ -84,8 +84,12 @@ def own_run(world: World, setting: Setting, gamma: float) -> Trace:
     """A small run of that kind, with what a verdict reads of a record beside its inner products."""
     _, trace = recorded(world, SAMPLERS[setting.sampler], gamma, SAMPLES, 0)
     header = trace.header | {"model": {"name": setting.world, "hash": MARK}}
-    steps = trace.steps | {"floor": torch.zeros(trace.n), "evals": torch.full((trace.n,), 2.0)}
-    return Trace(header, steps, trace.stage)
+    return Trace(header, trace.steps | unmeasured(trace.n), trace.stage)
+
+
+def unmeasured(n: int) -> dict[str, torch.Tensor]:  # -> {name: [n]}
+    """Columns of a run that a verdict reads beside its inner products, where nothing but these was kept."""
+    return {"floor": torch.zeros(n), "evals": torch.full((n,), 2.0), "kappa": torch.full((n,), math.nan)}
 
 
 def card_of(one: Carded) -> Card:
