@@ -13,12 +13,13 @@ from inspect import Parameter, Signature, signature
 from numbers import Integral, Real
 from typing import Any, ClassVar
 
-from comfy_api.latest import io
+from comfy_api.latest import _io, io
 
 from ..guidance.printing import told
 from .wires import CARRIED, misfit
 
 Check = Callable[[Any], str | None]  # of a widget's value, for a sentence where it cannot be used
+KNOWS_COMBOS = hasattr(_io, "get_finalized_class_inputs")  # a newer host: it checks the type COMBO, and hashes types
 LONGEST_TEXT = 100_000  # characters of a widget
 
 
@@ -43,6 +44,8 @@ class CheckedNode(io.ComfyNode):
     def INPUT_TYPES(cls, *given, **named):
         """The inputs as the host checks them, by category: (kind, settings)."""
         found: Any = super().INPUT_TYPES(*given, **named)
+        if KNOWS_COMBOS:
+            return found
         for inputs in (found[0] if isinstance(found, tuple) else found).values():
             for name, (kind, *settings) in inputs.items():
                 if str(kind) == "COMBO":
@@ -63,10 +66,16 @@ class CheckedNode(io.ComfyNode):
 
 
 class Options(list):
-    """The words of a combo, of which the host takes no other; a wire of the type COMBO fits it still."""
+    """The words of a combo, of which the host takes no other; compared with a type it is COMBO."""
+
+    def __eq__(self, other: object) -> bool:
+        return "COMBO" in str(other).split(",")
 
     def __ne__(self, other: object) -> bool:
-        return "COMBO" not in str(other).split(",") and list.__ne__(self, other)
+        return not self == other
+
+    def __hash__(self) -> int:  # type: ignore[override]  a type is looked up in tables
+        return hash("COMBO")
 
 
 def _checked(execute: Callable, together: Callable | None) -> Callable:

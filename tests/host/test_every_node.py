@@ -348,6 +348,17 @@ def test_a_fault_of_the_axes_stands_under_the_axes(nodes):
     assert said.startswith("Custom validation failed for node: axes - The range 3..1 runs downwards."), said
 
 
+def test_a_newer_host_that_knows_combos_is_handed_their_type(nodes, monkeypatch):
+    """It looks types up in a table, where no list can be."""
+    from guidance_geometry.host import checks
+
+    monkeypatch.setattr(checks, "KNOWS_COMBOS", True)
+    kinds = [kind for node in nodes for inputs in node.INPUT_TYPES().values() for kind, *_ in inputs.values()]
+    assert all(isinstance(kind, str) for kind in kinds)
+    monkeypatch.undo()
+    assert len({kind for node in nodes for inputs in node.INPUT_TYPES().values() for kind, *_ in inputs.values()}) > 5
+
+
 def test_a_wire_of_words_fits_every_combo(nodes):
     from comfy_execution.validation import validate_node_input
 
