@@ -203,7 +203,7 @@ def test(args: argparse.Namespace) -> int:
         provision.unpack_front_end(python)
     except provision.SetUpError as error:  # its tests say that they are skipped, and in CI they fail
         provision.say(str(error))
-    parts = {name: run_check(name, *rest) for name, *rest in checks(python, host, args.matrices)}
+    parts = {part[0]: run_check(*part) for part in checks(python, host, args.matrices)}
     summary = [f"  {name:16} {words}" for name, (words, _) in parts.items()]
     print("\n=== summary\n" + "\n".join([*summary, f"  {'import time':16} {import_time(python)}"]), flush=True)
     return int(any(failed for _, failed in parts.values()))

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from .vectors import flat, where_float64_is, wide
+from .vectors import back_to, flat, where_float64_is, wide
 
 Label = int | Tensor | None
 ANY = -1  # the label that means "no label"
@@ -76,14 +76,14 @@ class GaussianMixture:
         share = self._masked(joint, label).softmax(dim=1)
         gain = share * alpha * variances / (alpha**2 * variances + sigma**2)
         prior = (share - gain * alpha) @ means
-        return (prior + gain.sum(dim=1, keepdim=True) * rows).reshape(x.shape).to(x)
+        return back_to(x, (prior + gain.sum(dim=1, keepdim=True) * rows).reshape(x.shape))
 
     def log_prob(self, x: Tensor, sigma: Tensor | float, alpha: Tensor | float = 1.0, label: Label = None) -> Tensor:
         """Log density of the noisy sample: log p(x | label) at this noise level.  -> [B]"""
         joint = self._log_joint(*self._enter(x, sigma, alpha))
         prior = self.log_weights.to(joint.device).expand_as(joint)
         within = self._masked(joint, label).logsumexp(dim=1) - self._masked(prior, label).logsumexp(dim=1)
-        return within.to(x)
+        return back_to(x, within)
 
     def label_log_prob(self, x: Tensor, sigma: Tensor | float, alpha: Tensor | float = 1.0) -> Tensor:
         """The exact noise-aware classifier: log p(label | x, sigma) of every class.  -> [B, K]
@@ -93,7 +93,7 @@ class GaussianMixture:
         joint = self._log_joint(*self._enter(x, sigma, alpha))
         joint = joint - joint.detach().amax(dim=1, keepdim=True)  # of size N; its rounding would reach the gradient
         scores = [self._masked(joint, label).logsumexp(dim=1) for label in range(self.classes)]
-        return torch.stack(scores, dim=1).log_softmax(dim=1).to(x)
+        return back_to(x, torch.stack(scores, dim=1).log_softmax(dim=1))
 
     def sample(self, n: int, label: Label = None, generator: torch.Generator | None = None) -> Tensor:
         """Clean samples, float64 on the CPU: [n, *shape].  label: a class, -1 or None for any, or int64 [n]."""

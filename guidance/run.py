@@ -13,13 +13,16 @@ class Run:
 
     sigmas: the schedule, noisiest first, one more than there are steps. flow: alpha = 1 - sigma; else alpha = 1 (VE).
     began: in a further stage of an outer step, the noise level at which that step began; None in its first evaluation.
-    part: which part of the sample is guided, from 0; a sample of one tensor has only that.
+    part: which part of the sample is guided, from 0; a sample of one tensor has only that. first, last: shares of the
+    model's whole schedule at which the run begins and ends; a stage of several, or denoise below 1, is a part of it.
     """
 
     sigmas: tuple[float, ...]
     flow: bool = False
     began: float | None = None
     part: int = 0
+    first: float = 0.0
+    last: float = 1.0
 
     @property
     def steps(self) -> int:
@@ -39,6 +42,10 @@ class Run:
         The last stage of one step and the first evaluation of the next may share a level: `began` tells them apart.
         """
         return min(int(self.position(sigma if self.began is None else self.began)), self.steps - 1)
+
+    def share(self, step: int) -> float:
+        """Share of the whole schedule that is behind when an outer step begins: i / steps in a whole run."""
+        return self.first + (self.last - self.first) * step / max(self.steps, 1)
 
     def progress(self, sigma: float) -> float:
         """Share of the run that is behind: 0 at the first step, 1 at the last one and below."""

@@ -127,9 +127,14 @@ def reject(v: Tensor, onto: Tensor) -> Tensor:  # [B, ...], [B, ...] -> [B, ...]
     return (promoted(v) - project(promoted(v), onto)).to(v.dtype)
 
 
+def back_to(like: Tensor, v: Tensor) -> Tensor:
+    """The same numbers as `like` has them; in two moves, since a gradient goes their way back and widens them last."""
+    return where_float64_is(v).to(like.dtype).to(like.device)
+
+
 def per_item(values: Tensor | float, like: Tensor) -> Tensor:  # [B], [1] or scalar -> broadcastable to [B, ...]
     """One number per item, shaped, placed and typed so that it multiplies `like`."""
-    numbers = torch.as_tensor(values, device=like.device, dtype=like.dtype)
+    numbers = back_to(like, values if isinstance(values, Tensor) else torch.as_tensor(values, dtype=like.dtype))
     return numbers.reshape(-1, *(1,) * (like.ndim - 1))
 
 

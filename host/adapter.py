@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import bisect
 import logging
 import math
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -21,6 +22,7 @@ from .native_model import card_of
 
 KEY = "guidance_geometry"  # under which the pack's own wrappers and its run stand in the host's options
 PACK_VERSION = "0.1.0"
+NEAR_START = 0.05  # share of a schedule, before which a run begins with it
 PIXELS = 3  # channels of a pixel-space model
 BROWNIAN = ("dpmpp_sde", "dpmpp_2m_sde", "dpmpp_2m_sde_heun", "dpmpp_3m_sde")
 WRONG_ON_FLOW = ("ddpm", "res_multistep_ancestral", "res_multistep_ancestral_cfg_pp", "dpmpp_2s_ancestral_cfg_pp")
@@ -181,6 +183,24 @@ def labels_of(guider, batch: int) -> list[str] | None:
     names = dict(enumerate([*card.labels, "unconditional"]))
     found = [names.get(value, f"{value}, a label of another model") for value in values]
     return [found[i % len(found)] for i in range(batch)]
+
+
+def part_of_schedule(patcher, sigmas: Sequence[float]) -> tuple[float, float]:
+    """Shares of a MODEL's schedule at which a run begins and ends, as the host's percent counts; (0, 1): a whole run.
+
+    A run that begins in the first 5 % of it begins with it: schedulers differ there.
+    """
+    sampling = patcher.get_model_object("model_sampling")
+    if len(sigmas) < 2 or not hasattr(sampling, "percent_to_sigma"):
+        return 0.0, 1.0
+    first, last = (_percent(sampling, sigma) for sigma in (sigmas[0], sigmas[-1]))
+    return 0.0 if first <= NEAR_START else first, last
+
+
+def _percent(sampling, sigma: float) -> float:
+    """The largest share, to 0.001, whose noise level is not below sigma."""
+    shares = [i / 1000 for i in range(1001)]
+    return shares[bisect.bisect_left(shares, True, key=lambda share: sampling.percent_to_sigma(share) < sigma) - 1]
 
 
 def data_deviation(patcher) -> float | None:

@@ -18,7 +18,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from ..guidance.vectors import gradient_mode, per_item
+from ..guidance.vectors import gradient_mode, per_item, where_float64_is
 
 BLOCKS = (  # of models that call further parts beside their blocks, or keep them in several lists
     "ResBlock",
@@ -238,7 +238,7 @@ def without_underflow(function: Callable[[Tensor], Tensor], x: Tensor) -> Tensor
 
 def power_of_two(gradient: Tensor) -> Tensor:  # [B, ...] -> [B]
     """The next power of two above each sample's largest element; 1 where that is 0 or no number."""
-    largest = gradient.flatten(1).abs().amax(dim=1).nan_to_num(0.0, 0.0, 0.0)
+    largest = where_float64_is(gradient.flatten(1).abs().amax(dim=1)).nan_to_num(0.0, 0.0, 0.0)  # MPS has no frexp
     return torch.ldexp(torch.ones_like(largest), torch.frexp(largest).exponent)
 
 

@@ -41,7 +41,9 @@ class GuidedRun:
     """
 
     def __init__(self, guider, chain: Chain, sigmas: Tensor, noise: Tensor, sampler, packed: Packed):
-        run = Run(tuple(map(float, sigmas)), adapter.is_flow(guider.model_patcher))
+        levels, patcher = tuple(map(float, sigmas)), guider.model_patcher
+        first, last = adapter.part_of_schedule(patcher, levels)
+        run = Run(levels, adapter.is_flow(patcher), first=first, last=last)
         name, options = adapter.sampler_of(sampler)
         self.chain, self.packed, self.stages = chain, packed, Stages(name, run.sigmas, options)
         note = zero_init_note(name, options) if chain.waits(run) else ""

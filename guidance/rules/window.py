@@ -10,7 +10,7 @@ from ..run import Run
 class Window(NamedTuple):
     """A part of a run, as shares of its outer steps.
 
-    start <= i / steps < end          i = outer step, counted from 0
+    start <= i / steps < end          i = outer step, counted from 0; of a run in stages, of all of them: `Run.share`
     """
 
     start: float = 0.0
@@ -23,11 +23,12 @@ class Window(NamedTuple):
 
     def covers(self, run: Run, sigma: float) -> bool:
         """Whether the outer step that a noise level belongs to lies in it."""
-        return self.start <= run.step(sigma) / max(run.steps, 1) < self.end
+        return self.start <= run.share(run.step(sigma)) < self.end
 
     def first(self, count: int, run: Run) -> int:
         """How many of the first outer steps lie in it without a gap, from the very first on, of `count`."""
-        return sum(self.end >= 1 or i / run.steps < self.end for i in range(count if self.start <= 0 else 0))
+        inside = self.start <= run.share(0)
+        return sum(self.end >= 1 or run.share(i) < self.end for i in range(count if inside else 0))
 
     def shared(self, other: Window) -> Window:
         """What two windows have in common; empty where that is nothing."""

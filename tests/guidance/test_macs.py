@@ -152,6 +152,17 @@ ASKED = {
 }
 
 
+@pytest.mark.parametrize("ask", ASKED.values(), ids=ASKED.keys())
+def test_a_gradient_goes_through_a_mixture_there(ask):
+    def slope(x):
+        x = x.clone().requires_grad_()
+        return torch.autograd.grad(ask(x, 0.5, 0.8).square().sum(), x)[0]
+
+    with mac() as device:
+        found = slope(PICTURES.to(device)).cpu()
+    assert torch.allclose(found, slope(PICTURES), rtol=1e-4, atol=1e-4)
+
+
 @pytest.mark.parametrize("levels", ["numbers", "tensors"])
 @pytest.mark.parametrize("ask", ASKED.values(), ids=ASKED.keys())
 def test_a_mixture_answers_there(ask, levels):

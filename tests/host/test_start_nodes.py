@@ -1,5 +1,4 @@
 import os
-import re
 from pathlib import Path
 
 import pytest
@@ -133,14 +132,14 @@ def test_user_files_are_listed_and_only_safetensors(start, folder):
     ],
 )
 def test_a_published_file_that_is_missing_says_where_to_get_it(start, folder, name, file, page):
-    said = start.GGLoadDenoiser.validate_inputs(name, "auto", "auto", "default")
+    said = start.GGLoadDenoiser.validate_inputs(name)
     assert f"It is published as {file} at https://github.com/{page}; `python3 dev.py convert FILE` makes" in said
     assert f"into {start.folder_paths.get_folder_paths(start.FOLDER)[0]}" in said
 
 
 @pytest.mark.parametrize("name", ["nothing", "../../tiny.safetensors", "/etc/passwd", "", "tiny"])
 def test_a_missing_file_says_what_there_is(start, folder, name):
-    said = start.GGLoadDenoiser.validate_inputs(name, "auto", "auto", "default")
+    said = start.GGLoadDenoiser.validate_inputs(name)
     assert f"Denoiser {name!r} was not found. Available: " in said
     assert "tiny.safetensors" in said
     with pytest.raises(ValueError, match="was not found"):
@@ -148,21 +147,24 @@ def test_a_missing_file_says_what_there_is(start, folder, name):
 
 
 @pytest.mark.parametrize(
-    ("choices", "message"),
+    ("widget", "word", "usual"),
     [
-        (("noise", "auto", "default"), "parametrisation is 'noise', .*: auto, epsilon"),
-        (("auto", "ve", "default"), "schedule is 've', .*: auto, vp_linear"),
-        (("auto", "auto", "fp4"), "weight_dtype is 'fp4', .*: default, fp32"),
+        ("parametrisation", "noise", "auto, epsilon"),
+        ("schedule", "ve", "auto, vp_linear"),
+        ("weight_dtype", "fp4", "default, fp32"),
     ],
 )
-def test_choices_are_checked_before_and_during_the_run(start, folder, choices, message):
-    assert re.search(message, start.GGLoadDenoiser.validate_inputs("tiny.safetensors", *choices))
-    with pytest.raises(ValueError, match=message):
-        load(start, "tiny.safetensors", *choices)
+def test_choices_are_checked_before_and_during_the_run(start, folder, widget, word, usual):
+    widgets = {"denoiser_name": "tiny.safetensors", "parametrisation": "auto", "schedule": "auto"}
+    widgets |= {"weight_dtype": "default", widget: word}
+    (said,) = queued(start.GGLoadDenoiser, **widgets)
+    assert f"{widget}: '{word}' not in [" in said
+    with pytest.raises(ValueError, match=f"{widget} is '{word}', .*: {usual}"):
+        load(start, *widgets.values())
 
 
 def test_linked_values_wait_for_the_run(start):
-    assert start.GGLoadDenoiser.validate_inputs(None, None, None, None) is True
+    assert start.GGLoadDenoiser.validate_inputs(None) is True
 
 
 def test_a_changed_file_changes_the_fingerprint(start, folder):

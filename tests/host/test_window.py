@@ -1,5 +1,7 @@
 """Every rule node in a window, in the host: outside it is not there, inside it is the rule."""
 
+import itertools
+
 import pytest
 import torch
 
@@ -117,3 +119,43 @@ def test_a_windowed_rule_holds_the_invariants_that_it_claims(wires):
         if bad := failed(examine(rules)):
             found[name] = bad
     assert found == {}
+
+
+def staged(model, positive, negative, latent, *cuts):
+    """The samples of a run in stages, as KSampler (Advanced) makes them, each from one cut of the steps to the next."""
+    samples = latent
+    for first, last in itertools.pairwise(cuts):
+        noiseless, unfinished = first > 0, last < STEPS
+        more = {
+            "start_step": first,
+            "last_step": last,
+            "disable_noise": noiseless,
+            "force_full_denoise": not unfinished,
+        }
+        samples = {"samples": ksampler(model, positive, negative, samples, "euler", "normal", **more)}
+    return samples["samples"]
+
+
+@pytest.mark.parametrize(("start", "end"), [(0.0, 0.5), (0.5, 1.0)])
+@pytest.mark.parametrize("name", ["GGRescale", "GGInterval"])
+def test_the_stages_of_a_run_share_its_window(labelled, empty_latent, wires, name, start, end):
+    """As the host's own percent, which no stage starts anew: two stages are the run, bit for bit."""
+    model, positive, negative = labelled["pocket"]
+    if name == "GGInterval":
+        rules = chain(name, {"unit": "percent", "start": start, "end": end})
+    else:
+        rules = in_window(acting(name, wires["pocket"]), start, end)
+    parts = (patched(model, rules), positive, negative, empty_latent("pocket"))
+    whole = staged(*parts, 0, STEPS)
+    assert torch.equal(staged(*parts, 0, HALF, STEPS), whole)
+    assert not torch.equal(staged(model, *parts[1:], 0, STEPS), whole)
+
+
+def test_a_part_of_a_run_begins_where_the_hosts_percent_says(labelled):
+    from guidance_geometry.host.adapter import part_of_schedule
+
+    sampling = labelled["pocket"][0].get_model_object("model_sampling")
+    cut = [sampling.percent_to_sigma(share) for share in (0.25, 0.5, 0.75)]
+    assert part_of_schedule(labelled["pocket"][0], cut) == pytest.approx((0.25, 0.75), abs=2e-3)
+    assert part_of_schedule(labelled["pocket"][0], [*cut, 0.0]) == pytest.approx((0.25, 1.0), abs=2e-3)
+    assert part_of_schedule(labelled["pocket"][0], [80.0, *cut, 0.0]) == (0.0, 1.0)

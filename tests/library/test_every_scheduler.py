@@ -110,6 +110,19 @@ def holds(watch, told):
         assert torch.allclose(length, rms(guided), rtol=1e-4), i
 
 
+def test_timesteps_that_are_alike_after_rounding_are_told_apart():
+    watch, told = watched(
+        "DPMSolverMultistepScheduler", {"use_karras_sigmas": True}, steps={"num_inference_steps": 100}
+    )
+    assert len(set(watch.scheduler.timesteps.tolist())) < 100
+    holds(watch, told)
+
+
+def test_clipping_hides_no_other_reading():
+    watch, _ = watched("DDPMScheduler", {"clip_sample": True})
+    assert [(one.kind, one.sign) for one in watch.at.readings] == [("epsilon", 1.0)]
+
+
 def later(scheduler):
     """The timesteps of a run that begins with a picture: all but the first two of six steps."""
     first = 2 * scheduler.order

@@ -5,8 +5,8 @@ import { test } from "node:test";
 import { paint } from "../../web/lib/canvas.mjs";
 import { boxOf } from "../../web/lib/commands.mjs";
 import { spread } from "../../web/lib/bands.mjs";
-import { contraction, interval } from "../../web/lib/curves.mjs";
-import { defaultSample, frame, length, sampleOf, stepOf } from "../../web/lib/gram.mjs";
+import { contraction, interval, pushesOf } from "../../web/lib/curves.mjs";
+import { defaultSample, dot, frame, length, sampleOf, stepOf } from "../../web/lib/gram.mjs";
 import { meets } from "../../web/lib/layout.mjs";
 import { settledFrom } from "../../web/lib/matrix.mjs";
 import { toSVG } from "../../web/lib/svg.mjs";
@@ -176,6 +176,27 @@ test("what cannot be drawn is said", () => {
     const commands = FIGURES[title].figure(fixture("batch_200").record, { w: 420, h: 300, theme: LIGHT, step: 0, sample: 1 });
     assert.ok(commands.some((command) => command.op === "text" && words(command).includes("sample 1 was not sent")), title);
   }
+});
+
+/** A run at scale 1 without u, whose classifier pushed what guidance pushed in the given one: D - c is the gradient. */
+function steered({ steps, ...record }) {
+  const place = ["u", "a", null, "delta", "move", "noise", "delta"]; // of its vectors; there is no difference
+  const pushed = steps.map((step) => ({
+    ...step, stage: "cond_only", gamma: 1, vectors: [...step.vectors, "gradient"],
+    samples: step.samples.map((one, b) => ({
+      ...one, K: place.flatMap((v, i) => place.slice(i).map((w) => (v && w ? dot(sampleOf(step, b), v, w) : null))),
+    })),
+  }));
+  return { ...record, steps: pushed };
+}
+
+test("what a classifier pushed at scale 1 is drawn, and nobody is told to raise cfg", () => {
+  const whole = fixture("euler").record;
+  const drawn = FIGURES.matters.figure(steered(whole), { w: 600, h: 420, theme: LIGHT, step: 0 });
+  const said = drawn.filter(({ op }) => op === "text").map(words).join(" ");
+  assert.doesNotMatch(said, /Raise cfg|no push/);
+  const [own, plain] = [steered(whole), whole].map((record) => pushesOf(record, 0).map(({ push }) => push));
+  own.forEach((push, k) => assert.ok(Math.abs(push - plain[k]) < 1e-9, `step ${k}`));
 });
 
 test("a step with one prediction is drawn at its length, on the way to that prediction", () => {

@@ -1,0 +1,198 @@
+"""Whole runs on a make-believe Mac, whose GPU has no float64 and does not meet the CPU's tensors, against the CPU's."""
+
+import pytest
+import torch
+
+from guidance_geometry.figures.order import Order
+from guidance_geometry.figures.registry import FIGURES, draw_figure
+from guidance_geometry.guidance.gradients.estimators import EVALUATIONS, NORMALISATIONS
+from guidance_geometry.tests.shares import share, share_of
+from guidance_geometry.tools.fixtures.mac_tensor import mac_host
+
+from .chains import chain_of
+from .rule_knobs import ALL, acting, chain
+from .runs import guided, names, readable
+
+
+def here_and_there(run):
+    """What it gives on the CPU and on the Mac; models are made anew for both, since they remember where they are."""
+    here = run()
+    with mac_host():
+        there = run()
+    return here, there
+
+
+def same(here, there):
+    """Every number and every tensor of two traces, nan where nan is."""
+    assert there.header["host"]["device"] == "mps:0"
+    assert there.header["notes"] == here.header["notes"]
+    assert list(there.steps) == list(here.steps)
+    assert list(there.tensors) == list(here.tensors)
+    pairs = {name: (there.steps[name], here.steps[name]) for name in here.steps}
+    pairs |= {name: (there.tensors[name], here.tensors[name]) for name in here.tensors}
+    return [name for name, (a, b) in pairs.items() if not torch.equal(a.nan_to_num(7.0), b.nan_to_num(7.0))] == []
+
+
+def near(here, there, part=1e-4):
+    """The same of networks, whose float32 sums a device may order as it likes: within a part of the largest number."""
+    return float((here - there).abs().max()) <= part * float(here.abs().max())
+
+
+def mixture(kind="ve", seed=0):
+    """MODEL, positive, negative, and a LATENT of two pictures."""
+    from guidance_geometry.nodes.lab import GGMixtureModel
+    from guidance_geometry.nodes.start import GGClassLabel
+
+    model, classifier = GGMixtureModel.execute(shape="3x8x8", classes=3, kind=kind, seed=seed).result
+    parts = model, *GGClassLabel.execute(model, "0;1").result
+    return (*parts, {"samples": torch.zeros(2, 3, 8, 8)}), classifier
+
+
+def pocket(label="robot"):
+    from guidance_geometry.nodes.start import GGClassLabel, GGLoadDenoiser
+
+    model = GGLoadDenoiser.execute("pocket-1", "auto", "auto", "fp32").result[0]
+    return model, *GGClassLabel.execute(model, label).result, {"samples": torch.zeros(1, 3, 32, 32)}
+
+
+def energy(name, label="robot"):
+    """What one of the demo's classifiers finds of a label."""
+    from guidance_geometry.nodes.energies.label import GGLabelEnergy
+    from guidance_geometry.nodes.load_classifier import GGLoadClassifier
+
+    found = GGLoadClassifier.execute(f"pocket-{name}-1").result[0]
+    return GGLabelEnergy.execute(found, label, "label").result[0]
+
+
+@pytest.mark.parametrize("kind", ["ve", "flow"])
+def test_every_sampler_and_its_record(kind, request):
+    every = names() if request.config.getoption("full") else share(names(), 3, share_of(request.config))
+    for name in every:
+        here, there = here_and_there(lambda name=name: guided(*mixture(kind)[0], name, capture="tensors"))
+        assert torch.equal(there[0]["samples"], here[0]["samples"]), name
+        assert same(here[2], there[2]), name
+
+
+@pytest.mark.matrix(parts=2)
+@pytest.mark.parametrize("kind", ["ve", "flow"])
+@pytest.mark.parametrize("name", ALL)
+def test_a_rule_node(name, kind):
+    def run():
+        parts, _ = mixture(kind)
+        worse = mixture(kind, seed=5)[0][0]
+        sockets = dict.fromkeys(("weak_model", "perturbed_model", "MODEL"), worse)
+        sockets |= dict.fromkeys(("second", "empty", "CONDITIONING"), parts[1])
+        rules = {"rules": chain("GGRescale", {"phi": 0.7, "space": "v"})}
+        return guided(*parts, "euler", guidance=acting(name, sockets | rules))
+
+    here, there = here_and_there(run)
+    assert torch.equal(there[0]["samples"], here[0]["samples"])
+    assert same(here[2], there[2])
+    readable(there[2])
+
+
+@pytest.mark.parametrize("evaluation", EVALUATIONS)
+@pytest.mark.parametrize("normalise", NORMALISATIONS)
+def test_a_gradient(evaluation, normalise):
+    def run():
+        asked = energy("noisy" if evaluation == EVALUATIONS[0] else "clean")
+        guidance = chain_of(asked, evaluation=evaluation, normalise=normalise)
+        return guided(*pocket(), "euler", steps=3, cfg=2.0, guidance=guidance)
+
+    here, there = here_and_there(run)
+    assert near(here[0]["samples"], there[0]["samples"], 1e-3)
+    assert there[2].header["notes"] == here[2].header["notes"]
+    for name in ("log_prob gradient", "K", "m10", "m12"):
+        assert torch.equal(there[2].steps[name].isfinite(), here[2].steps[name].isfinite())
+
+
+def test_the_exact_classifier_guides():
+    from guidance_geometry.guidance.energies.label import LabelEnergy
+
+    def run():
+        parts, classifier = mixture()
+        return guided(*parts, "heun", cfg=1.0, guidance=chain_of(LabelEnergy(classifier, ((0,), (1,))), weight=2.0))
+
+    here, there = here_and_there(run)
+    assert near(here[0]["samples"], there[0]["samples"])
+    assert there[2].steps["log_prob gradient"].isfinite().any()
+
+
+def test_a_second_prediction_after_a_run_at_cfg_1():
+    from guidance_geometry.nodes.records import GGReadTrace, GGRecord
+
+    from .runs import ksampler
+
+    def run():
+        parts, _ = mixture()
+        model, recorder = GGRecord.execute(parts[0], uncond_steps=3).result
+        samples = ksampler(model, *parts[1:], "euler", cfg=1.0)
+        return GGReadTrace.execute(recorder, {"samples": samples}).result[0]
+
+    here, there = here_and_there(run)
+    assert there.stage.count("after") + len(set(there.stage)) > 1
+    assert same(here, there)
+
+
+def test_a_sweep_its_judge_and_its_sheet():
+    from guidance_geometry.nodes.sweep import GGSweep
+
+    def run():
+        given = (7, 3, "euler", "karras", "cfg: 1, 4\nseed: 3, 7")
+        return GGSweep.execute(*pocket(), *given, energy=energy("judge"), best_by="judge").result
+
+    here, there = here_and_there(run)
+    assert near(here[0]["samples"], there[0]["samples"])
+    assert near(here[1], there[1], 0.05)
+    assert [line.split()[:2] for line in there[2].splitlines()] == [line.split()[:2] for line in here[2].splitlines()]
+    assert there[3] == here[3]
+
+
+@pytest.fixture(scope="module")
+def seen():
+    """A run of the demo model on the Mac, with what it wears."""
+    with torch.inference_mode(), mac_host() as device:
+        yield device, guided(*pocket(), "euler_ancestral", steps=4, capture="tensors")[2]
+
+
+@pytest.mark.parametrize("figure", FIGURES, ids=lambda figure: figure.name)
+def test_a_figure_of_a_run_there(seen, figure):
+    from guidance_geometry.host.trace_pictures import pictures_of
+
+    assert draw_figure(Order(seen[1], pictures=pictures_of(seen[1], None)), figure.name).frames.size
+
+
+def test_reports_tables_and_verdicts_of_a_run_there(seen):
+    from guidance_geometry.nodes.report import GGReport
+    from guidance_geometry.nodes.see import GGDifferenceImages
+
+    text = GGReport.execute(seen[1], energy=energy("judge")).result[0]
+    assert "could not" not in text
+    assert GGDifferenceImages.execute(seen[1], steps="all").result[0].isfinite().all()
+    readable(seen[1])
+
+
+def test_a_judge_there_says_what_it_says_here(seen):
+    from guidance_geometry.host.judging import heard
+
+    judged = heard(seen[1], energy("judge"))
+    assert judged.fault == ""
+    assert judged.log_prob.dtype == torch.float64
+    assert judged.log_prob.device.type == "cpu"
+
+
+def test_a_classifier_learns_there(tmp_path, monkeypatch):
+    import folder_paths
+
+    from guidance_geometry.nodes.load_classifier import GGLoadClassifier
+    from guidance_geometry.nodes.train_classifier import GGTrainNoisyClassifier
+
+    monkeypatch.setitem(folder_paths.folder_names_and_paths, "classifiers", ([str(tmp_path)], {".safetensors"}))
+    widgets = {"labels": "cat; dog", "steps": 4, "batch_size": 4, "learning_rate": 1e-3, "width": 8}
+    widgets |= {"sigma_conditioning": True, "seed": 0, "filename_prefix": "noisy"}
+    draws = torch.Generator().manual_seed(0)
+    latent = {"samples": torch.randn(6, 3, 8, 8, generator=draws)}
+    with mac_host():
+        curve = GGTrainNoisyClassifier.execute(mixture()[0][0], **widgets, latent=latent).args[1]
+        assert curve.shape[-1] == 3
+        assert GGLoadClassifier.execute("noisy_00001_.safetensors").args[1]
