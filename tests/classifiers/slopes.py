@@ -2,9 +2,10 @@
 
 import torch
 
+from guidance_geometry.tools.fixtures.mac_tensor import mac
 from guidance_geometry.tools.fixtures.tiny_folders import lively
 
-__all__ = ["lively", "noise", "slope_error"]
+__all__ = ["lively", "mac_error", "noise", "slope_error"]
 
 
 def noise(shape, seed=0, dtype=torch.float32):
@@ -21,3 +22,17 @@ def slope_error(score, x, step=3e-3):
     with torch.no_grad():
         found = (score(x + step * along) - score(x - step * along)).double().sum() / (2 * step)
     return float((found - size).abs() / size)
+
+
+def slope(score, x):
+    point = x.clone().requires_grad_(True)
+    return torch.autograd.grad(score(point).sum(), point)[0]
+
+
+def mac_error(score, x):
+    """Relative error of the gradient on a device without float64 that does not meet the CPU's tensors."""
+    here = slope(score, x)
+    with mac() as device:
+        there = slope(score, x.to(device)).cpu()
+        score(x)  # the network comes back
+    return float((there - here).norm() / here.norm())

@@ -5,7 +5,7 @@ import torch
 
 from guidance_geometry.classifiers.reading import open_classifier
 from guidance_geometry.files.safetensors import write_safetensors
-from guidance_geometry.tests.classifiers.slopes import lively, noise, slope_error
+from guidance_geometry.tests.classifiers.slopes import lively, mac_error, noise, slope_error
 
 models = pytest.importorskip("torchvision", reason="torchvision comes with the host").models
 SMALLEST = {
@@ -47,6 +47,7 @@ def test_a_stored_network_is_the_same_function_with_a_true_slope(tmp_path, name)
     assert loaded.output == ("segmentation" if name.startswith(SEGMENT) else "labels")
     assert loaded.labels == ("0", "1", "2", "3")
     assert slope_error(lambda x: loaded.logits(x).log_softmax(1)[:, 1:2].flatten(1).mean(1), x) <= 1e-2
+    assert mac_error(lambda x: loaded.logits(x).log_softmax(1)[:, 1:2].flatten(1).mean(1), x) <= 1e-3
 
 
 def test_members_of_a_family_are_told_apart():

@@ -3,6 +3,7 @@
 import pytest
 
 from guidance_geometry.tools.docs.compatibility import COLUMNS, PAGE, answer, version
+from guidance_geometry.tools.fixtures.mac_tensor import mac_host
 from guidance_geometry.tools.fixtures.subjects import every_subject
 
 SUBJECTS = {subject.name: subject for subject in every_subject()}
@@ -39,4 +40,16 @@ def test_a_cell_says_what_a_run_shows(host, table, name, column):
     if version() not in PAGE.read_text(encoding="utf-8") and "parts" in SUBJECTS[name].has:
         assert found.word != "**no**", found.why  # another host than the page's knows more of parts, or less
         return
+    assert (found.word, found.why if found.word == "**no**" else "") == (table[name, column.name], "")
+
+
+@pytest.mark.matrix(parts=24)
+@pytest.mark.parametrize("column", COLUMNS, ids=lambda column: column.name)
+@pytest.mark.parametrize("name", SUBJECTS)
+def test_a_cell_says_the_same_on_a_mac(host, table, name, column):
+    """A make-believe one, whose GPU has no float64 and does not meet the CPU's tensors."""
+    import torch
+
+    with torch.inference_mode(), mac_host():
+        found = answer(column, SUBJECTS[name])
     assert (found.word, found.why if found.word == "**no**" else "") == (table[name, column.name], "")
