@@ -466,7 +466,8 @@ def _trouble(case: Case) -> Iterator[Sentence]:
     if picks is not None and picks.range(case.sampler) is None:
         yield say("why.picks.class", sampler=sampler)
     elif picks is not None and not case.scale.plain:
-        yield say("why.picks.plain", chain=case.scale.rules or "a schedule")
+        more = case.scale.rules or ", ".join(case.scale.further)
+        yield say("why.picks.plain", chain=more or "a schedule")
 
 
 def _burning(case: Case) -> Sentence:

@@ -760,3 +760,10 @@ def test_guide_and_judge_bear_the_titles_of_their_nodes():
     found = texts(fooled(6, 0))
     assert "Steer gradient finds" in found
     assert "CLIP does not" in found
+
+
+def test_choices_that_a_gradient_keeps_from_counting_are_said_to_be_so_and_nothing_of_a_schedule():
+    found = report(steered(), Known(picks((3.0, True)))).answer
+    (why,) = (one for one in found.reasons if one.id == "why.picks.plain")
+    assert "Steer gradient" in why.text()
+    assert not re.search("rules|schedule", why.text())
