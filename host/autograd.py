@@ -7,14 +7,15 @@ tensor on the same memory, and put back afterwards, also when something fails in
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from functools import cache, partial
 from typing import Any, cast
 
 import comfy.ldm.modules.attention as host_attention
 import comfy.model_management
 import torch
+from comfy.patcher_extension import copy_nested_dicts
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
@@ -32,6 +33,7 @@ BLOCKS = (  # of models that call further parts beside their blocks, or keep the
 SAVING = ("Norm", "Conv")  # layers whose backward needs what came in, frozen or not
 OUT_OF_MEMORY = ("not enough memory", "can't allocate memory", "out of memory")  # a CPU raises a plain RuntimeError
 IN_PLACE = "modified by an inplace operation"
+INFERENCE = "nference tensor"  # as errors begin that speak of saving one, or of changing one in place
 NO_FORMULA = "no autograd formula was registered"
 OVERRIDE = "optimized_attention_override"
 
@@ -89,23 +91,65 @@ def _frozen(t: Tensor) -> Tensor:
 
 
 @contextmanager
-def recomputed(module: nn.Module) -> Iterator[None]:
-    """Keep only what enters the module's blocks, and compute their insides again on the way back.
+def called_through(stand_ins: Mapping[nn.Module, Callable]) -> Iterator[None]:
+    """Modules whose calls go to something else; each has the forward that stood on it again afterwards."""
+    places = [(vars(module), vars(module).get("forward")) for module in stand_ins]
+    try:
+        for module, stand_in in stand_ins.items():
+            vars(module)["forward"] = stand_in
+        yield
+    finally:
+        for own, before in places:
+            del own["forward"]
+            own.update({} if before is None else {"forward": before})
 
-    What enters is kept as a copy, and the insides work on another: models add in place, inside their blocks and after.
-    """
-    blocks = blocks_of(module)
+
+class State:
+    """What a call may change beside its result: attributes of a module and its parts, dicts it is given, chance."""
+
+    def __init__(self, module: nn.Module, given: Iterable[Any]):
+        self.chance = torch.get_rng_state(), torch.cuda.get_rng_state_all() if torch.cuda.is_initialized() else []
+        self.attributes = [(vars(part), dict(vars(part))) for part in module.modules()]
+        self.given = [(one, copy_nested_dicts(one)) for one in given if isinstance(one, dict)]
+
+    def restore(self) -> None:
+        """Everything is again what it was."""
+        for own, before in (*self.attributes, *((one, copy_nested_dicts(kept)) for one, kept in self.given)):
+            own.clear()
+            own.update(before)
+        own, devices = self.chance
+        torch.set_rng_state(own)
+        torch.cuda.set_rng_state_all(devices)
+
+
+@contextmanager
+def gone_back(before: State, module: nn.Module) -> Iterator[None]:
+    """Everything is for a second call what it was for the first, and afterwards what it has become since."""
+    now = State(module, [one for one, _ in before.given])
+    before.restore()
+    try:
+        yield
+    finally:
+        now.restore()
+
+
+def recomputed(module: nn.Module) -> AbstractContextManager:
+    """Keep only what enters the module's blocks, and compute their insides again on the way back."""
+    return called_through({block: partial(_twice, block, block.forward) for block in blocks_of(module)})
+
+
+def _twice(block: nn.Module, forward: Callable, *args, **named):
+    """A block's answer whose graph is computed again, from where the options said that the model stood."""
+    before, passes = State(block, (*args, *named.values())), iter((nullcontext(),))
+
+    def inside(args, named):
+        with next(passes, None) or gone_back(before, block):
+            return forward(*map(_own, args), **{name: _own(a) for name, a in named.items()})
+
     # Two copies. The outer one is what the checkpoint keeps: the model may change its own after the block, and the
     # second pass would start from other numbers. The inner one is worked on: a block that adds to what enters would
     # change what the checkpoint kept, so that the second pass added again.
-    try:
-        for block in blocks:
-            inside = partial(_on_copies, block.forward)
-            block.forward = partial(_on_copies, partial(checkpoint, inside, use_reentrant=False))
-        yield
-    finally:
-        for block in blocks:
-            del block.forward
+    return checkpoint(inside, [*map(_own, args)], {name: _own(a) for name, a in named.items()}, use_reentrant=False)
 
 
 def blocks_of(module: nn.Module) -> list[nn.Module]:
@@ -119,10 +163,6 @@ def blocks_of(module: nn.Module) -> list[nn.Module]:
 
 def _can_be_called(part: nn.Module) -> bool:
     return type(part).forward is not nn.ModuleList.forward
-
-
-def _on_copies(forward: Callable, *args, **named):
-    return forward(*map(_own, args), **{name: _own(a) for name, a in named.items()})
 
 
 def _own(a: Any) -> Any:
@@ -146,14 +186,20 @@ def _copied(_, args: tuple) -> tuple:
 
 
 @contextmanager
+def normal(modules: Iterable[nn.Module]) -> Iterator[None]:
+    """Outside inference mode, on weights that allow gradients: what is kept in here may meet a graph later."""
+    with gradient_mode(recording=False), differentiable(nn.ModuleList(modules)):
+        yield
+
+
+@contextmanager
 def graph(module: nn.Module, recompute: bool, in_place: bool) -> Iterator[None]:
-    """Everything that a forward and a backward through a host's model need.
+    """What a forward and a backward need beside normal weights.
 
     recompute: keep less and compute twice. in_place: the model's residuals are added in place.
     """
     with ExitStack() as stack:
-        stack.enter_context(gradient_mode())
-        stack.enter_context(differentiable(module))
+        stack.enter_context(torch.enable_grad())
         stack.enter_context(_training())
         if recompute:
             stack.enter_context(recomputed(module))

@@ -53,12 +53,6 @@ class ChainEvaluation:
         state = self.following if begins else self.state
         return ChainEvaluation(self.chain, self.models, run, sigma, state, self.following)
 
-    def rehearsal(self, sigma: float) -> ChainEvaluation:
-        """A first evaluation at this level with a memory of its own, for batches other than the run's."""
-        run = replace(self.run, began=None)
-        state = self.chain.init(run)
-        return ChainEvaluation(self.chain, self.models, run, sigma, state, state)
-
     def __call__(self, x: Tensor, timestep: Tensor, model_options: dict, seed) -> Tensor:  # x [B, ...] -> [B, ...]
         """Evaluate what the chain needs, and guide by it."""
         guider, sigma, self.in_place_of_u = self.models.guider, self.sigma, None

@@ -1,40 +1,39 @@
 """One evaluation of the denoiser in which gradient terms are asked, with its graph or without.
 
-An evaluation is given all it needs and returns what it found out. It changes nothing of the run, so that one that
-fails, or is only a rehearsal, leaves no trace.
+An evaluation is given all it needs and returns what it found out; it changes nothing of the run. The denoiser is called
+once in it, whatever has to be tried.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import comfy.model_management
-import comfy.model_patcher
-import comfy.patcher_extension
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from ..guidance.gradients.estimators import bounded
-from ..guidance.gradients.term import BACKPROP, NOISY, GradientTerm, Place, Strength, Term
+from ..guidance.gradients.term import BACKPROP, NOISY, STAND_IN, GradientTerm, Place, Strength, Term
 from ..guidance.run import Run
 from ..guidance.vectors import gradient_mode, rms, share_along
 from . import adapter
-from .autograd import OVERRIDE, DifferentiableAttention, graph, hosts_without_backward, without_underflow
+from .autograd import without_underflow
 from .chain_evaluation import ChainEvaluation
-from .memory_plan import MemoryPlan, bytes_taken, of_batch, surely_fits
+from .memory_plan import MemoryPlan, surely_fits
+from .network_calls import NetworkCalls, NoBackprop
 from .pictures import OwnPixels
 from .run_models import RunModels
 
 NOTHING_TO_MEASURE_BY = (
     "rms_ratio scales by c - u, which is 0 if positive and negative are the same: nothing is added. Choose clip or none"
 )
-NOT_REPLACEABLE = (
-    "{name} has no backward pass and cannot be replaced in this model. If the model uses it, part of the gradient is "
-    "missing: start ComfyUI with --use-pytorch-cross-attention"
+BLIND = (
+    "something on the MODEL keeps no gradient (a wrapper under torch.no_grad, or a cache of whole predictions): where "
+    f"it is at work, {STAND_IN}"
 )
-REPLACED = "{name} has no backward pass, so gradients go through PyTorch's attention"
 
 
 class Answer(NamedTuple):
@@ -72,17 +71,17 @@ class ActiveTerm(NamedTuple):
         """Whether it takes a gradient through the denoiser in this evaluation."""
         return self.evaluation == BACKPROP and self.kept is None
 
-    def answer(self, place: Place, again: bool) -> Answer:
-        """What the term says there.  again: the graph of the denoiser is needed once more."""
+    def answer(self, place: Place) -> Answer:
+        """What the term says there."""
         if isinstance(self.term, GradientTerm):
-            return self.kept or self._asked(self.term, place, again)
+            return self.kept or self._asked(self.term, place)
         with gradient_mode(recording=False), self.picture.ready():
-            found = self.term.log_prob(replace(place, denoised=place.denoised.detach().clone()))
+            found = self.term.log_prob(replace(place, denoised=place.denoised.detach()))
         return Answer(self.name, None, found)
 
-    def _asked(self, term: GradientTerm, place: Place, again: bool) -> Answer:
+    def _asked(self, term: GradientTerm, place: Place) -> Answer:
         with self.picture.ready() if self.evaluation != NOISY else nullcontext():
-            found = term.shift(place, self.evaluation, again, self.strength.gamma)
+            found = term.shift(place, self.evaluation, again=True, gamma=self.strength.gamma)
         shift = found.shift.detach()
         broken = int((~shift.isfinite()).sum())
         return Answer(self.name, shift.nan_to_num(0.0, 0.0, 0.0) if broken else shift, found.log_prob, broken)
@@ -116,20 +115,16 @@ class DenoiserCall(NamedTuple):
         """x0-hat without gradient terms, at a tensor of the caller's."""
         return self.evaluate(x, timestep, self.options, self.seed)
 
-    def rehearsal(self, count: int) -> DenoiserCall:
-        """The same with the first samples only, which nobody remembers or records."""
-        evaluate, options = self.evaluate.rehearsal(self.sigma), without_recorder(self.options)
-        return DenoiserCall(evaluate, self.x[:count], self.timestep[:count], options, self.seed)
-
 
 class GuidedPrediction(NamedTuple):
     """What an evaluation found out.
 
-    denoised: guided x0-hat with what the terms add to it. answers: of the active terms, in their order. plan: for the
-    next evaluation. notes: sentences about the model.
+    denoised: guided x0-hat with what the terms add to it. terms: as they were asked in the end. answers: theirs, in
+    their order. plan: for the next evaluation. notes: sentences about the model.
     """
 
     denoised: Tensor
+    terms: tuple[ActiveTerm, ...]
     answers: list[Answer]
     plan: MemoryPlan
     notes: tuple[str, ...] = ()
@@ -140,6 +135,7 @@ class GradientEvaluation:
     """One evaluation in which terms are asked, ready to be made.
 
     models: what the call goes through. plan: how a graph through them is kept. sigma_data: of clean data.
+    without_backprop(term): the same term where no gradient through the denoiser can be had.
     """
 
     call: DenoiserCall
@@ -147,6 +143,7 @@ class GradientEvaluation:
     models: RunModels
     plan: MemoryPlan
     sigma_data: float
+    without_backprop: Callable[[Term], ActiveTerm]
 
     @property
     def through_denoiser(self) -> list[ActiveTerm]:
@@ -159,28 +156,54 @@ class GradientEvaluation:
         x, timestep = self.call.x, self.call.timestep
         with adapter.changed(self.call.options, self._noting(seen)):
             denoised = self.call.denoised(x, timestep)
-        return GuidedPrediction(*self._with_terms(x, denoised, seen), self.plan)
+        total, answers = denoised, []
+        for one in self.terms:
+            answer = one.answer(self._place(one, x, denoised))
+            total, answer = self._added(total, one, answer, seen)
+            answers.append(answer)
+        return GuidedPrediction(total, self.terms, answers, self.plan)
 
     def with_graph(self) -> GuidedPrediction:
         """One forward with its graph, one backward for each term that goes through the denoiser."""
-        call, plan, seen = self.call, self.plan, {}
-        transformer = call.options.setdefault("transformer_options", {})
-        attention = DifferentiableAttention(transformer.get(OVERRIDE), plan.pytorch_attention)
-        with (
-            adapter.changed(call.options, self._noting(seen)),
-            adapter.changed(transformer, {OVERRIDE: attention}),
-            graph(nn.ModuleList(self.models.networks()), plan.twice, plan.copies),
-        ):
-            # The host's tensors are inference tensors, which autograd refuses to save; copies made here are not.
+        call, seen = self.call, {}
+        calls = NetworkCalls(self.models, self.plan, self._free())
+        with adapter.changed(call.options, self._noting(seen)), calls.taken(call.options), torch.enable_grad():
             leaf, timestep = call.x.detach().clone().requires_grad_(), call.timestep.clone()
             denoised = without_underflow(lambda x: call.denoised(x, timestep), leaf)
             comfy.model_management.throw_exception_if_processing_interrupted()
-            notes = _about(attention)
-            total, answers = self._with_terms(leaf, denoised, seen)
+            total, terms, answers = denoised.detach(), [], []
+            for k, asked in enumerate(self.terms):
+                calls.again = any(one.through_denoiser for one in self.terms[k + 1 :])
+                one, answer = self._asked(asked, leaf, denoised, calls)
+                total, answer = self._added(total, one, answer, seen)
+                terms.append(one)
+                answers.append(answer)
             _let_go(seen)
         forget_graphs(call.options)
-        plan = replace(plan, pytorch_attention=plan.pytorch_attention or bool(attention.lacking))
-        return GuidedPrediction(total.detach(), answers, plan, notes)
+        notes = [*calls.notes(), *([BLIND] if calls.blind else [])]
+        return GuidedPrediction(total.detach(), tuple(terms), answers, calls.learnt, tuple(notes))
+
+    def _asked(self, asked: ActiveTerm, x: Tensor, denoised: Tensor, calls: NetworkCalls) -> tuple[ActiveTerm, Answer]:
+        """A term's answer, and the term as it was asked.  x, denoised: with a graph between them, or without."""
+
+        def attempt() -> tuple[ActiveTerm, Answer]:
+            able = calls.plan.backprop and denoised.requires_grad and not calls.blind
+            one = asked if able or not asked.through_denoiser else self.without_backprop(asked.term)
+            with calls.counted():
+                return one, one.answer(self._place(one, x, denoised))
+
+        try:
+            return calls.until_it_works(attempt)
+        except NoBackprop:
+            return attempt()
+
+    def _place(self, one: ActiveTerm, x: Tensor, denoised: Tensor) -> Place:
+        return Place(x, denoised.clone(), self.call.sigma, self.call.alpha, self.sigma_data, one.picture)
+
+    def _free(self) -> float | None:
+        """Bytes of memory that the step may take a share of; None where it need not be counted."""
+        free: Any = comfy.model_management.get_free_memory(self.call.x.device)
+        return None if self.plan.estimated or self.surely_fits(free) else free
 
     def _noting(self, seen: dict[str, Tensor]) -> dict[str, Any]:
         """Changed options: u and c are noted, and both are asked for where their difference measures a push."""
@@ -194,18 +217,12 @@ class GradientEvaluation:
         measured = any(isinstance(term, GradientTerm) and term.normalise == "rms_ratio" for term in terms)
         return changes | ({"disable_cfg1_optimization": True} if measured else {})
 
-    def _with_terms(self, x: Tensor, denoised: Tensor, seen: dict[str, Tensor]) -> tuple[Tensor, list[Answer]]:
-        """x0-hat with what the terms add, and their answers.  x, denoised: with a graph between them, or without."""
-        total, waiting, answers = denoised.detach(), self.through_denoiser, []
-        for one in self.terms:
-            place = Place(x, denoised, self.call.sigma, self.call.alpha, self.sigma_data, one.picture)
-            answer = one.answer(place, again=one.through_denoiser and one is not waiting[-1])
-            if answer.shift is not None:
-                push, notes = self._push(one, answer.shift, seen)
-                total = total + push.to(total)
-                answer = answer._replace(notes=notes, weight=share_along(push, answer.shift))
-            answers.append(answer)
-        return total, answers
+    def _added(self, total: Tensor, one: ActiveTerm, answer: Answer, seen: dict[str, Tensor]) -> tuple[Tensor, Answer]:
+        """x0-hat with what a term adds, and its answer with sentences about that."""
+        if answer.shift is None:
+            return total, answer
+        push, notes = self._push(one, answer.shift, seen)
+        return total + push.to(total), answer._replace(notes=notes, weight=share_along(push, answer.shift))
 
     def _push(self, one: ActiveTerm, shift: Tensor, seen: dict[str, Tensor]) -> tuple[Tensor, tuple[str, ...]]:
         """What is added to x0-hat for a shift, and sentences about it."""
@@ -229,23 +246,6 @@ class GradientEvaluation:
         shape = [2 * len(self.call.x), *self.call.x.shape[1:]]
         return surely_fits(self.models.guider.inner_model, shape, [n for n in networks if n is not None], free)
 
-    def bytes_needed(self) -> int:
-        """Most bytes that this takes beyond what is in use, from rehearsals with one sample and with two."""
-        return of_batch(len(self.call.x), self._rehearsed)
-
-    def _rehearsed(self, count: int) -> int:
-        terms = tuple(one._replace(kept=None) for one in self.terms)
-        few = replace(self, call=self.call.rehearsal(count), terms=terms)
-        return bytes_taken(few.with_graph, self.models.controls())
-
-
-def _about(attention: DifferentiableAttention) -> tuple[str, ...]:
-    """Sentences about the attention of a model that has been called."""
-    notes = [REPLACED.format(name=name) for name in attention.lacking]
-    if not attention.reached and (name := hosts_without_backward()):
-        notes.append(NOT_REPLACEABLE.format(name=name))
-    return tuple(notes)
-
 
 def _let_go(seen: dict[str, Tensor]) -> None:
     """Cut u and c off the graph in place: samplers keep them from step to step, and with them the graph."""
@@ -257,15 +257,9 @@ def _let_go(seen: dict[str, Tensor]) -> None:
 def forget_graphs(options: dict) -> None:
     """Cut what other packs remember off this step's graph, which would be kept as long."""
     for name, value in options.items():
-        if isinstance(value, dict):
+        if isinstance(value, Tensor):
+            options[name] = value.detach() if value.requires_grad else value
+        elif isinstance(value, dict):
             forget_graphs(value)
-        elif isinstance(value, Tensor) and value.requires_grad:
-            options[name] = value.detach()
-
-
-def without_recorder(options: dict) -> dict:
-    """Options of a call that nobody records."""
-    clone = comfy.model_patcher.create_model_options_clone(options)
-    kind = comfy.patcher_extension.WrappersMP.CALC_COND_BATCH
-    clone.get("transformer_options", {}).get("wrappers", {}).get(kind, {}).pop(adapter.KEY, None)
-    return clone
+        elif hasattr(value, "__dict__") and not callable(value):
+            forget_graphs(vars(value))

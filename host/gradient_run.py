@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import replace
-from typing import Any
+from contextlib import nullcontext
+from functools import partial
 
 import comfy.model_management
 import comfy.model_patcher
 import torch
 from torch import Tensor
 
-from ..guidance.gradients.estimators import gain, is_dead
+from ..guidance.gradients.estimators import LEAST_ALPHA, gain, is_dead
 from ..guidance.gradients.term import BACKPROP, CLEAN_X0, NOISY, STAND_IN, GradientTerm, Strength, Term, WatchTerm
 from . import adapter
-from .autograd import pages_weights
+from .autograd import normal, pages_weights
 from .gradient_evaluation import ActiveTerm, Answer, DenoiserCall, GradientEvaluation, GuidedPrediction
 from .memory_plan import MemoryPlan
 from .pictures import picture_of
@@ -25,6 +25,10 @@ StrengthLaw = Callable[[GradientTerm, str, float], Strength]  # term, evaluation
 PAGED = (
     f"{STAND_IN}: the host pages the weights, which breaks gradients, and there is no file to reload them from. Start "
     "ComfyUI with --disable-dynamic-vram"
+)
+UNPUSHED = (
+    "Classifier guidance: {name} pushed nothing in {count} of {steps} steps: above sigma "
+    f"{1 - LEAST_ALPHA:g} a flow model's gradient would only amplify its error. x0 acts there too."
 )
 DEAD = "{name} is exactly zero{some} at sigma {sigma:.3g}: {why}"
 GUESS = "does the energy clamp, round, detach or take an argmax, or is the classifier already certain?"
@@ -50,6 +54,7 @@ class GradientRun:
         self.notes: dict[str, None] = {}
         self.dead: set[str] = set()  # terms whose gradient was said to be zero: the first time tells
         self.broken: Counter[str] = Counter()  # numbers that were not finite, by term
+        self.unpushed: dict[tuple[str, int], set[int]] = {}  # steps without a push, by term and steps
         for term in self.gradient_terms:
             if term.unread:
                 self.tell(f"{self.names[term]} does not read {', '.join(term.unread)} at {term.effective_evaluation}")
@@ -74,21 +79,45 @@ class GradientRun:
 
     def added(self, call: DenoiserCall) -> Tensor:
         """The guided x0-hat of a call plus what the terms add to it; without an active term, the call itself."""
+        before = comfy.model_patcher.create_model_options_clone(call.options) if self.normal else {}
+        try:
+            return self._added(call)
+        except (RuntimeError, MemoryError) as error:
+            found = self.plan.after(error) if self.normal else None
+            if found is None:
+                raise
+        self._follow(*found)
+        call.options.clear()
+        call.options.update(before)  # what other packs remember of the failed attempt
+        comfy.model_management.soft_empty_cache()
+        return self.added(call)
+
+    @property
+    def normal(self) -> bool:
+        """Whether the run's predictions are made outside inference mode.
+
+        All of them, since what caches and patches keep from one that needs no graph is used in the next that does.
+        """
+        return self.plan.backprop and goes_through_denoiser(tuple(self.names))
+
+    def _added(self, call: DenoiserCall) -> Tensor:
         self.latest = []
-        asked = self.asked(call)
-        if not asked.terms:
-            return call.denoised(call.x, call.timestep)
-        if not asked.through_denoiser:
-            return self._applied(asked, asked.plain())
-        found = self._with_graph(asked)
-        return self.added(call) if found is None else self._applied(asked, found)
+        with normal(self.models.networks()) if self.normal else nullcontext():
+            call = call._replace(x=call.x.clone(), timestep=call.timestep.clone()) if self.normal else call
+            asked = self.asked(call)
+            if not asked.terms:
+                return call.denoised(call.x, call.timestep)
+            return self._applied(asked, asked.with_graph() if asked.through_denoiser else asked.plain())
 
     def asked(self, call: DenoiserCall) -> GradientEvaluation:
         """An evaluation with the terms that are at work in it, ready to be made."""
         terms = [(term, self.evaluation_of(term)) for term in self.names if term.active(call.run, call.sigma)]
         able = [(term, at) for term, at in terms if at == CLEAN_X0 or gain(call.sigma, call.alpha)]
+        for term, _ in (one for one in terms if one not in able):
+            self.unpushed.setdefault((self.names[term], call.run.steps), set()).add(call.run.step(call.sigma))
         active = tuple(self._active(call, term, at) for term, at in able)
-        return GradientEvaluation(call, active, self.models, self.plan, self.sigma_data)
+        instead = partial(self._active, call, at=CLEAN_X0)
+        return GradientEvaluation(call, active, self.models, self.plan, self.sigma_data, instead)
 
     def evaluation_of(self, term: Term) -> str:
         """The evaluation in force for a term: without backprop once memory has run out."""
@@ -102,35 +131,6 @@ class GradientRun:
         kept = None if term.fresh(call.run, call.sigma) else self.held.get((term, at))
         return active._replace(strength=self.strength(term, at, call.sigma), kept=kept)
 
-    def _with_graph(self, asked: GradientEvaluation) -> GuidedPrediction | None:
-        """With the graph of the denoiser; None where that failed, and the plan is another from now on."""
-        options = asked.call.options
-        before = comfy.model_patcher.create_model_options_clone(options)
-        try:
-            self.fit(asked)
-            return replace(asked, plan=self.plan).with_graph() if self.plan.backprop else None
-        except (RuntimeError, MemoryError) as error:
-            found = self.plan.after(error)
-            if found is None:
-                raise
-        # Only here, after the except, is the memory free again: the traceback of the error held every frame of the
-        # forward, and with them the graph.
-        self._follow(*found)
-        options.clear()
-        options.update(before)  # what other packs remember of the failed attempt
-        comfy.model_management.soft_empty_cache()
-        return None
-
-    def fit(self, asked: GradientEvaluation) -> None:
-        """Before the first backward: lower the plan until the whole batch fits the free memory."""
-        if self.plan.settled:
-            return
-        free: Any = comfy.model_management.get_free_memory(asked.call.x.device)
-        if asked.surely_fits(free):
-            self.plan = replace(self.plan, estimated=True)
-        while not self.plan.settled:
-            self._follow(*self.plan.fitted(replace(asked, plan=self.plan).bytes_needed(), free))
-
     def _follow(self, plan: MemoryPlan, words: str) -> None:
         self.plan = plan
         if words:
@@ -141,7 +141,7 @@ class GradientRun:
         self.plan, self.latest = found.plan, found.answers
         for words in found.notes:
             self.tell(words)
-        for one, answer in zip(asked.terms, found.answers, strict=True):
+        for one, answer in zip(found.terms, found.answers, strict=True):
             if isinstance(one.term, GradientTerm) and one.kept is None:
                 self._watch_out(answer, asked.call.sigma)
                 if one.term.every > 1:
@@ -177,7 +177,8 @@ class GradientRun:
     def told(self) -> list[str]:
         """Sentences for the trace, the counts of the whole run last."""
         bad = (f"{name} had {count} values that are not finite" for name, count in self.broken.items())
-        return [*self.notes, *(f"Classifier guidance: {words} in the whole run." for words in bad)]
+        idle = [UNPUSHED.format(name=name, count=len(at), steps=n) for (name, n), at in self.unpushed.items()]
+        return [*self.notes, *(f"Classifier guidance: {words} in the whole run." for words in bad), *idle]
 
     def wanted(self) -> Tensor | None:  # -> [B, ...]
         """What the terms asked for together in the latest evaluation, at their own gamma; None where none was asked."""

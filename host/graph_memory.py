@@ -1,7 +1,8 @@
-"""How much memory a forward and a backward take, counted operation by operation on a few samples."""
+"""How much memory a forward and a backward take, counted operation by operation while they are made."""
 
 from __future__ import annotations
 
+import math
 import weakref
 from typing import Any
 
@@ -11,16 +12,24 @@ from torch.utils._pytree import tree_leaves
 from torch.utils.weak import WeakIdKeyDictionary
 
 
+class TooMuch(MemoryError):
+    """More memory is in use than should be.  limit: bytes"""
+
+    def __init__(self, limit: float):
+        super().__init__(f"more than {limit} bytes")
+        self.limit = limit
+
+
 class Tally(TorchDispatchMode):
     """Counts the memory of what operations make while the context lasts, backward included.
 
-    most: bytes in use at the fullest moment. What was there before, weights above all, counts as nothing. What an
-    operation takes and gives back inside itself is not seen.
+    limit: bytes above which it raises TooMuch. most: bytes in use at the fullest moment. What was there before, weights
+    above all, counts as nothing. What an operation takes and gives back inside itself is not seen.
     """
 
-    def __init__(self):
+    def __init__(self, limit: float = math.inf):
         super().__init__()
-        self.live = self.most = 0
+        self.limit, self.live, self.most = limit, 0, 0
         self._known: Any = WeakIdKeyDictionary()  # weak: a tally must not keep alive what it counts
 
     def __torch_dispatch__(self, operation, types, args=(), kwargs=None):
@@ -30,6 +39,8 @@ class Tally(TorchDispatchMode):
         for storage in _storages(made):
             self._count(storage)
         self.most = max(self.most, self.live)
+        if self.live > self.limit:
+            raise TooMuch(self.limit)
         return made
 
     def _count(self, storage: torch.UntypedStorage) -> None:

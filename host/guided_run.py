@@ -101,11 +101,6 @@ class GuidedRun:
             self.notes.append(REPLACED)
         return guided
 
-    def needed(self, x, timestep, model_options={}, seed=None) -> int:  # noqa: B006
-        """Bytes that `predict` will take beyond what is in use, by the estimate that decides how it is done."""
-        evaluation = self.evaluation.rehearsal(float(timestep[0]))
-        return self.gradients.asked(DenoiserCall(evaluation, x, timestep, model_options, seed)).bytes_needed()
-
     def told(self) -> list[str]:
         """Sentences for the trace."""
         return [*self.notes, *self.gradients.told()]

@@ -1,22 +1,22 @@
 """How a gradient through the denoiser is taken with the memory there is: what a step needs, and what to do about it.
 
-Before the first backward the step is rehearsed on a few samples, and a plan made that fits. What no rehearsal tells is
-learnt from the step that fails.
+What the first step takes is counted while it is made, and it is stopped before it takes too much. All else is learnt
+from the call that fails.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from torch import nn
 
 from ..guidance.gradients.term import STAND_IN
-from .autograd import IN_PLACE, NO_FORMULA, ran_out_of_memory
-from .graph_memory import Tally
+from .autograd import IN_PLACE, INFERENCE, NO_FORMULA, ran_out_of_memory
+from .graph_memory import TooMuch
 
 # The host reckons what a forward has in use at once; a graph keeps what every layer made, at most a few dozen times as
-# much. Where even that is free, a rehearsal would only cost time.
+# much. Where even that is free, to count would only cost time.
 GENEROUS = 40
 # Share of the free memory that a graph may take: tensors do not fill the blocks that an allocator hands out, and
 # kernels need room inside themselves, which no tally sees.
@@ -26,6 +26,8 @@ TWICE = "blocks are computed twice instead of kept, which takes longer"
 WITHOUT_BACKPROP = f"from here on {STAND_IN}"
 COPIES = "this model adds in place: layers that save their inputs get copies"
 PYTORCH_ATTENTION = "part of this model has no backward pass: PyTorch computes its attention instead"
+TOO_MUCH = "a step needs more than {share}, and {free} are free"
+FORBIDDEN = "part of this model, or a patch on it, allows no gradient: "
 
 
 @dataclass(frozen=True)
@@ -43,23 +45,18 @@ class MemoryPlan:
     backprop: bool = True
     estimated: bool = False
 
-    @property
-    def settled(self) -> bool:
-        """Whether there is nothing to estimate any more."""
-        return self.estimated or not self.backprop
-
-    def fitted(self, needed: int, free: float) -> tuple[MemoryPlan, str]:
-        """The plan after an estimate, and what changed in words.  needed, free: bytes."""
-        if needed < SPARE * free:
-            return replace(self, estimated=True), ""
-        return self.less(f"a step needs {needed / 2**30:.1f} GB and {free / 2**30:.1f} GB are free")
-
     def after(self, error: BaseException) -> tuple[MemoryPlan, str] | None:
-        """The plan after a step that failed, and what changed in words; None if nothing is known against the error."""
+        """The plan after something that failed, and what changed in words; None if nothing helps against the error."""
+        if not self.backprop:
+            return None
         if IN_PLACE in str(error) and not self.copies:
             return replace(self, copies=True), COPIES
         if NO_FORMULA in str(error) and not self.pytorch_attention:
             return replace(self, pytorch_attention=True), PYTORCH_ATTENTION
+        if any(words in str(error) for words in (IN_PLACE, NO_FORMULA, INFERENCE)):
+            return replace(self, backprop=False), FORBIDDEN + WITHOUT_BACKPROP
+        if isinstance(error, TooMuch):
+            return self.less(TOO_MUCH.format(share=size_of(error.limit), free=size_of(error.limit / SPARE)))
         return self.less("memory ran out") if ran_out_of_memory(error) else None
 
     def less(self, reason: str) -> tuple[MemoryPlan, str]:
@@ -79,24 +76,6 @@ def surely_fits(model, shape: list[int], others: Sequence[nn.Module], free: floa
     return max(sizes) == sizes[0] and GENEROUS * model.memory_required(shape) < free
 
 
-def of_batch(count: int, rehearsed: Callable[[int], int]) -> int:
-    """Bytes that a batch needs.  rehearsed(n): what n samples did.
-
-        one + (count - 1) (two - one)
-
-    Two rehearsals, since a part does not grow with the batch: weights that are cast for the step, above all. One sample
-    alone would count that part for every sample.
-    """
-    one = rehearsed(1)
-    return one if count == 1 else one + (count - 1) * (rehearsed(2) - one)
-
-
-def bytes_taken(step: Callable[[], object], controls: list) -> int:
-    """Most bytes that a step takes beyond what is in use.  controls: the host's ControlNets that it goes through."""
-    try:
-        with Tally() as tally:
-            step()
-    finally:
-        for control in controls:
-            control.cond_hint = None  # it keeps its picture as cut for the latest batch, and the run's is another
-    return tally.most
+def size_of(count: float) -> str:
+    """Bytes in words, also where they are few."""
+    return f"{count / 2**30:.1f} GB" if count >= 2**30 else f"{count / 2**20:.3g} MB"

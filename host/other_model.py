@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from typing import Any
 
 import comfy.model_patcher
-import comfy.patcher_extension
 import comfy.sampler_helpers
 import comfy.samplers
 from torch import Tensor
@@ -63,10 +63,13 @@ class OtherModel:
         level = float(sigma[0])
         wanted = {name: self.conds[self._key(name)] for name in self.conditions if name in names}
         wanted = {name: cond for name, cond in wanted.items() if adapter.is_active(cond, level)}
-        kind = comfy.patcher_extension.WrappersMP.CALC_COND_BATCH
-        counting = comfy.patcher_extension.get_wrappers_with_key(kind, adapter.KEY, watched, is_model_options=True)
-        places = self.options.setdefault("transformer_options", {}).setdefault("wrappers", {}).setdefault(kind, {})
-        with adapter.changed(self.options, {FURTHER: True}), adapter.changed(places, {adapter.KEY: counting}):
+        ours = watched.get("transformer_options", {}).get("wrappers", {})
+        places = self.options.setdefault("transformer_options", {}).setdefault("wrappers", {})
+        with ExitStack() as stack:
+            stack.enter_context(adapter.changed(self.options, {FURTHER: True}))
+            for kind, by_key in ours.items():
+                own = {key: found for key, found in by_key.items() if str(key).startswith(adapter.KEY)}
+                stack.enter_context(adapter.changed(places.setdefault(kind, {}), own))
             found = comfy.samplers.calc_cond_batch(self.patcher.model, [*wanted.values()], x, sigma, self.options)
         return dict(zip(wanted, found, strict=True))
 

@@ -30,10 +30,12 @@ class RunModels:
 
     def networks(self) -> list[nn.Module]:
         """The sampled model first, then further models and ControlNets."""
-        own = [self.guider.inner_model, *(other.patcher.model for other in self.others)]
-        return own + [
-            part for control in self.controls() for part in vars(control).values() if isinstance(part, nn.Module)
-        ]
+        return [self.guider.inner_model, *(other.patcher.model for other in self.others), *self.control_networks()]
+
+    def control_networks(self) -> list[nn.Module]:
+        """Those of the ControlNets."""
+        parts = (part for control in self.controls() for part in vars(control).values())
+        return [*dict.fromkeys(part for part in parts if isinstance(part, nn.Module))]
 
     def patchers(self) -> list:
         """The host's keepers of their weights."""

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from ..guidance.printing import nth
-from ..guidance.vectors import where_float64_is
+from ..guidance.vectors import gradient_mode, where_float64_is
 from .columns import columns_of, unknown_columns
 from .faults import kept_out
 from .recorder import RECUR, Recorded
@@ -34,7 +34,7 @@ def of_no_mode(work: Work) -> Work:
 
     A run and whoever reads its record may be in different modes, and what inference mode makes is read-only outside it.
     """
-    return torch.inference_mode(False)(torch.no_grad()(work))
+    return gradient_mode(recording=False)(work)
 
 
 @dataclass

@@ -85,12 +85,12 @@ class InPlace(nn.Module):
 
 @pytest.mark.parametrize("recompute", [False, True])
 def test_in_place_residuals_have_the_right_gradient(host, recompute):
-    from guidance_geometry.host.autograd import graph
+    from guidance_geometry.host.autograd import graph, normal
 
     torch.manual_seed(0)
     module = nn.Sequential(InPlace(), InPlace())
     x = torch.randn(3, 6, generator=torch.Generator().manual_seed(1))
-    with graph(module, recompute, in_place=True):
+    with normal([module]), graph(module, recompute, in_place=True):
         leaf = x.clone().requires_grad_()
         (found,) = torch.autograd.grad(module(leaf).square().sum(), leaf)
     with torch.inference_mode(False), torch.enable_grad():
@@ -114,10 +114,10 @@ class Nameless(nn.Module):
     class Part(nn.Module):
         def __init__(self):
             super().__init__()
-            self.linear, self.calls = Linear(6, 6), 0
+            self.linear, self.calls = Linear(6, 6), []
 
         def forward(self, x):
-            self.calls += 1
+            self.calls.append(x)
             return x + self.linear(x).tanh()
 
     def __init__(self):
@@ -132,13 +132,13 @@ class Nameless(nn.Module):
 
 
 def test_blocks_of_an_unknown_model_are_computed_twice(host):
-    from guidance_geometry.host.autograd import graph
+    from guidance_geometry.host.autograd import graph, normal
 
     module = Nameless()
-    with graph(nn.ModuleList([module]), recompute=True, in_place=False):
+    with normal([module]), graph(nn.ModuleList([module]), recompute=True, in_place=False):
         leaf = torch.ones(2, 6).requires_grad_()
         torch.autograd.grad(module(leaf).sum(), leaf)
-    assert [part.calls for part in (*module.few, *module.blocks)] == [1, 2, 2]
+    assert [len(part.calls) for part in (*module.few, *module.blocks)] == [1, 2, 2]
     assert not any("forward" in vars(part) for part in module.modules())
 
 
@@ -188,13 +188,13 @@ def test_blocks_of_the_hosts_families_computed_twice_give_the_same_gradient(host
 def test_a_quantised_weight_stays_what_it_is(host):
     """The host's own is a tensor around two others, the numbers and their scale."""
     quantised = pytest.importorskip("comfy.quant_ops", reason="this host has no quantised weights").QuantizedTensor
-    from guidance_geometry.host.autograd import graph
+    from guidance_geometry.host.autograd import graph, normal
 
     layer, x = Linear(16, 16, bias=False), torch.randn(2, 16, generator=torch.Generator().manual_seed(1))
     weight = quantised.from_float(torch.randn(16, 16), "TensorCoreFP8Layout")
     layer.weight = nn.Parameter(weight, requires_grad=False)
     plain = layer(x)
-    with graph(layer, recompute=False, in_place=False):
+    with normal([layer]), graph(layer, recompute=False, in_place=False):
         leaf = x.clone().requires_grad_()
         found = layer(leaf)
         (gradient,) = torch.autograd.grad(found.sum(), leaf)
@@ -222,11 +222,11 @@ class Unpacking(nn.Module):
 
 
 def test_a_weight_of_another_packs_kind_keeps_its_notes(host):
-    from guidance_geometry.host.autograd import graph
+    from guidance_geometry.host.autograd import graph, normal
 
     numbers = torch.randint(0, 9, (6, 6), dtype=torch.uint8)
     module = Unpacking(numbers)
-    with graph(module, recompute=False, in_place=False):
+    with normal([module]), graph(module, recompute=False, in_place=False):
         leaf = torch.ones(2, 6).requires_grad_()
         (gradient,) = torch.autograd.grad(module(leaf).sum(), leaf)
         assert not module.weight.is_inference()
@@ -236,22 +236,22 @@ def test_a_weight_of_another_packs_kind_keeps_its_notes(host):
 
 def test_weights_that_could_be_trained_are_frozen_for_the_time(host):
     """A graph through trainable weights keeps what their own gradients would need."""
-    from guidance_geometry.host.autograd import graph
+    from guidance_geometry.host.autograd import graph, normal
 
     with torch.inference_mode(False):
         layer = Linear(6, 6)
     weights = dict(layer.named_parameters())
-    with graph(layer, recompute=False, in_place=False):
+    with normal([layer]), graph(layer, recompute=False, in_place=False):
         assert not any(weight.requires_grad for weight in layer.parameters())
         assert all(weight.data_ptr() == weights[name].data_ptr() for name, weight in layer.named_parameters())
     assert all(weight is weights[name] and weight.requires_grad for name, weight in layer.named_parameters())
 
 
 def test_without_the_copies_the_same_model_is_recognised_by_its_error(host):
-    from guidance_geometry.host.autograd import IN_PLACE, graph
+    from guidance_geometry.host.autograd import IN_PLACE, graph, normal
 
     module, x = nn.Sequential(InPlace(), InPlace()), torch.randn(3, 6)
-    with graph(module, False, False):
+    with normal([module]), graph(module, False, False):
         leaf = x.clone().requires_grad_()
         total = module(leaf).square().sum()
         with pytest.raises(RuntimeError, match=IN_PLACE):

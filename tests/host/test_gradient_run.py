@@ -212,7 +212,7 @@ def test_a_gradient_every_other_step_begins_with_one(exact, empty_latent, space,
 
 
 def test_a_kept_gradient_of_another_evaluation_is_not_used(pocket, empty_latent):
-    """Memory ends in the second step: the first term was asked through the denoiser, and is asked anew without."""
+    """Memory ends in the second step, at the second term; in the third the first one is asked anew without."""
     from guidance_geometry.guidance.energies.label import LabelEnergy
     from guidance_geometry.guidance.gradients.term import GradientTerm
 
@@ -220,8 +220,8 @@ def test_a_kept_gradient_of_another_evaluation_is_not_used(pocket, empty_latent)
     guidance = chain_of(bright(), evaluation="x0 + backprop", every=3).then(failing)
     steps = observed(pocket("fp32"), empty_latent("pocket"), "euler", guidance)
     found = [step.evaluation.gradients["gradient"] for step in steps]
-    assert not torch.equal(found[0], found[1])
-    assert torch.equal(found[1], found[2])
+    assert torch.equal(found[0], found[1])
+    assert not torch.equal(found[1], found[2])
 
 
 def test_an_interrupt_in_the_middle_leaves_the_host_healthy(pocket, empty_latent):
@@ -373,3 +373,20 @@ def test_one_sample_without_a_gradient_is_said_and_stays_alone(pocket, empty_lat
     plain = guided(*parts, **given)[0]["samples"]
     assert torch.equal(spoilt[0]["samples"][0], whole[0]["samples"][0])
     assert (spoilt[0]["samples"][1] - plain[1]).abs().max() <= 1e-5
+
+
+@pytest.mark.parametrize(("evaluation", "steps"), [("noisy x_t", 3), ("x0 + backprop", 3), ("x0", 0)])
+def test_steps_without_a_push_are_counted_and_said(exact, empty_latent, evaluation, steps):
+    """A flow schedule that stays noisy for long: at three of its steps alpha is below .02."""
+    from comfy.samplers import sampler_object
+
+    from guidance_geometry.host.guider import chain_guider
+    from guidance_geometry.host.recording import Recording, RecordingSampler
+
+    parts, energy, _ = exact["flow"]
+    guider, recording = chain_guider(*parts, 1.0, chain_of(energy, evaluation=evaluation)), Recording("numbers")
+    x, sigmas = empty_latent("flow")["samples"], torch.tensor([1.0, 0.995, 0.985, 0.9, 0.5, 0.0])
+    guider.sample(torch.randn_like(x), x, RecordingSampler(sampler_object("heun"), recording), sigmas, seed=1)
+    told = [note for note in recording.trace.header["notes"] if "pushed nothing" in note]
+    assert told == ([] if not steps else [note for note in told if f"in {steps} of 5 steps" in note])
+    assert len(told) == (steps > 0)

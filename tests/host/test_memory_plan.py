@@ -20,8 +20,8 @@ def plan(host):
 def test_a_lack_of_memory_costs_time_first_and_backprop_last(plan):
     twice, first = plan.after(OUT)
     without, second = twice.after(OUT)
-    assert (twice.twice, twice.backprop, twice.settled) == (True, True, False)
-    assert (without.backprop, without.settled) == (False, True)
+    assert (twice.twice, twice.backprop) == (True, True)
+    assert not without.backprop
     assert first == "memory ran out: blocks are computed twice instead of kept, which takes longer"
     assert (
         second
@@ -35,31 +35,33 @@ def test_what_a_model_needs_is_learnt_from_its_error_once(plan, error, name):
     assert getattr(found, name)
     assert found.backprop
     assert words
-    assert found.after(error) is None
     assert plan.after(ValueError("anything else")) is None
+    without, words = found.after(error)
+    assert not without.backprop
+    assert "allows no gradient" in words
+    assert without.after(error) is None
+    assert without.after(OUT) is None
 
 
-def test_an_estimate_leaves_a_fifth_of_the_memory_free(plan):
-    fits, nothing = plan.fitted(7 * GB, 10 * GB)
-    wants, words = plan.fitted(9 * GB, 10 * GB)
-    assert (fits.settled, fits.twice, nothing) == (True, False, "")
-    assert (wants.settled, wants.twice) == (False, True)
-    assert words.startswith("a step needs 9.0 GB and 10.0 GB are free: ")
+@pytest.mark.parametrize(
+    ("free", "words"),
+    [
+        (10 * GB, "needs more than 8.0 GB, and 10.0 GB are free: "),
+        (GB / 100, "more than 8.19 MB, and 10.2 MB are free: "),
+    ],
+)
+def test_a_step_leaves_a_fifth_of_the_memory_free(plan, free, words):
+    from guidance_geometry.host.graph_memory import TooMuch
 
-
-@pytest.mark.parametrize(("count", "expected", "rehearsals"), [(1, 110, [1]), (2, 120, [1, 2]), (8, 180, [1, 2])])
-def test_what_does_not_grow_with_the_batch_counts_once(host, count, expected, rehearsals):
-    from guidance_geometry.host.memory_plan import of_batch
-
-    made = []
-    assert of_batch(count, lambda n: (made.append(n), 100 + 10 * n)[1]) == expected
-    assert made == rehearsals
+    wants, said = plan.after(TooMuch(0.8 * free))
+    assert wants.twice
+    assert words in said
 
 
 @pytest.mark.parametrize(
     ("needs", "other", "expected"), [(1, 10, True), (3, 10, False), (1, 30, False)], ids=["small", "large", "energy"]
 )
-def test_only_a_graph_that_is_small_beside_the_memory_is_not_rehearsed(host, needs, other, expected):
+def test_only_a_graph_that_is_small_beside_the_memory_is_not_counted(host, needs, other, expected):
     from guidance_geometry.host.memory_plan import surely_fits
 
     class Model(Linear):

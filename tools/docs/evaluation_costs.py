@@ -163,33 +163,30 @@ def own_gradient(bed: Bed, evaluation: str, batch: int) -> None:
     )
 
 
-class Estimated(Exception):
-    """What the estimate says, in bytes."""
+def counted(bed: Bed, evaluation: str, batch: int) -> int:
+    """Bytes that a guided step takes as the node counts them."""
+    from ...host.graph_memory import Tally
 
+    found = []
 
-def estimate(bed: Bed, evaluation: str, batch: int) -> int:
-    """Bytes that the node expects a guided step to take, counted before the first one."""
-    from ...host.adapter import KEY
+    def count(executor, *args):
+        with Tally() as tally:
+            made = executor(*args)
+        found.append(tally.most)
+        return made
 
-    def ask(executor, x, timestep, model_options={}, seed=None):  # noqa: B006  the host's signature
-        run = executor.class_obj.model_options[KEY]
-        raise Estimated(run.needed(x, timestep, model_options, seed))
-
-    try:
-        bed.run(evaluation, batch, 1, ask)
-    except Estimated as found:
-        return found.args[0]
-    raise RuntimeError("the run asked for no prediction")
+    bed.run(evaluation, batch, 1, count)
+    return max(found)
 
 
 def memory(bed: Bed, evaluation: str, batch: int) -> dict[str, float]:
-    """Megabytes that a guided run takes beyond what is loaded, as estimated and as measured."""
-    expected = estimate(bed, evaluation, batch) / 2**20
+    """Megabytes that a guided run takes beyond what is loaded, as the node counts them and as measured."""
+    expected = counted(bed, evaluation, batch) / 2**20
     ctypes.CDLL("libc.so.6").malloc_trim(0)
     Path("/proc/self/clear_refs").write_text("5", encoding="utf-8")  # the high-water mark starts anew
     before = resident("VmRSS")
     bed.run(evaluation, batch, 1)
-    return {"estimated": expected, "measured": resident("VmHWM") - before}
+    return {"counted": expected, "measured": resident("VmHWM") - before}
 
 
 def resident(kind: str) -> float:

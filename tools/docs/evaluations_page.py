@@ -58,10 +58,10 @@ prediction, without the classifier.
 """
 MEMORY_WORDS = """## Memory
 
-Megabytes that a guided step takes beyond what is loaded, batch 16, each in a process of its own. **estimate**: what the
-node expects before the first step, from trial passes with one sample and with two. **measured**: the kernel's
-high-water mark, with an allocator that returns freed memory at once. **as it comes**: with glibc's own, which holds
-some back: the node leaves a fifth of the free memory for that.
+Megabytes that a guided step takes beyond what is loaded, batch 16, each in a process of its own. **counted**: by the
+node, while the first step is made. **measured**: the kernel's high-water mark, with an allocator that returns freed
+memory at once. **as it comes**: with glibc's own, which holds some back: the node leaves a fifth of the free memory for
+that.
 """
 VERSIONS = """## Classifiers of the transformers library
 
@@ -156,14 +156,14 @@ def times() -> str:
 
 
 def memory() -> str:
-    """Estimate and measurement."""
+    """What was counted, and what was measured."""
     cells = []
     for model, evaluation, batch in MEMORY:
         heap = measured("memory", model, evaluation, batch)["measured"]
         n = measured("memory", model, evaluation, batch, RETURN_AT)
-        expected, real = n["estimated"], n["measured"]
+        expected, real = n["counted"], n["measured"]
         cells.append([model, evaluation, f"{expected:.0f}", f"{real:.0f}", f"{expected / real:.2f}", f"{heap:.0f}"])
-    return table("model | evaluation | estimate | measured | estimate / measured | as it comes", cells)
+    return table("model | evaluation | counted | measured | counted / measured | as it comes", cells)
 
 
 def versions(answers: list[Path]) -> str:
