@@ -39,10 +39,10 @@ def answer_panels() -> None:
 
     async def record(request: web.Request) -> web.StreamResponse:
         user, name = known(user_of(server, request)), request.match_info["name"]
-        found, own = record_named(name), user in READERS.get(name, ()) or was_shown(server.prompt_queue, user, name)
-        if found.status != 204 and not own:
+        response, own = record_named(name), user in READERS.get(name, ()) or was_shown(server.prompt_queue, user, name)
+        if response.status != 204 and not own:
             raise web.HTTPNotFound()
-        return found
+        return response
 
     async def tab_runs(request: web.Request) -> web.StreamResponse:
         user, query = known(user_of(server, request)), request.query

@@ -77,10 +77,10 @@ def on_prompt(body: Mapping[str, Any]) -> Mapping[str, Any]:
     """The request with taps where it asks for them, and with its user; a fault of ours costs it its records alone."""
     try:
         wanted = wanted_of(body)
-        return _saying(body, {}) if wanted is None else _tapped(body, wanted)
+        return _with_ours(body, {}) if wanted is None else _tapped(body, wanted)
     except Exception:
         logging.warning("Guidance Geometry: this job is not recorded", exc_info=True)
-        return _saying(body, {})
+        return _with_ours(body, {})
 
 
 def wanted_of(body: Mapping[str, Any]) -> Wanted | None:
@@ -100,10 +100,10 @@ def wanted_of(body: Mapping[str, Any]) -> Wanted | None:
 
 def _tapped(body: Mapping[str, Any], wanted: Wanted) -> Mapping[str, Any]:
     prompt, _ = with_taps(body["prompt"], declared, asdict(wanted))
-    return _saying({**body, "prompt": prompt}, {"record": True, **asdict(wanted)})
+    return _with_ours({**body, "prompt": prompt}, {"record": True, **asdict(wanted)})
 
 
-def _saying(body: Mapping[str, Any], said: Mapping[str, Any]) -> Mapping[str, Any]:
+def _with_ours(body: Mapping[str, Any], said: Mapping[str, Any]) -> Mapping[str, Any]:
     """The request with this under our key, and the user who asks: nothing of what it says there itself is kept."""
     extra = within(body, "extra_data") or {}
     if not isinstance(body, Mapping) or not isinstance(extra, Mapping):

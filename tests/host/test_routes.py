@@ -88,7 +88,7 @@ def site(live, monkeypatch, tmp_path):
     live.loop.close()
 
 
-def asked(site, *requests):
+def answers_to(site, *requests):
     """Status and body of each of several requests: (method, path, headers, body), one after another."""
 
     async def answers():
@@ -127,7 +127,7 @@ def with_body(method):
 
 def test_the_owner_gets_everything(site):
     requests = [(method, path, as_user(site, "her") | JSON, with_body(method)) for method, path in ours(site)]
-    for (method, path, *_), (status, _) in zip(requests, asked(site, *requests), strict=True):
+    for (method, path, *_), (status, _) in zip(requests, answers_to(site, *requests), strict=True):
         assert status in (200, 204), (method, path)
 
 
@@ -138,7 +138,7 @@ def test_others_get_nothing_of_it(site):
     for user, wanted in (("him", {404}), ("nobody", {401}), (None, {401}), ("../her", {401}), ("__system", {401})):
         requests = [("POST", "/guidance_geometry/picks?key=k", as_user(site, "her") | JSON, json.dumps(PICKS))]
         requests += [(method, path, as_user(site, user) | JSON, with_body(method)) for method, path in ours(site)]
-        for (method, path, *_), (status, body) in list(zip(requests, asked(site, *requests), strict=True))[1:]:
+        for (method, path, *_), (status, body) in list(zip(requests, answers_to(site, *requests), strict=True))[1:]:
             personal = "/picks" in path or path.endswith("/runs?workflow_id=1234")  # each has his own
             assert status in ({200, 204} if personal and user == "him" else wanted), (user, method, path, status)
             assert b'"mine"' not in body
@@ -154,7 +154,7 @@ def test_others_get_nothing_of_it(site):
 def test_pages_of_other_sites_get_and_write_nothing(site, called, origin):
     headers = as_user(site, "her") | JSON | {"Host": called, "Origin": origin}
     requests = [(method, path, headers, with_body(method)) for method, path in ours(site)]
-    for (method, path, *_), (status, body) in zip(requests, asked(site, *requests), strict=True):
+    for (method, path, *_), (status, body) in zip(requests, answers_to(site, *requests), strict=True):
         assert status == 403, (method, path)
         assert b"cfg" not in body
     assert not site.picks.exists()
@@ -167,13 +167,13 @@ def test_its_own_pages_and_those_that_the_host_lets_in_are_answered(site, called
     headers = as_user(site, "her") | JSON | {"Host": called}
     post = ("POST", "/guidance_geometry/picks?key=k", headers | {"Origin": f"http://{called}"}, json.dumps(PICKS))
     behind = headers | {"Origin": "https://elsewhere.example", "Sec-Fetch-Site": "same-origin"}
-    assert asked(site, post)[0][0] == 200
+    assert answers_to(site, post)[0][0] == 200
     if "127" not in called:  # behind a server that calls the host by another name, as a browser says itself
-        assert asked(site, (*post[:2], behind, post[3]))[0][0] == 200
+        assert answers_to(site, (*post[:2], behind, post[3]))[0][0] == 200
         monkeypatch.setattr(args, "enable_cors_header", "https://friend.example")
         friend, other = ({"Origin": f"https://{name}.example"} for name in ("friend", "other"))
-        assert asked(site, (*post[:2], headers | friend, post[3]))[0][0] == 200
-        assert asked(site, (*post[:2], headers | other, post[3]))[0][0] == 403
+        assert answers_to(site, (*post[:2], headers | friend, post[3]))[0][0] == 200
+        assert answers_to(site, (*post[:2], headers | other, post[3]))[0][0] == 403
 
 
 @pytest.mark.parametrize("kind", ["text/plain", "application/x-www-form-urlencoded", "multipart/form-data", None])
@@ -181,7 +181,7 @@ def test_what_is_sent_must_be_json(site, kind):
     headers = as_user(site, "her") | ({"Content-Type": kind} if kind else {})
     for method, path in ours(site):
         if method in ("POST", "DELETE", "PUT", "PATCH"):
-            ((status, body),) = asked(site, (method, path, headers, json.dumps(PICKS)))
+            ((status, body),) = answers_to(site, (method, path, headers, json.dumps(PICKS)))
             assert (status, "application/json" in json.loads(body)["error"]) == (415, True), (method, path)
     assert not site.picks.exists()
 
@@ -193,7 +193,7 @@ def test_what_is_sent_is_bounded_before_it_is_read(site, chunked):
             yield b" " * 100_000
 
     body = pieces() if chunked else b" " * 4_000_000
-    ((status, said),) = asked(site, ("POST", "/guidance_geometry/picks?key=k", as_user(site, "her") | JSON, body))
+    ((status, said),) = answers_to(site, ("POST", "/guidance_geometry/picks?key=k", as_user(site, "her") | JSON, body))
     assert (status, "more than 1,000,000 bytes" in json.loads(said)["error"]) == (413, True)
     assert not site.picks.exists()
 
@@ -207,7 +207,7 @@ def test_the_models_that_one_has_picks_of_are_bounded(site, monkeypatch):
     for key in "abcda":
         sent = json.dumps(PICKS | {"model": {"name": "m", "key": key}})
         requests.append(("POST", f"/guidance_geometry/picks?key={key}", headers, sent))
-    answers = asked(site, *requests)
+    answers = answers_to(site, *requests)
     assert [status for status, _ in answers] == [200, 200, 200, 400, 200]
     assert "Forget" in json.loads(answers[3][1])["error"]
     assert len(list(site.picks.iterdir())) == 3
@@ -216,7 +216,7 @@ def test_the_models_that_one_has_picks_of_are_bounded(site, monkeypatch):
 def test_no_method_is_an_error_of_the_server(site):
     methods = ("HEAD", "OPTIONS", "GET", "POST", "PUT", "PATCH", "DELETE", "TRACE", "PROPFIND")
     for user, (method, path) in product(("her", None), product(methods, {path for _, path in ours(site)})):
-        (status, _), *_ = asked(site, (method, path, as_user(site, user) | JSON, None))
+        (status, _), *_ = answers_to(site, (method, path, as_user(site, user) | JSON, None))
         expected = (
             {200, 204, 405} | ({400} if method == "POST" else set()) | (set() if user or not site.several else {401})
         )
@@ -229,10 +229,10 @@ def test_a_record_from_the_hosts_cache_is_for_everybody_whose_job_showed_it(site
     his = ("GET", f"/guidance_geometry/records/{LARGE}", as_user(site, "him"), None)
     hers = ("GET", f"/guidance_geometry/records/{LARGE}", as_user(site, "her"), None)
     gone = ("GET", f"/guidance_geometry/records/{'c' * 20}.json", as_user(site, "him"), None)
-    assert [status for status, _ in asked(site, his, hers, gone)] == [404, 200, 204]
+    assert [status for status, _ in answers_to(site, his, hers, gone)] == [404, 200, 204]
     extra = {"guidance_geometry": {"user": "him"}}
     site.prompt_queue.history["his"] = {"prompt": (1, "his", {}, extra, []), "outputs": OUTPUTS}
-    assert [status for status, _ in asked(site, his)] == [200]
+    assert [status for status, _ in answers_to(site, his)] == [200]
 
 
 @pytest.mark.parametrize("user", ["", ".", "..", "../x", "/tmp/x", "a/../..", "a\0b", "__system", "linked", "inside"])

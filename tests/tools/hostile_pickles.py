@@ -225,11 +225,16 @@ def hashed(depth):
     return b")" + b"".join(b"q%ch%c\x86" % (level, level) for level in range(depth))
 
 
-def held_within():
-    """A storage as it is pickled without torch.save."""
+def file_within():
+    """The file that a storage is in, where it is pickled without torch.save."""
     held = io.BytesIO()
     torch.save(torch.zeros(4)._typed_storage(), held, _use_new_zipfile_serialization=False)
-    return call(name("torch.storage", "_load_from_bytes"), data(held.getvalue()))
+    return data(held.getvalue())
+
+
+def held_within():
+    """A storage as it is pickled without torch.save."""
+    return call(name("torch.storage", "_load_from_bytes"), file_within())
 
 
 HUGE = 2**62
@@ -312,7 +317,6 @@ CLAIMS = {  # tensors that lie about their storage of four float32 numbers
 }
 
 
-MEGABYTE = 2**20
 SET, FROZEN, ORDERED, SIZE = (
     name(*path.rsplit(".", 1))
     for path in ("builtins.set", "builtins.frozenset", "collections.OrderedDict", "torch.Size")
@@ -338,7 +342,7 @@ def many(count, item=b"K\x01"):
     return b"](" + item * count + b"e"
 
 
-def numbered(count):
+def list_of_numbers(count):
     """A list of so many different numbers."""
     return b"](" + b"".join(b"J" + struct.pack("<i", index) for index in range(count)) + b"e"
 
@@ -355,7 +359,7 @@ def pairs(count):
     return b"](" + b"".join(b"J" + struct.pack("<i", index) + b"N\x86" for index in range(count)) + b"e"
 
 
-def shared(count, state):
+def objects_of_one_state(count, state):
     """Objects that have one state, each under a name of its own."""
     made = name("argparse", "Namespace") + put(1)
     held = table(*((text(f"m{index}"), get(1) + b")\x81" + get(2) + b"b") for index in range(count)))
@@ -415,13 +419,17 @@ BOMBS = {  # each below 10 MB, each with more than it seems: instructions that c
     "a program within, again and again": lambda: again(
         10_000, name("torch.storage", "_load_from_bytes"), inner_program(500_000)
     ),
+    "a storage within, again and again": lambda: again(
+        100_000, name("torch.storage", "_load_from_bytes"), file_within()
+    ),
+    "empty sets that are called for": lambda: again(300_000, SET),
     "marks": lambda: b"(" * 900_000,
     "lists": lambda: b"]" * 900_000,
     "sets": lambda: b"\x8f" * 900_000,
     "dictionaries": lambda: b"}" * 900_000,
     "tuples in tuples": lambda: b")" + b"\x85" * 900_000,
     "small numbers": lambda: many(2_500_000),
-    "different numbers": lambda: numbered(900_000),
+    "different numbers": lambda: list_of_numbers(900_000),
     "fractions": lambda: many(500_000, b"G" + bytes(8)),
     "short texts": lambda: many(900_000, b"\x8c\x01a"),
     "a value from the memo": lambda: b"N" + put(1) + b"](" + b"h\x01" * 900_000 + b"e",
@@ -443,7 +451,9 @@ BOMBS = {  # each below 10 MB, each with more than it seems: instructions that c
         TRUE,
         b"}",
     ),
-    "objects of one state": lambda: shared(50_000, table(*((text(f"x{i}"), NONE) for i in range(50_000)))),
+    "objects of one state": lambda: objects_of_one_state(
+        50_000, table(*((text(f"x{i}"), NONE) for i in range(50_000)))
+    ),
     "modules of the same parameters": lambda: many_modules(30_000, 30_000),
     "tensors of many axes": lambda: broad(4_000),
     "letters of four bytes": lambda: text("x" * 9_000_000 + "\U0001f600"),
@@ -511,7 +521,7 @@ def random_value(dice, depth=0):
     count = int(2 ** dice.uniform(0, 20))
     makers = [
         lambda: many(count, dice.choice(ATOMS)),
-        lambda: numbered(count),
+        lambda: list_of_numbers(count),
         lambda: text(dice.choice("x\xe9\u20ac\U0001f600") * count),
         lambda: data(bytes(count)),
         lambda: b"(" + dice.choice(ATOMS) * count + b"t",
@@ -523,7 +533,7 @@ def random_value(dice, depth=0):
         makers += [
             lambda: again(count, dice.choice(SOME[1:]), *(make() for make in inner[: dice.randint(0, 2)])),
             lambda: table(*((text(f"k{i}"), inner[0]()) for i in range(dice.randint(0, 4)))),
-            lambda: shared(min(count, 30_000), table((text("_modules"), inner[0]()))),
+            lambda: objects_of_one_state(min(count, 30_000), table((text("_modules"), inner[0]()))),
             lambda: call(dice.choice(SOME), *(make() for make in inner)),
             lambda: data(b"\x80\x04" + inner[0]() + b"."),
         ]

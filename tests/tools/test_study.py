@@ -32,7 +32,7 @@ def ray():
     ray.shutdown()
 
 
-def listening(process):
+def listening_sockets(process):
     """Name and address of every socket on which a process and its children listen."""
     found = set()
     for one in (process, *process.children(recursive=True)):
@@ -54,7 +54,7 @@ def test_the_ray_of_a_study_listens_to_its_own_machine_alone(tmp_path, two, word
     with (tmp_path / "log").open("wb") as log:
         study = psutil.Popen([*tool, *given], stdout=log, stderr=log, env=clean | {"HOME": str(tmp_path)})
         while study.poll() is None:
-            found |= listening(study)
+            found |= listening_sockets(study)
             time.sleep(0.1)
     assert study.wait() == 1, (tmp_path / "log").read_text()  # one cell is poisoned
     assert {"gcs_server", "raylet"} <= {name for name, _ in found}

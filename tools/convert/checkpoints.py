@@ -6,25 +6,23 @@ Everything is read where it lies in the file: no member of an archive is unpacke
 from __future__ import annotations
 
 import mmap
-import struct
-import zipfile
+import sys
 from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
-from typing import IO, Any, cast
+from typing import Any
 
 from ...guidance.printing import shortened, told
-from .budget import OBJECT, Budget
+from .budget import ENTRY, OBJECT, Budget
+from .directory import members_in, span_of
 from .machine import Machine
-from .tape import Directory, Tape, damaged
+from .tape import Tape, damaged
 from .tensors import Storage, storage_of
 from .values import refusal
 
 ZIP, PICKLE = b"PK\x03\x04", b"\x80"
 MAGIC, PROTOCOL = 0x1950A86A20F9469CFC6C, 1001  # what a row of pickles begins with
-LOCAL_HEADER = struct.Struct("<4s22xHH")  # of a member: its mark, the lengths of its name and of what comes after it
 COUNT = 8  # bytes of how many numbers follow
-ENCRYPTED = 1
 LONGEST_ORDER = 20  # bytes
 
 
@@ -75,16 +73,16 @@ def members_of(content: memoryview, budget: Budget) -> dict[str, memoryview]:
 
     Raises ValueError for one that is compressed, encrypted, named twice or as if it lay elsewhere, or not whole.
     """
-    try:
-        with zipfile.ZipFile(cast("IO[bytes]", Directory(content, budget))) as directory:
-            found = directory.infolist()
-    except (zipfile.BadZipFile, NotImplementedError, struct.error, UnicodeDecodeError, OSError) as error:
-        raise ValueError(f"its archive is damaged ({shortened(str(error), 200)}). Fetch the file again.") from error
-    names, spans = [checked_name(member.filename) for member in found], [span_of(content, member) for member in found]
-    overlap = any(start < end for (_, end), (start, _) in pairwise(sorted(spans)))
-    if overlap or len({*names}) < len(names):
-        raise refusal("has two archive members of one name, or in one place")
-    return {name: content[start:end] for name, (start, end) in zip(names, spans, strict=True)}
+    places: dict[str, tuple[int, int]] = {}
+    for member in members_in(content):
+        budget.step()
+        budget.charge(ENTRY + 3 * OBJECT + sys.getsizeof(member.name))
+        if member.name in places:
+            raise refusal("has two archive members of one name")
+        places[checked_name(member.name)] = span_of(content, member)
+    if any(start < end for (_, end), (start, _) in pairwise(sorted(places.values()))):
+        raise refusal("has two archive members in one place")
+    return {name: content[start:end] for name, (start, end) in places.items()}
 
 
 def checked_name(name: str) -> str:
@@ -92,21 +90,6 @@ def checked_name(name: str) -> str:
     if name.startswith("/") or "\\" in name or ":" in name or ".." in name.split("/"):
         raise refusal(f"has the archive member {shortened(name, 60)!r}, which lies outside")
     return name
-
-
-def span_of(content: memoryview, member: zipfile.ZipInfo) -> tuple[int, int]:
-    """Where the bytes of a member begin and end."""
-    what = f"the archive member {shortened(member.filename, 60)!r}"
-    if member.compress_type != zipfile.ZIP_STORED or member.compress_size != member.file_size:
-        raise refusal(f"has {what} compressed, as torch.save never does")
-    if member.flag_bits & ENCRYPTED:
-        raise refusal(f"has {what} encrypted")
-    header = bytes(content[member.header_offset : member.header_offset + LOCAL_HEADER.size])
-    mark, name, extra = LOCAL_HEADER.unpack(header.ljust(LOCAL_HEADER.size))
-    start = member.header_offset + LOCAL_HEADER.size + name + extra
-    if mark != ZIP or start + member.file_size > len(content):
-        raise ValueError(f"{what} is not whole. Fetch the file again.")
-    return start, start + member.file_size
 
 
 def row(tape: Tape, inner: bool) -> Any:
@@ -150,21 +133,28 @@ def announced(named: Any, storages: dict[tuple[str, str], Storage], budget: Budg
         raise refusal(f"refers to {told(named[0])} outside itself, in {len(named)} parts")
     if named[5:] not in ((), (None,)):
         raise refusal("holds part of a storage, as very old versions of torch.save wrote (save it again)")
-    budget.charge(2 * OBJECT)
+    budget.charge(OBJECT)
     fresh = storage_of(named[1], named[4])
     storage = storages.setdefault((named[2], named[1].text), fresh)
+    if storage is fresh:
+        budget.grow()
+        budget.charge(OBJECT + ENTRY)
     if storage.count != fresh.count:
         raise refusal("announces one storage with two sizes")
     return storage
 
 
 def embedded(budget: Budget) -> Callable[[bytes | memoryview], Storage]:
-    """What reads the storage in a file within a pickle, as tensors are pickled without torch.save."""
+    """What reads the storage in a file within a pickle, as tensors are pickled without torch.save; each file once."""
+    storages: dict[int, tuple[bytes | memoryview, Storage]] = {}
 
     def storage(content: bytes | memoryview) -> Storage:
-        found = row(Tape(memoryview(content), budget), inner=False)
-        if not isinstance(found, Storage):
-            raise refusal("holds a file that is no tensor storage")
-        return found
+        if id(content) not in storages:
+            found = row(Tape(memoryview(content), budget), inner=False)
+            if not isinstance(found, Storage):
+                raise refusal("holds a file that is no tensor storage")
+            budget.charge(ENTRY + OBJECT)
+            storages[id(content)] = content, found
+        return storages[id(content)][1]
 
     return storage

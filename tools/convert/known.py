@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -43,12 +44,13 @@ def key(value: Any) -> Any:
 
 def several(kind: Callable[[Any], Any]) -> Callable[..., Any]:
     """What makes a set of the scalars in a list, or a tuple of anything in it."""
+    empty = sys.getsizeof(kind(()))
 
     def made(budget: Budget, items: Any = ()) -> Any:
         if not isinstance(items, list | tuple | set | frozenset):
             raise refusal(f"makes a collection of {told(items)}")
         budget.step(len(items))
-        budget.charge((SLOT if kind is tuple else ENTRY) * len(items))
+        budget.charge(empty + (SLOT if kind is tuple else ENTRY) * len(items))
         return kind(items) if kind is tuple else kind(map(key, items))
 
     return made
@@ -60,7 +62,7 @@ def encoded(budget: Budget, text: Any, encoding: Any = "utf-8") -> bytes:
         raise refusal(f"encodes {told(text)} as {told(encoding)}")
     try:
         if isinstance(text, Text):
-            return text.encoded(encoding, budget)
+            return text.encode_within(encoding, budget)
         budget.charge(len(text) * (4 if encoding == "utf-8" else 1))
         return text.encode(encoding)
     except UnicodeDecodeError:

@@ -11,7 +11,7 @@ from typing import Any
 
 from ...files.safetensors import LONGEST_NAME, MOST_TENSORS
 from ...guidance.printing import LONE_SURROGATE, class_of, shortened, told
-from .budget import ENTRY, OBJECT, Budget
+from .budget import ENTRY, OBJECT, TENSOR, Budget
 from .tape import Text
 from .tensors import View
 from .values import Record, refusal
@@ -113,12 +113,12 @@ def module_tensors(module: Record, budget: Budget) -> Iterator[tuple[str, View]]
         if visits > MOST_TENSORS or len(prefix) > LONGEST_NAME:
             raise refusal(f"holds modules in modules, more than {MOST_TENSORS:,} or very deep")
         for name, tensor in own_tensors(one, budget):
-            yield joined(prefix, name, budget), tensor
+            yield longer_name(prefix, name, budget), tensor
         children = [(name, child) for name, child in part(one, "_modules", budget) if isinstance(child, Record)]
-        waiting += [(joined(prefix, f"{name}.", budget), child) for name, child in reversed(children)]
+        waiting += [(longer_name(prefix, f"{name}.", budget), child) for name, child in reversed(children)]
 
 
-def joined(prefix: str, name: str, budget: Budget) -> str:
+def longer_name(prefix: str, name: str, budget: Budget) -> str:
     """A longer name, which takes memory of its own."""
     budget.charge(OBJECT + len(prefix) + len(name))
     return prefix + name
@@ -168,7 +168,7 @@ def checked_tensors(table: Table, most: int, budget: Budget) -> dict[str, View]:
     for name in table.tensors:
         if not 0 < len(name) <= LONGEST_NAME or name == "__metadata__" or LONE_SURROGATE.search(name):
             raise refusal(f"holds a tensor called {told(name)}")
-    budget.charge(ENTRY * len(table.tensors))
+    budget.charge((TENSOR + ENTRY) * len(table.tensors))
     return dict(sorted(table.tensors.items()))
 
 

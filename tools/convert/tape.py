@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import codecs
-import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -24,7 +23,7 @@ class Text:
     def __len__(self) -> int:
         return len(self.data)
 
-    def encoded(self, encoding: str, budget: Budget) -> bytes:
+    def encode_within(self, encoding: str, budget: Budget) -> bytes:
         """The same text in another encoding.  Raises UnicodeError where it has not all of its letters."""
         budget.charge(2 * sum(map(len, self._pieces(encoding))))  # the pieces, and what they become
         return b"".join(self._pieces(encoding))
@@ -71,36 +70,6 @@ class Tape:
         """The next bytes themselves."""
         held = self.take(size)
         return held if size > LONGEST else bytes(held)
-
-
-class Directory:
-    """The content of an archive for `zipfile`, which makes an object of each entry of its directory.
-
-    dear: bytes of memory for each byte that it reads.
-    """
-
-    dear = 24
-
-    def __init__(self, content: memoryview, budget: Budget):
-        self.content, self.budget, self.at = content, budget, 0
-
-    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
-        """Go to a place.  Raises OSError for one before the start."""
-        self.at = offset + {os.SEEK_SET: 0, os.SEEK_CUR: self.at, os.SEEK_END: len(self.content)}[whence]
-        if self.at < 0:
-            raise OSError("before the start")
-        return self.at
-
-    def tell(self) -> int:
-        """The place."""
-        return self.at
-
-    def read(self, size: int | None = None) -> bytes:
-        """The next bytes, up to the end where none are asked for."""
-        found = self.content[self.at :] if size is None or size < 0 else self.content[self.at : self.at + size]
-        self.budget.charge(self.dear * len(found))
-        self.at += len(found)
-        return bytes(found)
 
 
 def read_text(held: memoryview) -> str:

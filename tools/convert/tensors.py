@@ -13,7 +13,7 @@ from torch import Tensor
 from ...files.safetensors import DTYPES as WRITABLE
 from ...files.safetensors import LARGEST_SIZE, MOST_AXES
 from ...guidance.printing import told
-from .budget import TENSOR, Budget
+from .budget import Budget
 from .values import Name, refusal
 
 DTYPES = {str(dtype): dtype for dtype in vars(torch).values() if isinstance(dtype, torch.dtype)}
@@ -94,15 +94,13 @@ def whole(value: Any) -> bool:
     return type(value) is int and 0 <= value <= LARGEST_SIZE
 
 
-def view(budget: Budget, storage: Any, offset: Any, shape: Any, strides: Any, *_: Any) -> View:
+def view(_: Budget, storage: Any, offset: Any, shape: Any, strides: Any, *more: Any) -> View:
     """A tensor that shows part of a storage, if all of it lies inside and no number is shown twice."""
-    budget.charge(TENSOR)
     return checked(storage, getattr(storage, "dtype", None), offset, shape, strides)
 
 
-def view_of_bytes(budget: Budget, storage: Any, offset: Any, shape: Any, strides: Any, *more: Any) -> View:
+def view_of_bytes(_: Budget, storage: Any, offset: Any, shape: Any, strides: Any, *more: Any) -> View:
     """The same of a storage of bytes, which does not know its dtype.  more: what nobody reads, and the dtype third"""
-    budget.charge(TENSOR)
     kind = more[2] if len(more) > 2 else None
     return checked(storage, DTYPES.get(getattr(kind, "text", "")), offset, shape, strides)
 
