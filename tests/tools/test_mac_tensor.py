@@ -5,6 +5,7 @@ import copy
 import pytest
 import torch
 from torch import nn
+from torch.nn import Conv2d, GroupNorm, Linear
 
 from guidance_geometry.tools.fixtures.mac_tensor import MacTensor, mac
 
@@ -108,7 +109,7 @@ def test_a_tensor_of_gradients_is_detached_in_inference_mode(there):
 
 
 def test_a_network_moves_there_and_learns_there(there):
-    network = nn.Sequential(nn.Conv2d(3, 4, 3), nn.GroupNorm(2, 4), nn.SiLU(), nn.Flatten(), nn.Linear(144, 3))
+    network = nn.Sequential(Conv2d(3, 4, 3), GroupNorm(2, 4), nn.SiLU(), nn.Flatten(), Linear(144, 3))
     x = torch.rand(2, 3, 8, 8)
     plain = network(x)
     copy.deepcopy(network).to(there)(x.to(there)).logsumexp(dim=1).sum().backward()

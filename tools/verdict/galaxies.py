@@ -21,6 +21,7 @@ from typing import ClassVar
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.nn import Conv2d, ConvTranspose2d, LayerNorm, Linear
 
 from .worlds import BATCH, Predictions, World, start_noise
 
@@ -48,9 +49,9 @@ class Mixer(nn.Module):
         super().__init__()
         sizes = (patches, WIDTH)
         self.perceptrons = nn.ModuleList(
-            nn.Sequential(nn.Linear(size, 512), nn.ReLU(), nn.Linear(512, size)) for size in sizes
+            nn.Sequential(Linear(size, 512), nn.ReLU(), Linear(512, size)) for size in sizes
         )
-        self.norms = nn.ModuleList(nn.LayerNorm(shape) for shape in (sizes[::-1], sizes))
+        self.norms = nn.ModuleList(LayerNorm(shape) for shape in (sizes[::-1], sizes))
 
     def forward(self, y: Tensor) -> Tensor:  # [B, WIDTH, patches]
         """Of the same shape."""
@@ -65,10 +66,10 @@ class Score(nn.Module):
     def __init__(self, side: int):
         super().__init__()
         patches = (side // PATCH) ** 2
-        self.enter = nn.Conv2d(2, WIDTH, PATCH, stride=PATCH)
-        self.leave = nn.ConvTranspose2d(WIDTH, 1, PATCH, stride=PATCH)
+        self.enter = Conv2d(2, WIDTH, PATCH, stride=PATCH)
+        self.leave = ConvTranspose2d(WIDTH, 1, PATCH, stride=PATCH)
         self.blocks = nn.Sequential(*(Mixer(patches) for _ in range(BLOCKS)))
-        self.norm = nn.LayerNorm((WIDTH, patches))
+        self.norm = LayerNorm((WIDTH, patches))
 
     def forward(self, x: Tensor, t: float) -> Tensor:  # [B, 1, H, W]
         """Of the same shape."""
