@@ -38,13 +38,13 @@ WAYS = {
     "from 30 % on": {"start": 0.3},
 }
 SCALES = (0, 1, 3, 10, 30, 100)
-CONVINCED = 0.45  # share that the judge must recognise at the best scale
+CONVINCED = 0.6  # share that the judge must recognise at the best scale
 OPENING = """# Gradients in company, and through a VAE
 
 Written by `python3 dev.py bench gradients --write`.
 
-Largest difference between a run with a gradient that is exactly 0 (x0 + backprop, {ways}) and the same run without it,
-8 steps of euler at cfg 3: 0 means bit for bit.
+Largest difference between a run with a gradient that is exactly 0 (x0 + backprop; {ways}) and the same run
+without it, 8 steps of euler at cfg 3: 0 means bit for bit.
 """
 LATENT = """pocket-flow-1 through the queue without a label, guided by `pocket-clean-1` at x0 through its VAE: 20 steps
 of `euler_ancestral`, {count} pictures a scale, labels in turn. **accuracy**: share that `pocket-judge-1`, which never
