@@ -121,7 +121,8 @@ def checked(storage: Any, dtype: torch.dtype | None, offset: Any, shape: Any, st
         raise refusal(f"holds a tensor of {dtype}, which is not one of {', '.join(WRITABLE)}")
     count, there = math.prod(shape), storage.size // dtype.itemsize
     last = offset + sum((length - 1) * stride for length, stride in zip(shape, strides, strict=True))
-    if count and (last >= there or count > there):
+    spanned = math.prod(length or 1 for length in shape)  # torch multiplies the strides of an empty tensor too
+    if spanned > LARGEST_SIZE or (count and (last >= there or count > there)):
         raise refusal(
             f"makes a tensor of shape {brief(shape)} and strides {brief(strides)}, from {offset}, of a storage of "
             f"{there:,} numbers"
