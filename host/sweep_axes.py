@@ -26,6 +26,7 @@ FIELDS = {
     "scheduler": "scheduler",
 }
 ASKED: Mapping[str, Callable[[Any], Any]] = {"label": str, "prompt": str, DISTILLED: float}
+MOST = 1e6  # of a knob whose range no widget states
 SCALES = ("cfg", DISTILLED)  # which no widget of the node has
 GRADIENT = "GGClassifierGradient"
 GRADIENTS = ("classifier guidance", GRADIENT.lower(), GradientTerm.__name__.lower())  # what any gradient is called
@@ -86,12 +87,16 @@ def _changed(chain: Chain, name: str, value: Value, by_rule: bool) -> Chain:
             return chain
         raise ValueError(f"{name} is on no rule of the chain {chain.text!r}. Connect that rule to guidance.")
     rule, node = chain.rules[mine[0]], rule_node_of(kind)
-    known = [each.name for each in fields(rule) if each.name in node.declared] if node else []
-    if not node or knob not in known:
+    known = {one.name: getattr(rule, one.name) for one in fields(rule) if one.init}
+    known = {one: at for one, at in known.items() if isinstance(at, Value)}
+    if knob not in known:
         words = meant(knob, known) if known else "None of its knobs can be an axis."
         raise ValueError(f"{owner} has no knob {knob!r} that an axis can set. {words}")
-    value = str(value) if node.declared[knob].get_io_type() == "STRING" else value
-    insist(*misfits(node, {knob: value}))
+    value = str(value) if isinstance(known[knob], str) else value
+    if node and knob in node.declared:
+        insist(*misfits(node, {knob: value}))
+    elif not isinstance(known[knob], str | bool):  # no widget of this name says a range: any number that means one
+        insist(number(name, value, -MOST, MOST))
     return replace(chain, rules=tuple(replace(r, **{knob: value}) if r is rule else r for r in chain.rules))
 
 

@@ -379,6 +379,17 @@ def test_saturation_gives_an_upper_end():
     assert best_cfg([Cell({"cfg": 1}, None, None, {"saturation": math.nan})], "auto") is None
 
 
+def test_a_knob_without_a_widget_of_its_name_is_an_axis_too(swept):
+    """Sweeps that were saved with these names go on working."""
+    from guidance_geometry.guidance.chain import PLAIN
+    from guidance_geometry.guidance.rules.schedule import ScaleSchedule
+
+    chain = PLAIN.then(ScaleSchedule("linear"))
+    axes = "cfg: 4\nCFG Schedule.start: 0, 0.5\nCFG Schedule.shape: linear, cosine"
+    latent = swept("ve", axes, guidance=chain)[0]["samples"]
+    assert len({float(rows.sum()) for rows in latent.chunk(4)}) == 4
+
+
 def test_knobs_of_a_connected_rule_are_axes(swept):
     from guidance_geometry.guidance.chain import Chain
     from guidance_geometry.guidance.rules.rescale import Rescale
@@ -635,6 +646,7 @@ def test_what_a_run_cannot_be_asked_for_is_refused_before_any_run(swept, labelle
         ("cfg: 1\nrule: Reuse\nReuse.every: 2.5", "every is 2.5, which is not a whole number"),
         ("cfg: 1\nrule: Energy-Preserving\nEnergyPreserving.robust: 2", "robust is 2. Give true or false"),
         ("cfg: 1\nrule: APG\nAPG.windows: 2", "no knob 'windows' that an axis can set"),
+        ("cfg: 1\nrule: CFG Schedule\nCFG Schedule.start: 1e300", "start is 1e\\+300, outside"),
         ("cfg: 1\nsteps: 0..1000000000000", "holds 1,000,000,000,001 values; a range holds 100,000"),
         ("cfg: 3..1", "The range 3..1 runs downwards. Write the smaller number first: 1..3"),
         ("cfg: -1", "outside 0 to 100"),
