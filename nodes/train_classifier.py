@@ -16,6 +16,7 @@ from ..classifiers.training import Course, Lesson, Student, advanced, beginner, 
 from ..denoisers.labels import entries_of
 from ..figures.loss import draw_loss
 from ..files.writing import check_place, write_atomically
+from ..guidance.vectors import gradient_mode
 from ..host.adapter import PIXELS, is_flow
 from ..host.checks import CheckedNode, insist
 from ..host.saving import bad_prefix, numbered, preview, shown_or_said
@@ -210,7 +211,7 @@ class GGTrainNoisyClassifier(CheckedNode):
     ) -> io.NodeOutput:
         insist(uneven(width))
         path = target_file(filename_prefix)
-        with torch.inference_mode(False), torch.enable_grad():
+        with gradient_mode():
             device = comfy.model_management.get_torch_device()
             course = Course(steps, batch_size, learning_rate, seed & (2**63 - 1), device)
             lesson, held = lesson_of(model, latent, image, labels).parted(course.seed)
