@@ -30,6 +30,7 @@ SOURCES: dict[str, tuple[str, int]] = {  # wire type -> the node and output that
     "GG_GRADIENT_OPTIONS": ("GGGradientOptions", 0),
     "GUIDANCE_TRACE": ("GGGuidedSampler", 2),
 }
+SOURCES_OF = {("GGTrainNoisyClassifier", "LATENT"): ("GGGuidedSampler", 0)}  # where an empty canvas is refused
 READERS = {  # wire type -> the node and input that make something of it, in the order of preference
     "GUIDANCE_TRACE": ("GGMetrics", "trace"),
     "GG_GUIDANCE": ("GGGuidedSampler", "guidance"),
@@ -69,14 +70,14 @@ class Builder:
             if slot.is_widget:
                 inputs[slot.name] = slot.usual()
             elif slot.kind in SOURCES and SOURCES[slot.kind][0] != kind:
-                inputs[slot.name] = self.wire(slot.kind)
+                inputs[slot.name] = self.wire(slot.kind, kind)
         node = str(len(self.graph) + 1)
         self.graph[node] = {"class_type": kind, "inputs": inputs | CHOSEN.get(kind, {}) | values}
         return node
 
-    def wire(self, kind: str) -> Wire:
-        """Where a wire of this type comes from."""
-        source, slot = SOURCES[kind]
+    def wire(self, kind: str, reader: str = "") -> Wire:
+        """Where a wire of this type comes from.  reader: the node that it goes to"""
+        source, slot = SOURCES_OF.get((reader, kind), SOURCES[kind])
         if source not in self.made:
             chosen = {"classifier_name": self.classifier} if source == "GGLoadClassifier" and self.classifier else {}
             self.made[source] = self.add(source, **chosen)
