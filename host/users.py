@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from contextvars import ContextVar
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import folder_paths
 from aiohttp import web
@@ -54,7 +53,7 @@ def is_foreign(request: web.Request) -> bool:
     origin, headers = request.headers.get("Origin"), request.headers
     if origin is None or args.enable_cors_header in ("*", origin) or headers.get("Sec-Fetch-Site") == "same-origin":
         return False
-    return urlsplit(origin).netloc.lower() != request.host.lower()
+    return origin.partition("://")[2].lower() != request.host.lower()
 
 
 def user_who_asks() -> str:
