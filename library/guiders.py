@@ -193,13 +193,15 @@ def watch_guider(guider: Any, scheduler: Any, **facts: Any) -> Iterator[GuiderWa
     header. `trace` raises ValueError where no step was recorded.
     """
     watch = GuiderWatch(guider, scheduler, facts)
-    replaced = {(guider, "forward"): watch.guided, (scheduler, "step"): watch.stepped}
-    for (owner, name), noted in replaced.items():
-        if hasattr(owner, name):
-            setattr(owner, name, noted(getattr(owner, name)))
+    watched = ((guider, "forward", watch.guided), (scheduler, "step", watch.stepped))
+    watched = [(owner, name, noted) for owner, name, noted in watched if hasattr(owner, name)]
+    before = [(vars(owner), name, vars(owner).get(name)) for owner, name, _ in watched]
+    for owner, name, noted in watched:
+        setattr(owner, name, noted(getattr(owner, name)))
     try:
         yield watch
     finally:
-        for owner, name in replaced:
-            getattr(owner, "__dict__", {}).pop(name, None)
+        for own, name, work in before:
+            own.pop(name, None)
+            own.update({name: work} if work else {})
     watch.finish()

@@ -1,5 +1,7 @@
 """A diffusers pipeline, watched through its guider: its own numbers, and not one of them changed."""
 
+from types import SimpleNamespace
+
 import pytest
 import torch
 
@@ -97,6 +99,17 @@ def test_guidance_that_begins_late_and_a_rule_of_theirs(unet):
         sampled()
     assert watch.trace.header["chain"] == "AdaptiveProjectedGuidance"
     assert (watch.trace.record.dot("D-G", "D-G") > 1e-4 * watch.trace.record.dot("delta", "delta")).any()
+
+
+def test_what_stood_on_a_guider_and_a_scheduler_stands_there_again():
+    guider, scheduler = SimpleNamespace(forward=lambda: None), SimpleNamespace(step=lambda: None)
+    before = guider.forward, scheduler.step
+    with watch_guider(guider, scheduler):
+        outer = scheduler.step
+        with watch_guider(guider, scheduler):
+            assert scheduler.step is not outer
+        assert scheduler.step is outer is not before[1]
+    assert (guider.forward, scheduler.step) == before
 
 
 def test_another_pipelines_guider_sees_nothing():
