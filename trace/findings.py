@@ -189,9 +189,7 @@ def _fooled(run: Watched, term: Term) -> Iterator[Sentence]:
 
 def binomial_tail(count: int, of: int) -> float:
     """Probability of at least so many heads of a fair coin."""
-    from scipy.stats import binomtest  # only here: it takes longer to import than the whole pack
-
-    return float(binomtest(count, of, alternative="greater").pvalue)
+    return sum(math.comb(of, heads) for heads in range(count, of + 1)) / 2**of  # scipy is not in the library
 
 
 def _clipped(run: Watched) -> Iterator[Sentence]:

@@ -3,6 +3,7 @@
 import json
 import math
 import re
+import sys
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
@@ -754,6 +755,12 @@ def test_at_cfg_1_the_push_of_a_gradient_is_known_without_a_difference():
 @pytest.mark.parametrize(("alone", "reverse", "told"), [(2, 0, False), (5, 0, True), (6, 3, False), (4, 0, False)])
 def test_a_guide_is_called_fooled_only_beyond_chance(alone, reverse, told):
     assert ("classifier.fooled" in said(fooled(alone, reverse))) == told
+
+
+def test_nothing_but_torch_is_needed_to_say_so(monkeypatch):
+    for name in ("scipy", "scipy.stats"):
+        monkeypatch.setitem(sys.modules, name, None)
+    assert "classifier.fooled" in said(fooled(6, 0))
 
 
 def test_guide_and_judge_bear_the_titles_of_their_nodes():
