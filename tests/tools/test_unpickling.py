@@ -1,5 +1,6 @@
 """Pickles that would do something, or eat the machine: each is refused with a sentence, and nothing runs."""
 
+import struct
 import subprocess
 import sys
 import time
@@ -185,6 +186,14 @@ def test_an_archive_whose_directory_lies_is_refused(tmp_path, field):
     )
     path.write_bytes(content)
     refused(path)
+
+
+def test_an_archive_whose_large_directory_is_beyond_all_files_is_refused(tmp_path):
+    path = zipped(tmp_path / "net.pt", ARCHIVE.items())
+    content = path.read_bytes()
+    end, place = content.index(b"PK\x05\x06"), struct.pack("<4sLQL", b"PK\x06\x07", 0, 2**64 - 1, 1)
+    path.write_bytes(content[:end] + place + content[end:])
+    refused(path, "its directory is not whole")
 
 
 def test_two_members_in_one_place_are_refused(tmp_path):

@@ -48,7 +48,7 @@ def members_in(content: memoryview) -> Iterator[Member]:
             numbers = large_numbers(content[slice(*extra)], (size, packed, header))
             yield Member(name_in(content[slice(*name)], flags), flags, method, numbers[1], numbers[0], numbers[2])
             at += ENTRY.size + sum(lengths)
-    except struct.error:
+    except (struct.error, OverflowError):  # the latter of a place that no memory has
         raise damaged("its directory is not whole") from None
 
 
