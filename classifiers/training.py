@@ -26,9 +26,9 @@ WARM_UP, DECAY = 20, 0.02
 LEVELS_TOLD = 5  # noise levels whose accuracy is reported
 HELD_OUT = 5  # of so many samples of a label, one is held out
 CHANCE = 0.05  # probability below which an accuracy is no chance
-FEW = f"None is held out: that takes {HELD_OUT} of a label. So this shows memory, and nothing of other pictures"
+FEW = f"None is held out, as no label has {HELD_OUT}: so this shows what was memorised, and nothing of other pictures"
 NOTHING = (
-    "It learned nothing that shows: at the least noise it names {right} of {count} right, and one label for all would "
+    "It learned nothing that shows: at the lowest noise it names {right} of {count} right, and one label for all would "
     "name {chance:.0%}. Take more steps or pictures, or check that the labels are in the order of the pictures"
 )
 

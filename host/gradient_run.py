@@ -28,7 +28,7 @@ PAGED = (
 )
 UNPUSHED = (
     "Classifier guidance: {name} pushed nothing in {count} of {steps} steps: above sigma "
-    f"{1 - LEAST_ALPHA:g} a flow model's gradient would only amplify its error. x0 acts there too."
+    f"{1 - LEAST_ALPHA:g} the gradient of a flow model would amplify the network's error. Evaluation x0 acts there too."
 )
 DEAD = "{name} is exactly zero{some} at sigma {sigma:.3g}: {why}"
 GUESS = "does the energy clamp, round, detach or take an argmax, or is the classifier already certain?"

@@ -37,7 +37,7 @@ KNOBS = {
     "end_percent": "end",
 }  # others keep their name
 WIRES = {"energy", "options"}
-NO_GRADIENT = "{name} is on no gradient of the chain {chain!r}. Connect Classifier Guidance to guidance."
+NO_GRADIENT = "{name} names no gradient of the chain {chain!r}. Connect Classifier Guidance to guidance."
 BOTH = "The axes have a label and a prompt, and a model has one of them. Leave out the other."
 NO_CFG = "The axes have no cfg, and this node has no other place for it. Add a line, for example: cfg: 4"
 

@@ -50,9 +50,8 @@ def why_black(mask: Tensor | None) -> str:  # [n, H, W]
     dark = 0 if mask is None else int((mask.flatten(1).amax(dim=1) <= 0).sum())
     if mask is None or not dark:
         return ""
-    return (
-        "its mask is black everywhere" if dark == len(mask) else f"{dark} of its {len(mask)} masks is black everywhere"
-    )
+    which = "its mask is" if len(mask) == 1 else f"{dark} of its {len(mask)} masks {'is' if dark == 1 else 'are'}"
+    return f"{which} black everywhere"
 
 
 def resized_mask(mask: Tensor, x: Tensor) -> Tensor:  # [n, H, W] -> [B or 1, 1, h, w]

@@ -28,8 +28,8 @@ class GGMaskedEnergy(CheckedNode):
                 ENERGY,
                 io.Mask.Input(
                     "mask",
-                    tooltip="White areas change, black areas stay. It is resized to the picture; of other "
-                    "proportions the middle counts.",
+                    tooltip="White areas change, black areas stay. It is resized to the picture; if its "
+                    "proportions differ, its middle is used.",
                 ),
             ],
             outputs=[OUT],

@@ -48,8 +48,8 @@ class GGReferenceEnergy(CheckedNode):
                 io.Image.Input(
                     "image",
                     optional=True,
-                    tooltip="The reference; ignored for smoothness. Pixels and distance take its middle if it has "
-                    "other proportions.",
+                    tooltip="The reference; ignored for smoothness. Pixels and distance use its middle if its "
+                    "proportions differ.",
                 ),
                 io.Mask.Input(
                     "mask",

@@ -100,7 +100,7 @@ def test_without_enough_pictures_it_is_said_that_none_is_held_out():
     lesson = lesson_of(count=8)
     student, _ = taught(lesson, course=Course(steps=2, batch=4))
     found = told_of(student.classifier("mine", lesson), *lesson.parted(0))
-    assert "None is held out: that takes 5 of a label" in found
+    assert "None is held out, as no label has 5" in found
 
 
 @pytest.mark.parametrize(

@@ -60,8 +60,8 @@ MEMORY_WORDS = """## Memory
 
 Megabytes that a guided step takes beyond what is loaded, batch 16, each in a process of its own. **counted**: by the
 node, while the first step is made. **measured**: the kernel's high-water mark, with an allocator that returns freed
-memory at once. **as it comes**: with glibc's own, which holds some back: the node leaves a fifth of the free memory for
-that.
+memory at once. **as it comes**: with glibc's own, which holds some back. That is why the node leaves a fifth of the
+free memory.
 """
 VERSIONS = """## Classifiers of the transformers library
 

@@ -57,8 +57,8 @@ batch, with a margin: the least with which that holds in every world when the th
 condition makes `overshoot` larger, never smaller: so fine runs are counted with their condition blurred by 4, and in
 the world as it is there are fewer false alarms still.
 """
-SET = """*95 % below*: of the fine runs, in batches of the size that needs most. *False*: fine runs above the alarm.
-*Left out*: above the alarm that follows from all other worlds.
+SET = """*95 % below*: 95 % of the fine runs stay below this, whatever the size of the batch. *False*: fine runs above
+the alarm. *Left out*: above the alarm that follows from all other worlds.
 """
 HITS = """Hits: runs of cfg alone above the alarm whose \u03b3 is so many times the centre (within a factor of {near}).
 *Told apart*: how often a run at more than twice the centre has more `overshoot` than a fine run of the same world and
@@ -89,9 +89,9 @@ that says little.
 """
 CURVES = """![calibration of the alarm](figures/{name})
 
-Left: the share of fine runs whose `overshoot` is above a threshold; the broken line is the promise of 5 %. Right: the
-threshold is set so that the other worlds have so many false alarms (across), and counted is how many this world has
-(up); on the dotted line it keeps the promise, above it breaks it.
+Left: the share of fine runs whose `overshoot` is above a threshold; the broken line is the promise of 5 %. Right: for a
+threshold that gives the other worlds so many false alarms (across), how many this world has (up). Up to the dotted line
+the promise is kept, above it is broken.
 """
 
 
@@ -204,7 +204,7 @@ class Alarm:
         """What the table has and this measurement has not."""
         own = {(one.world, one.kind, str(SAMPLERS[one.sampler].steps)) for one in self.known}
         missing = [", ".join(one) for one in self.asked if one not in own]
-        return f"Of that table these are not measured here: {'; '.join(missing)}." if missing else ""
+        return f"These settings of that table are not measured here: {'; '.join(missing)}." if missing else ""
 
     def _limits(self) -> str:
         fine = {world: max(false_by_size(own, self.sure)) for world, own in by_world(self.unseen).items()}

@@ -51,8 +51,8 @@ PAGE = ROOT / "docs" / "verdict.md"
 POCKET = "pocket-1"
 OPENING = """# How sure the verdict is
 
-Written by `{command}`; every number is from that run, but for the
-[alarm of burning](#the-alarm-of-burning), which is measured by itself. A verdict compares the scale \u03b3 of a run
+Written by `{command}`; every number is from that run, except those of
+the [alarm of burning](#the-alarm-of-burning), which is measured by itself. A verdict compares the scale \u03b3 of a run
 (`cfg`) with what is known of the model. This page says what is known, how it was measured, and how often it errs.
 """
 LIMITED = """## What it is held to
