@@ -46,7 +46,7 @@ def unheld(declared: Sequence, value: Any) -> str:
         return ""
     low, high = (limits.get(end, side * math.inf) for end, side in (("min", -1), ("max", 1)))
     number = isinstance(value, int | float) and not isinstance(value, bool)
-    if not number or (kind == "INT" and value != int(value)):
+    if not number or (kind == "INT" and value % 1):
         return f"needs a {KINDS[kind]} from {low:g} to {high:g}"
     return "" if low <= value <= high else f"takes {low:g} to {high:g}"
 

@@ -1,14 +1,16 @@
 """What servers lack for a study is said before any work."""
 
 import json
+import math
 
 import pytest
 
 from guidance_geometry.studies.axes import Axis
 from guidance_geometry.studies.cells import cells_of
 from guidance_geometry.studies.plan import Plan
+from guidance_geometry.tools.host import answers
 from guidance_geometry.tools.run_sweep import FIRST_LOOK
-from guidance_geometry.tools.study_servers import misfits, refuse_misfits
+from guidance_geometry.tools.study_servers import misfits, refuse_misfits, unheld
 
 
 def workflow():
@@ -50,6 +52,19 @@ def test_a_number_that_a_widget_cannot_hold_is_said_before_any_work(kind, value,
     found = misfits([cell.prompt], server, "A")
     assert bool(found) == bool(words)
     assert words in "".join(found)
+
+
+@pytest.mark.parametrize("value", [math.inf, -math.inf, math.nan])
+def test_numbers_of_a_workflow_that_are_not_finite_are_no_whole_ones(value):
+    """A file in JSON may hold them."""
+    assert unheld(["INT", {"min": 0, "max": 9}], value) == "needs a whole number from 0 to 9"
+
+
+@pytest.mark.parametrize("end", [10**400, -(10**400), math.nan], ids=["huge", "low", "nan"])
+def test_ends_of_a_range_that_no_number_has_count_as_none(end):
+    node = {"input": {"required": {"cfg": ["FLOAT", {"min": end, "max": 10}]}}}
+    (read,) = answers.NODES.dump_python(answers.NODES.validate_python({"A": node})).values()
+    assert unheld(read["input"]["required"]["cfg"], 11) == "takes -inf to 10"
 
 
 def test_what_servers_lack_is_said_before_any_work():

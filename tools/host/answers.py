@@ -11,6 +11,7 @@ from pydantic import BaseModel, BeforeValidator, Field, TypeAdapter, ValidationE
 
 MB = 2**20
 MOST_JSON, MOST_NODES, MOST_FILE, MOST_MESSAGE = 32 * MB, 128 * MB, 64 * MB, 32 * MB  # bytes; a trace has at most 64 MB
+LARGEST = 1e300  # of a range
 SHOWN = 160  # letters of an answer that a message repeats
 ANOTHER = "Is it a ComfyUI with this pack? Give its address, or look into its log."
 
@@ -41,7 +42,11 @@ def _kind_and_settings(value: Any) -> Any:
         raise ValueError("a kind, and settings, are needed")
     settings = value[1] if len(value) > 1 and isinstance(value[1], dict) else {}
     good = settings if isinstance(settings.get("options") or [], list) else {**settings, "options": []}
-    return [value[0], {k: v for k, v in good.items() if k not in ("min", "max") or isinstance(v, int | float)}]
+    return [value[0], {k: v for k, v in good.items() if k not in ("min", "max") or _is_end(v)}]
+
+
+def _is_end(value: Any) -> bool:
+    return isinstance(value, int | float) and abs(value) <= LARGEST
 
 
 class Inputs(BaseModel, extra="ignore"):
