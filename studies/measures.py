@@ -87,7 +87,7 @@ def spread_of(values: Sequence[float | None], within: Range = ANY) -> Spread:
         return Spread(known[0] if known else math.nan, math.nan, math.nan, len(known))
     mean, half = fmean(known), float(stdtrit(len(known) - 1, 0.975)) * stdev(known) / math.sqrt(len(known))
     least, most = min(within[0], *known), max(within[1], *known)
-    if half > 0 and math.isfinite(most - least):
+    if half > 0 and least < mean < most and math.isfinite(most - least):  # rounding may put a mean at an end
         low, high = _between(mean, half, least, most)
     else:
         low, high = max(mean - half, least), min(mean + half, most)

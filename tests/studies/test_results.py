@@ -248,3 +248,9 @@ def test_diversity_is_the_distance_of_the_seeds():
     assert diversity_of([flat, flat + 0.5]) == pytest.approx(0.5)
     assert diversity_of([flat, flat]) == 0
     assert math.isnan(diversity_of([flat]))
+
+
+@pytest.mark.parametrize("values", [[1.0, math.nextafter(1.0, 0.0)], [0.0, 5e-324]])
+def test_a_mean_that_rounding_puts_at_an_end_has_an_interval_too(values):
+    found = spread_of(values, SHARE)
+    assert 0 <= found.low <= found.mean <= found.high <= 1
