@@ -32,6 +32,7 @@ SHARED = "Shared: {} of {} runs were evaluated in batches; their pictures differ
 PARTS = (
     "The latent holds several parts, such as video and sound, which a sweep cannot put into one batch. Sample alone."
 )
+NO_SAMPLES = "The latent holds no samples, so nothing can be swept. Give one with a batch of 1 or more."
 MODE_TIP = (
     "exact: each run is the same as its own KSampler, bit for bit. Runs share a batch only where the device gives the "
     "same bits there. shared: several runs in one batch on any device; pictures differ from single runs by rounding."
@@ -121,6 +122,8 @@ class GGSweep(CheckedNode):
     ) -> io.NodeOutput:
         if is_nested(latent_image["samples"]):
             raise ValueError(PARTS)
+        if not len(latent_image["samples"]):
+            raise ValueError(NO_SAMPLES)
         if best_by == "judge" and energy is None:
             raise ValueError("best_by is judge, and no energy is connected. Connect one, or set best_by to auto.")
         usual = Settings(1.0, seed, steps, sampler_name, scheduler, chain_of(guidance))

@@ -661,6 +661,11 @@ def test_bad_axes_are_refused_before_any_run(swept, axes, words):
         swept("ve", axes)
 
 
+def test_a_latent_without_samples_is_refused(swept):
+    with pytest.raises(ValueError, match="holds no samples"):
+        swept("ve", batch=0)
+
+
 def test_ten_thousand_runs_are_refused_in_the_queue_and_where_the_axes_are_wired(swept):
     from guidance_geometry.nodes.sweep import GGSweep
 
