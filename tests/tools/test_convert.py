@@ -29,6 +29,7 @@ from guidance_geometry.tests.tools.conversions import USUAL_READER, refused, sam
 from guidance_geometry.tools.convert.card import asked_licence
 from guidance_geometry.tools.convert.convert import convert, main, statements
 from guidance_geometry.tools.convert.options import add_options, as_words
+from guidance_geometry.tools.convert.tensors import Storage, checked
 
 NUMBERS = {
     "float32": torch.randn(3, 4),
@@ -511,6 +512,11 @@ def test_a_deep_network_of_small_tensors_is_no_bomb(tmp_path, form):
     else:
         torch.save(held, path, _use_new_zipfile_serialization=form == "archive")
     same(path, held["model"])
+
+
+def test_bytes_behind_the_last_number_of_a_storage_are_not_read():
+    storage = Storage(torch.uint8, 5, memoryview(torch.tensor([2.0]).numpy().tobytes() + b"?"))
+    assert checked(storage, torch.float32, 0, (1,), (1,)).tensor().tolist() == [2.0]
 
 
 def test_a_large_archive_says_its_places_in_eight_bytes(tmp_path):

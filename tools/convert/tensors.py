@@ -79,7 +79,8 @@ class View:
             return torch.empty(self.shape, dtype=self.dtype)
         with warnings.catch_warnings():  # the bytes cannot be written to, and nobody does
             warnings.simplefilter("ignore", UserWarning)
-            return torch.frombuffer(data, dtype=self.dtype).as_strided(self.shape, self.strides, self.offset)
+            row = torch.frombuffer(data, dtype=self.dtype, count=len(data) // self.dtype.itemsize)
+            return row.as_strided(self.shape, self.strides, self.offset)
 
 
 def storage_of(kind: Any, count: Any) -> Storage:
