@@ -9,6 +9,7 @@ from torch import Tensor
 
 from ..guidance.printing import nth
 from .gram import ROUNDING, VECTORS, negativity
+from .metrics import FLOOR_FACTOR, precision_floor
 from .trace import Trace
 
 IDENTITY_LIMIT = 1e-4  # M12; float32 steps leave about 1e-6
@@ -19,7 +20,8 @@ def check(trace: Trace) -> list[str]:
     """Hold a record against what must be true of any run; an empty list means nothing was found wrong.
 
     Every number of a full step that was measured is finite; M12 (the split adds up, where a formula could tell)
-    <= 1e-4; K is a Gram matrix up to rounding; and the noise of DDPM has the length its formula says (`ddpm_noise`).
+    <= 1e-4, or what rounding leaves of a long state at little noise; K is a Gram matrix up to rounding; and the noise
+    of DDPM has the length its formula says (`ddpm_noise`).
     """
     return [*_gram_problems(trace), *_identity_problems(trace), *_noise_problems(trace)]
 
@@ -43,7 +45,9 @@ def _gram_problems(trace: Trace) -> list[str]:
 
 def _identity_problems(trace: Trace) -> list[str]:
     residual = trace.column("M12")
-    large = (residual > IDENTITY_LIMIT).any(dim=1)
+    state = (trace.record.square({"u": 1.0, "a": -1.0}) / trace.count).sqrt().nan_to_num()
+    rounded = FLOOR_FACTOR * precision_floor(state, torch.float32) / trace.steps["sigma"][:, None]
+    large = (residual > rounded.nan_to_num().clamp(min=IDENTITY_LIMIT)).any(dim=1)
     if "not observable" in str(trace.header.get("split", "")) or not large.any():
         return []
     return [

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from .gram import Coefficient, Combination, GramRecord, added, fill_absent, named
+from .metrics import FLOOR_FACTOR, precision_floor
 from .scale import rounding
 from .trace import Trace
 
@@ -41,9 +42,12 @@ def parts_of(trace: Trace) -> dict[str, Combination]:
 
 
 def lengths(trace: Trace, part: Combination) -> Tensor:  # -> [n, B], units of x0-hat
-    """How long a part of D - c is; 0 where that is rounding."""
-    found = fill_absent(trace.record).square(part).sqrt()
-    return torch.where(found <= rounding(trace), 0.0, found)
+    """How long a part of D - c is; 0 where that is rounding: no sum is more exact than the longest of its vectors."""
+    record = fill_absent(trace.record)
+    found = record.square(part).sqrt()
+    longest = torch.stack([record.square({name: value}).sqrt() for name, value in part.items()]).amax(dim=0)
+    least = torch.maximum(rounding(trace), FLOOR_FACTOR * torch.as_tensor(precision_floor(longest, torch.float32)))
+    return torch.where(found <= least, 0.0, found)
 
 
 def push_shares(trace: Trace) -> dict[str, float]:

@@ -728,6 +728,20 @@ def test_a_percentage_of_a_gradient_states_the_push_that_acted(weight):
     assert float(told.facts["percent"]) == pytest.approx(100 * float(share.max()), rel=0.02)
 
 
+def test_what_rounding_leaves_beside_a_long_gradient_is_no_push_of_guidance():
+    """At cfg 1 D - c is the gradient's part alone, known to float32."""
+    trace = steered(weight=1e5)
+    matrix = trace.record.matrix().clone()
+    place = list(trace.record.vectors).index("D-G")
+    matrix[..., place, :] *= 1 + 1e-7
+    matrix[..., :, place] *= 1 + 1e-7
+    rows, columns = torch.triu_indices(*matrix.shape[-2:])
+    found = report(with_columns(trace, K=matrix[..., rows, columns]))
+    assert found.push == {"guidance": 0.0, "Steer gradient": 1.0}
+    assert "Steer gradient acted" in texts(found)
+    assert not {name for name in said(found) if name.startswith("skip.")}
+
+
 def test_where_a_gradient_acted_nothing_is_said_of_rules():
     for gamma in (1.0, 4.0):
         trace = steered(gamma, chain="rescale 0.7 > CFG > + 4 x g", terms={"gradient": "+ 4 x g"})
