@@ -54,7 +54,9 @@ def runs_of(axes: Sequence[Axis], usual: Settings, node: type[CheckedNode]) -> l
         raise ValueError(BOTH)
     for axis in axes:
         if axis.name not in (*FIELDS, *ASKED, RULE) and "." not in axis.name:
-            raise ValueError(f"There is no axis {axis.name!r}. {meant(axis.name, [*FIELDS, *ASKED, RULE, 'APG.eta'])}")
+            scales = [f"{rule.title or GRADIENT}.scale" for rule in usual.chain.rules if isinstance(rule, GradientTerm)]
+            words = meant(axis.name, [*FIELDS, *ASKED, RULE, *(scales or ["APG.eta"])])
+            raise ValueError(f"There is no axis {axis.name!r}. {words}")
         for value in axis.values:
             own = misfits(node, {FIELDS.get(axis.name, ""): value})
             insist(*([number(axis.name, value, 0.0, 100.0)] if axis.name in SCALES else own))

@@ -157,7 +157,8 @@ def duration(seconds: float) -> str:
 
 
 def meant(word: str, known: Iterable[str]) -> str:
-    """A sentence with what a word may have meant, or with all there is."""
-    names = {name.lower(): name for name in known}
-    close = difflib.get_close_matches(word.lower(), names, n=1, cutoff=0.5)
+    """A sentence with what a word may have meant, or with all there is; `scale` may have meant `Owner.scale`."""
+    names, low = {name.lower(): name for name in known}, word.lower()
+    close = [name for name in names if name.endswith(f".{low}")]
+    close = close or difflib.get_close_matches(low, names, n=1, cutoff=0.5)
     return f"Did you mean {names[close[0]]}?" if close else f"There are {', '.join(names.values())}."

@@ -433,6 +433,8 @@ def test_the_scale_of_a_gradient_is_an_axis_like_cfg(swept, name):
         ("Classifier Guidance.sclae: 1", (2.0,), "Did you mean scale"),
         ("Classifier Guidance.evaluation: robot", (2.0,), "evaluation is 'robot'"),
         ("Classifier Guidance.scale: 1", (), "Connect Classifier Guidance to guidance"),
+        ("scale: 1", (2.0,), r"There is no axis 'scale'\. Did you mean Steer\.scale\?"),
+        ("strength: 1", (2.0,), r"There are cfg, .*, rule, Steer\.scale\."),
         (
             "Classifier Guidance.scale: 1",
             (2.0, 3.0),
