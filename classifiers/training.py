@@ -28,7 +28,7 @@ HELD_OUT = 5  # of so many samples of a label, one is held out
 CHANCE = 0.05  # probability below which an accuracy is no chance
 FEW = f"None is held out, as no label has {HELD_OUT}: so this shows what was memorised, and nothing of other pictures"
 NOTHING = (
-    "It learned nothing that shows: at the lowest noise it names {right} of {count} right, and one label for all would "
+    "{learned}: at the lowest noise it names {right} of {count} right, and one label for all would "
     "name {chance:.0%}. Take more steps or pictures, or check that the labels are in the order of the pictures"
 )
 
@@ -307,4 +307,5 @@ def no_better(levels: Mapping[float, float], lesson: Lesson, most: int = 256) ->
     right, chance = round(levels[min(levels)] * count), float(lesson.targets.bincount().max()) / len(lesson.targets)
     if chance == 1 or binomtest(right, count, chance, alternative="greater").pvalue < CHANCE:
         return []
-    return [f"{NOTHING.format(right=right, count=count, chance=chance)}."]
+    learned = "This may be chance" if right > chance * count else "It learned nothing that shows"
+    return [f"{NOTHING.format(learned=learned, right=right, count=count, chance=chance)}."]

@@ -10,7 +10,16 @@ from guidance_geometry.classifiers.adm import SIZES, AdmClassifier, AdmEntrance
 from guidance_geometry.classifiers.exact import MixtureClassifier
 from guidance_geometry.classifiers.preprocessing import Preprocessing
 from guidance_geometry.classifiers.reading import open_classifier
-from guidance_geometry.classifiers.training import Course, Lesson, accuracies, advanced, beginner, learn, told_of
+from guidance_geometry.classifiers.training import (
+    Course,
+    Lesson,
+    accuracies,
+    advanced,
+    beginner,
+    learn,
+    no_better,
+    told_of,
+)
 from guidance_geometry.classifiers.wired import CleanClassifier, NoisyClassifier
 from guidance_geometry.files.writing import write_atomically
 from guidance_geometry.guidance.mixture import make_mixture
@@ -94,6 +103,13 @@ def test_what_was_not_learned_is_said(shuffled, told):
     found = told_of(student.classifier("mine", learned), learned, held)
     assert "held-out pictures" in found
     assert (told in found) if told else "learned nothing" not in found
+
+
+@pytest.mark.parametrize(("right", "told"), [(1.0, "This may be chance"), (0.5, "It learned nothing that shows")])
+def test_too_few_pictures_named_right_are_no_lesson_that_failed(right, told):
+    """Two of two prove nothing; that is no sign of nothing learned."""
+    (found,) = no_better({0.1: right}, lesson_of(count=2))
+    assert found.startswith(told)
 
 
 def test_without_enough_pictures_it_is_said_that_none_is_held_out():
