@@ -61,8 +61,9 @@ def scale_of(trace: Trace) -> Scale:
 def _rules_of(trace: Trace) -> str:
     """The chain without its gradients and watched energies, which are no rules."""
     chain = str(trace.header.get("chain") or "")
-    for term in trace.terms:
-        chain = chain.replace(f" > {term.text}", "") if term.text else chain
+    texts = [term.text for term in trace.terms if term.text]
+    for text in sorted(texts, key=len, reverse=True):  # one may begin another
+        chain = chain.replace(f" > {text}", "")
     return chain
 
 

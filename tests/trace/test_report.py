@@ -22,6 +22,7 @@ from guidance_geometry.trace.odds import ODDS, Odds, RuleOdds, odds_of
 from guidance_geometry.trace.picks import Pick, Picks
 from guidance_geometry.trace.report import AGAINST, COLOURS, report_of
 from guidance_geometry.trace.sampler_class import CLASSES, MEASURED
+from guidance_geometry.trace.scale import scale_of
 from guidance_geometry.trace.sentences import LANGUAGES, SENTENCES, say
 from guidance_geometry.trace.size import Size, read_size, write_size
 
@@ -781,6 +782,13 @@ def test_guide_and_judge_bear_the_titles_of_their_nodes():
     found = texts(fooled(6, 0))
     assert "Steer gradient finds" in found
     assert "CLIP does not" in found
+
+
+def test_a_term_whose_text_begins_that_of_another_leaves_no_rule_behind():
+    texts = {"watch": "watch CLIP: a > b", "watch 2": "watch CLIP: a > b, from 0.5 on"}
+    trace = run(changes={"terms": texts, "chain": " > ".join(["CFG", *texts.values()])})
+    said = torch.zeros(trace.n, trace.batch, dtype=torch.float64)
+    assert scale_of(with_columns(trace, **{f"log_prob {name}": said for name in texts})).rules == ""
 
 
 def test_choices_that_a_gradient_keeps_from_counting_are_said_to_be_so_and_nothing_of_a_schedule():
