@@ -228,3 +228,8 @@ def test_only_our_own_child_is_ended():
     finally:
         other.kill()
         other.wait()
+
+
+def test_what_pip_moves_while_it_is_looked_at_stops_nothing(tmp_path):
+    (tmp_path / "gone").symlink_to(tmp_path / "nowhere")
+    assert provision.newest_entry(tmp_path) == "packages"

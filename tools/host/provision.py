@@ -98,9 +98,12 @@ def newest_entry(folder: Path) -> str:
     entries = [entry for entry in folder.glob("*") if not entry.name.endswith((".dist-info", ".pyc"))]
     if not entries:
         return "the first package"
-    newest = max(entries, key=lambda entry: entry.stat().st_mtime)
-    files = [newest] if newest.is_file() else [file for file in newest.rglob("*") if file.is_file()]
-    return f"{newest.name}, {sum(file.stat().st_size for file in files) / 1e6:.0f} MB so far"
+    try:
+        newest = max(entries, key=lambda entry: entry.stat().st_mtime)
+        files = [newest] if newest.is_file() else [file for file in newest.rglob("*") if file.is_file()]
+        return f"{newest.name}, {sum(file.stat().st_size for file in files) / 1e6:.0f} MB so far"
+    except OSError:  # pip has moved it meanwhile
+        return "packages"
 
 
 def end(process: subprocess.Popen) -> None:
