@@ -42,10 +42,11 @@ def parts_of(trace: Trace) -> dict[str, Combination]:
 
 
 def lengths(trace: Trace, part: Combination) -> Tensor:  # -> [n, B], units of x0-hat
-    """How long a part of D - c is; 0 where that is rounding: no sum is more exact than the longest of its vectors."""
+    """How long a part of D - c is; 0 where that is rounding: no sum is more exact than the longest it is made of."""
     record = fill_absent(trace.record)
     found = record.square(part).sqrt()
-    longest = torch.stack([record.square({name: value}).sqrt() for name, value in part.items()]).amax(dim=0)
+    summed = {**part, "u": 1.0}  # D is u and what is added to it
+    longest = torch.stack([record.square({name: value}).sqrt() for name, value in summed.items()]).amax(dim=0)
     least = torch.maximum(rounding(trace), FLOOR_FACTOR * torch.as_tensor(precision_floor(longest, torch.float32)))
     return torch.where(found <= least, 0.0, found)
 

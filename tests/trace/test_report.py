@@ -729,13 +729,16 @@ def test_a_percentage_of_a_gradient_states_the_push_that_acted(weight):
     assert float(told.facts["percent"]) == pytest.approx(100 * float(share.max()), rel=0.02)
 
 
-def test_what_rounding_leaves_beside_a_long_gradient_is_no_push_of_guidance():
-    """At cfg 1 D - c is the gradient's part alone, known to float32."""
-    trace = steered(weight=1e5)
+@pytest.mark.parametrize("weight", [1e5, 1e-1])
+def test_what_rounding_leaves_beside_a_gradient_is_no_push_of_guidance(weight):
+    """At cfg 1 D - c is the gradient's part alone, known to float32 of the longest: c or the gradient."""
+    trace = with_columns(steered(weight=weight), floor=torch.zeros(20).double())
     matrix = trace.record.matrix().clone()
     place = list(trace.record.vectors).index("D-G")
-    matrix[..., place, :] *= 1 + 1e-7
-    matrix[..., :, place] *= 1 + 1e-7
+    u, moved = (trace.record.dot(name, name).sqrt() for name in ("u", "D-G"))
+    more = (1 + 1e-7 * torch.maximum(u, moved) / moved)[..., None]
+    matrix[..., place, :] *= more
+    matrix[..., :, place] *= more
     rows, columns = torch.triu_indices(*matrix.shape[-2:])
     found = report(with_columns(trace, K=matrix[..., rows, columns]))
     assert found.push == {"guidance": 0.0, "Steer gradient": 1.0}
