@@ -4,7 +4,7 @@ import { canKeep, keep } from "../../web/lib/keep.mjs";
 import { scaleSource } from "../../web/lib/panel-graph.mjs";
 import { speaker } from "../../web/lib/strings.mjs";
 import { flagOf, hasSampler, hasTwin, idOf, isOf, joined, latest, merged, nameOf, series, setFlag, slotOf, stateOf } from "../../web/lib/tab-runs.mjs";
-import { Place } from "../../web/lib/tab-place.mjs";
+import { Place, wordsOf } from "../../web/lib/tab-place.mjs";
 import { Tab } from "../../web/lib/tab.mjs";
 import { Panel } from "../../web/lib/panel.mjs";
 import { partOf } from "../../web/lib/panel-record.mjs";
@@ -35,6 +35,13 @@ test("a copy that keeps id and key is told from its original as soon as both are
   assert.ok(!hasTwin(root(4), copy, [other, copy, open("k", "v")]));
   assert.ok(!hasTwin(root(4), other, [copy, other])); // the editor has not turned to it yet
   assert.ok(!hasTwin({ id: "w" }, open(undefined), [open(undefined)]));
+});
+
+test("what a recording has to say of itself is written in sentences", () => {
+  const notes = ["uncond was not evaluated in 4 of 4 steps", "at 2 steps it was evaluated after the run"];
+  assert.deepEqual(wordsOf({ notes }), ["Uncond was not evaluated in 4 of 4 steps.", "At 2 steps it was evaluated after the run."]);
+  assert.deepEqual(wordsOf({ notes: [], ended: "KSampler: out of memory" }), ["KSampler: out of memory."]);
+  assert.deepEqual(wordsOf(null), []);
 });
 
 test("the switch leaves the rest of the workflow's extra as it is", () => {

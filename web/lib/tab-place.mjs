@@ -62,12 +62,12 @@ export class Place {
 }
 
 /** Why a run broke off, and what the recording has to say of itself. */
-function wordsOf(record) {
+export function wordsOf(record) {
   const ended = record?.ended?.endsWith(": interrupted") ? "" : record?.ended;
   const notes = record?.notes ?? [];
   const looked = notes.some((note) => note.includes("evaluated after the run")); // goes on from the note on uncond
   const others = notes.filter((note) => looked || !note.startsWith("uncond was not")); // the panel says that itself
-  return [ended, ...others].filter(Boolean).map((line) => `${line}.`);
+  return [ended, ...others].filter(Boolean).map((line) => `${line[0].toUpperCase()}${line.slice(1)}.`);
 }
 
 class TabPanel extends Panel {
