@@ -24,7 +24,7 @@ def made_without(entries, package, ancestor):
 
 def or_skipped(found, reason):
     """Parameters of a test; where there are none, one that is skipped with a reason."""
-    return found or [pytest.param(None, id="none", marks=pytest.mark.skip(reason=reason))]
+    return found or [pytest.param(None, id="none", marks=pytest.mark.skip(reason=f"covered: {reason}"))]
 
 
 def all_below(cls):

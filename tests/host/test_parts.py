@@ -216,7 +216,8 @@ def test_a_weaker_model_is_told_the_parts_too(parts):
     guided(weak.model, positive, negative, latent(), "euler", steps=1)
     w, c, found = (PACKED.split(v) for v in (weak.calls[-1][3], *strong.calls[0][3:]))
     for i, gamma in enumerate((CFG, 1 + (CFG - 1) * 2)):
-        assert torch.equal(found[i], w[i] + gamma * (c[i] - w[i]))
+        wanted = w[i] + gamma * (c[i] - w[i])  # w in a batch of its own: another processor may round it otherwise
+        torch.testing.assert_close(found[i], wanted, rtol=0, atol=1e-5)
     assert trace.header["evaluations"] == 2
 
 

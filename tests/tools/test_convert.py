@@ -435,7 +435,7 @@ def test_what_is_no_regular_file_is_never_written_over(tmp_path, kind, ending, m
     try:
         SPECIAL[kind](place)
     except PermissionError as error:
-        pytest.skip(f"{kind} cannot be made here: {error}")
+        pytest.skip(f"this machine makes no {kind}: {error}")
     before = place.lstat()
     (tmp_path / "net.pt").write_bytes(b"nothing of this is read")
     with pytest.raises(NotWritten, match=r"(A folder|Something other than a file) has that name"):

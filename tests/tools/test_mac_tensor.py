@@ -108,6 +108,13 @@ def test_a_tensor_of_gradients_is_detached_in_inference_mode(there):
     assert [one.is_inference() for one in found] == [False, False, True]
 
 
+def test_a_list_of_its_numbers_makes_a_tensor(there):
+    one, two = torch.tensor([1.0, 2.0]).to(there)
+    found = torch.tensor([one, two, 3.0], device=there)
+    assert found.device.type == "mps"
+    assert found.tolist() == [1.0, 2.0, 3.0]
+
+
 def test_a_network_moves_there_and_learns_there(there):
     network = nn.Sequential(Conv2d(3, 4, 3), GroupNorm(2, 4), nn.SiLU(), nn.Flatten(), Linear(144, 3))
     x = torch.rand(2, 3, 8, 8)
