@@ -7,6 +7,7 @@ graph; and what a failed or second call changes in the network's attributes and 
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
@@ -15,7 +16,7 @@ from typing import Any, TypeVar
 
 import comfy.model_management
 import torch
-from comfy.patcher_extension import WrappersMP
+from comfy.patcher_extension import WrapperExecutor, WrappersMP
 from torch import Tensor, nn
 from torch.utils._pytree import tree_flatten, tree_leaves, tree_unflatten
 
@@ -34,6 +35,12 @@ NOT_REPLACEABLE = (
 REPLACED = "{name} has no backward pass, so gradients go through PyTorch's attention"
 
 
+def _runs_no_wrappers(network: nn.Module) -> bool:
+    """Whether a network's forward never comes to the host's wrappers, so that it has to be taken at its forward."""
+    forward = inspect.unwrap(type(network).forward)
+    return WrapperExecutor.__name__ not in getattr(getattr(forward, "__code__", None), "co_names", ())
+
+
 class NoBackprop(RuntimeError):
     """The plan is to do without, from the middle of a backward on."""
 
@@ -48,7 +55,7 @@ class NetworkCalls:
 
     def __init__(self, models: RunModels, plan: MemoryPlan, free: float | None):
         self.networks = nn.ModuleList(models.networks())
-        self.controls = models.control_networks()
+        self.direct = [*models.control_networks(), *filter(_runs_no_wrappers, models.denoisers())]
         self.plan, self.words, self.blind, self.again = plan, [], False, False
         self.tally = None if free is None else Tally(SPARE * free)
         self.calls: list[NetworkCall] = []
@@ -59,7 +66,7 @@ class NetworkCalls:
         """Every call goes through here while it lasts.  options: of the MODEL"""
         wrappers = options.setdefault("transformer_options", {}).setdefault("wrappers", {})
         places = wrappers.setdefault(WrappersMP.DIFFUSION_MODEL, {})
-        around = {control: partial(self.made, control.forward) for control in self.controls}
+        around = {network: partial(self.made, network.forward) for network in self.direct}
         with adapter.changed(places, {KEY: [self.made]}), called_through(around):
             yield
 

@@ -28,9 +28,17 @@ class RunModels:
                     control = control.previous_controlnet
         return found
 
+    def models(self) -> list[nn.Module]:
+        """The sampled model first, then further ones."""
+        return [self.guider.inner_model, *(other.patcher.model for other in self.others)]
+
+    def denoisers(self) -> list[nn.Module]:
+        """The networks inside them."""
+        return [*dict.fromkeys(model.diffusion_model for model in self.models())]
+
     def networks(self) -> list[nn.Module]:
-        """The sampled model first, then further models and ControlNets."""
-        return [self.guider.inner_model, *(other.patcher.model for other in self.others), *self.control_networks()]
+        """Models and ControlNets."""
+        return [*self.models(), *self.control_networks()]
 
     def control_networks(self) -> list[nn.Module]:
         """Those of the ControlNets."""
