@@ -14,6 +14,7 @@ from torch import Tensor
 
 from ..guidance.gradients.estimators import LEAST_ALPHA, gain, is_dead
 from ..guidance.gradients.term import BACKPROP, CLEAN_X0, NOISY, STAND_IN, GradientTerm, Strength, Term, WatchTerm
+from ..guidance.run import Run
 from . import adapter
 from .autograd import normal, pages_weights
 from .gradient_evaluation import ActiveTerm, Answer, DenoiserCall, GradientEvaluation, GuidedPrediction
@@ -29,6 +30,10 @@ PAGED = (
 UNPUSHED = (
     "Classifier guidance: {name} pushed nothing in {count} of {steps} steps: above sigma "
     f"{1 - LEAST_ALPHA:g} the gradient of a flow model would amplify the network's error. Evaluation x0 acts there too."
+)
+UNASKED = (
+    "Classifier guidance: {name} was asked in none of the {count} steps of its window. Something on the MODEL, such as "
+    "a cache of whole predictions, answered there in the model's place."
 )
 DEAD = "{name} is exactly zero{some} at sigma {sigma:.3g}: {why}"
 GUESS = "does the energy clamp, round, detach or take an argmax, or is the classifier already certain?"
@@ -54,6 +59,7 @@ class GradientRun:
         self.notes: dict[str, None] = {}
         self.dead: set[str] = set()  # terms whose gradient was said to be zero: the first time tells
         self.broken: Counter[str] = Counter()  # numbers that were not finite, by term
+        self.unasked: dict[Term, int] = {}  # steps in the windows of gradients that no evaluation has reached
         self.unpushed: dict[tuple[str, int], set[int]] = {}  # steps without a push, by term and steps
         for term in self.gradient_terms:
             if term.unread:
@@ -112,6 +118,7 @@ class GradientRun:
     def asked(self, call: DenoiserCall) -> GradientEvaluation:
         """An evaluation with the terms that are at work in it, ready to be made."""
         terms = [(term, self.evaluation_of(term)) for term in self.names if term.active(call.run, call.sigma)]
+        self._count_unasked(call.run, {term for term, _ in terms})
         able = [(term, at) for term, at in terms if at == CLEAN_X0 or gain(call.sigma, call.alpha)]
         for term, _ in (one for one in terms if one not in able):
             self.unpushed.setdefault((self.names[term], call.run.steps), set()).add(call.run.step(call.sigma))
@@ -178,7 +185,14 @@ class GradientRun:
         """Sentences for the trace, the counts of the whole run last."""
         bad = (f"{name} had {count} values that are not finite" for name, count in self.broken.items())
         idle = [UNPUSHED.format(name=name, count=len(at), steps=n) for (name, n), at in self.unpushed.items()]
+        idle += [UNASKED.format(name=self.names[term], count=count) for term, count in self.unasked.items() if count]
         return [*self.notes, *(f"Classifier guidance: {words} in the whole run." for words in bad), *idle]
+
+    def _count_unasked(self, run: Run, reached: set[Term]) -> None:
+        """Strike off the terms that an evaluation has reached; a cache may answer for the model in all their steps."""
+        for term in self.gradient_terms if not self.unasked else ():
+            self.unasked[term] = sum(term.active(run, sigma) for sigma in run.sigmas[:-1])
+        self.unasked |= dict.fromkeys(reached & self.unasked.keys(), 0)
 
     def wanted(self) -> Tensor | None:  # -> [B, ...]
         """What the terms asked for together in the latest evaluation, at their own gamma; None where none was asked."""
