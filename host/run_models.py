@@ -28,7 +28,7 @@ class RunModels:
                     control = control.previous_controlnet
         return found
 
-    def models(self) -> list[nn.Module]:
+    def models(self) -> list[Any]:
         """The sampled model first, then further ones."""
         return [self.guider.inner_model, *(other.patcher.model for other in self.others)]
 
