@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable
 from contextlib import nullcontext
+from dataclasses import dataclass, field
 from functools import partial
 
 import comfy.model_management
@@ -39,6 +40,18 @@ DEAD = "{name} is exactly zero{some} at sigma {sigma:.3g}: {why}"
 GUESS = "does the energy clamp, round, detach or take an argmax, or is the classifier already certain?"
 
 
+@dataclass
+class IdleSteps:
+    """Steps in which gradients pushed nothing.
+
+    unpushed: those whose push would be an error of the network, by the gradient's name and the steps of the run.
+    unasked: how many lie in the window of a gradient that no evaluation has reached.
+    """
+
+    unpushed: dict[tuple[str, int], set[int]] = field(default_factory=dict)
+    unasked: dict[Term, int] = field(default_factory=dict)
+
+
 class GradientRun:
     """The gradient terms of a chain in one run, and all that is remembered of them from step to step.
 
@@ -59,8 +72,7 @@ class GradientRun:
         self.notes: dict[str, None] = {}
         self.dead: set[str] = set()  # terms whose gradient was said to be zero: the first time tells
         self.broken: Counter[str] = Counter()  # numbers that were not finite, by term
-        self.unasked: dict[Term, int] = {}  # steps in the windows of gradients that no evaluation has reached
-        self.unpushed: dict[tuple[str, int], set[int]] = {}  # steps without a push, by term and steps
+        self.idle = IdleSteps()
         for term in self.gradient_terms:
             if term.unread:
                 self.tell(f"{self.names[term]} does not read {', '.join(term.unread)} at {term.effective_evaluation}")
@@ -121,7 +133,7 @@ class GradientRun:
         self._count_unasked(call.run, {term for term, _ in terms})
         able = [(term, at) for term, at in terms if at == CLEAN_X0 or gain(call.sigma, call.alpha)]
         for term, _ in (one for one in terms if one not in able):
-            self.unpushed.setdefault((self.names[term], call.run.steps), set()).add(call.run.step(call.sigma))
+            self.idle.unpushed.setdefault((self.names[term], call.run.steps), set()).add(call.run.step(call.sigma))
         active = tuple(self._active(call, term, at) for term, at in able)
         instead = partial(self._active, call, at=CLEAN_X0)
         return GradientEvaluation(call, active, self.models, self.plan, self.sigma_data, instead)
@@ -184,15 +196,16 @@ class GradientRun:
     def told(self) -> list[str]:
         """Sentences for the trace, the counts of the whole run last."""
         bad = (f"{name} had {count} values that are not finite" for name, count in self.broken.items())
-        idle = [UNPUSHED.format(name=name, count=len(at), steps=n) for (name, n), at in self.unpushed.items()]
-        idle += [UNASKED.format(name=self.names[term], count=count) for term, count in self.unasked.items() if count]
+        idle = [UNPUSHED.format(name=name, count=len(at), steps=n) for (name, n), at in self.idle.unpushed.items()]
+        unasked = ((self.names[term], count) for term, count in self.idle.unasked.items() if count)
+        idle += [UNASKED.format(name=name, count=count) for name, count in unasked]
         return [*self.notes, *(f"Classifier guidance: {words} in the whole run." for words in bad), *idle]
 
     def _count_unasked(self, run: Run, reached: set[Term]) -> None:
         """Strike off the terms that an evaluation has reached; a cache may answer for the model in all their steps."""
-        for term in self.gradient_terms if not self.unasked else ():
-            self.unasked[term] = sum(term.active(run, sigma) for sigma in run.sigmas[:-1])
-        self.unasked |= dict.fromkeys(reached & self.unasked.keys(), 0)
+        for term in self.gradient_terms if not self.idle.unasked else ():
+            self.idle.unasked[term] = sum(term.active(run, sigma) for sigma in run.sigmas[:-1])
+        self.idle.unasked |= dict.fromkeys(reached & self.idle.unasked.keys(), 0)
 
     def wanted(self) -> Tensor | None:  # -> [B, ...]
         """What the terms asked for together in the latest evaluation, at their own gamma; None where none was asked."""

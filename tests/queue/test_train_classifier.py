@@ -10,7 +10,10 @@ LEARNED = ["30", 0]
 
 def training(**changed):
     """Nodes that learn two labels from four latents of the demo model."""
-    noise = {"class_type": "GGEmptyCanvas", "inputs": {"model": ["1", 0], "width": 0, "height": 0, "batch_size": 4}}
+    canvas = {"class_type": "GGEmptyCanvas", "inputs": {"model": ["1", 0], "width": 0, "height": 0, "batch_size": 4}}
+    wires = {"model": ["1", 0], "positive": ["2", 0], "negative": ["2", 1], "latent_image": ["31", 0]}
+    settings = {"seed": 7, "steps": 2, "cfg": 1.0, "sampler_name": "euler", "scheduler": "karras", "denoise": 1.0}
+    samples = {"class_type": "KSampler", "inputs": wires | settings}
     given = {
         "model": ["1", 0],
         "labels": "dark; bright",
@@ -21,9 +24,9 @@ def training(**changed):
         "sigma_conditioning": True,
         "seed": 0,
         "filename_prefix": "queued",
-        "latent": ["31", 0],
+        "latent": ["33", 0],
     }
-    return {"31": noise, "30": {"class_type": "GGTrainNoisyClassifier", "inputs": given | changed}}
+    return {"31": canvas, "33": samples, "30": {"class_type": "GGTrainNoisyClassifier", "inputs": given | changed}}
 
 
 def wanting(classifier):
