@@ -22,11 +22,12 @@ def positions(side: int, width: int, device: Any = None) -> Tensor:  # -> [1, si
     """
     if width % 4:
         raise ValueError(f"width is {width} but must be a multiple of 4")
-    order = torch.arange(width // 4, dtype=torch.float64)
-    angles = torch.arange(side, dtype=torch.float64)[:, None] * 10_000 ** (-4 * order / width)
-    waves = torch.cat([angles.sin(), angles.cos()], dim=1)
+    place = device if torch.device(device or "cpu").type == "meta" else "cpu"  # sizes that are only claimed, or numbers
+    order = torch.arange(width // 4, dtype=torch.float64, device=place)
+    angles = torch.arange(side, dtype=torch.float64, device=place)[:, None] * 10_000 ** (-4 * order / width)
+    waves = torch.cat([angles.sin(), angles.cos()], dim=1).float().to(device)
     columns, rows = (waves.expand(side, side, -1), waves[:, None].expand(side, side, -1))
-    return torch.cat([columns, rows], dim=2).flatten(0, 1)[None].float().to(device)
+    return torch.cat([columns, rows], dim=2).flatten(0, 1)[None]
 
 
 def modulated(h: Tensor, shift: Tensor, scale: Tensor) -> Tensor:  # h [B, N, D], shift, scale [B, D] -> as h

@@ -141,6 +141,10 @@ def test_the_position_embedding_is_the_one_of_diffusers():
     assert (positions(6, 64)[0] - wanted).abs().max() < 1e-6
 
 
+def test_the_position_embedding_of_claimed_sizes_takes_no_memory():
+    assert positions(512, 2**28, torch.device("meta")).shape == (1, 2**18, 2**28)
+
+
 PUBLISHED = {"XL": (1152, 28, 16, 675), "L": (1024, 24, 16, 458), "B": (768, 12, 12, 130), "S": (384, 12, 6, 33)}
 
 
