@@ -80,8 +80,8 @@ def train_part(rank: int, shop: Workshop) -> None:
     processes = shop.options.processes
     torch.set_num_threads(1)
     if processes > 1:
-        meeting = shop.options.cache / f"meeting.{os.getppid()}"
-        torch.distributed.init_process_group("gloo", init_method=f"file://{meeting}", rank=rank, world_size=processes)
+        meeting = shop.options.cache.resolve() / f"meeting.{os.getppid()}"
+        torch.distributed.init_process_group("gloo", init_method=meeting.as_uri(), rank=rank, world_size=processes)
     validation = shop.held_out[:PROGRESS], shop.held_out_labels[:PROGRESS]
     training = shop.started(Share(rank, processes))
     losses = train(training, validation, shop.options.cache / "denoiser.checkpoint", every=min(1000, shop.recipe.steps))

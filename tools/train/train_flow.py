@@ -101,8 +101,8 @@ def train_part(rank: int, shop: Workshop) -> None:
     processes = shop.options.processes
     torch.set_num_threads(1)
     if processes > 1:
-        meeting = shop.options.cache / f"meeting.{os.getppid()}"
-        torch.distributed.init_process_group("gloo", init_method=f"file://{meeting}", rank=rank, world_size=processes)
+        meeting = shop.options.cache.resolve() / f"meeting.{os.getppid()}"
+        torch.distributed.init_process_group("gloo", init_method=meeting.as_uri(), rank=rank, world_size=processes)
     held_out = shop.samples_of(demo_vae.latents_of(shop.vae, shop.held_out[:PROGRESS]))
     share, samples = Share(rank, processes), shop.samples_of(shop.latents)
     training = FlowTraining(samples, shop.labels, 1.0, shop.recipe, CONFIG, share)
