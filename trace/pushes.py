@@ -62,11 +62,11 @@ def push_shares(trace: Trace) -> dict[str, float]:
 def contraction(sigma_next: Tensor, alpha_next: Tensor, sigma_data: float | None, noisy: bool) -> Tensor:  # 0 .. 1
     """What is left of a push at the end, for Gaussian data of rms sigma_data; nan where that is unknown.
 
-    deterministic: sigma_d / sqrt(alpha'^2 sigma_d^2 + sigma'^2)    with fresh noise: sigma_d^2 / (...)
+    deterministic: sigma_d / sqrt(alpha'^2 sigma_d^2 + sigma'^2)    with fresh noise: alpha' sigma_d^2 / (...)
     """
     data = math.nan if sigma_data is None or sigma_data <= 0 else float(sigma_data)
     variance = (alpha_next * data).square() + sigma_next.square()
-    return data**2 / variance if noisy else data / variance.sqrt()
+    return alpha_next * data**2 / variance if noisy else data / variance.sqrt()
 
 
 def shares(values: Tensor) -> Tensor:  # [n, ...] -> [n, ...], sums to 1 over the known steps

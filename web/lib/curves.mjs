@@ -188,12 +188,13 @@ export function proxies(record, run) {
 
 /** How much of a push survives the steps after it, for Gaussian data of rms sigma_d.
  *
- * deterministic: sigma_d / sqrt(alpha'^2 sigma_d^2 + sigma'^2), its square with fresh noise (VE).
+ * deterministic: sigma_d / sqrt(alpha'^2 sigma_d^2 + sigma'^2), with fresh noise alpha' sigma_d^2 / (...).
  */
 export function contraction(step, sigmaData, noisy) {
   if (!(sigmaData > 0)) return NaN;
-  const spread = ((step.alpha_next ?? 1) * sigmaData) ** 2 + (step.sigma_next ?? NaN) ** 2;
-  return noisy ? sigmaData ** 2 / spread : sigmaData / Math.sqrt(spread);
+  const alpha = step.alpha_next ?? 1;
+  const spread = (alpha * sigmaData) ** 2 + (step.sigma_next ?? NaN) ** 2;
+  return noisy ? alpha * sigmaData ** 2 / spread : sigmaData / Math.sqrt(spread);
 }
 
 /** The shortest run of steps that holds 80 % of the mean of the proxies: {first, last, count}. */
