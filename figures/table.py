@@ -18,7 +18,7 @@ from ..trace.trace import Trace
 from .scene import checked, median_sample, run_words
 
 LEVELS = ("sigma", "sigma_next", "alpha", "alpha_next", "gamma", "kappa", "evals")
-SHOWN = ("M1", "M2", "M3", "M5", "M6t", "M7", "M8", "M10", "M11", "M12", "M13", "M14")
+SHOWN = ("M1", "M2", "M3", "M5", "M6t", "M7", "M8", "M10", "M11", "M12", "M13", "M14", "M19", "M19a")
 FACTS = (
     "sampler",
     "scheduler",

@@ -11,6 +11,7 @@ import torch
 
 from guidance_geometry.trace.gram import VECTORS, GramRecord, gram
 from guidance_geometry.trace.metrics import out_of_plane, out_of_span, saturation
+from guidance_geometry.trace.scale import with_scales
 from guidance_geometry.trace.trace import Trace
 
 SIZE = 32
@@ -87,7 +88,8 @@ def exact_trace(gamma=4.0, *, sampler="euler", space="ve", steps=20, batch=4, ru
         x = x + move + (0 if noise is None else noise)
     tensors = {name: torch.stack(rows) for name, rows in kept.items()} | {"end": x.half()} if capture else {}
     stage = ["cond_only" if i in skip else "step" for i in range(steps)]
-    return Trace(_header(space, sampler, gamma, levels, batch, steps if capture else 0), columns, stage, tensors)
+    found = Trace(_header(space, sampler, gamma, levels, batch, steps if capture else 0), columns, stage, tensors)
+    return with_scales(found)
 
 
 def _step(sampler, x, denoised, now, then, draws):

@@ -11,9 +11,9 @@ from torch import Tensor
 from ..guidance.extrapolation import predicted_difference
 from . import metrics
 from .gram import GramRecord, added, fill_absent, named, triangle, with_history, with_zeros
-from .rows import LEVELS, RATIOS, Row, Setting
+from .rows import FURTHER, LEVELS, RATIOS, Row, Setting
 from .terms import columns_of_pass
-from .trace import PER_SAMPLE, PER_STEP
+from .trace import PER_SAMPLE, PER_STEP, SCALES
 
 FIT = 1e-4  # residual below which a move counts as a multiple of D - x
 
@@ -27,8 +27,9 @@ def columns_of(taken: list[Row], setting: Setting) -> dict[str, Tensor]:
     rows = dict(zip(LEVELS, levels.unbind(dim=1), strict=True))
     alike = ((present, list(rows)) for present, rows in groupby(taken, lambda row: (row.rows, row.columns)))
     products = torch.cat([with_zeros(torch.stack([row.products for row in rows]), *p) for p, rows in alike]).cpu()
-    record, count = with_history(setting.vectors, products), int(rows.pop("count")[0])
-    ratios = [rows.pop(name)[:, None] for name in RATIOS]
+    record, count = with_history(setting.measured, products), int(rows.pop("count")[0])
+    ratios, compared = [rows.pop(name)[:, None] for name in RATIOS], rows.pop("compared")[:, None] == 1
+    said, stored = _said(taken, setting), len(setting.vectors)
     floor = torch.as_tensor(metrics.precision_floor((record.dot("a", "a") / count).sqrt(), setting.dtype))
     across = {
         "m9": metrics.straightness(record),
@@ -36,16 +37,19 @@ def columns_of(taken: list[Row], setting: Setting) -> dict[str, Tensor]:
         "m13": metrics.direction_memory(record, count, floor),
         "m14": metrics.extrapolation_error(record, predicted_difference(*ratios)),
     }
+    weights = {term.name: said[term.weight] for term in setting.terms if term.guides}
+    scales = metrics.scales_of(record, rows["gamma"], weights | {FURTHER: 1.0}, floor * count**0.5)
     return {
         **rows,
-        **_said(taken, setting),
+        **said,
+        **{name: torch.where(compared, values, torch.nan) for name, values in zip(SCALES, scales, strict=True)},
         **_passed(taken, setting),
         **{name: _of_the_step_before(values) for name, values in across.items()},
         **_measured(taken, torch.maximum(rows["sigma"], rows["sigma_next"])[:, None]),
         "sum": torch.stack([record.dot(name, "one") for name in ("u", "delta", "D-G")], dim=-1),
         "m11": metrics.out_of_plane(record),
         "m11s": metrics.out_of_span(record),
-        "K": triangle(products[..., : len(setting.vectors)]),
+        "K": triangle(products[..., :stored, :stored]),
         "floor": floor.mean(dim=1),
         "kappa": _kappa(record, rows["gamma"]),
     }

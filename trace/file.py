@@ -42,8 +42,9 @@ from ..guidance.printing import shortened, told, words_of
 from .directions import with_directions
 from .gram import VECTORS
 from .portable import ascii_json, jsonable
+from .scale import with_scales
 from .terms import columns_of_pass, passes_of
-from .trace import AFTERWARDS, CROSS, END, OWN, PART, PER_SAMPLE, PER_STEP, STAGES, VERSION, Trace
+from .trace import AFTERWARDS, CROSS, END, OWN, PART, PER_SAMPLE, PER_STEP, SCALES, STAGES, VERSION, Trace
 
 FORMAT = "guidance-geometry/trace"
 ROOM_FOR_NAMES = 1024  # bytes, of the tensors that are added back
@@ -299,7 +300,7 @@ def _trace(name: str, header: dict, stored: Mapping[str, Tensor]) -> Trace:
     _check_columns(name, trace)
     _check_captured(name, trace)
     _check_cross(name, trace)
-    return trace
+    return with_scales(trace)
 
 
 def _header(name: str, metadata: Mapping[str, str]) -> dict:
@@ -358,6 +359,10 @@ def _check_columns(name: str, trace: Trace) -> None:
     wanted |= dict.fromkeys(PER_STEP, (n,)) | dict.fromkeys(PER_SAMPLE, (n, batch))
     for made in passes_of(trace.steps):
         wanted |= dict(zip(columns_of_pass(made), ((n,), (n,), (n, batch)), strict=True))
+    asked = {column for term in trace.terms for column in (term.column, term.weight)}
+    wanted |= dict.fromkeys(asked & trace.steps.keys(), (n, batch))
+    if not trace.steps.keys() & set(SCALES):
+        wanted = {column: size for column, size in wanted.items() if column not in SCALES}
     for column, size in wanted.items():
         _check_tensor(name, f"column {column!r}", trace.steps.get(column), size, torch.float64)
 

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from ..guidance.vectors import flat, where_float64_is, wide
-from .gram import Coefficient, Combination, GramRecord, added, counted, displacement, named
+from .gram import Coefficient, Combination, GramRecord, added, counted, displacement, fill_absent, named
 from .terms import Term, columns_of_pass, passes_of
 
 QUANTILE = 0.999  # of |c| per channel and item: the bound of M10 where the space has no bound of its own
@@ -187,6 +187,55 @@ def turn_per_scale(record: GramRecord, gamma: Coefficient) -> Tensor:  # degrees
     return torch.where(torch.as_tensor(gamma).isnan(), torch.nan, torch.rad2deg(_angle(record, now, further)))
 
 
+def effective_scale(
+    record: GramRecord, gamma: Coefficient, apart: Combination | None = None, floor: Coefficient = 0.0
+) -> Tensor:  # [...], any sign
+    """M19: the scale at which plain guidance comes nearest to what guided.  1 + <D' - c, delta> / |delta|^2
+
+    D' = D - apart: what is named, such as gradients with their weights and further passes. gamma: from which D - G is
+    counted; it does not change the result. floor: length of the rounding in delta, if it is more than that of float32;
+    nan where delta is not well above it, and where rounding alone could move the scale by one.
+    """
+    push, size = beyond_c(gamma, apart), _length(record, {"delta": 1.0})
+    rounded = torch.maximum(torch.as_tensor(floor), rounding_beside(record, {"u": 1.0}) / FLOOR_FACTOR)
+    known = (size > FLOOR_FACTOR * rounded) & (_length(record, push) * rounded < size.square())
+    return torch.where(known, 1 + record.combination(push, {"delta": 1.0}) / size.square(), torch.nan)
+
+
+def share_across(
+    record: GramRecord, gamma: Coefficient, apart: Combination | None = None, floor: Coefficient = 0.0
+) -> Tensor:  # 0 .. 1
+    """M19a: how much of the push is no guidance at any scale.  |across|^2 / |D' - c|^2; 0 where across is rounding.
+
+    across = D' - c - (gamma_eff - 1) delta; the rest as in `effective_scale`.
+    """
+    push = beyond_c(gamma, apart)
+    along = effective_scale(record, gamma, apart, floor) - 1
+    across = _length(record, added(push, {"delta": along}, -1.0))
+    rounded = across <= rounding_beside(record, push)
+    return torch.where(rounded, 0.0, ratio(across, _length(record, push)).square().clamp(max=1))
+
+
+def scales_of(
+    record: GramRecord, gamma: Tensor, weights: Combination, floor: Coefficient
+) -> tuple[Tensor, Tensor]:  # gamma [n] -> [n, B] x2
+    """M19 and M19a of a run.  weights: of what is named; where a vector or its weight is absent it took no part."""
+    apart = {name: weight.nan_to_num() if isinstance(weight, Tensor) else weight for name, weight in weights.items()}
+    given = fill_absent(record), gamma[:, None], apart, floor
+    return effective_scale(*given), share_across(*given)
+
+
+def beyond_c(gamma: Coefficient, apart: Combination | None = None) -> Combination:
+    """D - c, less what is named."""
+    return added(added(named("D", gamma), named("c"), -1.0), apart or {}, -1.0)
+
+
+def rounding_beside(record: GramRecord, v: Combination) -> Tensor:  # a length
+    """How long a sum of vectors beside u may be and still be rounding: no sum is more exact than its longest term."""
+    longest = torch.stack([_length(record, {name: value}) for name, value in {**v, "u": 1.0}.items()]).amax(dim=0)
+    return torch.as_tensor(FLOOR_FACTOR * precision_floor(longest, torch.float32))
+
+
 def gradient_direction(record: GramRecord, name: str) -> Tensor:  # -1 .. 1
     """M18: does a classifier agree with guidance?  cos(g, delta); nan where either is zero or unknown.
 
@@ -285,6 +334,8 @@ METRICS = {
     "M13": Metric("direction memory", "cosine", column="m13"),
     "M14": Metric("extrapolation error", "", column="m14"),
     "M16": Metric("sensitivity", "per unit of scale", sensitivity, ("gamma",)),
+    "M19": Metric("effective scale", "", column="gamma_eff"),
+    "M19a": Metric("share across the difference", "share", column="across"),
 }
 
 

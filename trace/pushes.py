@@ -11,8 +11,8 @@ import math
 import torch
 from torch import Tensor
 
-from .gram import Coefficient, Combination, GramRecord, added, fill_absent, named
-from .metrics import FLOOR_FACTOR, precision_floor
+from .gram import Coefficient, Combination, GramRecord, added, fill_absent
+from .metrics import beyond_c, rounding_beside
 from .scale import rounding
 from .trace import Trace
 
@@ -24,11 +24,6 @@ def push(record: GramRecord, gamma: Coefficient, kappa: Coefficient) -> Tensor: 
     """How far the next state went beyond the conditional one's.  |kappa (D - c)|, kappa = dx'/dD; nan: unknown."""
     beyond = fill_absent(record).square(beyond_c(gamma)).sqrt()
     return torch.as_tensor(kappa, dtype=torch.float64).abs() * beyond
-
-
-def beyond_c(gamma: Coefficient) -> Combination:
-    """D - c."""
-    return added(named("D", gamma), named("c"), -1.0)
 
 
 def parts_of(trace: Trace) -> dict[str, Combination]:
@@ -45,10 +40,7 @@ def lengths(trace: Trace, part: Combination) -> Tensor:  # -> [n, B], units of x
     """How long a part of D - c is; 0 where that is rounding: no sum is more exact than the longest it is made of."""
     record = fill_absent(trace.record)
     found = record.square(part).sqrt()
-    summed = {**part, "u": 1.0}  # D is u and what is added to it
-    longest = torch.stack([record.square({name: value}).sqrt() for name, value in summed.items()]).amax(dim=0)
-    least = torch.maximum(rounding(trace), FLOOR_FACTOR * torch.as_tensor(precision_floor(longest, torch.float32)))
-    return torch.where(found <= least, 0.0, found)
+    return torch.where(found <= torch.maximum(rounding(trace), rounding_beside(record, part)), 0.0, found)
 
 
 def push_shares(trace: Trace) -> dict[str, float]:

@@ -77,8 +77,8 @@ def step_records(
     """Steps as JSON-able data, from their rows of the trace's columns: live, or from a finished trace.
 
     columns: sigma, sigma_next, alpha, alpha_next, gamma, kappa, evals, floor [n]; K [n, B, pairs], sum [n, B, 3] and
-    m9 .. m14 [n, B]. What is missing is unknown. stages: a word a step. first: number of the first one. limit: bytes of
-    compact JSON of a step; more than 24 samples, or more than fit, are thinned evenly, and then "subset" names those
+    PER_SAMPLE [n, B]. What is missing is unknown. stages: a word a step. first: number of the first one. limit: bytes
+    of compact JSON of a step; more than 24 samples, or more than fit, are thinned evenly, and then "subset" names those
     kept and "percentiles" covers every metric of all of them.
     """
     short = {name: rounded(columns[name]) for name in WRITTEN if name in columns}  # of all steps at once: far faster

@@ -19,7 +19,8 @@ from .recorder import RECUR, Evaluation, Recorded
 from .terms import LOG_PROB, WEIGHT, Term
 
 RATIOS = ("ratio", "ratio-1", "ratio-2")  # noise over signal at a step and the two before
-LEVELS = ("sigma", "sigma_next", "alpha", "alpha_next", "gamma", "evals", "count", *RATIOS)
+LEVELS = ("sigma", "sigma_next", "alpha", "alpha_next", "gamma", "evals", "count", "compared", *RATIOS)
+FURTHER = "further"  # the vector of what further passes added to D, which stands in no file
 
 
 @dataclass(frozen=True)
@@ -60,6 +61,11 @@ class Setting:
     def vectors(self) -> tuple[str, ...]:
         """Names of the vectors of the record."""
         return (*VECTORS, *self.gradients)
+
+    @property
+    def measured(self) -> tuple[str, ...]:
+        """Names of the vectors whose products are taken."""
+        return (*self.vectors, FURTHER)
 
 
 class Row(NamedTuple):
@@ -127,7 +133,8 @@ class Measurement:
         ratio = math.nan if step.evaluation.uncond is None else ratio
         self.ratios = (ratio, before[0])
         schedule = (now.sigma, then.sigma, now.alpha, then.alpha, step.evaluation.gamma)
-        return *schedule, step.nfe, step.x.shape[1:].numel(), ratio, *before
+        compared = step.evaluation.uncond is not None and step.evaluation.cond is not None
+        return *schedule, step.nfe, step.x.shape[1:].numel(), compared, ratio, *before
 
     def _ends(self, step: Recorded) -> tuple[Level, Level]:
         return level(step.sigma, self.setting.flow), level(step.sigma_next, self.setting.flow)
@@ -146,7 +153,7 @@ class Measurement:
         six = (u, u - step.x, delta, seen.denoised - plain, step.move, step.noise)
         found = seen.gradients
         gradients = {name: found[name] if name in found else unknown(cond) for name in self.setting.gradients}
-        return dict(zip(VECTORS, six, strict=True)) | gradients
+        return dict(zip(VECTORS, six, strict=True)) | gradients | {FURTHER: _further(seen)}
 
     def _history(self, step: Recorded, delta: Tensor | None) -> tuple[Tensor | None, ...]:
         """The vectors of HISTORY.  A difference that was never evaluated is no history for the steps after it."""
@@ -198,6 +205,12 @@ def shares_beyond(steps: list[Recorded], bound: float | None) -> list[Tensor]:  
 def cond_of(seen: Evaluation) -> Tensor:
     """The conditional prediction; where none was seen, the guided one stands for it."""
     return seen.denoised if seen.cond is None else promoted(seen.cond)
+
+
+def _further(seen: Evaluation) -> Tensor | None:
+    """What further passes added to D, as far as that is proved; None for nothing."""
+    added = [one.scale * one.difference for one in seen.passes.values() if one.scale and math.isfinite(one.scale)]
+    return sum(added[1:], start=added[0]) if added else None
 
 
 def unknown(like: Tensor) -> Tensor:

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
 from .gram import named
-from .metrics import FLOOR_FACTOR
+from .metrics import FLOOR_FACTOR, scales_of
 from .recorder import RECUR
-from .trace import AFTERWARDS, Trace
+from .terms import columns_of_pass, passes_of
+from .trace import AFTERWARDS, SCALES, Trace
 
 NEGLIGIBLE = 1e-3  # share of D below which D - G is rounding
 OFF = ("cond_only", AFTERWARDS)
@@ -95,6 +96,23 @@ def rounding(trace: Trace) -> Tensor:  # -> [n, 1]
     """How long a difference of predictions may be and still be rounding; 0 where no floor is known."""
     gamma, floor = (trace.steps[name].nan_to_num()[:, None] for name in ("gamma", "floor"))
     return FLOOR_FACTOR * (1 + gamma.abs()) * floor * trace.count**0.5
+
+
+def with_scales(trace: Trace) -> Trace:
+    """The same with its effective scales, where it does not say them: a record of before they were taken.
+
+    Unknown where a further pass took part, whose direction such a record does not hold.
+    """
+    if set(SCALES) <= trace.steps.keys():
+        return trace
+    steps = trace.steps
+    weights = {term.name: steps[term.weight] for term in trace.terms if term.guides and term.weight in steps}
+    scales = scales_of(trace.record, steps["gamma"], weights, steps["floor"][:, None] * trace.count**0.5)
+    added = [steps[columns_of_pass(name)[1]].nan_to_num() != 0 for name in passes_of(steps)]
+    unknown = sum(added, start=torch.zeros(trace.n, dtype=torch.bool))[:, None]
+    return replace(trace, steps={**steps, **{
+        name: torch.where(unknown, torch.nan, values) for name, values in zip(SCALES, scales, strict=True)
+    }})  # fmt: skip
 
 
 def _moved(trace: Trace) -> tuple[float, int | None]:

@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
+import torch
 from torch import Tensor
 
 from ..guidance.printing import Printed, nth
@@ -17,7 +18,8 @@ VERSION = 1
 AFTERWARDS = "afterwards"  # stage of a step at cfg 1 whose u was evaluated after the run, and a field of the header
 STAGES = ("step", "skip", "reuse", "cond_only", "recur", AFTERWARDS)
 PER_STEP = ("sigma", "sigma_next", "alpha", "alpha_next", "gamma", "kappa", "evals", "floor")
-PER_SAMPLE = ("m9", "m9a", "m10", "m10c", "m11", "m11s", "m12", "m13", "m14")
+SCALES = ("gamma_eff", "across")  # per sample; the first records lack them
+PER_SAMPLE = ("m9", "m9a", "m10", "m10c", "m11", "m11s", "m12", "m13", "m14", *SCALES)
 END = "end"
 PART = "part"  # of the header: which part of the sample this is the record of
 OWN = (PART, "latent", "capture", "cfg", "notes", "faults")  # of the header of a part that is not the first
@@ -30,7 +32,7 @@ class Trace(Printed):
     header: JSON-able facts (run, space, vectors, sampler, sigmas, labels, chain, model, host, latent, capture, ...);
         latent.shape is the shape of one sample, without the batch axis; faults: what ended the record early, if so.
     steps: {column: float64 tensor}: [n] for sigma, sigma_next, alpha, alpha_next, gamma, kappa, evals, floor;
-        [n, B] for m9 .. m14; "K" [n, B, pairs]; "sum" [n, B, 3] = sums of u, delta, D - G. nan is "unknown"; where
+        [n, B] for PER_SAMPLE; "K" [n, B, pairs]; "sum" [n, B, 3] = sums of u, delta, D - G. nan is "unknown"; where
         evals is nan, nothing was measured. Where gamma is unknown D - G counts from u.
     stage: one word a step, of STAGES. recur: back to a noisier level, without a prediction of its own.
     tensors: fp16 x, uncond, cond, guided [k, B, *latent] at the steps of header.capture.steps, and end [B, *latent].
@@ -145,7 +147,7 @@ class Trace(Printed):
         if known is None:
             raise ValueError(f"Metric {metric!r} is unknown. Use one of {', '.join(self.metrics)}.")
         if known.function is None:
-            return self.steps[known.column]
+            return self.steps.get(known.column, torch.full((self.n, self.batch), torch.nan, dtype=torch.float64))
         sigma_data = self.header.get("sigma_data")
         given = {"count": self.count, "sigma_data": math.nan if sigma_data is None else float(sigma_data)}
         given |= {name: self.steps[name][:, None] for name in ("gamma", "sigma", "alpha")}

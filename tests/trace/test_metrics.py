@@ -381,3 +381,62 @@ def test_a_batch_equals_its_items(shape):
 def test_the_table_names_a_function_or_a_column_for_every_metric():
     for metric, known in metrics.METRICS.items():
         assert (known.function is None) == bool(known.column), metric
+
+
+def push_of(gamma, across=0.0, size=1.0):
+    """A record of u and c of some difference, and of D at a scale and beside it; and the tensors u, c, D."""
+    u, delta, other = draw((3, 2, 9, 9), 1), size * draw((3, 2, 9, 9), 2), draw((3, 2, 9, 9), 3)
+    side = other - delta * ((other * delta).flatten(1).sum(1) / delta.square().flatten(1).sum(1))[:, None, None, None]
+    guided = u + gamma * delta + across * side
+    return u, u + delta, guided, side
+
+
+@pytest.mark.parametrize("stated", [4.0, 0.0, -1.0], ids=str)
+@pytest.mark.parametrize("gamma", [-2.0, 0.0, 1.0, 1.3, 7.5, 30.0])
+def test_the_effective_scale_is_what_acted_whatever_was_stated(gamma, stated):
+    u, c, guided, _ = push_of(gamma)
+    record = record_of(u, u, c - u, guided - (u + stated * (c - u)))
+    assert metrics.effective_scale(record, stated).tolist() == pytest.approx([gamma] * 3, rel=1e-12)
+    assert metrics.share_across(record, stated).tolist() == [0.0] * 3
+
+
+def test_what_lies_across_the_difference_is_a_share_of_the_push():
+    u, c, guided, side = push_of(3.0, across=0.5)
+    record = record_of(u, u, c - u, guided - (u + 5 * (c - u)))
+    along, across = 2 * norm(c - u), 0.5 * norm(side)
+    assert metrics.effective_scale(record, 5.0).tolist() == pytest.approx([3.0] * 3, rel=1e-12)
+    expected = across**2 / (along**2 + across**2)
+    assert (metrics.share_across(record, 5.0) - expected).abs().max() < 1e-12
+
+
+def test_what_is_named_is_taken_out_first():
+    u, c, guided, side = push_of(3.0, across=0.5)
+    gradient, weight = side + 0.3 * (c - u), torch.tensor([0.5, 0.25, 2.0], dtype=torch.float64)
+    named = guided + weight[:, None, None, None] * gradient
+    record = with_named(u=u, a=u, delta=c - u, **{"D-G": named - (u + 3 * (c - u))}, gradient=gradient)
+    assert metrics.effective_scale(record, 3.0, {"gradient": weight}).tolist() == pytest.approx([3.0] * 3, rel=1e-12)
+    expected = metrics.share_across(record_of(u, u, c - u, 0.5 * side), 3.0)
+    assert (metrics.share_across(record, 3.0, {"gradient": weight}) - expected).abs().max() < 1e-12
+
+
+@pytest.mark.parametrize("size", [0.0, 1e-12, 1e-8, 3e-7, 1e-6])
+def test_where_the_difference_is_rounding_its_scale_is_unknown_and_never_huge(size):
+    u, c, guided, _ = push_of(4.0, across=0.3, size=size)
+    record = record_of(u, u, c - u, guided - (u + 4 * (c - u)))
+    assert metrics.effective_scale(record, 4.0).isnan().all()
+    assert metrics.share_across(record, 4.0).isnan().all()
+
+
+def test_a_coarser_network_knows_its_scale_of_larger_differences_only():
+    u, c, guided, _ = push_of(4.0, size=1e-3)
+    record = record_of(u, u, c - u, guided - (u + 4 * (c - u)))
+    floor = metrics.precision_floor(norm(u), torch.float16)
+    assert metrics.effective_scale(record, 4.0).isfinite().all()
+    assert metrics.effective_scale(record, 4.0, None, floor).isnan().all()
+
+
+def test_at_scale_one_nothing_goes_across():
+    u, c, _, _ = push_of(1.0)
+    record = record_of(u, u, c - u, None)
+    assert metrics.effective_scale(record, 1.0).tolist() == [1.0] * 3
+    assert metrics.share_across(record, 1.0).tolist() == [0.0] * 3

@@ -20,7 +20,7 @@ for (const name of NAMES) {
       const step = gram.stepOf(record, i);
       const one = gram.sampleOf(step, sample);
       const found = metricsOf(one, step, record);
-      const stored = ["M9", "M9a", "M10", "M10c", "M11", "M11s", "M12", "M13", "M14"];
+      const stored = ["M9", "M9a", "M10", "M10c", "M11", "M11s", "M12", "M13", "M14", "M19", "M19a"];
       assert.deepEqual(Object.keys(metrics), Object.keys(found).filter((metric) => !stored.includes(metric)));
       for (const [metric, value] of Object.entries(metrics)) same(found[metric], value, 1e-3, `${name} step ${i} ${metric}`);
       const plane = gram.frame(one, step.gamma);

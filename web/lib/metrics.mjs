@@ -45,6 +45,8 @@ export const NAMES = {
   M13: ["direction memory", "cosine"],
   M14: ["extrapolation error", ""],
   M16: ["sensitivity", "per unit of scale"],
+  M19: ["effective scale", ""],
+  M19a: ["share across the difference", "share"],
 };
 
 /** A metric of one step by its number, inner products or stored; gamma: another scale than the run's. */

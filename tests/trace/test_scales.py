@@ -1,0 +1,110 @@
+"""The effective scale of a run: in its columns, of old files, and with what is named taken out."""
+
+from dataclasses import replace
+from itertools import pairwise
+
+import pytest
+import torch
+
+from guidance_geometry.tests.traces import exact_trace
+from guidance_geometry.trace.accumulator import Accumulator, Capture
+from guidance_geometry.trace.file import load, save
+from guidance_geometry.trace.record import run_record
+from guidance_geometry.trace.recorder import Evaluation, Pass, Recorded
+from guidance_geometry.trace.rows import Setting
+from guidance_geometry.trace.terms import GUIDES, Term
+from guidance_geometry.trace.trace import SCALES, Trace
+
+LEVELS = (4.0, 2.0, 1.0, 0.5)
+SHAPE = (3, 3, 6, 6)
+
+
+def draw(seed):
+    return torch.randn(SHAPE, generator=torch.Generator().manual_seed(seed))
+
+
+def columns(evaluations, **setting):
+    """The columns of steps with these evaluations."""
+    seen = Accumulator(Setting(**setting), Capture("numbers"))
+    for i, (evaluation, (now, then)) in enumerate(zip(evaluations, pairwise(LEVELS), strict=True)):
+        seen.enter(Recorded(i, draw(90 + i), now, then, evaluation, draw(80 + i), None, 2, spent_on(evaluation)))
+    return seen.columns()
+
+
+def spent_on(evaluation):
+    return {name: one.nfe for name, one in evaluation.passes.items()}
+
+
+def test_a_further_pass_is_taken_out_and_is_no_vector_of_the_file():
+    u, c, away = draw(1), draw(2), draw(3)
+    plain = u + 5 * (c - u)
+    steps = [
+        Evaluation(plain, u, c, 5.0),
+        Evaluation(plain + 2 * away, u, c, 5.0, passes={"STG": Pass(away, 1, 2.0)}),
+        Evaluation(plain + 2 * away, u, c, 5.0, passes={"STG": Pass(away, 1)}),
+    ]
+    found = columns(steps)
+    assert found["gamma_eff"][:2].flatten().tolist() == pytest.approx([5.0] * 6, rel=1e-6)
+    assert found["across"][:2].flatten().tolist() == [0.0] * 6
+    assert (found["across"][2] > 0.05).all(), "nothing proved the scale of that pass"
+    assert found["K"].shape == (3, 3, 21)
+    without = columns([replace(one, passes={}) for one in steps])
+    assert torch.equal(found["K"], without["K"])
+
+
+def test_gradients_are_taken_out_with_the_weights_that_acted():
+    u, c, g = draw(1), draw(2), draw(3)
+    weight = torch.tensor([0.5, 1.0, 3.0])
+    guided = u + 4 * (c - u) + weight[:, None, None, None] * g
+    acted = Evaluation(guided, u, c, 4.0, gradients={"gradient": g}, weights={"gradient": weight})
+    absent = Evaluation(u + 4 * (c - u), u, c, 4.0)
+    found = columns([acted, absent, acted], terms=(Term("gradient", GUIDES),))
+    assert found["gamma_eff"].flatten().tolist() == pytest.approx([4.0] * 9, rel=1e-6)
+    assert found["across"].flatten().tolist() == [0.0] * 9
+
+
+def test_without_both_predictions_the_scale_is_unknown():
+    u, c = draw(1), draw(2)
+    found = columns([Evaluation(c, None, c, 1.0), Evaluation(c, u, None), Evaluation(u + 3 * (c - u), u, c, 3.0)])
+    for name in SCALES:
+        assert found[name][:2].isnan().all(), name
+        assert found[name][2].isfinite().all(), name
+
+
+def test_a_file_of_before_has_the_scales_that_its_products_give(tmp_path):
+    trace = exact_trace(4.0, steps=8, batch=2, rule=lambda u, c, guided: 0.5 * guided + 0.5 * c)
+    old = Trace(trace.header, {k: v for k, v in trace.steps.items() if k not in SCALES}, trace.stage, trace.tensors)
+    assert old.column("M19").isnan().all()
+    save(old, tmp_path / "old.safetensors")
+    found = load(tmp_path / "old.safetensors")
+    assert found.column("M19")[0].tolist() == pytest.approx([2.5, 2.5], rel=1e-6)
+    for name in SCALES:
+        assert torch.equal(found.steps[name].nan_to_num(7e7), trace.steps[name].nan_to_num(7e7))
+
+
+def test_a_file_of_before_with_a_further_pass_does_not_know(tmp_path):
+    trace = exact_trace(4.0, steps=4, batch=2)
+    steps = {name: column for name, column in trace.steps.items() if name not in SCALES}
+    scale = torch.tensor([0.0, 2.0, torch.nan, 0.0], dtype=torch.float64)
+    steps |= {"evals STG": scale, "scale STG": scale, "pass STG": scale[:, None].expand(4, 2).clone()}
+    save(Trace(trace.header, steps, trace.stage, {}), tmp_path / "old.safetensors")
+    found = load(tmp_path / "old.safetensors").column("M19")
+    assert found.isnan().any(dim=1).tolist() == [False, True, False, False]
+
+
+@pytest.mark.parametrize("name", [*SCALES, "weight gradient"])
+def test_a_column_of_another_shape_is_refused_in_a_sentence(tmp_path, name):
+    trace = exact_trace(4.0, steps=4, batch=2)
+    K = torch.zeros(4, 2, 28, dtype=torch.float64)
+    header = trace.header | {"vectors": [*trace.header["vectors"], "gradient"]}
+    odd = {name: torch.zeros(3, dtype=torch.float64)}
+    save(replace(trace, header=header, steps=trace.steps | {"K": K} | odd, tensors={}), tmp_path / "odd.safetensors")
+    with pytest.raises(ValueError, match=f"column '{name}' is"):
+        load(tmp_path / "odd.safetensors")
+
+
+def test_the_record_for_the_browser_carries_them():
+    trace = exact_trace(3.0, steps=4, batch=2)
+    (first, *_) = run_record(trace)["steps"]
+    assert [sample["m"]["M19"] for sample in first["samples"]] == [3, 3]
+    assert [sample["m"]["M19a"] for sample in first["samples"]] == [0, 0]
