@@ -144,11 +144,17 @@ def family_of(patcher) -> str:
 
 
 def distilled_guidance(guider) -> float | None:
-    """The guidance that a model distilled from guided predictions is told; None for one that takes none."""
+    """The guidance that a distilled model is told; None where it is told none, or has no weights to embed it with.
+
+    The host tells every model of some families, also those that ignore it. 0: none.
+    """
+    names = [name for name, _ in guider.model_patcher.model.diffusion_model.named_parameters()]
+    if names and not any("guidance" in name for name in names):
+        return None
     entries = getattr(guider, "conds", {}).get("positive") or []
     given = (entry.get("model_conds", {}).get("guidance") for entry in entries)
     found = next((one.cond for one in given if one is not None), None)
-    return None if found is None else float(torch.as_tensor(found).flatten()[0])
+    return None if found is None else float(torch.as_tensor(found).flatten()[0]) or None
 
 
 def combines_itself(guider) -> bool:

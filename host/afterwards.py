@@ -1,7 +1,8 @@
 """What guidance would do at cfg 1: the second prediction, evaluated at a few steps after the run.
 
 Then no pixel can change any more. Some packs answer from a cache, or count calls, so c is evaluated once more beside
-each u; where it is not what it was during the run, that u is not believed.
+each u; where it is not what it was during the run, that u is not believed. Where nothing is evaluated, the trace's
+header says why.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import comfy.samplers
 import torch
 from torch import Tensor
 
+from ..guidance.parts import Packed
 from ..trace.file import even_positions
 from ..trace.recorder import Evaluation, Recorded
 from ..trace.rows import cond_of
@@ -23,8 +25,12 @@ from .host_run import HostRun
 
 MOST_UNCOND = 64  # steps of a run
 SAME = 1e-3  # of the largest value of c: how far it may be from itself; kernels differ by batch
-EMBEDDED_OFF = 1.0  # embedded guidance without effect
-NO_OTHER = "nothing: the guider has no second condition"
+FARTHER = 10  # times as far as c is from itself: what is changed by that much was not changed by rounding
+WITHOUT = (0.0, 1.0)  # values of embedded guidance that leave it out
+EMBEDDED, NEGATIVE = "embedded guidance 1", "the negative"
+NOT_ASKED, NOT_CHOSEN = "uncond_steps is 0", "the steps chosen for it had both predictions"
+NO_OTHER = "the guider has no second condition"
+FOREIGN = "{name} combines its predictions itself, so no condition stands for the one left out"
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,21 +45,25 @@ class Call:
 class Afterwards:
     """Steps of one run that are kept for evaluating them again.
 
-    count: how many at most, evenly over the run. call: of the latest evaluation. calls: by the Evaluation that they
-    led to, of steps that are not complete yet. kept: complete steps without u, with their calls. said: what the trace's
-    header says of all this.
+    count: how many are asked for, evenly over the run. call: of the latest evaluation. calls: by the Evaluation that
+    they led to, of steps that are not complete yet. lacking: complete steps without u at scale 1, of which `kept` are
+    the chosen ones, with their calls. said: what the trace's header says of all this.
     """
 
     def __init__(self, run: HostRun, count: int):
-        self.run, self.chosen = run, set(even_positions(run.steps, count) or range(min(count, run.steps)))
+        self.run, self.count = run, count
+        count = 0 if run.foreign else count
+        self.chosen = set(even_positions(run.steps, count) or range(min(count, run.steps)))
         self.call: Call | None = None
         self.calls: dict[int, Call] = {}
+        self.lacking = 0
         self.kept: list[tuple[Recorded, Call]] = []
         self.said: dict[str, Any] = {}
 
     def asked(self, model: Any, x: Tensor, sigma: Tensor) -> None:
         """The network was asked; samplers write into their state, so x is copied."""
-        self.call = Call(model, x.clone(), sigma.clone())
+        if self.chosen:
+            self.call = Call(model, x.clone(), sigma.clone())
 
     def answered(self, evaluation: Evaluation) -> None:
         """The call has led to this."""
@@ -67,53 +77,118 @@ class Afterwards:
         call = self.calls.get(id(seen))
         if call is not None:
             self.calls = {key: self.calls[key] for key in order[order.index(id(seen)) + 1 :]}
-        if call and step.index in self.chosen and seen.uncond is None and seen.cond is not None and seen.gamma == 1:
-            self.kept.append((step, call))
+        if all(one.uncond is None and one.cond is not None and one.gamma == 1 for one in seen.every_part):
+            self.lacking += 1
+            self.kept += [(step, call)] if call and step.index in self.chosen else []
 
     def evaluated(self, options: Mapping[str, Any]) -> list[Recorded]:
         """The kept steps with their u, where c is what it was.  options: the run's model options"""
-        positive, (other, against) = self.run.guider.conds["positive"], self._other()
+        if self.lacking and (why := self._hindrance):
+            self.said = {"steps": [], "evaluations": 0, "why": why}
         if not self.kept:
             return []
-        self.said = {"steps": [], "evaluations": 0, "against": against}
-        found, drifts = [], []
+        second, steps, drifts = Second(self.run, options), list[Recorded](), list[float]()
         with torch.random.fork_rng():
-            for step, call in self.kept if other else []:
-                again, u = (_evaluated(call, conds or [], options) for conds in (positive, other))
-                drifts.append(_drift(again, cond_of(step.evaluation)))
-                found += [with_uncond(step, u)] if drifts[-1] <= SAME else []
-        spent = {"evaluations": 2 * len(drifts), "drift": max(drifts, default=0.0)}
-        self.said |= spent | {"steps": [step.index for step in found]}
-        return found
+            for step, call in self.kept if not second.missing else []:
+                again, u = second.beside(call, cond := _cond_of(step, self.run.packed))
+                drifts.append(second.distance(again, cond))
+                steps += [with_uncond(step, u, self.run.packed)] if u is not None and drifts[-1] <= SAME else []
+                if second.missing:
+                    break
+        self.said = {"steps": [step.index for step in steps], "evaluations": second.spent} | (
+            {"why": second.missing}
+            if second.missing
+            else {"against": second.against, "drift": max(drifts), "dropped": len(drifts) - len(steps)}
+        )
+        return steps
 
-    def _other(self) -> tuple[list[dict] | None, str]:
-        """The condition that stands for u: of embedded guidance the same without it, else the negative."""
-        conds = self.run.guider.conds
-        embedded = [entry for entry in conds["positive"] if "guidance" in entry.get("model_conds", {})]
-        if embedded:
-            return [_without_guidance(entry) for entry in conds["positive"]], "embedded guidance 1"
-        negative = conds.get("negative")
-        return (negative, "the negative") if negative else (None, NO_OTHER)
+    @property
+    def _hindrance(self) -> str:
+        """Why nothing can be evaluated, if so."""
+        if self.kept:
+            return ""
+        if self.run.foreign:
+            return FOREIGN.format(name=type(self.run.guider).__name__)
+        return NOT_CHOSEN if self.chosen else NOT_ASKED
 
 
-def with_uncond(step: Recorded, u: Tensor) -> Recorded:
-    """The same step with u."""
-    return replace(step, evaluation=replace(step.evaluation, uncond=u, stage=AFTERWARDS))
+class Second:
+    """The prediction that stands for u: c without the guidance that the network embeds, or else the negative's.
+
+    Hosts hand a guidance to networks that ignore it, so the network is asked: is c another without it? If it is not,
+    then what was evaluated for that was c once more, which is needed anyway.
+
+    embeds: whether c is another, None until that is known. spent: evaluations.
+    """
+
+    def __init__(self, run: HostRun, options: Mapping[str, Any]):
+        self.positive, self.negative = (run.guider.conds.get(name) for name in ("positive", "negative"))
+        self.packed, self.options, self.spent = run.packed, options, 0
+        self.embeds = None if any(map(_is_guided, self.positive)) else False
+
+    @property
+    def against(self) -> str:
+        """What c is compared with."""
+        return NEGATIVE if self.embeds is False else EMBEDDED
+
+    @property
+    def missing(self) -> str:
+        """Why there is no such prediction, if so."""
+        return NO_OTHER if self.embeds is False and not self.negative else ""
+
+    def beside(self, call: Call, cond: Tensor) -> tuple[Tensor, Tensor | None]:  # [B, ...] each
+        """c once more, and u where there is one.  cond: c as it was in the run"""
+        if self.embeds is False:
+            return self._asked(call, self.positive), self._asked(call, self.negative)
+        off = self._asked(call, [_without_guidance(entry) for entry in self.positive])
+        asked = self.embeds or self.distance(off, cond) > 0
+        again = self._asked(call, self.positive) if asked else off
+        if self.embeds is None and (drift := self.distance(again, cond)) <= SAME:
+            self.embeds = self.distance(off, again) > FARTHER * drift
+        if self.embeds is not False:
+            return again, off
+        return again, self._asked(call, self.negative) if self.negative else None
+
+    def _asked(self, call: Call, conds: list[dict]) -> Tensor:
+        self.spent += 1
+        return _evaluated(call, conds, self.options)
+
+    def distance(self, one: Tensor, other: Tensor) -> float:
+        """How far two predictions are apart, over the largest value of the other; of the part where that is most."""
+        return max(map(_distance, self.packed.split(one), self.packed.split(other)))
+
+
+def with_uncond(step: Recorded, u: Tensor, packed: Packed) -> Recorded:
+    """The same step with u, of every part of the sample."""
+    seen = step.evaluation
+    pairs = zip(seen.every_part, packed.split(u), strict=True)
+    first, *others = (replace(one, uncond=own, stage=AFTERWARDS) for one, own in pairs)
+    parts = (first, *others) if others else ()
+    return replace(step, evaluation=replace(first, denoised=seen.denoised, parts=parts))
+
+
+def _cond_of(step: Recorded, packed: Packed) -> Tensor:
+    return packed.joined([cond_of(one) for one in step.evaluation.every_part])
 
 
 def _evaluated(call: Call, conds: list[dict], options: Mapping[str, Any]) -> Tensor:
     return comfy.samplers.calc_cond_batch(call.model, [conds], call.x, call.sigma, dict(options))[0]
 
 
-def _drift(again: Tensor, cond: Tensor) -> float:
-    """How far c is from what it was, over its largest value."""
-    away = float((again - cond).abs().max() / cond.abs().max().clamp(min=1e-12))
+def _distance(one: Tensor, other: Tensor) -> float:
+    away = float((one - other).abs().max() / other.abs().max().clamp(min=1e-12))
     return away if away == away else float("inf")
+
+
+def _is_guided(entry: dict) -> bool:
+    """Whether the network is handed a guidance that may act."""
+    given = entry.get("model_conds", {}).get("guidance")
+    return given is not None and any(value not in WITHOUT for value in given.cond.flatten().tolist())
 
 
 def _without_guidance(entry: dict) -> dict:
     conds = entry.get("model_conds", {})
     if "guidance" not in conds:
         return entry
-    off = comfy.conds.CONDRegular(torch.full_like(conds["guidance"].cond, EMBEDDED_OFF))
+    off = comfy.conds.CONDRegular(torch.full_like(conds["guidance"].cond, WITHOUT[-1]))
     return {**entry, "model_conds": {**conds, "guidance": off}}

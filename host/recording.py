@@ -142,7 +142,7 @@ class Watch:
 
     faults: what ended the record, or a part of it, each in a sentence. ended: whether one has ended the whole of it.
     accumulators: of each part of the sample. live: None where it has failed, or nothing could begin.
-    end: the sampler's result. clean: the last prediction it showed. afterwards: of a run whose u is asked for.
+    end: the sampler's result. clean: the last prediction it showed. afterwards: None where nothing began.
     """
 
     def __init__(self, recording: Recording, run: HostRun):
@@ -172,8 +172,7 @@ class Watch:
         self._keep_for_later(self.recordings[0])
 
     def _keep_for_later(self, recording: Recording) -> None:
-        alone = len(self.run.packed.names) == 1 and not self.run.foreign
-        if recording.uncond_steps and alone and self.afterwards is None:
+        if self.afterwards is None or recording.uncond_steps > self.afterwards.count:
             self.afterwards = Afterwards(self.run, recording.uncond_steps)
 
     def listen(self, options: dict | None) -> None:
@@ -208,13 +207,18 @@ class Watch:
             self._keep_for_later(recording)
 
     def _entered(self, step: Recorded) -> None:
-        parts = step.split(self.run.packed)
-        for accumulator, part in zip(self.accumulators, parts, strict=True):
-            accumulator.enter(part)
+        parts = self._for_each_part(Accumulator.enter, step)
         if self.afterwards:
             self.afterwards.entered(step)
         if self.live:
             self._show(self.live.stepped, *(part.x.shape[1:].numel() for part in parts))
+
+    def _for_each_part(self, take: Callable[[Accumulator, Recorded], None], step: Recorded) -> list[Recorded]:
+        """Let the accumulator of each part of the sample take its part of a step."""
+        parts = step.split(self.run.packed)
+        for accumulator, part in zip(self.accumulators, parts, strict=True):
+            take(accumulator, part)
+        return parts
 
     def _show(self, work: Callable, *args) -> Any:
         """Send to whoever looks on; a fault there ends that alone."""
@@ -328,7 +332,7 @@ class Watch:
         if self.afterwards and not self.ended:
             with kept_out(lambda fault: self.faults.append(f"not evaluated after the run: {fault}"), STOPS):
                 for step in self.afterwards.evaluated(extra_args.get("model_options") or {}):
-                    self.accumulators[0].amend(step)
+                    self._for_each_part(Accumulator.amend, step)
 
     def _reported(self, callback) -> Callable:
         def report(i, denoised, x, total):

@@ -233,14 +233,15 @@ def _about_afterwards(said: Mapping[str, Any]) -> list[str]:
     """What cfg 1 leaves out was looked at after the run; what a reader should know of that."""
     if not said:
         return []
-    asked, found = said["evaluations"] // 2, len(said["steps"])
-    if not asked:
-        return [f"at cfg 1 there was nothing to compare with: {said['against']}"]
-    told = f"at {found} steps it was evaluated after the run, against {said['against']}: {2 * asked} evaluations more"
-    if found == asked:
+    if why := said.get("why"):
+        return [f"nor after the run: {why}"]
+    steps, dropped = len(said["steps"]), said["dropped"]
+    told = f"at {steps} steps it was evaluated after the run, against {said['against']}: "
+    told += f"{said['evaluations']} evaluations more"
+    if not dropped:
         return [told]
     return [
-        f"{told}. {asked - found} more were dropped: the conditional prediction differed from the run's, so another "
+        f"{told}. {dropped} more were dropped: the conditional prediction differed from the run's, so another "
         "pack answers from a cache or counts calls"
     ]
 

@@ -67,6 +67,11 @@ class Evaluation:
         """What stands as u: the unconditional prediction, or the only one made, if a gradient is added to it."""
         return self.cond if self.uncond is None and self.gradients else self.uncond
 
+    @property
+    def every_part(self) -> tuple[Evaluation, ...]:
+        """Of each part of a sample, or this alone where it has no parts."""
+        return self.parts or (self,)
+
     def split(self, packed: Packed) -> Sequence[Evaluation]:
         """Of each part of a sample."""
         return self.parts or [replace(self, denoised=one) for one in packed.split(self.denoised)]

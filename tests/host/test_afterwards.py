@@ -4,7 +4,8 @@ import pytest
 import torch
 
 from guidance_geometry.tests.host.runs import counted
-from guidance_geometry.tools.fixtures.tiny_families import family, latent, text
+from guidance_geometry.tools.fixtures import tiny_streams
+from guidance_geometry.tools.fixtures.tiny_families import CONFIGS, family, flux_extras, latent, made, text
 from guidance_geometry.trace.checks import check
 
 STEPS = 6
@@ -102,7 +103,7 @@ def test_embedded_guidance_is_compared_with_none(host):
     samples = ksampler(tapped, positive, negative, latent("Flux"), "euler", "simple", 4, 1.0)
     trace = GGReadTrace.execute(recorder, {"samples": samples}).result[0]
     said = trace.header["afterwards"]
-    assert (said["against"], said["steps"]) == ("embedded guidance 1", [0, 3])
+    assert (said["against"], said["steps"], said["evaluations"]) == ("embedded guidance 1", [0, 3], 4)
     off = [[positive[0][0], {**positive[0][1], "guidance": 1.0}]]
     both = model.clone()
     both.model_options["disable_cfg1_optimization"] = True
@@ -110,6 +111,144 @@ def test_embedded_guidance_is_compared_with_none(host):
     same = ksampler(tapped, positive, off, latent("Flux"), "euler", "simple", 4, 1.0)
     wanted = GGReadTrace.execute(recorder, {"samples": same}).result[0]
     assert torch.allclose(trace.steps["K"][[0, 3]], wanted.steps["K"][[0, 3]], rtol=1e-3, atol=1e-4)
+
+
+BLOCKS = {name: CONFIGS["Flux"][name] for name in ("hidden_size", "num_heads", "axes_dim", "depth", "mlp_ratio")}
+BLOCKS |= {"qkv_bias": True, "depth_single_blocks": 1, "context_in_dim": 40}
+CHROMA = {"image_model": "chroma", "in_dim": 64, "hidden_dim": 32, "out_dim": 64, "n_layers": 1, "patch_size": 2}
+CHROMA |= {"in_channels": 64, "out_channels": 64, "theta": 10000}  # of a patch
+HUNYUAN = {"image_model": "hunyuan_video", "vec_in_dim": 24, "patch_size": [1, 2, 2], "theta": 256, "byt5": False}
+HUNYUAN |= {"in_channels": 16, "out_channels": 16, "guidance_embed": False, "meanflow": False}
+HUNYUAN |= {"use_cond_type_embedding": False, "vision_in_dim": None}
+KLEIN = {"image_model": "flux2", "vec_in_dim": None, "guidance_embed": False, "in_channels": 128, "out_channels": 128}
+KLEIN |= {"patch_size": 1, "theta": 2000, "global_modulation": True, "mlp_silu_act": True, "ops_bias": False}
+NOT_EMBEDDED = {  # the host hands each of them a guidance, and none lets it change what it predicts
+    "FluxSchnell": ({**CONFIGS["Flux"], "guidance_embed": False}, (16, 8, 8)),
+    "Flux2": (BLOCKS | KLEIN, (128, 4, 4)),
+    "HunyuanVideo": (BLOCKS | HUNYUAN, (16, 1, 8, 8)),
+    "Chroma": (BLOCKS | CHROMA, (16, 8, 8)),
+}
+
+
+def described(seed, **more):
+    """A CONDITIONING that every one of these takes."""
+    generator = torch.Generator().manual_seed(seed)
+    entry = {"pooled_output": torch.randn(1, 24, generator=generator), **more}
+    return [[torch.randn(1, 7, 40, generator=generator), entry]]
+
+
+def looked(model, positive, negative, shape, count=2, cfg=1.0):
+    from guidance_geometry.nodes.records import GGReadTrace, GGRecord
+    from guidance_geometry.tests.host.runs import ksampler
+
+    tapped, recorder = GGRecord.execute(model, "numbers", 256, count).result
+    samples = ksampler(tapped, positive, negative, {"samples": torch.zeros(1, *shape)}, "euler", "simple", 4, cfg)
+    return GGReadTrace.execute(recorder, {"samples": samples}).result[0]
+
+
+@pytest.mark.parametrize("name", NOT_EMBEDDED)
+def test_a_network_that_embeds_no_guidance_is_compared_with_the_negative(host, name):
+    settings, shape = NOT_EMBEDDED[name]
+    with torch.inference_mode():
+        model = made(name, settings | (flux_extras() if name.startswith("Flux") else {}), 0)
+    counting, calls = counted(model)
+    trace = looked(counting, described(1), described(2), shape)
+    said = trace.header["afterwards"]
+    assert (said["against"], said["steps"]) == ("the negative", [0, 3])
+    assert said["evaluations"] == len(calls) - 4 == 4
+    both = model.clone()
+    both.model_options["disable_cfg1_optimization"] = True
+    wanted = looked(both, described(1), described(2), shape)
+    delta = wanted.record.dot("delta", "delta")[[0, 3]]
+    assert (delta > 0).all()
+    assert torch.allclose(trace.record.dot("delta", "delta")[[0, 3]], delta, rtol=1e-3)
+
+
+@pytest.mark.parametrize("guidance", [0.0, 1.0])
+def test_embedded_guidance_that_does_nothing_is_not_compared_with(host, guidance):
+    with torch.inference_mode():
+        model = family("Flux")
+    trace = looked(model, described(1, guidance=guidance), described(2), (16, 8, 8))
+    assert trace.header["afterwards"]["against"] == "the negative"
+    assert (trace.record.dot("delta", "delta")[[0, 3]] > 0).all()
+
+
+def test_without_a_second_condition_the_record_says_so(host):
+    from comfy_extras.nodes_custom_sampler import BasicGuider
+
+    settings, shape = NOT_EMBEDDED["FluxSchnell"]
+    with torch.inference_mode():
+        model = made("FluxSchnell", settings | flux_extras(), 0)
+    trace = sampled(lambda model: BasicGuider.execute(model, described(1)).result[0], model, torch.zeros(1, *shape))
+    said = trace.header["afterwards"]
+    assert (said["why"], said["evaluations"]) == ("the guider has no second condition", 1)
+    assert "nor after the run: the guider has no second condition" in trace.header["notes"]
+
+
+def sampled(guider_of, model, start, count=2):
+    """The trace of a run of the host's custom sampler with what makes a GUIDER of a MODEL."""
+    import comfy.samplers
+    from comfy_extras.nodes_custom_sampler import Noise_RandomNoise, SamplerCustomAdvanced
+
+    from guidance_geometry.nodes.records import GGReadTrace, GGRecord
+
+    tapped, recorder = GGRecord.execute(model, "numbers", 256, count).result
+    sigmas = torch.tensor([1.0, 0.8, 0.5, 0.2, 0.0])
+    settings = (guider_of(tapped), comfy.samplers.sampler_object("euler"), sigmas, {"samples": start})
+    out = SamplerCustomAdvanced.execute(Noise_RandomNoise(7), *settings).result[0]
+    return GGReadTrace.execute(recorder, {"samples": out["samples"]}).result[0]
+
+
+def test_a_guider_that_combines_its_predictions_itself_is_not_looked_at(parts):
+    import comfy.samplers
+
+    class Alone(comfy.samplers.CFGGuider):
+        def __init__(self, model):
+            super().__init__(model)
+            self.set_conds(*parts[1:])
+
+        def predict_noise(self, x, timestep, model_options=None, seed=None):
+            given = (self.inner_model, [self.conds["positive"]], x, timestep)
+            return comfy.samplers.calc_cond_batch(*given, model_options or {})[0]
+
+    said = sampled(Alone, parts[0], torch.zeros(2, 4, 8, 8)).header["afterwards"]
+    assert said["why"].startswith("Alone combines its predictions itself")
+
+
+def test_a_look_that_nobody_asked_for_is_told_from_one_that_failed(parts):
+    trace = run(*parts, uncond_steps=0)[1]
+    assert trace.header["afterwards"] == {"steps": [], "evaluations": 0, "why": "uncond_steps is 0"}
+    assert "nor after the run: uncond_steps is 0" in trace.header["notes"]
+    assert "afterwards" not in run(*parts, cfg=3.0)[1].header
+
+
+def test_video_and_sound_are_looked_at_part_by_part(host):
+    pytest.importorskip("comfy.nested_tensor", reason="this host nests no latents")
+    with torch.inference_mode():
+        model, pair = tiny_streams.two_streams(), (tiny_streams.text(1), tiny_streams.text(2))
+
+    def trace_of(model, count):
+        from guidance_geometry.nodes.records import GGReadTrace, GGRecord
+        from guidance_geometry.tests.host.runs import ksampler
+
+        tapped, recorder = GGRecord.execute(model, "tensors", 256, count).result
+        samples = ksampler(tapped, *pair, tiny_streams.latent(), "euler", "simple", 4, 1.0)
+        return samples, GGReadTrace.execute(recorder, {"samples": samples}).result[0]
+
+    counting, calls = counted(model)
+    samples, trace = trace_of(counting, 2)
+    assert all(map(torch.equal, samples.unbind(), trace_of(model, 0)[0].unbind()))
+    assert len(calls) == 4 + trace.header["afterwards"]["evaluations"] == 8
+    both = model.clone()
+    both.model_options["disable_cfg1_optimization"] = True
+    wanted = trace_of(both, 0)[1]
+    for name in ("video", "audio"):
+        own, full = trace.part(name), wanted.part(name)
+        assert own.stage == ["afterwards", "cond_only", "cond_only", "afterwards"]
+        assert own.header["afterwards"]["steps"] == [0, 3]
+        assert torch.allclose(own.steps["K"][[0, 3]], full.steps["K"][[0, 3]], rtol=1e-3, atol=1e-4)
+        assert torch.allclose(own.tensors["uncond"][[0, 3]], full.tensors["uncond"][[0, 3]], rtol=2e-3, atol=1e-2)
+        assert check(own) == []
 
 
 def test_it_is_saved_and_read_again(parts, tmp_path):

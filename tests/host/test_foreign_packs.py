@@ -220,7 +220,10 @@ def test_where_only_c_ran_the_scale_is_one(watched):
     assert trace.steps["gamma"].tolist() == [6.0, 6.0, 1.0, 1.0]
     assert trace.stage == ["step", "step", "cond_only", "cond_only"]
     assert trace.header["cfg"] is None
-    assert trace.header["notes"] == ["uncond was not evaluated in 2 of 4 steps"]
+    assert trace.header["notes"] == [
+        "uncond was not evaluated in 2 of 4 steps",
+        "nor after the run: Stranger combines its predictions itself, so no condition stands for the one left out",
+    ]
 
 
 def test_a_scale_that_is_set_for_one_evaluation_is_that_one_s(labelled, empty_latent):

@@ -261,6 +261,9 @@ test("what was evaluated after the stages of a series keeps its steps", () => {
   assert.deepEqual(joined([plain, looked()]).afterwards, { steps: [4, 7], evaluations: 4, against: "the negative", drift: 1e-5 });
   const both = joined([looked(), looked({ steps: [1], evaluations: 2, against: "embedded guidance 1" })]).afterwards;
   assert.deepEqual([both.steps, both.evaluations, both.against], [[0, 3, 5], 6, "the negative, embedded guidance 1"]);
+  const none = { ...plain, afterwards: { steps: [], evaluations: 0, why: "uncond_steps is 0" } };
+  const one = joined([none, looked()]).afterwards;
+  assert.deepEqual([one.steps, one.against, one.why], [[4, 7], "the negative", "uncond_steps is 0"]);
 });
 
 /** A graph with the few methods of the editor's that wiring uses. */

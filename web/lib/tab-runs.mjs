@@ -171,9 +171,9 @@ function endOf({ fault, ended, stopped }, first) {
 function lookedAt(records, firsts) {
   const all = records.flatMap(({ afterwards: at }, k) => (at ? { ...at, steps: at.steps.map((i) => i + firsts[k]) } : []));
   if (!all.length) return {};
-  const against = [...new Set(all.map((one) => one.against))].join(", ");
+  const [against, why] = ["against", "why"].map((name) => [...new Set(all.map((one) => one[name]).filter(Boolean))].join(", "));
   const [evaluations, drift] = [all.reduce((sum, one) => sum + one.evaluations, 0), Math.max(...all.map((one) => one.drift ?? 0))];
-  return { afterwards: { steps: all.flatMap(({ steps }) => steps), evaluations, against, drift } };
+  return { afterwards: { steps: all.flatMap(({ steps }) => steps), evaluations, against, drift, ...(why && { why }) } };
 }
 
 const planned = ({ n, steps }) => Math.max(n ?? 0, (steps.at(-1)?.i ?? -1) + 1);
