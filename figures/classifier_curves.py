@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import torch
@@ -14,14 +14,15 @@ from ..trace.gram import GramRecord
 from ..trace.metrics import gradient_direction
 from ..trace.terms import GUIDES, MEASURES
 from ..trace.trace import Trace
-from .canvas import Box, Canvas, Point, extent
+from .canvas import Box, Canvas, extent
 from .caption import caption_box, sample_fact, set_caption
 from .figure import Figure
 from .order import Drawing, Order
 from .page import nothing
 from .palette import Theme
 from .scene import run_words
-from .typeset import cut, set_level, set_lines
+from .step_curves import Plot, ends_of, set_axes, set_band, set_line, set_marks
+from .typeset import cut
 from .words import SYMBOLS, number
 
 SMALL = 11.5
@@ -47,23 +48,6 @@ class Curve:
     def label(self) -> str:
         """Its name on the page."""
         return f"{self.name}: {self.role}" if self.role else self.name
-
-
-@dataclass(frozen=True)
-class Plot:
-    """A panel: its box, the ends of its vertical axis, and whether that counts powers of ten."""
-
-    box: Box
-    low: float
-    high: float
-    count: int
-    powers: bool = False
-
-    def at(self, step: int, value: float) -> Point:
-        """Pixel of a value at a step."""
-        share = ((math.log10(value) if self.powers else value) - self.low) / (self.high - self.low)
-        across = (step + 0.5) / self.count
-        return self.box.x + self.box.w * across, self.box.bottom - self.box.h * min(max(share, 0.0), 1.0)
 
 
 def styles(theme: Theme) -> list[tuple[str, str, tuple[float, ...] | None]]:
@@ -156,7 +140,7 @@ def _sure(canvas: Canvas, order: Order, curves: list[Curve], box: Box):
     low, high = (0.0, 1.0) if sure else (float(known.min()), float(known.max()))
     plot = Plot(box, low, max(high, low + 1e-9), order.trace.n)
     title = "probability of what was asked for" if sure else "log p of what was asked for, nats"
-    _axes(canvas, plot, order, title, [low + (high - low) * k / 4 for k in range(5)])
+    set_axes(canvas, plot, order, title, [low + (high - low) * k / 4 for k in range(5)])
     for curve in reversed(shown):
         _curve(canvas, plot, curve, order.scene.facts.sample)
     _keys(canvas, box, 26 if box.w > 600 else 44, shown)
@@ -169,7 +153,7 @@ def _beside(canvas: Canvas, order: Order, found: tuple[Tensor, ...], boxes: Sequ
     compared = bool(cosine.isfinite().any())
     if compared:
         plot = Plot(boxes[0], -1.0, 1.0, order.trace.n)
-        _axes(canvas, plot, order, f"cosine of gradient g and {symbol}", [-1.0, 0.0, 1.0])
+        set_axes(canvas, plot, order, f"cosine of gradient g and {symbol}", [-1.0, 0.0, 1.0])
         _curve(canvas, plot, Curve("cosine", cosine), sample)
     curves = [c for c in (Curve("g", g), Curve(symbol, delta, 1)) if bool(c.values.isfinite().any())]
     if not curves:
@@ -179,60 +163,23 @@ def _beside(canvas: Canvas, order: Order, found: tuple[Tensor, ...], boxes: Sequ
     low = max(math.floor(math.log10(float(known.min()))), high - DECADES)
     box = boxes[1 if compared else 0]
     plot = Plot(box, low, max(high, low + 1), order.trace.n, powers=True)
-    _axes(canvas, plot, order, "lengths, rms", [10.0**k for k in range(low, high + 1)])
+    set_axes(canvas, plot, order, "lengths, rms", [10.0**k for k in range(low, high + 1)])
     seen = [replace(c, values=torch.where(c.values >= 10.0**low, c.values, torch.nan)) for c in curves]
     for curve in seen:
         _curve(canvas, plot, curve, sample)
     _keys(canvas, box, 26, seen)
 
 
-def _axes(canvas: Canvas, plot: Plot, order: Order, title: str, marks: Sequence[float]):
-    box = plot.box
-    for value in marks:
-        set_level(canvas, box, plot.at(0, value)[1], number(value), 8)
-    canvas.text((box.x, box.y - 27), title, 12.5, canvas.theme.ink, halo=False)
-    sigmas, count = order.trace.steps["sigma"], plot.count
-    stride = max(1, math.ceil(count * 54 / box.w))
-    for step in range(0, count, stride):
-        names = (str(nth(step)), number(float(sigmas[step])))
-        set_lines(canvas, (plot.at(step, 1.0)[0], box.bottom + 8), names, 0.5)
-    set_lines(canvas, (box.x - 14, box.bottom + 8), ("step", "\u03c3"), 1.0)
-
-
 def _curve(canvas: Canvas, plot: Plot, curve: Curve, sample: int):
     colour, marker, dash = styles(canvas.theme)[curve.style % 4]
     others = [b for b in range(curve.values.shape[1]) if b != sample]
-    if len(others) <= MOST_LINES:
-        for b in others:
-            _strokes(plot, curve.values[:, b], lambda run: canvas.line(run, colour, 1.0, alpha=0.3))
-    else:
-        _band(canvas, plot, curve.values, colour)
+    if len(others) > MOST_LINES:
+        set_band(canvas, plot, ends_of(curve.values), colour)
+    for b in others if len(others) <= MOST_LINES else ():
+        set_line(canvas, plot, curve.values[:, b], colour, 1.0, alpha=0.3)
     mine = curve.values[:, sample]
-    _strokes(plot, mine, lambda run: canvas.line(run, colour, 2.0, dash, name=f"curve-{curve.label}"))
-    for step, value in enumerate(mine.tolist()):
-        if math.isfinite(value):
-            canvas.marker(plot.at(step, value), marker, colour, 5.0, name=f"{curve.label}-{step}")
-
-
-def _strokes(plot: Plot, values: Tensor, draw: Callable[[list[Point]], None]):
-    """Draw every stretch of known values."""
-    run: list[Point] = []
-    for step, value in enumerate([*values.tolist(), math.nan]):
-        if math.isfinite(value):
-            run.append(plot.at(step, value))
-        elif run:
-            if len(run) > 1:
-                draw(run)
-            run = []
-
-
-def _band(canvas: Canvas, plot: Plot, values: Tensor, colour: str):
-    """From the 10th to the 90th percentile over the samples, where any is known."""
-    low, high = values.nanquantile(torch.tensor([0.1, 0.9], dtype=values.dtype), dim=1).tolist()
-    steps = [step for step in range(len(low)) if math.isfinite(low[step])]
-    if len(steps) > 1:
-        edge = [plot.at(step, low[step]) for step in steps] + [plot.at(step, high[step]) for step in reversed(steps)]
-        canvas.polygon(edge, colour, alpha=0.15, name="band")
+    set_line(canvas, plot, mine, colour, 2.0, dash, name=f"curve-{curve.label}")
+    set_marks(canvas, plot, mine, marker, colour, curve.label)
 
 
 def _keys(canvas: Canvas, box: Box, above: float, curves: Sequence[Curve]):

@@ -1,0 +1,81 @@
+"""Curves over the steps of a run: plot, axes, bands of a batch; steps that are not known are gaps."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import groupby
+
+import torch
+from torch import Tensor
+
+from ..guidance.printing import nth
+from .canvas import Box, Canvas, Point
+from .order import Order
+from .typeset import set_level, set_lines
+from .words import number
+
+ENDS = torch.tensor([0.1, 0.9], dtype=torch.float64)  # percentiles of a batch that a band reaches to
+
+
+@dataclass(frozen=True)
+class Plot:
+    """A panel: its box, the ends of its vertical axis, and whether that counts powers of ten."""
+
+    box: Box
+    low: float
+    high: float
+    count: int
+    powers: bool = False
+
+    def at(self, step: int, value: float) -> Point:
+        """Pixel of a value at a step, at the rim where it lies beyond."""
+        share = ((math.log10(value) if self.powers else value) - self.low) / (self.high - self.low)
+        across = (step + 0.5) / self.count
+        return self.box.x + self.box.w * across, self.box.bottom - self.box.h * min(max(share, 0.0), 1.0)
+
+
+def set_axes(canvas: Canvas, plot: Plot, order: Order, title: str, marks: Sequence[float]):
+    """Levels with their numbers, the title above, and below as many steps and noise levels as fit."""
+    box = plot.box
+    for value in marks:
+        set_level(canvas, box, plot.at(0, value)[1], number(value), 8)
+    canvas.text((box.x, box.y - 27), title, 12.5, canvas.theme.ink, halo=False)
+    sigmas, count = order.trace.steps["sigma"], plot.count
+    for step in range(0, count, max(1, math.ceil(count * 54 / box.w))):
+        names = (str(nth(step)), number(float(sigmas[step])))
+        set_lines(canvas, (plot.at(step, 1.0)[0], box.bottom + 8), names, 0.5)
+    set_lines(canvas, (box.x - 14, box.bottom + 8), ("step", "\u03c3"), 1.0)
+
+
+def set_line(canvas: Canvas, plot: Plot, values: Tensor, colour: str, width: float, dash=None, **more):
+    """A line through every stretch of known values [n].  more: of `Canvas.line`"""
+    for steps in stretches(values):
+        if len(steps) > 1:
+            canvas.line([plot.at(step, float(values[step])) for step in steps], colour, width, dash, **more)
+
+
+def set_marks(canvas: Canvas, plot: Plot, values: Tensor, kind: str, colour: str, name: str):
+    """A marker at every known value [n], named after its step."""
+    for step in (step for steps in stretches(values) for step in steps):
+        canvas.marker(plot.at(step, float(values[step])), kind, colour, 5.0, name=f"{name}-{step}")
+
+
+def set_band(canvas: Canvas, plot: Plot, ends: Tensor, colour: str):
+    """The area between two values a step, [n, 2]."""
+    for steps in stretches(ends):
+        edges = [[plot.at(step, float(ends[step, k])) for step in steps] for k in (0, 1)]
+        if len(steps) > 1:
+            canvas.polygon([*edges[0], *reversed(edges[1])], colour, alpha=0.15, name="band")
+
+
+def ends_of(values: Tensor) -> Tensor:  # [n, B] -> [n, 2]
+    """10th and 90th percentile of the samples at every step."""
+    return values.nanquantile(ENDS, dim=1).T
+
+
+def stretches(values: Tensor) -> list[list[int]]:
+    """Steps in a row that know their values, [n] or [n, k]."""
+    known = values.reshape(len(values), -1).isfinite().all(dim=1).tolist()
+    return [[*steps] for there, steps in groupby(range(len(known)), known.__getitem__) if there]
