@@ -57,7 +57,7 @@ DRAWN = """() => { const canvas = document.querySelector('.gg-panel canvas');
   return coloured > 300; }"""
 COUNT = "() => document.querySelector('.gg-panel output')?.textContent ?? ''"
 WORDS = "() => document.querySelector('.gg-words').textContent"
-VIEWS = ("plane", "whatif", "direction", "matters", "lengths", "pictures", "heat")
+VIEWS = ("plane", "whatif", "direction", "matters", "effective", "lengths", "pictures", "heat")
 numbers = itertools.count(1)  # a workflow and a seed of its own for every graph: a cached run has no live steps
 
 

@@ -33,7 +33,7 @@ BRIGHTNESS = """(element) => {
   const colours = [getComputedStyle(element).color, getComputedStyle(behind).backgroundColor];
   const [a, b] = colours.map((colour) => light(parts(colour)));
   return (Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05); }"""
-VIEWS = ("plane", "whatif", "direction", "matters", "lengths", "pictures", "heat")
+VIEWS = ("plane", "whatif", "direction", "matters", "effective", "lengths", "pictures", "heat")
 
 
 def exporting(**sampler):

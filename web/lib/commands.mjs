@@ -8,7 +8,7 @@
 import { runsWidth } from "./words.mjs";
 
 const HEAD = 9; // length of an arrow head; heads are not data
-const SHORT = 8; // an arrow shorter than this is a dot
+export const SHORT = 8; // an arrow shorter than this is a dot
 
 /** The paper; always the first command. label: one sentence that says what the figure shows. */
 export const sheet = (w, h, fill, label = "") => ({ op: "sheet", w, h, fill, label });

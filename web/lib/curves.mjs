@@ -10,7 +10,7 @@ import { captioned, nothing, pageOf } from "./plane.mjs";
 import { still } from "./still.mjs";
 import { greatest, least, nth, number, wordsWidth } from "./words.mjs";
 
-const TALL = 150; // a figure lower than this has no second panel
+export const TALL = 150; // a figure lower than this has no second panel
 const HELD = 0.8; // share of the sum that the shaded interval holds
 const DEGREES = 180 / Math.PI;
 const KAPPA = "\u03ba: how far the next state follows a prediction";
@@ -343,7 +343,7 @@ function scaleWords(rows) {
 }
 
 /** One or two panels between the keys and the level axis. */
-function split(area, used, two) {
+export function split(area, used, two) {
   const box = { x: area.x, y: area.y + used, w: area.w, h: area.h - used - FOOT };
   if (!two || box.h < TALL) return [box, null];
   const low = Math.max(54, 0.3 * box.h);
@@ -351,12 +351,12 @@ function split(area, used, two) {
 }
 
 /** Where all steps stand. */
-function placesOf(main, run, upper, lower) {
+export function placesOf(main, run, upper, lower) {
   return { top: upper.y + 6, bottom: lower.y + lower.h - 4, at: run.rows.map(({ i }) => [i, main.x(i)]) };
 }
 
 /** The chosen step under the curves, which do not move with it. draw(page) -> places of the steps. */
-function overRun(name, page, run, area, { theme }, draw) {
+export function overRun(name, page, run, area, { theme }, draw) {
   const kept = still(run.rows, name, [page.w, page.h, area.h, theme], () => {
     const own = { ...page, commands: [] };
     return { places: draw(own), commands: own.commands };

@@ -1,5 +1,5 @@
 /** The step plane to scale (D1): x_t to the right, predictions to the left, the difference downwards. */
-import { arrow, boxOf, line, marker, rectangle, sheet, symbol, text } from "./commands.mjs";
+import { arrow, boxOf, line, marker, rectangle, sheet, SHORT, symbol, text } from "./commands.mjs";
 import { arrange, clipped, grown, holds, Placer, stacked } from "./layout.mjs";
 import { factsOf, sceneOf } from "./scene.mjs";
 import { colourOf, completed, PENS } from "./theme.mjs";
@@ -16,12 +16,15 @@ const SYMBOLS = {
   noise: [{ t: "\u03b5" }],
   next: [{ t: "x", italic: true }, { t: "t\u22121", sub: true }],
   step: [{ t: "step" }],
+  along: [{ t: "along" }],
+  across: [{ t: "across" }],
 };
 const GUTTER = 88; // column of the predictions' labels
 const ROW = 20; // least distance of two of them
 const SMALL = 11;
 export const RULED = 1e-6; // share of D that other rules must change to be drawn
 const LINE = 15; // of the caption
+const ASIDE = 7; // pixels between the difference and an arrow along it
 
 /** D1: figure(record, {w, h, theme, step, sample}) -> commands. */
 export function figure(record, options) {
@@ -96,7 +99,8 @@ export function captioned(page, chunks, most = 4) {
 function viewOf(scene) {
   const { points, other } = scene;
   const predictions = other > RULED * Math.hypot(...points.G) ? ["u", "c", "G", "D"] : ["u", "c", "G"];
-  return { scene, points, predictions, tip: points.tip, noise: scene.noise, extra: [] };
+  const across = predictions.includes("D") ? scene.across : null;
+  return { scene, points, predictions, tip: points.tip, noise: scene.noise, extra: across ? [points.along] : [], across };
 }
 
 /** Draw a view: {scene, points, predictions, tip, noise, extra: places that the fan must hold}. */
@@ -202,7 +206,7 @@ function cutMark({ theme, commands }, p, q) {
 }
 
 /** Predictions, their difference, and the difference times gamma. */
-function fanOf({ page, points, predictions, near, lens, plane }) {
+function fanOf({ page, points, predictions, near, lens, plane, across }) {
   const { theme, commands, placer } = page;
   const place = Object.fromEntries(predictions.map((role) => [role, near.at(points[role])]));
   for (const role of lens ? predictions : []) {
@@ -213,12 +217,24 @@ function fanOf({ page, points, predictions, near, lens, plane }) {
   commands.push(line([place.u, place.G], theme.delta, 6, { alpha: 0.25 }));
   commands.push(...arrow(place.u, place.G, theme.delta, PENS.scaled.width, { name: "scaled" }));
   commands.push(...arrow(place.u, place.c, theme.delta, PENS.delta.width, { name: "delta" }));
-  if (place.D) commands.push(...arrow(place.G, place.D, theme.ink, 1.6, { name: "other" }));
+  if (across) pushOf(page, place.c, near.at(points.along), place.D);
+  else if (place.D) commands.push(...arrow(place.G, place.D, theme.ink, 1.6, { name: "other" }));
   for (const role of predictions) {
     const { marker: kind, size } = PENS[role];
     commands.push(marker(place[role], kind, colourOf(theme, role), size, theme.paper, { name: role }));
     placer.taken.push({ x: place[role][0] - size / 2, y: place[role][1] - size / 2, w: size, h: size });
   }
+}
+
+/** The push from c to D: along the difference, beside its line, and across; of that the foot, for most leaves the plane. */
+function pushOf({ theme: { ink }, commands, placer }, c, along, D) {
+  const [dx, dy] = [along[0] - c[0], along[1] - c[1]];
+  const size = Math.hypot(dx, dy);
+  const aside = ASIDE / size * (dy < 0 ? -1 : 1);
+  const [tail, tip] = [c, along].map(([x, y]) => [x - dy * aside, y + dx * aside]);
+  if (size >= SHORT) commands.push(...arrow(tail, tip, ink, 1.6, { name: "along" }));
+  commands.push(line([along, D], ink, 1.4, { dash: [3, 3], name: "across" }));
+  placer.lines.push([c, along], [along, D]);
 }
 
 /** All words, most important first: later ones make room or stay away. */
@@ -238,6 +254,10 @@ function labels(set) {
     const scale = set.shownGamma ?? scene.gamma;
     const words = `${set.scaleName ?? "\u03b3"} = ${number(scale)}`;
     place(page, middle(scale > 1 ? c : u, G), "scaled", words, "e se ne w", inner);
+    if (set.across) {
+      place(page, middle(c, near.at(points.along)), "along", `\u03b3 ${number(scene.gram.m.M19)}`, "w nw sw e", inner);
+      place(page, near.at(points.D), "across", `${number(100 * set.across.share, 2)} %`, "w sw se e", inner);
+    }
   }
   const short = Math.hypot(stepEnd[0] - start[0], stepEnd[1] - start[1]) < 8;
   if (hinge) {
@@ -272,7 +292,7 @@ export function place(page, anchor, role, said, prefer, area) {
   const words = page.t(said);
   const { theme, commands, placer, symbolSize, wordSize } = page;
   const fill = colourOf(theme, role);
-  const upright = role === "step";
+  const upright = ["step", "along", "across"].includes(role);
   const size = upright ? wordSize : symbolSize;
   const runs = SYMBOLS[role];
   const [w, h] = [runsWidth(runs, size) + (words ? 5 + runsWidth([{ t: words }], wordSize) : 0), 1.22 * size];

@@ -37,7 +37,8 @@ function dashes(record, sample) {
     "In Plane: the way to the prediction with the condition.",
     "Plane and What if: dashed green runs from the noisy picture to the prediction with the condition, dotted purple to"
       + ` the guided one, solid blue to the one without. Dashed orange is ${noise}.`,
-    "Which steps: dashed green is the push after later steps have taken back part of it. Lengths: dashed orange is noise,"
+    "Which steps: dashed green is the push after later steps have taken back part of it. Effective"
+      + " scale: the level line is cfg, the curve below the share of the push that goes across. Lengths: dashed orange is noise,"
       + " dotted purple the guided push. A dashed vertical line marks the step that is shown.",
   ];
 }

@@ -4,6 +4,8 @@ import { metric } from "./metrics.mjs";
 import { nth, number } from "./words.mjs";
 
 const STILL = 1e-9; // a state that moves less than this share of |a| does not move
+export const ACROSS = 0.005; // of a push: a smaller share across the difference is neither drawn nor told
+const NAMED = 0.02; // of a share: from here on a gradient or a further pass was taken out before it was measured
 
 /** The scene, or {missing, advice} where there is nothing to draw.
  *
@@ -54,6 +56,7 @@ function geometry(gram, step, shown) {
     const states = added(nextState(step.gamma, step.kappa, shown), { noise: 1 }, -1); // the noise is drawn at its tip
     points.moved = at(gram, added(states, named("x"), -1), unit);
   }
+  points.along = at(gram, added({ u: 1, delta: gram.m.M19 ?? NaN }, named("x"), -1), unit);
   const travel = length(gram, { move: 1, noise: 1 });
   const still = travel <= STILL * length(gram, { a: 1 });
   const fromGram = still ? NaN : plane.height.next / travel;
@@ -62,11 +65,24 @@ function geometry(gram, step, shown) {
     same: plane.same,
     still,
     other,
+    across: acrossOf(gram, step.gamma, plane.height.D),
     noise: length(gram, { noise: 1 }) * unit,
     residual: still ? NaN : (gram.m.M11 ?? fromGram),
     exact: gram.m.M11 !== null && gram.m.M11 !== undefined,
     notes: notesOf(plane, length(gram, { delta: 1 }) * unit, step, still),
   };
+}
+
+/** The share of the push D - c that goes across delta, and how much of that part's length leaves the plane.
+ *
+ * null where nothing does, or D holds more than what the share is of.
+ */
+function acrossOf(gram, gamma, height) {
+  const { M19: scale, M19a: share } = gram.m;
+  if (!(share >= ACROSS)) return null;
+  const across = length(gram, added(named("D", gamma), named("G", scale), -1));
+  const whole = length(gram, added(named("D", gamma), named("c"), -1));
+  return Math.abs((across / whole) ** 2 - share) < NAMED ? { share, outside: Math.min(1, height / across) } : null;
 }
 
 const at = (gram, v, unit) => coordinates(gram, v).at.map((value) => value * unit);
@@ -80,6 +96,13 @@ function notesOf(plane, difference, step, still) {
   return notes;
 }
 
+/** The effective scale of a step, and where its push goes. */
+function actsLike({ gram: { m }, across }) {
+  if (!(m.M19a >= ACROSS)) return [];
+  const outside = across && `of that ${number(100 * across.outside)} % out of plane`;
+  return [`acts like ${number(m.M19)}, ${number(100 * m.M19a, 2)} % across`, outside];
+}
+
 /** What every plane figure prints: levels, scale, strength, residual, sample, size; scale: as it is to be printed. */
 export function factsOf(scene, record, scale = `\u03b3 ${number(scene.gamma)}`) {
   const median = record?.sample === scene.sample ? " (median)" : "";
@@ -89,6 +112,7 @@ export function factsOf(scene, record, scale = `\u03b3 ${number(scene.gamma)}`) 
     `\u03c3 ${number(scene.sigma)} \u2192 ${number(scene.sigma_next)}`,
     scale,
     `strength ${number(metric("M1", scene.gram, scene, record, scene.shown))}`,
+    ...actsLike(scene),
     `x\u2032 out of plane ${scene.exact ? "" : "about "}${number(scene.residual)}`,
     `sample ${scene.sample}${batch ? ` of ${batch}` : ""}${median}`,
     `N ${scene.N}`,

@@ -10,8 +10,9 @@
  * tells: metrics that the pointer is told of a step. says, marks: how to read it.
  */
 import { direction, lengths, matters } from "./curves.mjs";
+import { effective } from "./effective.mjs";
 import { hasPair } from "./gram.mjs";
-import { bar, CURSOR, dashed, NOISE, pale, PREDICTIONS } from "./legend.mjs";
+import { bar, CURSOR, dashed, NOISE, pale, PREDICTIONS, ray } from "./legend.mjs";
 import { filmstrip, heatMap } from "./panel-pictures.mjs";
 import { figure as plane } from "./plane.mjs";
 import { PENS } from "./theme.mjs";
@@ -28,7 +29,12 @@ export const VIEWS = [
     says: "One step, to scale. The further \u03b3\u03b4 leads away from x\u0302\u2080, the more guidance bends the "
         + "step: strength is its length over that of the way from x_t to x\u0302\u2080, and it grows towards the end of "
         + "every run. A lens enlarges what lies too close together; its factor stands above it.",
-    marks: [...PREDICTIONS, NOISE],
+    marks: [
+      ...PREDICTIONS,
+      [ray("D"), "D: the same after rules, patches and further passes. Where it leaves \u03b3\u03b4, an arrow beside \u03b4 is the part "
+        + "of its push along \u03b4; what goes across mostly points out of the plane"],
+      NOISE,
+    ],
   },
   {
     name: "whatif", title: "What if", figure: whatif, available: withPair, partner: "matters", ofStep: true, scales: true,
@@ -62,6 +68,18 @@ export const VIEWS = [
       [bar("delta", 0.45), "push: how far the step is moved beyond the prediction with the condition"],
       [dashed("c", PENS.c.dash, "square"), "the same, less what later steps take back"],
       [bar("reach", 0.3), "steps that hold 80 % of the push"],
+      CURSOR,
+    ],
+  },
+  {
+    name: "effective", title: "Effective scale", figure: effective, available: withPair, partner: "plane", tells: ["M19", "M19a"],
+    en: ["Effective scale", "The scale that guidance acts like at each step, beside cfg."], zh: ["有效强度", "每一步的引导相当于多大的 cfg。"],
+    says: "The scale at which plain guidance comes nearest to what each step did, beside cfg. What plain guidance cannot "
+        + "explain goes across the difference: below, its share of the squared push.",
+    marks: [
+      [dashed("delta", null, "diamond"), "effective scale; the band holds 80 % of the samples"],
+      [dashed("reach", [6, 4]), "cfg, as the widget says"],
+      [dashed("step", [5, 3], "circle"), "share of the push across the difference"],
       CURSOR,
     ],
   },

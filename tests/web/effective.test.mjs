@@ -1,0 +1,121 @@
+/** The effective scale: a curve with gaps beside cfg, the share across below it, words on top, and the push in the plane. */
+import assert from "node:assert/strict";
+import test from "node:test";
+
+import { defaultSample, length, sampleOf, stepOf } from "../../web/lib/gram.mjs";
+import { speaker } from "../../web/lib/strings.mjs";
+import { DARK, LIGHT } from "../../web/lib/theme.mjs";
+import { viewOf } from "../../web/lib/views.mjs";
+import { called, fixture, read } from "./records.mjs";
+
+const words = (command) => command.runs.map((run) => run.t).join("");
+const draw = (record, more = {}) => viewOf("effective").figure(record, { w: 700, h: 460, theme: LIGHT, step: 0, ...more });
+const top = (record, more) => called(draw(record, more), "acts-like").map(words);
+
+/** A run whose steps push alike at one unit of scale. acts: [M19, M19a] of every step, the same for all samples. */
+function acting(acts, { cfg = 8, weights = acts.map(() => 1) } = {}) {
+  const { record } = fixture("euler");
+  const steps = acts.map(([M19, M19a], i) => {
+    const step = record.steps[i];
+    const kappa = weights[i] / length(sampleOf(step, 0), { delta: 1 });
+    return { ...step, n: acts.length, kappa, samples: step.samples.map((one) => ({ ...one, m: { ...one.m, M19, M19a } })) };
+  });
+  return { ...record, cfg, n: acts.length, steps };
+}
+
+test("what cfg acts like, and what goes across, stand on top in words", () => {
+  const record = acting([[1.1, 0.8], [3, 0.3], [5.3, 0.13]]);
+  assert.deepEqual(top(record), ["cfg 8 acts like 1.1 to 5.3; 41 % of the push goes across"]);
+  assert.deepEqual(top(record, { w: 360 }), ["cfg 8 acts like 1.1 to 5.3", "41 % of the push goes across"]);
+  assert.deepEqual(top(record, { t: speaker("zh") }), ["cfg 8 \u76f8\u5f53\u4e8e 1.1 \u5230 5.3; \u63a8\u52a8\u7684 41 % \u6a2a\u5411\u4e8e\u5dee\u5f02"]);
+  assert.match(draw(record)[0].label, /cfg 8 acts like 1\.1 to 5\.3; 41 %/);
+  assert.deepEqual(top(acting([[2, 0], [2, 0]], { cfg: 4 })), ["cfg 4 acts like 2"]);
+  assert.deepEqual(top(acting([[2, 0], [3, 0]], { cfg: null })), ["Guidance acts like 2 to 3"]);
+  assert.deepEqual(top(fixture("euler").record), ["Guidance acts as cfg says: 4."]);
+  assert.deepEqual(top(acting([[4, 0.3], [4, 0.3]], { cfg: 4 })), ["cfg 4 acts like 4; 30 % of the push goes across"]);
+});
+
+test("a step is weighed by what it pushes, and one that pushes next to nothing is not told", () => {
+  const record = acting([[2, 0.1], [4, 0.4], [90, 1]], { weights: [3, 1, 0.01] });
+  assert.deepEqual(top(record), ["cfg 8 acts like 2 to 4; 18 % of the push goes across"]);
+  const drawn = draw(record);
+  const [beyond, ...others] = called(drawn, "beyond");
+  assert.deepEqual(others, []);
+  const [line] = called(drawn, "cfg");
+  assert.ok(Math.abs(beyond.y - line.points[0][1]) < 1e-9, "at the rim, which is cfg here");
+  assert.ok(called(drawn, "caption").some((chunk) => /triangles: beyond the axis/.test(words(chunk))));
+});
+
+test("a step that does not know is a gap, never a zero", () => {
+  for (const theme of [LIGHT, DARK]) for (const [w, h] of [[360, 240], [360, 640], [960, 540]]) {
+    const drawn = draw(acting([[2, 0], [null, null], [3, 0.2], [4, 0.4]]), { w, h, theme });
+    const at = drawn[0].places.at.map(([, x]) => x);
+    for (const name of h > 300 ? ["scale", "across"] : ["scale"]) {
+      assert.deepEqual(called(drawn, `${name}-mark`).map(({ x }) => x), [at[0], at[2], at[3]], `${name} ${w}x${h}`);
+      assert.deepEqual(called(drawn, name).map(({ points }) => points.map(([x]) => x)), [[at[2], at[3]]], name);
+    }
+    assert.ok(called(drawn, "caption").some((chunk) => /gaps: /.test(words(chunk))));
+  }
+});
+
+test("the curve stands at its numbers beside cfg, and the band of a batch around it", () => {
+  const drawn = draw(acting([[2, 0.5], [4, 0.25]]));
+  const [cfg] = called(drawn, "cfg");
+  const [first, second] = called(drawn, "scale-mark").map(({ y }) => y);
+  const unit = (first - second) / 2;
+  assert.ok(Math.abs(second - cfg.points[0][1] - 4 * unit) < 1e-9);
+  const [half, quarter] = called(drawn, "across-mark").map(({ y }) => y);
+  assert.ok(half < quarter);
+  assert.equal(words(called(drawn, "cfg-words")[0]), "cfg 8");
+  const many = fixture("batch_16").record;
+  const spread = many.steps.map((step) => ({ ...step, samples: step.samples.map((one, b) => ({ ...one, m: { ...one.m, M19: b / 2, M19a: 0 } })) }));
+  const wide = draw({ ...many, cfg: 4, steps: spread }, { sample: 0 });
+  const [band] = called(wide, "band");
+  const [zero, four] = [called(wide, "scale-mark")[0].y, called(wide, "cfg")[0].points[0][1]];
+  const ends = band.points.map(([, y]) => 4 * (zero - y) / (zero - four));
+  ends.forEach((end, k) => assert.ok(Math.abs(end - (k < 2 ? 6.75 : 0.75)) < 1e-9, `10th and 90th percentile: ${ends}`));
+});
+
+test("a record without effective scales says so, and how to get them", () => {
+  const old = acting([[2, 0], [4, 0]]);
+  for (const step of old.steps) for (const one of step.samples) ["M19", "M19a"].forEach((name) => delete one.m[name]);
+  assert.match(draw(old)[0].label, /no effective scale/);
+  assert.ok(draw(old).some(({ runs }) => runs && /Queue again/.test(runs.map((run) => run.t).join(""))));
+  const unknown = draw(acting([[null, null], [null, null]]));
+  assert.match(unknown[0].label, /known at no step/);
+});
+
+/** The plane of a step of the run with a rule, whose push goes like this. */
+function planeOf(change = {}) {
+  const { record } = fixture("rule");
+  const steps = record.steps.map((step) => ({ ...step, samples: step.samples.map((one) => ({ ...one, m: { ...one.m, ...change } })) }));
+  const drawn = viewOf("plane").figure({ ...record, steps }, { w: 960, h: 540, theme: LIGHT, step: 1 });
+  return { drawn, step: stepOf({ steps }, 1), gram: sampleOf(stepOf({ steps }, 1), defaultSample(record)) };
+}
+
+test("the plane splits a push into its part along the difference and its part across", () => {
+  const { drawn, gram } = planeOf();
+  const { M19: scale, M19a: share } = gram.m;
+  assert.ok(share > 0.005);
+  const [c, u] = ["c", "u"].map((role) => called(drawn, role)[0]);
+  const [across] = called(drawn, "across");
+  const foot = [u.x + scale * (c.x - u.x), u.y + scale * (c.y - u.y)];
+  assert.ok(Math.hypot(across.points[0][0] - foot[0], across.points[0][1] - foot[1]) < 0.01, "along ends at the effective scale");
+  const [D] = called(drawn, "D");
+  assert.deepEqual(across.points[1], [D.x, D.y]);
+  assert.equal(called(drawn, "other").length, 0);
+  const caption = called(drawn, "caption").map(words).join(" ");
+  assert.match(caption, /acts like .* % across/);
+  const [, outside] = caption.match(/of that ([\d.]+) % out of plane/);
+  assert.ok(read(outside) > 0 && read(outside) <= 100);
+});
+
+test("where nothing goes across, or more than the push is in D, no split is drawn", () => {
+  assert.equal(called(planeOf({ M19a: 1e-9 }).drawn, "across").length, 0);
+  assert.equal(called(planeOf({ M19: null, M19a: null }).drawn, "across").length, 0);
+  const apart = planeOf({ M19a: 0.9 }).drawn; // a gradient was taken out before
+  assert.equal(called(apart, "across").length, 0);
+  assert.equal(called(apart, "other").length, 1);
+  const plain = viewOf("plane").figure(fixture("euler").record, { w: 960, h: 540, theme: LIGHT, step: 4 });
+  assert.deepEqual([...called(plain, "along"), ...called(plain, "across")], []);
+});

@@ -1,0 +1,144 @@
+/** Effective scale (D18): the scale at which plain guidance comes nearest to each step, and what of its push goes across. */
+import { curve, FOOT, keys, levelAxis, panel } from "./axes.mjs";
+import { band, bandOf, bandWords } from "./bands.mjs";
+import { line, marker, text } from "./commands.mjs";
+import { overRun, placesOf, runOf, split, TALL } from "./curves.mjs";
+import { metric } from "./metrics.mjs";
+import { captioned, nothing, pageOf } from "./plane.mjs";
+import { still } from "./still.mjs";
+import { greatest, least, nth, number, wordsWidth } from "./words.mjs";
+
+const SIZE = 13; // of the words on top
+const ALIKE = 0.02; // of a scale, at least of 1, and of the push: what differs by less is not worth a word
+const SLIGHT = 0.1; // of its even share of the push: what acted where a run pushed less is not told
+
+/** The scales of a sample over its run beside cfg, the shares across below, and on top what they come to. */
+export function effective(record, options) {
+  const run = runOf(record, options);
+  const page = pageOf(options, "Effective scale");
+  const rows = still(run.rows, "scales", [], () => scalesOf(record, run.rows));
+  if (!rows.some(({ scale }) => Number.isFinite(scale))) return nothing(page, lacking(run));
+  const chosen = rows.find(({ i }) => i === run.chosen);
+  const facts = [...factsOf(chosen), ...run.facts.slice(0, 2), bandWords(record), ...reasons(rows, record)];
+  const below = captioned(page, facts, 4);
+  const area = onTop(page, below, actsLike(rows, record.cfg, page.t));
+  return overRun("effective", page, run, area, options, (own) => effectiveCurves(own, area, record, run, rows));
+}
+
+/** {i, scale, across, weight, scales} of every step: M19, M19a, what one unit of scale pushes, the middle of the batch. */
+export function scalesOf(record, rows) {
+  return rows.map(({ i, step, gram }) => {
+    const [scale, across] = ["M19", "M19a"].map((name) => metric(name, gram, step, record));
+    const weight = Math.abs(step.kappa ?? 1 - step.sigma_next / step.sigma) * metric("M2", gram, step);
+    return { i, scale, across, weight: Number.isFinite(scale * weight) ? weight : 0, scales: bandOf("M19", step, record) };
+  });
+}
+
+/** The steps that push more than next to nothing; all that are known where none does. */
+function telling(rows) {
+  const total = rows.reduce((sum, { weight }) => sum + weight, 0);
+  return rows.filter(({ scale, weight }) => Number.isFinite(scale) && !(weight * rows.length <= SLIGHT * total));
+}
+
+/** The least and the largest scale of the steps that push, and the mean share across, weighted by what they push. */
+export function summary(rows) {
+  const scales = telling(rows).map(({ scale }) => scale);
+  const sum = (value) => rows.reduce((total, row) => total + (row.weight * value(row) || 0), 0);
+  return { low: least(scales), high: greatest(scales), across: sum(({ across }) => across) / sum(() => 1) };
+}
+
+/** Why no step has an effective scale. */
+function lacking({ rows, empty }) {
+  const some = rows.find(({ gram }) => gram);
+  if (!some) return empty;
+  if (!("M19" in some.gram.m)) {
+    return { missing: "this record has no effective scale", advice: "It was made by an older version. Queue again to see one." };
+  }
+  const advice = "It takes both predictions and a difference above rounding. Raise cfg to guide.";
+  return { missing: "the effective scale is known at no step", advice };
+}
+
+/** What a run comes to, in words. cfg: the number of the widget, if there is one. */
+function actsLike(rows, cfg, t) {
+  const { low, high, across } = summary(rows);
+  const aside = across > ALIKE ? [t("{share} % of the push goes across", { share: number(100 * across, 2) })] : [];
+  const said = (scale) => Math.abs(scale - cfg) <= ALIKE * Math.max(1, Math.abs(cfg));
+  if (!aside.length && said(low) && said(high)) return [t("Guidance acts as cfg says: {cfg}.", { cfg: number(cfg) })];
+  const [from, to] = [low, high].map((scale) => number(scale, 2));
+  const range = from === to ? from : t("{low} to {high}", { low: from, high: to });
+  const like = Number.isFinite(cfg) ? "cfg {cfg} acts like {range}" : "Guidance acts like {range}";
+  return [t(like, { cfg: number(cfg), range }), ...aside];
+}
+
+/** The sentences above the figure, in one line where they fit; the box below them is left. */
+function onTop({ commands, theme }, box, sentences) {
+  const whole = sentences.join("; ");
+  const lines = wordsWidth(whole, SIZE) <= box.w ? [whole] : sentences;
+  lines.forEach((words, k) => {
+    commands.push(text(box.x, box.y + SIZE + 17 * k, words, { size: SIZE, fill: theme.ink, name: "acts-like" }));
+  });
+  commands[0].label += `. ${whole}`;
+  const used = 17 * lines.length + 4;
+  return { ...box, y: box.y + used, h: box.h - used };
+}
+
+function factsOf(chosen) {
+  if (!chosen) return [];
+  const { i, scale, across } = chosen;
+  return [`step ${nth(i)}: acts like ${number(scale)}`, Number.isFinite(across) && `${number(100 * across)} % across`];
+}
+
+function reasons(rows, { cfg }) {
+  const [low, high] = ends(rows, cfg);
+  const gaps = rows.some(({ scale }) => !Number.isFinite(scale));
+  const beyond = rows.some(({ scale }) => scale < low || scale > high);
+  return ["1: no push", gaps && "gaps: no difference above rounding", beyond && "triangles: beyond the axis, little is pushed there"];
+}
+
+function effectiveCurves(page, area, record, run, rows) {
+  const { delta, ink } = page.theme;
+  const both = area.h >= TALL + FOOT + 18;
+  const items = [{ words: "effective scale", colour: delta, kind: "diamond" }];
+  if (both) items.push({ words: "share across, %", colour: ink, kind: "circle", dash: [5, 3] });
+  const [upper, lower] = split(area, keys(page, area, items), both);
+  const main = scalePanel(page, upper, record, run, rows);
+  const last = lower ? sharePanel(page, lower, run, rows) : main;
+  levelAxis(page, last, record, last.inner.y + last.inner.h + 4);
+  return placesOf(main, run, upper, lower ?? upper);
+}
+
+/** Of the axis: it holds what pushes, and cfg. */
+function ends(rows, cfg) {
+  const values = [...telling(rows).flatMap(({ scale, scales }) => [scale, ...scales]), cfg ?? NaN].filter(Number.isFinite);
+  return [least(values, 0), greatest(values, 1)];
+}
+
+/** The curve over its band, and cfg; a step beyond the axis is a triangle at the rim. */
+function scalePanel(page, box, { cfg }, run, rows) {
+  const { commands, theme: { delta, muted, paper } } = page;
+  const [low, high] = ends(rows, cfg);
+  const plot = panel(page, box, run.where, { values: [], low, high, reserve: 18 });
+  const y = (scale) => plot.y(Math.min(Math.max(scale, low), high));
+  const { inner: { x, w } } = plot;
+  band(page, { ...plot, y }, rows.map((row) => [row.i, row.scales]), delta);
+  if (Number.isFinite(cfg)) {
+    commands.push(line([[x, y(cfg)], [x + w, y(cfg)]], muted, 1.2, { dash: [6, 4], name: "cfg" }));
+    const style = { fill: muted, halo: paper, anchor: "end", name: "cfg-words" };
+    commands.push(text(x + w, y(cfg) - 7, `cfg ${number(cfg)}`, style));
+  }
+  curve(page, plot, rows.map((row) => [plot.x(row.i), y(row.scale)]), { colour: delta, kind: "diamond", name: "scale" });
+  for (const { i, scale } of rows) {
+    if (scale < low || scale > high) commands.push(marker([plot.x(i), y(scale)], "triangle", delta, 7, paper, { name: "beyond" }));
+  }
+  return plot;
+}
+
+/** The share across as a band from 0; unknown steps are gaps in it. */
+function sharePanel(page, box, run, rows) {
+  const { ink } = page.theme;
+  const plot = panel(page, box, run.where, { values: [], high: 100, reserve: 4 });
+  band(page, plot, rows.map(({ i, across }) => [i, [0, 100 * across]]), ink);
+  const points = rows.map(({ i, across }) => [plot.x(i), plot.y(100 * across)]);
+  curve(page, plot, points, { colour: ink, kind: "circle", dash: [5, 3], name: "across" });
+  return plot;
+}
