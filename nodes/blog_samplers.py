@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import comfy.samplers
 from comfy_api.latest import io
@@ -48,6 +48,11 @@ class BlogSampler:
             found |= {"recurrence": self.recurrence.times}
             found |= {"recur_start": self.recurrence.start, "recur_end": self.recurrence.end}
         return found
+
+    @property
+    def dry(self) -> BlogSampler:
+        """The same without its gradients, which act on predictions and noise, not on what the step makes of them."""
+        return replace(self, steering=RATES)
 
     def count(self, sigmas) -> int:
         """Steps of a run over a schedule, those back to a noisier level included."""

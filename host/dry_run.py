@@ -1,0 +1,91 @@
+"""A host's sampler run dry: on a few numbers, beside the run and without any effect on it."""
+
+from __future__ import annotations
+
+import inspect
+import warnings
+from collections import OrderedDict
+from collections.abc import Callable, Hashable, Mapping
+from types import SimpleNamespace
+from typing import Any
+
+from torch import Tensor
+
+from ..samplers.response import Play, Probes, Response, measured
+
+MOST_STEPS = 400  # of a schedule, beyond which a dry run would be felt
+KEPT = 32  # responses
+PLAIN = (bool, int, float, str, type(None))
+_kept: OrderedDict[Hashable, Response] = OrderedDict()
+
+
+def response(function: Callable | None, options: Mapping[str, Any], sigmas: Tensor, sampling: Any) -> Response:
+    """The response of a sampler's function over a schedule.  sampling: the model's, which is only read.
+
+    The latest ones are kept. A function that prepares its run with what is not there offers itself without as `dry`.
+    """
+    steps = len(sigmas) - 1
+    if function is None:
+        return Response(why="it is a sampler of another kind than the host's")
+    if not 0 < steps <= MOST_STEPS:
+        return Response(why=f"a dry run is made of 1 to {MOST_STEPS} steps, and there are {steps}")
+    function = function.dry if hasattr(function, "dry") else function
+    key = _key(function, options, sigmas, sampling)
+    found = _kept.pop(key, None) if key else None
+    found = found or measured(_play(function, options, sigmas, sampling), sigmas.tolist())
+    if key:
+        _kept[key] = found
+        while len(_kept) > KEPT:
+            _kept.popitem(last=False)
+    return found
+
+
+def _key(function: Callable, options: Mapping[str, Any], sigmas: Tensor, sampling: Any) -> Hashable | None:
+    """What a response depends on; None where two could look alike that are not.
+
+    Some of the host's samplers are made anew for every run, but from the same code.
+    """
+    closure = getattr(function, "__closure__", None)
+    source = function if closure else getattr(function, "__code__", function)
+    if not all(isinstance(value, PLAIN) for value in options.values()) or not isinstance(source, Hashable):
+        return None
+    kinds = tuple(kind.__name__ for kind in type(sampling).__mro__)
+    known = tuple((name, value) for name, value in sorted(vars(sampling).items()) if isinstance(value, PLAIN))
+    ends = tuple(float(getattr(sampling, name, 0.0)) for name in ("sigma_min", "sigma_max"))
+    return (source, tuple(sorted(options.items())), tuple(sigmas.tolist()), kinds, known, ends)
+
+
+def _play(function: Callable, options: Mapping[str, Any], sigmas: Tensor, sampling: Any) -> Play:
+    def play(probes: Probes) -> Tensor:
+        own = {**options, **({"noise_sampler": probes.draw} if takes_noise(function) else {})}
+        extra = {"model_options": {"transformer_options": {}}, "seed": 0, "denoise_mask": None}
+        given = (Network(probes, sampling), probes.start.clone(), sigmas.detach().cpu().clone())
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return function(*given, extra_args=extra, callback=probes.reported, disable=True, **own)
+
+    return play
+
+
+def takes_noise(function: Callable) -> bool:
+    """Whether a sampler's function can be handed its noise."""
+    return "noise_sampler" in inspect.signature(function).parameters
+
+
+class Network:
+    """Stands where the host's samplers expect a model; its predictions are probes."""
+
+    def __init__(self, probes: Probes, sampling: Any):
+        self.probes = probes
+        patcher = SimpleNamespace(get_model_object=lambda name: sampling, model_options={}, load_device="cpu")
+        inner = SimpleNamespace(model_sampling=sampling)
+        guider = {"model_patcher": patcher, "inner_model": inner, "model_options": {}, "conds": {}, "cfg": 1.0}
+        self.inner_model = SimpleNamespace(**guider)
+
+    def __call__(self, x: Tensor, sigma: Tensor, model_options: Mapping | None = None, **rest) -> Tensor:
+        """D of a call, after the patches that the sampler itself has put there."""
+        guided, uncond = self.probes.answer(x, sigma)
+        told = {"uncond_denoised": uncond, "cond_denoised": guided, "input": x, "sigma": sigma, "cond_scale": 1.0}
+        for patch in (model_options or {}).get("sampler_post_cfg_function", ()):
+            guided = patch({"denoised": guided, **told, "model": None, "model_options": model_options})
+        return guided

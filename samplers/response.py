@@ -1,0 +1,404 @@
+"""What a sampler does with its predictions, measured: its function runs dry, with probes in the place of a network.
+
+A sampler is affine in its start, its predictions and its draws:
+
+    x_n = a_n x_0 + sum_k b_nk D_k + sum_k e_nk u_k + noise
+
+Every place of the dry state carries one probe: the start, one D, one u or one draw. So a state of the dry run is the
+row of its coefficients. A few places carry none. Where they move, the sampler draws noise for itself; where the levels
+are not those of the schedule, it may choose them by what is predicted. Then the run is made again without probes, under
+the same random numbers, and taken away.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+MOST_CALLS = 1024  # of a model, in a dry run
+MEMORY = 6  # steps that a sampler may look back
+EXACT = {torch.float64: 1e-9, torch.float32: 1e-5}  # of a state, below which a coefficient is rounding
+SPARE = 8  # places without a probe
+SAME_LEVEL = 1e-3  # relative; some samplers move the ends of the schedule a little
+SEED = 0
+
+
+class Misfit(Exception):
+    """Why a sampler has no response, in a sentence."""
+
+
+class Seen(NamedTuple):
+    """A state that a sampler showed.
+
+    row: [places]. calls, draws: of the model and of noise, made before. number: states shown before. asks: whether the
+    model is called with it.
+    """
+
+    row: Tensor
+    sigma: float
+    calls: int
+    draws: int
+    number: int
+    asks: bool
+
+
+class Report(NamedTuple):
+    """A callback.  row: of the prediction that it shows, None where there is none. calls: made before it."""
+
+    row: Tensor | None
+    sigma: float | None
+    calls: int
+
+
+class Probes:
+    """A dry run: answers for the network and for the noise with unit vectors, and notes what is asked.
+
+    room: for so many calls, and as many draws. live: whether the probes are there, else all of them are zeros.
+    """
+
+    def __init__(self, room: int, dtype: torch.dtype = torch.float64, live: bool = True):
+        self.room, self.dtype, self.live = room, dtype, live
+        self.calls = self.draws = self.shown = 0
+        self.events: list[Seen | Report] = []
+        self.start = self._unit(0)
+
+    @property
+    def places(self) -> int:
+        """Of a state: the start, D and u of every call, every draw, and those without a probe."""
+        return 1 + 3 * self.room + SPARE
+
+    def _unit(self, place: int) -> Tensor:  # [1, 1, 1, places]
+        found = torch.zeros(1, 1, 1, self.places, dtype=self.dtype)
+        found[..., place] = float(self.live)
+        return found
+
+    def answer(self, x: Tensor, sigma: Tensor) -> tuple[Tensor, Tensor]:
+        """D and u of a call of the model."""
+        self._shown(x, float(sigma.flatten()[0]), True)
+        self.calls += 1
+        if self.calls > self.room:
+            raise OverflowError
+        return self._unit(2 * self.calls - 1), self._unit(2 * self.calls)
+
+    def draw(self, *levels: Tensor) -> Tensor:
+        """Noise."""
+        self.draws += 1
+        if self.draws > self.room:
+            raise OverflowError
+        return self._unit(2 * self.room + self.draws)
+
+    def reported(self, info: dict) -> None:
+        """The sampler's callback."""
+        sigma, shown = info.get("sigma"), info.get("denoised")
+        level = float(torch.as_tensor(sigma).flatten()[0]) if isinstance(sigma, Tensor | float | int) else None
+        if info.get("back"):
+            self._shown(info["x"], level or 0.0, False)
+        else:
+            row = self._row(shown) if isinstance(shown, Tensor) and shown.numel() == self.places else None
+            self.events.append(Report(row, level, self.calls))
+
+    def returned(self, x: Tensor, sigma: float) -> None:
+        """The sampler's result."""
+        self._shown(x, sigma, False)
+
+    @property
+    def states(self) -> list[Seen]:
+        """All that was shown."""
+        return [event for event in self.events if isinstance(event, Seen)]
+
+    def _shown(self, x: Tensor, sigma: float, asks: bool) -> None:
+        self.events.append(Seen(self._row(x), sigma, self.calls, self.draws, self.shown, asks))
+        self.shown += 1
+
+    def _row(self, x: Tensor) -> Tensor:
+        if x.numel() != self.places:
+            raise Misfit(f"it changes the shape of the sample to {[*x.shape]}")
+        return x.detach().flatten().to(torch.float64, copy=True)
+
+
+Play = Callable[[Probes], Tensor]  # runs a sampler from `start` on these probes; returns its result
+
+
+class Visit(NamedTuple):
+    """A step of a real run.  x: [B, ...]. answers: D and u [B, ...] of each of its evaluations; u None if not made."""
+
+    x: Tensor
+    answers: tuple[tuple[Tensor, Tensor | None], ...]
+
+
+@dataclass(frozen=True)
+class StepResponse:
+    """One step: x' = sum_j states[j] x_j + sum_jk guided[j][k] D_jk + sum_jk uncond[j][k] u_jk + noise.
+
+    j: 0 is this step, 1 the one before, ...; k: evaluations of that step, in order. draws: sizes of the fresh draws.
+    hidden: rms of noise that the sampler draws for itself.
+    """
+
+    states: tuple[float, ...]
+    guided: tuple[tuple[float, ...], ...]
+    uncond: tuple[tuple[float, ...], ...]
+    draws: tuple[float, ...] = ()
+    hidden: float = 0.0
+
+    @property
+    def kappa(self) -> float:
+        """dx'/dD: how far the next state follows a shift of the predictions of its step."""
+        return sum(self.guided[0])
+
+    @property
+    def memory(self) -> int:
+        """Steps before this one that it reads."""
+        return len(self.states) - 1
+
+    @property
+    def reads_uncond(self) -> bool:
+        """Whether u enters beside D."""
+        return any(map(any, self.uncond))
+
+    @property
+    def noisy(self) -> bool:
+        """Whether fresh noise enters."""
+        return any(self.draws) or self.hidden > 0
+
+    def move(self, visits: Sequence[Visit]) -> Tensor | None:  # -> [B, ...]
+        """x' - x without fresh noise.  visits: this step, then those before; None where one lacks what is read."""
+        if len(visits) < len(self.states):
+            return None
+        weights = (self.states[0] - 1, *self.states[1:])
+        terms: list[tuple[float, Tensor | None]] = [
+            (weight, visit.x) for weight, visit in zip(weights, visits, strict=False)
+        ]
+        for guided, uncond, visit in zip(self.guided, self.uncond, visits, strict=False):
+            if len(guided) != len(visit.answers):
+                return None
+            for weights, answer in zip(zip(guided, uncond, strict=True), visit.answers, strict=True):
+                terms += zip(weights, answer, strict=True)
+        moved = torch.zeros_like(visits[0].x)
+        for weight, vector in terms:
+            if weight and vector is None:
+                return None
+            moved = moved if vector is None else moved + weight * vector
+        return moved
+
+
+class State(NamedTuple):
+    """A state in the terms of a whole run: start x_0 + predicted D + uncond u + noise, where all D and all u are one.
+
+    sigma: its noise level. noise: rms of all draws in it.
+    """
+
+    sigma: float
+    start: float
+    predicted: float
+    uncond: float
+    noise: float
+
+
+@dataclass(frozen=True)
+class Response:
+    """What a sampler does in a run over one schedule.
+
+    steps: empty where nothing linear was measured. states: one more than steps, the last one is the result. firsts: the
+    number of the call with which each step begins, None for one that asks for no prediction; further calls up to the
+    next one are stages of it. reports: the calls made before each report of a step. late: the reports follow the stages
+    of their step. why: nothing was measured, in a sentence.
+    """
+
+    steps: tuple[StepResponse, ...] = ()
+    states: tuple[State, ...] = ()
+    firsts: tuple[int | None, ...] = ()
+    reports: tuple[int, ...] = ()
+    late: bool = False
+    why: str = ""
+
+    @property
+    def memory(self) -> int:
+        """Steps before a step that it reads, at most."""
+        return max((step.memory for step in self.steps), default=0)
+
+
+def measured(play: Play, sigmas: Sequence[float]) -> Response:
+    """The response of a sampler over a schedule.  Nothing is raised: where there is none, `why` says so."""
+    return _measured(play, sigmas, Probes(4 * len(sigmas)))
+
+
+def _measured(play: Play, sigmas: Sequence[float], probes: Probes) -> Response:
+    """Some samplers ask more often than others, and some refuse a sample of more digits than the host's own."""
+    try:
+        return _response(play, probes, sigmas)
+    except Misfit as why:
+        found = Response(late=is_late(probes), why=str(why))
+    except OverflowError:
+        found = Response(late=is_late(probes), why=f"it asks for more than {MOST_CALLS} predictions")
+        if probes.room < MOST_CALLS:
+            found = _measured(play, sigmas, Probes(min(4 * probes.room, MOST_CALLS), probes.dtype))
+    except Exception as fault:  # noqa: BLE001  a dry run may not stop a real one
+        found = Response(late=is_late(probes), why=f"{type(fault).__name__}: {str(fault)[:200]}")
+        if probes.dtype == torch.float64:
+            found = _measured(play, sigmas, Probes(probes.room, torch.float32))
+    return found
+
+
+def played(play: Play, probes: Probes) -> None:
+    """Run a sampler on probes; the random numbers of everybody else stay as they are."""
+    with torch.random.fork_rng(devices=[]), torch.no_grad():
+        torch.default_generator.manual_seed(SEED)
+        probes.returned(play(probes), 0.0)
+
+
+class Began(NamedTuple):
+    """A step's state, and the call that was made there; None where nothing was asked."""
+
+    at: Seen
+    call: int | None
+
+
+def began(probes: Probes) -> list[Began]:
+    """The states of a dry run, in order, the result last.
+
+    The call of a step is the one whose prediction its report shows, else the last one at the level it names, else the
+    last one before it.
+    """
+    found, pending = [], []
+    for event in probes.events:
+        if isinstance(event, Report):
+            if pending:
+                found.append(_reported(pending, event))
+            pending = []
+        elif event.asks:
+            pending.append(event)
+        else:
+            found.append(Began(event, None))
+    return found
+
+
+def _reported(pending: list[Seen], report: Report) -> Began:
+    shown = None if report.row is None else report.row.abs()
+    named = [s for s in pending if shown is not None and abs(float(shown[2 * s.calls + 1]) - 1) < 1e-3]
+    level = [s for s in pending if report.sigma is not None and abs(s.sigma - report.sigma) <= 1e-4 * abs(s.sigma)]
+    found = (named or level or pending)[-1]
+    return Began(found, found.calls)
+
+
+def is_late(probes: Probes) -> bool:
+    """Whether the reports of a dry run follow the stages of their step."""
+    calls = [one.call for one in began(probes) if one.call is not None]
+    return any(call + 1 < made for call, made in zip(calls, reports_of(probes), strict=False))
+
+
+def reports_of(probes: Probes) -> tuple[int, ...]:
+    """The calls made before each report of a step; a second report of the same step is none."""
+    calls = [event.calls for event in probes.events if isinstance(event, Report)]
+    return tuple(n for n, before in zip(calls, [0, *calls], strict=False) if n > before)
+
+
+def _response(play: Play, probes: Probes, sigmas: Sequence[float]) -> Response:
+    """The response that a dry run shows.  Raises Misfit."""
+    played(play, probes)
+    steps = began(probes)
+    if len(steps) < 2 or steps[0].call is None:
+        raise Misfit("it reports no step")
+    rows = torch.stack([one.at.row for one in steps])
+    own = torch.zeros_like(rows)
+    if bool(rows[:, -SPARE:].any()) or not _on_schedule(steps, sigmas):
+        own = _blank(play, probes, steps)
+    rows = rows - own
+    if not rows.isfinite().all():
+        raise Misfit("its states are not finite")
+    table = Table(rows, own, steps, probes.room, EXACT[probes.dtype])
+    firsts = tuple(one.call for one in steps[:-1])
+    return Response(table.steps, table.states, firsts, reports_of(probes), is_late(probes))
+
+
+def _on_schedule(steps: list[Began], sigmas: Sequence[float]) -> bool:
+    """Whether the levels of all steps are those of the schedule."""
+    there, levels = torch.tensor(sigmas), torch.tensor([one.at.sigma for one in steps[:-1]])
+    return bool(((levels[:, None] - there).abs() <= SAME_LEVEL * levels[:, None]).any(dim=1).all())
+
+
+def _blank(play: Play, probes: Probes, steps: list[Began]) -> Tensor:
+    """The states of the same run without probes.  Raises Misfit where its steps are others."""
+    blank = Probes(probes.room, probes.dtype, live=False)
+    played(play, blank)
+    if [(one.sigma, one.calls) for one in blank.states] != [(one.sigma, one.calls) for one in probes.states]:
+        raise Misfit("its steps depend on what is predicted")
+    return torch.stack([blank.states[one.at.number].row for one in steps])
+
+
+@dataclass(frozen=True, eq=False)
+class Table:
+    """Coefficients of the states of a dry run, a row each: [states, places].  own: what the sampler drew for itself."""
+
+    rows: Tensor
+    own: Tensor
+    begun: list[Began]
+    room: int
+    exact: float
+
+    @property
+    def states(self) -> tuple[State, ...]:
+        """Every state in the terms of the whole run."""
+        calls = self.room
+        sums = (self.rows[:, 0], *(self.rows[:, kind : 2 * calls + 1 : 2].sum(dim=1) for kind in (1, 2)))
+        noise = (self.rows[:, 2 * calls + 1 : -SPARE].square().sum(dim=1) + self.own.square().mean(dim=1)).sqrt()
+        levels = [one.at.sigma for one in self.begun]
+        return tuple(map(State, levels, *(column.tolist() for column in (*sums, noise))))
+
+    @property
+    def steps(self) -> tuple[StepResponse, ...]:
+        """Every step, with the shortest memory that explains the next state."""
+        found: dict[int, StepResponse] = {}
+        count, size = len(self.rows) - 1, self.rows.abs().amax(dim=1)
+        limit = self.exact * torch.maximum(size[1:], size[:-1])
+        for back in range(min(count, MEMORY + 1)):
+            past = self._past(self.rows, back)
+            strange = self._strange(back)
+            weights = torch.linalg.lstsq((past * strange[:, None]).mT, (self.rows[1:] * strange)[..., None]).solution
+            rest = self.rows[1:] - (weights.mT @ past)[:, 0]
+            fits = ((rest * strange).abs().amax(dim=1) <= limit).tolist()
+            hidden = self.own[1:] - (weights.mT @ self._past(self.own, back))[:, 0]
+            kept = (torch.where(one.abs() <= 0.01 * limit[:, None], 0.0, one) for one in (weights[..., 0], rest))
+            lists = [one.tolist() for one in kept]
+            lists.append(hidden.square().mean(dim=1).sqrt().tolist())
+            fresh = (n for n, fit in enumerate(fits) if fit and n not in found)
+            found |= {n: self._step(n, min(back, n), *(one[n] for one in lists)) for n in fresh}
+            if len(found) == count:
+                return tuple(found[n] for n in range(count))
+        raise Misfit(f"its next state reads more than the {MEMORY} steps before")
+
+    def _past(self, table: Tensor, back: int) -> Tensor:  # [states, places] -> [steps, back + 1, places]
+        """The state of every step and those before it; zeros before the first."""
+        padded = torch.cat([table.new_zeros(back, table.shape[1]), table[:-1]])
+        return padded.unfold(0, back + 1, 1).flip(-1).mT
+
+    def _strange(self, back: int) -> Tensor:  # [steps, places] of 0 and 1
+        """Places that a step with so long a memory does not read: the start, earlier predictions and earlier draws."""
+        calls = draws = self.room
+        ends = [one.at.calls for one in self.begun]
+        first = torch.tensor([ends[max(n - back, 0)] for n in range(len(ends) - 1)])
+        drawn = torch.tensor([one.at.draws for one in self.begun[:-1]])
+        asked = torch.arange(calls).repeat_interleave(2)
+        start = drawn.new_ones(len(drawn), 1).bool()
+        earlier = (asked < first[:, None], torch.arange(draws) < drawn[:, None])
+        return torch.cat([start, *earlier, ~start.expand(-1, SPARE)], dim=1).double()
+
+    def _calls(self, n: int) -> range:
+        """The evaluations of a step."""
+        first, following = self.begun[n], self.begun[n + 1].at.calls
+        return range(0) if first.call is None else range(first.call, following)
+
+    def _step(self, n: int, back: int, states: list[float], rest: list[float], hidden: float) -> StepResponse:
+        draws = 2 * self.room + 1
+        calls = [self._calls(n - j) for j in range(back + 1)]
+        before, after = (self.begun[i].at.draws for i in (n, n + 1))
+        return StepResponse(
+            states=tuple(states[: back + 1]),
+            guided=tuple(tuple(rest[2 * k + 1] for k in ks) for ks in calls),
+            uncond=tuple(tuple(rest[2 * k + 2] for k in ks) for ks in calls),
+            draws=tuple(rest[draws + before : draws + after]),
+            hidden=hidden,
+        )

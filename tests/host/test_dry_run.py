@@ -1,0 +1,93 @@
+"""Every sampler of the host has a response, and its runs are what the response says."""
+
+import pytest
+import torch
+
+from guidance_geometry.tools.fixtures.predicted_states import misses
+
+from .runs import names
+from .schedules import node_samplers, sampling_of, schedule
+
+EXACT = 1e-5  # relative
+ADAPTIVE = "dpm_adaptive"
+
+
+def response_of(sampler, kind, sigmas):
+    from guidance_geometry.host.dry_run import response
+
+    return response(sampler.sampler_function, sampler.extra_options, sigmas, sampling_of(kind))
+
+
+def missed(sampler, kind, sigmas):
+    """Why a sampler has no response, or by how much its states miss it; None where all is well."""
+    found = response_of(sampler, kind, sigmas)
+    worst = max(misses(found, sampler, sampling_of(kind), sigmas)) if found.steps else 0
+    return found.why or (worst if worst > EXACT else None)
+
+
+@pytest.mark.parametrize("kind", ["ve", "flow"])
+@pytest.mark.parametrize("steps", [3, 10])
+def test_every_sampler_of_the_host_moves_as_its_response_says(host, kind, steps):
+    import comfy.samplers
+
+    sigmas = schedule(kind, steps)
+    found = {name: missed(comfy.samplers.sampler_object(name), kind, sigmas) for name in names()}
+    assert {name: why for name, why in found.items() if why} == {ADAPTIVE: "its steps depend on what is predicted"}
+
+
+def test_a_samplers_options_are_in_its_response(host):
+    found = {}
+    for shown, sampler in node_samplers("flow").items():
+        if "Adaptative" not in shown and "LCMUpscale" not in shown and "s_noise=0" not in shown:
+            found[shown] = missed(sampler, "flow", schedule("flow", 5))
+    assert len(found) > 30
+    assert {shown: why for shown, why in found.items() if why} == {}
+
+
+def test_a_response_is_kept_for_the_same_sampler_schedule_and_model(host, monkeypatch):
+    import comfy.samplers
+
+    from guidance_geometry.host import dry_run
+
+    made, plain = [], dry_run.measured
+    monkeypatch.setattr(dry_run, "measured", lambda *given: made.append(1) or plain(*given))
+    dry_run._kept.clear()
+    for name, options, kind, steps in [
+        ("dpm_fast", {}, "ve", 4),
+        ("dpm_fast", {}, "ve", 4),
+        ("dpm_fast", {}, "ve", 5),
+        ("dpm_fast", {}, "flow", 4),
+        ("heun", {}, "ve", 4),
+        ("heun", {"s_churn": 1.0}, "ve", 4),
+        ("heun", {"s_churn": 1.0}, "ve", 4),
+    ]:
+        assert response_of(comfy.samplers.ksampler(name, options), kind, schedule(kind, steps)).steps
+    assert len(made) == 5
+    for steps in range(2, 50):
+        response_of(comfy.samplers.ksampler("euler"), "ve", schedule("ve", steps))
+    assert len(dry_run._kept) == dry_run.KEPT
+
+
+def test_a_dry_run_leaves_options_schedule_and_random_numbers_alone(host):
+    import comfy.samplers
+
+    sampler, sigmas = comfy.samplers.ksampler("dpmpp_sde", {"eta": 0.5}), schedule("ve", 4)
+    before, options = sigmas.clone(), dict(sampler.extra_options)
+    torch.manual_seed(1)
+    expected = torch.randn(2)
+    torch.manual_seed(1)
+    assert response_of(sampler, "ve", sigmas).steps
+    assert torch.equal(torch.randn(2), expected)
+    assert torch.equal(sigmas, before)
+    assert sampler.extra_options == options
+
+
+def test_too_many_steps_and_other_kinds_of_samplers_have_none(host):
+    import comfy.samplers
+
+    from guidance_geometry.host.dry_run import MOST_STEPS, response
+
+    assert "0" in response_of(comfy.samplers.ksampler("euler"), "ve", torch.tensor([1.0])).why
+    long = torch.linspace(1, 0, MOST_STEPS + 2)
+    assert str(MOST_STEPS + 1) in response_of(comfy.samplers.ksampler("euler"), "ve", long).why
+    assert "another kind" in response(None, {}, long, sampling_of("ve")).why

@@ -1,0 +1,189 @@
+"""The coefficients of small samplers by hand, and what has none."""
+
+from itertools import pairwise
+
+import pytest
+import torch
+
+from guidance_geometry.samplers.response import MOST_CALLS, Response, Visit, measured
+
+SIGMAS = [8.0, 4.0, 2.0, 1.0]
+
+
+def response(loop, sigmas=SIGMAS):
+    return measured(lambda probes: loop(probes, probes.start.clone(), list(pairwise(sigmas))), sigmas)
+
+
+def asked(probes, x, sigma):
+    return probes.answer(x, torch.tensor([sigma]))
+
+
+def told(probes, x, sigma, denoised):
+    probes.reported({"x": x, "sigma": sigma, "denoised": denoised})
+
+
+def euler(probes, x, steps):
+    for now, then in steps:
+        denoised, _ = asked(probes, x, now)
+        told(probes, x, now, denoised)
+        x = denoised + then / now * (x - denoised)
+    return x
+
+
+def heun(probes, x, steps):
+    for now, then in steps:
+        denoised, _ = asked(probes, x, now)
+        told(probes, x, now, denoised)
+        slope = (x - denoised) / now
+        reached = x + slope * (then - now)
+        x = x + 0.5 * (slope + (reached - asked(probes, reached, then)[0]) / then) * (then - now)
+    return x
+
+
+def adams(probes, x, steps):
+    before = None
+    for now, then in steps:
+        denoised, _ = asked(probes, x, now)
+        told(probes, x, now, denoised)
+        slope = (x - denoised) / now
+        x, before = x + (then - now) * (slope if before is None else 1.5 * slope - 0.5 * before), slope
+    return x
+
+
+def ancestral(probes, x, steps):
+    for now, then in steps:
+        denoised, _ = asked(probes, x, now)
+        told(probes, x, now, denoised)
+        x = denoised + (then / now) ** 2 * (x - denoised) + 0.5 * then * probes.draw()
+    return x
+
+
+def plus_plus(probes, x, steps):
+    for now, then in steps:
+        denoised, uncond = asked(probes, x, now)
+        told(probes, x, now, denoised)
+        x = denoised + then / now * (x - uncond)
+    return x
+
+
+def late(probes, x, steps):
+    for now, then in steps:
+        first, _ = asked(probes, x, now)
+        second, _ = asked(probes, x, (now + then) / 2)
+        told(probes, x, now, first)
+        x = second + then / now * (x - second)
+    return x
+
+
+def own_noise(probes, x, steps):
+    return euler(probes, x, steps) + torch.randn_like(x)
+
+
+def test_a_step_is_told_by_its_coefficients():
+    step = response(euler).steps[1]
+    assert step.states == (pytest.approx(0.5, abs=1e-12),)
+    assert (step.guided, step.uncond) == (((pytest.approx(0.5, abs=1e-12),),), ((0.0,),))
+    assert (step.kappa, step.memory, step.noisy) == (pytest.approx(0.5), 0, False)
+
+
+def test_the_evaluations_of_a_step_are_told_apart():
+    found = response(heun, [8.0, 2.0, 1.0])
+    assert found.firsts == (0, 2)
+    assert found.reports == (1, 3)
+    [(first, second)] = found.steps[0].guided
+    assert (first, second) == (pytest.approx(-0.75), pytest.approx(1.5))
+    assert not found.late
+    assert response(late).late
+    assert response(late).firsts == (0, 2, 4)
+
+
+def test_what_a_step_remembers_is_the_states_and_predictions_before_it():
+    steps = response(adams).steps
+    assert [step.memory for step in steps] == [0, 1, 1]
+    assert steps[2].states == (pytest.approx(0.25), pytest.approx(0.125))
+    assert steps[2].guided == ((pytest.approx(0.75),), (pytest.approx(-0.125),))
+
+
+def test_draws_stand_for_themselves_and_hidden_ones_are_measured():
+    step = response(ancestral).steps[0]
+    assert step.draws == (pytest.approx(2.0),)
+    assert step.hidden == 0
+    last = response(own_noise).steps[-1]
+    assert last.guided == ((pytest.approx(0.5),),), "the same noise in both runs goes out"
+    assert 0.5 < last.hidden < 1.5
+    assert last.noisy
+
+
+def test_the_unconditional_prediction_is_told_from_the_guided_one():
+    step = response(plus_plus).steps[0]
+    assert step.uncond == ((pytest.approx(-0.5),),)
+    assert step.kappa == 1
+    assert step.reads_uncond
+
+
+def test_the_states_of_a_whole_run_say_how_much_of_everything_is_in_them():
+    states = response(euler).states
+    assert [state.start for state in states] == [1, 0.5, 0.25, 0.125]
+    assert [state.start + state.predicted for state in states] == [1, 1, 1, 1]
+    assert response(ancestral).states[1].noise == pytest.approx(2.0)
+
+
+def test_the_move_is_made_of_what_was_seen():
+    x, first, second = torch.randn(3, 2, 1, 4, generator=torch.Generator().manual_seed(0)).unbind()
+    [step] = response(heun, [8.0, 2.0]).steps
+    found = step.move([Visit(x, ((first, None), (second, None)))])
+    assert torch.allclose(found, -0.75 * first + 1.5 * second + (0.25 - 1) * x, atol=1e-6)
+    assert step.move([Visit(x, ((first, None),))]) is None, "an evaluation is missing"
+    assert response(plus_plus).steps[0].move([Visit(x, ((first, None),))]) is None, "u was not evaluated"
+
+
+def adaptive(probes, x, steps):
+    while len(steps) > 1:
+        denoised, _ = asked(probes, x, steps[0][0] * 1.1)
+        told(probes, x, steps[0][0] * 1.1, denoised)
+        x = 0.5 * (x + denoised)
+        steps = steps[1 + (float(denoised.abs().sum()) == 0) :]
+    return x
+
+
+def endless(probes, x, steps):
+    while True:
+        asked(probes, x, 1.0)
+
+
+def broken(probes, x, steps):
+    raise ZeroDivisionError("by zero")
+
+
+def silent(probes, x, steps):
+    return asked(probes, x, steps[0][0])[0]
+
+
+def larger(probes, x, steps):
+    x = torch.cat([x, x])
+    return asked(probes, x, 1.0)[0]
+
+
+@pytest.mark.parametrize(
+    ("loop", "why"),
+    [
+        (adaptive, "depend on what is predicted"),
+        (endless, f"more than {MOST_CALLS}"),
+        (broken, "ZeroDivisionError: by zero"),
+        (silent, "reports no step"),
+        (larger, "changes the shape"),
+    ],
+)
+def test_a_sampler_without_a_response_says_why(loop, why):
+    found = response(loop)
+    assert not found.steps
+    assert why in found.why
+    assert isinstance(found, Response)
+
+
+def test_nobody_elses_random_numbers_are_drawn():
+    torch.manual_seed(3)
+    expected = torch.randn(2)
+    torch.manual_seed(3)
+    response(own_noise)
+    assert torch.equal(torch.randn(2), expected)
