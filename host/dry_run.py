@@ -11,12 +11,12 @@ from typing import Any
 
 from torch import Tensor
 
-from ..samplers.response import Play, Probes, Response, measured
+from ..samplers.response import Play, Probes, Response, measure_response
 
 MOST_STEPS = 400  # of a schedule, beyond which a dry run would be felt
 KEPT = 32  # responses
 PLAIN = (bool, int, float, str, type(None))
-_kept: OrderedDict[Hashable, Response] = OrderedDict()
+_responses: OrderedDict[Hashable, Response] = OrderedDict()
 
 
 def response(function: Callable | None, options: Mapping[str, Any], sigmas: Tensor, sampling: Any) -> Response:
@@ -29,14 +29,14 @@ def response(function: Callable | None, options: Mapping[str, Any], sigmas: Tens
         return Response(why="it is a sampler of another kind than the host's")
     if not 0 < steps <= MOST_STEPS:
         return Response(why=f"a dry run is made of 1 to {MOST_STEPS} steps, and there are {steps}")
-    function = function.dry if hasattr(function, "dry") else function
-    key = _key(function, options, sigmas, sampling)
-    found = _kept.pop(key, None) if key else None
-    found = found or measured(_play(function, options, sigmas, sampling), sigmas.tolist())
+    dry: Callable = getattr(function, "dry", function)
+    key = _key(dry, options, sigmas, sampling)
+    found = _responses.pop(key, None) if key else None
+    found = found or measure_response(_play(dry, options, sigmas, sampling), sigmas.tolist())
     if key:
-        _kept[key] = found
-        while len(_kept) > KEPT:
-            _kept.popitem(last=False)
+        _responses[key] = found
+        while len(_responses) > KEPT:
+            _responses.popitem(last=False)
     return found
 
 

@@ -168,10 +168,8 @@ class StepResponse:
         """x' - x without fresh noise.  visits: this step, then those before; None where one lacks what is read."""
         if len(visits) < len(self.states):
             return None
-        weights = (self.states[0] - 1, *self.states[1:])
-        terms: list[tuple[float, Tensor | None]] = [
-            (weight, visit.x) for weight, visit in zip(weights, visits, strict=False)
-        ]
+        terms: list[tuple[float, Tensor | None]] = [(self.states[0] - 1, visits[0].x)]
+        terms += ((weight, visit.x) for weight, visit in zip(self.states[1:], visits[1:], strict=False))
         for guided, uncond, visit in zip(self.guided, self.uncond, visits, strict=False):
             if len(guided) != len(visit.answers):
                 return None
@@ -181,7 +179,7 @@ class StepResponse:
         for weight, vector in terms:
             if weight and vector is None:
                 return None
-            moved = moved if vector is None else moved + weight * vector
+            moved = moved + weight * vector if weight and vector is not None else moved
         return moved
 
 
@@ -221,12 +219,12 @@ class Response:
         return max((step.memory for step in self.steps), default=0)
 
 
-def measured(play: Play, sigmas: Sequence[float]) -> Response:
+def measure_response(play: Play, sigmas: Sequence[float]) -> Response:
     """The response of a sampler over a schedule.  Nothing is raised: where there is none, `why` says so."""
-    return _measured(play, sigmas, Probes(4 * len(sigmas)))
+    return _measure(play, sigmas, Probes(4 * len(sigmas)))
 
 
-def _measured(play: Play, sigmas: Sequence[float], probes: Probes) -> Response:
+def _measure(play: Play, sigmas: Sequence[float], probes: Probes) -> Response:
     """Some samplers ask more often than others, and some refuse a sample of more digits than the host's own."""
     try:
         return _response(play, probes, sigmas)
@@ -235,29 +233,29 @@ def _measured(play: Play, sigmas: Sequence[float], probes: Probes) -> Response:
     except OverflowError:
         found = Response(late=is_late(probes), why=f"it asks for more than {MOST_CALLS} predictions")
         if probes.room < MOST_CALLS:
-            found = _measured(play, sigmas, Probes(min(4 * probes.room, MOST_CALLS), probes.dtype))
+            found = _measure(play, sigmas, Probes(min(4 * probes.room, MOST_CALLS), probes.dtype))
     except Exception as fault:  # noqa: BLE001  a dry run may not stop a real one
         found = Response(late=is_late(probes), why=f"{type(fault).__name__}: {str(fault)[:200]}")
         if probes.dtype == torch.float64:
-            found = _measured(play, sigmas, Probes(probes.room, torch.float32))
+            found = _measure(play, sigmas, Probes(probes.room, torch.float32))
     return found
 
 
-def played(play: Play, probes: Probes) -> None:
+def play_dry(play: Play, probes: Probes) -> None:
     """Run a sampler on probes; the random numbers of everybody else stay as they are."""
     with torch.random.fork_rng(devices=[]), torch.no_grad():
         torch.default_generator.manual_seed(SEED)
         probes.returned(play(probes), 0.0)
 
 
-class Began(NamedTuple):
+class Start(NamedTuple):
     """A step's state, and the call that was made there; None where nothing was asked."""
 
     at: Seen
     call: int | None
 
 
-def began(probes: Probes) -> list[Began]:
+def starts_of(probes: Probes) -> list[Start]:
     """The states of a dry run, in order, the result last.
 
     The call of a step is the one whose prediction its report shows, else the last one at the level it names, else the
@@ -272,21 +270,21 @@ def began(probes: Probes) -> list[Began]:
         elif event.asks:
             pending.append(event)
         else:
-            found.append(Began(event, None))
+            found.append(Start(event, None))
     return found
 
 
-def _reported(pending: list[Seen], report: Report) -> Began:
+def _reported(pending: list[Seen], report: Report) -> Start:
     shown = None if report.row is None else report.row.abs()
     named = [s for s in pending if shown is not None and abs(float(shown[2 * s.calls + 1]) - 1) < 1e-3]
     level = [s for s in pending if report.sigma is not None and abs(s.sigma - report.sigma) <= 1e-4 * abs(s.sigma)]
     found = (named or level or pending)[-1]
-    return Began(found, found.calls)
+    return Start(found, found.calls)
 
 
 def is_late(probes: Probes) -> bool:
     """Whether the reports of a dry run follow the stages of their step."""
-    calls = [one.call for one in began(probes) if one.call is not None]
+    calls = [one.call for one in starts_of(probes) if one.call is not None]
     return any(call + 1 < made for call, made in zip(calls, reports_of(probes), strict=False))
 
 
@@ -298,8 +296,8 @@ def reports_of(probes: Probes) -> tuple[int, ...]:
 
 def _response(play: Play, probes: Probes, sigmas: Sequence[float]) -> Response:
     """The response that a dry run shows.  Raises Misfit."""
-    played(play, probes)
-    steps = began(probes)
+    play_dry(play, probes)
+    steps = starts_of(probes)
     if len(steps) < 2 or steps[0].call is None:
         raise Misfit("it reports no step")
     rows = torch.stack([one.at.row for one in steps])
@@ -314,16 +312,16 @@ def _response(play: Play, probes: Probes, sigmas: Sequence[float]) -> Response:
     return Response(table.steps, table.states, firsts, reports_of(probes), is_late(probes))
 
 
-def _on_schedule(steps: list[Began], sigmas: Sequence[float]) -> bool:
+def _on_schedule(steps: list[Start], sigmas: Sequence[float]) -> bool:
     """Whether the levels of all steps are those of the schedule."""
     there, levels = torch.tensor(sigmas), torch.tensor([one.at.sigma for one in steps[:-1]])
     return bool(((levels[:, None] - there).abs() <= SAME_LEVEL * levels[:, None]).any(dim=1).all())
 
 
-def _blank(play: Play, probes: Probes, steps: list[Began]) -> Tensor:
+def _blank(play: Play, probes: Probes, steps: list[Start]) -> Tensor:
     """The states of the same run without probes.  Raises Misfit where its steps are others."""
     blank = Probes(probes.room, probes.dtype, live=False)
-    played(play, blank)
+    play_dry(play, blank)
     if [(one.sigma, one.calls) for one in blank.states] != [(one.sigma, one.calls) for one in probes.states]:
         raise Misfit("its steps depend on what is predicted")
     return torch.stack([blank.states[one.at.number].row for one in steps])
@@ -335,7 +333,7 @@ class Table:
 
     rows: Tensor
     own: Tensor
-    begun: list[Began]
+    starts: list[Start]
     room: int
     exact: float
 
@@ -345,7 +343,7 @@ class Table:
         calls = self.room
         sums = (self.rows[:, 0], *(self.rows[:, kind : 2 * calls + 1 : 2].sum(dim=1) for kind in (1, 2)))
         noise = (self.rows[:, 2 * calls + 1 : -SPARE].square().sum(dim=1) + self.own.square().mean(dim=1)).sqrt()
-        levels = [one.at.sigma for one in self.begun]
+        levels = [one.at.sigma for one in self.starts]
         return tuple(map(State, levels, *(column.tolist() for column in (*sums, noise))))
 
     @property
@@ -378,9 +376,9 @@ class Table:
     def _strange(self, back: int) -> Tensor:  # [steps, places] of 0 and 1
         """Places that a step with so long a memory does not read: the start, earlier predictions and earlier draws."""
         calls = draws = self.room
-        ends = [one.at.calls for one in self.begun]
+        ends = [one.at.calls for one in self.starts]
         first = torch.tensor([ends[max(n - back, 0)] for n in range(len(ends) - 1)])
-        drawn = torch.tensor([one.at.draws for one in self.begun[:-1]])
+        drawn = torch.tensor([one.at.draws for one in self.starts[:-1]])
         asked = torch.arange(calls).repeat_interleave(2)
         start = drawn.new_ones(len(drawn), 1).bool()
         earlier = (asked < first[:, None], torch.arange(draws) < drawn[:, None])
@@ -388,13 +386,13 @@ class Table:
 
     def _calls(self, n: int) -> range:
         """The evaluations of a step."""
-        first, following = self.begun[n], self.begun[n + 1].at.calls
+        first, following = self.starts[n], self.starts[n + 1].at.calls
         return range(0) if first.call is None else range(first.call, following)
 
     def _step(self, n: int, back: int, states: list[float], rest: list[float], hidden: float) -> StepResponse:
         draws = 2 * self.room + 1
         calls = [self._calls(n - j) for j in range(back + 1)]
-        before, after = (self.begun[i].at.draws for i in (n, n + 1))
+        before, after = (self.starts[i].at.draws for i in (n, n + 1))
         return StepResponse(
             states=tuple(states[: back + 1]),
             guided=tuple(tuple(rest[2 * k + 1] for k in ks) for ks in calls),

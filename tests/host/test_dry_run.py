@@ -44,14 +44,14 @@ def test_a_samplers_options_are_in_its_response(host):
     assert {shown: why for shown, why in found.items() if why} == {}
 
 
-def test_a_response_is_kept_for_the_same_sampler_schedule_and_model(host, monkeypatch):
+def test_a_response_is_responses_for_the_same_sampler_schedule_and_model(host, monkeypatch):
     import comfy.samplers
 
     from guidance_geometry.host import dry_run
 
-    made, plain = [], dry_run.measured
-    monkeypatch.setattr(dry_run, "measured", lambda *given: made.append(1) or plain(*given))
-    dry_run._kept.clear()
+    made, plain = [], dry_run.measure_response
+    monkeypatch.setattr(dry_run, "measure_response", lambda *given: made.append(1) or plain(*given))
+    dry_run._responses.clear()
     for name, options, kind, steps in [
         ("dpm_fast", {}, "ve", 4),
         ("dpm_fast", {}, "ve", 4),
@@ -65,7 +65,7 @@ def test_a_response_is_kept_for_the_same_sampler_schedule_and_model(host, monkey
     assert len(made) == 5
     for steps in range(2, 50):
         response_of(comfy.samplers.ksampler("euler"), "ve", schedule("ve", steps))
-    assert len(dry_run._kept) == dry_run.KEPT
+    assert len(dry_run._responses) == dry_run.KEPT
 
 
 def test_a_dry_run_leaves_options_schedule_and_random_numbers_alone(host):

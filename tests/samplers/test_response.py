@@ -5,13 +5,13 @@ from itertools import pairwise
 import pytest
 import torch
 
-from guidance_geometry.samplers.response import MOST_CALLS, Response, Visit, measured
+from guidance_geometry.samplers.response import MOST_CALLS, Response, Visit, measure_response
 
 SIGMAS = [8.0, 4.0, 2.0, 1.0]
 
 
 def response(loop, sigmas=SIGMAS):
-    return measured(lambda probes: loop(probes, probes.start.clone(), list(pairwise(sigmas))), sigmas)
+    return measure_response(lambda probes: loop(probes, probes.start.clone(), list(pairwise(sigmas))), sigmas)
 
 
 def asked(probes, x, sigma):
