@@ -8,6 +8,7 @@ import math
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from types import CellType, MappingProxyType
 from typing import Any
 
 import comfy.model_management
@@ -69,20 +70,50 @@ def packed_in(guider) -> Packed:
     return packed_as(next((one.cond for one in told if one is not None), None))
 
 
-def sampler_name(function) -> str:
-    """The host's name of a sampler function, or the function's own for anybody else's."""
+def sampler_name(function, options: Mapping[str, Any] = MappingProxyType({})) -> str:
+    """The host's name of a sampler function; of anybody else's its own, and in brackets the sampler that it runs.
+
+    Its own: the one under which the host lists it, else that of its class or of the function. options: of the SAMPLER.
+    """
     name = getattr(function, "__name__", type(function).__name__)
-    if not str(getattr(function, "__module__", "")).startswith("comfy."):
-        return name
-    found = name.removeprefix("sample_").removesuffix("_function")
-    return {"unipc": "uni_pc", "unipc_bh2": "uni_pc_bh2"}.get(found, found)
+    if is_hosts_own(function):
+        found = name.removeprefix("sample_").removesuffix("_function")
+        return {"unipc": "uni_pc", "unipc_bh2": "uni_pc_bh2"}.get(found, found)
+    owner = getattr(function, "__self__", function)
+    holder = owner if isinstance(owner, type) else type(owner)
+    own = _listed_name(function) or (name if owner is function else holder.__name__)
+    inside = _inner_name(function, options, own)
+    return f"{own} ({inside})" if inside else own
+
+
+def _listed_name(function) -> str:
+    """The name under which the host's KSampler offers a function of another pack; empty where it does not."""
+    listed = (name for name in comfy.samplers.KSampler.SAMPLERS if name not in comfy.samplers.KSAMPLER_NAMES)
+    held = vars(comfy.samplers.k_diffusion_sampling)
+    return next((name for name in listed if held.get(f"sample_{name}") == function), "")
+
+
+def _inner_name(function, options: Mapping[str, Any], own: str) -> str:
+    """What a sampler samples with: a SAMPLER that it holds, or the method that its options name after it; else empty.
+
+    own: its name, whose first word begins the option that says which of its methods runs.
+    """
+    cells = [cell for cell in getattr(function, "__closure__", None) or () if cell != CellType()]  # those with contents
+    values = (*options.values(), *(cell.cell_contents for cell in cells))
+    held = (value for value in values if hasattr(value, "sampler_function"))
+    if (sampler := next(held, None)) is not None:
+        return sampler_name(sampler.sampler_function, getattr(sampler, "extra_options", {}))
+    first = own.lower().removeprefix("sample_").split("_")[0]
+    named = (value for key, value in options.items() if isinstance(value, str) and key.split("_")[0] == first)
+    return next(named, "")
 
 
 def sampler_of(sampler) -> tuple[str, dict]:
     """Name and options of what a SAMPLER samples with, also where a recorder stands around it."""
     inner = getattr(sampler, "inner", sampler)
     function = getattr(inner, "sampler_function", None)
-    return sampler_name(function or inner), {**getattr(inner, "extra_options", {}), **getattr(function, "options", {})}
+    options = {**getattr(inner, "extra_options", {}), **getattr(function, "options", {})}
+    return sampler_name(function or inner, options), options
 
 
 def tell(text: str) -> None:

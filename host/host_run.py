@@ -82,8 +82,8 @@ def _term(term: Asked, name: str, title: str) -> Term:
 
 
 TOLD: dict[str, Callable[[HostRun], Any]] = {  # by fields of a run
-    "name": lambda run: adapter.sampler_name(run.function or run.sampler),
-    "options": lambda run: {**getattr(run.sampler, "extra_options", {}), **getattr(run.function, "options", {})},
+    "name": lambda run: adapter.sampler_of(run.sampler)[0],
+    "options": lambda run: adapter.sampler_of(run.sampler)[1],
     "patcher": lambda run: run.guider.model_patcher,
     "flow": lambda run: run.patcher is not None and adapter.is_flow(run.patcher),
     "packed": lambda run: run.chain_run.packed if run.chain_run else adapter.packed_in(run.guider),

@@ -70,6 +70,54 @@ def ksampler_of(function):
     return comfy.samplers.KSAMPLER(function)
 
 
+def many_methods(model, x, sigmas, extra_args=None, callback=None, disable=None, **options):
+    """One function for a whole family, told by an option which member it is."""
+    return two_stages(model, x, sigmas, extra_args, callback)
+
+
+class Momentum:
+    """A sampler that a pack writes as a method of a class, which all its samplers share."""
+
+    @classmethod
+    def sampler(cls, model, x, sigmas, extra_args=None, callback=None, disable=None, inner_sampler=None):
+        return two_stages(model, x, sigmas, extra_args, callback)
+
+
+def around(inner):
+    """What a pack makes of another sampler."""
+
+    def detailed(model, x, sigmas, extra_args=None, callback=None, disable=None):
+        return inner.sampler_function(model, x, sigmas, extra_args, callback, disable, **inner.extra_options)
+
+    return detailed
+
+
+def test_samplers_of_other_packs_bear_their_own_names(labelled, empty_latent, monkeypatch):
+    import comfy.samplers
+
+    make, host = comfy.samplers.KSAMPLER, comfy.samplers.k_diffusion_sampling
+    several = make(many_methods, {"sampler_mode": "standard", "many_type": "res_2m", "methods_type": "gaussian"})
+
+    def name(sampler):
+        trace = both(labelled["ve"], empty_latent("ve", 1), sampler, LEVELS)[2]
+        assert trace.n == len(LEVELS) - 1
+        return trace.header["sampler"]
+
+    assert name(several) == "many_methods (res_2m)"
+    assert name(make(Momentum.sampler)) == "Momentum"
+    assert name(make(Momentum.sampler, {"inner_sampler": several})) == "Momentum (many_methods (res_2m))"
+    assert name(make(around(comfy.samplers.sampler_object("dpmpp_2m")))) == "detailed (dpmpp_2m)"
+    for one, listed in ((many_methods, "many_beta"), (Momentum.sampler, "momentum_euler"), (late, "euler")):
+        monkeypatch.setattr(host, f"sample_{listed}", one, raising=False)
+    monkeypatch.setattr(
+        comfy.samplers.KSampler, "SAMPLERS", [*comfy.samplers.KSampler.SAMPLERS, "many_beta", "momentum_euler"]
+    )
+    assert name(several) == "many_beta (res_2m)"
+    assert name(comfy.samplers.ksampler("many_beta")) == "many_beta"
+    assert name(comfy.samplers.ksampler("momentum_euler")) == "momentum_euler"
+    assert name(make(late)) == "late"  # its steps are not those of the host's sampler that it stands for
+
+
 @pytest.mark.parametrize("model", ["ve", "flow"])
 @pytest.mark.parametrize("function", [late, late_and_once_more, late_in_double_precision])
 def test_a_sampler_that_reports_after_its_stages_has_its_steps_told_right(labelled, empty_latent, model, function):
