@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
+import torch
 from torch import Tensor
 
 from ..guidance.parts import Packed
@@ -14,7 +16,7 @@ from . import adapter
 from .foreign_guiders import proven_passes, settled
 from .host_run import HostRun
 from .other_model import FURTHER
-from .passes import Asked, pass_name
+from .passes import Asked, is_copy, names_inside, pass_name
 
 
 @dataclass
@@ -35,15 +37,19 @@ class Predicted:
     asked: dict[str, Asked] = field(default_factory=dict)
 
     def take(self, role: str, prediction: Tensor, asked: Asked) -> None:
-        """Note u or c; a further pass if it is there already and something was changed for this one."""
+        """Note u or c; a further pass if it is there already."""
         known = getattr(self, role)
         if known is None:
             setattr(self, role, prediction.detach().clone())
             self.asked[role] = asked
-        elif name := pass_name(self.asked[role], asked):
-            again = sum(one.partition(" (")[0] == name for one in self.passes)
-            name = f"{name} ({again + 1})" if again else name
-            self.passes[name] = Pass(known - prediction.detach(), 1)
+            return
+        name, comparable = pass_name(self.asked[role], asked), asked.at_the_place_of(self.asked[role])
+        if not comparable:  # of another x, such as one that was blurred, or a tile: it is counted, and says no more
+            before = self.passes.get(name)
+            self.passes[name] = Pass(torch.full_like(known, torch.nan), 1 + (before.nfe if before else 0))
+            return
+        again = sum(one.partition(" (")[0] == name for one in self.passes)
+        self.passes[f"{name} ({again + 1})" if again else name] = Pass(known - prediction.detach(), 1)
 
     def split(self, packed: Packed) -> list[Predicted]:
         """Of each part of a sample by itself."""
@@ -68,11 +74,14 @@ class Evaluations:
     """The model calls of one run.
 
     current: what is evaluated for the call in progress; an evaluation outside the sampler's calls belongs to no step.
-    evaluated: whether the network was asked at all so far.
+    evaluated: whether the network was asked at all so far. inside: how many of its evaluations had a guidance patched
+    into the network, by name. objects: what stands in the place of the network's own parts.
     """
 
     def __init__(self, run: HostRun):
         self.run = run
+        self.inside: Counter[str] = Counter()
+        self.objects = tuple(getattr(run.patcher, "object_patches", {}).values())
         self.current: Predicted | None = None
         self.evaluated = False
 
@@ -85,7 +94,7 @@ class Evaluations:
         """Note that the call has come to an end, also when it failed."""
         self.current = None
 
-    def add(self, predictions: list[Tensor], conds: list, sigma: Tensor, model_options: Mapping) -> None:
+    def add(self, predictions: list[Tensor], conds: list, x: Tensor, sigma: Tensor, model_options: Mapping) -> None:
         """Note what the host evaluated in one batch."""
         found = self.current
         if found is None:
@@ -96,11 +105,12 @@ class Evaluations:
         if model_options.get(FURTHER):
             return
         roles = self._roles(conds)
-        again = roles or ({"cond": 0} if found.cond is not None else {})  # a copy of c's entries, changed
-        for role, position in again.items():
+        options = model_options.get("transformer_options", {})
+        for role, position in roles.items():
             if active[position]:
-                asked = Asked(conds[position], model_options.get("transformer_options", {}))
-                found.take(role, predictions[position], asked)
+                if getattr(found, role) is None:
+                    self.inside.update(names_inside(options, self.objects))
+                found.take(role, predictions[position], Asked(x, conds[position], options))
         unnamed = set(range(len(conds))) - set(roles.values())
         found.unnamed += [predictions[i].detach().clone() for i in unnamed if self.run.foreign and active[i]]
 
@@ -145,10 +155,10 @@ class Evaluations:
         return (stated,) * len(self.run.packed.names)
 
     def _roles(self, conds: list) -> dict[str, int]:
-        """Which of the evaluated conditions are u and c: the guider's own by identity, else the host's order [c, u]."""
+        """Which of the evaluated conditions are u and c: the guider's own or copies, else the host's order [c, u]."""
         known = getattr(self.run.guider, "conds", {})
         own = (("cond", known.get("positive")), ("uncond", known.get("negative")))
-        found = {role: i for i, c in enumerate(conds) if c is not None for role, cond in own if c is cond}
+        found = {role: i for i, c in enumerate(conds) for role, cond in own if is_copy(c, cond)}
         if found or (self.run.foreign and len(conds) != 2):
             return found
         return dict(zip(("cond", "uncond"), range(len(conds)), strict=False))

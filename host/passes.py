@@ -1,34 +1,130 @@
-"""Further passes of a model call: a condition that was evaluated already, with something in the network changed."""
+"""Guidance beside u and c: further passes of a model call, and patches in the network, by what they call themselves.
+
+A pass asks for u or c once more with something changed. It is called after the patches that it puts in, the node that
+asks for it, or the options that it sets: PerturbedAttentionGuidance is PAG, as in the papers.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+import sys
+from collections.abc import Iterable, Iterator, Mapping
+from functools import lru_cache
+from types import FrameType
 from typing import Any, NamedTuple
 
-NAMES = {  # what is changed -> what the pass is called; of the transformer's options, then of the conditions
-    "stg_self_attn_blocks": "STG",
-    "a2v_cross_attn": "modality",
-    "v2a_cross_attn": "modality",
-    "patches_replace": "perturbed",
-    "ref_audio": "reference audio",
-}
+import torch
+from torch import Tensor
+
+ABBREVIATIONS = ("NAG", "PAG", "SAG", "SEG", "SLG", "STG", "SWG", "TPG")  # as code writes those that papers gave
+MODALITY = ("a2v_cross_attn", "v2a_cross_attn")  # options of the host that cut one stream off from the other
+NAMELESS = "further pass"
+WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+")
+PLAIN = (bool, int, float, str, frozenset, tuple, type(None))
 
 
 class Asked(NamedTuple):
-    """What the network was asked: entries of a condition, and the options of its transformer."""
+    """What the network was asked: x [B, ...], entries of a condition, and the options of its transformer."""
 
+    x: Tensor
     entries: list[dict]
     options: Mapping[str, Any]
 
     @property
     def facts(self) -> dict[str, Any]:
-        """Options by name, and which conditions there are."""
+        """Options by name as far as they compare, and which conditions there are."""
         conditions = {name: True for entry in self.entries for name in entry.get("model_conds", {})}
-        return {**conditions, **self.options}
+        return {**conditions, **{name: value for name, value in self.options.items() if isinstance(value, PLAIN)}}
+
+    def at_the_place_of(self, other: Asked) -> bool:
+        """Whether both were asked for the same x."""
+        return self.x is other.x or (self.x.shape == other.x.shape and torch.equal(self.x, other.x))
+
+
+def is_copy(entries: list[dict] | None, of: list[dict] | None) -> bool:
+    """Whether a condition is another one or was made from it: the host marks every entry, and copies keep the mark."""
+    if entries is None or of is None or entries is of:
+        return entries is not None and entries is of
+    marks, known = ([entry.get("uuid") for entry in one] for one in (entries, of))
+    return marks == known and None not in marks
 
 
 def pass_name(plain: Asked, other: Asked) -> str:
-    """What a second pass is called after what it changes; nothing for a change that nobody knows, or none."""
+    """What a second pass is called; NAMELESS where nothing of it bears the name of a guidance, or is changed."""
+    patches = {id(patch) for patch in patches_of(plain.options)}
+    fresh = [patch for patch in patches_of(other.options) if id(patch) not in patches]
     first, second = plain.facts, other.facts
-    changed = [name for name in NAMES if first.get(name) != second.get(name)]
-    return " + ".join(dict.fromkeys(NAMES[name] for name in changed))
+    changed = [name for name in first | second if first.get(name) != second.get(name)]
+    named = (*map(name_of_patch, fresh), *map(guidance_name, _names_of_asker()), *map(guidance_name, changed))
+    if found := next(filter(None, named), ""):
+        return found
+    return "modality" if set(changed) & set(MODALITY) else changed[0].replace("_", " ") if changed else NAMELESS
+
+
+def names_inside(options: Mapping[str, Any], objects: Iterable[Any]) -> set[str]:
+    """Names of the guidance that is patched into a network.  objects: what stands in the place of its own parts"""
+    return set(filter(None, map(name_of_patch, (*patches_of(options), *objects))))
+
+
+def patches_of(options: Mapping[str, Any]) -> Iterator[Any]:
+    """Everything that is patched into the transformer."""
+    for blocks in (options.get("patches_replace") or {}).values():
+        yield from blocks.values()
+    for patches in (options.get("patches") or {}).values():
+        yield from patches
+
+
+def name_of_patch(patch: Any) -> str:
+    """The guidance after which a function or an object is called, empty for none; that of its module comes last."""
+    code = getattr(patch, "__code__", None) or getattr(getattr(patch, "__func__", None), "__code__", None)
+    named = patch if hasattr(patch, "__qualname__") else type(patch)
+    return _named(named.__qualname__, str(named.__module__), code.co_names if code else ())
+
+
+@lru_cache(1024)
+def _named(written: str, module: str, used: tuple[str, ...]) -> str:
+    return next(filter(None, map(guidance_name, (written, module.rpartition(".")[2], *used))), "")
+
+
+def guidance_name(written: str) -> str:
+    """The guidance that a name in code is about, empty for none.
+
+    PerturbedAttentionGuidance.patch -> PAG, nag_attention -> NAG, LTXVModalityGuidance -> modality.
+    """
+    for part in written.split("."):
+        words = WORD.findall(part)
+        if known := next((word.upper() for word in words if word.upper() in ABBREVIATIONS), ""):
+            return known
+        if before := [word for word in words[: _place(words)] if word.capitalize() == word]:
+            return before[0].lower() if len(before) == 1 else "".join(word[0] for word in (*before, "Guidance"))
+    return ""
+
+
+def _place(words: list[str]) -> int:
+    return words.index("Guidance") if "Guidance" in words else 0
+
+
+def _names_of_asker() -> list[str]:
+    """Names of what asked for the evaluation in progress: functions, the classes they belong to, then their modules."""
+    frames = list(_frames_of_asker())
+    selves = [type(frame.f_locals["self"]).__qualname__ for frame in frames if "self" in frame.f_locals]
+    written = [getattr(frame.f_code, "co_qualname", frame.f_code.co_name) for frame in frames]
+    return [*written, *selves, *(_module(frame).rpartition(".")[2] for frame in frames)]
+
+
+def _frames_of_asker() -> Iterator[FrameType]:
+    """Frames between the host's evaluation and the host's sampling."""
+    frame: FrameType | None = sys._getframe()
+    while frame is not None and _is_between(frame):
+        frame = frame.f_back
+    while frame is not None and not _is_between(frame):
+        yield frame
+        frame = frame.f_back
+
+
+def _is_between(frame: FrameType) -> bool:
+    return _module(frame).startswith(("comfy.", f"{__package__}."))
+
+
+def _module(frame: FrameType) -> str:
+    return str(frame.f_globals.get("__name__", ""))

@@ -321,11 +321,11 @@ class Watch:
         if self.afterwards and self.evaluations.current:
             self.see(self.afterwards.asked, model, x, sigma)
         predictions = executor(model, conds, x, sigma, model_options)
-        self.see(self._evaluated, predictions, conds, sigma, model_options)
+        self.see(self._evaluated, predictions, conds, x, sigma, model_options)
         return predictions
 
-    def _evaluated(self, predictions: list[Tensor], conds: list, sigma: Tensor, model_options: dict) -> None:
-        self.evaluations.add(predictions, conds, sigma, model_options)
+    def _evaluated(self, predictions: list[Tensor], conds: list, x: Tensor, sigma: Tensor, model_options: dict) -> None:
+        self.evaluations.add(predictions, conds, x, sigma, model_options)
 
     def look_back(self, extra_args: dict) -> None:
         """Evaluate what was left for after the run; a fault there costs that alone."""
@@ -401,9 +401,9 @@ class Watch:
         self.faults.append(f"the end of the run is not kept: {fault}")
 
     def _observed(self, accumulator: Accumulator, end: Tensor | None, faults: list[str], part: str) -> Observed:
-        recorder, split = self.recorder, self.noise.split
-        afterwards = self.afterwards.said if self.afterwards else {}
-        return Observed(self.run, accumulator, split, recorder.unfollowed, end, faults, part, afterwards)
+        said = (self.afterwards.said if self.afterwards else {}), self.evaluations.inside
+        lost = self.recorder.unfollowed
+        return Observed(self.run, accumulator, self.noise.split, lost, end, faults, part, *said)
 
 
 def unsampled(recording: Recording, sampler, guider, samples: Tensor, seed: int) -> Trace:

@@ -43,6 +43,7 @@ class Observed:
     accumulator: of the part of the sample that is told of, whose name is `part`. split: how move and noise were told
     apart. unfollowed: steps whose noise was lost. end: the part of the sampler's result [B, ...], None where it is out
     of reach. faults: what ended the record or some of it, a sentence each. afterwards: what was evaluated after it.
+    inside: at how many evaluations a guidance was patched into the network, by name.
     """
 
     run: HostRun
@@ -53,6 +54,7 @@ class Observed:
     faults: list[str]
     part: str = ""
     afterwards: Mapping[str, Any] = field(default_factory=dict)
+    inside: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def batch(self) -> int:
@@ -79,7 +81,9 @@ def trace_of(seen: Observed) -> Trace:
     notes[:0] = faults
     stage = list(accumulator.stage)
     columns = accumulator.closed(notes, faults) if stage else accumulator.unknown_columns(seen.batch)
-    there = {PART: seen.part, "passes": dict(accumulator.passes), AFTERWARDS: dict(seen.afterwards)}  # if any
+    inside = {name: count for name, count in seen.inside.items() if name not in accumulator.passes}
+    there = {PART: seen.part, "passes": dict(accumulator.passes), "inside": inside}  # if any
+    there |= {AFTERWARDS: dict(seen.afterwards)}
     return Trace(header | {"faults": faults} | {k: v for k, v in there.items() if v}, columns, stage, tensors)
 
 

@@ -70,6 +70,7 @@ HEADER = {  # what the header of a file may say; a field of a later writer is ke
     "run": maybe(text()),
     "part": maybe(text()),
     "passes": maybe(table(number(0), 1000)),
+    "inside": maybe(table(number(0), 1000)),
     AFTERWARDS: maybe(table(maybe(either(text(), number(0), several(whole(0, MOST_STEPS), MOST_STEPS))), 100)),
     "space": one_of("ve", "flow"),
     "sampler": maybe(text()),

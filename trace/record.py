@@ -33,7 +33,7 @@ PERCENTILES = (10, 50, 90)
 STORED = tuple(name for name, metric in METRICS.items() if metric.column)  # what inner products cannot give
 WRITTEN = (*PER_STEP, "K", "sum", *(METRICS[name].column for name in STORED))  # columns of a step's record
 HEADER = ("scheduler", "sampler", "cfg", "seed", "sigmas", "labels", "chain", "model", "notes", "split", "evaluations")
-OF_SOME_RUNS = ("part", "passes", "afterwards")
+OF_SOME_RUNS = ("part", "passes", "inside", "afterwards")
 
 
 @dataclass(frozen=True)

@@ -445,7 +445,7 @@ def test_a_pass_on_a_latent_of_one_tensor_is_named_too(host):
     model = PerturbedAttentionGuidance.execute(tiny_families.family("SD15"), 3.0).result[0]
     pair = (tiny_families.text("SD15", 1), tiny_families.text("SD15", 2))
     trace = guided(model, *pair, tiny_families.latent("SD15"), "euler")[2]
-    assert trace.header["passes"] == {"perturbed": STEPS}
+    assert trace.header["passes"] == {"PAG": STEPS}
     assert trace.steps["evals"].tolist() == [3.0] * STEPS
-    assert trace.steps["scale perturbed"].tolist() == [3.0] * STEPS
+    assert trace.steps["scale PAG"].tolist() == [3.0] * STEPS
     assert "part" not in trace.header
