@@ -18,7 +18,7 @@ from ..studies.measures import measured
 from .sweeping import Outcome, Subject
 from .trace_pictures import pictures_of
 
-MEASURES = ("strength", "saturation", "evaluations")
+MEASURES = ("strength", "effective_scale", "across", "saturation", "evaluations")
 BEST_BY = ("auto", "judge", "saturation")
 BURN = 0.01  # share of values that may saturate beyond what they do at the least burnt scale
 SIDE, LEAST_SIDE = 224, 112  # pixels of a picture on the sheet
@@ -113,6 +113,6 @@ def _small(picture: Tensor) -> Tensor:  # [H, W, 3] -> at most SIDE pixels
 
 
 def _caption(group: Sequence[Cell]) -> str:
-    means = {name: _mean(cell.measures[name] for cell in group) for name in group[0].measures if name != "evaluations"}
     words = {"strength": "strength {:.2f}", "saturation": "{:.1%} saturated", "judge": "judge {:.2f}"}
+    means = {name: _mean(cell.measures[name] for cell in group) for name in words if name in group[0].measures}
     return "\n".join(words[name].format(mean) for name, mean in means.items() if math.isfinite(mean))

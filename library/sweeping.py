@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ..trace.effective import EffectiveScale
 from .recording import Denoiser, Recording, record
 from .sampling import sampler_of
 
@@ -30,7 +31,8 @@ def sweep(
     """One row a run, of every combination on the axes: its place on them, metrics, evaluations, seconds, measures.
 
     shape: [B, ...] of the samples. axes: values of gamma, rule, sampler and seed; rules may have names, {name: rule}.
-    A seed is the noise of the start and of the steps. Metrics are medians over the steps, averaged over the samples.
+    A seed is the noise of the start and of the steps. Metrics are medians over the steps, averaged over the samples;
+    M19 and M19a are the median sample's, their steps weighed by what they push (`trace.effective.EffectiveScale`).
     measures: {name: function of the last x [B, ...] -> [B]}, of which the mean is taken. facts: as for `record`.
     Raises ValueError, before any run, for an axis that is unknown or empty and for a value that no run could have.
     """
@@ -76,6 +78,8 @@ def named(values: Sequence[Any]) -> list[tuple[Any, Any]]:
 
 def told(run: Recording, measures: Mapping[str, Measure]) -> dict[str, float]:
     """What a row says of a finished run."""
+    effective = EffectiveScale.of(run.trace)
     metrics = {name: run.trace.middle_of(name) for name in run.trace.metrics}
+    metrics |= {"M19": effective.scale, "M19a": effective.across}
     found = {name: float(measure(run.end).cpu().double().mean()) for name, measure in measures.items()}
     return {"evaluations": run.trace.header["evaluations"], **found, **metrics}

@@ -10,6 +10,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from ..trace.effective import EffectiveScale
 from ..trace.trace import Trace
 
 JUDGE = "judge"  # the only measure that knows what a good picture is
@@ -42,8 +43,16 @@ def _middle(code: str) -> Callable[[Trace], float]:
     return lambda trace: trace.middle_of(code)
 
 
+def _effective(name: str) -> Callable[[Trace], float]:
+    return lambda trace: getattr(EffectiveScale.of(trace), name)
+
+
 MEASURES: Mapping[str, Measure] = {
     "strength": Measure("Guidance strength (M1), median over the steps", "number", LENGTH, _middle("M1")),
+    "effective_scale": Measure(
+        "Effective scale (M19), weighted mean over the steps", "number", ANY, _effective("scale")
+    ),
+    "across": Measure("Share across (M19a), weighted mean over the steps", "percent", SHARE, _effective("across")),
     "saturation": Measure("Saturated values (M10), last step", "percent", SHARE, _last("M10")),
     "difference": Measure("Difference size (M2), mean over the steps", "number", LENGTH, _mean("M2")),
     "tug": Measure("Tug of the difference (M6t), mean over the steps", "number", COSINE, _mean("M6t")),

@@ -21,7 +21,7 @@ TABLES = {
     "overrides": maybe(table(ANYTHING, MOST_NAMES)),
     "measures": maybe(several(text(), MOST_NAMES)),
 }
-USUAL = ("strength", "saturation", "evaluations")
+USUAL = ("strength", "effective_scale", "across", "saturation", "evaluations")
 MOST_REPEATS = 10_000
 
 

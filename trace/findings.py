@@ -7,18 +7,19 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 import torch
 from torch import Tensor
 
 from .checks import check
+from .effective import EffectiveScale, alike
 from .features import noise_levels
 from .gram import named
 from .metrics import ratio
 from .pushes import GUIDANCE, beyond_c, contraction, interval, lengths, parts_of, push_shares, shares
 from .scale import Scale, is_off, predictions_agree
-from .sentences import Sentence, percent, say
+from .sentences import Sentence, about, percent, say, short
 from .terms import Term
 from .trace import AFTERWARDS, Trace
 
@@ -84,6 +85,32 @@ def _who(trace: Trace) -> Sentence:
     return say("who.both" if shares[GUIDANCE] > 0 else "who.gradients", names=names)
 
 
+def _effect(run: Watched) -> Iterator[Sentence]:
+    """At which plain scale the run stands, where that is not the widget's."""
+    scale = run.scale
+    if scale.differs_from_cfg and not is_off(run.trace, scale):
+        name = "effect.rule" if scale.beside else "effect.named" if scale.other else "effect.node"
+        yield say(name, who=scale.beside or scale.other, cfg=scale.cfg, **_like(scale))
+    elif math.isnan(scale.cfg) and scale.other and not scale.plain and math.isfinite(scale.effective.scale):
+        yield say("effect.guider", who=scale.other, **_like(scale))
+
+
+def _like(scale: Scale) -> dict[str, str | Sentence]:
+    """The plain scale in words, and what went across."""
+    acted = scale.effective
+    told = {name: about(value) for name, value in asdict(acted).items()}
+    like = say(_course(acted), **told) if math.isfinite(acted.scale) else short(scale.plain_scale)
+    return {"acts": like, "more": "" if acted.along else say("like.across", percent=percent(acted.across))}
+
+
+def _course(acted: EffectiveScale) -> str:
+    """Which words tell how it went over the run and the samples."""
+    if acted.steady:
+        return "like.one" if alike(acted.low, acted.scale) and alike(acted.high, acted.scale) else "like.samples"
+    early, late = acted.early, acted.late
+    return "like.ends" if min(early, late) <= acted.scale <= max(early, late) else "like.steps"
+
+
 def _passes(run: Watched) -> Iterator[Sentence]:
     trace = run.trace
     counted = trace.header.get("evaluations")
@@ -119,7 +146,7 @@ def _negative(run: Watched) -> Iterator[Sentence]:
     if predictions_agree(run.trace):
         yield say("negative.same")
     elif is_off(run.trace, run.scale):
-        yield say("negative.unused")
+        yield from () if run.scale.differs_from_cfg else (say("negative.unused"),)
     elif _marked(run.trace, "step").any():
         yield say("negative.unknown")
 
@@ -216,6 +243,7 @@ def _faults(run: Watched) -> Iterator[Sentence]:
 
 
 FINDINGS: tuple[Callable[[Watched], Iterator[Sentence]], ...] = (
+    _effect,
     _acts,
     _passes,
     _skippable,

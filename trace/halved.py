@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from math import isfinite, nan
 
 import torch
 
@@ -10,6 +11,7 @@ from .findings import clipped_share
 from .metrics import ratio
 from .odds import Odds
 from .picks import model_key
+from .scale import cfg_of
 from .sentences import Sentence, percent, say
 from .trace import END, Trace
 
@@ -64,5 +66,6 @@ def distance(end: torch.Tensor, other: torch.Tensor) -> torch.Tensor:  # 2 x [B,
 
 
 def _scale(trace: Trace) -> float:
-    gamma = trace.steps["gamma"]
-    return float(gamma[torch.isfinite(gamma)].max()) if bool(gamma.isfinite().any()) else float("nan")
+    """The widget's number, else the largest of the steps."""
+    known = filter(isfinite, (cfg_of(trace), *trace.steps["gamma"].sort(descending=True).values.tolist()))
+    return next(known, nan)

@@ -17,6 +17,7 @@ import torch
 
 from ..guidance.gradients.term import MEASURED
 from .card import Band
+from .effective import EffectiveScale
 from .features import Features, features_of, noise_levels, times_as_far, unguided_square, whole_run
 from .findings import GUIDED, Judged, Watched, findings_of
 from .gram import VECTORS
@@ -28,7 +29,7 @@ from .pushes import GUIDANCE, push_shares
 from .record import rounded
 from .sampler_class import sampler_class
 from .scale import Scale, is_off, own_steps, predictions_agree, scale_of, several_of
-from .sentences import LANGUAGES, Sentence, listed, percent, say, short
+from .sentences import LANGUAGES, Sentence, about, listed, percent, say, short
 from .terms import Term
 from .trace import Trace
 
@@ -63,8 +64,8 @@ class Answer:
 class Report:
     """All that is said of a run; printed, it is its text.
 
-    cfg: of the run, None where it is unknown or not constant. plain: nothing but one cfg combined its predictions.
-    push: shares of it, by who pushed.
+    cfg: of the widget, None where it is unknown or a schedule changed it. plain: nothing but that cfg combined the
+    predictions. push: shares of it, by who pushed. effective: the plain scale at which the run stands.
     """
 
     answer: Answer
@@ -74,6 +75,7 @@ class Report:
     cfg: float | None
     plain: bool
     push: Mapping[str, float]
+    effective: EffectiveScale
 
     @property
     def sentences(self) -> list[Sentence]:
@@ -103,6 +105,7 @@ class Report:
             "odds": answer.odds.as_json() if answer.odds else None,
             "cfg": self.cfg,
             "plain": self.plain,
+            "effective": asdict(self.effective),
             "suggested": answer.suggested,
             "range": answer.range,
             "sampler_class": self.sampler,
@@ -144,6 +147,15 @@ class Case:
     def model(self) -> str:
         """Its name."""
         return str((self.trace.header.get("model") or {}).get("name") or "this model")
+
+    @property
+    def cfg(self) -> float | Sentence:
+        """Its scale in a headline: the widget's number, and how it acted where that is another."""
+        scale = self.scale
+        if not scale.differs_from_cfg:
+            return scale.plain_scale
+        digits = short if scale.plain else about
+        return say("cfg.like", cfg=scale.cfg, scale=digits(scale.plain_scale))
 
     @property
     def guide(self) -> Term | None:
@@ -197,10 +209,12 @@ def report_of(
     if one and trace.n and trace.batch:
         findings = findings_of(Watched(trace, case.scale, case.sigma_data, case.source, judge))
     findings += compared(trace, half, odds) if one and half is not None else ()
-    cfg = case.scale.low if case.scale.constant else None
+    scale = case.scale
     titles = {term.name: term.shown for term in trace.terms}
     push = {titles.get(name, name): share for name, share in case.push.items()}
-    return Report(answer, findings, case.features, case.sampler, cfg, case.scale.plain, push)
+    cfg = (scale.low if math.isnan(scale.cfg) else scale.cfg) if scale.constant else None
+    plain = scale.plain and not scale.differs_from_cfg
+    return Report(answer, findings, case.features, case.sampler, cfg, plain, push, scale.effective)
 
 
 def answer_of(case: Case) -> Answer:
@@ -254,11 +268,12 @@ def _broken(trace: Trace, measured: torch.Tensor) -> int | None:
 def _not_guided(case: Case) -> Answer | None:
     scale, alone = case.scale, not case.scale.further and not case.scale.moved > 0
     if is_off(case.trace, scale) and alone:
-        return _advised(case, say("head.off"))
+        off = say("head.off.node", who=scale.who, cfg=scale.cfg) if scale.differs_from_cfg else say("head.off")
+        return _advised(case, off)
     if predictions_agree(case.trace) and alone:
         return Answer(say("head.same"), OFF)
     if scale.constant and scale.low < 1 and not scale.further:
-        return _advised(case, say("head.weak", cfg=scale.low))
+        return _advised(case, say("head.weak", cfg=case.cfg))
     return None
 
 
@@ -300,8 +315,8 @@ def _of_picks(case: Case) -> Answer | None:
     reasons, (judge, odds) = tuple(_tried(picks, case.sampler))[:MOST_TRIED], _who_chose(picks, case.sampler)
     tried = [pick.cfg for pick in picks.tried(case.sampler)]
     if not case.burns and scale.low > found[1] >= max(tried):
-        headline = say(f"head.{_name_of('picks', judge)}.untried", cfg=scale.low, high=found[1], **judge)
-        return Answer(headline, UNCLEAR, "picks", (*reasons, say("help.picks")), odds, None, found)
+        headline = say(f"head.{_name_of('picks', judge)}.untried", cfg=case.cfg, high=found[1], **judge)
+        return _in_widget(case, Answer(headline, UNCLEAR, "picks", (*reasons, say("help.picks")), odds, None, found))
     return _placed(case, "picks", found, None, reasons, odds, judge)
 
 
@@ -357,22 +372,44 @@ def _placed(
     A card is measured on samples, so a little above its range is not yet too high: `beyond` times it is, or burning.
     """
     low, high = edges
-    cfg = case.scale.low
-    place = "above" if cfg > high else "below" if cfg < low else "inside"
-    if place == "above" and against == "card" and cfg <= case.odds.beyond * high and not case.burns:
+    place = _place(case.scale.plain_scale, edges)
+    if place == "above" and against == "card" and case.scale.plain_scale <= case.odds.beyond * high and not case.burns:
         place = "edge"
-    facts = {"cfg": cfg, "low": low, "high": high}
+    facts = {"cfg": case.cfg, "low": low, "high": high}
     if place == "inside" and case.burns:
-        return Answer(say("head.inside_burns", times=case.times(), **facts), UNCLEAR, against,
-                      (*reasons, _burning(case), _halved(case)), _odds_of_burning(case), None, edges)  # fmt: skip
+        headline, reasons = say("head.inside_burns", times=case.times(), **facts), (*reasons, _burning(case))
+        told = (*reasons, _halved(case)), _odds_of_burning(case), None, edges
+        return _in_widget(case, Answer(headline, UNCLEAR, against, *told))
     more = {"model": case.model} if against == "card" else judge
     colour = {"above": ABOVE, "inside": FINE}.get(place, UNCLEAR)
     reasons += (_burning(case),) if case.burns else ()
     suggested = None if place == "inside" else centre or math.sqrt(low * high)
-    return Answer(
-        say(f"head.{_name_of(against, judge)}.{place}", **facts, **more),
-        colour, against, reasons, odds, _rounded(suggested), edges,
-    )  # fmt: skip
+    headline = say(f"head.{_name_of(against, judge)}.{place}", **facts, **more)
+    return _in_widget(case, Answer(headline, colour, against, reasons, odds, _rounded(suggested), edges))
+
+
+def _place(scale: float, edges: tuple[float, float]) -> str:
+    """Where a scale lies beside the good ones."""
+    low, high = edges
+    return "above" if scale > high else "below" if scale < low else "inside"
+
+
+def _in_widget(case: Case, answer: Answer) -> Answer:
+    """The same, with the scale to take in the widget's numbers, and without a range where those are not plain scales.
+
+    That number is known only as far as one factor moves every cfg away from 1.
+    """
+    scale, wanted = case.scale, answer.suggested
+    if not scale.differs_from_cfg:
+        return answer
+    answer = replace(answer, suggested=None, range=None)
+    if wanted is None:
+        return answer
+    factor = (scale.plain_scale - 1) / (scale.cfg - 1) if scale.plain and scale.cfg > 1 else 0.0
+    if not factor > 0:
+        return replace(answer, reasons=(*answer.reasons, say("help.widget.unknown", scale=wanted)))
+    cfg = _rounded(1 + (wanted - 1) / factor)
+    return replace(answer, reasons=(*answer.reasons, say("help.widget", cfg=cfg, scale=wanted)), suggested=cfg)
 
 
 def _by_lengths(case: Case, band: Band, why: Sentence) -> Answer:
@@ -382,40 +419,53 @@ def _by_lengths(case: Case, band: Band, why: Sentence) -> Answer:
     lengths depend on how bright a picture is, so further is told only with a sign that does not.
     """
     top, own, facts = band.edges["high"], case.features, {"model": case.model, "high": band.high}
-    chain, rules = case.scale.rules or "a schedule", case.odds.rules
+    chain, rules = case.scale.who, case.odds.rules
     known = [*(top.get(name, math.nan) for name in ("overmean", "strength")), own.overmean, own.strength]
+    along = tuple(_along(case, (band.low, band.high)))
     if not all(map(math.isfinite, known)) or not top["strength"] > 0:
         missing = (say("why.card.features", model=case.model),)
-        return Answer(say("head.changed", chain=chain), UNCLEAR, "card", (*missing, say("help.plain")))
+        return Answer(say("head.changed", chain=chain), UNCLEAR, "card", (*missing, *along, say("help.plain")))
     length, push = times_as_far(own.overmean, own.strength, top)
     lengths = say("why.card.lengths", length=length, push=push, further=rules.further, likely=case.odds.likely, **facts)
     far = min(length, push) > rules.further and own.overshoot > case.odds.likely
     name = "further" if far else "no_further" if max(length, push) <= 1 else None
     if name is None or (name == "no_further" and case.burns):
-        return Answer(say("head.changed", chain=chain), UNCLEAR, "card", (lengths, *_not_long(case), say("help.plain")))
+        told = (lengths, *along, *_not_long(case), say("help.plain"))
+        return Answer(say("head.changed", chain=chain), UNCLEAR, "card", told)
     colour, odds = (ABOVE, {"false": rules.false}) if name == "further" else (FINE, {"missed": rules.missed})
     told = say(f"odds.card.{name}", **{key: percent(share) for key, share in odds.items()})
-    return Answer(say(f"head.card.{name}", **facts), colour, "card", (why, lengths), told, None, (band.low, band.high))
+    reasons = (why, lengths, *along)
+    return Answer(say(f"head.card.{name}", **facts), colour, "card", reasons, told, None, (band.low, band.high))
+
+
+def _along(case: Case, edges: tuple[float, float]) -> Iterator[Sentence]:
+    """Where a run stands by its part along the difference; the card says nothing of what goes across."""
+    scale, effective = case.scale, case.scale.effective
+    if scale.differs_from_cfg:
+        place, (low, high) = say(f"place.{_place(scale.plain_scale, edges)}"), edges
+        facts = {"scale": about(scale.plain_scale), "place": place, "low": low, "high": high}
+        more = {} if effective.along else {"percent": percent(effective.across)}
+        yield say("why.along.across" if more else "why.along", **facts, **more)
 
 
 def _of_template(case: Case) -> Answer | None:
     template, scale = case.known.template, case.scale
-    if template is None or case.burns or not scale.constant or scale.further:
+    if template is None or case.burns or math.isnan(scale.plain_scale) or scale.further:
         return None
-    cfg, used = scale.low, _used(template)
-    ratio = cfg / used[-1]
-    place = "above" if ratio > ALIKE else "below" if cfg * ALIKE < used[0] else "alike"
-    plain = not scale.moved > 0
+    used = _used(template)
+    ratio = scale.plain_scale / used[-1]
+    place = "above" if ratio > ALIKE else "below" if scale.plain_scale * ALIKE < used[0] else "alike"
+    plain = scale.plain
     colour = {"above": ABOVE if ratio >= FAR and plain else UNCLEAR, "alike": FINE if plain else UNCLEAR}.get(
         place, UNCLEAR
     )
-    facts = {"cfg": cfg, "used": listed(used)} | ({"times": short(ratio)} if place == "above" else {})
+    facts = {"cfg": case.cfg, "used": listed(used)} | ({"times": short(ratio)} if place == "above" else {})
     reasons = [*_trouble(case), *_of_the_template(case)]
-    reasons += [] if plain else [say("why.template.rules", chain=scale.rules)]
+    reasons += [] if plain else [say("why.template.rules", chain=scale.who)]
     edges = (used[0], used[-1])
     suggested = {"below": used[0], "above": used[-1]}.get(place)
-    return Answer(say(f"head.template.{place}", **facts), colour, "template", (*reasons, *_not_long(case)),
-                  say("odds.template"), suggested, edges)  # fmt: skip
+    told = say(f"head.template.{place}", **facts), colour, "template", (*reasons, *_not_long(case))
+    return _in_widget(case, Answer(*told, say("odds.template"), suggested, edges))
 
 
 def _of_the_template(case: Case) -> Iterator[Sentence]:
@@ -466,8 +516,7 @@ def _trouble(case: Case) -> Iterator[Sentence]:
     if picks is not None and picks.range(case.sampler) is None:
         yield say("why.picks.class", sampler=sampler)
     elif picks is not None and not case.scale.plain:
-        more = case.scale.rules or ", ".join(case.scale.further)
-        yield say("why.picks.plain", chain=more or "a schedule")
+        yield say("why.picks.plain", chain=case.scale.who)
 
 
 def _burning(case: Case) -> Sentence:
@@ -483,7 +532,7 @@ def _not_long(case: Case) -> Iterator[Sentence]:
 
 def _halved(case: Case) -> Sentence:
     """What to lower: the scale of the gradient that pushed most, else cfg."""
-    guide, cfg = case.guide, case.scale.low if case.scale.constant else math.nan
+    guide, cfg = case.guide, case.scale.cfg if case.scale.differs_from_cfg else case.scale.plain_scale
     if guide:
         scale = guide.scale
         return (

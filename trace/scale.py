@@ -1,4 +1,4 @@
-"""The scale of a run: what cfg was in force, and whether anything beside it took part."""
+"""The scale of a run: what cfg was in force, at which plain scale the run stands, and what else took part."""
 
 from __future__ import annotations
 
@@ -8,14 +8,17 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
+from .effective import EffectiveScale, alike
 from .gram import named
 from .metrics import FLOOR_FACTOR, scales_of
 from .recorder import RECUR
+from .sentences import Sentence, say
 from .terms import columns_of_pass, passes_of
-from .trace import AFTERWARDS, SCALES, Trace
+from .trace import SCALES, Trace
 
 NEGLIGIBLE = 1e-3  # share of D below which D - G is rounding
-OFF = ("cond_only", AFTERWARDS)
+PLAIN = "CFG"  # of a chain: no rule
+MASKED = "a noise mask was set"  # begins a note of such a run
 
 
 @dataclass(frozen=True)
@@ -25,6 +28,8 @@ class Scale:
     low, high: least and largest gamma of its steps, nan where one is unknown. moved: largest |D - G| / |D| over the
     steps that know it, 0 where that is rounding, nan where none knows it; at: that step. further: names of what else
     took part: further passes, further conditions, classifiers. rules: the chain as text, empty where there is none.
+    cfg: of the widget, nan where nobody tells. effective: the plain scale at which the run stands. other: who else may
+    have changed guidance, empty where nobody tells.
     """
 
     low: float
@@ -33,6 +38,9 @@ class Scale:
     at: int | None
     further: tuple[str, ...]
     rules: str
+    cfg: float
+    effective: EffectiveScale
+    other: str
 
     @property
     def constant(self) -> bool:
@@ -41,22 +49,66 @@ class Scale:
 
     @property
     def plain(self) -> bool:
-        """Whether nothing but one cfg combined the two predictions."""
-        return self.constant and not self.moved > 0 and not self.further
+        """Whether nothing but one scale combined the two predictions."""
+        return self._one_scale and not self.further
+
+    @property
+    def differs_from_cfg(self) -> bool:
+        """Whether the run does not stand where plain guidance at the widget's cfg does, as far as both are known."""
+        if self._one_scale:
+            return not alike(self.low, self.cfg)
+        found = self.effective
+        return math.isfinite(self.cfg) and not (found.steady and found.along and alike(found.scale, self.cfg))
+
+    @property
+    def plain_scale(self) -> float:
+        """The plain scale by which the run is compared, nan where it has none."""
+        if self.differs_from_cfg and not self._one_scale:
+            return self.effective.scale
+        return self.low if self.constant else math.nan
+
+    @property
+    def beside(self) -> str:
+        """What took part beside plain guidance, by its names; empty for nothing that the chain or a pass tells."""
+        return " > ".join(part for part in self.rules.split(" > ") if part != PLAIN) or ", ".join(self.further)
+
+    @property
+    def who(self) -> str | Sentence:
+        """Who changed what cfg does."""
+        return self.beside or self.other or say("who.node")
+
+    @property
+    def _one_scale(self) -> bool:
+        """Whether D is u + gamma delta with one gamma, and what else took part."""
+        return self.constant and not self.moved > 0
 
 
 def scale_of(trace: Trace) -> Scale:
     """What guided a run, from its steps and its header."""
-    own = own_steps(trace)
-    gamma = trace.steps["gamma"][own]
+    gamma = trace.steps["gamma"]
+    gamma = gamma[own_steps(trace) & ~(gamma.isnan() & _agreeing(trace))]
     moved, at = _moved(trace)
     header = trace.header
     gradients = [term.shown for term in trace.terms if term.guides]
     further = (*(header.get("passes") or {}), *(header.get("beside") or ()), *gradients)
     chain = _rules_of(trace)
-    known = len(gamma) > 0 and bool(gamma.isfinite().all()) and not several_of(trace)["cfg"]
+    several = several_of(trace)
+    known = len(gamma) > 0 and bool(gamma.isfinite().all()) and not several["cfg"]
     low, high = (float(gamma.min()), float(gamma.max())) if known else (math.nan, math.nan)
-    return Scale(low, high, moved, at, further, chain if " " in chain else "")  # a chain of plain CFG, or a class name
+    rules = chain if " " in chain else ""  # a chain of plain CFG, or a class name
+    effective = EffectiveScale() if any(several.values()) else EffectiveScale.of(trace)
+    return Scale(low, high, moved, at, further, rules, cfg_of(trace), effective, _other(trace, chain))
+
+
+def _other(trace: Trace, chain: str) -> str:
+    """Who else may have changed guidance: what names itself, a guider that has no cfg, a function given in Python."""
+    own = chain if math.isnan(cfg_of(trace)) or "comfyui" not in (trace.header.get("host") or {}) else ""
+    return ", ".join(trace.header.get("patches") or ()) or ("" if own.upper() == PLAIN else own)
+
+
+def cfg_of(trace: Trace) -> float:
+    """The widget's number, nan where nobody tells."""
+    return float(told if isinstance(told := trace.header.get("cfg"), int | float) else math.nan)
 
 
 def _rules_of(trace: Trace) -> str:
@@ -87,9 +139,14 @@ def is_off(trace: Trace, scale: Scale) -> bool:
 
 def predictions_agree(trace: Trace) -> bool:
     """Whether u and c are the same to rounding at every step that has both, of which there is one."""
+    known = trace.record.dot("delta", "delta").isfinite().all(dim=1)
+    return bool(known.any()) and bool(_agreeing(trace)[known].all())
+
+
+def _agreeing(trace: Trace) -> Tensor:  # -> [n] bool
+    """Steps whose u and c are the same to rounding in every sample."""
     size = (trace.record.dot("delta", "delta") / trace.count).sqrt()
-    known = size.isfinite().all(dim=1)
-    return bool(known.any()) and bool((size[known] <= FLOOR_FACTOR * trace.steps["floor"][known][:, None]).all())
+    return (size <= FLOOR_FACTOR * trace.steps["floor"][:, None]).all(dim=1)
 
 
 def rounding(trace: Trace) -> Tensor:  # -> [n, 1]
@@ -101,7 +158,7 @@ def rounding(trace: Trace) -> Tensor:  # -> [n, 1]
 def with_scales(trace: Trace) -> Trace:
     """The same with its effective scales, where it does not say them: a record of before they were taken.
 
-    Unknown where a further pass took part, whose direction such a record does not hold.
+    Unknown where a further pass or a noise mask took part: such a record does not hold what they added.
     """
     if set(SCALES) <= trace.steps.keys():
         return trace
@@ -109,7 +166,8 @@ def with_scales(trace: Trace) -> Trace:
     weights = {term.name: steps[term.weight] for term in trace.terms if term.guides and term.weight in steps}
     scales = scales_of(trace.record, steps["gamma"], weights, steps["floor"][:, None] * trace.count**0.5)
     added = [steps[columns_of_pass(name)[1]].nan_to_num() != 0 for name in passes_of(steps)]
-    unknown = sum(added, start=torch.zeros(trace.n, dtype=torch.bool))[:, None]
+    masked = any(str(note).startswith(MASKED) for note in trace.header.get("notes") or ())
+    unknown = sum(added, start=torch.full((trace.n,), masked))[:, None]
     return replace(trace, steps={**steps, **{
         name: torch.where(unknown, torch.nan, values) for name, values in zip(SCALES, scales, strict=True)
     }})  # fmt: skip

@@ -43,6 +43,11 @@ def short(value: float) -> str:
     return f"{value:.0f}" if abs(value) >= 100 and math.isfinite(value) else f"{value:.{DIGITS}g}"
 
 
+def about(value: float) -> str:
+    """A number with two digits, which is all that a mean over steps and samples is good for."""
+    return short(value) if abs(value) >= 10 else f"{value:.2g}"
+
+
 def percent(share: float) -> str:
     """A share in percent, with two digits."""
     return f"{100 * share:.2g}" if abs(share) < 0.995 else f"{100 * share:.0f}"

@@ -40,6 +40,19 @@ def test_a_row_is_the_run_by_itself():
     assert row["M1"] == pytest.approx(float(trace.column("M1").quantile(0.5, dim=0).mean()))
 
 
+def test_a_row_tells_at_which_plain_scale_its_run_stands():
+    plain, half, turned = rows(rule=[None, halfway, AdaptiveProjected()])
+    assert (plain["M19"], plain["M19a"]) == pytest.approx((4.0, 0.0), abs=1e-4)
+    assert (half["M19"], half["M19a"]) == pytest.approx((2.5, 0.0), abs=1e-4)
+    assert turned["M19a"] > 0.05
+
+
+def test_a_function_that_changes_guidance_is_named():
+    run = record(DENOISER, SIGMAS, cond=1, gamma=4.0, rule=halfway)
+    told = run.sample(SIGMAS[0] * torch.randn(2, 3, 8, 8)).report()
+    assert told.findings[0].text() == "halfway changes guidance: cfg 4 acts like 2.5."
+
+
 def test_rules_without_a_name_have_their_own():
     found = rows(rule=[None, halfway, AdaptiveProjected(0.5)])
     assert [row["rule"][:11] for row in found] == ["CFG", "halfway", "APG eta 0.5"]

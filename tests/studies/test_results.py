@@ -19,6 +19,7 @@ from guidance_geometry.studies.results import Folder, csv_of
 from guidance_geometry.tests.studies.plans import RULES, picture, trace_bytes, workflow
 from guidance_geometry.tests.traces import exact_trace
 from guidance_geometry.tools.fixtures.hostile_answers import large_picture
+from guidance_geometry.trace.trace import SCALES
 
 
 def plan_with(cfg=(1, 2), **more):
@@ -180,6 +181,22 @@ def test_the_table_holds_axes_and_measures_and_no_formula():
     first, second = csv.DictReader(csv_of(rows).splitlines())
     assert first == {"id": "a", "cfg": "1", "prompt": "'=1+1", "strength": "0.5", "seconds": "2.0"}
     assert second["strength"] == ""
+
+
+def test_the_scale_that_acted_is_measured_and_is_empty_where_it_is_unknown():
+    """Half of what cfg asks for beyond c is 1 + 7 / 2; what goes aside is no scale."""
+    names = ["effective_scale", "across"]
+    plain, half, aside = (
+        measured(exact_trace(8.0, steps=6, batch=2, capture=False, rule=rule), names)
+        for rule in (None, lambda u, c, guided: (c + guided) / 2, lambda u, c, guided: c + (guided - c).flip(-1))
+    )
+    assert (plain["effective_scale"], half["effective_scale"]) == pytest.approx((8.0, 4.5))
+    assert (plain["across"], half["across"]) == pytest.approx((0.0, 0.0), abs=1e-6)
+    assert 0.5 < aside["across"] <= 1
+    old = exact_trace(8.0, steps=6, batch=2, capture=False)
+    old = replace(old, steps={name: column for name, column in old.steps.items() if name not in SCALES})
+    row = {"id": "a", "place": {"cfg": 8}, "measures": measured(old, names)}
+    assert csv_of([row]) == "id,cfg,effective_scale,across\na,8,,\n"
 
 
 def test_every_measure_is_a_number_of_an_exact_run():

@@ -25,6 +25,7 @@ from guidance_geometry.trace.sampler_class import CLASSES, MEASURED
 from guidance_geometry.trace.scale import scale_of
 from guidance_geometry.trace.sentences import LANGUAGES, SENTENCES, say
 from guidance_geometry.trace.size import Size, read_size, write_size
+from guidance_geometry.trace.trace import SCALES
 
 HASH = "ab" * 32
 RUNS = {}
@@ -162,6 +163,36 @@ def shrunk(u, c, guided):
     return 0.8 * guided
 
 
+def projected(u, c, guided):
+    """APG at eta 0: of what lies beyond c, nothing along c."""
+    beyond = guided - c
+    shares = (beyond * c).flatten(1).sum(1) / (c * c).flatten(1).sum(1)
+    return guided - shares[:, None, None, None] * c
+
+
+def each_its_own(u, c, guided):
+    """A scale for each sample, about the widget's quarter."""
+    scales = torch.linspace(1.5, 2.5, len(u), dtype=u.dtype)[:, None, None, None]
+    return u + scales * (c - u)
+
+
+def patched(gamma, cfg, changes=(), **how):
+    """A run in a host that acted with one scale where its widget said another."""
+    host = {"cfg": cfg, "host": {"comfyui": "0.3.75"}, "chain": "CFGGuider"}
+    return run(gamma, {**host, **dict(changes)}, **how)
+
+
+def along(u, c, guided):
+    """Half of what cfg asks for beyond c, and nothing across."""
+    return c + (guided - c) / 2
+
+
+def acting(trace, scales):
+    """The same run, had its steps acted at these scales."""
+    scales = torch.as_tensor(scales, dtype=torch.float64)
+    return with_columns(trace, gamma_eff=scales[:, None].expand(trace.n, trace.batch))
+
+
 def report(trace, known=None, odds=STATED, **more):
     return report_of(trace, known, odds=odds, **more)
 
@@ -199,6 +230,8 @@ CASES = {
     "head.inside_burns": lambda: report(run(BURNT), Known(card=card(20, 40, 60))),
     "head.no_sign": lambda: report(run()),
     "head.off": lambda: report(run(1.0), Known(card=card())),
+    "head.off.node": lambda: report(patched(1.0, 8.0), Known(card=card())),
+    "cfg.like": lambda: report(patched(4.0, 8.0), Known(card=card())),
     "head.weak": lambda: report(run(0.5), Known(picks((3.0, True)))),
     "head.same": lambda: report(equal_predictions(run())),
     "head.empty": lambda: report(part_of(run(), 0, 0)),
@@ -217,6 +250,11 @@ CASES = {
     "why.picks.judge": lambda: report(run(), Known(picks((3.0, True), by="CLIP"))),
     "why.card": lambda: report(run(), Known(card=card())),
     "why.card.lengths": lambda: report(scheduled(run(4.0, {"chain": "linear > CFG"})), Known(card=card())),
+    "why.along": lambda: report(run(16.0, RULED, rule=along), Known(card=card(edges=LEAST))),
+    "why.along.across": lambda: report(run(16.0, RULED, rule=projected), Known(card=card(edges=LEAST))),
+    "place.inside": lambda: report(run(6.0, RULED, rule=along), Known(card=card(edges=MIXED))),
+    "place.above": lambda: report(run(16.0, RULED, rule=along), Known(card=card(edges=MIXED))),
+    "place.below": lambda: report(run(2.0, RULED, rule=along), Known(card=card(edges=MIXED))),
     "why.template": lambda: report(run(), Known(template=template(4.0))),
     "why.template.distilled": lambda: report(run(), Known(template=template(1.0))),
     "why.template.rules": lambda: report(run(4.0, RULED, rule=shrunk), Known(template=template(4.0))),
@@ -235,6 +273,8 @@ CASES = {
     "why.picks.class": lambda: report(run(), Known(picks((3.0, True), sampler="sde"))),
     "why.picks.plain": lambda: report(run(4.0, RULED, rule=shrunk), Known(picks((3.0, True)))),
     "help.half": lambda: report(run(BURNT)),
+    "help.widget": lambda: report(patched(8.0, 16.0), Known(card=card())),
+    "help.widget.unknown": lambda: report(patched(1.0, 8.0), Known(card=card())),
     "help.picks": lambda: report(run()),
     "help.gradient": lambda: report(steered()),
     "help.scales": lambda: report(steered(weight=1.0)),
@@ -261,6 +301,16 @@ CASES = {
     "who.guidance": lambda: report(run()),
     "who.gradients": lambda: report(steered()),
     "who.both": lambda: report(steered(4.0)),
+    "who.node": lambda: report(patched(4.0, 8.0, rule=projected), Known(picks((3.0, True)))),
+    "effect.rule": lambda: report(run(8.0, RULED, rule=projected)),
+    "effect.node": lambda: report(patched(2.0, 4.0)),
+    "effect.named": lambda: report(run(4.0, {"cfg": 8.0, "chain": "halved", "host": {}})),
+    "effect.guider": lambda: report(run(4.0, {"cfg": None, "chain": "TheirGuider"}, rule=projected)),
+    "like.one": lambda: report(patched(2.0, 4.0)),
+    "like.ends": lambda: report(run(8.0, RULED, rule=projected)),
+    "like.steps": lambda: report(acting(run(8.0, RULED, rule=along), [1.0] * 7 + [8.0] * 6 + [1.0] * 7)),
+    "like.samples": lambda: report(patched(2.0, 8.0, rule=each_its_own, batch=8)),
+    "like.across": lambda: report(run(8.0, RULED, rule=projected)),
     "acts.nowhere": lambda: report(run(1.0)),
     "acts.unknown": lambda: report(nan(run(), "kappa")),
     "passes.spent": lambda: report(run()),
@@ -799,3 +849,133 @@ def test_choices_that_a_gradient_keeps_from_counting_are_said_to_be_so_and_nothi
     (why,) = (one for one in found.reasons if one.id == "why.picks.plain")
     assert "Steer gradient" in why.text()
     assert not re.search("rules|schedule", why.text())
+
+
+def without_scales(trace):
+    """The record as it was before effective scales were taken."""
+    return replace(trace, steps={name: column for name, column in trace.steps.items() if name not in SCALES})
+
+
+PLAIN = [
+    ["head.card.inside", "why.card", "odds.card", "acts.steps", "passes.spent", "skip.end", "negative.unknown"],
+    ["head.off", "head.card.below", "why.card", "odds.card", "acts.nowhere", "passes.spent", "negative.unused"],
+]
+
+
+@pytest.mark.parametrize(("gamma", "ids"), zip((4.0, 1.0), PLAIN, strict=True))
+def test_of_plain_guidance_nothing_more_is_said_than_before_there_were_effective_scales(gamma, ids):
+    found, old = (report(trace, Known(card=card())) for trace in (run(gamma), without_scales(run(gamma))))
+    assert [one.id for one in found.sentences] == [*ids, "clipped.share", "record.size"]
+    assert found.text() == old.text()
+    assert (found.cfg, found.plain, found.answer.suggested) == (gamma, True, None if gamma > 1 else 3.0)
+    assert found.as_json()["effective"]["scale"] == pytest.approx(gamma, abs=1e-5)
+    assert old.as_json()["effective"] == dict.fromkeys(found.as_json()["effective"])
+
+
+@pytest.mark.parametrize("gamma", [0.5, 1.0, 1.5, 4.0, 16.0, BURNT])
+@pytest.mark.parametrize("how", [{}, {"sampler": "ddpm"}, {"space": "flow"}])
+def test_no_plain_run_is_said_to_act_like_another(gamma, how):
+    assert not {name for name in said(report(run(gamma, **how))) if name.startswith(("effect.", "like.", "cfg."))}
+
+
+def test_a_rule_is_told_at_which_scale_it_acts_and_what_goes_across():
+    found = report(run(8.0, {"chain": "APG eta 0 in x0"}, rule=projected))
+    effective = found.effective
+    words = next(one for one in found.findings if one.id == "effect.rule").text()
+    assert words.startswith("With APG eta 0 in x0, cfg 8 acts like ")
+    assert f"{effective.early:.2g} early and {effective.late:.2g} late" in words
+    assert f"; {100 * effective.across:.2g} % of the push went across the difference, which no plain scale" in words
+    assert 1 < effective.early < effective.late < 8
+    assert (found.cfg, found.plain) == (8.0, False)
+
+
+def test_a_patch_of_another_pack_is_judged_by_the_scale_that_acted():
+    half = report(patched(4.0, 8.0), Known(card=card()))
+    plain = report(run(4.0), Known(card=card()))
+    assert half.findings[0].text() == "Another node changes guidance: cfg 8 acts like 4."
+    assert half.answer.headline.text() == plain.answer.headline.text().replace("cfg 4", "cfg 8 (acts like 4)")
+    assert (half.answer.colour, half.answer.odds, half.answer.range) == (plain.answer.colour, plain.answer.odds, None)
+    assert (half.cfg, half.plain, half.effective.scale) == (8.0, False, pytest.approx(4.0))
+    named = report(patched(4.0, 8.0, changes={"patches": ["halve (their_pack.nodes)"]}))
+    assert named.findings[0].text() == "halve (their_pack.nodes) changes guidance: cfg 8 acts like 4."
+
+
+@pytest.mark.parametrize(("gamma", "cfg", "suggested"), [(8.0, 16.0, 5.3), (1.5, 2.0, 5.0), (8.0, 8.0, 3.0)])
+def test_a_scale_is_advised_in_the_numbers_of_the_widget(gamma, cfg, suggested):
+    """At cfg 16 it acts like 8, 7 / 15 as far from 1: 1 + 2 x 15 / 7 should act like 3."""
+    found = report(patched(gamma, cfg), Known(card=card())).answer
+    assert found.suggested == suggested
+    assert [one.facts for one in found.reasons if one.id == "help.widget"] == (
+        [{"cfg": suggested, "scale": 3.0}] if gamma != cfg else []
+    )
+
+
+@pytest.mark.parametrize("trace", [lambda: patched(1.0, 8.0), lambda: patched(8.0, 1.0), lambda: patched(0.5, 8.0)])
+def test_a_widget_of_which_nothing_is_known_gets_no_number(trace):
+    found = report(trace(), Known(card=card())).answer
+    assert found.suggested is None
+    assert found.reasons[-1].id == "help.widget.unknown"
+
+
+def test_burning_advises_half_of_what_the_widget_says():
+    told = {one.id: one.facts for one in report(patched(BURNT, 10.0)).answer.reasons}
+    assert told["help.half"]["half"] == 5.0
+
+
+def test_a_card_says_where_a_rule_stands_and_that_it_was_made_with_plain_guidance():
+    facts = [
+        next(one for one in report(run(16.0, RULED, rule=rule), Known(card=card(edges=MIXED))).answer.reasons
+             if one.id.startswith("why.along"))
+        for rule in (along, projected)
+    ]  # fmt: skip
+    assert "plain guidance at cfg 8.5 is, above the good range (2 to 5)." in facts[0].text()
+    assert "plain guidance" not in facts[0].text().split(").")[1]
+    assert "of its push went across the difference, and the card was made with plain guidance" in facts[1].text()
+
+
+def test_a_template_is_compared_with_what_acted():
+    found = report(run(8.0, RULED, rule=along), Known(template=template(4.5))).answer
+    assert found.headline.text() == "cfg 8 (acts like 4.5) is about what this model's template uses (4.5)."
+    assert report(run(8.0, RULED, rule=shrunk), Known(template=template(8.0))).answer.suggested is None
+
+
+def test_samples_that_act_alike_in_nothing_are_told_with_their_band():
+    found = report(patched(2.0, 8.0, rule=each_its_own, batch=8)).findings[0]
+    assert found.text() == "Another node changes guidance: cfg 8 acts like 2 (1.6 to 2.4 over the samples)."
+
+
+@pytest.mark.parametrize(
+    "trace",
+    [
+        lambda: without_scales(run(8.0, RULED, rule=projected)),
+        lambda: acting(run(8.0, RULED, rule=projected), [math.nan] * 20),
+        lambda: run(8.0, {**RULED, "lanes": lanes(4.0, 8.0)}, rule=projected),
+        lambda: extended(run(), "gradient", 0.5, weight=None),
+    ],
+)
+def test_of_what_is_unknown_no_scale_is_told(trace):
+    found = report(trace(), Known(card=card(edges=MIXED)))
+    assert not {name for name in said(found) if name.startswith(("effect.", "like.", "cfg.", "why.along"))}
+    assert set(found.as_json()["effective"].values()) == {None}
+
+
+def test_a_gradient_is_nothing_that_goes_across():
+    """It is named, and taken out first."""
+    assert not {name for name in said(report(extended(run(), "gradient", 0.5))) if name.startswith("effect.")}
+
+
+def test_a_scale_that_rounding_hides_at_the_end_is_still_one_scale():
+    """Where u and c agree to rounding no scale can be seen, and none is needed."""
+    trace, at = run(), VECTORS.index("delta")
+    full = trace.record.matrix().clone()
+    full[-3:, :, at], full[-3:, ..., at] = 0, 0
+    rows, columns = torch.triu_indices(*full.shape[-2:])
+    found = nan(with_columns(trace, K=full[..., rows, columns]), "gamma", slice(17, None))
+    assert (scale_of(found).low, scale_of(found).high) == (4.0, 4.0)
+    assert math.isnan(scale_of(nan(trace, "gamma", slice(17, None))).low)
+
+
+@pytest.mark.parametrize("name", ["acts.steps", "acts.step", "skip.some", "skip.end", "skip.none"])
+def test_what_is_left_of_a_push_is_called_an_estimate(name):
+    assert "estimate" in SENTENCES[name]["en"]
+    assert "\u4f30\u8ba1" in SENTENCES[name]["zh"]

@@ -1,0 +1,125 @@
+"""At which plain scale a run stands: weighed by what its steps push, the median sample's, unknown where it is."""
+
+import math
+from dataclasses import replace
+
+import pytest
+import torch
+
+from guidance_geometry.tests.traces import exact_trace
+from guidance_geometry.trace.effective import EffectiveScale
+from guidance_geometry.trace.scale import MASKED, with_scales
+from guidance_geometry.trace.trace import SCALES
+
+UNKNOWN = EffectiveScale()
+
+
+def with_columns(trace, **columns):
+    return replace(trace, steps={**trace.steps, **columns})
+
+
+def acting(trace, scales, across=None):
+    """The same run, had its steps and samples acted at these scales."""
+    scales = torch.as_tensor(scales, dtype=torch.float64).reshape(trace.n, -1).expand(trace.n, trace.batch)
+    across = torch.zeros(trace.n) if across is None else torch.as_tensor(across)
+    return with_columns(trace, gamma_eff=scales, across=across.double()[:, None].expand(trace.n, trace.batch))
+
+
+def same(found, other):
+    """Whether two scales agree in everything, what is unknown too."""
+    return all(a == b or (math.isnan(a) and math.isnan(b)) for a, b in zip(*map(vars_of, (found, other)), strict=True))
+
+
+def vars_of(found):
+    return [getattr(found, name) for name in EffectiveScale.__dataclass_fields__]
+
+
+@pytest.fixture(scope="module")
+def run():
+    return exact_trace(4.0, steps=10, batch=3, capture=False)
+
+
+def weighed(trace, values, sample):
+    """sum of |kappa| |delta| v over sum of |kappa| |delta|, one number after the other."""
+    square = trace.record.dot("delta", "delta")
+    weights = [abs(float(trace.steps["kappa"][i])) * math.sqrt(float(square[i, sample])) for i in range(trace.n)]
+    return sum(w * float(v) for w, v in zip(weights, values, strict=True)) / sum(weights)
+
+
+def test_steps_count_by_what_they_push(run):
+    scales, across = torch.linspace(1, 7, run.n).double(), torch.linspace(0.9, 0.1, run.n).double()
+    found = EffectiveScale.of(acting(run, scales, across))
+    for value, values in ((found.scale, scales), (found.across, across)):
+        assert value == pytest.approx(sorted(weighed(run, values, b) for b in range(3))[1], rel=1e-12)
+        assert abs(value - float(values.mean())) > 0.05  # an equal weight for each step would give that
+
+
+def test_plain_guidance_stands_at_its_cfg(run):
+    found = EffectiveScale.of(run)
+    assert found.steady
+    assert found.along
+    assert vars_of(found)[:7] == pytest.approx([4.0] * 7, rel=1e-6)
+    assert found.across == pytest.approx(0.0, abs=1e-9)
+
+
+def test_a_run_begins_at_one_scale_and_ends_at_another(run):
+    found = EffectiveScale.of(acting(run, [2.0] * 4 + [5.0] * 2 + [9.0] * 4))
+    assert (found.early, found.late, found.least, found.most) == (2.0, 9.0, 2.0, 9.0)
+    assert 2 < found.scale < 9
+    assert not found.steady
+
+
+def test_samples_are_summed_up_by_their_median_and_a_band():
+    run = exact_trace(4.0, steps=12, batch=11, capture=False)
+    found = EffectiveScale.of(acting(run, torch.arange(11.0).repeat(12, 1)))
+    assert (found.low, found.scale, found.high) == pytest.approx((1.0, 5.0, 9.0))
+    assert (found.early, found.late) == pytest.approx((5.0, 5.0))
+
+
+def test_a_step_that_hardly_pushes_tells_nothing_of_the_run(run):
+    kappa = run.steps["kappa"].clone()
+    kappa[0], kappa[-4:] = 1e-9, 1e-9
+    found = EffectiveScale.of(acting(with_columns(run, kappa=kappa), [900.0] + [3.0] * 5 + [-900.0] * 4))
+    assert (found.least, found.most, found.early) == (3.0, 3.0, pytest.approx(3.0, rel=1e-5))
+    assert found.scale == pytest.approx(3.0, rel=1e-4)
+    assert math.isnan(found.late)
+    assert found.steady
+
+
+def test_where_nobody_knows_how_far_the_sampler_follows_an_euler_step_stands_for_it(run):
+    """The exact run is one: its own kappa is 1 - sigma' / sigma, for a flow model too."""
+    for trace in (run, exact_trace(4.0, steps=10, batch=3, capture=False, space="flow")):
+        rising = acting(trace, torch.linspace(1, 7, trace.n))
+        unseen = with_columns(rising, kappa=torch.full_like(trace.steps["kappa"], torch.nan))
+        assert vars_of(EffectiveScale.of(unseen)) == pytest.approx(vars_of(EffectiveScale.of(rising)), rel=1e-9)
+
+
+def test_steps_of_which_nothing_is_known_are_left_out(run):
+    scales = torch.linspace(1, 7, run.n).double()
+    holes = scales.clone()
+    holes[[1, 5, 9]] = torch.nan
+    found = EffectiveScale.of(acting(run, holes))
+    kept = replace(acting(run, scales), steps={n: v[holes.isfinite()] for n, v in acting(run, scales).steps.items()})
+    kept = replace(kept, stage=["step"] * 7)
+    assert found.scale == pytest.approx(EffectiveScale.of(kept).scale, rel=1e-12)
+    assert found.most < 7
+
+
+@pytest.mark.parametrize("gamma", [1.0, 0.0])
+def test_cfg_1_stands_at_1_where_both_predictions_are_there(gamma):
+    found = EffectiveScale.of(exact_trace(gamma, steps=6, batch=2, capture=False))
+    assert found.scale == pytest.approx(gamma, abs=1e-6)
+    assert found.steady
+
+
+def test_what_is_unknown_stays_unknown(run):
+    nan = torch.full((run.n, run.batch), torch.nan, dtype=torch.float64)
+    old = replace(run, steps={name: v for name, v in run.steps.items() if name not in SCALES})
+    empty = replace(run, steps={name: v[:0] for name, v in run.steps.items()}, stage=[])
+    still = with_columns(run, kappa=torch.zeros_like(run.steps["kappa"]))
+    masked = with_scales(replace(old, header={**run.header, "notes": [f"{MASKED}: D is the original outside it"]}))
+    for trace in (with_columns(run, gamma_eff=nan, across=nan), old, empty, still, masked):
+        assert same(EffectiveScale.of(trace), UNKNOWN)
+    assert same(EffectiveScale.of(with_scales(old)), EffectiveScale.of(run))
+    assert UNKNOWN.steady
+    assert UNKNOWN.along

@@ -1,0 +1,97 @@
+"""At which plain scale a run stands: its effective scales summed up over steps and samples."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from .trace import Trace
+
+ALIKE = 0.02  # of a scale, at least of 1, and of the push: what differs by less is not worth a word
+SLIGHT = 0.1  # of its even share of the push: what acted in a part of a run that pushed less is not told
+PARTS = 3  # of a run: the first is early, the last is late
+BAND = torch.tensor([0.1, 0.5, 0.9], dtype=torch.float64)  # percentiles of the samples
+
+
+@dataclass(frozen=True)
+class EffectiveScale:
+    """The scale at which plain guidance comes nearest to what a run did, whoever did it; nan where unknown.
+
+    Means over steps weigh each by |kappa delta|, what it pushes at one unit of scale. scale: mean of the median sample.
+    low, high: 10th and 90th percentile of the samples. early, late: of the first and the last third of the steps.
+    least, most: of single steps. across: mean share of the push that no plain scale gives, 0 .. 1.
+    """
+
+    scale: float = math.nan
+    low: float = math.nan
+    high: float = math.nan
+    early: float = math.nan
+    late: float = math.nan
+    least: float = math.nan
+    most: float = math.nan
+    across: float = math.nan
+
+    @classmethod
+    def of(cls, trace: Trace) -> EffectiveScale:
+        """Of one run; unknown where the weight of a gradient is, which cannot be taken out then."""
+        untold = any(term.guides and term.weight not in trace.steps for term in trace.terms)
+        if untold or not trace.n or not trace.batch:
+            return cls()
+        gamma, across = trace.column("M19"), trace.column("M19a")
+        weights = torch.where(gamma.isfinite(), push_weights(trace), 0.0)
+        low, scale, high = weighted_mean(gamma, weights).nanquantile(BAND).tolist()
+        telling = torch.where(weights * trace.n > SLIGHT * weights.sum(dim=0), gamma, torch.nan)
+        steps = telling.nanquantile(0.5, dim=1)
+        known = steps[steps.isfinite()].tolist() or [math.nan]
+        early, late = (_middle(part, weights) for part in _ends(gamma))
+        return cls(scale, low, high, early, late, min(known), max(known), _middle(across, weights))
+
+    @property
+    def steady(self) -> bool:
+        """Whether every step had about the same."""
+        return alike(self.least, self.scale) and alike(self.most, self.scale)
+
+    @property
+    def along(self) -> bool:
+        """Whether next to nothing went across."""
+        return not self.across > ALIKE
+
+
+def push_weights(trace: Trace) -> Tensor:  # -> [n, B], >= 0, units of the state
+    """What one unit of scale pushes at every step: |kappa delta|, 0 where it is unknown.
+
+    kappa = dx'/dD; where nobody knows it, that of an Euler step: 1 - sigma' / sigma.
+    """
+    steps = trace.steps
+    euler = 1 - steps["sigma_next"] / steps["sigma"]
+    kappa = torch.where(steps["kappa"].isfinite(), steps["kappa"], euler).abs()
+    delta = trace.record.dot("delta", "delta").clamp(min=0).sqrt()
+    return (kappa[:, None] * delta).nan_to_num(0.0, 0.0, 0.0)
+
+
+def weighted_mean(values: Tensor, weights: Tensor) -> Tensor:  # [n, B] x2 -> [B]
+    """Mean over the steps that know a value, nan where none of them has a weight."""
+    weights = torch.where(values.isfinite(), weights, 0.0)
+    return (values.nan_to_num() * weights).sum(dim=0) / weights.sum(dim=0)
+
+
+def alike(scale: float, other: float) -> bool:
+    """Whether two scales are not worth telling apart; an unknown one is like any."""
+    return not abs(scale - other) > ALIKE * max(1.0, abs(other))
+
+
+def _ends(gamma: Tensor) -> tuple[Tensor, Tensor]:  # [n, B] -> [n, B] x2
+    """The scales of the first third of the steps, and those of the last; nan elsewhere."""
+    n = len(gamma)
+    place, third = torch.arange(n)[:, None], -(-n // PARTS)
+    return torch.where(place < third, gamma, torch.nan), torch.where(place >= n - third, gamma, torch.nan)
+
+
+def _middle(values: Tensor, weights: Tensor) -> float:
+    """The weighted mean of the median sample; nan where the steps that know a value pushed next to nothing."""
+    share = torch.where(values.isfinite(), weights, 0.0).sum(dim=0) / weights.sum(dim=0)
+    told = torch.where(share >= SLIGHT / PARTS, weighted_mean(values, weights), torch.nan)
+    return float(told.nanquantile(0.5))
