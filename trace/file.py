@@ -43,7 +43,7 @@ from .directions import with_directions
 from .gram import VECTORS
 from .portable import ascii_json, jsonable
 from .scale import with_scales
-from .terms import columns_of_pass, passes_of
+from .terms import columns_of_pass, effects_of_pass, passes_of
 from .trace import AFTERWARDS, CROSS, END, OWN, PART, PER_SAMPLE, PER_STEP, SCALES, STAGES, VERSION, Trace
 
 FORMAT = "guidance-geometry/trace"
@@ -360,6 +360,7 @@ def _check_columns(name: str, trace: Trace) -> None:
     wanted |= dict.fromkeys(PER_STEP, (n,)) | dict.fromkeys(PER_SAMPLE, (n, batch))
     for made in passes_of(trace.steps):
         wanted |= dict(zip(columns_of_pass(made), ((n,), (n,), (n, batch)), strict=True))
+        wanted |= dict.fromkeys(trace.steps.keys() & effects_of_pass(made), (n, batch))
     asked = {column for term in trace.terms for column in (term.column, term.weight)}
     wanted |= dict.fromkeys(asked & trace.steps.keys(), (n, batch))
     if not trace.steps.keys() & set(SCALES):

@@ -6,8 +6,9 @@ One fact has one place: a sentence here is the only statement of it, and whoever
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -17,16 +18,17 @@ from .effective import EffectiveScale, alike
 from .features import noise_levels
 from .gram import named
 from .metrics import ratio
-from .pushes import GUIDANCE, beyond_c, contraction, interval, lengths, parts_of, push_shares, shares
+from .pushes import GUIDANCE, beyond_c, contraction, interval, lengths, parts_of, pass_lengths, push_shares, shares
 from .scale import Scale, is_off, predictions_agree
 from .sentences import Sentence, about, percent, say, short
-from .terms import Term
+from .terms import Term, columns_of_pass, effects_of_pass, passes_of
 from .trace import AFTERWARDS, Trace
 
 CHEAP = 0.01  # share of the run's push that one predicted difference may miss
 IDLE = 0.02  # share of the push below which the end of a run can do without guidance
 UNKNOWN = 0.1  # share of guided steps whose push may be unknown
 TRUSTED = 2.5  # sigma in sigma_d up to which the estimate of that cost holds
+NOTHING = 5e-4  # share of D below which what a pass made of it is printed as 0.0 %
 GUIDED = ("step", "reuse")
 HALF = math.log(0.5)  # log p above which a classifier finds what was asked for
 CHANCE = 0.05  # probability below which a difference is no chance
@@ -117,8 +119,34 @@ def _passes(run: Watched) -> Iterator[Sentence]:
     evaluations = int(trace.steps["evals"].nansum()) if counted is None else int(counted)
     yield say("passes.spent", evaluations=evaluations, n=trace.n, both=int(_marked(trace, "step").sum()))
     for name, count in (trace.header.get("passes") or {}).items():
-        share = percent(count / max(evaluations, 1))
-        yield say("passes.further", name=name, count=int(count), evaluations=evaluations, percent=share)
+        yield from _of_pass(run, name, {"name": name, "count": int(count), "evaluations": evaluations})
+    for name, count in (trace.header.get("inside") or {}).items():
+        yield say("passes.inside", name=name, count=int(count), evaluations=evaluations)
+
+
+def _of_pass(run: Watched, name: str, facts: Mapping[str, Any]) -> Iterator[Sentence]:
+    """What a further pass cost and did: nothing, a part of the push, or nobody knows."""
+    trace, taken = run.trace, percent(facts["count"] / max(facts["evaluations"], 1))
+    made = pass_lengths(trace, name) if name in passes_of(trace.steps) else None
+    if made is None or not _is_known(made, trace.steps[columns_of_pass(name)[0]] > 0):
+        yield say("passes.further", percent=taken, **facts)
+        return
+    moved = (made / lengths(trace, named("D", trace.steps["gamma"][:, None]))).nan_to_num()
+    if (most := float(moved.max())) < NOTHING:
+        yield say("passes.idle", moved=f"{100 * most:.1f}", **facts)
+        return
+    yield say("passes.pushed", percent=taken, share=percent(push_shares(trace).get(name, 0.0)), **facts)
+    across = trace.steps.get(effects_of_pass(name)[1], torch.full_like(made, math.nan))
+    weight = (trace.steps["kappa"].abs()[:, None] * made).nan_to_num() * across.isfinite()
+    if bool((weight > 0).any()):
+        part = float((weight * across.nan_to_num()).sum() / weight.sum())
+        yield say("passes.across", name=name, percent=percent(part))
+
+
+def _is_known(made: Tensor, ran: Tensor) -> bool:
+    """Whether it is known of most steps at which a pass ran what it made."""
+    unknown = made[ran].isnan().any(dim=1)
+    return bool(ran.any()) and int(unknown.sum()) <= UNKNOWN * len(unknown)
 
 
 def _skippable(run: Watched) -> Iterator[Sentence]:

@@ -8,8 +8,8 @@ its VE twin give the same numbers; it is written times alpha, which also holds a
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Container, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 
 import torch
@@ -17,7 +17,7 @@ from torch import Tensor
 
 from ..guidance.vectors import flat, where_float64_is, wide
 from .gram import Coefficient, Combination, GramRecord, added, counted, displacement, fill_absent, named
-from .terms import Term, columns_of_pass, passes_of
+from .terms import Term, columns_of_pass, effects_of_pass, passes_of
 
 QUANTILE = 0.999  # of |c| per channel and item: the bound of M10 where the space has no bound of its own
 FLOOR_FACTOR = 10  # a difference below this many precision floors is not meaningful
@@ -362,7 +362,12 @@ def term_metrics(terms: Sequence[Term], columns: Container[str]) -> dict[str, Me
     }
 
 
-def pass_metrics(columns: Iterable[str]) -> dict[str, Metric]:
-    """What the further passes of a run add to METRICS: "pass STG", ..."""
-    words, sizes = "further pass to what it repeats", (columns_of_pass(name)[-1] for name in passes_of(columns))
-    return {size: Metric(words, "rms, data", column=size) for size in sizes}
+def pass_metrics(columns: Collection[str]) -> dict[str, Metric]:
+    """What the further passes of a run add to METRICS: "pass STG", "along STG", "across STG", ..."""
+    found = {}
+    for name in passes_of(columns):
+        along, across = effects_of_pass(name)
+        found[columns_of_pass(name)[-1]] = Metric("further pass to what it repeats", "rms, data")
+        found[along] = Metric("scale that a further pass adds")
+        found[across] = Metric("share of it across the difference", "share")
+    return {column: replace(metric, column=column) for column, metric in found.items() if column in columns}

@@ -13,8 +13,9 @@ from torch import Tensor
 
 from .gram import Coefficient, Combination, GramRecord, added, fill_absent
 from .metrics import beyond_c, rounding_beside
-from .scale import rounding
-from .trace import Trace
+from .scale import rounding, with_scales
+from .terms import columns_of_pass, passes_of
+from .trace import SCALES, Trace
 
 HELD = 0.8  # share of the sum that `interval` holds
 GUIDANCE = "guidance"  # among the names of what pushes: cfg and rules
@@ -43,12 +44,30 @@ def lengths(trace: Trace, part: Combination) -> Tensor:  # -> [n, B], units of x
     return torch.where(found <= torch.maximum(rounding(trace), rounding_beside(record, part)), 0.0, found)
 
 
+def pass_lengths(trace: Trace, name: str) -> Tensor:  # -> [n, B], units of x0-hat
+    """How long the part of D is that a further pass made, 0 where it did not run; nan: unknown."""
+    cost, weight, size = (trace.steps[column] for column in columns_of_pass(name))
+    found = weight.abs()[:, None] * size * trace.count**0.5
+    return torch.where((cost == 0)[:, None] | (size == 0), 0.0, found)
+
+
 def push_shares(trace: Trace) -> dict[str, float]:
     """Whose the push of a run was: sums over steps and samples of |kappa v|, each over their sum; empty without any."""
     kappa = trace.steps["kappa"].abs()[:, None]
-    sums = {name: float((kappa * lengths(trace, part)).nansum()) for name, part in parts_of(trace).items()}
+    made = {name: lengths(trace, part) for name, part in parts_of(trace).items()}
+    if passes := {name: pass_lengths(trace, name) for name in passes_of(trace.steps)}:
+        made = {**made, GUIDANCE: _beside_passes(trace, made[GUIDANCE]), **passes}
+    sums = {name: float((kappa * length).nansum()) for name, length in made.items()}
     total = sum(sums.values())
     return {name: value / total for name, value in sums.items()} if total > 0 else {}
+
+
+def _beside_passes(trace: Trace, whole: Tensor) -> Tensor:  # -> [n, B]
+    """How long D' - c is, from its scale and its share across; the whole of D - c where these are unknown."""
+    scale, across = (with_scales(trace).steps[name] for name in SCALES)
+    delta = lengths(trace, {"delta": 1.0})
+    length = (scale - 1).abs() * delta / (1 - across).sqrt()
+    return torch.where(length.isfinite(), length, torch.where(delta > 0, whole, 0.0))
 
 
 def contraction(sigma_next: Tensor, alpha_next: Tensor, sigma_data: float | None, noisy: bool) -> Tensor:  # 0 .. 1

@@ -19,7 +19,7 @@ from .directions import directions_of
 from .file import even_positions
 from .gram import GramRecord
 from .metrics import METRICS
-from .terms import columns_of_pass, passes_of
+from .terms import columns_of_pass, effects_of_pass, passes_of
 from .trace import PER_STEP, Trace
 
 VERSION = 1
@@ -33,6 +33,7 @@ PERCENTILES = (10, 50, 90)
 STORED = tuple(name for name, metric in METRICS.items() if metric.column)  # what inner products cannot give
 WRITTEN = (*PER_STEP, "K", "sum", *(METRICS[name].column for name in STORED))  # columns of a step's record
 HEADER = ("scheduler", "sampler", "cfg", "seed", "sigmas", "labels", "chain", "model", "notes", "split", "evaluations")
+OF_A_PASS = ("evals", "scale", "size", "along", "across")
 OF_SOME_RUNS = ("part", "passes", "inside", "afterwards")
 
 
@@ -188,11 +189,11 @@ def _samples(short: Mapping[str, list]) -> list[dict]:
 
 
 def _passes(columns: Mapping[str, Tensor]) -> dict:
-    """What each further pass cost at a step, its weight, and the mean size of what it takes away; of runs with any."""
+    """What each further pass cost at a step and did: its weight, and means over the samples; of runs with any."""
     found = {}
     for name in passes_of(columns):
-        values = [rounded(columns[column].mean()) for column in columns_of_pass(name)]
-        found[name] = dict(zip(("evals", "scale", "size"), values, strict=True))
+        named = zip(OF_A_PASS, (*columns_of_pass(name), *effects_of_pass(name)), strict=True)
+        found[name] = {what: rounded(columns[column].mean()) for what, column in named if column in columns}
     return {"passes": found} if found else {}
 
 

@@ -27,9 +27,9 @@ class Scale:
 
     low, high: least and largest gamma of its steps, nan where one is unknown. moved: largest |D - G| / |D| over the
     steps that know it, 0 where that is rounding, nan where none knows it; at: that step. further: names of what else
-    took part: further passes, further conditions, classifiers. rules: the chain as text, empty where there is none.
-    cfg: of the widget, nan where nobody tells. effective: the plain scale at which the run stands. other: who else may
-    have changed guidance, empty where nobody tells.
+    took part: further passes, patches in the network, further conditions, classifiers. rules: the chain as text, empty
+    where there is none. cfg: of the widget, nan where nobody tells. effective: the plain scale at which the run stands.
+    other: who else may have changed guidance, empty where nobody tells.
     """
 
     low: float
@@ -90,7 +90,8 @@ def scale_of(trace: Trace) -> Scale:
     moved, at = _moved(trace)
     header = trace.header
     gradients = [term.shown for term in trace.terms if term.guides]
-    further = (*(header.get("passes") or {}), *(header.get("beside") or ()), *gradients)
+    passes = (*(header.get("passes") or {}), *(header.get("inside") or {}))
+    further = (*passes, *(header.get("beside") or ()), *gradients)
     chain = _rules_of(trace)
     several = several_of(trace)
     known = len(gamma) > 0 and bool(gamma.isfinite().all()) and not several["cfg"]

@@ -12,6 +12,7 @@ LOG_PROB = "log_prob "  # begins the columns of a trace that hold what energies 
 WEIGHT = "weight "  # begins the columns [n, B] that hold the weights of gradients in the push that acted
 PASS = "pass "  # begins the columns [n, B] of a trace that hold how far further passes lie from what they repeat
 OF_PASSES = ("evals ", "scale ", PASS)  # before them their cost [n], and the weight of that difference in D [n]
+EFFECTS = ("along ", "across ")  # before them, [n, B]: what it adds to the scale, and its share across delta
 
 
 @dataclass(frozen=True)
@@ -53,6 +54,12 @@ def columns_of_pass(name: str) -> tuple[str, str, str]:
     """Names of the columns of a further pass: cost, weight, size."""
     cost, scale, size = (what + name for what in OF_PASSES)
     return cost, scale, size
+
+
+def effects_of_pass(name: str) -> tuple[str, str]:
+    """Names of the columns of what a further pass did, which older records lack: along and across the difference."""
+    along, across = (what + name for what in EFFECTS)
+    return along, across
 
 
 def passes_of(columns: Iterable[str]) -> list[str]:

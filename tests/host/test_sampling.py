@@ -110,7 +110,8 @@ def test_at_gamma_one_uncond_is_not_evaluated_and_the_trace_says_so(labelled, em
     _, _, trace = guided(*labelled["ve"], empty_latent("ve"), "euler", cfg=1.0)
     assert trace.stage == ["cond_only"] * STEPS
     assert trace.column("M1").isnan().all()
-    assert trace.header["notes"] == [f"uncond was not evaluated in {STEPS} of {STEPS} steps"]
+    skipped = f"uncond was not evaluated in {STEPS} of {STEPS} steps"
+    assert trace.header["notes"] == [skipped, "nor after the run: uncond_steps is 0"]
     assert trace.header["evaluations"] == STEPS
 
 

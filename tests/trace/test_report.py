@@ -20,10 +20,11 @@ from guidance_geometry.trace.gram import VECTORS, GramRecord
 from guidance_geometry.trace.known import Known, Template
 from guidance_geometry.trace.odds import ODDS, Odds, RuleOdds, odds_of
 from guidance_geometry.trace.picks import Pick, Picks
+from guidance_geometry.trace.pushes import push_shares
 from guidance_geometry.trace.report import AGAINST, COLOURS, report_of
 from guidance_geometry.trace.sampler_class import CLASSES, MEASURED
 from guidance_geometry.trace.scale import scale_of
-from guidance_geometry.trace.sentences import LANGUAGES, SENTENCES, say
+from guidance_geometry.trace.sentences import LANGUAGES, SENTENCES, percent, say
 from guidance_geometry.trace.size import Size, read_size, write_size
 from guidance_geometry.trace.trace import SCALES
 
@@ -48,6 +49,17 @@ def run(gamma=4.0, changes=(), **how):
 
 def with_columns(trace, **columns):
     return replace(trace, steps={**trace.steps, **columns})
+
+
+def passed(trace, weight=1.0, size=0.05, across=0.25, counts=1.0):
+    """The record of a run with a further pass, of so large a difference."""
+    n, batch = trace.n, trace.batch
+    levels = {"evals PAG": counts, "scale PAG": weight}
+    values = {"pass PAG": size, "along PAG": 0.5, "across PAG": across}
+    columns = {name: torch.full((n,), value).double() for name, value in levels.items()}
+    columns |= {name: torch.full((n, batch), value).double() for name, value in values.items()}
+    header = {**trace.header, "passes": {"PAG": n}, "evaluations": 3 * n}
+    return replace(with_columns(trace, **columns), header=header)
 
 
 def part_of(trace, first, last):
@@ -315,6 +327,10 @@ CASES = {
     "acts.unknown": lambda: report(nan(run(), "kappa")),
     "passes.spent": lambda: report(run()),
     "passes.further": lambda: report(run(changes={"passes": {"STG": 20}})),
+    "passes.idle": lambda: report(passed(run(), size=1e-6)),
+    "passes.pushed": lambda: report(passed(run())),
+    "passes.across": lambda: report(passed(run())),
+    "passes.inside": lambda: report(run(changes={"inside": {"NAG": 40}})),
     "skip.some": lambda: report(with_columns(run(), m14=torch.full((20, 2), 1e-3).double())),
     "skip.none": lambda: report(with_columns(run(), m14=torch.full((20, 2), 9.0).double())),
     "skip.unknown": lambda: report(unsized(run())),
@@ -573,6 +589,29 @@ def test_half_the_scale_is_compared_at_the_end_of_both_runs():
 
 def said_of(trace, half):
     return said(report(trace, half=half))
+
+
+def test_what_a_pass_did_is_measured():
+    found = {one.id: one.text() for one in report(passed(run(), weight=0.0)).findings}
+    assert found["passes.idle"] == "PAG ran 20 times and changed the prediction by 0.0 %."
+    trace = passed(run(), weight=2.0, size=0.1)
+    guided = trace.steps["kappa"][:, None].abs() * trace.record.square({"delta": 3.0}).sqrt()
+    own = trace.steps["kappa"][:, None].abs() * 2 * 0.1 * trace.count**0.5
+    share = float(own.sum() * trace.batch / (own.sum() * trace.batch + guided.sum()))
+    assert push_shares(trace)["PAG"] == pytest.approx(share, rel=1e-6)
+    assert sum(push_shares(trace).values()) == pytest.approx(1)
+    found = {one.id: one for one in report(trace).findings}
+    assert found["passes.pushed"].facts["share"] == percent(share)
+    assert found["passes.across"].facts["percent"] == "25"
+    assert "passes.across" not in said(report(passed(run(), across=math.nan)))
+    assert "passes.further" in said(report(passed(run(), weight=math.nan)))
+    assert "passes.further" in said(report(passed(run(), counts=0.0)))
+
+
+def test_a_patch_in_the_network_takes_part():
+    trace = run(changes={"inside": {"NAG": 40}})
+    assert "head.passes" in said(report(trace, Known(card=card())))
+    assert not report(trace).plain
 
 
 @pytest.mark.parametrize("name", [name for name in SENTENCES if name.startswith("half.")])

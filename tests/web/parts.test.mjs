@@ -28,6 +28,10 @@ test("further passes stand behind the step's numbers and in the table", () => {
   const [head, first] = table(sound, 0);
   assert.deepEqual(["evals STG", "scale STG", "pass STG"].map((name) => first[head.indexOf(name)]), [1, 0.5, 0.25]);
   assert.equal(head.length, first.length);
+  const acting = { ...sound, steps: record.steps.map((step) => ({ ...step, passes: { STG: { ...told.STG, along: 0.75, across: 0.5 } } })) };
+  assert.match(facts(acting, record.steps[0].i, 0, words), /STG \u00d7 0\.5 \(evals 1, like 0\.75 more cfg\)$/);
+  const [all, row] = table(acting, 0);
+  assert.deepEqual(["along STG", "across STG"].map((name) => row[all.indexOf(name)]), [0.75, 0.5]);
   assert.equal(table(record, 0)[0].includes("evals STG"), false);
 });
 

@@ -61,11 +61,11 @@ const LEVELS = ["sigma", "sigma_next", "gamma", "kappa", "evals"];
 /** One row a step of what a sample did: [[heading, ...], [value, ...], ...]; what is unknown is null or NaN. */
 export function table(run, sample) {
   const passes = Object.keys(run?.passes ?? {});
-  const head = ["step", ...LEVELS, ...passes.flatMap((name) => [`evals ${name}`, `scale ${name}`, `pass ${name}`]), "stage", ...Object.entries(NAMES).map(([id, [name]]) => `${id} ${name}`)];
+  const head = ["step", ...LEVELS, ...passes.flatMap((name) => ["evals", "scale", "pass", "along", "across"].map((what) => `${what} ${name}`)), "stage", ...Object.entries(NAMES).map(([id, [name]]) => `${id} ${name}`)];
   const rows = (run?.steps ?? []).map((step) => {
     const gram = sampleOf(step, sample);
     const levels = LEVELS.map((name) => step[name] ?? null);
-    const further = passes.flatMap((name) => ["evals", "scale", "size"].map((what) => step.passes?.[name]?.[what] ?? null));
+    const further = passes.flatMap((name) => ["evals", "scale", "size", "along", "across"].map((what) => step.passes?.[name]?.[what] ?? null));
     return [nth(step.i), ...levels, ...further, step.stage, ...Object.keys(NAMES).map((name) => metric(name, gram, step, run))];
   });
   return [head, ...rows];

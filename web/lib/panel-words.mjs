@@ -32,7 +32,7 @@ export function facts(run, i, sample, t) {
   const known = { strength: number(strength), delta: number(delta), move: number(move) };
   const values = t(Number.isFinite(delta) ? "values" : "moveOnly", known);
   const further = Object.entries(step.passes ?? {}).filter(([, { evals }]) => evals > 0)
-    .map(([name, { evals, scale }]) => t("further", { name, evals, scale: number(scale) }));
+    .map(([name, { evals, scale, along }]) => t(Number.isFinite(along) ? "furtherAlong" : "further", { name, evals, scale: number(scale), along: number(along) }));
   return [place, values, noise > 0 && t("noisy", { noise: number(noise) }), ...further].filter(Boolean).join(" \u00b7 ");
 }
 
