@@ -26,7 +26,6 @@ PACK_VERSION = "0.1.0"
 NEAR_START = 0.05  # share of a schedule, before which a run begins with it
 PIXELS = 3  # channels of a pixel-space model
 BROWNIAN = ("dpmpp_sde", "dpmpp_2m_sde", "dpmpp_2m_sde_heun", "dpmpp_3m_sde")
-WRONG_ON_FLOW = ("ddpm", "res_multistep_ancestral", "res_multistep_ancestral_cfg_pp", "dpmpp_2s_ancestral_cfg_pp")
 COMBINING = ("__call__", "outer_predict_noise", "predict_noise")
 NO_SCHEDULE_END = ("dpm_fast", "dpm_adaptive")  # they stop at the last positive sigma, whatever follows it
 

@@ -19,6 +19,13 @@ PLAIN = (bool, int, float, str, type(None))
 _responses: OrderedDict[Hashable, Response] = OrderedDict()
 
 
+def response_of(sampler: Any, sigmas: Tensor, patcher: Any) -> Response:
+    """The response of a SAMPLER, or of the one that a recorder stands around, with the kind of noise of a MODEL."""
+    inner = getattr(sampler, "inner", sampler)
+    function, options = (getattr(inner, name, None) for name in ("sampler_function", "extra_options"))
+    return response(function, options or {}, sigmas, patcher.get_model_object("model_sampling"))
+
+
 def response(function: Callable | None, options: Mapping[str, Any], sigmas: Tensor, sampling: Any) -> Response:
     """The response of a sampler's function over a schedule.  sampling: the model's, which is only read.
 

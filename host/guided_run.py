@@ -20,6 +20,7 @@ from . import adapter
 from .adapter import KEY, packed_as
 from .autograd import staying
 from .chain_evaluation import ChainEvaluation
+from .dry_run import response_of
 from .gradient_evaluation import DenoiserCall
 from .gradient_run import GradientRun, goes_through_denoiser
 from .other_model import OtherModel, load_together
@@ -44,9 +45,9 @@ class GuidedRun:
         levels, patcher = tuple(map(float, sigmas)), guider.model_patcher
         first, last = adapter.part_of_schedule(patcher, levels)
         run = Run(levels, adapter.is_flow(patcher), first=first, last=last)
-        name, options = adapter.sampler_of(sampler)
-        self.chain, self.packed, self.stages = chain, packed, Stages(name, run.sigmas, options)
-        note = zero_init_note(name, options) if chain.waits(run) else ""
+        response, waits = response_of(sampler, sigmas, patcher), chain.waits(run)
+        self.chain, self.packed, self.stages = chain, packed, Stages(run.sigmas, response)
+        note = zero_init_note(adapter.sampler_of(sampler)[0], response, waits) if waits else ""
         self.notes = [f"{note} {SURE_TO_WAIT}"] if note else []
         parted = PartedChain(chain, packed)
         state = parted.init(run)

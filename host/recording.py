@@ -21,7 +21,7 @@ from torch import Tensor
 from ..guidance.parts import Packed
 from ..guidance.printing import nth
 from ..samplers.noise_tracking import untracked
-from ..samplers.steps import FORMULAS, READS_UNCOND
+from ..samplers.stages import Stages
 from ..trace.accumulator import LIMITS, Accumulator, Capture
 from ..trace.faults import kept_out, line_of
 from ..trace.recorder import MOST_CALLS, Recorded, Recorder, Visited
@@ -30,6 +30,7 @@ from ..trace.trace import Trace
 from . import adapter
 from .adapter import KEY
 from .afterwards import Afterwards
+from .dry_run import response_of
 from .evaluations import Evaluations, Predicted
 from .host_run import HostRun, host_run
 from .live import Live, job_of_this_node
@@ -166,9 +167,9 @@ class Watch:
         deviation = adapter.data_deviation(run.patcher)
         named = dict(zip(run.packed.names, self.accumulators, strict=True))
         self.live = Live(named, run.id, run.steps, deviation, self._show(job_of_this_node))
-        late, last = run.name == "dpm_adaptive", adapter.last_sigma(run.name, run.sigmas)
+        last = adapter.last_sigma(run.name, run.sigmas)
         self.evaluations = Evaluations(run)
-        self.recorder = Recorder(self._entered, last, reports_late=late)
+        self.recorder = Recorder(self._entered, last, Stages(run.sigmas.tolist(), setting.response))
         self._keep_for_later(self.recordings[0])
 
     def _keep_for_later(self, recording: Recording) -> None:
@@ -278,8 +279,7 @@ class Watch:
         self.recorder.turned(info["x"], float(info["sigma"]))
 
     def _stepped(self, told: Mapping) -> None:
-        """The host's samplers are known; of any other's calls the one at the level that it names was the step's."""
-        level = None if adapter.is_hosts_own(self.run.function) else told.get("sigma")
+        level = told.get("sigma")
         known = isinstance(level, Tensor | float | int)
         self.recorder.stepped(float(torch.as_tensor(level).flatten()[0]) if known else None)
 
@@ -416,9 +416,7 @@ def _setting(run: HostRun) -> Setting:
     pixels = run.patcher.get_model_object("latent_format").latent_channels == adapter.PIXELS
     return Setting(
         flow=run.flow,
-        formula=None if run.options.get("s_churn") else FORMULAS.get(run.name),
-        reads_uncond=run.name in READS_UNCOND,
-        options=run.options,
+        response=response_of(run.sampler, run.sigmas, run.patcher),
         bound=1.0 if pixels else None,
         dtype=adapter.network_dtype(run.patcher),
         terms=run.terms,

@@ -28,6 +28,12 @@ NO_EFFECT = (
 )
 
 
+CHECKED = "checked by the sampler's measured response"
+MOST_MISSING = 0.02  # of the signal in a state
+ASTRAY = (
+    "{name} does not keep to its noise levels: up to {share:.0f} % of the signal is missing from its states, so its "
+    "samples are wrong on this kind of model"
+)
 SIDE_BY_SIDE = "several runs share this batch: gamma is of the one farthest from 1, and D - G holds the others' scales"
 OTHER_SIZE = (
     "{name} draws pictures of {native}; these are {got}, and may show a thing several times or none. For its own size "
@@ -131,8 +137,9 @@ def _latent(seen: Observed) -> dict:
 
 
 def _split(seen: Observed) -> str:
-    checked = "checked by the step's formula" if seen.accumulator.setting.formula else "not verified by a formula"
-    return f"{seen.split}; {checked}"
+    response = seen.accumulator.setting.response
+    unknown = f"not checked: the sampler's response is unknown ({response.why})"
+    return f"{seen.split}; {CHECKED if response.steps else unknown}"
 
 
 def _options(seen: Observed) -> dict:
@@ -200,8 +207,8 @@ def notes_of(seen: Observed) -> list[str]:
     run, notes = seen.run, []
     if run.masked:
         notes.append("a noise mask was set: D is the original outside it, so D - G does not come from a rule there")
-    if run.flow and run.name in adapter.WRONG_ON_FLOW:
-        notes.append(f"{run.name} adds VE noise to a flow state: its samples are wrong on flow models")
+    short = seen.accumulator.setting.response.missing_signal(run.flow)
+    notes += [ASTRAY.format(name=run.name, share=100 * short)] if abs(short) > MOST_MISSING else []
     notes += [SIDE_BY_SIDE] if _lanes(seen) else []
     notes += [*_about_uncond(seen), *_about_scale(seen), *_about_noise(seen)]
     return [*notes, *(run.chain_run.told() if run.chain_run else ())]

@@ -18,12 +18,13 @@ from ..guidance.printing import nth
 from ..guidance.rules.kinds import Source
 from ..guidance.run import Run
 from ..samplers.noise_tracking import untracked
-from ..samplers.steps import FORMULAS, READS_UNCOND, level
+from ..samplers.response import Response
+from ..samplers.steps import level
 from ..trace.accumulator import Accumulator, Capture, of_no_mode
 from ..trace.recorder import Evaluation, Recorded, Recorder
 from ..trace.rows import Setting
 from ..trace.trace import END, VERSION
-from .sampling import sample, sampler_of
+from .sampling import response_of, sample, sampler_of
 from .traces import Trace
 
 Denoiser = Callable[[Tensor, float, Any], Tensor]  # x [B, ...], sigma, condition -> x0-hat [B, ...]
@@ -99,7 +100,7 @@ class Recording:
         dtype: torch.dtype | None = None,
     ):
         self.run, self.guided, self.facts, self.dtype = run, guided, dict(facts), dtype
-        self.capture = Capture(capture)
+        self.capture, self.response = Capture(capture), Response(why="the loop is not ours")
         self.recorder = Recorder(self._entered, run.sigmas[-1])
         self.accumulator: Accumulator | None = None
         self.stopped = ""
@@ -128,6 +129,7 @@ class Recording:
     def sample(self, x: Tensor, sampler: str = "euler", seed: int = 0) -> Trace:  # x [B, ...]
         """Run a sampler (euler, ddpm) from x at the first noise level, and end the run."""
         self.facts = {"sampler": sampler_of(sampler).name, "seed": seed} | self.facts
+        self.response = response_of(sampler, self.run.sigmas, self.run.flow)
         return self.finish(sample(self, x, self.run.sigmas, sampler, seed=seed, flow=self.run.flow, mark=self.mark))
 
     @property
@@ -170,8 +172,8 @@ class Recording:
         self.accumulator.enter(step)
 
     def _setting(self, x: Tensor) -> Setting:
-        sampler, bound = str(self.facts.get("sampler")), 1.0 if x.shape[1] in PICTURES else None
-        return Setting(self.run.flow, FORMULAS.get(sampler), sampler in READS_UNCOND, {}, bound, self.dtype or x.dtype)
+        bound = 1.0 if x.shape[1] in PICTURES else None
+        return Setting(self.run.flow, self.response, bound, self.dtype or x.dtype)
 
     def _header(self, accumulator: Accumulator) -> dict[str, Any]:
         lost, dtype = self.recorder.unfollowed, str(self.dtype or self.end.dtype)[6:]

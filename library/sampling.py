@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
+import torch
 from torch import Tensor
 
 from ..samplers.loop import item_noise, run
 from ..samplers.noise_tracking import untracked
+from ..samplers.response import Probes, Response, measure_response
 from ..samplers.steps import Level, ddim, ddpm, level
 
 
@@ -54,6 +56,20 @@ def sample(
     for state in run(denoised, x, levels, step, lambda *_: mark(draw())):
         x = x if state.x_next is None else state.x_next
     return x
+
+
+def response_of(sampler: str, sigmas: Sequence[float], flow: bool) -> Response:
+    """What a sampler makes of its predictions, measured.  Arguments as for `sample`"""
+
+    def play(probes: Probes) -> Tensor:
+        def denoise(x: Tensor, sigma: float) -> Tensor:
+            denoised, _ = probes.answer(x, torch.tensor([sigma]))
+            probes.reported({"x": x, "sigma": sigma, "denoised": denoised})
+            return denoised
+
+        return sample(denoise, probes.start, sigmas, sampler, flow=flow, mark=probes.draw)
+
+    return measure_response(play, sigmas)
 
 
 def karras(steps: int, lowest: float = 0.02, highest: float = 20.0, rho: float = 7.0) -> list[float]:

@@ -19,9 +19,11 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from .steps import level
+
 MOST_CALLS = 1024  # of a model, in a dry run
 MEMORY = 6  # steps that a sampler may look back
-EXACT = {torch.float64: 1e-9, torch.float32: 1e-5}  # of a state, below which a coefficient is rounding
+EXACT = {torch.float64: 1e-9, torch.float32: 1e-6}  # of a state, below which a coefficient is rounding
 SPARE = 8  # places without a probe
 SAME_LEVEL = 1e-3  # relative; some samplers move the ends of the schedule a little
 SEED = 0
@@ -57,14 +59,15 @@ class Report(NamedTuple):
 class Probes:
     """A dry run: answers for the network and for the noise with unit vectors, and notes what is asked.
 
-    room: for so many calls, and as many draws. live: whether the probes are there, else all of them are zeros.
+    room: for so many calls, and as many draws. size: of the probe of the start, as long as the noise there. live:
+    whether the probes are there, else all of them are zeros.
     """
 
-    def __init__(self, room: int, dtype: torch.dtype = torch.float64, live: bool = True):
-        self.room, self.dtype, self.live = room, dtype, live
+    def __init__(self, room: int, size: float, dtype: torch.dtype = torch.float64, live: bool = True):
+        self.room, self.size, self.dtype, self.live = room, size, dtype, live
         self.calls = self.draws = self.shown = 0
         self.events: list[Seen | Report] = []
-        self.start = self._unit(0)
+        self.start = self._unit(0) * size
 
     @property
     def places(self) -> int:
@@ -218,10 +221,20 @@ class Response:
         """Steps before a step that it reads, at most."""
         return max((step.memory for step in self.steps), default=0)
 
+    def missing_signal(self, flow: bool) -> float:
+        """How much of the clean sample a state lacks at its noise level, at most, if all predictions were that sample.
+
+        Below 0 where it has too much. flow: x = (1 - sigma) x0 + sigma eps instead of x0 + sigma eps.
+        """
+        states = self.states[:-1]  # the level of the result is not told
+        alphas = [level(state.sigma, flow).alpha for state in states]
+        lacks = (a - s.start * alphas[0] - s.predicted - s.uncond for a, s in zip(alphas, states, strict=True))
+        return max(lacks, key=abs, default=0.0)
+
 
 def measure_response(play: Play, sigmas: Sequence[float]) -> Response:
     """The response of a sampler over a schedule.  Nothing is raised: where there is none, `why` says so."""
-    return _measure(play, sigmas, Probes(4 * len(sigmas)))
+    return _measure(play, sigmas, Probes(4 * len(sigmas), max(1.0, *sigmas)))
 
 
 def _measure(play: Play, sigmas: Sequence[float], probes: Probes) -> Response:
@@ -233,11 +246,11 @@ def _measure(play: Play, sigmas: Sequence[float], probes: Probes) -> Response:
     except OverflowError:
         found = Response(late=is_late(probes), why=f"it asks for more than {MOST_CALLS} predictions")
         if probes.room < MOST_CALLS:
-            found = _measure(play, sigmas, Probes(min(4 * probes.room, MOST_CALLS), probes.dtype))
+            found = _measure(play, sigmas, Probes(min(4 * probes.room, MOST_CALLS), probes.size, probes.dtype))
     except Exception as fault:  # noqa: BLE001  a dry run may not stop a real one
         found = Response(late=is_late(probes), why=f"{type(fault).__name__}: {str(fault)[:200]}")
         if probes.dtype == torch.float64:
-            found = _measure(play, sigmas, Probes(probes.room, torch.float32))
+            found = _measure(play, sigmas, Probes(probes.room, probes.size, torch.float32))
     return found
 
 
@@ -307,7 +320,7 @@ def _response(play: Play, probes: Probes, sigmas: Sequence[float]) -> Response:
     rows = rows - own
     if not rows.isfinite().all():
         raise Misfit("its states are not finite")
-    table = Table(rows, own, steps, probes.room, EXACT[probes.dtype])
+    table = Table(rows, own, steps, probes)
     firsts = tuple(one.call for one in steps[:-1])
     return Response(table.steps, table.states, firsts, reports_of(probes), is_late(probes))
 
@@ -320,7 +333,7 @@ def _on_schedule(steps: list[Start], sigmas: Sequence[float]) -> bool:
 
 def _blank(play: Play, probes: Probes, steps: list[Start]) -> Tensor:
     """The states of the same run without probes.  Raises Misfit where its steps are others."""
-    blank = Probes(probes.room, probes.dtype, live=False)
+    blank = Probes(probes.room, probes.size, probes.dtype, live=False)
     play_dry(play, blank)
     if [(one.sigma, one.calls) for one in blank.states] != [(one.sigma, one.calls) for one in probes.states]:
         raise Misfit("its steps depend on what is predicted")
@@ -334,14 +347,16 @@ class Table:
     rows: Tensor
     own: Tensor
     starts: list[Start]
-    room: int
-    exact: float
+    probes: Probes
 
     @property
     def states(self) -> tuple[State, ...]:
         """Every state in the terms of the whole run."""
-        calls = self.room
-        sums = (self.rows[:, 0], *(self.rows[:, kind : 2 * calls + 1 : 2].sum(dim=1) for kind in (1, 2)))
+        calls = self.probes.room
+        sums = (
+            self.rows[:, 0] / self.probes.size,
+            *(self.rows[:, kind : 2 * calls + 1 : 2].sum(dim=1) for kind in (1, 2)),
+        )
         noise = (self.rows[:, 2 * calls + 1 : -SPARE].square().sum(dim=1) + self.own.square().mean(dim=1)).sqrt()
         levels = [one.at.sigma for one in self.starts]
         return tuple(map(State, levels, *(column.tolist() for column in (*sums, noise))))
@@ -351,7 +366,7 @@ class Table:
         """Every step, with the shortest memory that explains the next state."""
         found: dict[int, StepResponse] = {}
         count, size = len(self.rows) - 1, self.rows.abs().amax(dim=1)
-        limit = self.exact * torch.maximum(size[1:], size[:-1])
+        limit = EXACT[self.probes.dtype] * torch.maximum(size[1:], size[:-1])
         for back in range(min(count, MEMORY + 1)):
             past = self._past(self.rows, back)
             strange = self._strange(back)
@@ -375,7 +390,7 @@ class Table:
 
     def _strange(self, back: int) -> Tensor:  # [steps, places] of 0 and 1
         """Places that a step with so long a memory does not read: the start, earlier predictions and earlier draws."""
-        calls = draws = self.room
+        calls = draws = self.probes.room
         ends = [one.at.calls for one in self.starts]
         first = torch.tensor([ends[max(n - back, 0)] for n in range(len(ends) - 1)])
         drawn = torch.tensor([one.at.draws for one in self.starts[:-1]])
@@ -390,7 +405,7 @@ class Table:
         return range(0) if first.call is None else range(first.call, following)
 
     def _step(self, n: int, back: int, states: list[float], rest: list[float], hidden: float) -> StepResponse:
-        draws = 2 * self.room + 1
+        draws = 2 * self.probes.room + 1
         calls = [self._calls(n - j) for j in range(back + 1)]
         before, after = (self.starts[i].at.draws for i in (n, n + 1))
         return StepResponse(

@@ -6,12 +6,9 @@ A state is x = alpha x0 + sigma eps with a noise level (alpha, sigma): alpha = 1
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, field, replace
-from math import log, sqrt
+from math import sqrt
 from typing import NamedTuple
 
-import torch
 from torch import Tensor
 
 
@@ -32,22 +29,6 @@ class Step(NamedTuple):
 
     move: Tensor
     noise: Tensor
-
-
-@dataclass(frozen=True)
-class Update:
-    """All that a step may read: the state, the predictions at it, both noise levels, and the step before.
-
-    x, denoised, uncond: [B, ...]. previous: the update of the step before, None at the start. options: the sampler's.
-    """
-
-    x: Tensor
-    denoised: Tensor
-    now: Level
-    then: Level
-    uncond: Tensor | None = None
-    previous: Update | None = None
-    options: dict = field(default_factory=dict)
 
 
 def noise_estimate(x: Tensor, denoised: Tensor, now: Level) -> Tensor:  # [B, ...] -> [B, ...]
@@ -109,114 +90,3 @@ def follow(now: Level, then: Level, down: float) -> float:
     down: what the step keeps of the old noise; sigma' without fresh noise.
     """
     return then.alpha - now.alpha * down / now.sigma
-
-
-def euler(update: Update) -> Tensor:
-    """Move of the Euler step.  x' - x = (alpha' - alpha r) D + (r - 1) x,   r = sigma' / sigma"""
-    ratio = update.then.sigma / update.now.sigma
-    return (update.then.alpha - update.now.alpha * ratio) * update.denoised + (ratio - 1) * update.x
-
-
-def ancestral(update: Update, eta: float) -> Tensor:
-    """Move of a DDIM or ancestral step; the noise is not part of it."""
-    return ddim(update.x, update.denoised, update.now, update.then, torch.zeros_like(update.x), eta=eta).move
-
-
-def euler_ancestral(update: Update) -> Tensor:
-    """Move of the host's `euler_ancestral`: the DDIM split on VE, its own down-step and rescale on flow.
-
-    flow: down = sigma' (1 + (sigma'/sigma - 1) eta)    r = down / sigma
-          x' - x = (1 - sigma') / (1 - down) (r x + (1 - r) D) - x
-    """
-    eta = update.options.get("eta", 1.0)
-    if update.now.alpha == 1 or update.then.sigma == 0:
-        return ancestral(update, eta)
-    down = update.then.sigma * (1 + (update.then.sigma / update.now.sigma - 1) * eta)
-    ratio = down / update.now.sigma
-    rescale = update.then.alpha / (1 - down) if eta > 0 else 1.0
-    return rescale * (ratio * update.x + (1 - ratio) * update.denoised) - update.x
-
-
-def euler_cfg_pp(update: Update) -> Tensor:
-    """Move of CFG++: towards the guided x0-hat, with the noise of the unconditional one.
-
-        x' - x = alpha' D + down (x - alpha u) / sigma - x
-
-    Source: Chung et al. 2024, arXiv 2406.08070, algorithm 2.
-    """
-    eta = update.options.get("eta", 1.0)
-    if update.uncond is None:
-        raise ValueError("CFG++ steps along the unconditional prediction, and this step has none.")
-    _, down = up_and_down(update.now, update.then, eta)
-    return update.then.alpha * update.denoised + down * noise_estimate(update.x, update.uncond, update.now) - update.x
-
-
-def back(update: Update) -> Tensor:
-    """Move of a step back to a noisier level: what becomes of the signal.  (alpha'/alpha - 1) x"""
-    return renoise(update.x, update.denoised, update.now, update.then, torch.zeros_like(update.x)).move
-
-
-def lcm(update: Update) -> Tensor:
-    """Move of consistency sampling: jump to the prediction.  x' - x = alpha' D - x"""
-    return update.then.alpha * update.denoised - update.x
-
-
-def dpmpp_2m(update: Update) -> Tensor:
-    """Move of DPM-Solver++(2M), second order from the last prediction.
-
-        x' = (sigma'/sigma) x + (1 - sigma'/sigma) ((1 + h/2h_) D - (h/2h_) D_),   h = ln sigma/sigma',  _ = step before
-
-    Source: Lu et al. 2022, arXiv 2211.01095, algorithm 2.
-    """
-    ratio = update.then.sigma / update.now.sigma
-    target = update.denoised
-    if update.previous is not None and update.then.sigma > 0:
-        before = update.previous
-        lean = log(update.now.sigma / update.then.sigma) / (2 * log(before.now.sigma / update.now.sigma))
-        target = (1 + lean) * target - lean * before.denoised
-    return (ratio - 1) * update.x + (1 - ratio) * target
-
-
-def _posterior_mean(update: Update) -> Tensor:
-    return ancestral(update, 1.0)
-
-
-def host_ddpm(update: Update) -> Tensor:
-    """Move of the host's `ddpm`: the posterior mean of a unit-variance state, with its float32 coefficients.
-
-        z' = (z - (1 - a) eps-hat / sqrt(1 - A)) / sqrt(a)
-        z = x / sqrt(1 + sigma^2)    A = 1 / (1 + sigma^2)    a = A / A'
-
-    Below sigma = 0.05 its 1 - a loses digits, which shows in samples too; and it takes every state for a VE one, also
-    on flow, where that is wrong.  Source: Ho et al. 2020, arXiv 2006.11239, eq. 11.
-    """
-    sigma, sigma_next = torch.tensor((update.now.sigma, update.then.sigma), dtype=torch.float32)
-    kept, kept_next = 1 / (sigma * sigma + 1), 1 / (sigma_next * sigma_next + 1)
-    a = kept / kept_next
-    z = update.x / torch.sqrt(1 + sigma**2)
-    eps = (update.x - update.denoised) / sigma
-    mean = (1 / a).sqrt() * (z - (1 - a) * eps / (1 - kept).sqrt())
-    return mean * torch.sqrt(1 + sigma_next**2) - update.x
-
-
-def _gg_ddim(update: Update) -> Tensor:
-    return ancestral(update, update.options["eta"])
-
-
-def _euler_cfg_pp_ode(update: Update) -> Tensor:
-    return euler_cfg_pp(replace(update, options={"eta": 0.0}))
-
-
-FORMULAS: dict[str, Callable[[Update], Tensor]] = {
-    "euler": euler,
-    "ddim": euler,
-    "euler_ancestral": euler_ancestral,
-    "ddpm": host_ddpm,
-    "gg_ddpm": _posterior_mean,
-    "gg_ddim": _gg_ddim,
-    "lcm": lcm,
-    "dpmpp_2m": dpmpp_2m,
-    "euler_cfg_pp": _euler_cfg_pp_ode,
-    "euler_ancestral_cfg_pp": euler_cfg_pp,
-}
-READS_UNCOND = ("euler_cfg_pp", "euler_ancestral_cfg_pp")

@@ -9,17 +9,16 @@ from torch import Tensor
 
 from ..guidance.printing import nth
 from .gram import ROUNDING, VECTORS, negativity
-from .metrics import FLOOR_FACTOR, precision_floor
+from .metrics import IDENTITY_LIMIT, identity_limit
 from .trace import Trace
 
-IDENTITY_LIMIT = 1e-4  # M12; float32 steps leave about 1e-6
 NOISE_LIMIT = 0.01  # M8 against its formula
 
 
 def check(trace: Trace) -> list[str]:
     """Hold a record against what must be true of any run; an empty list means nothing was found wrong.
 
-    Every number of a full step that was measured is finite; M12 (the split adds up, where a formula could tell)
+    Every number of a full step that was measured is finite; M12 (the split adds up, where a response could tell)
     <= 1e-4, or what rounding leaves of a long state at little noise; K is a Gram matrix up to rounding; and the noise
     of DDPM has the length its formula says (`ddpm_noise`).
     """
@@ -45,14 +44,13 @@ def _gram_problems(trace: Trace) -> list[str]:
 
 def _identity_problems(trace: Trace) -> list[str]:
     residual = trace.column("M12")
-    state = (trace.record.square({"u": 1.0, "a": -1.0}) / trace.count).sqrt().nan_to_num()
-    rounded = FLOOR_FACTOR * precision_floor(state, torch.float32) / trace.steps["sigma"][:, None]
-    large = (residual > rounded.nan_to_num().clamp(min=IDENTITY_LIMIT)).any(dim=1)
+    large = (residual > identity_limit(trace.record, trace.count, trace.steps["sigma"])).any(dim=1)
     if "not observable" in str(trace.header.get("split", "")) or not large.any():
         return []
     return [
         f"move + noise misses x' - x by {residual[large].nan_to_num().max():.1e} sigma at {_steps(large)} "
-        f"(limit {IDENTITY_LIMIT:.0e}): the split of the step cannot be trusted there."
+        f"(limit {IDENTITY_LIMIT:.0e}), measured on the sampler before the run: the split of the step cannot be "
+        "trusted there."
     ]
 
 

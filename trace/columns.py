@@ -39,19 +39,22 @@ def columns_of(taken: list[Row], setting: Setting) -> dict[str, Tensor]:
     }
     weights = {term.name: said[term.weight] for term in setting.terms if term.guides}
     scales = metrics.scales_of(record, rows["gamma"], weights | {FURTHER: 1.0}, floor * count**0.5)
+    measured = _measured(taken, torch.maximum(rows["sigma"], rows["sigma_next"])[:, None])
+    kappa = torch.tensor([row.kappa for row in taken], dtype=torch.float64)
+    proved = (measured["m12"] <= metrics.identity_limit(record, count, rows["sigma"])).all(dim=1)
     return {
         **rows,
         **said,
         **{name: torch.where(compared, values, torch.nan) for name, values in zip(SCALES, scales, strict=True)},
         **_passed(taken, setting),
         **{name: _of_the_step_before(values) for name, values in across.items()},
-        **_measured(taken, torch.maximum(rows["sigma"], rows["sigma_next"])[:, None]),
+        **measured,
         "sum": torch.stack([record.dot(name, "one") for name in ("u", "delta", "D-G")], dim=-1),
         "m11": metrics.out_of_plane(record),
         "m11s": metrics.out_of_span(record),
         "K": triangle(products[..., :stored, :stored]),
         "floor": floor.mean(dim=1),
-        "kappa": _kappa(record, rows["gamma"]),
+        "kappa": torch.where(proved, kappa, _kappa(record, rows["gamma"])),
     }
 
 
@@ -104,7 +107,7 @@ def _of_the_step_before(values: Tensor) -> Tensor:  # [n, B] -> [n, B]
 
 
 def _kappa(record: GramRecord, gamma: Tensor) -> Tensor:  # record [n, B], gamma [n] -> [n], nan where nothing fits
-    """How far the next state follows the guided prediction: dx'/dD.  kappa = <move, D - x> / |D - x|^2"""
+    """The same where no response proves it, of a step along D - x.  kappa = <move, D - x> / |D - x|^2"""
     record = fill_absent(record)
     towards = added(named("D", gamma[:, None]), named("x"), -1.0)
     kappa = record.combination({"move": 1.0}, towards) / record.square(towards)

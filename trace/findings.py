@@ -26,7 +26,6 @@ from .trace import AFTERWARDS, Trace
 
 CHEAP = 0.01  # share of the run's push that one predicted difference may miss
 IDLE = 0.02  # share of the push below which the end of a run can do without guidance
-UNKNOWN = 0.1  # share of guided steps whose push may be unknown
 TRUSTED = 2.5  # sigma in sigma_d up to which the estimate of that cost holds
 NOTHING = 5e-4  # share of D below which what a pass made of it is printed as 0.0 %
 GUIDED = ("step", "reuse")
@@ -66,7 +65,7 @@ def _acts(run: Watched) -> Iterator[Sentence]:
     """Where guidance pushed: the shortest stretch that holds 80 % of the mean of two estimates, over all samples."""
     found, guided = Pushes.of(run), _marked(run.trace, *GUIDED)
     unknown, pushed = found.unknown(run.trace), bool((found.push.nan_to_num() > 0).any())
-    if unknown > UNKNOWN * int(guided.sum()) or (unknown and not pushed):
+    if unknown:
         yield say("acts.unknown", count=unknown, n=int(guided.sum()))
     elif not pushed:
         yield from () if run.scale.further else (say("acts.nowhere"),)
@@ -153,7 +152,7 @@ def _skippable(run: Watched) -> Iterator[Sentence]:
     """Passes without the condition whose difference could be extrapolated: never two in a row, nor the first two."""
     found = Pushes.of(run, GUIDANCE)
     guided = _marked(run.trace, *GUIDED)
-    if not bool((found.push.nan_to_num() > 0).any()) or found.unknown(run.trace) > UNKNOWN * int(guided.sum()):
+    if not bool((found.push.nan_to_num() > 0).any()) or found.unknown(run.trace):
         return
     if not run.sigma_data > 0:
         yield say("skip.unknown")

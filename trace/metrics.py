@@ -20,6 +20,7 @@ from .gram import Coefficient, Combination, GramRecord, added, counted, displace
 from .terms import Term, columns_of_pass, effects_of_pass, passes_of
 
 QUANTILE = 0.999  # of |c| per channel and item: the bound of M10 where the space has no bound of its own
+IDENTITY_LIMIT = 1e-4  # of M12; float32 steps leave about 1e-6
 FLOOR_FACTOR = 10  # a difference below this many precision floors is not meaningful
 ROUNDING_OF_DIFFERENCE = 0.297  # rms rounding error of c - u in units of eps * rms(u); measured, Gaussian values
 DEPENDENT = 1e-12  # squared sine of the angle between two axes below which they count as one
@@ -155,9 +156,16 @@ def out_of_span(record: GramRecord) -> Tensor:  # 0 .. 1
 def identity_residual(unexplained: Tensor, sigma: Coefficient) -> Tensor:  # [..., B] -> [..., B], >= 0, in sigma
     """M12: does the split add up?  rms(unexplained) / sigma; nan at sigma = 0, nan or inf are kept.
 
-    unexplained: rms of x' - x - noise - the step's move by its own formula.
+    unexplained: rms of x' - x - noise - the step's move by the sampler's response.
     """
     return ratio(unexplained, torch.as_tensor(sigma).double())
+
+
+def identity_limit(record: GramRecord, count: int, sigma: Tensor) -> Tensor:  # sigma [n] -> [n, B], in sigma
+    """M12 up to which a split adds up: 1e-4, or what rounding leaves of a long state at little noise."""
+    state = (record.square({"u": 1.0, "a": -1.0}) / count).sqrt().nan_to_num()
+    rounded = FLOOR_FACTOR * precision_floor(state, torch.float32) / sigma[:, None]
+    return torch.as_tensor(rounded).nan_to_num().clamp(min=IDENTITY_LIMIT)
 
 
 def direction_memory(record: GramRecord, count: int, floor: Coefficient = 0.0) -> Tensor:  # -1 .. 1

@@ -1,11 +1,8 @@
 """Watching a sampler that knows nothing of it: which model call is the step, where the state went, what was noise.
 
-Samplers of the k-diffusion family report a step right after its first model call, and make the calls of its further
-stages afterwards. So the last call before callback i is the step's, and the state it was made at is x_i; calls between
-two callbacks that are not the last are stages of the step before. Samplers that report after all their stages
-(dpm_adaptive) are the other way round: the first call since the previous callback. A sampler that nobody knows says in
-its callback at which noise level the step began, and the last call at that level is the step's. So step i is complete
-once step i + 1 is known, or the sampler has returned.
+`Stages` says which of the calls since the last callback is the step's; the state it was made at is x_i. Calls before it
+are stages of the step before, calls after it of its own. So step i is complete once step i + 1 is known, or the sampler
+has returned.
 """
 
 from __future__ import annotations
@@ -19,11 +16,11 @@ from torch import Tensor
 
 from ..guidance.parts import Packed
 from ..samplers.noise_tracking import Parts, parts_of, tracked, untracked
+from ..samplers.stages import Stages
 
 RECUR = "recur"  # stage of a step back to a noisier level
 ALL = ""  # among the names of passes: all that the network was asked
 MOST_CALLS = 64  # of one step, that wait for its report: a sampler that never reports must not fill the memory
-SAME_LEVEL = 1e-4  # relative; a sampler may keep its levels in another precision than it hands to the model
 
 
 @dataclass(frozen=True)
@@ -81,14 +78,15 @@ class Evaluation:
 class Visited:
     """A state that a sampler showed: at a call of the model, or at its end.
 
-    x: [B, ...]. parts: noise contained in it, by draw. drawn: draws made before. evaluation: None until the model has
-    answered, and where it was not asked.
+    x: [B, ...]. parts: noise contained in it, by draw. drawn: draws made before. first: it begins a step, as far as
+    that is known. evaluation: None until the model has answered, and where it was not asked.
     """
 
     x: Tensor
     sigma: float
     parts: Parts
     drawn: int
+    first: bool = False
     evaluation: Evaluation | None = None
 
 
@@ -97,7 +95,7 @@ class Recorded:
     """A complete step: x' = x + move + noise.
 
     x, move: [B, ...]; noise: the same, or None where none was injected. nfe: function evaluations of all its stages.
-    spent: those of each further pass.
+    spent: those of each further pass. calls: of the model in this step, its own first.
     """
 
     index: int
@@ -109,6 +107,7 @@ class Recorded:
     noise: Tensor | None
     nfe: int
     spent: Mapping[str, int] = field(default_factory=dict)
+    calls: tuple[Evaluation, ...] = ()
 
     @property
     def travel(self) -> Tensor:  # [B, ...]
@@ -122,32 +121,31 @@ class Recorded:
             return [self]
         known = {"x": self.x, "move": self.move} | ({} if self.noise is None else {"noise": self.noise})
         states = packed.split_table(known)
-        return [replace(self, evaluation=one, **own) for one, own in zip(seen, states, strict=True)]
+        calls = zip(*(one.split(packed) for one in self.calls), strict=True) if self.calls else [()] * len(seen)
+        parts = zip(seen, states, calls, strict=True)
+        return [replace(self, evaluation=one, calls=made, **own) for one, own, made in parts]
 
 
 @dataclass
 class Recorder:
     """Turns the calls, draws and callbacks of one run into complete steps.
 
-    commit: receives each Recorded as soon as its next state is known. last_sigma: level at which the run ends.
-    reports_late: the sampler's callback comes after the stages of its step, not before. draws: made so far.
-    unfollowed: steps that drew noise of which nothing was found in the state they led to.
-    unreported: model calls of a sampler that ended without a single callback.
-    pending: calls since the last callback. usual: how many there were before it. primary: the latest step's.
-    spent: evaluations that count as its, so far.
+    commit: receives each Recorded as soon as its next state is known. last_sigma: level at which the run ends. stages:
+    which calls are steps. draws: made so far. unfollowed: steps that drew noise of which nothing was found in the state
+    they led to. unreported: model calls of a sampler that ended without a single callback. pending: calls since the
+    last callback. primary: the latest step's. calls: all of that step, so far.
     """
 
     commit: Callable[[Recorded], None]
     last_sigma: float
-    reports_late: bool = False
+    stages: Stages = field(default_factory=Stages)
     steps: int = 0
     draws: int = 0
     unfollowed: int = 0
     unreported: int = 0
     pending: list[Visited] = field(default_factory=list)
-    usual: int = 1
     primary: Visited | None = None
-    spent: Counter[str] = field(default_factory=Counter)
+    calls: list[Visited] = field(default_factory=list)
 
     def mark(self, eps: Tensor) -> Tensor:  # [B, ...] -> [B, ...]
         """A draw of the sampler's noise that says which one it was.
@@ -160,7 +158,9 @@ class Recorder:
 
     def called(self, x: Tensor, sigma: Tensor) -> Visited:
         """Note a model call before it is made; `answered` completes it."""
-        call = self._visited(untracked(x).clone(), float(sigma.flatten()[0]), x)  # samplers write into their state
+        level = float(sigma.flatten()[0])
+        call = self._visited(untracked(x).clone(), level, x)  # samplers write into their state
+        call.first = self.stages.begins(level)
         self.pending.append(call)
         return call
 
@@ -173,27 +173,23 @@ class Recorder:
 
         sigma: the level at which it says the step began, None where the order alone tells.
         """
-        if not self.pending:
+        place = self.stages.reported(sigma)
+        if place is None:
             return  # a second report of the same step: there was no call since, so no new state is known
-        self.usual = len(self.pending)
-        place = self._place(sigma)
-        found, stages = self.pending[place], _spent(self.pending[:place])
+        found = self.pending[place]
         if self.primary is not None:
-            self.spent += stages  # of the step before; the first step has none, its own stages may come first
+            self.calls += self.pending[:place]
             self._complete(self.primary, found)
-            stages = Counter()
-        self.spent = stages + _spent(self.pending[place:])
-        self.pending.clear()
+            self.calls = self.pending[place:]
+        else:
+            self.calls = self.pending  # the first step: its own stages may come first
+        self.pending = []
         self.primary, self.steps = found, self.steps + 1
 
     @property
     def begun(self) -> int:
-        """The number, from 1, of the step whose first model call has begun.
-
-        Stages follow the callback, as many as in the step before; those of the first step count as the second's.
-        """
-        ahead = bool(self.pending) and (self.reports_late or len(self.pending) >= self.usual)
-        return max(self.steps + ahead, 1)
+        """The number, from 1, of the step whose first model call has begun."""
+        return max(self.steps + any(call.first for call in self.pending), 1)
 
     def turned(self, x: Tensor, sigma: float) -> None:
         """Note that the sampler makes x noisier again without asking the model: a step of its own, stage `recur`."""
@@ -203,30 +199,19 @@ class Recorder:
             if at.evaluation is not None:
                 back.evaluation = Evaluation(at.evaluation.denoised, stage=RECUR)
             self._complete(at, back)
-            self.primary, self.spent, self.steps = back, Counter(), self.steps + 1
+            self.primary, self.calls, self.steps = back, [], self.steps + 1
 
     def returned(self, x: Tensor) -> None:
         """Note the sampler's result, which ends the last step."""
         if self.primary is None:
             self.unreported = len(self.pending)
         else:
-            self.spent += _spent(self.pending)
+            self.calls += self.pending
             self._complete(self.primary, self._visited(untracked(x), self.last_sigma, x))
-        self.pending.clear()
-        self.primary = None
+        self.pending, self.calls, self.primary = [], [], None
 
     def _visited(self, state: Tensor, sigma: float, x: Tensor) -> Visited:
         return Visited(state, sigma, parts_of(x), self.draws)
-
-    def _place(self, sigma: float | None) -> int:
-        """Which of the pending calls is the step's."""
-        if self.reports_late:
-            return 0  # the stages of the step come after its first call, and the callback after them
-        last = len(self.pending) - 1
-        if sigma is None:
-            return last
-        places = reversed(range(len(self.pending)))
-        return next((i for i in places if math.isclose(self.pending[i].sigma, sigma, rel_tol=SAME_LEVEL)), last)
 
     def _noise(self, at: Visited, reached: Visited) -> Tensor | None:
         """What the state reached contains of the draws made since the step began; None where there were none.
@@ -242,6 +227,7 @@ class Recorder:
         if at.evaluation is None:
             return  # the model call failed: its exception is on the way
         noise = self._noise(at, reached)
+        spent = _spent(self.calls)
         moved = reached.x - at.x  # certain, both states were seen; what is no draw of this step is its move
         self.commit(
             Recorded(
@@ -252,8 +238,9 @@ class Recorder:
                 evaluation=at.evaluation,
                 move=moved if noise is None else moved - noise,
                 noise=noise,
-                nfe=self.spent[ALL],
-                spent={name: count for name, count in self.spent.items() if name != ALL},
+                nfe=spent.pop(ALL),
+                spent=spent,
+                calls=_evaluations(self.calls, at),
             )
         )
 
@@ -266,3 +253,9 @@ def _spent(calls: list[Visited]) -> Counter[str]:
     for name, nfe in named:
         total[name] += nfe
     return total
+
+
+def _evaluations(calls: list[Visited], first: Visited) -> tuple[Evaluation, ...]:
+    """What a step's calls gave, from its own on."""
+    place = next((i for i, call in enumerate(calls) if call is first), len(calls))
+    return tuple(call.evaluation for call in calls[place:] if call.evaluation is not None)

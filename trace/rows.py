@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable
-from contextlib import suppress
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
@@ -12,10 +11,11 @@ import torch
 from torch import Tensor
 
 from ..guidance.vectors import promoted, rms
-from ..samplers.steps import Level, Update, back, level
+from ..samplers.response import Response, StepResponse, Visit
+from ..samplers.steps import Level, level
 from . import metrics
 from .gram import VECTORS, counted, inner_products, room_for
-from .recorder import RECUR, Evaluation, Recorded
+from .recorder import Evaluation, Recorded
 from .terms import LOG_PROB, WEIGHT, Term
 
 RATIOS = ("ratio", "ratio-1", "ratio-2")  # noise over signal at a step and the two before
@@ -27,16 +27,13 @@ FURTHER = "further"  # the vector of what further passes added to D, which stand
 class Setting:
     """What the numbers of a run depend on besides its steps.
 
-    flow: alpha = 1 - sigma instead of 1. formula: the step's move from its own statement, None where none is known.
-    reads_uncond: that formula needs u. options: the sampler's own. bound: of M10, 1 for pixels, None for the 99.9 %
+    flow: alpha = 1 - sigma instead of 1. response: of the sampler. bound: of M10, 1 for pixels, None for the 99.9 %
     quantile of |c|. dtype: of the network. terms: the energies that are asked, in the order of the chain. passes: names
     of the further passes that were seen so far.
     """
 
     flow: bool = False
-    formula: Callable[[Update], Tensor] | None = None
-    reads_uncond: bool = False
-    options: dict = field(default_factory=dict)
+    response: Response = field(default_factory=Response)
     bound: float | None = 1.0
     dtype: torch.dtype = torch.float32
     terms: tuple[Term, ...] = ()
@@ -73,9 +70,9 @@ class Row(NamedTuple):
 
     products: inner products of the present vectors and gradients with themselves and with the present HISTORY,
     [B, P, P + Q] float64 on the run's device. rows, columns: which ones are present. unexplained: rms of what the move
-    has that its formula has not, [B], nan where that is not known. beyond: shares of D and of c beyond the bound,
-    [2, B]. said: what the terms fill, [columns, B]. passes: of each further pass its function evaluations, its scale
-    and the rms [B] of its difference.
+    has that the response has not, [B], nan where that is not known. kappa: of the response, nan without one. beyond:
+    shares of D and of c beyond the bound, [2, B]. said: what the terms fill, [columns, B]. passes: of each further pass
+    its function evaluations, its scale and the rms [B] of its difference.
     """
 
     levels: tuple[float, ...]
@@ -83,6 +80,7 @@ class Row(NamedTuple):
     rows: list[bool]
     columns: list[bool]
     unexplained: Tensor
+    kappa: float
     beyond: Tensor
     said: Tensor
     passes: dict[str, tuple[int, float, Tensor]]
@@ -91,8 +89,8 @@ class Row(NamedTuple):
 class Measurement:
     """Takes the rows of one run, in order; it keeps what the next row needs of the steps before it.
 
-    before: the last step. deltas: of the two steps before. ratios: noise over signal there. update: the last one as the
-    sampler's formula reads it. room: where vectors are widened.
+    before: the last step. deltas: of the two steps before. ratios: noise over signal there. visits: the latest steps,
+    as many as the response reads. room: where vectors are widened.
     """
 
     def __init__(self, setting: Setting):
@@ -100,7 +98,7 @@ class Measurement:
         self.before: Recorded | None = None
         self.deltas: tuple[Tensor | None, Tensor | None] = (None, None)
         self.ratios = (math.nan, math.nan)
-        self.update: Update | None = None
+        self.visits: tuple[Visit, ...] = ()
         self.room: Tensor | None = None
 
     def row(self, step: Recorded, beyond: Tensor) -> Row:
@@ -119,6 +117,7 @@ class Measurement:
             rows=present,
             columns=[*present, *(v is not None for v in history)],
             unexplained=self._unexplained(step),
+            kappa=math.nan if (response := self._response(step)) is None else response.kappa,
             beyond=beyond,
             said=self._said(step),
             passes={name: (cost, *self._pulled(step, name)) for name, cost in step.spent.items()},
@@ -163,19 +162,22 @@ class Measurement:
         self.deltas = (delta if both else None, self.deltas[0])
         return history
 
-    def _unexplained(self, step: Recorded) -> Tensor:  # -> [B] float64
-        """Rms of what the recorded move has that the step's formula has not; nan where there is no formula or value.
+    def _response(self, step: Recorded) -> StepResponse | None:
+        steps = self.setting.response.steps
+        return steps[step.index] if step.index < len(steps) else None
 
-        The move was read off the states, so this holds the split against a statement it was not made from.
+    def _unexplained(self, step: Recorded) -> Tensor:  # -> [B] float64
+        """Rms of what the recorded move has that the sampler's response has not; nan where that is not known.
+
+        The move was read off the states, and the response measured before the run: each is held against the other.
         """
-        setting, seen = self.setting, step.evaluation
-        formula = back if step.evaluation.stage == RECUR else setting.formula
-        if formula is not None and (seen.uncond is not None or not setting.reads_uncond):
-            facts = (step.x, seen.denoised, *self._ends(step), seen.uncond)
-            before, self.update = self.update, Update(*facts, None, setting.options)
-            with suppress(ZeroDivisionError):  # from or to a level like the one before
-                return rms(step.move - formula(Update(*facts, before, setting.options)))
-        return step.x.new_full((len(step.x),), torch.nan, dtype=torch.float64)
+        answers = tuple((one.denoised, one.uncond) for one in step.calls)
+        self.visits = (Visit(step.x, answers), *self.visits)[: self.setting.response.memory + 1]
+        response = self._response(step)
+        move = response.move(self.visits) if response and not response.hidden else None
+        if move is None:
+            return step.x.new_full((len(step.x),), torch.nan, dtype=torch.float64)
+        return rms(step.move - move)
 
     def _pulled(self, step: Recorded, name: str) -> tuple[float, Tensor]:  # -> scale, [B]
         """How a further pass took part in the step's own evaluation; unknown where only a later stage made it."""

@@ -50,12 +50,14 @@ def test_deterministic_samplers_have_no_noise(labelled, empty_latent):
         assert all(step.noise is None or step.noise.abs().max() == 0 for step in steps), name
 
 
-def test_a_sampler_that_cannot_be_checked_says_so(labelled, empty_latent):
+def test_a_sampler_is_checked_by_its_response_or_says_why_not(labelled, empty_latent):
     from .runs import guided
 
-    known = guided(*labelled["ve"], empty_latent("ve"), "euler")[2]
-    unknown = guided(*labelled["ve"], empty_latent("ve"), "seeds_2")[2]
-    assert known.header["split"].endswith("checked by the step's formula")
-    assert known.column("M12").max() <= 1e-5
-    assert unknown.header["split"].endswith("not verified by a formula")
+    for name in ("euler", "seeds_2", "uni_pc"):
+        known = guided(*labelled["ve"], empty_latent("ve"), name)[2]
+        assert known.header["split"].endswith("checked by the sampler's measured response")
+        assert known.column("M12").max() <= 1e-5
+        assert known.steps["kappa"].isfinite().all()
+    unknown = guided(*labelled["ve"], empty_latent("ve"), "dpm_adaptive")[2]
+    assert unknown.header["split"].endswith("(its steps depend on what is predicted)")
     assert unknown.column("M12").isnan().all()

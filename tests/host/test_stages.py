@@ -1,6 +1,6 @@
 """Outer steps and their further stages, measured on every sampler of the host.
 
-What is measured here is what samplers/stages.py says, so that a new host's samplers cannot be forgotten.
+What is measured here on whole runs is what a dry run said before them.
 """
 
 import math
@@ -33,17 +33,22 @@ def play(name, kind, sigmas, x, denoise):
     return played(comfy.samplers.sampler_object(name), kind, sigmas, x, denoise)
 
 
+def dry(sampler, kind, sigmas):
+    """The response of a SAMPLER."""
+    from guidance_geometry.host.dry_run import response
+
+    return response(sampler.sampler_function, sampler.extra_options, sigmas, sampling_of(kind))
+
+
 def played(sampler, kind, sigmas, x, denoise):
     """Sample with a function in the place of the model; returns the sample and the events.
 
     An event is the pair of an evaluation's x and True where it began a step, or None for a report.
     """
-    from guidance_geometry.host.adapter import sampler_of
     from guidance_geometry.samplers.stages import Stages
 
     sampling, events = sampling_of(kind), []
-    name, options = sampler_of(sampler)
-    stages = Stages(name, [float(s) for s in sigmas], options)
+    stages = Stages([float(s) for s in sigmas], dry(sampler, kind, sigmas))
 
     class Model:
         inner_model = SimpleNamespace(
@@ -118,49 +123,8 @@ def gaussian(x, sigma, step=0):
     return 0.4 + 0.3 * alpha / (0.3 * alpha**2 + sigma**2) * (x - 0.4 * alpha)
 
 
-def waiting(name, x, steps=1, shift=0.0):
-    """The states at which steps begin, and the sample, of a run with D = x + shift in all stages of its first steps."""
-
-    def denoise(x, sigma, step):
-        return x + shift if step <= steps else gaussian(x, sigma)
-
-    out, events = play(name, "flow", schedule("flow", 8), x, denoise)
-    return [x for x, first in filter(None, events) if first], out
-
-
-def cannot_wait(name):
-    """Why a sampler does not leave the sample alone where D = x, measured; empty if it does.
-
-    remembers: where its second step begins does not decide the rest of its run.
-    """
-    x = torch.randn(1, 1, 4, 4, generator=torch.Generator().manual_seed(0))
-    if (waiting(name, x)[0][1] - x).abs().max() > 1e-3 and not name.endswith("_cfg_pp"):
-        return "noise"
-    moved, end = waiting(name, x, shift=0.3)
-    again, without = waiting(name, moved[1])
-    if not name.endswith("_cfg_pp") and (end - without).abs().max() > 3e-4:
-        assert (again[1] - moved[1]).abs().max() <= 1e-5
-        return "remembers"
-    return "renoises" if (waiting(name, x, 2)[0][2] - x).abs().max() > 1e-3 else ""
-
-
-def test_the_samplers_that_cannot_wait_are_the_ones_that_are_named(host):
-    from guidance_geometry.samplers import stages
-
-    lists = {"noise": stages.NOISY, "renoises": stages.RENOISING, "remembers": stages.REMEMBERING}
-    wrong = {}
-    for name in names():
-        said = next((why for why, members in lists.items() if name in members), "")
-        said = "renoises" if said == "noise" and name.endswith("_cfg_pp") else said
-        if (measured := cannot_wait(name)) != said:
-            wrong[name] = (measured, said)
-    assert wrong == {}
-
-
 def moves_where_it_should_wait(sampler):
     """Whether a sampler moves, or carries on, with D = x in all stages of its first two steps."""
-    from guidance_geometry.host.adapter import sampler_of
-
     x, sigmas = torch.randn(1, 1, 4, 4, generator=torch.Generator().manual_seed(0)), schedule("flow", 8)
 
     def run(x, sigmas, waits, shift=0.0):
@@ -173,31 +137,60 @@ def moves_where_it_should_wait(sampler):
     at_rest, _ = run(x, sigmas, 2)
     if any(other.shape != x.shape or (other - x).abs().max() > 1e-3 for other in at_rest[1:3]):
         return True
-    if sampler_of(sampler)[0] == LATE:  # whose steps from there on are others: it chooses them by what came before
-        return False
     (_, _, after, *_), end = run(x, sigmas, 2, 0.3)
-    return bool((run(after, sigmas[2:], 0)[1] - end).abs().max() > 3e-4)
+    return bool((run(after, sigmas, 2)[1] - end).abs().max() > 3e-4)
 
 
-def test_every_sampler_node_of_the_host_waits_or_is_said_not_to(host):
-    from guidance_geometry.host.adapter import sampler_of
+def every_sampler():
+    """All that the host's menu and its nodes make, by name."""
+    import comfy.samplers
+
+    return {name: comfy.samplers.sampler_object(name) for name in names()} | node_samplers("flow")
+
+
+def test_every_sampler_of_the_host_waits_or_is_said_not_to(host):
     from guidance_geometry.samplers.stages import zero_init_note
 
-    wrong, able = [], set()
-    for shown, sampler in node_samplers("flow").items():
-        moves, note = moves_where_it_should_wait(sampler), zero_init_note(*sampler_of(sampler))
-        if moves != note.startswith("Zero-init does not hold here: ") or (note and not moves):
-            wrong.append((shown, moves, note))
-        able |= set() if moves else {shown.split()[0]}
+    wrong, unknown, able = [], set(), set()
+    for shown, sampler in every_sampler().items():
+        response = dry(sampler, "flow", schedule("flow", 8))
+        note = zero_init_note(shown, response, 2)
+        if not response.steps:
+            unknown |= {shown.split()[0]} if note.startswith("Zero-init may not hold here: ") else set()
+        elif moves_where_it_should_wait(sampler) != note.startswith("Zero-init does not hold here: "):
+            wrong.append((shown, note))
+        able |= set() if note else {shown.split()[0]}
     assert wrong == []
-    assert able >= {"SamplerEulerAncestral", "SamplerER_SDE", "SamplerDPMPP_SDE", "SamplerDPMAdaptative"}
+    assert unknown == {"dpm_adaptive", "SamplerDPMAdaptative"}
+    assert able >= {"euler", "heun", "dpm_2", "ddim", "SamplerEulerAncestral", "SamplerER_SDE", "SamplerDPMPP_SDE"}
+
+
+def test_the_help_page_names_every_sampler_that_cannot_wait(host):
+    import comfy.samplers
+
+    from guidance_geometry.samplers.stages import cannot_wait
+    from guidance_geometry.tools.places import ROOT
+
+    page = (ROOT / "web" / "docs" / "GGZeroStar.md").read_text(encoding="utf-8")
+    found = (line for line in page.splitlines() if line.startswith("- **"))
+    lines = dict(zip(("noise", "history", "unconditional"), found, strict=True))
+    for name in names():
+        why = cannot_wait("it", dry(comfy.samplers.sampler_object(name), "flow", schedule("flow", 8)), 1)
+        kind = next((kind for kind in lines if kind in why), None)
+        bare = name.removesuffix("_gpu").removesuffix("_cfg_pp") if kind == "noise" else name
+        assert kind is None or bare in lines[kind], (name, why)
 
 
 @pytest.mark.parametrize("steps", [1, 2])
 def test_zero_init_leaves_the_sample_where_it_is_in_every_stage(labelled, empty_latent, steps):
-    from guidance_geometry.samplers import stages
+    import comfy.samplers
 
-    able = [name for name in names() if name != LATE and not stages.zero_init_note(name, {})]
+    from guidance_geometry.samplers.stages import zero_init_note
+
+    def note(name):
+        return zero_init_note(name, dry(comfy.samplers.sampler_object(name), "flow", schedule("flow", 9)), steps)
+
+    able = [name for name in names() if not note(name)]
     assert len(able) >= 5
     moved, chain = {}, PLAIN.then(ZeroStar(steps))
     for name in able:

@@ -1,28 +1,21 @@
-"""Which evaluation begins an outer step, from the order of evaluations (E) and reports (C)."""
+"""Which evaluation begins an outer step, from the order of evaluations (E) and reports (C); and who can wait."""
 
-from pathlib import Path
+from dataclasses import replace
 
 import pytest
 
-from guidance_geometry.samplers.stages import (
-    FURTHER,
-    NOISY,
-    REMEMBERING,
-    REMEMBERING_AT_ETA_0,
-    RENOISING,
-    RENOISING_AT_ETA_0,
-    WAITING,
-    WITHOUT_ETA,
-    Stages,
-    cannot_wait,
-    zero_init_note,
-)
+from guidance_geometry.samplers.response import Response, StepResponse
+from guidance_geometry.samplers.stages import Stages, cannot_wait, zero_init_note
+
+EULER = StepResponse((0.5,), ((0.5,),), ((0.0,),))
+HEUN = Response((EULER,) * 3, firsts=(0, 2, 4), reports=(1, 3, 5))
+LATE = Response(late=True, why="its steps depend on what is predicted")
 
 
-def beginnings(sampler, events, steps, **options):
+def beginnings(response, events, steps):
     """B or - for each evaluation.  events: C a report, E an evaluation, a digit one at that place of the schedule."""
     sigmas = [float(steps - i) for i in range(steps + 1)]
-    stages, found = Stages(sampler, sigmas, options), ""
+    stages, found = Stages(sigmas, response), ""
     for event in events:
         if event == "C":
             stages.reported()
@@ -33,23 +26,21 @@ def beginnings(sampler, events, steps, **options):
 
 
 @pytest.mark.parametrize(
-    ("sampler", "events", "expected"),
+    ("response", "events", "expected"),
     [
-        ("euler", "ECECEC", "BBB"),
-        ("heun", "ECEECEEC", "B-B-B"),
-        ("seeds_3", "ECEEECEEEC", "B--B--B"),
-        ("heunpp2", "ECEEECEEC", "B--B-B"),
-        ("sa_solver_pece", "ECECEECE", "BB-B-"),
-        ("dpm_fast", "ECEEECEEC", "B--B-B"),
-        ("dpm_adaptive", "EEECEEEC", "B--B--"),
-        ("of another pack, reports after its stages", "EECEEC", "B-B-"),
-        ("of another pack, one evaluation", "ECEC", "BB"),
-        ("of another pack, reports after its stages", "01C12C", "B-B-"),
-        ("dpm_adaptive", "013C23C", "B--B-"),
+        (HEUN, "ECEECEEC", "B-B-B"),
+        (replace(HEUN, firsts=(0, 1, 3), reports=(1, 2, 4)), "ECECEECE", "BB-B-"),
+        (replace(HEUN, firsts=(0, 2), reports=(2, 4), late=True), "EECEEC", "B-B-"),
+        (replace(HEUN, firsts=(0, None, 1), reports=(1, 2)), "ECCECC", "BB"),
+        (LATE, "EEECEEEC", "B--B--"),
+        (LATE, "013C23C", "B--B-"),
+        (Response(), "EECEEC", "B-B-"),
+        (Response(), "ECEC", "BB"),
+        (Response(), "01C12C", "B-B-"),
     ],
 )
-def test_a_step_begins_where_its_report_says(sampler, events, expected):
-    assert beginnings(sampler, events, steps=6 if sampler == "dpm_fast" else 3) == expected
+def test_a_step_begins_where_its_response_says_or_its_report(response, events, expected):
+    assert beginnings(response, events, steps=3) == expected
 
 
 @pytest.mark.parametrize(
@@ -57,68 +48,62 @@ def test_a_step_begins_where_its_report_says(sampler, events, expected):
     [("01234567", "B-BBBBBB"), ("0112233445566", "B--B-B-B-B-B-"), ("00011122233", "B-----B--B-")],
 )
 def test_a_sampler_that_never_reports_goes_on_by_its_levels(events, expected):
-    assert beginnings("of another pack, never reports", events, steps=8) == expected
+    assert beginnings(Response(), events, steps=8) == expected
 
 
-def test_predict_and_evaluate_twice_is_an_option_of_the_solver_too():
-    assert beginnings("sa_solver", "ECECEECE", steps=3, use_pece=True) == "BB-B-"
-    assert beginnings("sa_solver", "ECECEC", steps=3, use_pece=False) == "BBB"
+def test_a_run_that_departs_from_its_response_is_followed_by_its_reports():
+    assert beginnings(HEUN, "ECEEECECEC", steps=5) == "B-B-BB"
+    stages = Stages([1.0, 0.0], HEUN)
+    for level in (1.0, 0.9):
+        stages.begins(level)
+    assert stages.reported(0.9) == 1, "by the level that it names"
+    assert not stages.response.steps
 
 
-def test_steps_back_are_reported_without_an_evaluation():
-    assert beginnings("gg_ddim", "ECCECC", steps=3) == "BB"
+def test_which_call_was_the_reported_step():
+    stages, found = Stages([3.0, 2.0, 1.0, 0.0], HEUN), []
+    for event in "ECEECEEC":
+        found += [stages.reported()] if event == "C" else [stages.begins(1.0)][:0]
+    assert found == [0, 1, 1]
+    assert stages.reported() is None, "a second report of the same step"
+    late = Stages([1.0], LATE)
+    for level in (1.0, 0.5):
+        late.begins(level)
+    assert late.reported(0.5) == 0
+
+
+def run_of(step, *others):
+    return Response((step, *(others or (step,))))
 
 
 @pytest.mark.parametrize(
-    ("sampler", "options", "why"),
+    ("response", "why"),
     [
-        ("heun", {}, ""),
-        ("heun", {"s_churn": 1.0}, "its own noise"),
-        ("gg_ddim", {"eta": 0.0}, ""),
-        ("gg_ddim", {"eta": 0.5}, "its own noise"),
-        ("gg_ddim", {"eta": 0.0, "recurrence": 2}, "its own noise"),
-        ("lcm", {}, "its own noise"),
-        ("dpmpp_2m", {}, "as history"),
-        ("euler_cfg_pp", {}, "unconditional prediction"),
-        ("euler_ancestral", {"eta": 0.0}, ""),
-        ("euler_ancestral", {"s_noise": 0.0}, "its own noise"),
-        ("dpmpp_2m_sde", {"eta": 0.0}, "as history"),
-        ("euler_ancestral_cfg_pp", {"eta": 0.0}, "unconditional prediction"),
-        ("dpm_adaptive", {"eta": 0.0}, ""),
-        ("dpm_adaptive", {"eta": 0.5}, "its own noise"),
-        ("dpm_adaptive", {"eta": 0.5, "s_noise": 0.0}, ""),
-        ("heun", {"s_churn": 1.0, "s_noise": 0.0}, ""),
-        ("er_sde", {"s_noise": 0.0}, "its own noise"),
-        ("er_sde", {"s_noise": 0, "noise_scaler": lambda x: x, "max_stage": 1}, ""),
-        ("er_sde", {"s_noise": 0, "noise_scaler": lambda x: x, "max_stage": 3}, "as history"),
-        ("er_sde", {"s_noise": 0, "noise_scaler": lambda x: x**2, "max_stage": 1}, "its own noise"),
-        ("sample_lcm_upscale", {}, "its own noise"),
-        ("gg_ddpm", {"eta": 0.0}, "its own noise"),
-        ("of another pack", {}, ""),
+        (run_of(EULER), ""),
+        (run_of(replace(EULER, draws=(0.3,))), "its own noise"),
+        (run_of(replace(EULER, hidden=0.3)), "its own noise"),
+        (run_of(replace(EULER, guided=((0.4,),), draws=(0.0,))), "even where D = x"),
+        (run_of(replace(EULER, uncond=((-0.5,),))), "unconditional prediction"),
+        (run_of(EULER, replace(EULER, states=(0.5, 0.0), guided=((0.7,), (-0.2,)))), "as history"),
+        (run_of(EULER, replace(EULER, states=(0.5, 0.1), guided=((0.4,), ()))), "as history"),
+        (Response(why="unknown"), ""),
     ],
 )
-def test_a_sampler_that_moves_where_it_should_wait_is_known(sampler, options, why):
-    found = cannot_wait(sampler, options)
-    assert found == why == "" or (why and why in found and found.startswith(sampler))
+def test_a_sampler_that_moves_where_it_should_wait_is_known(response, why):
+    found = cannot_wait("it", response, 1)
+    assert found == why == "" or (why and why in found and found.startswith("it "))
+
+
+def test_history_within_the_steps_that_wait_is_none():
+    remembers = replace(EULER, states=(0.5, 0.0), guided=((0.7,), (-0.2,)))
+    assert cannot_wait("it", Response((EULER, remembers, EULER)), 2) == ""
+    assert "history" in cannot_wait("it", Response((EULER, remembers, remembers)), 2)
 
 
 def test_of_an_unknown_sampler_it_is_said_that_it_is_unknown():
-    assert zero_init_note("of another pack", {}).startswith("Zero-init may not hold here: it is not known whether of ")
-    assert zero_init_note("lcm", {}) == "Zero-init does not hold here: lcm moves the sample by its own noise."
-    assert zero_init_note("euler", {}) == zero_init_note("euler_ancestral", {"eta": 0.0}) == ""
-
-
-def test_the_lists_hold_every_name_once():
-    lists = (NOISY, RENOISING, REMEMBERING, WAITING)
-    assert len({name for one in lists for name in one}) == sum(map(len, lists))
-    assert {*WITHOUT_ETA, *RENOISING_AT_ETA_0, *REMEMBERING_AT_ETA_0} <= set(NOISY)
-    assert all(further(0, 1) >= 0 for further in FURTHER.values())
-
-
-def test_the_help_page_names_every_sampler_that_cannot_wait():
-    page = (Path(__file__).resolve().parents[2] / "web" / "docs" / "GGZeroStar.md").read_text(encoding="utf-8")
-    noise, history, renoising = (line for line in page.splitlines() if line.startswith("- **"))
-    bare = {name.removesuffix("_gpu").removesuffix("_cfg_pp") for name in NOISY if not name.startswith("gg_")}
-    assert {name for name in bare if name not in noise} == set()
-    assert {name for name in REMEMBERING if name not in history} == set()
-    assert {name for name in RENOISING if name not in renoising} == set()
+    found = zero_init_note("it", LATE, 1)
+    assert found.startswith("Zero-init may not hold here: it is not known whether it leaves the sample alone")
+    assert LATE.why in found
+    moves = zero_init_note("it", run_of(replace(EULER, draws=(0.3,))), 1)
+    assert moves == "Zero-init does not hold here: it moves the sample by its own noise."
+    assert zero_init_note("it", run_of(EULER), 1) == ""

@@ -1,20 +1,9 @@
-import itertools
 import math
 
 import pytest
 import torch
 
-from guidance_geometry.samplers.steps import (
-    FORMULAS,
-    Update,
-    ancestral,
-    ddim,
-    ddpm,
-    dpmpp_2m,
-    euler_ancestral,
-    level,
-    up_and_down,
-)
+from guidance_geometry.samplers.steps import ddim, ddpm, level, up_and_down
 
 LEVELS = [(False, 7.0, 3.0), (False, 0.3, 0.01), (True, 0.9, 0.7), (True, 0.2, 0.05)]
 
@@ -70,35 +59,3 @@ def test_the_last_step_lands_on_the_prediction(flow):
     step = ddim(x, x0, level(0.1, flow), level(0.0, flow), eps, eta=1.0)
     assert (x + step.move - x0).abs().max() <= 1e-12
     assert step.noise.abs().max() == 0
-
-
-def test_ancestral_flow_keeps_the_noise_level():
-    """x = (1 - s) x0 + s eps exactly: after the host's rescale the signal part must be (1 - s')."""
-    x0 = torch.ones(1, 1, dtype=torch.float64)
-    update = Update(0.3 * x0, x0, level(0.7, True), level(0.4, True))
-    assert float(update.x + euler_ancestral(update)) == pytest.approx(0.6, rel=1e-12)
-
-
-def test_second_order_beats_first_order():
-    """D(x) of N(0, 1) data: the ODE has the solution x sqrt((1 + s'^2) / (1 + s^2)); errors fall as 1/n and 1/n^2."""
-    errors = {}
-    for n in (40, 80):
-        sigmas = torch.linspace(3.0, 0.5, n + 1, dtype=torch.float64)
-        exact = math.sqrt((1 + 0.5**2) / (1 + 3.0**2))
-        for name in ("euler", "dpmpp_2m"):
-            x, before = torch.ones(1, 1, dtype=torch.float64), None
-            for now, then in itertools.pairwise(sigmas):
-                before = Update(x, x / (1 + now**2), level(now, False), level(then, False), previous=before)
-                x = x + FORMULAS[name](before)
-            errors[name, n] = abs(float(x) - exact)
-    assert math.log2(errors["euler", 40] / errors["euler", 80]) == pytest.approx(1, abs=0.15)
-    assert math.log2(errors["dpmpp_2m", 40] / errors["dpmpp_2m", 80]) == pytest.approx(2, abs=0.3)
-
-
-def test_formulas_are_moves_without_noise():
-    x, x0, u = tensors(3)
-    update = Update(x, x0, level(0.8, True), level(0.5, True), uncond=u, options={"eta": 0.5})
-    for name, formula in FORMULAS.items():
-        assert formula(update).isfinite().all(), name
-    assert torch.equal(ancestral(update, 1.0), ddpm(x, x0, update.now, update.then, torch.zeros_like(x)).move)
-    assert (dpmpp_2m(update) - FORMULAS["euler"](update)).abs().max() <= 1e-12

@@ -1,13 +1,12 @@
 """A run on a device without float64 that does not meet the CPU's tensors leaves the record that it leaves here."""
 
 import math
-from collections import defaultdict
 from dataclasses import fields, is_dataclass, replace
 
 import pytest
 import torch
 
-from guidance_geometry.samplers.steps import FORMULAS, READS_UNCOND
+from guidance_geometry.samplers.response import Response, StepResponse
 from guidance_geometry.tests.two_parts import PACKED, SIGMAS, steps
 from guidance_geometry.tools.fixtures.mac_tensor import MacTensor, mac
 from guidance_geometry.trace import metrics
@@ -45,7 +44,7 @@ def of_parts(part):
             log_probs=dict.fromkeys(("push", "watch"), own.x[:, 0].flatten(1).sum(1)),
         )
         seen = replace(seen, uncond=None) if i == 1 else seen
-        found.append(replace(own, evaluation=seen, noise=0.05 * own.x.flip(-1)))
+        found.append(replace(own, evaluation=seen, calls=(seen,), noise=0.05 * own.x.flip(-1)))
     return found
 
 
@@ -58,11 +57,12 @@ def accumulated(taken, setting, later=()):
     return accumulator, accumulator.columns()
 
 
-OPTIONS = defaultdict(lambda: 0.5)  # of any sampler
+REMEMBERS = StepResponse((0.5, 0.1), ((0.6,), (-0.2,)), ((0.0,), (0.1,)))
+RESPONSE = Response((StepResponse((0.5,), ((0.5,),), ((0.3,),)), StepResponse((0.5,), ((0.5,),), ((0.0,),)), REMEMBERS))
 SETTINGS = {
     "pixels": Setting(True, terms=TERMS),
     "latents": Setting(True, bound=None, terms=TERMS),
-    **{name: Setting(True, FORMULAS[name], name in READS_UNCOND, OPTIONS, terms=TERMS) for name in FORMULAS},
+    "response": Setting(True, RESPONSE, terms=TERMS),
 }
 
 
@@ -86,7 +86,7 @@ def test_columns_and_tensors_are_the_same(part, setting, waiting, monkeypatch):
 
 def test_every_metric_is_the_same():
     def trace_of(taken):
-        accumulator, columns = accumulated(taken, replace(SETTINGS["pixels"], formula=FORMULAS["euler"]))
+        accumulator, columns = accumulated(taken, replace(SETTINGS["pixels"], response=RESPONSE))
         header = {"vectors": list(accumulator.setting.vectors), "sigmas": list(SIGMAS), "sigma_data": 0.5}
         header |= {"latent": {"shape": [*taken[0].x.shape[1:]]}, "space": "flow"}
         return Trace(header, columns, accumulator.stage)

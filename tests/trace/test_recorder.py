@@ -7,7 +7,8 @@ import pytest
 import torch
 
 from guidance_geometry.samplers.noise_tracking import untracked
-from guidance_geometry.samplers.steps import FORMULAS
+from guidance_geometry.samplers.response import Response, StepResponse
+from guidance_geometry.samplers.stages import Stages
 from guidance_geometry.trace.accumulator import Accumulator, Capture
 from guidance_geometry.trace.gram import VECTORS, GramRecord
 from guidance_geometry.trace.recorder import Evaluation, Recorded, Recorder
@@ -15,6 +16,12 @@ from guidance_geometry.trace.rows import Setting
 from guidance_geometry.trace.trace import PER_SAMPLE
 
 SIGMAS = [4.0, 2.0, 1.0, 0.0]
+EULER = Response(
+    tuple(StepResponse((then / now,), ((1 - then / now,),), ((0.0,),)) for now, then in pairwise(SIGMAS)),
+    firsts=(0, 1, 2),
+    reports=(1, 2, 3),
+)
+LATE = Response(late=True)
 
 
 def predictions(x):
@@ -78,7 +85,7 @@ def late(model, recorder):
 
 @pytest.mark.parametrize(
     ("sample", "settings", "evaluations"),
-    [(euler, {}, [2, 2, 2]), (noisy_heun, {}, [4, 4, 2]), (late, {"reports_late": True}, [4, 4, 4])],
+    [(euler, {}, [2, 2, 2]), (noisy_heun, {}, [4, 4, 2]), (late, {"stages": Stages(SIGMAS, LATE)}, [4, 4, 4])],
 )
 def test_every_step_is_found_and_adds_up(sample, settings, evaluations):
     steps, end = watched(sample, **settings)
@@ -124,7 +131,7 @@ def without_uncond(step):
 
 def test_columns_hold_the_inner_products_of_the_step():
     steps, _ = watched(euler)
-    columns = accumulated(steps, formula=FORMULAS["euler"]).columns()
+    columns = accumulated(steps, response=EULER).columns()
     record = GramRecord(VECTORS, columns["K"])
     for i, step in enumerate(steps):
         u, c = predictions(step.x)
@@ -139,10 +146,29 @@ def test_columns_hold_the_inner_products_of_the_step():
     assert {name: tuple(columns[name].shape) for name in PER_SAMPLE} == dict.fromkeys(PER_SAMPLE, (3, 2))
 
 
+def test_how_far_a_step_follows_is_known_where_the_response_is_proved():
+    steps, _ = watched(euler)
+    wrong = Response((replace(EULER.steps[0], guided=((0.4,),)), *EULER.steps[1:]))
+    doubled = [replace(step, calls=step.calls * 2) for step in steps]
+    assert accumulated(steps, response=wrong).columns()["m12"][0].min() > 1e-2
+    beside = replace(EULER.steps[1], states=(0.5, 0.0), guided=((0.7,), (-0.2,)), uncond=((0.0,), (0.0,)))
+    earlier = torch.randn(steps[0].x.shape, generator=torch.Generator().manual_seed(5))  # D of the step before
+    steps[0] = replace(steps[0], calls=(replace(steps[0].evaluation, denoised=earlier),))
+    steps[0] = replace(steps[0], move=0.5 * earlier - 0.5 * steps[0].x)
+    moved = replace(steps[1], move=-0.5 * steps[1].x + 0.7 * steps[1].evaluation.denoised - 0.2 * earlier)
+    response = Response((EULER.steps[0], beside, EULER.steps[2]))
+    columns = accumulated([steps[0], moved, steps[2]], response=response).columns()
+    assert columns["kappa"].tolist() == pytest.approx([0.5, 0.7, 1.0])
+    assert columns["m12"].max() <= 1e-6
+    unproved = accumulated([steps[0], moved, steps[2]], response=EULER).columns()
+    assert unproved["kappa"].isnan().tolist() == [False, True, False]
+    assert accumulated(doubled, response=EULER).columns()["m12"].isnan().all(), "an evaluation more than expected"
+
+
 def test_a_wrong_move_shows_in_the_identity_residual():
     steps, _ = watched(euler)
     wrong = replace(steps[1], move=steps[1].move * 1.01)
-    columns = accumulated([steps[0], wrong, steps[2]], formula=FORMULAS["euler"]).columns()
+    columns = accumulated([steps[0], wrong, steps[2]], response=EULER).columns()
     assert columns["m12"][1].min() > 1e-4
 
 
@@ -174,9 +200,9 @@ def test_the_difference_before_a_gap_is_not_taken_for_the_last_one():
 @pytest.mark.parametrize("waiting", [1, 1 << 30])
 def test_steps_that_waited_have_the_same_numbers(waiting, monkeypatch):
     steps, _ = watched(euler)
-    expected = accumulated(steps, formula=FORMULAS["euler"]).columns()
+    expected = accumulated(steps, response=EULER).columns()
     monkeypatch.setattr("guidance_geometry.trace.accumulator.WAITING", waiting)
-    accumulator = accumulated(steps, formula=FORMULAS["euler"])
+    accumulator = accumulated(steps, response=EULER)
     assert len(accumulator.waiting) == (0 if waiting == 1 else len(steps))
     for first in (0, 1, 2):
         part = accumulator.columns(first)
@@ -231,20 +257,28 @@ def test_numbers_keep_no_tensor():
 
 
 def test_the_step_that_has_begun_is_told_by_its_calls():
-    x, recorder = torch.zeros(1, 1, 2), Recorder(lambda step: None, 0.0)
+    heun = Response(EULER.steps[:2], firsts=(0, 2), reports=(1, 3))
+    x, recorder = torch.zeros(1, 1, 2), Recorder(lambda step: None, 0.0, Stages(response=heun))
     seen = [recorder.begun]
-    for calls in (1, 2, 2):  # a sampler with two in each step, which in step 1 nobody can know yet
+    for calls in (1, 2, 1):  # reports after the first evaluation, then evaluates again
         for _ in range(calls):
             recorder.answered(recorder.called(x, torch.ones(1)), Evaluation(x))
             seen.append(recorder.begun)
-        recorder.stepped()
-        seen.append(recorder.begun)
-    recorder.called(x, torch.ones(1))
-    assert [*seen, recorder.begun] == [1, 1, 1, 2, 2, 2, 2, 3, 3, 3]
+        if len(seen) < 7:
+            recorder.stepped()
+            seen.append(recorder.begun)
+    assert seen == [1, 1, 1, 1, 2, 2, 2]
+
+
+def test_a_step_has_all_its_calls():
+    heun = Response(EULER.steps, firsts=(0, 2, 4), reports=(1, 3, 5))
+    steps, _ = watched(noisy_heun, stages=Stages(SIGMAS, heun))
+    assert [len(step.calls) for step in steps] == [2, 2, 1]
+    assert all(step.calls[0] is step.evaluation for step in steps)
 
 
 def test_the_step_of_a_sampler_that_reports_late_begins_with_its_first_call():
-    x, recorder = torch.zeros(1, 1, 2), Recorder(lambda step: None, 0.0, reports_late=True)
+    x, recorder = torch.zeros(1, 1, 2), Recorder(lambda step: None, 0.0, Stages(response=LATE))
     seen = []
     for _ in range(2):
         for _ in range(3):

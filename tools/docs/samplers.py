@@ -36,8 +36,8 @@ Written by `python tools/run.py samplers`, on ComfyUI {version}: {steps} steps o
   steps of its own.
 - **noise**: whether another seed changes the run from the same starting noise, and where the draws come from.
 - **move and noise**: whether a trace tells them apart. *told apart* also for samplers without noise.
-- **formula**: the trace holds the step against the sampler's own published formula; the number is the largest
-  deviation (M12, in units of sigma). Empty: no closed formula; tests replay those without noise.
+- **response**: the trace holds the step against what a dry run of the sampler measured; the number is the largest
+  deviation (M12, in units of sigma). Empty: its steps depend on what is predicted.
 """
 SOLVED = """## Adaptive steps
 
