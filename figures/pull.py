@@ -41,7 +41,7 @@ from .words import SYMBOLS, number
 
 ZERO = "the gradient is zero at this step"
 UNKNOWN = "how far a step follows the prediction is unknown"
-ONE_STAGE = "Choose a sampler with one evaluation per step, such as euler or ddpm."
+OTHER_SAMPLER = "Choose another sampler; of ComfyUI's own this is known of all but dpm_adaptive."
 OTHER = 1e-6  # of the ray: below this, what is left of D is rounding
 
 
@@ -75,7 +75,7 @@ def pull_of(trace: Trace, step: int | None, sample: int | None) -> Pull:
     if name and record.dot(name, name) == 0:
         return replace(pull, scene=replace(scene, missing=ZERO, advice="Choose another step."))
     if not scene.missing and math.isnan(kappa):
-        return replace(pull, scene=replace(scene, missing=UNKNOWN, advice=ONE_STAGE))
+        return replace(pull, scene=replace(scene, missing=UNKNOWN, advice=OTHER_SAMPLER))
     if scene.missing:
         return pull
     seen, weight = view(record, gamma)

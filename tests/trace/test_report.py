@@ -518,6 +518,13 @@ def test_a_burnt_end_does_not_make_a_whole_run_a_part():
     assert report(longer).answer.headline.id == "head.burns"
 
 
+@pytest.mark.parametrize("step", [0, 10, 19])
+def test_where_guidance_acted_is_not_said_when_the_push_of_a_step_is_unknown(step):
+    found = said(report(nan(run(), "kappa", slice(step, step + 1))))
+    assert "acts.unknown" in found
+    assert not {"acts.step", "acts.steps"} & set(found)
+
+
 def test_what_is_unknown_is_neither_needed_nor_idle():
     assert not any(name.startswith("skip.") for name in said(report(nan(run(), "kappa", slice(0, 5)))))
     assert "skip.none" not in said(report(nan(run(), "m14")))

@@ -31,7 +31,7 @@ test("a step evaluated after the run is drawn like any with both predictions, an
   const said = (run, step) => status({ run, step, sample: 0, view: "whatif" }, t).join(" ");
   assert.match(said(run, 0), /^At cfg 1 guidance is off\. uncond was evaluated after the run/);
   assert.match(said(run, 1), /uncond was not evaluated/);
-  assert.match(said(looked({ kappa: null }), 0), /does not move a fixed fraction/);
+  assert.match(said(looked({ kappa: null }), 0), /is not known at this step/);
   const embedded = { ...run, afterwards: { ...run.afterwards, against: "embedded guidance 1" } };
   assert.match(said(embedded, 0), /uncond is the same prompt at embedded guidance 1/);
   const [{ K, m }] = run.steps[0].samples;

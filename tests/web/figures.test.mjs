@@ -212,6 +212,21 @@ test("a step with one prediction is drawn at its length, on the way to that pred
   assert.equal(way.points[0][1], way.points[1][1]);
 });
 
+test("which steps matter is not drawn where the push of some is unknown", () => {
+  const { record } = fixture("euler");
+  const drawn = (blind) => FIGURES.matters.figure(
+    { ...record, steps: record.steps.map((step) => (blind(step) ? { ...step, kappa: null } : step)) },
+    { w: 600, h: 420, theme: LIGHT, step: 0 },
+  );
+  const said = (commands) => commands.filter(({ op }) => op === "text").map(words).join(" ");
+  const some = drawn(({ i }) => i > 1);
+  assert.match(said(some), new RegExp(`\u03ba is unknown at ${record.steps.length - 2} of ${record.steps.length} guided steps`));
+  assert.doesNotMatch(said(some), /80 %/);
+  assert.equal(called(some, "between").length + called(some, "held").length, 0);
+  assert.match(said(drawn(() => true)), /\u03ba is unknown at every step/);
+  assert.match(said(drawn(() => false)), /80 %/);
+});
+
 test("shares of the push add up and the interval is the shortest that holds 80 %", () => {
   const row = (push, contracted = push) => ({ push, contracted });
   const held = interval([row(0.1), row(0.5), row(0.35), row(0.05)].map((value, i) => ({ ...value, i })));

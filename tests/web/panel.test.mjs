@@ -55,7 +55,7 @@ test("words say where the panel stands and what is missing", () => {
   assert.match(said({ ...run, live: false, steps: [] }), /took no step/);
   const alone = { ...run, steps: [step(0, { stage: "cond_only", gamma: 1, samples: [{ K: K.map(() => null) }] })] };
   assert.match(said(alone), /uncond was not evaluated: \u03b3 = 1/);
-  assert.match(said({ ...run, steps: [step(0, { kappa: null })] }, { view: "whatif" }), /fixed fraction/);
+  assert.match(said({ ...run, steps: [step(0, { kappa: null })] }, { view: "whatif" }), /is not known at this step/);
   assert.match(said({ ...run, steps: [step(0, { samples: [{ K: K.map(() => null) }] })] }), /not finite/);
   assert.match(said(run, { trouble: { key: "newer", v: 7 } }), /version 7/);
 });

@@ -13,6 +13,7 @@ import { greatest, least, nth, number, wordsWidth } from "./words.mjs";
 export const TALL = 150; // a figure lower than this has no second panel
 const HELD = 0.8; // share of the sum that the shaded interval holds
 const DEGREES = 180 / Math.PI;
+const GUIDED = ["step", "reuse"]; // stages at which something beyond c may have pushed
 const KAPPA = "\u03ba: how far the next state follows a prediction";
 
 /** D17: rms of step, noise and guided push at every step, and the shares of step and noise in the squared length. */
@@ -108,16 +109,17 @@ export function matters(record, options) {
   if (run.rows.every(alone)) { // no pixel had a push
     return nothing(page, { missing: "no push beyond c", advice: "Only the conditional prediction is made here. Raise cfg to guide." });
   }
-  const { rows, known, unknown } = still(run.rows, "proxies", [], () => proxies(record, run));
-  if (!known.length) {
-    const advice = "These numbers do not show the push. A block ablation would.";
-    return nothing(page, { missing: "\u03ba is unknown at every step", advice });
+  const { rows, guided, unknown } = still(run.rows, "proxies", [], () => proxies(record, run));
+  if (unknown) { // shares of a sum that lacks some of its terms would say nothing
+    const advice = "How far the sampler follows a prediction could not be measured there. A block ablation shows the push.";
+    const where = unknown === guided ? "every step" : `${unknown} of ${guided} guided steps`;
+    return nothing(page, { missing: `\u03ba is unknown at ${where}`, advice });
   }
   if (!rows.some((row) => row.push > 0)) {
     return nothing(page, { missing: "no push beyond c", advice: "At scale 1 the guided prediction is c itself." });
   }
   const held = still(run.rows, "held", [], () => interval(rows));
-  const area = captioned(page, matterFacts(run, rows, held, unknown, sentWords(record)), 4);
+  const area = captioned(page, matterFacts(run, rows, held, sentWords(record)), 4);
   return overRun("matters", page, run, area, options, (own) => matterCurves(own, area, record, run, rows, held));
 }
 
@@ -179,11 +181,12 @@ function pushAt(step, gram) {
   return { step, push: Math.abs(step.kappa ?? NaN) * beyond, noise: metric("M8", gram, step) };
 }
 
-/** The same of the sample of a run, those that are known, and how many are not. */
+/** The same of the sample of a run, how many of its steps are guided, and at how many of these the push is unknown. */
 export function proxies(record, run) {
   const rows = pushesOf(record, run.sample);
-  const known = rows.filter((row) => Number.isFinite(row.push));
-  return { rows, known, unknown: rows.length - known.length };
+  const some = rows.filter(({ step }) => GUIDED.includes(step.stage));
+  const guided = some.length ? some : rows; // by gradients alone
+  return { rows, guided: guided.length, unknown: guided.filter((row) => !Number.isFinite(row.push)).length };
 }
 
 /** How much of a push survives the steps after it, for Gaussian data of rms sigma_d.
@@ -231,12 +234,11 @@ function whiskers({ commands, theme }, main, rows) {
   }
 }
 
-function matterFacts(run, rows, held, unknown, bands) {
+function matterFacts(run, rows, held, bands) {
   const [from, to] = [held?.first.step.sigma, held?.last.step.sigma_next].map((sigma) => number(sigma));
   const where = held && `${100 * HELD} % in \u03c3 ${from} \u2192 ${to}, ${held.count} of ${rows.length} steps`;
   const lacks = rows.some((row) => Number.isFinite(row.contracted)) ? "" : "\u03c3_d unknown: no contraction";
-  const gaps = unknown ? `\u03ba unknown at ${unknown} step${unknown > 1 ? "s" : ""}` : "";
-  return [where, ...run.facts, lacks, gaps, bands, KAPPA,
+  return [where, ...run.facts, lacks, bands, KAPPA,
     "the truth lies between bars and curve; only an ablation shows it"];
 }
 
