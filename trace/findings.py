@@ -28,6 +28,7 @@ CHEAP = 0.01  # share of the run's push that one predicted difference may miss
 IDLE = 0.02  # share of the push below which the end of a run can do without guidance
 TRUSTED = 2.5  # sigma in sigma_d up to which the estimate of that cost holds
 NOTHING = 5e-4  # share of D below which what a pass made of it is printed as 0.0 %
+UNKNOWN = 0.1  # share of the steps of a pass of which it may be unknown what it made
 GUIDED = ("step", "reuse")
 HALF = math.log(0.5)  # log p above which a classifier finds what was asked for
 CHANCE = 0.05  # probability below which a difference is no chance
