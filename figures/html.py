@@ -10,7 +10,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from string import Template
 
+from ..trace.effective import alike
 from ..trace.portable import ascii_json
+from ..trace.sentences import about
 
 WEB = Path(__file__).resolve().parents[1] / "web"
 ENTRY = "page.mjs"
@@ -41,10 +43,19 @@ def page(record: Mapping, sheets: Mapping[str, bytes], sources: Mapping, version
 def summary(record: Mapping) -> str:
     """The run in one line."""
     model = (record.get("model") or {}).get("name") or "unnamed model"
-    cfg, batch = record.get("cfg"), record.get("batch")
-    scale = "" if cfg is None else f"\u03b3 {cfg:g}"
-    parts = [model, record.get("sampler"), f"{record['n']} steps", scale, f"{batch} sample{'s' if batch != 1 else ''}"]
+    batch = record.get("batch")
+    parts = [model, record.get("sampler"), f"{record['n']} steps", _scale(record)]
+    parts += [f"{batch} sample{'s' if batch != 1 else ''}"]
     return " \u00b7 ".join(str(part) for part in parts if part)
+
+
+def _scale(record: Mapping) -> str:
+    """Its cfg, and like which scale that acted where it is another."""
+    cfg = record.get("cfg")
+    scale = ((record.get("report") or {}).get("effective") or {}).get("scale")
+    if cfg is None or scale is None or alike(scale, cfg):
+        return "" if cfg is None else f"\u03b3 {cfg:g}"
+    return f"cfg {cfg:g} acts like {about(scale)}"
 
 
 def modules(entry: str = ENTRY, folder: Path = WEB / "lib") -> dict[str, str]:

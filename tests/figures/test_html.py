@@ -139,3 +139,7 @@ def test_the_summary_names_what_is_known():
     assert summary({"n": 3, "batch": 1}) == "unnamed model \u00b7 3 steps \u00b7 1 sample"
     full = {"n": 3, "batch": 2, "cfg": 4.0, "sampler": "euler", "model": {"name": "m"}}
     assert summary(full) == "m \u00b7 euler \u00b7 3 steps \u00b7 \u03b3 4 \u00b7 2 samples"
+    for scale, words in ((4.0, "\u03b3 4"), (None, "\u03b3 4"), (2.04, "cfg 4 acts like 2")):
+        assert f" {words} " in summary({**full, "report": {"effective": {"scale": scale}}})
+    unknown = {**full, "cfg": None, "report": {"effective": {"scale": 2.04}}}
+    assert summary(unknown) == "m \u00b7 euler \u00b7 3 steps \u00b7 2 samples"
