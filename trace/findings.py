@@ -91,8 +91,8 @@ def _effect(run: Watched) -> Iterator[Sentence]:
     """At which plain scale the run stands, where that is not the widget's."""
     scale = run.scale
     if scale.differs_from_cfg and not is_off(run.trace, scale):
-        name = "effect.rule" if scale.beside else "effect.named" if scale.other else "effect.node"
-        yield say(name, who=scale.beside or scale.other, cfg=scale.cfg, **_like(scale))
+        name = "rules" if scale.rules else "passes" if scale.further else "named" if scale.other else "node"
+        yield say(f"effect.{name}", who=scale.beside or scale.other, cfg=scale.cfg, **_like(scale))
     elif math.isnan(scale.cfg) and scale.other and not scale.plain and math.isfinite(scale.effective.scale):
         yield say("effect.guider", who=scale.other, **_like(scale))
 

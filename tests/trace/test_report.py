@@ -314,7 +314,8 @@ CASES = {
     "who.gradients": lambda: report(steered()),
     "who.both": lambda: report(steered(4.0)),
     "who.node": lambda: report(patched(4.0, 8.0, rule=projected), Known(picks((3.0, True)))),
-    "effect.rule": lambda: report(run(8.0, RULED, rule=projected)),
+    "effect.rules": lambda: report(run(8.0, RULED, rule=projected)),
+    "effect.passes": lambda: report(run(8.0, {"passes": {"STG": 20}}, rule=projected)),
     "effect.node": lambda: report(patched(2.0, 4.0)),
     "effect.named": lambda: report(run(4.0, {"cfg": 8.0, "chain": "halved", "host": {}})),
     "effect.guider": lambda: report(run(4.0, {"cfg": None, "chain": "TheirGuider"}, rule=projected)),
@@ -927,8 +928,8 @@ def test_no_plain_run_is_said_to_act_like_another(gamma, how):
 def test_a_rule_is_told_at_which_scale_it_acts_and_what_goes_across():
     found = report(run(8.0, {"chain": "APG eta 0 in x0"}, rule=projected))
     effective = found.effective
-    words = next(one for one in found.findings if one.id == "effect.rule").text()
-    assert words.startswith("With APG eta 0 in x0, cfg 8 acts like ")
+    words = next(one for one in found.findings if one.id == "effect.rules").text()
+    assert words.startswith("The rules (APG eta 0 in x0) make cfg 8 act like ")
     assert f"{effective.early:.2g} early and {effective.late:.2g} late" in words
     assert f"; {100 * effective.across:.2g} % of the push went across the difference, which no plain scale" in words
     assert 1 < effective.early < effective.late < 8
