@@ -242,8 +242,9 @@ test("what is stored is told for the model and the kind of sampler of the run al
   assert.deepEqual([judged.judges, judged.yours], [["CLIP"], true]);
   assert.equal(rangeOf(null, RECORD), null);
   assert.equal(picksOf({ ...RECORD, model: { file: "f" } }, []).model.name, "f");
-  const chains = [true, false].map((plain) => picksOf({ ...RECORD, chain: "CFGGuider", report: { ...RECORD.report, plain } }, [{ cfg: 4, state: "there" }]).picks[0].chain);
-  assert.deepEqual(chains, ["CFG", "CFGGuider"]); // what another pack's patch changed is no plain run
+  const kept = (plain, chain) => picksOf({ ...RECORD, chain, report: { ...RECORD.report, plain } }, [{ cfg: 4, state: "there" }]).picks[0].chain;
+  assert.deepEqual([kept(true, "CFGGuider"), kept(false, "CFGGuider")], ["CFG", "CFGGuider"]); // what another pack's patch changed is no plain run
+  assert.deepEqual([kept(true, "CFG"), kept(false, "CFG"), kept(false, null)], ["CFG", "rules", "rules"]); // under no chain of ours, too
 });
 
 test("a mix is u + gamma (c - u) of the row that is shown, rounded and clipped once", () => {

@@ -52,7 +52,7 @@ export function modelKey({ model }) {
 export function picksOf(record, cards, by = null) {
   const { report, chain, model } = record;
   const judged = cards.filter(({ state }) => state === "there");
-  const picks = judged.map(({ cfg, good, liked }) => ({ cfg, good: Boolean(by ? liked : good), ...(by && { by: by.slice(0, LONGEST) }), sampler_class: report.sampler_class, chain: report.plain ? PLAIN : chain || "rules" }));
+  const picks = judged.map(({ cfg, good, liked }) => ({ cfg, good: Boolean(by ? liked : good), ...(by && { by: by.slice(0, LONGEST) }), sampler_class: report.sampler_class, chain: report.plain ? PLAIN : chain && chain !== PLAIN ? chain : "rules" }));
   return { format: "guidance-geometry/picks", version: 1, model: { name: String(model.name ?? model.file ?? "?").slice(0, 200), key: modelKey(record) }, picks };
 }
 
