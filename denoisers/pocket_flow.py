@@ -134,7 +134,13 @@ class PocketVAE(nn.Module):
         return self.posterior(picture)[0]
 
     def decode(self, latent: Tensor) -> Tensor:  # [B, C, H/4, W/4] -> [B, 3, H, W]
-        """The picture of a latent."""
+        """The picture of a latent.  Raises ValueError for one of another VAE."""
+        channels = self.decoder[0].in_channels
+        if latent.ndim != 4 or latent.shape[1] != channels:
+            raise ValueError(
+                f"The latent is of shape {tuple(latent.shape)}, but this VAE of Pocket Flow needs "
+                f"[batch, {channels}, height, width]. Wire a latent of its own model."
+            )
         return self.decoder(latent)
 
 

@@ -26,6 +26,7 @@ from ..guidance.vectors import wide
 from .noise_levels import Sampling, denoiser_levels, exact_levels
 
 WEIGHT_DTYPES = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16, "fp8": torch.float8_e4m3fn}
+OTHER_LATENT = "Use Empty Canvas, or VAE Encode with the model's VAE."
 
 
 @dataclass(frozen=True)
@@ -103,10 +104,20 @@ class ScaledFormat(comfy.latent_formats.LatentFormat):
         self.space = space
 
     def _scaled(self, latent: Tensor) -> Tensor:
+        self._check_channels(latent)
         return (latent - _per_channel(self.space.shift, latent)) * _per_channel(self.space.scale, latent)
 
     def _unscaled(self, latent: Tensor) -> Tensor:
+        self._check_channels(latent)
         return latent / _per_channel(self.space.scale, latent) + _per_channel(self.space.shift, latent)
+
+    def _check_channels(self, latent: Tensor) -> None:
+        """Refuse a latent of another space, which comes here before its model sees it."""
+        channels = len(self.space.scale)
+        if latent.ndim > 2 and latent.shape[1] != channels:
+            raise ValueError(
+                f"The latent has {latent.shape[1]} channels but {self.space.title} has {channels}. {OTHER_LATENT}"
+            )
 
     process_in, process_out = _scaled, _unscaled
 
@@ -276,7 +287,7 @@ class LabelledModel(comfy.model_base.BaseModel):
         if shape[1] != channels:
             raise ValueError(
                 f"The latent has {shape[1]} channels but {self.card.name} works on {channels} "
-                f"({self.card.latents.title}). Use Empty Canvas, or VAE Encode with the model's VAE."
+                f"({self.card.latents.title}). {OTHER_LATENT}"
             )
         self.card.check_sides(shape[2:])
 

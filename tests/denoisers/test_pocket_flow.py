@@ -1,5 +1,7 @@
 """The latent demo model's format: two networks in one file."""
 
+import re
+
 import pytest
 import torch
 
@@ -57,3 +59,12 @@ def test_latents_are_a_quarter_of_the_picture(side):
     latent = vae.encode(picture)
     assert latent.shape == (1, 4, side[0] // 4, side[1] // 4)
     assert vae.decode(latent).shape == picture.shape
+
+
+@pytest.mark.parametrize("shape", [(1, 3, 8, 8), (1, 16, 8, 8), (1, 4, 2, 8, 8), (4, 8)])
+def test_latents_of_another_vae_are_refused(shape):
+    said = (
+        f"of shape {shape}, but this VAE of Pocket Flow needs [batch, 4, height, width]. Wire a latent of its own model"
+    )
+    with pytest.raises(ValueError, match=re.escape(said)):
+        PocketVAE().decode(torch.zeros(shape))

@@ -72,3 +72,16 @@ def test_it_samples_and_the_energies_see_its_pictures(loaded):
         shift = torch.autograd.grad(seen.sum(), x0)[0]
     assert seen.shape == (2, 3, 32, 32)
     assert shift.abs().max() > 0
+
+
+@pytest.mark.parametrize("shape", [(1, 3, 8, 8), (2, 16, 8, 8), (1, 1, 8, 8)])
+def test_a_latent_of_another_vae_is_refused_in_a_sentence(loaded, shape):
+    from guidance_geometry.nodes.start import GGClassLabel
+
+    from .runs import ksampler
+
+    model = loaded[0]
+    parts = (model, *GGClassLabel.execute(model, "0").args)
+    said = rf"The latent has {shape[1]} channels but .* has 4\. Use Empty Canvas, or VAE Encode with the model's VAE"
+    with pytest.raises(ValueError, match=said):
+        ksampler(*parts, {"samples": torch.ones(shape)}, "euler", "simple", steps=1)
