@@ -15,6 +15,7 @@ from .users import NOBODY, ONLY_USER
 
 MOST_LETTERS = 64  # of a workflow's key
 LONGEST = 200  # letters of an id, a title, a user
+SAMPLERS = "samplers"  # under our key in a recorded job's extra data: ids of the nodes that may sample
 
 
 @dataclass(frozen=True)
@@ -52,6 +53,11 @@ class RunningJob:
         return within(self.extra, KEY, "record") is True
 
     @property
+    def samplers(self) -> list[str]:
+        """The nodes that may sample in a recorded job."""
+        return within(self.extra, KEY, SAMPLERS) or []
+
+    @property
     def display(self) -> str:
         """The node of the user's graph: what expands at run time counts as the node that made it."""
         return display_of(self.node)
@@ -80,6 +86,14 @@ def running_job() -> RunningJob | None:
             index = context.list_index or 0
             return RunningJob(prompt_id, context.node_id, index, prompt, extra)
     return None
+
+
+def job_of(queue: Any, prompt_id: str) -> RunningJob | None:
+    """A job of the host's queue as a whole, while it runs and as long as its history is kept."""
+    running = {job: (prompt, extra) for _, job, prompt, extra, *_ in list(queue.currently_running.values())}
+    ended = queue.get_history(prompt_id=prompt_id, map_function=lambda entry: entry["prompt"][2:4])
+    there = running.get(prompt_id) or ended.get(prompt_id)
+    return RunningJob(prompt_id, "", 0, *there) if there else None
 
 
 def names_here() -> tuple[str, str]:

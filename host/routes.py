@@ -17,6 +17,7 @@ from .choices import answer_choices, own_run
 from .jobs import owner_of, within
 from .panel_record import READERS, SUBFOLDER, temporary_folder
 from .run_store import STORE, TAB_FOLDER
+from .unreached import list_unreached
 from .users import known, user_of
 
 RUNS = "/guidance_geometry/runs/{job}/{node}"
@@ -47,8 +48,10 @@ def answer_panels() -> None:
     async def tab_runs(request: web.Request) -> web.StreamResponse:
         user, query = known(user_of(server, request)), request.query
         STORE.bound(user, megabytes_of(server, request))
-        runs = await asyncio.to_thread(STORE.listed, user, query.get("workflow_id"), query.get("prompt_id"))
-        return said(json.dumps({"runs": runs}).encode())
+        which = (user, query.get("workflow_id"), query.get("prompt_id"))
+        runs = await asyncio.to_thread(STORE.listed, *which)
+        missed = await asyncio.to_thread(list_unreached, STORE, server.prompt_queue, *which)
+        return said(json.dumps({"runs": runs, "unreached": missed}).encode())
 
     async def tab_run(request: web.Request) -> web.StreamResponse:
         user = known(user_of(server, request))

@@ -183,3 +183,33 @@ def tapped(model, begin: Callable[[], Recording]):
         if IS_PATCHER(model) and not is_recorded(model):
             found = recorded(model, begin)
     return found
+
+
+def tap_pipe(pipe, begin: Callable[[], Recording]):
+    """What a pipe carries, with the runs of every MODEL in its lists, tuples and tables recorded.
+
+    Where one is, the containers around it are copies, anything else the same object: other nodes read the pipe as it
+    was. What is no plain container is never opened.
+    """
+    result = pipe
+    with kept_out(lambda fault: None):
+        result = _replace_models(pipe, lambda model: tapped(model, begin), {})
+    return result
+
+
+def _replace_models(value, change: Callable, memo: dict[int, object]):
+    """memo: what was looked at, by its id, and what takes its place; a circle stays as it is."""
+    plain = type(value) in (list, tuple, dict)
+    if id(value) in memo or not (plain or IS_PATCHER(value)):
+        return memo.get(id(value), value)
+    memo[id(value)] = value
+    memo[id(value)] = _copy_container(value, change, memo) if plain else change(value)
+    return memo[id(value)]
+
+
+def _copy_container(value, change: Callable, memo: dict[int, object]):
+    parts = list(value.values()) if isinstance(value, dict) else value
+    after = [_replace_models(part, change, memo) for part in parts]
+    if all(new is old for new, old in zip(after, parts, strict=True)):
+        return value
+    return dict(zip(value, after, strict=True)) if isinstance(value, dict) else type(value)(after)

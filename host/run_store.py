@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import time
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
@@ -86,7 +86,8 @@ class RunStore:
 
     most_runs, most_bytes: the bounds. asked: bytes by the users who set that bound, of which the largest holds. epochs:
     id and key of a workflow -> how often the last record of one of its nodes went, after which the host's cache is of
-    no use for it. coming: makes the record of a run that has just ended.
+    no use for it. sampled: job and node of the latest runs, of those too that are gone. unreached: samplers that had
+    no record when they last ran. coming: makes the record of a run that has just ended.
     """
 
     most_runs: int = MOST_RUNS
@@ -94,6 +95,8 @@ class RunStore:
     runs: dict[str, StoredRun] = field(default_factory=dict)
     asked: dict[str, int] = field(default_factory=dict)
     epochs: Counter = field(default_factory=Counter)
+    sampled: deque[tuple[str, str]] = field(default_factory=lambda: deque(maxlen=MOST_RUNS))
+    unreached: dict[tuple, dict[str, Any]] = field(default_factory=dict)
     lock: Any = field(default_factory=Lock)
     coming: Thread | None = None
 
@@ -143,6 +146,7 @@ class RunStore:
         """Keep a run; older ones are let go until all is within bounds, the new one last."""
         with self.lock:
             self.runs[run.place.run] = run
+            self.sampled.append((run.place.prompt_id, run.place.node))
             self._keep_within_bounds()
 
     def _keep_within_bounds(self) -> None:

@@ -1,4 +1,4 @@
-"""The tap that the Guidance tab puts behind the MODELs of a job."""
+"""The taps that the Guidance tab puts behind the MODELs of a job, and behind what has MODELs inside."""
 
 from __future__ import annotations
 
@@ -6,11 +6,23 @@ from comfy_api.latest import io
 
 from ..host.checks import CheckedNode
 from ..host.recording import Recording
-from ..host.run_recorder import tapped
+from ..host.run_recorder import tap_pipe, tapped
 from .records import uncond_steps_input
 from .sampling import CAPTURE
 
 MOST_EPOCHS = 2**31 - 1
+SETTINGS = [  # inputs of every tap beside what it passes on
+    CAPTURE,
+    uncond_steps_input(3),
+    io.Int.Input(
+        "epoch",
+        default=0,
+        min=0,
+        max=MOST_EPOCHS,
+        optional=True,
+        tooltip="Changed by the tab when a cached sampler has to run again to be recorded.",
+    ),
+]
 
 
 class GGTap(CheckedNode):
@@ -28,16 +40,7 @@ class GGTap(CheckedNode):
             "never need to add it: switch recording on in the tab. Samples stay the same, bit for bit.",
             inputs=[
                 io.Model.Input("model", tooltip="The model that is sampled with; it is passed on, and recorded."),
-                CAPTURE,
-                uncond_steps_input(3),
-                io.Int.Input(
-                    "epoch",
-                    default=0,
-                    min=0,
-                    max=MOST_EPOCHS,
-                    optional=True,
-                    tooltip="Changed by the tab when a cached sampler has to run again to be recorded.",
-                ),
+                *SETTINGS,
             ],
             outputs=[io.Model.Output(tooltip="The same model.")],
         )
@@ -45,3 +48,29 @@ class GGTap(CheckedNode):
     @classmethod
     def execute(cls, model, capture="pictures", uncond_steps=3, epoch=0) -> io.NodeOutput:
         return io.NodeOutput(tapped(model, lambda: Recording(capture, uncond_steps=uncond_steps)))
+
+
+class GGPipeTap(CheckedNode):
+    """A pipe with the MODELs in it recorded; whatever else comes in goes on to the sampler as it is."""
+
+    unread = ("pipe",)
+
+    @classmethod
+    def define_schema(cls):
+        return io.Schema(
+            node_id="GGPipeTap",
+            display_name="Pipe Tap of the Guidance Tab",
+            category="guidance geometry/lab",
+            description="The Guidance tab puts this behind the pipes of a job that carry a model to a sampler, so that "
+            "its runs are recorded. You never need to add it: switch recording on in the tab. Samples stay the same, "
+            "bit for bit.",
+            inputs=[
+                io.AnyType.Input("pipe", tooltip="What has the model inside; it is passed on, its model recorded."),
+                *SETTINGS,
+            ],
+            outputs=[io.AnyType.Output(display_name="pipe", tooltip="The same pipe.")],
+        )
+
+    @classmethod
+    def execute(cls, pipe, capture="pictures", uncond_steps=3, epoch=0) -> io.NodeOutput:
+        return io.NodeOutput(tap_pipe(pipe, lambda: Recording(capture, uncond_steps=uncond_steps)))

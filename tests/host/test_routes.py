@@ -22,7 +22,7 @@ class Queue:
     """What the host remembers of the jobs that ran."""
 
     def __init__(self):
-        self.history = {}
+        self.history, self.currently_running = {}, {}
 
     def get_history(self, prompt_id=None, map_function=lambda entry: entry):
         return {name: map_function(entry) for name, entry in self.history.items() if prompt_id in (None, name)}

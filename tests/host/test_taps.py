@@ -132,9 +132,9 @@ def installed(host, monkeypatch):
     ids=["raises", "empty", "none", "number"],
 )
 def test_a_class_that_declares_nonsense_silences_no_other(installed, caplog, inputs, told):
-    from guidance_geometry.host import taps
+    from guidance_geometry.host import node_types, taps
 
-    taps._left_out.cache_clear()
+    node_types._left_out.cache_clear()
     installed("OddSampler", sampling(inputs))
     odd = {"class_type": "OddSampler", "inputs": {"model": ["1", 0]}}
     for _ in range(2):
@@ -357,4 +357,207 @@ def test_a_model_that_cannot_be_copied_is_passed_on_and_the_log_says_so(labelled
     monkeypatch.setattr(type(model), "clone", broken)
     assert GGTap.execute(model).result[0] is model
     assert "no copy of this" in caplog.text
+    caplog.clear()
+
+
+@pytest.fixture
+def packs(installed):
+    """Node classes of a pack by what they take and give: `packs(Name=(inputs, outputs))`."""
+
+    def install(**classes):
+        for name, (inputs, outputs) in classes.items():
+            declared = {"required": {one: (kind,) for one, kind in inputs.items()}}
+            members = {"RETURN_TYPES": outputs, "INPUT_TYPES": classmethod(lambda cls, said=declared: said)}
+            installed(name, type(name, (), members))
+
+    return install
+
+
+def changed_by_taps(graph):
+    """Of each node whose wires were changed, the inputs that read a tap, and the class of that."""
+    from guidance_geometry.host.taps import declared, with_taps
+
+    tapped, _ = with_taps(graph, declared, SETTINGS)
+    read = {name: node["inputs"].items() for name, node in tapped.items() if name in graph and node != graph[name]}
+    return {name: {one: tapped[wire[0]]["class_type"] for one, wire in inputs if wire != graph[name]["inputs"][one]}
+            for name, inputs in read.items()}  # fmt: skip
+
+
+def wired(kind, **inputs):
+    return {"class_type": kind, "inputs": inputs}
+
+
+CONDITIONED = {"model": "MODEL", "positive": "CONDITIONING"}
+SEEDED = {"seed": "INT", "latent": "LATENT"}
+
+
+@pytest.mark.parametrize("outputs", [("PIPE",), ("PIPE", "LATENT"), (["a", "b"], "PIPE")], ids=str)
+def test_what_nodes_pack_a_model_into_and_take_it_out_of_is_a_pipe_and_is_tapped_where_it_is_sampled_with(
+    packs, outputs
+):
+    packs(
+        Pack=(CONDITIONED, outputs),
+        Unpack=({"pipe": "PIPE"}, ("MODEL",)),
+        Sample=({"pipe": "PIPE"}, ("LATENT",)),
+        Show=({"pipe": "PIPE"}, ("STRING",)),
+    )
+    slot = outputs.index("PIPE")
+    graph = {"1": GRAPH["1"], "2": wired("Pack", model=["1", 0]), "3": wired("Sample", pipe=["2", slot])}
+    graph |= {"4": wired("Show", pipe=["2", slot])}
+    own = {"2": {"model": "GGTap"}} if "LATENT" in outputs else {}
+    assert changed_by_taps(graph) == {"3": {"pipe": "GGPipeTap"}} | own
+
+
+def test_a_pipe_that_comes_through_a_switch_is_tapped_behind_it(packs):
+    packs(
+        Pack=(CONDITIONED, ("PIPE",)),
+        Unpack=({"pipe": "PIPE"}, ("MODEL",)),
+        Switch=({"one": "*"}, ("*",)),
+        Sample=({"pipe": "PIPE"}, ("LATENT",)),
+    )
+    graph = {"1": GRAPH["1"], "2": wired("Pack", model=["1", 0]), "5": wired("Switch", one=["2", 0])}
+    assert changed_by_taps(graph | {"3": wired("Sample", pipe=["5", 0])}) == {"3": {"pipe": "GGPipeTap"}}
+
+
+@pytest.mark.parametrize(
+    ("maker", "sampler", "taken"),
+    [
+        (CONDITIONED, SEEDED, True),
+        (CONDITIONED, {"latent": "LATENT"}, True),
+        (CONDITIONED, {"image": "IMAGE", "vae": "VAE"}, True),
+        (CONDITIONED, {"image": "IMAGE"}, False),
+        ({"model": "MODEL"}, SEEDED, False),
+        ({"model": "MODEL", "image": "IMAGE"}, SEEDED, False),
+    ],
+    ids=str,
+)
+def test_an_object_that_can_sample_is_made_with_a_recorded_model_and_no_other(packs, maker, sampler, taken):
+    packs(Make=(maker, ("OBJECT",)), Use=({"made": "OBJECT", **sampler}, ("LATENT",)))
+    graph = {"1": GRAPH["1"], "2": wired("Make", model=["1", 0]), "3": wired("Use", made=["2", 0])}
+    assert changed_by_taps(graph) == ({"2": {"model": "GGTap"}} if taken else {})
+
+
+def test_an_object_of_an_object_of_a_pipe_is_followed_and_a_circle_ends(packs):
+    packs(
+        Pack=(CONDITIONED, ("PIPE",)),
+        Unpack=({"pipe": "PIPE"}, ("MODEL",)),
+        Make=({"pipe": "PIPE"}, ("OBJECT",)),
+        Around=({"made": "OBJECT", "other": "OBJECT"}, ("OBJECT",)),
+        Use=({"made": "OBJECT", **SEEDED}, ("LATENT",)),
+    )
+    graph = {"1": GRAPH["1"], "2": wired("Pack", model=["1", 0]), "4": wired("Make", pipe=["2", 0])}
+    graph |= {"5": wired("Around", made=["4", 0], other=["5", 0]), "3": wired("Use", made=["5", 0])}
+    assert changed_by_taps(graph) == {"4": {"pipe": "GGPipeTap"}}
+
+
+def test_a_long_chain_of_objects_is_followed(packs):
+    packs(
+        Make=(CONDITIONED, ("OBJECT",)),
+        Around=({"made": "OBJECT"}, ("OBJECT",)),
+        Use=({"made": "OBJECT", **SEEDED}, ("LATENT",)),
+    )
+    graph = {"1": GRAPH["1"], "2": wired("Make", model=["1", 0])}
+    graph |= {str(k): wired("Around", made=[str(k - 1), 0]) for k in range(3, 3000)}
+    assert changed_by_taps(graph | {"0": wired("Use", made=["2999", 0])}) == {"2": {"model": "GGTap"}}
+
+
+def test_a_list_of_files_that_a_loader_reads_is_no_pipe(packs):
+    packs(
+        Stack=({"name": "STRING"}, ("STACK",)),
+        Load=({"stack": "STACK"}, ("MODEL", "LATENT")),
+        LoadPipe=({"stack": "STACK"}, ("PIPE", "LATENT")),
+    )
+    graph = {"1": wired("Stack", name="a"), "2": wired("Load", stack=["1", 0]), "3": wired("LoadPipe", stack=["1", 0])}
+    assert changed_by_taps(graph) == {}
+
+
+@pytest.mark.parametrize(
+    ("inputs", "outputs", "named"),
+    [
+        ({"made": "OBJECT", **SEEDED}, ("LATENT",), True),
+        ({"made": "OBJECT", "latent": "LATENT"}, ("LATENT",), False),
+        ({"made": "OBJECT", "seed": "INT"}, ("IMAGE",), False),
+        ({"latent": "LATENT", "seed": "INT"}, ("LATENT",), False),
+    ],
+    ids=str,
+)
+def test_what_makes_latents_of_an_object_that_nobody_opens_may_be_a_sampler(packs, inputs, outputs, named):
+    from guidance_geometry.host.tap_places import Places
+    from guidance_geometry.host.taps import declared
+
+    packs(Load=({}, ("OBJECT",)), Use=(inputs, outputs))
+    graph = {"1": wired("Load"), "2": wired("Use", **{name: ["1", 0] for name in inputs if name == "made"})}
+    assert Places(graph, declared).may_sample("2") is named
+
+
+@pytest.mark.parametrize(
+    "around",
+    [
+        lambda model: (model, "clip", None, [["cond", {}]]),
+        lambda model: {"model": model, "positive": [["cond", {}]]},
+        lambda model: [{"inside": (1, {"model": model})}],
+        lambda model: model,
+    ],
+    ids=["tuple", "table", "deep", "alone"],
+)
+def test_the_models_in_a_pipe_are_recorded_and_the_pipe_stays_as_it_was(labelled, around):
+    from guidance_geometry.host.run_recorder import is_recorded
+    from guidance_geometry.nodes.tap import GGPipeTap
+
+    model = labelled["pocket"][0]
+    pipe = around(model)
+    tapped = GGPipeTap.execute(pipe).result[0]
+    (one,) = [leaf for leaf in leaves(tapped) if type(leaf) is type(model)]
+    assert is_recorded(one)
+    assert not is_recorded(model)
+    assert [leaf for leaf in leaves(pipe) if leaf is model] == [model]
+    assert type(tapped) is type(pipe)
+    assert GGPipeTap.execute(tapped).result[0] is tapped, "recorded once"
+
+
+def leaves(value):
+    """What stands in lists, tuples and tables."""
+    parts = value.values() if isinstance(value, dict) else value if isinstance(value, list | tuple) else None
+    return [value] if parts is None else [leaf for part in parts for leaf in leaves(part)]
+
+
+def test_one_model_in_two_places_of_a_pipe_stays_one_and_what_has_none_stays_itself(labelled):
+    from guidance_geometry.nodes.tap import GGPipeTap
+
+    model, conds = labelled["pocket"][0], [["cond", {}]]
+    pipe = {"base": model, "refiner": model, "positive": conds, "negative": conds}
+    tapped = GGPipeTap.execute(pipe).result[0]
+    assert tapped["base"] is tapped["refiner"] is not model
+    assert tapped["positive"] is tapped["negative"] is conds
+
+
+def around_itself():
+    pipe = [1]
+    pipe.append(pipe)
+    return pipe
+
+
+class Raising:
+    def __getattr__(self, name):
+        raise RuntimeError(name)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [None, 7, "text", (), [1, {"a": (2,)}], around_itself(), Raising(), [Raising()], torch.zeros(2), {"a": object()}],
+    ids=lambda given: type(given).__name__,
+)
+def test_what_holds_no_model_in_the_open_goes_on_as_it_is(host, value):
+    from guidance_geometry.nodes.tap import GGPipeTap
+
+    assert GGPipeTap.execute(value).result[0] is value
+
+
+def test_a_pipe_too_deep_to_look_through_goes_on_as_it_is(labelled, caplog):
+    from guidance_geometry.nodes.tap import GGPipeTap
+
+    pipe = [labelled["pocket"][0]]
+    for _ in range(5000):
+        pipe = [pipe]
+    assert GGPipeTap.execute(pipe).result[0] is pipe
     caplog.clear()

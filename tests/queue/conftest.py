@@ -22,7 +22,8 @@ def host_in(base, *more):
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that a terminated test run still ends its server
     python = Path(sys.executable)
     options, pack = own_folders(base)
-    for file in (ROOT / "tests" / "invariants" / "example_rule.py", Path(__file__).parent / "stock_loaders.py"):
+    beside_this = [Path(__file__).parent / name for name in ("stock_loaders.py", "pipe_pack.py")]
+    for file in (ROOT / "tests" / "invariants" / "example_rule.py", *beside_this):
         shutil.copy(file, base / "custom_nodes")
     options += [*provision.device_options(python), *beside(base / "opened"), *more]
     with running(python, HOST, base / "host.log", options, pack) as live:

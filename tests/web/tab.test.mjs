@@ -115,11 +115,27 @@ test("the tab says where it stands", () => {
   assert.equal(said({ on: false }), "tabOff");
   assert.equal(said(), "tabWaiting");
   assert.equal(said({ sampler: false }), "tabNoSampler");
+  assert.equal(said({ unreached: ["A (4)"] }), "");
   assert.equal(said({ lost: true }), "tabLost");
   assert.equal(said({ live: true, runs: 1 }), "tabRecording");
   assert.equal(said({ runs: 2 }), "");
   assert.equal(said({ runs: 2, on: false }), "tabOffNow");
-  for (const key of ["tabOff", "tabWaiting", "tabNoSampler", "tabLost", "tabRecording", "tabOffNow"]) assert.notEqual(t(key), key);
+  for (const key of ["tabOff", "tabWaiting", "tabNoSampler", "tabLost", "tabRecording", "tabOffNow", "tabUnreached"]) assert.notEqual(t(key), key);
+});
+
+test("samplers that could not be recorded are named until they are, and only those of this workflow", async () => {
+  globalThis.localStorage ??= { getItem: () => null, setItem() {} };
+  const missed = (node, more) => ({ node, title: "Mine", workflow_id: "w", key: "k", prompt_id: "j", ...more });
+  const asked = [];
+  const runs = async (id) => (asked.push(id), { runs: [], unreached: [missed("4"), missed("5"), missed("9"), missed("5", { key: "other" })] });
+  const tab = new Tab({ root: () => root(4, 5), runs, sources: async () => ({ output: {} }) });
+  assert.deepEqual(tab.state().unreached, []);
+  await tab.succeeded("j");
+  assert.deepEqual(asked, ["w"], "the server is asked when a job has ended");
+  await Promise.resolve();
+  assert.deepEqual(tab.state().unreached, ["Mine (4)", "Mine (5)"]);
+  await tab.ended(run("5"));
+  assert.deepEqual(tab.state().unreached, ["Mine (4)"]);
 });
 
 test("a sampler is whatever reads a MODEL and makes a sample, also in a subgraph, unless it is silent", () => {

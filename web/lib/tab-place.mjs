@@ -32,7 +32,8 @@ export class Place {
     put(parts.keep, { hidden: !chosen?.node || !canKeep(tab.root, nodeAt(tab.root, chosen.node)) });
     const record = chosen && panel.run?.run === idOf(chosen) ? panel.run : null;
     const said = [stateOf(state)].filter(Boolean).map((key) => t(key));
-    put(parts.said, { textContent: [...said, ...wordsOf(record)].join(" ") });
+    const missed = state.unreached.length ? [t("tabUnreached", { names: state.unreached.join(", ") })] : [];
+    put(parts.said, { textContent: [...said, ...missed, ...wordsOf(record)].join(" ") });
     put(panel.content, { "data-empty": chosen ? null : "" });
     this.tries.draw(chosen);
     if (chosen) this.show(chosen);

@@ -124,12 +124,14 @@ const clock = (seconds) => {
 /** Key of the sentence about where the tab stands, "" where the run says all.
  *
  * on: this workflow is recorded. runs: how many there are. live: one comes in. lost: there were some. sampler: one is there.
+ * unreached: samplers that could not be recorded.
  */
-export function stateOf({ on, runs, live, lost, sampler }) {
+export function stateOf({ on, runs, live, lost, sampler, unreached = [] }) {
   if (live) return "tabRecording";
   if (runs) return on ? "" : "tabOffNow";
   if (lost) return "tabLost";
   if (!on) return "tabOff";
+  if (unreached.length) return "";
   return sampler ? "tabWaiting" : "tabNoSampler";
 }
 

@@ -20,7 +20,7 @@ export class Tab {
   }
 
   forget() {
-    Object.assign(this, { key: null, pick: null, lost: false, runs: [], chains: [], cached: null, answered: 0 });
+    Object.assign(this, { key: null, pick: null, lost: false, runs: [], unreached: [], chains: [], cached: null, answered: 0 });
     Object.assign(this, { coming: new Map(), records: new Map(), unchanged: new Set() });
     this.tries?.stop();
     Object.assign(this, { tries: null, opened: null, stored: null, storedOf: null, unkept: null });
@@ -73,6 +73,7 @@ export class Tab {
     if (!answer || key !== this.key || asked < this.answered) return; // a late answer knows less than one that came before it
     this.answered = asked;
     this.runs = merged(before, this.runs, answer.runs);
+    this.unreached = answer.unreached ?? [];
     for (const { run } of this.runs) this.coming.delete(run);
     this.lost = !this.entries().length && this.had();
     await this.order();
@@ -136,6 +137,7 @@ export class Tab {
     for (const run of this.records.keys()) if (!this.runs.some((one) => one.run === run)) this.records.delete(run);
     this.lost = false;
     this.unchanged.delete(summary.node);
+    this.unreached = this.unreached.filter(({ node }) => node !== summary.node);
     this.last = { run: summary.run, at: Date.now() };
     await this.order();
   }
@@ -147,6 +149,7 @@ export class Tab {
 
   /** A job has ended well.  workflowOf(job) asks the server which workflow that was. */
   async succeeded(job, workflowOf) {
+    if (flagOf(this.root).record) this.refresh(); // what was not reached has no event
     const { cached } = this;
     const taken = cached?.job === job ? this.entries().filter(({ node }) => cached.nodes.has(node)) : [];
     if (!taken.length) return;
@@ -279,7 +282,8 @@ export class Tab {
   state() {
     const [{ record: on }, chosen] = [flagOf(this.root), this.chosen()];
     const facts = { on: on === true, runs: this.entries().length, live: Boolean(chosen?.live), lost: this.lost };
-    return { ...facts, chosen, sampler: hasSampler(this.root) };
+    const unreached = this.unreached.filter((one) => isOf(this.root, one)).map(({ title, node }) => `${title} (${node})`);
+    return { ...facts, chosen, unreached, sampler: hasSampler(this.root) };
   }
 
   draw() {

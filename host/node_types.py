@@ -1,0 +1,131 @@
+"""What node classes of any pack declare, and which of their types hold a MODEL inside."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cache, cached_property, lru_cache
+from typing import Any
+
+from comfy_api.latest import io
+
+from ..trace.faults import line_of
+from .wires import CARRIED
+
+MODEL = "MODEL"
+SAMPLED = {"LATENT", "GUIDER", "IMAGE", "VIDEO", "AUDIO"}  # who reads a MODEL and gives one of these samples with it
+STARTS = {"LATENT", "NOISE"}  # what a run starts from, beside a seed
+ANY = ("*", "COMFY_MATCHTYPE_V3")  # types of what passes anything on
+MOST_TOLD = 256  # faults of classes that are remembered as told
+
+
+@dataclass(frozen=True)
+class NodeType:
+    """What a node class declares.  outputs: types. inputs: gives the type of each input"""
+
+    outputs: tuple[str, ...]
+    inputs: Callable[[], Mapping[str, str]]
+
+    @cached_property
+    def kinds(self) -> Mapping[str, str]:
+        """The type of each input."""
+        return self.inputs()
+
+    @property
+    def gives_samples(self) -> bool:
+        """Whether a MODEL may be sampled with here."""
+        return not SAMPLED.isdisjoint(self.outputs)
+
+    @property
+    def is_seeded(self) -> bool:
+        """Whether it draws random numbers."""
+        return any("seed" in name for name in self.kinds)
+
+    def starts_from(self, kinds: set[str]) -> bool:
+        """Whether it starts from a seed, or is given one of these types."""
+        return self.is_seeded or not kinds.isdisjoint(self.kinds.values())
+
+    @property
+    def samples(self) -> bool:
+        """Whether it samples with a MODEL that it is given: whoever hands one on must start from something, too."""
+        return self.gives_samples and (MODEL not in self.outputs or self.starts_from(STARTS))
+
+    @property
+    def models(self) -> tuple[str, ...]:
+        """Names of the MODEL inputs that it samples with."""
+        return tuple(name for name, kind in self.kinds.items() if kind == MODEL) if self.samples else ()
+
+    def takes(self, name: str, kind: str) -> bool:
+        """Whether an input takes this type; an input that is not declared the host does not check."""
+        return not {kind, *ANY}.isdisjoint(self.kinds.get(name, kind).split(","))
+
+
+def is_opaque(kind: str) -> bool:
+    """Whether a type is one of another pack, so that a MODEL may be inside."""
+    return _types_without_models().isdisjoint(kind.split(","))
+
+
+@cache
+def _types_without_models() -> frozenset[str]:
+    """All types of the host, in which a MODEL is a MODEL, and of this pack."""
+    declared_there = (getattr(getattr(io, name), "io_type", None) for name in dir(io))
+    return frozenset({*ANY, *CARRIED, *(kind for kind in declared_there if isinstance(kind, str))})
+
+
+def is_pipe(kind: str) -> bool:
+    """Whether some installed node puts a MODEL into this type, and some node takes it out again."""
+    return is_opaque(kind) and kind in _pipes(tuple(_classes()))
+
+
+@lru_cache(1)
+def _pipes(kinds: tuple[str, ...]) -> frozenset[str]:
+    classes = [one for one in map(_declared, kinds) if one is not None]
+    openers = [one for one in classes if MODEL in one.outputs and MODEL not in one.kinds.values()]
+    sources = {kind for one in openers for kind in one.kinds.values() if is_opaque(kind)}
+    packers = (one for one in classes if not sources.isdisjoint(one.outputs) and MODEL in one.kinds.values())
+    return frozenset(sources.intersection(kind for one in packers for kind in one.outputs))
+
+
+def _classes() -> Mapping[str, Any]:
+    return sys.modules["nodes"].NODE_CLASS_MAPPINGS  # the host's; this pack has a module of that name too
+
+
+def declared(kind: str) -> NodeType | None:
+    """What an installed node class declares; None for one that is not there, or does not tell."""
+    return _declared(kind, lambda fault: _left_out(kind, line_of(fault)))
+
+
+def _declared(kind: str, failed: Callable[[Exception], None] = lambda fault: None) -> NodeType | None:
+    found = _classes().get(kind)
+    if found is None:
+        return None
+    outputs = _told(lambda: tuple(map(_type_name, getattr(found, "RETURN_TYPES", None) or ())), (), failed)
+    return NodeType(outputs, lambda: _told(lambda: _inputs(found), {}, failed))
+
+
+def _type_name(kind: Any) -> str:
+    return str(kind) if isinstance(kind, str) else "COMBO"  # a list to choose from
+
+
+def _inputs(found: Any) -> dict[str, str]:
+    inputs = found.INPUT_TYPES()
+    named = {name: spec for part in ("required", "optional") for name, spec in (inputs.get(part) or {}).items()}
+    told = ((name, spec[0]) for name, spec in named.items() if isinstance(spec, list | tuple) and spec)
+    return {name: kind for name, kind in told if isinstance(kind, str)}  # the others are lists to choose from
+
+
+def _told(ask: Callable[[], Any], nothing: Any, failed: Callable[[Exception], None]) -> Any:
+    """What a class of any pack answers, nothing where it raises."""
+    try:
+        return ask()
+    except Exception as fault:  # noqa: BLE001  any fault of any pack
+        failed(fault)
+        return nothing
+
+
+@lru_cache(MOST_TOLD)
+def _left_out(kind: str, why: str) -> None:
+    """Say so in the log, once."""
+    logging.warning("Guidance Geometry: samplers of class %s are not recorded: what it declares raises %s", kind, why)

@@ -1,0 +1,95 @@
+"""Where taps go: on every wire by which a MODEL comes to what samples with it, alone or inside of something.
+
+A pipe, out of which nodes take a MODEL, is opened where a sampler reads it. What else may hold a MODEL is never opened:
+the wires into its maker are tapped, so that it is made with a recorded one. What is made to sample with is given
+conditions, too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from .jobs import within
+from .node_types import ANY, MODEL, STARTS, NodeType, is_opaque, is_pipe
+
+TAP, PIPE_TAP = "GGTap", "GGPipeTap"
+NOTHING = NodeType((), dict)  # what a class declares that is not asked, or not there
+OWN = ("GGGuidedSampler", "GGInspectedSampler", "GGRecord", TAP, PIPE_TAP)  # they record by themselves
+
+
+class Wire(NamedTuple):
+    """One wire of a prompt.  reader, name: the input it leads into. source, slot: the output. kind: its type"""
+
+    reader: str
+    name: str
+    source: str
+    slot: int
+    kind: str
+
+
+@dataclass(frozen=True)
+class Places:
+    """The places of a prompt.  type_of: what a class declares, None for one that is not installed"""
+
+    prompt: Mapping[str, Any]
+    type_of: Callable[[str], NodeType | None]
+
+    def to_tap(self, node: str) -> list[Wire]:
+        """The wires to tap for a node to be recorded; none where it does not sample."""
+        declares = self._declared(node)
+        wires = self._wires_into(node) if declares.gives_samples else []
+        if not wires or not declares.samples:  # asked last: a class may list folders to answer
+            return []
+        direct = [one for one in wires if is_pipe(one.kind) or (one.kind == MODEL and one.name in declares.models)]
+        begins = "GUIDER" in declares.outputs or declares.starts_from(STARTS | {"VAE"})  # it makes latents of pictures
+        return direct + (list(self._behind(wires)) if begins else [])
+
+    def may_sample(self, node: str) -> bool:
+        """Whether a node could be a sampler: one that is tapped for, or makes latents of something that is shut."""
+        declares = self._declared(node)
+        latents = "LATENT" in declares.outputs and any(is_opaque(one.kind) for one in self._wires_into(node))
+        return (latents and declares.is_seeded) or bool(self.to_tap(node))
+
+    def _behind(self, wires: list[Wire]) -> Iterator[Wire]:
+        """The wires to tap behind these: into the makers of what is not opened, and into what those are made with."""
+        waiting, seen = [one for one in wires if self._is_shut(one)], set()
+        while waiting:
+            source = waiting.pop().source
+            for one in self._wires_into(source) if source not in seen else []:
+                if self._is_shut(one):
+                    waiting.append(one)
+                elif one.kind != MODEL or "CONDITIONING" in self._declared(source).kinds.values():
+                    yield one
+            seen.add(source)
+
+    def _is_shut(self, wire: Wire) -> bool:
+        return wire.kind != MODEL and not is_pipe(wire.kind)
+
+    def _declared(self, node: str) -> NodeType:
+        kind, inputs = within(self.prompt, node, "class_type"), within(self.prompt, node, "inputs")
+        asked = isinstance(kind, str) and kind not in OWN and isinstance(inputs, Mapping)
+        return (self.type_of(kind) if asked else None) or NOTHING
+
+    def _wires_into(self, node: str) -> list[Wire]:
+        """Those that may carry a MODEL, alone or inside of something."""
+        declares = self._declared(node)
+        inputs = self.prompt[node]["inputs"] if declares is not NOTHING else {}
+        ends = [(name, *value) for name, value in inputs.items() if _is_wire(value)]
+        wires = [Wire(node, name, source, slot, self._kind_of(node, name, source, slot)) for name, source, slot in ends]
+        return [one for one in wires if one.kind and declares.takes(one.name, one.kind)]
+
+    def _kind_of(self, node: str, name: str, source: str, slot: int) -> str:
+        """The type of a wire, as its reader says where its source gives anything; empty where it holds no MODEL."""
+        kind = within(self.prompt, source, "class_type")
+        maker = self.type_of(kind) if isinstance(kind, str) and kind not in (TAP, PIPE_TAP) else None
+        if maker is None or not 0 <= slot < len(maker.outputs):
+            return ""
+        carries = maker.outputs[slot]
+        carries = self._declared(node).kinds.get(name, carries) if carries in ANY else carries
+        return carries if carries == MODEL or carries in ANY or is_opaque(carries) else ""
+
+
+def _is_wire(value: Any) -> bool:
+    return isinstance(value, list) and len(value) == 2 and isinstance(value[0], str) and isinstance(value[1], int)
