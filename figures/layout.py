@@ -141,8 +141,8 @@ def arrange(positions: Positions, sheet: Sheet, with_noise: bool, caption: Box) 
 
 def fan_places(positions: Positions) -> list[Place]:
     """The predictions: u, c, G, and D where other rules moved it."""
-    names = ("u", "c", "G", "D") if positions.other > 0 else ("u", "c", "G")
-    return [positions.points[name] for name in names]
+    names = ("u", "c", "G", "D", "along") if positions.other > 0 else ("u", "c", "G")
+    return [positions.points[name] for name in names if name in positions.points]
 
 
 def fan_length(positions: Positions) -> float:
@@ -181,7 +181,7 @@ def _noise_end(positions: Positions, length: float) -> Place:
 
 def _scaled(positions: Positions, end: Place | None, room: Box, obstacle: Box | None) -> Plane:
     points = positions.points
-    reached = [points[name] for name in ("u", "c", "G", "D", "tip", "ahead") if name in points]
+    reached = [points[name] for name in ("u", "c", "G", "D", "along", "tip", "ahead") if name in points]
     lines = [(points["x"], place) for place in reached] + [(points["u"], points["G"])]
     if "corner" in points:
         lines += [(points["x"], points["corner"]), (points["corner"], points["G"])]

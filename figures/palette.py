@@ -73,6 +73,8 @@ PENS: Mapping[str, Pen] = {
     "delta": Pen("none", 2.8, colour="guided"),
     "scaled": Pen("none", 1.4, colour="guided"),
     "other": Pen("none", 2.0, colour="rule"),
+    "along": Pen("none", 2.0, colour="rule"),
+    "across": Pen("none", 1.6, (3, 3), colour="rule"),
     "noise": Pen("none", 2.0, (5, 3), colour="noise"),
     "end": Pen("circle", 1.2, (1, 3)),
     "p": Pen("diamond", 1.6, (2, 3), colour="guided"),

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 import torch
 from torch import Tensor
 
-from ..trace.gram import VECTORS, Frame, GramRecord, frame
+from ..trace.gram import VECTORS, Frame, GramRecord, added, frame, named
 from ..trace.metrics import FLOOR_FACTOR, guidance_strength
 from ..trace.trace import END, PART, Trace
 
@@ -27,6 +27,8 @@ NOT_FINITE = (
     "values at this step are not finite",
     "The run overflowed: lower the scale, or use a wider dtype.",
 )
+ACROSS = 0.005  # of a push: a smaller share across the difference is neither drawn nor told
+NAMED = 0.02  # of that share: from here on a gradient or a further pass was taken out before it was measured
 STILL = 0.4  # where in a run the default still lies: the condition has spoken, the picture is not settled yet
 
 
@@ -49,13 +51,27 @@ class Facts:
 
 
 @dataclass(frozen=True)
+class Across:
+    """What of a push D - c goes across delta.
+
+    scale: where on the line of delta it is nearest, M19. share: of its square, M19a. outside: how much of the length of
+    that part leaves the plane.
+    """
+
+    scale: float
+    share: float
+    outside: float
+
+
+@dataclass(frozen=True)
 class Positions:
     """Where things lie in the plane of a step, in rms units.
 
     points: {name: (along, across)}; x is the origin, u lies on the first axis, delta points across. Names: x, u, c, G,
-    D, tip (after the deterministic step). noise, other: rms of the injected noise and of D - G. residual: |x' - x|
-    outside the plane, as a share of it. end, end_outside: foot of the run's end in the plane, and its height over it;
-    None without pictures. notes: what else to say.
+    D, tip (after the deterministic step), and along, the foot of D on the line of delta, where `across` is there.
+    noise, other: rms of the injected noise and of D - G. residual: |x' - x| outside the plane, as a share of it. end,
+    end_outside: foot of the run's end in the plane, and its height over it; None without pictures. across: None where
+    nothing goes across, or D holds more than guidance. notes: what else to say.
     """
 
     points: Mapping[str, Place] = field(default_factory=dict)
@@ -65,6 +81,7 @@ class Positions:
     residual: float = 0.0
     end: Place | None = None
     end_outside: float = 0.0
+    across: Across | None = None
     notes: tuple[str, ...] = ()
 
 
@@ -134,7 +151,11 @@ def scene_of(trace: Trace, step: int | None = None, sample: int | None = None, v
     if missing := _missing(trace, step, record, gamma):
         return Scene(facts, Positions(), *missing)
     positions = _positions(record, gamma, trace.count, float(trace.steps["floor"][step]))
-    return Scene(facts, replace(positions, **_end(trace, step, sample)) if view is as_recorded else positions)
+    if view is not as_recorded:
+        return Scene(facts, positions)
+    scale, share = (float(trace.column(name)[step, sample]) for name in ("M19", "M19a"))
+    split = _split(record, gamma, scale, share, positions.points)
+    return Scene(facts, replace(positions, **split, **_end(trace, step, sample)))
 
 
 def no_steps(trace: Trace) -> str:
@@ -207,6 +228,17 @@ def _positions(record: GramRecord, gamma: float, elements: int, floor: float) ->
         residual=float(plane.height["next"] / travel) if travel > 0 else 0.0,
         notes=_notes(plane, _rms(record, "delta", scale), floor),
     )
+
+
+def _split(record: GramRecord, gamma: float, scale: float, share: float, points: Mapping[str, Place]) -> dict:
+    """The part of the push across, and the points with the foot of D on the line of delta; nothing where it is none."""
+    D, c = named("D", gamma), named("c")
+    across = float(record.square(added(D, named("G", scale), -1.0)))
+    if not (share >= ACROSS and abs(across / float(record.square(added(D, c, -1.0))) - share) < NAMED):
+        return {}
+    height = float(frame(record, gamma).height["D"])
+    foot = tuple(u + scale * (c - u) for u, c in zip(points["u"], points["c"], strict=True))
+    return {"across": Across(scale, share, min(1.0, height * across**-0.5)), "points": {**points, "along": foot}}
 
 
 def _rms(record: GramRecord, name: str, scale: float) -> float:

@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import replace
 
-from .canvas import Box, Point
+from .canvas import SHORT, Box, Point
 from .caption import AXES, Caption, basic_facts, residual_words
 from .figure import Figure
 from .labels import set_labels
@@ -17,6 +17,7 @@ from .scene import Scene
 from .words import number
 
 DRAWS = tuple(math.radians(turn) for turn in (-42, -21, 21, 42))
+ASIDE = 8.0  # pixels between the difference and an arrow along it
 BAND = 6.0  # pale band under gamma times delta, so that it is seen to start where delta starts
 
 
@@ -38,6 +39,9 @@ def _caption(figure: Figure, scene: Scene) -> Caption:
     facts = basic_facts(scene.facts)
     if scene.missing:
         return Caption(figure.heading, "", tuple(facts))
+    if (across := scene.positions.across) and "other" in figure.parts:
+        acts = f",  acts like {number(across.scale)}"
+        facts = [(name, words + acts if name == "scale" else words) for name, words in facts]
     facts.append(("residual", residual_words(scene.positions)))
     if words := _noise_words(figure.parts, scene.positions.noise):
         facts.append(("noise", words))
@@ -105,10 +109,23 @@ def _fan(page: Page, plane: Plane, where: str, within: Box | None = None):
         page.arrow((place["u"], place["G"]), "scaled", f"{where}-scaled", within)
     if "delta" in page.parts:
         page.arrow((place["u"], place["c"]), "delta", f"{where}-delta", within)
-    if "D" in page.points:
+    if "D" in page.points and page.scene.positions.across:
+        set_push(page, (place["c"], plane.at(page.places["along"]), place["D"]), where, within)
+    elif "D" in page.points:
         page.arrow((place["G"], place["D"]), "other", f"{where}-other", within)
     for role in page.points:
         page.mark(place[role], role, f"{where}-{role}", within)
+
+
+def set_push(page: Page, ends: tuple[Point, Point, Point], where: str, within: Box | None = None):
+    """The push from c to D: an arrow beside the line of delta, and across to the foot of D; most leaves the plane."""
+    c, along, D = ends
+    dx, dy = along[0] - c[0], along[1] - c[1]
+    if (size := math.hypot(dx, dy)) >= SHORT:
+        aside = math.copysign(ASIDE / size, dy)
+        tail, tip = ((x - dy * aside, y + dx * aside) for x, y in (c, along))
+        page.arrow((tail, tip), "along", f"{where}-along", within)
+    page.stroke((along, D), "across", f"{where}-across", within)
 
 
 def set_ends(page: Page):

@@ -17,6 +17,8 @@ SYMBOLS = {
     "noise": r"$\varepsilon$",
     "step": "step",
     "other": "other rules",
+    "along": "along",
+    "across": "across",
     "end": r"$x_0$",
     "p": r"$\hat{x}_0$",
     "p2": r"$\hat{x}_0\prime$",

@@ -3,6 +3,7 @@ import math
 import re
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -13,6 +14,7 @@ from guidance_geometry.figures import step_figure
 from guidance_geometry.figures.order import Order
 from guidance_geometry.figures.pictures import Pictures
 from guidance_geometry.figures.registry import STEP, draw_still
+from guidance_geometry.figures.words import number, percent
 from guidance_geometry.tests.drawn import assert_apart, expected, marks, printed_scale, run, segment
 from guidance_geometry.tests.traces import exact_trace
 
@@ -165,12 +167,41 @@ def test_equal_predictions_are_named():
     assert "no difference" in drawing.caption
 
 
-def test_other_rules_get_an_arrow_and_their_share_out_of_the_plane():
-    trace = exact_trace(4.0, batch=1, steps=6, rule=lambda u, c, guided: 0.8 * guided)
-    words = [t for t, _ in draw_still(Order(trace, step=2), "step plane").canvas.texts()]
-    assert "other rules" in words
+def shrinking():
+    """A run whose rule leaves the plane: the guided prediction scaled down."""
+    return exact_trace(4.0, batch=1, steps=6, rule=lambda u, c, guided: 0.8 * guided)
+
+
+def test_a_push_is_split_into_what_goes_along_and_what_goes_across():
+    trace = shrinking()
+    drawing = draw_still(Order(trace, step=2), "step plane")
+    assert_apart(drawing.canvas)
+    words = [t for t, _ in drawing.canvas.texts()]
+    scale, share = (float(trace.column(name)[2, 0]) for name in ("M19", "M19a"))
+    assert {"along", f"\u03b3 = {number(scale)}", "across", percent(share)} <= {*words}
     assert any(re.fullmatch(r"\d+ % out of the plane", t) for t in words)
-    assert "other rules" not in [t for t, _ in draw_still(Order(run(gamma=4.0), step=5), "step plane").canvas.texts()]
+    assert f"acts like {number(scale)}" in drawing.caption
+    svg = drawing.svg()
+    found, where = marks(svg), "lens" if "lens-u" in marks(svg) else "overview"
+    u, c, D = (found[f"{where}-{role}"] for role in ("u", "c", "D"))
+    foot = tuple(p + scale * (q - p) for p, q in zip(u, c, strict=True))
+    start, end = segment(svg, f"{where}-across")
+    assert math.dist(start, foot) < 0.5
+    assert math.dist(end, D) < 0.5
+    assert "other rules" not in words
+
+
+def test_other_rules_get_an_arrow_where_no_split_of_the_push_is_known():
+    trace = shrinking()
+    named = replace(trace, steps=trace.steps | {"across": trace.steps["across"] + 0.5})  # a gradient was taken out
+    unknown = torch.full_like(trace.steps["across"], math.nan)
+    for other in (named, replace(trace, steps=trace.steps | {"across": unknown})):
+        words = [t for t, _ in draw_still(Order(other, step=2), "step plane").canvas.texts()]
+        assert "other rules" in words
+        assert "along" not in words
+        assert any(re.fullmatch(r"\d+ % out of the plane", t) for t in words)
+    plain = [t for t, _ in draw_still(Order(run(gamma=4.0), step=5), "step plane").canvas.texts()]
+    assert not {"other rules", "along", "across"} & {*plain}
 
 
 def test_default_step_is_the_meaningful_one_nearest_to_two_fifths():
