@@ -102,11 +102,10 @@ def _vectors(page: Page):
         label(page, middle, Label("scaled", f"{number(scene.facts.gamma)} \u00d7 the difference"), "e se ne w", area)
     if "delta" in page.parts:
         label(page, between(place["u"], place["c"]), Label("delta", "the difference"), "e ne se w", area)
-    if "D" in page.points and (across := scene.positions.across):
-        along = page.near_plane.at(page.places["along"])
-        label(page, between(place["c"], along), Label("along", f"\u03b3 = {number(across.scale)}"), "w nw sw e", area)
-        words = f"{percent(across.outside)} {OUTSIDE}"
-        label(page, place["D"], Label("across", percent(across.share), words), "w sw se e", area)
+    if "D" in page.points and scene.positions.across:
+        (scale, share, outside), along = scene.positions.across, page.near_plane.at(page.places["along"])
+        label(page, between(place["c"], along), Label("along", f"\u03b3 = {number(scale)}"), "w nw sw e", area)
+        label(page, place["D"], Label("across", percent(share), f"{percent(outside)} {OUTSIDE}"), "w sw se e", area)
     elif "D" in page.points:
         other, outside = scene.positions.other, scene.positions.other_outside
         words = f"{percent(outside / other)} {OUTSIDE}" if outside / other > 0.01 else ""

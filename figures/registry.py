@@ -6,6 +6,7 @@ from functools import partial
 
 from .animation import built_up, over_the_run
 from .classifier_curves import draw_classifier_curves
+from .effective_scale import draw_effective_scale
 from .figure import IN_STORY, Figure, series, sharing
 from .film import Film, still_film
 from .order import Drawing, Order, check_choices
@@ -221,6 +222,14 @@ FIGURES = (
         shown=IN_STORY,
         by_classifier=True,
         draw=draw_classifier_curves,
+        of_step=False,
+    ),
+    Figure(
+        "effective scale",
+        "what cfg acts like",
+        "The scale at which plain guidance comes nearest to each step; what is left of the push goes across.",
+        "The scale that guidance acts like at each step, beside cfg, and the share of the push across the difference.",
+        draw=draw_effective_scale,
         of_step=False,
     ),
 )  # the end of the menu

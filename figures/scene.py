@@ -51,26 +51,14 @@ class Facts:
 
 
 @dataclass(frozen=True)
-class Across:
-    """What of a push D - c goes across delta.
-
-    scale: where on the line of delta it is nearest, M19. share: of its square, M19a. outside: how much of the length of
-    that part leaves the plane.
-    """
-
-    scale: float
-    share: float
-    outside: float
-
-
-@dataclass(frozen=True)
 class Positions:
     """Where things lie in the plane of a step, in rms units.
 
     points: {name: (along, across)}; x is the origin, u lies on the first axis, delta points across. Names: x, u, c, G,
     D, tip (after the deterministic step), and along, the foot of D on the line of delta, where `across` is there.
     noise, other: rms of the injected noise and of D - G. residual: |x' - x| outside the plane, as a share of it. end,
-    end_outside: foot of the run's end in the plane, and its height over it; None without pictures. across: None where
+    end_outside: foot of the run's end in the plane, and its height over it; None without pictures. across: of the push
+    D - c its scale along delta, M19, its share across, M19a, and how much of that part leaves the plane; None where
     nothing goes across, or D holds more than guidance. notes: what else to say.
     """
 
@@ -81,7 +69,7 @@ class Positions:
     residual: float = 0.0
     end: Place | None = None
     end_outside: float = 0.0
-    across: Across | None = None
+    across: tuple[float, float, float] | None = None
     notes: tuple[str, ...] = ()
 
 
@@ -238,7 +226,7 @@ def _split(record: GramRecord, gamma: float, scale: float, share: float, points:
         return {}
     height = float(frame(record, gamma).height["D"])
     foot = tuple(u + scale * (c - u) for u, c in zip(points["u"], points["c"], strict=True))
-    return {"across": Across(scale, share, min(1.0, height * across**-0.5)), "points": {**points, "along": foot}}
+    return {"across": (scale, share, min(1.0, height * across**-0.5)), "points": {**points, "along": foot}}
 
 
 def _rms(record: GramRecord, name: str, scale: float) -> float:

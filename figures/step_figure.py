@@ -40,7 +40,7 @@ def _caption(figure: Figure, scene: Scene) -> Caption:
     if scene.missing:
         return Caption(figure.heading, "", tuple(facts))
     if (across := scene.positions.across) and "other" in figure.parts:
-        acts = f",  acts like {number(across.scale)}"
+        acts = f",  acts like {number(across[0])}"
         facts = [(name, words + acts if name == "scale" else words) for name, words in facts]
     facts.append(("residual", residual_words(scene.positions)))
     if words := _noise_words(figure.parts, scene.positions.noise):

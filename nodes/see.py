@@ -26,7 +26,8 @@ STEP = "Step to draw. Counted from 0, in captions from 1: 7 draws step 8. -1 cho
 FIGURE = (
     "step plane: a whole step in one picture. The next four build it up. Then the figures of the post in order: noise "
     "levels; sampling; with a classifier; noise added; the animations, the last one over all steps. filmstrip and heat "
-    "map show the whole run. classifier curves: how confident each classifier is, step by step."
+    "map show the whole run. classifier curves: how confident each classifier is, step by step. effective scale: what "
+    "cfg acts like at each step."
 )
 SAVE = (
     "What to write into output; each file reopens the workflow. all: every format. webp, apng: animations, with a "

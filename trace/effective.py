@@ -43,8 +43,7 @@ class EffectiveScale:
         gamma, across = trace.column("M19"), trace.column("M19a")
         weights = torch.where(gamma.isfinite(), push_weights(trace), 0.0)
         low, scale, high = weighted_mean(gamma, weights).nanquantile(BAND).tolist()
-        telling = torch.where(weights * trace.n > SLIGHT * weights.sum(dim=0), gamma, torch.nan)
-        steps = telling.nanquantile(0.5, dim=1)
+        steps = torch.where(tells(weights), gamma, torch.nan).nanquantile(0.5, dim=1)
         known = steps[steps.isfinite()].tolist() or [math.nan]
         early, late = (_middle(part, weights) for part in _ends(gamma))
         return cls(scale, low, high, early, late, min(known), max(known), _middle(across, weights))
@@ -70,6 +69,11 @@ def push_weights(trace: Trace) -> Tensor:  # -> [n, B], >= 0, units of the state
     kappa = torch.where(steps["kappa"].isfinite(), steps["kappa"], euler).abs()
     delta = trace.record.dot("delta", "delta").clamp(min=0).sqrt()
     return (kappa[:, None] * delta).nan_to_num(0.0, 0.0, 0.0)
+
+
+def tells(weights: Tensor) -> Tensor:  # [n, B] -> [n, B] bool
+    """Which steps push more than next to nothing, each against its even share."""
+    return weights * len(weights) > SLIGHT * weights.sum(dim=0)
 
 
 def weighted_mean(values: Tensor, weights: Tensor) -> Tensor:  # [n, B] x2 -> [B]

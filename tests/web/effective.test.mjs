@@ -83,6 +83,7 @@ test("a record without effective scales says so, and how to get them", () => {
   assert.ok(draw(old).some(({ runs }) => runs && /Queue again/.test(runs.map((run) => run.t).join(""))));
   const unknown = draw(acting([[null, null], [null, null]]));
   assert.match(unknown[0].label, /known at no step/);
+  assert.deepEqual(top(acting([[2, 0], [4, 0]], { weights: [0, 0] })), ["What the run as a whole acts like is not known."]);
 });
 
 /** The plane of a step of the run with a rule, whose push goes like this. */

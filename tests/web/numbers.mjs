@@ -5,16 +5,17 @@
 import { readFileSync } from "node:fs";
 
 import { bandOf } from "../../web/lib/bands.mjs";
-import { interval, pushesOf } from "../../web/lib/curves.mjs";
+import { interval, pushesOf, runOf } from "../../web/lib/curves.mjs";
+import { scalesOf, summary } from "../../web/lib/effective.mjs";
 import { combination, defaultStep, frame, length, named, nextState, sampleOf } from "../../web/lib/gram.mjs";
-import { directionAngle, metric, metricsOf, rms, turnPerScale } from "../../web/lib/metrics.mjs";
+import { directionAngle, metric, metricsOf, rms } from "../../web/lib/metrics.mjs";
 import { lengthOf, samplesOf, table } from "../../web/lib/panel-record.mjs";
 import { sceneOf } from "../../web/lib/scene.mjs";
 import { gammaRange } from "../../web/lib/whatif.mjs";
 import { number } from "../../web/lib/words.mjs";
 
 const POINTS = ["x", "u", "c", "G", "D", "tip"];
-const IN_BANDS = ["M2", "M7", "M8", "M13"];
+const IN_BANDS = ["M2", "M7", "M8", "M13", "M19"];
 const OF_SCALE = ["M1", "M3", "M3c", "M16"];
 
 /** All of one record: {steps: [step][sample], runs: [sample], bands: [step], most}. places: of the samples, others: scales to try. */
@@ -30,13 +31,13 @@ function ofSample(record, step, b, others) {
   const plane = frame(gram, step.gamma ?? NaN);
   const scene = sceneOf(record, { step: step.i, sample: b });
   const points = POINTS.map((name) => [name, scene.points?.[name]]);
-  const drawn = scene.missing ? null : { points: Object.fromEntries(points), noise: scene.noise, other: scene.other };
+  const split = scene.across && [scene.across.share, scene.across.outside, ...scene.points.along];
+  const drawn = scene.missing ? null : { points: Object.fromEntries(points), noise: scene.noise, other: scene.other, split };
   return {
     dots: gram.vectors.map((v) => combination(gram, { [v]: 1 }, named("D", step.gamma))),
     lengths: gram.vectors.map((v) => lengthOf(step, b, v)),
     metrics: metricsOf(gram, step, record),
     angle: directionAngle(gram, step.alpha),
-    turn: turnPerScale(gram, step.gamma),
     points: plane.points,
     heights: plane.height,
     flags: [plane.collinear, plane.same, Boolean(scene.missing)],
@@ -59,9 +60,11 @@ function ofRun(record, b) {
   const rows = pushesOf(record, b);
   const held = interval(rows);
   const [, ...lines] = table(record, b);
+  const { low, high, across } = summary(scalesOf(record, runOf(record, { sample: b }).rows));
   return {
     step: defaultStep(record, b),
     shares: rows.map(({ push, contracted }) => [push, contracted]),
+    acts: [low, high, across].map((value) => (Number.isFinite(value) ? value : null)),
     held: held && [held.first.i, held.last.i],
     printed: lines.map((line) => line.slice(7).map((value) => number(value))),
   };

@@ -12,8 +12,9 @@ import torch
 from guidance_geometry.figures.scene import default_step, scene_of
 from guidance_geometry.figures.words import number
 from guidance_geometry.tests.random_runs import random_run
+from guidance_geometry.trace.effective import EffectiveScale
 from guidance_geometry.trace.gram import added, coordinates, frame, named
-from guidance_geometry.trace.metrics import METRICS, direction_angle, turn_per_scale
+from guidance_geometry.trace.metrics import METRICS, direction_angle
 from guidance_geometry.trace.pushes import contraction, interval, push, shares
 from guidance_geometry.trace.record import run_record
 from guidance_geometry.trace.trace import PER_STEP, Trace
@@ -22,7 +23,7 @@ RUNS = 200
 CLOSE = 1e-6
 UNDECIDED = 2e-6  # share of |delta|^2 that 6 printed digits leave open: there the panel says collinear, Python may not
 OTHERS = (-1.0, 0.0, 1.0, 2.5, 60.0)
-IN_BANDS = ("M2", "M7", "M8", "M13")
+IN_BANDS = ("M2", "M7", "M8", "M13", "M19")
 OF_SCALE = ("M1", "M3", "M3c", "M16")
 SCRIPT = Path(__file__).with_name("numbers.mjs")
 POINTS = ("x", "u", "c", "G", "D", "tip")  # of a scene
@@ -167,7 +168,6 @@ def columns_of(trace):
         "lengths": [record.square({v: 1.0}).sqrt() * trace.count**-0.5 for v in record.vectors],
         "metrics": {name: trace.column(name) for name in METRICS},
         "angle": direction_angle(record, alpha),
-        "turn": turn_per_scale(record, gamma),
         "points": plane.points,
         "heights": plane.height,
         "flags": [plane.collinear | undecided, plane.same],
@@ -205,7 +205,9 @@ def of_sample(trace, columns, at):
 
 
 def drawn(scene):
+    across = scene.positions.across
     return {
+        "split": across and [*across[1:], *scene.positions.points["along"]],
         "points": {name: list(scene.positions.points[name]) for name in POINTS},
         "noise": scene.positions.noise,
         "other": scene.positions.other,
@@ -226,10 +228,17 @@ def of_run(trace, columns, k):
     table = [[number_or_dash(float(column[i, k])) for column in columns["metrics"].values()] for i in range(trace.n)]
     return {
         "step": default_step(trace, k),
+        "acts": acts(trace.of_samples(slice(k, k + 1))),
         "shares": [[float(one), float(other)] for one, other in zip(pushed, left, strict=True)],
         "held": held(pushed, left),
         "printed": table,
     }
+
+
+def acts(alone):
+    """What one sample comes to: ends of its effective scale, and the mean share across."""
+    acted = EffectiveScale.of(alone)
+    return [acted.least, acted.most, acted.across]
 
 
 def held(pushed, left):

@@ -19,7 +19,7 @@ export function effective(record, options) {
   const rows = still(run.rows, "scales", [], () => scalesOf(record, run.rows));
   if (!rows.some(({ scale }) => Number.isFinite(scale))) return nothing(page, lacking(run));
   const chosen = rows.find(({ i }) => i === run.chosen);
-  const facts = [...factsOf(chosen), ...run.facts.slice(0, 2), bandWords(record), ...reasons(rows, record)];
+  const facts = [...factsOf(chosen), run.facts[0], bandWords(record), ...reasons(rows, record)];
   const below = captioned(page, facts, 4);
   const area = onTop(page, below, actsLike(rows, record.cfg, page.t));
   return overRun("effective", page, run, area, options, (own) => effectiveCurves(own, area, record, run, rows));
@@ -34,10 +34,10 @@ export function scalesOf(record, rows) {
   });
 }
 
-/** The steps that push more than next to nothing; all that are known where none does. */
+/** The steps that push more than next to nothing, each against its even share. */
 function telling(rows) {
   const total = rows.reduce((sum, { weight }) => sum + weight, 0);
-  return rows.filter(({ scale, weight }) => Number.isFinite(scale) && !(weight * rows.length <= SLIGHT * total));
+  return rows.filter(({ scale, weight }) => Number.isFinite(scale) && weight * rows.length > SLIGHT * total);
 }
 
 /** The least and the largest scale of the steps that push, and the mean share across, weighted by what they push. */
@@ -61,10 +61,11 @@ function lacking({ rows, empty }) {
 /** What a run comes to, in words. cfg: the number of the widget, if there is one. */
 function actsLike(rows, cfg, t) {
   const { low, high, across } = summary(rows);
+  if (!Number.isFinite(low)) return [t("What the run as a whole acts like is not known.")];
   const aside = across > ALIKE ? [t("{share} % of the push goes across", { share: number(100 * across, 2) })] : [];
   const said = (scale) => Math.abs(scale - cfg) <= ALIKE * Math.max(1, Math.abs(cfg));
   if (!aside.length && said(low) && said(high)) return [t("Guidance acts as cfg says: {cfg}.", { cfg: number(cfg) })];
-  const [from, to] = [low, high].map((scale) => number(scale, 2));
+  const [from, to] = [low, high].map((scale) => number(scale, Math.abs(scale) < 10 ? 2 : 3));
   const range = from === to ? from : t("{low} to {high}", { low: from, high: to });
   const like = Number.isFinite(cfg) ? "cfg {cfg} acts like {range}" : "Guidance acts like {range}";
   return [t(like, { cfg: number(cfg), range }), ...aside];
@@ -92,7 +93,7 @@ function reasons(rows, { cfg }) {
   const [low, high] = ends(rows, cfg);
   const gaps = rows.some(({ scale }) => !Number.isFinite(scale));
   const beyond = rows.some(({ scale }) => scale < low || scale > high);
-  return ["1: no push", gaps && "gaps: no difference above rounding", beyond && "triangles: beyond the axis, little is pushed there"];
+  return [gaps && "gaps: no difference above rounding", beyond && "triangles: beyond the axis, little is pushed there"];
 }
 
 function effectiveCurves(page, area, record, run, rows) {

@@ -1,0 +1,122 @@
+"""Effective scale (D18): the plain scale that comes nearest to each step, beside cfg, and what goes across."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from ..trace.effective import EffectiveScale, alike, push_weights, tells
+from ..trace.scale import cfg_of
+from ..trace.sentences import about, percent
+from ..trace.trace import Trace
+from .canvas import Box, Canvas, extent
+from .caption import caption_box, sample_fact, set_caption
+from .figure import Figure
+from .labels import nice_length
+from .order import Drawing, Order
+from .page import nothing
+from .scene import run_words
+from .step_curves import Plot, ends_of, set_axes, set_band, set_line, set_marks
+from .typeset import SMALL, filled
+from .words import number
+
+WIDE = (Box(64, 92, 876, 156), Box(64, 346, 522, 130))
+NARROW = (Box(56, 116, 528, 190), Box(56, 400, 528, 120))
+HEAD = 16.0  # size of the words on top
+FEWEST = 3  # samples; of fewer there is no band
+UNKNOWN = "the effective scale is known at no step"
+NEEDED = "It takes both predictions and a difference above rounding. Raise cfg to guide."
+
+
+@dataclass(frozen=True)
+class Curves:
+    """One sample: M19 and M19a [n], percentiles of M19 [n, 2], cfg, and the ends of an axis that holds what pushes."""
+
+    scale: Tensor
+    across: Tensor
+    band: Tensor
+    cfg: float
+    low: float
+    high: float
+
+    @property
+    def beyond(self) -> Tensor:  # [n] bool
+        """Which steps lie beyond the axis."""
+        return (self.scale < self.low) | (self.scale > self.high)
+
+
+def curves_of(trace: Trace, sample: int) -> Curves:
+    """What is drawn of one sample of a run."""
+    every, cfg = trace.column("M19"), cfg_of(trace)
+    band = torch.where((every.isfinite().sum(dim=1) >= FEWEST)[:, None], ends_of(every), torch.nan)
+    pushing = tells(torch.where(every.isfinite(), push_weights(trace), 0.0))[:, sample]
+    held = torch.cat([every[pushing, sample], band[pushing].flatten(), torch.tensor([0.0, 1.0, cfg])])
+    low, high = held[held.isfinite()].aminmax()
+    return Curves(every[:, sample], trace.column("M19a")[:, sample], band, cfg, float(low), float(high))
+
+
+def acts_like(acted: EffectiveScale, cfg: float) -> str:
+    """What a run comes to in words: "cfg 8 acts like 1.1 to 5.3; 41 % of the push goes across"."""
+    if math.isnan(acted.least):
+        return "What the run as a whole acts like is not known."
+    if acted.along and math.isfinite(cfg) and alike(acted.least, cfg) and alike(acted.most, cfg):
+        return f"Guidance acts as cfg says: {number(cfg)}."
+    scales = " to ".join(dict.fromkeys((about(acted.least), about(acted.most))))
+    who = "Guidance" if math.isnan(cfg) else f"cfg {number(cfg)}"
+    return f"{who} acts like {scales}" + ("" if acted.along else f"; {percent(acted.across)} % of the push goes across")
+
+
+def draw_effective_scale(order: Order, figure: Figure) -> Drawing:
+    """The scale over the steps, with cfg and the middle of the batch; the share across below, and words on top."""
+    trace, sample = order.trace, order.scene.facts.sample
+    curves = curves_of(trace, sample)
+    caption = figure.caption(_facts(order, curves))
+    if not bool(curves.scale.isfinite().any()):
+        return nothing(order, replace(order.scene, missing=UNKNOWN, advice=NEEDED), caption)
+    canvas, (upper, lower) = order.canvas(), WIDE if order.sheet.width > 700 else NARROW
+    set_caption(canvas, caption_box(order.sheet.caption, caption), caption)
+    words = acts_like(EffectiveScale.of(trace.of_samples(slice(sample, sample + 1))), curves.cfg)
+    for k, line in enumerate(filled(words, upper.w, lambda some: extent(some, HEAD, True)[0])):
+        canvas.text((upper.x, 18 + 26 * k), line, HEAD, bold=True, halo=False)
+    _scales(canvas, order, curves, upper)
+    _shares(canvas, order, 100 * curves.across, lower)
+    return Drawing(canvas, f"{words.rstrip('.')}. {caption.text}", order.scene)
+
+
+def _facts(order: Order, curves: Curves) -> list[tuple[str, str]]:
+    told = {
+        "run": (True, run_words(order.trace)),
+        "sample": (True, sample_fact(order.scene.facts)[1]),
+        "scale 1": (True, "pushes nothing"),
+        "band": (curves.band.isfinite().any(), f"10th to 90th percentile of {order.trace.batch} samples"),
+        "gaps": (curves.scale.isnan().any(), "no difference above rounding"),
+        "beyond": (curves.beyond.any(), "triangles: outside the axis, where little is pushed"),
+    }
+    return [(name, words) for name, (holds, words) in told.items() if holds]
+
+
+def _scales(canvas: Canvas, order: Order, curves: Curves, box: Box):
+    colour, muted = canvas.theme.guided, canvas.theme.muted
+    plot, cfg = Plot(box, curves.low, curves.high, order.trace.n), curves.cfg
+    tick = nice_length((plot.high - plot.low) / 5)
+    marks = range(math.ceil(plot.low / tick - 1e-9), math.floor(plot.high / tick + 1e-9) + 1)
+    set_axes(canvas, plot, order, "effective scale", [k * tick for k in marks])
+    set_band(canvas, plot, curves.band, colour)
+    if math.isfinite(cfg):
+        (wide, up, _), y = extent(f"cfg {number(cfg)}", SMALL), plot.at(0, cfg)[1]
+        canvas.line([(box.x, y), (box.right, y)], muted, 1.2, (6, 4), name="cfg")
+        canvas.text((box.right - wide, y - up - 6), f"cfg {number(cfg)}", SMALL, muted)
+    set_line(canvas, plot, curves.scale, colour, 2.0, name="curve-scale")
+    set_marks(canvas, plot, torch.where(curves.beyond, torch.nan, curves.scale), "diamond", colour, "scale")
+    set_marks(canvas, plot, torch.where(curves.beyond, curves.scale, torch.nan), "triangle", colour, "beyond")
+
+
+def _shares(canvas: Canvas, order: Order, share: Tensor, box: Box):
+    colour, plot = canvas.theme.rule, Plot(box, 0.0, 100.0, order.trace.n)
+    set_axes(canvas, plot, order, "share of the push across the difference, %", [0.0, 50.0, 100.0])
+    set_band(canvas, plot, torch.stack([0 * share, share], dim=1), colour)
+    set_line(canvas, plot, share, colour, 2.0, (5, 3), name="curve-across")
+    set_marks(canvas, plot, share, "circle", colour, "across")

@@ -1,0 +1,93 @@
+"""The effective scale as a figure: curves at their numbers, gaps where nothing is known, and words that say it."""
+
+import math
+from dataclasses import replace
+
+import pytest
+import torch
+
+from guidance_geometry.figures.effective_scale import NARROW, WIDE
+from guidance_geometry.figures.order import Order
+from guidance_geometry.figures.registry import draw_still
+from guidance_geometry.tests.drawn import assert_apart, marks, run
+
+
+def acting(scales, shares, cfg: float | None = 8.0, **settings):
+    """A run in which plain guidance comes nearest at these scales, a function of the step, in all samples."""
+    trace = run(gamma=4.0, **settings)
+    columns = {
+        name: torch.tensor([[value(step)] * trace.batch for step in range(trace.n)], dtype=torch.float64)
+        for name, value in (("gamma_eff", scales), ("across", shares))
+    }
+    kappa = 1 / trace.record.dot("delta", "delta")[:, 0].sqrt()  # every step pushes alike at one unit of scale
+    return replace(trace, steps=trace.steps | columns | {"kappa": kappa}, header=trace.header | {"cfg": cfg})
+
+
+def drawn(trace, **settings):
+    drawing = draw_still(Order(trace, sample=0, **settings), "effective scale")
+    assert_apart(drawing.canvas)
+    return drawing
+
+
+@pytest.mark.parametrize("theme", ["light", "dark", "transparent"])
+@pytest.mark.parametrize(("size", "boxes"), [("blog", WIDE), ("slide", WIDE), ("column", NARROW)])
+def test_scales_and_shares_stand_at_their_height(size, boxes, theme):
+    drawing = drawn(acting(lambda step: 1 + step / 4, lambda step: step / 22), size=size, theme=theme)
+    assert drawing.caption.startswith("cfg 8 acts like 1 to 3.8; 25 % of the push goes across. ")
+    found, (upper, lower) = marks(drawing.canvas.svg()), boxes
+    for step in range(12):
+        assert (upper.bottom - found[f"scale-{step}"][1]) / upper.h == pytest.approx((1 + step / 4) / 8, abs=1e-3)
+        assert (lower.bottom - found[f"across-{step}"][1]) / lower.h == pytest.approx(step / 22, abs=1e-3)
+    words = [words for words, _ in drawing.canvas.texts()]
+    assert "cfg 8" in words
+    assert any(line.startswith("cfg 8 acts like 1 to 3.8; 25 % of the push") for line in words)
+
+
+def test_plain_guidance_acts_as_cfg_says():
+    assert drawn(run(gamma=4.0)).caption.startswith("Guidance acts as cfg says: 4. what cfg acts like")
+
+
+def test_a_guider_without_a_widget_is_told_without_one():
+    drawing = drawn(acting(lambda step: 2.0, lambda step: 0.0, cfg=None))
+    assert drawing.caption.startswith("Guidance acts like 2. ")
+    assert not any(words.startswith("cfg ") for words, _ in drawing.canvas.texts())
+
+
+def test_steps_that_do_not_know_are_gaps_and_never_zeros():
+    unknown = {2, 3, 9}
+
+    def half(step):
+        return math.nan if step in unknown else 0.5
+
+    drawing = drawn(acting(half, half))
+    found = marks(drawing.canvas.svg())
+    for name in ("scale", "across"):
+        assert {int(key.rpartition("-")[2]) for key in found if key.startswith(f"{name}-")} == {*range(12)} - unknown
+    assert drawing.canvas.svg().count('id="curve-scale') == 3
+    assert "gaps no difference above rounding" in drawing.caption
+
+
+def test_a_step_that_pushes_next_to_nothing_does_not_stretch_the_axis():
+    trace = acting(lambda step: 500.0 if step == 11 else 4.0, lambda step: 0.0)
+    kappa = trace.steps["kappa"].clone()
+    kappa[11] *= 1e-3
+    drawing = drawn(replace(trace, steps=trace.steps | {"kappa": kappa}))
+    assert drawing.caption.startswith("cfg 8 acts like 4. ")
+    found = marks(drawing.canvas.svg())
+    assert found["beyond-11"][1] == pytest.approx(WIDE[0].y, abs=0.01)
+    assert "scale-11" not in found
+
+
+def test_a_band_holds_the_middle_of_three_samples_or_more():
+    trace = acting(lambda step: 4.0, lambda step: 0.0, batch=5)
+    scales = trace.steps["gamma_eff"] + torch.arange(5) / 2
+    drawing = drawn(replace(trace, steps=trace.steps | {"gamma_eff": scales}))
+    assert "band 10th to 90th percentile of 5 samples" in drawing.caption
+    assert "band" not in drawn(acting(lambda step: 4.0, lambda step: 0.0)).caption
+
+
+def test_a_run_without_a_pair_says_what_is_missing():
+    drawing = drawn(run(gamma=1.0, skip=tuple(range(12))))
+    words = " ".join(words for words, _ in drawing.canvas.texts())
+    assert "the effective scale is known at no step" in words
+    assert "Raise cfg" in words
