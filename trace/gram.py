@@ -293,7 +293,7 @@ def _inverse(length: Tensor) -> Tensor:
 def negativity(record: GramRecord) -> Tensor:  # -> [...]
     """How far K is from a Gram matrix: -(lowest eigenvalue) / trace, 0 when there is none below zero.
 
-    Up to 1e-9 is rounding (`repaired` removes it); more is a fault of whoever recorded it. nan where K is not finite.
+    Up to 1e-9 is rounding; more is a fault of whoever recorded it. nan where K is not finite.
     """
     full = record.matrix()
     finite = full.isfinite().all(dim=-1).all(dim=-1)
@@ -301,16 +301,3 @@ def negativity(record: GramRecord) -> Tensor:  # -> [...]
     lowest = torch.linalg.eigvalsh(torch.where(finite[..., None, None], full, torch.zeros_like(full)))[..., 0]
     share = torch.where(trace > 0, -lowest / trace, torch.where(lowest < 0, torch.inf, 0.0)).clamp(min=0)
     return torch.where(finite, share, torch.full_like(share, torch.nan))
-
-
-def repaired(record: GramRecord) -> GramRecord:
-    """The nearest positive semidefinite record, if K misses that by rounding only; otherwise ValueError."""
-    worst = negativity(record).nan_to_num(nan=torch.inf).max()
-    if worst > ROUNDING:
-        raise ValueError(
-            f"K has an eigenvalue of -{worst:.1e} of its trace; rounding explains 1e-9. "
-            "The recorded vectors do not belong together: record the run again."
-        )
-    values, axes = torch.linalg.eigh(record.matrix())
-    full = (axes * values.clamp(min=0)[..., None, :]) @ axes.mT
-    return GramRecord(record.vectors, triangle(full))

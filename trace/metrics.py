@@ -189,12 +189,6 @@ def sensitivity(record: GramRecord, gamma: Coefficient) -> Tensor:  # >= 0, per 
     return ratio(_length(record, {"delta": 1.0}), _length(record, added(named("D", gamma), named("x"), -1.0)))
 
 
-def turn_per_scale(record: GramRecord, gamma: Coefficient) -> Tensor:  # degrees, 0 .. 180
-    """M16's second form: the angle between D(gamma) - x and D(gamma + 1) - x."""
-    now, further = (added(named("D", scale), named("x"), -1.0) for scale in (gamma, gamma + 1.0))
-    return torch.where(torch.as_tensor(gamma).isnan(), torch.nan, torch.rad2deg(_angle(record, now, further)))
-
-
 def effective_scale(
     record: GramRecord, gamma: Coefficient, apart: Combination | None = None, floor: Coefficient = 0.0
 ) -> Tensor:  # [...], any sign

@@ -16,7 +16,6 @@ from guidance_geometry.trace.gram import (
     gram,
     named,
     negativity,
-    repaired,
 )
 
 QUICK = settings(deadline=None, derandomize=True, max_examples=50)
@@ -221,19 +220,14 @@ def test_vectors_of_a_run_form_a_gram_matrix():
     assert (negativity(record_of({"u": torch.zeros(1, 3)})) == 0).all()
 
 
-def test_rounding_is_repaired_and_a_wrong_record_is_refused():
+def test_rounding_and_a_wrong_record_are_told_apart():
     _, vectors = step((1, 12))
-    rank_two = {"u": vectors["u"], "a": 2 * vectors["u"], "delta": vectors["delta"]}
-    record = record_of(rank_two)
+    record = record_of({"u": vectors["u"], "a": 2 * vectors["u"], "delta": vectors["delta"]})
     trace = record.matrix()[0].trace()
     rounded = GramRecord(record.vectors, record.K + 1e-10 * trace * torch.tensor([[-1.0, 0, 0, -1, 0, 0]]))
     assert 0 < negativity(rounded).item() < 1e-9
-    mended = repaired(rounded)
-    assert negativity(mended).item() < 1e-15
-    assert (mended.K - record.K).abs().max() < 1e-9 * trace
     wrong = GramRecord(record.vectors, record.K - 1e-3 * trace * torch.tensor([[0.0, 0, 0, 1, 0, 0]]))
-    with pytest.raises(ValueError, match="rounding explains 1e-9"):
-        repaired(wrong)
+    assert negativity(wrong).item() > 1e-4
 
 
 def test_a_batch_equals_its_items_and_follows_a_permutation():

@@ -62,12 +62,6 @@ export function metricsOf(gram, step, record, gamma) {
   return Object.fromEntries(Object.keys(NAMES).map((name) => [name, metric(name, gram, step, record, gamma)]));
 }
 
-/** Angle in degrees between D(gamma) - x and D(gamma + 1) - x: M16's second form. */
-export function turnPerScale(gram, gamma) {
-  const [v, w] = [gamma, gamma + 1].map((scale) => added(named("D", scale), named("x"), -1));
-  return Number.isFinite(gamma) ? (angle(gram, v, w) * 180) / Math.PI : NaN;
-}
-
 /** Radians between the displacements to u and to c; exact when tiny. */
 export function directionAngle(gram, alpha = 1) {
   const w = displacement(alpha);
