@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import comfy.conds
 import comfy.samplers
@@ -40,6 +40,14 @@ class Call:
     model: Any
     x: Tensor
     sigma: Tensor
+
+
+class Look(NamedTuple):
+    """A step with its u.  drift: how far c was from itself. moved: whether u is another than c."""
+
+    step: Recorded
+    drift: float
+    moved: bool
 
 
 class Afterwards:
@@ -87,20 +95,27 @@ class Afterwards:
             self.said = {"steps": [], "evaluations": 0, "why": why}
         if not self.kept:
             return []
-        second, steps, drifts = Second(self.run, options), list[Recorded](), list[float]()
+        second, looks = Second(self.run, options), list[Look]()
         with torch.random.fork_rng():
-            for step, call in self.kept if not second.missing else []:
-                again, u = second.beside(call, cond := _cond_of(step, self.run.packed))
-                drifts.append(second.distance(again, cond))
-                steps += [with_uncond(step, u, self.run.packed)] if u is not None and drifts[-1] <= SAME else []
+            for step, call in self.kept:
                 if second.missing:
                     break
-        self.said = {"steps": [step.index for step in steps], "evaluations": second.spent} | (
-            {"why": second.missing}
-            if second.missing
-            else {"against": second.against, "drift": max(drifts), "dropped": len(drifts) - len(steps)}
-        )
+                looks.append(self._look(step, call, second))
+        if second.missing:
+            self.said = {"steps": [], "evaluations": second.spent, "why": second.missing}
+            return []
+        cached = any(look.drift > SAME for look in looks)  # then a u that is c may be an answer of the cache, too
+        steps = [look.step for look in looks if look.drift <= SAME and (look.moved or not cached)]
+        said = {"against": second.against, "drift": max(look.drift for look in looks)}
+        said |= {"steps": [step.index for step in steps], "evaluations": second.spent}
+        self.said = said | {"dropped": len(looks) - len(steps)}
         return steps
+
+    def _look(self, step: Recorded, call: Call, second: Second) -> Look:
+        packed, cond = self.run.packed, _cond_of(step, self.run.packed)
+        again, u = second.beside(call, cond)
+        moved = u is not None and second.distance(u, again) > 0
+        return Look(step if u is None else with_uncond(step, u, packed), second.distance(again, cond), moved)
 
     @property
     def _hindrance(self) -> str:
