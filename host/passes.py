@@ -67,18 +67,17 @@ def names_inside(options: Mapping[str, Any], objects: Iterable[Any]) -> set[str]
 
 
 def patches_of(options: Mapping[str, Any]) -> Iterator[Any]:
-    """Everything that is patched into the transformer."""
-    for blocks in (options.get("patches_replace") or {}).values():
-        yield from blocks.values()
-    for patches in (options.get("patches") or {}).values():
-        yield from patches
+    """Everything that is patched into the transformer; what is of another kind than the host's is left alone."""
+    for table in (options.get("patches_replace"), options.get("patches")):
+        for held in table.values() if isinstance(table, Mapping) else ():
+            yield from held.values() if isinstance(held, Mapping) else held if isinstance(held, list) else ()
 
 
 def name_of_patch(patch: Any) -> str:
     """The guidance after which a function or an object is called, empty for none; that of its module comes last."""
     code = getattr(patch, "__code__", None) or getattr(getattr(patch, "__func__", None), "__code__", None)
     named = patch if hasattr(patch, "__qualname__") else type(patch)
-    return _named(named.__qualname__, str(named.__module__), code.co_names if code else ())
+    return _named(str(named.__qualname__), str(getattr(named, "__module__", "")), code.co_names if code else ())
 
 
 @lru_cache(1024)

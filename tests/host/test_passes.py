@@ -86,6 +86,14 @@ def test_guidance_inside_the_network_is_named_and_counted(host):
     assert "inside" not in run(family("SD15")).header
 
 
+def test_patches_of_another_kind_are_left_alone(host):
+    from guidance_geometry.host.passes import names_inside
+
+    odd = {"patches_replace": {"attn1": 3, "attn2": {("middle", 0): nag_attention(1.0)}}, "patches": {"x": None}}
+    assert names_inside(odd, [torch.nn.Identity(), 5, None]) == {"NAG"}
+    assert names_inside({"patches_replace": [], "patches": 1}, []) == set()
+
+
 def test_an_object_in_the_place_of_a_part_is_named_too(host):
     model = family("SD15").clone()
     layer = model.model.diffusion_model.out[2]
