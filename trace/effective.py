@@ -11,18 +11,19 @@ from torch import Tensor
 from .trace import Trace
 
 ALIKE = 0.02  # of a scale, at least of 1, and of the push: what differs by less is not worth a word
-SLIGHT = 0.1  # of its even share of the push: what acted in a part of a run that pushed less is not told
+SLIGHT = 0.1  # of an even share of the push: a step that pushed less tells nothing of the run
 PARTS = 3  # of a run: the first is early, the last is late
-BAND = torch.tensor([0.1, 0.5, 0.9], dtype=torch.float64)  # percentiles of the samples
+BAND = torch.tensor([0.1, 0.9], dtype=torch.float64)  # of the samples
 
 
 @dataclass(frozen=True)
 class EffectiveScale:
     """The scale at which plain guidance comes nearest to what a run did, whoever did it; nan where unknown.
 
-    Means over steps weigh each by |kappa delta|, what it pushes at one unit of scale. scale: mean of the median sample.
-    low, high: 10th and 90th percentile of the samples. early, late: of the first and the last third of the steps.
-    least, most: of single steps. across: mean share of the push that no plain scale gives, 0 .. 1.
+    Means over steps weigh each by |kappa delta|, what it pushes at one unit of scale. scale: mean of the median sample;
+    low, high: of the 10th and 90th percentile of the samples. The rest is the median sample's too. early, late: mean of
+    the first and of the last third of the steps that push. least, most: of one of them. across: mean share of the push
+    that no plain scale gives, 0 .. 1.
     """
 
     scale: float = math.nan
@@ -42,11 +43,13 @@ class EffectiveScale:
             return cls()
         gamma, across = trace.column("M19"), trace.column("M19a")
         weights = torch.where(gamma.isfinite(), push_weights(trace), 0.0)
-        low, scale, high = weighted_mean(gamma, weights).nanquantile(BAND).tolist()
-        steps = torch.where(tells(weights), gamma, torch.nan).nanquantile(0.5, dim=1)
-        known = steps[steps.isfinite()].tolist() or [math.nan]
-        early, late = (_middle(part, weights) for part in _ends(gamma))
-        return cls(scale, low, high, early, late, min(known), max(known), _middle(across, weights))
+        means = weighted_mean(gamma, weights)
+        if not means.isfinite().any():
+            return cls()
+        low, high = means.nanquantile(BAND).tolist()
+        one = int((means - means.nanmedian()).abs().nan_to_num(nan=math.inf).argmin())
+        course = _course(gamma[:, one], weights[:, one])
+        return cls(float(means[one]), low, high, *course, float(weighted_mean(across[:, one], weights[:, one])))
 
     @property
     def steady(self) -> bool:
@@ -71,12 +74,12 @@ def push_weights(trace: Trace) -> Tensor:  # -> [n, B], >= 0, units of the state
     return (kappa[:, None] * delta).nan_to_num(0.0, 0.0, 0.0)
 
 
-def tells(weights: Tensor) -> Tensor:  # [n, B] -> [n, B] bool
+def tells(weights: Tensor) -> Tensor:  # [n, ...] -> [n, ...] bool
     """Which steps push more than next to nothing, each against its even share."""
     return weights * len(weights) > SLIGHT * weights.sum(dim=0)
 
 
-def weighted_mean(values: Tensor, weights: Tensor) -> Tensor:  # [n, B] x2 -> [B]
+def weighted_mean(values: Tensor, weights: Tensor) -> Tensor:  # [n, ...] x2 -> [...]
     """Mean over the steps that know a value, nan where none of them has a weight."""
     weights = torch.where(values.isfinite(), weights, 0.0)
     return (values.nan_to_num() * weights).sum(dim=0) / weights.sum(dim=0)
@@ -87,15 +90,9 @@ def alike(scale: float, other: float) -> bool:
     return not abs(scale - other) > ALIKE * max(1.0, abs(other))
 
 
-def _ends(gamma: Tensor) -> tuple[Tensor, Tensor]:  # [n, B] -> [n, B] x2
-    """The scales of the first third of the steps, and those of the last; nan elsewhere."""
-    n = len(gamma)
-    place, third = torch.arange(n)[:, None], -(-n // PARTS)
-    return torch.where(place < third, gamma, torch.nan), torch.where(place >= n - third, gamma, torch.nan)
-
-
-def _middle(values: Tensor, weights: Tensor) -> float:
-    """The weighted mean of the median sample; nan where the steps that know a value pushed next to nothing."""
-    share = torch.where(values.isfinite(), weights, 0.0).sum(dim=0) / weights.sum(dim=0)
-    told = torch.where(share >= SLIGHT / PARTS, weighted_mean(values, weights), torch.nan)
-    return float(told.nanquantile(0.5))
+def _course(scales: Tensor, weights: Tensor) -> tuple[float, float, float, float]:  # [n] x2 -> early, late, least, most
+    """How the scale of one sample went over the steps that push."""
+    telling = tells(weights).nonzero()[:, 0]
+    third = -(-len(telling) // PARTS)
+    early, late = (float(weighted_mean(scales[at], weights[at])) for at in (telling[:third], telling[-third:]))
+    return early, late, float(scales[telling].min()), float(scales[telling].max())

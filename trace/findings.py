@@ -19,7 +19,7 @@ from .features import noise_levels
 from .gram import named
 from .metrics import ratio
 from .pushes import GUIDANCE, beyond_c, contraction, interval, lengths, parts_of, pass_lengths, push_shares, shares
-from .scale import Scale, is_off, predictions_agree
+from .scale import GUIDED, Scale, is_off, predictions_agree
 from .sentences import Sentence, about, percent, say, short
 from .terms import Term, columns_of_pass, effects_of_pass, passes_of
 from .trace import AFTERWARDS, Trace
@@ -29,7 +29,6 @@ IDLE = 0.02  # share of the push below which the end of a run can do without gui
 TRUSTED = 2.5  # sigma in sigma_d up to which the estimate of that cost holds
 NOTHING = 5e-4  # share of D below which what a pass made of it is printed as 0.0 %
 UNKNOWN = 0.1  # share of the steps of a pass of which it may be unknown what it made
-GUIDED = ("step", "reuse")
 HALF = math.log(0.5)  # log p above which a classifier finds what was asked for
 CHANCE = 0.05  # probability below which a difference is no chance
 
@@ -110,7 +109,7 @@ def _course(acted: EffectiveScale) -> str:
     if acted.steady:
         return "like.one" if alike(acted.low, acted.scale) and alike(acted.high, acted.scale) else "like.samples"
     early, late = acted.early, acted.late
-    return "like.ends" if min(early, late) <= acted.scale <= max(early, late) else "like.steps"
+    return "like.ends" if early <= acted.scale <= late or late <= acted.scale <= early else "like.steps"
 
 
 def _passes(run: Watched) -> Iterator[Sentence]:

@@ -19,7 +19,7 @@ from ..guidance.gradients.term import MEASURED
 from .card import Band
 from .effective import EffectiveScale
 from .features import Features, features_of, noise_levels, times_as_far, unguided_square, whole_run
-from .findings import GUIDED, Judged, Watched, findings_of
+from .findings import Judged, Watched, findings_of
 from .gram import VECTORS
 from .halved import compared
 from .known import Known, Template
@@ -28,7 +28,7 @@ from .picks import Picks, model_key
 from .pushes import GUIDANCE, push_shares
 from .record import rounded
 from .sampler_class import sampler_class
-from .scale import Scale, is_off, own_steps, predictions_agree, scale_of, several_of
+from .scale import GUIDED, Scale, is_off, own_steps, predictions_agree, scale_of, several_of
 from .sentences import LANGUAGES, Sentence, about, listed, percent, say, short
 from .terms import Term
 from .trace import Trace

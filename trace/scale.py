@@ -17,6 +17,7 @@ from .terms import columns_of_pass, passes_of
 from .trace import SCALES, Trace
 
 NEGLIGIBLE = 1e-3  # share of D below which D - G is rounding
+GUIDED = ("step", "reuse")  # stages with both predictions, or one in the place of u
 PLAIN = "CFG"  # of a chain: no rule
 MASKED = "a noise mask was set"  # begins a note of such a run
 
@@ -29,7 +30,7 @@ class Scale:
     steps that know it, 0 where that is rounding, nan where none knows it; at: that step. further: names of what else
     took part: further passes, patches in the network, further conditions, classifiers. rules: the chain as text, empty
     where there is none. cfg: of the widget, nan where nobody tells. effective: the plain scale at which the run stands.
-    other: who else may have changed guidance, empty where nobody tells.
+    other: who else may have changed guidance, empty where nobody tells. masked: whether a noise mask was set.
     """
 
     low: float
@@ -41,6 +42,7 @@ class Scale:
     cfg: float
     effective: EffectiveScale
     other: str
+    masked: bool
 
     @property
     def constant(self) -> bool:
@@ -75,6 +77,8 @@ class Scale:
     @property
     def who(self) -> str | Sentence:
         """Who changed what cfg does."""
+        if self.masked and not self.differs_from_cfg:
+            return self.beside or say("who.mask")
         return self.beside or self.other or say("who.node")
 
     @property
@@ -85,26 +89,29 @@ class Scale:
 
 def scale_of(trace: Trace) -> Scale:
     """What guided a run, from its steps and its header."""
-    gamma = trace.steps["gamma"]
-    gamma = gamma[own_steps(trace) & ~(gamma.isnan() & _agreeing(trace))]
+    gamma = trace.steps["gamma"][own_steps(trace) & ~_hidden(trace)]
     moved, at = _moved(trace)
     header = trace.header
     gradients = [term.shown for term in trace.terms if term.guides]
     passes = (*(header.get("passes") or {}), *(header.get("inside") or {}))
     further = (*passes, *(header.get("beside") or ()), *gradients)
-    chain = _rules_of(trace)
+    rules = _rules_of(trace)
     several = several_of(trace)
     known = len(gamma) > 0 and bool(gamma.isfinite().all()) and not several["cfg"]
     low, high = (float(gamma.min()), float(gamma.max())) if known else (math.nan, math.nan)
-    rules = chain if " " in chain else ""  # a chain of plain CFG, or a class name
     effective = EffectiveScale() if any(several.values()) else EffectiveScale.of(trace)
-    return Scale(low, high, moved, at, further, rules, cfg_of(trace), effective, _other(trace, chain))
+    return Scale(low, high, moved, at, further, rules, cfg_of(trace), effective, _other(trace), _is_masked(trace))
 
 
-def _other(trace: Trace, chain: str) -> str:
+def _other(trace: Trace) -> str:
     """Who else may have changed guidance: what names itself, a guider that has no cfg, a function given in Python."""
+    chain = str(trace.header.get("chain") or "")
     own = chain if math.isnan(cfg_of(trace)) or "comfyui" not in (trace.header.get("host") or {}) else ""
     return ", ".join(trace.header.get("patches") or ()) or ("" if own.upper() == PLAIN else own)
+
+
+def _is_masked(trace: Trace) -> bool:
+    return any(str(note).startswith(MASKED) for note in trace.header.get("notes") or ())
 
 
 def cfg_of(trace: Trace) -> float:
@@ -113,12 +120,12 @@ def cfg_of(trace: Trace) -> float:
 
 
 def _rules_of(trace: Trace) -> str:
-    """The chain without its gradients and watched energies, which are no rules."""
+    """The chain without its gradients and watched energies, which are no rules; empty where nothing is left."""
     chain = str(trace.header.get("chain") or "")
     texts = [term.text for term in trace.terms if term.text]
     for text in sorted(texts, key=len, reverse=True):  # one may begin another
         chain = chain.replace(f" > {text}", "")
-    return chain
+    return chain if " " in chain else ""  # a chain of plain CFG, or a class name
 
 
 def several_of(trace: Trace) -> dict[str, list]:
@@ -144,6 +151,14 @@ def predictions_agree(trace: Trace) -> bool:
     return bool(known.any()) and bool(_agreeing(trace)[known].all())
 
 
+def _hidden(trace: Trace) -> Tensor:  # -> [n] bool
+    """Steps whose u and c agree to rounding, so that no scale can be seen, unless a rule was handed one."""
+    unseen = trace.column("M19").isnan().all(dim=1)
+    if _rules_of(trace) or bool(unseen.all()):
+        return trace.steps["gamma"].isnan() & _agreeing(trace)
+    return unseen & torch.tensor([stage in GUIDED for stage in trace.stage], dtype=torch.bool)
+
+
 def _agreeing(trace: Trace) -> Tensor:  # -> [n] bool
     """Steps whose u and c are the same to rounding in every sample."""
     size = (trace.record.dot("delta", "delta") / trace.count).sqrt()
@@ -167,8 +182,7 @@ def with_scales(trace: Trace) -> Trace:
     weights = {term.name: steps[term.weight] for term in trace.terms if term.guides and term.weight in steps}
     scales = scales_of(trace.record, steps["gamma"], weights, steps["floor"][:, None] * trace.count**0.5)
     added = [steps[columns_of_pass(name)[1]].nan_to_num() != 0 for name in passes_of(steps)]
-    masked = any(str(note).startswith(MASKED) for note in trace.header.get("notes") or ())
-    unknown = sum(added, start=torch.full((trace.n,), masked))[:, None]
+    unknown = sum(added, start=torch.full((trace.n,), _is_masked(trace)))[:, None]
     return replace(trace, steps={**steps, **{
         name: torch.where(unknown, torch.nan, values) for name, values in zip(SCALES, scales, strict=True)
     }})  # fmt: skip

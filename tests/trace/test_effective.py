@@ -63,7 +63,7 @@ def test_plain_guidance_stands_at_its_cfg(run):
 
 
 def test_a_run_begins_at_one_scale_and_ends_at_another(run):
-    found = EffectiveScale.of(acting(run, [2.0] * 4 + [5.0] * 2 + [9.0] * 4))
+    found = EffectiveScale.of(acting(run, [2.0] * 3 + [5.0] + [9.0] * 6))
     assert (found.early, found.late, found.least, found.most) == (2.0, 9.0, 2.0, 9.0)
     assert 2 < found.scale < 9
     assert not found.steady
@@ -79,11 +79,20 @@ def test_samples_are_summed_up_by_their_median_and_a_band():
 def test_a_step_that_hardly_pushes_tells_nothing_of_the_run(run):
     kappa = run.steps["kappa"].clone()
     kappa[0], kappa[-4:] = 1e-9, 1e-9
-    found = EffectiveScale.of(acting(with_columns(run, kappa=kappa), [900.0] + [3.0] * 5 + [-900.0] * 4))
-    assert (found.least, found.most, found.early) == (3.0, 3.0, pytest.approx(3.0, rel=1e-5))
-    assert found.scale == pytest.approx(3.0, rel=1e-4)
-    assert math.isnan(found.late)
-    assert found.steady
+    found = EffectiveScale.of(acting(with_columns(run, kappa=kappa), [900.0] + [2.0] * 2 + [3.0] * 3 + [-900.0] * 4))
+    assert (found.least, found.most) == (2.0, 3.0)
+    assert (found.early, found.late) == pytest.approx((2.0, 3.0))
+    assert 2 < found.scale < 3
+
+
+def test_all_that_is_told_of_steps_is_of_the_median_sample(run):
+    """Medians over the samples, each for itself, may be of three samples that never were together."""
+    scales = torch.stack([torch.linspace(2, 4, run.n), torch.linspace(9, 1, run.n), torch.full((run.n,), 8.0)], dim=1)
+    whole = with_columns(run, gamma_eff=scales.double(), across=scales.double() / 10)
+    found, alone = EffectiveScale.of(whole), [EffectiveScale.of(whole.of_samples(slice(b, b + 1))) for b in range(3)]
+    middle = sorted(alone, key=lambda one: one.scale)[1]
+    assert replace(found, low=0, high=0) == replace(middle, low=0, high=0)
+    assert found.least <= found.scale <= found.most
 
 
 def test_where_nobody_knows_how_far_the_sampler_follows_an_euler_step_stands_for_it(run):

@@ -23,7 +23,7 @@ from guidance_geometry.trace.picks import Pick, Picks
 from guidance_geometry.trace.pushes import push_shares
 from guidance_geometry.trace.report import AGAINST, COLOURS, report_of
 from guidance_geometry.trace.sampler_class import CLASSES, MEASURED
-from guidance_geometry.trace.scale import scale_of
+from guidance_geometry.trace.scale import MASKED, scale_of
 from guidance_geometry.trace.sentences import LANGUAGES, SENTENCES, percent, say
 from guidance_geometry.trace.size import Size, read_size, write_size
 from guidance_geometry.trace.trace import SCALES
@@ -213,6 +213,7 @@ UNSEEN = [key for key in CLASSES if key not in MEASURED]
 BURNT = 40.0  # scale at which the exact run burns
 LEAST, MOST, MIXED = ({"high": {"overmean": a, "strength": b}} for a, b in ((-9.0, 1e-3), (9.0, 9.0), (9.0, 1e-3)))
 RULED = {"chain": "rescale 0.7 > CFG"}
+HIDDEN = {"notes": [f"{MASKED}: D is the original outside it"], "cfg": None}
 LATER = {"afterwards": {"against": "the negative"}}
 CASES = {
     "head.picks.above": lambda: report(run(8.0), Known(picks((3.0, True), (4.0, True), (6.0, False)))),
@@ -314,6 +315,7 @@ CASES = {
     "who.gradients": lambda: report(steered()),
     "who.both": lambda: report(steered(4.0)),
     "who.node": lambda: report(patched(4.0, 8.0, rule=projected), Known(picks((3.0, True)))),
+    "who.mask": lambda: report(run(4.0, HIDDEN, rule=shrunk), Known(picks((3.0, True)))),
     "effect.rules": lambda: report(run(8.0, RULED, rule=projected)),
     "effect.passes": lambda: report(run(8.0, {"passes": {"STG": 20}}, rule=projected)),
     "effect.node": lambda: report(patched(2.0, 4.0)),
@@ -321,7 +323,7 @@ CASES = {
     "effect.guider": lambda: report(run(4.0, {"cfg": None, "chain": "TheirGuider"}, rule=projected)),
     "like.one": lambda: report(patched(2.0, 4.0)),
     "like.ends": lambda: report(run(8.0, RULED, rule=projected)),
-    "like.steps": lambda: report(acting(run(8.0, RULED, rule=along), [1.0] * 7 + [8.0] * 6 + [1.0] * 7)),
+    "like.steps": lambda: report(acting(run(8.0, RULED, rule=along), [1.0] * 6 + [8.0] * 3 + [1.0] * 11)),
     "like.samples": lambda: report(patched(2.0, 8.0, rule=each_its_own, batch=8)),
     "like.across": lambda: report(run(8.0, RULED, rule=projected)),
     "acts.nowhere": lambda: report(run(1.0)),
@@ -988,7 +990,7 @@ def test_a_template_is_compared_with_what_acted():
 
 def test_samples_that_act_alike_in_nothing_are_told_with_their_band():
     found = report(patched(2.0, 8.0, rule=each_its_own, batch=8)).findings[0]
-    assert found.text() == "Another node changes guidance: cfg 8 acts like 2 (1.6 to 2.4 over the samples)."
+    assert found.text() == "Another node changes guidance: cfg 8 acts like 1.9 (1.6 to 2.4 over the samples)."
 
 
 @pytest.mark.parametrize(
@@ -1017,9 +1019,16 @@ def test_a_scale_that_rounding_hides_at_the_end_is_still_one_scale():
     full = trace.record.matrix().clone()
     full[-3:, :, at], full[-3:, ..., at] = 0, 0
     rows, columns = torch.triu_indices(*full.shape[-2:])
-    found = nan(with_columns(trace, K=full[..., rows, columns]), "gamma", slice(17, None))
+    equal = nan(with_columns(trace, K=full[..., rows, columns]), "gamma_eff", slice(17, None))
+    found = nan(equal, "gamma", slice(17, None))
     assert (scale_of(found).low, scale_of(found).high) == (4.0, 4.0)
     assert math.isnan(scale_of(nan(trace, "gamma", slice(17, None))).low)
+    gamma = trace.steps["gamma"].clone()
+    gamma[17:] = 8.0  # what the widget says stands where nothing can be seen
+    patch = with_columns(equal, gamma=gamma)
+    assert (scale_of(patch).low, scale_of(patch).high) == (4.0, 4.0)
+    rule = replace(patch, header={**patch.header, "chain": "linear > CFG"})
+    assert (scale_of(rule).low, scale_of(rule).high) == (4.0, 8.0)
 
 
 @pytest.mark.parametrize("name", ["acts.steps", "acts.step", "skip.some", "skip.end", "skip.none"])
