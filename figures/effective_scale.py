@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from ..trace.effective import EffectiveScale, alike, push_weights, tells
+from ..trace.effective import ALIKE, EffectiveScale, alike, push_weights, tells
 from ..trace.scale import cfg_of
 from ..trace.sentences import about, percent
 from ..trace.trace import Trace
@@ -44,8 +44,9 @@ class Curves:
 
     @property
     def beyond(self) -> Tensor:  # [n] bool
-        """Which steps lie beyond the axis."""
-        return (self.scale < self.low) | (self.scale > self.high)
+        """Which steps lie beyond the axis, by more than is worth a word."""
+        inside = self.scale.clamp(self.low, self.high)
+        return (self.scale - inside).abs() > ALIKE * inside.abs().clamp(min=1)
 
 
 def curves_of(trace: Trace, sample: int) -> Curves:

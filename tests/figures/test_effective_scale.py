@@ -78,6 +78,15 @@ def test_a_step_that_pushes_next_to_nothing_does_not_stretch_the_axis():
     assert "scale-11" not in found
 
 
+def test_rounding_leads_no_step_beyond_the_axis():
+    trace = acting(lambda step: 8.0 + 1e-6 * (step == 11), lambda step: 0.0)
+    kappa = trace.steps["kappa"].clone()
+    kappa[11] *= 1e-3
+    drawing = drawn(replace(trace, steps=trace.steps | {"kappa": kappa}))
+    assert "beyond" not in drawing.caption
+    assert "scale-11" in marks(drawing.canvas.svg())
+
+
 def test_a_band_holds_the_middle_of_three_samples_or_more():
     trace = acting(lambda step: 4.0, lambda step: 0.0, batch=5)
     scales = trace.steps["gamma_eff"] + torch.arange(5) / 2

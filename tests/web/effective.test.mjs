@@ -46,6 +46,12 @@ test("a step is weighed by what it pushes, and one that pushes next to nothing i
   assert.ok(called(drawn, "caption").some((chunk) => /triangles: beyond the axis/.test(words(chunk))));
 });
 
+test("rounding leads no step beyond the axis", () => {
+  const drawn = draw(acting([[8, 0], [8, 0], [8.000001, 0]], { weights: [1, 1, 0.001] }));
+  assert.deepEqual(called(drawn, "beyond"), []);
+  assert.doesNotMatch(called(drawn, "caption").map(words).join(" "), /triangles/);
+});
+
 test("a step that does not know is a gap, never a zero", () => {
   for (const theme of [LIGHT, DARK]) for (const [w, h] of [[360, 240], [360, 640], [960, 540]]) {
     const drawn = draw(acting([[2, 0], [null, null], [3, 0.2], [4, 0.4]]), { w, h, theme });

@@ -58,13 +58,16 @@ function lacking({ rows, empty }) {
   return { missing: "the effective scale is known at no step", advice };
 }
 
+/** Whether two scales differ by more than is worth a word. */
+const apart = (scale, other) => Math.abs(scale - other) > ALIKE * Math.max(1, Math.abs(other));
+
 /** What a run comes to, in words. cfg: the number of the widget, if there is one. */
 function actsLike(rows, cfg, t) {
   const { low, high, across } = summary(rows);
   if (!Number.isFinite(low)) return [t("What the run as a whole acts like is not known.")];
   const aside = across > ALIKE ? [t("{share} % of the push goes across", { share: number(100 * across, 2) })] : [];
-  const said = (scale) => Math.abs(scale - cfg) <= ALIKE * Math.max(1, Math.abs(cfg));
-  if (!aside.length && said(low) && said(high)) return [t("Guidance acts as cfg says: {cfg}.", { cfg: number(cfg) })];
+  const said = Number.isFinite(cfg) && !apart(low, cfg) && !apart(high, cfg);
+  if (!aside.length && said) return [t("Guidance acts as cfg says: {cfg}.", { cfg: number(cfg) })];
   const [from, to] = [low, high].map((scale) => number(scale, Math.abs(scale) < 10 ? 2 : 3));
   const range = from === to ? from : t("{low} to {high}", { low: from, high: to });
   const like = Number.isFinite(cfg) ? "cfg {cfg} acts like {range}" : "Guidance acts like {range}";
@@ -90,9 +93,9 @@ function factsOf(chosen) {
 }
 
 function reasons(rows, { cfg }) {
-  const [low, high] = ends(rows, cfg);
+  const { inside } = axisOf(rows, cfg);
   const gaps = rows.some(({ scale }) => !Number.isFinite(scale));
-  const beyond = rows.some(({ scale }) => scale < low || scale > high);
+  const beyond = rows.some(({ scale }) => apart(scale, inside(scale)));
   return [gaps && "gaps: no difference above rounding", beyond && "triangles: beyond the axis, little is pushed there"];
 }
 
@@ -108,18 +111,19 @@ function effectiveCurves(page, area, record, run, rows) {
   return placesOf(main, run, upper, lower ?? upper);
 }
 
-/** Of the axis: it holds what pushes, and cfg. */
-function ends(rows, cfg) {
+/** Ends of the axis, which holds what pushes, and cfg. */
+function axisOf(rows, cfg) {
   const values = [...telling(rows).flatMap(({ scale, scales }) => [scale, ...scales]), cfg ?? NaN].filter(Number.isFinite);
-  return [least(values, 0), greatest(values, 1)];
+  const [low, high] = [least(values, 0), greatest(values, 1)];
+  return { low, high, inside: (scale) => Math.min(Math.max(scale, low), high) };
 }
 
 /** The curve over its band, and cfg; a step beyond the axis is a triangle at the rim. */
 function scalePanel(page, box, { cfg }, run, rows) {
   const { commands, theme: { delta, muted, paper } } = page;
-  const [low, high] = ends(rows, cfg);
-  const plot = panel(page, box, run.where, { values: [], low, high, reserve: 18 });
-  const y = (scale) => plot.y(Math.min(Math.max(scale, low), high));
+  const { inside, ...ends } = axisOf(rows, cfg);
+  const plot = panel(page, box, run.where, { values: [], ...ends, reserve: 18 });
+  const y = (scale) => plot.y(inside(scale));
   const { inner: { x, w } } = plot;
   band(page, { ...plot, y }, rows.map((row) => [row.i, row.scales]), delta);
   if (Number.isFinite(cfg)) {
@@ -128,8 +132,8 @@ function scalePanel(page, box, { cfg }, run, rows) {
     commands.push(text(x + w, y(cfg) - 7, `cfg ${number(cfg)}`, style));
   }
   curve(page, plot, rows.map((row) => [plot.x(row.i), y(row.scale)]), { colour: delta, kind: "diamond", name: "scale" });
-  for (const { i, scale } of rows) {
-    if (scale < low || scale > high) commands.push(marker([plot.x(i), y(scale)], "triangle", delta, 7, paper, { name: "beyond" }));
+  for (const { i, scale } of rows.filter(({ scale }) => apart(scale, inside(scale)))) {
+    commands.push(marker([plot.x(i), y(scale)], "triangle", delta, 7, paper, { name: "beyond" }));
   }
   return plot;
 }
