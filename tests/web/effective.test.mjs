@@ -27,7 +27,7 @@ test("what cfg acts like, and what goes across, stand on top in words", () => {
   const record = acting([[1.1, 0.8], [3, 0.3], [5.3, 0.13]]);
   assert.deepEqual(top(record), ["cfg 8 acts like 1.1 to 5.3; 41 % of the push goes across"]);
   assert.deepEqual(top(record, { w: 360 }), ["cfg 8 acts like 1.1 to 5.3", "41 % of the push goes across"]);
-  assert.deepEqual(top(record, { t: speaker("zh") }), ["cfg 8 \u76f8\u5f53\u4e8e 1.1 \u5230 5.3; \u63a8\u52a8\u7684 41 % \u6a2a\u5411\u4e8e\u5dee\u5f02"]);
+  assert.deepEqual(top(record, { t: speaker("zh") }), ["cfg 8 \u76f8\u5f53\u4e8e 1.1 \u5230 5.3\uff1b\u63a8\u52a8\u7684 41 % \u6a2a\u5411\u4e8e\u5dee\u5f02"]);
   assert.match(draw(record)[0].label, /cfg 8 acts like 1\.1 to 5\.3; 41 %/);
   assert.deepEqual(top(acting([[2, 0], [2, 0]], { cfg: 4 })), ["cfg 4 acts like 2"]);
   assert.deepEqual(top(acting([[2, 0], [3, 0]], { cfg: null })), ["Guidance acts like 2 to 3"]);

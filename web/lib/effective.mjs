@@ -75,8 +75,8 @@ function actsLike(rows, cfg, t) {
 }
 
 /** The sentences above the figure, in one line where they fit; the box below them is left. */
-function onTop({ commands, theme }, box, sentences) {
-  const whole = sentences.join("; ");
+function onTop({ commands, theme, t }, box, sentences) {
+  const whole = sentences.join(t("; "));
   const lines = wordsWidth(whole, SIZE) <= box.w ? [whole] : sentences;
   lines.forEach((words, k) => {
     commands.push(text(box.x, box.y + SIZE + 17 * k, words, { size: SIZE, fill: theme.ink, name: "acts-like" }));

@@ -132,7 +132,7 @@ const DRAWN_ZH = {
   "what is left of it at the end": "最终留下的部分", "holds {share} %": "占 {share} %", "% of the sum": "占总和的 %",
   "step {i} leaves most": "第 {i} 步留下最多", "%: noise\u00b2 on step\u00b2": "%：步长² 之上的噪声²",
   "turn of \u03b4 to the next step, degrees": "δ 到下一步的转角（度）", "rms(\u03b4)": "rms(δ)", strength: "强度",
-  "effective scale": "有效强度", "share across, %": "横向份额（%）", "{low} to {high}": "{low} 到 {high}",
+  "effective scale": "有效强度", "share across, %": "横向份额（%）", "{low} to {high}": "{low} 到 {high}", "; ": "；",
   "cfg {cfg} acts like {range}": "cfg {cfg} 相当于 {range}", "Guidance acts like {range}": "引导相当于 {range}",
   "What the run as a whole acts like is not known.": "不知道整个运行相当于多大的 cfg。",
   "Guidance acts as cfg says: {cfg}.": "引导与 cfg 所示一致：{cfg}。", "{share} % of the push goes across": "推动的 {share} % 横向于差异",
