@@ -5,8 +5,9 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from .canvas import Box, Canvas, extent
+from .canvas import Box, Canvas
 from .palette import THEMES, Theme
+from .typeset import set_level, set_lines
 
 SIZE = (600, 320)
 FRAME = Box(64, 48, 508, 216)
@@ -20,24 +21,16 @@ def draw_loss(losses: Sequence[float], labels: int, theme: Theme = THEMES["light
     """
     canvas = Canvas(*SIZE, theme, unit=2.0)
     chance = math.log(labels)
-    top = max(chance, *losses) * 1.05
-    canvas.text((FRAME.x, 14), f"loss over {len(losses)} steps: {mean_end(losses):.2f} at the end", 14, bold=True)
+    top, mean = max(chance, *losses) * 1.05, running_mean(losses)
+    canvas.text((FRAME.x, 14), f"loss over {len(losses)} steps: {mean[-1]:.2f} at the end", 14, bold=True)
     for value, words in ((0.0, "0"), (chance, f"{chance:.2f}")):
-        y = height_of(value, top)
-        canvas.line([(FRAME.x, y), (FRAME.right, y)], theme.hair, 1.0, dash=(4, 4) if value else None)
-        canvas.text((FRAME.x - 12 - extent(words, 12)[0], y - 7), words, 12, theme.muted)
-    guessing, last = f"guessing among {labels} labels", f"step {len(losses)}"
-    canvas.text((right_of(guessing, 11), height_of(chance, top) - 18), guessing, 11, theme.muted)
+        set_level(canvas, FRAME, height_of(value, top), words, 12)
+    set_lines(canvas, (FRAME.right, height_of(chance, top) - 18), [f"guessing among {labels} labels"], 1.0)
     canvas.line(points_of(losses, top), theme.uncond, 1.0, alpha=0.35, name="loss")
-    canvas.line(points_of(running_mean(losses), top), theme.guided, 2.0, name="mean")
-    canvas.text((FRAME.x, FRAME.bottom + 10), "step 1", 12, theme.muted)
-    canvas.text((right_of(last, 12), FRAME.bottom + 10), last, 12, theme.muted)
+    canvas.line(points_of(mean, top), theme.guided, 2.0, name="mean")
+    set_lines(canvas, (FRAME.x, FRAME.bottom + 10), ["step 1"], 0.0)
+    set_lines(canvas, (FRAME.right, FRAME.bottom + 10), [f"step {len(losses)}"], 1.0)
     return canvas
-
-
-def right_of(words: str, size: float) -> float:
-    """Where words start that end at the right edge of the frame."""
-    return FRAME.right - extent(words, size)[0]
 
 
 def height_of(value: float, top: float) -> float:
@@ -56,8 +49,3 @@ def running_mean(losses: Sequence[float]) -> list[float]:
     """Mean over the last twentieth of the run up to each step."""
     width = max(1, round(SMOOTH * len(losses)))
     return [math.fsum(part) / len(part) for part in (losses[max(0, i - width + 1) : i + 1] for i in range(len(losses)))]
-
-
-def mean_end(losses: Sequence[float]) -> float:
-    """Mean over the last twentieth of the run."""
-    return running_mean(losses)[-1]
