@@ -109,6 +109,8 @@ def _course(acted: EffectiveScale) -> str:
     if acted.steady:
         return "like.one" if alike(acted.low, acted.scale) and alike(acted.high, acted.scale) else "like.samples"
     early, late = acted.early, acted.late
+    if about(early) == about(late) == about(acted.scale):
+        return "like.one"
     return "like.ends" if early <= acted.scale <= late or late <= acted.scale <= early else "like.steps"
 
 

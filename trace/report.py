@@ -28,7 +28,7 @@ from .picks import Picks, model_key
 from .pushes import GUIDANCE, push_shares
 from .record import rounded
 from .sampler_class import sampler_class
-from .scale import GUIDED, Scale, is_off, own_steps, predictions_agree, scale_of, several_of
+from .scale import Scale, is_off, own_steps, predictions_agree, scale_of, several_of
 from .sentences import LANGUAGES, Sentence, about, listed, percent, say, short
 from .terms import Term
 from .trace import Trace
@@ -259,7 +259,7 @@ def _several(case: Case) -> Answer | None:
 
 def _broken(trace: Trace, measured: torch.Tensor) -> int | None:
     """The first step with both predictions whose numbers are not finite."""
-    full = torch.tensor([stage in GUIDED for stage in trace.stage], dtype=torch.bool) & measured
+    full = torch.tensor([stage == "step" for stage in trace.stage], dtype=torch.bool) & measured
     known = trace.record.part(VECTORS).K.isfinite().all(dim=-1).all(dim=1)
     places = (full & ~known).nonzero()
     return int(places[0]) if len(places) else None

@@ -1035,3 +1035,20 @@ def test_a_scale_that_rounding_hides_at_the_end_is_still_one_scale():
 def test_what_is_left_of_a_push_is_called_an_estimate(name):
     assert "estimate" in SENTENCES[name]["en"]
     assert "\u4f30\u8ba1" in SENTENCES[name]["zh"]
+
+
+def test_a_step_that_reuses_a_difference_is_no_broken_one():
+    """Nothing was evaluated in the place of u there, so nothing of it is recorded."""
+    trace, full = run(), run().record.matrix().clone()
+    for name in ("u", "a", "delta"):
+        full[3, :, VECTORS.index(name), :] = full[3, :, :, VECTORS.index(name)] = math.nan
+    rows, columns = torch.triu_indices(len(VECTORS), len(VECTORS))
+    gap = with_columns(trace, K=full[..., rows, columns])
+    assert report(staged(gap, "reuse", [3])).answer.headline.id == "head.no_sign"
+    assert report(gap).answer.headline.id == "head.not_finite"
+
+
+def test_a_scale_that_hardly_moves_is_told_once():
+    trace = acting(run(8.0, RULED, rule=along), [4.4, 4.6] * 10)
+    assert not report(trace).effective.steady
+    assert "act like 4.5." in report(trace).findings[0].text()
