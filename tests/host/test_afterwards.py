@@ -157,6 +157,7 @@ def test_a_network_that_embeds_no_guidance_is_compared_with_the_negative(host, n
     said = trace.header["afterwards"]
     assert (said["against"], said["steps"]) == ("the negative", [0, 3])
     assert said["evaluations"] == len(calls) - 4 == 4
+    assert trace.header["distilled_guidance"] is None
     both = model.clone()
     both.model_options["disable_cfg1_optimization"] = True
     wanted = looked(both, described(1), described(2), shape)
