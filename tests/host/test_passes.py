@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from guidance_geometry.tests.host.runs import STEPS, guided
+from guidance_geometry.tests.host.runs import CFG, STEPS, guided
 from guidance_geometry.tools.fixtures.tiny_families import family, latent, text
 
 
@@ -50,6 +50,26 @@ def test_passes_of_the_host_bear_their_names(host):
     assert "inside" not in trace.header
     skipped = SkipLayerGuidanceDiT.execute(family("SD3"), 2.0, 0.0, 1.0, double_layers="1").result[0]
     assert run(skipped, "SD3").header["passes"] == {"SLG": STEPS}
+
+
+def test_a_pass_that_changes_nothing_is_told_and_what_one_made_is_measured(host):
+    from comfy_extras.nodes_pag import PerturbedAttentionGuidance
+    from comfy_extras.nodes_slg import SkipLayerGuidanceDiT
+
+    from guidance_geometry.trace.report import report_of
+
+    absent = SkipLayerGuidanceDiT.execute(family("SD3"), 2.0, 0.0, 1.0, double_layers="77").result[0]
+    idle = {one.id: one.text() for one in report_of(run(absent, "SD3")).findings}
+    assert idle["passes.idle"] == f"SLG ran {STEPS} times and changed the prediction by 0.0 %."
+    trace = run(PerturbedAttentionGuidance.execute(family("SD15"), 3.0).result[0], capture="tensors")
+    found = {one.id: one for one in report_of(trace).findings}
+    c, d = (trace.tensors[name].double() for name in ("cond", "guided"))
+    delta = c - trace.tensors["uncond"].double()
+    own, rest = (d - c - (CFG - 1) * delta).flatten(2).norm(dim=2), ((CFG - 1) * delta).flatten(2).norm(dim=2)
+    kappa = trace.steps["kappa"].abs()[:, None]
+    share = (kappa * own).nansum() / (kappa * (own + rest)).nansum()
+    assert float(found["passes.pushed"].facts["share"]) == pytest.approx(100 * float(share), rel=0.1)
+    assert found["passes.pushed"].facts["percent"] == "33"
 
 
 def test_a_pass_without_a_name_is_counted_too(host):
