@@ -9,6 +9,7 @@ from collections.abc import Callable, Hashable, Mapping
 from types import SimpleNamespace
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from ..samplers.response import Play, Probes, Response, measure_response
@@ -47,6 +48,11 @@ def response(function: Callable | None, options: Mapping[str, Any], sigmas: Tens
     return found
 
 
+def forget() -> None:
+    """Keep none of the responses."""
+    _responses.clear()
+
+
 def _key(function: Callable, options: Mapping[str, Any], sigmas: Tensor, sampling: Any) -> Hashable | None:
     """What a response depends on; None where two could look alike that are not.
 
@@ -79,15 +85,22 @@ def takes_noise(function: Callable) -> bool:
     return "noise_sampler" in inspect.signature(function).parameters
 
 
+def _same(latent: Tensor) -> Tensor:
+    return latent
+
+
 class Network:
     """Stands where the host's samplers expect a model; its predictions are probes."""
 
     def __init__(self, probes: Probes, sampling: Any):
         self.probes = probes
-        patcher = SimpleNamespace(get_model_object=lambda name: sampling, model_options={}, load_device="cpu")
-        inner = SimpleNamespace(model_sampling=sampling)
-        guider = {"model_patcher": patcher, "inner_model": inner, "model_options": {}, "conds": {}, "cfg": 1.0}
-        self.inner_model = SimpleNamespace(**guider)
+        model = SimpleNamespace(**dict.fromkeys(("process_latent_in", "process_latent_out"), _same))
+        model.model_sampling, model.device, model.manual_cast_dtype = sampling, torch.device("cpu"), None
+        model.diffusion_model, model.model_config = torch.nn.Module(), SimpleNamespace(unet_config={})
+        patcher = SimpleNamespace(model=model, model_options={}, load_device=model.device)
+        patcher.get_model_object = lambda name: getattr(model, name)
+        guider = {"model_patcher": patcher, "inner_model": model, "model_options": {}, "cfg": 1.0}
+        self.inner_model = SimpleNamespace(**guider, conds={"positive": [], "negative": []})
 
     def __call__(self, x: Tensor, sigma: Tensor, model_options: Mapping | None = None, **rest) -> Tensor:
         """D of a call, after the patches that the sampler itself has put there."""

@@ -12,8 +12,9 @@ the same random numbers, and taken away.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import torch
@@ -22,6 +23,7 @@ from torch import Tensor
 from .steps import level
 
 MOST_CALLS = 1024  # of a model, in a dry run
+MOST_SECONDS = 1.0  # of the processor, for a dry run: a sampler may be costly without a network too
 MEMORY = 6  # steps that a sampler may look back
 EXACT = {torch.float64: 1e-9, torch.float32: 1e-6}  # of a state, below which a coefficient is rounding
 SPARE = 8  # places without a probe
@@ -67,6 +69,7 @@ class Probes:
         self.room, self.size, self.dtype, self.live = room, size, dtype, live
         self.calls = self.draws = self.shown = 0
         self.events: list[Seen | Report] = []
+        self.until = time.thread_time() + MOST_SECONDS
         self.start = self._unit(0) * size
 
     @property
@@ -85,6 +88,8 @@ class Probes:
         self.calls += 1
         if self.calls > self.room:
             raise OverflowError
+        if time.thread_time() > self.until:
+            raise Misfit(f"a dry run of it takes longer than {MOST_SECONDS:g} s")
         return self._unit(2 * self.calls - 1), self._unit(2 * self.calls)
 
     def draw(self, *levels: Tensor) -> Tensor:
@@ -203,10 +208,10 @@ class State(NamedTuple):
 class Response:
     """What a sampler does in a run over one schedule.
 
-    steps: empty where nothing linear was measured. states: one more than steps, the last one is the result. firsts: the
+    steps: empty where they could not be told by coefficients. states: one more than steps, the result last. firsts: the
     number of the call with which each step begins, None for one that asks for no prediction; further calls up to the
     next one are stages of it. reports: the calls made before each report of a step. late: the reports follow the stages
-    of their step. why: nothing was measured, in a sentence.
+    of their step. why: there are no steps, in a sentence.
     """
 
     steps: tuple[StepResponse, ...] = ()
@@ -256,7 +261,8 @@ def _measure(play: Play, sigmas: Sequence[float], probes: Probes) -> Response:
 
 def play_dry(play: Play, probes: Probes) -> None:
     """Run a sampler on probes; the random numbers of everybody else stay as they are."""
-    with torch.random.fork_rng(devices=[]), torch.no_grad():
+    devices = range(torch.cuda.device_count()) if torch.cuda.is_initialized() else ()
+    with torch.random.fork_rng(devices), torch.no_grad():
         torch.default_generator.manual_seed(SEED)
         probes.returned(play(probes), 0.0)
 
@@ -321,8 +327,11 @@ def _response(play: Play, probes: Probes, sigmas: Sequence[float]) -> Response:
     if not rows.isfinite().all():
         raise Misfit("its states are not finite")
     table = Table(rows, own, steps, probes)
-    firsts = tuple(one.call for one in steps[:-1])
-    return Response(table.steps, table.states, firsts, reports_of(probes), is_late(probes))
+    found = Response((), table.states, tuple(one.call for one in steps[:-1]), reports_of(probes), is_late(probes))
+    try:
+        return replace(found, steps=table.steps)
+    except Misfit as why:
+        return replace(found, why=str(why))
 
 
 def _on_schedule(steps: list[Start], sigmas: Sequence[float]) -> bool:
@@ -381,7 +390,7 @@ class Table:
             found |= {n: self._step(n, min(back, n), *(one[n] for one in lists)) for n in fresh}
             if len(found) == count:
                 return tuple(found[n] for n in range(count))
-        raise Misfit(f"its next state reads more than the {MEMORY} steps before")
+        raise Misfit(f"its next state reads more than the {MEMORY} steps before, or earlier noise")
 
     def _past(self, table: Tensor, back: int) -> Tensor:  # [states, places] -> [steps, back + 1, places]
         """The state of every step and those before it; zeros before the first."""

@@ -80,7 +80,7 @@ class Stages:
 
     def begins(self, sigma: float) -> bool:
         """Note an evaluation at a noise level, and say whether it is the first of its outer step."""
-        first = self.calls in self.response.firsts if self.response.steps else self._unreported(sigma)
+        first = self.calls in self.response.firsts if self.response.firsts else self._unreported(sigma)
         self.calls += 1
         self.levels.append(sigma)
         return first
@@ -92,7 +92,7 @@ class Stages:
         """
         if not self.levels:
             return None
-        if self.response.steps and self.response.reports[self.reports : self.reports + 1] != (self.calls,):
+        if self.response.firsts and self.response.reports[self.reports : self.reports + 1] != (self.calls,):
             self.response = Response(late=self.response.late, why="the run departed from it")
         place = self._place(sigma)
         self.reports, self.begun = self.reports + 1, False
@@ -100,7 +100,7 @@ class Stages:
         return place
 
     def _place(self, sigma: float | None) -> int:
-        if self.response.steps:
+        if self.response.firsts:
             firsts = [first for first in self.response.firsts if first is not None]
             return firsts[self.reports] - self.calls + len(self.levels)
         if self.response.late:

@@ -51,7 +51,7 @@ def test_a_response_is_responses_for_the_same_sampler_schedule_and_model(host, m
 
     made, plain = [], dry_run.measure_response
     monkeypatch.setattr(dry_run, "measure_response", lambda *given: made.append(1) or plain(*given))
-    dry_run._responses.clear()
+    dry_run.forget()
     for name, options, kind, steps in [
         ("dpm_fast", {}, "ve", 4),
         ("dpm_fast", {}, "ve", 4),

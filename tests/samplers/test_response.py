@@ -154,6 +154,25 @@ def adaptive(probes, x, steps):
     return x
 
 
+def with_old_noise(probes, x, steps):
+    before = torch.zeros_like(x)
+    for now, then in steps:
+        denoised, _ = asked(probes, x, now)
+        told(probes, x, now, denoised)
+        fresh = probes.draw()
+        x, before = denoised + then / now * (x - denoised) + fresh + 0.5 * before, fresh
+    return x
+
+
+def test_what_remembers_its_noise_is_followed_but_not_told():
+    found = response(with_old_noise, [2.0 ** (6 - i) for i in range(13)])
+    assert not found.steps
+    assert "earlier noise" in found.why
+    assert found.firsts == tuple(range(12))
+    assert found.reports == tuple(range(1, 13))
+    assert len(found.states) == 13
+
+
 def endless(probes, x, steps):
     while True:
         asked(probes, x, 1.0)
@@ -187,6 +206,11 @@ def test_a_sampler_without_a_response_says_why(loop, why):
     assert not found.steps
     assert why in found.why
     assert isinstance(found, Response)
+
+
+def test_a_sampler_that_takes_its_time_is_not_waited_for(monkeypatch):
+    monkeypatch.setattr("guidance_geometry.samplers.response.MOST_SECONDS", 0.0)
+    assert "takes longer than 0 s" in response(euler).why
 
 
 def test_nobody_elses_random_numbers_are_drawn():
