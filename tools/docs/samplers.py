@@ -62,8 +62,8 @@ class Seen:
 
     def cells(self) -> list[str]:
         """For the table."""
-        formula = "" if math.isnan(self.residual) else f"{self.residual:.0e}"
-        return [f"{self.evaluations:.2f}".rstrip("0").rstrip("."), self.noise, self.split, formula]
+        missed = "" if math.isnan(self.residual) else f"{self.residual:.0e}"
+        return [f"{self.evaluations:.2f}".rstrip("0").rstrip("."), self.noise, self.split, missed]
 
 
 def world(kind: str) -> tuple[Any, Any, Any]:
@@ -202,7 +202,7 @@ def page() -> str:
     head = "solver | " + " | ".join(f"tolerance {at:g}" for at in TOLERANCES)
     return markdown.page(
         opening,
-        markdown.table("sampler | evaluations | noise | move and noise | formula", rows),
+        markdown.table("sampler | evaluations | noise | move and noise | response", rows),
         SOLVED.format(version=torchdiffeq.__version__),
         markdown.table(f"coordinates | {head}", [row for kind in ENDS for row in solved(kind)]),
     )
