@@ -91,9 +91,9 @@ def alike(scale: float, other: float) -> bool:
 
 
 def _course(scales: Tensor, weights: Tensor) -> tuple[float, float, float, float]:  # [n] x2 -> early, late, least, most
-    """How the scale of one sample went over the steps that push, or would at scale 1."""
+    """How the scale of one sample went over the steps that tell, or push more than others whatever their difference."""
     pushed = weights * torch.where(weights > 0, scales - 1, 0.0).abs()
-    telling = (tells(weights) | tells(pushed)).nonzero()[:, 0]
+    telling = (tells(weights) | (pushed * len(pushed) > pushed.sum())).nonzero()[:, 0]
     third = -(-len(telling) // PARTS)
     early, late = (float(weighted_mean(scales[at], weights[at])) for at in (telling[:third], telling[-third:]))
     return early, late, float(scales[telling].min()), float(scales[telling].max())
