@@ -262,7 +262,7 @@ def test_a_copy_of_a_workflow_has_runs_of_its_own(page):
 def test_a_workflow_without_a_sampler_says_so(page):
     load(page, {"1": sampled()["1"]})
     switch(page)
-    says(page, "no node in this workflow samples")
+    says(page, "no node here has a MODEL input")
 
 
 def test_forty_samplers_are_forty_runs_and_one(page):
