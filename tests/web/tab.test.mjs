@@ -123,6 +123,18 @@ test("the tab says where it stands", () => {
   for (const key of ["tabOff", "tabWaiting", "tabNoSampler", "tabLost", "tabRecording", "tabOffNow", "tabUnreached"]) assert.notEqual(t(key), key);
 });
 
+test("a run that the server listed is missed when it is gone, though its event never came", async (context) => {
+  const [before, stored] = [globalThis.localStorage, new Map()];
+  context.after(() => (globalThis.localStorage = before));
+  globalThis.localStorage = { getItem: (name) => stored.get(name) ?? null, setItem: (name, value) => stored.set(name, value) };
+  const answers = [{ runs: [run("4")] }, { runs: [] }];
+  const tab = new Tab({ root: () => root(4), runs: async () => answers.shift(), sources: async () => ({ output: {} }) });
+  await tab.refresh();
+  assert.equal(tab.state().lost, false);
+  await tab.refresh();
+  assert.equal(tab.state().lost, true);
+});
+
 test("samplers that could not be recorded are named until they are, and only those of this workflow", async () => {
   globalThis.localStorage ??= { getItem: () => null, setItem() {} };
   const missed = (node, more) => ({ node, title: "Mine", workflow_id: "w", key: "k", prompt_id: "j", ...more });

@@ -75,7 +75,9 @@ export class Tab {
     this.runs = merged(before, this.runs, answer.runs);
     this.unreached = answer.unreached ?? [];
     for (const { run } of this.runs) this.coming.delete(run);
-    this.lost = !this.entries().length && this.had();
+    const [last] = this.entries().slice(-1);
+    if (last) localStorage.setItem(HAD + this.key, last.run); // its event may not come any more
+    this.lost = !last && this.had();
     await this.order();
   }
 
