@@ -6,7 +6,7 @@ import inspect
 import warnings
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Mapping
-from types import SimpleNamespace
+from types import FunctionType, SimpleNamespace
 from typing import Any
 
 import torch
@@ -58,8 +58,9 @@ def _key(function: Callable, options: Mapping[str, Any], sigmas: Tensor, samplin
 
     Some of the host's samplers are made anew for every run, but from the same code.
     """
-    closure = getattr(function, "__closure__", None)
-    source = function if closure else getattr(function, "__code__", function)
+    source: Any = function
+    if isinstance(function, FunctionType) and not function.__closure__:
+        source = (function.__code__, function.__defaults__)
     if not all(isinstance(value, PLAIN) for value in options.values()) or not isinstance(source, Hashable):
         return None
     kinds = tuple(kind.__name__ for kind in type(sampling).__mro__)

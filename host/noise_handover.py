@@ -6,12 +6,13 @@ and marks them. Where it draws for itself nothing can be marked, and all of the 
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable, Mapping
 
 from torch import Tensor
 
+from ..samplers.response import Response
 from . import adapter
+from .dry_run import takes_noise
 from .host_run import HostRun
 
 TOLD_APART = "move and noise separated by marking the noise"
@@ -28,26 +29,20 @@ class NoiseHandOver:
         """Note that nobody can see the noise."""
         self.split = UNSEEN.format(reason=reason)
 
-    def draws(self, run: HostRun, x: Tensor, sigmas: Tensor, options: Mapping) -> Callable | None:
+    def draws(self, run: HostRun, response: Response, x: Tensor, sigmas: Tensor, options: Mapping) -> Callable | None:
         """What the sampler is to draw from: the user's, or what it would have made; None where nothing is handed over.
 
         options: the sampler's arguments in this call.
         """
         if len(sigmas) < 2:
             return None
-        if "noise_sampler" not in inspect.signature(run.function).parameters:
-            self._say_what_hides(run, options)
-            return None
-        draw = options.get("noise_sampler") or _own_noise(run, x, sigmas)
-        if draw is None:
-            self.hidden(f"{run.name} makes its own")
+        takes = takes_noise(run.function)
+        draw = (options.get("noise_sampler") or _own_noise(run, x, sigmas)) if takes else None
+        if any(step.hidden or (step.draws and draw is None) for step in response.steps):
+            self.hidden(f"{run.name} draws it for itself")
+        elif draw is None and not response.steps and (takes or not adapter.is_hosts_own(run.function)):
+            self.hidden(f"it is not known whether {run.name} draws any")
         return draw
-
-    def _say_what_hides(self, run: HostRun, options: Mapping) -> None:
-        if not adapter.is_hosts_own(run.function):
-            self.hidden(f"{run.name} takes no noise_sampler")
-        elif options.get("s_churn"):
-            self.hidden("s_churn draws it before the model call")
 
 
 def _own_noise(run: HostRun, x: Tensor, sigmas: Tensor) -> Callable | None:

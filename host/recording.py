@@ -285,7 +285,7 @@ class Watch:
 
     def _marked_noise(self, x: Tensor, sigmas: Tensor, options: Mapping) -> dict:
         """The noise sampler to hand over, whose draws are marked."""
-        draw = self.noise.draws(self.run, x, sigmas, options)
+        draw = self.noise.draws(self.run, self.recorder.stages.response, x, sigmas, options)
         if draw is None:
             return {}
 

@@ -1,5 +1,7 @@
 """Every sampler of the host has a response, and its runs are what the response says."""
 
+from itertools import pairwise
+
 import pytest
 import torch
 
@@ -66,6 +68,28 @@ def test_a_response_is_responses_for_the_same_sampler_schedule_and_model(host, m
     for steps in range(2, 50):
         response_of(comfy.samplers.ksampler("euler"), "ve", schedule("ve", steps))
     assert len(dry_run._responses) == dry_run.KEPT
+
+
+class Damped:
+    """A sampler that is a method; what it does depends on whose."""
+
+    def __init__(self, damping):
+        self.damping = damping
+
+    def sample(self, model, x, sigmas, extra_args=None, callback=None, disable=None):
+        for now, then in pairwise(sigmas):
+            denoised = model(x, now * x.new_ones([len(x)]), **extra_args)
+            callback({"x": x, "sigma": now, "denoised": denoised})
+            x = denoised + self.damping * then / now * (x - denoised)
+        return x
+
+
+def test_two_samplers_of_one_class_have_each_their_own_response(host):
+    from guidance_geometry.host.dry_run import response
+
+    sigmas, sampling = schedule("ve", 3), sampling_of("ve")
+    found = [response(Damped(damping).sample, {}, sigmas, sampling).steps[0].kappa for damping in (1.0, 0.5)]
+    assert found[1] - found[0] == pytest.approx(float(0.5 * sigmas[1] / sigmas[0]), rel=1e-4)
 
 
 def test_a_dry_run_leaves_options_schedule_and_random_numbers_alone(host):

@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from guidance_geometry.trace.checks import check
+from guidance_geometry.trace.sampler_class import sampler_class
 
 from .runs import SEED, both, guided, readable, same
 
@@ -116,6 +117,24 @@ def test_samplers_of_other_packs_bear_their_own_names(labelled, empty_latent, mo
     assert name(comfy.samplers.ksampler("many_beta")) == "many_beta"
     assert name(comfy.samplers.ksampler("momentum_euler")) == "momentum_euler"
     assert name(make(late)) == "late"  # its steps are not those of the host's sampler that it stands for
+
+
+def with_its_own_noise(model, x, sigmas, extra_args=None, callback=None, disable=None):
+    x = two_stages(model, x, sigmas, extra_args, callback)
+    return x + 0.1 * torch.randn(x.shape, generator=torch.Generator().manual_seed(3))
+
+
+def test_whether_another_packs_sampler_draws_noise_is_measured(labelled, empty_latent):
+    def trace(function):
+        return both(labelled["ve"], empty_latent("ve", 1), ksampler_of(function), LEVELS)[2]
+
+    quiet, noisy = trace(late), trace(with_its_own_noise)
+    assert quiet.header["split"].startswith("move and noise separated")
+    assert sampler_class(quiet) == "ode-few"
+    assert quiet.steps["kappa"].isfinite().all()
+    assert "noise not observable: with_its_own_noise draws it for itself" in noisy.header["split"]
+    assert sampler_class(noisy) == "unseen-few"
+    assert noisy.steps["kappa"].isnan().tolist() == [False, False, False, True]
 
 
 @pytest.mark.parametrize("model", ["ve", "flow"])
