@@ -6,6 +6,7 @@ import math
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -13,7 +14,7 @@ from torch import Tensor
 from ..guidance.parts import Packed
 from ..trace.recorder import Evaluation, Pass
 from . import adapter
-from .foreign_guiders import proven_passes, settled
+from .foreign_guiders import COND, UNCOND, conditions_of, further_passes
 from .host_run import HostRun
 from .other_model import FURTHER
 from .passes import Asked, is_copy, names_inside, pass_name
@@ -23,21 +24,27 @@ from .passes import Asked, is_copy, names_inside, pass_name
 class Predicted:
     """The predictions of one model call so far.
 
-    uncond, cond: [B, ...], None where not evaluated. unnamed: predictions [B, ...] of which nobody says whether they
-    are u or c. gammas: the scale in force of each part of the sample, nan where nobody states it. nfe: function
-    evaluations. passes: what else was evaluated, by name. asked: what the network was asked for u and c, by name.
+    uncond, cond: [B, ...], None where not evaluated. others: of further conditions [B, ...], by name. unnamed:
+    predictions [B, ...] of which nobody says what they are. gammas: the stated scale of each part of the sample, nan
+    where nobody states one. nfe: function evaluations. passes: what else was evaluated, by name. asked: what the
+    network was asked for u and c, by name. guided: the guider's D, where a noise mask changes it afterwards.
     """
 
     uncond: Tensor | None = None
     cond: Tensor | None = None
+    others: dict[str, Tensor] = field(default_factory=dict)
     unnamed: list[Tensor] = field(default_factory=list)
     gammas: tuple[float, ...] = ()
     nfe: int = 0
     passes: dict[str, Pass] = field(default_factory=dict)
     asked: dict[str, Asked] = field(default_factory=dict)
+    guided: Tensor | None = None
 
     def take(self, role: str, prediction: Tensor, asked: Asked) -> None:
-        """Note u or c; a further pass if it is there already."""
+        """Note a prediction; a further pass if u or c is there already."""
+        if role not in (COND, UNCOND):
+            self.others.setdefault(role, prediction.detach().clone())
+            return
         known = getattr(self, role)
         if known is None:
             setattr(self, role, prediction.detach().clone())
@@ -51,18 +58,24 @@ class Predicted:
         again = sum(one.partition(" (")[0] == name for one in self.passes)
         self.passes[f"{name} ({again + 1})" if again else name] = Pass(known - prediction.detach(), 1)
 
+    def told_apart(self, guider: Any) -> Predicted:
+        """The same with u, c and further passes, as far as the conditions and their order tell them."""
+        seen, unnamed = {COND: self.cond, UNCOND: self.uncond}, self.unnamed
+        missing = next((role for role, one in seen.items() if one is None), None)
+        if missing and len(unnamed) == 1:
+            seen[missing] = unnamed[0]
+        passes = further_passes(guider, seen[UNCOND], seen[COND], self.others)
+        return replace(self, **seen, passes={**self.passes, **passes})
+
     def split(self, packed: Packed) -> list[Predicted]:
         """Of each part of a sample by itself."""
-        named = {"uncond": self.uncond, "cond": self.cond}
+        named = {UNCOND: self.uncond, COND: self.cond, "guided": self.guided}
         pairs = packed.split_table({name: v for name, v in named.items() if v is not None})
         differences = packed.split_table({name: one.difference for name, one in self.passes.items()})
-        unnamed = packed.split_table({str(i): v for i, v in enumerate(self.unnamed)})
         return [
             replace(
                 self,
-                uncond=pairs[i].get("uncond"),
-                cond=pairs[i].get("cond"),
-                unnamed=list(unnamed[i].values()),
+                **{name: pairs[i].get(name) for name in named},
                 gammas=self.gammas[i : i + 1] or (math.nan,),
                 passes={name: replace(self.passes[name], difference=d) for name, d in differences[i].items()},
             )
@@ -90,6 +103,11 @@ class Evaluations:
         self.current = Predicted()
         return self.current
 
+    def guided(self, denoised: Tensor) -> None:
+        """Note what the guider made, before a noise mask mixes the original into it."""
+        if self.current is not None:
+            self.current.guided = denoised.detach()
+
     def end(self) -> None:
         """Note that the call has come to an end, also when it failed."""
         self.current = None
@@ -108,7 +126,7 @@ class Evaluations:
         options = model_options.get("transformer_options", {})
         for role, position in roles.items():
             if active[position]:
-                if getattr(found, role) is None:
+                if getattr(found, role, found) is None:
                     self.inside.update(names_inside(options, self.objects))
                 found.take(role, predictions[position], Asked(x, conds[position], options))
         unnamed = set(range(len(conds))) - set(roles.values())
@@ -119,8 +137,9 @@ class Evaluations:
         packed, asked = self.run.packed, self.run.chain_run.gradients.latest if self.run.chain_run else ()
         if self.run.chain_run and found.uncond is None:
             found = replace(found, uncond=self.run.chain_run.in_place_of_u)
+        found = found.told_apart(self.run.guider) if self.run.foreign else found
         parts = zip(found.split(packed), packed.split(denoised.clone()), strict=True)
-        seen = [self._settled(own, guided) for own, guided in parts]
+        seen = [self._evaluation(own, guided) for own, guided in parts]
         if len(seen) > 1:
             return replace(seen[0], denoised=packed.joined([one.denoised for one in seen]), parts=tuple(seen))
         return replace(
@@ -130,14 +149,13 @@ class Evaluations:
             weights={a.name: a.weight for a in asked if a.weight is not None},
         )
 
-    def _settled(self, found: Predicted, denoised: Tensor) -> Evaluation:
-        """The same of one part, with the scales that its numbers prove."""
-        uncond, cond, (gamma,) = found.uncond, found.cond, found.gammas
-        if self.run.foreign:
-            further = [one.difference for one in found.passes.values()]
-            uncond, cond, gamma = settled(denoised, uncond, cond, found.unnamed, further)
-        passes = proven_passes(denoised, uncond, cond, gamma, found.passes)
-        return Evaluation(denoised, uncond, cond, gamma, found.nfe, self._stage(found.nfe, uncond), passes=passes)
+    def _evaluation(self, found: Predicted, denoised: Tensor) -> Evaluation:
+        """The same of one part."""
+        stage, (gamma,) = self._stage(found.nfe, found.uncond), found.gammas
+        alone = self.run.foreign and found.uncond is None and found.cond is not None
+        gamma = 1.0 if alone else gamma  # without u nothing is guided
+        mask = None if found.guided is None else denoised - found.guided
+        return Evaluation(denoised, found.uncond, found.cond, gamma, found.nfe, stage, passes=found.passes, masked=mask)
 
     def _stage(self, nfe: int, uncond: Tensor | None) -> str:
         """What was left out of a call, empty if u and c tell it.  skip: another pack handed out a stored prediction."""
@@ -155,10 +173,9 @@ class Evaluations:
         return (stated,) * len(self.run.packed.names)
 
     def _roles(self, conds: list) -> dict[str, int]:
-        """Which of the evaluated conditions are u and c: the guider's own or copies, else the host's order [c, u]."""
-        known = getattr(self.run.guider, "conds", {})
-        own = (("cond", known.get("positive")), ("uncond", known.get("negative")))
-        found = {role: i for i, c in enumerate(conds) for role, cond in own if is_copy(c, cond)}
+        """Where the guider's own conditions stand among the evaluated ones, or copies; else the host's order [c, u]."""
+        own = conditions_of(self.run.guider, self.run.foreign)
+        found = {role: i for i, c in enumerate(conds) for role, entries in own.items() if is_copy(c, entries)}
         if found or (self.run.foreign and len(conds) != 2):
             return found
-        return dict(zip(("cond", "uncond"), range(len(conds)), strict=False))
+        return dict(zip((COND, UNCOND), range(len(conds)), strict=False))

@@ -1,85 +1,54 @@
-"""What was done with the predictions of a call, as far as the numbers prove it.
+"""What a guider predicts, by its own conditions: u, c, and further predictions that it reads.
 
-A guider of another pack combines them itself, under no scale that anybody could read. But if D lies on the line through
-u and c, the scale is where it lies, and a prediction of unknown role that completes that line is u. A further pass
-pulls D off that line, along a direction that is known, and what lies along it is its scale.
+At which scales it combines them nobody needs to say: the numbers prove it (trace/acted.py).
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Mapping
+from typing import Any
 
-import torch
 from torch import Tensor
 
-from ..guidance.vectors import flat, promoted, wide
+from ..guidance.vectors import promoted
 from ..trace.recorder import Pass
 
-ROUNDING = 1e-6  # share of the longest vector by which D may miss the sum: float32 and a few operations
+COND, UNCOND = "cond", "uncond"
+EMPTY = "empty_negative_prompt"  # the name by which the host's PerpNegGuider calls the condition that it counts from
 
 
-def settled(
-    denoised: Tensor,
-    uncond: Tensor | None,
-    cond: Tensor | None,
-    unnamed: Sequence[Tensor],
-    further: Sequence[Tensor] = (),
-) -> tuple[Tensor | None, Tensor | None, float]:  # [B, ...] each
-    """u, c and gamma of a foreign guider where they are proven, else None, None and nan.
+def conditions_of(guider: Any, combines_itself: bool) -> dict[str, list[dict]]:
+    """Conditions by what they are for: COND, UNCOND, and of a guider that combines itself the others by its names."""
+    given = dict(getattr(guider, "conds", {}))
+    known = {COND: given.pop("positive", None), UNCOND: given.pop(_name_of_u(guider, given), None)}
+    return {name: entries for name, entries in (known | (given if combines_itself else {})).items() if entries}
 
-    uncond, cond: as far as their roles are known. unnamed: predictions of which nobody says whether they are u or c.
-    further: directions in which D was moved off the line through u and c.
+
+def _name_of_u(guider: Any, conds: Mapping[str, Any]) -> str:
+    """By which name a guider calls the condition that stands as u.
+
+    The host's DualCFGGuider combines three: n + cfg2 (m - n) + cfg1 (c - m), or nested n + cfg2 (m + cfg1 (c - m) - n).
+    In both n weighs 1 - cfg2, and both are n + cfg2 (c - n) + w (c - m): n stands as u, m is a further prediction, and
+    where w is 0 one scale rules. At cfg2 = 1 there is no n in it, and m + cfg1 (c - m) is left: then m stands as u.
     """
-    if cond is None:
-        cond = next((one for one in unnamed if torch.equal(one, denoised)), None)
-    if cond is None:
-        return uncond, None, math.nan
-    if torch.equal(denoised, cond):
-        return uncond, cond, 1.0
-    for candidate in unnamed if uncond is None else [uncond]:
-        (scale, *_) = scales_between(candidate, [promoted(cond) - promoted(candidate), *further], denoised)
-        if math.isfinite(scale):
-            return candidate, cond, scale
-    return uncond, cond, math.nan
+    if EMPTY in conds:
+        return EMPTY
+    return "middle" if math.isclose(getattr(guider, "cfg2", math.nan), 1.0) else "negative"
 
 
-def proven_passes(
-    denoised: Tensor, uncond: Tensor | None, cond: Tensor | None, gamma: float, passes: Mapping[str, Pass]
+def further_passes(
+    guider: Any, uncond: Tensor | None, cond: Tensor | None, others: Mapping[str, Tensor]
 ) -> dict[str, Pass]:
-    """The same passes with the scales at which they took part.  D = u + gamma (c - u) + sum of scale * difference"""
-    if not passes or cond is None or math.isnan(gamma):
-        return dict(passes)
-    first = promoted(cond if uncond is None else uncond)
-    plain = first + gamma * (promoted(cond) - first)
-    scales = scales_between(plain, [one.difference for one in passes.values()], denoised)
-    return {name: replace(one, scale=scale) for (name, one), scale in zip(passes.items(), scales, strict=True)}
+    """What a guider reads beside u and c, by name: how far c is from it, [B, ...].
 
-
-def scales_between(start: Tensor, directions: Sequence[Tensor], end: Tensor) -> list[float]:  # [B, ...] each
-    """The w of end = start + sum of w_i d_i, one for all samples each; nan where there are none or they are not unique.
-
-    Least squares on unit directions; a remainder beyond rounding in any sample proves that there is no such sum.
+    The host's PerpNegGuider takes away what of n - u stands across c - u, over the whole batch.
     """
-    origin, goal, *lines = (wide(flat(v)) for v in (start, end, *directions))
-    sizes = torch.stack([line.norm() for line in lines])
-    unit = torch.stack([line.flatten() for line in lines]) / sizes[:, None]
-    inner = unit @ unit.mT
-    unknown = [math.nan] * len(lines)
-    if not inner.isfinite().all() or int(torch.linalg.matrix_rank(inner, hermitian=True)) < len(lines):
-        return unknown
-    weights = torch.linalg.solve(inner, unit @ (goal - origin).flatten()) / sizes
-    steps = [weight * line for weight, line in zip(weights, lines, strict=True)]
-    missed = (goal - origin - sum(steps)).norm(dim=1)
-    longest = torch.stack([one.norm(dim=1) for one in (origin, *steps)]).amax(dim=0)
-    if not (missed <= ROUNDING * longest).all():
-        return unknown
-    room = (ROUNDING * longest.norm() / sizes).tolist()
-    return [_near(scale, within) for scale, within in zip(weights.tolist(), room, strict=True)]
-
-
-def _near(scale: float, within: float) -> float:
-    """The number on a widget, where rounding alone lies between."""
-    short = round(scale, 3)
-    return short if abs(short - scale) <= within else scale
+    if cond is None:
+        return {}
+    differences = {name: promoted(cond) - promoted(one) for name, one in others.items()}
+    if uncond is not None and EMPTY in getattr(guider, "conds", {}):
+        along = promoted(cond) - promoted(uncond)
+        towards = {name: along - away for name, away in differences.items()}
+        differences = {name: (v * along).sum() / along.square().sum() * along - v for name, v in towards.items()}
+    return {name: Pass(away, 1) for name, away in differences.items()}

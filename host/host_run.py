@@ -47,6 +47,17 @@ class HostRun:
         return adapter.combines_itself(self.guider)
 
     @property
+    def handed(self) -> bool:
+        """Whether its scales are those that a chain of ours was handed; else what acted is measured."""
+        return self.chain_run is not None and bool(self.chain_run.chain.rules)
+
+    @property
+    def ruled(self) -> bool:
+        """Whether a chain of ours does more than to set the scale."""
+        chain = self.chain_run.chain if self.chain_run else None
+        return chain is not None and bool(chain.terms or not chain.is_cfg)
+
+    @property
     def function(self) -> Any:
         """The sampler's function of the k-diffusion kind, None where it has none."""
         return getattr(self.sampler, "sampler_function", None)

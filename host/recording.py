@@ -8,7 +8,8 @@ and none of it can stop a run: what fails ends the record with a sentence.
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
@@ -300,11 +301,31 @@ class Watch:
             self._end(f"{self.run.name} called the model {MOST_CALLS} times and reported no step")
         call = self.see(self._asked, x, sigma)
         try:
-            denoised = model(untracked(x), sigma, *args, **kwargs)
+            with self._before_the_mask(model):
+                denoised = model(untracked(x), sigma, *args, **kwargs)
         finally:
             self.evaluations.end()
         self.see(self._answered, call, denoised)
         return denoised
+
+    @contextmanager
+    def _before_the_mask(self, model) -> Iterator[None]:
+        """What guided is noted where the host then mixes the original into it.  model: the host's, around the guider"""
+        guider = getattr(model, "inner_model", None)
+        if not self.run.masked or self.ended or guider is None:
+            yield
+            return
+
+        def call(guider, *args, **kwargs):
+            denoised = guider(*args, **kwargs)
+            self.see(self.evaluations.guided, denoised)
+            return denoised
+
+        model.inner_model = StandIn(guider, call)
+        try:
+            yield
+        finally:
+            model.inner_model = guider
 
     def _asked(self, x: Tensor, sigma: Tensor) -> tuple[Visited, Predicted]:
         return self.recorder.called(x, sigma), self.evaluations.begin()
@@ -420,6 +441,7 @@ def _setting(run: HostRun) -> Setting:
         bound=1.0 if pixels else None,
         dtype=adapter.network_dtype(run.patcher),
         terms=run.terms,
+        handed=run.handed,
     )
 
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from ..guidance.gradients.term import Term
@@ -14,11 +16,13 @@ from ..guidance.side_by_side import SideBySide
 from ..trace.accumulator import Accumulator
 from ..trace.faults import kept_out
 from ..trace.recorder import RECUR
-from ..trace.trace import AFTERWARDS, PART, VERSION, Trace
+from ..trace.sentences import percent
+from ..trace.trace import AFTERWARDS, PART, SCALES, VERSION, Trace
 from . import adapter
 from .host_run import HostRun
 from .jobs import running_job
 from .native_model import card_of, format_name
+from .patches import guidance_patches
 from .saving import mapped
 from .weights import file_of
 
@@ -86,7 +90,10 @@ def trace_of(seen: Observed) -> Trace:
     notes = header["notes"]
     notes[:0] = faults
     stage = list(accumulator.stage)
-    columns = accumulator.closed(notes, faults) if stage else accumulator.unknown_columns(seen.batch)
+    remarks = partial(_about_scale, seen, header)
+    columns = accumulator.closed(notes, faults, remarks=remarks) if stage else accumulator.unknown_columns(seen.batch)
+    if seen.run.foreign:  # nobody but its numbers tells its scale
+        header["cfg"] = _shared_scale(columns["gamma"])
     inside = {name: count for name, count in seen.inside.items() if name not in accumulator.passes}
     there = {PART: seen.part, "passes": dict(accumulator.passes), "inside": inside}  # if any
     there |= {AFTERWARDS: dict(seen.afterwards)}
@@ -147,10 +154,13 @@ def _options(seen: Observed) -> dict:
 
 
 def _cfg(seen: Observed) -> float | None:
-    """The guider's scale; of one that combines its predictions itself, what the steps have in common."""
-    if not seen.run.foreign:
-        return float(getattr(seen.run.guider, "cfg", math.nan))
-    (known, *others) = set(seen.accumulator.scales) or {math.nan}
+    """The guider's scale; one that combines its predictions itself need not have one."""
+    return None if seen.run.foreign else float(getattr(seen.run.guider, "cfg", math.nan))
+
+
+def _shared_scale(scales: Tensor) -> float | None:
+    """What the steps have in common, None where they differ or one is unknown."""
+    (known, *others) = {*scales.tolist()} or {math.nan}
     return None if others or not math.isfinite(known) else known
 
 
@@ -193,6 +203,7 @@ FACTS: dict[str, Callable[[Observed], Any]] = {
     "chain": _chain,
     "model": lambda seen: adapter.describe_model(seen.run.patcher) | _file(),
     "beside": lambda seen: _beside(seen),
+    "patches": lambda seen: guidance_patches(seen.run.guider.model_options),
     "lanes": _lanes,
     "host": lambda seen: adapter.describe_host(seen.run.patcher),
     "sigma_data": lambda seen: adapter.data_deviation(seen.run.patcher),
@@ -210,7 +221,7 @@ def notes_of(seen: Observed) -> list[str]:
     short = seen.accumulator.setting.response.missing_signal(run.flow)
     notes += [ASTRAY.format(name=run.name, share=100 * short)] if abs(short) > MOST_MISSING else []
     notes += [SIDE_BY_SIDE] if _lanes(seen) else []
-    notes += [*_about_uncond(seen), *_about_scale(seen), *_about_noise(seen)]
+    notes += [*_about_uncond(seen), *_about_noise(seen)]
     return [*notes, *(run.chain_run.told() if run.chain_run else ())]
 
 
@@ -257,13 +268,24 @@ def _about_afterwards(said: Mapping[str, Any]) -> list[str]:
     ]
 
 
-def _about_scale(seen: Observed) -> list[str]:
-    scales = seen.accumulator.scales
-    unknown = sum(map(math.isnan, scales))
-    if not seen.run.foreign or not unknown:
+def _about_scale(seen: Observed, header: Mapping[str, Any], columns: Mapping[str, Tensor]) -> list[str]:
+    """What is not as the sampler's scale and our rules have it."""
+    own = torch.tensor([stage != RECUR for stage in seen.accumulator.stage])
+    gamma, effective, across = (columns[name][own] for name in ("gamma", *SCALES))
+    if seen.run.foreign:
+        unknown, name = int(gamma.isnan().sum()), type(seen.run.guider).__name__
+        said = f"{name} combines its predictions itself: its scale is unknown in {unknown} of {len(gamma)} steps"
+        return [said] if unknown else []
+    middle, share = effective.nanmedian(dim=1).values, float(across.nan_to_num().max())
+    acted = torch.where(middle.isnan(), gamma, middle)
+    expected = gamma if seen.run.handed else torch.full_like(gamma, header["cfg"])
+    if seen.run.ruled or (not share and torch.equal(acted.nan_to_num(), expected.nan_to_num())):
         return []
-    name, count = type(seen.run.guider).__name__, len(scales)
-    return [f"{name} combines its predictions itself: its scale is unknown in {unknown} of {count} steps"]
+    low, high = (f"{float(end):.3g}" for end in (acted.nan_to_num(nan=math.inf).min(), acted.nan_to_num().max()))
+    acts = f"cfg {header['cfg']:g} acts like {low}" + (f" to {high}" if high != low else "")
+    aside = f", and up to {percent(share)} % of the push of a step goes across" if share else ""
+    patches = f" ({'; '.join(header['patches'])})" if header.get("patches") else ""
+    return [f"another node changes guidance: {acts}{aside}{patches}"]
 
 
 def _about_noise(seen: Observed) -> list[str]:

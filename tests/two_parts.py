@@ -27,9 +27,16 @@ def steps(batch=2, late=True):
     x, found = torch.randn(batch, 1, math.prod(VIDEO) + math.prod(AUDIO), generator=draws), []
     for i, (sigma, then) in enumerate(pairwise(SIGMAS)):
         u, c, away = (0.5 * torch.randn(x.shape, generator=draws) for _ in range(3))
-        passes = {} if late and i == 0 else {"STG": Pass(away, 1, 0.5)}
+        passes = {} if late and i == 0 else {"STG": Pass(away, 1)}
         own = [
-            Evaluation(own_u + (own_c - own_u) * gamma, own_u, own_c, gamma, 2 + len(passes), passes=named)
+            Evaluation(
+                own_u + (own_c - own_u) * gamma + 0.5 * sum(one.difference for one in named.values()),
+                own_u,
+                own_c,
+                gamma,
+                2 + len(passes),
+                passes=named,
+            )
             for own_u, own_c, gamma, named in zip(
                 PACKED.split(u), PACKED.split(c), GAMMAS, split_passes(passes), strict=True
             )

@@ -27,6 +27,7 @@ LIMITS = {"numbers": 0, "pictures": 24, "tensors": 1 << 30}  # captured steps at
 WAITING = 1 << 20  # elements of states that wait until somebody reads the numbers, or there are more
 
 Work = TypeVar("Work", bound=Callable)
+Remarks = Callable[[Mapping[str, Tensor]], list[str]]
 
 
 def of_no_mode(work: Work) -> Work:
@@ -191,18 +192,21 @@ class Accumulator:
         """The columns of the steps whose numbers nobody took; without any step, empty ones of so many samples."""
         return unknown_columns(self.unmeasured, self.setting, batch)
 
-    def closed(self, *lists: list[str]) -> Columns:
-        """The columns of a run that has ended, without its pictures.  lists: where a fault of theirs is told."""
+    def closed(self, *lists: list[str], remarks: Remarks = lambda columns: []) -> Columns:
+        """The columns of a run that has ended, without its pictures.
+
+        lists: where a fault of theirs is told. remarks: sentences on the columns, for the first list.
+        """
         ended = copy.copy(self)
         ended.capture = Capture("numbers")
-        return Columns(ended, *lists)
+        return Columns(ended, remarks, *lists)
 
 
 class Columns(Mapping):
     """The columns of a run, made when the first of them is read; what waited for that is let go then."""
 
-    def __init__(self, accumulator: Accumulator, *lists: list[str]):
-        self._accumulator, self._lists, self._one_reader = accumulator, lists, Lock()
+    def __init__(self, accumulator: Accumulator, remarks: Remarks, *lists: list[str]):
+        self._accumulator, self._remarks, self._lists, self._one_reader = accumulator, remarks, lists, Lock()
         self._columns: dict[str, Tensor] | None = None
 
     @property
@@ -217,7 +221,9 @@ class Columns(Mapping):
                 fault = self._accumulator.fault
                 for told in self._lists:
                     told += [fault] if fault and fault not in told else []
-                del self._accumulator
+                with kept_out(lambda fault: None):
+                    self._lists[0].extend(self._remarks(self._columns))
+                del self._accumulator, self._remarks
             return self._columns
 
     def __getitem__(self, name: str) -> Tensor:

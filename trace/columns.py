@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import math
+from collections.abc import Mapping
 from itertools import groupby
 
 import torch
@@ -10,9 +10,10 @@ from torch import Tensor
 
 from ..guidance.extrapolation import predicted_difference
 from . import metrics
-from .gram import GramRecord, added, fill_absent, named, triangle, with_history, with_zeros
-from .rows import FURTHER, LEVELS, RATIOS, Row, Setting
-from .terms import columns_of_pass
+from .acted import MASKED, acted
+from .gram import HISTORY, GramRecord, added, fill_absent, named, with_history, with_zeros
+from .rows import LEVELS, RATIOS, Row, Setting
+from .terms import columns_of_pass, effects_of_pass, vector_of_pass
 from .trace import PER_SAMPLE, PER_STEP, SCALES
 
 FIT = 1e-4  # residual below which a move counts as a multiple of D - x
@@ -25,37 +26,47 @@ def columns_of(taken: list[Row], setting: Setting) -> dict[str, Tensor]:
     """
     levels = torch.tensor([row.levels for row in taken], dtype=torch.float64)
     rows = dict(zip(LEVELS, levels.unbind(dim=1), strict=True))
-    alike = ((present, list(rows)) for present, rows in groupby(taken, lambda row: (row.rows, row.columns)))
-    products = torch.cat([with_zeros(torch.stack([row.products for row in rows]), *p) for p, rows in alike]).cpu()
-    record, count = with_history(setting.measured, products), int(rows.pop("count")[0])
-    ratios, compared = [rows.pop(name)[:, None] for name in RATIOS], rows.pop("compared")[:, None] == 1
-    said, stored = _said(taken, setting), len(setting.vectors)
+    record, count = _record_of(taken, setting), int(rows.pop("count")[0])
+    ratios, said = [rows.pop(name)[:, None] for name in RATIOS], _said(taken, setting)
     floor = torch.as_tensor(metrics.precision_floor((record.dot("a", "a") / count).sqrt(), setting.dtype))
+    weights = {MASKED: 1.0} | {term.name: said[term.weight] for term in setting.terms if term.guides}
+    facts = (rows["gamma"], rows.pop("predictions"), weights, setting.passes, floor, count, setting.handed)
+    rows["gamma"], record, *scales, pulled = acted(record, *facts)
     across = {
         "m9": metrics.straightness(record),
         "m9a": metrics.progress_along(record, rows["gamma"][:, None]),
         "m13": metrics.direction_memory(record, count, floor),
         "m14": metrics.extrapolation_error(record, predicted_difference(*ratios)),
     }
-    weights = {term.name: said[term.weight] for term in setting.terms if term.guides}
-    scales = metrics.scales_of(record, rows["gamma"], weights | {FURTHER: 1.0}, floor * count**0.5)
     measured = _measured(taken, torch.maximum(rows["sigma"], rows["sigma_next"])[:, None])
     kappa = torch.tensor([row.kappa for row in taken], dtype=torch.float64)
     proved = (measured["m12"] <= metrics.identity_limit(record, count, rows["sigma"])).all(dim=1)
     return {
         **rows,
         **said,
-        **{name: torch.where(compared, values, torch.nan) for name, values in zip(SCALES, scales, strict=True)},
-        **_passed(taken, setting),
+        **dict(zip(SCALES, scales, strict=True)),
+        **_passed(taken, setting, record, pulled),
         **{name: _of_the_step_before(values) for name, values in across.items()},
         **measured,
         "sum": torch.stack([record.dot(name, "one") for name in ("u", "delta", "D-G")], dim=-1),
         "m11": metrics.out_of_plane(record),
         "m11s": metrics.out_of_span(record),
-        "K": triangle(products[..., :stored, :stored]),
+        "K": record.part(setting.vectors).K,
         "floor": floor.mean(dim=1),
         "kappa": torch.where(proved, kappa, _kappa(record, rows["gamma"])),
     }
+
+
+def _record_of(taken: list[Row], setting: Setting) -> GramRecord:  # -> [n, B]
+    """The inner products of all measured vectors and of HISTORY."""
+    names = setting.measured
+    every = (*names, *HISTORY)
+    alike = ((present, list(rows)) for present, rows in groupby(taken, lambda row: (row.rows, row.columns)))
+    parts = []
+    for (present, others), rows in alike:
+        places = ([names.index(name) for name in present], len(names)), ([*map(every.index, others)], len(every))
+        parts.append(with_zeros(torch.stack([row.products for row in rows]), *places))
+    return with_history(names, torch.cat(parts).cpu())
 
 
 def unknown_columns(levels: list[tuple[float, ...]], setting: Setting, batch: int) -> dict[str, Tensor]:
@@ -67,6 +78,7 @@ def unknown_columns(levels: list[tuple[float, ...]], setting: Setting, batch: in
     shapes |= {"K": (n, batch, pairs), "sum": (n, batch, 3)}
     for name in setting.passes:
         shapes |= dict(zip(columns_of_pass(name), ((n,), (n,), (n, batch)), strict=True))
+        shapes |= dict.fromkeys(effects_of_pass(name), (n, batch))
     known = torch.tensor(levels, dtype=torch.float64).reshape(n, len(LEVELS))
     unknown = {name: torch.full(shape, torch.nan, dtype=torch.float64) for name, shape in shapes.items()}
     return unknown | dict(zip(names, known.unbind(dim=1), strict=False))
@@ -78,15 +90,19 @@ def _said(taken: list[Row], setting: Setting) -> dict[str, Tensor]:
     return {column: said[:, i] for i, column in enumerate(setting.columns)}
 
 
-def _passed(taken: list[Row], setting: Setting) -> dict[str, Tensor]:
-    """What the further passes cost and did."""
-    found = {}
+def _passed(
+    taken: list[Row], setting: Setting, record: GramRecord, pulled: Mapping[str, tuple[Tensor, Tensor, Tensor]]
+) -> dict[str, Tensor]:
+    """What the further passes cost and did; unknown where only a later stage of a step made one."""
+    found, count = {}, taken[0].levels[LEVELS.index("count")]
     for name in setting.passes:
-        absent = (0, math.nan, torch.full_like(taken[0].unexplained, math.nan))
-        seen = [row.passes.get(name, absent) for row in taken]
-        cost, scale, size = zip(*seen, strict=True)
-        told = torch.tensor([cost, scale], dtype=torch.float64)
-        found |= dict(zip(columns_of_pass(name), (*told, torch.stack(size).cpu()), strict=True))
+        vector = vector_of_pass(name)
+        made = torch.tensor([vector in row.rows for row in taken])[:, None]
+        size = torch.where(made, (record.dot(vector, vector) / count).sqrt(), torch.nan)
+        cost = torch.tensor([row.passes.get(name, 0) for row in taken], dtype=torch.float64)
+        scale, *effects = pulled[name]
+        found |= dict(zip(columns_of_pass(name), (cost, scale, size), strict=True))
+        found |= dict(zip(effects_of_pass(name), effects, strict=True))
     return found
 
 

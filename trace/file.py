@@ -82,6 +82,7 @@ HEADER = {  # what the header of a file may say; a field of a later writer is ke
     "labels": maybe(several(maybe(text()), MOST_SAMPLES)),
     "chain": maybe(text(PAGE)),
     "beside": maybe(several(text(PAGE), 100)),
+    "patches": maybe(several(text(PAGE), 1000)),
     "lanes": maybe(table(ANYTHING, 2)),
     "lanes.cfg": maybe(several(number(), MOST_SAMPLES)),
     "lanes.chain": maybe(several(text(PAGE), MOST_SAMPLES)),

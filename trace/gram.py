@@ -27,6 +27,7 @@ ROUNDING = 1e-9  # negative eigenvalues of K down to this share of its trace are
 
 Coefficient = Tensor | float
 Combination = Mapping[str, Coefficient]
+Places = tuple[Sequence[int], int]
 
 
 def gram(vectors: Mapping[str, Tensor | None]) -> Tensor:  # -> K [B, V(V+1)/2] float64
@@ -34,11 +35,12 @@ def gram(vectors: Mapping[str, Tensor | None]) -> Tensor:  # -> K [B, V(V+1)/2] 
 
     None stands for a vector that is exactly zero (no noise, no other rule).
     """
-    present = [v is not None for v in vectors.values()]
-    if not any(present):
+    present = {name: v for name, v in vectors.items() if v is not None}
+    if not present:
         raise ValueError("A Gram matrix needs at least one vector, and all of them are None. Pass u, a and delta.")
-    rows = [v for v in vectors.values() if v is not None]
-    return triangle(with_zeros(inner_products(rows, (), room_for(rows[0], len(rows))), present, present))
+    rows, places = list(present.values()), [i for i, name in enumerate(vectors) if name in present]
+    products = inner_products(rows, (), room_for(rows[0], len(rows)))
+    return triangle(with_zeros(products, (places, len(vectors)), (places, len(vectors))))
 
 
 def inner_products(rows: Sequence[Tensor], others: Sequence[Tensor], room: Tensor) -> Tensor:  # -> [B, V, V + W]
@@ -59,11 +61,15 @@ def _products(lines: Sequence[Tensor], start: int, block: Tensor, rows: int) -> 
     return block[:, :rows] @ block.mT
 
 
-def with_zeros(products: Tensor, rows: Sequence[bool], columns: Sequence[bool]) -> Tensor:  # -> [..., rows, columns]
-    """The same products [..., P, Q] with rows and columns of zeros where a vector is not present."""
-    first, second = (torch.tensor(present, device=products.device).nonzero() for present in (rows, columns))
-    full = products.new_zeros(*products.shape[:-2], len(rows), len(columns))
-    full[..., first, second.mT] = products
+def with_zeros(products: Tensor, rows: Places, columns: Places) -> Tensor:  # [..., P, Q] -> [..., rows, columns]
+    """The same products with rows and columns of zeros where a vector is not present.
+
+    rows, columns: places of those that are, and how many there are with the others.
+    """
+    (first, height), (second, width) = rows, columns
+    full = products.new_zeros(*products.shape[:-2], height, width)
+    first, second = (torch.tensor(places, device=products.device) for places in (first, second))
+    full[..., first[:, None], second] = products
     return full
 
 

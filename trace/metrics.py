@@ -24,6 +24,8 @@ IDENTITY_LIMIT = 1e-4  # of M12; float32 steps leave about 1e-6
 FLOOR_FACTOR = 10  # a difference below this many precision floors is not meaningful
 ROUNDING_OF_DIFFERENCE = 0.297  # rms rounding error of c - u in units of eps * rms(u); measured, Gaussian values
 DEPENDENT = 1e-12  # squared sine of the angle between two axes below which they count as one
+ALIKE = 1e-9  # the same, below which nobody can tell which of them something lies along
+BOTH, ALONE = 2, 1  # of u and c: both were predicted, c alone
 
 
 def difference_combination(gamma: Coefficient) -> dict[str, Coefficient]:
@@ -233,8 +235,12 @@ def beyond_c(gamma: Coefficient, apart: Combination | None = None) -> Combinatio
 
 
 def rounding_beside(record: GramRecord, v: Combination) -> Tensor:  # a length
-    """How long a sum of vectors beside u may be and still be rounding: no sum is more exact than its longest term."""
-    longest = torch.stack([_length(record, {name: value}) for name, value in {**v, "u": 1.0}.items()]).amax(dim=0)
+    """How long a sum of vectors beside u may be and still be rounding: no sum is more exact than its longest term.
+
+    The host's rules count from x, so that it is one of them.
+    """
+    terms = [*({name: value} for name, value in {**v, "u": 1.0}.items()), named("x")]
+    longest = torch.stack([_length(record, term) for term in terms]).amax(dim=0)
     return torch.as_tensor(FLOOR_FACTOR * precision_floor(longest, torch.float32))
 
 
@@ -286,16 +292,26 @@ def _angle(record: GramRecord, v: Combination, w: Combination) -> Tensor:
 
 
 def _share_outside(record: GramRecord, v: Combination, axes: tuple[str, ...]) -> Tensor:
-    """|v - its part in the span of the axes| / |v|: least squares on unit axes."""
+    """|v - its part in the span of the axes| / |v|."""
+    inside, _ = projection(record, v, axes)
+    return ratio(_length(record, added(v, inside, -1.0)), _length(record, v))
+
+
+def projection(record: GramRecord, v: Combination, axes: tuple[str, ...]) -> tuple[dict[str, Tensor], Tensor]:
+    """The part of v in the span of the axes, by least squares on unit axes, and whether no other sum gives it.
+
+    An axis of length 0 takes no part.
+    """
     lengths = torch.stack([_length(record, {axis: 1.0}) for axis in axes], dim=-1)
     scale = torch.where(lengths == 0, 0.0, 1 / lengths)
     inner = record.part(axes).matrix() * scale[..., None, :] * scale[..., :, None]
     known = inner.isfinite().all(dim=-1, keepdim=True).all(dim=-2, keepdim=True)
-    inverse = torch.linalg.pinv(torch.where(known, inner, 0.0), rtol=DEPENDENT, hermitian=True)
+    inner = torch.where(known, inner, 0.0)
+    inverse = torch.linalg.pinv(inner, rtol=DEPENDENT, hermitian=True)
     along = torch.stack([record.combination({axis: 1.0}, v) for axis in axes], dim=-1) * scale
     weights = (inverse @ along[..., None])[..., 0] * scale
-    inside = {axis: weights[..., i] for i, axis in enumerate(axes)}
-    return ratio(_length(record, added(v, inside, -1.0)), _length(record, v))
+    least = torch.linalg.eigvalsh(inner + torch.diag_embed((lengths == 0).double()))[..., 0]
+    return {axis: weights[..., i] for i, axis in enumerate(axes)}, least > ALIKE
 
 
 @dataclass(frozen=True)

@@ -27,24 +27,22 @@ MOST_CALLS = 64  # of one step, that wait for its report: a sampler that never r
 class Pass:
     """A further prediction beside u and c, from which guidance moves away.
 
-    difference: the prediction of the same condition, minus this one, [B, ...]. nfe: function evaluations. scale: by
-    which the difference was added to the guided prediction, nan where nothing proves it.
+    difference: the prediction of the same condition, minus this one, [B, ...]. nfe: function evaluations.
     """
 
     difference: Tensor
     nfe: int
-    scale: float = math.nan
 
 
 @dataclass(frozen=True)
 class Evaluation:
     """What one call of the model gave.
 
-    denoised: D [B, ...]. uncond, cond: [B, ...], None where not evaluated. gamma: the scale in force, nan if unknown.
+    denoised: D [B, ...]. uncond, cond: [B, ...], None where not evaluated. gamma: the stated scale, nan without any.
     nfe: function evaluations, one for each prediction the network made. stage: a word of the trace, empty if u and c
     tell it. gradients: shifts of x0-hat by name, [B, ...]; weights: of each in D, [B]. log_probs: what the energies
-    said, [B]. passes: what else was evaluated, by name. parts: the same of each part of a packed sample; the rest of
-    this, but for D and nfe, is then that of the first part.
+    said, [B]. passes: what else was evaluated, by name. masked: what a noise mask changed of D, once it was guided.
+    parts: the same of each part of a packed sample; the rest of this, but for D and nfe, is then the first part's.
     """
 
     denoised: Tensor
@@ -57,6 +55,7 @@ class Evaluation:
     weights: Mapping[str, Tensor] = field(default_factory=dict)
     log_probs: Mapping[str, Tensor] = field(default_factory=dict)
     passes: Mapping[str, Pass] = field(default_factory=dict)
+    masked: Tensor | None = None
     parts: tuple[Evaluation, ...] = ()
 
     @property

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
@@ -14,13 +14,13 @@ from ..guidance.vectors import promoted, rms
 from ..samplers.response import Response, StepResponse, Visit
 from ..samplers.steps import Level, level
 from . import metrics
-from .gram import VECTORS, counted, inner_products, room_for
+from .acted import COND, MASKED
+from .gram import HISTORY, VECTORS, counted, inner_products, room_for
 from .recorder import Evaluation, Recorded
-from .terms import LOG_PROB, WEIGHT, Term
+from .terms import LOG_PROB, WEIGHT, Term, vector_of_pass
 
 RATIOS = ("ratio", "ratio-1", "ratio-2")  # noise over signal at a step and the two before
-LEVELS = ("sigma", "sigma_next", "alpha", "alpha_next", "gamma", "evals", "count", "compared", *RATIOS)
-FURTHER = "further"  # the vector of what further passes added to D, which stands in no file
+LEVELS = ("sigma", "sigma_next", "alpha", "alpha_next", "gamma", "evals", "count", "predictions", *RATIOS)
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,8 @@ class Setting:
 
     flow: alpha = 1 - sigma instead of 1. response: of the sampler. bound: of M10, 1 for pixels, None for the 99.9 %
     quantile of |c|. dtype: of the network. terms: the energies that are asked, in the order of the chain. passes: names
-    of the further passes that were seen so far.
+    of the further passes that were seen so far. handed: whether gamma is the scale that a chain of ours was handed, so
+    that D - G is what its rules did; else it is measured.
     """
 
     flow: bool = False
@@ -38,6 +39,7 @@ class Setting:
     dtype: torch.dtype = torch.float32
     terms: tuple[Term, ...] = ()
     passes: tuple[str, ...] = ()
+    handed: bool = True
 
     def with_passes(self, seen: Iterable[str]) -> Setting:
         """The same, with these passes too."""
@@ -62,28 +64,28 @@ class Setting:
     @property
     def measured(self) -> tuple[str, ...]:
         """Names of the vectors whose products are taken."""
-        return (*self.vectors, FURTHER)
+        return (*self.vectors, MASKED, COND, *map(vector_of_pass, self.passes))
 
 
 class Row(NamedTuple):
     """What is taken of a step.
 
-    products: inner products of the present vectors and gradients with themselves and with the present HISTORY,
-    [B, P, P + Q] float64 on the run's device. rows, columns: which ones are present. unexplained: rms of what the move
-    has that the response has not, [B], nan where that is not known. kappa: of the response, nan without one. beyond:
-    shares of D and of c beyond the bound, [2, B]. said: what the terms fill, [columns, B]. passes: of each further pass
-    its function evaluations, its scale and the rms [B] of its difference.
+    products: inner products of the present vectors, gradients and differences of further passes with themselves and
+    with the present HISTORY, [B, P, P + Q] float64 on the run's device. rows, columns: names of the present ones.
+    unexplained: rms of what the move has that the response has not, [B], nan where that is not known. kappa: of the
+    response, nan without one. beyond: shares of D and of c beyond the bound, [2, B]. said: what the terms fill,
+    [columns, B]. passes: function evaluations of each further pass.
     """
 
     levels: tuple[float, ...]
     products: Tensor
-    rows: list[bool]
-    columns: list[bool]
+    rows: tuple[str, ...]
+    columns: tuple[str, ...]
     unexplained: Tensor
     kappa: float
     beyond: Tensor
     said: Tensor
-    passes: dict[str, tuple[int, float, Tensor]]
+    passes: Mapping[str, int]
 
 
 class Measurement:
@@ -103,27 +105,30 @@ class Measurement:
 
     def row(self, step: Recorded, beyond: Tensor) -> Row:
         """The numbers of the next step.  beyond: its shares from `shares_beyond`, [2, B]."""
-        vectors = self._vectors(step)
-        history = self._history(step, vectors["delta"])
-        present = [v is not None for v in vectors.values()]
-        rows, others = ([v for v in group if v is not None] for group in (vectors.values(), history))
-        if self.room is None:
-            self.room = room_for(step.x, len(vectors) + len(history))
+        rows = self._vectors(step)
+        others = self._history(step, rows["delta"])
+        rows, others = ({name: v for name, v in group.items() if v is not None} for group in (rows, others))
+        room = self._room(step.x, len(rows) + len(others))
         row = Row(
             levels=self.levels(step),
-            products=inner_products(
-                rows, others, self.room
-            ),  # in float64: a metric is a small difference of large sums
-            rows=present,
-            columns=[*present, *(v is not None for v in history)],
+            products=inner_products(  # in float64: a metric is a small difference of large sums
+                list(rows.values()), list(others.values()), room
+            ),
+            rows=tuple(rows),
+            columns=(*rows, *others),
             unexplained=self._unexplained(step),
             kappa=math.nan if (response := self._response(step)) is None else response.kappa,
             beyond=beyond,
             said=self._said(step),
-            passes={name: (cost, *self._pulled(step, name)) for name, cost in step.spent.items()},
+            passes=step.spent,
         )
         self.before = step
         return row
+
+    def _room(self, like: Tensor, count: int) -> Tensor:
+        if self.room is None or self.room.shape[1] < count:
+            self.room = room_for(like, count)
+        return self.room
 
     def levels(self, step: Recorded) -> tuple[float, ...]:  # len(LEVELS)
         """Numbers of the schedule, and noise over signal here and at the two steps before (nan where there is none)."""
@@ -132,8 +137,9 @@ class Measurement:
         ratio = math.nan if step.evaluation.uncond is None else ratio
         self.ratios = (ratio, before[0])
         schedule = (now.sigma, then.sigma, now.alpha, then.alpha, step.evaluation.gamma)
-        compared = step.evaluation.uncond is not None and step.evaluation.cond is not None
-        return *schedule, step.nfe, step.x.shape[1:].numel(), compared, ratio, *before
+        seen = step.evaluation
+        predictions = 0 if seen.cond is None else 1 + (seen.uncond is not None)
+        return *schedule, step.nfe, step.x.shape[1:].numel(), predictions, ratio, *before
 
     def _ends(self, step: Recorded) -> tuple[Level, Level]:
         return level(step.sigma, self.setting.flow), level(step.sigma_next, self.setting.flow)
@@ -152,15 +158,17 @@ class Measurement:
         six = (u, u - step.x, delta, seen.denoised - plain, step.move, step.noise)
         found = seen.gradients
         gradients = {name: found[name] if name in found else unknown(cond) for name in self.setting.gradients}
-        return dict(zip(VECTORS, six, strict=True)) | gradients | {FURTHER: _further(seen)}
+        passes = {vector_of_pass(name): one.difference for name, one in seen.passes.items()}
+        beside = {MASKED: seen.masked, COND: cond if passes else None}
+        return dict(zip(VECTORS, six, strict=True)) | gradients | beside | passes
 
-    def _history(self, step: Recorded, delta: Tensor | None) -> tuple[Tensor | None, ...]:
+    def _history(self, step: Recorded, delta: Tensor | None) -> dict[str, Tensor | None]:
         """The vectors of HISTORY.  A difference that was never evaluated is no history for the steps after it."""
         moved = (None, None) if self.before is None else (self.before.move, self.before.noise)
         history = (*self.deltas, *moved, step.x.new_ones(()).expand(step.x.shape))
         both = step.evaluation.uncond is not None and step.evaluation.cond is not None
         self.deltas = (delta if both else None, self.deltas[0])
-        return history
+        return dict(zip(HISTORY, history, strict=True))
 
     def _response(self, step: Recorded) -> StepResponse | None:
         steps = self.setting.response.steps
@@ -178,13 +186,6 @@ class Measurement:
         if move is None:
             return step.x.new_full((len(step.x),), torch.nan, dtype=torch.float64)
         return rms(step.move - move)
-
-    def _pulled(self, step: Recorded, name: str) -> tuple[float, Tensor]:  # -> scale, [B]
-        """How a further pass took part in the step's own evaluation; unknown where only a later stage made it."""
-        one = step.evaluation.passes.get(name)
-        if one is None:
-            return math.nan, step.x.new_full((len(step.x),), torch.nan, dtype=torch.float64)
-        return one.scale, rms(one.difference)
 
     def _said(self, step: Recorded) -> Tensor:  # -> [columns, B]
         seen, unknown = step.evaluation, step.x.new_full((len(step.x),), torch.nan)
@@ -207,12 +208,6 @@ def shares_beyond(steps: list[Recorded], bound: float | None) -> list[Tensor]:  
 def cond_of(seen: Evaluation) -> Tensor:
     """The conditional prediction; where none was seen, the guided one stands for it."""
     return seen.denoised if seen.cond is None else promoted(seen.cond)
-
-
-def _further(seen: Evaluation) -> Tensor | None:
-    """What further passes added to D, as far as that is proved; None for nothing."""
-    added = [one.scale * one.difference for one in seen.passes.values() if one.scale and math.isfinite(one.scale)]
-    return sum(added[1:], start=added[0]) if added else None
 
 
 def unknown(like: Tensor) -> Tensor:

@@ -93,7 +93,8 @@ def scale_of(trace: Trace) -> Scale:
     moved, at = _moved(trace)
     header = trace.header
     gradients = [term.shown for term in trace.terms if term.guides]
-    passes = (*(header.get("passes") or {}), *(header.get("inside") or {}))
+    passes = [name for name in header.get("passes") or {} if not _weighs_nothing(trace, name)]
+    passes += header.get("inside") or {}
     further = (*passes, *(header.get("beside") or ()), *gradients)
     rules = _rules_of(trace)
     several = several_of(trace)
@@ -117,6 +118,12 @@ def _is_masked(trace: Trace) -> bool:
 def cfg_of(trace: Trace) -> float:
     """The widget's number, nan where nobody tells."""
     return float(told if isinstance(told := trace.header.get("cfg"), int | float) else math.nan)
+
+
+def _weighs_nothing(trace: Trace, name: str) -> bool:
+    """Whether a further pass is proved to have had no part in D at any step that made it."""
+    cost, scale, _ = (trace.steps.get(column) for column in columns_of_pass(name))
+    return cost is not None and scale is not None and bool((scale[cost > 0] == 0).all())
 
 
 def _rules_of(trace: Trace) -> str:

@@ -62,6 +62,11 @@ def effects_of_pass(name: str) -> tuple[str, str]:
     return along, across
 
 
+def vector_of_pass(name: str) -> str:
+    """Name of the vector by which a further pass differs from what it repeats; it stands in no file."""
+    return PASS + name
+
+
 def passes_of(columns: Iterable[str]) -> list[str]:
     """Names of the further passes of a record."""
     return [name.removeprefix(PASS) for name in columns if name.startswith(PASS)]

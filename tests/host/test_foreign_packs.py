@@ -266,18 +266,54 @@ def test_what_completes_the_line_is_u_and_where_d_lies_on_it_is_gamma(watched, w
     assert (d - (u + 6 * (c - u))).abs().max() <= 0.02
 
 
-def test_a_scale_that_nothing_proves_is_unknown_and_said(watched, labelled):
+def test_of_three_predictions_the_scales_are_proved(watched, labelled):
+    """u + 3 (m - u) + 6 (c - m) is u + 3 (c - u) + 3 (c - m)."""
+    trace = watched(two_scales, {"middle": middle_of(labelled)})
+    assert trace.steps["gamma"].tolist() == [3.0] * 4
+    assert trace.steps["scale middle"].tolist() == [3.0] * 4
+    assert trace.stage == ["step"] * 4
+    assert (trace.header["cfg"], trace.header["passes"]) == (3.0, {"middle": 4})
+    assert trace.header["notes"] == []
+    assert (trace.column("M19")[:2] - 3).abs().max() <= 3e-6
+    assert trace.column("M19a")[:2].max() == 0
+
+
+def middle_of(labelled):
     from guidance_geometry.nodes.start import GGClassLabel
 
-    middle = GGClassLabel.execute(labelled["ve"][0], "1;2;0").result[0]
-    trace = watched(two_scales, {"middle": middle})
+    return GGClassLabel.execute(labelled["ve"][0], "1;2;0").result[0]
+
+
+def unnamed(ask, conds, sigma):
+    """Asks in two calls, under conditions that are nobody's."""
+    fresh = {name: [{**entry, "uuid": object()} for entry in entries] for name, entries in conds.items()}
+    (u,), (c,) = (ask(fresh[name]) for name in ("negative", "positive"))
+    return u + 6.0 * (c - u)
+
+
+def test_where_nobody_says_what_was_predicted_the_scale_is_unknown_and_said(watched):
+    trace = watched(unnamed)
     assert all(math.isnan(gamma) for gamma in trace.steps["gamma"].tolist())
-    assert trace.stage == ["step"] * 4
     assert trace.header["cfg"] is None
-    assert trace.header["notes"] == ["Stranger combines its predictions itself: its scale is unknown in 4 of 4 steps"]
-    for name in ("M1", "M2", "M3c", "M16"):
-        assert trace.column(name).isfinite().all(), "u, c and D were measured all the same"
+    said = "Stranger combines its predictions itself: its scale is unknown in 4 of 4 steps"
+    assert said in trace.header["notes"]
+    assert trace.column("M19").isnan().all()
+
+
+def bent(ask, conds, sigma):
+    """No sum of its predictions."""
+    c, u = ask(conds["positive"], conds["negative"])
+    return u + 6.0 * (c - u) + 0.1 * c.abs()
+
+
+def test_what_no_scale_explains_goes_across(watched):
+    trace = watched(bent)
     u, c, d, x = (trace.tensors[name][0].double().flatten(1) for name in ("uncond", "cond", "guided", "x"))
+    along = ((d - c) * (c - u)).sum(1) / (c - u).square().sum(1)
+    assert (trace.column("M19")[0] - (1 + along)).abs().max() <= 0.02 * along.abs().max()
+    assert (trace.column("M19a")[0] > 0).all()
+    assert trace.steps["gamma"][0] == trace.column("M19")[0].median()
+    assert trace.header["cfg"] is None
     assert trace.column("M1")[0] == pytest.approx((d - u).norm(dim=1) / (u - x).norm(dim=1), rel=0.02)
     assert trace.column("M16")[0] == pytest.approx((c - u).norm(dim=1) / (d - x).norm(dim=1), rel=0.02)
 
@@ -319,14 +355,12 @@ def test_a_scale_that_is_set_for_one_evaluation_is_that_one_s(labelled, empty_la
 def test_every_figure_takes_a_run_of_unknown_scale(watched, labelled, tmp_path, monkeypatch):
     import folder_paths
 
-    from guidance_geometry.nodes.start import GGClassLabel
-
     from .shown import shown_everywhere
 
     for name in ("output", "temp"):
         monkeypatch.setattr(folder_paths, f"{name}_directory", str(tmp_path / name))
         (tmp_path / name).mkdir()
-    trace = watched(two_scales, {"middle": GGClassLabel.execute(labelled["ve"][0], "1;2;0").result[0]})
+    trace = watched(two_scales, {"middle": middle_of(labelled)})
     drawn = shown_everywhere(trace, tmp_path)
     assert {"filmstrip", "heat map", "difference"} <= set(drawn)
 

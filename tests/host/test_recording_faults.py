@@ -23,7 +23,7 @@ IN_THE_RUN = [
     "host.host_run.HostRun.identified",
     "host.noise_handover.NoiseHandOver.draws",
     "host.evaluations.Predicted.split",
-    "host.evaluations.proven_passes",
+    "host.evaluations.conditions_of",
     "trace.recorder.Recorded.split",
     "trace.recorder.Recorder.mark",
     "trace.recorder.Recorder._complete",

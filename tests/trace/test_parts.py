@@ -134,7 +134,8 @@ def test_columns_of_a_pass_are_checked(tmp_path):
 def test_the_record_of_a_part_says_what_its_passes_cost():
     record = run_record(two_parts().part("audio"))
     assert (record["part"], record["passes"]) == ("audio", {"STG": 2})
-    assert record["steps"][0]["passes"]["STG"] == {"evals": 0, "scale": None, "size": None}
+    unknown = dict.fromkeys(("scale", "size", "along", "across"))
+    assert record["steps"][0]["passes"]["STG"] == {"evals": 0, **unknown}
     told = record["steps"][1]["passes"]["STG"]
     assert (told["evals"], told["scale"]) == (1, 0.5)
     assert told["size"] > 0
