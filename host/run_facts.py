@@ -93,7 +93,7 @@ def trace_of(seen: Observed) -> Trace:
     remarks = partial(_about_scale, seen, header)
     columns = accumulator.closed(notes, faults, remarks=remarks) if stage else accumulator.unknown_columns(seen.batch)
     if seen.run.foreign:  # nobody but its numbers tells its scale
-        header["cfg"] = _shared_scale(columns["gamma"])
+        header |= {"cfg": _shared_scale(columns["gamma"]), "guider": type(seen.run.guider).__name__}
     inside = {name: count for name, count in seen.inside.items() if name not in accumulator.passes}
     there = {PART: seen.part, "passes": dict(accumulator.passes), "inside": inside}  # if any
     there |= {AFTERWARDS: dict(seen.afterwards)}

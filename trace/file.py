@@ -80,7 +80,7 @@ HEADER = {  # what the header of a file may say; a field of a later writer is ke
     "sigmas": maybe(several(maybe(number()), MOST_STEPS)),
     "sigma_data": maybe(number(0)),
     "labels": maybe(several(maybe(text()), MOST_SAMPLES)),
-    "chain": maybe(text(PAGE)),
+    **dict.fromkeys(("chain", "guider"), maybe(text(PAGE))),
     "beside": maybe(several(text(PAGE), 100)),
     "patches": maybe(several(text(PAGE), 1000)),
     "lanes": maybe(table(ANYTHING, 2)),

@@ -105,10 +105,10 @@ def scale_of(trace: Trace) -> Scale:
 
 
 def _other(trace: Trace) -> str:
-    """Who else may have changed guidance: what names itself, a guider that has no cfg, a function given in Python."""
-    chain = str(trace.header.get("chain") or "")
-    own = chain if math.isnan(cfg_of(trace)) or "comfyui" not in (trace.header.get("host") or {}) else ""
-    return ", ".join(trace.header.get("patches") or ()) or ("" if own.upper() == PLAIN else own)
+    """Who else may have changed guidance: a guider that has no cfg, what names itself, a function given in Python."""
+    header, chain = trace.header, str(trace.header.get("chain") or "")
+    own = chain if math.isnan(cfg_of(trace)) or "comfyui" not in (header.get("host") or {}) else ""
+    return header.get("guider") or ", ".join(header.get("patches") or ()) or ("" if own.upper() == PLAIN else own)
 
 
 def _is_masked(trace: Trace) -> bool:
@@ -116,7 +116,9 @@ def _is_masked(trace: Trace) -> bool:
 
 
 def cfg_of(trace: Trace) -> float:
-    """The widget's number, nan where nobody tells."""
+    """The widget's number, nan where nobody tells or the guider combines the predictions itself."""
+    if trace.header.get("guider"):
+        return math.nan
     return float(told if isinstance(told := trace.header.get("cfg"), int | float) else math.nan)
 
 

@@ -1052,3 +1052,13 @@ def test_a_scale_that_hardly_moves_is_told_once():
     trace = acting(run(8.0, RULED, rule=along), [4.4, 4.6] * 10)
     assert not report(trace).effective.steady
     assert "act like 4.5." in report(trace).findings[0].text()
+
+
+def test_what_a_guider_does_by_itself_is_not_put_on_another_node():
+    """The cfg of such a run is what its steps have in common, and no widget's."""
+    alone = {"guider": "TheirGuider", "chain": "TheirGuider", "host": {"comfyui": "0.3.75"}, "cfg": 4.0}
+    found = report(run(4.0, alone, rule=projected))
+    assert found.findings[0].text().startswith("TheirGuider guides as plain guidance does at ")
+    plain = report(run(4.0, alone), Known(card=card()))
+    assert plain.answer == report(run(4.0), Known(card=card())).answer
+    assert (plain.cfg, plain.plain) == (4.0, True)
