@@ -27,6 +27,8 @@ six noise levels with a batch of three; 5e-4 passes. **ok**: holds. **FAIL**: do
 rule, or this rule's paper, tooltip or author claims it. \u2013: not claimed, with the size. Empty: does not
 apply.
 
+What a rule does to a run, and whether that helps, is measured in [What a rule does](what-a-rule-does.md).
+
 The host's nodes ran through the sampling function of ComfyUI {version}, on a model that answers with the predictions
 at hand. The nodes of this pack have their default settings; where those are plain CFG, the first settings that are not.
 """
