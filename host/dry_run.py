@@ -10,6 +10,7 @@ from types import FunctionType, SimpleNamespace
 from typing import Any
 
 import torch
+from comfy import model_management as host
 from torch import Tensor
 
 from ..samplers.response import Play, Probes, Response, measure_response
@@ -37,14 +38,29 @@ def response(function: Callable | None, options: Mapping[str, Any], sigmas: Tens
         return Response(why="it is a sampler of another kind than the host's")
     if not 0 < steps <= MOST_STEPS:
         return Response(why=f"a dry run is made of 1 to {MOST_STEPS} steps, and there are {steps}")
+    if host.processing_interrupted():
+        return Response(why="the run was stopped before it could be measured")
     dry: Callable = getattr(function, "dry", function)
     key = _key(dry, options, sigmas, sampling)
     found = _responses.pop(key, None) if key else None
-    found = found or measure_response(_play(dry, options, sigmas, sampling), sigmas.tolist())
+    found = found or _measured(_play(dry, options, sigmas, sampling), sigmas.tolist())
     if key:
         _responses[key] = found
         while len(_responses) > KEPT:
             _responses.popitem(last=False)
+    return found
+
+
+def _measured(play: Play, sigmas: list[float]) -> Response:
+    """The response; a wish to stop stays what it was, since the button may be pressed while a dry run lasts.
+
+    A sampler that presses it itself does so in a second dry run too.
+    """
+    found = measure_response(play, sigmas)
+    if host.processing_interrupted():
+        host.interrupt_current_processing(False)
+        found = measure_response(play, sigmas)
+        host.interrupt_current_processing(not host.processing_interrupted())
     return found
 
 
@@ -76,7 +92,11 @@ def _play(function: Callable, options: Mapping[str, Any], sigmas: Tensor, sampli
         given = (Network(probes, sampling), probes.start.clone(), sigmas.detach().cpu().clone())
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            return function(*given, extra_args=extra, callback=probes.reported, disable=True, **own)
+            try:
+                return function(*given, extra_args=extra, callback=probes.reported, disable=True, **own)
+            except host.InterruptProcessingException:
+                host.interrupt_current_processing()  # raising it has taken it back
+                raise
 
     return play
 

@@ -115,3 +115,34 @@ def test_too_many_steps_and_other_kinds_of_samplers_have_none(host):
     long = torch.linspace(1, 0, MOST_STEPS + 2)
     assert str(MOST_STEPS + 1) in response_of(comfy.samplers.ksampler("euler"), "ve", long).why
     assert "another kind" in response(None, {}, long, sampling_of("ve")).why
+
+
+@pytest.mark.parametrize("pressed", ["by the user", "by the sampler", "before"])
+@pytest.mark.parametrize("raises", [False, True])
+def test_a_wish_to_stop_is_after_a_dry_run_what_it_was(host, pressed, raises):
+    import comfy.samplers
+    from comfy import model_management
+
+    from guidance_geometry.host import dry_run
+
+    presses = iter([pressed == "by the user"])
+
+    def function(model, x, sigmas, extra_args=None, callback=None, disable=None):
+        for sigma, after in pairwise(sigmas):
+            x = x + (after - sigma) * (x - model(x, sigma.expand(1), **extra_args)) / sigma
+            if next(presses, False) or pressed == "by the sampler":
+                model_management.interrupt_current_processing()
+            if raises:
+                model_management.throw_exception_if_processing_interrupted()
+            callback({"x": x, "sigma": sigma, "denoised": x})
+        return x
+
+    dry_run.forget()
+    model_management.interrupt_current_processing(pressed == "before")
+    try:
+        found = response_of(comfy.samplers.KSAMPLER(function), "ve", schedule("ve", 4))
+        assert model_management.processing_interrupted() == (pressed != "by the sampler")
+        assert bool(found.steps) == (pressed == "by the user" or (pressed == "by the sampler" and not raises))
+        assert pressed != "before" or not dry_run._responses
+    finally:
+        model_management.interrupt_current_processing(False)
