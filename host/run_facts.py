@@ -33,10 +33,10 @@ NO_EFFECT = (
 
 
 CHECKED = "checked by the sampler's measured response"
-MOST_MISSING = 0.02  # of the signal in a state
+MOST_ASTRAY = 0.02  # of the clean sample in a state
 ASTRAY = (
-    "{name} does not keep to its noise levels: up to {share:.0f} % of the signal is missing from its states, so its "
-    "samples are wrong on this kind of model"
+    "{name} does not keep to its noise levels here: its states hold up to {share:.0f} % {how} of the clean sample than "
+    "belongs there, so its samples are wrong"
 )
 SIDE_BY_SIDE = "several runs share this batch: gamma is of the one farthest from 1, and D - G holds the others' scales"
 OTHER_SIZE = (
@@ -218,8 +218,9 @@ def notes_of(seen: Observed) -> list[str]:
     run, notes = seen.run, []
     if run.masked:
         notes.append("a noise mask was set: D is the original outside it, so D - G does not come from a rule there")
-    short = seen.accumulator.setting.response.missing_signal(run.flow)
-    notes += [ASTRAY.format(name=run.name, share=100 * short)] if abs(short) > MOST_MISSING else []
+    excess = seen.accumulator.setting.response.excess_signal(run.flow)
+    told = {"name": run.name, "share": 100 * abs(excess), "how": "more" if excess > 0 else "less"}
+    notes += [ASTRAY.format(**told)] if abs(excess) > MOST_ASTRAY else []
     notes += [SIDE_BY_SIDE] if _lanes(seen) else []
     notes += [*_about_uncond(seen), *_about_noise(seen)]
     return [*notes, *(run.chain_run.told() if run.chain_run else ())]

@@ -226,15 +226,15 @@ class Response:
         """Steps before a step that it reads, at most."""
         return max((step.memory for step in self.steps), default=0)
 
-    def missing_signal(self, flow: bool) -> float:
-        """How much of the clean sample a state lacks at its noise level, at most, if all predictions were that sample.
+    def excess_signal(self, flow: bool) -> float:
+        """How much more of the clean sample a state holds than belongs to its noise level, at most; below 0 for less.
 
-        Below 0 where it has too much. flow: x = (1 - sigma) x0 + sigma eps instead of x0 + sigma eps.
+        Were all predictions that sample. flow: x = (1 - sigma) x0 + sigma eps instead of x0 + sigma eps.
         """
         states = self.states[:-1]  # the level of the result is not told
         alphas = [level(state.sigma, flow).alpha for state in states]
-        lacks = (a - s.start * alphas[0] - s.predicted - s.uncond for a, s in zip(alphas, states, strict=True))
-        return max(lacks, key=abs, default=0.0)
+        found = (s.start * alphas[0] + s.predicted + s.uncond - a for a, s in zip(alphas, states, strict=True))
+        return max(found, key=abs, default=0.0)
 
 
 def measure_response(play: Play, sigmas: Sequence[float]) -> Response:
