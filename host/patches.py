@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import inspect
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -38,10 +39,10 @@ def _functions(options: Mapping[str, Any]) -> Iterator[Callable]:
 
 
 def _plain(function: Any) -> Any:
-    """What stands behind a partial, a method or an object that can be called."""
+    """What stands behind a partial, a decorator such as no_grad, a method or an object that can be called."""
     while isinstance(function, functools.partial):
         function = function.func
-    function = getattr(function, "__func__", function)
+    function = inspect.unwrap(getattr(function, "__func__", function))
     return function if hasattr(function, "__code__") else vars(type(function)).get("__call__", type(function))
 
 

@@ -16,7 +16,7 @@ from ..guidance.vectors import has_float64
 from ..samplers.steps import Level
 from ..trace.accumulator import of_no_mode
 from ..trace.faults import kept_out, line_of
-from ..trace.recorder import Evaluation
+from ..trace.recorder import Evaluation, Pass
 from .probes import Coordinates, NotFollowed
 from .recording import Recording
 from .traces import Trace
@@ -140,7 +140,9 @@ class GuiderWatch:
             self.recording = Recording(Run((sigma, 0.0), at.flow), None, "pictures", self.facts, step.output.dtype)
         made = {name: one.clean(precise(found), x) for name, found in step.predictions.items()}
         guided = one.clean(precise(step.output), x)
-        seen = Evaluation(guided, made.get("pred_uncond"), made["pred_cond"], step.gamma, len(made))
+        count, cond, uncond = len(made), made.pop("pred_cond"), made.pop("pred_uncond", None)
+        passes = {name.removeprefix("pred_cond_"): Pass(cond - other, 1) for name, other in made.items()}
+        seen = Evaluation(guided, uncond, cond, step.gamma, count, passes=passes)
         self.recording.observe(at.state(x, one.at), sigma, seen, stage)
 
     @property

@@ -173,27 +173,32 @@ class Recording:
 
     def _setting(self, x: Tensor) -> Setting:
         bound = 1.0 if x.shape[1] in PICTURES else None
-        return Setting(self.run.flow, self.response, bound, self.dtype or x.dtype)
+        handed = self.guided is not None  # of somebody else's run nobody knows whether a stated scale acted
+        return Setting(self.run.flow, self.response, bound, self.dtype or x.dtype, handed=handed)
 
     def _header(self, accumulator: Accumulator) -> dict[str, Any]:
         lost, dtype = self.recorder.unfollowed, str(self.dtype or self.end.dtype)[6:]
         stopped = f"not recorded from step {nth(self.steps)} on: {self.stopped}" if self.stopped else ""
         faults = [fault for fault in (stopped, accumulator.fault) if fault]
         notes = [f"the noise of {lost} steps could not be followed: it counts as part of the move"] if lost else []
-        return {
-            "version": VERSION,
-            "run": uuid.uuid4().hex,
-            "space": "flow" if self.run.flow else "ve",
-            "vectors": list(accumulator.setting.vectors),
-            "sigmas": list(self.run.sigmas),
-            "model": {},
-            "latent": {"shape": [*self.end.shape[1:]], "format": None},
-            "evaluations": accumulator.evaluations,
-            "split": "by marked noise",
-            "notes": [*faults, *notes],
-            "faults": faults,
-            "host": {"torch": torch.__version__, "device": str(self.end.device), "dtype": dtype},
-        } | self.facts
+        return (
+            {
+                "version": VERSION,
+                "run": uuid.uuid4().hex,
+                "space": "flow" if self.run.flow else "ve",
+                "vectors": list(accumulator.setting.vectors),
+                "sigmas": list(self.run.sigmas),
+                "model": {},
+                "latent": {"shape": [*self.end.shape[1:]], "format": None},
+                "evaluations": accumulator.evaluations,
+                "split": "by marked noise",
+                "notes": [*faults, *notes],
+                "faults": faults,
+                "host": {"torch": torch.__version__, "device": str(self.end.device), "dtype": dtype},
+            }
+            | ({"passes": dict(accumulator.passes)} if accumulator.passes else {})
+            | self.facts
+        )
 
 
 def record(

@@ -220,6 +220,29 @@ def test_a_patch_that_changes_nothing_is_named_and_not_accused(labelled, empty_l
     assert len(trace.header["patches"]) == 1
 
 
+def test_patches_bear_the_names_of_their_nodes(host):
+    from functools import partial
+
+    from guidance_geometry.host.patches import guidance_patches
+
+    class Called:
+        def __call__(self, args):
+            return args["denoised"]
+
+    Called.__call__ = of_another_pack(Called.__call__)
+    plain, after = of_another_pack(rescaled), of_another_pack(momentum())
+    post = [torch.no_grad()(plain), partial(after, more=1), Called()]
+    wrappers = {"wrappers": {"predict_noise": {"key": [of_another_pack(adds_c)]}, "apply_model": {"key": [plain]}}}
+    options = {"sampler_post_cfg_function": post, "sampler_cfg_function": ours, "transformer_options": wrappers}
+    called = "test_patches_bear_the_names_of_their_nodes"
+    assert guidance_patches(options) == [f"other-pack: {one}" for one in ("rescaled", "momentum", called, "adds_c")]
+    assert guidance_patches({}) == []
+
+
+def ours(args):
+    return args["cond"]
+
+
 @pytest.mark.parametrize("kind", ["pocket", "ve"])
 def test_a_noise_mask_is_no_guidance(labelled, empty_latent, kind):
     latent = half_mask(empty_latent(kind))

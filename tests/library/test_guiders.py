@@ -101,6 +101,33 @@ def test_guidance_that_begins_late_and_a_rule_of_theirs(unet):
     assert (watch.trace.record.dot("D-G", "D-G") > 1e-4 * watch.trace.record.dot("delta", "delta")).any()
 
 
+def test_what_acted_is_measured_and_a_third_prediction_is_a_further_pass():
+    """A guider that guides by 3 whatever it says, and away from a third prediction; watched step by step."""
+    scheduler = schedulers()["euler"]
+    scheduler.set_timesteps(STEPS)
+    draws = torch.Generator().manual_seed(3)
+
+    class Skipping:
+        guidance_scale = 7.0
+
+        def forward(self, pred_cond, pred_uncond, pred_cond_skip):
+            return pred_uncond + 3 * (pred_cond - pred_uncond) + 1.5 * (pred_cond - pred_cond_skip)
+
+    guider = Skipping()
+    with watch_guider(guider, scheduler) as watch:
+        x = scheduler.init_noise_sigma * torch.randn(2, 4, 8, 8, generator=draws)
+        for t in scheduler.timesteps:
+            names = ("pred_cond", "pred_uncond", "pred_cond_skip")
+            predictions = {name: torch.randn(x.shape, generator=draws) for name in names}
+            x = scheduler.step(guider.forward(**predictions), t, x, return_dict=False)[0]
+    trace = watch.trace
+    assert trace.steps["gamma"].tolist() == [3.0] * STEPS
+    assert trace.steps["scale skip"].tolist() == [1.5] * STEPS
+    assert (trace.column("M19") - 3).abs().max() <= 1e-6 * 3
+    assert trace.column("M19a").max() == 0
+    assert (trace.header["cfg"], trace.header["passes"]) == (7.0, {"skip": STEPS})
+
+
 def test_what_stood_on_a_guider_and_a_scheduler_stands_there_again():
     guider, scheduler = SimpleNamespace(forward=lambda: None), SimpleNamespace(step=lambda: None)
     before = guider.forward, scheduler.step
