@@ -8,10 +8,10 @@ import pytest
 import torch
 
 from guidance_geometry.library import rules
-from guidance_geometry.tools.docs import rule_effects, rule_figures, what_a_rule_does
-from guidance_geometry.tools.docs.rule_runs import LEFT_OUT, SLOPPY, Ground, acts, along, grounds, ruled, run_of
+from guidance_geometry.tools.verdict import rule_effects, rule_figures, what_a_rule_does
 from guidance_geometry.tools.verdict.evidence import real_statistics
 from guidance_geometry.tools.verdict.objectives import Seen
+from guidance_geometry.tools.verdict.rule_runs import LEFT_OUT, SLOPPY, Ground, acts, along, grounds, ruled, run_of
 from guidance_geometry.tools.verdict.runs import SAMPLERS
 from guidance_geometry.tools.verdict.twins import Mislabelled, four_corners
 

@@ -15,8 +15,8 @@ from numpy import ndarray
 from torch import Tensor
 
 from ..train.demo_evaluation import Statistics
-from ..verdict.evidence import real_statistics
-from ..verdict.objectives import Seen, seen_of
+from .evidence import real_statistics
+from .objectives import Seen, seen_of
 from .rule_runs import Ground, along, grounds, measured, plain, ruled
 
 DRAWS = 200  # resamples

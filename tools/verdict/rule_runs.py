@@ -25,12 +25,12 @@ from ...guidance.rules.perp_neg import PerpNeg
 from ...guidance.rules.schedule import ScaleSchedule
 from ...library import rules
 from ...library.recording import Recording, record
+from ..docs.sources import origin
 from ..places import ROOT
-from ..verdict.runs import SAMPLERS, Memory, Sampler, step_of
-from ..verdict.sampling import compared, judged
-from ..verdict.twins import RANDOM, Mislabelled
-from ..verdict.worlds import World, exact_worlds, pocket_world
-from .sources import origin
+from .runs import SAMPLERS, Memory, Sampler, step_of
+from .sampling import compared, judged
+from .twins import RANDOM, Mislabelled
+from .worlds import World, exact_worlds, pocket_world
 
 CACHE = ROOT / ".cache" / "rules"
 DEMO = ("pocket-flow-1", "pocket-1")

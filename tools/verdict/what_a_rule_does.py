@@ -19,8 +19,8 @@ import torch
 from ...figures.canvas import Canvas
 from ...trace.portable import jsonable
 from .. import markdown
+from ..docs.pictures import write_pixels
 from ..places import ROOT
-from .pictures import write_pixels
 from .rule_effects import Curve, Interval, Quality, Row, World, worlds
 from .rule_figures import Panel, Push, draw_parts, draw_scales
 from .rule_runs import GAMMA, HIGH, LEFT_OUT, SLOPPY, measure_all
