@@ -127,7 +127,7 @@ function matterCurves(page, area, record, run, rows, held) {
   const { muted, delta, c } = page.theme;
   const contracted = rows.some((row) => Number.isFinite(row.contracted));
   const items = [{ words: "push at the step, \u03ba|D\u2212c|", colour: delta, bar: 0.45 }];
-  if (contracted) items.push({ words: "what is left of it at the end", colour: c, kind: "square", dash: [7, 3] });
+  if (contracted) items.push({ words: "left at the end, an estimate", colour: c, kind: "square", dash: [7, 3] });
   items.push({ words: page.t("holds {share} %", { share: 100 * HELD }), colour: muted, bar: 0.3 });
   const [box] = split(area, keys(page, area, items), false);
   const pushed = shareBands(record, rows);
@@ -161,7 +161,7 @@ function most({ commands, theme, t }, main, rows) {
 /** The row of the step whose push leaves most; the bars decide only where nothing is known of what later steps do. */
 export const mattersMost = (rows) => rows.reduce((best, row) => (leftOf(row) > leftOf(best) ? row : best));
 
-/** The proxy that ranks steps best where it is known: what later steps leave of the push. */
+/** What later steps leave of the push, an estimate that ranks steps well in exact worlds; docs/guidance-tab.md. */
 export const leftOf = ({ push, contracted }) => (Number.isFinite(contracted) ? contracted : push) || 0;
 
 /** Shares of the two proxies of one sample, a row a step: push = |kappa (D - c)|, and push x contraction. */
@@ -239,7 +239,7 @@ function matterFacts(run, rows, held, bands) {
   const where = held && `${100 * HELD} % in \u03c3 ${from} \u2192 ${to}, ${held.count} of ${rows.length} steps`;
   const lacks = rows.some((row) => Number.isFinite(row.contracted)) ? "" : "\u03c3_d unknown: no contraction";
   return [where, ...run.facts, lacks, bands, KAPPA,
-    "the truth lies between bars and curve; only an ablation shows it"];
+    "what is left is an estimate; only a run without the push shows it"];
 }
 
 function shadeInterval(page, main, held) {
@@ -250,7 +250,7 @@ function shadeInterval(page, main, held) {
   page.commands.push(rectangle(box, page.theme.muted, { alpha: 0.16, name: "held" }));
 }
 
-/** The area between the proxies, where the truth is expected. */
+/** The area between the proxies. */
 function between(page, main, rows) {
   const known = rows.filter((row) => Number.isFinite(row.push) && Number.isFinite(row.contracted));
   if (known.length < 2) return;

@@ -129,7 +129,7 @@ export const ZH = {
 /** Words inside drawings: there the English ones are the keys. */
 const DRAWN_ZH = {
   "step length": "步长", "noise \u03b5": "噪声 ε", "guidance, \u03b3\u03ba|\u03b4|": "引导 γκ|δ|", "push at the step, \u03ba|D\u2212c|": "该步的推动 κ|D−c|",
-  "what is left of it at the end": "最终留下的部分", "holds {share} %": "占 {share} %", "% of the sum": "占总和的 %",
+  "left at the end, an estimate": "最终留下的部分（估计）", "holds {share} %": "占 {share} %", "% of the sum": "占总和的 %",
   "step {i} leaves most": "第 {i} 步留下最多", "%: noise\u00b2 on step\u00b2": "%：步长² 之上的噪声²",
   "turn of \u03b4 to the next step, degrees": "δ 到下一步的转角（度）", "rms(\u03b4)": "rms(δ)", strength: "强度",
   "effective scale": "有效强度", "share across, %": "横向份额（%）", "{low} to {high}": "{low} 到 {high}", "; ": "；",
