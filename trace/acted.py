@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from .gram import Combination, GramRecord, added, counted, recounted
-from .metrics import ALONE, BOTH, beyond_c, projection, ratio, rounding_beside, scales_of
+from .metrics import ALONE, BOTH, beyond_c, independent, projection, ratio, rounding_beside, scales_of
 from .terms import vector_of_pass
 
 COND, MASKED = "cond", "masked"  # vectors that stand in no file: c beside further passes, and what a mask changed of D
@@ -105,7 +105,7 @@ def _pass_weights(
     found = dict.fromkeys(vectors, torch.full(record.K.shape[:-1], torch.nan, dtype=torch.float64))
     least = found[vectors[0]]
     for axes in (("delta", *vectors), ("delta", COND, *vectors)):
-        inside, unique = projection(known, push, axes)
+        inside, unique = projection(known, push, axes), independent(known, axes)
         least = rounding_beside(known, {**push, **inside, COND: 1.0})
         proved = unique & (known.square(added(push, inside, -1.0)).sqrt() <= least)
         found = {v: torch.where(proved & found[v].isnan(), inside[v], found[v]) for v in vectors}

@@ -293,25 +293,32 @@ def _angle(record: GramRecord, v: Combination, w: Combination) -> Tensor:
 
 def _share_outside(record: GramRecord, v: Combination, axes: tuple[str, ...]) -> Tensor:
     """|v - its part in the span of the axes| / |v|."""
-    inside, _ = projection(record, v, axes)
+    inside = projection(record, v, axes)
     return ratio(_length(record, added(v, inside, -1.0)), _length(record, v))
 
 
-def projection(record: GramRecord, v: Combination, axes: tuple[str, ...]) -> tuple[dict[str, Tensor], Tensor]:
-    """The part of v in the span of the axes, by least squares on unit axes, and whether no other sum gives it.
+def projection(record: GramRecord, v: Combination, axes: tuple[str, ...]) -> dict[str, Tensor]:
+    """The part of v in the span of the axes, by least squares on unit axes; one of length 0 takes no part."""
+    scale, inner = _unit_axes(record, axes)
+    inverse = torch.linalg.pinv(inner, rtol=DEPENDENT, hermitian=True)
+    along = torch.stack([record.combination({axis: 1.0}, v) for axis in axes], dim=-1) * scale
+    weights = (inverse @ along[..., None])[..., 0] * scale
+    return {axis: weights[..., i] for i, axis in enumerate(axes)}
 
-    An axis of length 0 takes no part.
-    """
+
+def independent(record: GramRecord, axes: tuple[str, ...]) -> Tensor:  # [...] bool
+    """Whether no two sums of the axes give the same vector; one of length 0 takes no part."""
+    scale, inner = _unit_axes(record, axes)
+    return torch.linalg.eigvalsh(inner + torch.diag_embed((scale == 0).double()))[..., 0] > ALIKE
+
+
+def _unit_axes(record: GramRecord, axes: tuple[str, ...]) -> tuple[Tensor, Tensor]:  # [..., A], [..., A, A]
+    """One over the length of each axis, 0 where it has none, and the inner products of the unit axes."""
     lengths = torch.stack([_length(record, {axis: 1.0}) for axis in axes], dim=-1)
     scale = torch.where(lengths == 0, 0.0, 1 / lengths)
     inner = record.part(axes).matrix() * scale[..., None, :] * scale[..., :, None]
     known = inner.isfinite().all(dim=-1, keepdim=True).all(dim=-2, keepdim=True)
-    inner = torch.where(known, inner, 0.0)
-    inverse = torch.linalg.pinv(inner, rtol=DEPENDENT, hermitian=True)
-    along = torch.stack([record.combination({axis: 1.0}, v) for axis in axes], dim=-1) * scale
-    weights = (inverse @ along[..., None])[..., 0] * scale
-    least = torch.linalg.eigvalsh(inner + torch.diag_embed((lengths == 0).double()))[..., 0]
-    return {axis: weights[..., i] for i, axis in enumerate(axes)}, least > ALIKE
+    return scale, torch.where(known, inner, 0.0)
 
 
 @dataclass(frozen=True)
