@@ -49,8 +49,7 @@ def _identity_problems(trace: Trace) -> list[str]:
         return []
     return [
         f"move + noise misses x' - x by {residual[large].nan_to_num().max():.1e} sigma at {_steps(large)} "
-        f"(limit {IDENTITY_LIMIT:.0e}), measured on the sampler before the run: the split of the step cannot be "
-        "trusted there."
+        f"(limit {IDENTITY_LIMIT:.0e}): the split of the step cannot be trusted there."
     ]
 
 

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from guidance_geometry.tests.trace.test_scales import columns, draw
+from guidance_geometry.tests.trace.drawn_steps import columns, draw
 from guidance_geometry.trace.recorder import Evaluation, Pass
 
 

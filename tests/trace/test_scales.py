@@ -1,38 +1,17 @@
 """The effective scale of a run: in its columns, of old files, and with what is named taken out."""
 
 from dataclasses import replace
-from itertools import pairwise
 
 import pytest
 import torch
 
+from guidance_geometry.tests.trace.drawn_steps import columns, draw
 from guidance_geometry.tests.traces import exact_trace
-from guidance_geometry.trace.accumulator import Accumulator, Capture
 from guidance_geometry.trace.file import load, save
 from guidance_geometry.trace.record import run_record
-from guidance_geometry.trace.recorder import Evaluation, Pass, Recorded
-from guidance_geometry.trace.rows import Setting
+from guidance_geometry.trace.recorder import Evaluation, Pass
 from guidance_geometry.trace.terms import GUIDES, Term
 from guidance_geometry.trace.trace import SCALES, Trace
-
-LEVELS = (4.0, 2.0, 1.0, 0.5)
-SHAPE = (3, 3, 6, 6)
-
-
-def draw(seed):
-    return torch.randn(SHAPE, generator=torch.Generator().manual_seed(seed))
-
-
-def columns(evaluations, **setting):
-    """The columns of steps with these evaluations."""
-    seen = Accumulator(Setting(**setting), Capture("numbers"))
-    for i, (evaluation, (now, then)) in enumerate(zip(evaluations, pairwise(LEVELS), strict=True)):
-        seen.enter(Recorded(i, draw(90 + i), now, then, evaluation, draw(80 + i), None, 2, spent_on(evaluation)))
-    return seen.columns()
-
-
-def spent_on(evaluation):
-    return {name: one.nfe for name, one in evaluation.passes.items()}
 
 
 def test_a_further_pass_is_taken_out_and_is_no_vector_of_the_file():
