@@ -142,9 +142,10 @@ def claim(tensor: Tensor) -> str:
 
 
 def fill(network: nn.Module, weights: Mapping[str, Tensor]) -> None:
-    """Give a network without memory these tensors as its own; counters of training batches start at zero."""
+    """Give a network without memory these tensors as its own; counters of training batches are zero."""
     counters = {key: torch.tensor(0) for key in network.state_dict() if is_bookkeeping(key)}
-    network.load_state_dict(counters | dict(weights), assign=True)
+    kept = {key: tensor for key, tensor in weights.items() if not is_bookkeeping(key)}
+    network.load_state_dict(counters | kept, assign=True)
 
 
 def usual_preprocessing(models: Any, name: str, segments: bool, side: Any) -> Preprocessing:

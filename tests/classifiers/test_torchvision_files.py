@@ -105,6 +105,16 @@ def test_a_changed_network_is_refused_with_the_nearest_name(tmp_path, change, me
         open_classifier(tmp_path / "net.safetensors", None)
 
 
+def test_counters_of_training_batches_may_be_anything_since_nothing_reads_them(tmp_path):
+    network, x = network_of("resnet18"), noise((1, 3, 40, 40))
+    weights = network.state_dict()
+    weights["bnX.num_batches_tracked"] = weights.pop("bn1.num_batches_tracked")
+    weights["layer1.0.bn1.num_batches_tracked"] = torch.zeros(3)
+    write_safetensors(tmp_path / "net.safetensors", weights, {"gg.size": "32"})
+    loaded = open_classifier(tmp_path / "net.safetensors", None)
+    assert (loaded.logits(x) - network(loaded.preprocessing(x))).abs().max() <= 1e-5
+
+
 @pytest.mark.parametrize(
     ("said", "message"),
     [
