@@ -15,6 +15,7 @@ class Run:
     began: in a further stage of an outer step, the noise level at which that step began; None in its first evaluation.
     part: which part of the sample is guided, from 0; a sample of one tensor has only that. first, last: shares of the
     model's whole schedule at which the run begins and ends; a stage of several, or denoise below 1, is a part of it.
+    moves: dx'/dx, dx'/dD and dx'/du of every step, measured on the sampler; empty where nobody knows.
     """
 
     sigmas: tuple[float, ...]
@@ -23,6 +24,7 @@ class Run:
     part: int = 0
     first: float = 0.0
     last: float = 1.0
+    moves: tuple[tuple[float, float, float], ...] = ()
 
     @property
     def steps(self) -> int:
@@ -53,8 +55,12 @@ class Run:
 
     def noise_to_signal(self, sigma: float) -> float:
         """Noise per signal at a noise level, the same number for VE and flow: sigma / alpha; inf where alpha is 0."""
-        alpha = 1 - sigma if self.flow else 1.0
+        alpha = self.alpha(sigma)
         return sigma / alpha if alpha > 0 else math.inf
+
+    def alpha(self, sigma: float) -> float:
+        """Signal at a noise level: 1 on VE, 1 - sigma on flow."""
+        return 1 - sigma if self.flow else 1.0
 
     def log_snr(self, sigma: float) -> float:
         """Log of the signal-to-noise ratio: 2 ln(alpha / sigma); -inf for noise alone, inf for a clean sample."""

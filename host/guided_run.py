@@ -44,8 +44,10 @@ class GuidedRun:
     def __init__(self, guider, chain: Chain, sigmas: Tensor, noise: Tensor, sampler, packed: Packed):
         levels, patcher = tuple(map(float, sigmas)), guider.model_patcher
         first, last = adapter.part_of_schedule(patcher, levels)
-        run = Run(levels, adapter.is_flow(patcher), first=first, last=last)
-        response, waits = response_of(sampler, sigmas, patcher), chain.waits(run)
+        response = response_of(sampler, sigmas, patcher)
+        moves = response.moves if len(response.steps) == len(levels) - 1 else ()
+        run = Run(levels, adapter.is_flow(patcher), first=first, last=last, moves=moves)
+        waits = chain.waits(run)
         self.chain, self.packed, self.stages = chain, packed, Stages(run.sigmas, response)
         note = zero_init_note(adapter.sampler_of(sampler)[0], response, waits) if waits else ""
         self.notes = [f"{note} {SURE_TO_WAIT}"] if note else []

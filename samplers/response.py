@@ -226,6 +226,11 @@ class Response:
         """Steps before a step that it reads, at most."""
         return max((step.memory for step in self.steps), default=0)
 
+    @property
+    def moves(self) -> tuple[tuple[float, float, float], ...]:
+        """dx'/dx, dx'/dD and dx'/du of every step."""
+        return tuple((step.states[0], step.kappa, sum(step.uncond[0])) for step in self.steps)
+
     def excess_signal(self, flow: bool) -> float:
         """How much more of the clean sample a state holds than belongs to its noise level, at most; below 0 for less.
 

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from ..run import Run
 from .kinds import Schedule
 
-STEPS = ("euler", "euler_ancestral", "ddim")
+NOISY = ("euler_ancestral", "ddim")
+STEPS = ("euler", "euler_ancestral", "ddim", "measured")
 
 
 @dataclass(frozen=True)
@@ -18,11 +19,12 @@ class PlusPlus(Schedule):
         euler             n_down = n'
         ddim              n_down = sqrt(n'^2 - up^2)     up = eta n' sqrt(1 - (n'/n)^2)
         euler_ancestral   as ddim on VE; on flow n_down = s / (1 - s) with s = sigma' (1 + (sigma'/sigma - 1) eta)
+        measured          gamma' = lambda (1 + (alpha a + b) / kappa)  of a sampler x' = a x + kappa D + b u + noise
 
     Exact for steps of first order, which are linear in one prediction; approximate for others, which also remember
     predictions at earlier scales. Inside a step of several stages the scale is that of the step. At the last step, and
-    at one that does not lower the noise, gamma' = lambda. step: the sampler whose n_down is meant. eta: its noise, not
-    read by euler.
+    at one that does not lower the noise, gamma' = lambda. step: the sampler whose n_down is meant; measured is euler
+    where nobody measured. eta: its noise, read by ddim and euler_ancestral.
     Source: Chung et al. 2024, arXiv 2406.08070; the scale is derived here.
     """
 
@@ -39,18 +41,21 @@ class PlusPlus(Schedule):
     @property
     def text(self) -> str:
         """One phrase for the trace."""
-        return f"CFG++ ({self.step_of}{'' if self.step_of == 'euler' else f', eta {self.eta:g}'})"
+        return f"CFG++ ({self.step_of}{f', eta {self.eta:g}' if self.step_of in NOISY else ''})"
 
     def scale(self, gamma: float, run: Run, sigma: float) -> float:
         """The scale of the step that a noise level belongs to.  gamma: lambda."""
         step = run.step(sigma)
+        if self.step_of == "measured" and run.moves:
+            kept, kappa, uncond = run.moves[step]
+            return gamma * (1 + (run.alpha(run.sigmas[step]) * kept + uncond) / kappa) if kappa > 0 else gamma
         now, then = run.sigmas[step], run.sigmas[step + 1]
         share = 0.0 if then >= now else 1 - self._down(run, now, then) / run.noise_to_signal(now)
         return gamma / share if share > 0 else gamma
 
     def _down(self, run: Run, sigma: float, sigma_next: float) -> float:
         after = run.noise_to_signal(sigma_next)
-        if self.step_of == "euler":
+        if self.step_of not in NOISY:
             return after
         if self.step_of == "euler_ancestral" and run.flow:
             return run.noise_to_signal(sigma_next * (1 + (sigma_next / sigma - 1) * self.eta))

@@ -13,6 +13,7 @@ SAMPLERS = {
     "euler": "euler and DDIM (eta 0)",
     "euler_ancestral": "euler_ancestral at this eta",
     "ddim": "DDIM at this eta and, at eta 1, DDPM",
+    "measured": "every sampler whose step reads one prediction",
 }
 
 
@@ -31,8 +32,9 @@ class GGPlusPlus(CheckedNode):
                     "step_of",
                     options=list(STEPS),
                     default="euler",
-                    tooltip="The sampler in use. euler: any sampler without noise. euler_ancestral: the "
-                    "host's. ddim: DDIM and DDPM of this pack. A wrong choice gives the wrong scale, without an error.",
+                    tooltip="The sampler in use. measured: whichever it is. euler: any sampler without noise. "
+                    "euler_ancestral: the host's. ddim: DDIM and DDPM of this pack. A wrong choice of these three "
+                    "gives the wrong scale, without an error.",
                 ),
                 io.Float.Input(
                     "eta",

@@ -24,6 +24,25 @@ def test_euler_with_this_scale_is_euler_cfg_pp(labelled, empty_latent, model, we
     assert (theirs - ksampler(*arguments, "euler", steps=STEPS, cfg=weight)).abs().max() > 1e-2
 
 
+@pytest.mark.parametrize("model", ["ve", "flow"])
+@pytest.mark.parametrize(
+    ("sampler", "twin"),
+    [("euler", "euler_cfg_pp"), ("euler_cfg_pp", "euler_cfg_pp"), ("ddim", "euler_cfg_pp")],
+)
+def test_the_measured_scale_makes_any_step_the_one_of_the_paper(labelled, empty_latent, model, sampler, twin):
+    arguments = (*labelled[model], empty_latent(model))
+    theirs = ksampler(*arguments, twin, steps=STEPS, cfg=0.6)
+    ours = guided(*arguments, sampler, steps=STEPS, cfg=0.6, guidance=chain("measured"))[0]["samples"]
+    assert (ours - theirs).abs().max() <= 1e-5 * theirs.abs().max()
+
+
+def test_the_measured_scale_knows_the_noise_of_a_sampler(labelled, empty_latent):
+    arguments = (*labelled["ve"], empty_latent("ve"))
+    theirs = ksampler(*arguments, "euler_ancestral_cfg_pp", steps=STEPS, cfg=0.6)
+    ours = guided(*arguments, "euler_ancestral", steps=STEPS, cfg=0.6, guidance=chain("measured"))[0]["samples"]
+    assert (ours - theirs).abs().max() <= 1e-5 * theirs.abs().max()
+
+
 def test_euler_ancestral_with_this_scale_is_euler_ancestral_cfg_pp_on_ve(labelled, empty_latent):
     arguments = (*labelled["ve"], empty_latent("ve"))
     theirs = ksampler(*arguments, "euler_ancestral_cfg_pp", steps=STEPS, cfg=0.6)

@@ -35,6 +35,24 @@ def test_a_plain_step_at_this_scale_is_the_step_of_the_paper(family, weight, ste
         assert (ours - paper).abs().max() <= 1e-12 * paper.abs().max()
 
 
+def test_a_measured_step_at_this_scale_renoises_with_u():
+    """x' = s D + n eps(D) + m eps(u); that of the paper is s D_lambda + (n + m) eps(u)."""
+    signal, noise, known, weight = 0.7, 0.2, 0.1, 0.6
+    sigma, alpha = 0.5, 0.5
+    x, u, c = vectors(0)
+
+    def eps(v):
+        return (x - alpha * v) / sigma
+
+    move = ((noise + known) / sigma, signal - alpha * noise / sigma, -alpha * known / sigma)
+    chain = PLAIN.then(PlusPlus("measured"))
+    gamma = chain.scale(chain.init(Run((sigma, 0.3, 0.0), True, moves=(move, move))), sigma, weight)
+    guided, plain = (u + scale * (c - u) for scale in (weight, gamma))
+    ours = signal * plain + noise * eps(plain) + known * eps(u)
+    assert (ours - (signal * guided + (noise + known) * eps(u))).abs().max() <= 1e-12
+    assert PlusPlus("measured").scale(weight, RUNS["ve"], 5.0) == PlusPlus().scale(weight, RUNS["ve"], 5.0)
+
+
 def test_the_ancestral_step_of_flow_models_has_its_own_noise():
     run, weight, eta = RUNS["flow"], 0.6, 1.0
     chain = PLAIN.then(PlusPlus("euler_ancestral", eta))
