@@ -62,6 +62,7 @@ def acted(
     gamma = _widget_number(*_median_sample(effective, room))
     gamma = torch.where(gamma.isnan(), stated, gamma)  # where delta is rounding any scale gives the same
     gamma = torch.where(predictions == ALONE, 1.0, gamma)
+    effective = torch.where((gamma[:, None] - effective).abs() <= room, gamma[:, None], effective)
     off = torch.where(both, torch.as_tensor(counted(stated) - counted(gamma))[:, None], 0.0)
     return Acted(gamma, recounted(record, off) if bool(off.any()) else record, effective, across, seen)
 

@@ -146,7 +146,7 @@ def of_another_pack(function):
     return made
 
 
-def near(found, expected, within=10 * EXACT):
+def near(found, expected, within=EXACT):
     known = expected.isfinite() & found.isfinite()
     assert known.any(), "some differences are no rounding"
     return bool(((found - expected).abs() <= within * expected.abs().clamp(min=1))[known].all())
