@@ -15,6 +15,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from itertools import chain
 from typing import NamedTuple
 
 import torch
@@ -156,6 +157,11 @@ class StepResponse:
     def kappa(self) -> float:
         """dx'/dD: how far the next state follows a shift of the predictions of its step."""
         return sum(self.guided[0])
+
+    @property
+    def gain(self) -> float:
+        """Its largest weight, 1 at least: how far it enlarges the rounding of what it reads."""
+        return max(1.0, *map(abs, (*self.states, *chain(*self.guided, *self.uncond))))
 
     @property
     def memory(self) -> int:

@@ -158,7 +158,8 @@ def out_of_span(record: GramRecord) -> Tensor:  # 0 .. 1
 def identity_residual(unexplained: Tensor, sigma: Coefficient) -> Tensor:  # [..., B] -> [..., B], >= 0, in sigma
     """M12: does the split add up?  rms(unexplained) / sigma; nan at sigma = 0, nan or inf are kept.
 
-    unexplained: rms of x' - x - noise - the step's move by the sampler's response.
+    unexplained: rms of x' - x - noise - the step's move by the sampler's response, over the response's largest weight
+    if that is above 1: so far it enlarges the rounding of what it reads.
     """
     return ratio(unexplained, torch.as_tensor(sigma).double())
 

@@ -175,9 +175,10 @@ class Measurement:
         return steps[step.index] if step.index < len(steps) else None
 
     def _unexplained(self, step: Recorded) -> Tensor:  # -> [B] float64
-        """Rms of what the recorded move has that the sampler's response has not; nan where that is not known.
+        """Rms of what the recorded move has that the sampler's response has not, in units of the step's largest weight.
 
-        The move was read off the states, and the response measured before the run: each is held against the other.
+        nan where that is not known. The move was read off the states, and the response measured before the run: each is
+        held against the other.
         """
         answers = tuple((one.denoised, one.uncond) for one in step.calls)
         self.visits = (Visit(step.x, answers), *self.visits)[: self.setting.response.memory + 1]
@@ -185,7 +186,7 @@ class Measurement:
         move = response.move(self.visits) if response and not response.hidden else None
         if move is None:
             return step.x.new_full((len(step.x),), torch.nan, dtype=torch.float64)
-        return rms(step.move - move)
+        return rms(step.move - move) / response.gain
 
     def _said(self, step: Recorded) -> Tensor:  # -> [columns, B]
         seen, unknown = step.evaluation, step.x.new_full((len(step.x),), torch.nan)
