@@ -25,7 +25,12 @@ WRAPPERS = (comfy.patcher_extension.WrappersMP.CALC_COND_BATCH, comfy.patcher_ex
 def guidance_patches(options: Mapping[str, Any]) -> list[str]:
     """Names of what may change guidance on a MODEL with these options, without what is of this pack."""
     named = ((_file_of(function), _name_of(function)) for function in _functions(options))
-    return list(dict.fromkeys(f"{_pack_of(file)}: {name}" for file, name in named if PACK not in file.parents))
+    return list(dict.fromkeys(f"{_pack_of(file)}: {name}" for file, name in named if not _is_ours(file)))
+
+
+def _is_ours(file: Path) -> bool:
+    """Whether a file is of this pack; a developer's host lies in its hidden folder."""
+    return PACK in file.parents and not file.relative_to(PACK).parts[0].startswith(".")
 
 
 def _functions(options: Mapping[str, Any]) -> Iterator[Callable]:

@@ -51,7 +51,7 @@ LONGEST = 50  # lines of a function without its docstring
 MEDIAN, NINE_OF_TEN = 4, 14  # the same, of all functions of the pack
 MOST_ARGUMENTS = 8  # of a function, self among them; the `execute` of a node has one for each of its inputs
 MOST_ATTRIBUTES = 12
-MOST_LINES = 29_950  # of the pack, blank ones left out; 3,000 of them are the published networks
+MOST_LINES = 30_200  # of the pack, blank ones left out; 3,000 of them are the published networks
 MOST_LINES_OF_NODES = 4_500  # the blank ones too
 
 
