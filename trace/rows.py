@@ -184,7 +184,7 @@ class Measurement:
         self.visits = (Visit(step.x, answers), *self.visits)[: self.setting.response.memory + 1]
         response = self._response(step)
         move = response.move(self.visits) if response and not response.hidden else None
-        if move is None:
+        if response is None or move is None:
             return step.x.new_full((len(step.x),), torch.nan, dtype=torch.float64)
         return rms(step.move - move) / response.gain
 
