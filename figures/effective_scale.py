@@ -9,8 +9,9 @@ import torch
 from torch import Tensor
 
 from ..trace.effective import ALIKE, EffectiveScale, alike, push_weights, tells
-from ..trace.scale import cfg_of
+from ..trace.scale import cfg_of, own_steps
 from ..trace.sentences import about, percent
+from ..trace.terms import columns_of_pass, passes_of
 from ..trace.trace import Trace
 from .canvas import Box, Canvas, extent
 from .caption import caption_box, sample_fact, set_caption
@@ -33,7 +34,10 @@ NEEDED = "It takes both predictions and a difference above rounding. Raise cfg t
 
 @dataclass(frozen=True)
 class Curves:
-    """One sample: M19 and M19a [n], percentiles of M19 [n, 2], cfg, and the ends of an axis that holds what pushes."""
+    """One sample: M19 and M19a [n], percentiles of M19 [n, 2], cfg, and the ends of an axis that holds what pushes.
+
+    acted: what it all comes to. size: of the difference of the predictions, nan where one was not made [n].
+    """
 
     scale: Tensor
     across: Tensor
@@ -41,11 +45,31 @@ class Curves:
     cfg: float
     low: float
     high: float
+    acted: EffectiveScale
+    size: Tensor
 
     @property
     def beyond(self) -> Tensor:  # [n] bool
         """Which steps lie beyond the axis, by more than is worth a word."""
-        inside = self.scale.clamp(self.low, self.high)
+        return self._outside(self.low, self.high)
+
+    @property
+    def untold(self) -> Tensor:  # [n] bool
+        """Which steps lie beyond the scales on top."""
+        return self._outside(self.acted.least, self.acted.most)
+
+    @property
+    def gaps(self) -> str:
+        """Why steps have no scale."""
+        unknown = self.scale.isnan()
+        reasons = {
+            "no second prediction": unknown & self.size.isnan(),
+            "no difference above rounding": unknown & self.size.isfinite(),
+        }
+        return ", or ".join(words for words, steps in reasons.items() if steps.any())
+
+    def _outside(self, low: float, high: float) -> Tensor:  # -> [n] bool
+        inside = self.scale.clamp(low, high)
         return (self.scale - inside).abs() > ALIKE * inside.abs().clamp(min=1)
 
 
@@ -53,10 +77,12 @@ def curves_of(trace: Trace, sample: int) -> Curves:
     """What is drawn of one sample of a run."""
     every, cfg = trace.column("M19"), cfg_of(trace)
     band = torch.where((every.isfinite().sum(dim=1) >= FEWEST)[:, None], ends_of(every), torch.nan)
-    pushing = tells(torch.where(every.isfinite(), push_weights(trace), 0.0))[:, sample]
+    pushing = tells(every, torch.where(every.isfinite(), push_weights(trace), 0.0))[:, sample]
     held = torch.cat([every[pushing, sample], band[pushing].flatten(), torch.tensor([0.0, 1.0, cfg])])
     low, high = held[held.isfinite()].aminmax()
-    return Curves(every[:, sample], trace.column("M19a")[:, sample], band, cfg, float(low), float(high))
+    acted = EffectiveScale.of(trace.of_samples(slice(sample, sample + 1)))
+    own = (every[:, sample], trace.column("M19a")[:, sample], band, cfg, float(low), float(high))
+    return Curves(*own, acted, trace.column("M2")[:, sample])
 
 
 def acts_like(acted: EffectiveScale, cfg: float) -> str:
@@ -64,10 +90,25 @@ def acts_like(acted: EffectiveScale, cfg: float) -> str:
     if math.isnan(acted.least):
         return "What the run as a whole acts like is not known."
     if acted.along and math.isfinite(cfg) and alike(acted.least, cfg) and alike(acted.most, cfg):
-        return f"Guidance acts as cfg says: {number(cfg)}."
+        return f"Guidance acts as cfg says: {number(cfg)}"
     scales = " to ".join(dict.fromkeys((about(acted.least), about(acted.most))))
     who = "Guidance" if math.isnan(cfg) else f"cfg {number(cfg)}"
     return f"{who} acts like {scales}" + ("" if acted.along else f"; {percent(acted.across)} % of the push goes across")
+
+
+def heading(trace: Trace, sample: int, curves: Curves) -> str:
+    """What one sample of a run comes to, and at how many steps guidance was off."""
+    words = acts_like(curves.acted, curves.cfg)
+    if off := int(((trace.steps["gamma"] == 1) & curves.scale.isnan() & own_steps(trace)).sum()):
+        words += f"; guidance was off at {off} of {trace.n} steps"
+    return (
+        words if all(alike_in(trace.column(name), sample) for name in ("M19", "M19a")) else f"Sample {sample}: {words}"
+    )
+
+
+def alike_in(values: Tensor, sample: int) -> bool:  # [n, B]
+    """Whether all samples are like this one, as far as they are known."""
+    return not ((values - values[:, [sample]]).abs() > ALIKE * values.abs().clamp(min=1)).any()
 
 
 def draw_effective_scale(order: Order, figure: Figure) -> Drawing:
@@ -79,7 +120,7 @@ def draw_effective_scale(order: Order, figure: Figure) -> Drawing:
         return nothing(order, replace(order.scene, missing=UNKNOWN, advice=NEEDED), caption)
     canvas, (upper, lower) = order.canvas(), WIDE if order.sheet.width > 700 else NARROW
     set_caption(canvas, caption_box(order.sheet.caption, caption), caption)
-    words = acts_like(EffectiveScale.of(trace.of_samples(slice(sample, sample + 1))), curves.cfg)
+    words = heading(trace, sample, curves)
     for k, line in enumerate(filled(words, upper.w, lambda some: extent(some, HEAD, True)[0])):
         canvas.text((upper.x, 18 + 26 * k), line, HEAD, bold=True, halo=False)
     _scales(canvas, order, curves, upper)
@@ -93,10 +134,20 @@ def _facts(order: Order, curves: Curves) -> list[tuple[str, str]]:
         "sample": (True, sample_fact(order.scene.facts)[1]),
         "scale 1": (True, "pushes nothing"),
         "band": (curves.band.isfinite().any(), f"10th to 90th percentile of {order.trace.batch} samples"),
-        "gaps": (curves.scale.isnan().any(), "no difference above rounding"),
+        "left out": (apart := _apart(order.trace), f"{apart}: counted alone"),
+        "gaps": (curves.gaps, curves.gaps),
+        "on top": (curves.untold.any(), "without steps of next to no push"),
         "beyond": (curves.beyond.any(), "triangles: outside the axis, where little is pushed"),
     }
     return [(name, words) for name, (holds, words) in told.items() if holds]
+
+
+def _apart(trace: Trace) -> str:
+    """What took part and is counted by itself: further passes and gradients."""
+    passes = [
+        name for name in passes_of(trace.steps) if (trace.steps[columns_of_pass(name)[1]].nan_to_num() != 0).any()
+    ]
+    return ", ".join([*passes, *(term.shown for term in trace.terms if term.guides)])
 
 
 def _scales(canvas: Canvas, order: Order, curves: Curves, box: Box):

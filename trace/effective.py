@@ -74,9 +74,10 @@ def push_weights(trace: Trace) -> Tensor:  # -> [n, B], >= 0, units of the state
     return (kappa[:, None] * delta).nan_to_num(0.0, 0.0, 0.0)
 
 
-def tells(weights: Tensor) -> Tensor:  # [n, ...] -> [n, ...] bool
-    """Which steps push more than next to nothing, each against its even share."""
-    return weights * len(weights) > SLIGHT * weights.sum(dim=0)
+def tells(scales: Tensor, weights: Tensor) -> Tensor:  # [n, ...] x2 -> [n, ...] bool
+    """Which steps tell of a run: those that push, at one unit of scale or, more than others, at the scale they had."""
+    pushed = weights * torch.where(weights > 0, scales - 1, 0.0).abs()
+    return (weights * len(weights) > SLIGHT * weights.sum(dim=0)) | (pushed * len(pushed) > pushed.sum(dim=0))
 
 
 def weighted_mean(values: Tensor, weights: Tensor) -> Tensor:  # [n, ...] x2 -> [...]
@@ -91,9 +92,8 @@ def alike(scale: float, other: float) -> bool:
 
 
 def _course(scales: Tensor, weights: Tensor) -> tuple[float, float, float, float]:  # [n] x2 -> early, late, least, most
-    """How the scale of one sample went over the steps that tell, or push more than others whatever their difference."""
-    pushed = weights * torch.where(weights > 0, scales - 1, 0.0).abs()
-    telling = (tells(weights) | (pushed * len(pushed) > pushed.sum())).nonzero()[:, 0]
+    """How the scale of one sample went over the steps that tell."""
+    telling = tells(scales, weights).nonzero()[:, 0]
     third = -(-len(telling) // PARTS)
     early, late = (float(weighted_mean(scales[at], weights[at])) for at in (telling[:third], telling[-third:]))
     return early, late, float(scales[telling].min()), float(scales[telling].max())

@@ -34,7 +34,7 @@ STORED = tuple(name for name, metric in METRICS.items() if metric.column)  # wha
 WRITTEN = (*PER_STEP, "K", "sum", *(METRICS[name].column for name in STORED))  # columns of a step's record
 HEADER = ("scheduler", "sampler", "cfg", "seed", "sigmas", "labels", "chain", "model", "notes", "split", "evaluations")
 OF_A_PASS = ("evals", "scale", "size", "along", "across")
-OF_SOME_RUNS = ("part", "passes", "inside", "afterwards")
+OF_SOME_RUNS = ("part", "passes", "inside", "afterwards", "guider")
 
 
 @dataclass(frozen=True)

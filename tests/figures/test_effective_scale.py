@@ -78,6 +78,18 @@ def test_a_step_that_pushes_next_to_nothing_does_not_stretch_the_axis():
     assert "scale-11" not in found
 
 
+def test_a_step_that_pushes_most_is_told_and_on_the_axis_however_small_its_difference():
+    """The scale of a power law grows as the difference shrinks."""
+    trace = acting(lambda step: 1001.0 if step == 11 else 2.0, lambda step: 0.0)
+    kappa = trace.steps["kappa"].clone()
+    kappa[11] *= 0.02
+    drawing = drawn(replace(trace, steps=trace.steps | {"kappa": kappa}))
+    assert drawing.caption.startswith("cfg 8 acts like 2 to 1001. ")
+    found = marks(drawing.canvas.svg())
+    assert found["scale-11"][1] == pytest.approx(WIDE[0].y, abs=0.01)
+    assert "beyond" not in drawing.caption
+
+
 def test_rounding_leads_no_step_beyond_the_axis():
     trace = acting(lambda step: 8.0 + 1e-6 * (step == 11), lambda step: 0.0)
     kappa = trace.steps["kappa"].clone()
@@ -93,6 +105,42 @@ def test_a_band_holds_the_middle_of_three_samples_or_more():
     drawing = drawn(replace(trace, steps=trace.steps | {"gamma_eff": scales}))
     assert "band 10th to 90th percentile of 5 samples" in drawing.caption
     assert "band" not in drawn(acting(lambda step: 4.0, lambda step: 0.0)).caption
+
+
+def test_where_guidance_was_off_that_is_said():
+    trace = run(gamma=4.0, skip=(0, 1))
+    gamma = trace.steps["gamma"].clone()
+    gamma[:2] = 1.0
+    drawing = drawn(replace(trace, steps=trace.steps | {"gamma": gamma}))
+    assert drawing.caption.startswith("Guidance acts as cfg says: 4; guidance was off at 2 of 12 steps. ")
+    assert "gaps no second prediction" in drawing.caption
+    assert "rounding" not in drawing.caption
+
+
+def test_of_a_batch_it_is_said_whose_scales_are_told():
+    trace = acting(lambda step: 4.0, lambda step: 0.0, batch=5)
+    assert drawn(trace).caption.startswith("cfg 8 acts like 4. ")
+    scales = trace.steps["gamma_eff"] + torch.arange(5)
+    one = drawn(replace(trace, steps=trace.steps | {"gamma_eff": scales}))
+    assert one.caption.startswith("Sample 0: cfg 8 acts like 4. ")
+
+
+def test_what_is_counted_alone_is_named():
+    trace = acting(lambda step: 4.0, lambda step: 0.0)
+    columns = {"evals middle": torch.ones(trace.n), "scale middle": torch.ones(trace.n)}
+    columns |= {"pass middle": torch.ones(trace.n, trace.batch)}
+    assert "left out" not in drawn(trace).caption
+    assert "left out middle: counted alone" in drawn(replace(trace, steps=trace.steps | columns)).caption
+
+
+def test_a_scale_that_is_drawn_and_not_told_is_explained():
+    trace = acting(lambda step: 1.0 if step == 11 else 4.0, lambda step: 0.0)
+    assert "on top" not in drawn(acting(lambda step: 4.0, lambda step: 0.0)).caption
+    kappa = trace.steps["kappa"].clone()
+    kappa[11] *= 1e-3
+    drawing = drawn(replace(trace, steps=trace.steps | {"kappa": kappa}))
+    assert drawing.caption.startswith("cfg 8 acts like 4. ")
+    assert "on top without steps of next to no push" in drawing.caption
 
 
 def test_a_run_without_a_pair_says_what_is_missing():

@@ -31,7 +31,7 @@ test("what cfg acts like, and what goes across, stand on top in words", () => {
   assert.match(draw(record)[0].label, /cfg 8 acts like 1\.1 to 5\.3; 41 %/);
   assert.deepEqual(top(acting([[2, 0], [2, 0]], { cfg: 4 })), ["cfg 4 acts like 2"]);
   assert.deepEqual(top(acting([[2, 0], [3, 0]], { cfg: null })), ["Guidance acts like 2 to 3"]);
-  assert.deepEqual(top(fixture("euler").record), ["Guidance acts as cfg says: 4."]);
+  assert.deepEqual(top(fixture("euler").record), ["Guidance acts as cfg says: 4"]);
   assert.deepEqual(top(acting([[4, 0.3], [4, 0.3]], { cfg: 4 })), ["cfg 4 acts like 4; 30 % of the push goes across"]);
 });
 
@@ -44,6 +44,12 @@ test("a step is weighed by what it pushes, and one that pushes next to nothing i
   const [line] = called(drawn, "cfg");
   assert.ok(Math.abs(beyond.y - line.points[0][1]) < 1e-9, "at the rim, which is cfg here");
   assert.ok(called(drawn, "caption").some((chunk) => /triangles: beyond the axis/.test(words(chunk))));
+});
+
+test("a step that pushes most is told and on the axis, however small its difference", () => {
+  const record = acting([[2, 0], [2, 0], [2, 0], [1001, 0]], { weights: [1, 1, 1, 0.02] });
+  assert.deepEqual(top(record), ["cfg 8 acts like 2 to 1001"]);
+  assert.deepEqual(called(draw(record), "beyond"), []);
 });
 
 test("rounding leads no step beyond the axis", () => {
@@ -60,8 +66,42 @@ test("a step that does not know is a gap, never a zero", () => {
       assert.deepEqual(called(drawn, `${name}-mark`).map(({ x }) => x), [at[0], at[2], at[3]], `${name} ${w}x${h}`);
       assert.deepEqual(called(drawn, name).map(({ points }) => points.map(([x]) => x)), [[at[2], at[3]]], name);
     }
-    assert.ok(called(drawn, "caption").some((chunk) => /gaps: /.test(words(chunk))));
+    assert.ok(called(drawn, "caption").some((chunk) => /gaps: no difference above rounding/.test(words(chunk))));
   }
+});
+
+const caption = (record, more) => called(draw(record, more), "caption").map(words).join(" ");
+
+test("where guidance was off, that is said, and not that it acts as cfg says", () => {
+  const record = acting([[4, 0], [4, 0], [null, null]], { cfg: 4 });
+  const blank = record.steps[2].samples.map((one) => ({ ...one, K: one.K.map(() => null) }));
+  record.steps[2] = { ...record.steps[2], gamma: 1, stage: "cond_only", samples: blank };
+  assert.deepEqual(top(record), ["Guidance acts as cfg says: 4; guidance was off at 1 of 3 steps"]);
+  assert.match(caption(record), /gaps: no second prediction/);
+  assert.doesNotMatch(caption(record), /rounding/);
+});
+
+test("of a batch it is said whose scales are told", () => {
+  const { record } = fixture("batch_16");
+  const steps = record.steps.map((step) => ({ ...step, samples: step.samples.map((one, b) => ({ ...one, m: { ...one.m, M19: b, M19a: 0 } })) }));
+  assert.deepEqual(top({ ...record, cfg: 8, steps }, { sample: 3 }), ["Sample 3: cfg 8 acts like 3"]);
+});
+
+test("a guider that combines the predictions itself has no cfg, and what is counted alone is named", () => {
+  const record = acting([[3, 0], [3, 0]], { cfg: 3 });
+  assert.doesNotMatch(caption(record), /left out/);
+  const middle = { middle: { evals: 1, scale: 1 } };
+  const own = { ...record, guider: "Guider_DualCFG", steps: record.steps.map((step) => ({ ...step, passes: middle })) };
+  assert.deepEqual(top(own), ["Guidance acts like 3"]);
+  assert.deepEqual(called(draw(own), "cfg"), []);
+  assert.match(caption(own), /left out: middle, counted alone/);
+});
+
+test("a scale that is drawn and not told is explained", () => {
+  const record = acting([[2, 0], [4, 0], [1, 0]], { weights: [1, 1, 0.01] });
+  assert.deepEqual(top(record), ["cfg 8 acts like 2 to 4"]);
+  assert.match(caption(record), /on top: without steps of next to no push/);
+  assert.doesNotMatch(caption(acting([[2, 0], [4, 0]])), /on top/);
 });
 
 test("the curve stands at its numbers beside cfg, and the band of a batch around it", () => {

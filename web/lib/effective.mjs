@@ -21,23 +21,29 @@ export function effective(record, options) {
   const chosen = rows.find(({ i }) => i === run.chosen);
   const facts = [...factsOf(chosen), run.facts[0], bandWords(record), ...reasons(rows, record)];
   const below = captioned(page, facts, 4);
-  const area = onTop(page, below, actsLike(rows, record.cfg, page.t));
+  const area = onTop(page, below, heading(rows, record, run.sample, page.t));
   return overRun("effective", page, run, area, options, (own) => effectiveCurves(own, area, record, run, rows));
 }
 
-/** {i, scale, across, weight, scales} of every step: M19, M19a, what one unit of scale pushes, the middle of the batch. */
+/**
+ * {i, step, alone, scale, across, size, weight, scales} of every step: M19, M19a, M2, what one unit of scale pushes, the
+ * band. alone: whether another sample acted otherwise.
+ */
 export function scalesOf(record, rows) {
   return rows.map(({ i, step, gram }) => {
     const [scale, across] = ["M19", "M19a"].map((name) => metric(name, gram, step, record));
+    const alone = (step.samples ?? []).some(({ m }) => apart(scale, m.M19 ?? NaN) || apart(across, m.M19a ?? NaN));
     const weight = Math.abs(step.kappa ?? 1 - step.sigma_next / step.sigma) * metric("M2", gram, step);
-    return { i, scale, across, weight: Number.isFinite(scale * weight) ? weight : 0, scales: bandOf("M19", step, record) };
+    return { i, step, alone, scale, across, size: metric("M2", gram, step), weight: Number.isFinite(scale * weight) ? weight : 0, scales: bandOf("M19", step, record) };
   });
 }
 
-/** The steps that push more than next to nothing, each against its even share. */
+/** The steps that tell: not next to nothing at one unit of scale, or more than others at the scale they had. */
 function telling(rows) {
-  const total = rows.reduce((sum, { weight }) => sum + weight, 0);
-  return rows.filter(({ scale, weight }) => Number.isFinite(scale) && weight * rows.length > SLIGHT * total);
+  const pushed = ({ scale, weight }) => weight && weight * Math.abs(scale - 1);
+  const even = (value) => rows.reduce((sum, row) => sum + value(row), 0) / rows.length;
+  const [slight, most] = [SLIGHT * even(({ weight }) => weight), even(pushed)];
+  return rows.filter((row) => row.weight > slight || pushed(row) > most);
 }
 
 /** The least and the largest scale of the steps that push, and the mean share across, weighted by what they push. */
@@ -61,14 +67,31 @@ function lacking({ rows, empty }) {
 /** Whether two scales differ by more than is worth a word. */
 const apart = (scale, other) => Math.abs(scale - other) > ALIKE * Math.max(1, Math.abs(other));
 
-/** What a run comes to, in words. cfg: the number of the widget, if there is one. */
+/** The number on the widget; a guider that combines the predictions itself has none. */
+const widgetOf = ({ guider, cfg }) => (guider ? null : cfg);
+
+/** Two digits, as in the report; three from 10 on, and whole numbers from 100 on. */
+function about(scale) {
+  const size = Math.abs(scale);
+  return size < 100 ? number(scale, size < 10 ? 2 : 3) : number(Math.round(scale), 6);
+}
+
+/** What a sample of a run comes to, and at how many steps guidance was off. */
+function heading(rows, record, sample, t) {
+  const [first, ...others] = actsLike(rows, widgetOf(record), t);
+  const off = rows.filter(({ step, scale }) => step.gamma === 1 && step.stage !== "recur" && !Number.isFinite(scale)).length;
+  if (off) others.push(t("guidance was off at {off} of {n} steps", { off, n: record.n }));
+  return [rows.some(({ alone }) => alone) ? t("Sample {sample}: {words}", { sample, words: first }) : first, ...others];
+}
+
+/** What it comes to, in words. cfg: the number of the widget, if there is one. */
 function actsLike(rows, cfg, t) {
   const { low, high, across } = summary(rows);
   if (!Number.isFinite(low)) return [t("What the run as a whole acts like is not known.")];
   const aside = across > ALIKE ? [t("{share} % of the push goes across", { share: number(100 * across, 2) })] : [];
   const said = Number.isFinite(cfg) && !apart(low, cfg) && !apart(high, cfg);
-  if (!aside.length && said) return [t("Guidance acts as cfg says: {cfg}.", { cfg: number(cfg) })];
-  const [from, to] = [low, high].map((scale) => number(scale, Math.abs(scale) < 10 ? 2 : 3));
+  if (!aside.length && said) return [t("Guidance acts as cfg says: {cfg}", { cfg: number(cfg) })];
+  const [from, to] = [low, high].map(about);
   const range = from === to ? from : t("{low} to {high}", { low: from, high: to });
   const like = Number.isFinite(cfg) ? "cfg {cfg} acts like {range}" : "Guidance acts like {range}";
   return [t(like, { cfg: number(cfg), range }), ...aside];
@@ -92,11 +115,22 @@ function factsOf(chosen) {
   return [`step ${nth(i)}: acts like ${number(scale)}`, Number.isFinite(across) && `${number(100 * across)} % across`];
 }
 
-function reasons(rows, { cfg }) {
-  const { inside } = axisOf(rows, cfg);
-  const gaps = rows.some(({ scale }) => !Number.isFinite(scale));
-  const beyond = rows.some(({ scale }) => apart(scale, inside(scale)));
-  return [gaps && "gaps: no difference above rounding", beyond && "triangles: beyond the axis, little is pushed there"];
+function reasons(rows, record) {
+  const { inside } = axisOf(rows, widgetOf(record));
+  const { low, high } = summary(rows);
+  const unknown = rows.filter(({ scale }) => !Number.isFinite(scale));
+  const gaps = [
+    unknown.some(({ size }) => !Number.isFinite(size)) && "no second prediction",
+    unknown.some(({ size }) => Number.isFinite(size)) && "no difference above rounding",
+  ].filter(Boolean).join(", or ");
+  const counted = (name) => rows.some(({ step: { passes } }) => passes?.[name]?.scale);
+  const names = Object.keys(rows[0].step.passes ?? {}).filter(counted);
+  return [
+    names.length && `left out: ${names.join(", ")}, counted alone`,
+    gaps && `gaps: ${gaps}`,
+    low <= high && rows.some(({ scale }) => apart(scale, Math.min(Math.max(scale, low), high))) && "on top: without steps of next to no push",
+    rows.some(({ scale }) => apart(scale, inside(scale))) && "triangles: beyond the axis, little is pushed there",
+  ];
 }
 
 function effectiveCurves(page, area, record, run, rows) {
@@ -119,7 +153,8 @@ function axisOf(rows, cfg) {
 }
 
 /** The curve over its band, and cfg; a step beyond the axis is a triangle at the rim. */
-function scalePanel(page, box, { cfg }, run, rows) {
+function scalePanel(page, box, record, run, rows) {
+  const cfg = widgetOf(record);
   const { commands, theme: { delta, muted, paper } } = page;
   const { inside, ...ends } = axisOf(rows, cfg);
   const plot = panel(page, box, run.where, { values: [], ...ends, reserve: 18 });

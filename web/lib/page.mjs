@@ -99,7 +99,7 @@ function factsOf(record) {
   const rows = {
     model: [model.name, model.hash && `sha256 ${model.hash.slice(0, 12)}\u2026`],
     sampler: [record.sampler, record.scheduler, `${record.n} steps`, record.seed != null && `seed ${record.seed}`],
-    guidance: [record.cfg != null && `cfg \u03b3 ${number(record.cfg)}`, record.chain],
+    guidance: [record.cfg != null && `${record.guider ? "" : "cfg "}\u03b3 ${number(record.cfg)}`, record.chain],
     samples: [`${record.batch} of ${(record.latent?.shape ?? []).join(" \u00d7 ")} values`, `N ${record.N} each`],
     evaluations: [record.evaluations != null && `${record.evaluations} network passes`,
       ...Object.entries(record.passes ?? {}).map(([name, count]) => `of them ${name} ${count}`)],
