@@ -9,9 +9,8 @@ import torch
 from torch import Tensor
 
 from ..trace.effective import ALIKE, EffectiveScale, alike, push_weights, tells
-from ..trace.scale import cfg_of, own_steps
+from ..trace.scale import apart_of, cfg_of, own_steps
 from ..trace.sentences import about, percent
-from ..trace.terms import columns_of_pass, passes_of
 from ..trace.trace import Trace
 from .canvas import Box, Canvas, extent
 from .caption import caption_box, sample_fact, set_caption
@@ -134,20 +133,12 @@ def _facts(order: Order, curves: Curves) -> list[tuple[str, str]]:
         "sample": (True, sample_fact(order.scene.facts)[1]),
         "scale 1": (True, "pushes nothing"),
         "band": (curves.band.isfinite().any(), f"10th to 90th percentile of {order.trace.batch} samples"),
-        "left out": (apart := _apart(order.trace), f"{apart}: counted alone"),
+        "left out": (apart := ", ".join(apart_of(order.trace)), f"{apart}: counted alone"),
         "gaps": (curves.gaps, curves.gaps),
         "on top": (curves.untold.any(), "without steps of next to no push"),
         "beyond": (curves.beyond.any(), "triangles: outside the axis, where little is pushed"),
     }
     return [(name, words) for name, (holds, words) in told.items() if holds]
-
-
-def _apart(trace: Trace) -> str:
-    """What took part and is counted by itself: further passes and gradients."""
-    passes = [
-        name for name in passes_of(trace.steps) if (trace.steps[columns_of_pass(name)[1]].nan_to_num() != 0).any()
-    ]
-    return ", ".join([*passes, *(term.shown for term in trace.terms if term.guides)])
 
 
 def _scales(canvas: Canvas, order: Order, curves: Curves, box: Box):

@@ -19,7 +19,7 @@ from .features import noise_levels
 from .gram import named
 from .metrics import ratio
 from .pushes import GUIDANCE, beyond_c, contraction, interval, lengths, parts_of, pass_lengths, push_shares, shares
-from .scale import GUIDED, Scale, is_off, predictions_agree
+from .scale import GUIDED, Scale, apart_of, is_off, predictions_agree
 from .sentences import Sentence, about, percent, say, short
 from .terms import Term, columns_of_pass, effects_of_pass, passes_of
 from .trace import AFTERWARDS, Trace
@@ -93,7 +93,8 @@ def _effect(run: Watched) -> Iterator[Sentence]:
         name = "rules" if scale.rules else "passes" if scale.further else "named" if scale.other else "node"
         yield say(f"effect.{name}", who=scale.beside or scale.other, cfg=scale.cfg, **_like(scale))
     elif math.isnan(scale.cfg) and scale.other and not scale.plain and math.isfinite(scale.effective.scale):
-        yield say("effect.guider", who=scale.other, **_like(scale))
+        apart = ", ".join(apart_of(run.trace))
+        yield say("effect.guider.apart" if apart else "effect.guider", apart=apart, who=scale.other, **_like(scale))
 
 
 def _like(scale: Scale) -> dict[str, str | Sentence]:

@@ -420,10 +420,11 @@ def _by_lengths(case: Case, band: Band, why: Sentence) -> Answer:
     """
     top, own, facts = band.edges["high"], case.features, {"model": case.model, "high": band.high}
     chain, rules = case.scale.who, case.odds.rules
-    known = [*(top.get(name, math.nan) for name in ("overmean", "strength")), own.overmean, own.strength]
+    theirs = [top.get(name, math.nan) for name in ("overmean", "strength")]
     along = tuple(_along(case, (band.low, band.high)))
-    if not all(map(math.isfinite, known)) or not top["strength"] > 0:
-        missing = (say("why.card.features", model=case.model),)
+    of_card = all(map(math.isfinite, theirs)) and theirs[1] > 0
+    if not of_card or not all(map(math.isfinite, (own.overmean, own.strength))):
+        missing = (say("why.card.features.own" if of_card else "why.card.features", model=case.model),)
         return Answer(say("head.changed", chain=chain), UNCLEAR, "card", (*missing, *along, say("help.plain")))
     length, push = times_as_far(own.overmean, own.strength, top)
     lengths = say("why.card.lengths", length=length, push=push, further=rules.further, likely=case.odds.likely, **facts)

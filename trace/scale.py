@@ -122,6 +122,12 @@ def cfg_of(trace: Trace) -> float:
     return float(told if isinstance(told := trace.header.get("cfg"), int | float) else math.nan)
 
 
+def apart_of(trace: Trace) -> list[str]:
+    """What took part and is counted by itself, not as guidance: further passes of known weight, and gradients."""
+    passes = [name for name in passes_of(trace.steps) if bool(trace.steps[columns_of_pass(name)[1]].nan_to_num().any())]
+    return [*passes, *(term.shown for term in trace.terms if term.guides)]
+
+
 def _weighs_nothing(trace: Trace, name: str) -> bool:
     """Whether a further pass is proved to have had no part in D at any step that made it."""
     cost, scale, _ = (trace.steps.get(column) for column in columns_of_pass(name))

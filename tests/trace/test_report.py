@@ -154,6 +154,11 @@ def nan(trace, name, steps=slice(None)):
     return with_columns(trace, **{name: column})
 
 
+def begun_late(trace, first=3):
+    """The record of a run that made no second prediction before a step."""
+    return replace(nan(trace, "K", slice(0, first)), stage=["cond_only"] * first + list(trace.stage[first:]))
+
+
 def scheduled(trace):
     """A run whose rule changed cfg from step to step: D stays what it was, so D - G makes up for the other scale."""
     gamma = trace.steps["gamma"] + torch.linspace(-1, 1, trace.n).double()
@@ -279,6 +284,7 @@ CASES = {
     "why.card.other": lambda: report(run(), Known(card=card(sha256="cd" * 32))),
     "why.card.class": lambda: report(run(), Known(card=card(sampler="sde"))),
     "why.card.features": lambda: report(run(4.0, RULED, rule=shrunk), Known(card=card(edges={}))),
+    "why.card.features.own": lambda: report(begun_late(run(16.0, RULED, rule=shrunk)), Known(card=card(edges=MIXED))),
     "why.picks.damaged": lambda: report(
         run(), Known(trouble=(say("why.picks.damaged", fault="b.json: it is empty."),))
     ),
@@ -321,6 +327,7 @@ CASES = {
     "effect.node": lambda: report(patched(2.0, 4.0)),
     "effect.named": lambda: report(run(4.0, {"cfg": 8.0, "chain": "halved", "host": {}})),
     "effect.guider": lambda: report(run(4.0, {"cfg": None, "chain": "TheirGuider"}, rule=projected)),
+    "effect.guider.apart": lambda: report(passed(run(4.0, {"cfg": None, "guider": "TheirGuider"}))),
     "like.one": lambda: report(patched(2.0, 4.0)),
     "like.ends": lambda: report(run(8.0, RULED, rule=projected)),
     "like.steps": lambda: report(acting(run(8.0, RULED, rule=along), [1.0] * 6 + [8.0] * 3 + [1.0] * 11)),
@@ -936,6 +943,18 @@ def test_a_rule_is_told_at_which_scale_it_acts_and_what_goes_across():
     assert f"; {100 * effective.across:.2g} % of the push went across the difference, which no plain scale" in words
     assert 1 < effective.early < effective.late < 8
     assert (found.cfg, found.plain) == (8.0, False)
+
+
+def test_a_guider_with_a_third_condition_does_not_guide_as_plain_guidance_does():
+    """What the third condition made was taken out before."""
+    words = [one.text() for one in report(passed(run(4.0, {"cfg": None, "guider": "TheirGuider"}))).findings]
+    assert words[0] == "Apart from PAG, TheirGuider guides as plain guidance does at 4."
+
+
+def test_a_run_that_lacks_what_is_compared_says_so_and_does_not_blame_the_card():
+    names = said(report(begun_late(run(16.0, RULED, rule=shrunk)), Known(card=card(edges=MIXED))))
+    assert "why.card.features.own" in names
+    assert "why.card.features" not in names
 
 
 def test_a_patch_of_another_pack_is_judged_by_the_scale_that_acted():

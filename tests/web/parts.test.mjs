@@ -29,7 +29,11 @@ test("further passes stand behind the step's numbers and in the table", () => {
   assert.deepEqual(["evals STG", "scale STG", "pass STG"].map((name) => first[head.indexOf(name)]), [1, 0.5, 0.25]);
   assert.equal(head.length, first.length);
   const acting = { ...sound, steps: record.steps.map((step) => ({ ...step, passes: { STG: { ...told.STG, along: 0.75, across: 0.5 } } })) };
-  assert.match(facts(acting, record.steps[0].i, 0, words), /STG \u00d7 0\.5 \(evals 1, like 0\.75 more cfg\)$/);
+  assert.match(facts(acting, record.steps[0].i, 0, words), /STG \u00d7 0\.5 \(evals 1, like cfg \+0\.75\)$/);
+  for (const [along, shown] of [[-6e-8, "\\+0"], [-0.5, "\u22120\\.5"]]) {
+    const other = { ...sound, steps: record.steps.map((step) => ({ ...step, passes: { STG: { ...told.STG, along, across: 1 } } })) };
+    assert.match(facts(other, record.steps[0].i, 0, words), new RegExp(`like cfg ${shown}\\)$`));
+  }
   const [all, row] = table(acting, 0);
   assert.deepEqual(["along STG", "across STG"].map((name) => row[all.indexOf(name)]), [0.75, 0.5]);
   assert.equal(table(record, 0)[0].includes("evals STG"), false);

@@ -32,9 +32,12 @@ export function facts(run, i, sample, t) {
   const known = { strength: number(strength), delta: number(delta), move: number(move) };
   const values = t(Number.isFinite(delta) ? "values" : "moveOnly", known);
   const further = Object.entries(step.passes ?? {}).filter(([, { evals }]) => evals > 0)
-    .map(([name, { evals, scale, along }]) => t(Number.isFinite(along) ? "furtherAlong" : "further", { name, evals, scale: number(scale), along: number(along) }));
+    .map(([name, { evals, scale, along }]) => t(Number.isFinite(along) ? "furtherAlong" : "further", { name, evals, scale: number(scale), along: added(along) }));
   return [place, values, noise > 0 && t("noisy", { noise: number(noise) }), ...further].filter(Boolean).join(" \u00b7 ");
 }
+
+/** What is added to cfg, with its sign: +1.24; +0 where only rounding is left. */
+const added = (scale) => (Math.abs(scale) < 5e-3 ? "+0" : `${scale > 0 ? "+" : ""}${number(scale)}`);
 
 const faultAt = (run) => run.stopped ?? ({ i: nth(run.steps?.at(-1)?.i ?? 0), n: run.sigmas ? run.sigmas.length - 1 : run.n });
 

@@ -61,12 +61,12 @@ export const VIEWS = [
     name: "matters", title: "Where guidance matters", figure: matters, available: withPair, partner: "plane",
     tells: ["M1", "M2"],
     en: ["Which steps", "How far each step's guidance moves the result."], zh: ["哪些步", "每一步的引导对结果的推动。"],
-    says: "How much of guidance's push falls on which step: two estimates, and the truth is expected between them. "
-        + "The grey band holds 80 %. \u03ba: how far the next state follows the guided "
-        + "prediction D.",
+    says: "How much of guidance's push falls on which step. The bars are measured; what is left of them in the finished "
+        + "picture is an estimate, and only a second run without a step's guidance shows what it did. The grey band holds "
+        + "80 %. \u03ba: how far the next state follows the guided prediction D.",
     marks: [
       [bar("delta", 0.45), "push: how far the step is moved beyond the prediction with the condition"],
-      [dashed("c", PENS.c.dash, "square"), "the same, less what later steps take back"],
+      [dashed("c", PENS.c.dash, "square"), "what is left of it at the end, an estimate"],
       [bar("reach", 0.3), "steps that hold 80 % of the push"],
       CURSOR,
     ],
