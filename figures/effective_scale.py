@@ -23,7 +23,7 @@ from .step_curves import Plot, ends_of, set_axes, set_band, set_line, set_marks
 from .typeset import SMALL, filled
 from .words import number
 
-WIDE = (Box(64, 92, 876, 156), Box(64, 346, 522, 130))
+WIDE = (Box(64, 92, 522, 156), Box(64, 346, 522, 130))
 NARROW = (Box(56, 116, 528, 190), Box(56, 400, 528, 120))
 HEAD = 16.0  # size of the words on top
 FEWEST = 3  # samples; of fewer there is no band
@@ -120,7 +120,7 @@ def draw_effective_scale(order: Order, figure: Figure) -> Drawing:
     canvas, (upper, lower) = order.canvas(), WIDE if order.sheet.width > 700 else NARROW
     set_caption(canvas, caption_box(order.sheet.caption, caption), caption)
     words = heading(trace, sample, curves)
-    for k, line in enumerate(filled(words, upper.w, lambda some: extent(some, HEAD, True)[0])):
+    for k, line in enumerate(filled(words, order.sheet.width - upper.x - 20, lambda some: extent(some, HEAD, True)[0])):
         canvas.text((upper.x, 18 + 26 * k), line, HEAD, bold=True, halo=False)
     _scales(canvas, order, curves, upper)
     _shares(canvas, order, 100 * curves.across, lower)
@@ -135,7 +135,7 @@ def _facts(order: Order, curves: Curves) -> list[tuple[str, str]]:
         "band": (curves.band.isfinite().any(), f"10th to 90th percentile of {order.trace.batch} samples"),
         "left out": (apart := ", ".join(apart_of(order.trace)), f"{apart}: counted alone"),
         "gaps": (curves.gaps, curves.gaps),
-        "on top": (curves.untold.any(), "without steps of next to no push"),
+        "on top": (curves.untold.any(), "leaves out steps that push next to nothing"),
         "beyond": (curves.beyond.any(), "triangles: outside the axis, where little is pushed"),
     }
     return [(name, words) for name, (holds, words) in told.items() if holds]

@@ -140,7 +140,7 @@ def test_a_scale_that_is_drawn_and_not_told_is_explained():
     kappa[11] *= 1e-3
     drawing = drawn(replace(trace, steps=trace.steps | {"kappa": kappa}))
     assert drawing.caption.startswith("cfg 8 acts like 4. ")
-    assert "on top without steps of next to no push" in drawing.caption
+    assert "on top leaves out steps that push next to nothing" in drawing.caption
 
 
 def test_a_run_without_a_pair_says_what_is_missing():

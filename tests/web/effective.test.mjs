@@ -100,7 +100,7 @@ test("a guider that combines the predictions itself has no cfg, and what is coun
 test("a scale that is drawn and not told is explained", () => {
   const record = acting([[2, 0], [4, 0], [1, 0]], { weights: [1, 1, 0.01] });
   assert.deepEqual(top(record), ["cfg 8 acts like 2 to 4"]);
-  assert.match(caption(record), /on top: without steps of next to no push/);
+  assert.match(caption(record), /on top: steps that push next to nothing are left out/);
   assert.doesNotMatch(caption(acting([[2, 0], [4, 0]])), /on top/);
 });
 

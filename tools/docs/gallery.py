@@ -18,12 +18,13 @@ from ..host.browser import CHROMIUM, editor
 from ..host.client import Client
 from ..places import ROOT
 from .pictures import write
-from .run_figures import FIGURES, FREE, draw_words, file_of
+from .run_figures import FIGURES, FREE, RULED, Source, draw_words, file_of
 
 PAGE = ROOT / "docs" / "gallery.md"
 PALETTES = ("light", "dark")
 TRIED = "6.5"  # another scale, in the what-if view
 SHOWN_STEP, SHOWN_SAMPLE = 5, 2  # as the template's figures
+SOURCES = {"effective": RULED}  # of a view; the others show the free run
 SHOWN = {figure.name: figure.alt for figure in RUN_FIGURES if "gallery" in figure.shown}
 LIST_VIEWS = (
     "const {VIEWS} = await import(process.argv[1]); console.log(JSON.stringify(VIEWS.map(v => [v.name, v.en])))"
@@ -50,10 +51,10 @@ WHOLE = "last => document.querySelector('.gg-panel output')?.textContent.endsWit
 QUIET = {"Comfy.Minimap.Visible": False}
 
 
-def inspected() -> dict:
-    """The template's guided run, and an inspector."""
-    inputs = {"trace": [FREE.sampler, 2], "vae": ["1", 1], "pictures": 8}
-    return FREE.run | {"22": {"class_type": "GGInspector", "inputs": inputs}}
+def inspected(source: Source) -> dict:
+    """A run of the template, and an inspector."""
+    inputs = {"trace": [source.sampler, 2], "vae": ["1", 1], "pictures": 8}
+    return source.run | {"22": {"class_type": "GGInspector", "inputs": inputs}}
 
 
 @cache
@@ -70,12 +71,12 @@ def view_file(view: str, palette: str) -> Path:
     return FIGURES / f"inspector-{view}-{palette}.webp"
 
 
-def photograph(address: str, chromium: str | None, palette: str) -> None:
-    """Run the graph in the editor and keep a picture of the panel in every view."""
+def photograph(address: str, chromium: str | None, palette: str, source: Source) -> None:
+    """Run the graph in the editor and keep a picture of the panel in every view that shows it."""
     with Client(address) as client:
         client.post("/settings", QUIET | {"Comfy.ColorPalette": palette})
     with editor(address, program=chromium) as page:
-        page.evaluate(OPEN, [inspected(), PLACE])
+        page.evaluate(OPEN, [inspected(source), PLACE])
         page.wait_for_selector(".gg-panel")
         ending, detail = page.evaluate(QUEUE)
         if ending != "execution_success":
@@ -84,7 +85,7 @@ def photograph(address: str, chromium: str | None, palette: str) -> None:
         panel = page.locator(".gg-panel")
         panel.locator("input[aria-label=Step]").fill(str(SHOWN_STEP))
         panel.locator("select[aria-label=Sample]").select_option(index=SHOWN_SAMPLE)
-        for view in views():
+        for view in (name for name in views() if SOURCES.get(name, FREE) is source):
             panel.locator(f"[data-view={view}]").click()
             page.wait_for_function(CHOSEN, arg=view)
             if view == "whatif":
@@ -101,7 +102,8 @@ def page_blocks() -> Iterator[str]:
         "Every figure of *Guidance Figure* and every view of *Guidance Inspector*, from one run of "
         "[Pocket](pocket.md): label robot, \u03b3 = 4, 20 DDPM steps, step 6. It is the run of the template "
         "*The geometry of guidance*; figures with a gradient are of the noise-aware classifier in the template "
-        "*Classifier guidance*. [Their story](the-geometry-of-guidance.md) explains them. "
+        "*Classifier guidance*. *effective scale* and the view of that name show the same run at cfg 8 with "
+        "APG. [Their story](the-geometry-of-guidance.md) explains them. "
         "`python3 dev.py gallery` makes this page."
     )
     yield "## Guidance Figure"
@@ -131,7 +133,8 @@ def main() -> None:
     with Client(args.server) as client:
         draw_words(client, [*SHOWN])
     for palette in PALETTES:
-        photograph(args.server, args.chromium, palette)
+        for source in (FREE, RULED):
+            photograph(args.server, args.chromium, palette, source)
     markdown.write(PAGE, markdown.page(*page_blocks()))
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -21,16 +21,21 @@ from ..templates.layouts import CLASSIFIER_GUIDANCE, COLOURS, THE_GEOMETRY, Layo
 from .pictures import write
 
 FIGURES = ROOT / "docs" / "figures"
+RULE = {  # early it holds guidance back and pushes across it; of plain guidance the line would be flat
+    "class_type": "GGAdaptiveProjected",
+    "inputs": {"eta": 0.0, "threshold": 0.06, "momentum": -0.5, "threshold_unit": "per element", "space": "x0"},
+}
 STILL, FILM = {"save": "png", "theme": "light"}, {"save": "webp", "theme": "light", "size": "column 600"}
 
 
 @dataclass(frozen=True)
 class Source:
-    """A sampler of a template, and the figure node whose settings are used."""
+    """A sampler of a template, and the figure node whose settings are used.  ruled: at cfg 8, with APG."""
 
     layout: Layout
     sampler: str
     figure: str
+    ruled: bool = False
 
     @cached_property
     def template(self) -> dict:
@@ -40,7 +45,12 @@ class Source:
     @property
     def run(self) -> dict:
         """The run alone: what everything else is drawn from."""
-        return upstream(self.template, [self.sampler])
+        run = upstream(self.template, [self.sampler])
+        if not self.ruled:
+            return run
+        sampler = run[self.sampler]
+        inputs = sampler["inputs"] | {"cfg": 8.0, "guidance": ["rule", 0]}
+        return run | {self.sampler: sampler | {"inputs": inputs}, "rule": RULE}
 
     def drawn(self, words: Sequence[str]) -> dict:
         """The run with one figure node a word; animations are small ones."""
@@ -52,6 +62,7 @@ class Source:
 
 
 FREE, BY_GRADIENT = Source(THE_GEOMETRY, "6", "23"), Source(CLASSIFIER_GUIDANCE, "31", "61")
+RULED = replace(FREE, ruled=True)
 COLOURED = json.loads(COLOURS.api.read_text(encoding="utf-8"))
 
 
@@ -71,10 +82,15 @@ def file_of(word: str) -> Path:
     return FIGURES / f"{word.replace(' ', '-')}.webp"
 
 
+def source_of(word: str) -> Source:
+    """Which run a figure is drawn from."""
+    return BY_GRADIENT if BY_NAME[word].by_classifier else RULED if word == "effective scale" else FREE
+
+
 def draw_words(client: Client, words: Sequence[str]) -> None:
     """Run each source that is needed once, draw the figures of all words, and keep them in docs/figures."""
-    for source in (FREE, BY_GRADIENT):
-        mine = [word for word in words if BY_NAME[word].by_classifier == (source is BY_GRADIENT)]
+    for source in (FREE, RULED, BY_GRADIENT):
+        mine = [word for word in words if source_of(word) is source]
         if mine:
             job = client.run(source.drawn(mine))
             for word in mine:

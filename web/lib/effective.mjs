@@ -128,7 +128,7 @@ function reasons(rows, record) {
   return [
     names.length && `left out: ${names.join(", ")}, counted alone`,
     gaps && `gaps: ${gaps}`,
-    low <= high && rows.some(({ scale }) => apart(scale, Math.min(Math.max(scale, low), high))) && "on top: without steps of next to no push",
+    low <= high && rows.some(({ scale }) => apart(scale, Math.min(Math.max(scale, low), high))) && "on top: steps that push next to nothing are left out",
     rows.some(({ scale }) => apart(scale, inside(scale))) && "triangles: beyond the axis, little is pushed there",
   ];
 }
