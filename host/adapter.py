@@ -89,7 +89,7 @@ def _listed_name(function) -> str:
     """The name under which the host's KSampler offers a function of another pack; empty where it does not."""
     listed = (name for name in comfy.samplers.KSampler.SAMPLERS if name not in comfy.samplers.KSAMPLER_NAMES)
     held = vars(comfy.samplers.k_diffusion_sampling)
-    return next((name for name in listed if held.get(f"sample_{name}") == function), "")
+    return next((name for name in listed if held.get(f"sample_{name}") is function), "")
 
 
 def _inner_name(function, options: Mapping[str, Any], own: str) -> str:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import inspect
+import sys
 import warnings
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Mapping
+from contextlib import suppress
 from types import FunctionType, SimpleNamespace
 from typing import Any
 
@@ -13,10 +15,12 @@ import torch
 from comfy import model_management as host
 from torch import Tensor
 
-from ..samplers.response import Play, Probes, Response, measure_response
+from ..samplers.response import Misfit, Play, Probes, Response, measure_response
+from ..samplers.side_effects import time_limit, undone
 
 MOST_STEPS = 400  # of a schedule, beyond which a dry run would be felt
 KEPT = 32  # responses
+MOST_WAIT = 3.0  # seconds for one dry run: a sampler may sleep, or turn in a circle and call nothing
 PLAIN = (bool, int, float, str, type(None))
 _responses: OrderedDict[Hashable, Response] = OrderedDict()
 
@@ -41,7 +45,9 @@ def response(function: Callable | None, options: Mapping[str, Any], sigmas: Tens
     if host.processing_interrupted():
         return Response(why="the run was stopped before it could be measured")
     dry: Callable = getattr(function, "dry", function)
-    key = _key(dry, options, sigmas, sampling)
+    key = None
+    with suppress(Exception):  # a sampling object of another kind
+        key = _key(dry, options, sigmas, sampling)
     found = _responses.pop(key, None) if key else None
     found = found or _measured(_play(dry, options, sigmas, sampling), sigmas.tolist())
     if key:
@@ -72,17 +78,28 @@ def forget() -> None:
 def _key(function: Callable, options: Mapping[str, Any], sigmas: Tensor, sampling: Any) -> Hashable | None:
     """What a response depends on; None where two could look alike that are not.
 
-    Some of the host's samplers are made anew for every run, but from the same code.
+    Some of the host's samplers are made anew for every run, but from the same code. Code that holds something holds it
+    for good where it stands in a module; elsewhere it may change, and would be kept in memory.
     """
-    source: Any = function
-    if isinstance(function, FunctionType) and not function.__closure__:
-        source = (function.__code__, function.__defaults__)
-    if not all(isinstance(value, PLAIN) for value in options.values()) or not isinstance(source, Hashable):
+    if not isinstance(function, FunctionType):
+        return None
+    stands = getattr(sys.modules.get(function.__module__), function.__qualname__, None) is function
+    if function.__closure__ and not stands:
+        return None
+    given = [*enumerate(function.__defaults__ or ()), *(function.__kwdefaults__ or {}).items(), *options.items()]
+    if not all(isinstance(value, PLAIN) for _, value in given):
         return None
     kinds = tuple(kind.__name__ for kind in type(sampling).__mro__)
     known = tuple((name, value) for name, value in sorted(vars(sampling).items()) if isinstance(value, PLAIN))
     ends = tuple(float(getattr(sampling, name, 0.0)) for name in ("sigma_min", "sigma_max"))
-    return (source, tuple(sorted(options.items())), tuple(sigmas.tolist()), kinds, known, ends)
+    return (function if stands else function.__code__, tuple(given), tuple(sigmas.tolist()), kinds, known, ends)
+
+
+class Endless(Misfit):
+    """A sampler that comes to no end."""
+
+    def __str__(self) -> str:
+        return f"a dry run of it takes longer than {MOST_WAIT:g} s"
 
 
 def _play(function: Callable, options: Mapping[str, Any], sigmas: Tensor, sampling: Any) -> Play:
@@ -90,7 +107,7 @@ def _play(function: Callable, options: Mapping[str, Any], sigmas: Tensor, sampli
         own = {**options, **({"noise_sampler": probes.draw} if takes_noise(function) else {})}
         extra = {"model_options": {"transformer_options": {}}, "seed": 0, "denoise_mask": None}
         given = (Network(probes, sampling), probes.start.clone(), sigmas.detach().cpu().clone())
-        with warnings.catch_warnings():
+        with undone(function, options, sampling), warnings.catch_warnings(), time_limit(MOST_WAIT, Endless):
             warnings.simplefilter("ignore")
             try:
                 return function(*given, extra_args=extra, callback=probes.reported, disable=True, **own)
@@ -102,8 +119,10 @@ def _play(function: Callable, options: Mapping[str, Any], sigmas: Tensor, sampli
 
 
 def takes_noise(function: Callable) -> bool:
-    """Whether a sampler's function can be handed its noise."""
-    return "noise_sampler" in inspect.signature(function).parameters
+    """Whether a sampler's function can be handed its noise, as far as it tells."""
+    with suppress(TypeError, ValueError):
+        return "noise_sampler" in inspect.signature(function).parameters
+    return False
 
 
 def _same(latent: Tensor) -> Tensor:

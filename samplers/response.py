@@ -12,6 +12,7 @@ the same random numbers, and taken away.
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -21,6 +22,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from ..guidance.printing import words_of
 from .steps import level
 
 MOST_CALLS = 1024  # of a model, in a dry run
@@ -32,8 +34,12 @@ SAME_LEVEL = 1e-3  # relative; some samplers move the ends of the schedule a lit
 SEED = 0
 
 
-class Misfit(Exception):
-    """Why a sampler has no response, in a sentence."""
+class Misfit(BaseException):
+    """Why a sampler has no response, in a sentence; no fault that a sampler would take for its own."""
+
+
+class Crowded(Misfit):
+    """More is asked than the probes have places for."""
 
 
 class Seen(NamedTuple):
@@ -88,7 +94,7 @@ class Probes:
         self._shown(x, float(sigma.flatten()[0]), True)
         self.calls += 1
         if self.calls > self.room:
-            raise OverflowError
+            raise Crowded
         if time.thread_time() > self.until:
             raise Misfit(f"a dry run of it takes longer than {MOST_SECONDS:g} s")
         return self._unit(2 * self.calls - 1), self._unit(2 * self.calls)
@@ -97,11 +103,13 @@ class Probes:
         """Noise."""
         self.draws += 1
         if self.draws > self.room:
-            raise OverflowError
+            raise Crowded
         return self._unit(2 * self.room + self.draws)
 
     def reported(self, info: dict) -> None:
         """The sampler's callback."""
+        if len(self.events) > 4 * self.room:
+            raise Crowded
         sigma, shown = info.get("sigma"), info.get("denoised")
         level = float(torch.as_tensor(sigma).flatten()[0]) if isinstance(sigma, Tensor | float | int) else None
         if info.get("back"):
@@ -257,14 +265,16 @@ def _measure(play: Play, sigmas: Sequence[float], probes: Probes) -> Response:
     """Some samplers ask more often than others, and some refuse a sample of more digits than the host's own."""
     try:
         return _response(play, probes, sigmas)
-    except Misfit as why:
-        found = Response(late=is_late(probes), why=str(why))
-    except OverflowError:
-        found = Response(late=is_late(probes), why=f"it asks for more than {MOST_CALLS} predictions")
+    except Crowded:
+        found = Response(late=is_late(probes), why=f"it asks or reports more than {MOST_CALLS} times")
         if probes.room < MOST_CALLS:
             found = _measure(play, sigmas, Probes(min(4 * probes.room, MOST_CALLS), probes.size, probes.dtype))
-    except Exception as fault:  # noqa: BLE001  a dry run may not stop a real one
-        found = Response(late=is_late(probes), why=f"{type(fault).__name__}: {str(fault)[:200]}")
+    except Misfit as why:
+        found = Response(late=is_late(probes), why=str(why))
+    except BaseException as fault:  # a dry run may not stop a real one
+        if isinstance(fault, KeyboardInterrupt) and threading.current_thread() is threading.main_thread():
+            raise  # of the keyboard
+        found = Response(late=is_late(probes), why=f"{type(fault).__name__}: {words_of(fault)[:200]}")
         if probes.dtype == torch.float64:
             found = _measure(play, sigmas, Probes(probes.room, probes.size, torch.float32))
     return found

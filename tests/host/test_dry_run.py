@@ -1,10 +1,15 @@
 """Every sampler of the host has a response, and its runs are what the response says."""
 
+import random
+import time
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from itertools import pairwise
 
 import pytest
 import torch
 
+from guidance_geometry.samplers.response import MOST_CALLS
 from guidance_geometry.tools.fixtures.predicted_states import misses
 
 from .runs import guided, names
@@ -145,18 +150,25 @@ def test_too_many_steps_and_other_kinds_of_samplers_have_none(host):
 
 @pytest.mark.parametrize("pressed", ["by the user", "by the sampler", "before"])
 @pytest.mark.parametrize("raises", [False, True])
-def test_a_wish_to_stop_is_after_a_dry_run_what_it_was(host, pressed, raises):
+def test_a_wish_to_stop_is_after_a_dry_run_what_it_was(host, monkeypatch, pressed, raises):
     import comfy.samplers
     from comfy import model_management
 
     from guidance_geometry.host import dry_run
 
-    presses = iter([pressed == "by the user"])
+    presses, answer = iter([pressed == "by the user"]), dry_run.Network.__call__
+
+    def answering(*given, **named):
+        if next(presses, False):
+            model_management.interrupt_current_processing()
+        return answer(*given, **named)
+
+    monkeypatch.setattr(dry_run.Network, "__call__", answering)
 
     def function(model, x, sigmas, extra_args=None, callback=None, disable=None):
         for sigma, after in pairwise(sigmas):
             x = x + (after - sigma) * (x - model(x, sigma.expand(1), **extra_args)) / sigma
-            if next(presses, False) or pressed == "by the sampler":
+            if pressed == "by the sampler":
                 model_management.interrupt_current_processing()
             if raises:
                 model_management.throw_exception_if_processing_interrupted()
@@ -172,3 +184,165 @@ def test_a_wish_to_stop_is_after_a_dry_run_what_it_was(host, pressed, raises):
         assert pressed != "before" or not dry_run._responses
     finally:
         model_management.interrupt_current_processing(False)
+
+
+def steps(model, x, sigmas, extra_args, callback, change=lambda x: x):
+    """Euler, with a change of each state."""
+    for sigma, after in pairwise(sigmas):
+        denoised = model(x, sigma * x.new_ones([len(x)]), **extra_args)
+        callback({"x": x, "sigma": sigma, "denoised": denoised, "i": 0})
+        x = change(denoised + after / sigma * (x - denoised))
+    return x
+
+
+def with_a_memory():
+    """A sampler that counts its runs, in an option too, and draws from a generator of its own."""
+    generator, runs = torch.Generator().manual_seed(3), []
+
+    def function(model, x, sigmas, extra_args=None, callback=None, disable=None, table=None):
+        runs.append(1)
+        table["runs"] = table.get("runs", 0) + 1
+        shift = len(runs) + table["runs"] + torch.randn((), generator=generator) + random.random()
+        return steps(model, x, sigmas, extra_args, callback, lambda x: x + 0.01 * shift)
+
+    return function, {"table": {}}
+
+
+def with_a_stream():
+    """A sampler that reads from what nobody can turn back."""
+    stream = (0.01 * i for i in range(100))
+
+    def function(model, x, sigmas, extra_args=None, callback=None, disable=None):
+        return steps(model, x, sigmas, extra_args, callback, lambda x: x + next(stream))
+
+    return function, {}
+
+
+def where_dry(do):
+    """A sampler that does something where it runs on a few numbers."""
+
+    def function(model, x, sigmas, extra_args=None, callback=None, disable=None):
+        if x.shape[1] == 1:
+            do(model, x, callback)
+        return steps(model, x, sigmas, extra_args, callback)
+
+    return function, {}
+
+
+def leave(*_):
+    raise SystemExit(3)
+
+
+def turn(*_):
+    until = time.monotonic() + 20
+    while time.monotonic() < until:
+        pass
+
+
+def insist(model, x, callback):
+    for _ in range(10**5):
+        with suppress(Exception):
+            model(x, x.new_ones(1))
+
+
+def chatter(model, x, callback):
+    while True:
+        callback({"x": x, "denoised": x, "sigma": 1.0, "i": 0})
+
+
+@pytest.mark.parametrize(
+    ("make", "why"),
+    [
+        (with_a_memory, ""),
+        (with_a_stream, "iterator"),
+        (lambda: where_dry(leave), "SystemExit"),
+        (lambda: where_dry(turn), "takes longer than"),
+        (lambda: where_dry(insist), f"more than {MOST_CALLS} times"),
+        (lambda: where_dry(chatter), f"more than {MOST_CALLS} times"),
+    ],
+    ids=["memory", "stream", "leaves", "turns", "insists", "chatters"],
+)
+def test_a_dry_run_leaves_no_mark_and_comes_to_an_end(labelled, empty_latent, monkeypatch, make, why):
+    import comfy.samplers
+    from comfy_extras import nodes_custom_sampler as custom
+
+    from guidance_geometry.host import dry_run
+    from guidance_geometry.nodes.sampling import GGInspectedSampler
+
+    monkeypatch.setattr(dry_run, "MOST_WAIT", 0.3)
+    model, positive, negative = labelled["ve"]
+    sigmas, noise, found = torch.tensor([10.0, 5.0, 1.0, 0.0]), custom.Noise_RandomNoise(7), []
+    for node in (custom.SamplerCustomAdvanced, GGInspectedSampler):
+        random.seed(1)
+        guider = custom.CFGGuider.execute(model, positive, negative, 3.0).result[0]
+        out = node.execute(noise, guider, comfy.samplers.KSAMPLER(*make()), sigmas, dict(empty_latent("ve", 2)))
+        found.append(out.result[0]["samples"])
+    assert torch.equal(*found)
+    assert not out.result[2].header["faults"]
+    began = time.monotonic()
+    assert why in response_of(comfy.samplers.KSAMPLER(*make()), "ve", sigmas).why
+    assert time.monotonic() - began < 10
+
+
+def test_a_sampler_that_is_stopped_from_the_keyboard_stops_no_worker(host):
+    import comfy.samplers
+
+    def press(*_):
+        raise KeyboardInterrupt
+
+    sampler = comfy.samplers.KSAMPLER(*where_dry(press))
+    with pytest.raises(KeyboardInterrupt):  # in the main thread that is the user's own
+        response_of(sampler, "ve", schedule("ve", 3))
+    with ThreadPoolExecutor() as worker:
+        assert "KeyboardInterrupt" in worker.submit(response_of, sampler, "ve", schedule("ve", 3)).result().why
+
+
+def test_what_a_sampler_writes_into_the_models_noise_levels_is_taken_back(host):
+
+    from guidance_geometry.host.dry_run import response
+
+    def function(model, x, sigmas, extra_args=None, callback=None, disable=None):
+        levels = model.inner_model.inner_model.model_sampling
+        levels.sigmas.mul_(2)
+        levels.shift, levels.multiplier = 5.0, 3
+        return steps(model, x, sigmas, extra_args, callback)
+
+    sampling = sampling_of("ve")
+    before, names_before = sampling.sigmas.clone(), sorted(vars(sampling))
+    assert response(function, {}, schedule("ve", 3), sampling).steps
+    assert torch.equal(sampling.sigmas, before)
+    assert sorted(vars(sampling)) == names_before
+
+
+def test_responses_of_what_holds_something_are_made_anew(host):
+    import comfy.samplers
+
+    from guidance_geometry.host import dry_run
+
+    damping = [1.0]
+
+    def function(model, x, sigmas, extra_args=None, callback=None, disable=None):
+        return steps(model, x, sigmas, extra_args, callback, lambda x: damping[0] * x)
+
+    dry_run.forget()
+    kappas = []
+    for value in (1.0, 0.5):
+        damping[0] = value
+        kappas.append(response_of(comfy.samplers.KSAMPLER(function), "ve", schedule("ve", 3)).steps[0].kappa)
+    assert kappas[1] == pytest.approx(0.5 * kappas[0])
+    assert not dry_run._responses, "what it holds is not kept in memory"
+
+
+def scaled(by):
+    def function(model, x, sigmas, extra_args=None, callback=None, disable=None, *, factor=by):
+        return steps(model, x, sigmas, extra_args, callback, lambda x: factor * x)
+
+    return function
+
+
+def test_samplers_of_one_code_and_other_defaults_are_told_apart(host):
+    import comfy.samplers
+
+    sigmas = schedule("ve", 3)
+    found = [response_of(comfy.samplers.KSAMPLER(scaled(by)), "ve", sigmas).steps[0].kappa for by in (1.0, 0.5)]
+    assert found[1] == pytest.approx(0.5 * found[0])

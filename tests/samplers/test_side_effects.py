@@ -1,0 +1,167 @@
+"""What a function changes outside of itself is as it was."""
+
+import itertools
+import random
+import time
+from collections import deque
+from contextlib import suppress
+from functools import partial
+
+import numpy
+import pytest
+import torch
+
+from guidance_geometry.samplers import side_effects
+from guidance_geometry.samplers.response import Misfit
+from guidance_geometry.samplers.side_effects import time_limit, undone
+
+TABLE, COUNT = {"calls": 0}, 0
+
+
+class Slotted:
+    __slots__ = ("calls",)
+
+    def __init__(self):
+        self.calls = 0
+
+
+class Counting:
+    made = 0
+
+    def __init__(self):
+        self.calls, self.inner = 0, Slotted()
+
+    def __call__(self):
+        self.calls += 1
+        type(self).made += 1
+        self.inner.calls += 1
+        return self.calls, self.made, self.inner.calls
+
+    def method(self):
+        return self()
+
+
+def in_tables():
+    global COUNT
+    COUNT += 1
+    TABLE["calls"] += 1
+    return COUNT, TABLE["calls"]
+
+
+def of_itself():
+    of_itself.calls = getattr(of_itself, "calls", 0) + 1
+    return of_itself.calls
+
+
+def nested():
+    calls, seen, there, last = 0, [], {1}, deque([1], maxlen=3)
+
+    def function():
+        nonlocal calls
+        calls += 1
+        seen.append(calls)
+        there.add(calls + 1)
+        last.append(calls)
+        return calls, len(seen), len(there), len(last)
+
+    return function
+
+
+def drawing():
+    generator, own, modern = torch.Generator().manual_seed(1), random.Random(2), numpy.random.default_rng(3)
+    return lambda: (float(torch.rand((), generator=generator)), own.random(), modern.random())
+
+
+def writing(kept):
+    def function():
+        kept[0] += 1
+        return float(kept[0])
+
+    return function
+
+
+FUNCTIONS = {
+    "tables": lambda: in_tables,
+    "attribute": lambda: of_itself,
+    "closure": nested,
+    "object": Counting,
+    "method": lambda: Counting().method,
+    "partial": lambda: partial(lambda seen: (seen.append(1), len(seen))[1], []),
+    "default": lambda: lambda seen=[]: (seen.append(1), len(seen))[1],
+    "generators": drawing,
+    "tensor": lambda: writing(torch.zeros(2)),
+    "array": lambda: writing(numpy.zeros(2)),
+    "shared": lambda: lambda: (random.random(), numpy.random.rand()),  # noqa: NPY002
+}
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_what_a_function_changes_is_taken_back(name):
+    function = FUNCTIONS[name]()
+    with undone(function):
+        first = function()
+        assert function() != first
+    assert function() == first
+
+
+def test_switches_of_everybody_are_put_back_after_a_fault():
+    before = torch.get_default_dtype()
+
+    def switch():
+        torch.set_default_dtype(torch.float64)
+        torch.use_deterministic_algorithms(True)
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError), undone():
+        switch()
+    assert torch.get_default_dtype() == before
+    assert not torch.are_deterministic_algorithms_enabled()
+
+
+@pytest.mark.parametrize("stream", [itertools.count(), iter([1]), (i for i in range(3)), map(str, [1])])
+def test_what_cannot_be_turned_back_is_not_begun(stream):
+    with pytest.raises(Misfit, match="iterator"), undone(lambda: next(stream)):
+        raise AssertionError
+
+
+def test_networks_are_left_out_and_what_reaches_too_much_is_not_begun(monkeypatch):
+    network = torch.nn.Linear(2, 2)
+    monkeypatch.setattr(side_effects, "MOST_BYTES", 100)
+    with undone(lambda: network):
+        pass
+    weights = torch.zeros(1000)
+    with pytest.raises(Misfit, match="too much"), undone(lambda: weights):
+        raise AssertionError
+
+
+def test_a_fault_in_putting_back_keeps_nothing_else_back(monkeypatch):
+    class Stubborn(list):
+        def __setitem__(self, *_):
+            raise RuntimeError
+
+    there, seen = {}, Stubborn()
+    with undone(lambda: (there, seen)):
+        there["x"] = 1
+    assert not there
+
+
+def turn(seconds):
+    until = time.monotonic() + seconds
+    while time.monotonic() < until:
+        pass
+
+
+def at_the_edge():
+    with suppress(Misfit), time_limit(0.002, Misfit):
+        time.sleep(0.002)
+
+
+def test_a_loop_that_calls_nothing_is_ended_and_nothing_is_thrown_later():
+    with pytest.raises(Misfit), time_limit(0.1, Misfit):
+        turn(20)
+    with time_limit(0.05, Misfit):
+        pass
+    turn(0.1)
+    for _ in range(50):
+        at_the_edge()
+        turn(0.002)
