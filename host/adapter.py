@@ -25,9 +25,7 @@ KEY = "guidance_geometry"  # under which the pack's own wrappers and its run sta
 PACK_VERSION = "0.1.0"
 NEAR_START = 0.05  # share of a schedule, before which a run begins with it
 PIXELS = 3  # channels of a pixel-space model
-BROWNIAN = ("dpmpp_sde", "dpmpp_2m_sde", "dpmpp_2m_sde_heun", "dpmpp_3m_sde")
 COMBINING = ("__call__", "outer_predict_noise", "predict_noise")
-NO_SCHEDULE_END = ("dpm_fast", "dpm_adaptive")  # they stop at the last positive sigma, whatever follows it
 
 
 def prompt_server():
@@ -126,25 +124,6 @@ def tell(text: str) -> None:
 def is_hosts_own(function) -> bool:
     """Whether a sampler function comes from the host itself."""
     return str(getattr(function, "__module__", "")).startswith("comfy.")
-
-
-def default_noise(name: str, x: torch.Tensor, sigmas: torch.Tensor, seed: int | None):
-    """The noise sampler that the host's sampler of this name would have made for itself, by the host's factory."""
-    sampling = comfy.samplers.k_diffusion_sampling
-    plain = name.removesuffix("_gpu")
-    if plain not in BROWNIAN:
-        return sampling.default_noise_sampler(x, seed=seed)
-    least, most = sigmas[sigmas > 0].min(), sigmas.max()
-    return sampling.BrownianTreeNoiseSampler(x, least, most, seed=seed, cpu=plain == name)
-
-
-def last_sigma(name: str, sigmas: torch.Tensor) -> float:
-    """Noise level at which a run over this schedule ends."""
-    if len(sigmas) == 0:
-        return 0.0
-    if name in NO_SCHEDULE_END and len(sigmas) > 1 and sigmas[-1] == 0:
-        return float(sigmas[-2])
-    return float(sigmas[-1])
 
 
 def intermediate_dtype() -> torch.dtype | None:

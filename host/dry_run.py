@@ -8,8 +8,8 @@ import warnings
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Mapping
 from contextlib import suppress
-from types import FunctionType, SimpleNamespace
-from typing import Any
+from types import FrameType, FunctionType, SimpleNamespace
+from typing import Any, NoReturn
 
 import torch
 from comfy import model_management as host
@@ -21,6 +21,7 @@ from ..samplers.side_effects import time_limit, undone
 MOST_STEPS = 400  # of a schedule, beyond which a dry run would be felt
 KEPT = 32  # responses
 MOST_WAIT = 3.0  # seconds for one dry run: a sampler may sleep, or turn in a circle and call nothing
+NOISE = "noise_sampler"  # as the samplers of the k-diffusion kind call what they draw from, handed over or their own
 PLAIN = (bool, int, float, str, type(None))
 _responses: OrderedDict[Hashable, Response] = OrderedDict()
 
@@ -121,8 +122,40 @@ def _play(function: Callable, options: Mapping[str, Any], sigmas: Tensor, sampli
 def takes_noise(function: Callable) -> bool:
     """Whether a sampler's function can be handed its noise, as far as it tells."""
     with suppress(TypeError, ValueError):
-        return "noise_sampler" in inspect.signature(function).parameters
+        return NOISE in inspect.signature(function).parameters
     return False
+
+
+def own_noise(function: Callable, x: Tensor, sigmas: Tensor, seed: int | None, sampling: Any) -> Callable | None:
+    """What a sampler's function would draw from if left alone, by its own doing; None where it has nothing to draw from.
+
+    It runs up to its first call of the model, and by then has made it.  x: [B, ...], of which nothing is changed.
+    """
+    extra = {"model_options": {"transformer_options": {}}, "seed": seed, "denoise_mask": None}
+    try:
+        function(Stop(Probes(1, 1.0), sampling), x.clone(), sigmas.clone(), extra_args=extra, disable=True)
+    except Asked as stop:
+        return stop.noise
+    except Exception:  # noqa: BLE001  what cannot begin has no noise either; the run itself will say why
+        return None
+    return None
+
+
+class Asked(BaseException):
+    """A sampler has called the model.  noise: what it draws from, None where it has nothing"""
+
+    def __init__(self, noise: Callable | None):
+        super().__init__()
+        self.noise = noise
+
+
+def _noise_of(frame: FrameType | None) -> Callable | None:
+    """What the function of a frame, or one that called it, draws from."""
+    while frame is not None and frame.f_globals is not globals():
+        if callable(found := frame.f_locals.get(NOISE)):
+            return found
+        frame = frame.f_back
+    return None
 
 
 def _same(latent: Tensor) -> Tensor:
@@ -149,3 +182,10 @@ class Network:
         for patch in (model_options or {}).get("sampler_post_cfg_function", ()):
             guided = patch({"denoised": guided, **told, "model": None, "model_options": model_options})
         return guided
+
+
+class Stop(Network):
+    """The same, where a sampler ends at its first call."""
+
+    def __call__(self, *given, **rest) -> NoReturn:
+        raise Asked(_noise_of(sys._getframe(1)))

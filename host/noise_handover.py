@@ -12,7 +12,7 @@ from torch import Tensor
 
 from ..samplers.response import Response
 from . import adapter
-from .dry_run import takes_noise
+from .dry_run import own_noise, takes_noise
 from .host_run import HostRun
 
 TOLD_APART = "move and noise separated by marking the noise"
@@ -48,6 +48,6 @@ class NoiseHandOver:
 def _own_noise(run: HostRun, x: Tensor, sigmas: Tensor) -> Callable | None:
     """What the function would draw from if left alone; None if nobody can say."""
     if adapter.is_hosts_own(run.function):
-        return adapter.default_noise(run.name, x, sigmas, run.seed)
+        return own_noise(run.function, x, sigmas, run.seed, run.patcher.get_model_object("model_sampling"))
     makes = getattr(run.function, "noise", None)
     return makes(x, run.seed) if makes else None

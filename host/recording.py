@@ -168,9 +168,9 @@ class Watch:
         deviation = adapter.data_deviation(run.patcher)
         named = dict(zip(run.packed.names, self.accumulators, strict=True))
         self.live = Live(named, run.id, run.steps, deviation, self._show(job_of_this_node))
-        last = adapter.last_sigma(run.name, run.sigmas)
-        self.evaluations = Evaluations(run)
-        self.recorder = Recorder(self._entered, last, Stages(run.sigmas.tolist(), setting.response))
+        self.evaluations, levels = Evaluations(run), run.sigmas.tolist()
+        last = next((end for end in (setting.response.end, *levels[-1:]) if end is not None), 0.0)
+        self.recorder = Recorder(self._entered, last, Stages(levels, setting.response))
         self._keep_for_later(self.recordings[0])
 
     def _keep_for_later(self, recording: Recording) -> None:

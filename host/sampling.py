@@ -42,8 +42,12 @@ def started(
     """The start of KSampler with the same inputs."""
     latent = latent_of(model, latent_image)
     noise = comfy.sample.prepare_noise(latent["samples"], seed, latent.get("batch_index"))
-    schedule = comfy.samplers.KSampler(model, steps, model.load_device, sampler_name, scheduler, denoise)
-    return Start(latent, noise, schedule.sigmas)
+    return Start(latent, noise, schedule_of(model, steps, sampler_name, scheduler, denoise))
+
+
+def schedule_of(model, steps: int, sampler_name: str, scheduler: str, denoise: float = 1.0) -> torch.Tensor:
+    """The noise levels of KSampler with the same inputs, noisiest first."""
+    return comfy.samplers.KSampler(model, steps, model.load_device, sampler_name, scheduler, denoise).sigmas
 
 
 def unpacked(x0, samples):

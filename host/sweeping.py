@@ -6,7 +6,6 @@ follows the shapes alone, so it is asked once for each size of a batch and shape
 
 from __future__ import annotations
 
-import inspect
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -27,17 +26,16 @@ from ..trace.gram import GramRecord, recounted
 from ..trace.trace import Trace
 from . import adapter
 from .adapter import intermediate_dtype
+from .dry_run import own_noise, response_of, takes_noise
 from .guider import ChainGuider, chain_guider
 from .recording import Recording
 from .run_recorder import RECORDS, unrecorded
-from .sampling import Start, latent_of, sampled, started
+from .sampling import Start, latent_of, sampled, schedule_of, started
 from .sweep_conditions import NOTHING, Asked, Wanted
 
 MODES = ("exact", "shared")
 MOST_ROWS = 64  # of a shared batch: beyond that a network gains nothing more
 HEADROOM = 1.5  # the host's own, between what it reckons a batch takes and what is free
-ONE_ERROR_FOR_ALL = ("dpm_adaptive",)  # one step size for all rows
-OWN_NOISE = ("heunpp2",)  # draws from the process's generator, in the shape of the batch
 PRODUCTS = ("sa_solver", "sa_solver_pece", "uni_pc", "uni_pc_bh2")  # sum predictions in an order that follows the batch
 TIMED = ("start_percent", "end_percent", "timestep_start", "timestep_end")  # of a condition: it is not always there
 SEEDED = "noise_augmentation"  # of a condition: upscalers and refiners draw for it by the seed of the call
@@ -247,10 +245,11 @@ def at_the_middle(model, x: Tensor, sigmas: Tensor, extra_args: dict, **_) -> Te
 def obstacle(subject: Subject, settings: Settings) -> str:
     """Why a run cannot share a batch with others, in a sentence; empty where it can."""
     name = settings.sampler_name
-    function = getattr(comfy.samplers.sampler_object(name), "sampler_function", None)
-    if name in ONE_ERROR_FOR_ALL:
-        return f"{name} chooses one step size for all rows of a batch"
-    if name in OWN_NOISE or not adapter.is_hosts_own(function):
+    sampler = comfy.samplers.sampler_object(name)
+    response = response_of(sampler, schedule_of(subject.model, *settings.schedule), subject.model)
+    if not response.steps:
+        return f"{name} may choose one step size for all rows of a batch: {response.why}"
+    if any(step.hidden for step in response.steps) or not adapter.is_hosts_own(sampler.sampler_function):
         return f"{name} draws its noise in the shape of the batch"
     if settings.chain.terms or settings.chain.sources:
         return f"{settings.chain.text} needs more than u and c"
@@ -299,7 +298,7 @@ def shared(subject: Subject, runs: Sequence[Settings], facts: Mapping) -> list[O
     start = _side_by_side(starts)
     size = len(starts[0].noise)
     guider = _guider(subject, runs, size)
-    sampler = separately_drawn(runs[0].sampler_name, start, [one.seed for one in runs])
+    sampler = separately_drawn(runs[0].sampler_name, subject.model, start, [one.seed for one in runs])
     samples, trace = _sampled(guider, start, sampler, runs[0], facts, "numbers")
     seconds = (time.monotonic() - began) / len(runs)
     places = [slice(i * size, (i + 1) * size) for i in range(len(runs))]
@@ -328,27 +327,27 @@ def _side_by_side(starts: Sequence[Start]) -> Start:
     return Start(latent, torch.cat([one.noise for one in starts]), starts[0].sigmas)
 
 
-def separately_drawn(name: str, start: Start, seeds: Sequence[int]):
+def separately_drawn(name: str, model: Any, start: Start, seeds: Sequence[int]):
     """The host's SAMPLER of this name, drawing for each run what it would draw by itself."""
     sampler = comfy.samplers.sampler_object(name)
-    if len(start.sigmas) > 1 and "noise_sampler" in inspect.signature(sampler.sampler_function).parameters:
-        known = adapter.sampler_name(sampler.sampler_function)
-        sampler.extra_options = {**sampler.extra_options, "noise_sampler": SeparateDraws(known, start, seeds)}
+    if len(start.sigmas) > 1 and takes_noise(sampler.sampler_function):
+        draws = SeparateDraws(sampler.sampler_function, model.get_model_object("model_sampling"), start, seeds)
+        sampler.extra_options = {**sampler.extra_options, "noise_sampler": draws}
     return sampler
 
 
 class SeparateDraws:
     """A noise sampler for a batch of runs, each with its own seed; made at the first draw, on the run's device."""
 
-    def __init__(self, name: str, start: Start, seeds: Sequence[int]):
-        self.name, self.start, self.seeds = name, start, seeds
-        self.draws: list[Callable] = []
+    def __init__(self, function: Callable, sampling: Any, start: Start, seeds: Sequence[int]):
+        self.function, self.sampling, self.start, self.seeds = function, sampling, start, seeds
+        self.draws: list[Callable | None] = []
 
     def __call__(self, sigma: Tensor, sigma_next: Tensor) -> Tensor:  # -> [B, ...]
         if not self.draws:
             noise = self.start.noise.to(self.start.sigmas.device)
             rows = zip(noise.chunk(len(self.seeds)), self.seeds, strict=True)
-            self.draws = [adapter.default_noise(self.name, own, self.start.sigmas, seed) for own, seed in rows]
+            self.draws = [own_noise(self.function, own, self.start.sigmas, seed, self.sampling) for own, seed in rows]
         return torch.cat([draw(sigma, sigma_next) for draw in self.draws])
 
 

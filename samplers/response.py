@@ -12,6 +12,7 @@ the same random numbers, and taken away.
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -69,13 +70,14 @@ class Probes:
     """A dry run: answers for the network and for the noise with unit vectors, and notes what is asked.
 
     room: for so many calls, and as many draws. size: of the probe of the start, as long as the noise there. live:
-    whether the probes are there, else all of them are zeros.
+    whether the probes are there, else all of them are zeros. result: [places], None before it is there.
     """
 
     def __init__(self, room: int, size: float, dtype: torch.dtype = torch.float64, live: bool = True):
         self.room, self.size, self.dtype, self.live = room, size, dtype, live
         self.calls = self.draws = self.shown = 0
         self.events: list[Seen | Report] = []
+        self.result: Tensor | None = None
         self.until = time.thread_time() + MOST_SECONDS
         self.start = self._unit(0) * size
 
@@ -121,6 +123,7 @@ class Probes:
     def returned(self, x: Tensor, sigma: float) -> None:
         """The sampler's result."""
         self._shown(x, sigma, False)
+        self.result = self.states[-1].row
 
     @property
     def states(self) -> list[Seen]:
@@ -225,7 +228,7 @@ class Response:
     steps: empty where they could not be told by coefficients. states: one more than steps, the result last. firsts: the
     number of the call with which each step begins, None for one that asks for no prediction; further calls up to the
     next one are stages of it. reports: the calls made before each report of a step. late: the reports follow the stages
-    of their step. why: there are no steps, in a sentence.
+    of their step. end: noise level of the result, None where there was none. why: there are no steps, in a sentence.
     """
 
     steps: tuple[StepResponse, ...] = ()
@@ -233,6 +236,7 @@ class Response:
     firsts: tuple[int | None, ...] = ()
     reports: tuple[int, ...] = ()
     late: bool = False
+    end: float | None = None
     why: str = ""
 
     @property
@@ -270,7 +274,7 @@ def _measure(play: Play, sigmas: Sequence[float], probes: Probes) -> Response:
         if probes.room < MOST_CALLS:
             found = _measure(play, sigmas, Probes(min(4 * probes.room, MOST_CALLS), probes.size, probes.dtype))
     except Misfit as why:
-        found = Response(late=is_late(probes), why=str(why))
+        found = Response(late=is_late(probes), end=end_of(probes, sigmas), why=str(why))
     except BaseException as fault:  # a dry run may not stop a real one
         if isinstance(fault, KeyboardInterrupt) and threading.current_thread() is threading.main_thread():
             raise  # of the keyboard
@@ -328,6 +332,18 @@ def is_late(probes: Probes) -> bool:
     return any(call + 1 < made for call, made in zip(calls, reports_of(probes), strict=False))
 
 
+def end_of(probes: Probes, sigmas: Sequence[float]) -> float | None:
+    """The noise level of a dry run's result: the schedule's last, or the one before it where as much noise is left.
+
+    left^2 = (a sigma_0)^2 + sum of e^2    a: weight of the start, whose noise has sigma_0; e: of each draw
+    """
+    if (row := probes.result) is None:
+        return None
+    drawn = float(row[2 * probes.room + 1 : -SPARE].square().sum())
+    left = math.sqrt((float(row[0]) / probes.size * sigmas[0]) ** 2 + drawn)
+    return sigmas[-2] if math.isclose(sigmas[-2], left, rel_tol=SAME_LEVEL) else sigmas[-1]
+
+
 def reports_of(probes: Probes) -> tuple[int, ...]:
     """The calls made before each report of a step; a second report of the same step is none."""
     calls = [event.calls for event in probes.events if isinstance(event, Report)]
@@ -348,7 +364,8 @@ def _response(play: Play, probes: Probes, sigmas: Sequence[float]) -> Response:
     if not rows.isfinite().all():
         raise Misfit("its states are not finite")
     table = Table(rows, own, steps, probes)
-    found = Response((), table.states, tuple(one.call for one in steps[:-1]), reports_of(probes), is_late(probes))
+    firsts, end = tuple(one.call for one in steps[:-1]), end_of(probes, sigmas)
+    found = Response((), table.states, firsts, reports_of(probes), is_late(probes), end)
     try:
         return replace(found, steps=table.steps)
     except Misfit as why:

@@ -6,6 +6,8 @@ import torch
 
 from guidance_geometry.trace.checks import check
 
+from .schedules import sampling_of, schedule
+
 STEPS = 6
 CFG = 3.0
 SEED = 7
@@ -15,6 +17,22 @@ def names():
     import comfy.samplers
 
     return comfy.samplers.KSampler.SAMPLERS
+
+
+def own_noise(name, kind="ve"):
+    """What the host's sampler of a name draws from if left alone."""
+    import comfy.samplers
+
+    from guidance_geometry.host import dry_run
+
+    function = comfy.samplers.sampler_object(name).sampler_function
+    return dry_run.own_noise(function, torch.zeros(1, 3, 4, 4), schedule(kind, 3), SEED, sampling_of(kind))
+
+
+def draws_a_path(name):
+    from comfy.k_diffusion.sampling import BrownianTreeNoiseSampler
+
+    return isinstance(own_noise(name), BrownianTreeNoiseSampler)
 
 
 def host_nodes():

@@ -12,7 +12,7 @@ import torch
 from guidance_geometry.samplers.response import MOST_CALLS
 from guidance_geometry.tools.fixtures.predicted_states import misses
 
-from .runs import guided, names
+from .runs import both, draws_a_path, guided, names, own_noise
 from .schedules import node_samplers, sampling_of, schedule
 
 EXACT = 1e-5  # relative
@@ -346,3 +346,68 @@ def test_samplers_of_one_code_and_other_defaults_are_told_apart(host):
     sigmas = schedule("ve", 3)
     found = [response_of(comfy.samplers.KSAMPLER(scaled(by)), "ve", sigmas).steps[0].kappa for by in (1.0, 0.5)]
     assert found[1] == pytest.approx(0.5 * found[0])
+def newer(model, x, sigmas, extra_args=None, callback=None, disable=None, noise_sampler=None):
+    """A sampler of tomorrow's host: it draws a Brownian path, and stops at the last level with noise."""
+    from comfy.k_diffusion.sampling import BrownianTreeNoiseSampler
+
+    span = sigmas[sigmas > 0].min(), sigmas.max()
+    noise_sampler = noise_sampler or BrownianTreeNoiseSampler(x, *span, seed=extra_args["seed"], cpu=True)
+    for i, (sigma, after) in enumerate(pairwise(sigmas[sigmas > 0])):
+        denoised = model(x, sigma.expand(len(x)), **extra_args)
+        callback({"x": x, "i": i, "sigma": sigma, "sigma_hat": sigma, "denoised": denoised})
+        down = after**2 / sigma
+        x = denoised + down / sigma * (x - denoised) + (after**2 - down**2).sqrt() * noise_sampler(sigma, after)
+    return x
+
+
+@pytest.fixture
+def of_the_host(monkeypatch):
+    monkeypatch.setattr(newer, "__module__", "comfy.k_diffusion.sampling")
+    return newer
+
+
+def test_a_sampler_whose_name_nobody_knows_is_handed_its_own_noise(labelled, empty_latent, of_the_host):
+    import comfy.samplers
+
+    levels = schedule("ve", 4).tolist()
+    expected, found, trace = both(labelled["ve"], empty_latent("ve"), comfy.samplers.KSAMPLER(of_the_host), levels)
+    assert torch.equal(expected, found)
+    assert trace.header["split"].startswith("move and noise separated")
+    assert (trace.column("M8") > 0).all()
+
+
+def test_a_run_ends_where_its_sampler_stops(labelled, empty_latent, of_the_host):
+    import comfy.samplers
+
+    levels = schedule("ve", 4).tolist()
+    trace = both(labelled["ve"], empty_latent("ve"), comfy.samplers.KSAMPLER(of_the_host), levels)[2]
+    assert trace.n == 3
+    assert trace.steps["sigma_next"].tolist() == pytest.approx(levels[1:4])
+
+
+@pytest.mark.parametrize("kind", ["ve", "flow"])
+@pytest.mark.parametrize("ends_at_zero", [False, True])
+def test_where_every_sampler_of_the_host_ends_is_measured(host, kind, ends_at_zero):
+    """Two stop at the last level with noise; two hand out the corrected state of the step before, where noise is left."""
+    import comfy.samplers
+
+    sigmas = schedule(kind, 4, ends_at_zero)
+    found = {name: response_of(comfy.samplers.sampler_object(name), kind, sigmas).end for name in names()}
+    early = {"dpm_fast", ADAPTIVE} if ends_at_zero else {"sa_solver", "sa_solver_pece"}
+    assert {name for name, end in found.items() if end == float(sigmas[-2])} == early
+    assert {end for name, end in found.items() if name not in early} == {float(sigmas[-1])}
+
+
+def test_what_a_sampler_of_the_host_draws_from_is_asked_of_itself(host):
+    from comfy.k_diffusion.sampling import BrownianTreeNoiseSampler
+
+    def tree(name):
+        return own_noise(name).tree.cpu_tree
+
+    paths = {name for name in names() if draws_a_path(name)}
+    assert paths >= {"dpmpp_sde", "dpmpp_sde_gpu", "dpmpp_2m_sde", "dpmpp_2m_sde_heun_gpu", "dpmpp_3m_sde"}
+    assert [tree(name) for name in ("dpmpp_3m_sde", "dpmpp_3m_sde_gpu", "dpmpp_2m_sde_heun")] == [True, False, True]
+    for name in ("ddpm", "euler_ancestral", "sa_solver_pece"):
+        assert own_noise(name, "flow")(1.0, 0.5).shape == (1, 3, 4, 4)
+        assert not isinstance(own_noise(name, "flow"), BrownianTreeNoiseSampler)
+    assert own_noise("euler") is None

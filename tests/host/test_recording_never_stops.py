@@ -5,7 +5,7 @@ import random
 import pytest
 import torch
 
-from .runs import both, names, readable, same
+from .runs import both, draws_a_path, names, readable, same
 
 ODD = {  # sigmas of a VE model; on flow they are divided by the largest that occurs
     "repeated": [10.0, 10.0, 1.0, 0.0],
@@ -24,9 +24,7 @@ CALM = ("ends noisy", "one level", "none")  # the schedules that the host's own 
 
 def restless(name):
     """Samplers that a rising schedule may keep for ever: one chooses its steps, the others ask a Brownian tree."""
-    from guidance_geometry.host.adapter import BROWNIAN
-
-    return name == "dpm_adaptive" or name.removesuffix("_gpu") in BROWNIAN
+    return name == "dpm_adaptive" or draws_a_path(name)
 
 
 def chance(seed):

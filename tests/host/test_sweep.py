@@ -73,7 +73,7 @@ def test_exact_batches_of_every_sampler_are_ksamplers_bit_for_bit(robot, part):
             rows = exactly(robot, sampler)
         for i, cfg in ((1, 2.0), (3, 4.0)):
             assert torch.equal(rows[i : i + 1], alone(robot, sampler, cfg)), sampler
-        assert (max(items) > 2) == (sampler not in ("dpm_adaptive", "heunpp2", *PRODUCTS)), sampler
+        assert (max(items) > 2) == (sampler not in ("dpm_adaptive", *PRODUCTS)), sampler
 
 
 def test_on_a_device_whose_bits_follow_the_batch_runs_are_exact_one_by_one(robot):
@@ -301,11 +301,23 @@ def test_samplers_that_cannot_share_run_alone_and_the_sheet_says_so(labelled, em
     from guidance_geometry.host.sweeping import Settings, Subject, every_run, obstacle
 
     subject = Subject(*labelled["ve"], empty_latent("ve"))
-    runs = [Settings(2.0, seed, STEPS, name, "karras", PLAIN) for name in ("heunpp2", "euler") for seed in SEEDS]
+    runs = [Settings(2.0, seed, STEPS, name, "karras", PLAIN) for name in ("dpm_adaptive", "euler") for seed in SEEDS]
     found = dict(every_run(subject, runs, "shared", {}))
     assert [found[i].shared for i in range(4)] == [False, False, True, True]
-    assert "draws its noise" in obstacle(subject, runs[0])
-    assert "step size" in obstacle(subject, Settings(2.0, 1, STEPS, "dpm_adaptive", "karras", PLAIN))
+    assert "step size" in obstacle(subject, runs[0])
+
+
+def test_a_sampler_that_draws_for_itself_runs_alone(labelled, empty_latent, monkeypatch):
+    """heunpp2 does so only where it is told to churn."""
+    import comfy.samplers
+
+    from guidance_geometry.guidance.chain import PLAIN
+    from guidance_geometry.host.sweeping import Settings, Subject, obstacle
+
+    subject, run = Subject(*labelled["ve"], empty_latent("ve")), Settings(2.0, 1, STEPS, "heunpp2", "karras", PLAIN)
+    assert obstacle(subject, run) == ""
+    monkeypatch.setattr(comfy.samplers, "sampler_object", lambda name: comfy.samplers.ksampler(name, {"s_churn": 2.0}))
+    assert "draws its noise" in obstacle(subject, run)
 
 
 def test_a_patched_model_and_uneven_conditions_run_alone(labelled, empty_latent):

@@ -40,7 +40,7 @@ def test_a_run_shows_what_the_page_says(host, rows, name):
     import torch
 
     with torch.inference_mode():
-        found = page.seen(page.world("ve"), name, page.samplers()[name]).cells()
+        found = page.seen(page.world("ve"), page.samplers()[name]).cells()
     said = [cell.split("; flow: ")[0] for cell in (rows[name] + [""])[:4]]
     assert found[:3] == said[:3]
     assert bool(found[3]) == bool(said[3])
@@ -49,11 +49,15 @@ def test_a_run_shows_what_the_page_says(host, rows, name):
 def test_noise_is_named_by_what_changes_the_run(host):
     import torch
 
-    one, other = torch.zeros(2), torch.ones(2)
-    assert page.noise_of("euler", one, one, one) == "none"
-    assert page.noise_of("ddpm", one, other, one) == "independent, of the seed"
-    assert page.noise_of("dpmpp_sde_gpu", one, other, one) == "a Brownian path of the seed"
-    assert page.noise_of("heunpp2", one, one, other).startswith("torch's own generator")
+    one, other, (model, *_) = torch.zeros(2), torch.ones(2), page.world("ve")
+
+    def noise_of(name, *runs):
+        return page.noise_of(page.samplers()[name], model, *runs)
+
+    assert noise_of("euler", one, one, one) == "none"
+    assert noise_of("ddpm", one, other, one) == "independent, of the seed"
+    assert noise_of("dpmpp_sde_gpu", one, other, one) == "a Brownian path of the seed"
+    assert noise_of("heunpp2", one, one, other).startswith("torch's own generator")
 
 
 def test_below_an_error_of_a_thousandth_no_other_solver_needs_fewer_evaluations():

@@ -107,7 +107,7 @@ def samplers() -> dict[str, Any]:
     return found
 
 
-def seen(parts: tuple[Any, Any, Any], name: str, sampler: Any) -> Seen:
+def seen(parts: tuple[Any, Any, Any], sampler: Any) -> Seen:
     """What a sampler does."""
     calls = []
 
@@ -124,18 +124,22 @@ def seen(parts: tuple[Any, Any, Any], name: str, sampler: Any) -> Seen:
     told = "not told apart" if "not observable" in sentence else "told apart"
     residual = trace.column("M12")
     worst = float(residual[~residual.isnan()].max()) if not residual.isnan().all() else math.nan
-    return Seen(evaluations, noise_of(name, first, seeded, shared), told, worst)
+    return Seen(evaluations, noise_of(sampler, parts[0], first, seeded, shared), told, worst)
 
 
-def noise_of(name: str, first: Tensor, seeded: Tensor, shared: Tensor) -> str:
+def noise_of(sampler: Any, model: Any, first: Tensor, seeded: Tensor, shared: Tensor) -> str:
     """Where a sampler's noise comes from.  seeded, shared: runs with another seed, or another state of torch's own"""
-    from ...host.adapter import BROWNIAN
+    from comfy.k_diffusion.sampling import BrownianTreeNoiseSampler
+
+    from ...host.dry_run import own_noise
 
     if not torch.equal(first, shared):
         return "torch's own generator, which no seed fixes"
     if torch.equal(first, seeded):
         return "none"
-    return "a Brownian path of the seed" if name.removesuffix("_gpu") in BROWNIAN else "independent, of the seed"
+    levels = torch.tensor([0.9, 0.5, 0.0])  # of both spaces
+    drawn = own_noise(sampler.sampler_function, first, levels, SEED, model.get_model_object("model_sampling"))
+    return "a Brownian path of the seed" if isinstance(drawn, BrownianTreeNoiseSampler) else "independent, of the seed"
 
 
 def guided_world(kind: str) -> tuple[Callable[[Tensor, float], Tensor], Tensor, list]:
@@ -196,7 +200,7 @@ def page() -> str:
     rows = []
     worlds = {kind: world(kind) for kind in ENDS}
     for name, sampler in samplers().items():
-        cells = {kind: seen(parts, name, sampler).cells() for kind, parts in worlds.items()}
+        cells = {kind: seen(parts, sampler).cells() for kind, parts in worlds.items()}
         rows.append([name, *("; flow: ".join(dict.fromkeys(both)) for both in zip(*cells.values(), strict=True))])
     opening = OPENING.format(version=comfyui_version.__version__, steps=STEPS, cfg=CFG)
     head = "solver | " + " | ".join(f"tolerance {at:g}" for at in TOLERANCES)
