@@ -127,7 +127,7 @@ def takes_noise(function: Callable) -> bool:
 
 
 def own_noise(function: Callable, x: Tensor, sigmas: Tensor, seed: int | None, sampling: Any) -> Callable | None:
-    """What a sampler's function would draw from if left alone, by its own doing; None where it has nothing to draw from.
+    """What a sampler's function would draw from if left alone, made by itself; None where it has nothing.
 
     It runs up to its first call of the model, and by then has made it.  x: [B, ...], of which nothing is changed.
     """

@@ -341,13 +341,14 @@ class SeparateDraws:
 
     def __init__(self, function: Callable, sampling: Any, start: Start, seeds: Sequence[int]):
         self.function, self.sampling, self.start, self.seeds = function, sampling, start, seeds
-        self.draws: list[Callable | None] = []
+        self.draws: list[Callable] = []
 
     def __call__(self, sigma: Tensor, sigma_next: Tensor) -> Tensor:  # -> [B, ...]
         if not self.draws:
             noise = self.start.noise.to(self.start.sigmas.device)
             rows = zip(noise.chunk(len(self.seeds)), self.seeds, strict=True)
-            self.draws = [own_noise(self.function, own, self.start.sigmas, seed, self.sampling) for own, seed in rows]
+            made = (own_noise(self.function, own, self.start.sigmas, seed, self.sampling) for own, seed in rows)
+            self.draws = [draw for draw in made if draw is not None]
         return torch.cat([draw(sigma, sigma_next) for draw in self.draws])
 
 

@@ -388,7 +388,7 @@ def test_a_run_ends_where_its_sampler_stops(labelled, empty_latent, of_the_host)
 @pytest.mark.parametrize("kind", ["ve", "flow"])
 @pytest.mark.parametrize("ends_at_zero", [False, True])
 def test_where_every_sampler_of_the_host_ends_is_measured(host, kind, ends_at_zero):
-    """Two stop at the last level with noise; two hand out the corrected state of the step before, where noise is left."""
+    """Two stop at the last level with noise; where noise is left, two hand out the state of the step before."""
     import comfy.samplers
 
     sigmas = schedule(kind, 4, ends_at_zero)

@@ -3,8 +3,10 @@
 import pytest
 import torch
 
+from guidance_geometry.trace.checks import check
+
 from .collected import HIDDEN_STATE, collect
-from .runs import names
+from .runs import guided, names
 
 PARTS = 4  # of the host's samplers, which are known only once the host is there
 BOUND = {"ve": 5e-5, "flow": 1.5e-6}  # in units of sigma; ddpm and cfg_pp on VE rescale the state to unit variance
@@ -51,8 +53,6 @@ def test_deterministic_samplers_have_no_noise(labelled, empty_latent):
 
 
 def test_a_sampler_is_checked_by_its_response_or_says_why_not(labelled, empty_latent):
-    from .runs import guided
-
     for name in ("euler", "seeds_2", "uni_pc"):
         known = guided(*labelled["ve"], empty_latent("ve"), name)[2]
         assert known.header["split"].endswith("checked by the sampler's measured response")
@@ -61,3 +61,38 @@ def test_a_sampler_is_checked_by_its_response_or_says_why_not(labelled, empty_la
     unknown = guided(*labelled["ve"], empty_latent("ve"), "dpm_adaptive")[2]
     assert unknown.header["split"].endswith("(its steps depend on what is predicted)")
     assert unknown.column("M12").isnan().all()
+
+
+@pytest.mark.parametrize("model", ["ve", "flow"])
+def test_the_noise_of_every_sampler_is_as_long_as_its_response_says(labelled, empty_latent, model):
+    import comfy.samplers
+
+    from guidance_geometry.host.dry_run import response_of
+
+    off, checked = {}, 0
+    for name in names():
+        trace = guided(*labelled[model], empty_latent(model), name)[2]
+        sigmas = torch.tensor(trace.header["sigmas"])
+        steps = response_of(comfy.samplers.sampler_object(name), sigmas, labelled[model][0]).steps
+        sizes = [sum(size**2 for size in step.draws) ** 0.5 for step in steps]
+        seen = trace.column("M8").square().mean(dim=1).sqrt().nan_to_num().tolist()
+        if any(sizes) and seen != pytest.approx(sizes, rel=0.2, abs=1e-6):
+            off[name] = (seen, sizes)
+        checked += any(sizes)
+    assert not off
+    assert checked > 15
+
+
+@pytest.mark.parametrize("name", ["ddpm", "euler_ancestral", "dpmpp_2m_sde", "seeds_3", "sa_solver", "gg_ddpm"])
+def test_noise_of_another_size_than_the_samplers_is_noticed(labelled, empty_latent, monkeypatch, name):
+    from guidance_geometry.nodes.blog_samplers import GGSamplerDDPM
+    from guidance_geometry.samplers.noise_tracking import tracked
+    from guidance_geometry.trace import recorder
+
+    more = {"sampler": GGSamplerDDPM.execute(1.0, 0).result[0]} if name == "gg_ddpm" else {}
+    run = labelled["ve"], empty_latent("ve"), "euler" if more else name
+    assert not check(guided(*run[0], *run[1:], **more)[2])
+    louder = lambda eps, parts: tracked(eps, {draw: 1.02 * part for draw, part in parts.items()})  # noqa: E731
+    monkeypatch.setattr(recorder, "tracked", louder)
+    [problem] = check(guided(*run[0], *run[1:], **more)[2])
+    assert "the split of the step cannot be trusted" in problem

@@ -5,9 +5,9 @@ from functools import cache
 import torch
 
 from guidance_geometry.guidance.mixture import make_mixture
+from guidance_geometry.samplers.steps import Level, up_and_down
 from guidance_geometry.tests.oracles import reference_sigmas
 from guidance_geometry.trace import metrics
-from guidance_geometry.trace.checks import ddpm_noise
 from guidance_geometry.trace.gram import VECTORS, GramRecord, gram
 from guidance_geometry.trace.trace import PER_SAMPLE, PER_STEP, Trace
 
@@ -37,8 +37,7 @@ def recorded(steps=6, batch=2, size=8, flow=False):
         now = dict(zip(names, (*levels[i : i + 2], *alphas[i : i + 2]), strict=True))
         u, c = (mixture.denoised(x, now["sigma"], now["alpha"], label) for label in (None, torch.arange(batch) % 2))
         guided = u + (c - u) * GAMMA
-        up = float(ddpm_noise(*(torch.tensor(v, dtype=torch.float64) for v in now.values())))
-        down = (now["sigma_next"] ** 2 - up**2) ** 0.5
+        up, down = up_and_down(*map(Level, alphas[i : i + 2], levels[i : i + 2]), 1.0)
         move = now["alpha_next"] * guided + down * (x - now["alpha"] * guided) / now["sigma"] - x
         noise = up * torch.randn(x.shape, generator=draws, dtype=torch.float64)
         vectors = dict(zip(VECTORS, (u, u - x, c - u, None, move, noise), strict=True))

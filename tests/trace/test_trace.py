@@ -7,7 +7,7 @@ import torch
 
 from guidance_geometry.files.safetensors import read_safetensors, write_safetensors
 from guidance_geometry.trace import metrics
-from guidance_geometry.trace.checks import check, ddpm_noise
+from guidance_geometry.trace.checks import check
 from guidance_geometry.trace.file import HEADER, MAX_BYTES, even_positions, fitted, load, save
 from guidance_geometry.trace.gram import VECTORS
 from guidance_geometry.trace.trace import Trace
@@ -140,19 +140,6 @@ def test_inner_products_of_no_vectors_are_a_problem():
     K[[1, 4], 0, 2] += 10 * K[[1, 4], 0, 0]
     (problem,) = check(replace(trace, steps={**trace.steps, "K": K}))
     assert "steps 2, 5 are not those of any set of vectors" in problem
-
-
-def test_a_wrong_noise_length_is_a_problem():
-    trace = recorded(size=32)
-    assert check(trace) == []
-    K = trace.steps["K"].clone()
-    K[2, :, -1] *= 1.1**2
-    problems = check(replace(trace, steps={**trace.steps, "K": K}))
-    assert any("The noise at step 3 has rms" in problem for problem in problems)
-    other = replace(trace, steps={**trace.steps, "K": K}, header={**trace.header, "sampler": "euler_ancestral"})
-    assert not any("noise at" in problem for problem in check(other))
-    eta = replace(trace, header={**trace.header, "options": {"eta": 0.5}})
-    assert any("noise at" in problem for problem in check(eta))
 
 
 def test_a_run_that_diverged_is_a_problem_but_a_skipped_pass_is_not():
@@ -313,15 +300,6 @@ def test_truncated_and_foreign_files_are_refused(tmp_path):
         load(path)
     with pytest.raises(FileNotFoundError):
         load(tmp_path / "missing.safetensors")
-
-
-def test_ddpm_noise_is_the_posterior_of_the_forward_process():
-    one, sigma, after = (torch.tensor([v], dtype=torch.float64) for v in (1.0, 2.0, 0.5))
-    assert (ddpm_noise(sigma, after, one, one) - 0.5 * (4 - 0.25) ** 0.5 / 2).abs() < 1e-15
-    assert (ddpm_noise(sigma, 0 * one, one, one) == 0).all()
-    flow = [torch.tensor([v], dtype=torch.float64) for v in (0.9, 0.4, 0.1, 0.6)]
-    forward = 0.9**2 - (0.1 / 0.6 * 0.4) ** 2  # variance that leads from the next state back to this one
-    assert (ddpm_noise(*flow) - (0.4**2 * forward / 0.9**2) ** 0.5).abs() < 1e-12
 
 
 def saved_and_loaded(tmp_path, facts):
