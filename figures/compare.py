@@ -17,7 +17,7 @@ from .difference import AUTO_STEPS, evenly
 from .labels import nice_length
 from .palette import THEMES, Theme
 from .pictures import Pictures, grey_words, greyed
-from .scene import checked, median_sample, run_words
+from .scene import checked, run_words
 from .strips import Line, picture_of, set_grid, step_heads
 from .typeset import Run, set_level, set_lines, set_rows, wrapped
 from .words import number, percent
@@ -114,7 +114,7 @@ def draw_comparison(
     first: Trace, second: Trace, *, sample: int | None = None, theme: str = "light", pictures: Sequence[Pictures]
 ) -> tuple[Canvas, str]:
     """Draw two runs; returns the page and the same as text. pictures: how to show the first and the second run."""
-    chosen = median_sample(first) if sample is None else checked(sample, min(first.batch, second.batch), "sample")
+    chosen = first.median_sample() if sample is None else checked(sample, min(first.batch, second.batch), "sample")
     chosen = min(chosen, second.batch - 1)
     found = compare(first, second, chosen)
     canvas = Canvas(WIDTH, HEIGHT, THEMES[theme])

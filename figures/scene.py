@@ -97,14 +97,6 @@ def default_step(trace: Trace, sample: int | None = None) -> int:
     return int(distance.argmin())
 
 
-def median_sample(trace: Trace) -> int:
-    """The sample whose mean M1 over the steps is the (lower) median; sample 0 when M1 is nowhere defined."""
-    mean = trace.column("M1").nanmean(dim=0)
-    order = torch.where(mean.isnan(), torch.inf, mean).argsort(stable=True)
-    known = int((~mean.isnan()).sum())
-    return int(order[(known - 1) // 2]) if known else 0
-
-
 def as_recorded(record: GramRecord, gamma: float) -> tuple[GramRecord, float]:
     """The view of classifier-free guidance: the record as it is, whatever else was recorded beside it."""
     return record.part(VECTORS), gamma
@@ -117,7 +109,7 @@ def scene_of(trace: Trace, step: int | None = None, sample: int | None = None, v
     """
     if trace.n == 0:
         raise ValueError(no_steps(trace))
-    median = median_sample(trace)
+    median = trace.median_sample()
     sample = median if sample is None else checked(sample, trace.batch, "sample")
     step = default_step(trace, sample) if step is None else checked(step, trace.n, "step")
     recorded = GramRecord(trace.record.vectors, trace.record.K[step, sample])

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from .trace import Trace
+from .trace import Trace, nearest_to_median
 
 ALIKE = 0.02  # of a scale, at least of 1, and of the push: what differs by less is not worth a word
 SLIGHT = 0.1  # of an even share of the push: a step that pushed less tells nothing of the run
@@ -47,7 +47,7 @@ class EffectiveScale:
         if not means.isfinite().any():
             return cls()
         low, high = means.nanquantile(BAND).tolist()
-        one = int((means - means.nanmedian()).abs().nan_to_num(nan=math.inf).argmin())
+        one = nearest_to_median(means)
         course = _course(gamma[:, one], weights[:, one])
         return cls(float(means[one]), low, high, *course, float(weighted_mean(across[:, one], weights[:, one])))
 

@@ -216,7 +216,7 @@ def _header(trace: Trace, facts: RunFacts, steps: list[dict]) -> dict:
     header["latent"] = rounded(trace.header.get("latent"))
     header["notes"] = list(header["notes"] or [])
     header |= _directions(trace, steps)
-    header["sample"] = _typical(trace, steps)
+    header["sample"] = trace.median_sample(_sent(trace, steps))
     return json.loads(json.dumps(header, default=str))
 
 
@@ -225,19 +225,14 @@ def _directions(trace: Trace, steps: list[dict]) -> dict:
     found = directions_of(trace)
     if found is None:
         return {}
-    sent = next((step["subset"] for step in steps if step.get("subset")), list(range(trace.batch)))
+    sent = _sent(trace, steps)
     short = [[None if math.isnan(v) else round(v, COSINE_PLACES) for v in row] for row in found.cosines[sent].tolist()]
     return {"directions": {"steps": found.steps, "error": rounded(found.error), "subset": sent, "samples": short}}
 
 
-def _typical(trace: Trace, steps: list[dict]) -> int:
-    """The sample a figure shows unless told otherwise: its M1, mean over the steps, is the median one."""
-    sent = next((step["subset"] for step in steps if step.get("subset")), range(trace.batch))
-    strength = trace.column("M1").nanmean(dim=0) if trace.n else torch.zeros(trace.batch)
-    if strength.isnan().all():
-        return next(iter(sent), 0)
-    middle = strength.nanmedian()
-    return min(sent, key=lambda b: float((strength[b] - middle).abs().nan_to_num(nan=math.inf)), default=0)
+def _sent(trace: Trace, steps: list[dict]) -> list[int]:
+    """The samples that are sent."""
+    return next((step["subset"] for step in steps if step.get("subset")), list(range(trace.batch)))
 
 
 def fitting_steps(steps: list[dict], room: int) -> list[dict]:

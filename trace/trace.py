@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import torch
@@ -136,6 +136,13 @@ class Trace(Printed):
         values = self.column(metric)
         return float(values.nanquantile(0.5, dim=0).nanmean()) if self.n else math.nan
 
+    def median_sample(self, among: Sequence[int] | None = None) -> int:
+        """The sample that is shown unless somebody asks for another: its M1, mean over the steps, is the median one.
+
+        among: samples it is chosen from, None for all; the first of them where M1 is unknown.
+        """
+        return nearest_to_median(self.column("M1").nanmean(dim=0), among)
+
     @property
     def metrics(self) -> dict[str, Metric]:
         """Every metric of this run: those of all runs, of its gradients and energies, and of its further passes."""
@@ -167,3 +174,9 @@ class Trace(Printed):
 
 
 CROSS = "directions"  # name of the tensor in a trace's cross part, and of its facts in the header
+
+
+def nearest_to_median(values: Tensor, among: Sequence[int] | None = None) -> int:  # [B]
+    """The place whose value is nearest to the lower median, the first of equals; nan is farthest.  among: as above"""
+    away = (values - values.nanmedian()).abs().nan_to_num(nan=math.inf).tolist()
+    return min(range(len(away)) if among is None else among, key=away.__getitem__, default=0)

@@ -2,11 +2,13 @@
 
 import json
 import math
+from dataclasses import replace
 from itertools import pairwise
 
 import pytest
 import torch
 
+from guidance_geometry.figures.scene import scene_of
 from guidance_geometry.tests.traces import exact_trace
 from guidance_geometry.tools.fixtures import record_fixtures
 from guidance_geometry.trace.gram import VECTORS, gram
@@ -21,6 +23,9 @@ from guidance_geometry.trace.record import (
     step_metrics,
     step_records,
 )
+from guidance_geometry.trace.trace import nearest_to_median
+
+from .ddpm_run import recorded
 
 FILES = sorted(record_fixtures.FOLDER.glob("*.json"))
 FACTS = RunFacts("run", 3, "ve", 48, VECTORS, 0.5)
@@ -188,3 +193,13 @@ def test_a_record_with_a_limit_keeps_its_ends_and_says_what_it_left_out():
 def test_numbers_have_six_digits():
     assert rounded([1.23456789e-8, 2.0, math.nan, -math.inf, 123456789.0]) == [1.23457e-8, 2, None, None, 123457000]
     assert compact(rounded(torch.tensor([[0.0, 1 / 3]], dtype=torch.float64))) == "[[0,0.333333]]"
+
+
+def test_the_page_and_the_figures_show_the_same_sample_where_all_are_alike():
+    trace = recorded()
+    columns = {name: values if values.ndim == 1 else values[:, [0] * 4] for name, values in trace.steps.items()}
+    alike = replace(trace, steps=columns, tensors={})
+    assert run_record(alike)["sample"] == scene_of(alike).facts.sample == 0
+    assert nearest_to_median(torch.tensor([torch.nan, 3.0, 1.0, 2.0, 1.0])) == 2
+    assert nearest_to_median(torch.full((3,), torch.nan)) == 0
+    assert nearest_to_median(torch.tensor([1.0, 2.0, 3.0]), [2, 0]) == 2
