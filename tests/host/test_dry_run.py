@@ -346,6 +346,8 @@ def test_samplers_of_one_code_and_other_defaults_are_told_apart(host):
     sigmas = schedule("ve", 3)
     found = [response_of(comfy.samplers.KSAMPLER(scaled(by)), "ve", sigmas).steps[0].kappa for by in (1.0, 0.5)]
     assert found[1] == pytest.approx(0.5 * found[0])
+
+
 def newer(model, x, sigmas, extra_args=None, callback=None, disable=None, noise_sampler=None):
     """A sampler of tomorrow's host: it draws a Brownian path, and stops at the last level with noise."""
     from comfy.k_diffusion.sampling import BrownianTreeNoiseSampler
