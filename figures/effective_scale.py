@@ -9,9 +9,9 @@ import torch
 from torch import Tensor
 
 from ..trace.effective import ALIKE, EffectiveScale, alike, push_weights, tells
-from ..trace.scale import apart_of, cfg_of, own_steps
+from ..trace.scale import apart_of, cfg_of
 from ..trace.sentences import about, percent
-from ..trace.trace import Trace
+from ..trace.trace import AFTERWARDS, Trace
 from .canvas import Box, Canvas, extent
 from .caption import caption_box, sample_fact, set_caption
 from .figure import Figure
@@ -27,6 +27,7 @@ WIDE = (Box(64, 92, 522, 156), Box(64, 346, 522, 130))
 NARROW = (Box(56, 116, 528, 190), Box(56, 400, 528, 120))
 HEAD = 16.0  # size of the words on top
 FEWEST = 3  # samples; of fewer there is no band
+ALONE = ("cond_only", AFTERWARDS)  # stages at which the run made the conditional prediction alone
 UNKNOWN = "the effective scale is known at no step"
 NEEDED = "It takes both predictions and a difference above rounding. Raise cfg to guide."
 
@@ -98,7 +99,11 @@ def acts_like(acted: EffectiveScale, cfg: float) -> str:
 def heading(trace: Trace, sample: int, curves: Curves) -> str:
     """What one sample of a run comes to, and at how many steps guidance was off."""
     words = acts_like(curves.acted, curves.cfg)
-    if off := int(((trace.steps["gamma"] == 1) & curves.scale.isnan() & own_steps(trace)).sum()):
+    alone = torch.tensor([stage in ALONE for stage in trace.stage])
+    off = int(((trace.steps["gamma"] == 1) & alone).sum())
+    if off == trace.n:
+        return "Guidance was off"
+    if off:
         words += f"; guidance was off at {off} of {trace.n} steps"
     return (
         words if all(alike_in(trace.column(name), sample) for name in ("M19", "M19a")) else f"Sample {sample}: {words}"

@@ -48,8 +48,9 @@ class EffectiveScale:
             return cls()
         low, high = means.nanquantile(BAND).tolist()
         one = nearest_to_median(means)
-        course = _course(gamma[:, one], weights[:, one])
-        return cls(float(means[one]), low, high, *course, float(weighted_mean(across[:, one], weights[:, one])))
+        course, scale = _course(gamma[:, one], weights[:, one]), float(means[one])
+        low, high = min(low, scale), max(high, scale)  # of two samples the percentiles lie between
+        return cls(scale, low, high, *course, float(weighted_mean(across[:, one], weights[:, one])))
 
     @property
     def steady(self) -> bool:

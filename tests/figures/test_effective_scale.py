@@ -117,6 +117,12 @@ def test_where_guidance_was_off_that_is_said():
     assert "rounding" not in drawing.caption
 
 
+def test_a_run_at_cfg_1_that_was_looked_at_afterwards_was_off_at_all_its_steps():
+    trace = replace(acting(lambda step: 1.0, lambda step: 0.0, cfg=1.0), stage=["afterwards", "cond_only"] * 6)
+    drawing = drawn(replace(trace, steps=trace.steps | {"gamma": torch.ones(12)}))
+    assert drawing.caption.startswith("Guidance was off. ")
+
+
 def test_of_a_batch_it_is_said_whose_scales_are_told():
     trace = acting(lambda step: 4.0, lambda step: 0.0, batch=5)
     assert drawn(trace).caption.startswith("cfg 8 acts like 4. ")

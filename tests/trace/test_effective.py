@@ -142,3 +142,10 @@ def test_what_is_unknown_stays_unknown(run):
     assert same(EffectiveScale.of(with_scales(old)), EffectiveScale.of(run))
     assert UNKNOWN.steady
     assert UNKNOWN.along
+
+
+def test_the_scale_of_a_batch_of_two_lies_within_its_band():
+    trace = exact_trace(4.0, steps=10, batch=2, capture=False)
+    found = EffectiveScale.of(acting(trace, [[2.0, 6.0]] * 10))
+    assert (found.scale, found.low) == (2.0, 2.0)
+    assert found.low <= found.scale <= found.high

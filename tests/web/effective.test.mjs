@@ -81,6 +81,20 @@ test("where guidance was off, that is said, and not that it acts as cfg says", (
   assert.doesNotMatch(caption(record), /rounding/);
 });
 
+test("a run at cfg 1 that was looked at afterwards was off at all its steps", () => {
+  const record = acting([[1, 0], [null, null], [1, 0]], { cfg: 1 });
+  const steps = record.steps.map((step, k) => ({ ...step, gamma: 1, stage: k === 1 ? "cond_only" : "afterwards" }));
+  assert.deepEqual(top({ ...record, steps }), ["Guidance was off"]);
+});
+
+test("in a low figure the curves stand before the words", () => {
+  const record = acting([[2, 0.1], [4, 0.3], [6, 0.2]]);
+  for (const [w, h] of [[226, 120], [360, 120], [590, 110]]) for (const view of ["effective", "matters", "direction", "lengths"]) {
+    const [{ places }] = viewOf(view).figure(record, { w, h, theme: LIGHT, step: 0 });
+    assert.ok(places.bottom - places.top > 20, `${view} ${w}x${h}: ${places.top} to ${places.bottom}`);
+  }
+});
+
 test("of a batch it is said whose scales are told", () => {
   const { record } = fixture("batch_16");
   const steps = record.steps.map((step) => ({ ...step, samples: step.samples.map((one, b) => ({ ...one, m: { ...one.m, M19: b, M19a: 0 } })) }));

@@ -4,6 +4,7 @@ import { meets } from "./layout.mjs";
 import { greatest, least, nth, number } from "./words.mjs";
 
 const LEFT = 52; // room of the value axis
+const LEAST = 110; // height of what has keys
 export const FOOT = 34; // room of the level axis, two rows
 const DENSE = 7; // markers closer than this on the average are left out
 
@@ -158,8 +159,9 @@ export function cursor(page, x, top, bottom) {
   page.commands.push(line([[x, top], [x, bottom]], page.theme.ink, 1, { alpha: 0.5, dash: [3, 3], name: "cursor" }));
 }
 
-/** Keys of a panel in rows above it: [{colour, kind, dash, words}]; -> height used. */
+/** Keys of a panel in rows above it: [{colour, kind, dash, words}]; none in a low one. -> height used. */
 export function keys(page, box, items) {
+  if (box.h < LEAST) return 6; // the curves come first
   const { commands, theme } = page;
   let [x, y] = [box.x, box.y + 12];
   for (const { colour, kind, dash, words, bar } of items) {

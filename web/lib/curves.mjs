@@ -10,6 +10,7 @@ import { captioned, nothing, pageOf } from "./plane.mjs";
 import { still } from "./still.mjs";
 import { greatest, least, nth, number, wordsWidth } from "./words.mjs";
 
+export const LOW = 130; // what the curves keep of a low figure, before its caption
 export const TALL = 150; // a figure lower than this has no second panel
 const HELD = 0.8; // share of the sum that the shaded interval holds
 const DEGREES = 180 / Math.PI;
@@ -24,7 +25,7 @@ export function lengths(record, options) {
   if (!rows.some((row) => Number.isFinite(row.step))) return nothing(page, run.empty);
   const noisy = rows.some((row) => row.noise > 0);
   const chosen = rows.find((row) => row.i === run.chosen);
-  const area = captioned(page, [...lengthFacts(chosen, run, noisy), bandWords(record)], 4);
+  const area = captioned(page, [...lengthFacts(chosen, run, noisy), bandWords(record)], 4, LOW);
   return overRun("lengths", page, run, area, options, (own) => lengthCurves(own, area, record, run, rows, noisy));
 }
 
@@ -119,7 +120,7 @@ export function matters(record, options) {
     return nothing(page, { missing: "no push beyond c", advice: "At scale 1 the guided prediction is c itself." });
   }
   const held = still(run.rows, "held", [], () => interval(rows));
-  const area = captioned(page, matterFacts(run, rows, held, sentWords(record)), 4);
+  const area = captioned(page, matterFacts(run, rows, held, sentWords(record)), 4, LOW);
   return overRun("matters", page, run, area, options, (own) => matterCurves(own, area, record, run, rows, held));
 }
 
@@ -268,7 +269,7 @@ export function direction(record, options) {
   const rows = still(run.rows, "turns", [], () => run.rows.map((row) => turnOf(row, record)));
   if (!rows.some((row) => Number.isFinite(row.size))) return nothing(page, run.empty);
   const chosen = rows.find((row) => row.i === run.chosen);
-  const area = captioned(page, [...directionFacts(chosen, rows, run), bandWords(record)], 4);
+  const area = captioned(page, [...directionFacts(chosen, rows, run), bandWords(record)], 4, LOW);
   return overRun("direction", page, run, area, options, (own) => directionCurves(own, area, record, run, rows));
 }
 

@@ -2,7 +2,7 @@
 import { curve, FOOT, keys, levelAxis, panel } from "./axes.mjs";
 import { band, bandOf, bandWords } from "./bands.mjs";
 import { line, marker, text } from "./commands.mjs";
-import { overRun, placesOf, runOf, split, TALL } from "./curves.mjs";
+import { LOW, overRun, placesOf, runOf, split, TALL } from "./curves.mjs";
 import { metric } from "./metrics.mjs";
 import { captioned, nothing, pageOf } from "./plane.mjs";
 import { still } from "./still.mjs";
@@ -10,6 +10,7 @@ import { greatest, least, nth, number, wordsWidth } from "./words.mjs";
 
 const SIZE = 13; // of the words on top
 const ALIKE = 0.02; // of a scale, at least of 1, and of the push: what differs by less is not worth a word
+const ALONE = ["cond_only", "afterwards"]; // stages at which the run made the conditional prediction alone
 const SLIGHT = 0.1; // of its even share of the push: what acted where a run pushed less is not told
 
 /** The scales of a sample over its run beside cfg, the shares across below, and on top what they come to. */
@@ -20,7 +21,7 @@ export function effective(record, options) {
   if (!rows.some(({ scale }) => Number.isFinite(scale))) return nothing(page, lacking(run));
   const chosen = rows.find(({ i }) => i === run.chosen);
   const facts = [...factsOf(chosen), run.facts[0], bandWords(record), ...reasons(rows, record)];
-  const below = captioned(page, facts, 4);
+  const below = captioned(page, facts, 4, LOW);
   const area = onTop(page, below, heading(rows, record, run.sample, page.t));
   return overRun("effective", page, run, area, options, (own) => effectiveCurves(own, area, record, run, rows));
 }
@@ -79,7 +80,8 @@ function about(scale) {
 /** What a sample of a run comes to, and at how many steps guidance was off. */
 function heading(rows, record, sample, t) {
   const [first, ...others] = actsLike(rows, widgetOf(record), t);
-  const off = rows.filter(({ step, scale }) => step.gamma === 1 && step.stage !== "recur" && !Number.isFinite(scale)).length;
+  const off = rows.filter(({ step }) => step.gamma === 1 && ALONE.includes(step.stage)).length;
+  if (off === rows.length) return [t("Guidance was off")];
   if (off) others.push(t("guidance was off at {off} of {n} steps", { off, n: record.n }));
   return [rows.some(({ alone }) => alone) ? t("Sample {sample}: {words}", { sample, words: first }) : first, ...others];
 }
@@ -97,12 +99,13 @@ function actsLike(rows, cfg, t) {
   return [t(like, { cfg: number(cfg), range }), ...aside];
 }
 
-/** The sentences above the figure, in one line where they fit; the box below them is left. */
+/** The sentences above the figure, in one line where they fit, the first alone where it is low; the box below is left. */
 function onTop({ commands, theme, t }, box, sentences) {
   const whole = sentences.join(t("; "));
-  const lines = wordsWidth(whole, SIZE) <= box.w ? [whole] : sentences;
+  const lines = wordsWidth(whole, SIZE) <= box.w ? [whole] : sentences.slice(0, box.h < LOW ? 1 : undefined);
   lines.forEach((words, k) => {
-    commands.push(text(box.x, box.y + SIZE + 17 * k, words, { size: SIZE, fill: theme.ink, name: "acts-like" }));
+    const size = wordsWidth(words, SIZE) > box.w ? 11 : SIZE;
+    commands.push(text(box.x, box.y + SIZE + 17 * k, words, { size, fill: theme.ink, name: "acts-like" }));
   });
   commands[0].label += `. ${whole}`;
   const used = 17 * lines.length + 4;

@@ -86,9 +86,9 @@ function aloneOn(page, scene) {
 }
 
 /** Set the caption at the lower edge; the box above it is left for the figure. */
-export function captioned(page, chunks, most = 4) {
+export function captioned(page, chunks, most = 4, room = 0) {
   const { w, h, theme, commands } = page;
-  const lines = wrapped(chunks, w - 16, SMALL).slice(0, most);
+  const lines = wrapped(chunks, w - 16, SMALL).slice(0, Math.min(most, Math.max(0, Math.floor((h - room) / LINE))));
   const top = h - lines.length * LINE - 4;
   lines.forEach((words, k) => commands.push(text(8, top + LINE * k + 11, words, { fill: theme.muted, name: "caption" })));
   commands[0].label += `. ${chunks.join(", ")}`;

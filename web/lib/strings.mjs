@@ -135,7 +135,7 @@ const DRAWN_ZH = {
   "effective scale": "有效强度", "share across, %": "横向份额（%）", "{low} to {high}": "{low} 到 {high}", "; ": "；",
   "cfg {cfg} acts like {range}": "cfg {cfg} 相当于 {range}", "Guidance acts like {range}": "引导相当于 {range}",
   "What the run as a whole acts like is not known.": "不知道整个运行相当于多大的 cfg。",
-  "Sample {sample}: {words}": "样本 {sample}：{words}", "guidance was off at {off} of {n} steps": "{n} 步中有 {off} 步关闭了引导",
+  "Sample {sample}: {words}": "样本 {sample}：{words}", "Guidance was off": "引导已关闭", "guidance was off at {off} of {n} steps": "{n} 步中有 {off} 步关闭了引导",
   "Guidance acts as cfg says: {cfg}": "引导与 cfg 所示一致：{cfg}", "{share} % of the push goes across": "推动的 {share} % 横向于差异",
   "size / data": "大小 / 数据", "size / c": "大小 / c", "before noise": "加噪前",
 };
