@@ -44,8 +44,9 @@ def _identity_problems(trace: Trace) -> list[str]:
     if "not observable" in str(trace.header.get("split", "")) or not large.any():
         return []
     return [
-        f"move + noise misses x' - x by {residual[large].nan_to_num().max():.1e} sigma at {_steps(large)} "
-        f"(limit {IDENTITY_LIMIT:.0e}): the split of the step cannot be trusted there."
+        f"At {_steps(large)} the sampler did not do what was measured of it before the run: x' is off by up to "
+        f"{residual[large].nan_to_num().max():.1e} sigma (limit {IDENTITY_LIMIT:.0e}). How far it follows the "
+        "prediction is unknown there, and the split into move and noise cannot be trusted."
     ]
 
 

@@ -114,8 +114,9 @@ def changed(trace, name, value, at=(2,)):
 def test_a_step_that_does_not_add_up_is_a_problem():
     trace = changed(recorded(), "m12", 3e-3, (2, 1))
     assert check(trace) == [
-        "move + noise misses x' - x by 3.0e-03 sigma at step 3 (limit 1e-04): "
-        "the split of the step cannot be trusted there."
+        "At step 3 the sampler did not do what was measured of it before the run: x' is off by up to 3.0e-03 sigma "
+        "(limit 1e-04). How far it follows the prediction is unknown there, and the split into move and noise cannot "
+        "be trusted."
     ]
     hidden = replace(trace, header={**trace.header, "split": "noise not observable: some reason"})
     assert check(hidden) == []
