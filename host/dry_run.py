@@ -38,11 +38,13 @@ def response(function: Callable | None, options: Mapping[str, Any], sigmas: Tens
 
     The latest ones are kept. A function that prepares its run with what is not there offers itself without as `dry`.
     """
-    steps = len(sigmas) - 1
+    steps = max(len(sigmas) - 1, 0)
     if function is None:
         return Response(why="it is a sampler of another kind than the host's")
     if not 0 < steps <= MOST_STEPS:
         return Response(why=f"a dry run is made of 1 to {MOST_STEPS} steps, and there are {steps}")
+    if not sigmas.isfinite().all():
+        return Response(why="the schedule has a level that is not finite")
     if host.processing_interrupted():
         return Response(why="the run was stopped before it could be measured")
     dry: Callable = getattr(function, "dry", function)

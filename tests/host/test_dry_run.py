@@ -146,6 +146,9 @@ def test_too_many_steps_and_other_kinds_of_samplers_have_none(host):
     long = torch.linspace(1, 0, MOST_STEPS + 2)
     assert str(MOST_STEPS + 1) in response_of(comfy.samplers.ksampler("euler"), "ve", long).why
     assert "another kind" in response(None, {}, long, sampling_of("ve")).why
+    unknown = torch.tensor([10.0, torch.nan, 1.0, 0.0])
+    assert "not finite" in response_of(comfy.samplers.ksampler("euler"), "ve", unknown).why
+    assert response_of(comfy.samplers.ksampler("euler"), "ve", torch.tensor([])).why.endswith("there are 0")
 
 
 @pytest.mark.parametrize("pressed", ["by the user", "by the sampler", "before"])
@@ -269,7 +272,7 @@ def test_a_dry_run_leaves_no_mark_and_comes_to_an_end(labelled, empty_latent, mo
     from guidance_geometry.host import dry_run
     from guidance_geometry.nodes.sampling import GGInspectedSampler
 
-    monkeypatch.setattr(dry_run, "MOST_WAIT", 0.3)
+    monkeypatch.setattr(dry_run, "MOST_WAIT", 0.3 if "longer" in why else 60.0)
     model, positive, negative = labelled["ve"]
     sigmas, noise, found = torch.tensor([10.0, 5.0, 1.0, 0.0]), custom.Noise_RandomNoise(7), []
     for node in (custom.SamplerCustomAdvanced, GGInspectedSampler):
