@@ -60,7 +60,8 @@ def acted(
     if handed:
         return Acted(stated, record, effective, across, seen)
     gamma = _widget_number(*_median_sample(effective, room))
-    gamma = torch.where(gamma.isnan(), stated, gamma)  # where delta is rounding any scale gives the same
+    finite = (predictions != BOTH) | record.dot("delta", "D-G").isfinite().any(dim=1)
+    gamma = torch.where(gamma.isnan() & finite, stated, gamma)  # where delta is rounding any scale gives the same
     gamma = torch.where(predictions == ALONE, 1.0, gamma)
     effective = torch.where((gamma[:, None] - effective).abs() <= room, gamma[:, None], effective)
     off = torch.where(both, torch.as_tensor(counted(stated) - counted(gamma))[:, None], 0.0)

@@ -92,11 +92,11 @@ def with_history(names: tuple[str, ...], products: Tensor) -> GramRecord:  # [n,
 
 
 def fill_absent(record: GramRecord) -> GramRecord:
-    """The same where a vector that was not asked for counts as zero; nothing is known where u is not.
+    """The same where a vector that was not asked for counts as zero; nothing is known where u or D is not.
 
     So without a difference c is u, the only prediction that was made.
     """
-    known = record.dot("u", "u").isfinite()[..., None]
+    known = (record.dot("u", "u") + record.dot("D-G", "D-G")).isfinite()[..., None]
     return GramRecord(record.vectors, torch.where(known & record.K.isnan(), 0.0, record.K))
 
 

@@ -374,3 +374,27 @@ def test_a_schedule_of_ours_beside_another_node_is_told_apart(labelled, empty_la
     trace = guided(patched(model, "rescaled"), *conditions, latent, "euler", guidance=schedule)[2]
     assert trace.column("M19a").nan_to_num().max() > 0
     assert [note for note in trace.header["notes"] if note.startswith("another node changes guidance")]
+
+
+def without_numbers(args):
+    return torch.where(args["sigma"].amax() > 1, torch.nan, 1.0) * args["denoised"]
+
+
+def endless_u(apply, given):
+    kinds = given["cond_or_uncond"]
+    parts = apply(given["input"], given["timestep"], **given["c"]).chunk(len(kinds))
+    return torch.cat([torch.full_like(v, torch.inf) if kind else v for v, kind in zip(parts, kinds, strict=True)])
+
+
+@pytest.mark.parametrize("broken", ["D", "u"])
+def test_a_prediction_that_is_no_number_has_no_scale(labelled, empty_latent, broken):
+    model, positive, negative = labelled["ve"]
+    model = model.clone()
+    if broken == "D":
+        model.set_model_sampler_post_cfg_function(without_numbers)
+    else:
+        model.set_model_unet_function_wrapper(endless_u)
+    trace = guided(model, positive, negative, empty_latent("ve", 2), "euler", "simple", 4)[2]
+    assert trace.column("M19").isnan().all()
+    assert trace.column("M19a").isnan().all()
+    assert trace.steps["gamma"].isnan().all(), "the widget's number is nothing that was seen"
