@@ -10,9 +10,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from string import Template
 
-from ..trace.effective import alike
+from ..trace.effective import ALIKE, alike
 from ..trace.portable import ascii_json
-from ..trace.sentences import about
+from ..trace.sentences import about, percent
 
 WEB = Path(__file__).resolve().parents[1] / "web"
 ENTRY = "page.mjs"
@@ -50,12 +50,14 @@ def summary(record: Mapping) -> str:
 
 
 def _scale(record: Mapping) -> str:
-    """Its cfg, and like which scale that acted where it is another."""
-    cfg = record.get("cfg")
-    scale = ((record.get("report") or {}).get("effective") or {}).get("scale")
-    if cfg is None or scale is None or alike(scale, cfg):
+    """Its cfg, and like which scale that acted, and what went across, where that is not plain guidance at cfg."""
+    cfg, acted = record.get("cfg"), (record.get("report") or {}).get("effective") or {}
+    scale, across = acted.get("scale"), acted.get("across") or 0.0
+    if cfg is None or scale is None or (alike(scale, cfg) and across <= ALIKE):
         return "" if cfg is None else f"\u03b3 {cfg:g}"
-    return f"cfg {cfg:g} acts like {about(scale)}"
+    steady = all(alike(acted.get(end) or scale, scale) for end in ("least", "most"))
+    words = f"cfg {cfg:g} acts like {about(scale)}" + ("" if steady else " on average")
+    return words + (f", {percent(across)} % of the push goes across" if across > ALIKE else "")
 
 
 def modules(entry: str = ENTRY, folder: Path = WEB / "lib") -> dict[str, str]:

@@ -141,5 +141,10 @@ def test_the_summary_names_what_is_known():
     assert summary(full) == "m \u00b7 euler \u00b7 3 steps \u00b7 \u03b3 4 \u00b7 2 samples"
     for scale, words in ((4.0, "\u03b3 4"), (None, "\u03b3 4"), (2.04, "cfg 4 acts like 2")):
         assert f" {words} " in summary({**full, "report": {"effective": {"scale": scale}}})
+    course = {"scale": 2.09, "least": 1.43, "most": 5.88, "across": 0.59}
+    told = summary({**full, "report": {"effective": course}})
+    assert " cfg 4 acts like 2.1 on average, 59 % of the push goes across " in told
+    aside = {"scale": 4.0, "least": 4.0, "most": 4.0, "across": 0.3}
+    assert " cfg 4 acts like 4, 30 % of the push goes across " in summary({**full, "report": {"effective": aside}})
     unknown = {**full, "cfg": None, "report": {"effective": {"scale": 2.04}}}
     assert summary(unknown) == "m \u00b7 euler \u00b7 3 steps \u00b7 2 samples"
