@@ -89,6 +89,7 @@ test("a run at cfg 1 that was looked at afterwards was off at all its steps", ()
 
 test("in a low figure the curves stand before the words", () => {
   const record = acting([[2, 0.1], [4, 0.3], [6, 0.2]]);
+  assert.deepEqual(top(record, { w: 340, h: 130 }), ["cfg 8 acts like 2 to 6; 20 % of the push goes across"]);
   for (const [w, h] of [[226, 120], [360, 120], [590, 110]]) for (const view of ["effective", "matters", "direction", "lengths"]) {
     const [{ places }] = viewOf(view).figure(record, { w, h, theme: LIGHT, step: 0 });
     assert.ok(places.bottom - places.top > 20, `${view} ${w}x${h}: ${places.top} to ${places.bottom}`);

@@ -112,7 +112,7 @@ export function matters(record, options) {
   }
   const { rows, guided, unknown } = still(run.rows, "proxies", [], () => proxies(record, run));
   if (unknown) { // shares of a sum that lacks some of its terms would say nothing
-    const advice = "How far the sampler follows a prediction could not be measured there. A block ablation shows the push.";
+    const advice = "How far the sampler follows a prediction is not known. A second run without that guidance shows what it did.";
     const where = unknown === guided ? "every step" : `${unknown} of ${guided} guided steps`;
     return nothing(page, { missing: `\u03ba is unknown at ${where}`, advice });
   }

@@ -8,7 +8,7 @@ import { captioned, nothing, pageOf } from "./plane.mjs";
 import { still } from "./still.mjs";
 import { greatest, least, nth, number, wordsWidth } from "./words.mjs";
 
-const SIZE = 13; // of the words on top
+const [SIZE, SMALLER] = [13, 11]; // of the words on top, and where they would be cut
 const ALIKE = 0.02; // of a scale, at least of 1, and of the push: what differs by less is not worth a word
 const ALONE = ["cond_only", "afterwards"]; // stages at which the run made the conditional prediction alone
 const SLIGHT = 0.1; // of its even share of the push: what acted where a run pushed less is not told
@@ -102,9 +102,10 @@ function actsLike(rows, cfg, t) {
 /** The sentences above the figure, in one line where they fit, the first alone where it is low; the box below is left. */
 function onTop({ commands, theme, t }, box, sentences) {
   const whole = sentences.join(t("; "));
-  const lines = wordsWidth(whole, SIZE) <= box.w ? [whole] : sentences.slice(0, box.h < LOW ? 1 : undefined);
+  const low = box.h < LOW;
+  const lines = wordsWidth(whole, low ? SMALLER : SIZE) <= box.w ? [whole] : sentences.slice(0, low ? 1 : undefined);
   lines.forEach((words, k) => {
-    const size = wordsWidth(words, SIZE) > box.w ? 11 : SIZE;
+    const size = wordsWidth(words, SIZE) > box.w ? SMALLER : SIZE;
     commands.push(text(box.x, box.y + SIZE + 17 * k, words, { size, fill: theme.ink, name: "acts-like" }));
   });
   commands[0].label += `. ${whole}`;
