@@ -19,6 +19,7 @@ from .directions import directions_of
 from .file import even_positions
 from .gram import GramRecord
 from .metrics import METRICS
+from .portable import jsonable
 from .terms import columns_of_pass, effects_of_pass, passes_of
 from .trace import PER_STEP, Trace
 
@@ -217,7 +218,7 @@ def _header(trace: Trace, facts: RunFacts, steps: list[dict]) -> dict:
     header["notes"] = list(header["notes"] or [])
     header |= _directions(trace, steps)
     header["sample"] = trace.median_sample(_sent(trace, steps))
-    return json.loads(json.dumps(header, default=str))
+    return jsonable(header)
 
 
 def _directions(trace: Trace, steps: list[dict]) -> dict:

@@ -3,10 +3,11 @@
 import pytest
 import torch
 
-from guidance_geometry.tests.host.runs import counted
+from guidance_geometry.tests.host.runs import counted, readable
 from guidance_geometry.tools.fixtures import stock_families, tiny_streams
 from guidance_geometry.tools.fixtures.tiny_families import CONFIGS, family, flux_extras, latent, made, text
 from guidance_geometry.trace.checks import check
+from guidance_geometry.trace.record import run_record
 
 STEPS = 6
 
@@ -78,6 +79,22 @@ def test_the_answer_of_a_cache_is_not_believed(parts):
     assert said["steps"] == []  # nor the last one, whose c and whose u are both what the cache holds
     assert said["drift"] > 1e-3
     assert any("3 more were dropped" in note for note in trace.header["notes"])
+
+
+def test_a_network_that_breaks_after_the_run_leaves_a_record_that_every_reader_takes(parts):
+    model, calls = parts[0].clone(), []
+
+    def call(apply, given):
+        calls.append(1)
+        found = apply(given["input"], given["timestep"], **given["c"])
+        return found if len(calls) <= STEPS else found * torch.nan
+
+    model.set_model_unet_function_wrapper(call)
+    trace = run(model, *parts[1:])[1]
+    assert trace.header["afterwards"]["steps"] == []
+    assert trace.header["afterwards"]["drift"] == float("inf")
+    assert run_record(trace)["afterwards"]["drift"] is None
+    readable(trace)
 
 
 def test_a_fault_costs_nothing_but_itself(parts, monkeypatch):
