@@ -6,9 +6,12 @@ import numpy as np
 import pytest
 import torch
 
+from guidance_geometry.samplers.response import Response, StepResponse
 from guidance_geometry.tools import markdown
-from guidance_geometry.tools.docs.ablation import HEADING, NUMBERS, PAGE, blocks, compared, settings_of
+from guidance_geometry.tools.docs.ablation import HEADING, LATER_NUMBERS, NUMBERS, PAGE, blocks, compared, settings_of
 from guidance_geometry.tools.docs.ablation_runs import DEMO, EXACT, NOISE, WINDOWS, changes, estimates, run_of
+from guidance_geometry.tools.docs.later_reads import estimates as estimates_of
+from guidance_geometry.tools.docs.later_reads import reads_of
 
 
 class OneCloud:
@@ -31,7 +34,9 @@ def settings():
 
 
 def test_the_section_is_that_of_its_numbers(settings):
-    text = markdown.page(f"## {HEADING}", *blocks(settings))
+    later = json.loads(LATER_NUMBERS.read_text(encoding="utf-8"))
+    text = markdown.page(f"## {HEADING}", *blocks(settings, later))
+    assert {row["model"] for row in later} == {*DEMO, EXACT}
     assert text.strip() in PAGE.read_text(encoding="utf-8")
     assert [(one.model, one.noise) for one in settings] == [
         (model, noise) for model in (*DEMO, EXACT) for noise in NOISE
@@ -64,6 +69,18 @@ def test_shares_ratios_and_order_of_made_up_runs():
     assert found.left == pytest.approx((1.0, 1.0, 1.0))
     assert found.push[0] < 0
     assert found.same == 1.0
+
+
+@pytest.mark.parametrize(("states", "earlier"), [((0.5,), -0.25), ((0.25, 0.125), -0.125)])
+def test_later_reads_do_not_depend_on_the_form_of_a_step(states, earlier):
+    """x' = x / 2 + 3/4 D - 1/4 D of the step before, with x of the step before in the place of a part of x."""
+    first = StepResponse((0.5,), ((0.5,),), ((0.0,),))
+    second = StepResponse(states, ((0.75,), (earlier,)), ((0.0,), (0.0,)))
+    reads = reads_of(Response((first, second)))
+    assert reads == pytest.approx(np.array([[0.5, 0.0], [-0.25, 0.75]]))
+    found = {key: one.tolist() for key, one in estimates_of(Response((first, second)), np.array([0.5, 1.0])).items()}
+    assert found["left"] == [0.25, 0.75]
+    assert found["left later"] == [0.0, 0.75]
 
 
 def test_a_window_at_gamma_1_asks_for_no_unconditional_prediction_there():
