@@ -51,6 +51,11 @@ class Predictions:
         extra = {name: promoted(x0) for name, x0 in self.extra.items()}
         return Predictions(promoted(self.x), self.sigma, self.alpha, uncond, promoted(self.cond), extra)
 
+    @property
+    def tracked(self) -> bool:
+        """Whether one of them carries a graph."""
+        return any(v is not None and v.requires_grad for v in (self.x, self.uncond, self.cond, *self.extra.values()))
+
     def detached(self) -> Predictions:
         """The same without their graph."""
         uncond = None if self.uncond is None else self.uncond.detach()

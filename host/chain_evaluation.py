@@ -7,7 +7,6 @@ patches and what the sampler added to them.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -15,59 +14,59 @@ import comfy.samplers
 import torch
 from torch import Tensor
 
-from ..guidance.parts import PartedChain, PartStates
+from ..guidance.chain import Chain
 from ..guidance.predictions import Predictions
 from ..guidance.run import Run
+from ..guidance.runner import Runner
 from . import adapter
 from .other_model import WORDS
 from .run_models import RunModels
 
 
 class ChainEvaluation:
-    """The guided x0-hat of a chain at one noise level, without gradient terms.
+    """The guided x0-hat of a chain in each evaluation of the host, without gradient terms.
 
-    run: where this stands. state: of the chain when the outer step began. following: when the next one begins.
-    gammas: the scale in force, of each part of the sample. stage: what was evaluated, a word of the trace.
-    in_place_of_u: the prediction [B, ...] that guided in the place of u, where u was not evaluated.
-    It may be called again, as after an attempt that failed: each time it starts from `state`.
+    runner: of the chain; its `begin` is called before. evaluated: whether u was, in the latest evaluation.
     One difference from the host is wanted: where the negative covers only part of the schedule, the rest is sampled
     with c alone, while the host would use gamma * c there.
     """
 
-    def __init__(
-        self, chain: PartedChain, models: RunModels, run: Run, sigma: float, state: PartStates, following: PartStates
-    ):
-        self.chain, self.models, self.run, self.sigma = chain, models, run, sigma
-        self.state, self.following = state, following
-        self.gammas, self.stage = (1.0,), "step"
-        self.in_place_of_u: Tensor | None = None
+    def __init__(self, runner: Runner, models: RunModels):
+        self.runner, self.models, self.evaluated = runner, models, True
 
     @property
-    def outer(self) -> float:
-        """Noise level at which the outer step began."""
-        return self.sigma if self.run.began is None else self.run.began
+    def run(self) -> Run:
+        """The run, and where in it this stands."""
+        return self.runner.run
 
-    def next(self, sigma: float, begins: bool) -> ChainEvaluation:
-        """The evaluation after this one.  begins: an outer step; else it is a further stage of the same step."""
-        run = replace(self.run, began=None if begins else self.outer)
-        state = self.following if begins else self.state
-        return ChainEvaluation(self.chain, self.models, run, sigma, state, self.following)
+    @property
+    def sigma(self) -> float:
+        """Noise level."""
+        return self.runner.sigma
+
+    @property
+    def stage(self) -> str:
+        """What the latest evaluation was, a word of the trace."""
+        return "step" if self.evaluated else self.runner.stage or "cond_only"
+
+    @property
+    def chain(self) -> Chain:
+        """The chain."""
+        return self.runner.chain.chain
 
     def __call__(self, x: Tensor, timestep: Tensor, model_options: dict, seed) -> Tensor:  # x [B, ...] -> [B, ...]
         """Evaluate what the chain needs, and guide by it."""
-        guider, sigma, self.in_place_of_u = self.models.guider, self.sigma, None
-        self.gammas = self.chain.scales(self.state.inside(self.run.began), sigma, guider.cfg)
-        needs = self.chain.needs(self.state, self.outer, self.gammas)
+        guider = self.models.guider
+        needs = self.runner.needs(guider.cfg)
         asked = "uncond" in needs or model_options.get("disable_cfg1_optimization", False)
-        negative, (gamma, *others) = guider.conds.get("negative"), sorted(set(self.gammas))
-        plain = self.chain.chain.is_cfg and not others
-        evaluated = asked and adapter.is_active(negative, sigma)
+        negative, (gamma, *others) = guider.conds.get("negative"), sorted(set(self.runner.gammas))
+        plain = self.chain.is_cfg and not others
+        self.evaluated = asked and adapter.is_active(negative, self.sigma)
         changes = {} if plain else self._ruled(model_options, needs)
         if not plain:
-            negative = negative if evaluated else None
-        if not evaluated and (asked or not plain):
+            negative = negative if self.evaluated else None
+        if not self.evaluated and (asked or not plain):
             changes |= cond_for_uncond(model_options)
-        self.stage = "step" if evaluated else "cond_only"
         with adapter.changed(model_options, changes):
             return comfy.samplers.sampling_function(
                 guider.inner_model, x, timestep, negative, guider.conds["positive"], gamma, model_options, seed
@@ -79,7 +78,7 @@ class ChainEvaluation:
         guide = partial(self._guided, extra, "uncond" in needs)
         changes: dict[str, Any] = {"disable_cfg1_optimization": True}
         changes["sampler_post_cfg_function"] = [guide, *options.get("sampler_post_cfg_function", [])]
-        names = [name for name in self.chain.chain.sources if name in needs]
+        names = [name for name in self.chain.sources if name in needs]
         if names:
             before = options.get("sampler_calc_cond_batch_function")
             changes["sampler_calc_cond_batch_function"] = partial(self._evaluated, extra, names, before)
@@ -109,7 +108,7 @@ class ChainEvaluation:
 
     def _further(self, names: list[str]) -> dict[str, list[dict]]:
         """Further conditions for the run's own model, by name."""
-        conds, sources = self.models.guider.conds, self.chain.chain.sources
+        conds, sources = self.models.guider.conds, self.chain.sources
         asked = {name: sources[name].conditioning for name in names if sources[name].model is None}
         return {name: conds[WORDS[word] if isinstance(word, str) else name] for name, word in asked.items()}
 
@@ -118,23 +117,7 @@ class ChainEvaluation:
         sigma, cond = args["sigma"], args["cond_denoised"]
         alpha = 1 - sigma if self.run.flow else torch.ones_like(sigma)
         uncond = args["uncond_denoised"] if needs_uncond and args["uncond"] is not None else None
-        if uncond is None and (found := self.chain.chain.in_place_of_u(extra)) is not None:
-            self.in_place_of_u = found.detach().clone()
-        p = Predictions(args["input"], sigma, alpha, uncond, cond, extra)
-        if self.run.began is not None:
-            guided = self.chain.stage(self.state, self.following, p, self.gammas)
-        else:
-            guided = self._first(p)
-        if self.stage == "cond_only" and guided is not cond:
-            self.stage = "reuse"
-        return guided
-
-    def _first(self, p: Predictions) -> Tensor:
-        """The chain in the first evaluation of an outer step, whose state counts."""
-        guided, self.following = self.chain.step(self.state, p, self.gammas)
-        if torch.is_grad_enabled():  # a memory must not hold this step's graph
-            _, self.following = self.chain.step(self.state, p.detached(), self.gammas)
-        return guided
+        return self.runner.guide(Predictions(args["input"], sigma, alpha, uncond, cond, extra))
 
 
 def cond_for_uncond(options: dict) -> dict[str, Any]:

@@ -11,10 +11,12 @@ import comfy.sampler_helpers
 from torch import Tensor
 
 from ..guidance.chain import Chain, Guidance, chain_of
+from ..guidance.gradients.run import goes_through_denoiser
 from ..guidance.parts import Packed, PartedChain
 from ..guidance.rules.kinds import Source
 from ..guidance.rules.part_scale import PartScale
 from ..guidance.run import Run
+from ..guidance.runner import Runner
 from ..samplers.stages import Stages, zero_init_note
 from . import adapter
 from .adapter import KEY, packed_as
@@ -22,7 +24,7 @@ from .autograd import staying
 from .chain_evaluation import ChainEvaluation
 from .dry_run import response_of
 from .gradient_evaluation import DenoiserCall
-from .gradient_run import GradientRun, goes_through_denoiser
+from .gradient_run import HostGradientRun
 from .other_model import OtherModel, load_together
 from .run_models import RunModels
 
@@ -37,8 +39,8 @@ SEVERAL = (
 class GuidedRun:
     """A guidance chain at work in one run.
 
-    evaluation: the latest one. stages: tells which evaluation begins an outer step. notes: sentences about what the
-    chain asks of this sampler in vain.
+    runner: of the chain. evaluation: how the host evaluates it. stages: tells which evaluation begins an outer step.
+    notes: sentences about what the chain asks of this sampler in vain.
     """
 
     def __init__(self, guider, chain: Chain, sigmas: Tensor, noise: Tensor, sampler, packed: Packed):
@@ -51,20 +53,19 @@ class GuidedRun:
         self.chain, self.packed, self.stages = chain, packed, Stages(run.sigmas, response)
         note = zero_init_note(adapter.sampler_of(sampler)[0], response, waits) if waits else ""
         self.notes = [f"{note} {SURE_TO_WAIT}"] if note else []
-        parted = PartedChain(chain, packed)
-        state = parted.init(run)
+        self.runner = Runner(PartedChain(chain, packed), run)
         refuse_second_rule(guider.model_options, chain)
         if chain.terms and len(packed.names) > 1:
             raise ValueError(SEVERAL.format(names=" and ".join(packed.names)))
         self.models = models_of(chain, guider, noise)
-        self.evaluation = ChainEvaluation(parted, self.models, run, run.sigmas[0], state, state)
-        self.gradients = GradientRun(chain.terms, self.models)
+        self.evaluation = ChainEvaluation(self.runner, self.models)
+        self.gradients = HostGradientRun(chain.terms, self.models)
         load_together(guider, self.gradients.decoders)
 
     @property
     def gammas(self) -> tuple[float, ...]:
         """The scale in force at the latest evaluation, of each part of the sample."""
-        return self.evaluation.gammas
+        return self.runner.gammas
 
     @property
     def stage(self) -> str:
@@ -74,7 +75,7 @@ class GuidedRun:
     @property
     def in_place_of_u(self) -> Tensor | None:
         """What guided in the place of u in the latest evaluation."""
-        return self.evaluation.in_place_of_u
+        return self.runner.in_place_of_u
 
     def reported(self, callback: Callable | None) -> Callable:
         """The sampler's callback, noted."""
@@ -98,7 +99,7 @@ class GuidedRun:
     def predict(self, x, timestep, model_options={}, seed=None):  # noqa: B006  the host's signature
         """Guided x0-hat at one noise level, gradient terms included; what the chain does not need is not evaluated."""
         sigma = float(timestep[0])
-        self.evaluation = self.evaluation.next(sigma, self.stages.begins(sigma))
+        self.runner.begin(sigma, self.stages.begins(sigma))
         guided = self.gradients.added(DenoiserCall(self.evaluation, x, timestep, model_options, seed))
         if self.in_place_of_u is not None and REPLACED not in self.notes:
             self.notes.append(REPLACED)
@@ -106,7 +107,7 @@ class GuidedRun:
 
     def told(self) -> list[str]:
         """Sentences for the trace."""
-        return [*self.notes, *self.gradients.told()]
+        return [*self.notes, *self.gradients.sentences()]
 
     def close(self) -> None:
         """Give the other models back."""

@@ -10,13 +10,10 @@ from typing import Any
 
 from torch import Tensor
 
-from ..guidance.gradients.term import Term as Asked
-from ..guidance.gradients.term import WatchTerm
 from ..guidance.parts import Packed
-from ..trace.terms import GUIDES, MEASURES, Term
+from ..trace.terms import Term, terms_of_chain
 from . import adapter
 from .adapter import KEY
-from .gradient_run import numbered
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,9 +68,7 @@ class HostRun:
     @property
     def terms(self) -> tuple[Term, ...]:
         """The gradient terms and watched energies of our chain."""
-        names = self.chain_run.gradients.names if self.chain_run else {}
-        titles = numbered([term.title for term in names])
-        return tuple(_term(*entry, title) for entry, title in zip(names.items(), titles, strict=True))
+        return terms_of_chain(self.chain_run.gradients.names) if self.chain_run else ()
 
     def identified(self, guard: Callable[[], AbstractContextManager]) -> HostRun:
         """The same with what the guider and its MODEL tell.
@@ -85,11 +80,6 @@ class HostRun:
             with guard():
                 run = replace(run, **{name: fact(run)})
         return run
-
-
-def _term(term: Asked, name: str, title: str) -> Term:
-    role = MEASURES if isinstance(term, WatchTerm) else GUIDES
-    return Term(name, role, term.text, title, getattr(term, "weight", None))
 
 
 TOLD: dict[str, Callable[[HostRun], Any]] = {  # by fields of a run

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager
 
 import torch
 from torch import Tensor
@@ -10,30 +10,23 @@ from torch.utils.checkpoint import checkpoint
 
 from ..denoisers.latents import SD_LATENTS
 from ..guidance.energies.pictures import resized
+from ..guidance.gradients.evaluation import OwnPixels
 from .autograd import differentiable, staying, without_underflow
 from .native_model import PixelFormat
 
 HALF_WAY = (-3.0, 0.0, 0.5)  # what a VAE with pictures in -1 .. 1 turns into 0, 0.5 and 0.75
 
 
-class OwnPixels:
-    """The sample is the picture, or whatever the energies of this model read."""
+class HostPicture(OwnPixels):
+    """What an energy is shown of a MODEL's x0-hat: unless it says otherwise, the sample itself.  patcher: of weights"""
 
     patcher = None
-
-    def ready(self) -> AbstractContextManager:
-        """Nothing has to be prepared."""
-        return nullcontext()
 
     def stay(self) -> None:
         """Nothing moves."""
 
-    def __call__(self, x0: Tensor) -> Tensor:  # [B, ...] -> [B, ...]
-        """The same."""
-        return x0
 
-
-class LinearColours(OwnPixels):
+class LinearColours(HostPicture):
     """The host's linear map from latent to colour, eight times smaller: right for colours, blind for texture."""
 
     def __init__(self, latent_format):
@@ -48,7 +41,7 @@ class LinearColours(OwnPixels):
         return torch.einsum("bchw,cr->brhw", latent, factors) + bias[:, None, None]
 
 
-class Decoded(OwnPixels):
+class Decoded(HostPicture):
     """The VAE's decoder itself: the host's own `decode` clamps, and a clamped pixel has no gradient.
 
     The insides are computed again on the way back, since a decoder keeps more than the denoiser does. shrink: the
@@ -112,14 +105,14 @@ def has_colours(latent_format) -> bool:
     return len(factors) == latent_format.latent_channels
 
 
-def picture_of(patcher, vae, shrink: int = 1) -> OwnPixels:
+def picture_of(patcher, vae, shrink: int = 1) -> HostPicture:
     """How this MODEL's x0-hat becomes a picture.  vae: None where none is wired. shrink: of what it decodes.
 
     Raises ValueError for a latent model without a VAE and without the host's preview colours.
     """
     latent_format = patcher.get_model_object("latent_format")
     if isinstance(latent_format, PixelFormat):
-        return OwnPixels()
+        return HostPicture()
     if vae is not None:
         return Decoded(vae, latent_format, shrink)
     if not has_colours(latent_format):

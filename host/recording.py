@@ -424,7 +424,8 @@ class Watch:
     def _observed(self, accumulator: Accumulator, end: Tensor | None, faults: list[str], part: str) -> Observed:
         said = (self.afterwards.said if self.afterwards else {}), self.evaluations.inside
         lost = self.recorder.unfollowed
-        return Observed(self.run, accumulator, self.noise.split, lost, end, faults, part, *said)
+        run, sigmas = self.run, [float(s) for s in self.run.sigmas]
+        return Observed(run.id, accumulator, sigmas, end, faults, self.noise.split, lost, part, *said, run=run)
 
 
 def unsampled(recording: Recording, sampler, guider, samples: Tensor, seed: int) -> Trace:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
@@ -13,11 +13,11 @@ from torch import Tensor
 
 from ..guidance.gradients.term import Term
 from ..guidance.side_by_side import SideBySide
-from ..trace.accumulator import Accumulator
 from ..trace.faults import kept_out
+from ..trace.maker import EndedRun, make_trace
 from ..trace.recorder import RECUR
 from ..trace.sentences import percent
-from ..trace.trace import AFTERWARDS, PART, SCALES, VERSION, Trace
+from ..trace.trace import AFTERWARDS, PART, SCALES, Trace
 from . import adapter
 from .host_run import HostRun
 from .jobs import running_job
@@ -47,95 +47,44 @@ REPEATED = "{asked} labels for {batch} pictures: they repeat in turn"
 
 
 @dataclass(frozen=True)
-class Observed:
+class Observed(EndedRun):
     """What was seen of a run that has ended.
 
     accumulator: of the part of the sample that is told of, whose name is `part`. split: how move and noise were told
-    apart. unfollowed: steps whose noise was lost. end: the part of the sampler's result [B, ...], None where it is out
-    of reach. faults: what ended the record or some of it, a sentence each. afterwards: what was evaluated after it.
-    inside: at how many evaluations a guidance was patched into the network, by name.
+    apart. unfollowed: steps whose noise was lost. afterwards: what was evaluated after it. inside: at how many
+    evaluations a guidance was patched into the network, by name.
     """
 
-    run: HostRun
-    accumulator: Accumulator
-    split: str
-    unfollowed: int
-    end: Tensor | None
-    faults: list[str]
+    run: HostRun = field(kw_only=True)
+    split: str = ""
+    unfollowed: int = 0
     part: str = ""
     afterwards: Mapping[str, Any] = field(default_factory=dict)
     inside: Mapping[str, int] = field(default_factory=dict)
 
-    @property
-    def batch(self) -> int:
-        """Samples."""
-        return 0 if self.end is None else len(self.end)
-
-    @property
-    def shape(self) -> list[int]:
-        """Of one sample."""
-        return [] if self.end is None else list(self.end.shape[1:])
-
 
 def trace_of(seen: Observed) -> Trace:
     """All that was seen of a run; what cannot be told is left out, and a note says so."""
-    accumulator, faults, header = seen.accumulator, seen.faults, least_header(seen)
-    known = seen.run.patcher is not None  # of a run whose MODEL is out of reach there are no further facts
+    run, faults = seen.run, seen.faults
+    facts: dict[str, Any] = {"sampler": run.name, "seed": run.seed, "space": "flow" if run.flow else "ve"}
+    known = run.patcher is not None  # of a run whose MODEL is out of reach there are no further facts
     for name, fact in FACTS.items() if known else ():
         with kept_out(lambda fault, name=name: faults.append(f"{name} of the run unknown: {fault}")):
-            header[name] = fact(seen)
-    tensors: dict[str, Tensor] = {}
-    with kept_out(lambda fault: faults.append(f"no pictures were kept: {fault}")):
-        tensors = kept_tensors(seen, header["capture"])
-    notes = header["notes"]
-    notes[:0] = faults
-    stage = list(accumulator.stage)
-    remarks = partial(_about_scale, seen, header)
-    columns = accumulator.closed(notes, faults, remarks=remarks) if stage else accumulator.unknown_columns(seen.batch)
-    if seen.run.foreign:  # nobody but its numbers tells its scale
-        header |= {"cfg": _shared_scale(columns["gamma"]), "guider": type(seen.run.guider).__name__}
-    inside = {name: count for name, count in seen.inside.items() if name not in accumulator.passes}
-    there = {PART: seen.part, "passes": dict(accumulator.passes), "inside": inside}  # if any
-    there |= {AFTERWARDS: dict(seen.afterwards)}
-    return Trace(header | {"faults": faults} | {k: v for k, v in there.items() if v}, columns, stage, tensors)
+            facts[name] = fact(seen)
+    trace = make_trace(seen, facts, mapped, partial(_about_scale, seen, facts))
+    there: dict[str, Any] = {}
+    if run.foreign:  # nobody but its numbers tells its scale
+        there = {"cfg": _shared_scale(trace.steps["gamma"]), "guider": type(run.guider).__name__}
+    inside = {name: count for name, count in seen.inside.items() if name not in seen.accumulator.passes}
+    found = {PART: seen.part, "inside": inside, AFTERWARDS: dict(seen.afterwards)}
+    there |= {name: value for name, value in found.items() if value}
+    return replace(trace, header={**trace.header, **there})
 
 
 def on_the_node(trace: Trace) -> dict:
     """What a node shows beside a trace: what ended its record, if anything did, and what was asked by mistake."""
     words = [*trace.header.get("faults", ()), *trace.header.get("advice", ())]
     return {"ui": {"text": words}}  # none, too: else the words of an earlier run would stay
-
-
-def least_header(seen: Observed) -> dict:
-    """What every reader of a trace relies on; nothing in it can fail."""
-    run, capture = seen.run, seen.accumulator.capture
-    return {
-        "version": VERSION,
-        "run": run.id,
-        "space": "flow" if run.flow else "ve",
-        "vectors": list(seen.accumulator.setting.vectors),
-        "sampler": run.name,
-        "scheduler": None,
-        "cfg": None,
-        "seed": run.seed,
-        "sigmas": [float(s) for s in run.sigmas],
-        "model": {},
-        "latent": {"shape": seen.shape, "format": None},
-        "evaluations": seen.accumulator.evaluations,
-        "notes": [],
-        "capture": {"mode": capture.mode, "budget_mb": capture.budget >> 20, "steps": [], "note": ""},
-    }
-
-
-def kept_tensors(seen: Observed, capture: dict) -> dict[str, Tensor]:
-    """The captured tensors and the end state; `capture` is told which steps, and what was left out."""
-    kept = seen.accumulator.capture
-    steps, tensors, note = kept.stacked()
-    if kept.mode != "numbers" and seen.end is not None:
-        tensors["end"] = seen.end.half().cpu()
-    tensors, why = mapped(tensors)
-    capture |= {"steps": steps, "note": "; ".join(text for text in (note, why) if text)}
-    return tensors
 
 
 def _latent(seen: Observed) -> dict:
@@ -193,9 +142,6 @@ def _lanes(seen: Observed) -> dict[str, list]:
 
 FACTS: dict[str, Callable[[Observed], Any]] = {
     "latent": _latent,
-    "terms": lambda seen: {term.name: term.text for term in seen.run.terms},
-    "titles": lambda seen: {term.name: term.title for term in seen.run.terms if term.title},
-    "scales": lambda seen: {term.name: term.scale for term in seen.run.terms if term.guides},
     "options": _options,
     "cfg": _cfg,
     "distilled_guidance": lambda seen: adapter.distilled_guidance(seen.run.guider),

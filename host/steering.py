@@ -7,11 +7,11 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
+from ..guidance.gradients.run import GradientRun
 from ..guidance.gradients.term import Strength
 from ..samplers.shifts import PAPERS, ShiftLaw, leaning, taken_steps
 from ..samplers.steps import Level
 from .adapter import KEY
-from .gradient_run import GradientRun
 
 RATE, LEAN = "rate", "DSG"
 WAYS = (RATE, *PAPERS, LEAN)

@@ -1,4 +1,4 @@
-"""The pack without ComfyUI: traces, rules, samplers and an exact model for scripts and notebooks.
+"""The pack without ComfyUI: traces, rules, energies, samplers and an exact model for scripts and notebooks.
 
 A name is imported when it is first used, so that none costs more than it needs.
 """
@@ -14,9 +14,14 @@ from typing import Any
 PACK = __name__.rpartition(".")[0]
 PLACES = {
     "Chain": "guidance.chain",
+    "GradientOptions": "guidance.gradients.term",
+    "GradientTerm": "guidance.gradients.term",
+    "WatchTerm": "guidance.gradients.term",
     "GaussianMixture": "guidance.mixture",
     "make_mixture": "guidance.mixture",
     "Source": "guidance.rules.kinds",
+    "exact_classifier": "library.classifiers",
+    "load_classifier": "library.classifiers",
     "ExactDenoiser": "library.denoisers",
     "load_denoiser": "library.denoisers",
     "watch_guider": "library.guiders",
@@ -30,14 +35,22 @@ PLACES = {
 }
 
 
+KINDS = {"guidance.rules": ("kinds", "Rule"), "guidance.energies": ("protocol", "PictureEnergy")}  # folder -> its kind
+
+
 @cache
-def rules() -> dict[str, type]:
-    """Every rule of guidance/rules that can be made, by the name of its class."""
-    place = f"{PACK}.guidance.rules"
+def classes() -> dict[str, type]:
+    """Every rule and energy of the pack that can be made, by the name of its class."""
+    return {one.__name__: one for folder, (file, kind) in KINDS.items() for one in classes_in(folder, file, kind)}
+
+
+def classes_in(folder: str, file: str, kind: str) -> list[type]:
+    """The classes of one kind in the files of a folder."""
+    place = f"{PACK}.{folder}"
     modules = [import_module(f"{place}.{one.name}") for one in iter_modules(import_module(place).__path__)]
-    kind = import_module(f"{place}.kinds").Rule
-    classes = [one for module in modules for one in vars(module).values() if isinstance(one, type)]
-    return {one.__name__: one for one in classes if issubclass(one, kind) and one is not kind and not isabstract(one)}
+    parent = getattr(import_module(f"{place}.{file}"), kind)
+    found = [one for module in modules for one in vars(module).values() if isinstance(one, type)]
+    return [one for one in found if issubclass(one, parent) and one is not parent and not isabstract(one)]
 
 
 def __getattr__(name: str) -> Any:
@@ -45,10 +58,10 @@ def __getattr__(name: str) -> Any:
         return __dir__()
     if name in PLACES:
         return getattr(import_module(f"{PACK}.{PLACES[name]}"), name)
-    if not name.startswith("_") and name in rules():
-        return rules()[name]
+    if not name.startswith("_") and name in classes():
+        return classes()[name]
     raise AttributeError(f"guidance_geometry has no {name!r}. It has {', '.join(__dir__())}.")
 
 
 def __dir__() -> list[str]:
-    return sorted(PLACES.keys() | rules().keys())
+    return sorted(PLACES.keys() | classes().keys())

@@ -52,7 +52,12 @@ class NetworkDenoiser:
     """
 
     def __init__(self, spec: ChosenSpec, network: nn.Module):
-        self.spec, self.network, self.labels, self.shape = spec, network.eval(), spec.labels, spec.shape
+        self.spec, self.network, self.labels, self.shape = (
+            spec,
+            network.eval().requires_grad_(False),
+            spec.labels,
+            spec.shape,
+        )
         self.facts = {
             "space": "flow" if spec.schedule == "flow" else "ve",
             "model": {"name": spec.name, "hash": spec.sha256},
@@ -60,7 +65,6 @@ class NetworkDenoiser:
         }
         self.table = table(spec.schedule, spec.levels).log()
 
-    @torch.no_grad()
     def __call__(self, x: Tensor, sigma: float, condition: Any = None) -> Tensor:  # x [B, ...] -> [B, ...]
         """x0-hat, where x is and in its dtype, wherever the network is."""
         seen = x.to(next(self.network.parameters()))

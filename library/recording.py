@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import math
 import uuid
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import torch
@@ -13,17 +15,21 @@ from torch import Tensor
 
 from ..guidance.chain import Chain
 from ..guidance.contract import chain_from
+from ..guidance.gradients.evaluation import Decoder, Denoised, GradientEvaluation, OwnPixels, reads_difference
+from ..guidance.gradients.run import GradientRun
+from ..guidance.parts import PartedChain
 from ..guidance.predictions import Predictions
 from ..guidance.printing import nth
 from ..guidance.rules.kinds import Source
 from ..guidance.run import Run
+from ..guidance.runner import Runner
 from ..samplers.noise_tracking import untracked
 from ..samplers.response import Response
-from ..samplers.steps import level
 from ..trace.accumulator import Accumulator, Capture, of_no_mode
+from ..trace.maker import EndedRun, make_trace
 from ..trace.recorder import Evaluation, Recorded, Recorder
 from ..trace.rows import Setting
-from ..trace.trace import END, VERSION
+from ..trace.terms import terms_of_chain
 from .sampling import response_of, sample, sampler_of
 from .traces import Trace
 
@@ -34,46 +40,70 @@ PICTURES = (1, 3)  # channels of samples that are pixels in -1 .. 1
 class Guided:
     """A denoiser under a chain in one run.
 
-    denoiser(x, sigma, condition) -> x0-hat. conditions: by the names "cond" and "uncond".
+    denoiser(x, sigma, condition) -> x0-hat. conditions: by the names "cond" and "uncond". sigma_data: of clean data.
     """
 
-    def __init__(self, denoiser: Denoiser, conditions: Mapping[str, Any], chain: Chain, run: Run, gamma: float):
-        if chain.terms:
-            raise ValueError(
-                f"{chain.text} holds gradients of energies. They are added in ComfyUI only: leave them out."
-            )
+    def __init__(
+        self,
+        denoiser: Denoiser,
+        conditions: Mapping[str, Any],
+        chain: Chain,
+        run: Run,
+        gamma: float,
+        sigma_data: float = 1.0,
+    ):
         if not math.isfinite(gamma):
             raise ValueError(f"gamma is {gamma}, but a number is needed.")
-        self.denoiser, self.conditions, self.chain, self.run, self.gamma = denoiser, conditions, chain, run, gamma
-        self.state = self.following = chain.init(run)
-        self.outer = math.nan
+        self.denoiser, self.conditions, self.chain, self.gamma = denoiser, conditions, chain, gamma
+        self.runner, self.nfe = Runner(PartedChain(chain), run), 0
+        pictures = {term: Decoder(term.decoder) if term.decoder else OwnPixels() for term in chain.terms}
+        self.gradients = GradientRun(pictures, sigma_data, warnings.warn)
 
     def __call__(self, x: Tensor, sigma: float, stage: bool = False) -> Evaluation:
         """D at a noisy sample, and what it was made of.  stage: it is a further one of the same step."""
-        if not stage:
-            self.state, self.outer = self.following, sigma
-        state = self.state.inside(self.outer if stage else None)
-        gamma = self.chain.scale(state, sigma, self.gamma)
-        made = {name: self._predicted(name, x, sigma) for name in sorted(self.chain.needs(state, self.outer, gamma))}
-        nfe, cond, uncond = len(made), made.pop("cond"), made.pop("uncond", None)
-        level_here, signal = (x.new_full((len(x),), v) for v in (sigma, level(sigma, self.run.flow).alpha))
-        p = Predictions(x, level_here, signal, uncond, cond, made)
-        if stage:
-            guided = self.chain.stage(state, self.following, p, gamma)
-        else:
-            guided, self.following = self.chain.step(state, p, gamma)
-            if guided.requires_grad:  # a memory must not hold this step's graph
-                _, self.following = self.chain.step(state, p.detached(), gamma)
-        word = "reuse" if uncond is None and guided is not cond else ""
-        seen = self.chain.in_place_of_u(made) if uncond is None else uncond
-        return Evaluation(guided, seen, cond, gamma, nfe, word)
+        self.runner.begin(sigma, not stage)
+        run, gradients, seen = self.runner.run, self.gradients, []
+        terms = gradients.active_terms(run, sigma)
 
-    def _predicted(self, name: str, x: Tensor, sigma: float) -> Tensor:
+        def denoise(x: Tensor) -> Denoised:
+            seen.append(self._denoised(x, reads_difference(terms)))
+            return seen[-1]
+
+        stand_in = partial(gradients.active_term, run, sigma)
+        asked = GradientEvaluation(denoise, x, sigma, run.alpha(sigma), terms, gradients.sigma_data, stand_in)
+        guided, answers = gradients.remember(asked.guided(), sigma), gradients.latest
+        _, uncond, cond = seen[-1]
+        uncond = self.runner.in_place_of_u if uncond is None else uncond
+        return Evaluation(
+            guided,
+            uncond,
+            cond,
+            self.runner.gammas[0],
+            self.nfe,
+            self.runner.stage,
+            gradients={one.name: one.shift for one in answers if one.shift is not None},
+            weights={one.name: one.weight for one in answers if one.weight is not None},
+            log_probs={one.name: one.log_prob for one in answers},
+        )
+
+    def _denoised(self, x: Tensor, both: bool) -> Denoised:
+        """D without gradients.  both: u is evaluated, also where the chain needs c alone."""
+        runner = self.runner
+        needs = runner.needs(self.gamma)
+        made = {name: self._predicted(name, x) for name in sorted(needs | ({"uncond"} if both else set()))}
+        self.nfe, cond, uncond = len(made), made.pop("cond"), made.pop("uncond", None)
+        sigma, alpha = (x.new_full((len(x),), v) for v in (runner.sigma, runner.run.alpha(runner.sigma)))
+        p = Predictions(x, sigma, alpha, uncond if "uncond" in needs else None, cond, made)
+        return Denoised(runner.guide(p), uncond, cond)
+
+    def _predicted(self, name: str, x: Tensor) -> Tensor:
         """One of the predictions that the chain asks for."""
         source = self.chain.sources.get(name, Source(name))
         condition = source.conditioning
         known = isinstance(condition, str) and condition in self.conditions
-        found = (source.model or self.denoiser)(x, sigma, self.conditions[condition] if known else condition)
+        found = (source.model or self.denoiser)(
+            x, self.runner.sigma, self.conditions[condition] if known else condition
+        )
         if not isinstance(found, Tensor) or found.shape != x.shape:
             told = [*found.shape] if isinstance(found, Tensor) else type(found).__name__
             raise ValueError(f"The denoiser returned {told}, but x0-hat has the shape of x, {[*x.shape]}.")
@@ -154,17 +184,27 @@ class Recording:
             raise ValueError(
                 "Nothing was recorded: call the recording in your loop, guided(x, sigma), before finish(x)."
             )
-        steps, tensors, note = self.capture.stacked()
-        tensors |= {} if self.capture.mode == "numbers" else {END: self.end.half().cpu()}
-        capture = {"mode": self.capture.mode, "steps": steps, "note": note}
-        columns = self.accumulator.columns()  # first of all: the header tells their fault
-        header = self._header(self.accumulator) | {"capture": capture}
-        if self.guided is None:  # nobody said beforehand which levels there would be
-            header["sigmas"] = [*columns["sigma"].tolist(), float(columns["sigma_next"][-1])] + [None] * bool(
-                self.stopped
-            )
-        self.trace = Trace(header, columns, self.accumulator.stage, tensors)
+        self.trace = Trace.of(make_trace(self._ended(self.accumulator), self._facts(self.accumulator)))
         return self.trace
+
+    def _ended(self, accumulator: Accumulator) -> EndedRun:
+        sigmas: list[float | None] = list(self.run.sigmas)
+        columns = accumulator.columns()  # first of all: a fault in them is the accumulator's afterwards
+        if self.guided is None:  # nobody said beforehand which levels there would be
+            sigmas = [*columns["sigma"].tolist(), float(columns["sigma_next"][-1])] + [None] * bool(self.stopped)
+        stopped = f"not recorded from step {nth(self.steps)} on: {self.stopped}" if self.stopped else ""
+        faults = [fault for fault in (stopped, accumulator.fault) if fault]
+        return EndedRun(uuid.uuid4().hex, accumulator, sigmas, self.end, faults)
+
+    def _facts(self, accumulator: Accumulator) -> dict[str, Any]:
+        lost, dtype = self.recorder.unfollowed, str(self.dtype or self.end.dtype)[6:]
+        notes = [f"the noise of {lost} steps could not be followed: it counts as part of the move"] if lost else []
+        notes += self.guided.gradients.sentences() if isinstance(self.guided, Guided) else []
+        return {
+            "split": "by marked noise",
+            "notes": notes,
+            "host": {"torch": torch.__version__, "device": str(self.end.device), "dtype": dtype},
+        } | self.facts
 
     def _entered(self, step: Recorded) -> None:
         if self.accumulator is None:
@@ -174,31 +214,8 @@ class Recording:
     def _setting(self, x: Tensor) -> Setting:
         bound = 1.0 if x.shape[1] in PICTURES else None
         handed = self.guided is not None  # of somebody else's run nobody knows whether a stated scale acted
-        return Setting(self.run.flow, self.response, bound, self.dtype or x.dtype, handed=handed)
-
-    def _header(self, accumulator: Accumulator) -> dict[str, Any]:
-        lost, dtype = self.recorder.unfollowed, str(self.dtype or self.end.dtype)[6:]
-        stopped = f"not recorded from step {nth(self.steps)} on: {self.stopped}" if self.stopped else ""
-        faults = [fault for fault in (stopped, accumulator.fault) if fault]
-        notes = [f"the noise of {lost} steps could not be followed: it counts as part of the move"] if lost else []
-        return (
-            {
-                "version": VERSION,
-                "run": uuid.uuid4().hex,
-                "space": "flow" if self.run.flow else "ve",
-                "vectors": list(accumulator.setting.vectors),
-                "sigmas": list(self.run.sigmas),
-                "model": {},
-                "latent": {"shape": [*self.end.shape[1:]], "format": None},
-                "evaluations": accumulator.evaluations,
-                "split": "by marked noise",
-                "notes": [*faults, *notes],
-                "faults": faults,
-                "host": {"torch": torch.__version__, "device": str(self.end.device), "dtype": dtype},
-            }
-            | ({"passes": dict(accumulator.passes)} if accumulator.passes else {})
-            | self.facts
-        )
+        terms = terms_of_chain(self.guided.gradients.names) if isinstance(self.guided, Guided) else ()
+        return Setting(self.run.flow, self.response, bound, self.dtype or x.dtype, terms, handed=handed)
 
 
 def record(
@@ -216,13 +233,15 @@ def record(
 
     denoiser(x, sigma, condition) -> x0-hat [B, ...]; x [B, ...], sigma a number. sigmas: the noise levels, noisiest
     first, and the one at which the run ends. cond, uncond: conditions, handed to the denoiser as they are. rule: of
-    this pack, a chain, a function of (u, c, x, gamma, sigma), or None for plain guidance. capture: numbers, pictures
-    or tensors. facts: of the trace's header; space="flow" says x = (1 - sigma) x0 + sigma eps, else x = x0 + sigma eps.
+    this pack, a gradient of an energy, a chain, a function of (u, c, x, gamma, sigma), or None for plain guidance.
+    capture: numbers, pictures or tensors. facts: of the trace's header; space="flow" says
+    x = (1 - sigma) x0 + sigma eps, else x = x0 + sigma eps.
     Raises ValueError for a rule that is none, a gamma that is no number, or noise levels that do not fall.
     """
     facts = {**getattr(denoiser, "facts", {}), **facts}
     run, chain = run_of(sigmas, facts.get("space", "ve")), chain_from(rule)
-    guided = Guided(denoiser, {"cond": cond, "uncond": uncond}, chain, run, float(gamma))
+    data = float(facts.get("sigma_data") or 1.0)
+    guided = Guided(denoiser, {"cond": cond, "uncond": uncond}, chain, run, float(gamma), data)
     return Recording(run, guided, capture, {"cfg": float(gamma), "chain": chain.text} | facts)
 
 

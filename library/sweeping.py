@@ -10,12 +10,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ..guidance.energies.protocol import Energy
 from ..trace.effective import EffectiveScale
 from .recording import Denoiser, Recording, record
 from .sampling import sampler_of
 
 AXES: dict[str, Sequence[Any]] = {"gamma": (4.0,), "rule": (None,), "sampler": ("euler",), "seed": (0,)}
-Measure = Callable[[Tensor], Tensor]
+Measure = Callable[[Tensor], Tensor] | Energy  # of the last x [B, ...] -> [B]
 
 
 def sweep(
@@ -33,7 +34,8 @@ def sweep(
     shape: [B, ...] of the samples. axes: values of gamma, rule, sampler and seed; rules may have names, {name: rule}.
     A seed is the noise of the start and of the steps. Metrics are medians over the steps, averaged over the samples;
     M19 and M19a are the median sample's, their steps weighed by what they push (`trace.effective.EffectiveScale`).
-    measures: {name: function of the last x [B, ...] -> [B]}, of which the mean is taken. facts: as for `record`.
+    measures: {name: function of the last x [B, ...] -> [B], or an energy that judges it}; the mean is taken. facts: as
+    for `record`.
     Raises ValueError, before any run, for an axis that is unknown or empty and for a value that no run could have.
     """
     if fixed := sorted(facts.keys() & AXES.keys()):
@@ -81,5 +83,13 @@ def told(run: Recording, measures: Mapping[str, Measure]) -> dict[str, float]:
     effective = EffectiveScale.of(run.trace)
     metrics = {name: run.trace.middle_of(name) for name in run.trace.metrics}
     metrics |= {"M19": effective.scale, "M19a": effective.across}
-    found = {name: float(measure(run.end).cpu().double().mean()) for name, measure in measures.items()}
+    found = {name: float(score(measure, run.end).cpu().double().mean()) for name, measure in measures.items()}
     return {"evaluations": run.trace.header["evaluations"], **found, **metrics}
+
+
+def score(measure: Measure, x: Tensor) -> Tensor:  # [B, ...] -> [B]
+    """What a measure says of samples; an energy, the probability of what it wants."""
+    if callable(measure):
+        return measure(x)
+    with torch.no_grad():
+        return measure.log_prob(x).exp()

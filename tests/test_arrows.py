@@ -15,7 +15,7 @@ ALLOWED = {  # nodes -> host -> {figures, trace, denoisers, classifiers} -> samp
     "denoisers": {"guidance", "files", "networks"},
     "classifiers": {"guidance", "files", "networks"},
     "figures": {"guidance", "files", "samplers", "trace"},
-    "library": {"guidance", "files", "networks", "samplers", "trace", "denoisers", "figures"},
+    "library": {"guidance", "files", "networks", "samplers", "trace", "denoisers", "classifiers", "figures"},
     "studies": {"guidance", "files", "samplers", "trace", "figures"},
     "host": {"guidance", "files", "networks", "samplers", "trace", "denoisers", "classifiers", "figures", "studies"},
     "nodes": {

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
+from ..guidance.gradients.run import numbered
+from ..guidance.gradients.term import Term as GuidanceTerm
+from ..guidance.gradients.term import WatchTerm
 from .gram import VECTORS
 
 GUIDES, MEASURES = "guides", "only measures"
@@ -48,6 +52,30 @@ class Term:
     def weight(self) -> str:
         """Name of the column that holds the weights of its gradient."""
         return WEIGHT + self.name
+
+
+def terms_of_chain(names: Mapping[GuidanceTerm, str]) -> tuple[Term, ...]:
+    """The terms of a chain as a record names them.  names: by term, as `GradientRun.names`"""
+    titles = numbered([term.title for term in names])
+    return tuple(
+        Term(
+            name,
+            MEASURES if isinstance(term, WatchTerm) else GUIDES,
+            term.text,
+            title,
+            getattr(term, "weight", None),
+        )
+        for (term, name), title in zip(names.items(), titles, strict=True)
+    )
+
+
+def term_facts(terms: tuple[Term, ...]) -> dict[str, dict[str, Any]]:
+    """What a header says of the terms of a run: their texts, their nodes' titles and scales, by name."""
+    return {
+        "terms": {term.name: term.text for term in terms},
+        "titles": {term.name: term.title for term in terms if term.title},
+        "scales": {term.name: term.scale for term in terms if term.guides},
+    }
 
 
 def columns_of_pass(name: str) -> tuple[str, str, str]:

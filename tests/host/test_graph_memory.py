@@ -152,18 +152,35 @@ def test_an_evaluation_says_what_it_found_and_changes_nobody(pocket, empty_laten
 
     found = []
 
+    def state_of(run):
+        gradients = run.gradients
+        remembered = list(gradients.latest), dict(gradients.held), gradients.sentences()
+        return gradients.plan, *remembered, dict(vars(run.runner))
+
     def make(run, proceed, x, timestep, options, seed):
         made, gradients = proceed(x, timestep, options, seed), run.gradients
-        before = gradients.plan, list(gradients.latest), dict(gradients.held), gradients.told(), run.evaluation
+        before = (
+            gradients.plan,
+            list(gradients.latest),
+            dict(gradients.held),
+            gradients.sentences(),
+            dict(vars(run.runner)),
+        )
         with torch.inference_mode(False):
             call = DenoiserCall(run.evaluation, x.clone(), timestep.clone(), options, seed)
         asked = gradients.asked(call)
         with normal(run.models.networks()):
-            once, again = (asked.with_graph() if asked.through_denoiser else asked.plain() for _ in range(2))
-        after = gradients.plan, list(gradients.latest), dict(gradients.held), gradients.told(), run.evaluation
+            (once, _), (again, _) = (asked.guided() for _ in range(2))
+        after = (
+            gradients.plan,
+            list(gradients.latest),
+            dict(gradients.held),
+            gradients.sentences(),
+            dict(vars(run.runner)),
+        )
         assert all(one is other for one, other in zip(before[1], after[1], strict=True))
         assert (before[0], before[2:]) == (after[0], after[2:])
-        found.append((made, once.denoised, again.denoised, len(once.answers)))
+        found.append((made, once.guided, again.guided, len(once.answers)))
         return made
 
     model, *null = pocket("fp32")

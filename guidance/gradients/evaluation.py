@@ -1,0 +1,220 @@
+"""One evaluation of a denoiser in which gradient terms are asked, with its graph or without.
+
+An evaluation is given all it needs and returns what it found out; it changes nothing of the run. The denoiser is called
+once in it, whatever has to be tried.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from ..vectors import gradient_mode, rms, share_along
+from .estimators import bounded
+from .term import BACKPROP, NOISY, STAND_IN, GradientTerm, Place, Strength, Term
+
+NOTHING_TO_MEASURE_BY = (
+    "rms_ratio scales by c - u, which is 0 if positive and negative are the same: nothing is added. Choose clip or none"
+)
+BLIND = f"the denoiser keeps no gradient (it runs under torch.no_grad): {STAND_IN}"
+
+
+class OwnPixels:
+    """From x0-hat to what an energy looks at: the sample is the picture, or whatever the energies read."""
+
+    def ready(self) -> AbstractContextManager:
+        """Nothing has to be prepared."""
+        return nullcontext()
+
+    def __call__(self, x0: Tensor) -> Tensor:  # [B, ...] -> [B, ...]
+        """The same."""
+        return x0
+
+
+class Decoder(OwnPixels):
+    """Pictures that a function makes of latents, differentiably.  decode: [B, ...] -> [B, 3, H, W] in -1 .. 1"""
+
+    def __init__(self, decode: Callable[[Tensor], Tensor]):
+        self.decode = decode
+
+    def __call__(self, x0: Tensor) -> Tensor:  # [B, ...] -> [B, 3, H, W]
+        """The picture."""
+        return self.decode(x0)
+
+
+class Denoised(NamedTuple):
+    """A guided x0-hat [B, ...], and the u and c that it was made of, where they are known."""
+
+    guided: Tensor
+    uncond: Tensor | None = None
+    cond: Tensor | None = None
+
+
+class Answer(NamedTuple):
+    """What one term said in one evaluation.
+
+    shift: of x0-hat at gamma 1, [B, ...]; None for a term that only measures. log_prob: [B]. broken: how many numbers
+    of the shift were not finite; they are 0. notes: sentences about it. weight: of the shift in the push that acted,
+    [B].
+    """
+
+    name: str
+    shift: Tensor | None
+    log_prob: Tensor
+    broken: int = 0
+    notes: tuple[str, ...] = ()
+    weight: Tensor | None = None
+
+
+class ActiveTerm(NamedTuple):
+    """A term that is at work in one evaluation.
+
+    evaluation: where it is asked, of EVALUATIONS. strength: of a gradient. kept: its answer of an earlier step, where
+    no gradient is taken anew.
+    """
+
+    term: Term
+    name: str
+    evaluation: str
+    picture: OwnPixels
+    strength: Strength = Strength(0.0)
+    kept: Answer | None = None
+
+    @property
+    def through_denoiser(self) -> bool:
+        """Whether it takes a gradient through the denoiser in this evaluation."""
+        return self.evaluation == BACKPROP and self.kept is None
+
+    def answer(self, place: Place) -> Answer:
+        """What the term says there."""
+        if isinstance(self.term, GradientTerm):
+            return self.kept or self._take_gradient(self.term, place)
+        with gradient_mode(recording=False), self.picture.ready():
+            found = self.term.log_prob(replace(place, denoised=place.denoised.detach()))
+        return Answer(self.name, None, found)
+
+    def _take_gradient(self, term: GradientTerm, place: Place) -> Answer:
+        with self.picture.ready() if self.evaluation != NOISY else nullcontext():
+            found = term.shift(place, self.evaluation, again=True, gamma=self.strength.gamma)
+        shift = found.shift.detach()
+        broken = int((~shift.isfinite()).sum())
+        return Answer(self.name, shift.nan_to_num(0.0, 0.0, 0.0) if broken else shift, found.log_prob, broken)
+
+
+class GuidedPrediction(NamedTuple):
+    """What an evaluation found out.
+
+    guided: x0-hat with what the terms add to it. terms: as they were asked in the end. answers: theirs, in their order.
+    notes: sentences about the denoiser.
+    """
+
+    guided: Tensor
+    terms: tuple[ActiveTerm, ...]
+    answers: list[Answer]
+    notes: tuple[str, ...] = ()
+
+
+AnswerOf = Callable[[ActiveTerm], Answer]
+Asking = Callable[[ActiveTerm, AnswerOf, bool], tuple[ActiveTerm, Answer]]
+
+
+def ask_once(asked: ActiveTerm, answer_of: AnswerOf, again: bool) -> tuple[ActiveTerm, Answer]:
+    """A term as it was asked, and its answer.  again: the graph of the denoiser is needed once more."""
+    return asked, answer_of(asked)
+
+
+@dataclass(frozen=True)
+class GradientEvaluation:
+    """One evaluation in which terms are asked, ready to be made.
+
+    denoise: x -> Denoised, without gradient terms. x: [B, ...], at sigma and alpha. sigma_data: of clean data.
+    without_backprop(term): the same term where no gradient through the denoiser can be had.
+    """
+
+    denoise: Callable[[Tensor], Denoised]
+    x: Tensor
+    sigma: float
+    alpha: float
+    terms: tuple[ActiveTerm, ...]
+    sigma_data: float
+    without_backprop: Callable[[Term], ActiveTerm]
+
+    @property
+    def through_denoiser(self) -> list[ActiveTerm]:
+        """The terms that take a gradient through the denoiser."""
+        return [one for one in self.terms if one.through_denoiser]
+
+    def guided(self) -> GuidedPrediction:
+        """x0-hat with what the terms add, with a graph where one needs it."""
+        return self.with_graph() if self.through_denoiser else self.plain()
+
+    def plain(self) -> GuidedPrediction:
+        """Without a graph through the denoiser."""
+        return self.add_terms(self.x, self.denoise(self.x))
+
+    def with_graph(self) -> GuidedPrediction:
+        """One forward with its graph, one backward for each term that goes through the denoiser."""
+        with gradient_mode():
+            leaf = self.x.detach().clone().requires_grad_()
+            found = self.denoise(leaf)
+            if found.guided.requires_grad:
+                return self.add_terms(leaf, found)
+            able = replace(self, terms=tuple(map(self.without_graph, self.terms)))
+            return able.add_terms(leaf, found)._replace(notes=(BLIND,))
+
+    def without_graph(self, asked: ActiveTerm) -> ActiveTerm:
+        """A term as it is asked where no gradient goes through the denoiser."""
+        return self.without_backprop(asked.term) if asked.through_denoiser else asked
+
+    def add_terms(
+        self, x: Tensor, found: Denoised, ask: Callable[..., tuple[ActiveTerm, Answer]] = ask_once
+    ) -> GuidedPrediction:
+        """What the terms say of an x0-hat, and their sum with it.
+
+        x: with a graph to `found`, or without. ask: as `ask_once`.
+        """
+        total, terms, answers = found.guided.detach() if self.terms else found.guided, [], []
+
+        def answer_of(one: ActiveTerm) -> Answer:
+            return one.answer(Place(x, found.guided.clone(), self.sigma, self.alpha, self.sigma_data, one.picture))
+
+        for k, asked in enumerate(self.terms):
+            again = any(one.through_denoiser for one in self.terms[k + 1 :])
+            one, answer = ask(asked, answer_of, again)
+            total, answer = self._added(total, one, answer, found)
+            terms.append(one)
+            answers.append(answer)
+        return GuidedPrediction(total, tuple(terms), answers)
+
+    def _added(self, total: Tensor, one: ActiveTerm, answer: Answer, seen: Denoised) -> tuple[Tensor, Answer]:
+        """x0-hat with what a term adds, and its answer with sentences about that."""
+        if answer.shift is None:
+            return total, answer
+        push, notes = self._push(one, answer.shift, seen)
+        return total + push.to(total), answer._replace(notes=notes, weight=share_along(push, answer.shift))
+
+    def _push(self, one: ActiveTerm, shift: Tensor, seen: Denoised) -> tuple[Tensor, tuple[str, ...]]:
+        """What is added to x0-hat for a shift, and sentences about it."""
+        term: Any = one.term
+        if not one.strength.carried:
+            return torch.zeros_like(shift), ()
+        push = (one.strength.gamma * one.strength.carried) * shift
+        if term.normalise == "none":
+            return push, ()
+        if term.normalise == "clip":
+            return bounded(push, "clip", term.limit * self.sigma_data), ()
+        delta = torch.zeros_like(shift)  # where somebody else answered for the denoiser, nobody knows u and c
+        if seen.cond is not None and seen.uncond is not None:
+            delta = (seen.cond - seen.uncond).detach()
+        notes = () if delta.any() else (NOTHING_TO_MEASURE_BY,)
+        return bounded(push, "rms_ratio", abs(term.weight) * term.limit * rms(delta)), notes
+
+
+def reads_difference(terms: Sequence[ActiveTerm]) -> bool:
+    """Whether u and c are both needed, since their difference measures a push."""
+    return any(isinstance(one.term, GradientTerm) and one.term.normalise == "rms_ratio" for one in terms)

@@ -1,0 +1,177 @@
+"""Gradient terms at work in one run: when they are asked, how strongly they act, what they said."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+from ..run import Run
+from .estimators import LEAST_ALPHA, gain, is_dead
+from .evaluation import ActiveTerm, Answer, GuidedPrediction, OwnPixels
+from .term import BACKPROP, CLEAN_X0, GradientTerm, Strength, Term, WatchTerm
+
+StrengthLaw = Callable[[GradientTerm, str, float], Strength]  # term, evaluation, sigma
+UNPUSHED = (
+    "Classifier guidance: {name} pushed nothing in {count} of {steps} steps: above sigma "
+    f"{1 - LEAST_ALPHA:g} the gradient of a flow model would amplify the network's error. Evaluation x0 acts there too."
+)
+UNASKED = (
+    "Classifier guidance: {name} was asked in none of the {count} steps of its window. Something on the MODEL, such as "
+    "a cache of whole predictions, answered there in the model's place."
+)
+DEAD = "{name} is exactly zero{some} at sigma {sigma:.3g}: {why}"
+GUESS = "does the energy clamp, round, detach or take an argmax, or is the classifier already certain?"
+
+
+@dataclass
+class IdleSteps:
+    """Steps in which gradients pushed nothing.
+
+    unpushed: those whose push would be an error of the network, by the gradient's name and the steps of the run.
+    unasked: how many lie in the window of a gradient that no evaluation has reached.
+    """
+
+    unpushed: dict[tuple[str, int], set[int]] = field(default_factory=dict)
+    unasked: dict[Term, int] = field(default_factory=dict)
+
+
+class GradientRun:
+    """The gradient terms of a chain in one run, and all that is remembered of them from step to step.
+
+    pictures: what each term is shown of x0-hat. sigma_data: of clean data. tell(sentence): says it beside the trace
+    too. names: of the terms, in wire order. latest: their answers in the latest evaluation. held: answers that are used
+    again, by term and evaluation. notes: sentences for the trace.
+    """
+
+    def __init__(self, pictures: Mapping[Term, OwnPixels], sigma_data: float, tell: Callable[[str], object]):
+        self.pictures, self.sigma_data, self.strength, self._tell = pictures, sigma_data, as_rate, tell
+        self.names = dict(zip(pictures, names_of(pictures), strict=True))
+        self.latest: list[Answer] = []
+        self.held: dict[tuple[Term, str], Answer] = {}
+        self.notes: dict[str, None] = {}
+        self.dead: set[str] = set()  # terms whose gradient was said to be zero: the first time tells
+        self.broken: Counter[str] = Counter()  # numbers that were not finite, by term
+        self.idle = IdleSteps()
+        for term in self.gradient_terms:
+            if term.unread:
+                self.tell(f"{self.names[term]} does not read {', '.join(term.unread)} at {term.effective_evaluation}")
+
+    @property
+    def gradient_terms(self) -> list[GradientTerm]:
+        """The terms that guide; the others only measure."""
+        return [term for term in self.names if isinstance(term, GradientTerm)]
+
+    @property
+    def backprop(self) -> bool:
+        """Whether gradients through the denoiser can be had."""
+        return True
+
+    def use(self, strength: StrengthLaw) -> None:
+        """Have terms act as strongly as a sampler wants, whose gradients are no rates."""
+        self.strength = strength
+
+    def active_terms(self, run: Run, sigma: float) -> tuple[ActiveTerm, ...]:
+        """The terms that are asked in an evaluation; what keeps one of them from that is counted."""
+        active = [(term, self.evaluation_of(term)) for term in self.names if term.active(run, sigma)]
+        self._count_unasked(run, {term for term, _ in active})
+        able = [(term, at) for term, at in active if at == CLEAN_X0 or gain(sigma, run.alpha(sigma))]
+        for term, _ in (one for one in active if one not in able):
+            self.idle.unpushed.setdefault((self.names[term], run.steps), set()).add(run.step(sigma))
+        return tuple(self.active_term(run, sigma, term, at) for term, at in able)
+
+    def active_term(self, run: Run, sigma: float, term: Term, at: str = CLEAN_X0) -> ActiveTerm:
+        """A term as it is asked by an evaluation of EVALUATIONS."""
+        active = ActiveTerm(term, self.names[term], at, self.pictures[term])
+        if not isinstance(term, GradientTerm):
+            return active
+        kept = None if term.fresh(run, sigma) else self.held.get((term, at))
+        return active._replace(strength=self.strength(term, at, sigma), kept=kept)
+
+    def evaluation_of(self, term: Term) -> str:
+        """The evaluation in force for a term."""
+        at = term.effective_evaluation
+        return CLEAN_X0 if at == BACKPROP and not self.backprop else at
+
+    def remember(self, found: GuidedPrediction, sigma: float) -> Tensor:  # -> [B, ...]
+        """Take what an evaluation found out, and hand on its x0-hat."""
+        self.latest = found.answers
+        for words in found.notes:
+            self.tell(words)
+        for one, answer in zip(found.terms, found.answers, strict=True):
+            if isinstance(one.term, GradientTerm) and one.kept is None:
+                self._check(answer, sigma)
+                if one.term.every > 1:
+                    self.held[one.term, one.evaluation] = answer
+            for words in answer.notes:
+                self.tell(words)
+        return found.guided
+
+    def _check(self, answer: Answer, sigma: float) -> None:
+        """Say once a run that a gradient is not finite, or exactly zero."""
+        name, broken = answer.name, answer.broken
+        if broken:
+            if not self.broken[name]:
+                self.tell(f"{name} has {broken} values that are not finite at sigma {sigma:.3g}; they are set to 0")
+            self.broken[name] += broken
+        elif answer.shift is not None and name not in self.dead and (dead := int(is_dead(answer.shift).sum())):
+            self.dead.add(name)
+            some = "" if dead == len(answer.shift) else f" in {dead} of {len(answer.shift)} samples"
+            energy = next(term.energy for term, own in self.names.items() if own == name)
+            self.tell(DEAD.format(name=name, some=some, sigma=sigma, why=getattr(energy, "why_zero", "") or GUESS))
+
+    def tell(self, words: str) -> None:
+        """Say it at once and in the trace, once a run."""
+        text = f"Classifier guidance: {words}."
+        if text not in self.notes:
+            self.note(text)
+            self._tell(text)
+
+    def note(self, text: str) -> None:
+        """Add a sentence to the trace alone."""
+        self.notes[text] = None
+
+    def sentences(self) -> list[str]:
+        """For the trace, the counts of the whole run last."""
+        bad = (f"{name} had {count} values that are not finite" for name, count in self.broken.items())
+        idle = [UNPUSHED.format(name=name, count=len(at), steps=n) for (name, n), at in self.idle.unpushed.items()]
+        unasked = ((self.names[term], count) for term, count in self.idle.unasked.items() if count)
+        idle += [UNASKED.format(name=name, count=count) for name, count in unasked]
+        return [*self.notes, *(f"Classifier guidance: {words} in the whole run." for words in bad), *idle]
+
+    def _count_unasked(self, run: Run, reached: set[Term]) -> None:
+        """Strike off the terms that an evaluation has reached; a cache may answer for the model in all their steps."""
+        for term in self.gradient_terms if not self.idle.unasked else ():
+            self.idle.unasked[term] = sum(term.active(run, sigma) for sigma in run.sigmas[:-1])
+        self.idle.unasked |= dict.fromkeys(reached & self.idle.unasked.keys(), 0)
+
+    def wanted(self) -> Tensor | None:  # -> [B, ...]
+        """What the terms asked for together in the latest evaluation, at their own gamma; None where none was asked."""
+        shifts = {answer.name: answer.shift for answer in self.latest if answer.shift is not None}
+        asked = [(term, shifts[self.names[term]]) for term in self.gradient_terms if self.names[term] in shifts]
+        pushes = [term.gamma(self.evaluation_of(term)) * shift for term, shift in asked]
+        return torch.stack(pushes).sum(dim=0) if pushes else None
+
+
+def goes_through_denoiser(terms: tuple) -> bool:
+    """Whether a gradient is taken through the denoiser, whose weights must stay in place then."""
+    return any(term.effective_evaluation == BACKPROP for term in terms)
+
+
+def as_rate(term: GradientTerm, evaluation: str, sigma: float) -> Strength:
+    """A term's own gamma, whatever the steps."""
+    return Strength(term.gamma(evaluation))
+
+
+def names_of(terms: Mapping | tuple) -> list[str]:
+    """Names of the terms in the trace: gradient, gradient 2, ..., watch, watch 2, ..."""
+    return numbered(["watch" if isinstance(term, WatchTerm) else "gradient" for term in terms])
+
+
+def numbered(names: list[str]) -> list[str]:
+    """The same, each by itself: a name that was there before has its count behind it."""
+    counts = [names[: i + 1].count(name) for i, name in enumerate(names)]
+    return [name if count == 1 or not name else f"{name} {count}" for name, count in zip(names, counts, strict=True)]

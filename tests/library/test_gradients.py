@@ -1,0 +1,106 @@
+"""Gradients of energies without a host: the same terms, the same numbers, in any loop."""
+
+import pytest
+import torch
+
+from guidance_geometry.guidance.chain import PLAIN
+from guidance_geometry.guidance.energies.label import LabelEnergy
+from guidance_geometry.guidance.gradients.estimators import EVALUATIONS
+from guidance_geometry.guidance.gradients.term import GradientTerm, WatchTerm
+from guidance_geometry.guidance.rules.adaptive_projected import AdaptiveProjected
+from guidance_geometry.library.classifiers import exact_classifier, load_classifier
+from guidance_geometry.library.denoisers import load_denoiser
+from guidance_geometry.library.recording import record
+from guidance_geometry.library.sampling import karras
+from guidance_geometry.library.sweeping import sweep
+from guidance_geometry.trace.checks import check
+
+from .worlds import DENOISER, FLOW, FLOW_SIGMAS, SIGMAS, WORLD, noise
+
+NOISY, BACKPROP, CLEAN_X0 = EVALUATIONS
+WANTED = LabelEnergy(exact_classifier(WORLD), ((1,),))
+
+
+class Clean:
+    """Log-probabilities of a clean sample, as a classifier that was never shown noise."""
+
+    labels, noise_aware, judge = ("0", "1", "2"), False, False
+
+    def logits(self, x, sigma=0.0, alpha=1.0):
+        return WORLD.label_log_prob(x, 0.5)
+
+
+BLURRED = LabelEnergy(Clean(), ((1,),))
+
+
+def unguided(rule, denoiser=DENOISER, sigmas=SIGMAS):
+    """A run without a condition, whose only guidance is the rule."""
+    run = record(denoiser, sigmas, cond=None, gamma=1.0, rule=rule)
+    return run, run.sample(noise(scale=sigmas[0]))
+
+
+@pytest.mark.parametrize(("denoiser", "sigmas"), [(DENOISER, SIGMAS), (FLOW, FLOW_SIGMAS)], ids=["ve", "flow"])
+def test_the_gradient_of_the_exact_classifier_is_classifier_free_guidance(denoiser, sigmas):
+    run, trace = unguided(GradientTerm(WANTED, weight=3.0), denoiser, sigmas)
+    plain = record(denoiser, sigmas, cond=1, gamma=3.0)
+    plain.sample(noise(scale=sigmas[0]))
+    assert (run.end - plain.end).abs().max() < 1e-9
+    assert check(trace) == []
+    assert trace.header["terms"]["gradient"] == "+ 3 x gradient of log p(1) at noisy x_t"
+    assert [term.name for term in trace.terms] == ["gradient"]
+
+
+def test_through_the_denoiser_it_is_the_gradient_by_hand():
+    x, sigma = noise(), SIGMAS[0]
+    seen = record(DENOISER, SIGMAS, cond=2, gamma=1.0, rule=GradientTerm(BLURRED, weight=1.0, evaluation=BACKPROP))
+    leaf = x.clone().requires_grad_()
+    clean = DENOISER(leaf, sigma, 2)
+    (gradient,) = torch.autograd.grad(BLURRED.log_prob(clean).sum(), leaf)
+    assert torch.allclose(seen(x, sigma), clean.detach() + sigma**2 * gradient, rtol=1e-9)
+
+
+@pytest.mark.parametrize("evaluation", EVALUATIONS)
+@pytest.mark.parametrize("normalise", ["none", "rms_ratio", "clip"])
+def test_every_gradient_is_recorded_and_adds_up(evaluation, normalise):
+    energy = WANTED if evaluation == NOISY else BLURRED
+    term = GradientTerm(energy, weight=1.0, evaluation=evaluation, normalise=normalise)
+    run = record(DENOISER, SIGMAS, cond=2, gamma=3.0, rule=PLAIN.then(AdaptiveProjected()).then(term))
+    trace = run.sample(noise())
+    assert check(trace) == []
+    assert (trace.column("M18r gradient") > 0).all()
+    assert trace.steps["log_prob gradient"].isfinite().all()
+    plain = record(DENOISER, SIGMAS, cond=2, gamma=3.0, rule=AdaptiveProjected())
+    plain.sample(noise())
+    assert not torch.equal(run.end, plain.end)
+
+
+def test_a_denoiser_that_keeps_no_gradient_costs_backprop_and_says_so():
+    @torch.no_grad()
+    def denoiser(x, sigma, label):
+        return DENOISER(x, sigma, label)
+
+    with pytest.warns(UserWarning, match="keeps no gradient"):
+        run, trace = unguided(GradientTerm(BLURRED, weight=4.0, evaluation=BACKPROP), denoiser)
+    assert any("keeps no gradient" in note for note in trace.header["notes"])
+    other, _ = unguided(GradientTerm(BLURRED, weight=200.0, evaluation=CLEAN_X0), denoiser)
+    assert torch.equal(run.end, other.end)
+
+
+def test_what_only_watches_changes_no_bit_and_is_recorded():
+    run, trace = unguided(PLAIN.then(WatchTerm(BLURRED)))
+    plain, _ = unguided(None)
+    assert torch.equal(run.end, plain.end)
+    assert trace.steps["log_prob watch"].isfinite().all()
+
+
+def test_a_network_guided_by_a_network_reaches_its_label():
+    """Pocket without a label, by the gradient of its noise-aware classifier; the judge has never guided."""
+    denoiser, guide = load_denoiser(), load_classifier()
+    judge = LabelEnergy(load_classifier("pocket-judge-1"), ((3,),))
+    rules = {"none": None, "gradient": GradientTerm(LabelEnergy(guide, ((3,),)), weight=8.0)}
+    shape, sigmas = (4, *denoiser.shape), karras(12)
+    plain, guided = sweep(
+        denoiser, shape, sigmas, None, axes={"gamma": [1.0], "rule": rules}, measures={"judge": judge}
+    )
+    assert guided["judge"] > 0.9 > 0.5 > plain["judge"]
+    assert guided["evaluations"] == plain["evaluations"] == 12
