@@ -22,6 +22,7 @@ from .strips import Line, picture_of, set_grid, step_heads
 from .typeset import Run, set_level, set_lines, set_rows, wrapped
 from .words import number, percent
 
+NOT_FINITE = "states that are not finite, or too large for the 16 bits in which pictures are kept"
 PARTED = 0.01  # of the size of a state: from here on two runs count as parted
 HALF = 2**-11  # rounding of one captured value
 WIDTH, HEIGHT = 960, 760
@@ -80,6 +81,8 @@ def compare(first: Trace, second: Trace, sample: int) -> Comparison:
     if obstacles:
         return Comparison([], [], [], [], [], None, obstacles)
     rows = [_distance(first, second, step, sample) for step in [*steps, first.n]]
+    if not all(math.isfinite(value) for row in rows for value in row):
+        return Comparison([], [], [], [], [], None, [NOT_FINITE])
     sigmas, distance, relative, floor = (list(column) for column in zip(*rows, strict=True))
     apart = [
         step

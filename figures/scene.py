@@ -23,6 +23,7 @@ NO_SCALE = (
     "the scale of this step is unknown",
     "The guider combines its predictions itself. Choose another step, or a guider with one scale.",
 )
+LARGEST = 1e90  # an inner product of 10^12 of float32's largest numbers; beyond it a plane has no scale in float64
 NOT_FINITE = (
     "values at this step are not finite",
     "The run overflowed: lower the scale, or use a wider dtype.",
@@ -193,7 +194,12 @@ def _missing(trace: Trace, step: int, record: GramRecord, gamma: float) -> tuple
         return NO_PAIR, LEFT_OUT if gamma == 1 else "Choose a step at which both predictions were made."
     if math.isnan(gamma):
         return NO_SCALE
-    return None if record.K.isfinite().all() else NOT_FINITE
+    return None if drawable(record.K) else NOT_FINITE
+
+
+def drawable(products: Tensor) -> bool:
+    """Whether inner products are finite, and those of vectors that a network could have made."""
+    return bool((products.abs() < LARGEST).all())
 
 
 def _positions(record: GramRecord, gamma: float, elements: int, floor: float) -> Positions:

@@ -22,7 +22,7 @@ from .labels import OUTSIDE, Label, between, label, length_if_short, noisy_sampl
 from .layout import Sheet, fitted
 from .order import Drawing, Order
 from .page import Plot, nothing, tallest_box
-from .scene import Place, Scene, kept
+from .scene import Place, Scene, drawable, kept
 from .step_figure import draw_step, set_draws
 from .words import SYMBOLS, number
 
@@ -102,7 +102,7 @@ def _stage(trace: Trace, step: int, sample: int) -> Stage | None:
     """Lengths of one step, from its inner products or, where u is unknown, from the captured states."""
     record = GramRecord(trace.record.vectors, trace.record.K[step, sample]).part(VECTORS)
     scale = trace.count**-0.5
-    if not record.K.isfinite().all():
+    if not drawable(record.K):
         return _stage_of_states(trace, step, sample)
     ray = added(named("D", float(trace.steps["gamma"][step])), named("x"), -1.0)
     length = float(record.square(ray).sqrt())

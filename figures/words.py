@@ -56,11 +56,11 @@ def holds_formula(words: str) -> bool:
 
 
 def number(value: float) -> str:
-    """Three significant digits; powers of ten below 0.001 and from 100000 on; 'not known' for nan.
+    """Three significant digits; powers of ten below 0.001 and from 100000 on; 'not known' where it is not finite.
 
     Ties go away from zero, as in the panel.
     """
-    if math.isnan(value):
+    if not math.isfinite(value):
         return "not known"
     short = float(_THREE_DIGITS.create_decimal(value))
     if value == 0 or 1e-3 <= abs(value) < 1e5:

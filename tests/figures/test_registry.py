@@ -4,7 +4,9 @@ import math
 from dataclasses import replace
 
 import pytest
+import torch
 
+from guidance_geometry.figures.compare import draw_comparison
 from guidance_geometry.figures.order import Order
 from guidance_geometry.figures.pictures import Pictures
 from guidance_geometry.figures.registry import FIGURES, draw_still
@@ -43,6 +45,40 @@ def test_every_figure_keeps_its_words_apart(name, size):
         if figure.of_step:
             assert f"step {step + 1} of " in drawing.caption
             assert "\u03b3 = " in drawing.caption
+
+
+EXTREMES = {"infinite": math.inf, "not a number": math.nan, "very large": 1e300, "very small": 1e-300}
+
+
+def with_numbers(trace, value):
+    """The trace with this number in every third place of its columns and tensors, of one sample only."""
+
+    def spoiled(v):
+        new = v.clone()
+        new.view(-1)[::3] = min(value, 6e4) if v.dtype == torch.half and math.isfinite(value) else value
+        return new
+
+    steps = {name: v if name in ("sigma", "sigma_next", "alpha", "alpha_next") else spoiled(v)
+             for name, v in trace.steps.items()}  # fmt: skip
+    return replace(trace, steps=steps, tensors={name: spoiled(v) for name, v in trace.tensors.items()})
+
+
+@pytest.mark.parametrize("name", EXTREMES)
+@pytest.mark.parametrize("figure", [figure.name for figure in FIGURES if not figure.film])
+def test_every_figure_draws_numbers_of_any_size(figure, name):
+    trace = with_numbers(run(gamma=4.0, sampler="ddpm"), EXTREMES[name])
+    for sample in (None, 0):
+        drawing = draw_still(Order(trace, step=5, sample=sample, pictures=Pictures()), figure)
+        assert "run exact, " in drawing.caption
+
+
+@pytest.mark.parametrize("name", EXTREMES)
+def test_two_runs_are_compared_whatever_their_numbers(name):
+    plain = run(gamma=4.0, sampler="ddpm")
+    spoiled = with_numbers(plain, EXTREMES[name])
+    for pair in ((plain, spoiled), (spoiled, plain), (spoiled, spoiled)):
+        _, text = draw_comparison(*pair, pictures=(Pictures(), Pictures()))
+        assert ("states that are not finite" in text) == (name in ("infinite", "not a number"))
 
 
 def test_a_slide_is_a_blog_figure_of_twice_the_pixels():
