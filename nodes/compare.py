@@ -7,9 +7,9 @@ from comfy_api.latest import io
 
 from ..figures.compare import draw_comparison
 from ..figures.palette import THEMES
-from ..host.checks import CheckedNode
 from ..host.saving import preview, shown_or_said
 from ..host.trace_pictures import pictures_of
+from ..host.view_node import ViewNode
 from ..host.widgets import HIDDEN, SEE, VAE_IN, choice_input, index_input
 from ..host.wires import TraceWire
 from .see import MOST_SAMPLES, default_when_negative
@@ -17,7 +17,7 @@ from .see import MOST_SAMPLES, default_when_negative
 SAMPLE = "Image of the batch, from 0. -1 takes the one whose guidance strength in A is the median."
 
 
-class GGCompareTraces(CheckedNode):
+class GGCompareTraces(ViewNode):
     """Where two runs part."""
 
     @classmethod

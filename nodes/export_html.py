@@ -9,10 +9,10 @@ from comfy_api.latest import io
 from ..figures.html import page
 from ..files.writing import write_atomically
 from ..host.adapter import PACK_VERSION
-from ..host.checks import CheckedNode
 from ..host.panel_record import report_on, shown
 from ..host.saving import bad_prefix, entry_of, next_path, with_provenance
 from ..host.trace_pictures import pictures_of
+from ..host.view_node import ViewNode
 from ..host.widgets import HIDDEN, SEE, TRACE_IN, VAE_IN, prefix_input
 from ..trace.checks import check
 from ..trace.record import run_record
@@ -23,7 +23,7 @@ PIXELS = "PixelFormat"
 DIRECT, DECODED = 20, 8  # steps with pictures: as they are, or through a VAE
 
 
-class GGExportHTML(CheckedNode):
+class GGExportHTML(ViewNode):
     """The inspector's panel and the run it shows, in a file for those who have no editor."""
 
     checks: ClassVar = {"filename_prefix": bad_prefix}

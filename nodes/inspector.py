@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from comfy_api.latest import io
 
-from ..host.checks import CheckedNode
 from ..host.panel_record import of_every_part, portable
+from ..host.view_node import ViewNode
 from ..host.widgets import HIDDEN, SEE, TRACE_IN, TRACE_OUT, VAE_IN
 
 MOST_PICTURES = 64
 
 
-class GGInspector(CheckedNode):
+class GGInspector(ViewNode):
     """The panel that shows a run while it happens and afterwards."""
 
     @classmethod

@@ -13,10 +13,10 @@ from ..figures.palette import THEMES
 from ..figures.registry import MENU, draw_figure
 from ..figures.strips import photo_of
 from ..figures.table import as_text, left_out
-from ..host.checks import CheckedNode
 from ..host.figure_files import SAVES, image_of, saved, tables_saved
 from ..host.saving import bad_prefix, shown_or_said
 from ..host.trace_pictures import pictures_of
+from ..host.view_node import ViewNode
 from ..host.widgets import HIDDEN, SEE, TRACE_IN, TRACE_OUT, VAE_IN, choice_input, index_input, prefix_input
 from ..trace.checks import check
 
@@ -41,7 +41,7 @@ def default_when_negative(index: int) -> int | None:
     return None if index < 0 else index
 
 
-class GGFigure(CheckedNode):
+class GGFigure(ViewNode):
     """The post's figures and some more, drawn to scale from a run."""
 
     checks: ClassVar = {"filename_prefix": bad_prefix}
@@ -99,7 +99,7 @@ class GGFigure(CheckedNode):
         return io.NodeOutput(frames, film.caption, ui=shown)
 
 
-class GGDifferenceImages(CheckedNode):
+class GGDifferenceImages(ViewNode):
     """What the condition adds, as pictures."""
 
     @classmethod
@@ -147,7 +147,7 @@ class GGDifferenceImages(CheckedNode):
         return io.NodeOutput(*shown, ui={"text": [images.note]})
 
 
-class GGMetrics(CheckedNode):
+class GGMetrics(ViewNode):
     """The run's numbers."""
 
     checks: ClassVar = {"filename_prefix": bad_prefix}
