@@ -1,0 +1,48 @@
+"""The folder of a sweep that an earlier version made goes on: nothing runs again, and its tables are the same."""
+
+import json
+import shutil
+
+import pytest
+
+from guidance_geometry.studies.cells import cells_of
+from guidance_geometry.studies.plan import read_plan
+from guidance_geometry.studies.results import Folder
+from guidance_geometry.studies.rules import rule_nodes
+from guidance_geometry.tests.project import ROOT
+from guidance_geometry.tools.study_files import written
+
+EARLIER = ROOT / "tests" / "fixtures" / "sweep_folder"
+VERSION = "0.1.0"  # of the pack that ran it
+MODELS = {}  # of that server, which had none but those of the pack
+
+
+@pytest.fixture
+def earlier(tmp_path):
+    """A copy of the folder, its plan and its cells."""
+    shutil.copytree(EARLIER, tmp_path / "sweep")
+    plan = read_plan(tmp_path / "sweep" / "plan.json")
+    told = json.loads((EARLIER / "object_info.json").read_text(encoding="utf-8"))
+    return Folder(tmp_path / "sweep"), plan, cells_of(plan, rule_nodes(told), MODELS, VERSION)
+
+
+def test_nothing_of_an_earlier_sweep_runs_again(earlier):
+    folder, plan, cells = earlier
+    assert (len(cells), folder.missing(cells), folder.set_aside(cells)) == (6, [], {})
+    (folder.cells / f"{cells[2].id}.json").unlink()
+    assert folder.missing(cells) == [cells[2]]
+    assert folder.widened(plan) == plan
+
+
+def test_the_tables_and_the_report_of_an_earlier_sweep_are_the_same(earlier):
+    folder, plan, cells = earlier
+    for name in ("results.csv", "results.json", "report.txt"):
+        (folder.path / name).unlink()
+    written(folder, plan, cells, "Guidance sweep", "")
+    assert (folder.path / "report.txt").read_bytes() == (EARLIER / "report.txt").read_bytes()
+    again, before = (json.loads((place / "results.json").read_text()) for place in (folder.path, EARLIER))
+    apart = [[row["measures"].pop("diversity") for row in told["rows"]] for told in (again, before)]
+    assert apart[0] == pytest.approx(apart[1])
+    assert again == before
+    heads, *_ = zip(*((place / "results.csv").read_text().splitlines() for place in (folder.path, EARLIER)))
+    assert heads[0] == heads[1]
