@@ -11,7 +11,7 @@ from comfy_api.latest import io
 from ..guidance.chain import PLAIN, Chain, Guidance, chain_of
 from ..guidance.rules.kinds import Rule
 from ..guidance.rules.spaces import SPACES
-from ..studies.rules import RuleNode, chain_named
+from ..sweeps.rules import RuleNode, chain_named
 from . import wires
 from .adapter import prompt_server
 from .checks import CheckedNode
@@ -94,7 +94,7 @@ def refused(rule: Callable[..., Any], *knobs) -> str | None:
 
 def rules_by_name() -> list[RuleNode]:
     """The rule nodes that are loaded, as an axis may name them."""
-    return [_as_named(node) for node in CheckedNode.__subclasses__() if _is_rule(node)]
+    return [as_named(node) for node in CheckedNode.__subclasses__() if _is_rule(node)]
 
 
 def _is_rule(node: type[CheckedNode]) -> bool:
@@ -102,12 +102,21 @@ def _is_rule(node: type[CheckedNode]) -> bool:
 
 
 def rule_node_of(rule: type) -> type[CheckedNode] | None:
-    """The node that makes rules of this class, which its module imports; None where there is none."""
-    every = (node for node in CheckedNode.__subclasses__() if _is_rule(node))
-    return next((node for node in every if vars(sys.modules[node.__module__]).get(rule.__name__) is rule), None)
+    """The node that makes rules of this class: its module imports it, and its `execute` names it where several do."""
+    every = (node for node in CheckedNode.__subclasses__() if "declared" in vars(node) and makes_guidance(node))
+    able = [node for node in every if vars(sys.modules[node.__module__]).get(rule.__name__) is rule]
+    code: Any = [getattr(node.execute, "__wrapped__", node.execute) for node in able]
+    makers = [node for node, execute in zip(able, code, strict=True) if rule.__name__ in execute.__code__.co_names]
+    return next(iter([*makers, *able]), None)
 
 
-def _as_named(node: type[CheckedNode]) -> RuleNode:
+def makes_guidance(node: type[CheckedNode]) -> bool:
+    """Whether a node puts a chain on its wire."""
+    return any(one.get_io_type() == CHAIN.get_io_type() for one in node.define_schema().outputs)
+
+
+def as_named(node: type[CheckedNode]) -> RuleNode:
+    """What an axis has to know of a node."""
     schema = node.define_schema()
     known = {one.id: getattr(one, "default", None) for one in schema.inputs}
     defaults = {name: value for name, value in known.items() if value is not None}

@@ -2,44 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import fields, replace
 from typing import Any
 
 from ..guidance.chain import Chain
 from ..guidance.gradients.term import GradientTerm
 from ..guidance.rules.kinds import Rule
-from ..studies.axes import Axis, Value, meant, places
-from ..studies.rules import rule_named
-from ..studies.workflow import RULE
+from ..sweeps.axes import RULE, WORDS, Axis, Value, Word, meant, places, value_at, word_of
+from ..sweeps.rules import plain, rule_named
 from .checks import CheckedNode, insist, misfits, number
-from .rule_nodes import chain_by_name, rule_node_of, rules_by_name
-from .sweep_conditions import DISTILLED, Asked
+from .rule_nodes import as_named, chain_by_name, rule_node_of, rules_by_name
+from .sweep_conditions import Asked
 from .sweeping import Settings
 
-FIELDS = {
-    "cfg": "cfg",
-    "seed": "seed",
-    "steps": "steps",
-    "sampler": "sampler_name",
-    "sampler_name": "sampler_name",
-    "scheduler": "scheduler",
-}
-ASKED: Mapping[str, Callable[[Any], Any]] = {"label": str, "prompt": str, DISTILLED: float}
 MOST = 1e6  # of a knob whose range no widget states
-SCALES = ("cfg", DISTILLED)  # which no widget of the node has
-GRADIENT = "GGClassifierGradient"
-GRADIENTS = ("classifier guidance", GRADIENT.lower(), GradientTerm.__name__.lower())  # what any gradient is called
-KNOBS = {
-    "scale": "weight",
-    "every_k": "every",
-    "start_percent": "start",
-    "end_percent": "end",
-}  # others keep their name
-WIRES = {"energy", "options"}
-NO_GRADIENT = "{name} names no gradient of the chain {chain!r}. Connect Classifier Guidance to guidance."
 BOTH = "The axes have a label and a prompt, and a model has one of them. Leave out the other."
 NO_CFG = "The axes have no cfg, and this node has no other place for it. Add a line, for example: cfg: 4"
+OWN, ASKED = ([one.name for one in fields(kind) if one.name not in ("chain", "asked")] for kind in (Settings, Asked))
 
 
 def runs_of(axes: Sequence[Axis], usual: Settings, node: type[CheckedNode]) -> list[tuple[dict[str, Value], Settings]]:
@@ -47,88 +27,80 @@ def runs_of(axes: Sequence[Axis], usual: Settings, node: type[CheckedNode]) -> l
 
     Raises ValueError for an axis that is unknown or a value that cannot be used, before anything runs.
     """
-    names = [axis.name for axis in axes]
-    if "cfg" not in names:
+    words = {axis.word for axis in axes if "." not in axis.name}
+    if "cfg" not in words:
         raise ValueError(NO_CFG)
-    if {"label", "prompt"} <= set(names):
+    if {"label", "prompt"} <= words:
         raise ValueError(BOTH)
     for axis in axes:
-        if axis.name not in (*FIELDS, *ASKED, RULE) and "." not in axis.name:
-            scales = [f"{rule.title or GRADIENT}.scale" for rule in usual.chain.rules if isinstance(rule, GradientTerm)]
-            words = meant(axis.name, [*FIELDS, *ASKED, RULE, *(scales or ["APG.eta"])])
+        if "." not in axis.name and axis.word not in (*OWN, *ASKED, RULE):
+            steered = [f"{owner}.scale" for rule in usual.chain.rules if (owner := getattr(rule, "title", ""))]
+            words = meant(axis.name, [*OWN, *ASKED, RULE, *(steered or ["APG.eta"])])
             raise ValueError(f"There is no axis {axis.name!r}. {words}")
         for value in axis.values:
-            own = misfits(node, {FIELDS.get(axis.name, ""): value})
-            insist(*([number(axis.name, value, 0.0, 100.0)] if axis.name in SCALES else own))
+            insist(*_misfits(axis, value, node))
     return [(place, settings_at(place, usual)) for place in places(axes)]
+
+
+def _misfits(axis: Axis, value: Value, node: type[CheckedNode]) -> Iterator[str | None]:
+    """What is wrong with a value, by the widget of the node that it takes the place of, or by the range of a scale."""
+    names = (axis.word, *WORDS.get(axis.word, Word("")).widgets)
+    if widget := next((one for one in names if axis.word in OWN and one in node.declared and "." not in axis.name), ""):
+        yield from misfits(node, {widget: value})
+    elif axis.kind == "scale" and "." not in axis.name:
+        yield number(axis.name, value, 0.0, 100.0)
 
 
 def settings_at(place: Mapping[str, Value], usual: Settings) -> Settings:
     """The settings at one place."""
-    own = {FIELDS[name]: value for name, value in place.items() if name in FIELDS}
-    asked = Asked(**{name: kind(place[name]) for name, kind in ASKED.items() if name in place})
-    chain = chain_by_name(str(place[RULE])) if RULE in place else usual.chain
+    named = {word_of(name): value for name, value in place.items() if "." not in name}
+    own: dict[str, Any] = {word: named[word] for word in OWN if word in named}
+    asked = Asked(**{word: named[word] if word == "guidance" else str(named[word]) for word in ASKED if word in named})
+    by_rule = value_at(place, RULE)
+    chain = usual.chain if by_rule is None else chain_by_name(str(by_rule))
     for name, value in place.items():
         if "." in name:
-            chain = _changed(chain, name, value, RULE in place)
+            chain = _changed(chain, name, value, by_rule is not None)
     return replace(usual, **own, chain=chain, asked=asked)
 
 
 def _changed(chain: Chain, name: str, value: Value, by_rule: bool) -> Chain:
-    """The chain with another value of a knob, named `Rule.knob`.
+    """The chain with another value of a knob, named `Rule.knob` as on the rule's node, or by its number: `22.scale`.
 
     by_rule: an axis names rules, so that some chains have the rule and others do not.
     """
     owner, _, knob = name.rpartition(".")
-    if owner.lower() in GRADIENTS or any(owner.lower() in _names(rule) for rule in chain.rules):
-        return _steered(chain, name, value, by_rule)
-    kind = _kind(chain, owner)
-    mine = [i for i, rule in enumerate(chain.rules) if type(rule) is kind]
+    mine = [rule for rule in chain.rules if plain(owner) in map(plain, _names(rule))]
     if not mine:
+        named = _names_of(GradientTerm)
+        title = named[0] if plain(owner) in map(plain, named) else rule_named(owner, rules_by_name()).names[0]
         if by_rule:
             return chain
-        raise ValueError(f"{name} is on no rule of the chain {chain.text!r}. Connect that rule to guidance.")
-    rule, node = chain.rules[mine[0]], rule_node_of(kind)
-    known = {one.name: getattr(rule, one.name) for one in fields(rule) if one.init}
-    known = {one: at for one, at in known.items() if isinstance(at, Value)}
-    if knob not in known:
+        raise ValueError(f"{name} is on no rule of the chain {chain.text!r}. Connect {title} to guidance.")
+    if len(numbers := [one.node for one in mine if getattr(one, "node", "")]) > 1:
+        which = ", ".join(f"{number}.{knob}" for number in numbers)
+        raise ValueError(f"{name} may be one of {len(mine)} gradients. Write which: {which}.")
+    rule, node = mine[0], rule_node_of(type(mine[0]))
+    known = rule.knobs
+    field = known.get(knob, knob)
+    if field not in known.values():
         words = meant(knob, known) if known else "None of its knobs can be an axis."
         raise ValueError(f"{owner} has no knob {knob!r} that an axis can set. {words}")
-    value = str(value) if isinstance(known[knob], str) else value
+    before = getattr(rule, field)
+    value = str(value) if isinstance(before, str) else value
     if node and knob in node.declared:
         insist(*misfits(node, {knob: value}))
-    elif not isinstance(known[knob], str | bool):  # no widget of this name says a range: any number that means one
+    elif not isinstance(before, str | bool):  # no widget of this name says a range: any number that means one
         insist(number(name, value, -MOST, MOST))
-    return replace(chain, rules=tuple(replace(r, **{knob: value}) if r is rule else r for r in chain.rules))
+    return replace(chain, rules=tuple(r.with_field(field, value) if r is rule else r for r in chain.rules))
 
 
 def _names(rule: Rule) -> list[str]:
-    """What an axis may call the node of a gradient."""
-    return [rule.title.lower(), rule.node, *GRADIENTS] if isinstance(rule, GradientTerm) else []
+    """What an axis may call a rule: as its class, or by the title and the number of the node that made it."""
+    return [*_names_of(type(rule)), *filter(None, (getattr(rule, one, "") for one in ("title", "node")))]
 
 
-def _steered(chain: Chain, name: str, value: Value, by_rule: bool) -> Chain:
-    """The chain with another value of a gradient's widget; as `_changed`."""
-    owner, _, knob = name.rpartition(".")
-    mine = [rule for rule in chain.rules if isinstance(rule, GradientTerm) and owner.lower() in _names(rule)]
-    if by_rule and not mine:
-        return chain
-    if len(mine) != 1:
-        which = ", ".join(f"{rule.node or rule.title}.{knob}" for rule in mine)
-        several = f"{name} may be one of {len(mine)} gradients. Write which: {which}."
-        raise ValueError(several if mine else NO_GRADIENT.format(name=name, chain=chain.text))
-    (node,) = (one for one in CheckedNode.__subclasses__() if one.__name__ == GRADIENT and "declared" in vars(one))
-    known = [one for one in node.declared if KNOBS.get(one, one) in {each.name for each in fields(mine[0])} - WIRES]
-    if knob not in known:
-        raise ValueError(f"{owner} has no knob {knob!r} that an axis can set. {meant(knob, known)}")
-    insist(*misfits(node, {knob: value}))
-    own = {KNOBS.get(knob, knob): value} | ({"measured": False} if knob == "scale" else {})
-    return replace(chain, rules=tuple(replace(r, **own) if r is mine[0] else r for r in chain.rules))
-
-
-def _kind(chain: Chain, owner: str) -> type:
-    """The class of a rule, by its own name or by that of its node."""
-    mine = {type(rule).__name__.lower(): type(rule) for rule in chain.rules}
-    if owner.lower() in mine:
-        return mine[owner.lower()]
-    return type(chain_by_name(rule_named(owner, rules_by_name()).id).rules[-1])
+def _names_of(kind: type[Rule]) -> list[str]:
+    """What the rules of a class are called: by their node, then by the class itself."""
+    node = rule_node_of(kind)
+    return [*(as_named(node).names if node else []), kind.__name__]

@@ -66,7 +66,7 @@ class Settings:
     cfg: float
     seed: int
     steps: int
-    sampler_name: str
+    sampler: str
     scheduler: str
     chain: Chain
     asked: Asked = NOTHING
@@ -74,12 +74,12 @@ class Settings:
     @property
     def batch(self) -> tuple[int, str, str, str]:
         """What runs in one batch must agree on."""
-        return self.steps, self.sampler_name, self.scheduler, str(self.asked)
+        return self.steps, self.sampler, self.scheduler, str(self.asked)
 
     @property
     def schedule(self) -> tuple[int, str, str]:
         """What its noise levels are."""
-        return self.steps, self.sampler_name, self.scheduler
+        return self.steps, self.sampler, self.scheduler
 
 
 class Outcome(NamedTuple):
@@ -96,7 +96,7 @@ def alone(subject: Subject, settings: Settings, facts: Mapping, capture: str = "
     began = time.monotonic()
     start = _start(subject, settings)
     guider = _guider(subject, [settings], len(start.noise))
-    sampler = comfy.samplers.sampler_object(settings.sampler_name)
+    sampler = comfy.samplers.sampler_object(settings.sampler)
     samples, trace = _sampled(guider, start, sampler, settings, facts, capture)
     return Outcome(samples, trace, time.monotonic() - began, False)
 
@@ -168,7 +168,7 @@ def changes_its_batch(subject: Subject, settings: Settings) -> bool:
     conditions = [*subject.positive_of(settings), *subject.negative]
     timed = any(options.get(name) for _, options in conditions for name in TIMED)
     skips = any(isinstance(rule, Schedule) or type(rule).needs is not Rule.needs for rule in settings.chain.rules)
-    return timed or settings.cfg == 1 or skips or settings.sampler_name in PRODUCTS or is_patched(subject.model)
+    return timed or settings.cfg == 1 or skips or settings.sampler in PRODUCTS or is_patched(subject.model)
 
 
 def is_patched(model) -> bool:
@@ -244,7 +244,7 @@ def at_the_middle(model, x: Tensor, sigmas: Tensor, extra_args: dict, **_) -> Te
 
 def obstacle(subject: Subject, settings: Settings) -> str:
     """Why a run cannot share a batch with others, in a sentence; empty where it can."""
-    name = settings.sampler_name
+    name = settings.sampler
     sampler = comfy.samplers.sampler_object(name)
     response = response_of(sampler, schedule_of(subject.model, *settings.schedule), subject.model)
     if not response.steps:

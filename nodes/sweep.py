@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 
 import comfy.samplers
+import numpy as np
 import torch
 from comfy_api.latest import io
 from comfy_execution.graph_utils import ExecutionBlocker
@@ -16,11 +18,12 @@ from ..host.rule_nodes import say
 from ..host.saving import preview, provenance, shown_or_said
 from ..host.sweep_axes import runs_of
 from ..host.sweep_conditions import steady, wanted_of
-from ..host.sweep_results import BEST_BY, UNKNOWN, best_cfg, cell_of, sheet, table
-from ..host.sweeping import MODES, Settings, Subject, alone, every_run, obstacle
+from ..host.sweep_results import BEST_BY, LEAST_SIDE, UNKNOWN, WORDS, best_cfg, row_of, table
+from ..host.sweeping import MODES, Outcome, Settings, Subject, alone, every_run, obstacle
 from ..host.widgets import HIDDEN, VAE_IN
 from ..host.wires import EnergyWire
-from ..studies.axes import axes_of, check_count, count, duration
+from ..sweeps.axes import axes_of, check_count, count, duration, value_at
+from ..sweeps.sheet import sheet
 from .sampling import CATEGORY, GUIDANCE, LATENT, MAX_SEED, MODEL, NEGATIVE, POSITIVE, TRACE
 
 TRACE_PLACE = 4  # of the outputs
@@ -130,20 +133,21 @@ class GGSweep(CheckedNode):
         wanted = runs_of(axes_of(axes), usual, cls)
         asked = wanted_of(model, positive, energy, clip, (settings.asked for _, settings in wanted))
         subject, facts = Subject(model, positive, negative, latent_image, asked), provenance(cls)
-        began, cells = time.monotonic(), {}
+        began, runs, found = time.monotonic(), {}, {}
         for i, run in every_run(subject, [settings for _, settings in wanted], mode, facts):
-            cells[i] = cell_of(subject, wanted[i][0], run, vae, asked[wanted[i][1].asked].energy)
-            left = (time.monotonic() - began) * (len(wanted) / len(cells) - 1)
-            say(cls, f"{len(cells)} of {len(wanted)} runs, about {duration(left)} left")
-        done = [cells[i] for i in range(len(wanted))]
-        best = best_cfg(done, best_by)
-        chosen = next((i for i, cell in enumerate(done) if cell.place["cfg"] == best), 0)
-        trace = done[chosen].outcome.trace
+            found[i] = row_of(i, wanted[i][0], subject, run, vae, asked[wanted[i][1].asked].energy)
+            runs[i], left = run, (time.monotonic() - began) * (len(wanted) / len(found) - 1)
+            say(cls, f"{len(found)} of {len(wanted)} runs, about {duration(left)} left")
+        rows, runs = [found[i][0] for i in range(len(wanted))], [runs[i] for i in range(len(wanted))]
+        best = best_cfg(rows, best_by)
+        chosen = next((i for i, row in enumerate(rows) if value_at(row["place"], "cfg") == best), 0)
+        trace = runs[chosen].trace
         if _is_connected(cls, TRACE_PLACE):
             trace = alone(subject, wanted[chosen][1], facts, "pictures").trace
-        note = " ".join(filter(None, (_note(subject, wanted, done, mode), steady(energy, asked))))
-        grid, words = sheet(done, TITLE, note), table(done)
-        latent = {**done[0].outcome.samples, "samples": torch.cat([c.outcome.samples["samples"] for c in done])}
+        note = " ".join(filter(None, (_note(subject, wanted, runs, mode), steady(energy, asked))))
+        page = sheet([*rows[0]["place"]], rows, lambda i: found[int(i)][1], TITLE, note, WORDS, LEAST_SIDE)
+        grid, words = torch.from_numpy(np.asarray(page).copy()).float().div_(255)[None], table(rows)
+        latent = {**runs[0].samples, "samples": torch.cat([run.samples["samples"] for run in runs])}
         for of_one_run in ("noise_mask", "batch_index"):
             latent.pop(of_one_run, None)
         scale = ExecutionBlocker(UNKNOWN) if best is None else best
@@ -158,13 +162,13 @@ def _is_connected(cls, place: int) -> bool:
     return any([str(own), place] == value for node in prompt.values() for value in node["inputs"].values())
 
 
-def _note(subject: Subject, wanted, cells, mode: str) -> str:
+def _note(subject: Subject, wanted, runs: Sequence[Outcome], mode: str) -> str:
     """How the runs were made, for the foot of the sheet."""
-    together = sum(cell.outcome.shared for cell in cells)
+    together = sum(run.shared for run in runs)
     if mode == "exact":
-        return EXACT.format(together, len(cells))
+        return EXACT.format(together, len(runs))
     reasons = dict.fromkeys(filter(None, (obstacle(subject, settings) for _, settings in wanted)))
-    return " ".join([SHARED.format(together, len(cells)), *(f"Alone: {reason}." for reason in reasons)])
+    return " ".join([SHARED.format(together, len(runs)), *(f"Alone: {reason}." for reason in reasons)])
 
 
 def _complaint(axes: str) -> str | None:

@@ -15,9 +15,9 @@ ALLOWED = {  # nodes -> host -> {figures, trace, denoisers, classifiers} -> samp
     "denoisers": {"guidance", "files", "networks"},
     "classifiers": {"guidance", "files", "networks"},
     "figures": {"guidance", "files", "samplers", "trace"},
-    "library": {"guidance", "files", "networks", "samplers", "trace", "denoisers", "classifiers", "figures"},
-    "studies": {"guidance", "files", "samplers", "trace", "figures"},
-    "host": {"guidance", "files", "networks", "samplers", "trace", "denoisers", "classifiers", "figures", "studies"},
+    "library": {"guidance", "files", "networks", "samplers", "trace", "denoisers", "classifiers", "figures", "sweeps"},
+    "sweeps": {"guidance", "files", "samplers", "trace", "figures"},
+    "host": {"guidance", "files", "networks", "samplers", "trace", "denoisers", "classifiers", "figures", "sweeps"},
     "nodes": {
         "guidance",
         "files",
@@ -27,7 +27,7 @@ ALLOWED = {  # nodes -> host -> {figures, trace, denoisers, classifiers} -> samp
         "denoisers",
         "classifiers",
         "figures",
-        "studies",
+        "sweeps",
         "host",
     },
 }

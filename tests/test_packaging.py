@@ -13,7 +13,7 @@ from packaging.requirements import Requirement
 
 from .project import PROJECT, ROOT
 
-ROOMS = {"guidance", "files", "networks", "samplers", "trace", "denoisers", "classifiers", "figures", "studies"}
+ROOMS = {"guidance", "files", "networks", "samplers", "trace", "denoisers", "classifiers", "figures", "sweeps"}
 ROOMS |= {"host", "nodes"}
 INSTALLED = ROOMS - {"host", "nodes"}
 PACKAGE = "guidance_geometry"

@@ -25,7 +25,7 @@ from ..guidance.contract import chain_from, explained, is_function, misfit
 from ..guidance.printing import class_of
 from ..guidance.rules.function import FunctionRule
 from ..guidance.rules.kinds import Rule
-from ..studies.axes import meant
+from ..sweeps.axes import meant
 from .fixtures.invariants import INVARIANTS, OPTIONAL, Verdict, claims_of, examine, failed
 from .fixtures.made_up_run import GAMMA, asked, run_of, steps_of
 from .places import ROOT

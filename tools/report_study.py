@@ -7,9 +7,9 @@ import json
 import sys
 from pathlib import Path
 
-from ..studies.addresses import Place, place_at
-from ..studies.plan import plan_of
-from ..studies.report import report_text
+from ..sweeps.addresses import Place, place_at
+from ..sweeps.plan import plan_of
+from ..sweeps.report import report_text
 from .places import ROOT
 
 

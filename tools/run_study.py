@@ -17,17 +17,17 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ..studies.addresses import place_at
-from ..studies.cells import cells_of
-from ..studies.plan import Plan, read_plan
-from ..studies.report import report_text
-from ..studies.results import Folder
-from ..studies.rules import rule_nodes
+from ..sweeps.addresses import place_at
+from ..sweeps.cells import cells_of
+from ..sweeps.plan import Plan, read_plan
+from ..sweeps.report import report_text
+from ..sweeps.results import Folder
+from ..sweeps.rules import Nodes
+from ..sweeps.summary import set_faulty_aside, write_summary
 from .host.client import Client
 from .places import HOST, ROOT
 from .run_sweep import AGAIN, agreed, in_words, pack_version
 from .study_cell import FAULTS, PAUSES, REPORT_NODE, models_of, refuse_deaf_judges, told_by
-from .study_files import told_aside, written
 from .study_parquet import write_parquet
 from .study_passes import OnRay, left_over, passes
 from .study_servers import Told, refuse_misfits
@@ -117,16 +117,16 @@ def run_study(ray: Any, plan: Plan, folder: Folder, args: argparse.Namespace) ->
     servers = [one.strip() for one in args.servers.split(",") if one.strip()]
     told, models = known_of(servers or [args.server], args.timeout)
     servers = [one for one in servers if one in told]
-    cells = cells_of(plan, rule_nodes(next(iter(told.values()))), models, pack_version())
+    cells = cells_of(plan, Nodes.of(next(iter(told.values()))), models, pack_version())
     refuse_misfits(cells, told)
     first = next(iter(told))
     with Client(first, args.timeout) as client:
         refuse_deaf_judges(client, cells, told[first])
     folder.keep(plan)
-    told_aside(folder, cells)
+    set_faulty_aside(folder, cells)
     crew = OnRay(ray, runner_of(plan, folder, args, told), servers, len(servers) or args.actors, args.batch)
     tally = passes(folder, cells, crew)
-    rows = written(folder, plan, cells, args.plan.stem, f"{len(cells)} cells on {crew.actors} actors.")
+    rows = write_summary(folder, plan, cells, args.plan.stem, f"{len(cells)} cells on {crew.actors} actors.")
     write_parquet(folder.path / "results.parquet", rows)
     done = len({row["id"] for row in rows})
     print(f"{report_text(rows, plan.varied)}\n{done} of {len(cells)} cells are in {folder.path}")

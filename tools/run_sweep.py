@@ -16,13 +16,15 @@ from pathlib import Path
 
 from ..files.claims import check_claims, json_of, required, table, text
 from ..files.writing import NotWritten
-from ..studies.addresses import place_at
-from ..studies.axes import Axis, axis_of, check_count, count, distinct, value_of, values_of
-from ..studies.cells import Cell, cells_of
-from ..studies.plan import USUAL, Plan, plan_of, read_plan
-from ..studies.report import report_text
-from ..studies.results import Folder
-from ..studies.rules import rule_nodes
+from ..sweeps.addresses import place_at
+from ..sweeps.axes import Axis, axis_of, check_count, count, distinct, value_of, values_of
+from ..sweeps.cells import Cell, cells_of
+from ..sweeps.measures import USUAL
+from ..sweeps.plan import Plan, plan_of, read_plan
+from ..sweeps.report import report_text
+from ..sweeps.results import Folder
+from ..sweeps.rules import Nodes
+from ..sweeps.summary import set_faulty_aside, write_summary
 from .host.answers import ServerFault
 from .host.client import Client, JobError
 from .places import ROOT
@@ -36,7 +38,6 @@ from .study_cell import (
     refuse_deaf_judges,
     told_by,
 )
-from .study_files import told_aside, written
 from .study_progress import Progress
 from .study_servers import refuse_misfits
 
@@ -173,7 +174,7 @@ def main(words: Sequence[str] | None = None) -> int:
         plan = agreed(plan, folder, args.yes)
         with Client(args.server, args.timeout) as client:
             told = told_by(client)
-            cells = cells_of(plan, rule_nodes(told), models_of(client), pack_version())
+            cells = cells_of(plan, Nodes.of(told), models_of(client), pack_version())
             refuse_misfits(cells, {args.server: told})
             refuse_deaf_judges(client, cells, told)
         folder.keep(plan)
@@ -187,7 +188,7 @@ def main(words: Sequence[str] | None = None) -> int:
 
 def run_and_show(args: argparse.Namespace, plan: Plan, folder: Folder, cells: Sequence[Cell], reports: bool) -> int:
     """Run what is missing; whatever a server does, the page shows what is done.  Returns the exit code."""
-    told_aside(folder, cells)
+    set_faulty_aside(folder, cells)
     missing = folder.missing(cells)
     print(f"{len(cells)} cells, {len(cells) - len(missing)} done before, {len(missing)} to run")
     server = Connection(args.server, args.timeout, PAUSES, args.name)
@@ -204,7 +205,9 @@ def run_and_show(args: argparse.Namespace, plan: Plan, folder: Folder, cells: Se
 def shown(plan: Plan, folder: Folder, cells: Sequence[Cell]) -> int:
     """Write the page and the tables; returns how many cells are done, none where nothing can be written."""
     try:
-        rows = written(folder, plan, cells, "Guidance sweep", f"{len(cells)} cells, each its own run of the workflow.")
+        rows = write_summary(
+            folder, plan, cells, "Guidance sweep", f"{len(cells)} cells, each its own run of the workflow."
+        )
     except OSError as error:  # NotWritten, and what reading from an address raises
         print(error, file=sys.stderr)
         return 0

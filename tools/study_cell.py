@@ -10,10 +10,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 from urllib.parse import quote
 
-from ..studies.cells import Cell
-from ..studies.graph import linked, upstream
-from ..studies.judges import JUDGE
-from ..studies.workflow import PICTURES, TRACE, TRACED
+from ..sweeps.cells import Cell
+from ..sweeps.graph import linked, upstream
+from ..sweeps.judges import JUDGE
+from ..sweeps.workflow import PICTURES, TRACE, TRACED
 from .host import answers
 from .host.answers import AnswerError, ServerFault
 from .host.client import Client, JobError, LateError, Listener, RefusedError

@@ -6,8 +6,8 @@ import math
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from ..studies.addresses import Place, taking_the_place_of
-from ..studies.results import Row
+from ..sweeps.addresses import Place, taking_the_place_of
+from ..sweeps.results import Row
 
 BLOCK = 10_000  # rows that are encoded at once
 

@@ -11,8 +11,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from ..files.writing import NotWritten
-from ..studies.cells import Cell
-from ..studies.results import Folder
+from ..sweeps.cells import Cell
+from ..sweeps.results import Folder
 from . import study_worker
 from .run_sweep import AGAIN, ATTEMPTS
 from .study_progress import Progress

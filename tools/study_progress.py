@@ -9,8 +9,8 @@ from collections import Counter, deque
 from collections.abc import Callable
 from typing import TextIO
 
-from ..studies.axes import duration
-from ..studies.cells import Cell
+from ..sweeps.axes import duration
+from ..sweeps.cells import Cell
 
 RECENT, FEWEST = 60.0, 20  # the rate is that of the last cells: of so many s, and of no fewer cells
 FIRST_LINE, MOST_BETWEEN, GROWS = 5.0, 60.0, 1.5  # s between two lines of a log

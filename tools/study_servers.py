@@ -6,9 +6,9 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from ..studies.axes import meant
-from ..studies.cells import Cell
-from ..studies.graph import Workflow, linked, title_of
+from ..sweeps.axes import meant
+from ..sweeps.cells import Cell
+from ..sweeps.graph import Workflow, linked, title_of
 
 KINDS = {"INT": "whole number", "FLOAT": "number"}  # of widgets
 Told = Mapping[str, Mapping[str, Any] | None]  # /object_info of a server; None of a node that it describes oddly

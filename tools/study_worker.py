@@ -123,9 +123,9 @@ class CellRunner:
 
     def __init__(self, root, output, measures, seats, host, reports, patience, cpu=False):
         named_pack(root)
-        from guidance_geometry.studies.addresses import place_at
-        from guidance_geometry.studies.cells import Cell
-        from guidance_geometry.studies.results import Folder
+        from guidance_geometry.sweeps.addresses import place_at
+        from guidance_geometry.sweeps.cells import Cell
+        from guidance_geometry.sweeps.results import Folder
         from guidance_geometry.tools import study_cell
 
         self.tools, self.cell, self.folder = study_cell, Cell, Folder(place_at(output))

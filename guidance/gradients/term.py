@@ -100,11 +100,11 @@ class Term(Rule):
     """
 
     energy: Energy
-    start: float = 0.0
-    end: float = 1.0
+    start: float = field(default=0.0, metadata={"widget": "start_percent"})
+    end: float = field(default=1.0, metadata={"widget": "end_percent"})
     decoder: Any = None
-    title: str = field(default="", kw_only=True)
-    node: str = field(default="", kw_only=True)
+    title: str = field(default="", kw_only=True, metadata={"widget": ""})
+    node: str = field(default="", kw_only=True, metadata={"widget": ""})
 
     @property
     def window(self) -> Window:
@@ -160,13 +160,13 @@ class GradientTerm(Term):
     Raises ValueError where the energy cannot be asked so, or only measures.
     """
 
-    weight: float = 2.0
+    weight: float = field(default=2.0, metadata={"widget": "scale"})
     evaluation: str = "auto"
     normalise: str = "none"
     limit: float = 0.2
-    every: int = 1
+    every: int = field(default=1, metadata={"widget": "every_k"})
     options: GradientOptions = USUAL
-    measured: bool = False
+    measured: bool = field(default=False, metadata={"widget": ""})
 
     def __post_init__(self):
         if self.evaluation not in ("auto", *EVALUATIONS):
@@ -201,6 +201,10 @@ class GradientTerm(Term):
         """Options that were set and mean nothing in the evaluation in force."""
         names = UNREAD[self.effective_evaluation]
         return [name for name in names if getattr(self.options, name) != getattr(USUAL, name)]
+
+    def with_field(self, name: str, value: Any) -> GradientTerm:
+        """The same term; a weight that is set takes the place of a preset."""
+        return replace(self, **{name: value}, **({"measured": False} if name == "weight" else {}))
 
     def gamma(self, evaluation: str) -> float:
         """Factor of the shift: the weight; where another evaluation stands in, as many times what is measured there."""

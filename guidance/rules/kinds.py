@@ -22,7 +22,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from functools import reduce
 from typing import Any, ClassVar, Generic, NamedTuple, TypeVar
 
@@ -81,6 +81,16 @@ class Rule(Printed, ABC):
     def window(self) -> Window:
         """The part of the run in which it acts; outside it a chain is as if the rule were not there."""
         return reduce(Window.shared, self.windows, WHOLE)
+
+    @property
+    def knobs(self) -> dict[str, str]:
+        """Its fields that hold a number, a word or a switch, by the names of the widgets that set them."""
+        named = {one.metadata.get("widget", one.name): one.name for one in fields(self) if one.init}
+        return {w: own for w, own in named.items() if w and isinstance(getattr(self, own), int | float | str)}
+
+    def with_field(self: Own, name: str, value: Any) -> Own:
+        """The same rule with another value of a field."""
+        return replace(self, **{name: value})
 
     def within(self: Own, start: float, end: float) -> Own:
         """The same rule, confined to a part of the run.

@@ -387,11 +387,13 @@ def test_a_judge_chooses_the_scale(swept):
 
 
 def test_saturation_gives_an_upper_end():
-    from guidance_geometry.host.sweep_results import Cell, best_cfg
+    from guidance_geometry.host.sweep_results import best_cfg
 
-    cells = [Cell({"cfg": g}, None, None, {"saturation": s}) for g, s in ((1, 0.02), (4, 0.025), (8, 0.2))]
-    assert best_cfg(cells, "auto") == 4
-    assert best_cfg([Cell({"cfg": 1}, None, None, {"saturation": math.nan})], "auto") is None
+    def row(cfg, share):
+        return {"place": {"cfg": cfg}, "measures": {"saturation": share}}
+
+    assert best_cfg([row(1, 0.02), row(4, 0.025), row(8, 0.2)], "auto") == 4
+    assert best_cfg([row(1, math.nan)], "auto") is None
 
 
 def test_a_knob_without_a_widget_of_its_name_is_an_axis_too(swept):
@@ -403,6 +405,14 @@ def test_a_knob_without_a_widget_of_its_name_is_an_axis_too(swept):
     axes = "cfg: 4\nCFG Schedule.start: 0, 0.5\nCFG Schedule.shape: linear, cosine"
     latent = swept("ve", axes, guidance=chain)[0]["samples"]
     assert len({float(rows.sum()) for rows in latent.chunk(4)}) == 4
+
+
+def test_the_scale_and_the_seed_go_by_their_other_words_too(swept):
+    plain, called = swept("ve", "cfg: 1, 4\nseed: 3"), swept("ve", "gamma: 1, 4\nnoise_seed: 3")
+    assert torch.equal(plain[0]["samples"], called[0]["samples"])
+    assert plain[3] == called[3]
+    with pytest.raises(ValueError, match="gamma is 101, outside 0 to 100"):
+        swept("ve", "gamma: 101")
 
 
 def test_knobs_of_a_connected_rule_are_axes(swept):
@@ -702,8 +712,8 @@ def test_a_run_keeps_no_more_of_its_pictures_than_the_sheet_shows(labelled, empt
     subject = Subject(*labelled["pocket"], empty_latent("pocket", 3))
     run = alone(subject, Settings(2.0, 1, 2, "euler", "karras", PLAIN), {})
     monkeypatch.setattr(Pictures, "image", lambda own, x: torch.zeros(3, 600, 300, 3))
-    kept = sweep_results.cell_of(subject, {"cfg": 2}, run, None, None).picture
+    kept = sweep_results.row_of(0, {"cfg": 2}, subject, run, None, None)[1]
     assert kept.shape == (sweep_results.SIDE, sweep_results.SIDE // 2, 3)
     monkeypatch.setattr(Pictures, "image", lambda own, x: torch.zeros(3, 32, 32, 3))
-    kept = sweep_results.cell_of(subject, {"cfg": 2}, run, None, None).picture
+    kept = sweep_results.row_of(0, {"cfg": 2}, subject, run, None, None)[1]
     assert kept.untyped_storage().nbytes() == kept.nbytes

@@ -34,8 +34,8 @@ def test_exported_pages_are_small_enough_too(name):
 
 
 def test_the_example_is_of_the_plan_and_the_commands_that_it_shows():
-    from guidance_geometry.studies.axes import count
-    from guidance_geometry.studies.plan import read_plan
+    from guidance_geometry.sweeps.axes import count
+    from guidance_geometry.sweeps.plan import read_plan
 
     page = example_study.REPORT.read_text(encoding="utf-8")
     report = page.split("```\n")[-2]

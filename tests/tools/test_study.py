@@ -12,7 +12,7 @@ import time
 import psutil
 import pytest
 
-from guidance_geometry.studies.results import Folder
+from guidance_geometry.sweeps.results import Folder
 from guidance_geometry.tools.fixtures.stub_server import POISON
 from guidance_geometry.tools.places import ROOT
 

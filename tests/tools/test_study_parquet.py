@@ -1,6 +1,6 @@
 import pytest
 
-from guidance_geometry.studies.addresses import place_at
+from guidance_geometry.sweeps.addresses import place_at
 from guidance_geometry.tools import study_parquet
 from guidance_geometry.tools.study_parquet import columns_of, write_parquet
 

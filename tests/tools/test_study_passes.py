@@ -3,8 +3,9 @@
 import pytest
 
 from guidance_geometry.files.writing import NotWritten
-from guidance_geometry.studies.cells import cells_of
-from guidance_geometry.studies.results import Folder
+from guidance_geometry.sweeps.cells import cells_of
+from guidance_geometry.sweeps.results import Folder
+from guidance_geometry.sweeps.rules import NOTHING
 from guidance_geometry.tools import study_worker
 from guidance_geometry.tools.fixtures.stub_server import POISON
 from guidance_geometry.tools.places import ROOT
@@ -43,7 +44,7 @@ def study(two, tmp_path):
     """Seeds -> the folder, the cells, what came of them, and the servers that are left."""
 
     def run(seeds, output=None):
-        folder, cells = Folder(tmp_path / "study"), cells_of(plan_of_seeds(seeds), [], {}, "1")
+        folder, cells = Folder(tmp_path / "study"), cells_of(plan_of_seeds(seeds), NOTHING, {}, "1")
         crew = InTurn(folder, two[1], output)
         tally = passes(folder, cells, crew)
         return folder, cells, tally, crew.seats.left()
@@ -83,7 +84,7 @@ def test_a_cell_at_which_servers_die_again_and_again_does_not_take_them_all(tmp_
     with stubs(tmp_path, 4) as (made, addresses):
         for stub in made:
             stub.seconds, stub.dies_at = 0, 1
-        folder, cells = Folder(tmp_path / "study"), cells_of(plan_of_seeds([0]), [], {}, "1")
+        folder, cells = Folder(tmp_path / "study"), cells_of(plan_of_seeds([0]), NOTHING, {}, "1")
         crew = InTurn(folder, addresses)
         passes(folder, cells, crew)
         assert (len(crew.seats.left()), rejected(folder), folder.missing(cells)) == (2, 0, cells)
@@ -107,7 +108,7 @@ def test_a_server_that_was_given_up_is_taken_again_when_it_answers(study, two):
 def test_the_cells_of_an_actor_whose_host_never_starts_run_with_another(two, tmp_path, monkeypatch):
     slept = []
     monkeypatch.setattr(study_worker.time, "sleep", slept.append)
-    folder, cells = Folder(tmp_path / "study"), cells_of(plan_of_seeds(range(10)), [], {}, "1")
+    folder, cells = Folder(tmp_path / "study"), cells_of(plan_of_seeds(range(10)), NOTHING, {}, "1")
     crew = InTurn(folder, two[1][:1], hosts=["", str(tmp_path / "nowhere")])
     tally = passes(folder, cells, crew)
     assert (folder.missing(cells), left_over(folder, cells, tally, [])) == ([], "")
@@ -115,7 +116,7 @@ def test_the_cells_of_an_actor_whose_host_never_starts_run_with_another(two, tmp
 
 
 def test_a_study_in_which_no_host_starts_ends_and_says_why(tmp_path):
-    folder, cells = Folder(tmp_path / "study"), cells_of(plan_of_seeds(range(10)), [], {}, "1")
+    folder, cells = Folder(tmp_path / "study"), cells_of(plan_of_seeds(range(10)), NOTHING, {}, "1")
     crew = InTurn(folder, [], hosts=[str(tmp_path / "nowhere")])
     tally = passes(folder, cells, crew)
     words = left_over(folder, cells, tally, [])
@@ -128,7 +129,7 @@ def row_of(cell, end):
 
 
 def test_what_is_given_back_runs_again_while_anybody_works():
-    cells, tally = cells_of(plan_of_seeds(range(2)), [], {}, "1"), Tally()
+    cells, tally = cells_of(plan_of_seeds(range(2)), NOTHING, {}, "1"), Tally()
     one, other = cells
     found = []
     for first in (DONE, WAITING, WAITING):

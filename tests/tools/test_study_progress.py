@@ -2,7 +2,7 @@
 
 import io
 
-from guidance_geometry.studies.cells import Cell
+from guidance_geometry.sweeps.cells import Cell
 from guidance_geometry.tools.study_progress import Progress
 
 CELL = Cell("1", {"cfg": 2, "seed": 0}, {})

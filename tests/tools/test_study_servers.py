@@ -5,9 +5,10 @@ import math
 
 import pytest
 
-from guidance_geometry.studies.axes import Axis
-from guidance_geometry.studies.cells import cells_of
-from guidance_geometry.studies.plan import Plan
+from guidance_geometry.sweeps.axes import Axis
+from guidance_geometry.sweeps.cells import cells_of
+from guidance_geometry.sweeps.plan import Plan
+from guidance_geometry.sweeps.rules import NOTHING
 from guidance_geometry.tools.host import answers
 from guidance_geometry.tools.run_sweep import FIRST_LOOK
 from guidance_geometry.tools.study_servers import misfits, refuse_misfits, unheld
@@ -21,7 +22,7 @@ def told(**changes):
     """What a server with the nodes of the first look says of itself."""
     nodes = {
         node["class_type"]: {"input": {"required": {name: ["STRING", {}] for name in node["inputs"]}}}
-        for node in cells_of(Plan(workflow(), (Axis("cfg", (1,)),)), [], {}, "1")[0].prompt.values()
+        for node in cells_of(Plan(workflow(), (Axis("cfg", (1,)),)), NOTHING, {}, "1")[0].prompt.values()
     }
     nodes["GGLoadDenoiser"]["input"]["required"]["denoiser_name"] = [["pocket-1"], {}]
     nodes["GGGuidedSampler"]["input"]["required"]["sampler_name"] = ["COMBO", {"options": ["euler", "heun"]}]
@@ -29,7 +30,7 @@ def told(**changes):
 
 
 def test_a_server_that_lacks_nothing_is_taken():
-    assert misfits([cells_of(Plan(workflow(), (Axis("cfg", (1,)),)), [], {}, "1")[0].prompt], told(), "A") == []
+    assert misfits([cells_of(Plan(workflow(), (Axis("cfg", (1,)),)), NOTHING, {}, "1")[0].prompt], told(), "A") == []
 
 
 @pytest.mark.parametrize(
@@ -46,7 +47,7 @@ def test_a_server_that_lacks_nothing_is_taken():
 )
 def test_a_number_that_a_widget_cannot_hold_is_said_before_any_work(kind, value, words):
     """By the range that the node itself states."""
-    cell = cells_of(Plan(workflow(), (Axis("cfg", (value,)),)), [], {}, "1")[0]
+    cell = cells_of(Plan(workflow(), (Axis("cfg", (value,)),)), NOTHING, {}, "1")[0]
     server = told()
     server["GGGuidedSampler"]["input"]["required"]["cfg"] = [kind, {"min": 0.0, "max": 100.0}]
     found = misfits([cell.prompt], server, "A")
@@ -68,7 +69,7 @@ def test_ends_of_a_range_that_no_number_has_count_as_none(end):
 
 
 def test_what_servers_lack_is_said_before_any_work():
-    cells = cells_of(Plan(workflow(), (Axis("sampler", ("euler", "huen")),)), [], {}, "1")
+    cells = cells_of(Plan(workflow(), (Axis("sampler", ("euler", "huen")),)), NOTHING, {}, "1")
     old = told(GGEmptyCanvas={"input": {"required": {"model": ["MODEL"], "size": ["INT", {}]}}})
     poor = told(GGLoadDenoiser={"input": {"required": {"denoiser_name": [["other-1"], {}]}}})
     bare = told()

@@ -31,11 +31,12 @@ from typing import Any
 
 import psutil
 
-from ...studies.axes import Axis
-from ...studies.cells import Cell, cells_of
-from ...studies.measures import measured
-from ...studies.plan import Plan
-from ...studies.results import CELLS
+from ...sweeps.axes import Axis
+from ...sweeps.cells import Cell, cells_of
+from ...sweeps.measures import measured
+from ...sweeps.plan import Plan
+from ...sweeps.results import CELLS
+from ...sweeps.rules import NOTHING
 from ...trace.file import load, save
 from .. import markdown
 from ..fixtures.hostile_answers import large_picture
@@ -277,7 +278,7 @@ def killed_study(cells: int, count: int, seed: int, kinds: Sequence[str] = KINDS
         plan = Plan(json.loads(FIRST_LOOK.read_text(encoding="utf-8")), (Axis("seed", seeds),))
         (site.place / "plan.json").write_text(plan.text(), encoding="utf-8")
         save(made_up_trace(), site.place / "made_up.safetensors")
-        told = told_of(cells_of(plan, [], {}, "1")[0].prompt)
+        told = told_of(cells_of(plan, NOTHING, {}, "1")[0].prompt)
         keep(site.place, told, (site.place / "made_up.safetensors").read_bytes(), white_picture())
         began = time.monotonic()
         try:

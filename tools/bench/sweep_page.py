@@ -21,12 +21,13 @@ from ...guidance.mixture import make_mixture
 from ...library.denoisers import ExactDenoiser
 from ...library.recording import record
 from ...library.sampling import karras
-from ...studies.axes import Axis
-from ...studies.cells import Cell, cells_of
-from ...studies.measures import measured
-from ...studies.page import study_page
-from ...studies.plan import USUAL, Plan
-from ...studies.runs import records_of
+from ...sweeps.axes import Axis
+from ...sweeps.cells import Cell, cells_of
+from ...sweeps.measures import measured
+from ...sweeps.page import study_page
+from ...sweeps.plan import USUAL, Plan
+from ...sweeps.rules import NOTHING
+from ...sweeps.runs import records_of
 from ...trace.trace import Trace
 from ..host.browser import CHROMIUM, chromium
 from ..run_sweep import FIRST_LOOK
@@ -69,7 +70,7 @@ def trace_of(cell: Cell) -> Trace:
 def page(scales: int = SCALES, seeds: int = SEEDS) -> str:
     """The page of so many cells."""
     axes = (Axis("cfg", tuple(range(1, scales + 1))), Axis("seed", tuple(range(seeds))))
-    cells = cells_of(Plan(json.loads(FIRST_LOOK.read_text(encoding="utf-8")), axes), [], {}, "bench")
+    cells = cells_of(Plan(json.loads(FIRST_LOOK.read_text(encoding="utf-8")), axes), NOTHING, {}, "bench")
     traces = {cell.id: trace_of(cell) for cell in cells}
     facts = {"seconds": 1.0, "verdict": VERDICT}
     rows = [{"id": c.id, "place": dict(c.place), "measures": measured(traces[c.id], USUAL), **facts} for c in cells]

@@ -17,10 +17,11 @@ from collections import Counter
 from pathlib import Path
 from random import Random
 
-from ...studies.axes import Axis
-from ...studies.cells import cells_of
-from ...studies.pictures import open_picture
-from ...studies.plan import Plan
+from ...sweeps.axes import Axis
+from ...sweeps.cells import cells_of
+from ...sweeps.pictures import open_picture
+from ...sweeps.plan import Plan
+from ...sweeps.rules import NOTHING
 from ...trace.file import load, save
 from .. import run_sweep
 from ..fixtures.hostile_answers import make_honest, make_hostile
@@ -37,7 +38,7 @@ def stub_of(place: Path) -> Stub:
     """A server for cells of the first look."""
     workflow = json.loads(run_sweep.FIRST_LOOK.read_text(encoding="utf-8"))
     save(made_up_trace(), place / "trace.safetensors")
-    told = told_of(cells_of(Plan(workflow, (Axis("cfg", CFG),)), [], {}, "1")[0].prompt)
+    told = told_of(cells_of(Plan(workflow, (Axis("cfg", CFG),)), NOTHING, {}, "1")[0].prompt)
     return Stub(told, (place / "trace.safetensors").read_bytes(), white_picture(), 0.0)
 
 

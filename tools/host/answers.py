@@ -62,6 +62,7 @@ class Node(BaseModel, extra="ignore"):
     display_name: str = ""
     category: str = ""
     input: Inputs
+    output: Annotated[list, or_else([])] = []  # the type of every wire
 
 
 class Queued(BaseModel, extra="ignore"):

@@ -1,6 +1,6 @@
 import pytest
 
-from guidance_geometry.studies.axes import (
+from guidance_geometry.sweeps.axes import (
     Axis,
     TooManyCells,
     axes_of,
@@ -18,6 +18,20 @@ def test_lines_are_axes():
     assert [axis.values for axis in axes] == [
         (1, 2.5, 4), (0, 1, 2, 3), ("cfg", "APG + CFG-Zero*"), ("a cat, asleep", "dog")
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("name", "word", "kind"),
+    [
+        ("cfg", "cfg", "scale"), ("gamma", "cfg", "scale"), ("4.cfg", "cfg", "scale"), ("noise_seed", "seed", "seed"),
+        ("repeat", "repeat", "seed"), ("6.text", "prompt", "prompt"), ("label", "label", "label"),
+        ("rule", "rule", "rule"), ("APG.eta", "eta", "knob"), ("4.sampler_name", "sampler", "knob"),
+        ("steps", "steps", "widget"), ("sampler_name", "sampler", "widget"),
+    ],
+)  # fmt: skip
+def test_an_axis_has_a_word_and_a_kind(name, word, kind):
+    axis = Axis(name, (1,))
+    assert (axis.word, axis.kind) == (word, kind)
 
 
 def test_words_stay_words():

@@ -10,9 +10,9 @@ from typing import Any
 
 from ..files.claims import ANYTHING, check_claims, maybe, several, table, text
 from .addresses import Place
-from .axes import Axis, Value, distinct, meant, values_of
-from .measures import MEASURES
-from .workflow import INPUTS, REPEAT, checked
+from .axes import REPEAT, Axis, Value, distinct, meant, values_of
+from .measures import MEASURES, METRICS, USUAL, WHOLE
+from .workflow import checked
 
 MOST_NAMES = 1000  # of axes, overrides, measures
 FIELDS = ("workflow", "axes", "overrides", "measures", "repeats", "judge")
@@ -21,7 +21,6 @@ TABLES = {
     "overrides": maybe(table(ANYTHING, MOST_NAMES)),
     "measures": maybe(several(text(), MOST_NAMES)),
 }
-USUAL = ("strength", "effective_scale", "across", "saturation", "evaluations")
 MOST_REPEATS = 10_000
 
 
@@ -30,7 +29,8 @@ class Plan:
     """What a study is.
 
     workflow: in API form. axes: what is varied. overrides: what is set in every cell, named as axes are. measures: of
-    MEASURES. repeats: each cell again with so many seeds, counted from the workflow's own. judge: as in `judge_of`.
+    the table, or metrics by their code. repeats: each cell again with so many seeds, counted from the workflow's own.
+    judge: as in `judge_of`.
     Raises ValueError for repeats beside an axis of seeds, which would give some cells the same seed.
     """
 
@@ -42,7 +42,7 @@ class Plan:
     judge: str = ""
 
     def __post_init__(self):
-        seeds = [axis.name for axis in self.axes if axis.name.rpartition(".")[2] in (*INPUTS["seed"], REPEAT)]
+        seeds = [axis.name for axis in self.axes if axis.kind == "seed"]
         if seeds and self.repeats > 1:
             raise ValueError(f"{seeds[0]} is an axis of seeds, and repeats is {self.repeats}. Leave out one of them.")
 
@@ -115,8 +115,9 @@ def plan_of(told: Any, folder: Place = Path()) -> Plan:
         raise ValueError(f"The plan has no {missing[0]}. Write what each cell runs, and what is varied.")
     check_claims("the plan", told, TABLES, "Mend the plan.")
     measures = tuple(told.get("measures") or USUAL)
-    if unknown := [name for name in measures if name not in MEASURES]:
-        raise ValueError(f"There is no measure {unknown[0]!r}. {meant(str(unknown[0]), MEASURES)}")
+    names = [*MEASURES, *METRICS, *WHOLE]
+    if unknown := [name for name in measures if name not in names]:
+        raise ValueError(f"There is no measure {unknown[0]!r}. {meant(str(unknown[0]), names)}")
     axes = distinct(Axis(str(name), _values(str(name), values)) for name, values in told["axes"].items())
     overrides = {str(name): _value(str(name), value) for name, value in (told.get("overrides") or {}).items()}
     facts = {"repeats": _repeats(told.get("repeats", 1)), "judge": str(told.get("judge") or "")}

@@ -1,25 +1,47 @@
-"""What is varied in a study: a line of text for each axis, and how many cells that makes."""
+"""What is varied in a sweep: axes, the words they go by, and how many cells that makes."""
 
 from __future__ import annotations
 
 import difflib
 import math
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
+from typing import Any, NamedTuple
 
 Value = int | float | str | bool
 MOST_CELLS = 2_000  # without a confirmation
 LONGEST_RANGE = 100_000  # values of a range such as 0..3
 _RANGE = re.compile(r"(-?\d+)\s*\.\.\s*(-?\d+)")
-TEXTS = ("prompt", "text")  # widgets of words alone
 _PART = re.compile(r'\s*(?:"(?P<quoted>(?:[^"]|"")*)"\s*|(?P<plain>[^,]*))(?:,|$)')
 _WHOLE = re.compile(r"[+-]?\d+")
 
 
+class Word(NamedTuple):
+    """What an axis may be called.  kind: of the axis. widgets: what nodes call it. synonyms: what else people do."""
+
+    kind: str
+    widgets: tuple[str, ...] = ()
+    synonyms: tuple[str, ...] = ()
+
+
+RULE, REPEAT = "rule", "repeat"  # a chain of rules; what is added to the seed
+WORDS: Mapping[str, Word] = {  # by the word that node, library and command share; others go by their own name
+    "cfg": Word("scale", ("cfg",), ("gamma",)),
+    "guidance": Word("scale", ("guidance",)),
+    "seed": Word("seed", ("seed", "noise_seed")),
+    REPEAT: Word("seed"),
+    "prompt": Word("prompt", ("text",)),
+    "label": Word("label", ("label",)),
+    RULE: Word("rule"),
+    "sampler": Word("widget", ("sampler_name",)),
+}
+CALLED = {name: word for word, one in WORDS.items() for name in (*one.widgets, *one.synonyms, word)}
+
+
 class TooManyCells(ValueError):
-    """A study is larger than anybody asks for by mistake; the text says how large, and how long it takes."""
+    """A sweep is larger than anybody asks for by mistake; the text says how large, and how long it takes."""
 
 
 @dataclass(frozen=True)
@@ -34,6 +56,16 @@ class Axis:
             raise ValueError(f"The axis {self.name} has no value. Write for example: {self.name}: 1, 2, 4")
         if bad := [value for value in self.values if isinstance(value, float) and not math.isfinite(value)]:
             raise ValueError(f"The axis {self.name} has the value {bad[0]}, which is not finite. Give numbers.")
+
+    @property
+    def word(self) -> str:
+        """The setting that it varies, as everybody calls it: `gamma` is cfg, `4.noise_seed` is seed."""
+        return word_of(self.name)
+
+    @property
+    def kind(self) -> str:
+        """What its values are: scale, seed, prompt, label, rule, knob of an owner, or any other widget."""
+        return kind_of(self.name)
 
     @property
     def text(self) -> str:
@@ -84,7 +116,7 @@ def _values_in(part: re.Match, name: str) -> list[Value]:
     quoted, plain = part["quoted"], (part["plain"] or "").strip()
     if quoted is not None:
         return [quoted.replace('""', '"')]
-    return [value_of(plain, name)] if plain and holds_text(name) else _ranged(plain) if plain else []
+    return [value_of(plain, name)] if plain and kind_of(name) == "prompt" else _ranged(plain) if plain else []
 
 
 def _ranged(text: str) -> list[Value]:
@@ -99,14 +131,26 @@ def _ranged(text: str) -> list[Value]:
     return list(range(first, last + 1))
 
 
-def holds_text(name: str) -> bool:
-    """Whether an axis of this name is of words, so that 007 or true are words too."""
-    return name.rpartition(".")[2] in TEXTS
+def word_of(name: str) -> str:
+    """The setting that an axis or a widget of this name is."""
+    last = name.rpartition(".")[2]
+    return CALLED.get(last, last)
+
+
+def kind_of(name: str) -> str:
+    """The kind of an axis of this name: scale, seed, prompt, label, rule, knob (of an owner), widget."""
+    owned, kind = "." in name, WORDS.get(word_of(name), Word("widget")).kind
+    return "knob" if owned and kind in ("widget", "rule") else kind
+
+
+def value_at(place: Mapping[str, Value], word: str, default: Any = None) -> Any:
+    """The value of a setting at a place, by whatever word its axis is called."""
+    return next((value for name, value in place.items() if "." not in name and word_of(name) == word), default)
 
 
 def value_of(text: str, name: str = "") -> Value:
     """A number where it is one, true and false, and else the words.  name: of the axis or widget that takes it"""
-    if holds_text(name):
+    if kind_of(name) == "prompt":
         return text
     if text.lower() in ("true", "false"):
         return text.lower() == "true"

@@ -3,13 +3,13 @@ import re
 
 import pytest
 
-from guidance_geometry.studies.axes import Axis
-from guidance_geometry.studies.cells import cells_of
-from guidance_geometry.studies.curves import curves, first_view, with_diversity
-from guidance_geometry.studies.page import compared, opened, study_page
-from guidance_geometry.studies.plan import Plan
-from guidance_geometry.studies.runs import MOST_CELLS, records_of
-from guidance_geometry.tests.studies.plans import RULES, picture, rows_of, workflow
+from guidance_geometry.sweeps.axes import Axis
+from guidance_geometry.sweeps.cells import cells_of
+from guidance_geometry.sweeps.curves import curves, first_view, with_diversity
+from guidance_geometry.sweeps.page import compared, opened, study_page
+from guidance_geometry.sweeps.plan import Plan
+from guidance_geometry.sweeps.runs import MOST_CELLS, records_of
+from guidance_geometry.tests.sweeps.plans import NODES, picture, rows_of, workflow
 from guidance_geometry.tests.traces import exact_trace
 from guidance_geometry.trace.record import run_record, size_of
 
@@ -18,7 +18,7 @@ AXES = (Axis("cfg", (1, 4)), Axis("rule", ("cfg", "APG")), Axis("seed", (0, 1, 2
 
 @pytest.fixture(scope="module")
 def cells():
-    return cells_of(Plan(workflow(), AXES), RULES, {}, "1")
+    return cells_of(Plan(workflow(), AXES), NODES, {}, "1")
 
 
 def test_curves_have_the_means_and_intervals_over_seeds(cells):
@@ -90,7 +90,7 @@ def trace():
 
 def test_a_page_of_a_hundred_large_pictures_and_long_runs_stays_below_five_megabytes(trace):
     axes = (Axis("cfg", tuple(range(1, 11))), Axis("seed", tuple(range(10))))
-    cells = cells_of(Plan(workflow(), axes), RULES, {}, "1")
+    cells = cells_of(Plan(workflow(), axes), NODES, {}, "1")
     noise = picture(1, side=200)  # nothing compresses worse
     runs = records_of([cell.id for cell in cells], lambda _: trace)
     text = study_page("A study", axes, cells, rows_of(cells), {cell.id: noise for cell in cells}, "", runs=runs)

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
 from .axes import Value, places
 from .graph import Workflow
 from .plan import Plan
-from .rules import RuleNode
+from .rules import Nodes
 from .workflow import with_results, with_values
 
 HEX = 16  # digits of an id: two of a million cells share one with a chance of 3e-8
@@ -31,13 +31,13 @@ class Cell:
     also: tuple[Mapping[str, Value], ...] = ()
 
 
-def cells_of(plan: Plan, known: Sequence[RuleNode], models: Mapping[str, Any], version: str) -> list[Cell]:
+def cells_of(plan: Plan, known: Nodes, models: Mapping[str, Any], version: str) -> list[Cell]:
     """Every cell of a plan, each prompt once.
 
-    known: the rule nodes of the server. models: what tells the model files apart, {name: size or hash}. version: of
+    known: the nodes of the server. models: what tells the model files apart, {name: size or hash}. version: of
     the pack. Raises ValueError for an axis or an override that the workflow does not have, before anything runs.
     """
-    workflow = with_values(with_results(plan.workflow, plan.judge), plan.overrides, known)
+    workflow = with_values(with_results(plan.workflow, plan.judge, known), plan.overrides, known)
     found: dict[str, Cell] = {}
     for place in places(plan.varied):
         cell = _cell(workflow, place, known, models, version)
@@ -47,7 +47,7 @@ def cells_of(plan: Plan, known: Sequence[RuleNode], models: Mapping[str, Any], v
     return list(found.values())
 
 
-def _cell(workflow: Workflow, place: dict, known: Sequence[RuleNode], models: Mapping, version: str) -> Cell:
+def _cell(workflow: Workflow, place: dict, known: Nodes, models: Mapping, version: str) -> Cell:
     prompt = with_values(workflow, place, known)
     return Cell(cell_id(prompt, models, version), place, prompt)
 

@@ -1,20 +1,23 @@
-"""What is measured of a cell, from its trace; and how the values of several seeds are put together."""
+"""The one table of what is measured of a run, and how the values of several seeds are put together."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from statistics import fmean, stdev
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
+from ..guidance.energies.protocol import Energy
+from ..trace import metrics
 from ..trace.effective import EffectiveScale
 from ..trace.trace import Trace
 
 JUDGE = "judge"  # the only measure that knows what a good picture is
 Range = tuple[float, float]
+Judge = Callable[[Tensor], Tensor] | Energy  # of samples or pictures [B, ...] -> [B]
 ANY: Range = (-math.inf, math.inf)
 SHARE, COSINE, LENGTH, LOGARITHM = (0.0, 1.0), (-1.0, 1.0), (0.0, math.inf), (-math.inf, 0.0)
 
@@ -61,17 +64,34 @@ MEASURES: Mapping[str, Measure] = {
         "Evaluations of the network", "number", LENGTH, lambda trace: float(trace.header.get("evaluations") or math.nan)
     ),
 }
+USUAL = ("strength", "effective_scale", "across", "saturation", "evaluations")
+WHOLE = {"M19": MEASURES["effective_scale"], "M19a": MEASURES["across"]}  # of a run, and of no single step
+METRICS = {  # of every step, by their code
+    code: Measure(f"{metric.name} ({code}), median over the steps".capitalize(), "number", ANY, _middle(code))
+    for code, metric in metrics.METRICS.items()
+}
 OTHERS = {  # what is known without a trace
     "diversity": Measure("Diversity over seeds", "number", SHARE),
     "seconds": Measure("Time", "seconds", LENGTH),
     JUDGE: Measure("Judge, mean log-probability", "number", LOGARITHM),
 }
-KNOWN: Mapping[str, Measure] = {**MEASURES, **OTHERS}
+KNOWN: Mapping[str, Measure] = {**MEASURES, **WHOLE, **METRICS, **OTHERS}
 
 
-def measured(trace: Trace, names: Sequence[str]) -> dict[str, float]:
+def measure_of(name: str) -> Measure:
+    """The measure of a name; what nobody wrote down is a number, and of a trace the median over the steps."""
+    return KNOWN.get(name) or Measure(name, "number", ANY, _middle(name))
+
+
+def measured(trace: Trace, names: Iterable[str]) -> dict[str, float]:
     """These measures of a trace, nan where it tells none."""
-    return {name: MEASURES[name].of(trace) for name in names}
+    return {name: measure_of(name).of(trace) for name in names}
+
+
+def score(judge: Judge, pictures: Tensor) -> float:  # [B, C, H, W], an energy's in -1 .. 1
+    """What a judge says of the end of a run, on the average: an energy its log-probability, a function its own."""
+    found = judge(pictures) if callable(judge) else judge.log_prob(pictures)
+    return float(found.detach().cpu().double().mean())
 
 
 class Spread(NamedTuple):

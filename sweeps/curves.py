@@ -9,19 +9,17 @@ from typing import Any
 
 import torch
 
-from .axes import Axis, Value
-from .measures import ANY, KNOWN, diversity_of, spread_of
+from .axes import RULE, Axis, Value, kind_of
+from .measures import diversity_of, measure_of, spread_of
 from .results import Row
-from .workflow import REPEAT, RULE
 
-DRAWS = ("seed", "noise_seed", REPEAT)  # axes that only draw again
 OF_ALL_SEEDS = ("diversity",)  # measures with one value for all seeds at a place
 MOST_SERIES = 8  # curves in one plot that can still be told apart
 
 
 def is_draw(axis: str) -> bool:
     """Whether an axis is one of seeds: what differs along it is chance."""
-    return axis.rpartition(".")[2] in DRAWS
+    return kind_of(axis) == "seed"
 
 
 def with_diversity(rows: Sequence[Row], picture_of: Callable[[str], torch.Tensor | None]) -> list[Row]:
@@ -82,7 +80,7 @@ def _point(rows: Sequence[Row], measure: str, axis: str, x: Value) -> dict[str, 
         if row["place"].get(axis) == x and value is not None and math.isfinite(value):
             groups.setdefault(_place(row, draws=measure not in OF_ALL_SEEDS), []).append(value)
     sizes = [len(group) for group in groups.values()]
-    found = spread_of([fmean(group) for group in groups.values()], KNOWN[measure].within if measure in KNOWN else ANY)
+    found = spread_of([fmean(group) for group in groups.values()], measure_of(measure).within)
     told = measure not in OF_ALL_SEEDS and len(set(sizes)) == 1
     low, high = (found.low, found.high) if told else (math.nan, math.nan)
     return {"x": x, "mean": found.mean, "low": low, "high": high, "n": sum(sizes)}
@@ -91,4 +89,4 @@ def _point(rows: Sequence[Row], measure: str, axis: str, x: Value) -> dict[str, 
 def titles(rows: Sequence[Row]) -> dict[str, dict[str, str]]:
     """What every measure of the rows is called, and its unit."""
     names = dict.fromkeys(name for row in rows for name in row["measures"])
-    return {name: {"title": KNOWN[name].title, "unit": KNOWN[name].unit} for name in names if name in KNOWN}
+    return {name: {"title": measure_of(name).title, "unit": measure_of(name).unit} for name in names}

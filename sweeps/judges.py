@@ -2,35 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
-from .axes import meant
+from .axes import WORDS, meant
 from .graph import Workflow, linked, title_of, upstream
 
 JUDGE = "gg-sweep-judge"  # id of the node that a cell adds
 NONE = "none"  # in the place of a judge's name
-ENERGIES = (
-    "GGLabelEnergy",
-    "GGTextEnergy",
-    "GGSegmentationEnergy",
-    "GGDepthEnergy",
-    "GGReferenceEnergy",
-    "GGMaskedEnergy",
-    "GGCombineEnergies",
-)
 WATCHING = ("GGWatchEnergy", "GGReport", "GGSweep")  # what they are given measures and does not guide
-FOLLOWS = {"label": ("GGLabelEnergy", "label"), "prompt": ("GGTextEnergy", "text")}  # by the axis
+FOLLOWED = ("label", "prompt")  # axes of what a judge may ask for
 NO_ENERGY = "The workflow has no energy, such as Label Energy or Text Energy, that could judge. Leave out the judge."
 
 
-def judge_of(workflow: Workflow, chosen: str = "") -> list | None:
+def judge_of(workflow: Workflow, chosen: str = "", kinds: Collection[str] = ()) -> list | None:
     """The wire of the energy that judges; None where there is none.
 
     chosen: a node by its number or title, "none" for no judge; "": the energy that only watches, or the only one there
-    is. Raises ValueError for a chosen one that is no energy.
+    is. kinds: the nodes that are energies. Raises ValueError for a chosen one that is no energy.
     """
-    energies = [name for name, node in workflow.items() if node["class_type"] in ENERGIES]
+    energies = [name for name, node in workflow.items() if node["class_type"] in kinds]
     if chosen == NONE:
         return None
     if chosen:
@@ -69,15 +60,13 @@ def judging_node(workflow: Workflow, energy: list, trace: list, pictures: str) -
     return {"class_type": "GGReport", "inputs": {"trace": trace, "energy": energy, **({"vae": vae} if vae else {})}}
 
 
-def followers(workflow: Workflow, axis: str, place: tuple[str, str]) -> list[tuple[str, str]]:
+def followers(workflow: Workflow, axis: str, place: tuple[str, str], kinds: Collection[str]) -> list[tuple[str, str]]:
     """The widgets of energies that ask for what the axis sets, and go on asking for it: node, input.
 
-    place: the widget of the axis. An energy that asks for something else stays as it is.
+    place: the widget of the axis. kinds: the nodes that are energies. One that asks for something else stays as it is.
     """
-    kind, widget = FOLLOWS.get(axis.rpartition(".")[2], ("", ""))
-    node, name = place
-    if workflow[node]["class_type"] in ENERGIES:
+    (node, name), word = place, axis.rpartition(".")[2]
+    if word not in FOLLOWED or workflow[node]["class_type"] in kinds:
         return []
-    before = workflow[node]["inputs"][name]
-    asking = [one for one, other in workflow.items() if other["class_type"] == kind and one != node]
-    return [(one, widget) for one in asking if workflow[one]["inputs"].get(widget) == before]
+    before, asking = workflow[node]["inputs"][name], [n for n in workflow if workflow[n]["class_type"] in kinds]
+    return [(n, w) for n in asking for w in WORDS[word].widgets if workflow[n]["inputs"].get(w) == before]

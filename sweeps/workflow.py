@@ -6,18 +6,12 @@ import copy
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from .axes import Value, meant
+from .axes import REPEAT, RULE, WORDS, Value, Word, meant, word_of
 from .graph import Workflow, linked, title_of, upstream, widgets
-from .judges import ENERGIES, JUDGE, followers, judge_of, judging_node
-from .rules import SOCKET, RuleNode, chain_named
+from .judges import JUDGE, followers, judge_of, judging_node
+from .rules import NOTHING, SOCKET, Nodes, RuleNode, chain_named
 
-INPUTS = {  # of a word that an axis may be called, the names of the widget
-    "seed": ("seed", "noise_seed"),
-    "sampler": ("sampler_name",),
-    "prompt": ("text",),
-}
 PICTURES, TRACE = "gg-sweep-pictures", "gg-sweep-trace"  # ids of the nodes that a cell adds
-RULE, REPEAT = "rule", "repeat"
 PRESET, PRESET_SCALE = "preset", "scale"  # a widget that stands in for another, unless it holds the other's name
 TRACED = {"KSampler": "GGGuidedSampler", "SamplerCustomAdvanced": "GGInspectedSampler"}  # same inputs, same pixels
 TRACE_OUTPUT = 2  # of both
@@ -43,7 +37,7 @@ def _is_node(told: Any) -> bool:
     return isinstance(kind, str) and isinstance(inputs, Mapping)
 
 
-def with_results(workflow: Workflow, judge: str = "") -> dict[str, dict]:
+def with_results(workflow: Workflow, judge: str = "", known: Nodes = NOTHING) -> dict[str, dict]:
     """The workflow with a trace of its last sampler saved and its picture previewed, and without what neither needs.
 
     judge: as in `judge_of`. Raises ValueError where there is no sampler that can be traced, no picture, or no such
@@ -60,7 +54,7 @@ def with_results(workflow: Workflow, judge: str = "") -> dict[str, dict]:
     made[sampler]["class_type"] = TRACED.get(made[sampler]["class_type"], made[sampler]["class_type"])
     saved = {"trace": [sampler, TRACE_OUTPUT], "filename_prefix": "sweep"}
     made[TRACE] = {"class_type": "GGSaveTrace", "inputs": saved}
-    energy = judge_of(made, judge)
+    energy = judge_of(made, judge, known.energies)
     if energy:
         made[JUDGE] = judging_node(made, energy, [sampler, TRACE_OUTPUT], PICTURES)
     kept = {name for end in (PICTURES, TRACE, JUDGE) for name in upstream(made, end)}
@@ -77,26 +71,35 @@ def sampler_of(workflow: Workflow) -> str:
     return found
 
 
-def place_of(workflow: Workflow, name: str) -> tuple[str, str]:
+def place_of(workflow: Workflow, name: str, known: Nodes = NOTHING) -> tuple[str, str]:
     """The node and the input that an axis means: `cfg`, `prompt`, `4.steps`, `KSampler.steps`.
 
     Raises ValueError for none, with what may have been meant, and for several, with all of them.
     """
     owner, dot, widget = name.rpartition(".")
-    names = INPUTS.get(widget, (widget,))
-    found = [(n, one) for n, one in widgets(workflow) if one in names and (not dot or _is(workflow, n, owner))]
+    found: list[tuple[str, str]] = []
+    for names in (_widgets_of(widget), _widgets_of(word_of(widget))):
+        found = found or [
+            (n, one) for n, one in widgets(workflow) if one in names and (not dot or _is(workflow, n, owner))
+        ]
     if not dot:
-        found = [one for one in found if workflow[one[0]]["class_type"] not in ENERGIES] or found
+        found = [one for one in found if workflow[one[0]]["class_type"] not in known.energies] or found
     if widget == "prompt" and len(found) > 1:
         found = _of_positive(workflow, found)
     if len(found) == 1:
         return found[0]
     if not found:
-        words = [f"{n}.{one}" for n, one in widgets(workflow)] if dot else [*INPUTS, *(w for _, w in widgets(workflow))]
-        titled = [f"{title_of(workflow[n])}.{one}" for n, one in widgets(workflow)] if dot else [RULE]
-        raise ValueError(f"The workflow has no widget {name!r}. {meant(name, dict.fromkeys([*titled, *words]))}")
+        every = widgets(workflow)
+        owned = [*(f"{title_of(workflow[n])}.{one}" for n, one in every), *(f"{n}.{one}" for n, one in every)]
+        words = owned if dot else [RULE, *(word_of(one) for _, one in every), *(one for _, one in every)]
+        raise ValueError(f"The workflow has no widget {name!r}. {meant(name, dict.fromkeys(words))}")
     several = ", ".join(f"{n}.{one} ({title_of(workflow[n])})" for n, one in found)
     raise ValueError(f"{name} may be one of {len(found)} widgets. Write which: {several}.")
+
+
+def _widgets_of(word: str) -> tuple[str, ...]:
+    """What nodes call a setting; any other word is the name of a widget itself."""
+    return WORDS.get(word, Word("widget")).widgets or (word,)
 
 
 def _is(workflow: Workflow, node: str, owner: str) -> bool:
@@ -110,7 +113,7 @@ def _of_positive(workflow: Workflow, found: list[tuple[str, str]]) -> list[tuple
     return sorted((one for one in found if one[0] in near), key=lambda one: near.index(one[0]))[:1] or found
 
 
-def with_values(workflow: Workflow, values: Mapping[str, Value], rules: Sequence[RuleNode] = ()) -> dict[str, dict]:
+def with_values(workflow: Workflow, values: Mapping[str, Value], known: Nodes = NOTHING) -> dict[str, dict]:
     """The workflow with these values: a widget each, `rule` a chain of rules, `repeat` what is added to the seed.
 
     A widget of a rule, such as `Limited Interval.start`, is left out where the chain is another.
@@ -118,15 +121,15 @@ def with_values(workflow: Workflow, values: Mapping[str, Value], rules: Sequence
     made = checked(workflow)
     for name, value in sorted(values.items(), key=lambda one: one[0] != RULE):
         if name == RULE:
-            _wire_rules(made, chain_named(str(value), rules))
-        elif RULE in values and _is_elsewhere(made, name, rules):
+            _wire_rules(made, chain_named(str(value), known.rules))
+        elif RULE in values and _is_elsewhere(made, name, known.rules):
             continue
         elif name == REPEAT:
-            node, widget = place_of(made, "seed")
+            node, widget = place_of(made, "seed", known)
             made[node]["inputs"][widget] = _of_kind("seed", made[node]["inputs"][widget], 0) + int(value)
         else:
-            place = place_of(made, name)
-            for node, widget in (place, *followers(made, name, place)):
+            place = place_of(made, name, known)
+            for node, widget in (place, *followers(made, name, place, known.energies)):
                 inputs = made[node]["inputs"]
                 inputs[widget] = _of_kind(name, value, inputs[widget])
                 inputs |= {PRESET: widget} if widget == PRESET_SCALE and PRESET in inputs else {}

@@ -1,8 +1,8 @@
 import pytest
 
-from guidance_geometry.studies.judges import JUDGE
-from guidance_geometry.studies.rules import rule_named, rule_nodes
-from guidance_geometry.studies.workflow import (
+from guidance_geometry.sweeps.judges import JUDGE
+from guidance_geometry.sweeps.rules import Nodes, rule_named
+from guidance_geometry.sweeps.workflow import (
     PICTURES,
     TRACE,
     checked,
@@ -11,7 +11,7 @@ from guidance_geometry.studies.workflow import (
     with_results,
     with_values,
 )
-from guidance_geometry.tests.studies.plans import RULES, workflow
+from guidance_geometry.tests.sweeps.plans import NODES, RULES, workflow
 
 
 def two_stages():
@@ -55,6 +55,20 @@ def test_ksampler_becomes_its_twin_with_a_trace():
 )
 def test_an_axis_finds_its_widget(name, place):
     assert place_of(workflow(), name) == place
+
+
+def test_the_scale_goes_by_gamma_too_unless_a_widget_has_that_name():
+    assert place_of(workflow(), "gamma") == ("4", "cfg")
+    graph = workflow()
+    graph["7"] = {"class_type": "ImageGamma", "inputs": {"gamma": 1.0}}
+    assert place_of(graph, "gamma") == ("7", "gamma")
+
+
+def test_an_energy_that_nobody_wrote_down_judges_too():
+    graph = workflow() | {"8": {"class_type": "SomebodysEnergy", "inputs": {"label": "*"}}}
+    known = Nodes((), {"SomebodysEnergy"})
+    made = with_values(with_results(graph, "", known), {"label": "cat"}, known)
+    assert (made[JUDGE]["inputs"]["energy"], made["8"]["inputs"]["label"]) == (["8", 0], "cat")
 
 
 def test_prompt_is_the_text_of_the_positive():
@@ -105,24 +119,24 @@ def test_repeats_count_from_the_seed():
 
 
 def test_rules_by_name_stand_on_the_guidance_wire():
-    made = with_values(workflow(), {"rule": "APG + cfg zero*"}, RULES)
+    made = with_values(workflow(), {"rule": "APG + cfg zero*"}, NODES)
     last = made["4"]["inputs"]["guidance"][0]
     first = made[last]["inputs"]["guidance"][0]
     assert [made[n]["class_type"] for n in (first, last)] == ["GGAdaptiveProjected", "GGZeroStar"]
     assert made[first]["inputs"] == {"eta": 0.0}
-    assert "guidance" not in with_values(made, {"rule": "cfg"}, RULES)["4"]["inputs"]
+    assert "guidance" not in with_values(made, {"rule": "cfg"}, NODES)["4"]["inputs"]
 
 
 def test_a_widget_of_a_rule_is_an_axis_where_the_rule_is():
     for owner in ("APG", "apg", "GGAdaptiveProjected"):
-        made = with_values(workflow(), {f"{owner}.eta": 0.5, "rule": "APG"}, RULES)
+        made = with_values(workflow(), {f"{owner}.eta": 0.5, "rule": "APG"}, NODES)
         assert made["gg-sweep-rule-0"]["inputs"]["eta"] == 0.5
-        plain = with_values(workflow(), {f"{owner}.eta": 0.5, "rule": "cfg"}, RULES)
+        plain = with_values(workflow(), {f"{owner}.eta": 0.5, "rule": "cfg"}, NODES)
         assert "gg-sweep-rule-0" not in plain
     with pytest.raises(ValueError, match=r"Did you mean APG\.eta"):
-        with_values(workflow(), {"APG.etta": 0.5, "rule": "APG"}, RULES)
+        with_values(workflow(), {"APG.etta": 0.5, "rule": "APG"}, NODES)
     with pytest.raises(ValueError, match=r"no widget .APG\.eta."):
-        with_values(workflow(), {"APG.eta": 0.5}, RULES)
+        with_values(workflow(), {"APG.eta": 0.5}, NODES)
 
 
 @pytest.mark.parametrize("name", ["APG", "apg", "GGAdaptiveProjected", "Adaptive Projected Guidance"])
@@ -145,8 +159,12 @@ def test_rule_nodes_are_read_from_what_a_server_tells():
             "input": {"required": {"phi": ["FLOAT", {"default": 0.7}], "mode": [["a", "b"], {}], "m": ["MODEL", {}]}},
         },
         "KSampler": {"display_name": "KSampler", "category": "sampling", "input": {}},
+        "Taste": {"display_name": "Taste", "category": "", "input": {}, "output": ["GG_ENERGY"]},
+        "Odd": None,
     }
-    (found,) = rule_nodes(told)
+    known = Nodes.of(told)
+    (found,) = known.rules
+    assert known.energies == {"Taste"}
     assert (found.defaults, found.sockets) == ({"phi": 0.7, "mode": "a"}, ("m",))
 
 
@@ -199,7 +217,7 @@ def judged(watched=True):
     ],
 )
 def test_the_judge_is_the_energy_that_watches_or_the_only_one(graph, chosen, judge):
-    made = with_results(graph, chosen)
+    made = with_results(graph, chosen, NODES)
     found = made.get(JUDGE, {"inputs": {}})["inputs"]
     assert found.get("energy") == judge
     assert ("7" in made) == (judge is not None)
@@ -211,30 +229,30 @@ def test_an_energy_inside_another_is_no_judge_of_its_own():
     graph = judged(watched=False)
     inputs = {"energy_a": ["8", 0], "weight_a": 1.0, "combine": "all of them", "weight_b": 1.0, "energy_b": ["8", 0]}
     graph["11"] = {"class_type": "GGCombineEnergies", "inputs": inputs}
-    assert with_results(graph)[JUDGE]["inputs"]["energy"] == ["11", 0]
+    assert with_results(graph, "", NODES)[JUDGE]["inputs"]["energy"] == ["11", 0]
 
 
 def test_a_judge_that_is_no_energy_is_refused():
     with pytest.raises(ValueError, match=r"no energy 'tatse'\. Did you mean Taste"):
-        with_results(judged(), "tatse")
+        with_results(judged(), "tatse", NODES)
     with pytest.raises(ValueError, match="could judge"):
         with_results(workflow(), "8")
 
 
 def test_a_judge_that_asks_for_the_label_of_the_picture_follows_it():
-    moved = with_values(with_results(judged()), {"label": "cat"})
+    moved = with_values(with_results(judged(), "", NODES), {"label": "cat"}, NODES)
     assert (moved["2"]["inputs"]["label"], moved["8"]["inputs"]["label"]) == ("cat", "cat")
     graph = judged()
     graph["8"]["inputs"]["label"] = "dog"
-    kept = with_values(with_results(graph), {"label": "cat"})
+    kept = with_values(with_results(graph, "", NODES), {"label": "cat"}, NODES)
     assert (kept["2"]["inputs"]["label"], kept["8"]["inputs"]["label"]) == ("cat", "dog")
-    alone = with_values(with_results(judged()), {"8.label": "cat"})
+    alone = with_values(with_results(judged(), "", NODES), {"8.label": "cat"}, NODES)
     assert (alone["2"]["inputs"]["label"], alone["8"]["inputs"]["label"]) == ("*", "cat")
 
 
 def test_a_judge_that_asks_for_the_prompt_follows_it():
     graph = judged() | texts()
-    moved = with_values(with_results(graph, "9"), {"prompt": "a dog"})
+    moved = with_values(with_results(graph, "9", NODES), {"prompt": "a dog"}, NODES)
     assert (moved["2"]["inputs"]["text"], moved["9"]["inputs"]["text"]) == ("a dog", "a dog")
 
 

@@ -6,10 +6,10 @@ import re
 import pytest
 import torch
 
-from guidance_geometry.studies import report
-from guidance_geometry.studies.axes import Axis
-from guidance_geometry.studies.measures import Spread
-from guidance_geometry.studies.report import (
+from guidance_geometry.sweeps import report
+from guidance_geometry.sweeps.axes import Axis
+from guidance_geometry.sweeps.measures import Spread
+from guidance_geometry.sweeps.report import (
     NO_JUDGE,
     best_of,
     chance_of,

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from .axes import meant
 
 CATEGORY = "guidance geometry/rules"
 PLAIN = ("cfg", "plaincfg", "none")
-SOCKET = "guidance"
+SOCKET, ENERGY = "guidance", "GG_ENERGY"  # an input that every rule has; the type of a wire
 
 
 @dataclass(frozen=True)
@@ -30,9 +30,21 @@ class RuleNode:
         return [head.strip(), self.title, self.id.removeprefix("GG"), self.id, *re.split(r"[/,]", inside.rstrip(") "))]
 
 
-def rule_nodes(told: Mapping[str, Mapping | None]) -> list[RuleNode]:
-    """The rule nodes of a server.  told: its /object_info, {node id: {display_name, category, input, ...} or None}."""
-    return [_rule_node(name, facts) for name, facts in told.items() if facts and facts["category"].startswith(CATEGORY)]
+class Nodes(NamedTuple):
+    """What a sweep has to know of the nodes of a server.  energies: those that can judge."""
+
+    rules: Sequence[RuleNode] = ()
+    energies: Collection[str] = ()
+
+    @classmethod
+    def of(cls, told: Mapping[str, Mapping | None]) -> Nodes:
+        """told: the server's /object_info, {node id: {display_name, category, input, output} or None}."""
+        known = {name: facts for name, facts in told.items() if facts}
+        rules = [_rule_node(name, facts) for name, facts in known.items() if facts["category"].startswith(CATEGORY)]
+        return cls(rules, {name for name, facts in known.items() if ENERGY in facts.get("output", ())})
+
+
+NOTHING = Nodes()
 
 
 def _rule_node(name: str, facts: Mapping) -> RuleNode:
@@ -56,12 +68,12 @@ def chain_named(text: str, known: Sequence[RuleNode]) -> list[RuleNode]:
     Raises ValueError for a name that no node has, and for a rule that needs more than its widgets.
     """
     words = [word.strip() for word in text.split("+")]
-    return [rule_named(word, known) for word in words if _plain(word) not in PLAIN]
+    return [rule_named(word, known) for word in words if plain(word) not in PLAIN]
 
 
 def rule_named(word: str, known: Sequence[RuleNode]) -> RuleNode:
     """The node of a rule."""
-    found = next((rule for rule in known if _plain(word) in map(_plain, rule.names)), None)
+    found = next((rule for rule in known if plain(word) in map(plain, rule.names)), None)
     if found is None:
         usable = [rule for rule in known if not rule.sockets]
         raise ValueError(f"No rule is called {word!r}. {meant(word, ['cfg', *(rule.names[0] for rule in usable)])}")
@@ -73,5 +85,6 @@ def rule_named(word: str, known: Sequence[RuleNode]) -> RuleNode:
     return found
 
 
-def _plain(word: str) -> str:
+def plain(word: str) -> str:
+    """A name by its letters and digits alone."""
     return re.sub(r"[^a-z0-9+]", "", word.lower())

@@ -14,18 +14,19 @@ from PIL import Image
 
 from guidance_geometry.files import writing
 from guidance_geometry.files.writing import NotWritten
-from guidance_geometry.studies import page
-from guidance_geometry.studies.addresses import place_at
-from guidance_geometry.studies.axes import Axis
-from guidance_geometry.studies.cells import cells_of
-from guidance_geometry.studies.plan import Plan
-from guidance_geometry.studies.results import Folder
-from guidance_geometry.tools.places import ROOT
-from guidance_geometry.tools.study_files import caption, written
+from guidance_geometry.sweeps import page
+from guidance_geometry.sweeps.addresses import place_at
+from guidance_geometry.sweeps.axes import Axis
+from guidance_geometry.sweeps.cells import cells_of
+from guidance_geometry.sweeps.plan import Plan
+from guidance_geometry.sweeps.results import Folder
+from guidance_geometry.sweeps.rules import NOTHING
+from guidance_geometry.sweeps.sheet import caption
+from guidance_geometry.sweeps.summary import write_summary
+from guidance_geometry.tests.project import ROOT
+from guidance_geometry.tests.sweeps.plans import trace_bytes, workflow
 
-from .stubbed import plan_of_seeds, trace_in
-
-WORKFLOW = plan_of_seeds([0]).workflow
+WORKFLOW = workflow()
 PLAN = Plan(WORKFLOW, (Axis("cfg", (1, 2)),))
 WRITTEN = ["report.txt", "results.csv", "results.json", "index.html", "sheet.png"]
 FILES = {"plan.json", *WRITTEN}
@@ -40,7 +41,7 @@ def picture(seed=0, height=100, width=100):
 
 def filled(folder, plan, tmp_path):
     """The cells of a plan, all of them done."""
-    trace, cells = trace_in(tmp_path), cells_of(plan, [], {}, "1")
+    trace, cells = trace_bytes(tmp_path), cells_of(plan, NOTHING, {}, "1")
     folder.keep(plan)
     for seed, cell in enumerate(cells):
         folder.write(cell, trace, picture(seed), {"seconds": 0.5}, ["strength"])
@@ -51,7 +52,7 @@ def test_pictures_of_several_sizes_share_a_sheet(tmp_path):
     folder = Folder(tmp_path / "study")
     cells = filled(folder, PLAN, tmp_path)
     folder.picture_of(cells[1].id).write_bytes(picture(1, 60, 120))
-    assert len(written(folder, PLAN, cells, "a title", "")) == 2
+    assert len(write_summary(folder, PLAN, cells, "a title", "")) == 2
     assert (folder.path / "sheet.png").exists()
 
 
@@ -61,7 +62,7 @@ def test_the_page_is_written_with_the_cells_that_are_good(tmp_path, capsys, data
     cells = filled(folder, PLAN, tmp_path)
     place = folder.picture_of(cells[0].id)
     place.unlink() if data is None else place.write_bytes(data)
-    assert [row["id"] for row in written(folder, PLAN, cells, "a title", "")] == [cells[1].id]
+    assert [row["id"] for row in write_summary(folder, PLAN, cells, "a title", "")] == [cells[1].id]
     assert "set aside: cfg=1: " in capsys.readouterr().err
     assert cells[0].id not in (folder.path / "results.csv").read_text()
     assert (folder.missing(cells), (folder.path / "index.html").exists()) == ([cells[0]], True)
@@ -79,7 +80,7 @@ def test_few_pictures_are_in_memory_at_once(tmp_path, monkeypatch):
         return image
 
     monkeypatch.setattr(page, "opened", watched)
-    assert len(written(Folder(tmp_path / "study"), plan, cells, "A study", "")) == 24
+    assert len(write_summary(Folder(tmp_path / "study"), plan, cells, "A study", "")) == 24
     report = (tmp_path / "study" / "report.txt").read_text(encoding="utf-8")
     assert report.startswith("24 cells, 1 draw of seeds and prompts.")
     assert html.escape(report) in (tmp_path / "study" / "index.html").read_text(encoding="utf-8")
@@ -90,7 +91,7 @@ def test_few_pictures_are_in_memory_at_once(tmp_path, monkeypatch):
 def test_a_file_that_cannot_be_written_leaves_the_old_one(tmp_path, monkeypatch, name):
     folder = Folder(tmp_path / "study")
     cells = filled(folder, PLAN, tmp_path)
-    written(folder, PLAN, cells, "A study", "")
+    write_summary(folder, PLAN, cells, "A study", "")
     before = {path.name: path.read_bytes() for path in folder.path.iterdir() if path.is_file()}
     real, order = writing.os.fsync, iter(WRITTEN)
 
@@ -101,7 +102,7 @@ def test_a_file_that_cannot_be_written_leaves_the_old_one(tmp_path, monkeypatch,
 
     monkeypatch.setattr(writing.os, "fsync", full)
     with pytest.raises(NotWritten, match=f"{name} could not be written"):
-        written(folder, PLAN, cells, "Another title", "")
+        write_summary(folder, PLAN, cells, "Another title", "")
     after = {path.name: path.read_bytes() for path in folder.path.iterdir() if path.is_file()}
     assert (after.keys(), after[name]) == (before.keys(), before[name])
 
@@ -115,7 +116,7 @@ def address():
 
 
 def test_a_study_resumes_from_an_address_and_leaves_its_files_there(address, tmp_path):
-    trace, (first, second) = trace_in(tmp_path), cells_of(PLAN, [], {}, "1")
+    trace, (first, second) = trace_bytes(tmp_path), cells_of(PLAN, NOTHING, {}, "1")
     folder = Folder(address)
     assert folder.missing([first, second]) == [first, second]
     folder.keep(folder.widened(PLAN))
@@ -123,7 +124,7 @@ def test_a_study_resumes_from_an_address_and_leaves_its_files_there(address, tmp
     folder.write(first, trace, picture(), {"seconds": 0.5}, ["strength"])
     assert Folder(address).missing([first, second]) == [second]
     assert Folder(address).widened(Plan(WORKFLOW, (Axis("cfg", (4,)),))).axes[0].values == (1, 2, 4)
-    rows = written(folder, PLAN, [first, second], "A study", "")
+    rows = write_summary(folder, PLAN, [first, second], "A study", "")
     assert rows[0]["measures"]["strength"] == Folder(address).row(first)["measures"]["strength"]
     names = {path.rpartition("/")[2] for path in address.system.find("bucket")}
     ends = {f"{first.id}.{end}" for end in ("json", "png", "safetensors")}
@@ -133,7 +134,7 @@ def test_a_study_resumes_from_an_address_and_leaves_its_files_there(address, tmp
 
 def test_a_report_is_told_again_from_the_folder(tmp_path):
     folder = Folder(tmp_path / "study")
-    written(folder, PLAN, filled(folder, PLAN, tmp_path), "A study", "")
+    write_summary(folder, PLAN, filled(folder, PLAN, tmp_path), "A study", "")
     command = [sys.executable, ROOT / "tools" / "run.py", "report_study", "plan.yaml", "--report", "--output"]
     again = subprocess.run([*command, folder.path], capture_output=True, text=True, check=True)
     assert again.stdout == (folder.path / "report.txt").read_text(encoding="utf-8")

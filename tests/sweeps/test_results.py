@@ -11,12 +11,12 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from guidance_geometry.studies.axes import Axis
-from guidance_geometry.studies.cells import cells_of
-from guidance_geometry.studies.measures import KNOWN, MEASURES, SHARE, diversity_of, measured, spread_of
-from guidance_geometry.studies.plan import Plan
-from guidance_geometry.studies.results import Folder, csv_of
-from guidance_geometry.tests.studies.plans import RULES, picture, trace_bytes, workflow
+from guidance_geometry.sweeps.axes import Axis
+from guidance_geometry.sweeps.cells import cells_of
+from guidance_geometry.sweeps.measures import KNOWN, MEASURES, SHARE, diversity_of, measured, spread_of
+from guidance_geometry.sweeps.plan import Plan
+from guidance_geometry.sweeps.results import Folder, csv_of
+from guidance_geometry.tests.sweeps.plans import NODES, picture, trace_bytes, workflow
 from guidance_geometry.tests.traces import exact_trace
 from guidance_geometry.tools.fixtures.hostile_answers import large_picture
 from guidance_geometry.trace.trace import SCALES
@@ -27,7 +27,7 @@ def plan_with(cfg=(1, 2), **more):
 
 
 def cells(plan):
-    return cells_of(plan, RULES, {}, "1")
+    return cells_of(plan, NODES, {}, "1")
 
 
 @pytest.fixture(scope="module")

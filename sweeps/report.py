@@ -14,12 +14,12 @@ from typing import NamedTuple
 
 import torch
 
-from .axes import Axis, Value
+from .axes import Axis, Value, kind_of
 from .curves import OF_ALL_SEEDS, is_draw
-from .measures import JUDGE, KNOWN, Spread, spread_of
+from .measures import JUDGE, Spread, measure_of, spread_of
 from .results import Row
 
-PROMPTS = ("prompt", "text", "label")  # axes that are drawn as seeds are
+DRAWN = ("seed", "prompt", "label")  # kinds of axes along which what differs is chance
 LEVEL = 0.05  # of being wrong in one of all that is called a difference
 MOST_RIVALS = 5  # that are named
 EXACT = 1e-12  # share of the size of the values below which two are the same
@@ -53,7 +53,7 @@ class Best(NamedTuple):
 
 def is_drawn(axis: str) -> bool:
     """Whether what differs along an axis is chance: a seed or a prompt."""
-    return is_draw(axis) or axis.rpartition(".")[2] in PROMPTS
+    return kind_of(axis) in DRAWN
 
 
 def grid_of(rows: Sequence[Row], measure: str, keys: Sequence[str]) -> dict[Setting, list[float]]:
@@ -110,7 +110,7 @@ def effects(rows: Sequence[Row], axes: Sequence[Axis]) -> list[Effect]:
 def _effect(rows: Sequence[Row], measure: str, axis: Axis) -> Effect:
     grid = grid_of(rows, measure, [axis.name])
     found = {value: grid[(axis.name, value),] for value in axis.values if ((axis.name, value),) in grid}
-    means = {value: spread_of(values, KNOWN[measure].within) for value, values in found.items()}
+    means = {value: spread_of(values, measure_of(measure).within) for value, values in found.items()}
     return Effect(measure, axis.name, means, chance_of(list(found.values())))
 
 
@@ -140,7 +140,7 @@ def best_of(rows: Sequence[Row], axes: Sequence[str]) -> Best | None:
     others = [setting for setting in grid if setting != best]
     apart = significant([chance_of([grid[best], grid[other]]) for other in others])
     rivals = tuple(other for other, differs in zip(others, apart, strict=True) if not differs)
-    return Best(best, spread_of(grid[best], KNOWN[JUDGE].within), rivals)
+    return Best(best, spread_of(grid[best], measure_of(JUDGE).within), rivals)
 
 
 def report_text(rows: Sequence[Row], axes: Sequence[Axis]) -> str:
@@ -154,7 +154,7 @@ def report_text(rows: Sequence[Row], axes: Sequence[Axis]) -> str:
     passed = significant([effect.p for effect in found])
     for name in measures_of(rows):
         told = [(effect, differs) for effect, differs in zip(found, passed, strict=True) if effect.measure == name]
-        lines += ["", KNOWN[name].title, *(f"  {_said(effect, differs)}" for effect, differs in told)]
+        lines += ["", measure_of(name).title, *(f"  {_said(effect, differs)}" for effect, differs in told)]
         lines += [f"  {_preferred(rows, told)}"] if name == JUDGE else []
     judged = [] if JUDGE in measures_of(rows) else [NO_JUDGE]
     return "\n".join([*lines, "", *judged, _conclusion(found, passed)]) + "\n"
@@ -172,7 +172,7 @@ def _conclusion(found: Sequence[Effect], passed: Sequence[bool]) -> str:
 
 
 def _said(effect: Effect, passed: bool) -> str:
-    unit = KNOWN[effect.measure].unit
+    unit = measure_of(effect.measure).unit
     means = ", ".join(f"{value}: {_number(spread, unit)}" for value, spread in effect.means.items())
     p = f"p {effect.p:.2g}" if effect.p >= 0.0001 else "p < 0.0001"
     words = "too few draws to tell" if math.isnan(effect.p) else f"differs, {p}" if passed else f"not significant, {p}"
@@ -185,7 +185,7 @@ def _preferred(rows: Sequence[Row], told: Sequence[tuple[Effect, bool]]) -> str:
     if best is None:
         return "the judge tells no setting from another"
     if not best.rivals:
-        return f"best for the judge: {_named(best.setting)}: {_number(best.mean, KNOWN[JUDGE].unit)}"
+        return f"best for the judge: {_named(best.setting)}: {_number(best.mean, measure_of(JUDGE).unit)}"
     names = [_named(setting) for setting in (best.setting, *best.rivals[:MOST_RIVALS])]
     more = f" and {len(best.rivals) - MOST_RIVALS} more" if len(best.rivals) > MOST_RIVALS else ""
     return f"the judge prefers one of these, and it cannot be told which: {'; '.join(names)}{more}"

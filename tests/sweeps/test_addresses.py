@@ -1,7 +1,7 @@
 import pytest
 
 from guidance_geometry.files.writing import NotWritten
-from guidance_geometry.studies.addresses import local, place_at, write_whole
+from guidance_geometry.sweeps.addresses import local, place_at, write_whole
 
 fsspec = pytest.importorskip("fsspec", reason="fsspec is not installed: it comes with pip install 'ray[data]'")
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from guidance_geometry.studies.rules import RuleNode
+from guidance_geometry.sweeps.rules import Nodes, RuleNode
 from guidance_geometry.tests.traces import exact_trace
 from guidance_geometry.trace.file import save
 
@@ -18,6 +18,7 @@ RULES = [
     RuleNode("GGZeroStar", "CFG-Zero* (scale + zero-init)", {}),
     RuleNode("GGAutoguidance", "Autoguidance (weak model)", {}, ("weak_model",)),
 ]
+NODES = Nodes(RULES, ("GGLabelEnergy", "GGTextEnergy", "GGCombineEnergies"))
 
 
 def workflow():

@@ -4,17 +4,17 @@ from random import Random
 
 import pytest
 
-from guidance_geometry.studies.axes import Axis
-from guidance_geometry.studies.cells import cells_of
-from guidance_geometry.studies.plan import Plan, plan_of, read_plan
-from guidance_geometry.tests.studies.plans import RULES, workflow
+from guidance_geometry.sweeps.axes import Axis
+from guidance_geometry.sweeps.cells import cells_of
+from guidance_geometry.sweeps.plan import Plan, plan_of, read_plan
+from guidance_geometry.tests.sweeps.plans import NODES, workflow
 from guidance_geometry.tools.fixtures.hostile_answers import odd
 
 AXES = (Axis("cfg", (1, 4)), Axis("seed", (0, 1)))
 
 
 def cells(plan, models=None, version="1"):
-    return cells_of(plan, RULES, models or {}, version)
+    return cells_of(plan, NODES, models or {}, version)
 
 
 def test_a_plan_of_anything_is_refused_in_a_sentence():
