@@ -298,7 +298,7 @@ def shared(subject: Subject, runs: Sequence[Settings], facts: Mapping) -> list[O
     start = _side_by_side(starts)
     size = len(starts[0].noise)
     guider = _guider(subject, runs, size)
-    sampler = separately_drawn(runs[0].sampler_name, subject.model, start, [one.seed for one in runs])
+    sampler = separately_drawn(runs[0].sampler, subject.model, start, [one.seed for one in runs])
     samples, trace = _sampled(guider, start, sampler, runs[0], facts, "numbers")
     seconds = (time.monotonic() - began) / len(runs)
     places = [slice(i * size, (i + 1) * size) for i in range(len(runs))]
