@@ -257,7 +257,7 @@ def card(args: argparse.Namespace) -> int:
 
 
 def verdict(args: argparse.Namespace) -> int:
-    """Measure how often the verdict errs, for trace/odds.json; other arguments go to tools/verdict/calibrate.py."""
+    """Measure how often the verdict errs, for verdict/odds.json; other arguments go to tools/verdict/calibrate.py."""
     python, _ = prepare(args)
     return run([python, RUN, "verdict.calibrate", *args.rest])
 

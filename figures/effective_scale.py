@@ -9,9 +9,9 @@ import torch
 from torch import Tensor
 
 from ..trace.effective import ALIKE, EffectiveScale, alike, push_weights, tells
-from ..trace.scale import apart_of, cfg_of
-from ..trace.sentences import about, percent
 from ..trace.trace import AFTERWARDS, Trace
+from ..verdict.scale import apart_of, cfg_of
+from ..verdict.sentences import about, percent
 from .canvas import Box, Canvas, extent
 from .caption import caption_box, sample_fact, set_caption
 from .figure import Figure

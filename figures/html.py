@@ -12,7 +12,7 @@ from string import Template
 
 from ..trace.effective import ALIKE, alike
 from ..trace.portable import ascii_json
-from ..trace.sentences import about, percent
+from ..verdict.sentences import about, percent
 
 WEB = Path(__file__).resolve().parents[1] / "web"
 ENTRY = "page.mjs"

@@ -19,7 +19,7 @@ from aiohttp import web
 
 from ..files.claims import json_of
 from ..trace.file import load
-from ..trace.picks import LARGEST, Picks, picks_of, read_picks, write_picks
+from ..verdict.picks import LARGEST, Picks, picks_of, read_picks, write_picks
 from .knowledge import PICKS, place_of, reported
 from .panel_record import temporary_folder
 from .run_store import STORE, TAB_FOLDER, StoredRun

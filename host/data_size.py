@@ -5,9 +5,9 @@ from __future__ import annotations
 import comfy.latent_formats
 from torch import Tensor
 
-from ..trace.picks import model_key
-from ..trace.size import Size
 from ..trace.trace import Trace
+from ..verdict.picks import model_key
+from ..verdict.size import Size
 from .native_model import PixelFormat, format_named
 
 NO_VAE = "Pictures are connected, and no VAE: \u03c3_d is measured through it. Connect the model's VAE."

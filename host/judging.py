@@ -10,8 +10,8 @@ from torch import Tensor
 
 from ..guidance.energies.protocol import Energy
 from ..guidance.printing import shortened, text_of, words_of
-from ..trace.findings import Judged
 from ..trace.trace import END, Trace
+from ..verdict.findings import Judged
 from .native_model import PixelFormat, format_named
 from .pictures import still
 from .recording import STOPS

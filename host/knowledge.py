@@ -15,14 +15,14 @@ from typing import TypeVar
 from torch import Tensor
 
 from ..guidance.printing import shortened, words_of
-from ..trace.card import Card, read_card
-from ..trace.findings import Judged
-from ..trace.known import Known, included_card, known_without_host
-from ..trace.picks import Picks, model_key, read_picks
-from ..trace.report import Report, report_of
-from ..trace.sentences import Sentence, say
-from ..trace.size import Size, read_size, write_size
 from ..trace.trace import Trace
+from ..verdict.card import Card, read_card
+from ..verdict.findings import Judged
+from ..verdict.known import Known, included_card, known_without_host
+from ..verdict.picks import Picks, model_key, read_picks
+from ..verdict.report import Report, report_of
+from ..verdict.sentences import Sentence, say
+from ..verdict.size import Size, read_size, write_size
 from .data_size import by_construction, measured
 from .jobs import who_queued
 from .saving import fingerprint

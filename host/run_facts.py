@@ -16,8 +16,8 @@ from ..guidance.side_by_side import SideBySide
 from ..trace.faults import kept_out
 from ..trace.maker import EndedRun, make_trace
 from ..trace.recorder import RECUR
-from ..trace.sentences import percent
 from ..trace.trace import AFTERWARDS, PART, SCALES, Trace
+from ..verdict.sentences import percent
 from . import adapter
 from .host_run import HostRun
 from .jobs import running_job

@@ -17,8 +17,8 @@ from ..trace.trace import PER_STEP
 
 if TYPE_CHECKING:
     from ..figures.film import Film
-    from ..trace.card import Card
-    from ..trace.report import Report
+    from ..verdict.card import Card
+    from ..verdict.report import Report
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -80,13 +80,13 @@ class Trace(trace.Trace):
         return draw_figure(Order(self, step, sample, pictures=Pictures(decode), **look), figure)
 
     def report(self, card: Card | None = None, half: trace.Trace | None = None) -> Report:
-        """What the run says of its scale, with odds, and what else it tells: `trace.report.report_of`.
+        """What the run says of its scale, with odds, and what else it tells: `verdict.report.report_of`.
 
-        card: of its model, read by `trace.card.read_card`; None: the one that came with the pack, if any. half: a
+        card: of its model, read by `verdict.card.read_card`; None: the one that came with the pack, if any. half: a
         run at half the scale with the same noise.
         """
-        from ..trace.known import known_without_host
-        from ..trace.report import report_of
+        from ..verdict.known import known_without_host
+        from ..verdict.report import report_of
 
         return report_of(self, known_without_host(self.header.get("model") or {}, card), half)
 

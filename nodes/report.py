@@ -13,9 +13,9 @@ from ..host.recording import STOPS
 from ..host.widgets import SEE, TRACE_IN, TRACE_OUT, VAE_IN
 from ..host.wires import EnergyWire, TraceWire
 from ..trace.faults import kept_out
-from ..trace.findings import Judged
 from ..trace.portable import ascii_json
-from ..trace.report import FINE, OFF, Report
+from ..verdict.findings import Judged
+from ..verdict.report import FINE, OFF, Report
 
 NO_SCALE = "The report suggests no cfg: {}"
 FAILED = "There is no report on this run: {}. Save the trace and report the fault; the log has all of it."

@@ -6,30 +6,23 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
-ALLOWED = {  # nodes -> host -> {figures, trace, denoisers, classifiers} -> samplers -> guidance, files beside all
+RUNS = {"guidance", "files", "samplers", "trace", "verdict"}  # what knows runs
+MODELS = {"networks", "denoisers", "classifiers"}
+# nodes -> host -> {sweeps, figures, denoisers, classifiers} -> verdict -> trace -> samplers -> guidance, files beside
+ALLOWED = {
     "guidance": set(),
     "networks": set(),
     "files": {"guidance"},
     "samplers": {"guidance"},
     "trace": {"guidance", "files", "samplers"},
+    "verdict": RUNS - {"verdict"},
     "denoisers": {"guidance", "files", "networks"},
     "classifiers": {"guidance", "files", "networks"},
-    "figures": {"guidance", "files", "samplers", "trace"},
-    "library": {"guidance", "files", "networks", "samplers", "trace", "denoisers", "classifiers", "figures", "sweeps"},
-    "sweeps": {"guidance", "files", "samplers", "trace", "figures"},
-    "host": {"guidance", "files", "networks", "samplers", "trace", "denoisers", "classifiers", "figures", "sweeps"},
-    "nodes": {
-        "guidance",
-        "files",
-        "networks",
-        "samplers",
-        "trace",
-        "denoisers",
-        "classifiers",
-        "figures",
-        "sweeps",
-        "host",
-    },
+    "figures": RUNS,
+    "sweeps": {*RUNS, "figures"},
+    "library": {*RUNS, *MODELS, "figures", "sweeps"},
+    "host": {*RUNS, *MODELS, "figures", "sweeps"},
+    "nodes": {*RUNS, *MODELS, "figures", "sweeps", "host"},
 }
 OF_THE_HOST = ("host", "nodes")  # rooms that know ComfyUI
 HOST = {

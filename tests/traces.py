@@ -9,9 +9,9 @@ from itertools import pairwise
 
 import torch
 
+from guidance_geometry.trace.effective import with_scales
 from guidance_geometry.trace.gram import VECTORS, GramRecord, gram
 from guidance_geometry.trace.metrics import out_of_plane, out_of_span, saturation
-from guidance_geometry.trace.scale import with_scales
 from guidance_geometry.trace.trace import Trace
 
 SIZE = 32

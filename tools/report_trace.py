@@ -10,12 +10,12 @@ import json
 import sys
 from pathlib import Path
 
-from ..trace.card import read_card
 from ..trace.file import load
-from ..trace.known import known_without_host
-from ..trace.picks import read_picks
-from ..trace.report import report_of
-from ..trace.sentences import LANGUAGES
+from ..verdict.card import read_card
+from ..verdict.known import known_without_host
+from ..verdict.picks import read_picks
+from ..verdict.report import report_of
+from ..verdict.sentences import LANGUAGES
 
 
 def main() -> int:

@@ -40,9 +40,9 @@ from ..files.safetensors import read_header, read_safetensors, safetensors_bytes
 from ..files.writing import write_atomically
 from ..guidance.printing import shortened, told, words_of
 from .directions import with_directions
+from .effective import with_scales
 from .gram import VECTORS
 from .portable import ascii_json, jsonable
-from .scale import with_scales
 from .terms import columns_of_pass, effects_of_pass, passes_of
 from .trace import AFTERWARDS, CROSS, END, OWN, PART, PER_SAMPLE, PER_STEP, SCALES, STAGES, VERSION, Trace
 

@@ -11,9 +11,9 @@ import math
 import torch
 from torch import Tensor
 
+from .effective import rounding, with_scales
 from .gram import Coefficient, Combination, GramRecord, added, fill_absent
 from .metrics import beyond_c, rounding_beside
-from .scale import rounding, with_scales
 from .terms import columns_of_pass, passes_of
 from .trace import SCALES, Trace
 

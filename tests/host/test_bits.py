@@ -199,7 +199,7 @@ def test_noise_that_nobody_sees_is_not_taken_for_none(labelled, empty_latent, no
     import comfy.samplers
 
     from guidance_geometry.nodes.sampling import GGGuidedSampler
-    from guidance_geometry.trace.sampler_class import sampler_class
+    from guidance_geometry.verdict.sampler_class import sampler_class
 
     def sample_theirs(model, x, sigmas, extra_args=None, callback=None, disable=None):
         for i, (sigma, following) in enumerate(pairwise(sigmas)):
@@ -221,7 +221,7 @@ def test_churned_noise_is_not_taken_for_none(labelled, empty_latent, churn, expe
     import comfy.samplers
 
     from guidance_geometry.nodes.sampling import GGGuidedSampler
-    from guidance_geometry.trace.sampler_class import sampler_class
+    from guidance_geometry.verdict.sampler_class import sampler_class
 
     model, positive, negative = labelled["ve"]
     sampler = comfy.samplers.ksampler("euler", {"s_churn": churn})

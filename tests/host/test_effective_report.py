@@ -2,7 +2,7 @@
 
 import pytest
 
-from guidance_geometry.trace.report import report_of
+from guidance_geometry.verdict.report import report_of
 
 from .runs import CFG, guided, half_mask
 

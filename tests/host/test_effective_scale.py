@@ -332,7 +332,7 @@ def test_one_scale_rules_where_the_others_weigh_nothing(labelled, empty_latent):
     from comfy_extras import nodes_custom_sampler as custom
 
     from guidance_geometry.host.native_model import conditioning
-    from guidance_geometry.trace.scale import scale_of
+    from guidance_geometry.verdict.scale import scale_of
 
     model, positive, negative = labelled["pocket"]
 

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from guidance_geometry.trace.checks import check
-from guidance_geometry.trace.sampler_class import sampler_class
+from guidance_geometry.verdict.sampler_class import sampler_class
 
 from .runs import SEED, both, guided, readable, same
 

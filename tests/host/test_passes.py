@@ -56,7 +56,7 @@ def test_a_pass_that_changes_nothing_is_told_and_what_one_made_is_measured(host)
     from comfy_extras.nodes_pag import PerturbedAttentionGuidance
     from comfy_extras.nodes_slg import SkipLayerGuidanceDiT
 
-    from guidance_geometry.trace.report import report_of
+    from guidance_geometry.verdict.report import report_of
 
     absent = SkipLayerGuidanceDiT.execute(family("SD3"), 2.0, 0.0, 1.0, double_layers="77").result[0]
     idle = {one.id: one.text() for one in report_of(run(absent, "SD3")).findings}

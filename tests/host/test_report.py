@@ -9,9 +9,9 @@ import pytest
 import torch
 
 from guidance_geometry.tests.traces import exact_trace
-from guidance_geometry.trace.card import write_card
-from guidance_geometry.trace.picks import Pick, Picks, write_picks
-from guidance_geometry.trace.sentences import SENTENCES
+from guidance_geometry.verdict.card import write_card
+from guidance_geometry.verdict.picks import Pick, Picks, write_picks
+from guidance_geometry.verdict.sentences import SENTENCES
 
 from .runs import guided
 
@@ -100,8 +100,8 @@ def test_a_template_is_known_by_the_file_of_the_weights(knowledge):
 
 
 def test_every_included_card_can_be_read(knowledge):
-    from guidance_geometry.trace.card import read_card
-    from guidance_geometry.trace.known import CARDS as INCLUDED
+    from guidance_geometry.verdict.card import read_card
+    from guidance_geometry.verdict.known import CARDS as INCLUDED
 
     cards = [read_card(path) for path in INCLUDED.glob("*.guidance.json")]
     assert len({card.sha256 for card in cards}) == len(cards) > 1

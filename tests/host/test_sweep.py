@@ -221,8 +221,8 @@ def test_a_run_of_a_shared_batch_is_judged_by_its_own_scale(labelled, empty_late
     from guidance_geometry.guidance.chain import Chain
     from guidance_geometry.guidance.rules.schedule import ScaleSchedule
     from guidance_geometry.host.sweeping import Settings, Subject, every_run
-    from guidance_geometry.trace.report import report_of
-    from guidance_geometry.trace.scale import scale_of
+    from guidance_geometry.verdict.report import report_of
+    from guidance_geometry.verdict.scale import scale_of
 
     subject = Subject(*labelled["ve"], empty_latent("ve"))
     chain = Chain((ScaleSchedule(schedule),) if schedule else ())
@@ -244,7 +244,7 @@ def test_a_run_of_a_shared_batch_is_judged_by_its_own_scale(labelled, empty_late
 def test_the_batch_itself_gets_no_verdict_where_it_has_several_scales(swept, labelled):
     from guidance_geometry.host.recording import Recording
     from guidance_geometry.host.run_recorder import recorded
-    from guidance_geometry.trace.report import report_of
+    from guidance_geometry.verdict.report import report_of
 
     kept = []
     begin = lambda: Recording("numbers", keep=lambda trace, latents: kept.append(trace))  # noqa: E731

@@ -9,7 +9,7 @@ import pytest
 
 from guidance_geometry.tests.queue.prompts import ASKING, fetched, runs_of, small
 from guidance_geometry.tools.host.server import DIRECT
-from guidance_geometry.trace.picks import model_key
+from guidance_geometry.verdict.picks import model_key
 
 PICKS = "guidance_geometry/picks"
 

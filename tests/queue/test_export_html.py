@@ -11,7 +11,7 @@ from guidance_geometry.figures.html import page as html_page
 from guidance_geometry.tests.queue.prompts import small
 from guidance_geometry.tests.traces import exact_trace
 from guidance_geometry.trace.record import RunFacts, run_record, step_metrics
-from guidance_geometry.trace.report import report_of
+from guidance_geometry.verdict.report import report_of
 
 LARGEST = 500_000  # bytes of a page of 20 Pocket steps, batch 4
 TOLERANCE = 1e-6

@@ -29,7 +29,7 @@ from guidance_geometry.tests.queue.tab_steering import (
     workflow_id,
 )  # fmt: skip
 from guidance_geometry.tools.host.server import free_port
-from guidance_geometry.trace.sampler_class import CLASSES
+from guidance_geometry.verdict.sampler_class import CLASSES
 
 pytestmark = pytest.mark.browser
 

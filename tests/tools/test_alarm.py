@@ -21,8 +21,8 @@ from guidance_geometry.tools.verdict import (
     runs,
     unseen,
 )
-from guidance_geometry.trace.features import features_of, length_over_end
-from guidance_geometry.trace.odds import ODDS
+from guidance_geometry.verdict.features import features_of, length_over_end
+from guidance_geometry.verdict.odds import ODDS
 
 ORIGINAL = {  # the package's own networks, run by JAX, at three pixels of 3 cos(0.3 i + 0.7 j), t = 1
     ("ZTF", 32): (-3.95122, 2.49725, 0.90674),

@@ -11,7 +11,7 @@ from guidance_geometry.library.sampling import karras
 from guidance_geometry.tests.traces import exact_trace
 from guidance_geometry.tools import report_trace
 from guidance_geometry.trace.file import save
-from guidance_geometry.trace.report import report_of
+from guidance_geometry.verdict.report import report_of
 
 
 @pytest.fixture

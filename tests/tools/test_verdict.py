@@ -30,12 +30,12 @@ from guidance_geometry.tools.verdict import (
     worlds,
     wrong,
 )
-from guidance_geometry.trace.card import Band, Card, read_card
-from guidance_geometry.trace.features import features_of, overshoots, times_as_far
 from guidance_geometry.trace.gram import VECTORS, triangle
-from guidance_geometry.trace.known import Known
-from guidance_geometry.trace.odds import ODDS
-from guidance_geometry.trace.report import Case, answer_of
+from guidance_geometry.verdict.card import Band, Card, read_card
+from guidance_geometry.verdict.features import features_of, overshoots, times_as_far
+from guidance_geometry.verdict.known import Known
+from guidance_geometry.verdict.odds import ODDS
+from guidance_geometry.verdict.report import Case, answer_of
 
 
 def small_mixture():

@@ -7,8 +7,7 @@ import pytest
 import torch
 
 from guidance_geometry.tests.traces import exact_trace
-from guidance_geometry.trace.effective import EffectiveScale
-from guidance_geometry.trace.scale import MASKED, with_scales
+from guidance_geometry.trace.effective import MASKED, EffectiveScale, with_scales
 from guidance_geometry.trace.trace import SCALES
 
 UNKNOWN = EffectiveScale()

@@ -6,7 +6,7 @@ import argparse
 import statistics
 import sys
 
-from ...trace.report import report_of
+from ...verdict.report import report_of
 from ..fixtures.made_up_trace import BATCH, STEPS, made_up_trace
 from ..fixtures.timing import seconds
 

@@ -1,6 +1,6 @@
 """Which cfg the host's own templates use, by the file of weights that they load: `python tools/run.py template_scales`.
 
-Writes trace/template_scales.json. Of each template the samplers with a literal cfg count, inside subgraphs too. A
+Writes verdict/template_scales.json. Of each template the samplers with a literal cfg count, inside subgraphs too. A
 template that loads several files of weights does not say which of them a cfg is for: it counts only for files that no
 template loads alone.
 """
@@ -18,7 +18,7 @@ from typing import Any
 from ..places import ROOT
 
 PACKAGE = "comfyui-workflow-templates-json"
-TARGET = ROOT / "trace" / "template_scales.json"
+TARGET = ROOT / "verdict" / "template_scales.json"
 LOADERS = ("CheckpointLoaderSimple", "UNETLoader", "ImageOnlyCheckpointLoader")
 SCALES = {"KSampler": 3, "KSamplerAdvanced": 4, "CFGGuider": 0, "SamplerCustom": 3}  # place of cfg among the widgets
 WEIGHTS = (".safetensors", ".ckpt", ".sft")

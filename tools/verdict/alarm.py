@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ...trace.odds import ODDS
+from ...verdict.odds import ODDS
 from ..docs.pictures import write_pixels
 from ..markdown import table
 from . import limits
@@ -178,7 +178,7 @@ class Alarm:
         return round(self.burning[0], 2)
 
     def odds(self, command: str) -> dict:
-        """The part of trace/odds.json."""
+        """The part of verdict/odds.json."""
         _, likely, found = self.burning
         hits = worlds_together(found, self.known)
         return {

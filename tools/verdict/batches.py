@@ -1,6 +1,6 @@
 """What a run tells in a few numbers, of batches of samples of one label: from the inner products that cells keep.
 
-The formulas are those of trace/features.py, which takes one batch at a time; here all batches of a cell are taken at
+The formulas are those of verdict/features.py, which takes one batch at a time; here all batches of a cell are taken at
 once, because a study has a hundred thousand of them. A test holds one against the other.
 """
 
@@ -9,11 +9,11 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from ...trace.features import EARLY, NOISY, STAR, noise_levels, value_at
 from ...trace.file import even_positions
 from ...trace.gram import displacement, named
 from ...trace.metrics import difference_combination
 from ...trace.trace import Trace
+from ...verdict.features import EARLY, NOISY, STAR, noise_levels, value_at
 from .worlds import BLURS
 
 FEATURES = ("overshoot", "overmean", "push8", "strength")

@@ -38,7 +38,7 @@ from .runs import SAMPLERS
 from .unseen import made_worlds
 from .worlds import World, exact_worlds, trained_worlds
 
-ODDS = ROOT / "trace" / "odds.json"
+ODDS = ROOT / "verdict" / "odds.json"
 ALL = list(SAMPLERS)
 SPECTRAL = 480  # samples of the world of 3072 dimensions: eight of each of its 60 labels
 EXACT = Plan(("A", "B", "C"), count=1000)
@@ -109,7 +109,7 @@ def galaxies_in(cache: Path) -> Path:
 
 
 def odds_json(study: Study, command: str, burn: dict) -> dict:
-    """trace/odds.json.  burn: of the alarm, which is measured by itself"""
+    """verdict/odds.json.  burn: of the alarm, which is measured by itself"""
     (beyond, ratio), rules = study.promised, study.rules
     known = bool(study.known)
     worlds = dict.fromkeys(one.world for one in study.settings)
@@ -192,7 +192,7 @@ def parsed_options(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--samplers", nargs="+", default=ALL, choices=ALL)
     parser.add_argument("--samples", type=int, help="a cell; 1,000 of exact worlds, 500 of cards, 400 of the others")
     parser.add_argument("--cache", type=Path, default=CACHE, help="folder where cells are kept")
-    parser.add_argument("--write", action="store_true", help="write trace/odds.json and docs/verdict.md")
+    parser.add_argument("--write", action="store_true", help="write verdict/odds.json and docs/verdict.md")
     return parser.parse_args(arguments)
 
 

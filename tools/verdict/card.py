@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from ...trace.card import FEATURES, write_card
+from ...verdict.card import FEATURES, write_card
 from ..places import ROOT
 from .cells import CACHE, Cell, Plan
 from .evidence import Setting, real_statistics, setting_of

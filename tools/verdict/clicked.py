@@ -1,7 +1,7 @@
 """Find my range, with the objective as the person who clicks: what the panel queues, and which range follows.
 
 Nothing is known of the model yet. The scales are those of `ladder` and `further` in web/lib/find-range.mjs;
-the range is the one that trace/picks.py makes of the picks.
+the range is the one that verdict/picks.py makes of the picks.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ...trace.picks import Pick, Picks
+from ...verdict.picks import Pick, Picks
 from .evidence import Setting
 from .odds import plain
 

@@ -1,4 +1,4 @@
-"""How often the verdict errs: every threshold and rate of trace/odds.json, from the cells alone.
+"""How often the verdict errs: every threshold and rate of verdict/odds.json, from the cells alone.
 
 **Alarm of burning.** At gamma 0 to 1 a guided prediction lies between two unguided ones, so one that is many times as
 long as any of these is the work of guidance in any world. `sure` is a margin times the smallest threshold on overshoot

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from ...trace.card import FEATURES as OF_A_BAND
+from ...verdict.card import FEATURES as OF_A_BAND
 from ..docs.pictures import write_pixels
 from ..markdown import page, table
 from ..places import ROOT

@@ -13,7 +13,7 @@ from functools import cached_property
 
 import numpy as np
 
-from ...trace.features import times_as_far
+from ...verdict.features import times_as_far
 from .cells import SIZES
 from .evidence import Run, Setting, share
 from .odds import FALSE, SIZE, above, limit_of, margin_of, plain, seeds_of

@@ -16,8 +16,8 @@ from ...guidance.rules.adaptive_projected import AdaptiveProjected
 from ...guidance.rules.rescale import Rescale
 from ...guidance.run import Run
 from ...trace.gram import VECTORS, gram
-from ...trace.sampler_class import class_of_sampler
 from ...trace.trace import Trace
+from ...verdict.sampler_class import class_of_sampler
 from .worlds import World
 
 

@@ -12,11 +12,11 @@ from dataclasses import dataclass, replace
 
 import torch
 
-from ...trace.card import Band, Card
-from ...trace.known import Known
-from ...trace.odds import ODDS
-from ...trace.report import Case, answer_of
 from ...trace.trace import Trace
+from ...verdict.card import Band, Card
+from ...verdict.known import Known
+from ...verdict.odds import ODDS
+from ...verdict.report import Case, answer_of
 from .evidence import Setting
 from .misses import Shown, grid
 from .objectives import SLACK

@@ -42,7 +42,7 @@ export function centreOf({ report }, own) {
 /** As widgets show it. */
 export const rounded = (cfg) => Number(cfg.toFixed(1));
 
-/** What tells a model from others: `model_key` in trace/picks.py; null where nothing does. */
+/** What tells a model from others: `model_key` in verdict/picks.py; null where nothing does. */
 export function modelKey({ model }) {
   if (model?.hash) return String(model.hash).toLowerCase();
   return model?.file ? `file:${model.file}` : null;

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import torch
 
-from .recorder import RECUR
-from .trace import Trace
+from ..trace.recorder import RECUR
+from ..trace.trace import Trace
 
 FEW, MANY = 15, 35  # steps: below the first are few, above the second many
 CLASSES = {

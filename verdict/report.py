@@ -16,22 +16,22 @@ from typing import Any
 import torch
 
 from ..guidance.gradients.term import MEASURED
+from ..trace.effective import EffectiveScale
+from ..trace.gram import VECTORS
+from ..trace.pushes import GUIDANCE, push_shares
+from ..trace.record import rounded
+from ..trace.terms import Term
+from ..trace.trace import Trace
 from .card import Band
-from .effective import EffectiveScale
 from .features import Features, features_of, noise_levels, times_as_far, unguided_square, whole_run
 from .findings import Judged, Watched, findings_of
-from .gram import VECTORS
 from .halved import compared
 from .known import Known, Template
 from .odds import ODDS, Odds
 from .picks import Picks, model_key
-from .pushes import GUIDANCE, push_shares
-from .record import rounded
 from .sampler_class import sampler_class
 from .scale import Scale, is_off, own_steps, predictions_agree, scale_of, several_of
 from .sentences import LANGUAGES, Sentence, about, listed, percent, say, short
-from .terms import Term
-from .trace import Trace
 
 VERSION = 1
 FINE, ABOVE, UNCLEAR, OFF = COLOURS = ("fine", "above", "unclear", "off")

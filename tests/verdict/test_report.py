@@ -14,19 +14,20 @@ import torch
 
 from guidance_geometry.tests.random_runs import random_run
 from guidance_geometry.tests.traces import exact_trace
-from guidance_geometry.trace.card import Band, Card
-from guidance_geometry.trace.findings import Judged
+from guidance_geometry.trace.effective import MASKED
 from guidance_geometry.trace.gram import VECTORS, GramRecord
-from guidance_geometry.trace.known import Known, Template
-from guidance_geometry.trace.odds import ODDS, Odds, RuleOdds, odds_of
-from guidance_geometry.trace.picks import Pick, Picks
 from guidance_geometry.trace.pushes import push_shares
-from guidance_geometry.trace.report import AGAINST, COLOURS, report_of
-from guidance_geometry.trace.sampler_class import CLASSES, MEASURED
-from guidance_geometry.trace.scale import MASKED, scale_of
-from guidance_geometry.trace.sentences import LANGUAGES, SENTENCES, percent, say
-from guidance_geometry.trace.size import Size, read_size, write_size
 from guidance_geometry.trace.trace import SCALES
+from guidance_geometry.verdict.card import Band, Card
+from guidance_geometry.verdict.findings import Judged
+from guidance_geometry.verdict.known import Known, Template
+from guidance_geometry.verdict.odds import ODDS, Odds, RuleOdds, odds_of
+from guidance_geometry.verdict.picks import Pick, Picks
+from guidance_geometry.verdict.report import AGAINST, COLOURS, report_of
+from guidance_geometry.verdict.sampler_class import CLASSES, MEASURED
+from guidance_geometry.verdict.scale import scale_of
+from guidance_geometry.verdict.sentences import LANGUAGES, SENTENCES, percent, say
+from guidance_geometry.verdict.size import Size, read_size, write_size
 
 HASH = "ab" * 32
 RUNS = {}
@@ -704,7 +705,7 @@ def test_one_fact_has_one_sentence():
 
 
 def test_odds_are_numbers_of_one_file():
-    written = json.loads((Path(__file__).parents[2] / "trace" / "odds.json").read_text())
+    written = json.loads((Path(__file__).parents[2] / "verdict" / "odds.json").read_text())
     assert odds_of(written) == ODDS
     with pytest.raises(ValueError, match=r"burn\.sure"):
         odds_of({**written, "burn": {**written["burn"], "sure": "high"}})

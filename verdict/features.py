@@ -13,9 +13,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from .gram import displacement, fill_absent, named
-from .metrics import difference_combination, ratio
-from .trace import END, Trace
+from ..trace.gram import displacement, fill_absent, named
+from ..trace.metrics import difference_combination, ratio
+from ..trace.trace import END, Trace
 
 NOISY, STAR, EARLY = 1.0, 1.25, 8.0  # noise levels in units of sigma_d, r = sigma / (alpha sigma_d)
 NEAR = math.log(2)  # how far the nearest step may be, in ln r

@@ -14,13 +14,13 @@ from typing import Any
 
 from ..files.claims import PAGE, check_claims, json_of, maybe, number, one_of, required, several, table, text, whole
 from ..files.writing import write_atomically
-from .portable import jsonable
+from ..trace.portable import jsonable
 from .sampler_class import MEASURED
 
 FORMAT, VERSION = "guidance-geometry/card", 1
 LARGEST = 1_000_000  # bytes of a card
 MOST_POINTS = 1000
-FEATURES = ("overmean", "push8", "strength")  # of trace/features.py, at the edges of a band
+FEATURES = ("overmean", "push8", "strength")  # of verdict/features.py, at the edges of a band
 REMEDY = "Make the card again with dev.py card, or delete the file."
 SCALE = number(0, 1e6)
 CARD = {

@@ -9,12 +9,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from guidance_geometry.tests.traces import exact_trace
-from guidance_geometry.trace.features import features_of, value_at, whole_run
 from guidance_geometry.trace.gram import VECTORS, gram
-from guidance_geometry.trace.known import Known
-from guidance_geometry.trace.picks import Pick, Picks
-from guidance_geometry.trace.report import report_of
 from guidance_geometry.trace.trace import PER_SAMPLE, Trace
+from guidance_geometry.verdict.features import features_of, value_at, whole_run
+from guidance_geometry.verdict.known import Known
+from guidance_geometry.verdict.picks import Pick, Picks
+from guidance_geometry.verdict.report import report_of
 
 DATA = 0.4684
 

@@ -7,8 +7,8 @@ import pytest
 
 from guidance_geometry.tests.traces import exact_trace
 from guidance_geometry.trace.file import load, save
-from guidance_geometry.trace.known import TEMPLATES_FILE, template_of
-from guidance_geometry.trace.picks import Pick, Picks, model_key, picks_of, read_picks, write_picks
+from guidance_geometry.verdict.known import TEMPLATES_FILE, template_of
+from guidance_geometry.verdict.picks import Pick, Picks, model_key, picks_of, read_picks, write_picks
 
 PICKS = Picks("m", "ab12", (Pick(4.0, "ode", True), Pick(8.0, "ode", False, "APG eta 0 > CFG", "CLIP", "2026-11-27")))
 

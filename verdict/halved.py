@@ -7,13 +7,13 @@ from math import isfinite, nan
 
 import torch
 
+from ..trace.metrics import ratio
+from ..trace.trace import END, Trace
 from .findings import clipped_share
-from .metrics import ratio
 from .odds import Odds
 from .picks import model_key
 from .scale import cfg_of
 from .sentences import Sentence, percent, say
-from .trace import END, Trace
 
 ALIKE = ("seed", "sampler", "sigmas", "labels", "chain")  # what the headers of two such runs share
 

@@ -9,9 +9,9 @@ import pytest
 import torch
 
 from guidance_geometry.tests.traces import exact_trace
-from guidance_geometry.trace.card import card_of, read_card, write_card
 from guidance_geometry.trace.gram import triangle
-from guidance_geometry.trace.sampler_class import CLASSES, class_of_sampler, sampler_class
+from guidance_geometry.verdict.card import card_of, read_card, write_card
+from guidance_geometry.verdict.sampler_class import CLASSES, class_of_sampler, sampler_class
 
 BAND = {
     "low": 2.5,

@@ -3,23 +3,22 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from .effective import EffectiveScale, alike
-from .gram import named
-from .metrics import FLOOR_FACTOR, scales_of
-from .recorder import RECUR
+from ..trace.effective import EffectiveScale, alike, is_masked, rounding
+from ..trace.gram import named
+from ..trace.metrics import FLOOR_FACTOR
+from ..trace.recorder import RECUR
+from ..trace.terms import columns_of_pass, passes_of
+from ..trace.trace import Trace
 from .sentences import Sentence, say
-from .terms import columns_of_pass, passes_of
-from .trace import SCALES, Trace
 
 NEGLIGIBLE = 1e-3  # share of D below which D - G is rounding
 GUIDED = ("step", "reuse")  # stages with both predictions, or one in the place of u
 PLAIN = "CFG"  # of a chain: no rule
-MASKED = "a noise mask was set"  # begins a note of such a run
 
 
 @dataclass(frozen=True)
@@ -101,7 +100,7 @@ def scale_of(trace: Trace) -> Scale:
     known = len(gamma) > 0 and bool(gamma.isfinite().all()) and not several["cfg"]
     low, high = (float(gamma.min()), float(gamma.max())) if known else (math.nan, math.nan)
     effective = EffectiveScale() if any(several.values()) else EffectiveScale.of(trace)
-    return Scale(low, high, moved, at, further, rules, cfg_of(trace), effective, _other(trace), _is_masked(trace))
+    return Scale(low, high, moved, at, further, rules, cfg_of(trace), effective, _other(trace), is_masked(trace))
 
 
 def _other(trace: Trace) -> str:
@@ -109,10 +108,6 @@ def _other(trace: Trace) -> str:
     header, chain = trace.header, str(trace.header.get("chain") or "")
     own = chain if math.isnan(cfg_of(trace)) or "comfyui" not in (header.get("host") or {}) else ""
     return header.get("guider") or ", ".join(header.get("patches") or ()) or ("" if own.upper() == PLAIN else own)
-
-
-def _is_masked(trace: Trace) -> bool:
-    return any(str(note).startswith(MASKED) for note in trace.header.get("notes") or ())
 
 
 def cfg_of(trace: Trace) -> float:
@@ -178,29 +173,6 @@ def _agreeing(trace: Trace) -> Tensor:  # -> [n] bool
     """Steps whose u and c are the same to rounding in every sample."""
     size = (trace.record.dot("delta", "delta") / trace.count).sqrt()
     return (size <= FLOOR_FACTOR * trace.steps["floor"][:, None]).all(dim=1)
-
-
-def rounding(trace: Trace) -> Tensor:  # -> [n, 1]
-    """How long a difference of predictions may be and still be rounding; 0 where no floor is known."""
-    gamma, floor = (trace.steps[name].nan_to_num()[:, None] for name in ("gamma", "floor"))
-    return FLOOR_FACTOR * (1 + gamma.abs()) * floor * trace.count**0.5
-
-
-def with_scales(trace: Trace) -> Trace:
-    """The same with its effective scales, where it does not say them: a record of before they were taken.
-
-    Unknown where a further pass or a noise mask took part: such a record does not hold what they added.
-    """
-    if set(SCALES) <= trace.steps.keys():
-        return trace
-    steps = trace.steps
-    weights = {term.name: steps[term.weight] for term in trace.terms if term.guides and term.weight in steps}
-    scales = scales_of(trace.record, steps["gamma"], weights, steps["floor"][:, None] * trace.count**0.5)
-    added = [steps[columns_of_pass(name)[1]].nan_to_num() != 0 for name in passes_of(steps)]
-    unknown = sum(added, start=torch.full((trace.n,), _is_masked(trace)))[:, None]
-    return replace(trace, steps={**steps, **{
-        name: torch.where(unknown, torch.nan, values) for name, values in zip(SCALES, scales, strict=True)
-    }})  # fmt: skip
 
 
 def _moved(trace: Trace) -> tuple[float, int | None]:

@@ -13,16 +13,26 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from .checks import check
-from .effective import EffectiveScale, alike
+from ..trace.checks import check
+from ..trace.effective import EffectiveScale, alike
+from ..trace.gram import named
+from ..trace.metrics import ratio
+from ..trace.pushes import (
+    GUIDANCE,
+    beyond_c,
+    contraction,
+    interval,
+    lengths,
+    parts_of,
+    pass_lengths,
+    push_shares,
+    shares,
+)
+from ..trace.terms import Term, columns_of_pass, effects_of_pass, passes_of
+from ..trace.trace import AFTERWARDS, Trace
 from .features import noise_levels
-from .gram import named
-from .metrics import ratio
-from .pushes import GUIDANCE, beyond_c, contraction, interval, lengths, parts_of, pass_lengths, push_shares, shares
 from .scale import GUIDED, Scale, apart_of, is_off, predictions_agree
 from .sentences import Sentence, about, percent, say, short
-from .terms import Term, columns_of_pass, effects_of_pass, passes_of
-from .trace import AFTERWARDS, Trace
 
 CHEAP = 0.01  # share of the run's push that one predicted difference may miss
 IDLE = 0.02  # share of the push below which the end of a run can do without guidance
