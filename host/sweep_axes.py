@@ -9,7 +9,7 @@ from typing import Any
 from ..guidance.chain import Chain
 from ..guidance.gradients.term import GradientTerm
 from ..guidance.rules.kinds import Rule
-from ..sweeps.axes import RULE, WORDS, Axis, Value, Word, meant, places, value_at, word_of
+from ..sweeps.axes import RULE, WORDS, Axis, Value, Word, kind_of, meant, places, value_at, word_of
 from ..sweeps.rules import plain, rule_named
 from .checks import CheckedNode, insist, misfits, number
 from .rule_nodes import as_named, chain_by_name, rule_node_of, rules_by_name
@@ -55,7 +55,8 @@ def settings_at(place: Mapping[str, Value], usual: Settings) -> Settings:
     """The settings at one place."""
     named = {word_of(name): value for name, value in place.items() if "." not in name}
     own: dict[str, Any] = {word: named[word] for word in OWN if word in named}
-    asked = Asked(**{word: named[word] if word == "guidance" else str(named[word]) for word in ASKED if word in named})
+    wanted: dict[str, Any] = {word: named[word] for word in ASKED if word in named}
+    asked = Asked(**{word: value if kind_of(word) == "scale" else str(value) for word, value in wanted.items()})
     by_rule = value_at(place, RULE)
     chain = usual.chain if by_rule is None else chain_by_name(str(by_rule))
     for name, value in place.items():
@@ -77,7 +78,7 @@ def _changed(chain: Chain, name: str, value: Value, by_rule: bool) -> Chain:
         if by_rule:
             return chain
         raise ValueError(f"{name} is on no rule of the chain {chain.text!r}. Connect {title} to guidance.")
-    if len(numbers := [one.node for one in mine if getattr(one, "node", "")]) > 1:
+    if len(numbers := [number for one in mine if (number := getattr(one, "node", ""))]) > 1:
         which = ", ".join(f"{number}.{knob}" for number in numbers)
         raise ValueError(f"{name} may be one of {len(mine)} gradients. Write which: {which}.")
     rule, node = mine[0], rule_node_of(type(mine[0]))

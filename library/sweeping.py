@@ -1,95 +1,160 @@
-"""Many runs of one denoiser, as a table."""
+"""Many runs of one denoiser in this process, as a table; with a folder, also as the page of a sweep."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import product
-from typing import Any
+from numbers import Real
+from typing import Any, NamedTuple
 
 import torch
-from torch import Tensor
 
-from ..guidance.energies.protocol import Energy
-from ..trace.effective import EffectiveScale
+from ..guidance.rule_file import RuleFile
+from ..sweeps.axes import RULE, word_of
+from ..sweeps.measures import WHOLE, Judge, measured, score
 from .recording import Denoiser, Recording, record
 from .sampling import sampler_of
+from .traces import needed
 
-AXES: dict[str, Sequence[Any]] = {"gamma": (4.0,), "rule": (None,), "sampler": ("euler",), "seed": (0,)}
-Measure = Callable[[Tensor], Tensor] | Energy  # of the last x [B, ...] -> [B]
+AXES = {"gamma": (4.0,), RULE: (None,), "sampler": ("euler",), "seed": (0,)}  # with what holds where none is given
+CONDITIONS = ("label", "prompt")  # axes of what a denoiser is given as its condition
+OTHERS = ("scheduler", "steps", *CONDITIONS)
+ORDER = ("cfg", RULE, "sampler", *OTHERS, "seed")  # of the words in a row
+PLAIN = ("cfg", "none")  # rules that are none
+
+
+class PlannedRun(NamedTuple):
+    """A run that has not begun.  place: what its row says of it. at: the values, by their words"""
+
+    place: dict[str, Any]
+    at: dict[str, Any]
+    run: Recording
 
 
 def sweep(
     denoiser: Denoiser,
     shape: Sequence[int],
-    sigmas: Sequence[float],
+    sigmas: Sequence[float] | Callable[[int], Sequence[float]],
     cond: Any,
     *,
-    measures: Mapping[str, Measure] | None = None,
+    measures: Mapping[str, Judge] | None = None,
     axes: Mapping[str, Any],
+    folder: Any = None,
+    progress: bool = True,
     **facts: Any,
 ) -> list[dict[str, Any]]:
     """One row a run, of every combination on the axes: its place on them, metrics, evaluations, seconds, measures.
 
-    shape: [B, ...] of the samples. axes: values of gamma, rule, sampler and seed; rules may have names, {name: rule}.
-    A seed is the noise of the start and of the steps. Metrics are medians over the steps, averaged over the samples;
-    M19 and M19a are the median sample's, their steps weighed by what they push (`trace.effective.EffectiveScale`).
-    measures: {name: function of the last x [B, ...] -> [B], or an energy that judges it}; the mean is taken. facts: as
-    for `record`.
+    shape: [B, ...] of the samples. axes: values of gamma (or cfg), rule, sampler and seed, of label or prompt, which
+    take the place of cond, of scheduler, which takes that of sigmas, and of steps, where sigmas is a function of them,
+    as karras is. Values may have names, {name: rule}; a rule may also be FILE:RULE, a rule in a file. A seed is the
+    noise of the start and of the steps. Metrics are medians over the steps, averaged over the samples; M19 and M19a are
+    the median sample's, their steps weighed by what they push (`trace.effective.EffectiveScale`).
+    measures: {name: function of the last x [B, ...] -> [B], or an energy: its log-probability}; the mean is taken.
+    facts: as for `record`. progress: show a bar.
+    folder: a path or an address, where every run is kept as soon as it ends, and which is asked first: what is there is
+    not run again, unless its axes, rules, noise levels, condition or facts are others. A page, a report, a sheet and
+    tables are written there, as `dev.py sweep` does. What the denoiser or a measure computes is not known there: take
+    another folder where that changed. Its pictures are the first samples, of latents `denoiser.decode` of them.
     Raises ValueError, before any run, for an axis that is unknown or empty and for a value that no run could have.
     """
-    if fixed := sorted(facts.keys() & AXES.keys()):
+    if fixed := sorted(facts.keys() & {"cfg", *AXES}):
         raise ValueError(f"{fixed[0]} is an axis. Give it as axes={{{fixed[0]!r}: [{facts[fixed[0]]!r}]}}.")
-    names = checked(axes)
-    places = [dict(zip(names, cell, strict=True)) for cell in product(*names.values())]
-    runs = [  # all of them first, so that what is wrong with any is told before the work begins
-        record(denoiser, sigmas, cond, gamma=at["gamma"][1], rule=at["rule"][1], capture="numbers", **facts)
-        for at in places
-    ]
-    rows = []
-    for at, run in zip(places, runs, strict=True):
-        began, seed = time.perf_counter(), at["seed"][1]
-        noise = torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
-        run.sample(run.run.sigmas[0] * noise, at["sampler"][1], seed)
-        place = {name: word for name, (word, _) in at.items()}
-        rows.append({**place, **told(run, measures or {}), "seconds": time.perf_counter() - began})
-    return rows
+    pairs, judges = pairs_by_axis(axes), measures or {}
+    runs = [plan_run(dict(zip(pairs, cell, strict=True)), denoiser, sigmas, cond, facts)
+            for cell in product(*pairs.values())]  # fmt: skip
+    if folder is None:
+        return [row_of(one, shape, judges) for one in bar(runs, progress)]
+    for module in ("scipy", "matplotlib"):  # of the report and the sheet
+        needed(module, "studies")
+    from .sweep_folder import SweepFolder
+
+    call = {"denoiser": denoiser, "shape": shape, "facts": {**getattr(denoiser, "facts", {}), **facts}}
+    kept = SweepFolder(folder, call, pairs, runs, judges)
+    try:
+        return [kept.row(one) or kept.write(one, row_of(one, shape, judges)) for one in bar(runs, progress)]
+    finally:
+        kept.show()
 
 
-def checked(axes: Mapping[str, Any]) -> dict[str, list[tuple[Any, Any]]]:
+def bar(runs: Sequence[PlannedRun], progress: bool) -> Iterable[PlannedRun]:
+    """The runs, with a bar of how many are done where tqdm is installed."""
+    try:
+        from tqdm import tqdm
+    except ImportError:
+        return runs
+    return tqdm(runs, unit="run", disable=not progress)
+
+
+def pairs_by_axis(axes: Mapping[str, Any]) -> dict[str, list[tuple[Any, Any]]]:
     """Every axis in order, as pairs of what a row says and the value."""
-    if unknown := axes.keys() - AXES.keys():
-        raise ValueError(f"Unknown axis {', '.join(sorted(unknown))}. There are {', '.join(AXES)}.")
-    full = {**AXES, **axes}
-    for name, values in full.items():
-        if isinstance(values, str) or not isinstance(values, Iterable):
-            raise ValueError(f"The axis {name} is {values!r}, but needs a list of values: {{{name!r}: [{values!r}]}}.")
-    pairs = {name: list(full[name].items() if isinstance(full[name], Mapping) else named(full[name])) for name in AXES}
-    if empty := [name for name, values in pairs.items() if not values]:
-        raise ValueError(f"The axis {empty[0]} is empty. Give it a value, or leave it out.")
-    for _, sampler in pairs["sampler"]:
-        sampler_of(sampler)
-    return pairs
+    words = [word_of(name) for name in axes]
+    if unknown := sorted(name for name in axes if word_of(name) not in ORDER):
+        raise ValueError(f"Unknown axis {', '.join(unknown)}. There are {', '.join((*AXES, *OTHERS))}.")
+    if twice := [name for name in axes if words.count(word_of(name)) > 1]:
+        raise ValueError(f"{' and '.join(twice)} are the same axis. Put all values on one.")
+    if {*CONDITIONS} <= {*words}:
+        raise ValueError("The axes have a label and a prompt, and a denoiser takes one condition. Leave out the other.")
+    full = {**{name: values for name, values in AXES.items() if word_of(name) not in words}, **axes}
+    return {name: pairs_of(name, full[name]) for name in sorted(full, key=lambda name: ORDER.index(word_of(name)))}
 
 
-def named(values: Sequence[Any]) -> list[tuple[Any, Any]]:
+def pairs_of(name: str, values: Any) -> list[tuple[Any, Any]]:
+    """The values of an axis, each with what a row says.  Raises ValueError where there is none, or one is no value."""
+    if isinstance(values, str) or not isinstance(values, Iterable):
+        raise ValueError(f"The axis {name} is {values!r}, but needs a list of values: {{{name!r}: [{values!r}]}}.")
+    pairs = list(values.items() if isinstance(values, Mapping) else named(values))
+    if not pairs:
+        raise ValueError(f"The axis {name} is empty. Give it a value, or leave it out.")
+    for _, value in pairs:
+        if word_of(name) == "sampler":
+            sampler_of(value)
+    return [(word, rule_of(value)) for word, value in pairs] if name == RULE else pairs
+
+
+def named(values: Iterable[Any]) -> list[tuple[Any, Any]]:
     """The values with their own names: numbers and words are theirs, a function has one, a rule has its text."""
-    plain = (int, float, str)
-    return [(v if isinstance(v, plain) else getattr(v, "text", getattr(v, "__name__", "CFG")), v) for v in values]
+    return [(v if isinstance(v, Real | str) else getattr(v, "text", getattr(v, "__name__", "CFG")), v) for v in values]
 
 
-def told(run: Recording, measures: Mapping[str, Measure]) -> dict[str, float]:
-    """What a row says of a finished run."""
-    effective = EffectiveScale.of(run.trace)
-    metrics = {name: run.trace.middle_of(name) for name in run.trace.metrics}
-    metrics |= {"M19": effective.scale, "M19a": effective.across}
-    found = {name: float(score(measure, run.end).cpu().double().mean()) for name, measure in measures.items()}
-    return {"evaluations": run.trace.header["evaluations"], **found, **metrics}
+def rule_of(value: Any) -> Any:
+    """A rule of any form; of a text, the one in a file, or none for cfg.  Raises ValueError for other words."""
+    if not isinstance(value, str):
+        return value
+    if place := RuleFile.of(value):
+        return place.rule()
+    if value.lower() in PLAIN:
+        return None
+    raise ValueError(f"The rule {value!r} is no rule. Give the rule itself, or FILE:RULE, such as my_rule.py:halfway.")
 
 
-def score(measure: Measure, x: Tensor) -> Tensor:  # [B, ...] -> [B]
-    """What a measure says of samples; an energy, the probability of what it wants."""
-    if callable(measure):
-        return measure(x)
-    with torch.no_grad():
-        return measure.log_prob(x).exp()
+def plan_run(
+    at: Mapping[str, tuple[Any, Any]], denoiser: Denoiser, sigmas: Any, cond: Any, facts: Mapping
+) -> PlannedRun:
+    """A run, ready to begin.  at: its place on every axis. sigmas, cond: where no axis has them"""
+    values = {word_of(name): value for name, (_, value) in at.items()}
+    levels = levels_of(values.get("scheduler", sigmas), values.get("steps"))
+    condition = next((values[word] for word in CONDITIONS if word in values), cond)
+    run = record(denoiser, levels, condition, gamma=values["cfg"], rule=values[RULE], capture="numbers", **facts)
+    return PlannedRun({name: word for name, (word, _) in at.items()}, values | {"condition": condition}, run)
+
+
+def levels_of(schedule: Any, steps: int | None) -> Sequence[float]:
+    """The noise levels of a run.  schedule: a list of them, or a function of the number of steps"""
+    if callable(schedule) == (steps is not None):
+        return schedule(steps) if callable(schedule) else schedule
+    raise ValueError(
+        "sigmas is a function, so the number of steps is needed. Add an axis: {'steps': [20]}." if steps is None else
+        "The axis steps needs sigmas as a function of the number of steps, such as karras, and they are a list."
+    )  # fmt: skip
+
+
+def row_of(one: PlannedRun, shape: Sequence[int], judges: Mapping[str, Judge]) -> dict[str, Any]:
+    """Run it, and say what it did."""
+    began, seed, run = time.perf_counter(), one.at["seed"], one.run
+    noise = torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
+    trace = run.sample(run.run.sigmas[0] * noise, one.at["sampler"], seed)
+    scores = {name: score(judge, run.end) for name, judge in judges.items()}
+    found = {"evaluations": trace.header["evaluations"], **scores, **measured(trace, [*trace.metrics, *WHOLE])}
+    return {**one.place, **found, "seconds": time.perf_counter() - began}

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from importlib import metadata
+from pathlib import Path
 from typing import Any
 
 from .axes import Value, places
@@ -14,6 +17,7 @@ from .plan import Plan
 from .rules import Nodes
 from .workflow import with_results, with_values
 
+VERSION = re.compile(r'^version = "(.+)"$', re.MULTILINE)  # in pyproject.toml
 HEX = 16  # digits of an id: two of a million cells share one with a chance of 3e-8
 
 
@@ -59,3 +63,11 @@ def cell_id(prompt: Workflow, models: Mapping[str, Any], version: str) -> str:
     used = {name: mark for name, mark in models.items() if name in named}
     text = json.dumps([content, used, version], sort_keys=True, ensure_ascii=True)
     return hashlib.sha256(text.encode()).hexdigest()[:HEX]
+
+
+def pack_version() -> str:
+    """The version of this pack, as its project states it, or as it was installed."""
+    project = Path(__file__).resolve().parents[1] / "pyproject.toml"
+    if not project.exists():
+        return metadata.version("guidance-geometry")
+    return VERSION.findall(project.read_text(encoding="utf-8"))[0]

@@ -75,7 +75,7 @@ OTHERS = {  # what is known without a trace
     "seconds": Measure("Time", "seconds", LENGTH),
     JUDGE: Measure("Judge, mean log-probability", "number", LOGARITHM),
 }
-KNOWN: Mapping[str, Measure] = {**MEASURES, **WHOLE, **METRICS, **OTHERS}
+KNOWN: Mapping[str, Measure] = {**MEASURES, **METRICS, **WHOLE, **OTHERS}
 
 
 def measure_of(name: str) -> Measure:

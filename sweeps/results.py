@@ -20,20 +20,20 @@ from ..trace.portable import ascii_json
 from .addresses import Place, local, write_whole
 from .axes import Value
 from .cells import Cell
-from .measures import MEASURES, OTHERS, measured
+from .measures import JUDGE, KNOWN, measured
 from .pictures import open_picture
 from .plan import Plan, read_plan
 
 PLAN, CELLS, REJECTED = "plan.json", "cells", "rejected"
 WRITTEN_BY = 60.0  # s, in which any file of a study is written
+MOST_MEASURES = 1000
 REQUESTS = 16  # at once, of an address
-SCORES = ("judge",)  # facts that are measures
 DIGESTS = "sha256"  # of the files of a row, which have been opened
 PNG, TRACE = "png", "safetensors"
 AGAIN = "The cell runs again."
 ROW = {
     "id": required(text()),
-    "measures": required(table(maybe(number()), 100)),
+    "measures": required(table(maybe(number()), MOST_MEASURES)),
     "trace_bytes": required(whole(1, 2**40)),
     DIGESTS: table(text(), 2),
     **dict.fromkeys(("seconds",), maybe(number(0))),
@@ -43,15 +43,15 @@ Row = dict[str, Any]
 
 
 class Folder:
-    """A study on disk, or behind an address.
+    """A sweep on disk, or behind an address.  any_measure: rows may have measures that no table knows.
 
     A cell is done when its row, its trace and its picture are there, and each is what it should be; the row is written
     last, and all are written whole or not at all. So whatever is killed, at whatever time, leaves cells that are done
     and cells that are missing. What somebody else changed is set aside with the reason, and is missing too.
     """
 
-    def __init__(self, path: Place):
-        self.path, self.cells = path, path / CELLS
+    def __init__(self, path: Place, any_measure: bool = False):
+        self.path, self.cells, self.any_measure = path, path / CELLS, any_measure
 
     def widened(self, plan: Plan) -> Plan:
         """A plan with what an earlier one of the same study asked for here.
@@ -96,7 +96,7 @@ class Folder:
         trace, _ = (self._size(place) for place in (self.trace_of(cell.id), self.picture_of(cell.id)))
         if trace != row["trace_bytes"]:
             raise ValueError(f"Its trace has {trace:,} bytes, of {row['trace_bytes']:,}. {AGAIN}")
-        known = {name: value for name, value in row["measures"].items() if name in MEASURES or name in OTHERS}
+        known = {name: value for name, value in row["measures"].items() if self.any_measure or name in KNOWN}
         return {**row, "place": dict(cell.place), "measures": known}
 
     def _size(self, place: Place) -> int:
@@ -163,15 +163,17 @@ class Folder:
             yield from pool.map(act, cells)
 
     def write(self, cell: Cell, trace: bytes, picture: bytes, facts: Mapping[str, Any], names: Sequence[str]) -> Row:
-        """Write what a cell made: its trace, its picture, then its row.  facts: seconds, judge, ... names: of measures
+        """Write what a cell made: its trace, its picture, then its row.
 
+        facts: seconds, judge, ... ; measures beside those of the trace. names: of these.
         Raises ValueError for a picture or a trace that cannot be read, and for facts that no row may have.
         """
         open_picture(picture)
         write_whole(self.picture_of(cell.id), [picture])
         write_whole(self.trace_of(cell.id), [trace])
-        values = self._measured(cell, names) | {name: facts[name] for name in SCORES if name in facts}
-        facts = {name: fact for name, fact in facts.items() if name not in SCORES}
+        scores = {JUDGE: facts[JUDGE]} if JUDGE in facts else {}
+        values = self._measured(cell, names) | scores | facts.get("measures", {})
+        facts = {name: fact for name, fact in facts.items() if name not in (JUDGE, "measures")}
         digests = {PNG: digest_of(picture), TRACE: digest_of(trace)}
         row = {"id": cell.id, "place": dict(cell.place), "measures": values, **facts, "trace_bytes": len(trace)}
         written = json.loads(ascii_json({**row, DIGESTS: digests}))

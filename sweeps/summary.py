@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from io import BytesIO
 from pathlib import Path
@@ -66,14 +66,20 @@ def pictures_of(folder: Folder, rows: Sequence[Row]) -> Iterator[Pictures]:
         yield Pictures(folder, [row["id"] for row in rows], Path(near))
 
 
-def write_summary(folder: Folder, plan: Plan, cells: Sequence[Cell], title: str, note: str) -> list[Row]:
-    """Write the page, the report, the sheet and the tables of what is done; returns the rows, one for every place."""
+def write_summary(
+    folder: Folder, plan: Plan, cells: Sequence[Cell], title: str, note: str, shown: Collection[str] = ()
+) -> list[Row]:
+    """Write the page, the report, the sheet and the tables of what is done; returns the rows, one for every place.
+
+    shown: measures; all that the rows have where none is named.
+    """
     folder.tidy()
     set_faulty_aside(folder, cells)
     found = zip(cells, folder.measured_rows(cells, plan.measures), strict=True)
     rows = [{**row, "place": dict(place)} for cell, row in found if row for place in (cell.place, *cell.also)]
     for row in rows:
         row.pop(DIGESTS, None)
+        row["measures"] = {n: value for n, value in row["measures"].items() if not shown or n in shown}
     with pictures_of(folder, rows) as pictures:
         rows = diverse(rows, pictures)
         summary = report_text(rows, plan.varied)

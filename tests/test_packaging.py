@@ -111,8 +111,8 @@ def test_an_installation_has_every_room_that_does_not_need_the_host():
     setup = PROJECT["tool"]["setuptools"]
     rooms = {file.parent.relative_to(ROOT) for room in (*INSTALLED, "library") for file in (ROOT / room).rglob("*.py")}
     named = {f"{PACKAGE}.{'.'.join(room.parts)}" for room in rooms - {Path("library/installed")}}
-    assert set(setup["packages"]) == named | {PACKAGE, f"{PACKAGE}.assets"}
-    assert set(setup["package-dir"].values()) == {*INSTALLED, "library", "library/installed", "assets"}
+    assert set(setup["packages"]) == named | {PACKAGE, f"{PACKAGE}.assets", f"{PACKAGE}.web"}
+    assert set(setup["package-dir"].values()) == {*INSTALLED, "library", "library/installed", "assets", "web"}
 
 
 def test_the_registry_fields_are_complete():

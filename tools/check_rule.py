@@ -9,13 +9,7 @@ set of what else it promises; of a function it is an attribute.
 from __future__ import annotations
 
 import argparse
-import importlib
-import importlib.util
-import inspect
 import sys
-from pathlib import Path
-from traceback import extract_tb
-from types import ModuleType
 from typing import Any
 
 from torch import Tensor
@@ -23,12 +17,12 @@ from torch import Tensor
 from ..guidance.chain import Chain
 from ..guidance.contract import chain_from, explained, is_function, misfit
 from ..guidance.printing import class_of
+from ..guidance.rule_file import RuleFile, line_of, made_by
 from ..guidance.rules.function import FunctionRule
 from ..guidance.rules.kinds import Rule
 from ..sweeps.axes import meant
 from .fixtures.invariants import INVARIANTS, OPTIONAL, Verdict, claims_of, examine, failed
 from .fixtures.made_up_run import GAMMA, asked, run_of, steps_of
-from .places import ROOT
 
 STATE = "Keep no state outside the rule. What it remembers is the state that step returns."
 MENDING = {  # what is usually wrong where one of these fails
@@ -43,30 +37,11 @@ MENDING = {  # what is usually wrong where one of these fails
 }
 
 
-def loaded(file: Path) -> ModuleType:
-    """The module in a file; one of this pack under its own name, so that its relative imports work."""
-    if file.is_relative_to(ROOT) and (file.parent / "__init__.py").exists():
-        parts = file.relative_to(ROOT).with_suffix("").parts
-        return importlib.import_module(".".join((__package__.rpartition(".")[0], *parts)))
-    spec = importlib.util.spec_from_file_location(file.stem, file)
-    if spec is None or spec.loader is None:
-        raise ValueError(f"{file} is no Python file. Give FILE:RULE, such as my_rule.py:MyRule.")
-    module = sys.modules[file.stem] = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
 def found(words: str) -> Any:
     """The rule that FILE:RULE names, ready to be examined.  Raises ValueError with what is wrong with the words."""
-    place, _, name = words.rpartition(":")
-    file = Path(place).resolve()
-    if not place or not file.is_file():
-        raise ValueError(f"{words!r} names no file. Give FILE:RULE, such as my_rule.py:MyRule.")
-    module = loaded(file)
-    if not hasattr(module, name):
-        known = ", ".join(key for key in vars(module) if not key.startswith("_"))
-        raise ValueError(f"{file.name} has no {name!r}. It has {known}.")
-    return as_guidance(getattr(module, name))
+    if place := RuleFile.of(words):
+        return as_guidance(place.named())
+    raise ValueError(f"{words!r} names no file. Give FILE:RULE, such as my_rule.py:MyRule.")
 
 
 def as_guidance(named: Any) -> Any:
@@ -74,7 +49,7 @@ def as_guidance(named: Any) -> Any:
 
     Raises ValueError with the contract where it is no rule, or fails at its first step.
     """
-    rule = made_by(named) if isinstance(named, type) or is_maker(named) else named
+    rule = made_by(named)
     if fault := misfit(rule):
         raise ValueError(explained(fault))
     if is_function(rule):  # not as a chain, which would not ask it at gamma = 1
@@ -94,19 +69,6 @@ def refuse_unknown_claims(rule: Any) -> None:
         raise ValueError(f'The rule claims "{claim}". {meant(claim, OPTIONAL)} claims is a set of these: {known}.')
 
 
-def made_by(maker: Any) -> Any:
-    """What a class or function makes without arguments.  Raises ValueError with the contract where it makes nothing."""
-    try:
-        return maker()
-    except Exception as error:
-        raise ValueError(explained(f"{maker.__name__}() makes no rule: {told(error)}.")) from error
-
-
-def is_maker(named: Any) -> bool:
-    """Whether it is a function that is called without arguments, and then gives the rule."""
-    return is_function(named) and not inspect.signature(named).parameters
-
-
 def first_fault(rule: Any) -> str:
     """What goes wrong at the first step of a made-up run, in a sentence; empty where nothing does."""
     steps = steps_of(rule)
@@ -115,20 +77,12 @@ def first_fault(rule: Any) -> str:
         p, gamma = asked(rule, state, steps[0], GAMMA) if isinstance(rule, Chain) else (steps[0], GAMMA)
         made = rule.step(state, p, gamma)
     except Exception as error:  # noqa: BLE001  anybody's code may raise anything
-        return f"The rule fails at its first step: {told(error)}"
+        return f"The rule fails at its first step: {line_of(error)}"
     if not (isinstance(made, tuple) and len(made) == 2 and isinstance(made[0], Tensor)):
         return f"{class_of(rule)}.step returned {class_of(made)}, but a pair (D, next state) is needed."
     if made[0].shape != p.cond.shape:
         return f"{class_of(rule)}.step gave D the shape {[*made[0].shape]}, but that of c is {[*p.cond.shape]}."
     return ""
-
-
-def told(error: Exception) -> str:
-    """An exception with the line that raised it; of what this pack says, its words are enough."""
-    last = extract_tb(error.__traceback__)[-1]
-    if Path(last.filename).is_relative_to(ROOT / "guidance"):
-        return str(error)
-    return f"{type(error).__name__}: {error} ({Path(last.filename).name}, line {last.lineno}: {last.line})"
 
 
 def lines(verdicts: dict[str, Verdict]) -> list[str]:

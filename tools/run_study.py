@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from ..sweeps.addresses import place_at
-from ..sweeps.cells import cells_of
+from ..sweeps.cells import cells_of, pack_version
 from ..sweeps.plan import Plan, read_plan
 from ..sweeps.report import report_text
 from ..sweeps.results import Folder
@@ -26,7 +26,7 @@ from ..sweeps.rules import Nodes
 from ..sweeps.summary import set_faulty_aside, write_summary
 from .host.client import Client
 from .places import HOST, ROOT
-from .run_sweep import AGAIN, agreed, in_words, pack_version
+from .run_sweep import AGAIN, agreed, in_words
 from .study_cell import FAULTS, PAUSES, REPORT_NODE, models_of, refuse_deaf_judges, told_by
 from .study_parquet import write_parquet
 from .study_passes import OnRay, left_over, passes

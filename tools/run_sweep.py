@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import re
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -18,7 +17,7 @@ from ..files.claims import check_claims, json_of, required, table, text
 from ..files.writing import NotWritten
 from ..sweeps.addresses import place_at
 from ..sweeps.axes import Axis, axis_of, check_count, count, distinct, value_of, values_of
-from ..sweeps.cells import Cell, cells_of
+from ..sweeps.cells import Cell, cells_of, pack_version
 from ..sweeps.measures import USUAL
 from ..sweeps.plan import Plan, plan_of, read_plan
 from ..sweeps.report import report_text
@@ -48,7 +47,6 @@ MOST_MARKS = 1_000_000
 NO_MARKS = "Give the file that the page of the sweep saved."
 AGAIN = "Give the same command again: it runs what is missing."
 ATTEMPTS = 2  # of a cell that fails, before it is set aside
-VERSION = re.compile(r'^version = "(.+)"$', re.MULTILINE)  # in pyproject.toml
 
 
 def options(words: Sequence[str] | None) -> argparse.Namespace:
@@ -105,11 +103,6 @@ def agreed(plan: Plan, folder: Folder, confirmed: bool) -> Plan:
     print(" x ".join(f"{len(axis.values)} {axis.name}" for axis in whole.varied), "=", f"{count(whole.varied):,} cells")
     check_count(count(whole.varied), SECONDS, confirmed, "add --yes")
     return whole
-
-
-def pack_version() -> str:
-    """The version of this pack."""
-    return VERSION.findall((ROOT / "pyproject.toml").read_text(encoding="utf-8"))[0]
 
 
 def run_missing(server: Connection, folder: Folder, cells: Sequence[Cell], names: Sequence[str], reports: bool) -> None:

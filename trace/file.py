@@ -125,6 +125,11 @@ def save(trace: Trace, path: str | os.PathLike) -> Trace:
     return kept
 
 
+def packed(trace: Trace) -> bytes:
+    """The file of a trace, as `save` writes it."""
+    return _packed(fitted(_compared(trace)))
+
+
 def fitted(trace: Trace, limit: int = MAX_BYTES) -> Trace:
     """The same trace with as many captured steps as fit into a file of `limit` bytes."""
     if trace.parts:

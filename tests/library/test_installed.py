@@ -73,9 +73,23 @@ def test_torch_and_safetensors_are_enough(installed):
     assert "guidance_geometry has no 'host'. It has AdaptiveProjected, Angle," in said
 
 
+SWEPT = """
+import guidance_geometry as gg
+world = gg.make_mixture((3, 8, 8), classes=2, seed=0)
+rows = gg.sweep(gg.ExactDenoiser(world), (1, 3, 8, 8), gg.karras(3), cond=1, axes={"cfg": [1, 2]}, folder="swept")
+print(len(rows), len(open("swept/index.html", encoding="utf-8").read()) > 100_000)
+"""
+
+
+def test_an_installation_writes_the_page_of_a_sweep(installed):
+    for module in ("scipy", "matplotlib"):
+        pytest.importorskip(module, reason=f"the page of a sweep needs {module}: pip install '.[studies]'")
+    assert ran(installed, SWEPT).split() == ["2", "True"]
+
+
 def test_nothing_of_the_host_or_the_tools_is_installed(installed):
     files = {file.name for file in (installed[0] / "guidance_geometry").iterdir()}
-    assert not files & {"host", "nodes", "web", "tools", "tests", "dev.py", "extension.py"}
+    assert not files & {"host", "nodes", "tools", "tests", "dev.py", "extension.py"}
     assert (installed[0] / "guidance_geometry" / "assets" / "denoisers" / "pocket-1.safetensors").is_file()
 
 

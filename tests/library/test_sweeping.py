@@ -1,10 +1,15 @@
 """A sweep is the runs that it names, one a row."""
 
+import json
+
 import pytest
 import torch
 
+from guidance_geometry.guidance.energies.label import LabelEnergy
 from guidance_geometry.guidance.rules.adaptive_projected import AdaptiveProjected
+from guidance_geometry.library.classifiers import exact_classifier
 from guidance_geometry.library.recording import Recording, record
+from guidance_geometry.library.sampling import karras
 from guidance_geometry.library.sweeping import sweep
 
 from .worlds import DENOISER, SIGMAS, WORLD
@@ -59,7 +64,12 @@ def test_rules_without_a_name_have_their_own():
 
 
 WRONG = [
-    ({"cfg": [1]}, "Unknown axis cfg. There are gamma, rule"),
+    ({"cgf": [1]}, "Unknown axis cgf. There are gamma, rule"),
+    ({"cfg": [1], "gamma": [2]}, "cfg and gamma are the same axis"),
+    ({"label": [1], "prompt": ["a"]}, "Leave out the other"),
+    ({"steps": [4]}, "steps needs sigmas as a function"),
+    ({"rule": ["APG"]}, "'APG' is no rule. Give the rule itself, or FILE:RULE"),
+    ({"rule": ["nowhere.py:a"]}, "names no file"),
     ({"gamma": []}, "The axis gamma is empty"),
     ({"gamma": [1.0, float("nan")]}, "gamma is nan"),
     ({"seed": 3}, r"The axis seed is 3, but needs a list of values: \{'seed': \[3\]\}"),
@@ -76,7 +86,115 @@ def test_a_wrong_axis_is_refused_before_the_first_run(axes, words, monkeypatch):
         rows(**axes)
 
 
-@pytest.mark.parametrize("name", ["gamma", "sampler"])
+@pytest.mark.parametrize("name", ["gamma", "cfg", "sampler"])
 def test_an_axis_beside_the_axes_is_refused(name):
     with pytest.raises(ValueError, match=rf"{name} is an axis. Give it as axes=\{{'{name}': \[1\]\}}"):
         sweep(DENOISER, (2, 3, 8, 8), SIGMAS, cond=1, axes={}, **{name: 1})
+
+
+def test_the_scale_goes_by_either_word_and_a_row_says_the_one_that_was_used():
+    (gamma,), (cfg,) = rows(gamma=[3.0]), rows(cfg=[3.0])
+    assert list(cfg) == ["cfg", *list(gamma)[1:]]
+    assert (cfg["cfg"], cfg["M1"], cfg["sure"]) == (3.0, gamma["M1"], gamma["sure"])
+
+
+def test_steps_schedules_and_labels_are_axes():
+    found = sweep(DENOISER, (1, 3, 8, 8), karras, cond=0, axes={"steps": [3, 5], "label": [1, 2]}, progress=False)
+    assert [(row["steps"], row["label"], row["evaluations"]) for row in found] == [
+        (steps, label, 2 * steps) for steps in (3, 5) for label in (1, 2)
+    ]
+    (own,) = sweep(DENOISER, (1, 3, 8, 8), karras(5), cond=2, axes={})
+    assert own["M1"] == found[3]["M1"] != found[2]["M1"]
+    schedules = {"karras": karras(5), "short": karras(3)}
+    (first, last) = sweep(DENOISER, (1, 3, 8, 8), SIGMAS, cond=2, axes={"scheduler": schedules})
+    assert (first["scheduler"], first["M1"], last["evaluations"]) == ("karras", own["M1"], 6)
+    with pytest.raises(ValueError, match="number of steps is needed"):
+        sweep(DENOISER, (1, 3, 8, 8), karras, cond=2, axes={})
+
+
+HALFWAY = "def halfway(u, c, x, gamma, sigma):\n    return c + (gamma - 1) / {} * (c - u)\n"
+
+
+def test_a_rule_in_a_file_is_a_value(tmp_path):
+    file = tmp_path / "my_rule.py"
+    file.write_text(HALFWAY.format(2))
+    plain, own, there = rows(rule=["cfg", halfway, f"{file}:halfway"])
+    assert there["rule"] == f"{file}:halfway"
+    assert [there[name] for name in ("M1", "sure", "M19")] == [own[name] for name in ("M1", "sure", "M19")]
+    assert plain["M1"] != own["M1"]
+
+
+@pytest.fixture
+def counted(monkeypatch):
+    """How many runs began."""
+    ran, real = [], Recording.sample
+    monkeypatch.setattr(Recording, "sample", lambda run, *given: ran.append(run) or real(run, *given))
+    return ran
+
+
+def test_a_bar_shows_how_far_it_is_unless_nobody_wants_it(capsys):
+    rows(gamma=[1.0, 2.0])
+    assert "2/2" in capsys.readouterr().err
+    sweep(DENOISER, (1, 3, 8, 8), SIGMAS, cond=1, axes={}, progress=False)
+    assert capsys.readouterr().err == ""
+
+
+def test_what_a_folder_holds_is_not_run_again_and_says_the_same(tmp_path, counted):
+    pytest.importorskip("scipy", reason="the report of a sweep needs scipy: pip install '.[studies]'")
+    file = tmp_path / "my_rule.py"
+    file.write_text(HALFWAY.format(2))
+    label = LabelEnergy(exact_classifier(WORLD), ((1,),))
+
+    def swept(gammas=(1.0, 3.0), **more):
+        axes = {"gamma": gammas, "rule": {"plain": None, "half": f"{file}:halfway"}, "seed": range(2)}
+        return sweep(DENOISER, (2, 3, 8, 8), SIGMAS, cond=1, axes=axes, folder=tmp_path / "out", progress=False, **more)
+
+    first = swept(measures={"judge": label})
+    assert len(counted) == len(first) == 8
+    assert repr(swept(measures={"judge": label})) == repr(first)
+    assert len(counted) == 8, "nothing ran again"
+    assert [row["gamma"] for row in swept((3.0, 5.0), measures={"judge": label})][::4] == [3.0, 5.0]
+    assert len(counted) == 12, "only what is new ran"
+    swept(measures={"judge": label, "sure": sure})
+    assert len(counted) == 20, "a measure that is new needs the samples"
+    file.write_text(HALFWAY.format(3))
+    swept(measures={"judge": label, "sure": sure})
+    assert len(counted) == 24, "so does a rule that was changed"
+
+
+def test_a_folder_has_the_page_of_a_sweep(tmp_path):
+    pytest.importorskip("scipy", reason="the report of a sweep needs scipy: pip install '.[studies]'")
+    judges = {"judge": LabelEnergy(exact_classifier(WORLD), ((1,),)), "sure": sure}
+    axes = {"gamma": [1.0, 3.0], "seed": range(3)}
+    found = sweep(DENOISER, (2, 3, 8, 8), SIGMAS, cond=1, axes=axes, measures=judges, folder=tmp_path, progress=False)
+    there = {path.name for path in tmp_path.iterdir()}
+    assert there == {*["index.html", "report.txt", "sheet.png", "results.csv", "results.json", "plan.json", "cells"]}
+    kept = json.loads((tmp_path / "results.json").read_text())["rows"]
+    assert [row["measures"]["judge"] for row in kept] == [row["judge"] for row in found]
+    assert [row["measures"]["strength"] for row in kept][3:] == [row["M1"] for row in found][3:]
+    report = (tmp_path / "report.txt").read_text()
+    assert "Judge, mean log-probability" in report
+    assert "\nsure\n" in report
+    with pytest.raises(ValueError, match="holds the results of another plan"):
+        sweep(DENOISER, (1, 3, 8, 8), SIGMAS, cond=1, axes=axes, folder=tmp_path)
+
+
+def test_a_sweep_that_is_broken_off_leaves_its_page_and_goes_on(tmp_path, counted):
+    pytest.importorskip("scipy", reason="the report of a sweep needs scipy: pip install '.[studies]'")
+    begin = {"axes": {"gamma": [1.0, 2.0, 3.0]}, "folder": tmp_path, "progress": False}
+
+    def broken(x):
+        if len(counted) == 2:
+            raise KeyboardInterrupt
+        return sure(x)
+
+    with pytest.raises(KeyboardInterrupt):
+        sweep(DENOISER, (1, 3, 8, 8), SIGMAS, cond=1, measures={"sure": broken}, **begin)
+    assert len(json.loads((tmp_path / "results.json").read_text())["rows"]) == 1
+    assert len(sweep(DENOISER, (1, 3, 8, 8), SIGMAS, cond=1, measures={"sure": sure}, **begin)) == 3
+    assert len(counted) == 4
+
+
+def test_two_values_of_one_name_have_no_folder(tmp_path):
+    with pytest.raises(ValueError, match="Two values of the axis rule have one name"):
+        sweep(DENOISER, (1, 3, 8, 8), SIGMAS, cond=1, axes={"rule": [halfway, halfway]}, folder=tmp_path)

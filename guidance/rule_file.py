@@ -1,0 +1,100 @@
+"""A rule in a file of somebody's own, named FILE:RULE: a function, a class, or anything else that may be a rule."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+import importlib.util
+import inspect
+import re
+import sys
+from pathlib import Path
+from traceback import extract_tb
+from types import ModuleType
+from typing import Any, NamedTuple
+
+from .contract import explained, is_function, misfit
+
+ROOT = Path(__file__).resolve().parents[1]
+FORM = re.compile(r"(?P<file>.+\.py):(?P<name>[A-Za-z_]\w*)")
+HEX = 16  # digits of a digest
+
+
+class RuleFile(NamedTuple):
+    """Where a rule is."""
+
+    file: Path
+    name: str
+
+    @classmethod
+    def of(cls, words: str) -> RuleFile | None:
+        """The file and the name of FILE:RULE; None for other words.  Raises ValueError where there is no such file."""
+        found = FORM.fullmatch(words.strip())
+        if not found:
+            return None
+        place = cls(Path(found["file"]).expanduser().resolve(), found["name"])
+        if not place.file.is_file():
+            raise ValueError(f"{words!r} names no file. Give FILE:RULE, such as my_rule.py:MyRule.")
+        return place
+
+    @property
+    def word(self) -> str:
+        """How it is called, wherever the file is."""
+        return f"{self.file.name}:{self.name}"
+
+    @property
+    def digest(self) -> str:
+        """By which another content of the file is told apart."""
+        return hashlib.sha256(self.file.read_bytes()).hexdigest()[:HEX]
+
+    def named(self) -> Any:
+        """What the name stands for; the file is run.  Raises ValueError."""
+        module = self._module()
+        if not hasattr(module, self.name):
+            known = ", ".join(key for key in vars(module) if not key.startswith("_"))
+            raise ValueError(f"{self.file.name} has no {self.name!r}. It has {known}.")
+        return getattr(module, self.name)
+
+    def rule(self) -> Any:
+        """The rule.  Raises ValueError with the contract where it is none."""
+        rule = made_by(self.named())
+        if fault := misfit(rule):
+            raise ValueError(explained(fault))
+        return rule
+
+    def _module(self) -> ModuleType:
+        """The module in the file; one of this pack under its own name, so that its relative imports work."""
+        if self.file.is_relative_to(ROOT) and (self.file.parent / "__init__.py").exists():
+            parts = self.file.relative_to(ROOT).with_suffix("").parts
+            return importlib.import_module(".".join((__package__.rpartition(".")[0], *parts)))
+        name = f"guidance_geometry_rule_{self.digest}"  # a dataclass looks its module up
+        spec = importlib.util.spec_from_file_location(name, self.file)
+        if spec is None or spec.loader is None:
+            raise ValueError(f"{self.file} is no Python file. Give FILE:RULE, such as my_rule.py:MyRule.")
+        module = sys.modules[name] = importlib.util.module_from_spec(spec)
+        try:
+            spec.loader.exec_module(module)
+        except Exception as error:
+            raise ValueError(f"{self.file.name} cannot be run: {line_of(error)}. Mend it.") from error
+        return module
+
+
+def made_by(named: Any) -> Any:
+    """What a class, or a function without arguments, makes; anything else is the rule itself.
+
+    Raises ValueError with the contract where it makes nothing.
+    """
+    if not isinstance(named, type) and not (is_function(named) and not inspect.signature(named).parameters):
+        return named
+    try:
+        return named()
+    except Exception as error:
+        raise ValueError(explained(f"{named.__name__}() makes no rule: {line_of(error)}.")) from error
+
+
+def line_of(error: Exception) -> str:
+    """An exception with the line that raised it; of what this pack says, its words are enough."""
+    last = extract_tb(error.__traceback__)[-1]
+    if Path(last.filename).is_relative_to(ROOT / "guidance") and last.filename != __file__:
+        return str(error)
+    return f"{type(error).__name__}: {error} ({Path(last.filename).name}, line {last.lineno}: {last.line})"
