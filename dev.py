@@ -10,6 +10,7 @@ import argparse
 import json
 import os
 import platform
+import re
 import shutil
 import signal
 import subprocess
@@ -28,6 +29,7 @@ from tools.places import ROOT
 
 RUN = ROOT / "tools" / "run.py"
 PYTEST = ["-ra", "--durations=10", "--numprocesses=2", "--dist=loadfile", "--no-loadscope-reorder"]
+RULE_FILE = re.compile(r"""((?:[A-Za-z]:)?[^\s,+"'\[\]:=]+\.py):([A-Za-z_]\w*)""")  # in values of axes
 NAMED = ("--name", f"own ComfyUI on {platform.node()}")  # in results; its port tells nobody anything
 TEMPLATE = ROOT / "example_workflows" / "First look at guidance.json"
 
@@ -76,8 +78,16 @@ def demo(args: argparse.Namespace) -> int:
     return on_a_host(args, "first_look", "--output", ROOT / "output" / "demo")
 
 
+def offer_rules(words: list) -> None:
+    """Name the rules in files, FILE:RULE, to the ComfyUI and the tool that start next: no other file is ever run."""
+    named = [place for text in map(str, words) for place in RULE_FILE.findall(text)]
+    there = [f"{Path(file).resolve()}:{rule}" for file, rule in named if Path(file).is_file()]
+    os.environ["GG_RULE_FILES"] = "\n".join(dict.fromkeys(there))
+
+
 def sweep(args: argparse.Namespace) -> int:
     """Run every combination of settings, write a page, a sheet and tables; other arguments go to tools/run_sweep.py."""
+    offer_rules(args.rest)
     if any(one.partition("=")[0] == "--server" for one in args.rest):
         python, _ = prepare(args)
         return run([python, RUN, "run_sweep", *args.rest])
@@ -87,6 +97,7 @@ def sweep(args: argparse.Namespace) -> int:
 def study(args: argparse.Namespace) -> int:
     """Run a plan, on this machine, on servers or on a Ray cluster; other arguments go to tools/run_study.py."""
     named = {one.partition("=")[0] for one in args.rest}
+    offer_rules([args.plan.read_text(encoding="utf-8") if args.plan.is_file() else ""])
     if "--report" in named:
         return run([prepare(args)[0], RUN, "report_study", args.plan, *args.rest])
     if "--servers" in named:

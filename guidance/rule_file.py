@@ -6,6 +6,7 @@ import hashlib
 import importlib
 import importlib.util
 import inspect
+import os
 import re
 import sys
 from pathlib import Path
@@ -17,6 +18,7 @@ from .contract import explained, is_function, misfit
 
 ROOT = Path(__file__).resolve().parents[1]
 FORM = re.compile(r"(?P<file>.+\.py):(?P<name>[A-Za-z_]\w*)")
+OFFERED = "GG_RULE_FILES"  # in the environment: FILE:RULE one a line; nothing else is run for a prompt
 HEX = 16  # digits of a digest
 
 
@@ -33,9 +35,17 @@ class RuleFile(NamedTuple):
         if not found:
             return None
         place = cls(Path(found["file"]).expanduser().resolve(), found["name"])
+        place = cls.offered().get(place.word, place)  # its folder is then that of the command
         if not place.file.is_file():
             raise ValueError(f"{words!r} names no file. Give FILE:RULE, such as my_rule.py:MyRule.")
         return place
+
+    @classmethod
+    def offered(cls) -> dict[str, RuleFile]:
+        """The rules that whoever started this process named to it, by their words; files that are gone are left out."""
+        named = [found for words in os.environ.get(OFFERED, "").splitlines() if (found := FORM.fullmatch(words))]
+        every = [cls(Path(found["file"]), found["name"]) for found in named]
+        return {one.word: one for one in every if one.file.is_file()}
 
     @property
     def word(self) -> str:

@@ -128,7 +128,7 @@ def chain_by_name(text: str) -> Chain:
     """A chain of rules with their default settings, from their names with + between them.  Raises ValueError."""
     nodes = {node.define_schema().node_id: node for node in CheckedNode.__subclasses__() if _is_rule(node)}
     chain = PLAIN
-    for rule in chain_named(text, rules_by_name()):
+    for rule in chain_named(text, rules_by_name(), here=False):
         made: Any = nodes[rule.id].execute(**rule.defaults, guidance=chain)
         chain = made.result[0]
     return chain

@@ -4,13 +4,19 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
+from ..guidance.rule_file import FORM, RuleFile
 from .axes import meant
 
 CATEGORY = "guidance geometry/rules"
 PLAIN = ("cfg", "plaincfg", "none")
+FILE_NODE = "GGRuleFile"  # runs rules in files, on a ComfyUI that was started with them
+NO_FILES = (
+    "The rule {} is in a file, and this ComfyUI runs no files: only one that dev.py itself starts for a sweep does. "
+    "Leave out --server, or add the rule to the pack."
+)
 SOCKET, ENERGY = "guidance", "GG_ENERGY"  # an input that every rule has; the type of a wire
 
 
@@ -62,13 +68,28 @@ def default_of(declared: Sequence) -> Any:
     return more.get("default", options[0] if options else None)
 
 
-def chain_named(text: str, known: Sequence[RuleNode]) -> list[RuleNode]:
+def chain_named(text: str, known: Sequence[RuleNode], here: bool = True) -> list[RuleNode]:
     """The nodes of a chain of rules, in wire order: names with + between them; `cfg` is none.
 
+    here: the files of rules are on this machine; else only a server knows them, by their words.
     Raises ValueError for a name that no node has, and for a rule that needs more than its widgets.
     """
     words = [word.strip() for word in text.split("+")]
-    return [rule_named(word, known) for word in words if plain(word) not in PLAIN]
+    return [
+        rule_in_file(word, known, here) if FORM.fullmatch(word) else rule_named(word, known)
+        for word in words
+        if plain(word) not in PLAIN
+    ]
+
+
+def rule_in_file(word: str, known: Sequence[RuleNode], here: bool = True) -> RuleNode:
+    """The node of a rule that is named FILE:RULE.  Raises ValueError where nothing runs files, or there is none."""
+    node = next((rule for rule in known if rule.id == FILE_NODE), None)
+    if node is None:
+        raise ValueError(NO_FILES.format(word))
+    place = RuleFile.of(word) if here else None
+    word, digest = (place.word, place.digest) if place else (word, "")
+    return replace(node, title=word, defaults={"rule": word, "digest": digest})
 
 
 def rule_named(word: str, known: Sequence[RuleNode]) -> RuleNode:

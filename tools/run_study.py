@@ -17,6 +17,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from ..guidance.rule_file import OFFERED
 from ..sweeps.addresses import place_at
 from ..sweeps.cells import cells_of, pack_version
 from ..sweeps.plan import Plan, read_plan
@@ -145,6 +146,7 @@ def runner_of(plan: Plan, folder: Folder, args: argparse.Namespace, told: Mappin
         "cpu": args.cpu,
         "reports": all(REPORT_NODE in nodes for nodes in told.values()),
         "patience": (args.timeout, PAUSES),
+        "rules": os.environ.get(OFFERED, ""),
     }
 
 

@@ -118,11 +118,13 @@ class CellRunner:
 
     output: folder or address of the results. seats: who gives it a running server, and knows what others have. host:
     folder of the ComfyUI that it starts for itself on this machine, "" for none. cpu: not on its GPU. patience: the
-    timeout and the pauses of study_cell.Connection; between two starts of a ComfyUI it makes the same pauses.
+    timeout and the pauses of study_cell.Connection; between two starts of a ComfyUI it makes the same pauses. rules: in
+    files, FILE:RULE, at the same place on every machine.
     """
 
-    def __init__(self, root, output, measures, seats, host, reports, patience, cpu=False):
+    def __init__(self, root, output, measures, seats, host, reports, patience, cpu=False, rules=""):  # noqa: PLR0913
         named_pack(root)
+        os.environ["GG_RULE_FILES"] = rules
         from guidance_geometry.sweeps.addresses import place_at
         from guidance_geometry.sweeps.cells import Cell
         from guidance_geometry.sweeps.results import Folder

@@ -665,6 +665,7 @@ def test_what_a_run_cannot_be_asked_for_is_refused_before_any_run(swept, labelle
         ("seed: 0..3", "have no cfg"),
         ("cfg: 1\nstpes: 4", "Did you mean steps"),
         ("cfg: 1\nrule: Rescael", "Did you mean Rescale CFG"),
+        ("cfg: 1\nrule: my_rule.py:halfway", "this ComfyUI runs no files"),
         ("cfg: 1\nAPG.eta: 0", "on no rule of the chain"),
         ("cfg: 1\nsampler: eulre", "sampler_name is 'eulre'"),
         ("cfg: 1\nrule: APG\nAPG.eta: robot", "eta is 'robot', which is not a number"),

@@ -6,6 +6,7 @@ import sys
 
 import pytest
 
+from guidance_geometry.tests.queue.conftest import host_in
 from guidance_geometry.tests.queue.prompts import ROOT
 
 SMALL = ["--set", "steps=2", "--cfg"]
@@ -65,3 +66,22 @@ def test_a_judge_without_the_label_is_refused_before_any_picture(swept, judged):
     code, said = swept("--workflow", judged, "--cfg", "3", "--axis", "label: robot, robto")
     assert (code, "The judge cannot be asked: GGLabelEnergy" in said, "robot" in said) == (2, True, True), said
     assert not swept.folder.exists()
+
+
+def test_a_rule_in_a_file_runs_where_comfyui_was_started_with_it(tmp_path, monkeypatch, swept):
+    """D = c + (gamma - 1) / 2 (c - u) is guidance at a scale in the middle between 1 and gamma."""
+    file = tmp_path / "my_rule.py"
+    file.write_text("def halfway(u, c, x, gamma, sigma):\n    return c + (gamma - 1) / 2 * (c - u)\n")
+    (tmp_path / "other.py").write_text("def bad(u, c, x, gamma, sigma):\n    raise SystemExit\n")
+    words = ["--set", "steps=2", "--cfg", "5", "--rule", f"cfg, {file}:halfway"]
+    code, said = swept(*words)
+    assert (code, "this ComfyUI runs no files" in said) == (2, True), said
+    monkeypatch.setenv("GG_RULE_FILES", f"{file}:halfway")
+    with host_in(tmp_path / "host") as live:
+        code, said = swept("--server", live.address, *words)
+        assert code == 0, said
+        rows = json.loads((swept.folder / "results.json").read_text())["rows"]
+        scales = {row["place"]["rule"]: row["measures"]["effective_scale"] for row in rows}
+        assert scales == pytest.approx({"cfg": 5.0, f"{file}:halfway": 3.0}, abs=1e-3)
+        code, said = swept("--server", live.address, *words[:5], f"cfg, {tmp_path / 'other.py'}:bad")
+        assert (code, "'other.py:bad'" in said) == (2, True), said

@@ -1,7 +1,8 @@
 import pytest
 
+from guidance_geometry.guidance.rule_file import RuleFile
 from guidance_geometry.sweeps.judges import JUDGE
-from guidance_geometry.sweeps.rules import Nodes, rule_named
+from guidance_geometry.sweeps.rules import Nodes, RuleNode, rule_named
 from guidance_geometry.sweeps.workflow import (
     PICTURES,
     TRACE,
@@ -283,3 +284,21 @@ def test_of_several_gradients_an_axis_says_which_by_number():
     assert [made[number]["inputs"]["scale"] for number in ("30", "31")] == [2.0, 5]
     with pytest.raises(ValueError, match="scale is 'robot', but a number is needed"):
         with_values(steered(), {"Classifier Guidance.scale": "robot"})
+
+
+FILES = RuleNode("GGRuleFile", "Rule from a File", {"rule": "", "digest": ""})
+
+
+def test_a_rule_in_a_file_is_a_node_that_knows_its_content(tmp_path):
+    (tmp_path / "my_rule.py").write_text("def halfway(u, c, x, gamma, sigma):\n    return c\n")
+    words = f"{tmp_path / 'my_rule.py'}:halfway"
+    made = with_values(workflow(), {"rule": f"APG + {words}"}, Nodes([*RULES, FILES]))
+    node = made[made["4"]["inputs"]["guidance"][0]]
+    assert (node["class_type"], node["inputs"]["rule"]) == ("GGRuleFile", "my_rule.py:halfway")
+    assert node["inputs"]["digest"] == RuleFile.of(words).digest
+
+
+def test_a_server_that_runs_no_files_is_never_told_of_one():
+    for words in ("/etc/passwd.py:a", "nowhere.py:halfway"):
+        with pytest.raises(ValueError, match=f"The rule {words} is in a file, and this ComfyUI runs no files"):
+            with_values(workflow(), {"rule": words}, NODES)

@@ -52,6 +52,17 @@ def test_a_report_runs_nothing_and_servers_need_no_host(called):
     assert found[found.index("--plan") + 1] == "plan.yaml"
 
 
+def test_rules_in_files_are_named_to_the_comfyui_that_is_started_and_to_no_other(tmp_path):
+    (tmp_path / "mine.py").touch()
+    (tmp_path / "plan.yaml").write_text(f"axes: {{rule: [cfg, {tmp_path}/mine.py:a, gone.py:b]}}")
+    code = "import dev, os; dev.offer_rules(['--rule=cfg, mine.py:a + APG', open('plan.yaml').read()])"
+    call = [sys.executable, "-c", f"{code}; print(os.environ['GG_RULE_FILES'])"]
+    done = subprocess.run(
+        call, cwd=tmp_path, env=os.environ | {"PYTHONPATH": str(ROOT)}, capture_output=True, text=True
+    )
+    assert done.stdout.strip() == f"{tmp_path / 'mine.py'}:a", done.stderr
+
+
 def command(*words):
     """dev.py itself, with a Python that has nothing installed and no network."""
     return subprocess.run([sys.executable, ROOT / "dev.py", *words], capture_output=True, text=True, timeout=60)

@@ -167,6 +167,7 @@ def test_what_the_folder_holds_counts_towards_the_limit(swept, stub):
         (["--cfg", "1", "--rule", "Rescael"], "Did you mean Rescale CFG"),
         (["--cfg", "1", "--axis", "sampler: eulre"], "Did you mean euler"),
         (["--cfg", "1", "--measures", "strenth"], "Did you mean strength"),
+        (["--cfg", "1", "--rule", "cfg, my_rule.py:halfway"], "this ComfyUI runs no files"),
     ],
 )
 def test_bad_input_is_named_before_any_work(swept, stub, words, told):
