@@ -78,8 +78,8 @@ def _changed(chain: Chain, name: str, value: Value, by_rule: bool) -> Chain:
         if by_rule:
             return chain
         raise ValueError(f"{name} is on no rule of the chain {chain.text!r}. Connect {title} to guidance.")
-    if len(numbers := [number for one in mine if (number := getattr(one, "node", ""))]) > 1:
-        which = ", ".join(f"{number}.{knob}" for number in numbers)
+    if len(numbers := [at for one in mine if (at := getattr(one, "node", ""))]) > 1:
+        which = ", ".join(f"{at}.{knob}" for at in numbers)
         raise ValueError(f"{name} may be one of {len(mine)} gradients. Write which: {which}.")
     rule, node = mine[0], rule_node_of(type(mine[0]))
     known = rule.knobs

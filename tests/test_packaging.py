@@ -13,7 +13,18 @@ from packaging.requirements import Requirement
 
 from .project import PROJECT, ROOT
 
-ROOMS = {"guidance", "files", "networks", "samplers", "trace", "denoisers", "classifiers", "figures", "sweeps"}
+ROOMS = {"guidance", "files", "networks", "samplers", "trace", "verdict", "denoisers", "classifiers", "figures"}
+ROOMS |= {"sweeps", "host", "nodes"}
+    "files",
+    "networks",
+    "samplers",
+    "trace",
+    "denoisers",
+    "classifiers",
+    "figures",
+    "sweeps",
+    "verdict",
+}
 ROOMS |= {"host", "nodes"}
 INSTALLED = ROOMS - {"host", "nodes"}
 PACKAGE = "guidance_geometry"
