@@ -76,7 +76,7 @@ class RuleFile(NamedTuple):
         """The module in the file; one of this pack under its own name, so that its relative imports work."""
         if self.file.is_relative_to(ROOT) and (self.file.parent / "__init__.py").exists():
             parts = self.file.relative_to(ROOT).with_suffix("").parts
-            return importlib.import_module(".".join((__package__.rpartition(".")[0], *parts)))
+            return importlib.import_module(".".join((__name__.rsplit(".", 2)[0], *parts)))
         name = f"guidance_geometry_rule_{self.digest}"  # a dataclass looks its module up
         spec = importlib.util.spec_from_file_location(name, self.file)
         if spec is None or spec.loader is None:

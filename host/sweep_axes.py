@@ -56,7 +56,8 @@ def settings_at(place: Mapping[str, Value], usual: Settings) -> Settings:
     named = {word_of(name): value for name, value in place.items() if "." not in name}
     own: dict[str, Any] = {word: named[word] for word in OWN if word in named}
     wanted: dict[str, Any] = {word: named[word] for word in ASKED if word in named}
-    asked = Asked(**{word: value if kind_of(word) == "scale" else str(value) for word, value in wanted.items()})
+    wanted |= {word: str(value) for word, value in wanted.items() if kind_of(word) != "scale"}
+    asked = Asked(**wanted)
     by_rule = value_at(place, RULE)
     chain = usual.chain if by_rule is None else chain_by_name(str(by_rule))
     for name, value in place.items():

@@ -140,10 +140,12 @@ def plan_run(
     return PlannedRun({name: word for name, (word, _) in at.items()}, values | {"condition": condition}, run)
 
 
-def levels_of(schedule: Any, steps: int | None) -> Sequence[float]:
+def levels_of(schedule: Any, steps: Any) -> Any:
     """The noise levels of a run.  schedule: a list of them, or a function of the number of steps"""
-    if callable(schedule) == (steps is not None):
-        return schedule(steps) if callable(schedule) else schedule
+    if callable(schedule) and steps is not None:
+        return schedule(steps)
+    if not callable(schedule) and steps is None:
+        return schedule
     raise ValueError(
         "sigmas is a function, so the number of steps is needed. Add an axis: {'steps': [20]}." if steps is None else
         "The axis steps needs sigmas as a function of the number of steps, such as karras, and they are a list."

@@ -15,17 +15,6 @@ from .project import PROJECT, ROOT
 
 ROOMS = {"guidance", "files", "networks", "samplers", "trace", "verdict", "denoisers", "classifiers", "figures"}
 ROOMS |= {"sweeps", "host", "nodes"}
-    "files",
-    "networks",
-    "samplers",
-    "trace",
-    "denoisers",
-    "classifiers",
-    "figures",
-    "sweeps",
-    "verdict",
-}
-ROOMS |= {"host", "nodes"}
 INSTALLED = ROOMS - {"host", "nodes"}
 PACKAGE = "guidance_geometry"
 NEEDED = {"__init__.py", "extension.py", *ROOMS, "web", "assets"}
