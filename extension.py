@@ -59,14 +59,20 @@ def nodes_in(name: str) -> list[type[CheckedNode]]:
 
 
 def nodes_of(folder: Path, prefix: str) -> list[type[CheckedNode]]:
-    """The node classes of everything in a folder, in the order of the menus."""
-    return [node for name in names_in(folder) for node in nodes_in(prefix + name)]
+    """The node classes of a folder in the order of the menus: of its files, and those that its package makes."""
+    made = vars(import_module(f".nodes.{prefix}".rstrip("."), __package__)).get("MADE", {})
+    names = in_order({*names_in(folder), *made})
+    return [node for name in names for node in made.get(name) or nodes_in(prefix + name)]
 
 
 def names_in(folder: Path) -> list[str]:
-    """Modules and folders of modules, in the order of the menus; what editors and systems leave there is neither."""
+    """Modules and folders of modules; what editors and systems leave there is neither."""
     files = [file for file in folder.iterdir() if file.suffix == ".py" or file.is_dir()]
-    names = {file.stem for file in files if file.stem.isidentifier() and not file.stem.startswith("_")}
+    return [file.stem for file in files if file.stem.isidentifier() and not file.stem.startswith("_")]
+
+
+def in_order(names: set[str]) -> list[str]:
+    """Names of modules in the order of the menus."""
     place = {name: number for number, name in enumerate(ORDER)}
     return sorted(names, key=lambda name: (place.get(name, len(ORDER)), name))
 

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from functools import partial
+from typing import Any
+
 from comfy_api.latest import io
 from torch import Tensor
 
+from ..guidance.energies.protocol import PictureEnergy
 from ..guidance.printing import shown
 from ..guidance.vectors import gradient_mode
+from .checks import CheckedNode
+from .knob_inputs import inputs_of, node_of, values_of
 from .wires import EnergyWire, offering
 
 CATEGORY = "guidance geometry/classifier"
@@ -27,7 +33,27 @@ ASKED = {  # how each is asked
     "depth": ("inverse", "depth"),
     "features": ("features",),
 }
-LARGEST_SPREAD = 1e3
+
+
+def energy_schema(energy: type[PictureEnergy]) -> io.Schema:
+    """Schema of the node of an energy: the inputs of its knobs."""
+    return io.Schema(
+        node_id=energy.node_id,
+        display_name=energy.name,
+        category=CATEGORY,
+        description=energy.description,
+        inputs=inputs_of(energy),
+        outputs=[OUT],
+    )
+
+
+def energy_node(energy: type[PictureEnergy]) -> type[CheckedNode]:
+    """The node of an energy, made of what its class states of itself."""
+
+    def execute(cls, given: dict[str, Any]) -> io.NodeOutput:
+        return io.NodeOutput(energy(**values_of(energy, given)))
+
+    return node_of(energy, partial(energy_schema, energy), execute)
 
 
 def answering(classifier, *wanted: str) -> str | None:
@@ -50,17 +76,3 @@ def region(mask: Tensor) -> Tensor:  # MASK [B, H, W] or [H, W] -> [B, H, W]
     """A mask on memory that allows gradients."""
     with gradient_mode():
         return mask.clone().reshape(-1, *mask.shape[-2:])
-
-
-def spread_input() -> io.Float.Input:
-    """How much deviation an energy forgives."""
-    return io.Float.Input(
-        "spread",
-        default=0.1,
-        min=0.001,
-        max=LARGEST_SPREAD,
-        step=0.01,
-        round=0.001,
-        tooltip="How much deviation is tolerated: log p = -error / (2 spread^2). Half as much pulls four times as hard "
-        "(smoothness, L1: twice). distance: log p = -|error| / spread.",
-    )

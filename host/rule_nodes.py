@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from comfy_api.latest import io
 
 from ..guidance.chain import PLAIN, Chain, Guidance, chain_of
 from ..guidance.rules.kinds import Rule
-from ..guidance.rules.spaces import SPACES
 from ..sweeps.rules import RuleNode, chain_named
 from . import wires
 from .adapter import prompt_server
 from .checks import CheckedNode
+from .knob_inputs import inputs_of, node_of, values_of
 
 CATEGORY = "guidance geometry/rules"
 UPSTREAM = wires.Guidance.Input("guidance", optional=True, tooltip="The chain so far; this node adds to its end.")
@@ -48,20 +47,19 @@ def rule_schema(
     )
 
 
-def space_input(default: str, what: str) -> io.Combo.Input:
-    """The widget for the space in which a rule measures.  what: the beginning of the tooltip."""
-    return io.Combo.Input(
-        "space",
-        options=list(SPACES),
-        default=default,
-        tooltip=f"{what} x0: the clean prediction. epsilon: the noise. v: v-prediction, on flow models the velocity. "
-        f"ode: (x - x0)/sigma, which is epsilon, or on flow models the velocity. Usual: {default}.",
-    )
+def schema_of(rule: type[Rule], inputs: list | None = None) -> io.Schema:
+    """Schema of the node of a rule.  inputs: in place of those of its knobs."""
+    facts = (rule.node_id, rule.name, rule.description, inputs or inputs_of(rule))
+    return rule_schema(*facts, rule.maturity == "experimental", tuple(inputs_of(rule, later=True)))
 
 
-def share_input(name: str, default: float, tooltip: str) -> io.Float.Input:
-    """The widget for an end of a window: a share of the run's steps."""
-    return io.Float.Input(name, default=default, min=0.0, max=1.0, step=0.01, tooltip=tooltip)
+def rule_node(rule: type[Rule]) -> type[CheckedNode]:
+    """The node of a rule, made of what its class states of itself."""
+
+    def execute(cls, given: dict[str, Any]) -> io.NodeOutput:
+        return linked(cls, given["guidance"], rule(**values_of(rule, given)))
+
+    return node_of(rule, partial(schema_of, rule), execute)
 
 
 def linked(cls, guidance: Guidance | None, *rules: Rule) -> io.NodeOutput:
@@ -81,17 +79,6 @@ def say(cls, text: str) -> None:
         server.send_progress_text(text, node, server.client_id)
 
 
-def refused(rule: Callable[..., Any], *knobs) -> str | None:
-    """The sentence with which a rule refuses its knobs; None where it takes them, or where one comes over a wire."""
-    if None in knobs:
-        return None
-    try:
-        rule(*knobs)
-    except ValueError as reason:
-        return str(reason)
-    return None
-
-
 def rules_by_name() -> list[RuleNode]:
     """The rule nodes that are loaded, as an axis may name them."""
     return [as_named(node) for node in CheckedNode.__subclasses__() if _is_rule(node)]
@@ -102,17 +89,9 @@ def _is_rule(node: type[CheckedNode]) -> bool:
 
 
 def rule_node_of(rule: type) -> type[CheckedNode] | None:
-    """The node that makes rules of this class: its module imports it, and its `execute` names it where several do."""
-    every = (node for node in CheckedNode.__subclasses__() if "declared" in vars(node) and makes_guidance(node))
-    able = [node for node in every if vars(sys.modules[node.__module__]).get(rule.__name__) is rule]
-    code: Any = [getattr(node.execute, "__wrapped__", node.execute) for node in able]
-    makers = [node for node, execute in zip(able, code, strict=True) if rule.__name__ in execute.__code__.co_names]
-    return next(iter([*makers, *able]), None)
-
-
-def makes_guidance(node: type[CheckedNode]) -> bool:
-    """Whether a node puts a chain on its wire."""
-    return any(one.get_io_type() == CHAIN.get_io_type() for one in node.define_schema().outputs)
+    """The node that makes rules of this class; None where there is none."""
+    every = (node for node in CheckedNode.__subclasses__() if "declared" in vars(node))
+    return next((node for node in every if node.__name__ == getattr(rule, "node_id", "")), None)
 
 
 def as_named(node: type[CheckedNode]) -> RuleNode:

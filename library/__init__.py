@@ -5,10 +5,7 @@ A name is imported when it is first used, so that none costs more than it needs.
 
 from __future__ import annotations
 
-from functools import cache
 from importlib import import_module
-from inspect import isabstract
-from pkgutil import iter_modules
 from typing import Any
 
 PACK = __name__.rpartition(".")[0]
@@ -35,22 +32,10 @@ PLACES = {
 }
 
 
-KINDS = {"guidance.rules": ("kinds", "Rule"), "guidance.energies": ("protocol", "PictureEnergy")}  # folder -> its kind
-
-
-@cache
 def classes() -> dict[str, type]:
     """Every rule and energy of the pack that can be made, by the name of its class."""
-    return {one.__name__: one for folder, (file, kind) in KINDS.items() for one in classes_in(folder, file, kind)}
-
-
-def classes_in(folder: str, file: str, kind: str) -> list[type]:
-    """The classes of one kind in the files of a folder."""
-    place = f"{PACK}.{folder}"
-    modules = [import_module(f"{place}.{one.name}") for one in iter_modules(import_module(place).__path__)]
-    parent = getattr(import_module(f"{place}.{file}"), kind)
-    found = [one for module in modules for one in vars(module).values() if isinstance(one, type)]
-    return [one for one in found if issubclass(one, parent) and one is not parent and not isabstract(one)]
+    registry = import_module(f"{PACK}.guidance.registry")
+    return registry.every_rule() | registry.every_energy()
 
 
 def __getattr__(name: str) -> Any:

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from ..printing import shown
 from ..vectors import flat, promoted
 from .pictures import check_proportions, in_turn, resized
-from .protocol import CLEAN, At, Classifier, Network, NetworkEnergy, unmoved
+from .protocol import CLEAN, At, Classifier, Network, NetworkEnergy, spread_knob, unmoved
 
 TEXT_KINDS = ("probability", "cosine")
 DISTANCES = ("L1", "L2")
@@ -157,7 +157,7 @@ class DepthEnergy(NetworkEnergy):
     reference: Tensor
     near: bool = True
     distance: str = "L1"
-    spread: float = 0.1
+    spread: float = spread_knob()
 
     def __post_init__(self):
         if self.distance not in DISTANCES:

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple, Protocol, TypeVar
 
 from torch import Tensor
 
+from ..knobs import Stated, knob
 from ..printing import Printed, class_and_knobs, text_of
 from ..vectors import gradient_mode
 
@@ -76,7 +77,7 @@ class Energy(Protocol):
         ...
 
 
-class PictureEnergy(Printed):
+class PictureEnergy(Stated, Printed):
     """An energy of clean pictures without a network, until it says otherwise; on an error page it is one line."""
 
     @property
@@ -112,6 +113,17 @@ class NetworkEnergy(PictureEnergy):
     def classifiers(self) -> tuple[Network, ...]:
         """Its network."""
         return (self.network,)
+
+
+def spread_knob() -> float:
+    """How much deviation an energy forgives."""
+    return knob(
+        0.1,
+        "How much deviation is tolerated: log p = -error / (2 spread^2). Half as much pulls four times as hard "
+        "(smoothness, L1: twice). distance: log p = -|error| / spread.",
+        limits=(0.001, 1e3, 0.01),
+        rounding=0.001,
+    )
 
 
 def unmoved(ask: Callable[[], Answer]) -> Answer:

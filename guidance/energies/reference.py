@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from ..vectors import flat, promoted
 from .pictures import crop_to, in_turn, resized, resized_mask, why_black
-from .protocol import CLEAN, At, Network, NetworkEnergy, PictureEnergy, unmoved
+from .protocol import CLEAN, At, Network, NetworkEnergy, PictureEnergy, spread_knob, unmoved
 
 ROOT = 1e-12  # under a root: its slope at 0 is infinite
 
@@ -47,7 +47,7 @@ class MeasuredEnergy(PictureEnergy):
 
     reference: Tensor
     mask: Tensor | None = None
-    spread: float = 0.1
+    spread: float = spread_knob()
     length: bool = False
 
     @property
@@ -85,7 +85,7 @@ class ColourEnergy(PictureEnergy):
     """
 
     reference: Tensor
-    spread: float = 0.1
+    spread: float = spread_knob()
     bins: int = 16
 
     @property
@@ -117,7 +117,7 @@ class TintEnergy(PictureEnergy):
 
     reference: Tensor
     mask: Tensor | None = None
-    spread: float = 0.1
+    spread: float = spread_knob()
 
     @property
     def why_zero(self) -> str:
@@ -141,7 +141,7 @@ class TintEnergy(PictureEnergy):
 class SmoothEnergy(PictureEnergy):
     """How smooth a picture is: minus its total variation, -mean sqrt(dx^2 + dy^2 + eps^2) / spread."""
 
-    spread: float = 0.1
+    spread: float = spread_knob()
 
     @property
     def text(self) -> str:
@@ -166,7 +166,7 @@ class FeatureEnergy(NetworkEnergy):
 
     network: FeatureNetwork
     reference: Tensor
-    spread: float = 0.1
+    spread: float = spread_knob()
     wanted: Tensor = field(init=False)
 
     def __post_init__(self):
@@ -198,7 +198,7 @@ class StyleEnergy(NetworkEnergy):
 
     network: MapNetwork
     reference: Tensor
-    spread: float = 0.1
+    spread: float = spread_knob()
     wanted: tuple[Tensor, ...] = field(init=False)
 
     def __post_init__(self):

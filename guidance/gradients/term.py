@@ -144,6 +144,8 @@ class Term(Rule):
 class WatchTerm(Term):
     """An energy that is measured at x0-hat in every step and changes nothing."""
 
+    node_id = "GGWatchEnergy"
+
     @property
     def text(self) -> str:
         """What is watched."""
@@ -160,6 +162,7 @@ class GradientTerm(Term):
     Raises ValueError where the energy cannot be asked so, or only measures.
     """
 
+    node_id = "GGClassifierGradient"
     weight: float = field(default=2.0, metadata={"widget": "scale"})
     evaluation: str = "auto"
     normalise: str = "none"

@@ -6,13 +6,18 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
+from ..knobs import Paper, knob
 from ..predictions import Predictions
 from ..run import Run
 from ..vectors import flat, norm, per_item, project, ratio
 from .kinds import Before, with_difference
-from .spaces import known_space, seen
+from .spaces import seen, space_knob
 
-PARTS = ("sample", "channel", "frame")
+PAPER = Paper(
+    "Sadat et al. 2024",
+    "2410.02416",
+    "Eliminating Oversaturation and Artifacts of High Guidance Scales in Diffusion Models",
+)
 
 
 @dataclass(frozen=True)
@@ -64,18 +69,49 @@ class AdaptiveProjected(Before):
     picture, each channel of a video. ACE-Step takes the last two: each channel of a picture.
     """
 
+    node_id = "GGAdaptiveProjected"
+    name = "APG (Adaptive Projected Guidance)"
+    description = (
+        "Drops the part of the difference that only brightens and saturates, caps its length, and adds momentum."
+    )
+    papers = (PAPER,)
+    maturity = "stable"
     claims = frozenset({"per item"})
-    eta: float = 0.0
-    threshold: float = 0.06
-    momentum: float = -0.5
-    absolute: bool = False
-    space: str = "x0"
-    part: str = "sample"
-
-    def __post_init__(self):
-        known_space(self.space)
-        if self.part not in PARTS:
-            raise ValueError(f"Part {self.part!r} is unknown. Use one of {', '.join(PARTS)}.")
+    eta: float = knob(
+        0.0,
+        "D = c + (cfg - 1)(delta_across + eta delta_along), along and across c. 0: no saturation. "
+        f"1: plain CFG. Above 1 oversaturates, below 0 washes out. {PAPER}.",
+        limits=(-1.0, 2.0, 0.05),
+    )
+    threshold: float = knob(
+        0.06,
+        "Cap on the length of delta; 0 is off. Too low: cfg has no effect. 0.06 per element is the "
+        "paper's 15 for SDXL (4x128x128).",
+        limits=(0.0, 1000.0, 0.01),
+    )
+    momentum: float = knob(
+        -0.5,
+        "beta in m' = delta + beta m, over the steps of one run. Negative pushes away from earlier "
+        "steps, as in the paper; 0 is off; near 1 the differences pile up.",
+        limits=(-0.95, 0.95, 0.05),
+    )
+    absolute: bool = knob(
+        False,
+        "per element: length = threshold sqrt(N), the same at every resolution. absolute: the "
+        "length itself, as papers and other nodes give it (2.5 to 15).",
+        choices={"per element": False, "absolute": True},
+        name="threshold_unit",
+        shown="per element",
+    )
+    space: str = space_knob("x0", "Where along and across are measured; the cap is always on the x0 difference.")
+    part: str = knob(
+        "sample",
+        "What lengths and directions are measured over. sample: the whole, as in the paper for pictures. channel: "
+        "each channel, as the paper's code for video, and ACE-Step. frame: each frame.",
+        choices=("sample", "channel", "frame"),
+        name="norm_over",
+        later=True,
+    )
 
     @property
     def neutral(self) -> bool:

@@ -8,9 +8,16 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from ..knobs import Paper, knob
 from ..predictions import Predictions
 from ..vectors import angle, norm, per_item, ratio, reject
 from .kinds import Combine
+
+PAPER = Paper(
+    "Jin et al. 2025",
+    "2506.11039",
+    "Angle Domain Guidance: Latent Diffusion Requires Rotation Rather Than Extrapolation",
+)
 
 
 def turned(p: Predictions, *, gamma: float, max_angle: float) -> Tensor:  # max_angle in radians -> [B, ...]
@@ -38,9 +45,18 @@ class Angle(Combine):
     Source: Jin et al. 2025, arXiv 2506.11039.
     """
 
+    node_id = "GGAngle"
+    name = "ADG (Angle Domain Guidance)"
+    description = "Replaces CFG: turns c away from u by (cfg - 1) times their angle, so that colours do not burn."
+    papers = (PAPER,)
     claims = frozenset({"in span", "per item", "same in every space"})
-    max_angle: float = 60.0
-    keep_norm: bool = False
+    max_angle: float = knob(
+        60.0,
+        "Largest turn in degrees: D = cos(t') c + sin(t') |c| e, t' = (cfg - 1) t up to this. "
+        f"Small: cfg has little effect. 90: nothing of c may remain. {PAPER}.",
+        limits=(1.0, 90.0, 1.0),
+    )
+    keep_norm: bool = knob(False, "On: the result is exactly as long as c. Off: at most sqrt(2) times as long.")
 
     @property
     def text(self) -> str:

@@ -8,9 +8,12 @@ from typing import Any
 
 import torch
 
+from ..knobs import Paper, knob
 from ..predictions import Predictions
 from ..vectors import promoted
 from .kinds import Replace, Source
+
+PAPER = Paper("Karras et al. 2024", "2406.02507", "Guiding a Diffusion Model with a Bad Version of Itself")
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,9 +28,20 @@ class Autoguidance(Replace):
     Source: Karras et al. 2024, arXiv 2406.02507.
     """
 
+    node_id = "GGAutoguidance"
+    name = "Autoguidance (weak model)"
+    description = "Guides away from a weaker model, or from a weaker condition, in place of the negative."
+    papers = (PAPER,)
+    maturity = "stable"
     claims = frozenset({"same in every space", "per item"})
     weak: Source
-    share: float = 1.0
+    share: float = knob(
+        1.0,
+        "u' = u + share (weak - u). 1: the weak pass alone, as in the paper; the negative is not "
+        f"evaluated. {PAPER.number}. 0: plain CFG. Between: one evaluation more per step.",
+        limits=(0.0, 1.0, 0.05),
+        name="weak_share",
+    )
 
     @property
     def neutral(self) -> bool:

@@ -9,11 +9,18 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from ..knobs import Paper, knob
 from ..predictions import Predictions
 from ..vectors import gradient_mode
 from .kinds import Before, with_difference
+from .schedule import parse_values
 
-METHODS = ("FDG", "FreSca")
+FDG = Paper(
+    "Sadat et al. 2025",
+    "2506.19713",
+    "Guidance in the Frequency Domain Enables High-Fidelity Sampling at Low CFG Scales",
+)
+FRESCA = Paper("Huang et al. 2025", "2504.02154", "FreSca: Scaling in Frequency Space Enhances Diffusion Models")
 MOST_BANDS = 10  # a side of a latent halves so often before nothing is left of it
 
 
@@ -33,18 +40,51 @@ class Bands(Before):
     Source: Sadat et al. 2025, arXiv 2506.19713; Huang et al. 2025, arXiv 2504.02154.
     """
 
+    node_id = "GGFrequencyBands"
+    name = "Frequency Bands (FDG / FreSca)"
+    description = (
+        "Guides coarse structure and fine detail with separate weights. Any latent, split at a share of its resolution."
+    )
+    papers = (FDG, FRESCA)
+    maturity = "stable"
     claims = frozenset({"same in every space", "per item"})
-    method: str = "FDG"
-    low: float = 0.5
-    high: float = 1.0
-    cutoff: float = 0.5
-    middle: tuple[float, ...] = ()
+    method: str = knob(
+        "FDG",
+        f"FDG: c + (cfg - 1)(low d_low + high d_high), Laplacian pyramid, {FDG.number}. FreSca: "
+        f"u + cfg (low d_low + high d_high), Fourier box, {FRESCA.number}.",
+        choices=("FDG", "FreSca"),
+    )
+    low: float = knob(
+        0.5,
+        "Weight of coarse structure and colour. 1 is plain CFG. Lower: more variety, less "
+        "saturation; 0 loses the prompt. Higher: burnt.",
+        limits=(-10.0, 10.0, 0.05),
+    )
+    high: float = knob(
+        1.0,
+        "Weight of fine detail. 1 is plain CFG. Higher: crisper; too high is grain. 0: soft.",
+        limits=(-10.0, 10.0, 0.05),
+    )
+    cutoff: float = knob(
+        0.5,
+        "FreSca only: where the bands split, as a share of the highest frequency. 0: only the mean "
+        "is low. 1: everything is.",
+        limits=(0.0, 1.0, 0.01),
+    )
+    middle: tuple[float, ...] = knob(
+        (),
+        "FDG only: weights of further bands between low and high, coarse to fine, such as 0.6, "
+        "0.8. Each halves the resolution at which low begins. Empty: two bands.",
+        limits=(-10.0, 10.0),
+        read=parse_values,
+        shown="",
+        later=True,
+    )
 
     def __post_init__(self):
+        super().__post_init__()
         if len(self.middle) + 2 > MOST_BANDS:
             raise ValueError(f"middle holds {len(self.middle)} weights; give at most {MOST_BANDS - 2}.")
-        if self.method not in METHODS:
-            raise ValueError(f"Frequency method {self.method!r} is unknown. Use {' or '.join(METHODS)}.")
 
     @property
     def neutral(self) -> bool:

@@ -7,11 +7,13 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
+from ..knobs import Paper, knob
 from ..predictions import Predictions
 from ..vectors import flat, promoted, ratio, square, wide
 from .kinds import After
-from .spaces import known_space, seen
+from .spaces import seen, space_knob
 
+PAPER = Paper("Zhang et al. 2024", "2412.09966", "EP-CFG: Energy-Preserving Classifier-Free Guidance")
 LOW, HIGH = 0.45, 0.55  # the paper's percentiles of the robust energy
 
 
@@ -48,12 +50,18 @@ class EnergyPreserving(After):
     energy is measured.
     """
 
+    node_id = "GGEnergyPreserving"
+    name = "EP-CFG (Energy-Preserving CFG)"
+    description = "Gives the guided prediction the energy of the conditional one: o' = o sqrt(E(o_c)/E(o))."
+    papers = (PAPER,)
     claims = frozenset({"in span", "per item"})
-    robust: bool = False
-    space: str = "ode"
-
-    def __post_init__(self):
-        known_space(self.space)
+    robust: bool = knob(
+        False,
+        "Off: E is the sum of all squares. On: of the squares between their 45th and 55th "
+        "percentile, so that a few bright spots do not darken the rest; with few values it is noisy. "
+        f"{PAPER}.",
+    )
+    space: str = space_knob("ode", "Where the energy is measured.")
 
     @property
     def text(self) -> str:

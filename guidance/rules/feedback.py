@@ -10,12 +10,14 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from ..knobs import Paper, knob
 from ..predictions import Predictions
 from ..run import Run
 from ..vectors import dot, per_item, promoted, wide
 from .cfg import cfg
 from .kinds import Combine
 
+PAPER = Paper("Koulischer et al. 2025", "2506.06085", "Feedback Guidance of Diffusion Models")
 REFERENCE_SCALE = 3.0  # the scale that is reached at t0
 REFERENCE_RISE = 10.0  # how many offsets one step at t1 can outweigh
 MOST = 3.0  # cap on the log posterior, as the authors'
@@ -47,12 +49,36 @@ class Feedback(Combine):
     Source: Koulischer et al. 2025, arXiv 2506.06085, with delta and tau from t0 and t1 as in the authors' code.
     """
 
+    node_id = "GGFeedback"
+    name = "FBG (Feedback Guidance)"
+    description = (
+        "Guides each sample as much as it needs: more until its condition shows, less once it does. "
+        "cfg in the sampler is the highest scale."
+    )
+    papers = (PAPER,)
     claims = frozenset({"in plane", "per item"})
-    pi: float = 0.95
-    t0: float = 0.5
-    t1: float = 0.4
+    pi: float = knob(
+        0.95,
+        "Trust in the conditional model; the first scale is 1/pi. Near 1: hardly any guidance. "
+        f"Small: strong from the first step. {PAPER.number}.",
+        limits=(0.01, 0.9999, 0.01),
+        rounding=0.0001,
+    )
+    t0: float = knob(
+        0.5,
+        "Noise time, 1 at the start and 0 at the end, at which an undecided sample reaches scale "
+        "3. Larger: guidance starts earlier.",
+        limits=(0.0, 0.99, 0.01),
+    )
+    t1: float = knob(
+        0.4,
+        "Noise time around which evidence outweighs the drift and guidance falls off. Near t0 or "
+        "above: it falls off at once.",
+        limits=(0.0, 0.99, 0.01),
+    )
 
     def __post_init__(self):
+        super().__post_init__()
         if not 0 < self.pi < 1:
             raise ValueError(f"pi is {self.pi:g} but must lie between 0 and 1, both excluded.")
         if not (0 <= self.t0 < 1 and 0 <= self.t1 < 1):

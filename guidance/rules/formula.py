@@ -13,6 +13,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from ..knobs import knob
 from ..predictions import Predictions
 from ..printing import shortened
 from ..vectors import dot, flat, norm, per_item, project, reject, wide
@@ -76,10 +77,20 @@ class Formula(Combine):
     Raises ValueError for anything but ALLOWED, for a formula that cannot be read, or whose result is no picture.
     """
 
+    node_id = "GGFormula"
+    name = "Guidance Formula (your own rule)"
+    description = (
+        "The guided prediction as a formula of u, c, d = c - u, x, sigma, alpha and gamma, in place of plain CFG."
+    )
     claims = frozenset({"per item"})
-    formula: str = PLAIN
+    formula: str = knob(
+        PLAIN,
+        f"Computed for each sample separately. {ALLOWED} proj(a, b), rej(a, b): a along and "
+        "across b. dot, norm, mean, std: one number per sample. clamp(a, low, high). a / 0 is 0.",
+    )
 
     def __post_init__(self):
+        super().__post_init__()
         generator = torch.Generator().manual_seed(0)
         x, u, c = (torch.randn(PROBE, generator=generator, dtype=torch.float64) for _ in range(3))
         half = torch.full(PROBE[:1], 0.5, dtype=torch.float64)

@@ -5,11 +5,16 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+from ..knobs import Paper, knob
 from ..run import Run
 from .kinds import Schedule
 from .window import Window
 
-UNITS = ("percent", "sigma", "log-SNR")
+PAPER = Paper(
+    "Kynkaanniemi et al. 2024",
+    "2404.07724",
+    "Applying Guidance in a Limited Interval Improves Sample and Distribution Quality in Diffusion Models",
+)
 NOISIER_IS = {"percent": "smaller", "sigma": "larger", "log-SNR": "smaller"}
 
 
@@ -26,13 +31,36 @@ class Interval(Schedule):
     Source: Kynkaanniemi et al. 2024, arXiv 2404.07724.
     """
 
-    unit: str = "percent"
-    start: float = 0.2
-    end: float = 0.8
+    node_id = "GGInterval"
+    name = "Limited Interval (guidance window)"
+    description = (
+        "Guides only between two noise levels. Outside, the conditional prediction is used alone and the "
+        "unconditional pass is not evaluated."
+    )
+    papers = (PAPER,)
+    maturity = "stable"
+    together = ("unit", "start", "end")
+    unit: str = knob(
+        "percent",
+        "percent: share of the run's steps, 0 is the first, 1 after the last. sigma: noise level, "
+        "as in the paper, for VE models (SD, SDXL). log-SNR: 2 ln(alpha/sigma), the same for VE and flow.",
+        choices=("percent", "sigma", "log-SNR"),
+    )
+    start: float = knob(
+        0.2,
+        "Noisier end. percent and log-SNR: the smaller number; sigma: the larger. Later keeps more "
+        "variety; too late loses the prompt. Paper, SDXL: sigma 5.42, log-SNR -3.38.",
+        limits=(-100_000.0, 100_000.0, 0.01),
+    )
+    end: float = knob(
+        0.8,
+        "Cleaner end. Earlier saves passes and hardly changes the picture; too early softens "
+        f"detail. Paper, SDXL: sigma 0.28, log-SNR 2.55. {PAPER.number}.",
+        limits=(-100_000.0, 100_000.0, 0.01),
+    )
 
     def __post_init__(self):
-        if self.unit not in UNITS:
-            raise ValueError(f"Interval unit {self.unit!r} is unknown. Use one of {', '.join(UNITS)}.")
+        super().__post_init__()
         if math.isnan(self.start) or math.isnan(self.end):
             raise ValueError("An end of the interval is nan. Give numbers.")
         low, high = (self.end, self.start) if self.unit == "sigma" else (self.start, self.end)

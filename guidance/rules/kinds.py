@@ -28,6 +28,7 @@ from typing import Any, ClassVar, Generic, NamedTuple, TypeVar
 
 from torch import Tensor
 
+from ..knobs import Stated, refuse_unlisted, widget_of
 from ..predictions import Predictions
 from ..printing import Printed, class_and_knobs, total
 from ..run import Run
@@ -49,7 +50,7 @@ class Source(NamedTuple):
 
 
 @dataclass(frozen=True, eq=False)  # a rule that is only itself (eq=False) must not be compared by its windows
-class Rule(Printed, ABC):
+class Rule(Stated, Printed, ABC):
     """One link of a chain, of one of the kinds below; a frozen dataclass whose fields are its knobs.
 
     Their defaults are the paper's. claims: what holds for it beyond what holds for every rule (of CLAIMS); the
@@ -60,6 +61,9 @@ class Rule(Printed, ABC):
 
     claims: ClassVar[frozenset[str]] = frozenset()
     windows: tuple[Window, ...] = field(default=(), kw_only=True)
+
+    def __post_init__(self):
+        refuse_unlisted(self)
 
     @property
     def text(self) -> str:
@@ -85,7 +89,7 @@ class Rule(Printed, ABC):
     @property
     def knobs(self) -> dict[str, str]:
         """Its fields that hold a number, a word or a switch, by the names of the widgets that set them."""
-        named = {one.metadata.get("widget", one.name): one.name for one in fields(self) if one.init}
+        named = {widget_of(one): one.name for one in fields(self) if one.init}
         return {w: own for w, own in named.items() if w and isinstance(getattr(self, own), int | float | str)}
 
     def with_field(self: Own, name: str, value: Any) -> Own:

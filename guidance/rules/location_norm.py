@@ -6,10 +6,11 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
+from ..knobs import knob
 from ..predictions import Predictions
 from ..vectors import ratio, wide
 from .kinds import After
-from .spaces import known_space, seen
+from .spaces import seen, space_knob
 
 
 def location_norm(p: Predictions, guided: Tensor, *, strength: float, match: bool, space: str) -> Tensor:  # -> [B, ...]
@@ -37,13 +38,21 @@ class LocationNorm(After):
     measured.
     """
 
+    node_id = "GGLocationNorm"
+    name = "CFGNorm (norm per location)"
+    description = "Shortens the guided prediction wherever its channels are longer than those of the conditional one."
     claims = frozenset({"per item"})
-    strength: float = 1.0
-    match: bool = False
-    space: str = "x0"
-
-    def __post_init__(self):
-        known_space(self.space)
+    strength: float = knob(
+        1.0,
+        "k in o' = o (1 + k (f - 1)), f = min(1, |o_c|/|o|) over the channels of a location. "
+        "0: plain CFG. 1: never longer than c, flat where cfg pushes hardest. From HiDream-E1.",
+        limits=(0.0, 1.0, 0.05),
+    )
+    match: bool = knob(
+        False,
+        "On: f = |o_c|/|o|, which also lengthens, as Qwen-Image does; dark places then become noisier.",
+    )
+    space: str = space_knob("x0", "Where the lengths are measured.")
 
     @property
     def neutral(self) -> bool:

@@ -6,10 +6,13 @@ from dataclasses import dataclass
 
 import torch
 
+from ..knobs import Paper, knob
 from ..predictions import Predictions
 from ..vectors import norm, per_item
 from .kinds import Before, with_difference
-from .spaces import known_space, seen
+from .spaces import seen, space_knob
+
+PAPER = Paper("Zhu et al. 2025", "2508.03442", "MAMBO-G: Magnitude-Aware Mitigation for Boosted Guidance")
 
 
 @dataclass(frozen=True)
@@ -23,12 +26,18 @@ class MagnitudeAware(Before):
     Source: Zhu et al. 2025, arXiv 2508.03442.
     """
 
+    node_id = "GGMagnitudeAware"
+    name = "MAMBO-G (Magnitude-Aware Guidance)"
+    description = "Reduces guidance at steps where the difference is large compared with the prediction."
+    papers = (PAPER,)
     claims = frozenset({"in plane", "per item"})
-    damping: float = 8.0
-    space: str = "ode"
-
-    def __post_init__(self):
-        known_space(self.space)
+    damping: float = knob(
+        8.0,
+        "a in c + (cfg - 1) exp(-a |delta|/|u|) delta. 0: plain CFG. 8: usual, for cfg near 10. "
+        f"Large: no guidance early, prompt lost. {PAPER.number}.",
+        limits=(0.0, 100.0, 0.5),
+    )
+    space: str = space_knob("ode", "Where both lengths are measured.")
 
     @property
     def neutral(self) -> bool:

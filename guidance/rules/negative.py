@@ -8,11 +8,13 @@ from typing import Any
 
 from torch import Tensor
 
+from ..knobs import Paper, knob
 from ..predictions import Predictions
 from ..vectors import promoted
 from .kinds import Conditions, Source
 
-FORMS = ("sum", "InstructPix2Pix", "nested")
+SUM = Paper("Liu et al. 2022", "2206.01714", "Compositional Visual Generation with Composable Diffusion Models")
+TWO_SCALES = Paper("Brooks et al. 2022", "2211.09800", "InstructPix2Pix: Learning to Follow Image Editing Instructions")
 
 
 def weighted_sum(p: Predictions, others: list[tuple[Tensor, float]], *, gamma: float) -> Tensor:  # -> [B, ...]
@@ -50,14 +52,26 @@ class Negative(Conditions):
     is c, and nothing else is evaluated.
     """
 
+    node_id = "GGNegative"
+    name = "Negative / Dual CFG (InstructPix2Pix)"
+    description = (
+        "More conditions beside the sampler's positive and negative, each with its weight; each costs one evaluation."
+    )
+    papers = (SUM, TWO_SCALES)
+    maturity = "stable"
     claims = frozenset({"per item", "same in every space"})
     conditions: tuple[Any, ...]
     weights: tuple[float, ...]
-    form: str = "sum"
+    form: str = knob(
+        "sum",
+        f"sum: u + cfg (c - u + sum of w_i (c_i - u)), {SUM}. "
+        f"InstructPix2Pix: u + w (m - u) + cfg (c - m), {TWO_SCALES}. nested: "
+        "u + w (m + cfg (c - m) - u), as in DualCFGGuider. m is second, w its weight.",
+        choices=("sum", "InstructPix2Pix", "nested"),
+    )
 
     def __post_init__(self):
-        if self.form not in FORMS:
-            raise ValueError(f"Form {self.form!r} is unknown. Use one of {', '.join(FORMS)}.")
+        super().__post_init__()
         if len(self.conditions) != len(self.weights):
             raise ValueError(
                 f"There are {len(self.conditions)} extra conditions but {len(self.weights)} weights. Give each one a "

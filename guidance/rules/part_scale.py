@@ -4,8 +4,19 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from ..knobs import knob
 from ..run import Run
 from .kinds import Schedule
+
+
+def factor_knob(what: str) -> float:
+    """The factor on the guidance of a part."""
+    return knob(
+        1.0,
+        f"Factor on the guidance of {what}: gamma = 1 + (cfg - 1) factor. 1: the sampler's cfg. 0: no "
+        "guidance. cfg 3 and factor 3 are gamma 7.",
+        limits=(-10.0, 10.0, 0.05),
+    )
 
 
 @dataclass(frozen=True)
@@ -18,8 +29,14 @@ class PartScale(Schedule):
     No paper.
     """
 
-    video: float = 1.0
-    audio: float = 1.0
+    node_id = "GGPartScale"
+    name = "Guidance per Part (video, audio)"
+    description = (
+        "Another guidance scale for video than for sound, in latents that hold both. Every other rule of the chain "
+        "acts on each of them by itself in any case. No paper."
+    )
+    video: float = factor_knob("the video, and of a latent of one part")
+    audio: float = factor_knob("the sound")
 
     @property
     def neutral(self) -> bool:

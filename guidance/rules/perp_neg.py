@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from torch import Tensor
 
+from ..knobs import Paper, knob, socket
 from ..predictions import Predictions
 from ..vectors import promoted, reject
 from .kinds import Conditions, Source
+
+PAPER = Paper(
+    "Armandpour et al. 2023",
+    "2304.04968",
+    "Re-imagine the Negative Prompt Algorithm: Transform 2D Diffusion into 3D, Alleviate Janus Problem and Beyond",
+)
 
 
 def perp_neg(p: Predictions, empty: Tensor, *, gamma: float, weight: float) -> Tensor:  # empty [B, ...] -> [B, ...]
@@ -33,9 +40,21 @@ class PerpNeg(Conditions):
     Where the empty prompt was not evaluated the negative takes its place, which is plain CFG. At gamma = 1 it is c.
     """
 
+    node_id = "GGPerpNeg"
+    name = "Perp-Neg (Perpendicular Negative)"
+    description = "Replaces CFG: pushes away only from the part of the negative that the positive does not ask for."
+    papers = (PAPER,)
+    maturity = "stable"
     claims = frozenset({"per item", "same in every space"})
-    empty: Any
-    weight: float = 1.0
+    empty: Any = field(
+        metadata=socket("CONDITIONING", "The empty prompt, from which both prompts are measured; one more evaluation.")
+    )
+    weight: float = knob(
+        1.0,
+        "k in e + cfg (p - k q_across), p = c - e, q = negative - e, across p. 0: CFG against the "
+        f"empty prompt. Above 3 the image drifts off. {PAPER}.",
+        limits=(0.0, 100.0, 0.05),
+    )
 
     @property
     def text(self) -> str:

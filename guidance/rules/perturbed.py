@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from torch import Tensor
 
+from ..knobs import Paper, knob, socket
 from ..predictions import Predictions
 from ..vectors import promoted
 from .kinds import Add, Source
-from .window import Window
+from .window import Window, share_knob
+
+PAPER = Paper("Ahn et al. 2024", "2403.17377", "Self-Rectifying Diffusion Sampling with Perturbed-Attention Guidance")
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,13 +29,36 @@ class Perturbed(Add):
     Source: Ahn et al. 2024, arXiv 2403.17377 (PAG); the perturbation itself is the model's own.
     """
 
+    node_id = "GGPerturbed"
+    name = "Perturbed Pass (PAG / SEG / SLG style)"
+    description = (
+        "Guides away from a perturbed pass of the model, on top of cfg. The host's own PAG and SLG nodes work "
+        "without it: connect them to the sampler's model; they act after the chain."
+    )
+    papers = (PAPER,)
     claims = frozenset({"same in every space", "per item"})
-    perturbed: Source
-    weight: float = 3.0
-    start: float = 0.0
-    end: float = 1.0
+    perturbed: Source = field(
+        metadata=socket(
+            "MODEL",
+            "The model with a patch that degrades every pass through it (attention or block patches). "
+            "It gets the positive condition, once per step.",
+            name="perturbed_model",
+        )
+    )
+    weight: float = knob(
+        3.0,
+        "w in D = G + w (c - c_perturbed), added last in any chain; several add up. 0: off. "
+        f"1 to 3 usual; too high burns, whatever cfg is. PAG: {PAPER.number}.",
+        limits=(-100.0, 100.0, 0.1),
+        name="scale",
+    )
+    start: float = share_knob(
+        0.0, "Share of the steps from which it acts; before it the pass is skipped.", "start_percent"
+    )
+    end: float = share_knob(1.0, "Share of the steps up to which it acts; after it the pass is skipped.", "end_percent")
 
     def __post_init__(self):
+        super().__post_init__()
         if Window(self.start, self.end).empty:
             raise ValueError(
                 f"window {self.start:g} .. {self.end:g} is empty or reversed: start is the noisier end. Swap them."

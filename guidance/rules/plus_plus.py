@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from ..knobs import Paper, knob
 from ..run import Run
 from .kinds import Schedule
 
+PAPER = Paper(
+    "Chung et al. 2024", "2406.08070", "CFG++: Manifold-constrained Classifier Free Guidance for Diffusion Models"
+)
 NOISY = ("euler_ancestral", "ddim")
-STEPS = ("euler", "euler_ancestral", "ddim", "measured")
 
 
 @dataclass(frozen=True)
@@ -28,13 +31,30 @@ class PlusPlus(Schedule):
     Source: Chung et al. 2024, arXiv 2406.08070; the scale is derived here.
     """
 
+    node_id = "GGPlusPlus"
+    name = "CFG++ (any sampler)"
+    description = (
+        "CFG++ as a scale per step: gamma = cfg / (1 - n'/n), n = sigma/alpha. Set cfg in the sampler to 0..1. "
+        "Exact for euler, euler_ancestral, DDIM and DDPM; approximate for samplers of higher order."
+    )
+    papers = (PAPER,)
+    maturity = "stable"
     claims = frozenset({"gamma 0 is u"})
-    step_of: str = "euler"
-    eta: float = 1.0
+    step_of: str = knob(
+        "euler",
+        "The sampler in use. measured: whichever it is. euler: any sampler without noise. "
+        "euler_ancestral: the host's. ddim: DDIM and DDPM of this pack. A wrong choice of these three "
+        "gives the wrong scale, without an error.",
+        choices=("euler", "euler_ancestral", "ddim", "measured"),
+    )
+    eta: float = knob(
+        1.0,
+        f"The sampler's own eta: 0 no noise, 1 ancestral. Ignored for euler. {PAPER.number}.",
+        limits=(0.0, 1.0, 0.05),
+    )
 
     def __post_init__(self):
-        if self.step_of not in STEPS:
-            raise ValueError(f"CFG++ does not know the step {self.step_of!r}. Use one of {', '.join(STEPS)}.")
+        super().__post_init__()
         if not 0 <= self.eta <= 1:
             raise ValueError(f"eta is {self.eta:g} but must be from 0 (no noise) to 1 (ancestral).")
 

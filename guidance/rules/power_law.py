@@ -8,10 +8,16 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from ..knobs import Paper, knob
 from ..predictions import Predictions
 from ..vectors import norm, per_item, wide
 from .kinds import Before, with_difference
 
+PAPER = Paper(
+    "Pavasovic et al. 2025",
+    "2502.07849",
+    "Understanding Classifier-Free Guidance: High-Dimensional Theory and Non-Linear Generalizations",
+)
 FACTORS: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
     "score": lambda alpha, sigma: alpha / sigma**2,
     "epsilon": lambda alpha, sigma: alpha / sigma,
@@ -31,13 +37,23 @@ class PowerLaw(Before):
     Source: Pavasovic, Verbeek, Biroli and Mezard 2025, arXiv 2502.07849.
     """
 
+    node_id = "GGPowerLaw"
+    name = "Power-law CFG"
+    description = "Guides more where the difference is long and less where it is short."
+    papers = (PAPER,)
     claims = frozenset({"in plane", "per item"})
-    power: float = 0.9
-    space: str = "score"
-
-    def __post_init__(self):
-        if self.space not in FACTORS:
-            raise ValueError(f"Space {self.space!r} is unknown. Use one of {', '.join(FACTORS)}.")
+    power: float = knob(
+        0.9,
+        "D = c + (cfg - 1) |delta|^power delta. 0: plain CFG. Above 1 guides very strongly early "
+        f"in a run; below 0 evens out all steps. Readjust cfg after a change. {PAPER.number}.",
+        limits=(-1.0, 3.0, 0.05),
+    )
+    space: str = knob(
+        "score",
+        "Where |delta| is measured. score: as in the paper; very long at low noise, so cfg - 1 "
+        "must be small. epsilon: milder. x0: longest early.",
+        choices=tuple(FACTORS),
+    )
 
     @property
     def neutral(self) -> bool:

@@ -6,10 +6,13 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
+from ..knobs import Paper, knob
 from ..predictions import Predictions
 from ..vectors import ratio, std
 from .kinds import After
-from .spaces import known_space, seen
+from .spaces import seen, space_knob
+
+PAPER = Paper("Lin et al. 2023", "2305.08891", "Common Diffusion Noise Schedules and Sample Steps are Flawed")
 
 
 def rescale(p: Predictions, guided: Tensor, *, phi: float, space: str) -> Tensor:  # guided [B, ...] -> [B, ...]
@@ -31,12 +34,21 @@ class Rescale(After):
     phi: 0 is plain CFG, 1 the full rescale, 0.7 the paper's. space: where the deviations are measured; v the paper's.
     """
 
+    node_id = "GGRescale"
+    name = "Rescale CFG (std)"
+    description = (
+        "Shrinks the guided prediction until its contrast is that of the conditional one: less burn at a high cfg."
+    )
+    papers = (PAPER,)
+    maturity = "stable"
     claims = frozenset({"in span", "per item"})
-    phi: float = 0.7
-    space: str = "v"
-
-    def __post_init__(self):
-        known_space(self.space)
+    phi: float = knob(
+        0.7,
+        "o' = o (phi std(o_c)/std(o) + 1 - phi). 0: plain CFG. 1: the full rescale, flat and grey "
+        f"at a high cfg. {PAPER}.",
+        limits=(0.0, 1.0, 0.05),
+    )
+    space: str = space_knob("v", "Where the standard deviations are measured.")
 
     @property
     def neutral(self) -> bool:

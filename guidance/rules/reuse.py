@@ -9,12 +9,17 @@ import torch
 from torch import Tensor
 
 from ..extrapolation import predicted_difference
+from ..knobs import Paper, knob
 from ..predictions import Predictions
 from ..run import Run
 from ..vectors import cosine, per_item, promoted, wide
 from .kinds import BeforeAlways, with_difference
 
-PREDICTORS = ("line", "hold")
+PAPER = Paper(
+    "Castillo et al. 2023",
+    "2312.12487",
+    "Adaptive Guidance: Training-free Acceleration of Conditional Diffusion Models",
+)
 
 
 class Measured(NamedTuple):
@@ -57,15 +62,44 @@ class Reuse(BeforeAlways):
     Source: the stop is Castillo et al. 2023, arXiv 2312.12487, here per item; the line is derived here.
     """
 
+    node_id = "GGReuse"
+    name = "Skip and Reuse (adaptive guidance, faster)"
+    description = (
+        "Evaluates the unconditional pass at some steps only and predicts the difference between; can end guidance "
+        "once it adds nothing more."
+    )
+    papers = (PAPER,)
+    maturity = "stable"
     claims = frozenset({"gamma 0 is u", "per item", "same in every space"})
-    every: int = 2
-    predictor: str = "line"
-    stop: float = 1.0
-    patience: int = 2
+    every: int = knob(
+        2,
+        "The unconditional pass runs at every k-th step. 1: every step, nothing saved. 2: about "
+        "a quarter of all passes saved. Large: the predicted difference becomes outdated.",
+        limits=(1, 100),
+    )
+    predictor: str = knob(
+        "line",
+        "The difference at skipped steps. line: through the last two measured, as noise "
+        "predictions over log noise. hold: the last one as it is.",
+        choices=("line", "hold"),
+    )
+    stop: float = knob(
+        1.0,
+        "Guidance ends once the cosine of both noise predictions is back at this value. 1: never. "
+        f"0.999: late. Below 0.99: too early, prompt lost. {PAPER.number}.",
+        limits=(-1.0, 1.0, 0.0001),
+        rounding=0.000001,
+        name="stop_cosine",
+    )
+    patience: int = knob(
+        2,
+        "How many evaluated steps in a row must reach stop_cosine. 1 trusts a single one. Each "
+        "sample ends on its own; the pass is saved once all have.",
+        limits=(1, 100),
+    )
 
     def __post_init__(self):
-        if self.predictor not in PREDICTORS:
-            raise ValueError(f"Predictor {self.predictor!r} is unknown. Use {' or '.join(PREDICTORS)}.")
+        super().__post_init__()
         if self.every < 1 or self.patience < 1:
             raise ValueError(f"every is {self.every} and patience {self.patience}; both count steps. Give 1 or more.")
 

@@ -6,9 +6,12 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from ..knobs import Paper, knob
 from ..run import Run
 from .kinds import Schedule
 
+MONOTONE = Paper("Wang et al. 2024", "2404.13040", "Analysis of Classifier-Free Guidance Weight Schedulers")
+BETA = Paper("Malarz et al. 2025", "2502.10574", "Classifier-free Guidance with Adaptive Scaling")
 SHAPES: dict[str, Callable[[float, float], float]] = {
     "linear": lambda p, power: p,
     "cosine": lambda p, power: (1 - math.cos(math.pi * p)) / 2,
@@ -31,15 +34,46 @@ class ScaleSchedule(Schedule):
     Source: Wang et al. 2024, arXiv 2404.13040 (monotone weights); Malarz et al. 2025, arXiv 2502.10574 (beta).
     """
 
-    shape: str = "constant"
-    start: float = 0.0
-    end: float = 1.0
-    power: float = 2.0
-    values: tuple[float, ...] = ()
+    node_id = "GGCFGSchedule"
+    name = "CFG Schedule"
+    description = "Changes the guidance scale over the run: gamma = 1 + (cfg - 1) w, with cfg from the sampler."
+    papers = (MONOTONE, BETA)
+    maturity = "stable"
+    shape: str = knob(
+        "constant",
+        "Shape of w from the first step (p = 0) to the last (1). constant: plain CFG. linear: p. "
+        "cosine: (1 - cos pi p)/2. power: p^k. beta: a bump in the middle, below k = 1 a "
+        f"valley. list: gamma itself, step by step, from values. {MONOTONE.number}; beta: {BETA.number}.",
+        choices=("constant", *SHAPES, "list"),
+        name="schedule",
+    )
+    start: float = knob(
+        0.0,
+        "w where the shape is 0. 0 is the conditional prediction alone, 1 the full scale; "
+        "below 0 pushes the prompt away. Ignored for constant and list.",
+        limits=(-10.0, 10.0, 0.05),
+        name="start_weight",
+    )
+    end: float = knob(
+        1.0,
+        "w where the shape is 1. Above 1 overshoots cfg and burns; 0 ends unguided. Ignored for constant and list.",
+        limits=(-10.0, 10.0, 0.05),
+        name="end_weight",
+    )
+    power: float = knob(
+        2.0,
+        "k of power and beta: larger waits longer (power) or narrows the bump (beta). beta "
+        "at 1: constant; below 1: most at both ends.",
+        limits=(0.1, 10.0, 0.1),
+    )
+    values: tuple[float, ...] = knob(
+        (),
+        "For list: gamma of each step, such as 7, 5, 3, or one number for all; cfg is not read.",
+        shown="",
+    )
 
     def __post_init__(self):
-        if self.shape not in ("constant", "list", *SHAPES):
-            raise ValueError(f"Schedule {self.shape!r} is unknown. Use constant, list, {', '.join(SHAPES)}.")
+        super().__post_init__()
         if self.shape == "list" and not self.values:
             raise ValueError("The schedule is a list but no values were given. Give one, or one per step: 7, 5, 3.")
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from ..knobs import knob
 from ..predictions import Predictions
 from .kinds import Combine
 
@@ -23,8 +24,16 @@ class Skim(Combine):
     community's node also runs a pass with u and c swapped, which moves u; that one is left out here.
     """
 
+    node_id = "GGSkim"
+    name = "Skimmed CFG (less burn, per value)"
+    description = "Uses a lower scale at the values that guidance pushes further out than they already are."
     claims = frozenset({"gamma 0 is u", "per item"})
-    skim: float = 3.0
+    skim: float = knob(
+        3.0,
+        "Scale where delta, c, the guided value and its move from x share one sign. cfg or more: "
+        "plain CFG. 1: c there. Below 1: washed out. No paper.",
+        limits=(0.0, 100.0, 0.1),
+    )
 
     @property
     def neutral(self) -> bool:

@@ -20,11 +20,21 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from ..knobs import knob
 from ..predictions import Predictions
 from ..vectors import per_item, promoted
 
 SPACES = ("x0", "epsilon", "v", "ode")
+MEANING = (
+    "{} x0: the clean prediction. epsilon: the noise. v: v-prediction, on flow models the velocity. "
+    "ode: (x - x0)/sigma, which is epsilon, or on flow models the velocity. Usual: {}."
+)
 ROUNDING = 1e-5  # of alpha + sigma, which is 1 for flow models alone
+
+
+def space_knob(default: str, what: str) -> str:
+    """The space in which a rule measures.  what: the beginning of its meaning."""
+    return knob(default, MEANING.format(what, default), choices=SPACES)
 
 
 @dataclass(frozen=True)
@@ -55,13 +65,6 @@ def seen(space: str, p: Predictions) -> View:
     x = promoted(p.x)
     keep, scale = (per_item(number, x) for number in _line(space, p))
     return View(keep * x, scale)
-
-
-def known_space(space: str) -> str:
-    """The space itself.  Raises ValueError when there is none of that name."""
-    if space not in SPACES:
-        raise ValueError(f"Space {space!r} is unknown. Use one of {', '.join(SPACES)}.")
-    return space
 
 
 def _line(space: str, p: Predictions) -> tuple[Tensor, Tensor]:  # -> keep [B], scale [B]

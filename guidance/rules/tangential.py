@@ -7,10 +7,13 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
+from ..knobs import Paper
 from ..predictions import Predictions
 from ..vectors import dot, per_item, square, wide
 from .kinds import Before
-from .spaces import known_space, seen
+from .spaces import seen, space_knob
+
+PAPER = Paper("Kwon et al. 2025", "2503.18137", "TCFG: Tangential Damping Classifier-free Guidance")
 
 
 def leading_direction(uncond: Tensor, cond: Tensor) -> tuple[Tensor, Tensor]:  # [B, ...] twice -> [B] twice, float64
@@ -35,11 +38,15 @@ class Tangential(Before):
     Source: Kwon et al. 2025, arXiv 2503.18137.
     """
 
+    node_id = "GGTangential"
+    name = "TCFG (Tangential Damping CFG)"
+    description = "Keeps only the part of the unconditional output along the direction that both outputs share."
+    papers = (PAPER,)
+    maturity = "stable"
     claims = frozenset({"in span", "per item"})
-    space: str = "ode"
-
-    def __post_init__(self):
-        known_space(self.space)
+    space: str = space_knob(
+        "ode", f"u' = <u, v1> v1, v1: first right singular vector of the two outputs in this space. {PAPER}."
+    )
 
     @property
     def text(self) -> str:

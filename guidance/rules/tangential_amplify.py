@@ -6,9 +6,16 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
+from ..knobs import Paper, knob
 from ..predictions import Predictions
 from ..vectors import project, promoted, reject
 from .kinds import After
+
+PAPER = Paper(
+    "Cho et al. 2025",
+    "2510.04533",
+    "TAG: Tangential Amplifying Guidance for Hallucination-Resistant Diffusion Sampling",
+)
 
 
 def tangential_amplify(p: Predictions, guided: Tensor, *, eta: float, align: float) -> Tensor:  # [B, ...] -> [B, ...]
@@ -35,10 +42,26 @@ class TangentialAmplify(After):
     Source: Cho et al. 2025, arXiv 2510.04533, eq. 7 (eta) and eq. 26 (align).
     """
 
+    node_id = "GGTangentialAmplify"
+    name = "TAG (Tangential Amplifying Guidance)"
+    description = (
+        "Amplifies the part of the step across the noisy sample; exact for first-order samplers such as euler."
+    )
+    papers = (PAPER,)
     acts_alone = True  # also where c = u leaves no difference to guide along
     claims = frozenset({"in span", "per item", "same in every space"})
-    eta: float = 1.05
-    align: float = 0.0
+    eta: float = knob(
+        1.05,
+        "step' = step_along + eta step_across, along and across x. 1: plain CFG. 1.02 to 1.3 is "
+        f"usual; above that, detail turns into noise; below 1 blurs. {PAPER}.",
+        limits=(0.0, 3.0, 0.01),
+    )
+    align: float = knob(
+        0.0,
+        "a in D + a <c, d> d/|d|^2, d: the difference across x; the paper's form for CFG. 0: off. "
+        "Large values overshoot where c and u are close.",
+        limits=(-3.0, 3.0, 0.01),
+    )
 
     @property
     def neutral(self) -> bool:

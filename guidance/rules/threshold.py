@@ -8,12 +8,17 @@ from math import inf
 import torch
 from torch import Tensor
 
+from ..knobs import Paper, knob
 from ..predictions import Predictions
 from ..vectors import flat, per_item, promoted
 from .cfg import cfg
 from .kinds import After
 
-METHODS = ("percentile", "mimic")
+PAPER = Paper(
+    "Saharia et al. 2022",
+    "2205.11487",
+    "Photorealistic Text-to-Image Diffusion Models with Deep Language Understanding",
+)
 
 
 @dataclass(frozen=True)
@@ -30,15 +35,39 @@ class DynamicThreshold(After):
     Source: Saharia et al. 2022, arXiv 2205.11487, sec. 2.3 (percentile); the mimic form has no paper.
     """
 
+    node_id = "GGDynamicThreshold"
+    name = "Dynamic Threshold (percentile / mimic)"
+    description = "Brings the guided prediction back into range: clips its extremes and scales the rest."
+    papers = (PAPER,)
+    maturity = "stable"
     claims = frozenset({"per item"})
-    method: str = "percentile"
-    quantile: float = 0.995
-    bound: float = 1.0
-    mimic_scale: float = 4.0
+    method: str = knob(
+        "percentile",
+        "mimic: each channel keeps the range it has at mimic_scale; any model. percentile: all "
+        f"values within bound, Imagen's form; pixel models only. {PAPER.number}.",
+        choices=("percentile", "mimic"),
+        shown="mimic",
+    )
+    quantile: float = knob(
+        0.995,
+        "Share of values that count as regular. 1: the maximum; one outlier greys the picture. "
+        "Below 0.9: flat patches.",
+        limits=(0.0, 1.0, 0.001),
+        rounding=0.0001,
+    )
+    bound: float = knob(
+        1.0,
+        "percentile only: largest value of clean data, 1 for pixels in -1..1. Larger: less effect.",
+        limits=(0.001, 1000.0, 0.05),
+    )
+    mimic_scale: float = knob(
+        4.0,
+        "mimic only: the cfg whose range is kept. cfg or more: no effect. 1: washed out.",
+        limits=(0.0, 100.0, 0.1),
+    )
 
     def __post_init__(self):
-        if self.method not in METHODS:
-            raise ValueError(f"Threshold method {self.method!r} is unknown. Use {' or '.join(METHODS)}.")
+        super().__post_init__()
         if not 0 <= self.quantile <= 1 or self.bound <= 0:
             raise ValueError(
                 f"quantile is {self.quantile:g} and bound {self.bound:g}. "

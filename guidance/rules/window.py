@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from ..knobs import knob
 from ..run import Run
 
 
@@ -46,6 +47,11 @@ class Window(NamedTuple):
 
 
 WHOLE = Window()
+
+
+def share_knob(default: float, meaning: str, name: str) -> float:
+    """An end of a part of a run, as a share of its steps.  name: of the node's input."""
+    return knob(default, meaning, limits=(0.0, 1.0, 0.01), name=name)
 
 
 def part_of_run(start: float, end: float) -> Window:

@@ -7,12 +7,14 @@ from typing import NamedTuple
 
 from torch import Tensor
 
+from ..knobs import Paper, knob
 from ..predictions import Predictions
 from ..run import Run
 from ..vectors import dot, ratio, square
 from .kinds import BeforeAlways
 from .spaces import View, seen
 
+PAPER = Paper("Fan et al. 2025", "2503.18886", "CFG-Zero*: Improved Classifier-Free Guidance for Flow Matching Models")
 PURE_NOISE = 0.98  # noise level from which a flow run counts as started at noise; a continued run does not
 
 
@@ -46,8 +48,23 @@ class ZeroStar(BeforeAlways):
     Source: Fan et al. 2025, arXiv 2503.18886.
     """
 
+    node_id = "GGZeroStar"
+    name = "CFG-Zero* (scale + zero-init)"
+    description = (
+        "For flow models: scales the unconditional velocity to fit the conditional one, and does not move in the "
+        "first steps."
+    )
+    papers = (PAPER,)
+    maturity = "stable"
     claims = frozenset({"in plane", "per item"})
-    zero_steps: int = 1
+    zero_steps: int = knob(
+        1,
+        "First steps without a move (D = x) when a flow model starts from pure noise. 0: off. "
+        "Many: the composition forms too late. Needs a sampler without noise and history: euler, heun, "
+        f"dpm_2, ddim. v = s v_u + cfg (v_c - s v_u), s = <v_c, v_u>/|v_u|^2. {PAPER}.",
+        limits=(0, 100),
+        name="zero_init_steps",
+    )
 
     @property
     def text(self) -> str:

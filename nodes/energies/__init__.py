@@ -1,1 +1,12 @@
-"""Energies as wires: one file a kind, named as in guidance/energies."""
+"""Energies as wires.
+
+A node is made of what its energy states of itself. An energy whose node does more stands in a file here.
+"""
+
+from __future__ import annotations
+
+from ...guidance.registry import every_energy
+from ...host.energy_inputs import energy_node
+from ...host.knob_inputs import nodes_from
+
+MADE = nodes_from(every_energy(), energy_node, __path__)

@@ -12,7 +12,8 @@ from ...guidance.energies.perception import DISTANCES, TEXT_KINDS, DepthEnergy, 
 from ...guidance.energies.pictures import map_of_colours, map_of_levels, map_of_mask
 from ...guidance.vectors import gradient_mode
 from ...host.checks import CheckedNode, insist
-from ...host.energy_inputs import CATEGORY, NOBODY, OUT, answering, region, spread_input
+from ...host.energy_inputs import CATEGORY, NOBODY, OUT, answering, region
+from ...host.knob_inputs import input_for
 from ...host.widgets import choice_input
 from ...host.wires import ClassifierWire
 
@@ -184,7 +185,7 @@ class GGDepthEnergy(CheckedNode):
                 choice_input(
                     "distance", DISTANCES, "L1: tolerates a few outliers. L2: pulls hardest at the largest errors."
                 ),
-                spread_input(),
+                input_for(DepthEnergy, "spread"),
             ],
             outputs=[OUT],
         )

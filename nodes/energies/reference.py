@@ -16,7 +16,8 @@ from ...guidance.energies.reference import (
 )
 from ...guidance.printing import shown
 from ...host.checks import CheckedNode, insist
-from ...host.energy_inputs import CATEGORY, OUT, answering, pictures, region, spread_input
+from ...host.energy_inputs import CATEGORY, OUT, answering, pictures, region
+from ...host.knob_inputs import input_for
 from ...host.widgets import choice_input
 from ...host.wires import ClassifierWire
 
@@ -44,7 +45,7 @@ class GGReferenceEnergy(CheckedNode):
                     "colour: the dominant tint, from any distance. features: what a network sees. style: its "
                     "textures, wherever they are (Gram matrices).",
                 ),
-                spread_input(),
+                input_for(MeasuredEnergy, "spread"),
                 io.Image.Input(
                     "image",
                     optional=True,

@@ -1,1 +1,12 @@
-"""Rules as wires: one file per rule, named as the rule in guidance/rules; each node adds to a guidance chain."""
+"""Rules as wires: each node adds to a guidance chain.
+
+A node is made of what its rule states of itself. A rule whose node does more has a file of the same name here.
+"""
+
+from __future__ import annotations
+
+from ...guidance.registry import every_rule
+from ...host.knob_inputs import nodes_from
+from ...host.rule_nodes import rule_node
+
+MADE = nodes_from(every_rule(), rule_node, __path__)

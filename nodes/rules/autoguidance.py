@@ -7,7 +7,8 @@ from comfy_api.latest import io
 from ...guidance.rules.autoguidance import Autoguidance
 from ...guidance.rules.kinds import Source
 from ...host.checks import CheckedNode, insist
-from ...host.rule_nodes import linked, rule_schema
+from ...host.knob_inputs import inputs_of
+from ...host.rule_nodes import linked, schema_of
 
 NOTHING_WEAKER = (
     "Autoguidance has nothing weaker to guide away from. Connect weak_model (a smaller or less trained model of the "
@@ -20,34 +21,21 @@ class GGAutoguidance(CheckedNode):
 
     @classmethod
     def define_schema(cls):
-        return rule_schema(
-            "GGAutoguidance",
-            "Autoguidance (weak model)",
-            "Guides away from a weaker model, or from a weaker condition, in place of the negative.",
-            [
-                io.Float.Input(
-                    "weak_share",
-                    default=1.0,
-                    min=0.0,
-                    max=1.0,
-                    step=0.05,
-                    tooltip="u' = u + share (weak - u). 1: the weak pass alone, as in the paper; the negative is not "
-                    "evaluated. arXiv 2406.02507. 0: plain CFG. Between: one evaluation more per step.",
-                ),
-                io.Model.Input(
-                    "weak_model",
-                    optional=True,
-                    tooltip="A smaller or less trained model with the same latents; it gets the positive condition. "
-                    "One that differs in other ways guides into artefacts.",
-                ),
-                io.Conditioning.Input(
-                    "weak_condition",
-                    optional=True,
-                    tooltip="The condition of the weak pass, in place of the positive one; with no weak_model, the "
-                    "same model gets this vaguer condition.",
-                ),
-            ],
-        )
+        weaker = [
+            io.Model.Input(
+                "weak_model",
+                optional=True,
+                tooltip="A smaller or less trained model with the same latents; it gets the positive condition. "
+                "One that differs in other ways guides into artefacts.",
+            ),
+            io.Conditioning.Input(
+                "weak_condition",
+                optional=True,
+                tooltip="The condition of the weak pass, in place of the positive one; with no weak_model, the "
+                "same model gets this vaguer condition.",
+            ),
+        ]
+        return schema_of(Autoguidance, [*inputs_of(Autoguidance), *weaker])
 
     @classmethod
     def execute(cls, weak_share, weak_model=None, weak_condition=None, guidance=None) -> io.NodeOutput:

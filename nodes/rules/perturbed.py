@@ -7,7 +7,8 @@ from comfy_api.latest import io
 from ...guidance.rules.kinds import Source
 from ...guidance.rules.perturbed import Perturbed
 from ...host.checks import CheckedNode, insist
-from ...host.rule_nodes import linked, refused, rule_schema, share_input
+from ...host.knob_inputs import refused
+from ...host.rule_nodes import linked, schema_of
 
 SAMPLER_HOOKS = ("sampler_post_cfg_function", "sampler_calc_cond_batch_function")
 
@@ -17,35 +18,7 @@ class GGPerturbed(CheckedNode):
 
     @classmethod
     def define_schema(cls):
-        return rule_schema(
-            "GGPerturbed",
-            "Perturbed Pass (PAG / SEG / SLG style)",
-            "Guides away from a perturbed pass of the model, on top of cfg. The host's own PAG and SLG nodes work "
-            "without it: connect them to the sampler's model; they act after the chain.",
-            [
-                io.Model.Input(
-                    "perturbed_model",
-                    tooltip="The model with a patch that degrades every pass through it (attention or block patches). "
-                    "It gets the positive condition, once per step.",
-                ),
-                io.Float.Input(
-                    "scale",
-                    default=3.0,
-                    min=-100.0,
-                    max=100.0,
-                    step=0.1,
-                    tooltip="w in D = G + w (c - c_perturbed), added last in any chain; several add up. 0: off. "
-                    "1 to 3 usual; too high burns, whatever cfg is. PAG: arXiv 2403.17377.",
-                ),
-                share_input(
-                    "start_percent", 0.0, "Share of the steps from which it acts; before it the pass is skipped."
-                ),
-                share_input(
-                    "end_percent", 1.0, "Share of the steps up to which it acts; after it the pass is skipped."
-                ),
-            ],
-            experimental=True,
-        )
+        return schema_of(Perturbed)
 
     @classmethod
     def validate_inputs(cls, start_percent, end_percent):

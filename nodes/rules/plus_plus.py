@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from comfy_api.latest import io
 
-from ...guidance.rules.plus_plus import STEPS, PlusPlus
+from ...guidance.rules.plus_plus import PlusPlus
 from ...host.checks import CheckedNode
-from ...host.rule_nodes import linked, rule_schema, say
+from ...host.rule_nodes import linked, say, schema_of
 
 EXACT_FOR = "CFG++: exact with {}; approximate with any sampler that takes other steps. cfg is lambda: 0 to 1, try 0.6."
 SAMPLERS = {
@@ -22,30 +22,7 @@ class GGPlusPlus(CheckedNode):
 
     @classmethod
     def define_schema(cls):
-        return rule_schema(
-            "GGPlusPlus",
-            "CFG++ (any sampler)",
-            "CFG++ as a scale per step: gamma = cfg / (1 - n'/n), n = sigma/alpha. Set cfg in the sampler to 0..1. "
-            "Exact for euler, euler_ancestral, DDIM and DDPM; approximate for samplers of higher order.",
-            [
-                io.Combo.Input(
-                    "step_of",
-                    options=list(STEPS),
-                    default="euler",
-                    tooltip="The sampler in use. measured: whichever it is. euler: any sampler without noise. "
-                    "euler_ancestral: the host's. ddim: DDIM and DDPM of this pack. A wrong choice of these three "
-                    "gives the wrong scale, without an error.",
-                ),
-                io.Float.Input(
-                    "eta",
-                    default=1.0,
-                    min=0.0,
-                    max=1.0,
-                    step=0.05,
-                    tooltip="The sampler's own eta: 0 no noise, 1 ancestral. Ignored for euler. arXiv 2406.08070.",
-                ),
-            ],
-        )
+        return schema_of(PlusPlus)
 
     @classmethod
     def execute(cls, step_of, eta, guidance=None) -> io.NodeOutput:

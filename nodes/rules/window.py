@@ -8,7 +8,12 @@ from ...guidance.chain import chain_of
 from ...guidance.rules.window import part_of_run
 from ...host import wires
 from ...host.checks import CheckedNode
-from ...host.rule_nodes import linked, refused, rule_schema, share_input
+from ...host.knob_inputs import refused
+from ...host.rule_nodes import linked, rule_schema
+
+
+def _share(name: str, default: float, tooltip: str) -> io.Float.Input:
+    return io.Float.Input(name, default=default, min=0.0, max=1.0, step=0.01, tooltip=tooltip)
 
 
 class GGWindow(CheckedNode):
@@ -25,10 +30,8 @@ class GGWindow(CheckedNode):
                 wires.Guidance.Input(
                     "rules", tooltip="The rules that act in the window: one, or a chain of them, from any rule node."
                 ),
-                share_input(
-                    "start_percent", 0.0, "Share of the run's steps before the rules begin; 0 is from the start."
-                ),
-                share_input("end_percent", 1.0, "Share of the steps after which they have ended; 1 is to the end."),
+                _share("start_percent", 0.0, "Share of the run's steps before the rules begin; 0 is from the start."),
+                _share("end_percent", 1.0, "Share of the steps after which they have ended; 1 is to the end."),
             ],
             experimental=True,
         )

@@ -348,10 +348,10 @@ def test_one_scale_rules_where_the_others_weigh_nothing(labelled, empty_latent):
 
 @pytest.mark.parametrize("kind", ["pocket", "flow"])
 def test_our_schedules_and_rules_are_measured_as_they_act(labelled, empty_latent, kind):
-    from .rule_knobs import NODES, chain
+    from .rule_knobs import chain
 
     model, *conditions = labelled[kind]
-    rules = [chain(name, NODES[name][0]) for name in ("GGInterval", "GGRescale", "GGSkim", "GGAngle", "GGTangential")]
+    rules = [chain(name) for name in ("GGInterval", "GGRescale", "GGSkim", "GGAngle", "GGTangential")]
     for guidance in rules:
         seen = Seen(model)
         trace = guided(seen.model, *conditions, empty_latent(kind), "euler", guidance=guidance)[2]
@@ -367,10 +367,10 @@ def test_our_schedules_and_rules_are_measured_as_they_act(labelled, empty_latent
 
 
 def test_a_schedule_of_ours_beside_another_node_is_told_apart(labelled, empty_latent):
-    from .rule_knobs import NODES, chain
+    from .rule_knobs import chain
 
     model, *conditions = labelled["pocket"]
-    latent, schedule = empty_latent("pocket"), chain("GGInterval", NODES["GGInterval"][0])
+    latent, schedule = empty_latent("pocket"), chain("GGInterval")
     trace = guided(patched(model, "rescaled"), *conditions, latent, "euler", guidance=schedule)[2]
     assert trace.column("M19a").nan_to_num().max() > 0
     assert [note for note in trace.header["notes"] if note.startswith("another node changes guidance")]

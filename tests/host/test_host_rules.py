@@ -2,7 +2,7 @@
 
 import pytest
 
-from .rule_knobs import PULL, chain
+from .rule_knobs import chain
 from .runs import SEED, guided, ksampler
 
 GAMMA = 3.0
@@ -85,7 +85,7 @@ def test_two_scales_are_the_hosts_dual_guider(labelled, empty_latent, model, for
     guider = Guider_DualCFG(patcher)
     guider.set_conds(positive, middle, null)
     guider.set_cfg(GAMMA, 1.5, nested=form == "nested")
-    guidance = chain("GGNegative", PULL | {"second": middle, "second_weight": 1.5, "form": form})
+    guidance = chain("GGNegative", {"second": middle, "second_weight": 1.5, "form": form})
     ours = guided(patcher, positive, null, latent, "euler", cfg=GAMMA, guidance=guidance)[0]["samples"]
     assert far(ours, run_of(guider, latent)) <= TOLERANCE
 
@@ -111,7 +111,7 @@ def test_perp_neg_is_the_hosts_for_one_image(labelled, empty_latent, model):
 def test_a_rule_with_a_third_condition_couples_no_images(labelled, empty_latent, name):
     patcher = labelled["ve"][0]
     positive, null, other = conditions(patcher)
-    knobs = {"empty": null, "weight": 1.0} if name == "GGPerpNeg" else PULL | {"second": other, "second_weight": 0.4}
+    knobs = {"empty": null, "weight": 1.0} if name == "GGPerpNeg" else {"second": other, "second_weight": 0.4}
     negative = other if name == "GGPerpNeg" else null
     arguments = {"cfg": GAMMA, "guidance": chain(name, knobs)}
     together = guided(patcher, positive, negative, empty_latent("ve", 3), "euler", **arguments)[0]["samples"]
@@ -126,6 +126,6 @@ def test_the_third_condition_is_one_more_item_in_the_same_call(labelled, empty_l
 
     positive, null, other = conditions(labelled["ve"][0])
     counter = Counter(labelled["ve"][0])
-    guidance = chain("GGNegative", PULL | {"second": other, "second_weight": 0.4})
+    guidance = chain("GGNegative", {"second": other, "second_weight": 0.4})
     guided(counter.model, positive, null, empty_latent("ve", 2), "euler", cfg=GAMMA, guidance=guidance)
     assert counter.items == [6] * 6

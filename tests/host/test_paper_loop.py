@@ -5,6 +5,7 @@ import torch
 
 from guidance_geometry.tests.tiny_edm2 import edm2_weights
 
+from .rule_knobs import node
 from .runs import Counter, guided
 
 STEPS, SCALE = 32, 1.9
@@ -136,7 +137,7 @@ def in_memory():
 
 
 def test_outside_an_interval_only_the_strong_model_is_evaluated():
-    from guidance_geometry.nodes.rules.interval import GGInterval
+    GGInterval = node("GGInterval")
 
     def interval(sigma):
         return 0.2 <= float(sigma) <= 5.0

@@ -13,6 +13,7 @@ from guidance_geometry.verdict.card import write_card
 from guidance_geometry.verdict.picks import Pick, Picks, write_picks
 from guidance_geometry.verdict.sentences import SENTENCES
 
+from .rule_knobs import node
 from .runs import guided
 
 HASH = "ab" * 32
@@ -294,8 +295,7 @@ def test_the_file_of_the_weights_is_read_from_the_prompt(host, node, file):
 
 
 def test_further_conditions_of_a_rule_are_in_the_header(labelled, knowledge):
-    from guidance_geometry.nodes.rules.perp_neg import GGPerpNeg
-
+    GGPerpNeg = node("GGPerpNeg")
     model, positive, negative = labelled["ve"]
     rule = GGPerpNeg.execute(negative, 1.0).result[0]
     latent = {"samples": torch.zeros(3, 3, 8, 8)}

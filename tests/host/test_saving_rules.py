@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from .rule_knobs import node
 from .runs import Counter, guided, ksampler
 
 STEPS = 10
@@ -18,8 +19,7 @@ def run(labelled, empty_latent, guidance, model="ve", name="euler", cfg=3.0):
 
 @pytest.mark.parametrize("model", ["ve", "flow"])
 def test_outside_the_interval_the_unconditional_pass_is_not_run(labelled, empty_latent, model):
-    from guidance_geometry.nodes.rules.interval import GGInterval
-
+    GGInterval = node("GGInterval")
     chain = GGInterval.execute("percent", 0.2, 0.6).result[0]
     items, _, trace = run(labelled, empty_latent, chain, model)
     assert items == [3] * 2 + [6] * 4 + [3] * 4
@@ -27,8 +27,7 @@ def test_outside_the_interval_the_unconditional_pass_is_not_run(labelled, empty_
 
 
 def test_the_interval_in_log_snr_knows_a_flow_model(labelled, empty_latent):
-    from guidance_geometry.nodes.rules.interval import GGInterval
-
+    GGInterval = node("GGInterval")
     chain = GGInterval.execute("log-SNR", -2.0, 2.0).result[0]
     items, _, trace = run(labelled, empty_latent, chain, "flow")
     sigma = trace.steps["sigma"]
@@ -41,8 +40,7 @@ def test_the_interval_in_log_snr_knows_a_flow_model(labelled, empty_latent):
 
 @pytest.mark.parametrize("name", ["euler", "heun"])
 def test_skipped_passes_are_not_run_in_any_stage_of_their_step(labelled, empty_latent, name):
-    from guidance_geometry.nodes.rules.reuse import GGReuse
-
+    GGReuse = node("GGReuse")
     chain = GGReuse.execute(2, "line", 1.0, 2).result[0]
     items, _, _ = run(labelled, empty_latent, chain, name=name)
     plan = [6, 6] + [3, 6] * (STEPS // 2)
@@ -51,8 +49,7 @@ def test_skipped_passes_are_not_run_in_any_stage_of_their_step(labelled, empty_l
 
 
 def test_reuse_stays_near_full_guidance_and_a_second_run_is_the_same(labelled, empty_latent):
-    from guidance_geometry.nodes.rules.reuse import GGReuse
-
+    GGReuse = node("GGReuse")
     chain = GGReuse.execute(2, "line", 1.0, 2).result[0]
     _, first, trace = run(labelled, empty_latent, chain, "flow")
     _, second, _ = run(labelled, empty_latent, chain, "flow")
@@ -64,8 +61,7 @@ def test_reuse_stays_near_full_guidance_and_a_second_run_is_the_same(labelled, e
 
 
 def test_the_stop_saves_the_passes_behind_it(labelled, empty_latent):
-    from guidance_geometry.nodes.rules.reuse import GGReuse
-
+    GGReuse = node("GGReuse")
     chain = GGReuse.execute(1, "line", 0.99995, 2).result[0]
     items, _, trace = run(labelled, empty_latent, chain)
     ended = items.index(3)

@@ -8,7 +8,7 @@ import torch
 from guidance_geometry.guidance.chain import PLAIN, Chain
 
 from .chains import patched
-from .rule_knobs import ALL, NODES, acting, chain
+from .rule_knobs import ALL, acting, chain
 from .runs import STEPS, Counter, guided, ksampler
 
 RULES = [name for name in ALL if name != "GGWindow"]
@@ -76,14 +76,14 @@ def test_a_further_stage_of_the_last_step_inside_is_inside(labelled, empty_laten
     """heun evaluates its second stage at the noise level of the next step."""
     rules = acting("GGPerturbed", wires["ve"])
     worse = Counter(wires["ve"]["perturbed_model"])
-    rules = chain("GGPerturbed", NODES["GGPerturbed"][0], {"perturbed_model": worse.model})
+    rules = chain("GGPerturbed", {}, {"perturbed_model": worse.model})
     run(labelled, empty_latent("ve"), in_window(rules, 0.0, 0.5), "heun")
     assert worse.items == [3] * (2 * HALF)
 
 
 def test_a_window_stands_behind_a_chain_and_holds_a_preset_rule_by_rule(wires):
     preset = chain("GGPreset", {"preset": "faster (interval + reuse)"})
-    before = chain("GGRescale", NODES["GGRescale"][0])
+    before = chain("GGRescale")
     found = in_window(preset, 0.1, 0.8, before)
     assert [rule.chain_text for rule in found.rules] == [
         "rescale 0.7 in v",

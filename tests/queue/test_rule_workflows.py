@@ -1,12 +1,11 @@
 """One workflow per rule through the real queue: whatever rule nodes there are, with their default settings."""
 
 import json
-import re
 
 import pytest
 import torch
 
-from guidance_geometry.tests.queue.prompts import ROOT
+from guidance_geometry.tests.rule_ids import RULE_IDS
 from guidance_geometry.tools.host.client import JobError, RefusedError
 
 WORLDS = {
@@ -15,11 +14,7 @@ WORLDS = {
     "flow": {"class_type": "GGMixtureModel", "inputs": {"shape": "3x16x16", "classes": 3, "kind": "flow", "seed": 0}},
 }
 DENOISER = {"parametrisation": "auto", "schedule": "auto", "weight_dtype": "default"}
-NODES = sorted(
-    name
-    for file in (ROOT / "nodes" / "rules").glob("*.py")
-    for name in re.findall(r"^class (GG\w+)", file.read_text(encoding="utf-8"), re.MULTILINE)
-)
+NODES = sorted(RULE_IDS)
 
 
 @pytest.fixture(scope="module")

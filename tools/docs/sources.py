@@ -30,7 +30,7 @@ def sources_of(file: Path, root: Path = ROOT) -> list[Path]:
 def imported_by(file: Path, root: Path) -> list[Path]:
     """Files of the project that one file imports, with the __init__.py of their packages."""
     tree = ast.parse(file.read_bytes())
-    found = _neighbours(file) if _imports_by_name(tree) else []
+    found = _neighbours(file, tree) if _imports_by_name(tree) else []
     for node in (one for one in ast.walk(tree) if isinstance(one, ast.ImportFrom)):
         module = _module(node, file, root)
         names = ("", *(alias.name for alias in node.names))
@@ -71,6 +71,9 @@ def _imports_by_name(tree: ast.AST) -> bool:
     return {"import_module", "__package__"} <= names
 
 
-def _neighbours(file: Path) -> list[Path]:
-    here = file.parent  # extension.py, in the root, names the files of nodes/
-    return [*here.glob("*.py"), *here.glob("*/__init__.py"), *here.glob("nodes/**/*.py")]
+def _neighbours(file: Path, tree: ast.AST) -> list[Path]:
+    here = file.parent
+    texts = {node.value for node in ast.walk(tree) if isinstance(node, ast.Constant) and isinstance(node.value, str)}
+    folders = [folder for folder in here.iterdir() if folder.name in texts]  # extension.py, in the root, names nodes/
+    below = [one for folder in folders for one in folder.rglob("*.py")]
+    return [*here.glob("*.py"), *here.glob("*/__init__.py"), *below]

@@ -1,7 +1,8 @@
 import pytest
 import torch
 
-from guidance_geometry.guidance.rules.spaces import SPACES, known_space, seen
+from guidance_geometry.guidance.rules.rescale import Rescale
+from guidance_geometry.guidance.rules.spaces import SPACES, seen
 from guidance_geometry.tests.toys import FAMILIES, SHAPES, items, largest_error, output, toy, x0_of
 
 
@@ -50,4 +51,4 @@ def test_a_factor_of_one_changes_no_bit():
 
 def test_an_unknown_space_is_named():
     with pytest.raises(ValueError, match="Space 'score' is unknown"):
-        known_space("score")
+        Rescale(space="score")

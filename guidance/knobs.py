@@ -1,0 +1,113 @@
+"""What a rule or an energy states of itself, once: papers, and for every field its range, step and meaning.
+
+Nodes, tooltips, translations, help pages and lists of rules are made from it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import MISSING, Field, dataclass, field, fields, replace
+from typing import Any, ClassVar, Literal, NamedTuple, TypeVar
+
+Value = TypeVar("Value")
+PLACE = "knob"  # in the metadata of a field
+
+
+class Paper(NamedTuple):
+    """Where a rule comes from; as a text, how it is cited."""
+
+    authors: str
+    arxiv: str
+    title: str
+
+    @property
+    def number(self) -> str:
+        """Where it is found."""
+        return f"arXiv {self.arxiv}"
+
+    def __str__(self) -> str:
+        return f"{self.authors}, {self.number}"
+
+
+class Stated:
+    """What a class says of itself, the source of its node and of every page about it.
+
+    node_id: the node's, which saved workflows know; empty for what has no node of its own. name: by which people know
+    it. description: in a sentence or two. papers: where it comes from. maturity: stable ones are those that artists are
+    shown first. together: fields whose values may not fit each other, which the class refuses, asked before a run.
+    """
+
+    node_id: ClassVar[str] = ""
+    name: ClassVar[str] = ""
+    description: ClassVar[str] = ""
+    papers: ClassVar[tuple[Paper, ...]] = ()
+    maturity: ClassVar[Literal["stable", "experimental"]] = "experimental"
+    together: ClassVar[tuple[str, ...]] = ()
+
+
+@dataclass(frozen=True)
+class Knob:
+    """How a field is set by hand.
+
+    meaning: for people: what it does, and what its ends do. limits: of a number the smallest and the largest, and, if
+    it is no whole one, the step of its widget. rounding: of the widget. choices: the words of which it is one; or
+    words, and the value that each stands for. read: makes the value of a text and the input's name; raises ValueError.
+    socket: the type of the wire that carries it, for what is no widget.
+    Of the node's input, where it differs from the field: its name, and the value that it shows at first. later: it came
+    after a release, so that saved workflows may lack it.
+    """
+
+    meaning: str
+    limits: tuple[float, ...] = ()
+    rounding: float | None = None
+    choices: Sequence[str] | Mapping[str, Any] = ()
+    read: Callable[[str, str], Any] | None = None
+    socket: str = ""
+    name: str = ""
+    shown: Any = None
+    later: bool = False
+
+    def value(self, given: Any) -> Any:
+        """The field's value from the input's.  Raises ValueError for a text that cannot be read."""
+        if isinstance(self.choices, Mapping):
+            return self.choices[given]
+        return self.read(given, self.name) if self.read else given
+
+
+def knob(default: Value, meaning: str, **more: Any) -> Value:
+    """A field of a dataclass that is set by hand; the rest as in `Knob`."""
+    return field(default=default, metadata={PLACE: Knob(meaning, **more)})
+
+
+def socket(kind: str, meaning: str, **more: Any) -> dict[str, Knob]:
+    """Metadata of a field that comes over a wire of this type."""
+    return {PLACE: Knob(meaning, socket=kind, **more)}
+
+
+def knobs(owner: type) -> dict[str, Knob]:
+    """What a class of rules or energies states of its fields: {field: knob}, each with its name and what it shows."""
+    found = {}
+    for one in fields(owner):
+        if PLACE in one.metadata:
+            stated = one.metadata[PLACE]
+            shown = stated.shown if stated.shown is not None or one.default is MISSING else one.default
+            found[one.name] = replace(stated, name=stated.name or one.name, shown=shown)
+    return found
+
+
+def widget_of(one: Field) -> str:
+    """The widget that takes a field's own values; empty where none does."""
+    stated = one.metadata.get(PLACE)
+    direct = stated and not stated.read and not isinstance(stated.choices, Mapping)
+    return one.metadata.get("widget", stated.name or one.name if direct else one.name)
+
+
+def refuse_unlisted(owner: Any) -> None:
+    """Raise ValueError for a field whose value is none of its choices."""
+    for name, stated in knobs(type(owner)).items():
+        choices = stated.choices
+        allowed = choices.values() if isinstance(choices, Mapping) else choices
+        value = getattr(owner, name)
+        if allowed and value not in allowed:
+            words = ", ".join(map(str, allowed))
+            raise ValueError(f"{name.replace('_', ' ').capitalize()} {value!r} is unknown. Use one of {words}.")

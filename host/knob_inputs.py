@@ -1,0 +1,136 @@
+"""Nodes from what rules and energies state of their fields: inputs, their values, and what is asked in the queue."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
+from inspect import Parameter, Signature
+from math import inf
+from pkgutil import iter_modules
+from typing import Any
+
+from comfy_api.latest import io
+
+from ..guidance.knobs import Knob, knobs
+from .checks import Check, CheckedNode, number
+
+Execute = Callable[[type[CheckedNode], dict[str, Any]], io.NodeOutput]  # of a node and {input: value}
+WIDGETS = {bool: io.Boolean, int: io.Int, float: io.Float, str: io.String}
+SOCKETS = {"MODEL": io.Model, "CONDITIONING": io.Conditioning, "IMAGE": io.Image, "MASK": io.Mask}
+
+
+def inputs_of(owner: type, later: bool = False) -> list:
+    """The inputs of its knobs, in order.  later: those that saved workflows may lack, or the others."""
+    return [input_of(one) for one in knobs(owner).values() if one.later == later]
+
+
+def input_for(owner: type, field: str) -> Any:
+    """The input of one of its fields."""
+    return input_of(knobs(owner)[field])
+
+
+def input_of(one: Knob) -> Any:
+    """The input of a knob."""
+    if one.socket:
+        return SOCKETS[one.socket].Input(one.name, tooltip=one.meaning)
+    facts: dict[str, Any] = {"default": one.shown, "optional": one.later, "tooltip": one.meaning}
+    if one.choices:
+        return io.Combo.Input(one.name, options=list(one.choices), **facts)
+    if one.limits and not one.read:
+        facts |= dict(zip(("min", "max", "step"), one.limits, strict=False))
+    if one.rounding:
+        facts["round"] = one.rounding
+    return WIDGETS[type(one.shown)].Input(one.name, **facts)
+
+
+def values_of(owner: type, given: Mapping[str, Any]) -> dict[str, Any]:
+    """{field: value} from {input: value}.  Raises ValueError for a text that cannot be read."""
+    return {field: one.value(given[one.name]) for field, one in knobs(owner).items() if one.name in given}
+
+
+def checks_of(owner: type) -> dict[str, Check]:
+    """{input: its check}, of texts: what the class refuses, and numbers out of their range, before a run begins."""
+    texts = {field: one for field, one in knobs(owner).items() if isinstance(one.shown, str) and not one.choices}
+    return {one.name: partial(unreadable, owner, field, one) for field, one in texts.items()}
+
+
+def unreadable(owner: type, field: str, one: Knob, text: str) -> str | None:
+    """A sentence if a field cannot be made of a text."""
+    try:
+        value = one.value(text)
+    except ValueError as error:
+        return str(error)
+    low, high = one.limits or (-inf, inf)
+    outside = (number(one.name, each, low, high) for each in value) if one.read else ()
+    alone = not any(other.socket for other in knobs(owner).values())
+    return next(filter(None, outside), None) or (refused(owner, **{field: value}) if alone else None)
+
+
+def fitting(owner: type) -> Callable[..., str | None] | None:
+    """A `validate_inputs` about the fields that may not fit together; None where all do."""
+    asked = {field: one for field, one in knobs(owner).items() if field in owner.together}
+    if not asked:
+        return None
+
+    def validate_inputs(cls, **given: Any) -> str | None:
+        return refused(owner, **values_of(owner, given))
+
+    return signed(validate_inputs, [Parameter(one.name, Parameter.POSITIONAL_OR_KEYWORD) for one in asked.values()])
+
+
+def refused(rule: Callable[..., Any], *given: Any, **named: Any) -> str | None:
+    """The sentence with which a class refuses its fields; None where it takes them, or where one comes over a wire."""
+    if None in (*given, *named.values()):
+        return None
+    try:
+        rule(*given, **named)
+    except ValueError as reason:
+        return str(reason)
+    return None
+
+
+def nodes_from(classes: Mapping[str, type], make: Callable[[Any], type], folder: Iterable[str]) -> dict[str, list]:
+    """{file of classes: their nodes}, of classes that state one, and whose file has no namesake in a folder."""
+    written, made = {one.name for one in iter_modules(folder)}, {}
+    for one in classes.values():
+        place = one.__module__.rpartition(".")[2]
+        if one.node_id and place not in written:
+            made.setdefault(place, []).append(make(one))
+    return made
+
+
+def node_of(owner: type, schema: Callable[[], io.Schema], execute: Execute) -> type[CheckedNode]:
+    """A node class of what a class states of itself."""
+    declared = schema().inputs
+
+    def run(cls, *given: Any) -> io.NodeOutput:
+        return execute(cls, dict(zip((one.id for one in declared), given, strict=True)))
+
+    together = fitting(owner)
+    own = {
+        "__doc__": owner.__doc__,
+        "stated": owner,
+        "checks": checks_of(owner),
+        "define_schema": classmethod(lambda cls: schema()),
+        "execute": classmethod(signed(run, parameters_of(declared))),
+    }
+    return type(owner.node_id, (CheckedNode,), own | ({"validate_inputs": classmethod(together)} if together else {}))
+
+
+def parameters_of(declared: Sequence[Any]) -> list[Parameter]:
+    """The arguments of inputs; one that may be missing has its widget's value, or None."""
+    return [
+        Parameter(
+            one.id,
+            Parameter.POSITIONAL_OR_KEYWORD,
+            default=getattr(one, "default", None) if one.optional else Parameter.empty,
+        )
+        for one in declared
+    ]
+
+
+def signed(function: Callable[..., Any], parameters: Sequence[Parameter]) -> Any:
+    """The function, which says of itself that these are its arguments, beside its class."""
+    first = Parameter("cls", Parameter.POSITIONAL_OR_KEYWORD)
+    function.__signature__ = Signature([first, *parameters])  # type: ignore[attr-defined]  by which the host knows it
+    return function

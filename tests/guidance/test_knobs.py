@@ -1,0 +1,78 @@
+"""What rules state of themselves: every field that is set by hand, papers, and values that are none of the choices."""
+
+import inspect
+import re
+from dataclasses import dataclass, fields
+
+import pytest
+
+from guidance_geometry.guidance.knobs import Knob, Paper, Stated, knob, knobs, refuse_unlisted, socket
+from guidance_geometry.guidance.registry import every_energy, every_rule
+from guidance_geometry.guidance.rules.adaptive_projected import AdaptiveProjected
+from guidance_geometry.guidance.rules.bands import Bands
+from guidance_geometry.guidance.rules.threshold import DynamicThreshold
+
+STATED = {name: one for name, one in {**every_rule(), **every_energy()}.items() if one.node_id}
+PAPER = re.compile(r"arXiv (\d{4}\.\d{5})")
+WITHOUT_KNOBS = {"Autoguidance": {"weak"}, "Negative": {"conditions", "weights"}}  # wires of nodes that do more
+
+
+def test_there_are_rules_that_state_a_node():
+    assert {"Rescale", "AdaptiveProjected", "ZeroStar"} <= STATED.keys()
+    assert len({one.node_id for one in STATED.values()}) == len(STATED)
+
+
+@pytest.mark.parametrize("name", STATED)
+def test_a_class_has_a_name_and_every_field_a_meaning_and_a_range(name):
+    one, stated = STATED[name], knobs(STATED[name])
+    assert one.name
+    assert one.description.endswith(".")
+    assert {each.name for each in fields(one)} - {"windows"} - WITHOUT_KNOBS.get(name, set()) == stated.keys()
+    for each in stated.values():
+        assert each.meaning.endswith(".")
+        if isinstance(each.shown, int | float) and not isinstance(each.shown, bool):
+            low, high = each.limits[:2]
+            assert low <= each.shown <= high
+        assert not each.choices or each.shown in each.choices
+
+
+@pytest.mark.parametrize("name", STATED)
+def test_the_papers_are_those_that_its_texts_name(name):
+    one = STATED[name]
+    texts = [inspect.getdoc(one), one.description, *(each.meaning for each in knobs(one).values())]
+    named = set(PAPER.findall(" ".join(texts)))
+    assert named <= {paper.arxiv for paper in one.papers}
+    assert all(paper.title and paper.authors for paper in one.papers)
+
+
+def test_what_a_node_shows_may_differ_from_the_field():
+    stated = knobs(AdaptiveProjected)
+    assert stated["absolute"].name == "threshold_unit"
+    assert stated["absolute"].value("absolute") is True
+    assert stated["part"].later
+    assert knobs(Bands)["middle"].value("0.6, 0.8") == (0.6, 0.8)
+    assert knobs(DynamicThreshold)["method"].shown == "mimic" != DynamicThreshold().method
+
+
+def test_a_value_that_is_no_choice_is_refused_with_the_choices():
+    @dataclass(frozen=True)
+    class Painted(Stated):
+        colour: str = knob("red", "A colour.", choices=("red", "green"))
+        is_dark: bool = knob(False, "How dark.", choices={"light": False, "dark": True})
+
+        def __post_init__(self):
+            refuse_unlisted(self)
+
+    assert Painted("green", True).is_dark
+    for given, words in ((("blue",), "Colour 'blue' .*red, green"), (("red", 3), "Is dark 3 .*False, True")):
+        with pytest.raises(ValueError, match=words):
+            Painted(*given)
+
+
+def test_a_paper_is_cited_by_its_authors_and_number():
+    paper = Paper("Ho and Salimans 2022", "2207.12598", "Classifier-Free Diffusion Guidance")
+    assert f"{paper}; {paper.number}" == "Ho and Salimans 2022, arXiv 2207.12598; arXiv 2207.12598"
+
+
+def test_a_wire_is_stated_in_metadata():
+    assert socket("MODEL", "A model.", name="weak") == {"knob": Knob("A model.", socket="MODEL", name="weak")}
