@@ -97,9 +97,9 @@ def knobs(owner: type) -> dict[str, Knob]:
 
 def widget_of(one: Field) -> str:
     """The widget that takes a field's own values; empty where none does."""
-    stated = one.metadata.get(PLACE)
-    direct = stated and not stated.read and not isinstance(stated.choices, Mapping)
-    return one.metadata.get("widget", stated.name or one.name if direct else one.name)
+    stated = one.metadata.get(PLACE, Knob(""))
+    own = "" if stated.read or isinstance(stated.choices, Mapping) else stated.name
+    return one.metadata.get("widget", own or one.name)
 
 
 def refuse_unlisted(owner: Any) -> None:

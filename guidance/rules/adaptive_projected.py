@@ -59,14 +59,10 @@ class AdaptiveProjected(Before):
         m = delta + beta m        d = m min(1, r / |m|)        delta' = d_across + eta d_along
         D = c + (gamma - 1) delta'
 
-    eta: weight of the part of the difference along c, measured in `space`; 1 is plain CFG, 0 the paper's.
-    threshold: cap on the x0 difference, 0 is off; per element (r = threshold sqrt(N)), so that it does not depend on
-    the resolution, or, if absolute, r itself. momentum: beta; the paper's are negative. It adds up x0 differences in
-    every space. part: what has a length and a direction of its own, with N elements: the sample, each channel of it, or
-    each frame of a video (of anything else, the sample).
-    Raises ValueError for an unknown space or part.
-    Source: Sadat et al. 2024, arXiv 2410.02416, algorithm 1. Its code takes the last three axes: the sample of a
-    picture, each channel of a video. ACE-Step takes the last two: each channel of a picture.
+    r = threshold sqrt(N) for the N elements of a part, or, if absolute, the threshold. Momentum adds up x0 differences
+    in every space. Only a video has frames; of anything else, a frame is the sample.
+    Source: algorithm 1. The paper's code takes the last three axes: the sample of a picture, each channel of a video.
+    ACE-Step takes the last two: each channel of a picture.
     """
 
     node_id = "GGAdaptiveProjected"

@@ -39,11 +39,7 @@ def turned(p: Predictions, *, gamma: float, max_angle: float) -> Tensor:  # max_
 
 @dataclass(frozen=True)
 class Angle(Combine):
-    """Angle domain guidance, in place of CFG, on x0-hats.
-
-    max_angle: largest turn in degrees; 60 is the paper's. keep_norm: give the result the length of c.
-    Source: Jin et al. 2025, arXiv 2506.11039.
-    """
+    """Angle domain guidance, in place of CFG, on x0-hats."""
 
     node_id = "GGAngle"
     name = "ADG (Angle Domain Guidance)"

@@ -23,9 +23,7 @@ class Autoguidance(Replace):
         D = u' + gamma (c - u')        u' = u + share (w - u)
 
     w: the weak source's prediction, as a rule of the same condition as c, so that the difference is quality and not the
-    condition. share: 1 is the paper's and leaves u unevaluated, 0 is plain CFG; between them both are evaluated.
-    Raises ValueError when the weak prediction has another shape.
-    Source: Karras et al. 2024, arXiv 2406.02507.
+    condition. Raises ValueError when the weak prediction has another shape.
     """
 
     node_id = "GGAutoguidance"

@@ -33,11 +33,8 @@ class Bands(Before):
 
     FDG's w are low, middle and high, from the coarsest band to the finest; its scales are 1 + (gamma - 1) w. FreSca
     also moves c, so gamma = 1, which has no difference to weigh, is c by definition and its neighbours are not.
-    low, high: weights, 1 is plain CFG. middle: weights of further bands between them, coarse to fine; each halves the
-    resolution of the coarsest band once more. Only FDG reads it. cutoff: half side of the box as a share of the highest
-    frequency, 0 .. 1; relative, so that a larger picture is split at the same place. Only FreSca reads it.
-    Raises ValueError for an unknown method, or for more than MOST_BANDS bands.
-    Source: Sadat et al. 2025, arXiv 2506.19713; Huang et al. 2025, arXiv 2504.02154.
+    The cutoff is relative, so that a larger picture is split at the same place.
+    Raises ValueError for more than MOST_BANDS bands.
     """
 
     node_id = "GGFrequencyBands"

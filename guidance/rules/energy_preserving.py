@@ -20,9 +20,7 @@ LOW, HIGH = 0.45, 0.55  # the paper's percentiles of the robust energy
 def energy_preserving(p: Predictions, guided: Tensor, *, robust: bool, space: str) -> Tensor:  # [B, ...] -> [B, ...]
     """Give the guided output the energy of the conditional one.
 
-        o' = o_G sqrt(E(o_c) / E(o_G))          E(o) = sum of o_i^2, or of those between two percentiles of them
-
-    Source: Zhang et al. 2024, arXiv 2412.09966.
+    o' = o_G sqrt(E(o_c) / E(o_G))          E(o) = sum of o_i^2, or of those between two percentiles of them
     """
     energy = middle_energy if robust else _energy
     view = seen(space, p)
@@ -44,11 +42,7 @@ def _energy(v: Tensor) -> Tensor:
 
 @dataclass(frozen=True)
 class EnergyPreserving(After):
-    """Energy-preserving CFG.
-
-    robust: count only the middle of the squares, so that a few bright spots do not darken the rest. space: where the
-    energy is measured.
-    """
+    """Energy-preserving CFG."""
 
     node_id = "GGEnergyPreserving"
     name = "EP-CFG (Energy-Preserving CFG)"
@@ -57,9 +51,8 @@ class EnergyPreserving(After):
     claims = frozenset({"in span", "per item"})
     robust: bool = knob(
         False,
-        "Off: E is the sum of all squares. On: of the squares between their 45th and 55th "
-        "percentile, so that a few bright spots do not darken the rest; with few values it is noisy. "
-        f"{PAPER}.",
+        "Off: E is the sum of all squares. On: of the squares between their 45th and 55th percentile, so that a few "
+        f"bright spots do not darken the rest; with few values it is noisy. {PAPER}.",
     )
     space: str = space_knob("ode", "Where the energy is measured.")
 

@@ -43,10 +43,7 @@ class Feedback(Combine):
     L: log posterior of the condition, 0 at first; z': where the sampler went. The scale rises while the sample does not
     show its condition, up to g = the sampler's cfg, and falls towards 1 once it does. At cfg <= 1: plain CFG. An outer
     step has one lambda, for all its stages.
-    pi: how well the model is believed to have learned the condition, between 0 and 1; the first scale is 1 / pi. t0:
-    noise time (1 at the start, 0 at the end) at which an undecided sample reaches scale 3. t1: time about which
-    evidence outweighs the drift.
-    Source: Koulischer et al. 2025, arXiv 2506.06085, with delta and tau from t0 and t1 as in the authors' code.
+    Source: the paper, with delta and tau from t0 and t1 as in the authors' code.
     """
 
     node_id = "GGFeedback"

@@ -71,9 +71,8 @@ ALLOWED = (
 class Formula(Combine):
     """The guided prediction as a formula of the user's, in place of u + gamma * d.
 
-    u, c, d = c - u, x: the item's vectors. sigma, alpha, gamma: its numbers. dot, norm, mean, std: one number per item;
-    proj(a, b), rej(a, b): the parts of a along and across b, zero and a where b is zero. A quotient is 0 where its
-    divisor is 0. Everything is computed per item in float64.
+    u, c, d = c - u, x: the item's vectors. sigma, alpha, gamma: its numbers. proj(a, b), rej(a, b): zero and a where b
+    is zero. Everything is computed per item in float64.
     Raises ValueError for anything but ALLOWED, for a formula that cannot be read, or whose result is no picture.
     """
 

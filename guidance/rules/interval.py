@@ -26,9 +26,7 @@ class Interval(Schedule):
         sigma     start >= sigma > end              the paper's form, for VE models
         log-SNR   start <= 2 ln(alpha / sigma) < end, the same window for VE and flow
 
-    start: the noisier end. end: the cleaner end.
     Raises ValueError for a window that is upside down or empty.
-    Source: Kynkaanniemi et al. 2024, arXiv 2404.07724.
     """
 
     node_id = "GGInterval"

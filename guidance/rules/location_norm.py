@@ -32,11 +32,7 @@ def _lengths(v: Tensor) -> Tensor:  # [B, C, ...] -> [B, 1, ...] float64
 
 @dataclass(frozen=True)
 class LocationNorm(After):
-    """Per-location norm.
-
-    strength: k, 0 is plain CFG, 1 the full correction. match: lengthen as well as shorten. space: where lengths are
-    measured.
-    """
+    """Per-location norm."""
 
     node_id = "GGLocationNorm"
     name = "CFGNorm (norm per location)"

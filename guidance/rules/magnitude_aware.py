@@ -21,9 +21,7 @@ class MagnitudeAware(Before):
 
         D = c + (gamma - 1) exp(-a |delta| / |u|) delta        lengths of network outputs
 
-    damping: a; 0 is plain CFG, larger holds back more where the difference is long, which is early in a run. space:
-    where lengths are taken; ode is what an epsilon or a flow network outputs. Where |u| is zero the result is c.
-    Source: Zhu et al. 2025, arXiv 2508.03442.
+    The difference is long early in a run. Where |u| is zero the result is c.
     """
 
     node_id = "GGMagnitudeAware"

@@ -22,7 +22,7 @@ def weighted_sum(p: Predictions, others: list[tuple[Tensor, float]], *, gamma: f
 
         D = u + gamma (c - u + sum_i w_i (c_i - u))
 
-    Source: Liu et al. 2022, arXiv 2206.01714, conjunction and negation.
+    Source: conjunction and negation of the paper.
     """
     uncond, cond = p.pair
     pull = cond - uncond
@@ -37,7 +37,7 @@ def two_scales(p: Predictions, middle: Tensor, *, gamma: float, scale: float, ne
         InstructPix2Pix  D = u + s (m - u) + gamma (c - m)
         nested           D = u + s (m + gamma (c - m) - u)
 
-    Source: Brooks et al. 2022, arXiv 2211.09800, eq. 3; nested is the second style of ComfyUI's DualCFGGuider.
+    Source: eq. 3 of InstructPix2Pix; nested is the second style of ComfyUI's DualCFGGuider.
     """
     (uncond, cond), middle = p.pair, promoted(middle)
     onward = gamma * (cond - middle)
@@ -64,9 +64,8 @@ class Negative(Conditions):
     weights: tuple[float, ...]
     form: str = knob(
         "sum",
-        f"sum: u + cfg (c - u + sum of w_i (c_i - u)), {SUM}. "
-        f"InstructPix2Pix: u + w (m - u) + cfg (c - m), {TWO_SCALES}. nested: "
-        "u + w (m + cfg (c - m) - u), as in DualCFGGuider. m is second, w its weight.",
+        f"sum: u + cfg (c - u + sum of w_i (c_i - u)), {SUM}. InstructPix2Pix: u + w (m - u) + cfg (c - m), "
+        f"{TWO_SCALES}. nested: u + w (m + cfg (c - m) - u), as in DualCFGGuider. m is second, w its weight.",
         choices=("sum", "InstructPix2Pix", "nested"),
     )
 

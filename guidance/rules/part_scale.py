@@ -25,8 +25,7 @@ class PartScale(Schedule):
 
         gamma' = 1 + (gamma - 1) * factor     factor: of the part that is guided
 
-    video: factor of a sample's first part, and of a sample of one part. audio: of the second. Others keep gamma.
-    No paper.
+    Video is a sample's first part, audio its second. Others keep gamma.
     """
 
     node_id = "GGPartScale"

@@ -23,9 +23,7 @@ PAPER = Paper(
 def perp_neg(p: Predictions, empty: Tensor, *, gamma: float, weight: float) -> Tensor:  # empty [B, ...] -> [B, ...]
     """Guide from the empty prompt towards c, and away from the part of the negative across that.
 
-        D = e + gamma (c - e - k (n - e)_across)          n: the run's negative, across c - e
-
-    Source: Armandpour et al. 2023, arXiv 2304.04968.
+    D = e + gamma (c - e - k (n - e)_across)          n: the run's negative, across c - e
     """
     (negative, cond), empty = p.pair, promoted(empty)
     pull = cond - empty
@@ -36,7 +34,6 @@ def perp_neg(p: Predictions, empty: Tensor, *, gamma: float, weight: float) -> T
 class PerpNeg(Conditions):
     """Perp-Neg, in place of CFG.
 
-    empty: the empty prompt as a condition. weight: k, strength of the negative; 0 guides from the empty prompt alone.
     Where the empty prompt was not evaluated the negative takes its place, which is plain CFG. At gamma = 1 it is c.
     """
 

@@ -24,9 +24,8 @@ class Perturbed(Add):
 
     c is the prediction as evaluated, and the sum comes last, whatever the other rules do: several add up, and it acts
     at any gamma, at 1 too, where u is not evaluated and D = c + scale (c - w); diffusers has scale - 1 there.
-    perturbed: the source of w, the condition of c in a model that answers worse. scale: 0 is off. start, end: share of
-    the steps, start <= i / steps < end; outside it w is not evaluated.
-    Source: Ahn et al. 2024, arXiv 2403.17377 (PAG); the perturbation itself is the model's own.
+    w: the condition of c in a model that answers worse, at steps with start <= i / steps < end.
+    Source: PAG; the perturbation itself is the model's own.
     """
 
     node_id = "GGPerturbed"

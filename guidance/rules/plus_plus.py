@@ -26,9 +26,8 @@ class PlusPlus(Schedule):
 
     Exact for steps of first order, which are linear in one prediction; approximate for others, which also remember
     predictions at earlier scales. Inside a step of several stages the scale is that of the step. At the last step, and
-    at one that does not lower the noise, gamma' = lambda. step: the sampler whose n_down is meant; measured is euler
-    where nobody measured. eta: its noise, read by ddim and euler_ancestral.
-    Source: Chung et al. 2024, arXiv 2406.08070; the scale is derived here.
+    at one that does not lower the noise, gamma' = lambda; measured is euler where nobody measured.
+    Source: the paper; the scale is derived here.
     """
 
     node_id = "GGPlusPlus"
@@ -42,9 +41,8 @@ class PlusPlus(Schedule):
     claims = frozenset({"gamma 0 is u"})
     step_of: str = knob(
         "euler",
-        "The sampler in use. measured: whichever it is. euler: any sampler without noise. "
-        "euler_ancestral: the host's. ddim: DDIM and DDPM of this pack. A wrong choice of these three "
-        "gives the wrong scale, without an error.",
+        "The sampler in use. measured: whichever it is. euler: any sampler without noise. euler_ancestral: the host's. "
+        "ddim: DDIM and DDPM of this pack. A wrong choice of these three gives the wrong scale, without an error.",
         choices=("euler", "euler_ancestral", "ddim", "measured"),
     )
     eta: float = knob(

@@ -31,10 +31,8 @@ class PowerLaw(Before):
 
         D = c + (gamma - 1) |delta|^power delta        |delta| of scores: alpha |c - u| / sigma^2
 
-    power: 0 is plain CFG; above it long differences count more than short ones, below it less. space: where the length
-    is taken; the paper's is the score, whose lengths grow as sigma falls and with the square root of the elements.
-    Where the factor is not finite (no difference and a negative power, or sigma = 0) the result is c.
-    Source: Pavasovic, Verbeek, Biroli and Mezard 2025, arXiv 2502.07849.
+    The length of a score grows as sigma falls, and with the square root of the elements. Where the factor is not finite
+    (no difference and a negative power, or sigma = 0) the result is c.
     """
 
     node_id = "GGPowerLaw"

@@ -20,7 +20,7 @@ def rescale(p: Predictions, guided: Tensor, *, phi: float, space: str) -> Tensor
 
         o' = o_G (phi std(o_c) / std(o_G) + 1 - phi)          o: the prediction in `space`
 
-    Source: Lin et al. 2023, arXiv 2305.08891, section 3.4, for v-prediction.
+    Source: section 3.4 of the paper, for v-prediction.
     """
     view = seen(space, p)
     share = ratio(*(std(v) for v in view.outputs(p.cond, guided)))
@@ -29,10 +29,7 @@ def rescale(p: Predictions, guided: Tensor, *, phi: float, space: str) -> Tensor
 
 @dataclass(frozen=True)
 class Rescale(After):
-    """Guidance rescale.
-
-    phi: 0 is plain CFG, 1 the full rescale, 0.7 the paper's. space: where the deviations are measured; v the paper's.
-    """
+    """Guidance rescale; phi 0.7 in v is the paper's."""
 
     node_id = "GGRescale"
     name = "Rescale CFG (std)"

@@ -58,8 +58,7 @@ class Reuse(BeforeAlways):
     once they have disagreed (at high noise both are the noise itself, and agree for no reason of guidance).
     Then it is c alone, for good, and once all items have ended the pass is skipped: an item does in a batch what it
     would do alone.
-    every: 1 evaluates u at every step. stop: 1 never ends. patience: evaluated steps, at least 1.
-    Source: the stop is Castillo et al. 2023, arXiv 2312.12487, here per item; the line is derived here.
+    Source: the stop is the paper's, here per item; the line is derived here.
     """
 
     node_id = "GGReuse"

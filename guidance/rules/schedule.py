@@ -29,9 +29,7 @@ class ScaleSchedule(Schedule):
         beta (4 p (1 - p))^(k - 1), a bump about the middle for k > 1, a valley for k < 1
 
     The valley has no end: at p = 0 and 1 its walls are infinite. So for k < 1 p is held half a step away from both.
-    shape: constant leaves gamma alone; list takes `values` as they are, one for all steps or one per step.
-    start, end: weights at the ends of the shape; 0 is cond alone, 1 the full scale. power: k.
-    Source: Wang et al. 2024, arXiv 2404.13040 (monotone weights); Malarz et al. 2025, arXiv 2502.10574 (beta).
+    A list has one value for all steps, or one per step.
     """
 
     node_id = "GGCFGSchedule"

@@ -18,8 +18,7 @@ class Skim(Combine):
 
         D = u + g delta      g = min(skim, gamma) where sign(delta) = sign(c) = sign(G) = sign(G - x), else gamma
 
-    G = u + gamma delta. skim: gamma or more is plain CFG; 1 gives c at the skimmed elements. At gamma = 1 nothing is
-    skimmed. On flow models x is compared as it is, scaled down by alpha.
+    G = u + gamma delta. At gamma = 1 nothing is skimmed. On flow models x is compared as it is, scaled down by alpha.
     Source: the practice of the community, without a paper; the linear form, at the skimmed elements alone. The
     community's node also runs a pass with u and c swapped, which moves u; that one is left out here.
     """

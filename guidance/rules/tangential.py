@@ -34,8 +34,7 @@ class Tangential(Before):
 
         [o_u; o_c] = U S V^T        o_u' = <o_u, v_1> v_1        D = CFG of (u', c)
 
-    space: where the two outputs o are taken; ode (epsilon on VE, the velocity on flow) is what networks predict.
-    Source: Kwon et al. 2025, arXiv 2503.18137.
+    In the space ode the outputs o are what networks predict: epsilon on VE, the velocity on flow.
     """
 
     node_id = "GGTangential"

@@ -37,9 +37,7 @@ def tangential_amplify(p: Predictions, guided: Tensor, *, eta: float, align: flo
 class TangentialAmplify(After):
     """Tangential amplifying guidance.
 
-    eta: factor on the tangential part of the step, 1 is plain CFG. align: extra weight of the form for CFG, 0 is off.
-    At gamma = 1 the result is c.
-    Source: Cho et al. 2025, arXiv 2510.04533, eq. 7 (eta) and eq. 26 (align).
+    At gamma = 1 the result is c.  Source: eq. 7 (eta) and eq. 26 (align).
     """
 
     node_id = "GGTangentialAmplify"

@@ -30,9 +30,8 @@ class DynamicThreshold(After):
 
     m: mean of the channel. reach: the largest distance from its mean in plain CFG at min(mimic_scale, gamma), so that
     a mimic_scale of gamma or more changes nothing in a chain without other rules. percentile is for pixel models.
-    At gamma = 1 nothing was guided and the result stays.
-    quantile: 0 .. 1, 1 is the maximum. bound: largest value of clean data, inf is off; read by percentile only.
-    Source: Saharia et al. 2022, arXiv 2205.11487, sec. 2.3 (percentile); the mimic form has no paper.
+    At gamma = 1 nothing was guided and the result stays. A bound of inf is off.
+    Source: sec. 2.3 (percentile); the mimic form has no paper.
     """
 
     node_id = "GGDynamicThreshold"

@@ -41,11 +41,9 @@ class ZeroStar(BeforeAlways):
 
         v_u' = s v_u        v = v_u' + gamma (v_c - v_u')        s = <v_c, v_u> / |v_u|^2
 
-    zero_steps: outer steps without a move, D = x, at the start of a flow model's run from pure noise; 1 is the paper's,
-    0 is off. The first evaluation of a step decides for all its stages: at gamma 1 the step is c. Once a step has
-    moved, by gamma 1 or out of a window, no later one waits. A run that starts later (a second sampler, a low denoise)
-    does not wait, nor does a VE model, whose noise would stay.
-    Source: Fan et al. 2025, arXiv 2503.18886.
+    The first evaluation of a step decides for all its stages: at gamma 1 the step is c. Once a step has moved, by gamma
+    1 or out of a window, no later one waits. A run that starts later (a second sampler, a low denoise) does not wait,
+    nor does a VE model, whose noise would stay.
     """
 
     node_id = "GGZeroStar"

@@ -6,7 +6,7 @@ from itertools import pairwise
 import pytest
 import torch
 
-from guidance_geometry.library import rules
+from guidance_geometry.guidance.registry import every_rule
 from guidance_geometry.library.denoisers import load_denoiser
 from guidance_geometry.library.recording import record
 from guidance_geometry.library.sampling import SAMPLERS, karras
@@ -18,7 +18,7 @@ from .worlds import DENOISER, FLOW, FLOW_SIGMAS, SIGMAS, WORLD, noise
 
 def made():
     """Every rule that needs nothing to be made."""
-    return {name: rule() for name, rule in rules().items() if not needs(rule)}
+    return {name: rule() for name, rule in every_rule().items() if not needs(rule)}
 
 
 def needs(rule):

@@ -20,10 +20,10 @@ from torch import Tensor
 
 from ...guidance.chain import PLAIN, Chain
 from ...guidance.mixture import make_mixture
+from ...guidance.registry import every_rule
 from ...guidance.rules.negative import Negative
 from ...guidance.rules.perp_neg import PerpNeg
 from ...guidance.rules.schedule import ScaleSchedule
-from ...library import rules
 from ...library.recording import Recording, record
 from ..docs.sources import origin
 from ..places import ROOT
@@ -117,7 +117,7 @@ class Ruled:
 SPECIAL = {
     "Negative": Ruled(lambda other: Chain((Negative((other,), (-0.5,)),)), GAMMA),
     "PerpNeg": Ruled(lambda other: Chain((PerpNeg(None),)), GAMMA, negative=True),
-    "PlusPlus": Ruled(lambda other: Chain((rules()["PlusPlus"](),)), 1.0),
+    "PlusPlus": Ruled(lambda other: Chain((every_rule()["PlusPlus"](),)), 1.0),
     "ScaleSchedule": Ruled(lambda other: Chain((ScaleSchedule("linear"),)), GAMMA),
 }
 
@@ -125,9 +125,9 @@ SPECIAL = {
 def ruled() -> dict[str, Ruled]:
     """Every rule of the pack with the knobs of its paper, by the name of its class, but for those left out."""
     found = dict(SPECIAL)
-    for name in rules().keys() - LEFT_OUT.keys() - SPECIAL.keys():
+    for name in every_rule().keys() - LEFT_OUT.keys() - SPECIAL.keys():
         gamma = HIGH if name in FOR_HIGH_SCALES else GAMMA
-        found[name] = Ruled(lambda other, name=name: Chain((rules()[name](),)), gamma)
+        found[name] = Ruled(lambda other, name=name: Chain((every_rule()[name](),)), gamma)
     return dict(sorted(found.items()))
 
 
