@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from inspect import Parameter, Signature
 from math import inf
@@ -15,6 +15,7 @@ from ..guidance.knobs import Knob, knobs
 from .checks import Check, CheckedNode, number
 
 Execute = Callable[[type[CheckedNode], dict[str, Any]], io.NodeOutput]  # of a node and {input: value}
+ARGUMENT = Parameter.POSITIONAL_OR_KEYWORD
 WIDGETS = {bool: io.Boolean, int: io.Int, float: io.Float, str: io.String}
 SOCKETS = {"MODEL": io.Model, "CONDITIONING": io.Conditioning, "IMAGE": io.Image, "MASK": io.Mask}
 
@@ -60,7 +61,7 @@ def unreadable(owner: type, field: str, one: Knob, text: str) -> str | None:
         value = one.value(text)
     except ValueError as error:
         return str(error)
-    low, high = one.limits or (-inf, inf)
+    low, high = one.limits[:2] or (-inf, inf)
     outside = (number(one.name, each, low, high) for each in value) if one.read else ()
     alone = not any(other.socket for other in knobs(owner).values())
     return next(filter(None, outside), None) or (refused(owner, **{field: value}) if alone else None)
@@ -75,7 +76,7 @@ def fitting(owner: type) -> Callable[..., str | None] | None:
     def validate_inputs(cls, **given: Any) -> str | None:
         return refused(owner, **values_of(owner, given))
 
-    return signed(validate_inputs, [Parameter(one.name, Parameter.POSITIONAL_OR_KEYWORD) for one in asked.values()])
+    return signed(validate_inputs, [Parameter(one.name, ARGUMENT) for one in asked.values()])
 
 
 def refused(rule: Callable[..., Any], *given: Any, **named: Any) -> str | None:
@@ -117,20 +118,13 @@ def node_of(owner: type, schema: Callable[[], io.Schema], execute: Execute) -> t
     return type(owner.node_id, (CheckedNode,), own | ({"validate_inputs": classmethod(together)} if together else {}))
 
 
-def parameters_of(declared: Sequence[Any]) -> list[Parameter]:
+def parameters_of(declared: Iterable[Any]) -> list[Parameter]:
     """The arguments of inputs; one that may be missing has its widget's value, or None."""
-    return [
-        Parameter(
-            one.id,
-            Parameter.POSITIONAL_OR_KEYWORD,
-            default=getattr(one, "default", None) if one.optional else Parameter.empty,
-        )
-        for one in declared
-    ]
+    defaults = {one.id: getattr(one, "default", None) if one.optional else Parameter.empty for one in declared}
+    return [Parameter(name, ARGUMENT, default=default) for name, default in defaults.items()]
 
 
-def signed(function: Callable[..., Any], parameters: Sequence[Parameter]) -> Any:
+def signed(function: Callable[..., Any], parameters: Iterable[Parameter]) -> Any:
     """The function, which says of itself that these are its arguments, beside its class."""
-    first = Parameter("cls", Parameter.POSITIONAL_OR_KEYWORD)
-    function.__signature__ = Signature([first, *parameters])  # type: ignore[attr-defined]  by which the host knows it
+    function.__signature__ = Signature([Parameter("cls", ARGUMENT), *parameters])  # type: ignore[attr-defined]
     return function

@@ -46,7 +46,7 @@ def help_page(node: Any) -> str:
         return TABLE.sub(lambda _: f"{inputs_table(schema)}\n", place.read_text(encoding="utf-8"))
     stated = node.stated
     formula = f"```\n{inspect.getdoc(stated)}\n```"
-    papers = "\n".join(map(linked, stated.papers)) or "No paper."
+    papers = "\n".join(map(rules_table.linked, stated.papers)) or "No paper."
     inputs = ("## Inputs", inputs_table(schema), "## Formula", formula, "## Source", papers)
     return markdown.page(f"# {schema.display_name}", plain(schema.description), *inputs)
 
@@ -77,11 +77,6 @@ def readme_rows(nodes: list) -> str:
         f"| {schema.display_name}{new[bool(schema.is_experimental)]} | {plain(schema.description)} |\n"
         for schema in schemas
     )
-
-
-def linked(paper: Any) -> str:
-    """A paper with its address."""
-    return f"{paper.authors}, *{paper.title}*, [{paper.arxiv}](https://arxiv.org/abs/{paper.arxiv})."
 
 
 def plain(text: str) -> str:

@@ -12,6 +12,8 @@ from typing import Any
 
 import torch
 
+from ...guidance.knobs import Paper
+from ...guidance.registry import every_rule
 from .. import markdown
 from ..fixtures.invariants import INVARIANTS, Verdict, examine
 from ..host.inside import enter_host
@@ -80,7 +82,20 @@ def page() -> str:
     opening = OPENING.format(version=comfyui_version.__version__)
     meanings = markdown.bullets(f"**{one.name}**: {one.meaning}{_who(one.claim)}." for one in INVARIANTS)
     ours, theirs = table(verdicts_of_ours()), table(verdicts_of_the_host())
-    return markdown.page(opening, meanings, "## This pack", ours, "## The host", theirs)
+    sources = markdown.bullets(papers())
+    return markdown.page(opening, meanings, "## This pack", ours, "## The host", theirs, "## Papers", sources)
+
+
+def papers() -> list[str]:
+    """Where the rules come from, in words."""
+    stated = sorted((rule for rule in every_rule().values() if rule.papers), key=lambda rule: rule.node_id)
+    return [f"**{rule.node_id}**: {' '.join(map(linked, rule.papers))}" for rule in stated]
+
+
+def linked(paper: Paper) -> str:
+    """A paper with its address."""
+    title = paper.title.replace("*", r"\*")
+    return f"{paper.authors}, *{title}*, [{paper.arxiv}](https://arxiv.org/abs/{paper.arxiv})."
 
 
 def _who(claim: Any) -> str:
