@@ -36,7 +36,8 @@ WORDS: Mapping[str, Word] = {  # by the word that node, library and command shar
     "label": Word("label", ("label",)),
     RULE: Word("rule"),
     "sampler": Word("widget", ("sampler_name",)),
-}
+}  # the end of the words
+DRAWN = ("seed", "prompt", "label")  # kinds of axes along which what differs is chance
 CALLED = {name: word for word, one in WORDS.items() for name in (*one.widgets, *one.synonyms, word)}
 
 

@@ -63,11 +63,11 @@ MEASURES: Mapping[str, Measure] = {
     "evaluations": Measure(
         "Evaluations of the network", "number", LENGTH, lambda trace: float(trace.header.get("evaluations") or math.nan)
     ),
-}
+}  # the end of the table
 USUAL = ("strength", "effective_scale", "across", "saturation", "evaluations")
 WHOLE = {"M19": MEASURES["effective_scale"], "M19a": MEASURES["across"]}  # of a run, and of no single step
 METRICS = {  # of every step, by their code
-    code: Measure(f"{metric.name} ({code}), median over the steps".capitalize(), "number", ANY, _middle(code))
+    code: Measure(f"{metric.name.capitalize()} ({code}), median over the steps", "number", ANY, _middle(code))
     for code, metric in metrics.METRICS.items()
 }
 OTHERS = {  # what is known without a trace

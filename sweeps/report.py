@@ -14,12 +14,11 @@ from typing import NamedTuple
 
 import torch
 
-from .axes import Axis, Value, kind_of
+from .axes import DRAWN, Axis, Value, kind_of
 from .curves import OF_ALL_SEEDS, is_draw
 from .measures import JUDGE, Spread, measure_of, spread_of
 from .results import Row
 
-DRAWN = ("seed", "prompt", "label")  # kinds of axes along which what differs is chance
 LEVEL = 0.05  # of being wrong in one of all that is called a difference
 MOST_RIVALS = 5  # that are named
 EXACT = 1e-12  # share of the size of the values below which two are the same

@@ -1,5 +1,6 @@
 """The recipes of CONTRIBUTING.md, followed to the letter in a copy of the pack: what they add works in the host."""
 
+import json
 import os
 import shutil
 import signal
@@ -21,6 +22,8 @@ MOST_FILES = {
     "a denoiser format": 3,
     "a figure": 4,
     "a view in the panel": 4,
+    "a measure": 1,
+    "an axis": 1,
 }
 LEFT_OUT = shutil.ignore_patterns(
     ".git", ".venv*", ".host", ".cache", "output", "__pycache__", ".*_cache", "figures.md"
@@ -140,6 +143,20 @@ def test_in_a_sweep_the_rule_is_a_value_and_the_energy_the_judge(client):
     head, *rows = table.strip().splitlines()
     assert "judge" in head
     assert sum("Halfway" in row for row in rows) == 2, table
+
+
+def test_the_measure_and_the_axis_are_those_of_a_sweep(live, copy, tmp_path):
+    words = ["--server", live.address, "--output", tmp_path, "--cfg", "3", "--set", "steps=3"]
+    words += ["--axis", "batch: 1, 2", "--measures", "first_strength,strength"]
+    done = subprocess.run(
+        [sys.executable, copy / "tools" / "run.py", "run_sweep", *words], capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    rows = json.loads((tmp_path / "results.json").read_text())["rows"]
+    assert [row["place"]["batch"] for row in rows] == [1, 2]
+    assert all(row["measures"]["first_strength"] > row["measures"]["strength"] / 100 for row in rows)
+    assert rows[0]["measures"]["first_strength"] != rows[0]["measures"]["strength"]
+    assert "Guidance strength (M1), first step" in (tmp_path / "report.txt").read_text()
 
 
 def test_the_energy_judges_a_run(client):
