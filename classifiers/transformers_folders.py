@@ -24,6 +24,7 @@ from .wired import CleanClassifier, DepthEstimator, FeatureExtractor, ImageNetwo
 
 LARGEST_ASKED = 1024**2  # pixels of the picture that a network is asked about once
 OFFLINE: dict[str, Any] = {"local_files_only": True, "trust_remote_code": False}
+SAMPLES = ("a", "two texts of unequal length")  # what every tokenizer must read
 TOKENIZERS = re.compile(r"(CLIP|Siglip|Gemma|XLMRoberta|T5|PreTrained)Tokenizer(Fast)?|TokenizersBackend")
 MODES = {2: "bilinear", 3: "bicubic"}
 DEPTH = ("DPTForDepthEstimation", "DepthAnythingForDepthEstimation")
@@ -120,12 +121,20 @@ def image_text_model(name: str, network: Any, folder: Path, transformers: Any) -
     """A pair of towers with the scale (and bias, for SigLIP) of their logits."""
     tokenizer = checked_tokenizer(folder, transformers)
     sigmoid = hasattr(network, "logit_bias")
-    length = network.config.text_config.max_position_embeddings
+    length, words = (getattr(network.config.text_config, name) for name in ("max_position_embeddings", "vocab_size"))
+    padding = "max_length" if sigmoid else True
+
+    def tokens_of(texts: list[str]) -> Any:
+        tokens = tokenizer(texts, padding=padding, truncation=True, max_length=length, return_tensors="pt")
+        if (most := int(tokens["input_ids"].max())) >= words:
+            raise ValueError(f"token {most} is none of the {words:,} that the network knows")
+        return tokens
+
+    with explained(f"{folder.name}/ has no usable tokenizer"):
+        tokens_of(list(SAMPLES))
 
     def encode_texts(texts: list[str]) -> Tensor:
-        tokens = tokenizer(
-            texts, padding="max_length" if sigmoid else True, truncation=True, max_length=length, return_tensors="pt"
-        )
+        tokens = tokens_of(texts)
         kept = {key: tokens[key].to(network.device) for key in tokens if key in ("input_ids", "attention_mask")}
         if sigmoid:
             kept.pop("attention_mask", None)  # trained on padded texts without a mask

@@ -261,6 +261,24 @@ def test_a_config_without_a_type_is_refused(folder):
         open_classifier(folder, None)
 
 
+@pytest.mark.parametrize("kind", ["clip", "siglip"])
+@pytest.mark.parametrize("pad", [None, "", "nowhere"], ids=str)
+def test_a_tokenizer_that_cannot_read_texts_is_refused_when_it_is_loaded(folder, kind, pad):
+    save_tiny(folder, kind)
+    path = folder / "tokenizer_config.json"
+    told = json.loads(path.read_text())
+    path.write_text(
+        json.dumps({name: value for name, value in told.items() if name != "pad_token"} | {"pad_token": pad})
+    )
+    (folder / "special_tokens_map.json").unlink(missing_ok=True)
+    try:
+        tower = open_classifier(folder, lambda name: folder)
+    except ValueError as refusal:
+        assert "net/ has no usable tokenizer" in str(refusal)  # noqa: PT017  some of them can be used
+    else:
+        assert tower.encode_texts(["a robot", "a picture of nothing"]).isfinite().all()
+
+
 @pytest.mark.parametrize(
     "setting", [{"fast_tokenizer_files": ["../tokenizer.9.0.0.json"]}, {"vocab_file": "/etc/hostname"}], ids=str
 )
