@@ -9,6 +9,7 @@ from comfy_api.latest import io
 from torch import Tensor
 
 from ..guidance.energies.protocol import PictureEnergy
+from ..guidance.knobs import Stated
 from ..guidance.printing import shown
 from ..guidance.vectors import gradient_mode
 from .checks import CheckedNode
@@ -35,15 +36,15 @@ ASKED = {  # how each is asked
 }
 
 
-def energy_schema(energy: type[PictureEnergy]) -> io.Schema:
-    """Schema of the node of an energy: the inputs of its knobs."""
+def stated_schema(owner: type[Stated], output: Any) -> io.Schema:
+    """Schema of a node beside the energies that is made of what a class states of itself."""
     return io.Schema(
-        node_id=energy.node_id,
-        display_name=energy.name,
+        node_id=owner.node_id,
+        display_name=owner.name,
         category=CATEGORY,
-        description=energy.description,
-        inputs=inputs_of(energy),
-        outputs=[OUT],
+        description=owner.description,
+        inputs=[*inputs_of(owner), *inputs_of(owner, later=True)],
+        outputs=[output],
     )
 
 
@@ -53,7 +54,7 @@ def energy_node(energy: type[PictureEnergy]) -> type[CheckedNode]:
     def execute(cls, given: dict[str, Any]) -> io.NodeOutput:
         return io.NodeOutput(energy(**values_of(energy, given)))
 
-    return node_of(energy, partial(energy_schema, energy), execute)
+    return node_of(energy, partial(stated_schema, energy, OUT), execute)
 
 
 def answering(classifier, *wanted: str) -> str | None:

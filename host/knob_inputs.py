@@ -100,8 +100,8 @@ def nodes_from(classes: Mapping[str, type], make: Callable[[Any], type], folder:
     return made
 
 
-def node_of(owner: type, schema: Callable[[], io.Schema], execute: Execute) -> type[CheckedNode]:
-    """A node class of what a class states of itself."""
+def node_of(owner: type, schema: Callable[[], io.Schema], execute: Execute, module: str = __name__) -> type:
+    """A node class of what a class states of itself.  module: in which it stands."""
     declared = schema().inputs
 
     def run(cls, *given: Any) -> io.NodeOutput:
@@ -109,6 +109,7 @@ def node_of(owner: type, schema: Callable[[], io.Schema], execute: Execute) -> t
 
     together = fitting(owner)
     own = {
+        "__module__": module,
         "__doc__": owner.__doc__,
         "stated": owner,
         "checks": checks_of(owner),

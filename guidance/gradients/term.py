@@ -11,9 +11,10 @@ from torch import Tensor
 
 from ..energies.composition import AugmentedEnergy, draws_at
 from ..energies.protocol import At, Energy, judges
+from ..knobs import Stated, knob
 from ..printing import Printed, shown, text_of
 from ..rules.kinds import Rule
-from ..rules.window import Window, part_of_run
+from ..rules.window import Window, part_of_run, share_knob
 from ..run import Run
 from .estimators import (
     EVALUATIONS,
@@ -36,23 +37,62 @@ STAND_IN = (  # what is said where x0 takes the place of x0 + backprop
 
 
 @dataclass(frozen=True, repr=False)
-class GradientOptions(Printed):
-    """Settings that most gradient terms leave alone.
+class GradientOptions(Stated, Printed):
+    """Settings that most gradient terms leave alone."""
 
-    temperature: divides the classifier's logits. draws: size of the cloud about x0-hat, 0 is the point itself.
-    backward_steps: gradient steps on x0-hat (evaluation x0 only). views: random views to average over, 0 is the picture
-    alone. seed: of draws and views. checkpoint: compute twice instead of keeping. radius: of the cloud, in units of
-    what the noise leaves open. shrink: what decoders are given is made this many times smaller.
-    """
-
-    temperature: float = 1.0
-    draws: int = 0
-    backward_steps: int = 1
-    views: int = 0
-    seed: int = 0
-    checkpoint: bool = False
-    radius: float = 1.0
-    shrink: int = 1
+    node_id = "GGGradientOptions"
+    name = "Gradient Options"
+    description = (
+        "For Classifier Guidance: temperature, averaging over draws or views, steps on the clean "
+        "prediction, memory. Both x0 evaluations are overconfident at high noise: ancestral samplers correct much "
+        "of this, draws most of the rest."
+    )
+    temperature: float = knob(
+        1.0,
+        "Divides the classifier's logits. Above 1 a confident classifier keeps pushing.",
+        limits=(0.01, 1000.0, 0.1),
+    )
+    draws: int = knob(
+        0,
+        "Both x0 evaluations: average p over this many draws about the clean prediction (LGD). 0: at the "
+        "prediction. 4 to 16 come close to Bayes; each costs one classifier pass.",
+        limits=(0, 64),
+    )
+    backward_steps: int = knob(
+        1,
+        "x0 without backprop: gradient steps on the clean prediction in every sampler step (backward "
+        "universal guidance).",
+        limits=(1, 100),
+    )
+    views: int = knob(
+        0,
+        "Average log p over this many shifted and mirrored copies of the picture: what only fools the "
+        "network rarely survives. 0: the picture itself.",
+        limits=(0, 64),
+    )
+    seed: int = knob(0, "Seed of draws and views; the same for every image of a batch.", limits=(0, 0xFFFFFFFF))
+    checkpoint: bool = knob(
+        False,
+        "For x0 + backprop. auto: keep everything if it fits, else compute blocks twice, else go without "
+        "backprop; the node says so. compute twice: from the start.",
+        choices={"auto": False, "compute twice": True},
+        name="memory",
+        shown="auto",
+    )
+    radius: float = knob(
+        1.0,
+        "Size of the cloud of draws. 1: the spread of the pictures that are still possible (LGD). TFG calls it "
+        "gamma-bar and takes 0.001 to 0.1. 0: at the prediction.",
+        limits=(0.0, 10.0, 0.05),
+        later=True,
+    )
+    shrink: int = knob(
+        1,
+        "With a vae: the energy sees a picture this many times smaller; memory for decoding falls with the "
+        "square. 1: full size.",
+        limits=(1, 8),
+        later=True,
+    )
 
     @property
     def text(self) -> str:
@@ -100,8 +140,10 @@ class Term(Rule):
     """
 
     energy: Energy
-    start: float = field(default=0.0, metadata={"widget": "start_percent"})
-    end: float = field(default=1.0, metadata={"widget": "end_percent"})
+    start: float = share_knob(
+        0.0, "Share of the run's steps before the first push; 0 is from the start.", "start_percent"
+    )
+    end: float = share_knob(1.0, "Share of the steps after which nothing is pushed; 1 is to the end.", "end_percent")
     decoder: Any = None
     title: str = field(default="", kw_only=True, metadata={"widget": ""})
     node: str = field(default="", kw_only=True, metadata={"widget": ""})
@@ -156,26 +198,44 @@ class WatchTerm(Term):
 class GradientTerm(Term):
     """Adds gamma times the shift that an energy asks for.
 
-    weight: gamma in the evaluation that was asked for. evaluation: of EVALUATIONS, or auto: noisy x_t where the energy
-    can read that, else x0 + backprop. normalise, limit: see `bounded`. every: steps between two gradients; in between
-    the latest one is used again. measured: the weight is what serves as a rate, from a preset.
+    weight: gamma in the evaluation that was asked for. normalise, limit: see `bounded`. measured: the weight is what
+    serves as a rate, from a preset.
     Raises ValueError where the energy cannot be asked so, or only measures.
     """
 
     node_id = "GGClassifierGradient"
-    weight: float = field(default=2.0, metadata={"widget": "scale"})
-    evaluation: str = "auto"
-    normalise: str = "none"
-    limit: float = 0.2
-    every: int = field(default=1, metadata={"widget": "every_k"})
+    weight: float = knob(
+        2.0,
+        "Gamma, the factor of the gradient. Measured on pocket-1: 2 for noisy x_t, 4 for x0 + "
+        "backprop, 200 for x0; preset sets them. 0 is off; below 0 moves away. noisy x_t at 1 is Bayes.",
+        limits=(-1e6, 1e6, 0.1),
+        name="scale",
+    )
+    evaluation: str = knob(
+        "auto",
+        "Where the energy is evaluated. noisy x_t: needs a noise-aware classifier. x0 + backprop: the "
+        "clean prediction, gradient through the model, twice the time. x0: without that. auto: the first "
+        "that works.",
+        choices=("auto", *EVALUATIONS),
+    )
+    normalise: str = knob(
+        "none",
+        "none: the gradient itself. rms_ratio: always scale x limit of the length of c - u (needs a "
+        "negative other than the positive, at cfg 1 too). clip: at most limit of the data's size.",
+        choices=tuple(NORMALISATIONS),
+    )
+    limit: float = knob(0.2, "Only for rms_ratio and clip.", limits=(0.0, 1e4, 0.05))
+    every: int = knob(
+        1,
+        "A new gradient every k-th step, the latest one in between: saves time, costs accuracy.",
+        limits=(1, 1000),
+        name="every_k",
+    )
     options: GradientOptions = USUAL
     measured: bool = field(default=False, metadata={"widget": ""})
 
     def __post_init__(self):
-        if self.evaluation not in ("auto", *EVALUATIONS):
-            raise ValueError(f"Evaluation {self.evaluation!r} is unknown. Use auto, {', '.join(EVALUATIONS)}.")
-        if self.normalise not in NORMALISATIONS:
-            raise ValueError(f"Normalisation {self.normalise!r} is unknown. Use {', '.join(NORMALISATIONS)}.")
+        super().__post_init__()
         if self.evaluation == NOISY and not self.energy.noise_aware:
             raise ValueError(
                 f"{text_of(self.energy)!r} reads clean pictures only, and the evaluation is {NOISY!r}. "

@@ -36,6 +36,16 @@ def test_a_class_has_a_name_and_every_field_a_meaning_and_a_range(name):
         assert not each.choices or each.shown in each.choices
 
 
+@pytest.mark.parametrize(
+    ("name", "field"),
+    [(name, field) for name, one in STATED.items() for field, each in knobs(one).items() if each.choices],
+)
+def test_a_word_that_is_no_choice_is_refused(name, field):
+    wires = {"conditions": ("a",), "weights": (1.0,)} if name == "Negative" else {}
+    with pytest.raises(ValueError, match="'nowhere' is unknown"):
+        STATED[name](**wires, **{field: "nowhere"})
+
+
 @pytest.mark.parametrize("name", STATED)
 def test_the_papers_are_those_that_its_texts_name(name):
     one = STATED[name]

@@ -126,8 +126,3 @@ def test_the_whole_sample_is_the_default_and_parts_are_named():
     assert AdaptiveProjected(part="channel").text == f"{AdaptiveProjected().text}, by channel"
     picture = toy(dtype=torch.float32)
     assert torch.equal(guide(AdaptiveProjected(part="frame"), picture, 6.0), guide(AdaptiveProjected(), picture, 6.0))
-
-
-def test_an_unknown_part_is_refused():
-    with pytest.raises(ValueError, match="pixel"):
-        AdaptiveProjected(part="pixel")

@@ -165,8 +165,3 @@ def test_any_shape_and_dtype_gives_finite_results_of_its_own_kind(shape, dtype):
         assert found.shape == shape
         assert found.dtype == dtype
         assert found.isfinite().all()
-
-
-def test_an_unknown_method_is_refused():
-    with pytest.raises(ValueError, match="wavelet"):
-        Bands("wavelet")

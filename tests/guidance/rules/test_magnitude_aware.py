@@ -26,8 +26,3 @@ def test_no_damping_is_plain_guidance_and_no_difference_is_cond():
     for u in (p.cond, torch.zeros_like(p.cond)):
         flat = type(p)(p.x, p.sigma, p.alpha, u, u)
         assert torch.equal(guide(MagnitudeAware(8.0, "x0"), flat, 5.0), u)
-
-
-def test_an_unknown_space_is_refused():
-    with pytest.raises(ValueError, match="velvet"):
-        MagnitudeAware(8.0, "velvet")

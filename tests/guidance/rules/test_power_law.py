@@ -62,8 +62,3 @@ def test_the_ends_of_a_flow_schedule_are_finite(level):
     p = toy("flow")
     sigma = torch.full((2,), level, dtype=torch.float64)
     assert guide(PowerLaw(), type(p)(p.x, sigma, 1 - sigma, p.uncond, p.cond), 5.0).isfinite().all()
-
-
-def test_an_unknown_space_is_refused():
-    with pytest.raises(ValueError, match="velvet"):
-        PowerLaw(0.9, "velvet")

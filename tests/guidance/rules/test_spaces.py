@@ -1,7 +1,6 @@
 import pytest
 import torch
 
-from guidance_geometry.guidance.rules.rescale import Rescale
 from guidance_geometry.guidance.rules.spaces import SPACES, seen
 from guidance_geometry.tests.toys import FAMILIES, SHAPES, items, largest_error, output, toy, x0_of
 
@@ -47,8 +46,3 @@ def test_a_factor_of_one_changes_no_bit():
     p = toy("ve", dtype=torch.float16)
     for space in SPACES:
         assert torch.equal(seen(space, p).scaled(p.cond, torch.ones(2, dtype=torch.float64)), p.cond)
-
-
-def test_an_unknown_space_is_named():
-    with pytest.raises(ValueError, match="Space 'score' is unknown"):
-        Rescale(space="score")
