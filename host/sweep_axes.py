@@ -10,7 +10,7 @@ from ..guidance.chain import Chain
 from ..guidance.gradients.term import GradientTerm
 from ..guidance.rules.kinds import Rule
 from ..sweeps.axes import RULE, WORDS, Axis, Value, Word, kind_of, meant, places, value_at, word_of
-from ..sweeps.rules import plain, rule_named
+from ..sweeps.rules import knob_of, plain, rule_named, with_knob
 from .checks import CheckedNode, insist, misfits, number
 from .rule_nodes import as_named, chain_by_name, rule_node_of, rules_by_name
 from .sweep_conditions import Asked
@@ -72,29 +72,21 @@ def _changed(chain: Chain, name: str, value: Value, by_rule: bool) -> Chain:
     by_rule: an axis names rules, so that some chains have the rule and others do not.
     """
     owner, _, knob = name.rpartition(".")
-    mine = [rule for rule in chain.rules if plain(owner) in map(plain, _names(rule))]
-    if not mine:
+    meant_one = knob_of(chain, name, _names)
+    if meant_one is None:
         named = _names_of(GradientTerm)
         title = named[0] if plain(owner) in map(plain, named) else rule_named(owner, rules_by_name()).names[0]
         if by_rule:
             return chain
         raise ValueError(f"{name} is on no rule of the chain {chain.text!r}. Connect {title} to guidance.")
-    if len(numbers := [at for one in mine if (at := getattr(one, "node", ""))]) > 1:
-        which = ", ".join(f"{at}.{knob}" for at in numbers)
-        raise ValueError(f"{name} may be one of {len(mine)} gradients. Write which: {which}.")
-    rule, node = mine[0], rule_node_of(type(mine[0]))
-    known = rule.knobs
-    field = known.get(knob, knob)
-    if field not in known.values():
-        words = meant(knob, known) if known else "None of its knobs can be an axis."
-        raise ValueError(f"{owner} has no knob {knob!r} that an axis can set. {words}")
+    (rule, field), node = meant_one, rule_node_of(type(meant_one[0]))
     before = getattr(rule, field)
     value = str(value) if isinstance(before, str) else value
     if node and knob in node.declared:
         insist(*misfits(node, {knob: value}))
     elif not isinstance(before, str | bool):  # no widget of this name says a range: any number that means one
         insist(number(name, value, -MOST, MOST))
-    return replace(chain, rules=tuple(r.with_field(field, value) if r is rule else r for r in chain.rules))
+    return with_knob(chain, rule, field, value)
 
 
 def _names(rule: Rule) -> list[str]:

@@ -79,6 +79,7 @@ def cell_of(call: Mapping[str, Any], one: Any) -> Cell:
     """A run as a cell, whose id follows all that can be told of what decides it."""
     decides = {name: one.at[name] for name in ("condition", "sampler", "seed", "cfg")}
     decides |= {"sigmas": one.run.run.sigmas, "chain": one.run.facts["chain"]}
+    decides |= {"knobs": {name: value for name, value in one.place.items() if "." in name}}
     decides |= {"code": [source_of(rule) for rule in chain_from(one.at[RULE]).rules]}
     prompt = {"run": {"class_type": "guidance_geometry.record", "inputs": {**call, **as_json(decides)}}}
     return Cell(cell_id(prompt, {}, pack_version()), as_json(one.place), prompt)

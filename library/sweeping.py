@@ -10,9 +10,13 @@ from typing import Any, NamedTuple
 
 import torch
 
+from ..guidance.chain import Chain
+from ..guidance.contract import chain_from
 from ..guidance.rule_file import RuleFile
+from ..guidance.rules.kinds import Rule
 from ..sweeps.axes import RULE, word_of
 from ..sweeps.measures import WHOLE, Judge, measured, score
+from ..sweeps.rules import RuleNode, knob_of, with_knob
 from .recording import Denoiser, Recording, record
 from .sampling import sampler_of
 from .traces import needed
@@ -47,10 +51,11 @@ def sweep(
     """One row a run, of every combination on the axes: its place on them, metrics, evaluations, seconds, measures.
 
     shape: [B, ...] of the samples. axes: values of gamma (or cfg), rule, sampler and seed, of label or prompt, which
-    take the place of cond, of scheduler, which takes that of sigmas, and of steps, where sigmas is a function of them,
-    as karras is. Values may have names, {name: rule}; a rule may also be FILE:RULE, a rule in a file. A seed is the
-    noise of the start and of the steps. Metrics are medians over the steps, averaged over the samples; M19 and M19a are
-    the median sample's, their steps weighed by what they push (`trace.effective.EffectiveScale`).
+    take the place of cond, of scheduler, which takes that of sigmas, of steps, where sigmas is a function of them, as
+    karras is, and of a knob of a rule, such as "AdaptiveProjected.eta". Values may have names, {name: rule}; a rule may
+    also be FILE:RULE, a rule in a file. A seed is the noise of the start and of the steps. Metrics are medians over the
+    steps, averaged over the samples; M19 and M19a are the median sample's, their steps weighed by what they push
+    (`trace.effective.EffectiveScale`).
     measures: {name: function of the last x [B, ...] -> [B], or an energy: its log-probability}; the mean is taken.
     facts: as for `record`. progress: show a bar.
     folder: a path or an address, where every run is kept as soon as it ends, and which is asked first: what is there is
@@ -90,14 +95,20 @@ def bar(runs: Sequence[PlannedRun], progress: bool) -> Iterable[PlannedRun]:
 def pairs_by_axis(axes: Mapping[str, Any]) -> dict[str, list[tuple[Any, Any]]]:
     """Every axis in order, as pairs of what a row says and the value."""
     words = [word_of(name) for name in axes]
-    if unknown := sorted(name for name in axes if word_of(name) not in ORDER):
-        raise ValueError(f"Unknown axis {', '.join(unknown)}. There are {', '.join((*AXES, *OTHERS))}.")
+    if unknown := sorted(name for name in axes if "." not in name and word_of(name) not in ORDER):
+        known = (*AXES, *OTHERS, "knobs such as AdaptiveProjected.eta")
+        raise ValueError(f"Unknown axis {', '.join(unknown)}. There are {', '.join(known)}.")
     if twice := [name for name in axes if words.count(word_of(name)) > 1]:
         raise ValueError(f"{' and '.join(twice)} are the same axis. Put all values on one.")
     if {*CONDITIONS} <= {*words}:
         raise ValueError("The axes have a label and a prompt, and a denoiser takes one condition. Leave out the other.")
     full = {**{name: values for name, values in AXES.items() if word_of(name) not in words}, **axes}
-    return {name: pairs_of(name, full[name]) for name in sorted(full, key=lambda name: ORDER.index(word_of(name)))}
+    return {name: pairs_of(name, full[name]) for name in sorted(full, key=place_in_row)}
+
+
+def place_in_row(name: str) -> tuple[int, bool]:
+    """Where a row has an axis; knobs of rules are behind the rule."""
+    return ORDER.index(RULE if "." in name else word_of(name)), "." in name
 
 
 def pairs_of(name: str, values: Any) -> list[tuple[Any, Any]]:
@@ -133,11 +144,31 @@ def plan_run(
     at: Mapping[str, tuple[Any, Any]], denoiser: Denoiser, sigmas: Any, cond: Any, facts: Mapping
 ) -> PlannedRun:
     """A run, ready to begin.  at: its place on every axis. sigmas, cond: where no axis has them"""
-    values = {word_of(name): value for name, (_, value) in at.items()}
+    values = {word_of(name): value for name, (_, value) in at.items() if "." not in name}
+    for name, (_, value) in at.items():
+        if "." in name:
+            values[RULE] = with_knob_at(chain_from(values[RULE]), name, value)
     levels = levels_of(values.get("scheduler", sigmas), values.get("steps"))
     condition = next((values[word] for word in CONDITIONS if word in values), cond)
     run = record(denoiser, levels, condition, gamma=values["cfg"], rule=values[RULE], capture="numbers", **facts)
     return PlannedRun({name: word for name, (word, _) in at.items()}, values | {"condition": condition}, run)
+
+
+def with_knob_at(chain: Chain, name: str, value: Any) -> Chain:
+    """The chain with another value of a knob `Rule.knob`, where it has that rule."""
+    found = knob_of(chain, name, names_of)
+    if found is None:
+        return chain
+    before = getattr(found[0], found[1])
+    if isinstance(before, str) != isinstance(value, str):
+        raise ValueError(f"{name} is {value!r}, which cannot take the place of {before!r}. Give a value of that kind.")
+    return with_knob(chain, *found, value)
+
+
+def names_of(rule: Rule) -> list[str]:
+    """What an axis may call a rule: its class, and the name and the id of its node."""
+    node = RuleNode(rule.node_id, rule.name, {})
+    return [name for name in (type(rule).__name__, *node.names, getattr(rule, "title", "")) if name]
 
 
 def levels_of(schedule: Any, steps: Any) -> Any:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
+from ..guidance.chain import Chain
 from ..guidance.rule_file import FORM, RuleFile
+from ..guidance.rules.kinds import Rule
 from .axes import meant
 
 CATEGORY = "guidance geometry/rules"
@@ -51,6 +53,32 @@ class Nodes(NamedTuple):
 
 
 NOTHING = Nodes()
+
+
+def knob_of(chain: Chain, name: str, names: Callable[[Rule], Iterable[str]]) -> tuple[Rule, str] | None:
+    """The rule of a chain and its field that an axis `Rule.knob` sets; None where the chain has no such rule.
+
+    names: what a rule may be called. Raises ValueError for a knob that it has not, and where several rules are meant
+    that their numbers tell apart.
+    """
+    owner, _, knob = name.rpartition(".")
+    mine = [rule for rule in chain.rules if plain(owner) in map(plain, names(rule))]
+    if not mine:
+        return None
+    if len(numbers := [at for one in mine if (at := getattr(one, "node", ""))]) > 1:
+        which = ", ".join(f"{at}.{knob}" for at in numbers)
+        raise ValueError(f"{name} may be one of {len(mine)} gradients. Write which: {which}.")
+    known = mine[0].knobs
+    field = known.get(knob, knob)
+    if field not in known.values():
+        words = meant(knob, known) if known else "None of its knobs can be an axis."
+        raise ValueError(f"{owner} has no knob {knob!r} that an axis can set. {words}")
+    return mine[0], field
+
+
+def with_knob(chain: Chain, rule: Rule, field: str, value: Any) -> Chain:
+    """The chain with another value of a field of one of its rules."""
+    return replace(chain, rules=tuple(r.with_field(field, value) if r is rule else r for r in chain.rules))
 
 
 def _rule_node(name: str, facts: Mapping) -> RuleNode:

@@ -198,3 +198,17 @@ def test_a_sweep_that_is_broken_off_leaves_its_page_and_goes_on(tmp_path, counte
 def test_two_values_of_one_name_have_no_folder(tmp_path):
     with pytest.raises(ValueError, match="Two values of the axis rule have one name"):
         sweep(DENOISER, (1, 3, 8, 8), SIGMAS, cond=1, axes={"rule": [halfway, halfway]}, folder=tmp_path)
+
+
+@pytest.mark.parametrize("owner", ["APG", "AdaptiveProjected", "GGAdaptiveProjected"])
+def test_a_knob_of_a_rule_is_an_axis(owner):
+    found = rows(**{f"{owner}.eta": [0.0, 0.5], "rule": {"plain": None, "APG": AdaptiveProjected()}})
+    assert [(row["rule"], row[f"{owner}.eta"]) for row in found] == [
+        (rule, eta) for rule in ("plain", "APG") for eta in (0.0, 0.5)
+    ]
+    (own,) = rows(rule=[AdaptiveProjected(0.5)])
+    assert found[3]["M1"] == own["M1"] != found[2]["M1"]
+    assert found[0]["M1"] == found[1]["M1"]
+    for axis, words in (("APG.etta", "Did you mean eta"), ("APG.eta", "cannot take the place of 0.0")):
+        with pytest.raises(ValueError, match=words):
+            rows(**{axis: ["high"], "rule": [AdaptiveProjected(0.0)]})

@@ -7,7 +7,8 @@ import sys
 import pytest
 
 from guidance_geometry.tests.queue.conftest import host_in
-from guidance_geometry.tests.queue.prompts import ROOT
+from guidance_geometry.tests.queue.prompts import ROOT, small
+from guidance_geometry.tools.host.client import Client, JobError, RefusedError
 
 SMALL = ["--set", "steps=2", "--cfg"]
 
@@ -85,3 +86,16 @@ def test_a_rule_in_a_file_runs_where_comfyui_was_started_with_it(tmp_path, monke
         assert scales == pytest.approx({"cfg": 5.0, f"{file}:halfway": 3.0}, abs=1e-3)
         code, said = swept("--server", live.address, *words[:5], f"cfg, {tmp_path / 'other.py'}:bad")
         assert (code, "'other.py:bad'" in said) == (2, True), said
+        for rule, axes in (("other.py:bad", "cfg: 2"), ("my_rule.py:halfway", "cfg: 2\nrule: other.py:bad")):
+            with Client(live.address) as client, pytest.raises((RefusedError, JobError), match=r"other\.py:bad"):
+                client.run(prompt_of(rule, axes))
+
+
+def prompt_of(rule, axes):
+    """A sweep inside a graph whose guidance is a rule in a file."""
+    graph = {name: small()[name] for name in "123"}
+    wires = {"model": ["1", 0], "positive": ["2", 0], "negative": ["2", 1], "latent_image": ["3", 0]}
+    settings = {"seed": 3, "steps": 2, "sampler_name": "euler", "scheduler": "karras", "axes": axes}
+    graph["4"] = {"class_type": "GGSweep", "inputs": wires | settings | {"guidance": ["9", 0]}}
+    graph["9"] = {"class_type": "GGRuleFile", "inputs": {"rule": rule, "digest": ""}}
+    return graph
