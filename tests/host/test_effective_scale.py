@@ -311,6 +311,25 @@ def test_the_hosts_dual_guider_has_the_scales_that_it_says(labelled, empty_laten
     assert trace.column("M19a").nan_to_num().max() == 0
 
 
+@pytest.mark.parametrize("cfg", [1.0, 4.0])
+@pytest.mark.parametrize("same", [True, False], ids=["one model", "two models"])
+def test_the_hosts_guider_of_two_models_has_its_cfg(labelled, pocket, empty_latent, same, cfg):
+    """Its negative is evaluated on another model, by itself."""
+    from comfy_extras import nodes_custom_sampler as custom
+
+    if not hasattr(custom, "DualModelGuider"):
+        pytest.skip("this host has no guider of two models")
+    model, positive, negative = labelled["pocket"]
+    other = model if same else pocket("bf16")[0]
+    guider = custom.DualModelGuider.execute(model, positive, cfg, other, negative).result[0]
+    trace = inspected(guider, empty_latent("pocket"), model)
+    assert trace.steps["gamma"].tolist() == [cfg] * STEPS
+    assert trace.stage == ["cond_only" if cfg == 1 else "step"] * STEPS
+    if cfg > 1:
+        assert near(trace.column("M19"), torch.tensor(cfg))
+        assert trace.column("M19a").nan_to_num().max() == 0
+
+
 @pytest.mark.parametrize(("cfg", "weight"), [(3.0, 0.5), (7.0, 1.0), (4.0, 0.0)])
 def test_the_hosts_perp_neg_guider_has_its_cfg(labelled, empty_latent, cfg, weight):
     from comfy_extras import nodes_perpneg
