@@ -22,7 +22,7 @@ class Progress:
 
     def __init__(self, missing: int, out: TextIO | None = None):
         out = out or sys.stdout
-        self.bar = tqdm(total=missing, unit=" cells", file=out, mininterval=EACH[not out.isatty()], dynamic_ncols=True)
+        self.bar = tqdm(total=missing, unit="cells", file=out, mininterval=EACH[not out.isatty()], dynamic_ncols=True)
         self.failed, self.servers = 0, Counter[str]()
 
     def tell(self, cell: Cell, words: str = "", server: str = "") -> None:
