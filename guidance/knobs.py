@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import MISSING, Field, dataclass, field, fields, replace
+from functools import cache
 from typing import Any, ClassVar, Literal, NamedTuple, TypeVar
 
 Value = TypeVar("Value")
@@ -84,7 +85,8 @@ def socket(kind: str, meaning: str, **more: Any) -> dict[str, Knob]:
     return {PLACE: Knob(meaning, socket=kind, **more)}
 
 
-def knobs(owner: type) -> dict[str, Knob]:
+@cache
+def knobs(owner: type) -> Mapping[str, Knob]:
     """What a class of rules or energies states of its fields: {field: knob}, each with its name and what it shows."""
     found = {}
     for one in fields(owner):
