@@ -246,6 +246,7 @@ def test_a_number_of_another_library_is_one(nodes, kind):
 
 
 def test_a_class_is_checked_once_and_its_clones_as_they_are(nodes):
+    from guidance_geometry.host import checks
     from guidance_geometry.host.wires import CARRIED
 
     for node in nodes:
@@ -254,7 +255,16 @@ def test_a_class_is_checked_once_and_its_clones_as_they_are(nodes):
         assert clone.declared is node.declared
         carried = [declared.get_io_type() in CARRIED for declared in node.declared.values()]
         assert carried == sorted(carried), "widgets first, sorted when the class is made"
-        assert not hasattr(node.execute.__func__.__wrapped__, "__wrapped__"), node.__name__
+        assert layers_of(node.execute.__func__).count(checks.__file__) == 1, node.__name__
+
+
+def layers_of(function):
+    """The files of what stands around a function."""
+    files = []
+    while hasattr(function, "__wrapped__"):
+        files.append(function.__code__.co_filename)
+        function = function.__wrapped__
+    return files
 
 
 def test_widgets_that_do_not_belong_together_are_refused_in_the_queue_and_when_they_run(host):
