@@ -95,4 +95,4 @@ def test_noise_of_another_size_than_the_samplers_is_noticed(labelled, empty_late
     louder = lambda eps, parts: tracked(eps, {draw: 1.02 * part for draw, part in parts.items()})  # noqa: E731
     monkeypatch.setattr(recorder, "tracked", louder)
     [problem] = check(guided(*run[0], *run[1:], **more)[2])
-    assert "the split of the step cannot be trusted" in problem
+    assert "the split into move and noise cannot be trusted" in problem

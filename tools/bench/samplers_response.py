@@ -72,15 +72,18 @@ def worst(name: str, kind: str) -> float | str:
 
 
 def milliseconds(name: str, kind: str, repeats: int) -> float:
-    """Processor time of a dry run that nobody has made."""
+    """Processor time of a dry run that nobody has made, in the mode in which the host runs its nodes."""
     from ...host import dry_run
+
+    sampler, _, sigmas, sampling = responses(name, kind, TIMED, "karras")
 
     def run() -> None:
         dry_run.forget()
-        responses(name, kind, TIMED, "karras")
+        dry_run.response(sampler.sampler_function, sampler.extra_options, sigmas, sampling)
 
-    run()
-    return 1e3 * min(seconds(run, time.process_time) for _ in range(repeats))
+    with torch.inference_mode():
+        run()
+        return 1e3 * min(seconds(run, time.process_time) for _ in range(repeats))
 
 
 def row_of(name: str, repeats: int) -> tuple[list[str], bool, list[float]]:
