@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from guidance_geometry.library import rules
+from guidance_geometry.guidance.registry import every_rule
 from guidance_geometry.tools.verdict import rule_effects, rule_figures, what_a_rule_does
 from guidance_geometry.tools.verdict.evidence import real_statistics
 from guidance_geometry.tools.verdict.objectives import Seen
@@ -38,7 +38,7 @@ def test_numbers_are_read_as_they_were_stored(found):
 
 
 def test_every_rule_of_the_pack_is_in_every_world_or_the_page_says_why_not(found, small):
-    assert ruled().keys() | LEFT_OUT.keys() == rules().keys()
+    assert ruled().keys() | LEFT_OUT.keys() == every_rule().keys()
     assert not ruled().keys() & LEFT_OUT.keys()
     assert [world.name for world in found] == list(what_a_rule_does.TITLES)
     for world in found:

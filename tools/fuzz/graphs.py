@@ -14,6 +14,7 @@ Graph = dict[str, dict[str, Any]]
 Wire = list  # [node id, output index]
 SOURCES: dict[str, tuple[str, int]] = {  # wire type -> the node and output that it comes from
     "MODEL": ("GGLoadDenoiser", 0),
+    "*": ("GGLoadDenoiser", 0),  # whatever it is
     "VAE": ("GGLoadDenoiser", 1),
     "CONDITIONING": ("GGClassLabel", 0),
     "LATENT": ("GGEmptyCanvas", 0),
