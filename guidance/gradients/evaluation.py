@@ -171,9 +171,7 @@ class GradientEvaluation:
         """A term as it is asked where no gradient goes through the denoiser."""
         return self.without_backprop(asked.term) if asked.through_denoiser else asked
 
-    def add_terms(
-        self, x: Tensor, found: Denoised, ask: Callable[..., tuple[ActiveTerm, Answer]] = ask_once
-    ) -> GuidedPrediction:
+    def add_terms(self, x: Tensor, found: Denoised, ask: Asking = ask_once) -> GuidedPrediction:
         """What the terms say of an x0-hat, and their sum with it.
 
         x: with a graph to `found`, or without. ask: as `ask_once`.
