@@ -1,7 +1,6 @@
-"""Reading safetensors with every claim checked first, and writing them.
+"""Reading safetensors, whose claims the library checks before it takes memory, and writing them.
 
-A safetensors file is 8 bytes (length of the header, little endian), the header (JSON: name -> dtype, shape, offsets),
-and the tensors without a gap. Nothing here unpickles, and nothing is allocated before the header agrees with the file.
+What else a user may take for such a file is named, and what no file of a model has is refused. Nothing here unpickles.
 """
 
 from __future__ import annotations
@@ -11,9 +10,9 @@ import json
 import math
 import os
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass
+from contextlib import contextmanager
 from pathlib import Path
-from typing import TypeGuard, TypeVar
+from typing import NamedTuple, TypeVar
 
 import safetensors
 import safetensors.torch
@@ -41,7 +40,6 @@ DTYPES = {
     "F8_E4M3": torch.float8_e4m3fn,
     "F8_E5M2": torch.float8_e5m2,
 }
-BYTES = {name: dtype.itemsize for name, dtype in DTYPES.items()}
 NAMES = {dtype: name for name, dtype in DTYPES.items()}
 PREFIXES = ("module.", "_orig_mod.", "model.", "net.", "ema.")  # what trainers put before every tensor's name
 FOREIGN = {
@@ -60,41 +58,34 @@ FOREIGN = {
 }
 
 
-@dataclass(frozen=True)
-class Entry:
-    """What the header claims about one tensor: begin and end are offsets into the tensor part of the file."""
+class Entry(NamedTuple):
+    """What the header claims about one tensor."""
 
     dtype: str
     shape: tuple[int, ...]
-    begin: int
-    end: int
 
 
 def read_safetensors(
     path: str | os.PathLike,
     *,
-    dtypes: Collection[str] | None = None,
+    dtypes: Collection[str] = tuple(DTYPES),
     finite: bool = False,
-    max_header: int = MAX_HEADER,
-    max_bytes: int | None = None,
+    max_bytes: float = math.inf,
 ) -> tuple[dict[str, Tensor], dict[str, str]]:
     """All tensors (on the CPU) and the metadata of a safetensors file, after checking what it claims.
 
-    dtypes: names such as "F32" that are welcome; None is every known one. finite: refuse nan and inf.
-    max_header, max_bytes: the largest header and file to accept.
+    dtypes: names such as "F32" that are welcome. finite: refuse nan and inf. max_bytes: of the largest file to accept.
     Raises FileNotFoundError, or ValueError for a file that is not safetensors, cut off, inconsistent or unwelcome.
     """
-    entries, metadata = read_header(path, max_header=max_header, max_bytes=max_bytes)
+    entries, metadata = read_header(path, max_bytes=max_bytes)
     for name, entry in entries.items():
-        if dtypes is not None and entry.dtype not in dtypes:
+        if entry.dtype not in dtypes:
             raise ValueError(
                 f"{Path(path).name}: tensor {name!r} is {entry.dtype}; {', '.join(dtypes)} are expected here. "
                 "Convert the file, or choose another."
             )
-    try:
+    with _readable(Path(path).name):
         tensors = safetensors.torch.load_file(path, device="cpu")
-    except (safetensors.SafetensorError, RuntimeError, ValueError) as error:
-        raise ValueError(f"{Path(path).name} cannot be read ({error}). The file is damaged: fetch it again.") from error
     for name, tensor in tensors.items():
         if finite and tensor.is_floating_point() and not tensor.float().isfinite().all():
             raise ValueError(
@@ -103,9 +94,7 @@ def read_safetensors(
     return tensors, metadata
 
 
-def read_header(
-    path: str | os.PathLike, *, max_header: int = MAX_HEADER, max_bytes: int | None = None
-) -> tuple[dict[str, Entry], dict[str, str]]:
+def read_header(path: str | os.PathLike, *, max_bytes: float = math.inf) -> tuple[dict[str, Entry], dict[str, str]]:
     """What a safetensors file says it holds, checked against its size; no tensor is read.
 
     Raises FileNotFoundError, or ValueError as `read_safetensors`.
@@ -114,22 +103,52 @@ def read_header(
     if not path.is_file():
         raise FileNotFoundError(f"{path} is not a file. Check the name and the folder.")
     size = path.stat().st_size
-    if max_bytes is not None and size > max_bytes:
+    if size > max_bytes:
         raise ValueError(f"{path.name} has {size:,} bytes; at most {max_bytes:,} are read here. Choose a smaller file.")
-    with path.open("rb") as file:
-        start = file.read(64)
-        length = _header_length(path.name, start, size, max_header)
-        file.seek(8)
-        header = _parsed(path.name, file.read(length))
-    metadata = _metadata(path.name, header.pop("__metadata__", {}))
-    if len(header) > MOST_TENSORS or any(len(name) > LONGEST_NAME for name in header):
+    _check_start(path, size)
+    with _readable(path.name), safetensors.safe_open(path, "pt") as file:
+        parts = {name: file.get_slice(name) for name in file.keys()}  # noqa: SIM118 - it is no mapping
+        entries = {name: Entry(part.get_dtype(), tuple(part.get_shape())) for name, part in parts.items()}
+        metadata = file.metadata() or {}
+    if len(entries) > MOST_TENSORS or any(len(name) > LONGEST_NAME for name in entries):
         raise ValueError(
-            f"{path.name} names {len(header):,} tensors, the longest with {max(map(len, header)):,} characters; at "
+            f"{path.name} names {len(entries):,} tensors, the longest with {max(map(len, entries)):,} characters; at "
             f"most {MOST_TENSORS:,} of {LONGEST_NAME} are read. Choose another file."
         )
-    entries = {name: _entry(path.name, name, claim) for name, claim in header.items()}
-    _check_layout(path.name, entries, size - 8 - length)
+    for name, (_, shape) in entries.items():
+        if len(shape) > MOST_AXES or max(shape, default=0) > LARGEST_SIZE:
+            raise ValueError(f"{path.name}: tensor {name!r} has more than {MOST_AXES} sizes, or one above 2^48.")
     return entries, metadata
+
+
+@contextmanager
+def _readable(name: str) -> Iterator[None]:
+    """Say of what the library refuses which file it is, and what to do."""
+    try:
+        yield
+    except (safetensors.SafetensorError, OverflowError, RuntimeError, ValueError) as error:
+        reason = shortened(str(error), 200)
+        raise ValueError(
+            f"{name} cannot be read ({reason}). The download was cut off, or the file is damaged: fetch it again."
+        ) from error
+
+
+def _check_start(path: Path, size: int) -> None:
+    """Name a file of another kind, and refuse a longer header than any model has."""
+    with path.open("rb") as file:
+        start = file.read(64)
+    length = int.from_bytes(start[:8], "little")
+    if size < 8 or start[8:9] != b"{" or length > MAX_HEADER:
+        kind = next((text for magic, text in FOREIGN.items() if start.startswith(magic)), None)
+        if kind:
+            raise ValueError(
+                f"{path.name} is {kind}; only safetensors files are read here. Convert it, or choose another."
+            )
+    if size >= 8 and length > MAX_HEADER:
+        raise ValueError(
+            f"{path.name} announces a header of {length:,} bytes; at most {MAX_HEADER:,} are read. "
+            "It is damaged or not a safetensors file: fetch it again."
+        )
 
 
 def unwrapped(tensors: Mapping[str, T]) -> dict[str, T]:
@@ -186,96 +205,3 @@ def _dtype_name(name: str, dtype: torch.dtype) -> str:
     if dtype not in NAMES:
         raise ValueError(f"Tensor {name!r} is {dtype}, which is not written. Convert it to one of {', '.join(DTYPES)}.")
     return NAMES[dtype]
-
-
-def _header_length(name: str, start: bytes, size: int, limit: int) -> int:
-    length = int.from_bytes(start[:8], "little")
-    if size < 8 or start[8:9] != b"{" or length > limit:
-        kind = next((text for magic, text in FOREIGN.items() if start.startswith(magic)), None)
-        if kind:
-            raise ValueError(f"{name} is {kind}; only safetensors files are read here. Convert it, or choose another.")
-    if size < 8:
-        raise ValueError(f"{name} has {size} bytes; a safetensors file has at least 10. Fetch the file again.")
-    if length > limit:
-        raise ValueError(
-            f"{name} announces a header of {length:,} bytes; at most {limit:,} are read. "
-            "It is damaged or not a safetensors file: fetch it again."
-        )
-    if 8 + length > size:
-        raise ValueError(_cut_off(name, size, 8 + length))
-    return length
-
-
-def _cut_off(name: str, size: int, needed: int) -> str:
-    return f"{name} ends after {size:,} of {needed:,} bytes. The download was cut off: fetch the file again."
-
-
-def _parsed(name: str, text: bytes) -> dict:
-    try:
-        header = json.loads(text.decode("utf-8"), object_pairs_hook=_without_repeats)
-    except (ValueError, RecursionError) as error:
-        raise ValueError(
-            f"{name}: the header is not valid JSON ({error}). The file is damaged: fetch it again."
-        ) from error
-    if not isinstance(header, dict):
-        raise ValueError(f"{name}: the header is not a JSON object. The file is damaged: fetch it again.")
-    return header
-
-
-def _without_repeats(pairs: list[tuple[str, object]]) -> dict:
-    if len({name for name, _ in pairs}) < len(pairs):
-        raise ValueError("a name occurs twice")
-    return dict(pairs)
-
-
-def _metadata(name: str, claim: object) -> dict[str, str]:
-    if not isinstance(claim, dict) or not all(isinstance(value, str) for value in claim.values()):
-        raise ValueError(f"{name}: the metadata are not all text. The file is damaged: fetch it again.")
-    return claim
-
-
-def _entry(file: str, name: str, claim: object) -> Entry:
-    dtype, shape, offsets = (
-        claim.get(key) if isinstance(claim, dict) else None for key in ("dtype", "shape", "data_offsets")
-    )
-    if not (isinstance(dtype, str) and _sizes(shape) and _sizes(offsets) and len(offsets) == 2):
-        raise ValueError(
-            f"{file}: tensor {name!r} lacks a dtype, a shape or two offsets (at most {MOST_AXES} sizes below 2^48). "
-            "The file is damaged."
-        )
-    if dtype not in BYTES:
-        found = f"{file}: tensor {name!r} has dtype {shortened(dtype, 20)}"
-        raise ValueError(f"{found}; known are {', '.join(BYTES)}. Convert the file.")
-    needed, held = math.prod(shape) * BYTES[dtype], offsets[1] - offsets[0]
-    if needed != held:
-        raise ValueError(
-            f"{file}: tensor {name!r} of shape {shape} and dtype {dtype} needs {needed:,} bytes "
-            f"but the header gives it {held:,}. The file is damaged: fetch it again."
-        )
-    return Entry(dtype, tuple(shape), *offsets)
-
-
-def _sizes(values: object) -> TypeGuard[list[int]]:
-    """Whether these are few numbers of a size that a file can have: their product is taken, and printed."""
-    return (
-        isinstance(values, list)
-        and len(values) <= MOST_AXES
-        and all(type(value) is int and 0 <= value <= LARGEST_SIZE for value in values)
-    )
-
-
-def _check_layout(name: str, entries: Mapping[str, Entry], available: int) -> None:
-    position = 0
-    for entry in sorted(entries.values(), key=lambda entry: (entry.begin, entry.end)):
-        if entry.begin != position:
-            raise ValueError(
-                f"{name}: a tensor starts at byte {entry.begin:,} but the one before ends at {position:,}. "
-                "Tensors must follow each other: the file is damaged, fetch it again."
-            )
-        position = entry.end
-    if position > available:
-        raise ValueError(_cut_off(name, available, position))
-    if position < available:
-        raise ValueError(
-            f"{name} has {available - position:,} bytes after its last tensor. It is damaged: fetch it again."
-        )

@@ -91,45 +91,53 @@ def test_the_header_alone_can_be_read(file):
     assert metadata == {"k": "v"}
 
 
-CASES = {
-    "pickle": (b"\x80\x04\x95" + b"\0" * 40, "a Python pickle, which can run code"),
-    "pickle 2": (b"\x80\x02}q\0.", "a Python pickle, which can run code"),
-    "zip": (b"PK\x03\x04" + b"\0" * 60, "a zip archive, the form of PyTorch checkpoints"),
-    "npy": (b"\x93NUMPY\x01\0" + b"\0" * 60, "a NumPy array"),
-    "gguf": (b"GGUF\x03\0\0\0" + b"\0" * 60, "a GGUF model"),
-    "web page": (b"<!DOCTYPE html><html>" + b" " * 60, "a web page; the download needs a login"),
-    "lfs": (b"version https://git-lfs.github.com/spec/v1\noid", "a Git LFS pointer"),
-    "json": (b'{"a": 1}' + b" " * 20, "JSON text"),
-    "empty": (b"", "has 0 bytes; a safetensors file has at least 10"),
-    "seven bytes": (b"1234567", "has 7 bytes"),
-    "huge header": (struct.pack("<Q", 1 << 62) + b"{}", "announces a header of 4,611,686,018,427,387,904 bytes"),
-    "cut in the header": (raw({"a": entry()}, b"\0" * 4)[:20], r"ends after 20 of \d+ bytes. The download was cut off"),
-    "no JSON": (raw(b"{not json}"), "header is not valid JSON"),
-    "no UTF-8": (raw(b"{\xff\xfe}"), "header is not valid JSON"),
-    "no object": (raw(b"[1, 2]"), "header is not a JSON object"),
-    "deep JSON": (raw(b'{"a":' * 100_000), "header is not valid JSON"),
-    "a name twice": (raw(b'{"a": 1, "a": 2}'), "a name occurs twice"),
-    "metadata not text": (raw({"__metadata__": {"a": 1}}), "metadata are not all text"),
-    "metadata a list": (raw({"__metadata__": []}), "metadata are not all text"),
-    "no offsets": (raw({"a": {"dtype": "F32", "shape": [1]}}), "lacks a dtype, a shape or two offsets"),
-    "entry a number": (raw({"a": 3}), "lacks a dtype, a shape or two offsets"),
-    "negative shape": (raw({"a": entry(shape=(-1,))}, b"\0" * 4), "lacks a dtype"),
-    "boolean shape": (raw({"a": entry(shape=(True,))}, b"\0" * 4), "lacks a dtype"),
-    "unknown dtype": (raw({"a": entry(dtype="C64")}, b"\0" * 4), "dtype C64; known are F64, F32"),
-    "wrong size": (raw({"a": entry(shape=(2,))}, b"\0" * 4), r"shape \[2\] and dtype F32 needs 8 bytes .* gives it 4"),
-    "backwards": (raw({"a": entry(shape=(0,), offsets=(4, 0))}, b"\0" * 4), "gives it -4"),
-    "gap": (raw({"a": entry(offsets=(4, 8))}, b"\0" * 8), "starts at byte 4 but the one before ends at 0"),
-    "overlap": (raw({"a": entry(), "b": entry()}, b"\0" * 8), "starts at byte 0 but the one before ends at 4"),
-    "cut in the data": (raw({"a": entry()}, b"\0" * 3), "ends after 3 of 4 bytes. The download was cut off"),
-    "rest": (raw({"a": entry()}, b"\0" * 9), "has 5 bytes after its last tensor"),
+FOREIGN = {
+    "a Python pickle": b"\x80\x04\x95" + b"\0" * 40,
+    "a Python pickle, which": b"\x80\x02}q\0.",
+    "a zip archive": b"PK\x03\x04" + b"\0" * 60,
+    "a NumPy array": b"\x93NUMPY\x01\0" + b"\0" * 60,
+    "a GGUF model": b"GGUF\x03\0\0\0" + b"\0" * 60,
+    "a web page": b"<!DOCTYPE html><html>" + b" " * 60,
+    "a Git LFS pointer": b"version https://git-lfs.github.com/spec/v1\noid",
+    "JSON text": b'{"a": 1}' + b" " * 20,
+    "announces a header of 4,611,686,018,427,387,904 bytes": struct.pack("<Q", 1 << 62) + b"{}",
+    "tensor 'a' is F4; F64, F32": raw({"a": entry("F4", (8,))}, b"\0" * 4),
+    "more than 8 sizes": raw({"a": entry(shape=[1] * 9)}, b"\0" * 4),
+    "or one above 2\\^48": raw({"a": entry(shape=(0, 2**50), offsets=(0, 0))}),
+}
+DAMAGED = {
+    "empty": b"",
+    "seven bytes": b"1234567",
+    "cut in the header": raw({"a": entry()}, b"\0" * 4)[:20],
+    "no JSON": raw(b"{not json}"),
+    "no UTF-8": raw(b"{\xff\xfe}"),
+    "no object": raw(b"[1, 2]"),
+    "deep JSON": raw(b'{"a":' * 100_000),
+    "metadata not text": raw({"__metadata__": {"a": 1}}),
+    "no offsets": raw({"a": {"dtype": "F32", "shape": [1]}}),
+    "entry a number": raw({"a": 3}),
+    "negative shape": raw({"a": entry(shape=(-1,))}, b"\0" * 4),
+    "unknown dtype": raw({"a": entry(dtype="X64")}, b"\0" * 4),
+    "wrong size": raw({"a": entry(shape=(2,))}, b"\0" * 4),
+    "backwards": raw({"a": entry(shape=(0,), offsets=(4, 0))}, b"\0" * 4),
+    "gap": raw({"a": entry(offsets=(4, 8))}, b"\0" * 8),
+    "overlap": raw({"a": entry(), "b": entry()}, b"\0" * 8),
+    "cut in the data": raw({"a": entry()}, b"\0" * 3),
+    "rest": raw({"a": entry()}, b"\0" * 9),
 }
 
 
-@pytest.mark.parametrize(("data", "message"), CASES.values(), ids=CASES)
-def test_a_bad_file_is_refused_with_the_reason(file, data, message):
-    with pytest.raises(ValueError, match=message) as caught:
+@pytest.mark.parametrize(("words", "data"), FOREIGN.items(), ids=FOREIGN)
+def test_what_is_no_model_file_is_named(file, words, data):
+    with pytest.raises(ValueError, match=rf"^model\.safetensors.*{words}"):
         read_safetensors(file(data))
-    assert str(caught.value).startswith("model.safetensors")
+
+
+@pytest.mark.parametrize("data", DAMAGED.values(), ids=DAMAGED)
+@pytest.mark.parametrize("read", [read_header, read_safetensors])
+def test_a_damaged_file_is_refused(file, read, data):
+    with pytest.raises(ValueError, match=r"^model\.safetensors cannot be read \(.*cut off, or the file is damaged"):
+        read(file(data))
 
 
 def test_a_header_of_640_bytes_is_not_taken_for_a_pickle(file):
@@ -159,8 +167,6 @@ def test_limits_and_wishes_are_kept(file):
         read_safetensors(path, dtypes=("F32", "F16"))
     with pytest.raises(ValueError, match="at most 20 are read here"):
         read_safetensors(path, max_bytes=20)
-    with pytest.raises(ValueError, match="at most 16 are read"):
-        read_header(path, max_header=16)
     with pytest.raises(ValueError, match="'t' holds nan or inf"):
         read_safetensors(file(save({"t": torch.tensor([1.0, torch.inf])})), finite=True)
 
