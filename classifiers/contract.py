@@ -10,9 +10,9 @@ from typing import Any
 
 from ..files.claims import check_claims, either, number, several, switch, text, whole
 from ..files.folders import read_json
+from ..files.notes import MOST_LABELS
 from .preprocessing import LARGEST_SIDE, Preprocessing
 
-MOST_LABELS = 100_000
 PREPARED = ("size", "mean", "std", "mode", "fit")
 CLAIMS = {  # what a file, or the JSON beside it, may say
     "labels": several(text(), MOST_LABELS),

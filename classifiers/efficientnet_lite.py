@@ -15,11 +15,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import Linear, functional
 
+from ..networks.weights import check_weights, fill
 from .contract import Contract
-from .files import check_weights
-from .networks import is_bookkeeping, weights_of
 from .preprocessing import Preprocessing
-from .torchvision_files import fill
 from .wired import CleanClassifier
 
 STEM, HEAD = 32, 1280
@@ -149,9 +147,8 @@ def lite_classifier(weights: Mapping[str, Tensor], contract: Contract) -> CleanC
         raise ValueError(f"{contract.file} {wrong} Save the whole state_dict of an unchanged network.") from None
     with torch.device("meta"):
         network = EfficientNetLite(size, len(weights["_fc.weight"]))
-    kept = {key: tensor for key, tensor in weights.items() if not is_bookkeeping(key)}
-    check_weights(contract.file, weights_of(network), kept)
-    fill(network, kept)
+    check_weights(contract.file, network.state_dict(), weights)
+    fill(network, weights)
     usual = Preprocessing((size.side, size.side), MEAN, STD, "bicubic")
     labels = contract.labels(network._fc.out_features)
     return CleanClassifier(contract.file, network, labels, contract.preprocessing(usual))

@@ -13,9 +13,9 @@ from typing import Any
 
 from ..files.claims import ANYTHING, check_claims, either, maybe, number, several, switch, table, text, whole
 from ..files.folders import read_json, refuse_links, weight_files
+from ..files.notes import MOST_LABELS
 from ..files.safetensors import read_header
 from ..guidance.printing import told
-from .contract import MOST_LABELS
 from .preprocessing import LARGEST_SIDE
 
 CODE = (

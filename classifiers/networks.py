@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 
 SIGMA_FEATURES = 64
@@ -173,28 +172,5 @@ def smooth_stack(widths: tuple[int, ...], operations: Any, channels: int = 3, **
 
 
 def build(architecture: str, config: dict[str, Any], operations: Any = nn, **place: Any) -> nn.Module:
-    """Make the network of that name.  config: its own arguments, e.g. labels.  Raises ValueError for unknown names."""
-    if architecture not in ARCHITECTURES:
-        raise ValueError(
-            f"gg.architecture is '{architecture}' but this version knows {', '.join(ARCHITECTURES)}. "
-            "Update the pack, or choose another file."
-        )
+    """Make the network of that name.  config: its own arguments, e.g. labels."""
     return ARCHITECTURES[architecture](**config, operations=operations, **place)
-
-
-def is_bookkeeping(name: str) -> bool:
-    """Whether a state entry counts training batches and says nothing about the function."""
-    return name.endswith("num_batches_tracked")
-
-
-def weights_of(network: nn.Module) -> dict[str, Tensor]:
-    """The tensors that define the network's function."""
-    return {name: t for name, t in network.state_dict().items() if not is_bookkeeping(name)}
-
-
-def load_weights(network: nn.Module, weights: dict[str, Tensor]) -> None:
-    """Put stored weights, already checked, into a network; counters of training batches stay zero."""
-    with torch.no_grad():
-        for name, tensor in network.state_dict().items():
-            if not is_bookkeeping(name):
-                tensor.copy_(weights[name])

@@ -8,17 +8,19 @@ from pathlib import Path
 
 from torch import Tensor
 
+from ..files.notes import CLASSIFIER, Notes
 from ..files.safetensors import read_header, read_safetensors, unwrapped
 from ..guidance.printing import told
 from ..networks.imagenet import LABELS
+from ..networks.weights import check_weights, fill
 from .adm import AdmEntrance, is_adm, planned
 from .contract import Contract, contract_of
 from .efficientnet_lite import is_lite, lite_classifier
-from .files import FORMAT, check_weights, labels_of, load_classifier, stated_number, stated_size
+from .files import load_classifier
 from .networks import PocketNoisy, SmallNoisy
 from .preprocessing import Preprocessing
 from .probes import is_probe, probe_classifier
-from .torchvision_files import FAMILIES, family_of, fill, torchvision_classifier
+from .torchvision_files import FAMILIES, family_of, torchvision_classifier
 from .transformers_folders import folder_classifier
 from .wired import CleanClassifier, NoisyClassifier, Shown, Unit, WiredNetwork, exploding, preserving
 
@@ -67,17 +69,18 @@ def classifier_of(tensors: Mapping[str, Tensor], contract: Contract, find: Calla
 
 def own_classifier(path: Path, metadata: Mapping[str, str]) -> WiredNetwork:
     """A file in this pack's format; a judge says that it is one, and the gradient node refuses it."""
-    if metadata["gg.format"] != FORMAT:
-        raise ValueError(f"{path.name} is a {told(metadata['gg.format'])}, not a {FORMAT!r}. Choose another file.")
-    network, metadata = load_classifier(path)
-    if isinstance(network, SmallNoisy):
-        return small_classifier(path, network, metadata)
-    labels, side = tuple(labels_of(metadata)), stated_size(path.name, metadata, "gg.image_size", 32)
-    role = metadata["gg.role"]
+    if metadata["gg.format"] != CLASSIFIER:
+        raise ValueError(f"{path.name} is a {told(metadata['gg.format'])}, not a {CLASSIFIER!r}. Choose another file.")
+    network, notes = load_classifier(path)[0], Notes(path.name, metadata)
+    labels, role = tuple(notes.json("labels")), notes.text("role")
+    if isinstance(network, SmallNoisy):  # what `GGTrainNoisyClassifier` made, with the noise levels it was trained on
+        data, low, high = network.config["sigma_data"], notes.number("sigma_min", 1e-3), notes.number("sigma_max", 1e3)
+        shape = (int(network.config["channels"]), None, None)
+        return NoisyClassifier(path.stem, network, labels, Unit(data, low, high), shape)
+    side = notes.whole("image_size", 32)
     if role == "noise-aware" and isinstance(network, PocketNoisy):
-        least = stated_number(path.name, metadata, "gg.sigma_min", 0.01)
-        shape = (stated_size(path.name, metadata, "gg.channels", 3), side, side)
-        return NoisyClassifier(path.stem, network, labels, partial(exploding, least=least), shape)
+        entrance = partial(exploding, least=notes.number("sigma_min", 0.01))
+        return NoisyClassifier(path.stem, network, labels, entrance, (notes.whole("channels", 3), side, side))
     clean = CleanClassifier(path.stem, network, labels, Preprocessing((side, side)), judge=role == "judge")
     return made_noisy(clean) if role == "noise-aware" else clean
 
@@ -86,15 +89,6 @@ def made_noisy(clean: CleanClassifier) -> NoisyClassifier:
     """A network of images that has learned to read noisy ones, without being told how noisy they are."""
     shown = Shown(clean.preprocessing, clean.network)
     return NoisyClassifier(clean.name, shown, clean.labels, preserving, (3, None, None))
-
-
-def small_classifier(path: Path, network: SmallNoisy, metadata: Mapping[str, str]) -> NoisyClassifier:
-    """What `GGTrainNoisyClassifier` made, with the noise levels it was trained on."""
-    said = network.config
-    ends = (("gg.sigma_min", 1e-3), ("gg.sigma_max", 1e3))
-    levels = (stated_number(path.name, metadata, key, usual) for key, usual in ends)
-    shape = (int(said["channels"]), None, None)
-    return NoisyClassifier(path.stem, network, tuple(labels_of(metadata)), Unit(said["sigma_data"], *levels), shape)
 
 
 def adm_classifier(weights: Mapping[str, Tensor], contract: Contract) -> NoisyClassifier:

@@ -14,8 +14,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from ..networks.weights import claim, differences, fill
 from .contract import Contract
-from .networks import is_bookkeeping
 from .optional import library
 from .preprocessing import IMAGENET_MEAN, IMAGENET_STD, Preprocessing
 from .wired import CleanClassifier
@@ -96,7 +96,7 @@ def fitting(models: Any, family: Family, weights: Mapping[str, Tensor], file: st
     """Name and network (on the meta device) of the member whose tensors have these names and shapes."""
     nearest = None
     for name, network in members(models, family, weights):
-        wrong = differences(network, weights)
+        wrong = differences(network.state_dict(), weights)
         if not wrong:
             return name, network
         if nearest is None or len(wrong) < nearest[1]:
@@ -123,29 +123,6 @@ def members(models: Any, family: Family, weights: Mapping[str, Tensor]) -> Itera
             with torch.device("meta"):
                 network = models.get_model(name, weights=None, **settings)
             yield name, network
-
-
-def differences(network: nn.Module, weights: Mapping[str, Tensor]) -> list[str]:
-    """What does not fit between a network and weights, apart from the counters of training batches."""
-    wanted = {key: claim(tensor) for key, tensor in network.state_dict().items() if not is_bookkeeping(key)}
-    stored = {key: claim(tensor) for key, tensor in weights.items() if not is_bookkeeping(key)}
-    return [
-        f"{key} is {stored.get(key, 'missing')} but {wanted.get(key, 'nothing')} is needed"
-        for key in sorted(wanted.keys() | stored.keys())
-        if wanted.get(key) != stored.get(key)
-    ]
-
-
-def claim(tensor: Tensor) -> str:
-    """Shape and kind of a tensor, in words."""
-    return str(tuple(tensor.shape)) + ("" if tensor.is_floating_point() else " of whole numbers")
-
-
-def fill(network: nn.Module, weights: Mapping[str, Tensor]) -> None:
-    """Give a network without memory these tensors as its own; counters of training batches are zero."""
-    counters = {key: torch.tensor(0) for key in network.state_dict() if is_bookkeeping(key)}
-    kept = {key: tensor for key, tensor in weights.items() if not is_bookkeeping(key)}
-    network.load_state_dict(counters | kept, assign=True)
 
 
 def usual_preprocessing(models: Any, name: str, segments: bool, side: Any) -> Preprocessing:

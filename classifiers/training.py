@@ -12,12 +12,13 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor, nn
 
+from ..files.notes import CLASSIFIER, VERSION
 from ..files.safetensors import safetensors_bytes
+from ..networks.weights import weights_of
 from .adm import AdmClassifier
 from .contract import PREPARED
 from .exact import MixtureClassifier
-from .files import FORMAT, VERSION
-from .networks import PocketClean, PocketNoisy, SmallNoisy, weights_of
+from .networks import PocketClean, PocketNoisy, SmallNoisy
 from .preprocessing import Preprocessing
 from .torchvision_files import family_of
 from .wired import CleanClassifier, NoisyClassifier, Shown, Unit, WiredNetwork, preserving
@@ -149,7 +150,7 @@ def own_words(network: SmallNoisy | PocketClean) -> dict[str, str]:
     """Metadata of a file in this pack's format."""
     config = network.config | {"labels": network.out.out_features}
     return {
-        "gg.format": FORMAT,
+        "gg.format": CLASSIFIER,
         "gg.version": VERSION,
         "gg.licence": "as its training pictures",
         "gg.architecture": network.architecture,

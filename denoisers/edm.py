@@ -16,9 +16,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from ..files.notes import settings_of
 from ..networks.adm import attended, heads_of, time_features
 from ..networks.unets import classes_of, coarsest, ladder_sizes, unet_memory, way_down, way_up
-from .metadata import settings_of
 from .spec import KARRAS_SIGMA_DATA, Format, Published, Shapes
 
 COLOURS = 3

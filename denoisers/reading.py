@@ -15,12 +15,13 @@ import torch
 from torch import Tensor
 
 from ..files.claims import check_claims
+from ..files.notes import REMEDY, Notes
 from ..files.safetensors import read_header, read_safetensors, unwrapped
 from ..guidance.predictions import PARAMETRISATIONS
 from ..guidance.printing import Printed, shortened, told
 from ..networks.imagenet import LABELS
+from ..networks.weights import check_weights
 from .folders import read_folder
-from .metadata import REMEDY, Notes
 from .registry import FORMATS, format_of
 from .schedules import SCHEDULES, TIMES, Levels, usual_time
 from .spec import KARRAS_SIGMA_DATA, DenoiserSpec, Format, Published, Shapes
@@ -73,8 +74,8 @@ def _checked(notes: Notes, known: Format, tensors: Mapping[str, Tensor]) -> Deno
     sizes, labels = _sizes(notes, known, shapes), _labels(notes.file, known, shapes)
     with _fitting(notes.file, known):
         planned = _planned(known, sizes, labels)
-        claimed = _shapes(known.own({name: tensor.to("meta") for name, tensor in tensors.items()}))
-    _check_shapes(notes.file, planned, claimed)  # before any weight is made, which takes as much memory as they claim
+        claimed = known.own({name: tensor.to("meta") for name, tensor in tensors.items()})
+    check_weights(notes.file, planned, claimed)  # before any weight is made, which takes as much memory as they claim
     weights = known.own(tensors)
     _check_values(notes.file, weights)
     dtype = max((weight.dtype for weight in weights.values()), key=lambda dtype: dtype.itemsize)
@@ -84,12 +85,12 @@ def _checked(notes: Notes, known: Format, tensors: Mapping[str, Tensor]) -> Deno
     return DenoiserFile(_spec(notes, known, sizes, labels, dtype), own, vae)
 
 
-def _planned(known: Format, sizes: dict[str, Any], labels: int) -> Shapes:
+def _planned(known: Format, sizes: dict[str, Any], labels: int) -> dict[str, Tensor]:
     """Every weight that the file must hold: the network's, and its VAE's."""
     found = known.network(sizes, labels, device="meta").state_dict()
     vae = known.published(sizes).vae
     inside = vae(device="meta").state_dict() if vae else {}
-    return _shapes(found | {VAE + name: weight for name, weight in inside.items()})
+    return found | {VAE + name: weight for name, weight in inside.items()}
 
 
 def _shapes(tensors: Mapping[str, Tensor]) -> Shapes:
@@ -142,19 +143,6 @@ def _labels(file: str, known: Format, shapes: Shapes) -> int:
         return known.labels(shapes)
     except ValueError as wrong:
         raise ValueError(f"{file}: {wrong}") from None
-
-
-def _check_shapes(file: str, wanted: Shapes, claimed: Shapes) -> None:
-    """Compare every weight's name and shape with what the network has."""
-    for key in sorted(wanted.keys() | claimed.keys()):
-        if key not in claimed:
-            raise ValueError(f"{file}: the weight {key!r} is missing. Save the network's whole state_dict.")
-        if key not in wanted:
-            raise ValueError(f"{file}: the weight {key!r} belongs to no part of the network. Save only its state_dict.")
-        if claimed[key] != wanted[key]:
-            raise ValueError(
-                f"{file}: the weight {key!r} has shape {claimed[key]} but the network needs {wanted[key]}."
-            )
 
 
 def _check_values(file: str, weights: Mapping[str, Tensor]) -> None:

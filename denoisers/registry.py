@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from typing import Any
 
+from ..files.notes import CLASSIFIER, DENOISER, VERSION, Notes, settings_of
 from ..files.safetensors import unwrapped
 from ..guidance.printing import told
 from .adm import ADM
@@ -13,7 +14,6 @@ from .edm import EDM
 from .edm2 import EDM2
 from .edm_baselines import IDDPM, VE, VP
 from .jit import JIT
-from .metadata import FORMAT, VERSION, Notes, settings_of
 from .pocket import POCKET
 from .pocket_flow import POCKET_FLOW
 from .spec import Format, Shapes
@@ -33,7 +33,7 @@ KNOWN = (  # the first that recognises a file has it
 )
 FORMATS = {known.name: known for known in KNOWN}
 OTHER_FORMATS = {
-    "guidance-geometry/classifier": "a classifier: use Load Classifier",
+    CLASSIFIER: "a classifier: use Load Classifier",
     "guidance-geometry/trace": "a guidance trace: use Load Guidance Trace",
 }
 PART_OF_FOLDER = "the weights of a diffusers folder: put the whole folder, with its config.json, into models/denoisers"
@@ -59,9 +59,9 @@ def format_of(notes: Notes, shapes: Shapes) -> Format:
     shapes: by the file's own names, a trainer's prefix included. Raises ValueError for a file of another kind, with the
     loader that reads it, and for one that nobody recognises.
     """
-    said = notes.metadata.get("gg.format", FORMAT)
-    if said != FORMAT:
-        what = OTHER_FORMATS.get(said, f"of the format {told(said)}, not {FORMAT!r}")
+    said = notes.metadata.get("gg.format", DENOISER)
+    if said != DENOISER:
+        what = OTHER_FORMATS.get(said, f"of the format {told(said)}, not {DENOISER!r}")
         raise ValueError(f"{notes.file} is {what}.")
     if notes.described:
         if (version := notes.text("version")) != VERSION:

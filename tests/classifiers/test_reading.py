@@ -171,8 +171,7 @@ def test_numbers_that_are_none_are_named(tmp_path, key, value):
 )
 def test_numbers_that_are_too_large_are_named(tmp_path, key, value):
     path = stored(tmp_path, "pocket-noisy-1", {key: value})
-    most = "1e\\+06" if key == "sigma_min" else "4096"
-    with pytest.raises(ValueError, match=rf"gg\.{key} is '{value}'; a number above 0, up to {most}, is needed"):
+    with pytest.raises(ValueError, match=rf"gg\.{key} is '{value}' but must be a positive number up to"):
         open_classifier(path, None)
 
 
@@ -182,5 +181,5 @@ def test_a_network_larger_than_its_weights_is_refused_before_it_is_made(tmp_path
     weights = SmallNoisy(4, width=8).state_dict()
     said = {"architecture": "small-noisy-1", "config": json.dumps(config), "role": "noise-aware"}
     path = stored(tmp_path, "pocket-noisy-1", said, weights=weights)
-    with pytest.raises(ValueError, match=r"shape \(8, 3, 3, 3\) but \(1048576, 3, 3, 3\) is needed"):
+    with pytest.raises(ValueError, match=r"is \(16,\) but \(2097152,\) is needed"):
         open_classifier(path, None)

@@ -88,12 +88,12 @@ def test_names_and_normalisation_travel_in_the_file(tmp_path):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda w: w.pop("layer3.0.conv1.weight"), r"Nearest: resnet18, 1 tensors differ, first: layer3\.0\.conv1"),
-        (lambda w: w.update({"layer1.0.conv1.weight": torch.zeros(3)}), r"layer1\.0\.conv1\.weight is \(3,\) but"),
-        (lambda w: w.update({"extra": torch.zeros(3)}), r"extra is \(3,\) but nothing is needed"),
+        (lambda w: w.pop("layer3.0.conv1.weight"), r"Nearest: resnet18, 1 tensors differ, first: 'layer3\.0\.conv1"),
+        (lambda w: w.update({"layer1.0.conv1.weight": torch.zeros(3)}), r"layer1\.0\.conv1\.weight' is \(3,\) but"),
+        (lambda w: w.update({"extra": torch.zeros(3)}), r"extra' is \(3,\) but nothing is needed"),
         (lambda w: w.update({"fc.weight": torch.zeros(())}), r"fc\.weight is \(\); 2 axes are needed"),
         (lambda w: w.update({"fc.weight": torch.zeros(0, 512)}), r"fc\.weight is \(0, 512\); 2 axes are needed"),
-        (lambda w: w.update({"fc.bias": torch.zeros(4).long()}), r"fc\.bias is \(4,\) of whole numbers but \(4,\) is"),
+        (lambda w: w.update({"fc.bias": torch.zeros(4).long()}), r"fc\.bias' is \(4,\) of whole numbers but \(4,\) is"),
     ],
     ids=["missing", "misshapen", "surplus", "no axes", "no labels", "whole numbers"],
 )

@@ -96,7 +96,7 @@ def test_the_file_may_state_what_no_shape_tells():
     [
         ({"resblock_updown": False}, "has no residual block that doubles the sides"),
         ({"image_channels": 6}, r"takes 6 channels \(an upsampler takes 6\)"),
-        ({"use_scale_shift_norm": False}, r"'input_blocks\.1\.0\.emb_layers\.1\.bias' has shape \(64,\)"),
+        ({"use_scale_shift_norm": False}, r"'input_blocks\.1\.0\.emb_layers\.1\.bias' is \(64,\)"),
         ({"num_channels": 32, "num_head_channels": 32}, "has (96|32) channels for heads of 64"),
     ],
 )

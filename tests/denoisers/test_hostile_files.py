@@ -9,11 +9,10 @@ import pytest
 import torch
 
 from guidance_geometry.classifiers.contract import CLAIMS
-from guidance_geometry.classifiers.files import STATED
 from guidance_geometry.classifiers.reading import open_classifier
-from guidance_geometry.denoisers.metadata import JSON, LIMITS
 from guidance_geometry.denoisers.reading import read_denoiser
 from guidance_geometry.denoisers.spec import chosen
+from guidance_geometry.files.notes import JSON, LIMITS
 from guidance_geometry.files.safetensors import read_header, read_safetensors, write_safetensors
 from guidance_geometry.tests.classifier_files import stored
 from guidance_geometry.tests.hostile import ABSURD, mutated
@@ -71,9 +70,7 @@ def test_every_text_under_every_key_is_refused_or_read(request, kind, text):
     read = (
         (lambda file: chosen(read_denoiser(file).spec)) if kind == "denoiser" else (lambda f: open_classifier(f, None))
     )
-    more = (
-        (f"gg.{key}" for key in (*LIMITS, *JSON)) if kind == "denoiser" else (*STATED, "gg.image_size", "gg.sigma_min")
-    )
+    more = (f"gg.{key}" for key in (*LIMITS, *JSON))
     refused = []
     for key in {*metadata, *more}:
         write_safetensors(path, tensors, metadata | {key: text})

@@ -31,7 +31,10 @@ def test_weights_alone_are_recognised():
     ("change", "said"),
     [
         (lambda weights: weights.pop("vae.decoder.0.weight"), r"weight 'vae\.decoder\.0\.weight' is missing"),
-        (lambda weights: weights.update({"vae.more": torch.zeros(1)}), r"weight 'vae\.more' belongs to no part"),
+        (
+            lambda weights: weights.update({"vae.more": torch.zeros(1)}),
+            r"weight 'vae\.more' is .* but nothing is needed",
+        ),
         (lambda weights: weights["vae.decoder.0.bias"].fill_(torch.nan), r"'vae\.decoder\.0\.bias' holds inf or nan"),
         (lambda weights: weights.update({"stem.weight": torch.zeros(20, 4, 3, 3)}), "20 and 32 channels"),
     ],

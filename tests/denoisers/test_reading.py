@@ -149,9 +149,9 @@ def test_a_file_without_the_telling_weights_is_no_denoiser(path, key):
 @pytest.mark.parametrize(
     ("key", "weight", "message"),
     [
-        ("extra.weight", torch.zeros(1), "'extra.weight' belongs to no part"),
-        ("stem.bias", torch.zeros(5), r"'stem.bias' has shape \(5,\) but the network needs \(8,\)"),
-        ("stem.bias", torch.zeros(8, dtype=torch.int64), "'stem.bias' is torch.int64"),
+        ("extra.weight", torch.zeros(1), r"'extra.weight' is \(1,\) but nothing is needed"),
+        ("stem.bias", torch.zeros(5), r"'stem.bias' is \(5,\) but \(8,\) is needed"),
+        ("stem.bias", torch.zeros(8, dtype=torch.int64), r"'stem.bias' is \(8,\) of whole numbers but"),
         ("stem.bias", torch.zeros(8, dtype=torch.float64), "'stem.bias' is torch.float64"),
         ("stem.bias", torch.full((8,), torch.nan), "'stem.bias' holds inf or nan"),
         ("stem.weight", torch.tensor(1.0), "do not fit"),
@@ -189,7 +189,7 @@ def test_an_empty_file_of_no_tensors_is_refused(path):
 def test_a_truncated_file_says_so(path):
     content = write_tiny(path).read_bytes()
     path.write_bytes(content[: len(content) // 2])
-    refused(path, "ends after .* bytes")
+    refused(path, "cut off")
 
 
 @pytest.mark.parametrize("start", [b"\x80\x04\x95", b"PK\x03\x04", b""])
@@ -201,7 +201,7 @@ def test_a_pickle_or_an_empty_file_is_not_opened(path, start):
 def test_a_lying_header_is_refused(path):
     header = json.dumps({"stem.weight": {"dtype": "F32", "shape": [1 << 40], "data_offsets": [0, 4]}}).encode()
     path.write_bytes(struct.pack("<Q", len(header)) + header + b"\0\0\0\0")
-    refused(path, "stem.weight")
+    refused(path, "damaged")
 
 
 def test_a_missing_file_says_so(path):

@@ -97,7 +97,7 @@ def test_other_formats_keep_their_files():
         (stored(**{"conv.weight": None}), {}, "has no weight 'conv.weight', so its format is not tinted-1"),
         (stored(old_tint=torch.zeros(1, 4)), {}, "old_tint has 1 rows but needs one per label"),
         (stored(old_tint=None), {"made by": "tinted"}, "old_tint has 0 rows but needs one per label"),
-        (stored(**{"conv.bias": torch.zeros(5)}), {}, r"'conv.bias' has shape \(5,\) but the network needs \(4,\)"),
+        (stored(**{"conv.bias": torch.zeros(5)}), {}, r"'conv.bias' is \(5,\) but \(4,\) is needed"),
     ],
 )
 def test_what_is_no_denoiser_is_told_what_is_known(weights, metadata, message):

@@ -312,7 +312,7 @@ def test_a_jit_says_everything_of_itself():
             "16 channels where",
         ),
         (TINY, {"y_embedder.embedding_table.weight": (1, 128)}, "has 1 rows but needs one per label"),
-        (TINY, {"projectors.0.weight": (3, 3)}, "'projectors.0.weight' belongs to no part of the network"),
+        (TINY, {"projectors.0.weight": (3, 3)}, "'projectors.0.weight' is .* but nothing is needed"),
         (TINY, {"blocks.0.mlp.fc1.weight": None}, "has no weight 'blocks.0.mlp.fc1.weight', so its format is not dit"),
         (SMALL, {"x_embedder.proj1.weight": (8, 128, 1, 1)}, "works on 128 channels where a JiT has 3"),
         (SMALL, {"blocks.0.attn.q_norm.weight": (30,)}, "heads of 30 channels in a width of 64"),

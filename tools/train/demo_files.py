@@ -12,10 +12,10 @@ import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from ...classifiers.networks import weights_of
 from ...denoisers.pocket import PocketSizes, PocketUNet
 from ...files.safetensors import read_safetensors, write_safetensors
 from ...files.writing import write_atomically
+from ...networks.weights import weights_of
 from .. import markdown
 from .demo_classifiers import NOISY_LOWEST, ClassifierRecipe
 from .demo_evaluation import Statistics

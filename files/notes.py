@@ -1,4 +1,4 @@
-"""A denoiser file's own description of itself, every reading checked."""
+"""What a model file says of itself: text under keys that start with `gg.`, every reading checked."""
 
 from __future__ import annotations
 
@@ -8,15 +8,14 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
-from ..files.claims import ANYTHING, LINE, check_claims, json_of, several, table, text
-from ..files.safetensors import positive
+from .claims import ANYTHING, LINE, PAGE, check_claims, json_of, several, table, text
+from .safetensors import positive
 
-FORMAT, VERSION = "guidance-geometry/denoiser", "1"
+DENOISER, CLASSIFIER, VERSION = "guidance-geometry/denoiser", "guidance-geometry/classifier", "1"
 MOST_LABELS = 100_000
-
-
 LIMITS = {  # the largest value of every number that a file may state
     "image_size": 4096,
+    "channels": 4096,
     "timesteps": 100_000,
     "beta_start": 1.0,
     "beta_end": 1.0,
@@ -26,20 +25,21 @@ LIMITS = {  # the largest value of every number that a file may state
     "sigma_data": 1e6,
 }
 JSON = {"labels": several(text(), MOST_LABELS), "config": table(ANYTHING, 1000)}
+LENGTHS = {"licence": PAGE}  # of texts longer than a line
 REMEDY = "Write it again when you save the file."
 
 
 @dataclass(frozen=True)
 class Notes:
-    """A file's metadata: text under keys that start with `gg.`, every reading checked."""
+    """A file's name and metadata."""
 
     file: str
     metadata: Mapping[str, str]
 
     @property
     def described(self) -> bool:
-        """Whether the file says that it is a denoiser of this pack."""
-        return self.metadata.get("gg.format") == FORMAT
+        """Whether the file says what it is, in the words of this pack."""
+        return "gg.format" in self.metadata
 
     def named(self, word: str) -> bool:
         """Whether the file's name holds a word, with no letter beside it."""
@@ -47,26 +47,28 @@ class Notes:
 
     def text(self, key: str, default: str | None = None) -> str:
         """The text under gg.<key>; the default where it is absent or nothing is described, an error without one."""
-        found = self.metadata.get(f"gg.{key}", default) if self.described else default
-        if found is None:
+        value = self.metadata.get(f"gg.{key}", default) if self.described else default
+        if value is None:
             raise ValueError(f"{self.file}: the metadata key gg.{key} is missing. Write it when you save the file.")
-        if key not in JSON and len(found) > LINE:
-            raise ValueError(f"{self.file}: gg.{key} has {len(found):,} characters; at most {LINE} are read. {REMEDY}")
-        return found
+        most = LENGTHS.get(key, LINE)
+        if key not in JSON and len(value) > most:
+            raise ValueError(f"{self.file}: gg.{key} has {len(value):,} characters; at most {most} are read. {REMEDY}")
+        return value
 
     def choice(self, key: str, options: Collection[str], default: str | None = None) -> str:
         """One of some words."""
-        found = self.text(key, default)
-        if found not in options and found != default:
-            raise ValueError(f"{self.file}: gg.{key} is {found!r} but must be one of {', '.join(options)}.")
-        return found
+        value = self.text(key, default)
+        if value not in options and value != default:
+            raise ValueError(f"{self.file}: gg.{key} is {value!r} but must be one of {', '.join(options)}.")
+        return value
 
     def number(self, key: str, default: float) -> float:
         """A number above 0, up to its limit."""
-        found = self.text(key, str(default))
-        value = positive(found)
+        written = self.text(key, str(default))
+        value = positive(written)
         if value is None or value > LIMITS[key]:
-            raise ValueError(f"{self.file}: gg.{key} is {found!r} but must be a positive number up to {LIMITS[key]:g}.")
+            most = f"{LIMITS[key]:g}"
+            raise ValueError(f"{self.file}: gg.{key} is {written!r} but must be a positive number up to {most}.")
         return value
 
     def whole(self, key: str, default: int, multiple: int = 1) -> int:
@@ -86,6 +88,6 @@ class Notes:
 def settings_of(metadata: Mapping[str, str]) -> dict[str, Any]:
     """What a pickled network said of itself, as the converter keeps it; nothing where the file says nothing."""
     with suppress(ValueError):
-        found = json_of("gg.settings", metadata.get("gg.settings", "{}"), REMEDY)
-        return found if isinstance(found, dict) else {}
+        settings = json_of("gg.settings", metadata.get("gg.settings", "{}"), REMEDY)
+        return settings if isinstance(settings, dict) else {}
     return {}
